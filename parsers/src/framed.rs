@@ -1,0 +1,309 @@
+//! The adapter that turns a stateless format ([`Framing`]) into a [`Session`].
+
+use crate::error::{Error, Layer};
+use crate::message::{CallId, Kind, Message, Side};
+use crate::protocol::{Emit, Framing, Parsed, Session};
+
+/// Bytes kept while searching for the next message after a gap: enough for the fixed head of any format here.
+const SEARCH_TAIL: usize = 64;
+
+/// A message whose head was emitted and whose body is still passing.
+#[derive(Debug)]
+struct Open {
+    id: CallId,
+    bytes: u64,
+    truncated: bool,
+}
+
+/// What is known of the stream of one side.
+#[derive(Debug, Default)]
+struct Lane {
+    /// Bytes of a head that is not whole.
+    carry: Vec<u8>,
+    /// Length from which on the carried head is worth another look.
+    wanted: usize,
+    /// Stream offset of the first carried byte, or of the next byte to come.
+    offset: u64,
+    /// Bytes of the current body still to pass.
+    skip: u64,
+    open: Option<Open>,
+    /// The place of the next message is not known.
+    lost: bool,
+}
+
+impl Lane {
+    /// Lets up to `len` body bytes pass; says how many.
+    fn pass(&mut self, len: u64) -> u64 {
+        let passed = self.skip.min(len);
+        self.skip -= passed;
+        self.offset += passed;
+        passed
+    }
+}
+
+/// A [`Session`] over a [`Framing`]: carries heads over chunk borders, skips bodies by length, resynchronises after gaps.
+#[derive(Debug)]
+pub struct FramedSession<F> {
+    framing: F,
+    lanes: [Lane; 2],
+    trouble: Option<(Error, u64)>,
+}
+
+impl<F: Framing> FramedSession<F> {
+    /// A session that knows nothing yet and expects a message at the first byte of either side.
+    pub fn new(framing: F) -> Self {
+        Self { framing, lanes: [Lane::default(), Lane::default()], trouble: None }
+    }
+
+    fn lane(&mut self, side: Side) -> &mut Lane {
+        let [a, b] = &mut self.lanes;
+        match side {
+            Side::A => a,
+            Side::B => b,
+        }
+    }
+
+    fn complain(&mut self, error: Error) {
+        let count = self.trouble.map_or(0, |(_, count)| count);
+        self.trouble = Some((error, count + 1));
+    }
+
+    fn finish_open(&mut self, side: Side, emit: &mut Emit<'_>) {
+        let lane = self.lane(side);
+        let last = lane.offset.saturating_sub(1);
+        if let Some(open) = lane.open.take() {
+            emit(
+                side,
+                Message {
+                    kind: Kind::Complete,
+                    id: open.id,
+                    start: last,
+                    bytes: open.bytes,
+                    truncated: open.truncated,
+                    ..Message::default()
+                },
+            );
+        }
+    }
+
+    /// Emits a message found at the beginning of `available` bytes and says how many of these it takes.
+    fn deliver(
+        lane: &mut Lane,
+        side: Side,
+        mut message: Message<'_>,
+        bytes: u64,
+        available: usize,
+        cut: bool,
+        emit: &mut Emit<'_>,
+    ) -> usize {
+        let here = bytes.min(available as u64);
+        message.start = lane.offset;
+        message.bytes = bytes;
+        message.more = bytes > here;
+        message.truncated |= cut;
+        if message.more {
+            lane.open = Some(Open { id: message.id, bytes, truncated: cut });
+        }
+        lane.skip = bytes - here;
+        lane.offset += here;
+        emit(side, message);
+        here as usize
+    }
+
+    /// Reads messages from `input` until it is empty or the rest is no whole head; says how many bytes are done.
+    fn read(&mut self, side: Side, input: &[u8], emit: &mut Emit<'_>) -> usize {
+        let mut done = 0;
+        loop {
+            let Some(rest) = input.get(done..) else { return input.len() };
+            if rest.is_empty() {
+                return done;
+            }
+            if self.lane(side).lost {
+                let Some(at) = self.framing.find(side, rest) else {
+                    let drop = rest.len().saturating_sub(SEARCH_TAIL);
+                    let lane = self.lane(side);
+                    lane.offset += drop as u64;
+                    lane.wanted = 0;
+                    return done + drop;
+                };
+                let lane = self.lane(side);
+                lane.lost = false;
+                lane.offset += at as u64;
+                done += at;
+                continue;
+            }
+            let limit = self.framing.head_limit();
+            let index = side.index();
+            let error = match self.framing.parse(side, rest) {
+                Parsed::Incomplete(wanted) if wanted <= limit => {
+                    self.lane(side).wanted = wanted.max(rest.len() + 1);
+                    return done;
+                }
+                Parsed::Incomplete(_) => {
+                    Error { offset: 0, layer: Layer::Header, what: "head longer than its limit" }
+                }
+                Parsed::Message { message, bytes } if bytes > 0 => {
+                    if let Some(lane) = self.lanes.get_mut(index) {
+                        done += Self::deliver(lane, side, message, bytes, rest.len(), false, emit);
+                    }
+                    continue;
+                }
+                Parsed::Control { bytes } if bytes > 0 => {
+                    let lane = self.lane(side);
+                    lane.skip = bytes;
+                    done += lane.pass(rest.len() as u64) as usize;
+                    continue;
+                }
+                Parsed::Message { .. } | Parsed::Control { .. } => {
+                    Error { offset: 0, layer: Layer::Frame, what: "message without bytes" }
+                }
+                Parsed::Invalid(error) => error,
+            };
+            self.complain(error);
+            let lane = self.lane(side);
+            lane.lost = true;
+            lane.offset += 1;
+            done += 1;
+        }
+    }
+
+    /// Tells what the carried part of a head still says; how many of `missing` bytes fall into that message is kept in
+    /// `skip`. Says whether the place in the stream is still known.
+    fn cut(&mut self, side: Side, emit: &mut Emit<'_>) -> bool {
+        let carry = std::mem::take(&mut self.lane(side).carry);
+        let index = side.index();
+        let lost = self.lane(side).lost;
+        let known = match self.framing.parse_cut(side, &carry) {
+            Parsed::Message { message, bytes } if !lost && bytes > 0 => {
+                if let Some(lane) = self.lanes.get_mut(index) {
+                    Self::deliver(
+                        lane,
+                        side,
+                        message,
+                        bytes.max(carry.len() as u64),
+                        carry.len(),
+                        true,
+                        emit,
+                    );
+                }
+                true
+            }
+            Parsed::Control { bytes } if !lost && bytes > 0 => {
+                let lane = self.lane(side);
+                lane.skip = bytes.max(carry.len() as u64);
+                lane.pass(carry.len() as u64);
+                true
+            }
+            _ => {
+                self.lane(side).offset += carry.len() as u64;
+                false
+            }
+        };
+        let lane = self.lane(side);
+        lane.carry = carry;
+        lane.carry.clear();
+        lane.wanted = 0;
+        known
+    }
+}
+
+impl<F: Framing> Session for FramedSession<F> {
+    fn data(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>) {
+        let lane = self.lane(side);
+        let passed = lane.pass(bytes.len() as u64) as usize;
+        if passed > 0 && lane.skip == 0 {
+            self.finish_open(side, emit);
+        }
+        let Some(bytes) = bytes.get(passed..).filter(|rest| !rest.is_empty()) else { return };
+        let lane = self.lane(side);
+        if lane.carry.is_empty() {
+            let done = self.read(side, bytes, emit);
+            if let Some(rest) = bytes.get(done..) {
+                self.lane(side).carry.extend_from_slice(rest);
+            }
+            return;
+        }
+        lane.carry.extend_from_slice(bytes);
+        if lane.carry.len() < lane.wanted {
+            return;
+        }
+        let mut carry = std::mem::take(&mut lane.carry);
+        let done = self.read(side, &carry, emit);
+        carry.drain(..done.min(carry.len()));
+        self.lane(side).carry = carry;
+    }
+
+    fn gap(&mut self, side: Side, missing: Option<u64>, emit: &mut Emit<'_>) {
+        let mut known = true;
+        if !self.lane(side).carry.is_empty() {
+            known = self.cut(side, emit);
+        } else if self.lane(side).skip == 0 {
+            known = false;
+        }
+        let lane = self.lane(side);
+        let lost_bytes = missing.unwrap_or(u64::MAX);
+        if known && lost_bytes <= lane.skip {
+            if let Some(open) = &mut lane.open {
+                open.truncated = true;
+            }
+            lane.pass(lost_bytes);
+            if lane.skip == 0 {
+                self.finish_open(side, emit);
+            }
+            return;
+        }
+        if let Some(open) = &mut lane.open {
+            open.truncated = true;
+        }
+        lane.skip = 0;
+        lane.lost = true;
+        lane.offset += missing.unwrap_or(0);
+        self.finish_open(side, emit);
+    }
+
+    fn end(&mut self, side: Side, emit: &mut Emit<'_>) {
+        if !self.lane(side).carry.is_empty() {
+            self.cut(side, emit);
+        }
+        // A body that did not come to its end stays open: the connection's end is what decides its call.
+        self.lane(side).open = None;
+    }
+
+    fn datagram(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>) {
+        let offset = self.lane(side).offset;
+        self.lane(side).offset += bytes.len() as u64;
+        let (parsed, cut) = match self.framing.parse(side, bytes) {
+            Parsed::Incomplete(_) => (self.framing.parse_cut(side, bytes), true),
+            parsed => (parsed, false),
+        };
+        match parsed {
+            Parsed::Message { mut message, bytes: size } if size >= bytes.len() as u64 => {
+                message.start = offset;
+                message.bytes = size;
+                message.truncated |= cut || size > bytes.len() as u64;
+                emit(side, message);
+            }
+            Parsed::Control { .. } => {}
+            Parsed::Invalid(error) => self.complain(error),
+            Parsed::Message { .. } | Parsed::Incomplete(_) => {
+                self.complain(Error {
+                    offset: 0,
+                    layer: Layer::Frame,
+                    what: "datagram is no single message",
+                });
+            }
+        }
+    }
+
+    fn held(&self, side: Side) -> usize {
+        let [a, b] = &self.lanes;
+        match side {
+            Side::A => a.carry.len(),
+            Side::B => b.carry.len(),
+        }
+    }
+
+    fn trouble(&self) -> Option<(Error, u64)> {
+        self.trouble
+    }
+}

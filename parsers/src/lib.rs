@@ -1,0 +1,52 @@
+//! Wire formats of the RPC protocols that `rpcscope` knows: bytes in, [`Message`]s out.
+//!
+//! The crate has no I/O, no clock, no threads and no logging. A caller hands it the bytes of each [`Side`] of a
+//! connection in stream order, tells it of lost bytes, and receives what the protocol saw: requests, answers, parts of
+//! streams, resets, each with its status **as seen**. It judges nothing: what class a call has is decided elsewhere.
+//!
+//! | layer | module |
+//! | --- | --- |
+//! | what every protocol delivers | [`message`] |
+//! | detection and sessions | [`protocol`] |
+//! | the adapter for stateless formats | [`framed`] |
+//! | errors with offset and layer | [`error`] |
+//! | one module per protocol | the `protocols!` lines below |
+
+#![deny(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+pub mod error;
+pub mod framed;
+pub mod message;
+pub mod protocol;
+#[cfg(test)]
+mod testing;
+
+pub use error::{Error, Layer};
+pub use framed::FramedSession;
+pub use message::{CallId, Kind, Message, Side, Status};
+pub use protocol::{Detection, Opening, Protocol, Session};
+
+/// Declares the protocols: one line each, `module => value`, in the order in which detection asks them.
+///
+/// A line brings the module, the place in [`all`], and the tests that every protocol inherits (see `testing.rs`).
+macro_rules! protocols {
+    ($($(#[$doc:meta])* $module:ident => $value:expr;)*) => {
+        $($(#[$doc])* pub mod $module;)*
+
+        /// Every protocol known, in the order in which detection asks them.
+        #[must_use]
+        pub fn all() -> &'static [&'static dyn Protocol] {
+            &[$(&$value),*]
+        }
+
+        #[cfg(test)]
+        mod inherited {
+            $(mod $module {
+                crate::testing::inherit!(stringify!($module), crate::$value);
+            })*
+        }
+    };
+}
+
+protocols! {}

@@ -1,0 +1,135 @@
+//! Protocols and their sessions: detection by structure, and the state that a connection needs.
+
+use crate::error::Error;
+use crate::message::{Message, Side};
+
+/// How many bytes of each side detection looks at before it gives up.
+pub const DETECT_LIMIT: usize = 16 * 1024;
+
+/// Where a session puts what it saw. The side is the one that sent the message.
+pub type Emit<'e> = dyn FnMut(Side, Message<'_>) + 'e;
+
+/// The first captured bytes of a connection, or of its part after a gap.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// The bytes of each side so far, by [`Side::index`]; each begins where a message can begin.
+    pub bytes: [&'a [u8]; 2],
+    /// Whether each side's bytes are known to be the connection's very first.
+    pub from_start: [bool; 2],
+    /// The bytes are one datagram (UDP), not a stream.
+    pub datagram: bool,
+}
+
+/// What a protocol says of an [`Opening`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detection {
+    /// Not this protocol, whatever comes.
+    No,
+    /// Can't be told yet: at least one more byte is needed.
+    More,
+    /// This protocol.
+    Yes,
+}
+
+/// A protocol: its name, how to recognise it, and how to follow a connection of it.
+pub trait Protocol: Sync {
+    /// The name that `--decode-as` takes and the connection record shows.
+    fn name(&self) -> &'static str;
+
+    /// Says whether a connection that begins like this is of this protocol. Must be strict: a call invented on foreign
+    /// traffic is as bad as a missed one. Works on structure (lengths that add up, known numbers), never on ports.
+    fn detect(&self, opening: &Opening<'_>) -> Detection;
+
+    /// State for one connection.
+    fn session(&self) -> Box<dyn Session>;
+
+    /// The tree of fields of one message as sent (all its bytes), for the detail view.
+    fn dissect(&self, _side: Side, _message: &[u8]) -> Vec<Field> {
+        Vec::new()
+    }
+}
+
+/// The state of one connection.
+pub trait Session: Send {
+    /// Takes the next bytes that `side` sent, in stream order. Everything is taken; what is no whole message yet is kept.
+    fn data(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>);
+
+    /// Says that the next `missing` bytes of `side` are lost (`None`: nobody knows how many).
+    fn gap(&mut self, side: Side, missing: Option<u64>, emit: &mut Emit<'_>);
+
+    /// Says that `side` sends nothing more. A message that is not whole is emitted as truncated if its call can be told.
+    fn end(&mut self, side: Side, emit: &mut Emit<'_>);
+
+    /// Takes one datagram: whole messages only.
+    fn datagram(&mut self, _side: Side, _bytes: &[u8], _emit: &mut Emit<'_>) {}
+
+    /// How many of the last bytes of `side` are kept because they are no whole message head yet. The stream offsets of
+    /// messages emitted later are never before them.
+    fn held(&self, side: Side) -> usize;
+
+    /// The last trouble with undecodable bytes and how often there was one; for the connection record.
+    fn trouble(&self) -> Option<(Error, u64)> {
+        None
+    }
+}
+
+/// A node of a dissected message.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Field {
+    /// Name as the specification has it, with the number where it has one (`9 ToMethod`).
+    pub name: String,
+    /// Value as a person reads it; empty for groups. May hold control characters of the wire.
+    pub value: String,
+    /// Bytes of the message that hold it: start (inclusive) and end (exclusive).
+    pub range: (usize, usize),
+    /// Fields inside.
+    pub children: Vec<Field>,
+}
+
+/// What a stateless format makes of the bytes at the beginning of its input. See [`Framing`].
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "returned once and taken apart at once; a box would cost an allocation a message"
+)]
+pub enum Parsed<'a> {
+    /// The head is not whole: at least `usize` bytes from the beginning of the message are needed to say more.
+    Incomplete(usize),
+    /// A message of `bytes` bytes (which may be more than the input has: the rest is skipped).
+    Message {
+        /// What was seen; `start`, `bytes` and `more` are filled by the adapter.
+        message: Message<'a>,
+        /// Whole size as sent.
+        bytes: u64,
+    },
+    /// A frame that is no call (heartbeat, control), to be skipped.
+    Control {
+        /// Whole size as sent.
+        bytes: u64,
+    },
+    /// Not a message of this format.
+    Invalid(Error),
+}
+
+/// A format whose messages stand one after the other, each with its length in its head. [`FramedSession`] makes a
+/// [`Session`] of it: carries heads over chunk borders, skips bodies, lives through gaps.
+pub trait Framing: Send + 'static {
+    /// Reads the message at the beginning of `input`, which `side` sent. Reads heads only: a body is not waited for, but
+    /// for the part of an answer that tells the outcome.
+    fn parse<'a>(&mut self, side: Side, input: &'a [u8]) -> Parsed<'a>;
+
+    /// The same for a message that ends after `input` because the rest is missing: what can still be told. `Incomplete` is
+    /// taken as "nothing".
+    fn parse_cut<'a>(&mut self, side: Side, input: &'a [u8]) -> Parsed<'a> {
+        self.parse(side, input)
+    }
+
+    /// The first offset in `input` at which a message can begin, judged as strictly as detection; used after a gap.
+    /// `None` if there is none.
+    fn find(&mut self, side: Side, input: &[u8]) -> Option<usize>;
+
+    /// The most bytes that a head may need; a message that asks for more is invalid.
+    fn head_limit(&self) -> usize {
+        1024 * 1024
+    }
+}

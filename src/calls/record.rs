@@ -1,0 +1,430 @@
+//! The call record: what `rpcscope` says of one call. The JSON form of it is in `sink/jsonl.rs`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::decode::{Endpoint, Network};
+use crate::time::Timestamp;
+
+/// A repeated string (service, method, name), shared by all calls that carry it. Always valid UTF-8; may hold control
+/// characters of the wire, which every output for people must escape.
+pub type Name = Arc<str>;
+
+/// The identity of a call: the packet in which it was first seen and its place among the calls that packet began. The
+/// same in every run over the same packets. Written `71` or `71.2`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Uid {
+    /// Number of the packet being read when the call was first seen.
+    pub packet: u64,
+    /// 0 for the first call of that packet.
+    pub ordinal: u32,
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.ordinal == 0 {
+            write!(f, "{}", self.packet)
+        } else {
+            write!(f, "{}.{}", self.packet, self.ordinal)
+        }
+    }
+}
+
+impl std::str::FromStr for Uid {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong =
+            || format!("'{text}' is no call id: it looks like 71 or 71.2 (key `uid` of the call record)");
+        let (packet, ordinal) = text.split_once('.').unwrap_or((text, "0"));
+        Ok(Self {
+            packet: packet.parse().map_err(|_| wrong())?,
+            ordinal: ordinal.parse().map_err(|_| wrong())?,
+        })
+    }
+}
+
+/// Declares an enum with the names of its variants as the outputs write them.
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// All variants, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name that all outputs use.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+
+            /// The variant of that name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($text => Some(Self::$variant),)* _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    };
+}
+
+named! {
+    /// What became of a call.
+    Class {
+        /// Answered, no error.
+        Ok = "ok",
+        /// The RPC went well and the callee's business logic answered no.
+        Business = "business",
+        /// The framework failed.
+        Rpc = "rpc",
+        /// The connection or stream broke before the answer.
+        Transport = "transport",
+        /// No answer within the capture.
+        Unanswered = "unanswered",
+        /// No answer is expected.
+        Oneway = "oneway",
+    }
+}
+
+named! {
+    /// The wire element that decided the class.
+    Carrier {
+        /// Kitex `biz-status`.
+        BizStatus = "biz-status",
+        /// A `TApplicationException`.
+        ThriftException = "thrift-exception",
+        /// An exception declared in the IDL.
+        IdlException = "idl-exception",
+        /// tRPC `ret`.
+        Ret = "ret",
+        /// tRPC `func_ret`.
+        FuncRet = "func_ret",
+        /// gRPC `grpc-status`.
+        GrpcStatus = "grpc-status",
+        /// The HTTP status of an answer without a status of the RPC protocol.
+        HttpStatus = "http-status",
+        /// A ttstream trailer.
+        TtstreamTrailer = "ttstream-trailer",
+        /// A ttstream Rst frame.
+        TtstreamRst = "ttstream-rst",
+        /// HTTP/2 `RST_STREAM`.
+        H2RstStream = "h2-rst-stream",
+        /// HTTP/2 GOAWAY.
+        H2Goaway = "h2-goaway",
+        /// tRPC stream CLOSE.
+        TrpcStreamClose = "trpc-stream-close",
+        /// tRPC stream CLOSE of type RESET.
+        TrpcStreamReset = "trpc-stream-reset",
+        /// A refused tRPC INIT.
+        TrpcStreamInit = "trpc-stream-init",
+        /// TCP RST.
+        TcpRst = "tcp-rst",
+        /// TCP FIN.
+        TcpFin = "tcp-fin",
+        /// Nothing in particular.
+        None = "none",
+    }
+}
+
+named! {
+    /// Something remarkable about a call. `rpcscope explain NAME` tells what each means.
+    Finding {
+        /// A plain handler error that the framework reports as its own failure.
+        BusinessAsRpc = "business-as-rpc",
+        /// A business error without a code of its own.
+        PlainError = "plain-error",
+        /// A `func_ret` in the framework's range.
+        BusinessCodeReserved = "business-code-reserved",
+        /// A tRPC stream's business code, which trpc-go puts into `ret`.
+        BusinessCodeInRet = "business-code-in-ret",
+        /// A body was sent beside an error: the caller drops it.
+        BodyWithError = "body-with-error",
+        /// The answer came after the caller gave up.
+        LateAnswer = "late-answer",
+        /// A second answer came.
+        DuplicateAnswer = "duplicate-answer",
+        /// A one-way call was answered with an error.
+        OnewayAnswered = "oneway-answered",
+        /// Biz status in the header, exception in the payload.
+        BizStatusWithException = "biz-status-with-exception",
+        /// A biz status that is no number, or a biz extra that can't be read.
+        BizStatusMalformed = "biz-status-malformed",
+        /// A business error on a transport that can't carry it.
+        BizStatusUntransportable = "biz-status-untransportable",
+        /// A stream goes on after its error.
+        MessageAfterError = "message-after-error",
+        /// The answer names another method than the request.
+        MethodMismatch = "method-mismatch",
+        /// A code that no published table has.
+        UnknownCode = "unknown-code",
+        /// The callee forwards a failure of its own call.
+        CauseBelow = "cause-below",
+        /// Chains: the error was passed on unchanged.
+        PassedOn = "passed-on",
+        /// Chains: a business error below became an RPC error here.
+        BusinessBecameRpc = "business-became-rpc",
+        /// Chains: an RPC error below became a business error here.
+        RpcBecameBusiness = "rpc-became-business",
+        /// Chains: the code of the error below was lost here.
+        CodeLost = "code-lost",
+        /// Chains: the code changed.
+        CodeChanged = "code-changed",
+        /// Chains: the message changed.
+        MessageChanged = "message-changed",
+        /// Chains: ok although a callee failed.
+        Swallowed = "swallowed",
+        /// Chains: failed although all callees were ok.
+        FailedAlone = "failed-alone",
+        /// The capture began in the middle of the connection.
+        MidStream = "mid-stream",
+        /// Packets are missing.
+        Gap = "gap",
+        /// The snap length cut off what matters.
+        Truncated = "truncated",
+    }
+}
+
+/// A set of [`Finding`]s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Findings(u64);
+
+impl Findings {
+    /// Adds one.
+    pub fn insert(&mut self, finding: Finding) {
+        self.0 |= 1 << finding as u64;
+    }
+
+    /// Whether it is there.
+    #[must_use]
+    pub fn contains(self, finding: Finding) -> bool {
+        self.0 & (1 << finding as u64) != 0
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those that are there, in the order of the declaration.
+    pub fn iter(self) -> impl Iterator<Item = Finding> {
+        Finding::ALL.iter().copied().filter(move |f| self.contains(*f))
+    }
+}
+
+named! {
+    /// The shape of a call.
+    CallKind {
+        /// One request, one answer.
+        Unary = "unary",
+        /// One request, no answer.
+        Oneway = "oneway",
+        /// Many requests, one answer.
+        ClientStream = "client-stream",
+        /// One request, many answers.
+        ServerStream = "server-stream",
+        /// Many of both.
+        BidiStream = "bidi-stream",
+        /// A stream, not known of which kind.
+        Stream = "stream",
+    }
+}
+
+named! {
+    /// An end of a call.
+    Initiator {
+        /// The caller.
+        Client = "client",
+        /// The callee.
+        Server = "server",
+    }
+}
+
+/// What became of a call, decided by `calls/outcome.rs` alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The class; `None` where an answer came but what it says was lost (null in outputs, "unknown" for people).
+    pub class: Option<Class>,
+    /// The wire element that decided.
+    pub carrier: Carrier,
+    /// Number of the error, in the carrier's own numbering.
+    pub code: Option<i64>,
+    /// Standard name of the code.
+    pub code_name: Option<&'static str>,
+    /// Text of the error. UTF-8 (undecodable bytes replaced); may hold control characters.
+    pub message: Option<String>,
+    /// Who broke, reset or cancelled, where someone did.
+    pub initiator: Option<Initiator>,
+}
+
+/// A process at an end of a call on this host (live only).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// `comm` of the process.
+    pub name: Name,
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Identity within the capture.
+    pub uid: Uid,
+    /// Time of the request's first byte (of the answer's, where the request was not captured).
+    pub start: Timestamp,
+    /// Time of the packet that decided the call.
+    pub end: Timestamp,
+    /// Number of the packet that decided the call: outputs are in this order, then by uid.
+    pub decided: u64,
+    /// Request's first byte to answer's first byte, nanoseconds.
+    pub latency: Option<u64>,
+    /// Request's first byte to answer's last byte, nanoseconds.
+    pub duration: Option<u64>,
+    /// The end that sent the request.
+    pub client: Endpoint,
+    /// The end that answers.
+    pub server: Endpoint,
+    /// As in [`rpcscope_parsers::Message::transport`].
+    pub transport: &'static str,
+    /// TCP or UDP.
+    pub network: Network,
+    /// As in [`rpcscope_parsers::Message::rpc`].
+    pub rpc: &'static str,
+    /// Payload codec.
+    pub codec: Option<&'static str>,
+    /// Service as the wire names it.
+    pub service: Option<Name>,
+    /// Method as the wire names it.
+    pub method: Option<Name>,
+    /// Group of calls that have the same unknown name (`unknown#17`).
+    pub unknown_name: Option<u64>,
+    /// Name of the calling service, where the header has it.
+    pub caller: Option<Name>,
+    /// Name of the called service, where the header has it.
+    pub callee: Option<Name>,
+    /// Number that pairs request and answer.
+    pub id: Option<i64>,
+    /// Shape.
+    pub kind: CallKind,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// tRPC `ret` as sent.
+    pub ret: Option<i32>,
+    /// tRPC `func_ret` as sent.
+    pub func_ret: Option<i32>,
+    /// The map of the business error.
+    pub biz_extra: Vec<(String, String)>,
+    /// `google.rpc.Status` details, decoded as far as known: type and text.
+    pub details: Vec<(String, String)>,
+    /// Bytes of the request on the connection, its own headers included.
+    pub request_bytes: u64,
+    /// Bytes of the answer.
+    pub response_bytes: u64,
+    /// Messages of the request (1 for unary).
+    pub request_messages: u32,
+    /// Messages of the answer.
+    pub response_messages: u32,
+    /// Time the caller said it would wait, nanoseconds.
+    pub timeout: Option<u64>,
+    /// Trace id from trace context, as sent (hex of W3C, B3, Jaeger; sw8 decoded).
+    pub trace_id: Option<Name>,
+    /// Span id of the caller's span.
+    pub span_id: Option<Name>,
+    /// Of an IDL exception: field of the result struct.
+    pub field_id: Option<i16>,
+    /// ttstream: who cancelled first.
+    pub canceled_by: Option<Name>,
+    /// ttstream: the services on the way of the cancel.
+    pub cancel_path: Vec<Name>,
+    /// The call that caused this one.
+    pub parent: Option<Uid>,
+    /// Why `parent` is believed.
+    pub parent_evidence: Option<&'static str>,
+    /// What is remarkable.
+    pub findings: Findings,
+    /// Live: process at the caller's and at the callee's end.
+    pub process: [Option<Process>; 2],
+    /// Headers of request and answer, where they were asked for: `(from the answer?, key, value)`.
+    pub metadata: Vec<(bool, String, String)>,
+    /// First and last packet of the call.
+    pub packets: (u64, u64),
+}
+
+impl Call {
+    /// The class; `None` where it is not known.
+    #[must_use]
+    pub fn class(&self) -> Option<Class> {
+        self.verdict.class
+    }
+
+    /// Whether it failed: class business, rpc, transport or unanswered.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        matches!(
+            self.verdict.class,
+            Some(Class::Business | Class::Rpc | Class::Transport | Class::Unanswered)
+        )
+    }
+}
+
+/// What is known of a connection, for `--connections` and the interface's Connections view.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Packet of the connection's first segment: its identity.
+    pub first_packet: u64,
+    /// Packet of its last segment so far.
+    pub last_packet: u64,
+    /// Time of its first segment.
+    pub start: Timestamp,
+    /// Time of its last segment so far.
+    pub end: Timestamp,
+    /// The end that opened it, where that is known; else the lower one.
+    pub client: Endpoint,
+    /// The other end.
+    pub server: Endpoint,
+    /// TCP or UDP.
+    pub network: Network,
+    /// Name of the protocol, once it is known.
+    pub protocol: Option<&'static str>,
+    /// Why there is no protocol or what is wrong with it ("TLS without keys", "refused", "not of a known protocol").
+    pub reason: Option<&'static str>,
+    /// How it stands.
+    pub state: ConnectionState,
+    /// Calls so far.
+    pub calls: u64,
+    /// Calls that failed so far.
+    pub failed: u64,
+    /// Packets so far.
+    pub packets: u64,
+    /// Payload bytes each side sent so far, the client's first.
+    pub bytes: [u64; 2],
+    /// Segments that brought nothing new.
+    pub retransmissions: u64,
+    /// Holes that never were filled.
+    pub gaps: u64,
+}
+
+named! {
+    /// How a connection stands.
+    ConnectionState {
+        /// In use.
+        Open = "open",
+        /// One side or both sent FIN.
+        Closed = "closed",
+        /// RST by a side after it was in use.
+        Reset = "reset",
+        /// RST in answer to the SYN.
+        Refused = "refused",
+        /// Silent for the idle time, or the capture ended.
+        Idle = "idle",
+    }
+}

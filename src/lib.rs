@@ -1,0 +1,25 @@
+//! `rpcscope` as a library: the stages of the way from packets to classified calls.
+//!
+//! ```text
+//! source ─Packet▶ decode ─Segment▶ flow ─Chunk▶ dispatch ─Message▶ calls ─Call▶ sink
+//!                                                                     └──Call▶ chains ─Chain▶ sink
+//! ```
+//!
+//! One direction, pushed. A stage names only the output of the stage before it; [`pipeline`] is the only file that knows
+//! their order and the threads. Time comes from packets, so that a replay equals what live showed.
+//!
+//! | stage | module | gives |
+//! | --- | --- | --- |
+//! | capture files and interfaces | [`source`] | [`source::Packet`] |
+//! | links, tunnels, IP, fragments | [`decode`] | [`decode::Segment`] |
+//! | connections, TCP reassembly | [`flow`] | [`flow::Chunk`] |
+//! | which protocol, its session | `dispatch` | [`rpcscope_parsers::Message`] |
+//! | pairing, classes | [`calls`] | [`calls::Call`] |
+//! | which call caused which | [`chains`] | `chains::Chain` |
+//! | outputs | [`sink`] | bytes |
+
+pub mod calls;
+pub mod decode;
+pub mod flow;
+pub mod source;
+pub mod time;

@@ -1,0 +1,100 @@
+//! Where packets come from: capture files, standard input, live interfaces.
+
+use crate::time::Timestamp;
+
+/// Link-layer header type as capture files number it (`LINKTYPE_…`, <https://www.tcpdump.org/linktypes.html>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LinkType(pub u16);
+
+/// One captured packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// Number from 1, in the order of the whole capture, as Wireshark would number it.
+    pub number: u64,
+    /// When it was captured.
+    pub time: Timestamp,
+    /// How to read its first header.
+    pub link: LinkType,
+    /// Which interface of the capture saw it (index over all files; 0 where the format has none).
+    pub interface: u32,
+    /// Its length on the wire in bytes; `data` is shorter where the snap length cut it.
+    pub wire_len: u32,
+    /// The captured bytes.
+    pub data: &'a [u8],
+}
+
+/// A packet's place in a [`Batch`].
+#[derive(Clone, Copy, Debug)]
+pub struct Record {
+    /// Number from 1, over the whole capture.
+    pub number: u64,
+    /// When it was captured.
+    pub time: Timestamp,
+    /// How to read its first header.
+    pub link: LinkType,
+    /// Which interface saw it.
+    pub interface: u32,
+    /// Length on the wire in bytes.
+    pub wire_len: u32,
+    /// Offset of its bytes in [`Batch::data`].
+    pub offset: u32,
+    /// Captured length in bytes.
+    pub len: u32,
+}
+
+/// Packets that travel together: one buffer and where each packet stands in it. Buffers are used again.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The bytes of all packets (and, from files, the record heads between them).
+    pub data: Vec<u8>,
+    /// The packets, in order.
+    pub records: Vec<Record>,
+}
+
+impl Batch {
+    /// The packets in order. A record that points outside the buffer is an error of the source and is left out.
+    pub fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
+        self.records.iter().filter_map(|r| {
+            let start = r.offset as usize;
+            let data = self.data.get(start..start + r.len as usize)?;
+            Some(Packet {
+                number: r.number,
+                time: r.time,
+                link: r.link,
+                interface: r.interface,
+                wire_len: r.wire_len,
+                data,
+            })
+        })
+    }
+
+    /// Forgets the packets and keeps the memory.
+    pub fn clear(&mut self) {
+        self.data.clear();
+        self.records.clear();
+    }
+}
+
+/// A source of packets, read batch by batch.
+pub trait Source: Send {
+    /// Fills `batch` (which it clears first) with the next packets.
+    ///
+    /// `Ok(true)`: there may be more (the batch may be empty: a live tick). `Ok(false)`: the end, the batch is empty.
+    /// Trouble with one of several inputs is kept for [`Source::troubles`] and does not end the others.
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError>;
+
+    /// What went wrong with inputs so far, each said once: to be printed, exit status 1.
+    fn troubles(&mut self) -> Vec<SourceError> {
+        Vec::new()
+    }
+
+    /// Bytes read of bytes in all, for progress; `None` where the end is not known.
+    fn progress(&self) -> Option<(u64, u64)> {
+        None
+    }
+}
+
+/// An input that can't be read (to its end). The text names the file or interface, the place, and what to do.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SourceError(pub String);
