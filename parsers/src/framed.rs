@@ -1,7 +1,7 @@
 //! The adapter that turns a stateless format ([`Framing`]) into a [`Session`].
 
 use crate::error::{Error, Layer};
-use crate::message::{CallId, Kind, Message, Side};
+use crate::message::{CallId, Kind, Message, Pairs, Side};
 use crate::protocol::{Emit, Framing, Parsed, Session};
 
 /// Bytes kept while searching for the next message after a gap: enough for the fixed head of any format here.
@@ -13,6 +13,19 @@ struct Open {
     id: CallId,
     bytes: u64,
     truncated: bool,
+}
+
+/// The metadata of a message being emitted, read from its bytes when asked for.
+struct Lent<'l, F> {
+    framing: &'l F,
+    side: Side,
+    input: &'l [u8],
+}
+
+impl<F: Framing> Pairs for Lent<'_, F> {
+    fn each(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        self.framing.metadata(self.side, self.input, each);
+    }
 }
 
 /// What is known of the stream of one side.
@@ -86,17 +99,17 @@ impl<F: Framing> FramedSession<F> {
         }
     }
 
-    /// Emits a message found at the beginning of `available` bytes and says how many of these it takes.
-    fn deliver(
+    /// Emits a message found at the beginning of `input` and says how many of its bytes it takes.
+    fn deliver<'l>(
         lane: &mut Lane,
-        side: Side,
-        mut message: Message<'_>,
+        lent: &'l Lent<'l, F>,
+        mut message: Message<'l>,
         bytes: u64,
-        available: usize,
         cut: bool,
         emit: &mut Emit<'_>,
     ) -> usize {
-        let here = bytes.min(available as u64);
+        let here = bytes.min(lent.input.len() as u64);
+        message.metadata = message.metadata.or(Some(lent));
         message.start = lane.offset;
         message.bytes = bytes;
         message.more = bytes > here;
@@ -106,7 +119,7 @@ impl<F: Framing> FramedSession<F> {
         }
         lane.skip = bytes - here;
         lane.offset += here;
-        emit(side, message);
+        emit(lent.side, message);
         here as usize
     }
 
@@ -144,7 +157,8 @@ impl<F: Framing> FramedSession<F> {
                 }
                 Parsed::Message { message, bytes } if bytes > 0 => {
                     if let Some(lane) = self.lanes.get_mut(index) {
-                        done += Self::deliver(lane, side, message, bytes, rest.len(), false, emit);
+                        let lent = Lent { framing: &self.framing, side, input: rest };
+                        done += Self::deliver(lane, &lent, message, bytes, false, emit);
                     }
                     continue;
                 }
@@ -176,15 +190,8 @@ impl<F: Framing> FramedSession<F> {
         let known = match self.framing.parse_cut(side, &carry) {
             Parsed::Message { message, bytes } if !lost && bytes > 0 => {
                 if let Some(lane) = self.lanes.get_mut(index) {
-                    Self::deliver(
-                        lane,
-                        side,
-                        message,
-                        bytes.max(carry.len() as u64),
-                        carry.len(),
-                        true,
-                        emit,
-                    );
+                    let lent = Lent { framing: &self.framing, side, input: &carry };
+                    Self::deliver(lane, &lent, message, bytes.max(carry.len() as u64), true, emit);
                 }
                 true
             }
@@ -281,6 +288,8 @@ impl<F: Framing> Session for FramedSession<F> {
                 message.start = offset;
                 message.bytes = size;
                 message.truncated |= cut || size > bytes.len() as u64;
+                let lent = Lent { framing: &self.framing, side, input: bytes };
+                message.metadata = message.metadata.or(Some(&lent));
                 emit(side, message);
             }
             Parsed::Control { .. } => {}

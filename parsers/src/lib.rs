@@ -43,7 +43,9 @@ macro_rules! protocols {
         #[cfg(test)]
         mod inherited {
             $(mod $module {
-                crate::testing::inherit!(stringify!($module), crate::$value);
+                #[allow(unused_imports, reason = "brings the protocol's own module into reach of its value")]
+                use crate::*;
+                crate::testing::inherit!(stringify!($module), $value);
             })*
         }
     };

@@ -124,6 +124,10 @@ pub trait Framing: Send + 'static {
         self.parse(side, input)
     }
 
+    /// Gives `each` the names and values in the header of the message that `parse` found at the beginning of `input`, in
+    /// the order of the wire. Called only when somebody asks for [`Message::metadata`], so it may read the head again.
+    fn metadata(&self, _side: Side, _input: &[u8], _each: &mut dyn FnMut(&[u8], &[u8])) {}
+
     /// The first offset in `input` at which a message can begin, judged as strictly as detection; used after a gap.
     /// `None` if there is none.
     fn find(&mut self, side: Side, input: &[u8]) -> Option<usize>;
