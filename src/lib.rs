@@ -22,4 +22,5 @@ pub mod calls;
 pub mod decode;
 pub mod flow;
 pub mod source;
+pub mod text;
 pub mod time;

@@ -1,5 +1,6 @@
 //! Time as packets tell it.
 
+use std::fmt;
 use std::ops::{Add, Sub};
 
 /// Nanoseconds since the Unix epoch, UTC. Negative before 1970 (capture clocks are sometimes wrong).
@@ -11,6 +12,43 @@ impl Timestamp {
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+    }
+
+    /// RFC 3339 in UTC with nanoseconds, always 30 bytes of ASCII: `2026-01-02T03:04:05.000000006Z`. By hand because every
+    /// record of every output has one.
+    #[must_use]
+    pub fn rfc3339(self) -> [u8; 30] {
+        let mut out = *b"0000-00-00T00:00:00.000000000Z";
+        let mut put = |at: usize, digits: usize, mut value: u64| {
+            for slot in out[at..at + digits].iter_mut().rev() {
+                *slot = b'0' + (value % 10) as u8;
+                value /= 10;
+            }
+        };
+        let seconds = self.0.div_euclid(1_000_000_000);
+        let of_day = seconds.rem_euclid(86_400) as u64;
+        // Days to a date in the proleptic Gregorian calendar, counted in eras of 400 years that begin on a 1st of March, so
+        // that the leap day is the last of its year. An i64 of nanoseconds spans the years 1677 to 2262: four digits.
+        let days = (seconds.div_euclid(86_400) + 719_468) as u64;
+        let (era, day) = (days / 146_097, days % 146_097);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        put(0, 4, era * 400 + year + u64::from(month >= 10));
+        put(5, 2, if month < 10 { month + 3 } else { month - 9 });
+        put(8, 2, day - (153 * month + 2) / 5 + 1);
+        put(11, 2, of_day / 3_600);
+        put(14, 2, of_day / 60 % 60);
+        put(17, 2, of_day % 60);
+        put(20, 9, self.0.rem_euclid(1_000_000_000) as u64);
+        out
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// As [`Timestamp::rfc3339`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.rfc3339()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -28,5 +66,23 @@ impl Sub for Timestamp {
     /// Signed difference in nanoseconds.
     fn sub(self, other: Self) -> i64 {
         self.0.saturating_sub(other.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_agree_with_an_independent_calendar() {
+        // A step that meets every day of the year and hour of the day over the whole range.
+        let mut at = i64::MIN;
+        while let Some(next) = at.checked_add(40_003_200_000_000_007 / 11) {
+            let expected = jiff::Timestamp::from_nanosecond(at.into()).unwrap();
+            assert_eq!(Timestamp(at).to_string(), format!("{expected:.9}"));
+            at = next;
+        }
+        assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(Timestamp(-1).to_string(), "1969-12-31T23:59:59.999999999Z");
     }
 }

@@ -1,5 +1,6 @@
 //! From messages to classified calls: pairing, the call record, the one function that decides a class.
 
+pub mod keys;
 pub mod record;
 
 pub use record::{Call, CallKind, Carrier, Class, Finding, Findings, Initiator, Uid, Verdict};
