@@ -15,10 +15,11 @@
 //! | connections, TCP reassembly | [`flow`] | [`flow::Chunk`] |
 //! | which protocol, its session | `dispatch` | [`rpcscope_parsers::Message`] |
 //! | pairing, classes | [`calls`] | [`calls::Call`] |
-//! | which call caused which | [`chains`] | `chains::Chain` |
+//! | which call caused which | [`chains`] | [`chains::Chain`] |
 //! | outputs | [`sink`] | bytes |
 
 pub mod calls;
+pub mod chains;
 pub mod decode;
 pub mod flow;
 pub mod source;

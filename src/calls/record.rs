@@ -76,6 +76,8 @@ macro_rules! named {
     };
 }
 
+pub(crate) use named;
+
 named! {
     /// What became of a call.
     Class {

@@ -1,0 +1,176 @@
+//! A chain told to a person: where it began, what each service made of it, and what was lost on the way.
+
+use std::fmt::Write as _;
+
+use super::record::{Chain, Change, Operation, Origin, Outcome};
+use crate::calls::record::{Call, Carrier, Class, Finding, Initiator};
+
+/// Longest part of an error text that the sentence repeats, in characters.
+const MAX_QUOTE: usize = 60;
+
+/// Takes out what could move a terminal's cursor.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// An operation's name, fit for a terminal.
+fn name(call: &Call) -> String {
+    plain(&Operation(call).to_string())
+}
+
+/// The service that answered a call, as people call it.
+fn service(call: &Call) -> String {
+    let name = name(call);
+    name.split_once('.').map_or(name.clone(), |(service, _)| service.to_owned())
+}
+
+/// `business 20013`, `RPC exception 6`, `no answer`.
+fn outcome(call: &Call) -> String {
+    let verdict = &call.verdict;
+    let code = verdict.code.map(|code| format!(" {code}")).unwrap_or_default();
+    match (verdict.class, verdict.carrier) {
+        (None, _) => "an answer that was lost".to_owned(),
+        (Some(Class::Ok | Class::Oneway), _) => "ok".to_owned(),
+        (Some(Class::Business), Carrier::IdlException) => "an exception of its IDL".to_owned(),
+        (Some(Class::Business), _) => format!("business{code}"),
+        (Some(Class::Rpc), Carrier::ThriftException) => format!("RPC exception{code}"),
+        (Some(Class::Rpc), _) => format!("RPC error{code}"),
+        (Some(Class::Transport), _) => "a broken connection".to_owned(),
+        (Some(Class::Unanswered), _) => "no answer".to_owned(),
+    }
+}
+
+/// `payment.Charge answered business 20013`.
+fn happened(call: &Call) -> String {
+    let name = name(call);
+    match call.class() {
+        Some(Class::Unanswered) => format!("{name} never answered"),
+        Some(Class::Transport) => match (call.verdict.carrier, call.verdict.initiator) {
+            (Carrier::H2RstStream, Some(Initiator::Client)) => format!("the caller of {name} cancelled it"),
+            (_, Some(Initiator::Client)) => format!("the caller of {name} gave up before the answer"),
+            (_, Some(Initiator::Server)) => format!("{name} broke the connection off before its answer"),
+            _ => format!("the connection of {name} broke before the answer"),
+        },
+        _ => match (&call.canceled_by, call.verdict.carrier) {
+            (Some(by), Carrier::TtstreamRst) => {
+                format!("{} cancelled the stream of {name} ({})", plain(by), outcome(call))
+            }
+            _ => format!("{name} answered {}", outcome(call)),
+        },
+    }
+}
+
+/// What the service did to the error, as a verb phrase: `wrapped it into a plain error`.
+fn deed(changes: &[&Change], above: &Call) -> String {
+    let has = |finding| changes.iter().any(|change| change.finding == finding);
+    let wrapped = changes.iter().find(|change| change.finding == Finding::MessageChanged);
+    if has(Finding::PassedOn) {
+        "passed it on".to_owned()
+    } else if has(Finding::BusinessBecameRpc) && has(Finding::CodeLost) {
+        "wrapped it into a plain error".to_owned()
+    } else if has(Finding::BusinessBecameRpc) {
+        "answered with an error of the framework instead".to_owned()
+    } else if has(Finding::RpcBecameBusiness) {
+        "sent the framework's failure on as a business error".to_owned()
+    } else if has(Finding::CodeLost) {
+        "wrapped it without its code".to_owned()
+    } else if has(Finding::CauseBelow) {
+        format!("reported that as {}", outcome(above))
+    } else if has(Finding::CodeChanged) {
+        "gave it a code of its own".to_owned()
+    } else if wrapped.is_some_and(|change| change.prefixes > 0) {
+        "passed it on with a prefix".to_owned()
+    } else {
+        "passed it on in other words".to_owned()
+    }
+}
+
+/// Which losses the sentence names at its end.
+fn losses(chain: &Chain) -> Vec<String> {
+    let mut losses = Vec::new();
+    for change in chain.changes.iter().filter(|change| change.finding == Finding::CodeLost) {
+        let kind = if change.from.class == Some(Class::Business) { "business code" } else { "code" };
+        losses.push(format!("the {kind} is lost at {}", service(&chain.hops[change.hop].call)));
+    }
+    losses
+}
+
+/// A short quotation of an error text.
+fn quote(outcome: &Outcome) -> Option<String> {
+    let text = plain(outcome.message.as_deref()?.trim());
+    if text.is_empty() {
+        return None;
+    }
+    let cut: String = text.chars().take(MAX_QUOTE).collect();
+    let dots = if cut.len() < text.len() { "…" } else { "" };
+    Some(format!("\"{cut}{dots}\""))
+}
+
+/// See [`Chain::sentence`].
+pub(super) fn sentence(chain: &Chain) -> String {
+    let mut text = String::new();
+    match chain.origin {
+        Origin::Nothing => {
+            let calls = chain.hops.len();
+            let retried = chain.hops.iter().filter(|hop| hop.retried_by.is_some()).count();
+            let _ = match (calls, retried) {
+                (1, _) => write!(text, "{}", happened(chain.root())),
+                (_, 0) => write!(text, "{}; {calls} calls in all", happened(chain.root())),
+                (_, 1) => write!(text, "{}; one failed try was made good by another", happened(chain.root())),
+                _ => write!(text, "{}; {retried} failed tries were made good", happened(chain.root())),
+            };
+        }
+        Origin::BelowOf(hop) => {
+            let call = &chain.hops[hop].call;
+            let _ = write!(
+                text,
+                "{}: it reports a failure of a call of its own that the capture does not hold",
+                happened(call)
+            );
+            above(chain, &mut text);
+        }
+        Origin::At(hop) => {
+            let call = &chain.hops[hop].call;
+            text.push_str(&happened(call));
+            if let Some(quote) = quote(&Outcome::of(call)) {
+                let _ = write!(text, " {quote}");
+            }
+            if hop == 0 {
+                let alone = chain.changes.iter().any(|change| change.finding == Finding::FailedAlone);
+                text.push_str(if alone { "; all its own calls were ok: it began here" } else { "" });
+            }
+            above(chain, &mut text);
+        }
+    }
+    text
+}
+
+/// Adds what each hop above the origin made of it.
+fn above(chain: &Chain, text: &mut String) {
+    let path = chain.path();
+    for pair in path.windows(2) {
+        let &[below, hop] = pair else { continue };
+        let call = &chain.hops[hop].call;
+        if !chain.hops[hop].failed() {
+            let _ = write!(text, "; {} answered ok all the same", name(call));
+            break;
+        }
+        let changes: Vec<&Change> =
+            chain.changes.iter().filter(|change| change.hop == hop && change.below == Some(below)).collect();
+        let _ = write!(text, "; {} {}", name(call), deed(&changes, call));
+        // Whoever called this hop saw the new outcome; that is worth a word only where it differs.
+        if changes.iter().any(|change| {
+            !matches!(change.finding, Finding::PassedOn | Finding::MessageChanged | Finding::CauseBelow)
+        }) {
+            let seen = outcome(call);
+            let _ = match chain.hops[hop].parent {
+                Some(parent) => write!(text, ", so {} saw {seen}", name(&chain.hops[parent].call)),
+                None => write!(text, ", so its caller saw {seen}"),
+            };
+        }
+    }
+    let losses = losses(chain);
+    if !losses.is_empty() {
+        let _ = write!(text, ": {}", losses.join(" and "));
+    }
+}
