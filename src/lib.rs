@@ -22,6 +22,7 @@ pub mod calls;
 pub mod chains;
 pub mod decode;
 pub mod flow;
+pub mod sink;
 pub mod source;
 pub mod text;
 pub mod time;

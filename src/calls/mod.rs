@@ -2,5 +2,7 @@
 
 pub mod keys;
 pub mod record;
+#[cfg(test)]
+pub(crate) mod sample;
 
 pub use record::{Call, CallKind, Carrier, Class, Finding, Findings, Initiator, Uid, Verdict};

@@ -1,0 +1,124 @@
+//! Calls for the tests of filters and outputs.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::record::{Call, CallKind, Carrier, Class, Finding, Findings, Initiator, Process, Uid, Verdict};
+use crate::decode::{Endpoint, Network};
+use crate::time::Timestamp;
+
+fn endpoint(last: u8, port: u16) -> Endpoint {
+    Endpoint { ip: IpAddr::V4(Ipv4Addr::new(10, 77, 0, last)), port }
+}
+
+/// A call of which nothing is known but that it was there.
+pub(crate) fn bare() -> Call {
+    Call {
+        uid: Uid { packet: 71, ordinal: 0 },
+        start: Timestamp(1_767_317_649_120_000_000),
+        end: Timestamp(1_767_317_649_123_200_000),
+        decided: 78,
+        latency: None,
+        duration: None,
+        client: endpoint(11, 51_234),
+        server: endpoint(12, 8888),
+        transport: "ttheader",
+        network: Network::Tcp,
+        rpc: "thrift",
+        codec: None,
+        service: None,
+        method: None,
+        unknown_name: None,
+        caller: None,
+        callee: None,
+        id: None,
+        kind: CallKind::Unary,
+        verdict: Verdict {
+            class: None,
+            carrier: Carrier::None,
+            code: None,
+            code_name: None,
+            message: None,
+            initiator: None,
+        },
+        ret: None,
+        func_ret: None,
+        biz_extra: Vec::new(),
+        details: Vec::new(),
+        request_bytes: 188,
+        response_bytes: 90,
+        request_messages: 1,
+        response_messages: 1,
+        timeout: None,
+        trace_id: None,
+        span_id: None,
+        field_id: None,
+        canceled_by: None,
+        cancel_path: Vec::new(),
+        parent: None,
+        parent_evidence: None,
+        findings: Findings::default(),
+        process: [None, None],
+        metadata: Vec::new(),
+        packets: (71, 78),
+    }
+}
+
+/// An answered call without an error.
+pub(crate) fn ok() -> Call {
+    let mut call = bare();
+    call.service = Some("OrderService".into());
+    call.method = Some("PlaceOrder".into());
+    call.caller = Some("web".into());
+    call.callee = Some("order".into());
+    call.codec = Some("thrift-binary");
+    call.latency = Some(3_200_000);
+    call.duration = Some(3_400_000);
+    call.id = Some(5);
+    call.verdict.class = Some(Class::Ok);
+    call
+}
+
+/// A call of another class.
+pub(crate) fn failed(class: Class, carrier: Carrier, code: Option<i64>, message: &str) -> Call {
+    let mut call = ok();
+    call.verdict.class = Some(class);
+    call.verdict.carrier = carrier;
+    call.verdict.code = code;
+    call.verdict.message = (!message.is_empty()).then(|| message.to_owned());
+    call
+}
+
+/// A call with a value for every key (which no real call has).
+pub(crate) fn full() -> Call {
+    let mut call = failed(Class::Business, Carrier::BizStatus, Some(-4041), "no \"stock\"\n\u{202e}");
+    call.uid.ordinal = 2;
+    call.unknown_name = Some(17);
+    call.verdict.code_name = Some("NOT_FOUND");
+    call.verdict.initiator = Some(Initiator::Server);
+    call.ret = Some(0);
+    call.func_ret = Some(i32::MIN);
+    call.biz_extra = vec![
+        ("reason".into(), "first".into()),
+        ("reason".into(), "sold \"out\"".into()),
+        ("cell".into(), "7".into()),
+    ];
+    call.details = vec![("ErrorInfo".into(), "reason=QUOTA".into())];
+    call.timeout = Some(1_000_000_000);
+    call.trace_id = Some("4bf92f3577b34da6a3ce929d0e0e4736".into());
+    call.span_id = Some("00f067aa0ba902b7".into());
+    call.field_id = Some(1);
+    call.canceled_by = Some("gateway".into());
+    call.cancel_path = vec!["gateway".into(), "order".into()];
+    call.parent = Some(Uid { packet: 70, ordinal: 1 });
+    call.parent_evidence = Some("trace-id");
+    call.findings.insert(Finding::LateAnswer);
+    call.findings.insert(Finding::Gap);
+    call.process = [None, Some(Process { pid: 4711, name: "stock".into() })];
+    call.metadata = vec![
+        (false, "x-user".into(), "7".into()),
+        (false, "isn".into(), "Order".into()),
+        (true, "x-user".into(), "9".into()),
+        (false, "x-user".into(), "8".into()),
+    ];
+    call
+}

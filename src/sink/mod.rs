@@ -1,0 +1,171 @@
+//! Outputs: each a small file behind [`Sink`].
+//!
+//! A sink is made of an [`Output`] (where the bytes go) and its own choices, gets every call in order, and is finished once:
+//!
+//! ```text
+//! let out = Output::new(Box::new(stdout), live);
+//! let mut sink = JsonLines::new(out);
+//! sink.call(&call)?;  sink.tick()?;  sink.finish()?;
+//! ```
+//!
+//! All errors are those of the writer. A reader that closed the pipe shows as [`std::io::ErrorKind::BrokenPipe`], which is
+//! a normal end (see [`closed_pipe`]).
+//!
+//! | sink | gives |
+//! | --- | --- |
+//! | [`jsonl::JsonLines`] | one JSON object a line |
+
+pub mod jsonl;
+
+use std::io::{self, Write};
+
+use crate::calls::record::{Call, Connection};
+
+pub use jsonl::JsonLines;
+
+/// Receives calls (and connections, where they were asked for) in the order of the packets that decided them.
+pub trait Sink: Send {
+    /// The next call.
+    fn call(&mut self, call: &Call) -> io::Result<()>;
+
+    /// A connection. Outputs that have no place for one leave it out.
+    fn connection(&mut self, _connection: &Connection) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Time passes (live): what is complete should become visible.
+    fn tick(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The end: writes what is left. Called once.
+    fn finish(&mut self) -> io::Result<()>;
+}
+
+/// Whether an error only says that the reader has seen enough (`rpcscope calls … | head`).
+#[must_use]
+pub fn closed_pipe(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
+/// Bytes that are collected before they are written at once. Larger writes measured no faster.
+const BUFFER: usize = 256 * 1024;
+
+/// Where a sink's bytes go: records are put together in one reused buffer and written in large pieces, or one by one when
+/// somebody is watching.
+pub struct Output {
+    /// The record being written is appended here; [`Output::end_record`] says that it is whole.
+    pub buffer: Vec<u8>,
+    writer: Box<dyn Write + Send>,
+    each: bool,
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Output")
+            .field("buffered", &self.buffer.len())
+            .field("each", &self.each)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Output {
+    /// With `each`, every record is written and flushed when it is whole (live capture, a terminal).
+    #[must_use]
+    pub fn new(writer: Box<dyn Write + Send>, each: bool) -> Self {
+        Self { buffer: Vec::with_capacity(if each { 4096 } else { BUFFER + 4096 }), writer, each }
+    }
+
+    /// A record in the buffer is whole.
+    pub fn end_record(&mut self) -> io::Result<()> {
+        if self.each {
+            self.flush()
+        } else if self.buffer.len() >= BUFFER {
+            self.write()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes everything through to the reader.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.write()?;
+        self.writer.flush()
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let result = self.writer.write_all(&self.buffer);
+        // Also after an error: nothing must be written twice when a finish follows.
+        self.buffer.clear();
+        result
+    }
+}
+
+/// A writer that tests can read back.
+#[cfg(test)]
+#[derive(Clone, Default)]
+pub(crate) struct Shared(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+#[cfg(test)]
+impl Shared {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[cfg(test)]
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_told_apart() {
+        let mut output = Output::new(Box::new(Closed), true);
+        output.buffer.extend_from_slice(b"record\n");
+        let error = output.end_record().unwrap_err();
+        assert!(closed_pipe(&error));
+        assert!(output.buffer.is_empty());
+        assert!(!closed_pipe(&io::ErrorKind::StorageFull.into()));
+    }
+
+    #[test]
+    fn records_are_written_one_by_one_or_in_large_pieces() {
+        let shared = Shared::default();
+        let mut output = Output::new(Box::new(shared.clone()), true);
+        output.buffer.extend_from_slice(b"one\n");
+        output.end_record().unwrap();
+        assert_eq!(shared.text(), "one\n");
+
+        let shared = Shared::default();
+        let mut output = Output::new(Box::new(shared.clone()), false);
+        output.buffer.extend_from_slice(b"one\n");
+        output.end_record().unwrap();
+        assert_eq!(shared.text(), "");
+        output.buffer.resize(BUFFER, b'x');
+        output.end_record().unwrap();
+        assert_eq!(shared.text().len(), BUFFER);
+    }
+}
