@@ -1,10 +1,28 @@
 //! From a packet to a transport segment: links, VLAN, MPLS, tunnels, IP, fragments.
+//!
+//! [`Decoder::decode`] reads the heads of a packet from the outside in, one small step each (`walk.rs`), through any
+//! nesting of tunnels up to a fixed number of heads. Nothing is copied or allocated unless the packet is a fragment of a
+//! larger IP datagram. Lengths come from the IP heads, never from what was captured, so that Ethernet padding is no
+//! payload and bytes that the snap length cut are known to be missing.
+
+mod fragments;
+mod rest;
+mod tunnel;
+mod walk;
+
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 
 use rpcscope_parsers::Side;
 
+use crate::source::{LinkType, Packet};
 use crate::time::Timestamp;
+
+use fragments::Fragments;
+use rest::Rest;
+use walk::{Found, Next};
 
 /// An address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -129,4 +147,135 @@ pub struct Segment<'a> {
     pub payload: &'a [u8],
     /// Payload bytes that were on the wire but are not in `payload` (snap length), at its end.
     pub missing: u32,
+}
+
+/// Why a packet gives no segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Skip {
+    /// Its link type is not known here; [`Decoder::unknown_link`] says which.
+    Link,
+    /// It carries no IP: ARP, LLDP and the like.
+    NotIp,
+    /// IP, but neither TCP nor UDP: ICMP, routing protocols and the like.
+    OtherTransport,
+    /// Encrypted by IP security (ESP).
+    Encrypted,
+    /// A fragment of a datagram whose other fragments are still to come.
+    Fragment,
+    /// The snap length cut it within a head, or it is a fragment that was cut.
+    Truncated,
+    /// A head contradicts itself.
+    Malformed,
+    /// More heads within each other than any real network has.
+    TooDeep,
+}
+
+impl Skip {
+    /// All reasons, in the order in which they are declared.
+    pub const ALL: [Self; 8] = [
+        Self::Link,
+        Self::NotIp,
+        Self::OtherTransport,
+        Self::Encrypted,
+        Self::Fragment,
+        Self::Truncated,
+        Self::Malformed,
+        Self::TooDeep,
+    ];
+
+    /// What to tell a user.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Link => "unknown link type",
+            Self::NotIp => "not IP",
+            Self::OtherTransport => "neither TCP nor UDP",
+            Self::Encrypted => "IPsec ESP",
+            Self::Fragment => "fragment",
+            Self::Truncated => "cut within a head",
+            Self::Malformed => "malformed head",
+            Self::TooDeep => "too many heads",
+        }
+    }
+}
+
+/// What a packet is.
+#[derive(Clone, Copy, Debug)]
+pub enum Decoded<'a> {
+    /// A TCP segment or UDP datagram.
+    Segment(Segment<'a>),
+    /// Nothing to read here, and why.
+    Skipped(Skip),
+}
+
+/// Decodes packets. It remembers only what fragments ask for.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    fragments: Fragments,
+    /// Datagrams put together from fragments while their contents are read: one, and one found within it.
+    assembled: [Vec<u8>; 2],
+    skipped: [u64; Skip::ALL.len()],
+    unknown_link: Option<LinkType>,
+}
+
+impl Decoder {
+    /// Reads the heads of `packet` down to TCP or UDP.
+    pub fn decode<'a>(&'a mut self, packet: &Packet<'a>) -> Decoded<'a> {
+        let Self { fragments, assembled: [outer, inner], skipped, unknown_link } = self;
+        match segment(packet, fragments, outer, inner) {
+            Ok(segment) => Decoded::Segment(segment),
+            Err(skip) => {
+                if skip == Skip::Link {
+                    unknown_link.get_or_insert(packet.link);
+                }
+                if let Some(count) = skipped.get_mut(skip as usize) {
+                    *count += 1;
+                }
+                Decoded::Skipped(skip)
+            }
+        }
+    }
+
+    /// How many packets gave no segment, by reason.
+    #[must_use]
+    pub fn skipped(&self, why: Skip) -> u64 {
+        self.skipped.get(why as usize).copied().unwrap_or(0)
+    }
+
+    /// The first link type that is not known here, where there was one.
+    #[must_use]
+    pub fn unknown_link(&self) -> Option<LinkType> {
+        self.unknown_link
+    }
+
+    /// Fragmented datagrams that were given up: some fragments never came, or too many were open at once.
+    #[must_use]
+    pub fn lost_datagrams(&self) -> u64 {
+        self.fragments.lost()
+    }
+}
+
+/// The way through one packet, by way of at most two assembled datagrams within each other.
+fn segment<'a>(
+    packet: &Packet<'a>,
+    fragments: &mut Fragments,
+    outer: &'a mut Vec<u8>,
+    inner: &'a mut Vec<u8>,
+) -> Result<Segment<'a>, Skip> {
+    let cut = packet.wire_len.saturating_sub(packet.data.len() as u32);
+    let mut found = walk::walk(Next::link(packet.link)?, Rest::new(packet.data, cut), packet, fragments)?;
+    for buffer in [outer, inner] {
+        match found {
+            Found::Segment(segment) => return Ok(segment),
+            Found::Assembled(datagram) => {
+                *buffer = datagram.bytes;
+                let next = Next::Protocol(datagram.protocol, datagram.hosts);
+                found = walk::walk(next, Rest::new(buffer, 0), packet, fragments)?;
+            }
+        }
+    }
+    match found {
+        Found::Segment(segment) => Ok(segment),
+        Found::Assembled(_) => Err(Skip::TooDeep),
+    }
 }
