@@ -10,18 +10,22 @@
 //! | detection and sessions | [`protocol`] |
 //! | the adapter for stateless formats | [`framed`] |
 //! | errors with offset and layer | [`error`] |
+//! | thrift messages, in whatever they travel | [`thrift`] |
 //! | one module per protocol | the `protocols!` lines below |
 
 #![deny(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+mod cursor;
 pub mod error;
 pub mod framed;
 pub mod message;
 pub mod protocol;
 #[cfg(test)]
 mod testing;
+pub mod thrift;
 
+pub use cursor::Trouble;
 pub use error::{Error, Layer};
 pub use framed::FramedSession;
 pub use message::{CallId, Kind, Message, Side, Status};
