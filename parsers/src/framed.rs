@@ -284,10 +284,10 @@ impl<F: Framing> Session for FramedSession<F> {
             parsed => (parsed, false),
         };
         match parsed {
-            Parsed::Message { mut message, bytes: size } if size >= bytes.len() as u64 => {
+            Parsed::Message { mut message, bytes: sent } if sent >= bytes.len() as u64 => {
                 message.start = offset;
-                message.bytes = size;
-                message.truncated |= cut || size > bytes.len() as u64;
+                message.bytes = sent;
+                message.truncated |= cut || sent > bytes.len() as u64;
                 let lent = Lent { framing: &self.framing, side, input: bytes };
                 message.metadata = message.metadata.or(Some(&lent));
                 emit(side, message);

@@ -55,4 +55,7 @@ macro_rules! protocols {
     };
 }
 
-protocols! {}
+protocols! {
+    /// tRPC frames: unary calls and streams.
+    trpc => trpc::Trpc;
+}

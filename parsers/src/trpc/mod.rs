@@ -1,0 +1,286 @@
+//! tRPC over its own frames: unary calls and streams in one connection, and unary calls over UDP.
+//!
+//! Frames of both kinds begin with the same 16 bytes (`frame.rs`). A unary frame has a protobuf head in which everything
+//! about the outcome stands (`unary.rs`); body and attachment pass by their length, compressed or not. Stream frames carry
+//! a small meta or a message (`stream.rs`).
+//!
+//! Sources: `trpc.proto` of the trpc-group, trpc-go (`codec.go`, `codec_stream.go`, `stream/`), trpc-java
+//! (`StandardPackage`, `StandardServerCodec`).
+
+mod dissect;
+mod frame;
+mod pb;
+mod stream;
+mod unary;
+
+use std::borrow::Cow;
+
+use self::frame::{FrameType, HEAD_LEN, Head, MAGIC};
+use self::pb::Fields;
+use self::unary::Role;
+use crate::error::{Error, Layer};
+use crate::framed::FramedSession;
+use crate::message::{Side, Text};
+use crate::protocol::{DETECT_LIMIT, Detection, Field, Framing, Opening, Parsed, Protocol, Session};
+
+/// The tRPC protocol.
+#[derive(Debug)]
+pub struct Trpc;
+
+impl Protocol for Trpc {
+    fn name(&self) -> &'static str {
+        "trpc"
+    }
+
+    fn detect(&self, opening: &Opening<'_>) -> Detection {
+        let mut verdict = Detection::More;
+        for (bytes, from_start) in opening.bytes.iter().zip(opening.from_start) {
+            let first = if opening.datagram { detect_datagram(bytes) } else { detect_frames(bytes) };
+            let side = match first {
+                // In the middle of a connection the bytes may begin inside a body: a frame may still come.
+                Detection::No if !from_start && !opening.datagram => match find_frame(bytes) {
+                    Some(_) => Detection::Yes,
+                    None if bytes.len() < DETECT_LIMIT => Detection::More,
+                    None => Detection::No,
+                },
+                other => other,
+            };
+            match side {
+                Detection::No => return Detection::No,
+                Detection::Yes => verdict = Detection::Yes,
+                Detection::More => {}
+            }
+        }
+        verdict
+    }
+
+    fn session(&self) -> Box<dyn Session> {
+        Box::new(FramedSession::new(Frames::default()))
+    }
+
+    fn dissect(&self, side: Side, message: &[u8]) -> Vec<Field> {
+        dissect::dissect(side, message)
+    }
+}
+
+/// The name of a `TrpcContentEncodeType`; unknown numbers have none and are kept among the metadata.
+fn codec_name(content_type: i32) -> Option<&'static str> {
+    Some(match content_type {
+        0 => "protobuf",
+        1 => "jce",
+        2 => "json",
+        3 => "flatbuffers",
+        4 => "noop",
+        5 => "xml",
+        6 => "thrift",
+        _ => return None,
+    })
+}
+
+/// Splits a func `/service/method` at its last slash.
+fn split_func(func: Option<&[u8]>) -> (Option<Text<'_>>, Option<Text<'_>>) {
+    let Some(func) = func.filter(|func| !func.is_empty()) else { return (None, None) };
+    let path = func.strip_prefix(b"/").unwrap_or(func);
+    match memchr::memrchr(b'/', path).and_then(|at| path.split_at_checked(at)) {
+        Some((service, method)) => {
+            (Some(Cow::Borrowed(service)), Some(Cow::Borrowed(method.strip_prefix(b"/").unwrap_or(method))))
+        }
+        None => (None, Some(Cow::Borrowed(path))),
+    }
+}
+
+/// Whether what is there of a frame's head is one of tRPC, judged field by field. `None`: the fixed head is not whole.
+fn check_frame(input: &[u8]) -> Result<Option<Head>, (usize, &'static str)> {
+    let Some(head) = frame::parse_head(input)? else { return Ok(None) };
+    let meta = input.get(HEAD_LEN..head.meta_end().min(input.len())).unwrap_or_default();
+    let fits = match head.frame_type {
+        FrameType::Unary => pb::fits(unary::REQUEST, meta) || pb::fits(unary::RESPONSE, meta),
+        FrameType::Init => pb::fits(stream::INIT, meta),
+        FrameType::Feedback => pb::fits(stream::FEEDBACK, meta),
+        FrameType::Close => pb::fits(stream::CLOSE, meta),
+        FrameType::Data => true,
+    };
+    if fits { Ok(Some(head)) } else { Err((HEAD_LEN, "protobuf head with unknown fields")) }
+}
+
+/// Checks the frames at the beginning of one side, each at the end of the one before: sure after the first whole head.
+fn detect_frames(bytes: &[u8]) -> Detection {
+    let mut rest = bytes;
+    let mut sure = Detection::More;
+    while !rest.is_empty() {
+        match check_frame(rest) {
+            Ok(Some(head)) => {
+                if rest.len() >= head.meta_end() {
+                    sure = Detection::Yes;
+                }
+                rest = rest.get(head.total as usize..).unwrap_or_default();
+            }
+            Ok(None) => break,
+            Err(_) => return Detection::No,
+        }
+    }
+    sure
+}
+
+/// A datagram is one frame, no more and (unless it was cut) no less.
+fn detect_datagram(bytes: &[u8]) -> Detection {
+    if bytes.is_empty() {
+        return Detection::More;
+    }
+    match check_frame(bytes) {
+        Ok(Some(head)) if bytes.len() <= head.total as usize => Detection::Yes,
+        _ => Detection::No,
+    }
+}
+
+/// Bytes of a frame that must be there before [`find_frame`] believes it, where its head is not shorter. Bodies may be full
+/// of magic numbers.
+const FIND_LEN: usize = 48;
+
+/// The first offset at which a frame stands whose head fits, as far as it is there; where the frame is whole, another one
+/// must follow it.
+fn find_frame(input: &[u8]) -> Option<usize> {
+    memchr::memmem::find_iter(input, &MAGIC).find(|at| {
+        let Some(rest) = input.get(*at..) else { return false };
+        let Ok(Some(head)) = check_frame(rest) else { return false };
+        if rest.len() < head.meta_end().min(FIND_LEN) {
+            return false;
+        }
+        let next = rest.get(head.total as usize..).unwrap_or_default();
+        next.iter().zip(MAGIC).all(|(byte, magic)| *byte == magic)
+    })
+}
+
+/// The frames of one connection, and who is the caller on it.
+#[derive(Debug, Default)]
+struct Frames {
+    /// The side that sends requests: known once one was seen, or an answer.
+    caller: Option<Side>,
+    /// A request without an id was seen, so that an answer without an id means something.
+    zero_id: bool,
+}
+
+fn invalid((offset, what): (usize, &'static str)) -> Parsed<'static> {
+    let layer = if offset < HEAD_LEN { Layer::Frame } else { Layer::Header };
+    Parsed::Invalid(Error { offset, layer, what })
+}
+
+impl Frames {
+    /// Reads the frame at the beginning of `input`; `cut` if no more bytes of it come.
+    fn read<'a>(&mut self, side: Side, input: &'a [u8], cut: bool) -> Parsed<'a> {
+        let head = match frame::parse_head(input) {
+            Ok(Some(head)) => head,
+            Ok(None) => return Parsed::Incomplete(HEAD_LEN),
+            Err(wrong) => return invalid(wrong),
+        };
+        let bytes = u64::from(head.total);
+        let end = match (head.frame_type, cut) {
+            (FrameType::Data, _) => return Parsed::Message { message: stream::data(&head), bytes },
+            (FrameType::Feedback, _) => return Parsed::Control { bytes },
+            (_, false) if input.len() < head.meta_end() => return Parsed::Incomplete(head.meta_end()),
+            _ => head.meta_end().min(input.len()),
+        };
+        let mut fields = match Fields::read(input.get(HEAD_LEN..end).unwrap_or_default()) {
+            Ok(fields) => fields,
+            Err(offset) => return invalid((HEAD_LEN + offset, "head is no protobuf")),
+        };
+        if end == head.meta_end() && !fields.whole {
+            return invalid((HEAD_LEN, "field longer than its head"));
+        }
+        fields.whole = end == head.meta_end();
+        match head.frame_type {
+            FrameType::Unary => self.read_unary(side, &head, &fields),
+            FrameType::Init => {
+                let from_caller = stream::init_is_callers(&fields);
+                if let Some(from_caller) = from_caller {
+                    self.caller.get_or_insert(if from_caller { side } else { side.other() });
+                }
+                match from_caller.or(self.caller.map(|caller| caller == side)) {
+                    Some(from_caller) => {
+                        Parsed::Message { message: stream::init(&head, &fields, from_caller), bytes }
+                    }
+                    None => Parsed::Control { bytes },
+                }
+            }
+            _ => Parsed::Message { message: stream::close(&head, &fields, side, self.caller), bytes },
+        }
+    }
+
+    fn read_unary<'a>(&mut self, side: Side, head: &Head, fields: &Fields<'a>) -> Parsed<'a> {
+        let bytes = u64::from(head.total);
+        let Ok(role) = unary::role(fields) else {
+            return invalid((HEAD_LEN, "head with fields of a request and of an answer"));
+        };
+        // What a head that was cut off does not tell, the rest of the connection may: only one side calls.
+        let role =
+            role.or(self.caller.map(|caller| if caller == side { Role::Request } else { Role::Answer }));
+        // Without its id a head that was cut off belongs to no call that could be named.
+        if !fields.whole && fields.number(3).is_none() {
+            return Parsed::Control { bytes };
+        }
+        let id = unary::request_id(fields);
+        match role {
+            Some(Role::Request) => {
+                if fields.whole {
+                    self.caller.get_or_insert(side);
+                    self.zero_id |= id == 0;
+                }
+                Parsed::Message { message: unary::request(fields), bytes }
+            }
+            // trpc-go answers a stray stream frame with a unary one whose head was cleared: it belongs to no call
+            // (`stream/server.go`).
+            Some(Role::Answer) if id == 0 && !self.zero_id => Parsed::Control { bytes },
+            Some(Role::Answer) => {
+                if fields.whole {
+                    self.caller.get_or_insert(side.other());
+                }
+                Parsed::Message { message: unary::answer(head, fields), bytes }
+            }
+            None => Parsed::Control { bytes },
+        }
+    }
+}
+
+impl Framing for Frames {
+    fn parse<'a>(&mut self, side: Side, input: &'a [u8]) -> Parsed<'a> {
+        self.read(side, input, false)
+    }
+
+    fn parse_cut<'a>(&mut self, side: Side, input: &'a [u8]) -> Parsed<'a> {
+        self.read(side, input, true)
+    }
+
+    fn metadata(&self, _side: Side, input: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
+        let Ok(Some(head)) = frame::parse_head(input) else { return };
+        let meta = input.get(HEAD_LEN..head.meta_end().min(input.len())).unwrap_or_default();
+        let Ok(fields) = Fields::read(meta) else { return };
+        let content_type = match head.frame_type {
+            FrameType::Unary => {
+                let request = matches!(unary::role(&fields), Ok(Some(Role::Request)));
+                pb::each_entry(meta, if request { 9 } else { 8 }, each);
+                fields.number(if request { 10 } else { 9 })
+            }
+            FrameType::Init => {
+                pb::each_entry(fields.bytes(1).unwrap_or_default(), 5, each);
+                fields.number(4)
+            }
+            FrameType::Close => {
+                pb::each_entry(meta, 5, each);
+                None
+            }
+            FrameType::Data | FrameType::Feedback => None,
+        };
+        if let Some(number) = content_type
+            && codec_name(number as i32).is_none()
+        {
+            each(b"content_type", (number as i32).to_string().as_bytes());
+        }
+    }
+
+    fn find(&mut self, _side: Side, input: &[u8]) -> Option<usize> {
+        find_frame(input)
+    }
+}
+
+#[cfg(test)]
+mod tests;

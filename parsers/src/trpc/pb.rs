@@ -1,0 +1,268 @@
+//! The protobuf wire format, as far as tRPC heads need it (<https://protobuf.dev/programming-guides/encoding/>).
+
+use nom::bytes::streaming::take;
+use nom::error::ErrorKind;
+use nom::{Err, IResult, Needed};
+
+/// The longest varint: ten groups of seven bits.
+const VARINT_LIMIT: usize = 10;
+
+/// The highest field number of the messages read here; higher ones are skipped.
+const FIELDS: usize = 16;
+
+/// A field's value by its wire type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value<'a> {
+    /// Wire type 0.
+    Number(u64),
+    /// Wire type 2: text, bytes or a message.
+    Bytes(&'a [u8]),
+    /// Wire types 1 and 5: no head has such a field.
+    Fixed,
+}
+
+/// A field: number, value, and the bytes it stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Field<'a> {
+    pub(super) number: u32,
+    pub(super) value: Value<'a>,
+    /// Start of the tag, start of the value, end: offsets in the message.
+    pub(super) at: (usize, usize, usize),
+}
+
+/// Why no further field can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop<'a> {
+    /// The bytes end inside a field; of a value with a length, what is there of it.
+    Short(Option<(u32, &'a [u8])>),
+    /// No protobuf, from the given offset on.
+    Wrong(usize),
+}
+
+/// Reads a base-128 varint.
+pub(super) fn parse_varint(input: &[u8]) -> IResult<&[u8], u64> {
+    let mut value = 0_u64;
+    for (index, byte) in input.iter().enumerate().take(VARINT_LIMIT) {
+        value |= u64::from(byte & 0x7f) << (7 * index as u32);
+        if byte & 0x80 == 0 {
+            return Ok((input.get(index + 1..).unwrap_or_default(), value));
+        }
+    }
+    if input.len() >= VARINT_LIMIT {
+        return Err(Err::Error(nom::error::Error::new(input, ErrorKind::TooLarge)));
+    }
+    Err(Err::Incomplete(Needed::new(1)))
+}
+
+/// The fields of a message one after the other.
+#[derive(Clone, Debug)]
+pub(super) struct Reader<'a> {
+    input: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(input: &'a [u8]) -> Self {
+        Self { input, at: 0 }
+    }
+
+    /// The next field; `None` at the end of the message.
+    pub(super) fn next(&mut self) -> Result<Option<Field<'a>>, Stop<'a>> {
+        let start = self.at;
+        let Some(rest) = self.input.get(start..).filter(|rest| !rest.is_empty()) else { return Ok(None) };
+        let stop = |error: Err<_>| match error {
+            Err::Incomplete(_) => Stop::Short(None),
+            _ => Stop::Wrong(start),
+        };
+        let (rest, tag) = parse_varint(rest).map_err(stop)?;
+        let number = u32::try_from(tag >> 3).ok().filter(|number| *number > 0).ok_or(Stop::Wrong(start))?;
+        let mut begin = self.input.len() - rest.len();
+        let (rest, value) = match tag & 7 {
+            0 => {
+                let (rest, value) = parse_varint(rest).map_err(stop)?;
+                (rest, Value::Number(value))
+            }
+            1 => take(8_usize)(rest).map(|(rest, _)| (rest, Value::Fixed)).map_err(stop)?,
+            2 => {
+                let (rest, len) = parse_varint(rest).map_err(stop)?;
+                begin = self.input.len() - rest.len();
+                let len = usize::try_from(len).map_err(|_| Stop::Wrong(start))?;
+                match rest.split_at_checked(len) {
+                    Some((bytes, rest)) => (rest, Value::Bytes(bytes)),
+                    None => return Err(Stop::Short(Some((number, rest)))),
+                }
+            }
+            5 => take(4_usize)(rest).map(|(rest, _)| (rest, Value::Fixed)).map_err(stop)?,
+            _ => return Err(Stop::Wrong(start)),
+        };
+        self.at = self.input.len() - rest.len();
+        Ok(Some(Field { number, value, at: (start, begin, self.at) }))
+    }
+}
+
+/// The fields of a message by number, the last of each (as protobuf has it for fields that don't repeat).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fields<'a> {
+    values: [Option<Value<'a>>; FIELDS],
+    /// The highest number read.
+    last: u32,
+    /// The message did not end before its bytes.
+    pub(super) whole: bool,
+    /// The field in whose value the bytes end, and what is there of it.
+    pub(super) partial: Option<(u32, &'a [u8])>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads a message, which may be cut off. The error is the offset of what is no protobuf.
+    pub(super) fn read(input: &'a [u8]) -> Result<Self, usize> {
+        let mut fields = Self { whole: true, ..Self::default() };
+        let mut reader = Reader::new(input);
+        loop {
+            match reader.next() {
+                Ok(Some(field)) => {
+                    fields.last = fields.last.max(field.number);
+                    if let Some(slot) = fields.values.get_mut(field.number as usize) {
+                        *slot = Some(field.value);
+                    }
+                }
+                Ok(None) => return Ok(fields),
+                Err(Stop::Short(partial)) => {
+                    fields.whole = false;
+                    fields.partial = partial;
+                    return Ok(fields);
+                }
+                Err(Stop::Wrong(offset)) => return Err(offset),
+            }
+        }
+    }
+
+    fn value(&self, number: u32) -> Option<Value<'a>> {
+        self.values.get(number as usize).copied().flatten()
+    }
+
+    /// The value of a number field, if it is there.
+    pub(super) fn number(&self, number: u32) -> Option<u64> {
+        match self.value(number)? {
+            Value::Number(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a field with a length, if it is there whole.
+    pub(super) fn bytes(&self, number: u32) -> Option<&'a [u8]> {
+        match self.value(number)? {
+            Value::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The value of an `int32` field. 0 where it is left out, which in a message that is cut off is known only after a
+    /// field with a higher number: tRPC's libraries write the fields in the order of their numbers.
+    pub(super) fn int32(&self, number: u32) -> Option<i32> {
+        match self.number(number) {
+            Some(value) => Some(value as i32),
+            None if self.whole || self.passed(number) => Some(0),
+            None => None,
+        }
+    }
+
+    /// Whether the place of the field has been passed.
+    fn passed(&self, number: u32) -> bool {
+        self.last > number || self.partial.is_some_and(|(partial, _)| partial > number)
+    }
+}
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shape {
+    /// A varint.
+    Number,
+    /// UTF-8 or bytes.
+    Text,
+    /// `map<string, bytes>`.
+    Map,
+    /// A message.
+    Message(&'static [Spec]),
+}
+
+/// A field of a message as `trpc.proto` has it: number, name, content.
+pub(super) type Spec = (u32, &'static str, Shape);
+
+/// The field of a number.
+pub(super) fn spec(message: &'static [Spec], number: u32) -> Option<&'static Spec> {
+    message.iter().find(|(n, ..)| *n == number)
+}
+
+/// Whether bytes, which may be cut off, are a message of this kind: known fields only, each of its wire type.
+pub(super) fn fits(message: &'static [Spec], input: &[u8]) -> bool {
+    let mut reader = Reader::new(input);
+    loop {
+        match reader.next() {
+            Ok(None) => return true,
+            Ok(Some(field)) => match (spec(message, field.number), field.value) {
+                (Some((_, _, Shape::Number)), Value::Number(_))
+                | (Some((_, _, Shape::Text | Shape::Map)), Value::Bytes(_)) => {}
+                (Some((_, _, Shape::Message(inner))), Value::Bytes(bytes)) if fits(inner, bytes) => {}
+                _ => return false,
+            },
+            Err(Stop::Short(partial)) => {
+                return partial.is_none_or(|(number, _)| spec(message, number).is_some());
+            }
+            Err(Stop::Wrong(_)) => return false,
+        }
+    }
+}
+
+/// Gives each entry of a `map<string, bytes>` field of a message.
+pub(super) fn each_entry(message: &[u8], map: u32, each: &mut dyn FnMut(&[u8], &[u8])) {
+    let mut reader = Reader::new(message);
+    while let Ok(Some(field)) = reader.next() {
+        if let Value::Bytes(entry) = field.value
+            && field.number == map
+            && let Ok(entry) = Fields::read(entry)
+        {
+            each(entry.bytes(1).unwrap_or_default(), entry.bytes(2).unwrap_or_default());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_negative_int32_is_ten_bytes_long() {
+        let fields = Fields::read(b"\x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01").unwrap();
+        assert_eq!(fields.int32(4), Some(-1));
+        assert_eq!(fields.int32(5), Some(0), "left out of a whole message");
+    }
+
+    #[test]
+    fn of_a_cut_message_only_what_has_been_passed_is_known() {
+        let fields = Fields::read(b"\x18\x02\x28\x91").unwrap();
+        assert!(!fields.whole);
+        assert_eq!(fields.int32(4), None, "the field that was cut could have been any");
+        let fields = Fields::read(b"\x18\x02\x32\x0forder").unwrap();
+        assert_eq!(
+            (fields.int32(4), fields.int32(5), fields.partial),
+            (Some(0), Some(0), Some((6, &b"order"[..])))
+        );
+    }
+
+    #[test]
+    fn a_varint_of_eleven_bytes_and_field_zero_are_wrong() {
+        assert!(
+            Fields::read(&[0x18, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01]).is_err()
+        );
+        assert!(Fields::read(&[0x00, 0x01]).is_err());
+        assert!(Fields::read(&[0x1b]).is_err(), "groups are long gone");
+    }
+
+    #[test]
+    fn a_map_entry_may_lack_its_value() {
+        let mut seen = Vec::new();
+        let message = b"\x4a\x06\x0a\x01k\x12\x01v\x4a\x03\x0a\x01e\x18\x01";
+        each_entry(message, 9, &mut |key, value| seen.push((key.to_vec(), value.to_vec())));
+        assert_eq!(seen, [(b"k".to_vec(), b"v".to_vec()), (b"e".to_vec(), Vec::new())]);
+    }
+}

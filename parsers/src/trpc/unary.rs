@@ -1,0 +1,126 @@
+//! Unary frames: `RequestProtocol` and `ResponseProtocol` of `trpc.proto`.
+
+use std::borrow::Cow;
+
+use super::frame::{HEAD_LEN, Head};
+use super::pb::{Fields, Shape, Spec};
+use super::{codec_name, split_func};
+use crate::message::{CallId, Kind, Message, Status};
+
+/// `call_type` of a call that wants no answer.
+const ONEWAY: u64 = 1;
+
+/// Nanoseconds of a millisecond, the unit of `timeout`.
+const MILLISECOND: u64 = 1_000_000;
+
+/// Fields of `RequestProtocol`.
+pub(super) const REQUEST: &[Spec] = &[
+    (1, "version", Shape::Number),
+    (2, "call_type", Shape::Number),
+    (3, "request_id", Shape::Number),
+    (4, "timeout", Shape::Number),
+    (5, "caller", Shape::Text),
+    (6, "callee", Shape::Text),
+    (7, "func", Shape::Text),
+    (8, "message_type", Shape::Number),
+    (9, "trans_info", Shape::Map),
+    (10, "content_type", Shape::Number),
+    (11, "content_encoding", Shape::Number),
+    (12, "attachment_size", Shape::Number),
+];
+
+/// Fields of `ResponseProtocol`.
+pub(super) const RESPONSE: &[Spec] = &[
+    (1, "version", Shape::Number),
+    (2, "call_type", Shape::Number),
+    (3, "request_id", Shape::Number),
+    (4, "ret", Shape::Number),
+    (5, "func_ret", Shape::Number),
+    (6, "error_msg", Shape::Text),
+    (7, "message_type", Shape::Number),
+    (8, "trans_info", Shape::Map),
+    (9, "content_type", Shape::Number),
+    (10, "content_encoding", Shape::Number),
+    (12, "attachment_size", Shape::Number),
+];
+
+/// The two things that a unary frame can be. The frame does not say which: the same field numbers mean different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Request,
+    Answer,
+}
+
+/// Tells request from answer by the wire types in which they differ. `None`: nothing that is here tells. The error says
+/// that some fields are of the one and some of the other.
+pub(super) fn role(fields: &Fields<'_>) -> Result<Option<Role>, ()> {
+    let begun = |number| fields.bytes(number).is_some() || fields.partial.is_some_and(|(n, _)| n == number);
+    let number = |number| fields.number(number).is_some();
+    let request = begun(5) || begun(7) || begun(9) || number(8) || number(11);
+    let answer = number(5) || number(7) || number(9) || begun(8);
+    match (request, answer) {
+        (true, true) => Err(()),
+        (true, false) => Ok(Some(Role::Request)),
+        (false, true) => Ok(Some(Role::Answer)),
+        // A good answer is nothing but its request id: zeros are left out. A request has at least its func.
+        (false, false) => Ok(fields.whole.then_some(Role::Answer)),
+    }
+}
+
+/// The id that pairs request and answer; 0 where it is left out.
+pub(super) fn request_id(fields: &Fields<'_>) -> i64 {
+    i64::from(fields.number(3).unwrap_or(0) as u32)
+}
+
+/// What a request says.
+pub(super) fn request<'a>(fields: &Fields<'a>) -> Message<'a> {
+    let (service, method) = split_func(fields.bytes(7));
+    Message {
+        kind: if fields.number(2) == Some(ONEWAY) { Kind::Oneway } else { Kind::Request },
+        id: CallId::Request(request_id(fields)),
+        transport: "trpc",
+        rpc: "trpc",
+        codec: fields.int32(10).and_then(codec_name),
+        service,
+        method,
+        caller: fields.bytes(5).map(Cow::Borrowed),
+        callee: fields.bytes(6).map(Cow::Borrowed),
+        timeout: fields.number(4).filter(|ms| *ms > 0).map(|ms| u64::from(ms as u32) * MILLISECOND),
+        ..Message::default()
+    }
+}
+
+/// What an answer says. In one that is cut off, a number that was not reached stays unknown.
+pub(super) fn answer<'a>(head: &Head, fields: &Fields<'a>) -> Message<'a> {
+    let (ret, func_ret) = (fields.int32(4), fields.int32(5));
+    let partial_text = fields.partial.filter(|(number, _)| *number == 6).map(|(_, text)| text);
+    let failed = ret.is_some_and(|ret| ret != 0) || func_ret.is_some_and(|ret| ret != 0);
+    let attachment = fields.number(12).unwrap_or(0);
+    let payload = u64::from(head.total).saturating_sub(HEAD_LEN as u64 + u64::from(head.protobuf));
+    let body = payload > attachment;
+    Message {
+        kind: Kind::Answer,
+        id: CallId::Request(request_id(fields)),
+        transport: "trpc",
+        rpc: "trpc",
+        // Without a body the left-out content type of an answer says nothing: servers do not copy the request's into
+        // every error.
+        codec: match fields.number(9) {
+            None if !body => None,
+            _ => fields.int32(9).and_then(codec_name),
+        },
+        status: Status {
+            ret,
+            func_ret,
+            error_msg: fields.bytes(6).or(partial_text).map(Cow::Borrowed),
+            body: failed && body,
+            cut: match ret {
+                None => true,
+                Some(0) => func_ret.is_none(),
+                Some(_) => false,
+            },
+            ..Status::default()
+        },
+        ..Message::default()
+    }
+}
