@@ -20,7 +20,10 @@
 
 pub mod calls;
 pub mod chains;
+pub mod cli;
 pub mod decode;
+pub mod dispatch;
+pub mod explain;
 pub mod flow;
 pub mod sink;
 pub mod source;

@@ -1,8 +1,13 @@
 //! From messages to classified calls: pairing, the call record, the one function that decides a class.
 
+pub mod details;
 pub mod keys;
+pub mod names;
+pub mod outcome;
+pub mod pairing;
 pub mod record;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod trace;
 
 pub use record::{Call, CallKind, Carrier, Class, Finding, Findings, Initiator, Uid, Verdict};

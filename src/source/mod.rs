@@ -49,6 +49,11 @@ pub struct Batch {
     pub data: Vec<u8>,
     /// The packets, in order.
     pub records: Vec<Record>,
+    /// Live: it is this late, and all packets up to now are in this batch or in earlier ones. Lets time pass while nothing
+    /// is received.
+    pub now: Option<Timestamp>,
+    /// Bytes read of bytes in all, after this batch; filled in by the pipeline from [`Source::progress`].
+    pub progress: Option<(u64, u64)>,
 }
 
 impl Batch {
@@ -72,6 +77,8 @@ impl Batch {
     pub fn clear(&mut self) {
         self.data.clear();
         self.records.clear();
+        self.now = None;
+        self.progress = None;
     }
 }
 

@@ -1,0 +1,383 @@
+//! The class of a call: one pure function over what its answer said and how it ended.
+//!
+//! Everything that decides between the framework's failure and the business's no stands here and nowhere else. The rules
+//! are those of the user documentation ("Classes"); each branch names the framework's source that makes it so.
+
+use rpcscope_parsers::Status;
+use rpcscope_parsers::message::{BizStatus, Exception, GrpcStatus, Reset, ResultField, TrpcEnd};
+
+use super::details;
+use super::record::{Carrier, Class, Finding, Findings, Initiator, Verdict};
+use crate::explain::{self, Family};
+
+/// How a call came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The callee answered; the status says what.
+    Answered,
+    /// Someone broke the stream off; [`Status::reset`] says how.
+    Reset(Initiator),
+    /// A GOAWAY left the stream out, or came with an error before the connection closed.
+    Goaway(Initiator),
+    /// The connection was closed before the answer.
+    Fin(Initiator),
+    /// The connection was reset before the answer.
+    Rst(Initiator),
+    /// Nothing more was seen.
+    Silence,
+    /// No answer was due.
+    Oneway,
+}
+
+/// A verdict and what else the deciding message told.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Class, carrier, code and message.
+    pub verdict: Verdict,
+    /// tRPC `ret`.
+    pub ret: Option<i32>,
+    /// tRPC `func_ret`.
+    pub func_ret: Option<i32>,
+    /// Of an IDL exception: field of the result struct.
+    pub field_id: Option<i16>,
+    /// The map of the business error.
+    pub biz_extra: Vec<(String, String)>,
+    /// `google.rpc.Status` details: type and text.
+    pub details: Vec<(String, String)>,
+    /// ttstream: services from the first canceller on.
+    pub cancel_path: Vec<String>,
+    /// What is remarkable.
+    pub findings: Findings,
+}
+
+impl Outcome {
+    fn of(class: Option<Class>, carrier: Carrier) -> Self {
+        Self {
+            verdict: Verdict { class, carrier, code: None, code_name: None, message: None, initiator: None },
+            ret: None,
+            func_ret: None,
+            field_id: None,
+            biz_extra: Vec::new(),
+            details: Vec::new(),
+            cancel_path: Vec::new(),
+            findings: Findings::default(),
+        }
+    }
+
+    fn ok() -> Self {
+        Self::of(Some(Class::Ok), Carrier::None)
+    }
+
+    /// An answer came and what it says is lost.
+    fn unknown() -> Self {
+        Self::of(None, Carrier::None)
+    }
+
+    fn code(mut self, family: Family, code: i64) -> Self {
+        self.verdict.code = Some(code);
+        self.verdict.code_name = explain::code_name(family, code);
+        self
+    }
+
+    /// The same, and a code that no published table has is told.
+    fn published(mut self, family: Family, code: i64) -> Self {
+        self = self.code(family, code);
+        if self.verdict.code_name.is_none() {
+            self.findings.insert(Finding::UnknownCode);
+        }
+        self
+    }
+
+    fn text(mut self, text: Option<&[u8]>) -> Self {
+        self.verdict.message = text.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        self
+    }
+
+    fn by(mut self, initiator: Initiator) -> Self {
+        self.verdict.initiator = Some(initiator);
+        self
+    }
+
+    fn finding(mut self, finding: Finding, applies: bool) -> Self {
+        if applies {
+            self.findings.insert(finding);
+        }
+        self
+    }
+}
+
+/// Decides what became of a call of protocol `rpc` that ended as `ending`, with `status` as its last message told it.
+#[must_use]
+pub fn decide(rpc: &str, status: &Status<'_>, ending: Ending) -> Outcome {
+    let mut outcome = match ending {
+        Ending::Answered => answered(rpc, status),
+        Ending::Reset(by) => reset(rpc, status.reset.as_ref(), by),
+        Ending::Goaway(by) => {
+            let outcome = Outcome::of(Some(Class::Transport), Carrier::H2Goaway).by(by);
+            match status.reset.as_ref().and_then(|reset| reset.code) {
+                Some(code) => outcome.published(Family::Http2, code),
+                None => outcome,
+            }
+        }
+        Ending::Fin(by) => Outcome::of(Some(Class::Transport), Carrier::TcpFin).by(by),
+        Ending::Rst(by) => Outcome::of(Some(Class::Transport), Carrier::TcpRst).by(by),
+        Ending::Silence => Outcome::of(Some(Class::Unanswered), Carrier::None),
+        Ending::Oneway => Outcome::of(Some(Class::Oneway), Carrier::None),
+    };
+    outcome.ret = status.ret;
+    outcome.func_ret = status.func_ret;
+    let failed = matches!(outcome.verdict.class, Some(Class::Business | Class::Rpc));
+    if failed && status.body {
+        outcome.findings.insert(Finding::BodyWithError);
+    }
+    outcome
+}
+
+fn answered(rpc: &str, status: &Status<'_>) -> Outcome {
+    match rpc {
+        "grpc" => grpc(status),
+        "ttstream" => ttstream(status),
+        "trpc-stream" => trpc_stream(status),
+        "trpc-http" => trpc_http(status),
+        "trpc" => trpc(status),
+        _ => thrift(status),
+    }
+}
+
+fn reset(rpc: &str, reset: Option<&Reset<'_>>, by: Initiator) -> Outcome {
+    let code = reset.and_then(|reset| reset.code);
+    if rpc == "ttstream" {
+        // Kitex pkg/remote/trans/ttstream/exception.go: every Rst is an error of the framework, cancels among them.
+        let mut outcome = Outcome::of(Some(Class::Rpc), Carrier::TtstreamRst).by(by);
+        if let Some(code) = code {
+            outcome = outcome.published(Family::Ttstream, code);
+        }
+        outcome = outcome.text(reset.and_then(|reset| reset.message.as_deref()));
+        if let Some(path) = reset.and_then(|reset| reset.cancel_path.as_deref()) {
+            let path = String::from_utf8_lossy(path);
+            outcome.cancel_path =
+                path.split(',').map(str::trim).filter(|s| !s.is_empty()).map(Into::into).collect();
+        }
+        return outcome;
+    }
+    let outcome = Outcome::of(Some(Class::Transport), Carrier::H2RstStream).by(by);
+    match code {
+        Some(code) => outcome.published(Family::Http2, code),
+        None => outcome,
+    }
+}
+
+/// trpc-go `codec.go`: the caller looks at `ret` first, then at `func_ret`.
+fn trpc(status: &Status<'_>) -> Outcome {
+    let text = status.error_msg.as_deref();
+    match (status.ret, status.func_ret) {
+        (Some(ret), _) if ret != 0 => {
+            let code = i64::from(ret);
+            Outcome::of(Some(Class::Rpc), Carrier::Ret)
+                .published(Family::Trpc, code)
+                .text(text)
+                .finding(Finding::CauseBelow, (101..=200).contains(&code))
+        }
+        _ if status.cut => Outcome::unknown(),
+        (_, Some(func_ret)) if func_ret != 0 => func_ret_business(func_ret, text),
+        _ => Outcome::ok(),
+    }
+}
+
+fn func_ret_business(func_ret: i32, text: Option<&[u8]>) -> Outcome {
+    /// The code that trpc-go's `errs` gives to an error without one (`errs.RetUnknown`).
+    const NO_CODE: i32 = 999;
+    /// Codes below are reserved for frameworks by tRPC's error code conventions.
+    const FIRST_USER_CODE: i32 = 10_000;
+    Outcome::of(Some(Class::Business), Carrier::FuncRet)
+        .code(Family::Trpc, i64::from(func_ret))
+        .text(text)
+        .finding(Finding::PlainError, func_ret == NO_CODE)
+        .finding(
+            Finding::BusinessCodeReserved,
+            (0..FIRST_USER_CODE).contains(&func_ret) && func_ret != NO_CODE,
+        )
+}
+
+fn trpc_stream(status: &Status<'_>) -> Outcome {
+    let ret = status.ret.unwrap_or(0);
+    let func_ret = status.func_ret.unwrap_or(0);
+    let text = status.error_msg.as_deref();
+    let carrier = match status.trpc_end {
+        Some(TrpcEnd::Refused) => {
+            return Outcome::of(Some(Class::Rpc), Carrier::TrpcStreamInit)
+                .published(Family::Trpc, i64::from(ret))
+                .text(text);
+        }
+        Some(TrpcEnd::Reset) => Carrier::TrpcStreamReset,
+        _ if status.cut => return Outcome::unknown(),
+        _ if ret == 0 && func_ret == 0 => return Outcome::ok(),
+        _ => Carrier::TrpcStreamClose,
+    };
+    if status.cut && ret == 0 {
+        return Outcome::of(None, carrier);
+    }
+    if ret == 0 && func_ret != 0 {
+        return Outcome {
+            verdict: Verdict { carrier, ..func_ret_business(func_ret, text).verdict },
+            ..func_ret_business(func_ret, text)
+        };
+    }
+    // trpc-go stream/server.go puts every code of a handler into `ret`: only the framework's own table tells them apart.
+    let code = i64::from(ret);
+    let framework = code == 0 || explain::code_name(Family::Trpc, code).is_some();
+    let class = if framework { Class::Rpc } else { Class::Business };
+    Outcome::of(Some(class), carrier)
+        .code(Family::Trpc, code)
+        .text(text)
+        .finding(Finding::BusinessCodeInRet, !framework)
+        .finding(Finding::PlainError, code == 0)
+        .finding(Finding::CauseBelow, (101..=200).contains(&code))
+}
+
+fn trpc_http(status: &Status<'_>) -> Outcome {
+    let outcome = trpc(status);
+    match status.http {
+        Some(http) if outcome.verdict.class == Some(Class::Ok) && !(200..300).contains(&http) => {
+            Outcome::of(Some(Class::Rpc), Carrier::HttpStatus).code(Family::Http, i64::from(http))
+        }
+        _ => outcome,
+    }
+}
+
+/// Thrift and Kitex Protobuf, under TTHeader or without.
+fn thrift(status: &Status<'_>) -> Outcome {
+    if let Some(outcome) = status.biz.as_ref().and_then(|biz| business(biz, None)) {
+        return outcome.finding(Finding::BizStatusWithException, status.exception.is_some());
+    }
+    if let Some(exception) = &status.exception {
+        return application_exception(exception, Carrier::ThriftException);
+    }
+    match status.result {
+        Some(ResultField::Exception(field)) => {
+            let mut outcome = Outcome::of(Some(Class::Business), Carrier::IdlException);
+            outcome.field_id = Some(field);
+            outcome
+        }
+        _ if status.cut => Outcome::unknown(),
+        Some(ResultField::Success | ResultField::Empty) => Outcome::ok(),
+        None => match status.http {
+            Some(http) if !(200..300).contains(&http) => {
+                Outcome::of(Some(Class::Rpc), Carrier::HttpStatus).code(Family::Http, i64::from(http))
+            }
+            _ => Outcome::ok(),
+        },
+    }
+}
+
+fn application_exception(exception: &Exception<'_>, carrier: Carrier) -> Outcome {
+    let text = &*exception.message;
+    Outcome::of(Some(Class::Rpc), carrier)
+        .published(Family::Thrift, i64::from(exception.type_id))
+        .text(Some(text))
+        .finding(Finding::BusinessAsRpc, says_biz_error(text))
+        .finding(Finding::BizStatusUntransportable, says_biz_status(text))
+}
+
+/// Whether Kitex (`pkg/remote/trans_errors.go`, `pkg/kerrors`) worded a handler's own error as a failure of the framework.
+fn says_biz_error(text: &[u8]) -> bool {
+    text.starts_with(b"biz error: ") || text.ends_with(b"[biz error]")
+}
+
+/// Whether the text is Volo's rendering of a business status that had no header to travel in.
+fn says_biz_status(text: &[u8]) -> bool {
+    text.strip_prefix(b"status_code: ").is_some_and(|rest| {
+        let digits = rest.iter().take_while(|b| b.is_ascii_digit() || **b == b'-').count();
+        rest.get(digits..).is_some_and(|rest| rest.starts_with(b", status_message: "))
+    })
+}
+
+/// A business status, if it is one: `None` for 0 and for an absent number.
+fn business(biz: &BizStatus<'_>, fallback: Option<&[u8]>) -> Option<Outcome> {
+    let text = biz.message.as_deref().or(fallback);
+    let status = biz.status.as_deref()?;
+    let number = std::str::from_utf8(status).ok().and_then(|text| text.trim().parse::<i64>().ok());
+    let extra = match biz.extra.as_deref() {
+        None | Some([]) => Some(Vec::new()),
+        Some(json) => string_map(json),
+    };
+    match (number, extra) {
+        (Some(0), Some(_)) => None,
+        (Some(code), Some(extra)) => {
+            let mut outcome = Outcome::of(Some(Class::Business), Carrier::BizStatus).text(text);
+            outcome.verdict.code = Some(code);
+            outcome.biz_extra = extra;
+            Some(outcome)
+        }
+        // Kitex transmeta fails the call on the caller's side when it can't read what the callee sent.
+        (number, _) => {
+            let mut outcome = Outcome::of(Some(Class::Rpc), Carrier::BizStatus)
+                .text(text)
+                .finding(Finding::BizStatusMalformed, true);
+            outcome.verdict.code = number;
+            Some(outcome)
+        }
+    }
+}
+
+/// One JSON object whose values are strings; other values are kept as their JSON text.
+fn string_map(json: &[u8]) -> Option<Vec<(String, String)>> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json).ok()?;
+    let text = |value| match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Some(object.into_iter().map(|(key, value)| (key, text(value))).collect())
+}
+
+fn ttstream(status: &Status<'_>) -> Outcome {
+    if let Some(outcome) = status.biz.as_ref().and_then(|biz| business(biz, None)) {
+        return outcome.finding(Finding::BizStatusWithException, status.exception.is_some());
+    }
+    match &status.exception {
+        Some(exception) => application_exception(exception, Carrier::TtstreamTrailer),
+        None if status.cut => Outcome::unknown(),
+        None => Outcome::ok(),
+    }
+}
+
+/// Statuses that no gRPC library makes by itself (grpc `doc/statuscodes.md`): somebody's code said them.
+const GRPC_BUSINESS: [i64; 7] = [3, 5, 6, 9, 10, 11, 15];
+
+/// The highest status of the published table.
+const GRPC_LAST: i64 = 16;
+
+fn grpc(status: &Status<'_>) -> Outcome {
+    let text = status.grpc_message.as_deref();
+    // Kitex pkg/remote/trans/nphttp2: the business status is the answer, grpc-status only how it travels.
+    if let Some(mut outcome) = status.biz.as_ref().and_then(|biz| business(biz, text)) {
+        outcome.details = status.grpc_details.as_deref().map(details::decode).unwrap_or_default();
+        return outcome;
+    }
+    let mut outcome = match &status.grpc {
+        Some(GrpcStatus::Code(0)) => Outcome::ok(),
+        Some(GrpcStatus::Code(code)) => {
+            let business = GRPC_BUSINESS.contains(code) || *code > GRPC_LAST;
+            let class = if business { Class::Business } else { Class::Rpc };
+            Outcome::of(Some(class), Carrier::GrpcStatus)
+                .published(Family::Grpc, *code)
+                .text(text.filter(|text| !text.is_empty()))
+                .finding(Finding::BusinessAsRpc, class == Class::Rpc && text.is_some_and(says_biz_error))
+        }
+        Some(GrpcStatus::Malformed(raw)) => Outcome::of(Some(Class::Rpc), Carrier::GrpcStatus)
+            .text(Some(text.unwrap_or(raw)))
+            .finding(Finding::UnknownCode, true),
+        Some(GrpcStatus::Unknown) => {
+            Outcome::of(None, Carrier::GrpcStatus).text(text.filter(|text| !text.is_empty()))
+        }
+        None if status.cut => Outcome::unknown(),
+        None => match status.http {
+            Some(http) if http != 200 => {
+                Outcome::of(Some(Class::Rpc), Carrier::HttpStatus).code(Family::Http, i64::from(http))
+            }
+            _ => Outcome::of(Some(Class::Rpc), Carrier::None),
+        },
+    };
+    outcome.details = status.grpc_details.as_deref().map(details::decode).unwrap_or_default();
+    outcome
+}

@@ -1,0 +1,748 @@
+//! Pairs requests with answers and makes the call record of each pair.
+//!
+//! An [`Exchange`] holds the calls of one connection that wait for their end; the [`Matcher`] holds what all connections
+//! share. Decided calls cool for [`COOLING`] before they are given out: a second answer, an answer to a one-way call or a
+//! message after the end of a stream is then still told as a finding of the call that it belongs to.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use rpcscope_parsers::message::Pairs;
+use rpcscope_parsers::{CallId, Kind, Message, Side, Status};
+use smallvec::SmallVec;
+
+use super::names::Names;
+use super::outcome::{self, Ending, Outcome};
+use super::record::{Call, CallKind, Carrier, Class, Finding, Initiator, Uid, Verdict};
+use super::trace;
+use crate::decode::Network;
+use crate::flow::{End, Flow, Stamp};
+
+/// How long a decided call stays within reach of what still comes.
+pub const COOLING: Duration = Duration::from_millis(100);
+
+/// Most calls that cool at a time; beyond that the oldest are given out early.
+const MAX_COOLING: usize = 8192;
+
+/// Most calls that wait on one connection; beyond that the oldest are given up as unanswered.
+const MAX_WAITING: usize = 16_384;
+
+/// How many ended ids a connection remembers, so that what comes after the end makes no new call.
+const MAX_ENDED: usize = 256;
+
+/// A call on a connection that goes on is given up as unanswered after this time (streams never are).
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How often a connection looks for calls to give up.
+const PATIENCE_STEP: Duration = Duration::from_secs(30);
+
+/// Most header pairs kept of one message, and the longest value kept.
+const MAX_PAIRS: usize = 256;
+const MAX_VALUE: usize = 16 * 1024;
+
+/// Everything that stays the same while one chunk of a connection is read.
+#[derive(Clone, Copy)]
+pub struct At<'a> {
+    /// The connection.
+    pub flow: &'a Flow,
+    /// The packet being read.
+    pub now: Stamp,
+    /// The packet that carried the first byte of what is told.
+    pub origin: Stamp,
+}
+
+/// A call that waits for its end.
+#[derive(Debug)]
+struct Waiting {
+    call: Call,
+    /// The caller's side.
+    client: Side,
+    /// What the answer said, while its last bytes are still to come.
+    answer: Option<Outcome>,
+    /// Stream messages may follow: the kind is told by their numbers.
+    stream: bool,
+}
+
+/// The calls of one connection.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    waiting: HashMap<CallId, SmallVec<[Box<Waiting>; 1]>, foldhash::fast::RandomState>,
+    count: usize,
+    ended: VecDeque<CallId>,
+    /// The side that sent requests, once one did.
+    client: Option<Side>,
+    /// Which sides have sent FIN.
+    fin: [bool; 2],
+    /// An error code told by GOAWAY, and who told it.
+    goaway: Option<(Option<i64>, Side)>,
+    /// What was lost of each side: [`Finding::Gap`] or [`Finding::Truncated`].
+    lost: [Option<Finding>; 2],
+    /// Packet and next ordinal of the last identity given out.
+    last_uid: (u64, u32),
+    looked: Stamp,
+    /// Calls decided so far, and how many of them failed.
+    pub decided: u64,
+    /// Calls that failed so far.
+    pub failed: u64,
+}
+
+impl Exchange {
+    /// Remembers that bytes of `side` were lost, and how.
+    pub fn lose(&mut self, side: Side, how: Finding) {
+        self.lost[side.index()] = Some(how);
+    }
+
+    /// The caller's side, once it is known.
+    #[must_use]
+    pub fn client(&self) -> Option<Side> {
+        self.client
+    }
+
+    /// Start of the oldest call that still waits.
+    #[must_use]
+    pub fn oldest(&self) -> Option<crate::time::Timestamp> {
+        self.waiting.values().flatten().map(|waiting| waiting.call.start).min()
+    }
+
+    fn uid(&mut self, packet: u64) -> Uid {
+        if self.last_uid.0 != packet {
+            self.last_uid = (packet, 0);
+        }
+        let uid = Uid { packet, ordinal: self.last_uid.1 };
+        self.last_uid.1 += 1;
+        uid
+    }
+
+    fn add(&mut self, id: CallId, waiting: Box<Waiting>) {
+        self.waiting.entry(id).or_default().push(waiting);
+        self.count += 1;
+    }
+
+    fn oldest_of(&mut self, id: CallId) -> Option<&mut Box<Waiting>> {
+        self.waiting.get_mut(&id).and_then(|same| same.first_mut())
+    }
+
+    fn take(&mut self, id: CallId) -> Option<Box<Waiting>> {
+        let same = self.waiting.get_mut(&id)?;
+        let waiting = same.remove(0);
+        if same.is_empty() {
+            self.waiting.remove(&id);
+        }
+        self.count -= 1;
+        Some(waiting)
+    }
+
+    /// All that wait, oldest first, leaving nothing.
+    fn take_all(&mut self) -> Vec<(CallId, Box<Waiting>)> {
+        let mut all: Vec<_> = self
+            .waiting
+            .drain()
+            .flat_map(|(id, same)| same.into_iter().map(move |waiting| (id, waiting)))
+            .collect();
+        self.count = 0;
+        all.sort_by_key(|(_, waiting)| waiting.call.uid);
+        all
+    }
+
+    fn end_id(&mut self, id: CallId) {
+        if id == CallId::Order {
+            return;
+        }
+        if self.ended.len() == MAX_ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(id);
+    }
+
+    /// Whether an answer without a request is to be expected: its request was not captured.
+    fn holed(&self, flow: &Flow, client: Side) -> Option<Finding> {
+        if let Some(how) = self.lost[client.index()] {
+            return Some(how);
+        }
+        let seen = flow.from_start[client.index()] && flow.key.network == Network::Tcp;
+        (!seen).then_some(Finding::MidStream)
+    }
+}
+
+/// What all connections share.
+#[derive(Debug, Default)]
+pub struct Matcher {
+    names: Names,
+    cooling: VecDeque<Call>,
+    /// Whether headers are kept in the records.
+    metadata: bool,
+    /// Calls that were given up because too many waited.
+    pub shed: u64,
+}
+
+impl Matcher {
+    /// A matcher that keeps the headers of calls if `metadata` says so.
+    #[must_use]
+    pub fn new(metadata: bool) -> Self {
+        Self { metadata, ..Self::default() }
+    }
+
+    /// Takes a message that `side` sent.
+    pub fn message(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
+        match message.kind {
+            Kind::Request | Kind::Oneway | Kind::Open => self.request(at, exchange, side, message),
+            Kind::Begin => self.begin(at, exchange, side, message),
+            Kind::Part => self.part(at, exchange, side, message),
+            Kind::HalfClose => {}
+            Kind::Answer => self.answer(at, exchange, side, message),
+            Kind::Reset => self.reset(at, exchange, side, message),
+            Kind::GoAway => self.goaway(at, exchange, side, message),
+            Kind::Complete => self.complete(at, exchange, side, message),
+        }
+    }
+
+    fn request(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
+        exchange.client.get_or_insert(side);
+        self.give_up(at, exchange);
+        let mut waiting = Self::open(at, exchange, side, message);
+        waiting.stream = message.kind == Kind::Open;
+        waiting.call.kind = match message.kind {
+            Kind::Oneway => CallKind::Oneway,
+            Kind::Open => CallKind::Stream,
+            _ => CallKind::Unary,
+        };
+        waiting.call.request_bytes = message.bytes;
+        waiting.call.request_messages = u32::from(message.kind != Kind::Open);
+        self.describe(&mut waiting.call, message, false);
+        if let Some(headers) = message.metadata {
+            let trace = trace::context(headers);
+            waiting.call.trace_id = trace.trace_id.and_then(|id| self.names.get(id.as_bytes()));
+            waiting.call.span_id = trace.span_id.and_then(|id| self.names.get(id.as_bytes()));
+        }
+        if message.truncated
+            && let Some(how) = exchange.lost[side.index()]
+        {
+            waiting.call.findings.insert(how);
+        }
+        if message.kind == Kind::Oneway {
+            let outcome = outcome::decide(message.rpc, &Status::default(), Ending::Oneway);
+            exchange.end_id(message.id);
+            self.decide(at, exchange, waiting, outcome);
+        } else {
+            exchange.add(message.id, waiting);
+        }
+    }
+
+    /// A record of a call that `client` opens, with nothing known yet but who and when.
+    fn open(at: At<'_>, exchange: &mut Exchange, client: Side, message: &Message<'_>) -> Box<Waiting> {
+        let key = &at.flow.key;
+        Box::new(Waiting {
+            call: Call {
+                uid: exchange.uid(at.flow.last.packet),
+                start: at.origin.time,
+                end: at.now.time,
+                decided: at.now.packet,
+                latency: None,
+                duration: None,
+                client: key.endpoint(client),
+                server: key.endpoint(client.other()),
+                transport: message.transport,
+                network: key.network,
+                rpc: message.rpc,
+                codec: message.codec,
+                service: None,
+                method: None,
+                unknown_name: None,
+                caller: None,
+                callee: None,
+                id: message.id.number(),
+                kind: CallKind::Unary,
+                verdict: Verdict {
+                    class: None,
+                    carrier: Carrier::None,
+                    code: None,
+                    code_name: None,
+                    message: None,
+                    initiator: None,
+                },
+                ret: None,
+                func_ret: None,
+                biz_extra: Vec::new(),
+                details: Vec::new(),
+                request_bytes: 0,
+                response_bytes: 0,
+                request_messages: 0,
+                response_messages: 0,
+                timeout: None,
+                trace_id: None,
+                span_id: None,
+                field_id: None,
+                canceled_by: None,
+                cancel_path: Vec::new(),
+                parent: None,
+                parent_evidence: None,
+                findings: super::record::Findings::default(),
+                process: [None, None],
+                metadata: Vec::new(),
+                packets: (at.origin.packet, at.now.packet),
+            },
+            client,
+            answer: None,
+            stream: false,
+        })
+    }
+
+    /// Fills in what the record does not know yet from a message of either side.
+    fn describe(&mut self, call: &mut Call, message: &Message<'_>, answer: bool) {
+        let names = &mut self.names;
+        let mut name = |into: &mut Option<_>, text: &Option<rpcscope_parsers::message::Text<'_>>| {
+            if into.is_none()
+                && let Some(text) = text
+            {
+                *into = names.get(text);
+            }
+        };
+        name(&mut call.service, &message.service);
+        name(&mut call.method, &message.method);
+        name(&mut call.caller, &message.caller);
+        name(&mut call.callee, &message.callee);
+        call.codec = call.codec.or(message.codec);
+        call.timeout = call.timeout.or(message.timeout);
+        if call.method.is_some() {
+            call.unknown_name = None;
+        } else {
+            call.unknown_name = call.unknown_name.or(message.unknown_name);
+        }
+        if self.metadata
+            && let Some(headers) = message.metadata
+        {
+            keep(&mut call.metadata, answer, headers);
+        }
+    }
+
+    fn begin(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
+        if let Some(mut waiting) = self.stream(at, exchange, side, message, true) {
+            let call = &mut waiting.call;
+            call.latency.get_or_insert(at.origin.time.since(call.start));
+            call.response_bytes += message.bytes;
+            self.describe(call, message, true);
+            exchange.add(message.id, waiting);
+        }
+    }
+
+    /// The waiting call of a stream message, taken out; made anew for a stream whose opening was not captured.
+    /// `None` if the stream is over or unknown on a connection of which everything was captured.
+    fn stream(
+        &mut self,
+        at: At<'_>,
+        exchange: &mut Exchange,
+        side: Side,
+        message: &Message<'_>,
+        from_callee: bool,
+    ) -> Option<Box<Waiting>> {
+        if let Some(waiting) = exchange.take(message.id) {
+            return Some(waiting);
+        }
+        if exchange.ended.contains(&message.id) {
+            self.after_end(at, message);
+            return None;
+        }
+        // Who calls is known from other streams, or from the kind of the message.
+        let client = match exchange.client {
+            Some(client) => client,
+            None if from_callee => side.other(),
+            None => return None,
+        };
+        let how = exchange.holed(at.flow, client)?;
+        let mut waiting = Self::open(at, exchange, client, message);
+        waiting.stream = true;
+        waiting.call.kind = CallKind::Stream;
+        waiting.call.findings.insert(how);
+        Some(waiting)
+    }
+
+    fn part(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
+        if let Some(waiting) = exchange.oldest_of(message.id) {
+            count(waiting, side, at, message);
+        } else if let Some(mut waiting) = self.stream(at, exchange, side, message, false) {
+            count(&mut waiting, side, at, message);
+            exchange.add(message.id, waiting);
+        }
+    }
+
+    fn answer(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
+        let found = self.partner(at, exchange, side, message);
+        let Some((id, mut waiting)) = found else { return };
+        self.describe(&mut waiting.call, message, true);
+        let method_differs = message.method.as_ref().is_some_and(|sent| {
+            !sent.is_empty()
+                && waiting.call.method.as_deref().is_some_and(|asked| asked.as_bytes() != &**sent)
+        });
+        let call = &mut waiting.call;
+        if method_differs {
+            call.findings.insert(Finding::MethodMismatch);
+        }
+        if !waiting.stream {
+            call.response_messages = 1;
+        }
+        call.response_bytes += message.bytes;
+        if call.start != at.origin.time || call.packets.0 != at.origin.packet {
+            call.latency.get_or_insert(at.origin.time.since(call.start));
+        }
+        let gave_up = exchange.fin[waiting.client.index()];
+        let timed_out =
+            call.timeout.is_some_and(|limit| limit > 0 && call.latency.is_some_and(|took| took > limit));
+        if gave_up || timed_out {
+            call.findings.insert(Finding::LateAnswer);
+        }
+        let outcome = outcome::decide(call.rpc, &message.status, Ending::Answered);
+        if message.truncated || outcome.verdict.class.is_none() {
+            call.findings.insert(exchange.lost[side.index()].unwrap_or(Finding::MidStream));
+        }
+        if message.more {
+            waiting.answer = Some(outcome);
+            exchange.add(id, waiting);
+        } else {
+            call.duration = call.latency.map(|_| at.now.time.since(call.start));
+            exchange.end_id(id);
+            self.decide(at, exchange, waiting, outcome);
+        }
+    }
+
+    /// The call that an answer belongs to, taken out, and under which id it waited.
+    fn partner(
+        &mut self,
+        at: At<'_>,
+        exchange: &mut Exchange,
+        side: Side,
+        message: &Message<'_>,
+    ) -> Option<(CallId, Box<Waiting>)> {
+        if exchange.oldest_of(message.id).is_some_and(|waiting| waiting.client != side) {
+            return exchange.take(message.id).map(|waiting| (message.id, waiting));
+        }
+        let client = side.other();
+        let holed = exchange.holed(at.flow, client);
+        if exchange.ended.contains(&message.id) {
+            self.after_end(at, message);
+            return None;
+        }
+        // A peer that answers with a wrong sequence number (thrift leaves the check to the caller): certain only if one
+        // call waits and nothing was lost.
+        if matches!(message.id, CallId::Loose(_)) && holed.is_none() && exchange.count == 1 {
+            let id = exchange.waiting.keys().next().copied()?;
+            let same_name = exchange.oldest_of(id).is_some_and(|waiting| {
+                waiting.client == client
+                    && match (&waiting.call.method, &message.method) {
+                        (Some(asked), Some(sent)) => asked.as_bytes() == &**sent,
+                        _ => true,
+                    }
+            });
+            if same_name {
+                return exchange.take(id).map(|waiting| (id, waiting));
+            }
+        }
+        exchange.client.get_or_insert(client);
+        let how = holed?;
+        let mut waiting = Self::open(at, exchange, client, message);
+        waiting.call.findings.insert(how);
+        waiting.stream = matches!(message.id, CallId::Stream(_));
+        if waiting.stream {
+            waiting.call.kind = CallKind::Stream;
+        }
+        Some((message.id, waiting))
+    }
+
+    fn reset(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
+        let Some(mut waiting) = self.stream(at, exchange, side, message, false) else { return };
+        self.describe(&mut waiting.call, message, side != waiting.client);
+        let by = initiator(side, waiting.client);
+        let outcome = outcome::decide(waiting.call.rpc, &message.status, Ending::Reset(by));
+        exchange.end_id(message.id);
+        self.decide(at, exchange, waiting, outcome);
+    }
+
+    fn goaway(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
+        let code = message.status.reset.as_ref().and_then(|reset| reset.code);
+        if code != Some(0) {
+            exchange.goaway = Some((code, side));
+        }
+        let Some(last) = message.status.last_stream else { return };
+        let refused: Vec<CallId> = exchange
+            .waiting
+            .iter()
+            .filter(|(id, same)| {
+                matches!(id, CallId::Stream(n) if *n > last)
+                    && same.iter().all(|waiting| waiting.client != side)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        let mut refused: Vec<_> =
+            refused.into_iter().filter_map(|id| exchange.take(id).map(|waiting| (id, waiting))).collect();
+        refused.sort_by_key(|(_, waiting)| waiting.call.uid);
+        for (id, waiting) in refused {
+            let by = initiator(side, waiting.client);
+            let outcome = outcome::decide(waiting.call.rpc, &message.status, Ending::Goaway(by));
+            exchange.end_id(id);
+            self.decide(at, exchange, waiting, outcome);
+        }
+    }
+
+    fn complete(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
+        let Some(waiting) = exchange.oldest_of(message.id) else { return };
+        if waiting.client == side {
+            waiting.call.request_bytes = message.bytes;
+            return;
+        }
+        if waiting.answer.is_none() {
+            return;
+        }
+        let Some(mut waiting) = exchange.take(message.id) else { return };
+        let Some(outcome) = waiting.answer.take() else { return };
+        let call = &mut waiting.call;
+        call.response_bytes = message.bytes;
+        call.duration = call.latency.map(|_| at.origin.time.since(call.start));
+        if message.truncated {
+            call.findings.insert(exchange.lost[side.index()].unwrap_or(Finding::Gap));
+        }
+        exchange.end_id(message.id);
+        self.decide(at, exchange, waiting, outcome);
+    }
+
+    /// `side` ends: what still waits for it is decided, if this end decides it.
+    pub fn end(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, end: End) {
+        if end == End::Fin {
+            exchange.fin[side.index()] = true;
+        }
+        let all = exchange.take_all();
+        for (id, waiting) in all {
+            let callee = side != waiting.client;
+            let caller_left = exchange.fin[waiting.client.index()];
+            // The caller's FIN is half a close: the answer may still come. So is silence of the caller alone.
+            if !callee && end != End::Rst {
+                exchange.add(id, waiting);
+                continue;
+            }
+            let ending = match end {
+                _ if caller_left => Ending::Fin(Initiator::Client),
+                End::Fin => Ending::Fin(Initiator::Server),
+                End::Rst => Ending::Rst(initiator(side, waiting.client)),
+                End::Idle | End::Replaced | End::Evicted => Ending::Silence,
+            };
+            self.broken(at, exchange, id, waiting, ending);
+        }
+    }
+
+    /// The connection leaves the table: nothing waits any longer.
+    pub fn close(&mut self, at: At<'_>, exchange: &mut Exchange) {
+        for (id, waiting) in exchange.take_all() {
+            let ending = if exchange.fin[waiting.client.index()] {
+                Ending::Fin(Initiator::Client)
+            } else {
+                Ending::Silence
+            };
+            self.broken(at, exchange, id, waiting, ending);
+        }
+    }
+
+    /// Decides a call whose answer did not come (to its end).
+    fn broken(
+        &mut self,
+        at: At<'_>,
+        exchange: &mut Exchange,
+        id: CallId,
+        mut waiting: Box<Waiting>,
+        ending: Ending,
+    ) {
+        let mut status = Status::default();
+        let mut ending = ending;
+        if let (Some((code, by)), Ending::Fin(_) | Ending::Rst(_)) = (exchange.goaway, ending)
+            && matches!(id, CallId::Stream(_))
+            && by != waiting.client
+        {
+            status.reset = Some(rpcscope_parsers::message::Reset { code, ..Default::default() });
+            ending = Ending::Goaway(initiator(by, waiting.client));
+        }
+        // Where the answer may stand in what was lost, silence proves nothing; the record says so.
+        if let Some(how) = exchange.lost[waiting.client.other().index()] {
+            waiting.call.findings.insert(how);
+        }
+        let outcome = outcome::decide(waiting.call.rpc, &status, ending);
+        exchange.end_id(id);
+        self.decide(at, exchange, waiting, outcome);
+    }
+
+    /// Gives up calls that have waited too long or are too many.
+    fn give_up(&mut self, at: At<'_>, exchange: &mut Exchange) {
+        while exchange.count >= MAX_WAITING {
+            let oldest = exchange
+                .waiting
+                .iter()
+                .min_by_key(|(_, same)| same.first().map(|waiting| waiting.call.uid))
+                .map(|(id, _)| *id);
+            let Some(waiting) = oldest.and_then(|id| exchange.take(id).map(|waiting| (id, waiting))) else {
+                break;
+            };
+            self.shed += 1;
+            self.broken(at, exchange, waiting.0, waiting.1, Ending::Silence);
+        }
+        if exchange.count == 0 || at.now.time < exchange.looked.time + PATIENCE_STEP {
+            return;
+        }
+        exchange.looked = at.now;
+        let tired: Vec<CallId> = exchange
+            .waiting
+            .iter()
+            .filter(|(_, same)| {
+                same.first()
+                    .is_some_and(|waiting| !waiting.stream && waiting.call.start + PATIENCE < at.now.time)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        let mut tired: Vec<_> =
+            tired.into_iter().filter_map(|id| exchange.take(id).map(|w| (id, w))).collect();
+        tired.sort_by_key(|(_, waiting)| waiting.call.uid);
+        for (id, waiting) in tired {
+            self.broken(at, exchange, id, waiting, Ending::Silence);
+        }
+    }
+
+    fn decide(&mut self, at: At<'_>, exchange: &mut Exchange, waiting: Box<Waiting>, outcome: Outcome) {
+        let Waiting { mut call, stream, .. } = *waiting;
+        if stream {
+            call.kind = stream_kind(&call, outcome.verdict.class);
+        }
+        let answered = matches!(outcome.verdict.class, Some(Class::Ok | Class::Business | Class::Rpc) | None);
+        if stream && answered && call.latency.is_some() {
+            call.duration = Some(at.now.time.since(call.start));
+        }
+        for finding in outcome.findings.iter() {
+            call.findings.insert(finding);
+        }
+        call.verdict = outcome.verdict;
+        call.ret = outcome.ret;
+        call.func_ret = outcome.func_ret;
+        call.field_id = outcome.field_id;
+        call.biz_extra = outcome.biz_extra;
+        call.details = outcome.details;
+        call.cancel_path =
+            outcome.cancel_path.iter().filter_map(|name| self.names.get(name.as_bytes())).collect();
+        call.canceled_by = call.cancel_path.first().cloned();
+        call.end = at.now.time;
+        call.decided = at.now.packet;
+        call.packets.1 = at.flow.last.packet.max(call.packets.0);
+        exchange.decided += 1;
+        exchange.failed += u64::from(call.failed());
+        self.cooling.push_back(call);
+    }
+
+    /// Something came for a call that is already decided: told as a finding while the call is within reach.
+    fn after_end(&mut self, at: At<'_>, message: &Message<'_>) {
+        let key = &at.flow.key;
+        let id = message.id.number();
+        let found = self.cooling.iter_mut().rev().find(|call| {
+            call.id == id
+                && call.network == key.network
+                && call.rpc == message.rpc
+                && ((call.client == key.a && call.server == key.b)
+                    || (call.client == key.b && call.server == key.a))
+                && at.now.time.since(call.end) <= COOLING.as_nanos() as u64
+        });
+        let Some(call) = found else { return };
+        match message.kind {
+            Kind::Answer if call.kind == CallKind::Oneway => {
+                let outcome = outcome::decide(call.rpc, &message.status, Ending::Answered);
+                call.ret = outcome.ret;
+                call.func_ret = outcome.func_ret;
+                if matches!(outcome.verdict.class, Some(Class::Business | Class::Rpc)) {
+                    call.findings.insert(Finding::OnewayAnswered);
+                }
+            }
+            Kind::Answer if matches!(message.id, CallId::Request(_) | CallId::Loose(_)) => {
+                call.findings.insert(Finding::DuplicateAnswer);
+            }
+            Kind::Part if matches!(call.verdict.class, Some(Class::Business | Class::Rpc)) => {
+                call.findings.insert(Finding::MessageAfterError);
+            }
+            _ => {}
+        }
+    }
+
+    /// Gives out the calls that have cooled by `now`, in the order in which they were decided; all of them if `now` is
+    /// `None`.
+    pub fn release(&mut self, now: Option<Stamp>, mut give: impl FnMut(Call)) {
+        while let Some(call) = self.cooling.front() {
+            let cool = now.is_none_or(|now| now.time.since(call.end) > COOLING.as_nanos() as u64);
+            if !cool && self.cooling.len() <= MAX_COOLING {
+                break;
+            }
+            if let Some(call) = self.cooling.pop_front() {
+                give(call);
+            }
+        }
+    }
+
+    /// Packet that decided the oldest call that still cools.
+    #[must_use]
+    pub fn oldest_cooling(&self) -> Option<u64> {
+        self.cooling.front().map(|call| call.decided)
+    }
+
+    /// Sorts the calls that were decided by the packet just read, so that the order never depends on a table's order.
+    pub fn settle(&mut self, before: usize) {
+        let calls = self.cooling.make_contiguous();
+        if let Some(new) = calls.get_mut(before.min(calls.len())..)
+            && new.len() > 1
+        {
+            new.sort_by_key(|call| call.uid);
+        }
+    }
+
+    /// How many calls cool.
+    #[must_use]
+    pub fn cooling(&self) -> usize {
+        self.cooling.len()
+    }
+}
+
+fn count(waiting: &mut Waiting, side: Side, at: At<'_>, message: &Message<'_>) {
+    let call = &mut waiting.call;
+    if side == waiting.client {
+        call.request_messages = call.request_messages.saturating_add(message.messages);
+        call.request_bytes += message.bytes;
+    } else {
+        call.response_messages = call.response_messages.saturating_add(message.messages);
+        call.response_bytes += message.bytes;
+        call.latency.get_or_insert(at.origin.time.since(call.start));
+    }
+    if message.truncated {
+        call.findings.insert(Finding::Gap);
+    }
+}
+
+fn initiator(side: Side, client: Side) -> Initiator {
+    if side == client { Initiator::Client } else { Initiator::Server }
+}
+
+/// The kind of a stream by the numbers of its messages: one each way looks like a unary call, and is called that.
+fn stream_kind(call: &Call, class: Option<Class>) -> CallKind {
+    let whole = class == Some(Class::Ok);
+    match (call.request_messages, call.response_messages) {
+        (0 | 1, 0 | 1) if whole || call.rpc == "grpc" => {
+            if call.request_messages == 1 {
+                CallKind::Unary
+            } else {
+                CallKind::Stream
+            }
+        }
+        (2.., 2..) => CallKind::BidiStream,
+        (2.., _) => CallKind::ClientStream,
+        (_, 2..) => CallKind::ServerStream,
+        _ => CallKind::Stream,
+    }
+}
+
+fn keep(into: &mut Vec<(bool, String, String)>, answer: bool, headers: &dyn Pairs) {
+    headers.each(&mut |key, value| {
+        if into.len() < MAX_PAIRS {
+            let text =
+                |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..MAX_VALUE).unwrap_or(bytes)).into_owned();
+            into.push((answer, text(key), text(value)));
+        }
+    });
+}

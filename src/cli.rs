@@ -1,0 +1,233 @@
+//! The command line: arguments and what they mean. What the commands do is in `run.rs`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::calls::Class;
+use crate::calls::record::Uid;
+use crate::dispatch::DecodeAs;
+
+/// Shows every RPC on the wire and says of each failed one whether the framework or the business failed.
+///
+/// With files it replays captures, with -i it sniffs. On a terminal it opens the live interface; when standard output is
+/// no terminal it prints one line per call.
+#[derive(Debug, Parser)]
+#[command(name = "rpcscope", version, max_term_width = 110, args_conflicts_with_subcommands = true)]
+#[command(
+    after_help = "Exit status: 0 done; 1 an input could not be read, or not to its end; 2 wrong usage; \
+3 with --fail-on when a matching call was seen."
+)]
+pub struct Cli {
+    /// What to do; without one, the live interface (or calls as text).
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Input and output of the live interface.
+    #[command(flatten)]
+    pub live: View,
+    /// List what can be sniffed (same as the command `interfaces`).
+    #[arg(short = 'D', long = "list-interfaces")]
+    pub list_interfaces: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print one record per call.
+    Calls(CallsArgs),
+    /// Per service and method: calls, errors by class, latency percentiles.
+    Stats(StatsArgs),
+    /// Say what a code, a finding or a line of a log means; with files, find the calls that carry it.
+    ///
+    /// Examples: `explain trpc 171`, `explain kitex 6`, `explain business-as-rpc`,
+    /// `explain 'type:framework, code:101, msg:…' capture.pcap`.
+    Explain(ExplainArgs),
+    /// Print one call in full: verdict, headers, messages, bytes.
+    Show(ShowArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where packets come from and how they are read.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Input {
+    /// Capture files (pcap, pcapng; .gz and .zst as they are), folders of rotated files, or - for standard input.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// A capture file, as tcpdump takes it; the same as a bare FILE.
+    #[arg(short = 'r', long = "read", value_name = "FILE")]
+    pub read: Vec<PathBuf>,
+    /// Stop after this many packets.
+    #[arg(short = 'c', long = "count", value_name = "N")]
+    pub count: Option<u64>,
+    /// Stop after this time: packet time in files, wall time live (30s, 5m, 500ms).
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+    /// Read connections of a port as this protocol whatever they look like (tcp:9000=trpc; =none leaves them out).
+    #[arg(long = "decode-as", value_name = "PORT=PROTOCOL")]
+    pub decode_as: Vec<DecodeAs>,
+    /// Threads to use; the output is the same at any number.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+}
+
+impl Input {
+    /// All files, those of `-r` first.
+    #[must_use]
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.read.iter().chain(&self.files).cloned().collect()
+    }
+}
+
+/// What is shown and how.
+#[derive(Clone, Debug, Default, Args)]
+pub struct View {
+    /// Input.
+    #[command(flatten)]
+    pub input: Input,
+    /// Only calls that match: keys of the call record, == != < <= > >= ~ !~ in, and or not, units on numbers.
+    #[arg(short = 'Y', long = "filter", value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Write to this file instead of standard output.
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+    /// How to print times.
+    #[arg(short = 't', long = "time", value_enum, default_value_t, value_name = "FORMAT")]
+    pub time: Time,
+    /// Exit with status 3 if a call of one of these classes was seen.
+    #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = parse_class)]
+    pub fail_on: Vec<Class>,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How times are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Time {
+    /// Clock of this host's time zone.
+    #[default]
+    Local,
+    /// UTC.
+    Utc,
+    /// Seconds since the first call.
+    Relative,
+    /// Seconds since the call before.
+    Delta,
+}
+
+/// Arguments of `calls`.
+#[derive(Clone, Debug, Args)]
+pub struct CallsArgs {
+    /// Input and view.
+    #[command(flatten)]
+    pub view: View,
+    /// Form of the output.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+    /// Print these keys of the call record only (text and csv).
+    #[arg(long, value_delimiter = ',', value_name = "KEY")]
+    pub fields: Vec<String>,
+    /// Records of connections too: refused, reset before any call, not decoded and why.
+    #[arg(long)]
+    pub connections: bool,
+    /// Headers and `trans_info` in the records.
+    #[arg(long)]
+    pub metadata: bool,
+}
+
+/// Forms of records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One aligned line for a person.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values with a head line.
+    Csv,
+}
+
+/// Arguments of `stats`.
+#[derive(Clone, Debug, Args)]
+pub struct StatsArgs {
+    /// Input and view.
+    #[command(flatten)]
+    pub view: View,
+    /// Form of the output.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: StatsFormat,
+}
+
+/// Forms of statistics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum StatsFormat {
+    /// A table.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+/// Arguments of `explain`.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainArgs {
+    /// A family and a code, a name, or a line of a log; then files to find the calls in.
+    #[arg(required = true, value_name = "WHAT")]
+    pub what: Vec<String>,
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// Arguments of `show`.
+#[derive(Clone, Debug, Args)]
+pub struct ShowArgs {
+    /// The call: its `uid` in the records (71 or 71.2).
+    pub id: Uid,
+    /// Input.
+    #[command(flatten)]
+    pub input: Input,
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+}
+
+fn parse_class(text: &str) -> Result<Class, String> {
+    Class::from_name(text).ok_or_else(|| {
+        let names: Vec<_> = Class::ALL.iter().map(|class| class.name()).collect();
+        format!("no class of that name; there are {}", names.join(", "))
+    })
+}
+
+/// A number with a unit: 500ms, 30s, 5m, 1h; without a unit, seconds.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: f64 =
+        number.parse().map_err(|_| "expected a time such as 500ms, 30s, 5m or 1h".to_owned())?;
+    let seconds = match unit {
+        "ms" => number / 1e3,
+        "s" | "" => number,
+        "m" | "min" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err(format!("unknown unit '{unit}': ms, s, m or h")),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|_| "too long".to_owned())
+}
