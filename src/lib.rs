@@ -24,6 +24,7 @@ pub mod cli;
 pub mod decode;
 pub mod dispatch;
 pub mod explain;
+pub mod filter;
 pub mod flow;
 pub mod sink;
 pub mod source;

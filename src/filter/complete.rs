@@ -1,0 +1,255 @@
+//! What can be written next in a filter, for the line editor of the interface.
+
+use std::ops::Range;
+
+use super::lexer::{self, Operator, Token, quote};
+use super::parser::{meant, operators};
+use crate::calls::keys::{KEYS, Key, Type};
+
+/// Most candidates that are offered at once.
+const MAX_CANDIDATES: usize = 200;
+
+/// Something that fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// What to write.
+    pub text: String,
+    /// What it means; may be empty.
+    pub doc: &'static str,
+}
+
+/// What fits at the cursor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Completion {
+    /// The bytes of the text that a candidate replaces: the word at the cursor, or nothing.
+    pub span: Range<usize>,
+    /// Best first.
+    pub candidates: Vec<Candidate>,
+}
+
+/// What can stand at the cursor (a byte offset, taken back to a character's beginning).
+#[must_use]
+pub fn complete(text: &str, cursor: usize) -> Completion {
+    complete_with(text, cursor, &|_| Vec::new())
+}
+
+/// The same, with values of text keys that were seen (services, methods).
+#[must_use]
+pub fn complete_with(text: &str, cursor: usize, seen: &dyn Fn(&'static Key) -> Vec<String>) -> Completion {
+    let cursor = (0..=cursor.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let before = &text[..cursor];
+    let mut place = Place::Key;
+    let mut last = cursor..cursor;
+    let mut at = 0;
+    while let Ok(Some((token, span))) = lexer::next(before, at) {
+        at = span.end;
+        // The word that touches the cursor is still being written.
+        if span.end == cursor && matches!(token, Token::Word(_)) {
+            last = span;
+            break;
+        }
+        place = place.after(token);
+    }
+    let mut open_quote = false;
+    if last.is_empty()
+        && let Some(start) = before[at..].find(['"', '\''])
+    {
+        last = at + start..cursor;
+        open_quote = true;
+    }
+    let written = before[last.clone()].trim_start_matches(['"', '\'']);
+    let all =
+        if open_quote && !matches!(place, Place::Value(..)) { Vec::new() } else { place.candidates(seen) };
+    Completion { span: last, candidates: fitting(all, written) }
+}
+
+/// Those that begin with what is written, then those that hold it.
+fn fitting(all: Vec<Candidate>, written: &str) -> Vec<Candidate> {
+    let written = written.to_lowercase();
+    let mut ranked: Vec<(bool, Candidate)> = all
+        .into_iter()
+        .filter_map(|candidate| {
+            let text = candidate.text.trim_start_matches('"').to_lowercase();
+            text.contains(&written).then(|| (!text.starts_with(&written), candidate))
+        })
+        .collect();
+    ranked.sort_by_key(|(later, _)| *later);
+    ranked.into_iter().take(MAX_CANDIDATES).map(|(_, candidate)| candidate).collect()
+}
+
+/// What a place in a filter calls for.
+#[derive(Clone, Copy)]
+enum Place {
+    /// A key, `not` or a parenthesis.
+    Key,
+    /// After a key.
+    Operator(&'static Key),
+    /// After an operator, or in a list.
+    Value(&'static Key, After),
+    /// After `in`.
+    ListStart(&'static Key),
+    /// After a whole test; in a list after a value.
+    Connective(Option<&'static Key>),
+    /// After something that is wrong.
+    Nowhere,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// `==` and `!=`, which also take null.
+    Equal,
+    /// Another operator.
+    Other,
+    /// In a list.
+    List,
+}
+
+impl Place {
+    fn after(self, token: Token<'_>) -> Self {
+        let keyword = |name: &str| matches!(token, Token::Word(word) if word.eq_ignore_ascii_case(name));
+        match self {
+            Self::Key => match token {
+                Token::Not | Token::Open => Self::Key,
+                Token::Word(_) if keyword("not") => Self::Key,
+                Token::Word(word) => meant(word).map_or(Self::Nowhere, |(key, _)| Self::Operator(key)),
+                _ => Self::Nowhere,
+            },
+            Self::Operator(key) => match token {
+                Token::Operator(Operator::Equal | Operator::Unequal) => Self::Value(key, After::Equal),
+                Token::Operator(_) => Self::Value(key, After::Other),
+                Token::And | Token::Or => Self::Key,
+                Token::Word(_) if keyword("and") || keyword("or") => Self::Key,
+                Token::Word(_) if keyword("in") => Self::ListStart(key),
+                Token::Word(_) if keyword("not") => self,
+                Token::Close => Self::Connective(None),
+                _ => Self::Nowhere,
+            },
+            Self::ListStart(key) if token == Token::Open => Self::Value(key, After::List),
+            Self::Value(key, after) => match token {
+                Token::Word(_) | Token::Quoted(..) => Self::Connective((after == After::List).then_some(key)),
+                _ => Self::Nowhere,
+            },
+            Self::Connective(Some(key)) => match token {
+                Token::Comma => Self::Value(key, After::List),
+                Token::Close => Self::Connective(None),
+                _ => Self::Nowhere,
+            },
+            Self::Connective(None) => match token {
+                Token::And | Token::Or => Self::Key,
+                Token::Word(_) if keyword("and") || keyword("or") => Self::Key,
+                Token::Close => self,
+                _ => Self::Nowhere,
+            },
+            Self::ListStart(_) | Self::Nowhere => Self::Nowhere,
+        }
+    }
+
+    fn candidates(self, seen: &dyn Fn(&'static Key) -> Vec<String>) -> Vec<Candidate> {
+        let plain = |texts: &[&str]| {
+            texts.iter().map(|text| Candidate { text: (*text).to_owned(), doc: "" }).collect::<Vec<_>>()
+        };
+        match self {
+            Self::Key => {
+                let mut all: Vec<_> =
+                    KEYS.iter().map(|key| Candidate { text: short(key).to_owned(), doc: key.doc }).collect();
+                all.push(Candidate { text: "not".to_owned(), doc: "the opposite of what follows" });
+                all
+            }
+            Self::Operator(key) => plain(operators(key.kind)),
+            Self::Value(key, after) => {
+                let known = key.kind.values();
+                let mut all: Vec<_> =
+                    known.iter().map(|value| Candidate { text: quote(value), doc: "" }).collect();
+                for value in seen(key) {
+                    if !known.contains(&value.as_str()) {
+                        all.push(Candidate { text: quote(&value), doc: "" });
+                    }
+                }
+                if let Some(example) = example(key.kind) {
+                    all.push(example);
+                }
+                if after != After::Other {
+                    all.push(Candidate { text: "null".to_owned(), doc: "no value" });
+                }
+                all
+            }
+            Self::ListStart(_) => plain(&["("]),
+            Self::Connective(None) => plain(&["and", "or"]),
+            Self::Connective(Some(_)) => plain(&[",", ")"]),
+            Self::Nowhere => Vec::new(),
+        }
+    }
+}
+
+/// `latency` reads better than `latency_ns` where a unit is written.
+fn short(key: &'static Key) -> &'static str {
+    match key.kind {
+        Type::Duration => key.aliases.first().unwrap_or(&key.name),
+        _ => key.name,
+    }
+}
+
+/// How a value of a type without known words looks.
+fn example(kind: Type) -> Option<Candidate> {
+    let (text, doc) = match kind {
+        Type::Duration => ("20ms", "a number and one of ns us ms s m h"),
+        Type::Bytes => ("4KiB", "a number and one of B kB KiB MB MiB GB GiB"),
+        Type::Time => ("2026-01-02T15:04:05Z", "date and time"),
+        Type::Address => (":8888", "address, net, port, or address:port"),
+        _ => return None,
+    };
+    Some(Candidate { text: text.to_owned(), doc })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn offered(text: &str) -> Vec<String> {
+        let seen = |key: &'static Key| match key.name {
+            "service" => vec!["OrderService".to_owned(), "a b".to_owned()],
+            _ => Vec::new(),
+        };
+        complete_with(text, text.len(), &seen).candidates.into_iter().map(|c| c.text).collect()
+    }
+
+    #[test]
+    fn each_place_offers_what_fits_there() {
+        assert_eq!(offered("cla"), ["class"]);
+        assert_eq!(offered("lat")[0], "latency");
+        assert!(offered("").len() > 30);
+        assert_eq!(offered("class "), ["==", "!=", "~", "!~", "in", "not in"]);
+        assert_eq!(offered("class == b"), ["business"]);
+        assert_eq!(offered("class in (ok, r"), ["rpc", "transport", "unanswered"]);
+        assert_eq!(offered("class in (ok "), [",", ")"]);
+        assert_eq!(offered("class in "), ["("]);
+        assert_eq!(offered("class == ok "), ["and", "or"]);
+        assert_eq!(offered("class == ok a"), ["and"]);
+        assert_eq!(offered("(not class == ok) or carr"), ["carrier"]);
+        assert_eq!(offered("service == "), ["OrderService", "\"a b\"", "null"]);
+        assert_eq!(offered("service == \"a"), ["\"a b\""]);
+        assert_eq!(offered("latency > "), ["20ms"]);
+        assert_eq!(offered("latency == "), ["20ms", "null"]);
+        assert!(offered("nonsense == ").is_empty());
+    }
+
+    #[test]
+    fn the_word_at_the_cursor_is_replaced() {
+        let text = "class == bus and x";
+        let completion = complete(text, 12);
+        assert_eq!(completion.span, 9..12);
+        assert_eq!(completion.candidates[0].text, "business");
+        assert_eq!(complete("service == \"Or", 14).span, 11..14);
+        assert_eq!(complete("class ", 6).span, 6..6);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_and_cursor_is_answered(text in "[a-z=!~()\"', é]{0,30}|.{0,20}", cursor in 0_usize..40) {
+            let completion = complete(&text, cursor);
+            prop_assert!(text.get(completion.span).is_some());
+        }
+    }
+}

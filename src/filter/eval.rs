@@ -1,0 +1,135 @@
+//! A compiled filter and its evaluation: no allocation, no error.
+
+use std::cmp::Ordering;
+use std::fmt::{self, Write as _};
+
+use regex::Regex;
+
+use super::operand::Operand;
+use crate::calls::keys::{Key, Value};
+use crate::calls::record::Call;
+
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    /// All of them; true where there are none.
+    All(Vec<Node>),
+    /// One of them.
+    Any(Vec<Node>),
+    Not(Box<Node>),
+    Test(Test),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Test {
+    pub(super) key: &'static Key,
+    /// Of a map: the one text that is meant.
+    pub(super) member: Option<String>,
+    pub(super) check: Check,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Check {
+    Present,
+    Equal(Operand),
+    /// The value stands in one of these orders to the operand.
+    Order(&'static [Ordering], Operand),
+    Match(Regex),
+}
+
+impl Node {
+    pub(super) fn matches(&self, call: &Call) -> bool {
+        match self {
+            Self::All(nodes) => nodes.iter().all(|node| node.matches(call)),
+            Self::Any(nodes) => nodes.iter().any(|node| node.matches(call)),
+            Self::Not(node) => !node.matches(call),
+            Self::Test(test) => test.matches(call),
+        }
+    }
+}
+
+impl Test {
+    fn matches(&self, call: &Call) -> bool {
+        let value = (self.key.get)(call);
+        match &self.check {
+            Check::Present => match &self.member {
+                None => !value.is_null(),
+                Some(_) => self.texts(&value, &mut |_| true),
+            },
+            Check::Match(regex) => self.texts(&value, &mut |text| regex.is_match(text)),
+            Check::Equal(operand) => self.equal(&value, operand),
+            Check::Order(orders, operand) => order(&value, operand).is_some_and(|o| orders.contains(&o)),
+        }
+    }
+
+    fn equal(&self, value: &Value<'_>, operand: &Operand) -> bool {
+        match (value, operand) {
+            (Value::Address(endpoint), Operand::Address(pattern)) => pattern.holds(*endpoint),
+            (Value::Findings(findings), Operand::Finding(finding)) => findings.contains(*finding),
+            (Value::Packets(first, last), Operand::Amount(n)) => (first..=last).contains(&n),
+            (Value::Processes(ends), Operand::Text(text)) => {
+                let pid = text.parse().ok();
+                ends.iter().flatten().any(|process| Some(process.pid) == pid || *process.name == **text)
+            }
+            (_, Operand::Text(text)) => self.texts(value, &mut |one| one == text),
+            _ => order(value, operand) == Some(Ordering::Equal),
+        }
+    }
+
+    /// Whether `test` is true for one of the texts of the value (of the member, where one is meant).
+    fn texts(&self, value: &Value<'_>, test: &mut dyn FnMut(&str) -> bool) -> bool {
+        // Header names have no case on the wire of HTTP, and people do not know which case others use.
+        let meant = |name: &str| self.member.as_ref().is_none_or(|member| member.eq_ignore_ascii_case(name));
+        match value {
+            Value::Null => false,
+            Value::Text(text) => test(text),
+            Value::List(names) => names.iter().any(|name| test(name)),
+            Value::Map(pairs) => pairs.iter().any(|(name, text)| meant(name) && test(text)),
+            Value::Metadata(headers) => headers.iter().any(|(_, name, text)| meant(name) && test(text)),
+            Value::Findings(findings) => findings.iter().any(|finding| test(finding.name())),
+            Value::Processes(ends) => ends.iter().flatten().any(|process| test(&process.name)),
+            other => {
+                let mut text = ShortText::default();
+                // Too long for the buffer is longer than any value of these types.
+                write!(text, "{other}").is_ok() && test(text.as_str())
+            }
+        }
+    }
+}
+
+/// How the value stands to the operand; `None` where they can't be compared.
+fn order(value: &Value<'_>, operand: &Operand) -> Option<Ordering> {
+    match (value, operand) {
+        (Value::Number(a), Operand::Number(b)) => Some(a.cmp(b)),
+        (Value::Bytes(a) | Value::Duration(a), Operand::Amount(b)) => Some(a.cmp(b)),
+        (Value::Time(a), Operand::Time(b)) => Some(a.cmp(b)),
+        (Value::Uid(a), Operand::Uid(b)) => Some(a.cmp(b)),
+        _ => None,
+    }
+}
+
+/// Room for an address, a call id or a number as text.
+struct ShortText {
+    bytes: [u8; 64],
+    length: usize,
+}
+
+impl Default for ShortText {
+    fn default() -> Self {
+        Self { bytes: [0; 64], length: 0 }
+    }
+}
+
+impl ShortText {
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for ShortText {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length + text.len();
+        self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}

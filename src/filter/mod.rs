@@ -1,0 +1,317 @@
+//! The call filter (`-Y`): a small language over the keys of the call record.
+//!
+//! ```text
+//! class in (business, rpc) and service ~ "user" and code != 10001
+//! latency > 20ms or request_bytes >= 4KiB
+//! server == :8888 and not findings == gap
+//! metadata.x-tenant == blue
+//! ```
+//!
+//! | form | true when |
+//! | --- | --- |
+//! | `key` | the call has a value for the key |
+//! | `key == value`, `key = value` | it is that value; a set, list or map holds it; an address is in that net or on that port; a packet is one of the call's |
+//! | `key != value` | not `key == value`, so also when there is no value |
+//! | `key < value`, `<=`, `>`, `>=` | there is a value and it is less … (numbers, sizes, durations, times, call ids) |
+//! | `key ~ regex`, `key !~ regex` | the text, or one of the texts, matches somewhere, or not |
+//! | `key in (a, b)`, `key not in (a, b)` | one of `key == a`, `key == b`, or none |
+//! | `key == null`, `key != null` | there is no value, or one |
+//! | `not x`, `!x`; `x and y`, `x && y`; `x or y`, <code>x \|\| y</code>; `(x)` | as everywhere: `not` binds closest, then `and` |
+//!
+//! Values are bare words or stand in `"` or `'`. Durations take `ns us ms s m h`, sizes `B kB KiB MB MiB GB GiB`.
+//! `metadata.NAME`, `biz_extra.NAME` and `details.NAME` are single texts of a map.
+//!
+//! A filter is compiled once and evaluated without allocating. Types are checked when it is compiled: a word that can
+//! never be true (`class == busines`) is an error, not a silent nothing.
+
+mod complete;
+mod eval;
+mod lexer;
+mod operand;
+mod parser;
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::calls::keys::Key;
+use crate::calls::record::Call;
+use crate::text;
+
+pub use complete::{Candidate, Completion, complete, complete_with};
+
+/// Longest filter text in bytes.
+pub const MAX_LENGTH: usize = 16 * 1024;
+/// Deepest nesting of parentheses and `not`.
+pub const MAX_DEPTH: usize = 64;
+/// Bytes that one compiled regular expression may take.
+const MAX_REGEX: usize = 1024 * 1024;
+
+/// A compiled filter.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    root: eval::Node,
+}
+
+impl Filter {
+    /// Compiles a filter. Text without any word lets every call through.
+    pub fn parse(text: &str) -> Result<Self, FilterError> {
+        parser::parse(text).map(|root| Self { root }).map_err(|wrong| FilterError {
+            text: text.to_owned(),
+            span: wrong.span,
+            message: wrong.message,
+            hint: wrong.hint,
+        })
+    }
+
+    /// Whether the call passes.
+    #[must_use]
+    pub fn matches(&self, call: &Call) -> bool {
+        self.root.matches(call)
+    }
+}
+
+/// What is wrong with a filter, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterError {
+    /// The filter as it was given.
+    pub text: String,
+    /// Bytes of it that are wrong; empty at the end where something is missing.
+    pub span: Range<usize>,
+    /// What is wrong, in a few words.
+    pub message: String,
+    /// What would be right, where that can be said.
+    pub hint: Option<String>,
+}
+
+impl FilterError {
+    /// The message, the filter, and a caret under the wrong place, without a newline at the end.
+    ///
+    /// ```text
+    /// wrong filter: there is no key 'clas'
+    ///   clas == business
+    ///   ^^^^ did you mean class?
+    /// ```
+    #[must_use]
+    pub fn render(&self) -> String {
+        let (before, rest) = self.text.split_at(self.span.start.min(self.text.len()));
+        let wrong = rest.get(..self.span.len()).unwrap_or(rest);
+        let column = text::width(&text::escape(before));
+        let length = text::width(&text::escape(wrong)).max(1);
+        let hint = self.hint.as_ref().map(|hint| format!(" {hint}")).unwrap_or_default();
+        format!(
+            "wrong filter: {}\n  {}\n  {:column$}{}{hint}",
+            self.message,
+            text::escape(&self.text),
+            "",
+            "^".repeat(length),
+        )
+    }
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, ": {hint}"))
+    }
+}
+
+impl std::error::Error for FilterError {}
+
+/// A test that `call` passes because of its value for `key` (with `equal`), or fails because of it: what a key press on a
+/// cell adds to the filter.
+#[must_use]
+pub fn test_of(key: &Key, call: &Call, equal: bool) -> String {
+    let operator = if equal { "==" } else { "!=" };
+    let value = operand::of_value(&(key.get)(call));
+    format!("{} {operator} {value}", key.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::calls::keys::KEYS;
+    use crate::calls::record::{Carrier, Class};
+    use crate::calls::sample::{bare, failed, full, ok};
+
+    fn passes(filter: &str, call: &Call) -> bool {
+        Filter::parse(filter).unwrap_or_else(|e| panic!("{}", e.render())).matches(call)
+    }
+
+    fn wrong(filter: &str) -> String {
+        Filter::parse(filter).unwrap_err().render()
+    }
+
+    #[test]
+    fn comparisons_mean_what_they_say() {
+        let mut call = failed(Class::Business, Carrier::FuncRet, Some(10_001), "no such user");
+        call.latency = Some(20_000_000);
+        call.request_bytes = 4096;
+        for filter in [
+            "",
+            "  ",
+            "class == business",
+            "class = business",
+            "CLASS == BUSINESS",
+            "class in (business, rpc) and service ~ \"Order\" and code != 10002",
+            "latency >= 20ms and latency <= 20ms and not latency > 20ms and not latency < 20ms",
+            "latency < 0.02001s",
+            "latency_ns == 20000000",
+            "request_bytes >= 4KiB and request_bytes < 4.1kB",
+            "code > 10000 && code < 10002 && code >= 10001 && code <= 10001",
+            "code in (1, 10001)",
+            "code not in (1, 2)",
+            "code == '10001'",
+            "message ~ ^no.*r$",
+            "message ~ '(?i)NO\\ssuch' || method == nothing",
+            "message == \"no such user\"",
+            "message !~ 'x|y'",
+            "server == :8888 and server == 10.77.0.0/16 and server == 10.77.0.12",
+            "client in (10.77.0.11:51234) and server != 10.77.0.11",
+            "server ~ \"0\\.12:8\"",
+            "ret == null and func_ret == null and not ret and code",
+            "not (class == ok or class == rpc)",
+            "!(class == ok) and !code_name",
+            "carrier == func_ret",
+            "packets == 75 and packets in (71, 78) and packets != 79",
+            "uid == 71 and uid < 72",
+            "start >= 2026-01-02T01:34:09.12Z and start < 2026-01-03",
+            "network == tcp and kind == unary and id == 5",
+        ] {
+            assert!(passes(filter, &call), "{filter}");
+            let opposite = format!("not ({filter})");
+            assert!(filter.trim().is_empty() || !passes(&opposite, &call), "{opposite}");
+        }
+    }
+
+    #[test]
+    fn and_binds_closer_than_or() {
+        let call = ok();
+        assert!(passes("class == ok or class == rpc and code == 1", &call));
+        assert!(!passes("(class == ok or class == rpc) and code == 1", &call));
+        assert!(passes("not class == rpc and class == ok", &call));
+    }
+
+    #[test]
+    fn no_value_is_unequal_to_every_value_and_less_than_none() {
+        let call = bare();
+        assert!(passes("code != 1 and service !~ x and class not in (ok, rpc)", &call));
+        for filter in
+            ["code < 1", "code >= 1", "code == 1", "service ~ ''", "class in (ok, rpc)", "latency < 1s"]
+        {
+            assert!(!passes(filter, &call), "{filter}");
+        }
+        assert!(passes("class == null and class in (null, ok)", &call));
+        assert!(!passes("findings", &call));
+    }
+
+    #[test]
+    fn sets_lists_and_maps_hold_values() {
+        let call = full();
+        for filter in [
+            "findings == gap and findings == late-answer and findings != truncated",
+            "findings in (truncated, gap) and findings ~ ^late",
+            "cancel_path == order and cancel_path ~ gate and cancel_path != web",
+            "biz_extra.cell == 7 and biz_extra.reason ~ sold and biz_extra == 7",
+            "metadata.X-User == 8 and metadata.x-user in (1, 9) and metadata.nothing == null",
+            "metadata.isn and not metadata.nothing and metadata.isn != x",
+            "process == stock and process ~ sto and process == 4711",
+            "unknown_name == unknown#17 and unknown_name != unknown#1 and unknown_name ~ 17",
+            "parent == 70.1 and parent != 70 and uid > 71",
+            "func_ret == -2147483648",
+            "timeout == 1s and canceled_by == gateway",
+            "message ~ stock and message == \"no \\\"stock\\\"\\n\u{202e}\"",
+        ] {
+            assert!(passes(filter, &call), "{filter}");
+        }
+    }
+
+    #[test]
+    fn mapped_addresses_are_the_address() {
+        let mut call = ok();
+        call.server.ip = "::ffff:10.1.2.3".parse().unwrap();
+        call.client = crate::decode::Endpoint { ip: "fe80::1".parse().unwrap(), port: 9 };
+        assert!(passes("server == 10.1.2.3 and server == 10.0.0.0/8 and server != 11.0.0.0/8", &call));
+        assert!(passes("client == [fe80::1]:9 and client == fe80::/10 and client == fe80::1", &call));
+    }
+
+    #[test]
+    fn mistakes_are_shown_where_they_are() {
+        insta::assert_snapshot!(
+            [
+                "clas == business",
+                "class == busines",
+                "class busines",
+                "class ==",
+                "class == ok and",
+                "(class == ok",
+                "class == ok)",
+                "latency > 20",
+                "latency > 20parsecs",
+                "code == NOT_FOUND",
+                "code ~ 1",
+                "service > x",
+                "service ~ \"(\"",
+                "class in business",
+                "class in (ok,)",
+                "service == \"open",
+                "server == 10.0.0.300",
+                "uid == x",
+                "start > noon",
+                "findings == lat-answer",
+                "class == ok class == rpc",
+                "code.x == 1",
+                "服务 == \"订单\" & x",
+                "method == a or service contains b",
+                "and",
+                "packets < 4",
+            ]
+            .map(wrong)
+            .join("\n\n")
+        );
+    }
+
+    #[test]
+    fn hostile_filters_are_refused_and_not_run() {
+        assert!(Filter::parse(&"(".repeat(MAX_LENGTH)).is_err());
+        assert!(Filter::parse(&"!".repeat(MAX_LENGTH)).is_err());
+        assert!(Filter::parse(&"not ".repeat(MAX_DEPTH + 1)).is_err());
+        assert!(Filter::parse(&" ".repeat(MAX_LENGTH + 1)).is_err());
+        assert!(Filter::parse("message ~ \"(\\w{1000}){1000}\"").is_err());
+        let long = vec!["code == 1"; 1000].join(" or ");
+        assert!(!passes(&long, &ok()));
+        let deep = format!("{}class == ok{}", "(".repeat(MAX_DEPTH - 1), ")".repeat(MAX_DEPTH - 1));
+        assert!(passes(&deep, &ok()));
+    }
+
+    #[test]
+    fn the_test_of_a_cell_selects_its_call() {
+        for call in [bare(), ok(), full()] {
+            for key in KEYS {
+                let equal = test_of(key, &call, true);
+                assert!(passes(&equal, &call), "{equal}");
+                let unequal = test_of(key, &call, false);
+                assert!(!passes(&unequal, &call), "{unequal}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_with_a_caret(text in "[a-z=!<>~()\"', .&|0-9\\\\é订]{0,40}|.{0,20}") {
+            if let Err(error) = Filter::parse(&text) {
+                prop_assert!(error.span.start <= error.span.end && error.span.end <= text.len());
+                prop_assert!(error.render().lines().count() == 3);
+                prop_assert!(!error.render().replace('\n', "").chars().any(crate::text::is_unsafe));
+            }
+        }
+
+        #[test]
+        fn any_text_can_be_tested_for(message in "\\PC{0,12}|[\\x00-\\x7f]{0,12}|.{0,12}") {
+            let call = failed(Class::Rpc, Carrier::Ret, Some(1), &message);
+            let key = crate::calls::keys::key("message").unwrap();
+            prop_assert!(passes(&test_of(key, &call, true), &call));
+        }
+    }
+}

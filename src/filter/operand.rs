@@ -1,0 +1,189 @@
+//! Values in a filter, read as the type of the key that they are compared with.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::lexer::{self, quote};
+use crate::calls::keys::{Key, Type, Value, closest};
+use crate::calls::record::{Finding, Uid};
+use crate::decode::Endpoint;
+use crate::text;
+use crate::time::Timestamp;
+
+/// A value to compare with.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Operand {
+    Text(String),
+    Number(i64),
+    /// Bytes, nanoseconds or a packet number.
+    Amount(u64),
+    Time(Timestamp),
+    Address(Pattern),
+    Uid(Uid),
+    Finding(Finding),
+}
+
+/// An address, a net, a port, or address and port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pattern {
+    /// Net and the number of its leading bits that count.
+    net: Option<(IpAddr, u8)>,
+    port: Option<u16>,
+}
+
+impl Pattern {
+    pub(super) fn holds(&self, endpoint: Endpoint) -> bool {
+        self.port.is_none_or(|port| port == endpoint.port)
+            && self.net.is_none_or(|(net, bits)| in_net(endpoint.ip.to_canonical(), net, bits))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        if let Some(port) = text.strip_prefix(':') {
+            return Some(Self { net: None, port: Some(port.parse().ok()?) });
+        }
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            let ip = address.ip().to_canonical();
+            return Some(Self { net: Some((ip, 128)), port: Some(address.port()) });
+        }
+        let (ip, bits) = match text.split_once('/') {
+            Some((ip, bits)) => (ip, bits.parse().ok()?),
+            None => (text, 128),
+        };
+        let ip = ip.parse::<IpAddr>().ok()?;
+        let most = if ip.is_ipv4() { 32 } else { 128 };
+        (bits <= most || !text.contains('/'))
+            .then_some(Self { net: Some((ip.to_canonical(), bits)), port: None })
+    }
+}
+
+fn in_net(ip: IpAddr, net: IpAddr, bits: u8) -> bool {
+    let differ = match (ip, net) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        _ => return false,
+    };
+    differ >= u32::from(bits).min(if ip.is_ipv4() { 32 } else { 128 })
+}
+
+/// Why a word is no value of a key: message and hint.
+pub(super) type Refusal = (String, Option<String>);
+
+/// Reads `word` as a value of `key`. `name` is the name under which the key was asked for.
+pub(super) fn parse(word: &str, key: &Key, name: &str) -> Result<Operand, Refusal> {
+    let none =
+        |what: &str, hint: &str| (format!("'{}' is no {what}", text::escape(word)), Some(hint.to_owned()));
+    match key.kind {
+        Type::Text | Type::Word(_) | Type::List | Type::Map => Ok(Operand::Text(word.to_owned())),
+        Type::Choice(words) => choice(word, name, &words()).map(|found| Operand::Text(found.to_owned())),
+        Type::Set(words) => {
+            let found = choice(word, name, &words())?;
+            Finding::from_name(found)
+                .map(Operand::Finding)
+                .ok_or_else(|| none("finding", "see rpcscope explain"))
+        }
+        Type::Number => word.parse().map(Operand::Number).map_err(|_| {
+            let hint = if key.name == "code" {
+                "names of codes are in code_name"
+            } else {
+                "a whole number, such as 5 or -1"
+            };
+            none("number", hint)
+        }),
+        Type::Packets => {
+            word.parse().map(Operand::Amount).map_err(|_| none("packet number", "a whole number, such as 71"))
+        }
+        Type::Bytes => size(word).map(Operand::Amount).ok_or_else(|| {
+            none("size", "a number with or without unit: 512, 4KiB, 10MB (B kB KiB MB MiB GB GiB)")
+        }),
+        Type::Duration => span(word, name.ends_with("_ns"))
+            .map(Operand::Amount)
+            .ok_or_else(|| none("duration", "a number with a unit: 20ms, 1.5s (ns us ms s m h)")),
+        Type::Time => time(word)
+            .map(Operand::Time)
+            .ok_or_else(|| none("time", "date and time in UTC or with offset: 2026-01-02T15:04:05Z")),
+        Type::Address => Pattern::parse(word)
+            .map(Operand::Address)
+            .ok_or_else(|| none("address", "10.0.0.1, 10.0.0.1:8888, [::1]:80, :8888 or 10.0.0.0/8")),
+        Type::Uid => word.parse().map(Operand::Uid).map_err(|_| none("call id", "such as 71 or 71.2")),
+    }
+}
+
+/// One of a few words, whatever its case.
+fn choice(word: &str, name: &str, words: &[&'static str]) -> Result<&'static str, Refusal> {
+    words.iter().find(|w| w.eq_ignore_ascii_case(word)).copied().ok_or_else(|| {
+        let near = closest(word, words.iter().copied());
+        let hint = match (near.as_slice(), words.len()) {
+            ([best, ..], _) => format!("did you mean {best}?"),
+            ([], ..=20) => format!("one of {}", words.join(", ")),
+            ([], _) => "rpcscope explain names them all".to_owned(),
+        };
+        (format!("{} is never '{}'", text::escape(name), text::escape(word)), Some(hint))
+    })
+}
+
+/// Splits `20ms` into number and unit. Negative numbers and such as no machine word holds are refused.
+fn with_unit(word: &str) -> Option<(f64, &str)> {
+    let border = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
+    let (number, unit) = word.split_at(border);
+    let number: f64 = number.parse().ok()?;
+    (number < 1e18).then_some((number, unit))
+}
+
+fn size(word: &str) -> Option<u64> {
+    let (number, unit) = with_unit(word)?;
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    // Saturates at the largest u64.
+    Some((number * factor).round() as u64)
+}
+
+/// Without a unit a number is nanoseconds where the key says so (`latency_ns`); 0 needs no unit.
+fn span(word: &str, nanoseconds: bool) -> Option<u64> {
+    let (number, unit) = with_unit(word)?;
+    let factor = match unit {
+        "" if nanoseconds || number == 0.0 => 1.0,
+        "ns" => 1.0,
+        "us" | "µs" => 1e3,
+        "ms" => 1e6,
+        "s" => 1e9,
+        "m" | "min" => 60e9,
+        "h" => 3600e9,
+        _ => return None,
+    };
+    Some((number * factor).round() as u64)
+}
+
+fn time(word: &str) -> Option<Timestamp> {
+    let instant = word.parse::<jiff::Timestamp>().ok().or_else(|| {
+        let local: jiff::civil::DateTime = word.parse().ok()?;
+        local.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    })?;
+    i64::try_from(instant.as_nanosecond()).ok().map(Timestamp)
+}
+
+/// A value as a filter can name it so that it is found again.
+pub(super) fn of_value(value: &Value<'_>) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        // One of several stands for all.
+        Value::Findings(findings) => findings.iter().next().map_or("null", Finding::name).to_owned(),
+        Value::List(names) => names.first().map_or_else(|| "null".to_owned(), |name| quote(name)),
+        Value::Map(pairs) => pairs.first().map_or_else(|| "null".to_owned(), |(_, text)| quote(text)),
+        Value::Metadata(headers) => {
+            headers.first().map_or_else(|| "null".to_owned(), |(_, _, text)| quote(text))
+        }
+        Value::Processes(ends) => {
+            ends.iter().flatten().next().map_or_else(|| "null".to_owned(), |p| p.pid.to_string())
+        }
+        Value::Packets(first, _) => first.to_string(),
+        Value::Duration(nanoseconds) => format!("{nanoseconds}ns"),
+        value => lexer::quote(&value.to_string()),
+    }
+}
