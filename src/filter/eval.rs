@@ -75,22 +75,22 @@ impl Test {
         }
     }
 
-    /// Whether `test` is true for one of the texts of the value (of the member, where one is meant).
-    fn texts(&self, value: &Value<'_>, test: &mut dyn FnMut(&str) -> bool) -> bool {
+    /// Whether `holds` is true for one of the texts of the value (of the member, where one is meant).
+    fn texts(&self, value: &Value<'_>, holds: &mut dyn FnMut(&str) -> bool) -> bool {
         // Header names have no case on the wire of HTTP, and people do not know which case others use.
         let meant = |name: &str| self.member.as_ref().is_none_or(|member| member.eq_ignore_ascii_case(name));
         match value {
             Value::Null => false,
-            Value::Text(text) => test(text),
-            Value::List(names) => names.iter().any(|name| test(name)),
-            Value::Map(pairs) => pairs.iter().any(|(name, text)| meant(name) && test(text)),
-            Value::Metadata(headers) => headers.iter().any(|(_, name, text)| meant(name) && test(text)),
-            Value::Findings(findings) => findings.iter().any(|finding| test(finding.name())),
-            Value::Processes(ends) => ends.iter().flatten().any(|process| test(&process.name)),
+            Value::Text(text) => holds(text),
+            Value::List(names) => names.iter().any(|name| holds(name)),
+            Value::Map(pairs) => pairs.iter().any(|(name, text)| meant(name) && holds(text)),
+            Value::Metadata(headers) => headers.iter().any(|(_, name, text)| meant(name) && holds(text)),
+            Value::Findings(findings) => findings.iter().any(|finding| holds(finding.name())),
+            Value::Processes(ends) => ends.iter().flatten().any(|process| holds(&process.name)),
             other => {
                 let mut text = ShortText::default();
                 // Too long for the buffer is longer than any value of these types.
-                write!(text, "{other}").is_ok() && test(text.as_str())
+                write!(text, "{other}").is_ok() && holds(text.as_str())
             }
         }
     }
