@@ -1,4 +1,20 @@
 //! Where packets come from: capture files, standard input, live interfaces.
+//!
+//! A [`Source`] hands out [`Batch`]es: one buffer and the places of the packets in it, so that bytes read from a file
+//! are not copied again. [`files::open`] reads any number of capture files as one; [`Limited`] ends a source early.
+
+pub mod files;
+mod foreign;
+mod input;
+mod limit;
+mod pcap;
+mod pcapng;
+mod stream;
+
+#[cfg(test)]
+mod tests;
+
+pub use limit::Limited;
 
 use crate::time::Timestamp;
 

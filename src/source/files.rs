@@ -1,0 +1,372 @@
+//! Capture files: any number of them, read as one capture in time order.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{self, AtomicBool, AtomicU64};
+
+use super::input::Input;
+use super::stream::{Outcome, Shared, Stream, name};
+use super::{Batch, Source, SourceError};
+use crate::time::Timestamp;
+
+/// Bytes read at once, and about the size of a batch.
+const CHUNK: usize = 256 * 1024;
+/// The same where many files may have to be open together.
+const SMALL_CHUNK: usize = 64 * 1024;
+/// How many files count as many.
+const MANY: usize = 16;
+/// Bytes of a file that are looked at to learn its first packet's time.
+const PROBE_CHUNK: usize = 16 * 1024;
+
+/// How files are read.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Wait for more at the end of a file, until `stop`.
+    pub follow: bool,
+    /// Set to end waiting: for a growing file, for a pipe.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Secrets that a pcapng file carries for the decryption of its packets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secrets {
+    /// Their format, as the block says (0x544c534b: a TLS key log).
+    pub kind: u32,
+    /// The secrets.
+    pub data: Vec<u8>,
+}
+
+/// Opens capture files: pcap and pcapng, gzip and zstd of both, `-` for standard input, folders for the captures in them.
+///
+/// Several files are merged by time; of packets with equal times those of the file named first come first. This never
+/// fails as a whole: what can't be read is kept for [`Source::troubles`], and the other files are read.
+#[must_use]
+pub fn open(paths: &[PathBuf], options: Options) -> FileSource {
+    let mut source = FileSource {
+        options,
+        chunk: CHUNK,
+        waiting: Vec::new(),
+        ready: BinaryHeap::new(),
+        idle: Vec::new(),
+        shared: Shared::default(),
+        packets: 0,
+        read: Arc::default(),
+        total: Some(0),
+        troubles: Vec::new(),
+    };
+    let mut files = Vec::new();
+    for path in paths {
+        source.expand(path, &mut files);
+    }
+    if files.len() > MANY {
+        source.chunk = SMALL_CHUNK;
+    }
+    let alone = files.len() == 1;
+    for (order, file) in files.into_iter().enumerate() {
+        source.add(file, order, alone);
+    }
+    source.waiting.sort_by_key(|file| std::cmp::Reverse((file.first, file.order)));
+    source
+}
+
+/// Files that are read as one capture; made by [`open`].
+pub struct FileSource {
+    options: Options,
+    chunk: usize,
+    /// Files whose turn has not come, the next one last. They are not open.
+    waiting: Vec<Waiting>,
+    /// Open files that have a packet at hand, the earliest on top.
+    ready: BinaryHeap<Active>,
+    /// Open files that have none at hand.
+    idle: Vec<Active>,
+    shared: Shared,
+    packets: u64,
+    read: Arc<AtomicU64>,
+    total: Option<u64>,
+    troubles: Vec<SourceError>,
+}
+
+struct Waiting {
+    path: PathBuf,
+    order: usize,
+    first: Timestamp,
+}
+
+struct Active {
+    stream: Stream,
+    batch: Batch,
+    /// The packet of `batch` that comes next.
+    next: usize,
+    order: usize,
+}
+
+impl Active {
+    /// When this file's next packet comes; what comes first is smallest.
+    fn key(&self) -> (Timestamp, usize) {
+        (self.batch.records.get(self.next).map_or(Timestamp(i64::MAX), |r| r.time), self.order)
+    }
+}
+
+/// The greatest of a heap is the file whose packet comes first.
+impl Ord for Active {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.key().cmp(&self.key())
+    }
+}
+
+impl PartialOrd for Active {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Active {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Active {}
+
+impl FileSource {
+    /// Decryption secrets seen so far, to be kept with packets that are written out again.
+    #[must_use]
+    pub fn secrets(&self) -> &[Secrets] {
+        self.shared.secrets()
+    }
+
+    /// The files that `path` stands for.
+    fn expand(&mut self, path: &Path, files: &mut Vec<PathBuf>) {
+        if !path.is_dir() {
+            files.push(path.to_owned());
+            return;
+        }
+        let entries = fs::read_dir(path).and_then(|entries| {
+            entries.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<PathBuf>>>()
+        });
+        match entries {
+            Ok(mut paths) => {
+                paths.retain(|path| path.is_file());
+                paths.sort_by(|a, b| natural(&a.to_string_lossy(), &b.to_string_lossy()));
+                let before = files.len();
+                files.extend(paths.into_iter().filter(|p| is_named_capture(p) || begins_as_capture(p)));
+                if files.len() == before {
+                    self.trouble(path, "holds no captures");
+                }
+            }
+            Err(error) => self.trouble(path, &reason(&error)),
+        }
+    }
+
+    /// Opens a file, reads it up to its first packet, and lets it wait for its turn. A file that is `alone`, still grows or
+    /// can't be opened twice is kept open.
+    fn add(&mut self, path: PathBuf, order: usize, alone: bool) {
+        if alone || self.options.follow || !path.is_file() {
+            let Some(input) = self.input(&path) else { return };
+            self.total = self.total.zip(input.len()).map(|(total, len)| total + len);
+            let stream = Stream::new(&path, input, Arc::clone(&self.options.stop), self.chunk);
+            self.idle.push(Active { stream, batch: Batch::default(), next: 0, order });
+            return;
+        }
+        // What the probe reads is read again later and counted then.
+        let probe = match Input::open(&path, false, Arc::default(), Arc::clone(&self.options.stop)) {
+            Ok(probe) => probe,
+            Err(error) => return self.trouble(&path, &reason(&error)),
+        };
+        let len = probe.len().unwrap_or(0);
+        let mut stream = Stream::new(&path, probe, Arc::clone(&self.options.stop), PROBE_CHUNK);
+        let (mut batch, mut troubles) = (Batch::default(), Vec::new());
+        stream.next(&mut batch, &mut Shared::default(), &mut troubles);
+        match batch.records.first() {
+            // Trouble behind the first packet will show again when the file is read.
+            Some(record) => {
+                self.total = self.total.map(|total| total + len);
+                self.waiting.push(Waiting { first: record.time, path, order });
+            }
+            None => self.troubles.append(&mut troubles),
+        }
+    }
+
+    fn input(&mut self, path: &Path) -> Option<Input> {
+        let read = Arc::clone(&self.read);
+        match Input::open(path, self.options.follow, read, Arc::clone(&self.options.stop)) {
+            Ok(input) => Some(input),
+            Err(error) => {
+                self.trouble(path, &reason(&error));
+                None
+            }
+        }
+    }
+
+    fn trouble(&mut self, path: &Path, text: &str) {
+        self.troubles.push(SourceError(format!("{}: {text}", name(path))));
+    }
+
+    /// Reads on in a file whose packets are used up.
+    fn advance(&mut self, mut file: Active) {
+        file.next = 0;
+        match file.stream.next(&mut file.batch, &mut self.shared, &mut self.troubles) {
+            Outcome::Packets => self.ready.push(file),
+            Outcome::Idle => self.idle.push(file),
+            Outcome::End => {}
+        }
+    }
+
+    /// Opens the next waiting file if its first packet comes before those at hand.
+    fn admit(&mut self) -> bool {
+        let Some(next) = self.waiting.last() else { return false };
+        if self.ready.peek().is_some_and(|file| file.key() < (next.first, next.order)) {
+            return false;
+        }
+        let Some(Waiting { path, order, .. }) = self.waiting.pop() else { return false };
+        if let Some(input) = self.input(&path) {
+            let stream = Stream::new(&path, input, Arc::clone(&self.options.stop), self.chunk);
+            self.advance(Active { stream, batch: Batch::default(), next: 0, order });
+        }
+        true
+    }
+
+    /// Up to which packet of another file the earliest file has the word.
+    fn limit(&self) -> (Timestamp, usize) {
+        let ready = self.ready.peek().map(Active::key);
+        let waiting = self.waiting.last().map(|file| (file.first, file.order));
+        [ready, waiting].into_iter().flatten().min().unwrap_or((Timestamp(i64::MAX), usize::MAX))
+    }
+
+    fn number(&mut self, batch: &mut Batch) {
+        for record in &mut batch.records {
+            self.packets += 1;
+            record.number = self.packets;
+        }
+    }
+}
+
+impl Source for FileSource {
+    fn next_batch(&mut self, out: &mut Batch) -> Result<bool, SourceError> {
+        out.records.clear();
+        if self.waiting.is_empty() && self.ready.is_empty() && self.idle.len() == 1 {
+            // The only file there is reads straight into the caller's buffer.
+            let Some(file) = self.idle.last_mut() else { return Ok(false) };
+            let outcome = file.stream.next(out, &mut self.shared, &mut self.troubles);
+            self.number(out);
+            return Ok(outcome != Outcome::End);
+        }
+        for file in std::mem::take(&mut self.idle) {
+            self.advance(file);
+        }
+        // A pipe has to say when its next packet comes before others can go on; a growing file may never say.
+        if !self.idle.is_empty() && !self.options.follow {
+            return Ok(true);
+        }
+        let mut copied = 0;
+        while copied < self.chunk && (self.idle.is_empty() || self.options.follow) {
+            if self.admit() {
+                continue;
+            }
+            let Some(mut file) = self.ready.pop() else { break };
+            let limit = self.limit();
+            if copied == 0
+                && file.next == 0
+                && file.batch.records.iter().all(|record| (record.time, file.order) < limit)
+            {
+                // Nothing of another file falls between these packets: the whole batch is handed on.
+                std::mem::swap(out, &mut file.batch);
+                self.number(out);
+                file.batch.records.clear();
+                self.idle.push(file);
+                return Ok(true);
+            }
+            if copied == 0 {
+                out.data.clear();
+            }
+            while copied < self.chunk && file.key() < limit {
+                let Some(record) = file.batch.records.get(file.next) else { break };
+                let place = record.offset as usize..(record.offset + record.len) as usize;
+                let bytes = file.batch.data.get(place).unwrap_or_default();
+                self.packets += 1;
+                let offset = out.data.len() as u32;
+                out.records.push(super::Record { number: self.packets, offset, ..*record });
+                out.data.extend_from_slice(bytes);
+                copied += bytes.len() + size_of::<super::Record>();
+                file.next += 1;
+            }
+            if file.next < file.batch.records.len() {
+                self.ready.push(file);
+            } else {
+                self.advance(file);
+            }
+        }
+        let is_over = self.waiting.is_empty() && self.ready.is_empty() && self.idle.is_empty();
+        Ok(!out.records.is_empty() || !is_over)
+    }
+
+    fn troubles(&mut self) -> Vec<SourceError> {
+        std::mem::take(&mut self.troubles)
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        let read = self.read.load(atomic::Ordering::Relaxed);
+        self.total.map(|total| (read.min(total), total))
+    }
+}
+
+/// Why a file can't be opened, in few words.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "no such file".into(),
+        ErrorKind::PermissionDenied => "may not be read (permission denied)".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// Whether the name says capture: `x.pcap`, `x.pcapng`, `x.cap`, with what rotation and compression put behind it.
+fn is_named_capture(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| {
+        let name = name.to_string_lossy().to_ascii_lowercase();
+        [".pcap", ".cap", ".dmp"].iter().any(|part| {
+            name.find(part).is_some_and(|at| {
+                let after = name[at + part.len()..].trim_start_matches("ng");
+                after.trim_end_matches(".gz").trim_end_matches(".zst").bytes().all(|b| b.is_ascii_digit())
+            })
+        })
+    })
+}
+
+/// Whether a file of a folder is a capture by its first bytes (packed ones go by their names).
+fn begins_as_capture(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    let begun = fs::File::open(path).and_then(|mut file| io::Read::read_exact(&mut file, &mut magic));
+    begun.is_ok() && (super::pcap::magic(magic).is_some() || magic == super::pcapng::MAGIC)
+}
+
+/// Compares names so that `x.pcap9` comes before `x.pcap10`.
+fn natural(a: &str, b: &str) -> Ordering {
+    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
+    while let (Some(x), Some(y)) = (a.first(), b.first()) {
+        if x.is_ascii_digit() && y.is_ascii_digit() {
+            let (m, n) = (digits(a), digits(b));
+            let order = m.0.len().cmp(&n.0.len()).then_with(|| m.0.cmp(n.0));
+            if order != Ordering::Equal {
+                return order;
+            }
+            (a, b) = (m.1, n.1);
+        } else if x == y {
+            (a, b) = (a.split_at(1).1, b.split_at(1).1);
+        } else {
+            return x.cmp(y);
+        }
+    }
+    a.len().cmp(&b.len())
+}
+
+/// The number at the start of `text`, without leading zeros, and what follows it.
+fn digits(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
+    let (number, rest) = text.split_at(end);
+    let zeros = number.iter().take_while(|b| **b == b'0').count();
+    (number.split_at(zeros).1, rest)
+}

@@ -1,0 +1,48 @@
+//! What a file is that is no capture, as far as its first bytes tell.
+
+/// First bytes, what they belong to, and what to do about it.
+const KNOWN: &[(&[u8], &str, &str)] = &[
+    (b"snoop\0\0\0", "a snoop capture", CONVERT),
+    (b"GMBU", "a Network Monitor capture", CONVERT),
+    (b"RTSS", "a Network Monitor capture", CONVERT),
+    (b"TRSNIFF data", "a Sniffer capture", CONVERT),
+    (b"XCP\0", "a NetXRay capture", CONVERT),
+    (&[0xa1, 0xb2, 0xcd, 0x34], "a pcap file of a modified format", CONVERT),
+    (&[0x34, 0xcd, 0xb2, 0xa1], "a pcap file of a modified format", CONVERT),
+    (b"\xfd7zXZ\0", "compressed with xz", UNPACK),
+    (b"BZh", "compressed with bzip2", UNPACK),
+    (&[0x04, 0x22, 0x4d, 0x18], "compressed with lz4", UNPACK),
+    (b"PK\x03\x04", "a zip archive", UNPACK),
+    (b"7z\xbc\xaf", "a 7z archive", UNPACK),
+    (b"Rar!", "a rar archive", UNPACK),
+    (b"\x7fELF", "a program", ""),
+    (b"%PDF", "a PDF document", ""),
+    (b"\x89PNG", "a PNG picture", ""),
+    (b"SQLite format 3\0", "an SQLite database", ""),
+    (b"PAR1", "a Parquet file", ""),
+];
+const CONVERT: &str = "; convert it with `editcap -F pcapng`";
+const UNPACK: &str = "; unpack it first";
+/// Where the magic of a tar archive stands.
+const TAR_MAGIC: std::ops::Range<usize> = 257..262;
+
+/// Why a file that begins with `bytes` can't be read.
+pub(super) fn foreign(bytes: &[u8]) -> String {
+    let known = KNOWN.iter().find(|(magic, ..)| bytes.starts_with(magic));
+    let (what, advice) = match known {
+        Some((_, what, advice)) => (*what, *advice),
+        None if bytes.get(TAR_MAGIC) == Some(b"ustar") => ("a tar archive", UNPACK),
+        None if is_text(bytes) => ("text", ""),
+        None => ("", ""),
+    };
+    if what.is_empty() {
+        "is neither a pcap nor a pcapng file".into()
+    } else {
+        format!("is no capture but {what}{advice}")
+    }
+}
+
+fn is_text(bytes: &[u8]) -> bool {
+    const ENOUGH: usize = 256;
+    bytes.iter().take(ENOUGH).all(|b| matches!(b, b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..))
+}

@@ -1,0 +1,135 @@
+//! The bytes of one file or of standard input: growing files, pipes, compression.
+
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, IsTerminal, Read};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// How long a read of a pipe or of a growing file waits before the caller gets a chance to do something else.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// Compressed bytes read at once.
+const COMPRESSED_CHUNK: usize = 128 * 1024;
+
+/// An open file. A read that waited in vain fails with [`io::ErrorKind::WouldBlock`]; the next one goes on from there.
+#[derive(Debug)]
+pub(super) struct Input {
+    file: File,
+    kind: Kind,
+    /// Bytes read so far, which a growing file must not fall below.
+    at: u64,
+    read: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Regular,
+    Growing,
+    Pipe,
+}
+
+impl Input {
+    /// Opens `path`, or standard input if it is `-`. `read` counts the bytes taken; `stop` ends waiting.
+    pub(super) fn open(
+        path: &Path,
+        follow: bool,
+        read: Arc<AtomicU64>,
+        stop: Arc<AtomicBool>,
+    ) -> io::Result<Self> {
+        let file = if path == Path::new("-") {
+            let stdin = io::stdin();
+            if stdin.is_terminal() {
+                let text = "is a terminal: give it a capture, for example of `tcpdump -w -`";
+                return Err(io::Error::other(text));
+            }
+            File::from(stdin.as_fd().try_clone_to_owned()?)
+        } else {
+            File::open(path)?
+        };
+        let is_regular = file.metadata()?.is_file();
+        let kind = match (is_regular, follow) {
+            (true, false) => Kind::Regular,
+            (true, true) => Kind::Growing,
+            (false, _) => Kind::Pipe,
+        };
+        Ok(Self { file, kind, at: 0, read, stop })
+    }
+
+    /// Length of a file that has its end already.
+    pub(super) fn len(&self) -> Option<u64> {
+        match self.kind {
+            Kind::Regular => self.file.metadata().ok().map(|m| m.len()),
+            Kind::Growing | Kind::Pipe => None,
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.kind == Kind::Pipe {
+            if self.stopped() {
+                return Ok(0);
+            }
+            let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(PATIENCE.subsec_nanos()) };
+            let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
+            if poll(&mut fds, Some(&timeout))? == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+        let mut n = self.file.read(buffer)?;
+        if n == 0 && self.kind == Kind::Growing && !self.stopped() {
+            if self.file.metadata()?.len() < self.at {
+                return Err(io::Error::other("became shorter while it was read"));
+            }
+            std::thread::sleep(PATIENCE);
+            n = self.file.read(buffer)?;
+            if n == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+        self.at += n as u64;
+        self.read.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+/// How a file is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    /// By the first four bytes of a file.
+    pub(super) fn of(head: [u8; 4]) -> Option<Self> {
+        match head {
+            [0x1f, 0x8b, 8, _] => Some(Self::Gzip),
+            // A frame, or one to be skipped, which parallel packers put first (RFC 8878, sections 3.1.1 and 3.1.2).
+            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    /// Unpacks `input`, of which `begun` was already read. All members or frames are read as one.
+    pub(super) fn unpack(
+        self,
+        begun: Vec<u8>,
+        input: Box<dyn Read + Send>,
+    ) -> io::Result<Box<dyn Read + Send>> {
+        let whole = BufReader::with_capacity(COMPRESSED_CHUNK, Cursor::new(begun).chain(input));
+        Ok(match self {
+            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
+            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(whole)?),
+        })
+    }
+}

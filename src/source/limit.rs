@@ -1,0 +1,88 @@
+//! A source that ends early.
+
+use std::time::{Duration, Instant};
+
+use super::{Batch, Source, SourceError};
+use crate::time::Timestamp;
+
+/// Gives only so many packets of another source, or only those of so long a time.
+#[derive(Debug)]
+pub struct Limited<S> {
+    inner: S,
+    packets: Option<u64>,
+    span: Option<Duration>,
+    first: Option<Timestamp>,
+    deadline: Option<Instant>,
+    done: bool,
+}
+
+impl<S: Source> Limited<S> {
+    /// Without limits so far.
+    pub fn new(inner: S) -> Self {
+        Self { inner, packets: None, span: None, first: None, deadline: None, done: false }
+    }
+
+    /// At most `n` packets.
+    #[must_use]
+    pub fn packets(mut self, n: Option<u64>) -> Self {
+        self.packets = n;
+        self
+    }
+
+    /// Packets up to `span` after the first one, by their own times: for files.
+    #[must_use]
+    pub fn packet_time(mut self, span: Option<Duration>) -> Self {
+        self.span = span;
+        self
+    }
+
+    /// What comes up to `span` after now: for live interfaces.
+    #[must_use]
+    pub fn wall_time(mut self, span: Option<Duration>) -> Self {
+        self.deadline = span.and_then(|span| Instant::now().checked_add(span));
+        self
+    }
+
+    /// The source within.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The source within.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+}
+
+impl<S: Source> Source for Limited<S> {
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
+        batch.records.clear();
+        if self.done || self.packets == Some(0) || self.deadline.is_some_and(|end| Instant::now() >= end) {
+            return Ok(false);
+        }
+        if !self.inner.next_batch(batch)? {
+            return Ok(false);
+        }
+        if let Some(left) = &mut self.packets {
+            batch.records.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= batch.records.len() as u64;
+        }
+        if let (Some(span), Some(record)) = (self.span, batch.records.first()) {
+            let end = *self.first.get_or_insert(record.time) + span;
+            if let Some(late) = batch.records.iter().position(|r| r.time >= end) {
+                batch.records.truncate(late);
+                self.done = true;
+                return Ok(late > 0);
+            }
+        }
+        Ok(true)
+    }
+
+    fn troubles(&mut self) -> Vec<SourceError> {
+        self.inner.troubles()
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        self.inner.progress()
+    }
+}
