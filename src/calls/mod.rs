@@ -8,6 +8,8 @@ pub mod pairing;
 pub mod record;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod sentence;
 pub mod trace;
+pub mod words;
 
 pub use record::{Call, CallKind, Carrier, Class, Finding, Findings, Initiator, Uid, Verdict};

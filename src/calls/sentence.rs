@@ -1,0 +1,387 @@
+//! A call told to a tired person: what happened, who raised it, where to look. One line, no control characters.
+
+use std::fmt::Write as _;
+
+use super::record::{Call, Carrier, Class, Finding, Initiator};
+use super::words;
+use crate::text;
+
+/// Longest error text that the sentence repeats, in columns. The whole text stands elsewhere.
+const QUOTE: usize = 120;
+
+/// tRPC codes of failures that a framework had as a caller (`TrpcRetCode`, 101 to 200): in an answer they tell of a call
+/// further down.
+const TRPC_CALLER_CODES: std::ops::RangeInclusive<i64> = 101..=200;
+
+/// What happened, who raised it, and who should look.
+///
+/// `business error 10001 "no such user" by the handler of user.Login; the RPC itself succeeded in 3.2ms`
+#[must_use]
+pub fn sentence(call: &Call) -> String {
+    let mut out = match call.verdict.class {
+        Some(Class::Ok) => ok(call),
+        Some(Class::Business) => business(call),
+        Some(Class::Rpc) => rpc(call),
+        Some(Class::Transport) => transport(call),
+        Some(Class::Unanswered) => unanswered(call),
+        Some(Class::Oneway) => format!("one-way call of {}: no answer is expected", operation(call)),
+        None => format!(
+            "{} was answered, but the part of the answer that tells the outcome is not in the capture{}",
+            operation(call),
+            span(call, ", after "),
+        ),
+    };
+    for finding in call.findings.iter() {
+        if let Some(remark) = remark(finding, call) {
+            out.push_str("; ");
+            out.push_str(remark);
+        }
+    }
+    out
+}
+
+/// Longest name that the sentence repeats, in columns.
+const NAME: usize = 80;
+
+/// The operation; where nothing names it, the address it was sent to.
+fn operation(call: &Call) -> String {
+    let name = words::operation(call);
+    if name == "?" {
+        return format!("a call to {}", call.server);
+    }
+    text::cut_middle(&name, NAME).into_owned()
+}
+
+fn server(call: &Call) -> String {
+    text::cut_middle(&words::server(call), NAME).into_owned()
+}
+
+/// Code, name and text of the error: ` 6 INTERNAL_ERROR "biz error: no stock"`.
+fn error(call: &Call) -> String {
+    let verdict = &call.verdict;
+    let mut out = String::new();
+    if let Some(code) = verdict.code {
+        // Writing to a String can't fail.
+        _ = write!(out, " {code}");
+    }
+    if let Some(name) = verdict.code_name {
+        _ = write!(out, " {name}");
+    }
+    if let Some(message) = verdict.message.as_deref().filter(|message| !message.is_empty()) {
+        let message = text::escape(message);
+        _ = write!(out, " \"{}\"", text::cut_end(&message, QUOTE));
+    }
+    out
+}
+
+/// The same after a verb: ` with 8 CANCEL`.
+fn with(call: &Call) -> String {
+    let error = error(call);
+    if error.is_empty() { error } else { format!(" with{error}") }
+}
+
+/// The latency after some words, or nothing where it is not known.
+fn span(call: &Call, words: &str) -> String {
+    call.latency.map(|latency| format!("{words}{}", text::duration(latency))).unwrap_or_default()
+}
+
+fn ok(call: &Call) -> String {
+    match call.latency {
+        Some(latency) => {
+            format!("{} answered without an error in {}", operation(call), text::duration(latency))
+        }
+        None => format!("{} answered without an error; its request is not in the capture", operation(call)),
+    }
+}
+
+fn business(call: &Call) -> String {
+    let operation = operation(call);
+    let error = error(call);
+    let span = span(call, " in ");
+    let fine = format!("the RPC itself succeeded{span}");
+    match call.verdict.carrier {
+        Carrier::IdlException => {
+            let field =
+                call.field_id.map(|field| format!(" (field {field} of its result)")).unwrap_or_default();
+            format!("exception declared in the IDL{field} thrown by the handler of {operation}; {fine}")
+        }
+        Carrier::GrpcStatus => format!(
+            "business error{error} by the handler of {operation}, with a status that gRPC itself never raises; {fine}"
+        ),
+        _ => format!("business error{error} by the handler of {operation}; {fine}"),
+    }
+}
+
+fn rpc(call: &Call) -> String {
+    let operation = operation(call);
+    let error = error(call);
+    let with = with(call);
+    let server = server(call);
+    let code = call.verdict.code;
+    match call.verdict.carrier {
+        Carrier::ThriftException if call.findings.contains(Finding::BusinessAsRpc) => format!(
+            "RPC error{error}: the handler of {operation} returned a plain error and its framework reports that as its own \
+             failure; look at the handler"
+        ),
+        Carrier::ThriftException => match code {
+            Some(1) => format!(
+                "RPC error{error}: {server} does not know the method {operation}; compare the IDL of both sides"
+            ),
+            Some(6) => format!(
+                "RPC error{error}, raised on the side of {operation}: its framework, or a handler's plain error"
+            ),
+            _ => format!(
+                "RPC error{error}, raised by the framework of {operation}; the handler may never have run"
+            ),
+        },
+        Carrier::Ret | Carrier::TrpcStreamClose
+            if code.is_some_and(|code| TRPC_CALLER_CODES.contains(&code)) =>
+        {
+            format!(
+                "RPC error{error}: {operation} passes on a failure of a call that it made itself; look at the services below it"
+            )
+        }
+        Carrier::Ret => format!(
+            "RPC error{error}, raised by the framework of {operation}, not by its handler's business logic"
+        ),
+        Carrier::GrpcStatus => match code {
+            Some(12) => {
+                format!("RPC error{error}: {server} has no method {operation}; compare names and versions")
+            }
+            Some(4) => {
+                format!("RPC error{error}: the deadline of {operation} passed{}", span(call, " after "))
+            }
+            Some(14) => format!(
+                "RPC error{error}: {operation} was not available; look at {server} and what is before it"
+            ),
+            Some(1) => format!("RPC error{error}: {operation} was cancelled{}", span(call, " after ")),
+            _ => format!(
+                "RPC error{error} from {operation}; gRPC does not tell whether its library or the handler raised it"
+            ),
+        },
+        Carrier::HttpStatus => format!(
+            "{operation} was answered with HTTP{error} and no status of the RPC; look at proxies before {server}"
+        ),
+        Carrier::BizStatus => format!(
+            "the business status of {operation}{error} can't be read, so its caller sees an RPC error; look at how its \
+             handler makes the status"
+        ),
+        Carrier::TtstreamRst => match (&call.canceled_by, call.verdict.initiator) {
+            (Some(by), _) => {
+                let by = text::escape(by);
+                let by = text::cut_middle(&by, NAME);
+                format!("the stream {operation} was broken off{with}: {by} cancelled first{}", path(call))
+            }
+            (None, Some(Initiator::Client)) => format!("the caller broke the stream {operation} off{with}"),
+            (None, Some(Initiator::Server)) => format!("{server} broke the stream {operation} off{with}"),
+            (None, None) => format!("the stream {operation} was broken off{with}"),
+        },
+        Carrier::TtstreamTrailer => {
+            format!("RPC error{error}, raised by the framework of {operation} at the end of the stream")
+        }
+        Carrier::TrpcStreamInit => format!("{server} refused to open the stream {operation}{with}"),
+        Carrier::TrpcStreamReset => format!("the stream {operation} was reset{}{with}", by(call)),
+        Carrier::TrpcStreamClose => {
+            format!("RPC error{error}: the framework of {operation} ended the stream")
+        }
+        Carrier::None => {
+            format!("{operation} ended without any status of the RPC; look at {server} and proxies before it")
+        }
+        Carrier::IdlException
+        | Carrier::FuncRet
+        | Carrier::H2RstStream
+        | Carrier::H2Goaway
+        | Carrier::TcpRst
+        | Carrier::TcpFin => format!("RPC error{error} from {operation}"),
+    }
+}
+
+/// ` (by way of gateway, order)`.
+fn path(call: &Call) -> String {
+    if call.cancel_path.len() < 2 {
+        return String::new();
+    }
+    let names: Vec<_> = call.cancel_path.iter().map(|name| text::escape(name)).collect();
+    format!(" (by way of {})", text::cut_middle(&names.join(", "), NAME))
+}
+
+fn by(call: &Call) -> &'static str {
+    match call.verdict.initiator {
+        Some(Initiator::Client) => " by the caller",
+        Some(Initiator::Server) => " by the callee",
+        None => "",
+    }
+}
+
+fn transport(call: &Call) -> String {
+    let operation = operation(call);
+    let server = server(call);
+    let with = with(call);
+    let waited = waited(call);
+    match (call.verdict.carrier, call.verdict.initiator) {
+        (Carrier::H2RstStream, Some(Initiator::Client)) => {
+            format!(
+                "the caller of {operation} broke the stream off{with}{waited}; a time-out or a cancel looks like this"
+            )
+        }
+        (Carrier::H2RstStream, _) => {
+            format!("{server} broke the stream {operation} off{with} before its answer")
+        }
+        (Carrier::H2Goaway, _) => {
+            format!(
+                "{server} stopped taking streams{with} before it answered {operation}; look for a restart or a limit there"
+            )
+        }
+        (Carrier::TcpFin, Some(Initiator::Client)) => {
+            format!(
+                "the caller of {operation} closed the connection{waited}; most callers' time-outs look like this"
+            )
+        }
+        (Carrier::TcpFin, _) => {
+            format!(
+                "{server} closed the connection before it answered {operation}; look for a crash or restart there"
+            )
+        }
+        (Carrier::TcpRst, Some(Initiator::Client)) => {
+            format!("the caller of {operation} reset the connection{waited}: it gave up or died")
+        }
+        (Carrier::TcpRst, _) => {
+            format!(
+                "{server} reset the connection before it answered {operation}; look for a crash or restart there"
+            )
+        }
+        _ => format!("the connection broke before {operation} was answered{with}"),
+    }
+}
+
+/// How long the caller waited, and how long it had said it would.
+fn waited(call: &Call) -> String {
+    let waited = call.end.since(call.start);
+    let missed = if call.latency.is_some() { "before the answer was whole" } else { "without an answer" };
+    let mut out = format!(" after {} {missed}", text::duration(waited));
+    if let Some(timeout) = call.timeout {
+        _ = write!(out, " (its time-out: {})", text::duration(timeout));
+    }
+    out
+}
+
+fn unanswered(call: &Call) -> String {
+    let operation = operation(call);
+    let told = call
+        .timeout
+        .map(|timeout| format!("; the caller said it would wait {}", text::duration(timeout)))
+        .unwrap_or_default();
+    format!("no answer to {operation} within the capture{told}; look at {}", server(call))
+}
+
+/// What a finding adds to the sentence, where the sentence does not say it already.
+fn remark(finding: Finding, call: &Call) -> Option<&'static str> {
+    Some(match finding {
+        Finding::PlainError => {
+            "the handler's error has no code of its own, so the framework's catch-all stands for it"
+        }
+        Finding::BusinessCodeReserved => "the handler used a code from the framework's own range",
+        Finding::BusinessCodeInRet => "trpc-go sends every code of a stream as the framework's",
+        Finding::BodyWithError => "a body came with the error, which the caller drops",
+        Finding::LateAnswer => "the answer came after the caller had given up",
+        Finding::DuplicateAnswer => "it was answered more than once",
+        Finding::OnewayAnswered => "the callee answered all the same, with an error",
+        Finding::BizStatusWithException => {
+            "the answer also holds an exception, and callers on other frameworks report that one"
+        }
+        Finding::BizStatusUntransportable => "this transport can't carry a business status to the caller",
+        Finding::MessageAfterError => "messages still came after the error",
+        Finding::MethodMismatch => "the answer names another method than the request",
+        Finding::UnknownCode => "no published table has the code",
+        Finding::Swallowed => "it hid the failure of a call below it",
+        Finding::FailedAlone => "all calls that it made were fine",
+        Finding::BusinessBecameRpc => "it began below as a business error",
+        Finding::RpcBecameBusiness => "it began below as an RPC error",
+        Finding::CodeLost => "the code of the error below was lost here",
+        Finding::MidStream => "the capture began in the middle of the connection",
+        Finding::Gap => "packets are missing from the capture",
+        Finding::Truncated => "the capture cut packets short",
+        Finding::CauseBelow if call.class() == Some(Class::Business) => "the error comes from a call below",
+        // Said by the sentence itself, or of no use without the chain beside it.
+        Finding::BusinessAsRpc
+        | Finding::CauseBelow
+        | Finding::BizStatusMalformed
+        | Finding::PassedOn
+        | Finding::CodeChanged
+        | Finding::MessageChanged => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::sample::{bare, failed, full, ok};
+
+    #[test]
+    fn each_outcome_is_told_with_who_raised_it() {
+        let mut told = Vec::new();
+        let mut tell = |call: &Call| told.push(sentence(call));
+
+        tell(&ok());
+        tell(&bare());
+        tell(&full());
+        let mut late = ok();
+        late.latency = None;
+        late.findings.insert(Finding::LateAnswer);
+        late.findings.insert(Finding::MidStream);
+        tell(&late);
+        tell(&failed(Class::Business, Carrier::FuncRet, Some(10_001), "no such user"));
+        tell(&failed(Class::Business, Carrier::GrpcStatus, Some(5), "no row"));
+        let mut declared = failed(Class::Business, Carrier::IdlException, None, "");
+        declared.field_id = Some(1);
+        tell(&declared);
+        let mut plain = failed(Class::Rpc, Carrier::ThriftException, Some(6), "biz error: no stock");
+        plain.verdict.code_name = Some("INTERNAL_ERROR");
+        tell(&plain);
+        plain.findings.insert(Finding::BusinessAsRpc);
+        tell(&plain);
+        tell(&failed(Class::Rpc, Carrier::ThriftException, Some(1), "unknown method Nope"));
+        tell(&failed(Class::Rpc, Carrier::Ret, Some(31), "panic"));
+        tell(&failed(Class::Rpc, Carrier::Ret, Some(101), "tcp client transport ReadFrame"));
+        for code in [1, 4, 12, 13, 14] {
+            tell(&failed(Class::Rpc, Carrier::GrpcStatus, Some(code), "x"));
+        }
+        tell(&failed(Class::Rpc, Carrier::HttpStatus, Some(502), ""));
+        tell(&failed(Class::Rpc, Carrier::None, None, ""));
+        let mut cancelled = failed(Class::Rpc, Carrier::TtstreamRst, Some(12_007), "canceled");
+        cancelled.canceled_by = Some("gateway".into());
+        cancelled.cancel_path = vec!["gateway".into(), "order".into()];
+        tell(&cancelled);
+        for carrier in [Carrier::TcpFin, Carrier::TcpRst, Carrier::H2RstStream, Carrier::H2Goaway] {
+            for initiator in [Some(Initiator::Client), Some(Initiator::Server)] {
+                let mut broken = failed(Class::Transport, carrier, None, "");
+                broken.verdict.initiator = initiator;
+                broken.timeout = (carrier == Carrier::TcpFin).then_some(1_000_000_000);
+                tell(&broken);
+            }
+        }
+        let mut silent = failed(Class::Unanswered, Carrier::None, None, "");
+        silent.callee = None;
+        silent.timeout = Some(500_000_000);
+        tell(&silent);
+        let mut oneway = failed(Class::Oneway, Carrier::None, None, "");
+        oneway.findings.insert(Finding::OnewayAnswered);
+        tell(&oneway);
+        insta::assert_snapshot!(told.join("\n"));
+    }
+
+    #[test]
+    fn every_class_and_carrier_makes_one_harmless_line() {
+        for class in Class::ALL {
+            for carrier in Carrier::ALL {
+                let mut call = failed(*class, *carrier, Some(7), &"\x1b[2J\n\u{202e}".repeat(400));
+                call.service = Some("a\nb".into());
+                call.caller = Some("\x07".into());
+                call.callee = Some("\r".into());
+                let told = sentence(&call);
+                assert!(!told.chars().any(text::is_unsafe), "{told}");
+                assert!(text::width(&told) < 500, "{told}");
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The few words about a call that a row of a table has room for: letter, names, ends, verdict. Escaped for terminals.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use super::record::{Call, Carrier, Class, Initiator, Name, Process};
+use crate::decode::Endpoint;
+use crate::text::{escape, push_escaped};
+
+/// The sign of a class where colour is not enough: nothing for ok, `~` where the answer was lost.
+#[must_use]
+pub fn letter(class: Option<Class>) -> char {
+    match class {
+        Some(Class::Ok) => ' ',
+        Some(Class::Business) => 'B',
+        Some(Class::Rpc) => 'R',
+        Some(Class::Transport) => 'N',
+        Some(Class::Unanswered) => '?',
+        Some(Class::Oneway) => '1',
+        None => '~',
+    }
+}
+
+/// The class as people say it.
+#[must_use]
+pub fn label(class: Option<Class>) -> &'static str {
+    match class {
+        Some(Class::Ok) => "ok",
+        Some(Class::Business) => "business error",
+        Some(Class::Rpc) => "RPC error",
+        Some(Class::Transport) => "broken connection",
+        Some(Class::Unanswered) => "no answer",
+        Some(Class::Oneway) => "one-way",
+        None => "unknown",
+    }
+}
+
+/// `Service.Method`, or what of it is known; `unknown#17` for a name that was said before the capture began, `?` for none.
+#[must_use]
+pub fn operation(call: &Call) -> String {
+    let mut out = String::new();
+    push_operation(
+        &mut out,
+        call.service.as_deref().filter(|name| !name.is_empty()),
+        call.method.as_deref().filter(|name| !name.is_empty()),
+        call.unknown_name,
+    );
+    out
+}
+
+/// The same from its parts.
+pub fn push_operation(
+    out: &mut String,
+    service: Option<&str>,
+    method: Option<&str>,
+    unknown_name: Option<u64>,
+) {
+    if let Some(service) = service {
+        push_escaped(out, service);
+    }
+    if service.is_some() && (method.is_some() || unknown_name.is_some()) {
+        out.push('.');
+    }
+    match (method, unknown_name) {
+        (Some(method), _) => push_escaped(out, method),
+        // Writing to a String can't fail.
+        (None, Some(group)) => _ = write!(out, "unknown#{group}"),
+        (None, None) if service.is_none() => out.push('?'),
+        (None, None) => {}
+    }
+}
+
+/// Who called, in the words that say most: service name, process, address.
+#[must_use]
+pub fn client(call: &Call) -> Cow<'_, str> {
+    end(call.caller.as_ref(), call.process[0].as_ref(), call.client)
+}
+
+/// Who was called, likewise.
+#[must_use]
+pub fn server(call: &Call) -> Cow<'_, str> {
+    end(call.callee.as_ref(), call.process[1].as_ref(), call.server)
+}
+
+fn end<'c>(name: Option<&'c Name>, process: Option<&'c Process>, address: Endpoint) -> Cow<'c, str> {
+    let name =
+        name.map(|name| &**name).or(process.map(|process| &*process.name)).filter(|name| !name.is_empty());
+    name.map_or_else(|| Cow::Owned(address.to_string()), escape)
+}
+
+/// The protocol as one word: the framing of thrift, which is what differs there, else the RPC protocol.
+#[must_use]
+pub fn protocol(call: &Call) -> &'static str {
+    match call.rpc {
+        "thrift" | "kitex-protobuf" => call.transport,
+        rpc => rpc,
+    }
+}
+
+/// What became of the call in a few words: `ok`, `4041 no stock`, `13 INTERNAL boom`, `reset by client`, `no answer`.
+#[must_use]
+pub fn verdict(call: &Call) -> String {
+    let mut out = String::new();
+    let verdict = &call.verdict;
+    match (verdict.class, verdict.carrier) {
+        (Some(Class::Ok), _) => out.push_str("ok"),
+        (Some(Class::Oneway), _) => out.push_str("one-way"),
+        (Some(Class::Unanswered), _) => out.push_str("no answer"),
+        (None, _) => out.push_str("answer lost"),
+        (Some(Class::Transport), carrier) => {
+            out.push_str(match carrier {
+                Carrier::H2RstStream => "RST_STREAM",
+                Carrier::H2Goaway => "GOAWAY",
+                Carrier::TcpRst => "reset",
+                Carrier::TcpFin => "closed",
+                other => other.name(),
+            });
+            if let Some(code) = verdict.code_name {
+                out.push(' ');
+                out.push_str(code);
+            } else if let Some(code) = verdict.code {
+                _ = write!(out, " {code}");
+            }
+            match verdict.initiator {
+                Some(Initiator::Client) => out.push_str(" by client"),
+                Some(Initiator::Server) => out.push_str(" by server"),
+                None => {}
+            }
+        }
+        (Some(Class::Business | Class::Rpc), carrier) => {
+            match (carrier, verdict.code) {
+                (Carrier::HttpStatus, Some(code)) => _ = write!(out, "HTTP {code}"),
+                (_, Some(code)) => _ = write!(out, "{code}"),
+                (Carrier::IdlException, None) => {
+                    out.push_str("exception");
+                    if let Some(field) = call.field_id {
+                        _ = write!(out, " in field {field}");
+                    }
+                }
+                (Carrier::None, None) => out.push_str("no status"),
+                (carrier, None) => out.push_str(carrier.name()),
+            }
+            // The message says it better where there is one.
+            let told = verdict.message.as_deref().is_some_and(|message| !message.is_empty());
+            if let Some(name) = verdict.code_name.filter(|_| !told || carrier == Carrier::GrpcStatus) {
+                out.push(' ');
+                out.push_str(name);
+            }
+        }
+    }
+    if let Some(message) = verdict.message.as_deref().filter(|message| !message.is_empty()) {
+        out.push(' ');
+        push_escaped(&mut out, message);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::sample::{bare, failed, ok};
+
+    #[test]
+    fn every_class_has_a_sign_of_its_own() {
+        let mut signs: Vec<char> = Class::ALL.iter().map(|class| letter(Some(*class))).collect();
+        signs.push(letter(None));
+        signs.sort_unstable();
+        signs.dedup();
+        assert_eq!(signs.len(), Class::ALL.len() + 1);
+    }
+
+    #[test]
+    fn names_come_before_addresses_and_what_is_unknown_is_said() {
+        assert_eq!(operation(&ok()), "OrderService.PlaceOrder");
+        assert_eq!((&*client(&ok()), &*server(&ok())), ("web", "order"));
+        let mut call = bare();
+        assert_eq!(operation(&call), "?");
+        assert_eq!((&*client(&call), &*server(&call)), ("10.77.0.11:51234", "10.77.0.12:8888"));
+        call.unknown_name = Some(17);
+        assert_eq!(operation(&call), "unknown#17");
+        call.service = Some("a\x1bb".into());
+        assert_eq!(operation(&call), "a\\x1bb.unknown#17");
+        call.process[1] = Some(Process { pid: 1, name: "init".into() });
+        assert_eq!(server(&call), "init");
+    }
+
+    #[test]
+    fn verdicts_are_short_and_harmless() {
+        let mut reset = failed(Class::Transport, Carrier::H2RstStream, Some(8), "");
+        reset.verdict.code_name = Some("CANCEL");
+        reset.verdict.initiator = Some(Initiator::Client);
+        assert_eq!(verdict(&reset), "RST_STREAM CANCEL by client");
+        let mut grpc = failed(Class::Rpc, Carrier::GrpcStatus, Some(13), "boom\x07");
+        grpc.verdict.code_name = Some("INTERNAL");
+        assert_eq!(verdict(&grpc), "13 INTERNAL boom\\x07");
+        let mut exception = failed(Class::Rpc, Carrier::ThriftException, Some(6), "biz error: no stock");
+        exception.verdict.code_name = Some("INTERNAL_ERROR");
+        assert_eq!(verdict(&exception), "6 biz error: no stock");
+        exception.verdict.message = None;
+        assert_eq!(verdict(&exception), "6 INTERNAL_ERROR");
+        let mut declared = failed(Class::Business, Carrier::IdlException, None, "");
+        declared.field_id = Some(2);
+        assert_eq!(verdict(&declared), "exception in field 2");
+        assert_eq!(verdict(&failed(Class::Rpc, Carrier::HttpStatus, Some(502), "")), "HTTP 502");
+        assert_eq!(verdict(&failed(Class::Unanswered, Carrier::None, None, "")), "no answer");
+        assert_eq!(verdict(&bare()), "answer lost");
+    }
+}
