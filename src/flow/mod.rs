@@ -1,4 +1,30 @@
 //! The connection table and TCP reassembly.
+//!
+//! [`Table`] takes segments in the order of the capture and gives its [`Owner`] the bytes of each side in the order of the
+//! stream, and both sides in causal order: an answer never before its request. Loss is a value ([`Chunk::Gap`]).
+//!
+//! | file | noun |
+//! | --- | --- |
+//! | `table.rs` | all connections: finding, opening, expiring, evicting |
+//! | `streams.rs` | one TCP connection: whose a segment is, which direction has to wait for the other |
+//! | `lane.rs` | one direction: what is next, what is held back, what is missing |
+//! | `position.rs` | sequence numbers that do not wrap |
+//! | `sightings.rs` | one pair of UDP ports: datagrams seen twice |
+//! | `slab.rs` | the memory of the table and its queues |
+//! | `limits.rs` | bounds, and what was shed at them |
+
+mod lane;
+mod limits;
+mod position;
+mod sightings;
+mod slab;
+mod streams;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use limits::{Limits, Shed};
+pub use table::Table;
 
 use rpcscope_parsers::Side;
 
@@ -70,6 +96,8 @@ pub struct Flow {
     pub gaps: u64,
     /// How each side ended so far.
     pub ended: [Option<End>; 2],
+    /// The side that sent the RST, where one ended the connection.
+    pub reset_by: Option<Side>,
 }
 
 /// Owner of the slots of a [`Table`]: makes one for each connection, gets its chunks, and takes it back at its end.

@@ -1,0 +1,386 @@
+//! The one table of connections.
+
+use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use rpcscope_parsers::Side;
+
+use super::lane::Delivery;
+use super::limits::{Limits, Shed};
+use super::sightings::Sightings;
+use super::slab::{Queue, Slab};
+use super::streams::{Judgement, Streams};
+use super::{Chunk, End, Flow, Owner, Stamp};
+use crate::decode::{FlowKey, Segment, TcpHead, Transport};
+use crate::time::Timestamp;
+
+/// A connection moves to the back of its queue at most once in this time, in nanoseconds: the order of idleness is exact
+/// enough, and most packets touch no connection but their own.
+const TOUCH_TIME: u64 = 1_000_000_000;
+
+#[derive(Debug)]
+enum State {
+    Tcp(Streams),
+    Udp(Sightings),
+}
+
+#[derive(Debug)]
+struct Entry<S> {
+    flow: Flow,
+    slot: S,
+    state: State,
+    tag: u32,
+    /// When it was moved to the back of its queue.
+    touched: Timestamp,
+    /// It is in the list of unsettled connections.
+    listed: bool,
+}
+
+impl<S> Entry<S> {
+    fn is_closed(&self) -> bool {
+        self.flow.ended.iter().all(Option::is_some)
+    }
+
+    fn held(&self) -> usize {
+        match &self.state {
+            State::Tcp(streams) => streams.held(),
+            State::Udp(_) => 0,
+        }
+    }
+}
+
+/// A connection's place in the slab and 32 bits of its key's hash, so that a look-up touches no other connection.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    tag: u32,
+    id: u32,
+}
+
+/// Spreads a tag over the bits that a hash table looks at.
+fn spread(tag: u32) -> u64 {
+    u64::from(tag).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// All connections, each with a slot of its owner. Segments come in the order of the capture; what they carry goes to the
+/// [`Owner`] in the order of the streams.
+#[derive(Debug)]
+pub struct Table<S> {
+    slab: Slab<Entry<S>>,
+    index: HashTable<Place>,
+    hasher: RandomState,
+    limits: Limits,
+    /// Bytes held back in all connections.
+    held: usize,
+    /// Connections for which time may change something; may name some that are gone.
+    unsettled: Vec<u32>,
+    shed: Shed,
+}
+
+impl<S> Table<S> {
+    /// An empty table.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            slab: Slab::new(),
+            index: HashTable::new(),
+            hasher: RandomState::default(),
+            limits,
+            held: 0,
+            unsettled: Vec::new(),
+            shed: Shed::default(),
+        }
+    }
+
+    /// Connections in the table, closed ones that linger among them.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slab.len() == 0
+    }
+
+    /// What was shed or refused so far.
+    #[must_use]
+    pub fn shed(&self) -> Shed {
+        self.shed
+    }
+
+    /// Bytes held back in all connections.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// All connections with their slots, in no particular order.
+    pub fn flows(&self) -> impl Iterator<Item = (&Flow, &S)> {
+        self.slab.iter().map(|(_, entry)| (&entry.flow, &entry.slot))
+    }
+
+    /// Takes the next segment of the capture.
+    pub fn segment<O: Owner<S>>(&mut self, segment: &Segment<'_>, owner: &mut O) {
+        let now = Stamp { packet: segment.packet, time: segment.time };
+        let tag = self.tag(&segment.key);
+        let mut found = self.find(tag, &segment.key);
+        if let (Some(id), Transport::Tcp(head)) = (found, &segment.transport) {
+            match self.judge(id, segment, head) {
+                Judgement::Belongs => {}
+                Judgement::Stray => {
+                    self.shed.strays += 1;
+                    return;
+                }
+                Judgement::Another => {
+                    self.retire(id, End::Replaced, now, owner);
+                    found = None;
+                }
+            }
+        }
+        let id = match found {
+            Some(id) => id,
+            // A RST to nobody opens nothing.
+            None if matches!(&segment.transport, Transport::Tcp(head) if head.flags.rst) => return,
+            None => self.open(tag, segment, now, owner),
+        };
+        self.take(id, segment, now, owner);
+    }
+
+    /// Lets time pass: gives up holes that nothing fills, forgets closed connections and gives up idle ones. To be called
+    /// about once per second of packet time; nothing expires in between, so that the same packets give the same output.
+    pub fn tick<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
+        let mut unsettled = std::mem::take(&mut self.unsettled);
+        unsettled.retain(|id| self.settle(*id, now, owner));
+        // Whatever was listed meanwhile is among them: settling opens nothing.
+        self.unsettled = unsettled;
+        self.expire(Queue::Lingering, self.limits.linger.as_nanos(), now, owner);
+        self.expire(Queue::Datagrams, self.limits.datagram_idle.as_nanos(), now, owner);
+        self.expire(Queue::Open, self.limits.idle.as_nanos(), now, owner);
+    }
+
+    /// Ends the capture: every connection delivers what it holds back, ends with [`End::Idle`] where it has not ended
+    /// otherwise, and leaves, in the order in which they appeared.
+    pub fn finish<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
+        let mut all: Vec<(Stamp, u32)> = self.slab.iter().map(|(id, entry)| (entry.flow.first, id)).collect();
+        all.sort_unstable();
+        for (_, id) in all {
+            self.retire(id, End::Idle, now, owner);
+        }
+        self.unsettled.clear();
+    }
+
+    fn tag(&self, key: &FlowKey) -> u32 {
+        let mut hasher = self.hasher.build_hasher();
+        match (key.a.ip, key.b.ip) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                hasher.write_u64(u64::from(a.to_bits()) << 32 | u64::from(b.to_bits()));
+            }
+            (a, b) => {
+                for ip in [a, b] {
+                    match ip {
+                        IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
+                        IpAddr::V6(ip) => hasher.write_u128(ip.to_bits()),
+                    }
+                }
+            }
+        }
+        let ports = u64::from(key.a.port) << 16 | u64::from(key.b.port);
+        hasher.write_u64(ports << 1 | u64::from(key.network == crate::decode::Network::Udp));
+        hasher.finish() as u32
+    }
+
+    fn find(&self, tag: u32, key: &FlowKey) -> Option<u32> {
+        let is_it =
+            |place: &Place| place.tag == tag && self.slab.get(place.id).is_some_and(|e| e.flow.key == *key);
+        self.index.find(spread(tag), is_it).map(|place| place.id)
+    }
+
+    fn judge(&mut self, id: u32, segment: &Segment<'_>, head: &TcpHead) -> Judgement {
+        let payload = segment.payload.len() as u64 + u64::from(segment.missing);
+        match self.slab.get_mut(id) {
+            Some(Entry { flow, state: State::Tcp(streams), .. }) => {
+                streams.judge(segment.side, head, payload, flow)
+            }
+            _ => Judgement::Belongs,
+        }
+    }
+
+    fn open<O: Owner<S>>(&mut self, tag: u32, segment: &Segment<'_>, now: Stamp, owner: &mut O) -> u32 {
+        while self.slab.len() >= self.limits.flows.max(1) {
+            self.evict(now, owner);
+        }
+        let mut flow = Flow {
+            key: segment.key,
+            first: now,
+            last: now,
+            opener: None,
+            from_start: [false; 2],
+            segments: [0; 2],
+            bytes: [0; 2],
+            retransmissions: 0,
+            gaps: 0,
+            ended: [None; 2],
+            reset_by: None,
+        };
+        let (state, queue) = match &segment.transport {
+            Transport::Tcp(head) => {
+                if head.flags.syn {
+                    let opener = if head.flags.ack { segment.side.other() } else { segment.side };
+                    flow.opener = Some(opener);
+                    flow.from_start[segment.side.index()] = true;
+                    flow.from_start[opener.index()] = true;
+                }
+                (State::Tcp(Streams::default()), Queue::Open)
+            }
+            Transport::Udp { .. } => (State::Udp(Sightings::default()), Queue::Datagrams),
+        };
+        let slot = owner.open(&flow);
+        let entry = Entry { flow, slot, state, tag, touched: now.time, listed: false };
+        let id = self.slab.insert(entry, queue);
+        self.index.insert_unique(spread(tag), Place { tag, id }, |place| spread(place.tag));
+        id
+    }
+
+    /// Hands a segment to its connection.
+    fn take<O: Owner<S>>(&mut self, id: u32, segment: &Segment<'_>, now: Stamp, owner: &mut O) {
+        let Some(entry) = self.slab.get_mut(id) else { return };
+        let was_closed = entry.is_closed();
+        let flow = &mut entry.flow;
+        flow.last = now;
+        flow.segments[segment.side.index()] += 1;
+        flow.bytes[segment.side.index()] += segment.payload.len() as u64 + u64::from(segment.missing);
+        let mut to = Delivery { flow, slot: &mut entry.slot, owner, now };
+        match (&mut entry.state, &segment.transport) {
+            (State::Tcp(streams), Transport::Tcp(head)) if !was_closed => {
+                let before = streams.held();
+                let others = self.held - before;
+                let room = self.limits.total_bytes.saturating_sub(others);
+                let overflow = streams.segment(segment, head, &self.limits, room, &mut to);
+                self.shed.overflows += overflow.0;
+                self.held = others + streams.held();
+                if !entry.listed && streams.is_unsettled(&entry.flow) {
+                    entry.listed = true;
+                    self.unsettled.push(id);
+                }
+            }
+            (State::Udp(seen), Transport::Udp { packet_id }) => {
+                let hash = self.hasher.hash_one(segment.payload);
+                if seen.repeated(segment.side, *packet_id, hash, now.time) {
+                    to.flow.retransmissions += 1;
+                    self.shed.repeats += 1;
+                } else {
+                    let chunk = Chunk::Datagram { bytes: segment.payload, missing: segment.missing };
+                    to.chunk(segment.side, chunk, now);
+                }
+            }
+            _ => {}
+        }
+        if entry.is_closed() && !was_closed {
+            entry.touched = now.time;
+            self.slab.move_to_back(id, Queue::Lingering);
+        } else if !was_closed && now.time.since(entry.touched) >= TOUCH_TIME {
+            entry.touched = now.time;
+            let queue = match entry.state {
+                State::Tcp(_) => Queue::Open,
+                State::Udp(_) => Queue::Datagrams,
+            };
+            self.slab.move_to_back(id, queue);
+        }
+    }
+
+    /// Lets time pass for one unsettled connection; says whether it still is unsettled.
+    fn settle<O: Owner<S>>(&mut self, id: u32, now: Stamp, owner: &mut O) -> bool {
+        let Some(entry) = self.slab.get_mut(id) else { return false };
+        // The number may have passed on to another connection.
+        if !entry.listed {
+            return false;
+        }
+        if let State::Tcp(streams) = &mut entry.state
+            && !entry.flow.ended.iter().all(Option::is_some)
+        {
+            let others = self.held - streams.held();
+            let room = self.limits.total_bytes.saturating_sub(others);
+            let mut to = Delivery { flow: &mut entry.flow, slot: &mut entry.slot, owner, now };
+            self.shed.overflows += streams.settle(&self.limits, room, &mut to).0;
+            self.held = others + streams.held();
+            entry.listed = streams.is_unsettled(&entry.flow);
+            if entry.is_closed() {
+                entry.listed = false;
+                entry.touched = now.time;
+                self.slab.move_to_back(id, Queue::Lingering);
+                return false;
+            }
+            return entry.listed;
+        }
+        entry.listed = false;
+        false
+    }
+
+    /// Lets those go that have been silent for `limit` nanoseconds.
+    fn expire<O: Owner<S>>(&mut self, queue: Queue, limit: u128, now: Stamp, owner: &mut O) {
+        let silent = |since: Timestamp| u128::from(now.time.since(since)) >= limit;
+        let mut next = self.slab.front(queue);
+        while let Some(id) = next
+            && let Some(entry) = self.slab.get(id)
+            && silent(entry.touched)
+        {
+            next = self.slab.behind(id);
+            if queue == Queue::Lingering || silent(entry.flow.last.time) {
+                self.retire(id, End::Idle, now, owner);
+            }
+        }
+    }
+
+    /// Makes room: a closed connection goes first, then the one that has been silent for the longest time.
+    fn evict<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
+        let touched = |id: &u32| self.slab.get(*id).map(|entry| entry.touched);
+        let longest = [Queue::Open, Queue::Datagrams]
+            .into_iter()
+            .filter_map(|queue| self.slab.front(queue))
+            .min_by_key(touched);
+        let lingering = self.slab.front(Queue::Lingering);
+        if lingering.is_none() {
+            self.shed.evicted += 1;
+        }
+        if let Some(id) = lingering.or(longest) {
+            self.retire(id, End::Evicted, now, owner);
+        }
+    }
+
+    /// Takes a connection out of the table, with `why` for what has not ended otherwise.
+    fn retire<O: Owner<S>>(&mut self, id: u32, why: End, now: Stamp, owner: &mut O) {
+        let Some(entry) = self.slab.remove(id) else { return };
+        if let Ok(place) = self.index.find_entry(spread(entry.tag), |place| place.id == id) {
+            place.remove();
+        }
+        self.held -= entry.held();
+        let Entry { mut flow, mut slot, state, .. } = entry;
+        if let Some(end) = closed_by(&flow) {
+            owner.close(&flow, slot, end, now);
+            return;
+        }
+        let mut to = Delivery { flow: &mut flow, slot: &mut slot, owner, now };
+        match state {
+            State::Tcp(mut streams) => streams.finish(why, &mut to),
+            State::Udp(_) => {
+                to.end(Side::A, why, now);
+                to.end(Side::B, why, now);
+            }
+        }
+        // A FIN or RST that was still held back is a better reason than that nothing followed it.
+        let why = closed_by(&flow).unwrap_or(why);
+        owner.close(&flow, slot, why, now);
+    }
+}
+
+/// How the packets of a connection closed it: a RST, or a FIN of each side.
+fn closed_by(flow: &Flow) -> Option<End> {
+    match flow.ended {
+        [Some(End::Rst), Some(_)] | [Some(_), Some(End::Rst)] => Some(End::Rst),
+        [Some(End::Fin), Some(End::Fin)] => Some(End::Fin),
+        _ => None,
+    }
+}
