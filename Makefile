@@ -1,0 +1,29 @@
+# The same commands on a desk, in CI and in the README.
+.POSIX:
+.PHONY: help setup demo test check fmt bench clean
+
+CARGO = cargo
+
+help: ## Lists the targets.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+setup: ## Installs what building needs (libpcap's headers), or names it.
+	@sh scripts/setup.sh
+
+demo: setup ## Builds, and shows a bundled capture with all classes in it.
+	@sh scripts/demo.sh
+
+test: setup ## Runs all tests.
+	$(CARGO) test --workspace --locked
+
+fmt: ## Formats every tracked Rust file (modules declared by macro are not reached by `cargo fmt`).
+	git ls-files '*.rs' | xargs rustfmt --edition 2024
+
+check: setup ## Format, lints, docs, licences and advisories of dependencies.
+	@sh scripts/check.sh
+
+bench: setup ## Speed and memory against tshark and tcpdump, where they are installed.
+	@sh scripts/bench.sh
+
+clean: ## Removes what was built.
+	$(CARGO) clean

@@ -1,0 +1,133 @@
+//! Every bundled capture, replayed and held against what the applications saw.
+
+use std::path::Path;
+
+use rpcscope::pipeline::Options;
+use serde_json::Value;
+
+use crate::support;
+
+/// Keys of a truth line and the keys of the record that they are held against.
+const KEYS: [(&str, &str); 14] = [
+    ("transport", "transport"),
+    ("rpc", "rpc"),
+    ("codec", "codec"),
+    ("service", "service"),
+    ("method", "method"),
+    ("caller", "caller"),
+    ("callee", "callee"),
+    ("field_id", "field_id"),
+    ("class", "class"),
+    ("carrier", "carrier"),
+    ("code", "code"),
+    ("message", "message"),
+    ("ret", "ret"),
+    ("func_ret", "func_ret"),
+];
+
+/// Keys that say what the verdict is: free where the truth accepts another class, and for calls that went well.
+const VERDICT: [&str; 6] = ["carrier", "code", "message", "ret", "func_ret", "field_id"];
+
+fn value<'a>(object: &'a Value, key: &str) -> &'a Value {
+    match &object[key] {
+        Value::String(text) if text.is_empty() => &Value::Null,
+        value => value,
+    }
+}
+
+fn went_well(object: &Value) -> bool {
+    matches!(object["class"].as_str(), Some("ok" | "oneway"))
+}
+
+/// The keys in which a record differs from a truth line, the verdict's left out if `but_verdict`.
+fn differences(truth: &Value, record: &Value, but_verdict: bool) -> Vec<&'static str> {
+    let verdict_free = but_verdict || (went_well(truth) && went_well(record));
+    let mut wrong: Vec<_> = KEYS
+        .iter()
+        .filter(|(key, _)| truth.get(*key).is_some())
+        .filter(|(key, _)| !(verdict_free && VERDICT.contains(key)) && !(but_verdict && *key == "class"))
+        .filter(|(key, of_record)| value(truth, key) != value(record, of_record))
+        .map(|(key, _)| *key)
+        .collect();
+    if let Some(extra) = truth.get("extra").filter(|_| !but_verdict)
+        && value(record, "biz_extra") != extra
+    {
+        wrong.push("extra");
+    }
+    wrong
+}
+
+fn accepts(truth: &Value, record: &Value) -> bool {
+    truth["accept"].as_array().is_some_and(|classes| classes.contains(&record["class"]))
+}
+
+/// Holds records against truth lines; the complaints, empty if all is right.
+pub fn complaints(truth: &[Value], mut records: Vec<Value>) -> Vec<String> {
+    let mut lines: Vec<(&Value, u64)> = truth
+        .iter()
+        .filter(|line| line["wire"] != "syn-only")
+        .map(|line| (line, line["count"].as_u64().unwrap_or(1)))
+        .collect();
+    // The most particular lines choose first.
+    lines.sort_by_key(|(line, _)| std::cmp::Reverse(KEYS.iter().filter(|(key, _)| line.get(*key).is_some()).count()));
+    let mut take = |fits: &dyn Fn(&Value, &Value) -> bool| {
+        for (line, wanted) in &mut lines {
+            records.retain(|record| {
+                let taken = *wanted > 0 && fits(line, record);
+                *wanted -= u64::from(taken);
+                !taken
+            });
+        }
+    };
+    take(&|line, record| differences(line, record, false).is_empty());
+    take(&|line, record| accepts(line, record) && differences(line, record, true).is_empty());
+    let mut complaints = Vec::new();
+    for (line, wanted) in &lines {
+        if *wanted > 0 && line["decidable"] != false {
+            let nearest = records.iter().map(|record| (differences(line, record, false), record));
+            let nearest = nearest.min_by_key(|(wrong, _)| wrong.len());
+            complaints.push(format!("missing {wanted} x {line}\n    nearest: {nearest:?}"));
+        }
+    }
+    complaints.extend(records.iter().map(|record| format!("extra: {record}")));
+    complaints
+}
+
+fn check(path: &Path, options: &Options) {
+    let capture = path.to_string_lossy().replace(".truth.jsonl", ".pcap");
+    let calls = support::calls(&[capture.clone().into()], options);
+    let wrong = complaints(&support::lines(path), calls.iter().map(support::record).collect());
+    assert!(wrong.is_empty(), "{capture}:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_capture_gives_the_calls_that_the_applications_made() {
+    for path in support::bundled(".truth.jsonl") {
+        check(&path, &Options { threads: 1, ..Options::default() });
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    for path in support::bundled(".pcap") {
+        let of = |threads| {
+            let options = Options { threads, metadata: true, ..Options::default() };
+            support::calls(std::slice::from_ref(&path), &options).iter().map(support::record).collect::<Vec<_>>()
+        };
+        let alone = of(1);
+        assert_eq!(of(2), alone, "two threads, {}", path.display());
+        assert_eq!(of(5), alone, "five threads, {}", path.display());
+    }
+}
+
+#[test]
+fn a_wrong_record_is_noticed() {
+    let truth = serde_json::json!({"method": "Get", "class": "business", "carrier": "func_ret", "code": 5, "count": 2});
+    let mut right = truth.clone();
+    right.as_object_mut().expect("an object").remove("count");
+    assert!(complaints(std::slice::from_ref(&truth), vec![right.clone(), right.clone()]).is_empty());
+    assert_eq!(complaints(std::slice::from_ref(&truth), vec![right.clone()]).len(), 1);
+    let mut wrong = right.clone();
+    wrong["class"] = "rpc".into();
+    assert_eq!(complaints(std::slice::from_ref(&truth), vec![right, wrong]).len(), 2);
+}

@@ -1,0 +1,68 @@
+//! What the tests share: the captures and the way from a file to call records.
+
+use std::path::{Path, PathBuf};
+
+use rpcscope::calls::Call;
+use rpcscope::pipeline::{self, Options, Output, Totals};
+use rpcscope::source::{Source, files};
+use serde_json::Value;
+
+/// The folder of the bundled captures.
+pub fn captures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("captures")
+}
+
+/// All bundled files whose names end in `ending`, sorted.
+pub fn bundled(ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in std::fs::read_dir(captures()).expect("captures/ is readable").flatten() {
+        if let Ok(files) = std::fs::read_dir(folder.path()) {
+            let files = files.flatten().map(|file| file.path());
+            found.extend(files.filter(|path| path.to_string_lossy().ends_with(ending)));
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "no {ending} in captures/");
+    found
+}
+
+/// Runs the pipeline over `source` and gives what came out.
+pub fn outputs(source: &mut dyn Source, options: &Options) -> (Vec<Output>, Totals) {
+    let mut all = Vec::new();
+    let totals = pipeline::run(source, options, &mut |outputs: &mut Vec<Output>, _: &Totals| {
+        all.append(outputs);
+        true
+    })
+    .expect("the source can be read");
+    (all, totals)
+}
+
+/// The calls of capture files.
+pub fn calls(paths: &[PathBuf], options: &Options) -> Vec<Call> {
+    let mut source = files::open(paths);
+    let (all, _) = outputs(&mut source, options);
+    let troubles = source.troubles();
+    assert!(troubles.is_empty(), "{troubles:?}");
+    all.into_iter()
+        .filter_map(|output| match output {
+            Output::Call(call) => Some(*call),
+            Output::Connection(_) => None,
+        })
+        .collect()
+}
+
+/// A call as its JSON record.
+pub fn record(call: &Call) -> Value {
+    let mut line = Vec::new();
+    rpcscope::sink::jsonl::write_call(&mut line, call);
+    serde_json::from_slice(&line).expect("a record is JSON")
+}
+
+/// The lines of a JSON lines file.
+pub fn lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+        .collect()
+}
