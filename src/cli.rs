@@ -6,7 +6,6 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::calls::Class;
-use crate::calls::record::Uid;
 use crate::dispatch::DecodeAs;
 
 /// Shows every RPC on the wire and says of each failed one whether the framework or the business failed.
@@ -26,9 +25,6 @@ pub struct Cli {
     /// Input and output of the live interface.
     #[command(flatten)]
     pub live: View,
-    /// List what can be sniffed (same as the command `interfaces`).
-    #[arg(short = 'D', long = "list-interfaces")]
-    pub list_interfaces: bool,
 }
 
 /// The commands.
@@ -36,15 +32,6 @@ pub struct Cli {
 pub enum Command {
     /// Print one record per call.
     Calls(CallsArgs),
-    /// Per service and method: calls, errors by class, latency percentiles.
-    Stats(StatsArgs),
-    /// Say what a code, a finding or a line of a log means; with files, find the calls that carry it.
-    ///
-    /// Examples: `explain trpc 171`, `explain kitex 6`, `explain business-as-rpc`,
-    /// `explain 'type:framework, code:101, msg:…' capture.pcap`.
-    Explain(ExplainArgs),
-    /// Print one call in full: verdict, headers, messages, bytes.
-    Show(ShowArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -95,45 +82,13 @@ pub struct View {
     /// Write to this file instead of standard output.
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// When to use colours.
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub color: Color,
-    /// How to print times.
-    #[arg(short = 't', long = "time", value_enum, default_value_t, value_name = "FORMAT")]
-    pub time: Time,
     /// Exit with status 3 if a call of one of these classes was seen.
     #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = parse_class)]
     pub fail_on: Vec<Class>,
 }
 
-/// When to use colours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless `NO_COLOR` is set.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-/// How times are printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Time {
-    /// Clock of this host's time zone.
-    #[default]
-    Local,
-    /// UTC.
-    Utc,
-    /// Seconds since the first call.
-    Relative,
-    /// Seconds since the call before.
-    Delta,
-}
-
 /// Arguments of `calls`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct CallsArgs {
     /// Input and view.
     #[command(flatten)]
@@ -141,9 +96,6 @@ pub struct CallsArgs {
     /// Form of the output.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
-    /// Print these keys of the call record only (text and csv).
-    #[arg(long, value_delimiter = ',', value_name = "KEY")]
-    pub fields: Vec<String>,
     /// Records of connections too: refused, reset before any call, not decoded and why.
     #[arg(long)]
     pub connections: bool,
@@ -155,58 +107,9 @@ pub struct CallsArgs {
 /// Forms of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// One aligned line for a person.
-    #[default]
-    Text,
     /// One JSON object a line.
-    Jsonl,
-    /// Comma-separated values with a head line.
-    Csv,
-}
-
-/// Arguments of `stats`.
-#[derive(Clone, Debug, Args)]
-pub struct StatsArgs {
-    /// Input and view.
-    #[command(flatten)]
-    pub view: View,
-    /// Form of the output.
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub format: StatsFormat,
-}
-
-/// Forms of statistics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum StatsFormat {
-    /// A table.
     #[default]
-    Text,
-    /// One JSON object a line.
     Jsonl,
-}
-
-/// Arguments of `explain`.
-#[derive(Clone, Debug, Args)]
-pub struct ExplainArgs {
-    /// A family and a code, a name, or a line of a log; then files to find the calls in.
-    #[arg(required = true, value_name = "WHAT")]
-    pub what: Vec<String>,
-    /// When to use colours.
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub color: Color,
-}
-
-/// Arguments of `show`.
-#[derive(Clone, Debug, Args)]
-pub struct ShowArgs {
-    /// The call: its `uid` in the records (71 or 71.2).
-    pub id: Uid,
-    /// Input.
-    #[command(flatten)]
-    pub input: Input,
-    /// When to use colours.
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub color: Color,
 }
 
 fn parse_class(text: &str) -> Result<Class, String> {

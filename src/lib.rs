@@ -26,6 +26,8 @@ pub mod dispatch;
 pub mod explain;
 pub mod filter;
 pub mod flow;
+pub mod pipeline;
+pub mod run;
 pub mod sink;
 pub mod source;
 pub mod text;

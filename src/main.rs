@@ -1,5 +1,7 @@
-//! The `rpcscope` binary: exit codes and nothing else.
+//! The `rpcscope` binary: the command line in, an exit status out.
+
+use clap::Parser as _;
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    rpcscope::run::main(rpcscope::cli::Cli::parse())
 }

@@ -45,7 +45,7 @@ fn differences(truth: &Value, record: &Value, but_verdict: bool) -> Vec<&'static
     let mut wrong: Vec<_> = KEYS
         .iter()
         .filter(|(key, _)| truth.get(*key).is_some())
-        .filter(|(key, _)| !(verdict_free && VERDICT.contains(key)) && !(but_verdict && *key == "class"))
+        .filter(|(key, _)| !(verdict_free && VERDICT.contains(key) || but_verdict && *key == "class"))
         .filter(|(key, of_record)| value(truth, key) != value(record, of_record))
         .map(|(key, _)| *key)
         .collect();
@@ -62,14 +62,16 @@ fn accepts(truth: &Value, record: &Value) -> bool {
 }
 
 /// Holds records against truth lines; the complaints, empty if all is right.
-pub fn complaints(truth: &[Value], mut records: Vec<Value>) -> Vec<String> {
+pub(crate) fn complaints(truth: &[Value], mut records: Vec<Value>) -> Vec<String> {
     let mut lines: Vec<(&Value, u64)> = truth
         .iter()
         .filter(|line| line["wire"] != "syn-only")
         .map(|line| (line, line["count"].as_u64().unwrap_or(1)))
         .collect();
     // The most particular lines choose first.
-    lines.sort_by_key(|(line, _)| std::cmp::Reverse(KEYS.iter().filter(|(key, _)| line.get(*key).is_some()).count()));
+    lines.sort_by_key(|(line, _)| {
+        std::cmp::Reverse(KEYS.iter().filter(|(key, _)| line.get(*key).is_some()).count())
+    });
     let mut take = |fits: &dyn Fn(&Value, &Value) -> bool| {
         for (line, wanted) in &mut lines {
             records.retain(|record| {
@@ -112,7 +114,10 @@ fn the_number_of_threads_changes_nothing() {
     for path in support::bundled(".pcap") {
         let of = |threads| {
             let options = Options { threads, metadata: true, ..Options::default() };
-            support::calls(std::slice::from_ref(&path), &options).iter().map(support::record).collect::<Vec<_>>()
+            support::calls(std::slice::from_ref(&path), &options)
+                .iter()
+                .map(support::record)
+                .collect::<Vec<_>>()
         };
         let alone = of(1);
         assert_eq!(of(2), alone, "two threads, {}", path.display());

@@ -8,12 +8,12 @@ use rpcscope::source::{Source, files};
 use serde_json::Value;
 
 /// The folder of the bundled captures.
-pub fn captures() -> PathBuf {
+pub(crate) fn captures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("captures")
 }
 
 /// All bundled files whose names end in `ending`, sorted.
-pub fn bundled(ending: &str) -> Vec<PathBuf> {
+pub(crate) fn bundled(ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for folder in std::fs::read_dir(captures()).expect("captures/ is readable").flatten() {
         if let Ok(files) = std::fs::read_dir(folder.path()) {
@@ -27,7 +27,7 @@ pub fn bundled(ending: &str) -> Vec<PathBuf> {
 }
 
 /// Runs the pipeline over `source` and gives what came out.
-pub fn outputs(source: &mut dyn Source, options: &Options) -> (Vec<Output>, Totals) {
+pub(crate) fn outputs(source: &mut dyn Source, options: &Options) -> (Vec<Output>, Totals) {
     let mut all = Vec::new();
     let totals = pipeline::run(source, options, &mut |outputs: &mut Vec<Output>, _: &Totals| {
         all.append(outputs);
@@ -38,8 +38,8 @@ pub fn outputs(source: &mut dyn Source, options: &Options) -> (Vec<Output>, Tota
 }
 
 /// The calls of capture files.
-pub fn calls(paths: &[PathBuf], options: &Options) -> Vec<Call> {
-    let mut source = files::open(paths);
+pub(crate) fn calls(paths: &[PathBuf], options: &Options) -> Vec<Call> {
+    let mut source = files::open(paths, files::Options::default());
     let (all, _) = outputs(&mut source, options);
     let troubles = source.troubles();
     assert!(troubles.is_empty(), "{troubles:?}");
@@ -52,14 +52,14 @@ pub fn calls(paths: &[PathBuf], options: &Options) -> Vec<Call> {
 }
 
 /// A call as its JSON record.
-pub fn record(call: &Call) -> Value {
+pub(crate) fn record(call: &Call) -> Value {
     let mut line = Vec::new();
     rpcscope::sink::jsonl::write_call(&mut line, call);
     serde_json::from_slice(&line).expect("a record is JSON")
 }
 
 /// The lines of a JSON lines file.
-pub fn lines(path: &Path) -> Vec<Value> {
+pub(crate) fn lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     text.lines()
         .filter(|line| !line.trim().is_empty())

@@ -1,0 +1,556 @@
+//! The order of the stages, and the threads: the only file that knows either.
+//!
+//! One thread reads and analyses, another writes the output; with more threads the analysis is sharded without sharing:
+//! every shard walks all packets, takes the connections whose hash is its own, and runs the whole way on them. What the
+//! shards give is merged by the packet that decided each call, so that the output is the same at any number of threads.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rpcscope_parsers::Side;
+
+use crate::calls::pairing::{At, Exchange, Matcher};
+use crate::calls::record::{Call, Connection, ConnectionState, Finding, Uid};
+use crate::decode::{Decoded, Decoder, Skip};
+use crate::dispatch::{Conversation, DecodeAs};
+use crate::flow::{Chunk, End, Flow, Limits, Owner, Stamp, Table};
+use crate::source::{Batch, Source, SourceError};
+use crate::time::Timestamp;
+
+/// How often, in packet time, idle connections are looked for.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Batches on their way between two threads.
+const QUEUE: usize = 16;
+
+/// What to do on the way.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads to use, this one included; at least 1.
+    pub threads: usize,
+    /// Keep headers in the call records.
+    pub metadata: bool,
+    /// Give out connections too.
+    pub connections: bool,
+    /// Protocols set by port.
+    pub decode_as: Vec<DecodeAs>,
+    /// Bounds of the connection table.
+    pub limits: Limits,
+    /// Set from outside to end the run as if the source had ended.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            metadata: false,
+            connections: false,
+            decode_as: Vec::new(),
+            limits: Limits::default(),
+            stop: Arc::new(AtomicBool::new(false)),
+        }
+    }
+}
+
+/// Something that comes out of the pipeline.
+#[derive(Debug)]
+pub enum Output {
+    /// A decided call.
+    Call(Box<Call>),
+    /// A connection: at its end, and on live runs also while it lasts.
+    Connection(Box<Connection>),
+}
+
+impl Output {
+    /// The order of outputs: the packet that decided, calls before connections, then the identity.
+    fn key(&self) -> (u64, bool, Uid) {
+        match self {
+            Self::Call(call) => (call.decided, false, call.uid),
+            Self::Connection(connection) => {
+                (connection.last_packet, true, Uid { packet: connection.first_packet, ordinal: 0 })
+            }
+        }
+    }
+}
+
+/// What was read and what became of it.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Packets read.
+    pub packets: u64,
+    /// Bytes of these packets, as captured.
+    pub bytes: u64,
+    /// Packets that gave no segment, by reason.
+    pub skipped: Vec<(Skip, u64)>,
+    /// Time of the first and the last packet.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// Connections seen.
+    pub connections: u64,
+    /// Holes that were given up.
+    pub gaps: u64,
+    /// Connections and calls that were given up because a bound was reached.
+    pub shed: u64,
+    /// Start of the oldest call that still waits for its end.
+    pub oldest_open: Option<Timestamp>,
+    /// Bytes read of bytes in all, where the end is known.
+    pub progress: Option<(u64, u64)>,
+}
+
+impl Totals {
+    fn add(&mut self, other: &Self) {
+        self.connections += other.connections;
+        self.gaps += other.gaps;
+        self.shed += other.shed;
+        self.oldest_open = match (self.oldest_open, other.oldest_open) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+}
+
+/// Takes what comes out, in order, with the totals so far; says whether to go on.
+pub trait Receive {
+    /// Takes a batch of outputs (which may be empty: a tick). `false` ends the run.
+    fn receive(&mut self, outputs: &mut Vec<Output>, totals: &Totals) -> bool;
+}
+
+impl<F: FnMut(&mut Vec<Output>, &Totals) -> bool> Receive for F {
+    fn receive(&mut self, outputs: &mut Vec<Output>, totals: &Totals) -> bool {
+        self(outputs, totals)
+    }
+}
+
+/// The stages from packet to call, for the connections of one shard.
+pub struct Analyzer {
+    decoder: Decoder,
+    table: Table<Slot>,
+    owner: Stages,
+    shard: (u64, u64),
+    hasher: foldhash::fast::FixedState,
+    next_tick: Option<Timestamp>,
+    /// The last packet, and the latest time so far.
+    last: Stamp,
+    totals: Totals,
+}
+
+/// What the table keeps for each connection.
+struct Slot {
+    conversation: Conversation,
+    exchange: Exchange,
+}
+
+/// The owner of the slots: hands chunks on to the dispatcher and its messages to the matcher.
+struct Stages {
+    matcher: Matcher,
+    decode_as: Vec<DecodeAs>,
+    connections: bool,
+    closed: Vec<Connection>,
+    /// The segment being read was cut by the snap length: a gap now is a cut, not a loss.
+    cut: bool,
+    totals: Totals,
+}
+
+impl Owner<Slot> for Stages {
+    fn open(&mut self, flow: &Flow) -> Slot {
+        self.totals.connections += 1;
+        Slot {
+            conversation: Conversation::new(&flow.key, flow.from_start, &self.decode_as),
+            exchange: Exchange::default(),
+        }
+    }
+
+    fn chunk(
+        &mut self,
+        flow: &Flow,
+        slot: &mut Slot,
+        side: Side,
+        chunk: Chunk<'_>,
+        origin: Stamp,
+        now: Stamp,
+    ) {
+        match chunk {
+            Chunk::Gap(_) => {
+                self.totals.gaps += u64::from(!self.cut);
+                slot.exchange.lose(side, if self.cut { Finding::Truncated } else { Finding::Gap });
+            }
+            Chunk::Datagram { missing: 1.., .. } => slot.exchange.lose(side, Finding::Truncated),
+            _ => {}
+        }
+        let Slot { conversation, exchange } = slot;
+        let matcher = &mut self.matcher;
+        conversation.chunk(side, chunk, origin, &mut |from, message, origin| {
+            matcher.message(At { flow, now, origin }, exchange, from, &message);
+        });
+        if let Chunk::End(end) = chunk {
+            self.matcher.end(At { flow, now, origin }, &mut slot.exchange, side, end);
+        }
+    }
+
+    fn close(&mut self, flow: &Flow, mut slot: Slot, why: End, now: Stamp) {
+        self.matcher.close(At { flow, now, origin: now }, &mut slot.exchange);
+        self.totals.shed += u64::from(why == End::Evicted);
+        if self.connections {
+            let mut connection = connection(flow, &slot, true);
+            // The order of outputs is that of the packets at which they were made.
+            connection.last_packet = now.packet;
+            self.closed.push(connection);
+        }
+    }
+}
+
+/// The record of a connection as it stands.
+fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
+    let client = flow.opener.or(slot.exchange.client()).unwrap_or(Side::A);
+    let bytes = [flow.bytes[client.index()], flow.bytes[client.other().index()]];
+    let reset = flow.ended.contains(&Some(End::Rst));
+    let closed = flow.ended.contains(&Some(End::Fin));
+    let no_payload = bytes == [0, 0];
+    let state = match () {
+        () if reset && no_payload && flow.segments[client.other().index()] <= 1 => ConnectionState::Refused,
+        () if reset => ConnectionState::Reset,
+        () if closed => ConnectionState::Closed,
+        () if over => ConnectionState::Idle,
+        () => ConnectionState::Open,
+    };
+    let reason = match state {
+        ConnectionState::Refused => Some("refused"),
+        ConnectionState::Reset if slot.conversation.protocol().is_none() && no_payload => {
+            Some("reset before any call")
+        }
+        _ => slot.conversation.reason(),
+    };
+    Connection {
+        first_packet: flow.first.packet,
+        last_packet: flow.last.packet,
+        start: flow.first.time,
+        end: flow.last.time,
+        client: flow.key.endpoint(client),
+        server: flow.key.endpoint(client.other()),
+        network: flow.key.network,
+        protocol: slot.conversation.protocol(),
+        reason,
+        state,
+        calls: slot.exchange.decided,
+        failed: slot.exchange.failed,
+        packets: flow.segments[0] + flow.segments[1],
+        bytes,
+        retransmissions: flow.retransmissions,
+        gaps: flow.gaps,
+    }
+}
+
+impl Analyzer {
+    /// The stages for shard `shard` of `shards`.
+    #[must_use]
+    pub fn new(options: &Options, shard: usize, shards: usize) -> Self {
+        Self {
+            decoder: Decoder::default(),
+            table: Table::new(options.limits),
+            owner: Stages {
+                matcher: Matcher::new(options.metadata),
+                decode_as: options.decode_as.clone(),
+                connections: options.connections,
+                closed: Vec::new(),
+                cut: false,
+                totals: Totals::default(),
+            },
+            shard: (shard as u64, shards as u64),
+            hasher: foldhash::fast::FixedState::default(),
+            next_tick: None,
+            last: Stamp::default(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Reads the packets of a batch.
+    pub fn batch(&mut self, batch: &Batch) {
+        for packet in batch.packets() {
+            self.totals.packets += 1;
+            self.totals.bytes += packet.data.len() as u64;
+            let (first, last) = self.totals.span.unwrap_or((packet.time, packet.time));
+            self.totals.span = Some((first.min(packet.time), last.max(packet.time)));
+            self.last = Stamp { packet: packet.number, time: self.last.time.max(packet.time) };
+            self.tick();
+            let Self { decoder, table, owner, .. } = self;
+            let Decoded::Segment(segment) = decoder.decode(&packet) else { continue };
+            if self.shard.1 > 1 && self.hasher.hash_one(segment.key) % self.shard.1 != self.shard.0 {
+                continue;
+            }
+            owner.cut = segment.missing > 0;
+            let before = owner.matcher.cooling();
+            table.segment(&segment, owner);
+            owner.matcher.settle(before);
+        }
+        if let Some(now) = batch.now {
+            self.last.time = self.last.time.max(now);
+            self.tick();
+        }
+        self.totals.progress = batch.progress;
+    }
+
+    /// Lets time pass: idle connections end.
+    fn tick(&mut self) {
+        let now = self.last;
+        let next = *self.next_tick.get_or_insert(now.time + TICK);
+        if now.time >= next {
+            self.next_tick = Some(now.time + TICK);
+            let before = self.owner.matcher.cooling();
+            self.owner.cut = false;
+            self.table.tick(now, &mut self.owner);
+            self.owner.matcher.settle(before);
+        }
+    }
+
+    /// Ends all connections: the capture is over.
+    pub fn finish(&mut self) {
+        let before = self.owner.matcher.cooling();
+        self.owner.cut = false;
+        self.table.finish(self.last, &mut self.owner);
+        self.owner.matcher.settle(before);
+    }
+
+    /// Moves what is ready to `outputs`, in order; everything if `all`. Says up to which packet nothing more will come.
+    pub fn drain(&mut self, outputs: &mut Vec<Output>, all: bool) -> u64 {
+        let start = outputs.len();
+        self.owner
+            .matcher
+            .release((!all).then_some(self.last), |call| outputs.push(Output::Call(Box::new(call))));
+        let ready = if all {
+            u64::MAX
+        } else {
+            self.owner.matcher.oldest_cooling().map_or(self.last.packet, |decided| decided.saturating_sub(1))
+        };
+        if !self.owner.closed.is_empty() {
+            let (go, stay): (Vec<_>, Vec<_>) =
+                self.owner.closed.drain(..).partition(|connection| connection.last_packet <= ready);
+            self.owner.closed = stay;
+            outputs.extend(go.into_iter().map(|connection| Output::Connection(Box::new(connection))));
+            if let Some(new) = outputs.get_mut(start..) {
+                new.sort_by_key(Output::key);
+            }
+        }
+        ready
+    }
+
+    /// The connections in the table as they stand, for a live view.
+    pub fn open_connections(&self) -> impl Iterator<Item = Connection> {
+        self.table.flows().map(|(flow, slot)| connection(flow, slot, false))
+    }
+
+    /// What was read so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = self.totals.clone();
+        totals.add(&self.owner.totals);
+        totals.shed += self.owner.matcher.shed;
+        totals.skipped = Skip::ALL
+            .iter()
+            .map(|skip| (*skip, self.decoder.skipped(*skip)))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        totals
+    }
+}
+
+/// Reads `source` to its end and hands what comes out to `receiver`, in order. An error of the source as a whole ends the
+/// run after what was read before has been given out; trouble with one of several inputs is found in `Source::troubles`.
+pub fn run(
+    source: &mut dyn Source,
+    options: &Options,
+    receiver: &mut dyn Receive,
+) -> Result<Totals, SourceError> {
+    match options.threads {
+        0 | 1 => inline(source, options, receiver),
+        2 => beside(source, options, receiver),
+        threads => sharded(source, options, receiver, threads - 1),
+    }
+}
+
+fn inline(
+    source: &mut dyn Source,
+    options: &Options,
+    receiver: &mut dyn Receive,
+) -> Result<Totals, SourceError> {
+    let mut analyzer = Analyzer::new(options, 0, 1);
+    let mut batch = Batch::default();
+    let mut outputs = Vec::new();
+    let mut failed = None;
+    while !options.stop.load(Ordering::Relaxed) {
+        match source.next_batch(&mut batch) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+        batch.progress = source.progress();
+        analyzer.batch(&batch);
+        analyzer.drain(&mut outputs, false);
+        let totals = analyzer.totals();
+        if !receiver.receive(&mut outputs, &totals) {
+            return Ok(totals);
+        }
+        outputs.clear();
+    }
+    analyzer.finish();
+    analyzer.drain(&mut outputs, true);
+    let totals = analyzer.totals();
+    receiver.receive(&mut outputs, &totals);
+    failed.map_or(Ok(totals), Err)
+}
+
+/// What a thread hands to the one that writes.
+type Given = (Vec<Output>, Totals);
+
+/// Analysis in a thread of its own, output in this one.
+fn beside(
+    source: &mut dyn Source,
+    options: &Options,
+    receiver: &mut dyn Receive,
+) -> Result<Totals, SourceError> {
+    let (give, take) = bounded::<Given>(QUEUE);
+    // Emptied buffers go back, so that a long run allocates none.
+    let (give_back, spare) = bounded::<Vec<Output>>(QUEUE);
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(move || {
+            let mut handing = |outputs: &mut Vec<Output>, totals: &Totals| {
+                let full = std::mem::replace(outputs, spare.try_recv().unwrap_or_default());
+                give.send((full, totals.clone())).is_ok()
+            };
+            inline(source, options, &mut handing)
+        });
+        while let Ok((mut outputs, totals)) = take.recv() {
+            if !receiver.receive(&mut outputs, &totals) {
+                options.stop.store(true, Ordering::Relaxed);
+                break;
+            }
+            outputs.clear();
+            // A full or closed way back only means that the buffer is not needed.
+            let _ = give_back.try_send(outputs);
+        }
+        drop(take);
+        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// What a shard gives for each batch: its outputs, the packet up to which nothing more will come, and its totals.
+type Share = (Vec<Output>, u64, Totals);
+
+fn shard(
+    options: &Options,
+    index: usize,
+    shards: usize,
+    batches: &Receiver<Arc<Batch>>,
+    give: &Sender<Share>,
+) {
+    let mut analyzer = Analyzer::new(options, index, shards);
+    for batch in batches {
+        analyzer.batch(&batch);
+        drop(batch);
+        let mut outputs = Vec::new();
+        let ready = analyzer.drain(&mut outputs, false);
+        if give.send((outputs, ready, analyzer.totals())).is_err() {
+            return;
+        }
+    }
+    analyzer.finish();
+    let mut outputs = Vec::new();
+    let ready = analyzer.drain(&mut outputs, true);
+    // The reader may have gone: then nobody wants the rest.
+    let _ = give.send((outputs, ready, analyzer.totals()));
+}
+
+/// Reading in one thread, analysis in `shards` others, output in this one.
+fn sharded(
+    source: &mut dyn Source,
+    options: &Options,
+    receiver: &mut dyn Receive,
+    shards: usize,
+) -> Result<Totals, SourceError> {
+    std::thread::scope(|scope| {
+        let mut feeds = Vec::new();
+        let mut takes = Vec::new();
+        for index in 0..shards {
+            let (feed, batches) = bounded::<Arc<Batch>>(QUEUE);
+            let (give, take) = bounded::<Share>(QUEUE);
+            scope.spawn(move || shard(options, index, shards, &batches, &give));
+            feeds.push(feed);
+            takes.push(take);
+        }
+        let (tell, told) = bounded(1);
+        scope.spawn(move || {
+            let result = read(source, options, &feeds);
+            drop(feeds);
+            // Whoever asked is waiting for this one message.
+            let _ = tell.send(result);
+        });
+        let totals = merge(&takes, options, receiver);
+        drop(takes);
+        told.recv().unwrap_or(Ok(())).map(|()| totals)
+    })
+}
+
+/// Reads batches and shows each to every shard; a buffer that all have read is used again.
+fn read(source: &mut dyn Source, options: &Options, feeds: &[Sender<Arc<Batch>>]) -> Result<(), SourceError> {
+    let mut pool: Vec<Arc<Batch>> = Vec::new();
+    while !options.stop.load(Ordering::Relaxed) {
+        let free = pool.iter_mut().position(|batch| Arc::get_mut(batch).is_some());
+        let mut batch = free.map_or_else(Arc::default, |index| pool.swap_remove(index));
+        let Some(buffer) = Arc::get_mut(&mut batch) else { continue };
+        if !source.next_batch(buffer)? {
+            break;
+        }
+        buffer.progress = source.progress();
+        for feed in feeds {
+            if feed.send(Arc::clone(&batch)).is_err() {
+                return Ok(());
+            }
+        }
+        pool.push(batch);
+    }
+    Ok(())
+}
+
+/// Puts the outputs of the shards in order: a packet's outputs go on once every shard is past it.
+fn merge(shares: &[Receiver<Share>], options: &Options, receiver: &mut dyn Receive) -> Totals {
+    let mut held: Vec<Output> = Vec::new();
+    let mut out: Vec<Output> = Vec::new();
+    let mut totals = Totals::default();
+    loop {
+        let mut ready = u64::MAX;
+        let mut rounds = 0;
+        let mut round = Totals::default();
+        for share in shares {
+            if let Ok((outputs, until, of_shard)) = share.recv() {
+                held.extend(outputs);
+                ready = ready.min(until);
+                if rounds == 0 {
+                    round.packets = of_shard.packets;
+                    round.bytes = of_shard.bytes;
+                    round.span = of_shard.span;
+                    round.progress = of_shard.progress;
+                    round.skipped.clone_from(&of_shard.skipped);
+                }
+                round.add(&of_shard);
+                rounds += 1;
+            }
+        }
+        if rounds == 0 {
+            return totals;
+        }
+        totals = round;
+        held.sort_by_key(Output::key);
+        let split = held.partition_point(|output| output.key().0 <= ready);
+        out.extend(held.drain(..split));
+        if !receiver.receive(&mut out, &totals) {
+            options.stop.store(true, Ordering::Relaxed);
+            return totals;
+        }
+        out.clear();
+    }
+}
