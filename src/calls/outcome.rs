@@ -225,7 +225,7 @@ fn trpc_stream(status: &Status<'_>) -> Outcome {
     }
     // trpc-go stream/server.go puts every code of a handler into `ret`: only the framework's own table tells them apart.
     let code = i64::from(ret);
-    let framework = code == 0 || explain::code_name(Family::Trpc, code).is_some();
+    let framework = explain::is_trpc_framework_code(code);
     let class = if framework { Class::Rpc } else { Class::Business };
     Outcome::of(Some(class), carrier)
         .code(Family::Trpc, code)
