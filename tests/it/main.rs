@@ -1,4 +1,5 @@
 //! Integration tests: one binary, a module per concern.
 
+mod cli;
 mod replay;
 mod support;

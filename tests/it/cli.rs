@@ -1,0 +1,263 @@
+//! The command line as a user meets it: the real program, its output, its exit status.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::support;
+
+fn rpcscope() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rpcscope"));
+    command.stdin(Stdio::null()).env_remove("NO_COLOR").env("TZ", "UTC");
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    rpcscope().args(args).output().expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("output is UTF-8")
+}
+
+fn capture(name: &str) -> PathBuf {
+    support::captures().join(name)
+}
+
+fn mixed() -> String {
+    capture("kitex/kitex-mixed.pcap").to_string_lossy().into_owned()
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+fn lines(output: &Output) -> Vec<String> {
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+/// Exit status, and that standard error is one line (or none) without control characters.
+fn status(output: &Output) -> i32 {
+    let err = text(&output.stderr);
+    assert!(!err.chars().any(|c| c.is_control() && c != '\n'), "{err:?}");
+    output.status.code().expect("not killed")
+}
+
+#[test]
+fn calls_are_printed_one_a_line() {
+    let output = run(&["calls", &mixed(), "--format", "jsonl"]);
+    assert_eq!(status(&output), 0, "{}", text(&output.stderr));
+    let truth = support::lines(&capture("kitex/kitex-mixed.truth.jsonl"));
+    let wanted: u64 = truth.iter().map(|line| line["count"].as_u64().unwrap_or(1)).sum();
+    assert_eq!(lines(&output).len() as u64, wanted);
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
+    for args in [
+        &["calls"][..],
+        &["calls", "x.pcap", "--format", "xml"],
+        &["calls", "x.pcap", "--fail-on", "bad"],
+        &["calls", "x.pcap", "--threads", "0"],
+        &["calls", "x.pcap", "--decode-as", "9000=trpc"],
+        &["calls", "x.pcap", "--decode-as", "tcp:9000=smtp"],
+        &["calls", "x.pcap", "--duration", "soon"],
+        &["calls", "x.pcap", "-Y", "class =="],
+    ] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", text(&output.stderr));
+        assert!(output.stdout.is_empty(), "{args:?}");
+        assert!(!output.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_wrong_filter_is_shown_with_a_caret_under_the_wrong_place() {
+    let output = run(&["calls", "x.pcap", "-Y", "class == business and cod == 5"]);
+    let err = text(&output.stderr);
+    let place = err.lines().position(|line| line.contains("cod == 5")).expect("the filter is shown");
+    let column = err.lines().nth(place).and_then(|line| line.find("cod ")).expect("the wrong word");
+    let caret = err.lines().nth(place + 1).and_then(|line| line.find('^')).expect("a caret below");
+    assert_eq!(caret, column, "{err}");
+    assert!(err.contains("code"), "a suggestion: {err}");
+}
+
+#[test]
+fn inputs_that_are_no_captures_are_named_and_the_others_are_still_read() {
+    let folder = folder();
+    let empty = folder.path().join("empty.pcap");
+    let foreign = folder.path().join("notes.txt");
+    std::fs::write(&empty, b"").expect("writable");
+    std::fs::write(&foreign, b"dear diary, today I captured nothing at all").expect("writable");
+    let missing = folder.path().join("missing.pcap");
+    let names = [&empty, &foreign, &missing].map(|path| path.to_string_lossy().into_owned());
+    for name in &names {
+        let output = run(&["calls", name, &mixed(), "--format", "jsonl"]);
+        assert_eq!(status(&output), 1, "{name}");
+        let err = text(&output.stderr);
+        assert_eq!(err.lines().count(), 1, "{err}");
+        assert!(err.contains(name.as_str()), "{err}");
+        assert_eq!(output.stdout, run(&["calls", &mixed(), "--format", "jsonl"]).stdout, "{name}");
+    }
+}
+
+#[test]
+fn a_cut_file_gives_what_came_before_and_says_where_it_ends() {
+    let folder = folder();
+    let whole = std::fs::read(mixed()).expect("readable");
+    let cut = folder.path().join("cut.pcap");
+    std::fs::write(&cut, &whole[..whole.len() / 2]).expect("writable");
+    let cut = cut.to_string_lossy().into_owned();
+    let output = run(&["calls", &cut, "--format", "jsonl"]);
+    assert_eq!(status(&output), 1);
+    assert!(lines(&output).len() > 10);
+    let err = text(&output.stderr);
+    assert!(err.contains(&cut) && err.chars().any(|c| c.is_ascii_digit()), "{err}");
+}
+
+#[test]
+fn a_closed_pipe_is_a_normal_end() {
+    // Enough output to fill any pipe: the same capture many times over.
+    let captures: Vec<String> = std::iter::repeat_n(mixed(), 40).collect();
+    let mut child = rpcscope()
+        .args(["calls", "--format", "jsonl"])
+        .args(&captures)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut first = [0u8; 16];
+    let mut out = child.stdout.take().expect("piped");
+    out.read_exact(&mut first).expect("something is written");
+    drop(out);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(status(&output), 0);
+    assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn standard_input_and_read_are_inputs_too() {
+    let wanted = run(&["calls", &mixed(), "--format", "jsonl"]).stdout;
+    assert_eq!(run(&["calls", "-r", &mixed(), "--format", "jsonl"]).stdout, wanted);
+    let mut child = rpcscope()
+        .args(["calls", "-", "--format", "jsonl"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let bytes = std::fs::read(mixed()).expect("readable");
+    let mut input = child.stdin.take().expect("piped");
+    let feeder = std::thread::spawn(move || input.write_all(&bytes));
+    let output = child.wait_with_output().expect("it ends");
+    feeder.join().expect("no panic").expect("all is read");
+    assert_eq!(output.stdout, wanted);
+}
+
+#[test]
+fn fail_on_sets_the_exit_status_behind_that_of_a_broken_input() {
+    let seen = run(&["calls", &mixed(), "--fail-on", "business,rpc", "--format", "jsonl"]);
+    assert_eq!(status(&seen), 3);
+    let filtered =
+        run(&["calls", &mixed(), "--fail-on", "business", "-Y", "class == ok", "--format", "jsonl"]);
+    assert_eq!(status(&filtered), 0);
+    let broken = run(&["calls", &mixed(), "/nonexistent.pcap", "--fail-on", "business", "--format", "jsonl"]);
+    assert_eq!(status(&broken), 1);
+}
+
+#[test]
+fn count_and_output_do_what_they_say() {
+    let folder = folder();
+    let file = folder.path().join("calls.jsonl");
+    let output = run(&["calls", &mixed(), "-c", "200", "-o", &file.to_string_lossy(), "--format", "jsonl"]);
+    assert_eq!(status(&output), 0);
+    assert!(output.stdout.is_empty());
+    let records = support::lines(&file);
+    assert!(!records.is_empty());
+    let last = records.iter().filter_map(|record| record["packets"][1].as_u64()).max();
+    assert!(last.is_some_and(|last| last <= 200));
+    let nowhere = run(&["calls", &mixed(), "-o", "/nonexistent/calls.jsonl", "--format", "jsonl"]);
+    assert_eq!(status(&nowhere), 1);
+    assert!(text(&nowhere.stderr).contains("/nonexistent/calls.jsonl"));
+}
+
+#[test]
+fn decode_as_overrides_what_the_bytes_look_like() {
+    let path = capture("trpc/trpc-unary-ok.pcap");
+    let path = path.to_string_lossy();
+    let all = lines(&run(&["calls", &path, "--format", "jsonl"]));
+    let port = serde_json::from_str::<serde_json::Value>(&all[0]).expect("JSON")["server"]
+        .as_str()
+        .and_then(|server| server.rsplit(':').next().map(str::to_owned))
+        .expect("a port");
+    let none =
+        lines(&run(&["calls", &path, "--decode-as", &format!("tcp:{port}=none"), "--format", "jsonl"]));
+    assert!(none.len() < all.len());
+    let same =
+        lines(&run(&["calls", &path, "--decode-as", &format!("tcp:{port}=trpc"), "--format", "jsonl"]));
+    assert_eq!(same, all);
+}
+
+#[test]
+fn connections_say_why_they_are_not_decoded() {
+    let path = capture("noise/noise-tls-no-keys.pcap");
+    let output = run(&["calls", &path.to_string_lossy(), "--connections", "--format", "jsonl"]);
+    let records: Vec<serde_json::Value> =
+        lines(&output).iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(!records.is_empty());
+    for record in &records {
+        assert_eq!(record["type"], "connection");
+        assert_eq!(record["reason"], "TLS without keys", "{record}");
+    }
+    let refused = capture("trpc/trpc-conn-refused.pcap");
+    let output = run(&["calls", &refused.to_string_lossy(), "--connections", "--format", "jsonl"]);
+    assert!(text(&output.stdout).contains("\"refused\""));
+}
+
+#[test]
+fn completions_are_made_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run(&["completions", shell]);
+        assert_eq!(status(&output), 0);
+        assert!(text(&output.stdout).contains("rpcscope"), "{shell}");
+    }
+}
+
+#[test]
+fn rotated_files_are_one_capture_in_time_order() {
+    let folder = folder();
+    let whole = std::fs::read(mixed()).expect("readable");
+    let parts = split(&whole, 3);
+    // The names say another order than the times.
+    for (name, part) in ["c.pcap", "a.pcap", "b.pcap"].iter().zip(&parts) {
+        std::fs::write(folder.path().join(name), part).expect("writable");
+    }
+    let together = run(&["calls", &folder.path().to_string_lossy(), "--format", "jsonl"]);
+    assert_eq!(status(&together), 0, "{}", text(&together.stderr));
+    assert_eq!(together.stdout, run(&["calls", &mixed(), "--format", "jsonl"]).stdout);
+}
+
+/// A little-endian pcap file as `n` files of consecutive packets.
+fn split(file: &[u8], n: usize) -> Vec<Vec<u8>> {
+    let head = &file[..24];
+    let mut records = Vec::new();
+    let mut at = 24;
+    while at < file.len() {
+        let len = u32::from_le_bytes(file[at + 8..at + 12].try_into().expect("four bytes")) as usize;
+        records.push(&file[at..at + 16 + len]);
+        at += 16 + len;
+    }
+    let each = records.len().div_ceil(n);
+    records.chunks(each).map(|part| [head.to_vec(), part.concat()].concat()).collect()
+}
+
+#[test]
+fn every_bundled_capture_is_documented() {
+    let readme = std::fs::read_to_string(support::captures().join("README.md")).expect("readable");
+    for path in support::bundled(".pcap") {
+        let folder =
+            path.parent().and_then(Path::file_name).expect("in a folder").to_string_lossy().into_owned();
+        assert!(readme.contains(&format!("`{folder}`")), "{folder}");
+        let truth = path.with_extension("truth.jsonl");
+        assert!(truth.exists(), "{} has no truth", path.display());
+    }
+}
