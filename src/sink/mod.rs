@@ -14,14 +14,27 @@
 //! | sink | gives |
 //! | --- | --- |
 //! | [`jsonl::JsonLines`] | one JSON object a line |
+//! | [`text::Text`] | one aligned line a call, or chosen fields with tabs |
+//! | [`csv::Csv`] | comma-separated values with a head line |
+//!
+//! What they share: [`clock`] (how times look), [`color`], [`fields`] (`--fields`).
 
+pub mod clock;
+pub mod color;
+pub mod csv;
+pub mod fields;
 pub mod jsonl;
+pub mod text;
 
 use std::io::{self, Write};
 
 use crate::calls::record::{Call, Connection};
 
+pub use clock::{Clock, TimeFormat};
+pub use csv::Csv;
+pub use fields::Field;
 pub use jsonl::JsonLines;
+pub use text::Text;
 
 /// Receives calls (and connections, where they were asked for) in the order of the packets that decided them.
 pub trait Sink: Send {

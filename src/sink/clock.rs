@@ -1,0 +1,133 @@
+//! Times as people want to read them (`-t`).
+
+use std::fmt::Write as _;
+
+use jiff::tz::TimeZone;
+
+use crate::time::Timestamp;
+
+/// How a time is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeFormat {
+    /// Clock of this host's time zone.
+    #[default]
+    Local,
+    /// UTC.
+    Utc,
+    /// Seconds since the first record.
+    Relative,
+    /// Seconds since the record before.
+    Delta,
+}
+
+/// Writes times, remembering what relative ones refer to.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    format: TimeFormat,
+    zone: TimeZone,
+    full: bool,
+    reference: Option<Timestamp>,
+}
+
+impl Clock {
+    /// `full`: with date and microseconds (`2026-01-02 15:04:05.123456`), else `15:04:05.123`.
+    #[must_use]
+    pub fn new(format: TimeFormat, full: bool) -> Self {
+        let zone = if format == TimeFormat::Local { TimeZone::system() } else { TimeZone::UTC };
+        Self { format, zone, full, reference: None }
+    }
+
+    /// Columns that every time of this clock takes.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        match (self.format, self.full) {
+            (TimeFormat::Local | TimeFormat::Utc, true) => 26,
+            _ => 12,
+        }
+    }
+
+    /// Appends the time of the next record.
+    pub fn push(&mut self, out: &mut String, time: Timestamp) {
+        match self.format {
+            TimeFormat::Local | TimeFormat::Utc => self.push_date(out, time),
+            TimeFormat::Relative => {
+                let since = time - *self.reference.get_or_insert(time);
+                push_seconds(out, since);
+            }
+            TimeFormat::Delta => {
+                let since = time - self.reference.replace(time).unwrap_or(time);
+                push_seconds(out, since);
+            }
+        }
+    }
+
+    fn push_date(&self, out: &mut String, time: Timestamp) {
+        // Every i64 of nanoseconds is a time that jiff knows.
+        let instant = jiff::Timestamp::from_nanosecond(time.0.into()).unwrap_or_default();
+        let at = self.zone.to_datetime(instant);
+        if self.full {
+            // Writing to a String can't fail.
+            _ = write!(out, "{:04}-{:02}-{:02} ", at.year(), at.month(), at.day());
+        }
+        _ = write!(out, "{:02}:{:02}:{:02}.", at.hour(), at.minute(), at.second());
+        let nanoseconds = at.subsec_nanosecond();
+        _ = if self.full {
+            write!(out, "{:06}", nanoseconds / 1_000)
+        } else {
+            write!(out, "{:03}", nanoseconds / 1_000_000)
+        };
+    }
+}
+
+/// Seconds with microseconds, aligned at the point: `    0.003200`. Records come in the order in which calls were decided,
+/// so one may have begun before the one it refers to.
+fn push_seconds(out: &mut String, nanoseconds: i64) {
+    let microseconds = nanoseconds.unsigned_abs() / 1_000;
+    let sign = if nanoseconds < 0 && microseconds > 0 { "-" } else { "" };
+    let seconds = format!("{sign}{}", microseconds / 1_000_000);
+    _ = write!(out, "{seconds:>5}.{:06}", microseconds % 1_000_000);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(format: TimeFormat, full: bool, times: &[i64]) -> Vec<String> {
+        let mut clock = Clock::new(format, full);
+        times
+            .iter()
+            .map(|time| {
+                let mut out = String::new();
+                clock.push(&mut out, Timestamp(*time));
+                assert_eq!(out.len(), clock.width());
+                out
+            })
+            .collect()
+    }
+
+    #[test]
+    fn each_format_shows_its_time() {
+        let start = 1_767_317_649_120_456_789;
+        let times = [start, start + 1_500_000_000, start - 250_000];
+        assert_eq!(
+            shown(TimeFormat::Utc, true, &times[..2]),
+            ["2026-01-02 01:34:09.120456", "2026-01-02 01:34:10.620456"]
+        );
+        assert_eq!(shown(TimeFormat::Utc, false, &times[..1]), ["01:34:09.120"]);
+        assert_eq!(
+            shown(TimeFormat::Relative, true, &times),
+            ["    0.000000", "    1.500000", "   -0.000250"]
+        );
+        assert_eq!(shown(TimeFormat::Delta, true, &times), ["    0.000000", "    1.500000", "   -1.500250"]);
+        assert_eq!(shown(TimeFormat::Utc, true, &[i64::MIN, i64::MAX]).len(), 2);
+    }
+
+    #[test]
+    fn local_time_follows_the_zone() {
+        let mut clock = Clock::new(TimeFormat::Local, false);
+        clock.zone = TimeZone::fixed(jiff::tz::offset(8));
+        let mut out = String::new();
+        clock.push(&mut out, Timestamp(0));
+        assert_eq!(out, "08:00:00.000");
+    }
+}
