@@ -3,6 +3,7 @@
 use crate::error::{Error, Layer};
 use crate::message::{CallId, Kind, Message, Pairs, Side};
 use crate::protocol::{Emit, Framing, Parsed, Session};
+use crate::thrift::walk::{Walked, Walker};
 
 /// Bytes kept while searching for the next message after a gap: enough for the fixed head of any format here.
 const SEARCH_TAIL: usize = 64;
@@ -39,6 +40,8 @@ struct Lane {
     offset: u64,
     /// Bytes of the current body still to pass.
     skip: u64,
+    /// Finds the end of the current body where no length tells it.
+    walker: Option<Walker>,
     open: Option<Open>,
     /// The place of the next message is not known.
     lost: bool,
@@ -123,6 +126,61 @@ impl<F: Framing> FramedSession<F> {
         here as usize
     }
 
+    /// Emits a message without a length, whose body begins after `head` bytes.
+    fn deliver_walked<'l>(
+        lane: &mut Lane,
+        lent: &'l Lent<'l, F>,
+        mut message: Message<'l>,
+        head: usize,
+        cut: bool,
+        emit: &mut Emit<'_>,
+    ) {
+        message.metadata = message.metadata.or(Some(lent));
+        message.start = lane.offset;
+        message.bytes = 0;
+        message.more = true;
+        message.truncated |= cut;
+        lane.open = Some(Open { id: message.id, bytes: head as u64, truncated: cut });
+        lane.offset += head as u64;
+        emit(lent.side, message);
+    }
+
+    /// Lets bytes of the current body pass; says how many of `bytes` belong to it.
+    fn pass_body(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>) -> usize {
+        let lane = self.lane(side);
+        let Some(walker) = &mut lane.walker else {
+            let passed = lane.pass(bytes.len() as u64) as usize;
+            if passed > 0 && lane.skip == 0 {
+                self.finish_open(side, emit);
+            }
+            return passed;
+        };
+        let (passed, error) = match walker.walk(bytes) {
+            Ok(Walked::More) => (bytes.len(), None),
+            Ok(Walked::Done(passed)) => {
+                lane.walker = None;
+                (passed, None)
+            }
+            Err(error) => {
+                lane.walker = None;
+                lane.lost = true;
+                (0, Some(error))
+            }
+        };
+        lane.offset += passed as u64;
+        if let Some(open) = &mut lane.open {
+            open.bytes += passed as u64;
+            open.truncated |= error.is_some();
+        }
+        if lane.walker.is_none() {
+            self.finish_open(side, emit);
+        }
+        if let Some(error) = error {
+            self.complain(error);
+        }
+        passed
+    }
+
     /// Reads messages from `input` until it is empty or the rest is no whole head; says how many bytes are done.
     fn read(&mut self, side: Side, input: &[u8], emit: &mut Emit<'_>) -> usize {
         let mut done = 0;
@@ -130,6 +188,10 @@ impl<F: Framing> FramedSession<F> {
             let Some(rest) = input.get(done..) else { return input.len() };
             if rest.is_empty() {
                 return done;
+            }
+            if self.lane(side).walker.is_some() {
+                done += self.pass_body(side, rest, emit);
+                continue;
             }
             if self.lane(side).lost {
                 let Some(at) = self.framing.find(side, rest) else {
@@ -162,13 +224,22 @@ impl<F: Framing> FramedSession<F> {
                     }
                     continue;
                 }
+                Parsed::Walked { message, head, walker } if (1..=rest.len()).contains(&head) => {
+                    if let Some(lane) = self.lanes.get_mut(index) {
+                        let lent = Lent { framing: &self.framing, side, input: rest };
+                        Self::deliver_walked(lane, &lent, message, head, false, emit);
+                        lane.walker = Some(walker);
+                        done += head;
+                    }
+                    continue;
+                }
                 Parsed::Control { bytes } if bytes > 0 => {
                     let lane = self.lane(side);
                     lane.skip = bytes;
                     done += lane.pass(rest.len() as u64) as usize;
                     continue;
                 }
-                Parsed::Message { .. } | Parsed::Control { .. } => {
+                Parsed::Message { .. } | Parsed::Walked { .. } | Parsed::Control { .. } => {
                     Error { offset: 0, layer: Layer::Frame, what: "message without bytes" }
                 }
                 Parsed::Invalid(error) => error,
@@ -195,6 +266,14 @@ impl<F: Framing> FramedSession<F> {
                 }
                 true
             }
+            // Where a message ends that has no length and is not whole, nobody knows.
+            Parsed::Walked { message, .. } if !lost => {
+                if let Some(lane) = self.lanes.get_mut(index) {
+                    let lent = Lent { framing: &self.framing, side, input: &carry };
+                    Self::deliver_walked(lane, &lent, message, carry.len(), true, emit);
+                }
+                false
+            }
             Parsed::Control { bytes } if !lost && bytes > 0 => {
                 let lane = self.lane(side);
                 lane.skip = bytes.max(carry.len() as u64);
@@ -216,11 +295,7 @@ impl<F: Framing> FramedSession<F> {
 
 impl<F: Framing> Session for FramedSession<F> {
     fn data(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>) {
-        let lane = self.lane(side);
-        let passed = lane.pass(bytes.len() as u64) as usize;
-        if passed > 0 && lane.skip == 0 {
-            self.finish_open(side, emit);
-        }
+        let passed = self.pass_body(side, bytes, emit);
         let Some(bytes) = bytes.get(passed..).filter(|rest| !rest.is_empty()) else { return };
         let lane = self.lane(side);
         if lane.carry.is_empty() {
@@ -244,6 +319,18 @@ impl<F: Framing> Session for FramedSession<F> {
         let mut known = true;
         if !self.lane(side).carry.is_empty() {
             known = self.cut(side, emit);
+        } else if let Some(walker) = &mut self.lane(side).walker {
+            if missing.is_some_and(|missing| walker.lose(missing)) {
+                let lane = self.lane(side);
+                lane.offset += missing.unwrap_or(0);
+                if let Some(open) = &mut lane.open {
+                    open.bytes += missing.unwrap_or(0);
+                    open.truncated = true;
+                }
+                return;
+            }
+            self.lane(side).walker = None;
+            known = false;
         } else if self.lane(side).skip == 0 {
             known = false;
         }
@@ -294,7 +381,7 @@ impl<F: Framing> Session for FramedSession<F> {
             }
             Parsed::Control { .. } => {}
             Parsed::Invalid(error) => self.complain(error),
-            Parsed::Message { .. } | Parsed::Incomplete(_) => {
+            Parsed::Message { .. } | Parsed::Walked { .. } | Parsed::Incomplete(_) => {
                 self.complain(Error {
                     offset: 0,
                     layer: Layer::Frame,

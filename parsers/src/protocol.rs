@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::message::{Message, Side};
+use crate::thrift::walk::Walker;
 
 /// How many bytes of each side detection looks at before it gives up.
 pub const DETECT_LIMIT: usize = 16 * 1024;
@@ -88,10 +89,6 @@ pub struct Field {
 
 /// What a stateless format makes of the bytes at the beginning of its input. See [`Framing`].
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "returned once and taken apart at once; a box would cost an allocation a message"
-)]
 pub enum Parsed<'a> {
     /// The head is not whole: at least `usize` bytes from the beginning of the message are needed to say more.
     Incomplete(usize),
@@ -102,6 +99,15 @@ pub enum Parsed<'a> {
         /// Whole size as sent.
         bytes: u64,
     },
+    /// A message that nowhere says its length: its end is found by walking over what follows its head.
+    Walked {
+        /// What was seen; `start`, `bytes` and `more` are filled by the adapter.
+        message: Message<'a>,
+        /// Bytes of the head, behind which the walk begins.
+        head: usize,
+        /// The walk.
+        walker: Walker,
+    },
     /// A frame that is no call (heartbeat, control), to be skipped.
     Control {
         /// Whole size as sent.
@@ -111,7 +117,7 @@ pub enum Parsed<'a> {
     Invalid(Error),
 }
 
-/// A format whose messages stand one after the other, each with its length in its head. [`FramedSession`] makes a
+/// A format whose messages stand one after the other, each with its length in its head or with an end that can be found. [`FramedSession`] makes a
 /// [`Session`] of it: carries heads over chunk borders, skips bodies, lives through gaps.
 pub trait Framing: Send + 'static {
     /// Reads the message at the beginning of `input`, which `side` sent. Reads heads only: a body is not waited for, but

@@ -26,29 +26,85 @@ pub enum Encoded {
 
 impl Encoded {
     /// An element of this encoding.
-    fn element(self, kind: u8) -> Self {
+    pub(super) fn element(self, kind: u8) -> Self {
         match self {
             Self::Binary(_) => Self::Binary(kind),
             Self::CompactField(_) | Self::CompactElement(_) => Self::CompactElement(kind),
         }
     }
 
-    /// What has to be read of such a value.
-    fn shape(self) -> Option<Shape> {
+    /// The type of that number, if there is one.
+    pub(super) fn value_type(self) -> Option<Type> {
         Some(match self {
-            Self::Binary(2 | 3) | Self::CompactField(3) | Self::CompactElement(1..=3) => Shape::Fixed(1),
-            Self::Binary(6) => Shape::Fixed(2),
-            Self::Binary(8) => Shape::Fixed(4),
-            Self::Binary(4 | 10) | Self::CompactField(7) | Self::CompactElement(7) => Shape::Fixed(8),
-            Self::Binary(16) | Self::CompactField(13) | Self::CompactElement(13) => Shape::Fixed(16),
-            Self::CompactField(1 | 2) => Shape::Fixed(0),
-            Self::CompactField(4..=6) | Self::CompactElement(4..=6) => Shape::Varint,
-            Self::Binary(11) | Self::CompactField(8) | Self::CompactElement(8) => Shape::Bytes,
-            Self::Binary(14 | 15) | Self::CompactField(9 | 10) | Self::CompactElement(9 | 10) => Shape::List,
-            Self::Binary(13) | Self::CompactField(11) | Self::CompactElement(11) => Shape::Map,
-            Self::Binary(12) | Self::CompactField(12) | Self::CompactElement(12) => Shape::Struct,
+            Self::Binary(2) | Self::CompactField(1 | 2) | Self::CompactElement(1 | 2) => Type::Bool,
+            Self::Binary(3) | Self::CompactField(3) | Self::CompactElement(3) => Type::I8,
+            Self::Binary(6) | Self::CompactField(4) | Self::CompactElement(4) => Type::I16,
+            Self::Binary(8) | Self::CompactField(5) | Self::CompactElement(5) => Type::I32,
+            Self::Binary(10) | Self::CompactField(6) | Self::CompactElement(6) => Type::I64,
+            Self::Binary(4) | Self::CompactField(7) | Self::CompactElement(7) => Type::Double,
+            Self::Binary(11) | Self::CompactField(8) | Self::CompactElement(8) => Type::String,
+            Self::Binary(15) | Self::CompactField(9) | Self::CompactElement(9) => Type::List,
+            Self::Binary(14) | Self::CompactField(10) | Self::CompactElement(10) => Type::Set,
+            Self::Binary(13) | Self::CompactField(11) | Self::CompactElement(11) => Type::Map,
+            Self::Binary(12) | Self::CompactField(12) | Self::CompactElement(12) => Type::Struct,
+            Self::Binary(16) | Self::CompactField(13) | Self::CompactElement(13) => Type::Uuid,
             _ => return None,
         })
+    }
+
+    /// What has to be read of such a value.
+    fn shape(self) -> Option<Shape> {
+        let binary = matches!(self, Self::Binary(_));
+        Some(match self.value_type()? {
+            Type::Bool if matches!(self, Self::CompactField(_)) => Shape::Fixed(0),
+            Type::Bool | Type::I8 => Shape::Fixed(1),
+            Type::I16 if binary => Shape::Fixed(2),
+            Type::I32 if binary => Shape::Fixed(4),
+            Type::I64 if binary => Shape::Fixed(8),
+            Type::I16 | Type::I32 | Type::I64 => Shape::Varint,
+            Type::Double => Shape::Fixed(8),
+            Type::Uuid => Shape::Fixed(16),
+            Type::String => Shape::Bytes,
+            Type::List | Type::Set => Shape::List,
+            Type::Map => Shape::Map,
+            Type::Struct => Shape::Struct,
+        })
+    }
+}
+
+/// A type of values, by its name in an IDL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Type {
+    Bool,
+    I8,
+    I16,
+    I32,
+    I64,
+    Double,
+    String,
+    List,
+    Set,
+    Map,
+    Struct,
+    Uuid,
+}
+
+impl Type {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::I8 => "i8",
+            Self::I16 => "i16",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::Double => "double",
+            Self::String => "string",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::Map => "map",
+            Self::Struct => "struct",
+            Self::Uuid => "uuid",
+        }
     }
 }
 
@@ -180,6 +236,18 @@ impl Walker {
     fn new(compact: bool, level: Level) -> Self {
         let levels = SmallVec::from_iter([level]);
         Self { compact, levels, skip: 0, head: SmallVec::new(), walked: 0 }
+    }
+
+    /// Passes over `missing` bytes that nobody saw. Says no if more than a string or numbers are missing: then the end
+    /// can't be found any more.
+    #[must_use]
+    pub fn lose(&mut self, missing: u64) -> bool {
+        let known = missing <= self.skip && self.head.is_empty();
+        if known {
+            self.skip -= missing;
+            self.walked += missing;
+        }
+        known
     }
 
     /// How many bytes are at least still to come.
