@@ -58,4 +58,14 @@ macro_rules! protocols {
 protocols! {
     /// tRPC frames: unary calls and streams.
     trpc => trpc::Trpc;
+    /// TTHeader, with thrift, Kitex Protobuf or streams in it.
+    ttheader => thrift::Form::TtHeader;
+    /// Kitex mesh header before any other form.
+    mesh_header => thrift::Form::MeshHeader;
+    /// THeader of Apache Thrift.
+    theader => thrift::Form::THeader;
+    /// Thrift or Kitex Protobuf with a length before each message.
+    thrift_framed => thrift::Form::Framed;
+    /// Thrift without lengths.
+    thrift_buffered => thrift::Form::Buffered;
 }

@@ -18,6 +18,8 @@ pub enum Encoding {
     Compact,
     /// JSON protocol: begins with `[1,`.
     Json,
+    /// Kitex Protobuf: thrift's message head before a protobuf message.
+    KitexProtobuf,
 }
 
 impl Encoding {
@@ -28,6 +30,16 @@ impl Encoding {
             Self::Binary | Self::OldBinary => "thrift-binary",
             Self::Compact => "thrift-compact",
             Self::Json => "thrift-json",
+            Self::KitexProtobuf => "protobuf",
+        }
+    }
+
+    /// The RPC protocol as in the call record.
+    #[must_use]
+    pub fn rpc(self) -> &'static str {
+        match self {
+            Self::KitexProtobuf => "kitex-protobuf",
+            _ => "thrift",
         }
     }
 
@@ -85,8 +97,8 @@ impl MessageType {
 /// What the beginning of a message's struct tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<'a> {
-    /// A request: nothing to tell.
-    Asked,
+    /// A request, or a reply whose struct tells nothing (Kitex Protobuf).
+    Nothing,
     /// A reply.
     Result(ResultField),
     /// An exception.
@@ -125,18 +137,40 @@ pub fn split_name<'a>(name: &Text<'a>) -> (Option<Text<'a>>, Text<'a>) {
 }
 
 impl<'a> Envelope<'a> {
+    /// The same with texts of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Envelope<'static> {
+        let own = |text: Text<'_>| Cow::Owned(text.into_owned());
+        Envelope {
+            encoding: self.encoding,
+            message_type: self.message_type,
+            name: own(self.name),
+            seq_id: self.seq_id,
+            body: self.body,
+            outcome: match self.outcome {
+                Outcome::Nothing => Outcome::Nothing,
+                Outcome::Result(field) => Outcome::Result(field),
+                Outcome::Exception(exception) => Outcome::Exception(Exception {
+                    type_id: exception.type_id,
+                    message: own(exception.message),
+                }),
+                Outcome::Short(needed) => Outcome::Short(needed),
+            },
+        }
+    }
+
     /// Puts what it knows into `message`: kind, rpc, codec, id, names and the outcome. A service that is already there
     /// stays. An outcome that is not in the input is marked as cut.
     pub fn copy_into(self, message: &mut Message<'a>) {
         message.kind = self.message_type.kind();
-        message.rpc = "thrift";
+        message.rpc = self.encoding.rpc();
         message.codec = Some(self.encoding.codec());
         message.id = CallId::Loose(i64::from(self.seq_id));
         let (service, method) = split_name(&self.name);
         message.service = message.service.take().or(service);
         message.method = Some(method);
         match self.outcome {
-            Outcome::Asked => {}
+            Outcome::Nothing => {}
             Outcome::Result(field) => message.status.result = Some(field),
             Outcome::Exception(exception) => message.status.exception = Some(exception),
             Outcome::Short(_) => message.status.cut = true,
@@ -163,32 +197,27 @@ pub fn parse_message(input: &[u8]) -> Result<Envelope<'_>, Trouble> {
     }
 }
 
-/// Reads the message at the beginning of `input` in a known encoding.
+/// Reads the message at the beginning of `input` in a known encoding, which is one of thrift's own.
 pub fn parse_message_in(encoding: Encoding, input: &[u8]) -> Result<Envelope<'_>, Trouble> {
-    let mut cursor = Cursor::new(input, Layer::Payload);
+    let cursor = &mut Cursor::new(input, Layer::Payload);
     let head = match encoding {
-        Encoding::Binary => binary::parse_head(&mut cursor),
-        Encoding::OldBinary => binary::parse_old_head(&mut cursor),
-        Encoding::Compact => compact::parse_head(&mut cursor),
-        Encoding::Json => json::parse_head(&mut cursor),
+        Encoding::Binary => binary::parse_head(cursor),
+        Encoding::OldBinary => binary::parse_old_head(cursor),
+        Encoding::Compact => compact::parse_head(cursor),
+        Encoding::Json => json::parse_head(cursor),
+        Encoding::KitexProtobuf => Err(cursor.wrong("not a thrift message")),
     }?;
     let body = cursor.offset();
     let outcome = match (head.message_type, encoding) {
-        (MessageType::Call | MessageType::Oneway, _) => Ok(Outcome::Asked),
-        (MessageType::Reply, Encoding::Binary | Encoding::OldBinary) => {
-            binary::parse_result(&mut cursor).map(Outcome::Result)
-        }
-        (MessageType::Reply, Encoding::Compact) => compact::parse_result(&mut cursor).map(Outcome::Result),
-        (MessageType::Reply, Encoding::Json) => json::parse_result(&mut cursor).map(Outcome::Result),
-        (MessageType::Exception, Encoding::Binary | Encoding::OldBinary) => {
-            binary::parse_exception(&mut cursor).map(Outcome::Exception)
-        }
+        (MessageType::Call | MessageType::Oneway, _) => Ok(Outcome::Nothing),
+        (MessageType::Reply, Encoding::Compact) => compact::parse_result(cursor).map(Outcome::Result),
+        (MessageType::Reply, Encoding::Json) => json::parse_result(cursor).map(Outcome::Result),
+        (MessageType::Reply, _) => binary::parse_result(cursor).map(Outcome::Result),
         (MessageType::Exception, Encoding::Compact) => {
-            compact::parse_exception(&mut cursor).map(Outcome::Exception)
+            compact::parse_exception(cursor).map(Outcome::Exception)
         }
-        (MessageType::Exception, Encoding::Json) => {
-            json::parse_exception(&mut cursor).map(Outcome::Exception)
-        }
+        (MessageType::Exception, Encoding::Json) => json::parse_exception(cursor).map(Outcome::Exception),
+        (MessageType::Exception, _) => binary::parse_exception(cursor).map(Outcome::Exception),
     };
     let outcome = match outcome {
         Err(Trouble::Short(needed)) => Outcome::Short(needed),
@@ -250,7 +279,7 @@ mod tests {
         );
         let envelope = parse_message(OLD_CALL).unwrap();
         assert_eq!((envelope.encoding, envelope.message_type), (Encoding::OldBinary, MessageType::Call));
-        assert_eq!((envelope.seq_id, envelope.body, envelope.outcome), (6, 12, Outcome::Asked));
+        assert_eq!((envelope.seq_id, envelope.body, envelope.outcome), (6, 12, Outcome::Nothing));
         let envelope = parse_message(COMPACT_DECLARED).unwrap();
         assert_eq!((envelope.seq_id, envelope.outcome), (-1, Outcome::Result(ResultField::Exception(2))));
         let envelope = parse_message(COMPACT_EXCEPTION).unwrap();

@@ -8,13 +8,22 @@
 //! | the head of a message and the outcome of an answer | [`message`] |
 //! | the four encodings | `binary`, `compact`, `json` |
 //! | the end of a struct that has no length | [`walk`] |
+//! | what may stand in a frame, Kitex Protobuf too | `payload` |
+//! | how messages are carried, as protocols | [`forms`] |
+//! | whether bytes begin with a message | `sight` |
+//! | the fields of a message | `dissect` |
 
 mod binary;
 mod compact;
+pub(crate) mod dissect;
+pub mod forms;
 mod json;
 pub mod message;
+pub(crate) mod payload;
+pub(crate) mod sight;
 pub mod walk;
 
+pub use forms::Form;
 pub use message::{Encoding, Envelope, MessageType, Outcome, parse_message, parse_message_in};
 
 /// The most bytes that a method name may have.

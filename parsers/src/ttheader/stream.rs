@@ -1,0 +1,111 @@
+//! TTHeader Streaming: TTHeader frames with flag 2, of which many make one call.
+//!
+//! | `FrameType` | client sends | server sends |
+//! | --- | --- | --- |
+//! | 1 meta | | for the connection, not for a call |
+//! | 2 header | opens the stream, with `isn` | before its first data, or not at all |
+//! | 3 data | one message | one message |
+//! | 4 trailer | closes its half | ends the stream: empty, with a biz status, or with an exception |
+//! | 5 rst | breaks the stream off | |
+//!
+//! Data frames hold the bare struct of the message. Who is the client is told by the header frame with `isn`, or by what
+//! only a server sends; of a connection that is captured from its middle on nothing is guessed.
+//!
+//! Source: `pkg/remote/trans/ttstream/{frame,stream,stream_client,stream_server}.go` of github.com/cloudwego/kitex.
+
+use super::{Frame, parse_envelope};
+use crate::cursor::Trouble;
+use crate::message::{CallId, Exception, Kind, Message, Reset, Side};
+use crate::protocol::Parsed;
+use crate::thrift::Outcome;
+use crate::thrift::forms::{Bytes, Peers};
+
+const HEADER: u64 = 2;
+const DATA: u64 = 3;
+const TRAILER: u64 = 4;
+const RST: u64 = 5;
+
+/// `FrameType` of a data frame as it stands on the wire.
+pub(super) const DATA_TEXT: &[u8] = b"3";
+
+/// What a frame means when `side` sent it; `None` for frames that belong to no call or whose meaning can't be known.
+fn kind(peers: &mut Peers, frame: &Frame<'_>, side: Side) -> Option<Kind> {
+    match frame.fields.frame_type? {
+        HEADER => {
+            if frame.fields.service.is_some() {
+                peers.client = Some(side);
+            } else if frame.whole && peers.client.is_none() {
+                peers.client = Some(side.other());
+            }
+            peers.client.map(|client| if client == side { Kind::Open } else { Kind::Begin })
+        }
+        DATA => Some(Kind::Part),
+        TRAILER => {
+            if frame.fields.biz.is_some() || frame.head.payload_size() > 0 {
+                peers.client.get_or_insert(side.other());
+                return Some(Kind::Answer);
+            }
+            // An empty trailer of a side that is not known is the end of what it sends, and nothing more can be said.
+            let server = peers.client.is_some_and(|client| client != side);
+            Some(if server { Kind::Answer } else { Kind::HalfClose })
+        }
+        RST => Some(Kind::Reset),
+        _ => None,
+    }
+}
+
+pub(super) fn parse<'a>(
+    peers: &mut Peers,
+    frame: Frame<'a>,
+    bytes: Bytes<'a>,
+) -> Result<Parsed<'a>, Trouble> {
+    let total = frame.head.total();
+    let kind = match kind(peers, &frame, bytes.side) {
+        // Stream 0 is the connection itself.
+        Some(kind) if frame.head.seq_id != 0 => kind,
+        _ => return Ok(Parsed::Control { bytes: total }),
+    };
+    let exception = match kind {
+        Kind::Answer | Kind::Reset => parse_exception(&frame, bytes)?,
+        _ => None,
+    };
+    let mut message = Message {
+        kind,
+        id: CallId::Stream(i64::from(frame.head.seq_id)),
+        messages: u32::from(kind == Kind::Part),
+        transport: "ttheader",
+        rpc: "ttstream",
+        codec: Some("thrift-binary"),
+        ..Message::default()
+    };
+    match kind {
+        Kind::Answer => {
+            let lost = exception.is_none() && frame.head.payload_size() > 0;
+            message.status.trailer = true;
+            message.status.cut = !frame.fields.biz_decides() && (lost || !frame.whole);
+            message.status.exception = exception;
+            message.status.biz = frame.fields.biz;
+        }
+        Kind::Reset => {
+            let (code, text) =
+                exception.map(|exception| (i64::from(exception.type_id), exception.message)).unzip();
+            message.status.cut = code.is_none();
+            message.status.reset = Some(Reset { code, message: text, cancel_path: frame.fields.cancel_path });
+        }
+        _ => {}
+    }
+    message.service = frame.fields.service;
+    message.method = frame.fields.method;
+    message.caller = frame.fields.caller;
+    message.callee = frame.fields.callee;
+    message.timeout = frame.fields.timeout;
+    Ok(Parsed::Message { message, bytes: total })
+}
+
+/// The exception in the payload of a trailer or rst frame; `None` if there is none or it is lost.
+fn parse_exception<'a>(frame: &Frame<'_>, bytes: Bytes<'a>) -> Result<Option<Exception<'a>>, Trouble> {
+    Ok(match parse_envelope(frame, bytes)?.map(|envelope| envelope.outcome) {
+        Some(Outcome::Exception(exception)) => Some(exception),
+        _ => None,
+    })
+}
