@@ -381,3 +381,196 @@ fn grpc(status: &Status<'_>) -> Outcome {
     outcome.details = status.grpc_details.as_deref().map(details::decode).unwrap_or_default();
     outcome
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    fn text(text: &'static str) -> Option<Cow<'static, [u8]>> {
+        Some(Cow::Borrowed(text.as_bytes()))
+    }
+
+    fn answered(rpc: &str, status: &Status<'_>) -> Outcome {
+        decide(rpc, status, Ending::Answered)
+    }
+
+    #[track_caller]
+    fn is(
+        outcome: &Outcome,
+        class: Option<Class>,
+        carrier: Carrier,
+        code: Option<i64>,
+        findings: &[Finding],
+    ) {
+        assert_eq!(outcome.verdict.class, class, "{outcome:?}");
+        assert_eq!(outcome.verdict.carrier, carrier, "{outcome:?}");
+        assert_eq!(outcome.verdict.code, code, "{outcome:?}");
+        assert_eq!(outcome.findings.iter().collect::<Vec<_>>(), findings, "{outcome:?}");
+    }
+
+    fn rets(ret: i32, func_ret: i32) -> Status<'static> {
+        Status { ret: Some(ret), func_ret: Some(func_ret), error_msg: text("why"), ..Status::default() }
+    }
+
+    #[test]
+    fn trpc_looks_at_ret_before_func_ret() {
+        let business = Some(Class::Business);
+        let rpc = Some(Class::Rpc);
+        is(&answered("trpc", &rets(0, 0)), Some(Class::Ok), Carrier::None, None, &[]);
+        is(&answered("trpc", &rets(0, 10001)), business, Carrier::FuncRet, Some(10001), &[]);
+        is(&answered("trpc", &rets(0, -7)), business, Carrier::FuncRet, Some(-7), &[]);
+        is(&answered("trpc", &rets(0, 999)), business, Carrier::FuncRet, Some(999), &[Finding::PlainError]);
+        is(
+            &answered("trpc", &rets(0, 12)),
+            business,
+            Carrier::FuncRet,
+            Some(12),
+            &[Finding::BusinessCodeReserved],
+        );
+        is(&answered("trpc", &rets(31, 13000)), rpc, Carrier::Ret, Some(31), &[]);
+        is(&answered("trpc", &rets(111, 0)), rpc, Carrier::Ret, Some(111), &[Finding::CauseBelow]);
+        is(&answered("trpc", &rets(77, 0)), rpc, Carrier::Ret, Some(77), &[Finding::UnknownCode]);
+        let both = answered("trpc", &rets(141, 13000));
+        assert_eq!((both.ret, both.func_ret), (Some(141), Some(13000)));
+    }
+
+    #[test]
+    fn a_cut_answer_is_never_ok() {
+        for rpc in ["trpc", "thrift", "kitex-protobuf", "ttstream", "grpc", "trpc-stream", "trpc-http"] {
+            let cut = Status { cut: true, ..Status::default() };
+            assert_eq!(answered(rpc, &cut).verdict.class, None, "{rpc}");
+        }
+        // What was read before the cut still counts.
+        is(
+            &answered("trpc", &Status { cut: true, ..rets(21, 0) }),
+            Some(Class::Rpc),
+            Carrier::Ret,
+            Some(21),
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_stream_of_trpc_tells_business_codes_from_its_framework_table() {
+        let end = |end, ret| Status { trpc_end: Some(end), ..rets(ret, 0) };
+        let of = |status| answered("trpc-stream", &status);
+        is(&of(end(TrpcEnd::Close, 0)), Some(Class::Ok), Carrier::None, None, &[]);
+        let reset = Carrier::TrpcStreamReset;
+        is(
+            &of(end(TrpcEnd::Reset, 10001)),
+            Some(Class::Business),
+            reset,
+            Some(10001),
+            &[Finding::BusinessCodeInRet],
+        );
+        is(&of(end(TrpcEnd::Reset, 21)), Some(Class::Rpc), reset, Some(21), &[]);
+        is(&of(end(TrpcEnd::Reset, 0)), Some(Class::Rpc), reset, Some(0), &[Finding::PlainError]);
+        is(&of(end(TrpcEnd::Refused, 12)), Some(Class::Rpc), Carrier::TrpcStreamInit, Some(12), &[]);
+        is(&of(end(TrpcEnd::Close, 31)), Some(Class::Rpc), Carrier::TrpcStreamClose, Some(31), &[]);
+        let func = Status { trpc_end: Some(TrpcEnd::Reset), ..rets(0, 10005) };
+        is(&of(func), Some(Class::Business), reset, Some(10005), &[]);
+    }
+
+    fn biz(status: &'static str, extra: Option<&'static str>) -> BizStatus<'static> {
+        BizStatus { status: text(status), message: text("no stock"), extra: extra.and_then(text) }
+    }
+
+    #[test]
+    fn a_business_status_wins_over_the_exception_beside_it() {
+        let exception =
+            Exception { type_id: 6, message: Cow::Borrowed(b"status_code: 7, status_message: no") };
+        let both =
+            Status { biz: Some(biz("7", None)), exception: Some(exception.clone()), ..Status::default() };
+        let business = Some(Class::Business);
+        is(
+            &answered("thrift", &both),
+            business,
+            Carrier::BizStatus,
+            Some(7),
+            &[Finding::BizStatusWithException],
+        );
+        let alone = Status { exception: Some(exception), ..Status::default() };
+        let lost = [Finding::BizStatusUntransportable];
+        is(&answered("thrift", &alone), Some(Class::Rpc), Carrier::ThriftException, Some(6), &lost);
+    }
+
+    #[test]
+    fn a_business_status_that_cant_be_read_fails_the_call() {
+        let of = |biz| {
+            answered(
+                "thrift",
+                &Status { biz: Some(biz), result: Some(ResultField::Empty), ..Status::default() },
+            )
+        };
+        let malformed = [Finding::BizStatusMalformed];
+        is(&of(biz("seven", None)), Some(Class::Rpc), Carrier::BizStatus, None, &malformed);
+        is(&of(biz("7", Some("{not json"))), Some(Class::Rpc), Carrier::BizStatus, Some(7), &malformed);
+        is(&of(biz("0", None)), Some(Class::Ok), Carrier::None, None, &[]);
+        let fine = of(biz("-7", Some(r#"{"a":"1"}"#)));
+        is(&fine, Some(Class::Business), Carrier::BizStatus, Some(-7), &[]);
+        assert_eq!(fine.biz_extra, [("a".to_owned(), "1".to_owned())]);
+    }
+
+    #[test]
+    fn thrift_tells_declared_exceptions_from_application_exceptions() {
+        let with = |result| Status { result: Some(result), ..Status::default() };
+        let declared = answered("thrift", &with(ResultField::Exception(2)));
+        is(&declared, Some(Class::Business), Carrier::IdlException, None, &[]);
+        assert_eq!(declared.field_id, Some(2));
+        is(&answered("thrift", &with(ResultField::Empty)), Some(Class::Ok), Carrier::None, None, &[]);
+        let exception = |type_id, message: &'static str| Status {
+            exception: Some(Exception { type_id, message: Cow::Borrowed(message.as_bytes()) }),
+            ..Status::default()
+        };
+        let of = |type_id, message| answered("thrift", &exception(type_id, message));
+        let carrier = Carrier::ThriftException;
+        is(&of(1, "unknown method"), Some(Class::Rpc), carrier, Some(1), &[]);
+        is(&of(6, "biz error: down"), Some(Class::Rpc), carrier, Some(6), &[Finding::BusinessAsRpc]);
+        is(&of(300, "own"), Some(Class::Rpc), carrier, Some(300), &[Finding::UnknownCode]);
+    }
+
+    #[test]
+    fn grpc_statuses_that_no_library_makes_are_the_business_of_somebody() {
+        for code in 1..=20 {
+            let status = Status { grpc: Some(GrpcStatus::Code(code)), ..Status::default() };
+            let business = [3, 5, 6, 9, 10, 11, 15].contains(&code) || code > 16;
+            let class = if business { Class::Business } else { Class::Rpc };
+            assert_eq!(answered("grpc", &status).verdict.class, Some(class), "{code}");
+        }
+        let kitex =
+            Status { grpc: Some(GrpcStatus::Code(13)), biz: Some(biz("404", None)), ..Status::default() };
+        is(&answered("grpc", &kitex), Some(Class::Business), Carrier::BizStatus, Some(404), &[]);
+        let unknown = Status { grpc: Some(GrpcStatus::Unknown), ..Status::default() };
+        is(&answered("grpc", &unknown), None, Carrier::GrpcStatus, None, &[]);
+        let proxy = Status { http: Some(502), ..Status::default() };
+        is(&answered("grpc", &proxy), Some(Class::Rpc), Carrier::HttpStatus, Some(502), &[]);
+        let silent = Status { http: Some(200), ..Status::default() };
+        is(&answered("grpc", &silent), Some(Class::Rpc), Carrier::None, None, &[]);
+    }
+
+    #[test]
+    fn the_end_of_a_connection_tells_who_ended_it() {
+        let of = |ending| decide("thrift", &Status::default(), ending).verdict;
+        let fin = of(Ending::Fin(Initiator::Client));
+        assert_eq!(
+            (fin.class, fin.carrier, fin.initiator),
+            (Some(Class::Transport), Carrier::TcpFin, Some(Initiator::Client))
+        );
+        let rst = of(Ending::Rst(Initiator::Server));
+        assert_eq!((rst.carrier, rst.initiator), (Carrier::TcpRst, Some(Initiator::Server)));
+        assert_eq!(of(Ending::Silence).class, Some(Class::Unanswered));
+    }
+
+    #[test]
+    fn a_cancelled_ttstream_names_the_way_of_the_cancel() {
+        let reset = Reset { code: Some(12007), message: text("cancel()"), cancel_path: text("A, B") };
+        let status = Status { reset: Some(reset), ..Status::default() };
+        let outcome = decide("ttstream", &status, Ending::Reset(Initiator::Client));
+        is(&outcome, Some(Class::Rpc), Carrier::TtstreamRst, Some(12007), &[]);
+        assert_eq!(outcome.cancel_path, ["A", "B"]);
+        let h2 = decide("grpc", &status, Ending::Reset(Initiator::Client));
+        assert_eq!((h2.verdict.class, h2.verdict.carrier), (Some(Class::Transport), Carrier::H2RstStream));
+    }
+}

@@ -746,3 +746,6 @@ fn keep(into: &mut Vec<(bool, String, String)>, answer: bool, headers: &dyn Pair
         }
     });
 }
+
+#[cfg(test)]
+mod tests;
