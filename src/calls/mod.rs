@@ -9,6 +9,7 @@ pub mod record;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod sentence;
+pub mod stats;
 pub mod trace;
 pub mod words;
 

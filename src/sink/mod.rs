@@ -16,6 +16,7 @@
 //! | [`jsonl::JsonLines`] | one JSON object a line |
 //! | [`text::Text`] | one aligned line a call, or chosen fields with tabs |
 //! | [`csv::Csv`] | comma-separated values with a head line |
+//! | [`stats::Summary`] | sums per service and method, at the end |
 //!
 //! What they share: [`clock`] (how times look), [`color`], [`fields`] (`--fields`).
 
@@ -24,6 +25,7 @@ pub mod color;
 pub mod csv;
 pub mod fields;
 pub mod jsonl;
+pub mod stats;
 pub mod text;
 
 use std::io::{self, Write};
@@ -34,6 +36,7 @@ pub use clock::{Clock, TimeFormat};
 pub use csv::Csv;
 pub use fields::Field;
 pub use jsonl::JsonLines;
+pub use stats::{Form, Summary};
 pub use text::Text;
 
 /// Receives calls (and connections, where they were asked for) in the order of the packets that decided them.

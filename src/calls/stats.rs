@@ -1,0 +1,359 @@
+//! Sums over calls: per service, method and protocol how many calls of each class, how fast, and which codes.
+
+use hashbrown::{Equivalent, HashMap};
+use hdrhistogram::Histogram;
+
+use super::record::{Call, Carrier, Class, Name};
+use crate::time::Timestamp;
+
+/// Most rows. What comes after them is counted in one row of its own (protocol `other`), so that hostile names can't fill
+/// the memory.
+pub const MAX_ROWS: usize = 4096;
+/// Most different codes of one row; what comes after them is counted without its code.
+pub const MAX_CODES: usize = 64;
+/// Significant digits of latencies: errors under 1 %, some kilobytes a row.
+const DIGITS: u8 = 2;
+
+/// What the calls of a row have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Operation {
+    /// Service as the wire names it.
+    pub service: Option<Name>,
+    /// Method as the wire names it.
+    pub method: Option<Name>,
+    /// Stands for a name that is not known.
+    pub unknown_name: Option<u64>,
+    /// RPC protocol; `other` for the row of all that had no place.
+    pub rpc: &'static str,
+}
+
+/// An [`Operation`] as it stands in a call; hashes as that does.
+#[derive(Hash)]
+struct Borrowed<'c> {
+    service: Option<&'c str>,
+    method: Option<&'c str>,
+    unknown_name: Option<u64>,
+    rpc: &'static str,
+}
+
+impl Equivalent<Operation> for Borrowed<'_> {
+    fn equivalent(&self, key: &Operation) -> bool {
+        self.service == key.service.as_deref()
+            && self.method == key.method.as_deref()
+            && self.unknown_name == key.unknown_name
+            && self.rpc == key.rpc
+    }
+}
+
+/// How often an error code was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeCount {
+    /// Class of the calls.
+    pub class: Class,
+    /// What carried the code.
+    pub carrier: Carrier,
+    /// The code.
+    pub code: Option<i64>,
+    /// Its standard name.
+    pub code_name: Option<&'static str>,
+    /// Calls.
+    pub count: u64,
+}
+
+/// Sums of one operation.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Which calls.
+    pub operation: Operation,
+    /// All of them.
+    pub calls: u64,
+    /// Calls whose outcome is not known.
+    pub unknown: u64,
+    /// Different codes, the most frequent first once [`Stats::rows`] made the row.
+    pub codes: Vec<CodeCount>,
+    /// Failed calls whose code had no place.
+    pub other_codes: u64,
+    classes: [u64; Class::ALL.len()],
+    latency: Histogram<u32>,
+    slowest: u64,
+}
+
+/// Latencies in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latency {
+    /// Half of the calls were no slower.
+    pub p50: u64,
+    /// Nine of ten.
+    pub p90: u64,
+    /// Ninety-nine of a hundred.
+    pub p99: u64,
+    /// The slowest, exactly.
+    pub max: u64,
+}
+
+impl Row {
+    fn new(operation: Operation) -> Self {
+        Self {
+            operation,
+            calls: 0,
+            unknown: 0,
+            codes: Vec::new(),
+            other_codes: 0,
+            classes: [0; Class::ALL.len()],
+            latency: histogram(),
+            slowest: 0,
+        }
+    }
+
+    /// Calls of a class.
+    #[must_use]
+    pub fn class(&self, class: Class) -> u64 {
+        self.classes[class as usize]
+    }
+
+    /// Calls whose outcome is known and of which an answer was due: what shares are shares of.
+    fn judged(&self) -> u64 {
+        self.calls - self.unknown - self.class(Class::Oneway)
+    }
+
+    /// The share of calls without a failure of framework or network; a business error counts as a success, as it does in
+    /// the frameworks' own monitoring. `None` where no call was judged.
+    #[must_use]
+    pub fn rpc_success(&self) -> Option<f64> {
+        let judged = self.judged();
+        (judged > 0).then(|| (self.class(Class::Ok) + self.class(Class::Business)) as f64 / judged as f64)
+    }
+
+    /// The share of calls without any error.
+    #[must_use]
+    pub fn success(&self) -> Option<f64> {
+        let judged = self.judged();
+        (judged > 0).then(|| self.class(Class::Ok) as f64 / judged as f64)
+    }
+
+    /// Latencies of the calls that were answered; `None` where none was.
+    #[must_use]
+    pub fn latency(&self) -> Option<Latency> {
+        // A bucket's upper end may lie above the slowest call.
+        let at = |quantile| self.latency.value_at_quantile(quantile).min(self.slowest);
+        (!self.latency.is_empty()).then(|| Latency {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            max: self.slowest,
+        })
+    }
+
+    fn add(&mut self, call: &Call) {
+        self.calls += 1;
+        match call.class() {
+            Some(class) => self.classes[class as usize] += 1,
+            None => self.unknown += 1,
+        }
+        if let Some(latency) = call.latency {
+            // A histogram that grows takes every value.
+            _ = self.latency.record(latency);
+            self.slowest = self.slowest.max(latency);
+        }
+        if let Some(class) = call.class()
+            && call.failed()
+        {
+            let verdict = &call.verdict;
+            self.add_code(CodeCount {
+                class,
+                carrier: verdict.carrier,
+                code: verdict.code,
+                code_name: verdict.code_name,
+                count: 1,
+            });
+        }
+    }
+
+    fn add_code(&mut self, code: CodeCount) {
+        let same = |known: &&mut CodeCount| {
+            known.class == code.class && known.carrier == code.carrier && known.code == code.code
+        };
+        if let Some(known) = self.codes.iter_mut().find(same) {
+            known.count += code.count;
+        } else if self.codes.len() < MAX_CODES {
+            self.codes.push(code);
+        } else {
+            self.other_codes += code.count;
+        }
+    }
+
+    fn sort_codes(&mut self) {
+        self.codes.sort_by_key(|code| (std::cmp::Reverse(code.count), code.class, code.carrier, code.code));
+    }
+}
+
+fn histogram() -> Histogram<u32> {
+    Histogram::new(DIGITS).expect("two digits are in the range of the crate")
+}
+
+/// Sums over all calls.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    rows: HashMap<Operation, Row, foldhash::fast::RandomState>,
+    other: Option<Box<Row>>,
+    span: Option<(Timestamp, Timestamp)>,
+}
+
+impl Stats {
+    /// Counts a call.
+    pub fn add(&mut self, call: &Call) {
+        let (first, last) = self.span.unwrap_or((call.start, call.end));
+        self.span = Some((first.min(call.start), last.max(call.end)));
+        let key = Borrowed {
+            service: call.service.as_deref(),
+            method: call.method.as_deref(),
+            unknown_name: call.unknown_name,
+            rpc: call.rpc,
+        };
+        if let Some(row) = self.rows.get_mut(&key) {
+            row.add(call);
+        } else if self.rows.len() < MAX_ROWS {
+            let operation = Operation {
+                service: call.service.clone(),
+                method: call.method.clone(),
+                unknown_name: call.unknown_name,
+                rpc: call.rpc,
+            };
+            self.rows.entry(operation.clone()).or_insert_with(|| Row::new(operation)).add(call);
+        } else {
+            let nothing = Operation { service: None, method: None, unknown_name: None, rpc: "other" };
+            self.other.get_or_insert_with(|| Box::new(Row::new(nothing))).add(call);
+        }
+    }
+
+    /// Seconds from the first request to the last answer: what rates are per. Less than a second counts as one, because
+    /// the rate of a handful of calls in some milliseconds says nothing.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        let (first, last) = self.span.unwrap_or_default();
+        (last.since(first) as f64 / 1e9).max(1.0)
+    }
+
+    /// All rows, the busiest first, those without a place at the end.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row> {
+        let mut rows: Vec<Row> = self.rows.values().cloned().collect();
+        rows.sort_by(|a, b| {
+            let key =
+                |row: &Row| (std::cmp::Reverse(row.calls), row.operation.rpc, row.operation.unknown_name);
+            let names = |row: &Row| (row.operation.service.clone(), row.operation.method.clone());
+            key(a).cmp(&key(b)).then_with(|| names(a).cmp(&names(b)))
+        });
+        rows.extend(self.other.as_deref().cloned());
+        for row in &mut rows {
+            row.sort_codes();
+        }
+        rows
+    }
+
+    /// One row over all calls.
+    #[must_use]
+    pub fn total(&self) -> Row {
+        let mut total = Row::new(Operation { service: None, method: None, unknown_name: None, rpc: "all" });
+        // In the order of `rows`, so that the same codes find a place in every run.
+        for row in self.rows() {
+            total.calls += row.calls;
+            total.unknown += row.unknown;
+            for (sum, count) in total.classes.iter_mut().zip(row.classes) {
+                *sum += count;
+            }
+            // Both grow and have the same precision, so they can be added.
+            _ = total.latency.add(&row.latency);
+            total.slowest = total.slowest.max(row.slowest);
+            total.other_codes += row.other_codes;
+            for code in row.codes {
+                total.add_code(code);
+            }
+        }
+        total.sort_codes();
+        total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::sample::{bare, failed, ok};
+
+    #[test]
+    fn business_errors_are_successes_of_the_rpc_and_failures_all_the_same() {
+        let mut stats = Stats::default();
+        for _ in 0..6 {
+            stats.add(&ok());
+        }
+        for code in [10_001, 10_001, 10_002] {
+            stats.add(&failed(Class::Business, Carrier::FuncRet, Some(code), ""));
+        }
+        stats.add(&failed(Class::Rpc, Carrier::Ret, Some(21), ""));
+        stats.add(&failed(Class::Oneway, Carrier::None, None, ""));
+        let rows = stats.rows();
+        assert_eq!(rows.len(), 1);
+        let row = &rows[0];
+        assert_eq!((row.calls, row.class(Class::Ok), row.class(Class::Business)), (11, 6, 3));
+        assert_eq!((row.rpc_success(), row.success()), (Some(0.9), Some(0.6)));
+        assert_eq!((row.codes[0].code, row.codes[0].count), (Some(10_001), 2));
+        assert_eq!(row.codes.len(), 3);
+    }
+
+    #[test]
+    fn lost_outcomes_count_for_neither_side() {
+        let mut stats = Stats::default();
+        stats.add(&bare());
+        let row = &stats.rows()[0];
+        assert_eq!((row.calls, row.unknown, row.success(), row.latency()), (1, 1, None, None));
+    }
+
+    #[test]
+    fn percentiles_are_within_a_hundredth_and_the_slowest_is_exact() {
+        let mut stats = Stats::default();
+        for i in 1..=1000_u64 {
+            let mut call = ok();
+            call.latency = Some(i * 1_000_003);
+            stats.add(&call);
+        }
+        let latency = stats.rows()[0].latency().unwrap();
+        for (value, exact) in [(latency.p50, 500.0), (latency.p90, 900.0), (latency.p99, 990.0)] {
+            let share = value as f64 / (exact * 1_000_003.0);
+            assert!((0.99..=1.01).contains(&share), "{share}");
+        }
+        assert_eq!(latency.max, 1_000_003_000);
+        let mut extreme = ok();
+        extreme.latency = Some(u64::MAX);
+        stats.add(&extreme);
+        assert_eq!(stats.rows()[0].latency().unwrap().max, u64::MAX);
+    }
+
+    #[test]
+    fn rows_and_codes_are_bounded_and_nothing_is_lost() {
+        let mut stats = Stats::default();
+        for i in 0..MAX_ROWS + 10 {
+            let mut call = failed(Class::Rpc, Carrier::Ret, Some(i as i64), "");
+            call.method = Some(format!("m{i}").into());
+            stats.add(&call);
+        }
+        let rows = stats.rows();
+        assert_eq!(rows.len(), MAX_ROWS + 1);
+        assert_eq!((rows[MAX_ROWS].operation.rpc, rows[MAX_ROWS].calls), ("other", 10));
+        let total = stats.total();
+        assert_eq!(total.calls, (MAX_ROWS + 10) as u64);
+        assert_eq!(total.codes.len(), MAX_CODES);
+        assert_eq!(total.other_codes + MAX_CODES as u64, total.calls);
+    }
+
+    #[test]
+    fn rates_are_per_second_of_the_whole_span() {
+        let mut stats = Stats::default();
+        assert!((stats.seconds() - 1.0).abs() < f64::EPSILON);
+        stats.add(&ok());
+        let mut later = ok();
+        later.start.0 += 4_000_000_000;
+        later.end.0 = ok().start.0 + 5_000_000_000;
+        stats.add(&later);
+        assert!((stats.seconds() - 5.0).abs() < 1e-9);
+    }
+}
