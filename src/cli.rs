@@ -1,4 +1,4 @@
-//! The command line: arguments and what they mean. What the commands do is in `run.rs`.
+//! The command line: arguments and what they mean. What the commands do is in `run/`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::calls::Class;
 use crate::dispatch::DecodeAs;
+use crate::sink::TimeFormat;
 
 /// Shows every RPC on the wire and says of each failed one whether the framework or the business failed.
 ///
@@ -31,7 +32,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print one record per call.
-    Calls(CallsArgs),
+    Calls(Box<CallsArgs>),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -82,9 +83,52 @@ pub struct View {
     /// Write to this file instead of standard output.
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+    /// How to print times.
+    #[arg(short = 't', long = "time", value_enum, default_value_t, value_name = "FORMAT")]
+    pub time: Time,
     /// Exit with status 3 if a call of one of these classes was seen.
     #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = parse_class)]
     pub fail_on: Vec<Class>,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How times are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Time {
+    /// Clock of this host's time zone.
+    #[default]
+    Local,
+    /// UTC.
+    Utc,
+    /// Seconds since the first call.
+    Relative,
+    /// Seconds since the call before.
+    Delta,
+}
+
+impl From<Time> for TimeFormat {
+    fn from(time: Time) -> Self {
+        match time {
+            Time::Local => Self::Local,
+            Time::Utc => Self::Utc,
+            Time::Relative => Self::Relative,
+            Time::Delta => Self::Delta,
+        }
+    }
 }
 
 /// Arguments of `calls`.
@@ -96,6 +140,9 @@ pub struct CallsArgs {
     /// Form of the output.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
+    /// Print these keys of the call record only (text and csv).
+    #[arg(long, value_delimiter = ',', value_name = "KEY")]
+    pub fields: Vec<String>,
     /// Records of connections too: refused, reset before any call, not decoded and why.
     #[arg(long)]
     pub connections: bool,
@@ -107,9 +154,13 @@ pub struct CallsArgs {
 /// Forms of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// One JSON object a line.
+    /// One aligned line for a person.
     #[default]
+    Text,
+    /// One JSON object a line.
     Jsonl,
+    /// Comma-separated values with a head line.
+    Csv,
 }
 
 fn parse_class(text: &str) -> Result<Class, String> {

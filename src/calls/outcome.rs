@@ -388,8 +388,8 @@ mod tests {
 
     use super::*;
 
-    fn text(text: &'static str) -> Option<Cow<'static, [u8]>> {
-        Some(Cow::Borrowed(text.as_bytes()))
+    fn text(text: &'static str) -> Cow<'static, [u8]> {
+        Cow::Borrowed(text.as_bytes())
     }
 
     fn answered(rpc: &str, status: &Status<'_>) -> Outcome {
@@ -411,7 +411,7 @@ mod tests {
     }
 
     fn rets(ret: i32, func_ret: i32) -> Status<'static> {
-        Status { ret: Some(ret), func_ret: Some(func_ret), error_msg: text("why"), ..Status::default() }
+        Status { ret: Some(ret), func_ret: Some(func_ret), error_msg: Some(text("why")), ..Status::default() }
     }
 
     #[test]
@@ -474,7 +474,7 @@ mod tests {
     }
 
     fn biz(status: &'static str, extra: Option<&'static str>) -> BizStatus<'static> {
-        BizStatus { status: text(status), message: text("no stock"), extra: extra.and_then(text) }
+        BizStatus { status: Some(text(status)), message: Some(text("no stock")), extra: extra.map(text) }
     }
 
     #[test]
@@ -565,7 +565,8 @@ mod tests {
 
     #[test]
     fn a_cancelled_ttstream_names_the_way_of_the_cancel() {
-        let reset = Reset { code: Some(12007), message: text("cancel()"), cancel_path: text("A, B") };
+        let reset =
+            Reset { code: Some(12007), message: Some(text("cancel()")), cancel_path: Some(text("A, B")) };
         let status = Status { reset: Some(reset), ..Status::default() };
         let outcome = decide("ttstream", &status, Ending::Reset(Initiator::Client));
         is(&outcome, Some(Class::Rpc), Carrier::TtstreamRst, Some(12007), &[]);

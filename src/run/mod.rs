@@ -1,0 +1,88 @@
+//! What the commands do: sources, pipeline and outputs put together, and the exit status.
+
+mod calls;
+mod input;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::sink;
+
+/// How a run went; becomes the exit status.
+#[derive(Debug, Default)]
+pub struct Status {
+    /// An input could not be read, or not to its end.
+    pub input_failed: bool,
+    /// A call of a class named with `--fail-on` was seen.
+    pub matched: bool,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        match status {
+            Status { input_failed: true, .. } => Self::from(1),
+            Status { matched: true, .. } => Self::from(3),
+            Status { .. } => Self::SUCCESS,
+        }
+    }
+}
+
+/// A run that could not begin or go on: what happened, to which file, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Wrong usage: exit status 2.
+    #[error("{0}")]
+    Usage(String),
+    /// The output can't be written, or the environment does not allow what was asked: exit status 1.
+    #[error("{0}")]
+    Environment(String),
+}
+
+impl Failure {
+    fn exit(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Environment(_) => ExitCode::from(1),
+        }
+    }
+}
+
+/// Does what the command line says.
+#[must_use]
+pub fn main(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Some(Command::Calls(args)) => calls::run(&args),
+        Some(Command::Completions { shell }) => completions(shell),
+        None => calls::run(&crate::cli::CallsArgs { view: cli.live, ..Default::default() }),
+    };
+    match result {
+        Ok(status) => status.into(),
+        Err(failure) => {
+            complain(&failure.to_string());
+            failure.exit()
+        }
+    }
+}
+
+/// One line on standard error, safe for terminals.
+fn complain(text: &str) {
+    let mut err = io::stderr().lock();
+    for line in text.lines() {
+        // Where standard error is gone there is nobody to tell.
+        let _ = writeln!(err, "rpcscope: {}", crate::text::escape(line));
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Status, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "rpcscope", &mut script);
+    match io::stdout().lock().write_all(&script) {
+        Err(error) if !sink::closed_pipe(&error) => Err(unwritable("standard output", &error)),
+        _ => Ok(Status::default()),
+    }
+}
+
+fn unwritable(what: &str, error: &io::Error) -> Failure {
+    Failure::Environment(format!("{what} can't be written: {error}"))
+}
