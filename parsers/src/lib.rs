@@ -56,6 +56,8 @@ macro_rules! protocols {
 }
 
 protocols! {
+    /// HTTP/2 with gRPC.
+    http2 => http2::Http2;
     /// tRPC frames: unary calls and streams.
     trpc => trpc::Trpc;
     /// TTHeader, with thrift, Kitex Protobuf or streams in it.

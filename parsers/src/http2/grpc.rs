@@ -1,0 +1,299 @@
+//! What gRPC puts into HTTP/2 (gRPC, doc/PROTOCOL-HTTP2.md): content types, paths, time-outs, encoded texts, and the
+//! prefix of every message in the DATA of a stream.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use crate::message::Text;
+
+/// Bytes of the prefix of a message: compressed flag and length.
+const PREFIX: usize = 5;
+
+/// The `-bin` headers come with padding or without; both are right.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// What a content type says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// gRPC, with the codec as far as it is a known one.
+    Grpc(Option<&'static str>),
+    /// Something else, also gRPC-Web, whose trailers stand in the body.
+    Other,
+}
+
+/// Reads a content type.
+pub(super) fn parse_content_type(value: &[u8]) -> Content {
+    let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let Some(("application/grpc", rest)) =
+        std::str::from_utf8(essence).ok().and_then(|text| text.split_at_checked("application/grpc".len()))
+    else {
+        return Content::Other;
+    };
+    match rest {
+        "" | "+proto" => Content::Grpc(Some("protobuf")),
+        "+json" => Content::Grpc(Some("json")),
+        // Kitex, pkg/remote/trans/nphttp2: the payload is a thrift struct in the binary protocol.
+        "+thrift" => Content::Grpc(Some("thrift-binary")),
+        "+flatbuffers" => Content::Grpc(Some("flatbuffers")),
+        _ if rest.starts_with('+') => Content::Grpc(None),
+        _ => Content::Other,
+    }
+}
+
+/// Splits `/package.Service/Method` into service and method. A path without a second slash has no service.
+pub(super) fn parse_path(path: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    match memchr::memrchr(b'/', path) {
+        Some(at) => (path.get(..at), path.get(at + 1..).unwrap_or_default()),
+        None => (None, path),
+    }
+}
+
+/// Reads a `grpc-timeout` into nanoseconds: at most eight digits and a unit.
+pub(super) fn parse_timeout(value: &[u8]) -> Option<u64> {
+    let (unit, digits) = value.split_last()?;
+    if digits.len() > 8 || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let nanoseconds = match unit {
+        b'H' => 3_600_000_000_000,
+        b'M' => 60_000_000_000,
+        b'S' => 1_000_000_000,
+        b'm' => 1_000_000,
+        b'u' => 1_000,
+        b'n' => 1,
+        _ => return None,
+    };
+    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(number.saturating_mul(nanoseconds))
+}
+
+/// Reads a status: decimal digits. Something else is `None`.
+pub(super) fn parse_status(value: &[u8]) -> Option<i64> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// Decodes the percent-encoding of `grpc-message`. What is no encoding stays as it is.
+pub(super) fn decode_message(value: &[u8]) -> Text<'_> {
+    if memchr::memchr(b'%', value).is_none() {
+        return Cow::Borrowed(value);
+    }
+    let mut out = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((byte, after)) = rest.split_first() {
+        if let [b'%', high, low, ..] = *rest
+            && let (Some(high), Some(low)) = ((high as char).to_digit(16), (low as char).to_digit(16))
+        {
+            out.push((high * 16 + low) as u8);
+            rest = rest.get(3..).unwrap_or_default();
+            continue;
+        }
+        out.push(*byte);
+        rest = after;
+    }
+    Cow::Owned(out)
+}
+
+/// Decodes the base64 of a `-bin` header; `None` if it is none. Of several values joined by commas the first counts.
+pub(super) fn decode_binary(value: &[u8]) -> Option<Text<'static>> {
+    let first = value.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+    BASE64.decode(first).ok().map(Cow::Owned)
+}
+
+/// Finds the messages in the DATA of one side of a stream, however they are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scanner {
+    /// Within a prefix of which so many bytes are here.
+    Prefix([u8; PREFIX], u8),
+    /// Within a message that needs so many bytes more.
+    Body(u32),
+    /// Where messages begin is not known (bytes are missing, or the stream began before the capture).
+    Lost,
+    /// Reading the first bytes of a frame to see whether one message fills it, which is where the scanner finds back.
+    Probe([u8; PREFIX], u8, u32),
+    /// These are no gRPC messages.
+    Foreign,
+}
+
+impl Scanner {
+    /// At the beginning of a stream.
+    pub(super) const START: Self = Self::Prefix([0; PREFIX], 0);
+
+    /// Whether all messages so far are whole.
+    pub(super) fn is_between(self) -> bool {
+        self == Self::START
+    }
+
+    /// A frame with `data` bytes begins.
+    pub(super) fn begin_frame(&mut self, data: u32) {
+        match self {
+            Self::Lost | Self::Probe(..) if data as usize >= PREFIX => {
+                *self = Self::Probe([0; PREFIX], 0, data);
+            }
+            Self::Probe(..) => *self = Self::Lost,
+            _ => {}
+        }
+    }
+
+    /// Takes the next bytes; says how many messages they complete.
+    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> u32 {
+        let mut messages = 0;
+        while !bytes.is_empty() {
+            match self {
+                Self::Lost | Self::Foreign => return messages,
+                Self::Body(left) => {
+                    let taken = (*left as usize).min(bytes.len());
+                    *left -= taken as u32;
+                    bytes = bytes.get(taken..).unwrap_or_default();
+                    if *left == 0 {
+                        *self = Self::START;
+                        messages += 1;
+                    }
+                }
+                Self::Prefix(prefix, have) | Self::Probe(prefix, have, _) => {
+                    let (Some((byte, rest)), Some(slot)) =
+                        (bytes.split_first(), prefix.get_mut(usize::from(*have)))
+                    else {
+                        return messages;
+                    };
+                    *slot = *byte;
+                    *have += 1;
+                    bytes = rest;
+                    if usize::from(*have) == PREFIX {
+                        *self = self.after_prefix();
+                        messages += u32::from(*self == Self::START);
+                    }
+                }
+            }
+        }
+        messages
+    }
+
+    /// Where a whole prefix leads.
+    fn after_prefix(self) -> Self {
+        let (prefix, frame) = match self {
+            Self::Prefix(prefix, _) => (prefix, None),
+            Self::Probe(prefix, _, frame) => (prefix, Some(frame)),
+            other => return other,
+        };
+        let [flag, length @ ..] = prefix;
+        let length = u32::from_be_bytes(length);
+        match frame {
+            Some(frame) if flag > 1 || length != frame - PREFIX as u32 => Self::Lost,
+            None if flag > 1 => Self::Foreign,
+            _ if length == 0 => Self::START,
+            _ => Self::Body(length),
+        }
+    }
+
+    /// The next `missing` bytes are lost (`None`: nobody knows how many).
+    pub(super) fn skip(&mut self, missing: Option<u64>) {
+        match (&mut *self, missing) {
+            (_, Some(0)) | (Self::Foreign, _) => {}
+            (Self::Body(left), Some(missing)) if missing < u64::from(*left) => *left -= missing as u32,
+            _ => *self = Self::Lost,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn content_types() {
+        for (value, content) in [
+            ("application/grpc", Content::Grpc(Some("protobuf"))),
+            ("application/grpc+proto", Content::Grpc(Some("protobuf"))),
+            ("application/grpc; charset=utf-8", Content::Grpc(Some("protobuf"))),
+            ("application/grpc+json", Content::Grpc(Some("json"))),
+            ("application/grpc+thrift", Content::Grpc(Some("thrift-binary"))),
+            ("application/grpc+own", Content::Grpc(None)),
+            ("application/grpc-web", Content::Other),
+            ("application/grpc-web+proto", Content::Other),
+            ("text/html", Content::Other),
+            ("", Content::Other),
+        ] {
+            assert_eq!(parse_content_type(value.as_bytes()), content, "{value}");
+        }
+    }
+
+    #[test]
+    fn paths() {
+        assert_eq!(parse_path(b"/a.b.C/Do"), (Some(&b"a.b.C"[..]), &b"Do"[..]));
+        assert_eq!(parse_path(b"/prefix/a.b.C/Do"), (Some(&b"prefix/a.b.C"[..]), &b"Do"[..]));
+        assert_eq!(parse_path(b"/Do"), (None, &b"Do"[..]));
+        assert_eq!(parse_path(b""), (None, &b""[..]));
+    }
+
+    #[test]
+    fn timeouts() {
+        assert_eq!(parse_timeout(b"1H"), Some(3_600_000_000_000));
+        assert_eq!(parse_timeout(b"250m"), Some(250_000_000));
+        assert_eq!(parse_timeout(b"99999999n"), Some(99_999_999));
+        assert_eq!(parse_timeout(b"99999999H"), Some(u64::MAX));
+        for wrong in [&b""[..], b"m", b"1", b"123456789m", b"-1m", b"1h"] {
+            assert_eq!(parse_timeout(wrong), None);
+        }
+    }
+
+    #[test]
+    fn texts_are_decoded_where_they_are_encoded() {
+        assert_eq!(&*decode_message("caf%C3%A9 50%25".as_bytes()), "café 50%".as_bytes());
+        assert_eq!(&*decode_message(b"100% %zz %4"), b"100% %zz %4");
+        assert!(matches!(decode_message(b"plain"), Cow::Borrowed(_)));
+        assert_eq!(decode_binary(b"CAU").as_deref(), Some(&[8, 5][..]));
+        assert_eq!(decode_binary(b"CAU=,CAY=").as_deref(), Some(&[8, 5][..]));
+        assert_eq!(decode_binary(b"?"), None);
+    }
+
+    #[test]
+    fn a_lost_scanner_finds_back_where_a_message_fills_a_frame() {
+        let mut scanner = Scanner::START;
+        assert_eq!(scanner.feed(&[0, 0, 0, 0, 9, 1, 2]), 0);
+        scanner.skip(Some(6));
+        assert_eq!(scanner, Scanner::Body(1));
+        scanner.skip(Some(1));
+        assert_eq!(scanner, Scanner::Lost);
+        scanner.begin_frame(7);
+        assert_eq!(scanner.feed(&[0, 0, 0, 0, 3, 1, 2]), 0);
+        assert_eq!(scanner, Scanner::Lost);
+        scanner.begin_frame(7);
+        assert_eq!(scanner.feed(&[0, 0, 0, 0, 2, 1, 2]), 1);
+        assert!(scanner.is_between());
+    }
+
+    proptest! {
+        #[test]
+        fn messages_are_counted_at_every_split(sizes in prop::collection::vec(0..40_usize, 0..9), cuts: Vec<u8>) {
+            let mut wire = Vec::new();
+            for size in &sizes {
+                wire.push(0);
+                wire.extend((*size as u32).to_be_bytes());
+                wire.extend(std::iter::repeat_n(7, *size));
+            }
+            let mut scanner = Scanner::START;
+            let mut rest = wire.as_slice();
+            let mut seen = 0;
+            for cut in cuts {
+                let (piece, after) = rest.split_at(usize::from(cut).min(rest.len()));
+                seen += scanner.feed(piece);
+                rest = after;
+            }
+            seen += scanner.feed(rest);
+            prop_assert_eq!(seen as usize, sizes.len());
+            prop_assert!(scanner.is_between());
+        }
+    }
+}

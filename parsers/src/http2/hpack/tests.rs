@@ -1,0 +1,364 @@
+//! RFC 7541's examples, round trips with an encoder that is not ours, and what holds for a reader that came late.
+
+use fluke_hpack::Encoder;
+use proptest::prelude::*;
+
+use super::huffman::tests::encode as huffman;
+use super::*;
+
+type Pair = (Vec<u8>, Vec<u8>);
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+/// A name or value; `None` where it is unknown.
+type Seen = Option<Vec<u8>>;
+
+fn fields(list: &List) -> Vec<(Seen, Seen)> {
+    let text = |part: Part| part.text(&list.octets).map(<[u8]>::to_vec);
+    list.fields.iter().map(|field| (text(field.key), text(field.value))).collect()
+}
+
+fn check(decoder: &mut Decoder, wire: &str, expected: &[(&str, &str)], size: usize) {
+    let mut list = List::default();
+    decoder.decode(&hex(wire), &mut list).unwrap();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(name, value)| (Some(name.as_bytes().to_vec()), Some(value.as_bytes().to_vec())))
+        .collect();
+    assert_eq!(fields(&list), expected);
+    assert_eq!(decoder.table.size(), size);
+}
+
+#[test]
+fn appendix_c_2_single_fields() {
+    let mut decoder = Decoder::new();
+    check(
+        &mut decoder,
+        "400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572",
+        &[("custom-key", "custom-header")],
+        55,
+    );
+    let mut decoder = Decoder::new();
+    check(&mut decoder, "040c 2f73 616d 706c 652f 7061 7468", &[(":path", "/sample/path")], 0);
+    check(&mut decoder, "1008 7061 7373 776f 7264 0673 6563 7265 74", &[("password", "secret")], 0);
+    check(&mut decoder, "82", &[(":method", "GET")], 0);
+}
+
+const REQUESTS: [&[(&str, &str)]; 3] = [
+    &[(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "www.example.com")],
+    &[
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":path", "/"),
+        (":authority", "www.example.com"),
+        ("cache-control", "no-cache"),
+    ],
+    &[
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":path", "/index.html"),
+        (":authority", "www.example.com"),
+        ("custom-key", "custom-value"),
+    ],
+];
+
+#[test]
+fn appendix_c_3_requests_without_huffman() {
+    let mut decoder = Decoder::new();
+    check(&mut decoder, "8286 8441 0f77 7777 2e65 7861 6d70 6c65 2e63 6f6d", REQUESTS[0], 57);
+    check(&mut decoder, "8286 84be 5808 6e6f 2d63 6163 6865", REQUESTS[1], 110);
+    let third = "8287 85bf 400a 6375 7374 6f6d 2d6b 6579 0c63 7573 746f 6d2d 7661 6c75 65";
+    check(&mut decoder, third, REQUESTS[2], 164);
+}
+
+#[test]
+fn appendix_c_4_requests_with_huffman() {
+    let mut decoder = Decoder::new();
+    check(&mut decoder, "8286 8441 8cf1 e3c2 e5f2 3a6b a0ab 90f4 ff", REQUESTS[0], 57);
+    check(&mut decoder, "8286 84be 5886 a8eb 1064 9cbf", REQUESTS[1], 110);
+    check(&mut decoder, "8287 85bf 4088 25a8 49e9 5ba9 7d7f 8925 a849 e95b b8e8 b4bf", REQUESTS[2], 164);
+}
+
+const DATES: [&str; 2] = ["Mon, 21 Oct 2013 20:13:21 GMT", "Mon, 21 Oct 2013 20:13:22 GMT"];
+const LOCATION: &str = "https://www.example.com";
+const COOKIE: &str = "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1";
+
+#[test]
+fn appendix_c_5_and_6_responses_that_evict() {
+    let responses: [&[(&str, &str)]; 3] = [
+        &[(":status", "302"), ("cache-control", "private"), ("date", DATES[0]), ("location", LOCATION)],
+        &[(":status", "307"), ("cache-control", "private"), ("date", DATES[0]), ("location", LOCATION)],
+        &[
+            (":status", "200"),
+            ("cache-control", "private"),
+            ("date", DATES[1]),
+            ("location", LOCATION),
+            ("content-encoding", "gzip"),
+            ("set-cookie", COOKIE),
+        ],
+    ];
+    let plain = [
+        "4803 3330 3258 0770 7269 7661 7465 611d 4d6f 6e2c 2032 3120 4f63 7420 3230 3133 2032 303a 3133 3a32 3120 \
+         474d 546e 1768 7474 7073 3a2f 2f77 7777 2e65 7861 6d70 6c65 2e63 6f6d",
+        "4803 3330 37c1 c0bf",
+        "88c1 611d 4d6f 6e2c 2032 3120 4f63 7420 3230 3133 2032 303a 3133 3a32 3220 474d 54c0 5a04 677a 6970 7738 \
+         666f 6f3d 4153 444a 4b48 514b 425a 584f 5157 454f 5049 5541 5851 5745 4f49 553b 206d 6178 2d61 6765 3d33 \
+         3630 303b 2076 6572 7369 6f6e 3d31",
+    ];
+    let coded = [
+        "4882 6402 5885 aec3 771a 4b61 96d0 7abe 9410 54d4 44a8 2005 9504 0b81 66e0 82a6 2d1b ff6e 919d 29ad 1718 \
+         63c7 8f0b 97c8 e9ae 82ae 43d3",
+        "4883 640e ffc1 c0bf",
+        "88c1 6196 d07a be94 1054 d444 a820 0595 040b 8166 e084 a62d 1bff c05a 839b d9ab 77ad 94e7 821d d7f2 e6c7 \
+         b335 dfdf cd5b 3960 d5af 2708 7f36 72c1 ab27 0fb5 291f 9587 3160 65c0 03ed 4ee5 b106 3d50 07",
+    ];
+    for wires in [plain, coded] {
+        let mut decoder = Decoder::new();
+        decoder.table.update(256);
+        for ((wire, expected), size) in wires.iter().zip(responses).zip([222, 222, 215]) {
+            check(&mut decoder, wire, expected, size);
+        }
+    }
+}
+
+#[test]
+fn faults_are_told_and_lose_the_table() {
+    let faults: [(&str, Fault); 5] = [
+        ("be", "index beyond the table"),
+        ("82 20", "table size update after a field"),
+        ("3f e2 1f", "table size over what the peer allows"),
+        ("00 0a 61", "string longer than its header block"),
+        ("00 81 00 00", "broken Huffman code"),
+    ];
+    for (wire, what) in faults {
+        let mut decoder = Decoder::new();
+        let mut list = List::default();
+        assert_eq!(decoder.decode(&hex(wire), &mut list), Err(what), "{wire}");
+        decoder.decode(&hex("be"), &mut list).unwrap();
+        assert_eq!(fields(&list), [(None, None)], "after {wire}");
+    }
+}
+
+#[test]
+fn a_peer_may_use_what_the_other_allowed_before() {
+    let mut decoder = Decoder::new();
+    decoder.allow(8192);
+    decoder.allow(0);
+    // The size of the first settings, then the one that follows the second.
+    decoder.decode(&hex("3f e1 3f"), &mut List::default()).unwrap();
+    decoder.decode(&hex("20"), &mut List::default()).unwrap();
+}
+
+#[test]
+fn unknown_entries_keep_their_identity_until_they_are_gone() {
+    let mut decoder = Decoder::lost();
+    let mut list = List::default();
+    let one = |list: &List| list.unread(1).unwrap()[0];
+    decoder.decode(&hex("c0"), &mut list).unwrap();
+    let id = one(&list);
+    // An insert pushes it down by one; the insert itself is known.
+    decoder.decode(&hex("40 01 61 01 62 c1 be"), &mut list).unwrap();
+    assert_eq!(one(&list), id);
+    assert_eq!(fields(&list)[2], (Some(b"a".to_vec()), Some(b"b".to_vec())));
+    // A value with a name from an unknown entry.
+    decoder.decode(&hex("7f 02 01 39"), &mut list).unwrap();
+    assert_eq!(fields(&list), [(None, Some(b"9".to_vec()))]);
+    assert_eq!(list.unread(1), None);
+    assert!(!list.is_complete());
+    // Another loss: the same index is another entry.
+    decoder.lose();
+    decoder.decode(&hex("c0"), &mut list).unwrap();
+    assert_ne!(one(&list), id);
+    // An emptied table has nothing unknown in it.
+    decoder.decode(&hex("20 3f e1 1f 40 01 61 01 62 be"), &mut list).unwrap();
+    assert!(list.is_complete());
+    assert_eq!(decoder.decode(&hex("bf"), &mut list), Err("index beyond the table"));
+}
+
+#[test]
+fn newer_entries_that_fill_the_table_push_the_unknown_ones_out() {
+    let mut decoder = Decoder::new();
+    decoder.lose();
+    let mut list = List::default();
+    let mut insert = hex("40 01 61 7f 89 01");
+    insert.extend(std::iter::repeat_n(b'x', 264));
+    for _ in 0..13 {
+        decoder.decode(&insert, &mut list).unwrap();
+        decoder.decode(&hex("e0"), &mut list).unwrap();
+        assert!(!list.is_complete());
+    }
+    // Fourteen times 297 octets are over 4096.
+    decoder.decode(&insert, &mut list).unwrap();
+    assert_eq!(decoder.decode(&hex("e0"), &mut list), Err("index beyond the table"));
+}
+
+#[test]
+fn lists_are_bounded_and_the_table_goes_on() {
+    let mut decoder = Decoder::new();
+    let mut list = List::default();
+    let mut block = hex("40 01 61 7f a1 1e");
+    block.extend(std::iter::repeat_n(b'x', 4000));
+    block.extend(std::iter::repeat_n(0xbe, 100_000));
+    block.extend(hex("40 01 62 01 63"));
+    decoder.decode(&block, &mut list).unwrap();
+    assert!(list.shed && !list.is_complete());
+    assert!(list.octets.len() <= LIST_LIMIT + 4096 && list.fields.len() <= FIELDS_LIMIT);
+    decoder.decode(&hex("be"), &mut list).unwrap();
+    assert_eq!(fields(&list), [(Some(b"b".to_vec()), Some(b"c".to_vec()))]);
+}
+
+/// Lists of fields in which names and values come again.
+fn lists() -> impl Strategy<Value = Vec<Vec<Pair>>> {
+    let name = prop::sample::select(vec![":path", ":status", "grpc-status", "grpc-message", "x", "cookie"]);
+    let short = prop::collection::vec(b'a'..=b'd', 0..3);
+    let long = prop::collection::vec(any::<u8>(), 0..300);
+    let value = prop_oneof![3 => short, 1 => long];
+    let field = (name, value).prop_map(|(name, value)| (name.as_bytes().to_vec(), value));
+    prop::collection::vec(prop::collection::vec(field, 0..12), 1..12)
+}
+
+/// An encoder with all that an encoder may do: any representation, Huffman or not, and size updates. `choices` says what it
+/// does. The table is kept as a plain list of what the RFC says must be in it.
+struct AnyEncoder {
+    table: Vec<Pair>,
+    max: usize,
+}
+
+impl AnyEncoder {
+    fn integer(value: usize, prefix: u8, first: u8, out: &mut Vec<u8>) {
+        fluke_hpack::encoder::encode_integer_into(value, prefix, first, out).unwrap();
+    }
+
+    fn string(text: &[u8], coded: bool, out: &mut Vec<u8>) {
+        let coded = coded.then(|| huffman(text));
+        let octets = coded.as_deref().unwrap_or(text);
+        Self::integer(octets.len(), 7, if coded.is_some() { 0x80 } else { 0 }, out);
+        out.extend_from_slice(octets);
+    }
+
+    fn evict(&mut self) {
+        let size = |table: &[Pair]| table.iter().map(|(n, v)| n.len() + v.len() + 32).sum::<usize>();
+        while size(&self.table) > self.max {
+            self.table.pop();
+        }
+    }
+
+    fn encode(
+        &mut self,
+        list: &[Pair],
+        resize: Option<usize>,
+        choices: &mut impl Iterator<Item = u8>,
+    ) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(size) = resize {
+            self.max = size;
+            self.evict();
+            Self::integer(size, 5, 0x20, &mut out);
+        }
+        for pair in list {
+            let choice = choices.next().unwrap_or(0);
+            let known: Vec<Pair> = (1..=STATIC_LEN)
+                .map(|index| fixed(index).unwrap())
+                .map(|(_, name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+                .chain(self.table.iter().cloned())
+                .collect();
+            if let Some(at) = known.iter().position(|other| other == pair)
+                && choice & 3 != 3
+            {
+                Self::integer(at + 1, 7, 0x80, &mut out);
+                continue;
+            }
+            let insert = choice & 4 == 0;
+            let (prefix, first) = if insert { (6, 0x40) } else { (4, (choice & 8) << 1) };
+            // The last of several entries of that name is as good as the first.
+            let named = known.iter().rposition(|(name, _)| *name == pair.0).filter(|_| choice & 16 == 0);
+            if let Some(at) = named {
+                Self::integer(at + 1, prefix, first, &mut out);
+            } else {
+                out.push(first);
+                Self::string(&pair.0, choice & 32 == 0, &mut out);
+            }
+            Self::string(&pair.1, choice & 64 == 0, &mut out);
+            if insert {
+                self.table.insert(0, pair.clone());
+                self.evict();
+            }
+        }
+        out
+    }
+}
+
+proptest! {
+    #[test]
+    fn reads_what_fluke_writes(lists in lists(), sizes in prop::collection::vec(prop::option::of(0..=4096_usize), 12)) {
+        let mut encoder = Encoder::new();
+        let mut decoder = Decoder::new();
+        let mut read = List::default();
+        for (list, size) in lists.iter().zip(sizes) {
+            let mut block = Vec::new();
+            if let Some(size) = size {
+                encoder.set_max_table_size(size);
+                AnyEncoder::integer(size, 5, 0x20, &mut block);
+            }
+            block.extend(encoder.encode(list.iter().map(|(name, value)| (&name[..], &value[..]))));
+            prop_assert_eq!(decoder.decode(&block, &mut read), Ok(()));
+            let expected: Vec<_> = list.iter().cloned().map(|(name, value)| (Some(name), Some(value))).collect();
+            prop_assert_eq!(fields(&read), expected);
+        }
+    }
+
+    /// A decoder that came late, at any block, reads the same or says that it does not know; and equal identities are
+    /// equal fields.
+    #[test]
+    fn a_late_reader_never_differs(
+        lists in lists(),
+        sizes in prop::collection::vec(prop::option::weighted(0.2, 0..=4096_usize), 12),
+        choices: Vec<u8>,
+        missed in 0..12_usize,
+        limited: bool,
+    ) {
+        let mut encoder = AnyEncoder { table: Vec::new(), max: 4096 };
+        let mut choices = choices.into_iter().cycle();
+        let mut full = Decoder::new();
+        let mut late = if limited { Decoder::new() } else { Decoder::lost() };
+        if limited {
+            late.lose();
+        }
+        let mut whole = List::default();
+        let mut part = List::default();
+        let mut named = std::collections::HashMap::new();
+        for (at, (list, size)) in lists.iter().zip(sizes).enumerate() {
+            let block = encoder.encode(list, size, &mut choices);
+            prop_assert_eq!(full.decode(&block, &mut whole), Ok(()));
+            let expected: Vec<_> = list.iter().cloned().map(|(name, value)| (Some(name), Some(value))).collect();
+            prop_assert_eq!(fields(&whole), &expected[..]);
+            if at < missed {
+                continue;
+            }
+            prop_assert_eq!(late.decode(&block, &mut part), Ok(()));
+            let seen = fields(&part);
+            prop_assert_eq!(seen.len(), expected.len());
+            for (index, (seen, expected)) in seen.iter().zip(&expected).enumerate() {
+                prop_assert!(seen.0.is_none() || seen.0 == expected.0);
+                prop_assert!(seen.1.is_none() || seen.1 == expected.1);
+                if let Part::Unknown(id) = part.fields[index].value {
+                    let first = named.entry(id).or_insert_with(|| expected.clone());
+                    prop_assert_eq!(&*first, expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_survived(blocks: Vec<Vec<u8>>, lost: bool) {
+        let mut decoder = if lost { Decoder::lost() } else { Decoder::new() };
+        let mut list = List::default();
+        for block in blocks {
+            let _ = decoder.decode(&block, &mut list);
+            list.each(&mut |_, _| {});
+        }
+    }
+}

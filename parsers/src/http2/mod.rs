@@ -1,0 +1,150 @@
+//! HTTP/2 (RFC 9113) with gRPC on it.
+//!
+//! | part | file |
+//! | --- | --- |
+//! | frame heads and payloads | `frame.rs` |
+//! | header compression (RFC 7541) | `hpack/` |
+//! | bytes to frames, gaps | `session.rs` |
+//! | where frames begin when nothing says so | `resync.rs` |
+//! | streams, and which of them are calls | `streams.rs` |
+//! | content types, statuses, message boundaries | `grpc.rs` |
+//! | `Upgrade: h2c` | `upgrade.rs` |
+//! | detail view | `dissect.rs` |
+//!
+//! A gRPC stream gives [`Kind::Open`](crate::Kind::Open), `Part`s (one per DATA frame), `HalfClose`, `Begin`, and an
+//! `Answer` or `Reset`. Other traffic over HTTP/2 gives nothing.
+//!
+//! # When the capture began in the middle
+//!
+//! HPACK refers to what was said before, so a reader who comes late can't know everything. What this one promises:
+//!
+//! - Static entries and literals are exact. What is inserted after the beginning is known from then on. When the sender
+//!   empties its table, everything is known again.
+//! - An entry from before is *unknown*, never guessed. Requests whose path is an unknown entry come with
+//!   [`unknown_name`](crate::Message::unknown_name): equal numbers have the same path, for as long as the connection lives.
+//!   (Not the other way round: a path that left the table and came back is a literal then and has its name.) In a group
+//!   only Kitex' `destination-method` header can still name a method.
+//! - A status that may stand in an unknown entry is [`GrpcStatus::Unknown`](crate::message::GrpcStatus). Where a status is
+//!   readable but fields beside it are not, one of which could be Kitex' `biz-status`, `Status::cut` says so.
+//! - A request that can't be read is taken for a call when its DATA consists of gRPC messages, when the answer's content
+//!   type or status says so, or when other streams of the connection are calls and it ends like one.
+//! - Of a stream whose request was not captured at all only the answer or reset is told.
+//!
+//! What nobody can do from the bytes: name a path that is only ever referred to. The texts of gRPC libraries that quote the
+//! path (`unknown method X for service Y`) are no proof, because a callee may pass on what its own callee said.
+
+mod dissect;
+mod frame;
+mod grpc;
+mod hpack;
+mod name;
+mod resync;
+mod session;
+mod streams;
+mod upgrade;
+
+#[cfg(test)]
+mod tests;
+
+use crate::message::Side;
+use crate::protocol::{Detection, Field, Opening, Protocol, Session};
+
+/// HTTP/2 and gRPC.
+#[derive(Debug)]
+pub struct Http2;
+
+impl Protocol for Http2 {
+    fn name(&self) -> &'static str {
+        "http2"
+    }
+
+    fn detect(&self, opening: &Opening<'_>) -> Detection {
+        if opening.datagram {
+            return Detection::No;
+        }
+        let [a, b] = opening.bytes;
+        let [a, b] = [(a, opening.from_start[0], b), (b, opening.from_start[1], a)]
+            .map(|(own, from_start, other)| detect_side(own, from_start, other));
+        match (a, b) {
+            (Detection::Yes, _) | (_, Detection::Yes) => Detection::Yes,
+            (Detection::More, _) | (_, Detection::More) => Detection::More,
+            _ => Detection::No,
+        }
+    }
+
+    fn session(&self) -> Box<dyn Session> {
+        Box::new(session::Http2Session::new())
+    }
+
+    fn dissect(&self, _side: Side, message: &[u8]) -> Vec<Field> {
+        dissect::dissect(message)
+    }
+}
+
+/// What the bytes of one side say, beside those of the other.
+fn detect_side(own: &[u8], from_start: bool, other: &[u8]) -> Detection {
+    if own.is_empty() {
+        return Detection::No;
+    }
+    if own.starts_with(frame::PREFACE) {
+        return Detection::Yes;
+    }
+    if frame::PREFACE.starts_with(own) {
+        return Detection::More;
+    }
+    match upgrade::parse_request(own) {
+        upgrade::Opening::More => return Detection::More,
+        upgrade::Opening::Yes(..) => return detect_switch(other),
+        upgrade::Opening::No => {}
+    }
+    if !from_start {
+        let unknown = |_| false;
+        if resync::find_now(own, &unknown, resync::DETECT).is_some() {
+            return Detection::Yes;
+        }
+        return match resync::look(own, &unknown, resync::DETECT) {
+            // Both sides' frames together count as much as those of one.
+            resync::Sight::Maybe(points) if points > 0 => {
+                match resync::look(other, &unknown, resync::DETECT - points.min(resync::ENOUGH)) {
+                    resync::Sight::Yes if points >= resync::ENOUGH => Detection::Yes,
+                    _ => Detection::More,
+                }
+            }
+            resync::Sight::Maybe(_) => Detection::More,
+            _ => Detection::No,
+        };
+    }
+    // A server may speak first, and what it says first are its settings.
+    detect_settings(own, other)
+}
+
+/// What the answer to an upgrading request says.
+fn detect_switch(answer: &[u8]) -> Detection {
+    match upgrade::parse_answer(answer) {
+        upgrade::Opening::More | upgrade::Opening::Yes(100, _) => Detection::More,
+        upgrade::Opening::Yes(101, _) => Detection::Yes,
+        _ => Detection::No,
+    }
+}
+
+/// Whether a server's settings stand at the very beginning of `own`.
+fn detect_settings(own: &[u8], other: &[u8]) -> Detection {
+    let fixed = [Some(0), Some(0), None, Some(frame::SETTINGS), Some(0), Some(0), Some(0), Some(0), Some(0)];
+    if own.iter().zip(fixed).any(|(byte, fixed)| fixed.is_some_and(|fixed| *byte != fixed)) {
+        return Detection::No;
+    }
+    // The other side can only begin with the preface.
+    if !other.is_empty() {
+        return Detection::No;
+    }
+    let Some(head) = frame::parse_head(own) else { return Detection::More };
+    let payload = own.get(frame::HEAD..).unwrap_or_default();
+    if head.check().is_err() || head.length > 16 * 6 {
+        return Detection::No;
+    }
+    match payload.get(..head.length as usize) {
+        Some(settings) if !settings.is_empty() && resync::settings_fit(settings) => Detection::Yes,
+        // Empty, or with settings that nobody here knows: the client's preface will tell.
+        _ => Detection::More,
+    }
+}

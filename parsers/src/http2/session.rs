@@ -1,0 +1,683 @@
+//! The session: bytes of both sides to frames, header blocks to lists, through gaps and beginnings that were not captured.
+
+use super::frame::{self, Head};
+use super::grpc::Scanner;
+use super::hpack::{Decoder, List};
+use super::resync;
+use super::streams::{Block, HOLD_LIMIT, Place, Streams};
+use super::upgrade::{self, Opening};
+use crate::error::{Error, Layer};
+use crate::message::Side;
+use crate::protocol::{Emit, Session};
+
+/// Longest header block collected, over all its frames.
+const BLOCK_LIMIT: usize = 1024 * 1024;
+
+/// Most CONTINUATION frames of a header block: a flood of empty ones is no block.
+const CONTINUATION_LIMIT: u32 = 4096;
+
+/// Longest SETTINGS or GOAWAY frame read; longer ones are skipped.
+const CONTROL_LIMIT: u32 = 16 * 1024;
+
+/// Most bytes kept while looking for frames. More than a frame of the usual maximum size, so that one which is there can
+/// be held against the next.
+const SEARCH_LIMIT: usize = 64 * 1024;
+
+/// Where a side of the connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing was seen yet.
+    Start,
+    /// After a request that asks for HTTP/2: its body, up to the preface.
+    Upgrading,
+    /// Frames follow each other.
+    Frames,
+    /// The place of the next frame is not known.
+    Lost,
+    /// Not HTTP/2 after all.
+    Dead,
+}
+
+/// Padding of the DATA frame that is passing.
+#[derive(Clone, Copy, Debug)]
+enum Padding {
+    /// Its length is the next byte.
+    Unread,
+    /// So many bytes at the end.
+    Known(u32),
+}
+
+/// A frame whose payload passes without being kept.
+#[derive(Clone, Copy, Debug)]
+struct Passing {
+    head: Head,
+    start: u64,
+    left: u32,
+    padding: Padding,
+    messages: u32,
+}
+
+impl Passing {
+    fn is_data(&self) -> bool {
+        self.head.kind == frame::DATA
+    }
+
+    fn end(&self) -> u64 {
+        self.start + self.head.size()
+    }
+}
+
+/// A header block of several frames.
+#[derive(Debug)]
+struct Collected {
+    /// The frame that began it.
+    head: Head,
+    start: u64,
+    bytes: u64,
+    fragments: Vec<u8>,
+    continuations: u32,
+    /// Not to be read any more; only its end is waited for.
+    dropped: bool,
+}
+
+#[derive(Debug)]
+struct Lane {
+    phase: Phase,
+    /// Bytes of a frame that has to be whole, or of a search.
+    carry: Vec<u8>,
+    /// Stream offset of the first carried byte, or of the next byte to come.
+    offset: u64,
+    passing: Option<Passing>,
+    block: Option<Collected>,
+    decoder: Decoder,
+    /// Where the bytes begin that follow the last missing ones.
+    floor: u64,
+}
+
+impl Lane {
+    fn new() -> Self {
+        Self {
+            phase: Phase::Start,
+            carry: Vec::new(),
+            offset: 0,
+            passing: None,
+            block: None,
+            decoder: Decoder::new(),
+            floor: 0,
+        }
+    }
+}
+
+/// A request that asked for HTTP/2 and waits for the answer to that.
+#[derive(Debug)]
+struct Upgrade {
+    client: Side,
+    request: upgrade::Request,
+    place: Place,
+    body: u64,
+    messages: u32,
+    scanner: Scanner,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Http2Session {
+    lanes: [Lane; 2],
+    streams: Streams,
+    upgrade: Option<Box<Upgrade>>,
+    /// The fields of the block being read.
+    list: List,
+    trouble: Option<(Error, u64)>,
+}
+
+impl Http2Session {
+    pub(super) fn new() -> Self {
+        Self {
+            lanes: [Lane::new(), Lane::new()],
+            streams: Streams::default(),
+            upgrade: None,
+            list: List::default(),
+            trouble: None,
+        }
+    }
+
+    fn lane(&mut self, side: Side) -> &mut Lane {
+        let [a, b] = &mut self.lanes;
+        match side {
+            Side::A => a,
+            Side::B => b,
+        }
+    }
+
+    fn complain(&mut self, layer: Layer, offset: usize, what: &'static str) {
+        let count = self.trouble.map_or(0, |(_, count)| count);
+        self.trouble = Some((Error { offset, layer, what }, count + 1));
+    }
+
+    /// Reads what can be read of `input`, which begins at the lane's offset; says how many bytes are done with.
+    fn read(&mut self, side: Side, input: &[u8], emit: &mut Emit<'_>) -> usize {
+        let mut done = 0;
+        while let Some(rest) = input.get(done..).filter(|rest| !rest.is_empty()) {
+            let lane = self.lane(side);
+            let (phase, passing) = (lane.phase, lane.passing.is_some());
+            let step = match phase {
+                Phase::Start => self.read_start(side, rest),
+                Phase::Upgrading => self.read_body(side, rest),
+                Phase::Lost => self.search(side, rest),
+                Phase::Dead => Some(rest.len()),
+                Phase::Frames if passing => Some(self.pass(side, rest)),
+                Phase::Frames => self.read_frame(side, rest, emit),
+            };
+            // A step may also change the phase and take nothing.
+            let Some(step) = step else { break };
+            done += step;
+            let lane = self.lane(side);
+            lane.offset += step as u64;
+            let offset = lane.offset;
+            self.streams.advance(side, offset);
+            self.finish_passing(side, emit);
+            let upgraded = |upgrade: &mut Box<Upgrade>| upgrade.client != side;
+            if self.lane(side).phase == Phase::Frames
+                && let Some(upgrade) = self.upgrade.take_if(upgraded)
+            {
+                self.switch(&upgrade, emit);
+            }
+        }
+        done
+    }
+
+    /// Tells from the first bytes how the connection begins. `None` if more are needed.
+    fn read_start(&mut self, side: Side, input: &[u8]) -> Option<usize> {
+        if frame::PREFACE.starts_with(input) && input.len() < frame::PREFACE.len() {
+            return None;
+        }
+        if input.starts_with(frame::PREFACE) {
+            self.streams.begin(side);
+            self.lane(side).phase = Phase::Frames;
+            return Some(frame::PREFACE.len());
+        }
+        if self.upgrade.as_ref().is_some_and(|upgrade| upgrade.client != side) {
+            return self.read_switch(side, input);
+        }
+        if input.first().is_some_and(u8::is_ascii_uppercase) {
+            return match upgrade::parse_request(input) {
+                Opening::More => None,
+                Opening::No => {
+                    self.lane(side).phase = Phase::Dead;
+                    Some(0)
+                }
+                Opening::Yes(request, size) => {
+                    let place = Place { side, start: self.lane(side).offset, bytes: size as u64 };
+                    let scanner = if request.chunked { Scanner::Foreign } else { Scanner::START };
+                    let upgrade = Upgrade { client: side, request, place, body: 0, messages: 0, scanner };
+                    self.upgrade = Some(Box::new(upgrade));
+                    self.lane(side).phase = Phase::Upgrading;
+                    Some(size)
+                }
+            };
+        }
+        // The server's beginning are its settings (RFC 9113, section 3.4).
+        let head = frame::parse_head(input)?;
+        if head.kind == frame::SETTINGS && !head.has(frame::ACK) && head.check().is_ok() {
+            self.lane(side).phase = Phase::Frames;
+            return Some(0);
+        }
+        self.lane(side).decoder = Decoder::lost();
+        self.lane(side).phase = Phase::Lost;
+        Some(0)
+    }
+
+    /// Lets the body of an upgrading request pass, up to the preface.
+    fn read_body(&mut self, side: Side, input: &[u8]) -> Option<usize> {
+        let found = memchr::memmem::find(input, frame::PREFACE);
+        // The preface may begin in the last bytes.
+        let open = (1..frame::PREFACE.len().min(input.len() + 1))
+            .rev()
+            .find(|tail| input.ends_with(frame::PREFACE.get(..*tail).unwrap_or_default()))
+            .unwrap_or(0);
+        let body = found.unwrap_or(input.len() - open);
+        if let Some(upgrade) = &mut self.upgrade {
+            upgrade.body += body as u64;
+            upgrade.messages += upgrade.scanner.feed(input.get(..body).unwrap_or_default());
+        }
+        if found.is_some() {
+            self.lane(side).phase = Phase::Frames;
+            return Some(body + frame::PREFACE.len());
+        }
+        (body > 0).then_some(body)
+    }
+
+    /// Reads the answer to an upgrading request.
+    fn read_switch(&mut self, side: Side, input: &[u8]) -> Option<usize> {
+        match upgrade::parse_answer(input) {
+            Opening::More => None,
+            Opening::Yes(101, size) => {
+                self.lane(side).phase = Phase::Frames;
+                Some(size)
+            }
+            // Other interim answers, `100 Continue` among them, may come before.
+            Opening::Yes(100..=199, size) => Some(size),
+            Opening::Yes(..) | Opening::No => {
+                self.upgrade = None;
+                self.lanes.iter_mut().for_each(|lane| lane.phase = Phase::Dead);
+                Some(input.len())
+            }
+        }
+    }
+
+    /// The server switches to HTTP/2: the request that asked for it becomes stream 1 (RFC 7540, section 3.2).
+    fn switch(&mut self, upgrade: &Upgrade, emit: &mut Emit<'_>) {
+        let Upgrade { client, request, place, .. } = upgrade;
+        self.streams.begin(*client);
+        if let Some(size) = request.table_size {
+            self.lane(client.other()).decoder.allow(size);
+        }
+        let place = Place { start: self.streams.clip(*client, place.start), ..*place };
+        let block = Block { place, end_stream: upgrade.body == 0, list: &request.list, cut: false };
+        self.streams.block(1, block, emit);
+        if upgrade.body > 0 {
+            let start = self.streams.clip(*client, place.start + place.bytes);
+            let body = Place { start, bytes: upgrade.body, ..place };
+            self.streams.data_ends(1, body, true, upgrade.messages, emit);
+        }
+    }
+
+    /// Looks for the next frame.
+    fn search(&mut self, side: Side, input: &[u8]) -> Option<usize> {
+        let streams = &self.streams;
+        let at = match resync::find(input, &|id| streams.is_open(id), resync::ENOUGH) {
+            Ok(at) => {
+                self.lane(side).phase = Phase::Frames;
+                return Some(at);
+            }
+            Err(at) => at,
+        };
+        // What looks like a frame and does not end within the limit is given up.
+        let drop = if input.len() - at > SEARCH_LIMIT { at + 1 } else { at };
+        (drop > 0).then_some(drop)
+    }
+
+    /// Reads the frame at the beginning of `input`. `None` if more of it is needed.
+    fn read_frame(&mut self, side: Side, input: &[u8], emit: &mut Emit<'_>) -> Option<usize> {
+        let head = frame::parse_head(input)?;
+        let start = self.lane(side).offset;
+        if let Err(what) = head.check() {
+            self.complain(Layer::Frame, 0, what);
+            self.lose(side, emit);
+            return Some(1);
+        }
+        let length = head.length as usize;
+        let goes_on = self.lane(side).block.as_ref().map(|block| block.head.stream);
+        if goes_on.is_some_and(|stream| head.kind != frame::CONTINUATION || head.stream != stream) {
+            self.complain(Layer::Frame, 0, "another frame within a header block");
+            self.give_up_block(side, emit);
+        } else if goes_on.is_none() && head.kind == frame::CONTINUATION {
+            self.complain(Layer::Frame, 0, "CONTINUATION without a header block");
+            self.lane(side).decoder.lose();
+        }
+        let whole = match head.kind {
+            frame::HEADERS | frame::PUSH_PROMISE => length <= BLOCK_LIMIT,
+            frame::CONTINUATION => goes_on.is_some() && length <= BLOCK_LIMIT,
+            frame::SETTINGS | frame::GOAWAY => head.length <= CONTROL_LIMIT,
+            frame::RST_STREAM => true,
+            _ => false,
+        };
+        if !whole {
+            if head.is_block() && head.kind != frame::CONTINUATION {
+                self.begin_block(side, head, start);
+            }
+            if head.is_block() && (goes_on.is_some() || head.kind != frame::CONTINUATION) {
+                self.complain(Layer::Header, 0, "header block over the limit");
+                self.give_up_block(side, emit);
+                self.end_block(side, head, emit);
+            }
+            self.begin_passing(side, head, start);
+            return Some(frame::HEAD);
+        }
+        let payload = input.get(frame::HEAD..frame::HEAD + length)?;
+        let place = Place { side, start, bytes: head.size() };
+        match head.kind {
+            frame::HEADERS | frame::PUSH_PROMISE | frame::CONTINUATION => {
+                self.add_fragment(side, head, start, payload, emit);
+            }
+            frame::SETTINGS => self.settings(side, payload),
+            frame::RST_STREAM => {
+                if let Some(code) = frame::parse_number(payload) {
+                    self.streams.reset(head.stream, place, code, emit);
+                }
+            }
+            frame::GOAWAY => {
+                if let Some((last, code, text)) = frame::parse_goaway(payload) {
+                    self.streams.goaway(place, last, code, text, emit);
+                }
+            }
+            _ => {}
+        }
+        Some(frame::HEAD + length)
+    }
+
+    fn settings(&mut self, side: Side, payload: &[u8]) {
+        for (id, value) in frame::parse_settings(payload) {
+            if id == frame::HEADER_TABLE_SIZE {
+                self.lane(side.other()).decoder.allow(value);
+            }
+        }
+    }
+
+    fn begin_passing(&mut self, side: Side, head: Head, start: u64) {
+        let is_data = head.kind == frame::DATA;
+        let padded = is_data && head.has(frame::PADDED);
+        if is_data && !padded {
+            self.streams.data_begins(head.stream, side, head.length);
+        }
+        let padding = if padded { Padding::Unread } else { Padding::Known(0) };
+        self.lane(side).passing = Some(Passing { head, start, left: head.length, padding, messages: 0 });
+    }
+
+    /// Lets bytes of the passing frame pass; says how many.
+    fn pass(&mut self, side: Side, input: &[u8]) -> usize {
+        let Some(mut passing) = self.lane(side).passing else { return 0 };
+        let taken = (passing.left as usize).min(input.len());
+        let mut bytes = input.get(..taken).unwrap_or_default();
+        if passing.is_data() {
+            if let (Padding::Unread, Some((length, rest))) = (passing.padding, bytes.split_first()) {
+                bytes = rest;
+                passing.left -= 1;
+                if u32::from(*length) > passing.left {
+                    self.complain(Layer::Frame, frame::HEAD, "padding longer than its frame");
+                }
+                let padding = u32::from(*length).min(passing.left);
+                passing.padding = Padding::Known(padding);
+                self.streams.data_begins(passing.head.stream, side, passing.left - padding);
+            }
+            if let Padding::Known(padding) = passing.padding {
+                let data = passing.left.saturating_sub(padding) as usize;
+                let data = bytes.get(..data.min(bytes.len())).unwrap_or_default();
+                passing.messages += self.streams.data(passing.head.stream, side, data);
+            }
+        }
+        passing.left -= bytes.len() as u32;
+        self.lane(side).passing = Some(passing);
+        taken
+    }
+
+    /// Ends the passing frame if all of it is through.
+    fn finish_passing(&mut self, side: Side, emit: &mut Emit<'_>) {
+        let Some(passing) = self.lane(side).passing.take_if(|passing| passing.left == 0) else { return };
+        if passing.is_data() {
+            let earliest = passing.end().saturating_sub(HOLD_LIMIT).max(self.lane(side).floor);
+            let place = Place { side, start: passing.start.max(earliest), bytes: passing.head.size() };
+            let end_stream = passing.head.has(frame::END_STREAM);
+            self.streams.data_ends(passing.head.stream, place, end_stream, passing.messages, emit);
+        }
+    }
+
+    fn begin_block(&mut self, side: Side, head: Head, start: u64) {
+        self.lane(side).block = Some(Collected {
+            head,
+            start,
+            bytes: 0,
+            fragments: Vec::new(),
+            continuations: 0,
+            dropped: false,
+        });
+    }
+
+    /// Takes a frame with (a part of) a header block.
+    fn add_fragment(&mut self, side: Side, head: Head, start: u64, payload: &[u8], emit: &mut Emit<'_>) {
+        let fragment =
+            frame::parse_fragment(head, payload).map(|range| payload.get(range).unwrap_or_default());
+        if head.kind != frame::CONTINUATION {
+            if head.has(frame::END_HEADERS)
+                && let Ok(fragment) = fragment
+            {
+                let place = Place { side, start, bytes: head.size() };
+                self.read_block(side, head, place, fragment, false, emit);
+                return;
+            }
+            self.begin_block(side, head, start);
+        }
+        let Some(block) = &mut self.lane(side).block else { return };
+        block.bytes += head.size();
+        block.continuations += u32::from(head.kind == frame::CONTINUATION);
+        let fault = match fragment {
+            Err(what) => Some(what),
+            Ok(fragment) if block.fragments.len() + fragment.len() > BLOCK_LIMIT => {
+                Some("header block over the limit")
+            }
+            Ok(_) if block.continuations > CONTINUATION_LIMIT => Some("too many CONTINUATION frames"),
+            Ok(fragment) => {
+                if !block.dropped {
+                    block.fragments.extend_from_slice(fragment);
+                }
+                None
+            }
+        };
+        if let Some(what) = fault
+            && !block.dropped
+        {
+            self.complain(Layer::Header, 0, what);
+            self.give_up_block(side, emit);
+        }
+        self.end_block(side, head, emit);
+    }
+
+    /// Reads the collected block if `head` is its last frame.
+    fn end_block(&mut self, side: Side, head: Head, emit: &mut Emit<'_>) {
+        if !head.has(frame::END_HEADERS) {
+            return;
+        }
+        let Some(block) = self.lane(side).block.take() else { return };
+        if !block.dropped {
+            let place = Place { side, start: block.start, bytes: block.bytes };
+            self.read_block(side, block.head, place, &block.fragments, false, emit);
+        }
+    }
+
+    /// The rest of the collected block can't be read: its stream gets what is there, and its frames to come are skipped.
+    fn give_up_block(&mut self, side: Side, emit: &mut Emit<'_>) {
+        let Some(mut block) = self.lane(side).block.take().filter(|block| !block.dropped) else { return };
+        let place = Place { side, start: block.start, bytes: block.bytes };
+        let fragments = std::mem::take(&mut block.fragments);
+        self.read_block(side, block.head, place, &fragments, true, emit);
+        block.dropped = true;
+        self.lane(side).block = Some(block);
+    }
+
+    /// Reads a header block that `head` began, of which the end is missing if `cut`.
+    fn read_block(
+        &mut self,
+        side: Side,
+        head: Head,
+        place: Place,
+        fragments: &[u8],
+        cut: bool,
+        emit: &mut Emit<'_>,
+    ) {
+        let mut list = std::mem::take(&mut self.list);
+        let read = self.lane(side).decoder.decode(fragments, &mut list);
+        if cut {
+            self.lane(side).decoder.lose();
+        } else if let Err(what) = read {
+            self.complain(Layer::Header, 0, what);
+        }
+        if head.kind == frame::HEADERS {
+            let end_stream = head.has(frame::END_STREAM);
+            let block = Block { place, end_stream, list: &list, cut: cut || read.is_err() };
+            self.streams.block(head.stream, block, emit);
+        }
+        self.list = list;
+    }
+
+    /// The place of the next frame of `side` is not known any more, and frames may have been missed.
+    fn lose(&mut self, side: Side, emit: &mut Emit<'_>) {
+        self.give_up_block(side, emit);
+        let lane = self.lane(side);
+        lane.block = None;
+        lane.passing = None;
+        lane.decoder.lose();
+        lane.phase = Phase::Lost;
+        let offset = lane.offset;
+        lane.floor = lane.floor.max(offset);
+        // Settings may have been among the frames.
+        self.lane(side.other()).decoder.allow_anything();
+        self.streams.gap(side, offset);
+    }
+
+    /// Reads what is there of a frame that should be whole. Says how many bytes of it are still to come.
+    fn read_cut(&mut self, side: Side, carry: &[u8], emit: &mut Emit<'_>) -> Option<u64> {
+        let head = frame::parse_head(carry)?;
+        let payload = carry.get(frame::HEAD..).unwrap_or_default();
+        let left = (head.length as usize).checked_sub(payload.len())?;
+        if head.is_block() {
+            let start = self.lane(side).offset;
+            if head.kind != frame::CONTINUATION {
+                self.begin_block(side, head, start);
+            }
+            if let (Some(block), Ok(range)) =
+                (&mut self.lane(side).block, frame::parse_fragment(head, payload))
+            {
+                block.bytes += head.size();
+                block.fragments.extend_from_slice(payload.get(range).unwrap_or_default());
+            }
+            self.give_up_block(side, emit);
+            if head.has(frame::END_HEADERS) {
+                self.lane(side).block = None;
+            }
+        } else if head.kind == frame::SETTINGS {
+            self.lane(side.other()).decoder.allow_anything();
+        }
+        Some(left as u64)
+    }
+}
+
+impl Session for Http2Session {
+    fn data(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>) {
+        if self.lane(side).carry.is_empty() {
+            let done = self.read(side, bytes, emit);
+            let rest = bytes.get(done..).unwrap_or_default();
+            self.lane(side).carry.extend_from_slice(rest);
+        } else {
+            let mut carry = std::mem::take(&mut self.lane(side).carry);
+            carry.extend_from_slice(bytes);
+            let done = self.read(side, &carry, emit);
+            carry.drain(..done.min(carry.len()));
+            self.lane(side).carry = carry;
+        }
+    }
+
+    fn gap(&mut self, side: Side, missing: Option<u64>, emit: &mut Emit<'_>) {
+        let mut carry = std::mem::take(&mut self.lane(side).carry);
+        match self.lane(side).phase {
+            Phase::Start | Phase::Upgrading => {
+                self.lane(side).decoder = Decoder::lost();
+                self.lane(side).phase = Phase::Lost;
+            }
+            Phase::Frames if !carry.is_empty() => {
+                if let Some(left) = self.read_cut(side, &carry, emit)
+                    && let Some(head) = frame::parse_head(&carry)
+                {
+                    // The rest of the frame passes like one that nobody reads.
+                    let head = Head { kind: u8::MAX, ..head };
+                    let start = self.lane(side).offset;
+                    self.lane(side).passing = Some(Passing {
+                        head,
+                        start,
+                        left: left as u32,
+                        padding: Padding::Known(0),
+                        messages: 0,
+                    });
+                }
+            }
+            Phase::Frames | Phase::Lost | Phase::Dead => {}
+        }
+        self.lane(side).offset += carry.len() as u64;
+        carry.clear();
+        let lane = self.lane(side);
+        lane.carry = carry;
+        lane.offset += missing.unwrap_or(0);
+        lane.floor = lane.offset;
+        let floor = lane.floor;
+        self.streams.raise_floor(side, floor);
+        let within = match (&mut self.lane(side).passing, missing) {
+            (Some(passing), Some(missing)) if missing <= u64::from(passing.left) => {
+                passing.left -= missing as u32;
+                Some(*passing)
+            }
+            _ => None,
+        };
+        match within {
+            Some(passing) => {
+                if passing.is_data() {
+                    // The length of the padding may be among what is missing: then nothing is known of messages.
+                    let unread = matches!(passing.padding, Padding::Unread);
+                    self.streams.data_missing(passing.head.stream, side, missing.filter(|_| !unread));
+                    if unread && let Some(passing) = &mut self.lane(side).passing {
+                        passing.padding = Padding::Known(0);
+                    }
+                }
+                self.finish_passing(side, emit);
+            }
+            None if missing == Some(0) => {}
+            None if self.lane(side).phase == Phase::Dead => {}
+            None => self.lose(side, emit),
+        }
+    }
+
+    fn end(&mut self, side: Side, emit: &mut Emit<'_>) {
+        let carry = std::mem::take(&mut self.lane(side).carry);
+        let phase = self.lane(side).phase;
+        match phase {
+            // No more frames will come to hold the last ones against.
+            Phase::Lost => {
+                let streams = &self.streams;
+                let known = |id| streams.is_open(id);
+                if let Some(at) = resync::find_now(&carry, &known, resync::AT_END) {
+                    let lane = self.lane(side);
+                    lane.offset += at as u64;
+                    lane.phase = Phase::Frames;
+                    let done = self.read(side, carry.get(at..).unwrap_or_default(), emit);
+                    self.lane(side).carry.extend_from_slice(carry.get(at + done..).unwrap_or_default());
+                }
+            }
+            // Half a request still tells what was asked; half an answer was none.
+            Phase::Frames if self.streams.client() == Some(side) => {
+                self.read_cut(side, &carry, emit);
+                self.lane(side).carry = carry;
+            }
+            _ => self.lane(side).carry = carry,
+        }
+        self.streams.close(side, emit);
+    }
+
+    fn held(&self, side: Side) -> usize {
+        let [a, b] = &self.lanes;
+        let lane = match side {
+            Side::A => a,
+            Side::B => b,
+        };
+        let now = lane.offset + lane.carry.len() as u64;
+        let mut first = lane.offset;
+        if let Some(block) = &lane.block {
+            first = first.min(block.start);
+        }
+        if let Some(passing) = &lane.passing
+            && passing.is_data()
+        {
+            first = first.min(passing.start.max(passing.end().saturating_sub(HOLD_LIMIT)));
+        }
+        if let Some(upgrade) = &self.upgrade
+            && upgrade.client == side
+        {
+            first = first.min(upgrade.place.start.max(now.saturating_sub(HOLD_LIMIT)));
+        }
+        if let Some(waits) = self.streams.waits_from(side) {
+            first = first.min(waits);
+        }
+        (now - first.max(lane.floor).min(now)) as usize
+    }
+
+    fn trouble(&self) -> Option<(Error, u64)> {
+        self.trouble
+    }
+}

@@ -1,0 +1,703 @@
+//! The streams of a connection: which of them are gRPC calls, and what is said of them.
+//!
+//! A stream is a call once its request says so, or, where the request can't be read, once something else proves it: the
+//! answer's content type or status, or DATA that consists of gRPC messages. Until then what is seen of it waits here.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use super::grpc::{self, Content, Scanner};
+use super::hpack::{EntryId, List};
+use super::name::Name;
+use crate::message::{BizStatus, CallId, GrpcStatus, Kind, Message, Reset, Side, Status};
+use crate::protocol::Emit;
+
+/// The most streams followed at a time; the oldest goes first.
+const STREAMS_LIMIT: usize = 16 * 1024;
+
+/// The most streams of which the request is kept until it is known what they are.
+const WAITING_LIMIT: usize = 1024;
+
+/// The most unknown paths that are told apart.
+const GROUPS_LIMIT: usize = 4096;
+
+/// The most ranges of stream numbers remembered that may have been opened unseen.
+const UNSEEN_LIMIT: usize = 64;
+
+/// How many bytes back the beginning of a message may lie when it is emitted.
+pub(super) const HOLD_LIMIT: u64 = 64 * 1024;
+
+/// The bytes of a message in the stream of its side.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) side: Side,
+    pub(super) start: u64,
+    pub(super) bytes: u64,
+}
+
+/// A whole header block, or what could be read of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Block<'a> {
+    pub(super) place: Place,
+    pub(super) end_stream: bool,
+    pub(super) list: &'a List,
+    /// Fields may be missing at its end.
+    pub(super) cut: bool,
+}
+
+/// What a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    /// A call whose request was emitted.
+    Call,
+    /// The request was seen and may be one of gRPC.
+    Maybe,
+    /// The request was not captured.
+    Orphan,
+    /// Over, or none of ours.
+    Done,
+}
+
+/// What waits for the proof that a stream is a call.
+#[derive(Debug, Default)]
+struct Waiting {
+    request: Option<(Place, List, bool)>,
+    half_close: Option<Place>,
+    begin: Option<(Place, List)>,
+    /// DATA of each side: where it began, bytes, messages.
+    parts: [Option<(u64, u64, u32)>; 2],
+}
+
+impl Waiting {
+    /// The first byte of `side` that it speaks of.
+    fn from(&self, side: Side) -> Option<u64> {
+        let place = |place: &Place| (place.side == side).then_some(place.start);
+        [
+            self.request.as_ref().and_then(|(at, ..)| place(at)),
+            self.half_close.as_ref().and_then(place),
+            self.begin.as_ref().and_then(|(at, _)| place(at)),
+            self.parts.get(side.index()).and_then(|part| part.map(|(start, ..)| start)),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}
+
+#[derive(Debug)]
+struct Stream {
+    claim: Claim,
+    /// The answer's first header block was seen.
+    began: bool,
+    http: Option<u16>,
+    scanners: [Scanner; 2],
+    /// Bytes that belong to it may be missing.
+    truncated: bool,
+    /// Something proves that it is of gRPC (only asked of orphans).
+    proven: bool,
+    waiting: Option<Box<Waiting>>,
+}
+
+impl Stream {
+    fn new(claim: Claim, scanner: Scanner) -> Self {
+        Self {
+            claim,
+            began: false,
+            http: None,
+            scanners: [scanner; 2],
+            truncated: claim == Claim::Orphan,
+            proven: false,
+            waiting: None,
+        }
+    }
+
+    fn scanner(&mut self, side: Side) -> &mut Scanner {
+        let [a, b] = &mut self.scanners;
+        match side {
+            Side::A => a,
+            Side::B => b,
+        }
+    }
+
+    /// What waits, to be added to.
+    fn wait(&mut self) -> &mut Waiting {
+        self.waiting.get_or_insert_default()
+    }
+}
+
+/// A message of a stream without contents.
+fn blank(kind: Kind, id: u32, place: Place, truncated: bool) -> Message<'static> {
+    Message {
+        kind,
+        id: CallId::Stream(i64::from(id)),
+        start: place.start,
+        bytes: place.bytes,
+        transport: "http2",
+        rpc: "grpc",
+        truncated,
+        ..Message::default()
+    }
+}
+
+/// A GOAWAY that nobody needs yet.
+#[derive(Clone, Debug)]
+struct Goaway {
+    place: Place,
+    last: u32,
+    code: u32,
+    text: Vec<u8>,
+}
+
+impl Goaway {
+    /// A client's says nothing of the streams that it opened, so its last stream is left out.
+    fn emit(&self, client: Option<Side>, emit: &mut Emit<'_>) {
+        let last = (client != Some(self.place.side)).then_some(i64::from(self.last));
+        let text = (!self.text.is_empty()).then_some(Cow::Borrowed(self.text.as_slice()));
+        let reset = Reset { code: Some(i64::from(self.code)), message: text, cancel_path: None };
+        emit(
+            self.place.side,
+            Message {
+                status: Status { last_stream: last, reset: Some(reset), ..Status::default() },
+                ..blank(Kind::GoAway, 0, self.place, false)
+            },
+        );
+    }
+}
+
+/// All streams of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    client: Option<Side>,
+    /// The client's first stream can't be missed: its preface was seen.
+    from_start: bool,
+    /// The highest stream that the client opened.
+    last: u32,
+    /// Streams above `last` may have been opened in bytes that are missing.
+    gap_after_last: bool,
+    unseen: Vec<(u32, u32)>,
+    /// A call was seen on this connection.
+    grpc: bool,
+    goaways: SmallVec<[Goaway; 2]>,
+    open: BTreeMap<u32, Stream>,
+    /// How many of them have a request waiting.
+    waiting: usize,
+    groups: HashMap<SmallVec<[EntryId; 4]>, u64>,
+    /// By side: nothing emitted may begin before it, because bytes before it are missing.
+    floor: [u64; 2],
+    /// By side: where its current frame begins.
+    now: [u64; 2],
+}
+
+impl Streams {
+    /// Whether the peers' roles are known, and who the client is.
+    pub(super) fn client(&self) -> Option<Side> {
+        self.client
+    }
+
+    /// Whether a stream with that number is being followed.
+    pub(super) fn is_open(&self, id: u32) -> bool {
+        self.open.get(&id).is_some_and(|stream| stream.claim != Claim::Done)
+    }
+
+    /// The connection's beginning was seen: `client` sent the preface.
+    pub(super) fn begin(&mut self, client: Side) {
+        self.client = Some(client);
+        self.from_start = true;
+    }
+
+    /// The current frame of `side` begins at `offset`.
+    pub(super) fn advance(&mut self, side: Side, offset: u64) {
+        if let Some(now) = self.now.get_mut(side.index()) {
+            *now = offset;
+        }
+    }
+
+    /// The first byte of `side` that something which was not emitted yet speaks of.
+    pub(super) fn waits_from(&self, side: Side) -> Option<u64> {
+        if self.waiting == 0 {
+            return None;
+        }
+        let starts = self.open.values().filter_map(|stream| stream.waiting.as_ref()?.from(side));
+        starts.min().map(|start| self.clip(side, start))
+    }
+
+    /// `start`, or the first byte after it that is still within reach.
+    pub(super) fn clip(&self, side: Side, start: u64) -> u64 {
+        let get = |of: &[u64; 2]| of.get(side.index()).copied().unwrap_or_default();
+        start.max(get(&self.floor)).max(get(&self.now).saturating_sub(HOLD_LIMIT))
+    }
+
+    /// Bytes of `side` are missing before `offset`, and frames may be among them.
+    pub(super) fn gap(&mut self, side: Side, offset: u64) {
+        self.raise_floor(side, offset);
+        if self.client != Some(side.other()) {
+            self.gap_after_last = true;
+        }
+        for stream in self.open.values_mut() {
+            stream.truncated = true;
+            stream.scanner(side).skip(None);
+        }
+    }
+
+    /// Bytes of `side` are missing before `offset`, all of them within one frame.
+    pub(super) fn raise_floor(&mut self, side: Side, offset: u64) {
+        if let Some(floor) = self.floor.get_mut(side.index()) {
+            *floor = offset;
+        }
+    }
+
+    /// Whether the stream may have been opened without being seen.
+    fn is_unseen(&self, id: u32) -> bool {
+        (self.last == 0 && !self.from_start)
+            || (id > self.last && self.gap_after_last)
+            || self.unseen.iter().any(|(first, last)| (*first..=*last).contains(&id))
+    }
+
+    /// The stream, made if its opening may have been missed.
+    fn reach(&mut self, id: u32) -> Option<&mut Stream> {
+        if !self.open.contains_key(&id) {
+            if !self.is_unseen(id) {
+                return None;
+            }
+            self.insert(id, Stream::new(Claim::Orphan, Scanner::Lost));
+        }
+        self.open.get_mut(&id)
+    }
+
+    fn insert(&mut self, id: u32, stream: Stream) {
+        self.waiting += usize::from(stream.claim == Claim::Maybe);
+        self.open.insert(id, stream);
+        while self.open.len() > STREAMS_LIMIT {
+            let Some((_, oldest)) = self.open.pop_first() else { break };
+            self.waiting -= usize::from(oldest.claim == Claim::Maybe);
+        }
+    }
+
+    /// The stream is over. Where its opening was not seen it is remembered as such, so that what still comes of it is not
+    /// taken for another.
+    fn finish(&mut self, id: u32) {
+        let unseen = self.is_unseen(id);
+        if let Some(stream) = self.open.get_mut(&id) {
+            self.waiting -= usize::from(stream.claim == Claim::Maybe);
+            stream.claim = Claim::Done;
+            stream.waiting = None;
+            if !unseen {
+                self.open.remove(&id);
+            }
+        }
+    }
+
+    /// Takes a header block of a stream.
+    pub(super) fn block(&mut self, id: u32, block: Block<'_>, emit: &mut Emit<'_>) {
+        // Even numbers are pushed streams, which no RPC uses.
+        if id.is_multiple_of(2) {
+            return;
+        }
+        let side = block.place.side;
+        if self.client.is_none() {
+            if block.list.names().any(Name::is_of_request) {
+                self.client = Some(side);
+            } else if block.list.names().next().is_some() {
+                // Every request has a method and scheme from the static table.
+                self.client = Some(side.other());
+            }
+        }
+        if self.client == Some(side) { self.request(id, block, emit) } else { self.answer(id, block, emit) }
+    }
+
+    fn request(&mut self, id: u32, block: Block<'_>, emit: &mut Emit<'_>) {
+        let Block { place, end_stream, list, cut } = block;
+        if id <= self.last || !list.names().any(Name::is_of_request) {
+            // Trailers of a request, or one of which nothing could be read.
+            self.gap_after_last |= cut && id > self.last;
+            if end_stream {
+                self.half_close(id, place, emit);
+            }
+            return;
+        }
+        if self.gap_after_last || (self.last == 0 && !self.from_start) {
+            if self.unseen.len() == UNSEEN_LIMIT {
+                self.unseen.remove(0);
+            }
+            self.unseen.push((self.last + 1, id - 1));
+            self.gap_after_last = false;
+        }
+        self.last = id;
+        let claim = claim_of(list, cut);
+        if claim == Claim::Done || (claim == Claim::Maybe && self.waiting >= WAITING_LIMIT) {
+            self.open.remove(&id);
+            return;
+        }
+        let mut stream = Stream::new(claim, Scanner::START);
+        stream.truncated = cut;
+        if claim == Claim::Maybe {
+            stream.wait().request = Some((place, list.clone(), cut));
+        }
+        self.insert(id, stream);
+        if claim == Claim::Call {
+            self.emit_request(id, place, list, None, cut, emit);
+        }
+        if end_stream {
+            self.half_close(id, place, emit);
+        }
+    }
+
+    fn emit_request(
+        &mut self,
+        id: u32,
+        place: Place,
+        list: &List,
+        codec: Option<&'static str>,
+        cut: bool,
+        emit: &mut Emit<'_>,
+    ) {
+        let codec = match list.get(Name::ContentType).map(grpc::parse_content_type) {
+            Some(Content::Grpc(codec)) => codec,
+            _ => codec,
+        };
+        let path = list.get(Name::Path);
+        let unknown_name = if path.is_some() { None } else { self.group(list) };
+        let (service, method) = match path.map(grpc::parse_path) {
+            Some((service, method)) => (service, Some(method)),
+            None => (None, list.get(Name::DestinationMethod)),
+        };
+        emit(
+            place.side,
+            Message {
+                codec,
+                service: service.map(Cow::Borrowed),
+                method: method.map(Cow::Borrowed),
+                caller: list.get(Name::SourceService).map(Cow::Borrowed),
+                callee: list.get(Name::DestinationService).map(Cow::Borrowed),
+                timeout: list.get(Name::GrpcTimeout).and_then(grpc::parse_timeout),
+                unknown_name,
+                metadata: Some(list),
+                ..blank(Kind::Open, id, place, cut)
+            },
+        );
+        self.grpc = true;
+        for goaway in std::mem::take(&mut self.goaways) {
+            let place = self.reachable(goaway.place);
+            Goaway { place, ..goaway }.emit(self.client, emit);
+        }
+    }
+
+    /// The number of a path that can't be read.
+    ///
+    /// Pseudo-header fields come first (RFC 9113, section 8.3). So the path is among the first entries that can't be read,
+    /// of which there are at most as many as there are pseudo-headers missing; requests that refer to the same such
+    /// entries have the same path. Numbers are given in order, because those of the entries are of no use to a person.
+    fn group(&mut self, list: &List) -> Option<u64> {
+        let pseudo = [Name::Method, Name::Scheme, Name::Authority];
+        let missing = pseudo.into_iter().filter(|name| list.get(*name).is_none()).count();
+        let key = list.unread(1 + missing)?;
+        if key.is_empty() || (self.groups.len() >= GROUPS_LIMIT && !self.groups.contains_key(&key)) {
+            return None;
+        }
+        let next = self.groups.len() as u64 + 1;
+        Some(*self.groups.entry(key).or_insert(next))
+    }
+
+    /// The client ends its side of the stream.
+    fn half_close(&mut self, id: u32, place: Place, emit: &mut Emit<'_>) {
+        let Some(stream) = self.open.get_mut(&id) else { return };
+        let place = Place { bytes: 0, ..place };
+        match stream.claim {
+            Claim::Call => emit(place.side, blank(Kind::HalfClose, id, place, stream.truncated)),
+            Claim::Maybe => stream.wait().half_close = Some(place),
+            Claim::Orphan | Claim::Done => {}
+        }
+    }
+
+    /// A stream turns out to be a call: emits what waited.
+    fn resolve(&mut self, id: u32, codec: Option<&'static str>, emit: &mut Emit<'_>) {
+        let Some(stream) = self.open.get_mut(&id) else { return };
+        if stream.claim == Claim::Orphan {
+            stream.proven = true;
+            self.grpc = true;
+        }
+        if stream.claim != Claim::Maybe {
+            return;
+        }
+        stream.claim = Claim::Call;
+        self.waiting -= 1;
+        let truncated = stream.truncated;
+        let Some(waiting) = stream.waiting.take() else { return };
+        let client = self.client.unwrap_or(Side::A);
+        if let Some((place, list, cut)) = &waiting.request {
+            let place = self.reachable(*place);
+            self.emit_request(id, place, list, codec, *cut, emit);
+        }
+        let part = |side: Side| {
+            let (start, bytes, messages) = waiting.parts.get(side.index()).copied().flatten()?;
+            let place = self.reachable(Place { side, start, bytes });
+            Some(Message { messages, ..blank(Kind::Part, id, place, truncated) })
+        };
+        if let Some(part) = part(client) {
+            emit(client, part);
+        }
+        if let Some(place) = waiting.half_close {
+            emit(place.side, blank(Kind::HalfClose, id, self.reachable(place), truncated));
+        }
+        if let Some((place, list)) = &waiting.begin {
+            emit_begin(id, self.reachable(*place), list, truncated, emit);
+        }
+        if let Some(part) = part(client.other()) {
+            emit(client.other(), part);
+        }
+    }
+
+    fn reachable(&self, place: Place) -> Place {
+        Place { start: self.clip(place.side, place.start), ..place }
+    }
+
+    fn answer(&mut self, id: u32, block: Block<'_>, emit: &mut Emit<'_>) {
+        let Block { place, end_stream, list, cut } = block;
+        let http =
+            list.get(Name::Status).and_then(grpc::parse_status).and_then(|code| u16::try_from(code).ok());
+        let interim = http.is_some_and(|code| (100..200).contains(&code));
+        let Some(stream) = self.reach(id).filter(|stream| stream.claim != Claim::Done) else { return };
+        if interim && !end_stream {
+            return;
+        }
+        stream.http = stream.http.or(http);
+        let content = list.get(Name::ContentType).map(grpc::parse_content_type);
+        let speaks_grpc = list.get(Name::GrpcStatus).is_some() || list.get(Name::BizStatus).is_some();
+        match content {
+            Some(Content::Grpc(codec)) => self.resolve(id, codec, emit),
+            _ if speaks_grpc => self.resolve(id, None, emit),
+            Some(Content::Other) if stream.claim != Claim::Call => return self.finish(id),
+            _ => {}
+        }
+        let Some(stream) = self.open.get_mut(&id) else { return };
+        if end_stream {
+            let only = !stream.began;
+            return self.end(id, place, Some((list, cut, only)), emit);
+        }
+        if stream.began {
+            return;
+        }
+        stream.began = true;
+        match stream.claim {
+            Claim::Call => emit_begin(id, place, list, stream.truncated, emit),
+            Claim::Maybe => stream.wait().begin = Some((place, list.clone())),
+            // From here on all of the answer is seen.
+            Claim::Orphan => *stream.scanner(place.side) = Scanner::START,
+            Claim::Done => {}
+        }
+    }
+
+    /// The callee ended the stream: with a header block (its list, whether it is cut, whether it is the answer's only
+    /// one), or with DATA.
+    fn end(&mut self, id: u32, place: Place, block: Option<(&List, bool, bool)>, emit: &mut Emit<'_>) {
+        let grpc = self.grpc;
+        let Some(stream) = self.open.get_mut(&id) else { return };
+        match stream.claim {
+            Claim::Done => return,
+            Claim::Call => {}
+            // On a connection that carries calls, a stream that could be one is one.
+            Claim::Maybe if grpc => self.resolve(id, None, emit),
+            Claim::Orphan if grpc || stream.proven => {}
+            Claim::Maybe | Claim::Orphan => return self.finish(id),
+        }
+        let Some(stream) = self.open.get_mut(&id) else { return };
+        let mut status = block.map_or_else(Status::default, |(list, cut, only)| status_of(list, cut, only));
+        status.http = stream.http;
+        let cut = block.is_some_and(|(_, cut, _)| cut);
+        let codec =
+            match block.and_then(|(list, ..)| list.get(Name::ContentType)).map(grpc::parse_content_type) {
+                Some(Content::Grpc(codec)) => codec,
+                _ => None,
+            };
+        // The bytes of DATA that ends a stream were told as a part of it.
+        let place = if block.is_some() { place } else { Place { bytes: 0, ..place } };
+        let message = Message {
+            status,
+            codec,
+            metadata: block.map(|(list, ..)| list as &dyn crate::message::Pairs),
+            ..blank(Kind::Answer, id, place, stream.truncated || cut)
+        };
+        emit(place.side, message);
+        self.finish(id);
+    }
+
+    /// A DATA frame with `data` bytes besides its padding begins.
+    pub(super) fn data_begins(&mut self, id: u32, side: Side, data: u32) {
+        if let Some(stream) = self.reach(id) {
+            stream.scanner(side).begin_frame(data);
+        }
+    }
+
+    /// Takes bytes of DATA; says how many gRPC messages they complete.
+    pub(super) fn data(&mut self, id: u32, side: Side, bytes: &[u8]) -> u32 {
+        self.open.get_mut(&id).map_or(0, |stream| stream.scanner(side).feed(bytes))
+    }
+
+    /// Bytes of a DATA frame are missing.
+    pub(super) fn data_missing(&mut self, id: u32, side: Side, missing: Option<u64>) {
+        if let Some(stream) = self.open.get_mut(&id) {
+            stream.truncated = true;
+            stream.scanner(side).skip(missing);
+        }
+    }
+
+    /// A DATA frame that completed so many messages is through.
+    pub(super) fn data_ends(
+        &mut self,
+        id: u32,
+        place: Place,
+        end_stream: bool,
+        messages: u32,
+        emit: &mut Emit<'_>,
+    ) {
+        let side = place.side;
+        let Some(stream) = self.open.get_mut(&id).filter(|stream| stream.claim != Claim::Done) else {
+            return;
+        };
+        if stream.claim == Claim::Call {
+            emit(side, Message { messages, ..blank(Kind::Part, id, place, stream.truncated) });
+        } else {
+            let scanner = *stream.scanner(side);
+            if stream.claim == Claim::Maybe
+                && let Some(part) = stream.wait().parts.get_mut(side.index())
+            {
+                let (start, bytes, before) = part.unwrap_or((place.start, 0, 0));
+                *part = Some((start, bytes + place.bytes, before.saturating_add(messages)));
+            }
+            if scanner == Scanner::Foreign {
+                return self.finish(id);
+            }
+            // Whole messages that end with their frame: a length of four bytes is right by chance no more often than an
+            // invented content type would be.
+            if messages > 0 && scanner.is_between() {
+                self.resolve(id, None, emit);
+            }
+        }
+        if !end_stream {
+            return;
+        }
+        match self.client {
+            Some(client) if client == side => self.half_close(id, place, emit),
+            Some(_) => self.end(id, place, None, emit),
+            None => {}
+        }
+    }
+
+    /// Takes an `RST_STREAM`.
+    pub(super) fn reset(&mut self, id: u32, place: Place, code: u32, emit: &mut Emit<'_>) {
+        let grpc = self.grpc;
+        let Some(stream) = self.open.get_mut(&id) else { return };
+        match stream.claim {
+            Claim::Done => return,
+            Claim::Call => {}
+            Claim::Maybe if grpc => self.resolve(id, None, emit),
+            Claim::Orphan if grpc || stream.proven => {}
+            Claim::Maybe | Claim::Orphan => return self.finish(id),
+        }
+        let truncated = self.open.get(&id).is_some_and(|stream| stream.truncated);
+        let reset = Reset { code: Some(i64::from(code)), ..Reset::default() };
+        emit(
+            place.side,
+            Message {
+                status: Status { reset: Some(reset), ..Status::default() },
+                ..blank(Kind::Reset, id, place, truncated)
+            },
+        );
+        self.finish(id);
+    }
+
+    /// Takes a GOAWAY.
+    pub(super) fn goaway(&mut self, place: Place, last: u32, code: u32, text: &[u8], emit: &mut Emit<'_>) {
+        let goaway = Goaway { place, last, code, text: text.to_vec() };
+        if self.grpc {
+            goaway.emit(self.client, emit);
+        } else {
+            // It matters only if a call comes that was already on its way. The last one is the one that counts.
+            self.goaways.retain(|other| other.place.side != place.side);
+            self.goaways.push(goaway);
+        }
+    }
+
+    /// Nothing more comes from `side`: requests that only an answer could have shown to be calls are emitted if others of
+    /// the connection were calls.
+    pub(super) fn close(&mut self, side: Side, emit: &mut Emit<'_>) {
+        if self.client == Some(side) || !self.grpc || self.waiting == 0 {
+            return;
+        }
+        let maybe = |(id, stream): (&u32, &Stream)| (stream.claim == Claim::Maybe).then_some(*id);
+        let ids: Vec<u32> = self.open.iter().filter_map(maybe).collect();
+        for id in ids {
+            self.resolve(id, None, emit);
+        }
+    }
+}
+
+/// What a request says of its stream.
+fn claim_of(list: &List, cut: bool) -> Claim {
+    if list.get(Name::Method).is_some_and(|method| method != b"POST") {
+        return Claim::Done;
+    }
+    match list.get(Name::ContentType).map(grpc::parse_content_type) {
+        Some(Content::Grpc(_)) => Claim::Call,
+        Some(Content::Other) => Claim::Done,
+        None if list.names().any(|name| {
+            matches!(name, Name::GrpcTimeout | Name::GrpcEncoding | Name::GrpcAcceptEncoding)
+        }) =>
+        {
+            Claim::Call
+        }
+        None if list.is_complete() && !cut => Claim::Done,
+        None => Claim::Maybe,
+    }
+}
+
+fn emit_begin(id: u32, place: Place, list: &List, truncated: bool, emit: &mut Emit<'_>) {
+    let codec = match list.get(Name::ContentType).map(grpc::parse_content_type) {
+        Some(Content::Grpc(codec)) => codec,
+        _ => None,
+    };
+    let http = list.get(Name::Status).and_then(grpc::parse_status).and_then(|code| u16::try_from(code).ok());
+    emit(
+        place.side,
+        Message {
+            codec,
+            status: Status { http, ..Status::default() },
+            metadata: Some(list),
+            ..blank(Kind::Begin, id, place, truncated)
+        },
+    );
+}
+
+/// The status that trailers tell.
+fn status_of(list: &List, cut: bool, only: bool) -> Status<'_> {
+    let grpc = match list.get(Name::GrpcStatus) {
+        Some(value) => Some(
+            grpc::parse_status(value).map_or(GrpcStatus::Malformed(Cow::Borrowed(value)), GrpcStatus::Code),
+        ),
+        None if list.is_complete() && !cut => None,
+        None => Some(GrpcStatus::Unknown),
+    };
+    let text = |name| list.get(name).map(Cow::Borrowed);
+    let biz = BizStatus {
+        status: text(Name::BizStatus),
+        message: text(Name::BizMessage),
+        extra: text(Name::BizExtra),
+    };
+    let biz = (biz != BizStatus::default()).then_some(biz);
+    // A biz-status beside the status makes another error of it, and may be among the fields that can't be read. The one
+    // that must be there in an answer of one block is its content type.
+    let expected = usize::from(only && list.get(Name::ContentType).is_none());
+    let hidden = cut || list.shed || list.unknown() > expected;
+    let failed = grpc.is_some() && grpc != Some(GrpcStatus::Code(0));
+    Status {
+        grpc,
+        grpc_message: list.get(Name::GrpcMessage).map(grpc::decode_message),
+        grpc_details: list.get(Name::GrpcStatusDetails).and_then(grpc::decode_binary),
+        cut: cut || (failed && biz.is_none() && hidden),
+        biz,
+        ..Status::default()
+    }
+}
