@@ -33,6 +33,8 @@ pub struct Cli {
 pub enum Command {
     /// Print one record per call.
     Calls(Box<CallsArgs>),
+    /// Per service and method: calls, errors by class, latency percentiles.
+    Stats(Box<StatsArgs>),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -161,6 +163,27 @@ pub enum Format {
     Jsonl,
     /// Comma-separated values with a head line.
     Csv,
+}
+
+/// Arguments of `stats`.
+#[derive(Clone, Debug, Args)]
+pub struct StatsArgs {
+    /// Input and view.
+    #[command(flatten)]
+    pub view: View,
+    /// Form of the output.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: StatsFormat,
+}
+
+/// Forms of statistics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum StatsFormat {
+    /// A table.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Jsonl,
 }
 
 fn parse_class(text: &str) -> Result<Class, String> {

@@ -1,11 +1,10 @@
 //! `rpcscope calls`: one record per call.
 
-use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::{Failure, Status, input};
-use crate::cli::{CallsArgs, Format, View};
+use crate::cli::{CallsArgs, Format};
 use crate::pipeline::Output;
 use crate::sink::{self, Clock, Field, Sink};
 
@@ -43,15 +42,7 @@ fn sink(args: &CallsArgs, fields: Vec<Field>) -> Result<Box<dyn Sink>, Failure> 
         Format::Text => {
             let clock = Clock::new(args.view.time.into(), false);
             let colored = input::colored(args.view.color, args.view.output.is_some());
-            Box::new(sink::Text::new(out, width(&args.view), clock, colored).fields(fields))
+            Box::new(sink::Text::new(out, input::width(&args.view), clock, colored).fields(fields))
         }
     })
-}
-
-/// Columns of the terminal that the output goes to; `None` where it goes elsewhere.
-fn width(view: &View) -> Option<usize> {
-    if view.output.is_some() || !io::stdout().is_terminal() {
-        return None;
-    }
-    crossterm::terminal::size().ok().map(|(columns, _)| columns.into())
 }

@@ -61,6 +61,14 @@ pub(super) fn writer(view: &View) -> Result<sink::Output, Failure> {
     }
 }
 
+/// Columns of the terminal that the output goes to; `None` where it goes elsewhere.
+pub(super) fn width(view: &View) -> Option<usize> {
+    if view.output.is_some() || !io::stdout().is_terminal() {
+        return None;
+    }
+    crossterm::terminal::size().ok().map(|(columns, _)| columns.into())
+}
+
 /// Whether to colour what goes to standard output (`<https://no-color.org>`).
 pub(super) fn colored(color: Color, to_file: bool) -> bool {
     match color {

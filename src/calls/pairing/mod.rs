@@ -4,19 +4,21 @@
 //! share. Decided calls cool for [`COOLING`] before they are given out: a second answer, an answer to a one-way call or a
 //! message after the end of a stream is then still told as a finding of the call that it belongs to.
 
+mod exchange;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use hashbrown::HashMap;
 use rpcscope_parsers::message::Pairs;
 use rpcscope_parsers::{CallId, Kind, Message, Side, Status};
-use smallvec::SmallVec;
+
+pub use exchange::Exchange;
+use exchange::Waiting;
 
 use super::names::Names;
 use super::outcome::{self, Ending, Outcome};
-use super::record::{Call, CallKind, Carrier, Class, Finding, Initiator, Uid, Verdict};
+use super::record::{Call, CallKind, Carrier, Class, Finding, Initiator, Verdict};
 use super::trace;
-use crate::decode::Network;
 use crate::flow::{End, Flow, Stamp};
 
 /// How long a decided call stays within reach of what still comes.
@@ -29,7 +31,7 @@ const MAX_COOLING: usize = 8192;
 const MAX_WAITING: usize = 16_384;
 
 /// How many ended ids a connection remembers, so that what comes after the end makes no new call.
-const MAX_ENDED: usize = 256;
+const MAX_ENDED: usize = 64;
 
 /// A call on a connection that goes on is given up as unanswered after this time (streams never are).
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -50,119 +52,6 @@ pub struct At<'a> {
     pub now: Stamp,
     /// The packet that carried the first byte of what is told.
     pub origin: Stamp,
-}
-
-/// A call that waits for its end.
-#[derive(Debug)]
-struct Waiting {
-    call: Call,
-    /// The caller's side.
-    client: Side,
-    /// What the answer said, while its last bytes are still to come.
-    answer: Option<Outcome>,
-    /// Stream messages may follow: the kind is told by their numbers.
-    stream: bool,
-}
-
-/// The calls of one connection.
-#[derive(Debug, Default)]
-pub struct Exchange {
-    waiting: HashMap<CallId, SmallVec<[Box<Waiting>; 1]>, foldhash::fast::RandomState>,
-    count: usize,
-    ended: VecDeque<CallId>,
-    /// The side that sent requests, once one did.
-    client: Option<Side>,
-    /// Which sides have sent FIN.
-    fin: [bool; 2],
-    /// An error code told by GOAWAY, and who told it.
-    goaway: Option<(Option<i64>, Side)>,
-    /// What was lost of each side: [`Finding::Gap`] or [`Finding::Truncated`].
-    lost: [Option<Finding>; 2],
-    /// Packet and next ordinal of the last identity given out.
-    last_uid: (u64, u32),
-    looked: Stamp,
-    /// Calls decided so far, and how many of them failed.
-    pub decided: u64,
-    /// Calls that failed so far.
-    pub failed: u64,
-}
-
-impl Exchange {
-    /// Remembers that bytes of `side` were lost, and how.
-    pub fn lose(&mut self, side: Side, how: Finding) {
-        self.lost[side.index()] = Some(how);
-    }
-
-    /// The caller's side, once it is known.
-    #[must_use]
-    pub fn client(&self) -> Option<Side> {
-        self.client
-    }
-
-    /// Start of the oldest call that still waits.
-    #[must_use]
-    pub fn oldest(&self) -> Option<crate::time::Timestamp> {
-        self.waiting.values().flatten().map(|waiting| waiting.call.start).min()
-    }
-
-    fn uid(&mut self, packet: u64) -> Uid {
-        if self.last_uid.0 != packet {
-            self.last_uid = (packet, 0);
-        }
-        let uid = Uid { packet, ordinal: self.last_uid.1 };
-        self.last_uid.1 += 1;
-        uid
-    }
-
-    fn add(&mut self, id: CallId, waiting: Box<Waiting>) {
-        self.waiting.entry(id).or_default().push(waiting);
-        self.count += 1;
-    }
-
-    fn oldest_of(&mut self, id: CallId) -> Option<&mut Box<Waiting>> {
-        self.waiting.get_mut(&id).and_then(|same| same.first_mut())
-    }
-
-    fn take(&mut self, id: CallId) -> Option<Box<Waiting>> {
-        let same = self.waiting.get_mut(&id)?;
-        let waiting = same.remove(0);
-        if same.is_empty() {
-            self.waiting.remove(&id);
-        }
-        self.count -= 1;
-        Some(waiting)
-    }
-
-    /// All that wait, oldest first, leaving nothing.
-    fn take_all(&mut self) -> Vec<(CallId, Box<Waiting>)> {
-        let mut all: Vec<_> = self
-            .waiting
-            .drain()
-            .flat_map(|(id, same)| same.into_iter().map(move |waiting| (id, waiting)))
-            .collect();
-        self.count = 0;
-        all.sort_by_key(|(_, waiting)| waiting.call.uid);
-        all
-    }
-
-    fn end_id(&mut self, id: CallId) {
-        if id == CallId::Order {
-            return;
-        }
-        if self.ended.len() == MAX_ENDED {
-            self.ended.pop_front();
-        }
-        self.ended.push_back(id);
-    }
-
-    /// Whether an answer without a request is to be expected: its request was not captured.
-    fn holed(&self, flow: &Flow, client: Side) -> Option<Finding> {
-        if let Some(how) = self.lost[client.index()] {
-            return Some(how);
-        }
-        let seen = flow.from_start[client.index()] && flow.key.network == Network::Tcp;
-        (!seen).then_some(Finding::MidStream)
-    }
 }
 
 /// What all connections share.
@@ -339,7 +228,7 @@ impl Matcher {
         if let Some(waiting) = exchange.take(message.id) {
             return Some(waiting);
         }
-        if exchange.ended.contains(&message.id) {
+        if exchange.has_ended(message.id) {
             self.after_end(at, message);
             return None;
         }
@@ -418,7 +307,7 @@ impl Matcher {
         }
         let client = side.other();
         let holed = exchange.holed(at.flow, client);
-        if exchange.ended.contains(&message.id) {
+        if exchange.has_ended(message.id) {
             self.after_end(at, message);
             return None;
         }
