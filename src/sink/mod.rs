@@ -14,6 +14,7 @@
 //! | sink | gives |
 //! | --- | --- |
 //! | [`jsonl::JsonLines`] | one JSON object a line |
+//! | [`packets::PacketWriter`] | the packets themselves, as pcapng (it takes packets, not calls) |
 //! | [`text::Text`] | one aligned line a call, or chosen fields with tabs |
 //! | [`csv::Csv`] | comma-separated values with a head line |
 //! | [`stats::Summary`] | sums per service and method, at the end |
@@ -25,6 +26,7 @@ pub mod color;
 pub mod csv;
 pub mod fields;
 pub mod jsonl;
+pub mod packets;
 pub mod stats;
 pub mod text;
 

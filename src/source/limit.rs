@@ -85,4 +85,8 @@ impl<S: Source> Source for Limited<S> {
     fn progress(&self) -> Option<(u64, u64)> {
         self.inner.progress()
     }
+
+    fn interface_name(&self, interface: u32) -> Option<&str> {
+        self.inner.interface_name(interface)
+    }
 }

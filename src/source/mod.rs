@@ -1,20 +1,35 @@
 //! Where packets come from: capture files, standard input, live interfaces.
 //!
 //! A [`Source`] hands out [`Batch`]es: one buffer and the places of the packets in it, so that bytes read from a file
-//! are not copied again. [`files::open`] reads any number of capture files as one; [`Limited`] ends a source early.
+//! are not copied again.
+//!
+//! | | gives |
+//! | --- | --- |
+//! | [`files::open`] | any number of capture files as one |
+//! | [`live::open`] | what interfaces see |
+//! | [`Filtered`] | the packets of another source that a capture filter lets through |
+//! | [`Limited`] | the beginning of another source |
+//! | [`Queued`] | another source, read by a thread that never waits for its reader |
 
+mod bpf;
 pub mod files;
 mod foreign;
 mod input;
 mod limit;
+pub mod live;
 mod pcap;
 mod pcapng;
+mod queue;
+pub mod rights;
 mod stream;
 
 #[cfg(test)]
 mod tests;
 
+pub use bpf::Filtered;
 pub use limit::Limited;
+pub use live::LiveSource;
+pub use queue::{Queued, Tap};
 
 use crate::time::Timestamp;
 
@@ -113,6 +128,11 @@ pub trait Source: Send {
 
     /// Bytes read of bytes in all, for progress; `None` where the end is not known.
     fn progress(&self) -> Option<(u64, u64)> {
+        None
+    }
+
+    /// The name of an interface that packets were seen on, where the source knows it.
+    fn interface_name(&self, _interface: u32) -> Option<&str> {
         None
     }
 }

@@ -1,0 +1,569 @@
+//! Live interfaces, by libpcap.
+//!
+//! One handle per interface, all read without blocking by one thread, which waits for any of them for a short while: so a
+//! silent interface neither holds up the others nor keeps the program from ending. The kernel collects packets in blocks
+//! that it hands over when they are full or after a few milliseconds; this keeps the cost of a packet small and shows it
+//! soon enough.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use ::pcap::{Active, Capture, Device, Error, Linktype, PacketHeader, Precision};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{Batch, LinkType, Record, Source, SourceError, rights};
+use crate::time::Timestamp;
+
+/// How long the kernel may keep a packet in a block that is not full.
+const BLOCK: Duration = Duration::from_millis(40);
+/// How long a read waits before the caller gets a tick.
+const PATIENCE: Duration = Duration::from_millis(60);
+/// Packets taken from one interface before the next one has its turn.
+const TURN: usize = 64;
+/// Bytes of packets in one batch, about.
+const BATCH: usize = 256 * 1024;
+/// Kernel buffer of each interface where the user asks for none, in bytes. libpcap's own default of 2 MiB is a few
+/// milliseconds of a fast network.
+const BUFFER: u32 = 32 << 20;
+/// Bytes taken of each packet where the user asks for no limit: what segmentation offload can make, and libpcap's own.
+const SNAP_LEN: u32 = 262_144;
+/// How often drops are asked for and interfaces that vanished are looked for.
+const HOUSEKEEPING: Duration = Duration::from_millis(500);
+/// Interfaces behind `any` that are told apart.
+const MAX_INTERFACES: usize = 4096;
+/// Link type of `any` that says which interface saw a packet.
+const COOKED_V2: LinkType = LinkType(276);
+
+/// What to capture.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Names of interfaces; `any` is all of them (Linux).
+    pub interfaces: Vec<String>,
+    /// Capture filter in libpcap's syntax.
+    pub filter: Option<String>,
+    /// Bytes to take of each packet.
+    pub snap_len: Option<u32>,
+    /// Kernel buffer of each interface, in bytes.
+    pub buffer_size: Option<u32>,
+    /// Leave the interface in its normal mode.
+    pub no_promiscuous: bool,
+    /// Set to end the capture; what the kernel holds by then is still read.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Why a capture could not begin.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// A mistake in the capture filter: wrong usage.
+    #[error("{0}")]
+    Filter(String),
+    /// An interface can't be opened: what lacks, and what to do.
+    #[error("{0}")]
+    Interface(String),
+}
+
+impl Refusal {
+    pub(super) fn filter(expression: &str, error: &Error) -> Self {
+        Self::Filter(format!("the capture filter `{expression}` is wrong: {}", text(error)))
+    }
+}
+
+/// Packets that were lost, and where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drops {
+    /// Lost by the kernel: its buffer was full.
+    pub kernel: u64,
+    /// Lost by the interface or its driver.
+    pub interface: u64,
+    /// Lost by this program: its queue was full.
+    pub own: u64,
+    /// Not lost, but shortened to their heads by this program because its queue was filling.
+    pub shortened: u64,
+}
+
+/// Counts of lost packets, shared between threads.
+#[derive(Debug, Default)]
+pub struct Counters {
+    kernel: AtomicU64,
+    interface: AtomicU64,
+    own: AtomicU64,
+    shortened: AtomicU64,
+}
+
+impl Counters {
+    /// The counts by now.
+    pub fn drops(&self) -> Drops {
+        Drops {
+            kernel: self.kernel.load(Ordering::Relaxed),
+            interface: self.interface.load(Ordering::Relaxed),
+            own: self.own.load(Ordering::Relaxed),
+            shortened: self.shortened.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn dropped(&self, packets: usize) {
+        self.own.fetch_add(packets as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn shortened(&self, packets: usize) {
+        self.shortened.fetch_add(packets as u64, Ordering::Relaxed);
+    }
+}
+
+/// An interface of this host.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    /// Its name, for `-i`.
+    pub name: String,
+    /// What libpcap says about it.
+    pub description: Option<String>,
+    /// Its addresses.
+    pub addresses: Vec<std::net::IpAddr>,
+    /// Whether it is up.
+    pub is_up: bool,
+    /// Whether it is the loopback interface.
+    pub is_loopback: bool,
+}
+
+/// The interfaces of this host, those first that are most likely wanted.
+pub fn interfaces() -> Result<Vec<Interface>, Refusal> {
+    let devices = Device::list().map_err(|error| Refusal::Interface(text(&error)))?;
+    Ok(devices
+        .into_iter()
+        .map(|device| Interface {
+            is_up: device.flags.is_up(),
+            is_loopback: device.flags.is_loopback(),
+            addresses: device.addresses.iter().map(|address| address.addr).collect(),
+            name: device.name,
+            description: device.desc,
+        })
+        .collect())
+}
+
+/// Opens the interfaces, all or none.
+pub fn open(options: Options) -> Result<LiveSource, Refusal> {
+    let mut source = LiveSource {
+        options,
+        handles: Vec::new(),
+        gone: Vec::new(),
+        names: Vec::new(),
+        kernel_indices: Vec::new(),
+        packets: 0,
+        counters: Arc::default(),
+        checked: Instant::now(),
+        last_call: None,
+        troubles: Vec::new(),
+    };
+    for name in source.options.interfaces.clone() {
+        let number = source.number(&name);
+        let handle = Handle::open(&name, number, &source.options)?;
+        source.handles.push(handle);
+    }
+    Ok(source)
+}
+
+/// Live interfaces; made by [`open`].
+///
+/// Packets of different interfaces are in order of time within a batch; between batches the kernel's blocks may let one
+/// interface run ahead of another by some milliseconds.
+pub struct LiveSource {
+    options: Options,
+    handles: Vec<Handle>,
+    /// Interfaces that vanished, by name and number.
+    gone: Vec<(String, u32)>,
+    /// Name of each interface, by its number.
+    names: Vec<String>,
+    /// What the kernel calls the interfaces behind `any`, and their numbers here.
+    kernel_indices: Vec<(u32, u32)>,
+    packets: u64,
+    counters: Arc<Counters>,
+    checked: Instant,
+    /// When the last packets are fetched, once the end has been asked for.
+    last_call: Option<Instant>,
+    troubles: Vec<SourceError>,
+}
+
+impl LiveSource {
+    /// Counts of lost packets, to be read by anyone at any time.
+    #[must_use]
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    fn number(&mut self, name: &str) -> u32 {
+        if let Some(known) = self.names.iter().position(|known| known == name) {
+            return known as u32;
+        }
+        self.names.push(name.to_owned());
+        self.names.len() as u32 - 1
+    }
+
+    /// Takes what there is from every interface in turn, until nothing is left or the batch is full.
+    fn collect(&mut self, batch: &mut Batch) {
+        let mut more = true;
+        while more && batch.data.len() < BATCH {
+            more = false;
+            let mut i = 0;
+            while let Some(handle) = self.handles.get_mut(i) {
+                match handle.take(batch) {
+                    Ok(n) => {
+                        more |= n > 0;
+                        i += 1;
+                    }
+                    Err(error) => self.lose(i, &error),
+                }
+            }
+        }
+    }
+
+    /// An interface failed: it was taken down, which it may survive, or it is no more.
+    fn lose(&mut self, i: usize, error: &Error) {
+        let handle = self.handles.remove(i);
+        let others = match self.handles.len() {
+            0 => "",
+            _ => "; the others go on",
+        };
+        self.troubles.push(SourceError(format!("{}: {}{others}", handle.name, text(error))));
+        self.gone.push((handle.name, handle.number));
+    }
+
+    /// Waits until an interface has packets, but not for long.
+    fn wait(&self) {
+        let fds = self.handles.iter().map(|handle| PollFd::new(&handle.capture, PollFlags::IN));
+        let mut fds: Vec<PollFd<'_>> = fds.collect();
+        let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(PATIENCE.subsec_nanos()) };
+        // A failed wait (by a signal, say) is a short one.
+        let _ = poll(&mut fds, Some(&timeout));
+    }
+
+    /// Sums up drops and looks for interfaces that came back.
+    fn keep_house(&mut self) {
+        if self.checked.elapsed() < HOUSEKEEPING {
+            return;
+        }
+        self.checked = Instant::now();
+        for handle in &mut self.handles {
+            handle.count(&self.counters);
+        }
+        let back = self.gone.iter().position(|(name, _)| exists(name));
+        if let Some(at) = back.filter(|_| !self.handles.is_empty()) {
+            let (name, number) = self.gone.swap_remove(at);
+            let text = match Handle::open(&name, number, &self.options) {
+                Ok(handle) => {
+                    self.handles.push(handle);
+                    format!("{name}: is back and captured again")
+                }
+                Err(refusal) => format!("{refusal} (it had vanished and is back)"),
+            };
+            self.troubles.push(SourceError(text));
+        }
+    }
+
+    /// Numbers the packets, in order of time, and the interfaces behind `any`.
+    fn arrange(&mut self, batch: &mut Batch) {
+        if !batch.records.is_sorted_by_key(|record| record.time) {
+            batch.records.sort_by_key(|record| record.time);
+        }
+        let Batch { data, records, .. } = batch;
+        for record in records {
+            self.packets += 1;
+            record.number = self.packets;
+            // ┌ protocol 2 │ reserved 2 │ interface index 4 │ …
+            let index = data.get(record.offset as usize + 4..).and_then(<[u8]>::first_chunk::<4>);
+            if record.link == COOKED_V2
+                && let Some(index) = index
+            {
+                record.interface = self.behind_any(u32::from_be_bytes(*index), record.interface);
+            }
+        }
+    }
+
+    /// The number of the interface that the kernel knows by `index`.
+    fn behind_any(&mut self, index: u32, otherwise: u32) -> u32 {
+        if let Some((_, number)) = self.kernel_indices.iter().find(|(known, _)| *known == index) {
+            return *number;
+        }
+        if self.kernel_indices.len() >= MAX_INTERFACES {
+            return otherwise;
+        }
+        let name = kernel_name(index).unwrap_or_else(|| format!("interface {index}"));
+        let number = self.number(&name);
+        self.kernel_indices.push((index, number));
+        number
+    }
+}
+
+impl Source for LiveSource {
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
+        batch.clear();
+        if self.options.stop.load(Ordering::Relaxed) {
+            // What was sent before the end was asked for may still be in a block of the kernel.
+            let end = *self.last_call.get_or_insert_with(|| Instant::now() + 2 * BLOCK);
+            if Instant::now() >= end {
+                self.handles.clear();
+                return Ok(false);
+            }
+        }
+        let mut now = wall_clock();
+        self.collect(batch);
+        if batch.records.is_empty() && !self.handles.is_empty() {
+            self.wait();
+            now = wall_clock();
+            self.collect(batch);
+        }
+        if batch.data.len() < BATCH {
+            // Nothing older than the kernel's blocks is left behind.
+            batch.now = Some(Timestamp(now.0 - 2 * BLOCK.as_nanos() as i64));
+        }
+        self.keep_house();
+        self.arrange(batch);
+        Ok(!self.handles.is_empty() || !batch.records.is_empty())
+    }
+
+    fn troubles(&mut self) -> Vec<SourceError> {
+        std::mem::take(&mut self.troubles)
+    }
+
+    fn interface_name(&self, interface: u32) -> Option<&str> {
+        self.names.get(interface as usize).map(String::as_str)
+    }
+}
+
+struct Handle {
+    name: String,
+    number: u32,
+    capture: Capture<Active>,
+    link: LinkType,
+    /// Nanoseconds in a unit of the second field of libpcap's times.
+    unit: i64,
+    /// Drops counted so far, by the kernel and by the interface.
+    counted: (u32, u32),
+}
+
+impl Handle {
+    fn open(name: &str, number: u32, options: &Options) -> Result<Self, Refusal> {
+        let refuse = |error: &Error| refusal(name, error);
+        // libpcap turns "any is never promiscuous" into a warning, which the binding takes for an error.
+        let promiscuous = !options.no_promiscuous && name != "any";
+        let capture =
+            activate(name, promiscuous, options)
+                .or_else(|error| {
+                    if promiscuous { activate(name, false, options).map_err(|_| error) } else { Err(error) }
+                })
+                .map_err(|error| refuse(&error))?;
+        let mut capture = capture.setnonblock().map_err(|error| refuse(&error))?;
+        if name == "any" {
+            // The older head does not say which interface saw the packet. Where there is only that, it has to do.
+            let _ = capture.set_datalink(Linktype(i32::from(COOKED_V2.0)));
+        }
+        if let Some(filter) = &options.filter {
+            capture.filter(filter, true).map_err(|error| Refusal::filter(filter, &error))?;
+        }
+        let link = match capture.get_datalink().0 {
+            // Raw IP has other numbers in programs than in files.
+            12 | 14 => LinkType(101),
+            number => LinkType(number as u16),
+        };
+        let unit = if is_exact(name) { 1 } else { 1000 };
+        Ok(Self { name: name.to_owned(), number, capture, link, unit, counted: (0, 0) })
+    }
+
+    /// Takes one turn's packets; gives their number.
+    fn take(&mut self, batch: &mut Batch) -> Result<usize, Error> {
+        let Self { number, link, unit, .. } = *self;
+        self.capture.dispatch(Some(TURN), |packet| {
+            let offset = batch.data.len() as u32;
+            batch.data.extend_from_slice(packet.data);
+            batch.records.push(Record {
+                number: 0,
+                time: time(packet.header, unit),
+                link,
+                interface: number,
+                wire_len: packet.header.len.max(packet.data.len() as u32),
+                offset,
+                len: packet.data.len() as u32,
+            });
+        })
+    }
+
+    fn count(&mut self, counters: &Counters) {
+        let Ok(stat) = self.capture.stats() else { return };
+        let before = std::mem::replace(&mut self.counted, (stat.dropped, stat.if_dropped));
+        // libpcap's counts have 32 bits and start again at 0.
+        counters.kernel.fetch_add(u64::from(stat.dropped.wrapping_sub(before.0)), Ordering::Relaxed);
+        counters.interface.fetch_add(u64::from(stat.if_dropped.wrapping_sub(before.1)), Ordering::Relaxed);
+    }
+}
+
+fn activate(name: &str, promiscuous: bool, options: &Options) -> Result<Capture<Active>, Error> {
+    let snap_len = options.snap_len.unwrap_or(SNAP_LEN).clamp(1, SNAP_LEN);
+    let buffer = options.buffer_size.unwrap_or(BUFFER);
+    let capture = Capture::from_device(name)?
+        .promisc(promiscuous)
+        .timeout(BLOCK.as_millis() as i32)
+        .buffer_size(i32::try_from(buffer).unwrap_or(i32::MAX))
+        .snaplen(snap_len as i32);
+    let precision = if is_exact(name) { Precision::Nano } else { Precision::Micro };
+    capture.precision(precision).open()
+}
+
+/// Whether libpcap is known to give nanoseconds for this interface. The binding does not tell what was granted, so they are
+/// asked for only where libpcap reads a packet socket of Linux, which has had them since libpcap 1.5.
+fn is_exact(name: &str) -> bool {
+    cfg!(target_os = "linux") && (name == "any" || exists(name))
+}
+
+/// Whether the kernel has a network interface of this name.
+fn exists(name: &str) -> bool {
+    if cfg!(target_os = "linux") {
+        !name.contains('/') && Path::new("/sys/class/net").join(name).exists()
+    } else {
+        interfaces().is_ok_and(|all| all.iter().any(|interface| interface.name == name))
+    }
+}
+
+/// The name of the network interface with this index (Linux).
+fn kernel_name(index: u32) -> Option<String> {
+    let entries = std::fs::read_dir("/sys/class/net").ok()?;
+    entries.filter_map(Result::ok).find_map(|entry| {
+        let text = std::fs::read_to_string(entry.path().join("ifindex")).ok()?;
+        (text.trim().parse() == Ok(index)).then(|| entry.file_name().to_string_lossy().into_owned())
+    })
+}
+
+/// libpcap puts nanoseconds, where they were granted, into the field for microseconds.
+#[allow(clippy::unnecessary_cast, reason = "the two fields have other types on other systems")]
+fn time(header: &PacketHeader, unit: i64) -> Timestamp {
+    let (seconds, fraction) = (header.ts.tv_sec as i64, header.ts.tv_usec as i64);
+    Timestamp(seconds.saturating_mul(1_000_000_000).saturating_add(fraction * unit))
+}
+
+fn wall_clock() -> Timestamp {
+    Timestamp::default() + SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Why an interface can't be opened, and what to do.
+fn refusal(name: &str, error: &Error) -> Refusal {
+    let libpcap = text(error);
+    let lower = libpcap.to_ascii_lowercase();
+    let denied = ["not permitted", "permission", "cap_net_raw"].iter().any(|word| lower.contains(word));
+    Refusal::Interface(if denied {
+        rights::missing(name, &libpcap)
+    } else if lower.contains("no such device") {
+        let known: Vec<String> =
+            interfaces().unwrap_or_default().into_iter().map(|interface| interface.name).collect();
+        format!("{name}: no such interface; there are {}", known.join(", "))
+    } else {
+        format!("{name}: {libpcap}")
+    })
+}
+
+/// libpcap's own words.
+fn text(error: &Error) -> String {
+    match error {
+        Error::PcapError(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+    use crate::decode::{Decoded, Decoder};
+
+    /// Opens interfaces, or says why the test can't run here.
+    fn opened(interfaces: &[&str], filter: &str) -> Option<LiveSource> {
+        let options = Options {
+            interfaces: interfaces.iter().map(|&name| name.to_owned()).collect(),
+            filter: Some(filter.to_owned()),
+            ..Options::default()
+        };
+        match open(options) {
+            Ok(source) => Some(source),
+            Err(refusal) => {
+                assert!(
+                    !nix::unistd::geteuid().is_root() || refusal.to_string().contains("CAP_NET_RAW"),
+                    "{refusal}"
+                );
+                eprintln!("skipped: {refusal}");
+                None
+            }
+        }
+    }
+
+    /// Sends datagrams to itself over loopback, and what of them is captured: interface name, time, payload.
+    fn seen(interface: &str) -> Option<Vec<(String, Timestamp, Vec<u8>)>> {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let mut source = opened(&[interface], &format!("udp port {}", address.port()))?;
+        for i in 0..3_u8 {
+            socket.send_to(&[i; 9], address).unwrap();
+        }
+        let (mut batch, mut decoder, mut seen) = (Batch::default(), Decoder::default(), Vec::new());
+        // Some ticks: much longer than the kernel may keep a block.
+        for _ in 0..50 {
+            assert!(source.next_batch(&mut batch).unwrap());
+            for packet in batch.packets() {
+                let name = source.interface_name(packet.interface).unwrap().to_owned();
+                let Decoded::Segment(segment) = decoder.decode(&packet) else { panic!("{packet:?}") };
+                seen.push((name, packet.time, segment.payload.to_vec()));
+            }
+            if seen.len() >= 3 {
+                break;
+            }
+        }
+        source.options.stop.store(true, Ordering::Relaxed);
+        while source.next_batch(&mut batch).unwrap() {}
+        assert_eq!(source.troubles().len(), 0);
+        assert_eq!(source.counters().drops(), Drops::default());
+        Some(seen)
+    }
+
+    #[test]
+    fn packets_of_loopback_arrive_with_the_time_of_day() {
+        for interface in ["lo", "any"] {
+            let Some(seen) = seen(interface) else { return };
+            // `any` may see a packet twice: sent and received.
+            assert!(seen.len() >= 3, "{seen:?}");
+            assert!(seen.iter().all(|(name, ..)| name == "lo"), "{seen:?}");
+            for i in 0..3 {
+                assert!(seen.iter().any(|(.., payload)| *payload == [i; 9]), "{seen:?}");
+            }
+            let now = wall_clock();
+            // A wrong unit would show here: microseconds taken for nanoseconds are up to a second late.
+            assert!(seen.iter().all(|(_, time, _)| (now - *time).abs() < 60_000_000_000), "{seen:?}");
+            assert!(seen.iter().any(|(_, time, _)| time.0 % 1000 != 0), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_is_wrong() {
+        let options = |name: &str, filter: &str| Options {
+            interfaces: vec![name.into()],
+            filter: Some(filter.into()),
+            ..Options::default()
+        };
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let refusal = open(options("no-such-nic", "tcp")).err().unwrap().to_string();
+        assert!(
+            refusal.contains("no-such-nic: no such interface; there are ") && refusal.contains("lo"),
+            "{refusal}"
+        );
+        match open(options("lo", "tcp prot 80")).err().unwrap() {
+            Refusal::Filter(text) => assert!(text.contains("syntax error"), "{text}"),
+            Refusal::Interface(text) => assert!(text.contains("CAP_NET_RAW"), "{text}"),
+        }
+    }
+
+    #[test]
+    fn interfaces_are_listed() {
+        let all = interfaces().unwrap();
+        assert!(all.iter().any(|interface| interface.is_loopback && interface.is_up), "{all:?}");
+    }
+}

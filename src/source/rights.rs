@@ -1,0 +1,89 @@
+//! The right to capture: what is missing, how to get it, and giving it up again.
+
+use std::path::PathBuf;
+
+use nix::unistd::{Gid, Uid, User, setgid, setuid};
+
+/// Says what lacks for capturing on `interface` and the one command that grants it.
+pub(super) fn missing(interface: &str, libpcap: &str) -> String {
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("rpcscope"));
+    let program = program.display();
+    let reason = if cfg!(target_os = "linux") {
+        if nix::unistd::geteuid().is_root() {
+            "root lacks the capability CAP_NET_RAW here: give it to the container (`--cap-add NET_RAW`)"
+                .into()
+        } else {
+            format!(
+                "this needs the capability CAP_NET_RAW. Grant it to the program once:\n  \
+                 sudo setcap cap_net_raw,cap_net_admin=eip {program}\nor run it with sudo"
+            )
+        }
+    } else {
+        "this needs access to /dev/bpf*. Grant it until the next start of the system:\n  \
+         sudo chown \"$USER\" /dev/bpf*\nor run the program with sudo"
+            .into()
+    };
+    format!("{interface}: capturing is not permitted ({libpcap}): {reason}")
+}
+
+/// Gives up root: to `user` (a name or a number), or to the one who called sudo. Gives the user's name, or `None` if there
+/// was nothing to give up or nobody to give it up to.
+///
+/// To be called as soon as the interfaces are open and before threads are started. Where the program has its rights from
+/// capabilities of its file instead, those are dropped. Afterwards there is no way back: an interface that vanishes can't
+/// be opened again, and of other users' processes no names are seen.
+pub fn relinquish(user: Option<&str>) -> Result<Option<String>, String> {
+    if !nix::unistd::geteuid().is_root() {
+        return match user {
+            Some(user) => Err(format!("only root can become {user} (-Z)")),
+            None => drop_capabilities().map(|()| None),
+        };
+    }
+    let invoker = std::env::var("SUDO_UID").ok();
+    let Some(user) = user.or(invoker.as_deref()) else { return Ok(None) };
+    let found = match user.parse() {
+        Ok(number) => User::from_uid(Uid::from_raw(number)),
+        Err(_) => User::from_name(user),
+    };
+    let found = match found {
+        Ok(Some(found)) => found,
+        Ok(None) => return Err(format!("there is no user {user}")),
+        Err(error) => return Err(format!("the user {user} can't be looked up: {error}")),
+    };
+    if found.uid.is_root() {
+        return Ok(None);
+    }
+    let denied = |error| format!("can't become {}: {error}", found.name);
+    supplementary_groups(found.gid).map_err(denied)?;
+    setgid(found.gid).map_err(denied)?;
+    setuid(found.uid).map_err(denied)?;
+    if setuid(Uid::from_raw(0)).is_ok() {
+        return Err(format!("root was not given up: {} can still become root", found.name));
+    }
+    Ok(Some(found.name))
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn supplementary_groups(group: Gid) -> nix::Result<()> {
+    nix::unistd::setgroups(&[group])
+}
+
+/// macOS looks groups up by user id for each decision, and keeps no list that would have to be set.
+#[cfg(target_vendor = "apple")]
+fn supplementary_groups(_: Gid) -> nix::Result<()> {
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn drop_capabilities() -> Result<(), String> {
+    use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    set_capabilities(None, sets).map_err(|error| format!("capabilities can't be dropped: {error}"))
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "the other systems can fail")]
+fn drop_capabilities() -> Result<(), String> {
+    Ok(())
+}
