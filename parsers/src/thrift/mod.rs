@@ -21,6 +21,8 @@ mod json;
 pub mod message;
 pub(crate) mod payload;
 pub(crate) mod sight;
+#[cfg(test)]
+mod tests;
 pub mod walk;
 
 pub use forms::Form;

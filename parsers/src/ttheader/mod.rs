@@ -6,6 +6,8 @@
 
 pub(crate) mod header;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use header::{Entry, FLAG_SASL, FLAG_STREAMING, Fields, HEAD_SIZE, Head, key_name, parse_sections};
 
@@ -92,10 +94,7 @@ fn parse_call<'a>(peers: Peers, frame: Frame<'a>, bytes: Bytes<'a>) -> Result<Pa
             }
             Some(envelope.message_type.kind())
         }
-        None => told_kind(&frame.fields).or_else(|| {
-            let client = peers.client?;
-            Some(if client == bytes.side { Kind::Request } else { Kind::Answer })
-        }),
+        None => told_kind(peers, &frame, bytes),
     };
     // A frame of which nothing tells whether it asks or answers is passed over: its length is certain.
     let Some(kind) = kind else { return Ok(control) };
@@ -123,15 +122,22 @@ fn parse_call<'a>(peers: Peers, frame: Frame<'a>, bytes: Bytes<'a>) -> Result<Pa
     Ok(Parsed::Message { message, bytes: head.total() })
 }
 
-/// What the header alone says of the kind of its message: nothing for heartbeats and the like.
-fn told_kind(fields: &Fields<'_>) -> Option<Kind> {
+/// What is told of the kind of a message whose payload can't be read.
+fn told_kind(peers: Peers, frame: &Frame<'_>, bytes: Bytes<'_>) -> Option<Kind> {
+    let fields = &frame.fields;
     if let Some(number) = fields.message_type {
+        // Heartbeats and the like have numbers of their own and belong to no call.
         return MessageType::from_number(number).map(MessageType::kind);
     }
     if fields.biz.is_some() {
         return Some(Kind::Answer);
     }
-    (fields.service.is_some() || fields.method.is_some()).then_some(Kind::Request)
+    if fields.service.is_some() || fields.method.is_some() {
+        return Some(Kind::Request);
+    }
+    // What a cut frame can't say itself, the direction says once the client is known.
+    let client = peers.client.filter(|_| bytes.cut)?;
+    Some(if client == bytes.side { Kind::Request } else { Kind::Answer })
 }
 
 pub(crate) fn sight(input: &[u8]) -> Sight {

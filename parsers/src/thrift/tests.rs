@@ -1,0 +1,240 @@
+//! Detection, and the forms that have no file of their own tests: framed, buffered, THeader, mesh header.
+
+use proptest::prelude::*;
+
+use super::forms::{Form, Sight};
+use super::sight::sight_message;
+use crate::message::{CallId, Kind, ResultField, Side};
+use crate::protocol::{Detection, Opening, Protocol};
+use crate::testing::{Seen, messages, samples};
+
+const FORMS: [(&str, Form); 5] = [
+    ("ttheader", Form::TtHeader),
+    ("mesh_header", Form::MeshHeader),
+    ("theader", Form::THeader),
+    ("thrift_framed", Form::Framed),
+    ("thrift_buffered", Form::Buffered),
+];
+
+fn seen(form: usize, name: &str) -> Vec<Seen> {
+    let (module, protocol) = FORMS[form];
+    messages(&protocol, &samples(module).remove(name).unwrap())
+}
+
+fn detect(form: Form, a: &[u8], b: &[u8]) -> Detection {
+    form.detect(&Opening { bytes: [a, b], from_start: [true, true], datagram: false })
+}
+
+#[test]
+fn foreign_traffic_is_refused_by_its_first_bytes() {
+    let foreign: &[(&str, &[u8])] = &[
+        ("HTTP request", b"GET /index.html HTTP/1.1\r\nHost: example.org\r\n\r\n"),
+        ("HTTP answer", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        ("HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"),
+        ("HTTP/2 settings", b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x64\0\x04\0\x10\0\0\0\x06\0\0\x20\0"),
+        (
+            "TLS hello that looks like a version",
+            b"\x16\x03\x01\x02\x80\x01\0\x02\x7c\x03\x03abcdefghijklmnop",
+        ),
+        ("TLS hello", b"\x16\x03\x01\x01\x10\x01\0\x01\x0c\x03\x03abcdefghijklmnopqrstuv"),
+        ("SSH", b"SSH-2.0-OpenSSH_9.6\r\n"),
+        ("Redis", b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n"),
+        ("DNS over TCP", b"\0\x1c\xbe\xef\x01\0\0\x01\0\0\0\0\0\0\x03www\x07example\x03org\0\0\x01\0\x01"),
+        ("PostgreSQL start", b"\0\0\0\x29\0\x03\0\0user\0alice\0database\0shop\0\0"),
+        ("PostgreSQL TLS request", b"\0\0\0\x08\x04\xd2\x16\x2f"),
+        ("MySQL greeting", b"\x4a\0\0\0\x0a8.0.36\0\x08\0\0\0abcdefgh\0\xff\xff\xff\x02\0\xff\xdf"),
+        ("Kafka ApiVersions", b"\0\0\0\x1b\0\x12\0\x03\0\0\0\x01\0\x0aclient-one\0\x01\0\0\0"),
+        ("Kafka Produce", b"\0\0\0\x20\0\0\0\x09\0\0\0\x05\0\x08producer\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        ("ZooKeeper connect", b"\0\0\0\x2d\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x75\x30\0\0\0\0\0\0\0\0\0\0\0\x10"),
+        ("MongoDB", b"\x3f\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\x2a\0\0\0\x02hello\0"),
+        ("Cassandra", b"\x04\0\0\0\x05\0\0\0\0\x04\0\0\0\0"),
+        ("AMQP", b"AMQP\0\0\x09\x01\0\0\0\0"),
+        ("tRPC", b"\x09\x30\0\0\0\0\0\x5f\0\x30\0\0\0\0\0\0\x08\x01\x18\x01"),
+        ("zeros", &[0; 64]),
+        ("ones", &[0xff; 64]),
+        ("length-prefixed text", b"\0\0\0\x05hello\0\0\0\x05world\0\0\0\x03foo"),
+        ("length-prefixed JSON", b"\0\0\0\x0f{\"id\":1,\"a\":[]}"),
+    ];
+    for (name, bytes) in foreign {
+        for (_, form) in FORMS {
+            assert_eq!(detect(form, bytes, b""), Detection::No, "{name} as {form:?}");
+            assert_eq!(detect(form, b"", bytes), Detection::No, "{name} as {form:?}, sent by the server");
+        }
+    }
+}
+
+#[test]
+fn old_forms_are_told_apart_by_lengths_that_add_up() {
+    // A name of sixteen bytes reads as the length of a frame.
+    let message = b"\0\0\0\x10listOrdersOfUser\x01\0\0\0\x01\x08\0\x01\0\0\0\x07\0";
+    let framed = [&(message.len() as u32).to_be_bytes()[..], message].concat();
+    assert_eq!(detect(Form::Buffered, message, b""), Detection::Yes);
+    assert_eq!(detect(Form::Framed, message, b""), Detection::No);
+    assert_eq!(detect(Form::Framed, &framed, b""), Detection::Yes);
+    assert_eq!(detect(Form::Buffered, &framed, b""), Detection::No);
+    // A frame whose length does not fit its message is none.
+    for length in [message.len() as u32 - 1, message.len() as u32 + 1] {
+        let wrong = [&length.to_be_bytes()[..], message, message].concat();
+        assert_eq!(detect(Form::Framed, &wrong, b""), Detection::No, "{length}");
+    }
+    // Without arguments the old form is a name and zeros: that needs an answer like it.
+    let bare = b"\0\0\0\x04ping\x01\0\0\0\0\0";
+    let answer = b"\0\0\0\x04ping\x02\0\0\0\0\0";
+    assert_eq!(detect(Form::Buffered, bare, b""), Detection::More);
+    assert_eq!(detect(Form::Buffered, bare, answer), Detection::Yes);
+    assert_eq!(detect(Form::Buffered, bare, b"\x80\x01\0\x02\0\0\0\x04ping\0\0\0\0\0"), Detection::Yes);
+}
+
+#[test]
+fn a_prefix_is_never_refused_and_more_bytes_never_take_back_a_yes() {
+    for (module, _) in FORMS {
+        for (name, conversation) in samples(module) {
+            let Some((_, first)) = conversation.first() else { continue };
+            for (_, form) in FORMS {
+                let mut last = Sight::More;
+                for len in 1..=first.len() {
+                    let sight = match form {
+                        Form::Buffered => sight_message(&first[..len], None),
+                        _ => continue,
+                    };
+                    assert!(last != Sight::No || sight == Sight::No, "{module}/{name} after {len} bytes");
+                    assert!(last != Sight::Yes || sight == Sight::Yes, "{module}/{name} after {len} bytes");
+                    last = sight;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn framed_messages_of_every_encoding() {
+    let strict = seen(3, "binary");
+    assert_eq!((strict[0].message.transport, strict[0].message.codec), ("framed", Some("thrift-binary")));
+    assert_eq!(strict[1].message.status.result, Some(ResultField::Success));
+    assert_eq!(strict[3].message.status.result, Some(ResultField::Exception(1)));
+    let old = seen(3, "old-binary");
+    assert_eq!(old[3].message.status.result, Some(ResultField::Exception(2)));
+    let compact = seen(3, "compact");
+    assert_eq!(compact[0].message.codec, Some("thrift-compact"));
+    assert_eq!(compact[3].message.status.result, Some(ResultField::Exception(1)));
+    let multiplexed = seen(3, "multiplexed");
+    assert_eq!(multiplexed[0].message.service.as_deref(), Some(&b"Stock"[..]));
+    assert_eq!(multiplexed[0].message.method.as_deref(), Some(&b"fetch"[..]));
+    let refused = seen(3, "exception");
+    let exception = refused[1].message.status.exception.as_ref().unwrap();
+    assert_eq!((exception.type_id, refused[1].message.kind), (20, Kind::Answer));
+}
+
+#[test]
+fn buffered_messages_end_where_their_structs_end() {
+    for (name, sizes) in [
+        ("binary", vec![76, 60, 17, 17, 82, 49, 88, 60]),
+        ("compact", vec![16, 31, 19, 38, 18, 29, 12, 11]),
+        ("old-request", vec![26, 89, 29, 58]),
+    ] {
+        let seen = seen(4, name);
+        let found: Vec<u64> = seen.iter().map(|seen| seen.message.bytes).collect();
+        assert_eq!(found, sizes, "{name}");
+        assert!(seen.iter().all(|seen| seen.message.transport == "buffered" && !seen.message.more));
+    }
+}
+
+#[test]
+fn a_buffered_message_lives_through_a_hole_in_a_string() {
+    let text = [b'x'; 100];
+    let message =
+        [b"\x80\x01\0\x01\0\0\0\x03put\0\0\0\x09\x0b\0\x01\0\0\0\x64".as_slice(), &text, b"\0"].concat();
+    let (head, tail) = message.split_at(40);
+    let mut session = Form::Buffered.session();
+    let mut seen = Vec::new();
+    let mut emit = |_: Side, message: crate::Message<'_>| {
+        seen.push((message.kind, message.id, message.start, message.bytes, message.truncated));
+    };
+    session.data(Side::A, head, &mut emit);
+    session.gap(Side::A, Some(50), &mut emit);
+    session.data(Side::A, &[&tail[50..], &message].concat(), &mut emit);
+    let id = CallId::Loose(9);
+    let size = message.len() as u64;
+    assert_eq!(
+        seen,
+        [
+            (Kind::Request, id, 0, 0, false),
+            (Kind::Complete, id, size - 1, size, true),
+            (Kind::Request, id, size, 0, false),
+            (Kind::Complete, id, 2 * size - 1, size, false),
+        ]
+    );
+}
+
+#[test]
+fn theader_payloads_are_inflated_as_far_as_needed() {
+    let plain = seen(2, "binary");
+    assert_eq!((plain[0].message.transport, plain[0].message.rpc), ("theader", "thrift"));
+    assert!(plain[0].metadata.contains(&("tenant".to_owned(), "t-1".to_owned())), "{:?}", plain[0].metadata);
+    assert_eq!(seen(2, "compact")[1].message.codec, Some("thrift-compact"));
+    let packed = seen(2, "zlib");
+    assert_eq!(packed[0].message.method.as_deref(), Some(&b"fetch"[..]));
+    assert_eq!(packed[1].message.status.result, Some(ResultField::Success));
+    assert_eq!(packed[3].message.status.result, Some(ResultField::Exception(1)));
+    assert!(packed.iter().all(|seen| !seen.message.status.cut));
+}
+
+#[test]
+fn a_mesh_header_names_the_service_of_any_form_behind_it() {
+    for name in ["framed", "buffered", "ttheader"] {
+        let seen = seen(1, name);
+        assert!(seen.iter().all(|seen| seen.message.transport == "mesh-header"), "{name}");
+        assert_eq!(seen[0].message.service.as_deref(), Some(&b"OrderService"[..]), "{name}");
+        assert_eq!(seen[0].metadata[0], ("isn".to_owned(), "OrderService".to_owned()));
+        assert_eq!(seen[1].message.kind, Kind::Answer);
+    }
+    // A mesh header in a mesh header is none.
+    let nested = b"\xff\xaf\0\x02\0\0\xff\xaf\0\x02\0\0\0\0\0\x20\x80\x01\0\x01";
+    assert_eq!(detect(Form::MeshHeader, nested, b""), Detection::No);
+    assert!(messages(&Form::MeshHeader, &[(Side::A, nested.to_vec())]).is_empty());
+}
+
+#[test]
+fn one_connection_may_change_its_form() {
+    let piece = |module: &str, name: &str, at: usize| samples(module).remove(name).unwrap().remove(at).1;
+    let conversation = [
+        (Side::A, piece("thrift_framed", "binary", 0)),
+        (Side::B, piece("thrift_buffered", "compact", 1)),
+        (Side::A, piece("ttheader", "idl-exception", 0)),
+        (Side::A, piece("theader", "binary", 0)),
+        (Side::B, piece("mesh_header", "buffered", 1)),
+    ];
+    let transports: Vec<_> =
+        messages(&Form::Framed, &conversation).iter().map(|seen| seen.message.transport).collect();
+    assert_eq!(transports, ["framed", "buffered", "ttheader", "theader", "mesh-header"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_bytes_behind_a_magic_number_never_panic(
+        start in 0_usize..8,
+        length in 0_u32..300,
+        tail in proptest::collection::vec(any::<u8>(), 0..300),
+        cut in 0_usize..300,
+    ) {
+        let magic: &[u8] = [
+            &b"\x10\x00"[..], b"\x10\x00\x00\x02", b"\x0f\xff", b"\x80\x01\x00\x02", b"\x90\x01\x00\x03", b"\x82\x41",
+            b"\x00\x00\x00\x03add", b"[1,\"a\",2,0,{",
+        ][start];
+        let bytes = [&length.to_be_bytes()[..], magic, &tail].concat();
+        for (_, form) in FORMS {
+            let mut session = form.session();
+            let cut = cut.min(bytes.len());
+            for side in [Side::A, Side::B] {
+                session.data(side, &bytes[..cut], &mut |_, _| {});
+                session.gap(side, Some(3), &mut |_, _| {});
+                session.data(side, &bytes[cut..], &mut |_, _| {});
+                session.end(side, &mut |_, _| {});
+                form.dissect(side, &bytes);
+                form.detect(&Opening { bytes: [&bytes, &tail], from_start: [true, false], datagram: false });
+            }
+        }
+    }
+}
