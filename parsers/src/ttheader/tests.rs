@@ -144,7 +144,7 @@ fn streams_open_carry_parts_and_end_with_a_status() {
     let refused = seen("stream-biz-status");
     let kinds: Vec<Kind> = refused.iter().map(|seen| seen.message.kind).collect();
     assert_eq!(kinds, [Kind::Open, Kind::Part, Kind::Begin, Kind::Part, Kind::Answer, Kind::HalfClose]);
-    assert_eq!(text(refused[5].message.status.biz.as_ref().unwrap().status.as_ref()), "10002");
+    assert_eq!(text(refused[4].message.status.biz.as_ref().unwrap().status.as_ref()), "10002");
 
     let cancelled = seen("stream-cancel");
     let reset = cancelled.iter().find(|seen| seen.message.kind == Kind::Reset).unwrap();
