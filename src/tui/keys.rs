@@ -1,0 +1,325 @@
+//! The one table of keys: what a key does where, its line on the help page and its word in the footer.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use crate::calls::Class;
+
+/// The five views.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum View {
+    Calls,
+    Errors,
+    Services,
+    Connections,
+    Chains,
+}
+
+impl View {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Calls, Self::Errors, Self::Services, Self::Connections, Self::Chains];
+
+    /// The word on the tab.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Calls => "Calls",
+            Self::Errors => "Errors",
+            Self::Services => "Services",
+            Self::Connections => "Connections",
+            Self::Chains => "Chains",
+        }
+    }
+}
+
+/// What a key can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Quit,
+    Help,
+    Back,
+    Suspend,
+    Redraw,
+    Show(View),
+    NextView,
+    PreviousView,
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+    Left,
+    Right,
+    Open,
+    Search,
+    NextMatch,
+    PreviousMatch,
+    NextError,
+    PreviousError,
+    Filter,
+    OnlyThis,
+    NotThis,
+    ShowAll,
+    Toggle(Class),
+    Sort,
+    Pause,
+    Mark,
+    ClearMarks,
+    Connection,
+    Chain,
+    Copy,
+    Export,
+    Times,
+    NextPane,
+    Fold,
+    FoldAll,
+    HexOrText,
+    PreviousMessage,
+    NextMessage,
+}
+
+/// Where a binding holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Everywhere but in a line that is being typed.
+    Everywhere,
+    /// Whatever has rows: the five views and the help page.
+    Rows,
+    /// The five views.
+    Lists,
+    /// Calls and Errors.
+    Classes,
+    /// Lists whose columns sort.
+    Columns,
+    /// Calls.
+    Calls,
+    /// One call in full.
+    Detail,
+}
+
+impl Scope {
+    /// Head of its part of the help page.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Everywhere => "Everywhere",
+            Self::Rows => "Moving",
+            Self::Lists => "In all lists",
+            Self::Classes => "Classes, in Calls and Errors (the counters in the title show what is hidden)",
+            Self::Columns => "Columns",
+            Self::Calls => "In Calls",
+            Self::Detail => "In the detail of a call",
+        }
+    }
+
+    /// All scopes, in the order of the help page.
+    pub(super) const ALL: [Self; 7] =
+        [Self::Rows, Self::Lists, Self::Columns, Self::Calls, Self::Classes, Self::Detail, Self::Everywhere];
+}
+
+/// A key with the modifier that matters here; capital letters are characters of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub code: KeyCode,
+    pub control: bool,
+}
+
+impl Key {
+    /// The key as people write it.
+    pub(super) fn name(self) -> String {
+        let name = match self.code {
+            KeyCode::Char(' ') => "space".to_owned(),
+            KeyCode::Char(c) if self.control => return format!("^{}", c.to_ascii_uppercase()),
+            KeyCode::Char(c) => c.to_string(),
+            KeyCode::Enter => "⏎".to_owned(),
+            KeyCode::Esc => "Esc".to_owned(),
+            KeyCode::Tab => "Tab".to_owned(),
+            KeyCode::BackTab => "⇧Tab".to_owned(),
+            KeyCode::Up => "↑".to_owned(),
+            KeyCode::Down => "↓".to_owned(),
+            KeyCode::Left => "←".to_owned(),
+            KeyCode::Right => "→".to_owned(),
+            KeyCode::PageUp => "PgUp".to_owned(),
+            KeyCode::PageDown => "PgDn".to_owned(),
+            KeyCode::Home => "Home".to_owned(),
+            KeyCode::End => "End".to_owned(),
+            other => format!("{other:?}"),
+        };
+        if self.control { format!("^{name}") } else { name }
+    }
+}
+
+impl From<KeyEvent> for Key {
+    fn from(event: KeyEvent) -> Self {
+        Self { code: event.code, control: event.modifiers.contains(KeyModifiers::CONTROL) }
+    }
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub(super) struct Binding {
+    pub scope: Scope,
+    pub keys: &'static [Key],
+    pub action: Action,
+    /// What it does, for the help page.
+    pub help: &'static str,
+    /// Its word in the footer; empty: not there. Neighbours with the same word share it.
+    pub footer: &'static str,
+}
+
+const fn key(code: KeyCode) -> Key {
+    Key { code, control: false }
+}
+
+const fn ch(c: char) -> Key {
+    key(KeyCode::Char(c))
+}
+
+const fn ctrl(c: char) -> Key {
+    Key { code: KeyCode::Char(c), control: true }
+}
+
+const fn bind(
+    scope: Scope,
+    keys: &'static [Key],
+    action: Action,
+    help: &'static str,
+    footer: &'static str,
+) -> Binding {
+    Binding { scope, keys, action, help, footer }
+}
+
+/// Every binding. The order is that of the help page; the footer shows the more special scopes first.
+#[rustfmt::skip]
+pub(super) static BINDINGS: &[Binding] = &[
+    bind(Scope::Rows, &[ch('j'), key(KeyCode::Down)], Action::Down, "one row down", ""),
+    bind(Scope::Rows, &[ch('k'), key(KeyCode::Up)], Action::Up, "one row up", ""),
+    bind(Scope::Rows, &[key(KeyCode::PageDown), ctrl('f'), ctrl('d')], Action::PageDown, "one page down", ""),
+    bind(Scope::Rows, &[key(KeyCode::PageUp), ctrl('b'), ctrl('u')], Action::PageUp, "one page up", ""),
+    bind(Scope::Rows, &[ch('g'), key(KeyCode::Home)], Action::First, "to the first row", ""),
+    bind(Scope::Rows, &[ch('G'), key(KeyCode::End)], Action::Last, "to the last row; in Calls: follow new calls", ""),
+
+    bind(Scope::Lists, &[key(KeyCode::Enter)], Action::Open, "open: the call in full, the calls of a row", "open"),
+    bind(Scope::Lists, &[ch('/')], Action::Search, "search in the rows", "search"),
+    bind(Scope::Lists, &[ch('n')], Action::NextMatch, "next match", ""),
+    bind(Scope::Lists, &[ch('N')], Action::PreviousMatch, "previous match", ""),
+    bind(Scope::Lists, &[ch('f')], Action::Filter, "filter calls (the language of -Y)", "filter"),
+    bind(Scope::Lists, &[ch('a')], Action::ShowAll, "show all: drop the filter and class switches", ""),
+    bind(Scope::Lists, &[ch(' ')], Action::Pause, "pause; packets are still read and calls wait", "pause"),
+    bind(Scope::Lists, &[key(KeyCode::Tab)], Action::NextView, "next view", ""),
+    bind(Scope::Lists, &[key(KeyCode::BackTab)], Action::PreviousView, "previous view", ""),
+
+    bind(Scope::Columns, &[ch('h'), key(KeyCode::Left)], Action::Left, "column to the left", ""),
+    bind(Scope::Columns, &[ch('l'), key(KeyCode::Right)], Action::Right, "column to the right", ""),
+    bind(Scope::Columns, &[ch('s')], Action::Sort, "sort by this column; again: the other way; again: off", "sort"),
+
+    bind(Scope::Calls, &[ch('=')], Action::OnlyThis, "only calls with the value under the cursor", "this/not"),
+    bind(Scope::Calls, &[ch('!')], Action::NotThis, "only calls without the value under the cursor", "this/not"),
+    bind(Scope::Calls, &[ch('m')], Action::Mark, "mark the call", "mark"),
+    bind(Scope::Calls, &[ch('M')], Action::ClearMarks, "drop all marks", ""),
+    bind(Scope::Calls, &[ch('F')], Action::Connection, "follow the connection: only its calls", ""),
+    bind(Scope::Calls, &[ch('T')], Action::Times, "times: local, UTC, since start, since row above", ""),
+
+    bind(Scope::Classes, &[ch('b')], Action::Toggle(Class::Business), "business errors on and off", "classes"),
+    bind(Scope::Classes, &[ch('r')], Action::Toggle(Class::Rpc), "RPC errors on and off", "classes"),
+    bind(Scope::Classes, &[ch('t')], Action::Toggle(Class::Transport), "broken connections and streams on and off", "classes"),
+    bind(Scope::Classes, &[ch('u')], Action::Toggle(Class::Unanswered), "unanswered calls on and off", "classes"),
+    bind(Scope::Classes, &[ch('w')], Action::Toggle(Class::Oneway), "one-way calls on and off", "classes"),
+    bind(Scope::Classes, &[ch('o')], Action::Toggle(Class::Ok), "ok calls on and off", "classes"),
+
+    bind(Scope::Detail, &[key(KeyCode::Tab)], Action::NextPane, "to the other pane: fields, bytes", "pane"),
+    bind(Scope::Detail, &[key(KeyCode::Enter)], Action::Fold, "fold and unfold", "fold"),
+    bind(Scope::Detail, &[key(KeyCode::Right), ch('l')], Action::Right, "unfold; in the bytes: the next byte", ""),
+    bind(Scope::Detail, &[key(KeyCode::Left), ch('h')], Action::Left, "fold, or to the field around; in the bytes: the byte before", ""),
+    bind(Scope::Detail, &[ch('z')], Action::FoldAll, "fold or unfold everything", ""),
+    bind(Scope::Detail, &[ch('i')], Action::HexOrText, "bytes as hex or as text", "hex/text"),
+    bind(Scope::Detail, &[ch('[')], Action::PreviousMessage, "previous message: the request", "request"),
+    bind(Scope::Detail, &[ch(']')], Action::NextMessage, "next message: the answer", "answer"),
+
+    bind(Scope::Everywhere, &[ch('e')], Action::NextError, "next failed call", "next error"),
+    bind(Scope::Everywhere, &[ch('E')], Action::PreviousError, "previous failed call", ""),
+    bind(Scope::Everywhere, &[ch('c')], Action::Chain, "the chain of calls around this one", "chain"),
+    bind(Scope::Everywhere, &[ch('y')], Action::Copy, "copy the row or field to the clipboard", ""),
+    bind(Scope::Everywhere, &[ch('x')], Action::Export, "export this call or the marked ones to a file", "export"),
+    bind(Scope::Everywhere, &[ch('1')], Action::Show(View::Calls), "Calls", ""),
+    bind(Scope::Everywhere, &[ch('2')], Action::Show(View::Errors), "Errors: failed calls by kind", ""),
+    bind(Scope::Everywhere, &[ch('3')], Action::Show(View::Services), "Services: rates, error shares, latencies", ""),
+    bind(Scope::Everywhere, &[ch('4')], Action::Show(View::Connections), "Connections", ""),
+    bind(Scope::Everywhere, &[ch('5')], Action::Show(View::Chains), "Chains: how errors travelled", ""),
+    bind(Scope::Everywhere, &[key(KeyCode::Esc)], Action::Back, "one step back", ""),
+    bind(Scope::Everywhere, &[ch('?')], Action::Help, "this page", "keys"),
+    bind(Scope::Everywhere, &[ctrl('z')], Action::Suspend, "to the shell; `fg` comes back", ""),
+    bind(Scope::Everywhere, &[ctrl('l')], Action::Redraw, "draw the screen anew", ""),
+    bind(Scope::Everywhere, &[ch('q'), ctrl('c')], Action::Quit, "quit", "quit"),
+];
+
+/// What a key does where these scopes hold.
+pub(super) fn action(scopes: &[Scope], key: Key) -> Option<Action> {
+    BINDINGS.iter().find(|b| scopes.contains(&b.scope) && b.keys.contains(&key)).map(|b| b.action)
+}
+
+/// The footer where these scopes hold: keys and word of each entry, the more special scopes first.
+pub(super) fn footer(scopes: &[Scope]) -> Vec<(String, &'static str)> {
+    let mut entries: Vec<(String, &'static str)> = Vec::new();
+    for scope in scopes {
+        for binding in BINDINGS.iter().filter(|b| b.scope == *scope && !b.footer.is_empty()) {
+            let Some(key) = binding.keys.first().map(|k| k.name()) else { continue };
+            match entries.last_mut() {
+                Some((keys, word)) if *word == binding.footer => {
+                    keys.push(' ');
+                    keys.push_str(&key);
+                }
+                _ => entries.push((key, binding.footer)),
+            }
+        }
+    }
+    entries
+}
+
+/// The help page: heads (no keys) and lines (keys, text).
+pub(super) fn help() -> Vec<(String, &'static str)> {
+    let mut lines = Vec::new();
+    for scope in Scope::ALL {
+        if !lines.is_empty() {
+            lines.push((String::new(), ""));
+        }
+        lines.push((String::new(), scope.title()));
+        for binding in BINDINGS.iter().filter(|b| b.scope == scope) {
+            let keys: Vec<_> = binding.keys.iter().map(|k| k.name()).collect();
+            lines.push((keys.join(" "), binding.help));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::state::Place;
+
+    #[test]
+    fn no_key_means_two_things_in_one_place() {
+        for place in Place::ALL {
+            let mut seen = std::collections::HashSet::new();
+            for binding in BINDINGS.iter().filter(|b| place.scopes().contains(&b.scope)) {
+                for key in binding.keys {
+                    assert!(seen.insert(*key), "{} is bound twice in {place:?}", key.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn help_and_footer_are_the_table() {
+        let help = help();
+        for binding in BINDINGS {
+            let keys: Vec<_> = binding.keys.iter().map(|k| k.name()).collect();
+            assert!(help.contains(&(keys.join(" "), binding.help)), "{binding:?}");
+            assert!(Scope::ALL.contains(&binding.scope));
+            assert!(
+                Place::ALL.iter().any(|p| p.scopes().contains(&binding.scope)),
+                "never reached: {binding:?}"
+            );
+        }
+        let footer = footer(Place::View(View::Calls).scopes());
+        assert!(footer.iter().any(|(keys, word)| keys == "b r t u w o" && *word == "classes"));
+    }
+}

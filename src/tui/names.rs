@@ -1,0 +1,123 @@
+//! Names of addresses, learned from the calls themselves: a person knows `order`, not `10.77.0.12:8888`.
+
+use std::net::IpAddr;
+
+use hashbrown::HashMap;
+
+use crate::calls::{Call, record::Name};
+use crate::decode::Endpoint;
+
+/// The most addresses that names are kept for.
+const LIMIT: usize = 65_536;
+
+/// What is known of an address.
+#[derive(Clone, Debug)]
+enum Known {
+    /// Everyone who said a name there said this one.
+    One(Name),
+    /// Several names live there (loopback, address translation): the address tells nothing.
+    Several,
+}
+
+/// Names learned so far.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    hosts: HashMap<IpAddr, Known>,
+    servers: HashMap<Endpoint, Known>,
+}
+
+impl Names {
+    /// Takes what the headers of a call say of its two ends.
+    pub(super) fn learn(&mut self, call: &Call) {
+        if let Some(caller) = &call.caller {
+            learn(&mut self.hosts, call.client.ip, caller);
+        }
+        if let Some(callee) = &call.callee {
+            learn(&mut self.servers, call.server, callee);
+            learn(&mut self.hosts, call.server.ip, callee);
+        }
+    }
+
+    /// The caller, by name where one is known.
+    pub(super) fn client(&self, call: &Call) -> String {
+        if let Some(name) = &call.caller {
+            return name.to_string();
+        }
+        if let Some(process) = &call.process[0] {
+            return process.name.to_string();
+        }
+        match self.hosts.get(&call.client.ip) {
+            Some(Known::One(name)) => name.to_string(),
+            _ => call.client.to_string(),
+        }
+    }
+
+    /// The callee, by name where one is known; the port stays, because one name may serve on several.
+    pub(super) fn server(&self, call: &Call) -> String {
+        let name = match (&call.callee, &call.process[1]) {
+            (Some(name), _) => Some(name),
+            (None, Some(process)) => Some(&process.name),
+            (None, None) => return self.address(&call.server),
+        };
+        name.map_or_else(|| call.server.to_string(), |name| format!("{name}:{}", call.server.port))
+    }
+
+    /// A serving address, by name where one is known.
+    pub(super) fn address(&self, endpoint: &Endpoint) -> String {
+        let known = match self.servers.get(endpoint) {
+            Some(Known::One(name)) => Some(name),
+            Some(Known::Several) => None,
+            None => match self.hosts.get(&endpoint.ip) {
+                Some(Known::One(name)) => Some(name),
+                _ => None,
+            },
+        };
+        known.map_or_else(|| endpoint.to_string(), |name| format!("{name}:{}", endpoint.port))
+    }
+}
+
+fn learn<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Known>, key: K, name: &Name) {
+    if name.is_empty() {
+        return;
+    }
+    let room = map.len() < LIMIT;
+    match map.get_mut(&key) {
+        Some(Known::One(known)) if known == name => {}
+        Some(known) => *known = Known::Several,
+        None if room => _ = map.insert(key, Known::One(Name::clone(name))),
+        None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::state::testing::call;
+
+    #[test]
+    fn names_come_from_headers_and_only_where_they_are_plain() {
+        let mut names = Names::default();
+        let mut first = call(1);
+        first.client = "10.0.0.1:40000".parse::<std::net::SocketAddr>().map(endpoint).unwrap();
+        first.server = "10.0.0.2:8888".parse::<std::net::SocketAddr>().map(endpoint).unwrap();
+        first.caller = Some("web".into());
+        first.callee = None;
+        names.learn(&first);
+        first.caller = None;
+        assert_eq!(names.client(&first), "web", "learned from the call before");
+        assert_eq!(names.server(&first), "10.0.0.2:8888");
+        let mut below = call(2);
+        below.client = Endpoint { ip: first.server.ip, port: 41000 };
+        below.caller = Some("order".into());
+        below.callee = None;
+        names.learn(&below);
+        assert_eq!(names.server(&first), "order:8888", "who calls from there also serves there");
+        below.caller = Some("stock".into());
+        names.learn(&below);
+        assert_eq!(names.server(&first), "10.0.0.2:8888", "two names at one address: none of them");
+    }
+
+    fn endpoint(address: std::net::SocketAddr) -> Endpoint {
+        Endpoint { ip: address.ip(), port: address.port() }
+    }
+}

@@ -1,0 +1,57 @@
+//! Calls and states for the tests of the interface.
+
+use std::sync::Arc;
+
+use super::State;
+use crate::calls::{Call, Carrier, Class, Uid, sample};
+use crate::sink::TimeFormat;
+use crate::time::Timestamp;
+use crate::tui::{Colors, Update};
+
+/// Time of the first call of the tests: 2026-01-02 01:34:09.120 UTC.
+pub(in crate::tui) const START: i64 = 1_767_317_649_120_000_000;
+
+/// The `n`th call of a capture: ok, five milliseconds after the one before.
+pub(in crate::tui) fn call(n: u64) -> Call {
+    let mut call = sample::ok();
+    call.uid = Uid { packet: n * 2 + 1, ordinal: 0 };
+    call.decided = n * 2 + 2;
+    call.packets = (n * 2 + 1, n * 2 + 2);
+    call.start = Timestamp(START + n as i64 * 5_000_000);
+    call.end = Timestamp(call.start.0 + 3_200_000);
+    call
+}
+
+/// The `n`th call of a capture, failed.
+pub(in crate::tui) fn failed(n: u64, class: Class, code: i64, message: &str) -> Call {
+    let mut call = call(n);
+    call.verdict.class = Some(class);
+    call.verdict.carrier = match class {
+        Class::Business => Carrier::BizStatus,
+        Class::Rpc => Carrier::ThriftException,
+        Class::Transport => Carrier::TcpRst,
+        _ => Carrier::None,
+    };
+    let coded = matches!(class, Class::Business | Class::Rpc);
+    call.verdict.code = coded.then_some(code);
+    call.verdict.message = (!message.is_empty()).then(|| message.to_owned());
+    call
+}
+
+/// A state with nothing in it, of that size, with times in UTC and without colours.
+pub(in crate::tui) fn state(width: u16, height: u16) -> State {
+    let mut state = State::new("captures/chain.pcap".to_owned(), 1 << 30, TimeFormat::Utc, Colors::None);
+    state.resize(width, height);
+    state
+}
+
+/// Gives the calls to the state and lets it work until nothing is left to do.
+pub(in crate::tui) fn give(state: &mut State, calls: impl IntoIterator<Item = Call>) {
+    state.receive(Update::Calls(calls.into_iter().map(Arc::new).collect()));
+    settle(state);
+}
+
+/// Lets the state work until nothing is left to do.
+pub(in crate::tui) fn settle(state: &mut State) {
+    while state.work(std::time::Instant::now()) {}
+}

@@ -1,0 +1,343 @@
+//! One call in full: what is said of it, why, when, and the bytes.
+
+use std::fmt::Write as _;
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use super::{frame as around, line};
+use crate::calls::{Call, Carrier, Class, Finding, Initiator, words};
+use crate::text;
+use crate::tui::state::State;
+use crate::tui::state::detail::{Detail, Loaded, Pane, Plan};
+
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State, detail: &Detail) {
+    let buffer = frame.buffer_mut();
+    let plan = state.plan();
+    let call = &*detail.call;
+    head(buffer, area, state, detail);
+    let class = state.theme.class(call.class()).remove_modifier(Modifier::BOLD);
+    let width = usize::from(area.width).saturating_sub(2);
+    let says = around::sentence_of(state, call);
+    for (i, part) in line::wrap(&says, width, usize::from(plan.sentence)).iter().enumerate() {
+        line::put(buffer, area, 1, 2 + i as u16, part, class);
+    }
+    let mut y = 2 + plan.sentence;
+    if plan.boxes > 0 {
+        let left = area.width * 9 / 20;
+        let part = |x: u16, width: u16| Rect { x: area.x + x, y: area.y + y, width, height: plan.boxes - 1 };
+        boxed(buffer, part(0, left), state, "verdict", &verdict_lines(call), state.theme.class(call.class()));
+        boxed(buffer, part(left, area.width - left), state, "time line", &time_lines(detail), Style::new());
+        y += plan.boxes - 1;
+    }
+    line::fill(buffer, area, 0, y, "─", state.theme.dim);
+    panes_head(buffer, area, y, state, detail, &plan);
+    let body = Rect { y: area.y + y + 1, height: plan.body, ..area };
+    match plan.split {
+        Some((left, right)) => {
+            tree(buffer, Rect { width: left, ..body }, state, detail);
+            for row in 0..body.height {
+                line::put(buffer, body, left + 1, row, "│", state.theme.dim);
+            }
+            bytes(buffer, Rect { x: body.x + left + 3, width: right, ..body }, state, detail, &plan);
+        }
+        None if detail.pane == Pane::Tree => tree(buffer, body, state, detail),
+        None => bytes(buffer, body, state, detail, &plan),
+    }
+}
+
+/// The line in place of the tabs: which call, and which failure of how many.
+fn head(buffer: &mut Buffer, area: Rect, state: &State, detail: &Detail) {
+    let call = &detail.call;
+    line::fill(buffer, area, 0, 1, " ", Style::new());
+    let place = detail.place.map(|(n, all)| format!("{n} of {all} failed")).unwrap_or_default();
+    let mut what = format!("◀ {}", words::operation(call));
+    if let Some(id) = call.id {
+        // Writing to a String can't fail.
+        _ = write!(what, "  id {id}");
+    }
+    let label = words::label(call.class());
+    let room = usize::from(area.width).saturating_sub(text::width(&place) + text::width(label) + 7);
+    let x = line::put(buffer, area, 1, 1, &text::cut_middle(&what, room), state.theme.strong);
+    line::put(buffer, area, x + 3, 1, label, state.theme.class(call.class()));
+    let x = usize::from(area.width).saturating_sub(text::width(&place) + 1);
+    line::put(buffer, area, x as u16, 1, &place, state.theme.dim);
+}
+
+/// Lines in a frame with a title.
+fn boxed(
+    buffer: &mut Buffer,
+    area: Rect,
+    state: &State,
+    title: &str,
+    lines: &[(String, String)],
+    first: Style,
+) {
+    let dim = state.theme.dim;
+    let inside = usize::from(area.width.saturating_sub(2));
+    line::put(buffer, area, 0, 0, &format!("┌{}┐", "─".repeat(inside)), dim);
+    line::put(buffer, area, 2, 0, &format!(" {title} "), dim);
+    let rows = area.height.saturating_sub(2);
+    for y in 1..=rows {
+        line::put(buffer, area, 0, y, "│", dim);
+        line::put(buffer, area, area.width - 1, y, "│", dim);
+    }
+    line::put(buffer, area, 0, area.height - 1, &format!("└{}┘", "─".repeat(inside)), dim);
+    let inner = Rect { x: area.x + 2, y: area.y + 1, width: area.width.saturating_sub(4), height: rows };
+    for (y, (label, value)) in lines.iter().take(usize::from(rows)).enumerate() {
+        let x = line::put(buffer, inner, 0, y as u16, label, dim);
+        let style = if y == 0 { first } else { Style::new() };
+        line::put(buffer, inner, x.max(11) + 1, y as u16, value, style);
+    }
+}
+
+/// What the wire says of the outcome, element by element: those that decided and those that were looked at.
+fn verdict_lines(call: &Call) -> Vec<(String, String)> {
+    let verdict = &call.verdict;
+    let code = || {
+        let number = verdict.code.map(|c| c.to_string()).unwrap_or_default();
+        match verdict.code_name {
+            Some(name) => format!("{number} {name}"),
+            None => number,
+        }
+    };
+    let mut lines: Vec<(String, String)> = Vec::new();
+    let mut put = |label: &str, value: String| lines.push((label.to_owned(), value));
+    let decided = |carrier| verdict.carrier == carrier;
+    let answered = !matches!(verdict.class, Some(Class::Unanswered | Class::Transport));
+    match call.rpc {
+        _ if !answered => {
+            put("no answer", words::verdict(call));
+            put("sign", verdict.carrier.name().to_owned());
+        }
+        "trpc" | "trpc-http" | "trpc-stream" if call.ret.is_some() || call.func_ret.is_some() => {
+            let ret = call.ret.unwrap_or_default();
+            let func_ret = call.func_ret.unwrap_or_default();
+            let name = |decides: bool| if decides { code() } else { "0".to_owned() };
+            put("ret", if ret == 0 { "0  the framework is content".to_owned() } else { name(ret != 0) });
+            put(
+                "func_ret",
+                match func_ret {
+                    0 => "0  the handler is content".to_owned(),
+                    n if decided(Carrier::FuncRet) => name(n != 0),
+                    n => n.to_string(),
+                },
+            );
+            let reported = match (ret, func_ret) {
+                (0, 0) => "success",
+                (0, _) => "func_ret, as a business error",
+                _ => "ret, as a framework error",
+            };
+            put("caller sees", reported.to_owned());
+        }
+        "grpc" => {
+            put(
+                "grpc-status",
+                match verdict.carrier {
+                    Carrier::GrpcStatus => code(),
+                    Carrier::None if verdict.class == Some(Class::Ok) => "0 OK".to_owned(),
+                    Carrier::BizStatus => "only carries the business error".to_owned(),
+                    _ => "— (not there)".to_owned(),
+                },
+            );
+            put("biz-status", biz_status(call, &code()));
+            if decided(Carrier::HttpStatus) {
+                put("http status", code());
+            }
+        }
+        _ if decided(Carrier::TtstreamTrailer) || decided(Carrier::TtstreamRst) => {
+            put(verdict.carrier.name(), code());
+            put("biz-status", biz_status(call, ""));
+        }
+        _ => {
+            put(
+                "exception",
+                match verdict.carrier {
+                    Carrier::ThriftException => code(),
+                    Carrier::IdlException => format!(
+                        "declared in the IDL{}",
+                        call.field_id.map(|f| format!(", field {f}")).unwrap_or_default()
+                    ),
+                    _ if call.findings.contains(Finding::BizStatusWithException) => {
+                        "there too: some callers report it".to_owned()
+                    }
+                    _ => "— (none)".to_owned(),
+                },
+            );
+            put("biz-status", biz_status(call, &code()));
+        }
+    }
+    put("raised by", raised_by(call).to_owned());
+    lines
+}
+
+fn biz_status(call: &Call, code: &str) -> String {
+    if call.verdict.carrier == Carrier::BizStatus {
+        code.to_owned()
+    } else if matches!(call.transport, "framed" | "buffered") {
+        "— (this transport has no place for it)".to_owned()
+    } else {
+        "— (header has none)".to_owned()
+    }
+}
+
+/// Who raised the error, in a few words.
+fn raised_by(call: &Call) -> &'static str {
+    match (call.class(), call.verdict.initiator) {
+        (Some(Class::Ok), _) => "nobody: ok",
+        (Some(Class::Oneway), _) => "nobody: no answer is due",
+        (Some(Class::Business), _) => "the callee's business code",
+        (Some(Class::Rpc), _) if call.findings.contains(Finding::CauseBelow) => {
+            "a call of the callee's own, below"
+        }
+        (Some(Class::Rpc), _) if call.findings.contains(Finding::BusinessAsRpc) => {
+            "the callee's framework, for its handler"
+        }
+        (Some(Class::Rpc), Some(Initiator::Client)) => "the caller",
+        (Some(Class::Rpc), _) => "the callee's framework",
+        (Some(Class::Transport), Some(Initiator::Client)) => "the caller's side",
+        (Some(Class::Transport), Some(Initiator::Server)) => "the callee's side",
+        (Some(Class::Transport), None) => "not known",
+        (Some(Class::Unanswered), _) => "nobody answered",
+        (None, _) => "not captured",
+    }
+}
+
+/// When what happened, from the first byte of the request.
+fn time_lines(detail: &Detail) -> Vec<(String, String)> {
+    let call = &*detail.call;
+    let mut lines = Vec::new();
+    let after = |ns: u64| format!("+{}", text::duration(ns));
+    match &detail.loaded {
+        Loaded::Ready(evidence) if !evidence.messages.is_empty() => {
+            let first = evidence.messages.first();
+            for message in first.into_iter().chain(evidence.messages.iter().skip(1).last()) {
+                let arrow = if message.from_server { "← answer" } else { "→ request" };
+                lines.push((
+                    after(message.time.since(call.start)),
+                    format!("{arrow} {}  packet {}", text::bytes(message.size), message.packet),
+                ));
+            }
+        }
+        _ => {
+            lines.push((
+                after(0),
+                format!("→ request {}  packet {}", text::bytes(call.request_bytes), call.packets.0),
+            ));
+            if call.response_bytes > 0 {
+                lines.push((
+                    call.latency.map_or_else(|| "—".to_owned(), after),
+                    format!("← answer {}  packet {}", text::bytes(call.response_bytes), call.packets.1),
+                ));
+            }
+        }
+    }
+    let latency = call.latency.map_or_else(|| "no answer seen".to_owned(), text::duration);
+    let mut span = latency;
+    if let Some(duration) = call.duration.filter(|d| Some(*d) != call.latency) {
+        _ = write!(span, ", to the last byte {}", text::duration(duration));
+    }
+    lines.push(("latency".to_owned(), span));
+    if let Some(timeout) = call.timeout {
+        lines.push(("the caller".to_owned(), format!("waits {}", text::duration(timeout))));
+    }
+    lines
+}
+
+/// Heads of the panes on the rule above them: which has the keys, and what the bytes are.
+fn panes_head(buffer: &mut Buffer, area: Rect, y: u16, state: &State, detail: &Detail, plan: &Plan) {
+    let style = |pane| if detail.pane == pane { state.theme.strong } else { state.theme.dim };
+    line::put(buffer, area, 2, y, " fields ", style(Pane::Tree));
+    let which = match &detail.loaded {
+        Loaded::Ready(evidence) => evidence.messages.get(detail.message).map_or_else(
+            || " bytes ".to_owned(),
+            |message| {
+                let who = if message.from_server { "answer" } else { "request" };
+                format!(" {who}, message {} of {} ", detail.message + 1, evidence.messages.len())
+            },
+        ),
+        _ => " bytes ".to_owned(),
+    };
+    let x = plan.split.map_or(12, |(left, _)| left + 4);
+    line::put(buffer, area, x, y, &which, style(Pane::Bytes));
+}
+
+fn tree(buffer: &mut Buffer, area: Rect, state: &State, detail: &Detail) {
+    let list = &detail.list;
+    for y in 0..area.height {
+        let at = list.top + usize::from(y);
+        let Some(row) = detail.rows.get(at) else { break };
+        let Some(node) = detail.node(row) else { continue };
+        let fold = match (node.children.is_empty(), node.open) {
+            (true, _) => " ",
+            (false, true) => "▾",
+            (false, false) => "▸",
+        };
+        let x = 1 + (row.depth.min(20) * 2) as u16;
+        line::put(buffer, area, x, y, fold, state.theme.dim);
+        let label = if node.value.is_empty() { Style::new() } else { state.theme.dim };
+        let end = line::put(buffer, area, x + 2, y, &node.label, label);
+        line::put(buffer, area, end + 2, y, &node.value, Style::new());
+        if at == list.selected {
+            let style = if detail.pane == Pane::Tree {
+                state.theme.selected
+            } else {
+                Style::new().add_modifier(Modifier::UNDERLINED)
+            };
+            buffer.set_style(Rect { y: area.y + y, height: 1, ..area }, style);
+        }
+    }
+}
+
+fn bytes(buffer: &mut Buffer, area: Rect, state: &State, detail: &Detail, plan: &Plan) {
+    let dim = state.theme.dim;
+    match &detail.loaded {
+        Loaded::Waiting => return line::middle(buffer, area, &["reading the packets …".to_owned()], dim),
+        Loaded::Gone(why) => {
+            return line::middle(buffer, area, &["the bytes can't be shown:".to_owned(), why.clone()], dim);
+        }
+        Loaded::Ready(evidence) if evidence.messages.is_empty() => {
+            let mut lines = vec!["no bytes of this call were found".to_owned()];
+            lines.extend(evidence.notes.iter().map(|note| text::escape(note).into_owned()));
+            return line::middle(buffer, area, &lines, dim);
+        }
+        Loaded::Ready(evidence) => {
+            // Notes stand below the last byte, where there is room.
+            let used = detail.bytes().len().div_ceil(plan.per_row).saturating_sub(detail.bytes_top);
+            for (i, note) in evidence.notes.iter().enumerate() {
+                let y = used + 1 + i;
+                if y < usize::from(area.height) {
+                    line::put(buffer, area, 0, y as u16, &text::escape(note), state.theme.alarm);
+                }
+            }
+        }
+    }
+    let whole = detail.bytes();
+    let marked = detail.marked();
+    for y in 0..area.height {
+        let start = (detail.bytes_top + usize::from(y)) * plan.per_row;
+        let Some(row) = whole.get(start..whole.len().min(start + plan.per_row)).filter(|r| !r.is_empty())
+        else {
+            break;
+        };
+        line::put(buffer, area, 0, y, &format!("{start:04x}"), dim);
+        for (i, byte) in row.iter().enumerate() {
+            let at = start + i;
+            let inside = marked.is_some_and(|(from, to)| (from..to).contains(&at));
+            let mut style = if inside { state.theme.mark } else { Style::new() };
+            if detail.pane == Pane::Bytes && at == detail.byte {
+                style = state.theme.cell;
+            }
+            let hex_width = if detail.as_text { 0 } else { plan.per_row * 3 + 1 };
+            if !detail.as_text {
+                line::put(buffer, area, 5 + (i * 3) as u16, y, &format!("{byte:02x}"), style);
+            }
+            let shown = if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' };
+            let mut one = [0; 4];
+            let shown = shown.encode_utf8(&mut one);
+            line::put(buffer, area, 5 + (hex_width + i) as u16, y, shown, style);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The help page, written from the key table.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::{frame as around, line};
+use crate::tui::keys::help;
+use crate::tui::state::State;
+
+/// Classes as the first column shows them.
+const LEGEND: &str = "B business said no   R the RPC framework failed   N connection broke   ? no answer   1 one-way   ~ outcome not captured";
+
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State, top: usize) {
+    let buffer = frame.buffer_mut();
+    let theme = &state.theme;
+    let x = line::put(buffer, area, 1, 0, "rpcscope keys", theme.strong);
+    line::put(
+        buffer,
+        area,
+        x + 3,
+        0,
+        "(Esc goes back; with Shift the mouse selects text as usual)",
+        theme.dim,
+    );
+    line::put(buffer, area, 1, 1, LEGEND, theme.dim);
+    let body = Rect { y: area.y + 2, height: area.height.saturating_sub(3), ..area };
+    for (y, (keys, text)) in help().iter().skip(top).take(usize::from(body.height)).enumerate() {
+        let y = y as u16;
+        if keys.is_empty() {
+            line::put(buffer, body, 1, y, text, theme.strong);
+        } else {
+            line::put(buffer, body, 3, y, keys, theme.key);
+            line::put(buffer, body, 20, y, text, Style::new());
+        }
+    }
+    around::footer(frame.buffer_mut(), area, state);
+}

@@ -1,0 +1,103 @@
+//! Pieces of text put on the screen: clipped, wrapped, with marked matches.
+
+use std::borrow::Cow;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::text;
+
+/// Puts text at a place in `area`, cut where the area ends. Gives the column behind it.
+pub(super) fn put(buffer: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, style: Style) -> u16 {
+    if x >= area.width || y >= area.height {
+        return x;
+    }
+    let cut = text::cut_end(text, usize::from(area.width - x));
+    let (end, _) = buffer.set_stringn(area.x + x, area.y + y, &cut, usize::from(area.width - x), style);
+    end - area.x
+}
+
+/// Fills a row from `x` on with one character.
+pub(super) fn fill(buffer: &mut Buffer, area: Rect, x: u16, y: u16, with: &str, style: Style) {
+    for at in x..area.width {
+        buffer.set_string(area.x + at, area.y + y, with, style);
+    }
+}
+
+/// Puts text and marks where it contains `needle`, whatever the case of ASCII letters.
+pub(super) fn put_marked(
+    buffer: &mut Buffer,
+    area: Rect,
+    (x, y): (u16, u16),
+    text: &str,
+    style: Style,
+    (needle, mark): (&str, Style),
+) {
+    put(buffer, area, x, y, text, style);
+    if needle.is_empty() {
+        return;
+    }
+    let haystack = text.to_ascii_lowercase();
+    let needle = needle.to_ascii_lowercase();
+    for (at, found) in haystack.match_indices(&needle) {
+        let column = x + text::width(&haystack[..at]) as u16;
+        if column < area.width {
+            let width = (text::width(found) as u16).min(area.width - column);
+            buffer.set_style(Rect { x: area.x + column, y: area.y + y, width, height: 1 }, mark);
+        }
+    }
+}
+
+/// Breaks text at spaces into at most `lines` lines of `width` columns; what is too long for the last one is cut.
+pub(super) fn wrap(text: &str, width: usize, lines: usize) -> Vec<Cow<'_, str>> {
+    let mut out = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() && out.len() < lines {
+        if out.len() + 1 == lines || text::width(rest) <= width {
+            out.push(text::cut_end(rest, width));
+            break;
+        }
+        let mut end = 0;
+        let mut hard = 0;
+        for (at, c) in rest.char_indices() {
+            if text::width(&rest[..at]) > width {
+                break;
+            }
+            hard = at;
+            if c == ' ' {
+                end = at;
+            }
+        }
+        // A word longer than the line is cut in two.
+        let end = if end == 0 { hard.max(rest.chars().next().map_or(1, char::len_utf8)) } else { end };
+        out.push(Cow::Borrowed(rest[..end].trim_end()));
+        rest = rest[end..].trim_start();
+    }
+    out
+}
+
+/// Lines in the middle of an area, for views without rows.
+pub(super) fn middle(buffer: &mut Buffer, area: Rect, lines: &[String], style: Style) {
+    let width = usize::from(area.width).saturating_sub(4);
+    let wrapped: Vec<Cow<'_, str>> = lines.iter().flat_map(|line| wrap(line, width, 3)).collect();
+    let top = area.height.saturating_sub(wrapped.len() as u16) / 3;
+    for (i, line) in wrapped.iter().enumerate() {
+        let x = usize::from(area.width).saturating_sub(text::width(line)) / 2;
+        put(buffer, area, x as u16, top + i as u16, line, style);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrap;
+
+    #[test]
+    fn text_breaks_at_spaces_and_never_overflows() {
+        assert_eq!(wrap("one two three", 8, 3), ["one two", "three"]);
+        assert_eq!(wrap("one two three four", 8, 2), ["one two", "three f…"]);
+        assert_eq!(wrap("unbreakable", 4, 5), ["unbr", "eaka", "ble"]);
+        assert_eq!(wrap("订单服务订单", 5, 9), ["订单", "服务", "订单"]);
+        assert_eq!(wrap("  ", 5, 2), Vec::<String>::new());
+    }
+}
