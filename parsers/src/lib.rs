@@ -60,6 +60,8 @@ protocols! {
     http2 => http2::Http2;
     /// tRPC frames: unary calls and streams.
     trpc => trpc::Trpc;
+    /// HTTP/1.x: tRPC over HTTP, thrift over HTTP.
+    http1 => http1::Http1;
     /// TTHeader, with thrift, Kitex Protobuf or streams in it.
     ttheader => thrift::Form::TtHeader;
     /// Kitex mesh header before any other form.

@@ -1,0 +1,245 @@
+//! Which exchanges are calls, and what their heads and bodies say.
+//!
+//! tRPC over HTTP/1.1 (trpc-go `http/codec.go`): `POST /service/method`; a request of a tRPC client carries `trpc-caller`,
+//! `trpc-callee` and `trpc-timeout`, an error answer `trpc-ret` or `trpc-func-ret` with `trpc-error-msg`. Any other client may
+//! call such a server without these headers: then only an error answer shows that it was tRPC, and a success does not.
+//!
+//! Thrift over HTTP (Apache `THttpClient`): `POST` with `application/x-thrift`, the body is one message.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+
+use super::head::{Head, Start};
+use crate::message::{CallId, Kind, Message, Pairs, Status, Text};
+use crate::thrift;
+
+/// Nanoseconds of a millisecond, the unit of `trpc-timeout`.
+const MILLISECOND: u64 = 1_000_000;
+
+/// Headers that only a tRPC client sets.
+const TRPC_REQUEST_FIELDS: [&str; 5] =
+    ["trpc-caller", "trpc-callee", "trpc-timeout", "trpc-message-type", "trpc-trans-info"];
+
+/// The header that carries `trans_info`: a JSON object of base64 values.
+const TRANS_INFO: &str = "trpc-trans-info";
+
+impl Pairs for Head<'_> {
+    fn each(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        for (name, value) in &self.fields {
+            if !name.eq_ignore_ascii_case(TRANS_INFO.as_bytes()) {
+                each(name, value);
+            }
+        }
+        let Some(json) = self.field(TRANS_INFO) else { return };
+        match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(json) {
+            Ok(entries) => {
+                for (key, value) in entries {
+                    let text = value.as_str().unwrap_or_default();
+                    let decoded = base64::engine::general_purpose::STANDARD.decode(text);
+                    each(key.as_bytes(), &decoded.unwrap_or_else(|_| text.as_bytes().to_vec()));
+                }
+            }
+            Err(_) => each(TRANS_INFO.as_bytes(), json),
+        }
+    }
+}
+
+/// The media type of a head's content, without parameters.
+fn media_type<'a>(head: &Head<'a>) -> &'a [u8] {
+    let value = head.field("content-type").unwrap_or_default();
+    value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
+/// Whether the content is a thrift message.
+pub(super) fn is_thrift(head: &Head<'_>) -> bool {
+    let known: [&[u8]; 5] = [
+        b"application/x-thrift",
+        b"application/thrift",
+        b"application/vnd.apache.thrift.binary",
+        b"application/vnd.apache.thrift.compact",
+        b"application/vnd.apache.thrift.json",
+    ];
+    known.iter().any(|known| media_type(head).eq_ignore_ascii_case(known))
+}
+
+/// Whether the head is of a request that a tRPC client made.
+pub(super) fn is_trpc_request(head: &Head<'_>) -> bool {
+    TRPC_REQUEST_FIELDS.iter().any(|name| head.field(name).is_some())
+}
+
+/// Whether the head is of an answer by which a tRPC server reports an error.
+pub(super) fn is_trpc_error(head: &Head<'_>) -> bool {
+    head.field("trpc-ret").is_some() || head.field("trpc-func-ret").is_some()
+}
+
+/// The name of a tRPC serialization by its media type (trpc-go `http/codec.go`, `contentTypeSerializationType`).
+fn codec(head: &Head<'_>) -> Option<&'static str> {
+    let subtype = media_type(head).to_ascii_lowercase();
+    Some(match subtype.as_slice() {
+        b"application/proto" | b"application/pb" | b"application/protobuf" | b"application/x-protobuf" => {
+            "protobuf"
+        }
+        b"application/json" => "json",
+        b"application/jce" => "jce",
+        b"application/flatbuffer" => "flatbuffers",
+        b"application/xml" | b"text/xml" => "xml",
+        b"application/octet-stream" => "noop",
+        b"application/x-www-form-urlencoded" => "form",
+        _ => return None,
+    })
+}
+
+/// Service and method of a target `/service/method?query`.
+fn split_target(target: &[u8]) -> (Option<Text<'_>>, Option<Text<'_>>) {
+    let path = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+    // A proxy is asked with the whole address.
+    let path = match memchr::memmem::find(path, b"://") {
+        Some(at) => {
+            let rest = path.get(at + 3..).unwrap_or_default();
+            memchr::memchr(b'/', rest).and_then(|slash| rest.get(slash..)).unwrap_or_default()
+        }
+        None => path,
+    };
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    if path.is_empty() {
+        return (None, None);
+    }
+    match memchr::memrchr(b'/', path) {
+        Some(slash) => (
+            path.get(..slash).map(Cow::Borrowed),
+            path.get(slash + 1..).filter(|method| !method.is_empty()).map(Cow::Borrowed),
+        ),
+        None => (None, Some(Cow::Borrowed(path))),
+    }
+}
+
+fn text<'a>(head: &Head<'a>, name: &str) -> Option<Text<'a>> {
+    head.field(name).filter(|value| !value.is_empty()).map(Cow::Borrowed)
+}
+
+fn number<T: std::str::FromStr>(head: &Head<'_>, name: &str) -> Option<T> {
+    std::str::from_utf8(head.field(name)?).ok()?.parse().ok()
+}
+
+/// What a request of tRPC over HTTP says.
+pub(super) fn trpc_request<'a>(head: &'a Head<'a>) -> Message<'a> {
+    let (service, method) = match head.start {
+        Start::Request { target, .. } => split_target(target),
+        Start::Status { .. } => (None, None),
+    };
+    Message {
+        kind: Kind::Request,
+        id: CallId::Order,
+        transport: "http1",
+        rpc: "trpc-http",
+        codec: codec(head),
+        service,
+        method,
+        caller: text(head, "trpc-caller"),
+        callee: text(head, "trpc-callee"),
+        timeout: number::<u32>(head, "trpc-timeout")
+            .filter(|ms| *ms > 0)
+            .map(|ms| u64::from(ms) * MILLISECOND),
+        metadata: Some(head),
+        ..Message::default()
+    }
+}
+
+/// Whether the status of an answer says that HTTP worked.
+pub(super) fn is_success(head: &Head<'_>) -> bool {
+    http_status(head).is_some_and(|code| (200..300).contains(&code))
+}
+
+fn http_status(head: &Head<'_>) -> Option<u16> {
+    match head.start {
+        Start::Status { code } => Some(code),
+        Start::Request { .. } => None,
+    }
+}
+
+/// What an answer of tRPC over HTTP says. `body`: its body is not known to be empty.
+pub(super) fn trpc_answer<'a>(head: &'a Head<'a>, body: bool) -> Message<'a> {
+    let (ret, func_ret) = (number(head, "trpc-ret"), number(head, "trpc-func-ret"));
+    let failed = [ret, func_ret].iter().any(|code: &Option<i32>| code.is_some_and(|code| code != 0));
+    Message {
+        kind: Kind::Answer,
+        id: CallId::Order,
+        transport: "http1",
+        rpc: "trpc-http",
+        // The content type of a text that says what went wrong is not the call's.
+        codec: codec(head),
+        status: Status {
+            ret,
+            func_ret,
+            error_msg: text(head, "trpc-error-msg"),
+            http: http_status(head),
+            body: failed && body,
+            ..Status::default()
+        },
+        metadata: Some(head),
+        ..Message::default()
+    }
+}
+
+/// What a thrift message in the body of a request or an answer says; `None` if it is none.
+pub(super) fn thrift_message<'a>(head: &'a Head<'a>, body: &'a [u8]) -> Option<Message<'a>> {
+    let envelope = thrift::parse_message(body).ok()?;
+    let mut message = Message { transport: "http1", metadata: Some(head), ..Message::default() };
+    envelope.copy_into(&mut message);
+    let request = matches!(head.start, Start::Request { .. });
+    if request != matches!(message.kind, Kind::Request | Kind::Oneway) {
+        return None;
+    }
+    message.id = CallId::Order;
+    message.status.http = http_status(head);
+    Some(message)
+}
+
+/// The answer to a thrift call that carries no thrift message: an HTTP status is all that it says. `cut`: there is a
+/// message, which can't be read.
+pub(super) fn thrift_status<'a>(head: &'a Head<'a>, cut: bool) -> Message<'a> {
+    Message {
+        kind: Kind::Answer,
+        id: CallId::Order,
+        transport: "http1",
+        rpc: "thrift",
+        status: Status { http: http_status(head), cut, ..Status::default() },
+        metadata: Some(head),
+        ..Message::default()
+    }
+}
+
+/// An answer of which nothing is known but that it must have been there.
+pub(super) fn lost_answer(rpc: &'static str, start: u64) -> Message<'static> {
+    Message {
+        kind: Kind::Answer,
+        id: CallId::Order,
+        transport: "http1",
+        rpc,
+        start,
+        status: Status { cut: true, ..Status::default() },
+        truncated: true,
+        ..Message::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_names_service_and_method() {
+        let split = |target: &'static [u8]| {
+            let (service, method) = split_target(target);
+            let lossy = |text: Option<Text<'_>>| text.map(|text| String::from_utf8_lossy(&text).into_owned());
+            (lossy(service).unwrap_or_default(), lossy(method).unwrap_or_default())
+        };
+        let pair = |service: &str, method: &str| (service.to_owned(), method.to_owned());
+        assert_eq!(split(b"/trpc.shop.Order/Get?x=/y"), pair("trpc.shop.Order", "Get"));
+        assert_eq!(split(b"http://10.0.0.1:80/trpc.shop.Order/Get"), pair("trpc.shop.Order", "Get"));
+        assert_eq!(split(b"/rpc"), pair("", "rpc"));
+        assert_eq!(split(b"/"), pair("", ""));
+        assert_eq!(split(b"*"), pair("", "*"));
+    }
+}

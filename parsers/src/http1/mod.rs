@@ -1,0 +1,59 @@
+//! HTTP/1.x as a carrier of calls: tRPC over HTTP and thrift over HTTP. Other exchanges are followed too, so that answers
+//! find their requests, and emit nothing.
+//!
+//! | what | module |
+//! | --- | --- |
+//! | start line and header fields | [`head`] |
+//! | where a body ends, chunks | `body` |
+//! | which exchanges are calls | `calls` |
+//! | the state of a connection | `session` |
+//!
+//! RFC 9110 and 9112; trpc-go `http/codec.go`; Apache Thrift `lib/*/THttpClient`.
+
+mod body;
+mod calls;
+mod dissect;
+pub mod head;
+mod session;
+
+use crate::message::Side;
+use crate::protocol::{Detection, Field, Opening, Protocol, Session};
+
+/// HTTP/1.0 and HTTP/1.1.
+#[derive(Debug)]
+pub struct Http1;
+
+impl Protocol for Http1 {
+    fn name(&self) -> &'static str {
+        "http1"
+    }
+
+    fn detect(&self, opening: &Opening<'_>) -> Detection {
+        if opening.datagram {
+            return Detection::No;
+        }
+        let mut verdict = Detection::More;
+        for bytes in opening.bytes {
+            if bytes.is_empty() {
+                continue;
+            }
+            match head::parse_head(bytes) {
+                Ok(Some(_)) => verdict = Detection::Yes,
+                Ok(None) => {}
+                Err(_) => return Detection::No,
+            }
+        }
+        verdict
+    }
+
+    fn session(&self) -> Box<dyn Session> {
+        Box::new(session::Connection::default())
+    }
+
+    fn dissect(&self, _side: Side, message: &[u8]) -> Vec<Field> {
+        dissect::dissect(message)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! What the module makes of real exchanges (see `samples/http1`) and of made ones.
+
+use super::*;
+use crate::message::{Kind, Message, ResultField};
+use crate::testing::{Seen, messages, samples};
+
+fn sample(name: &str) -> Vec<Seen> {
+    messages(&Http1, &samples("http1")[name])
+}
+
+/// What is seen in an exchange of texts, each with its side.
+fn talk(pieces: &[(Side, &str)]) -> Vec<Seen> {
+    let pieces: Vec<_> = pieces.iter().map(|(side, text)| (*side, text.as_bytes().to_vec())).collect();
+    messages(&Http1, &pieces)
+}
+
+fn text(text: Option<&crate::message::Text<'_>>) -> String {
+    text.map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
+}
+
+/// Kind, method, `ret`, `func_ret` and HTTP status of a message.
+type Told = (Kind, String, Option<i32>, Option<i32>, Option<u16>);
+
+fn told(seen: &[Seen]) -> Vec<Told> {
+    seen.iter()
+        .map(|seen| {
+            let Message { kind, method, status, .. } = &seen.message;
+            (*kind, text(method.as_ref()), status.ret, status.func_ret, status.http)
+        })
+        .collect()
+}
+
+const WEB: &str = "GET /index.html HTTP/1.1\r\nHost: x\r\n\r\n";
+const PAGE: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<p/>";
+const CALL: &str = "POST /trpc.shop.Order/Get HTTP/1.1\r\nTrpc-Caller: web\r\nTrpc-Callee: order\r\nTrpc-Timeout: 150\r\n\
+     Content-Type: application/proto\r\nContent-Length: 2\r\n\r\nab";
+const FAILED: &str =
+    "HTTP/1.1 200 OK\r\nTrpc-Error-Msg: a\\nb\r\nTrpc-Func-Ret: 10001\r\nContent-Length: 0\r\n\r\n";
+
+#[test]
+fn trpc_over_http_tells_its_codes_in_headers() {
+    let seen = sample("trpc");
+    let first = &seen[0].message;
+    assert_eq!((first.kind, first.rpc, first.transport), (Kind::Request, "trpc-http", "http1"));
+    assert_eq!(text(first.service.as_ref()), "trpc.shop.order.OrderHttp");
+    assert_eq!(text(first.caller.as_ref()), "trpc.shop.web.Front");
+    assert_eq!((first.codec, first.timeout), (Some("protobuf"), Some(2_999_000_000)));
+    let told = told(&seen);
+    assert!(told.contains(&(Kind::Answer, String::new(), None, Some(10001), Some(200))), "{told:?}");
+    assert!(told.contains(&(Kind::Answer, String::new(), Some(31), None, Some(500))), "{told:?}");
+    let bare = sample("trpc-no-headers");
+    assert_eq!(self::told(&bare)[1], (Kind::Answer, String::new(), None, None, Some(500)));
+}
+
+#[test]
+fn a_text_keeps_its_escapes_and_trans_info_is_decoded() {
+    let seen = talk(&[(Side::A, CALL), (Side::B, FAILED)]);
+    assert_eq!(text(seen[1].message.status.error_msg.as_ref()), "a\\nb");
+    let seen = sample("trpc-trans-info");
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    assert!(seen[0].metadata.contains(&pair("session-id", "s-4711")), "{:?}", seen[0].metadata);
+    assert!(seen[1].metadata.contains(&pair("rsp-k", "v")), "{:?}", seen[1].metadata);
+}
+
+#[test]
+fn other_exchanges_are_no_calls_and_keep_the_order() {
+    assert_eq!(told(&talk(&[(Side::A, WEB), (Side::B, PAGE)])), []);
+    // Pipelined: the answers come in the order of the requests, of which only the second is a call.
+    let seen = talk(&[(Side::A, WEB), (Side::A, CALL), (Side::B, PAGE), (Side::B, FAILED)]);
+    let call = (Kind::Request, "Get".to_owned(), None, None, None);
+    assert_eq!(told(&seen), [call, (Kind::Answer, String::new(), None, Some(10001), Some(200))]);
+    assert_eq!(seen[1].message.start, PAGE.len() as u64);
+}
+
+/// A client that is not of tRPC sends none of its headers: an error answer is what shows the call.
+#[test]
+fn an_error_answer_makes_a_call_of_a_bare_request() {
+    let bare =
+        "POST /trpc.shop.Order/Get HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    let seen = talk(&[(Side::A, WEB), (Side::B, PAGE), (Side::A, bare), (Side::B, FAILED)]);
+    assert_eq!(seen.len(), 2);
+    let asked = &seen[0].message;
+    assert_eq!(
+        (seen[0].side, asked.kind, text(asked.method.as_ref())),
+        (Side::A, Kind::Request, "Get".to_owned())
+    );
+    assert_eq!((asked.start, asked.bytes), (WEB.len() as u64, bare.len() as u64));
+    assert_eq!(asked.codec, Some("json"));
+    let good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    assert_eq!(told(&talk(&[(Side::A, bare), (Side::B, good)])), []);
+}
+
+#[test]
+fn interim_answers_and_bodies_of_all_kinds_are_passed() {
+    let chunked =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrpc-Ret: 31\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let head = "HEAD /x HTTP/1.1\r\n\r\n";
+    let head_answer = "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n";
+    let seen = talk(&[
+        (Side::A, CALL),
+        (Side::B, "HTTP/1.1 100 Continue\r\n\r\n"),
+        (Side::B, chunked),
+        (Side::A, head),
+        (Side::B, head_answer),
+        (Side::A, CALL),
+        (Side::B, "HTTP/1.0 500 No\r\nTrpc-Ret: 2\r\n\r\nuntil close"),
+    ]);
+    let answers: Vec<_> = seen.iter().filter(|seen| seen.message.kind == Kind::Answer).collect();
+    let sizes: Vec<_> = answers.iter().map(|seen| (seen.message.status.ret, seen.message.bytes)).collect();
+    assert_eq!(sizes, [(Some(31), chunked.len() as u64), (Some(2), 43)]);
+    assert!(answers[0].message.status.body);
+}
+
+#[test]
+fn after_an_upgrade_nothing_is_http() {
+    let upgrade = "GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    let switching = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+    assert_eq!(
+        told(&talk(&[(Side::A, upgrade), (Side::B, switching), (Side::A, CALL), (Side::B, FAILED)])),
+        []
+    );
+}
+
+#[test]
+fn thrift_over_http_is_told_from_its_bodies() {
+    let seen = sample("thrift-declared");
+    let told: Vec<_> = seen.iter().map(|seen| (seen.message.kind, seen.message.status.result)).collect();
+    assert_eq!(told, [(Kind::Request, None), (Kind::Answer, Some(ResultField::Exception(1)))]);
+    assert_eq!((seen[0].message.rpc, seen[0].message.codec), ("thrift", Some("thrift-binary")));
+    assert_eq!(text(seen[0].message.method.as_ref()), "fetch");
+    let seen = sample("thrift-exception");
+    assert_eq!(seen[1].message.status.exception.as_ref().unwrap().type_id, 6);
+    let seen = sample("thrift-oneway");
+    assert_eq!(seen.iter().map(|seen| seen.message.kind).collect::<Vec<_>>(), [Kind::Oneway]);
+}
+
+#[test]
+fn a_thrift_call_may_be_answered_by_http_alone() {
+    let call = "POST /rpc HTTP/1.1\r\nContent-Type: application/x-thrift\r\nContent-Length: 22\r\n\r\n[1,\"Stock:add\",1,4,{}]";
+    let bad = "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 3\r\n\r\nno!";
+    let seen = talk(&[(Side::A, call), (Side::B, bad)]);
+    assert_eq!(
+        (seen[0].message.codec, text(seen[0].message.service.as_ref())),
+        (Some("thrift-json"), "Stock".to_owned())
+    );
+    assert_eq!((seen[1].message.rpc, seen[1].message.status.http), ("thrift", Some(502)));
+    let zipped = "HTTP/1.1 200 OK\r\nContent-Type: application/x-thrift\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f..?";
+    let seen = talk(&[(Side::A, call), (Side::B, zipped)]);
+    assert!(seen[1].message.status.cut, "the outcome is there and can't be read");
+    // Not thrift in spite of its type: no call.
+    let lie = "POST /rpc HTTP/1.1\r\nContent-Type: application/x-thrift\r\nContent-Length: 5\r\n\r\nhello";
+    assert_eq!(told(&talk(&[(Side::A, lie), (Side::B, PAGE)])), []);
+}
+
+#[test]
+fn a_lost_answer_is_known_to_be_lost() {
+    let mut session = Http1.session();
+    let mut seen = Vec::new();
+    let mut emit = |side: Side, message: Message<'_>| {
+        seen.push((side, message.kind, message.status.func_ret, message.status.cut));
+    };
+    session.data(Side::A, CALL.as_bytes(), &mut emit);
+    session.gap(Side::B, Some(FAILED.len() as u64), &mut emit);
+    session.data(Side::A, CALL.as_bytes(), &mut emit);
+    session.data(Side::B, FAILED.as_bytes(), &mut emit);
+    let request = (Side::A, Kind::Request, None, false);
+    assert_eq!(
+        seen,
+        [request, (Side::B, Kind::Answer, None, true), request, (Side::B, Kind::Answer, Some(10001), false)]
+    );
+}
+
+#[test]
+fn held_reaches_back_to_what_may_still_be_told() {
+    let mut session = Http1.session();
+    let bare = "POST /a.B/C HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody";
+    session.data(Side::A, bare.as_bytes(), &mut |_, _| {});
+    assert_eq!(session.held(Side::A), bare.len());
+    session.data(Side::B, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", &mut |_, _| {});
+    assert_eq!(session.held(Side::A), 0);
+}
+
+#[test]
+fn a_dissected_message_shows_its_fields() {
+    let tree = Http1.dissect(Side::B, FAILED.as_bytes());
+    let field = tree[0].children.iter().find(|field| field.name == "Trpc-Func-Ret").unwrap();
+    assert_eq!(&FAILED[field.range.0..field.range.1], "Trpc-Func-Ret: 10001");
+}
