@@ -21,7 +21,7 @@ use self::unary::Role;
 use crate::error::{Error, Layer};
 use crate::framed::FramedSession;
 use crate::message::{Side, Text};
-use crate::protocol::{DETECT_LIMIT, Detection, Field, Framing, Opening, Parsed, Protocol, Session};
+use crate::protocol::{Detection, Field, Framing, Opening, Parsed, Protocol, Session};
 
 /// The tRPC protocol.
 #[derive(Debug)]
@@ -34,18 +34,8 @@ impl Protocol for Trpc {
 
     fn detect(&self, opening: &Opening<'_>) -> Detection {
         let mut verdict = Detection::More;
-        for (bytes, from_start) in opening.bytes.iter().zip(opening.from_start) {
-            let first = if opening.datagram { detect_datagram(bytes) } else { detect_frames(bytes) };
-            let side = match first {
-                // In the middle of a connection the bytes may begin inside a body: a frame may still come.
-                Detection::No if !from_start && !opening.datagram => match find_frame(bytes) {
-                    Some(_) => Detection::Yes,
-                    None if bytes.len() < DETECT_LIMIT => Detection::More,
-                    None => Detection::No,
-                },
-                other => other,
-            };
-            match side {
+        for bytes in opening.bytes {
+            match if opening.datagram { detect_datagram(bytes) } else { detect_frames(bytes) } {
                 Detection::No => return Detection::No,
                 Detection::Yes => verdict = Detection::Yes,
                 Detection::More => {}
