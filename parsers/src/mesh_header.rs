@@ -11,7 +11,7 @@ use crate::cursor::{Cursor, Trouble};
 use crate::error::{Error, Layer};
 use crate::message::Message;
 use crate::protocol::{Field, Parsed};
-use crate::thrift::dissect::{field, number, shown};
+use crate::thrift::dissect::{field, hex, number, shown};
 use crate::thrift::forms::{self, Bytes, Form, Peers, Sight};
 use crate::ttheader::header::Fields;
 
@@ -100,7 +100,7 @@ pub(crate) fn dissect(message: &[u8]) -> Vec<Field> {
     let mut pairs = Vec::new();
     let end = parse_pairs(message, |key, value, range| pairs.push(field(shown(key), shown(value), range)));
     let mut header = Vec::new();
-    number(&mut header, message, "magic", 0, 2);
+    hex(&mut header, message, "magic", 0, 2);
     number(&mut header, message, "size", 2, 2);
     number(&mut header, message, "count", 4, 2);
     header.extend(pairs);

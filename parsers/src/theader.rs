@@ -19,7 +19,7 @@ use crate::cursor::{Cursor, Trouble};
 use crate::error::{Error, Layer};
 use crate::message::Message;
 use crate::protocol::{Field, Parsed};
-use crate::thrift::dissect::{dissect_message, field, group, number, shown};
+use crate::thrift::dissect::{dissect_message, field, group, hex, moved, number, shown};
 use crate::thrift::forms::{Bytes, Sight, outcome_of};
 use crate::thrift::payload::parse_bare;
 use crate::thrift::{Envelope, Outcome};
@@ -221,11 +221,11 @@ pub(crate) fn metadata(input: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
 
 pub(crate) fn dissect(message: &[u8], base: usize) -> Vec<Field> {
     let mut fixed = Vec::new();
-    for (name, at, size) in
-        [("length", 0, 4), ("magic", 4, 2), ("flags", 6, 2), ("seq_id", 8, 4), ("header size", 12, 2)]
-    {
-        number(&mut fixed, message, name, base + at, size);
-    }
+    number(&mut fixed, message, "length", base, 4);
+    hex(&mut fixed, message, "magic", base + 4, 2);
+    hex(&mut fixed, message, "flags", base + 6, 2);
+    number(&mut fixed, message, "seq_id", base + 8, 4);
+    number(&mut fixed, message, "header size", base + 12, 2);
     let Ok(head) = Head::parse(message.get(base..).unwrap_or_default()) else { return fixed };
     let start = base + HEAD_SIZE;
     let end = (base + head.payload).min(message.len());
@@ -238,6 +238,12 @@ pub(crate) fn dissect(message: &[u8], base: usize) -> Vec<Field> {
     let payload = base + head.payload;
     match transforms.as_deref() {
         Ok([]) => fields.extend(dissect_message(message, payload)),
+        Ok([ZLIB]) if payload < message.len() => {
+            let range = (payload, message.len());
+            let (inflated, _) = inflate(message.get(payload..).unwrap_or_default());
+            let children = moved(dissect_message(&inflated, 0), range);
+            fields.extend(group("payload, compressed with zlib", range, children));
+        }
         Ok(ids) if payload < message.len() => {
             let ids = ids.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
             fields.push(field("payload", format!("transformed by {ids}"), (payload, message.len())));

@@ -1,7 +1,7 @@
 //! The fields of a thrift message for the detail view. Without an IDL a field is known by its number and type only.
 
 use super::message::{Encoding, MessageType};
-use super::payload::KITEX_PROTOBUF_MAGIC;
+use super::payload::{KITEX_PROTOBUF_MAGIC, ProtobufValue, parse_protobuf_field};
 use super::walk::{Encoded, Type};
 use super::{binary, compact};
 use crate::cursor::{Cursor, Trouble, zigzag};
@@ -72,6 +72,15 @@ pub(crate) fn hex(fields: &mut Vec<Field>, message: &[u8], name: &str, at: usize
     }
 }
 
+/// Gives all fields the same range: those of bytes that stand on the wire in another shape.
+pub(crate) fn moved(mut fields: Vec<Field>, range: (usize, usize)) -> Vec<Field> {
+    for field in &mut fields {
+        field.range = range;
+        field.children = moved(std::mem::take(&mut field.children), range);
+    }
+    fields
+}
+
 /// The fields of a message in a frame of its own or not, which begins at `base` and goes to the end of `message`.
 pub(crate) fn dissect_payload(message: &[u8], base: usize) -> Vec<Field> {
     let framed = match message.get(base..base + 5) {
@@ -113,7 +122,8 @@ pub(crate) fn dissect_message(message: &[u8], base: usize) -> Vec<Field> {
     fields
 }
 
-fn type_name(number: u64) -> &'static str {
+/// The name of a message type.
+pub(crate) fn type_name(number: u64) -> &'static str {
     match MessageType::from_number(number) {
         Some(MessageType::Call) => "CALL",
         Some(MessageType::Reply) => "REPLY",
@@ -137,10 +147,31 @@ fn dissect_strict(mut cursor: Cursor<'_>, fields: &mut Vec<Field>) -> Result<(),
     sequence(&mut cursor, fields)?;
     if version == KITEX_PROTOBUF_MAGIC {
         let rest = (cursor.offset(), cursor.offset() + cursor.rest().len());
-        fields.extend(group("protobuf message", rest, Vec::new()));
+        fields.extend(group("protobuf message", rest, dissect_protobuf(cursor, number)));
         return Ok(());
     }
     dissect_body(cursor, Encoded::Binary(0), number, fields)
+}
+
+/// The fields of a protobuf message by number, those of an exception by name too.
+fn dissect_protobuf(mut cursor: Cursor<'_>, message_type: u64) -> Vec<Field> {
+    let mut fields = Vec::new();
+    while !cursor.rest().is_empty() && fields.len() < NODE_LIMIT {
+        let at = cursor.offset();
+        let Ok((number, value)) = parse_protobuf_field(&mut cursor) else { break };
+        let name = match (message_type, number) {
+            (3, 1) => "1 (type_id)".to_owned(),
+            (3, 2) => "2 (message)".to_owned(),
+            _ => number.to_string(),
+        };
+        let value = match value {
+            ProtobufValue::Number(number) => number.to_string(),
+            ProtobufValue::Bytes(bytes) => shown(bytes),
+            ProtobufValue::Fixed(bytes) => hex_digits(bytes),
+        };
+        fields.push(field(name, value, (at, cursor.offset())));
+    }
+    fields
 }
 
 fn dissect_old(mut cursor: Cursor<'_>, fields: &mut Vec<Field>) -> Result<(), Trouble> {

@@ -88,16 +88,35 @@ fn parse_error<'a>(cursor: &mut Cursor<'a>) -> Result<Exception<'a>, Trouble> {
         if cursor.rest().is_empty() {
             return Ok(exception);
         }
-        let tag = cursor.varint()?;
-        match (tag >> 3, tag & 7) {
-            (1, 0) => exception.type_id = cursor.varint()? as i32,
-            (2, 2) => exception.message = Cow::Borrowed(cursor.bytes_varint(usize::MAX)?),
-            (_, 0) => cursor.varint().map(|_| ())?,
-            (_, 1) => cursor.take(8).map(|_| ())?,
-            (_, 2) => cursor.bytes_varint(usize::MAX).map(|_| ())?,
-            (_, 5) => cursor.take(4).map(|_| ())?,
-            _ => return Err(cursor.wrong("unknown wire type")),
+        match parse_protobuf_field(cursor)? {
+            (1, ProtobufValue::Number(number)) => exception.type_id = number as i32,
+            (2, ProtobufValue::Bytes(bytes)) => exception.message = Cow::Borrowed(bytes),
+            _ => {}
         }
     }
     Err(cursor.wrong("too many fields in an exception"))
+}
+
+/// The value of a protobuf field, as its wire type tells it apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProtobufValue<'a> {
+    /// A varint.
+    Number(u64),
+    /// Bytes with their length: text, bytes, a message or packed numbers.
+    Bytes(&'a [u8]),
+    /// Four or eight bytes.
+    Fixed(&'a [u8]),
+}
+
+/// Number and value of the next field (protobuf encoding guide, "Message Structure").
+pub(super) fn parse_protobuf_field<'a>(cursor: &mut Cursor<'a>) -> Result<(u64, ProtobufValue<'a>), Trouble> {
+    let tag = cursor.varint()?;
+    let value = match tag & 7 {
+        0 => ProtobufValue::Number(cursor.varint()?),
+        1 => ProtobufValue::Fixed(cursor.take(8)?),
+        2 => ProtobufValue::Bytes(cursor.bytes_varint(usize::MAX)?),
+        5 => ProtobufValue::Fixed(cursor.take(4)?),
+        _ => return Err(cursor.wrong("unknown wire type")),
+    };
+    Ok((tag >> 3, value))
 }

@@ -126,6 +126,17 @@ fn framed_messages_of_every_encoding() {
 }
 
 #[test]
+fn kitex_protobuf_travels_framed_too() {
+    let call = b"\0\0\0\x1c\x90\x01\0\x01\0\0\0\x04Send\0\0\0\x01\x0a\x02ok\x1a\x06letter";
+    assert_eq!(detect(Form::Framed, call, b""), Detection::Yes);
+    let failed = b"\0\0\0\x1c\x90\x01\0\x03\0\0\0\x04Send\0\0\0\x01\x08\xac\x02\x12\x07no boat";
+    let seen = messages(&Form::Framed, &[(Side::A, call.to_vec()), (Side::B, failed.to_vec())]);
+    assert_eq!((seen[0].message.rpc, seen[0].message.transport), ("kitex-protobuf", "framed"));
+    let exception = seen[1].message.status.exception.as_ref().unwrap();
+    assert_eq!((exception.type_id, &*exception.message), (300, &b"no boat"[..]));
+}
+
+#[test]
 fn buffered_messages_end_where_their_structs_end() {
     for (name, sizes) in [
         ("binary", vec![76, 60, 17, 17, 82, 49, 88, 60]),

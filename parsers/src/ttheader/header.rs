@@ -200,7 +200,7 @@ pub(crate) fn pairs(header: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
 /// The entries that say something of the call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fields<'a> {
-    /// `isn`.
+    /// `isn`, which may be empty.
     pub(crate) service: Option<Text<'a>>,
     /// `FromService`; empty means none.
     pub(crate) caller: Option<Text<'a>>,
@@ -255,22 +255,29 @@ impl<'a> Fields<'a> {
             6 => self.callee = text(),
             9 => self.method = text(),
             12 => self.timeout = decimal(value).and_then(|ms| ms.checked_mul(MILLISECOND)),
-            // Volo writes the number itself where Kitex writes its digits.
-            22 => {
-                self.message_type = match value {
-                    [number @ 1..=31] => Some(u64::from(*number)),
-                    _ => decimal(value),
-                }
-            }
-            27 => self.frame_type = decimal(value),
+            22 => self.message_type = number_of(value),
+            27 => self.frame_type = number_of(value),
             _ => {}
         }
+    }
+
+    /// The service, unless the header leaves its name empty.
+    pub(crate) fn named_service(&self) -> Option<Text<'a>> {
+        self.service.clone().filter(|service| !service.is_empty())
     }
 
     /// Whether the biz status alone decides: there is one and it is not the number 0.
     pub(crate) fn biz_decides(&self) -> bool {
         let status = self.biz.as_ref().and_then(|biz| biz.status.as_deref());
         status.is_some_and(|status| decimal(status) != Some(0))
+    }
+}
+
+/// A number as Kitex writes it, in digits, or as Volo does, in one byte.
+pub(crate) fn number_of(value: &[u8]) -> Option<u64> {
+    match value {
+        [number @ 1..=31] => Some(u64::from(*number)),
+        _ => decimal(value),
     }
 }
 

@@ -9,11 +9,13 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use header::{Entry, FLAG_SASL, FLAG_STREAMING, Fields, HEAD_SIZE, Head, key_name, parse_sections};
+use header::{
+    Entry, FLAG_SASL, FLAG_STREAMING, Fields, HEAD_SIZE, Head, key_name, number_of, parse_sections,
+};
 
 use crate::cursor::Trouble;
 use crate::error::{Error, Layer};
-use crate::message::{CallId, Kind, Message};
+use crate::message::{CallId, Kind, Message, ResultField};
 use crate::protocol::{Field, Parsed};
 use crate::thrift::dissect::{self, field, group, number, shown};
 use crate::thrift::forms::{Bytes, Peers, Sight, outcome_of};
@@ -103,7 +105,7 @@ fn parse_call<'a>(peers: Peers, frame: Frame<'a>, bytes: Bytes<'a>) -> Result<Pa
         kind,
         transport: "ttheader",
         rpc: "thrift",
-        service: frame.fields.service,
+        service: frame.fields.named_service(),
         caller: frame.fields.caller,
         callee: frame.fields.callee,
         timeout: frame.fields.timeout,
@@ -116,6 +118,7 @@ fn parse_call<'a>(peers: Peers, frame: Frame<'a>, bytes: Bytes<'a>) -> Result<Pa
         message.method = frame.fields.method;
         message.status.cut = true;
     }
+    message.status.body = decided && message.status.result == Some(ResultField::Success);
     // A biz status decides whatever the payload says; while the header is not whole, one may still come.
     message.status.cut = kind == Kind::Answer && !decided && (message.status.cut || !whole);
     message.id = CallId::Loose(i64::from(head.seq_id));
@@ -174,9 +177,10 @@ pub(crate) fn dissect(message: &[u8], base: usize) -> Vec<Field> {
     number(&mut fields, message, "length", base, 4);
     dissect::hex(&mut fields, message, "magic", base + 4, 2);
     dissect::hex(&mut fields, message, "flags", base + 6, 2);
-    number(&mut fields, message, "seq_id", base + 8, 4);
-    number(&mut fields, message, "header size", base + 12, 2);
     let input = message.get(base..).unwrap_or_default();
+    let streaming = Head::parse(input).is_ok_and(|head| head.flags & FLAG_STREAMING != 0);
+    number(&mut fields, message, if streaming { "stream id" } else { "seq_id" }, base + 8, 4);
+    number(&mut fields, message, "header size", base + 12, 2);
     let (Ok(head), Some(sections)) = (Head::parse(input), sections(input)) else { return fields };
     let start = base + HEAD_SIZE;
     dissect::hex(&mut fields, message, "protocol id", start, 1);
@@ -190,10 +194,19 @@ pub(crate) fn dissect(message: &[u8], base: usize) -> Vec<Field> {
             Entry::Acl(token) => acl.push(field("ACL token", shown(token), range)),
             Entry::Integer(key, value) => {
                 let name = key_name(key).map_or_else(|| key.to_string(), |name| format!("{key} {name}"));
-                if key_name(key) == Some("FrameType") {
-                    frame_type = Some(value);
-                }
-                integers.push(field(name, shown(value), range));
+                let meaning = match key_name(key) {
+                    Some("MsgType") => number_of(value).map(dissect::type_name),
+                    Some("FrameType") => {
+                        frame_type = number_of(value);
+                        frame_type.and_then(stream::frame_name)
+                    }
+                    _ => None,
+                };
+                let value = match (meaning, number_of(value)) {
+                    (Some(meaning), Some(number)) => format!("{number} {meaning}"),
+                    _ => shown(value),
+                };
+                integers.push(field(name, value, range));
             }
         }
     });
@@ -203,7 +216,7 @@ pub(crate) fn dissect(message: &[u8], base: usize) -> Vec<Field> {
         }
     }
     let payload = base + head.payload();
-    let children = if head.flags & FLAG_STREAMING != 0 && frame_type == Some(stream::DATA_TEXT) {
+    let children = if streaming && frame_type == Some(stream::DATA) {
         dissect::dissect_struct(message, payload)
     } else {
         dissect::dissect_payload(message, payload)

@@ -21,12 +21,21 @@ use crate::thrift::Outcome;
 use crate::thrift::forms::{Bytes, Peers};
 
 const HEADER: u64 = 2;
-const DATA: u64 = 3;
+pub(super) const DATA: u64 = 3;
 const TRAILER: u64 = 4;
 const RST: u64 = 5;
 
-/// `FrameType` of a data frame as it stands on the wire.
-pub(super) const DATA_TEXT: &[u8] = b"3";
+/// The name of a frame type.
+pub(super) fn frame_name(number: u64) -> Option<&'static str> {
+    Some(match number {
+        1 => "meta",
+        HEADER => "header",
+        DATA => "data",
+        TRAILER => "trailer",
+        RST => "rst",
+        _ => return None,
+    })
+}
 
 /// What a frame means when `side` sent it; `None` for frames that belong to no call or whose meaning can't be known.
 fn kind(peers: &mut Peers, frame: &Frame<'_>, side: Side) -> Option<Kind> {
@@ -76,6 +85,7 @@ pub(super) fn parse<'a>(
         transport: "ttheader",
         rpc: "ttstream",
         codec: Some("thrift-binary"),
+        service: frame.fields.named_service(),
         ..Message::default()
     };
     match kind {
@@ -94,7 +104,6 @@ pub(super) fn parse<'a>(
         }
         _ => {}
     }
-    message.service = frame.fields.service;
     message.method = frame.fields.method;
     message.caller = frame.fields.caller;
     message.callee = frame.fields.callee;
