@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::calls::Class;
+use crate::calls::{Class, Uid};
 use crate::dispatch::DecodeAs;
 use crate::sink::TimeFormat;
 
@@ -35,6 +35,8 @@ pub enum Command {
     Calls(Box<CallsArgs>),
     /// Per service and method: calls, errors by class, latency percentiles.
     Stats(Box<StatsArgs>),
+    /// Print one call in full: verdict, headers, messages, bytes.
+    Show(Box<ShowArgs>),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -184,6 +186,20 @@ pub enum StatsFormat {
     Text,
     /// One JSON object a line.
     Jsonl,
+}
+
+/// Arguments of `show`.
+#[derive(Clone, Debug, Args)]
+pub struct ShowArgs {
+    /// The call: its `uid` in the records (71 or 71.2).
+    #[arg(value_name = "ID")]
+    pub id: Uid,
+    /// Input.
+    #[command(flatten)]
+    pub input: Input,
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
 }
 
 fn parse_class(text: &str) -> Result<Class, String> {

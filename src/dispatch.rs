@@ -162,6 +162,16 @@ impl Conversation {
         }
     }
 
+    /// How many bytes of `side` the session was given so far, known holes included: the stream offset of the next byte,
+    /// as its messages count. `None` while the protocol is not known.
+    #[must_use]
+    pub fn offset(&self, side: Side) -> Option<u64> {
+        match &self.state {
+            State::Known { marks, .. } => Some(marks[side.index()].next),
+            _ => None,
+        }
+    }
+
     /// The last trouble of the session and how often there was one.
     #[must_use]
     pub fn trouble(&self) -> Option<(Error, u64)> {

@@ -22,6 +22,7 @@ pub mod calls;
 pub mod chains;
 pub mod cli;
 pub mod decode;
+pub mod detail;
 pub mod dispatch;
 pub mod explain;
 pub mod filter;

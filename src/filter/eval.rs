@@ -45,6 +45,15 @@ impl Node {
             Self::Test(test) => test.matches(call),
         }
     }
+
+    /// Whether it asks for the key of that name.
+    pub(super) fn asks_for(&self, name: &str) -> bool {
+        match self {
+            Self::All(nodes) | Self::Any(nodes) => nodes.iter().any(|node| node.asks_for(name)),
+            Self::Not(node) => node.asks_for(name),
+            Self::Test(test) => test.key.name == name,
+        }
+    }
 }
 
 impl Test {

@@ -68,6 +68,12 @@ impl Filter {
     pub fn matches(&self, call: &Call) -> bool {
         self.root.matches(call)
     }
+
+    /// Whether it asks for headers, which calls only hold where they were asked for.
+    #[must_use]
+    pub fn needs_metadata(&self) -> bool {
+        self.root.asks_for("metadata")
+    }
 }
 
 /// What is wrong with a filter, and where.
@@ -183,6 +189,12 @@ mod tests {
             let opposite = format!("not ({filter})");
             assert!(filter.trim().is_empty() || !passes(&opposite, &call), "{opposite}");
         }
+    }
+
+    #[test]
+    fn headers_are_asked_for_only_where_a_test_needs_them() {
+        assert!(Filter::parse("code or not (metadata.x == 1)").unwrap().needs_metadata());
+        assert!(!Filter::parse("service == metadata").unwrap().needs_metadata());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Failure, Status, input};
 use crate::cli::{CallsArgs, Format};
+use crate::filter::Filter;
 use crate::pipeline::Output;
 use crate::sink::{self, Clock, Field, Sink};
 
@@ -23,7 +24,9 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut source = input::open(&args.view.input, &stop)?;
     let mut options = input::options(&args.view.input, &stop);
-    options.metadata = args.metadata || fields.iter().any(Field::needs_metadata);
+    options.metadata = args.metadata
+        || fields.iter().any(Field::needs_metadata)
+        || filter.as_ref().is_some_and(Filter::needs_metadata);
     options.connections = args.connections;
     let mut sink = sink(args, fields)?;
     let mut each = |output: &Output| match output {

@@ -63,7 +63,12 @@ pub(super) fn writer(view: &View) -> Result<sink::Output, Failure> {
 
 /// Columns of the terminal that the output goes to; `None` where it goes elsewhere.
 pub(super) fn width(view: &View) -> Option<usize> {
-    if view.output.is_some() || !io::stdout().is_terminal() {
+    if view.output.is_some() { None } else { columns() }
+}
+
+/// Columns of the terminal that standard output is, if it is one.
+pub(super) fn columns() -> Option<usize> {
+    if !io::stdout().is_terminal() {
         return None;
     }
     crossterm::terminal::size().ok().map(|(columns, _)| columns.into())

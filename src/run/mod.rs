@@ -2,6 +2,7 @@
 
 mod calls;
 mod input;
+mod show;
 mod stats;
 
 use std::io::{self, Write};
@@ -55,6 +56,7 @@ pub fn main(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Some(Command::Calls(args)) => calls::run(&args),
         Some(Command::Stats(args)) => stats::run(&args),
+        Some(Command::Show(args)) => show::run(&args),
         Some(Command::Completions { shell }) => completions(shell),
         None => calls::run(&crate::cli::CallsArgs { view: cli.live, ..Default::default() }),
     };

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Failure, Status, input};
 use crate::cli::{StatsArgs, StatsFormat};
+use crate::filter::Filter;
 use crate::pipeline::Output;
 use crate::sink::Sink;
 use crate::sink::stats::{Form, Summary};
@@ -14,7 +15,8 @@ pub(super) fn run(args: &StatsArgs) -> Result<Status, Failure> {
     let filter = input::filter(&args.view)?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut source = input::open(&args.view.input, &stop)?;
-    let options = input::options(&args.view.input, &stop);
+    let mut options = input::options(&args.view.input, &stop);
+    options.metadata = filter.as_ref().is_some_and(Filter::needs_metadata);
     let form = match args.format {
         StatsFormat::Jsonl => Form::Jsonl,
         StatsFormat::Text => {

@@ -1,5 +1,6 @@
 //! Integration tests: one binary, a module per concern.
 
 mod cli;
+mod detail;
 mod replay;
 mod support;

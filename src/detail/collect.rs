@@ -1,0 +1,301 @@
+//! Reads the packets of a call's connection again and keeps what the usual way passes by.
+
+use rpcscope_parsers::{Kind, Side};
+
+use super::{Detail, MAX_BYTES, MAX_HEADERS, MAX_MESSAGES, MAX_PACKETS, Message, Segment, frames};
+use crate::calls::record::Call;
+use crate::decode::{Decoded, Decoder, FlowKey, TcpFlags, Transport};
+use crate::dispatch::{Conversation, DecodeAs};
+use crate::flow::{Chunk, End, Flow, Limits, Owner, Stamp, Table};
+use crate::source::{Batch, Source, SourceError};
+use crate::time::Timestamp;
+
+/// Reads `source`, which must give the packets from which the call was made, up to the call's last packet. What the
+/// source does not have any more is missing in the detail; only a source that fails altogether is an error.
+pub fn collect(source: &mut dyn Source, call: &Call, decode_as: &[DecodeAs]) -> Result<Detail, SourceError> {
+    let (key, client) = FlowKey::new(call.client, call.server, call.network);
+    let last = call.packets.1.max(call.decided);
+    let mut observer = Observer { first: call.packets.0, last, id: call.id, decode_as, found: None };
+    let mut table: Table<Slot> = Table::new(Limits::default());
+    let mut decoder = Decoder::default();
+    let mut batch = Batch::default();
+    let mut packets = Packets { client, list: Vec::new(), more: 0 };
+    let mut now = Stamp::default();
+    'packets: while source.next_batch(&mut batch)? {
+        for packet in batch.packets() {
+            if packet.number > last {
+                break 'packets;
+            }
+            let Decoded::Segment(segment) = decoder.decode(&packet) else { continue };
+            if segment.key != key {
+                continue;
+            }
+            now = Stamp { packet: packet.number, time: packet.time };
+            if packet.number >= call.packets.0 {
+                packets.push(&segment);
+            }
+            table.segment(&segment, &mut observer);
+        }
+    }
+    table.finish(now, &mut observer);
+
+    let mut detail = Detail {
+        call: call.clone(),
+        protocol: None,
+        messages: Vec::new(),
+        packets: packets.list,
+        left_out: Vec::new(),
+    };
+    if packets.more > 0 {
+        detail.left_out.push(format!("{} more packets", packets.more));
+    }
+    if let Some(slot) = observer.found {
+        slot.finish(client, &mut detail);
+    }
+    if detail.packets.is_empty() {
+        detail.left_out.push("the packets of the call are not held any more".to_owned());
+    }
+    Ok(detail)
+}
+
+/// The packets of the connection in the time of the call.
+struct Packets {
+    client: Side,
+    list: Vec<Segment>,
+    more: u64,
+}
+
+impl Packets {
+    fn push(&mut self, segment: &crate::decode::Segment<'_>) {
+        if self.list.len() >= MAX_PACKETS {
+            self.more += 1;
+            return;
+        }
+        let flags = match segment.transport {
+            Transport::Tcp(head) => letters(head.flags, segment.payload.is_empty()),
+            Transport::Udp { .. } => String::new(),
+        };
+        self.list.push(Segment {
+            number: segment.packet,
+            time: segment.time,
+            from_client: segment.side == self.client,
+            payload: segment.payload.len() as u64 + u64::from(segment.missing),
+            missing: segment.missing,
+            flags,
+        });
+    }
+}
+
+/// Flags as tcpdump writes them; a bare acknowledgement is `.`.
+fn letters(flags: TcpFlags, empty: bool) -> String {
+    let mut out = String::new();
+    for (set, letter) in [(flags.syn, 'S'), (flags.fin, 'F'), (flags.rst, 'R'), (flags.ack && empty, '.')] {
+        if set {
+            out.push(letter);
+        }
+    }
+    out
+}
+
+/// A message of the call, as the session told of it.
+struct Seen {
+    side: Side,
+    kind: Kind,
+    time: Timestamp,
+    packet: u64,
+    /// Offset as the session counts.
+    start: u64,
+    size: u64,
+    stream: Option<i64>,
+    http2: bool,
+    headers: Vec<(String, String)>,
+}
+
+/// Bytes of one side in the time of the call.
+#[derive(Default)]
+struct Lane {
+    /// Bytes that came so far on this connection, known holes included.
+    received: u64,
+    /// Pieces that were kept, by the count before their first byte.
+    pieces: Vec<(u64, Vec<u8>)>,
+    kept: usize,
+    /// Bytes that had no place.
+    dropped: u64,
+}
+
+impl Lane {
+    /// What was kept from `start` on, at most `size` bytes; ends at the first hole.
+    fn bytes(&self, start: u64, size: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut at = start;
+        let end = start.saturating_add(size);
+        for (from, piece) in &self.pieces {
+            let to = from + piece.len() as u64;
+            if to <= at || *from >= end {
+                continue;
+            }
+            if *from > at {
+                break;
+            }
+            let inside = (at - from) as usize..(end.min(to) - from) as usize;
+            out.extend_from_slice(&piece[inside]);
+            at = end.min(to);
+        }
+        out
+    }
+}
+
+/// One connection with the key of the call.
+struct Slot {
+    conversation: Conversation,
+    lanes: [Lane; 2],
+    seen: Vec<Seen>,
+    more: u64,
+}
+
+impl Slot {
+    fn finish(self, client: Side, detail: &mut Detail) {
+        let protocol = self.conversation.protocol();
+        detail.protocol = protocol;
+        let protocol = rpcscope_parsers::all().iter().find(|known| Some(known.name()) == protocol);
+        for seen in &self.seen {
+            let lane = &self.lanes[seen.side.index()];
+            // The session counts from the first byte that it was given, the lane from the first of the connection.
+            let given = self.conversation.offset(seen.side).unwrap_or(lane.received);
+            let start = lane.received.saturating_sub(given) + seen.start;
+            let bytes = match seen.stream {
+                Some(stream) if seen.http2 && seen.size > 0 => {
+                    frames::of_stream(&lane.bytes(start, MAX_BYTES as u64), stream, seen.size)
+                }
+                _ => None,
+            };
+            let bytes = bytes.unwrap_or_else(|| lane.bytes(start, seen.size));
+            let fields = match protocol {
+                Some(protocol) if !bytes.is_empty() => protocol.dissect(seen.side, &bytes),
+                _ => Vec::new(),
+            };
+            detail.messages.push(Message {
+                from_client: seen.side == client,
+                kind: seen.kind,
+                time: seen.time,
+                packet: seen.packet,
+                offset: seen.start,
+                size: seen.size,
+                bytes,
+                headers: seen.headers.clone(),
+                fields,
+            });
+        }
+        detail.messages.sort_by_key(|message| message.packet);
+        if self.more > 0 {
+            detail.left_out.push(format!("{} more messages", self.more));
+        }
+        let dropped = self.lanes.iter().map(|lane| lane.dropped).sum::<u64>();
+        if dropped > 0 {
+            detail.left_out.push(format!("{dropped} more bytes"));
+        }
+    }
+}
+
+/// Watches the connections with the key of the call.
+struct Observer<'a> {
+    first: u64,
+    last: u64,
+    id: Option<i64>,
+    decode_as: &'a [DecodeAs],
+    /// The connection that had messages of the call.
+    found: Option<Slot>,
+}
+
+impl Owner<Slot> for Observer<'_> {
+    fn open(&mut self, flow: &Flow) -> Slot {
+        Slot {
+            conversation: Conversation::new(&flow.key, flow.from_start, self.decode_as),
+            lanes: [Lane::default(), Lane::default()],
+            seen: Vec::new(),
+            more: 0,
+        }
+    }
+
+    fn chunk(
+        &mut self,
+        _flow: &Flow,
+        slot: &mut Slot,
+        side: Side,
+        chunk: Chunk<'_>,
+        origin: Stamp,
+        _now: Stamp,
+    ) {
+        let lane = &mut slot.lanes[side.index()];
+        match chunk {
+            Chunk::Data(bytes) | Chunk::Datagram { bytes, .. } => {
+                if (self.first..=self.last).contains(&origin.packet) {
+                    let room = bytes.len().min(MAX_BYTES - lane.kept);
+                    lane.pieces.push((lane.received, bytes[..room].to_vec()));
+                    lane.kept += room;
+                    lane.dropped += (bytes.len() - room) as u64;
+                }
+                lane.received += bytes.len() as u64;
+            }
+            Chunk::Gap(missing) => lane.received += missing.unwrap_or(0),
+            Chunk::End(_) => {}
+        }
+        let Slot { conversation, seen, more, .. } = slot;
+        conversation.chunk(side, chunk, origin, &mut |from, message, origin| {
+            self.take(seen, more, from, &message, origin);
+        });
+    }
+
+    fn close(&mut self, _flow: &Flow, slot: Slot, _why: End, _now: Stamp) {
+        if !slot.seen.is_empty() && self.found.is_none() {
+            self.found = Some(slot);
+        }
+    }
+}
+
+impl Observer<'_> {
+    fn take(
+        &self,
+        seen: &mut Vec<Seen>,
+        more: &mut u64,
+        side: Side,
+        message: &rpcscope_parsers::Message<'_>,
+        origin: Stamp,
+    ) {
+        let of_call = message.kind == Kind::GoAway || message.id.number() == self.id;
+        if !of_call || !(self.first..=self.last).contains(&origin.packet) {
+            return;
+        }
+        if message.kind == Kind::Complete {
+            // The size of a message that did not tell it at its head.
+            if let Some(open) = seen.iter_mut().rev().find(|open| open.side == side && open.size == 0) {
+                open.size = message.bytes;
+            }
+            return;
+        }
+        if seen.len() >= MAX_MESSAGES {
+            *more += 1;
+            return;
+        }
+        let mut headers = Vec::new();
+        if let Some(metadata) = message.metadata {
+            metadata.each(&mut |key, value| {
+                if headers.len() < MAX_HEADERS {
+                    let [key, value] = [key, value].map(|text| String::from_utf8_lossy(text).into_owned());
+                    headers.push((key, value));
+                }
+            });
+        }
+        seen.push(Seen {
+            side,
+            kind: message.kind,
+            time: origin.time,
+            packet: origin.packet,
+            start: message.start,
+            size: message.bytes,
+            stream: message.id.number(),
+            http2: message.transport == "http2",
+            headers,
+        });
+    }
+}

@@ -1,0 +1,124 @@
+//! One call in full: verdict, headers, messages, bytes, packets. Made on demand by reading the packets again, so that the
+//! usual way collects nothing for it.
+//!
+//! ```text
+//! let detail = detail::collect(&mut source, &call, &decode_as)?;   // any Source over the same packets: files, a ring
+//! print::push(&mut out, &detail, &Look { … });                      // `rpcscope show`
+//! ```
+//!
+//! | part | module |
+//! | --- | --- |
+//! | reading the packets again | [`collect()`] |
+//! | the verdict in labelled lines | [`verdict`] |
+//! | bytes as hex and text | [`hex`] |
+//! | all of it as text | [`print`] |
+
+pub mod hex;
+pub mod print;
+pub mod verdict;
+
+mod collect;
+mod frames;
+
+use rpcscope_parsers::Kind;
+use rpcscope_parsers::protocol::Field;
+
+use crate::calls::record::Call;
+use crate::time::Timestamp;
+
+pub use collect::collect;
+
+/// Most bytes of one side that are kept.
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Most messages that are kept; streams may have more.
+pub const MAX_MESSAGES: usize = 1000;
+/// Most packets that are kept.
+pub const MAX_PACKETS: usize = 5000;
+/// Most headers of one message that are kept.
+pub const MAX_HEADERS: usize = 500;
+
+/// Everything that the packets tell of a call.
+#[derive(Clone, Debug)]
+pub struct Detail {
+    /// The call.
+    pub call: Call,
+    /// Name of the protocol as the parsers have it; `None` if the packets are not there any more.
+    pub protocol: Option<&'static str>,
+    /// Its messages in the order in which they began.
+    pub messages: Vec<Message>,
+    /// The packets of its connection from its first to its last one.
+    pub packets: Vec<Segment>,
+    /// What is not here although it was on the wire, in words ("200 more packets").
+    pub left_out: Vec<String>,
+}
+
+/// A message of the call.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Sent by the caller.
+    pub from_client: bool,
+    /// What it does to the call.
+    pub kind: Kind,
+    /// When its first byte was captured.
+    pub time: Timestamp,
+    /// The packet that carried its first byte.
+    pub packet: u64,
+    /// Where its first byte stands in what its side sent, counted from the first byte that was understood.
+    pub offset: u64,
+    /// Its size on the wire in bytes. 0 for signs that have no bytes of their own.
+    pub size: u64,
+    /// Its bytes, as far as they were captured and kept. Of HTTP/2 the frames of its stream.
+    pub bytes: Vec<u8>,
+    /// Its headers as the protocol decoded them. May hold control characters.
+    pub headers: Vec<(String, String)>,
+    /// The dissected bytes. May hold control characters.
+    pub fields: Vec<Field>,
+}
+
+impl Message {
+    /// Its part in the call, in one or two words.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Request => "request",
+            Kind::Oneway => "one-way request",
+            Kind::Open => "open",
+            Kind::Begin => "begin of answer",
+            Kind::Part => "message",
+            Kind::HalfClose => "end of sending",
+            Kind::Answer => "answer",
+            Kind::Reset => "reset",
+            Kind::GoAway => "go away",
+            Kind::Complete => "end",
+        }
+    }
+
+    /// Whether there is nothing to look into.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.headers.is_empty()
+    }
+
+    /// Whether bytes of it are missing here.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        (self.bytes.len() as u64) < self.size
+    }
+}
+
+/// A packet of the call's connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Its number.
+    pub number: u64,
+    /// When it was captured.
+    pub time: Timestamp,
+    /// Sent by the caller.
+    pub from_client: bool,
+    /// Payload bytes on the wire.
+    pub payload: u64,
+    /// Payload bytes that were cut off.
+    pub missing: u32,
+    /// TCP flags in tcpdump's letters, or nothing.
+    pub flags: String,
+}

@@ -1,0 +1,158 @@
+//! The verdict of a call in labelled lines: what was seen, what it means, where to look.
+
+use crate::calls::record::{Call, Carrier, Class};
+use crate::calls::words;
+use crate::explain::{self, Family};
+use crate::text;
+
+/// A line of the verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What it is about, in one or two words.
+    pub label: &'static str,
+    /// What was seen. Escaped for terminals.
+    pub value: String,
+    /// What it means; may be empty.
+    pub meaning: String,
+}
+
+/// The numbering of a call's code.
+#[must_use]
+pub fn family(call: &Call) -> Option<Family> {
+    Some(match call.verdict.carrier {
+        Carrier::Ret
+        | Carrier::FuncRet
+        | Carrier::TrpcStreamClose
+        | Carrier::TrpcStreamReset
+        | Carrier::TrpcStreamInit => Family::Trpc,
+        Carrier::ThriftException if matches!(call.transport, "ttheader" | "mesh-header") => Family::Kitex,
+        Carrier::ThriftException if call.rpc == "kitex-protobuf" => Family::Kitex,
+        Carrier::ThriftException => Family::Thrift,
+        Carrier::GrpcStatus => Family::Grpc,
+        Carrier::HttpStatus => Family::Http,
+        Carrier::TtstreamTrailer | Carrier::TtstreamRst => Family::Ttstream,
+        Carrier::H2RstStream | Carrier::H2Goaway => Family::Http2,
+        Carrier::BizStatus | Carrier::IdlException | Carrier::TcpRst | Carrier::TcpFin | Carrier::None => {
+            return None;
+        }
+    })
+}
+
+/// The verdict, most important first.
+#[must_use]
+pub fn lines(call: &Call) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut push = |label, value: String, meaning: &str| {
+        lines.push(Line { label, value, meaning: meaning.to_owned() });
+    };
+    let verdict = &call.verdict;
+    match verdict.class {
+        Some(class) => {
+            push("class", words::label(Some(class)).to_owned(), explain::class(class).meaning);
+        }
+        None => {
+            push("class", "unknown".to_owned(), "An answer came, but what it says is not in the capture.");
+        }
+    }
+    if verdict.carrier != Carrier::None || call.failed() {
+        push("told by", verdict.carrier.name().to_owned(), explain::carrier(verdict.carrier).meaning);
+    }
+    // tRPC has two codes in every answer; which of them counts is the question that people come with.
+    for (label, number) in [("ret", call.ret), ("func_ret", call.func_ret)] {
+        if let Some(number) = number {
+            let entry = explain::code(Family::Trpc, number.into());
+            let name = entry.map(|entry| format!(" {}", entry.name)).unwrap_or_default();
+            push(label, format!("{number}{name}"), entry.map_or("", |entry| entry.meaning));
+        }
+    }
+    let entry = family(call).zip(verdict.code).and_then(|(family, code)| explain::code(family, code));
+    let both = call.ret.is_some() && call.func_ret.is_some();
+    if let Some(code) = verdict.code.filter(|_| !both) {
+        let name = verdict.code_name.map(|name| format!(" {name}")).unwrap_or_default();
+        let range = family(call).and_then(|family| explain::range(family, code));
+        let meaning = entry.map(|entry| entry.meaning).or(range.map(|range| range.meaning));
+        push("code", format!("{code}{name}"), meaning.unwrap_or(""));
+    }
+    if let Some(field) = call.field_id {
+        push(
+            "field",
+            field.to_string(),
+            "Field of the result struct that holds the exception; the IDL names it.",
+        );
+    }
+    if let Some(message) = verdict.message.as_deref() {
+        push("message", text::escape(message).into_owned(), "");
+    }
+    for (label, pairs) in [("biz extra", &call.biz_extra), ("details", &call.details)] {
+        for (name, value) in pairs {
+            push(label, format!("{}: {}", text::escape(name), text::escape(value)), "");
+        }
+    }
+    if let Some(initiator) = verdict.initiator {
+        push("broken by", initiator.name().to_owned(), "");
+    }
+    if let Some(by) = &call.canceled_by {
+        let path: Vec<_> = call.cancel_path.iter().map(|name| text::escape(name)).collect();
+        push("cancelled by", text::escape(by).into_owned(), &path.join(" → "));
+    }
+    if let Some(entry) = entry.filter(|_| call.failed() && verdict.class != Some(Class::Business)) {
+        push("raised by", entry.raiser.phrase().to_owned(), "");
+        push("caller sees", entry.caller.to_owned(), "");
+        push("look at", entry.look.to_owned(), "");
+    } else if call.failed() {
+        push("look at", explain::carrier(verdict.carrier).look.to_owned(), "");
+    }
+    for finding in call.findings.iter() {
+        push("finding", finding.name().to_owned(), explain::finding(finding).meaning);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::sample::{bare, failed, full, ok};
+
+    #[test]
+    fn both_codes_of_trpc_stand_side_by_side() {
+        let mut call = failed(Class::Business, Carrier::FuncRet, Some(10_001), "no such user");
+        call.rpc = "trpc";
+        call.ret = Some(0);
+        call.func_ret = Some(10_001);
+        let lines = lines(&call);
+        let of = |label: &str| lines.iter().find(|line| line.label == label).map(|line| line.value.as_str());
+        assert_eq!(of("class"), Some("business error"));
+        assert_eq!(of("told by"), Some("func_ret"));
+        assert!(of("ret").unwrap().starts_with('0'));
+        assert_eq!(of("func_ret"), Some("10001"));
+        assert_eq!((of("code"), of("raised by")), (None, None));
+        assert_eq!(of("message"), Some("no such user"));
+    }
+
+    #[test]
+    fn framework_codes_say_who_raises_them() {
+        let mut call = failed(Class::Rpc, Carrier::ThriftException, Some(6), "biz error: x");
+        call.transport = "ttheader";
+        assert_eq!(family(&call), Some(Family::Kitex));
+        let lines = lines(&call);
+        assert!(lines.iter().any(|line| line.label == "raised by"));
+        assert!(lines.iter().any(|line| line.label == "look at"));
+    }
+
+    #[test]
+    fn every_class_and_carrier_has_harmless_lines() {
+        for class in Class::ALL {
+            for carrier in Carrier::ALL {
+                let mut call = full();
+                call.verdict.class = Some(*class);
+                call.verdict.carrier = *carrier;
+                for line in lines(&call) {
+                    assert!(!line.value.chars().any(text::is_unsafe), "{}", line.value);
+                    assert!(!line.meaning.chars().any(text::is_unsafe), "{}", line.meaning);
+                }
+            }
+        }
+        assert_eq!(lines(&ok()).len(), 1);
+        assert_eq!(lines(&bare())[0].value, "unknown");
+    }
+}
