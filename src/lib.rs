@@ -28,6 +28,7 @@ pub mod explain;
 pub mod filter;
 pub mod flow;
 pub mod pipeline;
+pub mod process;
 pub mod run;
 pub mod sink;
 pub mod source;

@@ -1,0 +1,361 @@
+//! Which processes of this host hold the ends of a connection, from `/proc` (Linux; elsewhere nothing is found).
+//!
+//! The kernel lists sockets by their addresses and an inode (`/proc/net/tcp`), and processes by their descriptors, which
+//! name the inode (`/proc/PID/fd`). Both lists are walked by a thread of its own, only when somebody asks for an end that is
+//! not known yet, and with long pauses: the walk never takes more than a twentieth of one core. Only sockets of the network
+//! namespace of this program are seen, and only processes whose descriptors it may read.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use hashbrown::{HashMap, HashSet};
+
+use crate::calls::record::Process;
+use crate::decode::{Endpoint, Network};
+
+/// Least time between two walks.
+const PAUSE: Duration = Duration::from_millis(200);
+/// A walk is followed by a pause of so many times its own length.
+const PAUSE_FACTOR: u32 = 19;
+/// How long a socket is remembered after it was last seen: calls are told when their connection may be gone.
+const MEMORY: Duration = Duration::from_secs(60);
+/// Sockets that are remembered.
+const MAX_SOCKETS: usize = 1 << 17;
+/// Bytes of one of the kernel's lists of sockets that are read.
+const MAX_LIST: u64 = 64 << 20;
+/// Descriptors that are looked at in one walk.
+const MAX_DESCRIPTORS: usize = 200_000;
+
+/// Finds processes by the addresses of their sockets.
+#[derive(Debug)]
+pub struct Processes {
+    known: Arc<Mutex<Arc<Known>>>,
+    wanted: Sender<()>,
+}
+
+impl Processes {
+    /// Starts the thread that walks `/proc` when it is asked to. It ends when this is dropped.
+    pub fn start() -> io::Result<Self> {
+        let known = Arc::new(Mutex::new(Arc::new(Known::default())));
+        let (wanted, asked) = bounded(1);
+        let published = Arc::clone(&known);
+        std::thread::Builder::new()
+            .name("processes".into())
+            .spawn(move || walk_when_asked(&asked, &published))?;
+        Ok(Self { known, wanted })
+    }
+
+    /// The processes at both ends of a connection, as far as they are known by now. What is not known is looked for: to be
+    /// called when a connection opens, so that the answer is there when its calls end.
+    #[must_use]
+    pub fn at(&self, ends: [Endpoint; 2], network: Network) -> [Option<Process>; 2] {
+        let known = Arc::clone(&self.known.lock().unwrap_or_else(PoisonError::into_inner));
+        let [a, b] = ends.map(canonical);
+        let found = [known.holder(a, b, network), known.holder(b, a, network)];
+        let is_complete = known.has(a, b, network) && known.has(b, a, network);
+        if !is_complete {
+            // A full channel means that a walk is already due.
+            let _ = self.wanted.try_send(());
+        }
+        found
+    }
+}
+
+fn walk_when_asked(asked: &Receiver<()>, published: &Mutex<Arc<Known>>) {
+    let mut known = Known::default();
+    while asked.recv().is_ok() {
+        let begun = Instant::now();
+        known.walk(Path::new("/proc"), begun);
+        *published.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(known.clone());
+        std::thread::sleep(PAUSE.max(begun.elapsed() * PAUSE_FACTOR));
+    }
+}
+
+/// A socket's own end, the other end, and the kind.
+type Pair = (Endpoint, Endpoint, Network);
+
+/// What the last walks found.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// Who holds a connected socket, and when it was last seen. `None`: nobody whose descriptors may be read.
+    connected: HashMap<Pair, (Option<Process>, Instant)>,
+    /// Who holds a socket that waits for peers.
+    bound: HashMap<(Endpoint, Network), Option<Process>>,
+    /// Addresses of this host, as far as sockets use them.
+    local: HashSet<IpAddr>,
+    /// Who holds which socket.
+    owners: HashMap<u64, Option<Process>>,
+}
+
+impl Known {
+    fn has(&self, own: Endpoint, peer: Endpoint, network: Network) -> bool {
+        self.connected.contains_key(&(own, peer, network))
+    }
+
+    fn holder(&self, own: Endpoint, peer: Endpoint, network: Network) -> Option<Process> {
+        if let Some((process, _)) = self.connected.get(&(own, peer, network)) {
+            return process.clone();
+        }
+        // The connection is gone, or it is a datagram socket: whoever waits at this address has it, if it is ours at all.
+        if !own.ip.is_loopback() && !self.local.contains(&own.ip) {
+            return None;
+        }
+        let everywhere = [own.ip, Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let mut bound = everywhere.iter().map(|ip| (Endpoint { ip: *ip, ..own }, network));
+        bound.find_map(|end| self.bound.get(&end)).cloned().flatten()
+    }
+
+    /// Reads the lists of sockets and finds the holders of those that are new.
+    fn walk(&mut self, proc: &Path, now: Instant) {
+        let mut sockets = Vec::new();
+        for (list, network) in
+            [("tcp", Network::Tcp), ("tcp6", Network::Tcp), ("udp", Network::Udp), ("udp6", Network::Udp)]
+        {
+            // A system without IPv6 has no such lists.
+            let Ok(file) = File::open(proc.join("net").join(list)) else { continue };
+            let lines = BufReader::new(file.take(MAX_LIST)).lines().map_while(Result::ok);
+            let parsed = lines.filter_map(|line| socket(&line, network));
+            sockets.extend(parsed.take(MAX_SOCKETS - sockets.len().min(MAX_SOCKETS)));
+        }
+        let inodes: HashSet<u64> = sockets.iter().map(|socket| socket.inode).collect();
+        self.owners.retain(|inode, _| inodes.contains(inode));
+        let mut wanted = inodes;
+        wanted.retain(|inode| !self.owners.contains_key(inode));
+        self.find_owners(proc, wanted);
+
+        self.bound.clear();
+        self.connected.retain(|_, (_, seen)| now.duration_since(*seen) < MEMORY);
+        for socket in sockets {
+            let process = self.owners.get(&socket.inode).cloned().flatten();
+            match socket.peer {
+                Some(peer) => {
+                    self.local.insert(socket.own.ip);
+                    if self.connected.len() < MAX_SOCKETS {
+                        self.connected.insert((socket.own, peer, socket.network), (process, now));
+                    }
+                }
+                None => {
+                    self.bound.insert((socket.own, socket.network), process);
+                }
+            }
+        }
+    }
+
+    /// Looks through the descriptors of processes until all `wanted` sockets are found: first through those of processes
+    /// that hold other sockets, because a server's new connections are its own.
+    fn find_owners(&mut self, proc: &Path, mut wanted: HashSet<u64>) {
+        let mut pids: Vec<u32> = self.owners.values().flatten().map(|process| process.pid).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        let first: HashSet<u32> = pids.iter().copied().collect();
+        if let Ok(entries) = fs::read_dir(proc) {
+            let all = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+            pids.extend(all.filter(|pid| !first.contains(pid)));
+        }
+        let mut budget = MAX_DESCRIPTORS;
+        for pid in pids {
+            if wanted.is_empty() || budget == 0 {
+                break;
+            }
+            let folder = proc.join(pid.to_string());
+            // Processes end while they are looked at, and those of others may not be read.
+            let Ok(descriptors) = fs::read_dir(folder.join("fd")) else { continue };
+            let mut process = None;
+            for descriptor in descriptors.filter_map(Result::ok).take(budget) {
+                budget -= 1;
+                let target = fs::read_link(descriptor.path()).ok();
+                let Some(inode) = target.as_deref().and_then(socket_inode) else { continue };
+                if wanted.remove(&inode) {
+                    let process = process.get_or_insert_with(|| named(&folder, pid));
+                    self.owners.insert(inode, Some(process.clone()));
+                }
+            }
+        }
+        self.owners.extend(wanted.into_iter().map(|inode| (inode, None)));
+    }
+}
+
+fn named(folder: &Path, pid: u32) -> Process {
+    let name = fs::read(folder.join("comm")).unwrap_or_default();
+    Process { pid, name: String::from_utf8_lossy(&name).trim_end_matches('\n').into() }
+}
+
+/// The inode in `socket:[4711]`.
+fn socket_inode(target: &Path) -> Option<u64> {
+    target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// One line of a list of sockets.
+#[derive(Debug, PartialEq, Eq)]
+struct Socket {
+    own: Endpoint,
+    /// `None` where it waits for peers.
+    peer: Option<Endpoint>,
+    network: Network,
+    inode: u64,
+}
+
+/// Reads a line of `/proc/net/tcp` and its like (proc(5)):
+/// number, own end, other end, state, queues, timers, retransmissions, user, time-out, inode.
+fn socket(line: &str, network: Network) -> Option<Socket> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let own = endpoint(fields.next()?)?;
+    let peer = endpoint(fields.next()?)?;
+    let inode = fields.nth(6)?.parse().ok()?;
+    // Sockets that only wait for late packets belong to nobody any more.
+    (inode != 0).then_some(Socket { own, peer: (peer.port != 0).then_some(peer), network, inode })
+}
+
+/// `0100007F:1F90`: the address in words of the kernel's own byte order, the port as a number.
+fn endpoint(text: &str) -> Option<Endpoint> {
+    let (address, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |i: usize| Some(u32::from_str_radix(address.get(i * 8..i * 8 + 8)?, 16).ok()?.to_ne_bytes());
+    let ip = match address.len() {
+        8 => Ipv4Addr::from(word(0)?).into(),
+        32 => {
+            let mut bytes = [0; 16];
+            for (i, chunk) in bytes.chunks_exact_mut(4).enumerate() {
+                chunk.copy_from_slice(&word(i)?);
+            }
+            Ipv6Addr::from(bytes).into()
+        }
+        _ => return None,
+    };
+    Some(canonical(Endpoint { ip, port }))
+}
+
+/// A socket for both IP versions shows IPv4 peers as mapped addresses, which are not on the wire.
+fn canonical(end: Endpoint) -> Endpoint {
+    Endpoint { ip: end.ip.to_canonical(), ..end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(text: &str) -> Endpoint {
+        let address: std::net::SocketAddr = text.parse().unwrap();
+        Endpoint { ip: address.ip(), port: address.port() }
+    }
+
+    /// The kernel's form of an end: words in this machine's byte order.
+    fn hex(end: Endpoint, as_v6: bool) -> String {
+        let mut bytes = match end.ip {
+            IpAddr::V4(ip) if as_v6 => ip.to_ipv6_mapped().octets().to_vec(),
+            IpAddr::V4(ip) => ip.octets().to_vec(),
+            IpAddr::V6(ip) => ip.octets().to_vec(),
+        };
+        if cfg!(target_endian = "little") {
+            bytes.chunks_exact_mut(4).for_each(<[u8]>::reverse);
+        }
+        let digits: Vec<String> = bytes.iter().map(|b| format!("{b:02X}")).collect();
+        format!("{}:{:04X}", digits.concat(), end.port)
+    }
+
+    fn line(own: &str, peer: &str, as_v6: bool, inode: u64) -> String {
+        let (own, peer) = (hex(end(own), as_v6), hex(end(peer), as_v6));
+        format!(
+            "   3: {own} {peer} 01 00000000:00000000 00:00000000 00000000  1000        0 {inode} 1 0 20 0\n"
+        )
+    }
+
+    #[test]
+    fn lines_of_the_kernel() {
+        let text = line("127.0.0.1:8080", "10.1.2.3:555", false, 77);
+        let expected = Socket {
+            own: end("127.0.0.1:8080"),
+            peer: Some(end("10.1.2.3:555")),
+            network: Network::Tcp,
+            inode: 77,
+        };
+        assert_eq!(socket(&text, Network::Tcp).unwrap(), expected);
+        let mapped = line("127.0.0.1:8080", "10.1.2.3:555", true, 77);
+        assert_eq!(socket(&mapped, Network::Tcp).unwrap(), expected);
+        let six = socket(&line("[fd00::1]:80", "[::]:0", true, 5), Network::Udp).unwrap();
+        assert_eq!((six.own, six.peer), (end("[fd00::1]:80"), None));
+        assert_eq!(socket(&line("1.1.1.1:1", "2.2.2.2:2", false, 0), Network::Tcp), None);
+        for cut in 0..text.len() - 20 {
+            assert_eq!(socket(&text[..cut], Network::Tcp), None);
+        }
+        for wrong in ["sl local rem", "1: zz:1 0:0", "1: 0100007F:10000 0100007F:1", "1: é100007F:1 0:0"] {
+            assert_eq!(socket(wrong, Network::Tcp), None);
+        }
+    }
+
+    /// A `/proc` with two processes and their sockets.
+    fn fake(sockets: &str) -> tempfile::TempDir {
+        let proc = tempfile::tempdir().unwrap();
+        fs::create_dir(proc.path().join("net")).unwrap();
+        fs::write(proc.path().join("net/tcp"), sockets).unwrap();
+        for (pid, name, inode) in [(10, "client", 1), (20, "server\u{1b}", 2), (20, "server\u{1b}", 3)] {
+            let folder = proc.path().join(pid.to_string());
+            fs::create_dir_all(folder.join("fd")).unwrap();
+            fs::write(folder.join("comm"), format!("{name}\n")).unwrap();
+            std::os::unix::fs::symlink(
+                format!("socket:[{inode}]"),
+                folder.join("fd").join(inode.to_string()),
+            )
+            .unwrap();
+            let _ = std::os::unix::fs::symlink("/dev/null", folder.join("fd/0"));
+        }
+        proc
+    }
+
+    #[test]
+    fn both_ends_and_the_listener_for_what_is_gone() {
+        let lines = [
+            line("10.0.0.1:4000", "10.0.0.1:80", false, 1),
+            line("10.0.0.1:80", "10.0.0.1:4000", false, 2),
+            line("0.0.0.0:80", "0.0.0.0:0", false, 3),
+            line("10.0.0.1:90", "10.0.0.1:91", false, 99),
+        ];
+        let proc = fake(&lines.concat());
+        let (mut known, now) = (Known::default(), Instant::now());
+        known.walk(proc.path(), now);
+        let holder = |known: &Known, own: &str, peer: &str| {
+            known.holder(end(own), end(peer), Network::Tcp).map(|process| process.pid)
+        };
+        assert_eq!(holder(&known, "10.0.0.1:4000", "10.0.0.1:80"), Some(10));
+        assert_eq!(holder(&known, "10.0.0.1:80", "10.0.0.1:4000"), Some(20));
+        // A connection that was never listed: its server still waits there.
+        assert_eq!(holder(&known, "10.0.0.1:80", "10.0.0.1:4001"), Some(20));
+        assert_eq!(holder(&known, "10.0.0.1:4001", "10.0.0.1:80"), None);
+        // The same port of another host is not ours.
+        assert_eq!(holder(&known, "10.0.0.2:80", "10.0.0.1:4000"), None);
+        // Nobody's descriptors show this socket, and that is known.
+        assert_eq!(holder(&known, "10.0.0.1:90", "10.0.0.1:91"), None);
+        assert!(known.has(end("10.0.0.1:90"), end("10.0.0.1:91"), Network::Tcp));
+
+        // The connection is closed: it is remembered, but not for ever.
+        fs::write(proc.path().join("net/tcp"), &lines[2]).unwrap();
+        known.walk(proc.path(), now + Duration::from_secs(1));
+        assert_eq!(holder(&known, "10.0.0.1:4000", "10.0.0.1:80"), Some(10));
+        known.walk(proc.path(), now + MEMORY + Duration::from_secs(2));
+        assert_eq!(holder(&known, "10.0.0.1:4000", "10.0.0.1:80"), None);
+        assert_eq!(known.owners.len(), 1);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_process_is_found() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (_server, _) = listener.accept().unwrap();
+        let [a, b] =
+            [client.local_addr(), client.peer_addr()].map(|address| end(&address.unwrap().to_string()));
+        let processes = Processes::start().unwrap();
+        let found = loop {
+            if let [Some(a), Some(b)] = processes.at([a, b], Network::Tcp) {
+                break [a, b];
+            }
+            std::thread::yield_now();
+        };
+        assert!(found.iter().all(|process| process.pid == std::process::id() && !process.name.is_empty()));
+    }
+}
