@@ -4,6 +4,7 @@ mod calls;
 mod input;
 mod show;
 mod stats;
+mod ui;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Stats(args)) => stats::run(&args),
         Some(Command::Show(args)) => show::run(&args),
         Some(Command::Completions { shell }) => completions(shell),
+        None if ui::fits(&cli.live) => ui::run(&cli.live),
         None => calls::run(&crate::cli::CallsArgs { view: cli.live, ..Default::default() }),
     };
     match result {
