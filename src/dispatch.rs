@@ -99,6 +99,8 @@ struct Undecided {
     pieces: Vec<Piece>,
     /// Whether what is kept of each side begins with its very first byte.
     from_start: [bool; 2],
+    /// Something was delivered or lost: `from_start` says the last word.
+    begun: bool,
     tries: u32,
 }
 
@@ -181,12 +183,23 @@ impl Conversation {
         }
     }
 
+    /// Says anew whether each side is seen from its start. A SYN may be captured behind the packets that follow it, so
+    /// that this is known only when the first chunk comes; after that it changes nothing.
+    pub fn set_start(&mut self, from_start: [bool; 2]) {
+        if let State::Undecided(undecided) = &mut self.state
+            && !undecided.begun
+        {
+            undecided.from_start = from_start;
+        }
+    }
+
     /// Takes the next chunk of `side`, carried by packet `origin`.
     pub fn chunk(&mut self, side: Side, chunk: Chunk<'_>, origin: Stamp, take: &mut Take<'_>) {
         match &mut self.state {
             State::Foreign { .. } => {}
             State::Known { session, marks, .. } => feed(session.as_mut(), marks, side, chunk, origin, take),
             State::Undecided(undecided) => {
+                undecided.begun = true;
                 let decided = match chunk {
                     Chunk::Data(bytes) => undecided.data(side, bytes, origin),
                     Chunk::Datagram { bytes, .. } => undecided.datagram(side, bytes),

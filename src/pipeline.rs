@@ -181,6 +181,7 @@ impl Owner<Slot> for Stages {
             _ => {}
         }
         let Slot { conversation, exchange } = slot;
+        conversation.set_start(flow.from_start);
         let matcher = &mut self.matcher;
         conversation.chunk(side, chunk, origin, &mut |from, message, origin| {
             matcher.message(At { flow, now, origin }, exchange, from, &message);

@@ -2,5 +2,6 @@
 
 mod cli;
 mod detail;
+mod mangle;
 mod replay;
 mod support;

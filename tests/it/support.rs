@@ -66,3 +66,11 @@ pub(crate) fn lines(path: &Path) -> Vec<Value> {
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
         .collect()
 }
+
+/// The record of a call; `None` for other outputs.
+pub(crate) fn call_record(output: &Output) -> Option<Value> {
+    match output {
+        Output::Call(call) => Some(record(call)),
+        Output::Connection(_) => None,
+    }
+}

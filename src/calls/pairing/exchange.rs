@@ -79,6 +79,12 @@ impl Exchange {
         self.count += 1;
     }
 
+    /// Lets a call that was taken out wait again, as the oldest of its id: its answer is on its way.
+    pub(super) fn put_back(&mut self, id: CallId, waiting: Box<Waiting>) {
+        self.waiting.entry(id).or_default().insert(0, waiting);
+        self.count += 1;
+    }
+
     pub(super) fn oldest_of(&mut self, id: CallId) -> Option<&mut Box<Waiting>> {
         self.waiting.get_mut(&id).and_then(|same| same.first_mut())
     }

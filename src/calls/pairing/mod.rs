@@ -286,7 +286,7 @@ impl Matcher {
         }
         if message.more {
             waiting.answer = Some(outcome);
-            exchange.add(id, waiting);
+            exchange.put_back(id, waiting);
         } else {
             call.duration = call.latency.map(|_| at.now.time.since(call.start));
             exchange.end_id(id);
@@ -294,7 +294,7 @@ impl Matcher {
         }
     }
 
-    /// The call that an answer belongs to, taken out, and under which id it waited.
+    /// The call that an answer belongs to, taken out, and the id under which its end is announced.
     fn partner(
         &mut self,
         at: At<'_>,
@@ -323,7 +323,8 @@ impl Matcher {
                     }
             });
             if same_name {
-                return exchange.take(id).map(|waiting| (id, waiting));
+                exchange.end_id(id);
+                return exchange.take(id).map(|waiting| (message.id, waiting));
             }
         }
         exchange.client.get_or_insert(client);
@@ -374,8 +375,11 @@ impl Matcher {
 
     fn complete(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
         let Some(waiting) = exchange.oldest_of(message.id) else { return };
+        // A stream has summed its messages up as they began.
         if waiting.client == side {
-            waiting.call.request_bytes = message.bytes;
+            if !waiting.stream {
+                waiting.call.request_bytes = message.bytes;
+            }
             return;
         }
         if waiting.answer.is_none() {
@@ -384,7 +388,9 @@ impl Matcher {
         let Some(mut waiting) = exchange.take(message.id) else { return };
         let Some(outcome) = waiting.answer.take() else { return };
         let call = &mut waiting.call;
-        call.response_bytes = message.bytes;
+        if !waiting.stream {
+            call.response_bytes = message.bytes;
+        }
         call.duration = call.latency.map(|_| at.origin.time.since(call.start));
         if message.truncated {
             call.findings.insert(exchange.lost[side.index()].unwrap_or(Finding::Gap));
