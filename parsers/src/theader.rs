@@ -20,7 +20,7 @@ use crate::error::{Error, Layer};
 use crate::message::Message;
 use crate::protocol::{Field, Parsed};
 use crate::thrift::dissect::{dissect_message, field, group, hex, moved, number, shown};
-use crate::thrift::forms::{Bytes, Sight, outcome_of};
+use crate::thrift::forms::{Bytes, Sight, refusal};
 use crate::thrift::payload::parse_bare;
 use crate::thrift::{Envelope, Outcome};
 use crate::ttheader::header::LENGTH_LIMIT;
@@ -164,10 +164,10 @@ fn parse_compressed(payload: &[u8], size: usize, cut: bool) -> Result<Envelope<'
 pub(crate) fn parse(bytes: Bytes<'_>) -> Parsed<'_> {
     let head = match Head::parse(bytes.input) {
         Ok(head) => head,
-        Err(trouble) => return outcome_of(trouble, false, u64::MAX),
+        Err(trouble) => return refusal(trouble, false, u64::MAX),
     };
     let Some(header) = bytes.input.get(HEAD_SIZE..head.payload) else {
-        return outcome_of(Trouble::Short(head.payload), bytes.cut, head.total());
+        return refusal(Trouble::Short(head.payload), bytes.cut, head.total());
     };
     let transforms = match parse_header(header, |_, _, _| {}) {
         Ok(transforms) => transforms,
@@ -175,7 +175,7 @@ pub(crate) fn parse(bytes: Bytes<'_>) -> Parsed<'_> {
             let what = "pairs longer than the header";
             return Parsed::Invalid(Error { offset: HEAD_SIZE, layer: Layer::Header, what });
         }
-        Err(trouble) => return outcome_of(trouble.shifted(HEAD_SIZE), bytes.cut, head.total()),
+        Err(trouble) => return refusal(trouble.shifted(HEAD_SIZE), bytes.cut, head.total()),
     };
     let payload = bytes.after(head.payload).input;
     let envelope = match transforms.as_slice() {
@@ -186,7 +186,7 @@ pub(crate) fn parse(bytes: Bytes<'_>) -> Parsed<'_> {
     };
     let envelope = match envelope {
         Ok(envelope) => envelope,
-        Err(trouble) => return outcome_of(trouble.shifted(head.payload), bytes.cut, head.total()),
+        Err(trouble) => return refusal(trouble.shifted(head.payload), bytes.cut, head.total()),
     };
     if let Some(needed) = envelope.wanted().filter(|_| !bytes.cut) {
         return Parsed::Incomplete(needed + head.payload);

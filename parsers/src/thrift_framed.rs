@@ -8,7 +8,7 @@ use crate::error::Layer;
 use crate::message::Message;
 use crate::protocol::{Field, Parsed};
 use crate::thrift::dissect::{dissect_message, number};
-use crate::thrift::forms::{Bytes, Sight, outcome_of};
+use crate::thrift::forms::{Bytes, Sight, refusal};
 use crate::thrift::payload::parse_bare;
 use crate::thrift::sight::sight_message;
 use crate::ttheader::header::LENGTH_LIMIT;
@@ -20,12 +20,12 @@ pub(crate) fn parse(bytes: Bytes<'_>) -> Parsed<'_> {
     let mut cursor = Cursor::new(bytes.input, Layer::Frame);
     let length = match cursor.u32() {
         Ok(length) => length,
-        Err(trouble) => return outcome_of(trouble, false, u64::MAX),
+        Err(trouble) => return refusal(trouble, false, u64::MAX),
     };
     let total = u64::from(length) + 4;
     let envelope = match parse_bare(cursor.rest(), length as usize) {
         Ok(envelope) => envelope,
-        Err(trouble) => return outcome_of(trouble.shifted(4), bytes.cut, total),
+        Err(trouble) => return refusal(trouble.shifted(4), bytes.cut, total),
     };
     if let Some(needed) = envelope.wanted().filter(|_| !bytes.cut) {
         return Parsed::Incomplete(needed + 4);

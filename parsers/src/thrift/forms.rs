@@ -67,7 +67,8 @@ impl Form {
         }
     }
 
-    fn sight(self, input: &[u8]) -> Sight {
+    /// How sure it is that `input` begins with a message of this form.
+    pub(super) fn sight(self, input: &[u8]) -> Sight {
         match self {
             Self::TtHeader => ttheader::sight(input),
             Self::MeshHeader => mesh_header::sight(input),
@@ -238,8 +239,8 @@ impl Framing for ThriftFraming {
     }
 }
 
-/// The trouble with a frame that ends before what it should hold.
-pub(crate) fn outcome_of(trouble: Trouble, cut: bool, total: u64) -> Parsed<'static> {
+/// What is said of a frame of `total` bytes that gave trouble.
+pub(crate) fn refusal(trouble: Trouble, cut: bool, total: u64) -> Parsed<'static> {
     match trouble {
         // The frame's length is certain even if nothing else is: the place of the next one stays known.
         Trouble::Short(_) if cut => Parsed::Control { bytes: total },

@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::forms::{Form, Sight};
-use super::sight::sight_message;
 use crate::message::{CallId, Kind, ResultField, Side};
 use crate::protocol::{Detection, Opening, Protocol};
 use crate::testing::{Seen, messages, samples};
@@ -86,22 +85,13 @@ fn old_forms_are_told_apart_by_lengths_that_add_up() {
 }
 
 #[test]
-fn a_prefix_is_never_refused_and_more_bytes_never_take_back_a_yes() {
-    for (module, _) in FORMS {
+fn more_bytes_of_a_message_never_take_back_what_was_seen() {
+    for (module, form) in FORMS {
         for (name, conversation) in samples(module) {
-            let Some((_, first)) = conversation.first() else { continue };
-            for (_, form) in FORMS {
-                let mut last = Sight::More;
-                for len in 1..=first.len() {
-                    let sight = match form {
-                        Form::Buffered => sight_message(&first[..len], None),
-                        _ => continue,
-                    };
-                    assert!(last != Sight::No || sight == Sight::No, "{module}/{name} after {len} bytes");
-                    assert!(last != Sight::Yes || sight == Sight::Yes, "{module}/{name} after {len} bytes");
-                    last = sight;
-                }
-            }
+            let (_, first) = &conversation[0];
+            let sights: Vec<Sight> = (0..=first.len()).map(|len| form.sight(&first[..len])).collect();
+            assert!(sights.is_sorted(), "{module}/{name}: {sights:?}");
+            assert_ne!(sights[0], Sight::No, "{module}/{name}");
         }
     }
 }
@@ -222,6 +212,24 @@ fn one_connection_may_change_its_form() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_is_final(start in 0_usize..9, tail in proptest::collection::vec(0_u8..130, 0..60)) {
+        let head: &[u8] = [
+            &b""[..], b"\0\0\0\x20\x10\0\0\0", b"\0\0\0\x30\x0f\xff\0\0", b"\0\0\0\x20\x80\x01\0\x02\0\0\0\x04name",
+            b"\xff\xaf\0\x02\0\0\0\0\0\x20\x80\x01\0", b"\x82\x21\x05\x04name", b"\0\0\0\x03add\x01\0\0\0\x05",
+            b"\0\0\0\x20\0\0\0\x03add\x01\0\0\0\x05", b"\0\0\0\x20[1,\"add\"",
+        ][start];
+        let bytes = [head, &tail].concat();
+        for (_, form) in FORMS {
+            let mut refused = false;
+            for len in 1..=bytes.len() {
+                let sight = form.sight(&bytes[..len]);
+                prop_assert!(!refused || sight == Sight::No, "{:?} comes back after {} bytes", form, len);
+                refused = sight == Sight::No;
+            }
+        }
+    }
 
     #[test]
     fn random_bytes_behind_a_magic_number_never_panic(

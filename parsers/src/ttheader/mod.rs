@@ -18,7 +18,7 @@ use crate::error::{Error, Layer};
 use crate::message::{CallId, Kind, Message, ResultField};
 use crate::protocol::{Field, Parsed};
 use crate::thrift::dissect::{self, field, group, number, shown};
-use crate::thrift::forms::{Bytes, Peers, Sight, outcome_of};
+use crate::thrift::forms::{Bytes, Peers, Sight, refusal};
 use crate::thrift::payload::parse_payload;
 use crate::thrift::{Envelope, MessageType};
 
@@ -81,7 +81,7 @@ pub(crate) fn parse<'a>(peers: &mut Peers, bytes: Bytes<'a>) -> Parsed<'a> {
         Ok(frame) => parse_call(*peers, frame, bytes),
         Err(trouble) => Err(trouble),
     };
-    parsed.unwrap_or_else(|trouble| outcome_of(trouble, false, u64::MAX))
+    parsed.unwrap_or_else(|trouble| refusal(trouble, false, u64::MAX))
 }
 
 /// Reads a frame that belongs to a call.
