@@ -32,8 +32,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print one record per call.
+    #[command(after_long_help = crate::calls::keys::help())]
     Calls(Box<CallsArgs>),
     /// Per service and method: calls, errors by class, latency percentiles.
+    #[command(after_long_help = crate::calls::keys::help())]
     Stats(Box<StatsArgs>),
     /// Print one call in full: verdict, headers, messages, bytes.
     Show(Box<ShowArgs>),

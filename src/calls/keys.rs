@@ -3,7 +3,7 @@
 //! together.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::record::{Call, CallKind, Carrier, Class, Finding, Findings, Initiator, Name, Process, Uid};
 use crate::decode::Endpoint;
@@ -176,6 +176,18 @@ impl fmt::Debug for Key {
 #[must_use]
 pub fn key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name || key.aliases.contains(&name))
+}
+
+/// All keys with their meaning, one a line, for the help of the commands that take them.
+#[must_use]
+pub fn help() -> String {
+    let mut out = String::from("Keys of the call record, for filters and --fields:\n");
+    for key in KEYS {
+        // Writing to a String can't fail.
+        _ = writeln!(out, "  {:<18} {} ({})", key.name, key.doc, key.kind.name());
+    }
+    out.push_str("Texts of a map have names of their own: metadata.NAME, biz_extra.NAME, details.NAME.");
+    out
 }
 
 /// The known names that are closest to a mistyped one, best first, at most three.
@@ -355,7 +367,7 @@ pub static KEYS: &[Key] = &[
         name: "unknown_name",
         aliases: &[],
         kind: Type::Text,
-        doc: "stands for a name said before the capture began: the same for calls of the same name",
+        doc: "stands for a name said before the capture began, the same for all its calls",
         get: |c| c.unknown_name.map_or(Value::Null, Value::UnknownName),
     },
     Key {
@@ -587,6 +599,13 @@ mod tests {
             }
             assert!(!key.doc.is_empty());
         }
+    }
+
+    #[test]
+    fn help_names_every_key_in_lines_that_fit() {
+        let help = help();
+        assert!(KEYS.iter().all(|key| help.contains(&format!("  {} ", key.name))));
+        assert!(help.lines().all(|line| line.len() <= 110), "{help}");
     }
 
     #[test]
