@@ -181,6 +181,7 @@ impl Slot {
                 packet: seen.packet,
                 offset: seen.start,
                 size: seen.size,
+                http2: seen.http2,
                 bytes,
                 headers: seen.headers.clone(),
                 fields,

@@ -1,6 +1,7 @@
 //! What the commands do: sources, pipeline and outputs put together, and the exit status.
 
 mod calls;
+mod evidence;
 mod input;
 mod show;
 mod stats;

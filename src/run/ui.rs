@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Sender, bounded};
 
+use super::evidence::Files;
 use super::{Failure, Status, complain, input};
 use crate::calls::Class;
 use crate::cli::{Color, View};
 use crate::filter::Filter;
 use crate::pipeline::{self, Options, Output, Totals};
 use crate::source::Source;
-use crate::tui::{self, Colors, Progress, TuiOptions, Update};
+use crate::tui::{self, Colors, DetailSource, Progress, TuiOptions, Update};
 
 /// Updates on their way to the interface; a file that is read faster than they are taken waits.
 const QUEUE: usize = 64;
@@ -61,7 +62,7 @@ fn ui_options(view: &View) -> TuiOptions {
         max_memory: MAX_MEMORY,
         colors,
         time: view.time.into(),
-        detail: None,
+        detail: Files::new(&view.input).map(|files| Box::new(files) as Box<dyn DetailSource>),
         export: None,
     }
 }
