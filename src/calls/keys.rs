@@ -184,7 +184,10 @@ pub fn help() -> String {
     let mut out = String::from("Keys of the call record, for filters and --fields:\n");
     for key in KEYS {
         // Writing to a String can't fail.
-        _ = writeln!(out, "  {:<18} {} ({})", key.name, key.doc, key.kind.name());
+        _ = match key.kind {
+            Type::Text | Type::Word(_) => writeln!(out, "  {:<18} {}", key.name, key.doc),
+            kind => writeln!(out, "  {:<18} {} ({})", key.name, key.doc, kind.name()),
+        };
     }
     out.push_str("Texts of a map have names of their own: metadata.NAME, biz_extra.NAME, details.NAME.");
     out
@@ -367,7 +370,7 @@ pub static KEYS: &[Key] = &[
         name: "unknown_name",
         aliases: &[],
         kind: Type::Text,
-        doc: "stands for a name said before the capture began, the same for all its calls",
+        doc: "stands for a name that was said before the capture began",
         get: |c| c.unknown_name.map_or(Value::Null, Value::UnknownName),
     },
     Key {
@@ -402,7 +405,7 @@ pub static KEYS: &[Key] = &[
         name: "class",
         aliases: &[],
         kind: Type::Choice(|| words(Class::ALL, Class::name)),
-        doc: "what became of the call; null where an answer came but what it says was lost",
+        doc: "what became of the call; null where its answer was lost",
         get: |c| word(c.verdict.class.map(Class::name)),
     },
     Key {
@@ -605,7 +608,7 @@ mod tests {
     fn help_names_every_key_in_lines_that_fit() {
         let help = help();
         assert!(KEYS.iter().all(|key| help.contains(&format!("  {} ", key.name))));
-        assert!(help.lines().all(|line| line.len() <= 110), "{help}");
+        assert_eq!(help.lines().find(|line| line.len() > 98), None);
     }
 
     #[test]
