@@ -312,6 +312,10 @@ impl Source for FileSource {
         let read = self.read.load(atomic::Ordering::Relaxed);
         self.total.map(|total| (read.min(total), total))
     }
+
+    fn interface_name(&self, interface: u32) -> Option<&str> {
+        self.shared.name(interface)
+    }
 }
 
 /// Why a file can't be opened, in few words.

@@ -40,7 +40,7 @@ impl Reader {
         let (big_endian, unit) = magic([head[0], head[1], head[2], head[3]])?;
         let link = word(big_endian, [head[20], head[21], head[22], head[23]]);
         // The upper half says how many bytes of frame check sequence follow each packet, which IP's lengths leave out.
-        Some(Self { big_endian, unit, link: LinkType(link as u16), interface: shared.interface() })
+        Some(Self { big_endian, unit, link: LinkType(link as u16), interface: shared.interface(None) })
     }
 
     /// Reads all whole records of `data`, which begins with one.

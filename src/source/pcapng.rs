@@ -18,6 +18,8 @@ pub(super) const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 const MAX_BLOCK: usize = MAX_PACKET + 64 * 1024;
 /// Interfaces that one section may describe.
 const MAX_INTERFACES: usize = 1 << 16;
+/// Bytes of an interface's name that are kept.
+const MAX_NAME: usize = 256;
 /// Type and both lengths of a block.
 const FRAME: usize = 12;
 
@@ -33,6 +35,7 @@ mod block {
 
 mod option {
     pub(super) const END: u16 = 0;
+    pub(super) const IF_NAME: u16 = 2;
     pub(super) const IF_TSRESOL: u16 = 9;
     pub(super) const IF_TSOFFSET: u16 = 14;
 }
@@ -229,13 +232,17 @@ impl Reader {
         if self.interfaces.len() >= MAX_INTERFACES {
             return Err(format!("a section describes more than {MAX_INTERFACES} interfaces"));
         }
-        let mut clock = Clock::MICROSECONDS;
+        let (mut clock, mut name) = (Clock::MICROSECONDS, None);
         let mut options = body.get(8..).unwrap_or_default();
         while options.len() >= 4 {
             let (code, len) = (self.half(options, 0), usize::from(self.half(options, 2)));
             let Some(value) = options.get(4..4 + len) else { break };
             match (code, value) {
                 (option::END, _) => break,
+                (option::IF_NAME, value) => {
+                    let value = value.get(..value.len().min(MAX_NAME)).unwrap_or_default();
+                    name = Some(String::from_utf8_lossy(value).trim_end_matches('\0').to_owned());
+                }
                 (option::IF_TSRESOL, [resolution, ..]) => clock.unit = Clock::unit(*resolution),
                 (option::IF_TSOFFSET, value) => {
                     if let Some(bytes) = value.first_chunk::<8>() {
@@ -248,7 +255,7 @@ impl Reader {
             options = options.get(4 + len.next_multiple_of(4)..).unwrap_or_default();
         }
         self.interfaces.push(Interface {
-            number: shared.interface(),
+            number: shared.interface(name),
             link: LinkType(self.half(body, 0)),
             snap_len: self.word(body, 4),
             clock,

@@ -14,19 +14,26 @@ use super::{Batch, Record, SourceError, pcap, pcapng};
 pub(super) const MAX_PACKET: usize = 16 << 20;
 /// Bytes of decryption secrets that are kept of all files together.
 const MAX_SECRETS: usize = 16 << 20;
+/// Interfaces whose names are kept.
+const MAX_NAMES: usize = 1 << 16;
 
 /// What all files of a capture share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     interfaces: u32,
+    /// Names of the first interfaces.
+    names: Vec<Option<String>>,
     secrets: Vec<Secrets>,
     secret_bytes: usize,
 }
 
 impl Shared {
     /// A number for an interface that no other has.
-    pub(super) fn interface(&mut self) -> u32 {
+    pub(super) fn interface(&mut self, name: Option<String>) -> u32 {
         let number = self.interfaces;
+        if self.names.len() < MAX_NAMES {
+            self.names.push(name);
+        }
         self.interfaces = self.interfaces.saturating_add(1);
         number
     }
@@ -37,6 +44,11 @@ impl Shared {
             self.secret_bytes += data.len();
             self.secrets.push(Secrets { kind, data: data.to_vec() });
         }
+    }
+
+    /// The name of the interface with this number, where the file gave one.
+    pub(super) fn name(&self, interface: u32) -> Option<&str> {
+        self.names.get(interface as usize)?.as_deref()
     }
 
     pub(super) fn secrets(&self) -> &[Secrets] {

@@ -179,6 +179,7 @@ fn pcapng_of_both_byte_orders() {
             (5, 1_500_000_000, 113, 2, 100, b"simple".to_vec()),
         ];
         assert_eq!(packets, expected);
+        assert_eq!([0, 1, 2].map(|i| source.interface_name(i)), [None, Some("lo"), None]);
         let kept = files::Secrets { kind: 0x544c_534b, data: b"CLIEN".to_vec() };
         assert_eq!(source.secrets(), [kept]);
     }
