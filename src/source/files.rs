@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicBool, AtomicU64};
 
+use super::again::{Again, Mark, Marks};
 use super::input::Input;
 use super::stream::{Outcome, Shared, Stream, name};
 use super::{Batch, Source, SourceError};
@@ -46,18 +47,7 @@ pub struct Secrets {
 /// fails as a whole: what can't be read is kept for [`Source::troubles`], and the other files are read.
 #[must_use]
 pub fn open(paths: &[PathBuf], options: Options) -> FileSource {
-    let mut source = FileSource {
-        options,
-        chunk: CHUNK,
-        waiting: Vec::new(),
-        ready: BinaryHeap::new(),
-        idle: Vec::new(),
-        shared: Shared::default(),
-        packets: 0,
-        read: Arc::default(),
-        total: Some(0),
-        troubles: Vec::new(),
-    };
+    let mut source = FileSource::new(paths, options);
     let mut files = Vec::new();
     for path in paths {
         source.expand(path, &mut files);
@@ -88,6 +78,8 @@ pub struct FileSource {
     read: Arc<AtomicU64>,
     total: Option<u64>,
     troubles: Vec<SourceError>,
+    paths: Vec<PathBuf>,
+    marks: Arc<Marks>,
 }
 
 struct Waiting {
@@ -133,6 +125,43 @@ impl PartialEq for Active {
 impl Eq for Active {}
 
 impl FileSource {
+    fn new(paths: &[PathBuf], options: Options) -> Self {
+        Self {
+            options,
+            chunk: CHUNK,
+            waiting: Vec::new(),
+            ready: BinaryHeap::new(),
+            idle: Vec::new(),
+            shared: Shared::default(),
+            packets: 0,
+            read: Arc::default(),
+            total: Some(0),
+            troubles: Vec::new(),
+            paths: paths.to_owned(),
+            marks: Arc::default(),
+        }
+    }
+
+    /// A way to read packets of these files again, from another thread if need be. `None` if one of them can be read only
+    /// once.
+    #[must_use]
+    pub fn again(&self) -> Option<Again> {
+        let is_lasting = self.paths.iter().all(|path| path.is_file() || path.is_dir());
+        is_lasting.then(|| Again::new(self.paths.clone(), Arc::clone(&self.marks)))
+    }
+
+    /// Goes on in the only file at a mark.
+    pub(super) fn resume(path: &Path, mark: Mark) -> io::Result<Self> {
+        let mut source = Self::new(&[], Options::default());
+        let stop = Arc::clone(&source.options.stop);
+        let mut input = Input::open(path, false, Arc::clone(&source.read), Arc::clone(&stop))?;
+        input.seek(mark.offset)?;
+        source.packets = mark.packets;
+        let stream = Stream::new(path, input, stop, CHUNK).resume(mark);
+        source.idle.push(Active { stream, batch: Batch::default(), next: 0, order: 0 });
+        Ok(source)
+    }
+
     /// Decryption secrets seen so far, to be kept with packets that are written out again.
     #[must_use]
     pub fn secrets(&self) -> &[Secrets] {
@@ -168,7 +197,10 @@ impl FileSource {
         if alone || self.options.follow || !path.is_file() {
             let Some(input) = self.input(&path) else { return };
             self.total = self.total.zip(input.len()).map(|(total, len)| total + len);
-            let stream = Stream::new(&path, input, Arc::clone(&self.options.stop), self.chunk);
+            let mut stream = Stream::new(&path, input, Arc::clone(&self.options.stop), self.chunk);
+            if alone {
+                stream = stream.marked(Arc::clone(&self.marks));
+            }
             self.idle.push(Active { stream, batch: Batch::default(), next: 0, order });
             return;
         }

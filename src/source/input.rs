@@ -1,7 +1,7 @@
 //! The bytes of one file or of standard input: growing files, pipes, compression.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, IsTerminal, Read};
+use std::io::{self, BufReader, Cursor, IsTerminal, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -58,6 +58,12 @@ impl Input {
             (false, _) => Kind::Pipe,
         };
         Ok(Self { file, kind, at: 0, read, stop })
+    }
+
+    /// Moves on to `offset`, before anything was read.
+    pub(super) fn seek(&mut self, offset: u64) -> io::Result<()> {
+        self.at = self.file.seek(SeekFrom::Start(offset))?;
+        Ok(())
     }
 
     /// Length of a file that has its end already.

@@ -10,7 +10,9 @@
 //! | [`Filtered`] | the packets of another source that a capture filter lets through |
 //! | [`Limited`] | the beginning of another source |
 //! | [`Queued`] | another source, read by a thread that never waits for its reader |
+//! | [`Again`], [`Ring`] | packets that were read before: from their files, from memory |
 
+mod again;
 mod bpf;
 pub mod files;
 mod foreign;
@@ -21,15 +23,18 @@ mod pcap;
 mod pcapng;
 mod queue;
 pub mod rights;
+mod ring;
 mod stream;
 
 #[cfg(test)]
 mod tests;
 
+pub use again::Again;
 pub use bpf::Filtered;
 pub use limit::Limited;
 pub use live::LiveSource;
 pub use queue::{Queued, Tap};
+pub use ring::Ring;
 
 use crate::time::Timestamp;
 

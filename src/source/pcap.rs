@@ -14,7 +14,7 @@ pub(super) const HEAD: usize = 24;
 const RECORD_HEAD: usize = 16;
 
 /// What the head of a file says about its records.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Reader {
     big_endian: bool,
     /// Nanoseconds in one unit of the second time field.

@@ -7,6 +7,8 @@
 //! A file is a sequence of sections, each with its own byte order and its own interfaces. Blocks that are not needed are
 //! passed, however large they are.
 
+use std::sync::Arc;
+
 use super::stream::{MAX_PACKET, More, Parsed, Shared};
 use super::{LinkType, Record};
 use crate::time::Timestamp;
@@ -41,10 +43,11 @@ mod option {
 }
 
 /// State of the section being read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Reader {
     big_endian: bool,
-    interfaces: Vec<Interface>,
+    /// Shared with the marks by which a file is read again.
+    interfaces: Arc<Vec<Interface>>,
     /// Time of the last packet that had one, for those that have none.
     last: Timestamp,
 }
@@ -171,7 +174,7 @@ impl Reader {
         let body = whole.get(8..whole.len() - 4).unwrap_or_default();
         let (interface, time, len, wire_len, skip) = match kind {
             block::SECTION => {
-                self.interfaces.clear();
+                self.interfaces = Arc::default();
                 return Ok(());
             }
             block::INTERFACE => return self.interface(body, shared),
@@ -254,12 +257,9 @@ impl Reader {
             }
             options = options.get(4 + len.next_multiple_of(4)..).unwrap_or_default();
         }
-        self.interfaces.push(Interface {
-            number: shared.interface(name),
-            link: LinkType(self.half(body, 0)),
-            snap_len: self.word(body, 4),
-            clock,
-        });
+        let (link, snap_len) = (LinkType(self.half(body, 0)), self.word(body, 4));
+        let number = shared.interface(name);
+        Arc::make_mut(&mut self.interfaces).push(Interface { number, link, snap_len, clock });
         Ok(())
     }
 

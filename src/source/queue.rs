@@ -30,6 +30,17 @@ pub trait Tap: Send {
     fn finish(&mut self) -> io::Result<()>;
 }
 
+/// Several taps, one after the other.
+impl Tap for Vec<Box<dyn Tap>> {
+    fn packets(&mut self, batch: &Batch, name: &dyn Fn(u32) -> Option<String>) -> io::Result<()> {
+        self.iter_mut().try_for_each(|tap| tap.packets(batch, name))
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.iter_mut().try_for_each(|tap| tap.finish())
+    }
+}
+
 /// Another source, read by a thread of its own into a bounded queue.
 ///
 /// If the queue is filling, packets are shortened to their heads; if it is full, they are dropped. Both are counted. Nothing

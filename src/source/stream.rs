@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::again::{Mark, Marks};
 use super::files::Secrets;
 use super::foreign::foreign;
 use super::input::{Compression, Input};
@@ -76,8 +77,9 @@ pub(super) enum More {
     Damaged(String),
 }
 
-#[derive(Debug)]
-enum Format {
+/// A format, with what its reader knows so far.
+#[derive(Clone, Debug)]
+pub(super) enum Format {
     Pcap(pcap::Reader),
     Pcapng(pcapng::Reader),
 }
@@ -111,6 +113,8 @@ pub(super) struct Stream {
     packets: u64,
     chunk: usize,
     ended: bool,
+    /// Where the file can be read again from.
+    marks: Option<Arc<Marks>>,
 }
 
 impl Stream {
@@ -129,6 +133,35 @@ impl Stream {
             packets: 0,
             chunk,
             ended: false,
+            marks: None,
+        }
+    }
+
+    /// Keeps marks while the file is read.
+    pub(super) fn marked(mut self, marks: Arc<Marks>) -> Self {
+        self.marks = Some(marks);
+        self
+    }
+
+    /// Goes on at a mark, to which `input` was already moved.
+    pub(super) fn resume(mut self, mark: Mark) -> Self {
+        self.format = Some(mark.format);
+        self.at = mark.offset;
+        self.packets = mark.packets;
+        self
+    }
+
+    fn mark(&self) {
+        let Some(marks) = &self.marks else { return };
+        if self.compression.is_none()
+            && self.skip == 0
+            && let Some(format) = &self.format
+        {
+            marks.add(self.packets, || Mark {
+                packets: self.packets,
+                offset: self.at,
+                format: format.clone(),
+            });
         }
     }
 
@@ -147,6 +180,7 @@ impl Stream {
             Ok(outcome) => {
                 self.packets += batch.records.len() as u64;
                 self.ended = outcome == Outcome::End;
+                self.mark();
                 outcome
             }
             Err(text) => {

@@ -1,0 +1,202 @@
+//! Packets of files, read once more: for what is shown of one call on demand.
+//!
+//! While a file is read for the first time, marks are kept here and there, from which reading can go on. Several files
+//! that are merged, and compressed ones, are read again from their beginning.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::files::{self, FileSource};
+use super::stream::Format;
+use super::{Batch, Source, SourceError};
+
+/// Packets between two marks, at first.
+const SPACING: u64 = 1 << 14;
+/// Marks that are kept. When there are more, every other one is dropped.
+const MAX_MARKS: usize = 4096;
+
+/// A place where a record begins, and all that is needed to go on from there.
+#[derive(Clone, Debug)]
+pub(super) struct Mark {
+    /// Packets before this place.
+    pub(super) packets: u64,
+    /// Its offset in the file.
+    pub(super) offset: u64,
+    pub(super) format: Format,
+}
+
+/// The marks of one file.
+#[derive(Debug, Default)]
+pub(super) struct Marks(Mutex<Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    /// In order.
+    marks: Vec<Mark>,
+    spacing: u64,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { marks: Vec::new(), spacing: SPACING }
+    }
+}
+
+impl Marks {
+    /// Adds the place behind so many packets, unless there is one nearby.
+    pub(super) fn add(&self, packets: u64, mark: impl FnOnce() -> Mark) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = kept.marks.last().map_or(0, |mark| mark.packets);
+        if packets < last + kept.spacing {
+            return;
+        }
+        kept.marks.push(mark());
+        if kept.marks.len() > MAX_MARKS {
+            kept.spacing *= 2;
+            let mut is_kept = false;
+            kept.marks.retain(|_| {
+                is_kept = !is_kept;
+                is_kept
+            });
+        }
+    }
+
+    /// The last mark before packet `number`.
+    fn before(&self, number: u64) -> Option<Mark> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = kept.marks.partition_point(|mark| mark.packets < number);
+        kept.marks.get(after.checked_sub(1)?).cloned()
+    }
+}
+
+/// Reads packets of files again; made by [`FileSource::again`].
+#[derive(Clone, Debug)]
+pub struct Again {
+    paths: Vec<PathBuf>,
+    marks: Arc<Marks>,
+}
+
+impl Again {
+    pub(super) fn new(paths: Vec<PathBuf>, marks: Arc<Marks>) -> Self {
+        Self { paths, marks }
+    }
+
+    /// The packets with these numbers.
+    #[must_use]
+    pub fn packets(&self, numbers: RangeInclusive<u64>) -> Excerpt {
+        let mark = self.marks.before(*numbers.start());
+        let resumed = match (&self.paths[..], mark) {
+            // If the file can't be opened any more, opening it as a whole says so.
+            ([path], Some(mark)) => FileSource::resume(path, mark).ok(),
+            _ => None,
+        };
+        let inner = resumed.unwrap_or_else(|| files::open(&self.paths, files::Options::default()));
+        Excerpt { inner, numbers }
+    }
+}
+
+/// Some packets of files; made by [`Again::packets`].
+pub struct Excerpt {
+    inner: FileSource,
+    numbers: RangeInclusive<u64>,
+}
+
+impl Source for Excerpt {
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
+        loop {
+            if !self.inner.next_batch(batch)? {
+                return Ok(false);
+            }
+            let is_over = batch.records.last().is_some_and(|record| record.number > *self.numbers.end());
+            batch.records.retain(|record| self.numbers.contains(&record.number));
+            if !batch.records.is_empty() || is_over {
+                return Ok(!batch.records.is_empty());
+            }
+        }
+    }
+
+    fn troubles(&mut self) -> Vec<SourceError> {
+        self.inner.troubles()
+    }
+
+    fn interface_name(&self, interface: u32) -> Option<&str> {
+        self.inner.interface_name(interface)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::packets::{PacketWriter, Rotation};
+    use crate::source::{LinkType, Packet};
+    use crate::time::Timestamp;
+
+    const PACKETS: u64 = 3 * SPACING + 100;
+
+    fn numbers(source: &mut dyn Source) -> Vec<u64> {
+        let (mut batch, mut numbers) = (Batch::default(), Vec::new());
+        while source.next_batch(&mut batch).unwrap() {
+            assert!(!batch.records.is_empty());
+            for packet in batch.packets() {
+                assert_eq!(packet.data, packet.number.to_be_bytes());
+                assert_eq!((packet.interface, packet.link), (1 - packet.number as u32 % 2, LinkType(1)));
+                numbers.push(packet.number);
+            }
+        }
+        assert_eq!(source.troubles().len(), 0);
+        numbers
+    }
+
+    #[test]
+    fn any_range_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pcapng");
+        let mut writer = PacketWriter::create(&path, Rotation::default()).unwrap();
+        for number in 1..=PACKETS {
+            let (data, interface) = (number.to_be_bytes(), 1 - number as u32 % 2);
+            let time = Timestamp(number as i64);
+            let packet = Packet {
+                number,
+                time,
+                link: LinkType(1),
+                interface: 1 - interface,
+                wire_len: 8,
+                data: &data,
+            };
+            writer.write(&packet, None).unwrap();
+        }
+        writer.finish().unwrap();
+        let mut source = files::open(&[path], files::Options::default());
+        let mut batch = Batch::default();
+        while source.next_batch(&mut batch).unwrap() {}
+        let again = source.again().unwrap();
+        assert!(again.marks.0.lock().unwrap().marks.len() >= 2);
+        for range in
+            [1..=1, 5..=9, SPACING..=SPACING + 1, 2 * SPACING + 7..=3 * SPACING + 9, PACKETS..=PACKETS]
+        {
+            let mut excerpt = again.packets(range.clone());
+            assert_eq!(numbers(&mut excerpt), range.collect::<Vec<u64>>());
+        }
+        assert_eq!(numbers(&mut again.packets(PACKETS + 1..=PACKETS + 5)), [0; 0]);
+    }
+
+    #[test]
+    fn marks_are_bounded() {
+        let marks = Marks::default();
+        let format = || {
+            let head = [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
+            let reader = super::super::pcap::Reader::new(&head, &mut super::super::stream::Shared::default());
+            Format::Pcap(reader.unwrap())
+        };
+        for i in 1..20 * MAX_MARKS as u64 {
+            let packets = i * SPACING;
+            marks.add(packets, || Mark { packets, offset: packets, format: format() });
+        }
+        let len = marks.0.lock().unwrap().marks.len();
+        assert!((MAX_MARKS / 4..=MAX_MARKS).contains(&len), "{len}");
+        assert!(marks.before(SPACING).is_none());
+        let found = marks.before(1000 * SPACING).unwrap().packets;
+        assert!(found < 1000 * SPACING && found > 900 * SPACING);
+    }
+}
