@@ -22,6 +22,8 @@ pub(super) struct Waiting {
     pub(super) answer: Option<Outcome>,
     /// Stream messages may follow: the kind is told by their numbers.
     pub(super) stream: bool,
+    /// The answer may stand in bytes that are missing: that none came says nothing.
+    pub(super) answer_lost: bool,
 }
 
 /// The calls of one connection.

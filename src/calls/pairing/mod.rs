@@ -174,6 +174,7 @@ impl Matcher {
             client,
             answer: None,
             stream: false,
+            answer_lost: false,
         })
     }
 
@@ -457,6 +458,10 @@ impl Matcher {
         if let Some(how) = exchange.lost[waiting.client.other().index()] {
             waiting.call.findings.insert(how);
         }
+        if waiting.answer_lost {
+            status = Status { cut: true, ..Status::default() };
+            ending = Ending::Answered;
+        }
         let outcome = outcome::decide(waiting.call.rpc, &status, ending);
         exchange.end_id(id);
         self.decide(at, exchange, waiting, outcome);
@@ -603,11 +608,14 @@ fn count(waiting: &mut Waiting, side: Side, at: At<'_>, message: &Message<'_>) {
     } else {
         call.response_messages = call.response_messages.saturating_add(message.messages);
         call.response_bytes += message.bytes;
-        call.latency.get_or_insert(at.origin.time.since(call.start));
+        if message.bytes > 0 {
+            call.latency.get_or_insert(at.origin.time.since(call.start));
+        }
     }
     if message.truncated {
         call.findings.insert(Finding::Gap);
     }
+    waiting.answer_lost |= message.status.cut && side != waiting.client;
 }
 
 fn initiator(side: Side, client: Side) -> Initiator {
