@@ -21,7 +21,7 @@ const CONTROL_LIMIT: u32 = 16 * 1024;
 
 /// Most bytes kept while looking for frames. More than a frame of the usual maximum size, so that one which is there can
 /// be held against the next.
-const SEARCH_LIMIT: usize = 64 * 1024;
+const SEARCH_LIMIT: usize = 20 * 1024;
 
 /// Where a side of the connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +163,7 @@ impl Http2Session {
             let step = match phase {
                 Phase::Start => self.read_start(side, rest),
                 Phase::Upgrading => self.read_body(side, rest),
-                Phase::Lost => self.search(side, rest),
+                Phase::Lost => self.search(side, rest, emit),
                 Phase::Dead => Some(rest.len()),
                 Phase::Frames if passing => Some(self.pass(side, rest)),
                 Phase::Frames => self.read_frame(side, rest, emit),
@@ -193,6 +193,7 @@ impl Http2Session {
         }
         if input.starts_with(frame::PREFACE) {
             self.streams.begin(side);
+            self.streams.set_in_step(side, true);
             self.lane(side).phase = Phase::Frames;
             return Some(frame::PREFACE.len());
         }
@@ -219,6 +220,7 @@ impl Http2Session {
         // The server's beginning are its settings (RFC 9113, section 3.4).
         let head = frame::parse_head(input)?;
         if head.kind == frame::SETTINGS && !head.has(frame::ACK) && head.check().is_ok() {
+            self.streams.set_in_step(side, true);
             self.lane(side).phase = Phase::Frames;
             return Some(0);
         }
@@ -252,6 +254,7 @@ impl Http2Session {
         match upgrade::parse_answer(input) {
             Opening::More => None,
             Opening::Yes(101, size) => {
+                self.streams.set_in_step(side, true);
                 self.lane(side).phase = Phase::Frames;
                 Some(size)
             }
@@ -283,11 +286,16 @@ impl Http2Session {
     }
 
     /// Looks for the next frame.
-    fn search(&mut self, side: Side, input: &[u8]) -> Option<usize> {
+    fn search(&mut self, side: Side, input: &[u8], emit: &mut Emit<'_>) -> Option<usize> {
         let streams = &self.streams;
-        let at = match resync::find(input, &|id| streams.is_open(id), resync::ENOUGH) {
+        let known = |id| streams.is_open(id);
+        let found = resync::find(input, &known, resync::ENOUGH).or_else(|open| {
+            // A place that still waits for its frame to end must not hide later ones that leave no doubt.
+            resync::find_now(input, &known, resync::DETECT).ok_or(open)
+        });
+        let at = match found {
             Ok(at) => {
-                self.lane(side).phase = Phase::Frames;
+                self.found(side, at, emit);
                 return Some(at);
             }
             Err(at) => at,
@@ -295,6 +303,16 @@ impl Http2Session {
         // What looks like a frame and does not end within the limit is given up.
         let drop = if input.len() - at > SEARCH_LIMIT { at + 1 } else { at };
         (drop > 0).then_some(drop)
+    }
+
+    /// Frames begin `at` bytes from here; what was passed over is as good as missing.
+    fn found(&mut self, side: Side, at: usize, emit: &mut Emit<'_>) {
+        let lane = self.lane(side);
+        lane.phase = Phase::Frames;
+        let offset = lane.offset + at as u64;
+        lane.floor = lane.floor.max(offset);
+        self.streams.set_in_step(side, true);
+        self.streams.gap(side, offset, emit);
     }
 
     /// Reads the frame at the beginning of `input`. `None` if more of it is needed.
@@ -521,7 +539,8 @@ impl Http2Session {
         lane.floor = lane.floor.max(offset);
         // Settings may have been among the frames.
         self.lane(side.other()).decoder.allow_anything();
-        self.streams.gap(side, offset);
+        self.streams.set_in_step(side, false);
+        self.streams.gap(side, offset, emit);
     }
 
     /// Reads what is there of a frame that should be whole. Says how many bytes of it are still to come.
@@ -633,9 +652,8 @@ impl Session for Http2Session {
                 let streams = &self.streams;
                 let known = |id| streams.is_open(id);
                 if let Some(at) = resync::find_now(&carry, &known, resync::AT_END) {
-                    let lane = self.lane(side);
-                    lane.offset += at as u64;
-                    lane.phase = Phase::Frames;
+                    self.found(side, at, emit);
+                    self.lane(side).offset += at as u64;
                     let done = self.read(side, carry.get(at..).unwrap_or_default(), emit);
                     self.lane(side).carry.extend_from_slice(carry.get(at + done..).unwrap_or_default());
                 }

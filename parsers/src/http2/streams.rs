@@ -96,6 +96,8 @@ struct Stream {
     scanners: [Scanner; 2],
     /// Bytes that belong to it may be missing.
     truncated: bool,
+    /// Its answer may be among them.
+    answer_lost: bool,
     /// Something proves that it is of gRPC (only asked of orphans).
     proven: bool,
     waiting: Option<Box<Waiting>>,
@@ -109,6 +111,7 @@ impl Stream {
             http: None,
             scanners: [scanner; 2],
             truncated: claim == Claim::Orphan,
+            answer_lost: false,
             proven: false,
             waiting: None,
         }
@@ -154,7 +157,7 @@ struct Goaway {
 impl Goaway {
     /// A client's says nothing of the streams that it opened, so its last stream is left out.
     fn emit(&self, client: Option<Side>, emit: &mut Emit<'_>) {
-        let last = (client != Some(self.place.side)).then_some(i64::from(self.last));
+        let last = (client == Some(self.place.side.other())).then_some(i64::from(self.last));
         let text = (!self.text.is_empty()).then_some(Cow::Borrowed(self.text.as_slice()));
         let reset = Reset { code: Some(i64::from(self.code)), message: text, cancel_path: None };
         emit(
@@ -189,6 +192,8 @@ pub(super) struct Streams {
     floor: [u64; 2],
     /// By side: where its current frame begins.
     now: [u64; 2],
+    /// By side: its frames are seen. Not before its first one, and not while they are being looked for.
+    in_step: [bool; 2],
 }
 
 impl Streams {
@@ -224,21 +229,36 @@ impl Streams {
         starts.min().map(|start| self.clip(side, start))
     }
 
-    /// `start`, or the first byte after it that is still within reach.
-    pub(super) fn clip(&self, side: Side, start: u64) -> u64 {
-        let get = |of: &[u64; 2]| of.get(side.index()).copied().unwrap_or_default();
-        start.max(get(&self.floor)).max(get(&self.now).saturating_sub(HOLD_LIMIT))
+    /// Where `side` stands.
+    fn here(&self, side: Side) -> u64 {
+        self.now.get(side.index()).copied().unwrap_or_default()
     }
 
-    /// Bytes of `side` are missing before `offset`, and frames may be among them.
-    pub(super) fn gap(&mut self, side: Side, offset: u64) {
+    /// `start`, or the first byte after it that is still within reach.
+    pub(super) fn clip(&self, side: Side, start: u64) -> u64 {
+        let floor = self.floor.get(side.index()).copied().unwrap_or_default();
+        start.max(floor).max(self.here(side).saturating_sub(HOLD_LIMIT))
+    }
+
+    /// Bytes of `side` are missing before `offset`, and frames may be among them: the end of every open stream, or the
+    /// opening of new ones. Calls whose answer may be missing are told so at once.
+    pub(super) fn gap(&mut self, side: Side, offset: u64, emit: &mut Emit<'_>) {
         self.raise_floor(side, offset);
         if self.client != Some(side.other()) {
             self.gap_after_last = true;
         }
-        for stream in self.open.values_mut() {
+        for (id, stream) in &mut self.open {
             stream.truncated = true;
             stream.scanner(side).skip(None);
+            if self.client != Some(side.other()) || stream.answer_lost {
+                continue;
+            }
+            stream.answer_lost = true;
+            if stream.claim == Claim::Call {
+                let place = Place { side, start: offset, bytes: 0 };
+                let status = Status { cut: true, ..Status::default() };
+                emit(side, Message { status, ..blank(Kind::Part, *id, place, true) });
+            }
         }
     }
 
@@ -246,6 +266,13 @@ impl Streams {
     pub(super) fn raise_floor(&mut self, side: Side, offset: u64) {
         if let Some(floor) = self.floor.get_mut(side.index()) {
             *floor = offset;
+        }
+    }
+
+    /// Frames of `side` are seen from here on, or not seen any more.
+    pub(super) fn set_in_step(&mut self, side: Side, in_step: bool) {
+        if let Some(state) = self.in_step.get_mut(side.index()) {
+            *state = in_step;
         }
     }
 
@@ -470,6 +497,8 @@ impl Streams {
             Some(Content::Grpc(codec)) => self.resolve(id, codec, emit),
             _ if speaks_grpc => self.resolve(id, None, emit),
             Some(Content::Other) if stream.claim != Claim::Call => return self.finish(id),
+            // All of it can be read, and nothing of it is of gRPC.
+            None if stream.claim != Claim::Call && list.is_complete() && !cut => return self.finish(id),
             _ => {}
         }
         let Some(stream) = self.open.get_mut(&id) else { return };
@@ -500,7 +529,8 @@ impl Streams {
             Claim::Call => {}
             // On a connection that carries calls, a stream that could be one is one.
             Claim::Maybe if grpc => self.resolve(id, None, emit),
-            Claim::Orphan if grpc || stream.proven => {}
+            // Answers of gRPC end with trailers.
+            Claim::Orphan if stream.proven || (grpc && block.is_some()) => {}
             Claim::Maybe | Claim::Orphan => return self.finish(id),
         }
         let Some(stream) = self.open.get_mut(&id) else { return };
@@ -597,7 +627,17 @@ impl Streams {
             Claim::Orphan if grpc || stream.proven => {}
             Claim::Maybe | Claim::Orphan => return self.finish(id),
         }
-        let truncated = self.open.get(&id).is_some_and(|stream| stream.truncated);
+        let Some(stream) = self.open.get(&id) else { return };
+        let truncated = stream.truncated;
+        let in_step = self.in_step.get(place.side.other().index()).copied().unwrap_or_default();
+        if code == 0 && (stream.answer_lost || !in_step) && self.client == Some(place.side) {
+            // A client that has its answer ends a stream so (RFC 9113, section 8.1): the answer is what is missing.
+            let server = place.side.other();
+            let place = Place { side: server, start: self.here(server), bytes: 0 };
+            let status = Status { grpc: Some(GrpcStatus::Unknown), cut: true, ..Status::default() };
+            emit(server, Message { status, ..blank(Kind::Answer, id, place, true) });
+            return self.finish(id);
+        }
         let reset = Reset { code: Some(i64::from(code)), ..Reset::default() };
         emit(
             place.side,

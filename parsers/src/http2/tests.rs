@@ -1,1 +1,557 @@
-//! Whole connections.
+//! Whole connections: beginnings, gaps, hostile peers, and what a reader who comes late may say.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::frame::{self, PREFACE};
+use super::{Http2, session::Http2Session};
+use crate::message::{GrpcStatus, Kind, Message, Side};
+use crate::protocol::{Detection, Opening, Protocol, Session};
+use crate::testing;
+
+const CLIENT: Side = Side::A;
+const SERVER: Side = Side::B;
+
+/// What is checked of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Told {
+    side: Side,
+    kind: Kind,
+    stream: i64,
+    path: String,
+    codec: Option<&'static str>,
+    messages: u32,
+    status: String,
+    unknown_name: Option<u64>,
+    truncated: bool,
+    cut: bool,
+}
+
+fn told(side: Side, message: &Message<'_>) -> Told {
+    let text = |text: &Option<crate::message::Text<'_>>| {
+        text.as_ref().map_or("?".to_owned(), |text| String::from_utf8_lossy(text).into_owned())
+    };
+    let status = match (&message.status.grpc, &message.status.reset) {
+        (Some(GrpcStatus::Code(code)), _) => format!("{code} {}", text(&message.status.grpc_message)),
+        (Some(GrpcStatus::Malformed(_)), _) => "malformed".into(),
+        (Some(GrpcStatus::Unknown), _) => "unknown".into(),
+        (None, Some(reset)) => format!("reset {:?} {:?}", reset.code.unwrap(), message.status.last_stream),
+        (None, None) => message.status.http.map_or(String::new(), |code| format!("http {code}")),
+    };
+    Told {
+        side,
+        kind: message.kind,
+        stream: message.id.number().unwrap(),
+        path: format!("{}/{}", text(&message.service), text(&message.method)),
+        codec: message.codec,
+        messages: message.messages,
+        status,
+        unknown_name: message.unknown_name,
+        truncated: message.truncated,
+        cut: message.status.cut,
+    }
+}
+
+/// A session and what it told.
+struct Feed {
+    session: Http2Session,
+    told: Vec<Told>,
+}
+
+impl Feed {
+    fn new() -> Self {
+        Self { session: Http2Session::new(), told: Vec::new() }
+    }
+
+    /// A connection that has begun.
+    fn begun() -> Self {
+        let mut feed = Self::new();
+        feed.data(CLIENT, &[PREFACE, &frame(frame::SETTINGS, 0, 0, &[])].concat());
+        feed.data(SERVER, &frame(frame::SETTINGS, 0, 0, &[]));
+        feed
+    }
+
+    fn data(&mut self, side: Side, bytes: &[u8]) {
+        let all = &mut self.told;
+        self.session.data(side, bytes, &mut |side, message| all.push(told(side, &message)));
+    }
+
+    fn gap(&mut self, side: Side, missing: Option<u64>) {
+        let all = &mut self.told;
+        self.session.gap(side, missing, &mut |side, message| all.push(told(side, &message)));
+    }
+
+    fn end(&mut self) {
+        let all = &mut self.told;
+        for side in [CLIENT, SERVER] {
+            self.session.end(side, &mut |side, message| all.push(told(side, &message)));
+        }
+    }
+
+    /// What was told since the last time: kind and status.
+    fn news(&mut self) -> Vec<(Kind, String)> {
+        self.told.drain(..).map(|told| (told.kind, told.status)).collect()
+    }
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    bytes.extend([kind, flags]);
+    bytes.extend(stream.to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// A field written out, with `first` as its representation's first byte.
+fn literal(first: u8, name: &str, value: &str) -> Vec<u8> {
+    let mut bytes = vec![first];
+    for text in [name, value] {
+        bytes.push(u8::try_from(text.len()).unwrap());
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    bytes
+}
+
+fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    fields.iter().flat_map(|(name, value)| literal(0, name, value)).collect()
+}
+
+fn request_fields() -> Vec<u8> {
+    let mut fields = vec![0x83, 0x86];
+    fields.extend(block(&[(":path", "/a.B/Do"), ("content-type", "application/grpc")]));
+    fields
+}
+
+fn request(stream: u32) -> Vec<u8> {
+    let headers = frame(frame::HEADERS, frame::END_HEADERS, stream, &request_fields());
+    [headers, frame(frame::DATA, frame::END_STREAM, stream, &[0, 0, 0, 0, 1, 7])].concat()
+}
+
+fn trailers(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
+    frame(frame::HEADERS, frame::END_HEADERS | frame::END_STREAM, stream, &block(fields))
+}
+
+fn answer(stream: u32) -> Vec<u8> {
+    let head = [vec![0x88], block(&[("content-type", "application/grpc")])].concat();
+    [
+        frame(frame::HEADERS, frame::END_HEADERS, stream, &head),
+        frame(frame::DATA, 0, stream, &[0, 0, 0, 0, 2, 7, 7]),
+        trailers(stream, &[("grpc-status", "5"), ("grpc-message", "no%20way")]),
+    ]
+    .concat()
+}
+
+const WHOLE: [Kind; 6] = [Kind::Open, Kind::Part, Kind::HalfClose, Kind::Begin, Kind::Part, Kind::Answer];
+
+fn kinds(news: &[(Kind, String)]) -> Vec<Kind> {
+    news.iter().map(|(kind, _)| *kind).collect()
+}
+
+#[test]
+fn a_call_from_its_request_to_its_trailers() {
+    let mut feed = Feed::begun();
+    feed.data(CLIENT, &request(1));
+    feed.data(SERVER, &answer(1));
+    assert_eq!(feed.told[0].path, "a.B/Do");
+    assert_eq!(feed.told[0].codec, Some("protobuf"));
+    let news = feed.news();
+    assert_eq!(kinds(&news), WHOLE);
+    assert_eq!(news[5].1, "5 no way");
+    // What still comes of it is no other call.
+    feed.data(CLIENT, &frame(frame::RST_STREAM, 0, 1, &[0, 0, 0, 8]));
+    feed.data(SERVER, &answer(1));
+    assert_eq!(feed.news(), []);
+}
+
+#[test]
+fn web_pages_are_silent_and_other_calls_go_on() {
+    let mut feed = Feed::begun();
+    let page = |stream| [frame(frame::HEADERS, 5, stream, &[0x82, 0x86, 0x84])].concat();
+    let post = [vec![0x83, 0x86, 0x84], block(&[("content-type", "application/json")])].concat();
+    feed.data(CLIENT, &[page(1), frame(frame::HEADERS, 5, 3, &post), request(5)].concat());
+    feed.data(SERVER, &frame(frame::HEADERS, 5, 1, &[0x88]));
+    feed.data(SERVER, &frame(frame::HEADERS, 5, 3, &[0x8d]));
+    feed.data(CLIENT, &frame(frame::RST_STREAM, 0, 3, &[0, 0, 0, 8]));
+    feed.data(SERVER, &answer(5));
+    assert!(feed.told.iter().all(|told| told.stream == 5));
+    assert_eq!(kinds(&feed.news()), WHOLE);
+}
+
+#[test]
+fn resets_of_either_side_and_goaway() {
+    let mut feed = Feed::begun();
+    feed.data(SERVER, &frame(frame::GOAWAY, 0, 0, &[0, 0, 0, 3, 0, 0, 0, 0]));
+    assert_eq!(feed.news(), [], "nobody needs it yet");
+    feed.data(CLIENT, &[request(1), request(3)].concat());
+    feed.told.retain(|told| told.kind == Kind::GoAway);
+    assert_eq!(feed.news(), [(Kind::GoAway, "reset 0 Some(3)".into())]);
+    feed.data(SERVER, &frame(frame::RST_STREAM, 0, 1, &[0, 0, 0, 2]));
+    feed.data(CLIENT, &frame(frame::RST_STREAM, 0, 3, &[0, 0, 0, 8]));
+    assert_eq!(feed.told[0].side, SERVER);
+    assert_eq!(feed.told[1].side, CLIENT);
+    assert_eq!(feed.news(), [(Kind::Reset, "reset 2 None".into()), (Kind::Reset, "reset 8 None".into())]);
+    feed.data(CLIENT, &frame(frame::GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 0]));
+    assert_eq!(feed.news(), [(Kind::GoAway, "reset 0 None".into())]);
+}
+
+#[test]
+fn answers_without_a_grpc_status() {
+    let mut feed = Feed::begun();
+    feed.data(CLIENT, &[request(1), request(3)].concat());
+    feed.told.clear();
+    let head = [vec![0x08, 3], b"502".to_vec(), block(&[("content-type", "text/html")])].concat();
+    feed.data(SERVER, &frame(frame::HEADERS, frame::END_HEADERS, 1, &head));
+    feed.data(SERVER, &frame(frame::DATA, frame::END_STREAM, 1, b"<html>"));
+    let http = |kind| (kind, "http 502".to_owned());
+    assert_eq!(feed.news(), [http(Kind::Begin), (Kind::Part, String::new()), http(Kind::Answer)]);
+    // An interim answer is none.
+    feed.data(SERVER, &frame(frame::HEADERS, frame::END_HEADERS, 3, &[0x08, 3, b'1', b'0', b'3']));
+    feed.data(SERVER, &trailers(3, &[(":status", "200"), ("grpc-status", "x")]));
+    assert_eq!(feed.news(), [(Kind::Answer, "malformed".into())]);
+}
+
+#[test]
+fn header_blocks_over_several_frames_and_what_may_not_stand_between() {
+    let fields = request_fields();
+    let mut split = frame(frame::HEADERS, frame::END_STREAM, 1, &fields[..5]);
+    split.extend(frame(frame::CONTINUATION, 0, 1, &fields[5..9]));
+    let mut whole = Feed::begun();
+    whole.data(CLIENT, &split);
+    whole.data(CLIENT, &frame(frame::CONTINUATION, frame::END_HEADERS, 1, &fields[9..]));
+    assert_eq!(kinds(&whole.news()), [Kind::Open, Kind::HalfClose]);
+    assert_eq!(whole.session.trouble(), None);
+
+    let mut broken = Feed::begun();
+    broken.data(CLIENT, &split);
+    broken.data(CLIENT, &frame(frame::PING, 0, 0, &[0; 8]));
+    broken.data(CLIENT, &frame(frame::CONTINUATION, frame::END_HEADERS, 1, &fields[9..]));
+    broken.data(CLIENT, &request(3));
+    broken.data(SERVER, &answer(3));
+    assert!(broken.session.trouble().is_some());
+    broken.told.retain(|told| told.stream == 3);
+    assert_eq!(kinds(&broken.news()), WHOLE, "the connection goes on");
+}
+
+#[test]
+fn a_flood_of_continuations_costs_its_stream_only() {
+    for piece in [vec![], vec![0_u8; 16_000]] {
+        let mut feed = Feed::begun();
+        feed.data(CLIENT, &frame(frame::HEADERS, 0, 1, &request_fields()));
+        for _ in 0..5000 {
+            feed.data(CLIENT, &frame(frame::CONTINUATION, 0, 1, &piece));
+            assert!(feed.session.held(CLIENT) < 100 << 20);
+        }
+        feed.data(CLIENT, &frame(frame::CONTINUATION, frame::END_HEADERS, 1, &[]));
+        feed.data(CLIENT, &request(3));
+        feed.data(SERVER, &answer(3));
+        assert!(feed.session.trouble().is_some());
+        feed.told.retain(|told| told.stream == 3);
+        assert_eq!(kinds(&feed.news()), WHOLE);
+    }
+}
+
+#[test]
+fn a_broken_block_costs_what_it_hides() {
+    let mut feed = Feed::begun();
+    feed.data(CLIENT, &[request(1), request(3)].concat());
+    feed.told.clear();
+    let mut fields = block(&[(":status", "200"), ("content-type", "application/grpc")]);
+    fields.extend([0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+    feed.data(SERVER, &frame(frame::HEADERS, 5, 1, &fields));
+    feed.data(SERVER, &answer(3));
+    assert!(feed.told[0].cut && feed.told[0].truncated);
+    let news = feed.news();
+    assert_eq!(news[0], (Kind::Answer, "unknown".into()));
+    assert_eq!(kinds(&news)[1..], [Kind::Begin, Kind::Part, Kind::Answer]);
+}
+
+#[test]
+fn settings_of_one_side_bound_the_tables_of_the_other() {
+    let mut feed = Feed::begun();
+    // The server allows 8192; the client uses it and fills more than the default.
+    feed.data(SERVER, &frame(frame::SETTINGS, 0, 0, &[0, 1, 0, 0, 0x20, 0]));
+    let mut fields = vec![0x3f, 0xe1, 0x3f];
+    fields.extend([0x83, 0x86]);
+    fields.extend(literal(0x40, ":path", "/a.B/Do"));
+    fields.extend(literal(0x40, "content-type", "application/grpc"));
+    for n in 0..30 {
+        fields.extend(literal(0x40, &format!("x-{n}"), &"v".repeat(120)));
+    }
+    feed.data(CLIENT, &frame(frame::HEADERS, 5, 1, &fields));
+    // Entries 62 to 91 are the thirty, 92 and 93 the two before.
+    feed.data(CLIENT, &frame(frame::HEADERS, 5, 3, &[0x83, 0x86, 0xdd, 0xdc]));
+    assert_eq!(feed.session.trouble(), None);
+    assert_eq!(feed.told[2].path, "a.B/Do");
+    // Nobody allowed the server that much.
+    feed.data(SERVER, &frame(frame::HEADERS, 4, 1, &[0x3f, 0xe1, 0x3f, 0x88]));
+    assert!(feed.session.trouble().is_some());
+}
+
+#[test]
+fn padded_and_empty_data() {
+    let mut feed = Feed::begun();
+    feed.data(CLIENT, &frame(frame::HEADERS, frame::END_HEADERS, 1, &request_fields()));
+    feed.told.clear();
+    let padded = frame(frame::DATA, frame::PADDED, 1, &[3, 0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 0, 0, 0]);
+    let rest = frame(frame::DATA, frame::PADDED, 1, &[2, 0, 0, 0]);
+    let end = frame(frame::DATA, frame::END_STREAM, 1, &[]);
+    for byte in [padded, rest, end].concat() {
+        feed.data(CLIENT, &[byte]);
+    }
+    // The prefix of the second message comes in both frames and says that it is empty.
+    let parts: Vec<u32> = feed.told.iter().map(|told| told.messages).collect();
+    assert_eq!(parts, [1, 1, 0, 0]);
+    assert_eq!(kinds(&feed.news()), [Kind::Part, Kind::Part, Kind::Part, Kind::HalfClose]);
+}
+
+#[test]
+fn a_gap_within_data_keeps_everything_in_step() {
+    let mut feed = Feed::begun();
+    feed.data(CLIENT, &frame(frame::HEADERS, frame::END_HEADERS, 1, &request_fields()));
+    let mut message = vec![0, 0, 0, 1, 0];
+    message.extend([7; 256]);
+    let data = frame(frame::DATA, frame::END_STREAM, 1, &message);
+    feed.data(CLIENT, &data[..40]);
+    feed.gap(CLIENT, Some(100));
+    feed.data(CLIENT, &data[140..]);
+    feed.data(SERVER, &answer(1));
+    assert_eq!(feed.told[1].messages, 1);
+    assert!(feed.told[1].truncated);
+    let news = feed.news();
+    assert_eq!(kinds(&news), WHOLE);
+    assert_eq!(news[5].1, "5 no way");
+}
+
+#[test]
+fn a_gap_over_frames_leaves_no_verdict_to_silence() {
+    let mut feed = Feed::begun();
+    feed.data(CLIENT, &[request(1), request(3)].concat());
+    feed.told.clear();
+    feed.gap(SERVER, Some(200));
+    assert!(feed.told.iter().all(|told| told.cut && told.side == SERVER && told.kind == Kind::Part));
+    assert_eq!(feed.told.len(), 2);
+    feed.told.clear();
+    // The frames after it are found again; the client thanks for an answer that was lost.
+    feed.data(SERVER, &[frame(frame::PING, 0, 0, &[0; 8]), answer(3)].concat());
+    feed.data(CLIENT, &frame(frame::RST_STREAM, 0, 1, &[0; 4]));
+    let news = feed.news();
+    assert_eq!(kinds(&news), [Kind::Begin, Kind::Part, Kind::Answer, Kind::Answer]);
+    assert_eq!([&*news[2].1, &*news[3].1], ["5 no way", "unknown"]);
+}
+
+#[test]
+fn a_request_cut_by_a_gap_still_has_its_path() {
+    let mut feed = Feed::begun();
+    let mut fields = request_fields();
+    fields.extend(literal(0x40, "cookie", "later"));
+    let headers = frame(frame::HEADERS, 5, 1, &fields);
+    let missing = 8;
+    feed.data(CLIENT, &headers[..headers.len() - missing]);
+    feed.gap(CLIENT, Some(missing as u64));
+    feed.data(SERVER, &answer(1));
+    assert_eq!(feed.told[0].path, "a.B/Do");
+    assert!(feed.told[0].truncated);
+    assert_eq!(kinds(&feed.news()), [Kind::Open, Kind::HalfClose, Kind::Begin, Kind::Part, Kind::Answer]);
+    // The entry that was inserted is not known now.
+    feed.data(CLIENT, &frame(frame::HEADERS, 5, 3, &[request_fields(), vec![0xbe]].concat()));
+    assert_eq!(feed.session.trouble(), None);
+}
+
+/// Frames of a client whose table nobody knows: path, authority, content type and another as entries.
+fn unknown_request(stream: u32, path: u8) -> Vec<u8> {
+    let headers = frame(frame::HEADERS, frame::END_HEADERS, stream, &[0x83, 0x86, path, 0xc4, 0xc3, 0xc2]);
+    [headers, frame(frame::DATA, frame::END_STREAM, stream, &[0, 0, 0, 0, 1, 7])].concat()
+}
+
+#[test]
+fn calls_of_an_unknown_path_form_groups() {
+    let mut feed = Feed::new();
+    feed.data(
+        CLIENT,
+        &[unknown_request(7, 0xc8), unknown_request(9, 0xc9), unknown_request(11, 0xc8)].concat(),
+    );
+    let head = [vec![0x88, 0xbf]].concat();
+    for stream in [7, 9, 11] {
+        feed.data(SERVER, &frame(frame::HEADERS, frame::END_HEADERS, stream, &head));
+        feed.data(SERVER, &frame(frame::DATA, 0, stream, &[0, 0, 0, 0, 0]));
+        feed.data(SERVER, &frame(frame::HEADERS, 5, stream, &[0xbe]));
+    }
+    let opens: Vec<_> = feed.told.iter().filter(|told| told.kind == Kind::Open).collect();
+    assert_eq!(opens.iter().map(|told| told.unknown_name).collect::<Vec<_>>(), [Some(1), Some(2), Some(1)]);
+    assert!(opens.iter().all(|told| told.path == "?/?"));
+    let answers: Vec<_> = feed.told.iter().filter(|told| told.kind == Kind::Answer).collect();
+    assert_eq!(answers.len(), 3);
+    assert!(answers.iter().all(|told| told.status == "unknown"));
+}
+
+#[test]
+fn an_unreadable_post_is_a_call_only_if_something_says_so() {
+    let silent = |body: &[u8], reply: &[u8]| {
+        let mut feed = Feed::new();
+        feed.data(CLIENT, &frame(frame::HEADERS, frame::END_HEADERS, 7, &[0x83, 0x86, 0xc8, 0xc4, 0xc3]));
+        feed.data(CLIENT, &frame(frame::DATA, frame::END_STREAM, 7, body));
+        feed.data(SERVER, &frame(frame::HEADERS, frame::END_HEADERS, 7, &[&[0x88], reply].concat()));
+        feed.data(SERVER, &frame(frame::DATA, frame::END_STREAM, 7, b"{}"));
+        feed.end();
+        feed.told.is_empty()
+    };
+    let grpc = block(&[("content-type", "application/grpc+json")]);
+    assert!(silent(b"{\"a\":1}", &[0xbe]));
+    assert!(silent(b"", &[0xbe]));
+    assert!(silent(b"", &block(&[("content-type", "text/html")])));
+    assert!(!silent(b"", &grpc));
+    assert!(!silent(&[0, 0, 0, 0, 1, 7], &[0xbe]));
+}
+
+#[test]
+fn a_status_beside_unreadable_fields_may_be_overruled() {
+    let mut feed = Feed::begun();
+    feed.data(CLIENT, &[request(1), request(3), request(5)].concat());
+    feed.gap(SERVER, Some(50));
+    feed.told.clear();
+    feed.data(SERVER, &frame(frame::PING, 0, 0, &[0; 8]));
+    let status = block(&[("grpc-status", "13")]);
+    let only = |fields: &[u8]| [&[0x88], &status[..], fields].concat();
+    // The one unread field is the content type, which every answer has.
+    feed.data(SERVER, &frame(frame::HEADERS, 5, 1, &only(&[0xbe])));
+    feed.data(SERVER, &frame(frame::HEADERS, 5, 3, &only(&[0xbe, 0xbf])));
+    feed.data(SERVER, &frame(frame::HEADERS, 5, 5, &only(&block(&[("content-type", "application/grpc")]))));
+    assert_eq!(feed.told.iter().map(|told| told.cut).collect::<Vec<_>>(), [false, true, false]);
+}
+
+#[test]
+fn streams_and_waiting_requests_are_bounded() {
+    let mut feed = Feed::begun();
+    let open = request_fields();
+    for stream in 0..20_000 {
+        feed.data(CLIENT, &frame(frame::HEADERS, frame::END_HEADERS, stream * 2 + 1, &open));
+    }
+    assert_eq!(feed.told.len(), 20_000);
+    feed.told.clear();
+    feed.data(SERVER, &answer(1));
+    feed.data(SERVER, &answer(39_999));
+    assert!(feed.told.iter().all(|told| told.stream == 39_999));
+    let mut late = Feed::new();
+    for stream in 0..3000 {
+        late.data(CLIENT, &frame(frame::HEADERS, frame::END_HEADERS, stream * 2 + 1, &[0x83, 0x86, 0xc8]));
+    }
+    assert!(late.session.held(CLIENT) <= 128 * 1024);
+}
+
+/// An opening in the middle.
+fn late(a: &[u8], b: &[u8]) -> Detection {
+    Http2.detect(&Opening { bytes: [a, b], from_start: [false, false], datagram: false })
+}
+
+#[test]
+fn detects_the_middle_of_a_connection() {
+    assert_eq!(late(&unknown_request(7, 0xc8), &[]), Detection::Yes);
+    assert_eq!(late(&[], &answer(7)), Detection::Yes);
+    let pings = [frame(frame::PING, 0, 0, &[1; 8]), frame(frame::PING, 1, 0, &[2; 8])].concat();
+    assert_eq!(late(&pings, &[]), Detection::Yes);
+    // In the middle of a frame.
+    let message = [vec![9; 700], answer(7)].concat();
+    assert_eq!(late(&message, &[]), Detection::Yes);
+    // One frame alone is not enough.
+    assert_eq!(late(&frame(frame::WINDOW_UPDATE, 0, 0, &[0, 0, 1, 0]), &[]), Detection::More);
+}
+
+#[test]
+fn other_bytes_are_not_taken_for_the_middle_of_a_connection() {
+    let foreign: [&[u8]; 6] = [
+        // Framed and TTHeader thrift, TLS, Redis, zeros, HTTP/1.1.
+        &[0, 0, 0, 0x2c, 0x80, 1, 0, 1, 0, 0, 0, 4, b'p', b'i', b'n', b'g', 0, 0, 0, 1, 0],
+        &[0, 0, 0, 0x3a, 0x10, 0, 0, 2, 0, 0, 0, 1, 0, 0xc, 0x10, 0, 1, 0, 1, 0, 3],
+        &[0x17, 3, 3, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 1, 9, 9, 9],
+        b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
+        &[0; 400],
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+    ];
+    for bytes in foreign {
+        assert_ne!(late(bytes, &[]), Detection::Yes, "{bytes:x?}");
+        assert_ne!(late(bytes, bytes), Detection::Yes, "{bytes:x?}");
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_long_frame_does_not_hide_those_that_follow() {
+    let mut feed = Feed::begun();
+    feed.gap(CLIENT, Some(1000));
+    // The rest of a frame that reads as the head of one of 16128 bytes.
+    feed.data(CLIENT, &[0, 0x3f, 0, 1, 0, 0, 0, 4, 1, 0, 0]);
+    feed.data(CLIENT, &[frame(frame::PING, 0, 0, &[0; 8]), request(5)].concat());
+    feed.data(SERVER, &answer(5));
+    assert_eq!(kinds(&feed.news()), WHOLE);
+}
+
+#[test]
+fn a_server_may_speak_first() {
+    let detect = |bytes: &[u8]| {
+        Http2.detect(&Opening { bytes: [&[], bytes], from_start: [true, true], datagram: false })
+    };
+    let settings = frame(frame::SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100]);
+    assert_eq!(detect(&settings), Detection::Yes);
+    for cut in 1..settings.len() {
+        assert_eq!(detect(&settings[..cut]), Detection::More);
+    }
+    assert_eq!(detect(&frame(frame::SETTINGS, 0, 0, &[])), Detection::More);
+    assert_eq!(detect(&frame(frame::PING, 0, 0, &[0; 8])), Detection::No);
+}
+
+/// What the calls of a connection are by stream: everything told of it but counts and doubt.
+fn by_stream(told: &[Told]) -> BTreeMap<i64, Vec<&Told>> {
+    let mut streams = BTreeMap::<i64, Vec<&Told>>::new();
+    for told in told {
+        streams.entry(told.stream).or_default().push(told);
+    }
+    streams
+}
+
+proptest! {
+    /// Whatever part at the beginning of a real connection is missing: names, codecs and statuses are those of the whole
+    /// or not there, and no stream is a call that was none.
+    #[test]
+    fn who_comes_late_says_nothing_else(at: prop::sample::Index, skip in prop::collection::vec(0..400_usize, 2)) {
+        let samples = testing::samples("http2");
+        let (name, conversation) = samples.iter().nth(at.index(samples.len())).unwrap();
+        let mut whole = Feed::new();
+        for (side, bytes) in conversation {
+            whole.data(*side, bytes);
+        }
+        whole.end();
+        let mut part = Feed::new();
+        let mut left = skip.clone();
+        for (side, bytes) in conversation {
+            let skipped = left[side.index()].min(bytes.len());
+            left[side.index()] -= skipped;
+            if skipped < bytes.len() {
+                part.data(*side, &bytes[skipped..]);
+            }
+        }
+        part.end();
+        let whole = by_stream(&whole.told);
+        for (stream, seen) in by_stream(&part.told) {
+            let Some(all) = whole.get(&stream) else { panic!("{name}: stream {stream} is invented: {seen:?}") };
+            for told in seen {
+                let fits = |other: &&&Told| other.side == told.side && other.kind == told.kind;
+                let same: Vec<_> = all.iter().filter(fits).collect();
+                prop_assert!(
+                    told.path == "?/?" || same.iter().any(|other| other.path == told.path),
+                    "{name}: {told:?} against {same:?}"
+                );
+                let certain = !matches!(&*told.status, "unknown" | "") && !told.cut;
+                prop_assert!(
+                    !certain || same.iter().any(|other| other.status == told.status),
+                    "{name}: {told:?} against {same:?}"
+                );
+                prop_assert!(told.codec.is_none() || same.iter().any(|other| other.codec == told.codec));
+            }
+        }
+    }
+
+    #[test]
+    fn random_bytes_are_never_a_connection(a: Vec<u8>, b: Vec<u8>) {
+        prop_assert_ne!(late(&a, &b), Detection::Yes);
+    }
+}
