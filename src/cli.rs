@@ -26,6 +26,9 @@ pub struct Cli {
     /// Input and output of the live interface.
     #[command(flatten)]
     pub live: View,
+    /// List what can be sniffed (same as the command `interfaces`).
+    #[arg(short = 'D', long = "list-interfaces", exclusive = true)]
+    pub list_interfaces: bool,
 }
 
 /// The commands.
@@ -39,6 +42,8 @@ pub enum Command {
     Stats(Box<StatsArgs>),
     /// Print one call in full: verdict, headers, messages, bytes.
     Show(Box<ShowArgs>),
+    /// List what can be sniffed.
+    Interfaces,
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -55,12 +60,45 @@ pub struct Input {
     /// A capture file, as tcpdump takes it; the same as a bare FILE.
     #[arg(short = 'r', long = "read", value_name = "FILE")]
     pub read: Vec<PathBuf>,
+    /// Sniff this interface; may be given several times, `any` is all of them (Linux).
+    #[arg(short = 'i', long = "interface", value_name = "NAME")]
+    pub interfaces: Vec<String>,
+    /// Capture filter in libpcap's syntax, for interfaces and files.
+    #[arg(short = 'f', long = "bpf", value_name = "EXPR")]
+    pub bpf: Option<String>,
     /// Stop after this many packets.
     #[arg(short = 'c', long = "count", value_name = "N")]
     pub count: Option<u64>,
     /// Stop after this time: packet time in files, wall time live (30s, 5m, 500ms).
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
+    /// Keep reading a file that grows.
+    #[arg(long, conflicts_with = "interfaces")]
+    pub follow: bool,
+    /// Bytes to capture of each packet.
+    #[arg(short = 's', long = "snaplen", value_name = "BYTES", requires = "interfaces")]
+    pub snap_len: Option<u32>,
+    /// Kernel buffer of each interface, in KiB.
+    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", requires = "interfaces")]
+    pub buffer_size: Option<u32>,
+    /// Don't put interfaces into promiscuous mode.
+    #[arg(short = 'p', long = "no-promiscuous", requires = "interfaces")]
+    pub no_promiscuous: bool,
+    /// After the interfaces are open, become this user (as root, without it, the one who called sudo).
+    #[arg(short = 'Z', long = "relinquish-privileges", value_name = "USER", requires = "interfaces")]
+    pub relinquish: Option<String>,
+    /// Write all packets to this file, as pcapng.
+    #[arg(short = 'w', long = "write", value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// Begin a new file of -w after so many million bytes.
+    #[arg(short = 'C', value_name = "MB", requires = "write", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rotate_size: Option<u64>,
+    /// Begin a new file of -w after so many seconds.
+    #[arg(short = 'G', value_name = "SECONDS", requires = "write", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rotate_seconds: Option<u64>,
+    /// Keep this many files of -w and write over the oldest.
+    #[arg(short = 'W', value_name = "COUNT", requires = "write", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rotate_count: Option<u32>,
     /// Read connections of a port as this protocol whatever they look like (tcp:9000=trpc; =none leaves them out).
     #[arg(long = "decode-as", value_name = "PORT=PROTOCOL")]
     pub decode_as: Vec<DecodeAs>,

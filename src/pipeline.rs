@@ -14,7 +14,7 @@ use rpcscope_parsers::Side;
 
 use crate::calls::pairing::{At, Exchange, Matcher};
 use crate::calls::record::{Call, Connection, ConnectionState, Finding, Uid};
-use crate::decode::{Decoded, Decoder, Skip};
+use crate::decode::{Decoded, Decoder, FlowKey, Skip};
 use crate::dispatch::{Conversation, DecodeAs};
 use crate::flow::{Chunk, End, Flow, Limits, Owner, Stamp, Table};
 use crate::source::{Batch, Source, SourceError};
@@ -26,8 +26,11 @@ const TICK: Duration = Duration::from_secs(1);
 /// Batches on their way between two threads.
 const QUEUE: usize = 16;
 
+/// Told of every connection that appears.
+pub type OnOpen = Arc<dyn Fn(&FlowKey) + Send + Sync>;
+
 /// What to do on the way.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Threads to use, this one included; at least 1.
     pub threads: usize,
@@ -39,6 +42,8 @@ pub struct Options {
     pub decode_as: Vec<DecodeAs>,
     /// Bounds of the connection table.
     pub limits: Limits,
+    /// Told of every connection that appears, in the thread that analyses it.
+    pub on_open: Option<OnOpen>,
     /// Set from outside to end the run as if the source had ended.
     pub stop: Arc<AtomicBool>,
 }
@@ -51,6 +56,7 @@ impl Default for Options {
             connections: false,
             decode_as: Vec::new(),
             limits: Limits::default(),
+            on_open: None,
             stop: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -149,6 +155,7 @@ struct Stages {
     decode_as: Vec<DecodeAs>,
     connections: bool,
     closed: Vec<Connection>,
+    on_open: Option<OnOpen>,
     /// The segment being read was cut by the snap length: a gap now is a cut, not a loss.
     cut: bool,
     totals: Totals,
@@ -157,6 +164,9 @@ struct Stages {
 impl Owner<Slot> for Stages {
     fn open(&mut self, flow: &Flow) -> Slot {
         self.totals.connections += 1;
+        if let Some(on_open) = &self.on_open {
+            on_open(&flow.key);
+        }
         Slot {
             conversation: Conversation::new(&flow.key, flow.from_start, &self.decode_as),
             exchange: Exchange::default(),
@@ -256,6 +266,7 @@ impl Analyzer {
                 decode_as: options.decode_as.clone(),
                 connections: options.connections,
                 closed: Vec::new(),
+                on_open: options.on_open.clone(),
                 cut: false,
                 totals: Totals::default(),
             },

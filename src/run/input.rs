@@ -1,18 +1,24 @@
 //! Input and view of a command: sources, filter, and the pipeline between them.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Failure, Status, complain};
+use crate::calls::Call;
 use crate::cli::{Color, Input, View};
+use crate::decode::FlowKey;
 use crate::filter::Filter;
 use crate::pipeline::{self, Options, Output, Totals};
+use crate::process::Processes;
 use crate::sink;
-use crate::source::files::{self, FileSource};
-use crate::source::{Limited, Source};
+use crate::sink::packets::{PacketWriter, Rotation};
+use crate::source::live::{self, Counters, Refusal};
+use crate::source::{Batch, Filtered, Limited, Queued, Source, SourceError, Tap, Tapped, files, rights};
 
 /// Files smaller than this are read before anybody could look at a progress bar.
 const WORTH_A_BAR: u64 = 32 * 1024 * 1024;
@@ -28,15 +34,145 @@ pub(super) fn filter(view: &View) -> Result<Option<Filter>, Failure> {
     parsed.map_err(|error| Failure::Usage(error.render()))
 }
 
-/// The files of the command line as one source.
-pub(super) fn open(input: &Input, stop: &Arc<AtomicBool>) -> Result<Limited<FileSource>, Failure> {
-    let paths = input.paths();
-    if paths.is_empty() {
-        let text = "nothing to read: name a capture file (or - for standard input); --help tells more";
-        return Err(Failure::Usage(text.into()));
+/// The input of a command, opened.
+pub(super) struct Opened {
+    source: Box<dyn Source>,
+    /// Counts of lost packets, where interfaces are read.
+    pub(super) counters: Option<Arc<Counters>>,
+    /// Whose sockets the connections of this host are, where interfaces are read.
+    processes: Option<Arc<Processes>>,
+}
+
+impl Opened {
+    /// Completes the pipeline's choices: whose sockets a connection has is asked when it appears, so that the answer is
+    /// there when its calls end.
+    pub(super) fn watch(&self, options: &mut Options) {
+        if let Some(processes) = self.processes.clone() {
+            options.on_open = Some(Arc::new(move |key: &FlowKey| {
+                // Only the question matters here.
+                _ = processes.at([key.a, key.b], key.network);
+            }));
+        }
     }
-    let source = files::open(&paths, files::Options { follow: false, stop: Arc::clone(stop) });
-    Ok(Limited::new(source).packets(input.count).packet_time(input.duration))
+
+    /// Adds what only this host knows of a call: the processes at its ends.
+    pub(super) fn lookup(&self) -> impl Fn(&mut Call) + Send + use<> {
+        let processes = self.processes.clone();
+        move |call| {
+            if let Some(processes) = &processes {
+                call.process = processes.at([call.client, call.server], call.network);
+            }
+        }
+    }
+}
+
+impl Source for Opened {
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
+        self.source.next_batch(batch)
+    }
+
+    fn troubles(&mut self) -> Vec<SourceError> {
+        self.source.troubles()
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        self.source.progress()
+    }
+}
+
+/// Opens the files or the interfaces of the command line. Ctrl-C and SIGTERM set `stop` from here on: what was read by
+/// then is still given out.
+pub(super) fn open(input: &Input, stop: &Arc<AtomicBool>) -> Result<Opened, Failure> {
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // A second signal of the kind ends the program the usual way, if the first did not get through.
+        let second = signal_hook::flag::register_conditional_default(signal, Arc::clone(stop));
+        second
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(stop)))
+            .map_err(|error| Failure::Environment(format!("signals can't be caught: {error}")))?;
+    }
+    let paths = input.paths();
+    match (paths.is_empty(), input.interfaces.is_empty()) {
+        (true, true) => {
+            let text = "nothing to read: name a capture file (or - for standard input), or an interface with -i; \
+                        --help tells more";
+            Err(Failure::Usage(text.into()))
+        }
+        (false, false) => Err(Failure::Usage("files and interfaces can't be read together".into())),
+        (false, true) => files(input, &paths, stop),
+        (true, false) => interfaces(input, stop),
+    }
+}
+
+fn files(input: &Input, paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Opened, Failure> {
+    let source = files::open(paths, files::Options { follow: input.follow, stop: Arc::clone(stop) });
+    let source: Box<dyn Source> = match &input.bpf {
+        None => Box::new(source),
+        Some(expression) => Box::new(Filtered::new(source, expression).map_err(refused)?),
+    };
+    let limited = Limited::new(source).packets(input.count).packet_time(input.duration);
+    let source: Box<dyn Source> = match tap(input)? {
+        None => Box::new(limited),
+        tap => Box::new(Tapped::new(limited, tap)),
+    };
+    Ok(Opened { source, counters: None, processes: None })
+}
+
+fn interfaces(input: &Input, stop: &Arc<AtomicBool>) -> Result<Opened, Failure> {
+    let options = live::Options {
+        interfaces: input.interfaces.clone(),
+        filter: input.bpf.clone(),
+        snap_len: input.snap_len,
+        buffer_size: input.buffer_size.map(|kib| kib.saturating_mul(1024)),
+        no_promiscuous: input.no_promiscuous,
+        stop: Arc::clone(stop),
+    };
+    let source = live::open(options).map_err(refused)?;
+    // The file of -w is opened with the rights of whoever it will belong to.
+    rights::relinquish(input.relinquish.as_deref()).map_err(Failure::Environment)?;
+    let tap = tap(input)?;
+    let counters = source.counters();
+    let limited = Limited::new(source).packets(input.count).wall_time(input.duration);
+    let queued = Queued::spawn(limited, Arc::clone(&counters), tap)
+        .map_err(|error| Failure::Environment(format!("no thread for the capture: {error}")))?;
+    // Names of processes are a convenience: without them the calls are still told.
+    let processes = Processes::start().ok().map(Arc::new);
+    Ok(Opened { source: Box::new(queued), counters: Some(counters), processes })
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::Filter(text) => Failure::Usage(text),
+        Refusal::Interface(text) => Failure::Environment(text),
+    }
+}
+
+/// The file of `-w`.
+fn tap(input: &Input) -> Result<Option<Box<dyn Tap>>, Failure> {
+    let Some(path) = &input.write else { return Ok(None) };
+    let rotation = Rotation {
+        bytes: input.rotate_size.map(|megabytes| megabytes.saturating_mul(1_000_000)),
+        span: input.rotate_seconds.map(Duration::from_secs),
+        files: input.rotate_count,
+    };
+    let writer =
+        PacketWriter::create(path, rotation).map_err(|error| Failure::Environment(error.to_string()))?;
+    Ok(Some(Box::new(writer)))
+}
+
+/// What was lost on the way in, as one line for people; `None` if nothing was.
+pub(super) fn losses(counters: Option<&Arc<Counters>>) -> Option<String> {
+    let drops = counters?.drops();
+    let parts: Vec<String> = [
+        (drops.kernel, "dropped by the kernel (a larger -B may help)"),
+        (drops.interface, "dropped by the interface"),
+        (drops.own, "dropped because the analysis was too slow"),
+        (drops.shortened, "shortened to their heads because the analysis was too slow"),
+    ]
+    .iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, how)| format!("{count} {how}"))
+    .collect();
+    (!parts.is_empty()).then(|| format!("packets lost: {}", parts.join(", ")))
 }
 
 /// The choices of the pipeline that the command line makes.
@@ -51,14 +187,13 @@ pub(super) fn options(input: &Input, stop: &Arc<AtomicBool>) -> Options {
 
 /// Where the output goes: the file of `-o`, or standard output; and whether somebody is watching it grow.
 pub(super) fn writer(view: &View) -> Result<sink::Output, Failure> {
-    match &view.output {
-        Some(path) => {
-            let file = std::fs::File::create(path)
-                .map_err(|error| unwritable(&path.display().to_string(), &error))?;
-            Ok(sink::Output::new(Box::new(file), false))
-        }
-        None => Ok(sink::Output::new(Box::new(io::stdout()), io::stdout().is_terminal())),
+    if let Some(path) = &view.output {
+        let file =
+            std::fs::File::create(path).map_err(|error| unwritable(&path.display().to_string(), &error))?;
+        return Ok(sink::Output::new(Box::new(file), false));
     }
+    let watched = io::stdout().is_terminal() || !view.input.interfaces.is_empty() || view.input.follow;
+    Ok(sink::Output::new(Box::new(io::stdout()), watched))
 }
 
 /// Columns of the terminal that the output goes to; `None` where it goes elsewhere.
@@ -88,7 +223,7 @@ pub(super) fn colored(color: Color, to_file: bool) -> bool {
 
 /// Runs the pipeline and gives each output that the filter lets through to `each`, until that fails.
 pub(super) fn drive(
-    source: &mut dyn Source,
+    source: &mut Opened,
     options: &Options,
     filter: Option<&Filter>,
     view: &View,
@@ -97,12 +232,16 @@ pub(super) fn drive(
     let mut status = Status::default();
     let mut written = Ok(());
     let bar = bar(source);
-    let end = pipeline::run(source, options, &mut |outputs: &mut Vec<Output>, totals: &Totals| {
+    let lookup = source.lookup();
+    let mut options = options.clone();
+    source.watch(&mut options);
+    let end = pipeline::run(source, &options, &mut |outputs: &mut Vec<Output>, totals: &Totals| {
         if let (Some(bar), Some((at, _))) = (&bar, totals.progress) {
             bar.set_position(at);
         }
-        for output in outputs.drain(..) {
-            if let Output::Call(call) = &output {
+        for mut output in outputs.drain(..) {
+            if let Output::Call(call) = &mut output {
+                lookup(call);
                 if filter.is_some_and(|filter| !filter.matches(call)) {
                     continue;
                 }
@@ -117,6 +256,9 @@ pub(super) fn drive(
     });
     if let Some(bar) = bar {
         bar.finish_and_clear();
+    }
+    if let Some(losses) = losses(source.counters.as_ref()) {
+        complain(&losses);
     }
     for trouble in source.troubles().iter().chain(end.as_ref().err()) {
         status.input_failed = true;

@@ -3,6 +3,7 @@
 mod calls;
 mod evidence;
 mod input;
+mod interfaces;
 mod show;
 mod stats;
 mod ui;
@@ -59,7 +60,9 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Calls(args)) => calls::run(&args),
         Some(Command::Stats(args)) => stats::run(&args),
         Some(Command::Show(args)) => show::run(&args),
+        Some(Command::Interfaces) => interfaces::run(),
         Some(Command::Completions { shell }) => completions(shell),
+        None if cli.list_interfaces => interfaces::run(),
         None if ui::fits(&cli.live) => ui::run(&cli.live),
         None => calls::run(&crate::cli::CallsArgs { view: cli.live, ..Default::default() }),
     };

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Sender, bounded};
 
 use super::evidence::Files;
-use super::{Failure, Status, complain, input};
+use super::input::{self, Opened};
+use super::{Failure, Status, complain};
 use crate::calls::Class;
 use crate::cli::{Color, View};
 use crate::filter::Filter;
@@ -30,7 +31,8 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     let filter = input::filter(view)?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut source = input::open(&view.input, &stop)?;
-    let options = Options { connections: true, ..input::options(&view.input, &stop) };
+    let mut options = Options { connections: true, metadata: true, ..input::options(&view.input, &stop) };
+    source.watch(&mut options);
     let (give, updates) = bounded(QUEUE);
     let fail_on = view.fail_on.clone();
     let feeder = std::thread::spawn(move || feed(&mut source, &options, filter.as_ref(), &fail_on, &give));
@@ -50,7 +52,8 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
 }
 
 fn ui_options(view: &View) -> TuiOptions {
-    let names: Vec<String> = view.input.paths().iter().map(|path| path.display().to_string()).collect();
+    let files = view.input.paths().into_iter().map(|path| path.display().to_string());
+    let names: Vec<String> = files.chain(view.input.interfaces.iter().cloned()).collect();
     let colors = match view.color {
         Color::Never => Colors::None,
         Color::Auto => Colors::detect(|name| std::env::var(name).ok()),
@@ -69,19 +72,22 @@ fn ui_options(view: &View) -> TuiOptions {
 
 /// Runs the pipeline and sends on what comes out, until the end or until nobody takes it any more.
 fn feed(
-    source: &mut dyn Source,
+    source: &mut Opened,
     options: &Options,
     filter: Option<&Filter>,
     fail_on: &[Class],
     give: &Sender<Update>,
 ) -> (Status, Vec<String>) {
     let mut status = Status::default();
+    let lookup = source.lookup();
+    let counters = source.counters.clone();
     let end = pipeline::run(source, options, &mut |outputs: &mut Vec<Output>, totals: &Totals| {
         let mut calls = Vec::new();
         let mut connections = Vec::new();
         for output in outputs.drain(..) {
             match output {
-                Output::Call(call) => {
+                Output::Call(mut call) => {
+                    lookup(&mut call);
                     let passes = filter.is_none_or(|filter| filter.matches(&call));
                     status.matched |= passes && call.class().is_some_and(|class| fail_on.contains(&class));
                     calls.push(Arc::from(call));
@@ -93,7 +99,7 @@ fn feed(
             read: totals.progress,
             packets: totals.packets,
             bytes: totals.bytes,
-            drops: 0,
+            drops: counters.as_ref().map_or(0, |counters| counters.drops().packets()),
             gaps: totals.gaps,
         };
         let updates = [

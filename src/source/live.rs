@@ -83,6 +83,14 @@ pub struct Drops {
     pub shortened: u64,
 }
 
+impl Drops {
+    /// Packets lost by anyone.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.kernel + self.interface + self.own
+    }
+}
+
 /// Counts of lost packets, shared between threads.
 #[derive(Debug, Default)]
 pub struct Counters {

@@ -9,6 +9,7 @@
 //! | [`live::open`] | what interfaces see |
 //! | [`Filtered`] | the packets of another source that a capture filter lets through |
 //! | [`Limited`] | the beginning of another source |
+//! | [`Tapped`] | another source, its packets also written somewhere |
 //! | [`Queued`] | another source, read by a thread that never waits for its reader |
 //! | [`Again`], [`Ring`] | packets that were read before: from their files, from memory |
 
@@ -25,6 +26,7 @@ mod queue;
 pub mod rights;
 mod ring;
 mod stream;
+mod tapped;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ pub use limit::Limited;
 pub use live::LiveSource;
 pub use queue::{Queued, Tap};
 pub use ring::Ring;
+pub use tapped::Tapped;
 
 use crate::time::Timestamp;
 
@@ -139,6 +142,24 @@ pub trait Source: Send {
     /// The name of an interface that packets were seen on, where the source knows it.
     fn interface_name(&self, _interface: u32) -> Option<&str> {
         None
+    }
+}
+
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
+        (**self).next_batch(batch)
+    }
+
+    fn troubles(&mut self) -> Vec<SourceError> {
+        (**self).troubles()
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        (**self).progress()
+    }
+
+    fn interface_name(&self, interface: u32) -> Option<&str> {
+        (**self).interface_name(interface)
     }
 }
 

@@ -1,0 +1,31 @@
+//! `rpcscope interfaces`: what can be sniffed.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use super::{Failure, Status, input};
+use crate::sink;
+use crate::source::live;
+use crate::text::{self, Align};
+
+/// Prints one interface a line: name, state, addresses, what libpcap says about it.
+pub(super) fn run() -> Result<Status, Failure> {
+    let interfaces = live::interfaces().map_err(|refusal| Failure::Environment(refusal.to_string()))?;
+    let columns = interfaces.iter().map(|interface| text::width(&interface.name)).max().unwrap_or(0);
+    let mut out = String::new();
+    for interface in &interfaces {
+        text::push_cell(&mut out, &interface.name, columns, Align::Left);
+        out.push_str(if interface.is_up { "  up    " } else { "  down  " });
+        let mut rest: Vec<String> = interface.addresses.iter().map(ToString::to_string).collect();
+        if interface.is_loopback {
+            rest.push("loopback".into());
+        }
+        rest.extend(interface.description.iter().map(|description| text::escape(description).into_owned()));
+        // Writing to a String can't fail.
+        _ = writeln!(out, "{}", rest.join("  "));
+    }
+    match io::stdout().lock().write_all(out.as_bytes()) {
+        Err(error) if !sink::closed_pipe(&error) => Err(input::unwritable("standard output", &error)),
+        _ => Ok(Status::default()),
+    }
+}
