@@ -60,12 +60,13 @@ fn server(call: &Call) -> String {
 fn error(call: &Call) -> String {
     let verdict = &call.verdict;
     let mut out = String::new();
-    if let Some(code) = verdict.code {
+    // A tRPC stream can be reset without an error code: 0 would read like a success.
+    if let Some(code) = verdict.code.filter(|code| *code != 0) {
         // Writing to a String can't fail.
         _ = write!(out, " {code}");
-    }
-    if let Some(name) = verdict.code_name {
-        _ = write!(out, " {name}");
+        if let Some(name) = verdict.code_name {
+            _ = write!(out, " {name}");
+        }
     }
     if let Some(message) = verdict.message.as_deref().filter(|message| !message.is_empty()) {
         let message = text::escape(message);

@@ -130,6 +130,8 @@ pub fn verdict(call: &Call) -> String {
         (Some(Class::Business | Class::Rpc), carrier) => {
             match (carrier, verdict.code) {
                 (Carrier::HttpStatus, Some(code)) => _ = write!(out, "HTTP {code}"),
+                // The reset is the error; its code may say nothing of it.
+                (Carrier::TrpcStreamReset, Some(0)) => out.push_str("stream reset"),
                 (_, Some(code)) => _ = write!(out, "{code}"),
                 (Carrier::IdlException, None) => {
                     out.push_str("exception");
@@ -142,7 +144,8 @@ pub fn verdict(call: &Call) -> String {
             }
             // The message says it better where there is one.
             let told = verdict.message.as_deref().is_some_and(|message| !message.is_empty());
-            if let Some(name) = verdict.code_name.filter(|_| !told || carrier == Carrier::GrpcStatus) {
+            let named = verdict.code != Some(0) && (!told || carrier == Carrier::GrpcStatus);
+            if let Some(name) = verdict.code_name.filter(|_| named) {
                 out.push(' ');
                 out.push_str(name);
             }
@@ -201,6 +204,9 @@ mod tests {
         let mut declared = failed(Class::Business, Carrier::IdlException, None, "");
         declared.field_id = Some(2);
         assert_eq!(verdict(&declared), "exception in field 2");
+        let mut silent = failed(Class::Rpc, Carrier::TrpcStreamReset, Some(0), "");
+        silent.verdict.code_name = Some("SUCCESS");
+        assert_eq!(verdict(&silent), "stream reset");
         assert_eq!(verdict(&failed(Class::Rpc, Carrier::HttpStatus, Some(502), "")), "HTTP 502");
         assert_eq!(verdict(&failed(Class::Unanswered, Carrier::None, None, "")), "no answer");
         assert_eq!(verdict(&bare()), "answer lost");

@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use std::net::IpAddr;
 
 use super::{Output, Sink};
-use crate::calls::record::{Call, Connection, Initiator, Name};
+use crate::calls::record::{Call, Connection, Initiator, Name, Uid};
 use crate::decode::Endpoint;
 use crate::text::is_unsafe;
 
@@ -59,7 +59,7 @@ pub fn write_call(out: &mut Vec<u8>, call: &Call) {
 /// Appends the keys and values of the call without the braces around them, so that a caller can add its own.
 pub fn write_call_fields(out: &mut Vec<u8>, call: &Call) {
     out.extend_from_slice(b"\"type\":\"call\",\"uid\":\"");
-    _ = write!(out, "{}", call.uid);
+    uid(out, call.uid);
     out.extend_from_slice(b"\",\"start\":\"");
     out.extend_from_slice(&call.start.rfc3339());
     out.push(b'"');
@@ -118,7 +118,9 @@ pub fn write_call_fields(out: &mut Vec<u8>, call: &Call) {
         out.push(b']');
     }
     if let Some(parent) = call.parent {
-        _ = write!(out, ",\"parent\":\"{parent}\"");
+        out.extend_from_slice(b",\"parent\":\"");
+        uid(out, parent);
+        out.push(b'"');
     }
     opt_word(out, b",\"parent_evidence\":\"", call.parent_evidence);
     out.extend_from_slice(b",\"findings\":[");
@@ -309,6 +311,15 @@ pub fn number(out: &mut Vec<u8>, mut value: u64) {
         }
     }
     out.extend_from_slice(&digits[at..]);
+}
+
+/// Appends a call id as [`Uid`] writes it, without quotes.
+fn uid(out: &mut Vec<u8>, uid: Uid) {
+    number(out, uid.packet);
+    if uid.ordinal > 0 {
+        out.push(b'.');
+        number(out, uid.ordinal.into());
+    }
 }
 
 /// Appends `address:port` without quotes.

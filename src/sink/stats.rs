@@ -147,7 +147,11 @@ const COLUMNS: &[Column] = &[
         class: None,
         cell: |row, seconds| {
             let rate = row.calls as f64 / seconds;
-            if rate < 10.0 { format!("{rate:.1}") } else { text::thousands(rate.round() as u64) }
+            match rate {
+                ..0.05 => "<0.1".to_owned(),
+                0.05..10.0 => format!("{rate:.1}"),
+                _ => text::thousands(rate.round() as u64),
+            }
         },
     },
     Column { head: "ok", align: Align::Right, class: None, cell: |row, _| count(row, Class::Ok) },
