@@ -3,7 +3,7 @@
 use super::calls;
 use super::head::{self, Start};
 use crate::protocol::Field;
-use crate::thrift;
+use crate::thrift::dissect::dissect_message;
 
 fn leaf(name: &str, value: &[u8], range: (usize, usize)) -> Field {
     Field {
@@ -44,14 +44,8 @@ pub(super) fn dissect(bytes: &[u8]) -> Vec<Field> {
         return tree;
     }
     let mut field = leaf("body", format!("{} bytes", body.len()).as_bytes(), (head.len, bytes.len()));
-    if calls::is_thrift(&head)
-        && let Ok(envelope) = thrift::parse_message(body)
-    {
-        let end = (head.len + envelope.body).min(bytes.len());
-        field.children = vec![
-            leaf("thrift message", &envelope.name, (head.len, end)),
-            leaf(envelope.encoding.codec(), b"", (end, bytes.len())),
-        ];
+    if calls::is_thrift(&head) {
+        field.children = dissect_message(bytes, head.len);
     }
     tree.push(field);
     tree

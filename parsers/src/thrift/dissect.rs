@@ -1,6 +1,6 @@
 //! The fields of a thrift message for the detail view. Without an IDL a field is known by its number and type only.
 
-use super::message::{Encoding, MessageType};
+use super::message::{Encoding, MessageType, parse_message_in};
 use super::payload::{KITEX_PROTOBUF_MAGIC, ProtobufValue, parse_protobuf_field};
 use super::walk::{Encoded, Type};
 use super::{binary, compact};
@@ -107,15 +107,13 @@ pub(crate) fn dissect_message(message: &[u8], base: usize) -> Vec<Field> {
     let read = match Encoding::of_first_byte(*first) {
         Some(Encoding::Compact) => dissect_compact(cursor, &mut fields),
         Some(Encoding::Json) => {
-            fields.push(field(
-                "message",
-                shown(message.get(base..).unwrap_or_default()),
-                (base, message.len()),
-            ));
+            dissect_json(message, base, &mut fields);
             Ok(())
         }
         Some(Encoding::OldBinary) => dissect_old(cursor, &mut fields),
-        _ => dissect_strict(cursor, &mut fields),
+        Some(Encoding::Binary) => dissect_strict(cursor, &mut fields),
+        _ if *first == 0x90 => dissect_strict(cursor, &mut fields),
+        _ => Ok(()),
     };
     // Trouble means that the bytes end here or make no sense from here on; what was read stands.
     let _ = read;
@@ -197,6 +195,20 @@ fn dissect_compact(mut cursor: Cursor<'_>, fields: &mut Vec<Field>) -> Result<()
     let name = cursor.bytes_varint(usize::MAX)?;
     fields.push(field("name", shown(name), (at, cursor.offset())));
     dissect_body(cursor, Encoded::CompactField(0), number, fields)
+}
+
+/// JSON is text already: its head is told apart, the struct stands as it is.
+fn dissect_json(message: &[u8], base: usize, fields: &mut Vec<Field>) {
+    let json = message.get(base..).unwrap_or_default();
+    let Ok(envelope) = parse_message_in(Encoding::Json, json) else { return };
+    let head = (base, base + envelope.body);
+    fields.push(field("name", shown(&envelope.name), head));
+    fields.push(field("type", type_value(envelope.message_type.number()), head));
+    fields.push(field("seq_id", envelope.seq_id.to_string(), head));
+    let body = json.get(envelope.body..).unwrap_or_default();
+    if !body.is_empty() {
+        fields.push(field("struct", shown(body), (head.1, message.len())));
+    }
 }
 
 fn named(cursor: &mut Cursor<'_>, fields: &mut Vec<Field>) -> Result<(), Trouble> {

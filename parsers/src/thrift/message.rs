@@ -83,6 +83,17 @@ impl MessageType {
         }
     }
 
+    /// Its number on the wire.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Call => 1,
+            Self::Reply => 2,
+            Self::Exception => 3,
+            Self::Oneway => 4,
+        }
+    }
+
     /// What such a message does to its call.
     #[must_use]
     pub fn kind(self) -> Kind {

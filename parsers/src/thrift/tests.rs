@@ -210,6 +210,58 @@ fn one_connection_may_change_its_form() {
     assert_eq!(transports, ["framed", "buffered", "ttheader", "theader", "mesh-header"]);
 }
 
+/// The nodes of a tree, depth first: `name = value`.
+fn lines(fields: &[crate::protocol::Field]) -> Vec<String> {
+    fields
+        .iter()
+        .flat_map(|field| {
+            let own = if field.value.is_empty() {
+                field.name.clone()
+            } else {
+                format!("{} = {}", field.name, field.value)
+            };
+            std::iter::once(own).chain(lines(&field.children))
+        })
+        .collect()
+}
+
+#[test]
+fn fields_are_shown_by_number_type_and_value() {
+    let compact = samples("thrift_buffered").remove("compact").unwrap().remove(1).1;
+    assert_eq!(
+        lines(&Form::Buffered.dissect(Side::B, &compact)),
+        [
+            "protocol = 0x82",
+            "type = 2 REPLY, version 1",
+            "seq_id = 1",
+            "name = fetch",
+            "result",
+            "0 struct (success)",
+            "1 string = ok-1",
+            "2 i32 = 5",
+            "3 list = 1 elements",
+            "0 string = j",
+            "5 bool = true",
+            "20 string = 0x0001ff",
+        ]
+    );
+    let json = br#"[1,"add",2,7,{"0":{"i32":9}}]"#;
+    assert_eq!(
+        lines(&super::dissect::dissect_message(json, 0)),
+        ["name = add", "type = 2 REPLY", "seq_id = 7", r#"struct = {"0":{"i32":9}}]"#]
+    );
+    // What is inside a compressed payload stands where the payload stands.
+    let packed = samples("theader").remove("zlib").unwrap().remove(3).1;
+    let payload = Form::THeader.dissect(Side::B, &packed).pop().unwrap();
+    assert!(lines(&[payload.clone()]).contains(&"1 struct (exception)".to_owned()), "{payload:?}");
+    assert!(payload.children.iter().all(|field| field.range == payload.range));
+    // Neither depth nor number is shown without bound.
+    let deep = [b"\x80\x01\0\x01\0\0\0\x01m\0\0\0\x01".as_slice(), &[12, 0, 1].repeat(5000)].concat();
+    assert!(lines(&super::dissect::dissect_message(&deep, 0)).len() < 50);
+    let wide = [b"\x80\x01\0\x01\0\0\0\x01m\0\0\0\x01".as_slice(), &[3, 0, 1, 5].repeat(5000)].concat();
+    assert!(lines(&super::dissect::dissect_message(&wide, 0)).len() < 500);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
