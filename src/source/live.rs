@@ -166,6 +166,9 @@ pub fn open(options: Options) -> Result<LiveSource, Refusal> {
     };
     for name in source.options.interfaces.clone() {
         let number = source.number(&name);
+        if source.handles.iter().any(|handle| handle.number == number) {
+            continue;
+        }
         let handle = Handle::open(&name, number, &source.options)?;
         source.handles.push(handle);
     }
@@ -546,6 +549,71 @@ mod tests {
             assert!(seen.iter().all(|(_, time, _)| (now - *time).abs() < 60_000_000_000), "{seen:?}");
             assert!(seen.iter().any(|(_, time, _)| time.0 % 1000 != 0), "{seen:?}");
         }
+    }
+
+    /// A pair of interfaces for a test, taken away at its end.
+    #[cfg(target_os = "linux")]
+    struct Pair(String);
+
+    #[cfg(target_os = "linux")]
+    impl Pair {
+        /// `None` where the test has no right to make one.
+        fn new() -> Option<Self> {
+            let pair = Self(format!("t{}", std::process::id()));
+            pair.make().then_some(pair)
+        }
+
+        fn make(&self) -> bool {
+            let peer = format!("{}p", self.0);
+            ip(&["link", "add", &self.0, "type", "veth", "peer", "name", &peer])
+                && ip(&["link", "set", &self.0, "up"])
+        }
+
+        fn take_away(&self) -> bool {
+            ip(&["link", "del", &self.0])
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    impl Drop for Pair {
+        fn drop(&mut self) {
+            self.take_away();
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn ip(arguments: &[&str]) -> bool {
+        let output = std::process::Command::new("ip").args(arguments).output();
+        output.is_ok_and(|output| output.status.success())
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_interface_that_vanishes_is_told_and_the_others_go_on() {
+        let Some(pair) = Pair::new() else {
+            eprintln!("skipped: no right to add a network interface");
+            return;
+        };
+        let Some(mut source) = opened(&["lo", "lo", &pair.0], "udp port 9") else { return };
+        assert_eq!(source.handles.len(), 2, "an interface is opened once");
+        let told = |source: &mut LiveSource| {
+            let mut batch = Batch::default();
+            // Some ticks: the kernel tells at once, and returning interfaces are looked for twice a second.
+            for _ in 0..200 {
+                assert!(source.next_batch(&mut batch).unwrap());
+                if let Some(trouble) = source.troubles().pop() {
+                    return trouble.to_string();
+                }
+            }
+            panic!("nothing was told");
+        };
+        assert!(pair.take_away());
+        let gone = told(&mut source);
+        assert!(gone.starts_with(&pair.0) && gone.ends_with("; the others go on"), "{gone}");
+        assert_eq!(source.handles.len(), 1);
+        assert!(pair.make());
+        assert_eq!(told(&mut source), format!("{}: is back and captured again", pair.0));
+        assert_eq!(source.handles.len(), 2);
     }
 
     #[test]

@@ -20,7 +20,8 @@ pub(super) fn missing(interface: &str, libpcap: &str) -> String {
         }
     } else {
         "this needs access to /dev/bpf*. Grant it until the next start of the system:\n  \
-         sudo chown \"$USER\" /dev/bpf*\nor run the program with sudo"
+         sudo chown \"$USER\" /dev/bpf*\nor run the program with sudo. Wireshark's ChmodBPF grants it for good, to the \
+         group access_bpf"
             .into()
     };
     format!("{interface}: capturing is not permitted ({libpcap}): {reason}")
