@@ -44,6 +44,10 @@ pub enum Command {
     Show(Box<ShowArgs>),
     /// List what can be sniffed.
     Interfaces,
+    /// What a code, a word of the call record or an error text means; with files, the calls that carry it.
+    ///
+    /// rpcscope explain trpc 171 · rpcscope explain late-answer · rpcscope explain 'type:framework, code:101, msg:…' FILE
+    Explain(Box<ExplainArgs>),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -237,6 +241,21 @@ pub struct ShowArgs {
     /// Input.
     #[command(flatten)]
     pub input: Input,
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// Arguments of `explain`.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainArgs {
+    /// A family and a code (trpc, thrift, kitex, ttstream, grpc, http2, http), a code, a word of the record, or an error
+    /// text as a log has it; then capture files.
+    #[arg(value_name = "WHAT", allow_negative_numbers = true)]
+    pub what: Vec<String>,
+    /// A capture file; the same as a bare FILE after the question.
+    #[arg(short = 'r', long = "read", value_name = "FILE")]
+    pub read: Vec<PathBuf>,
     /// When to use colours.
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,

@@ -7,6 +7,7 @@ use std::fmt::{self, Write as _};
 
 use super::record::{Call, CallKind, Carrier, Class, Finding, Findings, Initiator, Name, Process, Uid};
 use crate::decode::Endpoint;
+use crate::explain;
 use crate::time::Timestamp;
 
 /// What the values of a key are, for the filter language and for help.
@@ -456,6 +457,13 @@ pub static KEYS: &[Key] = &[
         kind: Type::Number,
         doc: "tRPC: the handler's code as sent",
         get: |c| number(c.func_ret),
+    },
+    Key {
+        name: "reported_as",
+        aliases: &[],
+        kind: Type::Text,
+        doc: "how the caller's library words this error in its logs, where that is known",
+        get: |c| explain::reported_as(c).map_or(Value::Null, |text| Value::Text(Cow::Owned(text))),
     },
     Key {
         name: "biz_extra",

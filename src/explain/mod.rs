@@ -5,17 +5,28 @@
 //! | what is code 171 of tRPC | [`code`], [`code_name`] |
 //! | is this number one of the framework's or one of the users' | [`range`], [`is_trpc_framework_code`] |
 //! | what does the finding, carrier or class mean | [`finding`], [`carrier`], [`class`] |
+//! | what does this line of a log mean, and which call is it | [`parse_log`], [`LogError::matches`] |
+//! | how does the caller word this call's error in its log | [`reported_as`] |
+//! | all of it for a person | [`answer`] |
 //!
 //! The texts are for people who look at a failed call: what happened, who says so, where to look first.
 
+mod answer;
 mod grpc;
 mod http;
+mod log;
+mod reported;
 mod thrift;
 mod topics;
 mod trpc;
 mod ttstream;
 
+pub use answer::{Answer, answer};
+pub use log::{LogError, Wording, parse_log};
+pub use reported::reported_as;
 pub use topics::{Topic, carrier, class, finding};
+
+use crate::calls::{Call, Carrier};
 
 /// A numbering of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -201,6 +212,26 @@ pub struct Range {
     pub meaning: &'static str,
 }
 
+/// The numbering of a call's code; `None` where it has no code, or one of the callee's own.
+#[must_use]
+pub fn family(call: &Call) -> Option<Family> {
+    match call.verdict.carrier {
+        Carrier::Ret
+        | Carrier::FuncRet
+        | Carrier::TrpcStreamClose
+        | Carrier::TrpcStreamReset
+        | Carrier::TrpcStreamInit => Some(Family::Trpc),
+        Carrier::ThriftException | Carrier::TtstreamTrailer => Some(Family::Kitex),
+        Carrier::TtstreamRst => Some(Family::Ttstream),
+        Carrier::GrpcStatus => Some(Family::Grpc),
+        Carrier::H2RstStream | Carrier::H2Goaway => Some(Family::Http2),
+        Carrier::HttpStatus => Some(Family::Http),
+        Carrier::BizStatus | Carrier::IdlException | Carrier::TcpRst | Carrier::TcpFin | Carrier::None => {
+            None
+        }
+    }
+}
+
 /// What is known of a code; `None` if no published table has it.
 #[must_use]
 pub fn code(family: Family, code: i64) -> Option<&'static Entry> {
@@ -238,7 +269,7 @@ pub fn is_trpc_framework_code(code: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::{Carrier, Class, Finding};
+    use crate::calls::{Class, Finding};
 
     #[test]
     fn every_family_is_in_order_and_every_entry_says_something() {

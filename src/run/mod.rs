@@ -2,6 +2,7 @@
 
 mod calls;
 mod evidence;
+mod explain;
 mod input;
 mod interfaces;
 mod show;
@@ -61,6 +62,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Stats(args)) => stats::run(&args),
         Some(Command::Show(args)) => show::run(&args),
         Some(Command::Interfaces) => interfaces::run(),
+        Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Completions { shell }) => completions(shell),
         None if cli.list_interfaces => interfaces::run(),
         None if ui::fits(&cli.live) => ui::run(&cli.live),

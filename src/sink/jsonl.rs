@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use super::{Output, Sink};
 use crate::calls::record::{Call, Connection, Initiator, Name, Uid};
 use crate::decode::Endpoint;
+use crate::explain;
 use crate::text::is_unsafe;
 
 /// The sink for `--format jsonl`.
@@ -88,6 +89,10 @@ pub fn write_call_fields(out: &mut Vec<u8>, call: &Call) {
     verdict(out, call);
     opt_signed(out, b",\"ret\":", call.ret.map(i64::from));
     opt_signed(out, b",\"func_ret\":", call.func_ret.map(i64::from));
+    if let Some(text) = explain::reported_as(call) {
+        out.extend_from_slice(b",\"reported_as\":");
+        string(out, &text);
+    }
     if !call.biz_extra.is_empty() {
         out.extend_from_slice(b",\"biz_extra\":");
         object(out, &call.biz_extra);

@@ -2,6 +2,7 @@
 
 mod cli;
 mod detail;
+mod explain;
 mod mangle;
 mod replay;
 mod support;

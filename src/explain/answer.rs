@@ -1,0 +1,326 @@
+//! Answers for a person: what `rpcscope explain` prints.
+
+use std::fmt::Write as _;
+
+use super::log::{KERRORS, LogError, Wording};
+use super::{Entry, Family, Range, Side, Topic, carrier, class, code, family, finding, parse_log, range};
+use crate::calls::record::{Call, Class};
+use crate::calls::{Carrier, Finding};
+use crate::text;
+
+/// Columns of the words before the texts.
+const LABEL: usize = 10;
+
+/// What a question is about.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// A code of a family, known or not.
+    Code(Family, i64),
+    /// A number that several families know.
+    Number(i64),
+    /// A word of the call record.
+    Word(&'static str, Topic),
+    /// An error text.
+    Log(LogError),
+}
+
+/// Understands a question: `["trpc", "171"]`, `["kitex", "UNKNOWN_METHOD"]`, `["12007"]`, `["late-answer"]`, or one text. The
+/// number beside the answer says how many of the words belong to it: the others are files. The error is for the user.
+pub fn answer(words: &[String]) -> Result<(Answer, usize), String> {
+    let first = words.first().ok_or_else(usage)?.trim();
+    if let Some(family) = Family::from_name(first) {
+        let Some(wanted) = words.get(1) else { return Err(table(family)) };
+        let entries = family.entries();
+        let by_name = || entries.iter().find(|entry| entry.name.eq_ignore_ascii_case(wanted.trim()));
+        return match wanted.trim().parse().ok().or_else(|| by_name().map(|entry| entry.code)) {
+            Some(code) => Ok((Answer::Code(family, code), 2)),
+            None => Err(format!("'{wanted}' is no code of {}\n\n{}", family.name(), table(family))),
+        };
+    }
+    if let Ok(number) = first.parse() {
+        return Ok((Answer::Number(number), 1));
+    }
+    if let Some((kind, topic)) = word(first) {
+        return Ok((Answer::Word(kind, topic), 1));
+    }
+    match parse_log(first) {
+        Some(error) => Ok((Answer::Log(error), 1)),
+        None => Err(format!("nothing is known of '{}'\n\n{}", text::escape(first), usage())),
+    }
+}
+
+fn word(name: &str) -> Option<(&'static str, Topic)> {
+    let finding_of = || Finding::from_name(name).map(|found| ("finding", *finding(found)));
+    let carrier_of = || Carrier::from_name(name).map(|found| ("carrier", *carrier(found)));
+    let class_of = || Class::from_name(name).map(|found| ("class", *class(found)));
+    finding_of().or_else(class_of).or_else(carrier_of)
+}
+
+fn usage() -> String {
+    let names = |all: Vec<&str>| all.join(", ");
+    let families = names(Family::ALL.iter().map(|family| family.name()).collect());
+    let findings = names(Finding::ALL.iter().map(|finding| finding.name()).collect());
+    let carriers = names(Carrier::ALL.iter().map(|carrier| carrier.name()).collect());
+    let classes = names(Class::ALL.iter().map(|class| class.name()).collect());
+    let mut out = String::from(
+        "ask for a code (explain trpc 171), a word of the call record (explain late-answer), or an error text as a log has \
+         it (explain 'type:framework, code:101, msg:…')\n\n",
+    );
+    for (label, list) in
+        [("codes of", families), ("classes", classes), ("carriers", carriers), ("findings", findings)]
+    {
+        put(&mut out, label, &list);
+    }
+    out.trim_end().to_owned()
+}
+
+fn table(family: Family) -> String {
+    let mut out = format!("codes of {}:\n", family.name());
+    for entry in family.entries() {
+        // Writing to a String can't fail.
+        _ = writeln!(out, "  {:>6}  {}", entry.code, entry.name);
+    }
+    out.trim_end().to_owned()
+}
+
+/// Appends a label and its text, folded to the width of a page.
+fn put(out: &mut String, label: &str, words: &str) {
+    const PAGE: usize = 100;
+    let mut column = 0;
+    for word in words.split_whitespace() {
+        let width = text::width(word);
+        if column == 0 || column + 1 + width > PAGE {
+            if column > 0 {
+                out.push('\n');
+            }
+            let label = if column == 0 { label } else { "" };
+            _ = write!(out, "  {label:LABEL$}");
+            column = LABEL + 2;
+        } else {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += width;
+    }
+    out.push('\n');
+}
+
+fn put_entry(out: &mut String, family: Family, entry: &Entry) {
+    _ = writeln!(out, "{} {} {}", family.name(), entry.code, entry.name);
+    put(out, "what", entry.meaning);
+    put(out, "who", &format!("{}; raised by {}", entry.side.phrase(), entry.raiser.phrase()));
+    put(out, "wire", entry.wire.sentence());
+    put(out, "caller", entry.caller);
+    put(out, "look at", entry.look);
+}
+
+fn put_code(out: &mut String, family: Family, number: i64) {
+    if let Some(entry) = code(family, number) {
+        put_entry(out, family, entry);
+        return;
+    }
+    _ = writeln!(out, "{} {number}: no published table has this code", family.name());
+    if let Some(Range { first, last, meaning }) = range(family, number) {
+        let span = match (*first, *last) {
+            (first, last) if last == i64::from(i32::MAX) || last == i64::from(u32::MAX) => {
+                format!("from {first} on")
+            }
+            (first, last) if first == i64::from(i32::MIN) => format!("up to {last}"),
+            (first, last) => format!("{first} to {last}"),
+        };
+        put(out, "range", &format!("{span}: {meaning}"));
+    }
+    put(out, "look at", "The callee's own documentation of its codes.");
+}
+
+/// What a layer of an error text says, in one phrase.
+fn phrase(error: &LogError) -> String {
+    match &error.wording {
+        Wording::TrpcFramework => "trpc-go at this side: its framework failed (type 1)".to_owned(),
+        Wording::TrpcBusiness => "trpc-go: the callee's business logic answered no (type 2)".to_owned(),
+        Wording::TrpcCalleeFramework => "trpc-go: the callee's framework failed (type 3)".to_owned(),
+        Wording::KitexRemote(None) => "Kitex: the callee answered with a failure (one hop)".to_owned(),
+        Wording::KitexRemote(Some(address)) => {
+            format!("Kitex: the callee at {address} answered with a failure (one hop)")
+        }
+        Wording::KitexLocal(words) => format!("Kitex at this side: {words}"),
+        Wording::KitexHandler => "Kitex: the handler returned an error that is no business error".to_owned(),
+        Wording::BizStatus => "Kitex: the callee's business logic answered no".to_owned(),
+        Wording::Ttstream(side, path) => {
+            let side = side.map(|side| format!(", raised at the {}'s side", side.name())).unwrap_or_default();
+            match path.first() {
+                Some(first) => {
+                    format!("a stream of Kitex{side}; cancelled by {first} (path {})", path.join(" → "))
+                }
+                None => format!("a stream of Kitex{side}"),
+            }
+        }
+        Wording::Grpc => "gRPC: a status".to_owned(),
+        Wording::Thrift => "thrift: an application exception".to_owned(),
+    }
+}
+
+impl Answer {
+    /// The answer as lines for a terminal; nothing in it can harm one.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        match self {
+            Self::Code(family, number) => put_code(&mut out, *family, *number),
+            Self::Number(number) => {
+                for family in Family::ALL.iter().filter(|family| code(**family, *number).is_some()) {
+                    if !out.is_empty() {
+                        out.push('\n');
+                    }
+                    put_code(&mut out, *family, *number);
+                }
+                if out.is_empty() {
+                    _ = writeln!(out, "{number}: no published table of any family has this code");
+                    if let Some(range) = range(Family::Trpc, *number) {
+                        put(&mut out, "tRPC", &format!("It is among the numbers of {}.", range.meaning));
+                    }
+                    put(&mut out, "look at", "The callee's own documentation of its codes.");
+                }
+            }
+            Self::Word(kind, topic) => {
+                _ = writeln!(out, "{kind}");
+                put(&mut out, "what", topic.meaning);
+                put(&mut out, "look at", topic.look);
+            }
+            Self::Log(error) => put_log(&mut out, error),
+        }
+        let mut safe = String::with_capacity(out.len());
+        for line in out.lines() {
+            text::push_escaped(&mut safe, line);
+            safe.push('\n');
+        }
+        safe
+    }
+
+    /// Whether a call carries what was asked for.
+    #[must_use]
+    pub fn matches(&self, call: &Call) -> bool {
+        let same = |wanted: Family, seen: Family| {
+            wanted == seen || matches!((wanted, seen), (Family::Thrift, Family::Kitex))
+        };
+        match self {
+            Self::Code(wanted, number) => {
+                call.verdict.code == Some(*number) && family(call).is_some_and(|seen| same(*wanted, seen))
+            }
+            Self::Number(number) => call.verdict.code == Some(*number),
+            Self::Word(_, topic) => {
+                let found = |finding: Finding| super::finding(finding) == topic;
+                call.findings.iter().any(found)
+                    || super::carrier(call.verdict.carrier) == topic
+                    || call.verdict.class.is_some_and(|class| super::class(class) == topic)
+            }
+            Self::Log(error) => error.matches(call),
+        }
+    }
+}
+
+fn put_log(out: &mut String, error: &LogError) {
+    let hops = error.hops();
+    let depth = match hops {
+        0 => "the error is of this side, or says nothing of another".to_owned(),
+        1 => "it came from the callee: one hop down".to_owned(),
+        hops => format!("it came from {hops} hops down"),
+    };
+    _ = writeln!(out, "an error text in {} layers; {depth}", error.layers().count());
+    for layer in error.layers() {
+        out.push('\n');
+        let number = layer.code.map(|code| format!(" {code}")).unwrap_or_default();
+        _ = writeln!(
+            out,
+            "{}{}",
+            phrase(layer),
+            if number.is_empty() { String::new() } else { format!(", code{number}") }
+        );
+        put(out, "text", if layer.message.is_empty() { "(none)" } else { &layer.message });
+        match (&layer.wording, layer.entry()) {
+            (Wording::TrpcBusiness, entry) => {
+                let reserved = entry.filter(|entry| entry.side != Side::Success);
+                put(out, "who", "business error; raised by the server's handler");
+                match reserved {
+                    Some(entry) => put(
+                        out,
+                        "note",
+                        &format!(
+                            "The number is also the framework's {}: the callee may have passed on a framework error from \
+                         below as its own.",
+                            entry.name
+                        ),
+                    ),
+                    None => put(out, "look at", "The code in the callee's own table."),
+                }
+            }
+            (_, Some(entry)) => {
+                _ = writeln!(out, "  {:LABEL$}{}", "name", entry.name);
+                put(out, "what", entry.meaning);
+                put(out, "who", &format!("{}; raised by {}", entry.side.phrase(), entry.raiser.phrase()));
+                put(out, "look at", entry.look);
+            }
+            (Wording::KitexLocal(words), _) => {
+                if let Some((_, meaning)) = KERRORS.iter().find(|(known, _)| known == words) {
+                    put(out, "what", meaning);
+                }
+            }
+            (Wording::BizStatus, _) => put(out, "look at", "The code in the callee's own table."),
+            (Wording::KitexHandler, _) => put(out, "look at", "The handler, and the callee's log."),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(words: &[&str]) -> Result<(Answer, usize), String> {
+        answer(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+    }
+
+    fn told(words: &[&str]) -> String {
+        ask(words).unwrap().0.text()
+    }
+
+    #[test]
+    fn a_code_is_told_by_number_and_by_name() {
+        let text = told(&["trpc", "171"]);
+        assert!(text.starts_with("trpc 171 CLIENT_READ_FRAME_ERR\n"), "{text}");
+        assert!(text.contains("raised by the client's framework"), "{text}");
+        assert_eq!(text, told(&["TRPC", "client_read_frame_err"]));
+        assert!(told(&["kitex", "6"]).contains("INTERNAL_ERROR"));
+        assert!(told(&["ttstream", "12008"]).contains("Never on the wire"));
+    }
+
+    #[test]
+    fn an_unknown_code_is_said_to_be_unknown_with_its_range() {
+        let text = told(&["trpc", "150"]);
+        assert!(text.contains("no published table") && text.contains("101 to 200"), "{text}");
+        assert!(told(&["trpc", "10001"]).contains("from 10000 on: users' own"));
+        assert!(told(&["trpc", "-3"]).contains("up to -1"));
+        assert!(told(&["4711"]).contains("no published table of any family"));
+        assert!(
+            told(&["8"]).contains("http2 8 CANCEL") && told(&["8"]).contains("grpc 8 RESOURCE_EXHAUSTED")
+        );
+    }
+
+    #[test]
+    fn words_and_texts_are_understood_and_files_are_left_over() {
+        assert!(told(&["late-answer"]).starts_with("finding\n"));
+        assert!(told(&["unanswered"]).starts_with("class\n"));
+        assert!(told(&["func_ret"]).starts_with("carrier\n"));
+        let (_, taken) = ask(&["trpc", "12", "a.pcap", "b.pcap"]).unwrap();
+        assert_eq!(taken, 2);
+        let line = "remote or network error[remote]: biz error: stock: remote or network error[remote]: biz error: \u{1b}[31mempty";
+        let (error, taken) = ask(&[line, "a.pcap"]).unwrap();
+        assert_eq!(taken, 1);
+        let text = error.text();
+        assert!(text.contains("2 hops down") && !text.contains('\u{1b}'), "{text}");
+        assert!(ask(&["no such thing"]).unwrap_err().contains("findings"));
+        assert!(ask(&["trpc"]).unwrap_err().contains("CLIENT_ROUTER_ERR"));
+        assert!(ask(&["trpc", "nonsense"]).unwrap_err().contains("is no code of trpc"));
+    }
+}

@@ -1,0 +1,596 @@
+//! Error texts as the callers' libraries print them: read into layers, the outermost first.
+//!
+//! | library | form | source |
+//! | --- | --- | --- |
+//! | trpc-go | `type:callee framework, code:12, msg:…, caused by …` | `errs/errs.go` |
+//! | Kitex | `remote or network error[remote]: …`, `rpc timeout: …` and its kin | `pkg/kerrors/kerrors.go` |
+//! | Kitex | `biz error: code=404, msg=not found`; `biz error: TEXT` | `pkg/kerrors/bizerrors.go` |
+//! | Kitex streams | `[ttstream error, code=12007] [server-side stream] [canceled path: A] …` | `pkg/remote/trans/ttstream/exception.go` |
+//! | grpc-go, Kitex | `rpc error: code = Unavailable desc = …`, the code by name or number | `internal/status/status.go` |
+//! | Apache Thrift | `TApplicationException: …` | `lib/*` |
+//!
+//! A text may stand anywhere in a log line, and one error may hold another: a service that passes an error on puts its own
+//! words before it.
+
+use super::{Entry, Family, code};
+use crate::calls::Carrier;
+use crate::calls::record::{Call, Class, Finding, Initiator};
+
+/// The most layers that are read.
+const LAYER_LIMIT: usize = 64;
+
+/// Who worded a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wording {
+    /// trpc-go, type 1: its framework at this side.
+    TrpcFramework,
+    /// trpc-go, type 2: business.
+    TrpcBusiness,
+    /// trpc-go, type 3: the callee's framework.
+    TrpcCalleeFramework,
+    /// Kitex: what came from the other side, with its address where the text has it. Each is one hop.
+    KitexRemote(Option<String>),
+    /// Kitex: an error of the framework at this side (`rpc timeout`, `get connection error` …), by its own words.
+    KitexLocal(&'static str),
+    /// Kitex: a handler's plain error.
+    KitexHandler,
+    /// Kitex: a business error with a code.
+    BizStatus,
+    /// TTHeader Streaming: the side that raised it, and the services of the cancel path.
+    Ttstream(Option<Initiator>, Vec<String>),
+    /// gRPC.
+    Grpc,
+    /// Apache Thrift.
+    Thrift,
+}
+
+/// One layer of an error text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogError {
+    /// Who worded it.
+    pub wording: Wording,
+    /// Its code, where the text has one.
+    pub code: Option<i64>,
+    /// Its text: for what came over the wire, as it stands there.
+    pub message: String,
+    /// The error that it holds.
+    pub cause: Option<Box<LogError>>,
+}
+
+/// The framework errors of Kitex by their words (`pkg/kerrors/kerrors.go`), each with what it means.
+pub(super) const KERRORS: &[(&str, &str)] = &[
+    ("internal exception", "Kitex itself failed at this side; the words after it say how."),
+    ("service discovery error", "No address of the service could be found: look at the registry."),
+    (
+        "get connection error",
+        "No connection could be had: refused, timed out, or the pool is empty. Nothing of the call is on the wire.",
+    ),
+    ("loadbalance error", "The load balancer had no instance to choose."),
+    ("no more instances to retry", "Every instance was tried; the words after it are the last failure."),
+    (
+        "rpc timeout",
+        "The caller waited as long as its timeout. On the wire its FIN comes first, and the answer is late or missing.",
+    ),
+    (
+        "request forbidden",
+        "An access rule refused the call, at this side or (after `[remote]`) at the callee.",
+    ),
+    ("forbidden by circuitbreaker", "The caller's circuit breaker is open: nothing is on the wire."),
+    (
+        "request over limit",
+        "A limit of connections or of requests refused the call, as a rule at the callee.",
+    ),
+    ("retry error", "Retrying failed; the words after it say why."),
+    ("rpc call finished", "A retry was given up because another try had finished."),
+    ("rpc route failed", "The router of the caller failed."),
+    ("panic", "The handler panicked; the callee's log has the stack."),
+];
+
+/// The names that grpc-go prints (`codes/code_string.go`), by code.
+const GRPC_NAMES: [&str; 17] = [
+    "OK",
+    "Canceled",
+    "Unknown",
+    "InvalidArgument",
+    "DeadlineExceeded",
+    "NotFound",
+    "AlreadyExists",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "FailedPrecondition",
+    "Aborted",
+    "OutOfRange",
+    "Unimplemented",
+    "Internal",
+    "Unavailable",
+    "DataLoss",
+    "Unauthenticated",
+];
+
+/// The name that grpc-go prints for a code.
+pub(super) fn grpc_name(code: i64) -> String {
+    let name = usize::try_from(code).ok().and_then(|code| GRPC_NAMES.get(code));
+    name.map_or_else(|| format!("Code({code})"), |name| (*name).to_owned())
+}
+
+/// Reads the error text in a log line; `None` if no known form stands in it.
+#[must_use]
+pub fn parse_log(line: &str) -> Option<LogError> {
+    parse_layer(line.trim_end(), LAYER_LIMIT)
+}
+
+/// A form: the words by which it is found, and what reads the text from there on.
+type Reader = fn(&str, usize) -> Option<LogError>;
+
+const FORMS: &[(&str, Reader)] = &[
+    ("type:", parse_trpc),
+    ("remote or network error", parse_remote),
+    ("[ttstream error, code=", parse_ttstream),
+    ("rpc error: code = ", parse_grpc),
+    ("biz error: ", parse_biz),
+    ("TApplicationException", parse_thrift),
+];
+
+fn parse_layer(text: &str, depth: usize) -> Option<LogError> {
+    let depth = depth.checked_sub(1)?;
+    let forms =
+        FORMS.iter().flat_map(|(words, read)| text.match_indices(words).map(move |(at, _)| (at, *read)));
+    let kerrors = KERRORS.iter().flat_map(|(words, _)| {
+        let found = text.match_indices(words);
+        found.filter(|(at, _)| begins_error(text, *at)).map(|(at, _)| (at, parse_kerror as Reader))
+    });
+    let mut places: Vec<(usize, Reader)> = forms.chain(kerrors).collect();
+    places.sort_by_key(|(at, _)| *at);
+    places.iter().find_map(|(at, read)| read(&unquoted(text, *at), depth)).or_else(|| parse_suffix(text))
+}
+
+/// Whether words that are common elsewhere stand where an error begins: at the start, or after a colon or a quote.
+fn begins_error(text: &str, at: usize) -> bool {
+    let before = text.get(..at).unwrap_or_default().trim_end();
+    before.is_empty() || before.ends_with([':', '"', '=', '\'', '[', '('])
+}
+
+/// The text from `at` on; where a quote opens just before it, only up to that quote's end, with escapes undone.
+fn unquoted(text: &str, at: usize) -> String {
+    let (before, rest) = text.split_at_checked(at).unwrap_or_default();
+    if !before.ends_with('"') {
+        return rest.to_owned();
+    }
+    let mut out = String::with_capacity(rest.len());
+    let mut chars = rest.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => break,
+            '\\' => match chars.next() {
+                Some('n') => out.push('\n'),
+                Some('t') => out.push('\t'),
+                Some(escaped) => out.push(escaped),
+                None => break,
+            },
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn layer(wording: Wording, code: Option<i64>, message: &str, cause: Option<LogError>) -> LogError {
+    LogError { wording, code, message: message.to_owned(), cause: cause.map(Box::new) }
+}
+
+/// A number at the beginning of a text, and what follows it.
+fn leading_number(text: &str) -> Option<(i64, &str)> {
+    let end = text.char_indices().find(|(at, c)| !(c.is_ascii_digit() || (*at == 0 && *c == '-')));
+    let (digits, rest) = text.split_at_checked(end.map_or(text.len(), |(at, _)| at))?;
+    Some((digits.parse().ok()?, rest))
+}
+
+fn parse_trpc(text: &str, depth: usize) -> Option<LogError> {
+    let text = text.strip_prefix("type:")?;
+    let (kind, rest) = text.split_once(',')?;
+    let wording = match kind.trim() {
+        "framework" => Wording::TrpcFramework,
+        "business" => Wording::TrpcBusiness,
+        "callee framework" => Wording::TrpcCalleeFramework,
+        _ => return None,
+    };
+    let (code, rest) = leading_number(rest.trim_start().strip_prefix("code:")?.trim_start())?;
+    let message = rest.trim_start_matches([',', ' ']).strip_prefix("msg:")?;
+    // errs.Error puts the cause behind these words, errs' %+v form behind those.
+    for words in [", caused by ", "\nCause by "] {
+        if let Some((own, cause)) = message.split_once(words) {
+            return Some(layer(wording, Some(code), own, parse_layer(cause, depth)));
+        }
+    }
+    Some(layer(wording, Some(code), message, None))
+}
+
+fn parse_remote(text: &str, depth: usize) -> Option<LogError> {
+    let rest = text.strip_prefix("remote or network error")?;
+    // The extra words: `remote`, `remote-ADDRESS`, or none for what the network or another protocol said.
+    let (extra, rest) = match rest.strip_prefix('[') {
+        Some(inside) => inside.split_once(']')?,
+        None => ("", rest),
+    };
+    let wire = rest.strip_prefix(": ").unwrap_or(rest);
+    let cause = parse_layer(wire, depth);
+    let wording = match extra.strip_prefix("remote") {
+        Some(address) => {
+            let address = address.trim_start_matches('-');
+            Wording::KitexRemote((!address.is_empty()).then(|| address.to_owned()))
+        }
+        None if cause.is_some() => return cause,
+        None => Wording::KitexLocal("remote or network error"),
+    };
+    let code = known_code(wire);
+    Some(layer(wording, code, wire, cause))
+}
+
+/// The exception type that a text of Kitex's server stands for (`pkg/remote/trans_errors.go`, `server/invoke.go`).
+fn known_code(wire: &str) -> Option<i64> {
+    const INTERNAL: &[&str] = &["biz error: ", "panic: ", "request over limit", "request forbidden"];
+    if wire.starts_with("unknown method ") {
+        Some(1)
+    } else if wire.starts_with("unknown service ") {
+        Some(20)
+    } else {
+        INTERNAL.iter().any(|words| wire.starts_with(words)).then_some(6)
+    }
+}
+
+fn parse_kerror(text: &str, depth: usize) -> Option<LogError> {
+    let (words, _) = KERRORS.iter().find(|(words, _)| text.starts_with(words))?;
+    let rest = text.strip_prefix(words)?;
+    let rest = match rest.strip_prefix('[') {
+        Some(inside) => inside.split_once(']').map_or("", |(_, rest)| rest),
+        None => rest,
+    };
+    let message = if rest.is_empty() { "" } else { rest.strip_prefix(": ")? };
+    Some(layer(Wording::KitexLocal(words), None, message, parse_layer(message, depth)))
+}
+
+fn parse_biz(text: &str, depth: usize) -> Option<LogError> {
+    let said = text.strip_prefix("biz error: ")?;
+    if let Some((code, rest)) = said.strip_prefix("code=").and_then(leading_number)
+        && let Some(message) = rest.strip_prefix(", msg=")
+    {
+        return Some(layer(Wording::BizStatus, Some(code), message, None));
+    }
+    Some(layer(Wording::KitexHandler, Some(6), text, parse_layer(said, depth)))
+}
+
+fn parse_ttstream(text: &str, depth: usize) -> Option<LogError> {
+    let (code, rest) = leading_number(text.strip_prefix("[ttstream error, code=")?)?;
+    let mut rest = rest.strip_prefix(']')?.trim_start();
+    let (mut side, mut path) = (None, Vec::new());
+    while let Some((words, after)) = rest.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
+        let names = ["canceled path:", "canceled link:", "canceled by"].iter().find_map(|form| {
+            words.split_whitespace().collect::<Vec<_>>().join(" ").strip_prefix(form).map(str::to_owned)
+        });
+        match (words, names) {
+            ("client-side stream", _) => side = Some(Initiator::Client),
+            ("server-side stream", _) => side = Some(Initiator::Server),
+            (_, Some(names)) => {
+                path = names.split([',', '>']).map(|name| name.trim_matches([' ', '-']).to_owned()).collect();
+                path.retain(|name| !name.is_empty());
+            }
+            // The words of the error itself may begin with a bracket.
+            _ => break,
+        }
+        rest = after.trim_start();
+        // A path may go on behind its bracket: `[canceled path: A] -> B`.
+        while let Some(next) = rest.strip_prefix("-> ") {
+            let (name, after) = next.split_once(' ').unwrap_or((next, ""));
+            path.push(name.to_owned());
+            rest = after.trim_start();
+        }
+    }
+    let cause = parse_layer(rest, depth);
+    Some(layer(Wording::Ttstream(side, path), Some(code), rest, cause))
+}
+
+fn parse_grpc(text: &str, depth: usize) -> Option<LogError> {
+    let (name, message) = text.strip_prefix("rpc error: code = ")?.split_once(" desc = ")?;
+    let number = name.strip_prefix("Code(").and_then(|code| code.strip_suffix(')')).unwrap_or(name);
+    let by_name = || GRPC_NAMES.iter().position(|known| *known == name).map(|code| code as i64);
+    let code = number.parse().ok().or_else(by_name)?;
+    Some(layer(Wording::Grpc, Some(code), message, parse_layer(message, depth)))
+}
+
+fn parse_thrift(text: &str, depth: usize) -> Option<LogError> {
+    let rest = text.strip_prefix("TApplicationException")?;
+    // Python's repr: `TApplicationException(message='…', type=6)`.
+    if let Some(fields) = rest.strip_prefix('(') {
+        let code = fields.split("type=").nth(1).and_then(leading_number).map(|(code, _)| code);
+        let quoted = fields.split("message=").nth(1)?;
+        let quote = quoted.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+        let message = quoted.get(1..)?.split(quote).next().unwrap_or_default();
+        return Some(layer(Wording::Thrift, code, message, parse_layer(message, depth)));
+    }
+    let (code, rest) = match leading_number(rest.trim_start()) {
+        Some((code, rest)) => (Some(code), rest),
+        None => (None, rest),
+    };
+    let message = rest.strip_prefix(": ")?;
+    Some(layer(Wording::Thrift, code, message, parse_layer(message, depth)))
+}
+
+/// Kitex marks with a suffix what a handler returned with a number of its own.
+fn parse_suffix(text: &str) -> Option<LogError> {
+    let trimmed = text.trim_end();
+    trimmed.ends_with(" [biz error]").then(|| layer(Wording::KitexHandler, None, trimmed, None))
+}
+
+impl LogError {
+    /// This layer and those that it holds, the outermost first.
+    pub fn layers(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |layer| layer.cause.as_deref())
+    }
+
+    /// How many times the text says that the error came from another host.
+    #[must_use]
+    pub fn hops(&self) -> usize {
+        let hop =
+            |layer: &&Self| matches!(layer.wording, Wording::KitexRemote(_) | Wording::TrpcCalleeFramework);
+        self.layers().filter(hop).count()
+    }
+
+    /// The numbering of its code.
+    #[must_use]
+    pub fn family(&self) -> Option<Family> {
+        Some(match self.wording {
+            Wording::TrpcFramework | Wording::TrpcBusiness | Wording::TrpcCalleeFramework => Family::Trpc,
+            Wording::KitexRemote(_) | Wording::KitexHandler => Family::Kitex,
+            Wording::Ttstream(..) => Family::Ttstream,
+            Wording::Grpc => Family::Grpc,
+            Wording::Thrift => Family::Thrift,
+            Wording::KitexLocal(_) | Wording::BizStatus => return None,
+        })
+    }
+
+    /// What is known of its code. A business code is the callee's own, whatever framework uses the same number.
+    #[must_use]
+    pub fn entry(&self) -> Option<&'static Entry> {
+        code(self.family()?, self.code?)
+    }
+
+    /// Whether a call carries this error or one that it holds.
+    #[must_use]
+    pub fn matches(&self, call: &Call) -> bool {
+        self.layers().any(|layer| layer.is_of(call))
+    }
+
+    /// Whether a call ended with just this layer.
+    #[must_use]
+    pub fn is_of(&self, call: &Call) -> bool {
+        let verdict = &call.verdict;
+        let text = verdict.message.as_deref().unwrap_or_default();
+        let same = without_cost(text) == without_cost(&self.message);
+        let coded = verdict.code.is_some() && verdict.code == self.code;
+        let broken = matches!(verdict.class, Some(Class::Transport));
+        let silent =
+            matches!(verdict.class, Some(Class::Unanswered)) || call.findings.contains(Finding::LateAnswer);
+        let by = |side| broken && verdict.initiator == Some(side);
+        let trpc = call.rpc.starts_with("trpc");
+        let stream_end = matches!(verdict.carrier, Carrier::TrpcStreamReset | Carrier::TrpcStreamClose);
+        match &self.wording {
+            Wording::TrpcBusiness => {
+                trpc && coded && same && (verdict.carrier == Carrier::FuncRet || stream_end)
+            }
+            Wording::TrpcCalleeFramework => {
+                let sent = matches!(verdict.carrier, Carrier::Ret | Carrier::TrpcStreamInit) || stream_end;
+                trpc && coded && same && sent
+            }
+            Wording::TrpcFramework if trpc => match self.code {
+                _ if coded && same && verdict.carrier == Carrier::Ret => true,
+                // Raised at the caller: the wire shows how the call ended, not the number.
+                Some(101 | 102) => by(Initiator::Client) || silent,
+                Some(161) => by(Initiator::Client),
+                Some(141 | 171) => by(Initiator::Server),
+                Some(351) if self.cause.is_none() => call.rpc == "trpc-stream" && (call.failed() || broken),
+                _ => false,
+            },
+            Wording::BizStatus => verdict.carrier == Carrier::BizStatus && coded && text == self.message,
+            Wording::KitexRemote(address) => {
+                let there = address.as_ref().is_none_or(|address| *address == call.server.to_string());
+                there && verdict.carrier == Carrier::ThriftException && text == self.message
+            }
+            Wording::KitexHandler => {
+                let carriers = [Carrier::ThriftException, Carrier::TtstreamTrailer, Carrier::GrpcStatus];
+                carriers.contains(&verdict.carrier) && text == self.message
+            }
+            Wording::KitexLocal("rpc timeout") => {
+                let field = |name: &str| {
+                    self.message.split(", ").find_map(|part| part.strip_prefix(name)).map(str::to_owned)
+                };
+                let agrees = |name: &str, value: Option<String>| match (field(name), value) {
+                    (Some(said), Some(seen)) => said == seen,
+                    _ => true,
+                };
+                !trpc
+                    && (by(Initiator::Client) || silent)
+                    && agrees("remote=", Some(call.server.to_string()))
+                    && agrees("method=", call.method.as_deref().map(str::to_owned))
+            }
+            Wording::Ttstream(_, path) => {
+                let path_agrees = path.is_empty() || call.cancel_path.iter().map(|name| &**name).eq(path);
+                let rst = verdict.carrier == Carrier::TtstreamRst && coded;
+                // The caller's library makes 12001 of whatever exception the trailer carries.
+                let trailer = verdict.carrier == Carrier::TtstreamTrailer && self.code == Some(12001);
+                (rst || trailer) && text == self.message && path_agrees
+            }
+            Wording::Grpc if call.rpc == "grpc" => {
+                let raised_by_caller = match self.code {
+                    Some(1 | 4) => by(Initiator::Client),
+                    Some(14) => broken && verdict.initiator != Some(Initiator::Client),
+                    _ => false,
+                };
+                raised_by_caller || (verdict.carrier == Carrier::GrpcStatus && coded && text == self.message)
+            }
+            Wording::Thrift => {
+                let coded = self.code.is_none() || coded;
+                verdict.carrier == Carrier::ThriftException && coded && text == self.message
+            }
+            Wording::TrpcFramework | Wording::KitexLocal(_) | Wording::Grpc => false,
+        }
+    }
+}
+
+/// The text without what trpc-go's client appends to some of its errors: how long the call took (`client/client.go`).
+fn without_cost(text: &str) -> &str {
+    match text.rfind(", cost:") {
+        Some(at) if text.get(at + 7..).is_some_and(|rest| !rest.contains([' ', ','])) => {
+            text.get(..at).unwrap_or(text)
+        }
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::sample;
+
+    fn read(line: &str) -> LogError {
+        parse_log(line).unwrap_or_else(|| panic!("not read: {line}"))
+    }
+
+    fn outer(line: &str) -> (Wording, Option<i64>, String) {
+        let error = read(line);
+        (error.wording, error.code, error.message)
+    }
+
+    #[test]
+    fn trpc_says_who_failed_by_its_type() {
+        let line = "2026-11-22 01:00:00 ERROR front.go:12 get order: type:framework, code:101, msg:client transport timeout, cost:150.8ms";
+        let text = "client transport timeout, cost:150.8ms".to_owned();
+        assert_eq!(outer(line), (Wording::TrpcFramework, Some(101), text));
+        let line = r#"{"level":"error","err":"type:business, code:-5, msg:no \"such\" order","uid":7}"#;
+        assert_eq!(outer(line), (Wording::TrpcBusiness, Some(-5), "no \"such\" order".to_owned()));
+        let error = read(
+            "type:framework, code:351, msg:recv, caused by type:callee framework, code:31, msg:shard moved",
+        );
+        let cause = error.cause.as_deref().unwrap();
+        assert_eq!((&cause.wording, cause.code, error.hops()), (&Wording::TrpcCalleeFramework, Some(31), 1));
+        assert_eq!(error.message, "recv");
+    }
+
+    #[test]
+    fn each_prefix_of_kitex_is_a_hop() {
+        let error = read(
+            "remote or network error[remote]: biz error: shop.stock failed: remote or network error[remote-10.0.0.3:8888]: biz error: warehouse down",
+        );
+        assert_eq!(error.hops(), 2);
+        let wordings: Vec<_> = error.layers().map(|layer| layer.wording.clone()).collect();
+        let address = Some("10.0.0.3:8888".to_owned());
+        assert_eq!(
+            wordings,
+            [
+                Wording::KitexRemote(None),
+                Wording::KitexHandler,
+                Wording::KitexRemote(address),
+                Wording::KitexHandler
+            ]
+        );
+        assert_eq!(error.layers().last().unwrap().message, "biz error: warehouse down");
+        assert_eq!(error.entry().unwrap().code, 6);
+    }
+
+    #[test]
+    fn business_errors_of_kitex_are_told_from_plain_ones() {
+        let biz = outer("biz error: code=404, msg=not found");
+        assert_eq!(biz, (Wording::BizStatus, Some(404), "not found".to_owned()));
+        assert_eq!(outer("biz error: disk on fire").0, Wording::KitexHandler);
+        let error = read("remote or network error: rpc error: code = 5 desc = grpc leg [biz error]");
+        assert_eq!(
+            (&error.wording, error.code, error.message.as_str()),
+            (&Wording::Grpc, Some(5), "grpc leg [biz error]")
+        );
+        assert_eq!(outer("remote or network error[remote]: unknown service , method touch").1, Some(20));
+        let (wording, _, message) =
+            outer("call: rpc timeout: timeout=150ms, to=shop.order, method=Get, remote=10.0.0.1:80");
+        assert_eq!(wording, Wording::KitexLocal("rpc timeout"));
+        assert!(message.starts_with("timeout=150ms"));
+    }
+
+    #[test]
+    fn a_ttstream_error_names_side_and_path() {
+        let side = |text: &str| match read(text).wording {
+            Wording::Ttstream(side, path) => (side, path.join(" ")),
+            other => panic!("{other:?}"),
+        };
+        let server = Some(Initiator::Server);
+        let text =
+            "[ttstream error, code=12007] [server-side stream] [canceled path: ServiceA] user code cancelled";
+        assert_eq!(side(text), (server, "ServiceA".to_owned()));
+        assert_eq!(outer(text).2, "user code cancelled");
+        assert_eq!(side("[ttstream error, code=12011] [server-side stream] [canceled path: A,B] x").1, "A B");
+        assert_eq!(
+            side("[ttstream error, code=12011] [server-side stream] [canceled path: A] -> B x").1,
+            "A B"
+        );
+        assert_eq!(side("[ttstream error, code=12006] transport is closing"), (None, String::new()));
+    }
+
+    #[test]
+    fn grpc_codes_come_by_name_or_number() {
+        let code = |text: &str| read(text).code;
+        assert_eq!(code("rpc error: code = Unavailable desc = connection refused"), Some(14));
+        assert_eq!(code("rpc error: code = 13 desc = torn [biz error]"), Some(13));
+        assert_eq!(code("rpc error: code = Code(17) desc = x"), Some(17));
+        assert_eq!(parse_log("rpc error: code = Nonsense desc = x"), None);
+    }
+
+    #[test]
+    fn thrift_exceptions_come_in_several_forms() {
+        let (wording, code, message) = outer("thrift.Thrift.TApplicationException: Unknown function ghost");
+        assert_eq!((wording, code, message.as_str()), (Wording::Thrift, None, "Unknown function ghost"));
+        assert_eq!(outer("TApplicationException(message='Internal error', type=6)").1, Some(6));
+    }
+
+    #[test]
+    fn other_lines_are_no_errors() {
+        for line in
+            ["", "GET / 200", "type:cat, code:3, msg:x", "panic at the disco", "type:framework", "code:101"]
+        {
+            assert_eq!(parse_log(line), None, "{line}");
+        }
+        let deep = "remote or network error[remote]: ".repeat(1000);
+        assert!(parse_log(&deep).is_some_and(|error| error.hops() <= LAYER_LIMIT));
+    }
+
+    #[test]
+    fn the_call_that_carries_an_error_is_found() {
+        let mut call = sample::bare();
+        call.rpc = "trpc";
+        call.verdict.class = Some(Class::Business);
+        call.verdict.carrier = Carrier::FuncRet;
+        call.verdict.code = Some(10001);
+        call.verdict.message = Some("order not found".to_owned());
+        assert!(read("type:business, code:10001, msg:order not found").matches(&call));
+        assert!(!read("type:business, code:10001, msg:order lost").matches(&call));
+        assert!(!read("type:callee framework, code:10001, msg:order not found").matches(&call));
+        call.verdict.class = Some(Class::Transport);
+        call.verdict.carrier = Carrier::TcpFin;
+        call.verdict.code = None;
+        call.verdict.initiator = Some(Initiator::Client);
+        assert!(read("type:framework, code:101, msg:client timeout").matches(&call));
+        assert!(!read("type:framework, code:141, msg:EOF").matches(&call));
+    }
+
+    #[test]
+    fn an_inner_error_finds_the_call_further_down() {
+        let text = "remote or network error[remote]: biz error: stock: remote or network error[remote]: biz error: empty";
+        let mut call = sample::bare();
+        call.verdict.class = Some(Class::Rpc);
+        call.verdict.carrier = Carrier::ThriftException;
+        call.verdict.code = Some(6);
+        for (wire, found) in [
+            ("biz error: stock: remote or network error[remote]: biz error: empty", true),
+            ("biz error: empty", true),
+            ("biz error: full", false),
+        ] {
+            call.verdict.message = Some(wire.to_owned());
+            assert_eq!(read(text).matches(&call), found, "{wire}");
+        }
+    }
+}
