@@ -40,6 +40,8 @@ pub enum Command {
     /// Per service and method: calls, errors by class, latency percentiles.
     #[command(after_long_help = crate::calls::keys::help())]
     Stats(Box<StatsArgs>),
+    /// Print which call caused which, where each error began, and how each hop changed it.
+    Chains(Box<ChainsArgs>),
     /// Print one call in full: verdict, headers, messages, bytes.
     Show(Box<ShowArgs>),
     /// List what can be sniffed.
@@ -259,6 +261,37 @@ pub struct ExplainArgs {
     /// When to use colours.
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
+}
+
+/// Arguments of `chains`.
+#[derive(Clone, Debug, Args)]
+pub struct ChainsArgs {
+    /// Input and view; a chain is printed if one of its calls passes the filter.
+    #[command(flatten)]
+    pub view: View,
+    /// Form of the output; mermaid and dot draw the service graph.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: ChainsFormat,
+    /// In sum: which service turns which error into what, how often, and an example (text and jsonl).
+    #[arg(long)]
+    pub summary: bool,
+    /// Headers and `trans_info` in the call records.
+    #[arg(long)]
+    pub metadata: bool,
+}
+
+/// Forms of chains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ChainsFormat {
+    /// Trees for a person.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Jsonl,
+    /// The service graph as a mermaid flowchart.
+    Mermaid,
+    /// The service graph for Graphviz.
+    Dot,
 }
 
 fn parse_class(text: &str) -> Result<Class, String> {

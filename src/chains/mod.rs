@@ -1,9 +1,19 @@
 //! Which call caused which, where an error began, and how each hop changed it.
 //!
-//! [`Chain`] is a tree of calls with its judgement. This folder keeps three questions apart: who caused a call
-//! (evidence and assignment), what the tree says about the error (origin and changes), and how it is said (sentence).
+//! [`Engine`] takes calls and gives [`Chain`]s. Three questions are kept apart: who caused a call (`candidates` weighs the
+//! evidence, `assign` lets time decide where a choice is left), what the tree says about the error (`judge`), and how
+//! that is said (`sentence`).
 
+mod assign;
+mod candidates;
+mod engine;
+mod judge;
 mod record;
 mod sentence;
+pub mod summary;
+mod traits;
+mod wording;
 
+pub use engine::{Engine, Method, Options};
 pub use record::{Chain, Change, Evidence, EvidenceSet, Hop, Link, Operation, Origin, Outcome};
+pub use summary::Summary;

@@ -41,6 +41,11 @@ impl EvidenceSet {
         self.0 |= 1 << evidence as u16;
     }
 
+    /// Takes one out.
+    pub fn remove(&mut self, evidence: Evidence) {
+        self.0 &= !(1 << evidence as u16);
+    }
+
     /// Whether it is there.
     #[must_use]
     pub fn contains(self, evidence: Evidence) -> bool {
@@ -264,5 +269,17 @@ impl Chain {
     #[must_use]
     pub fn sentence(&self) -> String {
         super::sentence::sentence(self)
+    }
+
+    /// What is particular about a hop, in a few words for the end of its line: `★ began here`, `← code lost`.
+    #[must_use]
+    pub fn remark(&self, hop: usize) -> Option<String> {
+        super::sentence::remark(self, hop)
+    }
+
+    /// Whether it says more than its calls do one by one: several calls, or a failure.
+    #[must_use]
+    pub fn is_telling(&self) -> bool {
+        self.hops.len() > 1 || self.root().failed()
     }
 }

@@ -174,3 +174,46 @@ fn above(chain: &Chain, text: &mut String) {
         let _ = write!(text, ": {}", losses.join(" and "));
     }
 }
+
+/// See [`Chain::remark`].
+pub(super) fn remark(chain: &Chain, hop: usize) -> Option<String> {
+    let mut remarks: Vec<String> = Vec::new();
+    match chain.origin {
+        Origin::At(origin) if origin == hop => remarks.push("★ began here".to_owned()),
+        Origin::BelowOf(lowest) if lowest == hop => {
+            remarks.push("★ began further down, not in the capture".to_owned());
+        }
+        _ => {}
+    }
+    let changes = chain.changes.iter().filter(|change| change.hop == hop);
+    let mut changed: Vec<&str> = Vec::new();
+    for change in changes {
+        let words = match change.finding {
+            Finding::PassedOn => "passed on",
+            Finding::BusinessBecameRpc => "business became RPC",
+            Finding::RpcBecameBusiness => "RPC became business",
+            Finding::CodeLost => "code lost",
+            Finding::CodeChanged => "code changed",
+            Finding::MessageChanged if change.prefixes > 0 => "message wrapped",
+            Finding::MessageChanged => "message changed",
+            Finding::CauseBelow => "reports the failed call below",
+            Finding::Swallowed => "swallowed an error",
+            Finding::FailedAlone => "all its calls were ok",
+            other => other.name(),
+        };
+        if !changed.contains(&words) {
+            changed.push(words);
+        }
+    }
+    if !changed.is_empty() {
+        remarks.push(format!("← {}", changed.join(", ")));
+    }
+    let hop = chain.hops.get(hop)?;
+    if hop.retried_by.is_some() {
+        remarks.push("← tried again".to_owned());
+    }
+    if hop.after_answer {
+        remarks.push("← after the answer".to_owned());
+    }
+    (!remarks.is_empty()).then(|| remarks.join("  "))
+}

@@ -29,11 +29,12 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
         || filter.as_ref().is_some_and(Filter::needs_metadata);
     options.connections = args.connections;
     let mut sink = sink(args, fields)?;
-    let mut each = |output: &Output| match output {
+    let mut each = |output: Output| match &output {
         Output::Call(call) => sink.call(call),
         Output::Connection(connection) => sink.connection(connection),
     };
-    let (status, written) = input::drive(&mut source, &options, filter.as_ref(), &args.view, &mut each);
+    let (status, written) =
+        input::drive(&mut source, &options, filter.as_ref(), &args.view, &mut each, &mut |_| Ok(()));
     input::conclude(status, written.and_then(|()| sink.finish()), &args.view)
 }
 

@@ -221,13 +221,15 @@ pub(super) fn colored(color: Color, to_file: bool) -> bool {
     }
 }
 
-/// Runs the pipeline and gives each output that the filter lets through to `each`, until that fails.
+/// Runs the pipeline and gives each output that the filter lets through to `each`, and to `tick` how far it has come, until
+/// one of them fails.
 pub(super) fn drive(
     source: &mut Opened,
     options: &Options,
     filter: Option<&Filter>,
     view: &View,
-    each: &mut dyn FnMut(&Output) -> io::Result<()>,
+    each: &mut dyn FnMut(Output) -> io::Result<()>,
+    tick: &mut dyn FnMut(&Totals) -> io::Result<()>,
 ) -> (Status, io::Result<()>) {
     let mut status = Status::default();
     let mut written = Ok(());
@@ -247,12 +249,13 @@ pub(super) fn drive(
                 }
                 status.matched |= call.class().is_some_and(|class| view.fail_on.contains(&class));
             }
-            written = each(&output);
+            written = each(output);
             if written.is_err() {
                 return false;
             }
         }
-        true
+        written = tick(totals);
+        written.is_ok()
     });
     if let Some(bar) = bar {
         bar.finish_and_clear();

@@ -1,6 +1,7 @@
 //! What the commands do: sources, pipeline and outputs put together, and the exit status.
 
 mod calls;
+mod chains;
 mod evidence;
 mod explain;
 mod input;
@@ -60,6 +61,7 @@ pub fn main(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Some(Command::Calls(args)) => calls::run(&args),
         Some(Command::Stats(args)) => stats::run(&args),
+        Some(Command::Chains(args)) => chains::run(&args),
         Some(Command::Show(args)) => show::run(&args),
         Some(Command::Interfaces) => interfaces::run(),
         Some(Command::Explain(args)) => explain::run(&args),

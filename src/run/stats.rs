@@ -25,10 +25,11 @@ pub(super) fn run(args: &StatsArgs) -> Result<Status, Failure> {
         }
     };
     let mut summary = Summary::new(input::writer(&args.view)?, form);
-    let mut each = |output: &Output| match output {
+    let mut each = |output: Output| match &output {
         Output::Call(call) => summary.call(call),
         Output::Connection(_) => Ok(()),
     };
-    let (status, written) = input::drive(&mut source, &options, filter.as_ref(), &args.view, &mut each);
+    let (status, written) =
+        input::drive(&mut source, &options, filter.as_ref(), &args.view, &mut each, &mut |_| Ok(()));
     input::conclude(status, written.and_then(|()| summary.finish()), &args.view)
 }

@@ -17,10 +17,14 @@
 //! | [`packets::PacketWriter`] | the packets themselves, as pcapng (it takes packets, not calls) |
 //! | [`text::Text`] | one aligned line a call, or chosen fields with tabs |
 //! | [`csv::Csv`] | comma-separated values with a head line |
+//! | [`chains`], [`chains_jsonl`], [`chains_graph`] | chains as trees, JSON lines and service graphs (they take chains, not calls) |
 //! | [`stats::Summary`] | sums per service and method, at the end |
 //!
 //! What they share: [`clock`] (how times look), [`color`], [`fields`] (`--fields`).
 
+pub mod chains;
+pub mod chains_graph;
+pub mod chains_jsonl;
 pub mod clock;
 pub mod color;
 pub mod csv;

@@ -1,0 +1,199 @@
+//! A first idea of the gaps, before anyone knows who belongs to whom.
+//!
+//! If one event tends to follow another after some time, lags of that length are more frequent forwards than backwards.
+//! The backward lags are the measure of chance: they hold the same rates and bursts, but no cause. This works however many
+//! calls are open at once, given enough of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Window;
+use super::gaps::{BINS, Masses, Model, Next, State, bin};
+
+/// Most neighbours in either direction that one event is compared with.
+const NEIGHBOURS: usize = 256;
+
+/// How far beyond chance an excess must be, in standard deviations.
+const SIGNIFICANT: f32 = 2.5;
+
+/// Share of the walks that are taken for calls without any child at first.
+const EMPTY_WALKS: f32 = 0.05;
+
+/// Share of the excess after the request that is taken for calls made beside others at first.
+const BESIDE: f32 = 0.2;
+
+/// Two kinds of events: their times by place.
+type Times = BTreeMap<(u32, u32), Vec<i64>>;
+
+/// Fills `model` for the classes of parents that it does not know yet; tells whether there were any.
+pub(super) fn seed(window: &Window, model: &mut Model) -> bool {
+    let unknown: BTreeSet<u32> =
+        window.edges.iter().map(|edge| window.parents[edge.parent as usize].class).collect();
+    let unknown: BTreeSet<u32> = unknown.into_iter().filter(|class| !model.knows(*class)).collect();
+    if unknown.is_empty() {
+        return false;
+    }
+    let (mut request, mut answer) = (Times::new(), Times::new());
+    for parent in &window.parents {
+        request.entry((parent.class, parent.place)).or_default().push(parent.start);
+        answer.entry((parent.class, parent.place)).or_default().push(parent.end);
+    }
+    let (mut made, mut ended) = (Times::new(), Times::new());
+    for child in &window.children {
+        made.entry((child.class, child.place)).or_default().push(child.start);
+        ended.entry((child.class, child.place)).or_default().push(child.end);
+    }
+    for times in [&mut request, &mut answer, &mut made, &mut ended] {
+        for times in times.values_mut() {
+            times.sort_unstable();
+        }
+    }
+    // Which children a class of parents can have at all, and for how many parents of the class.
+    let mut pairs: BTreeMap<u32, BTreeMap<u32, f32>> = BTreeMap::new();
+    for edge in &window.edges {
+        let (parent, child) = (&window.parents[edge.parent as usize], &window.children[edge.child as usize]);
+        *pairs.entry(parent.class).or_default().entry(child.class).or_default() += 1.0;
+    }
+    let mut parents: BTreeMap<u32, usize> = BTreeMap::new();
+    window.parents.iter().for_each(|parent| *parents.entry(parent.class).or_default() += 1);
+    let few = unknown.iter().copied().filter(|class| parents[class] < MANY).collect();
+    obvious(window, &few, model);
+    let horizon = horizon(window);
+    let mut follow: BTreeMap<(bool, u32, u32), Masses> = BTreeMap::new();
+    for (&class, children) in &pairs {
+        if !unknown.contains(&class) {
+            continue;
+        }
+        let parents = window.parents.iter().filter(|parent| parent.class == class).count() as f32;
+        for &child in children.keys() {
+            let masses = excess(&request, class, &made, child, horizon);
+            add(model, (class, State::Request, Next::After(child)), &masses, 1.0);
+            for &before in children.keys() {
+                // Calls made side by side in a fixed order show in the lags between them; only where those show nothing
+                // is each counted from the request.
+                let beside = children.keys().any(|&next| {
+                    let beside = follow
+                        .entry((false, before, next))
+                        .or_insert_with(|| excess(&made, before, &made, next, horizon));
+                    beside.iter().any(|mass| *mass > 0.0)
+                });
+                if !beside {
+                    add(model, (class, State::Made(before), Next::FromRequest(child)), &masses, BESIDE);
+                }
+            }
+            let masses = excess(&ended, child, &answer, class, horizon);
+            add(model, (class, State::Made(child), Next::Answer), &masses, 1.0);
+            for &before in children.keys() {
+                let after = follow
+                    .entry((true, before, child))
+                    .or_insert_with(|| excess(&ended, before, &made, child, horizon));
+                add(model, (class, State::Made(before), Next::After(child)), after, 1.0);
+                let beside = follow
+                    .entry((false, before, child))
+                    .or_insert_with(|| excess(&made, before, &made, child, horizon));
+                add(model, (class, State::Made(before), Next::Beside(child)), beside, BESIDE);
+            }
+        }
+        for parent in window.parents.iter().filter(|parent| parent.class == class) {
+            let share = EMPTY_WALKS * parents.min(1.0);
+            model.add((class, State::Request, Next::Answer), bin(parent.end - parent.start), share);
+        }
+    }
+    true
+}
+
+/// Share of a pair's gaps that count where a child has several possible parents.
+const DOUBTFUL: f32 = 0.3;
+
+/// Most possible parents of a child whose gaps are worth counting one by one.
+const FEW: u32 = 4;
+
+/// Parents of a class that are enough to learn from lags alone.
+const MANY: usize = 100;
+
+/// Counts the gaps where few parents are possible: all that a short or quiet capture has to learn from.
+fn obvious(window: &Window, unknown: &BTreeSet<u32>, model: &mut Model) {
+    let mut rivals = vec![0_u32; window.children.len()];
+    window.edges.iter().for_each(|edge| rivals[edge.child as usize] += 1);
+    for edges in window.edges.chunk_by(|a, b| a.parent == b.parent) {
+        let parent = window.parents[edges[0].parent as usize];
+        if !unknown.contains(&parent.class) {
+            continue;
+        }
+        let mut before: Option<super::Span> = None;
+        for edge in edges {
+            let child = window.children[edge.child as usize];
+            let rivals = rivals[edge.child as usize];
+            if rivals > FEW && edge.weight < super::SETTLED {
+                continue;
+            }
+            let made = State::Made(child.class);
+            if rivals > 1 {
+                let share = DOUBTFUL / rivals as f32;
+                let first = (parent.class, State::Request, Next::After(child.class));
+                model.add(first, bin((child.start - parent.start).abs()), share);
+                model.add((parent.class, made, Next::Answer), bin(parent.end - child.end), share);
+                continue;
+            }
+            let (state, next, gap) = match before {
+                None => (State::Request, Next::After(child.class), (child.start - parent.start).abs()),
+                Some(last) if child.start >= last.end => {
+                    (State::Made(last.class), Next::After(child.class), child.start - last.end)
+                }
+                Some(last) => (State::Made(last.class), Next::Beside(child.class), child.start - last.start),
+            };
+            model.add((parent.class, state, next), bin(gap), 1.0);
+            before = Some(child);
+        }
+        if let Some(last) = before {
+            let answer = (parent.class, State::Made(last.class), Next::Answer);
+            model.add(answer, bin(parent.end - last.end), 1.0);
+        }
+    }
+}
+
+/// The longest lag worth looking at: what 95 of 100 parents do not exceed.
+fn horizon(window: &Window) -> i64 {
+    let mut lengths: Vec<i64> = window.parents.iter().map(|parent| parent.end - parent.start).collect();
+    if lengths.is_empty() {
+        return 0;
+    }
+    let place = (lengths.len() - 1) * 95 / 100;
+    *lengths.select_nth_unstable(place).1
+}
+
+/// Adds an excess to a step.
+fn add(model: &mut Model, step: super::gaps::Step, masses: &Masses, share: f32) {
+    for (bin, mass) in masses.iter().enumerate().filter(|(_, mass)| **mass > 0.0) {
+        model.add(step, bin, mass * share);
+    }
+}
+
+/// How many more events `to` follow events `from` at each lag than chance explains.
+fn excess(from: &Times, from_class: u32, to: &Times, to_class: u32, horizon: i64) -> Masses {
+    let (mut forward, mut backward) = ([0.0_f32; BINS], [0.0_f32; BINS]);
+    for (&(_, place), events) in from.range((from_class, 0)..=(from_class, u32::MAX)) {
+        let Some(others) = to.get(&(to_class, place)) else { continue };
+        let mut next = 0;
+        for &event in events {
+            while others.get(next).is_some_and(|&other| other < event) {
+                next += 1;
+            }
+            let later = others[next..].iter().take(NEIGHBOURS).take_while(|&&other| other - event <= horizon);
+            later.for_each(|&other| forward[bin(other - event)] += 1.0);
+            let earlier =
+                others[..next].iter().rev().take(NEIGHBOURS).take_while(|&&other| event - other <= horizon);
+            earlier.for_each(|&other| backward[bin(event - other)] += 1.0);
+        }
+    }
+    let mut masses = [0.0; BINS];
+    for (bin, mass) in masses.iter_mut().enumerate() {
+        // Neighbouring bins help to tell a low hill from noise.
+        let window = bin.saturating_sub(1)..=(bin + 1).min(BINS - 1);
+        let (plus, minus) =
+            (forward[window.clone()].iter().sum::<f32>(), backward[window.clone()].iter().sum::<f32>());
+        if plus - minus > SIGNIFICANT * (plus + minus).sqrt() {
+            *mass = ((plus - minus) / window.count() as f32).max(0.0);
+        }
+    }
+    masses
+}

@@ -1,0 +1,374 @@
+//! From calls in the order of their ends to finished chains, with bounded memory.
+//!
+//! A child mostly ends before its parent, so calls are held until everything that began before them has been decided.
+//! Then their causes are settled together, and a chain goes out when no call that may still come can belong to it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::{HashMap, HashSet};
+
+use foldhash::fast::FixedState;
+
+use super::assign::rivals;
+use super::assign::{self, Edge, Model, SETTLED, Span, Window};
+use super::candidates::{self, Candidate, LATE, Member};
+use super::judge;
+use super::record::{Chain, Evidence, Hop, Link};
+use super::traits::{Traits, hash};
+use crate::calls::record::{Call, Class, Uid};
+use crate::time::Timestamp;
+
+/// Deepest chain that is built; calls below are roots of their own.
+const MAX_DEPTH: u32 = 64;
+
+/// Most calls of one chain.
+const MAX_CHAIN: usize = 10_000;
+
+/// Confidence of a link by an id that both calls carry.
+const PROVED: f64 = 0.99;
+
+/// Most confidence in a link that rests on time, or on there being no other call.
+const INFERRED: f64 = 0.99;
+
+/// How the engine holds and links calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How long a call waits for those that began before it and are not decided yet, in packet time. `None`: until
+    /// [`Engine::finish`] or until `max_held` calls wait, which links best and suits files.
+    pub patience: Option<Duration>,
+    /// Most calls that are held. With more, the older half is linked with what is known and given out.
+    pub max_held: usize,
+    /// How times decide where other evidence leaves a choice.
+    pub method: Method,
+}
+
+/// Ways to let times decide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// All calls of a service together, with gaps that are learnt from the traffic.
+    #[default]
+    Joint,
+    /// The call that began last.
+    Nearest,
+    /// The oldest call that has not made such a call yet.
+    FirstInFirstOut,
+    /// Each call for itself, by the gaps between the starts and between the ends.
+    GapScores,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { patience: None, max_held: 200_000, method: Method::default() }
+    }
+}
+
+/// A call that is held.
+struct Held {
+    call: Arc<Call>,
+    traits: Traits,
+    /// Who caused it, once that is settled.
+    parent: Option<(Uid, Link)>,
+    /// Whether that has been settled.
+    settled: bool,
+    children: Vec<Uid>,
+}
+
+/// Links calls into chains.
+pub struct Engine {
+    options: Options,
+    /// All calls that are held.
+    held: HashMap<Uid, Held, FixedState>,
+    /// Those whose cause is not settled, by start.
+    waiting: BTreeSet<(i64, Uid)>,
+    /// Settled calls that may still be causes, and roots of chains that may still grow, by start.
+    settled: BTreeSet<(i64, Uid)>,
+    model: Model,
+    /// Addresses from which calls were made: what their processes do is visible.
+    egress: HashSet<std::net::IpAddr, FixedState>,
+    newest: i64,
+    /// Calls linked before all that began before them were decided, to stay within `max_held`.
+    hurried: u64,
+}
+
+impl Engine {
+    /// An engine that holds no calls yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            held: HashMap::default(),
+            waiting: BTreeSet::new(),
+            settled: BTreeSet::new(),
+            model: Model::default(),
+            egress: HashSet::default(),
+            newest: i64::MIN,
+            hurried: 0,
+        }
+    }
+
+    /// Takes a call that has been decided. Calls come in the order of the packets that decided them; chains that can't
+    /// grow any more go to `out`.
+    pub fn call(&mut self, call: impl Into<Arc<Call>>, out: &mut dyn FnMut(Chain)) {
+        let call = call.into();
+        let key = (call.start.0, call.uid);
+        self.newest = self.newest.max(call.end.0.min(call.start.0.saturating_add(LATE))).max(call.start.0);
+        if self.egress.len() < self.options.max_held {
+            self.egress.insert(call.client.ip);
+        }
+        let traits = Traits::of(&call);
+        self.held.insert(call.uid, Held { call, traits, parent: None, settled: false, children: Vec::new() });
+        self.waiting.insert(key);
+        if self.held.len() > self.options.max_held {
+            self.hurry(out);
+        }
+    }
+
+    /// Tells the time of the newest packet and the start of the oldest call that is still open, where the caller knows
+    /// it: calls that began before both can be linked. Needed live only; for a file, [`Self::finish`] is enough.
+    pub fn tick(&mut self, now: Timestamp, oldest_open: Option<Timestamp>, out: &mut dyn FnMut(Chain)) {
+        let Some(patience) = self.options.patience else { return };
+        let patience = i64::try_from(patience.as_nanos()).unwrap_or(i64::MAX);
+        let patient = now.0.saturating_sub(patience);
+        // A stream may stay open for hours; nobody waits that long for it.
+        let until = oldest_open.map_or(patient, |open| open.0.min(now.0).max(patient));
+        self.link(until, until);
+        self.give_out(until, out);
+    }
+
+    /// Links all that is left and gives it out.
+    pub fn finish(&mut self, out: &mut dyn FnMut(Chain)) {
+        self.link(i64::MAX, i64::MAX);
+        self.give_out(i64::MAX, out);
+    }
+
+    /// Calls that were linked before their time because too many were held.
+    #[must_use]
+    pub fn hurried(&self) -> u64 {
+        self.hurried
+    }
+
+    /// Links the older half of what waits.
+    fn hurry(&mut self, out: &mut dyn FnMut(Chain)) {
+        let half = self.waiting.len() / 2;
+        let until = match self.waiting.iter().nth(half) {
+            Some(&(start, _)) if half > 0 => start,
+            // Nearly all are settled and belong to chains that could still grow: they go out as they are.
+            _ => i64::MAX,
+        };
+        self.hurried += half as u64;
+        self.link(until, i64::MAX);
+        self.give_out(until, out);
+        if self.held.len() > self.options.max_held {
+            self.link(i64::MAX, i64::MAX);
+            self.give_out(i64::MAX, out);
+        }
+    }
+
+    /// Settles the causes of calls that began before `until`, looking at those that began before `horizon` too.
+    fn link(&mut self, until: i64, horizon: i64) {
+        if self.waiting.range(..(until, Uid::default())).next().is_none() {
+            return;
+        }
+        let keys: Vec<(i64, Uid)> = {
+            let waiting = self.waiting.range(..(horizon, Uid::default())).copied();
+            let mut keys: Vec<_> = waiting.chain(self.settled.iter().copied()).collect();
+            keys.sort_unstable();
+            keys
+        };
+        let place: HashMap<Uid, u32, FixedState> =
+            keys.iter().enumerate().map(|(index, (_, uid))| (*uid, index as u32)).collect();
+        let members: Vec<Member<'_>> = keys
+            .iter()
+            .map(|(_, uid)| {
+                let held = &self.held[uid];
+                let settled = held.parent.and_then(|(parent, _)| place.get(&parent).copied());
+                let is_child = !held.settled || settled.is_some();
+                Member { call: &held.call, traits: &held.traits, settled, is_child }
+            })
+            .collect();
+        let begun = candidates::begun(&members);
+        let found = candidates::candidates(&members, &begun);
+        let links = settle(&members, &begun, &found, self.options.method, &mut self.model);
+        let mut done = Vec::new();
+        for (index, &(start, uid)) in keys.iter().enumerate() {
+            if start < until && !self.held[&uid].settled {
+                done.push((start, uid, links[index].map(|(parent, link)| (keys[parent as usize].1, link))));
+            }
+        }
+        drop(members);
+        for (start, uid, link) in done {
+            self.waiting.remove(&(start, uid));
+            self.settled.insert((start, uid));
+            let parent = link.filter(|(parent, _)| self.can_hang(*parent, uid));
+            if let Some((above, _)) = parent
+                && let Some(held) = self.held.get_mut(&above)
+            {
+                held.children.push(uid);
+            }
+            if let Some(held) = self.held.get_mut(&uid) {
+                held.parent = parent;
+                held.settled = true;
+            }
+        }
+    }
+
+    /// Whether `child` can hang below `parent`: no circle, not too deep.
+    fn can_hang(&self, parent: Uid, child: Uid) -> bool {
+        let mut at = parent;
+        for _ in 0..MAX_DEPTH {
+            if at == child {
+                return false;
+            }
+            match self.held.get(&at).map(|held| held.parent) {
+                Some(Some((above, _))) => at = above,
+                Some(None) => return true,
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// Gives out the chains to which no call that began at `until` or later can belong.
+    fn give_out(&mut self, until: i64, out: &mut dyn FnMut(Chain)) {
+        let roots: Vec<Uid> = self
+            .settled
+            .iter()
+            .map(|(_, uid)| *uid)
+            .filter(|uid| self.held.get(uid).is_some_and(|held| held.parent.is_none()))
+            .collect();
+        for root in roots {
+            let order = self.walk(root);
+            let whole = order.iter().all(|(uid, _)| {
+                let held = &self.held[uid];
+                held.settled && (until == i64::MAX || held.traits.end.saturating_add(LATE) < until)
+            });
+            if whole {
+                out(self.take(&order));
+            }
+        }
+    }
+
+    /// The calls of a tree, depth first, each with the place of its parent.
+    fn walk(&self, root: Uid) -> Vec<(Uid, Option<usize>)> {
+        let mut order = Vec::new();
+        let mut stack = vec![(root, None)];
+        while let Some((uid, parent)) = stack.pop() {
+            let place = order.len();
+            order.push((uid, parent));
+            let Some(held) = self.held.get(&uid) else { continue };
+            if place < MAX_CHAIN {
+                let mut children = held.children.clone();
+                children.sort_by_key(|child| std::cmp::Reverse((self.held[child].call.start, *child)));
+                stack.extend(children.into_iter().map(|child| (child, Some(place))));
+            }
+        }
+        order
+    }
+
+    /// Takes a tree out and judges it.
+    fn take(&mut self, order: &[(Uid, Option<usize>)]) -> Chain {
+        let mut hops: Vec<Hop> = Vec::with_capacity(order.len());
+        for &(uid, parent) in order {
+            let Some(mut held) = self.held.remove(&uid) else { continue };
+            // Where others hold the call too (the live interface), it stays as they know it.
+            if let Some((parent, link)) = held.parent
+                && let Some(call) = Arc::get_mut(&mut held.call)
+            {
+                call.parent = Some(parent);
+                call.parent_evidence = link.evidence.strongest().map(Evidence::name);
+            }
+            self.settled.remove(&(held.call.start.0, uid));
+            let above = parent.and_then(|parent| hops.get(parent));
+            hops.push(Hop {
+                depth: above.map_or(0, |above| above.depth + 1),
+                after_answer: above.is_some_and(|above| {
+                    !matches!(above.call.class(), Some(Class::Unanswered | Class::Oneway))
+                        && held.call.start > above.call.end
+                }),
+                parent,
+                link: held.parent.map(|(_, link)| link),
+                retried_by: None,
+                call: held.call,
+            });
+        }
+        let seen: Vec<bool> = hops.iter().map(|hop| self.egress.contains(&hop.call.server.ip)).collect();
+        judge::judge(hops, |hop| seen[hop])
+    }
+}
+
+/// Settles who caused whom: evidence first, time where that leaves a choice.
+fn settle(
+    members: &[Member<'_>],
+    begun: &[i64],
+    found: &[Vec<Candidate>],
+    method: Method,
+    model: &mut Model,
+) -> Vec<Option<(u32, Link)>> {
+    let mut links = vec![None; members.len()];
+    let firm = |candidates: &[Candidate]| matches!(candidates, [only] if only.weight >= SETTLED);
+    for (index, candidates) in found.iter().enumerate() {
+        if firm(candidates) {
+            let link = Link { evidence: candidates[0].evidence, confidence: PROVED };
+            links[index] = Some((candidates[0].parent, link));
+        }
+    }
+    if found.iter().all(|candidates| candidates.is_empty() || firm(candidates)) {
+        return links;
+    }
+    let window = window(members, begun, found);
+    let beliefs = match method {
+        Method::Joint => assign::solve(&window, model),
+        Method::Nearest => rivals::nearest(&window),
+        Method::FirstInFirstOut => rivals::first_in_first_out(&window),
+        Method::GapScores => rivals::gap_scores(&window),
+    };
+    for (child, belief) in beliefs.into_iter().enumerate() {
+        let Some(edge) = belief.edge else { continue };
+        if links[child].is_some() {
+            continue;
+        }
+        let parent = window.edges[edge as usize].parent;
+        let Some(candidate) = found[child].iter().find(|candidate| candidate.parent == parent) else {
+            continue;
+        };
+        let mut evidence = candidate.evidence;
+        let proved = evidence.contains(Evidence::TraceId) || evidence.contains(Evidence::LogId);
+        if evidence.is_empty() {
+            evidence.insert(Evidence::Timing);
+        }
+        let most = if proved { PROVED } else { INFERRED };
+        links[child] = Some((parent, Link { evidence, confidence: belief.probability.min(most) }));
+    }
+    links
+}
+
+/// Numbers the operations and hosts, and lays the pairs out for the assignment.
+fn window(members: &[Member<'_>], begun: &[i64], found: &[Vec<Candidate>]) -> Window {
+    let mut window = Window::default();
+    for (member, &begun) in members.iter().zip(begun) {
+        let call = member.call;
+        let traits = member.traits;
+        let place = |ip: &std::net::IpAddr| hash(ip) as u32;
+        // Calls without an answer end at a time that says nothing of their parent: a class of their own.
+        let operation = (&call.service, &call.method, call.unknown_name, traits.answered);
+        let class = if call.service.is_none() && call.method.is_none() && call.unknown_name.is_none() {
+            hash(&(call.server, traits.answered))
+        } else {
+            hash(&operation)
+        } as u32;
+        let span = |start, end, ip| Span { start, end, class, place: place(ip) };
+        window.parents.push(span(begun, traits.end, &call.server.ip));
+        let end = if traits.answered { traits.end } else { traits.start };
+        window.children.push(span(traits.start, end, &call.client.ip));
+    }
+    for (child, candidates) in found.iter().enumerate() {
+        for candidate in candidates {
+            let (parent, child) = (candidate.parent, child as u32);
+            window.edges.push(Edge { parent, child, weight: candidate.weight });
+        }
+    }
+    window.edges.sort_unstable_by_key(|edge| (edge.parent, edge.child));
+    window
+}

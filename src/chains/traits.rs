@@ -1,0 +1,237 @@
+//! What a call's headers say of where it belongs: trace and log ids, the caller's method, values that travel on.
+
+use std::hash::{BuildHasher, Hash};
+
+use foldhash::fast::FixedState;
+
+use crate::calls::record::{Call, Class};
+
+/// Shortest header value that can tell calls apart.
+const MIN_VALUE: usize = 4;
+
+/// Most header values of one call that are compared.
+const MAX_VALUES: usize = 24;
+
+/// Time after its request during which a one-way call is believed to be worked on, nanoseconds.
+const ONEWAY_WORK: i64 = 1_000_000_000;
+
+/// Time during which a call without an answer is believed to be worked on, where its time-out is not known.
+const SILENT_WORK: i64 = 30_000_000_000;
+
+/// A hash that is the same in every run and on every machine of one word size.
+pub(super) fn hash<T: Hash + ?Sized>(value: &T) -> u64 {
+    FixedState::default().hash_one(value)
+}
+
+/// What a call's headers say of where it belongs, as hashes of the values.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Traits {
+    /// Trace id.
+    pub(super) trace: Option<u64>,
+    /// Span that the caller gave this call.
+    pub(super) span: Option<u64>,
+    /// Span above that one, where the format sends it (B3, Jaeger, sw8).
+    pub(super) parent_span: Option<u64>,
+    /// Log and request ids.
+    pub(super) ids: Vec<u64>,
+    /// Other header values of the request.
+    pub(super) values: Vec<u64>,
+    /// Method of the caller in which the call was made (Kitex `FromMethod`, `source-method`).
+    pub(super) from_method: Option<u64>,
+    /// Time at which the caller stops waiting.
+    pub(super) deadline: Option<i64>,
+    /// First moment at which it can have caused calls.
+    pub(super) start: i64,
+    /// Last moment, as far as the capture tells.
+    pub(super) end: i64,
+    /// Whether `end` is an answer; else it is only an upper bound.
+    pub(super) answered: bool,
+}
+
+/// Header names that say what the call is or how it is carried, not to whom it belongs. Compared after [`bare`].
+const CARRIAGE: [&str; 36] = [
+    "accept",
+    "acceptencoding",
+    "authority",
+    "bizextra",
+    "bizmessage",
+    "bizstatus",
+    "callee",
+    "caller",
+    "connection",
+    "contentencoding",
+    "contentlength",
+    "contenttype",
+    "destaddress",
+    "grpcacceptencoding",
+    "grpcencoding",
+    "grpctimeout",
+    "host",
+    "isn",
+    "method",
+    "msgtype",
+    "path",
+    "frommethod",
+    "fromservice",
+    "rpctimeout",
+    "scheme",
+    "sourcemethod",
+    "sourceservice",
+    "te",
+    "tomethod",
+    "toservice",
+    "transporttype",
+    "timeout",
+    "useragent",
+    "connecttimeout",
+    "readtimeout",
+    "destinationmethod",
+];
+
+/// Header names of log and request ids. Compared after [`bare`].
+const LOG_IDS: [&str; 9] =
+    ["logid", "requestid", "ttlogid", "correlationid", "reqid", "rid", "klogid", "traceid", "globalid"];
+
+/// A header name without case, separators and the prefixes that frameworks put before what users set.
+fn bare(key: &str) -> String {
+    let mut name: String =
+        key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    for prefix in ["rpctransitupstream", "rpctransit", "rpcpersist", "trpc", "x"] {
+        if name.len() > prefix.len() + 1
+            && let Some(rest) = name.strip_prefix(prefix)
+        {
+            name = rest.to_owned();
+        }
+    }
+    name
+}
+
+impl Traits {
+    /// Reads the headers of a call.
+    pub(super) fn of(call: &Call) -> Self {
+        let mut traits = Self {
+            trace: call.trace_id.as_deref().map(hash::<str>),
+            span: call.span_id.as_deref().map(hash::<str>),
+            deadline: call.timeout.map(|timeout| call.start.0.saturating_add(timeout as i64)),
+            start: call.start.0,
+            end: call.end.0,
+            answered: true,
+            ..Self::default()
+        };
+        let bound = |most: i64| traits.deadline.unwrap_or(i64::MAX).min(call.start.0.saturating_add(most));
+        match call.class() {
+            Some(Class::Unanswered) => {
+                traits.answered = false;
+                traits.end = call.end.0.min(bound(SILENT_WORK)).max(call.start.0);
+            }
+            Some(Class::Oneway) => {
+                traits.answered = false;
+                traits.end = call.start.0.saturating_add(ONEWAY_WORK);
+            }
+            _ => {}
+        }
+        for (_, key, value) in call.metadata.iter().filter(|(answer, ..)| !answer) {
+            traits.read(key, value.trim());
+        }
+        traits.ids.sort_unstable();
+        traits.values.sort_unstable();
+        traits.values.dedup();
+        traits
+    }
+
+    /// Reads one header of the request.
+    fn read(&mut self, key: &str, value: &str) {
+        if value.is_empty() {
+            return;
+        }
+        let name = bare(key);
+        match name.as_str() {
+            "traceparent" => {
+                // W3C Trace Context: version, trace id, the caller's span, flags.
+                let mut parts = value.split('-').skip(1);
+                self.set_trace(parts.next(), parts.next(), None);
+            }
+            "ubertraceid" => {
+                // Jaeger: trace, span, parent span, flags.
+                let mut parts = value.split(':');
+                self.set_trace(parts.next(), parts.next(), parts.next());
+            }
+            "b3" => {
+                let mut parts = value.split('-');
+                let (trace, span) = (parts.next(), parts.next());
+                self.set_trace(trace, span, parts.nth(1));
+            }
+            "b3traceid" => self.set_trace(Some(value), None, None),
+            "b3spanid" => self.span = Some(hash(value)),
+            "b3parentspanid" => self.parent_span = Some(hash(value)),
+            "sw8" => {
+                // SkyWalking v3 headers: sampled, trace id, parent segment, parent span, … (base64 where text).
+                self.set_trace(value.split('-').nth(1), None, None);
+            }
+            "frommethod" | "sourcemethod" => self.from_method = Some(hash(value)),
+            name if LOG_IDS.contains(&name) && value.len() >= MIN_VALUE => self.ids.push(hash(value)),
+            name if CARRIAGE.contains(&name) || value.len() < MIN_VALUE => {}
+            _ if self.values.len() < MAX_VALUES => self.values.push(hash(value)),
+            _ => {}
+        }
+    }
+
+    /// Sets what is not known yet of the trace.
+    fn set_trace(&mut self, trace: Option<&str>, span: Option<&str>, parent: Option<&str>) {
+        fn id(text: Option<&str>) -> Option<u64> {
+            text.filter(|text| text.bytes().any(|byte| byte != b'0')).map(hash::<str>)
+        }
+        self.trace = self.trace.or(id(trace));
+        self.span = self.span.or(id(span));
+        self.parent_span = self.parent_span.or(id(parent));
+    }
+
+    /// Whether a call that began at `time` began while this one was worked on; `slack` for clocks that differ.
+    pub(super) fn is_open_at(&self, time: i64, slack: i64) -> bool {
+        time >= self.start.saturating_sub(slack) && time <= self.end.saturating_add(slack)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Traits {
+        let mut traits = Traits::default();
+        for (key, value) in pairs {
+            traits.read(key, value);
+        }
+        traits
+    }
+
+    #[test]
+    fn trace_ids_of_all_formats_are_found() {
+        let trace = Some(hash("0af7651916cd43dd8448eb211c80319c"));
+        let w3c = read(&[("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]);
+        assert_eq!((w3c.trace, w3c.span), (trace, Some(hash("b7ad6b7169203331"))));
+        let jaeger = read(&[("uber-trace-id", "0af7651916cd43dd8448eb211c80319c:b7ad:53ce:1")]);
+        assert_eq!((jaeger.trace, jaeger.parent_span), (trace, Some(hash("53ce"))));
+        let b3 = read(&[("b3", "0af7651916cd43dd8448eb211c80319c-b7ad-1-05e3")]);
+        assert_eq!((b3.trace, b3.parent_span), (trace, Some(hash("05e3"))));
+        let long =
+            read(&[("X-B3-TraceId", "0af7651916cd43dd8448eb211c80319c"), ("X-B3-ParentSpanId", "05e3")]);
+        assert_eq!((long.trace, long.parent_span), (trace, Some(hash("05e3"))));
+        let persisted =
+            read(&[("RPC_PERSIST_traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]);
+        assert_eq!(persisted.trace, trace);
+        assert_eq!(read(&[("uber-trace-id", "0:0:0:0")]).trace, None);
+    }
+
+    #[test]
+    fn carriage_is_no_value() {
+        let traits = read(&[
+            ("content-type", "application/grpc"),
+            ("x-request-id", "7f3a99"),
+            ("RPC_PERSIST_tenant", "north"),
+            ("LogID", "2021abcd"),
+            ("a", "1"),
+        ]);
+        assert_eq!(traits.values, [hash("north")]);
+        assert_eq!(traits.ids, [hash("7f3a99"), hash("2021abcd")]);
+    }
+}

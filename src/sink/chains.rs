@@ -1,0 +1,257 @@
+//! Chains for people: a tree of calls with class and code side by side, the origin marked, and the sentence below it.
+
+use std::fmt::Write as _;
+use std::io;
+
+use super::{Output, color};
+use crate::calls::record::Call;
+use crate::calls::words;
+use crate::chains::summary::{self, Ending, Summary};
+use crate::chains::{Chain, Evidence, Operation};
+use crate::text::{self, Align};
+
+/// Receives chains as they become complete.
+pub trait ChainSink {
+    /// The next chain.
+    fn chain(&mut self, chain: &Chain) -> io::Result<()>;
+
+    /// The end. Called once.
+    fn finish(&mut self) -> io::Result<()>;
+}
+
+/// Columns that the tree of names takes at most, where the terminal is wide enough.
+const MAX_NAME: usize = 44;
+
+/// Columns of the verdict at most.
+const MAX_VERDICT: usize = 60;
+
+/// Columns of the verdict at least.
+const MIN_VERDICT: usize = 16;
+
+/// Columns of letters, durations and the spaces between the columns.
+const BETWEEN: usize = 16;
+
+/// The sink of `chains --format text`.
+#[derive(Debug)]
+pub struct ChainText {
+    out: Output,
+    width: Option<usize>,
+    colored: bool,
+    plain: u64,
+    shown: u64,
+}
+
+impl ChainText {
+    /// Writes to `out`, cut to `width` columns where that is given.
+    #[must_use]
+    pub fn new(out: Output, width: Option<usize>, colored: bool) -> Self {
+        Self { out, width, colored, plain: 0, shown: 0 }
+    }
+}
+
+impl ChainSink for ChainText {
+    fn chain(&mut self, chain: &Chain) -> io::Result<()> {
+        if !chain.is_telling() {
+            self.plain += 1;
+            return Ok(());
+        }
+        self.shown += 1;
+        let text = tree(chain, self.width, self.colored);
+        self.out.buffer.extend_from_slice(text.as_bytes());
+        self.out.buffer.push(b'\n');
+        self.out.end_record()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        let calls = match self.plain {
+            0 => String::new(),
+            1 => "; 1 call that is ok and caused none is left out".to_owned(),
+            count => format!("; {} calls that are ok and caused none are left out", text::thousands(count)),
+        };
+        let chains = if self.shown == 1 { "chain" } else { "chains" };
+        let line = format!("{} {chains}{calls}\n", text::thousands(self.shown));
+        self.out.buffer.extend_from_slice(line.as_bytes());
+        self.out.flush()
+    }
+}
+
+/// The lines before each name: what joins the tree.
+fn branches(chain: &Chain) -> Vec<String> {
+    let mut last_child = vec![None; chain.hops.len()];
+    for (index, hop) in chain.hops.iter().enumerate() {
+        if let Some(parent) = hop.parent {
+            last_child[parent] = Some(index);
+        }
+    }
+    let is_last = |index: usize| chain.hops[index].parent.is_some_and(|p| last_child[p] == Some(index));
+    let mut branches: Vec<String> = Vec::with_capacity(chain.hops.len());
+    for (index, hop) in chain.hops.iter().enumerate() {
+        let mut branch = String::new();
+        if hop.parent.is_some() {
+            let mut above = Vec::new();
+            let mut at = hop.parent;
+            while let Some(parent) = at.filter(|&parent| chain.hops[parent].parent.is_some()) {
+                above.push(if is_last(parent) { "  " } else { "│ " });
+                at = chain.hops[parent].parent;
+            }
+            above.iter().rev().for_each(|line| branch.push_str(line));
+            branch.push_str(if is_last(index) { "└ " } else { "├ " });
+        }
+        branches.push(branch);
+    }
+    branches
+}
+
+/// A chain as lines of text, with the evidence and the sentence below.
+#[must_use]
+pub fn tree(chain: &Chain, width: Option<usize>, colored: bool) -> String {
+    let branches = branches(chain);
+    let names: Vec<String> = chain
+        .hops
+        .iter()
+        .zip(&branches)
+        .map(|(hop, branch)| format!("{branch}{}", text::escape(&Operation(&hop.call).to_string())))
+        .collect();
+    let verdicts: Vec<String> = chain.hops.iter().map(|hop| verdict(&hop.call)).collect();
+    let widest = |texts: &[String]| texts.iter().map(|text| text::width(text)).max().unwrap_or(0);
+    let name = widest(&names).min(width.map_or(usize::MAX, |width| (width / 2).max(MAX_NAME)));
+    let room = width.map_or(MAX_VERDICT, |width| width.saturating_sub(name + BETWEEN).max(MIN_VERDICT));
+    let verdict = widest(&verdicts).min(MAX_VERDICT).min(room);
+    let mut out = String::new();
+    for (index, hop) in chain.hops.iter().enumerate() {
+        text::push_cell(&mut out, &text::cut_middle(&names[index], name), name, Align::Left);
+        let letter = words::letter(hop.call.class());
+        let cell = text::cut_end(&verdicts[index], verdict);
+        let mut cells = format!("  {letter} ");
+        text::push_cell(&mut cells, &cell, verdict, Align::Left);
+        color::push(&mut out, color::class(hop.call.class()), colored, &cells);
+        let took = hop.call.duration.or(hop.call.latency).map_or_else(|| "—".to_owned(), text::duration);
+        out.push_str("  ");
+        text::push_cell(&mut out, &took, 8, Align::Right);
+        if let Some(remark) = chain.remark(index) {
+            let style = if remark.starts_with('★') { color::head() } else { anstyle::Style::new() };
+            out.push_str("  ");
+            color::push(&mut out, style, colored, &remark);
+        }
+        out.truncate(out.trim_end().len());
+        out.push('\n');
+    }
+    if let Some(evidence) = evidence(chain) {
+        _ = writeln!(out, "  evidence: {evidence}");
+    }
+    _ = writeln!(out, "  {}", chain.sentence());
+    out
+}
+
+/// Code, name and text of an outcome; the letter before it says the class.
+fn verdict(call: &Call) -> String {
+    let mut verdict = words::verdict(call);
+    if let (Some(name), Some(code)) = (call.verdict.code_name, call.verdict.code) {
+        // The name of the code too, since codes of different protocols stand below each other.
+        let number = code.to_string();
+        if let Some(rest) = verdict.strip_prefix(&number)
+            && !rest.trim_start().starts_with(name)
+        {
+            verdict = format!("{number} {name}{rest}");
+        }
+    }
+    verdict
+}
+
+/// `trace-id for 2 of 3 links, timing for 1; 93 % sure of all`.
+fn evidence(chain: &Chain) -> Option<String> {
+    let links = chain.hops.len().saturating_sub(1);
+    if links == 0 {
+        return None;
+    }
+    let mut parts = Vec::new();
+    for evidence in chain.evidence.iter() {
+        let by = chain.links_by(evidence);
+        let trace = match evidence {
+            Evidence::TraceId => chain.hops.iter().rev().find_map(|hop| hop.call.trace_id.as_deref()),
+            _ => None,
+        };
+        let id = trace.map(|id| format!(" {}", text::cut_end(&text::escape(id), 9))).unwrap_or_default();
+        let of = if links == 1 { String::new() } else { format!(" ({by} of {links} links)") };
+        parts.push(format!("{}{id}{of}", evidence.name()));
+    }
+    Some(format!("{}; {:.0} % sure", parts.join(", "), chain.confidence * 100.0))
+}
+
+/// The sink of `chains --summary`.
+#[derive(Debug)]
+pub struct ChainSummary {
+    out: Output,
+    colored: bool,
+    summary: Summary,
+}
+
+impl ChainSummary {
+    /// Writes to `out` when it is finished.
+    #[must_use]
+    pub fn new(out: Output, colored: bool) -> Self {
+        Self { out, colored, summary: Summary::default() }
+    }
+}
+
+/// `Stock.Reserve B 10002`.
+fn ending(ending: &Ending) -> String {
+    let code = ending.code.map(|code| format!(" {code}")).unwrap_or_default();
+    let class = match words::letter(ending.class) {
+        ' ' => "ok".to_owned(),
+        letter => letter.to_string(),
+    };
+    format!("{} {class}{code}", text::escape(&ending.operation))
+}
+
+impl ChainSink for ChainSummary {
+    fn chain(&mut self, chain: &Chain) -> io::Result<()> {
+        self.summary.add(chain);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        let mut rows = vec![
+            ["count", "callee answered", "service answered", "what happened", "example"].map(String::from),
+        ];
+        for turn in self.summary.turns() {
+            rows.push([
+                text::thousands(turn.count),
+                turn.from.as_ref().map_or_else(|| "all ok".to_owned(), ending),
+                ending(&turn.to),
+                summary::words(turn.findings),
+                turn.example.to_string(),
+            ]);
+        }
+        let mut widths = [0; 5];
+        for row in &rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = text::width(cell).max(*width);
+            }
+        }
+        let mut out = String::new();
+        for (index, row) in rows.iter().enumerate() {
+            let mut line = String::new();
+            for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+                let align = if column == 0 { Align::Right } else { Align::Left };
+                text::push_cell(&mut line, cell, width, align);
+                line.push_str("  ");
+            }
+            let style = if index == 0 { color::head() } else { anstyle::Style::new() };
+            color::push(&mut out, style, self.colored, line.trim_end());
+            out.push('\n');
+        }
+        let sums = &self.summary;
+        let counts = [sums.chains, sums.calls, sums.links].map(text::thousands);
+        _ = writeln!(out, "{} chains, {} calls, {} links", counts[0], counts[1], counts[2]);
+        if sums.beyond > 0 {
+            _ = writeln!(
+                out,
+                "{} more were of kinds beyond the bound of this table",
+                text::thousands(sums.beyond)
+            );
+        }
+        self.out.buffer.extend_from_slice(out.as_bytes());
+        self.out.flush()
+    }
+}

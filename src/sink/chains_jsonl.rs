@@ -1,0 +1,168 @@
+//! Chains as JSON lines. The calls inside are the call records with a few keys more.
+
+use std::io::{self, Write as _};
+
+use super::chains::ChainSink;
+use super::{Output, jsonl};
+use crate::chains::{Chain, Change, Outcome, Summary};
+
+/// The sink of `chains --format jsonl`.
+#[derive(Debug)]
+pub struct ChainLines {
+    out: Output,
+}
+
+impl ChainLines {
+    /// Writes to `out`.
+    #[must_use]
+    pub fn new(out: Output) -> Self {
+        Self { out }
+    }
+}
+
+impl ChainSink for ChainLines {
+    fn chain(&mut self, chain: &Chain) -> io::Result<()> {
+        write_chain(&mut self.out.buffer, chain);
+        self.out.buffer.push(b'\n');
+        self.out.end_record()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Appends the chain as one JSON object.
+pub fn write_chain(out: &mut Vec<u8>, chain: &Chain) {
+    out.extend_from_slice(b"{\"type\":\"chain\",\"root\":");
+    write_hop(out, chain, 0);
+    out.extend_from_slice(b",\"calls\":[");
+    jsonl::list(out, 0..chain.hops.len(), |out, hop| write_hop(out, chain, hop));
+    out.extend_from_slice(b"],\"origin\":");
+    match chain.origin.hop() {
+        Some(hop) => write_hop(out, chain, hop),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"path\":[");
+    jsonl::list(out, chain.path(), |out, hop| {
+        // Writing to a Vec can't fail.
+        _ = write!(out, "\"{}\"", chain.hops[hop].call.uid);
+    });
+    out.extend_from_slice(b"],\"changes\":[");
+    jsonl::list(out, &chain.changes, |out, change| write_change(out, chain, change));
+    out.extend_from_slice(b"],\"evidence\":[");
+    jsonl::list(out, chain.evidence.iter(), |out, evidence| {
+        _ = write!(out, "\"{}\"", evidence.name());
+    });
+    _ = write!(out, "],\"confidence\":{:.4},\"sentence\":", chain.confidence);
+    jsonl::string(out, &chain.sentence());
+    out.push(b'}');
+}
+
+/// A call with its place in the chain.
+fn write_hop(out: &mut Vec<u8>, chain: &Chain, index: usize) {
+    let hop = &chain.hops[index];
+    out.push(b'{');
+    jsonl::write_call_fields(out, &hop.call);
+    _ = write!(out, ",\"depth\":{}", hop.depth);
+    if let Some(link) = hop.link {
+        _ = write!(out, ",\"confidence\":{:.4},\"evidence\":[", link.confidence);
+        jsonl::list(out, link.evidence.iter(), |out, evidence| {
+            _ = write!(out, "\"{}\"", evidence.name());
+        });
+        out.push(b']');
+    }
+    if let Some(decided) = hop.retried_by {
+        _ = write!(out, ",\"retried_by\":\"{}\"", chain.hops[decided].call.uid);
+    }
+    if hop.after_answer {
+        out.extend_from_slice(b",\"after_answer\":true");
+    }
+    out.push(b'}');
+}
+
+fn write_change(out: &mut Vec<u8>, chain: &Chain, change: &Change) {
+    out.extend_from_slice(b"{\"at\":");
+    match &change.at {
+        Some(service) => jsonl::string(out, service),
+        None => out.extend_from_slice(b"null"),
+    }
+    _ = write!(out, ",\"call\":\"{}\"", chain.hops[change.hop].call.uid);
+    if let Some(below) = change.below {
+        _ = write!(out, ",\"below\":\"{}\"", chain.hops[below].call.uid);
+    }
+    out.extend_from_slice(b",\"from\":");
+    write_outcome(out, &change.from);
+    out.extend_from_slice(b",\"to\":");
+    write_outcome(out, &change.to);
+    _ = write!(out, ",\"finding\":\"{}\"", change.finding.name());
+    if change.prefixes > 0 {
+        _ = write!(out, ",\"prefixes\":{}", change.prefixes);
+    }
+    out.push(b'}');
+}
+
+fn write_outcome(out: &mut Vec<u8>, outcome: &Outcome) {
+    match outcome.class {
+        Some(class) => _ = write!(out, "{{\"class\":\"{}\"", class.name()),
+        None => out.extend_from_slice(b"{\"class\":null"),
+    }
+    match outcome.code {
+        Some(code) => _ = write!(out, ",\"code\":{code}"),
+        None => out.extend_from_slice(b",\"code\":null"),
+    }
+    out.extend_from_slice(b",\"message\":");
+    match &outcome.message {
+        Some(message) => jsonl::string(out, message),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
+}
+
+/// The sink of `chains --summary --format jsonl`: one object per kind of turn.
+#[derive(Debug)]
+pub struct SummaryLines {
+    out: Output,
+    summary: Summary,
+}
+
+impl SummaryLines {
+    /// Writes to `out` when it is finished.
+    #[must_use]
+    pub fn new(out: Output) -> Self {
+        Self { out, summary: Summary::default() }
+    }
+}
+
+impl ChainSink for SummaryLines {
+    fn chain(&mut self, chain: &Chain) -> io::Result<()> {
+        self.summary.add(chain);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        let out = &mut self.out.buffer;
+        for turn in self.summary.turns() {
+            out.extend_from_slice(b"{\"type\":\"turn\"");
+            for (key, ending) in [("from", turn.from.as_ref()), ("to", Some(&turn.to))] {
+                let Some(ending) = ending else { continue };
+                _ = write!(out, ",\"{key}\":{{\"operation\":");
+                jsonl::string(out, &ending.operation);
+                match ending.class {
+                    Some(class) => _ = write!(out, ",\"class\":\"{}\"", class.name()),
+                    None => out.extend_from_slice(b",\"class\":null"),
+                }
+                if let Some(code) = ending.code {
+                    _ = write!(out, ",\"code\":{code}");
+                }
+                out.push(b'}');
+            }
+            out.extend_from_slice(b",\"findings\":[");
+            jsonl::list(out, turn.findings.iter(), |out, finding| {
+                _ = write!(out, "\"{}\"", finding.name());
+            });
+            _ = writeln!(out, "],\"count\":{},\"example\":\"{}\"}}", turn.count, turn.example);
+        }
+        self.out.flush()
+    }
+}
