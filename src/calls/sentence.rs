@@ -153,7 +153,7 @@ fn rpc(call: &Call) -> String {
                 format!("RPC error{error}: the deadline of {operation} passed{}", span(call, " after "))
             }
             Some(14) => format!(
-                "RPC error{error}: {operation} was not available; look at {server} and what is before it"
+                "RPC error{error}: {operation} answered that it is not available; look at {server} and what it needs"
             ),
             Some(1) => format!("RPC error{error}: {operation} was cancelled{}", span(call, " after ")),
             _ => format!(

@@ -170,10 +170,12 @@ impl Slot {
                 _ => None,
             };
             let bytes = bytes.unwrap_or_else(|| lane.bytes(start, seen.size));
-            let fields = match protocol {
+            let mut fields = match protocol {
                 Some(protocol) if !bytes.is_empty() => protocol.dissect(seen.side, &bytes),
                 _ => Vec::new(),
             };
+            let undecoded =
+                seen.http2 && !seen.headers.is_empty() && !frames::name_entries(&mut fields, &seen.headers);
             detail.messages.push(Message {
                 from_client: seen.side == client,
                 kind: seen.kind,
@@ -181,7 +183,7 @@ impl Slot {
                 packet: seen.packet,
                 offset: seen.start,
                 size: seen.size,
-                http2: seen.http2,
+                undecoded,
                 bytes,
                 headers: seen.headers.clone(),
                 fields,

@@ -1,5 +1,7 @@
 //! The HTTP/2 frames of one stream: what belongs to a call stands between frames of others.
 
+use rpcscope_parsers::protocol::Field;
+
 /// Bytes of a frame's head (RFC 9113, section 4.1).
 const HEAD: usize = 9;
 
@@ -23,9 +25,54 @@ pub(super) fn of_stream(bytes: &[u8], stream: i64, size: u64) -> Option<Vec<u8>>
     (begins && !out.is_empty()).then_some(out)
 }
 
+/// Puts the names and values that the session decoded into the dissected header block, which alone can't know the entries
+/// of the connection's table. `false` if the two do not agree field by field; then nothing is changed.
+pub(super) fn name_entries(fields: &mut [Field], headers: &[(String, String)]) -> bool {
+    let mut entries: Vec<&mut Field> = fields
+        .iter_mut()
+        .flat_map(|frame| frame.children.iter_mut())
+        .filter(|part| part.name == "Field Block Fragment")
+        .flat_map(|block| block.children.iter_mut())
+        .filter(|entry| entry.name != "Dynamic Table Size Update")
+        .collect();
+    let agree = |entry: &Field, name: &str| entry.name == name || entry.name.starts_with("dynamic entry");
+    if entries.is_empty()
+        || entries.len() != headers.len()
+        || !entries.iter().zip(headers).all(|(entry, (name, _))| agree(entry, name))
+    {
+        return false;
+    }
+    for (entry, (name, value)) in entries.iter_mut().zip(headers) {
+        entry.name.clone_from(name);
+        entry.value.clone_from(value);
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entries_get_the_names_that_the_session_knows() {
+        let leaf = |name: &str| Field { name: name.to_owned(), ..Field::default() };
+        let block = |entries: &[&str]| {
+            let children = entries.iter().map(|name| leaf(name)).collect();
+            let fragment = Field { name: "Field Block Fragment".to_owned(), children, ..Field::default() };
+            vec![Field { children: vec![leaf("Length"), fragment], ..Field::default() }]
+        };
+        let headers = [(":method".to_owned(), "POST".to_owned()), ("te".to_owned(), "trailers".to_owned())];
+        let mut fields = block(&["Dynamic Table Size Update", ":method", "dynamic entry 3"]);
+        assert!(name_entries(&mut fields, &headers));
+        let named = &fields[0].children[1].children[2];
+        assert_eq!((named.name.as_str(), named.value.as_str()), ("te", "trailers"));
+        for other in [&[":method"][..], &[":path", "dynamic entry 3"], &[]] {
+            let mut fields = block(other);
+            let before = fields.clone();
+            assert!(!name_entries(&mut fields, &headers));
+            assert_eq!(fields, before);
+        }
+    }
 
     fn frame(stream: u8, payload: &[u8]) -> Vec<u8> {
         let mut out = vec![0, 0, payload.len() as u8, 0, 0, 0, 0, 0, stream];

@@ -67,12 +67,12 @@ pub struct Message {
     pub offset: u64,
     /// Its size on the wire in bytes. 0 for signs that have no bytes of their own.
     pub size: u64,
-    /// HTTP/2 carries it: its headers depend on the connection's table, its bytes are the frames of its stream.
-    pub http2: bool,
-    /// Its bytes, as far as they were captured and kept.
+    /// Its bytes, as far as they were captured and kept; of HTTP/2 the frames of its stream.
     pub bytes: Vec<u8>,
     /// Its headers as the protocol decoded them. May hold control characters.
     pub headers: Vec<(String, String)>,
+    /// `fields` do not say what `headers` say: they refer to the table of an HTTP/2 connection.
+    pub undecoded: bool,
     /// The dissected bytes. May hold control characters.
     pub fields: Vec<Field>,
 }

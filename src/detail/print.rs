@@ -147,8 +147,12 @@ impl Page<'_> {
         text::push_cell(&mut cell, label, LABEL.max(text::width(label)), text::Align::Left);
         self.faint(&cell);
         self.out.push(' ');
-        self.styled(style, value);
-        self.out.push('\n');
+        if LABEL + 3 + text::width(value) > self.look.width && value.contains(' ') {
+            self.wrapped_after(LABEL + 3, LABEL + 3, value);
+        } else {
+            self.styled(style, value);
+            self.out.push('\n');
+        }
         if !meaning.is_empty() {
             self.wrapped(LABEL + 3, meaning);
         }
@@ -156,22 +160,30 @@ impl Page<'_> {
 
     /// A text broken into lines between words.
     fn wrapped(&mut self, indent: usize, prose: &str) {
-        let room = self.look.width.saturating_sub(indent).max(20);
-        let mut column = 0;
+        self.wrapped_after(0, indent, prose);
+    }
+
+    /// The same where the first line has `used` columns already.
+    fn wrapped_after(&mut self, used: usize, indent: usize, prose: &str) {
+        let room = self.look.width.max(indent + 20);
+        let mut column = used;
+        let mut first = true;
         for word in prose.split_whitespace() {
             let wide = text::width(word);
-            if column > 0 && column + 1 + wide > room {
+            if !first && column + 1 + wide > room {
                 self.out.push('\n');
                 column = 0;
-            }
-            if column == 0 {
-                self.out.extend(std::iter::repeat_n(' ', indent));
-            } else {
+            } else if !first {
                 self.out.push(' ');
                 column += 1;
             }
+            if column < indent {
+                self.out.extend(std::iter::repeat_n(' ', indent - column));
+                column = indent;
+            }
             self.out.push_str(word);
             column += wide;
+            first = false;
         }
         self.out.push('\n');
     }

@@ -62,7 +62,7 @@ fn evidence(detail: Detail) -> Evidence {
 fn message(message: Message) -> WireMessage {
     let mut fields = message.fields;
     // Only the connection's table could decode these; their bytes stand in the block, so the group has no range.
-    if !message.headers.is_empty() && message.http2 {
+    if message.undecoded {
         let children = message
             .headers
             .into_iter()
