@@ -32,7 +32,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Status, Failure> {
     let out = input::writer(&view)?;
     let mut text = sink::Text::new(out, input::width(&view), clock, input::colored(view.color, false));
     let mut found = 0_u64;
-    let mut each = |output: &Output| match output {
+    let mut each = |output: Output| match &output {
         Output::Call(call) if answer.matches(call) => {
             found += 1;
             if found == 1 {
@@ -42,7 +42,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Status, Failure> {
         }
         _ => Ok(()),
     };
-    let (status, written) = input::drive(&mut source, &options, None, &view, &mut each);
+    let (status, written) = input::drive(&mut source, &options, None, &view, &mut each, &mut |_| Ok(()));
     let written = written.and_then(|()| text.finish());
     let written = written.and_then(|()| match found {
         0 => io::stdout().lock().write_all(b"\nno call in the files carries it\n"),
