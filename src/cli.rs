@@ -44,6 +44,8 @@ pub enum Command {
     Chains(Box<ChainsArgs>),
     /// Print one call in full: verdict, headers, messages, bytes.
     Show(Box<ShowArgs>),
+    /// Write the packets of the matching calls to -o FILE, as pcapng for Wireshark.
+    Export(Box<View>),
     /// List what can be sniffed.
     Interfaces,
     /// What a code, a word of the call record or an error text means; with files, the calls that carry it.

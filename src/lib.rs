@@ -25,6 +25,7 @@ pub mod decode;
 pub mod detail;
 pub mod dispatch;
 pub mod explain;
+pub mod export;
 pub mod filter;
 pub mod flow;
 pub mod pipeline;

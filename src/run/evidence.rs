@@ -1,7 +1,7 @@
-//! The proof of a call for the interface: the files are read again when somebody opens its detail.
+//! The proof of a call for the interface: its packets are read again when somebody opens its detail.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use rpcscope_parsers::protocol::Field;
 
@@ -9,29 +9,71 @@ use super::input;
 use crate::calls::Call;
 use crate::cli::Input;
 use crate::detail::{self, Detail, Message};
+use crate::dispatch::DecodeAs;
+use crate::export::{self, Wanted};
+use crate::sink::packets::{PacketWriter, Rotation};
+use crate::source::{Ring, Source};
 use crate::tui::{DetailSource, Evidence, PacketLine, WireMessage};
 
-/// Reads the files of the command line again.
-#[derive(Debug)]
-pub(super) struct Files {
-    input: Input,
+/// Where the packets of a call are read again.
+#[derive(Clone, Debug)]
+pub(super) enum Packets {
+    /// The files of the command line.
+    Files(Box<Input>),
+    /// What is still in memory of a live capture.
+    Ring(Arc<Ring>, Vec<DecodeAs>),
 }
 
-impl Files {
+impl Packets {
     /// `None` where the input can be read only once.
-    pub(super) fn new(input: &Input) -> Option<Self> {
-        let again = input.paths().iter().all(|path| path.as_os_str() != "-");
-        again.then(|| Self { input: input.clone() })
+    pub(super) fn of(input: &Input, ring: Option<&Arc<Ring>>) -> Option<Self> {
+        match ring {
+            Some(ring) => Some(Self::Ring(Arc::clone(ring), input.decode_as.clone())),
+            None => input::can_read_again(input).then(|| Self::Files(Box::new(input.clone()))),
+        }
+    }
+
+    /// The packets from the beginning of what there is to number `last`.
+    fn read(&self, first: u64, last: u64) -> Result<Box<dyn Source>, String> {
+        match self {
+            Self::Files(input) => {
+                let source = input::open_again(input).map_err(|error| error.to_string())?;
+                Ok(Box::new(source))
+            }
+            Self::Ring(ring, _) => {
+                let oldest = ring.oldest().unwrap_or(u64::MAX);
+                if oldest > first {
+                    return Err("its packets are no longer held: -w FILE keeps them all".into());
+                }
+                Ok(Box::new(ring.packets(oldest..=last)))
+            }
+        }
+    }
+
+    /// Writes the packets of calls to a file; gives a line for people.
+    pub(super) fn export(&self, calls: &[Arc<Call>], path: &Path) -> Result<String, String> {
+        let mut wanted = Wanted::default();
+        for call in calls {
+            wanted.add(call);
+        }
+        let first = calls.iter().map(|call| call.packets.0).min().unwrap_or(0);
+        let last = calls.iter().map(|call| call.packets.1).max().unwrap_or(0);
+        let mut source = self.read(first, last)?;
+        let written = PacketWriter::create(path, Rotation::default())
+            .and_then(|mut writer| export::write(&mut source, wanted, &mut writer))
+            .map_err(|error| error.to_string())?;
+        Ok(format!("{written} packets of {} calls written to {}", calls.len(), path.display()))
     }
 }
 
-impl DetailSource for Files {
+impl DetailSource for Packets {
     fn evidence(&mut self, call: &Call) -> Result<Evidence, String> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut source = input::open(&self.input, &stop).map_err(|error| error.to_string())?;
-        detail::collect(&mut source, call, &self.input.decode_as)
-            .map(evidence)
-            .map_err(|error| error.to_string())
+        let mut source = self.read(call.packets.0, call.packets.1)?;
+        let decode_as = match self {
+            Self::Files(input) => &input.decode_as,
+            Self::Ring(_, decode_as) => decode_as,
+        };
+        detail::collect(&mut source, call, decode_as).map(evidence).map_err(|error| error.to_string())
     }
 }
 

@@ -18,7 +18,9 @@ use crate::process::Processes;
 use crate::sink;
 use crate::sink::packets::{PacketWriter, Rotation};
 use crate::source::live::{self, Counters, Refusal};
-use crate::source::{Batch, Filtered, Limited, Queued, Source, SourceError, Tap, Tapped, files, rights};
+use crate::source::{
+    Batch, Filtered, Limited, Queued, Ring, Source, SourceError, Tap, Tapped, files, rights,
+};
 
 /// Files smaller than this are read before anybody could look at a progress bar.
 const WORTH_A_BAR: u64 = 32 * 1024 * 1024;
@@ -83,13 +85,16 @@ impl Source for Opened {
 /// Opens the files or the interfaces of the command line. Ctrl-C and SIGTERM set `stop` from here on: what was read by
 /// then is still given out.
 pub(super) fn open(input: &Input, stop: &Arc<AtomicBool>) -> Result<Opened, Failure> {
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // A second signal of the kind ends the program the usual way, if the first did not get through.
-        let second = signal_hook::flag::register_conditional_default(signal, Arc::clone(stop));
-        second
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(stop)))
-            .map_err(|error| Failure::Environment(format!("signals can't be caught: {error}")))?;
-    }
+    open_with(input, stop, None)
+}
+
+/// The same; the last packets of interfaces are kept in `ring`.
+pub(super) fn open_with(
+    input: &Input,
+    stop: &Arc<AtomicBool>,
+    ring: Option<&Arc<Ring>>,
+) -> Result<Opened, Failure> {
+    catch_signals(stop)?;
     let paths = input.paths();
     match (paths.is_empty(), input.interfaces.is_empty()) {
         (true, true) => {
@@ -99,8 +104,31 @@ pub(super) fn open(input: &Input, stop: &Arc<AtomicBool>) -> Result<Opened, Fail
         }
         (false, false) => Err(Failure::Usage("files and interfaces can't be read together".into())),
         (false, true) => files(input, &paths, stop),
-        (true, false) => interfaces(input, stop),
+        (true, false) => interfaces(input, stop, ring),
     }
+}
+
+fn catch_signals(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // A second signal of the kind ends the program the usual way, if the first did not get through.
+        let second = signal_hook::flag::register_conditional_default(signal, Arc::clone(stop));
+        second
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(stop)))
+            .map_err(|error| Failure::Environment(format!("signals can't be caught: {error}")))?;
+    }
+    Ok(())
+}
+
+/// Whether the input can be read a second time: not standard input, not interfaces.
+pub(super) fn can_read_again(input: &Input) -> bool {
+    let paths = input.paths();
+    !paths.is_empty() && paths.iter().all(|path| path.as_os_str() != "-")
+}
+
+/// Opens the files of the command line once more, for what is made on demand from their packets.
+pub(super) fn open_again(input: &Input) -> Result<Opened, Failure> {
+    let again = Input { write: None, follow: false, ..input.clone() };
+    files(&again, &input.paths(), &Arc::new(AtomicBool::new(false)))
 }
 
 fn files(input: &Input, paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Opened, Failure> {
@@ -117,7 +145,7 @@ fn files(input: &Input, paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Ope
     Ok(Opened { source, counters: None, processes: None })
 }
 
-fn interfaces(input: &Input, stop: &Arc<AtomicBool>) -> Result<Opened, Failure> {
+fn interfaces(input: &Input, stop: &Arc<AtomicBool>, ring: Option<&Arc<Ring>>) -> Result<Opened, Failure> {
     let options = live::Options {
         interfaces: input.interfaces.clone(),
         filter: input.bpf.clone(),
@@ -129,14 +157,33 @@ fn interfaces(input: &Input, stop: &Arc<AtomicBool>) -> Result<Opened, Failure> 
     let source = live::open(options).map_err(refused)?;
     // The file of -w is opened with the rights of whoever it will belong to.
     rights::relinquish(input.relinquish.as_deref()).map_err(Failure::Environment)?;
-    let tap = tap(input)?;
+    let taps = Taps { writer: tap(input)?, ring: ring.cloned() };
     let counters = source.counters();
     let limited = Limited::new(source).packets(input.count).wall_time(input.duration);
-    let queued = Queued::spawn(limited, Arc::clone(&counters), tap)
+    let queued = Queued::spawn(limited, Arc::clone(&counters), Some(Box::new(taps)))
         .map_err(|error| Failure::Environment(format!("no thread for the capture: {error}")))?;
     // Names of processes are a convenience: without them the calls are still told.
     let processes = Processes::start().ok().map(Arc::new);
     Ok(Opened { source: Box::new(queued), counters: Some(counters), processes })
+}
+
+/// What every live packet is shown to: the file of `-w`, and the ring for what is made on demand.
+struct Taps {
+    writer: Option<Box<dyn Tap>>,
+    ring: Option<Arc<Ring>>,
+}
+
+impl Tap for Taps {
+    fn packets(&mut self, batch: &Batch, name: &dyn Fn(u32) -> Option<String>) -> io::Result<()> {
+        if let Some(ring) = &mut self.ring {
+            ring.packets(batch, name)?;
+        }
+        self.writer.as_mut().map_or(Ok(()), |writer| writer.packets(batch, name))
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.writer.as_mut().map_or(Ok(()), |writer| writer.finish())
+    }
 }
 
 fn refused(refusal: Refusal) -> Failure {

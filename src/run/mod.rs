@@ -4,6 +4,7 @@ mod calls;
 mod chains;
 mod evidence;
 mod explain;
+mod export;
 mod input;
 mod interfaces;
 mod show;
@@ -63,6 +64,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Stats(args)) => stats::run(&args),
         Some(Command::Chains(args)) => chains::run(&args),
         Some(Command::Show(args)) => show::run(&args),
+        Some(Command::Export(view)) => export::run(&view),
         Some(Command::Interfaces) => interfaces::run(),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Completions { shell }) => completions(shell),

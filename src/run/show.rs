@@ -17,7 +17,7 @@ const PLAIN_WIDTH: usize = 110;
 
 /// Prints the call that the command line names.
 pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
-    if args.input.paths().iter().any(|path| path.as_os_str() == "-") {
+    if !args.input.paths().is_empty() && !input::can_read_again(&args.input) {
         return Err(Failure::Usage(
             "show reads its input twice, which standard input can't be: save the capture to a file".into(),
         ));
@@ -39,7 +39,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
         );
         return Err(Failure::Environment(text));
     };
-    let mut again = input::open(&args.input, &stop)?;
+    let mut again = input::open_again(&args.input)?;
     let detail = detail::collect(&mut again, &call, &args.input.decode_as)
         .map_err(|error| Failure::Environment(error.to_string()))?;
     let look = print::Look {

@@ -6,18 +6,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::evidence::Files;
+use super::evidence::Packets;
 use super::input::{self, Opened};
 use super::{Failure, Status, complain};
 use crate::calls::Class;
 use crate::cli::{Color, View};
 use crate::filter::Filter;
 use crate::pipeline::{self, Options, Output, Totals};
-use crate::source::Source;
-use crate::tui::{self, Colors, DetailSource, Progress, TuiOptions, Update};
+use crate::source::{Ring, Source};
+use crate::tui::{self, Colors, DetailSource, PacketExport, Progress, TuiOptions, Update};
 
 /// Updates on their way to the interface; a file that is read faster than they are taken waits.
 const QUEUE: usize = 64;
+/// Bytes of live packets that are kept for what is shown of one call.
+const RING: usize = 64 << 20;
 /// Bytes that the calls of the interface may take.
 const MAX_MEMORY: usize = 1 << 30;
 
@@ -30,13 +32,14 @@ pub(super) fn fits(view: &View) -> bool {
 pub(super) fn run(view: &View) -> Result<Status, Failure> {
     let filter = input::filter(view)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let mut source = input::open(&view.input, &stop)?;
+    let ring = (!view.input.interfaces.is_empty()).then(|| Ring::new(RING));
+    let mut source = input::open_with(&view.input, &stop, ring.as_ref())?;
     let mut options = Options { connections: true, metadata: true, ..input::options(&view.input, &stop) };
     source.watch(&mut options);
     let (give, updates) = bounded(QUEUE);
     let fail_on = view.fail_on.clone();
     let feeder = std::thread::spawn(move || feed(&mut source, &options, filter.as_ref(), &fail_on, &give));
-    let shown = tui::run(updates, ui_options(view));
+    let shown = tui::run(updates, ui_options(view, Packets::of(&view.input, ring.as_ref())));
     stop.store(true, Ordering::Relaxed);
     shown.map_err(|error| Failure::Environment(format!("the terminal can't be used: {error}")))?;
     // A source that waits for input (a pipe) may never look at the stop: then there is nothing more to hear of it.
@@ -51,7 +54,7 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     Ok(status)
 }
 
-fn ui_options(view: &View) -> TuiOptions {
+fn ui_options(view: &View, packets: Option<Packets>) -> TuiOptions {
     let files = view.input.paths().into_iter().map(|path| path.display().to_string());
     let names: Vec<String> = files.chain(view.input.interfaces.iter().cloned()).collect();
     let colors = match view.color {
@@ -65,8 +68,9 @@ fn ui_options(view: &View) -> TuiOptions {
         max_memory: MAX_MEMORY,
         colors,
         time: view.time.into(),
-        detail: Files::new(&view.input).map(|files| Box::new(files) as Box<dyn DetailSource>),
-        export: None,
+        detail: packets.clone().map(|packets| Box::new(packets) as Box<dyn DetailSource>),
+        export: packets
+            .map(|packets| -> PacketExport { Box::new(move |calls, path| packets.export(calls, path)) }),
     }
 }
 
