@@ -28,13 +28,13 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     let mut source = input::open(&view.input, &stop)?;
     let options = input::options(&view.input, &stop);
     let mut wanted = Wanted::default();
-    let mut each = |output: &Output| {
+    let mut each = |output: Output| {
         if let Output::Call(call) = output {
-            wanted.add(call);
+            wanted.add(&call);
         }
         Ok(())
     };
-    let (status, _) = input::drive(&mut source, &options, filter.as_ref(), view, &mut each);
+    let (status, _) = input::drive(&mut source, &options, filter.as_ref(), view, &mut each, &mut |_| Ok(()));
     if wanted.is_empty() {
         complain("no call matches: nothing is written");
         return Ok(status);
