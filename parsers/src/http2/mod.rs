@@ -4,9 +4,9 @@
 //! | --- | --- |
 //! | frame heads and payloads | `frame.rs` |
 //! | header compression (RFC 7541) | `hpack/` |
-//! | bytes to frames, gaps | `session.rs` |
+//! | bytes to frames, header blocks, gaps | `session/` |
 //! | where frames begin when nothing says so | `resync.rs` |
-//! | streams, and which of them are calls | `streams.rs` |
+//! | streams, and which of them are calls | `streams/` |
 //! | content types, statuses, message boundaries | `grpc.rs` |
 //! | `Upgrade: h2c` | `upgrade.rs` |
 //! | detail view | `dissect.rs` |

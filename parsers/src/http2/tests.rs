@@ -499,6 +499,31 @@ fn a_server_may_speak_first() {
     assert_eq!(detect(&frame(frame::PING, 0, 0, &[0; 8])), Detection::No);
 }
 
+#[test]
+fn the_detail_view_shows_what_stands_there() {
+    let mut fields = vec![0x83, 0xbe];
+    fields.extend(literal(0x40, "x", "y"));
+    let headers = frame(frame::HEADERS, 5, 3, &fields);
+    let data = frame(frame::DATA, 0, 3, &[1, 0, 0, 0, 2, 7, 7]);
+    let goaway = frame(frame::GOAWAY, 0, 0, &[0, 0, 0, 3, 0, 0, 0, 11, b'b', b'y', b'e']);
+    let tree = Http2.dissect(CLIENT, &[headers, data, goaway].concat());
+    let show = |field: &crate::protocol::Field| format!("{}={}", field.name, field.value);
+    assert_eq!(
+        tree.iter().map(show).collect::<Vec<_>>(),
+        ["HEADERS=stream 3", "DATA=stream 3", "GOAWAY=stream 0"]
+    );
+    assert_eq!(show(&tree[0].children[2]), "Flags=0x05 (END_STREAM, END_HEADERS)");
+    let block: Vec<_> = tree[0].children[4].children.iter().map(show).collect();
+    assert_eq!(block, [":method=POST", "dynamic entry 1=not known without the connection's table", "x=y"]);
+    assert_eq!(tree[0].children[4].children[2].range, (11, 16));
+    assert_eq!(show(&tree[1].children[4]), "gRPC message=2 bytes");
+    assert_eq!(show(&tree[2].children[5]), "Error Code=11 (ENHANCE_YOUR_CALM)");
+    let text = b"POST /a.B/Do HTTP/1.1\r\nUpgrade: h2c\r\n\r\nbody";
+    let tree = Http2.dissect(CLIENT, text);
+    let lines: Vec<_> = tree[0].children.iter().map(show).collect();
+    assert_eq!(lines, ["request line=POST /a.B/Do HTTP/1.1", "Upgrade=h2c", "body=4 bytes"]);
+}
+
 /// What the calls of a connection are by stream: everything told of it but counts and doubt.
 fn by_stream(told: &[Told]) -> BTreeMap<i64, Vec<&Told>> {
     let mut streams = BTreeMap::<i64, Vec<&Told>>::new();

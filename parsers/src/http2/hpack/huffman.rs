@@ -31,13 +31,23 @@ const SYMBOLS: usize = 257;
 const EOS: u16 = 256;
 /// Longest code.
 const LONGEST: usize = 30;
-/// Codes of up to so many bits are found with one look; that is all of printable ASCII but for a few rare characters.
-const QUICK_BITS: u32 = 8;
+/// Bits looked at at once. Most texts consist of symbols of five and six bits, of which two fit.
+const QUICK_BITS: u32 = 11;
+
+/// The symbols that a few bits begin with.
+#[derive(Clone, Copy)]
+struct Quick {
+    symbols: [u8; 2],
+    /// Bits of the first symbol; 0 if its code is longer than [`QUICK_BITS`].
+    first: u8,
+    /// Bits of both; as many as of the first where there is no second.
+    both: u8,
+}
 
 /// The table for decoding, see [`build`].
 struct Code {
-    /// By the next [`QUICK_BITS`] bits: symbol and code length; length 0 where the code is longer.
-    quick: [(u8, u8); 1 << QUICK_BITS],
+    /// By the next [`QUICK_BITS`] bits.
+    quick: [Quick; 1 << QUICK_BITS],
     /// By length: the first code of that length and the place of its symbol in `symbols`; `count` codes have it.
     first: [u32; LONGEST + 1],
     place: [u16; LONGEST + 1],
@@ -54,7 +64,7 @@ static CODE: Code = build();
 )]
 const fn build() -> Code {
     let mut code = Code {
-        quick: [(0, 0); 1 << QUICK_BITS],
+        quick: [Quick { symbols: [0; 2], first: 0, both: 0 }; 1 << QUICK_BITS],
         first: [0; LONGEST + 1],
         place: [0; LONGEST + 1],
         count: [0; LONGEST + 1],
@@ -74,7 +84,9 @@ const fn build() -> Code {
                     let free = QUICK_BITS - length as u32;
                     let mut low = 0;
                     while low < 1 << free {
-                        code.quick[((next << free) | low) as usize] = (symbol as u8, length as u8);
+                        let quick = &mut code.quick[((next << free) | low) as usize];
+                        *quick =
+                            Quick { symbols: [symbol as u8, 0], first: length as u8, both: length as u8 };
                         low += 1;
                     }
                 }
@@ -87,30 +99,66 @@ const fn build() -> Code {
         }
         length += 1;
     }
+    // The bits behind the first symbol may hold a whole second one.
+    let mut bits = 0;
+    while bits < 1 << QUICK_BITS {
+        let first = code.quick[bits].first as u32;
+        if first > 0 {
+            let behind = code.quick[(bits << first) & ((1 << QUICK_BITS) - 1)];
+            if behind.first > 0 && behind.first as u32 + first <= QUICK_BITS {
+                code.quick[bits].symbols[1] = behind.symbols[0];
+                code.quick[bits].both += behind.first;
+            }
+        }
+        bits += 1;
+    }
     code
 }
 
 /// Appends the decoded `coded` to `out`. `Err` if a code is broken, EOS stands in it, or the padding is not the beginning
 /// of EOS or longer than 7 bits (RFC 7541, section 5.2); `out` then holds what was read before.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), ()> {
-    let mut input = coded.iter();
+    // No code is shorter than five bits.
+    out.reserve(coded.len() * 8 / 5);
+    let mut input = coded;
     // The next bits stand at the top of `window`; `bits` of them are real, those below are zero.
     let mut window = 0_u64;
     let mut bits = 0_u32;
     loop {
-        while bits <= 56 {
-            let Some(byte) = input.next() else { break };
-            window |= u64::from(*byte) << (56 - bits);
-            bits += 8;
+        if bits <= 32
+            && let Some((four, rest)) = input.split_first_chunk::<4>()
+        {
+            window |= u64::from(u32::from_be_bytes(*four)) << (32 - bits);
+            bits += 32;
+            input = rest;
+        } else {
+            while bits <= 56
+                && let Some((byte, rest)) = input.split_first()
+            {
+                window |= u64::from(*byte) << (56 - bits);
+                bits += 8;
+                input = rest;
+            }
         }
         if bits == 0 {
             return Ok(());
         }
-        let (symbol, length) = *CODE.quick.get((window >> (64 - QUICK_BITS)) as usize).ok_or(())?;
-        if length != 0 && u32::from(length) <= bits {
-            out.push(symbol);
-            window <<= length;
-            bits -= u32::from(length);
+        let quick = *CODE.quick.get((window >> (64 - QUICK_BITS)) as usize).ok_or(())?;
+        let [first, second] = quick.symbols;
+        if u32::from(quick.both) <= bits && quick.first > 0 {
+            out.push(first);
+            if quick.both > quick.first {
+                out.push(second);
+            }
+            window <<= quick.both;
+            bits -= u32::from(quick.both);
+            continue;
+        }
+        // The last symbol, with what only looks like another behind it.
+        if u32::from(quick.first) <= bits && quick.first > 0 {
+            out.push(first);
+            window <<= quick.first;
+            bits -= u32::from(quick.first);
             continue;
         }
         // Fewer than eight ones are padding; anything else that short is an unfinished code.

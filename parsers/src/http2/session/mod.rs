@@ -1,20 +1,18 @@
 //! The session: bytes of both sides to frames, header blocks to lists, through gaps and beginnings that were not captured.
 
+mod block;
+mod start;
+
+use block::{BLOCK_LIMIT, Collected};
+use start::Upgrade;
+
 use super::frame::{self, Head};
-use super::grpc::Scanner;
 use super::hpack::{Decoder, List};
 use super::resync;
-use super::streams::{Block, HOLD_LIMIT, Place, Streams};
-use super::upgrade::{self, Opening};
+use super::streams::{HOLD_LIMIT, Place, Streams};
 use crate::error::{Error, Layer};
 use crate::message::Side;
 use crate::protocol::{Emit, Session};
-
-/// Longest header block collected, over all its frames.
-const BLOCK_LIMIT: usize = 1024 * 1024;
-
-/// Most CONTINUATION frames of a header block: a flood of empty ones is no block.
-const CONTINUATION_LIMIT: u32 = 4096;
 
 /// Longest SETTINGS or GOAWAY frame read; longer ones are skipped.
 const CONTROL_LIMIT: u32 = 16 * 1024;
@@ -67,19 +65,6 @@ impl Passing {
     }
 }
 
-/// A header block of several frames.
-#[derive(Debug)]
-struct Collected {
-    /// The frame that began it.
-    head: Head,
-    start: u64,
-    bytes: u64,
-    fragments: Vec<u8>,
-    continuations: u32,
-    /// Not to be read any more; only its end is waited for.
-    dropped: bool,
-}
-
 #[derive(Debug)]
 struct Lane {
     phase: Phase,
@@ -106,17 +91,6 @@ impl Lane {
             floor: 0,
         }
     }
-}
-
-/// A request that asked for HTTP/2 and waits for the answer to that.
-#[derive(Debug)]
-struct Upgrade {
-    client: Side,
-    request: upgrade::Request,
-    place: Place,
-    body: u64,
-    messages: u32,
-    scanner: Scanner,
 }
 
 /// One connection.
@@ -184,105 +158,6 @@ impl Http2Session {
             }
         }
         done
-    }
-
-    /// Tells from the first bytes how the connection begins. `None` if more are needed.
-    fn read_start(&mut self, side: Side, input: &[u8]) -> Option<usize> {
-        if frame::PREFACE.starts_with(input) && input.len() < frame::PREFACE.len() {
-            return None;
-        }
-        if input.starts_with(frame::PREFACE) {
-            self.streams.begin(side);
-            self.streams.set_in_step(side, true);
-            self.lane(side).phase = Phase::Frames;
-            return Some(frame::PREFACE.len());
-        }
-        if self.upgrade.as_ref().is_some_and(|upgrade| upgrade.client != side) {
-            return self.read_switch(side, input);
-        }
-        if input.first().is_some_and(u8::is_ascii_uppercase) {
-            return match upgrade::parse_request(input) {
-                Opening::More => None,
-                Opening::No => {
-                    self.lane(side).phase = Phase::Dead;
-                    Some(0)
-                }
-                Opening::Yes(request, size) => {
-                    let place = Place { side, start: self.lane(side).offset, bytes: size as u64 };
-                    let scanner = if request.chunked { Scanner::Foreign } else { Scanner::START };
-                    let upgrade = Upgrade { client: side, request, place, body: 0, messages: 0, scanner };
-                    self.upgrade = Some(Box::new(upgrade));
-                    self.lane(side).phase = Phase::Upgrading;
-                    Some(size)
-                }
-            };
-        }
-        // The server's beginning are its settings (RFC 9113, section 3.4).
-        let head = frame::parse_head(input)?;
-        if head.kind == frame::SETTINGS && !head.has(frame::ACK) && head.check().is_ok() {
-            self.streams.set_in_step(side, true);
-            self.lane(side).phase = Phase::Frames;
-            return Some(0);
-        }
-        self.lane(side).decoder = Decoder::lost();
-        self.lane(side).phase = Phase::Lost;
-        Some(0)
-    }
-
-    /// Lets the body of an upgrading request pass, up to the preface.
-    fn read_body(&mut self, side: Side, input: &[u8]) -> Option<usize> {
-        let found = memchr::memmem::find(input, frame::PREFACE);
-        // The preface may begin in the last bytes.
-        let open = (1..frame::PREFACE.len().min(input.len() + 1))
-            .rev()
-            .find(|tail| input.ends_with(frame::PREFACE.get(..*tail).unwrap_or_default()))
-            .unwrap_or(0);
-        let body = found.unwrap_or(input.len() - open);
-        if let Some(upgrade) = &mut self.upgrade {
-            upgrade.body += body as u64;
-            upgrade.messages += upgrade.scanner.feed(input.get(..body).unwrap_or_default());
-        }
-        if found.is_some() {
-            self.lane(side).phase = Phase::Frames;
-            return Some(body + frame::PREFACE.len());
-        }
-        (body > 0).then_some(body)
-    }
-
-    /// Reads the answer to an upgrading request.
-    fn read_switch(&mut self, side: Side, input: &[u8]) -> Option<usize> {
-        match upgrade::parse_answer(input) {
-            Opening::More => None,
-            Opening::Yes(101, size) => {
-                self.streams.set_in_step(side, true);
-                self.lane(side).phase = Phase::Frames;
-                Some(size)
-            }
-            // Other interim answers, `100 Continue` among them, may come before.
-            Opening::Yes(100..=199, size) => Some(size),
-            Opening::Yes(..) | Opening::No => {
-                self.upgrade = None;
-                self.lanes.iter_mut().for_each(|lane| lane.phase = Phase::Dead);
-                Some(input.len())
-            }
-        }
-    }
-
-    /// The server switches to HTTP/2: the request that asked for it becomes stream 1 (RFC 7540, section 3.2).
-    fn switch(&mut self, upgrade: &Upgrade, emit: &mut Emit<'_>) {
-        let Upgrade { client, request, place, .. } = upgrade;
-        self.streams.begin(*client);
-        if let Some(size) = request.table_size {
-            self.lane(client.other()).decoder.allow(size);
-        }
-        let place = Place { start: self.streams.clip(*client, place.start), ..*place };
-        let block = Block { place, end_stream: upgrade.body == 0, list: &request.list, cut: false };
-        self.streams.block(1, block, emit);
-        if upgrade.body > 0 {
-            let start = self.streams.clip(*client, place.start + place.bytes);
-            let body = Place { start, bytes: upgrade.body, ..place };
-            self.streams.data_ends(1, body, true, upgrade.messages, emit);
-        }
     }
 
     /// Looks for the next frame.
@@ -428,103 +303,6 @@ impl Http2Session {
             let end_stream = passing.head.has(frame::END_STREAM);
             self.streams.data_ends(passing.head.stream, place, end_stream, passing.messages, emit);
         }
-    }
-
-    fn begin_block(&mut self, side: Side, head: Head, start: u64) {
-        self.lane(side).block = Some(Collected {
-            head,
-            start,
-            bytes: 0,
-            fragments: Vec::new(),
-            continuations: 0,
-            dropped: false,
-        });
-    }
-
-    /// Takes a frame with (a part of) a header block.
-    fn add_fragment(&mut self, side: Side, head: Head, start: u64, payload: &[u8], emit: &mut Emit<'_>) {
-        let fragment =
-            frame::parse_fragment(head, payload).map(|range| payload.get(range).unwrap_or_default());
-        if head.kind != frame::CONTINUATION {
-            if head.has(frame::END_HEADERS)
-                && let Ok(fragment) = fragment
-            {
-                let place = Place { side, start, bytes: head.size() };
-                self.read_block(side, head, place, fragment, false, emit);
-                return;
-            }
-            self.begin_block(side, head, start);
-        }
-        let Some(block) = &mut self.lane(side).block else { return };
-        block.bytes += head.size();
-        block.continuations += u32::from(head.kind == frame::CONTINUATION);
-        let fault = match fragment {
-            Err(what) => Some(what),
-            Ok(fragment) if block.fragments.len() + fragment.len() > BLOCK_LIMIT => {
-                Some("header block over the limit")
-            }
-            Ok(_) if block.continuations > CONTINUATION_LIMIT => Some("too many CONTINUATION frames"),
-            Ok(fragment) => {
-                if !block.dropped {
-                    block.fragments.extend_from_slice(fragment);
-                }
-                None
-            }
-        };
-        if let Some(what) = fault
-            && !block.dropped
-        {
-            self.complain(Layer::Header, 0, what);
-            self.give_up_block(side, emit);
-        }
-        self.end_block(side, head, emit);
-    }
-
-    /// Reads the collected block if `head` is its last frame.
-    fn end_block(&mut self, side: Side, head: Head, emit: &mut Emit<'_>) {
-        if !head.has(frame::END_HEADERS) {
-            return;
-        }
-        let Some(block) = self.lane(side).block.take() else { return };
-        if !block.dropped {
-            let place = Place { side, start: block.start, bytes: block.bytes };
-            self.read_block(side, block.head, place, &block.fragments, false, emit);
-        }
-    }
-
-    /// The rest of the collected block can't be read: its stream gets what is there, and its frames to come are skipped.
-    fn give_up_block(&mut self, side: Side, emit: &mut Emit<'_>) {
-        let Some(mut block) = self.lane(side).block.take().filter(|block| !block.dropped) else { return };
-        let place = Place { side, start: block.start, bytes: block.bytes };
-        let fragments = std::mem::take(&mut block.fragments);
-        self.read_block(side, block.head, place, &fragments, true, emit);
-        block.dropped = true;
-        self.lane(side).block = Some(block);
-    }
-
-    /// Reads a header block that `head` began, of which the end is missing if `cut`.
-    fn read_block(
-        &mut self,
-        side: Side,
-        head: Head,
-        place: Place,
-        fragments: &[u8],
-        cut: bool,
-        emit: &mut Emit<'_>,
-    ) {
-        let mut list = std::mem::take(&mut self.list);
-        let read = self.lane(side).decoder.decode(fragments, &mut list);
-        if cut {
-            self.lane(side).decoder.lose();
-        } else if let Err(what) = read {
-            self.complain(Layer::Header, 0, what);
-        }
-        if head.kind == frame::HEADERS {
-            let end_stream = head.has(frame::END_STREAM);
-            let block = Block { place, end_stream, list: &list, cut: cut || read.is_err() };
-            self.streams.block(head.stream, block, emit);
-        }
-        self.list = list;
     }
 
     /// The place of the next frame of `side` is not known any more, and frames may have been missed.

@@ -3,6 +3,9 @@
 //! A stream is a call once its request says so, or, where the request can't be read, once something else proves it: the
 //! answer's content type or status, or DATA that consists of gRPC messages. Until then what is seen of it waits here.
 
+mod stream;
+mod told;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -12,8 +15,12 @@ use smallvec::SmallVec;
 use super::grpc::{self, Content, Scanner};
 use super::hpack::{EntryId, List};
 use super::name::Name;
-use crate::message::{BizStatus, CallId, GrpcStatus, Kind, Message, Reset, Side, Status};
+use crate::message::{GrpcStatus, Kind, Message, Reset, Side, Status};
 use crate::protocol::Emit;
+use stream::{Claim, Stream, claim_of};
+use told::{Goaway, blank, codec_of, emit_begin, http_status, status_of};
+
+pub(super) use told::{Block, Place};
 
 /// The most streams followed at a time; the oldest goes first.
 const STREAMS_LIMIT: usize = 16 * 1024;
@@ -29,146 +36,6 @@ const UNSEEN_LIMIT: usize = 64;
 
 /// How many bytes back the beginning of a message may lie when it is emitted.
 pub(super) const HOLD_LIMIT: u64 = 64 * 1024;
-
-/// The bytes of a message in the stream of its side.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) side: Side,
-    pub(super) start: u64,
-    pub(super) bytes: u64,
-}
-
-/// A whole header block, or what could be read of it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Block<'a> {
-    pub(super) place: Place,
-    pub(super) end_stream: bool,
-    pub(super) list: &'a List,
-    /// Fields may be missing at its end.
-    pub(super) cut: bool,
-}
-
-/// What a stream is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Claim {
-    /// A call whose request was emitted.
-    Call,
-    /// The request was seen and may be one of gRPC.
-    Maybe,
-    /// The request was not captured.
-    Orphan,
-    /// Over, or none of ours.
-    Done,
-}
-
-/// What waits for the proof that a stream is a call.
-#[derive(Debug, Default)]
-struct Waiting {
-    request: Option<(Place, List, bool)>,
-    half_close: Option<Place>,
-    begin: Option<(Place, List)>,
-    /// DATA of each side: where it began, bytes, messages.
-    parts: [Option<(u64, u64, u32)>; 2],
-}
-
-impl Waiting {
-    /// The first byte of `side` that it speaks of.
-    fn from(&self, side: Side) -> Option<u64> {
-        let place = |place: &Place| (place.side == side).then_some(place.start);
-        [
-            self.request.as_ref().and_then(|(at, ..)| place(at)),
-            self.half_close.as_ref().and_then(place),
-            self.begin.as_ref().and_then(|(at, _)| place(at)),
-            self.parts.get(side.index()).and_then(|part| part.map(|(start, ..)| start)),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-    }
-}
-
-#[derive(Debug)]
-struct Stream {
-    claim: Claim,
-    /// The answer's first header block was seen.
-    began: bool,
-    http: Option<u16>,
-    scanners: [Scanner; 2],
-    /// Bytes that belong to it may be missing.
-    truncated: bool,
-    /// Its answer may be among them.
-    answer_lost: bool,
-    /// Something proves that it is of gRPC (only asked of orphans).
-    proven: bool,
-    waiting: Option<Box<Waiting>>,
-}
-
-impl Stream {
-    fn new(claim: Claim, scanner: Scanner) -> Self {
-        Self {
-            claim,
-            began: false,
-            http: None,
-            scanners: [scanner; 2],
-            truncated: claim == Claim::Orphan,
-            answer_lost: false,
-            proven: false,
-            waiting: None,
-        }
-    }
-
-    fn scanner(&mut self, side: Side) -> &mut Scanner {
-        let [a, b] = &mut self.scanners;
-        match side {
-            Side::A => a,
-            Side::B => b,
-        }
-    }
-
-    /// What waits, to be added to.
-    fn wait(&mut self) -> &mut Waiting {
-        self.waiting.get_or_insert_default()
-    }
-}
-
-/// A message of a stream without contents.
-fn blank(kind: Kind, id: u32, place: Place, truncated: bool) -> Message<'static> {
-    Message {
-        kind,
-        id: CallId::Stream(i64::from(id)),
-        start: place.start,
-        bytes: place.bytes,
-        transport: "http2",
-        rpc: "grpc",
-        truncated,
-        ..Message::default()
-    }
-}
-
-/// A GOAWAY that nobody needs yet.
-#[derive(Clone, Debug)]
-struct Goaway {
-    place: Place,
-    last: u32,
-    code: u32,
-    text: Vec<u8>,
-}
-
-impl Goaway {
-    /// A client's says nothing of the streams that it opened, so its last stream is left out.
-    fn emit(&self, client: Option<Side>, emit: &mut Emit<'_>) {
-        let last = (client == Some(self.place.side.other())).then_some(i64::from(self.last));
-        let text = (!self.text.is_empty()).then_some(Cow::Borrowed(self.text.as_slice()));
-        let reset = Reset { code: Some(i64::from(self.code)), message: text, cancel_path: None };
-        emit(
-            self.place.side,
-            Message {
-                status: Status { last_stream: last, reset: Some(reset), ..Status::default() },
-                ..blank(Kind::GoAway, 0, self.place, false)
-            },
-        );
-    }
-}
 
 /// All streams of a connection.
 #[derive(Debug, Default)]
@@ -381,10 +248,7 @@ impl Streams {
         cut: bool,
         emit: &mut Emit<'_>,
     ) {
-        let codec = match list.get(Name::ContentType).map(grpc::parse_content_type) {
-            Some(Content::Grpc(codec)) => codec,
-            _ => codec,
-        };
+        let codec = codec_of(list).or(codec);
         let path = list.get(Name::Path);
         let unknown_name = if path.is_some() { None } else { self.group(list) };
         let (service, method) = match path.map(grpc::parse_path) {
@@ -483,8 +347,7 @@ impl Streams {
 
     fn answer(&mut self, id: u32, block: Block<'_>, emit: &mut Emit<'_>) {
         let Block { place, end_stream, list, cut } = block;
-        let http =
-            list.get(Name::Status).and_then(grpc::parse_status).and_then(|code| u16::try_from(code).ok());
+        let http = http_status(list);
         let interim = http.is_some_and(|code| (100..200).contains(&code));
         let Some(stream) = self.reach(id).filter(|stream| stream.claim != Claim::Done) else { return };
         if interim && !end_stream {
@@ -537,11 +400,7 @@ impl Streams {
         let mut status = block.map_or_else(Status::default, |(list, cut, only)| status_of(list, cut, only));
         status.http = stream.http;
         let cut = block.is_some_and(|(_, cut, _)| cut);
-        let codec =
-            match block.and_then(|(list, ..)| list.get(Name::ContentType)).map(grpc::parse_content_type) {
-                Some(Content::Grpc(codec)) => codec,
-                _ => None,
-            };
+        let codec = block.and_then(|(list, ..)| codec_of(list));
         // The bytes of DATA that ends a stream were told as a part of it.
         let place = if block.is_some() { place } else { Place { bytes: 0, ..place } };
         let message = Message {
@@ -672,72 +531,5 @@ impl Streams {
         for id in ids {
             self.resolve(id, None, emit);
         }
-    }
-}
-
-/// What a request says of its stream.
-fn claim_of(list: &List, cut: bool) -> Claim {
-    if list.get(Name::Method).is_some_and(|method| method != b"POST") {
-        return Claim::Done;
-    }
-    match list.get(Name::ContentType).map(grpc::parse_content_type) {
-        Some(Content::Grpc(_)) => Claim::Call,
-        Some(Content::Other) => Claim::Done,
-        None if list.names().any(|name| {
-            matches!(name, Name::GrpcTimeout | Name::GrpcEncoding | Name::GrpcAcceptEncoding)
-        }) =>
-        {
-            Claim::Call
-        }
-        None if list.is_complete() && !cut => Claim::Done,
-        None => Claim::Maybe,
-    }
-}
-
-fn emit_begin(id: u32, place: Place, list: &List, truncated: bool, emit: &mut Emit<'_>) {
-    let codec = match list.get(Name::ContentType).map(grpc::parse_content_type) {
-        Some(Content::Grpc(codec)) => codec,
-        _ => None,
-    };
-    let http = list.get(Name::Status).and_then(grpc::parse_status).and_then(|code| u16::try_from(code).ok());
-    emit(
-        place.side,
-        Message {
-            codec,
-            status: Status { http, ..Status::default() },
-            metadata: Some(list),
-            ..blank(Kind::Begin, id, place, truncated)
-        },
-    );
-}
-
-/// The status that trailers tell.
-fn status_of(list: &List, cut: bool, only: bool) -> Status<'_> {
-    let grpc = match list.get(Name::GrpcStatus) {
-        Some(value) => Some(
-            grpc::parse_status(value).map_or(GrpcStatus::Malformed(Cow::Borrowed(value)), GrpcStatus::Code),
-        ),
-        None if list.is_complete() && !cut => None,
-        None => Some(GrpcStatus::Unknown),
-    };
-    let text = |name| list.get(name).map(Cow::Borrowed);
-    let biz = BizStatus {
-        status: text(Name::BizStatus),
-        message: text(Name::BizMessage),
-        extra: text(Name::BizExtra),
-    };
-    let biz = (biz != BizStatus::default()).then_some(biz);
-    // A biz-status beside the status makes another error of it, and may be among the fields that can't be read. The one
-    // that must be there in an answer of one block is its content type.
-    let expected = usize::from(only && list.get(Name::ContentType).is_none());
-    let hidden = cut || list.shed || list.unknown() > expected;
-    let failed = grpc.is_some() && grpc != Some(GrpcStatus::Code(0));
-    Status {
-        grpc,
-        grpc_message: list.get(Name::GrpcMessage).map(grpc::decode_message),
-        grpc_details: list.get(Name::GrpcStatusDetails).and_then(grpc::decode_binary),
-        cut: cut || (failed && biz.is_none() && hidden),
-        biz,
-        ..Status::default()
     }
 }

@@ -1,0 +1,133 @@
+//! Header blocks: one frame, or HEADERS and its CONTINUATION frames (RFC 9113, section 4.3).
+
+use super::super::frame::{self, Head};
+use super::super::streams::{Block, Place};
+use super::Http2Session;
+use crate::error::Layer;
+use crate::message::Side;
+use crate::protocol::Emit;
+
+/// Longest header block collected, over all its frames.
+pub(super) const BLOCK_LIMIT: usize = 1024 * 1024;
+
+/// Most CONTINUATION frames of a header block: a flood of empty ones is no block.
+pub(super) const CONTINUATION_LIMIT: u32 = 4096;
+
+/// A header block of several frames.
+#[derive(Debug)]
+pub(super) struct Collected {
+    /// The frame that began it.
+    pub(super) head: Head,
+    pub(super) start: u64,
+    pub(super) bytes: u64,
+    pub(super) fragments: Vec<u8>,
+    pub(super) continuations: u32,
+    /// Not to be read any more; only its end is waited for.
+    pub(super) dropped: bool,
+}
+
+impl Http2Session {
+    pub(super) fn begin_block(&mut self, side: Side, head: Head, start: u64) {
+        self.lane(side).block = Some(Collected {
+            head,
+            start,
+            bytes: 0,
+            fragments: Vec::new(),
+            continuations: 0,
+            dropped: false,
+        });
+    }
+
+    /// Takes a frame with (a part of) a header block.
+    pub(super) fn add_fragment(
+        &mut self,
+        side: Side,
+        head: Head,
+        start: u64,
+        payload: &[u8],
+        emit: &mut Emit<'_>,
+    ) {
+        let fragment =
+            frame::parse_fragment(head, payload).map(|range| payload.get(range).unwrap_or_default());
+        if head.kind != frame::CONTINUATION {
+            if head.has(frame::END_HEADERS)
+                && let Ok(fragment) = fragment
+            {
+                let place = Place { side, start, bytes: head.size() };
+                self.read_block(side, head, place, fragment, false, emit);
+                return;
+            }
+            self.begin_block(side, head, start);
+        }
+        let Some(block) = &mut self.lane(side).block else { return };
+        block.bytes += head.size();
+        block.continuations += u32::from(head.kind == frame::CONTINUATION);
+        let fault = match fragment {
+            Err(what) => Some(what),
+            Ok(fragment) if block.fragments.len() + fragment.len() > BLOCK_LIMIT => {
+                Some("header block over the limit")
+            }
+            Ok(_) if block.continuations > CONTINUATION_LIMIT => Some("too many CONTINUATION frames"),
+            Ok(fragment) => {
+                if !block.dropped {
+                    block.fragments.extend_from_slice(fragment);
+                }
+                None
+            }
+        };
+        if let Some(what) = fault
+            && !block.dropped
+        {
+            self.complain(Layer::Header, 0, what);
+            self.give_up_block(side, emit);
+        }
+        self.end_block(side, head, emit);
+    }
+
+    /// Reads the collected block if `head` is its last frame.
+    pub(super) fn end_block(&mut self, side: Side, head: Head, emit: &mut Emit<'_>) {
+        if !head.has(frame::END_HEADERS) {
+            return;
+        }
+        let Some(block) = self.lane(side).block.take() else { return };
+        if !block.dropped {
+            let place = Place { side, start: block.start, bytes: block.bytes };
+            self.read_block(side, block.head, place, &block.fragments, false, emit);
+        }
+    }
+
+    /// The rest of the collected block can't be read: its stream gets what is there, and its frames to come are skipped.
+    pub(super) fn give_up_block(&mut self, side: Side, emit: &mut Emit<'_>) {
+        let Some(mut block) = self.lane(side).block.take().filter(|block| !block.dropped) else { return };
+        let place = Place { side, start: block.start, bytes: block.bytes };
+        let fragments = std::mem::take(&mut block.fragments);
+        self.read_block(side, block.head, place, &fragments, true, emit);
+        block.dropped = true;
+        self.lane(side).block = Some(block);
+    }
+
+    /// Reads a header block that `head` began, of which the end is missing if `cut`.
+    pub(super) fn read_block(
+        &mut self,
+        side: Side,
+        head: Head,
+        place: Place,
+        fragments: &[u8],
+        cut: bool,
+        emit: &mut Emit<'_>,
+    ) {
+        let mut list = std::mem::take(&mut self.list);
+        let read = self.lane(side).decoder.decode(fragments, &mut list);
+        if cut {
+            self.lane(side).decoder.lose();
+        } else if let Err(what) = read {
+            self.complain(Layer::Header, 0, what);
+        }
+        if head.kind == frame::HEADERS {
+            let end_stream = head.has(frame::END_STREAM);
+            let block = Block { place, end_stream, list: &list, cut: cut || read.is_err() };
+            self.streams.block(head.stream, block, emit);
+        }
+        self.list = list;
+    }
+}

@@ -1,0 +1,124 @@
+//! Header blocks and where they stand, and the messages made of them.
+
+use std::borrow::Cow;
+
+use super::super::grpc::{self, Content};
+use super::super::hpack::List;
+use super::super::name::Name;
+use crate::message::{BizStatus, CallId, GrpcStatus, Kind, Message, Reset, Side, Status};
+use crate::protocol::Emit;
+
+/// The bytes of a message in the stream of its side.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Place {
+    pub(in super::super) side: Side,
+    pub(in super::super) start: u64,
+    pub(in super::super) bytes: u64,
+}
+
+/// A whole header block, or what could be read of it.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Block<'a> {
+    pub(in super::super) place: Place,
+    pub(in super::super) end_stream: bool,
+    pub(in super::super) list: &'a List,
+    /// Fields may be missing at its end.
+    pub(in super::super) cut: bool,
+}
+
+/// A message of a stream without contents.
+pub(super) fn blank(kind: Kind, id: u32, place: Place, truncated: bool) -> Message<'static> {
+    Message {
+        kind,
+        id: CallId::Stream(i64::from(id)),
+        start: place.start,
+        bytes: place.bytes,
+        transport: "http2",
+        rpc: "grpc",
+        truncated,
+        ..Message::default()
+    }
+}
+
+/// Tells the first header block of an answer.
+pub(super) fn emit_begin(id: u32, place: Place, list: &List, truncated: bool, emit: &mut Emit<'_>) {
+    let http = http_status(list);
+    emit(
+        place.side,
+        Message {
+            codec: codec_of(list),
+            status: Status { http, ..Status::default() },
+            metadata: Some(list),
+            ..blank(Kind::Begin, id, place, truncated)
+        },
+    );
+}
+
+/// The codec that a content type of gRPC names.
+pub(super) fn codec_of(list: &List) -> Option<&'static str> {
+    match list.get(Name::ContentType).map(grpc::parse_content_type) {
+        Some(Content::Grpc(codec)) => codec,
+        _ => None,
+    }
+}
+
+/// The HTTP status of an answer.
+pub(super) fn http_status(list: &List) -> Option<u16> {
+    list.get(Name::Status).and_then(grpc::parse_status).and_then(|code| u16::try_from(code).ok())
+}
+
+/// The status that trailers tell.
+pub(super) fn status_of(list: &List, cut: bool, only: bool) -> Status<'_> {
+    let grpc = match list.get(Name::GrpcStatus) {
+        Some(value) => Some(
+            grpc::parse_status(value).map_or(GrpcStatus::Malformed(Cow::Borrowed(value)), GrpcStatus::Code),
+        ),
+        None if list.is_complete() && !cut => None,
+        None => Some(GrpcStatus::Unknown),
+    };
+    let text = |name| list.get(name).map(Cow::Borrowed);
+    let biz = BizStatus {
+        status: text(Name::BizStatus),
+        message: text(Name::BizMessage),
+        extra: text(Name::BizExtra),
+    };
+    let biz = (biz != BizStatus::default()).then_some(biz);
+    // A biz-status beside the status makes another error of it, and may be among the fields that can't be read. The one
+    // that must be there in an answer of one block is its content type.
+    let expected = usize::from(only && list.get(Name::ContentType).is_none());
+    let hidden = cut || list.shed || list.unknown() > expected;
+    let failed = grpc.is_some() && grpc != Some(GrpcStatus::Code(0));
+    Status {
+        grpc,
+        grpc_message: list.get(Name::GrpcMessage).map(grpc::decode_message),
+        grpc_details: list.get(Name::GrpcStatusDetails).and_then(grpc::decode_binary),
+        cut: cut || (failed && biz.is_none() && hidden),
+        biz,
+        ..Status::default()
+    }
+}
+
+/// A GOAWAY that nobody needs yet.
+#[derive(Clone, Debug)]
+pub(super) struct Goaway {
+    pub(super) place: Place,
+    pub(super) last: u32,
+    pub(super) code: u32,
+    pub(super) text: Vec<u8>,
+}
+
+impl Goaway {
+    /// A client's says nothing of the streams that it opened, so its last stream is left out.
+    pub(super) fn emit(&self, client: Option<Side>, emit: &mut Emit<'_>) {
+        let last = (client == Some(self.place.side.other())).then_some(i64::from(self.last));
+        let text = (!self.text.is_empty()).then_some(Cow::Borrowed(self.text.as_slice()));
+        let reset = Reset { code: Some(i64::from(self.code)), message: text, cancel_path: None };
+        emit(
+            self.place.side,
+            Message {
+                status: Status { last_stream: last, reset: Some(reset), ..Status::default() },
+                ..blank(Kind::GoAway, 0, self.place, false)
+            },
+        );
+    }
+}
