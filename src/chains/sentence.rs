@@ -8,9 +8,9 @@ use crate::calls::record::{Call, Carrier, Class, Finding, Initiator};
 /// Longest part of an error text that the sentence repeats, in characters.
 const MAX_QUOTE: usize = 60;
 
-/// Takes out what could move a terminal's cursor.
+/// Fit for a terminal.
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    crate::text::escape(text).into_owned()
 }
 
 /// An operation's name, fit for a terminal.
