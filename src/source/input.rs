@@ -1,8 +1,9 @@
 //! The bytes of one file or of standard input: growing files, pipes, compression.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Cursor, IsTerminal, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -49,7 +50,9 @@ impl Input {
             }
             File::from(stdin.as_fd().try_clone_to_owned()?)
         } else {
-            File::open(path)?
+            // A named pipe that nobody writes to yet is waited for like one that is silent, not within this call.
+            let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+            OpenOptions::new().read(true).custom_flags(flags).open(path)?
         };
         let is_regular = file.metadata()?.is_file();
         let kind = match (is_regular, follow) {

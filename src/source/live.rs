@@ -249,15 +249,19 @@ impl LiveSource {
         let _ = poll(&mut fds, Some(&timeout));
     }
 
+    fn count(&mut self) {
+        for handle in &mut self.handles {
+            handle.count(&self.counters);
+        }
+    }
+
     /// Sums up drops and looks for interfaces that came back.
     fn keep_house(&mut self) {
         if self.checked.elapsed() < HOUSEKEEPING {
             return;
         }
         self.checked = Instant::now();
-        for handle in &mut self.handles {
-            handle.count(&self.counters);
-        }
+        self.count();
         let back = self.gone.iter().position(|(name, _)| exists(name));
         if let Some(at) = back.filter(|_| !self.handles.is_empty()) {
             let (name, number) = self.gone.swap_remove(at);
@@ -313,6 +317,7 @@ impl Source for LiveSource {
             // What was sent before the end was asked for may still be in a block of the kernel.
             let end = *self.last_call.get_or_insert_with(|| Instant::now() + 2 * BLOCK);
             if Instant::now() >= end {
+                self.count();
                 self.handles.clear();
                 return Ok(false);
             }
@@ -339,6 +344,13 @@ impl Source for LiveSource {
 
     fn interface_name(&self, interface: u32) -> Option<&str> {
         self.names.get(interface as usize).map(String::as_str)
+    }
+}
+
+impl Drop for LiveSource {
+    /// What was lost since it was last counted is lost too.
+    fn drop(&mut self) {
+        self.count();
     }
 }
 

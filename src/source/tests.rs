@@ -509,12 +509,15 @@ fn a_pipe_is_read_as_it_comes() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let pipe = path.clone();
     let writer = std::thread::spawn(move || {
+        wait.recv().unwrap();
         let mut file = fs::OpenOptions::new().write(true).open(pipe).unwrap();
         file.write_all(&first).unwrap();
         wait.recv().unwrap();
         file.write_all(&second).unwrap();
     });
     let mut source = open(&[path, other], Options::default());
+    assert!(source.next_batch(&mut Batch::default()).unwrap(), "nobody writes yet");
+    go.send(()).unwrap();
     // The other file waits until the pipe has told when its next packet comes.
     assert_eq!(next_packets(&mut source), [b"one".to_vec()]);
     let mut batch = Batch::default();
