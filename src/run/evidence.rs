@@ -2,18 +2,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
-
-use rpcscope_parsers::protocol::Field;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::input;
 use crate::calls::Call;
 use crate::cli::Input;
-use crate::detail::{self, Detail, Message};
+use crate::detail::{self, Detail};
 use crate::dispatch::DecodeAs;
 use crate::export::{self, Wanted};
 use crate::sink::packets::{PacketWriter, Rotation};
-use crate::source::{Ring, Source};
-use crate::tui::{DetailSource, Evidence, PacketLine, WireMessage};
+use crate::source::{Batch, Ring, Source, SourceError};
+use crate::tui::DetailSource;
 
 /// Where the packets of a call are read again.
 #[derive(Clone, Debug)]
@@ -67,57 +66,29 @@ impl Packets {
 }
 
 impl DetailSource for Packets {
-    fn evidence(&mut self, call: &Call) -> Result<Evidence, String> {
-        let mut source = self.read(call.packets.0, call.packets.1)?;
+    fn detail(&mut self, call: &Call, stop: &Arc<AtomicBool>) -> Result<Detail, String> {
+        let inner = self.read(call.packets.0, call.packets.1)?;
+        let mut source = Stoppable { inner, stop: Arc::clone(stop) };
         let decode_as = match self {
             Self::Files(input) => &input.decode_as,
             Self::Ring(_, decode_as) => decode_as,
         };
-        detail::collect(&mut source, call, decode_as).map(evidence).map_err(|error| error.to_string())
+        detail::collect(&mut source, call, decode_as).map_err(|error| error.to_string())
     }
 }
 
-/// The detail in the terms of the interface. Signs that have no bytes of their own (a side that ends its sending) stand in
-/// the list of packets already.
-fn evidence(detail: Detail) -> Evidence {
-    Evidence {
-        messages: detail.messages.into_iter().filter(|message| !message.is_empty()).map(message).collect(),
-        packets: detail
-            .packets
-            .into_iter()
-            .map(|packet| PacketLine {
-                number: packet.number,
-                time: packet.time,
-                from_server: !packet.from_client,
-                payload: packet.payload,
-                note: match (packet.flags.as_str(), packet.missing) {
-                    ("" | ".", 0) => String::new(),
-                    (flags, 0) => format!("[{flags}]"),
-                    (_, missing) => format!("{missing} bytes cut off"),
-                },
-            })
-            .collect(),
-        notes: detail.left_out.into_iter().map(|what| format!("not shown: {what}")).collect(),
-    }
+/// A source that ends when somebody says so: whoever asked has gone on to another call.
+struct Stoppable {
+    inner: Box<dyn Source>,
+    stop: Arc<AtomicBool>,
 }
 
-fn message(message: Message) -> WireMessage {
-    let mut fields = message.fields;
-    // Only the connection's table could decode these; their bytes stand in the block, so the group has no range.
-    if message.undecoded {
-        let children = message
-            .headers
-            .into_iter()
-            .map(|(name, value)| Field { name, value, ..Field::default() })
-            .collect();
-        fields.insert(0, Field { name: "headers, decoded".to_owned(), children, ..Field::default() });
-    }
-    WireMessage {
-        from_server: !message.from_client,
-        packet: message.packet,
-        time: message.time,
-        bytes: message.bytes,
-        size: message.size,
-        fields,
+impl Source for Stoppable {
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
+        if self.stop.load(Ordering::Relaxed) {
+            batch.clear();
+            return Ok(false);
+        }
+        self.inner.next_batch(batch)
     }
 }

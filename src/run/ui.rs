@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Sender, bounded};
 
+use super::chains::LIVE_PATIENCE;
 use super::evidence::Packets;
 use super::input::{self, Opened};
 use super::{Failure, Status, complain};
-use crate::calls::Class;
+use crate::calls::Call;
+use crate::chains::{self, Chain, Engine};
 use crate::cli::{Color, View};
-use crate::filter::Filter;
 use crate::pipeline::{self, Options, Output, Totals};
 use crate::source::{Ring, Source};
 use crate::tui::{self, Colors, DetailSource, PacketExport, Progress, TuiOptions, Update};
@@ -37,8 +38,16 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     let mut options = Options { connections: true, metadata: true, ..input::options(&view.input, &stop) };
     source.watch(&mut options);
     let (give, updates) = bounded(QUEUE);
+    // A file is linked best in one piece; what never ends can't wait for its end.
+    let endless = !view.input.interfaces.is_empty() || view.input.follow;
+    let patience = endless.then_some(LIVE_PATIENCE);
+    let engine = Engine::new(chains::Options { patience, ..Default::default() });
     let fail_on = view.fail_on.clone();
-    let feeder = std::thread::spawn(move || feed(&mut source, &options, filter.as_ref(), &fail_on, &give));
+    let feeder = std::thread::spawn(move || {
+        let passes = |call: &Call| filter.as_ref().is_none_or(|filter| filter.matches(call));
+        let matched = |call: &Call| call.class().is_some_and(|c| fail_on.contains(&c)) && passes(call);
+        feed(&mut source, &options, engine, &matched, &give)
+    });
     let shown = tui::run(updates, ui_options(view, Packets::of(&view.input, ring.as_ref())));
     stop.store(true, Ordering::Relaxed);
     shown.map_err(|error| Failure::Environment(format!("the terminal can't be used: {error}")))?;
@@ -78,8 +87,8 @@ fn ui_options(view: &View, packets: Option<Packets>) -> TuiOptions {
 fn feed(
     source: &mut Opened,
     options: &Options,
-    filter: Option<&Filter>,
-    fail_on: &[Class],
+    mut engine: Engine,
+    matched: &dyn Fn(&Call) -> bool,
     give: &Sender<Update>,
 ) -> (Status, Vec<String>) {
     let mut status = Status::default();
@@ -88,16 +97,22 @@ fn feed(
     let end = pipeline::run(source, options, &mut |outputs: &mut Vec<Output>, totals: &Totals| {
         let mut calls = Vec::new();
         let mut connections = Vec::new();
+        let mut chains = Vec::new();
+        let mut link = |chain: Chain| chains.push(chain);
         for output in outputs.drain(..) {
             match output {
                 Output::Call(mut call) => {
                     lookup(&mut call);
-                    let passes = filter.is_none_or(|filter| filter.matches(&call));
-                    status.matched |= passes && call.class().is_some_and(|class| fail_on.contains(&class));
-                    calls.push(Arc::from(call));
+                    status.matched |= matched(&call);
+                    let call: Arc<Call> = Arc::from(call);
+                    engine.call(Arc::clone(&call), &mut link);
+                    calls.push(call);
                 }
                 Output::Connection(connection) => connections.push(*connection),
             }
+        }
+        if let Some((_, now)) = totals.span {
+            engine.tick(now, totals.oldest_open, &mut link);
         }
         let progress = Progress {
             read: totals.progress,
@@ -108,11 +123,16 @@ fn feed(
         };
         let updates = [
             Some(calls).filter(|calls| !calls.is_empty()).map(Update::Calls),
+            Some(chains).filter(|chains| !chains.is_empty()).map(Update::Chains),
             Some(connections).filter(|some| !some.is_empty()).map(Update::Connections),
             Some(Update::Progress(progress)),
         ];
         updates.into_iter().flatten().all(|update| give.send(update).is_ok())
     });
+    let mut chains = Vec::new();
+    engine.finish(&mut |chain| chains.push(chain));
+    // Whoever quit does not want them.
+    _ = give.send(Update::Chains(chains));
     let mut troubles: Vec<String> = source.troubles().iter().map(ToString::to_string).collect();
     troubles.extend(end.err().map(|error| error.to_string()));
     status.input_failed = !troubles.is_empty();

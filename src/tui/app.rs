@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, after, bounded, never, select};
@@ -10,12 +11,13 @@ use crossterm::event::{Event, KeyEventKind};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
-use super::evidence::{DetailSource, Evidence, PacketExport};
+use super::evidence::{DetailSource, PacketExport};
 use super::state::{Effect, State};
 use super::terminal::Screen;
 use super::view::render;
 use super::{TuiOptions, Update};
 use crate::calls::{Call, Uid};
+use crate::detail::Detail;
 use crate::sink::{Output, Sink, jsonl::JsonLines};
 use crate::text;
 
@@ -154,7 +156,7 @@ impl App {
                 self.state.dirty = true;
             }
             Some(Effect::Copy(text)) => Screen::copy(&text)?,
-            Some(Effect::Evidence(call)) => self.desk.ask(Task::Evidence(call)),
+            Some(Effect::Evidence(call)) => self.desk.look_into(call),
             Some(Effect::Export(calls, path)) => self.desk.ask(Task::Export(calls, path)),
         }
         Ok(false)
@@ -199,13 +201,13 @@ fn read_signals() -> io::Result<Receiver<i32>> {
 
 /// What takes too long for the loop.
 enum Task {
-    Evidence(Arc<Call>),
+    Evidence(Arc<Call>, Arc<AtomicBool>),
     Export(Vec<Arc<Call>>, std::path::PathBuf),
 }
 
 /// What became of it.
 enum Done {
-    Evidence(Uid, Result<Evidence, String>),
+    Evidence(Uid, Result<Box<Detail>, String>),
     Line(String),
 }
 
@@ -213,6 +215,8 @@ enum Done {
 struct Desk {
     tasks: Sender<Task>,
     done: Receiver<Done>,
+    /// Ends the reading that was asked for last.
+    stop: Arc<AtomicBool>,
 }
 
 impl Desk {
@@ -222,19 +226,22 @@ impl Desk {
         std::thread::spawn(move || {
             while let Ok(mut task) = todo.recv() {
                 // Who leafs through calls wants the last one; the evidence of the others is not waited for.
-                while let Task::Evidence(_) = task {
+                while let Task::Evidence(..) = task {
                     match todo.try_recv() {
                         Ok(newer) => task = newer,
                         Err(_) => break,
                     }
                 }
                 let result = match task {
-                    Task::Evidence(call) => {
+                    Task::Evidence(call, stop) => {
                         let result = detail.as_mut().map_or_else(
                             || Err("the packets of this run can't be read again".to_owned()),
-                            |source| source.evidence(&call),
+                            |source| source.detail(&call, &stop).map(Box::new),
                         );
                         Done::Evidence(call.uid, result)
+                    }
+                    Task::Export(_, path) if path.exists() => {
+                        Done::Line(format!("{} exists already: choose another name", path.display()))
                     }
                     Task::Export(calls, path) => {
                         let result = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pcapng")) {
@@ -253,7 +260,14 @@ impl Desk {
                 }
             }
         });
-        Self { tasks, done }
+        Self { tasks, done, stop: Arc::default() }
+    }
+
+    /// Asks for the evidence of a call instead of that of the call before.
+    fn look_into(&mut self, call: Arc<Call>) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.stop = Arc::default();
+        self.ask(Task::Evidence(call, Arc::clone(&self.stop)));
     }
 
     /// Leaves a task; when very many wait already, the user is not waiting for this one.
@@ -266,10 +280,7 @@ impl Desk {
 fn write_records(calls: &[Arc<Call>], path: &Path) -> Result<String, String> {
     let name = path.display();
     let wrong = |error: io::Error| format!("{name}: {error}");
-    let file = std::fs::File::create_new(path).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => format!("{name} exists already: choose another name"),
-        _ => wrong(error),
-    })?;
+    let file = std::fs::File::create_new(path).map_err(wrong)?;
     let mut sink = JsonLines::new(Output::new(Box::new(file), false));
     calls.iter().try_for_each(|call| sink.call(call)).and_then(|()| sink.finish()).map_err(wrong)?;
     let plural = if calls.len() == 1 { "" } else { "s" };

@@ -191,7 +191,7 @@ pub(super) fn columns(view: View, width: usize) -> Vec<Placed> {
         View::Connections => {
             let address = (width / 5).clamp(14, 30);
             wanted.push((C::Protocol, if width >= 140 { 14 } else { 9 }));
-            if width >= 76 {
+            if width >= 96 {
                 wanted.push((C::Client, address));
             }
             wanted.extend([(C::Server, address), (C::State, 7), (C::Calls, 7)]);

@@ -28,7 +28,7 @@ mod view;
 use std::sync::Arc;
 
 pub use app::run;
-pub use evidence::{DetailSource, Evidence, PacketExport, PacketLine, WireMessage};
+pub use evidence::{DetailSource, PacketExport};
 pub use theme::Colors;
 
 use crate::calls::{Call, record::Connection};

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use rpcscope_parsers::protocol::Field;
 
 use super::list::List;
-use crate::calls::{Call, Class, words};
-use crate::explain;
+use crate::calls::{Call, words};
+use crate::detail::{Detail as Evidence, Message, verdict};
 use crate::text;
 use crate::tui::columns::Column;
-use crate::tui::evidence::Evidence;
 
 /// The most nodes of a message that are shown; what is beyond is said to be left out.
 const NODES_LIMIT: usize = 20_000;
@@ -70,10 +69,12 @@ pub(in crate::tui) struct TreeRow {
 pub(in crate::tui) struct Plan {
     /// Rows of the sentence.
     pub sentence: u16,
-    /// Rows of the boxes with verdict and time line, borders included; 0: no room.
+    /// Rows of the boxes with verdict and time line and of the border above; 0: no room.
     pub boxes: u16,
     /// Rows of tree and bytes.
     pub body: u16,
+    /// Rows below them for the whole text of the selected field.
+    pub readout: u16,
     /// Columns of the tree and of the bytes; 0: the pane with the keys has all.
     pub split: Option<(u16, u16)>,
     /// Bytes in a row of the bytes pane.
@@ -83,10 +84,15 @@ pub(in crate::tui) struct Plan {
 impl Plan {
     /// The plan for a screen of that size.
     pub(in crate::tui) fn of(width: u16, height: u16) -> Self {
-        let boxes = if height >= 20 { 6 } else { 0 };
+        let boxes = if height >= 20 { 5 } else { 0 };
         let sentence = 2;
-        // Head, rule above the panes and footer.
-        let body = height.saturating_sub(3 + sentence + boxes);
+        let readout = match height {
+            30.. => 2,
+            16.. => 1,
+            _ => 0,
+        };
+        // Title, head, the rule above the panes, and the footer.
+        let body = height.saturating_sub(4 + sentence + boxes + readout);
         let sixteen = 5 + 16 * 3 + 1 + 16;
         let eight = 5 + 8 * 3 + 1 + 8;
         let (split, per_row) = if width >= sixteen + 40 {
@@ -96,7 +102,7 @@ impl Plan {
         } else {
             (None, 8)
         };
-        Self { sentence, boxes, body, split, per_row }
+        Self { sentence, boxes, body, readout, split, per_row }
     }
 }
 
@@ -123,7 +129,7 @@ pub(in crate::tui) struct Detail {
 impl Detail {
     pub(in crate::tui) fn new(call: Arc<Call>, place: Option<(usize, usize)>) -> Self {
         let mut detail = Self {
-            tree: vec![facts(&call)],
+            tree: vec![judgement(&call), facts(&call)],
             call,
             place,
             loaded: Loaded::Waiting,
@@ -140,57 +146,27 @@ impl Detail {
     }
 
     /// Takes what was made of the packets. The answer of a failed call, if there is one, comes under the cursor.
-    pub(in crate::tui) fn load(&mut self, result: Result<Evidence, String>) {
+    pub(in crate::tui) fn load(&mut self, result: Result<Box<Evidence>, String>) {
         let evidence = match result {
-            Ok(evidence) => evidence,
+            Ok(mut evidence) => {
+                // Signs without bytes (a side that ends its sending) have nothing to look into.
+                evidence.messages.retain(|message| !message.is_empty());
+                evidence
+            }
             Err(why) => {
                 self.loaded = Loaded::Gone(text::escape(&why).into_owned());
                 return;
             }
         };
-        let wire: Vec<Node> = evidence
-            .messages
-            .iter()
-            .enumerate()
-            .map(|(index, message)| {
-                let mut left = NODES_LIMIT;
-                let mut children: Vec<Node> =
-                    message.fields.iter().filter_map(|field| node(field, index, &mut left)).collect();
-                let open = NODES_LIMIT - left <= OPEN_AT_FIRST;
-                for child in &mut children {
-                    set_open(child, open);
-                }
-                if left == 0 {
-                    children.push(Node::leaf("…", "more fields are left out"));
-                }
-                let arrow = if message.from_server { "← answer" } else { "→ request" };
-                let cut = (message.size > message.bytes.len() as u64)
-                    .then(|| format!(", only {} captured", text::bytes(message.bytes.len() as u64)));
-                Node {
-                    label: arrow.to_owned(),
-                    value: format!(
-                        "{}{}, packet {}",
-                        text::bytes(message.size),
-                        cut.unwrap_or_default(),
-                        message.packet
-                    ),
-                    range: Some((index, 0, message.bytes.len())),
-                    children,
-                    open: true,
-                }
-            })
-            .collect();
-        self.message = if self.call.failed() {
-            evidence.messages.iter().rposition(|m| m.from_server).unwrap_or(0)
-        } else {
-            0
-        };
+        let wire: Vec<Node> = evidence.messages.iter().enumerate().map(|(i, m)| message_node(m, i)).collect();
+        let shown = evidence.messages.iter().rposition(|m| !m.from_client && !m.is_empty());
+        self.message = shown.filter(|_| self.call.failed()).unwrap_or(0);
         // What the wire says comes first, what the program made of it after that.
-        self.tree.splice(0..0, wire);
-        if let Some(facts) = self.tree.last_mut() {
-            facts.open = evidence.messages.is_empty();
+        for made in &mut self.tree {
+            made.open = wire.is_empty();
         }
-        self.loaded = Loaded::Ready(Box::new(evidence));
+        self.tree.splice(0..0, wire);
+        self.loaded = Loaded::Ready(evidence);
         self.flatten();
         self.go_to_message(self.message);
     }
@@ -375,6 +351,39 @@ impl Detail {
     }
 }
 
+/// A message with its headers and fields.
+fn message_node(message: &Message, index: usize) -> Node {
+    let mut left = NODES_LIMIT;
+    let mut children: Vec<Node> =
+        message.fields.iter().filter_map(|field| node(field, index, &mut left)).collect();
+    let open = NODES_LIMIT - left <= OPEN_AT_FIRST;
+    for child in &mut children {
+        set_open(child, open);
+    }
+    if left == 0 {
+        children.push(Node::leaf("…", "more fields are left out"));
+    }
+    // These only the connection's table could decode; elsewhere they stand among the fields.
+    if !message.headers.is_empty() && (message.undecoded || message.fields.is_empty()) {
+        let headers = message.headers.iter().map(|(k, v)| Node::leaf(&text::escape(k), v.clone())).collect();
+        children.insert(0, Node::group(format!("headers, decoded ({})", message.headers.len()), headers));
+    }
+    let arrow = if message.from_client { '→' } else { '←' };
+    let cut = if message.is_cut() {
+        format!(", only {} captured", text::bytes(message.bytes.len() as u64))
+    } else {
+        String::new()
+    };
+    let value = format!("{}, packet {}{cut}", text::bytes(message.size), message.packet);
+    Node {
+        label: format!("{arrow} {}", message.name()),
+        value,
+        range: Some((index, 0, message.bytes.len())),
+        children,
+        open: true,
+    }
+}
+
 fn set_open(node: &mut Node, open: bool) {
     node.open = open;
     node.children.iter_mut().for_each(|child| set_open(child, open));
@@ -392,7 +401,16 @@ fn node(field: &Field, message: usize, left: &mut usize) -> Option<Node> {
     })
 }
 
-/// What the program knows of the call, whether its bytes are at hand or not.
+/// The verdict with what its parts mean.
+fn judgement(call: &Call) -> Node {
+    let lines = verdict::lines(call).into_iter().map(|line| {
+        let dash = if line.meaning.is_empty() { "" } else { " — " };
+        Node::leaf(line.label, format!("{}{dash}{}", line.value, line.meaning))
+    });
+    Node::group("verdict".to_owned(), lines.collect())
+}
+
+/// What the program knows of the call besides, whether its bytes are at hand or not.
 fn facts(call: &Call) -> Node {
     let mut rows = vec![Node::leaf("call", words::operation(call)), Node::leaf("uid", call.uid.to_string())];
     let mut put = |label: &str, value: Option<String>| {
@@ -402,6 +420,7 @@ fn facts(call: &Call) -> Node {
     };
     let name = |name: &Option<crate::calls::record::Name>| name.as_deref().map(str::to_owned);
     let process = |end: usize| call.process[end].as_ref().map(|p| format!("{} ({})", p.name, p.pid));
+    put("start", Some(String::from_utf8_lossy(&call.start.rfc3339()).into_owned()));
     put("client", Some(call.client.to_string()));
     put("client process", process(0));
     put("server", Some(call.server.to_string()));
@@ -412,14 +431,6 @@ fn facts(call: &Call) -> Node {
     put("codec", call.codec.map(str::to_owned));
     put("kind", Some(call.kind.name().to_owned()));
     put("id", call.id.map(|id| id.to_string()));
-    put("class", Some(call.class().map_or("unknown", Class::name).to_owned()));
-    put("carrier", Some(call.verdict.carrier.name().to_owned()));
-    put("code", call.verdict.code.map(|c| c.to_string()));
-    put("code name", call.verdict.code_name.map(str::to_owned));
-    put("message", call.verdict.message.clone());
-    put("initiator", call.verdict.initiator.map(|i| i.name().to_owned()));
-    put("ret", call.ret.map(|n| n.to_string()));
-    put("func_ret", call.func_ret.map(|n| n.to_string()));
     put("latency", call.latency.map(text::duration));
     put("duration", call.duration.map(text::duration));
     put("caller waits", call.timeout.map(text::duration));
@@ -427,39 +438,9 @@ fn facts(call: &Call) -> Node {
     put("answer", Some(sizes(call.response_bytes, call.response_messages)));
     put("trace id", name(&call.trace_id));
     put("span id", name(&call.span_id));
-    put("cancelled by", name(&call.canceled_by));
-    put("cancel path", (!call.cancel_path.is_empty()).then(|| call.cancel_path.join(" → ")));
     put("parent", call.parent.map(|uid| uid.to_string()));
     put("packets", Some(format!("{} to {}", call.packets.0, call.packets.1)));
-    if !call.findings.is_empty() {
-        let children = call
-            .findings
-            .iter()
-            .map(|finding| {
-                let topic = explain::finding(finding);
-                Node::leaf(finding.name(), format!("{} {}", topic.meaning, topic.look))
-            })
-            .collect();
-        rows.insert(0, Node::group("findings".to_owned(), children));
-    }
-    let pairs = |label: &str, pairs: &[(String, String)]| {
-        let children = pairs.iter().map(|(k, v)| Node::leaf(&text::escape(k), v.clone())).collect();
-        (!pairs.is_empty()).then(|| Node::group(format!("{label} ({})", pairs.len()), children))
-    };
-    rows.extend(pairs("biz extra", &call.biz_extra));
-    rows.extend(pairs("status details", &call.details));
-    if !call.metadata.is_empty() {
-        let children = call
-            .metadata
-            .iter()
-            .map(|(answer, k, v)| {
-                let arrow = if *answer { '←' } else { '→' };
-                Node::leaf(&text::escape(&format!("{arrow} {k}")), v.clone())
-            })
-            .collect();
-        rows.push(Node::group(format!("headers ({})", call.metadata.len()), children));
-    }
-    Node::group("what rpcscope makes of it".to_owned(), rows)
+    Node::group("call".to_owned(), rows)
 }
 
 fn sizes(bytes: u64, messages: u32) -> String {

@@ -10,6 +10,8 @@ pub(super) mod rows;
 pub(super) mod tables;
 #[cfg(test)]
 pub(super) mod testing;
+#[cfg(test)]
+mod tests;
 mod typing;
 
 use std::collections::VecDeque;
@@ -27,7 +29,6 @@ use self::prompt::{History, Prompt};
 use self::rows::Rows;
 use self::tables::{Connections, Table, connection_key, group_key, method_key};
 use super::columns::Column;
-use super::evidence::Evidence;
 use super::figures::{Catalog, Figures};
 use super::keys::{Action, Scope, View};
 use super::names::Names;
@@ -35,6 +36,7 @@ use super::store::{Serial, Store};
 use super::theme::Theme;
 use super::{Colors, Progress, Update};
 use crate::calls::{Call, Class, Uid};
+use crate::detail::Detail as Evidence;
 use crate::sink::TimeFormat;
 
 /// How often tables are put into order anew while figures change: calm enough to read.
@@ -284,7 +286,7 @@ impl State {
     }
 
     /// A call that is not written yet: evidence arrived for the detail.
-    pub(super) fn evidence(&mut self, uid: Uid, result: Result<Evidence, String>) {
+    pub(super) fn evidence(&mut self, uid: Uid, result: Result<Box<Evidence>, String>) {
         let plan = self.plan();
         if let Some(detail) = self.detail.as_mut().filter(|d| d.call.uid == uid) {
             detail.load(result);
@@ -492,7 +494,7 @@ impl State {
         }
         if let Some(detail) = &mut self.detail {
             let plan = Plan::of(self.width, self.height);
-            let top = 2 + plan.sentence + plan.boxes;
+            let top = 3 + plan.sentence + plan.boxes;
             let row = usize::from(y.checked_sub(top)?);
             if row < usize::from(plan.body) && plan.split.is_none_or(|(tree, _)| x < tree) {
                 let row = detail.list.top + row;

@@ -26,11 +26,25 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State, detail: &
     }
     let mut y = 2 + plan.sentence;
     if plan.boxes > 0 {
-        let left = area.width * 9 / 20;
-        let part = |x: u16, width: u16| Rect { x: area.x + x, y: area.y + y, width, height: plan.boxes - 1 };
-        boxed(buffer, part(0, left), state, "verdict", &verdict_lines(call), state.theme.class(call.class()));
-        boxed(buffer, part(left, area.width - left), state, "time line", &time_lines(detail), Style::new());
-        y += plan.boxes - 1;
+        let left = area.width / 2;
+        let part = |x: u16, width: u16| Rect { x: area.x + x, y: area.y + y, width, height: plan.boxes };
+        boxed(
+            buffer,
+            part(0, left),
+            state,
+            "verdict",
+            &verdict_lines(call),
+            (11, state.theme.class(call.class())),
+        );
+        boxed(
+            buffer,
+            part(left, area.width - left),
+            state,
+            "time line",
+            &time_lines(detail),
+            (7, Style::new()),
+        );
+        y += plan.boxes;
     }
     line::fill(buffer, area, 0, y, "─", state.theme.dim);
     panes_head(buffer, area, y, state, detail, &plan);
@@ -45,6 +59,17 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State, detail: &
         }
         None if detail.pane == Pane::Tree => tree(buffer, body, state, detail),
         None => bytes(buffer, body, state, detail, &plan),
+    }
+    // The whole text of the selected field: the tree has no room for long ones.
+    if let Some(node) = detail.selected().filter(|_| plan.readout > 0) {
+        let whole = if node.value.is_empty() {
+            node.label.clone()
+        } else {
+            format!("{}: {}", node.label, node.value)
+        };
+        for (i, part) in line::wrap(&whole, width, usize::from(plan.readout)).iter().enumerate() {
+            line::put(buffer, area, 1, y + 1 + plan.body + i as u16, part, state.theme.dim);
+        }
     }
 }
 
@@ -73,23 +98,22 @@ fn boxed(
     state: &State,
     title: &str,
     lines: &[(String, String)],
-    first: Style,
+    (labels, first): (u16, Style),
 ) {
     let dim = state.theme.dim;
     let inside = usize::from(area.width.saturating_sub(2));
     line::put(buffer, area, 0, 0, &format!("┌{}┐", "─".repeat(inside)), dim);
     line::put(buffer, area, 2, 0, &format!(" {title} "), dim);
-    let rows = area.height.saturating_sub(2);
+    let rows = area.height.saturating_sub(1);
     for y in 1..=rows {
         line::put(buffer, area, 0, y, "│", dim);
         line::put(buffer, area, area.width - 1, y, "│", dim);
     }
-    line::put(buffer, area, 0, area.height - 1, &format!("└{}┘", "─".repeat(inside)), dim);
     let inner = Rect { x: area.x + 2, y: area.y + 1, width: area.width.saturating_sub(4), height: rows };
     for (y, (label, value)) in lines.iter().take(usize::from(rows)).enumerate() {
         let x = line::put(buffer, inner, 0, y as u16, label, dim);
         let style = if y == 0 { first } else { Style::new() };
-        line::put(buffer, inner, x.max(11) + 1, y as u16, value, style);
+        line::put(buffer, inner, x.max(labels) + 1, y as u16, value, style);
     }
 }
 
@@ -188,17 +212,15 @@ fn raised_by(call: &Call) -> &'static str {
     match (call.class(), call.verdict.initiator) {
         (Some(Class::Ok), _) => "nobody: ok",
         (Some(Class::Oneway), _) => "nobody: no answer is due",
-        (Some(Class::Business), _) => "the callee's business code",
-        (Some(Class::Rpc), _) if call.findings.contains(Finding::CauseBelow) => {
-            "a call of the callee's own, below"
-        }
+        (Some(Class::Business), _) => "callee's business code",
+        (Some(Class::Rpc), _) if call.findings.contains(Finding::CauseBelow) => "a call of the callee's own",
         (Some(Class::Rpc), _) if call.findings.contains(Finding::BusinessAsRpc) => {
-            "the callee's framework, for its handler"
+            "callee's framework, for its handler"
         }
-        (Some(Class::Rpc), Some(Initiator::Client)) => "the caller",
-        (Some(Class::Rpc), _) => "the callee's framework",
-        (Some(Class::Transport), Some(Initiator::Client)) => "the caller's side",
-        (Some(Class::Transport), Some(Initiator::Server)) => "the callee's side",
+        (Some(Class::Rpc), Some(Initiator::Client)) => "caller",
+        (Some(Class::Rpc), _) => "callee's framework",
+        (Some(Class::Transport), Some(Initiator::Client)) => "caller's side",
+        (Some(Class::Transport), Some(Initiator::Server)) => "callee's side",
         (Some(Class::Transport), None) => "not known",
         (Some(Class::Unanswered), _) => "nobody answered",
         (None, _) => "not captured",
@@ -212,13 +234,23 @@ fn time_lines(detail: &Detail) -> Vec<(String, String)> {
     let after = |ns: u64| format!("+{}", text::duration(ns));
     match &detail.loaded {
         Loaded::Ready(evidence) if !evidence.messages.is_empty() => {
-            let first = evidence.messages.first();
-            for message in first.into_iter().chain(evidence.messages.iter().skip(1).last()) {
-                let arrow = if message.from_server { "← answer" } else { "→ request" };
+            let mut messages = evidence.messages.iter().filter(|m| m.size > 0);
+            let first = messages.next();
+            for message in first.into_iter().chain(messages.next_back()) {
+                let arrow = if message.from_client { '→' } else { '←' };
                 lines.push((
                     after(message.time.since(call.start)),
-                    format!("{arrow} {}  packet {}", text::bytes(message.size), message.packet),
+                    format!(
+                        "{arrow} {} {}  packet {}",
+                        message.name(),
+                        text::bytes(message.size),
+                        message.packet
+                    ),
                 ));
+            }
+            let between = messages.count();
+            if between > 0 {
+                lines.insert(1, (String::new(), format!("  {between} more messages")));
             }
         }
         _ => {
@@ -241,7 +273,7 @@ fn time_lines(detail: &Detail) -> Vec<(String, String)> {
     }
     lines.push(("latency".to_owned(), span));
     if let Some(timeout) = call.timeout {
-        lines.push(("the caller".to_owned(), format!("waits {}", text::duration(timeout))));
+        lines.push(("limit".to_owned(), format!("the caller waits {}", text::duration(timeout))));
     }
     lines
 }
@@ -253,10 +285,7 @@ fn panes_head(buffer: &mut Buffer, area: Rect, y: u16, state: &State, detail: &D
     let which = match &detail.loaded {
         Loaded::Ready(evidence) => evidence.messages.get(detail.message).map_or_else(
             || " bytes ".to_owned(),
-            |message| {
-                let who = if message.from_server { "answer" } else { "request" };
-                format!(" {who}, message {} of {} ", detail.message + 1, evidence.messages.len())
-            },
+            |message| format!(" {}, {} of {} ", message.name(), detail.message + 1, evidence.messages.len()),
         ),
         _ => " bytes ".to_owned(),
     };
@@ -300,13 +329,13 @@ fn bytes(buffer: &mut Buffer, area: Rect, state: &State, detail: &Detail, plan: 
         }
         Loaded::Ready(evidence) if evidence.messages.is_empty() => {
             let mut lines = vec!["no bytes of this call were found".to_owned()];
-            lines.extend(evidence.notes.iter().map(|note| text::escape(note).into_owned()));
+            lines.extend(evidence.left_out.iter().map(|note| text::escape(note).into_owned()));
             return line::middle(buffer, area, &lines, dim);
         }
         Loaded::Ready(evidence) => {
             // Notes stand below the last byte, where there is room.
             let used = detail.bytes().len().div_ceil(plan.per_row).saturating_sub(detail.bytes_top);
-            for (i, note) in evidence.notes.iter().enumerate() {
+            for (i, note) in evidence.left_out.iter().enumerate() {
                 let y = used + 1 + i;
                 if y < usize::from(area.height) {
                     line::put(buffer, area, 0, y as u16, &text::escape(note), state.theme.alarm);

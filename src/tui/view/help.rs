@@ -9,7 +9,10 @@ use crate::tui::keys::help;
 use crate::tui::state::State;
 
 /// Classes as the first column shows them.
-const LEGEND: &str = "B business said no   R the RPC framework failed   N connection broke   ? no answer   1 one-way   ~ outcome not captured";
+const LEGEND: [&str; 2] = [
+    "B the business said no   R the RPC framework failed   N the connection broke",
+    "? no answer              1 one-way                    ~ outcome not captured",
+];
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State, top: usize) {
     let buffer = frame.buffer_mut();
@@ -23,8 +26,10 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State, top: usiz
         "(Esc goes back; with Shift the mouse selects text as usual)",
         theme.dim,
     );
-    line::put(buffer, area, 1, 1, LEGEND, theme.dim);
-    let body = Rect { y: area.y + 2, height: area.height.saturating_sub(3), ..area };
+    for (y, legend) in LEGEND.iter().enumerate() {
+        line::put(buffer, area, 1, 1 + y as u16, legend, theme.dim);
+    }
+    let body = Rect { y: area.y + 3, height: area.height.saturating_sub(4), ..area };
     for (y, (keys, text)) in help().iter().skip(top).take(usize::from(body.height)).enumerate() {
         let y = y as u16;
         if keys.is_empty() {

@@ -1,11 +1,19 @@
 //! What the screen shows, view by view and size by size.
 
+use std::sync::Arc;
+
 use crossterm::event::KeyCode;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
+use rpcscope_parsers::Kind;
+use rpcscope_parsers::protocol::Field;
+
 use super::render;
-use crate::calls::Class;
+use crate::calls::record::{Call, Class, Connection, ConnectionState, Finding};
+use crate::chains::{Chain, Change, Evidence, Hop, Link, Origin, Outcome};
+use crate::decode::Network;
+use crate::detail::{Detail, Message};
 use crate::tui::keys::Key;
 use crate::tui::state::State;
 use crate::tui::state::testing::{call, failed, give, settle, state};
@@ -105,4 +113,281 @@ fn services() {
         keys(&mut state, "3");
         state
     }));
+}
+
+#[test]
+fn connections() {
+    insta::assert_snapshot!(screens(|width, height| {
+        let mut state = mixed(width, height);
+        state.receive(Update::Connections(vec![
+            connection(1, Some("ttheader"), ConnectionState::Open, None),
+            connection(9, None, ConnectionState::Refused, Some("refused")),
+            connection(12, None, ConnectionState::Closed, Some("TLS without keys")),
+        ]));
+        keys(&mut state, "4");
+        state
+    }));
+}
+
+fn connection(
+    first: u64,
+    protocol: Option<&'static str>,
+    state: ConnectionState,
+    reason: Option<&'static str>,
+) -> Connection {
+    let ends = call(first);
+    Connection {
+        first_packet: first,
+        last_packet: first + 70,
+        start: ends.start,
+        end: ends.end,
+        client: ends.client,
+        server: ends.server,
+        network: Network::Tcp,
+        protocol,
+        reason,
+        state,
+        calls: if protocol.is_some() { 40 } else { 0 },
+        failed: if protocol.is_some() { 20 } else { 0 },
+        packets: 71,
+        bytes: [9_000, 21_000],
+        retransmissions: 3,
+        gaps: 0,
+    }
+}
+
+/// A root, its callee that failed and one that did not.
+fn chain() -> Chain {
+    let mut root = failed(0, Class::Rpc, 6, "biz error: no row for 7");
+    root.method = Some("Create".into());
+    let fine = call(1);
+    let mut cause = failed(2, Class::Business, 5, "no row for 7");
+    cause.service = Some("catalog.v1.Catalog".into());
+    cause.method = Some("Get".into());
+    let link = Link { evidence: [Evidence::TraceId].into_iter().collect(), confidence: 0.97 };
+    let change = Change {
+        hop: 0,
+        below: Some(2),
+        at: Some("order".into()),
+        from: Outcome::of(&cause),
+        to: Outcome::of(&root),
+        finding: Finding::BusinessBecameRpc,
+        prefixes: 1,
+    };
+    let hop = |call: Call, depth, parent, link| Hop {
+        call: Arc::new(call),
+        depth,
+        parent,
+        link,
+        retried_by: None,
+        after_answer: false,
+    };
+    let below = |call| hop(call, 1, Some(0), Some(link));
+    Chain {
+        hops: vec![hop(root, 0, None, None), below(fine), below(cause)],
+        origin: Origin::At(2),
+        changes: vec![change],
+        evidence: link.evidence,
+        confidence: 0.94,
+    }
+}
+
+#[test]
+fn chains() {
+    insta::assert_snapshot!(screens(|width, height| {
+        let mut state = state(width, height);
+        let chain = chain();
+        give(&mut state, chain.hops.iter().map(|hop| Call::clone(&hop.call)));
+        state.receive(Update::Chains(vec![chain]));
+        // From the newest call, which failed, to its chain.
+        keys(&mut state, "c");
+        state
+    }));
+}
+
+#[test]
+fn one_call_in_full() {
+    insta::assert_snapshot!(screens(|width, height| {
+        let mut state = mixed(width, height);
+        keys(&mut state, "e\n");
+        let call = Arc::clone(&state.detail.as_ref().unwrap().call);
+        state.evidence(call.uid, Ok(Box::new(evidence(&call))));
+        state
+    }));
+}
+
+/// A request and an answer with fields.
+fn evidence(call: &Call) -> Detail {
+    let leaf = |name: &str, value: &str, range| Field {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        range,
+        children: Vec::new(),
+    };
+    let message = |from_client, kind, packet, bytes: &[u8], fields| Message {
+        from_client,
+        kind,
+        time: call.start,
+        packet,
+        offset: 0,
+        size: bytes.len() as u64,
+        bytes: bytes.to_vec(),
+        headers: vec![("biz-status".to_owned(), "4041".to_owned())],
+        undecoded: true,
+        fields,
+    };
+    let head = Field {
+        name: "TTHeader".to_owned(),
+        value: String::new(),
+        range: (0, 12),
+        children: vec![leaf("length", "188", (0, 4)), leaf("magic", "0x1000", (4, 6))],
+    };
+    let request = b"\x00\x00\x00\xbc\x10\x00request";
+    let answer = b"\x00\x00\x00\x5a\x10\x00no stock of sku 3";
+    Detail {
+        call: call.clone(),
+        protocol: Some("ttheader"),
+        messages: vec![
+            message(true, Kind::Request, 7, request, vec![head.clone()]),
+            message(false, Kind::Answer, 8, answer, vec![head]),
+        ],
+        packets: Vec::new(),
+        left_out: Vec::new(),
+    }
+}
+
+#[test]
+fn bytes_that_are_gone_are_said_to_be_gone() {
+    let mut state = mixed(80, 24);
+    keys(&mut state, "e\n");
+    assert!(screen(&state).contains("reading the packets"));
+    let uid = state.detail.as_ref().unwrap().call.uid;
+    state.evidence(uid, Err("no longer held\x1b[2J".to_owned()));
+    let screen = screen(&state);
+    assert!(screen.contains("no longer held\\x1b[2J"), "{screen}");
+}
+
+#[test]
+fn fields_and_bytes_follow_each_other() {
+    let mut state = mixed(100, 30);
+    keys(&mut state, "e\n");
+    let call = Arc::clone(&state.detail.as_ref().unwrap().call);
+    state.evidence(call.uid, Ok(Box::new(evidence(&call))));
+    let marked = |state: &State| state.detail.as_ref().unwrap().marked();
+    assert_eq!(state.detail.as_ref().unwrap().message, 1, "the answer of a failed call comes first");
+    keys(&mut state, "[");
+    assert_eq!(state.detail.as_ref().unwrap().message, 0);
+    // Headers, its pair, the group, its first field.
+    keys(&mut state, "jjjj");
+    assert_eq!(marked(&state), Some((0, 4)));
+    keys(&mut state, "j");
+    assert_eq!(marked(&state), Some((4, 6)));
+    keys(&mut state, "\t");
+    keys(&mut state, "hh");
+    assert_eq!(marked(&state), Some((0, 4)), "from the bytes to the field");
+    keys(&mut state, "]");
+    assert_eq!(state.detail.as_ref().unwrap().message, 1);
+    keys(&mut state, "z");
+    assert!(!screen(&state).contains("magic"), "folded");
+    keys(&mut state, "\x1b");
+    assert!(state.detail.is_none());
+}
+
+#[test]
+fn help() {
+    let mut state = state(100, 90);
+    keys(&mut state, "?");
+    insta::assert_snapshot!(screen(&state));
+}
+
+#[test]
+fn empty_views_say_why() {
+    let mut state = state(80, 24);
+    let mut seen = String::new();
+    for view in 1..=5 {
+        keys(&mut state, &view.to_string());
+        seen.push_str(&screen(&state));
+    }
+    state.receive(Update::Progress(Progress { packets: 1_203, ..Progress::default() }));
+    keys(&mut state, "1");
+    seen.push_str(&screen(&state));
+    state.receive(Update::Ended);
+    seen.push_str(&screen(&state));
+    give(&mut state, [call(1)]);
+    keys(&mut state, "o");
+    seen.push_str(&screen(&state));
+    // Only the lines that say something about being empty.
+    let said: Vec<_> = seen.lines().filter(|l| l.starts_with("     ")).map(str::trim).collect();
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn one_call() {
+    let mut state = state(80, 24);
+    give(&mut state, [failed(0, Class::Business, 4041, "no stock")]);
+    insta::assert_snapshot!(screen(&state));
+}
+
+#[test]
+fn a_screen_that_is_too_small_says_what_it_needs() {
+    for (width, height) in [(59, 24), (80, 11), (1, 1), (20, 3)] {
+        let mut state = mixed(80, 24);
+        state.resize(width, height);
+        let screen = screen(&state);
+        let needed = format!("terminal too small: 60x12 needed, this is {width}x{height}");
+        let said = screen.lines().next().unwrap_or_default().trim_end_matches('…').to_owned();
+        assert!(needed.starts_with(said.trim_end()), "{said}");
+    }
+}
+
+#[test]
+fn every_size_is_drawn_without_harm() {
+    for width in [60, 61, 75, 76, 79, 95, 96, 109, 139, 140, 300] {
+        for height in [12, 13, 15, 16, 19, 20, 29, 60] {
+            let mut state = mixed(width, height);
+            for view in ["1", "2", "3", "4", "5", "?"] {
+                keys(&mut state, view);
+                let _ = screen(&state);
+                keys(&mut state, "f");
+                let _ = screen(&state);
+                keys(&mut state, "\x1b");
+            }
+            keys(&mut state, "\x1be\n");
+            let _ = screen(&state);
+        }
+    }
+}
+
+#[test]
+fn text_of_the_wire_can_do_no_harm_and_columns_stay_straight() {
+    let hostile = "\x1b[2J\x1b]0;owned\x07\r\n\u{9b}31m\u{202e}gnp\t\0";
+    let wide = "库存服务👩‍👩‍👧é\u{301}";
+    for (width, height) in SIZES {
+        let mut state = state(width, height);
+        let mut first = failed(0, Class::Business, 7, &format!("{hostile}{wide}"));
+        first.service = Some(format!("{wide}{hostile}").into());
+        first.method = Some(hostile.into());
+        first.caller = Some(hostile.into());
+        first.callee = Some(wide.into());
+        let mut second = failed(1, Class::Rpc, 6, wide);
+        second.service = Some(wide.into());
+        second.method = Some(wide.repeat(9).into());
+        give(&mut state, [first, second, call(2)]);
+        state.receive(Update::Trouble(hostile.to_owned()));
+        state.source = hostile.to_owned();
+        for pressed in ["1", "2", "3", "2\n", "1", "e\n", "\x1b", "/", "\x1b", "f", "\x1b", "="] {
+            keys(&mut state, pressed);
+            let screen = screen(&state);
+            let unsafe_one = |c: char| c != '\n' && c != '\u{200d}' && crate::text::is_unsafe(c);
+            assert!(!screen.chars().any(unsafe_one), "{pressed:?}\n{screen}");
+        }
+        keys(&mut state, "a1");
+        let screen = screen(&state);
+        let head = screen.lines().find(|l| l.contains("service.method")).unwrap();
+        let word = if width < 140 { "verdict" } else { "message" };
+        let column = crate::text::width(&head[..head.find(word).unwrap()]);
+        let row = screen.lines().find(|l| l.ends_with(" ok")).unwrap();
+        let ok = row.rfind("ok").unwrap();
+        assert_eq!(crate::text::width(&row[..ok]), column, "{screen}");
+    }
 }

@@ -1,0 +1,282 @@
+//! What keys and updates do to the state.
+
+use crossterm::event::KeyCode;
+
+use super::testing::{call, failed, give, settle, state};
+use super::{Effect, State};
+use crate::calls::Class;
+use crate::tui::Update;
+use crate::tui::keys::{Key, View};
+
+fn press(state: &mut State, code: KeyCode) -> Option<Effect> {
+    let effect = state.key(Key { code, control: false });
+    settle(state);
+    effect
+}
+
+fn keys(state: &mut State, keys: &str) {
+    for c in keys.chars() {
+        press(state, if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) });
+    }
+}
+
+fn selected(state: &State) -> u64 {
+    state.selected_call().unwrap().1.uid.packet / 2
+}
+
+/// A hundred calls of which every tenth failed.
+fn hundred() -> State {
+    let mut state = state(80, 24);
+    let calls = (0..100).map(|n| match n % 20 {
+        5 => failed(n, Class::Business, 4041, "no stock"),
+        15 => failed(n, Class::Rpc, 6, "biz error: no stock"),
+        _ => call(n),
+    });
+    give(&mut state, calls);
+    state
+}
+
+#[test]
+fn the_list_follows_the_end_until_the_cursor_moves() {
+    let mut state = hundred();
+    assert_eq!(selected(&state), 99);
+    give(&mut state, [call(100)]);
+    assert_eq!(selected(&state), 100);
+    keys(&mut state, "k");
+    let top = state.calls.top;
+    give(&mut state, (101..200).map(call));
+    assert_eq!((selected(&state), state.calls.top), (99, top), "nothing moves under the cursor");
+    keys(&mut state, "G");
+    give(&mut state, [call(200)]);
+    assert_eq!(selected(&state), 200);
+}
+
+#[test]
+fn errors_are_one_key_apart_and_go_round() {
+    let mut state = hundred();
+    keys(&mut state, "e");
+    assert_eq!(selected(&state), 5);
+    keys(&mut state, "e");
+    assert_eq!(selected(&state), 15);
+    keys(&mut state, "EE");
+    assert_eq!(selected(&state), 95);
+    assert!(state.notice.is_some(), "it says that it went round");
+    assert!(matches!(press(&mut state, KeyCode::Enter), Some(Effect::Evidence(_))));
+    assert_eq!(state.detail.as_ref().unwrap().place, Some((10, 10)));
+    assert!(matches!(press(&mut state, KeyCode::Char('e')), Some(Effect::Evidence(call)) if call.failed()));
+    press(&mut state, KeyCode::Esc);
+    assert_eq!(selected(&state), 5, "the list stands where the detail was");
+}
+
+#[test]
+fn a_filter_acts_while_it_is_typed_and_can_be_given_up() {
+    let mut state = hundred();
+    keys(&mut state, "fclass == business");
+    assert_eq!(state.rows.len(), 5);
+    keys(&mut state, " an");
+    assert!(state.prompt.as_ref().unwrap().error.is_some());
+    assert_eq!(state.rows.len(), 5, "with a mistake the last good one acts");
+    press(&mut state, KeyCode::Enter);
+    assert!(state.prompt.is_some(), "a line with a mistake is not done");
+    press(&mut state, KeyCode::Esc);
+    assert_eq!(state.rows.len(), 100);
+    keys(&mut state, "fclass == rpc\n");
+    assert_eq!((state.rows.len(), state.rows.hidden(&state.store)), (5, 95));
+    keys(&mut state, "2");
+    assert_eq!(state.errors.order.len(), 1, "the filter acts on the groups too");
+    give(&mut state, [failed(100, Class::Rpc, 6, "biz error: x"), call(101)]);
+    assert_eq!(state.rows.len(), 6, "and on calls that come");
+    keys(&mut state, "a");
+    assert_eq!(state.rows.len(), 102);
+    keys(&mut state, "f");
+    press(&mut state, KeyCode::Up);
+    assert_eq!(state.prompt.as_ref().unwrap().text, "class == rpc", "history");
+}
+
+#[test]
+fn keys_and_values_are_completed() {
+    let mut state = hundred();
+    keys(&mut state, "fserv");
+    press(&mut state, KeyCode::Tab);
+    assert_eq!(state.prompt.as_ref().unwrap().candidates, ["server", "service"]);
+    keys(&mut state, "i");
+    press(&mut state, KeyCode::Tab);
+    assert_eq!(state.prompt.as_ref().unwrap().text, "service ");
+    press(&mut state, KeyCode::Esc);
+    keys(&mut state, "fmethod == Pl");
+    press(&mut state, KeyCode::Tab);
+    assert!(state.prompt.as_ref().unwrap().text.contains("PlaceOrder"));
+    assert_eq!(state.rows.len(), 100);
+}
+
+#[test]
+fn the_cursor_stays_on_its_call_when_the_filter_changes() {
+    let mut state = hundred();
+    keys(&mut state, "eee");
+    assert_eq!(selected(&state), 25);
+    keys(&mut state, "o");
+    assert_eq!((state.rows.len(), selected(&state)), (10, 25));
+    keys(&mut state, "b");
+    assert_eq!(state.rows.len(), 5);
+    keys(&mut state, "ob");
+    assert_eq!(state.rows.len(), 100);
+}
+
+#[test]
+fn cells_become_filters() {
+    let mut state = hundred();
+    keys(&mut state, "e");
+    // The cursor stands on the method; the verdict is the column at its right.
+    press(&mut state, KeyCode::Right);
+    keys(&mut state, "=");
+    assert_eq!(state.matcher.text(), "class == business and code == 4041");
+    assert_eq!(state.rows.len(), 5);
+    keys(&mut state, "a!");
+    assert_eq!(state.matcher.text(), "(class != business or code != 4041)");
+    assert_eq!(state.rows.len(), 95);
+    for _ in 0..9 {
+        press(&mut state, KeyCode::Left);
+    }
+    for _ in 0..5 {
+        keys(&mut state, "aeG=");
+        assert!(state.prompt.is_none() && state.rows.len() > 0, "{}", state.matcher.text());
+        press(&mut state, KeyCode::Right);
+    }
+}
+
+#[test]
+fn groups_and_methods_open_their_calls_and_esc_goes_back() {
+    let mut state = hundred();
+    keys(&mut state, "2");
+    assert_eq!(state.errors.order.len(), 2);
+    keys(&mut state, "\n");
+    assert_eq!((state.view, state.rows.len()), (View::Calls, 5));
+    press(&mut state, KeyCode::Esc);
+    assert_eq!((state.view, state.rows.len()), (View::Errors, 100));
+    keys(&mut state, "3\n");
+    assert_eq!((state.view, state.rows.len()), (View::Calls, 100));
+    press(&mut state, KeyCode::Esc);
+    assert_eq!(state.view, View::Services);
+    press(&mut state, KeyCode::Esc);
+    assert_eq!(state.view, View::Calls);
+    keys(&mut state, "F");
+    assert_eq!(state.rows.len(), 100, "all on one connection");
+}
+
+#[test]
+fn a_pause_holds_the_screen_and_loses_nothing() {
+    let mut state = hundred();
+    keys(&mut state, " ");
+    give(&mut state, (100..150).map(call));
+    assert_eq!((state.rows.len(), state.waiting_calls()), (100, 50));
+    keys(&mut state, " ");
+    assert_eq!((state.rows.len(), state.waiting_calls()), (150, 0));
+}
+
+#[test]
+fn a_pause_ends_before_the_memory_does() {
+    let mut state =
+        State::new(String::new(), 1 << 20, crate::sink::TimeFormat::Utc, crate::tui::Colors::None);
+    state.resize(80, 24);
+    keys(&mut state, " ");
+    give(&mut state, (0..1_000).map(call));
+    assert!(!state.paused && state.waiting_calls() == 0 && state.notice.is_some());
+}
+
+#[test]
+fn sorted_lists_keep_their_order_as_calls_come() {
+    let mut state = state(80, 24);
+    let slow = |n: u64, ms: u64| {
+        let mut call = call(n);
+        call.latency = Some(ms * 1_000_000);
+        call
+    };
+    give(&mut state, [slow(0, 5), slow(1, 9), slow(2, 1)]);
+    keys(&mut state, "h");
+    keys(&mut state, "s");
+    let order =
+        |state: &State| -> Vec<u64> { (0..state.rows.len()).map(|r| state.rows.get(r).unwrap()).collect() };
+    assert_eq!(order(&state), [1, 0, 2], "slow ones first");
+    keys(&mut state, "j");
+    give(&mut state, [slow(3, 7), slow(4, 100)]);
+    state.refresh();
+    assert_eq!(order(&state), [4, 1, 3, 0, 2]);
+    assert_eq!(selected(&state), 0, "the cursor stays on its call");
+    keys(&mut state, "s");
+    assert_eq!(order(&state), [2, 0, 3, 1, 4]);
+    keys(&mut state, "s");
+    assert_eq!(order(&state), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn searching_marks_and_finds_in_every_list() {
+    let mut state = hundred();
+    keys(&mut state, "/NO STOCK\n");
+    assert_eq!(selected(&state), 5);
+    keys(&mut state, "n");
+    assert_eq!(selected(&state), 15);
+    keys(&mut state, "NN");
+    assert_eq!(selected(&state), 95);
+    keys(&mut state, "2g/biz error\n");
+    assert_eq!(state.errors.list.selected, 1);
+    keys(&mut state, "/nowhere\n");
+    assert_eq!(state.notice.as_deref(), Some("not found: nowhere"));
+}
+
+#[test]
+fn marked_calls_are_exported_else_the_selected_one() {
+    let mut state = hundred();
+    keys(&mut state, "gx");
+    press(&mut state, KeyCode::Enter);
+    keys(&mut state, "gmm");
+    assert_eq!(state.marked, 2);
+    keys(&mut state, "x");
+    let Some(Effect::Export(calls, path)) = press(&mut state, KeyCode::Enter) else { panic!("no export") };
+    assert_eq!((calls.len(), path.to_str()), (2, Some("calls.jsonl")));
+    keys(&mut state, "M");
+    assert_eq!(state.calls_to_export().len(), 1);
+    keys(&mut state, "2");
+    assert_eq!(state.calls_to_export().len(), 5, "the calls of a kind of error");
+}
+
+#[test]
+fn a_million_calls_are_workable_and_shed_within_the_memory() {
+    let limit = 64 << 20;
+    let mut state = State::new(String::new(), limit, crate::sink::TimeFormat::Utc, crate::tui::Colors::None);
+    state.resize(80, 24);
+    keys(&mut state, "k");
+    for batch in 0..1_000_u64 {
+        let calls = (batch * 1_000..(batch + 1) * 1_000).map(|n| match n % 1_000 {
+            7 => failed(n, Class::Rpc, 6, &format!("biz error: no row for {n}")),
+            _ => call(n),
+        });
+        state.receive(Update::Calls(calls.map(std::sync::Arc::new).collect()));
+        state.work(std::time::Instant::now());
+    }
+    settle(&mut state);
+    assert_eq!(state.total.calls, 1_000_000);
+    assert!(state.store.bytes() <= limit);
+    assert_eq!((state.store.shed_failed, state.store.shed > 900_000), (0, true));
+    assert_eq!(state.rows.len(), state.store.len());
+    assert!((0..state.rows.len()).all(|row| state.store.get(state.rows.get(row).unwrap()).is_some()));
+    keys(&mut state, "fclass == rpc\n");
+    assert_eq!(state.rows.len(), 1_000, "every failure is still there");
+    keys(&mut state, "2");
+    assert_eq!(state.errors.order.len(), 1, "one kind of error, whatever the number in its text");
+}
+
+#[test]
+fn every_key_is_harmless_everywhere() {
+    let all: Vec<Key> = crate::tui::keys::BINDINGS.iter().flat_map(|b| b.keys).copied().collect();
+    for mut state in [state(60, 12), hundred()] {
+        for first in &all {
+            for second in &all {
+                state.prompt = None;
+                let _ = state.key(*first);
+                settle(&mut state);
+                let _ = state.key(*second);
+                settle(&mut state);
+            }
+        }
+    }
+}
