@@ -346,6 +346,8 @@ const GRPC_BUSINESS: [i64; 7] = [3, 5, 6, 9, 10, 11, 15];
 
 /// The highest status of the published table.
 const GRPC_LAST: i64 = 16;
+/// INTERNAL, with which Kitex sends business statuses (`pkg/remote/trans/nphttp2`).
+const GRPC_INTERNAL: i64 = 13;
 
 fn grpc(status: &Status<'_>) -> Outcome {
     let text = status.grpc_message.as_deref();
@@ -356,6 +358,10 @@ fn grpc(status: &Status<'_>) -> Outcome {
     }
     let mut outcome = match &status.grpc {
         Some(GrpcStatus::Code(0)) => Outcome::ok(),
+        // What could not be read beside it may be the business status that it carries.
+        Some(GrpcStatus::Code(code @ GRPC_INTERNAL)) if status.cut => {
+            Outcome::of(None, Carrier::GrpcStatus).published(Family::Grpc, *code).text(text)
+        }
         Some(GrpcStatus::Code(code)) => {
             let business = GRPC_BUSINESS.contains(code) || *code > GRPC_LAST;
             let class = if business { Class::Business } else { Class::Rpc };
@@ -544,6 +550,8 @@ mod tests {
         is(&answered("grpc", &kitex), Some(Class::Business), Carrier::BizStatus, Some(404), &[]);
         let unknown = Status { grpc: Some(GrpcStatus::Unknown), ..Status::default() };
         is(&answered("grpc", &unknown), None, Carrier::GrpcStatus, None, &[]);
+        let cut = Status { grpc: Some(GrpcStatus::Code(13)), cut: true, ..Status::default() };
+        is(&answered("grpc", &cut), None, Carrier::GrpcStatus, Some(13), &[]);
         let proxy = Status { http: Some(502), ..Status::default() };
         is(&answered("grpc", &proxy), Some(Class::Rpc), Carrier::HttpStatus, Some(502), &[]);
         let silent = Status { http: Some(200), ..Status::default() };

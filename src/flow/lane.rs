@@ -108,6 +108,8 @@ pub(super) struct Lane {
     pub(super) next: Position,
     /// The highest acknowledgement of the receiver.
     pub(super) acked: Position,
+    /// The highest sequence number that a segment of the side itself began with: what is before it was sent.
+    pub(super) sent: Position,
     /// The first byte of the stream, or the first one known of it.
     pub(super) base: Position,
     /// `base` was told by a SYN.
@@ -133,6 +135,7 @@ impl Lane {
         Self {
             next: base,
             acked: base,
+            sent: base,
             base,
             anchored: false,
             begun: false,
@@ -159,7 +162,7 @@ impl Lane {
     /// The end of all that is known to have been sent.
     pub(super) fn highest(&self) -> Position {
         let held = self.pieces.back().map_or(self.next, Piece::end);
-        held.max(self.next).max(self.acked)
+        held.max(self.next).max(self.acked).max(self.sent)
     }
 
     /// Moves the beginning of a stream of which nothing was delivered yet.
@@ -192,15 +195,21 @@ impl Lane {
     /// The bytes missing at `next`, up to `wanted` if that is where the other side waits for this one. An acknowledgement
     /// counts only if the direction was heard: where it is not captured at all, every byte of it is missing.
     pub(super) fn hole(&self, captured: bool, wanted: Option<Position>) -> Option<Hole> {
-        let acked = captured && self.acked > self.next && !self.done;
-        let known = acked.then_some(self.acked);
-        let wanted = wanted.filter(|wanted| *wanted > self.next);
+        let missing = |until: &Position| *until > self.next && !self.done;
+        let acked = Some(self.acked).filter(|_| captured).filter(missing);
+        let sent = Some(self.sent).filter(missing);
         let head = match self.head() {
             Some(head) if head.at <= self.next => return None,
             head => head.map(|head| head.at),
         };
-        let end = [known, wanted, head].into_iter().flatten().min()?;
-        (known.is_some() || head.is_some()).then_some(Hole { end, acked })
+        let known = [acked, sent, head].into_iter().flatten().min()?;
+        let end = wanted.filter(missing).map_or(known, |wanted| wanted.min(known));
+        Some(Hole { end, acked: acked.is_some() })
+    }
+
+    /// Whether bytes are known to be missing, or held back.
+    pub(super) fn is_open(&self, captured: bool) -> bool {
+        self.holds() || (!self.done && (self.sent > self.next || (captured && self.acked > self.next)))
     }
 
     /// Holds back what is new of a segment; says whether anything is. Bytes seen first stay.
@@ -306,7 +315,7 @@ impl Lane {
         }
         self.fin_lost = false;
         // A stream that begins here has lost nothing that anybody could have seen.
-        if self.begun || to.flow.from_start[side.index()] || head.is_none() {
+        if self.begun || to.flow.opener.is_some() || head.is_none() {
             let origin = head.filter(|head| head.at == hole.end).map_or(to.now, |head| head.origin);
             self.begun = true;
             to.flow.gaps += 1;

@@ -80,11 +80,7 @@ impl Streams {
 
     /// Whether time alone can change something: bytes are held back, or are known to be missing.
     pub(super) fn is_unsettled(&self, flow: &Flow) -> bool {
-        let open = |side| {
-            self.lane(side).is_some_and(|lane: &Lane| {
-                lane.holds() || (lane.acked > lane.next && !lane.done && heard(flow, side))
-            })
-        };
+        let open = |side| self.lane(side).is_some_and(|lane| lane.is_open(heard(flow, side)));
         self.reset.is_some() || open(Side::A) || open(Side::B)
     }
 
@@ -144,7 +140,10 @@ impl Streams {
         if flags.syn && !flags.rst {
             self.shake_hands(side, head, to.flow);
         }
-        let needs = if flags.ack { self.acknowledge(side.other(), head.ack, flags.rst) } else { None };
+        let needs = if flags.ack { self.acknowledge(side.other(), head, to.flow) } else { None };
+        if let Some(lane) = self.lane_mut(side) {
+            lane.sent = lane.sent.max(lane.next.near(head.seq));
+        }
         if flags.rst {
             let at = self.lane(side).map(|lane| lane.next.near(head.seq));
             let segments = segments(to.flow);
@@ -183,9 +182,15 @@ impl Streams {
     }
 
     /// Takes an acknowledgement of what `side` sent, and says which position that is, if it can be true.
-    fn acknowledge(&mut self, side: Side, ack: u32, reset: bool) -> Option<Position> {
-        if self.lane(side).is_none() && !reset {
+    fn acknowledge(&mut self, side: Side, head: &TcpHead, flow: &mut Flow) -> Option<Position> {
+        let ack = head.ack;
+        if self.lane(side).is_none() && !head.flags.rst {
             self.lanes[side.index()] = Some(Lane::at(Position::first(ack)));
+            // The first acknowledgement of the side that opened the connection is that of the SYN, if this was not captured.
+            let opener = side.other();
+            let first =
+                self.lane(opener).is_some_and(|lane| !lane.begun && lane.base.near(head.seq) == lane.base);
+            flow.from_start[side.index()] |= flow.opener == Some(opener) && first;
         }
         let lane = self.lane_mut(side)?;
         let position = lane.next.near(ack);
@@ -245,7 +250,8 @@ impl Streams {
             }
             // The stream begins with the earliest bytes that turn up before anything is delivered; what was acknowledged
             // before they turned up was sent before the capture began.
-            if start < lane.next || (lane.acked >= start && !lane.holds()) {
+            let before = to.flow.opener.is_none() && lane.acked >= start;
+            if start < lane.next || (before && !lane.holds()) {
                 lane.rebase(start);
             }
         }

@@ -7,6 +7,7 @@
 
 mod file;
 mod frame;
+mod loss;
 mod rewrite;
 mod wrap;
 

@@ -50,9 +50,26 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Remembers that bytes of `side` were lost, and how.
+    /// Remembers that bytes of `side` were lost, and how. The end of an open stream may be among them, whoever ended it: a
+    /// later one is then only the second.
     pub fn lose(&mut self, side: Side, how: Finding) {
         self.lost[side.index()] = Some(how);
+        for waiting in self.waiting.values_mut().flatten().filter(|waiting| waiting.stream) {
+            waiting.call.findings.insert(how);
+        }
+    }
+
+    /// Marks the calls that `client` waits for: an answer that fits none of them may be the answer of one.
+    pub(super) fn doubt(&mut self, client: Side, how: Finding) {
+        for waiting in self.waiting.values_mut().flatten().filter(|waiting| waiting.client == client) {
+            waiting.call.findings.insert(how);
+        }
+    }
+
+    /// What of the callee's packets was not captured, so that its silence proves nothing: some, or all of them.
+    pub(super) fn unheard(&self, flow: &Flow, callee: Side) -> Option<Finding> {
+        let none = flow.segments[callee.index()] == 0 && flow.key.network == Network::Tcp;
+        self.lost[callee.index()].or(none.then_some(Finding::Gap))
     }
 
     /// The caller's side, once it is known.

@@ -330,6 +330,7 @@ impl Matcher {
         }
         exchange.client.get_or_insert(client);
         let how = holed?;
+        exchange.doubt(client, how);
         let mut waiting = Self::open(at, exchange, client, message);
         waiting.call.findings.insert(how);
         waiting.stream = matches!(message.id, CallId::Stream(_));
@@ -343,6 +344,11 @@ impl Matcher {
         let Some(mut waiting) = self.stream(at, exchange, side, message, false) else { return };
         self.describe(&mut waiting.call, message, side != waiting.client);
         let by = initiator(side, waiting.client);
+        if side == waiting.client
+            && let Some(how) = exchange.unheard(at.flow, side.other())
+        {
+            waiting.call.findings.insert(how);
+        }
         let outcome = outcome::decide(waiting.call.rpc, &message.status, Ending::Reset(by));
         exchange.end_id(message.id);
         self.decide(at, exchange, waiting, outcome);
@@ -455,7 +461,7 @@ impl Matcher {
             ending = Ending::Goaway(initiator(by, waiting.client));
         }
         // Where the answer may stand in what was lost, silence proves nothing; the record says so.
-        if let Some(how) = exchange.lost[waiting.client.other().index()] {
+        if let Some(how) = exchange.unheard(at.flow, waiting.client.other()) {
             waiting.call.findings.insert(how);
         }
         if waiting.answer_lost {

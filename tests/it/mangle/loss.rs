@@ -1,0 +1,185 @@
+//! Captures that have lost something: what is still said has to be true.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::frame::{Captured, Frame};
+use super::wrap::{self, Wrap};
+use super::{Complaints, Original, bundled, of_frames, of_packets};
+
+/// Whether a key of a record says the same as that of the true call, or nothing.
+fn agrees(record: &Value, truth: &Value, key: &str) -> bool {
+    record[key].is_null() || record[key] == truth[key]
+}
+
+/// Whether a text is that of the true call, or what was left of it.
+fn agrees_as_text(record: &Value, truth: &Value, key: &str) -> bool {
+    let (Some(text), truth) = (record[key].as_str(), truth[key].as_str().unwrap_or_default()) else {
+        return true;
+    };
+    truth.starts_with(text.trim_end_matches('\u{fffd}'))
+}
+
+/// Whether a record admits that it does not know all.
+fn admits(record: &Value) -> bool {
+    let findings = record["findings"].as_array().unwrap();
+    findings.iter().any(|finding| matches!(finding.as_str(), Some("gap" | "truncated" | "mid-stream")))
+}
+
+/// Whether what a record says of a call is true.
+fn is_true(record: &Value, truth: &Value) -> bool {
+    let admits = admits(record);
+    let alone = record["request_bytes"] == 0;
+    // An answer whose request was not captured may carry another number than its request did.
+    let id = alone || truth["id"].is_null() || agrees(record, truth, "id");
+    let names = ["client", "server", "service", "method"].iter().all(|key| agrees(record, truth, key));
+    let verdict = match record["class"].as_str() {
+        // No answer was seen. That one was lost is admitted where that can be known.
+        None | Some("unanswered") => true,
+        Some("transport") => {
+            // The caller left, and its callee's answer to nobody was lost.
+            let late = truth["findings"].as_array().unwrap().iter().any(|finding| finding == "late-answer");
+            admits || late && record["initiator"] == "client" || truth["class"] == "transport"
+        }
+        // A stream may have ended before the end that was seen, an answer may answer what needed none.
+        Some(_) if admits && (alone || truth["kind"] != "unary") => true,
+        Some("ok") => truth["class"] == "ok",
+        Some(class) => {
+            truth["class"] == class
+                && agrees(record, truth, "code")
+                && agrees(record, truth, "carrier")
+                && agrees_as_text(record, truth, "message")
+        }
+    };
+    id && names && verdict
+}
+
+/// Holds the calls of a capture that lost something against those of the whole one.
+fn hold(complaints: &mut Complaints, original: &Original, what: &str, found: &[Value]) {
+    let mut by_ends: HashMap<(&Value, &Value), Vec<&Value>> = HashMap::new();
+    for truth in &original.calls {
+        by_ends.entry((&truth["client"], &truth["server"])).or_default().push(truth);
+    }
+    let mut wrong = Vec::new();
+    for record in found {
+        let known = by_ends.get(&(&record["client"], &record["server"])).map_or(&[][..], Vec::as_slice);
+        if !known.iter().any(|truth| is_true(record, truth)) {
+            let same_id: Vec<String> = known
+                .iter()
+                .filter(|t| t["id"] == record["id"])
+                .map(|t| format!("\n      truth {t}"))
+                .collect();
+            wrong.push(format!("wrong {record}{}", same_id.concat()));
+        }
+    }
+    let count = |calls: &[Value]| {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for call in calls {
+            let key = format!("{} {} {}", call["client"], call["server"], call["id"]);
+            *counts.entry(key).or_default() += 1;
+        }
+        counts
+    };
+    let true_counts = count(&original.calls);
+    for (key, n) in count(found) {
+        let known = true_counts.get(&key).copied().unwrap_or(0);
+        if n > known && known > 0 {
+            wrong.push(format!("{n} calls where {known} were made: {key}"));
+        }
+    }
+    if !wrong.is_empty() {
+        complaints.0.push(format!("{}, {what}:\n    {}", original.name, wrong.join("\n    ")));
+    }
+}
+
+/// Without the packets at these places.
+fn without(frames: &[Frame], lost: impl Fn(usize) -> bool) -> Vec<Frame> {
+    frames.iter().enumerate().filter(|(at, _)| !lost(*at)).map(|(_, frame)| frame.clone()).collect()
+}
+
+/// Some numbers below `below`, spread, and different ones for each `salt`.
+fn spread(below: usize, count: usize, salt: usize) -> impl Iterator<Item = usize> {
+    (0..count.min(below)).map(move |i| (i * below / count.min(below) + salt * 7919) % below)
+}
+
+#[test]
+fn a_start_in_the_middle_claims_nothing_wrong() {
+    let mut complaints = Complaints::default();
+    for (at, original) in bundled().iter().enumerate() {
+        for first in spread(original.frames.len(), 12, at) {
+            let found = of_frames(&original.frames[first..]);
+            hold(&mut complaints, original, &format!("without the first {first}"), &found);
+        }
+    }
+    complaints.none();
+}
+
+#[test]
+fn an_early_end_claims_nothing_wrong() {
+    let mut complaints = Complaints::default();
+    for (at, original) in bundled().iter().enumerate() {
+        for last in spread(original.frames.len(), 6, at) {
+            let found = of_frames(&original.frames[..last]);
+            hold(&mut complaints, original, &format!("only the first {last}"), &found);
+        }
+    }
+    complaints.none();
+}
+
+#[test]
+fn lost_packets_claim_nothing_wrong() {
+    let mut complaints = Complaints::default();
+    for (at, original) in bundled().iter().enumerate() {
+        let frames = &original.frames;
+        for lost in spread(frames.len(), 12, at) {
+            let found = of_frames(&without(frames, |n| n == lost));
+            hold(&mut complaints, original, &format!("without packet {}", lost + 1), &found);
+        }
+        for every in [3, 7] {
+            let found = of_frames(&without(frames, |n| n % every == at % every));
+            hold(
+                &mut complaints,
+                original,
+                &format!("without every {every}th from {}", at % every + 1),
+                &found,
+            );
+        }
+        let burst = at * 31 % frames.len();
+        let found = of_frames(&without(frames, |n| (burst..burst + 10).contains(&n)));
+        hold(&mut complaints, original, &format!("without 10 from {}", burst + 1), &found);
+    }
+    complaints.none();
+}
+
+#[test]
+fn one_direction_claims_nothing_wrong() {
+    let mut complaints = Complaints::default();
+    for original in bundled() {
+        for low in [true, false] {
+            let found = of_frames(&without(&original.frames, |n| {
+                let frame: &Frame = &original.frames[n];
+                (frame.source.1 < frame.destination.1) == low
+            }));
+            hold(&mut complaints, original, &format!("one direction, {low}"), &found);
+        }
+    }
+    complaints.none();
+}
+
+#[test]
+fn a_snap_length_claims_nothing_wrong() {
+    let mut complaints = Complaints::default();
+    for original in bundled() {
+        for snap in [60, 90, 120, 180, 300] {
+            let cut = |mut packet: Captured| {
+                packet.data.truncate(snap);
+                packet
+            };
+            let packets =
+                original.frames.iter().flat_map(|frame| wrap::wrap(frame, Wrap::Ethernet)).map(cut).collect();
+            hold(&mut complaints, original, &format!("cut at {snap}"), &of_packets(packets));
+        }
+    }
+    complaints.none();
+}
