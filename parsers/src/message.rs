@@ -204,6 +204,8 @@ pub struct Status<'a> {
     pub trailer: bool,
     /// The sender's part of the payload is not empty although the status tells of an error.
     pub body: bool,
+    /// The answer says by itself that its call wanted none (tRPC `call_type`).
+    pub oneway: bool,
     /// The bytes that would tell the outcome are missing (lost, or cut off by the snap length).
     pub cut: bool,
 }

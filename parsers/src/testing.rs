@@ -151,6 +151,7 @@ fn owned_status(status: &Status<'_>) -> Status<'static> {
         trpc_end: status.trpc_end,
         trailer: status.trailer,
         body: status.body,
+        oneway: status.oneway,
         cut: status.cut,
     }
 }

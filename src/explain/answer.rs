@@ -221,55 +221,72 @@ impl Answer {
 }
 
 fn put_log(out: &mut String, error: &LogError) {
-    let hops = error.hops();
-    let depth = match hops {
-        0 => "the error is of this side, or says nothing of another".to_owned(),
-        1 => "it came from the callee: one hop down".to_owned(),
-        hops => format!("it came from {hops} hops down"),
+    let from = match error.hops() {
+        0 => String::new(),
+        1 => "; it came from the callee, one hop down".to_owned(),
+        hops => format!("; it came from {hops} hops down"),
     };
-    _ = writeln!(out, "an error text in {} layers; {depth}", error.layers().count());
-    for layer in error.layers() {
-        out.push('\n');
-        let number = layer.code.map(|code| format!(" {code}")).unwrap_or_default();
-        _ = writeln!(
-            out,
-            "{}{}",
-            phrase(layer),
-            if number.is_empty() { String::new() } else { format!(", code{number}") }
-        );
+    _ = writeln!(out, "an error text{from}");
+    let mut layers = error.layers().peekable();
+    let mut explained: Vec<&'static Entry> = Vec::new();
+    while let Some(layer) = layers.next() {
+        let mut who = phrase(layer);
+        let mut layer = layer;
+        // What Kitex's callee answered and what its handler did are the same words: one paragraph.
+        if let Some(inner) = layers.next_if(|inner| inner.message == layer.message) {
+            who = format!("{who}; {}", phrase(inner));
+            layer = inner;
+        }
+        let code = layer.code.map(|code| format!(", code {code}")).unwrap_or_default();
+        _ = writeln!(out, "\n{who}{code}");
         put(out, "text", if layer.message.is_empty() { "(none)" } else { &layer.message });
-        match (&layer.wording, layer.entry()) {
-            (Wording::TrpcBusiness, entry) => {
-                let reserved = entry.filter(|entry| entry.side != Side::Success);
-                put(out, "who", "business error; raised by the server's handler");
-                match reserved {
-                    Some(entry) => put(
-                        out,
-                        "note",
-                        &format!(
-                            "The number is also the framework's {}: the callee may have passed on a framework error from \
+        put_layer(out, layer, &mut explained);
+    }
+}
+
+/// What is known of a layer beyond its words. An entry is explained once in an answer.
+fn put_layer(out: &mut String, layer: &LogError, explained: &mut Vec<&'static Entry>) {
+    match (&layer.wording, layer.entry()) {
+        (Wording::TrpcBusiness, entry) => {
+            put(out, "who", "business error; raised by the server's handler");
+            match entry.filter(|entry| entry.side != Side::Success) {
+                Some(entry) => {
+                    let note = format!(
+                        "The number is also the framework's {}: the callee may have passed on a framework error from \
                          below as its own.",
-                            entry.name
-                        ),
-                    ),
-                    None => put(out, "look at", "The code in the callee's own table."),
+                        entry.name
+                    );
+                    put(out, "note", &note);
                 }
+                None => put(out, "look at", "The code in the callee's own table."),
             }
-            (_, Some(entry)) => {
-                _ = writeln!(out, "  {:LABEL$}{}", "name", entry.name);
+        }
+        (_, Some(entry)) => {
+            put(out, "name", entry.name);
+            if !explained.contains(&entry) {
+                explained.push(entry);
                 put(out, "what", entry.meaning);
                 put(out, "who", &format!("{}; raised by {}", entry.side.phrase(), entry.raiser.phrase()));
                 put(out, "look at", entry.look);
             }
-            (Wording::KitexLocal(words), _) => {
-                if let Some((_, meaning)) = KERRORS.iter().find(|(known, _)| known == words) {
-                    put(out, "what", meaning);
-                }
-            }
-            (Wording::BizStatus, _) => put(out, "look at", "The code in the callee's own table."),
-            (Wording::KitexHandler, _) => put(out, "look at", "The handler, and the callee's log."),
-            _ => {}
         }
+        (Wording::KitexLocal(words), None) => {
+            if let Some((_, meaning)) = KERRORS.iter().find(|(known, _)| known == words) {
+                put(out, "what", meaning);
+            }
+        }
+        (Wording::BizStatus, None) => put(out, "look at", "The code in the callee's own table."),
+        (Wording::KitexHandler, None) => put(out, "look at", "The handler, and the callee's log."),
+        (Wording::TrpcFramework | Wording::TrpcCalleeFramework, None) => {
+            if let Some(range) = layer.code.and_then(|code| range(Family::Trpc, code)) {
+                put(
+                    out,
+                    "code",
+                    &format!("no published table has it; it is among the numbers of {}", range.meaning),
+                );
+            }
+        }
+        (_, None) => {}
     }
 }
 
@@ -319,6 +336,7 @@ mod tests {
         assert_eq!(taken, 1);
         let text = error.text();
         assert!(text.contains("2 hops down") && !text.contains('\u{1b}'), "{text}");
+        assert_eq!(text.matches("The server failed").count(), 1, "explained once: {text}");
         assert!(ask(&["no such thing"]).unwrap_err().contains("findings"));
         assert!(ask(&["trpc"]).unwrap_err().contains("CLIENT_ROUTER_ERR"));
         assert!(ask(&["trpc", "nonsense"]).unwrap_err().contains("is no code of trpc"));

@@ -107,6 +107,10 @@ pub(super) fn data(head: &Head) -> Message<'static> {
     Message { messages: 1, ..message(head, Kind::Part) }
 }
 
+/// What trpc-go answers to a message that reaches it after the stream's end (`codec_stream.go`, `server/service.go`):
+/// not the end of the stream, which came before.
+const AFTER_THE_END: (i32, &[u8]) = (1, b"uninitialized meta");
+
 /// What a CLOSE says. The callee's is the result; the caller's is its half-close. Where it is not known who sent it, a RESET
 /// is the callee's (no library's caller sends one), and a plain CLOSE says no more than that this side has ended.
 pub(super) fn close<'a>(head: &Head, fields: &Fields<'a>, side: Side, caller: Option<Side>) -> Message<'a> {
@@ -117,6 +121,12 @@ pub(super) fn close<'a>(head: &Head, fields: &Fields<'a>, side: Side, caller: Op
         None => trpc_end == Some(TrpcEnd::Reset),
     };
     let (ret, func_ret) = (fields.int32(2), fields.int32(6));
+    let kind = if decides { Kind::Answer } else { Kind::HalfClose };
+    if decides && trpc_end == Some(TrpcEnd::Reset) && ret.zip(fields.bytes(3)) == Some(AFTER_THE_END) {
+        // Where the end itself was seen this changes nothing; where it was not, its code is lost.
+        let status = Status { trpc_end, cut: true, ..Status::default() };
+        return Message { status, ..message(head, kind) };
+    }
     let partial_text = fields.partial.filter(|(number, _)| *number == 3).map(|(_, text)| text);
     Message {
         status: Status {
@@ -127,6 +137,6 @@ pub(super) fn close<'a>(head: &Head, fields: &Fields<'a>, side: Side, caller: Op
             cut: decides && (trpc_end.is_none() || ret.is_none()),
             ..Status::default()
         },
-        ..message(head, if decides { Kind::Answer } else { Kind::HalfClose })
+        ..message(head, kind)
     }
 }

@@ -77,6 +77,8 @@ fn a_java_server_may_send_both_codes() {
 fn a_one_way_call_is_told_from_its_head() {
     let seen = sample("oneway");
     assert!(seen.iter().any(|seen| seen.message.kind == Kind::Oneway));
+    let failed = seen.iter().find(|seen| seen.message.status.func_ret == Some(10001)).unwrap();
+    assert!(failed.message.status.oneway, "and so does its answer");
     assert!(answers(&seen).iter().any(|answer| answer.2 == Some(10001)), "and may be answered all the same");
 }
 
@@ -170,6 +172,19 @@ fn a_close_of_an_unknown_stream_is_no_verdict_unless_it_is_a_reset() {
     let other = stream_frame(1, 101, b"\x12\x00\x18\xff\xff\x03");
     let seen = messages(&Trpc, &[(Side::B, other), (Side::B, stream_frame(4, 100, b""))]);
     assert_eq!((seen[0].message.kind, seen[1].message.kind), (Kind::Begin, Kind::Answer));
+}
+
+/// trpc-go answers messages that come after the end of a stream with further CLOSE frames.
+#[test]
+fn the_answer_to_a_stray_message_is_no_outcome() {
+    let open = stream_frame(1, 100, b"\x0a\x04\x1a\x02/x");
+    let stray = stream_frame(4, 100, b"\x08\x01\x10\x01\x1a\x12uninitialized meta");
+    let seen = messages(&Trpc, &[(Side::A, open.clone()), (Side::B, stray)]);
+    let status = &seen[1].message.status;
+    assert_eq!((seen[1].message.kind, status.ret, status.cut), (Kind::Answer, None, true));
+    let decode = stream_frame(4, 100, b"\x08\x01\x10\x01\x1a\x03bad");
+    let seen = messages(&Trpc, &[(Side::A, open), (Side::B, decode)]);
+    assert_eq!((seen[1].message.status.ret, seen[1].message.status.cut), (Some(1), false));
 }
 
 #[test]

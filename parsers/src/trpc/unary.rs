@@ -114,6 +114,7 @@ pub(super) fn answer<'a>(head: &Head, fields: &Fields<'a>) -> Message<'a> {
             func_ret,
             error_msg: fields.bytes(6).or(partial_text).map(Cow::Borrowed),
             body: failed && body,
+            oneway: fields.number(2) == Some(ONEWAY),
             cut: match ret {
                 None => true,
                 Some(0) => func_ret.is_none(),

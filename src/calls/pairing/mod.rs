@@ -281,7 +281,15 @@ impl Matcher {
         if gave_up || timed_out {
             call.findings.insert(Finding::LateAnswer);
         }
-        let outcome = outcome::decide(call.rpc, &message.status, Ending::Answered);
+        let mut outcome = outcome::decide(call.rpc, &message.status, Ending::Answered);
+        if message.status.oneway {
+            // The request was not captured; the answer tells that none was due.
+            if matches!(outcome.verdict.class, Some(Class::Business | Class::Rpc)) {
+                call.findings.insert(Finding::OnewayAnswered);
+            }
+            call.kind = CallKind::Oneway;
+            outcome = outcome::decide(call.rpc, &message.status, Ending::Oneway);
+        }
         if message.truncated || outcome.verdict.class.is_none() {
             call.findings.insert(exchange.lost[side.index()].unwrap_or(Finding::MidStream));
         }
