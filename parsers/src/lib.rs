@@ -73,3 +73,8 @@ protocols! {
     /// Thrift without lengths.
     thrift_buffered => thrift::Form::Buffered;
 }
+
+/// The recipe of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -140,8 +140,22 @@ fn answered(rpc: &str, status: &Status<'_>) -> Outcome {
         "trpc-stream" => trpc_stream(status),
         "trpc-http" => trpc_http(status),
         "trpc" => trpc(status),
+        _ if status.ret.is_some() || status.func_ret.is_some() => other(status),
         _ => thrift(status),
     }
+}
+
+/// A protocol without rules of its own that tells a framework's code apart from the callee's. Its numbers are its own.
+fn other(status: &Status<'_>) -> Outcome {
+    let (class, carrier, code) = match (status.ret, status.func_ret) {
+        (Some(ret), _) if ret != 0 => (Class::Rpc, Carrier::Ret, ret),
+        _ if status.cut => return Outcome::unknown(),
+        (_, Some(func_ret)) if func_ret != 0 => (Class::Business, Carrier::FuncRet, func_ret),
+        _ => return Outcome::ok(),
+    };
+    let mut outcome = Outcome::of(Some(class), carrier).text(status.error_msg.as_deref());
+    outcome.verdict.code = Some(code.into());
+    outcome
 }
 
 fn reset(rpc: &str, reset: Option<&Reset<'_>>, by: Initiator) -> Outcome {
@@ -440,6 +454,15 @@ mod tests {
         is(&answered("trpc", &rets(77, 0)), rpc, Carrier::Ret, Some(77), &[Finding::UnknownCode]);
         let both = answered("trpc", &rets(141, 13000));
         assert_eq!((both.ret, both.func_ret), (Some(141), Some(13000)));
+    }
+
+    #[test]
+    fn a_protocol_without_rules_of_its_own_has_codes_without_names() {
+        let failed = answered("toy", &rets(31, 0));
+        is(&failed, Some(Class::Rpc), Carrier::Ret, Some(31), &[]);
+        assert_eq!(failed.verdict.code_name, None);
+        is(&answered("toy", &rets(0, 999)), Some(Class::Business), Carrier::FuncRet, Some(999), &[]);
+        is(&answered("toy", &rets(0, 0)), Some(Class::Ok), Carrier::None, None, &[]);
     }
 
     #[test]
