@@ -17,7 +17,7 @@ use crate::calls::record::{Call, Connection, ConnectionState, Finding, Uid};
 use crate::decode::{Decoded, Decoder, FlowKey, Skip};
 use crate::dispatch::{Conversation, DecodeAs};
 use crate::flow::{Chunk, End, Flow, Limits, Owner, Stamp, Table};
-use crate::source::{Batch, Source, SourceError};
+use crate::source::{Batch, LinkType, Source, SourceError};
 use crate::time::Timestamp;
 
 /// How often, in packet time, idle connections are looked for.
@@ -92,11 +92,13 @@ pub struct Totals {
     pub bytes: u64,
     /// Packets that gave no segment, by reason.
     pub skipped: Vec<(Skip, u64)>,
+    /// The first link type that can't be decoded, where there was one.
+    pub unknown_link: Option<LinkType>,
     /// Time of the first and the last packet.
     pub span: Option<(Timestamp, Timestamp)>,
     /// Connections seen.
     pub connections: u64,
-    /// Holes that were given up.
+    /// Holes that were given up, and datagrams whose fragments did not all come.
     pub gaps: u64,
     /// Connections and calls that were given up because a bound was reached.
     pub shed: u64,
@@ -107,6 +109,17 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// What to tell if a part of the input could not be decoded.
+    #[must_use]
+    pub fn undecoded(&self) -> Option<SourceError> {
+        let link = self.unknown_link?;
+        let (_, count) = self.skipped.iter().find(|(skip, _)| *skip == Skip::Link)?;
+        Some(SourceError(format!(
+            "{count} packets of {} can't be decoded: link type {}",
+            self.packets, link.0
+        )))
+    }
+
     fn add(&mut self, other: &Self) {
         self.connections += other.connections;
         self.gaps += other.gaps;
@@ -364,6 +377,11 @@ impl Analyzer {
             .map(|skip| (*skip, self.decoder.skipped(*skip)))
             .filter(|(_, count)| *count > 0)
             .collect();
+        totals.unknown_link = self.decoder.unknown_link();
+        if self.shard.0 == 0 {
+            // Every shard decodes all packets.
+            totals.gaps += self.decoder.lost_datagrams();
+        }
         totals
     }
 }
@@ -547,6 +565,7 @@ fn merge(shares: &[Receiver<Share>], options: &Options, receiver: &mut dyn Recei
                     round.span = of_shard.span;
                     round.progress = of_shard.progress;
                     round.skipped.clone_from(&of_shard.skipped);
+                    round.unknown_link = of_shard.unknown_link;
                 }
                 round.add(&of_shard);
                 rounds += 1;

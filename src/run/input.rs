@@ -43,9 +43,29 @@ pub(super) struct Opened {
     pub(super) counters: Option<Arc<Counters>>,
     /// Whose sockets the connections of this host are, where interfaces are read.
     processes: Option<Arc<Processes>>,
+    /// Whom to tell at once of what goes wrong with an interface while others go on.
+    tell: Option<Box<dyn FnMut(SourceError) + Send>>,
+    /// Whether somebody was told.
+    told: bool,
 }
 
 impl Opened {
+    fn new(source: Box<dyn Source>) -> Self {
+        Self { source, counters: None, processes: None, tell: None, told: false }
+    }
+
+    /// Has what goes wrong with an interface told when it happens; with files there is time at the end.
+    pub(super) fn tell(&mut self, tell: impl FnMut(SourceError) + Send + 'static) {
+        if self.counters.is_some() {
+            self.tell = Some(Box::new(tell));
+        }
+    }
+
+    /// Whether something was told.
+    pub(super) fn has_told(&self) -> bool {
+        self.told
+    }
+
     /// Completes the pipeline's choices: whose sockets a connection has is asked when it appears, so that the answer is
     /// there when its calls end.
     pub(super) fn watch(&self, options: &mut Options) {
@@ -70,7 +90,14 @@ impl Opened {
 
 impl Source for Opened {
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
-        self.source.next_batch(batch)
+        let more = self.source.next_batch(batch);
+        if let Some(tell) = &mut self.tell {
+            for trouble in self.source.troubles() {
+                self.told = true;
+                tell(trouble);
+            }
+        }
+        more
     }
 
     fn troubles(&mut self) -> Vec<SourceError> {
@@ -142,7 +169,7 @@ fn files(input: &Input, paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Ope
         None => Box::new(limited),
         tap => Box::new(Tapped::new(limited, tap)),
     };
-    Ok(Opened { source, counters: None, processes: None })
+    Ok(Opened::new(source))
 }
 
 fn interfaces(input: &Input, stop: &Arc<AtomicBool>, ring: Option<&Arc<Ring>>) -> Result<Opened, Failure> {
@@ -164,7 +191,7 @@ fn interfaces(input: &Input, stop: &Arc<AtomicBool>, ring: Option<&Arc<Ring>>) -
         .map_err(|error| Failure::Environment(format!("no thread for the capture: {error}")))?;
     // Names of processes are a convenience: without them the calls are still told.
     let processes = Processes::start().ok().map(Arc::new);
-    Ok(Opened { source: Box::new(queued), counters: Some(counters), processes })
+    Ok(Opened { counters: Some(counters), processes, ..Opened::new(Box::new(queued)) })
 }
 
 /// What every live packet is shown to: the file of `-w`, and the ring for what is made on demand.
@@ -284,7 +311,10 @@ pub(super) fn drive(
     let lookup = source.lookup();
     let mut options = options.clone();
     source.watch(&mut options);
+    source.tell(|trouble| complain(&trouble.to_string()));
+    let mut undecoded = None;
     let end = pipeline::run(source, &options, &mut |outputs: &mut Vec<Output>, totals: &Totals| {
+        undecoded = totals.undecoded();
         if let (Some(bar), Some((at, _))) = (&bar, totals.progress) {
             bar.set_position(at);
         }
@@ -310,7 +340,8 @@ pub(super) fn drive(
     if let Some(losses) = losses(source.counters.as_ref()) {
         complain(&losses);
     }
-    for trouble in source.troubles().iter().chain(end.as_ref().err()) {
+    status.input_failed = source.has_told();
+    for trouble in source.troubles().iter().chain(&undecoded).chain(end.as_ref().err()) {
         status.input_failed = true;
         complain(&trouble.to_string());
     }

@@ -94,7 +94,14 @@ fn feed(
     let mut status = Status::default();
     let lookup = source.lookup();
     let counters = source.counters.clone();
+    let at_once = give.clone();
+    source.tell(move |trouble| {
+        // Nobody is told any more once the interface is closed.
+        _ = at_once.send(Update::Trouble(trouble.to_string()));
+    });
+    let mut undecoded = None;
     let end = pipeline::run(source, options, &mut |outputs: &mut Vec<Output>, totals: &Totals| {
+        undecoded = totals.undecoded();
         let mut calls = Vec::new();
         let mut connections = Vec::new();
         let mut chains = Vec::new();
@@ -134,8 +141,8 @@ fn feed(
     // Whoever quit does not want them.
     _ = give.send(Update::Chains(chains));
     let mut troubles: Vec<String> = source.troubles().iter().map(ToString::to_string).collect();
-    troubles.extend(end.err().map(|error| error.to_string()));
-    status.input_failed = !troubles.is_empty();
+    troubles.extend(undecoded.into_iter().chain(end.err()).map(|error| error.to_string()));
+    status.input_failed = !troubles.is_empty() || source.has_told();
     for trouble in &troubles {
         // Whoever quit will read it on the terminal.
         _ = give.send(Update::Trouble(trouble.clone()));

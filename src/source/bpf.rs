@@ -26,11 +26,6 @@ impl<S: Source> Filtered<S> {
         Ok(Self { inner, expression: expression.to_owned(), programs, troubles: Vec::new() })
     }
 
-    /// The source within.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
     /// Compiles the filter for a link type that was not seen before.
     fn prepare(&mut self, link: LinkType) {
         if self.programs.len() >= MAX_LINKS || self.programs.iter().any(|(known, _)| *known == link) {

@@ -42,16 +42,6 @@ impl<S: Source> Limited<S> {
         self.deadline = span.and_then(|span| Instant::now().checked_add(span));
         self
     }
-
-    /// The source within.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The source within.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
 }
 
 impl<S: Source> Source for Limited<S> {

@@ -116,6 +116,23 @@ fn a_cut_file_gives_what_came_before_and_says_where_it_ends() {
 }
 
 #[test]
+fn a_link_that_is_not_known_is_said() {
+    let folder = folder();
+    let path = folder.path().join("radio.pcap");
+    let mut bytes = std::fs::read(mixed()).expect("the capture");
+    // IEEE 802.11, in the file's byte order.
+    bytes[20] = 105;
+    std::fs::write(&path, bytes).expect("a temporary file");
+    for threads in ["1", "2"] {
+        let output = run(&["calls", &path.to_string_lossy(), "--threads", threads]);
+        assert_eq!(status(&output), 1);
+        assert!(output.stdout.is_empty());
+        let err = text(&output.stderr);
+        assert!(err.contains("1068 packets of 1068 can't be decoded: link type 105"), "{err}");
+    }
+}
+
+#[test]
 fn a_closed_pipe_is_a_normal_end() {
     // Enough output to fill any pipe: the same capture many times over.
     let captures: Vec<String> = std::iter::repeat_n(mixed(), 40).collect();
