@@ -278,3 +278,17 @@ fn every_bundled_capture_is_documented() {
         assert!(truth.exists(), "{} has no truth", path.display());
     }
 }
+
+#[test]
+fn every_key_carrier_and_finding_is_documented() {
+    use rpcscope::calls::{Carrier, Class, Finding};
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/records.md");
+    let page = std::fs::read_to_string(page).expect("readable");
+    let keys = rpcscope::calls::keys::KEYS.iter().map(|key| key.name);
+    let carriers = Carrier::ALL.iter().map(|carrier| carrier.name());
+    let findings = Finding::ALL.iter().map(|finding| finding.name());
+    let classes = Class::ALL.iter().map(|class| class.name());
+    for word in keys.chain(carriers).chain(findings).chain(classes) {
+        assert!(page.contains(&format!("| `{word}` |")), "{word}");
+    }
+}
