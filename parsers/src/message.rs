@@ -243,8 +243,8 @@ pub struct Message<'a> {
     pub callee: Option<Text<'a>>,
     /// Time the caller is willing to wait, nanoseconds (tRPC head field 4, TTHeader key 12, `grpc-timeout`).
     pub timeout: Option<u64>,
-    /// A name that can't be known because it was said before the capture began: messages with the same number have the
-    /// same unknown name (HPACK entries of an unknown table).
+    /// A name that can't be known because it was said before the capture began: messages of a
+    /// connection with the same number have the same unknown name (HPACK entries of an unknown table). At most 4096.
     pub unknown_name: Option<u64>,
     /// What it says of success or failure.
     pub status: Status<'a>,

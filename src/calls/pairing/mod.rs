@@ -36,6 +36,10 @@ const MAX_ENDED: usize = 64;
 /// A call on a connection that goes on is given up as unanswered after this time (streams never are).
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// Sessions number the names that they can't know; the numbers of different connections are told apart by the packets with
+/// which these began, above so many bits.
+const GROUP_BITS: u32 = 12;
+
 /// How often a connection looks for calls to give up.
 const PATIENCE_STEP: Duration = Duration::from_secs(30);
 
@@ -98,7 +102,7 @@ impl Matcher {
         };
         waiting.call.request_bytes = message.bytes;
         waiting.call.request_messages = u32::from(message.kind != Kind::Open);
-        self.describe(&mut waiting.call, message, false);
+        self.describe(at, &mut waiting.call, message, false);
         if let Some(headers) = message.metadata {
             let trace = trace::context(headers);
             waiting.call.trace_id = trace.trace_id.and_then(|id| self.names.get(id.as_bytes()));
@@ -179,7 +183,7 @@ impl Matcher {
     }
 
     /// Fills in what the record does not know yet from a message of either side.
-    fn describe(&mut self, call: &mut Call, message: &Message<'_>, answer: bool) {
+    fn describe(&mut self, at: At<'_>, call: &mut Call, message: &Message<'_>, answer: bool) {
         let names = &mut self.names;
         let mut name = |into: &mut Option<_>, text: &Option<rpcscope_parsers::message::Text<'_>>| {
             if into.is_none()
@@ -197,7 +201,8 @@ impl Matcher {
         if call.method.is_some() {
             call.unknown_name = None;
         } else {
-            call.unknown_name = call.unknown_name.or(message.unknown_name);
+            let group = message.unknown_name.map(|number| (at.flow.first.packet << GROUP_BITS) + number);
+            call.unknown_name = call.unknown_name.or(group);
         }
         if self.metadata
             && let Some(headers) = message.metadata
@@ -211,7 +216,7 @@ impl Matcher {
             let call = &mut waiting.call;
             call.latency.get_or_insert(at.origin.time.since(call.start));
             call.response_bytes += message.bytes;
-            self.describe(call, message, true);
+            self.describe(at, call, message, true);
             exchange.add(message.id, waiting);
         }
     }
@@ -259,7 +264,7 @@ impl Matcher {
     fn answer(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
         let found = self.partner(at, exchange, side, message);
         let Some((id, mut waiting)) = found else { return };
-        self.describe(&mut waiting.call, message, true);
+        self.describe(at, &mut waiting.call, message, true);
         let method_differs = message.method.as_ref().is_some_and(|sent| {
             !sent.is_empty()
                 && waiting.call.method.as_deref().is_some_and(|asked| asked.as_bytes() != &**sent)
@@ -350,7 +355,7 @@ impl Matcher {
 
     fn reset(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
         let Some(mut waiting) = self.stream(at, exchange, side, message, false) else { return };
-        self.describe(&mut waiting.call, message, side != waiting.client);
+        self.describe(at, &mut waiting.call, message, side != waiting.client);
         let by = initiator(side, waiting.client);
         if side == waiting.client
             && let Some(how) = exchange.unheard(at.flow, side.other())

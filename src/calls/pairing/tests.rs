@@ -333,3 +333,45 @@ fn uids_are_unique_within_a_packet() {
     let uids: Vec<_> = line.calls().iter().map(|call| call.uid.to_string()).collect();
     assert_eq!(uids, ["1", "1.1", "1.2"]);
 }
+
+#[test]
+fn unknown_names_of_different_connections_are_different() {
+    let group = |first: u64| {
+        let mut line = Line::new();
+        line.flow.first.packet = first;
+        for id in [1, 3] {
+            let open = Message {
+                kind: Kind::Open,
+                id: CallId::Stream(id),
+                rpc: "grpc",
+                unknown_name: Some(1),
+                ..Message::default()
+            };
+            line.say(CLIENT, open);
+        }
+        line.calls().iter().map(|call| call.unknown_name.unwrap()).collect::<Vec<_>>()
+    };
+    let [one, other] = [group(1), group(2)];
+    assert_eq!(one[0], one[1]);
+    assert_ne!(one, other);
+}
+
+#[test]
+fn a_gap_that_may_hold_the_answer_leaves_no_verdict() {
+    let open = |id| Message { kind: Kind::Open, id: CallId::Stream(id), rpc: "grpc", ..Message::default() };
+    let mut line = Line::new();
+    line.say(CLIENT, open(1));
+    line.exchange.lose(SERVER, Finding::Gap);
+    let status = Status { cut: true, ..Status::default() };
+    line.say(
+        SERVER,
+        Message { kind: Kind::Part, id: CallId::Stream(1), status, truncated: true, ..Message::default() },
+    );
+    line.say(CLIENT, open(3));
+    line.end(SERVER, End::Fin);
+    let calls = line.calls();
+    assert_eq!(calls[0].class(), None);
+    assert_eq!(calls[0].latency, None);
+    assert!(calls[0].findings.contains(Finding::Gap));
+    assert_eq!(calls[1].class(), Some(Class::Transport), "it began after the gap");
+}
