@@ -302,3 +302,46 @@ impl Observer<'_> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::sample::ok;
+
+    #[test]
+    fn bytes_are_given_up_to_the_first_hole() {
+        let lane = Lane {
+            received: 40,
+            pieces: vec![(10, b"abcdef".to_vec()), (16, b"ghij".to_vec()), (30, b"klm".to_vec())],
+            ..Lane::default()
+        };
+        assert_eq!(lane.bytes(10, 3), b"abc");
+        assert_eq!(lane.bytes(14, 4), b"efgh");
+        assert_eq!(lane.bytes(12, 30), b"cdefghij");
+        assert_eq!(lane.bytes(30, u64::MAX), b"klm");
+        assert_eq!(lane.bytes(0, 20), b"");
+        assert_eq!(lane.bytes(25, 10), b"");
+    }
+
+    #[test]
+    fn flags_are_letters() {
+        let syn = TcpFlags { syn: true, ack: true, ..TcpFlags::default() };
+        assert_eq!(letters(syn, true), "S.");
+        assert_eq!(letters(TcpFlags { ack: true, ..TcpFlags::default() }, false), "");
+        assert_eq!(letters(TcpFlags { rst: true, ..TcpFlags::default() }, true), "R");
+    }
+
+    #[test]
+    fn packets_that_are_gone_are_told() {
+        struct Empty;
+        impl Source for Empty {
+            fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
+                batch.clear();
+                Ok(false)
+            }
+        }
+        let detail = collect(&mut Empty, &ok(), &[]).unwrap();
+        assert!(detail.messages.is_empty() && detail.packets.is_empty());
+        assert_eq!(detail.left_out, ["the packets of the call are not held any more"]);
+    }
+}
