@@ -253,7 +253,10 @@ fn fields_are_shown_by_number_type_and_value() {
     // What is inside a compressed payload stands where the payload stands.
     let packed = samples("theader").remove("zlib").unwrap().remove(3).1;
     let payload = Form::THeader.dissect(Side::B, &packed).pop().unwrap();
-    assert!(lines(&[payload.clone()]).contains(&"1 struct (exception)".to_owned()), "{payload:?}");
+    assert!(
+        lines(std::slice::from_ref(&payload)).contains(&"1 struct (exception)".to_owned()),
+        "{payload:?}"
+    );
     assert!(payload.children.iter().all(|field| field.range == payload.range));
     // Neither depth nor number is shown without bound.
     let deep = [b"\x80\x01\0\x01\0\0\0\x01m\0\0\0\x01".as_slice(), &[12, 0, 1].repeat(5000)].concat();
