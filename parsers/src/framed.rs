@@ -29,6 +29,17 @@ impl<F: Framing> Pairs for Lent<'_, F> {
     }
 }
 
+/// What became of a message whose head is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// It was told, and its end is known.
+    Told,
+    /// Its end is known, and nothing else.
+    Passed,
+    /// Nobody knows where it ends.
+    Lost,
+}
+
 /// What is known of the stream of one side.
 #[derive(Debug, Default)]
 struct Lane {
@@ -82,6 +93,12 @@ impl<F: Framing> FramedSession<F> {
     fn complain(&mut self, error: Error) {
         let count = self.trouble.map_or(0, |(_, count)| count);
         self.trouble = Some((error, count + 1));
+    }
+
+    /// Says that bytes in which messages may have stood could not be read.
+    fn tell_loss(&mut self, side: Side, emit: &mut Emit<'_>) {
+        let start = self.lane(side).offset;
+        emit(side, Message { kind: Kind::Lost, start, ..Message::default() });
     }
 
     fn finish_open(&mut self, side: Side, emit: &mut Emit<'_>) {
@@ -196,11 +213,17 @@ impl<F: Framing> FramedSession<F> {
             if self.lane(side).lost {
                 let Some(at) = self.framing.find(side, rest) else {
                     let drop = rest.len().saturating_sub(SEARCH_TAIL);
+                    if drop > 0 {
+                        self.tell_loss(side, emit);
+                    }
                     let lane = self.lane(side);
                     lane.offset += drop as u64;
                     lane.wanted = 0;
                     return done + drop;
                 };
+                if at > 0 {
+                    self.tell_loss(side, emit);
+                }
                 let lane = self.lane(side);
                 lane.lost = false;
                 lane.offset += at as u64;
@@ -245,6 +268,7 @@ impl<F: Framing> FramedSession<F> {
                 Parsed::Invalid(error) => error,
             };
             self.complain(error);
+            self.tell_loss(side, emit);
             let lane = self.lane(side);
             lane.lost = true;
             lane.offset += 1;
@@ -253,18 +277,18 @@ impl<F: Framing> FramedSession<F> {
     }
 
     /// Tells what the carried part of a head still says; how many of `missing` bytes fall into that message is kept in
-    /// `skip`. Says whether the place in the stream is still known.
-    fn cut(&mut self, side: Side, emit: &mut Emit<'_>) -> bool {
+    /// `skip`.
+    fn cut(&mut self, side: Side, emit: &mut Emit<'_>) -> Cut {
         let carry = std::mem::take(&mut self.lane(side).carry);
         let index = side.index();
         let lost = self.lane(side).lost;
-        let known = match self.framing.parse_cut(side, &carry) {
+        let cut = match self.framing.parse_cut(side, &carry) {
             Parsed::Message { message, bytes } if !lost && bytes > 0 => {
                 if let Some(lane) = self.lanes.get_mut(index) {
                     let lent = Lent { framing: &self.framing, side, input: &carry };
                     Self::deliver(lane, &lent, message, bytes.max(carry.len() as u64), true, emit);
                 }
-                true
+                Cut::Told
             }
             // Where a message ends that has no length and is not whole, nobody knows.
             Parsed::Walked { message, .. } if !lost => {
@@ -272,24 +296,24 @@ impl<F: Framing> FramedSession<F> {
                     let lent = Lent { framing: &self.framing, side, input: &carry };
                     Self::deliver_walked(lane, &lent, message, carry.len(), true, emit);
                 }
-                false
+                Cut::Lost
             }
             Parsed::Control { bytes } if !lost && bytes > 0 => {
                 let lane = self.lane(side);
                 lane.skip = bytes.max(carry.len() as u64);
                 lane.pass(carry.len() as u64);
-                true
+                Cut::Passed
             }
             _ => {
                 self.lane(side).offset += carry.len() as u64;
-                false
+                Cut::Lost
             }
         };
         let lane = self.lane(side);
         lane.carry = carry;
         lane.carry.clear();
         lane.wanted = 0;
-        known
+        cut
     }
 }
 
@@ -316,9 +340,9 @@ impl<F: Framing> Session for FramedSession<F> {
     }
 
     fn gap(&mut self, side: Side, missing: Option<u64>, emit: &mut Emit<'_>) {
-        let mut known = true;
+        let mut cut = Cut::Told;
         if !self.lane(side).carry.is_empty() {
-            known = self.cut(side, emit);
+            cut = self.cut(side, emit);
         } else if let Some(walker) = &mut self.lane(side).walker {
             if missing.is_some_and(|missing| walker.lose(missing)) {
                 let lane = self.lane(side);
@@ -330,19 +354,22 @@ impl<F: Framing> Session for FramedSession<F> {
                 return;
             }
             self.lane(side).walker = None;
-            known = false;
+            cut = Cut::Lost;
         } else if self.lane(side).skip == 0 {
-            known = false;
+            cut = Cut::Lost;
         }
         let lane = self.lane(side);
         let lost_bytes = missing.unwrap_or(u64::MAX);
-        if known && lost_bytes <= lane.skip {
+        if cut != Cut::Lost && lost_bytes <= lane.skip {
             if let Some(open) = &mut lane.open {
                 open.truncated = true;
             }
             lane.pass(lost_bytes);
             if lane.skip == 0 {
                 self.finish_open(side, emit);
+            }
+            if cut == Cut::Passed {
+                self.tell_loss(side, emit);
             }
             return;
         }
@@ -353,6 +380,7 @@ impl<F: Framing> Session for FramedSession<F> {
         lane.lost = true;
         lane.offset += missing.unwrap_or(0);
         self.finish_open(side, emit);
+        self.tell_loss(side, emit);
     }
 
     fn end(&mut self, side: Side, emit: &mut Emit<'_>) {

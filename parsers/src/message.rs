@@ -59,6 +59,9 @@ pub enum Kind {
     /// The last byte of the message that was announced with `more` has passed (or is known to be lost);
     /// `bytes` is its whole size.
     Complete,
+    /// Bytes of `side` are missing, or make no sense, where whole messages may have stood: the answer to every call that
+    /// waits for one of `side` may be among them. The id of the message has no meaning.
+    Lost,
 }
 
 /// The number that pairs request and answer, with how far it can be trusted.

@@ -265,7 +265,11 @@ impl Observer<'_> {
         message: &rpcscope_parsers::Message<'_>,
         origin: Stamp,
     ) {
-        let of_call = message.kind == Kind::GoAway || message.id.number() == self.id;
+        let of_call = match message.kind {
+            Kind::GoAway => true,
+            Kind::Lost => false,
+            _ => message.id.number() == self.id,
+        };
         if !of_call || !(self.first..=self.last).contains(&origin.packet) {
             return;
         }

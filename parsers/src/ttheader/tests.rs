@@ -262,7 +262,30 @@ fn the_place_is_found_again_after_a_gap() {
             kinds.push((message.kind, message.start));
         },
     );
-    assert_eq!(kinds, [(Kind::Request, 100 + 14)]);
+    assert_eq!(kinds, [(Kind::Lost, 100), (Kind::Request, 100 + 14)]);
+}
+
+#[test]
+fn a_gap_says_that_answers_are_lost_unless_it_lies_within_one() {
+    let conversation = conversation("biz-status");
+    let answer = &conversation[1].1;
+    let kinds = |cut: usize, missing: usize| {
+        let mut kinds = Vec::new();
+        let mut session = PROTOCOL.session();
+        session.data(Side::A, &conversation[0].1, &mut |_, _| {});
+        session.data(Side::B, &answer[..cut], &mut |_, message| kinds.push(message.kind));
+        session.gap(Side::B, Some(missing as u64), &mut |_, message| kinds.push(message.kind));
+        kinds
+    };
+    let size = answer.len();
+    assert_eq!(kinds(0, size), [Kind::Lost]);
+    assert_eq!(kinds(size - 4, 4), [Kind::Answer, Kind::Complete]);
+    assert_eq!(
+        kinds(size - 4, 5),
+        [Kind::Answer, Kind::Complete, Kind::Lost],
+        "more than the answer is missing"
+    );
+    assert_eq!(kinds(size, 1), [Kind::Answer, Kind::Lost]);
 }
 
 #[test]

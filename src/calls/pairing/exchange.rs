@@ -72,6 +72,13 @@ impl Exchange {
         self.lost[callee.index()].or(none.then_some(Finding::Gap))
     }
 
+    /// Remembers that the answers to the calls which wait for `side` may stand in bytes that nobody could read.
+    pub(super) fn lose_answers(&mut self, side: Side) {
+        for waiting in self.waiting.values_mut().flatten() {
+            waiting.answer_lost |= waiting.client != side;
+        }
+    }
+
     /// The caller's side, once it is known.
     #[must_use]
     pub fn client(&self) -> Option<Side> {

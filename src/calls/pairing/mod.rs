@@ -87,6 +87,7 @@ impl Matcher {
             Kind::Reset => self.reset(at, exchange, side, message),
             Kind::GoAway => self.goaway(at, exchange, side, message),
             Kind::Complete => self.complete(at, exchange, side, message),
+            Kind::Lost => exchange.lose_answers(side),
         }
     }
 
