@@ -14,6 +14,8 @@ const LABEL: usize = 10;
 /// What a question is about.
 #[derive(Clone, Debug)]
 pub enum Answer {
+    /// All codes of a family.
+    Table(Family),
     /// A code of a family, known or not.
     Code(Family, i64),
     /// A number that several families know.
@@ -29,13 +31,18 @@ pub enum Answer {
 pub fn answer(words: &[String]) -> Result<(Answer, usize), String> {
     let first = words.first().ok_or_else(usage)?.trim();
     if let Some(family) = Family::from_name(first) {
-        let Some(wanted) = words.get(1) else { return Err(table(family)) };
+        let Some(wanted) = words.get(1) else { return Ok((Answer::Table(family), 1)) };
         let entries = family.entries();
         let by_name = || entries.iter().find(|entry| entry.name.eq_ignore_ascii_case(wanted.trim()));
-        return match wanted.trim().parse().ok().or_else(|| by_name().map(|entry| entry.code)) {
-            Some(code) => Ok((Answer::Code(family, code), 2)),
-            None => Err(format!("'{wanted}' is no code of {}\n\n{}", family.name(), table(family))),
-        };
+        if let Some(code) = wanted.trim().parse().ok().or_else(|| by_name().map(|entry| entry.code)) {
+            return Ok((Answer::Code(family, code), 2));
+        }
+        // Kitex has errors that are told by their words alone.
+        if let Some(error) = parse_log(wanted) {
+            return Ok((Answer::Log(error), 2));
+        }
+        let wanted = text::escape(wanted);
+        return Err(format!("'{wanted}' is no code of {}\n\n{}", family.name(), table(family)));
     }
     if let Ok(number) = first.parse() {
         return Ok((Answer::Number(number), 1));
@@ -167,6 +174,7 @@ impl Answer {
     pub fn text(&self) -> String {
         let mut out = String::new();
         match self {
+            Self::Table(family) => out = table(*family),
             Self::Code(family, number) => put_code(&mut out, *family, *number),
             Self::Number(number) => {
                 for family in Family::ALL.iter().filter(|family| code(**family, *number).is_some()) {
@@ -205,6 +213,7 @@ impl Answer {
             wanted == seen || matches!((wanted, seen), (Family::Thrift, Family::Kitex))
         };
         match self {
+            Self::Table(wanted) => family(call).is_some_and(|seen| same(*wanted, seen)),
             Self::Code(wanted, number) => {
                 call.verdict.code == Some(*number) && family(call).is_some_and(|seen| same(*wanted, seen))
             }
@@ -338,7 +347,8 @@ mod tests {
         assert!(text.contains("2 hops down") && !text.contains('\u{1b}'), "{text}");
         assert_eq!(text.matches("The server failed").count(), 1, "explained once: {text}");
         assert!(ask(&["no such thing"]).unwrap_err().contains("findings"));
-        assert!(ask(&["trpc"]).unwrap_err().contains("CLIENT_ROUTER_ERR"));
+        assert!(told(&["trpc"]).contains("CLIENT_ROUTER_ERR"));
+        assert!(told(&["kitex", "rpc timeout"]).contains("its FIN comes first"));
         assert!(ask(&["trpc", "nonsense"]).unwrap_err().contains("is no code of trpc"));
     }
 }

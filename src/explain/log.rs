@@ -150,10 +150,19 @@ fn begins_error(text: &str, at: usize) -> bool {
     before.is_empty() || before.ends_with([':', '"', '=', '\'', '[', '('])
 }
 
-/// The text from `at` on; where a quote opens just before it, only up to that quote's end, with escapes undone.
+/// The text from `at` on; inside quotes (a field of a structured log) only up to their end, with escapes undone.
 fn unquoted(text: &str, at: usize) -> String {
     let (before, rest) = text.split_at_checked(at).unwrap_or_default();
-    if !before.ends_with('"') {
+    let mut chars = before.chars();
+    let mut quoted = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => quoted = !quoted,
+            '\\' => _ = chars.next(),
+            _ => {}
+        }
+    }
+    if !quoted {
         return rest.to_owned();
     }
     let mut out = String::with_capacity(rest.len());
