@@ -199,7 +199,7 @@ pub fn help() -> String {
 pub fn closest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Vec<&'n str> {
     let wrong: Vec<char> = wrong.chars().take(CLOSEST_LENGTH).flat_map(char::to_lowercase).collect();
     // A third of the letters may be wrong; more is another word.
-    let bound = wrong.len().div_ceil(3);
+    let bound = (wrong.len() / 3).max(1);
     let mut found: Vec<(usize, &str)> = names
         .into_iter()
         .map(|name| {
@@ -627,6 +627,7 @@ mod tests {
         assert_eq!(closest("lat", names())[0], "latency_ns");
         assert_eq!(closest("func-ret", names())[0], "func_ret");
         assert!(closest("zzzzzz", names()).is_empty());
+        assert!(closest("nope", names()).is_empty());
         assert!(closest("", names()).is_empty());
     }
 
