@@ -23,6 +23,9 @@ use crate::time::Timestamp;
 /// How often, in packet time, idle connections are looked for.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Most open connections that are told at a time.
+const MAX_OPEN_SHOWN: usize = 10_000;
+
 /// Batches on their way between two threads.
 const QUEUE: usize = 16;
 
@@ -38,6 +41,8 @@ pub struct Options {
     pub metadata: bool,
     /// Give out connections too.
     pub connections: bool,
+    /// Live: give out the open connections too, about once a second.
+    pub open_connections: bool,
     /// Protocols set by port.
     pub decode_as: Vec<DecodeAs>,
     /// Bounds of the connection table.
@@ -54,6 +59,7 @@ impl Default for Options {
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             metadata: false,
             connections: false,
+            open_connections: false,
             decode_as: Vec::new(),
             limits: Limits::default(),
             on_open: None,
@@ -102,7 +108,7 @@ pub struct Totals {
     pub gaps: u64,
     /// Connections and calls that were given up because a bound was reached.
     pub shed: u64,
-    /// Start of the oldest call that still waits for its end.
+    /// Live: start of the oldest call that still waits for its end, as of the last second.
     pub oldest_open: Option<Timestamp>,
     /// Bytes read of bytes in all, where the end is known.
     pub progress: Option<(u64, u64)>,
@@ -148,6 +154,7 @@ pub struct Analyzer {
     decoder: Decoder,
     table: Table<Slot>,
     owner: Stages,
+    open_connections: bool,
     shard: (u64, u64),
     hasher: foldhash::fast::FixedState,
     next_tick: Option<Timestamp>,
@@ -283,6 +290,7 @@ impl Analyzer {
                 cut: false,
                 totals: Totals::default(),
             },
+            open_connections: options.open_connections,
             shard: (shard as u64, shards as u64),
             hasher: foldhash::fast::FixedState::default(),
             next_tick: None,
@@ -312,22 +320,37 @@ impl Analyzer {
         }
         if let Some(now) = batch.now {
             self.last.time = self.last.time.max(now);
-            self.tick();
+            if self.tick() {
+                self.look();
+            }
         }
         self.totals.progress = batch.progress;
     }
 
-    /// Lets time pass: idle connections end.
-    fn tick(&mut self) {
+    /// Tells how things stand on a live run: the oldest call that waits, and the connections that are open.
+    fn look(&mut self) {
+        self.totals.oldest_open = self.table.flows().filter_map(|(_, slot)| slot.exchange.oldest()).min();
+        if self.open_connections {
+            let open =
+                self.table.flows().take(MAX_OPEN_SHOWN).map(|(flow, slot)| connection(flow, slot, false));
+            let last_packet = self.last.packet;
+            self.owner.closed.extend(open.map(|connection| Connection { last_packet, ..connection }));
+        }
+    }
+
+    /// Lets time pass: idle connections end. Says whether a step of it has passed.
+    fn tick(&mut self) -> bool {
         let now = self.last;
         let next = *self.next_tick.get_or_insert(now.time + TICK);
-        if now.time >= next {
+        let due = now.time >= next;
+        if due {
             self.next_tick = Some(now.time + TICK);
             let before = self.owner.matcher.cooling();
             self.owner.cut = false;
             self.table.tick(now, &mut self.owner);
             self.owner.matcher.settle(before);
         }
+        due
     }
 
     /// Ends all connections: the capture is over.
@@ -359,11 +382,6 @@ impl Analyzer {
             }
         }
         ready
-    }
-
-    /// The connections in the table as they stand, for a live view.
-    pub fn open_connections(&self) -> impl Iterator<Item = Connection> {
-        self.table.flows().map(|(flow, slot)| connection(flow, slot, false))
     }
 
     /// What was read so far.

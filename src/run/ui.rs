@@ -35,7 +35,12 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let ring = (!view.input.interfaces.is_empty()).then(|| Ring::new(RING));
     let mut source = input::open_with(&view.input, &stop, ring.as_ref())?;
-    let mut options = Options { connections: true, metadata: true, ..input::options(&view.input, &stop) };
+    let mut options = Options {
+        connections: true,
+        open_connections: true,
+        metadata: true,
+        ..input::options(&view.input, &stop)
+    };
     source.watch(&mut options);
     let (give, updates) = bounded(QUEUE);
     // A file is linked best in one piece; what never ends can't wait for its end.
