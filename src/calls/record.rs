@@ -359,9 +359,20 @@ pub struct Call {
     pub metadata: Vec<(bool, String, String)>,
     /// First and last packet of the call.
     pub packets: (u64, u64),
+    /// Number of the packet with which its connection begins ([`Connection::first_packet`]): from there on it can be
+    /// read again.
+    pub connection: u64,
 }
 
 impl Call {
+    /// Numbers of the packets that have to be read again for the call: its connection from the beginning, and a few before
+    /// it, since its first segment may have come in fragments.
+    #[must_use]
+    pub fn reading(&self) -> std::ops::RangeInclusive<u64> {
+        const FRAGMENTS: u64 = 200;
+        self.connection.saturating_sub(FRAGMENTS)..=self.packets.1.max(self.decided)
+    }
+
     /// The class; `None` where it is not known.
     #[must_use]
     pub fn class(&self) -> Option<Class> {

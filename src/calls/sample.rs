@@ -57,6 +57,7 @@ pub(crate) fn bare() -> Call {
         parent: None,
         parent_evidence: None,
         findings: Findings::default(),
+        connection: 1,
         process: [None, None],
         metadata: Vec::new(),
         packets: (71, 78),

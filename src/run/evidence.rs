@@ -1,50 +1,49 @@
 //! The proof of a call for the interface: its packets are read again when somebody opens its detail.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::input;
+use super::input::Opened;
 use crate::calls::Call;
 use crate::cli::Input;
 use crate::detail::{self, Detail};
 use crate::dispatch::DecodeAs;
 use crate::export::{self, Wanted};
 use crate::sink::packets::{PacketWriter, Rotation};
-use crate::source::{Batch, Ring, Source, SourceError};
+use crate::source::{Again, Batch, Ring, Source, SourceError};
 use crate::tui::DetailSource;
 
 /// Where the packets of a call are read again.
 #[derive(Clone, Debug)]
 pub(super) enum Packets {
     /// The files of the command line.
-    Files(Box<Input>),
+    Files(Again, Vec<DecodeAs>),
     /// What is still in memory of a live capture.
     Ring(Arc<Ring>, Vec<DecodeAs>),
 }
 
 impl Packets {
     /// `None` where the input can be read only once.
-    pub(super) fn of(input: &Input, ring: Option<&Arc<Ring>>) -> Option<Self> {
+    pub(super) fn of(source: &Opened, input: &Input, ring: Option<Arc<Ring>>) -> Option<Self> {
+        let decode_as = input.decode_as.clone();
         match ring {
-            Some(ring) => Some(Self::Ring(Arc::clone(ring), input.decode_as.clone())),
-            None => input::can_read_again(input).then(|| Self::Files(Box::new(input.clone()))),
+            Some(ring) => Some(Self::Ring(ring, decode_as)),
+            None => source.again.clone().map(|again| Self::Files(again, decode_as)),
         }
     }
 
-    /// The packets from the beginning of what there is to number `last`.
-    fn read(&self, first: u64, last: u64) -> Result<Box<dyn Source>, String> {
+    /// Packets by their numbers; `first` is the first that has to be there.
+    fn read(&self, numbers: RangeInclusive<u64>, first: u64) -> Result<Box<dyn Source>, String> {
         match self {
-            Self::Files(input) => {
-                let source = input::open_again(input).map_err(|error| error.to_string())?;
-                Ok(Box::new(source))
-            }
+            Self::Files(again, _) => Ok(Box::new(again.packets(numbers))),
             Self::Ring(ring, _) => {
                 let oldest = ring.oldest().unwrap_or(u64::MAX);
                 if oldest > first {
                     return Err("its packets are no longer held: -w FILE keeps them all".into());
                 }
-                Ok(Box::new(ring.packets(oldest..=last)))
+                Ok(Box::new(ring.packets(numbers)))
             }
         }
     }
@@ -55,9 +54,10 @@ impl Packets {
         for call in calls {
             wanted.add(call);
         }
+        let from = calls.iter().map(|call| *call.reading().start()).min().unwrap_or(0);
+        let to = calls.iter().map(|call| *call.reading().end()).max().unwrap_or(0);
         let first = calls.iter().map(|call| call.packets.0).min().unwrap_or(0);
-        let last = calls.iter().map(|call| call.packets.1).max().unwrap_or(0);
-        let mut source = self.read(first, last)?;
+        let mut source = self.read(from..=to, first)?;
         let written = PacketWriter::create(path, Rotation::default())
             .and_then(|mut writer| export::write(&mut source, wanted, &mut writer))
             .map_err(|error| error.to_string())?;
@@ -67,11 +67,10 @@ impl Packets {
 
 impl DetailSource for Packets {
     fn detail(&mut self, call: &Call, stop: &Arc<AtomicBool>) -> Result<Detail, String> {
-        let inner = self.read(call.packets.0, call.packets.1)?;
+        let inner = self.read(call.reading(), call.packets.0)?;
         let mut source = Stoppable { inner, stop: Arc::clone(stop) };
         let decode_as = match self {
-            Self::Files(input) => &input.decode_as,
-            Self::Ring(_, decode_as) => decode_as,
+            Self::Files(_, decode_as) | Self::Ring(_, decode_as) => decode_as,
         };
         detail::collect(&mut source, call, decode_as).map_err(|error| error.to_string())
     }

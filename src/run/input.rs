@@ -19,7 +19,7 @@ use crate::sink;
 use crate::sink::packets::{PacketWriter, Rotation};
 use crate::source::live::{self, Counters, Refusal};
 use crate::source::{
-    Batch, Filtered, Limited, Queued, Ring, Source, SourceError, Tap, Tapped, files, rights,
+    Again, Batch, Filtered, Limited, Queued, Ring, Source, SourceError, Tap, Tapped, files, rights,
 };
 
 /// Files smaller than this are read before anybody could look at a progress bar.
@@ -43,6 +43,8 @@ pub(super) struct Opened {
     pub(super) counters: Option<Arc<Counters>>,
     /// Whose sockets the connections of this host are, where interfaces are read.
     processes: Option<Arc<Processes>>,
+    /// A way to read the packets of files once more.
+    pub(super) again: Option<Again>,
     /// Whom to tell at once of what goes wrong with an interface while others go on.
     tell: Option<Box<dyn FnMut(SourceError) + Send>>,
     /// Whether somebody was told.
@@ -51,7 +53,7 @@ pub(super) struct Opened {
 
 impl Opened {
     fn new(source: Box<dyn Source>) -> Self {
-        Self { source, counters: None, processes: None, tell: None, told: false }
+        Self { source, counters: None, processes: None, again: None, tell: None, told: false }
     }
 
     /// Has what goes wrong with an interface told when it happens; with files there is time at the end.
@@ -160,6 +162,7 @@ pub(super) fn open_again(input: &Input) -> Result<Opened, Failure> {
 
 fn files(input: &Input, paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Opened, Failure> {
     let source = files::open(paths, files::Options { follow: input.follow, stop: Arc::clone(stop) });
+    let again = source.again();
     let source: Box<dyn Source> = match &input.bpf {
         None => Box::new(source),
         Some(expression) => Box::new(Filtered::new(source, expression).map_err(refused)?),
@@ -169,7 +172,7 @@ fn files(input: &Input, paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Ope
         None => Box::new(limited),
         tap => Box::new(Tapped::new(limited, tap)),
     };
-    Ok(Opened::new(source))
+    Ok(Opened { again, ..Opened::new(source) })
 }
 
 fn interfaces(input: &Input, stop: &Arc<AtomicBool>, ring: Option<&Arc<Ring>>) -> Result<Opened, Failure> {

@@ -39,8 +39,11 @@ pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
         );
         return Err(Failure::Environment(text));
     };
-    let mut again = input::open_again(&args.input)?;
-    let detail = detail::collect(&mut again, &call, &args.input.decode_as)
+    let Some(again) = &source.again else {
+        return Err(Failure::Environment("the packets of the call can't be read again".into()));
+    };
+    let mut packets = again.packets(call.reading());
+    let detail = detail::collect(&mut packets, &call, &args.input.decode_as)
         .map_err(|error| Failure::Environment(error.to_string()))?;
     let look = print::Look {
         colored: input::colored(args.color, false),

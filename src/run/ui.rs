@@ -42,6 +42,7 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
         ..input::options(&view.input, &stop)
     };
     source.watch(&mut options);
+    let packets = Packets::of(&source, &view.input, ring);
     let (give, updates) = bounded(QUEUE);
     // A file is linked best in one piece; what never ends can't wait for its end.
     let endless = !view.input.interfaces.is_empty() || view.input.follow;
@@ -53,7 +54,7 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
         let matched = |call: &Call| call.class().is_some_and(|c| fail_on.contains(&c)) && passes(call);
         feed(&mut source, &options, engine, &matched, &give)
     });
-    let shown = tui::run(updates, ui_options(view, Packets::of(&view.input, ring.as_ref())));
+    let shown = tui::run(updates, ui_options(view, packets));
     stop.store(true, Ordering::Relaxed);
     shown.map_err(|error| Failure::Environment(format!("the terminal can't be used: {error}")))?;
     // A source that waits for input (a pipe) may never look at the stop: then there is nothing more to hear of it.

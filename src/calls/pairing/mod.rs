@@ -175,6 +175,7 @@ impl Matcher {
                 process: [None, None],
                 metadata: Vec::new(),
                 packets: (at.origin.packet, at.now.packet),
+                connection: at.flow.first.packet,
             },
             client,
             answer: None,
