@@ -4,17 +4,29 @@ set -eu
 cd "$(dirname "$0")/.."
 
 cargo build --release --locked
-demo="captures/kitex/kitex-mixed.pcap"
+capture="captures/demo/all-classes.pcap"
 rpcscope=target/release/rpcscope
 
+# show WORDS…: a command as a user would type it, and the beginning of what it prints.
+show() {
+	lines="$1"
+	shift
+	echo
+	printf '$ rpcscope'
+	for word in "$@"; do
+		case "$word" in
+		*[!A-Za-z0-9./_=:,-]*) printf " '%s'" "$word" ;;
+		*) printf ' %s' "$word" ;;
+		esac
+	done
+	echo
+	"$rpcscope" "$@" | head -n "$lines"
+}
+
+show 40 stats "$capture"
+show 16 calls "$capture" -Y 'class != ok'
+show 16 chains "$capture" -Y 'class in (rpc, business)'
+show 20 explain trpc 141
+
 echo
-echo "\$ rpcscope stats $demo"
-"$rpcscope" stats "$demo"
-echo
-echo "\$ rpcscope calls $demo -Y 'class != ok'   (the first 20)"
-"$rpcscope" calls "$demo" -Y 'class != ok' | head -n 20
-echo
-echo "\$ rpcscope explain kitex 6"
-"$rpcscope" explain kitex 6
-echo
-echo "Now try: $rpcscope $demo"
+echo "Now try the terminal interface: $rpcscope $capture"
