@@ -180,14 +180,17 @@ impl Http2Session {
         (drop > 0).then_some(drop)
     }
 
-    /// Frames begin `at` bytes from here; what was passed over is as good as missing.
+    /// Frames begin `at` bytes from here; what was passed over is as good as missing. Before the first byte there is
+    /// nothing to miss for streams that were opened since.
     fn found(&mut self, side: Side, at: usize, emit: &mut Emit<'_>) {
         let lane = self.lane(side);
         lane.phase = Phase::Frames;
         let offset = lane.offset + at as u64;
         lane.floor = lane.floor.max(offset);
         self.streams.set_in_step(side, true);
-        self.streams.gap(side, offset, emit);
+        if offset > 0 {
+            self.streams.gap(side, offset, emit);
+        }
     }
 
     /// Reads the frame at the beginning of `input`. `None` if more of it is needed.

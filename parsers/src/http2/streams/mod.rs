@@ -7,7 +7,7 @@ mod stream;
 mod told;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -52,8 +52,8 @@ pub(super) struct Streams {
     grpc: bool,
     goaways: SmallVec<[Goaway; 2]>,
     open: BTreeMap<u32, Stream>,
-    /// How many of them have a request waiting.
-    waiting: usize,
+    /// Those whose request waits.
+    waiting: BTreeSet<u32>,
     groups: HashMap<SmallVec<[EntryId; 4]>, u64>,
     /// By side: nothing emitted may begin before it, because bytes before it are missing.
     floor: [u64; 2],
@@ -89,10 +89,7 @@ impl Streams {
 
     /// The first byte of `side` that something which was not emitted yet speaks of.
     pub(super) fn waits_from(&self, side: Side) -> Option<u64> {
-        if self.waiting == 0 {
-            return None;
-        }
-        let starts = self.open.values().filter_map(|stream| stream.waiting.as_ref()?.from(side));
+        let starts = self.waiting.iter().filter_map(|id| self.open.get(id)?.waiting.as_ref()?.from(side));
         starts.min().map(|start| self.clip(side, start))
     }
 
@@ -162,11 +159,13 @@ impl Streams {
     }
 
     fn insert(&mut self, id: u32, stream: Stream) {
-        self.waiting += usize::from(stream.claim == Claim::Maybe);
+        if stream.claim == Claim::Maybe {
+            self.waiting.insert(id);
+        }
         self.open.insert(id, stream);
         while self.open.len() > STREAMS_LIMIT {
-            let Some((_, oldest)) = self.open.pop_first() else { break };
-            self.waiting -= usize::from(oldest.claim == Claim::Maybe);
+            let Some((id, _)) = self.open.pop_first() else { break };
+            self.waiting.remove(&id);
         }
     }
 
@@ -175,7 +174,7 @@ impl Streams {
     fn finish(&mut self, id: u32) {
         let unseen = self.is_unseen(id);
         if let Some(stream) = self.open.get_mut(&id) {
-            self.waiting -= usize::from(stream.claim == Claim::Maybe);
+            self.waiting.remove(&id);
             stream.claim = Claim::Done;
             stream.waiting = None;
             if !unseen {
@@ -221,7 +220,7 @@ impl Streams {
         }
         self.last = id;
         let claim = claim_of(list, cut);
-        if claim == Claim::Done || (claim == Claim::Maybe && self.waiting >= WAITING_LIMIT) {
+        if claim == Claim::Done || (claim == Claim::Maybe && self.waiting.len() >= WAITING_LIMIT) {
             self.open.remove(&id);
             return;
         }
@@ -314,7 +313,7 @@ impl Streams {
             return;
         }
         stream.claim = Claim::Call;
-        self.waiting -= 1;
+        self.waiting.remove(&id);
         let truncated = stream.truncated;
         let Some(waiting) = stream.waiting.take() else { return };
         let client = self.client.unwrap_or(Side::A);
@@ -523,11 +522,10 @@ impl Streams {
     /// Nothing more comes from `side`: requests that only an answer could have shown to be calls are emitted if others of
     /// the connection were calls.
     pub(super) fn close(&mut self, side: Side, emit: &mut Emit<'_>) {
-        if self.client == Some(side) || !self.grpc || self.waiting == 0 {
+        if self.client == Some(side) || !self.grpc {
             return;
         }
-        let maybe = |(id, stream): (&u32, &Stream)| (stream.claim == Claim::Maybe).then_some(*id);
-        let ids: Vec<u32> = self.open.iter().filter_map(maybe).collect();
+        let ids: Vec<u32> = self.waiting.iter().copied().collect();
         for id in ids {
             self.resolve(id, None, emit);
         }
