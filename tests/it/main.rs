@@ -6,3 +6,5 @@ mod explain;
 mod mangle;
 mod replay;
 mod support;
+mod terminal;
+mod tui;

@@ -513,7 +513,8 @@ impl State {
             self.detail = None;
             self.view = View::Chains;
         } else {
-            self.notice = Some("no call above or below this one is known".to_owned());
+            let yet = if self.ended { "" } else { " yet" };
+            self.notice = Some(format!("no call above or below this one is known{yet}"));
         }
     }
 

@@ -140,19 +140,20 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
             let ret = call.ret.unwrap_or_default();
             let func_ret = call.func_ret.unwrap_or_default();
             let name = |decides: bool| if decides { code() } else { "0".to_owned() };
-            put("ret", if ret == 0 { "0  the framework is content".to_owned() } else { name(ret != 0) });
+            put("ret", if ret == 0 { "0  framework is content".to_owned() } else { name(ret != 0) });
             put(
                 "func_ret",
                 match func_ret {
-                    0 => "0  the handler is content".to_owned(),
+                    0 if ret != 0 => "0  has no say".to_owned(),
+                    0 => "0  handler is content".to_owned(),
                     n if decided(Carrier::FuncRet) => name(n != 0),
                     n => n.to_string(),
                 },
             );
             let reported = match (ret, func_ret) {
                 (0, 0) => "success",
-                (0, _) => "func_ret, as a business error",
-                _ => "ret, as a framework error",
+                (0, _) => "func_ret: business error",
+                _ => "ret: framework error",
             };
             put("caller sees", reported.to_owned());
         }

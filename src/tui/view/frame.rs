@@ -272,7 +272,7 @@ pub(super) fn rule_with_troubles(buffer: &mut Buffer, area: Rect, state: &State)
 pub(super) fn sentence_of(state: &State, call: &Call) -> String {
     let own = crate::calls::sentence::sentence(call);
     match state.chains.of(call.uid).filter(|_| call.failed()) {
-        Some(chain) => format!("{own} Chain: {} (c)", chain.sentence()),
+        Some(chain) => format!("{}. Its chain (c): {}.", own.trim_end_matches('.'), chain.sentence()),
         None => own,
     }
 }

@@ -77,6 +77,21 @@ pub(super) fn wrap(text: &str, width: usize, lines: usize) -> Vec<Cow<'_, str>> 
     out
 }
 
+/// A dotted name in at most `columns` columns: package parts at its beginning go first, as long as `keep` parts stay
+/// (`…stock.Stock.Reserve`), because the end is what people call it. Addresses and what is still too long lose their middle.
+pub(super) fn cut_name(name: &str, columns: usize, keep: usize) -> Cow<'_, str> {
+    if text::width(name) <= columns || name.starts_with(|c: char| c.is_ascii_digit() || c == '[') {
+        return text::cut_middle(name, columns);
+    }
+    let dots: Vec<usize> = name.match_indices('.').map(|(at, _)| at).collect();
+    let droppable = (dots.len() + 1).saturating_sub(keep);
+    let fits = dots.iter().take(droppable).map(|at| &name[at + 1..]).find(|end| text::width(end) < columns);
+    match fits {
+        Some(end) => Cow::Owned(format!("…{end}")),
+        None => text::cut_middle(name, columns),
+    }
+}
+
 /// Lines in the middle of an area, for views without rows.
 pub(super) fn middle(buffer: &mut Buffer, area: Rect, lines: &[String], style: Style) {
     let width = usize::from(area.width).saturating_sub(4);
@@ -90,7 +105,23 @@ pub(super) fn middle(buffer: &mut Buffer, area: Rect, lines: &[String], style: S
 
 #[cfg(test)]
 mod tests {
-    use super::wrap;
+    use super::{cut_name, wrap};
+
+    #[test]
+    fn names_lose_their_packages_first() {
+        for (name, columns, keep, cut) in [
+            ("trpc.shop.stock.Stock.Reserve", 40, 2, "trpc.shop.stock.Stock.Reserve"),
+            ("trpc.shop.stock.Stock.Reserve", 22, 2, "…stock.Stock.Reserve"),
+            ("trpc.shop.stock.Stock.Reserve", 14, 2, "…Stock.Reserve"),
+            ("trpc.shop.stock.Stock.Reserve", 13, 2, "trpc.s…eserve"),
+            ("OrderService.PlaceOrder", 18, 2, "OrderSer…laceOrder"),
+            ("trpc.shop.front", 8, 1, "…front"),
+            ("10.77.0.12:8888", 12, 1, "10.77…2:8888"),
+            ("订单.服务", 6, 1, "…服务"),
+        ] {
+            assert_eq!(cut_name(name, columns, keep), cut);
+        }
+    }
 
     #[test]
     fn text_breaks_at_spaces_and_never_overflows() {

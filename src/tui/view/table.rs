@@ -102,6 +102,8 @@ fn draw(buffer: &mut Buffer, area: Rect, y: u16, state: &State, placed: &[Placed
             Column::Verdict | Column::Message | Column::Reason | Column::TopCode => {
                 text::cut_end(cell, place.width)
             }
+            Column::Method => line::cut_name(cell, place.width, 2),
+            Column::Client | Column::Server => line::cut_name(cell, place.width, 1),
             _ => text::cut_middle(cell, place.width),
         };
         let fill = place.width - text::width(&whole).min(place.width);

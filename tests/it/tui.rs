@@ -1,0 +1,105 @@
+//! The real program in a pseudo-terminal, driven by keys and read back as a screen.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::captures;
+use crate::terminal::Session;
+
+fn open(file: &Path, folder: &Path) -> Session {
+    Session::open(Path::new(env!("CARGO_BIN_EXE_rpcscope")), &[file], folder, (80, 24))
+}
+
+fn assert_restored(session: &Session) {
+    let screen = session.screen();
+    assert!(!screen.alternate_screen(), "the shell's screen is back");
+    assert!(!screen.hide_cursor(), "the cursor is back");
+    assert!(!screen.bracketed_paste());
+    assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+}
+
+fn capture() -> PathBuf {
+    captures().join("trpc/chain-business.pcap")
+}
+
+#[test]
+fn the_cause_of_a_failure_is_a_few_keys_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = open(&capture(), folder.path());
+    session.wait_for("24 calls");
+    session.wait_for("BIZ 19");
+    // The chains of a file are known at its end.
+    session.wait_for("drops 0  read");
+    // Filter.
+    session.keys("fclass == rpc");
+    session.wait_for("23 hidden");
+    session.keys("\r");
+    session.wait("the footer", |screen| screen.contents().contains("? keys"));
+    // Detail, with the bytes read from the file again.
+    session.keys("\r");
+    session.wait_for("func_ret");
+    session.wait_for("0000 09 30");
+    session.wait_for("caller sees");
+    // Its chain, and back.
+    session.keys("c");
+    session.wait_for("★");
+    session.keys("1");
+    session.wait_for("23 hidden");
+    // Export.
+    session.keys("x\r");
+    session.wait_for("wrote 1 call to calls.jsonl");
+    session.keys("x\x15packets.pcapng\r");
+    session.wait_for("written to packets.pcapng");
+    session.keys("q");
+    assert!(session.end().success());
+    assert_restored(&session);
+
+    let record = std::fs::read_to_string(folder.path().join("calls.jsonl")).unwrap();
+    assert_eq!(record.lines().count(), 1);
+    assert!(record.contains(r#""class":"rpc""#), "{record}");
+    let packets = folder.path().join("packets.pcapng");
+    let exported = crate::support::calls(&[packets], &rpcscope::pipeline::Options::default());
+    assert!(exported.iter().any(|call| call.class() == Some(rpcscope::calls::Class::Rpc)));
+}
+
+#[test]
+fn help_resize_and_a_tiny_screen() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = open(&capture(), folder.path());
+    session.wait_for("24 calls");
+    session.keys("?");
+    session.wait_for("one row down");
+    session.keys("\x1b");
+    session.wait_for("following");
+    session.resize((50, 6));
+    session.wait_for("terminal too small: 60x12 needed");
+    session.resize((200, 50));
+    session.wait_for("protocol");
+    session.keys("\x03");
+    assert!(session.end().success());
+    assert_restored(&session);
+}
+
+#[test]
+fn a_signal_gives_the_terminal_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = open(&capture(), folder.path());
+    session.wait_for("24 calls");
+    let pid = rustix::process::Pid::from_raw(i32::try_from(session.pid()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    session.end();
+    assert_restored(&session);
+}
+
+#[test]
+fn a_file_that_is_no_capture_is_said_on_the_screen_and_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    std::fs::write(&path, "these are no packets, only words about packets").unwrap();
+    let mut session = open(&path, folder.path());
+    session.wait_for("notes.txt");
+    session.wait_for("no packets in this capture");
+    session.keys("q");
+    assert_eq!(session.end().exit_code(), 1);
+    assert_restored(&session);
+    session.wait_for("rpcscope:");
+}
