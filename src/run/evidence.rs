@@ -91,15 +91,3 @@ impl Source for Stoppable {
         self.inner.next_batch(batch)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn standard_input_is_read_only_once() {
-        let input = |file: &str| Input { files: vec![file.into()], ..Input::default() };
-        assert!(Packets::of(&input("-"), None).is_none());
-        assert!(Packets::of(&input("a.pcap"), None).is_some());
-    }
-}

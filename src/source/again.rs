@@ -182,6 +182,15 @@ mod tests {
     }
 
     #[test]
+    fn what_lasts_can_be_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let again = |path: PathBuf| files::open(&[path], files::Options::default()).again();
+        assert!(again(folder.path().to_owned()).is_some());
+        assert!(again("-".into()).is_none());
+        assert!(again(folder.path().join("missing")).is_none());
+    }
+
+    #[test]
     fn marks_are_bounded() {
         let marks = Marks::default();
         let format = || {
