@@ -287,9 +287,11 @@ impl Connection {
             Start::Status { code } => {
                 self.client = Some(side.other());
                 let interim = (100..200).contains(&code) && code != 101;
-                let exchange = if interim { None } else { self.exchanges.pop_front() };
-                let asked = exchange.as_ref().map_or(Method::Other, |exchange| exchange.method);
+                // An answer that turns out to be unreadable leaves its exchange where it is, to be told as lost.
+                let waiting = self.exchanges.front().filter(|_| !interim);
+                let asked = waiting.map_or(Method::Other, |exchange| exchange.method);
                 let length = body::length(head, asked.name())?;
+                let exchange = if interim { None } else { self.exchanges.pop_front() };
                 let part = if interim {
                     Part::Pass
                 } else {
@@ -469,13 +471,24 @@ impl Connection {
         }
     }
 
-    /// The place of `side` in its messages is not known any more.
+    /// The place of `side` in its messages is not known any more. If an answer was due, its head is among what was lost.
     fn lose(&mut self, side: Side, emit: &mut Emit<'_>) {
+        let was_lost = self.lane(side).place == Place::Lost;
         if let Some(open) = &mut self.lane(side).open {
             open.truncated = true;
         }
         self.finish(side, emit);
-        self.lane(side).place = Place::Lost;
+        let lane = self.lane(side);
+        lane.place = Place::Lost;
+        let start = lane.offset;
+        if was_lost || self.client != Some(side.other()) {
+            return;
+        }
+        match self.exchanges.pop_front().map(|exchange| exchange.what) {
+            Some(What::Trpc) => emit(side, calls::lost_answer("trpc-http", start)),
+            Some(What::Thrift { oneway: false }) => emit(side, calls::lost_answer("thrift", start)),
+            _ => {}
+        }
     }
 }
 
@@ -539,18 +552,7 @@ impl Session for Connection {
         }
         lane.offset += lane.carry.len() as u64;
         lane.carry.clear();
-        let was_lost = lane.place == Place::Lost;
         self.lose(side, emit);
-        if self.client == Some(side.other()) && !was_lost {
-            // The head of the answer that was due is among what is missing.
-            match self.exchanges.pop_front().map(|exchange| exchange.what) {
-                Some(What::Trpc) => emit(side, calls::lost_answer("trpc-http", self.lane(side).offset)),
-                Some(What::Thrift { oneway: false }) => {
-                    emit(side, calls::lost_answer("thrift", self.lane(side).offset));
-                }
-                _ => {}
-            }
-        }
     }
 
     fn end(&mut self, side: Side, emit: &mut Emit<'_>) {

@@ -170,6 +170,22 @@ fn a_lost_answer_is_known_to_be_lost() {
     );
 }
 
+/// The answer to one call can't be read; the next one must not be taken for it.
+#[test]
+fn an_unreadable_answer_does_not_shift_the_others() {
+    for bad in [
+        "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: much\r\n\r\n",
+        "no HTTP at all\r\n",
+    ] {
+        let seen = talk(&[(Side::A, CALL), (Side::B, bad), (Side::A, CALL), (Side::B, FAILED)]);
+        let answers = seen.iter().filter(|seen| seen.message.kind == Kind::Answer);
+        let told: Vec<_> =
+            answers.map(|seen| (seen.message.status.func_ret, seen.message.status.cut)).collect();
+        assert_eq!(told, [(None, true), (Some(10001), false)], "{bad}");
+    }
+}
+
 #[test]
 fn held_reaches_back_to_what_may_still_be_told() {
     let mut session = Http1.session();
