@@ -16,28 +16,6 @@ pub struct Line {
     pub meaning: String,
 }
 
-/// The numbering of a call's code.
-#[must_use]
-pub fn family(call: &Call) -> Option<Family> {
-    Some(match call.verdict.carrier {
-        Carrier::Ret
-        | Carrier::FuncRet
-        | Carrier::TrpcStreamClose
-        | Carrier::TrpcStreamReset
-        | Carrier::TrpcStreamInit => Family::Trpc,
-        Carrier::ThriftException if matches!(call.transport, "ttheader" | "mesh-header") => Family::Kitex,
-        Carrier::ThriftException if call.rpc == "kitex-protobuf" => Family::Kitex,
-        Carrier::ThriftException => Family::Thrift,
-        Carrier::GrpcStatus => Family::Grpc,
-        Carrier::HttpStatus => Family::Http,
-        Carrier::TtstreamTrailer | Carrier::TtstreamRst => Family::Ttstream,
-        Carrier::H2RstStream | Carrier::H2Goaway => Family::Http2,
-        Carrier::BizStatus | Carrier::IdlException | Carrier::TcpRst | Carrier::TcpFin | Carrier::None => {
-            return None;
-        }
-    })
-}
-
 /// The verdict, most important first.
 #[must_use]
 pub fn lines(call: &Call) -> Vec<Line> {
@@ -65,11 +43,12 @@ pub fn lines(call: &Call) -> Vec<Line> {
             push(label, format!("{number}{name}"), entry.map_or("", |entry| entry.meaning));
         }
     }
-    let entry = family(call).zip(verdict.code).and_then(|(family, code)| explain::code(family, code));
+    let entry =
+        explain::family(call).zip(verdict.code).and_then(|(family, code)| explain::code(family, code));
     let both = call.ret.is_some() && call.func_ret.is_some();
     if let Some(code) = verdict.code.filter(|_| !both) {
         let name = verdict.code_name.map(|name| format!(" {name}")).unwrap_or_default();
-        let range = family(call).and_then(|family| explain::range(family, code));
+        let range = explain::family(call).and_then(|family| explain::range(family, code));
         let meaning = entry.map(|entry| entry.meaning).or(range.map(|range| range.meaning));
         push("code", format!("{code}{name}"), meaning.unwrap_or(""));
     }

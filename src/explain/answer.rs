@@ -210,7 +210,9 @@ impl Answer {
     #[must_use]
     pub fn matches(&self, call: &Call) -> bool {
         let same = |wanted: Family, seen: Family| {
-            wanted == seen || matches!((wanted, seen), (Family::Thrift, Family::Kitex))
+            // Kitex answers with thrift's exceptions, also to and from others: which family is a matter of view.
+            wanted == seen
+                || matches!((wanted, seen), (Family::Thrift, Family::Kitex) | (Family::Kitex, Family::Thrift))
         };
         match self {
             Self::Table(wanted) => family(call).is_some_and(|seen| same(*wanted, seen)),

@@ -215,21 +215,25 @@ pub struct Range {
 /// The numbering of a call's code; `None` where it has no code, or one of the callee's own.
 #[must_use]
 pub fn family(call: &Call) -> Option<Family> {
-    match call.verdict.carrier {
+    Some(match call.verdict.carrier {
         Carrier::Ret
         | Carrier::FuncRet
         | Carrier::TrpcStreamClose
         | Carrier::TrpcStreamReset
-        | Carrier::TrpcStreamInit => Some(Family::Trpc),
-        Carrier::ThriftException | Carrier::TtstreamTrailer => Some(Family::Kitex),
-        Carrier::TtstreamRst => Some(Family::Ttstream),
-        Carrier::GrpcStatus => Some(Family::Grpc),
-        Carrier::H2RstStream | Carrier::H2Goaway => Some(Family::Http2),
-        Carrier::HttpStatus => Some(Family::Http),
+        | Carrier::TrpcStreamInit => Family::Trpc,
+        Carrier::ThriftException if matches!(call.transport, "ttheader" | "mesh-header") => Family::Kitex,
+        Carrier::ThriftException if call.rpc == "kitex-protobuf" => Family::Kitex,
+        Carrier::ThriftException => Family::Thrift,
+        // What the trailer of a stream carries is an exception of Kitex; 120xx is made of it by the caller.
+        Carrier::TtstreamTrailer => Family::Kitex,
+        Carrier::TtstreamRst => Family::Ttstream,
+        Carrier::GrpcStatus => Family::Grpc,
+        Carrier::H2RstStream | Carrier::H2Goaway => Family::Http2,
+        Carrier::HttpStatus => Family::Http,
         Carrier::BizStatus | Carrier::IdlException | Carrier::TcpRst | Carrier::TcpFin | Carrier::None => {
-            None
+            return None;
         }
-    }
+    })
 }
 
 /// What is known of a code; `None` if no published table has it.
