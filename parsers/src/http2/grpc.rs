@@ -104,8 +104,13 @@ pub(super) fn decode_message(value: &[u8]) -> Text<'_> {
     Cow::Owned(out)
 }
 
-/// Decodes the base64 of a `-bin` header; `None` if it is none. Of several values joined by commas the first counts.
-pub(super) fn decode_binary(value: &[u8]) -> Option<Text<'static>> {
+/// Decodes a `-bin` header: base64, of which the first counts where several values are joined by commas. `None` if it is
+/// none. C-core sends the plain bytes behind a zero byte to peers that said that they take them
+/// (`GRPC_ALLOW_TRUE_BINARY_METADATA`).
+pub(super) fn decode_binary(value: &[u8]) -> Option<Text<'_>> {
+    if let Some((0, plain)) = value.split_first() {
+        return Some(Cow::Borrowed(plain));
+    }
     let first = value.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
     BASE64.decode(first).ok().map(Cow::Owned)
 }
@@ -255,6 +260,7 @@ mod tests {
         assert!(matches!(decode_message(b"plain"), Cow::Borrowed(_)));
         assert_eq!(decode_binary(b"CAU").as_deref(), Some(&[8, 5][..]));
         assert_eq!(decode_binary(b"CAU=,CAY=").as_deref(), Some(&[8, 5][..]));
+        assert_eq!(decode_binary(&[0, 8, 5]).as_deref(), Some(&[8, 5][..]));
         assert_eq!(decode_binary(b"?"), None);
     }
 

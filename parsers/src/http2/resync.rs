@@ -159,15 +159,9 @@ fn block_worth(mut block: &[u8], end_stream: bool) -> Option<u32> {
             Representation::Indexed(index) => kind_of(index)?,
             Representation::Literal { name, value, .. } => {
                 text.clear();
-                value.decode(&mut text).ok()?;
-                // Control characters can't stand in a value (RFC 9113, section 8.2.1), but for tabs.
-                if text.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
-                    return None;
-                }
-                match name {
+                let kind = match name {
                     LiteralName::Index(index) => kind_of(index)?,
                     LiteralName::Text(name) => {
-                        text.clear();
                         name.decode(&mut text).ok()?;
                         let colon = text.first() == Some(&b':');
                         let token = text.get(usize::from(colon)..).unwrap_or_default();
@@ -179,7 +173,16 @@ fn block_worth(mut block: &[u8], end_stream: bool) -> Option<u32> {
                         }
                         if colon { Kind::Pseudo } else { Kind::Regular }
                     }
+                };
+                // gRPC C-core sends binary metadata as they are to peers that take them.
+                let binary = text.ends_with(b"-bin") || matches!(kind, Kind::Unknown);
+                text.clear();
+                value.decode(&mut text).ok()?;
+                // Control characters can't stand in another value (RFC 9113, section 8.2.1), but for tabs.
+                if !binary && text.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
+                    return None;
                 }
+                kind
             }
         };
         match kind {

@@ -453,6 +453,11 @@ fn detects_the_middle_of_a_connection() {
     // In the middle of a frame.
     let message = [vec![9; 700], answer(7)].concat();
     assert_eq!(late(&message, &[]), Detection::Yes);
+    // Binary metadata as they are (C-core).
+    let fields = [vec![0x83, 0x86, 0xc8, 0xc4], literal(0, "x-trace-bin", "\0\u{1}\u{2}")].concat();
+    let binary = frame(frame::HEADERS, frame::END_HEADERS, 7, &fields);
+    let data = frame(frame::DATA, 0, 7, &[0, 0, 0, 0, 0]);
+    assert_eq!(late(&[binary, data].concat(), &[]), Detection::Yes);
     // One frame alone is not enough.
     assert_eq!(late(&frame(frame::WINDOW_UPDATE, 0, 0, &[0, 0, 1, 0]), &[]), Detection::More);
 }
