@@ -112,7 +112,7 @@ mod tests {
     fn framework_codes_say_who_raises_them() {
         let mut call = failed(Class::Rpc, Carrier::ThriftException, Some(6), "biz error: x");
         call.transport = "ttheader";
-        assert_eq!(family(&call), Some(Family::Kitex));
+        assert_eq!(explain::family(&call), Some(Family::Kitex));
         let lines = lines(&call);
         assert!(lines.iter().any(|line| line.label == "raised by"));
         assert!(lines.iter().any(|line| line.label == "look at"));
