@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 
 use super::assign::SETTLED;
 use super::record::{Evidence, EvidenceSet};
-use super::traits::{Traits, hash};
+use super::traits::{Traits, hash, is_rich};
 use super::wording::{self, Relation};
 use crate::calls::record::{Call, CallKind, Class};
 use crate::decode::Endpoint;
@@ -23,6 +23,9 @@ const MAX_CANDIDATES: usize = 256;
 
 /// Time after a call's answer during which a call with its id is still its own, nanoseconds.
 pub(super) const LATE: i64 = 1_000_000_000;
+
+/// How many values there are at least where one looks like an id.
+const RICH_DOMAIN: f32 = 1_000.0;
 
 /// Shortest error text whose repetition in another answer says something.
 const MIN_TEXT: usize = 8;
@@ -199,9 +202,9 @@ const MIN_GROUP: u32 = 4;
 /// Share of a group's calls that must fall into calls of the service that makes them.
 const MIN_COVER: f64 = 0.5;
 
-/// Whoever makes this call: the connection it comes by.
+/// Whoever makes this call: the connection it comes by, and the name on it, since services of one process share connections.
 fn group(call: &Call) -> u64 {
-    hash(&(call.client.ip, call.client.port))
+    hash(&(call.client.ip, call.client.port, &call.caller))
 }
 
 /// All calls of the same operation by the same caller's name.
@@ -426,7 +429,9 @@ fn pair(parent: &Member<'_>, child: &Member<'_>, place: &Place) -> Candidate {
     for value in &child.traits.values {
         if parent.traits.values.binary_search(value).is_ok() {
             // A value that few parents carry is unlikely to be met by chance.
-            let share = place.values.get(value).copied().unwrap_or(1) as f32 / all.max(2.0);
+            let carriers = place.values.get(value).copied().unwrap_or(1);
+            let all = if carriers == 1 && is_rich(*value) { all.max(RICH_DOMAIN) } else { all.max(2.0) };
+            let share = carriers as f32 / all;
             shared += ((0.9 + 0.1 * share) / share).ln().max(0.0);
         }
     }

@@ -23,6 +23,20 @@ pub(super) fn hash<T: Hash + ?Sized>(value: &T) -> u64 {
     FixedState::default().hash_one(value)
 }
 
+/// Length from which a value with a digit is taken for one of very many.
+const RICH: usize = 8;
+
+/// The hash of a header value; its lowest bit tells whether it is one of very many, as ids are.
+fn mark(value: &str) -> u64 {
+    let rich = value.len() >= RICH && value.bytes().any(|byte| byte.is_ascii_digit());
+    hash(value) & !1 | u64::from(rich)
+}
+
+/// Whether a value is one of very many.
+pub(super) fn is_rich(mark: u64) -> bool {
+    mark & 1 == 1
+}
+
 /// What a call's headers say of where it belongs, as hashes of the values.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Traits {
@@ -171,7 +185,7 @@ impl Traits {
             "frommethod" | "sourcemethod" => self.from_method = Some(hash(value)),
             name if LOG_IDS.contains(&name) && value.len() >= MIN_VALUE => self.ids.push(hash(value)),
             name if CARRIAGE.contains(&name) || value.len() < MIN_VALUE => {}
-            _ if self.values.len() < MAX_VALUES => self.values.push(hash(value)),
+            _ if self.values.len() < MAX_VALUES => self.values.push(mark(value)),
             _ => {}
         }
     }
@@ -231,7 +245,7 @@ mod tests {
             ("LogID", "2021abcd"),
             ("a", "1"),
         ]);
-        assert_eq!(traits.values, [hash("north")]);
+        assert_eq!(traits.values, [mark("north")]);
         assert_eq!(traits.ids, [hash("7f3a99"), hash("2021abcd")]);
     }
 }

@@ -9,6 +9,12 @@ pub(super) const MIN_QUOTED: usize = 4;
 const CALLER_MARKS: [&str; 5] =
     ["remote or network error", "rpc timeout: timeout=", "[ttstream error", "rpc error: code = ", "type:"];
 
+/// How Kitex's client words a business error, which is no hop by itself (`pkg/kerrors/bizerrors.go`).
+const BIZ_STATUS: &str = "biz error: code=";
+
+/// Two of [`CALLER_MARKS`] that stand for one hop.
+const BOTH_MARKS: &str = "remote or network error: rpc error: code = ";
+
 /// What Kitex's server puts before the text of a plain handler error (`pkg/remote/trans_errors.go`).
 const SERVER_MARK: &str = "biz error: ";
 
@@ -60,7 +66,9 @@ pub(super) fn relation(above: &str, below: &str) -> Relation {
 /// How many hops the prefixes of a text stand for.
 pub(super) fn hops(text: &str) -> u32 {
     let callers: usize = CALLER_MARKS.iter().map(|mark| text.matches(mark).count()).sum();
-    let servers = text.matches(SERVER_MARK).count();
+    // Kitex puts its own words before those of its gRPC client: two marks, one hop.
+    let callers = callers - text.matches(BOTH_MARKS).count();
+    let servers = text.matches(SERVER_MARK).count() - text.matches(BIZ_STATUS).count();
     u32::try_from(callers.max(servers)).unwrap_or(u32::MAX)
 }
 

@@ -1,0 +1,384 @@
+//! Chains: the bundled captures exactly, the rules by capture, and linking by time against a simulator.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rpcscope::calls::record::{Call, Class, Finding, Uid};
+use rpcscope::chains::{Chain, Engine, Evidence, Method, Options, Origin};
+use rpcscope::pipeline;
+use serde_json::Value;
+
+use crate::chains_simulator::{self as simulator, Knobs, Plan, Score, call, endpoint};
+use crate::support;
+
+/// The chains of calls.
+fn link(calls: impl IntoIterator<Item = Call>, options: Options) -> Vec<Chain> {
+    let mut chains = Vec::new();
+    let mut engine = Engine::new(options);
+    for call in calls {
+        engine.call(call, &mut |chain| chains.push(chain));
+    }
+    engine.finish(&mut |chain| chains.push(chain));
+    chains
+}
+
+/// The chains of a bundled capture.
+fn chains_of(capture: &Path, threads: usize) -> Vec<Chain> {
+    let options = pipeline::Options { metadata: true, threads, ..pipeline::Options::default() };
+    link(support::calls(&[capture.to_owned()], &options), Options::default())
+}
+
+/// What is compared of a call: service, method, class and code, where no answer is as good as a broken connection.
+type Key = (Option<String>, Option<String>, String, Option<i64>);
+
+fn known(hop: &Value) -> Key {
+    let text = |key: &str| hop[key].as_str().map(str::to_owned);
+    let class = text("class").unwrap_or_default();
+    if class == "transport" || class == "unanswered" {
+        return (text("service"), text("method"), "no answer".into(), None);
+    }
+    let code = if class == "ok" { None } else { hop["code"].as_i64() };
+    (text("service"), text("method"), class, code)
+}
+
+fn seen(call: &Call) -> Key {
+    known(&support::record(call))
+}
+
+/// The calls of a chain in the order of their starts.
+fn sorted(chain: &Chain) -> Vec<Key> {
+    let mut calls: Vec<&Call> = chain.hops.iter().map(|hop| &*hop.call).collect();
+    calls.sort_by_key(|call| call.start);
+    calls.into_iter().map(seen).collect()
+}
+
+#[test]
+fn every_bundled_chain_is_found_with_its_origin_and_no_other() {
+    for truth in support::bundled(".chains.jsonl") {
+        let capture = Path::new(&truth.to_string_lossy().replace(".chains.jsonl", ".pcap")).to_owned();
+        let mut found: BTreeMap<Vec<Key>, Vec<Option<Key>>> = BTreeMap::new();
+        for chain in chains_of(&capture, 1) {
+            found.entry(sorted(&chain)).or_default().push(chain.origin_call().map(seen));
+        }
+        for line in support::lines(&truth) {
+            let hops: Vec<Key> = line["hops"].as_array().unwrap().iter().map(known).collect();
+            let origin = (!line["origin"].is_null()).then(|| known(&line["origin"]));
+            for _ in 0..line["count"].as_u64().unwrap_or(1) {
+                let origins =
+                    found.get_mut(&hops).unwrap_or_else(|| panic!("{}: no {hops:?}", capture.display()));
+                let any = line["origin_any"].as_bool() == Some(true);
+                let at = origins.iter().position(|have| any || *have == origin);
+                let at = at.unwrap_or_else(|| panic!("{}: {hops:?} began at {origins:?}", capture.display()));
+                origins.remove(at);
+                if origins.is_empty() {
+                    found.remove(&hops);
+                }
+            }
+        }
+        let extra: Vec<_> = found.keys().filter(|hops| hops.len() > 1).collect();
+        assert!(extra.is_empty(), "{}: {extra:?}", capture.display());
+    }
+}
+
+/// The findings of the change that the root's service made, with the prefixes counted, for the chains of a capture whose
+/// root and callee ended like this.
+fn findings(capture: &str, root: (Class, Option<i64>), below: (Class, Option<i64>)) -> Vec<(Finding, u32)> {
+    let chains = chains_of(&support::captures().join(capture), 1);
+    let ended = |call: &Call| (call.class().unwrap_or(Class::Ok), call.verdict.code);
+    let mut all: Vec<Vec<(Finding, u32)>> = chains
+        .iter()
+        .filter(|chain| ended(chain.root()) == root)
+        .filter(|chain| chain.hops.get(1).is_some_and(|hop| ended(&hop.call) == below))
+        .map(|chain| {
+            let changes = chain.changes.iter().filter(|change| change.hop == 0);
+            changes.map(|change| (change.finding, change.prefixes)).collect()
+        })
+        .collect();
+    all.dedup();
+    assert_eq!(all.len(), 1, "{capture}: {all:?}");
+    all.remove(0)
+}
+
+#[test]
+fn each_rule_is_seen_in_a_capture_of_the_framework() {
+    use Finding::{
+        BusinessBecameRpc, CauseBelow, CodeChanged, CodeLost, FailedAlone, MessageChanged, PassedOn,
+        RpcBecameBusiness, Swallowed,
+    };
+    let business = |code| (Class::Business, Some(code));
+    let rpc = |code| (Class::Rpc, Some(code));
+    let kitex = "kitex/kitex-chains.pcap";
+    // A business error returned as it is; wrapped into a plain error it becomes exception 6.
+    assert_eq!(findings(kitex, business(4041), business(4041)), [(PassedOn, 0)]);
+    assert_eq!(
+        findings(kitex, rpc(6), business(4041)),
+        [(BusinessBecameRpc, 0), (CodeLost, 0), (MessageChanged, 1)]
+    );
+    assert_eq!(
+        findings(kitex, business(9001), rpc(6)),
+        [(RpcBecameBusiness, 0), (CodeChanged, 0), (MessageChanged, 0)]
+    );
+    assert_eq!(findings(kitex, (Class::Ok, None), business(5050)), [(Swallowed, 0)]);
+    // The status of a gRPC callee inside a plain error.
+    assert_eq!(
+        findings(kitex, rpc(6), business(5)),
+        [(BusinessBecameRpc, 0), (CodeLost, 0), (MessageChanged, 1)]
+    );
+    // trpc-go sends a callee's `ret` on as `func_ret`; what is wrapped with %w loses its code.
+    let go = "trpc/chain-framework.pcap";
+    assert_eq!(findings(go, business(12), rpc(12)), [(RpcBecameBusiness, 0)]);
+    assert_eq!(
+        findings("trpc/chain-business.pcap", business(999), business(10002)),
+        [(CodeLost, 0), (MessageChanged, 1)]
+    );
+    assert_eq!(
+        findings("trpc/chain-business.pcap", business(10404), business(10002)),
+        [(CodeChanged, 0), (MessageChanged, 0)]
+    );
+    // A time-out of B's own call leaves B as ret 101.
+    let silent = findings_of_silence("trpc/chain-timeout.pcap", 101);
+    assert_eq!(silent, [(CauseBelow, 0)]);
+    // trpc-java keeps `ret` as `ret`.
+    assert_eq!(findings("trpc/chain-java.pcap", rpc(31), rpc(31)), [(PassedOn, 0)]);
+    assert_eq!(findings("trpc/chain-business.pcap", business(10001), (Class::Ok, None)), [(FailedAlone, 0)]);
+    // A grpc-go gateway makes 13 of a business error over TTHeader.
+    let grpc = "grpc/chain-grpc-ttheader-grpc.pcap";
+    let gateway = findings(grpc, rpc(7), (Class::Business, None));
+    assert_eq!(gateway, [(BusinessBecameRpc, 0), (CodeChanged, 0)]);
+}
+
+/// The same where the callee never answered.
+fn findings_of_silence(capture: &str, code: i64) -> Vec<(Finding, u32)> {
+    let chains = chains_of(&support::captures().join(capture), 1);
+    let chain =
+        chains.iter().find(|chain| chain.root().verdict.code == Some(code)).expect("the chain is there");
+    assert!(matches!(chain.hops[1].call.class(), Some(Class::Unanswered | Class::Transport)));
+    chain.changes.iter().filter(|c| c.hop == 0).map(|c| (c.finding, c.prefixes)).collect()
+}
+
+#[test]
+fn the_sentence_says_where_it_began_and_what_was_lost() {
+    let chains = chains_of(&support::captures().join("grpc/chain-grpc-ttheader-grpc.pcap"), 1);
+    let sentences: Vec<String> = chains.iter().map(Chain::sentence).collect();
+    assert!(
+        sentences.iter().any(|sentence| sentence.starts_with("Stock.Count answered business 5")
+            && sentence.contains("Gateway.Open wrapped it into a plain error")
+            && sentence.contains("the business code is lost at Gateway")),
+        "{sentences:#?}"
+    );
+    assert!(sentences.iter().all(|sentence| !sentence.chars().any(char::is_control)));
+}
+
+#[test]
+fn chains_are_the_same_at_any_number_of_threads() {
+    let capture = support::captures().join("trpc/chain-mixed.pcap");
+    let lines = |threads| {
+        let mut out = Vec::new();
+        for chain in chains_of(&capture, threads) {
+            rpcscope::sink::chains_jsonl::write_chain(&mut out, &chain);
+            out.push(b'\n');
+        }
+        String::from_utf8(out).unwrap()
+    };
+    let one = lines(1);
+    assert!(one.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    assert_eq!(lines(2), one);
+    assert_eq!(lines(4), one);
+}
+
+#[test]
+fn a_chain_record_has_the_promised_keys() {
+    let chains = chains_of(&support::captures().join("kitex/kitex-chains.pcap"), 1);
+    let mut line = Vec::new();
+    let chain = chains.iter().find(|chain| chain.root().class() == Some(Class::Rpc)).unwrap();
+    rpcscope::sink::chains_jsonl::write_chain(&mut line, chain);
+    let record: Value = serde_json::from_slice(&line).unwrap();
+    assert_eq!(record["type"], "chain");
+    assert_eq!(record["calls"][0]["uid"], record["root"]["uid"]);
+    assert_eq!(record["calls"][1]["parent"], record["root"]["uid"]);
+    assert_eq!((&record["calls"][0]["depth"], &record["calls"][1]["depth"]), (&0.into(), &1.into()));
+    assert_eq!(record["path"][0], record["origin"]["uid"]);
+    assert_eq!(record["changes"][0]["from"]["class"], record["origin"]["class"]);
+    assert!(record["confidence"].as_f64().is_some_and(|confidence| (0.5..=1.0).contains(&confidence)));
+    assert!(record["evidence"].as_array().is_some_and(|evidence| !evidence.is_empty()));
+}
+
+/// The uid of the parent of the call with that packet number.
+fn parent(chains: &[Chain], packet: u64) -> Option<u64> {
+    let uid = Uid { packet, ordinal: 0 };
+    let (chain, hop) =
+        chains.iter().find_map(|chain| Some((chain, chain.find(uid)?))).expect("every call is given");
+    chain.hops[hop].parent.map(|parent| chain.hops[parent].call.uid.packet)
+}
+
+const MS: i64 = 1_000_000;
+
+#[test]
+fn ids_link_where_addresses_do_not() {
+    // The callee is reached by one address and calls from another; a second request runs beside the first.
+    let mut first = call(1, 0, 20 * MS, endpoint(1, 1000), endpoint(2, 80));
+    let mut second = call(2, MS, 19 * MS, endpoint(1, 1001), endpoint(2, 80));
+    let mut below = call(3, 2 * MS, 10 * MS, endpoint(7, 4000), endpoint(9, 80));
+    first.trace_id = Some("aaaa".into());
+    second.trace_id = Some("bbbb".into());
+    below.trace_id = Some("aaaa".into());
+    let chains = link([below, second, first], Options::default());
+    assert_eq!((parent(&chains, 3), parent(&chains, 2)), (Some(1), None));
+    let chain = chains.iter().find(|chain| chain.hops.len() == 2).unwrap();
+    assert!(chain.evidence.contains(Evidence::TraceId) && chain.confidence > 0.95);
+}
+
+#[test]
+fn a_header_value_of_one_open_call_links() {
+    let mut calls: Vec<Call> = (0..5)
+        .map(|n| {
+            let start = n64(n) * MS / 10;
+            let mut call = call(n + 1, start, 30 * MS, endpoint(1, 1000 + n as u16), endpoint(2, 80));
+            call.metadata.push((false, "RPC_PERSIST_order".into(), format!("order-{n:04}")));
+            call
+        })
+        .collect();
+    let mut below = call(9, 2 * MS, 10 * MS, endpoint(2, 4000), endpoint(9, 80));
+    below.metadata.push((false, "rpc-persist-order".into(), "order-0002".into()));
+    calls.insert(0, below);
+    let chains = link(calls, Options::default());
+    assert_eq!(parent(&chains, 9), Some(3));
+    assert!(chains.iter().any(|chain| chain.evidence.contains(Evidence::Metadata)));
+}
+
+fn n64(n: u64) -> i64 {
+    i64::try_from(n).expect("a small number")
+}
+
+#[test]
+fn services_behind_one_address_are_told_apart() {
+    // gateway :1, order :2 and stock :3 on one host, and a driver that calls gateway all the time.
+    let at = |port| endpoint(1, port);
+    let mut calls = Vec::new();
+    for round in 0..12_u64 {
+        let start = n64(round) * 7 * MS;
+        let packet = round * 10 + 1;
+        let mut gateway = call(packet, start, start + 10 * MS, at(40_000 + round as u16), at(1));
+        let mut order = call(packet + 1, start + MS, start + 9 * MS, at(50_000), at(2));
+        let mut stock = call(packet + 2, start + 2 * MS, start + 8 * MS, at(50_001), at(3));
+        gateway.service = Some("gateway".into());
+        order.service = Some("order".into());
+        stock.service = Some("stock".into());
+        calls.extend([gateway, order, stock]);
+    }
+    calls.sort_by_key(|call| (call.end, call.uid));
+    let chains = link(calls, Options::default());
+    for round in 0..12 {
+        let packet = round * 10 + 1;
+        let parents = [packet, packet + 1, packet + 2].map(|uid| parent(&chains, uid));
+        assert_eq!(parents, [None, Some(packet), Some(packet + 1)], "round {round}");
+    }
+}
+
+#[test]
+fn a_failed_try_that_was_made_good_is_no_origin() {
+    let root = call(1, 0, 20 * MS, endpoint(1, 1000), endpoint(2, 80));
+    let mut failed = call(2, MS, 5 * MS, endpoint(2, 4000), endpoint(3, 80));
+    failed.verdict.class = Some(Class::Rpc);
+    failed.verdict.code = Some(14);
+    let again = call(3, 6 * MS, 15 * MS, endpoint(2, 4000), endpoint(3, 80));
+    let chains = link([failed, again, root], Options::default());
+    assert_eq!(chains.len(), 1);
+    assert_eq!(chains[0].origin, Origin::Nothing);
+    assert_eq!(chains[0].hops[1].retried_by, Some(2));
+    assert!(chains[0].changes.is_empty(), "{:?}", chains[0].changes);
+}
+
+#[test]
+fn a_failure_of_a_call_that_is_not_captured_has_no_origin() {
+    let mut root = call(1, 0, 20 * MS, endpoint(1, 1000), endpoint(2, 80));
+    root.verdict.class = Some(Class::Rpc);
+    root.verdict.carrier = rpcscope::calls::Carrier::Ret;
+    root.verdict.code = Some(111);
+    let chains = link([root], Options::default());
+    assert_eq!(chains[0].origin, Origin::BelowOf(0));
+    assert!(chains[0].origin_call().is_none());
+    assert!(chains[0].sentence().contains("the capture does not hold"));
+}
+
+/// The mean over two seeds; the bench takes five and more calls.
+fn simulated(plan: Plan, concurrency: f64, turn: impl Fn(&mut Knobs), method: Method) -> Score {
+    simulator::mean(1..=2, |seed| {
+        let mut knobs = Knobs::new(plan, concurrency, 900, seed);
+        turn(&mut knobs);
+        simulator::score(&simulator::simulate(&knobs), Options { method, ..Options::default() }, false)
+    })
+}
+
+#[test]
+fn time_alone_finds_most_links_and_knows_how_sure_it_is() {
+    for (plan, least) in [(Plan::Sequence, 0.95), (Plan::Parallel, 0.93), (Plan::Caching, 0.92)] {
+        let score = simulated(plan, 20.0, |_| {}, Method::Joint);
+        assert!(score.right >= least, "{plan:?}: {score:?}");
+        assert!(score.calibration <= 0.05, "{plan:?}: {score:?}");
+        for rival in [Method::Nearest, Method::FirstInFirstOut, Method::GapScores] {
+            let rival = simulated(plan, 20.0, |_| {}, rival);
+            assert!(score.right >= rival.right - 0.01, "{plan:?}: {score:?} {rival:?}");
+        }
+    }
+}
+
+#[test]
+fn no_simple_method_is_better_on_quiet_services() {
+    for plan in [Plan::Sequence, Plan::Parallel, Plan::Caching, Plan::Mixed, Plan::Loop] {
+        let score = simulated(plan, 2.0, |_| {}, Method::Joint);
+        for rival in [Method::Nearest, Method::FirstInFirstOut, Method::GapScores] {
+            let rival = simulated(plan, 2.0, |_| {}, rival);
+            assert!(score.right >= rival.right - 0.01, "{plan:?}: {score:?} {rival:?}");
+        }
+    }
+}
+
+#[test]
+fn calls_of_missing_parents_are_mostly_left_alone() {
+    let score = simulated(Plan::Sequence, 20.0, |knobs| knobs.lost_parents = 0.1, Method::Joint);
+    assert!(score.right >= 0.94 && score.adopted <= 0.25, "{score:?}");
+}
+
+#[test]
+fn memory_is_bounded_and_every_call_is_given_once() {
+    let knobs = Knobs::new(Plan::Sequence, 5.0, 1_000, 3);
+    let events = simulator::simulate(&knobs);
+    let options = Options { max_held: 600, ..Options::default() };
+    let calls = simulator::calls(&events, false);
+    let count = calls.len();
+    let mut engine = Engine::new(options);
+    let mut given = Vec::new();
+    let mut most = 0;
+    for (taken, call) in calls.into_iter().enumerate() {
+        engine.call(call, &mut |chain: Chain| given.extend(chain.hops.iter().map(|hop| hop.call.uid)));
+        most = most.max(taken + 1 - given.len());
+    }
+    engine.finish(&mut |chain| given.extend(chain.hops.iter().map(|hop| hop.call.uid)));
+    assert!(most <= 600, "{most} calls were held");
+    assert!(engine.hurried() > 0);
+    given.sort_unstable();
+    given.dedup();
+    assert_eq!(given.len(), count);
+    // Cut into pieces, it still links nearly as well.
+    let score = simulator::score(&events, options, false);
+    assert!(score.right > 0.9, "{score:?}");
+}
+
+#[test]
+fn live_chains_come_out_when_they_can_grow_no_more() {
+    let patience = Some(std::time::Duration::from_secs(10));
+    let mut engine = Engine::new(Options { patience, ..Options::default() });
+    let mut given = 0;
+    let root = call(1, 0, 20 * MS, endpoint(1, 1000), endpoint(2, 80));
+    let below = call(2, MS, 5 * MS, endpoint(2, 4000), endpoint(3, 80));
+    engine.call(below, &mut |_| given += 1);
+    let time = |ms: i64| rpcscope::time::Timestamp(ms * MS);
+    engine.tick(time(15), Some(time(0)), &mut |_| given += 1);
+    engine.call(root, &mut |_| given += 1);
+    engine.tick(time(30), None, &mut |_| given += 1);
+    assert_eq!(given, 0, "a call of the chain may still come");
+    let mut hops = 0;
+    engine.tick(time(12_000), Some(time(11_900)), &mut |chain: Chain| hops += chain.hops.len());
+    assert_eq!(hops, 2);
+}
