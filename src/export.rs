@@ -65,8 +65,10 @@ pub fn write(source: &mut dyn Source, mut wanted: Wanted, writer: &mut PacketWri
     wanted.settle();
     let mut decoder = Decoder::default();
     let mut batch = Batch::default();
-    let mut written = 0;
+    let (mut written, mut secrets) = (0, 0);
     while source.next_batch(&mut batch).map_err(io::Error::other)? {
+        writer.secrets(source.secrets().get(secrets..).unwrap_or_default());
+        secrets = source.secrets().len();
         for packet in batch.packets() {
             let Decoded::Segment(segment) = decoder.decode(&packet) else { continue };
             if !wanted.has(&segment.key, packet.number) {

@@ -17,6 +17,7 @@ use crate::pipeline::{self, Options, Output, Totals};
 use crate::process::Processes;
 use crate::sink;
 use crate::sink::packets::{PacketWriter, Rotation};
+use crate::source::files::Secrets;
 use crate::source::live::{self, Counters, Refusal};
 use crate::source::{
     Again, Batch, Filtered, Limited, Queued, Ring, Source, SourceError, Tap, Tapped, files, rights,
@@ -108,6 +109,14 @@ impl Source for Opened {
 
     fn progress(&self) -> Option<(u64, u64)> {
         self.source.progress()
+    }
+
+    fn interface_name(&self, interface: u32) -> Option<&str> {
+        self.source.interface_name(interface)
+    }
+
+    fn secrets(&self) -> &[Secrets] {
+        self.source.secrets()
     }
 }
 

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::files::{self, FileSource};
+use super::files::{self, FileSource, Secrets};
 use super::stream::Format;
 use super::{Batch, Source, SourceError};
 
@@ -122,6 +122,10 @@ impl Source for Excerpt {
 
     fn interface_name(&self, interface: u32) -> Option<&str> {
         self.inner.interface_name(interface)
+    }
+
+    fn secrets(&self) -> &[Secrets] {
+        self.inner.secrets()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use ::pcap::{BpfProgram, Capture, Linktype};
 
+use super::files::Secrets;
 use super::live::Refusal;
 use super::{Batch, LinkType, Source, SourceError};
 
@@ -75,6 +76,10 @@ impl<S: Source> Source for Filtered<S> {
 
     fn interface_name(&self, interface: u32) -> Option<&str> {
         self.inner.interface_name(interface)
+    }
+
+    fn secrets(&self) -> &[Secrets] {
+        self.inner.secrets()
     }
 }
 

@@ -162,12 +162,6 @@ impl FileSource {
         Ok(source)
     }
 
-    /// Decryption secrets seen so far, to be kept with packets that are written out again.
-    #[must_use]
-    pub fn secrets(&self) -> &[Secrets] {
-        self.shared.secrets()
-    }
-
     /// The files that `path` stands for.
     fn expand(&mut self, path: &Path, files: &mut Vec<PathBuf>) {
         if !path.is_dir() {
@@ -347,6 +341,10 @@ impl Source for FileSource {
 
     fn interface_name(&self, interface: u32) -> Option<&str> {
         self.shared.name(interface)
+    }
+
+    fn secrets(&self) -> &[Secrets] {
+        self.shared.secrets()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::files::Secrets;
 use super::{Batch, Source, SourceError};
 use crate::time::Timestamp;
 
@@ -78,5 +79,9 @@ impl<S: Source> Source for Limited<S> {
 
     fn interface_name(&self, interface: u32) -> Option<&str> {
         self.inner.interface_name(interface)
+    }
+
+    fn secrets(&self) -> &[Secrets] {
+        self.inner.secrets()
     }
 }

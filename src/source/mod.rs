@@ -143,6 +143,11 @@ pub trait Source: Send {
     fn interface_name(&self, _interface: u32) -> Option<&str> {
         None
     }
+
+    /// Decryption secrets seen so far, to be kept with packets that are written out again.
+    fn secrets(&self) -> &[files::Secrets] {
+        &[]
+    }
 }
 
 impl<S: Source + ?Sized> Source for Box<S> {
@@ -160,6 +165,10 @@ impl<S: Source + ?Sized> Source for Box<S> {
 
     fn interface_name(&self, interface: u32) -> Option<&str> {
         (**self).interface_name(interface)
+    }
+
+    fn secrets(&self) -> &[files::Secrets] {
+        (**self).secrets()
     }
 }
 

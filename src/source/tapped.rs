@@ -1,5 +1,6 @@
 //! A source whose packets are also written somewhere.
 
+use super::files::Secrets;
 use super::queue::Tap;
 use super::{Batch, Source, SourceError};
 
@@ -53,6 +54,10 @@ impl<S: Source> Source for Tapped<S> {
 
     fn interface_name(&self, interface: u32) -> Option<&str> {
         self.inner.interface_name(interface)
+    }
+
+    fn secrets(&self) -> &[Secrets] {
+        self.inner.secrets()
     }
 }
 

@@ -4,6 +4,9 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use rpcscope::sink::packets::{PacketWriter, Rotation};
+use rpcscope::source::{Batch, Source, files};
+
 use crate::support;
 
 fn rpcscope() -> Command {
@@ -228,6 +231,40 @@ fn connections_say_why_they_are_not_decoded() {
     let refused = capture("trpc/trpc-conn-refused.pcap");
     let output = run(&["calls", &refused.to_string_lossy(), "--connections", "--format", "jsonl"]);
     assert!(text(&output.stdout).contains("\"refused\""));
+}
+
+#[test]
+fn export_writes_the_packets_of_the_calls_with_names_and_secrets() {
+    let folder = folder();
+    let (whole, part) = (folder.path().join("whole.pcapng"), folder.path().join("part.pcapng"));
+    let secrets = [files::Secrets { kind: 0x544c_534b, data: b"CLIENT_RANDOM 00 11".to_vec() }];
+    let mut writer = PacketWriter::create(&whole, Rotation::default()).expect("a temporary file");
+    writer.name_interface(0, || Some("eth7".into()));
+    writer.secrets(&secrets);
+    let mut source = files::open(&[mixed().into()], files::Options::default());
+    let mut batch = Batch::default();
+    while source.next_batch(&mut batch).expect("a good capture") {
+        batch.packets().for_each(|packet| writer.write(&packet, None).expect("room on the disk"));
+    }
+    writer.finish().expect("room on the disk");
+
+    let (whole, part_name) = (whole.to_string_lossy(), part.to_string_lossy());
+    // Of HTTP/2 a part of a connection does not tell all: its headers refer to earlier ones.
+    let filter = "class == business and transport == ttheader";
+    let output = run(&["export", &whole, "-Y", filter, "-o", &part_name]);
+    assert_eq!(status(&output), 0, "{}", text(&output.stderr));
+    let business = |path: &str| lines(&run(&["calls", path, "-Y", filter, "--format", "csv"])).len();
+    assert!(business(&whole) > 1);
+    assert_eq!(business(&part_name), business(&whole));
+
+    let mut source = files::open(&[part], files::Options::default());
+    let mut packets = 0;
+    while source.next_batch(&mut batch).expect("a good capture") {
+        packets += batch.records.len();
+    }
+    assert!(packets > 0 && packets < 1068, "{packets}");
+    assert_eq!(source.secrets(), secrets);
+    assert_eq!(source.interface_name(0), Some("eth7"));
 }
 
 #[test]

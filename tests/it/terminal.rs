@@ -1,4 +1,7 @@
-#![expect(clippy::unwrap_used, reason = "a terminal that can't be opened or driven ends the test or the example")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a terminal that can't be opened or driven ends the test or the example"
+)]
 //! A program in a pseudo-terminal: keys go in, the screen is read back. Shared by the tests of the interface and by the
 //! example that makes the pictures of the README.
 
