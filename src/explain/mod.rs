@@ -161,6 +161,10 @@ pub enum Wire {
     Sent,
     /// The side that raises it keeps it: it shows only where that side passes it on as its own answer.
     PassedOn,
+    /// The call that it is about is not even sent; it shows only where the caller passes it on as its own answer.
+    Unsent,
+    /// Some libraries send it, others stay silent instead.
+    Silence,
     /// It is never sent as a number.
     Never,
 }
@@ -175,6 +179,11 @@ impl Wire {
                 "Not sent on the connection it is about; it reaches the wire only when the service that met it \
                  passes it on to its own caller."
             }
+            Self::Unsent => {
+                "Never on the wire of the call that it is about, of which nothing is sent; only a service that \
+                 passes it on sends it, to its own caller."
+            }
+            Self::Silence => "trpc-go answers nothing at all instead of it; other libraries may send it.",
             Self::Never => "Never on the wire: it exists only in the process that raises it.",
         }
     }

@@ -129,8 +129,8 @@ pub(super) const CODES: &[Entry] = &[
         "The limit's configuration and who sends so many requests.",
     ),
     Entry {
-        wire: Wire::Never,
-        caller: "silence: trpc-go does not answer at all, so that its caller times out with 101; over HTTP a bare 500",
+        wire: Wire::Silence,
+        caller: "a call without an answer: it times out with 101; over HTTP a bare 500",
         ..server(
             24,
             "SERVER_FULL_LINK_TIMEOUT_ERR",
@@ -175,7 +175,7 @@ pub(super) const CODES: &[Entry] = &[
         "Whether the address is right and the server listens: the capture shows SYN and RST, or SYN without answer.",
     ),
     Entry {
-        wire: Wire::Never,
+        wire: Wire::Unsent,
         ..client(
             121,
             "CLIENT_ENCODE_ERR",
@@ -190,7 +190,7 @@ pub(super) const CODES: &[Entry] = &[
         "Answers to one-way calls on this connection: they shift all later answers; else the message definitions.",
     ),
     Entry {
-        wire: Wire::Never,
+        wire: Wire::Unsent,
         ..client(
             123,
             "CLIENT_LIMITED_ERR",
@@ -199,7 +199,7 @@ pub(super) const CODES: &[Entry] = &[
         )
     },
     Entry {
-        wire: Wire::Never,
+        wire: Wire::Unsent,
         ..client(
             124,
             "CLIENT_OVERLOAD_ERR",
@@ -208,7 +208,7 @@ pub(super) const CODES: &[Entry] = &[
         )
     },
     Entry {
-        wire: Wire::Never,
+        wire: Wire::Unsent,
         ..client(
             131,
             "CLIENT_ROUTER_ERR",
