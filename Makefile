@@ -1,6 +1,6 @@
 # The same commands on a desk, in CI and in the README.
 .POSIX:
-.PHONY: help setup demo test check fmt bench clean
+.PHONY: help setup demo test check fmt bench pictures clean
 
 CARGO = cargo
 
@@ -24,6 +24,10 @@ check: setup ## Format, lints, docs, licences and advisories of dependencies.
 
 bench: setup ## Speed and memory against tshark and tcpdump, where they are installed.
 	@sh scripts/bench.sh
+
+pictures: setup ## Makes the pictures of the README from the program's own screen.
+	$(CARGO) build --release --locked
+	$(CARGO) run --release --locked --example pictures
 
 clean: ## Removes what was built.
 	$(CARGO) clean

@@ -171,7 +171,7 @@ pub(super) fn columns(view: View, width: usize) -> Vec<Placed> {
             if width >= 100 {
                 wanted.push((C::Rate, 7));
             }
-            let bars = if width >= 120 { 12 } else { 6 };
+            let bars = if width >= 140 { 12 } else { 6 };
             wanted.extend([(C::RpcShare, bars), (C::BizShare, bars), (C::P50, 6)]);
             if width >= 100 {
                 wanted.push((C::P90, 6));
@@ -181,7 +181,7 @@ pub(super) fn columns(view: View, width: usize) -> Vec<Placed> {
                 wanted.push((C::Max, 6));
             }
             if width >= 120 {
-                wanted.push((C::History, if width >= 160 { 32 } else { 16 }));
+                wanted.push((C::History, if width >= 160 { 32 } else { 8 }));
             }
             if width >= 76 {
                 wanted.push((C::TopCode, if width >= 160 { 28 } else { 12 }));
