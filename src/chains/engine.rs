@@ -23,8 +23,8 @@ use crate::time::Timestamp;
 /// Deepest chain that is built; calls below are roots of their own.
 const MAX_DEPTH: u32 = 64;
 
-/// Most calls of one chain.
-const MAX_CHAIN: usize = 10_000;
+/// Least time between two rounds of linking live, nanoseconds.
+const PAUSE: i64 = 250_000_000;
 
 /// Confidence of a link by an id that both calls carry.
 const PROVED: f64 = 0.99;
@@ -87,7 +87,7 @@ pub struct Engine {
     model: Model,
     /// Addresses from which calls were made: what their processes do is visible.
     egress: HashSet<std::net::IpAddr, FixedState>,
-    newest: i64,
+    next_tick: i64,
     /// Calls linked before all that began before them were decided, to stay within `max_held`.
     hurried: u64,
 }
@@ -103,7 +103,7 @@ impl Engine {
             settled: BTreeSet::new(),
             model: Model::default(),
             egress: HashSet::default(),
-            newest: i64::MIN,
+            next_tick: i64::MIN,
             hurried: 0,
         }
     }
@@ -113,7 +113,6 @@ impl Engine {
     pub fn call(&mut self, call: impl Into<Arc<Call>>, out: &mut dyn FnMut(Chain)) {
         let call = call.into();
         let key = (call.start.0, call.uid);
-        self.newest = self.newest.max(call.end.0.min(call.start.0.saturating_add(LATE))).max(call.start.0);
         if self.egress.len() < self.options.max_held {
             self.egress.insert(call.client.ip);
         }
@@ -125,22 +124,27 @@ impl Engine {
         }
     }
 
-    /// Tells the time of the newest packet and the start of the oldest call that is still open, where the caller knows
-    /// it: calls that began before both can be linked. Needed live only; for a file, [`Self::finish`] is enough.
+    /// Tells the time of the newest packet and the start of the oldest call that is still open (`None`: none is): calls
+    /// that began before both can be linked. Needed live only; for a file, [`Self::finish`] is enough.
     pub fn tick(&mut self, now: Timestamp, oldest_open: Option<Timestamp>, out: &mut dyn FnMut(Chain)) {
         let Some(patience) = self.options.patience else { return };
+        if now.0 < self.next_tick {
+            return;
+        }
+        self.next_tick = now.0.saturating_add(PAUSE);
         let patience = i64::try_from(patience.as_nanos()).unwrap_or(i64::MAX);
-        let patient = now.0.saturating_sub(patience);
-        // A stream may stay open for hours; nobody waits that long for it.
-        let until = oldest_open.map_or(patient, |open| open.0.min(now.0).max(patient));
+        // A stream may stay open for hours; nobody waits that long for it. And a call that has been decided may take a
+        // moment to arrive here.
+        let open = oldest_open.map_or(i64::MAX, |open| open.0).max(now.0.saturating_sub(patience));
+        let until = open.min(now.0.saturating_sub(LATE));
         self.link(until, until);
-        self.give_out(until, out);
+        self.give_out(until, LATE, out);
     }
 
     /// Links all that is left and gives it out.
     pub fn finish(&mut self, out: &mut dyn FnMut(Chain)) {
         self.link(i64::MAX, i64::MAX);
-        self.give_out(i64::MAX, out);
+        self.give_out(i64::MAX, 0, out);
     }
 
     /// Calls that were linked before their time because too many were held.
@@ -159,10 +163,14 @@ impl Engine {
         };
         self.hurried += half as u64;
         self.link(until, i64::MAX);
-        self.give_out(until, out);
+        self.give_out(until, LATE, out);
+        // Where the time that late calls are waited for holds too many, it is cut short; then all goes out as it is.
+        if self.held.len() > self.options.max_held / 4 * 3 {
+            self.give_out(until, 0, out);
+        }
         if self.held.len() > self.options.max_held {
             self.link(i64::MAX, i64::MAX);
-            self.give_out(i64::MAX, out);
+            self.give_out(i64::MAX, 0, out);
         }
     }
 
@@ -230,8 +238,8 @@ impl Engine {
         false
     }
 
-    /// Gives out the chains to which no call that began at `until` or later can belong.
-    fn give_out(&mut self, until: i64, out: &mut dyn FnMut(Chain)) {
+    /// Gives out the chains to which no call that began at `until` or later can belong, if calls are late by `late` at most.
+    fn give_out(&mut self, until: i64, late: i64, out: &mut dyn FnMut(Chain)) {
         let roots: Vec<Uid> = self
             .settled
             .iter()
@@ -242,7 +250,7 @@ impl Engine {
             let order = self.walk(root);
             let whole = order.iter().all(|(uid, _)| {
                 let held = &self.held[uid];
-                held.settled && (until == i64::MAX || held.traits.end.saturating_add(LATE) < until)
+                held.settled && (until == i64::MAX || held.traits.end.saturating_add(late) < until)
             });
             if whole {
                 out(self.take(&order));
@@ -258,11 +266,9 @@ impl Engine {
             let place = order.len();
             order.push((uid, parent));
             let Some(held) = self.held.get(&uid) else { continue };
-            if place < MAX_CHAIN {
-                let mut children = held.children.clone();
-                children.sort_by_key(|child| std::cmp::Reverse((self.held[child].call.start, *child)));
-                stack.extend(children.into_iter().map(|child| (child, Some(place))));
-            }
+            let mut children = held.children.clone();
+            children.sort_by_key(|child| std::cmp::Reverse((self.held[child].call.start, *child)));
+            stack.extend(children.into_iter().map(|child| (child, Some(place))));
         }
         order
     }

@@ -111,6 +111,12 @@ pub(super) fn sentence(chain: &Chain) -> String {
     let mut text = String::new();
     match chain.origin {
         Origin::Nothing => {
+            if let Some(change) = chain.changes.iter().find(|change| change.finding == Finding::Swallowed)
+                && let Some(below) = change.below
+            {
+                let (below, above) = (&chain.hops[below].call, &chain.hops[change.hop].call);
+                return format!("{}; {} made it good and answered ok", happened(below), name(above));
+            }
             let calls = chain.hops.len();
             let retried = chain.hops.iter().filter(|hop| hop.retried_by.is_some()).count();
             let _ = match (calls, retried) {
