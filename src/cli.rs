@@ -26,6 +26,9 @@ pub struct Cli {
     /// Input and output of the live interface.
     #[command(flatten)]
     pub live: View,
+    /// Memory that calls may take in the interface (512MiB, 4GB); then the oldest ok ones go first, failed ones last.
+    #[arg(long = "max-memory", value_name = "SIZE", value_parser = parse_size, default_value = "2GiB")]
+    pub max_memory: usize,
     /// List what can be sniffed (same as the command `interfaces`).
     #[arg(short = 'D', long = "list-interfaces", exclusive = true)]
     pub list_interfaces: bool,
@@ -301,6 +304,25 @@ fn parse_class(text: &str) -> Result<Class, String> {
         let names: Vec<_> = Class::ALL.iter().map(|class| class.name()).collect();
         format!("no class of that name; there are {}", names.join(", "))
     })
+}
+
+/// A number of bytes with a unit: 512MiB, 4GB; without a unit, bytes.
+fn parse_size(text: &str) -> Result<usize, String> {
+    let wrong = || "expected a size such as 512MiB or 4GB".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: usize = number.parse().map_err(|_| wrong())?;
+    let factor = match unit {
+        "" | "B" => 1,
+        "kB" => 1_000,
+        "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "GiB" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(factor).ok_or_else(|| "too large".to_owned())
 }
 
 /// A number with a unit: 500ms, 30s, 5m, 1h; without a unit, seconds.

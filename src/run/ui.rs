@@ -21,16 +21,14 @@ use crate::tui::{self, Colors, DetailSource, PacketExport, Progress, TuiOptions,
 const QUEUE: usize = 64;
 /// Bytes of live packets that are kept for what is shown of one call.
 const RING: usize = 64 << 20;
-/// Bytes that the calls of the interface may take.
-const MAX_MEMORY: usize = 1 << 30;
 
 /// Whether the interface can be shown: somebody sits at the terminal that the output goes to.
 pub(super) fn fits(view: &View) -> bool {
     view.output.is_none() && io::stdout().is_terminal()
 }
 
-/// Opens the interface on the input.
-pub(super) fn run(view: &View) -> Result<Status, Failure> {
+/// Opens the interface on the input; its calls may take `max_memory` bytes.
+pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
     let filter = input::filter(view)?;
     let stop = Arc::new(AtomicBool::new(false));
     let ring = (!view.input.interfaces.is_empty()).then(|| Ring::new(RING));
@@ -54,7 +52,7 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
         let matched = |call: &Call| call.class().is_some_and(|c| fail_on.contains(&c)) && passes(call);
         feed(&mut source, &options, engine, &matched, &give)
     });
-    let shown = tui::run(updates, ui_options(view, packets));
+    let shown = tui::run(updates, ui_options(view, max_memory, packets));
     stop.store(true, Ordering::Relaxed);
     shown.map_err(|error| Failure::Environment(format!("the terminal can't be used: {error}")))?;
     // A source that waits for input (a pipe) may never look at the stop: then there is nothing more to hear of it.
@@ -69,7 +67,7 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     Ok(status)
 }
 
-fn ui_options(view: &View, packets: Option<Packets>) -> TuiOptions {
+fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>) -> TuiOptions {
     let files = view.input.paths().into_iter().map(|path| path.display().to_string());
     let names: Vec<String> = files.chain(view.input.interfaces.iter().cloned()).collect();
     let colors = match view.color {
@@ -80,7 +78,7 @@ fn ui_options(view: &View, packets: Option<Packets>) -> TuiOptions {
     TuiOptions {
         source: names.join(" "),
         filter: view.filter.clone(),
-        max_memory: MAX_MEMORY,
+        max_memory,
         colors,
         time: view.time.into(),
         detail: packets.clone().map(|packets| Box::new(packets) as Box<dyn DetailSource>),

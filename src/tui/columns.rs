@@ -133,7 +133,7 @@ pub(super) fn columns(view: View, width: usize) -> Vec<Placed> {
         View::Calls => {
             wanted.extend([(C::Time, TIME_WIDTH), (C::Latency, 7)]);
             if width >= 96 {
-                wanted.extend([(C::Client, (width / 12).min(26)), (C::Server, (width / 7).min(30))]);
+                wanted.extend([(C::Client, (width / 10).min(26)), (C::Server, (width / 7).min(30))]);
                 wanted.push((C::Protocol, if width >= 140 { 14 } else { 9 }));
             }
             wanted.push((C::Method, 0));

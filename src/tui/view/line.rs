@@ -80,8 +80,13 @@ pub(super) fn wrap(text: &str, width: usize, lines: usize) -> Vec<Cow<'_, str>> 
 /// A dotted name in at most `columns` columns: package parts at its beginning go first, as long as `keep` parts stay
 /// (`…stock.Stock.Reserve`), because the end is what people call it. Addresses and what is still too long lose their middle.
 pub(super) fn cut_name(name: &str, columns: usize, keep: usize) -> Cow<'_, str> {
-    if text::width(name) <= columns || name.starts_with(|c: char| c.is_ascii_digit() || c == '[') {
-        return text::cut_middle(name, columns);
+    if text::width(name) <= columns {
+        return Cow::Borrowed(name);
+    }
+    if name.starts_with(|c: char| c.is_ascii_digit() || c == '[') {
+        // A whole host says more than what is left of host and port.
+        let host = name.rsplit_once(':').map(|(host, _)| host).filter(|host| host.len() <= columns);
+        return host.map_or_else(|| text::cut_middle(name, columns), Cow::Borrowed);
     }
     let dots: Vec<usize> = name.match_indices('.').map(|(at, _)| at).collect();
     let droppable = (dots.len() + 1).saturating_sub(keep);
@@ -116,7 +121,8 @@ mod tests {
             ("trpc.shop.stock.Stock.Reserve", 13, 2, "trpc.s…eserve"),
             ("OrderService.PlaceOrder", 18, 2, "OrderSer…laceOrder"),
             ("trpc.shop.front", 8, 1, "…front"),
-            ("10.77.0.12:8888", 12, 1, "10.77…2:8888"),
+            ("10.77.0.12:8888", 12, 1, "10.77.0.12"),
+            ("10.77.0.12:8888", 9, 1, "10.7…8888"),
             ("订单.服务", 6, 1, "…服务"),
         ] {
             assert_eq!(cut_name(name, columns, keep), cut);
