@@ -83,11 +83,7 @@ impl<F: Framing> FramedSession<F> {
     }
 
     fn lane(&mut self, side: Side) -> &mut Lane {
-        let [a, b] = &mut self.lanes;
-        match side {
-            Side::A => a,
-            Side::B => b,
-        }
+        side.of_mut(&mut self.lanes)
     }
 
     fn complain(&mut self, error: Error) {
@@ -420,11 +416,7 @@ impl<F: Framing> Session for FramedSession<F> {
     }
 
     fn held(&self, side: Side) -> usize {
-        let [a, b] = &self.lanes;
-        match side {
-            Side::A => a.carry.len(),
-            Side::B => b.carry.len(),
-        }
+        side.of(&self.lanes).carry.len()
     }
 
     fn trouble(&self) -> Option<(Error, u64)> {

@@ -21,6 +21,26 @@ impl Side {
         }
     }
 
+    /// What belongs to this end in a pair of A's and B's.
+    #[must_use]
+    pub fn of<T>(self, pair: &[T; 2]) -> &T {
+        let [a, b] = pair;
+        match self {
+            Self::A => a,
+            Self::B => b,
+        }
+    }
+
+    /// As [`Side::of`], to change it.
+    #[must_use]
+    pub fn of_mut<T>(self, pair: &mut [T; 2]) -> &mut T {
+        let [a, b] = pair;
+        match self {
+            Self::A => a,
+            Self::B => b,
+        }
+    }
+
     /// 0 or 1, for arrays of two.
     #[must_use]
     pub fn index(self) -> usize {

@@ -167,11 +167,7 @@ struct Placed<'h> {
 
 impl Connection {
     fn lane(&mut self, side: Side) -> &mut Lane {
-        let [a, b] = &mut self.lanes;
-        match side {
-            Side::A => a,
-            Side::B => b,
-        }
+        side.of_mut(&mut self.lanes)
     }
 
     fn complain(&mut self, error: Error) {
@@ -570,11 +566,7 @@ impl Session for Connection {
     }
 
     fn held(&self, side: Side) -> usize {
-        let [a, b] = &self.lanes;
-        let lane = match side {
-            Side::A => a,
-            Side::B => b,
-        };
+        let lane = side.of(&self.lanes);
         let now = lane.offset + lane.carry.len() as u64;
         let mut oldest = lane.offset;
         if let Some(Open { start, part: Part::Thrift { .. }, .. }) = &lane.open {

@@ -116,11 +116,7 @@ impl Http2Session {
     }
 
     fn lane(&mut self, side: Side) -> &mut Lane {
-        let [a, b] = &mut self.lanes;
-        match side {
-            Side::A => a,
-            Side::B => b,
-        }
+        side.of_mut(&mut self.lanes)
     }
 
     fn complain(&mut self, layer: Layer, offset: usize, what: &'static str) {
@@ -450,11 +446,7 @@ impl Session for Http2Session {
     }
 
     fn held(&self, side: Side) -> usize {
-        let [a, b] = &self.lanes;
-        let lane = match side {
-            Side::A => a,
-            Side::B => b,
-        };
+        let lane = side.of(&self.lanes);
         let now = lane.offset + lane.carry.len() as u64;
         let mut first = lane.offset;
         if let Some(block) = &lane.block {

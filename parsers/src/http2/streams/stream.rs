@@ -76,11 +76,7 @@ impl Stream {
     }
 
     pub(super) fn scanner(&mut self, side: Side) -> &mut Scanner {
-        let [a, b] = &mut self.scanners;
-        match side {
-            Side::A => a,
-            Side::B => b,
-        }
+        side.of_mut(&mut self.scanners)
     }
 
     /// What waits, to be added to.
