@@ -365,6 +365,62 @@ pub struct Call {
 }
 
 impl Call {
+    /// A call of which nothing is known but its identity, when it began and between whom: not decided, nothing sent, its
+    /// connection and itself within the packet of the identity.
+    #[must_use]
+    pub fn new(uid: Uid, start: Timestamp, client: Endpoint, server: Endpoint) -> Self {
+        Self {
+            uid,
+            start,
+            end: start,
+            decided: uid.packet,
+            latency: None,
+            duration: None,
+            client,
+            server,
+            transport: "",
+            network: Network::Tcp,
+            rpc: "",
+            codec: None,
+            service: None,
+            method: None,
+            unknown_name: None,
+            caller: None,
+            callee: None,
+            id: None,
+            kind: CallKind::Unary,
+            verdict: Verdict {
+                class: None,
+                carrier: Carrier::None,
+                code: None,
+                code_name: None,
+                message: None,
+                initiator: None,
+            },
+            ret: None,
+            func_ret: None,
+            biz_extra: Vec::new(),
+            details: Vec::new(),
+            request_bytes: 0,
+            response_bytes: 0,
+            request_messages: 0,
+            response_messages: 0,
+            timeout: None,
+            trace_id: None,
+            span_id: None,
+            field_id: None,
+            canceled_by: None,
+            cancel_path: Vec::new(),
+            parent: None,
+            parent_evidence: None,
+            findings: Findings::default(),
+            process: [None, None],
+            metadata: Vec::new(),
+            packets: (uid.packet, uid.packet),
+            connection: uid.packet,
+        }
+    }
+
     /// Numbers of the packets that have to be read again for the call: its connection from the beginning, and a few before
     /// it, since its first segment may have come in fragments.
     #[must_use]

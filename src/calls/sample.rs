@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::record::{Call, CallKind, Carrier, Class, Finding, Findings, Initiator, Process, Uid, Verdict};
-use crate::decode::{Endpoint, Network};
+use super::record::{Call, Carrier, Class, Finding, Initiator, Process, Uid};
+use crate::decode::Endpoint;
 use crate::time::Timestamp;
 
 fn endpoint(last: u8, port: u16) -> Endpoint {
@@ -12,55 +12,19 @@ fn endpoint(last: u8, port: u16) -> Endpoint {
 
 /// A call of which nothing is known but that it was there.
 pub(crate) fn bare() -> Call {
+    let start = Timestamp(1_767_317_649_120_000_000);
     Call {
-        uid: Uid { packet: 71, ordinal: 0 },
-        start: Timestamp(1_767_317_649_120_000_000),
-        end: Timestamp(1_767_317_649_123_200_000),
+        end: Timestamp(start.0 + 3_200_000),
         decided: 78,
-        latency: None,
-        duration: None,
-        client: endpoint(11, 51_234),
-        server: endpoint(12, 8888),
         transport: "ttheader",
-        network: Network::Tcp,
         rpc: "thrift",
-        codec: None,
-        service: None,
-        method: None,
-        unknown_name: None,
-        caller: None,
-        callee: None,
-        id: None,
-        kind: CallKind::Unary,
-        verdict: Verdict {
-            class: None,
-            carrier: Carrier::None,
-            code: None,
-            code_name: None,
-            message: None,
-            initiator: None,
-        },
-        ret: None,
-        func_ret: None,
-        biz_extra: Vec::new(),
-        details: Vec::new(),
         request_bytes: 188,
         response_bytes: 90,
         request_messages: 1,
         response_messages: 1,
-        timeout: None,
-        trace_id: None,
-        span_id: None,
-        field_id: None,
-        canceled_by: None,
-        cancel_path: Vec::new(),
-        parent: None,
-        parent_evidence: None,
-        findings: Findings::default(),
         connection: 1,
-        process: [None, None],
-        metadata: Vec::new(),
         packets: (71, 78),
+        ..Call::new(Uid { packet: 71, ordinal: 0 }, start, endpoint(11, 51_234), endpoint(12, 8888))
     }
 }
 

@@ -3,9 +3,9 @@
 //! One service is called by many and makes calls of its own by a plan; every knob is one thing that makes linking hard.
 //! Everything follows from the seed. Used by the tests and by the bench.
 
-use rpcscope::calls::record::{Call, CallKind, Carrier, Class, Findings, Uid, Verdict};
+use rpcscope::calls::record::{Call, Class, Uid};
 use rpcscope::chains::{Chain, Engine, Options};
-use rpcscope::decode::{Endpoint, Network};
+use rpcscope::decode::Endpoint;
 use rpcscope::time::Timestamp;
 
 /// Nanoseconds in a millisecond.
@@ -253,56 +253,20 @@ pub(crate) fn endpoint(host: u8, port: u16) -> Endpoint {
 
 /// An answered call, nanoseconds.
 pub(crate) fn call(packet: u64, start: i64, end: i64, client: Endpoint, server: Endpoint) -> Call {
-    Call {
-        uid: Uid { packet, ordinal: 0 },
-        start: Timestamp(start),
+    let mut call = Call {
         end: Timestamp(end),
-        decided: packet,
         latency: u64::try_from(end - start).ok(),
         duration: u64::try_from(end - start).ok(),
-        client,
-        server,
         transport: "framed",
-        network: Network::Tcp,
         rpc: "thrift",
-        codec: None,
-        service: None,
-        method: None,
-        unknown_name: None,
-        caller: None,
-        callee: None,
-        id: None,
-        kind: CallKind::Unary,
-        verdict: Verdict {
-            class: Some(Class::Ok),
-            carrier: Carrier::None,
-            code: None,
-            code_name: None,
-            message: None,
-            initiator: None,
-        },
-        ret: None,
-        func_ret: None,
-        biz_extra: Vec::new(),
-        details: Vec::new(),
         request_bytes: 100,
         response_bytes: 100,
         request_messages: 1,
         response_messages: 1,
-        timeout: None,
-        trace_id: None,
-        span_id: None,
-        field_id: None,
-        canceled_by: None,
-        cancel_path: Vec::new(),
-        parent: None,
-        parent_evidence: None,
-        findings: Findings::default(),
-        process: [None, None],
-        metadata: Vec::new(),
-        packets: (packet, packet),
-        connection: packet,
-    }
+        ..Call::new(Uid { packet, ordinal: 0 }, Timestamp(start), client, server)
+    };
+    call.verdict.class = Some(Class::Ok);
+    call
 }
 
 /// How well the truth was found.

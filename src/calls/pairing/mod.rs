@@ -17,7 +17,7 @@ use exchange::Waiting;
 
 use super::names::Names;
 use super::outcome::{self, Ending, Outcome};
-use super::record::{Call, CallKind, Carrier, Class, Finding, Initiator, Verdict};
+use super::record::{Call, CallKind, Class, Finding, Initiator};
 use super::trace;
 use crate::flow::{End, Flow, Stamp};
 
@@ -126,56 +126,19 @@ impl Matcher {
     /// A record of a call that `client` opens, with nothing known yet but who and when.
     fn open(at: At<'_>, exchange: &mut Exchange, client: Side, message: &Message<'_>) -> Box<Waiting> {
         let key = &at.flow.key;
+        let uid = exchange.uid(at.flow.last.packet);
         Box::new(Waiting {
             call: Call {
-                uid: exchange.uid(at.flow.last.packet),
-                start: at.origin.time,
                 end: at.now.time,
                 decided: at.now.packet,
-                latency: None,
-                duration: None,
-                client: key.endpoint(client),
-                server: key.endpoint(client.other()),
                 transport: message.transport,
                 network: key.network,
                 rpc: message.rpc,
                 codec: message.codec,
-                service: None,
-                method: None,
-                unknown_name: None,
-                caller: None,
-                callee: None,
                 id: message.id.number(),
-                kind: CallKind::Unary,
-                verdict: Verdict {
-                    class: None,
-                    carrier: Carrier::None,
-                    code: None,
-                    code_name: None,
-                    message: None,
-                    initiator: None,
-                },
-                ret: None,
-                func_ret: None,
-                biz_extra: Vec::new(),
-                details: Vec::new(),
-                request_bytes: 0,
-                response_bytes: 0,
-                request_messages: 0,
-                response_messages: 0,
-                timeout: None,
-                trace_id: None,
-                span_id: None,
-                field_id: None,
-                canceled_by: None,
-                cancel_path: Vec::new(),
-                parent: None,
-                parent_evidence: None,
-                findings: super::record::Findings::default(),
-                process: [None, None],
-                metadata: Vec::new(),
                 packets: (at.origin.packet, at.now.packet),
                 connection: at.flow.first.packet,
+                ..Call::new(uid, at.origin.time, key.endpoint(client), key.endpoint(client.other()))
             },
             client,
             answer: None,

@@ -6,6 +6,7 @@ use rpcscope_parsers::message::{Exception, Reset, ResultField};
 use rpcscope_parsers::{CallId, Kind, Message, Side, Status};
 
 use super::*;
+use crate::calls::Carrier;
 use crate::decode::Network;
 use crate::decode::{Endpoint, FlowKey};
 use crate::time::Timestamp;
