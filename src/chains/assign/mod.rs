@@ -13,6 +13,7 @@
 pub(super) mod gaps;
 pub(super) mod rivals;
 mod seed;
+mod steps;
 mod trellis;
 
 pub(super) use gaps::Model;

@@ -1,11 +1,11 @@
 //! The joint assignment: a forward-backward pass over the walks of each parent, and messages between rivals.
 
-use std::cell::RefCell;
 use std::ops::Range;
 
 use hashbrown::HashMap;
 
-use super::gaps::{BINS, Masses, Model, Next, State, Step, Table, bin};
+use super::gaps::{BINS, Masses, Model, Next, State, Step, Table};
+use super::steps::{Dense, Density, Steps};
 use super::{Belief, Edge, SETTLED, Window, seed};
 
 /// Children that are settled together; more are taken in parts, one after the other in time.
@@ -78,20 +78,6 @@ impl Node {
     fn is_settled(&self) -> bool {
         self.worth >= f64::from(SETTLED).exp() * 0.99
     }
-}
-
-/// The density of a step with its gap.
-#[derive(Clone, Copy)]
-struct Density {
-    /// What kind of step it is.
-    next: Next,
-    bin: u8,
-    value: f64,
-}
-
-impl Density {
-    /// Not looked up yet.
-    const NONE: Self = Self { next: Next::Answer, bin: 0, value: 0.0 };
 }
 
 /// A step from one stand of a walk to a later one.
@@ -616,60 +602,3 @@ impl Ways {
         walks + empty.value
     }
 }
-
-/// Looks steps up once per kind, by numbers that are dense within the part.
-struct Steps<'a> {
-    table: &'a Table,
-    /// Classes of children in the part.
-    classes: usize,
-    /// Where the densities of a step begin, by parent class, state and next step; 0 unknown yet, 1 none, else plus 2.
-    known: RefCell<Vec<u32>>,
-}
-
-/// Most entries of [`Steps::known`]; where classes are too many for it, every step is looked up anew.
-const MAX_KNOWN: usize = 1 << 22;
-
-/// A step by its dense numbers: the classes of parent and child as the part numbers them.
-#[derive(Clone, Copy)]
-struct Dense {
-    parent: u32,
-    /// 0 for [`State::Request`], else the class plus 1.
-    state: u32,
-    /// Class of the next child; 0 for the answer.
-    next: u32,
-}
-
-impl<'a> Steps<'a> {
-    fn new(table: &'a Table, parents: usize, classes: usize) -> Self {
-        let size = parents * (classes + 1) * KINDS * classes.max(1);
-        let known = RefCell::new(vec![0; if size <= MAX_KNOWN { size } else { 0 }]);
-        Self { table, classes: classes.max(1), known }
-    }
-
-    /// The density of a step; 0 where it is below `least`.
-    fn look(&self, dense: Dense, step: Step, gap: i64, least: f64) -> Density {
-        let kind = match step.2 {
-            Next::After(_) => 0,
-            Next::Beside(_) => 1,
-            Next::FromRequest(_) => 2,
-            Next::Answer => 3,
-        };
-        let state = dense.parent as usize * (self.classes + 1) + dense.state as usize;
-        let slot = (state * KINDS + kind) * self.classes + dense.next as usize;
-        let place = match self.known.borrow_mut().get_mut(slot) {
-            None => self.table.step(step),
-            Some(known) => {
-                if *known == 0 {
-                    *known = self.table.step(step).map_or(1, |place| place + 2);
-                }
-                known.checked_sub(2)
-            }
-        };
-        let bin = bin(gap);
-        let value = if place.is_none() && least > 0.0 { 0.0 } else { self.table.density(place, bin) };
-        Density { next: step.2, bin: bin as u8, value: if value < least { 0.0 } else { value } }
-    }
-}
-
-/// Kinds of [`Next`].
-const KINDS: usize = 4;
