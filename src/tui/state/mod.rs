@@ -7,6 +7,7 @@ pub(super) mod matcher;
 mod moves;
 pub(super) mod prompt;
 pub(super) mod rows;
+mod search;
 pub(super) mod tables;
 #[cfg(test)]
 pub(super) mod testing;
