@@ -13,10 +13,23 @@
 //! | capture files and interfaces | [`source`] | [`source::Packet`] |
 //! | links, tunnels, IP, fragments | [`decode`] | [`decode::Segment`] |
 //! | connections, TCP reassembly | [`flow`] | [`flow::Chunk`] |
-//! | which protocol, its session | `dispatch` | [`rpcscope_parsers::Message`] |
+//! | which protocol, its session | [`dispatch`] | [`rpcscope_parsers::Message`] |
 //! | pairing, classes | [`calls`] | [`calls::Call`] |
 //! | which call caused which | [`chains`] | [`chains::Chain`] |
 //! | outputs | [`sink`] | bytes |
+//!
+//! Around the stages stand the rooms of the people who use them:
+//!
+//! | for | module |
+//! | --- | --- |
+//! | options of the command line, and what each command does with them | [`cli`], [`run`] |
+//! | the terminal interface | [`tui`] |
+//! | choosing calls (`-Y`) | [`filter`] |
+//! | one call in full, read again from its packets | [`detail`] |
+//! | the packets of chosen calls as a capture of their own | [`export`] |
+//! | what codes, findings and lines of logs mean | [`explain`] |
+//! | which process of this host holds an end of a connection | [`process`] |
+//! | text of the wire made harmless for terminals, and time as packets have it | [`text`], [`time`] |
 
 pub mod calls;
 pub mod chains;
