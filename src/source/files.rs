@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicBool, AtomicU64};
+use std::time::Instant;
 
 use super::again::{Again, Mark, Marks};
 use super::input::Input;
@@ -80,6 +81,8 @@ pub struct FileSource {
     troubles: Vec<SourceError>,
     paths: Vec<PathBuf>,
     marks: Arc<Marks>,
+    /// Time of the last packet, and when it was read.
+    last: Option<(Timestamp, Instant)>,
 }
 
 struct Waiting {
@@ -139,6 +142,7 @@ impl FileSource {
             troubles: Vec::new(),
             paths: paths.to_owned(),
             marks: Arc::default(),
+            last: None,
         }
     }
 
@@ -263,30 +267,22 @@ impl FileSource {
         [ready, waiting].into_iter().flatten().min().unwrap_or((Timestamp(i64::MAX), usize::MAX))
     }
 
-    fn number(&mut self, batch: &mut Batch) {
-        for record in &mut batch.records {
-            self.packets += 1;
-            record.number = self.packets;
-        }
-    }
-}
-
-impl Source for FileSource {
-    fn next_batch(&mut self, out: &mut Batch) -> Result<bool, SourceError> {
+    /// Fills `out`; `false` at the end.
+    fn read(&mut self, out: &mut Batch) -> bool {
         out.records.clear();
         if self.waiting.is_empty() && self.ready.is_empty() && self.idle.len() == 1 {
             // The only file there is reads straight into the caller's buffer.
-            let Some(file) = self.idle.last_mut() else { return Ok(false) };
+            let Some(file) = self.idle.last_mut() else { return false };
             let outcome = file.stream.next(out, &mut self.shared, &mut self.troubles);
             self.number(out);
-            return Ok(outcome != Outcome::End);
+            return outcome != Outcome::End;
         }
         for file in std::mem::take(&mut self.idle) {
             self.advance(file);
         }
         // A pipe has to say when its next packet comes before others can go on; a growing file may never say.
         if !self.idle.is_empty() && !self.options.follow {
-            return Ok(true);
+            return true;
         }
         let mut copied = 0;
         while copied < self.chunk && (self.idle.is_empty() || self.options.follow) {
@@ -304,7 +300,7 @@ impl Source for FileSource {
                 self.number(out);
                 file.batch.records.clear();
                 self.idle.push(file);
-                return Ok(true);
+                return true;
             }
             if copied == 0 {
                 out.data.clear();
@@ -327,7 +323,28 @@ impl Source for FileSource {
             }
         }
         let is_over = self.waiting.is_empty() && self.ready.is_empty() && self.idle.is_empty();
-        Ok(!out.records.is_empty() || !is_over)
+        !out.records.is_empty() || !is_over
+    }
+
+    fn number(&mut self, batch: &mut Batch) {
+        for record in &mut batch.records {
+            self.packets += 1;
+            record.number = self.packets;
+        }
+    }
+}
+
+impl Source for FileSource {
+    fn next_batch(&mut self, out: &mut Batch) -> Result<bool, SourceError> {
+        let more = self.read(out);
+        out.now = None;
+        match (out.records.last(), self.last) {
+            (Some(record), _) => self.last = Some((record.time, Instant::now())),
+            // A pipe or a growing file is silent: time goes on from its last packet.
+            (None, Some((time, since))) if more => out.now = Some(time + since.elapsed()),
+            (None, _) => {}
+        }
+        Ok(more)
     }
 
     fn troubles(&mut self) -> Vec<SourceError> {

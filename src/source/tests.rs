@@ -488,6 +488,8 @@ fn a_growing_file_is_followed_until_stopped() {
         grow(&bytes[..50]);
         assert_eq!(next_packets(&mut source), [b"one".to_vec()]);
         assert!(source.next_batch(&mut batch).unwrap());
+        let now = batch.now.unwrap();
+        assert!(now > Timestamp(1_000_000_000), "time goes on while the file is silent");
         grow(&bytes[50..bytes.len() - 2]);
         assert_eq!(next_packets(&mut source), [b"two".to_vec()]);
         stop.store(true, Ordering::Relaxed);
