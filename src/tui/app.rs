@@ -152,7 +152,7 @@ impl App {
             Some(Effect::Quit) => return Ok(true),
             Some(Effect::Suspend) => self.suspend()?,
             Some(Effect::Redraw) => {
-                self.screen.terminal.clear()?;
+                self.screen.forget()?;
                 self.state.dirty = true;
             }
             Some(Effect::Copy(text)) => Screen::copy(&text)?,

@@ -103,3 +103,26 @@ fn a_file_that_is_no_capture_is_said_on_the_screen_and_after_it() {
     assert_restored(&session);
     session.wait_for("rpcscope:");
 }
+
+#[test]
+fn control_z_gives_the_terminal_back_and_returns() {
+    use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = open(&capture(), folder.path());
+    session.wait_for("24 calls");
+    session.keys("\x1a");
+    session.wait("the shell's screen", |screen| !screen.alternate_screen());
+    assert_restored(&session);
+    let pid = Pid::from_raw(i32::try_from(session.pid()).unwrap()).unwrap();
+    let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
+    assert!(status.stopped());
+    kill_process(pid, Signal::CONT).unwrap();
+    session.wait("the whole screen again", |screen| {
+        screen.alternate_screen()
+            && screen.contents().contains("24 calls")
+            && screen.contents().contains("? keys")
+    });
+    session.keys("q");
+    assert!(session.end().success());
+    assert_restored(&session);
+}
