@@ -117,8 +117,9 @@ pub enum Parsed<'a> {
     Invalid(Error),
 }
 
-/// A format whose messages stand one after the other, each with its length in its head or with an end that can be found. [`FramedSession`] makes a
-/// [`Session`] of it: carries heads over chunk borders, skips bodies, lives through gaps.
+/// A format whose messages stand one after the other, each with its length in its head or with an end that can be found.
+/// [`FramedSession`](crate::framed::FramedSession) makes a [`Session`] of it: carries heads over chunk borders, skips
+/// bodies, lives through gaps.
 pub trait Framing: Send + 'static {
     /// Reads the message at the beginning of `input`, which `side` sent. Reads heads only: a body is not waited for, but
     /// for the part of an answer that tells the outcome.

@@ -11,7 +11,7 @@
 //! | reading the packets again | [`collect()`] |
 //! | the verdict in labelled lines | [`verdict`] |
 //! | bytes as hex and text | [`hex`] |
-//! | all of it as text | [`print`] |
+//! | all of it as text | [`mod@print`] |
 
 pub mod hex;
 pub mod print;

@@ -3,7 +3,7 @@
 //!
 //! | what | module |
 //! | --- | --- |
-//! | start line and header fields | [`head`] |
+//! | start line and header fields | `head` |
 //! | where a body ends, chunks | `body` |
 //! | which exchanges are calls | `calls` |
 //! | the state of a connection | `session` |

@@ -11,7 +11,7 @@
 //! | `Upgrade: h2c` | `upgrade.rs` |
 //! | detail view | `dissect.rs` |
 //!
-//! A gRPC stream gives [`Kind::Open`](crate::Kind::Open), `Part`s (one per DATA frame), `HalfClose`, `Begin`, and an
+//! A gRPC stream gives [`Open`](crate::Kind::Open), `Part`s (one per DATA frame), `HalfClose`, `Begin`, and an
 //! `Answer` or `Reset`. Other traffic over HTTP/2 gives nothing.
 //!
 //! # When the capture began in the middle
