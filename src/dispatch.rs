@@ -106,8 +106,19 @@ struct Undecided {
 
 enum State {
     Undecided(Undecided),
-    Known { protocol: &'static dyn Protocol, session: Box<dyn Session>, marks: [Marks; 2] },
-    Foreign { reason: &'static str },
+    Known {
+        protocol: &'static dyn Protocol,
+        session: Box<dyn Session>,
+        marks: [Marks; 2],
+    },
+    Foreign {
+        reason: &'static str,
+    },
+    /// Both sides have ended: what is left of a known one for the connection's record.
+    Over {
+        protocol: &'static dyn Protocol,
+        trouble: Option<(Error, u64)>,
+    },
 }
 
 /// The protocol state of one connection.
@@ -144,7 +155,7 @@ impl Conversation {
     #[must_use]
     pub fn protocol(&self) -> Option<&'static str> {
         match &self.state {
-            State::Known { protocol, .. } => Some(protocol.name()),
+            State::Known { protocol, .. } | State::Over { protocol, .. } => Some(protocol.name()),
             _ => None,
         }
     }
@@ -161,6 +172,7 @@ impl Conversation {
             }
             State::Undecided(_) => Some("too little payload to tell"),
             State::Known { session, .. } => session.trouble().map(|(error, _)| error.what),
+            State::Over { trouble, .. } => trouble.map(|(error, _)| error.what),
         }
     }
 
@@ -179,7 +191,15 @@ impl Conversation {
     pub fn trouble(&self) -> Option<(Error, u64)> {
         match &self.state {
             State::Known { session, .. } => session.trouble(),
+            State::Over { trouble, .. } => *trouble,
             _ => None,
+        }
+    }
+
+    /// Both sides have ended: lets go of the session, because the connection itself is remembered for a while.
+    pub fn finish(&mut self) {
+        if let State::Known { protocol, session, .. } = &self.state {
+            self.state = State::Over { protocol: *protocol, trouble: session.trouble() };
         }
     }
 
@@ -196,7 +216,7 @@ impl Conversation {
     /// Takes the next chunk of `side`, carried by packet `origin`.
     pub fn chunk(&mut self, side: Side, chunk: Chunk<'_>, origin: Stamp, take: &mut Take<'_>) {
         match &mut self.state {
-            State::Foreign { .. } => {}
+            State::Foreign { .. } | State::Over { .. } => {}
             State::Known { session, marks, .. } => feed(session.as_mut(), marks, side, chunk, origin, take),
             State::Undecided(undecided) => {
                 undecided.begun = true;

@@ -218,6 +218,9 @@ impl Owner<Slot> for Stages {
         });
         if let Chunk::End(end) = chunk {
             self.matcher.end(At { flow, now, origin }, &mut slot.exchange, side, end);
+            if flow.ended.iter().all(Option::is_some) {
+                slot.conversation.finish();
+            }
         }
     }
 

@@ -24,25 +24,37 @@ const MAX_ID: usize = 128;
 pub fn context(headers: &dyn Pairs) -> Trace {
     let mut found: [Option<Trace>; 5] = Default::default();
     headers.each(&mut |key, value| {
-        // All names here are 2 to 64 bytes; most headers fall out at the first letter.
-        if key.len() > 64 || value.is_empty() || value.len() > 512 {
+        if value.is_empty() || value.len() > 512 {
             return;
         }
-        let Ok(key) = std::str::from_utf8(key) else { return };
+        let key = PREFIXES.iter().find_map(|prefix| without_prefix(key, prefix.as_bytes())).unwrap_or(key);
+        let Some(place) = NAMES.iter().position(|name| is_name(key, name.as_bytes())) else { return };
         let Ok(value) = std::str::from_utf8(value) else { return };
-        let lower = key.to_ascii_lowercase();
-        let name = PREFIXES.iter().find_map(|prefix| lower.strip_prefix(prefix)).unwrap_or(&lower);
-        match name.replace('_', "-").as_str() {
-            "traceparent" => found[0] = w3c(value),
-            "b3" => found[1] = b3(value),
-            "x-b3-traceid" => found[2].get_or_insert_default().trace_id = hex(value),
-            "x-b3-spanid" => found[2].get_or_insert_default().span_id = hex(value),
-            "uber-trace-id" => found[3] = jaeger(value),
-            "sw8" => found[4] = skywalking(value),
-            _ => {}
+        match place {
+            0 => found[0] = w3c(value),
+            1 => found[1] = b3(value),
+            2 => found[2].get_or_insert_default().trace_id = hex(value),
+            3 => found[2].get_or_insert_default().span_id = hex(value),
+            4 => found[3] = jaeger(value),
+            _ => found[4] = skywalking(value),
         }
     });
     found.into_iter().flatten().find(|trace| trace.trace_id.is_some()).unwrap_or_default()
+}
+
+/// The header names looked for; several frameworks write them with `_` for `-`.
+const NAMES: [&str; 6] = ["traceparent", "b3", "x-b3-traceid", "x-b3-spanid", "uber-trace-id", "sw8"];
+
+/// Whether a header has that name, whatever its case. Made for headers that have not: no copy, and most fall out at their
+/// length.
+fn is_name(key: &[u8], name: &[u8]) -> bool {
+    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    key.len() == name.len() && key.iter().map(plain).eq(name.iter().copied())
+}
+
+fn without_prefix<'k>(key: &'k [u8], prefix: &[u8]) -> Option<&'k [u8]> {
+    let (start, rest) = key.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 fn hex(text: &str) -> Option<String> {
