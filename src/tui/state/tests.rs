@@ -280,3 +280,51 @@ fn every_key_is_harmless_everywhere() {
         }
     }
 }
+
+#[test]
+fn the_mouse_scrolls_selects_opens_and_switches() {
+    use std::time::{Duration, Instant};
+
+    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    let mut state = hundred();
+    let start = Instant::now();
+    let mut later = start;
+    let mut mouse = |state: &mut State, kind, column, row, pause: u64| {
+        later += Duration::from_millis(pause);
+        let effect = state.mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }, later);
+        settle(state);
+        effect
+    };
+    let press = MouseEventKind::Down(MouseButton::Left);
+    keys(&mut state, "g");
+    mouse(&mut state, MouseEventKind::ScrollDown, 5, 5, 0);
+    assert_eq!(selected(&state), 3);
+    mouse(&mut state, MouseEventKind::ScrollUp, 5, 5, 0);
+    assert_eq!(selected(&state), 0);
+    // Four lines stand above the first row.
+    mouse(&mut state, press, 20, 9, 1_000);
+    assert_eq!(selected(&state), 5);
+    assert!(
+        matches!(mouse(&mut state, press, 20, 9, 100), Some(Effect::Evidence(_))),
+        "a double click opens"
+    );
+    keys(&mut state, "1");
+    // Counters switch classes, tabs switch views.
+    let biz = crate::tui::view::title_spots(&state)
+        .into_iter()
+        .find(|(_, action)| *action == crate::tui::keys::Action::Toggle(Class::Business))
+        .map(|(span, _)| span.start);
+    mouse(&mut state, press, biz.unwrap(), 0, 1_000);
+    assert_eq!(state.rows.len(), 95);
+    mouse(&mut state, press, 12, 1, 1_000);
+    assert_eq!(state.view, View::Errors);
+    // The head of a column sorts; beyond the rows and on the rules nothing happens.
+    keys(&mut state, "a1");
+    mouse(&mut state, press, 17, 3, 1_000);
+    assert_eq!(state.calls.sort.map(|(column, _)| column), Some(crate::tui::columns::Column::Latency));
+    for row in 0..30 {
+        for column in [0, 1, 79, 200] {
+            mouse(&mut state, press, column, row, 1_000);
+        }
+    }
+}
