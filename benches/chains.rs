@@ -3,7 +3,7 @@
 //! Prints right, wrong and unlinked shares and the calibration error against the number of calls in work, beside the simple
 //! rivals. Arguments after `--`: number of calls per run, number of seeds.
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "what a bench finds is its output")]
 
 #[path = "../tests/it/chains_simulator.rs"]
 mod simulator;

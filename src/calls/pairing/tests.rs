@@ -7,8 +7,7 @@ use rpcscope_parsers::{CallId, Kind, Message, Side, Status};
 
 use super::*;
 use crate::calls::Carrier;
-use crate::decode::Network;
-use crate::decode::{Endpoint, FlowKey};
+use crate::decode::{Endpoint, FlowKey, Network};
 use crate::time::Timestamp;
 
 const CLIENT: Side = Side::A;
