@@ -48,7 +48,7 @@ const PICTURES: [Picture; 4] = [
         name: "chains",
         capture: "captures/trpc/chain-mixed.pcap",
         size: (120, 30),
-        steps: &[("", "74/74"), ("EE", "72/74"), ("c", "/89")],
+        steps: &[("", "74/74"), ("EE", "72/74"), ("c", "% sure"), ("", "q quit")],
     },
     Picture {
         name: "services",
