@@ -305,15 +305,23 @@ pub fn list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut each: 
 
 /// Appends a number in decimal.
 pub fn number(out: &mut Vec<u8>, mut value: u64) {
+    if value < 10 {
+        out.push(b'0' + value as u8);
+        return;
+    }
+    // Two digits a division: a record has some thirty numbers.
     let mut digits = [0; 20];
     let mut at = digits.len();
-    loop {
+    while value >= 10 {
+        let two = (value % 100) as u8;
+        value /= 100;
+        at -= 2;
+        digits[at] = b'0' + two / 10;
+        digits[at + 1] = b'0' + two % 10;
+    }
+    if value > 0 {
         at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
+        digits[at] = b'0' + value as u8;
     }
     out.extend_from_slice(&digits[at..]);
 }

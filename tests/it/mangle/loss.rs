@@ -107,7 +107,7 @@ fn spread(below: usize, count: usize, salt: usize) -> impl Iterator<Item = usize
 fn a_start_in_the_middle_claims_nothing_wrong() {
     let mut complaints = Complaints::default();
     for (at, original) in bundled().iter().enumerate() {
-        for first in spread(original.frames.len(), 12, at) {
+        for first in spread(original.frames.len(), 8, at) {
             let found = of_frames(&original.frames[first..]);
             hold(&mut complaints, original, &format!("without the first {first}"), &found);
         }
@@ -119,7 +119,7 @@ fn a_start_in_the_middle_claims_nothing_wrong() {
 fn an_early_end_claims_nothing_wrong() {
     let mut complaints = Complaints::default();
     for (at, original) in bundled().iter().enumerate() {
-        for last in spread(original.frames.len(), 6, at) {
+        for last in spread(original.frames.len(), 3, at) {
             let found = of_frames(&original.frames[..last]);
             hold(&mut complaints, original, &format!("only the first {last}"), &found);
         }
@@ -132,7 +132,7 @@ fn lost_packets_claim_nothing_wrong() {
     let mut complaints = Complaints::default();
     for (at, original) in bundled().iter().enumerate() {
         let frames = &original.frames;
-        for lost in spread(frames.len(), 12, at) {
+        for lost in spread(frames.len(), 6, at) {
             let found = of_frames(&without(frames, |n| n == lost));
             hold(&mut complaints, original, &format!("without packet {}", lost + 1), &found);
         }
@@ -171,7 +171,7 @@ fn one_direction_claims_nothing_wrong() {
 fn a_snap_length_claims_nothing_wrong() {
     let mut complaints = Complaints::default();
     for original in bundled() {
-        for snap in [60, 90, 120, 180, 300] {
+        for snap in [60, 90, 120, 300] {
             let cut = |mut packet: Captured| {
                 packet.data.truncate(snap);
                 packet
