@@ -89,7 +89,8 @@ pub(crate) struct Random(u64);
 impl Random {
     /// Begins with a seed.
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        // Far apart in the sequence, so that seeds have nothing in common.
+        Self(seed.wrapping_mul(0xd134_2543_de82_ef95).rotate_left(17))
     }
 
     /// Evenly between 0 and 1.

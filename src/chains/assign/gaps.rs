@@ -87,6 +87,24 @@ impl Model {
         self.steps.keys().any(|(class, ..)| *class == parent)
     }
 
+    /// What the gaps of a class of parents look like, all steps but the parallel ones together; the masses sum to one.
+    pub(crate) fn shape(&self, parent: u32) -> Masses {
+        let mut steps: Vec<(&Step, &Box<Masses>)> = self.steps.iter().collect();
+        steps.retain(|((class, _, next), _)| {
+            *class == parent && matches!(next, Next::After(_) | Next::Answer)
+        });
+        steps.sort_by_key(|(step, _)| **step);
+        let mut shape = [0.0; BINS];
+        for (_, masses) in steps {
+            shape.iter_mut().zip(masses.iter()).for_each(|(sum, mass)| *sum += mass);
+        }
+        let sum: f32 = shape.iter().sum();
+        for mass in &mut shape {
+            *mass /= sum.max(f32::MIN_POSITIVE);
+        }
+        shape
+    }
+
     /// Adds to a step's masses.
     pub(crate) fn add(&mut self, step: Step, bin: usize, mass: f32) {
         self.steps.entry(step).or_insert_with(|| Box::new([0.0; BINS]))[bin] += mass;

@@ -18,6 +18,9 @@ const SIGNIFICANT: f32 = 2.5;
 /// Share of the walks that are taken for calls without any child at first.
 const EMPTY_WALKS: f32 = 0.05;
 
+/// Share of the walks that are taken for going each way that does not show in the lags.
+const RARE: f32 = 0.01;
+
 /// Share of the excess after the request that is taken for calls made beside others at first.
 const BESIDE: f32 = 0.2;
 
@@ -91,6 +94,22 @@ pub(super) fn seed(window: &Window, model: &mut Model) -> bool {
                     .entry((false, before, child))
                     .or_insert_with(|| excess(&made, before, &made, child, horizon));
                 add(model, (class, State::Made(before), Next::Beside(child)), beside, BESIDE);
+            }
+        }
+        // Steps too rare to stand out of chance are given the shape of all others, so that they can be learnt at all.
+        let shape = model.shape(class);
+        for &child in children.keys() {
+            let made = State::Made(child);
+            let rare = [(State::Request, Next::After(child)), (made, Next::Answer)];
+            // A call again after itself is a retry or a loop; after another one, only if it tends to come later.
+            let later = |next: &u32| {
+                let together =
+                    follow.get(&(false, child, *next)).is_some_and(|masses| masses.iter().any(|m| *m > 0.0));
+                *next == child || together
+            };
+            let after = children.keys().copied().filter(later).map(|next| (made, Next::After(next)));
+            for (state, next) in rare.into_iter().chain(after) {
+                add(model, (class, state, next), &shape, RARE * parents);
             }
         }
         for parent in window.parents.iter().filter(|parent| parent.class == class) {

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use super::gaps::{BINS, Masses, Model, Next, State, Step, Table};
 use super::steps::{Dense, Density, Steps};
-use super::{Belief, Edge, SETTLED, Window, seed};
+use super::{Belief, Edge, SETTLED, Window, rivals, seed};
 
 /// Children that are settled together; more are taken in parts, one after the other in time.
 const PART: usize = 3_000;
@@ -152,7 +152,42 @@ pub(crate) fn solve(window: &Window, model: &mut Model) -> Vec<Belief> {
             }
         });
     }
+    give_up(window, &mut beliefs);
     beliefs
+}
+
+/// Possible parents per child from which times may say nothing at all.
+const CROWDED: f64 = 8.0;
+
+/// Where most calls of a class look unexplained although many parents are possible for each, the gaps could not be learnt:
+/// then the simplest order is the better guess, with a probability that says how weak it is.
+fn give_up(window: &Window, beliefs: &mut [Belief]) {
+    let mut rivals = vec![0_u32; window.children.len()];
+    window.edges.iter().for_each(|edge| rivals[edge.child as usize] += 1);
+    let mut classes: HashMap<u32, [f64; 3], foldhash::fast::FixedState> = HashMap::default();
+    for ((child, belief), &rivals) in window.children.iter().zip(&*beliefs).zip(&rivals) {
+        let [all, alone, possible] = classes.entry(child.class).or_default();
+        if rivals > 0 {
+            *all += 1.0;
+            *alone += f64::from(u8::from(belief.edge.is_none()));
+            *possible += f64::from(rivals);
+        }
+    }
+    let failed = |class: u32| {
+        let [all, alone, possible] = classes.get(&class).copied().unwrap_or_default();
+        alone > all / 2.0 && possible > all * CROWDED
+    };
+    if !window.children.iter().any(|child| failed(child.class)) {
+        return;
+    }
+    let simple = rivals::first_in_first_out(window);
+    for (index, belief) in beliefs.iter_mut().enumerate() {
+        let settled = belief.edge.is_some_and(|edge| window.edges[edge as usize].weight >= SETTLED);
+        if failed(window.children[index].class) && !settled {
+            let probability = (CROWDED / 2.0 / f64::from(rivals[index].max(1))).min(0.5);
+            *belief = Belief { edge: simple[index].edge, probability };
+        }
+    }
 }
 
 /// A stretch of a window that is settled in one go.
