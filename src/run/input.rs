@@ -42,6 +42,8 @@ pub(super) struct Opened {
     source: Box<dyn Source>,
     /// Counts of lost packets, where interfaces are read.
     pub(super) counters: Option<Arc<Counters>>,
+    /// What is listened on, for people.
+    listening: Option<String>,
     /// Whose sockets the connections of this host are, where interfaces are read.
     processes: Option<Arc<Processes>>,
     /// A way to read the packets of files once more.
@@ -320,6 +322,9 @@ pub(super) fn drive(
     let mut status = Status::default();
     let mut written = Ok(());
     let bar = bar(source);
+    if let Some(names) = &source.listening {
+        complain(&format!("listening on {names}"));
+    }
     let lookup = source.lookup();
     let mut options = options.clone();
     source.watch(&mut options);

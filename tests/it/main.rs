@@ -6,6 +6,7 @@ mod cli;
 mod detail;
 mod explain;
 mod mangle;
+mod peers;
 mod replay;
 mod support;
 mod terminal;

@@ -1,0 +1,105 @@
+//! Real peers over a real interface: the frameworks' own servers and clients (tests/peers), sniffed by the real program,
+//! its records held against what the applications saw.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::{replay, support};
+
+/// Says why nothing was tested; fails where that is not accepted.
+fn skip(why: &str) {
+    assert!(std::env::var_os("RPCSCOPE_PEERS").is_none_or(|value| value != "require"), "{why}");
+    eprintln!("SKIPPED: real peers were not tested: {why}");
+}
+
+/// Builds the program of the peers; the error says what is missing.
+fn build() -> Result<PathBuf, String> {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
+    let output = Command::new("go")
+        .args(["build", "-ldflags=-checklinkname=0", "-o"])
+        .arg(&program)
+        .arg(".")
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers"))
+        .output()
+        .map_err(|error| format!("Go is not installed ({error})"))?;
+    if !output.status.success() {
+        return Err(format!("the peers can't be built: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(program)
+}
+
+fn json(text: &str) -> Option<Value> {
+    text.starts_with('{').then(|| serde_json::from_str(text).expect("a JSON line"))
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// What is the same live and from a file: everything but the processes, which only a live run can see.
+fn lasting(mut record: Value) -> Value {
+    record.as_object_mut().expect("an object").remove("process");
+    record
+}
+
+/// Sniffs one scenario; the error says why it could not be sniffed.
+fn sniff(peers: &Path, scenario: &str) -> Result<(), String> {
+    let port = free_port();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let packets = folder.path().join("packets.pcapng");
+    let mut sniffer = Command::new(env!("CARGO_BIN_EXE_rpcscope"))
+        .args(["calls", "-i", "lo", "-f", &format!("tcp port {port}"), "--format", "jsonl", "-w"])
+        .arg(&packets)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut err = BufReader::new(sniffer.stderr.take().expect("piped"));
+    let mut line = String::new();
+    err.read_line(&mut line).expect("readable");
+    if !line.contains("listening on") {
+        err.read_to_string(&mut line).expect("readable");
+        sniffer.wait().expect("it ended");
+        return Err(line);
+    }
+    let out = sniffer.stdout.take().expect("piped");
+    let reader = std::thread::spawn(move || std::io::read_to_string(out).expect("UTF-8"));
+    let told = Command::new(peers).args([scenario, &port.to_string()]).output().expect("the peers start");
+    assert!(told.status.success(), "{scenario}: {}", String::from_utf8_lossy(&told.stderr));
+    let truth: Vec<Value> = String::from_utf8_lossy(&told.stdout).lines().filter_map(json).collect();
+    assert!(truth.len() >= 5, "{scenario}: {truth:?}");
+
+    // The end of the sniffer gives everything that was captured by then.
+    let id = rustix::process::Pid::from_child(&sniffer);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it runs");
+    let status = sniffer.wait().expect("it ends");
+    let records: Vec<Value> = reader.join().expect("no panic").lines().filter_map(json).collect();
+    assert!(status.success(), "{scenario}: {status}");
+    let wrong = replay::complaints(&truth, records.clone());
+    assert!(wrong.is_empty(), "{scenario}:\n{}", wrong.join("\n"));
+
+    let replayed: Vec<Value> =
+        support::calls(&[packets], &rpcscope::pipeline::Options::default()).iter().map(support::record).collect();
+    let live: Vec<Value> = records.into_iter().map(lasting).collect();
+    assert_eq!(replayed, live, "{scenario}: the file of -w says something else");
+    Ok(())
+}
+
+#[test]
+fn real_peers_are_told_as_their_applications_saw_them() {
+    let peers = match build() {
+        Ok(peers) => peers,
+        Err(why) => return skip(&why),
+    };
+    for scenario in ["grpc", "thrift", "trpc", "kitex"] {
+        if let Err(why) = sniff(&peers, scenario) {
+            return skip(&why);
+        }
+    }
+}
