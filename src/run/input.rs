@@ -56,7 +56,7 @@ pub(super) struct Opened {
 
 impl Opened {
     fn new(source: Box<dyn Source>) -> Self {
-        Self { source, counters: None, processes: None, again: None, tell: None, told: false }
+        Self { source, counters: None, listening: None, processes: None, again: None, tell: None, told: false }
     }
 
     /// Has what goes wrong with an interface told when it happens; with files there is time at the end.
@@ -205,7 +205,8 @@ fn interfaces(input: &Input, stop: &Arc<AtomicBool>, ring: Option<&Arc<Ring>>) -
         .map_err(|error| Failure::Environment(format!("no thread for the capture: {error}")))?;
     // Names of processes are a convenience: without them the calls are still told.
     let processes = Processes::start().ok().map(Arc::new);
-    Ok(Opened { counters: Some(counters), processes, ..Opened::new(Box::new(queued)) })
+    let listening = Some(input.interfaces.join(", "));
+    Ok(Opened { counters: Some(counters), listening, processes, ..Opened::new(Box::new(queued)) })
 }
 
 /// What every live packet is shown to: the file of `-w`, and the ring for what is made on demand.

@@ -84,8 +84,10 @@ fn sniff(peers: &Path, scenario: &str) -> Result<(), String> {
     let wrong = replay::complaints(&truth, records.clone());
     assert!(wrong.is_empty(), "{scenario}:\n{}", wrong.join("\n"));
 
-    let replayed: Vec<Value> =
-        support::calls(&[packets], &rpcscope::pipeline::Options::default()).iter().map(support::record).collect();
+    let replayed: Vec<Value> = support::calls(&[packets], &rpcscope::pipeline::Options::default())
+        .iter()
+        .map(support::record)
+        .collect();
     let live: Vec<Value> = records.into_iter().map(lasting).collect();
     assert_eq!(replayed, live, "{scenario}: the file of -w says something else");
     Ok(())
