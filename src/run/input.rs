@@ -56,7 +56,15 @@ pub(super) struct Opened {
 
 impl Opened {
     fn new(source: Box<dyn Source>) -> Self {
-        Self { source, counters: None, listening: None, processes: None, again: None, tell: None, told: false }
+        Self {
+            source,
+            counters: None,
+            listening: None,
+            processes: None,
+            again: None,
+            tell: None,
+            told: false,
+        }
     }
 
     /// Has what goes wrong with an interface told when it happens; with files there is time at the end.
