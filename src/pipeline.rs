@@ -369,7 +369,7 @@ impl Analyzer {
         let start = outputs.len();
         self.owner
             .matcher
-            .release((!all).then_some(self.last), |call| outputs.push(Output::Call(Box::new(call))));
+            .release((!all).then_some(self.last), |call| outputs.push(Output::Call(call)));
         let ready = if all {
             u64::MAX
         } else {

@@ -15,11 +15,11 @@ use crate::flow::{Flow, Stamp};
 /// A call that waits for its end.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) call: Call,
+    pub(super) call: Box<Call>,
     /// The caller's side.
     pub(super) client: Side,
     /// What the answer said, while its last bytes are still to come.
-    pub(super) answer: Option<Outcome>,
+    pub(super) answer: Option<Box<Outcome>>,
     /// Stream messages may follow: the kind is told by their numbers.
     pub(super) stream: bool,
     /// The answer may stand in bytes that are missing: that none came says nothing.
@@ -29,7 +29,7 @@ pub(super) struct Waiting {
 /// The calls of one connection.
 #[derive(Debug, Default)]
 pub struct Exchange {
-    pub(super) waiting: HashMap<CallId, SmallVec<[Box<Waiting>; 1]>, foldhash::fast::RandomState>,
+    pub(super) waiting: HashMap<CallId, SmallVec<[Waiting; 1]>, foldhash::fast::RandomState>,
     pub(super) count: usize,
     ended: VecDeque<CallId>,
     /// The side that sent requests, once one did.
@@ -100,22 +100,22 @@ impl Exchange {
         uid
     }
 
-    pub(super) fn add(&mut self, id: CallId, waiting: Box<Waiting>) {
+    pub(super) fn add(&mut self, id: CallId, waiting: Waiting) {
         self.waiting.entry(id).or_default().push(waiting);
         self.count += 1;
     }
 
     /// Lets a call that was taken out wait again, as the oldest of its id: its answer is on its way.
-    pub(super) fn put_back(&mut self, id: CallId, waiting: Box<Waiting>) {
+    pub(super) fn put_back(&mut self, id: CallId, waiting: Waiting) {
         self.waiting.entry(id).or_default().insert(0, waiting);
         self.count += 1;
     }
 
-    pub(super) fn oldest_of(&mut self, id: CallId) -> Option<&mut Box<Waiting>> {
+    pub(super) fn oldest_of(&mut self, id: CallId) -> Option<&mut Waiting> {
         self.waiting.get_mut(&id).and_then(|same| same.first_mut())
     }
 
-    pub(super) fn take(&mut self, id: CallId) -> Option<Box<Waiting>> {
+    pub(super) fn take(&mut self, id: CallId) -> Option<Waiting> {
         let same = self.waiting.get_mut(&id)?;
         let waiting = same.remove(0);
         if same.is_empty() {
@@ -126,7 +126,7 @@ impl Exchange {
     }
 
     /// All that wait, oldest first, leaving nothing.
-    pub(super) fn take_all(&mut self) -> Vec<(CallId, Box<Waiting>)> {
+    pub(super) fn take_all(&mut self) -> Vec<(CallId, Waiting)> {
         let mut all: Vec<_> = self
             .waiting
             .drain()

@@ -62,7 +62,7 @@ pub struct At<'a> {
 #[derive(Debug, Default)]
 pub struct Matcher {
     names: Names,
-    cooling: VecDeque<Call>,
+    cooling: VecDeque<Box<Call>>,
     /// Whether headers are kept in the records.
     metadata: bool,
     /// Calls that were given up because too many waited.
@@ -124,11 +124,11 @@ impl Matcher {
     }
 
     /// A record of a call that `client` opens, with nothing known yet but who and when.
-    fn open(at: At<'_>, exchange: &mut Exchange, client: Side, message: &Message<'_>) -> Box<Waiting> {
+    fn open(at: At<'_>, exchange: &mut Exchange, client: Side, message: &Message<'_>) -> Waiting {
         let key = &at.flow.key;
         let uid = exchange.uid(at.flow.last.packet);
-        Box::new(Waiting {
-            call: Call {
+        Waiting {
+            call: Box::new(Call {
                 end: at.now.time,
                 decided: at.now.packet,
                 transport: message.transport,
@@ -139,12 +139,12 @@ impl Matcher {
                 packets: (at.origin.packet, at.now.packet),
                 connection: at.flow.first.packet,
                 ..Call::new(uid, at.origin.time, key.endpoint(client), key.endpoint(client.other()))
-            },
+            }),
             client,
             answer: None,
             stream: false,
             answer_lost: false,
-        })
+        }
     }
 
     /// Fills in what the record does not know yet from a message of either side.
@@ -195,7 +195,7 @@ impl Matcher {
         side: Side,
         message: &Message<'_>,
         from_callee: bool,
-    ) -> Option<Box<Waiting>> {
+    ) -> Option<Waiting> {
         if let Some(waiting) = exchange.take(message.id) {
             return Some(waiting);
         }
@@ -264,7 +264,7 @@ impl Matcher {
             call.findings.insert(exchange.lost[side.index()].unwrap_or(Finding::MidStream));
         }
         if message.more {
-            waiting.answer = Some(outcome);
+            waiting.answer = Some(Box::new(outcome));
             exchange.put_back(id, waiting);
         } else {
             call.duration = call.latency.map(|_| at.now.time.since(call.start));
@@ -280,7 +280,7 @@ impl Matcher {
         exchange: &mut Exchange,
         side: Side,
         message: &Message<'_>,
-    ) -> Option<(CallId, Box<Waiting>)> {
+    ) -> Option<(CallId, Waiting)> {
         if exchange.oldest_of(message.id).is_some_and(|waiting| waiting.client != side) {
             return exchange.take(message.id).map(|waiting| (message.id, waiting));
         }
@@ -381,7 +381,7 @@ impl Matcher {
             call.findings.insert(exchange.lost[side.index()].unwrap_or(Finding::Gap));
         }
         exchange.end_id(message.id);
-        self.decide(at, exchange, waiting, outcome);
+        self.decide(at, exchange, waiting, *outcome);
     }
 
     /// `side` ends: what still waits for it is decided, if this end decides it.
@@ -426,7 +426,7 @@ impl Matcher {
         at: At<'_>,
         exchange: &mut Exchange,
         id: CallId,
-        mut waiting: Box<Waiting>,
+        mut waiting: Waiting,
         ending: Ending,
     ) {
         let mut status = Status::default();
@@ -486,8 +486,8 @@ impl Matcher {
         }
     }
 
-    fn decide(&mut self, at: At<'_>, exchange: &mut Exchange, waiting: Box<Waiting>, outcome: Outcome) {
-        let Waiting { mut call, stream, .. } = *waiting;
+    fn decide(&mut self, at: At<'_>, exchange: &mut Exchange, waiting: Waiting, outcome: Outcome) {
+        let Waiting { mut call, stream, .. } = waiting;
         if stream {
             call.kind = stream_kind(&call, outcome.verdict.class);
         }
@@ -549,7 +549,7 @@ impl Matcher {
 
     /// Gives out the calls that have cooled by `now`, in the order in which they were decided; all of them if `now` is
     /// `None`.
-    pub fn release(&mut self, now: Option<Stamp>, mut give: impl FnMut(Call)) {
+    pub fn release(&mut self, now: Option<Stamp>, mut give: impl FnMut(Box<Call>)) {
         while let Some(call) = self.cooling.front() {
             let cool = now.is_none_or(|now| now.time.since(call.end) > COOLING.as_nanos() as u64);
             if !cool && self.cooling.len() <= MAX_COOLING {
@@ -569,10 +569,10 @@ impl Matcher {
 
     /// Sorts the calls that were decided by the packet just read, so that the order never depends on a table's order.
     pub fn settle(&mut self, before: usize) {
-        let calls = self.cooling.make_contiguous();
-        if let Some(new) = calls.get_mut(before.min(calls.len())..)
-            && new.len() > 1
-        {
+        if self.cooling.len() < before + 2 {
+            return;
+        }
+        if let Some(new) = self.cooling.make_contiguous().get_mut(before..) {
             new.sort_by_key(|call| call.uid);
         }
     }

@@ -68,7 +68,7 @@ impl Line {
             self.end(side, End::Idle);
         }
         let mut calls = Vec::new();
-        self.matcher.release(None, |call| calls.push(call));
+        self.matcher.release(None, |call| calls.push(*call));
         calls
     }
 }
