@@ -10,8 +10,9 @@ use crate::decode::{Decoded, Decoder, FlowKey};
 use crate::sink::packets::PacketWriter;
 use crate::source::{Batch, Source};
 
-/// Which packets belong to calls: of each connection, the packets from the first to the last one of each call. On a
-/// connection that calls share this holds packets of others too: they can't be taken apart.
+/// Which packets belong to calls: of each connection, the packets from the first to the last one of each call (over HTTP/2
+/// from the connection's first, since a header block can't be read without those before it). On a connection that calls
+/// share this holds packets of others too: they can't be taken apart.
 #[derive(Debug, Default)]
 pub struct Wanted {
     ranges: HashMap<FlowKey, Vec<(u64, u64)>, foldhash::fast::RandomState>,
@@ -24,7 +25,9 @@ impl Wanted {
     /// Adds a call.
     pub fn add(&mut self, call: &Call) {
         let (key, _) = FlowKey::new(call.client, call.server, call.network);
-        self.ranges.entry(key).or_default().push(call.packets);
+        // The header tables of HTTP/2 are made of everything before.
+        let first = if call.transport == "http2" { call.connection } else { call.packets.0 };
+        self.ranges.entry(key).or_default().push((first, call.packets.1));
         let comment = self.comments.entry(call.packets.1).or_default();
         if !comment.is_empty() {
             comment.push('\n');

@@ -367,9 +367,7 @@ impl Analyzer {
     /// Moves what is ready to `outputs`, in order; everything if `all`. Says up to which packet nothing more will come.
     pub fn drain(&mut self, outputs: &mut Vec<Output>, all: bool) -> u64 {
         let start = outputs.len();
-        self.owner
-            .matcher
-            .release((!all).then_some(self.last), |call| outputs.push(Output::Call(call)));
+        self.owner.matcher.release((!all).then_some(self.last), |call| outputs.push(Output::Call(call)));
         let ready = if all {
             u64::MAX
         } else {

@@ -21,7 +21,7 @@ pub enum Answer {
     /// A number that several families know.
     Number(i64),
     /// A word of the call record.
-    Word(&'static str, Topic),
+    Word(String, Topic),
     /// An error text.
     Log(LogError),
 }
@@ -56,10 +56,11 @@ pub fn answer(words: &[String]) -> Result<(Answer, usize), String> {
     }
 }
 
-fn word(name: &str) -> Option<(&'static str, Topic)> {
-    let finding_of = || Finding::from_name(name).map(|found| ("finding", *finding(found)));
-    let carrier_of = || Carrier::from_name(name).map(|found| ("carrier", *carrier(found)));
-    let class_of = || Class::from_name(name).map(|found| ("class", *class(found)));
+/// What a word names, with its heading.
+fn word(name: &str) -> Option<(String, Topic)> {
+    let finding_of = || Finding::from_name(name).map(|found| (format!("finding {found}"), *finding(found)));
+    let carrier_of = || Carrier::from_name(name).map(|found| (format!("carrier {found}"), *carrier(found)));
+    let class_of = || Class::from_name(name).map(|found| (format!("class {found}"), *class(found)));
     finding_of().or_else(class_of).or_else(carrier_of)
 }
 
@@ -337,7 +338,7 @@ mod tests {
 
     #[test]
     fn words_and_texts_are_understood_and_files_are_left_over() {
-        assert!(told(&["late-answer"]).starts_with("finding\n"));
+        assert!(told(&["late-answer"]).starts_with("finding late-answer\n"));
         assert!(told(&["unanswered"]).starts_with("class\n"));
         assert!(told(&["func_ret"]).starts_with("carrier\n"));
         let (_, taken) = ask(&["trpc", "12", "a.pcap", "b.pcap"]).unwrap();

@@ -329,3 +329,23 @@ fn every_key_carrier_and_finding_is_documented() {
         assert!(page.contains(&format!("| `{word}` |")), "{word}");
     }
 }
+
+#[test]
+fn exported_packets_give_the_same_calls_again() {
+    let folder = folder();
+    let out = folder.path().join("out.pcapng");
+    let out = out.to_string_lossy();
+    for filter in ["class == business", "class == rpc", "rpc == grpc"] {
+        let exported = run(&["export", &mixed(), "-Y", filter, "-o", &out]);
+        assert_eq!(status(&exported), 0, "{}", text(&exported.stderr));
+        let keys = "start,client,class,carrier,code,service,method";
+        let wanted = lines(&run(&["calls", &mixed(), "-Y", filter, "--fields", keys]));
+        let again = lines(&run(&["calls", &out, "--fields", keys]));
+        assert!(!wanted.is_empty());
+        for call in &wanted {
+            assert!(again.contains(call), "{filter}: {call}");
+        }
+    }
+    assert_eq!(status(&run(&["export", &mixed()])), 2);
+    assert_eq!(status(&run(&["export", "-", "-o", &out])), 2);
+}
