@@ -339,8 +339,8 @@ mod tests {
     #[test]
     fn words_and_texts_are_understood_and_files_are_left_over() {
         assert!(told(&["late-answer"]).starts_with("finding late-answer\n"));
-        assert!(told(&["unanswered"]).starts_with("class\n"));
-        assert!(told(&["func_ret"]).starts_with("carrier\n"));
+        assert!(told(&["unanswered"]).starts_with("class unanswered\n"));
+        assert!(told(&["func_ret"]).starts_with("carrier func_ret\n"));
         let (_, taken) = ask(&["trpc", "12", "a.pcap", "b.pcap"]).unwrap();
         assert_eq!(taken, 2);
         let line = "remote or network error[remote]: biz error: stock: remote or network error[remote]: biz error: \u{1b}[31mempty";
