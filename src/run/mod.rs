@@ -81,12 +81,13 @@ pub fn main(cli: Cli) -> ExitCode {
     }
 }
 
-/// One line on standard error, safe for terminals.
+/// Says something on standard error, safe for terminals; what follows the first line stands as it is.
 fn complain(text: &str) {
     let mut err = io::stderr().lock();
-    for line in text.lines() {
+    for (at, line) in text.lines().enumerate() {
+        let name = if at == 0 { "rpcscope: " } else { "" };
         // Where standard error is gone there is nobody to tell.
-        let _ = writeln!(err, "rpcscope: {}", crate::text::escape(line));
+        let _ = writeln!(err, "{name}{}", crate::text::escape(line));
     }
 }
 
