@@ -69,7 +69,10 @@ fn help_resize_and_a_tiny_screen() {
     session.keys("?");
     session.wait_for("one row down");
     session.keys("\x1b");
-    session.wait_for("following");
+    session.wait("the help is gone", |screen| {
+        let text = screen.contents();
+        text.contains("24 calls") && !text.contains("one row down")
+    });
     session.resize((50, 6));
     session.wait_for("terminal too small: 60x12 needed");
     session.resize((200, 50));
