@@ -30,19 +30,17 @@ pub(super) enum Content {
 
 /// Reads a content type.
 pub(super) fn parse_content_type(value: &[u8]) -> Content {
-    let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let Some(("application/grpc", rest)) =
-        std::str::from_utf8(essence).ok().and_then(|text| text.split_at_checked("application/grpc".len()))
-    else {
+    let Some(rest) = value.trim_ascii_start().strip_prefix(b"application/grpc") else {
         return Content::Other;
     };
-    match rest {
-        "" | "+proto" => Content::Grpc(Some("protobuf")),
-        "+json" => Content::Grpc(Some("json")),
+    let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+    match rest.get(..end).unwrap_or_default().trim_ascii_end() {
+        b"" | b"+proto" => Content::Grpc(Some("protobuf")),
+        b"+json" => Content::Grpc(Some("json")),
         // Kitex, pkg/remote/trans/nphttp2: the payload is a thrift struct in the binary protocol.
-        "+thrift" => Content::Grpc(Some("thrift-binary")),
-        "+flatbuffers" => Content::Grpc(Some("flatbuffers")),
-        _ if rest.starts_with('+') => Content::Grpc(None),
+        b"+thrift" => Content::Grpc(Some("thrift-binary")),
+        b"+flatbuffers" => Content::Grpc(Some("flatbuffers")),
+        [b'+', ..] => Content::Grpc(None),
         _ => Content::Other,
     }
 }

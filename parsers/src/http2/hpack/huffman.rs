@@ -32,16 +32,28 @@ const EOS: u16 = 256;
 /// Longest code.
 const LONGEST: usize = 30;
 /// Bits looked at at once. Most texts consist of symbols of five and six bits, of which two fit.
-const QUICK_BITS: u32 = 11;
+const QUICK_BITS: u32 = 12;
+/// How often so many bits are looked at before new ones are fetched: the symbols, two at a time, fit into eight octets.
+const QUICK_STEPS: u32 = 4;
 
 /// The symbols that a few bits begin with.
 #[derive(Clone, Copy)]
 struct Quick {
+    /// Zero where there is no symbol.
     symbols: [u8; 2],
-    /// Bits of the first symbol; 0 if its code is longer than [`QUICK_BITS`].
-    first: u8,
-    /// Bits of both; as many as of the first where there is no second.
-    both: u8,
+    /// How many symbols; 0 if the code of the first is longer than [`QUICK_BITS`].
+    count: u8,
+    /// Bits of them all.
+    bits: u8,
+}
+
+impl Quick {
+    const NONE: Self = Self { symbols: [0; 2], count: 0, bits: 0 };
+
+    /// Bits of the first symbol, which must be there.
+    fn first(self) -> u8 {
+        LENGTHS.get(usize::from(self.symbols[0])).copied().unwrap_or_default()
+    }
 }
 
 /// The table for decoding, see [`build`].
@@ -64,7 +76,7 @@ static CODE: Code = build();
 )]
 const fn build() -> Code {
     let mut code = Code {
-        quick: [Quick { symbols: [0; 2], first: 0, both: 0 }; 1 << QUICK_BITS],
+        quick: [Quick::NONE; 1 << QUICK_BITS],
         first: [0; LONGEST + 1],
         place: [0; LONGEST + 1],
         count: [0; LONGEST + 1],
@@ -84,9 +96,8 @@ const fn build() -> Code {
                     let free = QUICK_BITS - length as u32;
                     let mut low = 0;
                     while low < 1 << free {
-                        let quick = &mut code.quick[((next << free) | low) as usize];
-                        *quick =
-                            Quick { symbols: [symbol as u8, 0], first: length as u8, both: length as u8 };
+                        code.quick[((next << free) | low) as usize] =
+                            Quick { symbols: [symbol as u8, 0], count: 1, bits: length as u8 };
                         low += 1;
                     }
                 }
@@ -102,12 +113,16 @@ const fn build() -> Code {
     // The bits behind the first symbol may hold a whole second one.
     let mut bits = 0;
     while bits < 1 << QUICK_BITS {
-        let first = code.quick[bits].first as u32;
-        if first > 0 {
+        let quick = code.quick[bits];
+        if quick.count > 0 {
+            let first = LENGTHS[quick.symbols[0] as usize] as u32;
             let behind = code.quick[(bits << first) & ((1 << QUICK_BITS) - 1)];
-            if behind.first > 0 && behind.first as u32 + first <= QUICK_BITS {
-                code.quick[bits].symbols[1] = behind.symbols[0];
-                code.quick[bits].both += behind.first;
+            if behind.count > 0 {
+                let second = LENGTHS[behind.symbols[0] as usize] as u32;
+                if first + second <= QUICK_BITS {
+                    let symbols = [quick.symbols[0], behind.symbols[0]];
+                    code.quick[bits] = Quick { symbols, count: 2, bits: (first + second) as u8 };
+                }
             }
         }
         bits += 1;
@@ -118,75 +133,117 @@ const fn build() -> Code {
 /// Appends the decoded `coded` to `out`. `Err` if a code is broken, EOS stands in it, or the padding is not the beginning
 /// of EOS or longer than 7 bits (RFC 7541, section 5.2); `out` then holds what was read before.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), ()> {
-    // No code is shorter than five bits.
-    out.reserve(coded.len() * 8 / 5);
-    let mut input = coded;
-    // The next bits stand at the top of `window`; `bits` of them are real, those below are zero.
-    let mut window = 0_u64;
-    let mut bits = 0_u32;
-    loop {
-        if bits <= 32
-            && let Some((four, rest)) = input.split_first_chunk::<4>()
-        {
-            window |= u64::from(u32::from_be_bytes(*four)) << (32 - bits);
-            bits += 32;
-            input = rest;
-        } else {
-            while bits <= 56
-                && let Some((byte, rest)) = input.split_first()
-            {
-                window |= u64::from(*byte) << (56 - bits);
-                bits += 8;
-                input = rest;
-            }
-        }
-        if bits == 0 {
-            return Ok(());
-        }
-        let quick = *CODE.quick.get((window >> (64 - QUICK_BITS)) as usize).ok_or(())?;
-        let [first, second] = quick.symbols;
-        if u32::from(quick.both) <= bits && quick.first > 0 {
-            out.push(first);
-            if quick.both > quick.first {
-                out.push(second);
-            }
-            window <<= quick.both;
-            bits -= u32::from(quick.both);
-            continue;
-        }
-        // The last symbol, with what only looks like another behind it.
-        if u32::from(quick.first) <= bits && quick.first > 0 {
-            out.push(first);
-            window <<= quick.first;
-            bits -= u32::from(quick.first);
-            continue;
-        }
-        // Fewer than eight ones are padding; anything else that short is an unfinished code.
-        if bits < 8 && window >> (64 - bits) == (1 << bits) - 1 {
-            return Ok(());
-        }
-        let (symbol, length) = long(window).ok_or(())?;
-        if symbol == EOS || length > bits {
-            return Err(());
-        }
-        out.push(symbol as u8);
-        window <<= length;
-        bits -= length;
-    }
+    let before = out.len();
+    // No code is shorter than five bits; eight octets are written before it is known how many of them there are.
+    out.resize(before + coded.len() * 8 / 5 + 8, 0);
+    let mut reader = Reader { input: coded, window: 0, bits: 0 };
+    let (read, written) = match out.get_mut(before..) {
+        Some(slots) => reader.read(slots),
+        None => (Err(()), 0),
+    };
+    out.truncate(before + written);
+    read
 }
 
-/// The symbol whose code is longer than [`QUICK_BITS`] and stands at the top of `window`.
-fn long(window: u64) -> Option<(u16, u32)> {
-    let lengths = CODE.first.iter().zip(&CODE.count).zip(&CODE.place).enumerate();
-    for (length, ((first, count), place)) in lengths.skip(QUICK_BITS as usize + 1) {
-        let above = (window >> (64 - length)) as u32;
-        let index = above.wrapping_sub(*first);
-        if index < u32::from(*count) {
-            let symbol = CODE.symbols.get(usize::from(*place) + index as usize)?;
-            return Some((*symbol, length as u32));
+/// The bits that are still to be read.
+struct Reader<'a> {
+    input: &'a [u8],
+    /// The next bits stand at the top of it; `bits` of them count, those below may be what `input` begins with, or zero.
+    window: u64,
+    bits: u32,
+}
+
+impl Reader<'_> {
+    /// Writes the symbols to `slots` and says how many they are.
+    fn read(&mut self, slots: &mut [u8]) -> (Result<(), ()>, usize) {
+        let mut at = 0;
+        while let Some(eight) = self.input.first_chunk::<8>() {
+            self.window |= u64::from_be_bytes(*eight) >> self.bits;
+            let octets = (63 - self.bits) >> 3;
+            self.input = self.input.get(octets as usize..).unwrap_or_default();
+            self.bits += octets * 8;
+            // At least 56 bits are there now: nothing has to be counted until they run short.
+            let (mut symbols, mut width) = (0_u64, 0_u32);
+            let mut quick = Quick::NONE;
+            for _ in 0..QUICK_STEPS {
+                quick = self.quick();
+                symbols |= u64::from(u16::from_le_bytes(quick.symbols)) << (width & 63);
+                width += u32::from(quick.count) * 8;
+                self.skip(u32::from(quick.bits));
+            }
+            let Some(slot) = slots.get_mut(at..at + 8) else { return (Err(()), at) };
+            slot.copy_from_slice(&symbols.to_le_bytes());
+            at += width as usize / 8;
+            // A code that was too long has stopped all steps after it.
+            if quick.count == 0 && self.bits >= LONGEST as u32 {
+                match self.long().and_then(|symbol| Some((symbol, slots.get_mut(at)?))) {
+                    Some((symbol, slot)) => *slot = symbol,
+                    None => return (Err(()), at),
+                }
+                at += 1;
+            }
+        }
+        // What stands below the bits that count would be taken twice.
+        self.window &= !(u64::MAX >> self.bits);
+        let read = self.read_end(slots, &mut at);
+        (read, at)
+    }
+
+    /// The same for the last few octets.
+    fn read_end(&mut self, slots: &mut [u8], at: &mut usize) -> Result<(), ()> {
+        loop {
+            while self.bits <= 56
+                && let Some((octet, rest)) = self.input.split_first()
+            {
+                self.window |= u64::from(*octet) << (56 - self.bits);
+                self.bits += 8;
+                self.input = rest;
+            }
+            if self.bits == 0 {
+                return Ok(());
+            }
+            let quick = self.quick();
+            let symbol = if quick.count > 0 && u32::from(quick.first()) <= self.bits {
+                self.skip(u32::from(quick.first()));
+                quick.symbols[0]
+            } else if self.bits < 8 && self.window >> (64 - self.bits) == (1 << self.bits) - 1 {
+                // Fewer than eight ones are padding; anything else that short is an unfinished code.
+                return Ok(());
+            } else {
+                self.long().ok_or(())?
+            };
+            *slots.get_mut(*at).ok_or(())? = symbol;
+            *at += 1;
         }
     }
-    None
+
+    /// What the next bits begin with.
+    fn quick(&self) -> Quick {
+        CODE.quick.get((self.window >> (64 - QUICK_BITS)) as usize).copied().unwrap_or(Quick::NONE)
+    }
+
+    fn skip(&mut self, bits: u32) {
+        self.window <<= bits;
+        self.bits -= bits;
+    }
+
+    /// Takes the symbol whose code is longer than [`QUICK_BITS`]. `None` if it is none, EOS, or not all there.
+    fn long(&mut self) -> Option<u8> {
+        let lengths = CODE.first.iter().zip(&CODE.count).zip(&CODE.place).enumerate();
+        for (length, ((first, count), place)) in lengths.skip(QUICK_BITS as usize + 1) {
+            let above = (self.window >> (64 - length)) as u32;
+            let index = above.wrapping_sub(*first);
+            if index < u32::from(*count) {
+                let symbol = *CODE.symbols.get(usize::from(*place) + index as usize)?;
+                if symbol == EOS || length as u32 > self.bits {
+                    return None;
+                }
+                self.skip(length as u32);
+                return Some(symbol as u8);
+            }
+        }
+        None
+    }
 }
 
 #[cfg(test)]

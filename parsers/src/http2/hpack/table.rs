@@ -101,7 +101,7 @@ pub(in super::super) struct EntryId {
 #[derive(Debug)]
 enum Key {
     Fixed(&'static [u8]),
-    /// The first octets of the entry.
+    /// So many first octets of the entry.
     Own(usize),
     /// The literal that was inserted took its name from an entry that can't be read.
     Unknown(EntryId),
@@ -112,8 +112,8 @@ enum Key {
 struct Entry {
     name: Name,
     key: Key,
-    /// The name, unless it stands elsewhere, and the value.
-    octets: Box<[u8]>,
+    /// Octets in the table's text: the name, unless it stands elsewhere, and the value.
+    length: usize,
 }
 
 impl Entry {
@@ -123,7 +123,7 @@ impl Entry {
             Key::Fixed(name) => name.len(),
             Key::Own(_) | Key::Unknown(_) => 0,
         };
-        self.octets.len() + elsewhere + ENTRY_OVERHEAD
+        self.length + elsewhere + ENTRY_OVERHEAD
     }
 }
 
@@ -145,8 +145,12 @@ pub(super) enum Found {
 /// table's size is known, or when a size update empties it.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// The newest first.
-    entries: VecDeque<Entry>,
+    /// The newest first, each with the end of its octets, counted in all that was ever inserted.
+    entries: VecDeque<(Entry, u64)>,
+    /// The octets of the entries, the oldest first. Those of evicted entries stand before them for a while.
+    text: Vec<u8>,
+    /// Where `text` begins in all that was ever inserted.
+    begin: u64,
     /// Sum of [`Entry::size`].
     size: usize,
     /// The encoder's maximum, or what it can be at most; `None` where nothing is known of it.
@@ -163,6 +167,8 @@ impl Table {
     pub(super) fn new() -> Self {
         Self {
             entries: VecDeque::new(),
+            text: Vec::new(),
+            begin: 0,
             size: 0,
             max: Some(DEFAULT_SIZE),
             lost: false,
@@ -174,6 +180,8 @@ impl Table {
     /// Forgets everything. The encoder's table can be at most `max` large from here on.
     pub(super) fn lose(&mut self, max: Option<usize>) {
         self.entries.clear();
+        self.text.clear();
+        self.begin = 0;
         self.size = 0;
         self.max = max;
         self.lost = true;
@@ -188,7 +196,7 @@ impl Table {
 
     /// The entry with that index of the dynamic table, 0 for the newest. Its text is appended to `octets`.
     pub(super) fn find(&self, index: u32, octets: &mut Vec<u8>) -> Found {
-        let Some(entry) = self.entries.get(index as usize) else {
+        let Some((entry, end)) = self.entries.get(index as usize) else {
             let most = self.max.unwrap_or(SIZE_LIMIT) / ENTRY_OVERHEAD;
             if !self.lost || index as usize >= most {
                 return Found::Nothing;
@@ -199,7 +207,8 @@ impl Table {
             });
         };
         let start = octets.len();
-        octets.extend_from_slice(&entry.octets);
+        let end = (end - self.begin) as usize;
+        octets.extend_from_slice(self.text.get(end - entry.length..end).unwrap_or_default());
         let (key, value) = match entry.key {
             Key::Fixed(name) => (Part::Fixed(name), start),
             Key::Own(length) => (Part::stored(start, start + length), start + length),
@@ -222,7 +231,7 @@ impl Table {
                 Part::Stored(..) => Key::Own(own.len()),
                 Part::Unknown(id) => Key::Unknown(id),
             },
-            octets: [own, value].concat().into_boxed_slice(),
+            length: own.len() + value.len(),
         };
         let size = entry.size();
         if self.max.is_some_and(|max| size > max) {
@@ -230,7 +239,9 @@ impl Table {
             self.resize(0, self.max);
             return;
         }
-        self.entries.push_front(entry);
+        self.text.extend_from_slice(own);
+        self.text.extend_from_slice(value);
+        self.entries.push_front((entry, self.begin + self.text.len() as u64));
         self.size += size;
         self.inserted += 1;
         self.evict();
@@ -257,12 +268,26 @@ impl Table {
         // no room for another.
         let mut full = faithful && self.size + ENTRY_OVERHEAD > room;
         while self.size > room {
-            let Some(entry) = self.entries.pop_back() else { break };
+            let Some((entry, _)) = self.entries.pop_back() else { break };
             self.size -= entry.size();
             full = true;
         }
+        self.compact();
         if full {
             self.lost = !faithful;
         }
+    }
+    /// Drops the octets of evicted entries once they are as many as those of entries can be.
+    fn compact(&mut self) {
+        let first = self.entries.back().map(|(entry, end)| end - entry.length as u64);
+        let dead = first.map_or(self.text.len(), |first| (first - self.begin) as usize);
+        if dead == self.text.len() {
+            self.text.clear();
+        } else if dead > self.text.len() / 2 && dead > DEFAULT_SIZE {
+            self.text.drain(..dead);
+        } else {
+            return;
+        }
+        self.begin += dead as u64;
     }
 }
