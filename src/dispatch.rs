@@ -127,7 +127,7 @@ pub struct Conversation {
 }
 
 /// Takes what a session saw: who sent it, the message, and the packet that carried its first byte.
-pub type Take<'t> = dyn FnMut(Side, Message<'_>, Stamp) + 't;
+pub type Take<'t> = dyn FnMut(Side, &Message<'_>, Stamp) + 't;
 
 impl Conversation {
     /// A connection of which nothing is known but its key and whether each side is seen from its start.
@@ -389,7 +389,7 @@ fn feed(
     let marks_now = &*marks;
     let mut emit = |from: Side, message: Message<'_>| {
         let carried = marks_now[from.index()].at(message.start).unwrap_or(origin);
-        take(from, message, carried);
+        take(from, &message, carried);
     };
     match chunk {
         Chunk::Data(bytes) => session.data(side, bytes, &mut emit),

@@ -214,7 +214,7 @@ impl Owner<Slot> for Stages {
         conversation.set_start(flow.from_start);
         let matcher = &mut self.matcher;
         conversation.chunk(side, chunk, origin, &mut |from, message, origin| {
-            matcher.message(At { flow, now, origin }, exchange, from, &message);
+            matcher.message(At { flow, now, origin }, exchange, from, message);
         });
         if let Chunk::End(end) = chunk {
             self.matcher.end(At { flow, now, origin }, &mut slot.exchange, side, end);

@@ -245,7 +245,7 @@ impl Owner<Slot> for Observer<'_> {
         }
         let Slot { conversation, seen, more, .. } = slot;
         conversation.chunk(side, chunk, origin, &mut |from, message, origin| {
-            self.take(seen, more, from, &message, origin);
+            self.take(seen, more, from, message, origin);
         });
     }
 

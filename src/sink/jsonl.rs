@@ -242,6 +242,17 @@ pub fn write_connection(out: &mut Vec<u8>, connection: &Connection) {
     out.extend_from_slice(b"]}");
 }
 
+/// Octets that a JSON text holds as they are.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut octet = 0x20;
+    while octet < 0x7f {
+        plain[octet] = !matches!(octet as u8, b'"' | b'\\');
+        octet += 1;
+    }
+    plain
+};
+
 /// Appends `"text"` with everything escaped that JSON forbids or a terminal could take as a command.
 pub fn string(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -256,11 +267,7 @@ pub fn string(out: &mut Vec<u8>, text: &str) {
     // Everything before `done` is written; runs of plain characters are copied at once.
     let (mut done, mut at) = (0, 0);
     while at < bytes.len() {
-        let byte = bytes[at];
-        if matches!(byte, 0x20..0x7f if byte != b'"' && byte != b'\\') {
-            at += 1;
-            continue;
-        }
+        at += bytes[at..].iter().position(|byte| !PLAIN[usize::from(*byte)]).unwrap_or(bytes.len() - at);
         let Some(c) = text[at..].chars().next() else { break };
         let next = at + c.len_utf8();
         if c == '"' || c == '\\' || is_unsafe(c) {
@@ -304,26 +311,8 @@ pub fn list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut each: 
 }
 
 /// Appends a number in decimal.
-pub fn number(out: &mut Vec<u8>, mut value: u64) {
-    if value < 10 {
-        out.push(b'0' + value as u8);
-        return;
-    }
-    // Two digits a division: a record has some thirty numbers.
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    while value >= 10 {
-        let two = (value % 100) as u8;
-        value /= 100;
-        at -= 2;
-        digits[at] = b'0' + two / 10;
-        digits[at + 1] = b'0' + two % 10;
-    }
-    if value > 0 {
-        at -= 1;
-        digits[at] = b'0' + value as u8;
-    }
-    out.extend_from_slice(&digits[at..]);
+pub fn number(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Appends a call id as [`Uid`] writes it, without quotes.
