@@ -201,6 +201,12 @@ pub fn thousands(count: u64) -> String {
     out
 }
 
+/// A number of things: `1 call`, `1,204 calls`.
+#[must_use]
+pub fn counted(count: u64, thing: &str) -> String {
+    format!("{} {thing}{}", thousands(count), if count == 1 { "" } else { "s" })
+}
+
 /// A value from 1 to under 1000 with two or three digits: `1.2`, `12`, `120`.
 fn three_digits(value: f64) -> String {
     if value < 9.95 { format!("{value:.1}") } else { format!("{value:.0}") }
@@ -268,6 +274,7 @@ mod tests {
         assert_eq!(thousands(1_204), "1,204");
         assert_eq!(thousands(12), "12");
         assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!([counted(1, "call"), counted(1_204, "call")], ["1 call", "1,204 calls"]);
     }
 
     proptest! {

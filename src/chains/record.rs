@@ -271,6 +271,59 @@ impl Chain {
         super::sentence::sentence(self)
     }
 
+    /// Where the failure of a hop began, as the end of a sentence about that call: `it began two hops below: Stock.Reserve
+    /// answered business 4041`. `None` where the hop did not fail. Holds no control characters.
+    #[must_use]
+    pub fn cause(&self, hop: usize) -> Option<String> {
+        super::sentence::cause(self, hop)
+    }
+
+    /// Index of the deepest failing call to which the failure of a hop goes back: the hop itself where no callee explains
+    /// it, `None` where it did not fail.
+    #[must_use]
+    pub fn deepest(&self, hop: usize) -> Option<usize> {
+        let mut at = hop;
+        if !self.hops.get(hop)?.call.failed() {
+            return None;
+        }
+        // A change names the failing callee that explains its hop; hops stand behind those that caused them.
+        while let Some(below) = self
+            .changes
+            .iter()
+            .filter(|change| change.hop == at)
+            .find_map(|change| change.below.filter(|below| *below > at))
+        {
+            at = below;
+        }
+        Some(at)
+    }
+
+    /// The lines that join the names of the hops to a tree, one text a hop.
+    #[must_use]
+    pub fn branches(&self) -> Vec<String> {
+        let mut last_child = vec![None; self.hops.len()];
+        for (index, hop) in self.hops.iter().enumerate() {
+            if let Some(parent) = hop.parent {
+                last_child[parent] = Some(index);
+            }
+        }
+        let is_last = |index: usize| self.hops[index].parent.is_some_and(|p| last_child[p] == Some(index));
+        let branch = |(index, hop): (usize, &Hop)| {
+            let mut above = Vec::new();
+            let mut at = hop.parent;
+            while let Some(parent) = at.filter(|&parent| self.hops[parent].parent.is_some()) {
+                above.push(if is_last(parent) { "  " } else { "│ " });
+                at = self.hops[parent].parent;
+            }
+            above.reverse();
+            if hop.parent.is_some() {
+                above.push(if is_last(index) { "└ " } else { "├ " });
+            }
+            above.concat()
+        };
+        self.hops.iter().enumerate().map(branch).collect()
+    }
+
     /// What is particular about a hop, in a few words for the end of its line: `★ began here`, `← code lost`.
     #[must_use]
     pub fn remark(&self, hop: usize) -> Option<String> {

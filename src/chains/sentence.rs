@@ -151,6 +151,37 @@ pub(super) fn sentence(chain: &Chain) -> String {
     text
 }
 
+/// See [`Chain::cause`].
+pub(super) fn cause(chain: &Chain, hop: usize) -> Option<String> {
+    let deepest = chain.deepest(hop)?;
+    let call = &chain.hops[deepest].call;
+    let hidden = chain.origin == Origin::BelowOf(deepest);
+    // For what failed beside the way of the error, nobody has asked whether the cause may be hidden.
+    let proved = chain.origin == Origin::At(deepest);
+    let reports = "reports a failure of a call of its own that the capture does not hold";
+    if deepest == hop {
+        let alone = chain.changes.iter().any(|c| c.hop == hop && c.finding == Finding::FailedAlone);
+        return Some(match (hidden, alone) {
+            (true, _) => format!("it {reports}"),
+            (false, true) => "it began here: all its own calls were ok".to_owned(),
+            (false, false) => "it began here: no failed call below it".to_owned(),
+        });
+    }
+    let hops = match chain.hops[deepest].depth.saturating_sub(chain.hops[hop].depth) {
+        1 => "one hop".to_owned(),
+        2 => "two hops".to_owned(),
+        3 => "three hops".to_owned(),
+        many => format!("{many} hops"),
+    };
+    Some(if hidden {
+        format!("it began further down than {hops} below: {} {reports}", name(call))
+    } else if proved {
+        format!("it began {hops} below: {}", happened(call))
+    } else {
+        format!("it goes back to {hops} below: {}", happened(call))
+    })
+}
+
 /// Adds what each hop above the origin made of it.
 fn above(chain: &Chain, text: &mut String) {
     let path = chain.path();

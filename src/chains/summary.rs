@@ -49,6 +49,26 @@ pub struct Traffic {
     pub business: u64,
     /// Those that the framework failed, or that broke or went unanswered.
     pub framework: u64,
+    /// Those of `framework` that broke or went unanswered: nobody answered with an error.
+    pub broken: u64,
+    /// Errors that began in these calls ([`Origin::At`]).
+    pub began: u64,
+    /// Errors that these calls passed on to whoever made them.
+    pub passed: u64,
+}
+
+impl Traffic {
+    /// Calls that did not fail.
+    #[must_use]
+    pub fn fine(&self) -> u64 {
+        self.calls.saturating_sub(self.business + self.framework)
+    }
+
+    /// Calls that failed by the framework's own word.
+    #[must_use]
+    pub fn rpc(&self) -> u64 {
+        self.framework.saturating_sub(self.broken)
+    }
 }
 
 /// The sum of many chains.
@@ -60,6 +80,8 @@ pub struct Summary {
     pub calls: u64,
     /// Links between calls.
     pub links: u64,
+    /// Chains with an error, which began somewhere.
+    pub errors: u64,
     /// Kinds that were not kept.
     pub beyond: u64,
     turns: BTreeMap<(Option<Ending>, Ending), Turn>,
@@ -76,20 +98,47 @@ pub fn node(call: &Call) -> String {
     }
 }
 
+/// What a graph calls whoever made a call that no other call is known to have caused: its name, else its address.
+#[must_use]
+pub fn outside(call: &Call) -> String {
+    call.caller.as_deref().map_or_else(|| call.client.ip.to_string(), str::to_owned)
+}
+
+/// What a graph calls the caller and the callee of a hop.
+#[must_use]
+pub fn ends(chain: &Chain, hop: usize) -> (String, String) {
+    let call = &chain.hops[hop].call;
+    let from = match chain.hops[hop].parent {
+        Some(parent) => node(&chain.hops[parent].call),
+        None => outside(call),
+    };
+    (from, node(call))
+}
+
+/// What the services of a chain make of errors, one by one.
+pub fn turns(chain: &Chain) -> impl Iterator<Item = Turn> {
+    chain.changes.chunk_by(|a, b| a.hop == b.hop && a.below == b.below).filter_map(|changes| {
+        let first = changes.first()?;
+        let call = &chain.hops[first.hop].call;
+        let mut findings = Findings::default();
+        for change in changes {
+            findings.insert(change.finding);
+        }
+        let from = first.below.map(|below| Ending::of(&chain.hops[below].call));
+        Some(Turn { from, to: Ending::of(call), findings, count: 1, example: call.uid })
+    })
+}
+
 impl Summary {
     /// Adds a chain.
     pub fn add(&mut self, chain: &Chain) {
         self.chains += 1;
         self.calls += chain.hops.len() as u64;
         self.links += chain.hops.len() as u64 - 1;
-        for hop in &chain.hops {
-            let from = match hop.parent {
-                Some(parent) => node(&chain.hops[parent].call),
-                None => {
-                    hop.call.caller.as_deref().map_or_else(|| hop.call.client.ip.to_string(), str::to_owned)
-                }
-            };
-            let key = (from, node(&hop.call));
+        let path = chain.path();
+        self.errors += u64::from(!path.is_empty());
+        for (index, hop) in chain.hops.iter().enumerate() {
+            let key = ends(chain, index);
             if self.edges.len() >= MAX_KINDS && !self.edges.contains_key(&key) {
                 self.beyond += 1;
                 continue;
@@ -101,26 +150,23 @@ impl Summary {
                 _ if hop.call.failed() => traffic.framework += 1,
                 _ => {}
             }
-        }
-        for pair in chain.changes.chunk_by(|a, b| a.hop == b.hop && a.below == b.below) {
-            let [first, ..] = pair else { continue };
-            let call = &chain.hops[first.hop].call;
-            let from = first.below.map(|below| Ending::of(&chain.hops[below].call));
-            let key = (from.clone(), Ending::of(call));
-            if self.turns.len() >= MAX_KINDS && !self.turns.contains_key(&key) {
-                self.beyond += 1;
-                continue;
+            traffic.broken +=
+                u64::from(matches!(hop.call.class(), Some(Class::Transport | Class::Unanswered)));
+            if chain.origin.hop() == Some(index) {
+                traffic.began += 1;
+            } else if hop.failed() && path.contains(&index) {
+                traffic.passed += 1;
             }
-            let turn = self.turns.entry(key).or_insert_with(|| Turn {
-                from,
-                to: Ending::of(call),
-                findings: Findings::default(),
-                count: 0,
-                example: call.uid,
-            });
-            turn.count += 1;
-            for change in pair {
-                turn.findings.insert(change.finding);
+        }
+        for turn in turns(chain) {
+            let key = (turn.from.clone(), turn.to.clone());
+            if let Some(known) = self.turns.get_mut(&key) {
+                known.count += turn.count;
+                turn.findings.iter().for_each(|finding| known.findings.insert(finding));
+            } else if self.turns.len() < MAX_KINDS {
+                self.turns.insert(key, turn);
+            } else {
+                self.beyond += 1;
             }
         }
     }

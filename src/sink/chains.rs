@@ -75,37 +75,10 @@ impl ChainSink for ChainText {
     }
 }
 
-/// The lines before each name: what joins the tree.
-fn branches(chain: &Chain) -> Vec<String> {
-    let mut last_child = vec![None; chain.hops.len()];
-    for (index, hop) in chain.hops.iter().enumerate() {
-        if let Some(parent) = hop.parent {
-            last_child[parent] = Some(index);
-        }
-    }
-    let is_last = |index: usize| chain.hops[index].parent.is_some_and(|p| last_child[p] == Some(index));
-    let mut branches: Vec<String> = Vec::with_capacity(chain.hops.len());
-    for (index, hop) in chain.hops.iter().enumerate() {
-        let mut branch = String::new();
-        if hop.parent.is_some() {
-            let mut above = Vec::new();
-            let mut at = hop.parent;
-            while let Some(parent) = at.filter(|&parent| chain.hops[parent].parent.is_some()) {
-                above.push(if is_last(parent) { "  " } else { "│ " });
-                at = chain.hops[parent].parent;
-            }
-            above.iter().rev().for_each(|line| branch.push_str(line));
-            branch.push_str(if is_last(index) { "└ " } else { "├ " });
-        }
-        branches.push(branch);
-    }
-    branches
-}
-
 /// A chain as lines of text, with the evidence and the sentence below.
 #[must_use]
 pub fn tree(chain: &Chain, width: Option<usize>, colored: bool) -> String {
-    let branches = branches(chain);
+    let branches = chain.branches();
     let names: Vec<String> = chain
         .hops
         .iter()
@@ -159,7 +132,8 @@ fn verdict(call: &Call) -> String {
 }
 
 /// `trace-id for 2 of 3 links, timing for 1; 93 % sure of all`.
-fn evidence(chain: &Chain) -> Option<String> {
+#[must_use]
+pub fn evidence(chain: &Chain) -> Option<String> {
     let links = chain.hops.len().saturating_sub(1);
     if links == 0 {
         return None;

@@ -41,6 +41,22 @@ pub(super) enum Column {
     Retransmissions,
     Gaps,
     Reason,
+    /// What a callee answered, what its caller made of it, and by which rules.
+    Below,
+    Made,
+    What,
+    Example,
+    /// Two services of which one calls the other.
+    Edge,
+    Fine,
+    Business,
+    Rpc,
+    Broken,
+    /// Share of the calls of an edge that failed.
+    FailedShare,
+    /// Shares of all errors that begin at an edge and that pass it.
+    Began,
+    Passed,
 }
 
 /// A column with its place.
@@ -85,6 +101,18 @@ impl Column {
             Self::Retransmissions => "retrans",
             Self::Gaps => "gaps",
             Self::Reason => "why not decoded",
+            Self::Below => "callee answered",
+            Self::Made => "service answered",
+            Self::What => "what happened",
+            Self::Example => "example",
+            Self::Edge => "who calls whom",
+            Self::Fine => "ok",
+            Self::Business => "BIZ",
+            Self::Rpc => "RPC",
+            Self::Broken => "NET ?",
+            Self::FailedShare => "failed %",
+            Self::Began => "began",
+            Self::Passed => "passed",
         }
     }
 
@@ -107,12 +135,22 @@ impl Column {
                 | Self::Bytes
                 | Self::Retransmissions
                 | Self::Gaps
+                | Self::Fine
+                | Self::Business
+                | Self::Rpc
+                | Self::Broken
+                | Self::Began
+                | Self::Passed
         )
     }
 
     /// Whether the first press of the sort key puts the largest first: counts and times taken, where the large ones matter.
     pub(super) fn sorts_down(self) -> bool {
-        self.is_right() || matches!(self, Self::RpcShare | Self::BizShare | Self::Last | Self::TopCode)
+        self.is_right()
+            || matches!(
+                self,
+                Self::RpcShare | Self::BizShare | Self::FailedShare | Self::Last | Self::TopCode
+            )
     }
 }
 
@@ -211,6 +249,33 @@ pub(super) fn columns(view: View, width: usize) -> Vec<Placed> {
             share = (1, 1);
         }
         View::Chains => return Vec::new(),
+        View::Changes => {
+            wanted.extend([(C::Count, 6), (C::Below, 0), (C::Made, 0)]);
+            if width >= 76 {
+                wanted.push((C::What, if width >= 140 { 40 } else { width / 4 }));
+            }
+            if width >= 110 {
+                wanted.push((C::Example, 10));
+            }
+        }
+        View::Graph => {
+            wanted.extend([(C::Edge, 0), (C::Calls, 7)]);
+            if width >= 100 {
+                wanted.push((C::Fine, 7));
+            }
+            wanted.extend([(C::Business, 6), (C::Rpc, 6), (C::Broken, 6)]);
+            share = (1, 1);
+            if width >= 140 {
+                share = (3, 5);
+                wanted.push((C::FailedShare, 0));
+            } else if width >= 110 {
+                wanted.push((C::FailedShare, 14));
+            }
+            wanted.push((C::Began, 6));
+            if width >= 70 {
+                wanted.push((C::Passed, 6));
+            }
+        }
     }
     // One column of space between all; one or two of them share what is left.
     let fixed: usize = wanted.iter().map(|(_, w)| w + 1).sum::<usize>().saturating_sub(1);
@@ -252,7 +317,9 @@ mod tests {
 
     #[test]
     fn columns_fill_the_width_exactly() {
-        for view in [View::Calls, View::Errors, View::Services, View::Connections] {
+        let lists =
+            [View::Calls, View::Errors, View::Services, View::Connections, View::Changes, View::Graph];
+        for view in lists {
             for width in 60..260 {
                 let placed = columns(view, width);
                 let used: usize = placed.iter().map(|p| p.width + 1).sum::<usize>() - 1 + MARGIN;

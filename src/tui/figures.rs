@@ -203,6 +203,9 @@ pub(super) struct MethodFigures {
     /// Nanoseconds.
     pub latency: Histogram<u32>,
     pub spark: Spark,
+    /// The newest call; of those that failed, where any did.
+    pub example: Serial,
+    failed: bool,
     /// Codes of failed calls with how often they came.
     codes: Vec<(Option<Class>, i64, Option<&'static str>, u64)>,
 }
@@ -211,7 +214,15 @@ impl MethodFigures {
     fn new(window: Window) -> Option<Self> {
         // Fails only for more than five digits.
         let latency = Histogram::new(LATENCY_DIGITS).ok()?;
-        Some(Self { calls: 0, classes: [0; CLASSES], latency, spark: Spark::new(window), codes: Vec::new() })
+        Some(Self {
+            calls: 0,
+            classes: [0; CLASSES],
+            latency,
+            spark: Spark::new(window),
+            example: 0,
+            failed: false,
+            codes: Vec::new(),
+        })
     }
 
     /// Calls of one class.
@@ -229,8 +240,12 @@ impl MethodFigures {
         self.codes.iter().copied().max_by_key(|(_, _, _, count)| *count)
     }
 
-    fn count(&mut self, call: &Call, window: Window) {
+    fn count(&mut self, call: &Call, serial: Serial, window: Window) {
         self.calls += 1;
+        if call.failed() || !self.failed {
+            self.example = serial;
+            self.failed = call.failed();
+        }
         self.classes[class_index(call.class())] += 1;
         if let Some(latency) = call.latency {
             // A histogram that grows by itself refuses nothing.
@@ -296,7 +311,7 @@ impl Figures {
                 *slot = MethodFigures::new(window).map(Box::new);
             }
             if let Some(figures) = slot {
-                figures.count(call, window);
+                figures.count(call, serial, window);
             }
         }
         if let Some(slot) = group.map(|id| slot(&mut self.groups, id)) {

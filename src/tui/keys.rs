@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::calls::Class;
 
-/// The five views.
+/// The lists: five with a tab each, and two that show all chains in sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum View {
     Calls,
@@ -12,11 +12,24 @@ pub(super) enum View {
     Services,
     Connections,
     Chains,
+    /// Which service turns which error into what.
+    Changes,
+    /// Who calls whom, and where errors begin and pass.
+    Graph,
 }
 
 impl View {
-    pub(super) const ALL: [Self; 5] =
+    /// Those with a tab, in the order of the number keys.
+    pub(super) const TABS: [Self; 5] =
         [Self::Calls, Self::Errors, Self::Services, Self::Connections, Self::Chains];
+
+    /// The view whose tab is lit.
+    pub(super) fn tab(self) -> Self {
+        match self {
+            Self::Changes | Self::Graph => Self::Chains,
+            other => other,
+        }
+    }
 
     /// The word on the tab.
     pub(super) fn name(self) -> &'static str {
@@ -26,6 +39,8 @@ impl View {
             Self::Services => "Services",
             Self::Connections => "Connections",
             Self::Chains => "Chains",
+            Self::Changes => "Changes",
+            Self::Graph => "Graph",
         }
     }
 }
@@ -66,6 +81,7 @@ pub(super) enum Action {
     ClearMarks,
     Connection,
     Chain,
+    Origin,
     Copy,
     Export,
     Times,
@@ -82,9 +98,9 @@ pub(super) enum Action {
 pub(super) enum Scope {
     /// Everywhere but in a line that is being typed.
     Everywhere,
-    /// Whatever has rows: the five views and the help page.
+    /// Whatever has rows: the lists and the help page.
     Rows,
-    /// The five views.
+    /// The lists.
     Lists,
     /// Calls and Errors.
     Classes,
@@ -92,6 +108,8 @@ pub(super) enum Scope {
     Columns,
     /// Calls.
     Calls,
+    /// Chains and what shows them in sum.
+    Chains,
     /// One call in full.
     Detail,
 }
@@ -106,13 +124,22 @@ impl Scope {
             Self::Classes => "Classes, in Calls and Errors (the counters in the title show what is hidden)",
             Self::Columns => "Columns",
             Self::Calls => "In Calls",
+            Self::Chains => "In Chains",
             Self::Detail => "In the detail of a call",
         }
     }
 
     /// All scopes, in the order of the help page.
-    pub(super) const ALL: [Self; 7] =
-        [Self::Rows, Self::Lists, Self::Columns, Self::Calls, Self::Classes, Self::Detail, Self::Everywhere];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Rows,
+        Self::Lists,
+        Self::Columns,
+        Self::Calls,
+        Self::Classes,
+        Self::Chains,
+        Self::Detail,
+        Self::Everywhere,
+    ];
 }
 
 /// A key with the modifier that matters here; capital letters are characters of their own.
@@ -225,6 +252,9 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Classes, &[ch('w')], Action::Toggle(Class::Oneway), "one-way calls on and off", "classes"),
     bind(Scope::Classes, &[ch('o')], Action::Toggle(Class::Ok), "ok calls on and off", "classes"),
 
+    bind(Scope::Chains, &[ch('s')], Action::Show(View::Changes), "summary: which service turns which error into what; Enter: an example", "summary"),
+    bind(Scope::Chains, &[ch('v')], Action::Show(View::Graph), "graph: who calls whom, where errors begin and pass; Enter: the calls", "graph"),
+
     bind(Scope::Detail, &[key(KeyCode::Tab)], Action::NextPane, "to the other pane: fields, bytes", "pane"),
     bind(Scope::Detail, &[key(KeyCode::Enter)], Action::Fold, "fold and unfold", "fold"),
     bind(Scope::Detail, &[key(KeyCode::Right), ch('l')], Action::Right, "unfold; in the bytes: the next byte", ""),
@@ -237,6 +267,7 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Everywhere, &[ch('e')], Action::NextError, "next failed call", "next error"),
     bind(Scope::Everywhere, &[ch('E')], Action::PreviousError, "previous failed call", ""),
     bind(Scope::Everywhere, &[ch('c')], Action::Chain, "the chain of calls around this one", "chain"),
+    bind(Scope::Everywhere, &[ch('O')], Action::Origin, "the call in which this one's error began", "origin"),
     bind(Scope::Everywhere, &[ch('y')], Action::Copy, "copy the row or field to the clipboard", ""),
     bind(Scope::Everywhere, &[ch('x')], Action::Export, "export this call or the marked ones to a file", "export"),
     bind(Scope::Everywhere, &[ch('1')], Action::Show(View::Calls), "Calls", ""),

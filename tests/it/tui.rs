@@ -38,7 +38,7 @@ fn the_cause_of_a_failure_is_a_few_keys_away() {
     session.keys("\r");
     session.wait_for("func_ret");
     session.wait_for("0000 09 30");
-    session.wait_for("caller sees");
+    session.wait_for("caller logs");
     // Its chain, and back.
     session.keys("c");
     session.wait_for("★");
@@ -59,6 +59,37 @@ fn the_cause_of_a_failure_is_a_few_keys_away() {
     let packets = folder.path().join("packets.pcapng");
     let exported = crate::support::calls(&[packets], &rpcscope::pipeline::Options::default());
     assert!(exported.iter().any(|call| call.class() == Some(rpcscope::calls::Class::Rpc)));
+}
+
+#[test]
+fn chains_are_summed_up_and_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = open(&capture(), folder.path());
+    // The chains of a file are known at its end.
+    session.wait_for("drops 0  read");
+    session.keys("5s");
+    session.wait_for("summary of changes");
+    session.wait_for("service answered");
+    session.keys("\r");
+    session.wait_for("★ began here");
+    // Back in the summary, then in the chains, and on to the graph.
+    session.keys("\x1b");
+    session.wait_for("summary of changes");
+    session.keys("5v");
+    session.wait_for("service graph");
+    session.wait_for("└▶");
+    session.keys("\r");
+    session.wait_for("only calls");
+    // From there to the call in which the error of the first one began.
+    session.keys("eO");
+    session.wait_for("raised by");
+    session.keys("\x1b");
+    session.wait_for("only calls");
+    session.keys("\x1b");
+    session.wait_for("service graph");
+    session.keys("q");
+    assert!(session.end().success());
+    assert_restored(&session);
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use hashbrown::HashMap;
 
 use super::list::List;
+use super::matcher::Matcher;
 use crate::calls::Uid;
-use crate::chains::Chain;
+use crate::chains::summary::{self, Turn};
+use crate::chains::{Chain, Summary};
 use crate::tui::columns::Column;
 
 /// The most chains that are held; above it the oldest without an error go, then the oldest.
@@ -23,6 +25,10 @@ pub(in crate::tui) struct Chains {
     pub list: List,
     /// Chains that had to go.
     pub shed: u64,
+    /// Chains that the filter hides.
+    pub hidden: usize,
+    /// The sum of all that came: of single calls and of chains that had to go, too.
+    summary: Summary,
 }
 
 impl Chains {
@@ -34,45 +40,62 @@ impl Chains {
             rows: Vec::new(),
             list: List::new(Column::Method, None),
             shed: 0,
+            hidden: 0,
+            summary: Summary::default(),
         }
     }
 
-    /// Takes chains; one with a root that is known takes the place of the old one. Single calls are no chain to look at.
-    pub(in crate::tui) fn put(&mut self, chains: Vec<Chain>) {
+    /// Takes chains, each of which comes once. Single calls are no chain to look at; they are only summed up.
+    pub(in crate::tui) fn put(&mut self, chains: Vec<Chain>, matcher: &Matcher) {
         let mut again = false;
-        for chain in chains.into_iter().filter(|c| c.hops.len() > 1) {
+        for chain in chains {
+            self.summary.add(&chain);
+            if chain.hops.len() < 2 {
+                continue;
+            }
             let root = chain.root().uid;
             self.members.extend(chain.hops.iter().map(|hop| (hop.call.uid, root)));
-            if let Some(&place) = self.roots.get(&root) {
-                self.all[place] = chain;
+            if self.all.len() >= LIMIT {
+                self.make_room();
                 again = true;
-            } else {
-                if self.all.len() >= LIMIT {
-                    self.make_room();
-                    again = true;
-                }
-                self.roots.insert(root, self.all.len());
-                self.all.push(chain);
-                if !again {
-                    self.push_rows(self.all.len() - 1);
-                }
+            }
+            self.roots.insert(root, self.all.len());
+            self.all.push(chain);
+            if !again {
+                self.push_rows(self.all.len() - 1, matcher);
             }
         }
         if again {
-            let selected = self.selected().map(|(chain, hop)| (chain.root().uid, hop));
-            self.rows.clear();
-            for place in 0..self.all.len() {
-                self.push_rows(place);
-            }
-            if let Some((root, hop)) = selected {
-                self.show(root, hop);
-            }
+            self.filter(matcher);
+        }
+    }
+
+    /// Makes the rows anew: those of the chains that the filter lets through. The cursor stays on its hop.
+    pub(in crate::tui) fn filter(&mut self, matcher: &Matcher) {
+        let selected = self.selected().map(|(chain, hop)| (chain.root().uid, hop));
+        let on_screen = self.list.selected.saturating_sub(self.list.top);
+        self.rows.clear();
+        self.hidden = 0;
+        for place in 0..self.all.len() {
+            self.push_rows(place, matcher);
+        }
+        if let Some(row) = selected.and_then(|(root, hop)| self.row_of(root, hop)) {
+            self.list.selected = row;
+            self.list.top = row.saturating_sub(on_screen);
+        } else {
+            self.list.selected = 0;
+            self.list.top = 0;
         }
     }
 
     /// Rows of the view.
     pub(in crate::tui) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Chains that are held, hidden ones too.
+    pub(in crate::tui) fn held(&self) -> usize {
+        self.all.len()
     }
 
     /// Chain and hop of a row; `None` for the row between two chains and beyond the end.
@@ -86,9 +109,26 @@ impl Chains {
         self.row(self.list.selected)
     }
 
-    /// The chain that a call is in.
-    pub(in crate::tui) fn of(&self, uid: Uid) -> Option<&Chain> {
-        self.members.get(&uid).and_then(|root| self.all.get(*self.roots.get(root)?))
+    /// The chain that a call is in, and its place there.
+    pub(in crate::tui) fn of(&self, uid: Uid) -> Option<(&Chain, usize)> {
+        let chain = self.members.get(&uid).and_then(|root| self.all.get(*self.roots.get(root)?))?;
+        Some((chain, chain.find(uid)?))
+    }
+
+    /// What a graph calls the caller of a call: the service whose call caused it, where that is known.
+    pub(in crate::tui) fn caller(&self, call: &crate::calls::Call) -> String {
+        self.of(call.uid).map_or_else(|| summary::outside(call), |(chain, hop)| summary::ends(chain, hop).0)
+    }
+
+    /// The sum of what the filter lets through: without one of all that came, else of the chains that are held.
+    pub(in crate::tui) fn sum(&self, matcher: &Matcher) -> std::borrow::Cow<'_, Summary> {
+        use std::borrow::Cow;
+        if !matcher.has_filter() {
+            return Cow::Borrowed(&self.summary);
+        }
+        let mut sum = Summary::default();
+        self.all.iter().filter(|chain| matcher.lets_through(chain)).for_each(|chain| sum.add(chain));
+        Cow::Owned(sum)
     }
 
     /// Moves the cursor by rows and over the rows between chains.
@@ -100,30 +140,48 @@ impl Chains {
         }
     }
 
-    /// Puts the cursor on the hop of a call. Whether there is one.
+    /// Puts the cursor on the hop of a call. Whether it is among the rows.
     pub(in crate::tui) fn find(&mut self, uid: Uid) -> bool {
-        let found = self.of(uid).and_then(|chain| Some((chain.root().uid, chain.find(uid)?)));
-        let Some((root, hop)) = found else { return false };
-        self.show(root, hop);
+        let Some((chain, hop)) = self.of(uid) else { return false };
+        let root = chain.root().uid;
+        let Some(row) = self.row_of(root, hop) else { return false };
+        self.list.go(row);
+        // The whole chain is shown if it fits, so its root comes to the top.
+        self.list.top = row - hop;
         true
     }
 
-    fn show(&mut self, root: Uid, hop: usize) {
-        let Some(&place) = self.roots.get(&root) else { return };
-        let wanted = (place as u32, Some(hop as u32));
-        let before = (place as u32, Some(0));
-        if let Some(row) = self.rows.iter().position(|row| *row == wanted) {
-            self.list.go(row);
-            // The whole chain is shown if it fits, so its root comes to the top.
-            self.list.top = self.rows.iter().position(|row| *row == before).unwrap_or(row);
+    /// A call in which a service turned an error as `turn` says: the example, or one of a chain that is still held.
+    pub(in crate::tui) fn example(&self, turn: &Turn) -> Option<Uid> {
+        if self.of(turn.example).is_some() {
+            return Some(turn.example);
         }
+        let same = |other: &Turn| (&other.from, &other.to) == (&turn.from, &turn.to);
+        self.all.iter().flat_map(summary::turns).find(same).map(|other| other.example)
     }
 
-    fn push_rows(&mut self, place: usize) {
+    fn row_of(&self, root: Uid, hop: usize) -> Option<usize> {
+        let place = *self.roots.get(&root)? as u32;
+        // Rows stand in the order of the chains.
+        let first = self.rows.partition_point(|(chain, _)| *chain < place);
+        let wanted = (place, Some(hop as u32));
+        self.rows[first..]
+            .iter()
+            .take_while(|row| row.0 == place)
+            .position(|row| *row == wanted)
+            .map(|at| first + at)
+    }
+
+    fn push_rows(&mut self, place: usize, matcher: &Matcher) {
+        let chain = &self.all[place];
+        if !matcher.lets_through(chain) {
+            self.hidden += 1;
+            return;
+        }
         if !self.rows.is_empty() {
             self.rows.push((place as u32, None));
         }
-        self.rows.extend((0..self.all[place].hops.len()).map(|hop| (place as u32, Some(hop as u32))));
+        self.rows.extend((0..chain.hops.len()).map(|hop| (place as u32, Some(hop as u32))));
     }
 
     fn make_room(&mut self) {

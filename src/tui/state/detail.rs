@@ -7,6 +7,7 @@ use rpcscope_parsers::protocol::Field;
 use super::list::List;
 use crate::calls::{Call, words};
 use crate::detail::{Detail as Evidence, Message, verdict};
+use crate::explain;
 use crate::text;
 use crate::tui::columns::Column;
 
@@ -85,7 +86,7 @@ impl Plan {
     /// The plan for a screen of that size.
     pub(in crate::tui) fn of(width: u16, height: u16) -> Self {
         let boxes = if height >= 20 { 5 } else { 0 };
-        let sentence = 2;
+        let sentence = if height >= 30 { 3 } else { 2 };
         let readout = match height {
             30.. => 2,
             16.. => 1,
@@ -112,6 +113,8 @@ pub(in crate::tui) struct Detail {
     pub call: Arc<Call>,
     /// Which failed call of how many of the list it is.
     pub place: Option<(usize, usize)>,
+    /// It was opened from another call in full, to which a step back returns.
+    pub jumped: bool,
     pub loaded: Loaded,
     pub pane: Pane,
     /// Index of the message whose bytes are shown.
@@ -132,6 +135,7 @@ impl Detail {
             tree: vec![judgement(&call), facts(&call)],
             call,
             place,
+            jumped: false,
             loaded: Loaded::Waiting,
             pane: Pane::Tree,
             message: 0,
@@ -407,7 +411,8 @@ fn judgement(call: &Call) -> Node {
         let dash = if line.meaning.is_empty() { "" } else { " — " };
         Node::leaf(line.label, format!("{}{dash}{}", line.value, line.meaning))
     });
-    Node::group("verdict".to_owned(), lines.collect())
+    let logged = explain::reported_as(call).map(|logged| Node::leaf("caller logs", logged));
+    Node::group("verdict".to_owned(), lines.chain(logged).collect())
 }
 
 /// What the program knows of the call besides, whether its bytes are at hand or not.

@@ -53,6 +53,15 @@ impl List {
         self.top = self.top.min(len.saturating_sub(height));
     }
 
+    /// Puts things into the order asked for; those that are alike stay as they were.
+    pub(in crate::tui) fn order<T>(&self, things: &mut [T], key: impl Fn(&T, Column) -> SortKey) {
+        match self.sort {
+            None => {}
+            Some((column, true)) => things.sort_by_cached_key(|thing| std::cmp::Reverse(key(thing, column))),
+            Some((column, false)) => things.sort_by_cached_key(|thing| key(thing, column)),
+        }
+    }
+
     /// Turns the order of the cursor's column: first press, the other way, off.
     pub(in crate::tui) fn turn_sort(&mut self) {
         let down = self.column.sorts_down();

@@ -1,6 +1,9 @@
 //! Which calls are shown: the filter, the class switches, and the thing whose calls were asked for.
 
-use crate::calls::Class;
+use super::chains::Chains;
+use crate::calls::{Call, Class};
+use crate::chains::Chain;
+use crate::chains::summary::node;
 use crate::decode::Endpoint;
 use crate::filter::{Filter, FilterError};
 use crate::tui::figures::{GroupId, MethodId};
@@ -8,7 +11,7 @@ use crate::tui::store::Entry;
 use crate::tui::theme::{CLASSES, class_index};
 
 /// The thing whose calls were asked for by opening it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::tui) enum Only {
     /// Calls of one kind of error.
     Group(GroupId),
@@ -21,6 +24,30 @@ pub(in crate::tui) enum Only {
         /// Its first and last packet.
         packets: (u64, u64),
     },
+    /// Calls of one edge of the service graph.
+    Edge {
+        /// Who calls.
+        from: String,
+        /// Who is called.
+        to: String,
+    },
+}
+
+impl Only {
+    /// Whether a call belongs to it.
+    pub(in crate::tui) fn holds(&self, entry: &Entry, chains: &Chains) -> bool {
+        let call = &entry.call;
+        match self {
+            Self::Group(group) => entry.group == Some(*group),
+            Self::Method(method) => entry.method == Some(*method),
+            Self::Connection { ends: [a, b], packets: (first, last) } => {
+                ((call.client, call.server) == (*a, *b) || (call.client, call.server) == (*b, *a))
+                    && call.packets.1 >= *first
+                    && call.packets.0 <= *last
+            }
+            Self::Edge { from, to } => node(call) == *to && chains.caller(call) == *from,
+        }
+    }
 }
 
 /// What a call must be like to be shown.
@@ -75,25 +102,17 @@ impl Matcher {
     }
 
     /// Whether the filter lets the call through.
-    pub(in crate::tui) fn filter_matches(&self, entry: &Entry) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.matches(&entry.call))
+    pub(in crate::tui) fn filter_matches(&self, call: &Call) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.matches(call))
+    }
+
+    /// Whether the filter lets the chain through: it does if it does so with any of its calls.
+    pub(in crate::tui) fn lets_through(&self, chain: &Chain) -> bool {
+        !self.has_filter() || chain.hops.iter().any(|hop| self.filter_matches(&hop.call))
     }
 
     /// Whether everything else lets the call through.
-    pub(in crate::tui) fn matches_else(&self, entry: &Entry) -> bool {
-        if self.hides(entry.call.class()) {
-            return false;
-        }
-        match self.only {
-            None => true,
-            Some(Only::Group(group)) => entry.group == Some(group),
-            Some(Only::Method(method)) => entry.method == Some(method),
-            Some(Only::Connection { ends: [a, b], packets: (first, last) }) => {
-                let call = &entry.call;
-                ((call.client, call.server) == (a, b) || (call.client, call.server) == (b, a))
-                    && call.packets.1 >= first
-                    && call.packets.0 <= last
-            }
-        }
+    pub(in crate::tui) fn matches_else(&self, entry: &Entry, chains: &Chains) -> bool {
+        !self.hides(entry.call.class()) && self.only.as_ref().is_none_or(|only| only.holds(entry, chains))
     }
 }

@@ -1,10 +1,15 @@
 //! Everything that is shown, and how updates, keys, mouse and time change it. Draws nothing and reads nothing.
 
 pub(super) mod chains;
+pub(super) mod changes;
 pub(super) mod detail;
+pub(super) mod graph;
+mod jumps;
 pub(super) mod list;
 pub(super) mod matcher;
+mod mouse;
 mod moves;
+mod output;
 pub(super) mod prompt;
 pub(super) mod rows;
 mod search;
@@ -13,6 +18,8 @@ pub(super) mod tables;
 pub(super) mod testing;
 #[cfg(test)]
 mod tests;
+mod through;
+mod trail;
 mod typing;
 
 use std::collections::VecDeque;
@@ -20,18 +27,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
-
 use self::chains::Chains;
+use self::changes::Changes;
 use self::detail::{Detail, Plan};
+use self::graph::Graph;
 use self::list::List;
 use self::matcher::{Matcher, Only};
 use self::prompt::{History, Prompt};
 use self::rows::Rows;
 use self::tables::{Connections, Table, connection_key, group_key, method_key};
+use self::through::Through;
+use self::trail::Step;
 use super::columns::Column;
 use super::figures::{Catalog, Figures};
-use super::keys::{Action, Scope, View};
+use super::keys::{Scope, View};
 use super::names::Names;
 use super::store::{Serial, Store};
 use super::theme::Theme;
@@ -63,12 +72,14 @@ pub(super) enum Place {
 
 impl Place {
     #[cfg(test)]
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::View(View::Calls),
         Self::View(View::Errors),
         Self::View(View::Services),
         Self::View(View::Connections),
         Self::View(View::Chains),
+        Self::View(View::Changes),
+        Self::View(View::Graph),
         Self::Detail,
         Self::Help,
     ];
@@ -82,10 +93,10 @@ impl Place {
             Self::View(View::Errors) => {
                 &[Scope::Lists, Scope::Classes, Scope::Columns, Scope::Everywhere, Scope::Rows]
             }
-            Self::View(View::Services | View::Connections) => {
+            Self::View(View::Services | View::Connections | View::Changes | View::Graph) => {
                 &[Scope::Lists, Scope::Columns, Scope::Everywhere, Scope::Rows]
             }
-            Self::View(View::Chains) => &[Scope::Lists, Scope::Everywhere, Scope::Rows],
+            Self::View(View::Chains) => &[Scope::Chains, Scope::Lists, Scope::Everywhere, Scope::Rows],
             Self::Detail => &[Scope::Detail, Scope::Everywhere, Scope::Rows],
             Self::Help => &[Scope::Everywhere, Scope::Rows],
         }
@@ -123,8 +134,8 @@ pub(super) struct State {
     pub names: Names,
     /// Figures of all calls so far.
     pub total: Figures,
-    /// Figures of the calls that the filter lets through, while there is one.
-    pub filtered: Option<Figures>,
+    /// The calls that the filter lets through, counted while there is one.
+    pub through: Option<Through>,
     pub matcher: Matcher,
     pub rows: Rows,
     pub calls: List,
@@ -135,9 +146,11 @@ pub(super) struct State {
     pub connections: Connections,
     pub connection_rows: Table,
     pub chains: Chains,
+    pub changes: Changes,
+    pub graph: Graph,
     pub view: View,
-    /// The view from which the calls of one thing were opened.
-    came_from: Option<View>,
+    /// Where jumps from one thing to another began, the newest last.
+    trail: Vec<Step>,
     pub detail: Option<Detail>,
     /// First line of the help page on the screen, while it is open.
     pub help: Option<usize>,
@@ -152,6 +165,8 @@ pub(super) struct State {
     pub dirty: bool,
     /// Figures changed since tables were put into order.
     stale: bool,
+    /// Chains came since the calls of an edge of the graph were looked for.
+    edge_stale: bool,
     refreshed: Option<Instant>,
     last_click: Option<(Instant, u16, u16)>,
     pub marked: usize,
@@ -172,7 +187,7 @@ impl State {
             catalog: Catalog::default(),
             names: Names::default(),
             total: Figures::default(),
-            filtered: None,
+            through: None,
             matcher: Matcher::default(),
             rows: Rows::default(),
             calls: List::new(Column::Method, None),
@@ -182,8 +197,10 @@ impl State {
             connections: Connections::default(),
             connection_rows: Table::new(Column::Protocol, None),
             chains: Chains::new(),
+            changes: Changes::new(),
+            graph: Graph::new(),
             view: View::Calls,
-            came_from: None,
+            trail: Vec::new(),
             detail: None,
             help: None,
             prompt: None,
@@ -194,6 +211,7 @@ impl State {
             waiting: VecDeque::new(),
             dirty: true,
             stale: false,
+            edge_stale: false,
             refreshed: None,
             last_click: None,
             marked: 0,
@@ -249,7 +267,11 @@ impl State {
                 }
                 self.stale = true;
             }
-            Update::Chains(chains) => self.chains.put(chains),
+            Update::Chains(chains) => {
+                self.chains.put(chains, &self.matcher);
+                self.edge_stale = matches!(self.matcher.only, Some(Only::Edge { .. }));
+                self.stale = true;
+            }
             Update::Progress(progress) => self.progress = progress,
             Update::Trouble(line) => {
                 if self.troubles.len() < TROUBLES_LIMIT {
@@ -304,7 +326,8 @@ impl State {
 
     /// Does a bounded piece of the work that is left. Whether there is more to do at once.
     pub(super) fn work(&mut self, now: Instant) -> bool {
-        let scanned = self.rows.scan(&self.store, &self.matcher, self.filtered.as_mut(), &mut self.calls);
+        let matching = (&self.matcher, &self.chains);
+        let scanned = self.rows.scan(&self.store, matching, self.through.as_mut(), &mut self.calls);
         if scanned {
             self.stale = true;
             self.dirty = true;
@@ -328,10 +351,14 @@ impl State {
     pub(super) fn refresh(&mut self) {
         self.stale = false;
         self.dirty = true;
+        if std::mem::take(&mut self.edge_stale) {
+            self.rematch();
+        }
         if self.rows.has_pending() {
             self.rows.merge(&self.store, &self.names, &mut self.calls);
         }
-        let figures = self.filtered.as_ref().unwrap_or(&self.total);
+        let through = self.through.as_ref();
+        let figures = through.map_or(&self.total, |through| &through.figures);
         let (catalog, matcher, names) = (&self.catalog, &self.matcher, &self.names);
         let groups = figures
             .group_ids()
@@ -339,9 +366,17 @@ impl State {
         self.errors.arrange(groups, |id, column| group_key(id, column, figures, catalog));
         self.services.arrange(figures.method_ids(), |id, column| method_key(id, column, figures, catalog));
         let connections = self.connections.all();
-        self.connection_rows.arrange(0..connections.len() as u32, |id, column| {
+        let shown = (0_u32..)
+            .zip(connections)
+            .filter(|(_, connection)| through.is_none_or(|through| through.calls(connection) > 0));
+        self.connection_rows.arrange(shown.map(|(id, _)| id), |id, column| {
             connections.get(id as usize).map_or(list::SortKey::Nothing, |c| connection_key(c, column, names))
         });
+        match self.view {
+            View::Changes => self.changes.arrange(&self.chains.sum(matcher)),
+            View::Graph => self.graph.arrange(&self.chains.sum(matcher)),
+            _ => {}
+        }
         self.settle();
     }
 
@@ -360,6 +395,10 @@ impl State {
         self.connection_rows.list.settle(self.connection_rows.order.len(), height);
         let height = self.list_height(View::Chains);
         self.chains.list.settle(self.chains.len(), height);
+        let height = self.list_height(View::Changes);
+        self.changes.list.settle(self.changes.turns.len(), height);
+        let height = self.list_height(View::Graph);
+        self.graph.list.settle(self.graph.edges.len(), height);
         let plan = self.plan();
         if let Some(detail) = &mut self.detail {
             detail.settle(&plan);
@@ -371,15 +410,19 @@ impl State {
         Plan::of(self.width, self.height)
     }
 
-    /// Lines of the sentence under a list.
-    pub(super) fn sentence_lines(&self) -> u16 {
-        if self.height >= 16 { 2 } else { 1 }
+    /// Lines of the sentence under a list. What is said of chains is longest.
+    pub(super) fn sentence_lines(&self, view: View) -> u16 {
+        match (self.height, view) {
+            (..16, _) => 1,
+            (20..30, View::Chains) | (30.., _) => 3,
+            _ => 2,
+        }
     }
 
     /// Rows of a view that are on the screen.
     pub(super) fn list_height(&self, view: View) -> usize {
         // Rule and footer stand below besides the sentence.
-        let all = self.height.saturating_sub(LINES_ABOVE + 2 + self.sentence_lines());
+        let all = self.height.saturating_sub(LINES_ABOVE + 2 + self.sentence_lines(view));
         let rows = match view {
             View::Services if all >= 14 => all - all * 2 / 5,
             // Chains have no column heads.
@@ -397,6 +440,8 @@ impl State {
             View::Services => (&self.services.list, self.services.order.len()),
             View::Connections => (&self.connection_rows.list, self.connection_rows.order.len()),
             View::Chains => (&self.chains.list, self.chains.len()),
+            View::Changes => (&self.changes.list, self.changes.turns.len()),
+            View::Graph => (&self.graph.list, self.graph.edges.len()),
         }
     }
 
@@ -410,6 +455,8 @@ impl State {
                 let len = self.chains.len();
                 (&mut self.chains.list, len)
             }
+            View::Changes => (&mut self.changes.list, self.changes.turns.len()),
+            View::Graph => (&mut self.graph.list, self.graph.edges.len()),
         }
     }
 
@@ -426,116 +473,60 @@ impl State {
         }
         match self.view {
             View::Calls => self.selected_call().map(|(_, call)| Arc::clone(call)),
-            View::Errors => {
-                let group = self.figures().group(self.errors.selected()?)?;
-                self.store.get(group.example).map(|entry| Arc::clone(&entry.call))
-            }
+            View::Errors => self.held(self.figures().group(self.errors.selected()?)?.example),
+            View::Services => self.held(self.figures().method(self.services.selected()?)?.example),
             View::Chains => self.chains.selected().map(|(chain, hop)| Arc::clone(&chain.hops[hop].call)),
-            View::Services | View::Connections => None,
+            View::Changes => {
+                let uid = self.chains.example(self.changes.selected()?)?;
+                self.chains.of(uid).map(|(chain, hop)| Arc::clone(&chain.hops[hop].call))
+            }
+            View::Connections | View::Graph => self.example_of(&self.selected_thing()?),
         }
+    }
+
+    /// A call by its serial, if it is still held.
+    fn held(&self, serial: Serial) -> Option<Arc<Call>> {
+        self.store.get(serial).map(|entry| Arc::clone(&entry.call))
+    }
+
+    /// The newest call of a thing that the filter lets through; of those that failed, where any did.
+    fn example_of(&self, only: &Only) -> Option<Arc<Call>> {
+        let holds = |call: &Call, entry| self.matcher.filter_matches(call) && only.holds(entry, &self.chains);
+        let mut calls = self.store.entries().iter().rev().filter(|entry| holds(&entry.call, entry));
+        let newest = calls.next()?;
+        let failed = if newest.call.failed() { None } else { calls.find(|entry| entry.call.failed()) };
+        Some(Arc::clone(&failed.unwrap_or(newest).call))
     }
 
     /// The figures that views show: of what the filter lets through, or of everything.
     pub(super) fn figures(&self) -> &Figures {
-        self.filtered.as_ref().unwrap_or(&self.total)
+        self.through.as_ref().map_or(&self.total, |through| &through.figures)
     }
 
     /// The thing whose calls are shown, in words.
     pub(super) fn only_label(&self) -> Option<String> {
-        Some(match self.matcher.only? {
-            Only::Method(id) => self.catalog.label(Some(id)),
+        Some(match self.matcher.only.as_ref()? {
+            Only::Method(id) => self.catalog.label(Some(*id)),
             Only::Group(id) => {
-                let group = self.catalog.groups.get(id as usize)?;
+                let group = self.catalog.groups.get(*id as usize)?;
                 let code = group.code.map(|c| format!("{c} ")).unwrap_or_default();
                 format!("{} {code}{}", self.catalog.label(group.method), group.template)
             }
-            Only::Connection { ends: [a, b], .. } => format!("connection {a} → {}", self.names.address(&b)),
+            Only::Connection { ends: [a, b], .. } => format!("connection {a} → {}", self.names.address(b)),
+            Only::Edge { from, to } => format!("calls {from} → {to}"),
         })
     }
 
     /// What was changed in the matcher takes effect.
     fn rematch(&mut self) {
         self.rows.restart(&self.calls);
-        self.filtered = self.matcher.has_filter().then(Figures::default);
+        self.through = self.matcher.has_filter().then(Through::default);
+        if self.matcher.has_filter() || self.chains.hidden > 0 {
+            self.chains.filter(&self.matcher);
+        }
         self.stale = true;
         self.refreshed = None;
         self.dirty = true;
-    }
-
-    /// Takes a mouse event; gives what is to be done outside.
-    pub(super) fn mouse(&mut self, event: MouseEvent, now: Instant) -> Option<Effect> {
-        const WHEEL: isize = 3;
-        match event.kind {
-            MouseEventKind::ScrollDown => self.step(WHEEL),
-            MouseEventKind::ScrollUp => self.step(-WHEEL),
-            MouseEventKind::Down(MouseButton::Left) => {
-                let double = self.last_click.is_some_and(|(time, x, y)| {
-                    (x, y) == (event.column, event.row)
-                        && now.saturating_duration_since(time) < Duration::from_millis(400)
-                });
-                self.last_click = Some((now, event.column, event.row));
-                self.dirty = true;
-                return self.click(event.column, event.row, double);
-            }
-            _ => return None,
-        }
-        self.settle();
-        self.dirty = true;
-        None
-    }
-
-    fn click(&mut self, x: u16, y: u16, double: bool) -> Option<Effect> {
-        if self.prompt.is_some() || self.help.is_some() {
-            return None;
-        }
-        if y < 2 {
-            let spots = if y == 0 { super::view::title_spots(self) } else { super::view::tab_spots(self) };
-            let action = spots.into_iter().find(|(span, _)| span.contains(&x)).map(|(_, action)| action)?;
-            return self.apply(action);
-        }
-        if let Some(detail) = &mut self.detail {
-            let plan = Plan::of(self.width, self.height);
-            let top = 3 + plan.sentence + plan.boxes;
-            let row = usize::from(y.checked_sub(top)?);
-            if row < usize::from(plan.body) && plan.split.is_none_or(|(tree, _)| x < tree) {
-                let row = detail.list.top + row;
-                if row < detail.rows.len() {
-                    let again = detail.list.selected == row;
-                    detail.pane = detail::Pane::Tree;
-                    detail.step(row as isize - detail.list.selected as isize, &plan);
-                    if again {
-                        detail.fold(None);
-                    }
-                }
-            }
-            return None;
-        }
-        let head = if self.view == View::Chains { LINES_ABOVE - 1 } else { LINES_ABOVE };
-        if y + 1 == head {
-            // A click on a column's head sorts by it.
-            let column = super::view::column_at(self, x)?;
-            let (list, _) = self.list_mut();
-            list.column = column;
-            return self.apply(Action::Sort);
-        }
-        let row = usize::from(y.checked_sub(head)?);
-        if row >= self.list_height(self.view) {
-            return None;
-        }
-        let column = super::view::column_at(self, x);
-        let (list, len) = self.list_mut();
-        let row = list.top + row;
-        if row >= len {
-            return None;
-        }
-        list.go(row);
-        if let Some(column) = column {
-            list.column = column;
-        }
-        if self.view == View::Calls {
-            self.follow = false;
-        }
-        if double { self.apply(Action::Open) } else { None }
     }
 
     /// Whether failures exist that the user has not gone to: the start screen points at them.

@@ -1,21 +1,14 @@
 //! What the actions of the key table do.
 
-use std::sync::Arc;
-
-use super::detail::{Detail, Pane};
-use super::matcher::Only;
+use super::detail::Pane;
 use super::prompt::{Prompt, Purpose};
 use super::{Effect, Place, State};
 use crate::calls::{Call, keys};
 use crate::filter;
 use crate::sink::TimeFormat;
-use crate::text;
 use crate::tui::columns::{Column, columns};
 use crate::tui::keys::{Action, Key, View, action};
 use crate::tui::store::Serial;
-
-/// The most calls that one export writes.
-const EXPORT_LIMIT: usize = 1_000_000;
 
 impl State {
     /// Takes a key; gives what is to be done outside.
@@ -38,10 +31,10 @@ impl State {
             Action::Suspend => return Some(Effect::Suspend),
             Action::Redraw => return Some(Effect::Redraw),
             Action::Help => self.help = if self.help.is_some() { None } else { Some(0) },
-            Action::Back => self.back(),
+            Action::Back => return self.back(),
             Action::Show(view) => self.show(view),
             Action::NextView => self.show_neighbour(1),
-            Action::PreviousView => self.show_neighbour(View::ALL.len() - 1),
+            Action::PreviousView => self.show_neighbour(View::TABS.len() - 1),
             Action::Up => self.step(-1),
             Action::Down => self.step(1),
             Action::PageUp => self.page(-1),
@@ -66,7 +59,7 @@ impl State {
             Action::NotThis => self.filter_cell(false),
             Action::ShowAll => {
                 self.matcher.clear();
-                self.came_from = None;
+                self.trail.clear();
                 self.rematch();
             }
             Action::Toggle(class) => {
@@ -83,6 +76,7 @@ impl State {
             }
             Action::Connection => self.follow_connection(),
             Action::Chain => self.show_chain(),
+            Action::Origin => return self.show_origin(),
             Action::Copy => return self.copy(),
             Action::Export => self.ask_for_file(),
             Action::Times => {
@@ -120,39 +114,25 @@ impl State {
         detail.settle(&plan);
     }
 
-    /// One step back: help, detail, the calls of one thing, the search.
-    fn back(&mut self) {
-        if self.help.take().is_some() || self.detail.take().is_some() {
-            return;
-        }
-        if self.matcher.only.take().is_some() {
-            self.rematch();
-            if let Some(view) = self.came_from.take() {
-                self.view = view;
-            }
-        } else if !self.search.is_empty() {
-            self.search.clear();
-        } else if self.view != View::Calls {
-            self.view = View::Calls;
-        } else if self.matcher.is_active() {
-            self.notice = Some("a shows all calls again; q quits".to_owned());
-        } else {
-            self.notice = Some("q quits".to_owned());
-        }
-    }
-
+    /// Shows a view that was chosen by its name: nothing is to be gone back to.
     pub(super) fn show(&mut self, view: View) {
         self.help = None;
         self.detail = None;
+        self.trail.clear();
+        self.show_view(view);
+    }
+
+    /// Shows a view in the order in which it should be.
+    pub(super) fn show_view(&mut self, view: View) {
         self.view = view;
-        if self.stale {
+        if self.stale || matches!(view, View::Changes | View::Graph) {
             self.refresh();
         }
     }
 
     fn show_neighbour(&mut self, by: usize) {
-        let at = View::ALL.iter().position(|v| *v == self.view).unwrap_or_default();
-        self.show(View::ALL[(at + by) % View::ALL.len()]);
+        let at = View::TABS.iter().position(|v| *v == self.view.tab()).unwrap_or_default();
+        self.show(View::TABS[(at + by) % View::TABS.len()]);
     }
 
     /// Moves the cursor of the place by rows.
@@ -248,62 +228,8 @@ impl State {
         }
     }
 
-    /// Opens what is under the cursor.
-    pub(super) fn open(&mut self) -> Option<Effect> {
-        match self.view {
-            View::Calls => {
-                let (serial, call) = self.selected_call().map(|(s, c)| (s, Arc::clone(c)))?;
-                Some(self.open_call(call, Some(serial)))
-            }
-            View::Chains => {
-                let call = self.current_call()?;
-                Some(self.open_call(call, None))
-            }
-            View::Errors => {
-                let group = self.errors.selected()?;
-                self.show_only(Only::Group(group));
-                None
-            }
-            View::Services => {
-                let method = self.services.selected()?;
-                self.show_only(Only::Method(method));
-                None
-            }
-            View::Connections => {
-                let row = self.connection_rows.selected()?;
-                let connection = self.connections.all().get(row as usize)?;
-                let only = Only::Connection {
-                    ends: [connection.client, connection.server],
-                    packets: (connection.first_packet, connection.last_packet),
-                };
-                self.show_only(only);
-                None
-            }
-        }
-    }
-
-    /// Shows the calls of one thing; going back returns to where it was opened.
-    fn show_only(&mut self, only: Only) {
-        self.came_from = Some(self.view);
-        self.matcher.only = Some(only);
-        self.view = View::Calls;
-        self.follow = false;
-        self.calls.moved = false;
-        self.calls.selected = 0;
-        self.calls.top = 0;
-        self.rematch();
-    }
-
-    fn open_call(&mut self, call: Arc<Call>, serial: Option<Serial>) -> Effect {
-        // New calls must not move the list behind the detail.
-        self.follow = false;
-        let place = serial.filter(|_| call.failed()).map(|serial| self.error_place(serial));
-        self.detail = Some(Detail::new(Arc::clone(&call), place));
-        Effect::Evidence(call)
-    }
-
     /// Which failed call of how many among the rows it is, from 1.
-    fn error_place(&self, serial: Serial) -> (usize, usize) {
+    pub(super) fn error_place(&self, serial: Serial) -> (usize, usize) {
         let mut place = 0;
         let mut all = 0;
         for row in self.rows.serials() {
@@ -353,101 +279,6 @@ impl State {
             }
         }
         self.step(1);
-    }
-
-    /// Only the calls of the selected call's connection.
-    fn follow_connection(&mut self) {
-        let Some((_, call)) = self.selected_call() else { return };
-        let ends = [call.client, call.server];
-        // The connection record knows when ports were used again; without it, the ends must do.
-        let (first, last) = call.packets;
-        let packets = self
-            .connections
-            .all()
-            .iter()
-            .find(|c| {
-                ((c.client, c.server) == (ends[0], ends[1]) || (c.server, c.client) == (ends[0], ends[1]))
-                    && c.first_packet <= first
-                    && c.last_packet >= last
-            })
-            .map_or((0, u64::MAX), |c| (c.first_packet, c.last_packet));
-        self.calls.moved = true;
-        self.matcher.only = Some(Only::Connection { ends, packets });
-        self.came_from = Some(View::Calls);
-        self.follow = false;
-        self.rematch();
-    }
-
-    fn show_chain(&mut self) {
-        let Some(call) = self.current_call() else { return };
-        if self.chains.find(call.uid) {
-            self.help = None;
-            self.detail = None;
-            self.view = View::Chains;
-        } else {
-            let yet = if self.ended { "" } else { " yet" };
-            self.notice = Some(format!("no call above or below this one is known{yet}"));
-        }
-    }
-
-    fn copy(&mut self) -> Option<Effect> {
-        let text = match &self.detail {
-            Some(detail) => detail.copy()?,
-            None => match self.view {
-                View::Calls => {
-                    let (_, call) = self.selected_call()?;
-                    let mut line = Vec::new();
-                    crate::sink::jsonl::write_call(&mut line, call);
-                    String::from_utf8_lossy(&line).into_owned()
-                }
-                View::Chains => self.chains.selected()?.0.sentence(),
-                _ => self.row_text(self.list().0.selected),
-            },
-        };
-        self.notice = Some(format!("copied {}", text::bytes(text.len() as u64)));
-        Some(Effect::Copy(text))
-    }
-
-    /// The calls that an export writes: the marked ones, or what is under the cursor.
-    pub(super) fn calls_to_export(&self) -> Vec<Arc<Call>> {
-        if self.marked > 0 {
-            let marked: Vec<_> =
-                self.store.entries().iter().filter(|e| e.marked).map(|e| Arc::clone(&e.call)).collect();
-            if !marked.is_empty() {
-                return marked;
-            }
-        }
-        if let Some(call) = self.current_call().filter(|_| self.detail.is_some() || self.view == View::Calls)
-        {
-            return vec![call];
-        }
-        let (group, method) = match self.view {
-            View::Errors => (self.errors.selected(), None),
-            View::Services => (None, self.services.selected()),
-            View::Chains => {
-                let chain = self.chains.selected().map(|(chain, _)| chain);
-                return chain.into_iter().flat_map(|c| &c.hops).map(|hop| Arc::clone(&hop.call)).collect();
-            }
-            View::Calls | View::Connections => (None, None),
-        };
-        self.store
-            .entries()
-            .iter()
-            .filter(|e| (group.is_some() && e.group == group) || (method.is_some() && e.method == method))
-            .take(EXPORT_LIMIT)
-            .map(|e| Arc::clone(&e.call))
-            .collect()
-    }
-
-    fn ask_for_file(&mut self) {
-        if self.help.is_some() {
-            return;
-        }
-        if self.calls_to_export().is_empty() {
-            self.notice = Some("no calls here to export".to_owned());
-            return;
-        }
-        self.prompt = Some(Prompt::new(Purpose::Export, "calls.jsonl".to_owned(), String::new()));
     }
 }
 

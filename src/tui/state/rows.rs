@@ -1,9 +1,10 @@
 //! The rows of the Calls view: the calls that match, in the order asked for, kept up with as calls come and go.
 
+use super::chains::Chains;
 use super::list::{List, SortKey};
 use super::matcher::Matcher;
+use super::through::Through;
 use crate::tui::columns::{Column, call_cell};
-use crate::tui::figures::Figures;
 use crate::tui::names::Names;
 use crate::tui::store::{Entry, Serial, Store};
 
@@ -69,8 +70,8 @@ impl Rows {
     pub(in crate::tui) fn scan(
         &mut self,
         store: &Store,
-        matcher: &Matcher,
-        mut figures: Option<&mut Figures>,
+        (matcher, chains): (&Matcher, &Chains),
+        mut through: Option<&mut Through>,
         list: &mut List,
     ) -> bool {
         if self.scanned >= store.next() {
@@ -81,13 +82,13 @@ impl Rows {
         for entry in store.from(self.scanned).iter().take(STEP) {
             looked += 1;
             self.scanned = entry.serial + 1;
-            if !matcher.filter_matches(entry) {
+            if !matcher.filter_matches(&entry.call) {
                 continue;
             }
-            if let Some(figures) = &mut figures {
-                figures.count(&entry.call, entry.serial, entry.method, entry.group);
+            if let Some(through) = &mut through {
+                through.count(entry);
             }
-            if matcher.matches_else(entry) {
+            if matcher.matches_else(entry, chains) {
                 if sorted { &mut self.pending } else { &mut self.serials }.push(entry.serial);
             }
         }

@@ -1,6 +1,6 @@
 //! Going to the next row that matches, in whichever view is open.
 
-use super::{Effect, State};
+use super::{Effect, State, changes};
 use crate::calls::{Call, words};
 use crate::text;
 use crate::tui::keys::View;
@@ -111,6 +111,21 @@ impl State {
                         c.reason.unwrap_or_default()
                     )
                 })
+                .unwrap_or_default(),
+            View::Changes => self
+                .changes
+                .turns
+                .get(row)
+                .map(|turn| {
+                    let words = crate::chains::summary::words(turn.findings);
+                    format!("{} {} {words}", changes::below(turn), changes::ending(&turn.to))
+                })
+                .unwrap_or_default(),
+            View::Graph => self
+                .graph
+                .edges
+                .get(row)
+                .map(|edge| format!("{} → {}", text::escape(&edge.from), text::escape(&edge.to)))
                 .unwrap_or_default(),
             View::Chains => self
                 .chains

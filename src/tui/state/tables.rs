@@ -37,13 +37,7 @@ impl Table {
         let selected = self.selected();
         self.order.clear();
         self.order.extend(ids);
-        if let Some((column, down)) = self.list.sort {
-            if down {
-                self.order.sort_by_cached_key(|id| (std::cmp::Reverse(key(*id, column)), *id));
-            } else {
-                self.order.sort_by_cached_key(|id| (key(*id, column), *id));
-            }
-        }
+        self.list.order(&mut self.order, |id, column| key(*id, column));
         if !self.list.moved {
             return;
         }

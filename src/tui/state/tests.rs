@@ -4,7 +4,10 @@ use crossterm::event::KeyCode;
 
 use super::testing::{call, failed, give, settle, state};
 use super::{Effect, State};
-use crate::calls::Class;
+use crate::calls::record::{Connection, ConnectionState};
+use crate::calls::{Call, Class, Finding};
+use crate::chains::{Chain, Change, EvidenceSet, Hop, Origin, Outcome};
+use crate::decode::{Endpoint, Network};
 use crate::tui::Update;
 use crate::tui::keys::{Key, View};
 
@@ -161,6 +164,187 @@ fn groups_and_methods_open_their_calls_and_esc_goes_back() {
     assert_eq!(state.view, View::Calls);
     keys(&mut state, "F");
     assert_eq!(state.rows.len(), 100, "all on one connection");
+}
+
+/// Two chains of a root and a callee that failed, one with code 5, one with 7, and a call that is alone.
+fn linked() -> State {
+    let mut state = state(80, 24);
+    let mut chains = Vec::new();
+    for (n, code) in [(0, 5), (2, 7)] {
+        let mut cause = failed(n, Class::Business, code, "no row");
+        cause.service = Some("stock.Stock".into());
+        cause.callee = Some("stock".into());
+        let mut root = failed(n + 1, Class::Rpc, 6, "biz error: no row");
+        root.callee = Some("order".into());
+        give(&mut state, [cause.clone(), root.clone()]);
+        chains.push(chain(root, cause));
+    }
+    give(&mut state, [call(9)]);
+    state.receive(Update::Chains(chains));
+    state.receive(Update::Connections(Vec::new()));
+    settle(&mut state);
+    state
+}
+
+fn chain(root: Call, cause: Call) -> Chain {
+    let change = Change {
+        hop: 0,
+        below: Some(1),
+        at: None,
+        from: Outcome::of(&cause),
+        to: Outcome::of(&root),
+        finding: Finding::BusinessBecameRpc,
+        prefixes: 1,
+    };
+    let hop = |call: Call, parent: Option<usize>| Hop {
+        call: call.into(),
+        depth: u32::from(parent.is_some()),
+        parent,
+        link: None,
+        retried_by: None,
+        after_answer: false,
+    };
+    Chain {
+        hops: vec![hop(root, None), hop(cause, Some(0))],
+        origin: Origin::At(1),
+        changes: vec![change],
+        evidence: EvidenceSet::default(),
+        confidence: 1.0,
+    }
+}
+
+fn shown(state: &State) -> Option<i64> {
+    state.detail.as_ref().and_then(|detail| detail.call.verdict.code)
+}
+
+#[test]
+fn a_chain_is_one_key_away_from_everywhere_and_esc_returns_there() {
+    for view in ["1kk", "2", "3", "5s", "5v", "5vj"] {
+        let mut state = linked();
+        keys(&mut state, view);
+        let from = state.view;
+        keys(&mut state, "c");
+        assert_eq!(state.view, View::Chains, "{view}");
+        assert!(state.chains.selected().is_some(), "{view}");
+        press(&mut state, KeyCode::Esc);
+        assert_eq!(state.view, from, "{view}");
+    }
+    let mut state = linked();
+    keys(&mut state, "1kk\nc");
+    assert_eq!((state.view, state.detail.is_none()), (View::Chains, true));
+    keys(&mut state, "\n");
+    assert!(state.detail.is_some());
+    press(&mut state, KeyCode::Esc);
+    assert_eq!((state.view, state.detail.is_none()), (View::Chains, true));
+    press(&mut state, KeyCode::Esc);
+    assert_eq!((state.view, shown(&state)), (View::Calls, Some(7)), "the call in full is back");
+}
+
+#[test]
+fn the_origin_is_one_key_away_and_esc_returns() {
+    let mut state = linked();
+    keys(&mut state, "1k");
+    assert!(matches!(press(&mut state, KeyCode::Char('O')), Some(Effect::Evidence(_))));
+    assert_eq!(shown(&state), Some(7));
+    press(&mut state, KeyCode::Esc);
+    assert_eq!((state.view, shown(&state)), (View::Calls, None));
+    keys(&mut state, "\n");
+    assert_eq!(shown(&state), Some(6));
+    keys(&mut state, "O");
+    assert_eq!(shown(&state), Some(7));
+    keys(&mut state, "O");
+    assert!(state.notice.as_deref().unwrap().contains("began here"));
+    assert!(
+        matches!(press(&mut state, KeyCode::Esc), Some(Effect::Evidence(_))),
+        "its packets are still to be read"
+    );
+    assert_eq!(shown(&state), Some(6));
+    press(&mut state, KeyCode::Esc);
+    assert_eq!(shown(&state), None);
+    keys(&mut state, "GO");
+    assert!(state.notice.is_some(), "a call that is ok has no origin");
+}
+
+#[test]
+fn changes_lead_to_an_example_and_edges_to_their_calls() {
+    let mut state = linked();
+    keys(&mut state, "5s");
+    assert_eq!((state.view, state.changes.turns.len()), (View::Changes, 2));
+    keys(&mut state, "j\n");
+    let example = state.chains.selected().map(|(chain, hop)| chain.hops[hop].call.uid);
+    assert_eq!((state.view, example), (View::Chains, state.changes.selected().map(|turn| turn.example)));
+    press(&mut state, KeyCode::Esc);
+    assert_eq!((state.view, state.changes.list.selected), (View::Changes, 1));
+    press(&mut state, KeyCode::Esc);
+    assert_eq!(state.view, View::Chains);
+    keys(&mut state, "v");
+    assert_eq!(state.graph.edges.len(), 2, "from outside to order, and from there to stock");
+    keys(&mut state, "G\n");
+    assert_eq!((state.view, state.rows.len()), (View::Calls, 2));
+    assert!(state.only_label().unwrap().contains("order → stock"));
+    // Another such call comes, and its chain after it.
+    let mut cause = failed(20, Class::Business, 9, "no row");
+    cause.callee = Some("stock".into());
+    let mut root = failed(21, Class::Rpc, 6, "");
+    root.callee = Some("order".into());
+    give(&mut state, [cause.clone(), root.clone()]);
+    state.receive(Update::Chains(vec![chain(root, cause)]));
+    state.refresh();
+    settle(&mut state);
+    assert_eq!(state.rows.len(), 3);
+    press(&mut state, KeyCode::Esc);
+    assert_eq!((state.view, state.rows.len()), (View::Graph, 7));
+}
+
+#[test]
+fn the_filter_acts_on_chains_and_connections_too() {
+    let mut state = linked();
+    let ends = state.selected_call().unwrap().1.clone();
+    let connection = |first, last, port| Connection {
+        first_packet: first,
+        last_packet: last,
+        start: ends.start,
+        end: ends.end,
+        client: Endpoint { port, ..ends.client },
+        server: ends.server,
+        network: Network::Tcp,
+        protocol: None,
+        reason: None,
+        state: ConnectionState::Open,
+        calls: 0,
+        failed: 0,
+        packets: 0,
+        bytes: [0, 0],
+        retransmissions: 0,
+        gaps: 0,
+    };
+    let port = ends.client.port;
+    // The same ports twice, one after the other, and another connection.
+    state.receive(Update::Connections(vec![
+        connection(1, 4, port),
+        connection(5, 30, port),
+        connection(2, 30, port + 1),
+    ]));
+    keys(&mut state, "4");
+    assert_eq!(state.connection_rows.order.len(), 3);
+    keys(&mut state, "fcode == 7\n");
+    assert_eq!(state.connection_rows.order, [1]);
+    keys(&mut state, "5");
+    assert_eq!((state.chains.len(), state.chains.hidden), (2, 1));
+    keys(&mut state, "s");
+    assert_eq!(state.changes.turns.len(), 1);
+    keys(&mut state, "5v");
+    assert_eq!(state.graph.edges.iter().map(|edge| edge.traffic.calls).sum::<u64>(), 2);
+    keys(&mut state, "5");
+    state.receive(Update::Chains(vec![chain(
+        failed(31, Class::Rpc, 6, ""),
+        failed(30, Class::Business, 5, ""),
+    )]));
+    assert_eq!((state.chains.len(), state.chains.hidden), (2, 2), "and on chains that come");
+    keys(&mut state, "a5");
+    assert_eq!((state.chains.len(), state.chains.hidden), (8, 0));
+    keys(&mut state, "4");
+    assert_eq!(state.connection_rows.order.len(), 3);
 }
 
 #[test]

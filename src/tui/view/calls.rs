@@ -50,9 +50,9 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
 fn why_empty(state: &State) -> Vec<String> {
     let packets = text::thousands(state.progress.packets);
     if state.store.len() > 0 {
-        let hidden = text::thousands(state.store.len() as u64);
+        let hidden = text::counted(state.store.len() as u64, "call");
         return vec![
-            format!("none of {hidden} calls is let through by the filter and the class switches"),
+            format!("{hidden} hidden by the filter and the class switches"),
             "a shows all calls, f changes the filter".to_owned(),
         ];
     }

@@ -5,25 +5,24 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::line;
-use crate::calls::{Finding, words};
-use crate::chains::{Chain, Evidence, Operation};
+use crate::calls::words;
+use crate::chains::Operation;
 use crate::text;
 use crate::tui::keys::View;
 use crate::tui::state::State;
 
-/// Deepest hop that is still moved to the right.
-const DEEPEST: u32 = 24;
+/// Columns that the lines of the tree take at most; the names of deeper hops stand there too.
+const DEEPEST: usize = 32;
+
+/// Columns that the text of an error keeps beside what became of it.
+const SHORTEST_TEXT: usize = 12;
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let buffer = frame.buffer_mut();
     let theme = &state.theme;
     let list = &state.chains.list;
     if state.chains.len() == 0 {
-        let why = [
-            "no chains: no call is known to have caused another".to_owned(),
-            "links come from trace ids, log ids, names, deadlines and times that fit".to_owned(),
-        ];
-        line::middle(buffer, area, &why, theme.dim);
+        line::middle(buffer, area, &why_empty(state), theme.dim);
         return;
     }
     let width = usize::from(area.width);
@@ -31,6 +30,8 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let tree = (width * 2 / 5).clamp(24, 60);
     let rest = width - tree - 14;
     let says = if width >= 110 { rest * 3 / 5 } else { rest };
+    // The lines of the tree are those of a whole chain.
+    let mut branches: Option<(crate::calls::Uid, Vec<String>)> = None;
     for y in 0..state.list_height(View::Chains).min(usize::from(area.height)) {
         let at = list.top + y;
         let y = y as u16;
@@ -41,7 +42,12 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
         let began = chain.origin.hop() == Some(hop);
         line::put(buffer, area, 1, y, &words::letter(class).to_string(), colour);
         let name = text::escape(&Operation(call).to_string()).into_owned();
-        let branch = branch(chain, hop);
+        let root = chain.root().uid;
+        if branches.as_ref().is_none_or(|(of, _)| *of != root) {
+            branches = Some((root, chain.branches()));
+        }
+        let branch = branches.as_ref().and_then(|(_, all)| all.get(hop)).map_or("", String::as_str);
+        let branch = text::cut_end(branch, DEEPEST);
         let star = if began { " ★" } else { "" };
         let room = tree.saturating_sub(text::width(&branch) + text::width(star) + 1);
         let x = line::put(buffer, area, 3, y, &branch, theme.dim);
@@ -51,13 +57,15 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
         line::put(buffer, area, (tree + 3) as u16, y, &format!("{latency:>7}"), Style::new());
         let text_style = colour.remove_modifier(Modifier::BOLD);
         let said = words::verdict(call);
-        let notes = notes(chain, hop, began);
+        let notes = chain.remark(hop).unwrap_or_default();
         let x = (tree + 12) as u16;
         if width >= 110 {
             line::put(buffer, area, x, y, &text::cut_end(&said, says.saturating_sub(1)), text_style);
             line::put(buffer, area, x + says as u16, y, &notes, theme.dim);
         } else {
-            let end = line::put(buffer, area, x, y, &text::cut_end(&said, says), text_style);
+            // What became of the error says more than the end of its text.
+            let kept = text::width(&notes).min(says.saturating_sub(SHORTEST_TEXT));
+            let end = line::put(buffer, area, x, y, &text::cut_end(&said, says - kept), text_style);
             line::put(buffer, area, end + 1, y, &notes, theme.dim);
         }
         if at == list.selected {
@@ -66,64 +74,18 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
     }
 }
 
-/// The lines that lead from the root to a hop.
-fn branch(chain: &Chain, hop: usize) -> String {
-    let mut parts = Vec::new();
-    let mut at = hop;
-    while let Some(parent) = chain.hops[at].parent {
-        let last = chain.hops[at + 1..].iter().all(|later| later.parent != Some(parent));
-        parts.push(match (at == hop, last) {
-            (true, true) => "└ ",
-            (true, false) => "├ ",
-            (false, true) => "  ",
-            (false, false) => "│ ",
-        });
-        at = parent;
-        if parts.len() > DEEPEST as usize {
-            break;
-        }
+fn why_empty(state: &State) -> Vec<String> {
+    if state.chains.hidden > 0 {
+        let hidden = text::counted(state.chains.hidden as u64, "chain");
+        return vec![
+            format!("the filter lets no call of {hidden} through"),
+            "a shows all, f changes the filter".to_owned(),
+        ];
     }
-    parts.reverse();
-    parts.concat()
-}
-
-/// What became of the error at a hop, in a few words.
-fn notes(chain: &Chain, hop: usize, began: bool) -> String {
-    let mut notes: Vec<&str> = Vec::new();
-    if began && hop != 0 {
-        notes.push("★ began here");
-    }
-    if chain.hops[hop].retried_by.is_some() {
-        notes.push("tried again");
-    }
-    if chain.hops[hop].after_answer {
-        notes.push("after its caller's answer");
-    }
-    notes.extend(chain.changes.iter().filter(|change| change.hop == hop).map(
-        |change| match change.finding {
-            Finding::PassedOn => "← passed on",
-            Finding::BusinessBecameRpc => "← business became RPC error",
-            Finding::RpcBecameBusiness => "← RPC error became business",
-            Finding::CodeLost => "← code lost",
-            Finding::CodeChanged => "← code changed",
-            Finding::MessageChanged => "← message changed",
-            Finding::Swallowed => "← swallowed: ok although a callee failed",
-            Finding::FailedAlone => "← failed although its callees were ok",
-            Finding::CauseBelow => "← reports a failure below",
-            other => other.name(),
-        },
-    ));
-    notes.join(", ")
-}
-
-/// What the selected chain says, with the evidence for it.
-pub(super) fn line(state: &State) -> Option<String> {
-    let (chain, _) = state.chains.selected()?;
-    let evidence: Vec<&str> = chain.evidence.iter().map(Evidence::name).collect();
-    Some(format!(
-        "{}. Linked by {} ({:.0} % sure).",
-        chain.sentence(),
-        evidence.join(", "),
-        chain.confidence * 100.0
-    ))
+    let why = if state.ended {
+        "no chains: no call is known to have caused another"
+    } else {
+        "no chains yet: a file's are known at its end, those of live traffic after some seconds"
+    };
+    vec![why.to_owned(), "links come from trace ids, log ids, names, deadlines and times that fit".to_owned()]
 }

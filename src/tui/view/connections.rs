@@ -16,9 +16,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let theme = &state.theme;
     let order = &state.connection_rows.order;
     if order.is_empty() {
-        let packets = text::thousands(state.progress.packets);
-        let why = format!("no TCP or UDP connections yet: {packets} packets seen");
-        line::middle(frame.buffer_mut(), area, &[why], theme.dim);
+        line::middle(frame.buffer_mut(), area, &why_empty(state), theme.dim);
     }
     let list = &state.connection_rows.list;
     table::render(frame.buffer_mut(), area, state, list, &placed, order.len(), |at| {
@@ -58,4 +56,17 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
             .collect();
         Some(table::Row { marked: false, sign: None, cells })
     });
+}
+
+fn why_empty(state: &State) -> Vec<String> {
+    let hidden = state.connections.all().len() as u64;
+    if hidden > 0 {
+        return vec![
+            format!("the filter lets no call of {} through", text::counted(hidden, "connection")),
+            "a shows all, f changes the filter".to_owned(),
+        ];
+    }
+    let yet = if state.ended { "" } else { " yet" };
+    let packets = text::counted(state.progress.packets, "packet");
+    vec![format!("no TCP or UDP connections{yet}: {packets} seen")]
 }

@@ -7,8 +7,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::{frame as around, line};
+use super::{line, sentence};
 use crate::calls::{Call, Carrier, Class, Finding, Initiator, words};
+use crate::explain;
 use crate::text;
 use crate::tui::state::State;
 use crate::tui::state::detail::{Detail, Loaded, Pane, Plan};
@@ -20,8 +21,8 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State, detail: &
     head(buffer, area, state, detail);
     let class = state.theme.class(call.class()).remove_modifier(Modifier::BOLD);
     let width = usize::from(area.width).saturating_sub(2);
-    let says = around::sentence_of(state, call);
-    for (i, part) in line::wrap(&says, width, usize::from(plan.sentence)).iter().enumerate() {
+    let says = sentence::of_call(state, call).lines(width, usize::from(plan.sentence));
+    for (i, part) in says.iter().enumerate() {
         line::put(buffer, area, 1, 2 + i as u16, part, class);
     }
     let mut y = 2 + plan.sentence;
@@ -150,12 +151,6 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
                     n => n.to_string(),
                 },
             );
-            let reported = match (ret, func_ret) {
-                (0, 0) => "success",
-                (0, _) => "func_ret: business error",
-                _ => "ret: framework error",
-            };
-            put("caller sees", reported.to_owned());
         }
         "grpc" => {
             put(
@@ -195,6 +190,9 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
         }
     }
     put("raised by", raised_by(call).to_owned());
+    if let Some(logged) = explain::reported_as(call) {
+        put("caller logs", text::escape(&logged).into_owned());
+    }
     lines
 }
 

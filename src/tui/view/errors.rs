@@ -4,12 +4,13 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::{frame as around, line, table};
+use super::{line, table};
 use crate::calls::Class;
 use crate::text;
 use crate::tui::columns::Column;
 use crate::tui::figures::Group;
 use crate::tui::keys::View;
+use crate::tui::spark;
 use crate::tui::state::State;
 use crate::tui::state::tables::group_share;
 
@@ -39,7 +40,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
                 Column::Code => (group.code.map(|c| c.to_string()).unwrap_or_default(), colour),
                 Column::Verdict => (text::escape(&with_code(group)).into_owned(), colour),
                 Column::Message => (text::escape(&group.template).into_owned(), colour),
-                Column::History => (around::history(&figures.bars(&counted.spark), place.width), theme.dim),
+                Column::History => (spark::bars(&figures.bars(&counted.spark), place.width), theme.dim),
                 Column::First => (state.clock(counted.first, None), theme.dim),
                 Column::Last => (state.clock(counted.last, Some(counted.first)), theme.dim),
                 _ => (String::new(), Style::new()),

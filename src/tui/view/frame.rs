@@ -1,19 +1,16 @@
-//! What stands around every view: title with counters, tabs with progress, filter, sentence, footer.
+//! What stands around every view: title with counters, tabs with progress, filter, troubles, footer.
 
 use std::ops::Range;
 
-use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::line;
-use crate::calls::{Call, Class};
+use crate::calls::Class;
 use crate::text;
 use crate::tui::keys::{Action, View, footer as footer_entries};
-use crate::tui::spark;
 use crate::tui::state::State;
-use crate::tui::state::prompt::{Prompt, Purpose};
 use crate::tui::theme::class_index;
 
 /// A piece of a line and what a click on it does.
@@ -125,7 +122,7 @@ pub(super) fn title(buffer: &mut Buffer, area: Rect, state: &State) {
 fn tab_pieces(state: &State) -> Vec<(u16, String, View)> {
     let gap = if state.width >= 76 { 2 } else { 1 };
     let mut x = 1;
-    View::ALL
+    View::TABS
         .iter()
         .enumerate()
         .map(|(i, view)| {
@@ -144,10 +141,30 @@ pub(in crate::tui) fn tab_spots(state: &State) -> Vec<(Range<u16>, Action)> {
         .collect()
 }
 
+impl State {
+    /// How much the filter and the class switches hide of what the view shows, and a word for what it is if not calls.
+    fn hidden(&self) -> Option<(usize, &'static str)> {
+        let filtered = self.matcher.has_filter();
+        match self.view {
+            View::Calls => self.matcher.is_active().then(|| (self.rows.hidden(&self.store), "")),
+            View::Errors | View::Services => {
+                let through = self.through.as_ref()?;
+                let left = self.total.calls.saturating_sub(through.figures.calls);
+                Some((usize::try_from(left).unwrap_or(usize::MAX), " calls"))
+            }
+            View::Connections => {
+                let all = self.connections.all().len();
+                filtered.then(|| (all.saturating_sub(self.connection_rows.order.len()), ""))
+            }
+            View::Chains | View::Changes | View::Graph => filtered.then_some((self.chains.hidden, " chains")),
+        }
+    }
+}
+
 pub(super) fn tabs(buffer: &mut Buffer, area: Rect, state: &State) {
     let mut end = 0;
     for (x, text, view) in tab_pieces(state) {
-        let open = view == state.view;
+        let open = view == state.view.tab();
         let style = if open { state.theme.strong.add_modifier(Modifier::REVERSED) } else { state.theme.dim };
         end = line::put(buffer, area, x, 1, &text, style);
     }
@@ -212,23 +229,23 @@ pub(super) fn rule_with_filter(buffer: &mut Buffer, area: Rect, state: &State) {
     let theme = &state.theme;
     line::fill(buffer, area, 0, 2, "─", theme.dim);
     let mut pieces: Vec<(String, Style)> = Vec::new();
-    let calls_like = !matches!(state.view, View::Connections | View::Chains);
+    match state.view {
+        View::Changes => pieces.push(("summary of changes".to_owned(), theme.strong)),
+        View::Graph => pieces.push(("service graph".to_owned(), theme.strong)),
+        _ => {}
+    }
     if let Some(label) = state.only_label().filter(|_| state.view == View::Calls) {
         pieces.push((format!("only {}", text::escape(&label)), theme.strong));
     }
-    if state.matcher.has_filter() && calls_like {
+    if state.matcher.has_filter() {
         pieces.push((format!("filter {}", text::escape(state.matcher.text())), theme.strong));
-    } else if state.matcher.has_filter() {
-        pieces.push(("the filter of calls does not act here".to_owned(), theme.dim));
     }
     let mut tail = Vec::new();
-    if state.view == View::Calls {
-        if state.matcher.is_active() {
-            tail.push(format!("{} hidden", text::thousands(state.rows.hidden(&state.store) as u64)));
-        }
-        if let Some(percent) = state.rows.percent(&state.store) {
-            tail.push(format!("looking {percent}%"));
-        }
+    if let Some((hidden, of)) = state.hidden() {
+        tail.push(format!("{}{of} hidden", text::thousands(hidden as u64)));
+    }
+    if let Some(percent) = state.rows.percent(&state.store) {
+        tail.push(format!("looking {percent}%"));
     }
     if state.marked > 0 {
         tail.push(format!("{} marked", text::thousands(state.marked as u64)));
@@ -254,7 +271,7 @@ pub(super) fn rule_with_filter(buffer: &mut Buffer, area: Rect, state: &State) {
 
 /// The line of the rule above the sentence; the newest trouble stands in it.
 pub(super) fn rule_with_troubles(buffer: &mut Buffer, area: Rect, state: &State) {
-    let y = area.height - 2 - state.sentence_lines();
+    let y = area.height - 2 - state.sentence_lines(state.view);
     line::fill(buffer, area, 0, y, "─", state.theme.dim);
     if let Some(trouble) = state.troubles.last() {
         let more = if state.troubles.len() > 1 {
@@ -266,106 +283,6 @@ pub(super) fn rule_with_troubles(buffer: &mut Buffer, area: Rect, state: &State)
         let line = format!(" {}{more} ", text::cut_end(&text::escape(trouble), room));
         line::put(buffer, area, 2, y, &line, state.theme.alarm);
     }
-}
-
-/// What is to be said of a call: with its chain, if it has one that failed.
-pub(super) fn sentence_of(state: &State, call: &Call) -> String {
-    let own = crate::calls::sentence::sentence(call);
-    match state.chains.of(call.uid).filter(|_| call.failed()) {
-        Some(chain) => format!("{}. Its chain (c): {}.", own.trim_end_matches('.'), chain.sentence()),
-        None => own,
-    }
-}
-
-/// The sentence of what is selected.
-pub(super) fn sentence(buffer: &mut Buffer, area: Rect, state: &State) {
-    let lines = state.sentence_lines();
-    let top = area.height - 1 - lines;
-    let width = usize::from(area.width).saturating_sub(2);
-    let (text, style) = what_to_say(state);
-    for (i, part) in line::wrap(&text, width, usize::from(lines)).iter().enumerate() {
-        line::put(buffer, area, 1, top + i as u16, part, style);
-    }
-}
-
-fn what_to_say(state: &State) -> (String, Style) {
-    match state.view {
-        View::Calls => {
-            let call = state.selected_call().map(|(_, call)| call);
-            // Nobody has chosen the newest call: what fails most is worth more.
-            let chosen = state.calls.moved || call.is_some_and(|c| c.failed());
-            if let Some(worst) = worst(state).filter(|_| !chosen) {
-                return worst;
-            }
-            call.map_or_else(Default::default, |call| {
-                (sentence_of(state, call), state.theme.class(call.class()).remove_modifier(Modifier::BOLD))
-            })
-        }
-        View::Errors => state.current_call().map_or_else(Default::default, |call| {
-            (
-                format!("newest: {}", sentence_of(state, &call)),
-                state.theme.class(call.class()).remove_modifier(Modifier::BOLD),
-            )
-        }),
-        View::Services => (services_line(state).unwrap_or_default(), Style::new()),
-        View::Connections => (connection_line(state).unwrap_or_default(), Style::new()),
-        View::Chains => (super::chains::line(state).unwrap_or_default(), Style::new()),
-    }
-}
-
-fn worst(state: &State) -> Option<(String, Style)> {
-    let id = state.worst_group()?;
-    let figures = state.figures().group(id)?;
-    let group = state.catalog.groups.get(id as usize)?;
-    let code = group.code.map(|c| format!(" {c}")).unwrap_or_default();
-    let template = if group.template.is_empty() { String::new() } else { format!(" \"{}\"", group.template) };
-    let label = state.catalog.label(group.method);
-    let kind = match group.class {
-        Some(Class::Business) => "business error",
-        Some(Class::Rpc) => "RPC error",
-        _ => "broken connection",
-    };
-    let times = text::thousands(figures.count);
-    let text = format!(
-        "Most failures: {label}, {kind}{code}{template}, {times}×. e goes to the next failed call, 2 shows all kinds."
-    );
-    Some((text::escape(&text).into_owned(), state.theme.class(group.class).remove_modifier(Modifier::BOLD)))
-}
-
-fn services_line(state: &State) -> Option<String> {
-    let id = state.services.selected()?;
-    let counted = state.figures().method(id)?;
-    let method = state.catalog.methods.get(id as usize)?;
-    let share = |n: u64| 100.0 - n as f64 * 100.0 / counted.calls.max(1) as f64;
-    let framework = counted.of(Class::Rpc) + counted.of(Class::Transport) + counted.of(Class::Unanswered);
-    let line = format!(
-        "{} ({}): the RPC itself worked for {:.2} % of {} calls, and {:.2} % were ok for the business too. ⏎ shows the calls.",
-        method.label(),
-        method.rpc,
-        share(framework),
-        text::thousands(counted.calls),
-        share(framework + counted.of(Class::Business)),
-    );
-    Some(text::escape(&line).into_owned())
-}
-
-fn connection_line(state: &State) -> Option<String> {
-    let connection = state.connections.all().get(state.connection_rows.selected()? as usize)?;
-    let why = connection.reason.map(|r| format!("; {r}")).unwrap_or_default();
-    let line = format!(
-        "{} connection {} → {}, {} from packet {} to {}, {} calls of which {} failed, {} retransmissions, {} gaps{why}.",
-        connection.network.name(),
-        connection.client,
-        connection.server,
-        connection.state,
-        connection.first_packet,
-        connection.last_packet,
-        text::thousands(connection.calls),
-        text::thousands(connection.failed),
-        connection.retransmissions,
-        connection.gaps,
-    );
-    Some(text::escape(&line).into_owned())
 }
 
 /// The keys that matter here, as far as there is room; the help key always.
@@ -405,84 +322,4 @@ fn position(state: &State) -> String {
     } else {
         format!("{}/{}", text::thousands(list.selected as u64 + 1), text::thousands(len as u64))
     }
-}
-
-/// The line that is being typed, what is wrong with it or what could follow.
-pub(super) fn prompt(frame: &mut Frame<'_>, area: Rect, state: &State) {
-    let Some(prompt) = &state.prompt else { return };
-    let theme = &state.theme;
-    let top = area.height - 1 - state.sentence_lines();
-    let buffer = frame.buffer_mut();
-    for y in top..area.height {
-        line::fill(buffer, area, 0, y, " ", Style::new());
-    }
-    let x = line::put(buffer, area, 1, top, prompt.purpose.label(), theme.key);
-    let room = usize::from(area.width.saturating_sub(x + 1));
-    let before = text::width(&text::escape(&prompt.text[..prompt.cursor]));
-    // The part with the cursor is shown.
-    let skip = before.saturating_sub(room.saturating_sub(1));
-    let safe = text::escape(&prompt.text);
-    let shown = skip_columns(&safe, skip);
-    line::put(buffer, area, x, top, shown, theme.strong);
-    if let Some(error) = &prompt.error {
-        caret(buffer, area, (x, top + 1), prompt, error, skip, theme.alarm);
-    } else if prompt.candidates.is_empty() {
-        let hint = match prompt.purpose {
-            Purpose::Filter => {
-                "Tab completes  ↑↓ history  ⏎ keeps  Esc gives up   e.g. class in (business, rpc) and latency > 20ms"
-            }
-            Purpose::Search => "⏎ finds the next, then n and N  ↑↓ history  Esc gives up",
-            Purpose::Export => ".pcapng writes the packets for Wireshark, all else one JSON record a call",
-        };
-        line::put(buffer, area, 1, top + 1, hint, theme.dim);
-    } else {
-        line::put(buffer, area, 1, top + 1, &prompt.candidates.join("  "), theme.dim);
-    }
-    let column = x + (before - skip) as u16;
-    frame.set_cursor_position((area.x + column.min(area.width - 1), area.y + top));
-}
-
-/// A caret under the wrong place with what is wrong behind it, or before it where there is no room behind.
-fn caret(
-    buffer: &mut Buffer,
-    area: Rect,
-    (x, y): (u16, u16),
-    prompt: &Prompt,
-    error: &crate::filter::FilterError,
-    skip: usize,
-    style: Style,
-) {
-    let start = error.span.start.min(prompt.text.len());
-    let before = text::width(&text::escape(&prompt.text[..start])).saturating_sub(skip);
-    let wrong = prompt.text.get(error.span.clone()).unwrap_or_default();
-    let length = text::width(&text::escape(wrong)).clamp(1, usize::from(area.width));
-    let at = x + before as u16;
-    let says = error.to_string();
-    let safe = text::escape(&says);
-    line::put(buffer, area, at, y, &"^".repeat(length), style);
-    let behind = usize::from(at) + length + 1;
-    if behind + text::width(&safe) <= usize::from(area.width) {
-        line::put(buffer, area, behind as u16, y, &safe, style);
-    } else if y + 1 < area.height {
-        line::put(buffer, area, 1, y + 1, &safe, style);
-    } else {
-        line::put(buffer, area, 1, y, &safe, style);
-    }
-}
-
-/// The text without its first columns.
-fn skip_columns(text: &str, columns: usize) -> &str {
-    let mut skipped = 0;
-    for (at, c) in text.char_indices() {
-        if skipped >= columns {
-            return &text[at..];
-        }
-        skipped += text::width(c.encode_utf8(&mut [0; 4]));
-    }
-    if columns == 0 { text } else { "" }
-}
-
-/// A history as bars for a cell.
-pub(super) fn history(counts: &[u32], columns: usize) -> String {
-    spark::bars(counts, columns)
 }

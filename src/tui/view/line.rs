@@ -77,6 +77,22 @@ pub(super) fn wrap(text: &str, width: usize, lines: usize) -> Vec<Cow<'_, str>> 
     out
 }
 
+/// Two parts of a text in at most `lines` lines: joined if all of it fits, else the first part is cut, so that the second
+/// one can be read.
+pub(super) fn paragraphs(first: &str, second: Option<&str>, width: usize, lines: usize) -> Vec<String> {
+    let owned = |lines: Vec<Cow<'_, str>>| lines.into_iter().map(Cow::into_owned).collect::<Vec<_>>();
+    let Some(second) = second else { return owned(wrap(first, width, lines)) };
+    let joined = format!("{}; {second}", first.trim_end_matches('.'));
+    let whole = wrap(&joined, width, lines + 1);
+    if whole.len() <= lines || lines < 2 {
+        return owned(wrap(&joined, width, lines));
+    }
+    let below = wrap(second, width, lines - 1);
+    let mut out = owned(wrap(first, width, lines - below.len()));
+    out.extend(owned(below));
+    out
+}
+
 /// A dotted name in at most `columns` columns: package parts at its beginning go first, as long as `keep` parts stay
 /// (`…stock.Stock.Reserve`), because the end is what people call it. Addresses and what is still too long lose their middle.
 pub(super) fn cut_name(name: &str, columns: usize, keep: usize) -> Cow<'_, str> {
@@ -110,7 +126,7 @@ pub(super) fn middle(buffer: &mut Buffer, area: Rect, lines: &[String], style: S
 
 #[cfg(test)]
 mod tests {
-    use super::{cut_name, wrap};
+    use super::{cut_name, paragraphs, wrap};
 
     #[test]
     fn names_lose_their_packages_first() {
@@ -127,6 +143,17 @@ mod tests {
         ] {
             assert_eq!(cut_name(name, columns, keep), cut);
         }
+    }
+
+    #[test]
+    fn the_second_part_is_never_cut_for_the_first() {
+        assert_eq!(paragraphs("one two.", Some("it began here"), 30, 2), ["one two; it began here"]);
+        assert_eq!(
+            paragraphs("one two three four five", Some("it began here"), 14, 2),
+            ["one two three…", "it began here"]
+        );
+        assert_eq!(paragraphs("one two three", None, 9, 2), ["one two", "three"]);
+        assert_eq!(paragraphs("one two three", Some("more"), 9, 1), ["one two …"]);
     }
 
     #[test]

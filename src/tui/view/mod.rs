@@ -2,12 +2,16 @@
 
 mod calls;
 mod chains;
+mod changes;
 mod connections;
 mod detail;
 mod errors;
 mod frame;
+mod graph;
 mod help;
 mod line;
+mod prompt;
+mod sentence;
 mod services;
 mod table;
 #[cfg(test)]
@@ -43,7 +47,7 @@ pub(super) fn render(frame: &mut Frame<'_>, state: &State) {
     } else {
         frame::rule_with_filter(frame.buffer_mut(), area, state);
         let above = if state.view == View::Chains { LINES_ABOVE - 1 } else { LINES_ABOVE };
-        let below = 2 + state.sentence_lines();
+        let below = 2 + state.sentence_lines(state.view);
         let body = Rect {
             x: area.x,
             y: area.y + above,
@@ -56,12 +60,14 @@ pub(super) fn render(frame: &mut Frame<'_>, state: &State) {
             View::Services => services::render(frame, body, state),
             View::Connections => connections::render(frame, body, state),
             View::Chains => chains::render(frame, body, state),
+            View::Changes => changes::render(frame, body, state),
+            View::Graph => graph::render(frame, body, state),
         }
         frame::rule_with_troubles(frame.buffer_mut(), area, state);
-        frame::sentence(frame.buffer_mut(), area, state);
+        sentence::render(frame.buffer_mut(), area, state);
     }
     if state.prompt.is_some() {
-        frame::prompt(frame, area, state);
+        prompt::render(frame, area, state);
     } else {
         frame::footer(frame.buffer_mut(), area, state);
     }

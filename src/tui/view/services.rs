@@ -5,12 +5,13 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::{frame as around, line, table};
+use super::{line, table};
 use crate::calls::Class;
 use crate::text;
 use crate::tui::columns::Column;
 use crate::tui::figures::MethodFigures;
 use crate::tui::keys::View;
+use crate::tui::spark;
 use crate::tui::state::State;
 
 /// Most bars of the histogram.
@@ -47,7 +48,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
                 Column::P90 => (quantile(counted, 0.9), Style::new()),
                 Column::P99 => (quantile(counted, 0.99), Style::new()),
                 Column::Max => (quantile(counted, 1.0), Style::new()),
-                Column::History => (around::history(&figures.bars(&counted.spark), place.width), theme.dim),
+                Column::History => (spark::bars(&figures.bars(&counted.spark), place.width), theme.dim),
                 Column::TopCode => counted.top_code().map_or_else(Default::default, |top| {
                     let (class, code, name, count) = top;
                     let name = name.map(|n| format!(" {n}")).unwrap_or_default();

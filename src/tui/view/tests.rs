@@ -195,14 +195,57 @@ fn chain() -> Chain {
 #[test]
 fn chains() {
     insta::assert_snapshot!(screens(|width, height| {
-        let mut state = state(width, height);
-        let chain = chain();
-        give(&mut state, chain.hops.iter().map(|hop| Call::clone(&hop.call)));
-        state.receive(Update::Chains(vec![chain]));
+        let mut state = linked(width, height);
         // From the newest call, which failed, to its chain.
         keys(&mut state, "c");
         state
     }));
+}
+
+/// The calls of [`chain`] and the chain.
+fn linked(width: u16, height: u16) -> State {
+    let mut state = state(width, height);
+    let chain = chain();
+    give(&mut state, chain.hops.iter().map(|hop| Call::clone(&hop.call)));
+    state.receive(Update::Chains(vec![chain]));
+    settle(&mut state);
+    state
+}
+
+#[test]
+fn summary_of_changes() {
+    insta::assert_snapshot!(screens(|width, height| {
+        let mut state = linked(width, height);
+        keys(&mut state, "5s");
+        state
+    }));
+}
+
+#[test]
+fn service_graph() {
+    insta::assert_snapshot!(screens(|width, height| {
+        let mut state = linked(width, height);
+        keys(&mut state, "5vj");
+        state
+    }));
+}
+
+#[test]
+fn the_sentence_says_where_the_error_began() {
+    let mut state = linked(80, 24);
+    keys(&mut state, "g");
+    let screen_of_root = screen(&state);
+    assert!(
+        screen_of_root.contains("it began one hop below: Catalog.Get answered business 5"),
+        "{screen_of_root}"
+    );
+    assert!(screen_of_root.contains("(c shows the chain)"), "{screen_of_root}");
+    keys(&mut state, "\n");
+    let detail = screen(&state);
+    assert!(detail.contains("it began one hop below"), "{detail}");
+    keys(&mut state, "2");
+    let errors = screen(&state);
+    assert!(errors.contains("it began"), "{errors}");
 }
 
 #[test]
@@ -304,8 +347,8 @@ fn help() {
 fn empty_views_say_why() {
     let mut state = state(80, 24);
     let mut seen = String::new();
-    for view in 1..=5 {
-        keys(&mut state, &view.to_string());
+    for view in ["1", "2", "3", "4", "5", "s", "5v"] {
+        keys(&mut state, view);
         seen.push_str(&screen(&state));
     }
     state.receive(Update::Progress(Progress { packets: 1_203, ..Progress::default() }));
@@ -316,6 +359,14 @@ fn empty_views_say_why() {
     give(&mut state, [call(1)]);
     keys(&mut state, "o");
     seen.push_str(&screen(&state));
+    let chain = chain();
+    state.receive(Update::Chains(vec![chain]));
+    state.receive(Update::Connections(vec![connection(1, None, ConnectionState::Open, None)]));
+    keys(&mut state, "fclass == oneway\n");
+    for view in ["2", "3", "4", "5", "s", "5v"] {
+        keys(&mut state, view);
+        seen.push_str(&screen(&state));
+    }
     // Only the lines that say something about being empty.
     let said: Vec<_> = seen.lines().filter(|l| l.starts_with("     ")).map(str::trim).collect();
     insta::assert_snapshot!(said.join("\n"));
@@ -345,7 +396,8 @@ fn every_size_is_drawn_without_harm() {
     for width in [60, 61, 75, 76, 79, 95, 96, 109, 139, 140, 300] {
         for height in [12, 13, 15, 16, 19, 20, 29, 60] {
             let mut state = mixed(width, height);
-            for view in ["1", "2", "3", "4", "5", "?"] {
+            state.receive(Update::Chains(vec![chain()]));
+            for view in ["1", "2", "3", "4", "5", "5s", "5v", "?"] {
                 keys(&mut state, view);
                 let _ = screen(&state);
                 keys(&mut state, "f");
