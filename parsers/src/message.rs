@@ -161,6 +161,15 @@ pub struct BizStatus<'a> {
     pub extra: Option<Text<'a>>,
 }
 
+/// Names that the text of an error quotes as those of what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Quoted<'a> {
+    /// Service.
+    pub service: Option<Text<'a>>,
+    /// Method.
+    pub method: Option<Text<'a>>,
+}
+
 /// gRPC status as seen in trailers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GrpcStatus<'a> {
@@ -269,6 +278,9 @@ pub struct Message<'a> {
     /// A name that can't be known because it was said before the capture began: messages of a
     /// connection with the same number have the same unknown name (HPACK entries of an unknown table). At most 4096.
     pub unknown_name: Option<u64>,
+    /// The names of what was asked for as the answer's own text quotes them: the callee says that it has no such service or
+    /// method, and nothing came before. No proof, since a callee may pass on what its own callee said.
+    pub quoted: Option<Quoted<'a>>,
     /// What it says of success or failure.
     pub status: Status<'a>,
     /// The header's names and values.
@@ -306,6 +318,7 @@ impl std::fmt::Debug for Message<'_> {
             .field("callee", &lossy(self.callee.as_ref()))
             .field("timeout", &self.timeout)
             .field("unknown_name", &self.unknown_name)
+            .field("quoted", &self.quoted)
             .field("status", &self.status)
             .field("metadata", &pairs)
             .field("truncated", &self.truncated)

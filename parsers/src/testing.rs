@@ -182,6 +182,10 @@ fn own(side: Side, message: &Message<'_>) -> Seen {
         callee: owned(message.callee.as_ref()),
         timeout: message.timeout,
         unknown_name: message.unknown_name,
+        quoted: message.quoted.as_ref().map(|quoted| crate::message::Quoted {
+            service: owned(quoted.service.as_ref()),
+            method: owned(quoted.method.as_ref()),
+        }),
         status: owned_status(&message.status),
         metadata: None,
         truncated: message.truncated,

@@ -371,7 +371,7 @@ pub static KEYS: &[Key] = &[
         name: "unknown_name",
         aliases: &[],
         kind: Type::Text,
-        doc: "stands for a name that was said before the capture began",
+        doc: "group of calls with the same path, said before the capture began",
         get: |c| c.unknown_name.map_or(Value::Null, Value::UnknownName),
     },
     Key {

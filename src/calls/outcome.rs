@@ -363,6 +363,17 @@ const GRPC_LAST: i64 = 16;
 /// INTERNAL, with which Kitex sends business statuses (`pkg/remote/trans/nphttp2`).
 const GRPC_INTERNAL: i64 = 13;
 
+/// Kitex `pkg/remote/trans_errors.go` `UnknownService`, which its servers send as it is in place of a gRPC status
+/// (`pkg/remote/trans/nphttp2/codes.go`), and the beginning of its text (`server_handler.go`).
+const KITEX_UNKNOWN_SERVICE: (i64, &[u8]) = (20, b"unknown service ");
+
+/// Whether somebody's code, and no library, said this status.
+fn is_business(code: i64, text: Option<&[u8]>) -> bool {
+    let (kitex, begins) = KITEX_UNKNOWN_SERVICE;
+    let of_kitex = code == kitex && text.is_some_and(|text| text.starts_with(begins));
+    GRPC_BUSINESS.contains(&code) || (code > GRPC_LAST && !of_kitex)
+}
+
 fn grpc(status: &Status<'_>) -> Outcome {
     let text = status.grpc_message.as_deref();
     // Kitex pkg/remote/trans/nphttp2: the business status is the answer, grpc-status only how it travels.
@@ -377,8 +388,7 @@ fn grpc(status: &Status<'_>) -> Outcome {
             Outcome::of(None, Carrier::GrpcStatus).published(Family::Grpc, *code).text(text)
         }
         Some(GrpcStatus::Code(code)) => {
-            let business = GRPC_BUSINESS.contains(code) || *code > GRPC_LAST;
-            let class = if business { Class::Business } else { Class::Rpc };
+            let class = if is_business(*code, text) { Class::Business } else { Class::Rpc };
             Outcome::of(Some(class), Carrier::GrpcStatus)
                 .published(Family::Grpc, *code)
                 .text(text.filter(|text| !text.is_empty()))
@@ -567,6 +577,11 @@ mod tests {
             let business = [3, 5, 6, 9, 10, 11, 15].contains(&code) || code > 16;
             let class = if business { Class::Business } else { Class::Rpc };
             assert_eq!(answered("grpc", &status).verdict.class, Some(class), "{code}");
+        }
+        for (text_of, class) in [("unknown service a.S", Class::Rpc), ("no stock", Class::Business)] {
+            let grpc_message = Some(text(text_of));
+            let status = Status { grpc: Some(GrpcStatus::Code(20)), grpc_message, ..Status::default() };
+            assert_eq!(answered("grpc", &status).verdict.class, Some(class), "{text_of}");
         }
         let kitex =
             Status { grpc: Some(GrpcStatus::Code(13)), biz: Some(biz("404", None)), ..Status::default() };

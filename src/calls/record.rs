@@ -185,6 +185,8 @@ named! {
         Swallowed = "swallowed",
         /// Chains: failed although all callees were ok.
         FailedAlone = "failed-alone",
+        /// Service and method are those that the text of an answer quotes.
+        NameFromAnswer = "name-from-answer",
         /// The capture began in the middle of the connection.
         MidStream = "mid-stream",
         /// Packets are missing.
@@ -202,6 +204,11 @@ impl Findings {
     /// Adds one.
     pub fn insert(&mut self, finding: Finding) {
         self.0 |= 1 << finding as u64;
+    }
+
+    /// Takes one away.
+    pub fn remove(&mut self, finding: Finding) {
+        self.0 &= !(1 << finding as u64);
     }
 
     /// Whether it is there.
@@ -307,7 +314,8 @@ pub struct Call {
     pub service: Option<Name>,
     /// Method as the wire names it.
     pub method: Option<Name>,
-    /// Group of calls that have the same unknown name (`unknown#17`).
+    /// Group of calls that have the same name, which could not be read (`unknown#17`). Service and method are what
+    /// others of the group told, if any did.
     pub unknown_name: Option<u64>,
     /// Name of the calling service, where the header has it.
     pub caller: Option<Name>,
@@ -427,6 +435,12 @@ impl Call {
     pub fn reading(&self) -> std::ops::RangeInclusive<u64> {
         const FRAGMENTS: u64 = 200;
         self.connection.saturating_sub(FRAGMENTS)..=self.packets.1.max(self.decided)
+    }
+
+    /// The group that stands for its method where that is not known.
+    #[must_use]
+    pub fn nameless(&self) -> Option<u64> {
+        self.unknown_name.filter(|_| self.method.is_none())
     }
 
     /// The class; `None` where it is not known.

@@ -299,6 +299,7 @@ fn remark(finding: Finding, call: &Call) -> Option<&'static str> {
         Finding::BusinessBecameRpc => "it began below as a business error",
         Finding::RpcBecameBusiness => "it began below as an RPC error",
         Finding::CodeLost => "the code of the error below was lost here",
+        Finding::NameFromAnswer => "its name is the one that an answer quotes",
         Finding::MidStream => "the capture began in the middle of the connection",
         Finding::Gap => "packets are missing from the capture",
         Finding::Truncated => "the capture cut packets short",

@@ -3,7 +3,7 @@
 use hashbrown::{Equivalent, HashMap};
 use hdrhistogram::Histogram;
 
-use super::record::{Call, Carrier, Class, Name};
+use super::record::{Call, Carrier, Class, Finding, Name};
 use crate::time::Timestamp;
 
 /// Most rows. What comes after them is counted in one row of its own (protocol `other`), so that hostile names can't fill
@@ -21,10 +21,21 @@ pub struct Operation {
     pub service: Option<Name>,
     /// Method as the wire names it.
     pub method: Option<Name>,
-    /// Stands for a name that is not known.
+    /// Stands for a method that is not known.
     pub unknown_name: Option<u64>,
     /// RPC protocol; `other` for the row of all that had no place.
     pub rpc: &'static str,
+}
+
+impl Operation {
+    fn of(call: &Call) -> Self {
+        Self {
+            service: call.service.clone(),
+            method: call.method.clone(),
+            unknown_name: call.nameless(),
+            rpc: call.rpc,
+        }
+    }
 }
 
 /// An [`Operation`] as it stands in a call; hashes as that does.
@@ -182,6 +193,22 @@ impl Row {
         }
     }
 
+    /// Adds the calls of another row.
+    fn merge(&mut self, other: Row) {
+        self.calls += other.calls;
+        self.unknown += other.unknown;
+        for (sum, count) in self.classes.iter_mut().zip(other.classes) {
+            *sum += count;
+        }
+        // Both grow and have the same precision, so they can be added.
+        _ = self.latency.add(&other.latency);
+        self.slowest = self.slowest.max(other.slowest);
+        self.other_codes += other.other_codes;
+        for code in other.codes {
+            self.add_code(code);
+        }
+    }
+
     fn sort_codes(&mut self) {
         self.codes.sort_by_key(|code| (std::cmp::Reverse(code.count), code.class, code.carrier, code.code));
     }
@@ -196,6 +223,8 @@ fn histogram() -> Histogram<u32> {
 pub struct Stats {
     rows: HashMap<Operation, Row, foldhash::fast::RandomState>,
     other: Option<Box<Row>>,
+    /// Operations of calls whose names others of their group told, by group, and whether it was in the text of an answer.
+    told: HashMap<u64, (Operation, bool), foldhash::fast::RandomState>,
     span: Option<(Timestamp, Timestamp)>,
 }
 
@@ -207,18 +236,19 @@ impl Stats {
         let key = Borrowed {
             service: call.service.as_deref(),
             method: call.method.as_deref(),
-            unknown_name: call.unknown_name,
+            unknown_name: call.nameless(),
             rpc: call.rpc,
         };
+        if let Some(group) = call.unknown_name.filter(|_| call.method.is_some())
+            && self.told.len() < MAX_ROWS
+        {
+            let quoted = call.findings.contains(Finding::NameFromAnswer);
+            self.told.entry(group).or_insert_with(|| (Operation::of(call), quoted));
+        }
         if let Some(row) = self.rows.get_mut(&key) {
             row.add(call);
         } else if self.rows.len() < MAX_ROWS {
-            let operation = Operation {
-                service: call.service.clone(),
-                method: call.method.clone(),
-                unknown_name: call.unknown_name,
-                rpc: call.rpc,
-            };
+            let operation = Operation::of(call);
             self.rows.entry(operation.clone()).or_insert_with(|| Row::new(operation)).add(call);
         } else {
             let nothing = Operation { service: None, method: None, unknown_name: None, rpc: "other" };
@@ -234,10 +264,24 @@ impl Stats {
         (last.since(first) as f64 / 1e9).max(1.0)
     }
 
-    /// All rows, the busiest first, those without a place at the end.
+    /// All rows, the busiest first, those without a place at the end. Calls that were given out before another of their
+    /// group told the name are counted under it, unless that was the text of an answer and one of them was served.
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
-        let mut rows: Vec<Row> = self.rows.values().cloned().collect();
+        let rows = self.rows.values().cloned();
+        let named = |row: &Row| {
+            let (told, quoted) = row.operation.unknown_name.and_then(|group| self.told.get(&group))?;
+            let served = row.class(Class::Ok) + row.class(Class::Business) > 0;
+            (!quoted || !served).then_some(told)
+        };
+        let (late, mut rows): (Vec<Row>, Vec<Row>) = rows.partition(|row| named(row).is_some());
+        for row in late {
+            let same = named(&row).and_then(|told| rows.iter_mut().find(|row| row.operation == *told));
+            match same {
+                Some(same) => same.merge(row),
+                None => rows.push(row),
+            }
+        }
         rows.sort_by(|a, b| {
             let key =
                 |row: &Row| (std::cmp::Reverse(row.calls), row.operation.rpc, row.operation.unknown_name);
@@ -257,18 +301,7 @@ impl Stats {
         let mut total = Row::new(Operation { service: None, method: None, unknown_name: None, rpc: "all" });
         // In the order of `rows`, so that the same codes find a place in every run.
         for row in self.rows() {
-            total.calls += row.calls;
-            total.unknown += row.unknown;
-            for (sum, count) in total.classes.iter_mut().zip(row.classes) {
-                *sum += count;
-            }
-            // Both grow and have the same precision, so they can be added.
-            _ = total.latency.add(&row.latency);
-            total.slowest = total.slowest.max(row.slowest);
-            total.other_codes += row.other_codes;
-            for code in row.codes {
-                total.add_code(code);
-            }
+            total.merge(row);
         }
         total.sort_codes();
         total
@@ -355,5 +388,28 @@ mod tests {
         later.end.0 = ok().start.0 + 5_000_000_000;
         stats.add(&later);
         assert!((stats.seconds() - 5.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn calls_of_a_group_are_counted_under_the_name_that_one_of_them_told() {
+        let unnamed = |class| {
+            let mut call = failed(class, Carrier::GrpcStatus, None, "");
+            (call.service, call.method, call.unknown_name) = (None, None, Some(17));
+            call
+        };
+        let mut named = failed(Class::Rpc, Carrier::GrpcStatus, Some(12), "");
+        named.unknown_name = Some(17);
+        named.findings.insert(Finding::NameFromAnswer);
+        let mut stats = Stats::default();
+        stats.add(&unnamed(Class::Rpc));
+        stats.add(&named);
+        let rows = stats.rows();
+        assert_eq!(rows.len(), 1);
+        assert_eq!((rows[0].calls, &rows[0].operation.method), (2, &named.method));
+        // Served: the answer spoke of another method.
+        stats.add(&unnamed(Class::Ok));
+        let rows = stats.rows();
+        assert_eq!(rows.len(), 2);
+        assert_eq!((rows[0].calls, rows[0].operation.unknown_name), (2, Some(17)));
     }
 }

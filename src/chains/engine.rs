@@ -358,7 +358,7 @@ fn window(members: &[Member<'_>], begun: &[i64], found: &[Vec<Candidate>]) -> Wi
         let traits = member.traits;
         let place = |ip: &std::net::IpAddr| hash(ip) as u32;
         // Calls without an answer end at a time that says nothing of their parent: a class of their own.
-        let operation = (&call.service, &call.method, call.unknown_name, traits.answered);
+        let operation = (&call.service, &call.method, call.nameless(), traits.answered);
         let class = if call.service.is_none() && call.method.is_none() && call.unknown_name.is_none() {
             hash(&(call.server, traits.answered))
         } else {

@@ -8,7 +8,8 @@ pub(super) const RANGES: &[Range] = &[
     Range {
         first: 17,
         last: i32::MAX as i64,
-        meaning: "not published: some application's own number; gRPC libraries read it as UNKNOWN",
+        meaning: "not published: some application's own number, which gRPC libraries read as UNKNOWN; or 20 from a Kitex \
+                  server that has no such service (text `unknown service …`)",
     },
     Range { first: i32::MIN as i64, last: -1, meaning: "not published" },
 ];

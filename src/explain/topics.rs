@@ -198,6 +198,15 @@ pub fn finding(finding: Finding) -> &'static Topic {
                 )
             }
         }
+        Finding::NameFromAnswer => {
+            &const {
+                topic(
+                    "The path was said before the capture began. Service and method are those of which an answer to this path said \
+             that there are none. A callee that passes on such an answer of its own callee would make them wrong.",
+                    "The message; and whether the server that answered is the one that would say so, or a gateway before it.",
+                )
+            }
+        }
         Finding::MidStream => {
             &const {
                 topic(

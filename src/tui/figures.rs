@@ -131,7 +131,7 @@ impl Catalog {
         let key = MethodRef {
             service: call.service.as_deref(),
             name: call.method.as_deref(),
-            unknown_name: call.unknown_name,
+            unknown_name: call.nameless(),
             rpc: call.rpc,
         };
         if let Some(id) = self.method_ids.get(&key) {
@@ -143,7 +143,7 @@ impl Catalog {
         let method = Method {
             service: call.service.clone(),
             name: call.method.clone(),
-            unknown_name: call.unknown_name,
+            unknown_name: call.nameless(),
             rpc: call.rpc,
         };
         let id = self.methods.len() as MethodId;

@@ -9,6 +9,7 @@
 //! | streams, and which of them are calls | `streams/` |
 //! | content types, statuses, message boundaries | `grpc.rs` |
 //! | `Upgrade: h2c` | `upgrade.rs` |
+//! | texts that quote a name | `quote.rs` |
 //! | detail view | `dissect.rs` |
 //!
 //! A gRPC stream gives [`Open`](crate::Kind::Open), `Part`s (one per DATA frame), `HalfClose`, `Begin`, and an
@@ -22,22 +23,42 @@
 //!   empties its table, everything is known again.
 //! - An entry from before is *unknown*, never guessed. Requests whose path is an unknown entry come with
 //!   [`unknown_name`](crate::Message::unknown_name): equal numbers have the same path, for as long as the connection lives.
-//!   (Not the other way round: a path that left the table and came back is a literal then and has its name.) In a group
-//!   only Kitex' `destination-method` header can still name a method.
+//!   (Not the other way round: a path that left the table and came back is a literal then and has its name.)
 //! - A status that may stand in an unknown entry is [`GrpcStatus::Unknown`](crate::message::GrpcStatus). Where a status is
 //!   readable but fields beside it are not, one of which could be Kitex' `biz-status`, `Status::cut` says so.
 //! - A request that can't be read is taken for a call when its DATA consists of gRPC messages, when the answer's content
 //!   type or status says so, or when other streams of the connection are calls and it ends like one.
 //! - Of a stream whose request was not captured at all only the answer or reset is told.
 //!
-//! What nobody can do from the bytes: name a path that is only ever referred to. The texts of gRPC libraries that quote the
-//! path (`unknown method X for service Y`) are no proof, because a callee may pass on what its own callee said.
+//! # Names of unknown groups
+//!
+//! A reference to the dynamic table stands for an entry by when it was inserted, so two references to the same entry are
+//! the same text, and a name that any one call of a group tells is the name of all. Two things tell one:
+//!
+//! - Kitex' `destination-method`, which the request carries beside its path and which may be a literal where the path is
+//!   not. It is believed as long as no request of the connection carries one that differs from its path (then somebody
+//!   passes on the headers of his own caller).
+//! - The answer of a server that has no such method. The texts of several libraries quote what was asked for;
+//!   [`quoted`](crate::Message::quoted) has it where the whole text is one of those, the status is the one that goes with
+//!   it, and the answer is a single header block, so that nothing was served before. It is evidence and no proof, because a
+//!   callee may pass on what its own callee said: who uses it has to say so, and must not use it for a path that was
+//!   ever served.
+//!
+//! What nobody can do from the bytes is name a path that is only ever referred to. What looks as if it could help does not:
+//!
+//! - A later literal path is no name for an older group. An encoder that still had the text in its table would have
+//!   referred to it, so the literal is either another path or one that had left the table; which of the two, and which of the
+//!   groups it would be, nothing tells.
+//! - Sizes, times, other header fields and what is left over once all other methods of a service have been seen are
+//!   statistics.
+//! - Other connections have tables of their own.
 
 mod dissect;
 mod frame;
 mod grpc;
 mod hpack;
 mod name;
+mod quote;
 mod resync;
 mod session;
 mod streams;

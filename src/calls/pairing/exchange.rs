@@ -7,6 +7,7 @@ use rpcscope_parsers::{CallId, Side};
 use smallvec::SmallVec;
 
 use super::MAX_ENDED;
+use super::groups::Groups;
 use crate::calls::outcome::Outcome;
 use crate::calls::record::{Call, Finding, Uid};
 use crate::decode::Network;
@@ -31,6 +32,8 @@ pub(super) struct Waiting {
 pub struct Exchange {
     pub(super) waiting: HashMap<CallId, SmallVec<[Waiting; 1]>, foldhash::fast::RandomState>,
     pub(super) count: usize,
+    /// Calls of unknown names.
+    pub(super) groups: Groups,
     ended: VecDeque<CallId>,
     /// The side that sent requests, once one did.
     pub(super) client: Option<Side>,

@@ -5,6 +5,7 @@
 //! message after the end of a stream is then still told as a finding of the call that it belongs to.
 
 mod exchange;
+mod groups;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -104,6 +105,7 @@ impl Matcher {
         waiting.call.request_bytes = message.bytes;
         waiting.call.request_messages = u32::from(message.kind != Kind::Open);
         self.describe(at, &mut waiting.call, message, false);
+        self.join_group(exchange, &mut waiting.call);
         if let Some(headers) = message.metadata {
             let trace = trace::context(headers);
             waiting.call.trace_id = trace.trace_id.and_then(|id| self.names.get(id.as_bytes()));
@@ -163,12 +165,8 @@ impl Matcher {
         name(&mut call.callee, &message.callee);
         call.codec = call.codec.or(message.codec);
         call.timeout = call.timeout.or(message.timeout);
-        if call.method.is_some() {
-            call.unknown_name = None;
-        } else {
-            let group = message.unknown_name.map(|number| (at.flow.first.packet << GROUP_BITS) + number);
-            call.unknown_name = call.unknown_name.or(group);
-        }
+        let group = message.unknown_name.map(|number| (at.flow.first.packet << GROUP_BITS) + number);
+        call.unknown_name = call.unknown_name.or(group);
         if self.metadata
             && let Some(headers) = message.metadata
         {
@@ -260,6 +258,7 @@ impl Matcher {
             call.kind = CallKind::Oneway;
             outcome = outcome::decide(call.rpc, &message.status, Ending::Oneway);
         }
+        self.weigh_answer(exchange, call, outcome.verdict.class, message.quoted.as_ref());
         if message.truncated || outcome.verdict.class.is_none() {
             call.findings.insert(exchange.lost[side.index()].unwrap_or(Finding::MidStream));
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use rpcscope_parsers::message::{Exception, Reset, ResultField};
+use rpcscope_parsers::message::{Exception, GrpcStatus, Quoted, Reset, ResultField};
 use rpcscope_parsers::{CallId, Kind, Message, Side, Status};
 
 use super::*;
@@ -354,6 +354,95 @@ fn unknown_names_of_different_connections_are_different() {
     let [one, other] = [group(1), group(2)];
     assert_eq!(one[0], one[1]);
     assert_ne!(one, other);
+}
+
+fn unnamed(id: i64) -> Message<'static> {
+    Message { unknown_name: Some(1), ..stream(Kind::Open, id) }
+}
+
+/// The answer of a server that knows no such method.
+fn refusal(id: i64, method: &'static str) -> Message<'static> {
+    let status = Status { grpc: Some(GrpcStatus::Code(12)), ..Status::default() };
+    let quoted = Quoted { service: Some("S".as_bytes().into()), method: Some(method.as_bytes().into()) };
+    Message { status, quoted: Some(quoted), ..stream(Kind::Answer, id) }
+}
+
+fn served(id: i64) -> Message<'static> {
+    let status = Status { grpc: Some(GrpcStatus::Code(0)), ..Status::default() };
+    Message { status, ..stream(Kind::Answer, id) }
+}
+
+/// Number, method and whether that is from the text of an answer.
+fn names(line: Line) -> Vec<(Option<i64>, Option<String>, bool)> {
+    let mut calls = line.calls();
+    calls.sort_by_key(|call| call.id);
+    let quoted = |call: &Call| call.findings.contains(Finding::NameFromAnswer);
+    calls.iter().map(|call| (call.id, call.method.as_deref().map(Into::into), quoted(call))).collect()
+}
+
+#[test]
+fn an_answer_that_quotes_the_name_names_its_group() {
+    let mut line = Line::new();
+    for id in [1, 3, 5] {
+        line.say(CLIENT, unnamed(id));
+    }
+    line.say(CLIENT, Message { unknown_name: Some(2), ..stream(Kind::Open, 7) });
+    line.say(SERVER, stream(Kind::Reset, 1));
+    line.say(SERVER, refusal(3, "Gone"));
+    line.say(CLIENT, unnamed(9));
+    let gone = |id| (Some(id), Some("Gone".into()), true);
+    assert_eq!(names(line), [gone(1), gone(3), gone(5), (Some(7), None, false), gone(9)]);
+}
+
+#[test]
+fn a_group_that_is_served_is_not_the_one_that_an_answer_says_there_is_not() {
+    let mut line = Line::new();
+    for id in [1, 3, 5] {
+        line.say(CLIENT, unnamed(id));
+    }
+    line.say(SERVER, served(1));
+    line.say(SERVER, refusal(3, "Below"));
+    assert_eq!(names(line), [(Some(1), None, false), (Some(3), None, false), (Some(5), None, false)]);
+
+    // Later proof takes the name away from all that are still here.
+    let mut line = Line::new();
+    for id in [1, 3, 5] {
+        line.say(CLIENT, unnamed(id));
+    }
+    line.say(SERVER, refusal(3, "Below"));
+    line.say(SERVER, served(1));
+    line.say(SERVER, refusal(5, "Below"));
+    assert_eq!(names(line), [(Some(1), None, false), (Some(3), None, false), (Some(5), None, false)]);
+
+    // So does an answer that quotes something else.
+    let mut line = Line::new();
+    for id in [1, 3, 5] {
+        line.say(CLIENT, unnamed(id));
+    }
+    line.say(SERVER, refusal(3, "One"));
+    line.say(SERVER, refusal(1, "Other"));
+    line.say(SERVER, refusal(5, "One"));
+    assert_eq!(names(line), [(Some(1), None, false), (Some(3), None, false), (Some(5), None, false)]);
+}
+
+#[test]
+fn a_request_that_says_its_method_names_its_group() {
+    let mut line = Line::new();
+    line.say(CLIENT, unnamed(1));
+    line.say(CLIENT, Message { method: Some("Get".as_bytes().into()), ..unnamed(3) });
+    line.say(CLIENT, unnamed(5));
+    line.say(SERVER, served(1));
+    line.say(SERVER, refusal(5, "Below"));
+    let get = |id| (Some(id), Some("Get".into()), false);
+    assert_eq!(names(line), [get(1), get(3), get(5)]);
+}
+
+#[test]
+fn a_name_that_the_request_has_stays_whatever_the_answer_quotes() {
+    let mut line = Line::new();
+    line.say(CLIENT, Message { method: Some("Get".as_bytes().into()), ..stream(Kind::Open, 1) });
+    line.say(SERVER, refusal(1, "Below"));
+    assert_eq!(names(line), [(Some(1), Some("Get".into()), false)]);
 }
 
 #[test]

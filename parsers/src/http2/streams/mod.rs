@@ -18,7 +18,7 @@ use super::name::Name;
 use crate::message::{GrpcStatus, Kind, Message, Reset, Side, Status};
 use crate::protocol::Emit;
 use stream::{Claim, Stream, claim_of};
-use told::{Goaway, blank, codec_of, emit_begin, http_status, status_of};
+use told::{Goaway, blank, codec_of, emit_begin, http_status, quoted_by, status_of};
 
 pub(super) use told::{Block, Place};
 
@@ -55,6 +55,8 @@ pub(super) struct Streams {
     /// Those whose request waits.
     waiting: BTreeSet<u32>,
     groups: HashMap<SmallVec<[EntryId; 4]>, u64>,
+    /// `destination-method` does not name the method of the path on this connection.
+    other_names: bool,
     /// By side: nothing emitted may begin before it, because bytes before it are missing.
     floor: [u64; 2],
     /// By side: where its current frame begins.
@@ -250,9 +252,13 @@ impl Streams {
         let codec = codec_of(list).or(codec);
         let path = list.get(Name::Path);
         let unknown_name = if path.is_some() { None } else { self.group(list) };
+        // Whoever sends it beside the path of another method passes on what its own caller sent.
+        if let (Some(path), Some(named)) = (path, list.get(Name::DestinationMethod)) {
+            self.other_names |= grpc::parse_path(path).1 != named;
+        }
         let (service, method) = match path.map(grpc::parse_path) {
             Some((service, method)) => (service, Some(method)),
-            None => (None, list.get(Name::DestinationMethod)),
+            None => (None, list.get(Name::DestinationMethod).filter(|_| !self.other_names)),
         };
         emit(
             place.side,
@@ -398,11 +404,15 @@ impl Streams {
         let Some(stream) = self.open.get_mut(&id) else { return };
         let mut status = block.map_or_else(Status::default, |(list, cut, only)| status_of(list, cut, only));
         status.http = stream.http;
+        // Only of an answer that is nothing but this block nothing can have come before.
+        let alone = block.filter(|(list, cut, only)| *only && !cut && http_status(list).is_some());
+        let quoted = alone.and_then(|(list, ..)| quoted_by(list));
         let cut = block.is_some_and(|(_, cut, _)| cut);
         let codec = block.and_then(|(list, ..)| codec_of(list));
         // The bytes of DATA that ends a stream were told as a part of it.
         let place = if block.is_some() { place } else { Place { bytes: 0, ..place } };
         let message = Message {
+            quoted,
             status,
             codec,
             metadata: block.map(|(list, ..)| list as &dyn crate::message::Pairs),

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::super::grpc::{self, Content};
 use super::super::hpack::List;
 use super::super::name::Name;
-use crate::message::{BizStatus, CallId, GrpcStatus, Kind, Message, Reset, Side, Status};
+use super::super::quote::parse_quote;
+use crate::message::{BizStatus, CallId, GrpcStatus, Kind, Message, Quoted, Reset, Side, Status};
 use crate::protocol::Emit;
 
 /// The bytes of a message in the stream of its side.
@@ -96,6 +97,13 @@ pub(super) fn status_of(list: &List, cut: bool, only: bool) -> Status<'_> {
         biz,
         ..Status::default()
     }
+}
+
+/// The names that trailers quote.
+pub(super) fn quoted_by(list: &List) -> Option<Quoted<'_>> {
+    let code = list.get(Name::GrpcStatus).and_then(grpc::parse_status)?;
+    // Nothing that has to be encoded stands in a name.
+    parse_quote(code, list.get(Name::GrpcMessage)?)
 }
 
 /// A GOAWAY that nobody needs yet.

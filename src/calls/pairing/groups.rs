@@ -1,0 +1,156 @@
+//! Calls whose name was said before the capture began, in groups of the same name: what one of them tells is the name of
+//! all.
+//!
+//! A header of a request is believed. The text of an answer that quotes what was asked for is believed until a call of the
+//! group is served: then whoever said that there is no such method spoke of another one, further down. Each call that has
+//! its name from there says so ([`Finding::NameFromAnswer`]).
+
+use hashbrown::HashMap;
+use rpcscope_parsers::message::Quoted;
+
+use super::Matcher;
+use super::exchange::Exchange;
+use crate::calls::record::{Call, Class, Finding, Name};
+
+/// Service and method, as far as they are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Names {
+    service: Option<Name>,
+    method: Option<Name>,
+}
+
+/// What the calls of a group have told of their name.
+#[derive(Debug, Default)]
+enum Told {
+    #[default]
+    Nothing,
+    /// Nothing, and no answer will be believed to be the first word on it.
+    Served,
+    /// Quoted by an answer.
+    Quoted(Names),
+    /// Said by the headers of a request.
+    Said(Names),
+    /// Different things, so none of them.
+    Contradictions,
+}
+
+/// The groups of a connection, by [`Call::unknown_name`].
+#[derive(Debug, Default)]
+pub(super) struct Groups(HashMap<u64, Told, foldhash::fast::RandomState>);
+
+impl Names {
+    fn of(call: &Call) -> Self {
+        Self { service: call.service.clone(), method: call.method.clone() }
+    }
+
+    fn give(&self, call: &mut Call, quoted: bool) {
+        call.service.clone_from(&self.service);
+        call.method.clone_from(&self.method);
+        if quoted {
+            call.findings.insert(Finding::NameFromAnswer);
+        }
+    }
+}
+
+/// Whether an answer has given the call its name, or could.
+fn is_open(call: &Call) -> bool {
+    call.rpc == "grpc"
+        && (call.findings.contains(Finding::NameFromAnswer)
+            || (call.service.is_none() && call.method.is_none()))
+}
+
+/// Takes a name away that an answer gave.
+fn withdraw(call: &mut Call) {
+    if call.findings.contains(Finding::NameFromAnswer) {
+        call.findings.remove(Finding::NameFromAnswer);
+        (call.service, call.method) = (None, None);
+    }
+}
+
+impl Matcher {
+    /// A call has begun whose own headers were read: it takes the name of its group or gives it one.
+    pub(super) fn join_group(&mut self, exchange: &mut Exchange, call: &mut Call) {
+        let Some(group) = call.unknown_name else { return };
+        let told = exchange.groups.0.entry(group).or_default();
+        if call.method.is_none() {
+            match told {
+                Told::Quoted(names) => names.give(call, true),
+                Told::Said(names) => names.give(call, false),
+                Told::Nothing | Told::Served | Told::Contradictions => {}
+            }
+            return;
+        }
+        let names = Names::of(call);
+        match told {
+            Told::Said(before) if *before != names => *told = Told::Contradictions,
+            Told::Said(_) | Told::Contradictions => {}
+            Told::Nothing | Told::Served | Told::Quoted(_) => {
+                *told = Told::Said(names.clone());
+                self.of_group(exchange, group, |call| {
+                    withdraw(call);
+                    if call.method.is_none() {
+                        names.give(call, false);
+                    }
+                });
+            }
+        }
+    }
+
+    /// A call was answered: what the answer quotes is its name, unless calls of its group were served; or it is served
+    /// itself.
+    pub(super) fn weigh_answer(
+        &mut self,
+        exchange: &mut Exchange,
+        call: &mut Call,
+        class: Option<Class>,
+        quoted: Option<&Quoted<'_>>,
+    ) {
+        if !is_open(call) {
+            return;
+        }
+        let served = matches!(class, Some(Class::Ok | Class::Business)) || call.response_messages > 0;
+        let mut name = |text: &Option<rpcscope_parsers::message::Text<'_>>| {
+            text.as_ref().and_then(|text| self.names.get(text))
+        };
+        let names = quoted
+            .filter(|_| !served)
+            .map(|quoted| Names { service: name(&quoted.service), method: name(&quoted.method) });
+        let Some(group) = call.unknown_name else {
+            if let Some(names) = names {
+                names.give(call, true);
+            }
+            return;
+        };
+        let told = exchange.groups.0.entry(group).or_default();
+        match (names, &*told) {
+            (Some(names), Told::Nothing) => {
+                *told = Told::Quoted(names.clone());
+                names.give(call, true);
+                self.of_group(exchange, group, |call| {
+                    if is_open(call) {
+                        names.give(call, true);
+                    }
+                });
+            }
+            (Some(names), Told::Quoted(before)) if names != *before => {
+                *told = Told::Contradictions;
+                withdraw(call);
+                self.of_group(exchange, group, withdraw);
+            }
+            (None, Told::Nothing | Told::Quoted(_)) if served => {
+                *told = Told::Served;
+                withdraw(call);
+                self.of_group(exchange, group, withdraw);
+            }
+            _ => {}
+        }
+    }
+
+    /// Does something to all calls of a group that are within reach: those that wait, and those that were just decided.
+    fn of_group(&mut self, exchange: &mut Exchange, group: u64, change: impl Fn(&mut Call)) {
+        let waiting = exchange.waiting.values_mut().flatten().map(|waiting| &mut waiting.call);
+        for call in waiting.chain(&mut self.cooling).filter(|call| call.unknown_name == Some(group)) {
+            change(call);
+        }
+    }
+}
