@@ -70,6 +70,21 @@ enum What {
     ThriftComing,
     /// Thrift over HTTP, emitted.
     Thrift { oneway: bool },
+    /// No request, but the place of nobody knows how many that are missing, or whose answers are. What is answered from
+    /// here on can't be told by counting, until one request and one answer have come in turn. So many of both came since
+    /// the last request that followed an answer. Of so many requests the answer was told as lost and may still come.
+    Hole { requests: u32, answers: u32, owed: u32 },
+}
+
+impl What {
+    /// The answer to it, which is lost, if it is a call that waits for one.
+    fn lost(&self, start: u64) -> Option<Message<'static>> {
+        match self {
+            Self::Trpc => Some(calls::lost_answer("trpc-http", start)),
+            Self::Thrift { oneway: false } => Some(calls::lost_answer("thrift", start)),
+            _ => None,
+        }
+    }
 }
 
 /// Where a side stands.
@@ -240,7 +255,7 @@ impl Connection {
                 Ok(passed) => passed,
                 Err(error) => {
                     self.complain(error);
-                    self.lose(side, emit);
+                    self.skip(side, emit);
                     self.lane(side).offset += 1;
                     1
                 }
@@ -287,11 +302,11 @@ impl Connection {
                 let waiting = self.exchanges.front().filter(|_| !interim);
                 let asked = waiting.map_or(Method::Other, |exchange| exchange.method);
                 let length = body::length(head, asked.name())?;
-                let exchange = if interim { None } else { self.exchanges.pop_front() };
                 let part = if interim {
                     Part::Pass
                 } else {
-                    Self::take_answer(side, &placed, exchange.map(|exchange| exchange.what), length, emit)
+                    let what = self.answered(side, emit);
+                    Self::take_answer(side, &placed, what, length, emit)
                 };
                 (length, part)
             }
@@ -313,6 +328,60 @@ impl Connection {
             self.finish(side, emit);
         }
         Ok(())
+    }
+
+    /// Takes out what an answer of `side` is the answer to. `None` if that was not seen. Where it is not known which of them
+    /// it is, all that wait are told as lost, and the answer is passed over.
+    fn answered(&mut self, side: Side, emit: &mut Emit<'_>) -> Option<What> {
+        if !matches!(self.exchanges.front(), Some(Exchange { what: What::Hole { .. }, .. })) {
+            return self.exchanges.pop_front().map(|exchange| exchange.what);
+        }
+        let told = self.lose_answers(side, 1, emit);
+        let Some(Exchange { what: What::Hole { answers, owed, .. }, .. }) = self.exchanges.front_mut() else {
+            return None;
+        };
+        *answers = answers.saturating_add(1);
+        *owed = owed.saturating_add(told);
+        let of_told = *owed > 0;
+        *owed = owed.saturating_sub(1);
+        of_told.then_some(What::Foreign)
+    }
+
+    /// The answers of `side` to all requests that wait are lost, but for the first `kept`. Says of how many calls.
+    fn lose_answers(&mut self, side: Side, kept: usize, emit: &mut Emit<'_>) -> u32 {
+        let start = self.lane(side).offset;
+        let mut at = 0;
+        let mut told = 0;
+        self.exchanges.retain(|exchange| {
+            at += 1;
+            // One that is not whole yet is not told yet.
+            if at <= kept || matches!(exchange.what, What::ThriftComing) {
+                return true;
+            }
+            if let Some(message) = exchange.what.lost(start) {
+                emit(side, message);
+                told += 1;
+            }
+            false
+        });
+        told
+    }
+
+    /// A request comes: if one and one answer came in turn before it, the two sides are in step again.
+    fn step(&mut self) {
+        let alone = self.exchanges.len() == 1;
+        let Some(Exchange { what: What::Hole { requests, answers, .. }, .. }) = self.exchanges.front_mut()
+        else {
+            return;
+        };
+        if alone && (*requests, *answers) == (1, 1) {
+            self.exchanges.clear();
+            return;
+        }
+        if *answers > 0 {
+            (*requests, *answers) = (0, 0);
+        }
+        *requests = requests.saturating_add(1);
     }
 
     fn take_request(
@@ -345,6 +414,7 @@ impl Connection {
             });
             self.exchanges.clear();
         }
+        self.step();
         self.exchanges.push_back(Exchange { method: Method::of(method), what });
         part
     }
@@ -386,7 +456,7 @@ impl Connection {
                 emit(side, message);
                 part
             }
-            Some(What::Foreign | What::Candidate { .. }) | None => Part::Pass,
+            Some(What::Foreign | What::Candidate { .. } | What::Hole { .. }) | None => Part::Pass,
         }
     }
 
@@ -467,24 +537,45 @@ impl Connection {
         }
     }
 
-    /// The place of `side` in its messages is not known any more. If an answer was due, its head is among what was lost.
-    fn lose(&mut self, side: Side, emit: &mut Emit<'_>) {
-        let was_lost = self.lane(side).place == Place::Lost;
+    /// The place of `side` in its messages is not known any more.
+    fn lose_place(&mut self, side: Side, emit: &mut Emit<'_>) {
         if let Some(open) = &mut self.lane(side).open {
             open.truncated = true;
         }
         self.finish(side, emit);
-        let lane = self.lane(side);
-        lane.place = Place::Lost;
-        let start = lane.offset;
+        self.lane(side).place = Place::Lost;
+    }
+
+    /// What `side` sends can't be read. If an answer was due, this was it.
+    fn skip(&mut self, side: Side, emit: &mut Emit<'_>) {
+        let was_lost = self.lane(side).place == Place::Lost;
+        self.lose_place(side, emit);
         if was_lost || self.client != Some(side.other()) {
             return;
         }
-        match self.exchanges.pop_front().map(|exchange| exchange.what) {
-            Some(What::Trpc) => emit(side, calls::lost_answer("trpc-http", start)),
-            Some(What::Thrift { oneway: false }) => emit(side, calls::lost_answer("thrift", start)),
-            _ => {}
+        if let Some(Exchange { what: What::Hole { .. }, .. }) = self.exchanges.front() {
+            return;
         }
+        let waiting = self.exchanges.pop_front();
+        if let Some(message) = waiting.and_then(|waiting| waiting.what.lost(self.lane(side).offset)) {
+            emit(side, message);
+        }
+    }
+
+    /// Bytes of `side` are missing, and nobody knows how many requests or answers stood in them.
+    fn lose(&mut self, side: Side, emit: &mut Emit<'_>) {
+        self.lose_place(side, emit);
+        let hole = self.exchanges.iter().position(|exchange| matches!(exchange.what, What::Hole { .. }));
+        let before = hole.and_then(|at| self.exchanges.remove(at)).map(|hole| hole.what);
+        let mut owed = if let Some(What::Hole { owed, .. }) = before { owed } else { 0 };
+        // Requests that came before those that are missing are answered before them.
+        let mut at = hole.unwrap_or(self.exchanges.len());
+        if self.client == Some(side.other()) {
+            owed = owed.saturating_add(self.lose_answers(side, 0, emit));
+            at = 0;
+        }
+        let what = What::Hole { requests: 0, answers: 0, owed };
+        self.exchanges.insert(at, Exchange { method: Method::Other, what });
     }
 }
 

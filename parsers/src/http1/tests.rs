@@ -161,13 +161,15 @@ fn a_lost_answer_is_known_to_be_lost() {
     };
     session.data(Side::A, CALL.as_bytes(), &mut emit);
     session.gap(Side::B, Some(FAILED.len() as u64), &mut emit);
-    session.data(Side::A, CALL.as_bytes(), &mut emit);
-    session.data(Side::B, FAILED.as_bytes(), &mut emit);
+    for _ in 0..2 {
+        session.data(Side::A, CALL.as_bytes(), &mut emit);
+        session.data(Side::B, FAILED.as_bytes(), &mut emit);
+    }
     let request = (Side::A, Kind::Request, None, false);
-    assert_eq!(
-        seen,
-        [request, (Side::B, Kind::Answer, None, true), request, (Side::B, Kind::Answer, Some(10001), false)]
-    );
+    let lost = (Side::B, Kind::Answer, None, true);
+    let failed = (Side::B, Kind::Answer, Some(10001), false);
+    // The first answer after the gap may be that of another request; after one of each they are in step.
+    assert_eq!(seen, [request, lost, request, lost, request, failed]);
 }
 
 /// The answer to one call can't be read; the next one must not be taken for it.
