@@ -5,6 +5,7 @@
 //! | frame heads and payloads | `frame.rs` |
 //! | header compression (RFC 7541) | `hpack/` |
 //! | bytes to frames, header blocks, gaps | `session/` |
+//! | tables after a gap | `session/doubt.rs` |
 //! | where frames begin when nothing says so | `resync.rs` |
 //! | streams, and which of them are calls | `streams/` |
 //! | content types, statuses, message boundaries | `grpc.rs` |
@@ -21,6 +22,8 @@
 //!
 //! - Static entries and literals are exact. What is inserted after the beginning is known from then on. When the sender
 //!   empties its table, everything is known again.
+//! - A gap between frames makes a table unknown, unless what follows shows that no header block can have stood in it
+//!   (`session/doubt.rs`): drops within large messages cost nothing.
 //! - An entry from before is *unknown*, never guessed. Requests whose path is an unknown entry come with
 //!   [`unknown_name`](crate::Message::unknown_name): equal numbers have the same path, for as long as the connection lives.
 //!   (Not the other way round: a path that left the table and came back is a literal then and has its name.)

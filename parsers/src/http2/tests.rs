@@ -1,5 +1,7 @@
 //! Whole connections: beginnings, gaps, hostile peers, and what a reader who comes late may say.
 
+mod doubt;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -189,6 +189,21 @@ impl Decoder {
         self.limit = None;
     }
 
+    /// What `other` is allowed is allowed here too.
+    pub(super) fn allow_as(&mut self, other: &Self) {
+        self.limit = other.limit;
+    }
+
+    /// Header blocks may have been missed: gives the state as it was, and is lost itself.
+    pub(super) fn fork(&mut self) -> Self {
+        Self { table: self.table.fork(self.limit), limit: self.limit }
+    }
+
+    /// None were missed: `before`, which came from [`Decoder::fork`], is the state.
+    pub(super) fn restore(&mut self, before: Self) {
+        self.table.restore(before.table);
+    }
+
     /// A header block was missed: the table is unknown from here on.
     pub(super) fn lose(&mut self) {
         self.table.lose(self.limit);

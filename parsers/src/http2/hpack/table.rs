@@ -158,6 +158,8 @@ pub(super) struct Table {
     /// There may be entries behind the last one.
     lost: bool,
     generation: u32,
+    /// How many generations there were.
+    generations: u32,
     /// Entries inserted in this generation.
     inserted: i64,
 }
@@ -173,6 +175,7 @@ impl Table {
             max: Some(DEFAULT_SIZE),
             lost: false,
             generation: 0,
+            generations: 0,
             inserted: 0,
         }
     }
@@ -185,8 +188,23 @@ impl Table {
         self.size = 0;
         self.max = max;
         self.lost = true;
-        self.generation = self.generation.wrapping_add(1);
+        self.generations = self.generations.wrapping_add(1);
+        self.generation = self.generations;
         self.inserted = 0;
+    }
+
+    /// Forgets everything as [`Table::lose`] does and gives it back.
+    pub(super) fn fork(&mut self, max: Option<usize>) -> Self {
+        let before = std::mem::replace(self, Self::new());
+        self.generations = before.generations;
+        self.lose(max);
+        before
+    }
+
+    /// Is `before` again, a table that came from [`Table::fork`]. Entries that could not be read meanwhile keep numbers
+    /// of their own.
+    pub(super) fn restore(&mut self, before: Self) {
+        *self = Self { generations: self.generations, ..before };
     }
 
     #[cfg(test)]

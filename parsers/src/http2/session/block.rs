@@ -117,7 +117,10 @@ impl Http2Session {
         emit: &mut Emit<'_>,
     ) {
         let mut list = std::mem::take(&mut self.list);
-        let read = self.lane(side).decoder.decode(fragments, &mut list);
+        if cut {
+            self.lane(side).doubt = None;
+        }
+        let read = self.decode(side, head, fragments, &mut list);
         if cut {
             self.lane(side).decoder.lose();
         } else if let Err(what) = read {

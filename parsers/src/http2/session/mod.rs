@@ -1,9 +1,11 @@
 //! The session: bytes of both sides to frames, header blocks to lists, through gaps and beginnings that were not captured.
 
 mod block;
+mod doubt;
 mod start;
 
 use block::{BLOCK_LIMIT, Collected};
+use doubt::Doubt;
 use start::Upgrade;
 
 use super::frame::{self, Head};
@@ -75,6 +77,8 @@ struct Lane {
     passing: Option<Passing>,
     block: Option<Collected>,
     decoder: Decoder,
+    /// The decoder as it was before bytes were missing, where it may still be right.
+    doubt: Option<Box<Doubt>>,
     /// Where the bytes begin that follow the last missing ones.
     floor: u64,
 }
@@ -88,6 +92,7 @@ impl Lane {
             passing: None,
             block: None,
             decoder: Decoder::new(),
+            doubt: None,
             floor: 0,
         }
     }
@@ -184,6 +189,7 @@ impl Http2Session {
         let offset = lane.offset + at as u64;
         lane.floor = lane.floor.max(offset);
         self.streams.set_in_step(side, true);
+        self.widen_doubt(side);
         if offset > 0 {
             self.streams.gap(side, offset, emit);
         }
@@ -206,6 +212,7 @@ impl Http2Session {
         } else if goes_on.is_none() && head.kind == frame::CONTINUATION {
             self.complain(Layer::Frame, 0, "CONTINUATION without a header block");
             self.lane(side).decoder.lose();
+            self.lane(side).doubt = None;
         }
         let whole = match head.kind {
             frame::HEADERS | frame::PUSH_PROMISE => length <= BLOCK_LIMIT,
@@ -311,6 +318,7 @@ impl Http2Session {
         lane.block = None;
         lane.passing = None;
         lane.decoder.lose();
+        lane.doubt = None;
         lane.phase = Phase::Lost;
         let offset = lane.offset;
         lane.floor = lane.floor.max(offset);
@@ -416,7 +424,11 @@ impl Session for Http2Session {
             }
             None if missing == Some(0) => {}
             None if self.lane(side).phase == Phase::Dead => {}
-            None => self.lose(side, emit),
+            None => {
+                let doubt = self.doubt(side);
+                self.lose(side, emit);
+                self.lane(side).doubt = doubt;
+            }
         }
     }
 

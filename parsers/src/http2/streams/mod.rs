@@ -3,6 +3,7 @@
 //! A stream is a call once its request says so, or, where the request can't be read, once something else proves it: the
 //! answer's content type or status, or DATA that consists of gRPC messages. Until then what is seen of it waits here.
 
+mod account;
 mod stream;
 mod told;
 
@@ -20,6 +21,7 @@ use crate::protocol::Emit;
 use stream::{Claim, Stream, claim_of};
 use told::{Goaway, blank, codec_of, emit_begin, http_status, quoted_by, status_of};
 
+pub(super) use account::Account;
 pub(super) use told::{Block, Place};
 
 /// The most streams followed at a time; the oldest goes first.
@@ -50,6 +52,12 @@ pub(super) struct Streams {
     unseen: Vec<(u32, u32)>,
     /// A call was seen on this connection.
     grpc: bool,
+    /// Streams passed of which nothing is known here: they were no calls.
+    foreign: bool,
+    /// The client has broken streams off: whether the callee had more to say on them is not known.
+    abandoned: bool,
+    /// A suspect stream is over and never showed that nothing of it is missing.
+    unaccounted: bool,
     goaways: SmallVec<[Goaway; 2]>,
     open: BTreeMap<u32, Stream>,
     /// Those whose request waits.
@@ -167,6 +175,7 @@ impl Streams {
         self.open.insert(id, stream);
         while self.open.len() > STREAMS_LIMIT {
             let Some((id, _)) = self.open.pop_first() else { break };
+            self.foreign = true;
             self.waiting.remove(&id);
         }
     }
@@ -177,6 +186,9 @@ impl Streams {
         let unseen = self.is_unseen(id);
         if let Some(stream) = self.open.get_mut(&id) {
             self.waiting.remove(&id);
+            self.foreign |= stream.claim == Claim::Maybe;
+            self.unaccounted |= stream.suspect;
+            stream.suspect = false;
             stream.claim = Claim::Done;
             stream.waiting = None;
             if !unseen {
@@ -189,6 +201,7 @@ impl Streams {
     pub(super) fn block(&mut self, id: u32, block: Block<'_>, emit: &mut Emit<'_>) {
         // Even numbers are pushed streams, which no RPC uses.
         if id.is_multiple_of(2) {
+            self.foreign = true;
             return;
         }
         let side = block.place.side;
@@ -208,10 +221,14 @@ impl Streams {
         if id <= self.last || !list.names().any(Name::is_of_request) {
             // Trailers of a request, or one of which nothing could be read.
             self.gap_after_last |= cut && id > self.last;
+            self.foreign = true;
             if end_stream {
                 self.half_close(id, place, emit);
             }
             return;
+        }
+        if id == self.last + 2 {
+            self.gap_after_last = false;
         }
         if self.gap_after_last || (self.last == 0 && !self.from_start) {
             if self.unseen.len() == UNSEEN_LIMIT {
@@ -224,6 +241,7 @@ impl Streams {
         let claim = claim_of(list, cut);
         if claim == Claim::Done || (claim == Claim::Maybe && self.waiting.len() >= WAITING_LIMIT) {
             self.open.remove(&id);
+            self.foreign = true;
             return;
         }
         let mut stream = Stream::new(claim, Scanner::START);
@@ -488,6 +506,7 @@ impl Streams {
     pub(super) fn reset(&mut self, id: u32, place: Place, code: u32, emit: &mut Emit<'_>) {
         let grpc = self.grpc;
         let Some(stream) = self.open.get_mut(&id) else { return };
+        self.abandoned |= self.client == Some(place.side);
         match stream.claim {
             Claim::Done => return,
             Claim::Call => {}

@@ -56,6 +56,8 @@ pub(super) struct Stream {
     pub(super) truncated: bool,
     /// Its answer may be among them.
     pub(super) answer_lost: bool,
+    /// A header block of its answer may be among missing bytes.
+    pub(super) suspect: bool,
     /// Something proves that it is of gRPC (only asked of orphans).
     pub(super) proven: bool,
     pub(super) waiting: Option<Box<Waiting>>,
@@ -70,6 +72,7 @@ impl Stream {
             scanners: [scanner; 2],
             truncated: claim == Claim::Orphan,
             answer_lost: false,
+            suspect: false,
             proven: false,
             waiting: None,
         }
