@@ -167,6 +167,8 @@ pub struct Analyzer {
 struct Slot {
     conversation: Conversation,
     exchange: Exchange,
+    /// Holes of the connection up to the last gap: one without a hole was cut out by the snap length.
+    gaps: u64,
 }
 
 /// The owner of the slots: hands chunks on to the dispatcher and its messages to the matcher.
@@ -176,8 +178,6 @@ struct Stages {
     connections: bool,
     closed: Vec<Connection>,
     on_open: Option<OnOpen>,
-    /// The segment being read was cut by the snap length: a gap now is a cut, not a loss.
-    cut: bool,
     totals: Totals,
 }
 
@@ -190,6 +190,7 @@ impl Owner<Slot> for Stages {
         Slot {
             conversation: Conversation::new(&flow.key, flow.from_start, &self.decode_as),
             exchange: Exchange::default(),
+            gaps: flow.gaps,
         }
     }
 
@@ -204,13 +205,15 @@ impl Owner<Slot> for Stages {
     ) {
         match chunk {
             Chunk::Gap(_) => {
-                self.totals.gaps += u64::from(!self.cut);
-                slot.exchange.lose(side, if self.cut { Finding::Truncated } else { Finding::Gap });
+                let lost = flow.gaps > slot.gaps;
+                slot.gaps = flow.gaps;
+                self.totals.gaps += u64::from(lost);
+                slot.exchange.lose(side, if lost { Finding::Gap } else { Finding::Truncated });
             }
             Chunk::Datagram { missing: 1.., .. } => slot.exchange.lose(side, Finding::Truncated),
             _ => {}
         }
-        let Slot { conversation, exchange } = slot;
+        let Slot { conversation, exchange, .. } = slot;
         conversation.set_start(flow.from_start);
         let matcher = &mut self.matcher;
         conversation.chunk(side, chunk, origin, &mut |from, message, origin| {
@@ -290,7 +293,6 @@ impl Analyzer {
                 connections: options.connections,
                 closed: Vec::new(),
                 on_open: options.on_open.clone(),
-                cut: false,
                 totals: Totals::default(),
             },
             open_connections: options.open_connections,
@@ -316,7 +318,6 @@ impl Analyzer {
             if self.shard.1 > 1 && self.hasher.hash_one(segment.key) % self.shard.1 != self.shard.0 {
                 continue;
             }
-            owner.cut = segment.missing > 0;
             let before = owner.matcher.cooling();
             table.segment(&segment, owner);
             owner.matcher.settle(before);
@@ -349,7 +350,6 @@ impl Analyzer {
         if due {
             self.next_tick = Some(now.time + TICK);
             let before = self.owner.matcher.cooling();
-            self.owner.cut = false;
             self.table.tick(now, &mut self.owner);
             self.owner.matcher.settle(before);
         }
@@ -359,7 +359,6 @@ impl Analyzer {
     /// Ends all connections: the capture is over.
     pub fn finish(&mut self) {
         let before = self.owner.matcher.cooling();
-        self.owner.cut = false;
         self.table.finish(self.last, &mut self.owner);
         self.owner.matcher.settle(before);
     }

@@ -216,10 +216,11 @@ impl Matcher {
     }
 
     fn part(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
+        let how = exchange.lost[side.index()].unwrap_or(Finding::Gap);
         if let Some(waiting) = exchange.oldest_of(message.id) {
-            count(waiting, side, at, message);
+            count(waiting, side, at, message, how);
         } else if let Some(mut waiting) = self.stream(at, exchange, side, message, false) {
-            count(&mut waiting, side, at, message);
+            count(&mut waiting, side, at, message, how);
             exchange.add(message.id, waiting);
         }
     }
@@ -583,7 +584,8 @@ impl Matcher {
     }
 }
 
-fn count(waiting: &mut Waiting, side: Side, at: At<'_>, message: &Message<'_>) {
+/// Counts messages of a stream; `how` is what bytes of `side` were lost by, where any were.
+fn count(waiting: &mut Waiting, side: Side, at: At<'_>, message: &Message<'_>, how: Finding) {
     let call = &mut waiting.call;
     if side == waiting.client {
         call.request_messages = call.request_messages.saturating_add(message.messages);
@@ -596,7 +598,7 @@ fn count(waiting: &mut Waiting, side: Side, at: At<'_>, message: &Message<'_>) {
         }
     }
     if message.truncated {
-        call.findings.insert(Finding::Gap);
+        call.findings.insert(how);
     }
     waiting.answer_lost |= message.status.cut && side != waiting.client;
 }
