@@ -65,7 +65,8 @@ pub enum Command {
 /// Where packets come from and how they are read.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Input {
-    /// Capture files (pcap, pcapng; .gz and .zst as they are), folders of rotated files, or - for standard input.
+    /// Capture files (pcap, pcapng; .gz and .zst as they are), folders of rotated files, or - for standard input. Files of
+    /// several hosts are told by the packets that they share: their clocks are corrected, their calls counted once.
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// A capture file, as tcpdump takes it; the same as a bare FILE.

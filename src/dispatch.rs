@@ -110,6 +110,8 @@ enum State {
         protocol: &'static dyn Protocol,
         session: Box<dyn Session>,
         marks: [Marks; 2],
+        /// Bytes of each side that were delivered and wait for their turn with the session.
+        waiting: [u64; 2],
     },
     Foreign {
         reason: &'static str,
@@ -126,8 +128,19 @@ pub struct Conversation {
     state: State,
 }
 
-/// Takes what a session saw: who sent it, the message, and the packet that carried its first byte.
-pub type Take<'t> = dyn FnMut(Side, &Message<'_>, Stamp) + 't;
+/// Takes what a session saw: who sent it, the message, and where its first byte was.
+pub type Take<'t> = dyn FnMut(Side, &Message<'_>, Origin) + 't;
+
+/// Where a message begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// The packet that carried its first byte.
+    pub stamp: Stamp,
+    /// How far its first byte stands before the end of what its side has delivered so far ([`Flow::position`]).
+    ///
+    /// [`Flow::position`]: crate::flow::Flow::position
+    pub behind: u64,
+}
 
 impl Conversation {
     /// A connection of which nothing is known but its key and whether each side is seen from its start.
@@ -148,7 +161,8 @@ impl Conversation {
     }
 
     fn known(protocol: &'static dyn Protocol) -> State {
-        State::Known { protocol, session: protocol.session(), marks: [Marks::default(), Marks::default()] }
+        let marks = [Marks::default(), Marks::default()];
+        State::Known { protocol, session: protocol.session(), marks, waiting: [0; 2] }
     }
 
     /// Name of the protocol, once it is known.
@@ -217,7 +231,9 @@ impl Conversation {
     pub fn chunk(&mut self, side: Side, chunk: Chunk<'_>, origin: Stamp, take: &mut Take<'_>) {
         match &mut self.state {
             State::Foreign { .. } | State::Over { .. } => {}
-            State::Known { session, marks, .. } => feed(session.as_mut(), marks, side, chunk, origin, take),
+            State::Known { session, marks, waiting, .. } => {
+                feed(session.as_mut(), marks, *waiting, side, chunk, origin, take);
+            }
             State::Undecided(undecided) => {
                 undecided.begun = true;
                 let decided = match chunk {
@@ -251,6 +267,9 @@ impl Conversation {
         for piece in &kept.pieces {
             let start = done[piece.side.index()];
             done[piece.side.index()] = start + piece.len;
+            if let State::Known { waiting, .. } = &mut self.state {
+                *waiting = [0, 1].map(|side: usize| kept.bytes[side].len().saturating_sub(done[side]) as u64);
+            }
             if let Some(bytes) = kept.bytes[piece.side.index()].get(start..start + piece.len) {
                 self.chunk(piece.side, Chunk::Data(bytes), piece.origin, take);
             }
@@ -375,6 +394,7 @@ fn foreign_reason(bytes: &[Vec<u8>; 2]) -> &'static str {
 fn feed(
     session: &mut dyn Session,
     marks: &mut [Marks; 2],
+    waiting: [u64; 2],
     side: Side,
     chunk: Chunk<'_>,
     origin: Stamp,
@@ -388,8 +408,10 @@ fn feed(
     }
     let marks_now = &*marks;
     let mut emit = |from: Side, message: Message<'_>| {
-        let carried = marks_now[from.index()].at(message.start).unwrap_or(origin);
-        take(from, &message, carried);
+        let lane = &marks_now[from.index()];
+        let stamp = lane.at(message.start).unwrap_or(origin);
+        let behind = lane.next.saturating_sub(message.start) + waiting[from.index()];
+        take(from, &message, Origin { stamp, behind });
     };
     match chunk {
         Chunk::Data(bytes) => session.data(side, bytes, &mut emit),

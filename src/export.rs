@@ -25,6 +25,7 @@ impl Wanted {
     /// Adds a call.
     pub fn add(&mut self, call: &Call) {
         let (key, _) = FlowKey::new(call.client, call.server, call.network);
+        let key = key.at(call.vantage);
         // The header tables of HTTP/2 are made of everything before.
         let first = if call.transport == "http2" { call.connection } else { call.packets.0 };
         self.ranges.entry(key).or_default().push((first, call.packets.1));

@@ -28,6 +28,7 @@
 //! | one call in full, read again from its packets | [`detail`] |
 //! | the packets of chosen calls as a capture of their own | [`export`] |
 //! | what codes, findings and lines of logs mean | [`explain`] |
+//! | files of several hosts: whose they are, how their clocks differ | [`vantage`] |
 //! | which process of this host holds an end of a connection | [`process`] |
 //! | text of the wire made harmless for terminals, and time as packets have it | [`text`], [`time`] |
 
@@ -49,3 +50,4 @@ pub mod source;
 pub mod text;
 pub mod time;
 pub mod tui;
+pub mod vantage;

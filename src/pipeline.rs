@@ -12,12 +12,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rpcscope_parsers::Side;
 
+use crate::calls::copies::{Copies, Item};
 use crate::calls::pairing::{At, Exchange, Matcher};
 use crate::calls::record::{Call, Connection, ConnectionState, Finding, Uid};
-use crate::decode::{Decoded, Decoder, FlowKey, Skip};
+use crate::decode::{Decoded, Decoder, FlowKey, Network, Skip};
 use crate::dispatch::{Conversation, DecodeAs};
 use crate::flow::{Chunk, End, Flow, Limits, Owner, Stamp, Table};
-use crate::source::{Batch, LinkType, Source, SourceError};
+use crate::source::{Batch, LinkType, Source, SourceError, Vantage};
 use crate::time::Timestamp;
 
 /// How often, in packet time, idle connections are looked for.
@@ -78,6 +79,11 @@ pub enum Output {
 }
 
 impl Output {
+    /// Whether other captures may show the same.
+    fn may_have_copies(&self) -> bool {
+        matches!(self, Self::Call(call) if call.vantage != Vantage::default())
+    }
+
     /// The order of outputs: the packet that decided, calls before connections, then the identity.
     fn key(&self) -> (u64, bool, Uid) {
         match self {
@@ -217,10 +223,12 @@ impl Owner<Slot> for Stages {
         conversation.set_start(flow.from_start);
         let matcher = &mut self.matcher;
         conversation.chunk(side, chunk, origin, &mut |from, message, origin| {
-            matcher.message(At { flow, now, origin }, exchange, from, message);
+            let position = (flow.key.network == Network::Tcp)
+                .then(|| flow.position[from.index()].wrapping_sub(origin.behind as u32));
+            matcher.message(At { flow, now, origin: origin.stamp, position }, exchange, from, message);
         });
         if let Chunk::End(end) = chunk {
-            self.matcher.end(At { flow, now, origin }, &mut slot.exchange, side, end);
+            self.matcher.end(At { flow, now, origin, position: None }, &mut slot.exchange, side, end);
             if flow.ended.iter().all(Option::is_some) {
                 slot.conversation.finish();
             }
@@ -228,7 +236,7 @@ impl Owner<Slot> for Stages {
     }
 
     fn close(&mut self, flow: &Flow, mut slot: Slot, why: End, now: Stamp) {
-        self.matcher.close(At { flow, now, origin: now }, &mut slot.exchange);
+        self.matcher.close(At { flow, now, origin: now, position: None }, &mut slot.exchange);
         self.totals.shed += u64::from(why == End::Evicted);
         if self.connections {
             let mut connection = connection(flow, &slot, true);
@@ -411,10 +419,60 @@ pub fn run(
     options: &Options,
     receiver: &mut dyn Receive,
 ) -> Result<Totals, SourceError> {
-    match options.threads {
-        0 | 1 => inline(source, options, receiver),
-        2 => beside(source, options, receiver),
-        threads => sharded(source, options, receiver, threads - 1),
+    let mut joining = Joining { receiver, copies: Copies::default(), stopped: false };
+    let totals = match options.threads {
+        0 | 1 => inline(source, options, &mut joining),
+        2 => beside(source, options, &mut joining),
+        threads => sharded(source, options, &mut joining, threads - 1),
+    };
+    joining.finish(totals.as_ref().unwrap_or(&Totals::default()));
+    totals
+}
+
+/// Puts the copies of calls that several captures show together, on the way to the receiver: behind the threads, so that
+/// their number makes no difference.
+struct Joining<'r> {
+    receiver: &'r mut dyn Receive,
+    copies: Copies<Box<Connection>>,
+    stopped: bool,
+}
+
+impl Joining<'_> {
+    fn finish(&mut self, totals: &Totals) {
+        if !self.stopped && !self.copies.is_empty() {
+            let mut outputs = Vec::new();
+            self.copies.finish(&mut |item| outputs.push(item.into()));
+            self.receiver.receive(&mut outputs, totals);
+        }
+    }
+}
+
+impl Receive for Joining<'_> {
+    fn receive(&mut self, outputs: &mut Vec<Output>, totals: &Totals) -> bool {
+        // With one capture, or with several that have nothing in common, there are no copies.
+        if !self.copies.is_empty() || outputs.iter().any(Output::may_have_copies) {
+            let mut ready = Vec::new();
+            let give = &mut |item: Item<Box<Connection>>| ready.push(item.into());
+            for output in outputs.drain(..) {
+                match output {
+                    Output::Call(call) => self.copies.call(call, give),
+                    Output::Connection(connection) => self.copies.passenger(connection, give),
+                }
+            }
+            outputs.append(&mut ready);
+        }
+        let more = self.receiver.receive(outputs, totals);
+        self.stopped |= !more;
+        more
+    }
+}
+
+impl From<Item<Box<Connection>>> for Output {
+    fn from(item: Item<Box<Connection>>) -> Self {
+        match item {
+            Item::Call(call) => Self::Call(call),
+            Item::Passenger(connection) => Self::Connection(connection),
+        }
     }
 }
 

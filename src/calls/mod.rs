@@ -1,5 +1,6 @@
 //! From messages to classified calls: pairing, the call record, the one function that decides a class.
 
+pub mod copies;
 pub mod details;
 pub mod keys;
 pub mod names;

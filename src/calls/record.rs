@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::decode::{Endpoint, Network};
+use crate::source::Vantage;
 use crate::time::Timestamp;
 
 /// A repeated string (service, method, name), shared by all calls that carry it. Always valid UTF-8; may hold control
@@ -151,6 +152,8 @@ named! {
         BodyWithError = "body-with-error",
         /// The answer came after the caller gave up.
         LateAnswer = "late-answer",
+        /// The callee sent an answer that its caller never got, or got when it had given up.
+        AnswerLost = "answer-lost",
         /// A second answer came.
         DuplicateAnswer = "duplicate-answer",
         /// A one-way call was answered with an error.
@@ -370,6 +373,27 @@ pub struct Call {
     /// Number of the packet with which its connection begins ([`Connection::first_packet`]): from there on it can be
     /// read again.
     pub connection: u64,
+    /// Where its packets were captured.
+    pub vantage: Vantage,
+    /// TCP sequence numbers of the first byte of its request and of its answer, where they were captured: the same wherever
+    /// the call is seen.
+    pub positions: [Option<u32>; 2],
+    /// How it looked from where it was answered, if captures of several places show it ([`super::copies`]).
+    pub afar: Option<Box<Afar>>,
+}
+
+/// A call that several captures show, as the one nearest to its callee shows it. The record itself is that of the one
+/// nearest to its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Afar {
+    /// How many captures show the call.
+    pub seen: u32,
+    /// When the request arrived.
+    pub start: Timestamp,
+    /// When the call was decided there.
+    pub end: Timestamp,
+    /// From the request's first byte to the answer's first byte, nanoseconds; `None` unless both ends of the call show it.
+    pub latency: Option<u64>,
 }
 
 impl Call {
@@ -426,6 +450,9 @@ impl Call {
             metadata: Vec::new(),
             packets: (uid.packet, uid.packet),
             connection: uid.packet,
+            vantage: Vantage::default(),
+            positions: [None; 2],
+            afar: None,
         }
     }
 
@@ -441,6 +468,14 @@ impl Call {
     #[must_use]
     pub fn nameless(&self) -> Option<u64> {
         self.unknown_name.filter(|_| self.method.is_none())
+    }
+
+    /// Time that the network took for request and answer together, nanoseconds: what the call took its caller longer than
+    /// its callee. `None` unless both ends were captured.
+    #[must_use]
+    pub fn network_time(&self) -> Option<u64> {
+        let callee = self.afar.as_deref()?.latency?;
+        Some(self.latency?.saturating_sub(callee))
     }
 
     /// The class; `None` where it is not known.

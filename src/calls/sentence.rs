@@ -285,6 +285,7 @@ fn remark(finding: Finding, call: &Call) -> Option<&'static str> {
         Finding::BusinessCodeInRet => "trpc-go sends every code of a stream as the framework's",
         Finding::BodyWithError => "a body came with the error, which the caller drops",
         Finding::LateAnswer => "the answer came after the caller had given up",
+        Finding::AnswerLost => "the callee sent an answer that the caller never got, or got too late",
         Finding::DuplicateAnswer => "it was answered more than once",
         Finding::OnewayAnswered => "the callee answered all the same, with an error",
         Finding::BizStatusWithException => {

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 
 use super::Skip;
 use super::walk::Hosts;
+use crate::source::Vantage;
 use crate::time::Timestamp;
 
 /// Datagrams that wait for fragments at once.
@@ -30,6 +31,15 @@ pub(super) struct Key {
     pub(super) id: u32,
     /// Protocol (IPv4 only: fragments of IPv6 need not agree on it).
     pub(super) protocol: Option<u8>,
+    /// Where they were captured.
+    pub(super) vantage: Vantage,
+}
+
+impl Key {
+    /// The key in the only capture there is.
+    pub(super) fn new(hosts: Hosts, id: u32, protocol: Option<u8>) -> Self {
+        Self { hosts, id, protocol, vantage: Vantage::default() }
+    }
 }
 
 /// Where one fragment belongs.
@@ -162,7 +172,7 @@ mod tests {
             destination: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
             packet_id: 0,
         };
-        Key { hosts, id, protocol: Some(6) }
+        Key::new(hosts, id, Some(6))
     }
 
     fn place(offset: u16, more: bool) -> Place {

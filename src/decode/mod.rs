@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use rpcscope_parsers::Side;
 
-use crate::source::{LinkType, Packet};
+use crate::source::{LinkType, Packet, Vantage};
 use crate::time::Timestamp;
 
 use fragments::Fragments;
@@ -69,17 +69,27 @@ pub struct FlowKey {
     pub b: Endpoint,
     /// TCP or UDP.
     pub network: Network,
+    /// Where it was captured: what is seen in several places is told apart, lest the one copy pass for a retransmission of
+    /// the other.
+    pub vantage: Vantage,
 }
 
 impl FlowKey {
-    /// The key of a packet from `source` to `destination`, and which side sent it.
+    /// The key of a packet from `source` to `destination` in the only capture there is, and which side sent it.
     #[must_use]
     pub fn new(source: Endpoint, destination: Endpoint, network: Network) -> (Self, Side) {
+        let vantage = Vantage::default();
         if source <= destination {
-            (Self { a: source, b: destination, network }, Side::A)
+            (Self { a: source, b: destination, network, vantage }, Side::A)
         } else {
-            (Self { a: destination, b: source, network }, Side::B)
+            (Self { a: destination, b: source, network, vantage }, Side::B)
         }
+    }
+
+    /// The same connection as it was captured elsewhere.
+    #[must_use]
+    pub fn at(self, vantage: Vantage) -> Self {
+        Self { vantage, ..self }
     }
 
     /// The address of one side.

@@ -132,6 +132,7 @@ pub(super) fn walk<'a>(
                 if rest.cut > 0 {
                     return Err(Skip::Truncated);
                 }
+                let key = Key { vantage: packet.vantage, ..key };
                 return fragments.add(key, place, rest.bytes, packet.time).map(Found::Assembled);
             }
             Next::Protocol(protocol::TCP, hosts) => {
@@ -216,7 +217,7 @@ fn ipv4(rest: Rest<'_>) -> Result<(Next, Rest<'_>), Skip> {
     let protocol = head.protocol().0;
     let next = if head.is_fragmenting_payload() {
         let place = Place { offset: head.fragments_offset().value(), more: head.more_fragments(), protocol };
-        Next::Fragment(Key { hosts, id: u32::from(hosts.packet_id), protocol: Some(protocol) }, place)
+        Next::Fragment(Key::new(hosts, u32::from(hosts.packet_id), Some(protocol)), place)
     } else {
         Next::Protocol(protocol, hosts)
     };
@@ -279,7 +280,7 @@ fn fragment(hosts: Hosts, rest: Rest<'_>) -> Result<(Next, Rest<'_>), Skip> {
         return Ok((Next::Protocol(place.protocol, hosts), rest));
     }
     let id = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
-    Ok((Next::Fragment(Key { hosts, id, protocol: None }, place), rest))
+    Ok((Next::Fragment(Key::new(hosts, id, None), place), rest))
 }
 
 /// TCP (RFC 9293, section 3.1). Options may be cut off: the payload behind them is then known to be missing.
@@ -344,7 +345,8 @@ fn segment<'a>(
         Transport::Tcp(_) => Network::Tcp,
         Transport::Udp { .. } => Network::Udp,
     };
-    let (key, side) = FlowKey::new(source, destination, network);
+    let (mut key, side) = FlowKey::new(source, destination, network);
+    key.vantage = packet.vantage;
     Segment {
         packet: packet.number,
         time: packet.time,

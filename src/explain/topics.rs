@@ -69,6 +69,15 @@ pub fn finding(finding: Finding) -> &'static Topic {
                 )
             }
         }
+        Finding::AnswerLost => {
+            &const {
+                topic(
+                    "Captures of both ends disagree: the callee sent an answer, and at the caller the call broke before one came. \
+             The callee counts it as done, the caller as failed, and what the callee has done stands.",
+                    "What lies between the two hosts, and the caller's timeout: the answer was lost on its way, or came too late.",
+                )
+            }
+        }
         Finding::DuplicateAnswer => {
             &const {
                 topic(

@@ -248,6 +248,7 @@ impl Lane {
         to: &mut Delivery<'_, S, O>,
     ) {
         if std::mem::take(&mut self.fin_lost) {
+            to.flow.position[side.index()] = self.next.number();
             // Something follows, so that the byte that could have been the FIN was a byte.
             to.flow.gaps += 1;
             to.chunk(side, Chunk::Gap(Some(1)), arrival.origin);
@@ -258,9 +259,11 @@ impl Lane {
         self.next = self.next.max(arrival.end());
         self.begun = true;
         if !fresh.is_empty() {
+            to.flow.position[side.index()] = self.next.back(cut_off).number();
             to.chunk(side, Chunk::Data(fresh), arrival.origin);
         }
         if cut_off > 0 {
+            to.flow.position[side.index()] = self.next.number();
             to.chunk(side, Chunk::Gap(Some(cut_off)), arrival.origin);
         }
     }
@@ -319,6 +322,7 @@ impl Lane {
             let origin = head.filter(|head| head.at == hole.end).map_or(to.now, |head| head.origin);
             self.begun = true;
             to.flow.gaps += 1;
+            to.flow.position[side.index()] = self.next.number();
             to.chunk(side, Chunk::Gap(Some(lost)), origin);
         }
     }

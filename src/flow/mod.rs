@@ -90,6 +90,9 @@ pub struct Flow {
     pub segments: [u64; 2],
     /// Payload bytes of each side so far, as on the wire.
     pub bytes: [u64; 2],
+    /// TCP: sequence number behind the last byte of each side that its owner was given: the same wherever the connection is
+    /// captured.
+    pub position: [u32; 2],
     /// Segments that brought nothing new.
     pub retransmissions: u64,
     /// Holes that were given up.

@@ -22,6 +22,11 @@ impl Position {
         Self(self.0.saturating_add_signed(i64::from(distance)))
     }
 
+    /// The number on the wire.
+    pub(super) fn number(self) -> u32 {
+        self.0 as u32
+    }
+
     /// The position `bytes` before this one.
     pub(super) fn back(self, bytes: u64) -> Self {
         Self(self.0.saturating_sub(bytes))

@@ -188,7 +188,8 @@ impl<S> Table<S> {
             }
         }
         let ports = u64::from(key.a.port) << 16 | u64::from(key.b.port);
-        hasher.write_u64(ports << 1 | u64::from(key.network == crate::decode::Network::Udp));
+        let place = u64::from(key.vantage.0) << 33;
+        hasher.write_u64(place | ports << 1 | u64::from(key.network == crate::decode::Network::Udp));
         hasher.finish() as u32
     }
 
@@ -220,6 +221,7 @@ impl<S> Table<S> {
             from_start: [false; 2],
             segments: [0; 2],
             bytes: [0; 2],
+            position: [0; 2],
             retransmissions: 0,
             gaps: 0,
             ended: [None; 2],

@@ -39,7 +39,7 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
         complain("no call matches: nothing is written");
         return Ok(status);
     }
-    let mut again = input::open_again(&view.input)?;
+    let mut again = input::open_again(&view.input, &source)?;
     let write = || -> io::Result<u64> {
         let mut writer = PacketWriter::create(path, Rotation::default())?;
         export::write(&mut again, wanted, &mut writer)

@@ -19,9 +19,11 @@ use crate::sink;
 use crate::sink::packets::{PacketWriter, Rotation};
 use crate::source::files::Secrets;
 use crate::source::live::{self, Counters, Refusal};
+use crate::source::site::Sites;
 use crate::source::{
     Again, Batch, Filtered, Limited, Queued, Ring, Source, SourceError, Tap, Tapped, files, rights,
 };
+use crate::vantage::{self, Survey};
 
 /// Files smaller than this are read before anybody could look at a progress bar.
 const WORTH_A_BAR: u64 = 32 * 1024 * 1024;
@@ -48,6 +50,8 @@ pub(super) struct Opened {
     processes: Option<Arc<Processes>>,
     /// A way to read the packets of files once more.
     pub(super) again: Option<Again>,
+    /// Where the files were captured.
+    sites: Arc<Sites>,
     /// Whom to tell at once of what goes wrong with an interface while others go on.
     tell: Option<Box<dyn FnMut(SourceError) + Send>>,
     /// Whether somebody was told.
@@ -62,6 +66,7 @@ impl Opened {
             listening: None,
             processes: None,
             again: None,
+            sites: Arc::default(),
             tell: None,
             told: false,
         }
@@ -174,13 +179,45 @@ pub(super) fn can_read_again(input: &Input) -> bool {
 }
 
 /// Opens the files of the command line once more, for what is made on demand from their packets.
-pub(super) fn open_again(input: &Input) -> Result<Opened, Failure> {
+pub(super) fn open_again(input: &Input, opened: &Opened) -> Result<Opened, Failure> {
     let again = Input { write: None, follow: false, ..input.clone() };
-    files(&again, &input.paths(), &Arc::new(AtomicBool::new(false)))
+    files_at(&again, &input.paths(), &Arc::new(AtomicBool::new(false)), Arc::clone(&opened.sites))
 }
 
 fn files(input: &Input, paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Opened, Failure> {
-    let source = files::open(paths, files::Options { follow: input.follow, stop: Arc::clone(stop) });
+    // What still grows can't be compared beforehand.
+    let survey = if input.follow { Survey::default() } else { survey(paths, stop) };
+    for note in &survey.notes {
+        complain(note);
+    }
+    files_at(input, paths, stop, Arc::new(survey.sites))
+}
+
+/// Finds out which files were captured in which place, with a bar where that takes long.
+fn survey(paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Survey {
+    let mut bar = None;
+    let survey = vantage::survey(paths, stop, &mut |at, total| {
+        if bar.is_none() && total >= WORTH_A_BAR && io::stderr().is_terminal() {
+            bar = progress_bar(total, "comparing ");
+        }
+        if let Some(bar) = &bar {
+            bar.set_position(at);
+        }
+    });
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    survey
+}
+
+fn files_at(
+    input: &Input,
+    paths: &[PathBuf],
+    stop: &Arc<AtomicBool>,
+    sites: Arc<Sites>,
+) -> Result<Opened, Failure> {
+    let options = files::Options { follow: input.follow, stop: Arc::clone(stop), sites: Arc::clone(&sites) };
+    let source = files::open(paths, options);
     let again = source.again();
     let source: Box<dyn Source> = match &input.bpf {
         None => Box::new(source),
@@ -191,7 +228,7 @@ fn files(input: &Input, paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Ope
         None => Box::new(limited),
         tap => Box::new(Tapped::new(limited, tap)),
     };
-    Ok(Opened { again, ..Opened::new(source) })
+    Ok(Opened { again, sites, ..Opened::new(source) })
 }
 
 fn interfaces(input: &Input, stop: &Arc<AtomicBool>, ring: Option<&Arc<Ring>>) -> Result<Opened, Failure> {
@@ -380,9 +417,12 @@ fn bar(source: &dyn Source) -> Option<ProgressBar> {
     if total < WORTH_A_BAR || !io::stderr().is_terminal() || io::stdout().is_terminal() {
         return None;
     }
-    let style =
-        ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left")
-            .ok()?;
+    progress_bar(total, "")
+}
+
+fn progress_bar(total: u64, what: &str) -> Option<ProgressBar> {
+    let template = format!("{what}{{bar:40}} {{bytes}} of {{total_bytes}}  {{bytes_per_sec}}  {{eta}} left");
+    let style = ProgressStyle::with_template(&template).ok()?;
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
     Some(bar.with_style(style))
 }

@@ -66,6 +66,14 @@ pub fn write_call_fields(out: &mut Vec<u8>, call: &Call) {
     out.push(b'"');
     opt_number(out, b",\"latency_ns\":", call.latency);
     opt_number(out, b",\"duration_ns\":", call.duration);
+    if let Some(afar) = call.afar.as_deref() {
+        opt_number(out, b",\"network_ns\":", call.network_time());
+        out.extend_from_slice(b",\"arrival\":\"");
+        out.extend_from_slice(&afar.start.rfc3339());
+        out.push(b'"');
+        opt_number(out, b",\"work_ns\":", afar.latency);
+        opt_number(out, b",\"seen\":", Some(afar.seen.into()));
+    }
     out.extend_from_slice(b",\"client\":\"");
     endpoint(out, call.client);
     out.extend_from_slice(b"\",\"server\":\"");

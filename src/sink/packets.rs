@@ -285,11 +285,12 @@ fn at(path: &Path, error: &io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::{Source, files};
+    use crate::source::{Source, Vantage, files};
 
     fn packet(number: u64, time: i64, interface: u32, data: &[u8]) -> Packet<'_> {
         let link = LinkType(1 + interface as u16);
-        Packet { number, time: Timestamp(time), link, interface, wire_len: data.len() as u32 + 3, data }
+        let (time, wire_len) = (Timestamp(time), data.len() as u32 + 3);
+        Packet { number, time, link, interface, vantage: Vantage::default(), wire_len, data }
     }
 
     /// Time, link, interface, length on the wire, bytes.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::files::{self, FileSource, Secrets};
+use super::site::Sites;
 use super::stream::Format;
 use super::{Batch, Source, SourceError};
 
@@ -75,11 +76,12 @@ impl Marks {
 pub struct Again {
     paths: Vec<PathBuf>,
     marks: Arc<Marks>,
+    sites: Arc<Sites>,
 }
 
 impl Again {
-    pub(super) fn new(paths: Vec<PathBuf>, marks: Arc<Marks>) -> Self {
-        Self { paths, marks }
+    pub(super) fn new(paths: Vec<PathBuf>, marks: Arc<Marks>, sites: Arc<Sites>) -> Self {
+        Self { paths, marks, sites }
     }
 
     /// The packets with these numbers.
@@ -91,7 +93,10 @@ impl Again {
             ([path], Some(mark)) => FileSource::resume(path, mark).ok(),
             _ => None,
         };
-        let inner = resumed.unwrap_or_else(|| files::open(&self.paths, files::Options::default()));
+        let inner = resumed.unwrap_or_else(|| {
+            let sites = Arc::clone(&self.sites);
+            files::open(&self.paths, files::Options { sites, ..files::Options::default() })
+        });
         Excerpt { inner, numbers }
     }
 }
@@ -133,7 +138,7 @@ impl Source for Excerpt {
 mod tests {
     use super::*;
     use crate::sink::packets::{PacketWriter, Rotation};
-    use crate::source::{LinkType, Packet};
+    use crate::source::{LinkType, Packet, Vantage};
     use crate::time::Timestamp;
 
     const PACKETS: u64 = 3 * SPACING + 100;
@@ -165,6 +170,7 @@ mod tests {
                 time,
                 link: LinkType(1),
                 interface: 1 - interface,
+                vantage: Vantage::default(),
                 wire_len: 8,
                 data: &data,
             };

@@ -96,7 +96,7 @@ fn compile(link: LinkType, expression: &str) -> Result<BpfProgram, ::pcap::Error
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::{Packet, Record};
+    use crate::source::{Packet, Record, Vantage};
     use crate::time::Timestamp;
 
     /// One batch of the packets given, once.
@@ -108,7 +108,16 @@ mod tests {
             for (number, (link, bytes)) in (1..).zip(self.0.drain(..)) {
                 let (offset, len) = (batch.data.len() as u32, bytes.len() as u32);
                 let time = Timestamp(0);
-                batch.records.push(Record { number, time, link, interface: 0, wire_len: len, offset, len });
+                batch.records.push(Record {
+                    number,
+                    time,
+                    link,
+                    interface: 0,
+                    vantage: Vantage::default(),
+                    wire_len: len,
+                    offset,
+                    len,
+                });
                 batch.data.extend(bytes);
             }
             Ok(!batch.records.is_empty())

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use super::again::{Again, Mark, Marks};
 use super::input::Input;
+use super::site::Sites;
 use super::stream::{Outcome, Shared, Stream, name};
 use super::{Batch, Source, SourceError};
 use crate::time::Timestamp;
@@ -31,6 +32,8 @@ pub struct Options {
     pub follow: bool,
     /// Set to end waiting: for a growing file, for a pipe.
     pub stop: Arc<AtomicBool>,
+    /// Where the files were captured.
+    pub sites: Arc<Sites>,
 }
 
 /// Secrets that a pcapng file carries for the decryption of its packets.
@@ -51,7 +54,10 @@ pub fn open(paths: &[PathBuf], options: Options) -> FileSource {
     let mut source = FileSource::new(paths, options);
     let mut files = Vec::new();
     for path in paths {
-        source.expand(path, &mut files);
+        match expand(path) {
+            Ok(mut found) => files.append(&mut found),
+            Err(text) => source.trouble(path, &text),
+        }
     }
     if files.len() > MANY {
         source.chunk = SMALL_CHUNK;
@@ -151,7 +157,8 @@ impl FileSource {
     #[must_use]
     pub fn again(&self) -> Option<Again> {
         let is_lasting = self.paths.iter().all(|path| path.is_file() || path.is_dir());
-        is_lasting.then(|| Again::new(self.paths.clone(), Arc::clone(&self.marks)))
+        is_lasting
+            .then(|| Again::new(self.paths.clone(), Arc::clone(&self.marks), Arc::clone(&self.options.sites)))
     }
 
     /// Goes on in the only file at a mark.
@@ -166,36 +173,13 @@ impl FileSource {
         Ok(source)
     }
 
-    /// The files that `path` stands for.
-    fn expand(&mut self, path: &Path, files: &mut Vec<PathBuf>) {
-        if !path.is_dir() {
-            files.push(path.to_owned());
-            return;
-        }
-        let entries = fs::read_dir(path).and_then(|entries| {
-            entries.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<PathBuf>>>()
-        });
-        match entries {
-            Ok(mut paths) => {
-                paths.retain(|path| path.is_file());
-                paths.sort_by(|a, b| natural(&a.to_string_lossy(), &b.to_string_lossy()));
-                let before = files.len();
-                files.extend(paths.into_iter().filter(|p| is_named_capture(p) || begins_as_capture(p)));
-                if files.len() == before {
-                    self.trouble(path, "holds no captures");
-                }
-            }
-            Err(error) => self.trouble(path, &reason(&error)),
-        }
-    }
-
     /// Opens a file, reads it up to its first packet, and lets it wait for its turn. A file that is `alone`, still grows or
     /// can't be opened twice is kept open.
     fn add(&mut self, path: PathBuf, order: usize, alone: bool) {
         if alone || self.options.follow || !path.is_file() {
             let Some(input) = self.input(&path) else { return };
             self.total = self.total.zip(input.len()).map(|(total, len)| total + len);
-            let mut stream = Stream::new(&path, input, Arc::clone(&self.options.stop), self.chunk);
+            let mut stream = self.stream(&path, input, self.chunk);
             if alone {
                 stream = stream.marked(Arc::clone(&self.marks));
             }
@@ -208,7 +192,7 @@ impl FileSource {
             Err(error) => return self.trouble(&path, &reason(&error)),
         };
         let len = probe.len().unwrap_or(0);
-        let mut stream = Stream::new(&path, probe, Arc::clone(&self.options.stop), PROBE_CHUNK);
+        let mut stream = self.stream(&path, probe, PROBE_CHUNK);
         let (mut batch, mut troubles) = (Batch::default(), Vec::new());
         stream.next(&mut batch, &mut Shared::default(), &mut troubles);
         match batch.records.first() {
@@ -230,6 +214,10 @@ impl FileSource {
                 None
             }
         }
+    }
+
+    fn stream(&self, path: &Path, input: Input, chunk: usize) -> Stream {
+        Stream::new(path, input, Arc::clone(&self.options.stop), chunk).at(self.options.sites.get(path))
     }
 
     fn trouble(&mut self, path: &Path, text: &str) {
@@ -254,7 +242,7 @@ impl FileSource {
         }
         let Some(Waiting { path, order, .. }) = self.waiting.pop() else { return false };
         if let Some(input) = self.input(&path) {
-            let stream = Stream::new(&path, input, Arc::clone(&self.options.stop), self.chunk);
+            let stream = self.stream(&path, input, self.chunk);
             self.advance(Active { stream, batch: Batch::default(), next: 0, order });
         }
         true
@@ -363,6 +351,20 @@ impl Source for FileSource {
     fn secrets(&self) -> &[Secrets] {
         self.shared.secrets()
     }
+}
+
+/// The files that a path stands for: itself, or the captures in a folder. If there are none, why.
+pub fn expand(path: &Path) -> Result<Vec<PathBuf>, String> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = fs::read_dir(path).and_then(|entries| {
+        entries.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<PathBuf>>>()
+    });
+    let mut paths = entries.map_err(|error| reason(&error))?;
+    paths.retain(|path| path.is_file() && (is_named_capture(path) || begins_as_capture(path)));
+    paths.sort_by(|a, b| natural(&a.to_string_lossy(), &b.to_string_lossy()));
+    if paths.is_empty() { Err("holds no captures".into()) } else { Ok(paths) }
 }
 
 /// Why a file can't be opened, in few words.

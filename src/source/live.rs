@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ::pcap::{Active, Capture, Device, Error, Linktype, PacketHeader, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{Batch, LinkType, Record, Source, SourceError, rights};
+use super::{Batch, LinkType, Record, Source, SourceError, Vantage, rights};
 use crate::time::Timestamp;
 
 /// How long the kernel may keep a packet in a block that is not full.
@@ -404,6 +404,7 @@ impl Handle {
                 time: time(packet.header, unit),
                 link,
                 interface: number,
+                vantage: Vantage::default(),
                 wire_len: packet.header.len.max(packet.data.len() as u32),
                 offset,
                 len: packet.data.len() as u32,

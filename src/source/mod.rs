@@ -25,6 +25,7 @@ mod pcapng;
 mod queue;
 pub mod rights;
 mod ring;
+pub mod site;
 mod stream;
 mod tapped;
 
@@ -45,6 +46,11 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkType(pub u16);
 
+/// A place at which packets were captured, among those that are read together: a host, a mirror port. What passes several
+/// of them is seen several times. 0 where there is only one, or nothing is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Vantage(pub u8);
+
 /// One captured packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
@@ -56,6 +62,8 @@ pub struct Packet<'a> {
     pub link: LinkType,
     /// Which interface of the capture saw it (index over all files; 0 where the format has none).
     pub interface: u32,
+    /// Where it was captured.
+    pub vantage: Vantage,
     /// Its length on the wire in bytes; `data` is shorter where the snap length cut it.
     pub wire_len: u32,
     /// The captured bytes.
@@ -73,6 +81,8 @@ pub struct Record {
     pub link: LinkType,
     /// Which interface saw it.
     pub interface: u32,
+    /// Where it was captured.
+    pub vantage: Vantage,
     /// Length on the wire in bytes.
     pub wire_len: u32,
     /// Offset of its bytes in [`Batch::data`].
@@ -106,6 +116,7 @@ impl Batch {
                 time: r.time,
                 link: r.link,
                 interface: r.interface,
+                vantage: r.vantage,
                 wire_len: r.wire_len,
                 data,
             })

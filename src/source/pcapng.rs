@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use super::stream::{MAX_PACKET, More, Parsed, Shared};
-use super::{LinkType, Record};
+use super::{LinkType, Record, Vantage};
 use crate::time::Timestamp;
 
 /// First bytes of a section, the same in either byte order.
@@ -214,6 +214,7 @@ impl Reader {
             time,
             link: interface.link,
             interface: interface.number,
+            vantage: Vantage::default(),
             wire_len: wire_len.max(len),
             offset: at + 8 + skip as u32,
             len,

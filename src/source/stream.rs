@@ -9,6 +9,7 @@ use super::again::{Mark, Marks};
 use super::files::Secrets;
 use super::foreign::foreign;
 use super::input::{Compression, Input};
+use super::site::Site;
 use super::{Batch, Record, SourceError, pcap, pcapng};
 
 /// Largest packet that is believed, in bytes; libpcap's own limit for Ethernet is 256 KiB, some links have more.
@@ -115,6 +116,8 @@ pub(super) struct Stream {
     ended: bool,
     /// Where the file can be read again from.
     marks: Option<Arc<Marks>>,
+    /// Where it was captured, if that is anything but usual.
+    site: Option<Site>,
 }
 
 impl Stream {
@@ -134,7 +137,14 @@ impl Stream {
             chunk,
             ended: false,
             marks: None,
+            site: None,
         }
+    }
+
+    /// Tells where the file was captured.
+    pub(super) fn at(mut self, site: Option<&Site>) -> Self {
+        self.site = site.cloned();
+        self
     }
 
     /// Keeps marks while the file is read.
@@ -176,7 +186,14 @@ impl Stream {
         if self.ended {
             return Outcome::End;
         }
-        match self.fill(batch, shared) {
+        let filled = self.fill(batch, shared);
+        if let Some(site) = &self.site {
+            for record in &mut batch.records {
+                record.vantage = site.vantage;
+                record.time = site.clock.correct(record.time);
+            }
+        }
+        match filled {
             Ok(outcome) => {
                 self.packets += batch.records.len() as u64;
                 self.ended = outcome == Outcome::End;

@@ -476,7 +476,10 @@ fn a_growing_file_is_followed_until_stopped() {
     for packed in [false, true] {
         let path = folder.file("x", b"");
         let stop = Arc::new(AtomicBool::new(false));
-        let mut source = open(std::slice::from_ref(&path), Options { follow: true, stop: Arc::clone(&stop) });
+        let mut source = open(
+            std::slice::from_ref(&path),
+            Options { follow: true, stop: Arc::clone(&stop), ..Options::default() },
+        );
         let mut batch = Batch::default();
         assert!(source.next_batch(&mut batch).unwrap());
         assert!(batch.records.is_empty());

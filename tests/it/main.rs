@@ -5,6 +5,7 @@ mod chains_simulator;
 mod cli;
 mod detail;
 mod explain;
+mod hosts;
 mod mangle;
 mod peers;
 mod replay;

@@ -5,8 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod file;
-mod frame;
+pub(crate) mod file;
+pub(crate) mod frame;
 mod loss;
 mod rewrite;
 mod wrap;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use rpcscope::pipeline::Options;
-use rpcscope::source::{Batch, LinkType, Record, Source, SourceError, files};
+use rpcscope::source::{Batch, LinkType, Record, Source, SourceError, Vantage, files};
 use rpcscope::time::Timestamp;
 use serde_json::Value;
 
@@ -41,6 +41,7 @@ impl Source for Memory {
                 time: Timestamp(packet.time),
                 link: LinkType(packet.link),
                 interface: 0,
+                vantage: Vantage::default(),
                 wire_len: packet.wire_len,
                 offset: batch.data.len() as u32,
                 len: packet.data.len() as u32,

@@ -43,12 +43,7 @@ pub(crate) fn calls(paths: &[PathBuf], options: &Options) -> Vec<Call> {
     let (all, _) = outputs(&mut source, options);
     let troubles = source.troubles();
     assert!(troubles.is_empty(), "{troubles:?}");
-    all.into_iter()
-        .filter_map(|output| match output {
-            Output::Call(call) => Some(*call),
-            Output::Connection(_) => None,
-        })
-        .collect()
+    all.into_iter().filter_map(call).collect()
 }
 
 /// A call as its JSON record.
@@ -65,6 +60,14 @@ pub(crate) fn lines(path: &Path) -> Vec<Value> {
         .filter(|line| !line.trim().is_empty())
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
         .collect()
+}
+
+/// The call; `None` for other outputs.
+pub(crate) fn call(output: Output) -> Option<Call> {
+    match output {
+        Output::Call(call) => Some(*call),
+        Output::Connection(_) => None,
+    }
 }
 
 /// The record of a call; `None` for other outputs.

@@ -57,6 +57,8 @@ pub struct At<'a> {
     pub now: Stamp,
     /// The packet that carried the first byte of what is told.
     pub origin: Stamp,
+    /// TCP: sequence number of that byte.
+    pub position: Option<u32>,
 }
 
 /// What all connections share.
@@ -104,6 +106,7 @@ impl Matcher {
         };
         waiting.call.request_bytes = message.bytes;
         waiting.call.request_messages = u32::from(message.kind != Kind::Open);
+        waiting.call.positions[0] = at.position;
         self.describe(at, &mut waiting.call, message, false);
         self.join_group(exchange, &mut waiting.call);
         if let Some(headers) = message.metadata {
@@ -140,6 +143,7 @@ impl Matcher {
                 id: message.id.number(),
                 packets: (at.origin.packet, at.now.packet),
                 connection: at.flow.first.packet,
+                vantage: key.vantage,
                 ..Call::new(uid, at.origin.time, key.endpoint(client), key.endpoint(client.other()))
             }),
             client,
@@ -178,6 +182,7 @@ impl Matcher {
         if let Some(mut waiting) = self.stream(at, exchange, side, message, true) {
             let call = &mut waiting.call;
             call.latency.get_or_insert(at.origin.time.since(call.start));
+            call.positions[1] = call.positions[1].or(at.position);
             call.response_bytes += message.bytes;
             self.describe(at, call, message, true);
             exchange.add(message.id, waiting);
@@ -237,6 +242,7 @@ impl Matcher {
         if method_differs {
             call.findings.insert(Finding::MethodMismatch);
         }
+        call.positions[1] = call.positions[1].or(at.position);
         if !waiting.stream {
             call.response_messages = 1;
         }
@@ -522,6 +528,7 @@ impl Matcher {
         let found = self.cooling.iter_mut().rev().find(|call| {
             call.id == id
                 && call.network == key.network
+                && call.vantage == key.vantage
                 && call.rpc == message.rpc
                 && ((call.client == key.a && call.server == key.b)
                     || (call.client == key.b && call.server == key.a))

@@ -8,6 +8,7 @@ use rpcscope_parsers::{CallId, Kind, Message, Side, Status};
 use super::*;
 use crate::calls::Carrier;
 use crate::decode::{Endpoint, FlowKey, Network};
+use crate::source::Vantage;
 use crate::time::Timestamp;
 
 const CLIENT: Side = Side::A;
@@ -23,7 +24,8 @@ struct Line {
 impl Line {
     fn new() -> Self {
         let end = |last, port| Endpoint { ip: std::net::Ipv4Addr::new(10, 0, 0, last).into(), port };
-        let key = FlowKey { a: end(1, 40_000), b: end(2, 80), network: Network::Tcp };
+        let key =
+            FlowKey { a: end(1, 40_000), b: end(2, 80), network: Network::Tcp, vantage: Vantage::default() };
         Self {
             flow: Flow {
                 key,
@@ -33,6 +35,7 @@ impl Line {
                 from_start: [true, true],
                 segments: [0, 0],
                 bytes: [0, 0],
+                position: [0, 0],
                 retransmissions: 0,
                 gaps: 0,
                 ended: [None, None],
@@ -53,13 +56,23 @@ impl Line {
         self.pass(1);
         let now = self.flow.last;
         let message = Message { rpc: if message.rpc.is_empty() { "thrift" } else { message.rpc }, ..message };
-        self.matcher.message(At { flow: &self.flow, now, origin: now }, &mut self.exchange, side, &message);
+        self.matcher.message(
+            At { flow: &self.flow, now, origin: now, position: None },
+            &mut self.exchange,
+            side,
+            &message,
+        );
     }
 
     fn end(&mut self, side: Side, end: End) {
         self.pass(1);
         let now = self.flow.last;
-        self.matcher.end(At { flow: &self.flow, now, origin: now }, &mut self.exchange, side, end);
+        self.matcher.end(
+            At { flow: &self.flow, now, origin: now, position: None },
+            &mut self.exchange,
+            side,
+            end,
+        );
     }
 
     /// All calls, those that still wait given up as if the capture ended.
@@ -328,7 +341,12 @@ fn uids_are_unique_within_a_packet() {
     let now = line.flow.last;
     for id in 0..3 {
         let message = Message { rpc: "thrift", ..request(id, "a") };
-        line.matcher.message(At { flow: &line.flow, now, origin: now }, &mut line.exchange, CLIENT, &message);
+        line.matcher.message(
+            At { flow: &line.flow, now, origin: now, position: None },
+            &mut line.exchange,
+            CLIENT,
+            &message,
+        );
     }
     let uids: Vec<_> = line.calls().iter().map(|call| call.uid.to_string()).collect();
     assert_eq!(uids, ["1", "1.1", "1.2"]);

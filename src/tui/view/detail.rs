@@ -271,6 +271,9 @@ fn time_lines(detail: &Detail) -> Vec<(String, String)> {
         _ = write!(span, ", to the last byte {}", text::duration(duration));
     }
     lines.push(("latency".to_owned(), span));
+    if let Some(network) = call.network_time() {
+        lines.push(("network".to_owned(), format!("{} of it, there and back", text::duration(network))));
+    }
     if let Some(timeout) = call.timeout {
         lines.push(("limit".to_owned(), format!("the caller waits {}", text::duration(timeout))));
     }

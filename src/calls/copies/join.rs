@@ -1,0 +1,143 @@
+//! One record of the copies of one call.
+
+use super::Views;
+use crate::calls::record::{Afar, Call, Class, Finding};
+use crate::decode::Network;
+
+/// Findings that say that a capture does not hold all of a call.
+const LOSSES: [Finding; 3] = [Finding::MidStream, Finding::Gap, Finding::Truncated];
+
+/// Makes one record of the copies of a call; `None` if there are none.
+///
+/// The capture nearest to the caller has the word, since it shows what the caller has seen: above all when the call broke
+/// there although the callee sent an answer ([`Finding::AnswerLost`]). But a capture that misses packets yields to one that
+/// does not, and that the capture of one end shows no answer says nothing where the connection went on and the other end's
+/// capture shows one: TCP would have sent it again.
+#[must_use]
+pub fn join(mut views: Views) -> Option<Box<Call>> {
+    if views.len() < 2 {
+        return views.pop();
+    }
+    // From the caller to the callee: the caller waits longest. Where that is not known, who saw the request first.
+    let all_answered = views.iter().all(|view| view.latency.is_some());
+    views.sort_by_key(|view| {
+        let wait = view.latency.filter(|_| all_answered).unwrap_or(0);
+        (!has_request(view), std::cmp::Reverse(wait), view.start, view.vantage)
+    });
+    let seen = views.len() as u32;
+    let decided = views.iter().map(|view| view.decided).max().unwrap_or(0);
+    let caller = &*views[0];
+    let broke = has_request(caller) && broke_at_caller(caller);
+    let lost = broke && views.iter().any(|view| was_answered(view));
+    let best = if broke {
+        0
+    } else {
+        // Of equals the first, which is nearest to the caller.
+        (0..views.len()).max_by_key(|&at| (knowledge(&views[at]), std::cmp::Reverse(at))).unwrap_or(0)
+    };
+    // Times are those of the caller's end if it has them all.
+    let timed = if has_request(caller) && caller.latency.is_some() { 0 } else { best };
+    let callee = views.iter().rposition(|view| has_request(view));
+    let afar = callee.map(|at| {
+        let view = &views[at];
+        let latency = view.latency.filter(|_| at != timed);
+        Box::new(Afar { seen, start: view.start, end: view.end, latency })
+    });
+    let (start, end) = (views[timed].start, views[timed].end);
+    let (latency, duration) = (views[timed].latency, views[timed].duration);
+    let mut call = views.remove(best);
+    for view in &views {
+        complete(&mut call, view);
+    }
+    call.decided = decided;
+    call.start = start;
+    call.end = end;
+    call.latency = latency;
+    call.duration = duration.or(call.duration);
+    call.afar = afar;
+    if lost {
+        call.findings.insert(Finding::AnswerLost);
+    }
+    Some(call)
+}
+
+/// Whether the request was captured.
+fn has_request(call: &Call) -> bool {
+    call.positions[0].is_some()
+        || (call.network == Network::Udp && !call.findings.contains(Finding::MidStream))
+}
+
+fn is_whole(call: &Call) -> bool {
+    !LOSSES.iter().any(|loss| call.findings.contains(*loss))
+}
+
+/// Whether an answer was seen, be it readable or not.
+fn was_answered(call: &Call) -> bool {
+    matches!(call.class(), Some(Class::Ok | Class::Business | Class::Rpc) | None)
+}
+
+/// Whether the capture at the caller proves that no answer came in time: the call was broken off before one did. A datagram
+/// is not sent again.
+fn broke_at_caller(call: &Call) -> bool {
+    let unanswered = call.class() == Some(Class::Unanswered) && call.network == Network::Udp;
+    is_whole(call) && (call.class() == Some(Class::Transport) || unanswered)
+}
+
+/// How much a capture knows of how a call ended.
+fn knowledge(call: &Call) -> u8 {
+    match (call.class(), is_whole(call)) {
+        (Some(Class::Ok | Class::Business | Class::Rpc | Class::Oneway), true) => 6,
+        (Some(Class::Ok | Class::Business | Class::Rpc | Class::Oneway), false) => 5,
+        (None, _) => 4,
+        (Some(Class::Transport), true) => 3,
+        (Some(Class::Unanswered), true) => 2,
+        (Some(Class::Transport), false) => 1,
+        (Some(Class::Unanswered), false) => 0,
+    }
+}
+
+/// Fills in what only another capture of the call shows.
+fn complete(call: &mut Call, view: &Call) {
+    fn fill<T: Clone>(value: &mut Option<T>, other: Option<&T>) {
+        if value.is_none() {
+            *value = other.cloned();
+        }
+    }
+    if call.findings.contains(Finding::NameFromAnswer) && !view.findings.contains(Finding::NameFromAnswer) {
+        // The request names it itself, where it was captured.
+        if view.method.is_some() {
+            (call.service, call.method) = (None, None);
+            call.findings.remove(Finding::NameFromAnswer);
+        }
+    }
+    fill(&mut call.service, view.service.as_ref());
+    fill(&mut call.method, view.method.as_ref());
+    fill(&mut call.caller, view.caller.as_ref());
+    fill(&mut call.callee, view.callee.as_ref());
+    fill(&mut call.codec, view.codec.as_ref());
+    fill(&mut call.timeout, view.timeout.as_ref());
+    fill(&mut call.trace_id, view.trace_id.as_ref());
+    fill(&mut call.span_id, view.span_id.as_ref());
+    call.request_bytes = call.request_bytes.max(view.request_bytes);
+    call.request_messages = call.request_messages.max(view.request_messages);
+    // What never came to the caller is no part of its answer.
+    if was_answered(call) {
+        call.response_bytes = call.response_bytes.max(view.response_bytes);
+        call.response_messages = call.response_messages.max(view.response_messages);
+    }
+    if (call.class(), call.verdict.code) == (view.class(), view.verdict.code) {
+        fill(&mut call.verdict.message, view.verdict.message.as_ref());
+        if call.details.is_empty() {
+            call.details.clone_from(&view.details);
+        }
+    }
+    // Of compressed headers a capture with holes shows some only.
+    for answer in [false, true] {
+        let headers = |of: &Call| of.metadata.iter().filter(|header| header.0 == answer).count();
+        if headers(view) > headers(call) && (!answer || was_answered(call)) {
+            call.metadata.retain(|header| header.0 != answer);
+            call.metadata.extend(view.metadata.iter().filter(|header| header.0 == answer).cloned());
+        }
+    }
+    call.metadata.sort_by_key(|header| header.0);
+}

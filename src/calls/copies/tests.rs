@@ -1,0 +1,226 @@
+//! Copies of calls, as captures at either end show them.
+
+use super::*;
+use crate::calls::record::{Carrier, Class, Finding};
+use crate::calls::sample::{failed, ok};
+
+const MS: i64 = 1_000_000;
+
+/// A call as capture `vantage` shows it: its request is the `n`th of the connection and comes `at` milliseconds after the
+/// first, its answer `took` later.
+fn view(vantage: u8, n: u32, at: i64, took: i64) -> Box<Call> {
+    let mut call = ok();
+    call.vantage = Vantage(vantage);
+    call.start = Timestamp(call.start.0 + at * MS);
+    call.end = Timestamp(call.start.0 + took * MS);
+    call.latency = Some((took * MS) as u64);
+    call.duration = call.latency;
+    call.uid.packet = u64::from(vantage) * 1000 + u64::from(n);
+    call.decided = call.end.0 as u64;
+    call.positions = [Some(n * 100), Some(n * 50)];
+    call.id = Some(i64::from(n));
+    Box::new(call)
+}
+
+/// The same without an answer.
+fn broken(class: Class, carrier: Carrier, vantage: u8, at: i64, took: i64) -> Box<Call> {
+    let whole = view(vantage, 1, at, took);
+    let mut call = failed(class, carrier, None, "");
+    call.uid = whole.uid;
+    call.start = whole.start;
+    call.end = whole.end;
+    call.latency = None;
+    call.duration = None;
+    call.vantage = whole.vantage;
+    call.positions = [whole.positions[0], None];
+    Box::new(call)
+}
+
+fn lossy(mut call: Box<Call>, how: Finding) -> Box<Call> {
+    call.findings.insert(how);
+    call
+}
+
+fn joined(views: impl IntoIterator<Item = Box<Call>>) -> Call {
+    *join(views.into_iter().collect()).unwrap()
+}
+
+/// What comes out for calls in this order.
+fn given(calls: impl IntoIterator<Item = Box<Call>>) -> Vec<Call> {
+    let mut copies: Copies<()> = Copies::default();
+    let mut out = Vec::new();
+    let mut give = |item| match item {
+        Item::Call(call) => out.push(*call),
+        Item::Passenger(()) => {}
+    };
+    for call in calls {
+        copies.call(call, &mut give);
+    }
+    copies.finish(&mut give);
+    out
+}
+
+#[test]
+fn the_record_is_the_callers_with_the_time_of_the_network() {
+    for views in [[view(1, 1, 0, 10), view(2, 1, 2, 7)], [view(2, 1, 2, 7), view(1, 1, 0, 10)]] {
+        let call = joined(views);
+        assert_eq!(
+            (call.vantage, call.latency, call.network_time()),
+            (Vantage(1), Some(10_000_000), Some(3_000_000))
+        );
+        let afar = call.afar.unwrap();
+        assert_eq!((afar.seen, afar.latency, afar.start - call.start), (2, Some(7_000_000), 2 * MS));
+        assert!(call.findings.is_empty());
+    }
+    // The wait tells the ends apart, whatever the clocks say.
+    assert_eq!(joined([view(1, 1, 5, 7), view(2, 1, 0, 10)]).vantage, Vantage(2));
+    let three = joined([view(3, 1, 3, 4), view(2, 1, 1, 8), view(1, 1, 0, 10)]);
+    assert_eq!(
+        (three.vantage, three.network_time(), three.afar.unwrap().seen),
+        (Vantage(1), Some(6_000_000), 3)
+    );
+}
+
+#[test]
+fn a_capture_with_holes_yields_to_a_whole_one() {
+    let mut cut = lossy(view(1, 1, 0, 10), Finding::Gap);
+    cut.verdict.class = None;
+    cut.method = None;
+    let call = joined([cut, view(2, 1, 2, 7)]);
+    assert_eq!((call.class(), call.method.as_deref()), (Some(Class::Ok), Some("PlaceOrder")));
+    assert_eq!(
+        (call.latency, call.network_time()),
+        (Some(10_000_000), Some(3_000_000)),
+        "times of the caller"
+    );
+    assert!(call.findings.is_empty(), "nothing is missing of the two together");
+    // Its request was not captured at the caller: no time but the callee's is known.
+    let mut late = lossy(view(1, 1, 9, 0), Finding::MidStream);
+    late.positions[0] = None;
+    late.latency = None;
+    let call = joined([late, view(2, 1, 2, 7)]);
+    assert_eq!((call.latency, call.network_time()), (Some(7_000_000), None));
+    assert_eq!(call.afar.unwrap().seen, 2);
+    // Both have holes: what is known of either is told, and that there are holes.
+    let mut nameless = lossy(view(1, 1, 0, 10), Finding::Gap);
+    nameless.method = None;
+    let unknown = lossy(broken(Class::Unanswered, Carrier::None, 2, 2, 90), Finding::Gap);
+    let call = joined([nameless, unknown]);
+    assert_eq!((call.class(), call.method.as_deref()), (Some(Class::Ok), Some("PlaceOrder")));
+    assert!(call.findings.contains(Finding::Gap));
+}
+
+#[test]
+fn an_answer_that_only_the_callees_end_shows() {
+    // The connection broke at the caller: it never got the answer.
+    let call = joined([broken(Class::Transport, Carrier::TcpRst, 1, 0, 50), view(2, 1, 2, 70)]);
+    assert_eq!((call.class(), call.verdict.carrier), (Some(Class::Transport), Carrier::TcpRst));
+    assert!(call.findings.contains(Finding::AnswerLost));
+    assert_eq!((call.latency, call.network_time()), (None, None));
+    assert_eq!(call.afar.as_ref().and_then(|afar| afar.latency), Some(70_000_000));
+    // The capture at the caller ended before the answer came: TCP brings it all the same.
+    let call = joined([broken(Class::Unanswered, Carrier::None, 1, 0, 50), view(2, 1, 2, 70)]);
+    assert_eq!(call.class(), Some(Class::Ok));
+    assert!(!call.findings.contains(Finding::AnswerLost));
+    // A datagram that is lost stays lost.
+    let datagram = |mut call: Box<Call>| {
+        call.network = Network::Udp;
+        call.positions = [None; 2];
+        call
+    };
+    let lost = [broken(Class::Unanswered, Carrier::None, 1, 0, 50), view(2, 1, 2, 70)].map(datagram);
+    let call = joined(lost);
+    assert_eq!(call.class(), Some(Class::Unanswered));
+    assert!(call.findings.contains(Finding::AnswerLost));
+    // What the capture at the caller misses proves nothing.
+    let hole = lossy(broken(Class::Transport, Carrier::TcpFin, 1, 0, 50), Finding::Gap);
+    let call = joined([hole, view(2, 1, 2, 70)]);
+    assert_eq!(call.class(), Some(Class::Ok));
+    assert!(call.findings.is_empty());
+}
+
+#[test]
+fn an_answer_that_only_the_callers_end_shows_was_sent() {
+    let call = joined([view(1, 1, 0, 10), broken(Class::Unanswered, Carrier::None, 2, 2, 5)]);
+    assert_eq!((call.class(), call.latency, call.network_time()), (Some(Class::Ok), Some(10_000_000), None));
+    assert!(call.findings.is_empty());
+}
+
+#[test]
+fn copies_are_joined_in_the_order_of_their_ends() {
+    let all = given([
+        view(2, 1, 2, 7),
+        view(1, 1, 0, 10),
+        view(2, 3, 12, 10),
+        view(2, 2, 12, 20),
+        view(1, 3, 10, 13),
+        view(1, 2, 11, 22),
+    ]);
+    let ids: Vec<_> = all.iter().map(|call| (call.id, call.afar.as_ref().map(|afar| afar.seen))).collect();
+    assert_eq!(ids, [(Some(1), Some(2)), (Some(3), Some(2)), (Some(2), Some(2))]);
+    assert!(all.is_sorted_by_key(|call| call.decided));
+}
+
+#[test]
+fn calls_that_only_look_alike_stay_apart() {
+    // One capture shows a call once; the numbers of two calls differ; and so do their ends.
+    let mut other = view(2, 1, 0, 10);
+    other.client.port += 1;
+    assert_eq!(given([view(1, 1, 0, 10), view(1, 1, 0, 10), view(2, 2, 0, 10), other]).len(), 4);
+    // The same numbers much later.
+    assert_eq!(given([view(1, 1, 0, 10), view(2, 1, 90_000, 10)]).len(), 2);
+    // Captures that nothing is known of.
+    assert_eq!(given([view(0, 1, 0, 10), view(0, 1, 0, 10)]).len(), 2);
+    // A stream without its beginning is known by its number, unless the beginning says otherwise.
+    let stream = |vantage, start: Option<u32>| {
+        let mut call = view(vantage, 1, 0, 10);
+        call.rpc = "grpc";
+        call.positions = [start, Some(u32::from(vantage))];
+        call
+    };
+    assert_eq!(given([stream(1, Some(1)), stream(2, None)]).len(), 1);
+    assert_eq!(given([stream(1, Some(1)), stream(2, Some(2))]).len(), 2);
+}
+
+#[test]
+fn a_call_waits_for_its_copies_and_not_for_ever() {
+    let mut copies: Copies<u8> = Copies::default();
+    let mut out = Vec::new();
+    let mut step = |call: Option<Box<Call>>, out: &mut Vec<Option<i64>>| {
+        let mut give = |item| {
+            out.push(match item {
+                Item::Call(call) => call.id,
+                Item::Passenger(_) => None,
+            });
+        };
+        match call {
+            Some(call) => copies.call(call, &mut give),
+            None => copies.passenger(7, &mut give),
+        }
+    };
+    step(Some(view(1, 1, 0, 10)), &mut out);
+    step(None, &mut out);
+    step(Some(view(0, 2, 1_000, 10)), &mut out);
+    assert_eq!(out, [], "what comes later stands behind it");
+    step(Some(view(1, 3, 31_000, 10)), &mut out);
+    assert_eq!(out, [Some(1), None, Some(2)]);
+    step(Some(view(2, 1, 2, 31_500)), &mut out);
+    step(Some(view(2, 3, 31_000, 10)), &mut out);
+    assert_eq!(out, [Some(1), None, Some(2), Some(3)], "a copy that comes too late is no call of its own");
+}
+
+#[test]
+fn memory_is_bounded() {
+    let mut copies: Copies<()> = Copies::default();
+    let mut out = 0;
+    for n in 0..2 * MAX_HELD as u32 {
+        let mut call = view(1, n, 0, 10);
+        call.client.port = n as u16;
+        copies.call(call, &mut |_| out += 1);
+        assert!(copies.waiting <= MAX_HELD && copies.line.len() <= MAX_HELD);
+    }
+    assert_eq!(out, MAX_HELD);
+    copies.finish(&mut |_| out += 1);
+    assert_eq!((out, copies.places.len(), copies.waiting), (2 * MAX_HELD, 0, 0));
+    assert!(copies.given.len() <= MAX_GIVEN && copies.given_order.len() <= MAX_GIVEN);
+}

@@ -1,0 +1,74 @@
+//! Where files were captured, and what their clocks showed.
+
+use std::path::PathBuf;
+
+use hashbrown::HashMap;
+
+use super::Vantage;
+use crate::time::Timestamp;
+
+/// Where each file was captured; the usual place for those that are not listed.
+pub type Sites = HashMap<PathBuf, Site>;
+
+/// Where a file was captured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Site {
+    /// The place.
+    pub vantage: Vantage,
+    /// Its clock.
+    pub clock: Clock,
+}
+
+/// How to read the clock of a place as that of another: one step for each place on the way between them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Clock {
+    /// By how much the clock leads that of the next place.
+    pub leads: Vec<Lead>,
+}
+
+impl Clock {
+    /// What the other clock showed.
+    #[must_use]
+    pub fn correct(&self, time: Timestamp) -> Timestamp {
+        self.leads.iter().fold(time, |time, lead| Timestamp(time.0.saturating_sub(lead.at(time))))
+    }
+}
+
+/// By how much a clock is ahead of another one: a line over the time in which both were compared, level before and after.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Lead {
+    /// When the comparison begins, by the clock itself.
+    pub from: Timestamp,
+    /// When it ends.
+    pub until: Timestamp,
+    /// Nanoseconds ahead when it begins; negative if behind.
+    pub offset: i64,
+    /// Nanoseconds gained in each nanosecond.
+    pub drift: f64,
+}
+
+impl Lead {
+    /// Nanoseconds ahead when the clock shows `time`.
+    #[must_use]
+    pub fn at(&self, time: Timestamp) -> i64 {
+        let inside = time.max(self.from).min(self.until);
+        self.offset.saturating_add(((inside - self.from) as f64 * self.drift).round() as i64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_step_of_the_way_is_taken_by_its_own_clock() {
+        let far = Lead { from: Timestamp(0), until: Timestamp(1_000_000), offset: 500, drift: 1e-3 };
+        let near = Lead { offset: -30, until: Timestamp(i64::MAX), ..Lead::default() };
+        let clock = Clock { leads: vec![far, near] };
+        assert_eq!(clock.correct(Timestamp(0)), Timestamp(-470));
+        assert_eq!(clock.correct(Timestamp(100_000)), Timestamp(100_000 - 600 + 30));
+        assert_eq!(clock.correct(Timestamp(3_000_000)), Timestamp(3_000_000 - 1_500 + 30), "level behind");
+        assert_eq!(clock.correct(Timestamp(-9)), Timestamp(-9 - 500 + 30), "level before");
+        assert_eq!(Clock::default().correct(Timestamp(7)), Timestamp(7));
+    }
+}

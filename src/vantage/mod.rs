@@ -1,0 +1,168 @@
+//! Captures of several places read together: which files are of which place, and by how much their clocks differ.
+//!
+//! A packet that travels between two captured hosts is in the files of both. [`survey`] reads the files once before the
+//! analysis, only down to the transport heads, and finds such packets. Files that share packets are of different places:
+//! their packets are told apart by their [`Vantage`], so that the second copy of a connection is no pile of
+//! retransmissions, and their times are corrected to one clock, so that cause comes before effect. Files that share none are
+//! one capture, as before: rotated files, or one file for each direction.
+//!
+//! | file | noun |
+//! | --- | --- |
+//! | `groups.rs` | files of one place by their names |
+//! | `sightings.rs` | packets seen in several files: a sample of all, of bounded size |
+//! | `clock.rs` | the difference of two clocks, by packets in both directions |
+//! | `tree.rs` | the way from each clock to the one that all are corrected to |
+
+mod clock;
+mod groups;
+mod sightings;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::decode::{Decoded, Decoder};
+use crate::source::site::{Clock, Site, Sites};
+use crate::source::{Batch, Source, Vantage, files};
+use crate::text;
+use groups::{Group, Groups};
+use sightings::{MIN_SHARED, Sightings};
+use tree::{Difference, Links};
+
+/// Packets of one file that are compared.
+const MAX_PACKETS: u64 = 50_000_000;
+
+/// Most places that are told apart; files of others are read as one capture.
+const MAX_VANTAGES: usize = u8::MAX as usize;
+
+/// What a survey found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Survey {
+    /// Where each file was captured.
+    pub sites: Sites,
+    /// A line for people on each clock that is corrected, or can't be.
+    pub notes: Vec<String>,
+}
+
+/// Compares the files that `paths` stand for. `progress` is told how many bytes of how many were read. Nothing is found
+/// where there is nothing to compare: one file only, files that capture programs number when they rotate, or something that
+/// can be read only once.
+#[must_use]
+pub fn survey(paths: &[PathBuf], stop: &Arc<AtomicBool>, progress: &mut dyn FnMut(u64, u64)) -> Survey {
+    let mut groups = Groups::default();
+    for path in paths {
+        // What can't be opened is said when it is read.
+        let Ok(found) = files::expand(path) else { continue };
+        groups.add(path, &found);
+    }
+    let all = groups.files();
+    if all.len() < 2 || groups.is_rotation() || !all.iter().all(|file| file.is_file()) {
+        return Survey::default();
+    }
+    let Some(seen) = compare(all, stop, progress) else { return Survey::default() };
+    let shared = seen.shared();
+    let alike: Vec<(usize, usize)> =
+        shared.iter().filter(|(_, samples)| samples.len() >= MIN_SHARED).map(|(pair, _)| *pair).collect();
+    let groups = groups.settle(&alike);
+    place(&groups, &tree::links(&groups, shared))
+}
+
+/// Reads the packets of all files; `None` if that was stopped.
+fn compare(
+    files: &[PathBuf],
+    stop: &Arc<AtomicBool>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Option<Sightings> {
+    let len = |path: &PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
+    let total = files.iter().map(len).sum();
+    let mut seen = Sightings::default();
+    let mut before = 0;
+    for (file, path) in files.iter().enumerate().take(usize::from(u16::MAX)) {
+        let mut packets = 0;
+        each_batch(path, stop, |batch, read| {
+            seen.batch(file as u16, batch);
+            packets += batch.records.len() as u64;
+            progress(before + read, total);
+            packets < MAX_PACKETS
+        });
+        before += len(path);
+    }
+    (!stop.load(Ordering::Relaxed)).then_some(seen)
+}
+
+/// Reads a file batch by batch, with the bytes read so far, until `take` has enough. What is wrong with it is said when it
+/// is read for its calls.
+fn each_batch(path: &Path, stop: &Arc<AtomicBool>, mut take: impl FnMut(&Batch, u64) -> bool) {
+    let options = files::Options { stop: Arc::clone(stop), ..files::Options::default() };
+    let mut source = files::open(&[path.to_owned()], options);
+    let mut batch = Batch::default();
+    while !stop.load(Ordering::Relaxed) && source.next_batch(&mut batch).is_ok_and(|more| more) {
+        if !take(&batch, source.progress().map_or(0, |(read, _)| read)) {
+            return;
+        }
+    }
+}
+
+/// Gives each group of files that shares packets with another a vantage of its own, and the corrections of its clock.
+fn place(groups: &[Group], links: &Links) -> Survey {
+    let mut survey = Survey::default();
+    let mut next = 1;
+    for (index, group) in groups.iter().enumerate() {
+        if !links.is_linked(index) || next > MAX_VANTAGES {
+            continue;
+        }
+        let mut site = Site { vantage: Vantage(next as u8), clock: Clock::default() };
+        next += 1;
+        match links.difference(index) {
+            Difference::None => {}
+            Difference::Unknown(other) => survey.notes.push(format!(
+                "{} and {} share packets of one direction only, so that the difference of their clocks can't be told: \
+                 their times are taken as they are",
+                group.name, groups[*other].name
+            )),
+            Difference::Known(way) => {
+                if let Some(clock) = way.clock() {
+                    site.clock = clock;
+                    survey.notes.push(way.describe(groups, group));
+                }
+            }
+        }
+        for path in &group.files {
+            survey.sites.insert(path.clone(), site.clone());
+        }
+    }
+    survey
+}
+
+/// Nanoseconds with a unit, at most to the microsecond: `1.203417 s`, `12.5 ms`, `40 µs`.
+fn span(nanoseconds: u64) -> String {
+    if nanoseconds >= 1_000_000_000 {
+        let text = format!("{:.6}", nanoseconds as f64 / 1e9);
+        return format!("{} s", text.trim_end_matches('0').trim_end_matches('.'));
+    }
+    if nanoseconds >= 1_000_000 {
+        let text = format!("{:.3}", nanoseconds as f64 / 1e6);
+        return format!("{} ms", text.trim_end_matches('0').trim_end_matches('.'));
+    }
+    match nanoseconds {
+        1_000.. => format!("{} µs", nanoseconds.div_ceil(1_000)),
+        _ => format!("{nanoseconds} ns"),
+    }
+}
+
+/// A count of packets, for people.
+fn packets(count: usize) -> String {
+    format!("{} packets", text::thousands(count as u64))
+}
+
+/// Whether a packet has a segment, and what the sightings need of it.
+fn decode(decoder: &mut Decoder, batch: &Batch, mut take: impl FnMut(&crate::decode::Segment<'_>)) {
+    for packet in batch.packets() {
+        if let Decoded::Segment(segment) = decoder.decode(&packet) {
+            take(&segment);
+        }
+    }
+}
