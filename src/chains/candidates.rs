@@ -46,6 +46,16 @@ pub(super) struct Member<'a> {
     pub(super) is_child: bool,
 }
 
+impl Member<'_> {
+    /// When its callee had it in work, first and last moment. Where the callee's host was captured, that is by the same clock
+    /// as the calls that it made meanwhile, and without the time of the network.
+    pub(super) fn work(&self) -> (i64, i64) {
+        let (start, end) = (self.traits.start, self.traits.end);
+        let Some(afar) = self.call.afar.as_deref() else { return (start, end) };
+        (afar.start.0, if self.traits.answered { afar.end.0 } else { end })
+    }
+}
+
 /// A possible cause of a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
@@ -93,18 +103,19 @@ pub(super) fn begun(members: &[Member<'_>]) -> Vec<i64> {
             lines.entry((call.client, call.server)).or_default().push(index as u32);
         }
     }
-    let mut begun: Vec<i64> = members.iter().map(|member| member.traits.start).collect();
+    let work: Vec<(i64, i64)> = members.iter().map(Member::work).collect();
+    let mut begun: Vec<i64> = work.iter().map(|(start, _)| *start).collect();
     for line in lines.values() {
         let pairs = || line.windows(2).map(|pair| (pair[1] as usize, pair[0] as usize));
         let (mut waited, mut in_order) = (0, true);
         for (this, before) in pairs() {
-            let (this, before) = (members[this].traits, members[before].traits);
-            waited += u32::from(this.start < before.end);
-            in_order &= before.end <= this.end;
+            let (this, before) = (work[this], work[before]);
+            waited += u32::from(this.0 < before.1);
+            in_order &= before.1 <= this.1;
         }
         if in_order && waited >= IN_ORDER {
             for (this, before) in pairs() {
-                begun[this] = begun[this].max(members[before].traits.end.min(members[this].traits.end));
+                begun[this] = begun[this].max(work[before].1.min(work[this].1));
             }
         }
     }
@@ -138,6 +149,9 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Vec<Vec<Candi
         for value in &member.traits.values {
             *place.values.entry(*value).or_default() += 1;
         }
+    }
+    for place in places.values_mut() {
+        place.parents.sort_by_key(|&parent| members[parent as usize].work().0);
     }
     let owners = Owners::new(members, &places);
     let mut open = Open::default();
@@ -178,13 +192,13 @@ impl Open {
     fn at(&mut self, ip: std::net::IpAddr, place: &Place, members: &[Member<'_>], time: i64) -> &[u32] {
         let (next, open) = self.places.entry(ip).or_default();
         while let Some(&parent) = place.parents.get(*next) {
-            if members[parent as usize].traits.start > time.saturating_add(SLACK) {
+            if members[parent as usize].work().0 > time.saturating_add(SLACK) {
                 break;
             }
             open.push(parent);
             *next += 1;
         }
-        open.retain(|&parent| members[parent as usize].traits.end.saturating_add(SLACK) >= time);
+        open.retain(|&parent| members[parent as usize].work().1.saturating_add(SLACK) >= time);
         open
     }
 }
@@ -222,7 +236,7 @@ impl Owners {
             let mut inside: Set<u16> = Set::default();
             for &parent in open.at(ip, place, members, child.traits.start) {
                 let parent = &members[parent as usize];
-                if contains(parent.traits, child) {
+                if contains(parent, child) {
                     inside.insert(parent.call.server.port);
                 }
             }
@@ -247,9 +261,11 @@ impl Owners {
 }
 
 /// Whether the child began and ended while the parent was in work.
-fn contains(parent: &Traits, child: &Member<'_>) -> bool {
-    parent.is_open_at(child.traits.start, SLACK)
-        && (!child.traits.answered || child.traits.end <= parent.end.saturating_add(SLACK))
+fn contains(parent: &Member<'_>, child: &Member<'_>) -> bool {
+    let (start, end) = parent.work();
+    let open = start.saturating_sub(SLACK)..=end.saturating_add(SLACK);
+    open.contains(&child.traits.start)
+        && (!child.traits.answered || child.traits.end <= end.saturating_add(SLACK))
 }
 
 /// Whether `parent` can be the cause of `child` by where they run.
@@ -274,7 +290,8 @@ fn by_id(
     for &other in same?.iter().rev().take(MAX_CANDIDATES) {
         let parent = &members[other as usize];
         let (upper, lower) = (parent.traits, child.traits);
-        if other as usize == index || upper.start > lower.start.saturating_add(SLACK) {
+        let (begun, ended) = parent.work();
+        if other as usize == index || begun > lower.start.saturating_add(SLACK) {
             continue;
         }
         let spans = lower.parent_span.is_some() && lower.parent_span == upper.span;
@@ -286,14 +303,14 @@ fn by_id(
         {
             continue;
         }
-        if lower.start > upper.end.saturating_add(LATE) {
+        if lower.start > ended.saturating_add(LATE) {
             continue;
         }
         let mut weight = 0.0;
         weight += if spans { 20.0 } else { 0.0 };
         weight += if here { 8.0 } else { 0.0 };
-        weight += if contains(upper, child) { 4.0 } else { 0.0 };
-        weight += if lower.start <= upper.end { 4.0 } else { 0.0 };
+        weight += if contains(parent, child) { 4.0 } else { 0.0 };
+        weight += if lower.start <= ended { 4.0 } else { 0.0 };
         weight += by_name(parent.call, child) * 3.0;
         found.push((other, weight));
     }
@@ -377,7 +394,7 @@ fn weigh(
             parent.traits.trace.is_none() || parent.traits.trace == child.traits.trace
         });
     }
-    keep(&mut possible, &|parent| contains(parent.traits, child));
+    keep(&mut possible, &|parent| contains(parent, child));
     if possible.len() > MAX_CANDIDATES {
         possible.drain(..possible.len() - MAX_CANDIDATES);
     }

@@ -365,7 +365,7 @@ fn window(members: &[Member<'_>], begun: &[i64], found: &[Vec<Candidate>]) -> Wi
             hash(&operation)
         } as u32;
         let span = |start, end, ip| Span { start, end, class, place: place(ip) };
-        window.parents.push(span(begun, traits.end, &call.server.ip));
+        window.parents.push(span(begun, member.work().1, &call.server.ip));
         let end = if traits.answered { traits.end } else { traits.start };
         window.children.push(span(traits.start, end, &call.client.ip));
     }

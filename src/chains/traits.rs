@@ -199,11 +199,6 @@ impl Traits {
         self.span = self.span.or(id(span));
         self.parent_span = self.parent_span.or(id(parent));
     }
-
-    /// Whether a call that began at `time` began while this one was worked on; `slack` for clocks that differ.
-    pub(super) fn is_open_at(&self, time: i64, slack: i64) -> bool {
-        time >= self.start.saturating_sub(slack) && time <= self.end.saturating_add(slack)
-    }
 }
 
 #[cfg(test)]
