@@ -21,6 +21,8 @@ const CELL: (f32, f32) = (8.4, 18.0);
 const MARGIN: f32 = 14.0;
 const BACKGROUND: &str = "#16181d";
 const FOREGROUND: &str = "#d8dae0";
+/// Seen on pages as dark as the screen itself.
+const BORDER: &str = "#3a3f4a";
 
 /// A picture: its name, the capture, the size of the terminal, and steps of keys with what the
 /// screen shows after them (at its bottom, which is drawn last).
@@ -31,7 +33,7 @@ struct Picture {
     steps: &'static [(&'static str, &'static str)],
 }
 
-const PICTURES: [Picture; 4] = [
+const PICTURES: [Picture; 6] = [
     Picture {
         name: "calls",
         capture: "captures/demo/all-classes.pcap",
@@ -42,13 +44,25 @@ const PICTURES: [Picture; 4] = [
         name: "detail",
         capture: "captures/trpc/chain-mixed.pcap",
         size: (120, 30),
-        steps: &[("", "74/74"), ("EE", "72/74"), ("\r", "← answer: 3"), ("", "q quit")],
+        steps: &[("", "drops 0  gaps 0  read"), ("EE", "72/74"), ("\r", "← answer: 3"), ("", "q quit")],
     },
     Picture {
         name: "chains",
         capture: "captures/trpc/chain-mixed.pcap",
         size: (120, 30),
-        steps: &[("", "74/74"), ("EE", "72/74"), ("c", "% sure"), ("", "q quit")],
+        steps: &[("", "drops 0  gaps 0  read"), ("EE", "72/74"), ("c", "% sure"), ("", "q quit")],
+    },
+    Picture {
+        name: "graph",
+        capture: "captures/trpc/chain-mixed.pcap",
+        size: (120, 20),
+        steps: &[("", "drops 0  gaps 0  read"), ("5v", "who calls whom"), ("j", "2/4")],
+    },
+    Picture {
+        name: "changes",
+        capture: "captures/trpc/chain-mixed.pcap",
+        size: (120, 20),
+        steps: &[("", "drops 0  gaps 0  read"), ("5s", "what happened"), ("jj", "3/5")],
     },
     Picture {
         name: "services",
@@ -92,7 +106,9 @@ fn svg(screen: &vt100::Screen) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
          font-family=\"ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace\" font-size=\"14\">\n\
-         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{BACKGROUND}\"/>\n"
+         <rect x=\"0.5\" y=\"0.5\" width=\"{:.0}\" height=\"{:.0}\" rx=\"8\" fill=\"{BACKGROUND}\" stroke=\"{BORDER}\"/>\n",
+        width.floor() - 1.0,
+        height.floor() - 1.0
     );
     for row in 0..rows {
         let mut at = 0;
@@ -101,7 +117,13 @@ fn svg(screen: &vt100::Screen) -> String {
             let style = Style::of(first);
             let begin = at;
             let mut text = String::new();
-            while let Some(cell) = screen.cell(row, at).filter(|cell| Style::of(cell) == style) {
+            if let Some(eighths) = block(first) {
+                bar(&mut out, row, at, eighths, &style);
+                at += 1;
+                continue;
+            }
+            let alike = |cell: &&Cell| Style::of(cell) == style && block(cell).is_none();
+            while let Some(cell) = screen.cell(row, at).filter(alike) {
                 if !cell.is_wide_continuation() {
                     text.push_str(if cell.has_contents() { cell.contents() } else { " " });
                 }
@@ -114,17 +136,37 @@ fn svg(screen: &vt100::Screen) -> String {
     out
 }
 
+/// How many eighths of its cell a bar fills from below; `None` for other characters. Fonts leave gaps between bars.
+fn block(cell: &Cell) -> Option<u32> {
+    let character = cell.contents().chars().next()?;
+    ('▁'..='█').contains(&character).then(|| character as u32 - '▁' as u32 + 1)
+}
+
+fn bar(out: &mut String, row: u16, column: u16, eighths: u32, style: &Style) {
+    let height = CELL.1 * eighths as f32 / 8.0;
+    let x = MARGIN + f32::from(column) * CELL.0;
+    let y = MARGIN + f32::from(row + 1) * CELL.1 - height;
+    if let Some(background) = &style.background {
+        let top = MARGIN + f32::from(row) * CELL.1;
+        rectangle(out, (x, top), (CELL.0, CELL.1), background);
+    }
+    rectangle(out, (x, y), (CELL.0, height), &style.foreground);
+}
+
+fn rectangle(out: &mut String, (x, y): (f32, f32), (width, height): (f32, f32), fill: &str) {
+    // Writing to a String can't fail.
+    _ = writeln!(
+        out,
+        "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{fill}\"/>"
+    );
+}
+
 fn element(out: &mut String, row: u16, column: u16, cells: u16, text: &str, style: &Style) {
     let x = MARGIN + f32::from(column) * CELL.0;
     let y = MARGIN + f32::from(row) * CELL.1;
     let length = f32::from(cells) * CELL.0;
-    // Writing to a String can't fail.
     if let Some(background) = &style.background {
-        _ = writeln!(
-            out,
-            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{length:.1}\" height=\"{:.1}\" fill=\"{background}\"/>",
-            CELL.1
-        );
+        rectangle(out, (x, y), (length, CELL.1), background);
     }
     let trimmed = text.trim_end();
     if trimmed.is_empty() {

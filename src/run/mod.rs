@@ -7,6 +7,7 @@ mod explain;
 mod export;
 mod input;
 mod interfaces;
+mod linking;
 mod show;
 mod stats;
 mod ui;

@@ -1,4 +1,5 @@
-//! The live interface: the pipeline in a thread of its own, the interface in this one, a bounded channel between them.
+//! The live interface: the pipeline in a thread of its own, the linking in another, the interface in this one, a bounded
+//! channel from both to it.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -9,9 +10,10 @@ use crossbeam_channel::{Sender, bounded};
 use super::chains::LIVE_PATIENCE;
 use super::evidence::Packets;
 use super::input::{self, Opened};
+use super::linking::Linking;
 use super::{Failure, Status, complain};
 use crate::calls::Call;
-use crate::chains::{self, Chain, Engine};
+use crate::chains::{self, Engine};
 use crate::cli::{Color, View};
 use crate::pipeline::{self, Options, Output, Totals};
 use crate::source::{Ring, Source};
@@ -19,6 +21,12 @@ use crate::tui::{self, Colors, DetailSource, PacketExport, Progress, TuiOptions,
 
 /// Updates on their way to the interface; a file that is read faster than they are taken waits.
 const QUEUE: usize = 64;
+/// A call with its headers is taken to be this large, bytes.
+const CALL: usize = 2_048;
+/// Calls that wait for their turn to be linked may take this part of the memory; mostly the list holds them anyway.
+const WAITING_PART: usize = 2;
+/// Calls that are being linked may take this part.
+const LINKED_PART: usize = 4;
 /// Bytes of live packets that are kept for what is shown of one call.
 const RING: usize = 64 << 20;
 
@@ -45,22 +53,25 @@ pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
     // A file is linked best in one piece; what never ends can't wait for its end.
     let endless = !view.input.interfaces.is_empty() || view.input.follow;
     let patience = endless.then_some(LIVE_PATIENCE);
-    let engine = Engine::new(chains::Options { patience, ..Default::default() });
+    let usual = chains::Options::default();
+    let max_held = usual.max_held.min(max_memory / CALL / LINKED_PART);
+    let engine = Engine::new(chains::Options { patience, max_held, ..usual });
+    let limit = max_memory / CALL / WAITING_PART;
+    let linking = Linking::start(engine, limit, give.clone(), Arc::clone(&stop));
     let fail_on = view.fail_on.clone();
-    let feeder = std::thread::spawn(move || {
+    let (conclude, concluded) = bounded(1);
+    std::thread::spawn(move || {
         let passes = |call: &Call| filter.as_ref().is_none_or(|filter| filter.matches(call));
         let matched = |call: &Call| call.class().is_some_and(|c| fail_on.contains(&c)) && passes(call);
-        feed(&mut source, &options, engine, &matched, &give)
+        let conclusion = feed(&mut source, &options, linking, &matched, &give);
+        // It is there before the interface can see the end, which comes when `give` is dropped.
+        _ = conclude.send(conclusion);
     });
     let shown = tui::run(updates, ui_options(view, max_memory, packets));
     stop.store(true, Ordering::Relaxed);
     shown.map_err(|error| Failure::Environment(format!("the terminal can't be used: {error}")))?;
     // A source that waits for input (a pipe) may never look at the stop: then there is nothing more to hear of it.
-    let (status, troubles) = if feeder.is_finished() {
-        feeder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    } else {
-        Default::default()
-    };
+    let (status, troubles): (Status, Vec<String>) = concluded.try_recv().unwrap_or_default();
     for trouble in troubles {
         complain(&trouble);
     }
@@ -91,7 +102,7 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>) -> TuiOp
 fn feed(
     source: &mut Opened,
     options: &Options,
-    mut engine: Engine,
+    mut linking: Linking,
     matched: &dyn Fn(&Call) -> bool,
     give: &Sender<Update>,
 ) -> (Status, Vec<String>) {
@@ -108,22 +119,15 @@ fn feed(
         undecoded = totals.undecoded();
         let mut calls = Vec::new();
         let mut connections = Vec::new();
-        let mut chains = Vec::new();
-        let mut link = |chain: Chain| chains.push(chain);
         for output in outputs.drain(..) {
             match output {
                 Output::Call(mut call) => {
                     lookup(&mut call);
                     status.matched |= matched(&call);
-                    let call: Arc<Call> = Arc::from(call);
-                    engine.call(Arc::clone(&call), &mut link);
-                    calls.push(call);
+                    calls.push(Arc::<Call>::from(call));
                 }
                 Output::Connection(connection) => connections.push(*connection),
             }
-        }
-        if let Some((_, now)) = totals.span {
-            engine.tick(now, totals.oldest_open, &mut link);
         }
         let progress = Progress {
             read: totals.progress,
@@ -132,24 +136,30 @@ fn feed(
             drops: counters.as_ref().map_or(0, |counters| counters.drops().packets()),
             gaps: totals.gaps,
         };
+        let mut told = true;
+        if !calls.is_empty() {
+            // A call is shown before its chain.
+            told = give.send(Update::Calls(calls.clone())).is_ok();
+            linking.calls(calls);
+        }
+        if let Some((_, now)) = totals.span {
+            linking.tick(now, totals.oldest_open);
+        }
         let updates = [
-            Some(calls).filter(|calls| !calls.is_empty()).map(Update::Calls),
-            Some(chains).filter(|chains| !chains.is_empty()).map(Update::Chains),
             Some(connections).filter(|some| !some.is_empty()).map(Update::Connections),
             Some(Update::Progress(progress)),
         ];
-        updates.into_iter().flatten().all(|update| give.send(update).is_ok())
+        told && updates.into_iter().flatten().all(|update| give.send(update).is_ok())
     });
-    let mut chains = Vec::new();
-    engine.finish(&mut |chain| chains.push(chain));
-    // Whoever quit does not want them.
-    _ = give.send(Update::Chains(chains));
     let mut troubles: Vec<String> = source.troubles().iter().map(ToString::to_string).collect();
     troubles.extend(undecoded.into_iter().chain(end.err()).map(|error| error.to_string()));
     status.input_failed = !troubles.is_empty() || source.has_told();
     for trouble in &troubles {
         // Whoever quit will read it on the terminal.
         _ = give.send(Update::Trouble(trouble.clone()));
+    }
+    if let Some(left_out) = linking.finish() {
+        _ = give.send(Update::Trouble(left_out));
     }
     (status, troubles)
 }

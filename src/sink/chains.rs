@@ -168,8 +168,9 @@ impl ChainSummary {
     }
 }
 
-/// `Stock.Reserve B 10002`.
-fn ending(ending: &Ending) -> String {
+/// How a call ended, in short and safe for a terminal: `Stock.Reserve B 10002`.
+#[must_use]
+pub fn ending(ending: &Ending) -> String {
     let code = ending.code.map(|code| format!(" {code}")).unwrap_or_default();
     let class = match words::letter(ending.class) {
         ' ' => "ok".to_owned(),

@@ -46,7 +46,12 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
     let signals = read_signals()?;
     let desk = Desk::open(detail, export);
     let mut app = App { state, screen, desk, drawn: None };
-    app.show(updates, &keys, &signals)
+    let shown = app.show(updates, &keys, &signals);
+    let App { state, screen, .. } = app;
+    drop(screen);
+    // The process is about to end: whoever quit does not wait until a million calls are freed one by one.
+    std::mem::forget(state);
+    shown
 }
 
 struct App {

@@ -44,6 +44,8 @@ pub enum Update {
     Connections(Vec<Connection>),
     /// Chains of calls; one with the root of an earlier one takes its place.
     Chains(Vec<Chain>),
+    /// Calls whose place in a chain is still being looked for.
+    Linking(u64),
     /// How far the reading is.
     Progress(Progress),
     /// A line for people: an input that can't be read, an interface that vanished.

@@ -40,40 +40,48 @@ impl Names {
 
     /// The caller, by name where one is known.
     pub(super) fn client(&self, call: &Call) -> String {
-        if let Some(name) = &call.caller {
-            return name.to_string();
-        }
-        if let Some(process) = &call.process[0] {
-            return process.name.to_string();
-        }
-        match self.hosts.get(&call.client.ip) {
-            Some(Known::One(name)) => name.to_string(),
-            _ => call.client.to_string(),
-        }
+        self.client_name(call).map_or_else(|| call.client.to_string(), str::to_owned)
+    }
+
+    /// The name of the caller.
+    pub(super) fn client_name<'n>(&'n self, call: &'n Call) -> Option<&'n str> {
+        let said = call.caller.as_deref().or(call.process[0].as_ref().map(|process| &*process.name));
+        said.or_else(|| match self.hosts.get(&call.client.ip) {
+            Some(Known::One(name)) => Some(name),
+            _ => None,
+        })
     }
 
     /// The callee, by name where one is known; the port stays, because one name may serve on several.
     pub(super) fn server(&self, call: &Call) -> String {
-        let name = match (&call.callee, &call.process[1]) {
-            (Some(name), _) => Some(name),
-            (None, Some(process)) => Some(&process.name),
-            (None, None) => return self.address(&call.server),
-        };
-        name.map_or_else(|| call.server.to_string(), |name| format!("{name}:{}", call.server.port))
+        with_port(self.server_name(call), &call.server)
+    }
+
+    /// The name of the callee.
+    pub(super) fn server_name<'n>(&'n self, call: &'n Call) -> Option<&'n str> {
+        let said = call.callee.as_deref().or(call.process[1].as_ref().map(|process| &*process.name));
+        said.or_else(|| self.address_name(&call.server))
     }
 
     /// A serving address, by name where one is known.
     pub(super) fn address(&self, endpoint: &Endpoint) -> String {
-        let known = match self.servers.get(endpoint) {
+        with_port(self.address_name(endpoint), endpoint)
+    }
+
+    fn address_name(&self, endpoint: &Endpoint) -> Option<&str> {
+        match self.servers.get(endpoint) {
             Some(Known::One(name)) => Some(name),
             Some(Known::Several) => None,
             None => match self.hosts.get(&endpoint.ip) {
                 Some(Known::One(name)) => Some(name),
                 _ => None,
             },
-        };
-        known.map_or_else(|| endpoint.to_string(), |name| format!("{name}:{}", endpoint.port))
+        }
     }
+}
+
+fn with_port(name: Option<&str>, endpoint: &Endpoint) -> String {
+    name.map_or_else(|| endpoint.to_string(), |name| format!("{name}:{}", endpoint.port))
 }
 
 fn learn<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Known>, key: K, name: &Name) {

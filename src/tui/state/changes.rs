@@ -1,10 +1,9 @@
 //! The rows of the summary of changes: which service turns which error into what, how often.
 
 use super::list::{List, SortKey};
-use crate::calls::words;
 use crate::chains::Summary;
-use crate::chains::summary::{Ending, Turn};
-use crate::text;
+use crate::chains::summary::Turn;
+use crate::sink::chains::ending;
 use crate::tui::columns::Column;
 
 /// All kinds of turns and a cursor in them.
@@ -53,12 +52,4 @@ fn key(turn: &Turn, column: Column) -> SortKey {
 /// What the callee answered, safe for a terminal.
 pub(in crate::tui) fn below(turn: &Turn) -> String {
     turn.from.as_ref().map_or_else(|| "all its calls ok".to_owned(), ending)
-}
-
-/// `Stock.Reserve B 10002`, safe for a terminal.
-pub(in crate::tui) fn ending(ending: &Ending) -> String {
-    let letter = words::letter(ending.class);
-    let class = if letter == ' ' { "ok".to_owned() } else { letter.to_string() };
-    let code = ending.code.map(|code| format!(" {code}")).unwrap_or_default();
-    format!("{} {class}{code}", text::escape(&ending.operation))
 }

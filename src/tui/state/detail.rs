@@ -247,6 +247,47 @@ impl Detail {
         self.flatten();
     }
 
+    /// To the next or previous field that contains `needle`, in lower case, going round at the end; what is folded around
+    /// it is unfolded. Whether there is one.
+    pub(in crate::tui) fn find(&mut self, needle: &str, forward: bool) -> bool {
+        fn walk(nodes: &[Node], path: &mut Vec<usize>, needle: &str, found: &mut Vec<Vec<usize>>) {
+            for (at, node) in nodes.iter().enumerate() {
+                path.push(at);
+                if node.label.to_lowercase().contains(needle) || node.value.to_lowercase().contains(needle) {
+                    found.push(path.clone());
+                }
+                walk(&node.children, path, needle, found);
+                path.pop();
+            }
+        }
+        let mut found = Vec::new();
+        walk(&self.tree, &mut Vec::new(), needle, &mut found);
+        let here = self.rows.get(self.list.selected).map(|row| row.path.clone()).unwrap_or_default();
+        // Paths are ordered as their rows are.
+        let next = if forward {
+            found.iter().find(|path| **path > here).or(found.first())
+        } else {
+            found.iter().rfind(|path| **path < here).or(found.last())
+        };
+        let Some(path) = next.cloned() else { return false };
+        self.show(&path);
+        self.follow_tree();
+        true
+    }
+
+    /// Unfolds what is around a node and puts the cursor on it.
+    fn show(&mut self, path: &[usize]) {
+        for depth in 1..path.len() {
+            if let Some(node) = self.node_mut(&path[..depth]) {
+                node.open = true;
+            }
+        }
+        self.flatten();
+        if let Some(row) = self.rows.iter().position(|row| row.path == path) {
+            self.list.go(row);
+        }
+    }
+
     /// Folds the selected node, or goes to the one around it where there is nothing to fold.
     pub(in crate::tui) fn fold_or_leave(&mut self) {
         let Some(row) = self.rows.get(self.list.selected).cloned() else { return };
@@ -308,16 +349,7 @@ impl Detail {
             path.push(at);
             level = &level[at].children;
         }
-        for depth in 1..path.len() {
-            let around = path[..depth].to_vec();
-            if let Some(node) = self.node_mut(&around) {
-                node.open = true;
-            }
-        }
-        self.flatten();
-        if let Some(row) = self.rows.iter().position(|row| row.path == path) {
-            self.list.go(row);
-        }
+        self.show(&path);
     }
 
     /// Brings both cursors onto the screen.

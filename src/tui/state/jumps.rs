@@ -77,9 +77,9 @@ impl State {
         Effect::Evidence(call)
     }
 
-    /// Only the calls of the selected call's connection.
+    /// Only the calls of the connection of the call that the cursor is on, in whichever view.
     pub(super) fn follow_connection(&mut self) {
-        let Some((_, call)) = self.selected_call() else { return };
+        let Some(call) = self.current_call() else { return };
         let ends = [call.client, call.server];
         // The connection record knows when ports were used again; without it, the ends must do.
         let (first, last) = call.packets;
@@ -93,10 +93,18 @@ impl State {
                     && c.last_packet >= last
             })
             .map_or((0, u64::MAX), |c| (c.first_packet, c.last_packet));
-        self.leave();
-        self.calls.moved = true;
-        self.matcher.only = Some(Only::Connection { ends, packets });
-        self.rematch();
+        self.help = None;
+        let here = self.view == View::Calls;
+        let only = Only::Connection { ends, packets };
+        if here {
+            // The cursor stays on its call.
+            self.leave();
+            self.calls.moved = true;
+            self.matcher.only = Some(only);
+            self.rematch();
+        } else {
+            self.show_only(only);
+        }
     }
 
     /// The tree of the call that the cursor is on, in whichever view.

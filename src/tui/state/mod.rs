@@ -127,6 +127,8 @@ pub(super) struct State {
     pub width: u16,
     pub height: u16,
     pub progress: Progress,
+    /// Calls whose place in a chain is still being looked for.
+    pub linking: u64,
     pub ended: bool,
     pub troubles: Vec<String>,
     pub store: Store,
@@ -181,6 +183,7 @@ impl State {
             width: 80,
             height: 24,
             progress: Progress::default(),
+            linking: 0,
             ended: false,
             troubles: Vec::new(),
             store: Store::new(max_memory),
@@ -272,6 +275,7 @@ impl State {
                 self.edge_stale = matches!(self.matcher.only, Some(Only::Edge { .. }));
                 self.stale = true;
             }
+            Update::Linking(calls) => self.linking = calls,
             Update::Progress(progress) => self.progress = progress,
             Update::Trouble(line) => {
                 if self.troubles.len() < TROUBLES_LIMIT {

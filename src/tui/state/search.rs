@@ -1,9 +1,11 @@
 //! Going to the next row that matches, in whichever view is open.
 
+use std::fmt::Write as _;
+
 use super::{Effect, State, changes};
-use crate::calls::{Call, words};
+use crate::calls::{Call, Carrier, Class, words};
 use crate::text;
-use crate::tui::keys::View;
+use crate::tui::keys::{View, help};
 
 impl State {
     /// The next row of the open view that `wanted` is true of, going round at the end.
@@ -36,9 +38,67 @@ impl State {
             return;
         }
         let needle = self.search.to_lowercase();
-        if !self.search_rows(forward, |state, row| state.row_text(row).to_lowercase().contains(&needle)) {
+        let plan = self.plan();
+        let found = if let Some(top) = &mut self.help {
+            let lines = help();
+            let holds = |at: &usize| lines[*at].1.to_lowercase().contains(&needle);
+            let next = if forward {
+                (*top + 1..lines.len()).chain(0..=*top).find(holds)
+            } else {
+                (0..*top).rev().chain((*top..lines.len()).rev()).find(holds)
+            };
+            *top = next.unwrap_or(*top);
+            next.is_some()
+        } else if let Some(detail) = &mut self.detail {
+            let found = detail.find(&needle, forward);
+            detail.settle(&plan);
+            found
+        } else {
+            self.find_row(forward, &needle)
+        };
+        if !found {
             self.notice = Some(format!("not found: {}", text::escape(&self.search)));
         }
+    }
+
+    fn find_row(&mut self, forward: bool, needle: &str) -> bool {
+        if self.view != View::Calls {
+            return self
+                .search_rows(forward, |state, row| state.row_text(row).to_lowercase().contains(needle));
+        }
+        self.search_rows(forward, |state, row| {
+            let entry = state.rows.get(row).and_then(|serial| state.store.get(serial));
+            entry.is_some_and(|entry| state.call_contains(&entry.call, needle))
+        })
+    }
+
+    /// Whether a call's row contains `needle`, in lower case. Looks at the parts first: to write the row of each of a
+    /// million calls takes its time.
+    fn call_contains(&self, call: &Call, needle: &str) -> bool {
+        let verdict = &call.verdict;
+        // Words without digits, dots and spaces stand in one part, and the verdict of an answer is its message.
+        let plain = needle.bytes().all(|b| b.is_ascii_alphabetic());
+        let told = match verdict.class {
+            Some(Class::Ok) => true,
+            Some(Class::Business | Class::Rpc) => {
+                let worded = matches!(verdict.carrier, Carrier::HttpStatus | Carrier::TrpcStreamReset);
+                verdict.message.is_some() && verdict.code.is_some() && !worded
+            }
+            _ => false,
+        };
+        if !(plain && told && call.unknown_name.is_none()) {
+            return self.call_text(call).to_lowercase().contains(needle);
+        }
+        let parts = [
+            call.service.as_deref(),
+            call.method.as_deref(),
+            verdict.message.as_deref().or(Some("ok")),
+            verdict.code_name,
+            call.trace_id.as_deref(),
+            self.names.client_name(call),
+            self.names.server_name(call),
+        ];
+        parts.into_iter().flatten().any(|part| contains(part, needle))
     }
 
     /// To the next or previous failed call; with an open detail, that one opens.
@@ -118,7 +178,7 @@ impl State {
                 .get(row)
                 .map(|turn| {
                     let words = crate::chains::summary::words(turn.findings);
-                    format!("{} {} {words}", changes::below(turn), changes::ending(&turn.to))
+                    format!("{} {} {words}", changes::below(turn), crate::sink::chains::ending(&turn.to))
                 })
                 .unwrap_or_default(),
             View::Graph => self
@@ -136,16 +196,49 @@ impl State {
     }
 
     fn call_text(&self, call: &Call) -> String {
-        format!(
-            "{} {} {} {} {} {} {} {}",
-            words::operation(call),
-            words::verdict(call),
-            call.verdict.code_name.unwrap_or_default(),
-            self.names.client(call),
-            self.names.server(call),
-            call.client,
-            call.server,
-            call.trace_id.as_deref().unwrap_or_default(),
-        )
+        let mut text = words::verdict(call);
+        let (service, method) = (call.service.as_deref(), call.method.as_deref());
+        text.push(' ');
+        words::push_operation(&mut text, service, method, call.unknown_name);
+        let named = [call.verdict.code_name, call.trace_id.as_deref(), self.names.client_name(call)];
+        for name in named.into_iter().chain([self.names.server_name(call)]).flatten() {
+            text.push(' ');
+            text.push_str(name);
+        }
+        // Writing to a String can't fail.
+        _ = write!(text, " {} {}", call.client, call.server);
+        text
+    }
+}
+
+/// Whether a text contains letters of ASCII, in lower case, in either case.
+fn contains(text: &str, letters: &str) -> bool {
+    text.as_bytes().windows(letters.len().max(1)).any(|part| part.eq_ignore_ascii_case(letters.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::sample;
+    use crate::tui::state::testing::state;
+
+    #[test]
+    fn the_parts_of_a_row_hold_every_word_of_it() {
+        let state = state(80, 24);
+        for class in Class::ALL {
+            for carrier in Carrier::ALL {
+                for message in [None, Some("No stock of Blue ones")] {
+                    let mut call = sample::full();
+                    call.verdict.class = Some(*class);
+                    call.verdict.carrier = *carrier;
+                    call.verdict.message = message.map(str::to_owned);
+                    let text = state.call_text(&call).to_lowercase();
+                    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+                        assert!(state.call_contains(&call, word), "{word:?} of {text:?}");
+                    }
+                    assert!(!state.call_contains(&call, "zzz"));
+                }
+            }
+        }
     }
 }

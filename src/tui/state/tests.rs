@@ -164,6 +164,10 @@ fn groups_and_methods_open_their_calls_and_esc_goes_back() {
     assert_eq!(state.view, View::Calls);
     keys(&mut state, "F");
     assert_eq!(state.rows.len(), 100, "all on one connection");
+    keys(&mut state, "2F");
+    assert_eq!((state.view, state.rows.len()), (View::Calls, 100), "that of the newest such error");
+    press(&mut state, KeyCode::Esc);
+    assert_eq!(state.view, View::Errors);
 }
 
 /// Two chains of a root and a callee that failed, one with code 5, one with 7, and a call that is alone.

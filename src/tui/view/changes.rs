@@ -6,11 +6,12 @@ use ratatui::style::{Modifier, Style};
 
 use super::{line, table};
 use crate::chains::summary;
+use crate::sink::chains::ending;
 use crate::text;
 use crate::tui::columns::Column;
 use crate::tui::keys::View;
 use crate::tui::state::State;
-use crate::tui::state::changes::{below, ending};
+use crate::tui::state::changes::below;
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let placed = state.columns(View::Changes);

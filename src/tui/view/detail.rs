@@ -77,7 +77,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State, detail: &
 /// The line in place of the tabs: which call, and which failure of how many.
 fn head(buffer: &mut Buffer, area: Rect, state: &State, detail: &Detail) {
     let call = &detail.call;
-    line::fill(buffer, area, 0, 1, " ", Style::new());
+    line::clear(buffer, area, 1);
     let place = detail.place.map(|(n, all)| format!("{n} of {all} failed")).unwrap_or_default();
     let mut what = format!("◀ {}", words::operation(call));
     if let Some(id) = call.id {
@@ -309,8 +309,9 @@ fn tree(buffer: &mut Buffer, area: Rect, state: &State, detail: &Detail) {
         let x = 1 + (row.depth.min(20) * 2) as u16;
         line::put(buffer, area, x, y, fold, state.theme.dim);
         let label = if node.value.is_empty() { Style::new() } else { state.theme.dim };
-        let end = line::put(buffer, area, x + 2, y, &node.label, label);
-        line::put(buffer, area, end + 2, y, &node.value, Style::new());
+        let mark = (state.search.as_str(), state.theme.mark);
+        let end = line::put_marked(buffer, area, (x + 2, y), &node.label, label, mark);
+        line::put_marked(buffer, area, (end + 2, y), &node.value, Style::new(), mark);
         if at == list.selected {
             let style = if detail.pane == Pane::Tree {
                 state.theme.selected

@@ -188,6 +188,9 @@ pub(super) fn tabs(buffer: &mut Buffer, area: Rect, state: &State) {
     }
 }
 
+/// So many calls whose chains are not known are worth saying while others still come.
+const MANY: u64 = 100_000;
+
 /// Importance (0 is highest), text and style, in the order of the screen.
 fn progress_pieces(state: &State) -> Vec<(u8, String, Style)> {
     let theme = &state.theme;
@@ -210,6 +213,10 @@ fn progress_pieces(state: &State) -> Vec<(u8, String, Style)> {
     losses("gaps", progress.gaps, 5);
     if state.store.shed > 0 {
         pieces.push((1, format!("shed {}", short_number(state.store.shed)), theme.alarm));
+    }
+    let whole = progress.read.is_some_and(|(read, all)| read >= all);
+    if !state.ended && ((whole && state.linking > 0) || state.linking >= MANY) {
+        pieces.push((3, format!("linking {}", short_number(state.linking)), theme.strong));
     }
     let (text, style) = match progress.read {
         _ if state.ended => ("read".to_owned(), theme.dim),

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::{frame as around, line};
+use super::line;
 use crate::tui::keys::help;
 use crate::tui::state::State;
 
@@ -36,8 +36,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State, top: usiz
             line::put(buffer, body, 1, y, text, theme.strong);
         } else {
             line::put(buffer, body, 3, y, keys, theme.key);
-            line::put(buffer, body, 20, y, text, Style::new());
+            line::put_marked(buffer, body, (20, y), text, Style::new(), (&state.search, theme.mark));
         }
     }
-    around::footer(frame.buffer_mut(), area, state);
 }

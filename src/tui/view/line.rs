@@ -18,6 +18,15 @@ pub(super) fn put(buffer: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, s
     end - area.x
 }
 
+/// Empties a row: what was drawn there before leaves neither its text nor its colours.
+pub(super) fn clear(buffer: &mut Buffer, area: Rect, y: u16) {
+    if y < area.height {
+        for x in area.left()..area.right() {
+            buffer[(x, area.y + y)].reset();
+        }
+    }
+}
+
 /// Fills a row from `x` on with one character.
 pub(super) fn fill(buffer: &mut Buffer, area: Rect, x: u16, y: u16, with: &str, style: Style) {
     for at in x..area.width {
@@ -25,7 +34,7 @@ pub(super) fn fill(buffer: &mut Buffer, area: Rect, x: u16, y: u16, with: &str, 
     }
 }
 
-/// Puts text and marks where it contains `needle`, whatever the case of ASCII letters.
+/// Puts text and marks where it contains `needle`, whatever the case of ASCII letters. Gives the column behind it.
 pub(super) fn put_marked(
     buffer: &mut Buffer,
     area: Rect,
@@ -33,10 +42,10 @@ pub(super) fn put_marked(
     text: &str,
     style: Style,
     (needle, mark): (&str, Style),
-) {
-    put(buffer, area, x, y, text, style);
+) -> u16 {
+    let end = put(buffer, area, x, y, text, style);
     if needle.is_empty() {
-        return;
+        return end;
     }
     let haystack = text.to_ascii_lowercase();
     let needle = needle.to_ascii_lowercase();
@@ -47,6 +56,7 @@ pub(super) fn put_marked(
             buffer.set_style(Rect { x: area.x + column, y: area.y + y, width, height: 1 }, mark);
         }
     }
+    end
 }
 
 /// Breaks text at spaces into at most `lines` lines of `width` columns; what is too long for the last one is cut.

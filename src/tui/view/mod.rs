@@ -38,6 +38,7 @@ pub(super) fn render(frame: &mut Frame<'_>, state: &State) {
     }
     if let Some(top) = state.help {
         help::render(frame, area, state, top);
+        below(frame, area, state);
         return;
     }
     frame::title(frame.buffer_mut(), area, state);
@@ -66,6 +67,11 @@ pub(super) fn render(frame: &mut Frame<'_>, state: &State) {
         frame::rule_with_troubles(frame.buffer_mut(), area, state);
         sentence::render(frame.buffer_mut(), area, state);
     }
+    below(frame, area, state);
+}
+
+/// The line that is being typed, or the footer.
+fn below(frame: &mut Frame<'_>, area: Rect, state: &State) {
     if state.prompt.is_some() {
         prompt::render(frame, area, state);
     } else {

@@ -17,7 +17,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let top = area.height - 3;
     let buffer = frame.buffer_mut();
     for y in top..area.height {
-        line::fill(buffer, area, 0, y, " ", Style::new());
+        line::clear(buffer, area, y);
     }
     let x = line::put(buffer, area, 1, top, prompt.purpose.label(), theme.key);
     let room = usize::from(area.width.saturating_sub(x + 1));

@@ -7,12 +7,11 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::line;
-use crate::calls::{Call, Class};
-use crate::chains::summary;
+use crate::calls::{Call, Class, words};
+use crate::chains::summary::{self, Ending};
 use crate::text;
 use crate::tui::keys::View;
 use crate::tui::state::State;
-use crate::tui::state::changes::{below, ending};
 
 /// What is to be said in two parts. Where there is no room for both, the first one is cut: how it goes on is said by the
 /// second.
@@ -102,13 +101,14 @@ fn chain(state: &State) -> Option<Said> {
 /// What the selected change says.
 fn change(state: &State) -> Option<String> {
     let turn = state.changes.selected()?;
-    let times = text::thousands(turn.count);
-    let made = ending(&turn.to);
-    let below = match &turn.from {
-        Some(_) => format!("{} became {made}", below(turn)),
-        None => format!("{made} although all its own calls were ok"),
+    let answered = |ending: &Ending| {
+        let code = ending.code.map(|code| format!(" {code}")).unwrap_or_default();
+        format!("{} ended as {}{code}", text::escape(&ending.operation), words::label(ending.class))
     };
-    Some(format!("{below}, {times}× ({}). ⏎ shows an example in its chain.", summary::words(turn.findings)))
+    let below = turn.from.as_ref().map_or_else(|| "all its own calls were ok".to_owned(), answered);
+    let (times, made) = (text::counted(turn.count, "time"), answered(&turn.to));
+    let words = summary::words(turn.findings);
+    Some(format!("{times}: {below}, and {made} ({words}). ⏎ shows an example in its chain."))
 }
 
 /// What the selected edge says.

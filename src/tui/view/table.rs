@@ -79,11 +79,11 @@ fn heads(buffer: &mut Buffer, area: Rect, state: &State, list: &List, placed: &[
             _ => "",
         };
         let style = if place.column == list.column { state.theme.strong } else { state.theme.head };
-        let mut head = String::new();
-        let align = if place.column.is_right() { text::Align::Right } else { text::Align::Left };
         let word = text::cut_end(place.column.head(), place.width.saturating_sub(text::width(arrow)));
-        text::push_cell(&mut head, &format!("{word}{arrow}"), place.width, align);
-        line::put(buffer, above, x as u16, 0, &head, style);
+        let head = format!("{word}{arrow}");
+        let fill =
+            if place.column.is_right() { place.width - text::width(&head).min(place.width) } else { 0 };
+        line::put(buffer, above, (x + fill) as u16, 0, &head, style);
         x += place.width + 1;
     }
 }

@@ -337,6 +337,39 @@ fn fields_and_bytes_follow_each_other() {
 }
 
 #[test]
+fn the_search_finds_fields_and_keys_too() {
+    let mut state = mixed(100, 30);
+    keys(&mut state, "e\n");
+    let call = Arc::clone(&state.detail.as_ref().unwrap().call);
+    state.evidence(call.uid, Ok(Box::new(evidence(&call))));
+    let found = |state: &State| {
+        let detail = state.detail.as_ref().unwrap();
+        (detail.message, detail.selected().unwrap().label.clone())
+    };
+    keys(&mut state, "z/MAGIC\n");
+    assert_eq!(found(&state), (0, "magic".to_owned()), "round the end, and unfolded");
+    keys(&mut state, "n");
+    assert_eq!(found(&state), (1, "magic".to_owned()));
+    keys(&mut state, "NN");
+    assert_eq!(found(&state), (1, "magic".to_owned()));
+    assert!(screen(&state).contains("magic"));
+    keys(&mut state, "/nowhere\n");
+    assert!(screen(&state).contains("not found: nowhere"));
+    keys(&mut state, "?/clipboard\n");
+    assert!(screen(&state).lines().nth(3).unwrap().contains("clipboard"), "{}", screen(&state));
+}
+
+#[test]
+fn what_was_drawn_before_leaves_no_colours() {
+    let mut state = mixed(100, 30);
+    keys(&mut state, "e\n");
+    let mut terminal = Terminal::new(TestBackend::new(100, 30)).unwrap();
+    terminal.draw(|frame| render(frame, &state)).unwrap();
+    let head: Vec<_> = (1..8).map(|x| terminal.backend().buffer()[(x, 1)].style()).collect();
+    assert!(head.iter().all(|style| *style == head[0]), "the tabs below the head: {head:?}");
+}
+
+#[test]
 fn help() {
     let mut state = state(100, 90);
     keys(&mut state, "?");
