@@ -12,7 +12,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rpcscope_parsers::Side;
 
-use crate::calls::copies::{Copies, Item};
+use crate::calls::copies::{Connections, Copies, Item};
 use crate::calls::pairing::{At, Exchange, Matcher};
 use crate::calls::record::{Call, Connection, ConnectionState, Finding, Uid};
 use crate::decode::{Decoded, Decoder, FlowKey, Network, Skip};
@@ -81,7 +81,11 @@ pub enum Output {
 impl Output {
     /// Whether other captures may show the same.
     fn may_have_copies(&self) -> bool {
-        matches!(self, Self::Call(call) if call.vantage != Vantage::default())
+        let vantage = match self {
+            Self::Call(call) => call.vantage,
+            Self::Connection(connection) => connection.vantage,
+        };
+        vantage != Vantage::default()
     }
 
     /// The order of outputs: the packet that decided, calls before connections, then the identity.
@@ -276,6 +280,7 @@ fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
         client: flow.key.endpoint(client),
         server: flow.key.endpoint(client.other()),
         network: flow.key.network,
+        vantage: flow.key.vantage,
         protocol: slot.conversation.protocol(),
         reason,
         state,
@@ -419,7 +424,8 @@ pub fn run(
     options: &Options,
     receiver: &mut dyn Receive,
 ) -> Result<Totals, SourceError> {
-    let mut joining = Joining { receiver, copies: Copies::default(), stopped: false };
+    let (copies, connections) = (Copies::default(), Connections::default());
+    let mut joining = Joining { receiver, copies, connections, stopped: false };
     let totals = match options.threads {
         0 | 1 => inline(source, options, &mut joining),
         2 => beside(source, options, &mut joining),
@@ -434,6 +440,7 @@ pub fn run(
 struct Joining<'r> {
     receiver: &'r mut dyn Receive,
     copies: Copies<Box<Connection>>,
+    connections: Connections,
     stopped: bool,
 }
 
@@ -456,6 +463,7 @@ impl Receive for Joining<'_> {
             for output in outputs.drain(..) {
                 match output {
                     Output::Call(call) => self.copies.call(call, give),
+                    Output::Connection(connection) if self.connections.is_copy(&connection) => {}
                     Output::Connection(connection) => self.copies.passenger(connection, give),
                 }
             }

@@ -511,6 +511,8 @@ pub struct Connection {
     pub server: Endpoint,
     /// TCP or UDP.
     pub network: Network,
+    /// Where it was captured.
+    pub vantage: Vantage,
     /// Name of the protocol, once it is known.
     pub protocol: Option<&'static str>,
     /// Why there is no protocol or what is wrong with it ("TLS without keys", "refused", "not of a known protocol").

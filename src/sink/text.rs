@@ -290,6 +290,7 @@ mod tests {
             client: ok().client,
             server: ok().server,
             network: Network::Tcp,
+            vantage: crate::source::Vantage::default(),
             protocol: None,
             reason: Some("TLS without keys"),
             state: ConnectionState::Closed,

@@ -148,7 +148,8 @@ pub(super) fn compare(samples: &[Sample]) -> Option<Comparison> {
     // evenly, and is off by that too.
     let missing = (there_and_back as f64 - (high - low)).max(0.0);
     let uncertainty = f64::midpoint((high - low).max(there_and_back as f64), missing).round() as u64;
-    let lead = Lead { from, until, offset: base + f64::midpoint(low, high).round() as i64, drift };
+    let lead =
+        Lead { from, until, offset: base.saturating_add(f64::midpoint(low, high).round() as i64), drift };
     let uncertainty = uncertainty.max(RESOLUTION);
     Some(Comparison { lead, uncertainty, packets: came.len() + went.len() })
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::text;
 
 /// Files that were captured in one place, in the order in which they were named.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Group {
     /// For people.
     pub(super) name: String,
@@ -57,8 +57,8 @@ impl Groups {
     }
 
     /// Puts the files together: as widely as no two of a group share packets, since one place sees a packet once. `sharing`
-    /// are the pairs of files that do.
-    pub(super) fn settle(&self, sharing: &[(usize, usize)]) -> Vec<Group> {
+    /// are the pairs of files that do, `same` those that share packets because they are parts of one capture.
+    pub(super) fn settle(&self, sharing: &[(usize, usize)], same: &[(usize, usize)]) -> Vec<Group> {
         let all = self.levels.len();
         let mut depth = vec![0; all];
         loop {
@@ -81,16 +81,22 @@ impl Groups {
         }
         let mut groups: Vec<Group> = Vec::new();
         for place in 0..all {
-            let file = self.files[place].clone();
             match groups.iter_mut().find(|group| self.same(&depth, group.places[0], place)) {
-                Some(group) => {
-                    group.files.push(file);
-                    group.places.push(place);
-                }
-                None => groups.push(Group { name: String::new(), files: vec![file], places: vec![place] }),
+                Some(group) => group.places.push(place),
+                None => groups.push(Group { places: vec![place], ..Group::default() }),
+            }
+        }
+        for (a, b) in same {
+            let group = |place: &usize| groups.iter().position(|group| group.places.contains(place));
+            let (Some(a), Some(b)) = (group(a), group(b)) else { continue };
+            if a != b {
+                let joins = groups.remove(a.max(b));
+                groups[a.min(b)].places.extend(joins.places);
             }
         }
         for group in &mut groups {
+            group.places.sort_unstable();
+            group.files = group.places.iter().map(|place| self.files[*place].clone()).collect();
             let first = text::escape(&group.files[0].to_string_lossy()).into_owned();
             group.name = match group.files.len() - 1 {
                 0 => first,
@@ -161,7 +167,7 @@ mod tests {
         let names = ["x/a.pcap", "x/a.pcap1", "x/a.pcap12.gz", "y/a.pcap", "x/b-2026-01-02.pcapng"];
         let groups = groups(&names);
         assert!(!groups.is_rotation());
-        let settled = groups.settle(&[]);
+        let settled = groups.settle(&[], &[]);
         assert_eq!(places(&settled), [vec![0, 1, 2], vec![3], vec![4]]);
         assert_eq!(settled[0].name, "x/a.pcap and 2 more files");
         assert_eq!(settled[1].name, "y/a.pcap");
@@ -179,7 +185,7 @@ mod tests {
     fn numbers_of_hosts_are_no_rotation() {
         let nodes = groups(&["node1.pcap", "node2.pcap", "node3.pcap"]);
         assert!(!nodes.is_rotation());
-        assert_eq!(places(&nodes.settle(&[(0, 1)])), [[0], [1], [2]]);
+        assert_eq!(places(&nodes.settle(&[(0, 1)], &[])), [[0], [1], [2]]);
     }
 
     #[test]
@@ -189,22 +195,29 @@ mod tests {
         groups.add(Path::new("f"), &files);
         groups.add(Path::new("f/a-1.pcap"), &files[..1]);
         assert_eq!(groups.files().len(), 4);
-        assert_eq!(places(&groups.settle(&[])), [[0, 1, 2, 3]]);
-        assert_eq!(places(&groups.settle(&[(1, 2)])), [[0, 1], [2, 3]]);
-        let all_apart = groups.settle(&[(1, 2), (0, 1)]);
+        assert_eq!(places(&groups.settle(&[], &[])), [[0, 1, 2, 3]]);
+        assert_eq!(places(&groups.settle(&[(1, 2)], &[])), [[0, 1], [2, 3]]);
+        let all_apart = groups.settle(&[(1, 2), (0, 1)], &[]);
         assert_eq!(places(&all_apart), [vec![0], vec![1], vec![2, 3]]);
     }
 
     #[test]
     fn hosts_are_told_by_the_numbers_before_those_of_their_parts() {
         let groups = groups(&["10.0.0.1-0.pcap", "10.0.0.1-1.pcap", "10.0.0.2-0.pcap", "10.0.0.2-1.pcap"]);
-        assert_eq!(places(&groups.settle(&[])), [[0, 1, 2, 3]]);
-        assert_eq!(places(&groups.settle(&[(0, 2), (1, 3)])), [[0, 1], [2, 3]]);
+        assert_eq!(places(&groups.settle(&[], &[])), [[0, 1, 2, 3]]);
+        assert_eq!(places(&groups.settle(&[(0, 2), (1, 3)], &[])), [[0, 1], [2, 3]]);
+    }
+
+    #[test]
+    fn parts_of_one_capture_are_together_whatever_their_names() {
+        let groups = groups(&["early.pcap", "other.pcap", "late.pcap", "last.pcap"]);
+        let sharing = [(0, 1), (1, 2)];
+        assert_eq!(places(&groups.settle(&sharing, &[(0, 2), (2, 3)])), [vec![0, 2, 3], vec![1]]);
     }
 
     #[test]
     fn names_are_harmless() {
         let groups = groups(&["a\u{1b}[2J.pcap"]);
-        assert!(!groups.settle(&[])[0].name.contains('\u{1b}'));
+        assert!(!groups.settle(&[], &[])[0].name.contains('\u{1b}'));
     }
 }

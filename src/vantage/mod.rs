@@ -4,7 +4,8 @@
 //! analysis, only down to the transport heads, and finds such packets. Files that share packets are of different places:
 //! their packets are told apart by their [`Vantage`], so that the second copy of a connection is no pile of
 //! retransmissions, and their times are corrected to one clock, so that cause comes before effect. Files that share none are
-//! one capture, as before: rotated files, or one file for each direction.
+//! one capture, as before: rotated files, or one file for each direction. So are those that share packets with the very same
+//! times: parts of one capture that overlap.
 //!
 //! | file | noun |
 //! | --- | --- |
@@ -28,6 +29,7 @@ use crate::decode::{Decoded, Decoder};
 use crate::source::site::{Clock, Site, Sites};
 use crate::source::{Batch, Source, Vantage, files};
 use crate::text;
+use clock::Sample;
 use groups::{Group, Groups};
 use sightings::{MIN_SHARED, Sightings};
 use tree::{Difference, Links};
@@ -64,9 +66,14 @@ pub fn survey(paths: &[PathBuf], stop: &Arc<AtomicBool>, progress: &mut dyn FnMu
     }
     let Some(seen) = compare(all, stop, progress) else { return Survey::default() };
     let shared = seen.shared();
-    let alike: Vec<(usize, usize)> =
-        shared.iter().filter(|(_, samples)| samples.len() >= MIN_SHARED).map(|(pair, _)| *pair).collect();
-    let groups = groups.settle(&alike);
+    let enough = shared.iter().filter(|(_, samples)| samples.len() >= MIN_SHARED);
+    // To the nanosecond at the same time: parts of one capture that overlap.
+    let (same, sharing): (Vec<_>, Vec<_>) =
+        enough.partition(|(_, samples)| samples.iter().all(|sample| sample.own == sample.reference));
+    let pairs = |found: Vec<(&(usize, usize), &Vec<Sample>)>| -> Vec<(usize, usize)> {
+        found.into_iter().map(|(pair, _)| *pair).collect()
+    };
+    let groups = groups.settle(&pairs(sharing), &pairs(same));
     place(&groups, &tree::links(&groups, shared))
 }
 

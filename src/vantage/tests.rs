@@ -107,7 +107,7 @@ fn groups(names: &[&str]) -> Vec<Group> {
     for name in names {
         groups.add(Path::new(name), &[PathBuf::from(name)]);
     }
-    groups.settle(&[])
+    groups.settle(&[], &[])
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rpcscope::calls::record::{Afar, Call, Class, Uid};
 use rpcscope::chains::{self, Chain, Engine, Evidence};
 use rpcscope::decode::Endpoint;
-use rpcscope::pipeline::Options;
+use rpcscope::pipeline::{Options, Output};
 use rpcscope::source::files;
 use rpcscope::source::site::Lead;
 use rpcscope::time::Timestamp;
@@ -404,11 +404,18 @@ fn a_file_given_twice_is_counted_once() {
         let mut files = Files::new();
         files.add("one.pcap", &packets);
         files.add("copy of it.pcap", &packets);
+        assert_eq!(files.survey(), Survey::default(), "one capture");
+        assert_same(&files.calls(&Survey::default(), 1), &whole(&frames), capture);
+        // A copy whose clock was set later is another capture.
+        let later: Vec<Captured> =
+            packets.iter().map(|packet| Captured { time: packet.time + 5_000, ..packet.clone() }).collect();
+        files.paths.pop();
+        files.add("later.pcap", &later);
         let survey = files.survey();
-        assert_eq!((survey.sites.len(), survey.notes.len()), (2, 0), "{:?}", survey.notes);
+        assert_eq!((survey.sites.len(), survey.notes.len()), (2, 1), "{:?}", survey.notes);
         let calls = files.calls(&survey, 1);
         assert_same(&calls, &whole(&frames), capture);
-        assert!(calls.iter().all(|call| call.network_time().unwrap_or(0) == 0));
+        assert!(calls.iter().all(|call| call.afar.is_some() && call.network_time().unwrap_or(0) == 0));
         // By the same name twice it is one file.
         files.paths[1] = files.paths[0].clone();
         assert_eq!(files.survey(), Survey::default());
@@ -446,6 +453,18 @@ fn files_that_share_nothing_are_one_capture() {
 }
 
 #[test]
+fn parts_that_overlap_are_one_capture() {
+    let frames = stretched("grpc/grpc-mixed.pcap", NEAR);
+    let packets: Vec<Captured> = frames.iter().map(|frame| captured(frame, frame.time)).collect();
+    let third = packets.len() / 3;
+    let mut files = Files::new();
+    files.add("early.pcap", &packets[..2 * third]);
+    files.add("late.pcap", &packets[third..]);
+    assert_eq!(files.survey(), Survey::default());
+    assert_same(&files.calls(&Survey::default(), 1), &whole(&frames), "overlapping parts");
+}
+
+#[test]
 fn rotated_files_of_several_hosts_have_a_clock_for_each_host() {
     let frames = stretched("trpc/chain-mixed.pcap", NEAR);
     let mut files = Files::new();
@@ -457,6 +476,19 @@ fn rotated_files_of_several_hosts_have_a_clock_for_each_host() {
     // Names of hosts may differ in numbers too; packets that files share tell them apart.
     let survey = files.survey();
     assert_same(&files.calls(&survey, 1), &whole(&frames), "chain-mixed in parts");
+}
+
+#[test]
+fn connections_are_given_once() {
+    let frames = stretched("kitex/kitex-chains.pcap", NEAR);
+    let files = Files::of_hosts(&frames, NEAR, &|_, _| false);
+    let sites = Arc::new(files.survey().sites);
+    let mut source = files::open(&files.paths, files::Options { sites, ..files::Options::default() });
+    let options = Options { threads: 1, connections: true, ..Options::default() };
+    let (outputs, _) = support::outputs(&mut source, &options);
+    let opened = frames.iter().filter_map(|frame| frame.tcp).filter(|tcp| tcp.flags == frame::SYN).count();
+    let given = outputs.iter().filter(|output| matches!(output, Output::Connection(_))).count();
+    assert_eq!(given, opened);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //!
 //! What the record says is [`join`]'s to decide.
 
+mod connections;
 mod join;
 
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ use crate::decode::{Endpoint, FlowKey, Network};
 use crate::source::Vantage;
 use crate::time::Timestamp;
 
+pub use connections::Connections;
 pub use join::join;
 
 /// How long, in packet time, a call waits for its copies: about as long as callers wait for their answers.

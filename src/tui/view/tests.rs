@@ -144,6 +144,7 @@ fn connection(
         client: ends.client,
         server: ends.server,
         network: Network::Tcp,
+        vantage: crate::source::Vantage::default(),
         protocol,
         reason,
         state,
