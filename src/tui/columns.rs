@@ -252,7 +252,7 @@ pub(super) fn columns(view: View, width: usize) -> Vec<Placed> {
         View::Changes => {
             wanted.extend([(C::Count, 6), (C::Below, 0), (C::Made, 0)]);
             if width >= 76 {
-                wanted.push((C::What, if width >= 140 { 40 } else { width / 4 }));
+                wanted.push((C::What, if width >= 110 { width / 3 } else { width / 4 }));
             }
             if width >= 110 {
                 wanted.push((C::Example, 10));

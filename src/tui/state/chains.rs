@@ -6,7 +6,8 @@ use super::list::List;
 use super::matcher::Matcher;
 use crate::calls::Uid;
 use crate::chains::summary::{self, Turn};
-use crate::chains::{Chain, Summary};
+use crate::chains::{Chain, Hop, Operation, Summary};
+use crate::text;
 use crate::tui::columns::Column;
 
 /// The most chains that are held; above it the oldest without an error go, then the oldest.
@@ -27,6 +28,8 @@ pub(in crate::tui) struct Chains {
     pub shed: u64,
     /// Chains that the filter hides.
     pub hidden: usize,
+    /// Columns of the widest name with the lines of the tree before it.
+    pub widest: usize,
     /// The sum of all that came: of single calls and of chains that had to go, too.
     summary: Summary,
 }
@@ -41,6 +44,7 @@ impl Chains {
             list: List::new(Column::Method, None),
             shed: 0,
             hidden: 0,
+            widest: 0,
             summary: Summary::default(),
         }
     }
@@ -182,6 +186,9 @@ impl Chains {
             self.rows.push((place as u32, None));
         }
         self.rows.extend((0..chain.hops.len()).map(|hop| (place as u32, Some(hop as u32))));
+        let name = |hop: &Hop| text::width(&text::escape(&Operation(&hop.call).to_string()));
+        let widest = chain.hops.iter().map(|hop| hop.depth as usize * 2 + name(hop)).max().unwrap_or(0);
+        self.widest = self.widest.max(widest);
     }
 
     fn make_room(&mut self) {

@@ -470,6 +470,8 @@ fn facts(call: &Call) -> Node {
     put("id", call.id.map(|id| id.to_string()));
     put("latency", call.latency.map(text::duration));
     put("duration", call.duration.map(text::duration));
+    put("in the network", call.network_time().map(text::duration));
+    put("shown by", call.afar.as_ref().map(|afar| text::counted(afar.seen.into(), "capture")));
     put("caller waits", call.timeout.map(text::duration));
     put("request", Some(sizes(call.request_bytes, call.request_messages)));
     put("answer", Some(sizes(call.response_bytes, call.response_messages)));

@@ -336,6 +336,9 @@ fn the_filter_acts_on_chains_and_connections_too() {
     assert_eq!(state.connection_rows.order, [1]);
     keys(&mut state, "5");
     assert_eq!((state.chains.len(), state.chains.hidden), (2, 1));
+    let screen = crate::tui::view::tests::screen(&state);
+    let marked: Vec<_> = screen.lines().filter(|line| line.starts_with('▸')).collect();
+    assert!(matches!(marked[..], [only] if only.contains("7 no row")), "{screen}");
     keys(&mut state, "s");
     assert_eq!(state.changes.turns.len(), 1);
     keys(&mut state, "5v");

@@ -14,6 +14,9 @@ use crate::tui::state::State;
 /// Columns that the lines of the tree take at most; the names of deeper hops stand there too.
 const DEEPEST: usize = 32;
 
+/// Columns of the star behind a name and of the space behind both.
+const STAR: usize = 3;
+
 /// Columns that the text of an error keeps beside what became of it.
 const SHORTEST_TEXT: usize = 12;
 
@@ -27,7 +30,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
     }
     let width = usize::from(area.width);
     // The latency, the tree, the verdict and what became of the error share the width.
-    let tree = (width * 2 / 5).clamp(24, 60);
+    let tree = (state.chains.widest + STAR).clamp(24, (width * 2 / 5).clamp(24, 60));
     let rest = width - tree - 14;
     let says = if width >= 110 { rest * 3 / 5 } else { rest };
     // The lines of the tree are those of a whole chain.
@@ -37,6 +40,9 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
         let y = y as u16;
         let Some((chain, hop)) = state.chains.row(at) else { continue };
         let call = &chain.hops[hop].call;
+        if state.matcher.has_filter() && state.matcher.filter_matches(call) {
+            line::put(buffer, area, 0, y, "▸", theme.strong);
+        }
         let class = call.class();
         let colour = theme.class(class);
         let began = chain.origin.hop() == Some(hop);

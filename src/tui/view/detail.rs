@@ -35,7 +35,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State, detail: &
             state,
             "verdict",
             &verdict_lines(call),
-            (11, state.theme.class(call.class())),
+            (11, deciding(call), state.theme.class(call.class())),
         );
         boxed(
             buffer,
@@ -43,7 +43,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State, detail: &
             state,
             "time line",
             &time_lines(detail),
-            (7, Style::new()),
+            (7, "", Style::new()),
         );
         y += plan.boxes;
     }
@@ -99,7 +99,7 @@ fn boxed(
     state: &State,
     title: &str,
     lines: &[(String, String)],
-    (labels, first): (u16, Style),
+    (labels, marked, mark): (u16, &str, Style),
 ) {
     let dim = state.theme.dim;
     let inside = usize::from(area.width.saturating_sub(2));
@@ -113,8 +113,23 @@ fn boxed(
     let inner = Rect { x: area.x + 2, y: area.y + 1, width: area.width.saturating_sub(4), height: rows };
     for (y, (label, value)) in lines.iter().take(usize::from(rows)).enumerate() {
         let x = line::put(buffer, inner, 0, y as u16, label, dim);
-        let style = if y == 0 { first } else { Style::new() };
+        let style = if label == marked { mark } else { Style::new() };
         line::put(buffer, inner, x.max(labels) + 1, y as u16, value, style);
+    }
+}
+
+/// Label of the line in the box of the verdict that decided.
+fn deciding(call: &Call) -> &'static str {
+    match call.verdict.carrier {
+        _ if !call.failed() => "",
+        Carrier::Ret | Carrier::TrpcStreamClose | Carrier::TrpcStreamReset | Carrier::TrpcStreamInit => "ret",
+        Carrier::FuncRet => "func_ret",
+        Carrier::BizStatus => "biz-status",
+        Carrier::GrpcStatus => "grpc-status",
+        Carrier::HttpStatus => "http status",
+        Carrier::ThriftException | Carrier::IdlException => "exception",
+        Carrier::TtstreamTrailer | Carrier::TtstreamRst => call.verdict.carrier.name(),
+        _ => "no answer",
     }
 }
 
@@ -269,6 +284,9 @@ fn time_lines(detail: &Detail) -> Vec<(String, String)> {
     let mut span = latency;
     if let Some(duration) = call.duration.filter(|d| Some(*d) != call.latency) {
         _ = write!(span, ", to the last byte {}", text::duration(duration));
+    }
+    if let Some(network) = call.network_time() {
+        _ = write!(span, ", in the network {}", text::duration(network));
     }
     lines.push(("latency".to_owned(), span));
     if let Some(network) = call.network_time() {

@@ -15,7 +15,7 @@ mod sentence;
 mod services;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

@@ -99,7 +99,7 @@ fn draw(buffer: &mut Buffer, area: Rect, y: u16, state: &State, placed: &[Placed
     for (place, (cell, style)) in placed.iter().zip(&row.cells) {
         let whole = match place.column {
             // The beginning of a sentence says most.
-            Column::Verdict | Column::Message | Column::Reason | Column::TopCode => {
+            Column::Verdict | Column::Message | Column::Reason | Column::TopCode | Column::What => {
                 text::cut_end(cell, place.width)
             }
             Column::Method => line::cut_name(cell, place.width, 2),

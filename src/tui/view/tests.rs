@@ -20,7 +20,7 @@ use crate::tui::state::testing::{call, failed, give, settle, state};
 use crate::tui::{Progress, Update};
 
 /// The screen as text, without the spaces at the ends of lines.
-pub(super) fn screen(state: &State) -> String {
+pub(in crate::tui) fn screen(state: &State) -> String {
     let mut terminal = Terminal::new(TestBackend::new(state.width, state.height)).unwrap();
     terminal.draw(|frame| render(frame, state)).unwrap();
     let buffer = terminal.backend().buffer();
