@@ -43,7 +43,9 @@ pub fn join(mut views: Views) -> Option<Box<Call>> {
         let latency = view.latency.filter(|_| at != timed);
         Box::new(Afar { seen, start: view.start, end: view.end, latency })
     });
-    let (start, end) = (views[timed].start, views[timed].end);
+    // A capture without the request knows only when the answer came.
+    let start = if has_request(&views[timed]) { views[timed].start } else { caller.start };
+    let end = views[timed].end;
     let (latency, duration) = (views[timed].latency, views[timed].duration);
     let mut call = views.remove(best);
     for view in &views {

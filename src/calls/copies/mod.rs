@@ -3,8 +3,8 @@
 //! Each vantage point's packets are reassembled and paired by themselves, so that a call between two captured hosts comes
 //! out once for each. [`Copies`] holds such calls until the copies are there and gives out one record, in the order of the
 //! packets by which they all were decided. Copies are told by what is the same on every capture: the connection with the
-//! TCP sequence number of the request or of the answer; where the beginning of a stream was not captured, and over UDP, the
-//! number that pairs request and answer.
+//! TCP sequence number of the request or of the answer; where they have neither in common, and over UDP, the number that
+//! pairs request and answer.
 //!
 //! What the record says is [`join`]'s to decide.
 
@@ -285,7 +285,7 @@ impl<T> Copies<T> {
 enum Mark {
     Request(u32),
     Answer(u32),
-    /// The number that pairs request and answer, where it is never used again.
+    /// The number that pairs request and answer.
     Pair(i64),
 }
 
@@ -296,20 +296,32 @@ fn keys(call: &Call) -> Keys {
         FixedState::default().hash_one((ends, call.network, mark))
     };
     let [request, answer] = call.positions;
-    let is_stream = matches!(call.rpc, "grpc" | "ttstream" | "trpc-stream");
-    let pair = call.id.filter(|_| is_stream || call.network == Network::Udp);
+    // Streams and datagrams have numbers of their own. Elsewhere the number has to do where one capture shows the request
+    // only and another the answer only; 0 is what callers send who count nothing.
+    let is_half = request.is_some() != answer.is_some() && call.id != Some(0);
+    let pair = call.id.filter(|_| is_stream(call) || call.network == Network::Udp || is_half);
     let marks = [request.map(Mark::Request), answer.map(Mark::Answer), pair.map(Mark::Pair)];
     marks.into_iter().flatten().map(hash).collect()
 }
 
+fn is_stream(call: &Call) -> bool {
+    matches!(call.rpc, "grpc" | "ttstream" | "trpc-stream")
+}
+
 /// Whether two calls with a key in common are one.
 fn are_copies(a: &Call, b: &Call) -> bool {
-    let requests = a.positions[0].zip(b.positions[0]);
     let apart = a.start.since(b.start).max(b.start.since(a.start));
-    a.vantage != b.vantage
+    let [requests, answers] = [0, 1].map(|which: usize| a.positions[which].zip(b.positions[which]));
+    let agree = match (requests, answers) {
+        (Some((a, b)), _) => a == b,
+        // The capture of a stream may have lost its first answers.
+        (None, Some((one, other))) => one == other || is_stream(a),
+        (None, None) => true,
+    };
+    agree
+        && a.vantage != b.vantage
         && a.rpc == b.rpc
         && a.client == b.client
-        && requests.is_none_or(|(a, b)| a == b)
         && u128::from(apart) <= APART.as_nanos()
 }
 

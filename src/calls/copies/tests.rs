@@ -101,6 +101,12 @@ fn a_capture_with_holes_yields_to_a_whole_one() {
     let call = joined([late, view(2, 1, 2, 7)]);
     assert_eq!((call.latency, call.network_time()), (Some(7_000_000), None));
     assert_eq!(call.afar.unwrap().seen, 2);
+    // Request here, answer there: it began when the request was seen.
+    let asked = lossy(broken(Class::Unanswered, Carrier::None, 1, 0, 90), Finding::Gap);
+    let mut told = lossy(view(2, 1, 7, 0), Finding::Gap);
+    (told.positions[0], told.latency) = (None, None);
+    let call = joined([asked.clone(), told]);
+    assert_eq!((call.class(), call.start, call.latency), (Some(Class::Ok), asked.start, None));
     // Both have holes: what is known of either is told, and that there are holes.
     let mut nameless = lossy(view(1, 1, 0, 10), Finding::Gap);
     nameless.method = None;
@@ -178,6 +184,15 @@ fn calls_that_only_look_alike_stay_apart() {
         call.positions = [start, Some(u32::from(vantage))];
         call
     };
+    let half = |vantage, id, request: bool| {
+        let mut call = view(vantage, id, 0, 10);
+        call.id = Some(i64::from(id));
+        call.positions[usize::from(request)] = None;
+        call
+    };
+    assert_eq!(given([half(1, 7, true), half(2, 7, false)]).len(), 1, "request here, answer there");
+    assert_eq!(given([half(1, 7, true), half(2, 8, false)]).len(), 2);
+    assert_eq!(given([half(1, 0, true), half(2, 0, false)]).len(), 2, "a number that says nothing");
     assert_eq!(given([stream(1, Some(1)), stream(2, None)]).len(), 1);
     assert_eq!(given([stream(1, Some(1)), stream(2, Some(2))]).len(), 2);
 }
