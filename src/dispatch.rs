@@ -2,7 +2,8 @@
 //!
 //! A connection begins undecided: its first bytes are shown to every protocol in turn ([`rpcscope_parsers::all`]) until
 //! one says yes. Where its beginning was not captured (or after a gap) every new segment gets a chance to be the place at
-//! which messages begin, for a bounded number of tries. What nobody knows costs nothing more after that.
+//! which messages begin, for a bounded number of tries, and then those after which the other side spoke. What nobody knows
+//! costs nothing more after that.
 
 use std::collections::VecDeque;
 
@@ -13,6 +14,10 @@ use crate::flow::{Chunk, Stamp};
 
 /// How many segments of a connection that was not seen from its start may be tried as the beginning of a message.
 const TRIES: u32 = 64;
+
+/// How many more may be tried after that, each the first of its side after the other one spoke: whoever comes in the
+/// middle of a large message finds the next one there.
+const TURNS: u32 = 64;
 
 /// How many datagrams of a UDP conversation may be unknown before it counts as foreign.
 const DATAGRAM_TRIES: u32 = 4;
@@ -102,6 +107,10 @@ struct Undecided {
     /// Something was delivered or lost: `from_start` says the last word.
     begun: bool,
     tries: u32,
+    /// Who sent the last segment.
+    last: Option<Side>,
+    /// Why it seems to be foreign, once only turns are tried.
+    reason: Option<&'static str>,
 }
 
 enum State {
@@ -184,7 +193,7 @@ impl Conversation {
             {
                 Some("no payload")
             }
-            State::Undecided(_) => Some("too little payload to tell"),
+            State::Undecided(undecided) => Some(undecided.reason.unwrap_or("too little payload to tell")),
             State::Known { session, .. } => session.trouble().map(|(error, _)| error.what),
             State::Over { trouble, .. } => trouble.map(|(error, _)| error.what),
         }
@@ -287,6 +296,10 @@ impl Undecided {
         if bytes.is_empty() {
             return None;
         }
+        let turn = self.last.replace(side) != Some(side);
+        if self.tries >= TRIES && !turn && self.pieces.is_empty() {
+            return None;
+        }
         self.bytes[side.index()].extend_from_slice(bytes);
         self.pieces.push(Piece { side, len: bytes.len(), origin });
         match self.ask() {
@@ -296,9 +309,8 @@ impl Undecided {
         if self.from_start.iter().zip(&self.bytes).all(|(start, kept)| *start || kept.is_empty()) {
             return Some(Decided::Foreign(foreign_reason(&self.bytes)));
         }
-        self.tries += 1;
-        if self.tries >= TRIES {
-            return Some(Decided::Foreign(foreign_reason(&self.bytes)));
+        if let Some(reason) = self.try_again() {
+            return Some(Decided::Foreign(reason));
         }
         // This segment alone may be where messages begin.
         let others_kept = self.pieces.len() > 1;
@@ -318,6 +330,15 @@ impl Undecided {
         }
     }
 
+    /// Counts a try; the reason why it is given up if it was the last.
+    fn try_again(&mut self) -> Option<&'static str> {
+        self.tries += 1;
+        if self.tries >= TRIES && self.reason.is_none() {
+            self.reason = Some(foreign_reason(&self.bytes));
+        }
+        self.reason.filter(|_| self.tries >= TRIES + TURNS)
+    }
+
     fn ask(&self) -> Detection {
         let opening =
             Opening { bytes: [&self.bytes[0], &self.bytes[1]], from_start: self.from_start, datagram: false };
@@ -330,9 +351,11 @@ impl Undecided {
         match answer {
             Detection::Yes => detect(&opening).1.map(Decided::Known),
             _ if self.bytes.iter().any(|kept| kept.len() > rpcscope_parsers::protocol::DETECT_LIMIT) => {
-                self.tries += 1;
-                if self.from_start == [true, true] || self.tries >= TRIES {
+                if self.from_start == [true, true] {
                     return Some(Decided::Foreign(foreign_reason(&self.bytes)));
+                }
+                if let Some(reason) = self.try_again() {
+                    return Some(Decided::Foreign(reason));
                 }
                 self.clear();
                 self.from_start = [false, false];
