@@ -143,10 +143,12 @@ impl Protocol for Form {
     }
 }
 
-/// Which side is the client, learnt from what the sides send.
+/// What is learnt of the two sides from what they send.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Peers {
     pub(crate) client: Option<Side>,
+    /// The RPC protocol of their last message under TTHeader, whose header does not tell it.
+    pub(crate) rpc: Option<&'static str>,
 }
 
 /// The bytes of one side from which a message is to be read.

@@ -19,7 +19,7 @@ use crate::message::{CallId, Kind, Message, ResultField};
 use crate::protocol::{Field, Parsed};
 use crate::thrift::dissect::{self, field, group, number, shown};
 use crate::thrift::forms::{Bytes, Peers, Sight, refusal};
-use crate::thrift::payload::parse_payload;
+use crate::thrift::payload::{KITEX_PROTOBUF_MAGIC, parse_payload};
 use crate::thrift::{Envelope, MessageType};
 
 /// Name of the message that Kitex puts into frames which belong to no call.
@@ -78,14 +78,14 @@ pub(crate) fn parse<'a>(peers: &mut Peers, bytes: Bytes<'a>) -> Parsed<'a> {
     let parsed = match parse_frame(bytes) {
         Ok(frame) if frame.head.flags & FLAG_STREAMING != 0 => stream::parse(peers, frame, bytes),
         Ok(frame) if frame.head.flags & FLAG_SASL != 0 => Ok(Parsed::Control { bytes: frame.head.total() }),
-        Ok(frame) => parse_call(*peers, frame, bytes),
+        Ok(frame) => parse_call(peers, frame, bytes),
         Err(trouble) => Err(trouble),
     };
     parsed.unwrap_or_else(|trouble| refusal(trouble, false, u64::MAX))
 }
 
 /// Reads a frame that belongs to a call.
-fn parse_call<'a>(peers: Peers, frame: Frame<'a>, bytes: Bytes<'a>) -> Result<Parsed<'a>, Trouble> {
+fn parse_call<'a>(peers: &mut Peers, frame: Frame<'a>, bytes: Bytes<'a>) -> Result<Parsed<'a>, Trouble> {
     let envelope = parse_envelope(&frame, bytes)?;
     let (head, whole) = (frame.head, frame.whole);
     let control = Parsed::Control { bytes: head.total() };
@@ -96,7 +96,7 @@ fn parse_call<'a>(peers: Peers, frame: Frame<'a>, bytes: Bytes<'a>) -> Result<Pa
             }
             Some(envelope.message_type.kind())
         }
-        None => told_kind(peers, &frame, bytes),
+        None => told_kind(*peers, &frame, bytes),
     };
     // A frame of which nothing tells whether it asks or answers is passed over: its length is certain.
     let Some(kind) = kind else { return Ok(control) };
@@ -114,7 +114,11 @@ fn parse_call<'a>(peers: Peers, frame: Frame<'a>, bytes: Bytes<'a>) -> Result<Pa
     message.status.biz = frame.fields.biz;
     if let Some(envelope) = envelope {
         envelope.copy_into(&mut message);
+        peers.rpc = Some(message.rpc);
     } else {
+        if let Some(rpc) = told_rpc(*peers, bytes.after(head.payload()).input) {
+            message.rpc = rpc;
+        }
         message.method = frame.fields.method;
         message.status.cut = true;
     }
@@ -141,6 +145,15 @@ fn told_kind(peers: Peers, frame: &Frame<'_>, bytes: Bytes<'_>) -> Option<Kind> 
     // What a cut frame can't say itself, the direction says once the client is known.
     let client = peers.client.filter(|_| bytes.cut)?;
     Some(if client == bytes.side { Kind::Request } else { Kind::Answer })
+}
+
+/// The RPC protocol of a message that is cut: by the first bytes of its payload, with a length of its own or without, or as
+/// it was of the messages before. Kitex writes the protocol id of thrift before Protobuf too
+/// (`pkg/remote/codec/header_codec.go`).
+fn told_rpc(peers: Peers, payload: &[u8]) -> Option<&'static str> {
+    let magic = KITEX_PROTOBUF_MAGIC.to_be_bytes();
+    let starts = payload.starts_with(&magic) || payload.get(4..).is_some_and(|rest| rest.starts_with(&magic));
+    if starts { Some("kitex-protobuf") } else { peers.rpc }
 }
 
 pub(crate) fn sight(input: &[u8]) -> Sight {

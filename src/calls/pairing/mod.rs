@@ -233,6 +233,10 @@ impl Matcher {
     fn answer(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
         let found = self.partner(at, exchange, side, message);
         let Some((id, mut waiting)) = found else { return };
+        if waiting.call.codec.is_none() && message.codec.is_some() {
+            // The payload of the request was cut off, and with it what tells the protocols under TTHeader apart.
+            waiting.call.rpc = message.rpc;
+        }
         self.describe(at, &mut waiting.call, message, true);
         let method_differs = message.method.as_ref().is_some_and(|sent| {
             !sent.is_empty()
