@@ -378,7 +378,9 @@ impl Undecided {
 
     /// What is kept of `side` is not in one piece with what comes: it begins anew.
     fn restart(&mut self, side: Side) {
-        self.clear();
+        if !self.bytes[side.index()].is_empty() {
+            self.clear();
+        }
         self.from_start[side.index()] = false;
     }
 

@@ -177,8 +177,10 @@ pub struct Analyzer {
 struct Slot {
     conversation: Conversation,
     exchange: Exchange,
-    /// Holes of the connection up to the last gap: one without a hole was cut out by the snap length.
+    /// Holes of the connection up to the last gap, and whether bytes before the first of a side were passed over: a gap
+    /// that is neither was cut out by the snap length.
     gaps: u64,
+    skipped: [bool; 2],
 }
 
 /// The owner of the slots: hands chunks on to the dispatcher and its messages to the matcher.
@@ -201,6 +203,7 @@ impl Owner<Slot> for Stages {
             conversation: Conversation::new(&flow.key, flow.from_start, &self.decode_as),
             exchange: Exchange::default(),
             gaps: flow.gaps,
+            skipped: flow.skipped,
         }
     }
 
@@ -216,9 +219,11 @@ impl Owner<Slot> for Stages {
         match chunk {
             Chunk::Gap(_) => {
                 let lost = flow.gaps > slot.gaps;
-                slot.gaps = flow.gaps;
+                let skipped = flow.skipped != slot.skipped;
+                (slot.gaps, slot.skipped) = (flow.gaps, flow.skipped);
                 self.totals.gaps += u64::from(lost);
-                slot.exchange.lose(side, if lost { Finding::Gap } else { Finding::Truncated });
+                let how = if lost { Finding::Gap } else { Finding::Truncated };
+                slot.exchange.lose(side, if skipped { Finding::MidStream } else { how });
             }
             Chunk::Datagram { missing: 1.., .. } => slot.exchange.lose(side, Finding::Truncated),
             _ => {}

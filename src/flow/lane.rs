@@ -112,6 +112,9 @@ pub(super) struct Lane {
     pub(super) sent: Position,
     /// The first byte of the stream, or the first one known of it.
     pub(super) base: Position,
+    /// How far the stream had come to the other side when that sent the first bytes that were captured of it: only what
+    /// comes after can answer them. [`Position::NEVER`] before it sent any.
+    pub(super) asked: Position,
     /// `base` was told by a SYN.
     pub(super) anchored: bool,
     /// Something was delivered: what is before `next` is history.
@@ -137,6 +140,7 @@ impl Lane {
             acked: base,
             sent: base,
             base,
+            asked: Position::NEVER,
             anchored: false,
             begun: false,
             done: false,
@@ -317,14 +321,18 @@ impl Lane {
             return;
         }
         self.fin_lost = false;
-        // A stream that begins here has lost nothing that anybody could have seen.
         if self.begun || to.flow.opener.is_some() || head.is_none() {
-            let origin = head.filter(|head| head.at == hole.end).map_or(to.now, |head| head.origin);
             self.begun = true;
             to.flow.gaps += 1;
-            to.flow.position[side.index()] = self.next.number();
-            to.chunk(side, Chunk::Gap(Some(lost)), origin);
+        } else if hole.end > self.asked {
+            to.flow.skipped[side.index()] = true;
+        } else {
+            // A stream that begins here has lost nothing that anybody could have seen.
+            return;
         }
+        let origin = head.filter(|head| head.at == hole.end).map_or(to.now, |head| head.origin);
+        to.flow.position[side.index()] = self.next.number();
+        to.chunk(side, Chunk::Gap(Some(lost)), origin);
     }
 
     /// Forgets what is held back.

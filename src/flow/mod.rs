@@ -97,6 +97,9 @@ pub struct Flow {
     pub retransmissions: u64,
     /// Holes that were given up.
     pub gaps: u64,
+    /// Bytes of a side before its first captured ones were acknowledged after the other side had spoken: a gap that is no
+    /// hole, because the stream begins behind it.
+    pub skipped: [bool; 2],
     /// How each side ended so far.
     pub ended: [Option<End>; 2],
     /// The side that sent the RST, where one ended the connection.

@@ -10,6 +10,9 @@ use std::ops::{Add, Sub};
 pub(super) struct Position(u64);
 
 impl Position {
+    /// Behind all others.
+    pub(super) const NEVER: Self = Self(u64::MAX);
+
     /// The position of the first sequence number seen on a stream.
     pub(super) fn first(seq: u32) -> Self {
         Self((1 << 32) + u64::from(seq))

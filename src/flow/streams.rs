@@ -226,6 +226,13 @@ impl Streams {
         let total = segment.payload.len() as u64 + u64::from(segment.missing);
         let reached = self.has_reached(side.other(), needs, to.flow);
         let unknown = self.lane(side).is_none();
+        let first = self.lane(side).is_none_or(|lane| !lane.begun && !lane.holds());
+        if total > 0
+            && first
+            && let (Some(needs), Some(other)) = (needs, self.lane_mut(side.other()))
+        {
+            other.asked = other.asked.min(needs);
+        }
         let lane = self.lanes[side.index()].get_or_insert_with(|| Lane::at(Position::first(seq)));
         lane.stray = None;
         if total == 0 && !fin {
@@ -249,10 +256,10 @@ impl Streams {
                 return;
             }
             // The stream begins with the earliest bytes that turn up before anything is delivered; what was acknowledged
-            // before they turned up was sent before the capture began.
+            // before they turned up was sent before the capture began, unless the other side had spoken by then.
             let before = to.flow.opener.is_none() && lane.acked >= start;
             if start < lane.next || (before && !lane.holds()) {
-                lane.rebase(start);
+                lane.rebase(start.min(lane.asked.max(lane.next)));
             }
         }
         if fin && lane.fin_lost && end + 1 == lane.next {

@@ -224,6 +224,7 @@ impl<S> Table<S> {
             position: [0; 2],
             retransmissions: 0,
             gaps: 0,
+            skipped: [false; 2],
             ended: [None; 2],
             reset_by: None,
         };

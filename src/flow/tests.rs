@@ -684,6 +684,19 @@ fn bytes_acknowledged_before_the_capture_began_are_no_hole() {
 }
 
 #[test]
+fn bytes_acknowledged_after_the_other_side_spoke_may_be_the_answer() {
+    // A speaks, acknowledges an answer that is missing, and speaks again.
+    let events = replay(&[
+        sent(A, "A", 10, 90, b"x?"),
+        sent(A, "A", 12, 100, b""),
+        sent(A, "A", 12, 100, b"y?"),
+        sent(B, "A", 100, 14, b"y!"),
+    ]);
+    let asked = Data(A, b"x?y?".to_vec());
+    assert_eq!(events[..4], [Open, asked, Event::Gap(B, Some(10)), Data(B, b"y!".to_vec())]);
+}
+
+#[test]
 fn a_keep_alive_begins_no_stream() {
     let mut capture = Capture::new();
     capture.feed(&[

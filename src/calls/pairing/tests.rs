@@ -38,6 +38,7 @@ impl Line {
                 position: [0, 0],
                 retransmissions: 0,
                 gaps: 0,
+                skipped: [false; 2],
                 ended: [None, None],
                 reset_by: None,
             },
