@@ -88,17 +88,17 @@ impl Place {
     pub(super) fn scopes(self) -> &'static [Scope] {
         match self {
             Self::View(View::Calls) => {
-                &[Scope::Lists, Scope::Classes, Scope::Everywhere, Scope::Calls, Scope::Columns, Scope::Rows]
+                &[Scope::Lists, Scope::Rows, Scope::Everywhere, Scope::Classes, Scope::Calls, Scope::Columns]
             }
             Self::View(View::Errors) => {
-                &[Scope::Lists, Scope::Classes, Scope::Columns, Scope::Everywhere, Scope::Rows]
+                &[Scope::Lists, Scope::Rows, Scope::Everywhere, Scope::Classes, Scope::Columns]
             }
             Self::View(View::Services | View::Connections | View::Changes | View::Graph) => {
-                &[Scope::Lists, Scope::Columns, Scope::Everywhere, Scope::Rows]
+                &[Scope::Lists, Scope::Rows, Scope::Columns, Scope::Everywhere]
             }
-            Self::View(View::Chains) => &[Scope::Chains, Scope::Lists, Scope::Everywhere, Scope::Rows],
+            Self::View(View::Chains) => &[Scope::Chains, Scope::Lists, Scope::Rows, Scope::Everywhere],
             Self::Detail => &[Scope::Detail, Scope::Everywhere, Scope::Rows],
-            Self::Help => &[Scope::Everywhere, Scope::Rows],
+            Self::Help => &[Scope::Rows, Scope::Everywhere],
         }
     }
 }
