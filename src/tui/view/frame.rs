@@ -263,11 +263,14 @@ pub(super) fn rule_with_filter(buffer: &mut Buffer, area: Rect, state: &State) {
     let tail = tail.join("  ");
     let mut room = usize::from(area.width).saturating_sub(6 + text::width(&tail));
     let mut x = 2;
-    for (piece, style) in pieces {
-        let piece = text::cut_middle(&piece, room.saturating_sub(3));
+    for (at, (piece, style)) in pieces.iter().enumerate() {
+        // All that acts is shown: each gets its part of the room, and what the later ones do not need.
+        let later: usize = pieces[at + 1..].iter().map(|(piece, _)| text::width(piece) + 3).sum();
+        let part = (room / (pieces.len() - at)).max(room.saturating_sub(later));
+        let piece = text::cut_middle(piece, part.saturating_sub(3));
         room = room.saturating_sub(text::width(&piece) + 3);
         x = line::put(buffer, area, x, 2, " ", theme.dim);
-        x = line::put(buffer, area, x, 2, &piece, style);
+        x = line::put(buffer, area, x, 2, &piece, *style);
         x = line::put(buffer, area, x, 2, " ", theme.dim) + 1;
     }
     if !tail.is_empty() {

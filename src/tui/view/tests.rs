@@ -371,6 +371,20 @@ fn what_was_drawn_before_leaves_no_colours() {
 }
 
 #[test]
+fn everything_that_hides_calls_is_named() {
+    for width in [60, 80, 200] {
+        let mut state = mixed(width, 24);
+        keys(&mut state, "fservice ~ \"OrderService\" and latency > 1ms\n");
+        keys(&mut state, "gF");
+        let screen = screen(&state);
+        let rule = screen.lines().nth(2).unwrap();
+        for word in ["only c", "filter ", "hidden"] {
+            assert!(rule.contains(word), "{word} in {rule}");
+        }
+    }
+}
+
+#[test]
 fn help() {
     let mut state = state(100, 90);
     keys(&mut state, "?");
