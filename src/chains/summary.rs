@@ -51,7 +51,7 @@ pub struct Traffic {
     pub framework: u64,
     /// Those of `framework` that broke or went unanswered: nobody answered with an error.
     pub broken: u64,
-    /// Errors that began in these calls ([`Origin::At`]).
+    /// Errors that began in these calls ([`Origin::At`](super::Origin::At)).
     pub began: u64,
     /// Errors that these calls passed on to whoever made them.
     pub passed: u64,
