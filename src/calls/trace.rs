@@ -1,60 +1,173 @@
-//! Trace context in headers: which trace and span a request says it belongs to.
+//! Trace context in headers: which trace and span a request says it belongs to. The one place that knows the formats.
 
+use std::hash::BuildHasher as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use rpcscope_parsers::message::Pairs;
 
-/// What the headers of a request say of its trace.
+/// What the headers of a request say of its trace. Ids that are numbers are hexadecimal and in lower case, however they
+/// were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
-    /// Trace id as sent.
+    /// Trace id.
     pub trace_id: Option<String>,
-    /// Id of the caller's span, as sent.
+    /// Id of the span that the caller gave this request.
     pub span_id: Option<String>,
+    /// Id of the span above that one, where the format sends it.
+    pub parent_span_id: Option<String>,
+    /// Name of the calling service (`SkyWalking`).
+    pub caller: Option<String>,
+    /// Operation of the calling service in which the request was made (`SkyWalking`).
+    pub caller_operation: Option<String>,
 }
 
-/// Prefixes under which frameworks carry user headers on (Kitex metainfo, its HTTP/2 form).
-const PREFIXES: [&str; 5] =
-    ["rpc_transit_upstream_", "rpc_transit_", "rpc_persist_", "rpc-transit-", "rpc-persist-"];
+/// Formats of trace context, the most preferred first: where a request carries several, each hop has to take the same.
+#[derive(Clone, Copy)]
+enum Format {
+    W3c,
+    B3,
+    Jaeger,
+    Datadog,
+    OpenCensus,
+    XRay,
+    CloudTrace,
+    SkyWalking,
+}
 
-/// Longest value that is taken for an id.
-const MAX_ID: usize = 128;
+/// Number of formats.
+const FORMATS: usize = Format::SkyWalking as usize + 1;
 
-/// Reads W3C `traceparent`, B3 (one header or several), Jaeger `uber-trace-id` and SkyWalking `sw8`, in this order of
-/// preference, with or without the prefix of a framework.
+/// What a header holds.
+#[derive(Clone, Copy)]
+enum Part {
+    Whole,
+    TraceId,
+    SpanId,
+    ParentSpanId,
+}
+
+/// The header names looked for, each with its format.
+const NAMES: [(&str, Format, Part); 13] = [
+    ("traceparent", Format::W3c, Part::Whole),
+    ("b3", Format::B3, Part::Whole),
+    ("x-b3-traceid", Format::B3, Part::TraceId),
+    ("x-b3-spanid", Format::B3, Part::SpanId),
+    ("x-b3-parentspanid", Format::B3, Part::ParentSpanId),
+    ("uber-trace-id", Format::Jaeger, Part::Whole),
+    ("x-datadog-trace-id", Format::Datadog, Part::TraceId),
+    ("x-datadog-parent-id", Format::Datadog, Part::SpanId),
+    ("grpc-trace-bin", Format::OpenCensus, Part::Whole),
+    ("x-amzn-trace-id", Format::XRay, Part::Whole),
+    ("x-cloud-trace-context", Format::CloudTrace, Part::Whole),
+    ("sw8", Format::SkyWalking, Part::Whole),
+    // The gRPC gateway of Google's libraries sends it under this name.
+    ("grpcgateway-traceparent", Format::W3c, Part::Whole),
+];
+
+/// Prefixes under which frameworks carry user headers on (`metainfo` of Kitex and Volo, and its HTTP/2 form).
+const PREFIXES: [&str; 3] = ["rpc-transit-upstream-", "rpc-transit-", "rpc-persist-"];
+
+/// Longest text that is taken for an id or a name.
+const MAX_TEXT: usize = 128;
+
+/// Longest header that is looked at.
+const MAX_HEADER: usize = 512;
+
+/// Gathers trace context from headers one by one.
+#[derive(Debug, Default)]
+pub struct Contexts {
+    found: [Option<Box<Trace>>; FORMATS],
+}
+
+impl Contexts {
+    /// Reads a header; tells whether its name is one of trace context. Names may have any case, `_` for `-`, and the
+    /// prefix of a framework.
+    pub fn read(&mut self, key: &[u8], value: &[u8]) -> bool {
+        let key = PREFIXES.iter().find_map(|prefix| without_prefix(key, prefix.as_bytes())).unwrap_or(key);
+        let Some(&(_, format, part)) = NAMES.iter().find(|(name, ..)| is_name(key, name.as_bytes())) else {
+            return false;
+        };
+        if let Ok(value) = std::str::from_utf8(value)
+            && value.len() <= MAX_HEADER
+        {
+            self.take(format, part, value.trim());
+        }
+        true
+    }
+
+    fn take(&mut self, format: Format, part: Part, value: &str) {
+        let place = &mut self.found[format as usize];
+        let id = match format {
+            Format::Datadog => decimal(value),
+            _ => hex(value),
+        };
+        match part {
+            Part::Whole => {
+                let whole = match format {
+                    Format::W3c => w3c(value),
+                    Format::B3 => b3(value),
+                    Format::Jaeger => jaeger(value),
+                    Format::OpenCensus => open_census(value),
+                    Format::XRay => x_ray(value),
+                    Format::CloudTrace => cloud_trace(value),
+                    Format::SkyWalking => sky_walking(value),
+                    Format::Datadog => None,
+                };
+                if let Some(whole) = whole {
+                    *place = Some(Box::new(whole));
+                }
+            }
+            Part::TraceId => place.get_or_insert_default().trace_id = id,
+            Part::SpanId => place.get_or_insert_default().span_id = id,
+            Part::ParentSpanId => place.get_or_insert_default().parent_span_id = id,
+        }
+    }
+
+    /// What was found, in the preferred format.
+    #[must_use]
+    pub fn trace(self) -> Trace {
+        let mut found = self.found.into_iter().flatten();
+        found.find(|trace| trace.trace_id.is_some()).map(|trace| *trace).unwrap_or_default()
+    }
+}
+
+/// Reads W3C `traceparent`, B3 (one header or several), Jaeger, Datadog, `OpenCensus` (`grpc-trace-bin`), AWS X-Ray, Google
+/// Cloud Trace and `SkyWalking`, in this order of preference.
 #[must_use]
 pub fn context(headers: &dyn Pairs) -> Trace {
-    let mut found: [Option<Trace>; 5] = Default::default();
+    let mut contexts = Contexts::default();
     headers.each(&mut |key, value| {
-        if value.is_empty() || value.len() > 512 {
-            return;
-        }
-        let key = PREFIXES.iter().find_map(|prefix| without_prefix(key, prefix.as_bytes())).unwrap_or(key);
-        let Some(place) = NAMES.iter().position(|name| is_name(key, name.as_bytes())) else { return };
-        let Ok(value) = std::str::from_utf8(value) else { return };
-        match place {
-            0 => found[0] = w3c(value),
-            1 => found[1] = b3(value),
-            2 => found[2].get_or_insert_default().trace_id = hex(value),
-            3 => found[2].get_or_insert_default().span_id = hex(value),
-            4 => found[3] = jaeger(value),
-            _ => found[4] = skywalking(value),
-        }
+        contexts.read(key, value);
     });
-    found.into_iter().flatten().find(|trace| trace.trace_id.is_some()).unwrap_or_default()
+    contexts.trace()
 }
 
-/// The header names looked for; several frameworks write them with `_` for `-`.
-const NAMES: [&str; 6] = ["traceparent", "b3", "x-b3-traceid", "x-b3-spanid", "uber-trace-id", "sw8"];
+/// A number by which ids can be compared: the low 64 bits. Services that know 64 bits only (B3, Datadog) hand on that half
+/// of a longer id, and leading zeros may be left out. Ids that are no hexadecimal numbers are hashed.
+#[must_use]
+pub fn number(id: &str) -> u64 {
+    let is_hex = id.len() <= 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let low = id.get(id.len().saturating_sub(16)..).filter(|_| is_hex);
+    match low.and_then(|low| u64::from_str_radix(low, 16).ok()) {
+        // An id whose low half says nothing is compared as a whole.
+        Some(low) if low != 0 => low,
+        _ => foldhash::fast::FixedState::default().hash_one(id.to_ascii_lowercase()),
+    }
+}
 
-/// Whether a header has that name, whatever its case. Made for headers that have not: no copy, and most fall out at their
-/// length.
+/// Whether a header has that name. Made for headers that have not: no copy, and most fall out at their length.
 fn is_name(key: &[u8], name: &[u8]) -> bool {
-    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    key.len() == name.len() && key.iter().map(plain).eq(name.iter().copied())
+    key.len() == name.len() && key.iter().copied().map(plain).eq(name.iter().copied())
+}
+
+fn plain(byte: u8) -> u8 {
+    if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
 }
 
 fn without_prefix<'k>(key: &'k [u8], prefix: &[u8]) -> Option<&'k [u8]> {
     let (start, rest) = key.split_at_checked(prefix.len())?;
-    start.eq_ignore_ascii_case(prefix).then_some(rest)
+    is_name(start, prefix).then_some(rest)
 }
 
 fn hex(text: &str) -> Option<String> {
@@ -62,50 +175,98 @@ fn hex(text: &str) -> Option<String> {
         && text.len() <= 32
         && text.bytes().all(|b| b.is_ascii_hexdigit())
         && text.bytes().any(|b| b != b'0');
-    fine.then(|| text.to_owned())
+    fine.then(|| text.to_ascii_lowercase())
+}
+
+/// A decimal number of 64 bits, in hexadecimal.
+fn decimal(text: &str) -> Option<String> {
+    text.parse::<u64>().ok().filter(|id| *id != 0).map(|id| format!("{id:016x}"))
+}
+
+fn trace(trace_id: Option<String>, span_id: Option<String>) -> Option<Trace> {
+    trace_id.map(|id| Trace { trace_id: Some(id), span_id, ..Trace::default() })
 }
 
 /// <https://www.w3.org/TR/trace-context/#traceparent-header>: `version-trace_id-parent_id-flags`.
 fn w3c(value: &str) -> Option<Trace> {
-    let mut parts = value.trim().split('-');
+    let mut parts = value.split('-');
     let version = parts.next()?;
-    let (trace, span) = (parts.next()?, parts.next()?);
-    (version.len() == 2 && trace.len() == 32 && span.len() == 16)
-        .then(|| Trace { trace_id: hex(trace), span_id: hex(span) })
+    let (id, span) = (parts.next()?, parts.next()?);
+    let fine = version.len() == 2 && id.len() == 32 && span.len() == 16;
+    fine.then(|| trace(hex(id), hex(span)))?
 }
 
 /// <https://github.com/openzipkin/b3-propagation>: `trace_id-span_id-sampled-parent`.
 fn b3(value: &str) -> Option<Trace> {
-    let mut parts = value.trim().split('-');
-    Some(Trace { trace_id: Some(hex(parts.next()?)?), span_id: hex(parts.next()?) })
+    let mut parts = value.split('-');
+    let found = trace(hex(parts.next()?), hex(parts.next()?))?;
+    Some(Trace { parent_span_id: parts.nth(1).and_then(hex), ..found })
 }
 
 /// Jaeger client libraries, "propagation format": `trace:span:parent:flags`, which may come percent-encoded.
 fn jaeger(value: &str) -> Option<Trace> {
     let value = value.replace("%3A", ":").replace("%3a", ":");
-    let mut parts = value.trim().split(':');
-    Some(Trace { trace_id: Some(hex(parts.next()?)?), span_id: hex(parts.next()?) })
+    let mut parts = value.split(':');
+    let found = trace(hex(parts.next()?), hex(parts.next()?))?;
+    Some(Trace { parent_span_id: parts.next().and_then(hex), ..found })
 }
 
-/// SkyWalking cross-process propagation headers v3: `sample-trace-segment-span-…`, ids in base64.
-fn skywalking(value: &str) -> Option<Trace> {
-    let mut parts = value.trim().split('-');
-    let (_sample, trace, segment, span) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let trace = base64(trace)?;
-    let span = base64(segment).map(|segment| format!("{segment}-{span}"));
-    Some(Trace { trace_id: Some(trace), span_id: span })
+/// `OpenCensus` binary encoding (`encodings/BinaryEncoding.md` of census-instrumentation/opencensus-specs), in the base64 of a gRPC `-bin` header.
+///
+/// ```text
+/// version 0 | field 0 | trace id, 16 bytes | field 1 | span id, 8 bytes | field 2 | options, 1 byte
+/// ```
+fn open_census(value: &str) -> Option<Trace> {
+    let bytes = STANDARD_NO_PAD.decode(value.trim_end_matches('=')).ok()?;
+    let rest = bytes.strip_prefix(&[0, 0])?;
+    let (id, rest) = rest.split_at_checked(16)?;
+    let span = rest.strip_prefix(&[1]).and_then(|rest| rest.get(..8));
+    let id = u128::from_be_bytes(id.try_into().ok()?);
+    let span = span.and_then(|span| span.try_into().ok()).map(u64::from_be_bytes);
+    trace(hex(&format!("{id:032x}")), span.and_then(|span| hex(&format!("{span:016x}"))))
+}
+
+/// AWS X-Ray tracing header: `Root=1-SECONDS-REST;Parent=SPAN;Sampled=1`. The id is written as other formats write it,
+/// without its version.
+fn x_ray(value: &str) -> Option<Trace> {
+    let field = |name: &str| value.split(';').find_map(|field| field.trim().strip_prefix(name));
+    let (seconds, rest) = field("Root=1-")?.split_once('-')?;
+    let fine = seconds.len() == 8 && rest.len() == 24;
+    fine.then(|| trace(hex(&format!("{seconds}{rest}")), field("Parent=").and_then(hex)))?
+}
+
+/// Google Cloud Trace, legacy header: `TRACE_ID/SPAN_ID;o=OPTIONS`, the span in decimal.
+fn cloud_trace(value: &str) -> Option<Trace> {
+    let ids = value.split(';').next()?;
+    let (id, span) = ids.split_once('/').map_or((ids, None), |(id, span)| (id, Some(span)));
+    (id.len() == 32).then(|| trace(hex(id), span.and_then(decimal)))?
+}
+
+/// `SkyWalking` cross-process propagation headers v3: `sample-trace-segment-span-service-instance-endpoint-address`, texts in
+/// base64.
+fn sky_walking(value: &str) -> Option<Trace> {
+    let mut parts = value.split('-').skip(1);
+    let (id, segment, span) = (parts.next()?, parts.next()?, parts.next()?);
+    let found = trace(base64(id), base64(segment).map(|segment| format!("{segment}-{span}")))?;
+    Some(Trace {
+        caller: parts.next().and_then(base64),
+        caller_operation: parts.nth(1).and_then(base64),
+        ..found
+    })
 }
 
 fn base64(text: &str) -> Option<String> {
-    use base64::Engine as _;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
-    String::from_utf8(bytes).ok().filter(|id| !id.is_empty() && id.len() <= MAX_ID)
+    let bytes = STANDARD.decode(text).ok()?;
+    String::from_utf8(bytes).ok().filter(|id| !id.is_empty() && id.len() <= MAX_TEXT)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::borrow::Cow;
+
+    const ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const SPAN: &str = "00f067aa0ba902b7";
 
     fn of(pairs: &[(&str, &str)]) -> Trace {
         let pairs: Vec<_> =
@@ -114,25 +275,84 @@ mod tests {
     }
 
     #[test]
-    fn every_form_gives_trace_and_span() {
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        let span = "00f067aa0ba902b7";
-        let both = Trace { trace_id: Some(id.into()), span_id: Some(span.into()) };
-        assert_eq!(of(&[("traceparent", &format!("00-{id}-{span}-01"))]), both);
-        assert_eq!(of(&[("RPC_PERSIST_traceparent", &format!("00-{id}-{span}-01"))]), both);
-        assert_eq!(of(&[("b3", &format!("{id}-{span}-1"))]), both);
-        assert_eq!(of(&[("X-B3-TraceId", id), ("X-B3-SpanId", span)]), both);
-        assert_eq!(of(&[("uber-trace-id", &format!("{id}%3A{span}%3A0%3A1"))]), both);
+    fn every_format_gives_trace_and_span() {
+        let both = Trace { trace_id: Some(ID.into()), span_id: Some(SPAN.into()), ..Trace::default() };
+        let opencensus = "AABL+S81d7NNpqPOkp0ODkc2AQDwZ6oLqQK3AgE";
+        let x_ray = format!("Self=1-2-3; Root=1-{}-{};Parent={SPAN};Sampled=1", &ID[..8], &ID[8..]);
+        for (key, value) in [
+            ("traceparent", format!("00-{ID}-{SPAN}-01")),
+            ("b3", format!("{ID}-{SPAN}-1")),
+            ("B3", format!("{}-{}-1", ID.to_uppercase(), SPAN.to_uppercase())),
+            ("uber-trace-id", format!("{ID}%3A{SPAN}")),
+            ("grpc-trace-bin", opencensus.into()),
+            ("grpc-trace-bin", format!("{opencensus}=")),
+            ("X-Amzn-Trace-Id", x_ray),
+            ("X-Cloud-Trace-Context", format!("{ID}/{};o=1", 0x00f0_67aa_0ba9_02b7_u64)),
+        ] {
+            assert_eq!(of(&[(key, &value)]), both, "{key}: {value}");
+        }
+        assert_eq!(of(&[("X-B3-TraceId", &ID.to_uppercase()), ("X-B3-SpanId", SPAN)]), both);
+        let decimal = [0xa3ce_929d_0e0e_4736_u64, 0x00f0_67aa_0ba9_02b7].map(|id| id.to_string());
+        let datadog = of(&[("x-datadog-trace-id", &decimal[0]), ("x-datadog-parent-id", &decimal[1])]);
+        assert_eq!(datadog.trace_id.as_deref(), Some(&ID[16..]));
+        assert_eq!(datadog.span_id.as_deref(), Some(SPAN));
+    }
+
+    #[test]
+    fn frameworks_carry_it_under_their_prefixes() {
+        let value = format!("00-{ID}-{SPAN}-01");
+        for key in [
+            "RPC_PERSIST_traceparent",
+            "RPC_TRANSIT_TRACEPARENT",
+            "RPC_TRANSIT_UPSTREAM_traceparent",
+            "rpc-transit-traceparent",
+            "rpc-persist-traceparent",
+            "rpc_persist_traceparent",
+        ] {
+            assert_eq!(of(&[(key, &value)]).trace_id.as_deref(), Some(ID), "{key}");
+        }
+        let parts = [("RPC_PERSIST_X_B3_TRACEID", ID), ("RPC_PERSIST_X_B3_PARENTSPANID", SPAN)];
+        assert_eq!(of(&parts).parent_span_id.as_deref(), Some(SPAN));
+    }
+
+    #[test]
+    fn spans_above_and_callers_are_read_where_sent() {
+        assert_eq!(of(&[("b3", &format!("{ID}-b7ad-1-05E3"))]).parent_span_id.as_deref(), Some("05e3"));
+        assert_eq!(
+            of(&[("uber-trace-id", &format!("{ID}:b7ad:53ce:1"))]).parent_span_id.as_deref(),
+            Some("53ce")
+        );
         let sky = of(&[("sw8", "1-dHJhY2U=-c2VnbWVudA==-3-c2Vydg==-aW5z-L3A=-YWRkcg==")]);
-        assert_eq!(sky, Trace { trace_id: Some("trace".into()), span_id: Some("segment-3".into()) });
+        assert_eq!((sky.trace_id.as_deref(), sky.span_id.as_deref()), (Some("trace"), Some("segment-3")));
+        assert_eq!((sky.caller.as_deref(), sky.caller_operation.as_deref()), (Some("serv"), Some("/p")));
+    }
+
+    #[test]
+    fn the_low_half_of_an_id_is_enough() {
+        assert_eq!(number(ID), number(&ID[16..]));
+        assert_eq!(number("00000000000005e3"), number("5E3"));
+        assert_ne!(number("4bf92f3577b34da60000000000000000"), number("77b34da6a3ce929d0000000000000000"));
+        assert_ne!(number("trace-a"), number("trace-b"));
     }
 
     #[test]
     fn what_is_no_id_is_none() {
-        assert_eq!(
-            of(&[("traceparent", "00-00000000000000000000000000000000-00f067aa0ba902b7-01")]).trace_id,
-            None
-        );
-        assert_eq!(of(&[("b3", "0"), ("uber-trace-id", "::"), ("sw8", "1-*-*-0")]), Trace::default());
+        let zero = format!("00-{}-{SPAN}-01", "0".repeat(32));
+        for (key, value) in [
+            ("traceparent", zero.as_str()),
+            ("traceparent", "00-éé-1-01"),
+            ("b3", "0"),
+            ("uber-trace-id", "::"),
+            ("uber-trace-id", "0:0:0:0"),
+            ("sw8", "1-*-*-0"),
+            ("grpc-trace-bin", "AAA"),
+            ("x-amzn-trace-id", "Root=1-5759e988"),
+            ("x-cloud-trace-context", "105445aa/1"),
+            ("x-datadog-trace-id", "99999999999999999999999"),
+        ] {
+            assert_eq!(of(&[(key, value)]), Trace::default(), "{key}: {value}");
+        }
+        let mut contexts = Contexts::default();
+        assert!(!contexts.read(b"trace", b"1") && contexts.read(b"SW8", b"0"));
     }
 }

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hash};
 use foldhash::fast::FixedState;
 
 use crate::calls::record::{Call, Class};
+use crate::calls::trace::{self, Contexts, Trace};
 
 /// Shortest header value that can tell calls apart.
 const MIN_VALUE: usize = 4;
@@ -37,20 +38,22 @@ pub(super) fn is_rich(mark: u64) -> bool {
     mark & 1 == 1
 }
 
-/// What a call's headers say of where it belongs, as hashes of the values.
+/// What a call's headers say of where it belongs, as numbers that can be compared.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Traits {
     /// Trace id.
     pub(super) trace: Option<u64>,
     /// Span that the caller gave this call.
     pub(super) span: Option<u64>,
-    /// Span above that one, where the format sends it (B3, Jaeger, sw8).
+    /// Span above that one, where the format sends it (B3, Jaeger).
     pub(super) parent_span: Option<u64>,
     /// Log and request ids.
     pub(super) ids: Vec<u64>,
     /// Other header values of the request.
     pub(super) values: Vec<u64>,
-    /// Method of the caller in which the call was made (Kitex `FromMethod`, `source-method`).
+    /// Name of the calling service.
+    pub(super) caller: Option<u64>,
+    /// Method of the caller in which the call was made (Kitex `FromMethod`, `source-method`, sw8).
     pub(super) from_method: Option<u64>,
     /// Time at which the caller stops waiting.
     pub(super) deadline: Option<i64>,
@@ -124,8 +127,9 @@ impl Traits {
     /// Reads the headers of a call.
     pub(super) fn of(call: &Call) -> Self {
         let mut traits = Self {
-            trace: call.trace_id.as_deref().map(hash::<str>),
-            span: call.span_id.as_deref().map(hash::<str>),
+            trace: call.trace_id.as_deref().map(trace::number),
+            span: call.span_id.as_deref().map(trace::number),
+            caller: call.caller.as_deref().map(hash::<str>),
             deadline: call.timeout.map(|timeout| call.start.0.saturating_add(timeout as i64)),
             start: call.start.0,
             end: call.end.0,
@@ -144,9 +148,13 @@ impl Traits {
             }
             _ => {}
         }
+        let mut contexts = Contexts::default();
         for (_, key, value) in call.metadata.iter().filter(|(answer, ..)| !answer) {
-            traits.read(key, value.trim());
+            if !contexts.read(key.as_bytes(), value.as_bytes()) {
+                traits.read(key, value.trim());
+            }
         }
+        traits.set_trace(&contexts.trace());
         traits.ids.sort_unstable();
         traits.values.sort_unstable();
         traits.values.dedup();
@@ -160,28 +168,6 @@ impl Traits {
         }
         let name = bare(key);
         match name.as_str() {
-            "traceparent" => {
-                // W3C Trace Context: version, trace id, the caller's span, flags.
-                let mut parts = value.split('-').skip(1);
-                self.set_trace(parts.next(), parts.next(), None);
-            }
-            "ubertraceid" => {
-                // Jaeger: trace, span, parent span, flags.
-                let mut parts = value.split(':');
-                self.set_trace(parts.next(), parts.next(), parts.next());
-            }
-            "b3" => {
-                let mut parts = value.split('-');
-                let (trace, span) = (parts.next(), parts.next());
-                self.set_trace(trace, span, parts.nth(1));
-            }
-            "b3traceid" => self.set_trace(Some(value), None, None),
-            "b3spanid" => self.span = Some(hash(value)),
-            "b3parentspanid" => self.parent_span = Some(hash(value)),
-            "sw8" => {
-                // SkyWalking v3 headers: sampled, trace id, parent segment, parent span, … (base64 where text).
-                self.set_trace(value.split('-').nth(1), None, None);
-            }
             "frommethod" | "sourcemethod" => self.from_method = Some(hash(value)),
             name if LOG_IDS.contains(&name) && value.len() >= MIN_VALUE => self.ids.push(hash(value)),
             name if CARRIAGE.contains(&name) || value.len() < MIN_VALUE => {}
@@ -190,14 +176,16 @@ impl Traits {
         }
     }
 
-    /// Sets what is not known yet of the trace.
-    fn set_trace(&mut self, trace: Option<&str>, span: Option<&str>, parent: Option<&str>) {
-        fn id(text: Option<&str>) -> Option<u64> {
-            text.filter(|text| text.bytes().any(|byte| byte != b'0')).map(hash::<str>)
-        }
-        self.trace = self.trace.or(id(trace));
-        self.span = self.span.or(id(span));
-        self.parent_span = self.parent_span.or(id(parent));
+    /// Takes over what the headers say of the trace.
+    fn set_trace(&mut self, found: &Trace) {
+        let number = |id: &Option<String>| id.as_deref().map(trace::number);
+        self.trace = number(&found.trace_id).or(self.trace);
+        self.span = number(&found.span_id).or(self.span);
+        self.parent_span = number(&found.parent_span_id);
+        self.caller = self.caller.or(found.caller.as_deref().map(hash::<str>));
+        // An operation is named like a path or with its class before it; methods are named without.
+        let operation = found.caller_operation.as_deref().and_then(|name| name.rsplit(['/', '.']).next());
+        self.from_method = self.from_method.or(operation.map(hash::<str>));
     }
 }
 
@@ -214,21 +202,22 @@ mod tests {
     }
 
     #[test]
-    fn trace_ids_of_all_formats_are_found() {
-        let trace = Some(hash("0af7651916cd43dd8448eb211c80319c"));
-        let w3c = read(&[("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]);
-        assert_eq!((w3c.trace, w3c.span), (trace, Some(hash("b7ad6b7169203331"))));
-        let jaeger = read(&[("uber-trace-id", "0af7651916cd43dd8448eb211c80319c:b7ad:53ce:1")]);
-        assert_eq!((jaeger.trace, jaeger.parent_span), (trace, Some(hash("53ce"))));
-        let b3 = read(&[("b3", "0af7651916cd43dd8448eb211c80319c-b7ad-1-05e3")]);
-        assert_eq!((b3.trace, b3.parent_span), (trace, Some(hash("05e3"))));
-        let long =
-            read(&[("X-B3-TraceId", "0af7651916cd43dd8448eb211c80319c"), ("X-B3-ParentSpanId", "05e3")]);
-        assert_eq!((long.trace, long.parent_span), (trace, Some(hash("05e3"))));
-        let persisted =
-            read(&[("RPC_PERSIST_traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]);
-        assert_eq!(persisted.trace, trace);
-        assert_eq!(read(&[("uber-trace-id", "0:0:0:0")]).trace, None);
+    fn one_trace_is_one_number_in_all_formats() {
+        let trace = |key: &str, value: &str| {
+            let mut contexts = Contexts::default();
+            contexts.read(key.as_bytes(), value.as_bytes());
+            let mut traits = Traits::default();
+            traits.set_trace(&contexts.trace());
+            traits
+        };
+        let w3c = trace("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        let b3 = trace("RPC_PERSIST_b3", "8448EB211C80319C-00000000000005e3-1-B7AD6B7169203331");
+        let datadog = trace("x-datadog-trace-id", &0x8448_eb21_1c80_319c_u64.to_string());
+        assert!(w3c.trace.is_some());
+        assert_eq!((b3.trace, b3.parent_span), (w3c.trace, w3c.span));
+        assert_eq!(datadog.trace, w3c.trace);
+        let sky = trace("sw8", "1-dHJhY2U=-c2VnbWVudA==-3-c2Vydg==-aW5z-L09yZGVyL0NyZWF0ZQ==-YWRkcg==");
+        assert_eq!((sky.caller, sky.from_method), (Some(hash("serv")), Some(hash("Create"))));
     }
 
     #[test]
