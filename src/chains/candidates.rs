@@ -5,6 +5,7 @@ use hashbrown::{HashMap, HashSet};
 use foldhash::fast::FixedState;
 
 use super::assign::SETTLED;
+use super::connections::Connections;
 use super::record::{Evidence, EvidenceSet};
 use super::traits::{Traits, hash, is_rich};
 use super::wording::{self, Relation};
@@ -19,10 +20,14 @@ type Set<K> = HashSet<K, FixedState>;
 pub(super) const SLACK: i64 = 0;
 
 /// Most possible causes of one call that are looked at.
-const MAX_CANDIDATES: usize = 256;
+pub(super) const MAX_CANDIDATES: usize = 256;
 
-/// Time after a call's answer during which a call with its id is still its own, nanoseconds.
+/// Time after a call's answer during which live chains wait for calls that it made later, nanoseconds.
 pub(super) const LATE: i64 = 1_000_000_000;
+
+/// Time after a call's answer during which a call with its id is taken for its own if it is still held, nanoseconds. An id is
+/// proof, however late; the bound is for ids that are used again.
+const LATE_BY_ID: i64 = 60_000_000_000;
 
 /// How many values there are at least where one looks like an id.
 const RICH_DOMAIN: f32 = 1_000.0;
@@ -74,7 +79,7 @@ fn names(call: &Call) -> impl Iterator<Item = u64> {
 
 /// What is known of all calls to one address.
 #[derive(Default)]
-struct Place {
+pub(super) struct Place {
     /// Causes, by start.
     parents: Vec<u32>,
     /// Names of the services there.
@@ -89,6 +94,9 @@ struct Place {
 
 /// Calls in a row on one connection that must be answered in order to say that it is served one call after the other.
 const IN_ORDER: u32 = 4;
+
+/// Weight from which the connections are named as evidence.
+const TELLING: f32 = 1.0;
 
 /// Weight against a call that was most likely still waiting in line.
 const WAITING: f32 = 4.0;
@@ -122,11 +130,20 @@ pub(super) fn begun(members: &[Member<'_>]) -> Vec<i64> {
     begun
 }
 
+/// The possible causes of the members of a window.
+pub(super) struct Found {
+    /// By member.
+    pub(super) candidates: Vec<Vec<Candidate>>,
+    /// Members of whose possible causes only the latest were looked at.
+    pub(super) crowded: Vec<u32>,
+}
+
 /// Finds the possible causes of every member, and weighs them. `members` are sorted by start, `begun` tells when the work on
 /// each began.
-pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Vec<Vec<Candidate>> {
+pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
     let mut places: Map<std::net::IpAddr, Place> = Map::default();
     let mut traces: Map<u64, Vec<u32>> = Map::default();
+    let mut spans: Map<(u64, u64), Vec<u32>> = Map::default();
     let mut ids: Map<u64, Vec<u32>> = Map::default();
     let callers: Set<std::net::IpAddr> =
         members.iter().filter(|member| member.is_child).map(|member| member.call.client.ip).collect();
@@ -134,6 +151,9 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Vec<Vec<Candi
         let index = index as u32;
         if let Some(trace) = member.traits.trace {
             traces.entry(trace).or_default().push(index);
+            if let Some(span) = member.traits.span {
+                spans.entry((trace, span)).or_default().push(index);
+            }
         }
         for id in &member.traits.ids {
             ids.entry(*id).or_default().push(index);
@@ -154,8 +174,10 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Vec<Vec<Candi
         place.parents.sort_by_key(|&parent| members[parent as usize].work().0);
     }
     let owners = Owners::new(members, &places);
+    let connections = Connections::new(members, &places);
+    let mut crowded = Vec::new();
     let mut open = Open::default();
-    members
+    let candidates = members
         .iter()
         .enumerate()
         .map(|(index, child)| {
@@ -164,6 +186,12 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Vec<Vec<Candi
             }
             if let Some(parent) = child.settled {
                 return vec![Candidate { parent, weight: SETTLED, evidence: EvidenceSet::default() }];
+            }
+            // Where a trace has very many calls, the span above tells at once which of them it was.
+            let above = child.traits.trace.zip(child.traits.parent_span);
+            let by_span = above.and_then(|above| spans.get(&above));
+            if let Some(found) = by_id(members, index, by_span, Evidence::TraceId) {
+                return found;
             }
             let by_trace = child.traits.trace.and_then(|trace| traces.get(&trace));
             if let Some(found) = by_id(members, index, by_trace, Evidence::TraceId) {
@@ -176,20 +204,32 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Vec<Vec<Candi
             }
             let Some(place) = places.get(&child.call.client.ip) else { return Vec::new() };
             let open = open.at(child.call.client.ip, place, members, child.traits.start);
-            weigh(members, begun, index, place, open, &owners)
+            let mut possible = possible(members, index, place, open, &owners);
+            if possible.parents.len() > MAX_CANDIDATES {
+                possible.parents.drain(..possible.parents.len() - MAX_CANDIDATES);
+                crowded.push(index as u32);
+            }
+            weigh(members, begun, index, place, &possible, &connections)
         })
-        .collect()
+        .collect();
+    Found { candidates, crowded }
 }
 
 /// The calls in work at each place, swept along in time.
 #[derive(Default)]
-struct Open {
+pub(super) struct Open {
     places: Map<std::net::IpAddr, (usize, Vec<u32>)>,
 }
 
 impl Open {
     /// Calls to `ip` that are in work at `time`, by start. Times must not go back.
-    fn at(&mut self, ip: std::net::IpAddr, place: &Place, members: &[Member<'_>], time: i64) -> &[u32] {
+    pub(super) fn at(
+        &mut self,
+        ip: std::net::IpAddr,
+        place: &Place,
+        members: &[Member<'_>],
+        time: i64,
+    ) -> &[u32] {
         let (next, open) = self.places.entry(ip).or_default();
         while let Some(&parent) = place.parents.get(*next) {
             if members[parent as usize].work().0 > time.saturating_add(SLACK) {
@@ -261,7 +301,7 @@ impl Owners {
 }
 
 /// Whether the child began and ended while the parent was in work.
-fn contains(parent: &Member<'_>, child: &Member<'_>) -> bool {
+pub(super) fn contains(parent: &Member<'_>, child: &Member<'_>) -> bool {
     let (start, end) = parent.work();
     let open = start.saturating_sub(SLACK)..=end.saturating_add(SLACK);
     open.contains(&child.traits.start)
@@ -303,7 +343,7 @@ fn by_id(
         {
             continue;
         }
-        if lower.start > ended.saturating_add(LATE) {
+        if lower.start > ended.saturating_add(LATE_BY_ID) {
             continue;
         }
         let mut weight = 0.0;
@@ -332,11 +372,8 @@ fn by_id(
 /// What the names say: 1 where caller and callee agree, -1 where they don't, 0 where nothing is known.
 fn by_name(parent: &Call, child: &Member<'_>) -> f32 {
     let mut weight = 0.0;
-    if let Some(caller) = child.call.caller.as_deref() {
-        let caller = hash(caller);
-        if names(parent).any(|name| name == caller) {
-            weight += 1.0;
-        }
+    if child.traits.caller.is_some_and(|caller| names(parent).any(|name| name == caller)) {
+        weight += 1.0;
     }
     if let (Some(from), Some(method)) = (child.traits.from_method, parent.method.as_deref()) {
         weight += if from == hash(method) { 1.0 } else { -1.0 };
@@ -344,15 +381,15 @@ fn by_name(parent: &Call, child: &Member<'_>) -> f32 {
     weight
 }
 
-/// Weighs the calls that were in work when a call began.
-fn weigh(
-    members: &[Member<'_>],
-    begun: &[i64],
-    index: usize,
-    place: &Place,
-    open: &[u32],
-    owners: &Owners,
-) -> Vec<Candidate> {
+/// Calls that were in work when a call began and can be its cause.
+struct Possible {
+    parents: Vec<u32>,
+    /// Whether names said so.
+    named: bool,
+}
+
+/// Finds them.
+fn possible(members: &[Member<'_>], index: usize, place: &Place, open: &[u32], owners: &Owners) -> Possible {
     let child = &members[index];
     let mut possible: Vec<u32> = open
         .iter()
@@ -373,7 +410,7 @@ fn weigh(
     };
     // The caller's name, where services at this address go by such names.
     let mut named = false;
-    if let Some(caller) = child.call.caller.as_deref().map(hash::<str>)
+    if let Some(caller) = child.traits.caller
         && place.names.contains(&caller)
     {
         possible.retain(|&parent| {
@@ -395,9 +432,20 @@ fn weigh(
         });
     }
     keep(&mut possible, &|parent| contains(parent, child));
-    if possible.len() > MAX_CANDIDATES {
-        possible.drain(..possible.len() - MAX_CANDIDATES);
-    }
+    Possible { parents: possible, named }
+}
+
+/// Weighs the possible causes of a call.
+fn weigh(
+    members: &[Member<'_>],
+    begun: &[i64],
+    index: usize,
+    place: &Place,
+    possible: &Possible,
+    connections: &Connections,
+) -> Vec<Candidate> {
+    let child = &members[index];
+    let Possible { parents: possible, named } = possible;
     let mut found: Vec<Candidate> = possible
         .iter()
         .map(|&parent| {
@@ -406,7 +454,12 @@ fn weigh(
             if begun[parent as usize] > child.traits.start {
                 candidate.weight -= WAITING;
             }
-            if named {
+            let owned = connections.weight(members[parent as usize].call, child.call, possible.len());
+            candidate.weight += owned;
+            if owned > TELLING {
+                candidate.evidence.insert(Evidence::Connection);
+            }
+            if *named {
                 candidate.evidence.insert(Evidence::Names);
             }
             candidate

@@ -13,11 +13,12 @@ use foldhash::fast::FixedState;
 
 use super::assign::rivals;
 use super::assign::{self, Edge, Model, SETTLED, Span, Window};
-use super::candidates::{self, Candidate, LATE, Member};
+use super::candidates::{self, Candidate, Found, LATE, Member};
 use super::judge;
 use super::record::{Chain, Evidence, Hop, Link};
 use super::traits::{Traits, hash};
 use crate::calls::record::{Call, Class, Uid};
+use crate::text;
 use crate::time::Timestamp;
 
 /// Deepest chain that is built; calls below are roots of their own.
@@ -90,6 +91,8 @@ pub struct Engine {
     next_tick: i64,
     /// Calls linked before all that began before them were decided, to stay within `max_held`.
     hurried: u64,
+    /// Calls of whose possible causes not all were looked at.
+    crowded: u64,
 }
 
 impl Engine {
@@ -105,6 +108,7 @@ impl Engine {
             egress: HashSet::default(),
             next_tick: i64::MIN,
             hurried: 0,
+            crowded: 0,
         }
     }
 
@@ -153,6 +157,27 @@ impl Engine {
         self.hurried
     }
 
+    /// Calls that so many others may have caused that only the latest of those were looked at.
+    #[must_use]
+    pub fn crowded(&self) -> u64 {
+        self.crowded
+    }
+
+    /// What was linked by less than all evidence to stay within bounds, in words for a person; empty where nothing was.
+    #[must_use]
+    pub fn shortfalls(&self) -> Vec<String> {
+        let hurried = (self.hurried > 0).then(|| {
+            let calls = text::counted(self.hurried, "call");
+            format!("{calls} linked before all that may have caused them had ended, to bound the memory")
+        });
+        let crowded = (self.crowded > 0).then(|| {
+            let calls = text::counted(self.crowded, "call");
+            let most = candidates::MAX_CANDIDATES;
+            format!("{calls} linked by cheaper evidence: only the latest {most} of those in work then were weighed")
+        });
+        hurried.into_iter().chain(crowded).collect()
+    }
+
     /// Links the older half of what waits.
     fn hurry(&mut self, out: &mut dyn FnMut(Chain)) {
         let half = self.waiting.len() / 2;
@@ -197,7 +222,9 @@ impl Engine {
             })
             .collect();
         let begun = candidates::begun(&members);
-        let found = candidates::candidates(&members, &begun);
+        let Found { candidates: found, crowded } = candidates::candidates(&members, &begun);
+        // Those that are only looked at come again.
+        self.crowded += crowded.iter().filter(|&&index| keys[index as usize].0 < until).count() as u64;
         let links = settle(&members, &begun, &found, self.options.method, &mut self.model);
         let mut done = Vec::new();
         for (index, &(start, uid)) in keys.iter().enumerate() {

@@ -6,6 +6,7 @@
 
 mod assign;
 mod candidates;
+mod connections;
 mod engine;
 mod judge;
 mod record;

@@ -20,6 +20,8 @@ named! {
         Names = "names",
         /// The process that answered the cause sent the call (live only).
         Process = "process",
+        /// It came by the connection whose thread calls by the one this was made by.
+        Connection = "connection",
         /// The absolute deadline was handed down.
         Deadline = "deadline",
         /// The error's text stands in the answer of the cause.

@@ -45,11 +45,8 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     let (status, written) = input::drive(&mut source, &options, None, &args.view, &mut each, &mut tick);
     let mut run = run.into_inner();
     let written = written.and_then(|()| run.feed(Engine::finish)).and_then(|()| run.sink.finish());
-    if run.engine.hurried() > 0 {
-        complain(&format!(
-            "{} calls were linked before all that may have caused them had ended, to stay within the memory bound",
-            run.engine.hurried()
-        ));
+    for shortfall in run.engine.shortfalls() {
+        complain(&shortfall);
     }
     input::conclude(status, written, &args.view)
 }

@@ -95,12 +95,8 @@ impl Linker {
             }
         }
         self.link(Engine::finish);
-        let hurried = self.engine.hurried();
-        if hurried > 0 {
-            let calls = text::counted(hurried, "call");
-            let line =
-                format!("{calls} linked before all that may have caused them had ended, to bound the memory");
-            _ = self.give.send(Update::Trouble(line));
+        for shortfall in self.engine.shortfalls() {
+            _ = self.give.send(Update::Trouble(shortfall));
         }
         self.send();
     }

@@ -8,18 +8,12 @@ use rpcscope::chains::{Chain, Engine, Evidence, Method, Options, Origin};
 use rpcscope::pipeline;
 use serde_json::Value;
 
-use crate::chains_simulator::{self as simulator, Knobs, Plan, Score, call, endpoint};
+use crate::chains_simulator::{self as simulator, Gaps, Knobs, Plan, Processes, Score, call, endpoint};
 use crate::support;
 
 /// The chains of calls.
 fn link(calls: impl IntoIterator<Item = Call>, options: Options) -> Vec<Chain> {
-    let mut chains = Vec::new();
-    let mut engine = Engine::new(options);
-    for call in calls {
-        engine.call(call, &mut |chain| chains.push(chain));
-    }
-    engine.finish(&mut |chain| chains.push(chain));
-    chains
+    simulator::chains(calls.into_iter().collect(), options)
 }
 
 /// The chains of a bundled capture.
@@ -301,13 +295,32 @@ fn a_failure_of_a_call_that_is_not_captured_has_no_origin() {
     assert!(chains[0].sentence().contains("the capture does not hold"));
 }
 
+/// One seed of a simulation, with its chains.
+fn simulate(knobs: &Knobs, options: Options) -> (Score, Vec<Chain>) {
+    let events = simulator::simulate(knobs);
+    let chains = link(simulator::calls(&events, knobs), options);
+    (simulator::score(&events, &chains), chains)
+}
+
 /// The mean over two seeds; the bench takes five and more calls.
 fn simulated(plan: Plan, concurrency: f64, turn: impl Fn(&mut Knobs), method: Method) -> Score {
     simulator::mean(1..=2, |seed| {
-        let mut knobs = Knobs::new(plan, concurrency, 900, seed);
+        let mut knobs = Knobs::new(plan, concurrency, 600, seed);
         turn(&mut knobs);
-        simulator::score(&simulator::simulate(&knobs), Options { method, ..Options::default() }, false)
+        simulate(&knobs, Options { method, ..Options::default() }).0
     })
+}
+
+/// One simulation with everything as usual but for one turn.
+fn turned(concurrency: f64, turn: impl Fn(&mut Knobs)) -> (Score, Vec<Chain>) {
+    let mut knobs = Knobs::new(Plan::Sequence, concurrency, 600, 1);
+    turn(&mut knobs);
+    simulate(&knobs, Options::default())
+}
+
+/// Number of links that rest on some evidence.
+fn links_by(chains: &[Chain], evidence: Evidence) -> usize {
+    chains.iter().map(|chain| chain.links_by(evidence)).sum()
 }
 
 #[test]
@@ -323,14 +336,176 @@ fn time_alone_finds_most_links_and_knows_how_sure_it_is() {
     }
 }
 
+/// A change of the knobs.
+type Turn = fn(&mut Knobs);
+
 #[test]
 fn no_simple_method_is_better_on_quiet_services() {
-    for plan in [Plan::Sequence, Plan::Parallel, Plan::Caching, Plan::Mixed, Plan::Loop] {
-        let score = simulated(plan, 2.0, |_| {}, Method::Joint);
+    let plain = |plan| (plan, (|_| {}) as Turn);
+    let plans = [Plan::Single, Plan::Sequence, Plan::Parallel, Plan::Caching, Plan::Mixed, Plan::Loop];
+    let event_loop: Turn = |knobs| knobs.cores = Some((1, 0.6));
+    let ordered: Turn = |knobs| (knobs.cores, knobs.in_order) = (Some((1, 0.6)), true);
+    let turned = [(Plan::Sequence, event_loop), (Plan::Single, ordered), (Plan::Fan, ordered)];
+    let plans = plans.into_iter().chain([Plan::Fan, Plan::Shards]).map(plain).chain(turned);
+    for (plan, turn) in plans {
+        let turn = |knobs: &mut Knobs| {
+            turn(knobs);
+            knobs.parents = 400;
+        };
+        let score = simulated(plan, 2.0, turn, Method::Joint);
         for rival in [Method::Nearest, Method::FirstInFirstOut, Method::GapScores] {
-            let rival = simulated(plan, 2.0, |_| {}, rival);
+            let rival = simulated(plan, 2.0, turn, rival);
             assert!(score.right >= rival.right - 0.01, "{plan:?}: {score:?} {rival:?}");
         }
+    }
+}
+
+#[test]
+fn what_keeps_the_order_is_linked_in_order() {
+    // Calls wait for one core: the gaps say little, the order says all.
+    for (plan, in_order) in [(Plan::Sequence, false), (Plan::Single, false), (Plan::Single, true)] {
+        let turn = |knobs: &mut Knobs| (knobs.cores, knobs.in_order) = (Some((1, 0.6)), in_order);
+        for concurrency in [1.0, 10.0] {
+            let score = simulated(plan, concurrency, turn, Method::Joint);
+            assert!(score.right >= 0.99 && score.calibration <= 0.05, "{plan:?} {concurrency}: {score:?}");
+        }
+    }
+}
+
+#[test]
+fn calls_side_by_side_need_no_order() {
+    for (plan, least) in [(Plan::Fan, 0.87), (Plan::Shards, 0.92)] {
+        let score = simulated(plan, 5.0, |_| {}, Method::Joint);
+        assert!(score.right >= least && score.calibration <= 0.06, "{plan:?}: {score:?}");
+    }
+}
+
+#[test]
+fn threads_that_own_their_connections_give_themselves_away() {
+    let (without, _) = turned(8.0, |knobs| knobs.pool = Some(10));
+    let (with, chains) = turned(8.0, |knobs| (knobs.pool, knobs.connections) = (Some(10), true));
+    assert!(with.right >= 0.99 && with.right > without.right, "{with:?} {without:?}");
+    assert!(links_by(&chains, Evidence::Connection) > 500);
+}
+
+#[test]
+fn connections_that_are_shared_say_nothing() {
+    // One connection carries all calls: it covers everything, as chance does.
+    let mut calls = Vec::new();
+    for round in 0..20_u64 {
+        let start = n64(round) * 4 * MS;
+        calls.push(call(round * 2 + 1, start, start + 10 * MS, endpoint(1, 1000), endpoint(2, 80)));
+        calls.push(call(round * 2 + 2, start + MS, start + 9 * MS, endpoint(2, 4000), endpoint(3, 80)));
+    }
+    calls.sort_by_key(|call| (call.end, call.uid));
+    assert_eq!(links_by(&link(calls, Options::default()), Evidence::Connection), 0);
+}
+
+#[test]
+fn processes_behind_one_address_are_told_apart_by_what_is_known_of_them() {
+    let of = |processes| turned(15.0, |knobs| (knobs.parents, knobs.processes) = (300, processes));
+    let hidden = of(Processes::Hidden).0.right;
+    for processes in [Processes::Ports, Processes::Names, Processes::Instances] {
+        let (score, _) = of(processes);
+        assert!(score.right > hidden, "{processes:?}: {score:?} {hidden}");
+    }
+    let (score, chains) = of(Processes::Pids);
+    assert!(score.right > hidden, "{score:?} {hidden}");
+    for chain in &chains {
+        for hop in chain.hops.iter().filter(|hop| hop.parent.is_some()) {
+            let above = &chain.hops[hop.parent.unwrap()].call;
+            assert_eq!(hop.call.process[0], above.process[1]);
+            assert!(hop.link.unwrap().evidence.contains(Evidence::Process));
+        }
+    }
+}
+
+#[test]
+fn ids_of_some_calls_settle_those_and_help_the_others() {
+    let (none, _) = turned(50.0, |_| {});
+    let (some, chains) = turned(50.0, |knobs| knobs.ids = 0.5);
+    assert!(some.right > none.right + 0.01, "{some:?} {none:?}");
+    assert!(links_by(&chains, Evidence::TraceId) >= 590, "two calls of every other one");
+    let (all, _) = turned(50.0, |knobs| knobs.ids = 1.0);
+    assert!(all.right > 0.9999, "{all:?}");
+}
+
+#[test]
+fn values_and_deadlines_that_are_handed_down_help() {
+    let (none, _) = turned(50.0, |_| {});
+    let (values, chains) = turned(50.0, |knobs| knobs.values = 0.6);
+    assert!(values.right > none.right + 0.02 && values.right > 0.95, "{values:?} {none:?}");
+    assert!(links_by(&chains, Evidence::Metadata) > 300);
+    let (deadlines, _) = turned(50.0, |knobs| knobs.deadlines = true);
+    assert!(deadlines.right > none.right, "{deadlines:?} {none:?}");
+    let (sparse, chains) = turned(2.0, |knobs| knobs.deadlines = true);
+    assert!(sparse.right > 0.99 && links_by(&chains, Evidence::Deadline) > 0, "{sparse:?}");
+}
+
+#[test]
+fn spans_tell_which_call_of_a_trace_it_was() {
+    let (score, chains) = turned(20.0, |knobs| knobs.spans = true);
+    assert!(score.right > 0.9999 && score.calibration < 0.02, "{score:?}");
+    assert!(links_by(&chains, Evidence::TraceId) >= 1_200);
+}
+
+#[test]
+fn both_tries_of_a_hedged_call_hang_below_the_same() {
+    let score = simulated(Plan::Sequence, 1.0, |knobs| knobs.hedged = 0.3, Method::Joint);
+    assert!(score.right >= 0.94, "{score:?}");
+}
+
+#[test]
+fn a_cancel_that_is_passed_on_shows_its_path() {
+    let (score, chains) = turned(20.0, |knobs| knobs.canceled = 0.2);
+    assert!(score.right >= 0.95, "{score:?}");
+    assert!(links_by(&chains, Evidence::CancelPath) > 50);
+    for chain in &chains {
+        for hop in chain
+            .hops
+            .iter()
+            .filter(|hop| hop.link.is_some_and(|l| l.evidence.contains(Evidence::CancelPath)))
+        {
+            assert!(hop.call.cancel_path.starts_with(&chain.hops[hop.parent.unwrap()].call.cancel_path));
+        }
+    }
+}
+
+#[test]
+fn calls_after_the_answer_are_linked_by_id_however_late() {
+    let (score, chains) = turned(10.0, |knobs| (knobs.late, knobs.ids) = (0.3, 1.0));
+    assert!(score.right > 0.9999, "{score:?}");
+    assert!(chains.iter().flat_map(|chain| &chain.hops).filter(|hop| hop.after_answer).count() > 100);
+    let mut root = call(1, 0, 20 * MS, endpoint(1, 1000), endpoint(2, 80));
+    let mut below = call(2, 20_000 * MS, 20_010 * MS, endpoint(2, 4000), endpoint(3, 80));
+    let stranger = call(3, 20_000 * MS, 20_010 * MS, endpoint(2, 4001), endpoint(3, 80));
+    root.trace_id = Some("aa01".into());
+    below.trace_id = Some("AA01".into());
+    let chains = link([root, below, stranger], Options::default());
+    assert_eq!((parent(&chains, 2), parent(&chains, 3)), (Some(1), None));
+}
+
+#[test]
+fn too_many_possible_causes_are_said() {
+    let count = 300_u64;
+    let mut calls: Vec<Call> = (0..count)
+        .map(|n| call(n + 1, n64(n), 30 * MS, endpoint(1, 1000 + n as u16), endpoint(2, 80)))
+        .collect();
+    calls.insert(0, call(count + 1, MS, 10 * MS, endpoint(2, 4000), endpoint(3, 80)));
+    let mut engine = Engine::new(Options::default());
+    for call in calls {
+        engine.call(call, &mut |_| {});
+    }
+    engine.finish(&mut |_| {});
+    assert_eq!(engine.crowded(), 1);
+    assert!(engine.shortfalls()[0].contains("cheaper evidence"), "{:?}", engine.shortfalls());
+}
+
+#[test]
+fn gaps_of_other_shapes_are_learnt_and_doubt_is_told() {
+    for (gaps, least) in [(Gaps::Exponential, 0.7), (Gaps::Bimodal, 0.97)] {
+        let score = simulated(Plan::Sequence, 5.0, |knobs| knobs.gaps = gaps, Method::Joint);
+        assert!(score.right >= least && score.calibration <= 0.06, "{gaps:?}: {score:?}");
     }
 }
 
@@ -345,7 +520,7 @@ fn memory_is_bounded_and_every_call_is_given_once() {
     let knobs = Knobs::new(Plan::Sequence, 5.0, 1_000, 3);
     let events = simulator::simulate(&knobs);
     let options = Options { max_held: 600, ..Options::default() };
-    let calls = simulator::calls(&events, false);
+    let calls = simulator::calls(&events, &knobs);
     let count = calls.len();
     let mut engine = Engine::new(options);
     let mut given = Vec::new();
@@ -361,7 +536,7 @@ fn memory_is_bounded_and_every_call_is_given_once() {
     given.dedup();
     assert_eq!(given.len(), count);
     // Cut into pieces, it still links nearly as well.
-    let score = simulator::score(&events, options, false);
+    let score = simulator::score(&events, &link(simulator::calls(&events, &knobs), options));
     assert!(score.right > 0.9, "{score:?}");
 }
 

@@ -1,6 +1,10 @@
 //! Distributions of the time between one event of a parent and the next, and how likely each next event is.
 
+use std::collections::BTreeSet;
+
 use hashbrown::HashMap;
+
+use super::Span;
 
 /// Nanoseconds below which all gaps are alike.
 const SHORTEST_BITS: u32 = 8;
@@ -133,6 +137,15 @@ impl Model {
         self.strays.extend(other.strays.iter().map(|(class, rate)| (*class, *rate)));
     }
 
+    /// Takes over from another model what it knows of some classes of parents and of children.
+    pub(crate) fn replace(&mut self, other: &Self, parents: &BTreeSet<u32>, children: &BTreeSet<u32>) {
+        self.steps.retain(|(parent, ..), _| !parents.contains(parent));
+        let steps = other.steps.iter().filter(|((parent, ..), _)| parents.contains(parent));
+        self.steps.extend(steps.map(|(step, masses)| (*step, masses.clone())));
+        let strays = other.strays.iter().filter(|(child, _)| children.contains(child));
+        self.strays.extend(strays.map(|(child, rate)| (*child, *rate)));
+    }
+
     /// Calls of that class that no parent explains, per nanosecond.
     pub(crate) fn strays(&self, class: u32) -> Option<f64> {
         self.strays.get(&class).copied()
@@ -142,6 +155,37 @@ impl Model {
     pub(crate) fn set_strays(&mut self, class: u32, per_ns: f64) {
         self.strays.insert(class, per_ns);
     }
+}
+
+/// Masses spread over their neighbours, with the belief before any data: [`PRIOR`] more than they were.
+fn smooth(masses: &Masses) -> Masses {
+    let at = |bin: isize| usize::try_from(bin).ok().and_then(|b| masses.get(b)).copied().unwrap_or(0.0);
+    let kernel = |bin: isize, reach: isize| {
+        let weights = (-reach..=reach).map(|by| at(bin + by) * (reach + 1 - by.abs()) as f32);
+        weights.sum::<f32>() / ((reach + 1) * (reach + 1)) as f32
+    };
+    // A few gaps say little of how much others will differ.
+    let blur = FEW / (FEW + masses.iter().sum::<f32>());
+    let mut smooth = [PRIOR / BINS as f32; BINS];
+    for (bin, mass) in smooth.iter_mut().enumerate() {
+        let bin = bin as isize;
+        *mass += if blur < 0.05 {
+            kernel(bin, NARROW)
+        } else {
+            (1.0 - blur) * kernel(bin, NARROW) + blur * kernel(bin, WIDE)
+        };
+    }
+    smooth
+}
+
+/// The density of gaps with those masses, per nanosecond by bin.
+pub(crate) fn density(masses: &Masses) -> Masses {
+    let all = masses.iter().sum::<f32>() + PRIOR;
+    let mut density = smooth(masses);
+    for (bin, mass) in density.iter_mut().enumerate() {
+        *mass /= all * width(bin) as f32;
+    }
+    density
 }
 
 /// A model made ready for looking up: the joint density of what comes next and when.
@@ -171,22 +215,8 @@ impl Table {
             let (mass, ways) = totals[&(step.0, step.1)];
             let all = mass + PRIOR * (ways + 1.0);
             table.index.insert(*step, (table.densities.len() / BINS) as u32);
-            let at =
-                |bin: isize| usize::try_from(bin).ok().and_then(|b| masses.get(b)).copied().unwrap_or(0.0);
-            let kernel = |bin: isize, reach: isize| {
-                let weights = (-reach..=reach).map(|by| at(bin + by) * (reach + 1 - by.abs()) as f32);
-                weights.sum::<f32>() / ((reach + 1) * (reach + 1)) as f32
-            };
-            // A few gaps say little of how much others will differ.
-            let blur = FEW / (FEW + masses.iter().sum::<f32>());
-            for bin in 0..BINS as isize {
-                let near = if blur < 0.05 {
-                    kernel(bin, NARROW)
-                } else {
-                    (1.0 - blur) * kernel(bin, NARROW) + blur * kernel(bin, WIDE)
-                };
-                let smooth = near + PRIOR / BINS as f32;
-                table.densities.push(smooth / all / width(bin as usize) as f32);
+            for (bin, mass) in smooth(masses).into_iter().enumerate() {
+                table.densities.push(mass / all / width(bin) as f32);
             }
         }
         table.unseen = (0..BINS).map(|bin| 0.01 * PRIOR / BINS as f32 / width(bin) as f32).collect();
@@ -198,6 +228,17 @@ impl Table {
         let reach = |densities: &[f32]| densities.iter().rposition(|density| f64::from(*density) >= least);
         let last = self.densities.chunks(BINS).filter_map(reach).max().unwrap_or(0);
         (0..=last).map(width).sum::<f64>() as i64
+    }
+
+    /// Density of a call coming next after another of the same parent, of the class that makes that likeliest.
+    pub(super) fn next(&self, classes: &[u32], before: Span, after: Span) -> f64 {
+        let (next, gap) = if after.start >= before.end {
+            (Next::After(after.class), after.start - before.end)
+        } else {
+            (Next::Beside(after.class), after.start - before.start)
+        };
+        let steps = classes.iter().filter_map(|&parent| self.step((parent, State::Made(before.class), next)));
+        steps.map(|step| self.density(Some(step), bin(gap))).fold(0.0, f64::max)
     }
 
     /// Where the densities of a step begin; `None` for one that was never seen.

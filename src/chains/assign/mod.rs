@@ -10,14 +10,18 @@
 //! that data association in tracking uses (Williams and Lau, IEEE TAES 2014), with a forward-backward pass per parent
 //! where that has a single factor. [`rivals`] holds the simple methods that it must not lose against.
 
-pub(super) mod gaps;
+mod choice;
+mod gaps;
+mod order;
+mod part;
 pub(super) mod rivals;
 mod seed;
+mod solve;
+mod star;
 mod steps;
 mod trellis;
 
-pub(super) use gaps::Model;
-pub(super) use trellis::solve;
+pub(super) use solve::{Model, solve};
 
 /// A call as the assignment sees it: only its times and its class matter.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +56,25 @@ pub(crate) struct Window {
     pub(crate) children: Vec<Span>,
     /// Possible pairs, by parent, then by child.
     pub(crate) edges: Vec<Edge>,
+}
+
+impl Window {
+    /// The edges by child: where those of each child begin (one more than there are children), and their places.
+    fn by_child(&self) -> (Vec<u32>, Vec<u32>) {
+        let mut firsts = vec![0_u32; self.children.len() + 1];
+        self.edges.iter().for_each(|edge| firsts[edge.child as usize + 1] += 1);
+        for child in 0..self.children.len() {
+            firsts[child + 1] += firsts[child];
+        }
+        let mut next = firsts.clone();
+        let mut edges = vec![0; self.edges.len()];
+        for (index, edge) in self.edges.iter().enumerate() {
+            let place = &mut next[edge.child as usize];
+            edges[*place as usize] = index as u32;
+            *place += 1;
+        }
+        (firsts, edges)
+    }
 }
 
 /// Weight of a pair that is settled by other means: the walk of its parent goes through it, whatever the times say.

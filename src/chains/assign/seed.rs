@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Window;
 use super::gaps::{BINS, Masses, Model, Next, State, bin};
+use super::{Belief, Window};
 
 /// Most neighbours in either direction that one event is compared with.
 const NEIGHBOURS: usize = 256;
@@ -27,11 +27,17 @@ const BESIDE: f32 = 0.2;
 /// Two kinds of events: their times by place.
 type Times = BTreeMap<(u32, u32), Vec<i64>>;
 
-/// Fills `model` for the classes of parents that it does not know yet; tells whether there were any.
-pub(super) fn seed(window: &Window, model: &mut Model) -> bool {
-    let unknown: BTreeSet<u32> =
+/// Classes of parents that the model does not know yet.
+pub(super) fn unknown(window: &Window, model: &Model) -> BTreeSet<u32> {
+    let classes: BTreeSet<u32> =
         window.edges.iter().map(|edge| window.parents[edge.parent as usize].class).collect();
-    let unknown: BTreeSet<u32> = unknown.into_iter().filter(|class| !model.knows(*class)).collect();
+    classes.into_iter().filter(|class| !model.knows(*class)).collect()
+}
+
+/// Fills `model` for the classes of parents that it does not know yet; tells whether there were any. `guess` is what a
+/// simpler way of looking at the window believes.
+pub(super) fn seed(window: &Window, guess: &[Belief], model: &mut Model) -> bool {
+    let unknown = unknown(window, model);
     if unknown.is_empty() {
         return false;
     }
@@ -60,6 +66,7 @@ pub(super) fn seed(window: &Window, model: &mut Model) -> bool {
     window.parents.iter().for_each(|parent| *parents.entry(parent.class).or_default() += 1);
     let few = unknown.iter().copied().filter(|class| parents[class] < MANY).collect();
     obvious(window, &few, model);
+    guessed(window, guess, &unknown, model);
     let horizon = horizon(window);
     let mut follow: BTreeMap<(bool, u32, u32), Masses> = BTreeMap::new();
     for (&class, children) in &pairs {
@@ -166,6 +173,41 @@ fn obvious(window: &Window, unknown: &BTreeSet<u32>, model: &mut Model) {
         if let Some(last) = before {
             let answer = (parent.class, State::Made(last.class), Next::Answer);
             model.add(answer, bin(parent.end - last.end), 1.0);
+        }
+    }
+}
+
+/// Probability from which a guess is worth counting.
+const LIKELY: f64 = 0.7;
+
+/// Counts the steps of walks that a simpler way is rather sure of: some show in no lag, since they run both ways alike.
+fn guessed(window: &Window, guess: &[Belief], unknown: &BTreeSet<u32>, model: &mut Model) {
+    let mut pairs: Vec<(u32, u32, f32)> = Vec::new();
+    for belief in guess.iter().filter(|belief| belief.probability >= LIKELY) {
+        if let Some(edge) = belief.edge.map(|edge| window.edges[edge as usize])
+            && unknown.contains(&window.parents[edge.parent as usize].class)
+        {
+            pairs.push((edge.parent, edge.child, belief.probability as f32));
+        }
+    }
+    pairs.sort_unstable_by_key(|&(parent, child, _)| (parent, child));
+    for walk in pairs.chunk_by(|a, b| a.0 == b.0) {
+        let parent = window.parents[walk[0].0 as usize];
+        let (mut last, mut latest): (Option<super::Span>, i64) = (None, parent.start);
+        for &(_, child, share) in walk {
+            let child = window.children[child as usize];
+            let (state, next, gap) = match last {
+                None => (State::Request, Next::After(child.class), child.start - parent.start),
+                Some(last) if child.start >= latest => {
+                    (State::Made(last.class), Next::After(child.class), child.start - latest)
+                }
+                Some(last) => (State::Made(last.class), Next::Beside(child.class), child.start - last.start),
+            };
+            model.add((parent.class, state, next), bin(gap), share);
+            (last, latest) = (Some(child), latest.max(child.end));
+        }
+        if let Some(last) = last {
+            model.add((parent.class, State::Made(last.class), Next::Answer), bin(parent.end - latest), 1.0);
         }
     }
 }
