@@ -35,9 +35,13 @@ const RICH_DOMAIN: f32 = 1_000.0;
 /// Shortest error text whose repetition in another answer says something.
 const MIN_TEXT: usize = 8;
 
-/// Difference of two absolute deadlines that were handed down, nanoseconds: what the call lost on its way, and the
-/// rounding to milliseconds.
-const DEADLINE: std::ops::Range<i64> = -3_000_000..3_000_000;
+/// By how much an absolute deadline that was handed down may come before that of the parent, nanoseconds: what the call lost
+/// on its way.
+const DEADLINE: i64 = 3_000_000;
+
+/// By how much it may come after it where time-outs are written exactly, nanoseconds, and where they are in milliseconds,
+/// which some round up. Time-outs that differ by less are taken for equal.
+const LATER: [i64; 2] = [200_000, 1_100_000];
 
 /// A call with what its headers say.
 pub(super) struct Member<'a> {
@@ -490,6 +494,15 @@ fn weigh(
     found
 }
 
+/// Whether the child has what remained of the parent's time: its time-out is shorter by what had passed. Callers that give
+/// all their calls the same time-out have deadlines as close to each other, and they say nothing.
+fn is_handed_down(parent: &Member<'_>, child: &Member<'_>) -> bool {
+    let (Some(above), Some(below)) = (parent.call.timeout, child.call.timeout) else { return false };
+    let (Some(upper), Some(lower)) = (parent.traits.deadline, child.traits.deadline) else { return false };
+    let later = LATER[usize::from(below % 1_000_000 == 0)];
+    above.saturating_sub(below) > later as u64 && (-later..DEADLINE).contains(&(upper - lower))
+}
+
 /// What the contents of two calls say of their being cause and effect.
 fn pair(parent: &Member<'_>, child: &Member<'_>, place: &Place) -> Candidate {
     let mut evidence = EvidenceSet::default();
@@ -509,10 +522,7 @@ fn pair(parent: &Member<'_>, child: &Member<'_>, place: &Place) -> Candidate {
         evidence.insert(Evidence::Metadata);
         weight += shared.min(15.0);
     }
-    if let (Some(upper), Some(lower)) = (parent.traits.deadline, child.traits.deadline)
-        && DEADLINE.contains(&(upper - lower))
-        && parent.call.timeout != child.call.timeout
-    {
+    if is_handed_down(parent, child) {
         evidence.insert(Evidence::Deadline);
         weight += 3.0;
     }

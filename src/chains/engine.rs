@@ -27,6 +27,13 @@ const MAX_DEPTH: u32 = 64;
 /// Least time between two rounds of linking live, nanoseconds.
 const PAUSE: i64 = 250_000_000;
 
+/// Calls of an operation from which on it is told apart from others of its service. Gaps of fewer calls tell less than those
+/// of all of them, also where operations differ.
+const ENOUGH: u32 = 500;
+
+/// Most operations that are counted.
+const MAX_OPERATIONS: usize = 65_536;
+
 /// Confidence of a link by an id that both calls carry.
 const PROVED: f64 = 0.99;
 
@@ -86,6 +93,8 @@ pub struct Engine {
     /// Settled calls that may still be causes, and roots of chains that may still grow, by start.
     settled: BTreeSet<(i64, Uid)>,
     model: Model,
+    /// Calls seen so far by operation.
+    operations: HashMap<u64, u32, FixedState>,
     /// Addresses from which calls were made: what their processes do is visible.
     egress: HashSet<std::net::IpAddr, FixedState>,
     next_tick: i64,
@@ -105,6 +114,7 @@ impl Engine {
             waiting: BTreeSet::new(),
             settled: BTreeSet::new(),
             model: Model::default(),
+            operations: HashMap::default(),
             egress: HashSet::default(),
             next_tick: i64::MIN,
             hurried: 0,
@@ -121,6 +131,10 @@ impl Engine {
             self.egress.insert(call.client.ip);
         }
         let traits = Traits::of(&call);
+        let operation = operation(&call, &traits);
+        if self.operations.len() < MAX_OPERATIONS || self.operations.contains_key(&operation) {
+            *self.operations.entry(operation).or_default() += 1;
+        }
         self.held.insert(call.uid, Held { call, traits, parent: None, settled: false, children: Vec::new() });
         self.waiting.insert(key);
         if self.held.len() > self.options.max_held {
@@ -225,7 +239,9 @@ impl Engine {
         let Found { candidates: found, crowded } = candidates::candidates(&members, &begun);
         // Those that are only looked at come again.
         self.crowded += crowded.iter().filter(|&&index| keys[index as usize].0 < until).count() as u64;
-        let links = settle(&members, &begun, &found, self.options.method, &mut self.model);
+        let classes: Vec<u32> =
+            members.iter().map(|member| class(member.call, member.traits, &self.operations)).collect();
+        let links = settle(&members, &classes, &begun, &found, self.options.method, &mut self.model);
         let mut done = Vec::new();
         for (index, &(start, uid)) in keys.iter().enumerate() {
             if start < until && !self.held[&uid].settled {
@@ -334,6 +350,7 @@ impl Engine {
 /// Settles who caused whom: evidence first, time where that leaves a choice.
 fn settle(
     members: &[Member<'_>],
+    classes: &[u32],
     begun: &[i64],
     found: &[Vec<Candidate>],
     method: Method,
@@ -350,7 +367,7 @@ fn settle(
     if found.iter().all(|candidates| candidates.is_empty() || firm(candidates)) {
         return links;
     }
-    let window = window(members, begun, found);
+    let window = window(members, classes, begun, found);
     let beliefs = match method {
         Method::Joint => assign::solve(&window, model),
         Method::Nearest => rivals::nearest(&window),
@@ -378,19 +395,12 @@ fn settle(
 }
 
 /// Numbers the operations and hosts, and lays the pairs out for the assignment.
-fn window(members: &[Member<'_>], begun: &[i64], found: &[Vec<Candidate>]) -> Window {
+fn window(members: &[Member<'_>], classes: &[u32], begun: &[i64], found: &[Vec<Candidate>]) -> Window {
     let mut window = Window::default();
-    for (member, &begun) in members.iter().zip(begun) {
+    for ((member, &class), &begun) in members.iter().zip(classes).zip(begun) {
         let call = member.call;
         let traits = member.traits;
         let place = |ip: &std::net::IpAddr| hash(ip) as u32;
-        // Calls without an answer end at a time that says nothing of their parent: a class of their own.
-        let operation = (&call.service, &call.method, call.nameless(), traits.answered);
-        let class = if call.service.is_none() && call.method.is_none() && call.unknown_name.is_none() {
-            hash(&(call.server, traits.answered))
-        } else {
-            hash(&operation)
-        } as u32;
         let span = |start, end, ip| Span { start, end, class, place: place(ip) };
         window.parents.push(span(begun, member.work().1, &call.server.ip));
         let end = if traits.answered { traits.end } else { traits.start };
@@ -404,4 +414,24 @@ fn window(members: &[Member<'_>], begun: &[i64], found: &[Vec<Candidate>]) -> Wi
     }
     window.edges.sort_unstable_by_key(|edge| (edge.parent, edge.child));
     window
+}
+
+/// What a call asks for. Calls without an answer end at a time that says nothing of their parent: they count by themselves.
+fn operation(call: &Call, traits: &Traits) -> u64 {
+    hash(&(&call.service, &call.method, call.nameless(), traits.answered))
+}
+
+/// The calls that are expected to behave like this one: those of its operation where they are enough to learn from, else
+/// all of its service.
+fn class(call: &Call, traits: &Traits, operations: &HashMap<u64, u32, FixedState>) -> u32 {
+    let operation = operation(call, traits);
+    if operations.get(&operation).is_some_and(|calls| *calls >= ENOUGH) {
+        return operation as u32;
+    }
+    // One service may listen at many addresses, and services without names differ in these.
+    let service = match &call.service {
+        Some(service) => hash(&(service, call.server.port, traits.answered)),
+        None => hash(&(call.server, traits.answered)),
+    };
+    service as u32
 }

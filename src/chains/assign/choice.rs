@@ -132,6 +132,13 @@ impl Sums {
         };
         (0..WAYS.len()).rev().max_by(|&a, &b| score(a).total_cmp(&score(b))).unwrap_or(0)
     }
+
+    /// What the probabilities of the best way are worth: gaps learnt from one half of the calls that explain the other half
+    /// worse than chance does were learnt from wrong pairs, or from too few.
+    fn trust(&self) -> f64 {
+        let gain = (self.calls[self.best()] - self.chance) / self.count.max(1.0);
+        (gain.min(0.0) / 2.0).exp()
+    }
 }
 
 /// Takes for every service the answer that explains its times best.
@@ -166,7 +173,7 @@ pub(super) fn choose(window: &Window, answers: &[Vec<Belief>; 4], choice: &mut C
     if choice.services.len() > MAX_SERVICES {
         choice.services.clear();
     }
-    let mut best: BTreeMap<u32, (usize, [f64; 4])> = BTreeMap::new();
+    let mut best: BTreeMap<u32, (usize, [f64; 4], f64)> = BTreeMap::new();
     for (service, new) in sums {
         let old = choice.services.entry(service).or_default();
         let add = |old: &mut f64, new: f64| *old = *old * FADE + new;
@@ -177,7 +184,7 @@ pub(super) fn choose(window: &Window, answers: &[Vec<Belief>; 4], choice: &mut C
         add(&mut old.chance, new.chance);
         add(&mut old.count, new.count);
         old.broken = new.broken;
-        best.insert(service, (old.best(), old.broken));
+        best.insert(service, (old.best(), old.broken, old.trust()));
     }
     window
         .children
@@ -185,14 +192,15 @@ pub(super) fn choose(window: &Window, answers: &[Vec<Belief>; 4], choice: &mut C
         .enumerate()
         .map(|(child, span)| {
             let best = services.of_child.get(&span.class).and_then(|service| best.get(service));
-            let Some(&(way, broken)) = best else { return answers[0][child] };
+            let Some(&(way, broken, trust)) = best else { return answers[0][child] };
             let answer = WAYS[way].answer();
             let belief = answers[answer][child];
             let settled = belief.edge.is_some_and(|edge| window.edges[edge as usize].weight >= SETTLED);
             if WAYS[way].keeps_order() && !settled {
                 return Belief { probability: (1.0 - DOUBT * broken[answer]).max(0.1), ..belief };
             }
-            belief
+            let trust = if settled || belief.edge.is_none() { 1.0 } else { trust };
+            Belief { probability: belief.probability * trust, ..belief }
         })
         .collect()
 }

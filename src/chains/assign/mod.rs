@@ -12,6 +12,7 @@
 
 mod choice;
 mod gaps;
+mod idle;
 mod order;
 mod part;
 pub(super) mod rivals;

@@ -6,7 +6,7 @@ use super::choice::{self, Choice};
 use super::part::Part;
 use super::star::{Star, Stars};
 use super::trellis::Trellis;
-use super::{Belief, Edge, SETTLED, Window, gaps, order, rivals, seed};
+use super::{Belief, Edge, SETTLED, Window, gaps, idle, order, rivals, seed};
 
 /// Children that are settled together; more are taken in parts, one after the other in time.
 const PART: usize = 3_000;
@@ -44,6 +44,7 @@ pub(crate) fn solve(window: &Window, model: &mut Model) -> Vec<Belief> {
     let lined = order::in_line(window, &walked);
     let mut beliefs = choice::choose(window, &[walked, starred, first, lined], &mut model.choice);
     give_up(window, &mut beliefs);
+    idle::link(window, &mut beliefs);
     beliefs
 }
 

@@ -1,0 +1,214 @@
+//! How many calls can be unexplained at all: what the times tell in which nothing was in work.
+//!
+//! Calls of unseen parents come at any time, also while no parent is open that usually makes such calls. Few or none in
+//! such times means few or none in all, and where more were left alone than that, most of them only had gaps that had not
+//! been seen often enough. Where something is always in work, nothing can be told in this way.
+
+use std::collections::BTreeMap;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::gaps::{BINS, bin, width};
+use super::{Belief, Edge, Span, Window};
+
+/// Share of the links of a class from which a class of parents counts as one that makes such calls.
+const USUAL: f64 = 0.1;
+
+/// Share of the time in which nothing may be in work from which on it tells something.
+const IDLE: f64 = 0.02;
+
+/// Calls that are added to those seen while nothing was in work, because fewer may be seen than come on average.
+const UNSEEN: f64 = 0.2;
+
+/// Most that is believed of a link that is made because the call can't be unexplained.
+const MOST: f64 = 0.9;
+
+/// Mass of each bin of gaps before any data.
+const PRIOR: f64 = 0.1;
+
+/// Start gap and end gap of the pairs of two classes.
+type Gaps = HashMap<(u32, u32), [[f64; BINS]; 2], FixedState>;
+
+/// Links calls that were left alone where fewer can be unexplained than were.
+pub(super) fn link(window: &Window, beliefs: &mut [Belief]) {
+    let (firsts, edges) = window.by_child();
+    let of = |child: usize| &edges[firsts[child] as usize..firsts[child + 1] as usize];
+    let mut alone: BTreeMap<(u32, u32), Vec<usize>> = BTreeMap::new();
+    for (child, belief) in beliefs.iter().enumerate() {
+        if belief.edge.is_none() && !of(child).is_empty() {
+            let span = window.children[child];
+            alone.entry((span.class, span.place)).or_default().push(child);
+        }
+    }
+    if alone.is_empty() {
+        return;
+    }
+    let usual = usual(window, beliefs);
+    let gaps = gaps(window, beliefs);
+    let mut starts: HashMap<(u32, u32), Vec<i64>, FixedState> = HashMap::default();
+    for child in &window.children {
+        if alone.contains_key(&(child.class, child.place)) {
+            starts.entry((child.class, child.place)).or_default().push(child.start);
+        }
+    }
+    let mut at: HashMap<u32, Vec<&Span>, FixedState> = HashMap::default();
+    window.parents.iter().for_each(|parent| at.entry(parent.place).or_default().push(parent));
+    for ((class, place), alone) in alone {
+        let Some(parents) = usual.get(&class) else { continue };
+        let makes = |edge: &Edge| parents.contains_key(&window.parents[edge.parent as usize].class);
+        let possible = |child: usize| of(child).iter().map(|&edge| (edge, window.edges[edge as usize]));
+        let alone: Vec<usize> =
+            alone.into_iter().filter(|&child| possible(child).any(|(_, edge)| makes(&edge))).collect();
+        let starts = starts.get(&(class, place)).map_or(&[][..], Vec::as_slice);
+        let open = at.get(&place).into_iter().flatten().filter(|parent| parents.contains_key(&parent.class));
+        let Some(strays) = strays(starts, open) else { continue };
+        let share = strays / alone.len().max(1) as f64;
+        if share >= 0.5 {
+            continue;
+        }
+        for child in alone {
+            let scored: Vec<(u32, f64)> = possible(child)
+                .filter(|(_, edge)| makes(edge))
+                .map(|(index, edge)| (index, score(window, edge, parents, &gaps)))
+                .collect();
+            let all: f64 = scored.iter().map(|(_, score)| score).sum();
+            if let Some((edge, score)) = scored.into_iter().max_by(|a, b| a.1.total_cmp(&b.1)) {
+                let probability = ((1.0 - share) * score / all.max(f64::MIN_POSITIVE)).min(MOST);
+                beliefs[child] = Belief { edge: Some(edge), probability };
+            }
+        }
+    }
+}
+
+/// By class of calls: the classes of parents that usually make them, and their shares.
+fn usual(window: &Window, beliefs: &[Belief]) -> BTreeMap<u32, BTreeMap<u32, f64>> {
+    let mut usual: BTreeMap<u32, BTreeMap<u32, f64>> = BTreeMap::new();
+    for belief in beliefs {
+        let Some(edge) = belief.edge.map(|edge| window.edges[edge as usize]) else { continue };
+        let class = window.children[edge.child as usize].class;
+        let parent = window.parents[edge.parent as usize].class;
+        *usual.entry(class).or_default().entry(parent).or_default() += belief.probability;
+    }
+    for parents in usual.values_mut() {
+        let all: f64 = parents.values().sum();
+        for share in parents.values_mut() {
+            *share /= all;
+        }
+        parents.retain(|_, share| *share >= USUAL);
+    }
+    usual
+}
+
+/// How many of the calls that came while one of these parents was open can be unexplained. Both are by start; `None` where
+/// the times tell nothing.
+fn strays<'p>(starts: &[i64], parents: impl Iterator<Item = &'p &'p Span>) -> Option<f64> {
+    let (begin, end) = (*starts.first()?, *starts.last()?);
+    let mut busy: Vec<(i64, i64)> = Vec::new();
+    for parent in parents {
+        match busy.last_mut() {
+            Some((_, last)) if parent.start <= *last => *last = (*last).max(parent.end),
+            _ => busy.push((parent.start, parent.end)),
+        }
+    }
+    let within: i64 = busy.iter().map(|(from, until)| ((*until).min(end) - (*from).max(begin)).max(0)).sum();
+    let idle = (end - begin - within) as f64;
+    if idle <= IDLE * (end - begin) as f64 {
+        return None;
+    }
+    let is_idle = |time: &&i64| {
+        let after = busy.partition_point(|(from, _)| from <= *time);
+        after == 0 || busy[after - 1].1 < **time
+    };
+    let seen = starts.iter().filter(is_idle).count();
+    Some((seen as f64 + UNSEEN) * within as f64 / idle)
+}
+
+/// The gaps of the pairs that are believed.
+fn gaps(window: &Window, beliefs: &[Belief]) -> Gaps {
+    let mut gaps = Gaps::default();
+    for belief in beliefs {
+        let Some(edge) = belief.edge.map(|edge| window.edges[edge as usize]) else { continue };
+        let (classes, bins) = pair(window, edge);
+        let masses = gaps.entry(classes).or_insert([[PRIOR; BINS]; 2]);
+        masses[0][bins[0]] += belief.probability;
+        masses[1][bins[1]] += belief.probability;
+    }
+    gaps
+}
+
+/// The classes of a pair, and the bins of the gaps between the starts and between the ends.
+fn pair(window: &Window, edge: Edge) -> ((u32, u32), [usize; 2]) {
+    let (parent, child) = (window.parents[edge.parent as usize], window.children[edge.child as usize]);
+    let bins = [bin((child.start - parent.start).max(0)), bin((parent.end - child.end).max(0))];
+    ((parent.class, child.class), bins)
+}
+
+/// How well a pair fits to those that are believed.
+fn score(window: &Window, edge: Edge, parents: &BTreeMap<u32, f64>, gaps: &Gaps) -> f64 {
+    let (classes, bins) = pair(window, edge);
+    let share = parents.get(&classes.0).copied().unwrap_or_default();
+    let density = gaps.get(&classes).map_or(0.0, |masses| {
+        masses.iter().zip(bins).map(|(m, bin)| m[bin] / m.iter().sum::<f64>() / width(bin)).product()
+    });
+    share * density * f64::from(edge.weight).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call of class 1 every 10 ms that takes 4 ms and makes one of class 2 after 1 ms, but for every tenth, which makes
+    /// it after `late`; of those nobody knows who made them. And `strays` more while nothing is in work.
+    fn window(late: i64, strays: usize) -> (Window, Vec<Belief>) {
+        const MS: i64 = 1_000_000;
+        let mut window = Window::default();
+        let mut beliefs = Vec::new();
+        for n in 0..200_u32 {
+            let at = i64::from(n) * 10 * MS;
+            let is_late = n % 10 == 9;
+            window.parents.push(Span { start: at, end: at + 4 * MS, class: 1, place: 7 });
+            let start = at + if is_late { late } else { MS };
+            window.children.push(Span { start, end: start + MS, class: 2, place: 7 });
+            let child = beliefs.len() as u32;
+            window.edges.push(Edge { parent: n, child, weight: 0.0 });
+            let edge = (!is_late).then_some(n);
+            beliefs.push(Belief { edge, probability: 0.9 });
+            if (n as usize) < strays {
+                let start = at + 7 * MS;
+                window.children.push(Span { start, end: start + MS, class: 2, place: 7 });
+                beliefs.push(Belief { edge: None, probability: 1.0 });
+            }
+        }
+        (window, beliefs)
+    }
+
+    #[test]
+    fn where_nothing_comes_in_idle_times_nothing_is_unexplained() {
+        let (window, mut beliefs) = window(2_500_000, 0);
+        link(&window, &mut beliefs);
+        for (child, belief) in beliefs.iter().enumerate() {
+            assert_eq!(belief.edge, Some(child as u32));
+            assert!(belief.probability <= MOST);
+        }
+    }
+
+    #[test]
+    fn what_comes_in_idle_times_may_come_in_others() {
+        let (window, mut beliefs) = window(2_500_000, 40);
+        let before = beliefs.clone();
+        link(&window, &mut beliefs);
+        assert_eq!(beliefs, before);
+    }
+
+    #[test]
+    fn where_something_is_always_in_work_nothing_is_told() {
+        let (mut window, mut beliefs) = window(2_500_000, 0);
+        let end = window.parents.last().unwrap().end;
+        window.parents.insert(0, Span { start: -1, end, class: 1, place: 7 });
+        window.edges.iter_mut().for_each(|edge| edge.parent += 1);
+        let before = beliefs.clone();
+        link(&window, &mut beliefs);
+        assert_eq!(beliefs, before);
+    }
+}
