@@ -21,6 +21,9 @@ const IDLE: f64 = 0.02;
 /// Calls that are added to those seen while nothing was in work, because fewer may be seen than come on average.
 const UNSEEN: f64 = 0.2;
 
+/// Share of calls whose gaps may be unlike those of all others: the tails of what was learnt.
+const UNUSUAL: f64 = 0.01;
+
 /// Most that is believed of a link that is made because the call can't be unexplained.
 const MOST: f64 = 0.9;
 
@@ -63,7 +66,8 @@ pub(super) fn link(window: &Window, beliefs: &mut [Belief]) {
         let starts = starts.get(&(class, place)).map_or(&[][..], Vec::as_slice);
         let open = at.get(&place).into_iter().flatten().filter(|parent| parents.contains_key(&parent.class));
         let Some(strays) = strays(starts, open) else { continue };
-        let share = strays / alone.len().max(1) as f64;
+        // Those that were left alone are the unexplained ones and those with unusual gaps.
+        let share = strays / (alone.len() as f64).max(strays + UNUSUAL * starts.len() as f64);
         if share >= 0.5 {
             continue;
         }
