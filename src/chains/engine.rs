@@ -131,9 +131,8 @@ impl Engine {
             self.egress.insert(call.client.ip);
         }
         let traits = Traits::of(&call);
-        let operation = operation(&call, &traits);
-        if self.operations.len() < MAX_OPERATIONS || self.operations.contains_key(&operation) {
-            *self.operations.entry(operation).or_default() += 1;
+        if self.operations.len() < MAX_OPERATIONS || self.operations.contains_key(&traits.operation) {
+            *self.operations.entry(traits.operation).or_default() += 1;
         }
         self.held.insert(call.uid, Held { call, traits, parent: None, settled: false, children: Vec::new() });
         self.waiting.insert(key);
@@ -416,17 +415,11 @@ fn window(members: &[Member<'_>], classes: &[u32], begun: &[i64], found: &[Vec<C
     window
 }
 
-/// What a call asks for. Calls without an answer end at a time that says nothing of their parent: they count by themselves.
-fn operation(call: &Call, traits: &Traits) -> u64 {
-    hash(&(&call.service, &call.method, call.nameless(), traits.answered))
-}
-
 /// The calls that are expected to behave like this one: those of its operation where they are enough to learn from, else
 /// all of its service.
 fn class(call: &Call, traits: &Traits, operations: &HashMap<u64, u32, FixedState>) -> u32 {
-    let operation = operation(call, traits);
-    if operations.get(&operation).is_some_and(|calls| *calls >= ENOUGH) {
-        return operation as u32;
+    if operations.get(&traits.operation).is_some_and(|calls| *calls >= ENOUGH) {
+        return traits.operation as u32;
     }
     // One service may listen at many addresses, and services without names differ in these.
     let service = match &call.service {

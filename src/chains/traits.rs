@@ -63,6 +63,8 @@ pub(super) struct Traits {
     pub(super) end: i64,
     /// Whether `end` is an answer; else it is only an upper bound.
     pub(super) answered: bool,
+    /// What it asks for. Calls without an answer end at a time that says nothing of their parent: they count by themselves.
+    pub(super) operation: u64,
 }
 
 /// Header names that say what the call is or how it is carried, not to whom it belongs. Compared after [`bare`].
@@ -148,6 +150,7 @@ impl Traits {
             }
             _ => {}
         }
+        traits.operation = hash(&(&call.service, &call.method, call.nameless(), traits.answered));
         let mut contexts = Contexts::default();
         for (_, key, value) in call.metadata.iter().filter(|(answer, ..)| !answer) {
             if !contexts.read(key.as_bytes(), value.as_bytes()) {

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::gaps::{Model, Next, State, Step, Table, bin};
 use super::part::FOLLOWERS;
+use super::star::MAX_CALLS;
 use super::trellis::MAX_CLASSES;
 use super::{Belief, SETTLED, Span, Window};
 use foldhash::fast::FixedState;
@@ -96,9 +97,6 @@ const FADE: f64 = 0.9;
 
 /// Most services that are remembered.
 const MAX_SERVICES: usize = 10_000;
-
-/// Most calls of one class by one parent that are told apart.
-const MAX_CALLS: usize = 8;
 
 /// What has been seen so far of each service, by its first class.
 #[derive(Clone, Debug, Default)]

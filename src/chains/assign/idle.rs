@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::gaps::{BINS, bin, width};
+use super::rivals::PairGaps;
 use super::{Belief, Edge, Span, Window};
 
 /// Share of the links of a class from which a class of parents counts as one that makes such calls.
@@ -27,12 +27,6 @@ const UNUSUAL: f64 = 0.01;
 /// Most that is believed of a link that is made because the call can't be unexplained.
 const MOST: f64 = 0.9;
 
-/// Mass of each bin of gaps before any data.
-const PRIOR: f64 = 0.1;
-
-/// Start gap and end gap of the pairs of two classes.
-type Gaps = HashMap<(u32, u32), [[f64; BINS]; 2], FixedState>;
-
 /// Links calls that were left alone where fewer can be unexplained than were.
 pub(super) fn link(window: &Window, beliefs: &mut [Belief]) {
     let (firsts, edges) = window.by_child();
@@ -48,7 +42,12 @@ pub(super) fn link(window: &Window, beliefs: &mut [Belief]) {
         return;
     }
     let usual = usual(window, beliefs);
-    let gaps = gaps(window, beliefs);
+    let mut gaps = PairGaps::default();
+    for belief in beliefs.iter() {
+        if let Some(edge) = belief.edge {
+            gaps.add(window, window.edges[edge as usize], belief.probability as f32);
+        }
+    }
     let mut starts: HashMap<(u32, u32), Vec<i64>, FixedState> = HashMap::default();
     for child in &window.children {
         if alone.contains_key(&(child.class, child.place)) {
@@ -74,7 +73,7 @@ pub(super) fn link(window: &Window, beliefs: &mut [Belief]) {
         for child in alone {
             let scored: Vec<(u32, f64)> = possible(child)
                 .filter(|(_, edge)| makes(edge))
-                .map(|(index, edge)| (index, score(window, edge, parents, &gaps)))
+                .map(|(index, edge)| (index, gaps.score(window, edge)))
                 .collect();
             let all: f64 = scored.iter().map(|(_, score)| score).sum();
             if let Some((edge, score)) = scored.into_iter().max_by(|a, b| a.1.total_cmp(&b.1)) {
@@ -126,36 +125,6 @@ fn strays<'p>(starts: &[i64], parents: impl Iterator<Item = &'p &'p Span>) -> Op
     };
     let seen = starts.iter().filter(is_idle).count();
     Some((seen as f64 + UNSEEN) * within as f64 / idle)
-}
-
-/// The gaps of the pairs that are believed.
-fn gaps(window: &Window, beliefs: &[Belief]) -> Gaps {
-    let mut gaps = Gaps::default();
-    for belief in beliefs {
-        let Some(edge) = belief.edge.map(|edge| window.edges[edge as usize]) else { continue };
-        let (classes, bins) = pair(window, edge);
-        let masses = gaps.entry(classes).or_insert([[PRIOR; BINS]; 2]);
-        masses[0][bins[0]] += belief.probability;
-        masses[1][bins[1]] += belief.probability;
-    }
-    gaps
-}
-
-/// The classes of a pair, and the bins of the gaps between the starts and between the ends.
-fn pair(window: &Window, edge: Edge) -> ((u32, u32), [usize; 2]) {
-    let (parent, child) = (window.parents[edge.parent as usize], window.children[edge.child as usize]);
-    let bins = [bin((child.start - parent.start).max(0)), bin((parent.end - child.end).max(0))];
-    ((parent.class, child.class), bins)
-}
-
-/// How well a pair fits to those that are believed.
-fn score(window: &Window, edge: Edge, parents: &BTreeMap<u32, f64>, gaps: &Gaps) -> f64 {
-    let (classes, bins) = pair(window, edge);
-    let share = parents.get(&classes.0).copied().unwrap_or_default();
-    let density = gaps.get(&classes).map_or(0.0, |masses| {
-        masses.iter().zip(bins).map(|(m, bin)| m[bin] / m.iter().sum::<f64>() / width(bin)).product()
-    });
-    share * density * f64::from(edge.weight).exp()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The simple ways to assign calls: what the trellis must not lose against, and what stands in where the budget is spent.
 
 use super::gaps::{BINS, bin, width};
-use super::{Belief, Window};
+use super::{Belief, Edge, Window};
 
 /// The parent that began last.
 pub(crate) fn nearest(window: &Window) -> Vec<Belief> {
@@ -33,19 +33,42 @@ pub(crate) fn first_in_first_out(window: &Window) -> Vec<Belief> {
 /// Rounds of learning of [`gap_scores`].
 const ROUNDS: usize = 20;
 
+/// Gaps between the starts and between the ends of the pairs of two classes, counted where a pair is believed.
+#[derive(Default)]
+pub(super) struct PairGaps(hashbrown::HashMap<(u32, u32), [[f32; BINS]; 2], foldhash::fast::FixedState>);
+
+impl PairGaps {
+    /// Counts the gaps of a pair that is believed with that probability.
+    pub(super) fn add(&mut self, window: &Window, edge: Edge, share: f32) {
+        let (classes, bins) = pair(window, edge);
+        let masses = self.0.entry(classes).or_insert([[PRIOR; BINS]; 2]);
+        for (masses, bin) in masses.iter_mut().zip(bins) {
+            masses[bin] += share;
+        }
+    }
+
+    /// How well a pair fits to those that were counted, and to the other evidence: comparable among the pairs of a child.
+    pub(super) fn score(&self, window: &Window, edge: Edge) -> f64 {
+        let (classes, bins) = pair(window, edge);
+        let Some(masses) = self.0.get(&classes) else { return 0.0 };
+        let density: f64 =
+            masses.iter().zip(bins).map(|(masses, bin)| f64::from(masses[bin]) / width(bin)).product();
+        density * f64::from(edge.weight).exp()
+    }
+}
+
+/// The classes of a pair, and the bins of the gaps between the starts and between the ends.
+fn pair(window: &Window, edge: Edge) -> ((u32, u32), [usize; 2]) {
+    let (parent, child) = (window.parents[edge.parent as usize], window.children[edge.child as usize]);
+    let bins = [bin(child.start - parent.start), bin(parent.end - child.end.min(parent.end))];
+    ((parent.class, child.class), bins)
+}
+
 /// Scores each pair by the gap between the two starts and the gap between the two ends, with distributions learnt by
 /// expectation maximization; children do not compete.
 pub(crate) fn gap_scores(window: &Window) -> Vec<Belief> {
-    type Gaps = hashbrown::HashMap<(u32, u32), [[f32; BINS]; 2], foldhash::fast::FixedState>;
     let mut by_child = vec![Vec::new(); window.children.len()];
-    let mut bins = Vec::with_capacity(window.edges.len());
     for (index, edge) in window.edges.iter().enumerate() {
-        let (parent, child) = (window.parents[edge.parent as usize], window.children[edge.child as usize]);
-        bins.push((
-            (parent.class, child.class),
-            bin(child.start - parent.start),
-            bin(parent.end - child.end.min(parent.end)),
-        ));
         by_child[edge.child as usize].push(index);
     }
     let mut shares: Vec<f32> = vec![0.0; window.edges.len()];
@@ -55,22 +78,15 @@ pub(crate) fn gap_scores(window: &Window) -> Vec<Belief> {
         }
     }
     for _ in 0..ROUNDS {
-        let mut gaps = Gaps::default();
-        for (&(classes, first, last), share) in bins.iter().zip(&shares) {
-            let gap = gaps.entry(classes).or_insert([[PRIOR; BINS]; 2]);
-            gap[0][first] += share;
-            gap[1][last] += share;
+        let mut gaps = PairGaps::default();
+        for (edge, share) in window.edges.iter().zip(&shares) {
+            gaps.add(window, *edge, *share);
         }
         for edges in &by_child {
-            let scores = |edge: usize| {
-                let (classes, first, last) = bins[edge];
-                let gap = &gaps[&classes];
-                let density = f64::from(gap[0][first]) / width(first) * f64::from(gap[1][last]) / width(last);
-                density * f64::from(window.edges[edge].weight).exp()
-            };
-            let sum: f64 = edges.iter().map(|&edge| scores(edge)).sum();
+            let score = |edge: usize| gaps.score(window, window.edges[edge]);
+            let sum: f64 = edges.iter().map(|&edge| score(edge)).sum();
             for &edge in edges {
-                shares[edge] = (scores(edge) / sum.max(f64::MIN_POSITIVE)) as f32;
+                shares[edge] = (score(edge) / sum.max(f64::MIN_POSITIVE)) as f32;
             }
         }
     }

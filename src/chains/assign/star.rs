@@ -10,7 +10,7 @@ use super::gaps::{BINS, Masses, Model, bin, density};
 use super::part::{Node, Offers, Part};
 
 /// Most calls of one class by one parent that are told apart.
-const MAX_CALLS: usize = 8;
+pub(super) const MAX_CALLS: usize = 8;
 
 /// Rounds of learning where nothing is known yet, each with so many sweeps of messages.
 const LEARNING: (usize, usize) = (10, 2);
