@@ -5,7 +5,7 @@ use std::io;
 use hashbrown::HashMap;
 
 use crate::calls::Call;
-use crate::calls::sentence::sentence;
+use crate::calls::summary::sentence;
 use crate::decode::{Decoded, Decoder, FlowKey};
 use crate::sink::packets::PacketWriter;
 use crate::source::{Batch, Source};
@@ -25,7 +25,7 @@ impl Wanted {
     /// Adds a call.
     pub fn add(&mut self, call: &Call) {
         let (key, _) = FlowKey::new(call.client, call.server, call.network);
-        let key = key.at(call.vantage);
+        let key = key.at(call.capture_point);
         // The header tables of HTTP/2 are made of everything before.
         let first = if call.transport == "http2" { call.connection } else { call.packets.0 };
         self.ranges.entry(key).or_default().push((first, call.packets.1));

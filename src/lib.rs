@@ -28,11 +28,12 @@
 //! | one call in full, read again from its packets | [`detail`] |
 //! | the packets of chosen calls as a capture of their own | [`export`] |
 //! | what codes, findings and lines of logs mean | [`explain`] |
-//! | files of several hosts: whose they are, how their clocks differ | [`vantage`] |
+//! | files of several hosts: whose they are, how their clocks differ | [`capture_point`] |
 //! | which process of this host holds an end of a connection | [`process`] |
 //! | text of the wire made harmless for terminals, and time as packets have it | [`text`], [`time`] |
 
 pub mod calls;
+pub mod capture_point;
 pub mod chains;
 pub mod cli;
 pub mod decode;
@@ -50,4 +51,3 @@ pub mod source;
 pub mod text;
 pub mod time;
 pub mod tui;
-pub mod vantage;

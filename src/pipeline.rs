@@ -12,13 +12,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rpcscope_parsers::Side;
 
-use crate::calls::copies::{Connections, Copies, Item};
-use crate::calls::pairing::{At, Exchange, Matcher};
+use crate::calls::dedup::{Connections, Dedup, Item};
+use crate::calls::pairing::{At, Matcher, PendingCalls};
 use crate::calls::record::{Call, Connection, ConnectionState, Finding, Uid};
 use crate::decode::{Decoded, Decoder, FlowKey, Network, Skip};
 use crate::dispatch::{Conversation, DecodeAs};
 use crate::flow::{Chunk, End, Flow, Limits, Owner, Stamp, Table};
-use crate::source::{Batch, LinkType, Source, SourceError, Vantage};
+use crate::source::{Batch, CapturePoint, LinkType, Source, SourceError};
 use crate::time::Timestamp;
 
 /// How often, in packet time, idle connections are looked for.
@@ -81,11 +81,11 @@ pub enum Output {
 impl Output {
     /// Whether other captures may show the same.
     fn may_have_copies(&self) -> bool {
-        let vantage = match self {
-            Self::Call(call) => call.vantage,
-            Self::Connection(connection) => connection.vantage,
+        let capture_point = match self {
+            Self::Call(call) => call.capture_point,
+            Self::Connection(connection) => connection.capture_point,
         };
-        vantage != Vantage::default()
+        capture_point != CapturePoint::default()
     }
 
     /// The order of outputs: the packet that decided, calls before connections, then the identity.
@@ -176,7 +176,7 @@ pub struct Analyzer {
 /// What the table keeps for each connection.
 struct Slot {
     conversation: Conversation,
-    exchange: Exchange,
+    pending: PendingCalls,
     /// Holes of the connection up to the last gap, and whether bytes before the first of a side were passed over: a gap
     /// that is neither was cut out by the snap length.
     gaps: u64,
@@ -201,7 +201,7 @@ impl Owner<Slot> for Stages {
         }
         Slot {
             conversation: Conversation::new(&flow.key, flow.from_start, &self.decode_as),
-            exchange: Exchange::default(),
+            pending: PendingCalls::default(),
             gaps: flow.gaps,
             skipped: flow.skipped,
         }
@@ -223,21 +223,21 @@ impl Owner<Slot> for Stages {
                 (slot.gaps, slot.skipped) = (flow.gaps, flow.skipped);
                 self.totals.gaps += u64::from(lost);
                 let how = if lost { Finding::Gap } else { Finding::Truncated };
-                slot.exchange.lose(side, if skipped { Finding::MidStream } else { how });
+                slot.pending.lose(side, if skipped { Finding::MidStream } else { how });
             }
-            Chunk::Datagram { missing: 1.., .. } => slot.exchange.lose(side, Finding::Truncated),
+            Chunk::Datagram { missing: 1.., .. } => slot.pending.lose(side, Finding::Truncated),
             _ => {}
         }
-        let Slot { conversation, exchange, .. } = slot;
+        let Slot { conversation, pending, .. } = slot;
         conversation.set_start(flow.from_start);
         let matcher = &mut self.matcher;
         conversation.chunk(side, chunk, origin, &mut |from, message, origin| {
             let position = (flow.key.network == Network::Tcp)
                 .then(|| flow.position[from.index()].wrapping_sub(origin.behind as u32));
-            matcher.message(At { flow, now, origin: origin.stamp, position }, exchange, from, message);
+            matcher.message(At { flow, now, origin: origin.stamp, position }, pending, from, message);
         });
         if let Chunk::End(end) = chunk {
-            self.matcher.end(At { flow, now, origin, position: None }, &mut slot.exchange, side, end);
+            self.matcher.end(At { flow, now, origin, position: None }, &mut slot.pending, side, end);
             if flow.ended.iter().all(Option::is_some) {
                 slot.conversation.finish();
             }
@@ -245,7 +245,7 @@ impl Owner<Slot> for Stages {
     }
 
     fn close(&mut self, flow: &Flow, mut slot: Slot, why: End, now: Stamp) {
-        self.matcher.close(At { flow, now, origin: now, position: None }, &mut slot.exchange);
+        self.matcher.close(At { flow, now, origin: now, position: None }, &mut slot.pending);
         self.totals.shed += u64::from(why == End::Evicted);
         if self.connections {
             let mut connection = connection(flow, &slot, true);
@@ -258,7 +258,7 @@ impl Owner<Slot> for Stages {
 
 /// The record of a connection as it stands.
 fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
-    let client = flow.opener.or(slot.exchange.client()).unwrap_or(Side::A);
+    let client = flow.opener.or(slot.pending.client()).unwrap_or(Side::A);
     let bytes = [flow.bytes[client.index()], flow.bytes[client.other().index()]];
     let reset = flow.ended.contains(&Some(End::Rst));
     let closed = flow.ended.contains(&Some(End::Fin));
@@ -285,12 +285,12 @@ fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
         client: flow.key.endpoint(client),
         server: flow.key.endpoint(client.other()),
         network: flow.key.network,
-        vantage: flow.key.vantage,
+        capture_point: flow.key.capture_point,
         protocol: slot.conversation.protocol(),
         reason,
         state,
-        calls: slot.exchange.decided,
-        failed: slot.exchange.failed,
+        calls: slot.pending.decided,
+        failed: slot.pending.failed,
         packets: flow.segments[0] + flow.segments[1],
         bytes,
         retransmissions: flow.retransmissions,
@@ -336,7 +336,7 @@ impl Analyzer {
             if self.shard.1 > 1 && self.hasher.hash_one(segment.key) % self.shard.1 != self.shard.0 {
                 continue;
             }
-            let before = owner.matcher.cooling();
+            let before = owner.matcher.in_grace();
             table.segment(&segment, owner);
             owner.matcher.settle(before);
         }
@@ -351,7 +351,7 @@ impl Analyzer {
 
     /// Tells how things stand on a live run: the oldest call that waits, and the connections that are open.
     fn look(&mut self) {
-        self.totals.oldest_open = self.table.flows().filter_map(|(_, slot)| slot.exchange.oldest()).min();
+        self.totals.oldest_open = self.table.flows().filter_map(|(_, slot)| slot.pending.oldest()).min();
         if self.open_connections {
             let open =
                 self.table.flows().take(MAX_OPEN_SHOWN).map(|(flow, slot)| connection(flow, slot, false));
@@ -367,7 +367,7 @@ impl Analyzer {
         let due = now.time >= next;
         if due {
             self.next_tick = Some(now.time + TICK);
-            let before = self.owner.matcher.cooling();
+            let before = self.owner.matcher.in_grace();
             self.table.tick(now, &mut self.owner);
             self.owner.matcher.settle(before);
         }
@@ -376,7 +376,7 @@ impl Analyzer {
 
     /// Ends all connections: the capture is over.
     pub fn finish(&mut self) {
-        let before = self.owner.matcher.cooling();
+        let before = self.owner.matcher.in_grace();
         self.table.finish(self.last, &mut self.owner);
         self.owner.matcher.settle(before);
     }
@@ -388,7 +388,7 @@ impl Analyzer {
         let ready = if all {
             u64::MAX
         } else {
-            self.owner.matcher.oldest_cooling().map_or(self.last.packet, |decided| decided.saturating_sub(1))
+            self.owner.matcher.oldest_in_grace().map_or(self.last.packet, |decided| decided.saturating_sub(1))
         };
         if !self.owner.closed.is_empty() {
             let (go, stay): (Vec<_>, Vec<_>) =
@@ -429,8 +429,8 @@ pub fn run(
     options: &Options,
     receiver: &mut dyn Receive,
 ) -> Result<Totals, SourceError> {
-    let (copies, connections) = (Copies::default(), Connections::default());
-    let mut joining = Joining { receiver, copies, connections, stopped: false };
+    let (dedup, connections) = (Dedup::default(), Connections::default());
+    let mut joining = Joining { receiver, dedup, connections, stopped: false };
     let totals = match options.threads {
         0 | 1 => inline(source, options, &mut joining),
         2 => beside(source, options, &mut joining),
@@ -444,16 +444,16 @@ pub fn run(
 /// their number makes no difference.
 struct Joining<'r> {
     receiver: &'r mut dyn Receive,
-    copies: Copies<Box<Connection>>,
+    dedup: Dedup<Box<Connection>>,
     connections: Connections,
     stopped: bool,
 }
 
 impl Joining<'_> {
     fn finish(&mut self, totals: &Totals) {
-        if !self.stopped && !self.copies.is_empty() {
+        if !self.stopped && !self.dedup.is_empty() {
             let mut outputs = Vec::new();
-            self.copies.finish(&mut |item| outputs.push(item.into()));
+            self.dedup.finish(&mut |item| outputs.push(item.into()));
             self.receiver.receive(&mut outputs, totals);
         }
     }
@@ -462,14 +462,14 @@ impl Joining<'_> {
 impl Receive for Joining<'_> {
     fn receive(&mut self, outputs: &mut Vec<Output>, totals: &Totals) -> bool {
         // With one capture, or with several that have nothing in common, there are no copies.
-        if !self.copies.is_empty() || outputs.iter().any(Output::may_have_copies) {
+        if !self.dedup.is_empty() || outputs.iter().any(Output::may_have_copies) {
             let mut ready = Vec::new();
             let give = &mut |item: Item<Box<Connection>>| ready.push(item.into());
             for output in outputs.drain(..) {
                 match output {
-                    Output::Call(call) => self.copies.call(call, give),
+                    Output::Call(call) => self.dedup.call(call, give),
                     Output::Connection(connection) if self.connections.is_copy(&connection) => {}
-                    Output::Connection(connection) => self.copies.passenger(connection, give),
+                    Output::Connection(connection) => self.dedup.passenger(connection, give),
                 }
             }
             outputs.append(&mut ready);

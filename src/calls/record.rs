@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::decode::{Endpoint, Network};
-use crate::source::Vantage;
+use crate::source::CapturePoint;
 use crate::time::Timestamp;
 
 /// A repeated string (service, method, name), shared by all calls that carry it. Always valid UTF-8; may hold control
@@ -374,18 +374,18 @@ pub struct Call {
     /// read again.
     pub connection: u64,
     /// Where its packets were captured.
-    pub vantage: Vantage,
+    pub capture_point: CapturePoint,
     /// TCP sequence numbers of the first byte of its request and of its answer, where they were captured: the same wherever
     /// the call is seen.
     pub positions: [Option<u32>; 2],
-    /// How it looked from where it was answered, if captures of several places show it ([`super::copies`]).
-    pub afar: Option<Box<Afar>>,
+    /// How it looked from where it was answered, if captures of several places show it ([`super::dedup`]).
+    pub callee_view: Option<Box<CalleeView>>,
 }
 
 /// A call that several captures show, as the one nearest to its callee shows it. The record itself is that of the one
 /// nearest to its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Afar {
+pub struct CalleeView {
     /// How many captures show the call.
     pub seen: u32,
     /// When the request arrived.
@@ -450,9 +450,9 @@ impl Call {
             metadata: Vec::new(),
             packets: (uid.packet, uid.packet),
             connection: uid.packet,
-            vantage: Vantage::default(),
+            capture_point: CapturePoint::default(),
             positions: [None; 2],
-            afar: None,
+            callee_view: None,
         }
     }
 
@@ -474,7 +474,7 @@ impl Call {
     /// its callee. `None` unless both ends were captured.
     #[must_use]
     pub fn network_time(&self) -> Option<u64> {
-        let callee = self.afar.as_deref()?.latency?;
+        let callee = self.callee_view.as_deref()?.latency?;
         Some(self.latency?.saturating_sub(callee))
     }
 
@@ -512,7 +512,7 @@ pub struct Connection {
     /// TCP or UDP.
     pub network: Network,
     /// Where it was captured.
-    pub vantage: Vantage,
+    pub capture_point: CapturePoint,
     /// Name of the protocol, once it is known.
     pub protocol: Option<&'static str>,
     /// Why there is no protocol or what is wrong with it ("TLS without keys", "refused", "not of a known protocol").

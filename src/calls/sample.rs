@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::record::{Afar, Call, Carrier, Class, Finding, Initiator, Process, Uid};
+use super::record::{Call, CalleeView, Carrier, Class, Finding, Initiator, Process, Uid};
 use crate::decode::Endpoint;
 use crate::time::Timestamp;
 
@@ -78,7 +78,7 @@ pub(crate) fn full() -> Call {
     call.parent_evidence = Some("trace-id");
     call.findings.insert(Finding::LateAnswer);
     call.findings.insert(Finding::Gap);
-    call.afar = Some(Box::new(Afar {
+    call.callee_view = Some(Box::new(CalleeView {
         seen: 2,
         start: Timestamp(call.start.0 + 80_000),
         end: Timestamp(call.start.0 + 3_100_000),

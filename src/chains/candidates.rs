@@ -60,8 +60,8 @@ impl Member<'_> {
     /// as the calls that it made meanwhile, and without the time of the network.
     pub(super) fn work(&self) -> (i64, i64) {
         let (start, end) = (self.traits.start, self.traits.end);
-        let Some(afar) = self.call.afar.as_deref() else { return (start, end) };
-        (afar.start.0, if self.traits.answered { afar.end.0 } else { end })
+        let Some(callee_view) = self.call.callee_view.as_deref() else { return (start, end) };
+        (callee_view.start.0, if self.traits.answered { callee_view.end.0 } else { end })
     }
 }
 

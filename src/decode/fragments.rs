@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 
 use super::Skip;
 use super::walk::Hosts;
-use crate::source::Vantage;
+use crate::source::CapturePoint;
 use crate::time::Timestamp;
 
 /// Datagrams that wait for fragments at once.
@@ -32,13 +32,13 @@ pub(super) struct Key {
     /// Protocol (IPv4 only: fragments of IPv6 need not agree on it).
     pub(super) protocol: Option<u8>,
     /// Where they were captured.
-    pub(super) vantage: Vantage,
+    pub(super) capture_point: CapturePoint,
 }
 
 impl Key {
     /// The key in the only capture there is.
     pub(super) fn new(hosts: Hosts, id: u32, protocol: Option<u8>) -> Self {
-        Self { hosts, id, protocol, vantage: Vantage::default() }
+        Self { hosts, id, protocol, capture_point: CapturePoint::default() }
     }
 }
 

@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use rpcscope_parsers::Side;
 
-use crate::source::{LinkType, Packet, Vantage};
+use crate::source::{CapturePoint, LinkType, Packet};
 use crate::time::Timestamp;
 
 use fragments::Fragments;
@@ -71,25 +71,25 @@ pub struct FlowKey {
     pub network: Network,
     /// Where it was captured: what is seen in several places is told apart, lest the one copy pass for a retransmission of
     /// the other.
-    pub vantage: Vantage,
+    pub capture_point: CapturePoint,
 }
 
 impl FlowKey {
     /// The key of a packet from `source` to `destination` in the only capture there is, and which side sent it.
     #[must_use]
     pub fn new(source: Endpoint, destination: Endpoint, network: Network) -> (Self, Side) {
-        let vantage = Vantage::default();
+        let capture_point = CapturePoint::default();
         if source <= destination {
-            (Self { a: source, b: destination, network, vantage }, Side::A)
+            (Self { a: source, b: destination, network, capture_point }, Side::A)
         } else {
-            (Self { a: destination, b: source, network, vantage }, Side::B)
+            (Self { a: destination, b: source, network, capture_point }, Side::B)
         }
     }
 
     /// The same connection as it was captured elsewhere.
     #[must_use]
-    pub fn at(self, vantage: Vantage) -> Self {
-        Self { vantage, ..self }
+    pub fn at(self, capture_point: CapturePoint) -> Self {
+        Self { capture_point, ..self }
     }
 
     /// The address of one side.

@@ -12,7 +12,7 @@ fn packet(link: u16, data: &[u8]) -> Packet<'_> {
         time: Timestamp(1_000),
         link: LinkType(link),
         interface: 0,
-        vantage: Vantage::default(),
+        capture_point: CapturePoint::default(),
         wire_len: data.len() as u32,
         data,
     }

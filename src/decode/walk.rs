@@ -132,7 +132,7 @@ pub(super) fn walk<'a>(
                 if rest.cut > 0 {
                     return Err(Skip::Truncated);
                 }
-                let key = Key { vantage: packet.vantage, ..key };
+                let key = Key { capture_point: packet.capture_point, ..key };
                 return fragments.add(key, place, rest.bytes, packet.time).map(Found::Assembled);
             }
             Next::Protocol(protocol::TCP, hosts) => {
@@ -346,7 +346,7 @@ fn segment<'a>(
         Transport::Udp { .. } => Network::Udp,
     };
     let (mut key, side) = FlowKey::new(source, destination, network);
-    key.vantage = packet.vantage;
+    key.capture_point = packet.capture_point;
     Segment {
         packet: packet.number,
         time: packet.time,

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// source does not have any more is missing in the detail; only a source that fails altogether is an error.
 pub fn collect(source: &mut dyn Source, call: &Call, decode_as: &[DecodeAs]) -> Result<Detail, SourceError> {
     let (key, client) = FlowKey::new(call.client, call.server, call.network);
-    let key = key.at(call.vantage);
+    let key = key.at(call.capture_point);
     let last = call.packets.1.max(call.decided);
     let mut observer = Observer { first: call.packets.0, last, id: call.id, decode_as, found: None };
     let mut table: Table<Slot> = Table::new(Limits::default());

@@ -7,8 +7,8 @@ use rpcscope_parsers::protocol::Field;
 
 use super::{Detail, Message, hex, verdict};
 use crate::calls::keys::{KEYS, Type, Value};
-use crate::calls::sentence::sentence;
-use crate::calls::words;
+use crate::calls::labels;
+use crate::calls::summary::sentence;
 use crate::sink::color;
 use crate::text;
 use crate::time::Timestamp;
@@ -61,9 +61,9 @@ pub fn push(out: &mut String, detail: &Detail, look: Look) {
     let call = &detail.call;
     let page = &mut Page { out, look };
     let class = color::class(call.class());
-    page.styled(color::head(), &words::operation(call));
+    page.styled(color::head(), &labels::operation(call));
     page.out.push_str("  ");
-    page.styled(class.bold(), words::label(call.class()));
+    page.styled(class.bold(), labels::label(call.class()));
     _ = writeln!(page.out, "  call {}", call.uid);
     page.wrapped(0, &sentence(call));
 
@@ -75,7 +75,7 @@ pub fn push(out: &mut String, detail: &Detail, look: Look) {
 
     page.head("Call");
     for (label, name, address) in
-        [("client", words::client(call), call.client), ("server", words::server(call), call.server)]
+        [("client", labels::client(call), call.client), ("server", labels::server(call), call.server)]
     {
         let address = address.to_string();
         let value = if *name == address { address } else { format!("{name}  {address}") };

@@ -1,7 +1,7 @@
 //! The verdict of a call in labelled lines: what was seen, what it means, where to look.
 
+use crate::calls::labels;
 use crate::calls::record::{Call, Carrier, Class};
-use crate::calls::words;
 use crate::explain::{self, Family};
 use crate::text;
 
@@ -26,7 +26,7 @@ pub fn lines(call: &Call) -> Vec<Line> {
     let verdict = &call.verdict;
     match verdict.class {
         Some(class) => {
-            push("class", words::label(Some(class)).to_owned(), explain::class(class).meaning);
+            push("class", labels::label(Some(class)).to_owned(), explain::class(class).meaning);
         }
         None => {
             push("class", "unknown".to_owned(), "An answer came, but what it says is not in the capture.");

@@ -188,7 +188,7 @@ impl<S> Table<S> {
             }
         }
         let ports = u64::from(key.a.port) << 16 | u64::from(key.b.port);
-        let place = u64::from(key.vantage.0) << 33;
+        let place = u64::from(key.capture_point.0) << 33;
         hasher.write_u64(place | ports << 1 | u64::from(key.network == crate::decode::Network::Udp));
         hasher.finish() as u32
     }

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Failure, Status, complain};
 use crate::calls::Call;
+use crate::capture_point::{self, Survey};
 use crate::cli::{Color, Input, View};
 use crate::decode::FlowKey;
 use crate::filter::Filter;
@@ -23,7 +24,6 @@ use crate::source::site::Sites;
 use crate::source::{
     Again, Batch, Filtered, Limited, Queued, Ring, Source, SourceError, Tap, Tapped, files, rights,
 };
-use crate::vantage::{self, Survey};
 
 /// Files smaller than this are read before anybody could look at a progress bar.
 const WORTH_A_BAR: u64 = 32 * 1024 * 1024;
@@ -196,7 +196,7 @@ fn files(input: &Input, paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Ope
 /// Finds out which files were captured in which place, with a bar where that takes long.
 fn survey(paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Survey {
     let mut bar = None;
-    let survey = vantage::survey(paths, stop, &mut |at, total| {
+    let survey = capture_point::survey(paths, stop, &mut |at, total| {
         if bar.is_none() && total >= WORTH_A_BAR && io::stderr().is_terminal() {
             bar = progress_bar(total, "comparing ");
         }

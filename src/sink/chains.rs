@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::io;
 
 use super::{Output, color};
+use crate::calls::labels;
 use crate::calls::record::Call;
-use crate::calls::words;
 use crate::chains::summary::{self, Ending, Summary};
 use crate::chains::{Chain, Evidence, Operation};
 use crate::text::{self, Align};
@@ -93,7 +93,7 @@ pub fn tree(chain: &Chain, width: Option<usize>, colored: bool) -> String {
     let mut out = String::new();
     for (index, hop) in chain.hops.iter().enumerate() {
         text::push_cell(&mut out, &text::cut_middle(&names[index], name), name, Align::Left);
-        let letter = words::letter(hop.call.class());
+        let letter = labels::letter(hop.call.class());
         let cell = text::cut_end(&verdicts[index], verdict);
         let mut cells = format!("  {letter} ");
         text::push_cell(&mut cells, &cell, verdict, Align::Left);
@@ -118,7 +118,7 @@ pub fn tree(chain: &Chain, width: Option<usize>, colored: bool) -> String {
 
 /// Code, name and text of an outcome; the letter before it says the class.
 fn verdict(call: &Call) -> String {
-    let mut verdict = words::verdict(call);
+    let mut verdict = labels::verdict(call);
     if let (Some(name), Some(code)) = (call.verdict.code_name, call.verdict.code) {
         // The name of the code too, since codes of different protocols stand below each other.
         let number = code.to_string();
@@ -172,7 +172,7 @@ impl ChainSummary {
 #[must_use]
 pub fn ending(ending: &Ending) -> String {
     let code = ending.code.map(|code| format!(" {code}")).unwrap_or_default();
-    let class = match words::letter(ending.class) {
+    let class = match labels::letter(ending.class) {
         ' ' => "ok".to_owned(),
         letter => letter.to_string(),
     };

@@ -1,4 +1,4 @@
-//! Colours of classes. A colour never stands alone: a letter says the same ([`crate::calls::words::letter`]).
+//! Colours of classes. A colour never stands alone: a letter says the same ([`crate::calls::labels::letter`]).
 
 use anstyle::{AnsiColor, Style};
 

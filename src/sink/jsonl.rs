@@ -66,13 +66,13 @@ pub fn write_call_fields(out: &mut Vec<u8>, call: &Call) {
     out.push(b'"');
     opt_number(out, b",\"latency_ns\":", call.latency);
     opt_number(out, b",\"duration_ns\":", call.duration);
-    if let Some(afar) = call.afar.as_deref() {
+    if let Some(callee_view) = call.callee_view.as_deref() {
         opt_number(out, b",\"network_ns\":", call.network_time());
         out.extend_from_slice(b",\"arrival\":\"");
-        out.extend_from_slice(&afar.start.rfc3339());
+        out.extend_from_slice(&callee_view.start.rfc3339());
         out.push(b'"');
-        opt_number(out, b",\"work_ns\":", afar.latency);
-        opt_number(out, b",\"seen\":", Some(afar.seen.into()));
+        opt_number(out, b",\"work_ns\":", callee_view.latency);
+        opt_number(out, b",\"seen\":", Some(callee_view.seen.into()));
     }
     out.extend_from_slice(b",\"client\":\"");
     endpoint(out, call.client);

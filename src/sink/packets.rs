@@ -285,12 +285,12 @@ fn at(path: &Path, error: &io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::{Source, Vantage, files};
+    use crate::source::{CapturePoint, Source, files};
 
     fn packet(number: u64, time: i64, interface: u32, data: &[u8]) -> Packet<'_> {
         let link = LinkType(1 + interface as u16);
         let (time, wire_len) = (Timestamp(time), data.len() as u32 + 3);
-        Packet { number, time, link, interface, vantage: Vantage::default(), wire_len, data }
+        Packet { number, time, link, interface, capture_point: CapturePoint::default(), wire_len, data }
     }
 
     /// Time, link, interface, length on the wire, bytes.

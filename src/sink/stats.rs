@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use super::{Output, Sink, color, jsonl};
+use crate::calls::labels;
 use crate::calls::record::{Call, Class};
 use crate::calls::stats::{CodeCount, Latency, Row, Stats};
-use crate::calls::words;
 use crate::text::{self, Align};
 
 /// How the sums are printed.
@@ -212,7 +212,7 @@ fn name(row: &Row) -> String {
         return operation.rpc.to_owned();
     }
     let mut out = String::new();
-    words::push_operation(
+    labels::push_operation(
         &mut out,
         operation.service.as_deref().filter(|name| !name.is_empty()),
         operation.method.as_deref().filter(|name| !name.is_empty()),

@@ -12,8 +12,8 @@ use super::clock::Clock;
 use super::fields::Field;
 use super::{Output, Sink, color};
 use crate::calls::keys::Value;
+use crate::calls::labels;
 use crate::calls::record::{Call, Connection};
-use crate::calls::words;
 use crate::decode::Endpoint;
 use crate::text::{self, Align, push_cell};
 
@@ -127,7 +127,7 @@ impl Text {
 
     fn line(&mut self, call: &Call) {
         let style = color::class(call.class());
-        let letter = words::letter(call.class());
+        let letter = labels::letter(call.class());
         color::push(&mut self.line, style.bold(), self.colored, letter.encode_utf8(&mut [0; 4]));
         self.line.push(' ');
         self.clock.push(&mut self.cell, call.start);
@@ -139,14 +139,14 @@ impl Text {
             None => self.cell.push('—'),
         }
         self.end_cell(LATENCY, Align::Right);
-        self.ends(&words::client(call), &words::server(call));
+        self.ends(&labels::client(call), &labels::server(call));
         if self.layout.protocol > 0 {
-            self.cell.push_str(words::protocol(call));
+            self.cell.push_str(labels::protocol(call));
             self.end_cell(self.layout.protocol, Align::Left);
         }
-        self.cell.push_str(&words::operation(call));
+        self.cell.push_str(&labels::operation(call));
         self.end_cell(self.layout.operation, Align::Left);
-        self.cell.push_str(&words::verdict(call));
+        self.cell.push_str(&labels::verdict(call));
         for (i, finding) in call.findings.iter().enumerate() {
             self.cell.push_str(if i == 0 { " [" } else { ", " });
             self.cell.push_str(finding.name());
@@ -290,7 +290,7 @@ mod tests {
             client: ok().client,
             server: ok().server,
             network: Network::Tcp,
-            vantage: crate::source::Vantage::default(),
+            capture_point: crate::source::CapturePoint::default(),
             protocol: None,
             reason: Some("TLS without keys"),
             state: ConnectionState::Closed,

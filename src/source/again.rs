@@ -138,7 +138,7 @@ impl Source for Excerpt {
 mod tests {
     use super::*;
     use crate::sink::packets::{PacketWriter, Rotation};
-    use crate::source::{LinkType, Packet, Vantage};
+    use crate::source::{CapturePoint, LinkType, Packet};
     use crate::time::Timestamp;
 
     const PACKETS: u64 = 3 * SPACING + 100;
@@ -170,7 +170,7 @@ mod tests {
                 time,
                 link: LinkType(1),
                 interface: 1 - interface,
-                vantage: Vantage::default(),
+                capture_point: CapturePoint::default(),
                 wire_len: 8,
                 data: &data,
             };

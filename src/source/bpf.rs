@@ -96,7 +96,7 @@ fn compile(link: LinkType, expression: &str) -> Result<BpfProgram, ::pcap::Error
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::{Packet, Record, Vantage};
+    use crate::source::{CapturePoint, Packet, Record};
     use crate::time::Timestamp;
 
     /// One batch of the packets given, once.
@@ -113,7 +113,7 @@ mod tests {
                     time,
                     link,
                     interface: 0,
-                    vantage: Vantage::default(),
+                    capture_point: CapturePoint::default(),
                     wire_len: len,
                     offset,
                     len,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ::pcap::{Active, Capture, Device, Error, Linktype, PacketHeader, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{Batch, LinkType, Record, Source, SourceError, Vantage, rights};
+use super::{Batch, CapturePoint, LinkType, Record, Source, SourceError, rights};
 use crate::time::Timestamp;
 
 /// How long the kernel may keep a packet in a block that is not full.
@@ -404,7 +404,7 @@ impl Handle {
                 time: time(packet.header, unit),
                 link,
                 interface: number,
-                vantage: Vantage::default(),
+                capture_point: CapturePoint::default(),
                 wire_len: packet.header.len.max(packet.data.len() as u32),
                 offset,
                 len: packet.data.len() as u32,

@@ -49,7 +49,7 @@ pub struct LinkType(pub u16);
 /// A place at which packets were captured, among those that are read together: a host, a mirror port. What passes several
 /// of them is seen several times. 0 where there is only one, or nothing is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Vantage(pub u8);
+pub struct CapturePoint(pub u8);
 
 /// One captured packet.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,7 @@ pub struct Packet<'a> {
     /// Which interface of the capture saw it (index over all files; 0 where the format has none).
     pub interface: u32,
     /// Where it was captured.
-    pub vantage: Vantage,
+    pub capture_point: CapturePoint,
     /// Its length on the wire in bytes; `data` is shorter where the snap length cut it.
     pub wire_len: u32,
     /// The captured bytes.
@@ -82,7 +82,7 @@ pub struct Record {
     /// Which interface saw it.
     pub interface: u32,
     /// Where it was captured.
-    pub vantage: Vantage,
+    pub capture_point: CapturePoint,
     /// Length on the wire in bytes.
     pub wire_len: u32,
     /// Offset of its bytes in [`Batch::data`].
@@ -116,7 +116,7 @@ impl Batch {
                 time: r.time,
                 link: r.link,
                 interface: r.interface,
-                vantage: r.vantage,
+                capture_point: r.capture_point,
                 wire_len: r.wire_len,
                 data,
             })

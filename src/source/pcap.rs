@@ -6,7 +6,7 @@
 //! ```
 
 use super::stream::{MAX_PACKET, More, Parsed, Shared};
-use super::{LinkType, Record, Vantage};
+use super::{CapturePoint, LinkType, Record};
 use crate::time::Timestamp;
 
 /// Length of the head of a file.
@@ -65,7 +65,7 @@ impl Reader {
                 time: Timestamp(i64::from(field(0)) * 1_000_000_000 + i64::from(field(4)) * self.unit),
                 link: self.link,
                 interface: self.interface,
-                vantage: Vantage::default(),
+                capture_point: CapturePoint::default(),
                 wire_len: field(12).max(len as u32),
                 offset: (at + RECORD_HEAD) as u32,
                 len: len as u32,

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use super::stream::{MAX_PACKET, More, Parsed, Shared};
-use super::{LinkType, Record, Vantage};
+use super::{CapturePoint, LinkType, Record};
 use crate::time::Timestamp;
 
 /// First bytes of a section, the same in either byte order.
@@ -214,7 +214,7 @@ impl Reader {
             time,
             link: interface.link,
             interface: interface.number,
-            vantage: Vantage::default(),
+            capture_point: CapturePoint::default(),
             wire_len: wire_len.max(len),
             offset: at + 8 + skip as u32,
             len,

@@ -188,7 +188,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::source::{LinkType, Record, Vantage};
+    use crate::source::{CapturePoint, LinkType, Record};
     use crate::time::Timestamp;
 
     /// Gives so many batches of one packet each, and then a trouble.
@@ -210,7 +210,7 @@ mod tests {
                 time: Timestamp(0),
                 link: LinkType(1),
                 interface: 0,
-                vantage: Vantage::default(),
+                capture_point: CapturePoint::default(),
                 wire_len: 1000,
                 offset: 0,
                 len: 1000,

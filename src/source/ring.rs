@@ -122,7 +122,7 @@ impl Source for Recalled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::{LinkType, Vantage};
+    use crate::source::{CapturePoint, LinkType};
     use crate::time::Timestamp;
 
     const LEN: usize = 1000;
@@ -141,7 +141,7 @@ mod tests {
                 time,
                 link: LinkType(1),
                 interface: 0,
-                vantage: Vantage::default(),
+                capture_point: CapturePoint::default(),
                 wire_len: len,
                 offset,
                 len,

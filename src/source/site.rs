@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use hashbrown::HashMap;
 
-use super::Vantage;
+use super::CapturePoint;
 use crate::time::Timestamp;
 
 /// Where each file was captured; the usual place for those that are not listed.
@@ -14,7 +14,7 @@ pub type Sites = HashMap<PathBuf, Site>;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Site {
     /// The place.
-    pub vantage: Vantage,
+    pub capture_point: CapturePoint,
     /// Its clock.
     pub clock: Clock,
 }

@@ -189,7 +189,7 @@ impl Stream {
         let filled = self.fill(batch, shared);
         if let Some(site) = &self.site {
             for record in &mut batch.records {
-                record.vantage = site.vantage;
+                record.capture_point = site.capture_point;
                 record.time = site.clock.correct(record.time);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::keys::View;
 use super::names::Names;
-use crate::calls::{Call, Class, words};
+use crate::calls::{Call, Class, labels};
 use crate::text;
 
 /// A column of any list.
@@ -297,15 +297,15 @@ pub(super) fn call_cell(call: &Call, column: Column, names: &Names) -> String {
         Column::Latency => call.latency.map_or_else(|| "—".to_owned(), text::duration),
         Column::Client => text::escape(&names.client(call)).into_owned(),
         Column::Server => text::escape(&names.server(call)).into_owned(),
-        Column::Protocol => words::protocol(call).to_owned(),
-        Column::Method => words::operation(call),
+        Column::Protocol => labels::protocol(call).to_owned(),
+        Column::Method => labels::operation(call),
         Column::Class => call.class().map_or("unknown", Class::name).to_owned(),
         Column::Code => call.verdict.code.map(|c| c.to_string()).unwrap_or_default(),
-        Column::Verdict => words::verdict(call),
+        Column::Verdict => labels::verdict(call),
         Column::Message => match (&call.verdict.message, call.verdict.code_name) {
             (Some(message), _) if !message.is_empty() => text::escape(message).into_owned(),
             (_, Some(name)) if call.verdict.code.is_some() => name.to_owned(),
-            _ => words::verdict(call),
+            _ => labels::verdict(call),
         },
         _ => String::new(),
     }

@@ -12,8 +12,8 @@ use super::spark::{Spark, Window};
 use super::store::Serial;
 use super::template::template;
 use super::theme::{CLASSES, class_index};
+use crate::calls::labels::{self, push_operation};
 use crate::calls::record::{Call, Carrier, Class, Name};
-use crate::calls::words::{self, push_operation};
 use crate::time::Timestamp;
 
 /// The most methods with figures of their own; calls of further ones are counted together.
@@ -190,7 +190,7 @@ fn folded(call: &Call) -> String {
     let verdict = &call.verdict;
     match verdict.message.as_deref().filter(|message| !message.is_empty()) {
         Some(message) => template(message),
-        None if verdict.code.is_none() => words::verdict(call),
+        None if verdict.code.is_none() => labels::verdict(call),
         None => verdict.code_name.unwrap_or("(no message)").to_owned(),
     }
 }

@@ -8,14 +8,14 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rpcscope::calls::record::{Afar, Call, Class, Finding, Uid};
+use rpcscope::calls::record::{Call, CalleeView, Class, Finding, Uid};
+use rpcscope::capture_point::{self, Survey};
 use rpcscope::chains::{self, Chain, Engine, Evidence};
 use rpcscope::decode::Endpoint;
 use rpcscope::pipeline::{Options, Output};
 use rpcscope::source::files;
 use rpcscope::source::site::Lead;
 use rpcscope::time::Timestamp;
-use rpcscope::vantage::{self, Survey};
 
 use crate::mangle::file::{self, Format};
 use crate::mangle::frame::{self, Captured, Frame};
@@ -159,7 +159,7 @@ impl Files {
     }
 
     fn survey(&self) -> Survey {
-        vantage::survey(&self.paths, &Arc::default(), &mut |_, _| ())
+        capture_point::survey(&self.paths, &Arc::default(), &mut |_, _| ())
     }
 
     fn calls(&self, survey: &Survey, threads: usize) -> Vec<Call> {
@@ -313,7 +313,11 @@ fn chains_of_captures_of_each_host_are_those_of_the_whole() {
         let expected = whole(&frames);
         assert_same(&calls, &expected, capture);
         for call in &calls {
-            assert_eq!(call.afar.as_ref().map(|afar| afar.seen), Some(2), "{capture}: {call:#?}");
+            assert_eq!(
+                call.callee_view.as_ref().map(|callee_view| callee_view.seen),
+                Some(2),
+                "{capture}: {call:#?}"
+            );
             let answered = matches!(call.class(), Some(Class::Ok | Class::Business | Class::Rpc));
             let network = call.network_time().map(|time| time as i64);
             // Clocks drift while a call lasts.
@@ -457,7 +461,7 @@ fn a_file_given_twice_is_counted_once() {
         assert_eq!((survey.sites.len(), survey.notes.len()), (2, 1), "{:?}", survey.notes);
         let calls = files.calls(&survey, 1);
         assert_same(&calls, &whole(&frames), capture);
-        assert!(calls.iter().all(|call| call.afar.is_some() && call.network_time().unwrap_or(0) == 0));
+        assert!(calls.iter().all(|call| call.callee_view.is_some() && call.network_time().unwrap_or(0) == 0));
         // By the same name twice it is one file.
         files.paths[1] = files.paths[0].clone();
         assert_eq!(files.survey(), Survey::default());
@@ -634,7 +638,8 @@ fn a_callee_calls_others_while_it_works_not_while_the_network_does() {
     };
     let by_callee = |mut call: Call, start: i64, took: i64| {
         let (start, end) = (Timestamp(start * MS), Timestamp((start + took) * MS));
-        call.afar = Some(Box::new(Afar { seen: 2, start, end, latency: Some((took * MS) as u64) }));
+        call.callee_view =
+            Some(Box::new(CalleeView { seen: 2, start, end, latency: Some((took * MS) as u64) }));
         call
     };
     // By the callers' times either could have caused the call at 9 ms; by the callee's only the first was there.

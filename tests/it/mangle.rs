@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use rpcscope::pipeline::Options;
-use rpcscope::source::{Batch, LinkType, Record, Source, SourceError, Vantage, files};
+use rpcscope::source::{Batch, CapturePoint, LinkType, Record, Source, SourceError, files};
 use rpcscope::time::Timestamp;
 use serde_json::Value;
 
@@ -41,7 +41,7 @@ impl Source for Memory {
                 time: Timestamp(packet.time),
                 link: LinkType(packet.link),
                 interface: 0,
-                vantage: Vantage::default(),
+                capture_point: CapturePoint::default(),
                 wire_len: packet.wire_len,
                 offset: batch.data.len() as u32,
                 len: packet.data.len() as u32,

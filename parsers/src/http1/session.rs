@@ -26,7 +26,7 @@ const SEARCH_TAIL: usize = 4 * 1024;
 
 /// A request that waits for its answer.
 #[derive(Debug)]
-struct Exchange {
+struct PendingCalls {
     /// HEAD and CONNECT change what the answer's head means.
     method: Method,
     what: What,
@@ -143,7 +143,7 @@ pub(super) struct Connection {
     lanes: [Lane; 2],
     /// The side that sends requests, once a head was seen.
     client: Option<Side>,
-    exchanges: VecDeque<Exchange>,
+    exchanges: VecDeque<PendingCalls>,
     trouble: Option<(Error, u64)>,
 }
 
@@ -333,11 +333,12 @@ impl Connection {
     /// Takes out what an answer of `side` is the answer to. `None` if that was not seen. Where it is not known which of them
     /// it is, all that wait are told as lost, and the answer is passed over.
     fn answered(&mut self, side: Side, emit: &mut Emit<'_>) -> Option<What> {
-        if !matches!(self.exchanges.front(), Some(Exchange { what: What::Hole { .. }, .. })) {
+        if !matches!(self.exchanges.front(), Some(PendingCalls { what: What::Hole { .. }, .. })) {
             return self.exchanges.pop_front().map(|exchange| exchange.what);
         }
         let told = self.lose_answers(side, 1, emit);
-        let Some(Exchange { what: What::Hole { answers, owed, .. }, .. }) = self.exchanges.front_mut() else {
+        let Some(PendingCalls { what: What::Hole { answers, owed, .. }, .. }) = self.exchanges.front_mut()
+        else {
             return None;
         };
         *answers = answers.saturating_add(1);
@@ -370,7 +371,8 @@ impl Connection {
     /// A request comes: if one and one answer came in turn before it, the two sides are in step again.
     fn step(&mut self) {
         let alone = self.exchanges.len() == 1;
-        let Some(Exchange { what: What::Hole { requests, answers, .. }, .. }) = self.exchanges.front_mut()
+        let Some(PendingCalls { what: What::Hole { requests, answers, .. }, .. }) =
+            self.exchanges.front_mut()
         else {
             return;
         };
@@ -415,7 +417,7 @@ impl Connection {
             self.exchanges.clear();
         }
         self.step();
-        self.exchanges.push_back(Exchange { method: Method::of(method), what });
+        self.exchanges.push_back(PendingCalls { method: Method::of(method), what });
         part
     }
 
@@ -529,7 +531,7 @@ impl Connection {
             );
         }
         if client
-            && let Some(Exchange { what: What::Candidate { start, bytes: size, .. }, .. }) =
+            && let Some(PendingCalls { what: What::Candidate { start, bytes: size, .. }, .. }) =
                 self.exchanges.back_mut()
             && *start == open.start
         {
@@ -553,7 +555,7 @@ impl Connection {
         if was_lost || self.client != Some(side.other()) {
             return;
         }
-        if let Some(Exchange { what: What::Hole { .. }, .. }) = self.exchanges.front() {
+        if let Some(PendingCalls { what: What::Hole { .. }, .. }) = self.exchanges.front() {
             return;
         }
         let waiting = self.exchanges.pop_front();
@@ -575,7 +577,7 @@ impl Connection {
             at = 0;
         }
         let what = What::Hole { requests: 0, answers: 0, owed };
-        self.exchanges.insert(at, Exchange { method: Method::Other, what });
+        self.exchanges.insert(at, PendingCalls { method: Method::Other, what });
     }
 }
 

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use rpcscope_parsers::message::Quoted;
 
 use super::Matcher;
-use super::exchange::Exchange;
+use super::pending_calls::PendingCalls;
 use crate::calls::record::{Call, Class, Finding, Name};
 
 /// Service and method, as far as they are known.
@@ -69,9 +69,9 @@ fn withdraw(call: &mut Call) {
 
 impl Matcher {
     /// A call has begun whose own headers were read: it takes the name of its group or gives it one.
-    pub(super) fn join_group(&mut self, exchange: &mut Exchange, call: &mut Call) {
+    pub(super) fn join_group(&mut self, pending: &mut PendingCalls, call: &mut Call) {
         let Some(group) = call.unknown_name else { return };
-        let told = exchange.groups.0.entry(group).or_default();
+        let told = pending.groups.0.entry(group).or_default();
         if call.method.is_none() {
             match told {
                 Told::Quoted(names) => names.give(call, true),
@@ -86,7 +86,7 @@ impl Matcher {
             Told::Said(_) | Told::Contradictions => {}
             Told::Nothing | Told::Served | Told::Quoted(_) => {
                 *told = Told::Said(names.clone());
-                self.of_group(exchange, group, |call| {
+                self.of_group(pending, group, |call| {
                     withdraw(call);
                     if call.method.is_none() {
                         names.give(call, false);
@@ -100,7 +100,7 @@ impl Matcher {
     /// itself.
     pub(super) fn weigh_answer(
         &mut self,
-        exchange: &mut Exchange,
+        pending: &mut PendingCalls,
         call: &mut Call,
         class: Option<Class>,
         quoted: Option<&Quoted<'_>>,
@@ -121,12 +121,12 @@ impl Matcher {
             }
             return;
         };
-        let told = exchange.groups.0.entry(group).or_default();
+        let told = pending.groups.0.entry(group).or_default();
         match (names, &*told) {
             (Some(names), Told::Nothing) => {
                 *told = Told::Quoted(names.clone());
                 names.give(call, true);
-                self.of_group(exchange, group, |call| {
+                self.of_group(pending, group, |call| {
                     if is_open(call) {
                         names.give(call, true);
                     }
@@ -135,21 +135,21 @@ impl Matcher {
             (Some(names), Told::Quoted(before)) if names != *before => {
                 *told = Told::Contradictions;
                 withdraw(call);
-                self.of_group(exchange, group, withdraw);
+                self.of_group(pending, group, withdraw);
             }
             (None, Told::Nothing | Told::Quoted(_)) if served => {
                 *told = Told::Served;
                 withdraw(call);
-                self.of_group(exchange, group, withdraw);
+                self.of_group(pending, group, withdraw);
             }
             _ => {}
         }
     }
 
     /// Does something to all calls of a group that are within reach: those that wait, and those that were just decided.
-    fn of_group(&mut self, exchange: &mut Exchange, group: u64, change: impl Fn(&mut Call)) {
-        let waiting = exchange.waiting.values_mut().flatten().map(|waiting| &mut waiting.call);
-        for call in waiting.chain(&mut self.cooling).filter(|call| call.unknown_name == Some(group)) {
+    fn of_group(&mut self, pending: &mut PendingCalls, group: u64, change: impl Fn(&mut Call)) {
+        let waiting = pending.waiting.values_mut().flatten().map(|waiting| &mut waiting.call);
+        for call in waiting.chain(&mut self.grace).filter(|call| call.unknown_name == Some(group)) {
             change(call);
         }
     }

@@ -1,11 +1,11 @@
 //! Pairs requests with answers and makes the call record of each pair.
 //!
-//! An [`Exchange`] holds the calls of one connection that wait for their end; the [`Matcher`] holds what all connections
-//! share. Decided calls cool for [`COOLING`] before they are given out: a second answer, an answer to a one-way call or a
+//! An [`PendingCalls`] holds the calls of one connection that wait for their end; the [`Matcher`] holds what all connections
+//! share. Decided calls over for [`GRACE_PERIOD`] before they are given out: a second answer, an answer to a one-way call or a
 //! message after the end of a stream is then still told as a finding of the call that it belongs to.
 
-mod exchange;
 mod groups;
+mod pending_calls;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use std::time::Duration;
 use rpcscope_parsers::message::Pairs;
 use rpcscope_parsers::{CallId, Kind, Message, Side, Status};
 
-pub use exchange::Exchange;
-use exchange::Waiting;
+use pending_calls::Pending;
+pub use pending_calls::PendingCalls;
 
 use super::names::Names;
 use super::outcome::{self, Ending, Outcome};
@@ -23,13 +23,13 @@ use super::trace;
 use crate::flow::{End, Flow, Stamp};
 
 /// How long a decided call stays within reach of what still comes.
-pub const COOLING: Duration = Duration::from_millis(100);
+pub const GRACE_PERIOD: Duration = Duration::from_millis(100);
 
-/// Most calls that cool at a time; beyond that the oldest are given out early.
-const MAX_COOLING: usize = 8192;
+/// Most calls that over at a time; beyond that the oldest are given out early.
+const MAX_IN_GRACE: usize = 8192;
 
 /// Most calls that wait on one connection; beyond that the oldest are given up as unanswered.
-const MAX_WAITING: usize = 16_384;
+const MAX_PENDING: usize = 16_384;
 
 /// How many ended ids a connection remembers, so that what comes after the end makes no new call.
 const MAX_ENDED: usize = 64;
@@ -65,7 +65,7 @@ pub struct At<'a> {
 #[derive(Debug, Default)]
 pub struct Matcher {
     names: Names,
-    cooling: VecDeque<Box<Call>>,
+    grace: VecDeque<Box<Call>>,
     /// Whether headers are kept in the records.
     metadata: bool,
     /// Calls that were given up because too many waited.
@@ -80,24 +80,24 @@ impl Matcher {
     }
 
     /// Takes a message that `side` sent.
-    pub fn message(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
+    pub fn message(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
         match message.kind {
-            Kind::Request | Kind::Oneway | Kind::Open => self.request(at, exchange, side, message),
-            Kind::Begin => self.begin(at, exchange, side, message),
-            Kind::Part => self.part(at, exchange, side, message),
+            Kind::Request | Kind::Oneway | Kind::Open => self.request(at, pending, side, message),
+            Kind::Begin => self.begin(at, pending, side, message),
+            Kind::Part => self.part(at, pending, side, message),
             Kind::HalfClose => {}
-            Kind::Answer => self.answer(at, exchange, side, message),
-            Kind::Reset => self.reset(at, exchange, side, message),
-            Kind::GoAway => self.goaway(at, exchange, side, message),
-            Kind::Complete => self.complete(at, exchange, side, message),
-            Kind::Lost => exchange.lose_answers(side),
+            Kind::Answer => self.answer(at, pending, side, message),
+            Kind::Reset => self.reset(at, pending, side, message),
+            Kind::GoAway => self.goaway(at, pending, side, message),
+            Kind::Complete => self.complete(at, pending, side, message),
+            Kind::Lost => pending.lose_answers(side),
         }
     }
 
-    fn request(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
-        exchange.client.get_or_insert(side);
-        self.give_up(at, exchange);
-        let mut waiting = Self::open(at, exchange, side, message);
+    fn request(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
+        pending.client.get_or_insert(side);
+        self.give_up(at, pending);
+        let mut waiting = Self::open(at, pending, side, message);
         waiting.stream = message.kind == Kind::Open;
         waiting.call.kind = match message.kind {
             Kind::Oneway => CallKind::Oneway,
@@ -108,31 +108,31 @@ impl Matcher {
         waiting.call.request_messages = u32::from(message.kind != Kind::Open);
         waiting.call.positions[0] = at.position;
         self.describe(at, &mut waiting.call, message, false);
-        self.join_group(exchange, &mut waiting.call);
+        self.join_group(pending, &mut waiting.call);
         if let Some(headers) = message.metadata {
             let trace = trace::context(headers);
             waiting.call.trace_id = trace.trace_id.and_then(|id| self.names.get(id.as_bytes()));
             waiting.call.span_id = trace.span_id.and_then(|id| self.names.get(id.as_bytes()));
         }
         if message.truncated
-            && let Some(how) = exchange.lost[side.index()]
+            && let Some(how) = pending.lost[side.index()]
         {
             waiting.call.findings.insert(how);
         }
         if message.kind == Kind::Oneway {
             let outcome = outcome::decide(message.rpc, &Status::default(), Ending::Oneway);
-            exchange.end_id(message.id);
-            self.decide(at, exchange, waiting, outcome);
+            pending.end_id(message.id);
+            self.decide(at, pending, waiting, outcome);
         } else {
-            exchange.add(message.id, waiting);
+            pending.add(message.id, waiting);
         }
     }
 
     /// A record of a call that `client` opens, with nothing known yet but who and when.
-    fn open(at: At<'_>, exchange: &mut Exchange, client: Side, message: &Message<'_>) -> Waiting {
+    fn open(at: At<'_>, pending: &mut PendingCalls, client: Side, message: &Message<'_>) -> Pending {
         let key = &at.flow.key;
-        let uid = exchange.uid(at.flow.last.packet);
-        Waiting {
+        let uid = pending.uid(at.flow.last.packet);
+        Pending {
             call: Box::new(Call {
                 end: at.now.time,
                 decided: at.now.packet,
@@ -143,7 +143,7 @@ impl Matcher {
                 id: message.id.number(),
                 packets: (at.origin.packet, at.now.packet),
                 connection: at.flow.first.packet,
-                vantage: key.vantage,
+                capture_point: key.capture_point,
                 ..Call::new(uid, at.origin.time, key.endpoint(client), key.endpoint(client.other()))
             }),
             client,
@@ -178,14 +178,14 @@ impl Matcher {
         }
     }
 
-    fn begin(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
-        if let Some(mut waiting) = self.stream(at, exchange, side, message, true) {
+    fn begin(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
+        if let Some(mut waiting) = self.stream(at, pending, side, message, true) {
             let call = &mut waiting.call;
             call.latency.get_or_insert(at.origin.time.since(call.start));
             call.positions[1] = call.positions[1].or(at.position);
             call.response_bytes += message.bytes;
             self.describe(at, call, message, true);
-            exchange.add(message.id, waiting);
+            pending.add(message.id, waiting);
         }
     }
 
@@ -194,44 +194,44 @@ impl Matcher {
     fn stream(
         &mut self,
         at: At<'_>,
-        exchange: &mut Exchange,
+        pending: &mut PendingCalls,
         side: Side,
         message: &Message<'_>,
         from_callee: bool,
-    ) -> Option<Waiting> {
-        if let Some(waiting) = exchange.take(message.id) {
+    ) -> Option<Pending> {
+        if let Some(waiting) = pending.take(message.id) {
             return Some(waiting);
         }
-        if exchange.has_ended(message.id) {
+        if pending.has_ended(message.id) {
             self.after_end(at, message);
             return None;
         }
         // Who calls is known from other streams, or from the kind of the message.
-        let client = match exchange.client {
+        let client = match pending.client {
             Some(client) => client,
             None if from_callee => side.other(),
             None => return None,
         };
-        let how = exchange.holed(at.flow, client)?;
-        let mut waiting = Self::open(at, exchange, client, message);
+        let how = pending.holed(at.flow, client)?;
+        let mut waiting = Self::open(at, pending, client, message);
         waiting.stream = true;
         waiting.call.kind = CallKind::Stream;
         waiting.call.findings.insert(how);
         Some(waiting)
     }
 
-    fn part(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
-        let how = exchange.lost[side.index()].unwrap_or(Finding::Gap);
-        if let Some(waiting) = exchange.oldest_of(message.id) {
+    fn part(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
+        let how = pending.lost[side.index()].unwrap_or(Finding::Gap);
+        if let Some(waiting) = pending.oldest_of(message.id) {
             count(waiting, side, at, message, how);
-        } else if let Some(mut waiting) = self.stream(at, exchange, side, message, false) {
+        } else if let Some(mut waiting) = self.stream(at, pending, side, message, false) {
             count(&mut waiting, side, at, message, how);
-            exchange.add(message.id, waiting);
+            pending.add(message.id, waiting);
         }
     }
 
-    fn answer(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
-        let found = self.partner(at, exchange, side, message);
+    fn answer(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
+        let found = self.partner(at, pending, side, message);
         let Some((id, mut waiting)) = found else { return };
         if waiting.call.codec.is_none() && message.codec.is_some() {
             // The payload of the request was cut off, and with it what tells the protocols under TTHeader apart.
@@ -254,7 +254,7 @@ impl Matcher {
         if call.start != at.origin.time || call.packets.0 != at.origin.packet {
             call.latency.get_or_insert(at.origin.time.since(call.start));
         }
-        let gave_up = exchange.fin[waiting.client.index()];
+        let gave_up = pending.fin[waiting.client.index()];
         let timed_out =
             call.timeout.is_some_and(|limit| limit > 0 && call.latency.is_some_and(|took| took > limit));
         if gave_up || timed_out {
@@ -269,17 +269,17 @@ impl Matcher {
             call.kind = CallKind::Oneway;
             outcome = outcome::decide(call.rpc, &message.status, Ending::Oneway);
         }
-        self.weigh_answer(exchange, call, outcome.verdict.class, message.quoted.as_ref());
+        self.weigh_answer(pending, call, outcome.verdict.class, message.quoted.as_ref());
         if message.truncated || outcome.verdict.class.is_none() {
-            call.findings.insert(exchange.lost[side.index()].unwrap_or(Finding::MidStream));
+            call.findings.insert(pending.lost[side.index()].unwrap_or(Finding::MidStream));
         }
         if message.more {
             waiting.answer = Some(Box::new(outcome));
-            exchange.put_back(id, waiting);
+            pending.put_back(id, waiting);
         } else {
             call.duration = call.latency.map(|_| at.now.time.since(call.start));
-            exchange.end_id(id);
-            self.decide(at, exchange, waiting, outcome);
+            pending.end_id(id);
+            self.decide(at, pending, waiting, outcome);
         }
     }
 
@@ -287,24 +287,24 @@ impl Matcher {
     fn partner(
         &mut self,
         at: At<'_>,
-        exchange: &mut Exchange,
+        pending: &mut PendingCalls,
         side: Side,
         message: &Message<'_>,
-    ) -> Option<(CallId, Waiting)> {
-        if exchange.oldest_of(message.id).is_some_and(|waiting| waiting.client != side) {
-            return exchange.take(message.id).map(|waiting| (message.id, waiting));
+    ) -> Option<(CallId, Pending)> {
+        if pending.oldest_of(message.id).is_some_and(|waiting| waiting.client != side) {
+            return pending.take(message.id).map(|waiting| (message.id, waiting));
         }
         let client = side.other();
-        let holed = exchange.holed(at.flow, client);
-        if exchange.has_ended(message.id) {
+        let holed = pending.holed(at.flow, client);
+        if pending.has_ended(message.id) {
             self.after_end(at, message);
             return None;
         }
         // A peer that answers with a wrong sequence number (thrift leaves the check to the caller): certain only if one
         // call waits and nothing was lost.
-        if matches!(message.id, CallId::Loose(_)) && holed.is_none() && exchange.count == 1 {
-            let id = exchange.waiting.keys().next().copied()?;
-            let same_name = exchange.oldest_of(id).is_some_and(|waiting| {
+        if matches!(message.id, CallId::Loose(_)) && holed.is_none() && pending.count == 1 {
+            let id = pending.waiting.keys().next().copied()?;
+            let same_name = pending.oldest_of(id).is_some_and(|waiting| {
                 waiting.client == client
                     && match (&waiting.call.method, &message.method) {
                         (Some(asked), Some(sent)) => asked.as_bytes() == &**sent,
@@ -312,14 +312,14 @@ impl Matcher {
                     }
             });
             if same_name {
-                exchange.end_id(id);
-                return exchange.take(id).map(|waiting| (message.id, waiting));
+                pending.end_id(id);
+                return pending.take(id).map(|waiting| (message.id, waiting));
             }
         }
-        exchange.client.get_or_insert(client);
+        pending.client.get_or_insert(client);
         let how = holed?;
-        exchange.doubt(client, how);
-        let mut waiting = Self::open(at, exchange, client, message);
+        pending.doubt(client, how);
+        let mut waiting = Self::open(at, pending, client, message);
         waiting.call.findings.insert(how);
         waiting.stream = matches!(message.id, CallId::Stream(_));
         if waiting.stream {
@@ -328,27 +328,27 @@ impl Matcher {
         Some((message.id, waiting))
     }
 
-    fn reset(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
-        let Some(mut waiting) = self.stream(at, exchange, side, message, false) else { return };
+    fn reset(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
+        let Some(mut waiting) = self.stream(at, pending, side, message, false) else { return };
         self.describe(at, &mut waiting.call, message, side != waiting.client);
         let by = initiator(side, waiting.client);
         if side == waiting.client
-            && let Some(how) = exchange.unheard(at.flow, side.other())
+            && let Some(how) = pending.unheard(at.flow, side.other())
         {
             waiting.call.findings.insert(how);
         }
         let outcome = outcome::decide(waiting.call.rpc, &message.status, Ending::Reset(by));
-        exchange.end_id(message.id);
-        self.decide(at, exchange, waiting, outcome);
+        pending.end_id(message.id);
+        self.decide(at, pending, waiting, outcome);
     }
 
-    fn goaway(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
+    fn goaway(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
         let code = message.status.reset.as_ref().and_then(|reset| reset.code);
         if code != Some(0) {
-            exchange.goaway = Some((code, side));
+            pending.goaway = Some((code, side));
         }
         let Some(last) = message.status.last_stream else { return };
-        let refused: Vec<CallId> = exchange
+        let refused: Vec<CallId> = pending
             .waiting
             .iter()
             .filter(|(id, same)| {
@@ -358,18 +358,18 @@ impl Matcher {
             .map(|(id, _)| *id)
             .collect();
         let mut refused: Vec<_> =
-            refused.into_iter().filter_map(|id| exchange.take(id).map(|waiting| (id, waiting))).collect();
+            refused.into_iter().filter_map(|id| pending.take(id).map(|waiting| (id, waiting))).collect();
         refused.sort_by_key(|(_, waiting)| waiting.call.uid);
         for (id, waiting) in refused {
             let by = initiator(side, waiting.client);
             let outcome = outcome::decide(waiting.call.rpc, &message.status, Ending::Goaway(by));
-            exchange.end_id(id);
-            self.decide(at, exchange, waiting, outcome);
+            pending.end_id(id);
+            self.decide(at, pending, waiting, outcome);
         }
     }
 
-    fn complete(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, message: &Message<'_>) {
-        let Some(waiting) = exchange.oldest_of(message.id) else { return };
+    fn complete(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
+        let Some(waiting) = pending.oldest_of(message.id) else { return };
         // A stream has summed its messages up as they began.
         if waiting.client == side {
             if !waiting.stream {
@@ -380,7 +380,7 @@ impl Matcher {
         if waiting.answer.is_none() {
             return;
         }
-        let Some(mut waiting) = exchange.take(message.id) else { return };
+        let Some(mut waiting) = pending.take(message.id) else { return };
         let Some(outcome) = waiting.answer.take() else { return };
         let call = &mut waiting.call;
         if !waiting.stream {
@@ -388,24 +388,24 @@ impl Matcher {
         }
         call.duration = call.latency.map(|_| at.origin.time.since(call.start));
         if message.truncated {
-            call.findings.insert(exchange.lost[side.index()].unwrap_or(Finding::Gap));
+            call.findings.insert(pending.lost[side.index()].unwrap_or(Finding::Gap));
         }
-        exchange.end_id(message.id);
-        self.decide(at, exchange, waiting, *outcome);
+        pending.end_id(message.id);
+        self.decide(at, pending, waiting, *outcome);
     }
 
     /// `side` ends: what still waits for it is decided, if this end decides it.
-    pub fn end(&mut self, at: At<'_>, exchange: &mut Exchange, side: Side, end: End) {
+    pub fn end(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, end: End) {
         if end == End::Fin {
-            exchange.fin[side.index()] = true;
+            pending.fin[side.index()] = true;
         }
-        let all = exchange.take_all();
+        let all = pending.take_all();
         for (id, waiting) in all {
             let callee = side != waiting.client;
-            let caller_left = exchange.fin[waiting.client.index()];
+            let caller_left = pending.fin[waiting.client.index()];
             // The caller's FIN is half a close: the answer may still come. So is silence of the caller alone.
             if !callee && end != End::Rst {
-                exchange.add(id, waiting);
+                pending.add(id, waiting);
                 continue;
             }
             let ending = match end {
@@ -414,19 +414,19 @@ impl Matcher {
                 End::Rst => Ending::Rst(initiator(side, waiting.client)),
                 End::Idle | End::Replaced | End::Evicted => Ending::Silence,
             };
-            self.broken(at, exchange, id, waiting, ending);
+            self.broken(at, pending, id, waiting, ending);
         }
     }
 
     /// The connection leaves the table: nothing waits any longer.
-    pub fn close(&mut self, at: At<'_>, exchange: &mut Exchange) {
-        for (id, waiting) in exchange.take_all() {
-            let ending = if exchange.fin[waiting.client.index()] {
+    pub fn close(&mut self, at: At<'_>, pending: &mut PendingCalls) {
+        for (id, waiting) in pending.take_all() {
+            let ending = if pending.fin[waiting.client.index()] {
                 Ending::Fin(Initiator::Client)
             } else {
                 Ending::Silence
             };
-            self.broken(at, exchange, id, waiting, ending);
+            self.broken(at, pending, id, waiting, ending);
         }
     }
 
@@ -434,14 +434,14 @@ impl Matcher {
     fn broken(
         &mut self,
         at: At<'_>,
-        exchange: &mut Exchange,
+        pending: &mut PendingCalls,
         id: CallId,
-        mut waiting: Waiting,
+        mut waiting: Pending,
         ending: Ending,
     ) {
         let mut status = Status::default();
         let mut ending = ending;
-        if let (Some((code, by)), Ending::Fin(_) | Ending::Rst(_)) = (exchange.goaway, ending)
+        if let (Some((code, by)), Ending::Fin(_) | Ending::Rst(_)) = (pending.goaway, ending)
             && matches!(id, CallId::Stream(_))
             && by != waiting.client
         {
@@ -449,7 +449,7 @@ impl Matcher {
             ending = Ending::Goaway(initiator(by, waiting.client));
         }
         // Where the answer may stand in what was lost, silence proves nothing; the record says so.
-        if let Some(how) = exchange.unheard(at.flow, waiting.client.other()) {
+        if let Some(how) = pending.unheard(at.flow, waiting.client.other()) {
             waiting.call.findings.insert(how);
         }
         if waiting.answer_lost {
@@ -457,29 +457,29 @@ impl Matcher {
             ending = Ending::Answered;
         }
         let outcome = outcome::decide(waiting.call.rpc, &status, ending);
-        exchange.end_id(id);
-        self.decide(at, exchange, waiting, outcome);
+        pending.end_id(id);
+        self.decide(at, pending, waiting, outcome);
     }
 
     /// Gives up calls that have waited too long or are too many.
-    fn give_up(&mut self, at: At<'_>, exchange: &mut Exchange) {
-        while exchange.count >= MAX_WAITING {
-            let oldest = exchange
+    fn give_up(&mut self, at: At<'_>, pending: &mut PendingCalls) {
+        while pending.count >= MAX_PENDING {
+            let oldest = pending
                 .waiting
                 .iter()
                 .min_by_key(|(_, same)| same.first().map(|waiting| waiting.call.uid))
                 .map(|(id, _)| *id);
-            let Some(waiting) = oldest.and_then(|id| exchange.take(id).map(|waiting| (id, waiting))) else {
+            let Some(waiting) = oldest.and_then(|id| pending.take(id).map(|waiting| (id, waiting))) else {
                 break;
             };
             self.shed += 1;
-            self.broken(at, exchange, waiting.0, waiting.1, Ending::Silence);
+            self.broken(at, pending, waiting.0, waiting.1, Ending::Silence);
         }
-        if exchange.count == 0 || at.now.time < exchange.looked.time + PATIENCE_STEP {
+        if pending.count == 0 || at.now.time < pending.looked.time + PATIENCE_STEP {
             return;
         }
-        exchange.looked = at.now;
-        let tired: Vec<CallId> = exchange
+        pending.looked = at.now;
+        let tired: Vec<CallId> = pending
             .waiting
             .iter()
             .filter(|(_, same)| {
@@ -489,15 +489,15 @@ impl Matcher {
             .map(|(id, _)| *id)
             .collect();
         let mut tired: Vec<_> =
-            tired.into_iter().filter_map(|id| exchange.take(id).map(|w| (id, w))).collect();
+            tired.into_iter().filter_map(|id| pending.take(id).map(|w| (id, w))).collect();
         tired.sort_by_key(|(_, waiting)| waiting.call.uid);
         for (id, waiting) in tired {
-            self.broken(at, exchange, id, waiting, Ending::Silence);
+            self.broken(at, pending, id, waiting, Ending::Silence);
         }
     }
 
-    fn decide(&mut self, at: At<'_>, exchange: &mut Exchange, waiting: Waiting, outcome: Outcome) {
-        let Waiting { mut call, stream, .. } = waiting;
+    fn decide(&mut self, at: At<'_>, pending: &mut PendingCalls, waiting: Pending, outcome: Outcome) {
+        let Pending { mut call, stream, .. } = waiting;
         if stream {
             call.kind = stream_kind(&call, outcome.verdict.class);
         }
@@ -520,23 +520,23 @@ impl Matcher {
         call.end = at.now.time;
         call.decided = at.now.packet;
         call.packets.1 = at.flow.last.packet.max(call.packets.0);
-        exchange.decided += 1;
-        exchange.failed += u64::from(call.failed());
-        self.cooling.push_back(call);
+        pending.decided += 1;
+        pending.failed += u64::from(call.failed());
+        self.grace.push_back(call);
     }
 
     /// Something came for a call that is already decided: told as a finding while the call is within reach.
     fn after_end(&mut self, at: At<'_>, message: &Message<'_>) {
         let key = &at.flow.key;
         let id = message.id.number();
-        let found = self.cooling.iter_mut().rev().find(|call| {
+        let found = self.grace.iter_mut().rev().find(|call| {
             call.id == id
                 && call.network == key.network
-                && call.vantage == key.vantage
+                && call.capture_point == key.capture_point
                 && call.rpc == message.rpc
                 && ((call.client == key.a && call.server == key.b)
                     || (call.client == key.b && call.server == key.a))
-                && at.now.time.since(call.end) <= COOLING.as_nanos() as u64
+                && at.now.time.since(call.end) <= GRACE_PERIOD.as_nanos() as u64
         });
         let Some(call) = found else { return };
         match message.kind {
@@ -558,45 +558,45 @@ impl Matcher {
         }
     }
 
-    /// Gives out the calls that have cooled by `now`, in the order in which they were decided; all of them if `now` is
+    /// Gives out the calls whose grace period is over by `now`, in the order in which they were decided; all of them if `now` is
     /// `None`.
     pub fn release(&mut self, now: Option<Stamp>, mut give: impl FnMut(Box<Call>)) {
-        while let Some(call) = self.cooling.front() {
-            let cool = now.is_none_or(|now| now.time.since(call.end) > COOLING.as_nanos() as u64);
-            if !cool && self.cooling.len() <= MAX_COOLING {
+        while let Some(call) = self.grace.front() {
+            let over = now.is_none_or(|now| now.time.since(call.end) > GRACE_PERIOD.as_nanos() as u64);
+            if !over && self.grace.len() <= MAX_IN_GRACE {
                 break;
             }
-            if let Some(call) = self.cooling.pop_front() {
+            if let Some(call) = self.grace.pop_front() {
                 give(call);
             }
         }
     }
 
-    /// Packet that decided the oldest call that still cools.
+    /// Packet that decided the oldest call in its grace period.
     #[must_use]
-    pub fn oldest_cooling(&self) -> Option<u64> {
-        self.cooling.front().map(|call| call.decided)
+    pub fn oldest_in_grace(&self) -> Option<u64> {
+        self.grace.front().map(|call| call.decided)
     }
 
     /// Sorts the calls that were decided by the packet just read, so that the order never depends on a table's order.
     pub fn settle(&mut self, before: usize) {
-        if self.cooling.len() < before + 2 {
+        if self.grace.len() < before + 2 {
             return;
         }
-        if let Some(new) = self.cooling.make_contiguous().get_mut(before..) {
+        if let Some(new) = self.grace.make_contiguous().get_mut(before..) {
             new.sort_by_key(|call| call.uid);
         }
     }
 
-    /// How many calls cool.
+    /// How many calls over.
     #[must_use]
-    pub fn cooling(&self) -> usize {
-        self.cooling.len()
+    pub fn in_grace(&self) -> usize {
+        self.grace.len()
     }
 }
 
 /// Counts messages of a stream; `how` is what bytes of `side` were lost by, where any were.
-fn count(waiting: &mut Waiting, side: Side, at: At<'_>, message: &Message<'_>, how: Finding) {
+fn count(waiting: &mut Pending, side: Side, at: At<'_>, message: &Message<'_>, how: Finding) {
     let call = &mut waiting.call;
     if side == waiting.client {
         call.request_messages = call.request_messages.saturating_add(message.messages);

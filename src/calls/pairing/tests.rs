@@ -8,7 +8,7 @@ use rpcscope_parsers::{CallId, Kind, Message, Side, Status};
 use super::*;
 use crate::calls::Carrier;
 use crate::decode::{Endpoint, FlowKey, Network};
-use crate::source::Vantage;
+use crate::source::CapturePoint;
 use crate::time::Timestamp;
 
 const CLIENT: Side = Side::A;
@@ -18,14 +18,18 @@ const SERVER: Side = Side::B;
 struct Line {
     flow: Flow,
     matcher: Matcher,
-    exchange: Exchange,
+    pending: PendingCalls,
 }
 
 impl Line {
     fn new() -> Self {
         let end = |last, port| Endpoint { ip: std::net::Ipv4Addr::new(10, 0, 0, last).into(), port };
-        let key =
-            FlowKey { a: end(1, 40_000), b: end(2, 80), network: Network::Tcp, vantage: Vantage::default() };
+        let key = FlowKey {
+            a: end(1, 40_000),
+            b: end(2, 80),
+            network: Network::Tcp,
+            capture_point: CapturePoint::default(),
+        };
         Self {
             flow: Flow {
                 key,
@@ -43,7 +47,7 @@ impl Line {
                 reset_by: None,
             },
             matcher: Matcher::new(false),
-            exchange: Exchange::default(),
+            pending: PendingCalls::default(),
         }
     }
 
@@ -59,7 +63,7 @@ impl Line {
         let message = Message { rpc: if message.rpc.is_empty() { "thrift" } else { message.rpc }, ..message };
         self.matcher.message(
             At { flow: &self.flow, now, origin: now, position: None },
-            &mut self.exchange,
+            &mut self.pending,
             side,
             &message,
         );
@@ -70,7 +74,7 @@ impl Line {
         let now = self.flow.last;
         self.matcher.end(
             At { flow: &self.flow, now, origin: now, position: None },
-            &mut self.exchange,
+            &mut self.pending,
             side,
             end,
         );
@@ -153,7 +157,7 @@ fn a_wrong_number_pairs_only_where_nothing_else_can_be_meant() {
 
     // With a hole in the requests the answer may belong to one that was lost.
     let mut line = Line::new();
-    line.exchange.lose(CLIENT, Finding::Gap);
+    line.pending.lose(CLIENT, Finding::Gap);
     line.say(CLIENT, request(8, "b"));
     line.say(SERVER, failure(7, 6));
     let calls = line.calls();
@@ -317,12 +321,12 @@ fn streams_count_their_messages_and_tell_their_kind_by_them() {
 #[test]
 fn calls_that_wait_are_bounded() {
     let mut line = Line::new();
-    for id in 0..=MAX_WAITING as i64 {
+    for id in 0..=MAX_PENDING as i64 {
         line.say(CLIENT, request(id, "a"));
     }
-    assert_eq!(line.exchange.count, MAX_WAITING);
+    assert_eq!(line.pending.count, MAX_PENDING);
     assert_eq!(line.matcher.shed, 1);
-    assert_eq!(line.calls().len(), MAX_WAITING + 1);
+    assert_eq!(line.calls().len(), MAX_PENDING + 1);
 }
 
 #[test]
@@ -331,7 +335,7 @@ fn a_call_on_a_living_connection_is_given_up_in_the_end() {
     line.say(CLIENT, request(1, "a"));
     line.pass(601_000);
     line.say(CLIENT, request(2, "b"));
-    assert_eq!(line.exchange.count, 1);
+    assert_eq!(line.pending.count, 1);
     assert_eq!(told(&line.calls())[0], ("a", Some(Class::Unanswered), None));
 }
 
@@ -344,7 +348,7 @@ fn uids_are_unique_within_a_packet() {
         let message = Message { rpc: "thrift", ..request(id, "a") };
         line.matcher.message(
             At { flow: &line.flow, now, origin: now, position: None },
-            &mut line.exchange,
+            &mut line.pending,
             CLIENT,
             &message,
         );
@@ -469,7 +473,7 @@ fn a_gap_that_may_hold_the_answer_leaves_no_verdict() {
     let open = |id| Message { kind: Kind::Open, id: CallId::Stream(id), rpc: "grpc", ..Message::default() };
     let mut line = Line::new();
     line.say(CLIENT, open(1));
-    line.exchange.lose(SERVER, Finding::Gap);
+    line.pending.lose(SERVER, Finding::Gap);
     let status = Status { cut: true, ..Status::default() };
     line.say(
         SERVER,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rpcscope_parsers::protocol::Field;
 
 use super::list::List;
-use crate::calls::{Call, words};
+use crate::calls::{Call, labels};
 use crate::detail::{Detail as Evidence, Message, verdict};
 use crate::explain;
 use crate::text;
@@ -449,7 +449,7 @@ fn judgement(call: &Call) -> Node {
 
 /// What the program knows of the call besides, whether its bytes are at hand or not.
 fn facts(call: &Call) -> Node {
-    let mut rows = vec![Node::leaf("call", words::operation(call)), Node::leaf("uid", call.uid.to_string())];
+    let mut rows = vec![Node::leaf("call", labels::operation(call)), Node::leaf("uid", call.uid.to_string())];
     let mut put = |label: &str, value: Option<String>| {
         if let Some(value) = value {
             rows.push(Node::leaf(label, value));
@@ -471,7 +471,10 @@ fn facts(call: &Call) -> Node {
     put("latency", call.latency.map(text::duration));
     put("duration", call.duration.map(text::duration));
     put("in the network", call.network_time().map(text::duration));
-    put("shown by", call.afar.as_ref().map(|afar| text::counted(afar.seen.into(), "capture")));
+    put(
+        "shown by",
+        call.callee_view.as_ref().map(|callee_view| text::counted(callee_view.seen.into(), "capture")),
+    );
     put("caller waits", call.timeout.map(text::duration));
     put("request", Some(sizes(call.request_bytes, call.request_messages)));
     put("answer", Some(sizes(call.response_bytes, call.response_messages)));

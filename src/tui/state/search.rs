@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Effect, State, changes};
-use crate::calls::{Call, Carrier, Class, words};
+use crate::calls::{Call, Carrier, Class, labels};
 use crate::text;
 use crate::tui::keys::{View, help};
 
@@ -196,10 +196,10 @@ impl State {
     }
 
     fn call_text(&self, call: &Call) -> String {
-        let mut text = words::verdict(call);
+        let mut text = labels::verdict(call);
         let (service, method) = (call.service.as_deref(), call.method.as_deref());
         text.push(' ');
-        words::push_operation(&mut text, service, method, call.unknown_name);
+        labels::push_operation(&mut text, service, method, call.unknown_name);
         let named = [call.verdict.code_name, call.trace_id.as_deref(), self.names.client_name(call)];
         for name in named.into_iter().chain([self.names.server_name(call)]).flatten() {
             text.push(' ');

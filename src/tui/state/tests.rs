@@ -312,7 +312,7 @@ fn the_filter_acts_on_chains_and_connections_too() {
         client: Endpoint { port, ..ends.client },
         server: ends.server,
         network: Network::Tcp,
-        vantage: crate::source::Vantage::default(),
+        capture_point: crate::source::CapturePoint::default(),
         protocol: None,
         reason: None,
         state: ConnectionState::Open,

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::line;
-use crate::calls::words;
+use crate::calls::labels;
 use crate::chains::Operation;
 use crate::text;
 use crate::tui::keys::View;
@@ -46,7 +46,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
         let class = call.class();
         let colour = theme.class(class);
         let began = chain.origin.hop() == Some(hop);
-        line::put(buffer, area, 1, y, &words::letter(class).to_string(), colour);
+        line::put(buffer, area, 1, y, &labels::letter(class).to_string(), colour);
         let name = text::escape(&Operation(call).to_string()).into_owned();
         let root = chain.root().uid;
         if branches.as_ref().is_none_or(|(of, _)| *of != root) {
@@ -62,7 +62,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
         let latency = call.latency.map_or_else(|| "—".to_owned(), text::duration);
         line::put(buffer, area, (tree + 3) as u16, y, &format!("{latency:>7}"), Style::new());
         let text_style = colour.remove_modifier(Modifier::BOLD);
-        let said = words::verdict(call);
+        let said = labels::verdict(call);
         let notes = chain.remark(hop).unwrap_or_default();
         let x = (tree + 12) as u16;
         if width >= 110 {

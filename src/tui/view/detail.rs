@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::{line, sentence};
-use crate::calls::{Call, Carrier, Class, Finding, Initiator, words};
+use crate::calls::{Call, Carrier, Class, Finding, Initiator, labels};
 use crate::explain;
 use crate::text;
 use crate::tui::state::State;
@@ -79,12 +79,12 @@ fn head(buffer: &mut Buffer, area: Rect, state: &State, detail: &Detail) {
     let call = &detail.call;
     line::clear(buffer, area, 1);
     let place = detail.place.map(|(n, all)| format!("{n} of {all} failed")).unwrap_or_default();
-    let mut what = format!("◀ {}", words::operation(call));
+    let mut what = format!("◀ {}", labels::operation(call));
     if let Some(id) = call.id {
         // Writing to a String can't fail.
         _ = write!(what, "  id {id}");
     }
-    let label = words::label(call.class());
+    let label = labels::label(call.class());
     let room = usize::from(area.width).saturating_sub(text::width(&place) + text::width(label) + 7);
     let x = line::put(buffer, area, 1, 1, &text::cut_middle(&what, room), state.theme.strong);
     line::put(buffer, area, x + 3, 1, label, state.theme.class(call.class()));
@@ -149,7 +149,7 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
     let answered = !matches!(verdict.class, Some(Class::Unanswered | Class::Transport));
     match call.rpc {
         _ if !answered => {
-            put("no answer", words::verdict(call));
+            put("no answer", labels::verdict(call));
             put("sign", verdict.carrier.name().to_owned());
         }
         "trpc" | "trpc-http" | "trpc-stream" if call.ret.is_some() || call.func_ret.is_some() => {

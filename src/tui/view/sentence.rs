@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::line;
-use crate::calls::{Call, Class, words};
+use crate::calls::{Call, Class, labels};
 use crate::chains::summary::{self, Ending};
 use crate::text;
 use crate::tui::keys::View;
@@ -47,7 +47,7 @@ impl From<String> for Said {
 
 /// What is to be said of a call: what happened, and where it began if it failed and its chain is known.
 pub(super) fn of_call(state: &State, call: &Call) -> Said {
-    let main = crate::calls::sentence::sentence(call);
+    let main = crate::calls::summary::sentence(call);
     let cause = state.chains.of(call.uid).and_then(|(chain, hop)| chain.cause(hop));
     Said { main, rest: cause, hint: " (c shows the chain)" }
 }
@@ -103,7 +103,7 @@ fn change(state: &State) -> Option<String> {
     let turn = state.changes.selected()?;
     let answered = |ending: &Ending| {
         let code = ending.code.map(|code| format!(" {code}")).unwrap_or_default();
-        format!("{} ended as {}{code}", text::escape(&ending.operation), words::label(ending.class))
+        format!("{} ended as {}{code}", text::escape(&ending.operation), labels::label(ending.class))
     };
     let below = turn.from.as_ref().map_or_else(|| "all its own calls were ok".to_owned(), answered);
     let (times, made) = (text::counted(turn.count, "time"), answered(&turn.to));

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::line;
-use crate::calls::{Class, words};
+use crate::calls::{Class, labels};
 use crate::sink::{Clock, TimeFormat};
 use crate::text;
 use crate::time::Timestamp;
@@ -93,7 +93,7 @@ fn draw(buffer: &mut Buffer, area: Rect, y: u16, state: &State, placed: &[Placed
         line::put(buffer, area, 0, y, "*", state.theme.strong);
     }
     if let Some(Sign(class)) = row.sign {
-        line::put(buffer, area, 1, y, &words::letter(class).to_string(), state.theme.class(class));
+        line::put(buffer, area, 1, y, &labels::letter(class).to_string(), state.theme.class(class));
     }
     let mut x = MARGIN;
     for (place, (cell, style)) in placed.iter().zip(&row.cells) {

@@ -144,7 +144,7 @@ fn connection(
         client: ends.client,
         server: ends.server,
         network: Network::Tcp,
-        vantage: crate::source::Vantage::default(),
+        capture_point: crate::source::CapturePoint::default(),
         protocol,
         reason,
         state,

@@ -9,7 +9,7 @@ fn distance(number: u32, from: u32) -> i32 {
     number.wrapping_sub(from) as i32
 }
 
-/// Every packet `copies` more times at once, as a capture on all interfaces has it.
+/// Every packet `dedup` more times at once, as a capture on all interfaces has it.
 pub(crate) fn repeated(frames: &[Frame], copies: usize) -> Vec<Frame> {
     frames.iter().flat_map(|frame| std::iter::repeat_n(frame.clone(), copies + 1)).collect()
 }

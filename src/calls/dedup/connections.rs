@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::calls::record::Connection;
 use crate::decode::{Endpoint, Network};
-use crate::source::Vantage;
+use crate::source::CapturePoint;
 use crate::time::Timestamp;
 
 /// Connections that are remembered.
@@ -21,7 +21,7 @@ type Key = (Endpoint, Endpoint, Network);
 struct Given {
     start: Timestamp,
     end: Timestamp,
-    vantage: Vantage,
+    capture_point: CapturePoint,
 }
 
 /// Connections that were given out.
@@ -35,18 +35,21 @@ impl Connections {
     /// Whether this is the copy of a connection that was given out: between the same ends at the same time, seen elsewhere. If
     /// it is not, it will be remembered.
     pub fn is_copy(&mut self, connection: &Connection) -> bool {
-        let Connection { start, end, vantage, .. } = *connection;
-        if vantage == Vantage::default() {
+        let Connection { start, end, capture_point, .. } = *connection;
+        if capture_point == CapturePoint::default() {
             return false;
         }
         let (low, high) =
             (connection.client.min(connection.server), connection.client.max(connection.server));
         let key = (low, high, connection.network);
         let given = self.given.entry(key).or_default();
-        if given.iter().any(|other| other.vantage != vantage && other.start <= end && start <= other.end) {
+        if given
+            .iter()
+            .any(|other| other.capture_point != capture_point && other.start <= end && start <= other.end)
+        {
             return true;
         }
-        given.push(Given { start, end, vantage });
+        given.push(Given { start, end, capture_point });
         self.order.push_back(key);
         if self.order.len() > MAX_GIVEN
             && let Some(oldest) = self.order.pop_front()
@@ -67,7 +70,7 @@ mod tests {
     use crate::calls::record::ConnectionState;
     use crate::calls::sample::ok;
 
-    fn connection(vantage: u8, times: (i64, i64)) -> Connection {
+    fn connection(capture_point: u8, times: (i64, i64)) -> Connection {
         let call = ok();
         Connection {
             first_packet: 1,
@@ -77,7 +80,7 @@ mod tests {
             client: call.client,
             server: call.server,
             network: Network::Tcp,
-            vantage: Vantage(vantage),
+            capture_point: CapturePoint(capture_point),
             protocol: None,
             reason: None,
             state: ConnectionState::Closed,

@@ -10,7 +10,7 @@ use super::groups::Groups;
 use super::sightings::Sightings;
 use super::tree::{self, Difference};
 use super::*;
-use crate::source::{Batch, LinkType, Record, Vantage};
+use crate::source::{Batch, CapturePoint, LinkType, Record};
 use crate::time::Timestamp;
 
 /// Datagram number `n` between two hosts, seen at `time`.
@@ -28,7 +28,7 @@ fn datagram(batch: &mut Batch, n: u32, time: i64) {
         // `LINKTYPE_RAW`.
         link: LinkType(101),
         interface: 0,
-        vantage: Vantage::default(),
+        capture_point: CapturePoint::default(),
         wire_len: len,
         offset,
         len,
@@ -156,7 +156,7 @@ fn clocks_that_agree_are_left_alone() {
     let survey = place(&all, &links);
     assert_eq!(survey.notes, [""; 0]);
     let sites: Vec<_> = all.iter().map(|group| survey.sites[&group.files[0]].clone()).collect();
-    assert_eq!([sites[0].vantage, sites[1].vantage], [Vantage(1), Vantage(2)]);
+    assert_eq!([sites[0].capture_point, sites[1].capture_point], [CapturePoint(1), CapturePoint(2)]);
     assert!(sites.iter().all(|site| site.clock == Clock::default()));
 }
 

@@ -1,8 +1,8 @@
 //! The same call seen by several captures, counted once.
 //!
-//! Each vantage point's packets are reassembled and paired by themselves, so that a call between two captured hosts comes
-//! out once for each. [`Copies`] holds such calls until the copies are there and gives out one record, in the order of the
-//! packets by which they all were decided. Copies are told by what is the same on every capture: the connection with the
+//! Each capture_point point's packets are reassembled and paired by themselves, so that a call between two captured hosts comes
+//! out once for each. [`Dedup`] holds such calls until the copies are there and gives out one record, in the order of the
+//! packets by which they all were decided. Dedup are told by what is the same on every capture: the connection with the
 //! TCP sequence number of the request or of the answer; where they have neither in common, and over UDP, the number that
 //! pairs request and answer.
 //!
@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 
 use super::record::Call;
 use crate::decode::{Endpoint, FlowKey, Network};
-use crate::source::Vantage;
+use crate::source::CapturePoint;
 use crate::time::Timestamp;
 
 pub use connections::Connections;
@@ -64,10 +64,10 @@ enum Held<T> {
 #[derive(Debug)]
 struct Given {
     start: Timestamp,
-    vantages: SmallVec<[Vantage; 4]>,
+    capture_points: SmallVec<[CapturePoint; 4]>,
 }
 
-/// What comes out of [`Copies`].
+/// What comes out of [`Dedup`].
 #[derive(Debug)]
 pub enum Item<T> {
     /// A call, all its copies in one.
@@ -78,7 +78,7 @@ pub enum Item<T> {
 
 /// Calls that wait for their copies, and what stands in line with them.
 #[derive(Debug)]
-pub struct Copies<T> {
+pub struct Dedup<T> {
     line: VecDeque<Held<T>>,
     /// Number of the first place in line; places are numbered from 0 on.
     first: u64,
@@ -89,11 +89,11 @@ pub struct Copies<T> {
     given: HashMap<u64, Given, FixedState>,
     given_order: VecDeque<u64>,
     /// Which captures show the traffic between two hosts.
-    routes: HashMap<(IpAddr, IpAddr), SmallVec<[Vantage; 4]>, FixedState>,
+    routes: HashMap<(IpAddr, IpAddr), SmallVec<[CapturePoint; 4]>, FixedState>,
     now: Timestamp,
 }
 
-impl<T> Default for Copies<T> {
+impl<T> Default for Dedup<T> {
     fn default() -> Self {
         Self {
             line: VecDeque::new(),
@@ -108,7 +108,7 @@ impl<T> Default for Copies<T> {
     }
 }
 
-impl<T> Copies<T> {
+impl<T> Dedup<T> {
     /// Whether nothing stands in line.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -120,7 +120,7 @@ impl<T> Copies<T> {
         self.now = self.now.max(call.end);
         let since = call.end;
         let (mut views, mut keys) = (Views::new(), Keys::new());
-        if call.vantage != Vantage::default() {
+        if call.capture_point != CapturePoint::default() {
             self.see(&call);
             keys = self::keys(&call);
             if let Some(place) = self.find(&call, &keys) {
@@ -158,9 +158,9 @@ impl<T> Copies<T> {
         let known =
             if room { Some(self.routes.entry(route).or_default()) } else { self.routes.get_mut(&route) };
         if let Some(known) = known
-            && !known.contains(&call.vantage)
+            && !known.contains(&call.capture_point)
         {
-            known.push(call.vantage);
+            known.push(call.capture_point);
         }
     }
 
@@ -227,7 +227,7 @@ impl<T> Copies<T> {
     fn is_complete(&self, views: &Views) -> bool {
         let [first, ..] = &views[..] else { return true };
         let known = self.routes.get(&(first.client.ip, first.server.ip));
-        first.vantage == Vantage::default()
+        first.capture_point == CapturePoint::default()
             || (views.len() > 1 && known.is_none_or(|known| known.len() <= views.len()))
     }
 
@@ -254,8 +254,8 @@ impl<T> Copies<T> {
     fn remember(&mut self, views: &Views, keys: Keys) {
         let Some(first) = views.first() else { return };
         for key in keys {
-            let vantages = views.iter().map(|view| view.vantage).collect();
-            if self.given.insert(key, Given { start: first.start, vantages }).is_none() {
+            let capture_points = views.iter().map(|view| view.capture_point).collect();
+            if self.given.insert(key, Given { start: first.start, capture_points }).is_none() {
                 self.given_order.push_back(key);
             }
         }
@@ -271,9 +271,10 @@ impl<T> Copies<T> {
         keys.iter().any(|key| {
             let Some(given) = self.given.get_mut(key) else { return false };
             let apart = given.start.since(call.start).max(call.start.since(given.start));
-            let is_late = !given.vantages.contains(&call.vantage) && u128::from(apart) <= APART.as_nanos();
+            let is_late =
+                !given.capture_points.contains(&call.capture_point) && u128::from(apart) <= APART.as_nanos();
             if is_late {
-                given.vantages.push(call.vantage);
+                given.capture_points.push(call.capture_point);
             }
             is_late
         })
@@ -319,7 +320,7 @@ fn are_copies(a: &Call, b: &Call) -> bool {
         (None, None) => true,
     };
     agree
-        && a.vantage != b.vantage
+        && a.capture_point != b.capture_point
         && a.rpc == b.rpc
         && a.client == b.client
         && u128::from(apart) <= APART.as_nanos()

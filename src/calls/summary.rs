@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::labels;
 use super::record::{Call, Carrier, Class, Finding, Initiator};
-use super::words;
 use crate::text;
 
 /// Longest error text that the sentence repeats, in columns. The whole text stands elsewhere.
@@ -45,7 +45,7 @@ const NAME: usize = 80;
 
 /// The operation; where nothing names it, the address it was sent to.
 fn operation(call: &Call) -> String {
-    let name = words::operation(call);
+    let name = labels::operation(call);
     if name == "?" {
         return format!("a call to {}", call.server);
     }
@@ -53,7 +53,7 @@ fn operation(call: &Call) -> String {
 }
 
 fn server(call: &Call) -> String {
-    text::cut_middle(&words::server(call), NAME).into_owned()
+    text::cut_middle(&labels::server(call), NAME).into_owned()
 }
 
 /// Code, name and text of the error: ` 6 INTERNAL_ERROR "biz error: no stock"`.

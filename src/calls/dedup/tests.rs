@@ -1,4 +1,4 @@
-//! Copies of calls, as captures at either end show them.
+//! Dedup of calls, as captures at either end show them.
 
 use super::*;
 use crate::calls::record::{Carrier, Class, Finding};
@@ -6,16 +6,16 @@ use crate::calls::sample::{failed, ok};
 
 const MS: i64 = 1_000_000;
 
-/// A call as capture `vantage` shows it: its request is the `n`th of the connection and comes `at` milliseconds after the
+/// A call as capture `capture_point` shows it: its request is the `n`th of the connection and comes `at` milliseconds after the
 /// first, its answer `took` later.
-fn view(vantage: u8, n: u32, at: i64, took: i64) -> Box<Call> {
+fn view(capture_point: u8, n: u32, at: i64, took: i64) -> Box<Call> {
     let mut call = ok();
-    call.vantage = Vantage(vantage);
+    call.capture_point = CapturePoint(capture_point);
     call.start = Timestamp(call.start.0 + at * MS);
     call.end = Timestamp(call.start.0 + took * MS);
     call.latency = Some((took * MS) as u64);
     call.duration = call.latency;
-    call.uid.packet = u64::from(vantage) * 1000 + u64::from(n);
+    call.uid.packet = u64::from(capture_point) * 1000 + u64::from(n);
     call.decided = call.end.0 as u64;
     call.positions = [Some(n * 100), Some(n * 50)];
     call.id = Some(i64::from(n));
@@ -23,15 +23,15 @@ fn view(vantage: u8, n: u32, at: i64, took: i64) -> Box<Call> {
 }
 
 /// The same without an answer.
-fn broken(class: Class, carrier: Carrier, vantage: u8, at: i64, took: i64) -> Box<Call> {
-    let whole = view(vantage, 1, at, took);
+fn broken(class: Class, carrier: Carrier, capture_point: u8, at: i64, took: i64) -> Box<Call> {
+    let whole = view(capture_point, 1, at, took);
     let mut call = failed(class, carrier, None, "");
     call.uid = whole.uid;
     call.start = whole.start;
     call.end = whole.end;
     call.latency = None;
     call.duration = None;
-    call.vantage = whole.vantage;
+    call.capture_point = whole.capture_point;
     call.positions = [whole.positions[0], None];
     Box::new(call)
 }
@@ -47,16 +47,16 @@ fn joined(views: impl IntoIterator<Item = Box<Call>>) -> Call {
 
 /// What comes out for calls in this order.
 fn given(calls: impl IntoIterator<Item = Box<Call>>) -> Vec<Call> {
-    let mut copies: Copies<()> = Copies::default();
+    let mut dedup: Dedup<()> = Dedup::default();
     let mut out = Vec::new();
     let mut give = |item| match item {
         Item::Call(call) => out.push(*call),
         Item::Passenger(()) => {}
     };
     for call in calls {
-        copies.call(call, &mut give);
+        dedup.call(call, &mut give);
     }
-    copies.finish(&mut give);
+    dedup.finish(&mut give);
     out
 }
 
@@ -65,19 +65,22 @@ fn the_record_is_the_callers_with_the_time_of_the_network() {
     for views in [[view(1, 1, 0, 10), view(2, 1, 2, 7)], [view(2, 1, 2, 7), view(1, 1, 0, 10)]] {
         let call = joined(views);
         assert_eq!(
-            (call.vantage, call.latency, call.network_time()),
-            (Vantage(1), Some(10_000_000), Some(3_000_000))
+            (call.capture_point, call.latency, call.network_time()),
+            (CapturePoint(1), Some(10_000_000), Some(3_000_000))
         );
-        let afar = call.afar.unwrap();
-        assert_eq!((afar.seen, afar.latency, afar.start - call.start), (2, Some(7_000_000), 2 * MS));
+        let callee_view = call.callee_view.unwrap();
+        assert_eq!(
+            (callee_view.seen, callee_view.latency, callee_view.start - call.start),
+            (2, Some(7_000_000), 2 * MS)
+        );
         assert!(call.findings.is_empty());
     }
     // The wait tells the ends apart, whatever the clocks say.
-    assert_eq!(joined([view(1, 1, 5, 7), view(2, 1, 0, 10)]).vantage, Vantage(2));
+    assert_eq!(joined([view(1, 1, 5, 7), view(2, 1, 0, 10)]).capture_point, CapturePoint(2));
     let three = joined([view(3, 1, 3, 4), view(2, 1, 1, 8), view(1, 1, 0, 10)]);
     assert_eq!(
-        (three.vantage, three.network_time(), three.afar.unwrap().seen),
-        (Vantage(1), Some(6_000_000), 3)
+        (three.capture_point, three.network_time(), three.callee_view.unwrap().seen),
+        (CapturePoint(1), Some(6_000_000), 3)
     );
 }
 
@@ -100,7 +103,7 @@ fn a_capture_with_holes_yields_to_a_whole_one() {
     late.latency = None;
     let call = joined([late, view(2, 1, 2, 7)]);
     assert_eq!((call.latency, call.network_time()), (Some(7_000_000), None));
-    assert_eq!(call.afar.unwrap().seen, 2);
+    assert_eq!(call.callee_view.unwrap().seen, 2);
     // Request here, answer there: it began when the request was seen.
     let asked = lossy(broken(Class::Unanswered, Carrier::None, 1, 0, 90), Finding::Gap);
     let mut told = lossy(view(2, 1, 7, 0), Finding::Gap);
@@ -123,7 +126,7 @@ fn an_answer_that_only_the_callees_end_shows() {
     assert_eq!((call.class(), call.verdict.carrier), (Some(Class::Transport), Carrier::TcpRst));
     assert!(call.findings.contains(Finding::AnswerLost));
     assert_eq!((call.latency, call.network_time()), (None, None));
-    assert_eq!(call.afar.as_ref().and_then(|afar| afar.latency), Some(70_000_000));
+    assert_eq!(call.callee_view.as_ref().and_then(|callee_view| callee_view.latency), Some(70_000_000));
     // The capture at the caller ended before the answer came: TCP brings it all the same.
     let call = joined([broken(Class::Unanswered, Carrier::None, 1, 0, 50), view(2, 1, 2, 70)]);
     assert_eq!(call.class(), Some(Class::Ok));
@@ -162,7 +165,10 @@ fn copies_are_joined_in_the_order_of_their_ends() {
         view(1, 3, 10, 13),
         view(1, 2, 11, 22),
     ]);
-    let ids: Vec<_> = all.iter().map(|call| (call.id, call.afar.as_ref().map(|afar| afar.seen))).collect();
+    let ids: Vec<_> = all
+        .iter()
+        .map(|call| (call.id, call.callee_view.as_ref().map(|callee_view| callee_view.seen)))
+        .collect();
     assert_eq!(ids, [(Some(1), Some(2)), (Some(3), Some(2)), (Some(2), Some(2))]);
     assert!(all.is_sorted_by_key(|call| call.decided));
 }
@@ -178,14 +184,14 @@ fn calls_that_only_look_alike_stay_apart() {
     // Captures that nothing is known of.
     assert_eq!(given([view(0, 1, 0, 10), view(0, 1, 0, 10)]).len(), 2);
     // A stream without its beginning is known by its number, unless the beginning says otherwise.
-    let stream = |vantage, start: Option<u32>| {
-        let mut call = view(vantage, 1, 0, 10);
+    let stream = |capture_point, start: Option<u32>| {
+        let mut call = view(capture_point, 1, 0, 10);
         call.rpc = "grpc";
-        call.positions = [start, Some(u32::from(vantage))];
+        call.positions = [start, Some(u32::from(capture_point))];
         call
     };
-    let half = |vantage, id, request: bool| {
-        let mut call = view(vantage, id, 0, 10);
+    let half = |capture_point, id, request: bool| {
+        let mut call = view(capture_point, id, 0, 10);
         call.id = Some(i64::from(id));
         call.positions[usize::from(request)] = None;
         call
@@ -199,7 +205,7 @@ fn calls_that_only_look_alike_stay_apart() {
 
 #[test]
 fn a_call_waits_for_its_copies_and_not_for_ever() {
-    let mut copies: Copies<u8> = Copies::default();
+    let mut dedup: Dedup<u8> = Dedup::default();
     let mut out = Vec::new();
     let mut step = |call: Option<Box<Call>>, out: &mut Vec<Option<i64>>| {
         let mut give = |item| {
@@ -209,8 +215,8 @@ fn a_call_waits_for_its_copies_and_not_for_ever() {
             });
         };
         match call {
-            Some(call) => copies.call(call, &mut give),
-            None => copies.passenger(7, &mut give),
+            Some(call) => dedup.call(call, &mut give),
+            None => dedup.passenger(7, &mut give),
         }
     };
     step(Some(view(1, 1, 0, 10)), &mut out);
@@ -226,16 +232,16 @@ fn a_call_waits_for_its_copies_and_not_for_ever() {
 
 #[test]
 fn memory_is_bounded() {
-    let mut copies: Copies<()> = Copies::default();
+    let mut dedup: Dedup<()> = Dedup::default();
     let mut out = 0;
     for n in 0..2 * MAX_HELD as u32 {
         let mut call = view(1, n, 0, 10);
         call.client.port = n as u16;
-        copies.call(call, &mut |_| out += 1);
-        assert!(copies.waiting <= MAX_HELD && copies.line.len() <= MAX_HELD);
+        dedup.call(call, &mut |_| out += 1);
+        assert!(dedup.waiting <= MAX_HELD && dedup.line.len() <= MAX_HELD);
     }
     assert_eq!(out, MAX_HELD);
-    copies.finish(&mut |_| out += 1);
-    assert_eq!((out, copies.places.len(), copies.waiting), (2 * MAX_HELD, 0, 0));
-    assert!(copies.given.len() <= MAX_GIVEN && copies.given_order.len() <= MAX_GIVEN);
+    dedup.finish(&mut |_| out += 1);
+    assert_eq!((out, dedup.places.len(), dedup.waiting), (2 * MAX_HELD, 0, 0));
+    assert!(dedup.given.len() <= MAX_GIVEN && dedup.given_order.len() <= MAX_GIVEN);
 }

@@ -2,7 +2,7 @@
 //!
 //! A packet that travels between two captured hosts is in the files of both. [`survey`] reads the files once before the
 //! analysis, only down to the transport heads, and finds such packets. Files that share packets are of different places:
-//! their packets are told apart by their [`Vantage`], so that the second copy of a connection is no pile of
+//! their packets are told apart by their [`CapturePoint`], so that the second copy of a connection is no pile of
 //! retransmissions, and their times are corrected to one clock, so that cause comes before effect. Files that share none are
 //! one capture, as before: rotated files, or one file for each direction. So are those that share packets with the very same
 //! times: parts of one capture that overlap.
@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::decode::{Decoded, Decoder};
 use crate::source::site::{Clock, Site, Sites};
-use crate::source::{Batch, Source, Vantage, files};
+use crate::source::{Batch, CapturePoint, Source, files};
 use crate::text;
 use clock::Sample;
 use groups::{Group, Groups};
@@ -113,7 +113,7 @@ fn each_batch(path: &Path, stop: &Arc<AtomicBool>, mut take: impl FnMut(&Batch, 
     }
 }
 
-/// Gives each group of files that shares packets with another a vantage of its own, and the corrections of its clock.
+/// Gives each group of files that shares packets with another a capture_point of its own, and the corrections of its clock.
 fn place(groups: &[Group], links: &Links) -> Survey {
     let mut survey = Survey::default();
     let mut next = 1;
@@ -121,7 +121,7 @@ fn place(groups: &[Group], links: &Links) -> Survey {
         if !links.is_linked(index) || next > MAX_VANTAGES {
             continue;
         }
-        let mut site = Site { vantage: Vantage(next as u8), clock: Clock::default() };
+        let mut site = Site { capture_point: CapturePoint(next as u8), clock: Clock::default() };
         next += 1;
         match links.difference(index) {
             Difference::None => {}

@@ -1,7 +1,7 @@
 //! One record of the copies of one call.
 
 use super::Views;
-use crate::calls::record::{Afar, Call, Class, Finding};
+use crate::calls::record::{Call, CalleeView, Class, Finding};
 use crate::decode::Network;
 
 /// Findings that say that a capture does not hold all of a call.
@@ -22,7 +22,7 @@ pub fn join(mut views: Views) -> Option<Box<Call>> {
     let all_answered = views.iter().all(|view| view.latency.is_some());
     views.sort_by_key(|view| {
         let wait = view.latency.filter(|_| all_answered).unwrap_or(0);
-        (!has_request(view), std::cmp::Reverse(wait), view.start, view.vantage)
+        (!has_request(view), std::cmp::Reverse(wait), view.start, view.capture_point)
     });
     let seen = views.len() as u32;
     let decided = views.iter().map(|view| view.decided).max().unwrap_or(0);
@@ -38,10 +38,10 @@ pub fn join(mut views: Views) -> Option<Box<Call>> {
     // Times are those of the caller's end if it has them all.
     let timed = if has_request(caller) && caller.latency.is_some() { 0 } else { best };
     let callee = views.iter().rposition(|view| has_request(view));
-    let afar = callee.map(|at| {
+    let callee_view = callee.map(|at| {
         let view = &views[at];
         let latency = view.latency.filter(|_| at != timed);
-        Box::new(Afar { seen, start: view.start, end: view.end, latency })
+        Box::new(CalleeView { seen, start: view.start, end: view.end, latency })
     });
     // A capture without the request knows only when the answer came.
     let start = if has_request(&views[timed]) { views[timed].start } else { caller.start };
@@ -56,7 +56,7 @@ pub fn join(mut views: Views) -> Option<Box<Call>> {
     call.end = end;
     call.latency = latency;
     call.duration = duration.or(call.duration);
-    call.afar = afar;
+    call.callee_view = callee_view;
     if lost {
         call.findings.insert(Finding::AnswerLost);
     }

@@ -15,7 +15,7 @@ use crate::flow::{Flow, Stamp};
 
 /// A call that waits for its end.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct Pending {
     pub(super) call: Box<Call>,
     /// The caller's side.
     pub(super) client: Side,
@@ -29,8 +29,8 @@ pub(super) struct Waiting {
 
 /// The calls of one connection.
 #[derive(Debug, Default)]
-pub struct Exchange {
-    pub(super) waiting: HashMap<CallId, SmallVec<[Waiting; 1]>, foldhash::fast::RandomState>,
+pub struct PendingCalls {
+    pub(super) waiting: HashMap<CallId, SmallVec<[Pending; 1]>, foldhash::fast::RandomState>,
     pub(super) count: usize,
     /// Calls of unknown names.
     pub(super) groups: Groups,
@@ -52,7 +52,7 @@ pub struct Exchange {
     pub failed: u64,
 }
 
-impl Exchange {
+impl PendingCalls {
     /// Remembers that bytes of `side` were lost, and how. The end of an open stream may be among them, whoever ended it: a
     /// later one is then only the second.
     pub fn lose(&mut self, side: Side, how: Finding) {
@@ -103,22 +103,22 @@ impl Exchange {
         uid
     }
 
-    pub(super) fn add(&mut self, id: CallId, waiting: Waiting) {
+    pub(super) fn add(&mut self, id: CallId, waiting: Pending) {
         self.waiting.entry(id).or_default().push(waiting);
         self.count += 1;
     }
 
     /// Lets a call that was taken out wait again, as the oldest of its id: its answer is on its way.
-    pub(super) fn put_back(&mut self, id: CallId, waiting: Waiting) {
+    pub(super) fn put_back(&mut self, id: CallId, waiting: Pending) {
         self.waiting.entry(id).or_default().insert(0, waiting);
         self.count += 1;
     }
 
-    pub(super) fn oldest_of(&mut self, id: CallId) -> Option<&mut Waiting> {
+    pub(super) fn oldest_of(&mut self, id: CallId) -> Option<&mut Pending> {
         self.waiting.get_mut(&id).and_then(|same| same.first_mut())
     }
 
-    pub(super) fn take(&mut self, id: CallId) -> Option<Waiting> {
+    pub(super) fn take(&mut self, id: CallId) -> Option<Pending> {
         let same = self.waiting.get_mut(&id)?;
         let waiting = same.remove(0);
         if same.is_empty() {
@@ -129,7 +129,7 @@ impl Exchange {
     }
 
     /// All that wait, oldest first, leaving nothing.
-    pub(super) fn take_all(&mut self) -> Vec<(CallId, Waiting)> {
+    pub(super) fn take_all(&mut self) -> Vec<(CallId, Pending)> {
         let mut all: Vec<_> = self
             .waiting
             .drain()
