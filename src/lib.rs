@@ -27,6 +27,7 @@
 //! | choosing calls (`-Y`) | [`filter`] |
 //! | one call in full, read again from its packets | [`detail`] |
 //! | the packets of chosen calls as a capture of their own | [`export`] |
+//! | error codes and error texts of the frameworks | [`codes`] |
 //! | what codes, findings and lines of logs mean | [`explain`] |
 //! | files of several hosts: whose they are, how their clocks differ | [`capture_point`] |
 //! | which process of this host holds an end of a connection | [`process`] |
@@ -36,6 +37,7 @@ pub mod calls;
 pub mod capture_point;
 pub mod chains;
 pub mod cli;
+pub mod codes;
 pub mod decode;
 pub mod detail;
 pub mod dispatch;

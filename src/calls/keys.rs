@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use super::record::{Call, CallKind, Carrier, Class, Finding, Findings, Initiator, Name, Process, Uid};
+use crate::calls::reported::reported_as;
 use crate::decode::Endpoint;
-use crate::explain;
 use crate::time::Timestamp;
 
 /// What the values of a key are, for the filter language and for help.
@@ -491,7 +491,7 @@ pub static KEYS: &[Key] = &[
         aliases: &[],
         kind: Type::Text,
         doc: "how the caller's library words this error in its logs, where that is known",
-        get: |c| explain::reported_as(c).map_or(Value::Null, |text| Value::Text(Cow::Owned(text))),
+        get: |c| reported_as(c).map_or(Value::Null, |text| Value::Text(Cow::Owned(text))),
     },
     Key {
         name: "biz_extra",

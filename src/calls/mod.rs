@@ -2,12 +2,14 @@
 
 pub mod dedup;
 pub mod details;
+mod family;
 pub mod keys;
 pub mod labels;
 pub mod names;
 pub mod outcome;
 pub mod pairing;
 pub mod record;
+pub mod reported;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod stats;

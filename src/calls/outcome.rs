@@ -8,7 +8,7 @@ use rpcscope_parsers::message::{BizStatus, Exception, GrpcStatus, Reset, ResultF
 
 use super::details;
 use super::record::{Carrier, Class, Finding, Findings, Initiator, Verdict};
-use crate::explain::{self, Family};
+use crate::codes::{self, Family, grpc, kitex, trpc, volo};
 
 /// How a call came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Outcome {
 
     fn code(mut self, family: Family, code: i64) -> Self {
         self.verdict.code = Some(code);
-        self.verdict.code_name = explain::code_name(family, code);
+        self.verdict.code_name = codes::name(family, code);
         self
     }
 
@@ -190,7 +190,7 @@ fn trpc(status: &Status<'_>) -> Outcome {
             Outcome::of(Some(Class::Rpc), Carrier::Ret)
                 .published(Family::Trpc, code)
                 .text(text)
-                .finding(Finding::CauseBelow, (101..=200).contains(&code))
+                .finding(Finding::CauseBelow, trpc::CLIENT_CODES.contains(&code))
         }
         _ if status.cut => Outcome::unknown(),
         (_, Some(func_ret)) if func_ret != 0 => func_ret_business(func_ret, text),
@@ -199,18 +199,12 @@ fn trpc(status: &Status<'_>) -> Outcome {
 }
 
 fn func_ret_business(func_ret: i32, text: Option<&[u8]>) -> Outcome {
-    /// The code that trpc-go's `errs` gives to an error without one (`errs.RetUnknown`).
-    const NO_CODE: i32 = 999;
-    /// Codes below are reserved for frameworks by tRPC's error code conventions.
-    const FIRST_USER_CODE: i32 = 10_000;
+    let code = i64::from(func_ret);
     Outcome::of(Some(Class::Business), Carrier::FuncRet)
-        .code(Family::Trpc, i64::from(func_ret))
+        .code(Family::Trpc, code)
         .text(text)
-        .finding(Finding::PlainError, func_ret == NO_CODE)
-        .finding(
-            Finding::BusinessCodeReserved,
-            (0..FIRST_USER_CODE).contains(&func_ret) && func_ret != NO_CODE,
-        )
+        .finding(Finding::PlainError, code == trpc::UNKNOWN)
+        .finding(Finding::BusinessCodeReserved, trpc::is_reserved(code))
 }
 
 fn trpc_stream(status: &Status<'_>) -> Outcome {
@@ -239,14 +233,14 @@ fn trpc_stream(status: &Status<'_>) -> Outcome {
     }
     // trpc-go stream/server.go puts every code of a handler into `ret`: only the framework's own table tells them apart.
     let code = i64::from(ret);
-    let framework = explain::is_trpc_framework_code(code);
+    let framework = trpc::is_framework_code(code);
     let class = if framework { Class::Rpc } else { Class::Business };
     Outcome::of(Some(class), carrier)
         .code(Family::Trpc, code)
         .text(text)
         .finding(Finding::BusinessCodeInRet, !framework)
         .finding(Finding::PlainError, code == 0)
-        .finding(Finding::CauseBelow, (101..=200).contains(&code))
+        .finding(Finding::CauseBelow, trpc::CLIENT_CODES.contains(&code))
 }
 
 fn trpc_http(status: &Status<'_>) -> Outcome {
@@ -289,21 +283,8 @@ fn application_exception(exception: &Exception<'_>, carrier: Carrier) -> Outcome
     Outcome::of(Some(Class::Rpc), carrier)
         .published(Family::Thrift, i64::from(exception.type_id))
         .text(Some(text))
-        .finding(Finding::BusinessAsRpc, says_biz_error(text))
-        .finding(Finding::BizStatusUntransportable, says_biz_status(text))
-}
-
-/// Whether Kitex (`pkg/remote/trans_errors.go`, `pkg/kerrors`) worded a handler's own error as a failure of the framework.
-fn says_biz_error(text: &[u8]) -> bool {
-    text.starts_with(b"biz error: ") || text.ends_with(b"[biz error]")
-}
-
-/// Whether the text is Volo's rendering of a business status that had no header to travel in.
-fn says_biz_status(text: &[u8]) -> bool {
-    text.strip_prefix(b"status_code: ").is_some_and(|rest| {
-        let digits = rest.iter().take_while(|b| b.is_ascii_digit() || **b == b'-').count();
-        rest.get(digits..).is_some_and(|rest| rest.starts_with(b", status_message: "))
-    })
+        .finding(Finding::BusinessAsRpc, kitex::is_handler_error(text))
+        .finding(Finding::BizStatusUntransportable, volo::is_biz_status(text))
 }
 
 /// A business status, if it is one: `None` for 0 and for an absent number.
@@ -355,25 +336,6 @@ fn ttstream(status: &Status<'_>) -> Outcome {
     }
 }
 
-/// Statuses that no gRPC library makes by itself (grpc `doc/statuscodes.md`): somebody's code said them.
-const GRPC_BUSINESS: [i64; 7] = [3, 5, 6, 9, 10, 11, 15];
-
-/// The highest status of the published table.
-const GRPC_LAST: i64 = 16;
-/// INTERNAL, with which Kitex sends business statuses (`pkg/remote/trans/nphttp2`).
-const GRPC_INTERNAL: i64 = 13;
-
-/// Kitex `pkg/remote/trans_errors.go` `UnknownService`, which its servers send as it is in place of a gRPC status
-/// (`pkg/remote/trans/nphttp2/codes.go`), and the beginning of its text (`server_handler.go`).
-const KITEX_UNKNOWN_SERVICE: (i64, &[u8]) = (20, b"unknown service ");
-
-/// Whether somebody's code, and no library, said this status.
-fn is_business(code: i64, text: Option<&[u8]>) -> bool {
-    let (kitex, begins) = KITEX_UNKNOWN_SERVICE;
-    let of_kitex = code == kitex && text.is_some_and(|text| text.starts_with(begins));
-    GRPC_BUSINESS.contains(&code) || (code > GRPC_LAST && !of_kitex)
-}
-
 fn grpc(status: &Status<'_>) -> Outcome {
     let text = status.grpc_message.as_deref();
     // Kitex pkg/remote/trans/nphttp2: the business status is the answer, grpc-status only how it travels.
@@ -384,15 +346,18 @@ fn grpc(status: &Status<'_>) -> Outcome {
     let mut outcome = match &status.grpc {
         Some(GrpcStatus::Code(0)) => Outcome::ok(),
         // What could not be read beside it may be the business status that it carries.
-        Some(GrpcStatus::Code(code @ GRPC_INTERNAL)) if status.cut => {
+        Some(GrpcStatus::Code(code @ grpc::INTERNAL)) if status.cut => {
             Outcome::of(None, Carrier::GrpcStatus).published(Family::Grpc, *code).text(text)
         }
         Some(GrpcStatus::Code(code)) => {
-            let class = if is_business(*code, text) { Class::Business } else { Class::Rpc };
+            let class = if grpc::is_business(*code, text) { Class::Business } else { Class::Rpc };
             Outcome::of(Some(class), Carrier::GrpcStatus)
                 .published(Family::Grpc, *code)
                 .text(text.filter(|text| !text.is_empty()))
-                .finding(Finding::BusinessAsRpc, class == Class::Rpc && text.is_some_and(says_biz_error))
+                .finding(
+                    Finding::BusinessAsRpc,
+                    class == Class::Rpc && text.is_some_and(kitex::is_handler_error),
+                )
         }
         Some(GrpcStatus::Malformed(raw)) => Outcome::of(Some(Class::Rpc), Carrier::GrpcStatus)
             .text(Some(text.unwrap_or(raw)))

@@ -4,14 +4,11 @@ use std::fmt::Write as _;
 
 use super::labels;
 use super::record::{Call, Carrier, Class, Finding, Initiator};
+use crate::codes::{grpc, thrift, trpc};
 use crate::text;
 
 /// Longest error text that the sentence repeats, in columns. The whole text stands elsewhere.
 const QUOTE: usize = 120;
-
-/// tRPC codes of failures that a framework had as a caller (`TrpcRetCode`, 101 to 200): in an answer they tell of a call
-/// further down.
-const TRPC_CALLER_CODES: std::ops::RangeInclusive<i64> = 101..=200;
 
 /// What happened, who raised it, and who should look.
 ///
@@ -125,10 +122,10 @@ fn rpc(call: &Call) -> String {
              failure; look at the handler"
         ),
         Carrier::ThriftException => match code {
-            Some(1) => format!(
+            Some(thrift::UNKNOWN_METHOD) => format!(
                 "RPC error{error}: {server} does not know the method {operation}; compare the IDL of both sides"
             ),
-            Some(6) => format!(
+            Some(thrift::INTERNAL_ERROR) => format!(
                 "RPC error{error}, raised on the side of {operation}: its framework, or a handler's plain error"
             ),
             _ => format!(
@@ -136,7 +133,7 @@ fn rpc(call: &Call) -> String {
             ),
         },
         Carrier::Ret | Carrier::TrpcStreamClose
-            if code.is_some_and(|code| TRPC_CALLER_CODES.contains(&code)) =>
+            if code.is_some_and(|code| trpc::CLIENT_CODES.contains(&code)) =>
         {
             format!(
                 "RPC error{error}: {operation} passes on a failure of a call that it made itself; look at the services below it"
@@ -146,16 +143,18 @@ fn rpc(call: &Call) -> String {
             "RPC error{error}, raised by the framework of {operation}, not by its handler's business logic"
         ),
         Carrier::GrpcStatus => match code {
-            Some(12) => {
+            Some(grpc::UNIMPLEMENTED) => {
                 format!("RPC error{error}: {server} has no method {operation}; compare names and versions")
             }
-            Some(4) => {
+            Some(grpc::DEADLINE_EXCEEDED) => {
                 format!("RPC error{error}: the deadline of {operation} passed{}", span(call, " after "))
             }
-            Some(14) => format!(
+            Some(grpc::UNAVAILABLE) => format!(
                 "RPC error{error}: {operation} answered that it is not available; look at {server} and what it needs"
             ),
-            Some(1) => format!("RPC error{error}: {operation} was cancelled{}", span(call, " after ")),
+            Some(grpc::CANCELLED) => {
+                format!("RPC error{error}: {operation} was cancelled{}", span(call, " after "))
+            }
             _ => format!(
                 "RPC error{error} from {operation}; gRPC does not tell whether its library or the handler raised it"
             ),

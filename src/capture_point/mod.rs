@@ -113,7 +113,7 @@ fn each_batch(path: &Path, stop: &Arc<AtomicBool>, mut take: impl FnMut(&Batch, 
     }
 }
 
-/// Gives each group of files that shares packets with another a capture_point of its own, and the corrections of its clock.
+/// Gives each group of files that shares packets with another a capture point of its own, and the corrections of its clock.
 fn place(groups: &[Group], links: &Links) -> Survey {
     let mut survey = Survey::default();
     let mut next = 1;

@@ -7,15 +7,10 @@ use std::cmp::Reverse;
 use super::record::{Chain, Change, EvidenceSet, Hop, Origin, Outcome};
 use super::wording::{self, Relation};
 use crate::calls::record::{Call, CallKind, Carrier, Class, Finding};
+use crate::codes::{self, trpc};
 
 /// Bytes by which the requests of two tries of one call may differ (deadlines and attempt counters in the header).
 const RETRY_SIZE_SLACK: u64 = 16;
-
-/// tRPC `ret` numbers with which a callee forwards a failure of its own client (trpc `TrpcRetCode`, 101 to 171).
-const TRPC_CLIENT_CODES: std::ops::RangeInclusive<i64> = 101..=171;
-
-/// Those of them that leave no call on the wire: connect, encode, decode, limits, router, validation.
-const TRPC_NEVER_SENT: [i64; 7] = [111, 121, 122, 123, 124, 131, 151];
 
 /// Judges a finished tree. `egress_seen` tells of a hop whether the capture holds calls of the process that answered it.
 pub(super) fn judge(mut hops: Vec<Hop>, egress_seen: impl Fn(usize) -> bool) -> Chain {
@@ -125,10 +120,10 @@ fn origin(hops: &[Hop], children: &[Vec<usize>], egress_seen: impl Fn(usize) -> 
 fn cause_is_hidden(call: &Call, egress_seen: bool) -> bool {
     let verdict = &call.verdict;
     match (verdict.carrier, verdict.code) {
-        (Carrier::Ret, Some(code)) if TRPC_CLIENT_CODES.contains(&code) => {
-            // A time-out or a broken connection would have left its call on the wire; where the process's calls are
-            // captured and there is none, the code is the callee's own word.
-            TRPC_NEVER_SENT.contains(&code) || !egress_seen
+        (Carrier::Ret, Some(code)) if trpc::CLIENT_CODES.contains(&code) => {
+            // A call that was sent (it timed out, its connection broke, its answer was unreadable) is in the capture if the
+            // process's calls are; if none of them failed there, the code is the callee's own.
+            trpc::is_unsent(code) || !egress_seen
         }
         _ => !egress_seen && verdict.message.as_deref().is_some_and(wording::speaks_of_callee),
     }
@@ -177,15 +172,10 @@ fn is_framework(class: Option<Class>) -> bool {
     matches!(class, Some(Class::Rpc | Class::Transport | Class::Unanswered))
 }
 
-/// Whether a code only says "some error": the number that a framework gives to an error without one of its own.
+/// Whether the code of a call only means "some error".
 fn is_generic(call: &Call) -> bool {
-    match (call.verdict.carrier, call.verdict.code) {
-        // trpc-go `errs.RetUnknown`, Kitex `remote.InternalError`, grpc UNKNOWN and INTERNAL.
-        (Carrier::Ret | Carrier::FuncRet | Carrier::TrpcStreamReset, Some(999))
-        | (Carrier::ThriftException | Carrier::TtstreamTrailer, Some(6))
-        | (Carrier::GrpcStatus, Some(2 | 13)) => true,
-        _ => false,
-    }
+    let known = call.code_family().zip(call.verdict.code);
+    known.is_some_and(|(family, code)| codes::is_catch_all(family, code))
 }
 
 /// How the answer `above` differs from the error `below` that it goes back to; with the hop prefixes that were added.
@@ -198,7 +188,7 @@ fn compare(below: &Call, above: &Call) -> Vec<(Finding, u32)> {
         _ => {}
     }
     let forwarded =
-        to.carrier == Carrier::Ret && to.code.is_some_and(|code| TRPC_CLIENT_CODES.contains(&code));
+        to.carrier == Carrier::Ret && to.code.is_some_and(|code| trpc::CLIENT_CODES.contains(&code));
     let broken = |class| matches!(class, Some(Class::Transport | Class::Unanswered));
     match (from.code, to.code) {
         // The call below has no status of a callee; its caller's own framework worded the failure.

@@ -1,30 +1,26 @@
-//! Comparing the texts of errors on their way up: which part is the callee's, and what was put around it.
+//! Comparing the texts of errors on their way up: which part came from the callee, and what was added to it.
 
-/// Shortest text that counts as found inside another one; shorter ones stand in too many texts by chance.
+use crate::codes::{grpc, kitex, trpc, ttstream};
+
+/// Shortest text that counts as found inside another one: shorter ones appear in other texts by chance.
 pub(super) const MIN_QUOTED: usize = 4;
 
-/// Words that a caller's framework puts before the text of a callee's error; each stands for one hop. Sources: Kitex
-/// `pkg/kerrors` (`remote or network error`, `rpc timeout`), Kitex `pkg/remote/trans/ttstream` (`[ttstream error`), grpc-go
-/// `status.Error` (`rpc error: code = `), trpc-go `errs.Error.Error` (`type:business, code:…`).
-const CALLER_MARKS: [&str; 5] =
-    ["remote or network error", "rpc timeout: timeout=", "[ttstream error", "rpc error: code = ", "type:"];
+/// Words that the caller's framework puts before the text of a callee's error: each stands for one hop.
+const CALLER_MARKS: [&str; 5] = [
+    kitex::REMOTE_ERROR,
+    kitex::RPC_TIMEOUT_FIELDS,
+    ttstream::ERROR_TEXT,
+    grpc::ERROR_TEXT,
+    trpc::ERROR_TEXT,
+];
 
-/// How Kitex's client words a business error, which is no hop by itself (`pkg/kerrors/bizerrors.go`).
-const BIZ_STATUS: &str = "biz error: code=";
-
-/// Two of [`CALLER_MARKS`] that stand for one hop.
-const BOTH_MARKS: &str = "remote or network error: rpc error: code = ";
-
-/// What Kitex's server puts before the text of a plain handler error (`pkg/remote/trans_errors.go`).
-const SERVER_MARK: &str = "biz error: ";
-
-/// The text without what differs in every call: `cost:…` of trpc-go (`client/client.go`), the address in Kitex's
-/// `[remote-ADDRESS]`, and white space at the ends.
+/// The text without the parts that differ in every call: `cost:…` of trpc-go, the address in Kitex's `[remote-ADDRESS]`, and
+/// punctuation at the ends.
 pub(super) fn stable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     loop {
-        let cost = rest.find("cost:").map(|at| (at, "cost:".len(), at));
+        let cost = rest.find(trpc::COST).map(|at| (at, trpc::COST.len(), at));
         let remote = rest.find("[remote-").map(|at| (at, "[remote-".len(), at + "[remote".len()));
         let Some((at, mark, keep)) = cost.into_iter().chain(remote).min() else { break };
         out.push_str(&rest[..keep]);
@@ -39,14 +35,14 @@ pub(super) fn stable(text: &str) -> String {
 /// How the text of an answer relates to the text of a callee's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relation {
-    /// The same, changing parts aside.
+    /// The same, apart from the parts that differ in every call.
     Same,
-    /// The callee's text stands inside, with that many hop prefixes more than it had itself.
+    /// It contains the callee's text.
     Wrapped {
-        /// Prefixes that were added; 1 for words that no framework is known to add.
+        /// Number of hop prefixes that were added; 1 if no framework is known to add the words around it.
         prefixes: u32,
     },
-    /// Other words.
+    /// It has nothing of the callee's text.
     Other,
 }
 
@@ -63,16 +59,17 @@ pub(super) fn relation(above: &str, below: &str) -> Relation {
     Relation::Other
 }
 
-/// How many hops the prefixes of a text stand for.
+/// The number of hops that the prefixes of a text stand for.
 pub(super) fn hops(text: &str) -> u32 {
     let callers: usize = CALLER_MARKS.iter().map(|mark| text.matches(mark).count()).sum();
-    // Kitex puts its own words before those of its gRPC client: two marks, one hop.
-    let callers = callers - text.matches(BOTH_MARKS).count();
-    let servers = text.matches(SERVER_MARK).count() - text.matches(BIZ_STATUS).count();
+    // Kitex puts its own words before those of its gRPC client: two marks for one hop.
+    let callers = callers - text.matches(kitex::REMOTE_GRPC_ERROR).count();
+    // Its client words a business status like the server's plain error, but no hop adds it.
+    let servers = text.matches(kitex::PLAIN_ERROR).count() - text.matches(kitex::BIZ_STATUS).count();
     u32::try_from(callers.max(servers)).unwrap_or(u32::MAX)
 }
 
-/// Whether a text says itself that a call further down failed: a caller's framework worded it.
+/// Whether a caller's framework worded the text, so that a call further down failed.
 pub(super) fn speaks_of_callee(text: &str) -> bool {
     CALLER_MARKS.iter().any(|mark| text.contains(mark))
 }
@@ -82,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_changes_in_every_call_is_left_out() {
+    fn parts_that_differ_in_every_call_are_removed() {
         assert_eq!(
             stable("tcp client transport ReadFrame, cost:150.804733ms"),
             "tcp client transport ReadFrame"

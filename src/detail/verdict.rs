@@ -2,7 +2,8 @@
 
 use crate::calls::labels;
 use crate::calls::record::{Call, Carrier, Class};
-use crate::explain::{self, Family};
+use crate::codes::{self, Family};
+use crate::explain;
 use crate::text;
 
 /// A line of the verdict.
@@ -38,17 +39,16 @@ pub fn lines(call: &Call) -> Vec<Line> {
     // tRPC has two codes in every answer; which of them counts is the question that people come with.
     for (label, number) in [("ret", call.ret), ("func_ret", call.func_ret)] {
         if let Some(number) = number {
-            let entry = explain::code(Family::Trpc, number.into());
+            let entry = codes::entry(Family::Trpc, number.into());
             let name = entry.map(|entry| format!(" {}", entry.name)).unwrap_or_default();
             push(label, format!("{number}{name}"), entry.map_or("", |entry| entry.meaning));
         }
     }
-    let entry =
-        explain::family(call).zip(verdict.code).and_then(|(family, code)| explain::code(family, code));
+    let entry = call.code_family().zip(verdict.code).and_then(|(family, code)| codes::entry(family, code));
     let both = call.ret.is_some() && call.func_ret.is_some();
     if let Some(code) = verdict.code.filter(|_| !both) {
         let name = verdict.code_name.map(|name| format!(" {name}")).unwrap_or_default();
-        let range = explain::family(call).and_then(|family| explain::range(family, code));
+        let range = call.code_family().and_then(|family| codes::range(family, code));
         let meaning = entry.map(|entry| entry.meaning).or(range.map(|range| range.meaning));
         push("code", format!("{code}{name}"), meaning.unwrap_or(""));
     }
@@ -112,7 +112,7 @@ mod tests {
     fn framework_codes_say_who_raises_them() {
         let mut call = failed(Class::Rpc, Carrier::ThriftException, Some(6), "biz error: x");
         call.transport = "ttheader";
-        assert_eq!(explain::family(&call), Some(Family::Kitex));
+        assert_eq!(call.code_family(), Some(Family::Kitex));
         let lines = lines(&call);
         assert!(lines.iter().any(|line| line.label == "raised by"));
         assert!(lines.iter().any(|line| line.label == "look at"));

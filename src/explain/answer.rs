@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::log::{KERRORS, LogError, Wording};
-use super::{Entry, Family, Range, Side, Topic, carrier, class, code, family, finding, parse_log, range};
-use crate::calls::record::{Call, Class};
-use crate::calls::{Carrier, Finding};
+use super::log::{LogError, Wording};
+use super::{Topic, carrier, class, finding, parse_log};
+use crate::calls::{Call, Carrier, Class, Finding};
+use crate::codes::{self, Entry, ErrorKind, Family, Range, kitex, range};
 use crate::text;
 
 /// Columns of the words before the texts.
@@ -117,14 +117,14 @@ fn put(out: &mut String, label: &str, words: &str) {
 fn put_entry(out: &mut String, family: Family, entry: &Entry) {
     _ = writeln!(out, "{} {} {}", family.name(), entry.code, entry.name);
     put(out, "what", entry.meaning);
-    put(out, "who", &format!("{}; raised by {}", entry.side.phrase(), entry.raiser.phrase()));
+    put(out, "who", &format!("{}; raised by {}", entry.kind.phrase(), entry.raiser.phrase()));
     put(out, "wire", entry.wire.sentence());
     put(out, "caller", entry.caller);
     put(out, "look at", entry.look);
 }
 
 fn put_code(out: &mut String, family: Family, number: i64) {
-    if let Some(entry) = code(family, number) {
+    if let Some(entry) = codes::entry(family, number) {
         put_entry(out, family, entry);
         return;
     }
@@ -178,7 +178,7 @@ impl Answer {
             Self::Table(family) => out = table(*family),
             Self::Code(family, number) => put_code(&mut out, *family, *number),
             Self::Number(number) => {
-                for family in Family::ALL.iter().filter(|family| code(**family, *number).is_some()) {
+                for family in Family::ALL.iter().filter(|family| codes::entry(**family, *number).is_some()) {
                     if !out.is_empty() {
                         out.push('\n');
                     }
@@ -216,9 +216,10 @@ impl Answer {
                 || matches!((wanted, seen), (Family::Thrift, Family::Kitex) | (Family::Kitex, Family::Thrift))
         };
         match self {
-            Self::Table(wanted) => family(call).is_some_and(|seen| same(*wanted, seen)),
+            Self::Table(wanted) => call.code_family().is_some_and(|seen| same(*wanted, seen)),
             Self::Code(wanted, number) => {
-                call.verdict.code == Some(*number) && family(call).is_some_and(|seen| same(*wanted, seen))
+                call.verdict.code == Some(*number)
+                    && call.code_family().is_some_and(|seen| same(*wanted, seen))
             }
             Self::Number(number) => call.verdict.code == Some(*number),
             Self::Word(_, topic) => {
@@ -261,7 +262,7 @@ fn put_layer(out: &mut String, layer: &LogError, explained: &mut Vec<&'static En
     match (&layer.wording, layer.entry()) {
         (Wording::TrpcBusiness, entry) => {
             put(out, "who", "business error; raised by the server's handler");
-            match entry.filter(|entry| entry.side != Side::Success) {
+            match entry.filter(|entry| entry.kind != ErrorKind::Success) {
                 Some(entry) => {
                     let note = format!(
                         "The number is also the framework's {}: the callee may have passed on a framework error from \
@@ -278,12 +279,12 @@ fn put_layer(out: &mut String, layer: &LogError, explained: &mut Vec<&'static En
             if !explained.contains(&entry) {
                 explained.push(entry);
                 put(out, "what", entry.meaning);
-                put(out, "who", &format!("{}; raised by {}", entry.side.phrase(), entry.raiser.phrase()));
+                put(out, "who", &format!("{}; raised by {}", entry.kind.phrase(), entry.raiser.phrase()));
                 put(out, "look at", entry.look);
             }
         }
         (Wording::KitexLocal(words), None) => {
-            if let Some((_, meaning)) = KERRORS.iter().find(|(known, _)| known == words) {
+            if let Some((_, meaning)) = kitex::CALLER_ERRORS.iter().find(|(known, _)| known == words) {
                 put(out, "what", meaning);
             }
         }

@@ -12,9 +12,9 @@
 //! A text may stand anywhere in a log line, and one error may hold another: a service that passes an error on puts its own
 //! words before it.
 
-use super::{Entry, Family, code};
-use crate::calls::Carrier;
-use crate::calls::record::{Call, Class, Finding, Initiator};
+use crate::calls::{Call, Carrier, Class, Finding, Initiator};
+use crate::codes::trpc::without_cost;
+use crate::codes::{self, Entry, Family, grpc, kitex, thrift, trpc, ttstream};
 
 /// The most layers that are read.
 const LAYER_LIMIT: usize = 64;
@@ -57,62 +57,6 @@ pub struct LogError {
     pub cause: Option<Box<LogError>>,
 }
 
-/// The framework errors of Kitex by their words (`pkg/kerrors/kerrors.go`), each with what it means.
-pub(super) const KERRORS: &[(&str, &str)] = &[
-    ("internal exception", "Kitex itself failed at this side; the words after it say how."),
-    ("service discovery error", "No address of the service could be found: look at the registry."),
-    (
-        "get connection error",
-        "No connection could be had: refused, timed out, or the pool is empty. Nothing of the call is on the wire.",
-    ),
-    ("loadbalance error", "The load balancer had no instance to choose."),
-    ("no more instances to retry", "Every instance was tried; the words after it are the last failure."),
-    (
-        "rpc timeout",
-        "The caller waited as long as its timeout. On the wire its FIN comes first, and the answer is late or missing.",
-    ),
-    (
-        "request forbidden",
-        "An access rule refused the call, at this side or (after `[remote]`) at the callee.",
-    ),
-    ("forbidden by circuitbreaker", "The caller's circuit breaker is open: nothing is on the wire."),
-    (
-        "request over limit",
-        "A limit of connections or of requests refused the call, as a rule at the callee.",
-    ),
-    ("retry error", "Retrying failed; the words after it say why."),
-    ("rpc call finished", "A retry was given up because another try had finished."),
-    ("rpc route failed", "The router of the caller failed."),
-    ("panic", "The handler panicked; the callee's log has the stack."),
-];
-
-/// The names that grpc-go prints (`codes/code_string.go`), by code.
-const GRPC_NAMES: [&str; 17] = [
-    "OK",
-    "Canceled",
-    "Unknown",
-    "InvalidArgument",
-    "DeadlineExceeded",
-    "NotFound",
-    "AlreadyExists",
-    "PermissionDenied",
-    "ResourceExhausted",
-    "FailedPrecondition",
-    "Aborted",
-    "OutOfRange",
-    "Unimplemented",
-    "Internal",
-    "Unavailable",
-    "DataLoss",
-    "Unauthenticated",
-];
-
-/// The name that grpc-go prints for a code.
-pub(super) fn grpc_name(code: i64) -> String {
-    let name = usize::try_from(code).ok().and_then(|code| GRPC_NAMES.get(code));
-    name.map_or_else(|| format!("Code({code})"), |name| (*name).to_owned())
-}
-
 /// Reads the error text in a log line; `None` if no known form stands in it.
 #[must_use]
 pub fn parse_log(line: &str) -> Option<LogError> {
@@ -123,19 +67,19 @@ pub fn parse_log(line: &str) -> Option<LogError> {
 type Reader = fn(&str, usize) -> Option<LogError>;
 
 const FORMS: &[(&str, Reader)] = &[
-    ("type:", parse_trpc),
-    ("remote or network error", parse_remote),
-    ("[ttstream error, code=", parse_ttstream),
-    ("rpc error: code = ", parse_grpc),
-    ("biz error: ", parse_biz),
-    ("TApplicationException", parse_thrift),
+    (trpc::ERROR_TEXT, parse_trpc),
+    (kitex::REMOTE_ERROR, parse_remote),
+    (ttstream::ERROR_TEXT, parse_ttstream),
+    (grpc::ERROR_TEXT, parse_grpc),
+    (kitex::PLAIN_ERROR, parse_biz),
+    (thrift::ERROR_TEXT, parse_thrift),
 ];
 
 fn parse_layer(text: &str, depth: usize) -> Option<LogError> {
     let depth = depth.checked_sub(1)?;
     let forms =
         FORMS.iter().flat_map(|(words, read)| text.match_indices(words).map(move |(at, _)| (at, *read)));
-    let kerrors = KERRORS.iter().flat_map(|(words, _)| {
+    let kerrors = kitex::CALLER_ERRORS.iter().flat_map(|(words, _)| {
         let found = text.match_indices(words);
         found.filter(|(at, _)| begins_error(text, *at)).map(|(at, _)| (at, parse_kerror as Reader))
     });
@@ -194,7 +138,7 @@ fn leading_number(text: &str) -> Option<(i64, &str)> {
 }
 
 fn parse_trpc(text: &str, depth: usize) -> Option<LogError> {
-    let text = text.strip_prefix("type:")?;
+    let text = text.strip_prefix(trpc::ERROR_TEXT)?;
     let (kind, rest) = text.split_once(',')?;
     let wording = match kind.trim() {
         "framework" => Wording::TrpcFramework,
@@ -214,7 +158,7 @@ fn parse_trpc(text: &str, depth: usize) -> Option<LogError> {
 }
 
 fn parse_remote(text: &str, depth: usize) -> Option<LogError> {
-    let rest = text.strip_prefix("remote or network error")?;
+    let rest = text.strip_prefix(kitex::REMOTE_ERROR)?;
     // The extra words: `remote`, `remote-ADDRESS`, or none for what the network or another protocol said.
     let (extra, rest) = match rest.strip_prefix('[') {
         Some(inside) => inside.split_once(']')?,
@@ -228,26 +172,14 @@ fn parse_remote(text: &str, depth: usize) -> Option<LogError> {
             Wording::KitexRemote((!address.is_empty()).then(|| address.to_owned()))
         }
         None if cause.is_some() => return cause,
-        None => Wording::KitexLocal("remote or network error"),
+        None => Wording::KitexLocal(kitex::REMOTE_ERROR),
     };
-    let code = known_code(wire);
+    let code = kitex::exception_type(wire);
     Some(layer(wording, code, wire, cause))
 }
 
-/// The exception type that a text of Kitex's server stands for (`pkg/remote/trans_errors.go`, `server/invoke.go`).
-fn known_code(wire: &str) -> Option<i64> {
-    const INTERNAL: &[&str] = &["biz error: ", "panic: ", "request over limit", "request forbidden"];
-    if wire.starts_with("unknown method ") {
-        Some(1)
-    } else if wire.starts_with("unknown service ") {
-        Some(20)
-    } else {
-        INTERNAL.iter().any(|words| wire.starts_with(words)).then_some(6)
-    }
-}
-
 fn parse_kerror(text: &str, depth: usize) -> Option<LogError> {
-    let (words, _) = KERRORS.iter().find(|(words, _)| text.starts_with(words))?;
+    let (words, _) = kitex::CALLER_ERRORS.iter().find(|(words, _)| text.starts_with(words))?;
     let rest = text.strip_prefix(words)?;
     let rest = match rest.strip_prefix('[') {
         Some(inside) => inside.split_once(']').map_or("", |(_, rest)| rest),
@@ -258,17 +190,17 @@ fn parse_kerror(text: &str, depth: usize) -> Option<LogError> {
 }
 
 fn parse_biz(text: &str, depth: usize) -> Option<LogError> {
-    let said = text.strip_prefix("biz error: ")?;
-    if let Some((code, rest)) = said.strip_prefix("code=").and_then(leading_number)
+    let said = text.strip_prefix(kitex::PLAIN_ERROR)?;
+    if let Some((code, rest)) = text.strip_prefix(kitex::BIZ_STATUS).and_then(leading_number)
         && let Some(message) = rest.strip_prefix(", msg=")
     {
         return Some(layer(Wording::BizStatus, Some(code), message, None));
     }
-    Some(layer(Wording::KitexHandler, Some(6), text, parse_layer(said, depth)))
+    Some(layer(Wording::KitexHandler, Some(thrift::INTERNAL_ERROR), text, parse_layer(said, depth)))
 }
 
 fn parse_ttstream(text: &str, depth: usize) -> Option<LogError> {
-    let (code, rest) = leading_number(text.strip_prefix("[ttstream error, code=")?)?;
+    let (code, rest) = leading_number(text.strip_prefix(ttstream::ERROR_TEXT)?)?;
     let mut rest = rest.strip_prefix(']')?.trim_start();
     let (mut side, mut path) = (None, Vec::new());
     while let Some((words, after)) = rest.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
@@ -298,15 +230,13 @@ fn parse_ttstream(text: &str, depth: usize) -> Option<LogError> {
 }
 
 fn parse_grpc(text: &str, depth: usize) -> Option<LogError> {
-    let (name, message) = text.strip_prefix("rpc error: code = ")?.split_once(" desc = ")?;
-    let number = name.strip_prefix("Code(").and_then(|code| code.strip_suffix(')')).unwrap_or(name);
-    let by_name = || GRPC_NAMES.iter().position(|known| *known == name).map(|code| code as i64);
-    let code = number.parse().ok().or_else(by_name)?;
+    let (name, message) = text.strip_prefix(grpc::ERROR_TEXT)?.split_once(" desc = ")?;
+    let code = grpc::from_go_name(name)?;
     Some(layer(Wording::Grpc, Some(code), message, parse_layer(message, depth)))
 }
 
 fn parse_thrift(text: &str, depth: usize) -> Option<LogError> {
-    let rest = text.strip_prefix("TApplicationException")?;
+    let rest = text.strip_prefix(thrift::ERROR_TEXT)?;
     // Python's repr: `TApplicationException(message='…', type=6)`.
     if let Some(fields) = rest.strip_prefix('(') {
         let code = fields.split("type=").nth(1).and_then(leading_number).map(|(code, _)| code);
@@ -326,7 +256,7 @@ fn parse_thrift(text: &str, depth: usize) -> Option<LogError> {
 /// Kitex marks with a suffix what a handler returned with a number of its own.
 fn parse_suffix(text: &str) -> Option<LogError> {
     let trimmed = text.trim_end();
-    trimmed.ends_with(" [biz error]").then(|| layer(Wording::KitexHandler, None, trimmed, None))
+    kitex::has_suffix(trimmed.as_bytes()).then(|| layer(Wording::KitexHandler, None, trimmed, None))
 }
 
 impl LogError {
@@ -359,7 +289,7 @@ impl LogError {
     /// What is known of its code. A business code is the callee's own, whatever framework uses the same number.
     #[must_use]
     pub fn entry(&self) -> Option<&'static Entry> {
-        code(self.family()?, self.code?)
+        codes::entry(self.family()?, self.code?)
     }
 
     /// Whether a call carries this error or one that it holds.
@@ -392,10 +322,14 @@ impl LogError {
             Wording::TrpcFramework if trpc => match self.code {
                 _ if coded && same && verdict.carrier == Carrier::Ret => true,
                 // Raised at the caller: the wire shows how the call ended, not the number.
-                Some(101 | 102) => by(Initiator::Client) || silent,
-                Some(161) => by(Initiator::Client),
-                Some(141 | 171) => by(Initiator::Server),
-                Some(351) if self.cause.is_none() => call.rpc == "trpc-stream" && (call.failed() || broken),
+                Some(trpc::CLIENT_TIMEOUT | trpc::CLIENT_FULL_LINK_TIMEOUT) => {
+                    by(Initiator::Client) || silent
+                }
+                Some(trpc::CLIENT_CANCELED) => by(Initiator::Client),
+                Some(trpc::CLIENT_NETWORK | trpc::CLIENT_READ_FRAME) => by(Initiator::Server),
+                Some(trpc::STREAM_CLIENT_READ_END) if self.cause.is_none() => {
+                    call.rpc == "trpc-stream" && (call.failed() || broken)
+                }
                 _ => false,
             },
             Wording::BizStatus => verdict.carrier == Carrier::BizStatus && coded && text == self.message,
@@ -407,7 +341,7 @@ impl LogError {
                 let carriers = [Carrier::ThriftException, Carrier::TtstreamTrailer, Carrier::GrpcStatus];
                 carriers.contains(&verdict.carrier) && text == self.message
             }
-            Wording::KitexLocal("rpc timeout") => {
+            Wording::KitexLocal(kitex::RPC_TIMEOUT) => {
                 let field = |name: &str| {
                     self.message.split(", ").find_map(|part| part.strip_prefix(name)).map(str::to_owned)
                 };
@@ -424,13 +358,14 @@ impl LogError {
                 let path_agrees = path.is_empty() || call.cancel_path.iter().map(|name| &**name).eq(path);
                 let rst = verdict.carrier == Carrier::TtstreamRst && coded;
                 // The caller's library makes 12001 of whatever exception the trailer carries.
-                let trailer = verdict.carrier == Carrier::TtstreamTrailer && self.code == Some(12001);
+                let trailer = verdict.carrier == Carrier::TtstreamTrailer
+                    && self.code == Some(ttstream::APPLICATION_EXCEPTION);
                 (rst || trailer) && text == self.message && path_agrees
             }
             Wording::Grpc if call.rpc == "grpc" => {
                 let raised_by_caller = match self.code {
-                    Some(1 | 4) => by(Initiator::Client),
-                    Some(14) => broken && verdict.initiator != Some(Initiator::Client),
+                    Some(grpc::CANCELLED | grpc::DEADLINE_EXCEEDED) => by(Initiator::Client),
+                    Some(grpc::UNAVAILABLE) => broken && verdict.initiator != Some(Initiator::Client),
                     _ => false,
                 };
                 raised_by_caller || (verdict.carrier == Carrier::GrpcStatus && coded && text == self.message)
@@ -444,19 +379,10 @@ impl LogError {
     }
 }
 
-/// The text without what trpc-go's client appends to some of its errors: how long the call took (`client/client.go`).
-fn without_cost(text: &str) -> &str {
-    match text.rfind(", cost:") {
-        Some(at) if text.get(at + 7..).is_some_and(|rest| !rest.contains([' ', ','])) => {
-            text.get(..at).unwrap_or(text)
-        }
-        _ => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calls::reported::reported_as;
     use crate::calls::sample;
 
     fn read(line: &str) -> LogError {
@@ -517,7 +443,7 @@ mod tests {
         assert_eq!(outer("remote or network error[remote]: unknown service , method touch").1, Some(20));
         let (wording, _, message) =
             outer("call: rpc timeout: timeout=150ms, to=shop.order, method=Get, remote=10.0.0.1:80");
-        assert_eq!(wording, Wording::KitexLocal("rpc timeout"));
+        assert_eq!(wording, Wording::KitexLocal(kitex::RPC_TIMEOUT));
         assert!(message.starts_with("timeout=150ms"));
     }
 
@@ -600,6 +526,33 @@ mod tests {
         ] {
             call.verdict.message = Some(wire.to_owned());
             assert_eq!(read(text).matches(&call), found, "{wire}");
+        }
+    }
+
+    /// The text that the caller prints leads back to the call.
+    #[test]
+    fn every_wording_finds_its_call_again() {
+        let carriers = [
+            (Carrier::Ret, Class::Rpc, "trpc"),
+            (Carrier::FuncRet, Class::Business, "trpc"),
+            (Carrier::TrpcStreamReset, Class::Business, "trpc-stream"),
+            (Carrier::BizStatus, Class::Business, "thrift"),
+            (Carrier::ThriftException, Class::Rpc, "thrift"),
+            (Carrier::TtstreamTrailer, Class::Rpc, "ttstream"),
+            (Carrier::TtstreamRst, Class::Rpc, "ttstream"),
+            (Carrier::GrpcStatus, Class::Business, "grpc"),
+        ];
+        for (carrier, class, rpc) in carriers {
+            let mut call = sample::bare();
+            call.rpc = rpc;
+            call.verdict.class = Some(class);
+            call.verdict.carrier = carrier;
+            call.verdict.code = Some(9);
+            call.verdict.initiator = Some(Initiator::Client);
+            call.verdict.message = Some("the shelf is empty".to_owned());
+            let text = reported_as(&call).unwrap();
+            let error = parse_log(&text).unwrap_or_else(|| panic!("{text}"));
+            assert!(error.matches(&call), "{text}: {error:?}");
         }
     }
 }

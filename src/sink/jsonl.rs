@@ -10,8 +10,8 @@ use std::net::IpAddr;
 
 use super::{Output, Sink};
 use crate::calls::record::{Call, Connection, Initiator, Name, Uid};
+use crate::calls::reported::reported_as;
 use crate::decode::Endpoint;
-use crate::explain;
 use crate::text::is_unsafe;
 
 /// The sink for `--format jsonl`.
@@ -97,7 +97,7 @@ pub fn write_call_fields(out: &mut Vec<u8>, call: &Call) {
     verdict(out, call);
     opt_signed(out, b",\"ret\":", call.ret.map(i64::from));
     opt_signed(out, b",\"func_ret\":", call.func_ret.map(i64::from));
-    if let Some(text) = explain::reported_as(call) {
+    if let Some(text) = reported_as(call) {
         out.extend_from_slice(b",\"reported_as\":");
         string(out, &text);
     }

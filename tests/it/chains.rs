@@ -295,6 +295,29 @@ fn a_failure_of_a_call_that_is_not_captured_has_no_origin() {
     assert!(chains[0].sentence().contains("the capture does not hold"));
 }
 
+/// The callee of the root answers with a tRPC code of a client, after a call of its own that was answered well.
+fn origin_above_a_good_call(code: i64) -> Origin {
+    let mut root = call(1, 0, 20 * MS, endpoint(1, 1000), endpoint(2, 80));
+    root.rpc = "trpc";
+    root.verdict.class = Some(Class::Rpc);
+    root.verdict.carrier = rpcscope::calls::Carrier::Ret;
+    root.verdict.code = Some(code);
+    let below = call(2, MS, 5 * MS, endpoint(2, 4000), endpoint(3, 80));
+    link([below, root], Options::default())[0].origin
+}
+
+#[test]
+fn a_code_about_a_received_answer_has_no_hidden_call() {
+    // 122 and 151 are about an answer that the callee received and could not read: its call is in the capture.
+    for received in [122, 151] {
+        assert_eq!(origin_above_a_good_call(received), Origin::At(0), "{received}");
+    }
+    // These are raised before anything is sent: no capture can have the call.
+    for unsent in [111, 121, 123, 124, 131] {
+        assert_eq!(origin_above_a_good_call(unsent), Origin::BelowOf(0), "{unsent}");
+    }
+}
+
 /// One seed of a simulation, with its chains.
 fn simulate(knobs: &Knobs, options: Options) -> (Score, Vec<Chain>) {
     let events = simulator::simulate(knobs);

@@ -1,6 +1,6 @@
 //! The same call seen by several captures, counted once.
 //!
-//! Each capture_point point's packets are reassembled and paired by themselves, so that a call between two captured hosts comes
+//! Each capture point's packets are reassembled and paired by themselves, so that a call between two captured hosts comes
 //! out once for each. [`Dedup`] holds such calls until the copies are there and gives out one record, in the order of the
 //! packets by which they all were decided. Dedup are told by what is the same on every capture: the connection with the
 //! TCP sequence number of the request or of the answer; where they have neither in common, and over UDP, the number that

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use rpcscope_parsers::protocol::Field;
 
 use super::list::List;
+use crate::calls::reported::reported_as;
 use crate::calls::{Call, labels};
 use crate::detail::{Detail as Evidence, Message, verdict};
-use crate::explain;
 use crate::text;
 use crate::tui::columns::Column;
 
@@ -443,7 +443,7 @@ fn judgement(call: &Call) -> Node {
         let dash = if line.meaning.is_empty() { "" } else { " — " };
         Node::leaf(line.label, format!("{}{dash}{}", line.value, line.meaning))
     });
-    let logged = explain::reported_as(call).map(|logged| Node::leaf("caller logs", logged));
+    let logged = reported_as(call).map(|logged| Node::leaf("caller logs", logged));
     Node::group("verdict".to_owned(), lines.chain(logged).collect())
 }
 

@@ -8,8 +8,8 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::{line, sentence};
+use crate::calls::reported::reported_as;
 use crate::calls::{Call, Carrier, Class, Finding, Initiator, labels};
-use crate::explain;
 use crate::text;
 use crate::tui::state::State;
 use crate::tui::state::detail::{Detail, Loaded, Pane, Plan};
@@ -205,7 +205,7 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
         }
     }
     put("raised by", raised_by(call).to_owned());
-    if let Some(logged) = explain::reported_as(call) {
+    if let Some(logged) = reported_as(call) {
         put("caller logs", text::escape(&logged).into_owned());
     }
     lines

@@ -1,0 +1,100 @@
+//! How the caller's library words the failure of a call in its logs: the way from the wire to a log line.
+
+use super::record::{Call, Carrier, Class, Finding, Initiator};
+use crate::codes::{grpc, kitex, ttstream};
+
+/// The text that the caller's library prints for the failure of a call. The library is trpc-go, Kitex or grpc-go, depending
+/// on the call's protocol and the server's words. `None` if the call did not fail, or if the wire does not show the caller's
+/// words (most of its own time-outs, exceptions of the IDL).
+///
+/// The text is meant for a search in logs, and may be only a part of what the caller prints: on a tRPC stream the part after
+/// `caused by`, for Kitex over gRPC the part after `remote or network error: `.
+#[must_use]
+pub fn reported_as(call: &Call) -> Option<String> {
+    let verdict = &call.verdict;
+    let code = verdict.code;
+    let message = verdict.message.as_deref().unwrap_or_default();
+    let streams = call.rpc == "ttstream";
+    match verdict.carrier {
+        // trpc-go codec.go: `ret` makes type 3, `func_ret` type 2; stream/client.go: every failed stream type 3.
+        Carrier::Ret | Carrier::TrpcStreamInit | Carrier::TrpcStreamReset | Carrier::TrpcStreamClose => {
+            Some(format!("type:callee framework, code:{}, msg:{message}", code?))
+        }
+        Carrier::FuncRet => Some(format!("type:business, code:{}, msg:{message}", code?)),
+        // Kitex pkg/kerrors/bizerrors.go. If the payload holds an exception too, callers report that one.
+        Carrier::BizStatus if verdict.class == Some(Class::Business) => {
+            let alone = !call.findings.contains(Finding::BizStatusWithException);
+            alone.then(|| code.map(|code| format!("{}{code}, msg={message}", kitex::BIZ_STATUS)))?
+        }
+        Carrier::ThriftException if call.transport == "ttheader" || kitex::is_server_text(message) => {
+            Some(format!("{}[remote]: {message}", kitex::REMOTE_ERROR))
+        }
+        // Kitex pkg/remote/trans/ttstream: the caller reports every exception in a trailer as 12001.
+        Carrier::TtstreamTrailer => Some(ttstream_text(ttstream::APPLICATION_EXCEPTION, message)),
+        Carrier::TtstreamRst if verdict.initiator == Some(Initiator::Client) => {
+            Some(ttstream_text(code?, message))
+        }
+        // Kitex prints codes by number (pkg/remote/trans/nphttp2/status). It puts one more prefix before errors of unary
+        // calls; the wire can't distinguish these from streams that fail early, so the prefix is left out.
+        Carrier::GrpcStatus if kitex::is_server_text(message) => Some(grpc_text(code?, message)),
+        Carrier::GrpcStatus => Some(grpc_text(grpc::go_name(code?), message)),
+        Carrier::TcpFin if !streams && verdict.initiator == Some(Initiator::Client) => kitex_timeout(call),
+        _ => None,
+    }
+}
+
+fn ttstream_text(code: i64, message: &str) -> String {
+    format!("{}{code}] [client-side stream] {message}", ttstream::ERROR_TEXT)
+}
+
+fn grpc_text(code: impl std::fmt::Display, message: &str) -> String {
+    format!("{}{code} desc = {message}", grpc::ERROR_TEXT)
+}
+
+/// Kitex's text for a time-out (`client/rpctimeout.go`), if the request's header has what it needs and the caller closed its
+/// connection no earlier than its timeout allows.
+fn kitex_timeout(call: &Call) -> Option<String> {
+    /// By how much the close may seem too early, nanoseconds: the clock of the capture is not the caller's.
+    const SLACK: u64 = 5_000_000;
+    let timeout = call.timeout.filter(|_| call.transport == "ttheader")?;
+    let waited = call.end.since(call.start);
+    let late = waited + SLACK >= timeout;
+    let (callee, method) = (call.callee.as_deref()?, call.method.as_deref()?);
+    late.then(|| {
+        format!(
+            "{}: timeout={}, to={callee}, method={method}, location=kitex.rpcTimeoutMW, remote={}",
+            kitex::RPC_TIMEOUT,
+            go_duration(timeout),
+            call.server
+        )
+    })
+}
+
+/// Nanoseconds as Go prints a `time.Duration` of whole milliseconds.
+fn go_duration(nanoseconds: u64) -> String {
+    let ms = nanoseconds / 1_000_000;
+    if ms < 1000 {
+        return format!("{ms}ms");
+    }
+    let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
+    let seconds = (ms % 60_000) as f64 / 1000.0;
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, minutes) => format!("{minutes}m{seconds}s"),
+        (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_look_like_gos() {
+        let ms = |ms: u64| go_duration(ms * 1_000_000);
+        assert_eq!(
+            [ms(150), ms(1000), ms(1500), ms(61_000), ms(3_600_000)],
+            ["150ms", "1s", "1.5s", "1m1s", "1h0m0s"]
+        );
+    }
+}

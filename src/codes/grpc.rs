@@ -1,0 +1,205 @@
+//! gRPC status codes (<https://github.com/grpc/grpc/blob/master/doc/statuscodes.md>).
+
+use std::borrow::Cow;
+
+use super::{Entry, ErrorKind, Family, Raiser, Range, Wire, kitex};
+
+/// The call was cancelled.
+pub const CANCELLED: i64 = 1;
+/// An error without a code of its own.
+pub const UNKNOWN: i64 = 2;
+/// The time ran out.
+pub const DEADLINE_EXCEEDED: i64 = 4;
+/// The server does not have the method.
+pub const UNIMPLEMENTED: i64 = 12;
+/// Something is broken; Kitex also sends business statuses with it (`pkg/remote/trans/nphttp2`).
+pub const INTERNAL: i64 = 13;
+/// The server can't be reached.
+pub const UNAVAILABLE: i64 = 14;
+
+/// The highest published code.
+const LAST: i64 = 16;
+
+/// The beginning of an error text of grpc-go and Kitex (`internal/status/status.go`): `rpc error: code = NAME desc = TEXT`.
+pub const ERROR_TEXT: &str = "rpc error: code = ";
+
+/// Published ranges of the numbers.
+pub(super) const RANGES: &[Range] = &[
+    Range { first: 0, last: LAST, meaning: "gRPC's own codes" },
+    Range {
+        first: LAST + 1,
+        last: i32::MAX as i64,
+        meaning: "not published: an application's own number, which gRPC libraries read as UNKNOWN; or 20 from a Kitex \
+                  server that has no such service (text `unknown service …`)",
+    },
+    Range { first: i32::MIN as i64, last: -1, meaning: "not published" },
+];
+
+/// Whether a handler returned this status and no library: libraries never raise some of the published codes, and no code above
+/// them, except for Kitex.
+#[must_use]
+pub fn is_business(code: i64, text: Option<&[u8]>) -> bool {
+    match super::entry(Family::Grpc, code) {
+        Some(entry) => entry.kind == ErrorKind::Business,
+        None => code > LAST && !text.is_some_and(|text| kitex::is_unknown_service(code, text)),
+    }
+}
+
+/// The names that grpc-go prints (`codes/code_string.go`), by code.
+const GO_NAMES: [&str; 17] = [
+    "OK",
+    "Canceled",
+    "Unknown",
+    "InvalidArgument",
+    "DeadlineExceeded",
+    "NotFound",
+    "AlreadyExists",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "FailedPrecondition",
+    "Aborted",
+    "OutOfRange",
+    "Unimplemented",
+    "Internal",
+    "Unavailable",
+    "DataLoss",
+    "Unauthenticated",
+];
+
+/// The name that grpc-go prints for a code.
+#[must_use]
+pub fn go_name(code: i64) -> Cow<'static, str> {
+    let name = usize::try_from(code).ok().and_then(|code| GO_NAMES.get(code));
+    name.map_or_else(|| Cow::Owned(format!("Code({code})")), |name| Cow::Borrowed(*name))
+}
+
+/// The code that grpc-go prints as this name, or Kitex as this number.
+#[must_use]
+pub fn from_go_name(name: &str) -> Option<i64> {
+    let number = name.strip_prefix("Code(").and_then(|code| code.strip_suffix(')')).unwrap_or(name);
+    let by_name = || GO_NAMES.iter().position(|known| *known == name).map(|code| code as i64);
+    number.parse().ok().or_else(by_name)
+}
+
+const CALLER: &str = "a status with this code: grpc-go `rpc error: code = NAME desc = TEXT`, Kitex the number in place of \
+     the name";
+
+/// A code that libraries raise, and handlers may return too.
+const fn library(code: i64, name: &'static str, meaning: &'static str, look: &'static str) -> Entry {
+    let raiser = Raiser::ServerOrHandler;
+    Entry { code, name, meaning, raiser, kind: ErrorKind::Rpc, wire: Wire::Sent, caller: CALLER, look }
+}
+
+/// A code that no library raises.
+const fn handler(code: i64, name: &'static str, meaning: &'static str, look: &'static str) -> Entry {
+    Entry { raiser: Raiser::Handler, kind: ErrorKind::Business, ..library(code, name, meaning, look) }
+}
+
+/// Every code, in order.
+pub(super) const CODES: &[Entry] = &[
+    Entry {
+        raiser: Raiser::Nobody,
+        kind: ErrorKind::Success,
+        ..library(0, "OK", "The call succeeded.", "Nothing, unless a biz-status came with it.")
+    },
+    library(
+        CANCELLED,
+        "CANCELLED",
+        "The call was cancelled, usually by the caller; the caller's library then raises this code itself and \
+        sends RST_STREAM CANCEL.",
+        "Who sent RST_STREAM, and why the caller cancelled.",
+    ),
+    library(
+        UNKNOWN,
+        "UNKNOWN",
+        "An error without a code: the handler returned a plain error, or the answer had no status.",
+        "The text, then the handler, which should return a status of its own.",
+    ),
+    handler(
+        3,
+        "INVALID_ARGUMENT",
+        "The request's content is invalid, whatever the state of the server.",
+        "What the caller fills in.",
+    ),
+    library(
+        DEADLINE_EXCEEDED,
+        "DEADLINE_EXCEEDED",
+        "The deadline passed. Mostly raised by the caller's library, which then sends RST_STREAM \
+        CANCEL; some servers answer with it.",
+        "`grpc-timeout` of the request against the server's latency.",
+    ),
+    handler(5, "NOT_FOUND", "What was asked for does not exist.", "What the caller asks for."),
+    handler(
+        6,
+        "ALREADY_EXISTS",
+        "What the request creates already exists.",
+        "Retries of a call that had already succeeded.",
+    ),
+    library(
+        7,
+        "PERMISSION_DENIED",
+        "The caller may not do this.",
+        "The caller's rights, and the server's rules.",
+    ),
+    library(
+        8,
+        "RESOURCE_EXHAUSTED",
+        "A limit was reached: a quota, a rate, or the maximum size of a message.",
+        "The text, which mentions a message larger than the limit; then the server's quotas.",
+    ),
+    handler(
+        9,
+        "FAILED_PRECONDITION",
+        "The state of the system does not allow the operation.",
+        "The state that the text names.",
+    ),
+    handler(
+        10,
+        "ABORTED",
+        "A conflict with another call at the same time.",
+        "Calls on the same object at this time.",
+    ),
+    handler(11, "OUT_OF_RANGE", "The request goes beyond the valid range.", "What the caller asks for."),
+    library(
+        UNIMPLEMENTED,
+        "UNIMPLEMENTED",
+        "The server does not have the method, or does not support the compression.",
+        "The path against the server's version; or the call went to the wrong server.",
+    ),
+    library(
+        INTERNAL,
+        "INTERNAL",
+        "An invariant is broken, or a message could not be read. Kitex sends every plain handler error \
+        and every business error without a status with this code.",
+        "A `biz-status` beside it, then the text and the server's log.",
+    ),
+    library(
+        UNAVAILABLE,
+        "UNAVAILABLE",
+        "The server can't be reached or is shutting down. Mostly raised by the caller's library itself.",
+        "How the connection ended: by GOAWAY or RST, or refused.",
+    ),
+    handler(15, "DATA_LOSS", "Data is lost or damaged beyond repair.", "The server's storage."),
+    library(16, "UNAUTHENTICATED", "The caller has no valid credentials.", "The request's credentials."),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_handlers_return_the_codes_that_no_library_raises() {
+        let business: Vec<i64> = (0..=LAST).filter(|code| is_business(*code, None)).collect();
+        assert_eq!(business, [3, 5, 6, 9, 10, 11, 15]);
+        assert!(is_business(20, Some(b"no stock")) && !is_business(20, Some(b"unknown service a.S")));
+        assert!(!is_business(-1, None));
+    }
+
+    #[test]
+    fn names_of_grpc_go_are_read_as_they_are_printed() {
+        for code in 0..=LAST + 1 {
+            assert_eq!(from_go_name(&go_name(code)), Some(code));
+        }
+        assert_eq!((from_go_name("13"), from_go_name("Nonsense")), (Some(13), None));
+    }
+}
