@@ -6,6 +6,7 @@
 //! payload and bytes that the snap length cut are known to be missing.
 
 mod fragments;
+mod plain;
 mod rest;
 mod tunnel;
 mod walk;
@@ -124,8 +125,6 @@ pub struct TcpHead {
     pub ack: u32,
     /// Flags.
     pub flags: TcpFlags,
-    /// Receive window as sent, not scaled.
-    pub window: u16,
 }
 
 /// What a segment is, with its transport's own fields.
@@ -141,7 +140,7 @@ pub enum Transport {
 }
 
 /// One TCP segment or UDP datagram.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
     /// Number of the packet that completed it.
     pub packet: u64,
@@ -230,7 +229,16 @@ pub struct Decoder {
 
 impl Decoder {
     /// Reads the heads of `packet` down to TCP or UDP.
+    #[inline]
     pub fn decode<'a>(&'a mut self, packet: &Packet<'a>) -> Decoded<'a> {
+        match plain::segment(packet) {
+            Some(segment) => Decoded::Segment(segment),
+            None => self.walk(packet),
+        }
+    }
+
+    /// The general way, for packets that are not plain.
+    fn walk<'a>(&'a mut self, packet: &Packet<'a>) -> Decoded<'a> {
         let Self { fragments, assembled: [outer, inner], skipped, unknown_link } = self;
         match segment(packet, fragments, outer, inner) {
             Ok(segment) => Decoded::Segment(segment),

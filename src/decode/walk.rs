@@ -28,10 +28,10 @@ pub(super) mod ether_type {
 }
 
 /// IP protocol numbers (IANA registry).
-mod protocol {
+pub(super) mod protocol {
     pub(super) const HOP_BY_HOP: u8 = 0;
     pub(super) const IPV4: u8 = 4;
-    pub(super) const TCP: u8 = 6;
+    pub(in super::super) const TCP: u8 = 6;
     pub(super) const UDP: u8 = 17;
     pub(super) const IPV6: u8 = 41;
     pub(super) const ROUTING: u8 = 43;
@@ -291,8 +291,15 @@ fn tcp<'a>(hosts: Hosts, rest: Rest<'a>, packet: &Packet<'_>) -> Result<Segment<
         return Err(Skip::Malformed);
     }
     let payload = rest.skip(len)?;
+    let ports = [head[0], head[1], head[2], head[3]];
+    Ok(segment(hosts, ports, Transport::Tcp(tcp_head(head)), payload, packet))
+}
+
+/// The fields of a TCP header that reassembly needs.
+#[inline]
+pub(super) fn tcp_head(head: &[u8; 20]) -> TcpHead {
     let flags = head[13];
-    let tcp = TcpHead {
+    TcpHead {
         seq: u32::from_be_bytes([head[4], head[5], head[6], head[7]]),
         ack: u32::from_be_bytes([head[8], head[9], head[10], head[11]]),
         flags: TcpFlags {
@@ -301,10 +308,7 @@ fn tcp<'a>(hosts: Hosts, rest: Rest<'a>, packet: &Packet<'_>) -> Result<Segment<
             rst: flags & 0x04 != 0,
             ack: flags & 0x10 != 0,
         },
-        window: u16::from_be_bytes([head[14], head[15]]),
-    };
-    let ports = [head[0], head[1], head[2], head[3]];
-    Ok(segment(hosts, ports, Transport::Tcp(tcp), payload, packet))
+    }
 }
 
 /// A datagram, or what a tunnel within it carries.

@@ -107,7 +107,7 @@ fn flags(letters: &str) -> TcpFlags {
 
 /// A segment by hand.
 fn sent(side: Side, letters: &str, seq: u32, ack: u32, bytes: &[u8]) -> Sent {
-    let head = TcpHead { seq, ack, flags: flags(letters), window: 1000 };
+    let head = TcpHead { seq, ack, flags: flags(letters) };
     Sent { side, head, bytes: bytes.to_vec(), missing: 0 }
 }
 
