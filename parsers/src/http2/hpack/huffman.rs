@@ -27,36 +27,29 @@ const LENGTHS: [u8; SYMBOLS] = [
 
 /// All octets and EOS.
 const SYMBOLS: usize = 257;
-/// The symbol that must not stand in a string; its code's first bits are the padding.
-const EOS: u16 = 256;
 /// Longest code.
 const LONGEST: usize = 30;
-/// Bits looked at at once. Most texts consist of symbols of five and six bits, of which two fit.
+/// Bits looked up at once. Most texts consist of symbols of five and six bits, of which two fit.
 const QUICK_BITS: u32 = 12;
-/// How often so many bits are looked at before new ones are fetched: the symbols, two at a time, fit into eight octets.
-const QUICK_STEPS: u32 = 4;
+/// Bits of a load of eight octets that count at the least: the first octet may have been read up to its last bit.
+const LOADED_BITS: u32 = 57;
 
-/// The symbols that a few bits begin with.
+/// The symbols with which a few bits begin.
 #[derive(Clone, Copy)]
 struct Quick {
     /// Zero where there is no symbol.
     symbols: [u8; 2],
-    /// How many symbols; 0 if the code of the first is longer than [`QUICK_BITS`].
+    /// How many symbols: 0 if the code of the first is longer than [`QUICK_BITS`].
     count: u8,
-    /// Bits of them all.
+    /// Bits of the codes of all of them.
     bits: u8,
 }
 
 impl Quick {
     const NONE: Self = Self { symbols: [0; 2], count: 0, bits: 0 };
-
-    /// Bits of the first symbol, which must be there.
-    fn first(self) -> u8 {
-        LENGTHS.get(usize::from(self.symbols[0])).copied().unwrap_or_default()
-    }
 }
 
-/// The table for decoding, see [`build`].
+/// The tables for decoding, see [`build`].
 struct Code {
     /// By the next [`QUICK_BITS`] bits.
     quick: [Quick; 1 << QUICK_BITS],
@@ -131,125 +124,94 @@ const fn build() -> Code {
 }
 
 /// Appends the decoded `coded` to `out`. `Err` if a code is broken, EOS stands in it, or the padding is not the beginning
-/// of EOS or longer than 7 bits (RFC 7541, section 5.2); `out` then holds what was read before.
+/// of EOS or longer than 7 bits (RFC 7541, section 5.2); `out` is then as before.
+///
+/// By hand, because it takes 14 instructions an octet; nom's bit parsers take one symbol at a time.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), ()> {
     let before = out.len();
-    // No code is shorter than five bits; eight octets are written before it is known how many of them there are.
-    out.resize(before + coded.len() * 8 / 5 + 8, 0);
-    let mut reader = Reader { input: coded, window: 0, bits: 0 };
-    let (read, written) = match out.get_mut(before..) {
-        Some(slots) => reader.read(slots),
-        None => (Err(()), 0),
-    };
-    out.truncate(before + written);
-    read
+    // No code is shorter than five bits; two octets are written before it is known how many of them count.
+    out.resize(before + coded.len() * 8 / 5 + 2, 0);
+    let written = decode_into(coded, out.get_mut(before..).unwrap_or_default());
+    out.truncate(before + written.unwrap_or(0));
+    written.map(|_| ()).ok_or(())
 }
 
-/// The bits that are still to be read.
-struct Reader<'a> {
-    input: &'a [u8],
-    /// The next bits stand at the top of it; `bits` of them count, those below may be what `input` begins with, or zero.
-    window: u64,
-    bits: u32,
+/// Writes the decoded `coded` to `slots` and says how many octets it has; `None` if it is broken.
+fn decode_into(coded: &[u8], slots: &mut [u8]) -> Option<usize> {
+    let total = coded.len() * 8;
+    let mut written = 0;
+    let mut read = 0;
+    while read < total {
+        let mut window = load(coded, read / 8) << (read % 8);
+        let mut bits = 0;
+        while bits <= LOADED_BITS - QUICK_BITS {
+            let quick =
+                CODE.quick.get((window >> (64 - QUICK_BITS)) as usize).copied().unwrap_or(Quick::NONE);
+            if quick.count == 0 {
+                break;
+            }
+            *slots.get_mut(written..)?.first_chunk_mut()? = quick.symbols;
+            written += usize::from(quick.count);
+            bits += u32::from(quick.bits);
+            window <<= quick.bits & 63;
+        }
+        read += bits as usize;
+        if bits > LOADED_BITS - QUICK_BITS || read >= total {
+            continue;
+        }
+        // What follows is padding or a code longer than the table's.
+        let window = load(coded, read / 8) << (read % 8);
+        let left = total - read;
+        if left < 8 && window.leading_ones() as usize >= left {
+            return Some(written);
+        }
+        let (symbol, length) = long(window)?;
+        *slots.get_mut(written)? = symbol;
+        written += 1;
+        read += length;
+    }
+    // The last code may have taken padding for bits of its own.
+    (read == total).then_some(written)
 }
 
-impl Reader<'_> {
-    /// Writes the symbols to `slots` and says how many they are.
-    fn read(&mut self, slots: &mut [u8]) -> (Result<(), ()>, usize) {
-        let mut at = 0;
-        while let Some(eight) = self.input.first_chunk::<8>() {
-            self.window |= u64::from_be_bytes(*eight) >> self.bits;
-            let octets = (63 - self.bits) >> 3;
-            self.input = self.input.get(octets as usize..).unwrap_or_default();
-            self.bits += octets * 8;
-            // At least 56 bits are there now: nothing has to be counted until they run short.
-            let (mut symbols, mut width) = (0_u64, 0_u32);
-            let mut quick = Quick::NONE;
-            for _ in 0..QUICK_STEPS {
-                quick = self.quick();
-                symbols |= u64::from(u16::from_le_bytes(quick.symbols)) << (width & 63);
-                width += u32::from(quick.count) * 8;
-                self.skip(u32::from(quick.bits));
-            }
-            let Some(slot) = slots.get_mut(at..at + 8) else { return (Err(()), at) };
-            slot.copy_from_slice(&symbols.to_le_bytes());
-            at += width as usize / 8;
-            // A code that was too long has stopped all steps after it.
-            if quick.count == 0 && self.bits >= LONGEST as u32 {
-                match self.long().and_then(|symbol| Some((symbol, slots.get_mut(at)?))) {
-                    Some((symbol, slot)) => *slot = symbol,
-                    None => return (Err(()), at),
-                }
-                at += 1;
-            }
-        }
-        // What stands below the bits that count would be taken twice.
-        self.window &= !(u64::MAX >> self.bits);
-        let read = self.read_end(slots, &mut at);
-        (read, at)
+/// Eight octets from `at` on, which must be within `coded`; ones stand for those behind its end, as in the padding.
+fn load(coded: &[u8], at: usize) -> u64 {
+    if let Some(eight) = coded.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        return u64::from_be_bytes(*eight);
     }
+    if let Some(eight) = coded.last_chunk::<8>() {
+        let before = (at + 8).saturating_sub(coded.len()) * 8;
+        return !(!u64::from_be_bytes(*eight) << (before & 63));
+    }
+    let mut eight = [0xff; 8];
+    for (slot, octet) in eight.iter_mut().zip(coded.get(at..).unwrap_or_default()) {
+        *slot = *octet;
+    }
+    u64::from_be_bytes(eight)
+}
 
-    /// The same for the last few octets.
-    fn read_end(&mut self, slots: &mut [u8], at: &mut usize) -> Result<(), ()> {
-        loop {
-            while self.bits <= 56
-                && let Some((octet, rest)) = self.input.split_first()
-            {
-                self.window |= u64::from(*octet) << (56 - self.bits);
-                self.bits += 8;
-                self.input = rest;
-            }
-            if self.bits == 0 {
-                return Ok(());
-            }
-            let quick = self.quick();
-            let symbol = if quick.count > 0 && u32::from(quick.first()) <= self.bits {
-                self.skip(u32::from(quick.first()));
-                quick.symbols[0]
-            } else if self.bits < 8 && self.window >> (64 - self.bits) == (1 << self.bits) - 1 {
-                // Fewer than eight ones are padding; anything else that short is an unfinished code.
-                return Ok(());
-            } else {
-                self.long().ok_or(())?
-            };
-            *slots.get_mut(*at).ok_or(())? = symbol;
-            *at += 1;
+/// The symbol whose code, longer than [`QUICK_BITS`], stands at the top of `window`, and the code's length. `None` if it is
+/// no code or EOS.
+#[cold]
+fn long(window: u64) -> Option<(u8, usize)> {
+    let lengths = CODE.first.iter().zip(&CODE.count).zip(&CODE.place).enumerate();
+    for (length, ((first, count), place)) in lengths.skip(QUICK_BITS as usize + 1) {
+        let index = ((window >> (64 - length)) as u32).wrapping_sub(*first);
+        if index < u32::from(*count) {
+            let symbol = *CODE.symbols.get(usize::from(*place) + index as usize)?;
+            return u8::try_from(symbol).ok().map(|symbol| (symbol, length));
         }
     }
-
-    /// What the next bits begin with.
-    fn quick(&self) -> Quick {
-        CODE.quick.get((self.window >> (64 - QUICK_BITS)) as usize).copied().unwrap_or(Quick::NONE)
-    }
-
-    fn skip(&mut self, bits: u32) {
-        self.window <<= bits;
-        self.bits -= bits;
-    }
-
-    /// Takes the symbol whose code is longer than [`QUICK_BITS`]. `None` if it is none, EOS, or not all there.
-    fn long(&mut self) -> Option<u8> {
-        let lengths = CODE.first.iter().zip(&CODE.count).zip(&CODE.place).enumerate();
-        for (length, ((first, count), place)) in lengths.skip(QUICK_BITS as usize + 1) {
-            let above = (self.window >> (64 - length)) as u32;
-            let index = above.wrapping_sub(*first);
-            if index < u32::from(*count) {
-                let symbol = *CODE.symbols.get(usize::from(*place) + index as usize)?;
-                if symbol == EOS || length as u32 > self.bits {
-                    return None;
-                }
-                self.skip(length as u32);
-                return Some(symbol as u8);
-            }
-        }
-        None
-    }
+    None
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::{CODE, EOS, LENGTHS, decode};
+    use super::{CODE, LENGTHS, decode};
     use proptest::prelude::*;
+
+    /// The symbol that must not stand in a string; its code's first bits are the padding.
+    const EOS: u16 = 256;
 
     /// Code and length of a symbol.
     fn code(symbol: u16) -> (u32, u32) {
