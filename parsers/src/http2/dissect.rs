@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::frame::{self, Head};
-use super::hpack::{self, Coded, LiteralName, Representation, STATIC_LEN};
+use super::hpack::{self, Coded, Fault, LiteralName, Representation, STATIC_LEN};
 use crate::protocol::Field;
 
 /// Longest text of opaque bytes shown.
@@ -188,7 +188,7 @@ fn text(coded: Coded<'_>) -> String {
     let mut plain = Vec::new();
     match coded.decode(&mut plain) {
         Ok(()) => lossy(&plain),
-        Err(what) => what.to_owned(),
+        Err(Fault(what)) => what.to_owned(),
     }
 }
 
@@ -198,21 +198,23 @@ fn block_fields(at: usize, block: &[u8]) -> Vec<Field> {
     let mut rest = block;
     while !rest.is_empty() {
         let start = at + block.len() - rest.len();
-        let representation = hpack::parse_representation(&mut rest);
-        let end = at + block.len() - rest.len();
-        fields.push(match representation {
-            Err(what) => {
+        let (after, representation) = match hpack::parse_representation(rest) {
+            Ok(read) => read,
+            Err(error) => {
+                let Fault(what) = error.into();
                 fields.push(field(what, "", start, at + block.len()));
                 break;
             }
-            Ok(Representation::Resize(size)) => {
-                field("Dynamic Table Size Update", size.to_string(), start, end)
-            }
-            Ok(Representation::Indexed(index)) => {
+        };
+        rest = after;
+        let end = at + block.len() - rest.len();
+        fields.push(match representation {
+            Representation::Resize(size) => field("Dynamic Table Size Update", size.to_string(), start, end),
+            Representation::Indexed(index) => {
                 let (name, value) = entry(index);
                 field(name, value.unwrap_or("not known without the connection's table"), start, end)
             }
-            Ok(Representation::Literal { insert, never, name, value }) => {
+            Representation::Literal { insert, never, name, value } => {
                 let name = match name {
                     LiteralName::Index(index) => entry(index).0,
                     LiteralName::Text(name) => text(name),

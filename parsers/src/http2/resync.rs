@@ -151,7 +151,9 @@ fn block_worth(mut block: &[u8], end_stream: bool) -> Option<u32> {
     let mut pseudo = 0;
     let mut regular = 0;
     while !block.is_empty() {
-        let kind = match hpack::parse_representation(&mut block).ok()? {
+        let (rest, representation) = hpack::parse_representation(block).ok()?;
+        block = rest;
+        let kind = match representation {
             Representation::Resize(size) if pseudo + regular == 0 && size as usize <= hpack::SIZE_LIMIT => {
                 continue;
             }

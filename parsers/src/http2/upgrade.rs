@@ -4,7 +4,7 @@
 use base64::Engine as _;
 
 use super::frame;
-use super::hpack::List;
+use super::hpack::Fields;
 
 /// Longest HTTP/1.1 head read.
 pub(super) const HEAD_LIMIT: usize = 64 * 1024;
@@ -24,7 +24,7 @@ pub(super) enum Opening<T> {
 #[derive(Debug)]
 pub(super) struct Request {
     /// Its fields as HTTP/2 would name them.
-    pub(super) list: List,
+    pub(super) fields: Fields,
     /// Its body is not as long as it looks, because it is chunked.
     pub(super) chunked: bool,
     /// The table size that the client allows (`HTTP2-Settings`).
@@ -67,10 +67,10 @@ pub(super) fn parse_request(input: &[u8]) -> Opening<Request> {
     else {
         return Opening::No;
     };
-    let mut request = Request { list: List::default(), chunked: false, table_size: None };
-    request.list.add(b":method", method);
-    request.list.add(b":scheme", b"http");
-    request.list.add(b":path", path);
+    let mut request = Request { fields: Fields::default(), chunked: false, table_size: None };
+    request.fields.add(b":method", method);
+    request.fields.add(b":scheme", b"http");
+    request.fields.add(b":path", path);
     let mut upgrades = false;
     for line in lines {
         let Some(colon) = memchr::memchr(b':', line) else { return Opening::No };
@@ -81,7 +81,7 @@ pub(super) fn parse_request(input: &[u8]) -> Opening<Request> {
         if name.eq_ignore_ascii_case(b"http2-settings") {
             request.table_size = parse_settings_header(value);
         }
-        request.list.add(name, value);
+        request.fields.add(name, value);
     }
     if upgrades { Opening::Yes(request, size) } else { Opening::No }
 }
@@ -124,8 +124,8 @@ mod tests {
             Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAAgA\r\n\r\nbody";
         let Opening::Yes(request, size) = parse_request(wire) else { panic!("not read") };
         assert_eq!(size, wire.len() - 4);
-        assert_eq!(request.list.get(Name::Path), Some(&b"/a.B/C"[..]));
-        assert_eq!(request.list.get(Name::ContentType), Some(&b"application/grpc"[..]));
+        assert_eq!(request.fields.list().get(Name::Path), Some(&b"/a.B/C"[..]));
+        assert_eq!(request.fields.list().get(Name::ContentType), Some(&b"application/grpc"[..]));
         assert_eq!(request.table_size, Some(2048));
         for cut in 0..size {
             assert!(matches!(parse_request(&wire[..cut]), Opening::More), "{cut}");

@@ -18,98 +18,224 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+use nom::Offset as _;
 use smallvec::SmallVec;
 
 use super::name::Name;
 use crate::message::Pairs;
-use table::{Found, Table};
+use table::Table;
 
 pub(super) use table::{DEFAULT_SIZE, EntryId, SIZE_LIMIT, STATIC_LEN, fixed};
 pub(super) use wire::{Coded, Fault, LiteralName, Representation, parse_representation};
 
 /// The most octets of names and values that are kept of one block; further fields only enter the table.
-const LIST_LIMIT: usize = 256 * 1024;
+const LIST_LIMIT: u32 = 256 * 1024;
 
 /// The most fields kept of one block.
 const FIELDS_LIMIT: usize = 4096;
 
-/// A name or value.
+/// No field of that name; more than [`FIELDS_LIMIT`].
+const NONE: u16 = u16::MAX;
+
+/// Where the text of a name or value is. Nothing is copied for a field that a table has or that is written out plainly.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Part {
-    /// From the static table.
-    Fixed(&'static [u8]),
-    /// In the octets of the list: start and end.
-    Stored(u32, u32),
-    /// From an entry that can't be read.
+enum Part {
+    /// The text of a known name.
+    Known(Name),
+    /// The name of the static entry with that index.
+    FixedName(u8),
+    /// The value of the static entry with that index.
+    FixedValue(u8),
+    /// In the header block: start and end.
+    Block(u32, u32),
+    /// In what was decoded for this block: start and end.
+    Decoded(u32, u32),
+    /// In the text of the dynamic table: start and end, counted in all that was ever inserted, modulo 2^32.
+    Table(u32, u32),
+    /// In an entry that can't be read.
     Unknown(EntryId),
 }
 
 impl Part {
-    fn stored(start: usize, end: usize) -> Self {
-        Self::Stored(start as u32, end as u32)
+    fn decoded(start: usize, end: usize) -> Self {
+        Self::Decoded(start as u32, end as u32)
     }
 
-    fn text(self, octets: &[u8]) -> Option<&[u8]> {
+    /// Octets that are no constants of this program.
+    fn octets(self) -> u32 {
         match self {
-            Self::Fixed(text) => Some(text),
-            Self::Stored(start, end) => octets.get(start as usize..end as usize),
-            Self::Unknown(_) => None,
+            Self::Block(start, end) | Self::Decoded(start, end) | Self::Table(start, end) => {
+                end.wrapping_sub(start)
+            }
+            Self::Known(_) | Self::FixedName(_) | Self::FixedValue(_) | Self::Unknown(_) => 0,
         }
     }
 }
 
-/// A field of a [`List`].
+/// A field of a header block or table.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Field {
-    /// What it is for us.
-    pub(super) name: Name,
+struct Field {
+    /// What its name is for us.
+    name: Name,
     /// Its name as sent.
     key: Part,
     value: Part,
+    /// [`Part::octets`] of both.
+    octets: u32,
 }
 
-/// The fields of one header block, their text in one buffer that is used again and again.
-#[derive(Clone, Debug, Default)]
-pub(super) struct List {
-    octets: Vec<u8>,
-    fields: Vec<Field>,
+impl Field {
+    fn new(name: Name, key: Part, value: Part) -> Self {
+        Self { name, key, value, octets: key.octets() + value.octets() }
+    }
+
+    /// An entry that can't be read.
+    fn unknown(id: EntryId) -> Self {
+        Self::new(Name::Unknown, Part::Unknown(id), Part::Unknown(id))
+    }
+}
+
+/// The fields of one header block, used again for the next.
+#[derive(Clone, Debug)]
+pub(super) struct Fields {
+    list: Vec<Field>,
+    /// By known name: the place of the first field of that name.
+    first: [u16; Name::KNOWN],
+    /// What is neither in the block nor in a table.
+    decoded: Vec<u8>,
+    /// Sum of the fields' octets.
+    octets: u32,
+    /// How many fields have a name that can't be read.
+    unknown: usize,
     /// Fields were dropped because there were too many.
-    pub(super) shed: bool,
+    shed: bool,
 }
 
-impl List {
+impl Default for Fields {
+    fn default() -> Self {
+        Self {
+            list: Vec::new(),
+            first: [NONE; Name::KNOWN],
+            decoded: Vec::new(),
+            octets: 0,
+            unknown: 0,
+            shed: false,
+        }
+    }
+}
+
+impl Fields {
     /// Makes room for the next block.
-    pub(super) fn clear(&mut self) {
-        self.octets.clear();
-        self.fields.clear();
+    fn clear(&mut self) {
+        self.list.clear();
+        self.first = [NONE; Name::KNOWN];
+        self.decoded.clear();
+        self.decoded.shrink_to(LIST_LIMIT as usize);
+        self.octets = 0;
+        self.unknown = 0;
         self.shed = false;
     }
 
-    /// The value of the first field of that name.
-    pub(super) fn get(&self, name: Name) -> Option<&[u8]> {
-        self.fields.iter().find(|field| field.name == name)?.value.text(&self.octets)
+    /// Appends a field unless there is no room for it.
+    fn push(&mut self, field: &Field) {
+        let octets = self.octets + field.octets;
+        if octets > LIST_LIMIT || self.list.len() >= FIELDS_LIMIT {
+            self.shed = true;
+            return;
+        }
+        self.octets = octets;
+        if let Some(first) = self.first.get_mut(field.name as usize) {
+            *first = (*first).min(self.list.len() as u16);
+        } else {
+            self.unknown += usize::from(field.name == Name::Unknown);
+        }
+        self.list.push(*field);
     }
 
-    /// The fields' names in order.
-    pub(super) fn names(&self) -> impl Iterator<Item = Name> {
-        self.fields.iter().map(|field| field.name)
+    /// Appends a field that did not come from a header block.
+    pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
+        let start = self.decoded.len();
+        self.decoded.extend(name.iter().map(u8::to_ascii_lowercase));
+        let at = self.decoded.len();
+        let name = Name::of(self.decoded.get(start..).unwrap_or_default());
+        self.decoded.extend_from_slice(value);
+        let (key, value) = (Part::decoded(start, at), Part::decoded(at, self.decoded.len()));
+        self.push(&Field::new(name, key, value));
+    }
+
+    /// The fields, of which none refers to a block or a table.
+    pub(super) fn list(&self) -> List<'_> {
+        List { fields: self, block: &[], table: (&[], 0) }
+    }
+}
+
+/// The fields of one header block, with the texts to which they refer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct List<'a> {
+    fields: &'a Fields,
+    block: &'a [u8],
+    /// The text of the dynamic table, and where it begins in all that was ever inserted.
+    table: (&'a [u8], u32),
+}
+
+impl<'a> List<'a> {
+    fn text(self, part: Part) -> Option<&'a [u8]> {
+        let (text, start, end) = match part {
+            Part::Known(name) => return name.text(),
+            Part::FixedName(index) => return fixed(index.into()).map(|(_, name, _)| name.as_bytes()),
+            Part::FixedValue(index) => return fixed(index.into()).map(|(.., value)| value.as_bytes()),
+            Part::Block(start, end) => (self.block, start, end),
+            Part::Decoded(start, end) => (self.fields.decoded.as_slice(), start, end),
+            Part::Table(start, end) => {
+                let (text, begin) = self.table;
+                (text, start.wrapping_sub(begin), end.wrapping_sub(begin))
+            }
+            Part::Unknown(_) => return None,
+        };
+        text.get(start as usize..end as usize)
+    }
+
+    /// The value of the first field of that name.
+    pub(super) fn get(self, name: Name) -> Option<&'a [u8]> {
+        let first = self.fields.first.get(name as usize)?;
+        self.text(self.fields.list.get(usize::from(*first))?.value)
+    }
+
+    /// Whether there is a field of that name, even if its value can't be read.
+    pub(super) fn has(self, name: Name) -> bool {
+        self.fields.first.get(name as usize).is_some_and(|first| *first != NONE)
+    }
+
+    /// Whether there is a field that only a request can have.
+    pub(super) fn is_of_request(self) -> bool {
+        Name::OF_REQUEST.iter().any(|name| self.has(*name))
+    }
+
+    /// Whether there is no field at all.
+    pub(super) fn is_empty(self) -> bool {
+        self.fields.list.is_empty()
+    }
+
+    /// Whether fields were dropped because there were too many.
+    pub(super) fn is_shed(self) -> bool {
+        self.fields.shed
     }
 
     /// Whether a field can be said to be absent: no entry of unknown name, nothing dropped.
-    pub(super) fn is_complete(&self) -> bool {
-        !self.shed && self.unknown() == 0
+    pub(super) fn is_complete(self) -> bool {
+        !self.fields.shed && self.fields.unknown == 0
     }
 
     /// How many fields have a name that can't be read.
-    pub(super) fn unknown(&self) -> usize {
-        self.fields.iter().filter(|field| field.name == Name::Unknown).count()
+    pub(super) fn unknown(self) -> usize {
+        self.fields.unknown
     }
 
     /// The first `most` entries of which neither name nor value can be read, in order. `None` if a value of unknown name
     /// stands among them, because nothing can then be said of what they are.
-    pub(super) fn unread(&self, most: usize) -> Option<SmallVec<[EntryId; 4]>> {
+    pub(super) fn unread(self, most: usize) -> Option<SmallVec<[EntryId; 4]>> {
         let mut ids = SmallVec::new();
-        for field in self.fields.iter().filter(|field| field.name == Name::Unknown) {
+        for field in self.fields.list.iter().filter(|field| field.name == Name::Unknown) {
             if ids.len() == most {
                 break;
             }
@@ -119,33 +245,29 @@ impl List {
         Some(ids)
     }
 
-    /// Appends a field that did not come from a header block.
-    pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
-        let start = self.octets.len();
-        self.octets.extend(name.iter().map(u8::to_ascii_lowercase));
-        let key = Part::stored(start, self.octets.len());
-        let name = Name::of(self.octets.get(start..).unwrap_or_default());
-        let at = self.octets.len();
-        self.octets.extend_from_slice(value);
-        self.push(Field { name, key, value: Part::stored(at, self.octets.len()) }, start);
-    }
-
-    /// Appends a field unless there is no room for it; what was appended to the octets from `start` on goes with it.
-    fn push(&mut self, field: Field, start: usize) {
-        if self.octets.len() > LIST_LIMIT || self.fields.len() >= FIELDS_LIMIT {
-            self.octets.truncate(start);
-            self.shed = true;
-            return;
+    /// The fields with texts of their own, to outlive block and table.
+    pub(super) fn keep(self) -> Fields {
+        let mut kept = self.fields.clone();
+        let mut own = |part: &mut Part| {
+            if let (Part::Block(..) | Part::Table(..), Some(text)) = (*part, self.text(*part)) {
+                let start = kept.decoded.len();
+                kept.decoded.extend_from_slice(text);
+                *part = Part::decoded(start, kept.decoded.len());
+            }
+        };
+        for field in &mut kept.list {
+            own(&mut field.key);
+            own(&mut field.value);
         }
-        self.fields.push(field);
+        kept
     }
 }
 
-impl Pairs for List {
+impl Pairs for List<'_> {
     /// Fields whose name or value is unknown are left out.
     fn each(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
-        for field in &self.fields {
-            if let (Some(key), Some(value)) = (field.key.text(&self.octets), field.value.text(&self.octets)) {
+        for field in &self.fields.list {
+            if let (Some(key), Some(value)) = (self.text(field.key), self.text(field.value)) {
                 each(key, value);
             }
         }
@@ -162,17 +284,19 @@ pub(super) struct Decoder {
     /// writes the size that it uses into the block, the moment of the acknowledgement does not matter here: the limit only
     /// says which sizes are impossible.
     limit: Option<usize>,
+    /// The fields of the block that was read last.
+    fields: Fields,
 }
 
 impl Decoder {
     /// The state at the beginning of a connection.
     pub(super) fn new() -> Self {
-        Self { table: Table::new(), limit: Some(DEFAULT_SIZE) }
+        Self { table: Table::new(), limit: Some(DEFAULT_SIZE), fields: Fields::default() }
     }
 
     /// The state in the middle of a connection of which nothing is known.
     pub(super) fn lost() -> Self {
-        let mut decoder = Self { table: Table::new(), limit: None };
+        let mut decoder = Self { limit: None, ..Self::new() };
         decoder.lose();
         decoder
     }
@@ -196,101 +320,115 @@ impl Decoder {
 
     /// Header blocks may have been missed: gives the state as it was, and is lost itself.
     pub(super) fn fork(&mut self) -> Self {
-        Self { table: self.table.fork(self.limit), limit: self.limit }
+        Self { table: self.table.fork(self.limit), limit: self.limit, fields: Fields::default() }
     }
 
-    /// None were missed: `before`, which came from [`Decoder::fork`], is the state.
+    /// None were missed: `before`, which came from [`Decoder::fork`], is the state, and what it read last was read.
     pub(super) fn restore(&mut self, before: Self) {
         self.table.restore(before.table);
+        self.fields = before.fields;
     }
 
-    /// A header block was missed: the table is unknown from here on.
+    /// A header block was missed: the table is unknown from here on. The fields that were read last stay.
     pub(super) fn lose(&mut self) {
         self.table.lose(self.limit);
     }
 
-    /// Reads a whole header block into `list` (RFC 7541, section 3.1). On a fault the list has the fields before it, and
-    /// the state is lost.
-    pub(super) fn decode(&mut self, block: &[u8], list: &mut List) -> Result<(), Fault> {
-        list.clear();
-        let read = self.read(block, list);
+    /// The fields of `block`, which must be the one that was decoded last.
+    pub(super) fn list<'a>(&'a self, block: &'a [u8]) -> List<'a> {
+        List { fields: &self.fields, block, table: self.table.text() }
+    }
+
+    /// Reads a whole header block (RFC 7541, section 3.1). On a fault its fields are those before it, and the state is lost.
+    pub(super) fn decode(&mut self, block: &[u8]) -> Result<(), Fault> {
+        self.fields.clear();
+        self.table.compact();
+        let read = self.read(block);
         if read.is_err() {
             self.lose();
         }
         read
     }
 
-    fn read(&mut self, mut block: &[u8], list: &mut List) -> Result<(), Fault> {
+    fn read(&mut self, block: &[u8]) -> Result<(), Fault> {
+        let mut rest = block;
         let mut begun = false;
-        while !block.is_empty() {
-            let representation = parse_representation(&mut block)?;
-            if let Representation::Resize(size) = representation {
-                if begun {
-                    return Err("table size update after a field");
+        while !rest.is_empty() {
+            let (after, representation) = parse_representation(rest)?;
+            rest = after;
+            match representation {
+                Representation::Resize(_) if begun => {
+                    return Err(Fault("table size update after a field"));
                 }
-                if self.limit.is_some_and(|limit| size as usize > limit) {
-                    return Err("table size over what the peer allows");
+                Representation::Resize(size) if self.limit.is_some_and(|limit| size as usize > limit) => {
+                    return Err(Fault("table size over what the peer allows"));
                 }
-                self.table.update(size as usize);
-                continue;
+                Representation::Resize(size) => {
+                    self.table.update(size as usize);
+                    continue;
+                }
+                Representation::Indexed(index) => match self.table.get(index) {
+                    Some(field) => self.fields.push(field),
+                    None => self.fields.push(&self.table.find_unknown(index)?),
+                },
+                Representation::Literal { insert: true, name, value, .. } => self.insert(name, value)?,
+                Representation::Literal { name, value, .. } => {
+                    let start = self.fields.decoded.len();
+                    let (name, key) = match name {
+                        LiteralName::Index(index) => self.name(index)?,
+                        LiteralName::Text(coded) => match coded.name() {
+                            Name::Other => (Name::Other, self.part(block, coded)?),
+                            name => (name, Part::Known(name)),
+                        },
+                    };
+                    let value = self.part(block, value)?;
+                    self.fields.push(&Field::new(name, key, value));
+                    if self.fields.shed {
+                        self.fields.decoded.truncate(start);
+                    }
+                }
             }
             begun = true;
-            let start = list.octets.len();
-            let (field, insert) = self.field(representation, &mut list.octets)?;
-            if insert {
-                self.table.insert(&field, &list.octets);
-            }
-            list.push(field, start);
         }
         Ok(())
     }
 
-    /// The field that a representation stands for, and whether it enters the table.
-    fn field(
-        &self,
-        representation: Representation<'_>,
-        octets: &mut Vec<u8>,
-    ) -> Result<(Field, bool), Fault> {
-        match representation {
-            Representation::Indexed(index) => Ok((self.entry(index, octets)?, false)),
-            Representation::Literal { insert, name, value, .. } => {
-                let start = octets.len();
-                let (name, key) = match name {
-                    LiteralName::Index(index) => {
-                        let entry = self.entry(index, octets)?;
-                        if let Part::Stored(_, end) = entry.key {
-                            octets.truncate(end as usize);
-                        } else {
-                            octets.truncate(start);
-                        }
-                        (entry.name, entry.key)
-                    }
-                    LiteralName::Text(text) => {
-                        text.decode(octets)?;
-                        let name = Name::of(octets.get(start..).unwrap_or_default());
-                        (name, Part::stored(start, octets.len()))
-                    }
-                };
-                let start = octets.len();
-                value.decode(octets)?;
-                Ok((Field { name, key, value: Part::stored(start, octets.len()) }, insert))
-            }
-            Representation::Resize(_) => Err("table size update after a field"),
+    /// A string of `block`, decoded if it is not plain.
+    fn part(&mut self, block: &[u8], coded: Coded<'_>) -> Result<Part, Fault> {
+        if !coded.huffman {
+            let start = block.offset(coded.octets);
+            return Ok(Part::Block(start as u32, (start + coded.octets.len()) as u32));
         }
+        let start = self.fields.decoded.len();
+        coded.decode(&mut self.fields.decoded)?;
+        Ok(Part::decoded(start, self.fields.decoded.len()))
     }
 
-    /// The entry with that index (RFC 7541, section 2.3.3).
-    fn entry(&self, index: u32, octets: &mut Vec<u8>) -> Result<Field, Fault> {
-        if let Some((name, key, value)) = fixed(index) {
-            let (key, value) = (Part::Fixed(key.as_bytes()), Part::Fixed(value.as_bytes()));
-            return Ok(Field { name, key, value });
-        }
-        match self.table.find(index.wrapping_sub(STATIC_LEN + 1), octets) {
-            Found::Field(field) => Ok(field),
-            Found::Unknown(id) => {
-                Ok(Field { name: Name::Unknown, key: Part::Unknown(id), value: Part::Unknown(id) })
+    /// Takes a literal field that enters the dynamic table. It is decoded to where it stays.
+    fn insert(&mut self, name: LiteralName<'_>, value: Coded<'_>) -> Result<(), Fault> {
+        let (name, key) = match name {
+            LiteralName::Text(coded) => match coded.name() {
+                Name::Other => (Name::Other, self.table.append(|text| coded.decode(text))?),
+                name => (name, Part::Known(name)),
+            },
+            LiteralName::Index(index) => {
+                let (name, key) = self.name(index)?;
+                // The entry that has the name may have to go for this one.
+                (name, self.table.again(key))
             }
-            Found::Nothing => Err("index beyond the table"),
+        };
+        let value = self.table.append(|text| value.decode(text))?;
+        let field = Field::new(name, key, value);
+        self.fields.push(&field);
+        self.table.insert(field);
+        Ok(())
+    }
+
+    /// The name of the entry with that index.
+    fn name(&self, index: u32) -> Result<(Name, Part), Fault> {
+        match self.table.get(index) {
+            Some(field) => Ok((field.name, field.key)),
+            None => self.table.find_unknown(index).map(|field| (field.name, field.key)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::super::name::Name;
-use super::{Field, Part};
+use super::{Fault, Field, Part};
 
 /// RFC 7541, appendix A; index 1 is the first.
 #[rustfmt::skip]
@@ -85,6 +85,30 @@ pub(in super::super) fn fixed(index: u32) -> Option<(Name, &'static str, &'stati
     STATIC.get(usize::try_from(index).ok()?.checked_sub(1)?).copied()
 }
 
+/// The static entries as fields.
+static FIXED_FIELDS: [Field; STATIC.len()] = fixed_fields();
+
+#[allow(
+    clippy::indexing_slicing,
+    reason = "runs in the compiler only, where a wrong index is an error of compilation"
+)]
+const fn fixed_fields() -> [Field; STATIC.len()] {
+    let none = Field { name: Name::Other, key: Part::FixedName(0), value: Part::FixedValue(0), octets: 0 };
+    let mut fields = [none; STATIC.len()];
+    let mut at = 0;
+    while at < STATIC.len() {
+        let index = at as u8 + 1;
+        fields[at] = Field {
+            name: STATIC[at].0,
+            key: Part::FixedName(index),
+            value: Part::FixedValue(index),
+            octets: 0,
+        };
+        at += 1;
+    }
+    fields
+}
+
 /// How many entries are static: the dynamic table's indexes begin after them.
 pub(in super::super) const STATIC_LEN: u32 = STATIC.len() as u32;
 
@@ -94,47 +118,34 @@ pub(in super::super) struct EntryId {
     /// How often the state of the table was lost before.
     generation: u32,
     /// Distance behind the newest entry at the moment of the loss; negative for later entries that were forgotten.
-    depth: i64,
-}
-
-/// A name kept in the table.
-#[derive(Debug)]
-enum Key {
-    Fixed(&'static [u8]),
-    /// So many first octets of the entry.
-    Own(usize),
-    /// The literal that was inserted took its name from an entry that can't be read.
-    Unknown(EntryId),
+    depth: i32,
 }
 
 /// An entry whose value is known.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
-    name: Name,
-    key: Key,
-    /// Octets in the table's text: the name, unless it stands elsewhere, and the value.
-    length: usize,
+    field: Field,
+    /// What it counts (RFC 7541, section 4.1), or the least that it can count where its name is unknown.
+    size: u32,
 }
 
 impl Entry {
-    /// What it counts, or the least that it can count where its name is unknown.
-    fn size(&self) -> usize {
-        let elsewhere = match self.key {
-            Key::Fixed(name) => name.len(),
-            Key::Own(_) | Key::Unknown(_) => 0,
+    fn new(field: Field) -> Self {
+        let elsewhere = match field.key {
+            Part::Known(name) => name.text().map_or(0, <[u8]>::len),
+            Part::FixedName(index) => fixed(index.into()).map_or(0, |(_, name, _)| name.len()),
+            _ => 0,
         };
-        self.length + elsewhere + ENTRY_OVERHEAD
+        Self { field, size: field.octets + elsewhere as u32 + ENTRY_OVERHEAD as u32 }
     }
-}
 
-/// What an index of the dynamic table leads to.
-pub(super) enum Found {
-    /// An entry, now in the list of fields.
-    Field(Field),
-    /// An entry from before the loss.
-    Unknown(EntryId),
-    /// No entry can be there.
-    Nothing,
+    /// Where its octets begin.
+    fn start(&self) -> u32 {
+        match (self.field.key, self.field.value) {
+            (Part::Table(start, _), _) | (_, Part::Table(start, _)) => start,
+            _ => 0,
+        }
+    }
 }
 
 /// The dynamic table of one direction.
@@ -145,13 +156,14 @@ pub(super) enum Found {
 /// table's size is known, or when a size update empties it.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// The newest first, each with the end of its octets, counted in all that was ever inserted.
-    entries: VecDeque<(Entry, u64)>,
-    /// The octets of the entries, the oldest first. Those of evicted entries stand before them for a while.
+    /// The newest first.
+    entries: VecDeque<Entry>,
+    /// The octets of the entries, the oldest first. Those of evicted entries stay before them until the next block, so that
+    /// the fields of a block can refer to them.
     text: Vec<u8>,
-    /// Where `text` begins in all that was ever inserted.
-    begin: u64,
-    /// Sum of [`Entry::size`].
+    /// Where `text` begins in all that was ever inserted, modulo 2^32.
+    begin: u32,
+    /// Sum of the entries' sizes.
     size: usize,
     /// The encoder's maximum, or what it can be at most; `None` where nothing is known of it.
     max: Option<usize>,
@@ -161,7 +173,7 @@ pub(super) struct Table {
     /// How many generations there were.
     generations: u32,
     /// Entries inserted in this generation.
-    inserted: i64,
+    inserted: i32,
 }
 
 impl Table {
@@ -180,14 +192,18 @@ impl Table {
         }
     }
 
-    /// Forgets everything. The encoder's table can be at most `max` large from here on.
+    /// Forgets everything but the octets to which the last block refers. The encoder's table can be at most `max` large from
+    /// here on.
     pub(super) fn lose(&mut self, max: Option<usize>) {
         self.entries.clear();
-        self.text.clear();
-        self.begin = 0;
         self.size = 0;
         self.max = max;
         self.lost = true;
+        self.begin_generation();
+    }
+
+    /// Entries that can't be read are other ones than before.
+    fn begin_generation(&mut self) {
         self.generations = self.generations.wrapping_add(1);
         self.generation = self.generations;
         self.inserted = 0;
@@ -212,56 +228,73 @@ impl Table {
         self.size
     }
 
-    /// The entry with that index of the dynamic table, 0 for the newest. Its text is appended to `octets`.
-    pub(super) fn find(&self, index: u32, octets: &mut Vec<u8>) -> Found {
-        let Some((entry, end)) = self.entries.get(index as usize) else {
-            let most = self.max.unwrap_or(SIZE_LIMIT) / ENTRY_OVERHEAD;
-            if !self.lost || index as usize >= most {
-                return Found::Nothing;
-            }
-            return Found::Unknown(EntryId {
-                generation: self.generation,
-                depth: i64::from(index) - self.inserted,
-            });
-        };
-        let start = octets.len();
-        let end = (end - self.begin) as usize;
-        octets.extend_from_slice(self.text.get(end - entry.length..end).unwrap_or_default());
-        let (key, value) = match entry.key {
-            Key::Fixed(name) => (Part::Fixed(name), start),
-            Key::Own(length) => (Part::stored(start, start + length), start + length),
-            Key::Unknown(id) => (Part::Unknown(id), start),
-        };
-        Found::Field(Field { name: entry.name, key, value: Part::stored(value, octets.len()) })
+    /// The octets to which fields refer, and where they begin in all that was ever inserted.
+    pub(super) fn text(&self) -> (&[u8], u32) {
+        (&self.text, self.begin)
     }
 
-    /// Inserts a field whose text stands in `octets` (RFC 7541, section 4.4).
-    pub(super) fn insert(&mut self, field: &Field, octets: &[u8]) {
-        let own = match field.key {
-            Part::Stored(..) => field.key.text(octets).unwrap_or_default(),
-            _ => &[],
-        };
-        let value = field.value.text(octets).unwrap_or_default();
-        let entry = Entry {
-            name: field.name,
-            key: match field.key {
-                Part::Fixed(name) => Key::Fixed(name),
-                Part::Stored(..) => Key::Own(own.len()),
-                Part::Unknown(id) => Key::Unknown(id),
-            },
-            length: own.len() + value.len(),
-        };
-        let size = entry.size();
+    /// Where the next octets go.
+    fn end(&self) -> u32 {
+        self.begin.wrapping_add(self.text.len() as u32)
+    }
+
+    /// Appends the octets that `write` writes, for an entry that is about to be inserted.
+    pub(super) fn append(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>,
+    ) -> Result<Part, Fault> {
+        let start = self.end();
+        write(&mut self.text)?;
+        Ok(Part::Table(start, self.end()))
+    }
+
+    /// Appends the name of an entry anew if it stands here, for another entry that is about to be inserted.
+    pub(super) fn again(&mut self, key: Part) -> Part {
+        let Part::Table(start, end) = key else { return key };
+        let again = self.end();
+        let (from, to) = (start.wrapping_sub(self.begin), end.wrapping_sub(self.begin));
+        if from <= to && to as usize <= self.text.len() {
+            self.text.extend_from_within(from as usize..to as usize);
+        }
+        Part::Table(again, self.end())
+    }
+
+    /// The entry with that index (RFC 7541, section 2.3.3) if it can be read.
+    pub(super) fn get(&self, index: u32) -> Option<&Field> {
+        match index.checked_sub(STATIC_LEN + 1) {
+            Some(index) => self.entries.get(index as usize).map(|entry| &entry.field),
+            None => FIXED_FIELDS.get((index as usize).wrapping_sub(1)),
+        }
+    }
+
+    /// The entry with that index if it can't be read. `Err` if no entry can be there.
+    #[cold]
+    pub(super) fn find_unknown(&self, index: u32) -> Result<Field, Fault> {
+        let most = self.max.unwrap_or(SIZE_LIMIT) / ENTRY_OVERHEAD;
+        match index.checked_sub(STATIC_LEN + 1) {
+            Some(index) if self.lost && (index as usize) < most => {
+                let depth = (index as i32).wrapping_sub(self.inserted);
+                Ok(Field::unknown(EntryId { generation: self.generation, depth }))
+            }
+            _ => Err(Fault("index beyond the table")),
+        }
+    }
+
+    /// Inserts a field whose octets were appended last (RFC 7541, section 4.4).
+    pub(super) fn insert(&mut self, field: Field) {
+        let entry = Entry::new(field);
+        let size = entry.size as usize;
         if self.max.is_some_and(|max| size > max) {
             // Too large for the table, it empties it and does not enter.
             self.resize(0, self.max);
             return;
         }
-        self.text.extend_from_slice(own);
-        self.text.extend_from_slice(value);
-        self.entries.push_front((entry, self.begin + self.text.len() as u64));
+        self.entries.push_front(entry);
         self.size += size;
-        self.inserted += 1;
+        match self.inserted.checked_add(1) {
+            Some(inserted) => self.inserted = inserted,
+            None => self.begin_generation(),
+        }
         self.evict();
     }
 
@@ -286,19 +319,20 @@ impl Table {
         // no room for another.
         let mut full = faithful && self.size + ENTRY_OVERHEAD > room;
         while self.size > room {
-            let Some((entry, _)) = self.entries.pop_back() else { break };
-            self.size -= entry.size();
+            let Some(entry) = self.entries.pop_back() else { break };
+            self.size -= entry.size as usize;
             full = true;
         }
-        self.compact();
         if full {
             self.lost = !faithful;
         }
     }
-    /// Drops the octets of evicted entries once they are as many as those of entries can be.
-    fn compact(&mut self) {
-        let first = self.entries.back().map(|(entry, end)| end - entry.length as u64);
-        let dead = first.map_or(self.text.len(), |first| (first - self.begin) as usize);
+
+    /// Drops the octets of evicted entries once they are as many as those of entries can be. Fields read before must not be
+    /// used any more.
+    pub(super) fn compact(&mut self) {
+        let first = self.entries.back().map_or(self.end(), Entry::start);
+        let dead = first.wrapping_sub(self.begin) as usize;
         if dead == self.text.len() {
             self.text.clear();
         } else if dead > self.text.len() / 2 && dead > DEFAULT_SIZE {
@@ -306,6 +340,7 @@ impl Table {
         } else {
             return;
         }
-        self.begin += dead as u64;
+        self.begin = self.begin.wrapping_add(dead as u32);
+        self.text.shrink_to(2 * SIZE_LIMIT);
     }
 }

@@ -16,19 +16,27 @@ fn hex(text: &str) -> Vec<u8> {
 /// A name or value; `None` where it is unknown.
 type Seen = Option<Vec<u8>>;
 
-fn fields(list: &List) -> Vec<(Seen, Seen)> {
-    let text = |part: Part| part.text(&list.octets).map(<[u8]>::to_vec);
-    list.fields.iter().map(|field| (text(field.key), text(field.value))).collect()
+fn fields(list: List<'_>) -> Vec<(Seen, Seen)> {
+    let text = |part: Part| list.text(part).map(<[u8]>::to_vec);
+    list.fields.list.iter().map(|field| (text(field.key), text(field.value))).collect()
+}
+
+/// Reads a block; its fields without the texts of block and table.
+fn read(decoder: &mut Decoder, wire: &str) -> Fields {
+    let block = hex(wire);
+    decoder.decode(&block).unwrap();
+    let kept = decoder.list(&block).keep();
+    assert_eq!(fields(kept.list()), fields(decoder.list(&block)));
+    kept
 }
 
 fn check(decoder: &mut Decoder, wire: &str, expected: &[(&str, &str)], size: usize) {
-    let mut list = List::default();
-    decoder.decode(&hex(wire), &mut list).unwrap();
+    let list = read(decoder, wire);
     let expected: Vec<_> = expected
         .iter()
         .map(|(name, value)| (Some(name.as_bytes().to_vec()), Some(value.as_bytes().to_vec())))
         .collect();
-    assert_eq!(fields(&list), expected);
+    assert_eq!(fields(list.list()), expected);
     assert_eq!(decoder.table.size(), size);
 }
 
@@ -126,7 +134,7 @@ fn appendix_c_5_and_6_responses_that_evict() {
 
 #[test]
 fn faults_are_told_and_lose_the_table() {
-    let faults: [(&str, Fault); 5] = [
+    let faults: [(&str, &str); 5] = [
         ("be", "index beyond the table"),
         ("82 20", "table size update after a field"),
         ("3f e2 1f", "table size over what the peer allows"),
@@ -135,10 +143,8 @@ fn faults_are_told_and_lose_the_table() {
     ];
     for (wire, what) in faults {
         let mut decoder = Decoder::new();
-        let mut list = List::default();
-        assert_eq!(decoder.decode(&hex(wire), &mut list), Err(what), "{wire}");
-        decoder.decode(&hex("be"), &mut list).unwrap();
-        assert_eq!(fields(&list), [(None, None)], "after {wire}");
+        assert_eq!(decoder.decode(&hex(wire)), Err(Fault(what)), "{wire}");
+        assert_eq!(fields(read(&mut decoder, "be").list()), [(None, None)], "after {wire}");
     }
 }
 
@@ -148,66 +154,77 @@ fn a_peer_may_use_what_the_other_allowed_before() {
     decoder.allow(8192);
     decoder.allow(0);
     // The size of the first settings, then the one that follows the second.
-    decoder.decode(&hex("3f e1 3f"), &mut List::default()).unwrap();
-    decoder.decode(&hex("20"), &mut List::default()).unwrap();
+    decoder.decode(&hex("3f e1 3f")).unwrap();
+    decoder.decode(&hex("20")).unwrap();
 }
 
 #[test]
 fn unknown_entries_keep_their_identity_until_they_are_gone() {
     let mut decoder = Decoder::lost();
-    let mut list = List::default();
-    let one = |list: &List| list.unread(1).unwrap()[0];
-    decoder.decode(&hex("c0"), &mut list).unwrap();
-    let id = one(&list);
+    let one = |fields: &Fields| fields.list().unread(1).unwrap()[0];
+    let id = one(&read(&mut decoder, "c0"));
     // An insert pushes it down by one; the insert itself is known.
-    decoder.decode(&hex("40 01 61 01 62 c1 be"), &mut list).unwrap();
+    let list = read(&mut decoder, "40 01 61 01 62 c1 be");
     assert_eq!(one(&list), id);
-    assert_eq!(fields(&list)[2], (Some(b"a".to_vec()), Some(b"b".to_vec())));
+    assert_eq!(fields(list.list())[2], (Some(b"a".to_vec()), Some(b"b".to_vec())));
     // A value with a name from an unknown entry.
-    decoder.decode(&hex("7f 02 01 39"), &mut list).unwrap();
-    assert_eq!(fields(&list), [(None, Some(b"9".to_vec()))]);
-    assert_eq!(list.unread(1), None);
-    assert!(!list.is_complete());
+    let list = read(&mut decoder, "7f 02 01 39");
+    assert_eq!(fields(list.list()), [(None, Some(b"9".to_vec()))]);
+    assert_eq!(list.list().unread(1), None);
+    assert!(!list.list().is_complete());
     // Another loss: the same index is another entry.
     decoder.lose();
-    decoder.decode(&hex("c0"), &mut list).unwrap();
-    assert_ne!(one(&list), id);
+    assert_ne!(one(&read(&mut decoder, "c0")), id);
     // An emptied table has nothing unknown in it.
-    decoder.decode(&hex("20 3f e1 1f 40 01 61 01 62 be"), &mut list).unwrap();
-    assert!(list.is_complete());
-    assert_eq!(decoder.decode(&hex("bf"), &mut list), Err("index beyond the table"));
+    assert!(read(&mut decoder, "20 3f e1 1f 40 01 61 01 62 be").list().is_complete());
+    assert_eq!(decoder.decode(&hex("bf")), Err(Fault("index beyond the table")));
 }
 
 #[test]
 fn newer_entries_that_fill_the_table_push_the_unknown_ones_out() {
     let mut decoder = Decoder::new();
     decoder.lose();
-    let mut list = List::default();
     let mut insert = hex("40 01 61 7f 89 01");
     insert.extend(std::iter::repeat_n(b'x', 264));
     for _ in 0..13 {
-        decoder.decode(&insert, &mut list).unwrap();
-        decoder.decode(&hex("e0"), &mut list).unwrap();
-        assert!(!list.is_complete());
+        decoder.decode(&insert).unwrap();
+        assert!(!read(&mut decoder, "e0").list().is_complete());
     }
     // Fourteen times 297 octets are over 4096.
-    decoder.decode(&insert, &mut list).unwrap();
-    assert_eq!(decoder.decode(&hex("e0"), &mut list), Err("index beyond the table"));
+    decoder.decode(&insert).unwrap();
+    assert_eq!(decoder.decode(&hex("e0")), Err(Fault("index beyond the table")));
+}
+
+/// RFC 7541, section 4.4: the name of an entry that an insert evicts may be the one that the insert refers to.
+#[test]
+fn fields_outlive_the_entries_that_their_block_evicts() {
+    let mut decoder = Decoder::new();
+    decoder.table.update(69);
+    // Twice an entry of 34 octets, then one of 36 with the first one's name, which drops both.
+    let list = read(&mut decoder, "40 01 61 01 62 40 01 63 01 64 be bf 7f 00 03 78 79 7a be");
+    let pair = |name: &str, value: &str| (Some(name.as_bytes().to_vec()), Some(value.as_bytes().to_vec()));
+    let all =
+        [pair("a", "b"), pair("c", "d"), pair("c", "d"), pair("a", "b"), pair("a", "xyz"), pair("a", "xyz")];
+    assert_eq!(fields(list.list()), all);
+    assert_eq!(decoder.table.size(), 36);
+    // What is left of a name has moved when the next block begins.
+    check(&mut decoder, "be", &[("a", "xyz")], 36);
 }
 
 #[test]
 fn lists_are_bounded_and_the_table_goes_on() {
     let mut decoder = Decoder::new();
-    let mut list = List::default();
     let mut block = hex("40 01 61 7f a1 1e");
     block.extend(std::iter::repeat_n(b'x', 4000));
     block.extend(std::iter::repeat_n(0xbe, 100_000));
     block.extend(hex("40 01 62 01 63"));
-    decoder.decode(&block, &mut list).unwrap();
-    assert!(list.shed && !list.is_complete());
-    assert!(list.octets.len() <= LIST_LIMIT + 4096 && list.fields.len() <= FIELDS_LIMIT);
-    decoder.decode(&hex("be"), &mut list).unwrap();
-    assert_eq!(fields(&list), [(Some(b"b".to_vec()), Some(b"c".to_vec()))]);
+    decoder.decode(&block).unwrap();
+    let list = decoder.list(&block);
+    assert!(list.is_shed() && !list.is_complete());
+    assert!(list.fields.octets <= LIST_LIMIT && list.fields.list.len() <= FIELDS_LIMIT);
+    assert!(list.keep().decoded.len() <= LIST_LIMIT as usize);
+    let list = read(&mut decoder, "be");
+    assert_eq!(fields(list.list()), [(Some(b"b".to_vec()), Some(b"c".to_vec()))]);
 }
 
 /// Lists of fields in which names and values come again.
@@ -296,7 +313,6 @@ proptest! {
     fn reads_what_fluke_writes(lists in lists(), sizes in prop::collection::vec(prop::option::of(0..=4096_usize), 12)) {
         let mut encoder = Encoder::new();
         let mut decoder = Decoder::new();
-        let mut read = List::default();
         for (list, size) in lists.iter().zip(sizes) {
             let mut block = Vec::new();
             if let Some(size) = size {
@@ -304,9 +320,9 @@ proptest! {
                 AnyEncoder::integer(size, 5, 0x20, &mut block);
             }
             block.extend(encoder.encode(list.iter().map(|(name, value)| (&name[..], &value[..]))));
-            prop_assert_eq!(decoder.decode(&block, &mut read), Ok(()));
+            prop_assert_eq!(decoder.decode(&block), Ok(()));
             let expected: Vec<_> = list.iter().cloned().map(|(name, value)| (Some(name), Some(value))).collect();
-            prop_assert_eq!(fields(&read), expected);
+            prop_assert_eq!(fields(decoder.list(&block)), expected);
         }
     }
 
@@ -327,24 +343,23 @@ proptest! {
         if limited {
             late.lose();
         }
-        let mut whole = List::default();
-        let mut part = List::default();
         let mut named = std::collections::HashMap::new();
         for (at, (list, size)) in lists.iter().zip(sizes).enumerate() {
             let block = encoder.encode(list, size, &mut choices);
-            prop_assert_eq!(full.decode(&block, &mut whole), Ok(()));
+            prop_assert_eq!(full.decode(&block), Ok(()));
             let expected: Vec<_> = list.iter().cloned().map(|(name, value)| (Some(name), Some(value))).collect();
-            prop_assert_eq!(fields(&whole), &expected[..]);
+            prop_assert_eq!(fields(full.list(&block)), &expected[..]);
             if at < missed {
                 continue;
             }
-            prop_assert_eq!(late.decode(&block, &mut part), Ok(()));
-            let seen = fields(&part);
+            prop_assert_eq!(late.decode(&block), Ok(()));
+            let part = late.list(&block);
+            let seen = fields(part);
             prop_assert_eq!(seen.len(), expected.len());
             for (index, (seen, expected)) in seen.iter().zip(&expected).enumerate() {
                 prop_assert!(seen.0.is_none() || seen.0 == expected.0);
                 prop_assert!(seen.1.is_none() || seen.1 == expected.1);
-                if let Part::Unknown(id) = part.fields[index].value {
+                if let Part::Unknown(id) = part.fields.list[index].value {
                     let first = named.entry(id).or_insert_with(|| expected.clone());
                     prop_assert_eq!(&*first, expected);
                 }
@@ -355,10 +370,9 @@ proptest! {
     #[test]
     fn any_bytes_are_survived(blocks: Vec<Vec<u8>>, lost: bool) {
         let mut decoder = if lost { Decoder::lost() } else { Decoder::new() };
-        let mut list = List::default();
         for block in blocks {
-            let _ = decoder.decode(&block, &mut list);
-            list.each(&mut |_, _| {});
+            let _ = decoder.decode(&block);
+            decoder.list(&block).each(&mut |_, _| {});
         }
     }
 }

@@ -1,12 +1,43 @@
-//! How HPACK writes header fields: integers, strings and the five representations. Nothing here needs a table.
+//! How HPACK writes header fields: integers, strings and the five representations (RFC 7541, sections 5 and 6). Nothing here
+//! needs a table.
 
+use nom::bytes::complete::{take, take_while_m_n};
+use nom::error::{ErrorKind, ParseError};
+use nom::number::complete::be_u8;
+use nom::{Err, IResult, Parser as _};
+
+use super::super::name::Name;
 use super::huffman;
 
 /// Largest integer taken: far above any index, length or table size that is of use, and safe from overflow.
 const INTEGER_LIMIT: u32 = 1 << 28;
 
-/// What is wrong with a header block.
-pub(in super::super) type Fault = &'static str;
+/// What is wrong with a header block, as a short lower-case phrase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Fault(pub(in super::super) &'static str);
+
+impl ParseError<&[u8]> for Fault {
+    /// The combinators used here fail only at the end of the block, within an integer.
+    fn from_error_kind(_: &[u8], _: ErrorKind) -> Self {
+        Self("header block ends within an integer")
+    }
+
+    fn append(_: &[u8], _: ErrorKind, first: Self) -> Self {
+        first
+    }
+}
+
+impl From<Err<Self>> for Fault {
+    fn from(error: Err<Self>) -> Self {
+        match error {
+            Err::Error(fault) | Err::Failure(fault) => fault,
+            Err::Incomplete(_) => Self("header block ends within an integer"),
+        }
+    }
+}
+
+/// A parser's outcome on a whole header block.
+type Parsed<'a, T> = IResult<&'a [u8], T, Fault>;
 
 /// A string as it stands in the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +52,15 @@ impl Coded<'_> {
     /// Appends the plain octets to `out`.
     pub(in super::super) fn decode(self, out: &mut Vec<u8>) -> Result<(), Fault> {
         if self.huffman {
-            return huffman::decode(self.octets, out).map_err(|()| "broken Huffman code");
+            return huffman::decode(self.octets, out).map_err(|()| Fault("broken Huffman code"));
         }
         out.extend_from_slice(self.octets);
         Ok(())
+    }
+
+    /// The name that it is.
+    pub(super) fn name(self) -> Name {
+        if self.huffman { Name::of_coded(self.octets) } else { Name::of(self.octets) }
     }
 }
 
@@ -55,86 +91,127 @@ pub(in super::super) enum Representation<'a> {
     Resize(u32),
 }
 
-/// Reads an integer whose first octet has `prefix` bits for it (RFC 7541, section 5.1).
-fn parse_integer(input: &mut &[u8], prefix: u32) -> Result<u32, Fault> {
-    let (first, mut rest) = input.split_first().ok_or("header block ends within an integer")?;
-    let full = (1_u32 << prefix) - 1;
-    let mut value = u32::from(*first) & full;
-    if value == full {
-        let mut shift = 0;
-        loop {
-            let (octet, after) = rest.split_first().ok_or("header block ends within an integer")?;
-            rest = after;
-            // Four continuation octets reach the limit; more can only be zeros or an attack.
-            if shift > 21 {
-                return Err("integer over the limit");
-            }
-            value += u32::from(octet & 0x7f) << shift;
-            shift += 7;
-            if octet & 0x80 == 0 {
-                break;
-            }
-        }
+/// An integer whose first octet has `PREFIX` bits for it (RFC 7541, section 5.1).
+///
+/// ```text
+///   0   1   2   3   4   5   6   7
+/// +---+---+---+---+---+---+---+---+
+/// | ?   ?   ? | 1   1   1   1   1 |   the value, or all ones
+/// +---+---+---+-------------------+
+/// | 1 |    Value-(2^N-1) LSB      |   as long as the first bit is set
+/// +---+---------------------------+
+///                ...
+/// +---+---------------------------+
+/// | 0 |    Value-(2^N-1) MSB      |
+/// +---+---------------------------+
+/// ```
+fn parse_integer<const PREFIX: u32>(input: &[u8]) -> Parsed<'_, u32> {
+    let (rest, first) = be_u8(input)?;
+    let full = (1_u32 << PREFIX) - 1;
+    let value = u32::from(first) & full;
+    if value < full {
+        return Ok((rest, value));
     }
-    *input = rest;
-    if value > INTEGER_LIMIT { Err("integer over the limit") } else { Ok(value) }
+    // Four octets reach the limit; more can only be zeros or an attack.
+    let (rest, (more, last)) = (take_while_m_n(0, 3, |octet| octet & 0x80 != 0), be_u8).parse(rest)?;
+    let high = more.iter().rev().fold(u32::from(last), |value, octet| value << 7 | u32::from(octet & 0x7f));
+    let value = full + high;
+    if last & 0x80 != 0 || value > INTEGER_LIMIT {
+        return Err(Err::Failure(Fault("integer over the limit")));
+    }
+    Ok((rest, value))
 }
 
-/// Reads a string (RFC 7541, section 5.2).
-fn parse_string<'a>(input: &mut &'a [u8]) -> Result<Coded<'a>, Fault> {
+/// A string (RFC 7541, section 5.2).
+///
+/// ```text
+///   0   1   2   3   4   5   6   7
+/// +---+---+---+---+---+---+---+---+
+/// | H |    String Length (7+)     |
+/// +---+---------------------------+
+/// |  String Data (Length octets)  |
+/// +-------------------------------+
+/// ```
+fn parse_string(input: &[u8]) -> Parsed<'_, Coded<'_>> {
     let huffman = input.first().is_some_and(|first| first & 0x80 != 0);
-    let length = parse_integer(input, 7)? as usize;
-    let (octets, rest) = input.split_at_checked(length).ok_or("string longer than its header block")?;
-    *input = rest;
-    Ok(Coded { huffman, octets })
+    let (rest, length) = parse_integer::<7>(input)?;
+    let (rest, octets) = take(length)(rest)
+        .map_err(|_: Err<Fault>| Err::Failure(Fault("string longer than its header block")))?;
+    Ok((rest, Coded { huffman, octets }))
 }
 
-/// Takes the representation at the beginning of `input`, which must not be empty.
-pub(in super::super) fn parse_representation<'a>(input: &mut &'a [u8]) -> Result<Representation<'a>, Fault> {
-    let first = input.first().copied().ok_or("empty header block")?;
-    if first & 0x80 != 0 {
-        let index = parse_integer(input, 7)?;
-        return if index == 0 { Err("index 0") } else { Ok(Representation::Indexed(index)) };
-    }
-    if first & 0xe0 == 0x20 {
-        return Ok(Representation::Resize(parse_integer(input, 5)?));
-    }
-    let insert = first & 0x40 != 0;
-    let name = match parse_integer(input, if insert { 6 } else { 4 })? {
-        0 => LiteralName::Text(parse_string(input)?),
-        index => LiteralName::Index(index),
+/// The representation at the beginning of `input` (RFC 7541, section 6), by the first bits of its first octet.
+///
+/// ```text
+/// 1 | Index (7+)                      indexed field
+/// 0   1 | Index (6+)                  literal with incremental indexing
+/// 0   0   1 | Max size (5+)           table size update
+/// 0   0   0   1 | Index (4+)          literal never indexed
+/// 0   0   0   0 | Index (4+)          literal without indexing
+/// ```
+///
+/// A literal goes on with its name, if the index is 0, and its value.
+pub(in super::super) fn parse_representation(input: &[u8]) -> Parsed<'_, Representation<'_>> {
+    let first = input.first().copied().unwrap_or_default();
+    let (rest, index) = match first {
+        0x80.. => {
+            let (rest, index) = parse_integer::<7>(input)?;
+            if index == 0 {
+                return Err(Err::Failure(Fault("index 0")));
+            }
+            return Ok((rest, Representation::Indexed(index)));
+        }
+        0x40..0x80 => parse_integer::<6>(input)?,
+        0x20..0x40 => {
+            let (rest, size) = parse_integer::<5>(input)?;
+            return Ok((rest, Representation::Resize(size)));
+        }
+        0x00..0x20 => parse_integer::<4>(input)?,
     };
-    let value = parse_string(input)?;
-    Ok(Representation::Literal { insert, never: first & 0xf0 == 0x10, name, value })
+    let (rest, name) = match index {
+        0 => parse_string(rest).map(|(rest, name)| (rest, LiteralName::Text(name)))?,
+        index => (rest, LiteralName::Index(index)),
+    };
+    let (rest, value) = parse_string(rest)?;
+    let (insert, never) = (first & 0x40 != 0, first & 0xf0 == 0x10);
+    Ok((rest, Representation::Literal { insert, never, name, value }))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_integer, parse_representation};
+    use super::*;
 
     #[test]
     fn integers_of_appendix_c_1() {
-        let cases: [(&[u8], u32, u32); 3] =
-            [(&[0x0a], 5, 10), (&[0x1f, 0x9a, 0x0a], 5, 1337), (&[0x2a], 8, 42)];
-        for (wire, prefix, value) in cases {
-            let mut rest = wire;
-            assert_eq!(parse_integer(&mut rest, prefix), Ok(value));
-            assert!(rest.is_empty());
-        }
+        assert_eq!(parse_integer::<5>(&[0x0a]), Ok((&[][..], 10)));
+        assert_eq!(parse_integer::<5>(&[0x1f, 0x9a, 0x0a]), Ok((&[][..], 1337)));
+        assert_eq!(parse_integer::<8>(&[0x2a]), Ok((&[][..], 42)));
     }
 
     #[test]
     fn integers_are_bounded() {
-        let mut endless: &[u8] = &[0x1f, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01];
-        assert_eq!(parse_integer(&mut endless, 5), Err("integer over the limit"));
-        let mut large: &[u8] = &[0x1f, 0xff, 0xff, 0xff, 0xff, 0x0f];
-        assert_eq!(parse_integer(&mut large, 5), Err("integer over the limit"));
-        let mut cut: &[u8] = &[0x1f, 0x80];
-        assert!(parse_integer(&mut cut, 5).is_err());
+        let over = Err(Err::Failure(Fault("integer over the limit")));
+        assert_eq!(parse_integer::<5>(&[0x1f, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01]), over);
+        assert_eq!(parse_integer::<5>(&[0x1f, 0xff, 0xff, 0xff, 0xff, 0x0f]), over);
+        assert_eq!(parse_integer::<5>(&[0x1f, 0xff, 0xff, 0xff, 0x7e]), Ok((&[][..], (0x7f << 21) - 1 + 31)));
+        let cut = Err(Err::Error(Fault("header block ends within an integer")));
+        assert_eq!(parse_integer::<5>(&[0x1f, 0x80]), cut);
+        assert_eq!(parse_integer::<5>(&[]), cut);
     }
 
     #[test]
     fn index_zero_is_refused() {
-        assert_eq!(parse_representation(&mut [0x80].as_slice()), Err("index 0"));
+        assert_eq!(parse_representation(&[0x80]), Err(Err::Failure(Fault("index 0"))));
+    }
+
+    #[test]
+    fn names_are_recognised_in_both_forms() {
+        for (name, plain, coded) in Name::ALL {
+            assert_eq!(huffman::tests::encode(plain), coded, "{name:?}");
+            assert_eq!(Coded { huffman: false, octets: plain }.name(), name);
+            assert_eq!(Coded { huffman: true, octets: coded }.name(), name);
+            assert_eq!(name.text(), Some(plain));
+            assert_eq!(Coded { huffman: true, octets: plain }.name(), Name::Other);
+        }
     }
 }

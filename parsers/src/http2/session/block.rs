@@ -1,6 +1,7 @@
 //! Header blocks: one frame, or HEADERS and its CONTINUATION frames (RFC 9113, section 4.3).
 
 use super::super::frame::{self, Head};
+use super::super::hpack::Fault;
 use super::super::streams::{Block, Place};
 use super::Http2Session;
 use crate::error::Layer;
@@ -116,21 +117,20 @@ impl Http2Session {
         cut: bool,
         emit: &mut Emit<'_>,
     ) {
-        let mut list = std::mem::take(&mut self.list);
         if cut {
             self.lane(side).doubt = None;
         }
-        let read = self.decode(side, head, fragments, &mut list);
+        let read = self.decode(side, head, fragments);
         if cut {
             self.lane(side).decoder.lose();
-        } else if let Err(what) = read {
+        } else if let Err(Fault(what)) = read {
             self.complain(Layer::Header, 0, what);
         }
         if head.kind == frame::HEADERS {
+            let list = side.of(&self.lanes).decoder.list(fragments);
             let end_stream = head.has(frame::END_STREAM);
-            let block = Block { place, end_stream, list: &list, cut: cut || read.is_err() };
+            let block = Block { place, end_stream, list, cut: cut || read.is_err() };
             self.streams.block(head.stream, block, emit);
         }
-        self.list = list;
     }
 }

@@ -6,7 +6,7 @@
 //! next. Then the table is the one from before. Drops in the middle of large messages, the usual ones, cost nothing so.
 
 use super::super::frame::{self, Head};
-use super::super::hpack::{Decoder, Fault, List};
+use super::super::hpack::{Decoder, Fault};
 use super::super::streams::Account;
 use super::{Http2Session, Phase};
 use crate::message::Side;
@@ -18,7 +18,6 @@ const BLOCKS_LIMIT: u32 = 256;
 #[derive(Debug)]
 pub(super) struct Doubt {
     pub(super) decoder: Decoder,
-    list: List,
     blocks: u32,
 }
 
@@ -31,7 +30,7 @@ impl Http2Session {
         if !known || !self.streams.suspect(side, before.is_none()) {
             return None;
         }
-        let fork = |decoder: Decoder| Box::new(Doubt { decoder, list: List::default(), blocks: 0 });
+        let fork = |decoder: Decoder| Box::new(Doubt { decoder, blocks: 0 });
         before.or_else(|| Some(fork(self.lane(side).decoder.fork())))
     }
 
@@ -42,37 +41,27 @@ impl Http2Session {
         }
     }
 
-    /// Reads a whole header block into `list`.
-    pub(super) fn decode(
-        &mut self,
-        side: Side,
-        head: Head,
-        fragments: &[u8],
-        list: &mut List,
-    ) -> Result<(), Fault> {
-        let Some(mut doubt) = self.lane(side).doubt.take() else {
-            return self.lane(side).decoder.decode(fragments, list);
+    /// Reads a whole header block with the decoder of `side`.
+    pub(super) fn decode(&mut self, side: Side, head: Head, block: &[u8]) -> Result<(), Fault> {
+        let lane = self.lane(side);
+        let Some(mut doubt) = lane.doubt.take_if(|_| head.kind == frame::HEADERS) else {
+            lane.doubt = None;
+            return lane.decoder.decode(block);
         };
-        if head.kind != frame::HEADERS {
-            return self.lane(side).decoder.decode(fragments, list);
-        }
         if self.streams.client() == Some(side) {
             if self.streams.is_next(head.stream) {
                 self.lane(side).decoder.restore(doubt.decoder);
             }
-            return self.lane(side).decoder.decode(fragments, list);
+            return self.lane(side).decoder.decode(block);
         }
-        let decoder = &mut self.lane(side).decoder;
-        let read = decoder.decode(fragments, list);
+        let decoder = &mut side.of_mut(&mut self.lanes).decoder;
+        let read = decoder.decode(block);
         doubt.decoder.allow_as(decoder);
-        let read_before = doubt.decoder.decode(fragments, &mut doubt.list);
+        let read_before = doubt.decoder.decode(block);
         doubt.blocks += 1;
-        match self.streams.account(head.stream, list, head.has(frame::END_STREAM)) {
+        match self.streams.account(head.stream, decoder.list(block), head.has(frame::END_STREAM)) {
             _ if read.is_err() || read_before.is_err() => {}
-            Account::Settled => {
-                std::mem::swap(list, &mut doubt.list);
-                self.lane(side).decoder.restore(doubt.decoder);
-            }
+            Account::Settled => decoder.restore(doubt.decoder),
             Account::Open if doubt.blocks < BLOCKS_LIMIT => self.lane(side).doubt = Some(doubt),
             Account::Open | Account::Missed => {}
         }

@@ -9,7 +9,7 @@ use doubt::Doubt;
 use start::Upgrade;
 
 use super::frame::{self, Head};
-use super::hpack::{Decoder, List};
+use super::hpack::Decoder;
 use super::resync;
 use super::streams::{HOLD_LIMIT, Place, Streams};
 use crate::error::{Error, Layer};
@@ -104,20 +104,12 @@ pub(super) struct Http2Session {
     lanes: [Lane; 2],
     streams: Streams,
     upgrade: Option<Box<Upgrade>>,
-    /// The fields of the block being read.
-    list: List,
     trouble: Option<(Error, u64)>,
 }
 
 impl Http2Session {
     pub(super) fn new() -> Self {
-        Self {
-            lanes: [Lane::new(), Lane::new()],
-            streams: Streams::default(),
-            upgrade: None,
-            list: List::default(),
-            trouble: None,
-        }
+        Self { lanes: [Lane::new(), Lane::new()], streams: Streams::default(), upgrade: None, trouble: None }
     }
 
     fn lane(&mut self, side: Side) -> &mut Lane {

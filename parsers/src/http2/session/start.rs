@@ -111,7 +111,7 @@ impl Http2Session {
             self.lane(client.other()).decoder.allow(size);
         }
         let place = Place { start: self.streams.clip(*client, place.start), ..*place };
-        let block = Block { place, end_stream: upgrade.body == 0, list: &request.list, cut: false };
+        let block = Block { place, end_stream: upgrade.body == 0, list: request.fields.list(), cut: false };
         self.streams.block(1, block, emit);
         if upgrade.body > 0 {
             let start = self.streams.clip(*client, place.start + place.bytes);

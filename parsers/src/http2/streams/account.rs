@@ -51,7 +51,7 @@ impl Streams {
     }
 
     /// Takes account of a header block of the callee before it is told.
-    pub(in super::super) fn account(&mut self, id: u32, list: &List, end_stream: bool) -> Account {
+    pub(in super::super) fn account(&mut self, id: u32, list: List<'_>, end_stream: bool) -> Account {
         let http = http_status(list);
         if let Some(stream) = self.open.get_mut(&id).filter(|stream| stream.suspect) {
             // An answer has one block with a status, which is its first, and ends with its second.

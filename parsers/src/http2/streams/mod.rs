@@ -206,9 +206,9 @@ impl Streams {
         }
         let side = block.place.side;
         if self.client.is_none() {
-            if block.list.names().any(Name::is_of_request) {
+            if block.list.is_of_request() {
                 self.client = Some(side);
-            } else if block.list.names().next().is_some() {
+            } else if !block.list.is_empty() {
                 // Every request has a method and scheme from the static table.
                 self.client = Some(side.other());
             }
@@ -218,7 +218,7 @@ impl Streams {
 
     fn request(&mut self, id: u32, block: Block<'_>, emit: &mut Emit<'_>) {
         let Block { place, end_stream, list, cut } = block;
-        if id <= self.last || !list.names().any(Name::is_of_request) {
+        if id <= self.last || !list.is_of_request() {
             // Trailers of a request, or one of which nothing could be read.
             self.gap_after_last |= cut && id > self.last;
             self.foreign = true;
@@ -247,7 +247,7 @@ impl Streams {
         let mut stream = Stream::new(claim, Scanner::START);
         stream.truncated = cut;
         if claim == Claim::Maybe {
-            stream.wait().request = Some((place, list.clone(), cut));
+            stream.wait().request = Some((place, list.keep(), cut));
         }
         self.insert(id, stream);
         if claim == Claim::Call {
@@ -262,7 +262,7 @@ impl Streams {
         &mut self,
         id: u32,
         place: Place,
-        list: &List,
+        list: List<'_>,
         codec: Option<&'static str>,
         cut: bool,
         emit: &mut Emit<'_>,
@@ -288,7 +288,7 @@ impl Streams {
                 callee: list.get(Name::DestinationService).map(Cow::Borrowed),
                 timeout: list.get(Name::GrpcTimeout).and_then(grpc::parse_timeout),
                 unknown_name,
-                metadata: Some(list),
+                metadata: Some(&list),
                 ..blank(Kind::Open, id, place, cut)
             },
         );
@@ -304,7 +304,7 @@ impl Streams {
     /// Pseudo-header fields come first (RFC 9113, section 8.3). So the path is among the first entries that can't be read,
     /// of which there are at most as many as there are pseudo-headers missing; requests that refer to the same such
     /// entries have the same path. Numbers are given in order, because those of the entries are of no use to a person.
-    fn group(&mut self, list: &List) -> Option<u64> {
+    fn group(&mut self, list: List<'_>) -> Option<u64> {
         let pseudo = [Name::Method, Name::Scheme, Name::Authority];
         let missing = pseudo.into_iter().filter(|name| list.get(*name).is_none()).count();
         let key = list.unread(1 + missing)?;
@@ -343,7 +343,7 @@ impl Streams {
         let client = self.client.unwrap_or(Side::A);
         if let Some((place, list, cut)) = &waiting.request {
             let place = self.reachable(*place);
-            self.emit_request(id, place, list, codec, *cut, emit);
+            self.emit_request(id, place, list.list(), codec, *cut, emit);
         }
         let part = |side: Side| {
             let (start, bytes, messages) = waiting.parts.get(side.index()).copied().flatten()?;
@@ -357,7 +357,7 @@ impl Streams {
             emit(place.side, blank(Kind::HalfClose, id, self.reachable(place), truncated));
         }
         if let Some((place, list)) = &waiting.begin {
-            emit_begin(id, self.reachable(*place), list, truncated, emit);
+            emit_begin(id, self.reachable(*place), list.list(), truncated, emit);
         }
         if let Some(part) = part(client.other()) {
             emit(client.other(), part);
@@ -398,7 +398,7 @@ impl Streams {
         stream.began = true;
         match stream.claim {
             Claim::Call => emit_begin(id, place, list, stream.truncated, emit),
-            Claim::Maybe => stream.wait().begin = Some((place, list.clone())),
+            Claim::Maybe => stream.wait().begin = Some((place, list.keep())),
             // From here on all of the answer is seen.
             Claim::Orphan => *stream.scanner(place.side) = Scanner::START,
             Claim::Done => {}
@@ -407,7 +407,7 @@ impl Streams {
 
     /// The callee ended the stream: with a header block (its list, whether it is cut, whether it is the answer's only
     /// one), or with DATA.
-    fn end(&mut self, id: u32, place: Place, block: Option<(&List, bool, bool)>, emit: &mut Emit<'_>) {
+    fn end(&mut self, id: u32, place: Place, block: Option<(List<'_>, bool, bool)>, emit: &mut Emit<'_>) {
         let grpc = self.grpc;
         let Some(stream) = self.open.get_mut(&id) else { return };
         match stream.claim {
@@ -423,7 +423,7 @@ impl Streams {
         let mut status = block.map_or_else(Status::default, |(list, cut, only)| status_of(list, cut, only));
         status.http = stream.http;
         // Only of an answer that is nothing but this block nothing can have come before.
-        let alone = block.filter(|(list, cut, only)| *only && !cut && http_status(list).is_some());
+        let alone = block.filter(|(list, cut, only)| *only && !cut && http_status(*list).is_some());
         let quoted = alone.and_then(|(list, ..)| quoted_by(list));
         let cut = block.is_some_and(|(_, cut, _)| cut);
         let codec = block.and_then(|(list, ..)| codec_of(list));
@@ -433,7 +433,7 @@ impl Streams {
             quoted,
             status,
             codec,
-            metadata: block.map(|(list, ..)| list as &dyn crate::message::Pairs),
+            metadata: block.as_ref().map(|(list, ..)| list as &dyn crate::message::Pairs),
             ..blank(Kind::Answer, id, place, stream.truncated || cut)
         };
         emit(place.side, message);

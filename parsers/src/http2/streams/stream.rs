@@ -1,7 +1,7 @@
 //! One stream: what it is as far as is known, and what waits for that.
 
 use super::super::grpc::{self, Content, Scanner};
-use super::super::hpack::List;
+use super::super::hpack::{Fields, List};
 use super::super::name::Name;
 use super::Place;
 use crate::message::Side;
@@ -22,9 +22,9 @@ pub(super) enum Claim {
 /// What waits for the proof that a stream is a call.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    pub(super) request: Option<(Place, List, bool)>,
+    pub(super) request: Option<(Place, Fields, bool)>,
     pub(super) half_close: Option<Place>,
-    pub(super) begin: Option<(Place, List)>,
+    pub(super) begin: Option<(Place, Fields)>,
     /// DATA of each side: where it began, bytes, messages.
     pub(super) parts: [Option<(u64, u64, u32)>; 2],
 }
@@ -89,16 +89,16 @@ impl Stream {
 }
 
 /// What a request says of its stream.
-pub(super) fn claim_of(list: &List, cut: bool) -> Claim {
+pub(super) fn claim_of(list: List<'_>, cut: bool) -> Claim {
     if list.get(Name::Method).is_some_and(|method| method != b"POST") {
         return Claim::Done;
     }
     match list.get(Name::ContentType).map(grpc::parse_content_type) {
         Some(Content::Grpc(_)) => Claim::Call,
         Some(Content::Other) => Claim::Done,
-        None if list.names().any(|name| {
-            matches!(name, Name::GrpcTimeout | Name::GrpcEncoding | Name::GrpcAcceptEncoding)
-        }) =>
+        None if [Name::GrpcTimeout, Name::GrpcEncoding, Name::GrpcAcceptEncoding]
+            .iter()
+            .any(|name| list.has(*name)) =>
         {
             Claim::Call
         }

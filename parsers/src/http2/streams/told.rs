@@ -22,7 +22,7 @@ pub(in super::super) struct Place {
 pub(in super::super) struct Block<'a> {
     pub(in super::super) place: Place,
     pub(in super::super) end_stream: bool,
-    pub(in super::super) list: &'a List,
+    pub(in super::super) list: List<'a>,
     /// Fields may be missing at its end.
     pub(in super::super) cut: bool,
 }
@@ -42,21 +42,21 @@ pub(super) fn blank(kind: Kind, id: u32, place: Place, truncated: bool) -> Messa
 }
 
 /// Tells the first header block of an answer.
-pub(super) fn emit_begin(id: u32, place: Place, list: &List, truncated: bool, emit: &mut Emit<'_>) {
+pub(super) fn emit_begin(id: u32, place: Place, list: List<'_>, truncated: bool, emit: &mut Emit<'_>) {
     let http = http_status(list);
     emit(
         place.side,
         Message {
             codec: codec_of(list),
             status: Status { http, ..Status::default() },
-            metadata: Some(list),
+            metadata: Some(&list),
             ..blank(Kind::Begin, id, place, truncated)
         },
     );
 }
 
 /// The codec that a content type of gRPC names.
-pub(super) fn codec_of(list: &List) -> Option<&'static str> {
+pub(super) fn codec_of(list: List<'_>) -> Option<&'static str> {
     match list.get(Name::ContentType).map(grpc::parse_content_type) {
         Some(Content::Grpc(codec)) => codec,
         _ => None,
@@ -64,12 +64,12 @@ pub(super) fn codec_of(list: &List) -> Option<&'static str> {
 }
 
 /// The HTTP status of an answer.
-pub(super) fn http_status(list: &List) -> Option<u16> {
+pub(super) fn http_status(list: List<'_>) -> Option<u16> {
     list.get(Name::Status).and_then(grpc::parse_status).and_then(|code| u16::try_from(code).ok())
 }
 
 /// The status that trailers tell.
-pub(super) fn status_of(list: &List, cut: bool, only: bool) -> Status<'_> {
+pub(super) fn status_of(list: List<'_>, cut: bool, only: bool) -> Status<'_> {
     let grpc = match list.get(Name::GrpcStatus) {
         Some(value) => Some(
             grpc::parse_status(value).map_or(GrpcStatus::Malformed(Cow::Borrowed(value)), GrpcStatus::Code),
@@ -87,7 +87,7 @@ pub(super) fn status_of(list: &List, cut: bool, only: bool) -> Status<'_> {
     // A biz-status beside the status makes another error of it, and may be among the fields that can't be read. The one
     // that must be there in an answer of one block is its content type.
     let expected = usize::from(only && list.get(Name::ContentType).is_none());
-    let hidden = cut || list.shed || list.unknown() > expected;
+    let hidden = cut || list.is_shed() || list.unknown() > expected;
     let failed = grpc.is_some() && grpc != Some(GrpcStatus::Code(0));
     Status {
         grpc,
@@ -100,7 +100,7 @@ pub(super) fn status_of(list: &List, cut: bool, only: bool) -> Status<'_> {
 }
 
 /// The names that trailers quote.
-pub(super) fn quoted_by(list: &List) -> Option<Quoted<'_>> {
+pub(super) fn quoted_by(list: List<'_>) -> Option<Quoted<'_>> {
     let code = list.get(Name::GrpcStatus).and_then(grpc::parse_status)?;
     // Nothing that has to be encoded stands in a name.
     parse_quote(code, list.get(Name::GrpcMessage)?)
