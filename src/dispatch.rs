@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use rpcscope_parsers::{Detection, Error, Message, Opening, Protocol, Session, Side};
+use rpcscope_parsers::{Detection, Error, Event, Opening, Protocol, Session, Side};
 
 use crate::decode::{FlowKey, Network};
 use crate::flow::{Chunk, Stamp};
@@ -138,7 +138,7 @@ pub struct Conversation {
 }
 
 /// Takes what a session saw: who sent it, the message, and where its first byte was.
-pub type Take<'t> = dyn FnMut(Side, &Message<'_>, Origin) + 't;
+pub type Take<'t> = dyn FnMut(Side, &Event<'_>, Origin) + 't;
 
 /// Where a message begins.
 #[derive(Clone, Copy, Debug)]
@@ -432,11 +432,11 @@ fn feed(
         Chunk::End(_) => lane.push(0, origin),
     }
     let marks_now = &*marks;
-    let mut emit = |from: Side, message: Message<'_>| {
+    let mut emit = |from: Side, event: &Event<'_>| {
         let lane = &marks_now[from.index()];
-        let stamp = lane.at(message.start).unwrap_or(origin);
-        let behind = lane.next.saturating_sub(message.start) + waiting[from.index()];
-        take(from, &message, Origin { stamp, behind });
+        let stamp = lane.at(event.start()).unwrap_or(origin);
+        let behind = lane.next.saturating_sub(event.start()) + waiting[from.index()];
+        take(from, event, Origin { stamp, behind });
     };
     match chunk {
         Chunk::Data(bytes) => session.data(side, bytes, &mut emit),

@@ -27,7 +27,7 @@ impl Wanted {
         let (key, _) = FlowKey::new(call.client, call.server, call.network);
         let key = key.at(call.capture_point);
         // The header tables of HTTP/2 are made of everything before.
-        let first = if call.transport == "http2" { call.connection } else { call.packets.0 };
+        let first = if call.transport.headers_depend_on_earlier() { call.connection } else { call.packets.0 };
         self.ranges.entry(key).or_default().push((first, call.packets.1));
         let comment = self.comments.entry(call.packets.1).or_default();
         if !comment.is_empty() {

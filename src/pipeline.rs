@@ -231,10 +231,10 @@ impl Owner<Slot> for Stages {
         let Slot { conversation, pending, .. } = slot;
         conversation.set_start(flow.from_start);
         let matcher = &mut self.matcher;
-        conversation.chunk(side, chunk, origin, &mut |from, message, origin| {
+        conversation.chunk(side, chunk, origin, &mut |from, event, origin| {
             let position = (flow.key.network == Network::Tcp)
                 .then(|| flow.position[from.index()].wrapping_sub(origin.behind as u32));
-            matcher.message(At { flow, now, origin: origin.stamp, position }, pending, from, message);
+            matcher.event(At { flow, now, origin: origin.stamp, position }, pending, from, event);
         });
         if let Chunk::End(end) = chunk {
             self.matcher.end(At { flow, now, origin, position: None }, &mut slot.pending, side, end);

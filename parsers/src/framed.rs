@@ -1,7 +1,7 @@
 //! The adapter that turns a stateless format ([`Framing`]) into a [`Session`].
 
 use crate::error::{Error, Layer};
-use crate::message::{CallId, Kind, Message, Pairs, Side};
+use crate::message::{CallId, Kind, Message, Pairs, Side, emit_message};
 use crate::protocol::{Emit, Framing, Parsed, Session};
 use crate::thrift::walk::{Walked, Walker};
 
@@ -94,14 +94,15 @@ impl<F: Framing> FramedSession<F> {
     /// Says that bytes in which messages may have stood could not be read.
     fn tell_loss(&mut self, side: Side, emit: &mut Emit<'_>) {
         let start = self.lane(side).offset;
-        emit(side, Message { kind: Kind::Lost, start, ..Message::default() });
+        emit_message(emit, side, Message { kind: Kind::Lost, start, ..Message::default() });
     }
 
     fn finish_open(&mut self, side: Side, emit: &mut Emit<'_>) {
         let lane = self.lane(side);
         let last = lane.offset.saturating_sub(1);
         if let Some(open) = lane.open.take() {
-            emit(
+            emit_message(
+                emit,
                 side,
                 Message {
                     kind: Kind::Complete,
@@ -135,7 +136,7 @@ impl<F: Framing> FramedSession<F> {
         }
         lane.skip = bytes - here;
         lane.offset += here;
-        emit(lent.side, message);
+        emit_message(emit, lent.side, message);
         here as usize
     }
 
@@ -155,7 +156,7 @@ impl<F: Framing> FramedSession<F> {
         message.truncated |= cut;
         lane.open = Some(Open { id: message.id, bytes: head as u64, truncated: cut });
         lane.offset += head as u64;
-        emit(lent.side, message);
+        emit_message(emit, lent.side, message);
     }
 
     /// Lets bytes of the current body pass; says how many of `bytes` belong to it.
@@ -401,7 +402,7 @@ impl<F: Framing> Session for FramedSession<F> {
                 message.truncated |= cut || sent > bytes.len() as u64;
                 let lent = Lent { framing: &self.framing, side, input: bytes };
                 message.metadata = message.metadata.or(Some(&lent));
-                emit(side, message);
+                emit_message(emit, side, message);
             }
             Parsed::Control { .. } => {}
             Parsed::Invalid(error) => self.complain(error),

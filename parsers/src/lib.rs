@@ -18,6 +18,7 @@
 
 mod cursor;
 pub mod error;
+pub mod event;
 pub mod framed;
 pub mod message;
 pub mod protocol;
@@ -27,8 +28,8 @@ pub mod thrift;
 
 pub use cursor::Trouble;
 pub use error::{Error, Layer};
+pub use event::{CallId, Event, Kind, Rpc, Side, Status, Transport};
 pub use framed::FramedSession;
-pub use message::{CallId, Kind, Message, Side, Status};
 pub use protocol::{Detection, Opening, Protocol, Session};
 
 /// Declares the protocols: one line each, `module => value`, in the order in which detection asks them.

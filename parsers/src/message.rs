@@ -1,134 +1,16 @@
-//! What every protocol delivers: a [`Message`] says what was seen, never what it means for the class of a call.
+//! The untyped form in which sessions still build what they saw; [`emit_message`] makes an [`Event`] of it.
 
 use std::borrow::Cow;
 
-/// One of the two ends of a connection, named by the bytes it sends. Which end is the client is told by the messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Side {
-    /// The end with the lower address and port.
-    A,
-    /// The other end.
-    B,
-}
-
-impl Side {
-    /// The end that receives what this one sends.
-    #[must_use]
-    pub fn other(self) -> Self {
-        match self {
-            Self::A => Self::B,
-            Self::B => Self::A,
-        }
-    }
-
-    /// What belongs to this end in a pair of A's and B's.
-    #[must_use]
-    pub fn of<T>(self, pair: &[T; 2]) -> &T {
-        let [a, b] = pair;
-        match self {
-            Self::A => a,
-            Self::B => b,
-        }
-    }
-
-    /// As [`Side::of`], to change it.
-    #[must_use]
-    pub fn of_mut<T>(self, pair: &mut [T; 2]) -> &mut T {
-        let [a, b] = pair;
-        match self {
-            Self::A => a,
-            Self::B => b,
-        }
-    }
-
-    /// 0 or 1, for arrays of two.
-    #[must_use]
-    pub fn index(self) -> usize {
-        match self {
-            Self::A => 0,
-            Self::B => 1,
-        }
-    }
-}
+use crate::event::{
+    self, Answer, Begin, Codes, Complete, Event, GoAway, GrpcCode, Head, Names, Open, Part, Reply, Request,
+    Rpc, ThriftStatus, Transport, TtstreamStatus,
+};
+pub use crate::event::{CallId, Kind, Pairs, ResultField, Side, TrpcEnd};
+use crate::protocol::Emit;
 
 /// Bytes of the wire, borrowed where they stand there as they are, owned where they had to be decoded.
 pub type Text<'a> = Cow<'a, [u8]>;
-
-/// What a message does to its call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum Kind {
-    /// Opens a call to which one answer is due.
-    #[default]
-    Request,
-    /// Opens a call to which no answer is due.
-    Oneway,
-    /// Opens a stream; `Part`s follow.
-    Open,
-    /// The callee's first sign on a stream: no verdict yet, but the end of the latency.
-    Begin,
-    /// Messages of a stream sent by `side` (`messages`, `bytes`).
-    Part,
-    /// `side` will send nothing more on this stream. Not a verdict.
-    HalfClose,
-    /// The callee's answer, or the end of the stream with its status.
-    Answer,
-    /// `side` breaks the stream off (HTTP/2 `RST_STREAM`, ttstream Rst); [`Status::reset`] says how.
-    Reset,
-    /// `side` takes no stream above [`Status::last_stream`] any more; the id of the message has no meaning.
-    GoAway,
-    /// The last byte of the message that was announced with `more` has passed (or is known to be lost);
-    /// `bytes` is its whole size.
-    Complete,
-    /// Bytes of `side` are missing, or make no sense, where whole messages may have stood: the answer to every call that
-    /// waits for one of `side` may be among them. The id of the message has no meaning.
-    Lost,
-}
-
-/// The number that pairs request and answer, with how far it can be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum CallId {
-    /// Request id that pairs exactly (tRPC `request_id`).
-    Request(i64),
-    /// Sequence number that peers may leave at 0 or get wrong (thrift): pairs by number first, by order among equal ones.
-    Loose(i64),
-    /// A stream of a connection (HTTP/2, ttstream, tRPC stream).
-    Stream(i64),
-    /// No number: answers come in the order of requests (HTTP/1.1).
-    #[default]
-    Order,
-}
-
-impl CallId {
-    /// The number as sent, for the call record; `None` where the protocol has none.
-    #[must_use]
-    pub fn number(self) -> Option<i64> {
-        match self {
-            Self::Request(n) | Self::Loose(n) | Self::Stream(n) => Some(n),
-            Self::Order => None,
-        }
-    }
-}
-
-/// Names and values of a message's header, given one after the other without being copied.
-pub trait Pairs {
-    /// Calls `each` with every key and value in the order of the wire. Numeric keys are given by their standard name
-    /// (`FromService`), unknown ones as decimal text.
-    fn each(&self, each: &mut dyn FnMut(&[u8], &[u8]));
-}
-
-impl Pairs for [(Text<'_>, Text<'_>)] {
-    fn each(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
-        for (key, value) in self {
-            each(key, value);
-        }
-    }
-}
-
-impl Pairs for Vec<(Text<'_>, Text<'_>)> {
-    fn each(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
-        self.as_slice().each(each);
-    }
-}
 
 /// A thrift application exception, or the equal message of Kitex Protobuf.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -137,17 +19,6 @@ pub struct Exception<'a> {
     pub type_id: i32,
     /// `message`, empty where the field is absent.
     pub message: Text<'a>,
-}
-
-/// The first field of a reply's result struct (thrift).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResultField {
-    /// The struct is empty: void, a nil result, or a result that was lost. The wire can't tell.
-    Empty,
-    /// Field 0: the result.
-    Success,
-    /// Another field: the declared exception of that number.
-    Exception(i16),
 }
 
 /// A business status that travels beside the framework's own (Kitex `biz-status`, `biz-message`, `biz-extra`).
@@ -190,17 +61,6 @@ pub struct Reset<'a> {
     pub message: Option<Text<'a>>,
     /// ttstream `ttscp`: services from the first canceller on, comma-separated as sent.
     pub cancel_path: Option<Text<'a>>,
-}
-
-/// How a tRPC stream frame ended or refused a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrpcEnd {
-    /// CLOSE with type CLOSE.
-    Close,
-    /// CLOSE with type RESET.
-    Reset,
-    /// An INIT answer with a `ret`.
-    Refused,
 }
 
 /// Everything a message says of success or failure, as seen. A field is set only if the wire element was there.
@@ -324,4 +184,173 @@ impl std::fmt::Debug for Message<'_> {
             .field("truncated", &self.truncated)
             .finish()
     }
+}
+
+impl Pairs for [(Text<'_>, Text<'_>)] {
+    fn each(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        for (key, value) in self {
+            each(key, value);
+        }
+    }
+}
+
+impl Pairs for Vec<(Text<'_>, Text<'_>)> {
+    fn each(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        self.as_slice().each(each);
+    }
+}
+
+fn rpc(name: &'static str) -> Rpc {
+    let known = [
+        Rpc::Thrift,
+        Rpc::KitexProtobuf,
+        Rpc::Grpc,
+        Rpc::Ttstream,
+        Rpc::Trpc,
+        Rpc::TrpcStream,
+        Rpc::TrpcHttp,
+    ];
+    known.into_iter().find(|rpc| rpc.name() == name).unwrap_or(Rpc::Other(name))
+}
+
+fn transport(name: &'static str) -> Transport {
+    let known = [
+        Transport::TtHeader,
+        Transport::Framed,
+        Transport::Buffered,
+        Transport::THeader,
+        Transport::MeshHeader,
+        Transport::Http2,
+        Transport::Http1,
+        Transport::Trpc,
+    ];
+    known.into_iter().find(|transport| transport.name() == name).unwrap_or(Transport::Other(name))
+}
+
+fn plain<'m>(text: Option<&'m Text<'_>>) -> Option<event::Text<'m>> {
+    text.map(|text| event::Text::Plain(text))
+}
+
+fn status<'m>(rpc: Rpc, status: &'m Status<'_>) -> event::Status<'m> {
+    let biz = status.biz.as_ref().map(|biz| event::BizStatus {
+        status: plain(biz.status.as_ref()),
+        message: plain(biz.message.as_ref()),
+        extra: plain(biz.extra.as_ref()),
+    });
+    let exception = status.exception.as_ref().map(|exception| event::Exception {
+        type_id: exception.type_id,
+        message: event::Text::Plain(&exception.message),
+    });
+    let codes =
+        Codes { ret: status.ret, func_ret: status.func_ret, message: plain(status.error_msg.as_ref()) };
+    match rpc {
+        Rpc::Thrift | Rpc::KitexProtobuf => event::Status::Thrift(ThriftStatus {
+            biz,
+            reply: match (exception, status.result) {
+                (Some(exception), _) => Reply::Exception(exception),
+                (None, Some(field)) => Reply::Result(field),
+                (None, None) if status.cut => Reply::Missing,
+                (None, None) => Reply::Silent,
+            },
+            http: status.http,
+            cut: status.cut,
+        }),
+        Rpc::Ttstream => event::Status::Ttstream(TtstreamStatus { biz, exception, cut: status.cut }),
+        Rpc::Grpc => event::Status::Grpc(event::GrpcStatus {
+            code: match &status.grpc {
+                Some(GrpcStatus::Code(code)) => GrpcCode::Code(*code),
+                Some(GrpcStatus::Malformed(text)) => GrpcCode::Malformed(event::Text::Plain(text)),
+                Some(GrpcStatus::Unknown) => GrpcCode::Unknown,
+                None => GrpcCode::Absent,
+            },
+            message: plain(status.grpc_message.as_ref()),
+            details: plain(status.grpc_details.as_ref()),
+            biz,
+            http: status.http,
+            cut: status.cut,
+        }),
+        Rpc::TrpcHttp | Rpc::Other(_) if status.cut => event::Status::Missing,
+        Rpc::Trpc => event::Status::Trpc(codes),
+        Rpc::TrpcStream => event::Status::TrpcStream { end: status.trpc_end, codes },
+        Rpc::TrpcHttp => event::Status::TrpcHttp { codes, http: status.http },
+        Rpc::Other(_) => event::Status::Codes(codes),
+    }
+}
+
+/// Emits a message as the event that it is.
+#[allow(clippy::needless_pass_by_value, reason = "callers build it in place")]
+pub(crate) fn emit_message(emit: &mut Emit<'_>, side: Side, message: Message<'_>) {
+    let message = &message;
+    let head = Head {
+        rpc: rpc(message.rpc),
+        transport: transport(message.transport),
+        codec: message.codec,
+        id: message.id,
+        start: message.start,
+        bytes: message.bytes,
+        more: message.more,
+        truncated: message.truncated,
+    };
+    let names = Names {
+        service: plain(message.service.as_ref()),
+        method: plain(message.method.as_ref()),
+        caller: plain(message.caller.as_ref()),
+        callee: plain(message.callee.as_ref()),
+    };
+    let headers = message.metadata;
+    let reset = message.status.reset.as_ref();
+    let event = match message.kind {
+        Kind::Request | Kind::Oneway => Event::Request(Request {
+            head,
+            oneway: message.kind == Kind::Oneway,
+            names,
+            timeout: message.timeout,
+            headers,
+        }),
+        Kind::Open => Event::Open(Open {
+            head,
+            names,
+            timeout: message.timeout,
+            unknown_name: message.unknown_name,
+            headers,
+        }),
+        Kind::Begin => Event::Begin(Begin { head, names, http: message.status.http, headers }),
+        Kind::Part => Event::Part(Part { head, messages: message.messages, end_lost: message.status.cut }),
+        Kind::HalfClose => Event::HalfClose(head),
+        Kind::Answer => Event::Answer(Answer {
+            head,
+            names,
+            quoted: message.quoted.as_ref().map(|quoted| event::Quoted {
+                service: plain(quoted.service.as_ref()),
+                method: plain(quoted.method.as_ref()),
+            }),
+            status: status(head.rpc, &message.status),
+            body: message.status.body,
+            oneway: message.status.oneway,
+            headers,
+        }),
+        Kind::Reset => Event::Reset(event::Reset {
+            head,
+            names,
+            code: reset.and_then(|reset| reset.code),
+            message: plain(reset.and_then(|reset| reset.message.as_ref())),
+            cancel_path: plain(reset.and_then(|reset| reset.cancel_path.as_ref())),
+            headers,
+        }),
+        Kind::GoAway => Event::GoAway(GoAway {
+            start: message.start,
+            bytes: message.bytes,
+            code: reset.and_then(|reset| reset.code).unwrap_or_default(),
+            text: plain(reset.and_then(|reset| reset.message.as_ref())),
+            last_stream: message.status.last_stream,
+        }),
+        Kind::Complete => Event::Complete(Complete {
+            id: message.id,
+            end: message.start,
+            bytes: message.bytes,
+            truncated: message.truncated,
+        }),
+        Kind::Lost => Event::Lost { start: message.start },
+    };
+    emit(side, &event);
 }

@@ -1,14 +1,15 @@
 //! Protocols and their sessions: detection by structure, and the state that a connection needs.
 
 use crate::error::Error;
-use crate::message::{Message, Side};
+use crate::event::{Event, Side};
+use crate::message::Message;
 use crate::thrift::walk::Walker;
 
 /// How many bytes of each side detection looks at before it gives up.
 pub const DETECT_LIMIT: usize = 16 * 1024;
 
 /// Where a session puts what it saw. The side is the one that sent the message.
-pub type Emit<'e> = dyn FnMut(Side, Message<'_>) + 'e;
+pub type Emit<'e> = dyn FnMut(Side, &Event<'_>) + 'e;
 
 /// The first captured bytes of a connection, or of its part after a gap.
 #[derive(Clone, Copy, Debug)]

@@ -12,7 +12,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::message::{CallId, Kind, Message, Side, Status, Text};
+use crate::event::{self, CallId, Event, Kind, Side};
+use crate::message::{BizStatus, Exception, GrpcStatus, Message, Quoted, Reset, Status, Text};
 use crate::protocol::{Detection, Field, Opening, Protocol, Session};
 
 /// The longest conversation that is fed with every split: the work grows with the square of it.
@@ -114,51 +115,85 @@ fn same(a: &Seen, b: &Seen) -> bool {
         && a.metadata == b.metadata
 }
 
-fn owned(text: Option<&Text<'_>>) -> Option<Text<'static>> {
-    text.map(|text| Text::Owned(text.to_vec()))
+fn owned(text: Option<event::Text<'_>>) -> Option<Text<'static>> {
+    text.map(|text| Text::Owned(text.decode().into_owned()))
 }
 
-fn owned_status(status: &Status<'_>) -> Status<'static> {
-    use crate::message::{BizStatus, Exception, GrpcStatus, Reset};
-    Status {
-        ret: status.ret,
-        func_ret: status.func_ret,
-        error_msg: owned(status.error_msg.as_ref()),
-        biz: status.biz.as_ref().map(|biz| BizStatus {
-            status: owned(biz.status.as_ref()),
-            message: owned(biz.message.as_ref()),
-            extra: owned(biz.extra.as_ref()),
-        }),
-        exception: status.exception.as_ref().map(|exception| Exception {
-            type_id: exception.type_id,
-            message: Text::Owned(exception.message.to_vec()),
-        }),
-        result: status.result,
-        grpc: status.grpc.as_ref().map(|grpc| match grpc {
-            GrpcStatus::Code(code) => GrpcStatus::Code(*code),
-            GrpcStatus::Malformed(text) => GrpcStatus::Malformed(Text::Owned(text.to_vec())),
-            GrpcStatus::Unknown => GrpcStatus::Unknown,
-        }),
-        grpc_message: owned(status.grpc_message.as_ref()),
-        grpc_details: owned(status.grpc_details.as_ref()),
-        http: status.http,
-        reset: status.reset.as_ref().map(|reset| Reset {
-            code: reset.code,
-            message: owned(reset.message.as_ref()),
-            cancel_path: owned(reset.cancel_path.as_ref()),
-        }),
-        last_stream: status.last_stream,
-        trpc_end: status.trpc_end,
-        trailer: status.trailer,
-        body: status.body,
-        oneway: status.oneway,
-        cut: status.cut,
+fn owned_biz(biz: Option<event::BizStatus<'_>>) -> Option<BizStatus<'static>> {
+    biz.map(|biz| BizStatus {
+        status: owned(biz.status),
+        message: owned(biz.message),
+        extra: owned(biz.extra),
+    })
+}
+
+fn owned_exception(exception: Option<event::Exception<'_>>) -> Option<Exception<'static>> {
+    exception.map(|exception| Exception {
+        type_id: exception.type_id,
+        message: Text::Owned(exception.message.decode().into_owned()),
+    })
+}
+
+/// The status of an answer with all its fields side by side.
+fn owned_status(status: &event::Status<'_>) -> Status<'static> {
+    let blank = Status::default();
+    let codes = |codes: &event::Codes<'_>| Status {
+        ret: codes.ret,
+        func_ret: codes.func_ret,
+        error_msg: owned(codes.message),
+        ..Status::default()
+    };
+    match status {
+        event::Status::Missing => Status { cut: true, ..blank },
+        event::Status::Thrift(thrift) => Status {
+            biz: owned_biz(thrift.biz),
+            exception: owned_exception(thrift.reply.exception()),
+            result: match thrift.reply {
+                event::Reply::Result(field) => Some(field),
+                _ => None,
+            },
+            http: thrift.http,
+            cut: thrift.cut || thrift.reply == event::Reply::Missing,
+            ..blank
+        },
+        event::Status::Ttstream(trailer) => Status {
+            biz: owned_biz(trailer.biz),
+            exception: owned_exception(trailer.exception),
+            trailer: true,
+            cut: trailer.cut,
+            ..blank
+        },
+        event::Status::Grpc(grpc) => Status {
+            grpc: match grpc.code {
+                event::GrpcCode::Code(code) => Some(GrpcStatus::Code(code)),
+                event::GrpcCode::Malformed(text) => {
+                    Some(GrpcStatus::Malformed(Text::Owned(text.decode().into_owned())))
+                }
+                event::GrpcCode::Unknown => Some(GrpcStatus::Unknown),
+                event::GrpcCode::Absent => None,
+            },
+            grpc_message: owned(grpc.message),
+            grpc_details: owned(grpc.details),
+            biz: owned_biz(grpc.biz),
+            http: grpc.http,
+            cut: grpc.cut,
+            ..blank
+        },
+        event::Status::Trpc(of) => {
+            Status { cut: of.ret.is_none() || (of.ret == Some(0) && of.func_ret.is_none()), ..codes(of) }
+        }
+        event::Status::TrpcStream { end, codes: of } => {
+            Status { trpc_end: *end, cut: end.is_none() || of.ret.is_none(), ..codes(of) }
+        }
+        event::Status::TrpcHttp { codes: of, http } => Status { http: *http, ..codes(of) },
+        event::Status::Codes(of) => codes(of),
     }
 }
 
-fn own(side: Side, message: &Message<'_>) -> Seen {
+/// An event with all that it can say side by side, on memory of its own.
+pub(crate) fn own(side: Side, event: &Event<'_>) -> Seen {
     let mut metadata = Vec::new();
-    if let Some(pairs) = message.metadata {
+    if let Some(pairs) = event.headers() {
         pairs.each(&mut |key, value| {
             metadata.push((
                 String::from_utf8_lossy(key).into_owned(),
@@ -166,30 +201,63 @@ fn own(side: Side, message: &Message<'_>) -> Seen {
             ));
         });
     }
-    let message = Message {
-        kind: message.kind,
-        id: message.id,
-        start: message.start,
-        bytes: message.bytes,
-        messages: message.messages,
-        more: message.more,
-        transport: message.transport,
-        rpc: message.rpc,
-        codec: message.codec,
-        service: owned(message.service.as_ref()),
-        method: owned(message.method.as_ref()),
-        caller: owned(message.caller.as_ref()),
-        callee: owned(message.callee.as_ref()),
-        timeout: message.timeout,
-        unknown_name: message.unknown_name,
-        quoted: message.quoted.as_ref().map(|quoted| crate::message::Quoted {
-            service: owned(quoted.service.as_ref()),
-            method: owned(quoted.method.as_ref()),
-        }),
-        status: owned_status(&message.status),
-        metadata: None,
-        truncated: message.truncated,
-    };
+    let mut message = Message { kind: event.kind(), start: event.start(), ..Message::default() };
+    if let Some(head) = event.head() {
+        message.id = head.id;
+        message.bytes = head.bytes;
+        message.more = head.more;
+        message.truncated = head.truncated;
+        message.transport = head.transport.name();
+        message.rpc = head.rpc.name();
+        message.codec = head.codec;
+    }
+    if let Some(names) = event.names() {
+        message.service = owned(names.service);
+        message.method = owned(names.method);
+        message.caller = owned(names.caller);
+        message.callee = owned(names.callee);
+    }
+    match event {
+        Event::Request(request) => message.timeout = request.timeout,
+        Event::Open(open) => {
+            message.timeout = open.timeout;
+            message.unknown_name = open.unknown_name;
+        }
+        Event::Part(part) => {
+            message.messages = part.messages;
+            message.status.cut = part.end_lost;
+        }
+        Event::Answer(answer) => {
+            message.status = owned_status(&answer.status);
+            message.status.body = answer.body;
+            message.status.oneway = answer.oneway;
+            message.quoted = answer
+                .quoted
+                .map(|quoted| Quoted { service: owned(quoted.service), method: owned(quoted.method) });
+        }
+        Event::Reset(reset) => {
+            message.status.reset = Some(Reset {
+                code: reset.code,
+                message: owned(reset.message),
+                cancel_path: owned(reset.cancel_path),
+            });
+        }
+        Event::GoAway(goaway) => {
+            message.bytes = goaway.bytes;
+            message.id = CallId::Stream(0);
+            message.transport = "http2";
+            message.status.last_stream = goaway.last_stream;
+            message.status.reset =
+                Some(Reset { code: Some(goaway.code), message: owned(goaway.text), cancel_path: None });
+        }
+        Event::Complete(complete) => {
+            message.id = complete.id;
+            message.bytes = complete.bytes;
+            message.truncated = complete.truncated;
+        }
+        Event::Begin(begin) => message.status.http = begin.http,
+        Event::HalfClose(_) | Event::Lost { .. } => {}
+    }
     Seen { side, message, metadata }
 }
 
@@ -245,17 +313,17 @@ impl Feed {
 
     fn data(&mut self, side: Side, bytes: &[u8]) {
         let seen = &mut self.seen;
-        self.session.data(side, bytes, &mut |side, message| seen.push(own(side, &message)));
+        self.session.data(side, bytes, &mut |side, event| seen.push(own(side, event)));
     }
 
     fn gap(&mut self, side: Side, missing: Option<u64>) {
         let seen = &mut self.seen;
-        self.session.gap(side, missing, &mut |side, message| seen.push(own(side, &message)));
+        self.session.gap(side, missing, &mut |side, event| seen.push(own(side, event)));
     }
 
     fn end(&mut self, side: Side) {
         let seen = &mut self.seen;
-        self.session.end(side, &mut |side, message| seen.push(own(side, &message)));
+        self.session.end(side, &mut |side, event| seen.push(own(side, event)));
     }
 
     fn finish(mut self) -> Vec<Seen> {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use rpcscope_parsers::Rpc;
+
 use super::record::{Call, Carrier, Class, Initiator, Name, Process};
 use crate::decode::Endpoint;
 use crate::text::{escape, push_escaped};
@@ -92,8 +94,8 @@ fn end<'c>(name: Option<&'c Name>, process: Option<&'c Process>, address: Endpoi
 #[must_use]
 pub fn protocol(call: &Call) -> &'static str {
     match call.rpc {
-        "thrift" | "kitex-protobuf" => call.transport,
-        rpc => rpc,
+        Rpc::Thrift | Rpc::KitexProtobuf => call.transport.name(),
+        rpc => rpc.name(),
     }
 }
 
@@ -101,8 +103,8 @@ pub fn protocol(call: &Call) -> &'static str {
 #[must_use]
 pub fn verdict(call: &Call) -> String {
     let mut out = String::new();
-    let verdict = &call.verdict;
-    match (verdict.class, verdict.carrier) {
+    let outcome = &call.outcome;
+    match (outcome.class, outcome.carrier) {
         (Some(Class::Ok), _) => out.push_str("ok"),
         (Some(Class::Oneway), _) => out.push_str("one-way"),
         (Some(Class::Unanswered), _) => out.push_str("no answer"),
@@ -115,27 +117,27 @@ pub fn verdict(call: &Call) -> String {
                 Carrier::TcpFin => "closed",
                 other => other.name(),
             });
-            if let Some(code) = verdict.code_name {
+            if let Some(code) = outcome.code_name {
                 out.push(' ');
                 out.push_str(code);
-            } else if let Some(code) = verdict.code {
+            } else if let Some(code) = outcome.code {
                 _ = write!(out, " {code}");
             }
-            match verdict.initiator {
+            match outcome.initiator {
                 Some(Initiator::Client) => out.push_str(" by client"),
                 Some(Initiator::Server) => out.push_str(" by server"),
                 None => {}
             }
         }
         (Some(Class::Business | Class::Rpc), carrier) => {
-            match (carrier, verdict.code) {
+            match (carrier, outcome.code) {
                 (Carrier::HttpStatus, Some(code)) => _ = write!(out, "HTTP {code}"),
                 // The reset is the error; its code may say nothing of it.
                 (Carrier::TrpcStreamReset, Some(0)) => out.push_str("stream reset"),
                 (_, Some(code)) => _ = write!(out, "{code}"),
                 (Carrier::IdlException, None) => {
                     out.push_str("exception");
-                    if let Some(field) = call.field_id {
+                    if let Some(field) = call.outcome.field_id {
                         _ = write!(out, " in field {field}");
                     }
                 }
@@ -143,15 +145,15 @@ pub fn verdict(call: &Call) -> String {
                 (carrier, None) => out.push_str(carrier.name()),
             }
             // The message says it better where there is one.
-            let told = verdict.message.as_deref().is_some_and(|message| !message.is_empty());
-            let named = verdict.code != Some(0) && (!told || carrier == Carrier::GrpcStatus);
-            if let Some(name) = verdict.code_name.filter(|_| named) {
+            let told = outcome.message.as_deref().is_some_and(|message| !message.is_empty());
+            let named = outcome.code != Some(0) && (!told || carrier == Carrier::GrpcStatus);
+            if let Some(name) = outcome.code_name.filter(|_| named) {
                 out.push(' ');
                 out.push_str(name);
             }
         }
     }
-    if let Some(message) = verdict.message.as_deref().filter(|message| !message.is_empty()) {
+    if let Some(message) = outcome.message.as_deref().filter(|message| !message.is_empty()) {
         out.push(' ');
         push_escaped(&mut out, message);
     }
@@ -190,22 +192,22 @@ mod tests {
     #[test]
     fn verdicts_are_short_and_harmless() {
         let mut reset = failed(Class::Transport, Carrier::H2RstStream, Some(8), "");
-        reset.verdict.code_name = Some("CANCEL");
-        reset.verdict.initiator = Some(Initiator::Client);
+        reset.outcome.code_name = Some("CANCEL");
+        reset.outcome.initiator = Some(Initiator::Client);
         assert_eq!(verdict(&reset), "RST_STREAM CANCEL by client");
         let mut grpc = failed(Class::Rpc, Carrier::GrpcStatus, Some(13), "boom\x07");
-        grpc.verdict.code_name = Some("INTERNAL");
+        grpc.outcome.code_name = Some("INTERNAL");
         assert_eq!(verdict(&grpc), "13 INTERNAL boom\\x07");
         let mut exception = failed(Class::Rpc, Carrier::ThriftException, Some(6), "biz error: no stock");
-        exception.verdict.code_name = Some("INTERNAL_ERROR");
+        exception.outcome.code_name = Some("INTERNAL_ERROR");
         assert_eq!(verdict(&exception), "6 biz error: no stock");
-        exception.verdict.message = None;
+        exception.outcome.message = None;
         assert_eq!(verdict(&exception), "6 INTERNAL_ERROR");
         let mut declared = failed(Class::Business, Carrier::IdlException, None, "");
-        declared.field_id = Some(2);
+        declared.outcome.field_id = Some(2);
         assert_eq!(verdict(&declared), "exception in field 2");
         let mut silent = failed(Class::Rpc, Carrier::TrpcStreamReset, Some(0), "");
-        silent.verdict.code_name = Some("SUCCESS");
+        silent.outcome.code_name = Some("SUCCESS");
         assert_eq!(verdict(&silent), "stream reset");
         assert_eq!(verdict(&failed(Class::Rpc, Carrier::HttpStatus, Some(502), "")), "HTTP 502");
         assert_eq!(verdict(&failed(Class::Unanswered, Carrier::None, None, "")), "no answer");

@@ -16,4 +16,5 @@ pub mod stats;
 pub mod summary;
 pub mod trace;
 
-pub use record::{Call, CallKind, Carrier, Class, Finding, Findings, Initiator, Uid, Verdict};
+pub use outcome::Outcome;
+pub use record::{Call, CallKind, Carrier, Class, Finding, Findings, Initiator, Uid};

@@ -3,98 +3,173 @@
 //! Everything that decides between the framework's failure and the business's no stands here and nowhere else. The rules
 //! are those of the user documentation ("Classes"); each branch names the framework's source that makes it so.
 
-use rpcscope_parsers::Status;
-use rpcscope_parsers::message::{BizStatus, Exception, GrpcStatus, Reset, ResultField, TrpcEnd};
+use rpcscope_parsers::event::{
+    BizStatus, Codes, Exception, GrpcCode, GrpcStatus, Reply, Reset, ResultField, Text, ThriftStatus,
+    TrpcEnd, TtstreamStatus,
+};
+use rpcscope_parsers::{Rpc, Status};
 
 use super::details;
-use super::record::{Carrier, Class, Finding, Findings, Initiator, Verdict};
+use super::record::{Carrier, Class, Finding, Findings, Initiator, Name};
 use crate::codes::{self, Family, grpc, kitex, trpc, volo};
 
 /// How a call came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The callee answered; the status says what.
-    Answered,
-    /// Someone broke the stream off; [`Status::reset`] says how.
-    Reset(Initiator),
+#[derive(Clone, Copy)]
+pub enum Ending<'a> {
+    /// The callee answered.
+    Answered {
+        /// What the answer says.
+        status: &'a Status<'a>,
+        /// It has a payload.
+        body: bool,
+    },
+    /// Someone broke the stream off.
+    Reset {
+        /// Who.
+        by: Initiator,
+        /// How.
+        reset: &'a Reset<'a>,
+    },
     /// A GOAWAY left the stream out, or came with an error before the connection closed.
-    Goaway(Initiator),
+    Goaway {
+        /// Who sent it.
+        by: Initiator,
+        /// Its HTTP/2 error code.
+        code: i64,
+    },
     /// The connection was closed before the answer.
     Fin(Initiator),
     /// The connection was reset before the answer.
     Rst(Initiator),
     /// Nothing more was seen.
     Silence,
-    /// No answer was due.
-    Oneway,
+    /// No answer was due; what the callee sent all the same.
+    Oneway(Option<&'a Status<'a>>),
 }
 
-/// A verdict and what else the deciding message told.
-#[derive(Clone, Debug)]
+/// What became of a call. [`decide`] alone makes one of what was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Class, carrier, code and message.
-    pub verdict: Verdict,
-    /// tRPC `ret`.
+    /// The class; `None` where an answer came but what it says was lost (null in outputs, "unknown" for people).
+    pub class: Option<Class>,
+    /// The wire element that decided.
+    pub carrier: Carrier,
+    /// Number of the error, in the carrier's own numbering.
+    pub code: Option<i64>,
+    /// Standard name of the code.
+    pub code_name: Option<&'static str>,
+    /// Text of the error. UTF-8 (undecodable bytes replaced); may hold control characters.
+    pub message: Option<String>,
+    /// Who broke, reset or cancelled, where someone did.
+    pub initiator: Option<Initiator>,
+    /// tRPC `ret` as sent.
     pub ret: Option<i32>,
-    /// tRPC `func_ret`.
+    /// tRPC `func_ret` as sent.
     pub func_ret: Option<i32>,
     /// Of an IDL exception: field of the result struct.
     pub field_id: Option<i16>,
     /// The map of the business error.
     pub biz_extra: Vec<(String, String)>,
-    /// `google.rpc.Status` details: type and text.
+    /// `google.rpc.Status` details, decoded as far as known: type and text.
     pub details: Vec<(String, String)>,
-    /// ttstream: services from the first canceller on.
-    pub cancel_path: Vec<String>,
-    /// What is remarkable.
-    pub findings: Findings,
+    /// ttstream: services on the way of a cancel, from the first canceller on.
+    pub cancel_path: Vec<Name>,
 }
 
 impl Outcome {
-    fn of(class: Option<Class>, carrier: Carrier) -> Self {
+    /// Of a call that is not decided yet, or whose answer could not be read.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self::of(None, Carrier::None)
+    }
+
+    /// An outcome of that class, decided by that carrier, of which nothing else is known.
+    #[must_use]
+    pub fn of(class: Option<Class>, carrier: Carrier) -> Self {
         Self {
-            verdict: Verdict { class, carrier, code: None, code_name: None, message: None, initiator: None },
+            class,
+            carrier,
+            code: None,
+            code_name: None,
+            message: None,
+            initiator: None,
             ret: None,
             func_ret: None,
             field_id: None,
             biz_extra: Vec::new(),
             details: Vec::new(),
             cancel_path: Vec::new(),
-            findings: Findings::default(),
         }
     }
 
+    /// ttstream: the service that cancelled first.
+    #[must_use]
+    pub fn canceled_by(&self) -> Option<&Name> {
+        self.cancel_path.first()
+    }
+
+    /// Whether the framework or the business said that the call failed.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        matches!(self.class, Some(Class::Business | Class::Rpc))
+    }
+}
+
+/// An outcome, and what is remarkable about it.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// What became of the call.
+    pub outcome: Outcome,
+    /// What is remarkable about it.
+    pub findings: Findings,
+}
+
+impl From<Outcome> for Decision {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, findings: Findings::default() }
+    }
+}
+
+impl Decision {
+    fn of(class: Class, carrier: Carrier) -> Self {
+        Outcome::of(Some(class), carrier).into()
+    }
+
     fn ok() -> Self {
-        Self::of(Some(Class::Ok), Carrier::None)
+        Self::of(Class::Ok, Carrier::None)
     }
 
     /// An answer came and what it says is lost.
     fn unknown() -> Self {
-        Self::of(None, Carrier::None)
+        Outcome::unknown().into()
     }
 
     fn code(mut self, family: Family, code: i64) -> Self {
-        self.verdict.code = Some(code);
-        self.verdict.code_name = codes::name(family, code);
+        self.outcome.code = Some(code);
+        self.outcome.code_name = codes::name(family, code);
         self
     }
 
-    /// The same, and a code that no published table has is told.
+    /// As [`Decision::code`], with a finding if no published table has the code.
     fn published(mut self, family: Family, code: i64) -> Self {
         self = self.code(family, code);
-        if self.verdict.code_name.is_none() {
+        if self.outcome.code_name.is_none() {
             self.findings.insert(Finding::UnknownCode);
         }
         self
     }
 
     fn text(mut self, text: Option<&[u8]>) -> Self {
-        self.verdict.message = text.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        self.outcome.message = text.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         self
     }
 
+    fn message(self, text: Option<Text<'_>>) -> Self {
+        self.text(text.map(Text::decode).as_deref())
+    }
+
     fn by(mut self, initiator: Initiator) -> Self {
-        self.verdict.initiator = Some(initiator);
+        self.outcome.initiator = Some(initiator);
         self
     }
 
@@ -106,181 +181,199 @@ impl Outcome {
     }
 }
 
-/// Decides what became of a call of protocol `rpc` that ended as `ending`, with `status` as its last message told it.
+/// Decides what became of a call.
 #[must_use]
-pub fn decide(rpc: &str, status: &Status<'_>, ending: Ending) -> Outcome {
-    let mut outcome = match ending {
-        Ending::Answered => answered(rpc, status),
-        Ending::Reset(by) => reset(rpc, status.reset.as_ref(), by),
-        Ending::Goaway(by) => {
-            let outcome = Outcome::of(Some(Class::Transport), Carrier::H2Goaway).by(by);
-            match status.reset.as_ref().and_then(|reset| reset.code) {
-                Some(code) => outcome.published(Family::Http2, code),
-                None => outcome,
-            }
+pub fn decide(ending: Ending<'_>) -> Decision {
+    match ending {
+        Ending::Answered { status, body } => {
+            let decision = answered(status);
+            let failed = decision.outcome.is_error();
+            decision.finding(Finding::BodyWithError, failed && body)
         }
-        Ending::Fin(by) => Outcome::of(Some(Class::Transport), Carrier::TcpFin).by(by),
-        Ending::Rst(by) => Outcome::of(Some(Class::Transport), Carrier::TcpRst).by(by),
-        Ending::Silence => Outcome::of(Some(Class::Unanswered), Carrier::None),
-        Ending::Oneway => Outcome::of(Some(Class::Oneway), Carrier::None),
-    };
-    outcome.ret = status.ret;
-    outcome.func_ret = status.func_ret;
-    let failed = matches!(outcome.verdict.class, Some(Class::Business | Class::Rpc));
-    if failed && status.body {
-        outcome.findings.insert(Finding::BodyWithError);
+        Ending::Reset { by, reset: how } => reset(how, by),
+        Ending::Goaway { by, code } => {
+            Decision::of(Class::Transport, Carrier::H2Goaway).by(by).published(Family::Http2, code)
+        }
+        Ending::Fin(by) => Decision::of(Class::Transport, Carrier::TcpFin).by(by),
+        Ending::Rst(by) => Decision::of(Class::Transport, Carrier::TcpRst).by(by),
+        Ending::Silence => Decision::of(Class::Unanswered, Carrier::None),
+        Ending::Oneway(answer) => {
+            let mut decision = Decision::of(Class::Oneway, Carrier::None);
+            if let Some(status) = answer {
+                keep_codes(&mut decision.outcome, status);
+            }
+            decision
+        }
     }
-    outcome
 }
 
-fn answered(rpc: &str, status: &Status<'_>) -> Outcome {
-    match rpc {
-        "grpc" => grpc(status),
-        "ttstream" => ttstream(status),
-        "trpc-stream" => trpc_stream(status),
-        "trpc-http" => trpc_http(status),
-        "trpc" => trpc(status),
-        _ if status.ret.is_some() || status.func_ret.is_some() => other(status),
-        _ => thrift(status),
+/// Keeps both numbers of tRPC as sent, whichever decided.
+fn keep_codes(outcome: &mut Outcome, status: &Status<'_>) {
+    match status {
+        Status::Trpc(codes)
+        | Status::TrpcStream { codes, .. }
+        | Status::TrpcHttp { codes, .. }
+        | Status::Codes(codes) => (outcome.ret, outcome.func_ret) = (codes.ret, codes.func_ret),
+        Status::Missing | Status::Thrift(_) | Status::Ttstream(_) | Status::Grpc(_) => {}
     }
+}
+
+fn answered(status: &Status<'_>) -> Decision {
+    let mut decision = match status {
+        Status::Missing => Decision::unknown(),
+        Status::Thrift(status) => thrift(status),
+        Status::Ttstream(status) => ttstream(status),
+        Status::Grpc(status) => grpc_trailers(status),
+        Status::Trpc(codes) => trpc_unary(codes),
+        Status::TrpcStream { end, codes } => trpc_stream(*end, codes),
+        Status::TrpcHttp { codes, http } => trpc_http(codes, *http),
+        Status::Codes(codes) => other(codes),
+    };
+    keep_codes(&mut decision.outcome, status);
+    decision
 }
 
 /// A protocol without rules of its own that tells a framework's code apart from the callee's. Its numbers are its own.
-fn other(status: &Status<'_>) -> Outcome {
-    let (class, carrier, code) = match (status.ret, status.func_ret) {
+fn other(codes: &Codes<'_>) -> Decision {
+    let (class, carrier, code) = match (codes.ret, codes.func_ret) {
         (Some(ret), _) if ret != 0 => (Class::Rpc, Carrier::Ret, ret),
-        _ if status.cut => return Outcome::unknown(),
         (_, Some(func_ret)) if func_ret != 0 => (Class::Business, Carrier::FuncRet, func_ret),
-        _ => return Outcome::ok(),
+        _ => return Decision::ok(),
     };
-    let mut outcome = Outcome::of(Some(class), carrier).text(status.error_msg.as_deref());
-    outcome.verdict.code = Some(code.into());
-    outcome
+    let mut decision = Decision::of(class, carrier).message(codes.message);
+    decision.outcome.code = Some(code.into());
+    decision
 }
 
-fn reset(rpc: &str, reset: Option<&Reset<'_>>, by: Initiator) -> Outcome {
-    let code = reset.and_then(|reset| reset.code);
-    if rpc == "ttstream" {
+fn reset(reset: &Reset<'_>, by: Initiator) -> Decision {
+    match reset.head.rpc {
         // Kitex pkg/remote/trans/ttstream/exception.go: every Rst is an error of the framework, cancels among them.
-        let mut outcome = Outcome::of(Some(Class::Rpc), Carrier::TtstreamRst).by(by);
-        if let Some(code) = code {
-            outcome = outcome.published(Family::Ttstream, code);
+        Rpc::Ttstream => {
+            let mut decision = Decision::of(Class::Rpc, Carrier::TtstreamRst).by(by);
+            if let Some(code) = reset.code {
+                decision = decision.published(Family::Ttstream, code);
+            }
+            decision = decision.message(reset.message);
+            if let Some(path) = reset.cancel_path {
+                let path = path.decode();
+                let path = String::from_utf8_lossy(&path);
+                decision.outcome.cancel_path =
+                    path.split(',').map(str::trim).filter(|s| !s.is_empty()).map(Into::into).collect();
+            }
+            decision
         }
-        outcome = outcome.text(reset.and_then(|reset| reset.message.as_deref()));
-        if let Some(path) = reset.and_then(|reset| reset.cancel_path.as_deref()) {
-            let path = String::from_utf8_lossy(path);
-            outcome.cancel_path =
-                path.split(',').map(str::trim).filter(|s| !s.is_empty()).map(Into::into).collect();
+        Rpc::Grpc
+        | Rpc::Thrift
+        | Rpc::KitexProtobuf
+        | Rpc::Trpc
+        | Rpc::TrpcStream
+        | Rpc::TrpcHttp
+        | Rpc::Other(_) => {
+            let decision = Decision::of(Class::Transport, Carrier::H2RstStream).by(by);
+            match reset.code {
+                Some(code) => decision.published(Family::Http2, code),
+                None => decision,
+            }
         }
-        return outcome;
-    }
-    let outcome = Outcome::of(Some(Class::Transport), Carrier::H2RstStream).by(by);
-    match code {
-        Some(code) => outcome.published(Family::Http2, code),
-        None => outcome,
     }
 }
 
 /// trpc-go `codec.go`: the caller looks at `ret` first, then at `func_ret`.
-fn trpc(status: &Status<'_>) -> Outcome {
-    let text = status.error_msg.as_deref();
-    match (status.ret, status.func_ret) {
-        (Some(ret), _) if ret != 0 => {
-            let code = i64::from(ret);
-            Outcome::of(Some(Class::Rpc), Carrier::Ret)
-                .published(Family::Trpc, code)
-                .text(text)
-                .finding(Finding::CauseBelow, trpc::CLIENT_CODES.contains(&code))
-        }
-        _ if status.cut => Outcome::unknown(),
-        (_, Some(func_ret)) if func_ret != 0 => func_ret_business(func_ret, text),
-        _ => Outcome::ok(),
+fn trpc_unary(codes: &Codes<'_>) -> Decision {
+    match (codes.ret, codes.func_ret) {
+        (Some(0), Some(0)) => Decision::ok(),
+        (Some(0), Some(func_ret)) => func_ret_business(Carrier::FuncRet, func_ret, codes),
+        (None, _) | (Some(0), None) => Decision::unknown(),
+        (Some(ret), _) => framework(ret, codes),
     }
 }
 
-fn func_ret_business(func_ret: i32, text: Option<&[u8]>) -> Outcome {
+/// tRPC: the framework failed.
+fn framework(ret: i32, codes: &Codes<'_>) -> Decision {
+    let code = i64::from(ret);
+    Decision::of(Class::Rpc, Carrier::Ret)
+        .published(Family::Trpc, code)
+        .message(codes.message)
+        .finding(Finding::CauseBelow, trpc::CLIENT_CODES.contains(&code))
+}
+
+fn func_ret_business(carrier: Carrier, func_ret: i32, codes: &Codes<'_>) -> Decision {
     let code = i64::from(func_ret);
-    Outcome::of(Some(Class::Business), Carrier::FuncRet)
+    Decision::of(Class::Business, carrier)
         .code(Family::Trpc, code)
-        .text(text)
+        .message(codes.message)
         .finding(Finding::PlainError, code == trpc::UNKNOWN)
         .finding(Finding::BusinessCodeReserved, trpc::is_reserved(code))
 }
 
-fn trpc_stream(status: &Status<'_>) -> Outcome {
-    let ret = status.ret.unwrap_or(0);
-    let func_ret = status.func_ret.unwrap_or(0);
-    let text = status.error_msg.as_deref();
-    let carrier = match status.trpc_end {
-        Some(TrpcEnd::Refused) => {
-            return Outcome::of(Some(Class::Rpc), Carrier::TrpcStreamInit)
-                .published(Family::Trpc, i64::from(ret))
-                .text(text);
+fn trpc_stream(end: Option<TrpcEnd>, codes: &Codes<'_>) -> Decision {
+    let func_ret = codes.func_ret.unwrap_or(0);
+    let carrier = match (end, codes.ret) {
+        (Some(TrpcEnd::Refused), ret) => {
+            return Decision::of(Class::Rpc, Carrier::TrpcStreamInit)
+                .published(Family::Trpc, i64::from(ret.unwrap_or(0)))
+                .message(codes.message);
         }
-        Some(TrpcEnd::Reset) => Carrier::TrpcStreamReset,
-        _ if status.cut => return Outcome::unknown(),
-        _ if ret == 0 && func_ret == 0 => return Outcome::ok(),
-        _ => Carrier::TrpcStreamClose,
+        (Some(TrpcEnd::Reset), None) => return Outcome::of(None, Carrier::TrpcStreamReset).into(),
+        (Some(TrpcEnd::Reset), Some(_)) => Carrier::TrpcStreamReset,
+        (None, _) | (Some(TrpcEnd::Close), None) => return Decision::unknown(),
+        (Some(TrpcEnd::Close), Some(0)) if func_ret == 0 => return Decision::ok(),
+        (Some(TrpcEnd::Close), Some(_)) => Carrier::TrpcStreamClose,
     };
-    if status.cut && ret == 0 {
-        return Outcome::of(None, carrier);
-    }
+    let ret = codes.ret.unwrap_or(0);
     if ret == 0 && func_ret != 0 {
-        return Outcome {
-            verdict: Verdict { carrier, ..func_ret_business(func_ret, text).verdict },
-            ..func_ret_business(func_ret, text)
-        };
+        return func_ret_business(carrier, func_ret, codes);
     }
     // trpc-go stream/server.go puts every code of a handler into `ret`: only the framework's own table tells them apart.
     let code = i64::from(ret);
     let framework = trpc::is_framework_code(code);
-    let class = if framework { Class::Rpc } else { Class::Business };
-    Outcome::of(Some(class), carrier)
+    Decision::of(if framework { Class::Rpc } else { Class::Business }, carrier)
         .code(Family::Trpc, code)
-        .text(text)
+        .message(codes.message)
         .finding(Finding::BusinessCodeInRet, !framework)
         .finding(Finding::PlainError, code == 0)
         .finding(Finding::CauseBelow, trpc::CLIENT_CODES.contains(&code))
 }
 
-fn trpc_http(status: &Status<'_>) -> Outcome {
-    let outcome = trpc(status);
-    match status.http {
-        Some(http) if outcome.verdict.class == Some(Class::Ok) && !(200..300).contains(&http) => {
-            Outcome::of(Some(Class::Rpc), Carrier::HttpStatus).code(Family::Http, i64::from(http))
-        }
-        _ => outcome,
+fn trpc_http(codes: &Codes<'_>, http: Option<u16>) -> Decision {
+    match (codes.ret.unwrap_or(0), codes.func_ret.unwrap_or(0), http) {
+        (0, 0, Some(http)) if !(200..300).contains(&http) => http_status(http),
+        (0, 0, _) => Decision::ok(),
+        (0, func_ret, _) => func_ret_business(Carrier::FuncRet, func_ret, codes),
+        (ret, ..) => framework(ret, codes),
     }
 }
 
+/// HTTP failed, and nothing of the RPC protocol came with it.
+fn http_status(http: u16) -> Decision {
+    Decision::of(Class::Rpc, Carrier::HttpStatus).code(Family::Http, i64::from(http))
+}
+
 /// Thrift and Kitex Protobuf, under TTHeader or without.
-fn thrift(status: &Status<'_>) -> Outcome {
-    if let Some(outcome) = status.biz.as_ref().and_then(|biz| business(biz, None)) {
-        return outcome.finding(Finding::BizStatusWithException, status.exception.is_some());
+fn thrift(status: &ThriftStatus<'_>) -> Decision {
+    if let Some(decision) = status.biz.as_ref().and_then(|biz| business(biz, None)) {
+        return decision.finding(Finding::BizStatusWithException, status.reply.exception().is_some());
     }
-    if let Some(exception) = &status.exception {
-        return application_exception(exception, Carrier::ThriftException);
-    }
-    match status.result {
-        Some(ResultField::Exception(field)) => {
-            let mut outcome = Outcome::of(Some(Class::Business), Carrier::IdlException);
-            outcome.field_id = Some(field);
-            outcome
+    match status.reply {
+        Reply::Exception(exception) => application_exception(&exception, Carrier::ThriftException),
+        Reply::Result(ResultField::Exception(field)) => {
+            let mut decision = Decision::of(Class::Business, Carrier::IdlException);
+            decision.outcome.field_id = Some(field);
+            decision
         }
-        _ if status.cut => Outcome::unknown(),
-        Some(ResultField::Success | ResultField::Empty) => Outcome::ok(),
-        None => match status.http {
-            Some(http) if !(200..300).contains(&http) => {
-                Outcome::of(Some(Class::Rpc), Carrier::HttpStatus).code(Family::Http, i64::from(http))
-            }
-            _ => Outcome::ok(),
+        Reply::Missing => Decision::unknown(),
+        Reply::Result(_) | Reply::Silent if status.cut => Decision::unknown(),
+        Reply::Result(ResultField::Success | ResultField::Empty) => Decision::ok(),
+        Reply::Silent => match status.http {
+            Some(http) if !(200..300).contains(&http) => http_status(http),
+            _ => Decision::ok(),
         },
     }
 }
 
-fn application_exception(exception: &Exception<'_>, carrier: Carrier) -> Outcome {
-    let text = &*exception.message;
-    Outcome::of(Some(Class::Rpc), carrier)
+fn application_exception(exception: &Exception<'_>, carrier: Carrier) -> Decision {
+    let text = &*exception.message.decode();
+    Decision::of(Class::Rpc, carrier)
         .published(Family::Thrift, i64::from(exception.type_id))
         .text(Some(text))
         .finding(Finding::BusinessAsRpc, kitex::is_handler_error(text))
@@ -288,29 +381,29 @@ fn application_exception(exception: &Exception<'_>, carrier: Carrier) -> Outcome
 }
 
 /// A business status, if it is one: `None` for 0 and for an absent number.
-fn business(biz: &BizStatus<'_>, fallback: Option<&[u8]>) -> Option<Outcome> {
-    let text = biz.message.as_deref().or(fallback);
-    let status = biz.status.as_deref()?;
-    let number = std::str::from_utf8(status).ok().and_then(|text| text.trim().parse::<i64>().ok());
-    let extra = match biz.extra.as_deref() {
-        None | Some([]) => Some(Vec::new()),
-        Some(json) => string_map(json),
+fn business(biz: &BizStatus<'_>, fallback: Option<Text<'_>>) -> Option<Decision> {
+    let status = biz.status?.decode();
+    let text = biz.message.or(fallback);
+    let number = std::str::from_utf8(&status).ok().and_then(|text| text.trim().parse::<i64>().ok());
+    let extra = match biz.extra.filter(|json| !json.is_empty()) {
+        None => Some(Vec::new()),
+        Some(json) => string_map(&json.decode()),
     };
     match (number, extra) {
         (Some(0), Some(_)) => None,
         (Some(code), Some(extra)) => {
-            let mut outcome = Outcome::of(Some(Class::Business), Carrier::BizStatus).text(text);
-            outcome.verdict.code = Some(code);
-            outcome.biz_extra = extra;
-            Some(outcome)
+            let mut decision = Decision::of(Class::Business, Carrier::BizStatus).message(text);
+            decision.outcome.code = Some(code);
+            decision.outcome.biz_extra = extra;
+            Some(decision)
         }
         // Kitex transmeta fails the call on the caller's side when it can't read what the callee sent.
         (number, _) => {
-            let mut outcome = Outcome::of(Some(Class::Rpc), Carrier::BizStatus)
-                .text(text)
+            let mut decision = Decision::of(Class::Rpc, Carrier::BizStatus)
+                .message(text)
                 .finding(Finding::BizStatusMalformed, true);
-            outcome.verdict.code = number;
-            Some(outcome)
+            decision.outcome.code = number;
+            Some(decision)
         }
     }
 }
@@ -325,156 +418,177 @@ fn string_map(json: &[u8]) -> Option<Vec<(String, String)>> {
     Some(object.into_iter().map(|(key, value)| (key, text(value))).collect())
 }
 
-fn ttstream(status: &Status<'_>) -> Outcome {
-    if let Some(outcome) = status.biz.as_ref().and_then(|biz| business(biz, None)) {
-        return outcome.finding(Finding::BizStatusWithException, status.exception.is_some());
+fn ttstream(status: &TtstreamStatus<'_>) -> Decision {
+    if let Some(decision) = status.biz.as_ref().and_then(|biz| business(biz, None)) {
+        return decision.finding(Finding::BizStatusWithException, status.exception.is_some());
     }
     match &status.exception {
         Some(exception) => application_exception(exception, Carrier::TtstreamTrailer),
-        None if status.cut => Outcome::unknown(),
-        None => Outcome::ok(),
+        None if status.cut => Decision::unknown(),
+        None => Decision::ok(),
     }
 }
 
-fn grpc(status: &Status<'_>) -> Outcome {
-    let text = status.grpc_message.as_deref();
+fn grpc_trailers(status: &GrpcStatus<'_>) -> Decision {
     // Kitex pkg/remote/trans/nphttp2: the business status is the answer, grpc-status only how it travels.
-    if let Some(mut outcome) = status.biz.as_ref().and_then(|biz| business(biz, text)) {
-        outcome.details = status.grpc_details.as_deref().map(details::decode).unwrap_or_default();
-        return outcome;
+    let mut decision = match status.biz.as_ref().and_then(|biz| business(biz, status.message)) {
+        Some(decision) => decision,
+        None => grpc_code(status),
+    };
+    if let Some(details) = status.details {
+        decision.outcome.details = details::decode(&details.decode());
     }
-    let mut outcome = match &status.grpc {
-        Some(GrpcStatus::Code(0)) => Outcome::ok(),
+    decision
+}
+
+fn grpc_code(status: &GrpcStatus<'_>) -> Decision {
+    let text = status.message.map(Text::decode);
+    let text = text.as_deref();
+    match status.code {
+        GrpcCode::Code(0) => Decision::ok(),
         // What could not be read beside it may be the business status that it carries.
-        Some(GrpcStatus::Code(code @ grpc::INTERNAL)) if status.cut => {
-            Outcome::of(None, Carrier::GrpcStatus).published(Family::Grpc, *code).text(text)
+        GrpcCode::Code(code @ grpc::INTERNAL) if status.cut => {
+            Decision::from(Outcome::of(None, Carrier::GrpcStatus)).published(Family::Grpc, code).text(text)
         }
-        Some(GrpcStatus::Code(code)) => {
-            let class = if grpc::is_business(*code, text) { Class::Business } else { Class::Rpc };
-            Outcome::of(Some(class), Carrier::GrpcStatus)
-                .published(Family::Grpc, *code)
+        GrpcCode::Code(code) => {
+            let class = if grpc::is_business(code, text) { Class::Business } else { Class::Rpc };
+            Decision::of(class, Carrier::GrpcStatus)
+                .published(Family::Grpc, code)
                 .text(text.filter(|text| !text.is_empty()))
                 .finding(
                     Finding::BusinessAsRpc,
                     class == Class::Rpc && text.is_some_and(kitex::is_handler_error),
                 )
         }
-        Some(GrpcStatus::Malformed(raw)) => Outcome::of(Some(Class::Rpc), Carrier::GrpcStatus)
-            .text(Some(text.unwrap_or(raw)))
+        GrpcCode::Malformed(raw) => Decision::of(Class::Rpc, Carrier::GrpcStatus)
+            .text(Some(text.unwrap_or(&raw.decode())))
             .finding(Finding::UnknownCode, true),
-        Some(GrpcStatus::Unknown) => {
-            Outcome::of(None, Carrier::GrpcStatus).text(text.filter(|text| !text.is_empty()))
+        GrpcCode::Unknown => {
+            Decision::from(Outcome::of(None, Carrier::GrpcStatus)).text(text.filter(|text| !text.is_empty()))
         }
-        None if status.cut => Outcome::unknown(),
-        None => match status.http {
-            Some(http) if http != 200 => {
-                Outcome::of(Some(Class::Rpc), Carrier::HttpStatus).code(Family::Http, i64::from(http))
-            }
-            _ => Outcome::of(Some(Class::Rpc), Carrier::None),
+        GrpcCode::Absent if status.cut => Decision::unknown(),
+        GrpcCode::Absent => match status.http {
+            Some(http) if http != 200 => http_status(http),
+            _ => Decision::of(Class::Rpc, Carrier::None),
         },
-    };
-    outcome.details = status.grpc_details.as_deref().map(details::decode).unwrap_or_default();
-    outcome
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
+    use rpcscope_parsers::event::{Head, Names};
+    use rpcscope_parsers::{CallId, Transport};
 
     use super::*;
 
-    fn text(text: &'static str) -> Cow<'static, [u8]> {
-        Cow::Borrowed(text.as_bytes())
+    fn text(text: &'static str) -> Text<'static> {
+        Text::Plain(text.as_bytes())
     }
 
-    fn answered(rpc: &str, status: &Status<'_>) -> Outcome {
-        decide(rpc, status, Ending::Answered)
+    fn answered(status: Status<'_>) -> Decision {
+        decide(Ending::Answered { status: &status, body: false })
     }
 
     #[track_caller]
     fn is(
-        outcome: &Outcome,
+        decision: &Decision,
         class: Option<Class>,
         carrier: Carrier,
         code: Option<i64>,
         findings: &[Finding],
     ) {
-        assert_eq!(outcome.verdict.class, class, "{outcome:?}");
-        assert_eq!(outcome.verdict.carrier, carrier, "{outcome:?}");
-        assert_eq!(outcome.verdict.code, code, "{outcome:?}");
-        assert_eq!(outcome.findings.iter().collect::<Vec<_>>(), findings, "{outcome:?}");
+        let outcome = &decision.outcome;
+        assert_eq!(outcome.class, class, "{decision:?}");
+        assert_eq!(outcome.carrier, carrier, "{decision:?}");
+        assert_eq!(outcome.code, code, "{decision:?}");
+        assert_eq!(decision.findings.iter().collect::<Vec<_>>(), findings, "{decision:?}");
     }
 
-    fn rets(ret: i32, func_ret: i32) -> Status<'static> {
-        Status { ret: Some(ret), func_ret: Some(func_ret), error_msg: Some(text("why")), ..Status::default() }
+    fn rets(ret: i32, func_ret: i32) -> Codes<'static> {
+        Codes { ret: Some(ret), func_ret: Some(func_ret), message: Some(text("why")) }
     }
 
     #[test]
     fn trpc_looks_at_ret_before_func_ret() {
         let business = Some(Class::Business);
         let rpc = Some(Class::Rpc);
-        is(&answered("trpc", &rets(0, 0)), Some(Class::Ok), Carrier::None, None, &[]);
-        is(&answered("trpc", &rets(0, 10001)), business, Carrier::FuncRet, Some(10001), &[]);
-        is(&answered("trpc", &rets(0, -7)), business, Carrier::FuncRet, Some(-7), &[]);
-        is(&answered("trpc", &rets(0, 999)), business, Carrier::FuncRet, Some(999), &[Finding::PlainError]);
-        is(
-            &answered("trpc", &rets(0, 12)),
-            business,
-            Carrier::FuncRet,
-            Some(12),
-            &[Finding::BusinessCodeReserved],
-        );
-        is(&answered("trpc", &rets(31, 13000)), rpc, Carrier::Ret, Some(31), &[]);
-        is(&answered("trpc", &rets(111, 0)), rpc, Carrier::Ret, Some(111), &[Finding::CauseBelow]);
-        is(&answered("trpc", &rets(77, 0)), rpc, Carrier::Ret, Some(77), &[Finding::UnknownCode]);
-        let both = answered("trpc", &rets(141, 13000));
+        let of = |ret, func_ret| answered(Status::Trpc(rets(ret, func_ret)));
+        is(&of(0, 0), Some(Class::Ok), Carrier::None, None, &[]);
+        is(&of(0, 10001), business, Carrier::FuncRet, Some(10001), &[]);
+        is(&of(0, -7), business, Carrier::FuncRet, Some(-7), &[]);
+        is(&of(0, 999), business, Carrier::FuncRet, Some(999), &[Finding::PlainError]);
+        is(&of(0, 12), business, Carrier::FuncRet, Some(12), &[Finding::BusinessCodeReserved]);
+        is(&of(31, 13000), rpc, Carrier::Ret, Some(31), &[]);
+        is(&of(111, 0), rpc, Carrier::Ret, Some(111), &[Finding::CauseBelow]);
+        is(&of(77, 0), rpc, Carrier::Ret, Some(77), &[Finding::UnknownCode]);
+        let both = of(141, 13000).outcome;
         assert_eq!((both.ret, both.func_ret), (Some(141), Some(13000)));
     }
 
     #[test]
     fn a_protocol_without_rules_of_its_own_has_codes_without_names() {
-        let failed = answered("toy", &rets(31, 0));
+        let of = |ret, func_ret| answered(Status::Codes(rets(ret, func_ret)));
+        let failed = of(31, 0);
         is(&failed, Some(Class::Rpc), Carrier::Ret, Some(31), &[]);
-        assert_eq!(failed.verdict.code_name, None);
-        is(&answered("toy", &rets(0, 999)), Some(Class::Business), Carrier::FuncRet, Some(999), &[]);
-        is(&answered("toy", &rets(0, 0)), Some(Class::Ok), Carrier::None, None, &[]);
+        assert_eq!(failed.outcome.code_name, None);
+        is(&of(0, 999), Some(Class::Business), Carrier::FuncRet, Some(999), &[]);
+        is(&of(0, 0), Some(Class::Ok), Carrier::None, None, &[]);
+    }
+
+    fn thrift_status(reply: Reply<'static>) -> ThriftStatus<'static> {
+        ThriftStatus { biz: None, reply, http: None, cut: false }
+    }
+
+    fn grpc_status(code: GrpcCode<'static>) -> GrpcStatus<'static> {
+        GrpcStatus { code, message: None, details: None, biz: None, http: None, cut: false }
     }
 
     #[test]
     fn a_cut_answer_is_never_ok() {
-        for rpc in ["trpc", "thrift", "kitex-protobuf", "ttstream", "grpc", "trpc-stream", "trpc-http"] {
-            let cut = Status { cut: true, ..Status::default() };
-            assert_eq!(answered(rpc, &cut).verdict.class, None, "{rpc}");
+        let success = Reply::Result(ResultField::Success);
+        let no_codes = Codes::default();
+        for status in [
+            Status::Missing,
+            Status::Trpc(no_codes),
+            Status::Trpc(Codes { ret: Some(0), ..no_codes }),
+            Status::TrpcStream { end: None, codes: rets(0, 0) },
+            Status::TrpcStream { end: Some(TrpcEnd::Close), codes: no_codes },
+            Status::TrpcStream { end: Some(TrpcEnd::Reset), codes: no_codes },
+            Status::Thrift(thrift_status(Reply::Missing)),
+            Status::Thrift(ThriftStatus { cut: true, ..thrift_status(success) }),
+            Status::Thrift(ThriftStatus { cut: true, ..thrift_status(Reply::Silent) }),
+            Status::Ttstream(TtstreamStatus { biz: None, exception: None, cut: true }),
+            Status::Grpc(GrpcStatus { cut: true, ..grpc_status(GrpcCode::Absent) }),
+        ] {
+            assert_eq!(answered(status).outcome.class, None, "{status:?}");
         }
         // What was read before the cut still counts.
-        is(
-            &answered("trpc", &Status { cut: true, ..rets(21, 0) }),
-            Some(Class::Rpc),
-            Carrier::Ret,
-            Some(21),
-            &[],
-        );
+        let read = Codes { ret: Some(21), ..no_codes };
+        is(&answered(Status::Trpc(read)), Some(Class::Rpc), Carrier::Ret, Some(21), &[]);
     }
 
     #[test]
-    fn a_stream_of_trpc_tells_business_codes_from_its_framework_table() {
-        let end = |end, ret| Status { trpc_end: Some(end), ..rets(ret, 0) };
-        let of = |status| answered("trpc-stream", &status);
-        is(&of(end(TrpcEnd::Close, 0)), Some(Class::Ok), Carrier::None, None, &[]);
+    fn the_framework_table_of_trpc_separates_business_codes_of_a_stream() {
+        let of =
+            |end, ret, func_ret| answered(Status::TrpcStream { end: Some(end), codes: rets(ret, func_ret) });
+        is(&of(TrpcEnd::Close, 0, 0), Some(Class::Ok), Carrier::None, None, &[]);
         let reset = Carrier::TrpcStreamReset;
-        is(
-            &of(end(TrpcEnd::Reset, 10001)),
-            Some(Class::Business),
-            reset,
-            Some(10001),
-            &[Finding::BusinessCodeInRet],
-        );
-        is(&of(end(TrpcEnd::Reset, 21)), Some(Class::Rpc), reset, Some(21), &[]);
-        is(&of(end(TrpcEnd::Reset, 0)), Some(Class::Rpc), reset, Some(0), &[Finding::PlainError]);
-        is(&of(end(TrpcEnd::Refused, 12)), Some(Class::Rpc), Carrier::TrpcStreamInit, Some(12), &[]);
-        is(&of(end(TrpcEnd::Close, 31)), Some(Class::Rpc), Carrier::TrpcStreamClose, Some(31), &[]);
-        let func = Status { trpc_end: Some(TrpcEnd::Reset), ..rets(0, 10005) };
-        is(&of(func), Some(Class::Business), reset, Some(10005), &[]);
+        let in_ret = [Finding::BusinessCodeInRet];
+        is(&of(TrpcEnd::Reset, 10001, 0), Some(Class::Business), reset, Some(10001), &in_ret);
+        is(&of(TrpcEnd::Reset, 21, 0), Some(Class::Rpc), reset, Some(21), &[]);
+        is(&of(TrpcEnd::Reset, 0, 0), Some(Class::Rpc), reset, Some(0), &[Finding::PlainError]);
+        is(&of(TrpcEnd::Refused, 12, 0), Some(Class::Rpc), Carrier::TrpcStreamInit, Some(12), &[]);
+        is(&of(TrpcEnd::Close, 31, 0), Some(Class::Rpc), Carrier::TrpcStreamClose, Some(31), &[]);
+        is(&of(TrpcEnd::Reset, 0, 10005), Some(Class::Business), reset, Some(10005), &[]);
+    }
+
+    #[test]
+    fn http_fails_a_trpc_call_only_where_trpc_says_nothing() {
+        let of = |codes, http| answered(Status::TrpcHttp { codes, http: Some(http) });
+        is(&of(Codes::default(), 200), Some(Class::Ok), Carrier::None, None, &[]);
+        is(&of(Codes::default(), 502), Some(Class::Rpc), Carrier::HttpStatus, Some(502), &[]);
+        is(&of(rets(0, 10001), 500), Some(Class::Business), Carrier::FuncRet, Some(10001), &[]);
+        is(&of(rets(31, 0), 500), Some(Class::Rpc), Carrier::Ret, Some(31), &[]);
     }
 
     fn biz(status: &'static str, extra: Option<&'static str>) -> BizStatus<'static> {
@@ -483,30 +597,22 @@ mod tests {
 
     #[test]
     fn a_business_status_wins_over_the_exception_beside_it() {
-        let exception =
-            Exception { type_id: 6, message: Cow::Borrowed(b"status_code: 7, status_message: no") };
-        let both =
-            Status { biz: Some(biz("7", None)), exception: Some(exception.clone()), ..Status::default() };
-        let business = Some(Class::Business);
-        is(
-            &answered("thrift", &both),
-            business,
-            Carrier::BizStatus,
-            Some(7),
-            &[Finding::BizStatusWithException],
-        );
-        let alone = Status { exception: Some(exception), ..Status::default() };
+        let volo = Exception { type_id: 6, message: text("status_code: 7, status_message: no") };
+        let alone = thrift_status(Reply::Exception(volo));
+        let both = ThriftStatus { biz: Some(biz("7", None)), ..alone };
+        let with_exception = [Finding::BizStatusWithException];
+        let decision = answered(Status::Thrift(both));
+        is(&decision, Some(Class::Business), Carrier::BizStatus, Some(7), &with_exception);
         let lost = [Finding::BizStatusUntransportable];
-        is(&answered("thrift", &alone), Some(Class::Rpc), Carrier::ThriftException, Some(6), &lost);
+        let decision = answered(Status::Thrift(alone));
+        is(&decision, Some(Class::Rpc), Carrier::ThriftException, Some(6), &lost);
     }
 
     #[test]
     fn a_business_status_that_cant_be_read_fails_the_call() {
         let of = |biz| {
-            answered(
-                "thrift",
-                &Status { biz: Some(biz), result: Some(ResultField::Empty), ..Status::default() },
-            )
+            let empty = thrift_status(Reply::Result(ResultField::Empty));
+            answered(Status::Thrift(ThriftStatus { biz: Some(biz), ..empty }))
         };
         let malformed = [Finding::BizStatusMalformed];
         is(&of(biz("seven", None)), Some(Class::Rpc), Carrier::BizStatus, None, &malformed);
@@ -514,21 +620,17 @@ mod tests {
         is(&of(biz("0", None)), Some(Class::Ok), Carrier::None, None, &[]);
         let fine = of(biz("-7", Some(r#"{"a":"1"}"#)));
         is(&fine, Some(Class::Business), Carrier::BizStatus, Some(-7), &[]);
-        assert_eq!(fine.biz_extra, [("a".to_owned(), "1".to_owned())]);
+        assert_eq!(fine.outcome.biz_extra, [("a".to_owned(), "1".to_owned())]);
     }
 
     #[test]
-    fn thrift_tells_declared_exceptions_from_application_exceptions() {
-        let with = |result| Status { result: Some(result), ..Status::default() };
-        let declared = answered("thrift", &with(ResultField::Exception(2)));
+    fn thrift_separates_declared_exceptions_from_application_exceptions() {
+        let of = |reply| answered(Status::Thrift(thrift_status(reply)));
+        let declared = of(Reply::Result(ResultField::Exception(2)));
         is(&declared, Some(Class::Business), Carrier::IdlException, None, &[]);
-        assert_eq!(declared.field_id, Some(2));
-        is(&answered("thrift", &with(ResultField::Empty)), Some(Class::Ok), Carrier::None, None, &[]);
-        let exception = |type_id, message: &'static str| Status {
-            exception: Some(Exception { type_id, message: Cow::Borrowed(message.as_bytes()) }),
-            ..Status::default()
-        };
-        let of = |type_id, message| answered("thrift", &exception(type_id, message));
+        assert_eq!(declared.outcome.field_id, Some(2));
+        is(&of(Reply::Result(ResultField::Empty)), Some(Class::Ok), Carrier::None, None, &[]);
+        let of = |type_id, message| of(Reply::Exception(Exception { type_id, message: text(message) }));
         let carrier = Carrier::ThriftException;
         is(&of(1, "unknown method"), Some(Class::Rpc), carrier, Some(1), &[]);
         is(&of(6, "biz error: down"), Some(Class::Rpc), carrier, Some(6), &[Finding::BusinessAsRpc]);
@@ -537,33 +639,37 @@ mod tests {
 
     #[test]
     fn grpc_statuses_that_no_library_makes_are_the_business_of_somebody() {
+        let of = |status| answered(Status::Grpc(status));
         for code in 1..=20 {
-            let status = Status { grpc: Some(GrpcStatus::Code(code)), ..Status::default() };
             let business = [3, 5, 6, 9, 10, 11, 15].contains(&code) || code > 16;
             let class = if business { Class::Business } else { Class::Rpc };
-            assert_eq!(answered("grpc", &status).verdict.class, Some(class), "{code}");
+            assert_eq!(of(grpc_status(GrpcCode::Code(code))).outcome.class, Some(class), "{code}");
         }
         for (text_of, class) in [("unknown service a.S", Class::Rpc), ("no stock", Class::Business)] {
-            let grpc_message = Some(text(text_of));
-            let status = Status { grpc: Some(GrpcStatus::Code(20)), grpc_message, ..Status::default() };
-            assert_eq!(answered("grpc", &status).verdict.class, Some(class), "{text_of}");
+            let status = GrpcStatus { message: Some(text(text_of)), ..grpc_status(GrpcCode::Code(20)) };
+            assert_eq!(of(status).outcome.class, Some(class), "{text_of}");
         }
-        let kitex =
-            Status { grpc: Some(GrpcStatus::Code(13)), biz: Some(biz("404", None)), ..Status::default() };
-        is(&answered("grpc", &kitex), Some(Class::Business), Carrier::BizStatus, Some(404), &[]);
-        let unknown = Status { grpc: Some(GrpcStatus::Unknown), ..Status::default() };
-        is(&answered("grpc", &unknown), None, Carrier::GrpcStatus, None, &[]);
-        let cut = Status { grpc: Some(GrpcStatus::Code(13)), cut: true, ..Status::default() };
-        is(&answered("grpc", &cut), None, Carrier::GrpcStatus, Some(13), &[]);
-        let proxy = Status { http: Some(502), ..Status::default() };
-        is(&answered("grpc", &proxy), Some(Class::Rpc), Carrier::HttpStatus, Some(502), &[]);
-        let silent = Status { http: Some(200), ..Status::default() };
-        is(&answered("grpc", &silent), Some(Class::Rpc), Carrier::None, None, &[]);
+        let kitex = GrpcStatus { biz: Some(biz("404", None)), ..grpc_status(GrpcCode::Code(13)) };
+        is(&of(kitex), Some(Class::Business), Carrier::BizStatus, Some(404), &[]);
+        is(&of(grpc_status(GrpcCode::Unknown)), None, Carrier::GrpcStatus, None, &[]);
+        let cut = GrpcStatus { cut: true, ..grpc_status(GrpcCode::Code(13)) };
+        is(&of(cut), None, Carrier::GrpcStatus, Some(13), &[]);
+        let proxy = GrpcStatus { http: Some(502), ..grpc_status(GrpcCode::Absent) };
+        is(&of(proxy), Some(Class::Rpc), Carrier::HttpStatus, Some(502), &[]);
+        let silent = GrpcStatus { http: Some(200), ..grpc_status(GrpcCode::Absent) };
+        is(&of(silent), Some(Class::Rpc), Carrier::None, None, &[]);
     }
 
     #[test]
-    fn the_end_of_a_connection_tells_who_ended_it() {
-        let of = |ending| decide("thrift", &Status::default(), ending).verdict;
+    fn a_payload_beside_an_error_is_a_finding() {
+        let of = |ret| decide(Ending::Answered { status: &Status::Trpc(rets(ret, 0)), body: true });
+        is(&of(31), Some(Class::Rpc), Carrier::Ret, Some(31), &[Finding::BodyWithError]);
+        is(&of(0), Some(Class::Ok), Carrier::None, None, &[]);
+    }
+
+    #[test]
+    fn the_end_of_a_connection_says_who_ended_it() {
+        let of = |ending| decide(ending).outcome;
         let fin = of(Ending::Fin(Initiator::Client));
         assert_eq!(
             (fin.class, fin.carrier, fin.initiator),
@@ -576,13 +682,21 @@ mod tests {
 
     #[test]
     fn a_cancelled_ttstream_names_the_way_of_the_cancel() {
-        let reset =
-            Reset { code: Some(12007), message: Some(text("cancel()")), cancel_path: Some(text("A, B")) };
-        let status = Status { reset: Some(reset), ..Status::default() };
-        let outcome = decide("ttstream", &status, Ending::Reset(Initiator::Client));
-        is(&outcome, Some(Class::Rpc), Carrier::TtstreamRst, Some(12007), &[]);
-        assert_eq!(outcome.cancel_path, ["A", "B"]);
-        let h2 = decide("grpc", &status, Ending::Reset(Initiator::Client));
-        assert_eq!((h2.verdict.class, h2.verdict.carrier), (Some(Class::Transport), Carrier::H2RstStream));
+        let of = |rpc, transport| {
+            let reset = Reset {
+                head: Head::new(rpc, transport, CallId::Stream(1)),
+                names: Names::default(),
+                code: Some(12007),
+                message: Some(text("cancel()")),
+                cancel_path: Some(text("A, B")),
+                headers: None,
+            };
+            decide(Ending::Reset { by: Initiator::Client, reset: &reset })
+        };
+        let decision = of(Rpc::Ttstream, Transport::TtHeader);
+        is(&decision, Some(Class::Rpc), Carrier::TtstreamRst, Some(12007), &[]);
+        assert_eq!(decision.outcome.cancel_path, ["A".into(), "B".into()]);
+        let h2 = of(Rpc::Grpc, Transport::Http2).outcome;
+        assert_eq!((h2.class, h2.carrier), (Some(Class::Transport), Carrier::H2RstStream));
     }
 }

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rpcscope_parsers::{Rpc, Transport};
+
+use super::outcome::Outcome;
 use crate::decode::{Endpoint, Network};
 use crate::source::CapturePoint;
 use crate::time::Timestamp;
@@ -209,6 +212,11 @@ impl Findings {
         self.0 |= 1 << finding as u64;
     }
 
+    /// Adds all of another set.
+    pub fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
     /// Takes one away.
     pub fn remove(&mut self, finding: Finding) {
         self.0 &= !(1 << finding as u64);
@@ -260,23 +268,6 @@ named! {
     }
 }
 
-/// What became of a call, decided by `calls/outcome.rs` alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// The class; `None` where an answer came but what it says was lost (null in outputs, "unknown" for people).
-    pub class: Option<Class>,
-    /// The wire element that decided.
-    pub carrier: Carrier,
-    /// Number of the error, in the carrier's own numbering.
-    pub code: Option<i64>,
-    /// Standard name of the code.
-    pub code_name: Option<&'static str>,
-    /// Text of the error. UTF-8 (undecodable bytes replaced); may hold control characters.
-    pub message: Option<String>,
-    /// Who broke, reset or cancelled, where someone did.
-    pub initiator: Option<Initiator>,
-}
-
 /// A process at an end of a call on this host (live only).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
@@ -305,12 +296,12 @@ pub struct Call {
     pub client: Endpoint,
     /// The end that answers.
     pub server: Endpoint,
-    /// As in [`rpcscope_parsers::Message::transport`].
-    pub transport: &'static str,
+    /// What carries it.
+    pub transport: Transport,
     /// TCP or UDP.
     pub network: Network,
-    /// As in [`rpcscope_parsers::Message::rpc`].
-    pub rpc: &'static str,
+    /// The RPC protocol.
+    pub rpc: Rpc,
     /// Payload codec.
     pub codec: Option<&'static str>,
     /// Service as the wire names it.
@@ -328,16 +319,8 @@ pub struct Call {
     pub id: Option<i64>,
     /// Shape.
     pub kind: CallKind,
-    /// What became of it.
-    pub verdict: Verdict,
-    /// tRPC `ret` as sent.
-    pub ret: Option<i32>,
-    /// tRPC `func_ret` as sent.
-    pub func_ret: Option<i32>,
-    /// The map of the business error.
-    pub biz_extra: Vec<(String, String)>,
-    /// `google.rpc.Status` details, decoded as far as known: type and text.
-    pub details: Vec<(String, String)>,
+    /// What became of it, decided by `calls/outcome.rs` alone.
+    pub outcome: Outcome,
     /// Bytes of the request on the connection, its own headers included.
     pub request_bytes: u64,
     /// Bytes of the answer.
@@ -352,12 +335,6 @@ pub struct Call {
     pub trace_id: Option<Name>,
     /// Span id of the caller's span.
     pub span_id: Option<Name>,
-    /// Of an IDL exception: field of the result struct.
-    pub field_id: Option<i16>,
-    /// ttstream: who cancelled first.
-    pub canceled_by: Option<Name>,
-    /// ttstream: the services on the way of the cancel.
-    pub cancel_path: Vec<Name>,
     /// The call that caused this one.
     pub parent: Option<Uid>,
     /// Why `parent` is believed.
@@ -410,9 +387,9 @@ impl Call {
             duration: None,
             client,
             server,
-            transport: "",
+            transport: Transport::Other(""),
             network: Network::Tcp,
-            rpc: "",
+            rpc: Rpc::Other(""),
             codec: None,
             service: None,
             method: None,
@@ -421,18 +398,7 @@ impl Call {
             callee: None,
             id: None,
             kind: CallKind::Unary,
-            verdict: Verdict {
-                class: None,
-                carrier: Carrier::None,
-                code: None,
-                code_name: None,
-                message: None,
-                initiator: None,
-            },
-            ret: None,
-            func_ret: None,
-            biz_extra: Vec::new(),
-            details: Vec::new(),
+            outcome: Outcome::unknown(),
             request_bytes: 0,
             response_bytes: 0,
             request_messages: 0,
@@ -440,9 +406,6 @@ impl Call {
             timeout: None,
             trace_id: None,
             span_id: None,
-            field_id: None,
-            canceled_by: None,
-            cancel_path: Vec::new(),
             parent: None,
             parent_evidence: None,
             findings: Findings::default(),
@@ -481,14 +444,14 @@ impl Call {
     /// The class; `None` where it is not known.
     #[must_use]
     pub fn class(&self) -> Option<Class> {
-        self.verdict.class
+        self.outcome.class
     }
 
     /// Whether it failed: class business, rpc, transport or unanswered.
     #[must_use]
     pub fn failed(&self) -> bool {
         matches!(
-            self.verdict.class,
+            self.outcome.class,
             Some(Class::Business | Class::Rpc | Class::Transport | Class::Unanswered)
         )
     }

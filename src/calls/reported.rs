@@ -1,5 +1,7 @@
 //! How the caller's library words the failure of a call in its logs: the way from the wire to a log line.
 
+use rpcscope_parsers::{Rpc, Transport};
+
 use super::record::{Call, Carrier, Class, Finding, Initiator};
 use crate::codes::{grpc, kitex, ttstream};
 
@@ -11,34 +13,36 @@ use crate::codes::{grpc, kitex, ttstream};
 /// `caused by`, for Kitex over gRPC the part after `remote or network error: `.
 #[must_use]
 pub fn reported_as(call: &Call) -> Option<String> {
-    let verdict = &call.verdict;
-    let code = verdict.code;
-    let message = verdict.message.as_deref().unwrap_or_default();
-    let streams = call.rpc == "ttstream";
-    match verdict.carrier {
+    let outcome = &call.outcome;
+    let code = outcome.code;
+    let message = outcome.message.as_deref().unwrap_or_default();
+    let streams = call.rpc == Rpc::Ttstream;
+    match outcome.carrier {
         // trpc-go codec.go: `ret` makes type 3, `func_ret` type 2; stream/client.go: every failed stream type 3.
         Carrier::Ret | Carrier::TrpcStreamInit | Carrier::TrpcStreamReset | Carrier::TrpcStreamClose => {
             Some(format!("type:callee framework, code:{}, msg:{message}", code?))
         }
         Carrier::FuncRet => Some(format!("type:business, code:{}, msg:{message}", code?)),
         // Kitex pkg/kerrors/bizerrors.go. If the payload holds an exception too, callers report that one.
-        Carrier::BizStatus if verdict.class == Some(Class::Business) => {
+        Carrier::BizStatus if outcome.class == Some(Class::Business) => {
             let alone = !call.findings.contains(Finding::BizStatusWithException);
             alone.then(|| code.map(|code| format!("{}{code}, msg={message}", kitex::BIZ_STATUS)))?
         }
-        Carrier::ThriftException if call.transport == "ttheader" || kitex::is_server_text(message) => {
+        Carrier::ThriftException
+            if call.transport == Transport::TtHeader || kitex::is_server_text(message) =>
+        {
             Some(format!("{}[remote]: {message}", kitex::REMOTE_ERROR))
         }
         // Kitex pkg/remote/trans/ttstream: the caller reports every exception in a trailer as 12001.
         Carrier::TtstreamTrailer => Some(ttstream_text(ttstream::APPLICATION_EXCEPTION, message)),
-        Carrier::TtstreamRst if verdict.initiator == Some(Initiator::Client) => {
+        Carrier::TtstreamRst if outcome.initiator == Some(Initiator::Client) => {
             Some(ttstream_text(code?, message))
         }
         // Kitex prints codes by number (pkg/remote/trans/nphttp2/status). It puts one more prefix before errors of unary
         // calls; the wire can't distinguish these from streams that fail early, so the prefix is left out.
         Carrier::GrpcStatus if kitex::is_server_text(message) => Some(grpc_text(code?, message)),
         Carrier::GrpcStatus => Some(grpc_text(grpc::go_name(code?), message)),
-        Carrier::TcpFin if !streams && verdict.initiator == Some(Initiator::Client) => kitex_timeout(call),
+        Carrier::TcpFin if !streams && outcome.initiator == Some(Initiator::Client) => kitex_timeout(call),
         _ => None,
     }
 }
@@ -56,7 +60,7 @@ fn grpc_text(code: impl std::fmt::Display, message: &str) -> String {
 fn kitex_timeout(call: &Call) -> Option<String> {
     /// By how much the close may seem too early, nanoseconds: the clock of the capture is not the caller's.
     const SLACK: u64 = 5_000_000;
-    let timeout = call.timeout.filter(|_| call.transport == "ttheader")?;
+    let timeout = call.timeout.filter(|_| call.transport == Transport::TtHeader)?;
     let waited = call.end.since(call.start);
     let late = waited + SLACK >= timeout;
     let (callee, method) = (call.callee.as_deref()?, call.method.as_deref()?);

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use rpcscope_parsers::{Rpc, Transport};
+
 use super::record::{Call, CalleeView, Carrier, Class, Finding, Initiator, Process, Uid};
 use crate::decode::Endpoint;
 use crate::time::Timestamp;
@@ -16,8 +18,8 @@ pub(crate) fn bare() -> Call {
     Call {
         end: Timestamp(start.0 + 3_200_000),
         decided: 78,
-        transport: "ttheader",
-        rpc: "thrift",
+        transport: Transport::TtHeader,
+        rpc: Rpc::Thrift,
         request_bytes: 188,
         response_bytes: 90,
         request_messages: 1,
@@ -39,17 +41,17 @@ pub(crate) fn ok() -> Call {
     call.latency = Some(3_200_000);
     call.duration = Some(3_400_000);
     call.id = Some(5);
-    call.verdict.class = Some(Class::Ok);
+    call.outcome.class = Some(Class::Ok);
     call
 }
 
 /// A call of another class.
 pub(crate) fn failed(class: Class, carrier: Carrier, code: Option<i64>, message: &str) -> Call {
     let mut call = ok();
-    call.verdict.class = Some(class);
-    call.verdict.carrier = carrier;
-    call.verdict.code = code;
-    call.verdict.message = (!message.is_empty()).then(|| message.to_owned());
+    call.outcome.class = Some(class);
+    call.outcome.carrier = carrier;
+    call.outcome.code = code;
+    call.outcome.message = (!message.is_empty()).then(|| message.to_owned());
     call
 }
 
@@ -58,22 +60,21 @@ pub(crate) fn full() -> Call {
     let mut call = failed(Class::Business, Carrier::BizStatus, Some(-4041), "no \"stock\"\n\u{202e}");
     call.uid.ordinal = 2;
     call.unknown_name = Some(17);
-    call.verdict.code_name = Some("NOT_FOUND");
-    call.verdict.initiator = Some(Initiator::Server);
-    call.ret = Some(0);
-    call.func_ret = Some(i32::MIN);
-    call.biz_extra = vec![
+    call.outcome.code_name = Some("NOT_FOUND");
+    call.outcome.initiator = Some(Initiator::Server);
+    call.outcome.ret = Some(0);
+    call.outcome.func_ret = Some(i32::MIN);
+    call.outcome.biz_extra = vec![
         ("reason".into(), "first".into()),
         ("reason".into(), "sold \"out\"".into()),
         ("cell".into(), "7".into()),
     ];
-    call.details = vec![("ErrorInfo".into(), "reason=QUOTA".into())];
+    call.outcome.details = vec![("ErrorInfo".into(), "reason=QUOTA".into())];
     call.timeout = Some(1_000_000_000);
     call.trace_id = Some("4bf92f3577b34da6a3ce929d0e0e4736".into());
     call.span_id = Some("00f067aa0ba902b7".into());
-    call.field_id = Some(1);
-    call.canceled_by = Some("gateway".into());
-    call.cancel_path = vec!["gateway".into(), "order".into()];
+    call.outcome.field_id = Some(1);
+    call.outcome.cancel_path = vec!["gateway".into(), "order".into()];
     call.parent = Some(Uid { packet: 70, ordinal: 1 });
     call.parent_evidence = Some("trace-id");
     call.findings.insert(Finding::LateAnswer);

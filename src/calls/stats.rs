@@ -33,7 +33,7 @@ impl Operation {
             service: call.service.clone(),
             method: call.method.clone(),
             unknown_name: call.nameless(),
-            rpc: call.rpc,
+            rpc: call.rpc.name(),
         }
     }
 }
@@ -169,12 +169,12 @@ impl Row {
         if let Some(class) = call.class()
             && call.failed()
         {
-            let verdict = &call.verdict;
+            let outcome = &call.outcome;
             self.add_code(CodeCount {
                 class,
-                carrier: verdict.carrier,
-                code: verdict.code,
-                code_name: verdict.code_name,
+                carrier: outcome.carrier,
+                code: outcome.code,
+                code_name: outcome.code_name,
                 count: 1,
             });
         }
@@ -237,7 +237,7 @@ impl Stats {
             service: call.service.as_deref(),
             method: call.method.as_deref(),
             unknown_name: call.nameless(),
-            rpc: call.rpc,
+            rpc: call.rpc.name(),
         };
         if let Some(group) = call.unknown_name.filter(|_| call.method.is_some())
             && self.told.len() < MAX_ROWS

@@ -15,7 +15,7 @@ const QUOTE: usize = 120;
 /// `business error 10001 "no such user" by the handler of user.Login; the RPC itself succeeded in 3.2ms`
 #[must_use]
 pub fn sentence(call: &Call) -> String {
-    let mut out = match call.verdict.class {
+    let mut out = match call.outcome.class {
         Some(Class::Ok) => ok(call),
         Some(Class::Business) => business(call),
         Some(Class::Rpc) => rpc(call),
@@ -55,17 +55,17 @@ fn server(call: &Call) -> String {
 
 /// Code, name and text of the error: ` 6 INTERNAL_ERROR "biz error: no stock"`.
 fn error(call: &Call) -> String {
-    let verdict = &call.verdict;
+    let outcome = &call.outcome;
     let mut out = String::new();
     // A tRPC stream can be reset without an error code: 0 would read like a success.
-    if let Some(code) = verdict.code.filter(|code| *code != 0) {
+    if let Some(code) = outcome.code.filter(|code| *code != 0) {
         // Writing to a String can't fail.
         _ = write!(out, " {code}");
-        if let Some(name) = verdict.code_name {
+        if let Some(name) = outcome.code_name {
             _ = write!(out, " {name}");
         }
     }
-    if let Some(message) = verdict.message.as_deref().filter(|message| !message.is_empty()) {
+    if let Some(message) = outcome.message.as_deref().filter(|message| !message.is_empty()) {
         let message = text::escape(message);
         _ = write!(out, " \"{}\"", text::cut_end(&message, QUOTE));
     }
@@ -97,10 +97,13 @@ fn business(call: &Call) -> String {
     let error = error(call);
     let span = span(call, " in ");
     let fine = format!("the RPC itself succeeded{span}");
-    match call.verdict.carrier {
+    match call.outcome.carrier {
         Carrier::IdlException => {
-            let field =
-                call.field_id.map(|field| format!(" (field {field} of its result)")).unwrap_or_default();
+            let field = call
+                .outcome
+                .field_id
+                .map(|field| format!(" (field {field} of its result)"))
+                .unwrap_or_default();
             format!("exception declared in the IDL{field} thrown by the handler of {operation}; {fine}")
         }
         Carrier::GrpcStatus => format!(
@@ -115,8 +118,8 @@ fn rpc(call: &Call) -> String {
     let error = error(call);
     let with = with(call);
     let server = server(call);
-    let code = call.verdict.code;
-    match call.verdict.carrier {
+    let code = call.outcome.code;
+    match call.outcome.carrier {
         Carrier::ThriftException if call.findings.contains(Finding::BusinessAsRpc) => format!(
             "RPC error{error}: the handler of {operation} returned a plain error and its framework reports that as its own \
              failure; look at the handler"
@@ -166,7 +169,7 @@ fn rpc(call: &Call) -> String {
             "the business status of {operation}{error} can't be read, so its caller sees an RPC error; look at how its \
              handler makes the status"
         ),
-        Carrier::TtstreamRst => match (&call.canceled_by, call.verdict.initiator) {
+        Carrier::TtstreamRst => match (call.outcome.canceled_by(), call.outcome.initiator) {
             (Some(by), _) => {
                 let by = text::escape(by);
                 let by = text::cut_middle(&by, NAME);
@@ -198,15 +201,15 @@ fn rpc(call: &Call) -> String {
 
 /// ` (by way of gateway, order)`.
 fn path(call: &Call) -> String {
-    if call.cancel_path.len() < 2 {
+    if call.outcome.cancel_path.len() < 2 {
         return String::new();
     }
-    let names: Vec<_> = call.cancel_path.iter().map(|name| text::escape(name)).collect();
+    let names: Vec<_> = call.outcome.cancel_path.iter().map(|name| text::escape(name)).collect();
     format!(" (by way of {})", text::cut_middle(&names.join(", "), NAME))
 }
 
 fn by(call: &Call) -> &'static str {
-    match call.verdict.initiator {
+    match call.outcome.initiator {
         Some(Initiator::Client) => " by the caller",
         Some(Initiator::Server) => " by the callee",
         None => "",
@@ -218,7 +221,7 @@ fn transport(call: &Call) -> String {
     let server = server(call);
     let with = with(call);
     let waited = waited(call);
-    match (call.verdict.carrier, call.verdict.initiator) {
+    match (call.outcome.carrier, call.outcome.initiator) {
         (Carrier::H2RstStream, Some(Initiator::Client)) => {
             format!(
                 "the caller of {operation} broke the stream off{with}{waited}; a time-out or a cancel looks like this"
@@ -335,10 +338,10 @@ mod tests {
         tell(&failed(Class::Business, Carrier::FuncRet, Some(10_001), "no such user"));
         tell(&failed(Class::Business, Carrier::GrpcStatus, Some(5), "no row"));
         let mut declared = failed(Class::Business, Carrier::IdlException, None, "");
-        declared.field_id = Some(1);
+        declared.outcome.field_id = Some(1);
         tell(&declared);
         let mut plain = failed(Class::Rpc, Carrier::ThriftException, Some(6), "biz error: no stock");
-        plain.verdict.code_name = Some("INTERNAL_ERROR");
+        plain.outcome.code_name = Some("INTERNAL_ERROR");
         tell(&plain);
         plain.findings.insert(Finding::BusinessAsRpc);
         tell(&plain);
@@ -351,13 +354,12 @@ mod tests {
         tell(&failed(Class::Rpc, Carrier::HttpStatus, Some(502), ""));
         tell(&failed(Class::Rpc, Carrier::None, None, ""));
         let mut cancelled = failed(Class::Rpc, Carrier::TtstreamRst, Some(12_007), "canceled");
-        cancelled.canceled_by = Some("gateway".into());
-        cancelled.cancel_path = vec!["gateway".into(), "order".into()];
+        cancelled.outcome.cancel_path = vec!["gateway".into(), "order".into()];
         tell(&cancelled);
         for carrier in [Carrier::TcpFin, Carrier::TcpRst, Carrier::H2RstStream, Carrier::H2Goaway] {
             for initiator in [Some(Initiator::Client), Some(Initiator::Server)] {
                 let mut broken = failed(Class::Transport, carrier, None, "");
-                broken.verdict.initiator = initiator;
+                broken.outcome.initiator = initiator;
                 broken.timeout = (carrier == Carrier::TcpFin).then_some(1_000_000_000);
                 tell(&broken);
             }

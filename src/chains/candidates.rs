@@ -533,7 +533,7 @@ fn pair(parent: &Member<'_>, child: &Member<'_>, place: &Place) -> Candidate {
         evidence.insert(Evidence::Process);
     }
     if child.call.failed() {
-        let texts = (&parent.call.verdict.message, &child.call.verdict.message);
+        let texts = (&parent.call.outcome.message, &child.call.outcome.message);
         if let (Some(above), Some(below)) = texts
             && below.len() >= MIN_TEXT
             && wording::relation(above, below) != Relation::Other
@@ -545,11 +545,11 @@ fn pair(parent: &Member<'_>, child: &Member<'_>, place: &Place) -> Candidate {
             // Errors are told far more often than they are swallowed.
             weight -= 1.5;
         }
-        let codes = (parent.call.verdict.code, child.call.verdict.code);
+        let codes = (parent.call.outcome.code, child.call.outcome.code);
         if codes.0.is_some() && codes.0 == codes.1 {
             weight += 1.0;
         }
-        let (upper, lower) = (&parent.call.cancel_path, &child.call.cancel_path);
+        let (upper, lower) = (&parent.call.outcome.cancel_path, &child.call.outcome.cancel_path);
         if !upper.is_empty() && lower.len() > upper.len() && lower.starts_with(upper) {
             evidence.insert(Evidence::CancelPath);
             weight += 8.0;

@@ -82,11 +82,11 @@ fn counts(hop: &Hop) -> bool {
 fn explaining(hops: &[Hop], children: &[usize], above: &Call) -> Option<usize> {
     children.iter().copied().filter(|&child| counts(&hops[child])).max_by_key(|&child| {
         let below = &hops[child].call;
-        let text = match (&above.verdict.message, &below.verdict.message) {
+        let text = match (&above.outcome.message, &below.outcome.message) {
             (Some(above), Some(below)) => wording::relation(above, below) != Relation::Other,
             _ => false,
         };
-        let code = below.verdict.code.is_some() && below.verdict.code == above.verdict.code;
+        let code = below.outcome.code.is_some() && below.outcome.code == above.outcome.code;
         // Of equal ones the last to end, since the answer followed it; uids make the choice the same in every run.
         (text, code, below.end.min(above.end), Reverse(below.uid))
     })
@@ -118,14 +118,14 @@ fn origin(hops: &[Hop], children: &[Vec<usize>], egress_seen: impl Fn(usize) -> 
 
 /// Whether a failed call without a failing callee says itself that the cause lies in a call of its own.
 fn cause_is_hidden(call: &Call, egress_seen: bool) -> bool {
-    let verdict = &call.verdict;
-    match (verdict.carrier, verdict.code) {
+    let outcome = &call.outcome;
+    match (outcome.carrier, outcome.code) {
         (Carrier::Ret, Some(code)) if trpc::CLIENT_CODES.contains(&code) => {
             // A call that was sent (it timed out, its connection broke, its answer was unreadable) is in the capture if the
             // process's calls are; if none of them failed there, the code is the callee's own.
             trpc::is_unsent(code) || !egress_seen
         }
-        _ => !egress_seen && verdict.message.as_deref().is_some_and(wording::speaks_of_callee),
+        _ => !egress_seen && outcome.message.as_deref().is_some_and(wording::speaks_of_callee),
     }
 }
 
@@ -174,14 +174,14 @@ fn is_framework(class: Option<Class>) -> bool {
 
 /// Whether the code of a call only means "some error".
 fn is_generic(call: &Call) -> bool {
-    let known = call.code_family().zip(call.verdict.code);
+    let known = call.code_family().zip(call.outcome.code);
     known.is_some_and(|(family, code)| codes::is_catch_all(family, code))
 }
 
 /// How the answer `above` differs from the error `below` that it goes back to; with the hop prefixes that were added.
 fn compare(below: &Call, above: &Call) -> Vec<(Finding, u32)> {
     let mut found = Vec::new();
-    let (from, to) = (&below.verdict, &above.verdict);
+    let (from, to) = (&below.outcome, &above.outcome);
     match (is_framework(from.class), is_framework(to.class)) {
         (false, true) => found.push((Finding::BusinessBecameRpc, 0)),
         (true, false) => found.push((Finding::RpcBecameBusiness, 0)),

@@ -158,8 +158,8 @@ impl Outcome {
     /// How `call` ended.
     #[must_use]
     pub fn of(call: &Call) -> Self {
-        let verdict = &call.verdict;
-        Self { class: verdict.class, code: verdict.code, message: verdict.message.clone() }
+        let outcome = &call.outcome;
+        Self { class: outcome.class, code: outcome.code, message: outcome.message.clone() }
     }
 }
 

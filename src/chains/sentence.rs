@@ -26,9 +26,9 @@ fn service(call: &Call) -> String {
 
 /// `business 20013`, `RPC exception 6`, `no answer`.
 fn outcome(call: &Call) -> String {
-    let verdict = &call.verdict;
-    let code = verdict.code.map(|code| format!(" {code}")).unwrap_or_default();
-    match (verdict.class, verdict.carrier) {
+    let outcome = &call.outcome;
+    let code = outcome.code.map(|code| format!(" {code}")).unwrap_or_default();
+    match (outcome.class, outcome.carrier) {
         (None, _) => "an answer that was lost".to_owned(),
         (Some(Class::Ok | Class::Oneway), _) => "ok".to_owned(),
         (Some(Class::Business), Carrier::IdlException) => "an exception of its IDL".to_owned(),
@@ -45,13 +45,13 @@ fn happened(call: &Call) -> String {
     let name = name(call);
     match call.class() {
         Some(Class::Unanswered) => format!("{name} never answered"),
-        Some(Class::Transport) => match (call.verdict.carrier, call.verdict.initiator) {
+        Some(Class::Transport) => match (call.outcome.carrier, call.outcome.initiator) {
             (Carrier::H2RstStream, Some(Initiator::Client)) => format!("the caller of {name} cancelled it"),
             (_, Some(Initiator::Client)) => format!("the caller of {name} gave up before the answer"),
             (_, Some(Initiator::Server)) => format!("{name} broke the connection off before its answer"),
             _ => format!("the connection of {name} broke before the answer"),
         },
-        _ => match (&call.canceled_by, call.verdict.carrier) {
+        _ => match (call.outcome.canceled_by(), call.outcome.carrier) {
             (Some(by), Carrier::TtstreamRst) => {
                 format!("{} cancelled the stream of {name} ({})", plain(by), outcome(call))
             }

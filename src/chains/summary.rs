@@ -21,7 +21,7 @@ pub struct Ending {
 
 impl Ending {
     fn of(call: &Call) -> Self {
-        Self { operation: Operation(call).to_string(), class: call.class(), code: call.verdict.code }
+        Self { operation: Operation(call).to_string(), class: call.class(), code: call.outcome.code }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads the packets of a call's connection again and keeps what the usual way passes by.
 
-use rpcscope_parsers::{Kind, Side};
+use rpcscope_parsers::{CallId, Event, Kind, Side};
 
 use super::{Detail, MAX_BYTES, MAX_HEADERS, MAX_MESSAGES, MAX_PACKETS, Message, Segment, frames};
 use crate::calls::record::Call;
@@ -108,7 +108,8 @@ struct Seen {
     start: u64,
     size: u64,
     stream: Option<i64>,
-    http2: bool,
+    /// Its headers can be read only with those before it.
+    compressed: bool,
     headers: Vec<(String, String)>,
 }
 
@@ -165,7 +166,7 @@ impl Slot {
             let given = self.conversation.offset(seen.side).unwrap_or(lane.received);
             let start = lane.received.saturating_sub(given) + seen.start;
             let bytes = match seen.stream {
-                Some(stream) if seen.http2 && seen.size > 0 => {
+                Some(stream) if seen.compressed && seen.size > 0 => {
                     frames::of_stream(&lane.bytes(start, MAX_BYTES as u64), stream, seen.size)
                 }
                 _ => None,
@@ -175,8 +176,9 @@ impl Slot {
                 Some(protocol) if !bytes.is_empty() => protocol.dissect(seen.side, &bytes),
                 _ => Vec::new(),
             };
-            let undecoded =
-                seen.http2 && !seen.headers.is_empty() && !frames::name_entries(&mut fields, &seen.headers);
+            let undecoded = seen.compressed
+                && !seen.headers.is_empty()
+                && !frames::name_entries(&mut fields, &seen.headers);
             detail.messages.push(Message {
                 from_client: seen.side == client,
                 kind: seen.kind,
@@ -245,8 +247,8 @@ impl Owner<Slot> for Observer<'_> {
             Chunk::End(_) => {}
         }
         let Slot { conversation, seen, more, .. } = slot;
-        conversation.chunk(side, chunk, origin, &mut |from, message, origin| {
-            self.take(seen, more, from, message, origin.stamp);
+        conversation.chunk(side, chunk, origin, &mut |from, event, origin| {
+            self.take(seen, more, from, event, origin.stamp);
         });
     }
 
@@ -258,26 +260,22 @@ impl Owner<Slot> for Observer<'_> {
 }
 
 impl Observer<'_> {
-    fn take(
-        &self,
-        seen: &mut Vec<Seen>,
-        more: &mut u64,
-        side: Side,
-        message: &rpcscope_parsers::Message<'_>,
-        origin: Stamp,
-    ) {
-        let of_call = match message.kind {
-            Kind::GoAway => true,
-            Kind::Lost => false,
-            _ => message.id.number() == self.id,
+    fn take(&self, seen: &mut Vec<Seen>, more: &mut u64, side: Side, event: &Event<'_>, origin: Stamp) {
+        let (id, size) = match event {
+            // The connection itself is stream 0.
+            Event::GoAway(goaway) => (CallId::Stream(0), goaway.bytes),
+            Event::Lost { .. } => return,
+            Event::Complete(complete) => (complete.id, complete.bytes),
+            _ => event.head().map_or((CallId::Order, 0), |head| (head.id, head.bytes)),
         };
+        let of_call = matches!(event, Event::GoAway(_)) || id.number() == self.id;
         if !of_call || !(self.first..=self.last).contains(&origin.packet) {
             return;
         }
-        if message.kind == Kind::Complete {
+        if let Event::Complete(_) = event {
             // The size of a message that did not tell it at its head.
             if let Some(open) = seen.iter_mut().rev().find(|open| open.side == side && open.size == 0) {
-                open.size = message.bytes;
+                open.size = size;
             }
             return;
         }
@@ -286,8 +284,8 @@ impl Observer<'_> {
             return;
         }
         let mut headers = Vec::new();
-        if let Some(metadata) = message.metadata {
-            metadata.each(&mut |key, value| {
+        if let Some(pairs) = event.headers() {
+            pairs.each(&mut |key, value| {
                 if headers.len() < MAX_HEADERS {
                     let [key, value] = [key, value].map(|text| String::from_utf8_lossy(text).into_owned());
                     headers.push((key, value));
@@ -296,13 +294,13 @@ impl Observer<'_> {
         }
         seen.push(Seen {
             side,
-            kind: message.kind,
+            kind: event.kind(),
             time: origin.time,
             packet: origin.packet,
-            start: message.start,
-            size: message.bytes,
-            stream: message.id.number(),
-            http2: message.transport == "http2",
+            start: event.start(),
+            size,
+            stream: id.number(),
+            compressed: event.head().is_none_or(|head| head.transport.headers_depend_on_earlier()),
             headers,
         });
     }

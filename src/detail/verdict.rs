@@ -24,8 +24,8 @@ pub fn lines(call: &Call) -> Vec<Line> {
     let mut push = |label, value: String, meaning: &str| {
         lines.push(Line { label, value, meaning: meaning.to_owned() });
     };
-    let verdict = &call.verdict;
-    match verdict.class {
+    let outcome = &call.outcome;
+    match outcome.class {
         Some(class) => {
             push("class", labels::label(Some(class)).to_owned(), explain::class(class).meaning);
         }
@@ -33,53 +33,53 @@ pub fn lines(call: &Call) -> Vec<Line> {
             push("class", "unknown".to_owned(), "An answer came, but what it says is not in the capture.");
         }
     }
-    if verdict.carrier != Carrier::None || call.failed() {
-        push("told by", verdict.carrier.name().to_owned(), explain::carrier(verdict.carrier).meaning);
+    if outcome.carrier != Carrier::None || call.failed() {
+        push("told by", outcome.carrier.name().to_owned(), explain::carrier(outcome.carrier).meaning);
     }
     // tRPC has two codes in every answer; which of them counts is the question that people come with.
-    for (label, number) in [("ret", call.ret), ("func_ret", call.func_ret)] {
+    for (label, number) in [("ret", call.outcome.ret), ("func_ret", call.outcome.func_ret)] {
         if let Some(number) = number {
             let entry = codes::entry(Family::Trpc, number.into());
             let name = entry.map(|entry| format!(" {}", entry.name)).unwrap_or_default();
             push(label, format!("{number}{name}"), entry.map_or("", |entry| entry.meaning));
         }
     }
-    let entry = call.code_family().zip(verdict.code).and_then(|(family, code)| codes::entry(family, code));
-    let both = call.ret.is_some() && call.func_ret.is_some();
-    if let Some(code) = verdict.code.filter(|_| !both) {
-        let name = verdict.code_name.map(|name| format!(" {name}")).unwrap_or_default();
+    let entry = call.code_family().zip(outcome.code).and_then(|(family, code)| codes::entry(family, code));
+    let both = call.outcome.ret.is_some() && call.outcome.func_ret.is_some();
+    if let Some(code) = outcome.code.filter(|_| !both) {
+        let name = outcome.code_name.map(|name| format!(" {name}")).unwrap_or_default();
         let range = call.code_family().and_then(|family| codes::range(family, code));
         let meaning = entry.map(|entry| entry.meaning).or(range.map(|range| range.meaning));
         push("code", format!("{code}{name}"), meaning.unwrap_or(""));
     }
-    if let Some(field) = call.field_id {
+    if let Some(field) = call.outcome.field_id {
         push(
             "field",
             field.to_string(),
             "Field of the result struct that holds the exception; the IDL names it.",
         );
     }
-    if let Some(message) = verdict.message.as_deref() {
+    if let Some(message) = outcome.message.as_deref() {
         push("message", text::escape(message).into_owned(), "");
     }
-    for (label, pairs) in [("biz extra", &call.biz_extra), ("details", &call.details)] {
+    for (label, pairs) in [("biz extra", &call.outcome.biz_extra), ("details", &call.outcome.details)] {
         for (name, value) in pairs {
             push(label, format!("{}: {}", text::escape(name), text::escape(value)), "");
         }
     }
-    if let Some(initiator) = verdict.initiator {
+    if let Some(initiator) = outcome.initiator {
         push("broken by", initiator.name().to_owned(), "");
     }
-    if let Some(by) = &call.canceled_by {
-        let path: Vec<_> = call.cancel_path.iter().map(|name| text::escape(name)).collect();
+    if let Some(by) = call.outcome.canceled_by() {
+        let path: Vec<_> = call.outcome.cancel_path.iter().map(|name| text::escape(name)).collect();
         push("cancelled by", text::escape(by).into_owned(), &path.join(" → "));
     }
-    if let Some(entry) = entry.filter(|_| call.failed() && verdict.class != Some(Class::Business)) {
+    if let Some(entry) = entry.filter(|_| call.failed() && outcome.class != Some(Class::Business)) {
         push("raised by", entry.raiser.phrase().to_owned(), "");
         push("caller sees", entry.caller.to_owned(), "");
         push("look at", entry.look.to_owned(), "");
     } else if call.failed() {
-        push("look at", explain::carrier(verdict.carrier).look.to_owned(), "");
+        push("look at", explain::carrier(outcome.carrier).look.to_owned(), "");
     }
     for finding in call.findings.iter() {
         push("finding", finding.name().to_owned(), explain::finding(finding).meaning);
@@ -95,9 +95,9 @@ mod tests {
     #[test]
     fn both_codes_of_trpc_stand_side_by_side() {
         let mut call = failed(Class::Business, Carrier::FuncRet, Some(10_001), "no such user");
-        call.rpc = "trpc";
-        call.ret = Some(0);
-        call.func_ret = Some(10_001);
+        call.rpc = rpcscope_parsers::Rpc::Trpc;
+        call.outcome.ret = Some(0);
+        call.outcome.func_ret = Some(10_001);
         let lines = lines(&call);
         let of = |label: &str| lines.iter().find(|line| line.label == label).map(|line| line.value.as_str());
         assert_eq!(of("class"), Some("business error"));
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn framework_codes_say_who_raises_them() {
         let mut call = failed(Class::Rpc, Carrier::ThriftException, Some(6), "biz error: x");
-        call.transport = "ttheader";
+        call.transport = rpcscope_parsers::Transport::TtHeader;
         assert_eq!(call.code_family(), Some(Family::Kitex));
         let lines = lines(&call);
         assert!(lines.iter().any(|line| line.label == "raised by"));
@@ -123,8 +123,8 @@ mod tests {
         for class in Class::ALL {
             for carrier in Carrier::ALL {
                 let mut call = full();
-                call.verdict.class = Some(*class);
-                call.verdict.carrier = *carrier;
+                call.outcome.class = Some(*class);
+                call.outcome.carrier = *carrier;
                 for line in lines(&call) {
                     assert!(!line.value.chars().any(text::is_unsafe), "{}", line.value);
                     assert!(!line.meaning.chars().any(text::is_unsafe), "{}", line.meaning);

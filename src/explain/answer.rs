@@ -218,15 +218,15 @@ impl Answer {
         match self {
             Self::Table(wanted) => call.code_family().is_some_and(|seen| same(*wanted, seen)),
             Self::Code(wanted, number) => {
-                call.verdict.code == Some(*number)
+                call.outcome.code == Some(*number)
                     && call.code_family().is_some_and(|seen| same(*wanted, seen))
             }
-            Self::Number(number) => call.verdict.code == Some(*number),
+            Self::Number(number) => call.outcome.code == Some(*number),
             Self::Word(_, topic) => {
                 let found = |finding: Finding| super::finding(finding) == topic;
                 call.findings.iter().any(found)
-                    || super::carrier(call.verdict.carrier) == topic
-                    || call.verdict.class.is_some_and(|class| super::class(class) == topic)
+                    || super::carrier(call.outcome.carrier) == topic
+                    || call.outcome.class.is_some_and(|class| super::class(class) == topic)
             }
             Self::Log(error) => error.matches(call),
         }

@@ -12,6 +12,8 @@
 //! A text may stand anywhere in a log line, and one error may hold another: a service that passes an error on puts its own
 //! words before it.
 
+use rpcscope_parsers::Rpc;
+
 use crate::calls::{Call, Carrier, Class, Finding, Initiator};
 use crate::codes::trpc::without_cost;
 use crate::codes::{self, Entry, Family, grpc, kitex, thrift, trpc, ttstream};
@@ -301,26 +303,26 @@ impl LogError {
     /// Whether a call ended with just this layer.
     #[must_use]
     pub fn is_of(&self, call: &Call) -> bool {
-        let verdict = &call.verdict;
-        let text = verdict.message.as_deref().unwrap_or_default();
+        let outcome = &call.outcome;
+        let text = outcome.message.as_deref().unwrap_or_default();
         let same = without_cost(text) == without_cost(&self.message);
-        let coded = verdict.code.is_some() && verdict.code == self.code;
-        let broken = matches!(verdict.class, Some(Class::Transport));
+        let coded = outcome.code.is_some() && outcome.code == self.code;
+        let broken = matches!(outcome.class, Some(Class::Transport));
         let silent =
-            matches!(verdict.class, Some(Class::Unanswered)) || call.findings.contains(Finding::LateAnswer);
-        let by = |side| broken && verdict.initiator == Some(side);
-        let trpc = call.rpc.starts_with("trpc");
-        let stream_end = matches!(verdict.carrier, Carrier::TrpcStreamReset | Carrier::TrpcStreamClose);
+            matches!(outcome.class, Some(Class::Unanswered)) || call.findings.contains(Finding::LateAnswer);
+        let by = |side| broken && outcome.initiator == Some(side);
+        let trpc = call.rpc.is_trpc();
+        let stream_end = matches!(outcome.carrier, Carrier::TrpcStreamReset | Carrier::TrpcStreamClose);
         match &self.wording {
             Wording::TrpcBusiness => {
-                trpc && coded && same && (verdict.carrier == Carrier::FuncRet || stream_end)
+                trpc && coded && same && (outcome.carrier == Carrier::FuncRet || stream_end)
             }
             Wording::TrpcCalleeFramework => {
-                let sent = matches!(verdict.carrier, Carrier::Ret | Carrier::TrpcStreamInit) || stream_end;
+                let sent = matches!(outcome.carrier, Carrier::Ret | Carrier::TrpcStreamInit) || stream_end;
                 trpc && coded && same && sent
             }
             Wording::TrpcFramework if trpc => match self.code {
-                _ if coded && same && verdict.carrier == Carrier::Ret => true,
+                _ if coded && same && outcome.carrier == Carrier::Ret => true,
                 // Raised at the caller: the wire shows how the call ended, not the number.
                 Some(trpc::CLIENT_TIMEOUT | trpc::CLIENT_FULL_LINK_TIMEOUT) => {
                     by(Initiator::Client) || silent
@@ -328,18 +330,18 @@ impl LogError {
                 Some(trpc::CLIENT_CANCELED) => by(Initiator::Client),
                 Some(trpc::CLIENT_NETWORK | trpc::CLIENT_READ_FRAME) => by(Initiator::Server),
                 Some(trpc::STREAM_CLIENT_READ_END) if self.cause.is_none() => {
-                    call.rpc == "trpc-stream" && (call.failed() || broken)
+                    call.rpc == Rpc::TrpcStream && (call.failed() || broken)
                 }
                 _ => false,
             },
-            Wording::BizStatus => verdict.carrier == Carrier::BizStatus && coded && text == self.message,
+            Wording::BizStatus => outcome.carrier == Carrier::BizStatus && coded && text == self.message,
             Wording::KitexRemote(address) => {
                 let there = address.as_ref().is_none_or(|address| *address == call.server.to_string());
-                there && verdict.carrier == Carrier::ThriftException && text == self.message
+                there && outcome.carrier == Carrier::ThriftException && text == self.message
             }
             Wording::KitexHandler => {
                 let carriers = [Carrier::ThriftException, Carrier::TtstreamTrailer, Carrier::GrpcStatus];
-                carriers.contains(&verdict.carrier) && text == self.message
+                carriers.contains(&outcome.carrier) && text == self.message
             }
             Wording::KitexLocal(kitex::RPC_TIMEOUT) => {
                 let field = |name: &str| {
@@ -355,24 +357,25 @@ impl LogError {
                     && agrees("method=", call.method.as_deref().map(str::to_owned))
             }
             Wording::Ttstream(_, path) => {
-                let path_agrees = path.is_empty() || call.cancel_path.iter().map(|name| &**name).eq(path);
-                let rst = verdict.carrier == Carrier::TtstreamRst && coded;
+                let path_agrees =
+                    path.is_empty() || call.outcome.cancel_path.iter().map(|name| &**name).eq(path);
+                let rst = outcome.carrier == Carrier::TtstreamRst && coded;
                 // The caller's library makes 12001 of whatever exception the trailer carries.
-                let trailer = verdict.carrier == Carrier::TtstreamTrailer
+                let trailer = outcome.carrier == Carrier::TtstreamTrailer
                     && self.code == Some(ttstream::APPLICATION_EXCEPTION);
                 (rst || trailer) && text == self.message && path_agrees
             }
-            Wording::Grpc if call.rpc == "grpc" => {
+            Wording::Grpc if call.rpc == Rpc::Grpc => {
                 let raised_by_caller = match self.code {
                     Some(grpc::CANCELLED | grpc::DEADLINE_EXCEEDED) => by(Initiator::Client),
-                    Some(grpc::UNAVAILABLE) => broken && verdict.initiator != Some(Initiator::Client),
+                    Some(grpc::UNAVAILABLE) => broken && outcome.initiator != Some(Initiator::Client),
                     _ => false,
                 };
-                raised_by_caller || (verdict.carrier == Carrier::GrpcStatus && coded && text == self.message)
+                raised_by_caller || (outcome.carrier == Carrier::GrpcStatus && coded && text == self.message)
             }
             Wording::Thrift => {
                 let coded = self.code.is_none() || coded;
-                verdict.carrier == Carrier::ThriftException && coded && text == self.message
+                outcome.carrier == Carrier::ThriftException && coded && text == self.message
             }
             Wording::TrpcFramework | Wording::KitexLocal(_) | Wording::Grpc => false,
         }
@@ -496,18 +499,18 @@ mod tests {
     #[test]
     fn the_call_that_carries_an_error_is_found() {
         let mut call = sample::bare();
-        call.rpc = "trpc";
-        call.verdict.class = Some(Class::Business);
-        call.verdict.carrier = Carrier::FuncRet;
-        call.verdict.code = Some(10001);
-        call.verdict.message = Some("order not found".to_owned());
+        call.rpc = Rpc::Trpc;
+        call.outcome.class = Some(Class::Business);
+        call.outcome.carrier = Carrier::FuncRet;
+        call.outcome.code = Some(10001);
+        call.outcome.message = Some("order not found".to_owned());
         assert!(read("type:business, code:10001, msg:order not found").matches(&call));
         assert!(!read("type:business, code:10001, msg:order lost").matches(&call));
         assert!(!read("type:callee framework, code:10001, msg:order not found").matches(&call));
-        call.verdict.class = Some(Class::Transport);
-        call.verdict.carrier = Carrier::TcpFin;
-        call.verdict.code = None;
-        call.verdict.initiator = Some(Initiator::Client);
+        call.outcome.class = Some(Class::Transport);
+        call.outcome.carrier = Carrier::TcpFin;
+        call.outcome.code = None;
+        call.outcome.initiator = Some(Initiator::Client);
         assert!(read("type:framework, code:101, msg:client timeout").matches(&call));
         assert!(!read("type:framework, code:141, msg:EOF").matches(&call));
     }
@@ -516,15 +519,15 @@ mod tests {
     fn an_inner_error_finds_the_call_further_down() {
         let text = "remote or network error[remote]: biz error: stock: remote or network error[remote]: biz error: empty";
         let mut call = sample::bare();
-        call.verdict.class = Some(Class::Rpc);
-        call.verdict.carrier = Carrier::ThriftException;
-        call.verdict.code = Some(6);
+        call.outcome.class = Some(Class::Rpc);
+        call.outcome.carrier = Carrier::ThriftException;
+        call.outcome.code = Some(6);
         for (wire, found) in [
             ("biz error: stock: remote or network error[remote]: biz error: empty", true),
             ("biz error: empty", true),
             ("biz error: full", false),
         ] {
-            call.verdict.message = Some(wire.to_owned());
+            call.outcome.message = Some(wire.to_owned());
             assert_eq!(read(text).matches(&call), found, "{wire}");
         }
     }
@@ -533,23 +536,23 @@ mod tests {
     #[test]
     fn every_wording_finds_its_call_again() {
         let carriers = [
-            (Carrier::Ret, Class::Rpc, "trpc"),
-            (Carrier::FuncRet, Class::Business, "trpc"),
-            (Carrier::TrpcStreamReset, Class::Business, "trpc-stream"),
-            (Carrier::BizStatus, Class::Business, "thrift"),
-            (Carrier::ThriftException, Class::Rpc, "thrift"),
-            (Carrier::TtstreamTrailer, Class::Rpc, "ttstream"),
-            (Carrier::TtstreamRst, Class::Rpc, "ttstream"),
-            (Carrier::GrpcStatus, Class::Business, "grpc"),
+            (Carrier::Ret, Class::Rpc, Rpc::Trpc),
+            (Carrier::FuncRet, Class::Business, Rpc::Trpc),
+            (Carrier::TrpcStreamReset, Class::Business, Rpc::TrpcStream),
+            (Carrier::BizStatus, Class::Business, Rpc::Thrift),
+            (Carrier::ThriftException, Class::Rpc, Rpc::Thrift),
+            (Carrier::TtstreamTrailer, Class::Rpc, Rpc::Ttstream),
+            (Carrier::TtstreamRst, Class::Rpc, Rpc::Ttstream),
+            (Carrier::GrpcStatus, Class::Business, Rpc::Grpc),
         ];
         for (carrier, class, rpc) in carriers {
             let mut call = sample::bare();
             call.rpc = rpc;
-            call.verdict.class = Some(class);
-            call.verdict.carrier = carrier;
-            call.verdict.code = Some(9);
-            call.verdict.initiator = Some(Initiator::Client);
-            call.verdict.message = Some("the shelf is empty".to_owned());
+            call.outcome.class = Some(class);
+            call.outcome.carrier = carrier;
+            call.outcome.code = Some(9);
+            call.outcome.initiator = Some(Initiator::Client);
+            call.outcome.message = Some("the shelf is empty".to_owned());
             let text = reported_as(&call).unwrap();
             let error = parse_log(&text).unwrap_or_else(|| panic!("{text}"));
             assert!(error.matches(&call), "{text}: {error:?}");

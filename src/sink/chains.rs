@@ -119,7 +119,7 @@ pub fn tree(chain: &Chain, width: Option<usize>, colored: bool) -> String {
 /// Code, name and text of an outcome; the letter before it says the class.
 fn verdict(call: &Call) -> String {
     let mut verdict = labels::verdict(call);
-    if let (Some(name), Some(code)) = (call.verdict.code_name, call.verdict.code) {
+    if let (Some(name), Some(code)) = (call.outcome.code_name, call.outcome.code) {
         // The name of the code too, since codes of different protocols stand below each other.
         let number = code.to_string();
         if let Some(rest) = verdict.strip_prefix(&number)

@@ -79,9 +79,9 @@ pub fn write_call_fields(out: &mut Vec<u8>, call: &Call) {
     out.extend_from_slice(b"\",\"server\":\"");
     endpoint(out, call.server);
     out.push(b'"');
-    word(out, b",\"transport\":\"", call.transport);
+    word(out, b",\"transport\":\"", call.transport.name());
     word(out, b",\"network\":\"", call.network.name());
-    word(out, b",\"rpc\":\"", call.rpc);
+    word(out, b",\"rpc\":\"", call.rpc.name());
     opt_word(out, b",\"codec\":\"", call.codec);
     opt_name(out, b",\"service\":", call.service.as_ref());
     opt_name(out, b",\"method\":", call.method.as_ref());
@@ -95,19 +95,19 @@ pub fn write_call_fields(out: &mut Vec<u8>, call: &Call) {
     opt_signed(out, b",\"id\":", call.id);
     word(out, b",\"kind\":\"", call.kind.name());
     verdict(out, call);
-    opt_signed(out, b",\"ret\":", call.ret.map(i64::from));
-    opt_signed(out, b",\"func_ret\":", call.func_ret.map(i64::from));
+    opt_signed(out, b",\"ret\":", call.outcome.ret.map(i64::from));
+    opt_signed(out, b",\"func_ret\":", call.outcome.func_ret.map(i64::from));
     if let Some(text) = reported_as(call) {
         out.extend_from_slice(b",\"reported_as\":");
         string(out, &text);
     }
-    if !call.biz_extra.is_empty() {
+    if !call.outcome.biz_extra.is_empty() {
         out.extend_from_slice(b",\"biz_extra\":");
-        object(out, &call.biz_extra);
+        object(out, &call.outcome.biz_extra);
     }
-    if !call.details.is_empty() {
+    if !call.outcome.details.is_empty() {
         out.extend_from_slice(b",\"details\":[");
-        list(out, &call.details, |out, (kind, text)| {
+        list(out, &call.outcome.details, |out, (kind, text)| {
             out.extend_from_slice(b"{\"type\":");
             string(out, kind);
             out.extend_from_slice(b",\"text\":");
@@ -123,11 +123,11 @@ pub fn write_call_fields(out: &mut Vec<u8>, call: &Call) {
     opt_number(out, b",\"timeout_ns\":", call.timeout);
     opt_name(out, b",\"trace_id\":", call.trace_id.as_ref());
     opt_name(out, b",\"span_id\":", call.span_id.as_ref());
-    opt_signed(out, b",\"field_id\":", call.field_id.map(i64::from));
-    opt_name(out, b",\"canceled_by\":", call.canceled_by.as_ref());
-    if !call.cancel_path.is_empty() {
+    opt_signed(out, b",\"field_id\":", call.outcome.field_id.map(i64::from));
+    opt_name(out, b",\"canceled_by\":", call.outcome.canceled_by());
+    if !call.outcome.cancel_path.is_empty() {
         out.extend_from_slice(b",\"cancel_path\":[");
-        list(out, &call.cancel_path, |out, name| string(out, name));
+        list(out, &call.outcome.cancel_path, |out, name| string(out, name));
         out.push(b']');
     }
     if let Some(parent) = call.parent {
@@ -151,19 +151,19 @@ pub fn write_call_fields(out: &mut Vec<u8>, call: &Call) {
 }
 
 fn verdict(out: &mut Vec<u8>, call: &Call) {
-    let verdict = &call.verdict;
-    match verdict.class {
+    let outcome = &call.outcome;
+    match outcome.class {
         Some(class) => word(out, b",\"class\":\"", class.name()),
         None => out.extend_from_slice(b",\"class\":null"),
     }
-    word(out, b",\"carrier\":\"", verdict.carrier.name());
-    opt_signed(out, b",\"code\":", verdict.code);
-    opt_word(out, b",\"code_name\":\"", verdict.code_name);
-    if let Some(message) = &verdict.message {
+    word(out, b",\"carrier\":\"", outcome.carrier.name());
+    opt_signed(out, b",\"code\":", outcome.code);
+    opt_word(out, b",\"code_name\":\"", outcome.code_name);
+    if let Some(message) = &outcome.message {
         out.extend_from_slice(b",\"message\":");
         string(out, message);
     }
-    opt_word(out, b",\"initiator\":\"", verdict.initiator.map(Initiator::name));
+    opt_word(out, b",\"initiator\":\"", outcome.initiator.map(Initiator::name));
 }
 
 fn processes(out: &mut Vec<u8>, call: &Call) {

@@ -376,10 +376,10 @@ mod tests {
         let mut calls = vec![ok(); 40];
         calls.extend(vec![failed(Class::Business, Carrier::FuncRet, Some(10_001), "no"); 5]);
         let mut reset = failed(Class::Transport, Carrier::H2RstStream, Some(8), "");
-        reset.verdict.code_name = Some("CANCEL");
+        reset.outcome.code_name = Some("CANCEL");
         reset.latency = None;
         reset.service = Some("订单".into());
-        reset.rpc = "grpc";
+        reset.rpc = rpcscope_parsers::Rpc::Grpc;
         calls.push(reset);
         calls.push(bare());
         let mut silent = failed(Class::Unanswered, Carrier::None, None, "");

@@ -270,13 +270,13 @@ mod tests {
         long.service = Some("trpc.shop.warehouse.inventory.Stock".into());
         long.method = Some("ReserveForTheChristmasSale".into());
         long.caller = Some("a-gateway-with-a-name-that-is-long".into());
-        long.rpc = "trpc";
-        long.transport = "trpc";
+        long.rpc = rpcscope_parsers::Rpc::Trpc;
+        long.transport = rpcscope_parsers::Transport::Trpc;
         let mut wide = failed(Class::Rpc, Carrier::ThriftException, Some(6), "库存不足\n\x1b[31m");
         wide.service = Some("订单服务".into());
         wide.findings.insert(Finding::BusinessAsRpc);
         let mut reset = failed(Class::Transport, Carrier::TcpRst, None, "");
-        reset.verdict.initiator = Some(Initiator::Client);
+        reset.outcome.initiator = Some(Initiator::Client);
         reset.latency = None;
         vec![ok(), long, wide, reset, failed(Class::Unanswered, Carrier::None, None, ""), bare(), full()]
     }

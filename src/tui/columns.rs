@@ -300,11 +300,11 @@ pub(super) fn call_cell(call: &Call, column: Column, names: &Names) -> String {
         Column::Protocol => labels::protocol(call).to_owned(),
         Column::Method => labels::operation(call),
         Column::Class => call.class().map_or("unknown", Class::name).to_owned(),
-        Column::Code => call.verdict.code.map(|c| c.to_string()).unwrap_or_default(),
+        Column::Code => call.outcome.code.map(|c| c.to_string()).unwrap_or_default(),
         Column::Verdict => labels::verdict(call),
-        Column::Message => match (&call.verdict.message, call.verdict.code_name) {
+        Column::Message => match (&call.outcome.message, call.outcome.code_name) {
             (Some(message), _) if !message.is_empty() => text::escape(message).into_owned(),
-            (_, Some(name)) if call.verdict.code.is_some() => name.to_owned(),
+            (_, Some(name)) if call.outcome.code.is_some() => name.to_owned(),
             _ => labels::verdict(call),
         },
         _ => String::new(),

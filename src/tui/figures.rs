@@ -132,7 +132,7 @@ impl Catalog {
             service: call.service.as_deref(),
             name: call.method.as_deref(),
             unknown_name: call.nameless(),
-            rpc: call.rpc,
+            rpc: call.rpc.name(),
         };
         if let Some(id) = self.method_ids.get(&key) {
             return Some(*id);
@@ -144,7 +144,7 @@ impl Catalog {
             service: call.service.clone(),
             name: call.method.clone(),
             unknown_name: call.nameless(),
-            rpc: call.rpc,
+            rpc: call.rpc.name(),
         };
         let id = self.methods.len() as MethodId;
         self.methods.push(method.clone());
@@ -153,13 +153,13 @@ impl Catalog {
     }
 
     fn group(&mut self, call: &Call, method: Option<MethodId>) -> GroupId {
-        let verdict = &call.verdict;
+        let outcome = &call.outcome;
         let mut group = Group {
             method,
-            class: verdict.class,
-            carrier: verdict.carrier,
-            code: verdict.code,
-            code_name: verdict.code_name,
+            class: outcome.class,
+            carrier: outcome.carrier,
+            code: outcome.code,
+            code_name: outcome.code_name,
             template: folded(call).into(),
         };
         if let Some(id) = self.group_ids.get(&group) {
@@ -168,7 +168,7 @@ impl Catalog {
         if self.groups.len() >= GROUPS_LIMIT {
             group = Group {
                 method: None,
-                class: verdict.class,
+                class: outcome.class,
                 carrier: Carrier::None,
                 code: None,
                 code_name: None,
@@ -187,11 +187,11 @@ impl Catalog {
 
 /// What an error says with its changing parts folded, or what stands for it where it says nothing.
 fn folded(call: &Call) -> String {
-    let verdict = &call.verdict;
-    match verdict.message.as_deref().filter(|message| !message.is_empty()) {
+    let outcome = &call.outcome;
+    match outcome.message.as_deref().filter(|message| !message.is_empty()) {
         Some(message) => template(message),
-        None if verdict.code.is_none() => labels::verdict(call),
-        None => verdict.code_name.unwrap_or("(no message)").to_owned(),
+        None if outcome.code.is_none() => labels::verdict(call),
+        None => outcome.code_name.unwrap_or("(no message)").to_owned(),
     }
 }
 
@@ -252,12 +252,12 @@ impl MethodFigures {
             _ = self.latency.record(latency);
         }
         self.spark.add(window, call.end);
-        if let (true, Some(code)) = (call.failed(), call.verdict.code) {
+        if let (true, Some(code)) = (call.failed(), call.outcome.code) {
             let class = call.class();
             if let Some(known) = self.codes.iter_mut().find(|(c, n, _, _)| *c == class && *n == code) {
                 known.3 += 1;
             } else if self.codes.len() < CODES_LIMIT {
-                self.codes.push((class, code, call.verdict.code_name, 1));
+                self.codes.push((class, code, call.outcome.code_name, 1));
             }
         }
     }

@@ -160,9 +160,9 @@ fn weight(call: &Call) -> usize {
         + size_of::<Entry>()
         // The row of the list.
         + size_of::<Serial>()
-        + call.verdict.message.as_ref().map_or(0, String::capacity)
-        + pairs(&call.biz_extra)
-        + pairs(&call.details)
+        + call.outcome.message.as_ref().map_or(0, String::capacity)
+        + pairs(&call.outcome.biz_extra)
+        + pairs(&call.outcome.details)
         + metadata
 }
 

@@ -78,7 +78,7 @@ fn every_bundled_chain_is_found_with_its_origin_and_no_other() {
 /// root and callee ended like this.
 fn findings(capture: &str, root: (Class, Option<i64>), below: (Class, Option<i64>)) -> Vec<(Finding, u32)> {
     let chains = chains_of(&support::captures().join(capture), 1);
-    let ended = |call: &Call| (call.class().unwrap_or(Class::Ok), call.verdict.code);
+    let ended = |call: &Call| (call.class().unwrap_or(Class::Ok), call.outcome.code);
     let mut all: Vec<Vec<(Finding, u32)>> = chains
         .iter()
         .filter(|chain| ended(chain.root()) == root)
@@ -145,7 +145,7 @@ fn each_rule_is_seen_in_a_capture_of_the_framework() {
 fn findings_of_silence(capture: &str, code: i64) -> Vec<(Finding, u32)> {
     let chains = chains_of(&support::captures().join(capture), 1);
     let chain =
-        chains.iter().find(|chain| chain.root().verdict.code == Some(code)).expect("the chain is there");
+        chains.iter().find(|chain| chain.root().outcome.code == Some(code)).expect("the chain is there");
     assert!(matches!(chain.hops[1].call.class(), Some(Class::Unanswered | Class::Transport)));
     chain.changes.iter().filter(|c| c.hop == 0).map(|c| (c.finding, c.prefixes)).collect()
 }
@@ -273,8 +273,8 @@ fn services_behind_one_address_are_told_apart() {
 fn a_failed_try_that_was_made_good_is_no_origin() {
     let root = call(1, 0, 20 * MS, endpoint(1, 1000), endpoint(2, 80));
     let mut failed = call(2, MS, 5 * MS, endpoint(2, 4000), endpoint(3, 80));
-    failed.verdict.class = Some(Class::Rpc);
-    failed.verdict.code = Some(14);
+    failed.outcome.class = Some(Class::Rpc);
+    failed.outcome.code = Some(14);
     let again = call(3, 6 * MS, 15 * MS, endpoint(2, 4000), endpoint(3, 80));
     let chains = link([failed, again, root], Options::default());
     assert_eq!(chains.len(), 1);
@@ -286,9 +286,9 @@ fn a_failed_try_that_was_made_good_is_no_origin() {
 #[test]
 fn a_failure_of_a_call_that_is_not_captured_has_no_origin() {
     let mut root = call(1, 0, 20 * MS, endpoint(1, 1000), endpoint(2, 80));
-    root.verdict.class = Some(Class::Rpc);
-    root.verdict.carrier = rpcscope::calls::Carrier::Ret;
-    root.verdict.code = Some(111);
+    root.outcome.class = Some(Class::Rpc);
+    root.outcome.carrier = rpcscope::calls::Carrier::Ret;
+    root.outcome.code = Some(111);
     let chains = link([root], Options::default());
     assert_eq!(chains[0].origin, Origin::BelowOf(0));
     assert!(chains[0].origin_call().is_none());
@@ -298,10 +298,10 @@ fn a_failure_of_a_call_that_is_not_captured_has_no_origin() {
 /// The callee of the root answers with a tRPC code of a client, after a call of its own that was answered well.
 fn origin_above_a_good_call(code: i64) -> Origin {
     let mut root = call(1, 0, 20 * MS, endpoint(1, 1000), endpoint(2, 80));
-    root.rpc = "trpc";
-    root.verdict.class = Some(Class::Rpc);
-    root.verdict.carrier = rpcscope::calls::Carrier::Ret;
-    root.verdict.code = Some(code);
+    root.rpc = rpcscope_parsers::Rpc::Trpc;
+    root.outcome.class = Some(Class::Rpc);
+    root.outcome.carrier = rpcscope::calls::Carrier::Ret;
+    root.outcome.code = Some(code);
     let below = call(2, MS, 5 * MS, endpoint(2, 4000), endpoint(3, 80));
     link([below, root], Options::default())[0].origin
 }
@@ -489,7 +489,12 @@ fn a_cancel_that_is_passed_on_shows_its_path() {
             .iter()
             .filter(|hop| hop.link.is_some_and(|l| l.evidence.contains(Evidence::CancelPath)))
         {
-            assert!(hop.call.cancel_path.starts_with(&chain.hops[hop.parent.unwrap()].call.cancel_path));
+            assert!(
+                hop.call
+                    .outcome
+                    .cancel_path
+                    .starts_with(&chain.hops[hop.parent.unwrap()].call.outcome.cancel_path)
+            );
         }
     }
 }

@@ -59,7 +59,7 @@ fn callers_print_what_is_reported_and_what_they_print_finds_the_call() {
     let mut carriers = BTreeMap::<&str, usize>::new();
     for (call, texts) in printed() {
         let Some(reported) = reported_as(&call) else { continue };
-        let carrier = call.verdict.carrier.name();
+        let carrier = call.outcome.carrier.name();
         let text = texts.iter().find(|text| text.ends_with(&reported));
         let text = text.unwrap_or_else(|| panic!("call {}: {reported}\nprinted was {texts:#?}", call.uid));
         let error = explain::parse_log(text).unwrap_or_else(|| panic!("not understood: {text}"));
@@ -89,12 +89,12 @@ fn what_is_reported_finds_its_own_call_and_no_other_verdict() {
                 assert!(error.matches(call), "{}: {reported}\nis not found in {call:#?}", capture.display());
                 let strangers = calls.iter().filter(|other| {
                     error.is_of(other)
-                        && call.verdict.class != Some(Class::Transport)
-                        && other.verdict.code != call.verdict.code
+                        && call.outcome.class != Some(Class::Transport)
+                        && other.outcome.code != call.outcome.code
                 });
                 for other in strangers {
                     // The library of a stream's caller numbers every trailer 12001.
-                    assert_eq!(other.verdict.message, call.verdict.message, "{reported}");
+                    assert_eq!(other.outcome.message, call.outcome.message, "{reported}");
                 }
             }
         }

@@ -240,7 +240,7 @@ fn shapes(chains: &[Chain]) -> Vec<String> {
             call.service,
             call.method,
             call.class(),
-            call.verdict.code
+            call.outcome.code
         )
     };
     let mut all: Vec<String> = chains
@@ -633,7 +633,7 @@ fn a_callee_calls_others_while_it_works_not_while_the_network_does() {
         let mut call = Call::new(uid, Timestamp(start * MS), client, server);
         call.end = Timestamp((start + took) * MS);
         call.latency = Some((took * MS) as u64);
-        call.verdict.class = Some(Class::Ok);
+        call.outcome.class = Some(Class::Ok);
         call
     };
     let by_callee = |mut call: Call, start: i64, took: i64| {

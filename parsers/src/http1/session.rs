@@ -6,7 +6,7 @@ use super::body::{self, Chunks, Length, Step};
 use super::calls;
 use super::head::{self, HEAD_LIMIT, Head, Start};
 use crate::error::{Error, Layer};
-use crate::message::{CallId, Kind, Message, Side};
+use crate::message::{CallId, Kind, Message, Side, emit_message};
 use crate::protocol::{Emit, Session};
 
 /// The most bytes of a thrift body that are kept to read its outcome: an exception's text may be long.
@@ -360,7 +360,7 @@ impl Connection {
                 return true;
             }
             if let Some(message) = exchange.what.lost(start) {
-                emit(side, message);
+                emit_message(emit, side, message);
                 told += 1;
             }
             false
@@ -399,7 +399,7 @@ impl Connection {
         let (what, part) = if calls::is_trpc_request(head) {
             let mut message = calls::trpc_request(head);
             let part = announce(&mut message, (start, bytes), available);
-            emit(side, message);
+            emit_message(emit, side, message);
             (What::Trpc, part)
         } else if calls::is_thrift(head) && method == b"POST" {
             (What::ThriftComing, keep(sent, false))
@@ -434,14 +434,14 @@ impl Connection {
         let trpc = |emit: &mut Emit<'_>| {
             let mut message = calls::trpc_answer(head, !empty);
             let part = announce(&mut message, place, available);
-            emit(side, message);
+            emit_message(emit, side, message);
             part
         };
         match what {
             Some(What::Trpc) => trpc(emit),
             Some(What::Candidate { head: asked, start, bytes }) if calls::is_trpc_error(head) => {
                 if let Ok(Some(asked)) = head::parse_head(&asked) {
-                    emit(side.other(), Message { start, bytes, ..calls::trpc_request(&asked) });
+                    emit_message(emit, side.other(), Message { start, bytes, ..calls::trpc_request(&asked) });
                 }
                 trpc(emit)
             }
@@ -455,7 +455,7 @@ impl Connection {
             Some(What::ThriftComing | What::Thrift { .. }) => {
                 let mut message = calls::thrift_status(head, false);
                 let part = announce(&mut message, place, available);
-                emit(side, message);
+                emit_message(emit, side, message);
                 part
             }
             Some(What::Foreign | What::Candidate { .. } | What::Hole { .. }) | None => Part::Pass,
@@ -497,7 +497,7 @@ impl Connection {
             Start::Status { .. } => told.or_else(|| Some(calls::thrift_status(&head, true))),
         };
         match told {
-            Some(message) => emit(side, Message { start, bytes, more, truncated, ..message }),
+            Some(message) => emit_message(emit, side, Message { start, bytes, more, truncated, ..message }),
             None => {
                 if let Some(open) = &mut self.lane(side).open {
                     open.part = Part::Pass;
@@ -518,7 +518,8 @@ impl Connection {
         let Some(open) = lane.open.take() else { return };
         let bytes = open.bytes.unwrap_or(offset - open.start);
         if matches!(open.part, Part::Announced) {
-            emit(
+            emit_message(
+                emit,
                 side,
                 Message {
                     kind: Kind::Complete,
@@ -560,7 +561,7 @@ impl Connection {
         }
         let waiting = self.exchanges.pop_front();
         if let Some(message) = waiting.and_then(|waiting| waiting.what.lost(self.lane(side).offset)) {
-            emit(side, message);
+            emit_message(emit, side, message);
         }
     }
 

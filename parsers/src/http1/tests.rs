@@ -1,8 +1,9 @@
 //! What the module makes of real exchanges (see `samples/http1`) and of made ones.
 
 use super::*;
+use crate::event::Event;
 use crate::message::{Kind, Message, ResultField};
-use crate::testing::{Seen, messages, samples};
+use crate::testing::{Seen, messages, own, samples};
 
 fn sample(name: &str) -> Vec<Seen> {
     messages(&Http1, &samples("http1")[name])
@@ -156,7 +157,8 @@ fn a_thrift_call_may_be_answered_by_http_alone() {
 fn a_lost_answer_is_known_to_be_lost() {
     let mut session = Http1.session();
     let mut seen = Vec::new();
-    let mut emit = |side: Side, message: Message<'_>| {
+    let mut emit = |side: Side, event: &Event<'_>| {
+        let message = own(side, event).message;
         seen.push((side, message.kind, message.status.func_ret, message.status.cut));
     };
     session.data(Side::A, CALL.as_bytes(), &mut emit);

@@ -10,7 +10,7 @@ use super::frame::{self, PREFACE};
 use super::{Http2, session::Http2Session};
 use crate::message::{GrpcStatus, Kind, Message, Side};
 use crate::protocol::{Detection, Opening, Protocol, Session};
-use crate::testing;
+use crate::testing::{self, own};
 
 const CLIENT: Side = Side::A;
 const SERVER: Side = Side::B;
@@ -76,18 +76,20 @@ impl Feed {
 
     fn data(&mut self, side: Side, bytes: &[u8]) {
         let all = &mut self.told;
-        self.session.data(side, bytes, &mut |side, message| all.push(told(side, &message)));
+        self.session
+            .data(side, bytes, &mut |side, message| all.push(told(side, &own(side, message).message)));
     }
 
     fn gap(&mut self, side: Side, missing: Option<u64>) {
         let all = &mut self.told;
-        self.session.gap(side, missing, &mut |side, message| all.push(told(side, &message)));
+        self.session
+            .gap(side, missing, &mut |side, message| all.push(told(side, &own(side, message).message)));
     }
 
     fn end(&mut self) {
         let all = &mut self.told;
         for side in [CLIENT, SERVER] {
-            self.session.end(side, &mut |side, message| all.push(told(side, &message)));
+            self.session.end(side, &mut |side, message| all.push(told(side, &own(side, message).message)));
         }
     }
 

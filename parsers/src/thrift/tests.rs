@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::forms::{Form, Sight};
 use crate::message::{CallId, Kind, ResultField, Side};
 use crate::protocol::{Detection, Opening, Protocol};
-use crate::testing::{Seen, messages, samples};
+use crate::testing::{Seen, messages, own, samples};
 
 const FORMS: [(&str, Form); 5] = [
     ("ttheader", Form::TtHeader),
@@ -148,7 +148,8 @@ fn a_buffered_message_lives_through_a_hole_in_a_string() {
     let (head, tail) = message.split_at(40);
     let mut session = Form::Buffered.session();
     let mut seen = Vec::new();
-    let mut emit = |_: Side, message: crate::Message<'_>| {
+    let mut emit = |side: Side, event: &crate::Event<'_>| {
+        let message = own(side, event).message;
         seen.push((message.kind, message.id, message.start, message.bytes, message.truncated));
     };
     session.data(Side::A, head, &mut emit);

@@ -1,8 +1,9 @@
 //! What the module makes of real frames (see `samples/trpc`) and of made ones.
 
 use super::*;
-use crate::message::{CallId, Kind, Message, TrpcEnd};
-use crate::testing::{Seen, messages, samples};
+use crate::event::Event;
+use crate::message::{CallId, Kind, TrpcEnd};
+use crate::testing::{Seen, messages, own, samples};
 
 /// A frame with a head and a body.
 fn unary(pb: &[u8], body: &[u8]) -> Vec<u8> {
@@ -148,7 +149,8 @@ fn a_cut_head_is_no_answer_unless_the_connection_says_so() {
         if let Some(first) = sessions_first {
             session.data(Side::A, first, &mut |_, _| {});
         }
-        let mut emit = |_: Side, message: Message<'_>| {
+        let mut emit = |side: Side, event: &Event<'_>| {
+            let message = own(side, event).message;
             seen.push((message.kind, message.id, message.status.ret, message.status.cut, message.truncated));
         };
         session.data(side, &frame[..16 + 5], &mut emit);
@@ -207,7 +209,8 @@ fn after_a_gap_the_next_frame_is_found() {
     let mut session = Trpc.session();
     session.gap(Side::A, Some(1000), &mut |_, _| {});
     // The bytes begin inside the first frame, whose body holds a frame that is none.
-    session.data(Side::A, &lost[20..], &mut |_, message| {
+    session.data(Side::A, &lost[20..], &mut |side, event| {
+        let message = own(side, event).message;
         seen.push((message.kind, message.start, message.bytes));
     });
     assert_eq!(seen.remove(0), (Kind::Lost, 1000, 0));
@@ -235,7 +238,8 @@ fn a_datagram_is_one_frame() {
     assert_eq!(Trpc.detect(&opening(&two)), Detection::No);
     let mut session = Trpc.session();
     let mut seen = 0;
-    session.datagram(Side::A, &frame, &mut |_, message| {
+    session.datagram(Side::A, &frame, &mut |side, event| {
+        let message = own(side, event).message;
         assert_eq!(
             (message.kind, message.bytes, message.truncated),
             (Kind::Request, frame.len() as u64, false)

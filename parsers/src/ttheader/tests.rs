@@ -259,7 +259,7 @@ fn the_place_is_found_again_after_a_gap() {
         Side::A,
         &[b"\x00\x00\x10\x00garbage \x10\x00".as_slice(), &conversation[0].1].concat(),
         &mut |_, message| {
-            kinds.push((message.kind, message.start));
+            kinds.push((message.kind(), message.start()));
         },
     );
     assert_eq!(kinds, [(Kind::Lost, 100), (Kind::Request, 100 + 14)]);
@@ -273,8 +273,8 @@ fn a_gap_says_that_answers_are_lost_unless_it_lies_within_one() {
         let mut kinds = Vec::new();
         let mut session = PROTOCOL.session();
         session.data(Side::A, &conversation[0].1, &mut |_, _| {});
-        session.data(Side::B, &answer[..cut], &mut |_, message| kinds.push(message.kind));
-        session.gap(Side::B, Some(missing as u64), &mut |_, message| kinds.push(message.kind));
+        session.data(Side::B, &answer[..cut], &mut |_, message| kinds.push(message.kind()));
+        session.gap(Side::B, Some(missing as u64), &mut |_, message| kinds.push(message.kind()));
         kinds
     };
     let size = answer.len();

@@ -127,10 +127,10 @@ fn complete(call: &mut Call, view: &Call) {
         call.response_bytes = call.response_bytes.max(view.response_bytes);
         call.response_messages = call.response_messages.max(view.response_messages);
     }
-    if (call.class(), call.verdict.code) == (view.class(), view.verdict.code) {
-        fill(&mut call.verdict.message, view.verdict.message.as_ref());
-        if call.details.is_empty() {
-            call.details.clone_from(&view.details);
+    if (call.class(), call.outcome.code) == (view.class(), view.outcome.code) {
+        fill(&mut call.outcome.message, view.outcome.message.as_ref());
+        if call.outcome.details.is_empty() {
+            call.outcome.details.clone_from(&view.outcome.details);
         }
     }
     // Of compressed headers a capture with holes shows some only.

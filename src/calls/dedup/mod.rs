@@ -306,7 +306,7 @@ fn keys(call: &Call) -> Keys {
 }
 
 fn is_stream(call: &Call) -> bool {
-    matches!(call.rpc, "grpc" | "ttstream" | "trpc-stream")
+    call.rpc.is_stream()
 }
 
 /// Whether two calls with a key in common are one.

@@ -87,7 +87,7 @@ fn the_record_is_the_callers_with_the_time_of_the_network() {
 #[test]
 fn a_capture_with_holes_yields_to_a_whole_one() {
     let mut cut = lossy(view(1, 1, 0, 10), Finding::Gap);
-    cut.verdict.class = None;
+    cut.outcome.class = None;
     cut.method = None;
     let call = joined([cut, view(2, 1, 2, 7)]);
     assert_eq!((call.class(), call.method.as_deref()), (Some(Class::Ok), Some("PlaceOrder")));
@@ -123,7 +123,7 @@ fn a_capture_with_holes_yields_to_a_whole_one() {
 fn an_answer_that_only_the_callees_end_shows() {
     // The connection broke at the caller: it never got the answer.
     let call = joined([broken(Class::Transport, Carrier::TcpRst, 1, 0, 50), view(2, 1, 2, 70)]);
-    assert_eq!((call.class(), call.verdict.carrier), (Some(Class::Transport), Carrier::TcpRst));
+    assert_eq!((call.class(), call.outcome.carrier), (Some(Class::Transport), Carrier::TcpRst));
     assert!(call.findings.contains(Finding::AnswerLost));
     assert_eq!((call.latency, call.network_time()), (None, None));
     assert_eq!(call.callee_view.as_ref().and_then(|callee_view| callee_view.latency), Some(70_000_000));
@@ -186,7 +186,7 @@ fn calls_that_only_look_alike_stay_apart() {
     // A stream without its beginning is known by its number, unless the beginning says otherwise.
     let stream = |capture_point, start: Option<u32>| {
         let mut call = view(capture_point, 1, 0, 10);
-        call.rpc = "grpc";
+        call.rpc = rpcscope_parsers::Rpc::Grpc;
         call.positions = [start, Some(u32::from(capture_point))];
         call
     };

@@ -6,7 +6,8 @@
 //! its name from there says so ([`Finding::NameFromAnswer`]).
 
 use hashbrown::HashMap;
-use rpcscope_parsers::message::Quoted;
+use rpcscope_parsers::Rpc;
+use rpcscope_parsers::event::{Quoted, Text};
 
 use super::Matcher;
 use super::pending_calls::PendingCalls;
@@ -54,7 +55,7 @@ impl Names {
 
 /// Whether an answer has given the call its name, or could.
 fn is_open(call: &Call) -> bool {
-    call.rpc == "grpc"
+    call.rpc == Rpc::Grpc
         && (call.findings.contains(Finding::NameFromAnswer)
             || (call.service.is_none() && call.method.is_none()))
 }
@@ -109,12 +110,10 @@ impl Matcher {
             return;
         }
         let served = matches!(class, Some(Class::Ok | Class::Business)) || call.response_messages > 0;
-        let mut name = |text: &Option<rpcscope_parsers::message::Text<'_>>| {
-            text.as_ref().and_then(|text| self.names.get(text))
-        };
+        let mut name = |text: Option<Text<'_>>| text.and_then(|text| self.names.get(&text.decode()));
         let names = quoted
             .filter(|_| !served)
-            .map(|quoted| Names { service: name(&quoted.service), method: name(&quoted.method) });
+            .map(|quoted| Names { service: name(quoted.service), method: name(quoted.method) });
         let Some(group) = call.unknown_name else {
             if let Some(names) = names {
                 names.give(call, true);
@@ -148,7 +147,7 @@ impl Matcher {
 
     /// Does something to all calls of a group that are within reach: those that wait, and those that were just decided.
     fn of_group(&mut self, pending: &mut PendingCalls, group: u64, change: impl Fn(&mut Call)) {
-        let waiting = pending.waiting.values_mut().flatten().map(|waiting| &mut waiting.call);
+        let waiting = pending.iter_mut().map(|waiting| &mut waiting.call);
         for call in waiting.chain(&mut self.grace).filter(|call| call.unknown_name == Some(group)) {
             change(call);
         }

@@ -1,31 +1,34 @@
 //! Pairs requests with answers and makes the call record of each pair.
 //!
-//! An [`PendingCalls`] holds the calls of one connection that wait for their end; the [`Matcher`] holds what all connections
-//! share. Decided calls over for [`GRACE_PERIOD`] before they are given out: a second answer, an answer to a one-way call or a
-//! message after the end of a stream is then still told as a finding of the call that it belongs to.
+//! [`PendingCalls`] holds the calls of one connection that wait for their end; the [`Matcher`] holds what all connections
+//! share. A decided call stays for a grace period ([`GRACE_PERIOD`]) before it goes on: a second answer, an answer to a
+//! one-way call or a message after the end of a stream still becomes a finding of the call that it belongs to.
 
 mod groups;
 mod pending_calls;
+mod queue;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use rpcscope_parsers::message::Pairs;
-use rpcscope_parsers::{CallId, Kind, Message, Side, Status};
+use rpcscope_parsers::event::{
+    Answer, Begin, Complete, GoAway, Head, Headers, Names, Open, Pairs, Part, Request, Reset, Text,
+};
+use rpcscope_parsers::{CallId, Event, Rpc, Side, Status};
 
 use pending_calls::Pending;
 pub use pending_calls::PendingCalls;
 
-use super::names::Names;
-use super::outcome::{self, Ending, Outcome};
-use super::record::{Call, CallKind, Class, Finding, Initiator};
+use super::names::Names as Interned;
+use super::outcome::{self, Decision, Ending};
+use super::record::{Call, CallKind, Class, Finding, Initiator, Name};
 use super::trace;
 use crate::flow::{End, Flow, Stamp};
 
 /// How long a decided call stays within reach of what still comes.
 pub const GRACE_PERIOD: Duration = Duration::from_millis(100);
 
-/// Most calls that over at a time; beyond that the oldest are given out early.
+/// Most calls in their grace period; beyond that the oldest go on early.
 const MAX_IN_GRACE: usize = 8192;
 
 /// Most calls that wait on one connection; beyond that the oldest are given up as unanswered.
@@ -64,7 +67,7 @@ pub struct At<'a> {
 /// What all connections share.
 #[derive(Debug, Default)]
 pub struct Matcher {
-    names: Names,
+    names: Interned,
     grace: VecDeque<Box<Call>>,
     /// Whether headers are kept in the records.
     metadata: bool,
@@ -79,68 +82,80 @@ impl Matcher {
         Self { metadata, ..Self::default() }
     }
 
-    /// Takes a message that `side` sent.
-    pub fn message(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
-        match message.kind {
-            Kind::Request | Kind::Oneway | Kind::Open => self.request(at, pending, side, message),
-            Kind::Begin => self.begin(at, pending, side, message),
-            Kind::Part => self.part(at, pending, side, message),
-            Kind::HalfClose => {}
-            Kind::Answer => self.answer(at, pending, side, message),
-            Kind::Reset => self.reset(at, pending, side, message),
-            Kind::GoAway => self.goaway(at, pending, side, message),
-            Kind::Complete => self.complete(at, pending, side, message),
-            Kind::Lost => pending.lose_answers(side),
+    /// Takes an event of `side`.
+    pub fn event(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, event: &Event<'_>) {
+        match event {
+            Event::Request(request) => self.request(at, pending, side, request),
+            Event::Open(open) => self.open_stream(at, pending, side, open),
+            Event::Begin(begin) => self.begin(at, pending, side, begin),
+            Event::Part(part) => self.part(at, pending, side, part),
+            Event::HalfClose(_) => {}
+            Event::Answer(answer) => self.answer(at, pending, side, answer),
+            Event::Reset(reset) => self.reset(at, pending, side, reset),
+            Event::GoAway(goaway) => self.goaway(at, pending, side, goaway),
+            Event::Complete(complete) => self.complete(at, pending, side, complete),
+            Event::Lost { .. } => pending.lose_answers(side),
         }
     }
 
-    fn request(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
+    fn request(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, request: &Request<'_>) {
+        let mut waiting = self.caller_opens(at, pending, side, &request.head);
+        let call = &mut waiting.call;
+        call.kind = if request.oneway { CallKind::Oneway } else { CallKind::Unary };
+        call.request_messages = 1;
+        call.timeout = request.timeout;
+        self.describe(call, &request.names, request.headers, false);
+        self.trace(call, request.headers);
+        if request.oneway {
+            pending.end_id(request.head.id);
+            self.decide(at, pending, waiting, outcome::decide(Ending::Oneway(None)));
+        } else {
+            pending.add(waiting);
+        }
+    }
+
+    fn open_stream(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, open: &Open<'_>) {
+        let mut waiting = self.caller_opens(at, pending, side, &open.head);
+        waiting.stream = true;
+        let call = &mut waiting.call;
+        call.kind = CallKind::Stream;
+        call.timeout = open.timeout;
+        call.unknown_name = open.unknown_name.map(|number| (at.flow.first.packet << GROUP_BITS) + number);
+        self.describe(call, &open.names, open.headers, false);
+        self.join_group(pending, call);
+        self.trace(call, open.headers);
+        pending.add(waiting);
+    }
+
+    /// The record of a call whose opening was captured.
+    fn caller_opens(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, head: &Head) -> Pending {
         pending.client.get_or_insert(side);
         self.give_up(at, pending);
-        let mut waiting = Self::open(at, pending, side, message);
-        waiting.stream = message.kind == Kind::Open;
-        waiting.call.kind = match message.kind {
-            Kind::Oneway => CallKind::Oneway,
-            Kind::Open => CallKind::Stream,
-            _ => CallKind::Unary,
-        };
-        waiting.call.request_bytes = message.bytes;
-        waiting.call.request_messages = u32::from(message.kind != Kind::Open);
+        let mut waiting = Self::open(at, pending, side, head);
+        waiting.call.request_bytes = head.bytes;
         waiting.call.positions[0] = at.position;
-        self.describe(at, &mut waiting.call, message, false);
-        self.join_group(pending, &mut waiting.call);
-        if let Some(headers) = message.metadata {
-            let trace = trace::context(headers);
-            waiting.call.trace_id = trace.trace_id.and_then(|id| self.names.get(id.as_bytes()));
-            waiting.call.span_id = trace.span_id.and_then(|id| self.names.get(id.as_bytes()));
-        }
-        if message.truncated
+        if head.truncated
             && let Some(how) = pending.lost[side.index()]
         {
             waiting.call.findings.insert(how);
         }
-        if message.kind == Kind::Oneway {
-            let outcome = outcome::decide(message.rpc, &Status::default(), Ending::Oneway);
-            pending.end_id(message.id);
-            self.decide(at, pending, waiting, outcome);
-        } else {
-            pending.add(message.id, waiting);
-        }
+        waiting
     }
 
     /// A record of a call that `client` opens, with nothing known yet but who and when.
-    fn open(at: At<'_>, pending: &mut PendingCalls, client: Side, message: &Message<'_>) -> Pending {
+    fn open(at: At<'_>, pending: &mut PendingCalls, client: Side, head: &Head) -> Pending {
         let key = &at.flow.key;
         let uid = pending.uid(at.flow.last.packet);
         Pending {
+            id: head.id,
             call: Box::new(Call {
                 end: at.now.time,
                 decided: at.now.packet,
-                transport: message.transport,
+                transport: head.transport,
                 network: key.network,
-                rpc: message.rpc,
-                codec: message.codec,
-                id: message.id.number(),
+                rpc: head.rpc,
+                codec: head.codec,
+                id: head.id.number(),
                 packets: (at.origin.packet, at.now.packet),
                 connection: at.flow.first.packet,
                 capture_point: key.capture_point,
@@ -153,104 +168,113 @@ impl Matcher {
         }
     }
 
-    /// Fills in what the record does not know yet from a message of either side.
-    fn describe(&mut self, at: At<'_>, call: &mut Call, message: &Message<'_>, answer: bool) {
-        let names = &mut self.names;
-        let mut name = |into: &mut Option<_>, text: &Option<rpcscope_parsers::message::Text<'_>>| {
+    /// Fills in what the record does not know yet from the names and headers of either side.
+    fn describe(&mut self, call: &mut Call, said: &Names<'_>, headers: Headers<'_>, answer: bool) {
+        let interned = &mut self.names;
+        let mut name = |into: &mut Option<Name>, text: Option<Text<'_>>| {
             if into.is_none()
                 && let Some(text) = text
             {
-                *into = names.get(text);
+                *into = interned.get(&text.decode());
             }
         };
-        name(&mut call.service, &message.service);
-        name(&mut call.method, &message.method);
-        name(&mut call.caller, &message.caller);
-        name(&mut call.callee, &message.callee);
-        call.codec = call.codec.or(message.codec);
-        call.timeout = call.timeout.or(message.timeout);
-        let group = message.unknown_name.map(|number| (at.flow.first.packet << GROUP_BITS) + number);
-        call.unknown_name = call.unknown_name.or(group);
+        name(&mut call.service, said.service);
+        name(&mut call.method, said.method);
+        name(&mut call.caller, said.caller);
+        name(&mut call.callee, said.callee);
         if self.metadata
-            && let Some(headers) = message.metadata
+            && let Some(headers) = headers
         {
             keep(&mut call.metadata, answer, headers);
         }
     }
 
-    fn begin(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
-        if let Some(mut waiting) = self.stream(at, pending, side, message, true) {
-            let call = &mut waiting.call;
-            call.latency.get_or_insert(at.origin.time.since(call.start));
-            call.positions[1] = call.positions[1].or(at.position);
-            call.response_bytes += message.bytes;
-            self.describe(at, call, message, true);
-            pending.add(message.id, waiting);
+    fn trace(&mut self, call: &mut Call, headers: Headers<'_>) {
+        if let Some(headers) = headers {
+            let trace = trace::context(headers);
+            call.trace_id = trace.trace_id.and_then(|id| self.names.get(id.as_bytes()));
+            call.span_id = trace.span_id.and_then(|id| self.names.get(id.as_bytes()));
         }
     }
 
-    /// The waiting call of a stream message, taken out; made anew for a stream whose opening was not captured.
-    /// `None` if the stream is over or unknown on a connection of which everything was captured.
+    fn begin(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, begin: &Begin<'_>) {
+        if let Some(mut waiting) = Self::stream(at, pending, side, &begin.head, true) {
+            let call = &mut waiting.call;
+            call.latency.get_or_insert(at.origin.time.since(call.start));
+            call.positions[1] = call.positions[1].or(at.position);
+            call.response_bytes += begin.head.bytes;
+            call.codec = call.codec.or(begin.head.codec);
+            self.describe(call, &begin.names, begin.headers, true);
+            pending.add(waiting);
+        }
+    }
+
+    /// The pending call of an event of a stream, taken out; made anew for a stream whose opening was not captured.
+    /// `None` if the stream is over, or unknown on a connection of which everything was captured.
     fn stream(
-        &mut self,
         at: At<'_>,
         pending: &mut PendingCalls,
         side: Side,
-        message: &Message<'_>,
+        head: &Head,
         from_callee: bool,
     ) -> Option<Pending> {
-        if let Some(waiting) = pending.take(message.id) {
+        if let Some(waiting) = pending.take(head.id) {
             return Some(waiting);
         }
-        if pending.has_ended(message.id) {
-            self.after_end(at, message);
+        if pending.has_ended(head.id) {
             return None;
         }
-        // Who calls is known from other streams, or from the kind of the message.
+        // Who calls is known from other streams, or from the kind of the event.
         let client = match pending.client {
             Some(client) => client,
             None if from_callee => side.other(),
             None => return None,
         };
         let how = pending.holed(at.flow, client)?;
-        let mut waiting = Self::open(at, pending, client, message);
+        let mut waiting = Self::open(at, pending, client, head);
         waiting.stream = true;
         waiting.call.kind = CallKind::Stream;
         waiting.call.findings.insert(how);
         Some(waiting)
     }
 
-    fn part(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
+    fn part(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, part: &Part) {
         let how = pending.lost[side.index()].unwrap_or(Finding::Gap);
-        if let Some(waiting) = pending.oldest_of(message.id) {
-            count(waiting, side, at, message, how);
-        } else if let Some(mut waiting) = self.stream(at, pending, side, message, false) {
-            count(&mut waiting, side, at, message, how);
-            pending.add(message.id, waiting);
+        if let Some(waiting) = pending.oldest_of(part.head.id) {
+            count(waiting, side, at, part, how);
+        } else if pending.has_ended(part.head.id) {
+            if let Some(call) = self.decided(at, &part.head)
+                && call.outcome.is_error()
+            {
+                call.findings.insert(Finding::MessageAfterError);
+            }
+        } else if let Some(mut waiting) = Self::stream(at, pending, side, &part.head, false) {
+            count(&mut waiting, side, at, part, how);
+            pending.add(waiting);
         }
     }
 
-    fn answer(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
-        let found = self.partner(at, pending, side, message);
-        let Some((id, mut waiting)) = found else { return };
-        if waiting.call.codec.is_none() && message.codec.is_some() {
-            // The payload of the request was cut off, and with it what tells the protocols under TTHeader apart.
-            waiting.call.rpc = message.rpc;
-        }
-        self.describe(at, &mut waiting.call, message, true);
-        let method_differs = message.method.as_ref().is_some_and(|sent| {
-            !sent.is_empty()
-                && waiting.call.method.as_deref().is_some_and(|asked| asked.as_bytes() != &**sent)
-        });
+    fn answer(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, answer: &Answer<'_>) {
+        let head = &answer.head;
+        let Some(mut waiting) = self.partner(at, pending, side, answer) else { return };
         let call = &mut waiting.call;
-        if method_differs {
-            call.findings.insert(Finding::MethodMismatch);
+        if call.codec.is_none() && head.codec.is_some() {
+            // The payload of the request was cut off, and with it what tells the protocols under TTHeader apart.
+            call.rpc = head.rpc;
+            call.codec = head.codec;
+        }
+        self.describe(call, &answer.names, answer.headers, true);
+        if let (Some(asked), Some(sent)) = (&call.method, answer.names.method) {
+            let sent = sent.decode();
+            if !sent.is_empty() && asked.as_bytes() != &*sent {
+                call.findings.insert(Finding::MethodMismatch);
+            }
         }
         call.positions[1] = call.positions[1].or(at.position);
         if !waiting.stream {
             call.response_messages = 1;
         }
-        call.response_bytes += message.bytes;
+        call.response_bytes += head.bytes;
         if call.start != at.origin.time || call.packets.0 != at.origin.packet {
             call.latency.get_or_insert(at.origin.time.since(call.start));
         }
@@ -260,138 +284,124 @@ impl Matcher {
         if gave_up || timed_out {
             call.findings.insert(Finding::LateAnswer);
         }
-        let mut outcome = outcome::decide(call.rpc, &message.status, Ending::Answered);
-        if message.status.oneway {
-            // The request was not captured; the answer tells that none was due.
-            if matches!(outcome.verdict.class, Some(Class::Business | Class::Rpc)) {
+        let mut decision = outcome::decide(Ending::Answered { status: &answer.status, body: answer.body });
+        if answer.oneway {
+            // The request was not captured; the answer says that none was due.
+            if decision.outcome.is_error() {
                 call.findings.insert(Finding::OnewayAnswered);
             }
             call.kind = CallKind::Oneway;
-            outcome = outcome::decide(call.rpc, &message.status, Ending::Oneway);
+            decision = outcome::decide(Ending::Oneway(Some(&answer.status)));
         }
-        self.weigh_answer(pending, call, outcome.verdict.class, message.quoted.as_ref());
-        if message.truncated || outcome.verdict.class.is_none() {
+        self.weigh_answer(pending, call, decision.outcome.class, answer.quoted.as_ref());
+        if head.truncated || decision.outcome.class.is_none() {
             call.findings.insert(pending.lost[side.index()].unwrap_or(Finding::MidStream));
         }
-        if message.more {
-            waiting.answer = Some(Box::new(outcome));
-            pending.put_back(id, waiting);
+        if head.more {
+            waiting.answer = Some(Box::new(decision));
+            pending.add(waiting);
         } else {
             call.duration = call.latency.map(|_| at.now.time.since(call.start));
-            pending.end_id(id);
-            self.decide(at, pending, waiting, outcome);
+            pending.end_id(waiting.id);
+            self.decide(at, pending, waiting, decision);
         }
     }
 
-    /// The call that an answer belongs to, taken out, and the id under which its end is announced.
+    /// The call that an answer belongs to, taken out, under the id by which the answer's end will be announced.
     fn partner(
         &mut self,
         at: At<'_>,
         pending: &mut PendingCalls,
         side: Side,
-        message: &Message<'_>,
-    ) -> Option<(CallId, Pending)> {
-        if pending.oldest_of(message.id).is_some_and(|waiting| waiting.client != side) {
-            return pending.take(message.id).map(|waiting| (message.id, waiting));
+        answer: &Answer<'_>,
+    ) -> Option<Pending> {
+        let id = answer.head.id;
+        if pending.oldest_of(id).is_some_and(|waiting| waiting.client != side) {
+            return pending.take(id);
         }
         let client = side.other();
         let holed = pending.holed(at.flow, client);
-        if pending.has_ended(message.id) {
-            self.after_end(at, message);
+        if pending.has_ended(id) {
+            self.answered_again(at, answer);
             return None;
         }
         // A peer that answers with a wrong sequence number (thrift leaves the check to the caller): certain only if one
         // call waits and nothing was lost.
-        if matches!(message.id, CallId::Loose(_)) && holed.is_none() && pending.count == 1 {
-            let id = pending.waiting.keys().next().copied()?;
-            let same_name = pending.oldest_of(id).is_some_and(|waiting| {
-                waiting.client == client
-                    && match (&waiting.call.method, &message.method) {
-                        (Some(asked), Some(sent)) => asked.as_bytes() == &**sent,
-                        _ => true,
-                    }
-            });
-            if same_name {
-                pending.end_id(id);
-                return pending.take(id).map(|waiting| (message.id, waiting));
+        if matches!(id, CallId::Loose(_)) && holed.is_none() && pending.len() == 1 {
+            let waiting = pending.iter().next()?;
+            let asked = waiting.call.method.as_deref().zip(answer.names.method);
+            let same_name = asked.is_none_or(|(asked, sent)| asked.as_bytes() == &*sent.decode());
+            if waiting.client == client && same_name {
+                let asked_by = waiting.id;
+                pending.end_id(asked_by);
+                return pending.take(asked_by).map(|waiting| Pending { id, ..waiting });
             }
         }
         pending.client.get_or_insert(client);
         let how = holed?;
         pending.doubt(client, how);
-        let mut waiting = Self::open(at, pending, client, message);
+        let mut waiting = Self::open(at, pending, client, &answer.head);
         waiting.call.findings.insert(how);
-        waiting.stream = matches!(message.id, CallId::Stream(_));
+        waiting.stream = matches!(id, CallId::Stream(_));
         if waiting.stream {
             waiting.call.kind = CallKind::Stream;
         }
-        Some((message.id, waiting))
+        Some(waiting)
     }
 
-    fn reset(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
-        let Some(mut waiting) = self.stream(at, pending, side, message, false) else { return };
-        self.describe(at, &mut waiting.call, message, side != waiting.client);
+    fn reset(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, reset: &Reset<'_>) {
+        let Some(mut waiting) = Self::stream(at, pending, side, &reset.head, false) else { return };
+        waiting.call.codec = waiting.call.codec.or(reset.head.codec);
+        self.describe(&mut waiting.call, &reset.names, reset.headers, side != waiting.client);
         let by = initiator(side, waiting.client);
         if side == waiting.client
             && let Some(how) = pending.unheard(at.flow, side.other())
         {
             waiting.call.findings.insert(how);
         }
-        let outcome = outcome::decide(waiting.call.rpc, &message.status, Ending::Reset(by));
-        pending.end_id(message.id);
-        self.decide(at, pending, waiting, outcome);
+        pending.end_id(reset.head.id);
+        self.decide(at, pending, waiting, outcome::decide(Ending::Reset { by, reset }));
     }
 
-    fn goaway(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
-        let code = message.status.reset.as_ref().and_then(|reset| reset.code);
-        if code != Some(0) {
+    fn goaway(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, goaway: &GoAway<'_>) {
+        let code = goaway.code;
+        if code != 0 {
             pending.goaway = Some((code, side));
         }
-        let Some(last) = message.status.last_stream else { return };
-        let refused: Vec<CallId> = pending
-            .waiting
-            .iter()
-            .filter(|(id, same)| {
-                matches!(id, CallId::Stream(n) if *n > last)
-                    && same.iter().all(|waiting| waiting.client != side)
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        let mut refused: Vec<_> =
-            refused.into_iter().filter_map(|id| pending.take(id).map(|waiting| (id, waiting))).collect();
-        refused.sort_by_key(|(_, waiting)| waiting.call.uid);
-        for (id, waiting) in refused {
+        let Some(last) = goaway.last_stream else { return };
+        let refused =
+            |waiting: &Pending| matches!(waiting.id, CallId::Stream(n) if n > last) && waiting.client != side;
+        for waiting in pending.take_where(refused) {
             let by = initiator(side, waiting.client);
-            let outcome = outcome::decide(waiting.call.rpc, &message.status, Ending::Goaway(by));
-            pending.end_id(id);
-            self.decide(at, pending, waiting, outcome);
+            pending.end_id(waiting.id);
+            self.decide(at, pending, waiting, outcome::decide(Ending::Goaway { by, code }));
         }
     }
 
-    fn complete(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, message: &Message<'_>) {
-        let Some(waiting) = pending.oldest_of(message.id) else { return };
+    fn complete(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, complete: &Complete) {
+        let Some(waiting) = pending.oldest_of(complete.id) else { return };
         // A stream has summed its messages up as they began.
         if waiting.client == side {
             if !waiting.stream {
-                waiting.call.request_bytes = message.bytes;
+                waiting.call.request_bytes = complete.bytes;
             }
             return;
         }
         if waiting.answer.is_none() {
             return;
         }
-        let Some(mut waiting) = pending.take(message.id) else { return };
-        let Some(outcome) = waiting.answer.take() else { return };
+        let Some(mut waiting) = pending.take(complete.id) else { return };
+        let Some(decision) = waiting.answer.take() else { return };
         let call = &mut waiting.call;
         if !waiting.stream {
-            call.response_bytes = message.bytes;
+            call.response_bytes = complete.bytes;
         }
         call.duration = call.latency.map(|_| at.origin.time.since(call.start));
-        if message.truncated {
+        if complete.truncated {
             call.findings.insert(pending.lost[side.index()].unwrap_or(Finding::Gap));
         }
-        pending.end_id(message.id);
-        self.decide(at, pending, waiting, *outcome);
+        pending.end_id(complete.id);
+        self.decide(at, pending, waiting, *decision);
     }
 
     /// `side` ends: what still waits for it is decided, if this end decides it.
@@ -399,34 +409,27 @@ impl Matcher {
         if end == End::Fin {
             pending.fin[side.index()] = true;
         }
-        let all = pending.take_all();
-        for (id, waiting) in all {
-            let callee = side != waiting.client;
-            let caller_left = pending.fin[waiting.client.index()];
-            // The caller's FIN is half a close: the answer may still come. So is silence of the caller alone.
-            if !callee && end != End::Rst {
-                pending.add(id, waiting);
-                continue;
-            }
+        // The caller's FIN is half a close: the answer may still come. So is silence of the caller alone.
+        for waiting in pending.take_where(|waiting| side != waiting.client || end == End::Rst) {
             let ending = match end {
-                _ if caller_left => Ending::Fin(Initiator::Client),
+                _ if pending.fin[waiting.client.index()] => Ending::Fin(Initiator::Client),
                 End::Fin => Ending::Fin(Initiator::Server),
                 End::Rst => Ending::Rst(initiator(side, waiting.client)),
                 End::Idle | End::Replaced | End::Evicted => Ending::Silence,
             };
-            self.broken(at, pending, id, waiting, ending);
+            self.broken(at, pending, waiting, ending);
         }
     }
 
     /// The connection leaves the table: nothing waits any longer.
     pub fn close(&mut self, at: At<'_>, pending: &mut PendingCalls) {
-        for (id, waiting) in pending.take_all() {
+        for waiting in pending.take_where(|_| true) {
             let ending = if pending.fin[waiting.client.index()] {
                 Ending::Fin(Initiator::Client)
             } else {
                 Ending::Silence
             };
-            self.broken(at, pending, id, waiting, ending);
+            self.broken(at, pending, waiting, ending);
         }
     }
 
@@ -435,88 +438,55 @@ impl Matcher {
         &mut self,
         at: At<'_>,
         pending: &mut PendingCalls,
-        id: CallId,
         mut waiting: Pending,
-        ending: Ending,
+        mut ending: Ending<'_>,
     ) {
-        let mut status = Status::default();
-        let mut ending = ending;
         if let (Some((code, by)), Ending::Fin(_) | Ending::Rst(_)) = (pending.goaway, ending)
-            && matches!(id, CallId::Stream(_))
+            && matches!(waiting.id, CallId::Stream(_))
             && by != waiting.client
         {
-            status.reset = Some(rpcscope_parsers::message::Reset { code, ..Default::default() });
-            ending = Ending::Goaway(initiator(by, waiting.client));
+            ending = Ending::Goaway { by: initiator(by, waiting.client), code };
         }
         // Where the answer may stand in what was lost, silence proves nothing; the record says so.
         if let Some(how) = pending.unheard(at.flow, waiting.client.other()) {
             waiting.call.findings.insert(how);
         }
         if waiting.answer_lost {
-            status = Status { cut: true, ..Status::default() };
-            ending = Ending::Answered;
+            ending = Ending::Answered { status: &Status::Missing, body: false };
         }
-        let outcome = outcome::decide(waiting.call.rpc, &status, ending);
-        pending.end_id(id);
-        self.decide(at, pending, waiting, outcome);
+        pending.end_id(waiting.id);
+        self.decide(at, pending, waiting, outcome::decide(ending));
     }
 
     /// Gives up calls that have waited too long or are too many.
     fn give_up(&mut self, at: At<'_>, pending: &mut PendingCalls) {
-        while pending.count >= MAX_PENDING {
-            let oldest = pending
-                .waiting
-                .iter()
-                .min_by_key(|(_, same)| same.first().map(|waiting| waiting.call.uid))
-                .map(|(id, _)| *id);
-            let Some(waiting) = oldest.and_then(|id| pending.take(id).map(|waiting| (id, waiting))) else {
-                break;
-            };
+        while pending.len() >= MAX_PENDING {
+            let Some(waiting) = pending.take_oldest() else { break };
             self.shed += 1;
-            self.broken(at, pending, waiting.0, waiting.1, Ending::Silence);
+            self.broken(at, pending, waiting, Ending::Silence);
         }
-        if pending.count == 0 || at.now.time < pending.looked.time + PATIENCE_STEP {
+        if pending.len() == 0 || at.now.time < pending.looked.time + PATIENCE_STEP {
             return;
         }
         pending.looked = at.now;
-        let tired: Vec<CallId> = pending
-            .waiting
-            .iter()
-            .filter(|(_, same)| {
-                same.first()
-                    .is_some_and(|waiting| !waiting.stream && waiting.call.start + PATIENCE < at.now.time)
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        let mut tired: Vec<_> =
-            tired.into_iter().filter_map(|id| pending.take(id).map(|w| (id, w))).collect();
-        tired.sort_by_key(|(_, waiting)| waiting.call.uid);
-        for (id, waiting) in tired {
-            self.broken(at, pending, id, waiting, Ending::Silence);
+        let tired = |waiting: &Pending| !waiting.stream && waiting.call.start + PATIENCE < at.now.time;
+        for waiting in pending.take_where(tired) {
+            self.broken(at, pending, waiting, Ending::Silence);
         }
     }
 
-    fn decide(&mut self, at: At<'_>, pending: &mut PendingCalls, waiting: Pending, outcome: Outcome) {
+    fn decide(&mut self, at: At<'_>, pending: &mut PendingCalls, waiting: Pending, decision: Decision) {
         let Pending { mut call, stream, .. } = waiting;
+        let Decision { outcome, findings } = decision;
         if stream {
-            call.kind = stream_kind(&call, outcome.verdict.class);
+            call.kind = stream_kind(&call, outcome.class);
         }
-        let answered = matches!(outcome.verdict.class, Some(Class::Ok | Class::Business | Class::Rpc) | None);
+        let answered = matches!(outcome.class, Some(Class::Ok | Class::Business | Class::Rpc) | None);
         if stream && answered && call.latency.is_some() {
             call.duration = Some(at.now.time.since(call.start));
         }
-        for finding in outcome.findings.iter() {
-            call.findings.insert(finding);
-        }
-        call.verdict = outcome.verdict;
-        call.ret = outcome.ret;
-        call.func_ret = outcome.func_ret;
-        call.field_id = outcome.field_id;
-        call.biz_extra = outcome.biz_extra;
-        call.details = outcome.details;
-        call.cancel_path =
-            outcome.cancel_path.iter().filter_map(|name| self.names.get(name.as_bytes())).collect();
-        call.canceled_by = call.cancel_path.first().cloned();
+        call.findings.add(findings);
+        call.outcome = outcome;
         call.end = at.now.time;
         call.decided = at.now.packet;
         call.packets.1 = at.flow.last.packet.max(call.packets.0);
@@ -525,36 +495,34 @@ impl Matcher {
         self.grace.push_back(call);
     }
 
-    /// Something came for a call that is already decided: told as a finding while the call is within reach.
-    fn after_end(&mut self, at: At<'_>, message: &Message<'_>) {
+    /// The call of an event that comes after its end, while that is in its grace period.
+    fn decided(&mut self, at: At<'_>, head: &Head) -> Option<&mut Call> {
         let key = &at.flow.key;
-        let id = message.id.number();
+        let id = head.id.number();
         let found = self.grace.iter_mut().rev().find(|call| {
             call.id == id
                 && call.network == key.network
                 && call.capture_point == key.capture_point
-                && call.rpc == message.rpc
+                && call.rpc == head.rpc
                 && ((call.client == key.a && call.server == key.b)
                     || (call.client == key.b && call.server == key.a))
                 && at.now.time.since(call.end) <= GRACE_PERIOD.as_nanos() as u64
         });
-        let Some(call) = found else { return };
-        match message.kind {
-            Kind::Answer if call.kind == CallKind::Oneway => {
-                let outcome = outcome::decide(call.rpc, &message.status, Ending::Answered);
-                call.ret = outcome.ret;
-                call.func_ret = outcome.func_ret;
-                if matches!(outcome.verdict.class, Some(Class::Business | Class::Rpc)) {
-                    call.findings.insert(Finding::OnewayAnswered);
-                }
+        found.map(|call| &mut **call)
+    }
+
+    /// An answer came to a call that is already decided.
+    fn answered_again(&mut self, at: At<'_>, answer: &Answer<'_>) {
+        let Some(call) = self.decided(at, &answer.head) else { return };
+        if call.kind == CallKind::Oneway {
+            let decision = outcome::decide(Ending::Answered { status: &answer.status, body: false });
+            call.outcome.ret = decision.outcome.ret;
+            call.outcome.func_ret = decision.outcome.func_ret;
+            if decision.outcome.is_error() {
+                call.findings.insert(Finding::OnewayAnswered);
             }
-            Kind::Answer if matches!(message.id, CallId::Request(_) | CallId::Loose(_)) => {
-                call.findings.insert(Finding::DuplicateAnswer);
-            }
-            Kind::Part if matches!(call.verdict.class, Some(Class::Business | Class::Rpc)) => {
-                call.findings.insert(Finding::MessageAfterError);
-            }
-            _ => {}
+        } else if matches!(answer.head.id, CallId::Request(_) | CallId::Loose(_)) {
+            call.findings.insert(Finding::DuplicateAnswer);
         }
     }
 
@@ -596,22 +564,22 @@ impl Matcher {
 }
 
 /// Counts messages of a stream; `how` is what bytes of `side` were lost by, where any were.
-fn count(waiting: &mut Pending, side: Side, at: At<'_>, message: &Message<'_>, how: Finding) {
+fn count(waiting: &mut Pending, side: Side, at: At<'_>, part: &Part, how: Finding) {
     let call = &mut waiting.call;
     if side == waiting.client {
-        call.request_messages = call.request_messages.saturating_add(message.messages);
-        call.request_bytes += message.bytes;
+        call.request_messages = call.request_messages.saturating_add(part.messages);
+        call.request_bytes += part.head.bytes;
     } else {
-        call.response_messages = call.response_messages.saturating_add(message.messages);
-        call.response_bytes += message.bytes;
-        if message.bytes > 0 {
+        call.response_messages = call.response_messages.saturating_add(part.messages);
+        call.response_bytes += part.head.bytes;
+        if part.head.bytes > 0 {
             call.latency.get_or_insert(at.origin.time.since(call.start));
         }
     }
-    if message.truncated {
+    if part.head.truncated {
         call.findings.insert(how);
     }
-    waiting.answer_lost |= message.status.cut && side != waiting.client;
+    waiting.answer_lost |= part.end_lost && side != waiting.client;
 }
 
 fn initiator(side: Side, client: Side) -> Initiator {
@@ -622,7 +590,7 @@ fn initiator(side: Side, client: Side) -> Initiator {
 fn stream_kind(call: &Call, class: Option<Class>) -> CallKind {
     let whole = class == Some(Class::Ok);
     match (call.request_messages, call.response_messages) {
-        (0 | 1, 0 | 1) if whole || call.rpc == "grpc" => {
+        (0 | 1, 0 | 1) if whole || call.rpc == Rpc::Grpc => {
             if call.request_messages == 1 {
                 CallKind::Unary
             } else {

@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 
-use hashbrown::HashMap;
 use rpcscope_parsers::{CallId, Side};
-use smallvec::SmallVec;
 
 use super::MAX_ENDED;
 use super::groups::Groups;
-use crate::calls::outcome::Outcome;
+use super::queue::Queue;
+use crate::calls::outcome::Decision;
 use crate::calls::record::{Call, Finding, Uid};
 use crate::decode::Network;
 use crate::flow::{Flow, Stamp};
@@ -16,22 +15,22 @@ use crate::flow::{Flow, Stamp};
 /// A call that waits for its end.
 #[derive(Debug)]
 pub(super) struct Pending {
+    pub(super) id: CallId,
     pub(super) call: Box<Call>,
     /// The caller's side.
     pub(super) client: Side,
-    /// What the answer said, while its last bytes are still to come.
-    pub(super) answer: Option<Box<Outcome>>,
-    /// Stream messages may follow: the kind is told by their numbers.
+    /// What the answer says, while its last bytes are still to come.
+    pub(super) answer: Option<Box<Decision>>,
+    /// Stream messages may follow: their numbers decide the kind of the call.
     pub(super) stream: bool,
-    /// The answer may stand in bytes that are missing: that none came says nothing.
+    /// The answer may stand in bytes that are missing: silence proves nothing.
     pub(super) answer_lost: bool,
 }
 
 /// The calls of one connection.
 #[derive(Debug, Default)]
 pub struct PendingCalls {
-    pub(super) waiting: HashMap<CallId, SmallVec<[Pending; 1]>, foldhash::fast::RandomState>,
-    pub(super) count: usize,
+    calls: Queue,
     /// Calls of unknown names.
     pub(super) groups: Groups,
     ended: VecDeque<CallId>,
@@ -40,7 +39,7 @@ pub struct PendingCalls {
     /// Which sides have sent FIN.
     pub(super) fin: [bool; 2],
     /// An error code told by GOAWAY, and who told it.
-    pub(super) goaway: Option<(Option<i64>, Side)>,
+    pub(super) goaway: Option<(i64, Side)>,
     /// What was lost of each side: [`Finding::Gap`] or [`Finding::Truncated`].
     pub(super) lost: [Option<Finding>; 2],
     /// Packet and next ordinal of the last identity given out.
@@ -57,15 +56,15 @@ impl PendingCalls {
     /// later one is then only the second.
     pub fn lose(&mut self, side: Side, how: Finding) {
         self.lost[side.index()] = Some(how);
-        for waiting in self.waiting.values_mut().flatten().filter(|waiting| waiting.stream) {
-            waiting.call.findings.insert(how);
+        for pending in self.calls.iter_mut().filter(|pending| pending.stream) {
+            pending.call.findings.insert(how);
         }
     }
 
     /// Marks the calls that `client` waits for: an answer that fits none of them may be the answer of one.
     pub(super) fn doubt(&mut self, client: Side, how: Finding) {
-        for waiting in self.waiting.values_mut().flatten().filter(|waiting| waiting.client == client) {
-            waiting.call.findings.insert(how);
+        for pending in self.calls.iter_mut().filter(|pending| pending.client == client) {
+            pending.call.findings.insert(how);
         }
     }
 
@@ -75,10 +74,10 @@ impl PendingCalls {
         self.lost[callee.index()].or(none.then_some(Finding::Gap))
     }
 
-    /// Remembers that the answers to the calls which wait for `side` may stand in bytes that nobody could read.
+    /// Remembers that the answers to the calls which wait for `side` may stand in bytes that could not be read.
     pub(super) fn lose_answers(&mut self, side: Side) {
-        for waiting in self.waiting.values_mut().flatten() {
-            waiting.answer_lost |= waiting.client != side;
+        for pending in self.calls.iter_mut() {
+            pending.answer_lost |= pending.client != side;
         }
     }
 
@@ -91,7 +90,7 @@ impl PendingCalls {
     /// Start of the oldest call that still waits.
     #[must_use]
     pub fn oldest(&self) -> Option<crate::time::Timestamp> {
-        self.waiting.values().flatten().map(|waiting| waiting.call.start).min()
+        self.calls.iter().map(|pending| pending.call.start).min()
     }
 
     pub(super) fn uid(&mut self, packet: u64) -> Uid {
@@ -103,41 +102,44 @@ impl PendingCalls {
         uid
     }
 
-    pub(super) fn add(&mut self, id: CallId, waiting: Pending) {
-        self.waiting.entry(id).or_default().push(waiting);
-        self.count += 1;
+    /// Lets a call wait, for the first time or (until the rest of its answer has come) again.
+    pub(super) fn add(&mut self, pending: Pending) {
+        self.calls.insert(pending);
     }
 
-    /// Lets a call that was taken out wait again, as the oldest of its id: its answer is on its way.
-    pub(super) fn put_back(&mut self, id: CallId, waiting: Pending) {
-        self.waiting.entry(id).or_default().insert(0, waiting);
-        self.count += 1;
+    /// How many calls wait.
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
     }
 
+    /// Those that wait, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Pending> {
+        self.calls.iter()
+    }
+
+    /// The same, to change them.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Pending> {
+        self.calls.iter_mut()
+    }
+
+    /// The oldest call of that id.
     pub(super) fn oldest_of(&mut self, id: CallId) -> Option<&mut Pending> {
-        self.waiting.get_mut(&id).and_then(|same| same.first_mut())
+        self.calls.find(id)
     }
 
+    /// Takes the oldest call of that id out.
     pub(super) fn take(&mut self, id: CallId) -> Option<Pending> {
-        let same = self.waiting.get_mut(&id)?;
-        let waiting = same.remove(0);
-        if same.is_empty() {
-            self.waiting.remove(&id);
-        }
-        self.count -= 1;
-        Some(waiting)
+        self.calls.take(id)
     }
 
-    /// All that wait, oldest first, leaving nothing.
-    pub(super) fn take_all(&mut self) -> Vec<(CallId, Pending)> {
-        let mut all: Vec<_> = self
-            .waiting
-            .drain()
-            .flat_map(|(id, same)| same.into_iter().map(move |waiting| (id, waiting)))
-            .collect();
-        self.count = 0;
-        all.sort_by_key(|(_, waiting)| waiting.call.uid);
-        all
+    /// Takes the oldest call out.
+    pub(super) fn take_oldest(&mut self) -> Option<Pending> {
+        self.calls.take_oldest()
+    }
+
+    /// Takes those out that `which` says, oldest first.
+    pub(super) fn take_where(&mut self, which: impl Fn(&Pending) -> bool) -> Vec<Pending> {
+        self.calls.take_where(which)
     }
 
     pub(super) fn end_id(&mut self, id: CallId) {

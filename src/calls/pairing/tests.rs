@@ -1,9 +1,7 @@
-//! Pairing, driven message by message over an imagined connection.
+//! Pairing, driven event by event over an imagined connection.
 
-use std::borrow::Cow;
-
-use rpcscope_parsers::message::{Exception, GrpcStatus, Quoted, Reset, ResultField};
-use rpcscope_parsers::{CallId, Kind, Message, Side, Status};
+use rpcscope_parsers::event::{Exception, GrpcCode, GrpcStatus, Quoted, Reply, ResultField, ThriftStatus};
+use rpcscope_parsers::{CallId, Event, Side, Status, Transport};
 
 use super::*;
 use crate::calls::Carrier;
@@ -57,15 +55,15 @@ impl Line {
             Stamp { packet: last.packet + 1, time: Timestamp(last.time.0 + milliseconds * 1_000_000) };
     }
 
-    fn say(&mut self, side: Side, message: Message<'_>) {
+    #[allow(clippy::large_types_passed_by_value, reason = "every test makes its events in place")]
+    fn say(&mut self, side: Side, event: Event<'_>) {
         self.pass(1);
         let now = self.flow.last;
-        let message = Message { rpc: if message.rpc.is_empty() { "thrift" } else { message.rpc }, ..message };
-        self.matcher.message(
+        self.matcher.event(
             At { flow: &self.flow, now, origin: now, position: None },
             &mut self.pending,
             side,
-            &message,
+            &event,
         );
     }
 
@@ -91,30 +89,52 @@ impl Line {
     }
 }
 
-fn request(id: i64, method: &'static str) -> Message<'static> {
-    Message {
-        kind: Kind::Request,
-        id: CallId::Loose(id),
-        method: Some(Cow::Borrowed(method.as_bytes())),
-        ..Message::default()
-    }
+fn head(id: i64) -> Head {
+    Head::new(Rpc::Thrift, Transport::Framed, CallId::Loose(id))
 }
 
-fn answer(id: i64) -> Message<'static> {
-    let status = Status { result: Some(ResultField::Success), ..Status::default() };
-    Message { kind: Kind::Answer, id: CallId::Loose(id), status, ..Message::default() }
+fn named(method: &'static str) -> Names<'static> {
+    Names { method: Some(Text::Plain(method.as_bytes())), ..Names::default() }
 }
 
-fn failure(id: i64, code: i32) -> Message<'static> {
-    let exception = Exception { type_id: code, message: Cow::Borrowed(b"no") };
-    Message { status: Status { exception: Some(exception), ..Status::default() }, ..answer(id) }
+fn request(id: i64, method: &'static str) -> Event<'static> {
+    let (head, names) = (head(id), named(method));
+    Event::Request(Request { head, oneway: false, names, timeout: None, headers: None })
+}
+
+fn oneway(id: i64, method: &'static str) -> Event<'static> {
+    let (head, names) = (head(id), named(method));
+    Event::Request(Request { head, oneway: true, names, timeout: None, headers: None })
+}
+
+/// The event with another head.
+fn with(mut event: Event<'_>, change: impl Fn(&mut Head)) -> Event<'_> {
+    change(event.head_mut().unwrap());
+    event
+}
+
+fn answered(head: Head, status: Status<'static>) -> Event<'static> {
+    let names = Names::default();
+    Event::Answer(Answer { head, names, quoted: None, status, body: false, oneway: false, headers: None })
+}
+
+fn replied(id: i64, reply: Reply<'static>) -> Event<'static> {
+    answered(head(id), Status::Thrift(ThriftStatus { biz: None, reply, http: None, cut: false }))
+}
+
+fn answer(id: i64) -> Event<'static> {
+    replied(id, Reply::Result(ResultField::Success))
+}
+
+fn failure(id: i64, code: i32) -> Event<'static> {
+    replied(id, Reply::Exception(Exception { type_id: code, message: Text::Plain(b"no") }))
 }
 
 /// Method, class and code of each call.
 fn told(calls: &[Call]) -> Vec<(&str, Option<Class>, Option<i64>)> {
     calls
         .iter()
-        .map(|call| (call.method.as_deref().unwrap_or("?"), call.class(), call.verdict.code))
+        .map(|call| (call.method.as_deref().unwrap_or("?"), call.class(), call.outcome.code))
         .collect()
 }
 
@@ -195,7 +215,7 @@ fn a_second_answer_is_a_finding_and_no_call() {
 #[test]
 fn a_one_way_call_stays_one_way_when_it_is_answered() {
     let mut line = Line::new();
-    line.say(CLIENT, Message { kind: Kind::Oneway, ..request(1, "a") });
+    line.say(CLIENT, oneway(1, "a"));
     line.say(SERVER, failure(1, 6));
     let calls = line.calls();
     assert_eq!(told(&calls), [("a", Some(Class::Oneway), None)]);
@@ -218,7 +238,7 @@ fn the_callers_fin_is_half_a_close() {
     line.end(SERVER, End::Fin);
     let calls = line.calls();
     assert_eq!(told(&calls), [("a", Some(Class::Transport), None)]);
-    assert_eq!(calls[0].verdict.initiator, Some(Initiator::Client));
+    assert_eq!(calls[0].outcome.initiator, Some(Initiator::Client));
 }
 
 #[test]
@@ -231,8 +251,8 @@ fn the_callees_end_decides_what_still_waits() {
         line.end(SERVER, end);
         let calls = line.calls();
         assert_eq!(told(&calls), [("a", Some(Class::Ok), None), ("b", Some(Class::Transport), None)]);
-        assert_eq!(calls[1].verdict.carrier, carrier);
-        assert_eq!(calls[1].verdict.initiator, Some(Initiator::Server));
+        assert_eq!(calls[1].outcome.carrier, carrier);
+        assert_eq!(calls[1].outcome.initiator, Some(Initiator::Server));
     }
 }
 
@@ -240,17 +260,17 @@ fn the_callees_end_decides_what_still_waits() {
 fn an_answer_that_breaks_off_is_no_answer() {
     let mut line = Line::new();
     line.say(CLIENT, request(1, "a"));
-    line.say(SERVER, Message { more: true, bytes: 5000, ..answer(1) });
+    line.say(SERVER, with(answer(1), |head| (head.more, head.bytes) = (true, 5000)));
     line.end(SERVER, End::Rst);
     assert_eq!(told(&line.calls()), [("a", Some(Class::Transport), None)]);
 
     let mut line = Line::new();
     line.say(CLIENT, request(1, "a"));
-    line.say(SERVER, Message { more: true, bytes: 5000, ..answer(1) });
+    line.say(SERVER, with(answer(1), |head| (head.more, head.bytes) = (true, 5000)));
     line.pass(4);
     line.say(
         SERVER,
-        Message { kind: Kind::Complete, id: CallId::Loose(1), bytes: 5000, ..Message::default() },
+        Event::Complete(Complete { id: CallId::Loose(1), end: 4999, bytes: 5000, truncated: false }),
     );
     let calls = line.calls();
     assert_eq!(told(&calls), [("a", Some(Class::Ok), None)]);
@@ -258,32 +278,53 @@ fn an_answer_that_breaks_off_is_no_answer() {
     assert_eq!(calls[0].response_bytes, 5000);
 }
 
-fn stream(kind: Kind, id: i64) -> Message<'static> {
-    Message { kind, id: CallId::Stream(id), rpc: "grpc", ..Message::default() }
+fn stream(id: i64) -> Head {
+    Head::new(Rpc::Grpc, Transport::Http2, CallId::Stream(id))
 }
 
-fn goaway(code: i64, last: i64) -> Message<'static> {
-    let reset = Reset { code: Some(code), ..Reset::default() };
-    let status = Status { reset: Some(reset), last_stream: Some(last), ..Status::default() };
-    Message { status, ..stream(Kind::GoAway, 0) }
+fn open(id: i64) -> Event<'static> {
+    named_open(id, Names::default(), None)
+}
+
+fn named_open(id: i64, names: Names<'static>, unknown_name: Option<u64>) -> Event<'static> {
+    Event::Open(Open { head: stream(id), names, timeout: None, unknown_name, headers: None })
+}
+
+fn part(id: i64, messages: u32, bytes: u64) -> Event<'static> {
+    Event::Part(Part { head: Head { bytes, ..stream(id) }, messages, end_lost: false })
+}
+
+fn broken_off(id: i64) -> Event<'static> {
+    let (head, names) = (stream(id), Names::default());
+    Event::Reset(Reset { head, names, code: None, message: None, cancel_path: None, headers: None })
+}
+
+fn trailers(id: i64, code: i64) -> Event<'static> {
+    let code = GrpcCode::Code(code);
+    let status = GrpcStatus { code, message: None, details: None, biz: None, http: None, cut: false };
+    answered(stream(id), Status::Grpc(status))
+}
+
+fn goaway(code: i64, last: i64) -> Event<'static> {
+    Event::GoAway(GoAway { start: 0, bytes: 17, code, text: None, last_stream: Some(last) })
 }
 
 #[test]
 fn goaway_ends_the_streams_it_leaves_out_and_no_others() {
     let mut line = Line::new();
-    line.say(CLIENT, stream(Kind::Open, 1));
-    line.say(CLIENT, stream(Kind::Open, 3));
+    line.say(CLIENT, open(1));
+    line.say(CLIENT, open(3));
     line.say(SERVER, goaway(0, 1));
     line.end(SERVER, End::Fin);
-    let carriers: Vec<_> = line.calls().iter().map(|call| (call.id, call.verdict.carrier)).collect();
+    let carriers: Vec<_> = line.calls().iter().map(|call| (call.id, call.outcome.carrier)).collect();
     assert_eq!(carriers, [(Some(3), Carrier::H2Goaway), (Some(1), Carrier::TcpFin)]);
 
     let mut line = Line::new();
-    line.say(CLIENT, stream(Kind::Open, 1));
+    line.say(CLIENT, open(1));
     line.say(SERVER, goaway(2, 1));
     line.end(SERVER, End::Fin);
     let calls = line.calls();
-    assert_eq!((calls[0].verdict.carrier, calls[0].verdict.code), (Carrier::H2Goaway, Some(2)));
+    assert_eq!((calls[0].outcome.carrier, calls[0].outcome.code), (Carrier::H2Goaway, Some(2)));
 }
 
 #[test]
@@ -295,17 +336,15 @@ fn streams_count_their_messages_and_tell_their_kind_by_them() {
         (3, 3, CallKind::BidiStream),
     ] {
         let mut line = Line::new();
-        line.say(CLIENT, stream(Kind::Open, 1));
+        line.say(CLIENT, open(1));
         for _ in 0..sent {
-            line.say(CLIENT, Message { messages: 1, bytes: 10, ..stream(Kind::Part, 1) });
+            line.say(CLIENT, part(1, 1, 10));
         }
         for _ in 0..received {
-            line.say(SERVER, Message { messages: 1, bytes: 20, ..stream(Kind::Part, 1) });
+            line.say(SERVER, part(1, 1, 20));
         }
-        let status =
-            Status { grpc: Some(rpcscope_parsers::message::GrpcStatus::Code(0)), ..Status::default() };
-        line.say(SERVER, Message { status, ..stream(Kind::Answer, 1) });
-        line.say(CLIENT, stream(Kind::Reset, 1));
+        line.say(SERVER, trailers(1, 0));
+        line.say(CLIENT, broken_off(1));
         let calls = line.calls();
         assert_eq!(calls.len(), 1, "what follows the end is noise");
         assert_eq!(calls[0].kind, kind);
@@ -324,7 +363,7 @@ fn calls_that_wait_are_bounded() {
     for id in 0..=MAX_PENDING as i64 {
         line.say(CLIENT, request(id, "a"));
     }
-    assert_eq!(line.pending.count, MAX_PENDING);
+    assert_eq!(line.pending.len(), MAX_PENDING);
     assert_eq!(line.matcher.shed, 1);
     assert_eq!(line.calls().len(), MAX_PENDING + 1);
 }
@@ -335,7 +374,7 @@ fn a_call_on_a_living_connection_is_given_up_in_the_end() {
     line.say(CLIENT, request(1, "a"));
     line.pass(601_000);
     line.say(CLIENT, request(2, "b"));
-    assert_eq!(line.pending.count, 1);
+    assert_eq!(line.pending.len(), 1);
     assert_eq!(told(&line.calls())[0], ("a", Some(Class::Unanswered), None));
 }
 
@@ -345,12 +384,11 @@ fn uids_are_unique_within_a_packet() {
     line.pass(1);
     let now = line.flow.last;
     for id in 0..3 {
-        let message = Message { rpc: "thrift", ..request(id, "a") };
-        line.matcher.message(
+        line.matcher.event(
             At { flow: &line.flow, now, origin: now, position: None },
             &mut line.pending,
             CLIENT,
-            &message,
+            &request(id, "a"),
         );
     }
     let uids: Vec<_> = line.calls().iter().map(|call| call.uid.to_string()).collect();
@@ -363,14 +401,7 @@ fn unknown_names_of_different_connections_are_different() {
         let mut line = Line::new();
         line.flow.first.packet = first;
         for id in [1, 3] {
-            let open = Message {
-                kind: Kind::Open,
-                id: CallId::Stream(id),
-                rpc: "grpc",
-                unknown_name: Some(1),
-                ..Message::default()
-            };
-            line.say(CLIENT, open);
+            line.say(CLIENT, unnamed(id));
         }
         line.calls().iter().map(|call| call.unknown_name.unwrap()).collect::<Vec<_>>()
     };
@@ -379,20 +410,19 @@ fn unknown_names_of_different_connections_are_different() {
     assert_ne!(one, other);
 }
 
-fn unnamed(id: i64) -> Message<'static> {
-    Message { unknown_name: Some(1), ..stream(Kind::Open, id) }
+fn unnamed(id: i64) -> Event<'static> {
+    named_open(id, Names::default(), Some(1))
 }
 
 /// The answer of a server that knows no such method.
-fn refusal(id: i64, method: &'static str) -> Message<'static> {
-    let status = Status { grpc: Some(GrpcStatus::Code(12)), ..Status::default() };
-    let quoted = Quoted { service: Some("S".as_bytes().into()), method: Some(method.as_bytes().into()) };
-    Message { status, quoted: Some(quoted), ..stream(Kind::Answer, id) }
+fn refusal(id: i64, method: &'static str) -> Event<'static> {
+    let quoted = Quoted { service: Some(Text::Plain(b"S")), method: named(method).method };
+    let Event::Answer(answer) = trailers(id, 12) else { unreachable!() };
+    Event::Answer(Answer { quoted: Some(quoted), ..answer })
 }
 
-fn served(id: i64) -> Message<'static> {
-    let status = Status { grpc: Some(GrpcStatus::Code(0)), ..Status::default() };
-    Message { status, ..stream(Kind::Answer, id) }
+fn served(id: i64) -> Event<'static> {
+    trailers(id, 0)
 }
 
 /// Number, method and whether that is from the text of an answer.
@@ -409,8 +439,8 @@ fn an_answer_that_quotes_the_name_names_its_group() {
     for id in [1, 3, 5] {
         line.say(CLIENT, unnamed(id));
     }
-    line.say(CLIENT, Message { unknown_name: Some(2), ..stream(Kind::Open, 7) });
-    line.say(SERVER, stream(Kind::Reset, 1));
+    line.say(CLIENT, named_open(7, Names::default(), Some(2)));
+    line.say(SERVER, broken_off(1));
     line.say(SERVER, refusal(3, "Gone"));
     line.say(CLIENT, unnamed(9));
     let gone = |id| (Some(id), Some("Gone".into()), true);
@@ -452,7 +482,7 @@ fn a_group_that_is_served_is_not_the_one_that_an_answer_says_there_is_not() {
 fn a_request_that_says_its_method_names_its_group() {
     let mut line = Line::new();
     line.say(CLIENT, unnamed(1));
-    line.say(CLIENT, Message { method: Some("Get".as_bytes().into()), ..unnamed(3) });
+    line.say(CLIENT, named_open(3, named("Get"), Some(1)));
     line.say(CLIENT, unnamed(5));
     line.say(SERVER, served(1));
     line.say(SERVER, refusal(5, "Below"));
@@ -463,22 +493,18 @@ fn a_request_that_says_its_method_names_its_group() {
 #[test]
 fn a_name_that_the_request_has_stays_whatever_the_answer_quotes() {
     let mut line = Line::new();
-    line.say(CLIENT, Message { method: Some("Get".as_bytes().into()), ..stream(Kind::Open, 1) });
+    line.say(CLIENT, named_open(1, named("Get"), None));
     line.say(SERVER, refusal(1, "Below"));
     assert_eq!(names(line), [(Some(1), Some("Get".into()), false)]);
 }
 
 #[test]
 fn a_gap_that_may_hold_the_answer_leaves_no_verdict() {
-    let open = |id| Message { kind: Kind::Open, id: CallId::Stream(id), rpc: "grpc", ..Message::default() };
     let mut line = Line::new();
     line.say(CLIENT, open(1));
     line.pending.lose(SERVER, Finding::Gap);
-    let status = Status { cut: true, ..Status::default() };
-    line.say(
-        SERVER,
-        Message { kind: Kind::Part, id: CallId::Stream(1), status, truncated: true, ..Message::default() },
-    );
+    let head = Head { truncated: true, ..stream(1) };
+    line.say(SERVER, Event::Part(Part { head, messages: 0, end_lost: true }));
     line.say(CLIENT, open(3));
     line.end(SERVER, End::Fin);
     let calls = line.calls();

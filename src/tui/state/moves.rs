@@ -310,7 +310,7 @@ fn cell_tests(call: &Call, column: Column, equal: bool) -> String {
         Column::Server => both(&["server"]),
         Column::Protocol => both(&["rpc", "transport"]),
         Column::Method => both(&["service", "method"]),
-        Column::Verdict if call.verdict.code.is_some() => both(&["class", "code"]),
+        Column::Verdict if call.outcome.code.is_some() => both(&["class", "code"]),
         Column::Class | Column::Verdict => both(&["class"]),
         Column::Code => both(&["code"]),
         Column::Message => both(&["message"]),

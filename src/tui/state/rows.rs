@@ -181,7 +181,7 @@ fn sort_key(entry: &Entry, column: Column, names: &Names) -> SortKey {
     match column {
         Column::Time => SortKey::Number(call.start.0.into()),
         Column::Latency => call.latency.into(),
-        Column::Code => call.verdict.code.into(),
+        Column::Code => call.outcome.code.into(),
         Column::Class => call.class().map(|c| c as i64).into(),
         column => SortKey::Text(call_cell(call, column, names)),
     }

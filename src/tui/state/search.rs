@@ -75,14 +75,14 @@ impl State {
     /// Whether a call's row contains `needle`, in lower case. Looks at the parts first: to write the row of each of a
     /// million calls takes its time.
     fn call_contains(&self, call: &Call, needle: &str) -> bool {
-        let verdict = &call.verdict;
+        let outcome = &call.outcome;
         // Words without digits, dots and spaces stand in one part, and the verdict of an answer is its message.
         let plain = needle.bytes().all(|b| b.is_ascii_alphabetic());
-        let told = match verdict.class {
+        let told = match outcome.class {
             Some(Class::Ok) => true,
             Some(Class::Business | Class::Rpc) => {
-                let worded = matches!(verdict.carrier, Carrier::HttpStatus | Carrier::TrpcStreamReset);
-                verdict.message.is_some() && verdict.code.is_some() && !worded
+                let worded = matches!(outcome.carrier, Carrier::HttpStatus | Carrier::TrpcStreamReset);
+                outcome.message.is_some() && outcome.code.is_some() && !worded
             }
             _ => false,
         };
@@ -92,8 +92,8 @@ impl State {
         let parts = [
             call.service.as_deref(),
             call.method.as_deref(),
-            verdict.message.as_deref().or(Some("ok")),
-            verdict.code_name,
+            outcome.message.as_deref().or(Some("ok")),
+            outcome.code_name,
             call.trace_id.as_deref(),
             self.names.client_name(call),
             self.names.server_name(call),
@@ -200,7 +200,7 @@ impl State {
         let (service, method) = (call.service.as_deref(), call.method.as_deref());
         text.push(' ');
         labels::push_operation(&mut text, service, method, call.unknown_name);
-        let named = [call.verdict.code_name, call.trace_id.as_deref(), self.names.client_name(call)];
+        let named = [call.outcome.code_name, call.trace_id.as_deref(), self.names.client_name(call)];
         for name in named.into_iter().chain([self.names.server_name(call)]).flatten() {
             text.push(' ');
             text.push_str(name);
@@ -229,9 +229,9 @@ mod tests {
             for carrier in Carrier::ALL {
                 for message in [None, Some("No stock of Blue ones")] {
                     let mut call = sample::full();
-                    call.verdict.class = Some(*class);
-                    call.verdict.carrier = *carrier;
-                    call.verdict.message = message.map(str::to_owned);
+                    call.outcome.class = Some(*class);
+                    call.outcome.carrier = *carrier;
+                    call.outcome.message = message.map(str::to_owned);
                     let text = state.call_text(&call).to_lowercase();
                     for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
                         assert!(state.call_contains(&call, word), "{word:?} of {text:?}");

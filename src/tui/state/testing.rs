@@ -25,16 +25,16 @@ pub(in crate::tui) fn call(n: u64) -> Call {
 /// The `n`th call of a capture, failed.
 pub(in crate::tui) fn failed(n: u64, class: Class, code: i64, message: &str) -> Call {
     let mut call = call(n);
-    call.verdict.class = Some(class);
-    call.verdict.carrier = match class {
+    call.outcome.class = Some(class);
+    call.outcome.carrier = match class {
         Class::Business => Carrier::BizStatus,
         Class::Rpc => Carrier::ThriftException,
         Class::Transport => Carrier::TcpRst,
         _ => Carrier::None,
     };
     let coded = matches!(class, Class::Business | Class::Rpc);
-    call.verdict.code = coded.then_some(code);
-    call.verdict.message = (!message.is_empty()).then(|| message.to_owned());
+    call.outcome.code = coded.then_some(code);
+    call.outcome.message = (!message.is_empty()).then(|| message.to_owned());
     call
 }
 

@@ -218,7 +218,7 @@ fn chain(root: Call, cause: Call) -> Chain {
 }
 
 fn shown(state: &State) -> Option<i64> {
-    state.detail.as_ref().and_then(|detail| detail.call.verdict.code)
+    state.detail.as_ref().and_then(|detail| detail.call.outcome.code)
 }
 
 #[test]

@@ -6,6 +6,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
+use rpcscope_parsers::{Rpc, Transport};
 
 use super::{line, sentence};
 use crate::calls::reported::reported_as;
@@ -120,7 +121,7 @@ fn boxed(
 
 /// Label of the line in the box of the verdict that decided.
 fn deciding(call: &Call) -> &'static str {
-    match call.verdict.carrier {
+    match call.outcome.carrier {
         _ if !call.failed() => "",
         Carrier::Ret | Carrier::TrpcStreamClose | Carrier::TrpcStreamReset | Carrier::TrpcStreamInit => "ret",
         Carrier::FuncRet => "func_ret",
@@ -128,33 +129,33 @@ fn deciding(call: &Call) -> &'static str {
         Carrier::GrpcStatus => "grpc-status",
         Carrier::HttpStatus => "http status",
         Carrier::ThriftException | Carrier::IdlException => "exception",
-        Carrier::TtstreamTrailer | Carrier::TtstreamRst => call.verdict.carrier.name(),
+        Carrier::TtstreamTrailer | Carrier::TtstreamRst => call.outcome.carrier.name(),
         _ => "no answer",
     }
 }
 
 /// What the wire says of the outcome, element by element: those that decided and those that were looked at.
 fn verdict_lines(call: &Call) -> Vec<(String, String)> {
-    let verdict = &call.verdict;
+    let outcome = &call.outcome;
     let code = || {
-        let number = verdict.code.map(|c| c.to_string()).unwrap_or_default();
-        match verdict.code_name {
+        let number = outcome.code.map(|c| c.to_string()).unwrap_or_default();
+        match outcome.code_name {
             Some(name) => format!("{number} {name}"),
             None => number,
         }
     };
     let mut lines: Vec<(String, String)> = Vec::new();
     let mut put = |label: &str, value: String| lines.push((label.to_owned(), value));
-    let decided = |carrier| verdict.carrier == carrier;
-    let answered = !matches!(verdict.class, Some(Class::Unanswered | Class::Transport));
+    let decided = |carrier| outcome.carrier == carrier;
+    let answered = !matches!(outcome.class, Some(Class::Unanswered | Class::Transport));
     match call.rpc {
         _ if !answered => {
             put("no answer", labels::verdict(call));
-            put("sign", verdict.carrier.name().to_owned());
+            put("sign", outcome.carrier.name().to_owned());
         }
-        "trpc" | "trpc-http" | "trpc-stream" if call.ret.is_some() || call.func_ret.is_some() => {
-            let ret = call.ret.unwrap_or_default();
-            let func_ret = call.func_ret.unwrap_or_default();
+        rpc if rpc.is_trpc() && (call.outcome.ret.is_some() || call.outcome.func_ret.is_some()) => {
+            let ret = call.outcome.ret.unwrap_or_default();
+            let func_ret = call.outcome.func_ret.unwrap_or_default();
             let name = |decides: bool| if decides { code() } else { "0".to_owned() };
             put("ret", if ret == 0 { "0  framework is content".to_owned() } else { name(ret != 0) });
             put(
@@ -167,12 +168,12 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
                 },
             );
         }
-        "grpc" => {
+        Rpc::Grpc => {
             put(
                 "grpc-status",
-                match verdict.carrier {
+                match outcome.carrier {
                     Carrier::GrpcStatus => code(),
-                    Carrier::None if verdict.class == Some(Class::Ok) => "0 OK".to_owned(),
+                    Carrier::None if outcome.class == Some(Class::Ok) => "0 OK".to_owned(),
                     Carrier::BizStatus => "only carries the business error".to_owned(),
                     _ => "— (not there)".to_owned(),
                 },
@@ -183,17 +184,17 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
             }
         }
         _ if decided(Carrier::TtstreamTrailer) || decided(Carrier::TtstreamRst) => {
-            put(verdict.carrier.name(), code());
+            put(outcome.carrier.name(), code());
             put("biz-status", biz_status(call, ""));
         }
         _ => {
             put(
                 "exception",
-                match verdict.carrier {
+                match outcome.carrier {
                     Carrier::ThriftException => code(),
                     Carrier::IdlException => format!(
                         "declared in the IDL{}",
-                        call.field_id.map(|f| format!(", field {f}")).unwrap_or_default()
+                        call.outcome.field_id.map(|f| format!(", field {f}")).unwrap_or_default()
                     ),
                     _ if call.findings.contains(Finding::BizStatusWithException) => {
                         "there too: some callers report it".to_owned()
@@ -212,9 +213,9 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
 }
 
 fn biz_status(call: &Call, code: &str) -> String {
-    if call.verdict.carrier == Carrier::BizStatus {
+    if call.outcome.carrier == Carrier::BizStatus {
         code.to_owned()
-    } else if matches!(call.transport, "framed" | "buffered") {
+    } else if matches!(call.transport, Transport::Framed | Transport::Buffered) {
         "— (this transport has no place for it)".to_owned()
     } else {
         "— (header has none)".to_owned()
@@ -223,7 +224,7 @@ fn biz_status(call: &Call, code: &str) -> String {
 
 /// Who raised the error, in a few words.
 fn raised_by(call: &Call) -> &'static str {
-    match (call.class(), call.verdict.initiator) {
+    match (call.class(), call.outcome.initiator) {
         (Some(Class::Ok), _) => "nobody: ok",
         (Some(Class::Oneway), _) => "nobody: no answer is due",
         (Some(Class::Business), _) => "callee's business code",

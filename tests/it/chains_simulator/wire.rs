@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use rpcscope::calls::record::{Call, Class, Process, Uid};
 use rpcscope::decode::Endpoint;
 use rpcscope::time::Timestamp;
+use rpcscope_parsers::{Rpc, Transport};
 
 use super::{Event, Knobs, Processes};
 
@@ -70,7 +71,7 @@ fn one(index: usize, event: &Event, root: i64, knobs: &Knobs) -> Call {
         call.process[usize::from(own)] = Some(process);
     }
     if event.given_up {
-        call.verdict.class = Some(Class::Unanswered);
+        call.outcome.class = Some(Class::Unanswered);
     }
     // Numbers that follow each other are spread, so that shares are even in time.
     let picked = |share: f64| (event.number as f64 * 0.618_033_988_75).fract() < share;
@@ -97,10 +98,10 @@ fn one(index: usize, event: &Event, root: i64, knobs: &Knobs) -> Call {
         call.metadata.push((false, "b3".into(), value));
     }
     if event.canceled {
-        call.verdict.class = Some(Class::Rpc);
-        call.cancel_path = vec![format!("caller-{}", event.number % 50).into()];
+        call.outcome.class = Some(Class::Rpc);
+        call.outcome.cancel_path = vec![format!("caller-{}", event.number % 50).into()];
         if !own {
-            call.cancel_path.push("front".into());
+            call.outcome.cancel_path.push("front".into());
         }
     }
     call
@@ -117,14 +118,14 @@ pub(crate) fn call(packet: u64, start: i64, end: i64, client: Endpoint, server: 
         end: Timestamp(end),
         latency: u64::try_from(end - start).ok(),
         duration: u64::try_from(end - start).ok(),
-        transport: "framed",
-        rpc: "thrift",
+        transport: Transport::Framed,
+        rpc: Rpc::Thrift,
         request_bytes: 100,
         response_bytes: 100,
         request_messages: 1,
         response_messages: 1,
         ..Call::new(Uid { packet, ordinal: 0 }, Timestamp(start), client, server)
     };
-    call.verdict.class = Some(Class::Ok);
+    call.outcome.class = Some(Class::Ok);
     call
 }

@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use super::grpc::{self, Content, Scanner};
 use super::hpack::{EntryId, List};
 use super::name::Name;
-use crate::message::{GrpcStatus, Kind, Message, Reset, Side, Status};
+use crate::message::{GrpcStatus, Kind, Message, Reset, Side, Status, emit_message};
 use crate::protocol::Emit;
 use stream::{Claim, Stream, claim_of};
 use told::{Goaway, blank, codec_of, emit_begin, http_status, quoted_by, status_of};
@@ -131,7 +131,7 @@ impl Streams {
             if stream.claim == Claim::Call {
                 let place = Place { side, start: offset, bytes: 0 };
                 let status = Status { cut: true, ..Status::default() };
-                emit(side, Message { status, ..blank(Kind::Part, *id, place, true) });
+                emit_message(emit, side, Message { status, ..blank(Kind::Part, *id, place, true) });
             }
         }
     }
@@ -278,7 +278,8 @@ impl Streams {
             Some((service, method)) => (service, Some(method)),
             None => (None, list.get(Name::DestinationMethod).filter(|_| !self.other_names)),
         };
-        emit(
+        emit_message(
+            emit,
             place.side,
             Message {
                 codec,
@@ -320,7 +321,9 @@ impl Streams {
         let Some(stream) = self.open.get_mut(&id) else { return };
         let place = Place { bytes: 0, ..place };
         match stream.claim {
-            Claim::Call => emit(place.side, blank(Kind::HalfClose, id, place, stream.truncated)),
+            Claim::Call => {
+                emit_message(emit, place.side, blank(Kind::HalfClose, id, place, stream.truncated));
+            }
             Claim::Maybe => stream.wait().half_close = Some(place),
             Claim::Orphan | Claim::Done => {}
         }
@@ -351,16 +354,16 @@ impl Streams {
             Some(Message { messages, ..blank(Kind::Part, id, place, truncated) })
         };
         if let Some(part) = part(client) {
-            emit(client, part);
+            emit_message(emit, client, part);
         }
         if let Some(place) = waiting.half_close {
-            emit(place.side, blank(Kind::HalfClose, id, self.reachable(place), truncated));
+            emit_message(emit, place.side, blank(Kind::HalfClose, id, self.reachable(place), truncated));
         }
         if let Some((place, list)) = &waiting.begin {
             emit_begin(id, self.reachable(*place), list.list(), truncated, emit);
         }
         if let Some(part) = part(client.other()) {
-            emit(client.other(), part);
+            emit_message(emit, client.other(), part);
         }
     }
 
@@ -436,7 +439,7 @@ impl Streams {
             metadata: block.as_ref().map(|(list, ..)| list as &dyn crate::message::Pairs),
             ..blank(Kind::Answer, id, place, stream.truncated || cut)
         };
-        emit(place.side, message);
+        emit_message(emit, place.side, message);
         self.finish(id);
     }
 
@@ -474,7 +477,7 @@ impl Streams {
             return;
         };
         if stream.claim == Claim::Call {
-            emit(side, Message { messages, ..blank(Kind::Part, id, place, stream.truncated) });
+            emit_message(emit, side, Message { messages, ..blank(Kind::Part, id, place, stream.truncated) });
         } else {
             let scanner = *stream.scanner(side);
             if stream.claim == Claim::Maybe
@@ -522,11 +525,12 @@ impl Streams {
             let server = place.side.other();
             let place = Place { side: server, start: self.here(server), bytes: 0 };
             let status = Status { grpc: Some(GrpcStatus::Unknown), cut: true, ..Status::default() };
-            emit(server, Message { status, ..blank(Kind::Answer, id, place, true) });
+            emit_message(emit, server, Message { status, ..blank(Kind::Answer, id, place, true) });
             return self.finish(id);
         }
         let reset = Reset { code: Some(i64::from(code)), ..Reset::default() };
-        emit(
+        emit_message(
+            emit,
             place.side,
             Message {
                 status: Status { reset: Some(reset), ..Status::default() },

@@ -6,7 +6,9 @@ use super::super::grpc::{self, Content};
 use super::super::hpack::List;
 use super::super::name::Name;
 use super::super::quote::parse_quote;
-use crate::message::{BizStatus, CallId, GrpcStatus, Kind, Message, Quoted, Reset, Side, Status};
+use crate::message::{
+    BizStatus, CallId, GrpcStatus, Kind, Message, Quoted, Reset, Side, Status, emit_message,
+};
 use crate::protocol::Emit;
 
 /// The bytes of a message in the stream of its side.
@@ -44,7 +46,8 @@ pub(super) fn blank(kind: Kind, id: u32, place: Place, truncated: bool) -> Messa
 /// Tells the first header block of an answer.
 pub(super) fn emit_begin(id: u32, place: Place, list: List<'_>, truncated: bool, emit: &mut Emit<'_>) {
     let http = http_status(list);
-    emit(
+    emit_message(
+        emit,
         place.side,
         Message {
             codec: codec_of(list),
@@ -121,7 +124,8 @@ impl Goaway {
         let last = (client == Some(self.place.side.other())).then_some(i64::from(self.last));
         let text = (!self.text.is_empty()).then_some(Cow::Borrowed(self.text.as_slice()));
         let reset = Reset { code: Some(i64::from(self.code)), message: text, cancel_path: None };
-        emit(
+        emit_message(
+            emit,
             self.place.side,
             Message {
                 status: Status { last_stream: last, reset: Some(reset), ..Status::default() },

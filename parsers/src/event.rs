@@ -1,0 +1,856 @@
+//! What every protocol delivers: an [`Event`] says what was seen on the wire, never what it means for the class of a call.
+//!
+//! Events borrow from the bytes that were read: nothing in them owns memory, so that they cost nothing to make and to
+//! drop. Each has only the fields that it can have:
+//!
+//! | event | what it does to its call |
+//! | --- | --- |
+//! | [`Request`] | opens a unary call (or a oneway) |
+//! | [`Open`] | opens a stream |
+//! | [`Begin`] | the callee's first sign on a stream: the end of the latency, no verdict yet |
+//! | [`Part`] | messages of a stream |
+//! | [`Event::HalfClose`] | one side sends nothing more on the stream; no verdict |
+//! | [`Answer`] | the callee's answer, or the end of the stream with its [`Status`] |
+//! | [`Reset`] | one side breaks the stream off |
+//! | [`GoAway`] | one side accepts no new streams |
+//! | [`Complete`] | the last byte of an event with [`Head::more`] has passed |
+//! | [`Event::Lost`] | bytes are missing in which answers may have stood |
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// One of the two ends of a connection, named by the bytes it sends. The events say which end is the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// The end with the lower address and port.
+    A,
+    /// The other end.
+    B,
+}
+
+impl Side {
+    /// The end that receives what this one sends.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
+    /// What belongs to this end in a pair of A's and B's.
+    #[must_use]
+    pub fn of<T>(self, pair: &[T; 2]) -> &T {
+        let [a, b] = pair;
+        match self {
+            Self::A => a,
+            Self::B => b,
+        }
+    }
+
+    /// As [`Side::of`], to change it.
+    #[must_use]
+    pub fn of_mut<T>(self, pair: &mut [T; 2]) -> &mut T {
+        let [a, b] = pair;
+        match self {
+            Self::A => a,
+            Self::B => b,
+        }
+    }
+
+    /// 0 or 1, for arrays of two.
+    #[must_use]
+    pub fn index(self) -> usize {
+        match self {
+            Self::A => 0,
+            Self::B => 1,
+        }
+    }
+}
+
+/// The RPC protocol of a call: its rules decide the class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rpc {
+    /// Apache Thrift.
+    Thrift,
+    /// Kitex Protobuf: a thrift message head before a protobuf message.
+    KitexProtobuf,
+    /// gRPC over HTTP/2.
+    Grpc,
+    /// TTHeader Streaming.
+    Ttstream,
+    /// tRPC, unary.
+    Trpc,
+    /// tRPC, streams.
+    TrpcStream,
+    /// tRPC over HTTP/1.1.
+    TrpcHttp,
+    /// A protocol without rules of its own: its [`Status::Codes`] tell a framework's failure from the callee's.
+    Other(&'static str),
+}
+
+impl Rpc {
+    /// The name in the call record (key `rpc`).
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Thrift => "thrift",
+            Self::KitexProtobuf => "kitex-protobuf",
+            Self::Grpc => "grpc",
+            Self::Ttstream => "ttstream",
+            Self::Trpc => "trpc",
+            Self::TrpcStream => "trpc-stream",
+            Self::TrpcHttp => "trpc-http",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// Whether every call is a stream of messages of which several run at a time on a connection, each with an id of its
+    /// own that is never used again.
+    #[must_use]
+    pub fn is_stream(self) -> bool {
+        match self {
+            Self::Grpc | Self::Ttstream | Self::TrpcStream => true,
+            Self::Thrift | Self::KitexProtobuf | Self::Trpc | Self::TrpcHttp | Self::Other(_) => false,
+        }
+    }
+
+    /// Whether its codes are those of tRPC.
+    #[must_use]
+    pub fn is_trpc(self) -> bool {
+        match self {
+            Self::Trpc | Self::TrpcStream | Self::TrpcHttp => true,
+            Self::Thrift | Self::KitexProtobuf | Self::Grpc | Self::Ttstream | Self::Other(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Rpc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What carries the messages of a call on its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    /// Kitex TTHeader.
+    TtHeader,
+    /// A length before each message.
+    Framed,
+    /// Nothing: messages follow each other.
+    Buffered,
+    /// `THeader` of Apache Thrift.
+    THeader,
+    /// Kitex mesh header before another form.
+    MeshHeader,
+    /// HTTP/2.
+    Http2,
+    /// HTTP/1.x.
+    Http1,
+    /// tRPC frames.
+    Trpc,
+    /// A transport without rules of its own.
+    Other(&'static str),
+}
+
+impl Transport {
+    /// The name in the call record (key `transport`).
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TtHeader => "ttheader",
+            Self::Framed => "framed",
+            Self::Buffered => "buffered",
+            Self::THeader => "theader",
+            Self::MeshHeader => "mesh-header",
+            Self::Http2 => "http2",
+            Self::Http1 => "http1",
+            Self::Trpc => "trpc",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// Whether a message's headers can be read only by whoever has read all headers before it on its connection (HPACK).
+    #[must_use]
+    pub fn headers_depend_on_earlier(self) -> bool {
+        match self {
+            Self::Http2 => true,
+            Self::TtHeader
+            | Self::Framed
+            | Self::Buffered
+            | Self::THeader
+            | Self::MeshHeader
+            | Self::Http1
+            | Self::Trpc
+            | Self::Other(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The number that pairs request and answer, with how far it can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum CallId {
+    /// Request id that pairs exactly (tRPC `request_id`).
+    Request(i64),
+    /// Sequence number that peers may leave at 0 or get wrong (thrift): pairs by number first, by order among equal ones.
+    Loose(i64),
+    /// A stream of a connection (HTTP/2, ttstream, tRPC stream).
+    Stream(i64),
+    /// No number: answers come in the order of requests (HTTP/1.1).
+    #[default]
+    Order,
+}
+
+impl CallId {
+    /// The number as sent, for the call record; `None` where the protocol has none.
+    #[must_use]
+    pub fn number(self) -> Option<i64> {
+        match self {
+            Self::Request(n) | Self::Loose(n) | Self::Stream(n) => Some(n),
+            Self::Order => None,
+        }
+    }
+}
+
+/// Text of the wire, still encoded as it was sent: decoded only when somebody reads it. May be no UTF-8 and may hold
+/// control characters.
+#[derive(Clone, Copy)]
+pub enum Text<'a> {
+    /// Bytes as they are.
+    Plain(&'a [u8]),
+    /// Percent-encoded (gRPC, doc/PROTOCOL-HTTP2.md, "Percent-Encoded"). What is no encoding stays as it is.
+    Percent(&'a [u8]),
+    /// A `-bin` header of gRPC: base64 with or without padding, of which the first value counts where several are joined
+    /// by commas, or plain bytes behind a zero byte (C-core, `GRPC_ALLOW_TRUE_BINARY_METADATA`). Empty if it is neither.
+    Base64(&'a [u8]),
+    /// The inside of a JSON string with its escapes (RFC 8259, section 7).
+    Json(&'a [u8]),
+}
+
+/// The `-bin` headers come with padding or without; both are right.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+impl<'a> Text<'a> {
+    /// The bytes as sent.
+    #[must_use]
+    pub fn raw(self) -> &'a [u8] {
+        match self {
+            Self::Plain(raw) | Self::Percent(raw) | Self::Base64(raw) | Self::Json(raw) => raw,
+        }
+    }
+
+    /// The bytes that are meant. Allocates only if they differ from what was sent.
+    #[must_use]
+    pub fn decode(self) -> Cow<'a, [u8]> {
+        match self {
+            Self::Plain(raw) => Cow::Borrowed(raw),
+            Self::Percent(raw) => decode_percent(raw),
+            Self::Base64([0, plain @ ..]) => Cow::Borrowed(plain),
+            Self::Base64(raw) => {
+                let first = raw.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+                BASE64.decode(first).map_or(Cow::Borrowed(&[]), Cow::Owned)
+            }
+            Self::Json(raw) => decode_json(raw),
+        }
+    }
+
+    /// Whether nothing was sent.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.raw().is_empty()
+    }
+}
+
+impl<'a> From<&'a [u8]> for Text<'a> {
+    fn from(raw: &'a [u8]) -> Self {
+        Self::Plain(raw)
+    }
+}
+
+/// Texts are equal if the same is meant.
+impl PartialEq for Text<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plain(a), Self::Plain(b)) => a == b,
+            (a, b) => a.decode() == b.decode(),
+        }
+    }
+}
+
+impl Eq for Text<'_> {}
+
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&String::from_utf8_lossy(&self.decode()), f)
+    }
+}
+
+fn decode_percent(raw: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'%', raw).is_none() {
+        return Cow::Borrowed(raw);
+    }
+    let mut out = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((byte, after)) = rest.split_first() {
+        if let [b'%', high, low, ..] = *rest
+            && let (Some(high), Some(low)) = ((high as char).to_digit(16), (low as char).to_digit(16))
+        {
+            out.push((high * 16 + low) as u8);
+            rest = rest.get(3..).unwrap_or_default();
+            continue;
+        }
+        out.push(*byte);
+        rest = after;
+    }
+    Cow::Owned(out)
+}
+
+/// Undoes the escapes of a JSON string; what is none stays as it is.
+fn decode_json(raw: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'\\', raw).is_none() {
+        return Cow::Borrowed(raw);
+    }
+    let mut quoted = Vec::with_capacity(raw.len() + 2);
+    quoted.push(b'"');
+    quoted.extend_from_slice(raw);
+    quoted.push(b'"');
+    serde_json::from_slice::<String>(&quoted).map_or(Cow::Borrowed(raw), |text| Cow::Owned(text.into_bytes()))
+}
+
+/// Names and values of a message's header, visited one after the other without being copied.
+pub trait Pairs {
+    /// Calls `each` with every key and value in the order of the wire. Numeric keys go by their standard name
+    /// (`FromService`), unknown ones as decimal text.
+    fn each(&self, each: &mut dyn FnMut(&[u8], &[u8]));
+}
+
+/// The header of an event, where it has one.
+pub type Headers<'a> = Option<&'a dyn Pairs>;
+
+/// What every event of a call has: which call of which protocol it belongs to, and where its bytes stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The RPC protocol.
+    pub rpc: Rpc,
+    /// What carries it.
+    pub transport: Transport,
+    /// Payload codec, as in the call record (key `codec`); `None` where nothing says.
+    pub codec: Option<&'static str>,
+    /// Pairs it with other events of its call, within the connection.
+    pub id: CallId,
+    /// Stream offset of its first byte, in the bytes of the side that sent it.
+    pub start: u64,
+    /// Size in bytes as sent, own headers included; 0 if not known yet (then [`Complete`] says).
+    pub bytes: u64,
+    /// More of its bytes follow, and a [`Complete`] comes when they have passed.
+    pub more: bool,
+    /// Part of it was lost or cut off; the event holds what was left.
+    pub truncated: bool,
+}
+
+impl Head {
+    /// The head of an event of that protocol, with everything else still unknown.
+    #[must_use]
+    pub fn new(rpc: Rpc, transport: Transport, id: CallId) -> Self {
+        Self { rpc, transport, codec: None, id, start: 0, bytes: 0, more: false, truncated: false }
+    }
+}
+
+/// The names in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Names<'a> {
+    /// Service as the wire names it.
+    pub service: Option<Text<'a>>,
+    /// Method as the wire names it.
+    pub method: Option<Text<'a>>,
+    /// Name of the calling service.
+    pub caller: Option<Text<'a>>,
+    /// Name of the called service.
+    pub callee: Option<Text<'a>>,
+}
+
+/// Opens a call to which one answer is due, or none.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// Which call, and where.
+    pub head: Head,
+    /// No answer is due.
+    pub oneway: bool,
+    /// Who calls what.
+    pub names: Names<'a>,
+    /// Time the caller is willing to wait, nanoseconds (tRPC head field 4, TTHeader key 12, `trpc-timeout`).
+    pub timeout: Option<u64>,
+    /// Names and values of its header.
+    pub headers: Headers<'a>,
+}
+
+/// Opens a stream; [`Part`]s follow.
+#[derive(Clone, Copy)]
+pub struct Open<'a> {
+    /// Which stream, and where.
+    pub head: Head,
+    /// Who calls what.
+    pub names: Names<'a>,
+    /// Time the caller is willing to wait, nanoseconds (`grpc-timeout`, TTHeader key 12).
+    pub timeout: Option<u64>,
+    /// A name that can't be known because it was sent before the capture began: streams of a connection with the same
+    /// number have the same unknown name (HPACK entries of an unknown table). At most 4096.
+    pub unknown_name: Option<u64>,
+    /// Names and values of its header.
+    pub headers: Headers<'a>,
+}
+
+/// The callee's first sign on a stream.
+#[derive(Clone, Copy)]
+pub struct Begin<'a> {
+    /// Which stream, and where.
+    pub head: Head,
+    /// Names that the callee sends back.
+    pub names: Names<'a>,
+    /// The HTTP status, where HTTP carries the call.
+    pub http: Option<u16>,
+    /// Names and values of its header.
+    pub headers: Headers<'a>,
+}
+
+/// Messages of a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Which stream, and where.
+    pub head: Head,
+    /// How many messages end in it.
+    pub messages: u32,
+    /// Bytes of the sender are missing in which the stream may have ended.
+    pub end_lost: bool,
+}
+
+/// The callee's answer, or the end of the stream with its status.
+#[derive(Clone, Copy)]
+pub struct Answer<'a> {
+    /// Which call, and where.
+    pub head: Head,
+    /// Names that the callee sends back.
+    pub names: Names<'a>,
+    /// The names of what was asked for as the answer's own text quotes them: the callee says that it has no such service
+    /// or method, and nothing came before. No proof, since a callee may pass on what its own callee said.
+    pub quoted: Option<Quoted<'a>>,
+    /// What it says of success or failure.
+    pub status: Status<'a>,
+    /// It has a payload. Only asked of answers that report an error.
+    pub body: bool,
+    /// It says by itself that its call wanted no answer (tRPC `call_type`).
+    pub oneway: bool,
+    /// Names and values of its header.
+    pub headers: Headers<'a>,
+}
+
+/// One side breaks the stream off (HTTP/2 `RST_STREAM`, ttstream Rst).
+#[derive(Clone, Copy)]
+pub struct Reset<'a> {
+    /// Which stream, and where.
+    pub head: Head,
+    /// Names that it carries.
+    pub names: Names<'a>,
+    /// HTTP/2 error code or ttstream 120xx. `None` where it was lost.
+    pub code: Option<i64>,
+    /// Text, where the protocol sends one.
+    pub message: Option<Text<'a>>,
+    /// ttstream `ttscp`: services from the first canceller on, comma-separated as sent.
+    pub cancel_path: Option<Text<'a>>,
+    /// Names and values of its header.
+    pub headers: Headers<'a>,
+}
+
+/// One side accepts no new streams (HTTP/2 GOAWAY, RFC 9113, section 6.8).
+#[derive(Clone, Copy, Debug)]
+pub struct GoAway<'a> {
+    /// Stream offset of its first byte.
+    pub start: u64,
+    /// Size of its frame in bytes.
+    pub bytes: u64,
+    /// HTTP/2 error code.
+    pub code: i64,
+    /// Debug data, where there is some.
+    pub text: Option<Text<'a>>,
+    /// The highest stream that it still lets through; `None` in a GOAWAY of the client, which says nothing of the streams
+    /// that the client opened.
+    pub last_stream: Option<i64>,
+}
+
+/// The last byte of an event with [`Head::more`] has passed, or is known to be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Complete {
+    /// The id of that event.
+    pub id: CallId,
+    /// Stream offset of its last byte.
+    pub end: u64,
+    /// Its whole size.
+    pub bytes: u64,
+    /// Part of it was lost or cut off.
+    pub truncated: bool,
+}
+
+/// One thing that a protocol saw.
+#[derive(Clone, Copy)]
+pub enum Event<'a> {
+    /// Opens a call to which one answer is due, or none.
+    Request(Request<'a>),
+    /// Opens a stream.
+    Open(Open<'a>),
+    /// The callee's first sign on a stream.
+    Begin(Begin<'a>),
+    /// Messages of a stream.
+    Part(Part),
+    /// The sender sends nothing more on this stream. Not a verdict.
+    HalfClose(Head),
+    /// The callee's answer, or the end of the stream with its status.
+    Answer(Answer<'a>),
+    /// The sender breaks the stream off.
+    Reset(Reset<'a>),
+    /// The sender accepts no new streams.
+    GoAway(GoAway<'a>),
+    /// The last byte of an event with [`Head::more`] has passed.
+    Complete(Complete),
+    /// Bytes of the sender are missing, or make no sense, where whole messages may have stood: the answer to every call
+    /// that waits for one may be among them.
+    Lost {
+        /// Stream offset of the first of these bytes.
+        start: u64,
+    },
+}
+
+/// Which [`Event`] it was, for whoever keeps a list of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Kind {
+    #[default]
+    /// [`Event::Request`] to which an answer is due.
+    Request,
+    /// [`Event::Request`] without an answer.
+    Oneway,
+    /// [`Event::Open`].
+    Open,
+    /// [`Event::Begin`].
+    Begin,
+    /// [`Event::Part`].
+    Part,
+    /// [`Event::HalfClose`].
+    HalfClose,
+    /// [`Event::Answer`].
+    Answer,
+    /// [`Event::Reset`].
+    Reset,
+    /// [`Event::GoAway`].
+    GoAway,
+    /// [`Event::Complete`].
+    Complete,
+    /// [`Event::Lost`].
+    Lost,
+}
+
+impl<'a> Event<'a> {
+    /// Which event it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Request(request) if request.oneway => Kind::Oneway,
+            Self::Request(_) => Kind::Request,
+            Self::Open(_) => Kind::Open,
+            Self::Begin(_) => Kind::Begin,
+            Self::Part(_) => Kind::Part,
+            Self::HalfClose(_) => Kind::HalfClose,
+            Self::Answer(_) => Kind::Answer,
+            Self::Reset(_) => Kind::Reset,
+            Self::GoAway(_) => Kind::GoAway,
+            Self::Complete(_) => Kind::Complete,
+            Self::Lost { .. } => Kind::Lost,
+        }
+    }
+
+    /// Its head; `None` for events that belong to no call or only end another event.
+    #[must_use]
+    pub fn head(&self) -> Option<&Head> {
+        match self {
+            Self::Request(Request { head, .. })
+            | Self::Open(Open { head, .. })
+            | Self::Begin(Begin { head, .. })
+            | Self::Part(Part { head, .. })
+            | Self::HalfClose(head)
+            | Self::Answer(Answer { head, .. })
+            | Self::Reset(Reset { head, .. }) => Some(head),
+            Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => None,
+        }
+    }
+
+    /// As [`Event::head`], to change it.
+    pub fn head_mut(&mut self) -> Option<&mut Head> {
+        match self {
+            Self::Request(Request { head, .. })
+            | Self::Open(Open { head, .. })
+            | Self::Begin(Begin { head, .. })
+            | Self::Part(Part { head, .. })
+            | Self::HalfClose(head)
+            | Self::Answer(Answer { head, .. })
+            | Self::Reset(Reset { head, .. }) => Some(head),
+            Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => None,
+        }
+    }
+
+    /// Stream offset of its first byte; of a [`Complete`], of the last byte of what it ends.
+    #[must_use]
+    pub fn start(&self) -> u64 {
+        match self {
+            Self::GoAway(goaway) => goaway.start,
+            Self::Complete(complete) => complete.end,
+            Self::Lost { start } => *start,
+            _ => self.head().map_or(0, |head| head.start),
+        }
+    }
+
+    /// The names in it, where it can have some.
+    #[must_use]
+    pub fn names(&self) -> Option<&Names<'a>> {
+        match self {
+            Self::Request(Request { names, .. })
+            | Self::Open(Open { names, .. })
+            | Self::Begin(Begin { names, .. })
+            | Self::Answer(Answer { names, .. })
+            | Self::Reset(Reset { names, .. }) => Some(names),
+            Self::Part(_) | Self::HalfClose(_) | Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => {
+                None
+            }
+        }
+    }
+
+    /// Names and values of its header, where it has one.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'a> {
+        match self {
+            Self::Request(Request { headers, .. })
+            | Self::Open(Open { headers, .. })
+            | Self::Begin(Begin { headers, .. })
+            | Self::Answer(Answer { headers, .. })
+            | Self::Reset(Reset { headers, .. }) => *headers,
+            Self::Part(_) | Self::HalfClose(_) | Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => {
+                None
+            }
+        }
+    }
+
+    /// Lets it have that header, if it can have one and has none yet.
+    pub fn set_headers(&mut self, pairs: &'a dyn Pairs) {
+        if let Self::Request(Request { headers, .. })
+        | Self::Open(Open { headers, .. })
+        | Self::Begin(Begin { headers, .. })
+        | Self::Answer(Answer { headers, .. })
+        | Self::Reset(Reset { headers, .. }) = self
+        {
+            headers.get_or_insert(pairs);
+        }
+    }
+}
+
+/// A thrift application exception (`TApplicationException`), or the equal message of Kitex Protobuf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exception<'a> {
+    /// `type` as sent; peers send numbers beyond the published ones.
+    pub type_id: i32,
+    /// `message`, empty where the field is absent.
+    pub message: Text<'a>,
+}
+
+/// The first field of a reply's result struct (thrift, doc/specs/thrift-rpc.md, "Response struct").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResultField {
+    /// The struct is empty: void, a nil result, or a result that was lost. The wire doesn't say which.
+    Empty,
+    /// Field 0: the result.
+    Success,
+    /// Another field: the declared exception of that number.
+    Exception(i16),
+}
+
+/// A business status that travels beside the framework's own (Kitex `biz-status`, `biz-message`, `biz-extra`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct BizStatus<'a> {
+    /// `biz-status` as sent: decimal text, which may be malformed. `None` where only the others were there.
+    pub status: Option<Text<'a>>,
+    /// `biz-message`.
+    pub message: Option<Text<'a>>,
+    /// `biz-extra`: one JSON object of strings, as sent.
+    pub extra: Option<Text<'a>>,
+}
+
+/// Names that the text of an error quotes as those of what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Quoted<'a> {
+    /// Service.
+    pub service: Option<Text<'a>>,
+    /// Method.
+    pub method: Option<Text<'a>>,
+}
+
+/// `grpc-status` as seen in trailers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrpcCode<'a> {
+    /// A readable number.
+    Code(i64),
+    /// There is a `grpc-status`, but it is no number.
+    Malformed(Text<'a>),
+    /// It can't be known whether or which: the header block refers to table entries from before the capture.
+    Unknown,
+    /// There is none.
+    Absent,
+}
+
+/// How a tRPC stream frame ended or refused a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrpcEnd {
+    /// CLOSE with type CLOSE.
+    Close,
+    /// CLOSE with type RESET.
+    Reset,
+    /// An INIT answer with a `ret`.
+    Refused,
+}
+
+/// The codes of an answer that tells the framework's failure from the callee's (tRPC `ret` and `func_ret`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Codes<'a> {
+    /// The framework's. `None` if the bytes that hold it are missing; 0 where an answer leaves it out.
+    pub ret: Option<i32>,
+    /// The callee's, likewise.
+    pub func_ret: Option<i32>,
+    /// tRPC `error_msg`, `CloseMeta.msg`, `trpc-error-msg`.
+    pub message: Option<Text<'a>>,
+}
+
+/// What a thrift reply says in its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply<'a> {
+    /// Nothing about the outcome: the answer has no thrift message, or one whose struct says nothing (Kitex Protobuf).
+    Silent,
+    /// The first field of the result struct.
+    Result(ResultField),
+    /// A message of type EXCEPTION.
+    Exception(Exception<'a>),
+    /// The bytes that say it are missing.
+    Missing,
+}
+
+impl<'a> Reply<'a> {
+    /// The exception, if it is one.
+    #[must_use]
+    pub fn exception(self) -> Option<Exception<'a>> {
+        match self {
+            Self::Exception(exception) => Some(exception),
+            Self::Silent | Self::Result(_) | Self::Missing => None,
+        }
+    }
+}
+
+/// Everything an answer says of success or failure, as seen, in the terms of its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status<'a> {
+    /// The bytes that say it are missing (lost, or cut off by the snap length).
+    Missing,
+    /// Thrift and Kitex Protobuf, in whatever transport.
+    Thrift(ThriftStatus<'a>),
+    /// A ttstream trailer.
+    Ttstream(TtstreamStatus<'a>),
+    /// gRPC trailers.
+    Grpc(GrpcStatus<'a>),
+    /// A unary answer of tRPC.
+    Trpc(Codes<'a>),
+    /// The end of a tRPC stream.
+    TrpcStream {
+        /// How it ended. `None` if the bytes that say it are missing.
+        end: Option<TrpcEnd>,
+        /// Its codes.
+        codes: Codes<'a>,
+    },
+    /// An answer of tRPC over HTTP, where codes that are absent are 0.
+    TrpcHttp {
+        /// The codes of `trpc-ret` and `trpc-func-ret`.
+        codes: Codes<'a>,
+        /// The HTTP status.
+        http: Option<u16>,
+    },
+    /// An answer of a protocol without rules of its own ([`Rpc::Other`]).
+    Codes(Codes<'a>),
+}
+
+/// The outcome of a thrift call as its answer says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThriftStatus<'a> {
+    /// The business status in the header.
+    pub biz: Option<BizStatus<'a>>,
+    /// The payload.
+    pub reply: Reply<'a>,
+    /// The HTTP status, where HTTP carries the call.
+    pub http: Option<u16>,
+    /// Bytes are missing in which a business status may have stood.
+    pub cut: bool,
+}
+
+/// The outcome of a ttstream as its trailer says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TtstreamStatus<'a> {
+    /// The business status in the header.
+    pub biz: Option<BizStatus<'a>>,
+    /// The exception in the payload.
+    pub exception: Option<Exception<'a>>,
+    /// Bytes are missing in which either may have stood.
+    pub cut: bool,
+}
+
+/// The outcome of a gRPC call as its trailers say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrpcStatus<'a> {
+    /// `grpc-status`.
+    pub code: GrpcCode<'a>,
+    /// `grpc-message`.
+    pub message: Option<Text<'a>>,
+    /// `grpc-status-details-bin`: a `google.rpc.Status`.
+    pub details: Option<Text<'a>>,
+    /// The business status that Kitex sends beside it.
+    pub biz: Option<BizStatus<'a>>,
+    /// The HTTP status of the answer.
+    pub http: Option<u16>,
+    /// Bytes or table entries are missing in which another field of these may have stood.
+    pub cut: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_decoded_where_they_are_encoded() {
+        let decoded = |text: Text<'static>| String::from_utf8_lossy(&text.decode()).into_owned();
+        assert_eq!(decoded(Text::Percent("caf%C3%A9 50%25".as_bytes())), "café 50%");
+        assert_eq!(decoded(Text::Percent(b"100% %zz %4")), "100% %zz %4");
+        assert!(matches!(Text::Percent(b"plain").decode(), Cow::Borrowed(_)));
+        assert_eq!(*Text::Base64(b"CAU").decode(), [8, 5]);
+        assert_eq!(*Text::Base64(b"CAU=,CAY=").decode(), [8, 5]);
+        assert_eq!(*Text::Base64(&[0, 8, 5]).decode(), [8, 5]);
+        assert!(Text::Base64(b"?").decode().is_empty());
+        assert_eq!(decoded(Text::Json(br#"no \"x\" \u00e9"#)), "no \"x\" é");
+        assert_eq!(decoded(Text::Json(br"\q")), r"\q");
+        assert_eq!(Text::Json(b"same"), Text::Plain(b"same"));
+    }
+}
