@@ -1,16 +1,74 @@
-//! The adapter that turns a stateless format ([`Framing`]) into a [`Session`].
+//! Formats whose messages stand one after the other ([`Framing`]), and the [`Session`] that follows a connection of such a
+//! format.
 
-use crate::error::{Error, Layer};
+use nom::Err;
+
+use crate::error::{Error, Layer, ParseResult, missing};
 use crate::message::{CallId, Kind, Message, Pairs, Side, emit_message};
-use crate::protocol::{Emit, Framing, Parsed, Session};
-use crate::thrift::walk::{Walked, Walker};
+use crate::protocol::{Emit, Session};
+use crate::thrift::skip::{Skipped, StructSkip};
+
+/// What a format finds at the beginning of its input.
+#[derive(Debug)]
+pub enum Parsed<'a> {
+    /// A message of `bytes` bytes (which may be more than the input has: the rest is skipped).
+    Message {
+        /// What was seen; `start`, `bytes` and `more` are filled by the session.
+        message: Message<'a>,
+        /// Whole size as sent.
+        bytes: u64,
+    },
+    /// A message without a length: its end is where the struct after its head ends.
+    Unsized {
+        /// What was seen; `start`, `bytes` and `more` are filled by the session.
+        message: Message<'a>,
+        /// Bytes of the head, after which the struct begins.
+        head: usize,
+        /// Finds the end of the struct.
+        skip: StructSkip,
+    },
+    /// A frame that is no call (heartbeat, control), to be skipped.
+    Control {
+        /// Whole size as sent.
+        bytes: u64,
+    },
+}
+
+/// A format whose messages stand one after the other, each with its length in its head or with an end that can be found.
+/// [`FramedSession`] makes a [`Session`] of it: it carries heads over chunk borders, skips bodies, and resynchronises after
+/// gaps.
+pub trait Framing: Send + 'static {
+    /// Reads the message at the beginning of `input`, which `side` sent. Reads heads only: a body is not waited for, except
+    /// for the part of an answer that has the outcome. `Incomplete` says how many bytes are missing; an error that names no
+    /// layer is one of the header.
+    fn parse<'a>(&mut self, side: Side, input: &'a [u8]) -> ParseResult<Parsed<'a>>;
+
+    /// The same for a message that ends after `input` because the rest is missing: what is certain. `Incomplete` means that
+    /// nothing is.
+    fn parse_cut<'a>(&mut self, side: Side, input: &'a [u8]) -> ParseResult<Parsed<'a>> {
+        self.parse(side, input)
+    }
+
+    /// Calls `each` with the names and values in the header of the message that `parse` found at the beginning of `input`,
+    /// in the order of the wire. Called only for a message whose metadata are wanted, so it may read the head again.
+    fn metadata(&self, _side: Side, _input: &[u8], _each: &mut dyn FnMut(&[u8], &[u8])) {}
+
+    /// The first offset in `input` at which a message can begin, decided as strictly as detection; used after a gap.
+    /// `None` if there is none.
+    fn find(&mut self, side: Side, input: &[u8]) -> Option<usize>;
+
+    /// The most bytes that a head may need; a message that asks for more is invalid.
+    fn head_limit(&self) -> usize {
+        1024 * 1024
+    }
+}
 
 /// Bytes kept while searching for the next message after a gap: enough for the fixed head of any format here.
 const SEARCH_TAIL: usize = 64;
 
 /// A message whose head was emitted and whose body is still passing.
 #[derive(Debug)]
-struct Open {
+struct PendingBody {
     id: CallId,
     bytes: u64,
     truncated: bool,
@@ -32,17 +90,17 @@ impl<F: Framing> Pairs for Lent<'_, F> {
 /// What became of a message whose head is not whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
-    /// It was told, and its end is known.
-    Told,
+    /// It was emitted, and its end is known.
+    Emitted,
     /// Its end is known, and nothing else.
-    Passed,
-    /// Nobody knows where it ends.
+    Skipped,
+    /// Its end is unknown.
     Lost,
 }
 
 /// What is known of the stream of one side.
 #[derive(Debug, Default)]
-struct Lane {
+struct Inbound {
     /// Bytes of a head that is not whole.
     carry: Vec<u8>,
     /// Length from which on the carried head is worth another look.
@@ -51,14 +109,14 @@ struct Lane {
     offset: u64,
     /// Bytes of the current body still to pass.
     skip: u64,
-    /// Finds the end of the current body where no length tells it.
-    walker: Option<Walker>,
-    open: Option<Open>,
+    /// Finds the end of the current body, if it has no length.
+    unsized_body: Option<StructSkip>,
+    open: Option<PendingBody>,
     /// The place of the next message is not known.
     lost: bool,
 }
 
-impl Lane {
+impl Inbound {
     /// Lets up to `len` body bytes pass; says how many.
     fn pass(&mut self, len: u64) -> u64 {
         let passed = self.skip.min(len);
@@ -72,18 +130,18 @@ impl Lane {
 #[derive(Debug)]
 pub struct FramedSession<F> {
     framing: F,
-    lanes: [Lane; 2],
+    inbound: [Inbound; 2],
     trouble: Option<(Error, u64)>,
 }
 
 impl<F: Framing> FramedSession<F> {
     /// A session that knows nothing yet and expects a message at the first byte of either side.
     pub fn new(framing: F) -> Self {
-        Self { framing, lanes: [Lane::default(), Lane::default()], trouble: None }
+        Self { framing, inbound: [Inbound::default(), Inbound::default()], trouble: None }
     }
 
-    fn lane(&mut self, side: Side) -> &mut Lane {
-        side.of_mut(&mut self.lanes)
+    fn lane(&mut self, side: Side) -> &mut Inbound {
+        side.of_mut(&mut self.inbound)
     }
 
     fn complain(&mut self, error: Error) {
@@ -91,13 +149,13 @@ impl<F: Framing> FramedSession<F> {
         self.trouble = Some((error, count + 1));
     }
 
-    /// Says that bytes in which messages may have stood could not be read.
-    fn tell_loss(&mut self, side: Side, emit: &mut Emit<'_>) {
+    /// Reports that bytes in which messages may have stood could not be read.
+    fn emit_lost(&mut self, side: Side, emit: &mut Emit<'_>) {
         let start = self.lane(side).offset;
         emit_message(emit, side, Message { kind: Kind::Lost, start, ..Message::default() });
     }
 
-    fn finish_open(&mut self, side: Side, emit: &mut Emit<'_>) {
+    fn emit_complete(&mut self, side: Side, emit: &mut Emit<'_>) {
         let lane = self.lane(side);
         let last = lane.offset.saturating_sub(1);
         if let Some(open) = lane.open.take() {
@@ -118,7 +176,7 @@ impl<F: Framing> FramedSession<F> {
 
     /// Emits a message found at the beginning of `input` and says how many of its bytes it takes.
     fn deliver<'l>(
-        lane: &mut Lane,
+        lane: &mut Inbound,
         lent: &'l Lent<'l, F>,
         mut message: Message<'l>,
         bytes: u64,
@@ -132,7 +190,7 @@ impl<F: Framing> FramedSession<F> {
         message.more = bytes > here;
         message.truncated |= cut;
         if message.more {
-            lane.open = Some(Open { id: message.id, bytes, truncated: cut });
+            lane.open = Some(PendingBody { id: message.id, bytes, truncated: cut });
         }
         lane.skip = bytes - here;
         lane.offset += here;
@@ -141,8 +199,8 @@ impl<F: Framing> FramedSession<F> {
     }
 
     /// Emits a message without a length, whose body begins after `head` bytes.
-    fn deliver_walked<'l>(
-        lane: &mut Lane,
+    fn deliver_unsized<'l>(
+        lane: &mut Inbound,
         lent: &'l Lent<'l, F>,
         mut message: Message<'l>,
         head: usize,
@@ -154,7 +212,7 @@ impl<F: Framing> FramedSession<F> {
         message.bytes = 0;
         message.more = true;
         message.truncated |= cut;
-        lane.open = Some(Open { id: message.id, bytes: head as u64, truncated: cut });
+        lane.open = Some(PendingBody { id: message.id, bytes: head as u64, truncated: cut });
         lane.offset += head as u64;
         emit_message(emit, lent.side, message);
     }
@@ -162,21 +220,21 @@ impl<F: Framing> FramedSession<F> {
     /// Lets bytes of the current body pass; says how many of `bytes` belong to it.
     fn pass_body(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>) -> usize {
         let lane = self.lane(side);
-        let Some(walker) = &mut lane.walker else {
+        let Some(skip) = &mut lane.unsized_body else {
             let passed = lane.pass(bytes.len() as u64) as usize;
             if passed > 0 && lane.skip == 0 {
-                self.finish_open(side, emit);
+                self.emit_complete(side, emit);
             }
             return passed;
         };
-        let (passed, error) = match walker.walk(bytes) {
-            Ok(Walked::More) => (bytes.len(), None),
-            Ok(Walked::Done(passed)) => {
-                lane.walker = None;
+        let (passed, error) = match skip.advance(bytes) {
+            Ok(Skipped::More) => (bytes.len(), None),
+            Ok(Skipped::Done(passed)) => {
+                lane.unsized_body = None;
                 (passed, None)
             }
             Err(error) => {
-                lane.walker = None;
+                lane.unsized_body = None;
                 lane.lost = true;
                 (0, Some(error))
             }
@@ -186,8 +244,8 @@ impl<F: Framing> FramedSession<F> {
             open.bytes += passed as u64;
             open.truncated |= error.is_some();
         }
-        if lane.walker.is_none() {
-            self.finish_open(side, emit);
+        if lane.unsized_body.is_none() {
+            self.emit_complete(side, emit);
         }
         if let Some(error) = error {
             self.complain(error);
@@ -203,7 +261,7 @@ impl<F: Framing> FramedSession<F> {
             if rest.is_empty() {
                 return done;
             }
-            if self.lane(side).walker.is_some() {
+            if self.lane(side).unsized_body.is_some() {
                 done += self.pass_body(side, rest, emit);
                 continue;
             }
@@ -211,7 +269,7 @@ impl<F: Framing> FramedSession<F> {
                 let Some(at) = self.framing.find(side, rest) else {
                     let drop = rest.len().saturating_sub(SEARCH_TAIL);
                     if drop > 0 {
-                        self.tell_loss(side, emit);
+                        self.emit_lost(side, emit);
                     }
                     let lane = self.lane(side);
                     lane.offset += drop as u64;
@@ -219,7 +277,7 @@ impl<F: Framing> FramedSession<F> {
                     return done + drop;
                 };
                 if at > 0 {
-                    self.tell_loss(side, emit);
+                    self.emit_lost(side, emit);
                 }
                 let lane = self.lane(side);
                 lane.lost = false;
@@ -230,42 +288,41 @@ impl<F: Framing> FramedSession<F> {
             let limit = self.framing.head_limit();
             let index = side.index();
             let error = match self.framing.parse(side, rest) {
-                Parsed::Incomplete(wanted) if wanted <= limit => {
-                    self.lane(side).wanted = wanted.max(rest.len() + 1);
-                    return done;
+                Err(Err::Incomplete(needed)) => {
+                    let wanted = rest.len().saturating_add(missing(needed));
+                    if wanted <= limit {
+                        self.lane(side).wanted = wanted;
+                        return done;
+                    }
+                    Error::new(0, Layer::Header, "head longer than its limit")
                 }
-                Parsed::Incomplete(_) => {
-                    Error { offset: 0, layer: Layer::Header, what: "head longer than its limit" }
-                }
-                Parsed::Message { message, bytes } if bytes > 0 => {
-                    if let Some(lane) = self.lanes.get_mut(index) {
+                Err(Err::Error(error) | Err::Failure(error)) => error.placed(Layer::Header, rest),
+                Ok(Parsed::Message { message, bytes }) if bytes > 0 => {
+                    if let Some(lane) = self.inbound.get_mut(index) {
                         let lent = Lent { framing: &self.framing, side, input: rest };
                         done += Self::deliver(lane, &lent, message, bytes, false, emit);
                     }
                     continue;
                 }
-                Parsed::Walked { message, head, walker } if (1..=rest.len()).contains(&head) => {
-                    if let Some(lane) = self.lanes.get_mut(index) {
+                Ok(Parsed::Unsized { message, head, skip }) if (1..=rest.len()).contains(&head) => {
+                    if let Some(lane) = self.inbound.get_mut(index) {
                         let lent = Lent { framing: &self.framing, side, input: rest };
-                        Self::deliver_walked(lane, &lent, message, head, false, emit);
-                        lane.walker = Some(walker);
+                        Self::deliver_unsized(lane, &lent, message, head, false, emit);
+                        lane.unsized_body = Some(skip);
                         done += head;
                     }
                     continue;
                 }
-                Parsed::Control { bytes } if bytes > 0 => {
+                Ok(Parsed::Control { bytes }) if bytes > 0 => {
                     let lane = self.lane(side);
                     lane.skip = bytes;
                     done += lane.pass(rest.len() as u64) as usize;
                     continue;
                 }
-                Parsed::Message { .. } | Parsed::Walked { .. } | Parsed::Control { .. } => {
-                    Error { offset: 0, layer: Layer::Frame, what: "message without bytes" }
-                }
-                Parsed::Invalid(error) => error,
+                Ok(_) => Error::new(0, Layer::Frame, "message without bytes"),
             };
             self.complain(error);
-            self.tell_loss(side, emit);
+            self.emit_lost(side, emit);
             let lane = self.lane(side);
             lane.lost = true;
             lane.offset += 1;
@@ -273,33 +330,32 @@ impl<F: Framing> FramedSession<F> {
         }
     }
 
-    /// Tells what the carried part of a head still says; how many of `missing` bytes fall into that message is kept in
-    /// `skip`.
+    /// Emits what is certain of the carried part of a head. What is missing of that message is then in `skip`.
     fn cut(&mut self, side: Side, emit: &mut Emit<'_>) -> Cut {
         let carry = std::mem::take(&mut self.lane(side).carry);
         let index = side.index();
         let lost = self.lane(side).lost;
         let cut = match self.framing.parse_cut(side, &carry) {
-            Parsed::Message { message, bytes } if !lost && bytes > 0 => {
-                if let Some(lane) = self.lanes.get_mut(index) {
+            Ok(Parsed::Message { message, bytes }) if !lost && bytes > 0 => {
+                if let Some(lane) = self.inbound.get_mut(index) {
                     let lent = Lent { framing: &self.framing, side, input: &carry };
                     Self::deliver(lane, &lent, message, bytes.max(carry.len() as u64), true, emit);
                 }
-                Cut::Told
+                Cut::Emitted
             }
-            // Where a message ends that has no length and is not whole, nobody knows.
-            Parsed::Walked { message, .. } if !lost => {
-                if let Some(lane) = self.lanes.get_mut(index) {
+            // The end of a message without a length can't be found once a part of it is missing.
+            Ok(Parsed::Unsized { message, .. }) if !lost => {
+                if let Some(lane) = self.inbound.get_mut(index) {
                     let lent = Lent { framing: &self.framing, side, input: &carry };
-                    Self::deliver_walked(lane, &lent, message, carry.len(), true, emit);
+                    Self::deliver_unsized(lane, &lent, message, carry.len(), true, emit);
                 }
                 Cut::Lost
             }
-            Parsed::Control { bytes } if !lost && bytes > 0 => {
+            Ok(Parsed::Control { bytes }) if !lost && bytes > 0 => {
                 let lane = self.lane(side);
                 lane.skip = bytes.max(carry.len() as u64);
                 lane.pass(carry.len() as u64);
-                Cut::Passed
+                Cut::Skipped
             }
             _ => {
                 self.lane(side).offset += carry.len() as u64;
@@ -337,11 +393,11 @@ impl<F: Framing> Session for FramedSession<F> {
     }
 
     fn gap(&mut self, side: Side, missing: Option<u64>, emit: &mut Emit<'_>) {
-        let mut cut = Cut::Told;
+        let mut cut = Cut::Emitted;
         if !self.lane(side).carry.is_empty() {
             cut = self.cut(side, emit);
-        } else if let Some(walker) = &mut self.lane(side).walker {
-            if missing.is_some_and(|missing| walker.lose(missing)) {
+        } else if let Some(skip) = &mut self.lane(side).unsized_body {
+            if missing.is_some_and(|missing| skip.lose(missing)) {
                 let lane = self.lane(side);
                 lane.offset += missing.unwrap_or(0);
                 if let Some(open) = &mut lane.open {
@@ -350,7 +406,7 @@ impl<F: Framing> Session for FramedSession<F> {
                 }
                 return;
             }
-            self.lane(side).walker = None;
+            self.lane(side).unsized_body = None;
             cut = Cut::Lost;
         } else if self.lane(side).skip == 0 {
             cut = Cut::Lost;
@@ -363,10 +419,10 @@ impl<F: Framing> Session for FramedSession<F> {
             }
             lane.pass(lost_bytes);
             if lane.skip == 0 {
-                self.finish_open(side, emit);
+                self.emit_complete(side, emit);
             }
-            if cut == Cut::Passed {
-                self.tell_loss(side, emit);
+            if cut == Cut::Skipped {
+                self.emit_lost(side, emit);
             }
             return;
         }
@@ -376,8 +432,8 @@ impl<F: Framing> Session for FramedSession<F> {
         lane.skip = 0;
         lane.lost = true;
         lane.offset += missing.unwrap_or(0);
-        self.finish_open(side, emit);
-        self.tell_loss(side, emit);
+        self.emit_complete(side, emit);
+        self.emit_lost(side, emit);
     }
 
     fn end(&mut self, side: Side, emit: &mut Emit<'_>) {
@@ -392,11 +448,11 @@ impl<F: Framing> Session for FramedSession<F> {
         let offset = self.lane(side).offset;
         self.lane(side).offset += bytes.len() as u64;
         let (parsed, cut) = match self.framing.parse(side, bytes) {
-            Parsed::Incomplete(_) => (self.framing.parse_cut(side, bytes), true),
+            Err(Err::Incomplete(_)) => (self.framing.parse_cut(side, bytes), true),
             parsed => (parsed, false),
         };
         match parsed {
-            Parsed::Message { mut message, bytes: sent } if sent >= bytes.len() as u64 => {
+            Ok(Parsed::Message { mut message, bytes: sent }) if sent >= bytes.len() as u64 => {
                 message.start = offset;
                 message.bytes = sent;
                 message.truncated |= cut || sent > bytes.len() as u64;
@@ -404,20 +460,16 @@ impl<F: Framing> Session for FramedSession<F> {
                 message.metadata = message.metadata.or(Some(&lent));
                 emit_message(emit, side, message);
             }
-            Parsed::Control { .. } => {}
-            Parsed::Invalid(error) => self.complain(error),
-            Parsed::Message { .. } | Parsed::Walked { .. } | Parsed::Incomplete(_) => {
-                self.complain(Error {
-                    offset: 0,
-                    layer: Layer::Frame,
-                    what: "datagram is no single message",
-                });
+            Ok(Parsed::Control { .. }) => {}
+            Err(Err::Error(error) | Err::Failure(error)) => self.complain(error.placed(Layer::Header, bytes)),
+            Ok(_) | Err(Err::Incomplete(_)) => {
+                self.complain(Error::new(0, Layer::Frame, "datagram is no single message"));
             }
         }
     }
 
     fn held(&self, side: Side) -> usize {
-        side.of(&self.lanes).carry.len()
+        side.of(&self.inbound).carry.len()
     }
 
     fn trouble(&self) -> Option<(Error, u64)> {

@@ -2,8 +2,6 @@
 
 use crate::error::Error;
 use crate::event::{Event, Side};
-use crate::message::Message;
-use crate::thrift::walk::Walker;
 
 /// How many bytes of each side detection looks at before it gives up.
 pub const DETECT_LIMIT: usize = 16 * 1024;
@@ -86,62 +84,4 @@ pub struct Field {
     pub range: (usize, usize),
     /// Fields inside.
     pub children: Vec<Field>,
-}
-
-/// What a stateless format makes of the bytes at the beginning of its input. See [`Framing`].
-#[derive(Debug)]
-pub enum Parsed<'a> {
-    /// The head is not whole: at least `usize` bytes from the beginning of the message are needed to say more.
-    Incomplete(usize),
-    /// A message of `bytes` bytes (which may be more than the input has: the rest is skipped).
-    Message {
-        /// What was seen; `start`, `bytes` and `more` are filled by the adapter.
-        message: Message<'a>,
-        /// Whole size as sent.
-        bytes: u64,
-    },
-    /// A message that nowhere says its length: its end is found by walking over what follows its head.
-    Walked {
-        /// What was seen; `start`, `bytes` and `more` are filled by the adapter.
-        message: Message<'a>,
-        /// Bytes of the head, behind which the walk begins.
-        head: usize,
-        /// The walk.
-        walker: Walker,
-    },
-    /// A frame that is no call (heartbeat, control), to be skipped.
-    Control {
-        /// Whole size as sent.
-        bytes: u64,
-    },
-    /// Not a message of this format.
-    Invalid(Error),
-}
-
-/// A format whose messages stand one after the other, each with its length in its head or with an end that can be found.
-/// [`FramedSession`](crate::framed::FramedSession) makes a [`Session`] of it: carries heads over chunk borders, skips
-/// bodies, lives through gaps.
-pub trait Framing: Send + 'static {
-    /// Reads the message at the beginning of `input`, which `side` sent. Reads heads only: a body is not waited for, but
-    /// for the part of an answer that tells the outcome.
-    fn parse<'a>(&mut self, side: Side, input: &'a [u8]) -> Parsed<'a>;
-
-    /// The same for a message that ends after `input` because the rest is missing: what can still be told. `Incomplete` is
-    /// taken as "nothing".
-    fn parse_cut<'a>(&mut self, side: Side, input: &'a [u8]) -> Parsed<'a> {
-        self.parse(side, input)
-    }
-
-    /// Gives `each` the names and values in the header of the message that `parse` found at the beginning of `input`, in
-    /// the order of the wire. Called only when somebody asks for [`Message::metadata`], so it may read the head again.
-    fn metadata(&self, _side: Side, _input: &[u8], _each: &mut dyn FnMut(&[u8], &[u8])) {}
-
-    /// The first offset in `input` at which a message can begin, judged as strictly as detection; used after a gap.
-    /// `None` if there is none.
-    fn find(&mut self, side: Side, input: &[u8]) -> Option<usize>;
-
-    /// The most bytes that a head may need; a message that asks for more is invalid.
-    fn head_limit(&self) -> usize {
-        1024 * 1024
-    }
 }

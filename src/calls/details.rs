@@ -2,6 +2,8 @@
 //!
 //! Source: googleapis `google/rpc/status.proto` and `google/rpc/error_details.proto`.
 
+use rpcscope_parsers::protobuf::{Value, fields};
+
 /// Most details of one status that are shown.
 const MAX_DETAILS: usize = 32;
 
@@ -12,15 +14,15 @@ const MAX_FIELDS: usize = 64;
 #[must_use]
 pub fn decode(status: &[u8]) -> Vec<(String, String)> {
     let mut details = Vec::new();
-    for field in Fields(status) {
-        if let (3, Content::Bytes(any)) = field
+    for field in fields(status) {
+        if let (3, Value::Bytes(any)) = (field.number, field.value)
             && details.len() < MAX_DETAILS
         {
             let (mut type_url, mut value) = (&b""[..], &b""[..]);
-            for inner in Fields(any) {
-                match inner {
-                    (1, Content::Bytes(bytes)) => type_url = bytes,
-                    (2, Content::Bytes(bytes)) => value = bytes,
+            for inner in fields(any) {
+                match (inner.number, inner.value) {
+                    (1, Value::Bytes(bytes)) => type_url = bytes,
+                    (2, Value::Bytes(bytes)) => value = bytes,
                     _ => {}
                 }
             }
@@ -36,12 +38,12 @@ pub fn decode(status: &[u8]) -> Vec<(String, String)> {
 }
 
 /// A field of a detail type: its number, its name, and the fields of the message it holds, if it holds one.
-type Named = (u64, &'static str, &'static [(u64, &'static str)]);
+type Named = (u32, &'static str, &'static [(u32, &'static str)]);
 
 /// Field names of the detail types that `google/rpc/error_details.proto` defines; empty for others.
 fn known(name: &str) -> &'static [Named] {
-    const PAIR: &[(u64, &str)] = &[(1, "key"), (2, "value")];
-    const SPAN: &[(u64, &str)] = &[(1, "seconds"), (2, "nanos")];
+    const PAIR: &[(u32, &str)] = &[(1, "key"), (2, "value")];
+    const SPAN: &[(u32, &str)] = &[(1, "seconds"), (2, "nanos")];
     match name {
         "google.rpc.ErrorInfo" => &[(1, "reason", &[]), (2, "domain", &[]), (3, "metadata", PAIR)],
         "google.rpc.RetryInfo" => &[(1, "retry_delay", SPAN)],
@@ -67,30 +69,30 @@ fn known(name: &str) -> &'static [Named] {
 }
 
 fn render(message: &[u8], names: &[Named], text: &mut String) {
-    for (number, content) in Fields(message).take(MAX_FIELDS) {
-        let entry = names.iter().find(|(n, ..)| *n == number);
+    for field in fields(message).take(MAX_FIELDS) {
+        let entry = names.iter().find(|(number, ..)| *number == field.number);
         separate(text);
         match entry {
             Some((_, name, _)) => text.push_str(name),
-            None => text.push_str(&number.to_string()),
+            None => text.push_str(&field.number.to_string()),
         }
         text.push(':');
-        match (content, entry) {
-            (Content::Number(value), _) => text.push_str(&value.to_string()),
-            (Content::Bytes(bytes), Some((_, _, inner))) if !inner.is_empty() => {
+        match (field.value, entry) {
+            (Value::Bytes(bytes), Some((_, _, names))) if !names.is_empty() => {
                 let mut inside = String::new();
-                for (number, content) in Fields(bytes).take(MAX_FIELDS) {
+                for field in fields(bytes).take(MAX_FIELDS) {
                     separate(&mut inside);
-                    let name = inner.iter().find(|(n, _)| *n == number).map(|(_, name)| *name);
+                    let name =
+                        names.iter().find(|(number, _)| *number == field.number).map(|(_, name)| *name);
                     inside.push_str(name.unwrap_or("?"));
                     inside.push(':');
-                    inside.push_str(&content.text());
+                    inside.push_str(&value_text(field.value));
                 }
                 text.push('{');
                 text.push_str(&inside);
                 text.push('}');
             }
-            (content, _) => text.push_str(&content.text()),
+            (value, _) => text.push_str(&value_text(value)),
         }
     }
 }
@@ -101,67 +103,13 @@ fn separate(text: &mut String) {
     }
 }
 
-enum Content<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-}
-
-impl Content<'_> {
-    fn text(&self) -> String {
-        match self {
-            Self::Number(value) => value.to_string(),
-            Self::Bytes(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) => format!("{text:?}"),
-                Err(_) => format!("({} bytes)", bytes.len()),
-            },
-        }
-    }
-}
-
-/// The fields of a protobuf message (<https://protobuf.dev/programming-guides/encoding/>): number and content. Ends at the
-/// first byte that makes no sense.
-struct Fields<'a>(&'a [u8]);
-
-impl Fields<'_> {
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = (u64, Content<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let key = self.varint()?;
-        let content = match key & 7 {
-            0 => Content::Number(self.varint()?),
-            1 => {
-                let (bytes, rest) = self.0.split_first_chunk::<8>()?;
-                self.0 = rest;
-                Content::Number(u64::from_le_bytes(*bytes))
-            }
-            2 => {
-                let len = usize::try_from(self.varint()?).ok()?;
-                let (bytes, rest) = self.0.split_at_checked(len)?;
-                self.0 = rest;
-                Content::Bytes(bytes)
-            }
-            5 => {
-                let (bytes, rest) = self.0.split_first_chunk::<4>()?;
-                self.0 = rest;
-                Content::Number(u64::from(u32::from_le_bytes(*bytes)))
-            }
-            _ => return None,
-        };
-        Some((key >> 3, content))
+fn value_text(value: Value<'_>) -> String {
+    match value {
+        Value::Varint(value) | Value::Fixed64(value) => value.to_string(),
+        Value::Fixed32(value) => value.to_string(),
+        Value::Bytes(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => format!("{text:?}"),
+            Err(_) => format!("({} bytes)", bytes.len()),
+        },
     }
 }

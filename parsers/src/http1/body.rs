@@ -39,7 +39,7 @@ pub(super) fn length(head: &Head<'_>, asked: &[u8]) -> Result<Length, Error> {
     match (head.field("content-length"), head.start) {
         (Some(digits), _) => {
             let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-            let wrong = Error { offset: 0, layer: Layer::Header, what: "content-length is no number" };
+            let wrong = Error::new(0, Layer::Header, "content-length is no number");
             number.map(Length::Known).ok_or(wrong)
         }
         (None, Start::Request { .. }) => Ok(Length::Known(0)),
@@ -74,7 +74,7 @@ pub(super) enum Step {
 }
 
 fn wrong(what: &'static str) -> Error {
-    Error { offset: 0, layer: Layer::Payload, what }
+    Error::new(0, Layer::Payload, what)
 }
 
 /// Takes the next step from `place` with the bytes at hand, of which there must be at least one.

@@ -61,7 +61,7 @@ impl<'a> Head<'a> {
 }
 
 fn error(offset: usize, what: &'static str) -> Error {
-    Error { offset, layer: Layer::Header, what }
+    Error::new(offset, Layer::Header, what)
 }
 
 /// Whether `input` can be the beginning of a head: a known method and a space, or `HTTP/1.`, as far as it goes.

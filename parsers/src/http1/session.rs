@@ -409,11 +409,7 @@ impl Connection {
             (What::Foreign, Part::Pass)
         };
         if self.exchanges.len() == EXCHANGE_LIMIT {
-            self.complain(Error {
-                offset: 0,
-                layer: Layer::Frame,
-                what: "too many requests without an answer",
-            });
+            self.complain(Error::new(0, Layer::Frame, "too many requests without an answer"));
             self.exchanges.clear();
         }
         self.step();

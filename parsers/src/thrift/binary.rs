@@ -1,83 +1,88 @@
 //! The binary protocol (`thrift-binary-protocol.md`): strict and old message heads, result and exception structs.
 //!
 //! ```text
-//! strict:  80 01 00 type | length of name (4) | name | seq_id (4) | struct
+//! strict:  80 01 | unused (1) | type (1) | length of name (4) | name | seq_id (4) | struct
 //! old:     length of name (4) | name | type (1) | seq_id (4) | struct
 //! struct:  { type (1), id (2), value }* 00
 //! ```
 
 use std::borrow::Cow;
 
-use super::message::{Head, MessageType, result_field};
-use super::walk::{Encoded, skip_value};
-use super::{FIELD_LIMIT, NAME_LIMIT};
-use crate::cursor::{Cursor, Trouble};
-use crate::message::{Exception, ResultField};
+use nom::Parser as _;
+use nom::bytes::streaming::tag;
+use nom::combinator::{map_opt, verify};
+use nom::error::context;
+use nom::multi::length_data;
+use nom::number::streaming::{be_i32, be_u8};
 
-/// End of a struct.
-pub(super) const STOP: u8 = 0;
-const I32: u8 = 8;
-const STRING: u8 = 11;
+use super::field::{Encoded, FieldHead, binary_field};
+use super::types::{MessageHead, MessageType, result_field};
+use super::{FIELD_LIMIT, NAME_LIMIT, skip};
+use crate::error::{Parse, wrong};
+use crate::message::{Exception, ResultField, Text};
 
-/// Whether a field can have this type (`thrift-binary-protocol.md`, "Struct").
-pub(super) fn is_field_type(kind: u8) -> bool {
-    matches!(kind, 2..=4 | 6 | 8 | 10..=16)
+const I32: Encoded = Encoded::Binary(8);
+const STRING: Encoded = Encoded::Binary(11);
+
+fn strict_version(input: &[u8]) -> Parse<'_, &[u8]> {
+    context("unknown version of the binary protocol", tag(&b"\x80\x01"[..])).parse(input)
 }
 
-fn message_type(cursor: &Cursor<'_>, number: u8) -> Result<MessageType, Trouble> {
-    MessageType::from_number(u64::from(number)).ok_or_else(|| cursor.wrong("unknown message type"))
+/// The type of a message, in one byte.
+pub(super) fn message_type(input: &[u8]) -> Parse<'_, MessageType> {
+    let known = |number| MessageType::from_number(u64::from(number));
+    context("unknown message type", map_opt(be_u8, known)).parse(input)
 }
 
-/// The strict form.
-pub(super) fn parse_head<'a>(cursor: &mut Cursor<'a>) -> Result<Head<'a>, Trouble> {
-    if cursor.u16()? != 0x8001 {
-        return Err(cursor.wrong("unknown version of the binary protocol"));
+/// A string of at most `limit` bytes.
+pub(super) fn string<'a>(limit: usize) -> impl FnMut(&'a [u8]) -> Parse<'a, &'a [u8]> {
+    move |input| {
+        let plausible = |length: &i32| usize::try_from(*length).is_ok_and(|length| length <= limit);
+        let length = verify(be_i32, plausible).map(|length| length as u32);
+        length_data(context("length over the limit", length)).parse(input)
     }
-    // The specification calls the third byte unused.
-    cursor.u8()?;
-    let number = cursor.u8()?;
-    let message_type = message_type(cursor, number)?;
-    let name = Cow::Borrowed(cursor.bytes32(NAME_LIMIT)?);
-    let seq_id = cursor.i32()?;
-    Ok(Head { message_type, name, seq_id })
 }
 
-/// The old form.
-pub(super) fn parse_old_head<'a>(cursor: &mut Cursor<'a>) -> Result<Head<'a>, Trouble> {
-    let name = Cow::Borrowed(cursor.bytes32(NAME_LIMIT)?);
-    let number = cursor.u8()?;
-    let message_type = message_type(cursor, number)?;
-    let seq_id = cursor.i32()?;
-    Ok(Head { message_type, name, seq_id })
+/// The name of a message.
+pub(super) fn name(input: &[u8]) -> Parse<'_, Text<'_>> {
+    string(NAME_LIMIT).map(Cow::Borrowed).parse(input)
 }
 
-/// The head of the next field, `None` at the end of the struct.
-pub(super) fn parse_field(cursor: &mut Cursor<'_>) -> Result<Option<(u8, i16)>, Trouble> {
-    let kind = cursor.u8()?;
-    if kind == STOP {
-        return Ok(None);
-    }
-    if !is_field_type(kind) {
-        return Err(cursor.wrong("unknown field type"));
-    }
-    Ok(Some((kind, cursor.i16()?)))
+/// The strict form of the message head.
+pub(super) fn strict_head(input: &[u8]) -> Parse<'_, MessageHead<'_>> {
+    (strict_version, be_u8, message_type, name, be_i32)
+        .map(|(_, _, message_type, name, seq_id)| MessageHead { message_type, name, seq_id })
+        .parse(input)
+}
+
+/// The old form of the message head.
+pub(super) fn old_head(input: &[u8]) -> Parse<'_, MessageHead<'_>> {
+    (name, message_type, be_i32)
+        .map(|(name, message_type, seq_id)| MessageHead { message_type, name, seq_id })
+        .parse(input)
 }
 
 /// The first field of a result struct.
-pub(super) fn parse_result(cursor: &mut Cursor<'_>) -> Result<ResultField, Trouble> {
-    Ok(parse_field(cursor)?.map_or(ResultField::Empty, |(_, id)| result_field(id)))
+pub(super) fn result(input: &[u8]) -> Parse<'_, ResultField> {
+    binary_field.map(|field| field.map_or(ResultField::Empty, |field| result_field(field.id))).parse(input)
 }
 
-/// A `TApplicationException`: 1 string message, 2 i32 type; fields that it does not have keep their defaults.
-pub(super) fn parse_exception<'a>(cursor: &mut Cursor<'a>) -> Result<Exception<'a>, Trouble> {
+/// A `TApplicationException`: 1 string message, 2 i32 type; a field that is absent keeps its default.
+pub(super) fn exception(input: &[u8]) -> Parse<'_, Exception<'_>> {
     let mut exception = Exception::default();
+    let mut rest = input;
     for _ in 0..FIELD_LIMIT {
-        match parse_field(cursor)? {
-            None => return Ok(exception),
-            Some((STRING, 1)) => exception.message = Cow::Borrowed(cursor.bytes32(usize::MAX)?),
-            Some((I32, 2)) => exception.type_id = cursor.i32()?,
-            Some((kind, _)) => skip_value(cursor, Encoded::Binary(kind))?,
-        }
+        let (after, field) = binary_field(rest)?;
+        (rest, ()) = match field {
+            None => return Ok((after, exception)),
+            Some(FieldHead { kind: STRING, id: 1 }) => {
+                string(usize::MAX).map(|text| exception.message = Cow::Borrowed(text)).parse(after)
+            }
+            Some(FieldHead { kind: I32, id: 2 }) => {
+                be_i32.map(|number| exception.type_id = number).parse(after)
+            }
+            Some(FieldHead { kind, .. }) => skip::value(kind)(after),
+        }?;
     }
-    Err(cursor.wrong("too many fields in an exception"))
+    wrong(rest, "too many fields in an exception")
 }

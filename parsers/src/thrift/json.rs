@@ -1,169 +1,181 @@
 //! The JSON protocol: `[1,"name",type,seq_id,{"1":{"str":"…"},"2":{"i32":6}}]`, struct fields by id, each value with its
-//! type. Sent over HTTP above all.
+//! type. It is sent mostly over HTTP.
 //!
 //! Source: `lib/go/thrift/json_protocol.go` and `lib/cpp/src/thrift/protocol/TJSONProtocol.cpp` of Apache Thrift.
 
 use std::borrow::Cow;
 
-use super::message::{Head, MessageType, result_field};
+use nom::Parser as _;
+use nom::bytes::streaming::take_while_m_n;
+use nom::character::complete::multispace0;
+use nom::character::streaming::char;
+use nom::combinator::{map_opt, verify};
+use nom::error::context;
+use nom::sequence::preceded;
+
+use super::types::{MessageHead, MessageType, result_field};
 use super::{DEPTH_LIMIT, FIELD_LIMIT, NAME_LIMIT};
-use crate::cursor::{Cursor, Trouble};
+use crate::error::{Parse, incomplete, wrong};
 use crate::message::{Exception, ResultField, Text};
 
 /// The longest number that is read; the numbers of a message head are 32 bits wide.
 const NUMBER_LIMIT: usize = 20;
 
-fn skip_space(cursor: &mut Cursor<'_>) {
-    while let Ok(b' ' | b'\t' | b'\r' | b'\n') = cursor.peek() {
-        let _ = cursor.u8();
-    }
+/// The only version of the protocol.
+const VERSION: i64 = 1;
+
+/// Punctuation, with white space before it.
+fn punctuation<'a>(wanted: char) -> impl FnMut(&'a [u8]) -> Parse<'a, char> {
+    move |input| context("unexpected character in JSON", preceded(multispace0, char(wanted))).parse(input)
 }
 
-/// Takes the punctuation `wanted`.
-fn expect(cursor: &mut Cursor<'_>, wanted: u8) -> Result<(), Trouble> {
-    skip_space(cursor);
-    if cursor.u8()? == wanted { Ok(()) } else { Err(cursor.wrong("unexpected character in JSON")) }
-}
-
-/// The bytes between the quotes, escapes as they stand.
-fn raw_string<'a>(cursor: &mut Cursor<'a>, limit: usize) -> Result<&'a [u8], Trouble> {
-    expect(cursor, b'"')?;
-    let rest = cursor.rest();
-    let mut at = 0;
-    while let Some(found) = rest.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-        at += found;
-        if rest.get(at) == Some(&b'"') {
-            let text = cursor.take(at)?;
-            cursor.u8()?;
-            return if text.len() <= limit { Ok(text) } else { Err(cursor.wrong("length over the limit")) };
+/// The bytes between the quotes, with escapes as they stand. By hand, because the end of a string can't be foreseen: asking
+/// for half as many bytes again each time keeps the work linear.
+fn raw_string<'a>(limit: usize) -> impl FnMut(&'a [u8]) -> Parse<'a, &'a [u8]> {
+    move |input| {
+        let (rest, _) = punctuation('"')(input)?;
+        let mut at = 0;
+        while let Some(found) = rest.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+            at += found;
+            if rest.get(at) == Some(&b'"') {
+                let (text, after) = rest.split_at_checked(at).unwrap_or_default();
+                let after = after.get(1..).unwrap_or_default();
+                return if at <= limit { Ok((after, text)) } else { wrong(rest, "length over the limit") };
+            }
+            at += 2;
         }
-        at += 2;
+        if rest.len() > limit { wrong(rest, "length over the limit") } else { incomplete(rest.len() / 2) }
     }
-    // The end of a string can't be foreseen; asking for twice as much each time keeps the work linear.
-    let short = Trouble::Short(cursor.offset() + rest.len() + (rest.len() / 2).max(1));
-    if rest.len() > limit { Err(cursor.wrong("length over the limit")) } else { Err(short) }
 }
 
 /// A string with its escapes resolved; as it stands if it is no valid JSON string.
-fn string<'a>(cursor: &mut Cursor<'a>, limit: usize) -> Result<Text<'a>, Trouble> {
-    let raw = raw_string(cursor, limit)?;
-    if memchr::memchr(b'\\', raw).is_none() {
-        return Ok(Cow::Borrowed(raw));
+fn string<'a>(limit: usize) -> impl FnMut(&'a [u8]) -> Parse<'a, Text<'a>> {
+    move |input| {
+        raw_string(limit)
+            .map(|raw| {
+                if memchr::memchr(b'\\', raw).is_none() {
+                    return Cow::Borrowed(raw);
+                }
+                let quoted = [b"\"", raw, b"\""].concat();
+                serde_json::from_slice::<String>(&quoted)
+                    .map_or(Cow::Borrowed(raw), |string| Cow::Owned(string.into_bytes()))
+            })
+            .parse(input)
     }
-    let quoted = [b"\"", raw, b"\""].concat();
-    Ok(serde_json::from_slice::<String>(&quoted).map_or(Cow::Borrowed(raw), |s| Cow::Owned(s.into_bytes())))
 }
 
-fn integer(cursor: &mut Cursor<'_>) -> Result<i64, Trouble> {
-    skip_space(cursor);
-    let rest = cursor.rest();
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'-').count();
-    if digits == rest.len() && digits <= NUMBER_LIMIT {
-        return Err(Trouble::Short(cursor.offset() + digits + 1));
-    }
-    let text = cursor.take(digits)?;
-    number(text).ok_or_else(|| cursor.wrong("not a number"))
+fn integer(input: &[u8]) -> Parse<'_, i64> {
+    let digits = take_while_m_n(0, NUMBER_LIMIT, |byte: u8| byte.is_ascii_digit() || byte == b'-');
+    context("not a number", map_opt(preceded(multispace0, digits), number)).parse(input)
 }
 
 fn number(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-pub(super) fn parse_head<'a>(cursor: &mut Cursor<'a>) -> Result<Head<'a>, Trouble> {
-    expect(cursor, b'[')?;
-    if integer(cursor)? != 1 {
-        return Err(cursor.wrong("unknown version of the JSON protocol"));
+fn version(input: &[u8]) -> Parse<'_, i64> {
+    context("unknown version of the JSON protocol", verify(integer, |version| *version == VERSION))
+        .parse(input)
+}
+
+fn message_type(input: &[u8]) -> Parse<'_, MessageType> {
+    let known = |number| u64::try_from(number).ok().and_then(MessageType::from_number);
+    context("unknown message type", map_opt(integer, known)).parse(input)
+}
+
+fn comma(input: &[u8]) -> Parse<'_, char> {
+    punctuation(',')(input)
+}
+
+/// The message head: `[1,"name",type,seq_id,`.
+pub(super) fn head(input: &[u8]) -> Parse<'_, MessageHead<'_>> {
+    let (input, (_, _, _, name)) = (punctuation('['), version, comma, string(NAME_LIMIT)).parse(input)?;
+    let (input, (_, message_type)) = (comma, message_type).parse(input)?;
+    let (input, (_, seq_id, _, _)) = (comma, integer, comma, multispace0).parse(input)?;
+    Ok((input, MessageHead { message_type, name, seq_id: seq_id as i32 }))
+}
+
+/// `"id":`
+fn field_id(input: &[u8]) -> Parse<'_, i16> {
+    let id = |digits| number(digits).and_then(|id| i16::try_from(id).ok());
+    let (rest, (digits, _)) = (raw_string(NUMBER_LIMIT), punctuation(':')).parse(input)?;
+    match id(digits) {
+        Some(id) => Ok((rest, id)),
+        None => wrong(input, "field id is no number"),
     }
-    expect(cursor, b',')?;
-    let name = string(cursor, NAME_LIMIT)?;
-    expect(cursor, b',')?;
-    let message_type = u64::try_from(integer(cursor)?)
-        .ok()
-        .and_then(MessageType::from_number)
-        .ok_or_else(|| cursor.wrong("unknown message type"))?;
-    expect(cursor, b',')?;
-    let seq_id = integer(cursor)? as i32;
-    expect(cursor, b',')?;
-    skip_space(cursor);
-    Ok(Head { message_type, name, seq_id })
 }
 
 /// The key of the next field, `None` at the end of the struct.
-fn field(cursor: &mut Cursor<'_>) -> Result<Option<i16>, Trouble> {
-    skip_space(cursor);
-    match cursor.peek()? {
-        b'}' => cursor.u8().map(|_| None),
-        b',' => {
-            cursor.u8()?;
-            field_id(cursor).map(Some)
-        }
-        _ => field_id(cursor).map(Some),
+fn field(input: &[u8]) -> Parse<'_, Option<i16>> {
+    let (input, _) = multispace0(input)?;
+    match input.split_first() {
+        None => incomplete(1),
+        Some((b'}', rest)) => Ok((rest, None)),
+        Some((b',', rest)) => field_id.map(Some).parse(rest),
+        Some(_) => field_id.map(Some).parse(input),
     }
 }
 
-fn field_id(cursor: &mut Cursor<'_>) -> Result<i16, Trouble> {
-    let id = raw_string(cursor, NUMBER_LIMIT)?;
-    let id = number(id).and_then(|id| i16::try_from(id).ok());
-    expect(cursor, b':')?;
-    id.ok_or_else(|| cursor.wrong("field id is no number"))
+/// The first field of a result struct.
+pub(super) fn result(input: &[u8]) -> Parse<'_, ResultField> {
+    preceded(punctuation('{'), field).map(|id| id.map_or(ResultField::Empty, result_field)).parse(input)
 }
 
-pub(super) fn parse_result(cursor: &mut Cursor<'_>) -> Result<ResultField, Trouble> {
-    expect(cursor, b'{')?;
-    Ok(field(cursor)?.map_or(ResultField::Empty, result_field))
-}
-
-pub(super) fn parse_exception<'a>(cursor: &mut Cursor<'a>) -> Result<Exception<'a>, Trouble> {
-    expect(cursor, b'{')?;
+/// A `TApplicationException`: 1 string message, 2 i32 type; a field that is absent keeps its default.
+pub(super) fn exception(input: &[u8]) -> Parse<'_, Exception<'_>> {
+    let (mut rest, _) = punctuation('{')(input)?;
     let mut exception = Exception::default();
     for _ in 0..FIELD_LIMIT {
-        let Some(id) = field(cursor)? else { return Ok(exception) };
-        expect(cursor, b'{')?;
-        let kind = raw_string(cursor, NUMBER_LIMIT)?;
-        expect(cursor, b':')?;
-        match (id, kind) {
-            (1, b"str") => exception.message = string(cursor, usize::MAX)?,
-            (2, b"i32") => exception.type_id = integer(cursor)? as i32,
-            _ => skip_value(cursor)?,
-        }
-        expect(cursor, b'}')?;
+        let (after, id) = field(rest)?;
+        let Some(id) = id else { return Ok((after, exception)) };
+        let (value, (_, kind, _)) =
+            (punctuation('{'), raw_string(NUMBER_LIMIT), punctuation(':')).parse(after)?;
+        let (after, ()) = match (id, kind) {
+            (1, b"str") => string(usize::MAX).map(|text| exception.message = text).parse(value),
+            (2, b"i32") => integer.map(|number| exception.type_id = number as i32).parse(value),
+            _ => skip_value(value),
+        }?;
+        (rest, _) = punctuation('}')(after)?;
     }
-    Err(cursor.wrong("too many fields in an exception"))
+    wrong(rest, "too many fields in an exception")
 }
 
-/// Skips one value of any shape.
-fn skip_value(cursor: &mut Cursor<'_>) -> Result<(), Trouble> {
+/// Whether a byte can stand in a number or a literal.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'-' | b'+' | b'.' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9')
+}
+
+/// Skips one value of any shape. By hand: the nesting is counted, so that hostile input does not recurse.
+fn skip_value(input: &[u8]) -> Parse<'_, ()> {
+    let mut rest = input;
     let mut depth = 0_usize;
     loop {
-        skip_space(cursor);
-        match cursor.peek()? {
-            b'"' => {
-                raw_string(cursor, usize::MAX)?;
-            }
+        (rest, _) = multispace0(rest)?;
+        let Some((first, after)) = rest.split_first() else { return incomplete(1) };
+        match first {
+            b'"' => (rest, _) = raw_string(usize::MAX)(rest)?,
             b'{' | b'[' if depth < DEPTH_LIMIT => {
-                cursor.u8()?;
+                rest = after;
                 depth += 1;
                 continue;
             }
-            b'{' | b'[' => return Err(cursor.wrong("nested too deeply")),
+            b'{' | b'[' => return wrong(rest, "nested too deeply"),
             b'}' | b']' if depth > 0 => {
-                cursor.u8()?;
+                rest = after;
                 depth -= 1;
             }
             b',' | b':' if depth > 0 => {
-                cursor.u8()?;
+                rest = after;
                 continue;
             }
-            b'-' | b'+' | b'.' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {
-                // Numbers and literals: up to the character that ends them.
-                while matches!(cursor.peek()?, b'-' | b'+' | b'.' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9') {
-                    cursor.u8()?;
-                }
-            }
-            _ => return Err(cursor.wrong("unexpected character in JSON")),
+            byte if is_plain(*byte) => match rest.iter().position(|byte| !is_plain(*byte)) {
+                Some(end) => rest = rest.get(end..).unwrap_or_default(),
+                None => return incomplete(1),
+            },
+            _ => return wrong(rest, "unexpected character in JSON"),
         }
         if depth == 0 {
-            return Ok(());
+            return Ok((rest, ()));
         }
     }
 }

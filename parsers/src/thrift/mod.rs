@@ -1,32 +1,38 @@
-//! Apache Thrift messages, whatever carries them: the message head, the outcome of an answer, walking over a struct.
+//! Apache Thrift messages, whatever carries them: the message head, the outcome of an answer, the end of a struct.
 //!
 //! Sources: `doc/specs/thrift-rpc.md`, `thrift-binary-protocol.md`, `thrift-compact-protocol.md` of Apache Thrift, and
 //! `lib/go/thrift/json_protocol.go` for the JSON form, which has no specification.
 //!
+//! Each module uses only those below it:
+//!
 //! | what | module |
 //! | --- | --- |
-//! | the head of a message and the outcome of an answer | [`message`] |
-//! | the four encodings | `binary`, `compact`, `json` |
-//! | the end of a struct that has no length | [`walk`] |
-//! | what may stand in a frame, Kitex Protobuf too | `payload` |
-//! | how messages are carried, as protocols | [`forms`] |
-//! | whether bytes begin with a message | `sight` |
+//! | how messages are carried, as protocols | [`transport`] |
 //! | the fields of a message | `dissect` |
+//! | whether bytes begin with a message | `probe` |
+//! | what a frame can hold, Kitex Protobuf too | `payload` |
+//! | the head of a message and the outcome of an answer | [`message`] |
+//! | message heads and exceptions in the three encodings | `binary`, `compact`, `json` |
+//! | the end of a struct that has no length | [`skip`] |
+//! | heads of fields and containers | `field` |
+//! | what a message is made of | [`types`] |
 
 mod binary;
 mod compact;
 pub(crate) mod dissect;
-pub mod forms;
+mod field;
 mod json;
 pub mod message;
-pub(crate) mod payload;
-pub(crate) mod sight;
-#[cfg(test)]
-mod tests;
-pub mod walk;
+mod payload;
+mod probe;
+pub mod skip;
+pub mod transport;
+pub mod types;
 
-pub use forms::Form;
-pub use message::{Encoding, Envelope, MessageType, Outcome, parse_message, parse_message_in};
+pub use field::Encoded;
+pub use message::{parse_message, parse_message_in};
+pub use transport::ThriftTransport;
+pub use types::{Encoding, Envelope, MessageType, ReplyBody};
 
 /// The most bytes that a method name may have.
 const NAME_LIMIT: usize = 16 * 1024;

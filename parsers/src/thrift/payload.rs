@@ -1,10 +1,10 @@
-//! What may stand in a frame whose size is known: a thrift message, bare or with a length of its own before it, or a
-//! message of Kitex Protobuf.
+//! What a frame whose size is known can hold: a thrift message, bare or with a length of its own before it, or a message of
+//! Kitex Protobuf.
 //!
 //! Kitex Protobuf is a protobuf message behind thrift's message head with a version of its own, always with its length:
 //!
 //! ```text
-//! length (4) | 90 01 00 type | length of name (4) | name | seq_id (4) | protobuf message
+//! length (4) | 90 01 | type (2) | length of name (4) | name | seq_id (4) | protobuf message
 //! ```
 //!
 //! An exception is the message `{ 1: int32 type_id; 2: string text }`. Source: `pkg/remote/codec/default_codec.go`
@@ -12,111 +12,102 @@
 
 use std::borrow::Cow;
 
-use super::message::{Encoding, Envelope, MessageType, Outcome, parse_message};
-use super::{FIELD_LIMIT, NAME_LIMIT};
-use crate::cursor::{Cursor, Trouble};
-use crate::error::{Error, Layer};
+use nom::bytes::streaming::tag;
+use nom::combinator::map_opt;
+use nom::error::context;
+use nom::number::streaming::{be_i32, be_u16, be_u32};
+use nom::{Err, Parser as _};
+
+use super::message::parse_message;
+use super::types::{Encoding, Envelope, MessageHead, MessageType, ReplyBody};
+use super::{FIELD_LIMIT, binary};
+use crate::error::{Layer, Parse, ParseResult, exceeds, incomplete, placed, within, wrong};
 use crate::message::Exception;
+use crate::protobuf::{self, Value};
 
 /// Begins a message of Kitex Protobuf.
-pub(crate) const KITEX_PROTOBUF_MAGIC: u16 = 0x9001;
+pub(crate) const KITEX_PROTOBUF_MAGIC: [u8; 2] = [0x90, 0x01];
 
-/// Reads the message that a frame of `size` bytes holds. `input` may have less than that, or more. Offsets of the result
+const TOO_LONG: &str = "message longer than its frame";
+
+/// Reads the message that a frame of `size` bytes holds, of which `input` may have fewer, or more. Offsets of the result
 /// count from the beginning of `input`.
-pub(crate) fn parse_payload(input: &[u8], size: usize) -> Result<Envelope<'_>, Trouble> {
-    let first = *input.first().filter(|_| size > 0).ok_or(Trouble::Short(1))?;
-    if matches!(first, 0x80 | 0x82 | b'[') {
+pub(crate) fn parse_payload(input: &[u8], size: usize) -> ParseResult<Envelope<'_>> {
+    match input.first() {
+        Some(0x80 | 0x82 | b'[') => return parse_bare(input, size),
+        Some(_) if size > 0 => {}
+        _ => return incomplete(1),
+    }
+    // A length of its own is as long as what remains; if not, the number is the length of the old form's name.
+    let (rest, length) = be_u32(input)?;
+    if length as usize != size.saturating_sub(4) {
         return parse_bare(input, size);
     }
-    // A length of its own is as long as what remains; else the first number is the name's length of the old form.
-    let mut cursor = Cursor::new(input, Layer::Payload);
-    if cursor.u32()? as usize == size.saturating_sub(4) {
-        let mut envelope =
-            parse_bare(cursor.rest(), size.saturating_sub(4)).map_err(|trouble| trouble.shifted(4))?;
-        envelope.body += 4;
-        if let Outcome::Short(needed) = &mut envelope.outcome {
-            *needed += 4;
-        }
-        return Ok(envelope);
+    let mut envelope =
+        parse_bare(rest, length as usize).map_err(|error| placed(error, Layer::Payload, input))?;
+    envelope.body += 4;
+    if let ReplyBody::Short(needed) = &mut envelope.outcome {
+        *needed += 4;
     }
-    parse_bare(input, size)
+    Ok(envelope)
 }
 
 /// The same for a message without a length of its own.
-pub(crate) fn parse_bare(input: &[u8], size: usize) -> Result<Envelope<'_>, Trouble> {
-    let input = input.get(..size).unwrap_or(input);
-    let envelope = match input.first() {
-        Some(0x90) => parse_kitex_protobuf(input, size),
-        _ => parse_message(input),
-    };
-    let past_end = |needed: usize| needed > size;
+pub(crate) fn parse_bare(input: &[u8], size: usize) -> ParseResult<Envelope<'_>> {
+    let envelope = within(size, TOO_LONG, input, |message| match message.first() {
+        Some(0x90) => parse_kitex_protobuf(message, size),
+        _ => parse_message(message),
+    });
     match envelope {
-        Err(Trouble::Short(needed)) if past_end(needed) => Err(longer_than_frame(size)),
-        Ok(Envelope { outcome: Outcome::Short(needed), .. }) if past_end(needed) => {
-            Err(longer_than_frame(size))
+        Ok(Envelope { outcome: ReplyBody::Short(needed), .. }) if needed > size => {
+            Err(Err::Error(exceeds(needed, size, TOO_LONG, input)))
         }
         envelope => envelope,
     }
+    .map_err(|error| placed(error, Layer::Payload, input))
 }
 
-fn longer_than_frame(size: usize) -> Trouble {
-    Trouble::Wrong(Error { offset: size, layer: Layer::Payload, what: "message longer than its frame" })
+fn kitex_version(input: &[u8]) -> Parse<'_, &[u8]> {
+    context("unknown version of Kitex Protobuf", tag(&KITEX_PROTOBUF_MAGIC[..])).parse(input)
 }
 
-fn parse_kitex_protobuf(input: &[u8], size: usize) -> Result<Envelope<'_>, Trouble> {
-    let mut cursor = Cursor::new(input, Layer::Payload);
-    if cursor.u16()? != KITEX_PROTOBUF_MAGIC {
-        return Err(cursor.wrong("unknown version of Kitex Protobuf"));
-    }
-    let message_type = MessageType::from_number(u64::from(cursor.u16()?))
-        .ok_or_else(|| cursor.wrong("unknown message type"))?;
-    let name = Cow::Borrowed(cursor.bytes32(NAME_LIMIT)?);
-    let seq_id = cursor.i32()?;
-    let body = cursor.offset();
+fn kitex_message_type(input: &[u8]) -> Parse<'_, MessageType> {
+    let known = |number| MessageType::from_number(u64::from(number));
+    context("unknown message type", map_opt(be_u16, known)).parse(input)
+}
+
+fn kitex_head(input: &[u8]) -> Parse<'_, MessageHead<'_>> {
+    (kitex_version, kitex_message_type, binary::name, be_i32)
+        .map(|(_, message_type, name, seq_id)| MessageHead { message_type, name, seq_id })
+        .parse(input)
+}
+
+fn parse_kitex_protobuf(input: &[u8], size: usize) -> ParseResult<Envelope<'_>> {
+    let (body, MessageHead { message_type, name, seq_id }) = kitex_head(input)?;
     let outcome = match message_type {
-        MessageType::Exception if input.len() < size => Outcome::Short(size),
-        MessageType::Exception => Outcome::Exception(parse_error(&mut cursor)?),
-        _ => Outcome::Nothing,
+        MessageType::Exception if input.len() < size => ReplyBody::Short(size),
+        MessageType::Exception => ReplyBody::Exception(error_message(body)?),
+        _ => ReplyBody::Nothing,
     };
-    Ok(Envelope { encoding: Encoding::KitexProtobuf, message_type, name, seq_id, body, outcome })
+    let encoding = Encoding::KitexProtobuf;
+    Ok(Envelope { encoding, message_type, name, seq_id, body: input.len() - body.len(), outcome })
 }
 
-/// The error message up to the end of the input.
-fn parse_error<'a>(cursor: &mut Cursor<'a>) -> Result<Exception<'a>, Trouble> {
+/// Reads a whole error message.
+fn error_message(message: &[u8]) -> ParseResult<Exception<'_>> {
     let mut exception = Exception::default();
+    let mut rest = message;
     for _ in 0..FIELD_LIMIT {
-        if cursor.rest().is_empty() {
+        if rest.is_empty() {
             return Ok(exception);
         }
-        match parse_protobuf_field(cursor)? {
-            (1, ProtobufValue::Number(number)) => exception.type_id = number as i32,
-            (2, ProtobufValue::Bytes(bytes)) => exception.message = Cow::Borrowed(bytes),
+        let (after, field) = protobuf::field(rest)?;
+        rest = after;
+        match (field.number, field.value) {
+            (1, Value::Varint(number)) => exception.type_id = number as i32,
+            (2, Value::Bytes(text)) => exception.message = Cow::Borrowed(text),
             _ => {}
         }
     }
-    Err(cursor.wrong("too many fields in an exception"))
-}
-
-/// The value of a protobuf field, as its wire type tells it apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ProtobufValue<'a> {
-    /// A varint.
-    Number(u64),
-    /// Bytes with their length: text, bytes, a message or packed numbers.
-    Bytes(&'a [u8]),
-    /// Four or eight bytes.
-    Fixed(&'a [u8]),
-}
-
-/// Number and value of the next field (protobuf encoding guide, "Message Structure").
-pub(super) fn parse_protobuf_field<'a>(cursor: &mut Cursor<'a>) -> Result<(u64, ProtobufValue<'a>), Trouble> {
-    let tag = cursor.varint()?;
-    let value = match tag & 7 {
-        0 => ProtobufValue::Number(cursor.varint()?),
-        1 => ProtobufValue::Fixed(cursor.take(8)?),
-        2 => ProtobufValue::Bytes(cursor.bytes_varint(usize::MAX)?),
-        5 => ProtobufValue::Fixed(cursor.take(4)?),
-        _ => return Err(cursor.wrong("unknown wire type")),
-    };
-    Ok((tag >> 3, value))
+    wrong(rest, "too many fields in an exception")
 }

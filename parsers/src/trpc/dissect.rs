@@ -1,54 +1,50 @@
 //! The tree of fields of one frame, for the detail view.
 
-use super::frame::{self, FrameType, HEAD_LEN};
-use super::pb::{self, Reader, Shape, Spec, Value};
+use super::fields::{self, Fields, Shape, Spec};
+use super::frame::{FrameType, HEAD_LEN, frame_head};
+use super::stream;
 use super::unary::{self, Role};
-use super::{Fields, stream};
+use crate::dissect::{Reader, field as leaf};
 use crate::message::Side;
+use crate::protobuf::{self, Value};
 use crate::protocol::Field;
-
-fn leaf(name: &str, value: String, range: (usize, usize)) -> Field {
-    Field { name: name.to_owned(), value, range, children: Vec::new() }
-}
 
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The fields of a protobuf message that stands at `base`; unknown ones by their number.
-fn fields(message: &'static [Spec], bytes: &[u8], base: usize) -> Vec<Field> {
-    let mut fields = Vec::new();
-    let mut reader = Reader::new(bytes);
-    while let Ok(Some(field)) = reader.next() {
-        let spec = pb::spec(message, field.number);
+/// The fields of the protobuf message from `base` up to the end of `frame`; unknown ones by their number.
+fn message_fields(message: &'static [Spec], frame: &[u8], base: usize) -> Vec<Field> {
+    let mut shown = Vec::new();
+    let mut reader = Reader::new(frame, base);
+    while let Ok((field, range)) = reader.ranged(protobuf::field) {
+        let spec = fields::spec(message, field.number);
         let name = match spec {
             Some((number, name, _)) => format!("{number} {name}"),
             None => field.number.to_string(),
         };
-        let (start, begin, end) = field.at;
-        let range = (base + start, base + end);
-        fields.push(match (spec.map(|(_, _, shape)| *shape), field.value) {
+        shown.push(match (spec.map(|(_, _, shape)| *shape), field.value) {
             // Every number of a head is at most 32 bits wide; a negative code is sent with its sign extended to 64.
-            (_, Value::Number(number)) => leaf(&name, (number as i64).to_string(), range),
-            (Some(Shape::Message(inner)), Value::Bytes(bytes)) => Field {
-                children: self::fields(inner, bytes, base + begin),
-                ..leaf(&name, String::new(), range)
-            },
+            (_, Value::Varint(number)) => leaf(name, (number as i64).to_string(), range),
+            (Some(Shape::Message(inner)), Value::Bytes(bytes)) => {
+                let end = frame.get(..range.1).unwrap_or(frame);
+                Field { children: message_fields(inner, end, range.1 - bytes.len()), ..leaf(name, "", range) }
+            }
             (Some(Shape::Map), Value::Bytes(bytes)) => {
                 let entry = Fields::read(bytes).unwrap_or_default();
                 let [key, value] = [1, 2].map(|n| lossy(entry.bytes(n).unwrap_or_default()));
-                leaf(&format!("{name}[{key}]"), value, range)
+                leaf(format!("{name}[{key}]"), value, range)
             }
-            (_, Value::Bytes(bytes)) => leaf(&name, lossy(bytes), range),
-            (_, Value::Fixed) => leaf(&name, "fixed-width value".to_owned(), range),
+            (_, Value::Bytes(bytes)) => leaf(name, lossy(bytes), range),
+            (_, Value::Fixed32(_) | Value::Fixed64(_)) => leaf(name, "fixed-width value", range),
         });
     }
-    fields
+    shown
 }
 
 /// The fields of a frame, as far as its bytes are there.
 pub(super) fn dissect(_side: Side, bytes: &[u8]) -> Vec<Field> {
-    let Ok(Some(head)) = frame::parse_head(bytes) else { return Vec::new() };
+    let Ok((_, head)) = frame_head(bytes) else { return Vec::new() };
     let frame_type = match head.frame_type {
         FrameType::Unary => "unary",
         FrameType::Init => "INIT",
@@ -59,15 +55,15 @@ pub(super) fn dissect(_side: Side, bytes: &[u8]) -> Vec<Field> {
     let byte = |at: usize| bytes.get(at).copied().unwrap_or_default().to_string();
     let mut tree = vec![Field {
         children: vec![
-            leaf("magic", "0x0930".to_owned(), (0, 2)),
-            leaf("frame type", frame_type.to_owned(), (2, 4)),
+            leaf("magic", "0x0930", (0, 2)),
+            leaf("frame type", frame_type, (2, 4)),
             leaf("total size", head.total.to_string(), (4, 8)),
             leaf("head size", head.protobuf.to_string(), (8, 10)),
             leaf("stream id", head.stream_id.to_string(), (10, 14)),
             leaf("version", byte(14), (14, 15)),
             leaf("reserved", byte(15), (15, 16)),
         ],
-        ..leaf("frame", frame_type.to_owned(), (0, HEAD_LEN))
+        ..leaf("frame", frame_type, (0, HEAD_LEN))
     }];
     let end = bytes.len().min(head.total as usize);
     let meta_end = head.meta_end().min(end);
@@ -84,8 +80,8 @@ pub(super) fn dissect(_side: Side, bytes: &[u8]) -> Vec<Field> {
         FrameType::Data => ("", &[] as &[Spec]),
     };
     if meta_end > HEAD_LEN {
-        let children = fields(spec, meta, HEAD_LEN);
-        tree.push(Field { children, ..leaf(name, String::new(), (HEAD_LEN, meta_end)) });
+        let children = message_fields(spec, bytes.get(..meta_end).unwrap_or(bytes), HEAD_LEN);
+        tree.push(Field { children, ..leaf(name, "", (HEAD_LEN, meta_end)) });
     }
     // The attachment stands at the end of the frame; where the frame is cut, the body may lose its end too.
     let attachment = read.number(12).and_then(|size| usize::try_from(size).ok()).unwrap_or(0);

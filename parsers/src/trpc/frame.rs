@@ -11,7 +11,12 @@
 //! `StandardPackage`.
 
 use nom::Parser as _;
+use nom::bytes::streaming::tag;
+use nom::combinator::{map_opt, verify};
+use nom::error::context;
 use nom::number::streaming::{be_u8, be_u16, be_u32};
+
+use crate::error::{Parse, wrong};
 
 /// Bytes of the fixed head.
 pub(super) const HEAD_LEN: usize = 16;
@@ -39,7 +44,7 @@ pub(super) enum FrameType {
 
 /// The fixed head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct FrameHead {
     pub(super) frame_type: FrameType,
     /// Bytes of the whole frame.
     pub(super) total: u32,
@@ -49,7 +54,12 @@ pub(super) struct Head {
     pub(super) stream_id: u32,
 }
 
-impl Head {
+impl FrameHead {
+    /// Bytes of what the outcome is read from, which follows the fixed head.
+    pub(super) fn meta_len(&self) -> usize {
+        self.meta_end() - HEAD_LEN
+    }
+
     /// Offset of the end of what the outcome is read from: the protobuf head, or the whole meta of a stream frame.
     pub(super) fn meta_end(&self) -> usize {
         match self.frame_type {
@@ -60,44 +70,57 @@ impl Head {
     }
 }
 
-/// Reads the fixed head. `Ok(None)`: bytes are missing; the error says what is wrong and where.
-pub(super) fn parse_head(input: &[u8]) -> Result<Option<Head>, (usize, &'static str)> {
-    if input.iter().zip(MAGIC).any(|(byte, magic)| *byte != magic) {
-        return Err((0, "no tRPC magic number"));
-    }
-    // Version and reserved byte differ between the libraries and say nothing.
-    let fields = (be_u16::<_, ()>, be_u8, be_u8, be_u32, be_u16, be_u32, be_u16).parse(input);
-    let Ok((_, (_, frame_type, stream_type, total, protobuf, stream_id, _))) = fields else {
-        let wrong = input.get(2).is_some_and(|frame_type| *frame_type > 1);
-        return if wrong { Err((2, "unknown frame type")) } else { Ok(None) };
+fn magic(input: &[u8]) -> Parse<'_, &[u8]> {
+    context("no tRPC magic number", tag(&MAGIC[..])).parse(input)
+}
+
+/// Whether the frame is one of a stream.
+fn is_stream(input: &[u8]) -> Parse<'_, bool> {
+    context("unknown frame type", verify(be_u8, |kind| *kind <= 1)).map(|kind| kind == 1).parse(input)
+}
+
+fn frame_type(input: &[u8]) -> Parse<'_, FrameType> {
+    let (input, is_stream) = is_stream(input)?;
+    let known = |kind| match (is_stream, kind) {
+        (false, 0) => Some(FrameType::Unary),
+        (true, 1) => Some(FrameType::Init),
+        (true, 2) => Some(FrameType::Data),
+        (true, 3) => Some(FrameType::Feedback),
+        (true, 4) => Some(FrameType::Close),
+        _ => None,
     };
-    let frame_type = match (frame_type, stream_type) {
-        (0, 0) => FrameType::Unary,
-        (1, 1) => FrameType::Init,
-        (1, 2) => FrameType::Data,
-        (1, 3) => FrameType::Feedback,
-        (1, 4) => FrameType::Close,
-        (0 | 1, _) => return Err((3, "unknown stream frame type")),
-        _ => return Err((2, "unknown frame type")),
+    context("unknown stream frame type", map_opt(be_u8, known)).parse(input)
+}
+
+/// Total size and size of the protobuf head.
+fn sizes(input: &[u8]) -> Parse<'_, (u32, u16)> {
+    let add_up = |(total, protobuf): &(u32, u16)| {
+        (HEAD_LEN as u32 + u32::from(*protobuf)..=FRAME_LIMIT).contains(total)
     };
-    let least = HEAD_LEN as u32 + u32::from(protobuf);
-    if total < least || total > FRAME_LIMIT {
-        return Err((4, "size of the frame and size of its head do not add up"));
-    }
+    let what = "size of the frame and size of its head do not add up";
+    context(what, verify((be_u32, be_u16), add_up)).parse(input)
+}
+
+/// The fixed head of a frame.
+pub(super) fn frame_head(input: &[u8]) -> Parse<'_, FrameHead> {
+    // Version and reserved byte differ between the libraries and have no meaning.
+    let (rest, (_magic, frame_type, (total, protobuf), stream_id, _)) =
+        (magic, frame_type, sizes, be_u32, be_u16).parse(input)?;
     if frame_type != FrameType::Unary && protobuf != 0 {
-        return Err((8, "stream frame with a protobuf head"));
+        return wrong(input.get(8..).unwrap_or_default(), "stream frame with a protobuf head");
     }
-    Ok(Some(Head { frame_type, total, protobuf, stream_id }))
+    Ok((rest, FrameHead { frame_type, total, protobuf, stream_id }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Layer, in_layer};
 
     #[test]
     fn sizes_must_add_up() {
         let good = *b"\x09\x30\x00\x00\x00\x00\x00\x1a\x00\x02\x00\x00\x00\x01\x01\x00";
-        let head = parse_head(&good).unwrap().unwrap();
+        let (_, head) = frame_head(&good).unwrap();
         assert_eq!(
             (head.frame_type, head.total, head.protobuf, head.meta_end()),
             (FrameType::Unary, 26, 2, 18)
@@ -106,10 +129,13 @@ mod tests {
         {
             let mut bad = good;
             bad[at] = byte;
-            assert_eq!(parse_head(&bad).unwrap_err().0, wrong_at, "byte {at} = {byte:#x}");
+            let Err(nom::Err::Error(error)) = in_layer(Layer::Frame, frame_head)(&bad) else {
+                panic!("byte {at} = {byte:#x} is no error")
+            };
+            assert_eq!(error.offset, wrong_at, "byte {at} = {byte:#x}");
         }
         for len in 0..16 {
-            assert_eq!(parse_head(&good[..len]), Ok(None));
+            assert!(frame_head(&good[..len]).unwrap_err().is_incomplete());
         }
     }
 }

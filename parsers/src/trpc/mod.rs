@@ -8,20 +8,22 @@
 //! (`StandardPackage`, `StandardServerCodec`).
 
 mod dissect;
+mod fields;
 mod frame;
-mod pb;
 mod stream;
 mod unary;
 
 use std::borrow::Cow;
 
-use self::frame::{FrameType, HEAD_LEN, Head, MAGIC};
-use self::pb::Fields;
+use nom::Err;
+
+use self::fields::Fields;
+use self::frame::{FrameHead, FrameType, MAGIC, frame_head};
 use self::unary::Role;
-use crate::error::{Error, Layer};
-use crate::framed::FramedSession;
+use crate::error::{Layer, ParseResult, in_layer, incomplete, wrong};
+use crate::framed::{FramedSession, Framing, Parsed};
 use crate::message::{Side, Text};
-use crate::protocol::{Detection, Field, Framing, Opening, Parsed, Protocol, Session};
+use crate::protocol::{Detection, Field, Opening, Protocol, Session};
 
 /// The tRPC protocol.
 #[derive(Debug)]
@@ -79,18 +81,18 @@ fn split_func(func: Option<&[u8]>) -> (Option<Text<'_>>, Option<Text<'_>>) {
     }
 }
 
-/// Whether what is there of a frame's head is one of tRPC, judged field by field. `None`: the fixed head is not whole.
-fn check_frame(input: &[u8]) -> Result<Option<Head>, (usize, &'static str)> {
-    let Some(head) = frame::parse_head(input)? else { return Ok(None) };
-    let meta = input.get(HEAD_LEN..head.meta_end().min(input.len())).unwrap_or_default();
+/// Checks what is there of a frame's head, field by field.
+fn check_frame(input: &[u8]) -> ParseResult<FrameHead> {
+    let (rest, head) = frame_head(input)?;
+    let meta = rest.get(..head.meta_len()).unwrap_or(rest);
     let fits = match head.frame_type {
-        FrameType::Unary => pb::fits(unary::REQUEST, meta) || pb::fits(unary::RESPONSE, meta),
-        FrameType::Init => pb::fits(stream::INIT, meta),
-        FrameType::Feedback => pb::fits(stream::FEEDBACK, meta),
-        FrameType::Close => pb::fits(stream::CLOSE, meta),
+        FrameType::Unary => fields::fits(unary::REQUEST, meta) || fields::fits(unary::RESPONSE, meta),
+        FrameType::Init => fields::fits(stream::INIT, meta),
+        FrameType::Feedback => fields::fits(stream::FEEDBACK, meta),
+        FrameType::Close => fields::fits(stream::CLOSE, meta),
         FrameType::Data => true,
     };
-    if fits { Ok(Some(head)) } else { Err((HEAD_LEN, "protobuf head with unknown fields")) }
+    if fits { Ok(head) } else { wrong(rest, "protobuf head with unknown fields") }
 }
 
 /// Checks the frames at the beginning of one side, each at the end of the one before: sure after the first whole head.
@@ -99,13 +101,13 @@ fn detect_frames(bytes: &[u8]) -> Detection {
     let mut sure = Detection::More;
     while !rest.is_empty() {
         match check_frame(rest) {
-            Ok(Some(head)) => {
+            Ok(head) => {
                 if rest.len() >= head.meta_end() {
                     sure = Detection::Yes;
                 }
                 rest = rest.get(head.total as usize..).unwrap_or_default();
             }
-            Ok(None) => break,
+            Err(Err::Incomplete(_)) => break,
             Err(_) => return Detection::No,
         }
     }
@@ -118,7 +120,7 @@ fn detect_datagram(bytes: &[u8]) -> Detection {
         return Detection::More;
     }
     match check_frame(bytes) {
-        Ok(Some(head)) if bytes.len() <= head.total as usize => Detection::Yes,
+        Ok(head) if bytes.len() <= head.total as usize => Detection::Yes,
         _ => Detection::No,
     }
 }
@@ -132,7 +134,7 @@ const FIND_LEN: usize = 48;
 fn find_frame(input: &[u8]) -> Option<usize> {
     memchr::memmem::find_iter(input, &MAGIC).find(|at| {
         let Some(rest) = input.get(*at..) else { return false };
-        let Ok(Some(head)) = check_frame(rest) else { return false };
+        let Ok(head) = check_frame(rest) else { return false };
         if rest.len() < head.meta_end().min(FIND_LEN) {
             return false;
         }
@@ -150,66 +152,65 @@ struct Frames {
     zero_id: bool,
 }
 
-fn invalid((offset, what): (usize, &'static str)) -> Parsed<'static> {
-    let layer = if offset < HEAD_LEN { Layer::Frame } else { Layer::Header };
-    Parsed::Invalid(Error { offset, layer, what })
-}
-
 impl Frames {
     /// Reads the frame at the beginning of `input`; `cut` if no more bytes of it come.
-    fn read<'a>(&mut self, side: Side, input: &'a [u8], cut: bool) -> Parsed<'a> {
-        let head = match frame::parse_head(input) {
-            Ok(Some(head)) => head,
-            Ok(None) => return Parsed::Incomplete(HEAD_LEN),
-            Err(wrong) => return invalid(wrong),
-        };
+    fn read<'a>(&mut self, side: Side, input: &'a [u8], cut: bool) -> ParseResult<Parsed<'a>> {
+        let (rest, head) = in_layer(Layer::Frame, frame_head)(input)?;
         let bytes = u64::from(head.total);
-        let end = match (head.frame_type, cut) {
-            (FrameType::Data, _) => return Parsed::Message { message: stream::data(&head), bytes },
-            (FrameType::Feedback, _) => return Parsed::Control { bytes },
-            (_, false) if input.len() < head.meta_end() => return Parsed::Incomplete(head.meta_end()),
-            _ => head.meta_end().min(input.len()),
-        };
-        let mut fields = match Fields::read(input.get(HEAD_LEN..end).unwrap_or_default()) {
-            Ok(fields) => fields,
-            Err(offset) => return invalid((HEAD_LEN + offset, "head is no protobuf")),
-        };
-        if end == head.meta_end() && !fields.whole {
-            return invalid((HEAD_LEN, "field longer than its head"));
-        }
-        fields.whole = end == head.meta_end();
         match head.frame_type {
-            FrameType::Unary => self.read_unary(side, &head, &fields),
+            FrameType::Data => return Ok(Parsed::Message { message: stream::data(&head), bytes }),
+            FrameType::Feedback => return Ok(Parsed::Control { bytes }),
+            _ => {}
+        }
+        let (meta, whole) = match rest.get(..head.meta_len()) {
+            Some(meta) => (meta, true),
+            None if cut => (rest, false),
+            None => return incomplete(head.meta_len() - rest.len()),
+        };
+        let mut fields = Fields::read(meta)?;
+        if whole && !fields.whole {
+            return wrong(rest, "field longer than its head");
+        }
+        fields.whole = whole;
+        match head.frame_type {
+            FrameType::Unary => self.read_unary(side, &head, &fields, rest),
             FrameType::Init => {
                 let from_caller = stream::init_is_callers(&fields);
                 if let Some(from_caller) = from_caller {
                     self.caller.get_or_insert(if from_caller { side } else { side.other() });
                 }
-                match from_caller.or(self.caller.map(|caller| caller == side)) {
+                Ok(match from_caller.or(self.caller.map(|caller| caller == side)) {
                     Some(from_caller) => {
                         Parsed::Message { message: stream::init(&head, &fields, from_caller), bytes }
                     }
                     None => Parsed::Control { bytes },
-                }
+                })
             }
-            _ => Parsed::Message { message: stream::close(&head, &fields, side, self.caller), bytes },
+            _ => Ok(Parsed::Message { message: stream::close(&head, &fields, side, self.caller), bytes }),
         }
     }
 
-    fn read_unary<'a>(&mut self, side: Side, head: &Head, fields: &Fields<'a>) -> Parsed<'a> {
+    /// Reads a unary frame with that head; `rest` is what follows the fixed head.
+    fn read_unary<'a>(
+        &mut self,
+        side: Side,
+        head: &FrameHead,
+        fields: &Fields<'a>,
+        rest: &[u8],
+    ) -> ParseResult<Parsed<'a>> {
         let bytes = u64::from(head.total);
         let Ok(role) = unary::role(fields) else {
-            return invalid((HEAD_LEN, "head with fields of a request and of an answer"));
+            return wrong(rest, "head with fields of a request and of an answer");
         };
-        // What a head that was cut off does not tell, the rest of the connection may: only one side calls.
+        // Where a head that was cut off does not say it, the rest of the connection may: only one side calls.
         let role =
             role.or(self.caller.map(|caller| if caller == side { Role::Request } else { Role::Answer }));
         // Without its id a head that was cut off belongs to no call that could be named.
         if !fields.whole && fields.number(3).is_none() {
-            return Parsed::Control { bytes };
+            return Ok(Parsed::Control { bytes });
         }
         let id = unary::request_id(fields);
-        match role {
+        Ok(match role {
             Some(Role::Request) => {
                 if fields.whole {
                     self.caller.get_or_insert(side);
@@ -227,35 +228,35 @@ impl Frames {
                 Parsed::Message { message: unary::answer(head, fields), bytes }
             }
             None => Parsed::Control { bytes },
-        }
+        })
     }
 }
 
 impl Framing for Frames {
-    fn parse<'a>(&mut self, side: Side, input: &'a [u8]) -> Parsed<'a> {
+    fn parse<'a>(&mut self, side: Side, input: &'a [u8]) -> ParseResult<Parsed<'a>> {
         self.read(side, input, false)
     }
 
-    fn parse_cut<'a>(&mut self, side: Side, input: &'a [u8]) -> Parsed<'a> {
+    fn parse_cut<'a>(&mut self, side: Side, input: &'a [u8]) -> ParseResult<Parsed<'a>> {
         self.read(side, input, true)
     }
 
     fn metadata(&self, _side: Side, input: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
-        let Ok(Some(head)) = frame::parse_head(input) else { return };
-        let meta = input.get(HEAD_LEN..head.meta_end().min(input.len())).unwrap_or_default();
+        let Ok((rest, head)) = frame_head(input) else { return };
+        let meta = rest.get(..head.meta_len()).unwrap_or(rest);
         let Ok(fields) = Fields::read(meta) else { return };
         let content_type = match head.frame_type {
             FrameType::Unary => {
                 let request = matches!(unary::role(&fields), Ok(Some(Role::Request)));
-                pb::each_entry(meta, if request { 9 } else { 8 }, each);
+                fields::each_entry(meta, if request { 9 } else { 8 }, each);
                 fields.number(if request { 10 } else { 9 })
             }
             FrameType::Init => {
-                pb::each_entry(fields.bytes(1).unwrap_or_default(), 5, each);
+                fields::each_entry(fields.bytes(1).unwrap_or_default(), 5, each);
                 fields.number(4)
             }
             FrameType::Close => {
-                pb::each_entry(meta, 5, each);
+                fields::each_entry(meta, 5, each);
                 None
             }
             FrameType::Data | FrameType::Feedback => None,

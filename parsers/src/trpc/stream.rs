@@ -8,8 +8,8 @@
 
 use std::borrow::Cow;
 
-use super::frame::Head;
-use super::pb::{Fields, Shape, Spec};
+use super::fields::{Fields, Shape, Spec};
+use super::frame::FrameHead;
 use super::{codec_name, split_func};
 use crate::message::{CallId, Kind, Message, Side, Status, TrpcEnd};
 
@@ -48,7 +48,7 @@ pub(super) const CLOSE: &[Spec] = &[
     (6, "func_ret", Shape::Number),
 ];
 
-fn message(head: &Head, kind: Kind) -> Message<'static> {
+fn message(head: &FrameHead, kind: Kind) -> Message<'static> {
     Message {
         kind,
         id: CallId::Stream(i64::from(head.stream_id)),
@@ -58,7 +58,7 @@ fn message(head: &Head, kind: Kind) -> Message<'static> {
     }
 }
 
-/// Who sent an INIT: `Some(true)` the caller, `Some(false)` the callee, `None` if the bytes do not tell. A `response_meta`
+/// Who sent an INIT: `Some(true)` the caller, `Some(false)` the callee, `None` if the bytes do not show it. A `response_meta`
 /// is the callee's, even an empty one; a `request_meta` alone proves the caller, for a refusal sends both back.
 pub(super) fn init_is_callers(fields: &Fields<'_>) -> Option<bool> {
     let answered = fields.bytes(2).is_some() || fields.partial.is_some_and(|(number, _)| number == 2);
@@ -70,7 +70,7 @@ pub(super) fn init_is_callers(fields: &Fields<'_>) -> Option<bool> {
 }
 
 /// What an INIT says, once it is known whether the caller sent it.
-pub(super) fn init<'a>(head: &Head, fields: &Fields<'a>, from_caller: bool) -> Message<'a> {
+pub(super) fn init<'a>(head: &FrameHead, fields: &Fields<'a>, from_caller: bool) -> Message<'a> {
     let partial = |number| fields.partial.filter(|(n, _)| *n == number).map(|(_, bytes)| bytes);
     let meta = |number| fields.bytes(number).or(partial(number)).and_then(|meta| Fields::read(meta).ok());
     let request = meta(1).unwrap_or_default();
@@ -103,7 +103,7 @@ pub(super) fn init<'a>(head: &Head, fields: &Fields<'a>, from_caller: bool) -> M
 }
 
 /// One message of a stream.
-pub(super) fn data(head: &Head) -> Message<'static> {
+pub(super) fn data(head: &FrameHead) -> Message<'static> {
     Message { messages: 1, ..message(head, Kind::Part) }
 }
 
@@ -113,7 +113,12 @@ const AFTER_THE_END: (i32, &[u8]) = (1, b"uninitialized meta");
 
 /// What a CLOSE says. The callee's is the result; the caller's is its half-close. Where it is not known who sent it, a RESET
 /// is the callee's (no library's caller sends one), and a plain CLOSE says no more than that this side has ended.
-pub(super) fn close<'a>(head: &Head, fields: &Fields<'a>, side: Side, caller: Option<Side>) -> Message<'a> {
+pub(super) fn close<'a>(
+    head: &FrameHead,
+    fields: &Fields<'a>,
+    side: Side,
+    caller: Option<Side>,
+) -> Message<'a> {
     let close_type = fields.int32(1);
     let trpc_end = close_type.map(|kind| if kind == RESET { TrpcEnd::Reset } else { TrpcEnd::Close });
     let decides = match caller {

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::frame::{HEAD_LEN, Head};
-use super::pb::{Fields, Shape, Spec};
+use super::fields::{Fields, Shape, Spec};
+use super::frame::{FrameHead, HEAD_LEN};
 use super::{codec_name, split_func};
 use crate::message::{CallId, Kind, Message, Status};
 
@@ -51,8 +51,8 @@ pub(super) enum Role {
     Answer,
 }
 
-/// Tells request from answer by the wire types in which they differ. `None`: nothing that is here tells. The error says
-/// that some fields are of the one and some of the other.
+/// Distinguishes request and answer by the wire types in which they differ. `None`: no field that is here differs. The error
+/// means that some fields are of the one and some of the other.
 pub(super) fn role(fields: &Fields<'_>) -> Result<Option<Role>, ()> {
     let begun = |number| fields.bytes(number).is_some() || fields.partial.is_some_and(|(n, _)| n == number);
     let number = |number| fields.number(number).is_some();
@@ -91,7 +91,7 @@ pub(super) fn request<'a>(fields: &Fields<'a>) -> Message<'a> {
 }
 
 /// What an answer says. In one that is cut off, a number that was not reached stays unknown.
-pub(super) fn answer<'a>(head: &Head, fields: &Fields<'a>) -> Message<'a> {
+pub(super) fn answer<'a>(head: &FrameHead, fields: &Fields<'a>) -> Message<'a> {
     let (ret, func_ret) = (fields.int32(4), fields.int32(5));
     let partial_text = fields.partial.filter(|(number, _)| *number == 6).map(|(_, text)| text);
     let failed = ret.is_some_and(|ret| ret != 0) || func_ret.is_some_and(|ret| ret != 0);

@@ -118,7 +118,7 @@ impl Http2Session {
 
     fn complain(&mut self, layer: Layer, offset: usize, what: &'static str) {
         let count = self.trouble.map_or(0, |(_, count)| count);
-        self.trouble = Some((Error { offset, layer, what }, count + 1));
+        self.trouble = Some((Error::new(offset, layer, what), count + 1));
     }
 
     /// Reads what can be read of `input`, which begins at the lane's offset; says how many bytes are done with.

@@ -2,13 +2,13 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::header::{Entry, Head, parse_sections};
+use super::header::{Entry, fixed_head, sections};
 use crate::message::{CallId, Kind, Message, ResultField, Side};
 use crate::protocol::{Detection, Opening, Protocol};
 use crate::testing::{Seen, messages, samples};
-use crate::thrift::Form;
+use crate::thrift::ThriftTransport;
 
-const PROTOCOL: Form = Form::TtHeader;
+const PROTOCOL: ThriftTransport = ThriftTransport::TtHeader;
 
 fn conversation(name: &str) -> Vec<(Side, Vec<u8>)> {
     samples("ttheader").remove(name).unwrap()
@@ -328,27 +328,27 @@ proptest! {
         token in proptest::option::of("[ -~]{0,20}"),
     ) {
         let text = |text: &str| [&(text.len() as u16).to_be_bytes()[..], text.as_bytes()].concat();
-        let mut sections = Vec::new();
+        let mut written = Vec::new();
         if let Some(token) = &token {
-            sections.push(0x11);
-            sections.extend(text(token));
+            written.push(0x11);
+            written.extend(text(token));
         }
-        sections.push(1);
-        sections.extend((strings.len() as u16).to_be_bytes());
+        written.push(1);
+        written.extend((strings.len() as u16).to_be_bytes());
         for (key, value) in &strings {
-            sections.extend([text(key), text(value)].concat());
+            written.extend([text(key), text(value)].concat());
         }
-        sections.push(0x10);
-        sections.extend((integers.len() as u16).to_be_bytes());
+        written.push(0x10);
+        written.extend((integers.len() as u16).to_be_bytes());
         for (key, value) in &integers {
-            sections.extend(key.to_be_bytes());
-            sections.extend(text(value));
+            written.extend(key.to_be_bytes());
+            written.extend(text(value));
         }
-        let bytes = frame(0, 1, &sections, b"");
-        let head = Head::parse(&bytes).unwrap();
+        let bytes = frame(0, 1, &written, b"");
+        let (_, head) = fixed_head(&bytes).unwrap();
         let (mut read_strings, mut read_integers, mut read_token) = (Vec::new(), Vec::new(), None);
         let owned = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        parse_sections(&bytes[14..head.payload()], |entry, _| match entry {
+        sections(&bytes[14..head.payload()], |entry, _| match entry {
             Entry::String(key, value) => read_strings.push((owned(key), owned(value))),
             Entry::Integer(key, value) => read_integers.push((key, owned(value))),
             Entry::Acl(token) => read_token = Some(owned(token)),

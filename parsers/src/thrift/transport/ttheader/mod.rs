@@ -10,83 +10,87 @@ mod stream;
 mod tests;
 
 use header::{
-    Entry, FLAG_SASL, FLAG_STREAMING, Fields, HEAD_SIZE, Head, key_name, number_of, parse_sections,
+    Entry, FLAG_SASL, FLAG_STREAMING, Fields, FixedHead, HEAD_SIZE, fixed_head, key_name, number_of,
 };
+use nom::Err;
 
-use crate::cursor::Trouble;
-use crate::error::{Error, Layer};
+use super::input::{Input, Peers};
+use crate::dissect::{field, group, hex, number, shown};
+use crate::error::{Layer, ParseResult, in_layer, incomplete, missing, placed, within};
+use crate::framed::Parsed;
 use crate::message::{CallId, Kind, Message, ResultField};
-use crate::protocol::{Field, Parsed};
-use crate::thrift::dissect::{self, field, group, number, shown};
-use crate::thrift::forms::{Bytes, Peers, Sight, refusal};
+use crate::protocol::Field;
+use crate::thrift::dissect::{dissect_payload, dissect_struct, type_name};
 use crate::thrift::payload::{KITEX_PROTOBUF_MAGIC, parse_payload};
-use crate::thrift::{Envelope, MessageType};
+use crate::thrift::probe::Verdict;
+use crate::thrift::types::{Envelope, MessageType};
 
 /// Name of the message that Kitex puts into frames which belong to no call.
 const CONTROL_NAME: &[u8] = b"none";
 
 /// The least bytes of sections with which a frame is recognised: protocol id, number of transforms, first section.
-const SIGHT_LEAST: usize = 3;
+const PROBE_LEAST: usize = 3;
+
+const TOO_LONG: &str = "sections longer than the header";
 
 /// What a frame says before its payload.
 struct Frame<'a> {
-    head: Head,
+    head: FixedHead,
     fields: Fields<'a>,
     /// All sections were read.
     whole: bool,
 }
 
-/// Reads head and sections. Of a frame that is cut the sections are read as far as they go.
-fn parse_frame(bytes: Bytes<'_>) -> Result<Frame<'_>, Trouble> {
-    let head = Head::parse(bytes.input)?;
-    let sections = bytes.input.get(HEAD_SIZE..).unwrap_or_default();
-    let complete = sections.len() >= head.header_size;
-    if !complete && !bytes.cut {
-        return Err(Trouble::Short(head.payload()));
+/// Reads head and sections. The sections of a frame that is cut are read as far as they go.
+fn parse_frame(input: Input<'_>) -> ParseResult<Frame<'_>> {
+    let (rest, head) = in_layer(Layer::Frame, fixed_head)(input.bytes)?;
+    let whole = rest.len() >= head.header_size;
+    if !whole && !input.cut {
+        return incomplete(head.header_size - rest.len());
     }
-    let (fields, read) = Fields::parse(sections.get(..head.header_size).unwrap_or(sections));
-    match read {
-        Ok(()) => Ok(Frame { head, fields, whole: complete }),
-        Err(Trouble::Short(_)) if !complete => Ok(Frame { head, fields, whole: false }),
-        Err(Trouble::Short(_)) => {
-            let what = "sections longer than the header";
-            Err(Trouble::Wrong(Error { offset: HEAD_SIZE, layer: Layer::Header, what }))
-        }
-        Err(trouble) => Err(trouble.shifted(HEAD_SIZE)),
+    let mut fields = Fields::default();
+    let sections = |header| header::sections(header, |entry, _| fields.set(entry));
+    match within(head.header_size, TOO_LONG, rest, sections) {
+        Ok(_) => Ok(Frame { head, fields, whole }),
+        Err(Err::Incomplete(_)) => Ok(Frame { head, fields, whole: false }),
+        Err(error) => Err(placed(error, Layer::Header, input.bytes)),
     }
 }
 
 /// Reads the message of a payload. `None` if it can't be read; what remains to be waited for is an error.
-fn parse_envelope<'a>(frame: &Frame<'_>, bytes: Bytes<'a>) -> Result<Option<Envelope<'a>>, Trouble> {
-    let (base, size) = (frame.head.payload(), frame.head.payload_size());
+fn parse_envelope<'a>(frame: &Frame<'_>, input: Input<'a>) -> ParseResult<Option<Envelope<'a>>> {
+    let size = frame.head.payload_size();
     if size == 0 || !frame.whole {
         return Ok(None);
     }
-    match parse_payload(bytes.after(base).input, size) {
-        Ok(envelope) => match envelope.wanted().filter(|_| !bytes.cut) {
-            Some(needed) => Err(Trouble::Short(needed.saturating_add(base))),
+    let payload = input.after(frame.head.payload()).bytes;
+    match parse_payload(payload, size) {
+        Ok(envelope) => match envelope.wanted().filter(|_| !input.cut) {
+            Some(needed) => incomplete(needed.saturating_sub(payload.len())),
             None => Ok(Some(envelope)),
         },
-        Err(Trouble::Short(needed)) if !bytes.cut && needed <= size => {
-            Err(Trouble::Short(needed.saturating_add(base)))
+        Err(Err::Incomplete(needed)) if !input.cut && payload.len() + missing(needed) <= size => {
+            Err(Err::Incomplete(needed))
         }
         Err(_) => Ok(None),
     }
 }
 
-pub(crate) fn parse<'a>(peers: &mut Peers, bytes: Bytes<'a>) -> Parsed<'a> {
-    let parsed = match parse_frame(bytes) {
-        Ok(frame) if frame.head.flags & FLAG_STREAMING != 0 => stream::parse(peers, frame, bytes),
-        Ok(frame) if frame.head.flags & FLAG_SASL != 0 => Ok(Parsed::Control { bytes: frame.head.total() }),
-        Ok(frame) => parse_call(peers, frame, bytes),
-        Err(trouble) => Err(trouble),
-    };
-    parsed.unwrap_or_else(|trouble| refusal(trouble, false, u64::MAX))
+pub(super) fn parse<'a>(peers: &mut Peers, input: Input<'a>) -> ParseResult<Parsed<'a>> {
+    let frame = parse_frame(input)?;
+    let flags = frame.head.flags;
+    if flags & FLAG_STREAMING != 0 {
+        stream::parse(peers, frame, input)
+    } else if flags & FLAG_SASL != 0 {
+        Ok(Parsed::Control { bytes: frame.head.total() })
+    } else {
+        parse_call(peers, frame, input)
+    }
 }
 
 /// Reads a frame that belongs to a call.
-fn parse_call<'a>(peers: &mut Peers, frame: Frame<'a>, bytes: Bytes<'a>) -> Result<Parsed<'a>, Trouble> {
-    let envelope = parse_envelope(&frame, bytes)?;
+fn parse_call<'a>(peers: &mut Peers, frame: Frame<'a>, input: Input<'a>) -> ParseResult<Parsed<'a>> {
+    let envelope = parse_envelope(&frame, input)?;
     let (head, whole) = (frame.head, frame.whole);
     let control = Parsed::Control { bytes: head.total() };
     let kind = match &envelope {
@@ -96,9 +100,9 @@ fn parse_call<'a>(peers: &mut Peers, frame: Frame<'a>, bytes: Bytes<'a>) -> Resu
             }
             Some(envelope.message_type.kind())
         }
-        None => told_kind(*peers, &frame, bytes),
+        None => kind_without_payload(*peers, &frame, input),
     };
-    // A frame of which nothing tells whether it asks or answers is passed over: its length is certain.
+    // Nothing says whether the frame is a request or an answer: it is skipped by its length.
     let Some(kind) = kind else { return Ok(control) };
     let decided = frame.fields.biz_decides();
     let mut message = Message {
@@ -116,7 +120,7 @@ fn parse_call<'a>(peers: &mut Peers, frame: Frame<'a>, bytes: Bytes<'a>) -> Resu
         envelope.copy_into(&mut message);
         peers.rpc = Some(message.rpc);
     } else {
-        if let Some(rpc) = told_rpc(*peers, bytes.after(head.payload()).input) {
+        if let Some(rpc) = rpc_without_message(*peers, input.after(head.payload()).bytes) {
             message.rpc = rpc;
         }
         message.method = frame.fields.method;
@@ -129,8 +133,8 @@ fn parse_call<'a>(peers: &mut Peers, frame: Frame<'a>, bytes: Bytes<'a>) -> Resu
     Ok(Parsed::Message { message, bytes: head.total() })
 }
 
-/// What is told of the kind of a message whose payload can't be read.
-fn told_kind(peers: Peers, frame: &Frame<'_>, bytes: Bytes<'_>) -> Option<Kind> {
+/// The kind of a message whose payload can't be read.
+fn kind_without_payload(peers: Peers, frame: &Frame<'_>, input: Input<'_>) -> Option<Kind> {
     let fields = &frame.fields;
     if let Some(number) = fields.message_type {
         // Heartbeats and the like have numbers of their own and belong to no call.
@@ -142,65 +146,62 @@ fn told_kind(peers: Peers, frame: &Frame<'_>, bytes: Bytes<'_>) -> Option<Kind> 
     if fields.service.is_some() || fields.method.is_some() {
         return Some(Kind::Request);
     }
-    // What a cut frame can't say itself, the direction says once the client is known.
-    let client = peers.client.filter(|_| bytes.cut)?;
-    Some(if client == bytes.side { Kind::Request } else { Kind::Answer })
+    // Once the client is known, the direction of a cut frame is enough.
+    let client = peers.client.filter(|_| input.cut)?;
+    Some(if client == input.side { Kind::Request } else { Kind::Answer })
 }
 
 /// The RPC protocol of a message that is cut: by the first bytes of its payload, with a length of its own or without, or as
 /// it was of the messages before. Kitex writes the protocol id of thrift before Protobuf too
 /// (`pkg/remote/codec/header_codec.go`).
-fn told_rpc(peers: Peers, payload: &[u8]) -> Option<&'static str> {
-    let magic = KITEX_PROTOBUF_MAGIC.to_be_bytes();
-    let starts = payload.starts_with(&magic) || payload.get(4..).is_some_and(|rest| rest.starts_with(&magic));
-    if starts { Some("kitex-protobuf") } else { peers.rpc }
+fn rpc_without_message(peers: Peers, payload: &[u8]) -> Option<&'static str> {
+    let is_kitex_protobuf = |message: &[u8]| message.starts_with(&KITEX_PROTOBUF_MAGIC);
+    let found = is_kitex_protobuf(payload) || payload.get(4..).is_some_and(is_kitex_protobuf);
+    if found { Some("kitex-protobuf") } else { peers.rpc }
 }
 
-pub(crate) fn sight(input: &[u8]) -> Sight {
-    let head = match Head::parse(input) {
-        Ok(head) if head.plausible() => head,
-        Ok(_) => return Sight::No,
-        Err(trouble) => return trouble.into(),
+pub(super) fn probe(input: &[u8]) -> Verdict {
+    let (rest, head) = match fixed_head(input) {
+        Ok((rest, head)) if head.plausible() => (rest, head),
+        Ok(_) => return Verdict::No,
+        Err(error) => return error.into(),
     };
-    let sections = input.get(HEAD_SIZE..).unwrap_or_default();
-    let sections = sections.get(..head.header_size).unwrap_or(sections);
-    match parse_sections(sections, |_, _| {}) {
-        Err(Trouble::Wrong(_)) => Sight::No,
-        Err(Trouble::Short(_)) if sections.len() == head.header_size => Sight::No,
-        _ if sections.len() >= SIGHT_LEAST => Sight::Yes,
-        _ => Sight::More,
+    match within(head.header_size, TOO_LONG, rest, |header| header::sections(header, |_, _| {})) {
+        Err(Err::Error(_) | Err::Failure(_)) => Verdict::No,
+        _ if rest.len().min(head.header_size) >= PROBE_LEAST => Verdict::Yes,
+        _ => Verdict::More,
     }
 }
 
-/// The bytes of the sections, as far as they are there.
-fn sections(input: &[u8]) -> Option<&[u8]> {
-    let head = Head::parse(input).ok()?;
-    let sections = input.get(HEAD_SIZE..)?;
-    Some(sections.get(..head.header_size).unwrap_or(sections))
+/// The fixed head and the bytes of the sections, as far as they are there.
+fn head_and_sections(input: &[u8]) -> Option<(FixedHead, &[u8])> {
+    let (rest, head) = fixed_head(input).ok()?;
+    Some((head, rest.get(..head.header_size).unwrap_or(rest)))
 }
 
-pub(crate) fn metadata(input: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
-    if let Some(sections) = sections(input) {
+pub(super) fn metadata(input: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
+    if let Some((_, sections)) = head_and_sections(input) {
         header::pairs(sections, each);
     }
 }
 
-pub(crate) fn dissect(message: &[u8], base: usize) -> Vec<Field> {
+pub(super) fn dissect(message: &[u8], base: usize) -> Vec<Field> {
     let mut fields = Vec::new();
     number(&mut fields, message, "length", base, 4);
-    dissect::hex(&mut fields, message, "magic", base + 4, 2);
-    dissect::hex(&mut fields, message, "flags", base + 6, 2);
+    hex(&mut fields, message, "magic", base + 4, 2);
+    hex(&mut fields, message, "flags", base + 6, 2);
     let input = message.get(base..).unwrap_or_default();
-    let streaming = Head::parse(input).is_ok_and(|head| head.flags & FLAG_STREAMING != 0);
+    let read = head_and_sections(input);
+    let streaming = read.is_some_and(|(head, _)| head.flags & FLAG_STREAMING != 0);
     number(&mut fields, message, if streaming { "stream id" } else { "seq_id" }, base + 8, 4);
     number(&mut fields, message, "header size", base + 12, 2);
-    let (Ok(head), Some(sections)) = (Head::parse(input), sections(input)) else { return fields };
+    let Some((head, sections)) = read else { return fields };
     let start = base + HEAD_SIZE;
-    dissect::hex(&mut fields, message, "protocol id", start, 1);
+    hex(&mut fields, message, "protocol id", start, 1);
     number(&mut fields, message, "transforms", start + 1, 1);
     let (mut strings, mut integers, mut acl) = (Vec::new(), Vec::new(), Vec::new());
     let mut frame_type = None;
-    let _ = parse_sections(sections, |entry, range| {
+    let _ = header::sections(sections, |entry, range| {
         let range = (start + range.0, start + range.1);
         match entry {
             Entry::String(key, value) => strings.push(field(shown(key), shown(value), range)),
@@ -208,7 +209,7 @@ pub(crate) fn dissect(message: &[u8], base: usize) -> Vec<Field> {
             Entry::Integer(key, value) => {
                 let name = key_name(key).map_or_else(|| key.to_string(), |name| format!("{key} {name}"));
                 let meaning = match key_name(key) {
-                    Some("MsgType") => number_of(value).map(dissect::type_name),
+                    Some("MsgType") => number_of(value).map(type_name),
                     Some("FrameType") => {
                         frame_type = number_of(value);
                         frame_type.and_then(stream::frame_name)
@@ -230,9 +231,9 @@ pub(crate) fn dissect(message: &[u8], base: usize) -> Vec<Field> {
     }
     let payload = base + head.payload();
     let children = if streaming && frame_type == Some(stream::DATA) {
-        dissect::dissect_struct(message, payload)
+        dissect_struct(message, payload)
     } else {
-        dissect::dissect_payload(message, payload)
+        dissect_payload(message, payload)
     };
     fields.extend(group("payload", (payload, message.len()), children));
     fields

@@ -2,17 +2,19 @@
 
 use proptest::prelude::*;
 
-use super::forms::{Form, Sight};
+use super::ThriftTransport;
 use crate::message::{CallId, Kind, ResultField, Side};
 use crate::protocol::{Detection, Opening, Protocol};
 use crate::testing::{Seen, messages, own, samples};
+use crate::thrift::dissect::dissect_message;
+use crate::thrift::probe::Verdict;
 
-const FORMS: [(&str, Form); 5] = [
-    ("ttheader", Form::TtHeader),
-    ("mesh_header", Form::MeshHeader),
-    ("theader", Form::THeader),
-    ("thrift_framed", Form::Framed),
-    ("thrift_buffered", Form::Buffered),
+const FORMS: [(&str, ThriftTransport); 5] = [
+    ("ttheader", ThriftTransport::TtHeader),
+    ("mesh_header", ThriftTransport::MeshHeader),
+    ("theader", ThriftTransport::THeader),
+    ("thrift_framed", ThriftTransport::Framed),
+    ("thrift_buffered", ThriftTransport::Buffered),
 ];
 
 fn seen(form: usize, name: &str) -> Vec<Seen> {
@@ -20,7 +22,7 @@ fn seen(form: usize, name: &str) -> Vec<Seen> {
     messages(&protocol, &samples(module).remove(name).unwrap())
 }
 
-fn detect(form: Form, a: &[u8], b: &[u8]) -> Detection {
+fn detect(form: ThriftTransport, a: &[u8], b: &[u8]) -> Detection {
     form.detect(&Opening { bytes: [a, b], from_start: [true, true], datagram: false })
 }
 
@@ -67,21 +69,24 @@ fn old_forms_are_told_apart_by_lengths_that_add_up() {
     // A name of sixteen bytes reads as the length of a frame.
     let message = b"\0\0\0\x10listOrdersOfUser\x01\0\0\0\x01\x08\0\x01\0\0\0\x07\0";
     let framed = [&(message.len() as u32).to_be_bytes()[..], message].concat();
-    assert_eq!(detect(Form::Buffered, message, b""), Detection::Yes);
-    assert_eq!(detect(Form::Framed, message, b""), Detection::No);
-    assert_eq!(detect(Form::Framed, &framed, b""), Detection::Yes);
-    assert_eq!(detect(Form::Buffered, &framed, b""), Detection::No);
+    assert_eq!(detect(ThriftTransport::Buffered, message, b""), Detection::Yes);
+    assert_eq!(detect(ThriftTransport::Framed, message, b""), Detection::No);
+    assert_eq!(detect(ThriftTransport::Framed, &framed, b""), Detection::Yes);
+    assert_eq!(detect(ThriftTransport::Buffered, &framed, b""), Detection::No);
     // A frame whose length does not fit its message is none.
     for length in [message.len() as u32 - 1, message.len() as u32 + 1] {
         let wrong = [&length.to_be_bytes()[..], message, message].concat();
-        assert_eq!(detect(Form::Framed, &wrong, b""), Detection::No, "{length}");
+        assert_eq!(detect(ThriftTransport::Framed, &wrong, b""), Detection::No, "{length}");
     }
     // Without arguments the old form is a name and zeros: that needs an answer like it.
     let bare = b"\0\0\0\x04ping\x01\0\0\0\0\0";
     let answer = b"\0\0\0\x04ping\x02\0\0\0\0\0";
-    assert_eq!(detect(Form::Buffered, bare, b""), Detection::More);
-    assert_eq!(detect(Form::Buffered, bare, answer), Detection::Yes);
-    assert_eq!(detect(Form::Buffered, bare, b"\x80\x01\0\x02\0\0\0\x04ping\0\0\0\0\0"), Detection::Yes);
+    assert_eq!(detect(ThriftTransport::Buffered, bare, b""), Detection::More);
+    assert_eq!(detect(ThriftTransport::Buffered, bare, answer), Detection::Yes);
+    assert_eq!(
+        detect(ThriftTransport::Buffered, bare, b"\x80\x01\0\x02\0\0\0\x04ping\0\0\0\0\0"),
+        Detection::Yes
+    );
 }
 
 #[test]
@@ -89,9 +94,9 @@ fn more_bytes_of_a_message_never_take_back_what_was_seen() {
     for (module, form) in FORMS {
         for (name, conversation) in samples(module) {
             let (_, first) = &conversation[0];
-            let sights: Vec<Sight> = (0..=first.len()).map(|len| form.sight(&first[..len])).collect();
-            assert!(sights.is_sorted(), "{module}/{name}: {sights:?}");
-            assert_ne!(sights[0], Sight::No, "{module}/{name}");
+            let verdicts: Vec<Verdict> = (0..=first.len()).map(|len| form.probe(&first[..len])).collect();
+            assert!(verdicts.is_sorted(), "{module}/{name}: {verdicts:?}");
+            assert_ne!(verdicts[0], Verdict::No, "{module}/{name}");
         }
     }
 }
@@ -118,9 +123,9 @@ fn framed_messages_of_every_encoding() {
 #[test]
 fn kitex_protobuf_travels_framed_too() {
     let call = b"\0\0\0\x1c\x90\x01\0\x01\0\0\0\x04Send\0\0\0\x01\x0a\x02ok\x1a\x06letter";
-    assert_eq!(detect(Form::Framed, call, b""), Detection::Yes);
+    assert_eq!(detect(ThriftTransport::Framed, call, b""), Detection::Yes);
     let failed = b"\0\0\0\x1c\x90\x01\0\x03\0\0\0\x04Send\0\0\0\x01\x08\xac\x02\x12\x07no boat";
-    let seen = messages(&Form::Framed, &[(Side::A, call.to_vec()), (Side::B, failed.to_vec())]);
+    let seen = messages(&ThriftTransport::Framed, &[(Side::A, call.to_vec()), (Side::B, failed.to_vec())]);
     assert_eq!((seen[0].message.rpc, seen[0].message.transport), ("kitex-protobuf", "framed"));
     let exception = seen[1].message.status.exception.as_ref().unwrap();
     assert_eq!((exception.type_id, &*exception.message), (300, &b"no boat"[..]));
@@ -146,7 +151,7 @@ fn a_buffered_message_lives_through_a_hole_in_a_string() {
     let message =
         [b"\x80\x01\0\x01\0\0\0\x03put\0\0\0\x09\x0b\0\x01\0\0\0\x64".as_slice(), &text, b"\0"].concat();
     let (head, tail) = message.split_at(40);
-    let mut session = Form::Buffered.session();
+    let mut session = ThriftTransport::Buffered.session();
     let mut seen = Vec::new();
     let mut emit = |side: Side, event: &crate::Event<'_>| {
         let message = own(side, event).message;
@@ -192,8 +197,8 @@ fn a_mesh_header_names_the_service_of_any_form_behind_it() {
     }
     // A mesh header in a mesh header is none.
     let nested = b"\xff\xaf\0\x02\0\0\xff\xaf\0\x02\0\0\0\0\0\x20\x80\x01\0\x01";
-    assert_eq!(detect(Form::MeshHeader, nested, b""), Detection::No);
-    assert!(messages(&Form::MeshHeader, &[(Side::A, nested.to_vec())]).is_empty());
+    assert_eq!(detect(ThriftTransport::MeshHeader, nested, b""), Detection::No);
+    assert!(messages(&ThriftTransport::MeshHeader, &[(Side::A, nested.to_vec())]).is_empty());
 }
 
 #[test]
@@ -207,7 +212,7 @@ fn one_connection_may_change_its_form() {
         (Side::B, piece("mesh_header", "buffered", 1)),
     ];
     let transports: Vec<_> =
-        messages(&Form::Framed, &conversation).iter().map(|seen| seen.message.transport).collect();
+        messages(&ThriftTransport::Framed, &conversation).iter().map(|seen| seen.message.transport).collect();
     assert_eq!(transports, ["framed", "buffered", "ttheader", "theader", "mesh-header"]);
 }
 
@@ -230,7 +235,7 @@ fn lines(fields: &[crate::protocol::Field]) -> Vec<String> {
 fn fields_are_shown_by_number_type_and_value() {
     let compact = samples("thrift_buffered").remove("compact").unwrap().remove(1).1;
     assert_eq!(
-        lines(&Form::Buffered.dissect(Side::B, &compact)),
+        lines(&ThriftTransport::Buffered.dissect(Side::B, &compact)),
         [
             "protocol = 0x82",
             "type = 2 REPLY, version 1",
@@ -248,12 +253,12 @@ fn fields_are_shown_by_number_type_and_value() {
     );
     let json = br#"[1,"add",2,7,{"0":{"i32":9}}]"#;
     assert_eq!(
-        lines(&super::dissect::dissect_message(json, 0)),
+        lines(&dissect_message(json, 0)),
         ["name = add", "type = 2 REPLY", "seq_id = 7", r#"struct = {"0":{"i32":9}}]"#]
     );
     // What is inside a compressed payload stands where the payload stands.
     let packed = samples("theader").remove("zlib").unwrap().remove(3).1;
-    let payload = Form::THeader.dissect(Side::B, &packed).pop().unwrap();
+    let payload = ThriftTransport::THeader.dissect(Side::B, &packed).pop().unwrap();
     assert!(
         lines(std::slice::from_ref(&payload)).contains(&"1 struct (exception)".to_owned()),
         "{payload:?}"
@@ -261,9 +266,9 @@ fn fields_are_shown_by_number_type_and_value() {
     assert!(payload.children.iter().all(|field| field.range == payload.range));
     // Neither depth nor number is shown without bound.
     let deep = [b"\x80\x01\0\x01\0\0\0\x01m\0\0\0\x01".as_slice(), &[12, 0, 1].repeat(5000)].concat();
-    assert!(lines(&super::dissect::dissect_message(&deep, 0)).len() < 50);
+    assert!(lines(&dissect_message(&deep, 0)).len() < 50);
     let wide = [b"\x80\x01\0\x01\0\0\0\x01m\0\0\0\x01".as_slice(), &[3, 0, 1, 5].repeat(5000)].concat();
-    assert!(lines(&super::dissect::dissect_message(&wide, 0)).len() < 500);
+    assert!(lines(&dissect_message(&wide, 0)).len() < 500);
 }
 
 proptest! {
@@ -280,9 +285,9 @@ proptest! {
         for (_, form) in FORMS {
             let mut refused = false;
             for len in 1..=bytes.len() {
-                let sight = form.sight(&bytes[..len]);
-                prop_assert!(!refused || sight == Sight::No, "{:?} comes back after {} bytes", form, len);
-                refused = sight == Sight::No;
+                let probe = form.probe(&bytes[..len]);
+                prop_assert!(!refused || probe == Verdict::No, "{:?} comes back after {} bytes", form, len);
+                refused = probe == Verdict::No;
             }
         }
     }

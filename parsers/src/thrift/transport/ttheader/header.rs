@@ -19,18 +19,20 @@
 
 use std::borrow::Cow;
 
-use crate::cursor::{Cursor, Trouble};
-use crate::error::Layer;
+use nom::Parser as _;
+use nom::bytes::streaming::{tag, take};
+use nom::combinator::{map_opt, verify};
+use nom::error::context;
+use nom::multi::length_data;
+use nom::number::streaming::{be_i32, be_u8, be_u16, be_u32};
+
+use crate::dissect::Range;
+use crate::error::{Parse, wrong};
 use crate::message::{BizStatus, Text};
+use crate::thrift::transport::LENGTH_LIMIT;
 
 /// Bytes of the fixed head.
 pub(crate) const HEAD_SIZE: usize = 14;
-
-/// Second word's upper half of every frame.
-pub(crate) const MAGIC: u16 = 0x1000;
-
-/// The longest frame that its length field may claim.
-pub(crate) const LENGTH_LIMIT: u32 = 0x3fff_ffff;
 
 /// Flag: a frame of TTHeader Streaming.
 pub(crate) const FLAG_STREAMING: u16 = 0x02;
@@ -89,7 +91,7 @@ pub(crate) fn key_name(key: u16) -> Option<&'static str> {
 
 /// The fixed head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Head {
+pub(crate) struct FixedHead {
     pub(crate) length: u32,
     pub(crate) flags: u16,
     pub(crate) seq_id: i32,
@@ -97,26 +99,7 @@ pub(crate) struct Head {
     pub(crate) header_size: usize,
 }
 
-impl Head {
-    /// Reads the head at the beginning of `input`, and says no as early as possible.
-    pub(crate) fn parse(input: &[u8]) -> Result<Self, Trouble> {
-        let mut cursor = Cursor::new(input, Layer::Frame);
-        let length = cursor.u32()?;
-        if !(HEAD_SIZE as u32 - 2..=LENGTH_LIMIT).contains(&length) {
-            return Err(cursor.wrong("length over the limit"));
-        }
-        if cursor.u16()? != MAGIC {
-            return Err(cursor.wrong("not the magic number of TTHeader"));
-        }
-        let flags = cursor.u16()?;
-        let seq_id = cursor.i32()?;
-        let header_size = 4 * usize::from(cursor.u16()?);
-        if header_size == 0 || header_size + HEAD_SIZE - 4 > length as usize {
-            return Err(cursor.wrong("header size does not fit into the frame"));
-        }
-        Ok(Self { length, flags, seq_id, header_size })
-    }
-
+impl FixedHead {
     /// Where the payload begins.
     pub(crate) fn payload(self) -> usize {
         HEAD_SIZE + self.header_size
@@ -138,6 +121,32 @@ impl Head {
     }
 }
 
+fn length(input: &[u8]) -> Parse<'_, u32> {
+    let plausible = |length: &u32| (HEAD_SIZE as u32 - 2..=LENGTH_LIMIT).contains(length);
+    context("length over the limit", verify(be_u32, plausible)).parse(input)
+}
+
+fn magic(input: &[u8]) -> Parse<'_, &[u8]> {
+    context("not the magic number of TTHeader", tag(&b"\x10\x00"[..])).parse(input)
+}
+
+/// Bytes of the header of a frame of that length.
+fn header_size<'a>(length: u32) -> impl FnMut(&'a [u8]) -> Parse<'a, usize> {
+    move |input| {
+        let fits = |words| {
+            let size = 4 * usize::from(words);
+            (1..=(length as usize + 4).saturating_sub(HEAD_SIZE)).contains(&size).then_some(size)
+        };
+        context("header size does not fit into the frame", map_opt(be_u16, fits)).parse(input)
+    }
+}
+
+/// The fixed head; what is left begins with the protocol id.
+pub(crate) fn fixed_head(input: &[u8]) -> Parse<'_, FixedHead> {
+    let (input, (length, _magic, flags, seq_id)) = (length, magic, be_u16, be_i32).parse(input)?;
+    header_size(length).map(|header_size| FixedHead { length, flags, seq_id, header_size }).parse(input)
+}
+
 /// One entry of the sections, with the offset at which it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry<'a> {
@@ -149,45 +158,75 @@ pub(crate) enum Entry<'a> {
     Acl(&'a [u8]),
 }
 
-/// Reads the bytes from offset 14 on (`header`, which ends where the payload begins, or earlier if it is cut) and gives
-/// `each` every entry with its range in them, up to the first trouble.
-pub(crate) fn parse_sections<'a>(
-    header: &'a [u8],
-    mut each: impl FnMut(Entry<'a>, (usize, usize)),
-) -> Result<(), Trouble> {
-    let mut cursor = Cursor::new(header, Layer::Header);
-    if !matches!(cursor.u8()?, 0 | 2 | 3 | 4 | 0x10 | 0x11) {
-        return Err(cursor.wrong("unknown protocol id"));
-    }
-    let transforms = cursor.u8()?;
-    if transforms > TRANSFORM_LIMIT {
-        return Err(cursor.wrong("too many transforms"));
-    }
-    cursor.take(usize::from(transforms))?;
-    while !cursor.rest().is_empty() {
-        let section = cursor.u8()?;
-        let count = match section {
-            0 => continue,
-            1 | 0x10 => cursor.u16()?,
-            0x11 => 1,
-            _ => return Err(cursor.wrong("unknown section")),
-        };
-        for _ in 0..count {
-            let start = cursor.offset();
-            let entry = match section {
-                1 => Entry::String(cursor.bytes16()?, cursor.bytes16()?),
-                0x10 => Entry::Integer(cursor.u16()?, cursor.bytes16()?),
-                _ => Entry::Acl(cursor.bytes16()?),
-            };
-            each(entry, (start, cursor.offset()));
-        }
-    }
-    Ok(())
+fn protocol_id(input: &[u8]) -> Parse<'_, u8> {
+    let known = |id: &u8| matches!(id, 0 | 2 | 3 | 4 | 0x10 | 0x11);
+    context("unknown protocol id", verify(be_u8, known)).parse(input)
 }
 
-/// Gives `each` every entry of the sections by name.
+/// The number of transforms and one byte for each.
+fn transforms(input: &[u8]) -> Parse<'_, &[u8]> {
+    let count = context("too many transforms", verify(be_u8, |count| *count <= TRANSFORM_LIMIT));
+    count.flat_map(take).parse(input)
+}
+
+fn text(input: &[u8]) -> Parse<'_, &[u8]> {
+    length_data(be_u16).parse(input)
+}
+
+fn string_pair(input: &[u8]) -> Parse<'_, Entry<'_>> {
+    (text, text).map(|(key, value)| Entry::String(key, value)).parse(input)
+}
+
+fn integer_pair(input: &[u8]) -> Parse<'_, Entry<'_>> {
+    (be_u16, text).map(|(key, value)| Entry::Integer(key, value)).parse(input)
+}
+
+fn acl_token(input: &[u8]) -> Parse<'_, Entry<'_>> {
+    text.map(Entry::Acl).parse(input)
+}
+
+/// Calls `each` with `count` entries and their ranges in `header`.
+fn entries<'a>(
+    header: &'a [u8],
+    section: &'a [u8],
+    count: u16,
+    entry: fn(&'a [u8]) -> Parse<'a, Entry<'a>>,
+    each: &mut impl FnMut(Entry<'a>, Range),
+) -> Parse<'a, ()> {
+    let mut rest = section;
+    for _ in 0..count {
+        let (after, entry) = entry(rest)?;
+        each(entry, (header.len() - rest.len(), header.len() - after.len()));
+        rest = after;
+    }
+    Ok((rest, ()))
+}
+
+/// Reads `header`, the bytes from offset 14 to the payload, and calls `each` with every entry and its range, up to the first
+/// error.
+pub(crate) fn sections<'a>(header: &'a [u8], mut each: impl FnMut(Entry<'a>, Range)) -> Parse<'a, ()> {
+    let (mut rest, _) = (protocol_id, transforms).parse(header)?;
+    while let Some((kind, section)) = rest.split_first() {
+        (rest, ()) = match kind {
+            0 => Ok((section, ())),
+            1 => {
+                let (section, count) = be_u16(section)?;
+                entries(header, section, count, string_pair, &mut each)
+            }
+            0x10 => {
+                let (section, count) = be_u16(section)?;
+                entries(header, section, count, integer_pair, &mut each)
+            }
+            0x11 => entries(header, section, 1, acl_token, &mut each),
+            _ => wrong(rest, "unknown section"),
+        }?;
+    }
+    Ok((rest, ()))
+}
+
+/// Calls `each` with every entry of the sections by name.
 pub(crate) fn pairs(header: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
-    let _ = parse_sections(header, |entry, _| match entry {
+    let _ = sections(header, |entry, _| match entry {
         Entry::String(key, value) => each(key, value),
         Entry::Acl(token) => each(ACL_TOKEN, token),
         Entry::Integer(key, value) => match key_name(key) {
@@ -223,15 +262,13 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads the sections as far as they go; the trouble with the rest is the second value.
-    pub(crate) fn parse(header: &'a [u8]) -> (Self, Result<(), Trouble>) {
-        let mut fields = Self::default();
-        let read = parse_sections(header, |entry, _| match entry {
-            Entry::String(key, value) => fields.set_string(key, value),
-            Entry::Integer(key, value) => fields.set_integer(key, value),
+    /// Takes an entry.
+    pub(crate) fn set(&mut self, entry: Entry<'a>) {
+        match entry {
+            Entry::String(key, value) => self.set_string(key, value),
+            Entry::Integer(key, value) => self.set_integer(key, value),
             Entry::Acl(_) => {}
-        });
-        (fields, read)
+        }
     }
 
     /// Takes a string pair.

@@ -8,17 +8,17 @@
 //! | 4 trailer | closes its half | ends the stream: empty, with a biz status, or with an exception |
 //! | 5 rst | breaks the stream off | |
 //!
-//! Data frames hold the bare struct of the message. Who is the client is told by the header frame with `isn`, or by what
-//! only a server sends; of a connection that is captured from its middle on nothing is guessed.
+//! Data frames hold the bare struct of the message. The client is the side that sends a header frame with `isn`, or the other
+//! side of one that sends what only a server sends; on a connection that is captured from its middle nothing is guessed.
 //!
 //! Source: `pkg/remote/trans/ttstream/{frame,stream,stream_client,stream_server}.go` of github.com/cloudwego/kitex.
 
 use super::{Frame, parse_envelope};
-use crate::cursor::Trouble;
+use crate::error::ParseResult;
+use crate::framed::Parsed;
 use crate::message::{CallId, Exception, Kind, Message, Reset, Side};
-use crate::protocol::Parsed;
-use crate::thrift::Outcome;
-use crate::thrift::forms::{Bytes, Peers};
+use crate::thrift::transport::input::{Input, Peers};
+use crate::thrift::types::ReplyBody;
 
 const HEADER: u64 = 2;
 pub(super) const DATA: u64 = 3;
@@ -37,7 +37,7 @@ pub(super) fn frame_name(number: u64) -> Option<&'static str> {
     })
 }
 
-/// What a frame means when `side` sent it; `None` for frames that belong to no call or whose meaning can't be known.
+/// What a frame means when `side` sent it; `None` for a frame that belongs to no call or whose meaning is unknown.
 fn kind(peers: &mut Peers, frame: &Frame<'_>, side: Side) -> Option<Kind> {
     match frame.fields.frame_type? {
         HEADER => {
@@ -54,7 +54,7 @@ fn kind(peers: &mut Peers, frame: &Frame<'_>, side: Side) -> Option<Kind> {
                 peers.client.get_or_insert(side.other());
                 return Some(Kind::Answer);
             }
-            // An empty trailer of a side that is not known is the end of what it sends, and nothing more can be said.
+            // An empty trailer of an unknown side ends what it sends; it may be client or server.
             let server = peers.client.is_some_and(|client| client != side);
             Some(if server { Kind::Answer } else { Kind::HalfClose })
         }
@@ -63,19 +63,15 @@ fn kind(peers: &mut Peers, frame: &Frame<'_>, side: Side) -> Option<Kind> {
     }
 }
 
-pub(super) fn parse<'a>(
-    peers: &mut Peers,
-    frame: Frame<'a>,
-    bytes: Bytes<'a>,
-) -> Result<Parsed<'a>, Trouble> {
+pub(super) fn parse<'a>(peers: &mut Peers, frame: Frame<'a>, input: Input<'a>) -> ParseResult<Parsed<'a>> {
     let total = frame.head.total();
-    let kind = match kind(peers, &frame, bytes.side) {
+    let kind = match kind(peers, &frame, input.side) {
         // Stream 0 is the connection itself.
         Some(kind) if frame.head.seq_id != 0 => kind,
         _ => return Ok(Parsed::Control { bytes: total }),
     };
     let exception = match kind {
-        Kind::Answer | Kind::Reset => parse_exception(&frame, bytes)?,
+        Kind::Answer | Kind::Reset => parse_exception(&frame, input)?,
         _ => None,
     };
     let mut message = Message {
@@ -112,9 +108,9 @@ pub(super) fn parse<'a>(
 }
 
 /// The exception in the payload of a trailer or rst frame; `None` if there is none or it is lost.
-fn parse_exception<'a>(frame: &Frame<'_>, bytes: Bytes<'a>) -> Result<Option<Exception<'a>>, Trouble> {
-    Ok(match parse_envelope(frame, bytes)?.map(|envelope| envelope.outcome) {
-        Some(Outcome::Exception(exception)) => Some(exception),
+fn parse_exception<'a>(frame: &Frame<'_>, input: Input<'a>) -> ParseResult<Option<Exception<'a>>> {
+    Ok(match parse_envelope(frame, input)?.map(|envelope| envelope.outcome) {
+        Some(ReplyBody::Exception(exception)) => Some(exception),
         _ => None,
     })
 }

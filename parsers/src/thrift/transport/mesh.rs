@@ -1,0 +1,119 @@
+//! Kitex mesh header: string pairs before a message in another transport.
+//!
+//! ```text
+//! ff af | size (2) | count (2), { length (2), key, length (2), value }* | message
+//! ```
+//!
+//! The size counts what follows it up to the message. Source: `pkg/remote/codec/header_codec.go` (`meshHeaderCodec`) of
+//! github.com/cloudwego/kitex, which reads this header and never writes it.
+
+use nom::Parser as _;
+use nom::bytes::streaming::tag;
+use nom::error::context;
+use nom::multi::length_data;
+use nom::number::streaming::be_u16;
+use nom::sequence::preceded;
+
+use super::input::{Input, Peers};
+use super::ttheader::header::Fields;
+use crate::dissect::{Range, field, hex, number, shown};
+use crate::error::{Layer, Parse, ParseResult, in_layer, incomplete, placed, within};
+use crate::framed::Parsed;
+use crate::message::Message;
+use crate::protocol::Field;
+use crate::thrift::probe::Verdict;
+
+fn magic(input: &[u8]) -> Parse<'_, &[u8]> {
+    context("not the magic number of the mesh header", tag(&b"\xff\xaf"[..])).parse(input)
+}
+
+/// The size of what follows, up to the message.
+fn size(input: &[u8]) -> Parse<'_, usize> {
+    preceded(magic, be_u16).map(usize::from).parse(input)
+}
+
+fn text(input: &[u8]) -> Parse<'_, &[u8]> {
+    length_data(be_u16).parse(input)
+}
+
+fn pair(input: &[u8]) -> Parse<'_, (&[u8], &[u8])> {
+    (text, text).parse(input)
+}
+
+/// Calls `each` with the pairs and their ranges. What is left is the message.
+fn header<'a>(input: &'a [u8], mut each: impl FnMut(&'a [u8], &'a [u8], Range)) -> Parse<'a, ()> {
+    let (pairs, size) = size(input)?;
+    within(size, "pairs longer than the header", pairs, |pairs| {
+        let offset = |rest: &[u8]| input.len().min(size + 4) - rest.len();
+        let (mut rest, count) = be_u16(pairs)?;
+        for _ in 0..count {
+            let (after, (key, value)) = pair(rest)?;
+            each(key, value, (offset(rest), offset(after)));
+            rest = after;
+        }
+        Ok(())
+    })?;
+    match pairs.get(size..) {
+        Some(message) => Ok((message, ())),
+        None => incomplete(size - pairs.len()),
+    }
+}
+
+/// Adds what the header says to the message behind it.
+fn wrap<'a>(message: &mut Message<'a>, fields: Fields<'a>) {
+    message.transport = "mesh-header";
+    message.service = message.service.take().or(fields.service);
+    message.status.biz = message.status.biz.take().or(fields.biz);
+}
+
+/// Reads the header and, with `inner`, the message behind it.
+pub(super) fn parse<'a>(
+    peers: &mut Peers,
+    input: Input<'a>,
+    inner: impl FnOnce(&mut Peers, Input<'a>) -> ParseResult<Parsed<'a>>,
+) -> ParseResult<Parsed<'a>> {
+    let mut fields = Fields::default();
+    let pairs = |bytes| header(bytes, |key, value, _| fields.set_string(key, value));
+    let (behind, ()) = in_layer(Layer::Header, pairs)(input.bytes)?;
+    let base = input.bytes.len() - behind.len();
+    Ok(match inner(peers, input.after(base)).map_err(|error| placed(error, Layer::Header, input.bytes))? {
+        Parsed::Message { mut message, bytes } => {
+            wrap(&mut message, fields);
+            Parsed::Message { message, bytes: bytes + base as u64 }
+        }
+        Parsed::Unsized { mut message, head, skip } => {
+            wrap(&mut message, fields);
+            Parsed::Unsized { message, head: head + base, skip }
+        }
+        Parsed::Control { bytes } => Parsed::Control { bytes: bytes + base as u64 },
+    })
+}
+
+/// Probes the header and, with `inner`, the message behind it.
+pub(super) fn probe(input: &[u8], inner: impl FnOnce(&[u8]) -> Verdict) -> Verdict {
+    let mut plausible = true;
+    match header(input, |key, _, _| plausible &= key.iter().all(u8::is_ascii_graphic)) {
+        _ if !plausible => Verdict::No,
+        Ok((behind, ())) => inner(behind),
+        Err(error) => error.into(),
+    }
+}
+
+/// Calls `each` with the pairs. Returns the message behind them, if it is there.
+pub(super) fn metadata<'a>(input: &'a [u8], each: &mut dyn FnMut(&[u8], &[u8])) -> Option<&'a [u8]> {
+    header(input, |key, value, _| each(key, value)).ok().map(|(behind, ())| behind)
+}
+
+/// The fields of the header that begins at `base`, and where the message behind it begins, if it is there.
+pub(super) fn dissect(message: &[u8], base: usize) -> (Field, Option<usize>) {
+    let mut children = Vec::new();
+    hex(&mut children, message, "magic", base, 2);
+    number(&mut children, message, "size", base + 2, 2);
+    number(&mut children, message, "count", base + 4, 2);
+    let read = header(message.get(base..).unwrap_or_default(), |key, value, (start, end)| {
+        children.push(field(shown(key), shown(value), (base + start, base + end)));
+    });
+    let behind = read.ok().map(|(behind, ())| message.len() - behind.len());
+    let range = (base, children.last().map_or(base, |last| last.range.1));
+    (Field { name: "mesh header".to_owned(), range, children, ..Field::default() }, behind)
+}

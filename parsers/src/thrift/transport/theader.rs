@@ -1,0 +1,282 @@
+//! THeader of Apache Thrift: a header with the encoding of the payload, its transforms and pairs of text.
+//!
+//! ```text
+//!  0  length (4)      bytes that follow these four
+//!  4  0f ff           magic
+//!  6  flags (2)
+//!  8  seq_id (4)
+//! 12  header size (2) in words of four bytes, counted from 14
+//! 14  encoding (varint), number of transforms (varint), their ids (varint each)
+//!     info blocks: 1 or 2, count (varint), { length (varint), key, length (varint), value }*; 0 is padding
+//!     payload up to 4 + length: a message in that encoding, transformed
+//! ```
+//!
+//! Source: `doc/specs/HeaderFormat.md` of Apache Thrift.
+
+use flate2::{Decompress, FlushDecompress};
+use nom::bytes::streaming::tag;
+use nom::combinator::{map_opt, verify};
+use nom::error::context;
+use nom::multi::length_count;
+use nom::number::streaming::{be_i32, be_u16, be_u32};
+use nom::{Err, Parser as _};
+
+use super::LENGTH_LIMIT;
+use super::input::{Input, Peers};
+use crate::dissect::{Range, field, group, hex, moved, number, shown};
+use crate::error::{Layer, Parse, ParseResult, in_layer, incomplete, placed, within, wrong};
+use crate::framed::Parsed;
+use crate::message::Message;
+use crate::protocol::Field;
+use crate::thrift::dissect::dissect_message;
+use crate::thrift::payload::parse_bare;
+use crate::thrift::probe::Verdict;
+use crate::thrift::types::{Envelope, ReplyBody};
+use crate::varint::{varint, varint_bytes};
+
+/// Bytes before the variable header.
+const HEAD_SIZE: usize = 14;
+
+/// Transform: zlib.
+const ZLIB: u64 = 1;
+
+/// The most transforms that are believed.
+const TRANSFORM_LIMIT: u64 = 8;
+
+/// Encodings: 0 binary, 1 JSON, 2 compact.
+const ENCODING_LIMIT: u64 = 2;
+
+/// The most bytes that are inflated: the outcome stands at the beginning of an answer.
+const INFLATE_LIMIT: usize = 64 * 1024;
+
+/// The least compressed bytes with which inflating is tried.
+const INFLATE_LEAST: usize = 64;
+
+const TOO_LONG: &str = "pairs longer than the header";
+
+/// The fixed head.
+struct FixedHead {
+    length: u32,
+    /// Bytes of the variable header.
+    header_size: usize,
+}
+
+impl FixedHead {
+    /// Bytes of the whole frame.
+    fn total(&self) -> u64 {
+        u64::from(self.length) + 4
+    }
+
+    /// Where the payload begins.
+    fn payload(&self) -> usize {
+        HEAD_SIZE + self.header_size
+    }
+
+    fn payload_size(&self) -> usize {
+        self.length as usize + 4 - self.payload()
+    }
+}
+
+fn length(input: &[u8]) -> Parse<'_, u32> {
+    let plausible = |length: &u32| (HEAD_SIZE as u32..=LENGTH_LIMIT).contains(length);
+    context("length over the limit", verify(be_u32, plausible)).parse(input)
+}
+
+fn magic(input: &[u8]) -> Parse<'_, &[u8]> {
+    context("not the magic number of THeader", tag(&b"\x0f\xff"[..])).parse(input)
+}
+
+/// Bytes of the variable header of a frame of that length.
+fn header_size<'a>(length: u32) -> impl FnMut(&'a [u8]) -> Parse<'a, usize> {
+    move |input| {
+        let fits = |words| {
+            let size = 4 * usize::from(words);
+            (1..=length as usize - HEAD_SIZE).contains(&size).then_some(size)
+        };
+        context("header size does not fit into the frame", map_opt(be_u16, fits)).parse(input)
+    }
+}
+
+fn fixed_head(input: &[u8]) -> Parse<'_, FixedHead> {
+    let (input, (length, _magic, _flags, _seq_id)) = (length, magic, be_u16, be_i32).parse(input)?;
+    header_size(length).map(|header_size| FixedHead { length, header_size }).parse(input)
+}
+
+fn encoding(input: &[u8]) -> Parse<'_, u64> {
+    context("unknown encoding", verify(varint, |encoding| *encoding <= ENCODING_LIMIT)).parse(input)
+}
+
+fn transform_count(input: &[u8]) -> Parse<'_, usize> {
+    let count = verify(varint, |count| *count <= TRANSFORM_LIMIT).map(|count| count as usize);
+    context("too many transforms", count).parse(input)
+}
+
+/// The transforms, in the order in which they were applied.
+fn transforms(input: &[u8]) -> Parse<'_, Vec<u64>> {
+    length_count(transform_count, varint).parse(input)
+}
+
+fn pair(input: &[u8]) -> Parse<'_, (&[u8], &[u8])> {
+    (varint_bytes(usize::MAX), varint_bytes(usize::MAX)).parse(input)
+}
+
+/// Reads the variable header: calls `each` with the pairs and their ranges and returns the transforms.
+fn variable_header<'a>(
+    header: &'a [u8],
+    mut each: impl FnMut(&'a [u8], &'a [u8], Range),
+) -> ParseResult<Vec<u64>> {
+    let offset = |rest: &[u8]| header.len() - rest.len();
+    let (mut rest, (_encoding, transforms)) = (encoding, transforms).parse(header)?;
+    while !rest.is_empty() {
+        let (after, kind) = varint(rest)?;
+        // 0 is padding. Blocks have no length, so what follows one of another kind can't be read.
+        if !matches!(kind, 1 | 2) {
+            break;
+        }
+        let (after, count) = varint(after)?;
+        rest = after;
+        for _ in 0..count {
+            let (after, (key, value)) = pair(rest)?;
+            each(key, value, (offset(rest), offset(after)));
+            rest = after;
+        }
+    }
+    Ok(transforms)
+}
+
+/// The beginning of a payload that was compressed with zlib, and whether there may be more of it.
+fn inflate(compressed: &[u8]) -> (Vec<u8>, bool) {
+    let mut inflated =
+        Vec::with_capacity(INFLATE_LIMIT.min(compressed.len().saturating_mul(4).max(INFLATE_LEAST)));
+    let mut stream = Decompress::new(true);
+    loop {
+        let before = (stream.total_in(), stream.total_out());
+        let rest = compressed.get(before.0 as usize..).unwrap_or_default();
+        let ended = match stream.decompress_vec(rest, &mut inflated, FlushDecompress::Sync) {
+            Ok(flate2::Status::StreamEnd) | Err(_) => return (inflated, false),
+            Ok(_) => before == (stream.total_in(), stream.total_out()),
+        };
+        if inflated.len() >= INFLATE_LIMIT {
+            return (inflated, false);
+        }
+        if inflated.len() == inflated.capacity() {
+            inflated.reserve((INFLATE_LIMIT - inflated.len()).min(inflated.len().max(INFLATE_LEAST)));
+        } else if ended {
+            return (inflated, true);
+        }
+    }
+}
+
+/// Reads the message in a compressed payload of `size` bytes.
+fn parse_compressed(payload: &[u8], size: usize, cut: bool) -> ParseResult<Envelope<'static>> {
+    let payload = payload.get(..size).unwrap_or(payload);
+    let whole = payload.len() == size;
+    let least = size.min(INFLATE_LEAST);
+    if payload.len() < least && !cut {
+        return incomplete(least - payload.len());
+    }
+    let (inflated, open) = inflate(payload);
+    // How many compressed bytes are needed can't be foreseen; asking for as many again keeps the work linear.
+    let more = (size - payload.len()).min(payload.len());
+    let unreadable = || wrong(payload, "compressed payload can't be read");
+    match parse_bare(&inflated, usize::MAX) {
+        Err(Err::Incomplete(_)) if open && !whole => incomplete(more),
+        Err(Err::Incomplete(_)) => unreadable(),
+        Ok(Envelope { outcome: ReplyBody::Short(_), .. }) if open && !whole && !cut => incomplete(more),
+        Ok(mut envelope) => {
+            if matches!(envelope.outcome, ReplyBody::Short(_)) {
+                envelope.outcome = ReplyBody::Short(usize::MAX);
+            }
+            Ok(envelope.into_owned())
+        }
+        // Its offset counts inflated bytes, which do not stand in the frame.
+        Err(Err::Error(error) | Err::Failure(error)) => wrong(payload, error.what),
+    }
+}
+
+pub(super) fn parse<'a>(_peers: &mut Peers, input: Input<'a>) -> ParseResult<Parsed<'a>> {
+    let (rest, head) = in_layer(Layer::Frame, fixed_head)(input.bytes)?;
+    let bytes = head.total();
+    let Some((header, payload)) = rest.split_at_checked(head.header_size) else {
+        return if input.cut {
+            Ok(Parsed::Control { bytes })
+        } else {
+            incomplete(head.header_size - rest.len())
+        };
+    };
+    let transforms = within(header.len(), TOO_LONG, rest, |header| variable_header(header, |_, _, _| {}))
+        .map_err(|error| placed(error, Layer::Header, input.bytes))?;
+    let envelope = match transforms.as_slice() {
+        [] => parse_bare(payload, head.payload_size()),
+        [ZLIB] => parse_compressed(payload, head.payload_size(), input.cut),
+        // Other transforms hide the message.
+        _ => return Ok(Parsed::Control { bytes }),
+    };
+    let envelope = match envelope {
+        Ok(envelope) => envelope,
+        Err(error) => return input.give_up(bytes, placed(error, Layer::Payload, input.bytes)),
+    };
+    if let Some(needed) = envelope.wanted().filter(|_| !input.cut) {
+        return incomplete(needed.saturating_sub(payload.len()));
+    }
+    let mut message = Message { transport: "theader", ..Message::default() };
+    envelope.copy_into(&mut message);
+    Ok(Parsed::Message { message, bytes })
+}
+
+pub(super) fn probe(input: &[u8]) -> Verdict {
+    let (header, head) = match fixed_head(input) {
+        Ok(read) => read,
+        Err(error) => return error.into(),
+    };
+    match within(head.header_size, TOO_LONG, header, |header| variable_header(header, |_, _, _| {})) {
+        Err(Err::Error(_) | Err::Failure(_)) => Verdict::No,
+        // Encoding and number of transforms are there and make sense.
+        _ if header.len() >= 2 => Verdict::Yes,
+        _ => Verdict::More,
+    }
+}
+
+/// The bytes of the variable header, as far as they are there.
+fn header_bytes<'a>(rest: &'a [u8], head: &FixedHead) -> &'a [u8] {
+    rest.get(..head.header_size).unwrap_or(rest)
+}
+
+pub(super) fn metadata(input: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
+    if let Ok((rest, head)) = fixed_head(input) {
+        let _ = variable_header(header_bytes(rest, &head), |key, value, _| each(key, value));
+    }
+}
+
+pub(super) fn dissect(message: &[u8], base: usize) -> Vec<Field> {
+    let mut fields = Vec::new();
+    number(&mut fields, message, "length", base, 4);
+    hex(&mut fields, message, "magic", base + 4, 2);
+    hex(&mut fields, message, "flags", base + 6, 2);
+    number(&mut fields, message, "seq_id", base + 8, 4);
+    number(&mut fields, message, "header size", base + 12, 2);
+    let Ok((rest, head)) = fixed_head(message.get(base..).unwrap_or_default()) else { return fields };
+    let start = base + HEAD_SIZE;
+    let header = header_bytes(rest, &head);
+    let mut pairs = Vec::new();
+    let transforms = variable_header(header, |key, value, range| {
+        pairs.push(field(shown(key), shown(value), (start + range.0, start + range.1)));
+    });
+    fields.extend(group("header", (start, start + header.len()), pairs));
+    let payload = base + head.payload();
+    match transforms.as_deref() {
+        Ok([]) => fields.extend(dissect_message(message, payload)),
+        Ok([ZLIB]) if payload < message.len() => {
+            let range = (payload, message.len());
+            let (inflated, _) = inflate(message.get(payload..).unwrap_or_default());
+            let children = moved(dissect_message(&inflated, 0), range);
+            fields.extend(group("payload, compressed with zlib", range, children));
+        }
+        Ok(ids) if payload < message.len() => {
+            let ids = ids.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            fields.push(field("payload", format!("transformed by {ids}"), (payload, message.len())));
+        }
+        _ => {}
+    }
+    fields
+}
