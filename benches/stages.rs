@@ -28,8 +28,9 @@ impl Owner<()> for Count {
         _chunk: Chunk<'_>,
         _origin: Stamp,
         _now: Stamp,
-    ) {
+    ) -> u64 {
         self.0 += 1;
+        u64::MAX
     }
 
     fn close(&mut self, _flow: &Flow, (): (), _why: End, _now: Stamp) {}

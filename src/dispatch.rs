@@ -5,12 +5,10 @@
 //! which messages begin, for a bounded number of tries, and then those after which the other side spoke. What nobody knows
 //! costs nothing more after that.
 
-use std::collections::VecDeque;
-
 use rpcscope_parsers::{Detection, Error, Event, Opening, Protocol, Session, Side};
 
 use crate::decode::{FlowKey, Network};
-use crate::flow::{Chunk, Stamp};
+use crate::flow::{Chunk, Flow, Origin, Stamp};
 
 /// How many segments of a connection that was not seen from its start may be tried as the beginning of a message.
 const TRIES: u32 = 64;
@@ -57,55 +55,19 @@ impl std::str::FromStr for DecodeAs {
     }
 }
 
-/// Where the bytes of one side came from: stream offset of each chunk that is not done with.
-#[derive(Debug, Default)]
-struct Marks {
-    /// Offset of the next byte to come.
-    next: u64,
-    marks: VecDeque<(u64, Stamp)>,
-}
-
-impl Marks {
-    fn push(&mut self, len: u64, origin: Stamp) {
-        self.marks.push_back((self.next, origin));
-        self.next += len;
-    }
-
-    /// The packet that carried the byte at `offset`.
-    fn at(&self, offset: u64) -> Option<Stamp> {
-        let after = self.marks.partition_point(|(start, _)| *start <= offset);
-        self.marks.get(after.saturating_sub(1)).map(|(_, stamp)| *stamp)
-    }
-
-    /// Forgets what lies before the last `held` bytes.
-    fn forget(&mut self, held: u64) {
-        if held == 0 {
-            self.marks.clear();
-            return;
-        }
-        let oldest = self.next.saturating_sub(held);
-        while self.marks.get(1).is_some_and(|(start, _)| *start <= oldest) {
-            self.marks.pop_front();
-        }
-    }
-}
-
-/// A piece of an undecided connection, kept to be read again once the protocol is known.
+/// A chunk of an undecided connection, kept to be read again once the protocol is known.
 #[derive(Debug)]
-struct Piece {
+struct KeptChunk {
     side: Side,
     len: usize,
-    origin: Stamp,
 }
 
 #[derive(Debug, Default)]
 struct Undecided {
     bytes: [Vec<u8>; 2],
-    pieces: Vec<Piece>,
+    chunks: Vec<KeptChunk>,
     /// Whether what is kept of each side begins with its very first byte.
     from_start: [bool; 2],
-    /// Something was delivered or lost: `from_start` says the last word.
-    begun: bool,
     tries: u32,
     /// Who sent the last segment.
     last: Option<Side>,
@@ -114,13 +76,20 @@ struct Undecided {
 }
 
 enum State {
-    Undecided(Undecided),
+    /// No payload so far.
+    Silent {
+        /// Whether each side was captured from its first byte on.
+        from_start: [bool; 2],
+        /// A side has ended: `from_start` no longer changes.
+        ended: bool,
+    },
+    /// Boxed, as few connections are undecided for long.
+    Undecided(Box<Undecided>),
     Known {
         protocol: &'static dyn Protocol,
         session: Box<dyn Session>,
-        marks: [Marks; 2],
-        /// Bytes of each side that were delivered and wait for their turn with the session.
-        waiting: [u64; 2],
+        /// Stream offset of the first byte of each side that the session was given: it counts from there.
+        start: [u64; 2],
     },
     Foreign {
         reason: &'static str,
@@ -137,19 +106,8 @@ pub struct Conversation {
     state: State,
 }
 
-/// Takes what a session saw: who sent it, the message, and where its first byte was.
+/// Takes what a session saw: who sent it, the event, and where its first byte came from.
 pub type Take<'t> = dyn FnMut(Side, &Event<'_>, Origin) + 't;
-
-/// Where a message begins.
-#[derive(Clone, Copy, Debug)]
-pub struct Origin {
-    /// The packet that carried its first byte.
-    pub stamp: Stamp,
-    /// How far its first byte stands before the end of what its side has delivered so far ([`Flow::position`]).
-    ///
-    /// [`Flow::position`]: crate::flow::Flow::position
-    pub behind: u64,
-}
 
 impl Conversation {
     /// A connection of which nothing is known but its key and whether each side is seen from its start.
@@ -159,19 +117,16 @@ impl Conversation {
             .iter()
             .find(|rule| rule.network == key.network && (rule.port == key.a.port || rule.port == key.b.port));
         let state = match rule.map(|rule| rule.protocol) {
-            None => State::Undecided(Undecided { from_start, ..Undecided::default() }),
+            None => State::Silent { from_start, ended: false },
             Some(None) => State::Foreign { reason: "left out by --decode-as" },
             Some(Some(name)) => match rpcscope_parsers::all().iter().find(|p| p.name() == name) {
-                Some(protocol) => Self::known(*protocol),
+                Some(protocol) => {
+                    State::Known { protocol: *protocol, session: protocol.session(), start: [0; 2] }
+                }
                 None => State::Foreign { reason: "left out by --decode-as" },
             },
         };
         Self { state }
-    }
-
-    fn known(protocol: &'static dyn Protocol) -> State {
-        let marks = [Marks::default(), Marks::default()];
-        State::Known { protocol, session: protocol.session(), marks, waiting: [0; 2] }
     }
 
     /// Name of the protocol, once it is known.
@@ -188,6 +143,7 @@ impl Conversation {
     pub fn reason(&self) -> Option<&'static str> {
         match &self.state {
             State::Foreign { reason } => Some(reason),
+            State::Silent { .. } => Some("no payload"),
             State::Undecided(undecided)
                 if undecided.bytes.iter().all(Vec::is_empty) && undecided.tries == 0 =>
             {
@@ -196,16 +152,6 @@ impl Conversation {
             State::Undecided(undecided) => Some(undecided.reason.unwrap_or("too little payload to tell")),
             State::Known { session, .. } => session.trouble().map(|(error, _)| error.what),
             State::Over { trouble, .. } => trouble.map(|(error, _)| error.what),
-        }
-    }
-
-    /// How many bytes of `side` the session was given so far, known holes included: the stream offset of the next byte,
-    /// as its messages count. `None` while the protocol is not known.
-    #[must_use]
-    pub fn offset(&self, side: Side) -> Option<u64> {
-        match &self.state {
-            State::Known { marks, .. } => Some(marks[side.index()].next),
-            _ => None,
         }
     }
 
@@ -219,69 +165,103 @@ impl Conversation {
         }
     }
 
-    /// Both sides have ended: lets go of the session, because the connection itself is remembered for a while.
+    /// Both sides have ended: frees the session, because the connection itself is remembered for a while.
     pub fn finish(&mut self) {
-        if let State::Known { protocol, session, .. } = &self.state {
-            self.state = State::Over { protocol: *protocol, trouble: session.trouble() };
-        }
+        let over = match &self.state {
+            State::Known { protocol, session, .. } => {
+                State::Over { protocol: *protocol, trouble: session.trouble() }
+            }
+            State::Undecided(_) => State::Foreign { reason: self.reason().unwrap_or_default() },
+            _ => return,
+        };
+        self.state = over;
     }
 
-    /// Says anew whether each side is seen from its start. A SYN may be captured behind the packets that follow it, so
+    /// Corrects whether each side was captured from its start. A SYN may be captured behind the packets that follow it, so
     /// that this is known only when the first chunk comes; after that it changes nothing.
     pub fn set_start(&mut self, from_start: [bool; 2]) {
-        if let State::Undecided(undecided) = &mut self.state
-            && !undecided.begun
-        {
-            undecided.from_start = from_start;
+        if let State::Silent { from_start: known, ended: false } = &mut self.state {
+            *known = from_start;
         }
     }
 
-    /// Takes the next chunk of `side`, carried by packet `origin`.
-    pub fn chunk(&mut self, side: Side, chunk: Chunk<'_>, origin: Stamp, take: &mut Take<'_>) {
+    /// Takes the next chunk of `side`, carried by packet `origin`. Returns the offset of the first byte of `side` that a later
+    /// message may begin with.
+    pub fn chunk(
+        &mut self,
+        flow: &Flow,
+        side: Side,
+        chunk: Chunk<'_>,
+        origin: Stamp,
+        take: &mut Take<'_>,
+    ) -> u64 {
+        if let State::Silent { from_start, ended } = &mut self.state {
+            if matches!(chunk, Chunk::End(_)) {
+                *ended = true;
+                return u64::MAX;
+            }
+            let from_start = *from_start;
+            self.state = State::Undecided(Box::new(Undecided { from_start, ..Undecided::default() }));
+        }
         match &mut self.state {
-            State::Foreign { .. } | State::Over { .. } => {}
-            State::Known { session, marks, waiting, .. } => {
-                feed(session.as_mut(), marks, *waiting, side, chunk, origin, take);
+            State::Silent { .. } | State::Foreign { .. } | State::Over { .. } => u64::MAX,
+            State::Known { session, start, .. } => {
+                feed(session.as_mut(), *start, flow, side, chunk, origin, take)
             }
             State::Undecided(undecided) => {
-                undecided.begun = true;
                 let decided = match chunk {
-                    Chunk::Data(bytes) => undecided.data(side, bytes, origin),
+                    Chunk::Data(bytes) => undecided.data(side, bytes),
                     Chunk::Datagram { bytes, .. } => undecided.datagram(side, bytes),
-                    Chunk::Gap(_) => {
+                    Chunk::Gap { .. } => {
                         undecided.restart(side);
                         None
                     }
                     Chunk::End(_) => None,
                 };
                 match decided {
-                    None => {}
-                    Some(Decided::Foreign(reason)) => self.state = State::Foreign { reason },
+                    None => undecided.kept_from(flow, side),
+                    Some(Decided::Foreign(reason)) => {
+                        self.state = State::Foreign { reason };
+                        u64::MAX
+                    }
                     Some(Decided::Known(protocol)) => {
                         let kept = std::mem::take(undecided);
-                        self.state = Self::known(protocol);
-                        self.replay(&kept, take);
+                        let mut session = protocol.session();
+                        let mut start = [Side::A, Side::B].map(|side| kept.kept_from(flow, side));
                         // A datagram is never kept; what was kept already holds this chunk otherwise.
-                        if matches!(chunk, Chunk::Datagram { .. }) {
-                            self.chunk(side, chunk, origin, take);
-                        }
+                        let needed = if let Chunk::Datagram { bytes, .. } = chunk {
+                            start[side.index()] -= bytes.len() as u64;
+                            feed(session.as_mut(), start, flow, side, chunk, origin, take)
+                        } else {
+                            replay(session.as_mut(), &kept, start, flow, origin, take);
+                            needed(session.as_ref(), flow, side)
+                        };
+                        self.state = State::Known { protocol, session, start };
+                        needed
                     }
                 }
             }
         }
     }
+}
 
-    fn replay(&mut self, kept: &Undecided, take: &mut Take<'_>) {
-        let mut done = [0usize; 2];
-        for piece in &kept.pieces {
-            let start = done[piece.side.index()];
-            done[piece.side.index()] = start + piece.len;
-            if let State::Known { waiting, .. } = &mut self.state {
-                *waiting = [0, 1].map(|side: usize| kept.bytes[side].len().saturating_sub(done[side]) as u64);
-            }
-            if let Some(bytes) = kept.bytes[piece.side.index()].get(start..start + piece.len) {
-                self.chunk(piece.side, Chunk::Data(bytes), piece.origin, take);
-            }
+/// Shows a new session what was kept while its protocol was not known.
+fn replay(
+    session: &mut dyn Session,
+    kept: &Undecided,
+    start: [u64; 2],
+    flow: &Flow,
+    origin: Stamp,
+    take: &mut Take<'_>,
+) {
+    let mut done = [0usize; 2];
+    for chunk in &kept.chunks {
+        let side = chunk.side.index();
+        let from = done[side];
+        done[side] += chunk.len;
+        if let Some(bytes) = kept.bytes[side].get(from..done[side]) {
+            let stamp = flow.origin(chunk.side, start[side] + from as u64, origin).stamp;
+            feed(session, start, flow, chunk.side, Chunk::Data(bytes), stamp, take);
         }
     }
 }
@@ -292,18 +272,23 @@ enum Decided {
 }
 
 impl Undecided {
-    fn data(&mut self, side: Side, bytes: &[u8], origin: Stamp) -> Option<Decided> {
+    /// Offset of the first kept byte of `side`.
+    fn kept_from(&self, flow: &Flow, side: Side) -> u64 {
+        flow.origins[side.index()].next() - self.bytes[side.index()].len() as u64
+    }
+
+    fn data(&mut self, side: Side, bytes: &[u8]) -> Option<Decided> {
         if bytes.is_empty() {
             return None;
         }
         let turn = self.last.replace(side) != Some(side);
-        if self.tries >= TRIES && !turn && self.pieces.is_empty() {
+        if self.tries >= TRIES && !turn && self.chunks.is_empty() {
             return None;
         }
         self.bytes[side.index()].extend_from_slice(bytes);
-        self.pieces.push(Piece { side, len: bytes.len(), origin });
+        self.chunks.push(KeptChunk { side, len: bytes.len() });
         match self.ask() {
-            Detection::No => {}
+            (Detection::No, _) => {}
             answer => return self.conclude(answer),
         }
         if self.from_start.iter().zip(&self.bytes).all(|(start, kept)| *start || kept.is_empty()) {
@@ -313,16 +298,16 @@ impl Undecided {
             return Some(Decided::Foreign(reason));
         }
         // This segment alone may be where messages begin.
-        let others_kept = self.pieces.len() > 1;
+        let others_kept = self.chunks.len() > 1;
         self.clear();
         self.from_start = [false, false];
         if !others_kept {
             return None;
         }
         self.bytes[side.index()].extend_from_slice(bytes);
-        self.pieces.push(Piece { side, len: bytes.len(), origin });
+        self.chunks.push(KeptChunk { side, len: bytes.len() });
         match self.ask() {
-            Detection::No => {
+            (Detection::No, _) => {
                 self.clear();
                 None
             }
@@ -339,17 +324,14 @@ impl Undecided {
         self.reason.filter(|_| self.tries >= TRIES + TURNS)
     }
 
-    fn ask(&self) -> Detection {
-        let opening =
-            Opening { bytes: [&self.bytes[0], &self.bytes[1]], from_start: self.from_start, datagram: false };
-        detect(&opening).0
+    fn ask(&self) -> Answer {
+        let bytes: [&[u8]; 2] = [&self.bytes[0], &self.bytes[1]];
+        detect(&Opening { bytes, from_start: self.from_start, datagram: false })
     }
 
-    fn conclude(&mut self, answer: Detection) -> Option<Decided> {
-        let opening =
-            Opening { bytes: [&self.bytes[0], &self.bytes[1]], from_start: self.from_start, datagram: false };
+    fn conclude(&mut self, answer: Answer) -> Option<Decided> {
         match answer {
-            Detection::Yes => detect(&opening).1.map(Decided::Known),
+            (Detection::Yes, protocol) => protocol.map(Decided::Known),
             _ if self.bytes.iter().any(|kept| kept.len() > rpcscope_parsers::protocol::DETECT_LIMIT) => {
                 if self.from_start == [true, true] {
                     return Some(Decided::Foreign(foreign_reason(&self.bytes)));
@@ -386,12 +368,15 @@ impl Undecided {
 
     fn clear(&mut self) {
         self.bytes.iter_mut().for_each(Vec::clear);
-        self.pieces.clear();
+        self.chunks.clear();
     }
 }
 
+/// What the protocols say together, and which one says yes.
+type Answer = (Detection, Option<&'static dyn Protocol>);
+
 /// Asks the protocols in their order. The first that says yes has it, unless one before it needs more bytes.
-fn detect(opening: &Opening<'_>) -> (Detection, Option<&'static dyn Protocol>) {
+fn detect(opening: &Opening<'_>) -> Answer {
     let mut answer = Detection::No;
     for protocol in rpcscope_parsers::all() {
         match protocol.detect(opening) {
@@ -416,34 +401,31 @@ fn foreign_reason(bytes: &[Vec<u8>; 2]) -> &'static str {
     }
 }
 
+/// Hands a chunk to a session and its messages on; returns the offset of the first byte of `side` that a later message may
+/// begin with.
 fn feed(
     session: &mut dyn Session,
-    marks: &mut [Marks; 2],
-    waiting: [u64; 2],
+    start: [u64; 2],
+    flow: &Flow,
     side: Side,
     chunk: Chunk<'_>,
     origin: Stamp,
     take: &mut Take<'_>,
-) {
-    let lane = &mut marks[side.index()];
-    match chunk {
-        Chunk::Data(bytes) | Chunk::Datagram { bytes, .. } => lane.push(bytes.len() as u64, origin),
-        Chunk::Gap(missing) => lane.push(missing.unwrap_or(0), origin),
-        Chunk::End(_) => lane.push(0, origin),
-    }
-    let marks_now = &*marks;
+) -> u64 {
     let mut emit = |from: Side, event: &Event<'_>| {
-        let lane = &marks_now[from.index()];
-        let stamp = lane.at(event.start()).unwrap_or(origin);
-        let behind = lane.next.saturating_sub(event.start()) + waiting[from.index()];
-        take(from, event, Origin { stamp, behind });
+        let offset = start[from.index()] + event.start();
+        take(from, event, flow.origin(from, offset, origin));
     };
     match chunk {
         Chunk::Data(bytes) => session.data(side, bytes, &mut emit),
         Chunk::Datagram { bytes, .. } => session.datagram(side, bytes, &mut emit),
-        Chunk::Gap(missing) => session.gap(side, missing, &mut emit),
+        Chunk::Gap { bytes, .. } => session.gap(side, Some(bytes), &mut emit),
         Chunk::End(_) => session.end(side, &mut emit),
     }
-    let held = session.held(side) as u64;
-    marks[side.index()].forget(held);
+    needed(session, flow, side)
+}
+
+/// Offset of the first byte of `side` that a later message of the session may begin with.
+fn needed(session: &dyn Session, flow: &Flow, side: Side) -> u64 {
+    flow.origins[side.index()].next().saturating_sub(session.held(side) as u64)
 }

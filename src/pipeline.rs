@@ -17,7 +17,7 @@ use crate::calls::pairing::{At, Matcher, PendingCalls};
 use crate::calls::record::{Call, Connection, ConnectionState, Finding, Uid};
 use crate::decode::{Decoded, Decoder, FlowKey, Network, Skip};
 use crate::dispatch::{Conversation, DecodeAs};
-use crate::flow::{Chunk, End, Flow, Limits, Owner, Stamp, Table};
+use crate::flow::{Chunk, End, Flow, GapReason, Limits, Owner, Stamp, Table};
 use crate::source::{Batch, CapturePoint, LinkType, Source, SourceError};
 use crate::time::Timestamp;
 
@@ -177,10 +177,6 @@ pub struct Analyzer {
 struct Slot {
     conversation: Conversation,
     pending: PendingCalls,
-    /// Holes of the connection up to the last gap, and whether bytes before the first of a side were passed over: a gap
-    /// that is neither was cut out by the snap length.
-    gaps: u64,
-    skipped: [bool; 2],
 }
 
 /// The owner of the slots: hands chunks on to the dispatcher and its messages to the matcher.
@@ -202,8 +198,6 @@ impl Owner<Slot> for Stages {
         Slot {
             conversation: Conversation::new(&flow.key, flow.from_start, &self.decode_as),
             pending: PendingCalls::default(),
-            gaps: flow.gaps,
-            skipped: flow.skipped,
         }
     }
 
@@ -215,15 +209,18 @@ impl Owner<Slot> for Stages {
         chunk: Chunk<'_>,
         origin: Stamp,
         now: Stamp,
-    ) {
+    ) -> u64 {
         match chunk {
-            Chunk::Gap(_) => {
-                let lost = flow.gaps > slot.gaps;
-                let skipped = flow.skipped != slot.skipped;
-                (slot.gaps, slot.skipped) = (flow.gaps, flow.skipped);
-                self.totals.gaps += u64::from(lost);
-                let how = if lost { Finding::Gap } else { Finding::Truncated };
-                slot.pending.lose(side, if skipped { Finding::MidStream } else { how });
+            Chunk::Gap { reason, .. } => {
+                self.totals.gaps += u64::from(reason == GapReason::Lost);
+                slot.pending.lose(
+                    side,
+                    match reason {
+                        GapReason::Lost => Finding::Gap,
+                        GapReason::Cut => Finding::Truncated,
+                        GapReason::BeforeStart => Finding::MidStream,
+                    },
+                );
             }
             Chunk::Datagram { missing: 1.., .. } => slot.pending.lose(side, Finding::Truncated),
             _ => {}
@@ -231,9 +228,9 @@ impl Owner<Slot> for Stages {
         let Slot { conversation, pending, .. } = slot;
         conversation.set_start(flow.from_start);
         let matcher = &mut self.matcher;
-        conversation.chunk(side, chunk, origin, &mut |from, event, origin| {
-            let position = (flow.key.network == Network::Tcp)
-                .then(|| flow.position[from.index()].wrapping_sub(origin.behind as u32));
+        let is_tcp = flow.key.network == Network::Tcp;
+        let needed = conversation.chunk(flow, side, chunk, origin, &mut |from, event, origin| {
+            let position = is_tcp.then_some(origin.sequence);
             matcher.event(At { flow, now, origin: origin.stamp, position }, pending, from, event);
         });
         if let Chunk::End(end) = chunk {
@@ -242,6 +239,7 @@ impl Owner<Slot> for Stages {
                 slot.conversation.finish();
             }
         }
+        needed
     }
 
     fn close(&mut self, flow: &Flow, mut slot: Slot, why: End, now: Stamp) {
@@ -330,7 +328,9 @@ impl Analyzer {
             let (first, last) = self.totals.span.unwrap_or((packet.time, packet.time));
             self.totals.span = Some((first.min(packet.time), last.max(packet.time)));
             self.last = Stamp { packet: packet.number, time: self.last.time.max(packet.time) };
-            self.tick();
+            if self.next_tick.is_none_or(|next| self.last.time >= next) {
+                self.tick();
+            }
             let Self { decoder, table, owner, .. } = self;
             let Decoded::Segment(segment) = decoder.decode(&packet) else { continue };
             if self.shard.1 > 1 && self.hasher.hash_one(segment.key) % self.shard.1 != self.shard.0 {
@@ -338,7 +338,10 @@ impl Analyzer {
             }
             let before = owner.matcher.in_grace();
             table.segment(&segment, owner);
-            owner.matcher.settle(before);
+            // One call alone is in order.
+            if owner.matcher.in_grace() > before + 1 {
+                owner.matcher.settle(before);
+            }
         }
         if let Some(now) = batch.now {
             self.last.time = self.last.time.max(now);

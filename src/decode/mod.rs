@@ -158,6 +158,14 @@ pub struct Segment<'a> {
     pub missing: u32,
 }
 
+impl Segment<'_> {
+    /// Payload bytes on the wire.
+    #[must_use]
+    pub fn wire_len(&self) -> u64 {
+        self.payload.len() as u64 + u64::from(self.missing)
+    }
+}
+
 /// Why a packet gives no segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Skip {

@@ -6,7 +6,7 @@ use super::{Detail, MAX_BYTES, MAX_HEADERS, MAX_MESSAGES, MAX_PACKETS, Message, 
 use crate::calls::record::Call;
 use crate::decode::{Decoded, Decoder, FlowKey, TcpFlags, Transport};
 use crate::dispatch::{Conversation, DecodeAs};
-use crate::flow::{Chunk, End, Flow, Limits, Owner, Stamp, Table};
+use crate::flow::{Chunk, End, Flow, Limits, Origin, Owner, Stamp, Table};
 use crate::source::{Batch, Source, SourceError};
 use crate::time::Timestamp;
 
@@ -104,7 +104,7 @@ struct Seen {
     kind: Kind,
     time: Timestamp,
     packet: u64,
-    /// Offset as the session counts.
+    /// Offset in the stream of its side.
     start: u64,
     size: u64,
     stream: Option<i64>,
@@ -162,9 +162,7 @@ impl Slot {
         let protocol = rpcscope_parsers::all().iter().find(|known| Some(known.name()) == protocol);
         for seen in &self.seen {
             let lane = &self.lanes[seen.side.index()];
-            // The session counts from the first byte that it was given, the lane from the first of the connection.
-            let given = self.conversation.offset(seen.side).unwrap_or(lane.received);
-            let start = lane.received.saturating_sub(given) + seen.start;
+            let start = seen.start;
             let bytes = match seen.stream {
                 Some(stream) if seen.compressed && seen.size > 0 => {
                     frames::of_stream(&lane.bytes(start, MAX_BYTES as u64), stream, seen.size)
@@ -225,13 +223,13 @@ impl Owner<Slot> for Observer<'_> {
 
     fn chunk(
         &mut self,
-        _flow: &Flow,
+        flow: &Flow,
         slot: &mut Slot,
         side: Side,
         chunk: Chunk<'_>,
         origin: Stamp,
         _now: Stamp,
-    ) {
+    ) -> u64 {
         let lane = &mut slot.lanes[side.index()];
         match chunk {
             Chunk::Data(bytes) | Chunk::Datagram { bytes, .. } => {
@@ -243,13 +241,13 @@ impl Owner<Slot> for Observer<'_> {
                 }
                 lane.received += bytes.len() as u64;
             }
-            Chunk::Gap(missing) => lane.received += missing.unwrap_or(0),
+            Chunk::Gap { bytes, .. } => lane.received += bytes,
             Chunk::End(_) => {}
         }
         let Slot { conversation, seen, more, .. } = slot;
-        conversation.chunk(side, chunk, origin, &mut |from, event, origin| {
-            self.take(seen, more, from, event, origin.stamp);
-        });
+        conversation.chunk(flow, side, chunk, origin, &mut |from, event, origin| {
+            self.take(seen, more, from, event, origin);
+        })
     }
 
     fn close(&mut self, _flow: &Flow, slot: Slot, _why: End, _now: Stamp) {
@@ -260,7 +258,7 @@ impl Owner<Slot> for Observer<'_> {
 }
 
 impl Observer<'_> {
-    fn take(&self, seen: &mut Vec<Seen>, more: &mut u64, side: Side, event: &Event<'_>, origin: Stamp) {
+    fn take(&self, seen: &mut Vec<Seen>, more: &mut u64, side: Side, event: &Event<'_>, origin: Origin) {
         let (id, size) = match event {
             // The connection itself is stream 0.
             Event::GoAway(goaway) => (CallId::Stream(0), goaway.bytes),
@@ -269,7 +267,7 @@ impl Observer<'_> {
             _ => event.head().map_or((CallId::Order, 0), |head| (head.id, head.bytes)),
         };
         let of_call = matches!(event, Event::GoAway(_)) || id.number() == self.id;
-        if !of_call || !(self.first..=self.last).contains(&origin.packet) {
+        if !of_call || !(self.first..=self.last).contains(&origin.stamp.packet) {
             return;
         }
         if let Event::Complete(_) = event {
@@ -295,9 +293,9 @@ impl Observer<'_> {
         seen.push(Seen {
             side,
             kind: event.kind(),
-            time: origin.time,
-            packet: origin.packet,
-            start: event.start(),
+            time: origin.stamp.time,
+            packet: origin.stamp.packet,
+            start: origin.offset,
             size,
             stream: id.number(),
             compressed: event.head().is_none_or(|head| head.transport.headers_depend_on_earlier()),

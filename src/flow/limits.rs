@@ -51,8 +51,8 @@ pub struct Shed {
     pub evicted: u64,
     /// Times that holes were given up early because too much was held back.
     pub overflows: u64,
-    /// TCP segments that belong to no window of their connection.
-    pub strays: u64,
+    /// TCP segments outside every window of their connection.
+    pub out_of_window: u64,
     /// Repeated sightings of one datagram.
     pub repeats: u64,
 }

@@ -6,29 +6,32 @@
 //! | file | noun |
 //! | --- | --- |
 //! | `table.rs` | all connections: finding, opening, expiring, evicting |
-//! | `streams.rs` | one TCP connection: whose a segment is, which direction has to wait for the other |
-//! | `lane.rs` | one direction: what is next, what is held back, what is missing |
+//! | `streams.rs` | one TCP connection: which segments belong to it, which direction has to wait for the other |
+//! | `half_stream.rs` | one direction: what is next, what is held back, what is missing |
+//! | `origins.rs` | stream offsets: which packet carried a byte, and with which sequence number |
 //! | `position.rs` | sequence numbers that do not wrap |
 //! | `sightings.rs` | one pair of UDP ports: datagrams seen twice |
-//! | `slab.rs` | the memory of the table and its queues |
+//! | `lru.rs` | the memory of the table and its queues |
 //! | `limits.rs` | bounds, and what was shed at them |
 
-mod lane;
+mod half_stream;
 mod limits;
+mod lru;
+mod origins;
 mod position;
 mod sightings;
-mod slab;
 mod streams;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use limits::{Limits, Shed};
+pub use origins::{Origin, Origins};
 pub use table::Table;
 
 use rpcscope_parsers::Side;
 
-use crate::decode::FlowKey;
+use crate::decode::{FlowKey, Segment};
 use crate::time::Timestamp;
 
 /// Where in the capture something was seen.
@@ -67,10 +70,26 @@ pub enum Chunk<'a> {
         /// Bytes cut off.
         missing: u32,
     },
-    /// The next bytes were not captured: their number, `None` where it can't be known.
-    Gap(Option<u64>),
+    /// The next bytes were not captured.
+    Gap {
+        /// How many.
+        bytes: u64,
+        /// Why.
+        reason: GapReason,
+    },
     /// Nothing more comes from this side.
     End(End),
+}
+
+/// Why bytes are missing in a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GapReason {
+    /// The capture dropped the packets, or it began between them.
+    Lost,
+    /// The snap length cut them off.
+    Cut,
+    /// They were sent before the first captured bytes of this side, and acknowledged after the other side had spoken.
+    BeforeStart,
 }
 
 /// What the table knows of a connection; readable by whoever owns the slots.
@@ -90,20 +109,39 @@ pub struct Flow {
     pub segments: [u64; 2],
     /// Payload bytes of each side so far, as on the wire.
     pub bytes: [u64; 2],
-    /// TCP: sequence number behind the last byte of each side that its owner was given: the same wherever the connection is
-    /// captured.
-    pub position: [u32; 2],
+    /// Which packets carried the bytes of each side that were delivered last.
+    pub origins: [Origins; 2],
     /// Segments that brought nothing new.
     pub retransmissions: u64,
-    /// Holes that were given up.
+    /// Holes that were given up: gaps with [`GapReason::Lost`].
     pub gaps: u64,
-    /// Bytes of a side before its first captured ones were acknowledged after the other side had spoken: a gap that is no
-    /// hole, because the stream begins behind it.
-    pub skipped: [bool; 2],
     /// How each side ended so far.
     pub ended: [Option<End>; 2],
     /// The side that sent the RST, where one ended the connection.
     pub reset_by: Option<Side>,
+}
+
+impl Segment<'_> {
+    /// The packet that completed it.
+    fn stamp(&self) -> Stamp {
+        Stamp { packet: self.packet, time: self.time }
+    }
+}
+
+impl Flow {
+    /// Counts a segment, the last so far.
+    #[inline]
+    fn count(&mut self, segment: &Segment<'_>, now: Stamp) {
+        self.last = now;
+        self.segments[segment.side.index()] += 1;
+        self.bytes[segment.side.index()] += segment.wire_len();
+    }
+
+    /// Where the byte of `side` at `offset` comes from; `otherwise` is taken where nothing of that side is remembered.
+    #[must_use]
+    pub fn origin(&self, side: Side, offset: u64, otherwise: Stamp) -> Origin {
+        self.origins[side.index()].at(offset, otherwise)
+    }
 }
 
 /// Owner of the slots of a [`Table`]: makes one for each connection, gets its chunks, and takes it back at its end.
@@ -111,9 +149,18 @@ pub trait Owner<S> {
     /// A connection appears.
     fn open(&mut self, flow: &Flow) -> S;
 
-    /// The next chunk of `side`. `origin` is the packet that carried its (first) byte, `now` the packet being read: they
-    /// differ where the chunk had to wait for a hole before it.
-    fn chunk(&mut self, flow: &Flow, slot: &mut S, side: Side, chunk: Chunk<'_>, origin: Stamp, now: Stamp);
+    /// The next chunk of `side`. `origin` is the packet that carried its first byte, `now` the packet being read: they differ
+    /// where the chunk had to wait for a hole before it. Returns the offset of the first byte of `side` whose
+    /// [origin](Flow::origin) may still be asked for later; `u64::MAX` for none.
+    fn chunk(
+        &mut self,
+        flow: &Flow,
+        slot: &mut S,
+        side: Side,
+        chunk: Chunk<'_>,
+        origin: Stamp,
+        now: Stamp,
+    ) -> u64;
 
     /// The connection leaves the table, for the reason given; every side that had not ended got its [`Chunk::End`] before.
     fn close(&mut self, flow: &Flow, slot: S, why: End, now: Stamp);

@@ -1,39 +1,42 @@
 //! Both directions of a TCP connection, delivered in causal order.
 //!
 //! A segment that acknowledges bytes of the other side was sent after its sender had received them. If the capture has not
-//! shown these bytes yet (packets change places between the queues of a network card, and get lost), the segment is held
-//! back, with everything behind it, until the other stream has come that far or the hole in it is given up. So an answer
-//! never comes before its request, and nobody behind this stage needs to know how packets were mixed up.
+//! shown these bytes yet (the queues of a network card reorder packets, and packets get lost), the segment is held back,
+//! with everything behind it, until the other stream has been delivered that far or its hole is given up. So an answer never
+//! comes before its request, and no later stage has to deal with reordering.
+//!
+//! Nearly all segments continue their stream and acknowledge only what was delivered. [`Streams::in_order`] takes those
+//! with a few comparisons; everything else goes through [`Streams::segment`].
 
 use rpcscope_parsers::Side;
 
-use super::lane::{Arrival, Delivery, Hole, Lane, Wait};
+use super::half_stream::{Arrival, Delivery, HalfStream, Hole, HoleWait};
 use super::limits::Limits;
 use super::position::Position;
 use super::{End, Flow, Owner, Stamp};
-use crate::decode::{Segment, TcpHead};
+use crate::decode::{Segment, TcpFlags, TcpHead};
 
 /// How far before the next byte a segment may begin to be a late one of the same connection. Windows in use are smaller.
 const BEHIND: u64 = 64 << 20;
 /// How far after the next byte a segment may begin, or an acknowledgement lie: the largest window of RFC 7323.
 const AHEAD: u64 = 1 << 30;
-/// How far from what is known a RST may be. Receivers demand that it is in the window (RFC 9293, section 3.5.3), whose size
-/// is known only with the scale factors of the handshake, and a RST that answers old data names an old number.
+/// How far from the known sequence numbers a RST may be. Receivers require that it is in the window (RFC 9293, section
+/// 3.5.3), whose size depends on the scale factors of the handshake, and a RST that answers old data has an old number.
 const RESET_WINDOW: u64 = 1 << 20;
 /// In how many first segments a SYN may turn up that was captured behind its first data…
 const YOUNG_SEGMENTS: u64 = 32;
 /// …and how many bytes before them it may begin.
 const YOUNG_BYTES: u64 = 1 << 16;
 
-/// Whose a segment is.
+/// Which connection a segment belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
-    /// Of this connection.
+    /// To this connection.
     Belongs,
-    /// Of a new connection between the same ports.
+    /// To a new connection between the same ports.
     Another,
-    /// Of no window: corrupt, forged, or the first of a connection whose SYN was not captured.
-    Stray,
+    /// To none: corrupt, forged, or the first segment of a connection whose SYN was not captured.
+    OutOfWindow,
 }
 
 /// A RST that waits for what was sent before it.
@@ -46,12 +49,15 @@ struct Reset {
     segments: u64,
 }
 
-/// Both directions. A lane exists from the moment where a position of it is known: by a segment of its own, or by an
-/// acknowledgement of the other side.
+/// Both directions. A half exists as soon as one of its sequence numbers is known: from a segment of its own, or from an
+/// acknowledgement by the other side.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    lanes: [Option<Lane>; 2],
-    reset: Option<Reset>,
+    halves: [Option<HalfStream>; 2],
+    /// Boxed, because few connections ever wait with a RST.
+    reset: Option<Box<Reset>>,
+    /// [`Streams::is_unsettled`] as of the last segment.
+    unsettled: bool,
 }
 
 /// Segments of both sides.
@@ -65,62 +71,105 @@ fn heard(flow: &Flow, side: Side) -> bool {
 }
 
 impl Streams {
-    fn lane(&self, side: Side) -> Option<&Lane> {
-        self.lanes[side.index()].as_ref()
+    fn half(&self, side: Side) -> Option<&HalfStream> {
+        self.halves[side.index()].as_ref()
     }
 
-    fn lane_mut(&mut self, side: Side) -> Option<&mut Lane> {
-        self.lanes[side.index()].as_mut()
+    fn half_mut(&mut self, side: Side) -> Option<&mut HalfStream> {
+        self.halves[side.index()].as_mut()
     }
 
     /// Bytes of memory held back.
     pub(super) fn held(&self) -> usize {
-        self.lanes.iter().flatten().map(|lane| lane.held).sum()
+        self.halves.iter().flatten().map(HalfStream::held).sum()
     }
 
     /// Whether time alone can change something: bytes are held back, or are known to be missing.
-    pub(super) fn is_unsettled(&self, flow: &Flow) -> bool {
-        let open = |side| self.lane(side).is_some_and(|lane| lane.is_open(heard(flow, side)));
+    fn is_unsettled(&self, flow: &Flow) -> bool {
+        let open = |side| self.half(side).is_some_and(|half| half.is_open(heard(flow, side)));
         self.reset.is_some() || open(Side::A) || open(Side::B)
     }
 
-    /// Says whether a segment with `payload` bytes is of this connection.
+    /// The same as of the last segment.
+    pub(super) fn unsettled(&self) -> bool {
+        self.unsettled
+    }
+
+    /// Takes the usual segment if this is one: it continues its stream, acknowledges nothing that was not delivered, and
+    /// nothing is held back or missing in either direction. The caller then delivers its `payload` bytes. Does the same as
+    /// [`Streams::judge`] and [`Streams::segment`] would do; the tests hold one against the other.
+    #[inline]
+    pub(super) fn in_order(&mut self, side: Side, head: &TcpHead, payload: u64) -> bool {
+        const ONLY_ACK: TcpFlags = TcpFlags { fin: false, syn: false, rst: false, ack: true };
+        let [Some(a), Some(b)] = &mut self.halves else { return false };
+        let (own, other) = match side {
+            Side::A => (a, b),
+            Side::B => (b, a),
+        };
+        let acked = other.next.near(head.ack);
+        let usual = head.flags == ONLY_ACK
+            && !self.unsettled
+            && own.next.number() == head.seq
+            && acked <= other.next
+            && own.acked <= own.next
+            && (own.begun || payload == 0)
+            && !own.fin_lost
+            && !own.done
+            && !other.done;
+        if usual {
+            other.acked = other.acked.max(acked);
+            own.sent = own.sent.max(own.next);
+            own.out_of_window = None;
+        }
+        usual
+    }
+
+    /// Delivers the payload of a segment that [`Streams::in_order`] took.
+    #[inline]
+    pub(super) fn deliver<S, O: Owner<S>>(&mut self, segment: &Segment<'_>, to: &mut Delivery<'_, S, O>) {
+        let origin = to.now;
+        if let Some(half) = self.half_mut(segment.side) {
+            half.deliver(segment.side, segment.payload, u64::from(segment.missing), origin, to);
+        }
+    }
+
+    /// Says which connection a segment with `payload` bytes belongs to.
     pub(super) fn judge(&mut self, side: Side, head: &TcpHead, payload: u64, flow: &Flow) -> Judgement {
         let flags = head.flags;
-        let other = self.lane(side.other()).map(|lane| lane.next);
-        let Some(lane) = self.lane_mut(side) else {
+        let other = self.half(side.other()).map(|half| half.next);
+        let Some(half) = self.half_mut(side) else {
             // Nothing is known of this side. A RST that refuses a SYN names what it refuses by its acknowledgement.
             let plausible = other.is_none_or(|next| {
                 let ack = next.near(head.ack);
                 ack >= next.back(RESET_WINDOW) && ack <= next + RESET_WINDOW
             });
             let forged = flags.rst && flags.ack && !plausible;
-            return if forged { Judgement::Stray } else { Judgement::Belongs };
+            return if forged { Judgement::OutOfWindow } else { Judgement::Belongs };
         };
         if flags.rst {
-            let at = lane.next.near(head.seq);
-            let low = lane.next.min(lane.acked).back(RESET_WINDOW);
-            let inside = at >= low && at <= lane.highest() + RESET_WINDOW;
-            return if inside { Judgement::Belongs } else { Judgement::Stray };
+            let at = half.next.near(head.seq);
+            let low = half.next.min(half.acked).back(RESET_WINDOW);
+            let inside = at >= low && at <= half.highest() + RESET_WINDOW;
+            return if inside { Judgement::Belongs } else { Judgement::OutOfWindow };
         }
         if flags.syn {
-            let start = lane.base.near(head.seq.wrapping_add(1));
-            let reordered = !lane.anchored && start < lane.base && lane.base - start <= YOUNG_BYTES;
-            let same = start == lane.base || (reordered && segments(flow) <= YOUNG_SEGMENTS);
+            let start = half.base.near(head.seq.wrapping_add(1));
+            let reordered = !half.anchored && start < half.base && half.base - start <= YOUNG_BYTES;
+            let same = start == half.base || (reordered && segments(flow) <= YOUNG_SEGMENTS);
             return if same { Judgement::Belongs } else { Judgement::Another };
         }
-        let at = lane.next.near(head.seq);
-        if at + BEHIND < lane.next || at > lane.next + AHEAD {
+        let at = half.next.near(head.seq);
+        if at + BEHIND < half.next || at > half.next + AHEAD {
             // Two segments in a row that fit together but not to the connection are another one.
-            if payload > 0 && lane.stray == Some(head.seq) {
+            if payload > 0 && half.out_of_window == Some(head.seq) {
                 return Judgement::Another;
             }
             if payload > 0 {
-                lane.stray = Some(head.seq.wrapping_add(payload as u32));
+                half.out_of_window = Some(head.seq.wrapping_add(payload as u32));
             }
-            return Judgement::Stray;
+            return Judgement::OutOfWindow;
         }
-        if payload > 0 && at > lane.next && flow.ended == [Some(End::Fin); 2] {
+        if payload > 0 && at > half.next && flow.ended == [Some(End::Fin); 2] {
             return Judgement::Another;
         }
         Judgement::Belongs
@@ -141,18 +190,20 @@ impl Streams {
             self.shake_hands(side, head, to.flow);
         }
         let needs = if flags.ack { self.acknowledge(side.other(), head, to.flow) } else { None };
-        if let Some(lane) = self.lane_mut(side) {
-            lane.sent = lane.sent.max(lane.next.near(head.seq));
+        if let Some(half) = self.half_mut(side) {
+            half.sent = half.sent.max(half.next.near(head.seq));
         }
         if flags.rst {
-            let at = self.lane(side).map(|lane| lane.next.near(head.seq));
+            let at = self.half(side).map(|half| half.next.near(head.seq));
             let segments = segments(to.flow);
-            self.reset.get_or_insert(Reset { side, at, needs, origin: to.now, segments });
+            let origin = to.now;
+            self.reset.get_or_insert_with(|| Box::new(Reset { side, at, needs, origin, segments }));
         } else {
             let seq = head.seq.wrapping_add(u32::from(flags.syn));
             self.arrive(segment, seq, flags.fin, needs, to);
         }
-        if self.is_unsettled(to.flow) { self.settle(limits, room, to) } else { Overflow(0) }
+        self.unsettled = self.is_unsettled(to.flow);
+        if self.unsettled { self.settle(limits, room, to) } else { Overflow(0) }
     }
 
     /// Learns from a SYN where the streams begin.
@@ -162,20 +213,21 @@ impl Streams {
             flow.opener = Some(if head.flags.ack { other } else { side });
         }
         let first = head.seq.wrapping_add(1);
-        let lane = self.lanes[side.index()].get_or_insert_with(|| Lane::at(Position::first(first)));
-        let start = lane.base.near(first);
-        if !lane.anchored {
-            lane.anchored = true;
-            if !lane.begun {
-                lane.rebase(start);
+        let half = self.halves[side.index()].get_or_insert_with(|| HalfStream::at(Position::first(first)));
+        let start = half.base.near(first);
+        if !half.anchored {
+            half.anchored = true;
+            if !half.begun {
+                half.rebase(start);
             }
-            flow.from_start[side.index()] = lane.base == start;
-            lane.base = start;
+            flow.from_start[side.index()] = half.base == start;
+            half.base = start;
         }
         if head.flags.ack {
-            let lane = self.lanes[other.index()].get_or_insert_with(|| Lane::at(Position::first(head.ack)));
+            let half =
+                self.halves[other.index()].get_or_insert_with(|| HalfStream::at(Position::first(head.ack)));
             // The acknowledgement of the SYN is the beginning of the other stream, wherever it is seen.
-            if lane.base == lane.base.near(head.ack) {
+            if half.base == half.base.near(head.ack) {
                 flow.from_start[other.index()] = true;
             }
         }
@@ -184,33 +236,33 @@ impl Streams {
     /// Takes an acknowledgement of what `side` sent, and says which position that is, if it can be true.
     fn acknowledge(&mut self, side: Side, head: &TcpHead, flow: &mut Flow) -> Option<Position> {
         let ack = head.ack;
-        if self.lane(side).is_none() && !head.flags.rst {
-            self.lanes[side.index()] = Some(Lane::at(Position::first(ack)));
+        if self.half(side).is_none() && !head.flags.rst {
+            self.halves[side.index()] = Some(HalfStream::at(Position::first(ack)));
             // The first acknowledgement of the side that opened the connection is that of the SYN, if this was not captured.
             let opener = side.other();
             let first =
-                self.lane(opener).is_some_and(|lane| !lane.begun && lane.base.near(head.seq) == lane.base);
+                self.half(opener).is_some_and(|half| !half.begun && half.base.near(head.seq) == half.base);
             flow.from_start[side.index()] |= flow.opener == Some(opener) && first;
         }
-        let lane = self.lane_mut(side)?;
-        let position = lane.next.near(ack);
-        if position > lane.next + AHEAD {
+        let half = self.half_mut(side)?;
+        let position = half.next.near(ack);
+        if position > half.next + AHEAD {
             return None;
         }
-        lane.acked = lane.acked.max(position);
+        half.acked = half.acked.max(position);
         Some(position)
     }
 
     /// Whether the stream of `side` has been delivered up to `position`, or never will be.
     fn has_reached(&self, side: Side, position: Option<Position>, flow: &Flow) -> bool {
-        let (Some(position), Some(lane)) = (position, self.lane(side)) else { return true };
-        lane.done || position <= lane.next || !heard(flow, side)
+        let (Some(position), Some(half)) = (position, self.half(side)) else { return true };
+        half.done || position <= half.next || !heard(flow, side)
     }
 
     /// The bytes missing next in the stream of `side`.
     fn hole(&self, side: Side, flow: &Flow) -> Option<Hole> {
-        let wanted = self.lane(side.other()).and_then(Lane::next_head).and_then(|head| head.needs);
-        self.lane(side)?.hole(heard(flow, side), wanted)
+        let wanted = self.half(side.other()).and_then(HalfStream::next_held).and_then(|first| first.needs);
+        self.half(side)?.hole(heard(flow, side), wanted)
     }
 
     /// Takes the stream bytes of a segment: delivers them at once if they are next, else holds them back.
@@ -223,22 +275,22 @@ impl Streams {
         to: &mut Delivery<'_, S, O>,
     ) {
         let side = segment.side;
-        let total = segment.payload.len() as u64 + u64::from(segment.missing);
+        let total = segment.wire_len();
         let reached = self.has_reached(side.other(), needs, to.flow);
-        let unknown = self.lane(side).is_none();
-        let first = self.lane(side).is_none_or(|lane| !lane.begun && !lane.holds());
+        let unknown = self.half(side).is_none();
+        let first = self.half(side).is_none_or(|half| !half.begun && !half.holds());
         if total > 0
             && first
-            && let (Some(needs), Some(other)) = (needs, self.lane_mut(side.other()))
+            && let (Some(needs), Some(other)) = (needs, self.half_mut(side.other()))
         {
             other.asked = other.asked.min(needs);
         }
-        let lane = self.lanes[side.index()].get_or_insert_with(|| Lane::at(Position::first(seq)));
-        lane.stray = None;
+        let half = self.halves[side.index()].get_or_insert_with(|| HalfStream::at(Position::first(seq)));
+        half.out_of_window = None;
         if total == 0 && !fin {
             return;
         }
-        let start = lane.next.near(seq);
+        let start = half.next.near(seq);
         let arrival = Arrival {
             start,
             bytes: segment.payload,
@@ -248,37 +300,37 @@ impl Streams {
             origin: to.now,
         };
         let end = arrival.end();
-        if !lane.begun && !to.flow.from_start[side.index()] {
+        if !half.begun && !to.flow.from_start[side.index()] {
             // The capture begins in the middle of this stream. One byte alone is probably the byte of a keep-alive, which
             // is not part of the stream (RFC 9293, section 3.8.4).
-            if total == 1 && !fin && (unknown || end == lane.next) {
-                lane.next = end;
+            if total == 1 && !fin && (unknown || end == half.next) {
+                half.next = end;
                 return;
             }
             // The stream begins with the earliest bytes that turn up before anything is delivered; what was acknowledged
             // before they turned up was sent before the capture began, unless the other side had spoken by then.
-            let before = to.flow.opener.is_none() && lane.acked >= start;
-            if start < lane.next || (before && !lane.holds()) {
-                lane.rebase(start.min(lane.asked.max(lane.next)));
+            let before = to.flow.opener.is_none() && half.acked >= start;
+            if start < half.next || (before && !half.holds()) {
+                half.rebase(start.min(half.asked.max(half.next)));
             }
         }
-        if fin && lane.fin_lost && end + 1 == lane.next {
-            lane.fin_lost = false;
-            lane.next = end;
+        if fin && half.fin_lost && end + 1 == half.next {
+            half.fin_lost = false;
+            half.next = end;
         }
-        let news = if lane.done || end < lane.next || (end == lane.next && !fin) {
+        let news = if half.done || end < half.next || (end == half.next && !fin) {
             false
-        } else if start <= lane.next && reached && lane.is_clear_to(end) {
-            let news = end > lane.next || fin;
-            if end > lane.next {
-                lane.pass(side, &arrival, to);
+        } else if start <= half.next && reached && half.is_clear_to(end) {
+            let news = end > half.next || fin;
+            if end > half.next {
+                half.pass(side, &arrival, to);
             }
             if fin {
-                lane.pass_fin(side, to.now, to);
+                half.pass_fin(side, to.now, to);
             }
             news
         } else {
-            lane.hold(&arrival)
+            half.hold(&arrival)
         };
         if total > 0 && !news {
             to.flow.retransmissions += 1;
@@ -297,24 +349,26 @@ impl Streams {
             self.drain(to);
             if self.reset_is_due(limits, to) {
                 self.finish(End::Rst, to);
-                return overflow;
+                break;
             }
-            let pieces: usize = self.lanes.iter().flatten().map(Lane::pieces).sum();
-            let full = self.held() > limits.flow_bytes.min(room) || pieces > limits.flow_pieces;
+            let count: usize = self.halves.iter().flatten().map(HalfStream::segments_held).sum();
+            let full = self.held() > limits.flow_bytes.min(room) || count > limits.flow_pieces;
             if full && self.skip_first_hole(to) {
                 overflow.0 += 1;
             } else if let Some(side) = self.overdue(limits, to) {
                 self.skip_hole(side, to);
             } else {
-                return overflow;
+                break;
             }
         }
+        self.unsettled = self.is_unsettled(to.flow);
+        overflow
     }
 
     /// Delivers everything that waits for nothing any more, the earlier captured first.
     fn drain<S, O: Owner<S>>(&mut self, to: &mut Delivery<'_, S, O>) {
         loop {
-            let heads = [Side::A, Side::B].map(|side| Some((side, self.lane(side)?.next_head()?)));
+            let heads = [Side::A, Side::B].map(|side| Some((side, self.half(side)?.next_held()?)));
             let ready = heads
                 .iter()
                 .flatten()
@@ -333,8 +387,8 @@ impl Streams {
                 }
                 _ => return,
             };
-            if let Some(lane) = self.lane_mut(side) {
-                lane.pass_head(side, to);
+            if let Some(half) = self.half_mut(side) {
+                half.pass_first(side, to);
             }
         }
     }
@@ -346,15 +400,15 @@ impl Streams {
         for side in [Side::A, Side::B] {
             let answered = heard(to.flow, side.other());
             let hole = self.hole(side, to.flow);
-            let Some(lane) = self.lane_mut(side) else { continue };
+            let Some(half) = self.half_mut(side) else { continue };
             let Some(hole) = hole else {
-                lane.wait = None;
+                half.set_wait(None);
                 continue;
             };
-            let at = lane.next;
-            let known = lane.wait.filter(|wait| wait.at == at && wait.acked == hole.acked);
-            let wait = known.unwrap_or(Wait { at, acked: hole.acked, segments, time: now });
-            lane.wait = Some(wait);
+            let at = half.next;
+            let known = half.wait().filter(|wait| wait.at == at && wait.acked == hole.acked);
+            let wait = known.unwrap_or(HoleWait { at, acked: hole.acked, segments, time: now });
+            half.set_wait(Some(wait));
             let waited = u128::from(now.since(wait.time));
             let due = if hole.acked || !answered {
                 segments - wait.segments >= limits.hole_segments || waited >= limits.hole_time.as_nanos()
@@ -370,7 +424,7 @@ impl Streams {
 
     /// Whether everything before the RST has been delivered, or has been waited for long enough.
     fn reset_is_due<S, O>(&self, limits: &Limits, to: &Delivery<'_, S, O>) -> bool {
-        let Some(reset) = self.reset else { return false };
+        let Some(reset) = &self.reset else { return false };
         let complete = self.has_reached(reset.side, reset.at, to.flow)
             && self.has_reached(reset.side.other(), reset.needs, to.flow);
         let waited = u128::from(to.now.time.since(reset.origin.time));
@@ -381,9 +435,9 @@ impl Streams {
 
     fn skip_hole<S, O: Owner<S>>(&mut self, side: Side, to: &mut Delivery<'_, S, O>) {
         if let Some(hole) = self.hole(side, to.flow)
-            && let Some(lane) = self.lane_mut(side)
+            && let Some(half) = self.half_mut(side)
         {
-            lane.skip(side, hole, to);
+            half.skip(side, hole, to);
         }
     }
 
@@ -394,7 +448,7 @@ impl Streams {
             .into_iter()
             .filter_map(|side| {
                 let hole = self.hole(side, to.flow)?;
-                let packet = self.lane(side)?.head().map_or(u64::MAX, |head| head.origin.packet);
+                let packet = self.half(side)?.first_held().map_or(u64::MAX, |first| first.origin.packet);
                 Some((!hole.acked, packet, side))
             })
             .min();
@@ -415,11 +469,11 @@ impl Streams {
         for side in [Side::A, Side::B] {
             let heard = heard(to.flow, side);
             // What was acknowledged of a direction that was not captured is all that is known of it.
-            if let Some(lane) = self.lane_mut(side)
+            if let Some(half) = self.half_mut(side)
                 && !heard
-                && let Some(hole) = lane.hole(true, None)
+                && let Some(hole) = half.hole(true, None)
             {
-                lane.skip(side, hole, to);
+                half.skip(side, hole, to);
             }
         }
         // A RST that was still waiting is a better reason than whatever cut the wait short.
@@ -432,9 +486,9 @@ impl Streams {
         }
         to.end(first, end, origin);
         to.end(first.other(), end, origin);
-        for lane in self.lanes.iter_mut().flatten() {
-            lane.done = true;
-            lane.discard();
+        for half in self.halves.iter_mut().flatten() {
+            half.done = true;
+            half.discard();
         }
     }
 }

@@ -7,12 +7,12 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use rpcscope_parsers::Side;
 
-use super::lane::Delivery;
+use super::half_stream::Delivery;
 use super::limits::{Limits, Shed};
+use super::lru::{Lru, Queue};
 use super::sightings::Sightings;
-use super::slab::{Queue, Slab};
 use super::streams::{Judgement, Streams};
-use super::{Chunk, End, Flow, Owner, Stamp};
+use super::{Chunk, End, Flow, Origins, Owner, Stamp};
 use crate::decode::{FlowKey, Segment, TcpHead, Transport};
 use crate::time::Timestamp;
 
@@ -21,16 +21,17 @@ use crate::time::Timestamp;
 const TOUCH_TIME: u64 = 1_000_000_000;
 
 #[derive(Debug)]
-enum State {
+enum Reassembly {
     Tcp(Streams),
-    Udp(Sightings),
+    /// Boxed, because it takes more memory than two streams.
+    Udp(Box<Sightings>),
 }
 
 #[derive(Debug)]
 struct Entry<S> {
     flow: Flow,
     slot: S,
-    state: State,
+    reassembly: Reassembly,
     tag: u32,
     /// When it was moved to the back of its queue.
     touched: Timestamp,
@@ -44,16 +45,16 @@ impl<S> Entry<S> {
     }
 
     fn held(&self) -> usize {
-        match &self.state {
-            State::Tcp(streams) => streams.held(),
-            State::Udp(_) => 0,
+        match &self.reassembly {
+            Reassembly::Tcp(streams) => streams.held(),
+            Reassembly::Udp(_) => 0,
         }
     }
 }
 
-/// A connection's place in the slab and 32 bits of its key's hash, so that a look-up touches no other connection.
+/// A connection's number and 32 bits of its key's hash, so that a look-up touches no other connection.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Indexed {
     tag: u32,
     id: u32,
 }
@@ -67,8 +68,8 @@ fn spread(tag: u32) -> u64 {
 /// [`Owner`] in the order of the streams.
 #[derive(Debug)]
 pub struct Table<S> {
-    slab: Slab<Entry<S>>,
-    index: HashTable<Place>,
+    lru: Lru<Entry<S>>,
+    index: HashTable<Indexed>,
     hasher: RandomState,
     limits: Limits,
     /// Bytes held back in all connections.
@@ -83,7 +84,7 @@ impl<S> Table<S> {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
-            slab: Slab::new(),
+            lru: Lru::new(),
             index: HashTable::new(),
             hasher: RandomState::default(),
             limits,
@@ -96,13 +97,13 @@ impl<S> Table<S> {
     /// Connections in the table, closed ones that linger among them.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slab.len()
+        self.lru.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slab.len() == 0
+        self.lru.len() == 0
     }
 
     /// What was shed or refused so far.
@@ -119,19 +120,34 @@ impl<S> Table<S> {
 
     /// All connections with their slots, in no particular order.
     pub fn flows(&self) -> impl Iterator<Item = (&Flow, &S)> {
-        self.slab.iter().map(|(_, entry)| (&entry.flow, &entry.slot))
+        self.lru.iter().map(|(_, entry)| (&entry.flow, &entry.slot))
     }
 
     /// Takes the next segment of the capture.
     pub fn segment<O: Owner<S>>(&mut self, segment: &Segment<'_>, owner: &mut O) {
-        let now = Stamp { packet: segment.packet, time: segment.time };
-        let tag = self.tag(&segment.key);
-        let mut found = self.find(tag, &segment.key);
+        let (tag, found) = self.look_up(&segment.key);
+        if let (Some(id), Transport::Tcp(head)) = (found, &segment.transport)
+            && self.take_in_order(id, segment, head, owner)
+        {
+            return;
+        }
+        self.take_any(segment, tag, found, owner);
+    }
+
+    /// Takes a segment of any kind.
+    pub(super) fn take_any<O: Owner<S>>(
+        &mut self,
+        segment: &Segment<'_>,
+        tag: u32,
+        mut found: Option<u32>,
+        owner: &mut O,
+    ) {
+        let now = segment.stamp();
         if let (Some(id), Transport::Tcp(head)) = (found, &segment.transport) {
             match self.judge(id, segment, head) {
                 Judgement::Belongs => {}
-                Judgement::Stray => {
-                    self.shed.strays += 1;
+                Judgement::OutOfWindow => {
+                    self.shed.out_of_window += 1;
                     return;
                 }
                 Judgement::Another => {
@@ -142,7 +158,7 @@ impl<S> Table<S> {
         }
         let id = match found {
             Some(id) => id,
-            // A RST to nobody opens nothing.
+            // A RST of an unknown connection opens none.
             None if matches!(&segment.transport, Transport::Tcp(head) if head.flags.rst) => return,
             None => self.open(tag, segment, now, owner),
         };
@@ -164,7 +180,7 @@ impl<S> Table<S> {
     /// Ends the capture: every connection delivers what it holds back, ends with [`End::Idle`] where it has not ended
     /// otherwise, and leaves, in the order in which they appeared.
     pub fn finish<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
-        let mut all: Vec<(Stamp, u32)> = self.slab.iter().map(|(id, entry)| (entry.flow.first, id)).collect();
+        let mut all: Vec<(Stamp, u32)> = self.lru.iter().map(|(id, entry)| (entry.flow.first, id)).collect();
         all.sort_unstable();
         for (_, id) in all {
             self.retire(id, End::Idle, now, owner);
@@ -193,16 +209,51 @@ impl<S> Table<S> {
         hasher.finish() as u32
     }
 
+    /// The tag of a key, and the number of its connection if there is one.
+    #[inline]
+    pub(super) fn look_up(&self, key: &FlowKey) -> (u32, Option<u32>) {
+        let tag = self.tag(key);
+        (tag, self.find(tag, key))
+    }
+
     fn find(&self, tag: u32, key: &FlowKey) -> Option<u32> {
         let is_it =
-            |place: &Place| place.tag == tag && self.slab.get(place.id).is_some_and(|e| e.flow.key == *key);
-        self.index.find(spread(tag), is_it).map(|place| place.id)
+            |found: &Indexed| found.tag == tag && self.lru.get(found.id).is_some_and(|e| e.flow.key == *key);
+        self.index.find(spread(tag), is_it).map(|found| found.id)
+    }
+
+    /// Takes the usual segment, which continues its stream; says whether it was one.
+    #[inline]
+    fn take_in_order<O: Owner<S>>(
+        &mut self,
+        id: u32,
+        segment: &Segment<'_>,
+        head: &TcpHead,
+        owner: &mut O,
+    ) -> bool {
+        let now = segment.stamp();
+        let Some(entry) = self.lru.get_mut(id) else { return false };
+        let Reassembly::Tcp(streams) = &mut entry.reassembly else { return false };
+        let payload = segment.wire_len();
+        if !streams.in_order(segment.side, head, payload) {
+            return false;
+        }
+        entry.flow.count(segment, now);
+        if payload > 0 {
+            let mut to = Delivery { flow: &mut entry.flow, slot: &mut entry.slot, owner, now };
+            streams.deliver(segment, &mut to);
+        }
+        if now.time.since(entry.touched) >= TOUCH_TIME {
+            entry.touched = now.time;
+            self.lru.move_to_back(id, Queue::Open);
+        }
+        true
     }
 
     fn judge(&mut self, id: u32, segment: &Segment<'_>, head: &TcpHead) -> Judgement {
-        let payload = segment.payload.len() as u64 + u64::from(segment.missing);
-        match self.slab.get_mut(id) {
-            Some(Entry { flow, state: State::Tcp(streams), .. }) => {
+        let payload = segment.wire_len();
+        match self.lru.get_mut(id) {
+            Some(Entry { flow, reassembly: Reassembly::Tcp(streams), .. }) => {
                 streams.judge(segment.side, head, payload, flow)
             }
             _ => Judgement::Belongs,
@@ -210,7 +261,7 @@ impl<S> Table<S> {
     }
 
     fn open<O: Owner<S>>(&mut self, tag: u32, segment: &Segment<'_>, now: Stamp, owner: &mut O) -> u32 {
-        while self.slab.len() >= self.limits.flows.max(1) {
+        while self.lru.len() >= self.limits.flows.max(1) {
             self.evict(now, owner);
         }
         let mut flow = Flow {
@@ -221,14 +272,13 @@ impl<S> Table<S> {
             from_start: [false; 2],
             segments: [0; 2],
             bytes: [0; 2],
-            position: [0; 2],
+            origins: [Origins::default(), Origins::default()],
             retransmissions: 0,
             gaps: 0,
-            skipped: [false; 2],
             ended: [None; 2],
             reset_by: None,
         };
-        let (state, queue) = match &segment.transport {
+        let (reassembly, queue) = match &segment.transport {
             Transport::Tcp(head) => {
                 if head.flags.syn {
                     let opener = if head.flags.ack { segment.side.other() } else { segment.side };
@@ -236,72 +286,70 @@ impl<S> Table<S> {
                     flow.from_start[segment.side.index()] = true;
                     flow.from_start[opener.index()] = true;
                 }
-                (State::Tcp(Streams::default()), Queue::Open)
+                (Reassembly::Tcp(Streams::default()), Queue::Open)
             }
-            Transport::Udp { .. } => (State::Udp(Sightings::default()), Queue::Datagrams),
+            Transport::Udp { .. } => (Reassembly::Udp(Box::default()), Queue::Datagrams),
         };
         let slot = owner.open(&flow);
-        let entry = Entry { flow, slot, state, tag, touched: now.time, listed: false };
-        let id = self.slab.insert(entry, queue);
-        self.index.insert_unique(spread(tag), Place { tag, id }, |place| spread(place.tag));
+        let entry = Entry { flow, slot, reassembly, tag, touched: now.time, listed: false };
+        let id = self.lru.insert(entry, queue);
+        self.index.insert_unique(spread(tag), Indexed { tag, id }, |indexed| spread(indexed.tag));
         id
     }
 
     /// Hands a segment to its connection.
     fn take<O: Owner<S>>(&mut self, id: u32, segment: &Segment<'_>, now: Stamp, owner: &mut O) {
-        let Some(entry) = self.slab.get_mut(id) else { return };
+        let Some(entry) = self.lru.get_mut(id) else { return };
         let was_closed = entry.is_closed();
         let flow = &mut entry.flow;
-        flow.last = now;
-        flow.segments[segment.side.index()] += 1;
-        flow.bytes[segment.side.index()] += segment.payload.len() as u64 + u64::from(segment.missing);
+        flow.count(segment, now);
         let mut to = Delivery { flow, slot: &mut entry.slot, owner, now };
-        match (&mut entry.state, &segment.transport) {
-            (State::Tcp(streams), Transport::Tcp(head)) if !was_closed => {
+        match (&mut entry.reassembly, &segment.transport) {
+            (Reassembly::Tcp(streams), Transport::Tcp(head)) if !was_closed => {
                 let before = streams.held();
                 let others = self.held - before;
                 let room = self.limits.total_bytes.saturating_sub(others);
                 let overflow = streams.segment(segment, head, &self.limits, room, &mut to);
                 self.shed.overflows += overflow.0;
                 self.held = others + streams.held();
-                if !entry.listed && streams.is_unsettled(&entry.flow) {
+                if !entry.listed && streams.unsettled() {
                     entry.listed = true;
                     self.unsettled.push(id);
                 }
             }
-            (State::Udp(seen), Transport::Udp { packet_id }) => {
+            (Reassembly::Udp(seen), Transport::Udp { packet_id }) => {
                 let hash = self.hasher.hash_one(segment.payload);
                 if seen.repeated(segment.side, *packet_id, hash, now.time) {
                     to.flow.retransmissions += 1;
                     self.shed.repeats += 1;
                 } else {
                     let chunk = Chunk::Datagram { bytes: segment.payload, missing: segment.missing };
-                    to.chunk(segment.side, chunk, now);
+                    to.chunk(segment.side, chunk, 0, segment.payload.len() as u64, now);
                 }
             }
             _ => {}
         }
         if entry.is_closed() && !was_closed {
             entry.touched = now.time;
-            self.slab.move_to_back(id, Queue::Lingering);
+            self.lru.move_to_back(id, Queue::Lingering);
         } else if !was_closed && now.time.since(entry.touched) >= TOUCH_TIME {
             entry.touched = now.time;
-            let queue = match entry.state {
-                State::Tcp(_) => Queue::Open,
-                State::Udp(_) => Queue::Datagrams,
+            let queue = match entry.reassembly {
+                Reassembly::Tcp(_) => Queue::Open,
+                Reassembly::Udp(_) => Queue::Datagrams,
             };
-            self.slab.move_to_back(id, queue);
+            self.lru.move_to_back(id, queue);
         }
     }
 
     /// Lets time pass for one unsettled connection; says whether it still is unsettled.
     fn settle<O: Owner<S>>(&mut self, id: u32, now: Stamp, owner: &mut O) -> bool {
-        let Some(entry) = self.slab.get_mut(id) else { return false };
+        let Some(entry) = self.lru.get_mut(id) else { return false };
         // The number may have passed on to another connection.
         if !entry.listed {
             return false;
         }
-        if let State::Tcp(streams) = &mut entry.state
+        if let Reassembly::Tcp(streams) = &mut entry.reassembly
             && !entry.flow.ended.iter().all(Option::is_some)
         {
             let others = self.held - streams.held();
@@ -309,11 +357,11 @@ impl<S> Table<S> {
             let mut to = Delivery { flow: &mut entry.flow, slot: &mut entry.slot, owner, now };
             self.shed.overflows += streams.settle(&self.limits, room, &mut to).0;
             self.held = others + streams.held();
-            entry.listed = streams.is_unsettled(&entry.flow);
+            entry.listed = streams.unsettled();
             if entry.is_closed() {
                 entry.listed = false;
                 entry.touched = now.time;
-                self.slab.move_to_back(id, Queue::Lingering);
+                self.lru.move_to_back(id, Queue::Lingering);
                 return false;
             }
             return entry.listed;
@@ -325,12 +373,12 @@ impl<S> Table<S> {
     /// Lets those go that have been silent for `limit` nanoseconds.
     fn expire<O: Owner<S>>(&mut self, queue: Queue, limit: u128, now: Stamp, owner: &mut O) {
         let silent = |since: Timestamp| u128::from(now.time.since(since)) >= limit;
-        let mut next = self.slab.front(queue);
+        let mut next = self.lru.front(queue);
         while let Some(id) = next
-            && let Some(entry) = self.slab.get(id)
+            && let Some(entry) = self.lru.get(id)
             && silent(entry.touched)
         {
-            next = self.slab.behind(id);
+            next = self.lru.behind(id);
             if queue == Queue::Lingering || silent(entry.flow.last.time) {
                 self.retire(id, End::Idle, now, owner);
             }
@@ -339,12 +387,12 @@ impl<S> Table<S> {
 
     /// Makes room: a closed connection goes first, then the one that has been silent for the longest time.
     fn evict<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
-        let touched = |id: &u32| self.slab.get(*id).map(|entry| entry.touched);
+        let touched = |id: &u32| self.lru.get(*id).map(|entry| entry.touched);
         let longest = [Queue::Open, Queue::Datagrams]
             .into_iter()
-            .filter_map(|queue| self.slab.front(queue))
+            .filter_map(|queue| self.lru.front(queue))
             .min_by_key(touched);
-        let lingering = self.slab.front(Queue::Lingering);
+        let lingering = self.lru.front(Queue::Lingering);
         if lingering.is_none() {
             self.shed.evicted += 1;
         }
@@ -355,20 +403,20 @@ impl<S> Table<S> {
 
     /// Takes a connection out of the table, with `why` for what has not ended otherwise.
     fn retire<O: Owner<S>>(&mut self, id: u32, why: End, now: Stamp, owner: &mut O) {
-        let Some(entry) = self.slab.remove(id) else { return };
-        if let Ok(place) = self.index.find_entry(spread(entry.tag), |place| place.id == id) {
-            place.remove();
+        let Some(entry) = self.lru.remove(id) else { return };
+        if let Ok(indexed) = self.index.find_entry(spread(entry.tag), |indexed| indexed.id == id) {
+            indexed.remove();
         }
         self.held -= entry.held();
-        let Entry { mut flow, mut slot, state, .. } = entry;
+        let Entry { mut flow, mut slot, reassembly, .. } = entry;
         if let Some(end) = closed_by(&flow) {
             owner.close(&flow, slot, end, now);
             return;
         }
         let mut to = Delivery { flow: &mut flow, slot: &mut slot, owner, now };
-        match state {
-            State::Tcp(mut streams) => streams.finish(why, &mut to),
-            State::Udp(_) => {
+        match reassembly {
+            Reassembly::Tcp(mut streams) => streams.finish(why, &mut to),
+            Reassembly::Udp(_) => {
                 to.end(Side::A, why, now);
                 to.end(Side::B, why, now);
             }

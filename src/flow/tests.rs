@@ -20,21 +20,50 @@ enum Event {
     Open,
     Data(Side, Vec<u8>),
     Datagram(Side, Vec<u8>, u32),
-    Gap(Side, Option<u64>),
+    Gap(Side, u64, GapReason),
     End(Side, End),
     Close(End),
 }
 
 use Event::{Close, Data, Gap, Open};
+use GapReason::{BeforeStart, Cut, Lost};
 use Side::{A, B};
+
+/// Bytes whose origins the recorder may ask for.
+const REMEMBERED: u64 = 30;
 
 #[derive(Default)]
 struct Recorder {
+    /// Offset and packet of each chunk of the connection that delivered last, by side.
+    chunks: (u64, [Vec<(u64, Stamp)>; 2]),
     events: Vec<Event>,
     origins: Vec<(u64, u64)>,
     /// Calls with data: two where one would do are a copy or a split too much.
     pieces: usize,
     last: Option<Flow>,
+}
+
+impl Recorder {
+    /// Holds the origins that the flow remembers against a plain list of all chunks.
+    fn check_origins(&mut self, flow: &Flow, side: Side, chunk: Chunk<'_>, origin: Stamp) {
+        if self.chunks.0 != flow.first.packet {
+            self.chunks = (flow.first.packet, [Vec::new(), Vec::new()]);
+            return;
+        }
+        let len = match chunk {
+            Chunk::Data(bytes) | Chunk::Datagram { bytes, .. } => bytes.len() as u64,
+            Chunk::Gap { bytes, .. } => bytes,
+            Chunk::End(_) => 0,
+        };
+        let next = flow.origins[side.index()].next();
+        let list = &mut self.chunks.1[side.index()];
+        list.push((next - len, origin));
+        let first = list[0].0.max((next - len).saturating_sub(REMEMBERED));
+        for offset in first..next {
+            let (_, carrier) = list.iter().rev().find(|(start, _)| *start <= offset).unwrap();
+            assert_eq!(flow.origin(side, offset, Stamp::default()).stamp, *carrier, "{offset}");
+        }
+    }
 }
 
 impl Owner<u64> for Recorder {
@@ -51,9 +80,10 @@ impl Owner<u64> for Recorder {
         chunk: Chunk<'_>,
         origin: Stamp,
         now: Stamp,
-    ) {
+    ) -> u64 {
         assert_eq!(*slot, flow.first.packet);
         assert!(origin.packet <= now.packet);
+        self.check_origins(flow, side, chunk, origin);
         self.origins.push((origin.packet, now.packet));
         match chunk {
             Chunk::Data(bytes) => {
@@ -68,15 +98,17 @@ impl Owner<u64> for Recorder {
             Chunk::Datagram { bytes, missing } => {
                 self.events.push(Event::Datagram(side, bytes.to_vec(), missing));
             }
-            Chunk::Gap(lost) => {
-                assert_ne!(lost, Some(0));
-                self.events.push(Gap(side, lost));
+            Chunk::Gap { bytes, reason } => {
+                assert_ne!(bytes, 0);
+                self.events.push(Gap(side, bytes, reason));
             }
             Chunk::End(end) => {
                 assert_eq!(flow.ended[side.index()], Some(end));
                 self.events.push(Event::End(side, end));
             }
         }
+        let next = flow.origins[side.index()].next();
+        next.saturating_sub(REMEMBERED)
     }
 
     fn close(&mut self, flow: &Flow, slot: u64, why: End, _now: Stamp) {
@@ -163,10 +195,11 @@ impl Talk {
     }
 }
 
-/// A table and what its owner was told.
+/// A table and what it delivered, and a second one in which no segment goes the fast way: both have to deliver the same.
 struct Capture {
     table: Table<u64>,
     seen: Recorder,
+    general: (Table<u64>, Recorder),
     packet: u64,
     now: i64,
 }
@@ -177,7 +210,8 @@ impl Capture {
     }
 
     fn with(limits: Limits) -> Self {
-        Self { table: Table::new(limits), seen: Recorder::default(), packet: 0, now: 0 }
+        let general = (Table::new(limits), Recorder::default());
+        Self { table: Table::new(limits), seen: Recorder::default(), general, packet: 0, now: 0 }
     }
 
     fn stamp(&self) -> Stamp {
@@ -198,11 +232,25 @@ impl Capture {
             payload: &sent.bytes,
             missing: sent.missing,
         };
-        self.table.segment(&segment, &mut self.seen);
+        self.take(&segment);
         let parts: usize = self.table.held();
         if self.table.is_empty() {
             assert_eq!(parts, 0);
         }
+    }
+
+    fn take(&mut self, segment: &Segment<'_>) {
+        self.table.segment(segment, &mut self.seen);
+        let (table, seen) = &mut self.general;
+        let (tag, found) = table.look_up(&segment.key);
+        table.take_any(segment, tag, found, seen);
+        let flows = |table: &Table<u64>| {
+            let mut flows: Vec<String> = table.flows().map(|(flow, _)| format!("{flow:?}")).collect();
+            flows.sort();
+            flows
+        };
+        assert_eq!(flows(&self.table), flows(table));
+        assert_eq!((self.table.shed(), self.table.held()), (table.shed(), table.held()));
     }
 
     fn feed<'s>(&mut self, sent: impl IntoIterator<Item = &'s Sent>) -> &mut Self {
@@ -218,17 +266,24 @@ impl Capture {
         let transport = Transport::Udp { packet_id };
         let time = Timestamp(self.now);
         let segment = Segment { packet: self.packet, time, key, side, transport, payload: bytes, missing: 0 };
-        self.table.segment(&segment, &mut self.seen);
+        self.take(&segment);
     }
 
     fn wait(&mut self, time: Duration) -> &mut Self {
         self.now += time.as_nanos() as i64;
-        self.table.tick(self.stamp(), &mut self.seen);
+        let stamp = self.stamp();
+        self.table.tick(stamp, &mut self.seen);
+        self.general.0.tick(stamp, &mut self.general.1);
         self
     }
 
     fn end(mut self) -> Recorder {
-        self.table.finish(self.stamp(), &mut self.seen);
+        let stamp = self.stamp();
+        self.table.finish(stamp, &mut self.seen);
+        let (mut table, mut general) = self.general;
+        table.finish(stamp, &mut general);
+        assert_eq!(self.seen.events, general.events, "the fast way delivers what the general one does");
+        assert_eq!((&self.seen.origins, self.seen.pieces), (&general.origins, general.pieces));
         assert_eq!(self.table.len(), 0);
         assert_eq!(self.table.held(), 0, "memory is given back");
         self.seen
@@ -329,7 +384,7 @@ fn every_lost_packet_is_a_gap_of_its_size() {
         let mut rest = talk.clone();
         let Sent { side, bytes, .. } = rest.remove(lost);
         let mut expected = Talk::transcript();
-        expected[lost - 2] = Gap(side, Some(bytes.len() as u64));
+        expected[lost - 2] = Gap(side, bytes.len() as u64, Lost);
         assert_eq!(replay(&rest), expected, "{lost} lost");
     }
 }
@@ -361,7 +416,7 @@ fn a_lost_byte_is_no_fin_if_more_follows() {
     capture.feed(&talk.sent[..4]).wait(Duration::ZERO).wait(Duration::from_secs(2));
     assert_eq!(capture.seen.events[1..], [Data(B, b"x!".to_vec())], "the hole may be a FIN");
     capture.feed(&talk.sent[4..]);
-    assert_eq!(capture.seen.events[2..], [Gap(A, Some(1)), Data(A, b"y?".to_vec())]);
+    assert_eq!(capture.seen.events[2..], [Gap(A, 1, Lost), Data(A, b"y?".to_vec())]);
 }
 
 #[test]
@@ -378,7 +433,7 @@ fn an_answer_waits_for_its_request_and_no_longer_than_patience() {
     assert_eq!(late.seen.events[1..], [Data(A, b"lost".to_vec()), Data(B, b"x!".to_vec())]);
     assert_eq!(late.seen.origins, [(5, 5), (4, 5)], "the answer keeps the packet it came in");
 
-    let given_up = [Gap(A, Some(4)), Data(B, b"x!".to_vec())];
+    let given_up = [Gap(A, 4, Lost), Data(B, b"x!".to_vec())];
     let mut time = Capture::new();
     time.feed(&talk.sent).wait(Duration::from_millis(900));
     assert_eq!(time.seen.events, [Open]);
@@ -427,7 +482,7 @@ fn holes_in_both_directions_do_not_lock_each_other() {
     capture.wait(Duration::ZERO).wait(Duration::from_secs(2));
     let seen = capture.end();
     let asked: Vec<&Event> = seen.events.iter().filter(|e| matches!(e, Gap(..))).collect();
-    assert_eq!(asked, [&Gap(A, Some(8)), &Gap(B, Some(6))]);
+    assert_eq!(asked, [&Gap(A, 8, Lost), &Gap(B, 6, Lost)]);
     assert_eq!(seen.events.len(), 1 + 40 + 2 + 1);
 }
 
@@ -545,7 +600,7 @@ fn a_reset_flushes_with_gaps() {
     talk.say(A, b"lost").say(A, b"kept").push(B, "R", b"");
     talk.sent.remove(3);
     let events = replay(&talk.sent);
-    assert_eq!(events[1..4], [Gap(A, Some(4)), Data(A, b"kept".to_vec()), Event::End(B, End::Rst)]);
+    assert_eq!(events[1..4], [Gap(A, 4, Lost), Data(A, b"kept".to_vec()), Event::End(B, End::Rst)]);
 }
 
 #[test]
@@ -558,7 +613,7 @@ fn a_forged_reset_is_ignored() {
     let mut capture = Capture::new();
     capture.feed(&talk.sent);
     assert_eq!(capture.seen.events, [Open, Data(A, b"x?".to_vec()), Data(B, b"x!".to_vec())]);
-    assert_eq!(capture.table.shed().strays, 2);
+    assert_eq!(capture.table.shed().out_of_window, 2);
 }
 
 #[test]
@@ -646,7 +701,7 @@ fn one_direction_alone_waits_for_nothing() {
         assert_eq!(side, if heard == A { &b"first?second?bye"[..] } else { b"first!second!" });
         // What the other side sent is known by its acknowledgements, up to a byte that is the FIN.
         let lost = capture.end().events.iter().find_map(|e| match e {
-            Gap(from, lost) => Some((*from, lost.unwrap())),
+            Gap(from, lost, _) => Some((*from, *lost)),
             _ => None,
         });
         assert_eq!(lost, Some(if heard == A { (B, 13) } else { (A, 17) }));
@@ -693,7 +748,7 @@ fn bytes_acknowledged_after_the_other_side_spoke_may_be_the_answer() {
         sent(B, "A", 100, 14, b"y!"),
     ]);
     let asked = Data(A, b"x?y?".to_vec());
-    assert_eq!(events[..4], [Open, asked, Event::Gap(B, Some(10)), Data(B, b"y!".to_vec())]);
+    assert_eq!(events[..4], [Open, asked, Event::Gap(B, 10, BeforeStart), Data(B, b"y!".to_vec())]);
 }
 
 #[test]
@@ -717,7 +772,7 @@ fn a_cut_segment_is_data_and_a_gap() {
     talk.sent[3].bytes.truncate(4);
     talk.sent[3].missing = 6;
     let expected =
-        [Data(A, b"0123".to_vec()), Gap(A, Some(6)), Data(A, b"abcdef".to_vec()), Data(B, b"x!".to_vec())];
+        [Data(A, b"0123".to_vec()), Gap(A, 6, Cut), Data(A, b"abcdef".to_vec()), Data(B, b"x!".to_vec())];
     assert_eq!(replay(&talk.sent)[1..5], expected);
     // Held back or not.
     talk.sent.swap(3, 4);
@@ -808,7 +863,7 @@ fn what_is_held_back_is_bounded() {
     assert!(capture.table.shed().overflows > 0);
     let seen = capture.end();
     let data: usize = seen.events.iter().map(|e| if let Data(_, b) = e { b.len() } else { 0 }).sum();
-    let lost: u64 = seen.events.iter().map(|e| if let Gap(_, n) = e { n.unwrap() } else { 0 }).sum();
+    let lost: u64 = seen.events.iter().map(|e| if let Gap(_, n, _) = e { *n } else { 0 }).sum();
     assert_eq!((data, lost), (19 * 40_000, 19 * 40_000), "all that was captured is delivered");
 
     let mut capture = Capture::with(limits);
@@ -842,9 +897,9 @@ fn a_capture_that_ends_delivers_what_waits() {
     talk.sent.remove(3);
     let events = replay(&talk.sent);
     let expected = [
-        Gap(A, Some(4)),
+        Gap(A, 4, Lost),
         Data(B, b"x!".to_vec()),
-        Gap(A, Some(8)),
+        Gap(A, 8, Lost),
         Event::End(A, End::Idle),
         Event::End(B, End::Idle),
         Close(End::Idle),
@@ -917,9 +972,9 @@ fn check(model: &Model, events: &[Event], lossless: bool) {
                 let sent = model.streams[side.other().index()].len();
                 assert!(other >= needed.min(sent), "an effect before its cause: {events:?}");
             }
-            Gap(side, lost) => {
+            Gap(side, lost, _) => {
                 assert!(!lossless, "a gap where nothing is lost: {events:?}");
-                at[side.index()] += lost.unwrap() as usize;
+                at[side.index()] += *lost as usize;
             }
             _ => {}
         }

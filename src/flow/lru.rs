@@ -1,4 +1,7 @@
-//! Connections in one block of memory, each in one of several queues.
+//! Connections in blocks of memory, each in one of several queues in the order of their last use.
+
+/// Values that are allocated together: a table grows without being moved, and a small one takes little.
+const BLOCK: usize = 256;
 
 /// No node.
 const NONE: u32 = u32::MAX;
@@ -31,18 +34,52 @@ struct Node<T> {
     behind: u32,
 }
 
+/// Nodes by number.
+#[derive(Debug)]
+struct Nodes<T> {
+    /// All full but the last.
+    blocks: Vec<Vec<Node<T>>>,
+}
+
+impl<T> Nodes<T> {
+    #[inline]
+    fn get(&self, id: u32) -> Option<&Node<T>> {
+        self.blocks.get(id as usize / BLOCK)?.get(id as usize % BLOCK)
+    }
+
+    #[inline]
+    fn get_mut(&mut self, id: u32) -> Option<&mut Node<T>> {
+        self.blocks.get_mut(id as usize / BLOCK)?.get_mut(id as usize % BLOCK)
+    }
+
+    fn push(&mut self, node: Node<T>) -> u32 {
+        if self.blocks.last().is_none_or(|block| block.len() == BLOCK) {
+            self.blocks.push(Vec::with_capacity(BLOCK));
+        }
+        let full = self.blocks.len() - 1;
+        let Some(block) = self.blocks.last_mut() else { return NONE };
+        block.push(node);
+        (full * BLOCK + block.len() - 1) as u32
+    }
+}
+
 /// Values at stable small numbers, threaded on queues. All operations are O(1).
 #[derive(Debug)]
-pub(super) struct Slab<T> {
-    nodes: Vec<Node<T>>,
+pub(super) struct Lru<T> {
+    nodes: Nodes<T>,
     free: u32,
     len: usize,
     queues: [Ends; 3],
 }
 
-impl<T> Slab<T> {
+impl<T> Lru<T> {
     pub(super) fn new() -> Self {
-        Self { nodes: Vec::new(), free: NONE, len: 0, queues: [Ends { front: NONE, back: NONE }; 3] }
+        Self {
+            nodes: Nodes { blocks: Vec::new() },
+            free: NONE,
+            len: 0,
+            queues: [Ends { front: NONE, back: NONE }; 3],
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -50,29 +87,30 @@ impl<T> Slab<T> {
     }
 
     pub(super) fn get(&self, id: u32) -> Option<&T> {
-        self.nodes.get(id as usize)?.value.as_ref()
+        self.nodes.get(id)?.value.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, id: u32) -> Option<&mut T> {
-        self.nodes.get_mut(id as usize)?.value.as_mut()
+        self.nodes.get_mut(id)?.value.as_mut()
     }
 
     /// The values with their numbers, in the order of these.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..).zip(&self.nodes).filter_map(|(id, node)| Some((id, node.value.as_ref()?)))
+        (0..)
+            .zip(self.nodes.blocks.iter().flatten())
+            .filter_map(|(id, node)| Some((id, node.value.as_ref()?)))
     }
 
     /// Puts a value at the back of a queue and says its number.
     pub(super) fn insert(&mut self, value: T, queue: Queue) -> u32 {
         let node = Node { value: Some(value), queue, before: NONE, behind: NONE };
         let id = self.free;
-        let id = if let Some(free) = self.nodes.get_mut(id as usize) {
+        let id = if let Some(free) = self.nodes.get_mut(id) {
             self.free = free.behind;
             *free = node;
             id
         } else {
-            self.nodes.push(node);
-            (self.nodes.len() - 1) as u32
+            self.nodes.push(node)
         };
         self.len += 1;
         self.link(id, queue);
@@ -81,9 +119,9 @@ impl<T> Slab<T> {
 
     /// Takes a value out.
     pub(super) fn remove(&mut self, id: u32) -> Option<T> {
-        let value = self.nodes.get_mut(id as usize)?.value.take()?;
+        let value = self.nodes.get_mut(id)?.value.take()?;
         self.unlink(id);
-        self.nodes[id as usize].behind = self.free;
+        self.nodes.get_mut(id)?.behind = self.free;
         self.free = id;
         self.len -= 1;
         Some(value)
@@ -102,29 +140,29 @@ impl<T> Slab<T> {
 
     /// The one behind `id` in its queue.
     pub(super) fn behind(&self, id: u32) -> Option<u32> {
-        Some(self.nodes.get(id as usize)?.behind).filter(|id| *id != NONE)
+        Some(self.nodes.get(id)?.behind).filter(|id| *id != NONE)
     }
 
     fn link(&mut self, id: u32, queue: Queue) {
         let back = self.queues[queue as usize].back;
-        match self.nodes.get_mut(back as usize) {
+        match self.nodes.get_mut(back) {
             Some(node) => node.behind = id,
             None => self.queues[queue as usize].front = id,
         }
         self.queues[queue as usize].back = id;
-        let node = &mut self.nodes[id as usize];
+        let Some(node) = self.nodes.get_mut(id) else { return };
         node.queue = queue;
         node.before = back;
         node.behind = NONE;
     }
 
     fn unlink(&mut self, id: u32) {
-        let Node { queue, before, behind, .. } = self.nodes[id as usize];
-        match self.nodes.get_mut(before as usize) {
+        let Some(&Node { queue, before, behind, .. }) = self.nodes.get(id) else { return };
+        match self.nodes.get_mut(before) {
             Some(node) => node.behind = behind,
             None => self.queues[queue as usize].front = behind,
         }
-        match self.nodes.get_mut(behind as usize) {
+        match self.nodes.get_mut(behind) {
             Some(node) => node.before = before,
             None => self.queues[queue as usize].back = before,
         }
@@ -139,42 +177,42 @@ mod tests {
 
     use super::*;
 
-    fn queued(slab: &Slab<u16>, queue: Queue) -> Vec<u32> {
-        std::iter::successors(slab.front(queue), |id| slab.behind(*id)).collect()
+    fn queued(lru: &Lru<u16>, queue: Queue) -> Vec<u32> {
+        std::iter::successors(lru.front(queue), |id| lru.behind(*id)).collect()
     }
 
     proptest! {
             #[test]
             fn queues_are_those_of_a_plain_model(steps in prop::collection::vec((0u8..4, any::<u16>()), 0..200)) {
                 const QUEUES: [Queue; 3] = [Queue::Open, Queue::Datagrams, Queue::Lingering];
-                let mut slab = Slab::new();
+                let mut lru = Lru::new();
                 let mut model: [VecDeque<(u32, u16)>; 3] = Default::default();
                 for (step, value) in steps {
                     let queue = usize::from(value) % 3;
                     let all: Vec<(u32, u16)> = model.iter().flatten().copied().collect();
                     match (step, all.get(usize::from(value) % all.len().max(1))) {
                         (1, Some(&(id, value))) => {
-                            prop_assert_eq!(slab.remove(id), Some(value));
+                            prop_assert_eq!(lru.remove(id), Some(value));
                             for queue in &mut model {
      queue.retain(|x| x.0 != id);
     }
                         }
                         (2, Some(&pair)) => {
-                            slab.move_to_back(pair.0, QUEUES[queue]);
+                            lru.move_to_back(pair.0, QUEUES[queue]);
                             for queue in &mut model {
      queue.retain(|x| x.0 != pair.0);
     }
                             model[queue].push_back(pair);
                         }
                         _ => {
-                            let id = slab.insert(value, QUEUES[queue]);
+                            let id = lru.insert(value, QUEUES[queue]);
                             model[queue].push_back((id, value));
                         }
                     }
                     for (queue, model) in QUEUES.iter().zip(&model) {
-                        prop_assert_eq!(queued(&slab, *queue), model.iter().map(|x| x.0).collect::<Vec<_>>());
+                        prop_assert_eq!(queued(&lru, *queue), model.iter().map(|x| x.0).collect::<Vec<_>>());
                     }
-                    prop_assert_eq!(slab.len(), model.iter().map(VecDeque::len).sum::<usize>());
+                    prop_assert_eq!(lru.len(), model.iter().map(VecDeque::len).sum::<usize>());
                 }
             }
         }

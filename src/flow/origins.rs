@@ -1,0 +1,124 @@
+//! Which packet carried the byte at a stream offset, and what its sequence number was.
+//!
+//! Offsets are the one way in which everything behind this stage refers to bytes: they count the bytes of one side from the
+//! first one that was delivered, gaps included. Whoever takes the chunks says how far back it may still ask, so that a
+//! connection whose messages end with their packets remembers nothing.
+
+use smallvec::SmallVec;
+
+use super::Stamp;
+
+/// Where a byte of a stream comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its offset in the stream of its side.
+    pub offset: u64,
+    /// The packet that carried it.
+    pub stamp: Stamp,
+    /// Its TCP sequence number, the same wherever the connection is captured; without meaning for UDP.
+    pub sequence: u32,
+}
+
+/// A chunk that may still be asked for.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    /// Offset of its first byte.
+    offset: u64,
+    stamp: Stamp,
+}
+
+/// The origins of the last bytes of one side.
+#[derive(Clone, Debug, Default)]
+pub struct Origins {
+    /// Offset of the next byte.
+    next: u64,
+    /// Sequence number that offset 0 would have.
+    base: u32,
+    /// Ascending. The last one is the chunk being delivered.
+    marks: SmallVec<[Mark; 1]>,
+}
+
+impl Origins {
+    /// Adds a chunk of `len` bytes with this sequence number.
+    #[inline]
+    pub(super) fn push(&mut self, seq: u32, len: u64, stamp: Stamp) {
+        self.base = seq.wrapping_sub(self.next as u32);
+        self.marks.push(Mark { offset: self.next, stamp });
+        self.next += len;
+    }
+
+    /// Forgets the origins of all bytes before `needed`.
+    #[inline]
+    pub(super) fn release(&mut self, needed: u64) {
+        if needed >= self.next {
+            self.marks.clear();
+        } else {
+            let last = self.marks.iter().skip(1).take_while(|mark| mark.offset <= needed).count();
+            self.marks.drain(..last);
+        }
+    }
+
+    /// Sequence number of the next byte.
+    pub(super) fn next_sequence(&self) -> u32 {
+        self.base.wrapping_add(self.next as u32)
+    }
+
+    /// The offset behind the last byte that was delivered.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Where the byte at `offset` comes from. `otherwise` is taken for a side of which nothing is remembered.
+    #[must_use]
+    pub fn at(&self, offset: u64, otherwise: Stamp) -> Origin {
+        let after = self.marks.partition_point(|mark| mark.offset <= offset);
+        let stamp = self.marks.get(after.saturating_sub(1)).map_or(otherwise, |mark| mark.stamp);
+        Origin { offset, stamp, sequence: self.base.wrapping_add(offset.min(self.next) as u32) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Timestamp;
+
+    fn stamp(packet: u64) -> Stamp {
+        Stamp { packet, time: Timestamp(packet as i64) }
+    }
+
+    /// Three chunks of ten bytes in packets 1 to 3, across the wrap of the sequence numbers.
+    fn origins() -> Origins {
+        let mut origins = Origins::default();
+        for packet in 1..=3_u32 {
+            origins.push((u32::MAX - 4).wrapping_add(10 * (packet - 1)), 10, stamp(u64::from(packet)));
+        }
+        origins
+    }
+
+    #[test]
+    fn a_byte_comes_from_the_chunk_that_holds_it() {
+        let origins = origins();
+        let at = |offset| origins.at(offset, stamp(9));
+        assert_eq!((at(0).stamp, at(0).sequence), (stamp(1), u32::MAX - 4));
+        assert_eq!((at(9).stamp, at(9).sequence), (stamp(1), 4));
+        assert_eq!((at(10).stamp, at(10).sequence), (stamp(2), 5));
+        assert_eq!((at(30).stamp, at(30).sequence), (stamp(3), 25));
+        assert_eq!(at(99).sequence, 25, "nothing lies behind the end");
+        assert_eq!(origins.next_sequence(), 25);
+    }
+
+    #[test]
+    fn only_what_is_needed_is_remembered() {
+        let mut origins = origins();
+        origins.release(9);
+        assert_eq!(origins.at(0, stamp(9)).stamp, stamp(1));
+        origins.release(15);
+        assert_eq!(origins.at(15, stamp(9)).stamp, stamp(2));
+        assert_eq!(origins.marks.len(), 2);
+        origins.release(30);
+        assert_eq!(origins.at(30, stamp(9)).stamp, stamp(9));
+        assert!(origins.marks.is_empty());
+        assert_eq!(origins.next(), 30);
+    }
+}
