@@ -81,13 +81,13 @@ pub struct Input {
     /// Stop after this many packets.
     #[arg(short = 'c', long = "count", value_name = "N")]
     pub count: Option<u64>,
-    /// Stop after this time: packet time in files, wall time live (30s, 5m, 500ms).
+    /// Stop after this time: packet time in files, wall time live (30s, 5m, 500ms; a bare number is seconds).
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
     /// Keep reading a file that grows.
     #[arg(long, conflicts_with = "interfaces")]
     pub follow: bool,
-    /// Bytes to capture of each packet.
+    /// Bytes to capture of each packet; 0 is all of them.
     #[arg(short = 's', long = "snaplen", value_name = "BYTES", requires = "interfaces")]
     pub snap_len: Option<u32>,
     /// Kernel buffer of each interface, in KiB.
@@ -99,7 +99,7 @@ pub struct Input {
     /// After the interfaces are open, become this user (as root, without it, the one who called sudo).
     #[arg(short = 'Z', long = "relinquish-privileges", value_name = "USER", requires = "interfaces")]
     pub relinquish: Option<String>,
-    /// Write all packets to this file, as pcapng.
+    /// Write all packets to this file: as pcap if its name ends in .pcap, else as pcapng.
     #[arg(short = 'w', long = "write", value_name = "FILE")]
     pub write: Option<PathBuf>,
     /// Begin a new file of -w after so many million bytes.
@@ -108,9 +108,12 @@ pub struct Input {
     /// Begin a new file of -w after so many seconds.
     #[arg(short = 'G', value_name = "SECONDS", requires = "write", value_parser = clap::value_parser!(u64).range(1..))]
     pub rotate_seconds: Option<u64>,
-    /// Keep this many files of -w and write over the oldest.
+    /// With -C or -G: keep this many files of -w and write over the oldest.
     #[arg(short = 'W', value_name = "COUNT", requires = "write", value_parser = clap::value_parser!(u32).range(1..))]
     pub rotate_count: Option<u32>,
+    /// Write each packet to the file of -w as soon as it is captured; else that may take half a second.
+    #[arg(short = 'U', long = "packet-buffered", requires = "write")]
+    pub packet_buffered: bool,
     /// Read connections of a port as this protocol whatever they look like (tcp:9000=trpc; =none leaves them out).
     #[arg(long = "decode-as", value_name = "PORT=PROTOCOL")]
     pub decode_as: Vec<DecodeAs>,
@@ -124,6 +127,12 @@ impl Input {
     #[must_use]
     pub fn paths(&self) -> Vec<PathBuf> {
         self.read.iter().chain(&self.files).cloned().collect()
+    }
+
+    /// Whether there is no end to wait for: interfaces, growing files.
+    #[must_use]
+    pub fn is_endless(&self) -> bool {
+        !self.interfaces.is_empty() || self.follow
     }
 }
 
@@ -139,6 +148,9 @@ pub struct View {
     /// Write to this file instead of standard output.
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Write each line as soon as it is known, to files and pipes too.
+    #[arg(short = 'l', long = "line-buffered")]
+    pub line_buffered: bool,
     /// When to use colours.
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,

@@ -1,16 +1,17 @@
 //! `rpcscope chains`: which call caused which, and how an error travelled.
 
-use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::{Failure, Status, complain, input};
+use super::runner::{self, Consumer, Run};
+use super::{Failure, Status, complain, output};
+use crate::calls::Call;
 use crate::chains::{Chain, Engine, Options};
 use crate::cli::{ChainsArgs, ChainsFormat};
 use crate::filter::Filter;
-use crate::pipeline::Output;
+use crate::pipeline::Totals;
+use crate::sink;
 use crate::sink::chains::{ChainSink, ChainSummary, ChainText};
 use crate::sink::chains_graph::{ChainGraph, Graph};
 use crate::sink::chains_jsonl::{ChainLines, SummaryLines};
@@ -20,35 +21,24 @@ pub(super) const LIVE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Prints the chains of the input's calls.
 pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
-    let filter = input::filter(&args.view)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut source = input::open(&args.view.input, &stop)?;
-    let mut options = input::options(&args.view.input, &stop);
-    options.metadata = true;
+    let view = &args.view;
+    let filter = runner::filter(view)?;
+    let mut run = Run::open(&view.input, view.output.as_deref())?;
+    run.options.metadata = true;
     // A file is linked best in one piece; what never ends can't wait for its end.
-    let endless = !args.view.input.interfaces.is_empty() || args.view.input.follow;
-    let patience = endless.then_some(LIVE_PATIENCE);
-    let run = RefCell::new(Linking {
+    let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
+    let mut linking = Linking {
         engine: Engine::new(Options { patience, ..Options::default() }),
-        sink: sink(args)?,
+        sink: sink(args, output::writer(view, &run.losses)?),
         filter,
         metadata: args.metadata,
-    });
-    let mut each = |output: Output| match output {
-        Output::Call(call) => run.borrow_mut().feed(|engine, give| engine.call(call, give)),
-        Output::Connection(_) => Ok(()),
     };
-    let mut tick = |totals: &crate::pipeline::Totals| match totals.span {
-        Some((_, now)) => run.borrow_mut().feed(|engine, give| engine.tick(now, totals.oldest_open, give)),
-        None => Ok(()),
-    };
-    let (status, written) = input::drive(&mut source, &options, None, &args.view, &mut each, &mut tick);
-    let mut run = run.into_inner();
-    let written = written.and_then(|()| run.feed(Engine::finish)).and_then(|()| run.sink.finish());
-    for shortfall in run.engine.shortfalls() {
+    // The filter chooses chains, which need all their calls.
+    let status = run.choosing(None, &view.fail_on).drive(&mut linking)?;
+    for shortfall in linking.engine.shortfalls() {
         complain(&shortfall);
     }
-    input::conclude(status, written, &args.view)
+    Ok(status)
 }
 
 /// The engine with what becomes of its chains.
@@ -60,7 +50,7 @@ struct Linking {
 }
 
 impl Linking {
-    /// Does something with the engine, and writes the chains that it gives.
+    /// Does something with the engine, and writes the chains that come out.
     fn feed(&mut self, act: impl FnOnce(&mut Engine, &mut dyn FnMut(Chain))) -> io::Result<()> {
         let Self { engine, sink, filter, metadata } = self;
         let mut written = Ok(());
@@ -81,15 +71,36 @@ impl Linking {
     }
 }
 
-fn sink(args: &ChainsArgs) -> Result<Box<dyn ChainSink>, Failure> {
-    let out = input::writer(&args.view)?;
-    let colored = input::colored(args.view.color, args.view.output.is_some());
-    Ok(match (args.format, args.summary) {
-        (ChainsFormat::Text, false) => Box::new(ChainText::new(out, input::width(&args.view), colored)),
+impl Consumer for Linking {
+    fn call(&mut self, call: Box<Call>) -> io::Result<()> {
+        self.feed(|engine, out| engine.call(call, out))
+    }
+
+    fn progress(&mut self, totals: &Totals) -> io::Result<()> {
+        match totals.span {
+            Some((_, now)) => self.feed(|engine, out| engine.tick(now, totals.oldest_open, out)),
+            None => Ok(()),
+        }
+    }
+
+    fn tick(&mut self) -> io::Result<()> {
+        self.sink.tick()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.feed(Engine::finish)?;
+        self.sink.finish()
+    }
+}
+
+fn sink(args: &ChainsArgs, out: sink::Output) -> Box<dyn ChainSink> {
+    let colored = output::colored(args.view.color, args.view.output.is_some());
+    match (args.format, args.summary) {
+        (ChainsFormat::Text, false) => Box::new(ChainText::new(out, output::width(&args.view), colored)),
         (ChainsFormat::Text, true) => Box::new(ChainSummary::new(out, colored)),
         (ChainsFormat::Jsonl, false) => Box::new(ChainLines::new(out)),
         (ChainsFormat::Jsonl, true) => Box::new(SummaryLines::new(out)),
         (ChainsFormat::Mermaid, _) => Box::new(ChainGraph::new(out, Graph::Mermaid)),
         (ChainsFormat::Dot, _) => Box::new(ChainGraph::new(out, Graph::Dot)),
-    })
+    }
 }

@@ -1,14 +1,13 @@
 //! `rpcscope explain`: what a code, a word of the record or an error text means, and which calls carry it.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use super::{Failure, Status, input};
+use super::runner::{Consumer, Run};
+use super::{Failure, Status, output};
+use crate::calls::Call;
 use crate::cli::{ExplainArgs, Input, View};
-use crate::explain;
-use crate::pipeline::Output;
+use crate::explain::{self, Answer};
 use crate::sink::{self, Clock, Sink};
 
 /// Prints the answer, and with files the calls that it is about.
@@ -17,36 +16,41 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Status, Failure> {
     let named = args.what.iter().skip(taken).map(PathBuf::from);
     let input = Input { files: args.read.iter().cloned().chain(named).collect(), ..Input::default() };
     let view = View { input, color: args.color, ..View::default() };
-    match io::stdout().lock().write_all(answer.text().as_bytes()) {
-        Err(error) if !sink::closed_pipe(&error) => return Err(input::unwritable("standard output", &error)),
-        Err(_) => return Ok(Status::default()),
-        Ok(()) => {}
-    }
-    if view.input.files.is_empty() {
+    if !output::print(answer.text().as_bytes())? || view.input.files.is_empty() {
         return Ok(Status::default());
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut source = input::open(&view.input, &stop)?;
-    let options = input::options(&view.input, &stop);
+    let mut run = Run::open(&view.input, None)?;
     let clock = Clock::new(view.time.into(), false);
-    let out = input::writer(&view)?;
-    let mut text = sink::Text::new(out, input::width(&view), clock, input::colored(view.color, false));
-    let mut found = 0_u64;
-    let mut each = |output: Output| match &output {
-        Output::Call(call) if answer.matches(call) => {
-            found += 1;
-            if found == 1 {
-                io::stdout().lock().write_all(b"\n")?;
-            }
-            text.call(call)
+    let out = output::writer(&view, &run.losses)?;
+    let text = sink::Text::new(out, output::width(&view), clock, output::colored(view.color, false));
+    let mut carriers = Carriers { answer, text, found: 0 };
+    let status = run.drive(&mut carriers)?;
+    if carriers.found == 0 {
+        output::print(b"\nno call in the files carries it\n")?;
+    }
+    Ok(status)
+}
+
+/// Prints the calls that carry what was asked about.
+struct Carriers {
+    answer: Answer,
+    text: sink::Text,
+    found: u64,
+}
+
+impl Consumer for Carriers {
+    fn call(&mut self, call: Box<Call>) -> io::Result<()> {
+        if !self.answer.matches(&call) {
+            return Ok(());
         }
-        _ => Ok(()),
-    };
-    let (status, written) = input::drive(&mut source, &options, None, &view, &mut each, &mut |_| Ok(()));
-    let written = written.and_then(|()| text.finish());
-    let written = written.and_then(|()| match found {
-        0 => io::stdout().lock().write_all(b"\nno call in the files carries it\n"),
-        _ => Ok(()),
-    });
-    input::conclude(status, written, &view)
+        if self.found == 0 {
+            self.text.blank_line()?;
+        }
+        self.found += 1;
+        self.text.call(&call)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.text.finish()
+    }
 }

@@ -1,13 +1,13 @@
 //! `rpcscope export`: the packets of the matching calls, for Wireshark.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use super::{Failure, Status, complain, input};
+use super::runner::{self, Consumer, Run};
+use super::{Failure, Status, complain, input, output};
+use crate::calls::Call;
 use crate::cli::View;
 use crate::export::{self, Wanted};
-use crate::pipeline::Output;
+use crate::sink;
 use crate::sink::packets::{PacketWriter, Rotation};
 use crate::source::Source;
 
@@ -23,29 +23,30 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
                 .into(),
         ));
     }
-    let filter = input::filter(view)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut source = input::open(&view.input, &stop)?;
-    let options = input::options(&view.input, &stop);
+    let filter = runner::filter(view)?;
+    let mut run = Run::open(&view.input, Some(path))?.choosing(filter, &view.fail_on);
     let mut wanted = Wanted::default();
-    let mut each = |output: Output| {
-        if let Output::Call(call) = output {
-            wanted.add(&call);
-        }
-        Ok(())
-    };
-    let (status, _) = input::drive(&mut source, &options, filter.as_ref(), view, &mut each, &mut |_| Ok(()));
+    let status = run.drive(&mut wanted)?;
     if wanted.is_empty() {
         complain("no call matches: nothing is written");
         return Ok(status);
     }
-    let mut again = input::open_again(&view.input, &source)?;
-    let write = || -> io::Result<u64> {
-        let mut writer = PacketWriter::create(path, Rotation::default())?;
-        export::write(&mut again, wanted, &mut writer)
-    };
-    let written = write();
-    // What can't be read was said the first time.
+    let mut again = input::open_again(&view.input, &run.source)?;
+    let written = PacketWriter::create(path, Rotation::default())
+        .and_then(|mut writer| export::write(&mut again, wanted, &mut writer));
+    // What can't be read was reported the first time.
     drop(again.troubles());
-    input::conclude(status, written.map(|_| ()), view)
+    match written {
+        Err(error) if !sink::closed_pipe(&error) => {
+            Err(output::unwritable(&output::name(Some(path)), &error))
+        }
+        _ => Ok(status),
+    }
+}
+
+impl Consumer for Wanted {
+    fn call(&mut self, call: Box<Call>) -> io::Result<()> {
+        self.add(&call);
+        Ok(())
+    }
 }

@@ -1,10 +1,8 @@
 //! `rpcscope interfaces`: what can be sniffed.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 
-use super::{Failure, Status, input};
-use crate::sink;
+use super::{Failure, Status, output};
 use crate::source::live;
 use crate::text::{self, Align};
 
@@ -24,8 +22,5 @@ pub(super) fn run() -> Result<Status, Failure> {
         // Writing to a String can't fail.
         _ = writeln!(out, "{}", rest.join("  "));
     }
-    match io::stdout().lock().write_all(out.as_bytes()) {
-        Err(error) if !sink::closed_pipe(&error) => Err(input::unwritable("standard output", &error)),
-        _ => Ok(Status::default()),
-    }
+    output::print(out.as_bytes()).map(|_| Status::default())
 }

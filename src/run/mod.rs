@@ -1,4 +1,4 @@
-//! What the commands do: sources, pipeline and outputs put together, and the exit status.
+//! What the commands do: sources, pipeline and outputs put together, and the exit status. [`runner`] is what they share.
 
 mod calls;
 mod chains;
@@ -8,7 +8,10 @@ mod export;
 mod input;
 mod interfaces;
 mod linking;
+mod output;
+mod runner;
 mod show;
+mod signals;
 mod stats;
 mod ui;
 
@@ -16,13 +19,14 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
-use crate::sink;
 
 /// How a run went; becomes the exit status.
 #[derive(Debug, Default)]
 pub struct Status {
     /// An input could not be read, or not to its end.
     pub input_failed: bool,
+    /// A part of the output could not be written.
+    pub output_failed: bool,
     /// A call of a class named with `--fail-on` was seen.
     pub matched: bool,
 }
@@ -30,7 +34,7 @@ pub struct Status {
 impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
         match status {
-            Status { input_failed: true, .. } => Self::from(1),
+            Status { input_failed: true, .. } | Status { output_failed: true, .. } => Self::from(1),
             Status { matched: true, .. } => Self::from(3),
             Status { .. } => Self::SUCCESS,
         }
@@ -95,12 +99,5 @@ fn complain(text: &str) {
 fn completions(shell: clap_complete::Shell) -> Result<Status, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "rpcscope", &mut script);
-    match io::stdout().lock().write_all(&script) {
-        Err(error) if !sink::closed_pipe(&error) => Err(unwritable("standard output", &error)),
-        _ => Ok(Status::default()),
-    }
-}
-
-fn unwritable(what: &str, error: &io::Error) -> Failure {
-    Failure::Environment(format!("{what} can't be written: {error}"))
+    output::print(&script).map(|_| Status::default())
 }

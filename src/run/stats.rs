@@ -1,35 +1,21 @@
 //! `rpcscope stats`: sums per service and method.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
-use super::{Failure, Status, input};
+use super::runner::{self, Run};
+use super::{Failure, Status, output};
 use crate::cli::{StatsArgs, StatsFormat};
-use crate::filter::Filter;
-use crate::pipeline::Output;
-use crate::sink::Sink;
 use crate::sink::stats::{Form, Summary};
 
 /// Prints the sums of the input's calls.
 pub(super) fn run(args: &StatsArgs) -> Result<Status, Failure> {
-    let filter = input::filter(&args.view)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut source = input::open(&args.view.input, &stop)?;
-    let mut options = input::options(&args.view.input, &stop);
-    options.metadata = filter.as_ref().is_some_and(Filter::needs_metadata);
+    let filter = runner::filter(&args.view)?;
+    let run = Run::open(&args.view.input, args.view.output.as_deref())?;
     let form = match args.format {
         StatsFormat::Jsonl => Form::Jsonl,
         StatsFormat::Text => {
-            let colored = input::colored(args.view.color, args.view.output.is_some());
-            Form::Table { width: input::width(&args.view), colored }
+            let colored = output::colored(args.view.color, args.view.output.is_some());
+            Form::Table { width: output::width(&args.view), colored }
         }
     };
-    let mut summary = Summary::new(input::writer(&args.view)?, form);
-    let mut each = |output: Output| match &output {
-        Output::Call(call) => summary.call(call),
-        Output::Connection(_) => Ok(()),
-    };
-    let (status, written) =
-        input::drive(&mut source, &options, filter.as_ref(), &args.view, &mut each, &mut |_| Ok(()));
-    input::conclude(status, written.and_then(|()| summary.finish()), &args.view)
+    let mut summary = Box::new(Summary::new(output::writer(&args.view, &run.losses)?, form));
+    run.choosing(filter, &args.view.fail_on).drive(&mut summary)
 }

@@ -2,21 +2,24 @@
 //! channel from both to it.
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
 
 use super::chains::LIVE_PATIENCE;
 use super::evidence::Packets;
-use super::input::{self, Opened};
 use super::linking::Linking;
+use super::runner::{self, Consumer, Report, Run};
 use super::{Failure, Status, complain};
-use crate::calls::Call;
+use crate::calls::{Call, Class, record::Connection};
 use crate::chains::{self, Engine};
 use crate::cli::{Color, View};
-use crate::pipeline::{self, Options, Output, Totals};
-use crate::source::{Ring, Source};
+use crate::filter::Filter;
+use crate::pipeline::Totals;
+use crate::source::Ring;
+use crate::source::live::Counters;
 use crate::tui::{self, Colors, DetailSource, PacketExport, Progress, TuiOptions, Update};
 
 /// Updates on their way to the interface; a file that is read faster than they are taken waits.
@@ -37,45 +40,39 @@ pub(super) fn fits(view: &View) -> bool {
 
 /// Opens the interface on the input; its calls may take `max_memory` bytes.
 pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
-    let filter = input::filter(view)?;
-    let stop = Arc::new(AtomicBool::new(false));
+    let filter = runner::filter(view)?;
     let ring = (!view.input.interfaces.is_empty()).then(|| Ring::new(RING));
-    let mut source = input::open_with(&view.input, &stop, ring.as_ref())?;
-    let mut options = Options {
-        connections: true,
-        open_connections: true,
-        metadata: true,
-        ..input::options(&view.input, &stop)
-    };
-    source.watch(&mut options);
-    let packets = Packets::of(&source, &view.input, ring);
-    let (give, updates) = bounded(QUEUE);
+    let mut run = Run::with_ring(&view.input, None, ring.as_ref())?;
+    run.options.connections = true;
+    run.options.open_connections = true;
+    run.options.metadata = true;
+    let packets = Packets::of(&run.source, &view.input, ring);
+    let stop = Arc::clone(&run.source.stop);
+    let (updates, shown) = bounded(QUEUE);
     // A file is linked best in one piece; what never ends can't wait for its end.
-    let endless = !view.input.interfaces.is_empty() || view.input.follow;
-    let patience = endless.then_some(LIVE_PATIENCE);
+    let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
     let usual = chains::Options::default();
     let max_held = usual.max_held.min(max_memory / CALL / LINKED_PART);
     let engine = Engine::new(chains::Options { patience, max_held, ..usual });
     let limit = max_memory / CALL / WAITING_PART;
-    let linking = Linking::start(engine, limit, give.clone(), Arc::clone(&stop));
-    let fail_on = view.fail_on.clone();
-    let (conclude, concluded) = bounded(1);
-    std::thread::spawn(move || {
-        let passes = |call: &Call| filter.as_ref().is_none_or(|filter| filter.matches(call));
-        let matched = |call: &Call| call.class().is_some_and(|c| fail_on.contains(&c)) && passes(call);
-        let conclusion = feed(&mut source, &options, linking, &matched, &give);
-        // It is there before the interface can see the end, which comes when `give` is dropped.
-        _ = conclude.send(conclusion);
-    });
-    let shown = tui::run(updates, ui_options(view, max_memory, packets));
-    stop.store(true, Ordering::Relaxed);
+    let linking = Linking::start(engine, limit, updates.clone(), Arc::clone(&stop));
+    let feed = Feed {
+        counters: run.source.counters.clone(),
+        linking: Some(linking),
+        filter,
+        fail_on: view.fail_on.clone(),
+        matched: false,
+        calls: Vec::new(),
+        connections: Vec::new(),
+        updates,
+    };
+    // A file is left where it is when the user quits; what is captured or written has to become whole.
+    let must_end = view.input.is_endless() || view.input.write.is_some();
+    let reader = Reader::spawn(run, feed, stop, must_end)?;
+    let shown = tui::run(shown, ui_options(view, max_memory, packets));
+    let ended = reader.end();
     shown.map_err(|error| Failure::Environment(format!("the terminal can't be used: {error}")))?;
-    // A source that waits for input (a pipe) may never look at the stop: then there is nothing more to hear of it.
-    let (status, troubles): (Status, Vec<String>) = concluded.try_recv().unwrap_or_default();
-    for trouble in troubles {
-        complain(&trouble);
-    }
-    Ok(status)
+    ended
 }
 
 fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>) -> TuiOptions {
@@ -98,68 +95,131 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>) -> TuiOp
     }
 }
 
-/// Runs the pipeline and sends on what comes out, until the end or until nobody takes it any more.
-fn feed(
-    source: &mut Opened,
-    options: &Options,
-    mut linking: Linking,
-    matched: &dyn Fn(&Call) -> bool,
-    give: &Sender<Update>,
-) -> (Status, Vec<String>) {
-    let mut status = Status::default();
-    let lookup = source.lookup();
-    let counters = source.counters.clone();
-    let at_once = give.clone();
-    source.tell(move |trouble| {
-        // Nobody is told any more once the interface is closed.
-        _ = at_once.send(Update::Trouble(trouble.to_string()));
-    });
-    let mut undecoded = None;
-    let end = pipeline::run(source, options, &mut |outputs: &mut Vec<Output>, totals: &Totals| {
-        undecoded = totals.undecoded();
-        let mut calls = Vec::new();
-        let mut connections = Vec::new();
-        for output in outputs.drain(..) {
-            match output {
-                Output::Call(mut call) => {
-                    lookup(&mut call);
-                    status.matched |= matched(&call);
-                    calls.push(Arc::<Call>::from(call));
-                }
-                Output::Connection(connection) => connections.push(*connection),
+/// The thread that reads. However the interface ends, by a panic too, the thread is asked to end and, where something is
+/// written beside the reading, waited for.
+struct Reader {
+    thread: Option<JoinHandle<Result<Status, Failure>>>,
+    stop: Arc<AtomicBool>,
+    must_end: bool,
+    /// What went wrong: whoever quit reads it on the terminal.
+    troubles: Arc<Mutex<Vec<String>>>,
+}
+
+impl Reader {
+    fn spawn(run: Run, mut feed: Feed, stop: Arc<AtomicBool>, must_end: bool) -> Result<Self, Failure> {
+        let troubles: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (kept, updates) = (Arc::clone(&troubles), feed.updates.clone());
+        let report: Report = Arc::new(move |text: &str| {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
+            // Nobody reads it once the interface is closed.
+            _ = updates.send(Update::Trouble(text.to_owned()));
+        });
+        let work = move || {
+            let mut run = run.reporting_to(report);
+            let status = run.drive(&mut feed)?;
+            Ok(Status { matched: feed.matched, ..status })
+        };
+        let thread = std::thread::Builder::new().name("reading".into()).spawn(work);
+        let thread =
+            thread.map_err(|error| Failure::Environment(format!("no thread to read in: {error}")))?;
+        Ok(Self { thread: Some(thread), stop, must_end, troubles })
+    }
+
+    /// Ends the reading. Returns how it went, as far as that is known.
+    fn end(mut self) -> Result<Status, Failure> {
+        let mut status = self.wait()?;
+        for trouble in std::mem::take(&mut *self.troubles.lock().unwrap_or_else(PoisonError::into_inner)) {
+            status.input_failed = true;
+            complain(&trouble);
+        }
+        Ok(status)
+    }
+
+    fn wait(&mut self) -> Result<Status, Failure> {
+        self.stop.store(true, Ordering::Relaxed);
+        match self.thread.take() {
+            Some(thread) if self.must_end || thread.is_finished() => thread.join().unwrap_or_else(|_| {
+                Err(Failure::Environment("a part of the program has failed; its message stands above".into()))
+            }),
+            // A source that waits for input may take a while to look at the stop, and nothing depends on it.
+            Some(_) | None => Ok(Status::default()),
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // After a panic of the interface nobody asks how the reading went.
+        _ = self.wait();
+    }
+}
+
+/// Sends what comes out of the pipeline to the interface and to the thread that links.
+struct Feed {
+    counters: Option<Arc<Counters>>,
+    /// `None` once it has ended.
+    linking: Option<Linking>,
+    filter: Option<Filter>,
+    fail_on: Vec<Class>,
+    /// Whether a call of a class of `--fail-on` passed the filter.
+    matched: bool,
+    /// What came out since the last batch.
+    calls: Vec<Arc<Call>>,
+    connections: Vec<Connection>,
+    updates: Sender<Update>,
+}
+
+impl Feed {
+    /// The interface that was closed is like a reader that closed the pipe.
+    fn send(&self, update: Update) -> io::Result<()> {
+        self.updates.send(update).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Consumer for Feed {
+    fn call(&mut self, call: Box<Call>) -> io::Result<()> {
+        self.matched |= call.class().is_some_and(|class| self.fail_on.contains(&class))
+            && self.filter.as_ref().is_none_or(|filter| filter.matches(&call));
+        self.calls.push(call.into());
+        Ok(())
+    }
+
+    fn connection(&mut self, connection: Connection) -> io::Result<()> {
+        self.connections.push(connection);
+        Ok(())
+    }
+
+    fn progress(&mut self, totals: &Totals) -> io::Result<()> {
+        let drops = self.counters.as_ref().map(|counters| counters.drops()).unwrap_or_default();
+        let calls = std::mem::take(&mut self.calls);
+        if !calls.is_empty() {
+            // A call is shown before its chain.
+            self.send(Update::Calls(calls.clone()))?;
+            if let Some(linking) = &mut self.linking {
+                linking.calls(calls);
             }
         }
-        let progress = Progress {
+        if let (Some(linking), Some((_, now))) = (&self.linking, totals.span) {
+            linking.tick(now, totals.oldest_open);
+        }
+        if !self.connections.is_empty() {
+            let connections = std::mem::take(&mut self.connections);
+            self.send(Update::Connections(connections))?;
+        }
+        self.send(Update::Progress(Progress {
             read: totals.progress,
             packets: totals.packets,
             bytes: totals.bytes,
-            drops: counters.as_ref().map_or(0, |counters| counters.drops().packets()),
+            drops: drops.packets(),
             gaps: totals.gaps,
-        };
-        let mut told = true;
-        if !calls.is_empty() {
-            // A call is shown before its chain.
-            told = give.send(Update::Calls(calls.clone())).is_ok();
-            linking.calls(calls);
-        }
-        if let Some((_, now)) = totals.span {
-            linking.tick(now, totals.oldest_open);
-        }
-        let updates = [
-            Some(connections).filter(|some| !some.is_empty()).map(Update::Connections),
-            Some(Update::Progress(progress)),
-        ];
-        told && updates.into_iter().flatten().all(|update| give.send(update).is_ok())
-    });
-    let mut troubles: Vec<String> = source.troubles().iter().map(ToString::to_string).collect();
-    troubles.extend(undecoded.into_iter().chain(end.err()).map(|error| error.to_string()));
-    status.input_failed = !troubles.is_empty() || source.has_told();
-    for trouble in &troubles {
-        // Whoever quit will read it on the terminal.
-        _ = give.send(Update::Trouble(trouble.clone()));
+            unwritten: drops.unwritten,
+        }))
     }
-    if let Some(left_out) = linking.finish() {
-        _ = give.send(Update::Trouble(left_out));
+
+    fn finish(&mut self) -> io::Result<()> {
+        match self.linking.take().and_then(Linking::finish) {
+            Some(left_out) => self.send(Update::Trouble(left_out)),
+            None => Ok(()),
+        }
     }
-    (status, troubles)
 }

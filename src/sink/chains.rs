@@ -15,6 +15,11 @@ pub trait ChainSink {
     /// The next chain.
     fn chain(&mut self, chain: &Chain) -> io::Result<()>;
 
+    /// Time passes (live): what is complete should become visible.
+    fn tick(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The end. Called once.
     fn finish(&mut self) -> io::Result<()>;
 }
@@ -60,6 +65,10 @@ impl ChainSink for ChainText {
         self.out.buffer.extend_from_slice(text.as_bytes());
         self.out.buffer.push(b'\n');
         self.out.end_record()
+    }
+
+    fn tick(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -27,6 +27,10 @@ impl ChainSink for ChainLines {
         self.out.end_record()
     }
 
+    fn tick(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.out.flush()
     }

@@ -14,7 +14,7 @@
 //! | sink | gives |
 //! | --- | --- |
 //! | [`jsonl::JsonLines`] | one JSON object a line |
-//! | [`packets::PacketWriter`] | the packets themselves, as pcapng (it takes packets, not calls) |
+//! | [`packets::PacketWriter`] | the packets themselves, as pcapng or pcap (it takes packets, not calls) |
 //! | [`text::Text`] | one aligned line a call, or chosen fields with tabs |
 //! | [`csv::Csv`] | comma-separated values with a head line |
 //! | [`chains`], [`chains_jsonl`], [`chains_graph`] | chains as trees, JSON lines and service graphs (they take chains, not calls) |
@@ -32,10 +32,15 @@ pub mod fields;
 pub mod jsonl;
 pub mod packets;
 pub mod stats;
+mod target;
 pub mod text;
 
 use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use self::target::{Shortfall, Target};
 use crate::calls::record::{Call, Connection};
 
 pub use clock::{Clock, TimeFormat};
@@ -73,13 +78,41 @@ pub fn closed_pipe(error: &io::Error) -> bool {
 /// Bytes that are collected before they are written at once. Larger writes measured no faster.
 const BUFFER: usize = 256 * 1024;
 
+/// Lines that could not be written, shared with whoever reports them.
+#[derive(Debug, Default)]
+pub struct Losses {
+    lines: AtomicU64,
+    why: Mutex<Option<String>>,
+}
+
+impl Losses {
+    /// The number of lines that are missing in the output, and the first reason; `None` if none are.
+    #[must_use]
+    pub fn get(&self) -> Option<(u64, String)> {
+        let why = self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        Some((self.lines.load(Ordering::Relaxed), why))
+    }
+
+    fn add(&self, lines: usize, error: &io::Error) {
+        self.lines.fetch_add(lines as u64, Ordering::Relaxed);
+        let mut why = self.why.lock().unwrap_or_else(PoisonError::into_inner);
+        why.get_or_insert_with(|| error.to_string());
+    }
+}
+
 /// Where a sink's bytes go: records are put together in one reused buffer and written in large pieces, or one by one when
 /// somebody is watching.
+///
+/// An output that is dropped before its sink was finished still writes the whole records it holds: a panic elsewhere loses
+/// nothing that was decided.
 pub struct Output {
     /// The record being written is appended here; [`Output::end_record`] says that it is whole.
     pub buffer: Vec<u8>,
-    writer: Box<dyn Write + Send>,
+    /// Bytes of the buffer that are whole records.
+    whole: usize,
+    target: Target,
     each: bool,
+    losses: Option<Arc<Losses>>,
 }
 
 impl std::fmt::Debug for Output {
@@ -95,31 +128,65 @@ impl Output {
     /// With `each`, every record is written and flushed when it is whole (live capture, a terminal).
     #[must_use]
     pub fn new(writer: Box<dyn Write + Send>, each: bool) -> Self {
-        Self { buffer: Vec::with_capacity(if each { 4096 } else { BUFFER + 4096 }), writer, each }
+        Self::to(Target::Stream(writer), each)
+    }
+
+    /// Creates the file `path`, or empties it. On a full disk it ends with the last record that fits.
+    pub fn create(path: &Path, each: bool) -> io::Result<Self> {
+        Ok(Self::to(Target::create(path)?, each))
+    }
+
+    fn to(target: Target, each: bool) -> Self {
+        let buffer = Vec::with_capacity(if each { 4096 } else { BUFFER + 4096 });
+        Self { buffer, whole: 0, target, each, losses: None }
+    }
+
+    /// Goes on after a failed write, as a live capture has to, and counts the missing lines in `losses`. A reader that
+    /// closed the pipe still ends the run.
+    #[must_use]
+    pub fn lasting(mut self, losses: Arc<Losses>) -> Self {
+        self.losses = Some(losses);
+        self
     }
 
     /// A record in the buffer is whole.
     pub fn end_record(&mut self) -> io::Result<()> {
-        if self.each {
-            self.flush()
-        } else if self.buffer.len() >= BUFFER {
-            self.write()
-        } else {
-            Ok(())
-        }
+        self.whole = self.buffer.len();
+        if self.each || self.whole >= BUFFER { self.write() } else { Ok(()) }
     }
 
     /// Writes everything through to the reader.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.write()?;
-        self.writer.flush()
+        self.whole = self.buffer.len();
+        self.write()
     }
 
     fn write(&mut self) -> io::Result<()> {
-        let result = self.writer.write_all(&self.buffer);
+        let whole = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let result = self.target.append(&self.buffer, whole);
+        let lost = result.as_ref().err().and_then(|shortfall| self.buffer.get(shortfall.kept..));
+        let lost = lost.map_or(0, |bytes| bytes.split(|byte| *byte == b'\n').count() - 1);
         // Also after an error: nothing must be written twice when a finish follows.
         self.buffer.clear();
-        result
+        self.whole = 0;
+        match (result, &self.losses) {
+            (Err(Shortfall { error, .. }), Some(losses)) if !closed_pipe(&error) => {
+                losses.add(lost, &error);
+                Ok(())
+            }
+            (Err(Shortfall { error, .. }), _) => Err(error),
+            (Ok(()), _) => Ok(()),
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.buffer.truncate(self.whole);
+        if !self.buffer.is_empty() {
+            // The run is failing for another reason, which is reported.
+            _ = self.write();
+        }
     }
 }
 

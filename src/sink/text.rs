@@ -88,6 +88,12 @@ impl Text {
         self
     }
 
+    /// An empty line.
+    pub fn blank_line(&mut self) -> io::Result<()> {
+        self.out.buffer.push(b'\n');
+        self.out.end_record()
+    }
+
     fn end_line(&mut self) -> io::Result<()> {
         self.out.buffer.extend_from_slice(self.line.trim_end().as_bytes());
         self.out.buffer.push(b'\n');

@@ -37,7 +37,7 @@ impl<S: Source> Limited<S> {
         self
     }
 
-    /// What comes up to `span` after now: for live interfaces.
+    /// What comes up to `span` after now: for live interfaces, which end when they are asked to ([`Source::finish`]).
     #[must_use]
     pub fn wall_time(mut self, span: Option<Duration>) -> Self {
         self.deadline = span.and_then(|span| Instant::now().checked_add(span));
@@ -48,8 +48,16 @@ impl<S: Source> Limited<S> {
 impl<S: Source> Source for Limited<S> {
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
         batch.records.clear();
-        if self.done || self.packets == Some(0) || self.deadline.is_some_and(|end| Instant::now() >= end) {
+        if self.done || self.packets == Some(0) {
             return Ok(false);
+        }
+        if self.deadline.is_some_and(|end| Instant::now() >= end) {
+            // What the kernel holds was seen before the deadline.
+            self.deadline = None;
+            self.done = !self.inner.finish();
+            if self.done {
+                return Ok(false);
+            }
         }
         if !self.inner.next_batch(batch)? {
             return Ok(false);
@@ -67,6 +75,10 @@ impl<S: Source> Source for Limited<S> {
             }
         }
         Ok(true)
+    }
+
+    fn finish(&mut self) -> bool {
+        self.inner.finish()
     }
 
     fn troubles(&mut self) -> Vec<SourceError> {

@@ -29,6 +29,8 @@ const BATCH: usize = 256 * 1024;
 const BUFFER: u32 = 32 << 20;
 /// Bytes taken of each packet where the user asks for no limit: what segmentation offload can make, and libpcap's own.
 const SNAP_LEN: u32 = 262_144;
+/// The longest that packets from before the end are waited for; a clock that was set back must not hold up the end.
+const MAX_LAST_CALL: Duration = Duration::from_secs(10);
 /// How often drops are asked for and interfaces that vanished are looked for.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
 /// Interfaces behind `any` that are told apart.
@@ -81,6 +83,8 @@ pub struct Drops {
     pub own: u64,
     /// Not lost, but shortened to their heads by this program because its queue was filling.
     pub shortened: u64,
+    /// Analysed, but missing in the file of `-w`: the disk was full.
+    pub unwritten: u64,
 }
 
 impl Drops {
@@ -98,6 +102,7 @@ pub struct Counters {
     interface: AtomicU64,
     own: AtomicU64,
     shortened: AtomicU64,
+    unwritten: AtomicU64,
 }
 
 impl Counters {
@@ -108,6 +113,7 @@ impl Counters {
             interface: self.interface.load(Ordering::Relaxed),
             own: self.own.load(Ordering::Relaxed),
             shortened: self.shortened.load(Ordering::Relaxed),
+            unwritten: self.unwritten.load(Ordering::Relaxed),
         }
     }
 
@@ -117,6 +123,11 @@ impl Counters {
 
     pub(super) fn shortened(&self, packets: usize) {
         self.shortened.fetch_add(packets as u64, Ordering::Relaxed);
+    }
+
+    /// The number of packets that could not be written so far.
+    pub(super) fn unwritten(&self, packets: u64) {
+        self.unwritten.store(packets, Ordering::Relaxed);
     }
 }
 
@@ -191,8 +202,8 @@ pub struct LiveSource {
     packets: u64,
     counters: Arc<Counters>,
     checked: Instant,
-    /// When the last packets are fetched, once the end has been asked for.
-    last_call: Option<Instant>,
+    /// Once the end has been asked for.
+    last_call: Option<LastCall>,
     troubles: Vec<SourceError>,
 }
 
@@ -314,13 +325,7 @@ impl Source for LiveSource {
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
         batch.clear();
         if self.options.stop.load(Ordering::Relaxed) {
-            // What was sent before the end was asked for may still be in a block of the kernel.
-            let end = *self.last_call.get_or_insert_with(|| Instant::now() + 2 * BLOCK);
-            if Instant::now() >= end {
-                self.count();
-                self.handles.clear();
-                return Ok(false);
-            }
+            self.finish();
         }
         let mut now = wall_clock();
         self.collect(batch);
@@ -335,7 +340,16 @@ impl Source for LiveSource {
         }
         self.keep_house();
         self.arrange(batch);
+        if self.last_call.is_some_and(|last_call| last_call.is_over(batch)) {
+            self.count();
+            self.handles.clear();
+        }
         Ok(!self.handles.is_empty() || !batch.records.is_empty())
+    }
+
+    fn finish(&mut self) -> bool {
+        self.last_call.get_or_insert_with(LastCall::new);
+        true
     }
 
     fn troubles(&mut self) -> Vec<SourceError> {
@@ -351,6 +365,27 @@ impl Drop for LiveSource {
     /// What was lost since it was last counted is lost too.
     fn drop(&mut self) {
         self.count();
+    }
+}
+
+/// When the end of a capture was asked for. What was sent before that may still be in the kernel: in a block that is not
+/// full, or behind others where writing is slow.
+#[derive(Clone, Copy, Debug)]
+struct LastCall {
+    asked: Instant,
+    time: Timestamp,
+}
+
+impl LastCall {
+    fn new() -> Self {
+        Self { asked: Instant::now(), time: wall_clock() }
+    }
+
+    /// Whether all packets up to the last call have been read, `batch` being the last ones.
+    fn is_over(self, batch: &Batch) -> bool {
+        let waited = self.asked.elapsed();
+        waited >= MAX_LAST_CALL
+            || waited >= 2 * BLOCK && batch.records.iter().all(|record| record.time > self.time)
     }
 }
 
@@ -422,7 +457,8 @@ impl Handle {
 }
 
 fn activate(name: &str, promiscuous: bool, options: &Options) -> Result<Capture<Active>, Error> {
-    let snap_len = options.snap_len.unwrap_or(SNAP_LEN).clamp(1, SNAP_LEN);
+    // As in tcpdump, 0 is no limit.
+    let snap_len = options.snap_len.filter(|len| *len > 0).unwrap_or(SNAP_LEN).min(SNAP_LEN);
     let buffer = options.buffer_size.unwrap_or(BUFFER);
     let capture = Capture::from_device(name)?
         .promisc(promiscuous)

@@ -9,7 +9,7 @@
 //! | [`live::open`] | what interfaces see |
 //! | [`Filtered`] | the packets of another source that a capture filter lets through |
 //! | [`Limited`] | the beginning of another source |
-//! | [`Tapped`] | another source, its packets also written somewhere |
+//! | [`Tee`] | another source, its packets also written somewhere |
 //! | [`Queued`] | another source, read by a thread that never waits for its reader |
 //! | [`Again`], [`Ring`] | packets that were read before: from their files, from memory |
 
@@ -27,7 +27,7 @@ pub mod rights;
 mod ring;
 pub mod site;
 mod stream;
-mod tapped;
+mod tee;
 
 #[cfg(test)]
 mod tests;
@@ -36,9 +36,9 @@ pub use again::Again;
 pub use bpf::Filtered;
 pub use limit::Limited;
 pub use live::LiveSource;
-pub use queue::{Queued, Tap};
+pub use queue::Queued;
 pub use ring::Ring;
-pub use tapped::Tapped;
+pub use tee::{Tap, Tee};
 
 use crate::time::Timestamp;
 
@@ -140,6 +140,12 @@ pub trait Source: Send {
     /// Trouble with one of several inputs is kept for [`Source::troubles`] and does not end the others.
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError>;
 
+    /// No more is wanted: what is written beside the source becomes whole. Returns whether the source still has to hand out
+    /// what it holds already before it ends, as a live one has with the packets in the kernel.
+    fn finish(&mut self) -> bool {
+        false
+    }
+
     /// What went wrong with inputs so far, each said once: to be printed, exit status 1.
     fn troubles(&mut self) -> Vec<SourceError> {
         Vec::new()
@@ -164,6 +170,10 @@ pub trait Source: Send {
 impl<S: Source + ?Sized> Source for Box<S> {
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
         (**self).next_batch(batch)
+    }
+
+    fn finish(&mut self) -> bool {
+        (**self).finish()
     }
 
     fn troubles(&mut self) -> Vec<SourceError> {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::live::Counters;
-use super::{Batch, Source, SourceError};
+use super::tee::Taps;
+use super::{Batch, Source, SourceError, Tap};
 
 /// Batches on their way; at about 256 KiB each this bounds the memory of the queue to some 60 MiB.
 const BATCHES: usize = 160;
@@ -21,32 +22,12 @@ const HEADS: u32 = 256;
 const SMALL: usize = 32 * 1024;
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Gets every packet before anything is shortened or dropped: to write it to a file.
-pub trait Tap: Send {
-    /// The next packets; none of them is a moment to let what was written become visible. `name` tells an interface's name.
-    fn packets(&mut self, batch: &Batch, name: &dyn Fn(u32) -> Option<String>) -> io::Result<()>;
-
-    /// The end.
-    fn finish(&mut self) -> io::Result<()>;
-}
-
-/// Several taps, one after the other.
-impl Tap for Vec<Box<dyn Tap>> {
-    fn packets(&mut self, batch: &Batch, name: &dyn Fn(u32) -> Option<String>) -> io::Result<()> {
-        self.iter_mut().try_for_each(|tap| tap.packets(batch, name))
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.iter_mut().try_for_each(|tap| tap.finish())
-    }
-}
-
 /// Another source, read by a thread of its own into a bounded queue.
 ///
 /// If the queue is filling, packets are shortened to their heads; if it is full, they are dropped. Both are counted. Nothing
 /// is lost silently.
 pub struct Queued {
-    filled: Receiver<Result<Batch, SourceError>>,
+    filled: Receiver<Batch>,
     empty: Sender<Batch>,
     troubles: Arc<Mutex<Vec<SourceError>>>,
     quit: Arc<AtomicBool>,
@@ -66,7 +47,7 @@ impl Queued {
         let quit = Arc::new(AtomicBool::new(false));
         let mut reader = Reader {
             source,
-            tap,
+            taps: Taps::new(tap),
             counters,
             filled: filled_in,
             empty: empty_out,
@@ -82,11 +63,20 @@ impl Source for Queued {
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
         batch.clear();
         // The thread sends at least a tick whenever its source gives one, so this returns as often as the source does.
-        let Ok(next) = self.filled.recv() else { return Ok(false) };
-        let used = std::mem::replace(batch, next?);
+        let Ok(next) = self.filled.recv() else { return self.end() };
+        let used = std::mem::replace(batch, next);
         // Where there are enough buffers, this one is let go.
         let _ = self.empty.try_send(used);
         Ok(true)
+    }
+
+    /// Ends the thread and waits for it. What it still reads is shown to the tap and to nobody else.
+    fn finish(&mut self) -> bool {
+        self.quit.store(true, Ordering::Relaxed);
+        if let Err(failed) = self.end() {
+            self.troubles.lock().unwrap_or_else(PoisonError::into_inner).push(failed);
+        }
+        false
     }
 
     fn troubles(&mut self) -> Vec<SourceError> {
@@ -94,23 +84,32 @@ impl Source for Queued {
     }
 }
 
+impl Queued {
+    /// The thread has ended or is about to: waits for it. A thread that panicked did not read to the end.
+    fn end(&mut self) -> Result<bool, SourceError> {
+        match self.reader.take().map(JoinHandle::join) {
+            Some(Err(_)) => {
+                let text = "the thread that captures has failed; what it captured before is kept";
+                Err(SourceError(text.into()))
+            }
+            Some(Ok(())) | None => Ok(false),
+        }
+    }
+}
+
 impl Drop for Queued {
     /// Ends the thread and waits for it, so that the file it writes is whole.
     fn drop(&mut self) {
-        self.quit.store(true, Ordering::Relaxed);
-        if let Some(reader) = self.reader.take() {
-            // A panic of the thread was already reported by the thread.
-            let _ = reader.join();
-        }
+        self.finish();
     }
 }
 
 /// What the thread owns.
 struct Reader<S> {
     source: S,
-    tap: Option<Box<dyn Tap>>,
+    taps: Taps,
     counters: Arc<Counters>,
-    filled: Sender<Result<Batch, SourceError>>,
+    filled: Sender<Batch>,
     empty: Receiver<Batch>,
     troubles: Arc<Mutex<Vec<SourceError>>>,
     quit: Arc<AtomicBool>,
@@ -119,18 +118,28 @@ struct Reader<S> {
 impl<S: Source> Reader<S> {
     fn run(&mut self) {
         let mut batch = Batch::default();
-        while !self.quit.load(Ordering::Relaxed) {
+        let mut is_wanted = true;
+        loop {
+            if is_wanted && self.quit.load(Ordering::Relaxed) {
+                is_wanted = false;
+                if !self.source.finish() {
+                    break;
+                }
+            }
             match self.source.next_batch(&mut batch) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    // Nobody is left to be told if this fails.
-                    let _ = self.filled.send(Err(error));
+                    self.trouble(vec![error]);
                     break;
                 }
             }
-            self.trouble(S::troubles);
+            let new = self.source.troubles();
+            self.trouble(new);
             self.write(&batch);
+            if !is_wanted {
+                continue;
+            }
             if !self.filled.is_empty() && batch.data.len() < SMALL {
                 std::thread::sleep(PAUSE);
             }
@@ -142,35 +151,30 @@ impl<S: Source> Reader<S> {
                 self.counters.shortened(shorten(&mut batch));
             }
             let next = self.empty.try_recv().unwrap_or_default();
-            match self.filled.try_send(Ok(std::mem::replace(&mut batch, next))) {
+            match self.filled.try_send(std::mem::replace(&mut batch, next)) {
                 Ok(()) => {}
-                Err(TrySendError::Full(Ok(lost))) => {
+                Err(TrySendError::Full(lost)) => {
                     self.counters.dropped(lost.records.len());
                     batch = lost;
                 }
-                Err(_) => break,
+                Err(TrySendError::Disconnected(_)) => self.quit.store(true, Ordering::Relaxed),
             }
         }
-        self.trouble(S::troubles);
-        if let Some(mut tap) = self.tap.take()
-            && let Err(error) = tap.finish()
-        {
-            self.trouble(|_| vec![SourceError(error.to_string())]);
-        }
+        let mut last = self.source.troubles();
+        last.append(&mut self.taps.finish());
+        self.counters.unwritten(self.taps.lost());
+        self.trouble(last);
     }
 
     fn write(&mut self, batch: &Batch) {
-        let Some(tap) = &mut self.tap else { return };
         let source = &self.source;
         let name = |interface| source.interface_name(interface).map(str::to_owned);
-        if let Err(error) = tap.packets(batch, &name) {
-            self.tap = None;
-            self.trouble(|_| vec![SourceError(format!("{error}; no more packets are written"))]);
-        }
+        let failed = self.taps.packets(batch, &name);
+        self.counters.unwritten(self.taps.lost());
+        self.trouble(failed.into_iter().collect());
     }
 
-    fn trouble(&mut self, of: impl FnOnce(&mut S) -> Vec<SourceError>) {
-        let mut new = of(&mut self.source);
+    fn trouble(&mut self, mut new: Vec<SourceError>) {
         if !new.is_empty() {
             self.troubles.lock().unwrap_or_else(PoisonError::into_inner).append(&mut new);
         }
@@ -188,7 +192,8 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::source::{CapturePoint, LinkType, Record};
+    use crate::sink::packets::{PacketWriter, Rotation};
+    use crate::source::{CapturePoint, LinkType, Record, files};
     use crate::time::Timestamp;
 
     /// Gives so many batches of one packet each, and then a trouble.
@@ -240,11 +245,11 @@ mod tests {
     #[test]
     fn a_slow_reader_loses_payload_first_and_all_loss_is_counted() {
         let counters = Arc::new(Counters::default());
-        let (tell, told) = mpsc::channel();
+        let (give, taken) = mpsc::channel();
         let total = 400;
         let fast = Fast { left: total, done: 0 };
-        let mut queued = Queued::spawn(fast, Arc::clone(&counters), Some(Box::new(Count(0, tell)))).unwrap();
-        assert_eq!(told.recv().unwrap(), total, "the tap gets everything");
+        let mut queued = Queued::spawn(fast, Arc::clone(&counters), Some(Box::new(Count(0, give)))).unwrap();
+        assert_eq!(taken.recv().unwrap(), total, "the tap gets everything");
         let (mut batch, mut whole, mut short) = (Batch::default(), 0, 0);
         while queued.next_batch(&mut batch).unwrap() {
             for packet in batch.packets() {
@@ -270,5 +275,64 @@ mod tests {
         assert_eq!(numbers, (1..=60).collect::<Vec<u64>>());
         assert_eq!(counters.drops(), super::super::live::Drops::default());
         drop(Queued::spawn(Fast { left: u64::MAX, done: 0 }, counters, None).unwrap());
+    }
+
+    #[test]
+    fn the_tap_gets_what_the_source_still_holds_when_the_run_ends_early() {
+        let counters = Arc::new(Counters::default());
+        let (give, taken) = mpsc::channel();
+        let source = Holding { asked: false, left: 3 };
+        let mut queued = Queued::spawn(source, counters, Some(Box::new(Count(0, give)))).unwrap();
+        assert!(queued.next_batch(&mut Batch::default()).unwrap());
+        queued.finish();
+        assert_eq!(taken.recv().unwrap(), 3);
+    }
+
+    /// Ticks until it is asked to end, and then has some packets left.
+    struct Holding {
+        asked: bool,
+        left: u64,
+    }
+
+    impl Source for Holding {
+        fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
+            batch.clear();
+            if self.asked && self.left > 0 {
+                let more = Fast { left: self.left, done: self.left - 1 }.next_batch(batch);
+                self.left -= 1;
+                return more;
+            }
+            Ok(!self.asked)
+        }
+
+        fn finish(&mut self) -> bool {
+            self.asked = true;
+            true
+        }
+    }
+
+    /// Fails as no source should.
+    struct Panics(bool);
+
+    impl Source for Panics {
+        fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
+            assert!(!std::mem::replace(&mut self.0, true), "a fault in the test's source");
+            Fast { left: 1, done: 0 }.next_batch(batch)
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_thread_is_an_error_and_leaves_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pcapng");
+        let writer = PacketWriter::create(&path, Rotation::default()).unwrap();
+        let counters = Arc::new(Counters::default());
+        let mut queued = Queued::spawn(Panics(false), counters, Some(Box::new(writer))).unwrap();
+        let mut batch = Batch::default();
+        assert!(queued.next_batch(&mut batch).unwrap());
+        assert!(queued.next_batch(&mut batch).unwrap_err().to_string().contains("has failed"));
+        let mut written = files::open(&[path], files::Options::default());
+        assert!(written.next_batch(&mut batch).unwrap());
+        assert_eq!((batch.records.len(), written.troubles().len()), (1, 0));
     }
 }

@@ -67,6 +67,8 @@ pub struct Progress {
     pub drops: u64,
     /// Holes in streams that were given up.
     pub gaps: u64,
+    /// Packets that are missing in the file of `-w`.
+    pub unwritten: u64,
 }
 
 /// How the interface starts.

@@ -201,6 +201,64 @@ fn count_and_output_do_what_they_say() {
 }
 
 #[test]
+fn an_output_never_overwrites_an_input() {
+    let folder = folder();
+    let input = folder.path().join("x.pcap");
+    let whole = std::fs::read(mixed()).expect("readable");
+    std::fs::write(&input, &whole).expect("writable");
+    let numbered = folder.path().join("x.pcap7");
+    std::fs::write(&numbered, &whole).expect("writable");
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&input, &link).expect("a link");
+    let [input, link, numbered] = [&input, &link, &numbered].map(|path| path.to_string_lossy().into_owned());
+    let parent = folder.path().to_string_lossy().into_owned();
+    for args in [
+        &["calls", &input, "-o", &input][..],
+        &["calls", &input, "-w", &input],
+        &["calls", &input, "-w", &link],
+        &["calls", &link, "-o", &input],
+        &["calls", &parent, "-o", &input],
+        &["stats", &parent, "-w", &numbered],
+        &["calls", &numbered, "-w", &input, "-C", "1"],
+        &["export", &input, "-o", &link],
+        &["chains", &input, "-o", &input],
+        &["calls", &mixed(), "-o", &input, "-w", &link],
+        &["calls", &mixed(), "-o", "/nonexistent/../tmp/same", "-w", "/tmp/same", "-W", "2"],
+    ] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", text(&output.stderr));
+        assert_eq!(std::fs::read(&input).expect("still there"), whole, "{args:?}");
+    }
+    let mut stdin = rpcscope();
+    stdin.args(["calls", "-", "-o", &input]).stdin(std::fs::File::open(&input).expect("readable"));
+    assert_eq!(stdin.status().expect("it runs").code(), Some(2));
+    let mut stdout = rpcscope();
+    stdout.args(["calls", &input]);
+    stdout.stdout(std::fs::File::options().append(true).open(&input).expect("writable"));
+    assert_eq!(stdout.status().expect("it runs").code(), Some(2));
+    assert_eq!(std::fs::read(&input).expect("still there"), whole);
+    // Another file of the folder that is read may be written.
+    let other = folder.path().join("calls.jsonl").to_string_lossy().into_owned();
+    assert_eq!(status(&run(&["calls", &parent, "-o", &other])), 0);
+    assert_eq!(status(&run(&["calls", &parent, "-o", &other])), 0);
+}
+
+#[test]
+fn written_packets_are_pcap_where_the_name_says_so() {
+    let folder = folder();
+    let wanted = run(&["calls", &mixed(), "--format", "jsonl"]).stdout;
+    for (name, magic) in [("x.pcap", [0x4d, 0x3c, 0xb2, 0xa1]), ("x.pcapng", [0x0a, 0x0d, 0x0d, 0x0a])] {
+        let path = folder.path().join(name).to_string_lossy().into_owned();
+        assert_eq!(status(&run(&["calls", &mixed(), "-w", &path])), 0);
+        assert_eq!(std::fs::read(&path).expect("written")[..4], magic);
+        assert_eq!(run(&["calls", &path, "--format", "jsonl"]).stdout, wanted);
+    }
+    let output = run(&["calls", &mixed(), "-w", &folder.path().join("y").to_string_lossy(), "-W", "3"]);
+    assert_eq!(status(&output), 2);
+    assert!(text(&output.stderr).contains("-C or -G"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn decode_as_overrides_what_the_bytes_look_like() {
     let path = capture("trpc/trpc-unary-ok.pcap");
     let path = path.to_string_lossy();

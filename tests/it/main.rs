@@ -4,6 +4,7 @@ mod chains;
 mod chains_simulator;
 mod cli;
 mod detail;
+mod endings;
 mod explain;
 mod hosts;
 mod mangle;

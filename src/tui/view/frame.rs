@@ -211,6 +211,9 @@ fn progress_pieces(state: &State) -> Vec<(u8, String, Style)> {
     };
     losses("drops", progress.drops, 5);
     losses("gaps", progress.gaps, 5);
+    if progress.unwritten > 0 {
+        losses("unwritten", progress.unwritten, 1);
+    }
     if state.store.shed > 0 {
         pieces.push((1, format!("shed {}", short_number(state.store.shed)), theme.alarm));
     }

@@ -88,6 +88,7 @@ fn mixed(width: u16, height: u16) -> State {
         bytes: 4_100_000,
         drops: 7,
         gaps: 0,
+        unwritten: 0,
     }));
     state
 }

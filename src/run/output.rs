@@ -1,0 +1,142 @@
+//! Where the results of a command go, and which files they must not destroy.
+
+use std::fs::{File, Metadata};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Failure;
+use crate::cli::{Color, Input, View};
+use crate::sink::{self, Losses};
+use crate::source::files;
+
+/// The failure of an output that can't be written.
+pub(super) fn unwritable(what: &str, error: &io::Error) -> Failure {
+    Failure::Environment(format!("{what} can't be written: {error}"))
+}
+
+/// The name of the output, for people.
+pub(super) fn name(output: Option<&Path>) -> String {
+    output.map_or_else(|| "standard output".into(), |path| path.display().to_string())
+}
+
+/// Prints a text on standard output. A reader that closes the pipe is a normal end: `false`.
+pub(super) fn print(text: &[u8]) -> Result<bool, Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if sink::closed_pipe(&error) => Ok(false),
+        Err(error) => Err(unwritable("standard output", &error)),
+    }
+}
+
+/// Where the output goes: the file of `-o`, or standard output. A live run goes on when it can't be written, and counts
+/// what is missing in `losses`.
+pub(super) fn writer(view: &View, losses: &Arc<Losses>) -> Result<sink::Output, Failure> {
+    let is_live = !view.input.interfaces.is_empty();
+    let out = if let Some(path) = &view.output {
+        sink::Output::create(path, view.line_buffered)
+            .map_err(|error| unwritable(&path.display().to_string(), &error))?
+    } else {
+        let is_watched = io::stdout().is_terminal() || is_live || view.input.follow || view.line_buffered;
+        sink::Output::new(Box::new(io::stdout()), is_watched)
+    };
+    Ok(if is_live { out.lasting(Arc::clone(losses)) } else { out })
+}
+
+/// Columns of the terminal that the output goes to; `None` where it goes elsewhere.
+pub(super) fn width(view: &View) -> Option<usize> {
+    if view.output.is_some() { None } else { columns() }
+}
+
+/// Columns of the terminal that standard output is, if it is one.
+pub(super) fn columns() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    crossterm::terminal::size().ok().map(|(columns, _)| columns.into())
+}
+
+/// Whether to colour what goes to standard output (`<https://no-color.org>`).
+pub(super) fn colored(color: Color, to_file: bool) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            !to_file && !unwanted && io::stdout().is_terminal()
+        }
+    }
+}
+
+/// Refuses outputs that would overwrite an input or each other. To be called before anything is opened.
+pub(super) fn check(input: &Input, output: Option<&Path>) -> Result<(), Failure> {
+    let packets = input.write.as_deref().filter(|path| *path != Path::new("-"));
+    let records = output.filter(|path| *path != Path::new("-"));
+    if let (Some(packets), Some(records)) = (packets, records)
+        && (located(packets) == located(records) || is_same(regular(packets), regular(records)))
+    {
+        return Err(Failure::Usage(format!(
+            "{}: -w and -o would write to the same file: name two",
+            records.display()
+        )));
+    }
+    let rotates = input.rotate_size.is_some() || input.rotate_seconds.is_some();
+    for path in input.paths() {
+        // What can't be listed is reported when it is read.
+        for file in files::expand(&path).unwrap_or_default() {
+            let read = if file == Path::new("-") { standard(&io::stdin()) } else { regular(&file) };
+            let destroyed = [packets, records].into_iter().flatten().find(|output| {
+                is_same(read.clone(), regular(output))
+                    || (rotates && Some(*output) == packets && is_numbered(output, &file))
+            });
+            if let Some(output) = destroyed {
+                let read =
+                    if file == Path::new("-") { "standard input".into() } else { file.to_string_lossy() };
+                let option = if Some(output) == packets { "-w" } else { "-o" };
+                return Err(Failure::Usage(format!(
+                    "{read} is read and would be overwritten: choose another name for {option}"
+                )));
+            }
+            if records.is_none() && is_same(read, standard(&io::stdout())) {
+                return Err(Failure::Usage(format!(
+                    "{} is read, and standard output goes to it too: choose another file",
+                    file.display()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The metadata of a regular file: only those can be destroyed.
+fn regular(path: &Path) -> Option<Metadata> {
+    path.metadata().ok().filter(Metadata::is_file)
+}
+
+fn standard(stream: &impl AsFd) -> Option<Metadata> {
+    let file = File::from(stream.as_fd().try_clone_to_owned().ok()?);
+    file.metadata().ok().filter(Metadata::is_file)
+}
+
+fn is_same(a: Option<Metadata>, b: Option<Metadata>) -> bool {
+    a.zip(b).is_some_and(|(a, b)| (a.dev(), a.ino()) == (b.dev(), b.ino()))
+}
+
+/// The folder of a file that may not exist yet, and its name in it.
+fn located(path: &Path) -> Option<(PathBuf, std::ffi::OsString)> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some((folder.canonicalize().ok()?, path.file_name()?.to_owned()))
+}
+
+/// Whether `file` has a name that a rotated `output` may take: its own and a number.
+fn is_numbered(output: &Path, file: &Path) -> bool {
+    let (Some((folder, name)), Some((other, numbered))) = (located(output), located(file)) else {
+        return false;
+    };
+    let (name, numbered) = (name.to_string_lossy(), numbered.to_string_lossy());
+    folder == other
+        && numbered.strip_prefix(&*name).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+}

@@ -1,0 +1,565 @@
+//! Packets written to files, for `-w` and `export`: as pcapng, or as pcap where the name ends in `.pcap`.
+
+mod pcap;
+mod pcapng;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+
+use super::target::{Shortfall, Target};
+use crate::source::files::Secrets;
+use crate::source::{Batch, Packet, Tap};
+use crate::time::Timestamp;
+
+/// Bytes that are collected before they are written at once.
+const BUFFER: usize = 256 * 1024;
+/// How long a packet may stay in the buffer: whoever kills the program loses no more than that.
+const MAX_DELAY: Duration = Duration::from_millis(500);
+/// Interfaces whose names are kept.
+const MAX_NAMES: usize = 1 << 16;
+
+/// When to go on in another file, and how many to keep.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rotation {
+    /// When a file has this many bytes (`-C`, there in millions).
+    pub bytes: Option<u64>,
+    /// When a file spans this time, by its packets (`-G`).
+    pub span: Option<Duration>,
+    /// Write over the oldest of this many files (`-W`).
+    pub files: Option<u32>,
+}
+
+/// Writes packets to a file, or to several in turn.
+///
+/// The names are those of tcpdump: `FILE`, `FILE1`, `FILE2`…, and with a number of files to keep `FILE00`, `FILE01`… over
+/// and over again. Reading a folder of them gives the packets in order.
+///
+/// Files end with a whole packet at any time, also when the disk is full. Packets that find no room are lost and counted
+/// ([`PacketWriter::lost`]), and later ones are written again as soon as there is room. A writer that is dropped writes
+/// what it holds.
+pub struct PacketWriter {
+    target: Target,
+    files: Option<Files>,
+    format: Format,
+    /// Bytes not yet written: whole packets.
+    buffer: Vec<u8>,
+    /// When the buffer was last written.
+    written: Instant,
+    /// Whether packets are written as they come (`-U`).
+    each: bool,
+    /// Time of the first packet of this file.
+    first: Option<Timestamp>,
+    /// Bytes at which this file is full.
+    limit: Option<u64>,
+    /// Names of interfaces, where they have any.
+    names: HashMap<u32, Option<String>>,
+    secrets: Vec<Secrets>,
+    lost: u64,
+    /// A stream broke within a packet: nothing that follows could be read.
+    broken: bool,
+}
+
+/// The files that are written in turn.
+struct Files {
+    path: PathBuf,
+    rotation: Rotation,
+    count: u64,
+}
+
+impl Files {
+    fn current(&self) -> PathBuf {
+        numbered(&self.path, self.rotation, self.count)
+    }
+}
+
+/// How packets are stored.
+enum Format {
+    Pcapng(pcapng::Encoder),
+    Pcap(pcap::Encoder),
+}
+
+impl Format {
+    /// pcap where the name says so, else pcapng.
+    fn of(path: &Path) -> Self {
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("pcap")) {
+            Self::Pcap(pcap::Encoder::default())
+        } else {
+            Self::Pcapng(pcapng::Encoder::default())
+        }
+    }
+
+    /// The length of the first record of `bytes`, and whether it is a packet.
+    fn first(&self, bytes: &[u8]) -> Option<(usize, bool)> {
+        match self {
+            Self::Pcapng(_) => pcapng::Encoder::first(bytes),
+            Self::Pcap(_) => pcap::Encoder::first(bytes),
+        }
+    }
+
+    /// The length of the whole records at the beginning of `bytes`, and the number of packets among them.
+    fn whole(&self, bytes: &[u8]) -> (usize, u64) {
+        let (mut at, mut packets) = (0, 0);
+        while let Some((len, is_packet)) = bytes.get(at..).and_then(|rest| self.first(rest)) {
+            at += len;
+            packets += u64::from(is_packet);
+        }
+        (at, packets)
+    }
+}
+
+impl PacketWriter {
+    /// Writes pcapng to `out`.
+    #[must_use]
+    pub fn new(out: Box<dyn io::Write + Send>) -> Self {
+        Self::to(Target::Stream(out), Format::Pcapng(pcapng::Encoder::default()))
+    }
+
+    fn to(target: Target, format: Format) -> Self {
+        let mut writer = Self {
+            target,
+            files: None,
+            format,
+            buffer: Vec::with_capacity(BUFFER),
+            written: Instant::now(),
+            each: false,
+            first: None,
+            limit: None,
+            names: HashMap::new(),
+            secrets: Vec::new(),
+            lost: 0,
+            broken: false,
+        };
+        writer.begin();
+        writer
+    }
+
+    /// Writes to the file `path` (`-`: standard output), or to several by its name. Errors name the file.
+    pub fn create(path: &Path, rotation: Rotation) -> io::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self::new(Box::new(io::stdout())));
+        }
+        let files = Files { path: path.to_owned(), rotation, count: 0 };
+        let first = files.current();
+        let target = Target::create(&first).map_err(|error| at(&first, &error))?;
+        let mut writer = Self::to(target, Format::of(path));
+        writer.files = Some(files);
+        writer.limit = rotation.bytes;
+        if writer.target.can_recover() {
+            // A capture without packets is a capture all the same. If there is no room for its head now, there may be later.
+            _ = writer.flush();
+        }
+        Ok(writer)
+    }
+
+    /// Writes every packet as soon as it is captured (`-U`).
+    #[must_use]
+    pub fn packet_buffered(mut self, each: bool) -> Self {
+        self.each = each;
+        self
+    }
+
+    /// Packets that could not be written.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Gives an interface its name, before its first packet. `name` is called only once.
+    pub fn name_interface(&mut self, interface: u32, name: impl FnOnce() -> Option<String>) {
+        if self.names.len() < MAX_NAMES {
+            self.names.entry(interface).or_insert_with(name);
+        }
+    }
+
+    /// Keeps secrets for the decryption of the packets; they are written at the beginning of every file from now on. A pcap
+    /// file has no place for them.
+    pub fn secrets(&mut self, secrets: &[Secrets]) {
+        self.secrets.extend_from_slice(secrets);
+        if let Format::Pcapng(_) = self.format {
+            for secret in secrets {
+                pcapng::Encoder::secret(&mut self.buffer, secret);
+            }
+        }
+    }
+
+    /// Writes one packet, with a comment that Wireshark shows (pcapng only).
+    pub fn write(&mut self, packet: &Packet<'_>, comment: Option<&str>) -> io::Result<()> {
+        let rotated = self.rotate(packet.time);
+        match &mut self.format {
+            Format::Pcapng(encoder) => {
+                let name = self.names.get(&packet.interface).and_then(Option::as_deref);
+                encoder.packet(&mut self.buffer, packet, comment, name);
+            }
+            Format::Pcap(encoder) => {
+                if let Err(held) = encoder.packet(&mut self.buffer, packet) {
+                    self.lost += 1;
+                    return Err(self.named(&io::Error::other(format!(
+                        "a pcap file holds one link type, here {}, and a packet has {}: name the file .pcapng",
+                        held.0, packet.link.0
+                    ))));
+                }
+            }
+        }
+        if self.buffer.len() >= BUFFER {
+            self.flush()?;
+        }
+        rotated
+    }
+
+    /// Lets what was written become visible to others.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.written = Instant::now();
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let buffer = std::mem::take(&mut self.buffer);
+        let result = if self.broken {
+            self.lost += self.format.whole(&buffer).1;
+            Ok(())
+        } else {
+            let written = self.target.append(&buffer, |bytes| self.format.whole(bytes).0);
+            written.map_err(|shortfall| self.fall_short(&buffer, shortfall))
+        };
+        // The memory is used again. After a failure the buffer has the head of a new section already.
+        if self.buffer.is_empty() {
+            self.buffer = buffer;
+            self.buffer.clear();
+        }
+        result
+    }
+
+    /// Counts what was lost, and makes sure that what follows can be read.
+    fn fall_short(&mut self, buffer: &[u8], Shortfall { kept, error }: Shortfall) -> io::Error {
+        self.lost += self.format.whole(buffer.get(kept..).unwrap_or_default()).1;
+        if self.target.can_recover() {
+            // Descriptions of interfaces may be among what was lost, so a new section repeats them.
+            if matches!(self.format, Format::Pcapng(_)) || self.target.len() == 0 {
+                self.begin();
+            }
+        } else {
+            self.broken = true;
+        }
+        self.named(&error)
+    }
+
+    /// Writes what is left. To be called once, at the end.
+    pub fn finish(&mut self) -> io::Result<()> {
+        if let Format::Pcap(encoder) = &mut self.format {
+            encoder.head(&mut self.buffer, None);
+        }
+        self.flush()
+    }
+
+    /// Goes on in the next file if this one is full. If that can't be created, this one goes on until it would be full again.
+    fn rotate(&mut self, now: Timestamp) -> io::Result<()> {
+        let first = *self.first.get_or_insert(now);
+        let Some(files) = &mut self.files else { return Ok(()) };
+        let rotation = files.rotation;
+        let len = self.target.len() + self.buffer.len() as u64;
+        let is_full = self.limit.is_some_and(|limit| len >= limit)
+            || rotation.span.is_some_and(|span| now >= first + span);
+        if !is_full {
+            return Ok(());
+        }
+        self.first = Some(now);
+        let next = numbered(&files.path, rotation, files.count + 1);
+        let target = Target::create(&next).map_err(|error| {
+            self.limit = rotation.bytes.map(|bytes| len + bytes);
+            at(&next, &error)
+        })?;
+        let flushed = self.finish();
+        self.target = target;
+        self.limit = rotation.bytes;
+        if let Some(files) = &mut self.files {
+            files.count += 1;
+        }
+        self.buffer.clear();
+        self.begin();
+        flushed
+    }
+
+    /// Begins a section (pcapng) or a file (pcap).
+    fn begin(&mut self) {
+        match &mut self.format {
+            Format::Pcapng(encoder) => encoder.begin(&mut self.buffer, &self.secrets),
+            Format::Pcap(encoder) => encoder.begin(),
+        }
+    }
+
+    /// An error with the name of the file.
+    fn named(&self, error: &io::Error) -> io::Error {
+        match &self.files {
+            None => io::Error::new(error.kind(), format!("standard output can't be written: {error}")),
+            Some(files) => at(&files.current(), error),
+        }
+    }
+}
+
+impl Drop for PacketWriter {
+    fn drop(&mut self) {
+        // The run is failing for another reason, which is reported.
+        _ = self.finish();
+    }
+}
+
+impl Tap for PacketWriter {
+    fn packets(&mut self, batch: &Batch, name: &dyn Fn(u32) -> Option<String>) -> io::Result<()> {
+        let mut result = Ok(());
+        for packet in batch.packets() {
+            self.name_interface(packet.interface, || name(packet.interface));
+            let written = self.write(&packet, None);
+            result = result.and(written);
+        }
+        if self.each || batch.records.is_empty() || self.written.elapsed() >= MAX_DELAY {
+            result = result.and(self.flush());
+        }
+        result
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Self::finish(self)
+    }
+
+    fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+/// The name of the file with number `count`.
+fn numbered(path: &Path, rotation: Rotation, count: u64) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    let rotates = rotation.bytes.is_some() || rotation.span.is_some();
+    match rotation.files {
+        Some(files) if rotates => {
+            let files = u64::from(files.max(1));
+            let width = (files - 1).to_string().len();
+            name.push(format!("{:0width$}", count % files));
+        }
+        _ if count > 0 => name.push(count.to_string()),
+        _ => {}
+    }
+    PathBuf::from(name)
+}
+
+/// An error that names the file.
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{} can't be written: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{CapturePoint, LinkType, Record, Source, files};
+
+    fn packet(number: u64, time: i64, interface: u32, data: &[u8]) -> Packet<'_> {
+        let link = LinkType(1 + interface as u16);
+        let (time, wire_len) = (Timestamp(time), data.len() as u32 + 3);
+        Packet { number, time, link, interface, capture_point: CapturePoint::default(), wire_len, data }
+    }
+
+    /// Time, link, interface, length on the wire, bytes.
+    type Read = (i64, u16, u32, u32, Vec<u8>);
+
+    fn read(paths: &[PathBuf]) -> Vec<Read> {
+        let mut source = files::open(paths, files::Options::default());
+        let (mut batch, mut out) = (Batch::default(), Vec::new());
+        while source.next_batch(&mut batch).unwrap() {
+            let packets = batch.packets();
+            out.extend(packets.map(|p| (p.time.0, p.link.0, p.interface, p.wire_len, p.data.to_vec())));
+        }
+        assert_eq!(source.troubles().len(), 0);
+        out
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let mut writer = PacketWriter::create(&path, Rotation::default()).unwrap();
+        let secrets = [Secrets { kind: 0x544c_534b, data: b"CLIENT_RANDOM".to_vec() }];
+        writer.secrets(&secrets);
+        writer.name_interface(0, || Some("eth0".into()));
+        for i in 0..5_u8 {
+            let body = vec![i; usize::from(i) * 3];
+            let time = 1_700_000_000_123_456_789 + i64::from(i);
+            let comment = (i == 2).then_some("call 7: business error");
+            writer.write(&packet(u64::from(i), time, u32::from(i % 2), &body), comment).unwrap();
+        }
+        writer.finish().unwrap();
+        let expected: Vec<Read> = (0..5_u8)
+            .map(|i| {
+                let time = 1_700_000_000_123_456_789 + i64::from(i);
+                let len = usize::from(i) * 3;
+                (time, 1 + u16::from(i % 2), u32::from(i % 2), len as u32 + 3, vec![i; len])
+            })
+            .collect();
+        assert_eq!(read(std::slice::from_ref(&path)), expected);
+        let bytes = std::fs::read(&path).unwrap();
+        for text in [&b"eth0"[..], b"call 7: business error", b"rpcscope "] {
+            assert_eq!(bytes.windows(text.len()).filter(|w| *w == text).count(), 1);
+        }
+        let mut source = files::open(&[path], files::Options::default());
+        let _ = source.next_batch(&mut Batch::default());
+        assert_eq!(source.secrets(), secrets);
+    }
+
+    #[test]
+    fn rotation_by_size_and_by_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pcapng");
+        let rotation = Rotation { bytes: Some(10_000), ..Rotation::default() };
+        let mut writer = PacketWriter::create(&path, rotation).unwrap();
+        for i in 0..30 {
+            writer.write(&packet(i, i as i64, 0, &[i as u8; 1000]), None).unwrap();
+        }
+        writer.finish().unwrap();
+        assert_eq!(names(folder.path()), ["x.pcapng", "x.pcapng1", "x.pcapng2"]);
+        let all = read(&[folder.path().to_owned()]);
+        assert!(all.iter().enumerate().all(|(i, p)| p.4 == vec![i as u8; 1000]));
+        assert_eq!(all.len(), 30);
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pcapng");
+        let rotation = Rotation { span: Some(Duration::from_nanos(10)), ..Rotation::default() };
+        let mut writer = PacketWriter::create(&path, rotation).unwrap();
+        for time in [5, 14, 15, 24, 40] {
+            writer.write(&packet(1, time, 0, b"x"), None).unwrap();
+        }
+        writer.finish().unwrap();
+        let times = |n: &str| -> Vec<i64> {
+            read(&[folder.path().join(format!("x.pcapng{n}"))]).iter().map(|p| p.0).collect()
+        };
+        assert_eq!([times(""), times("1"), times("2")], [vec![5, 14], vec![15, 24], vec![40]]);
+    }
+
+    #[test]
+    fn a_ring_of_files_keeps_the_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let rotation = Rotation { bytes: Some(1), files: Some(11), ..Rotation::default() };
+        let mut writer = PacketWriter::create(&path, rotation).unwrap();
+        for i in 0..25_i64 {
+            writer.write(&packet(1, i, 0, b"x"), None).unwrap();
+        }
+        writer.finish().unwrap();
+        let names = names(folder.path());
+        assert_eq!(names.len(), 11);
+        assert_eq!((&names[0][..], &names[10][..]), ("x00", "x10"));
+        let paths: Vec<PathBuf> = names.iter().map(|name| folder.path().join(name)).collect();
+        let times: Vec<i64> = read(&paths).iter().map(|p| p.0).collect();
+        assert_eq!(times, (14..25).collect::<Vec<i64>>());
+    }
+
+    #[test]
+    fn a_name_that_ends_in_pcap_makes_a_pcap_of_one_link_type() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pcap");
+        let mut writer = PacketWriter::create(&path, Rotation::default()).unwrap();
+        let time = 1_700_000_000_123_456_789;
+        writer.write(&packet(1, time, 0, b"one"), Some("no place for this")).unwrap();
+        let error = writer.write(&packet(2, time, 1, b"two"), None).unwrap_err().to_string();
+        assert!(error.contains("x.pcap") && error.contains("one link type"), "{error}");
+        writer.write(&packet(3, time + 1, 0, b"three"), None).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(writer.lost(), 1);
+        let packets = [(time, 1, 0, 6, b"one".to_vec()), (time + 1, 1, 0, 8, b"three".to_vec())];
+        assert_eq!(read(std::slice::from_ref(&path)), packets);
+        assert_eq!(std::fs::read(&path).unwrap()[..4], [0x4d, 0x3c, 0xb2, 0xa1]);
+        // Without packets it is a capture too.
+        let empty = folder.path().join("empty.pcap");
+        drop(PacketWriter::create(&empty, Rotation::default()).unwrap());
+        assert_eq!(read(&[empty]), []);
+    }
+
+    #[test]
+    fn a_writer_that_is_dropped_leaves_whole_packets() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["x.pcapng", "x.pcap"] {
+            let path = folder.path().join(name);
+            let mut writer = PacketWriter::create(&path, Rotation::default()).unwrap();
+            for i in 0..10 {
+                writer.write(&packet(i, i as i64, 0, b"x"), None).unwrap();
+            }
+            drop(writer);
+            assert_eq!(read(&[path]).len(), 10);
+        }
+    }
+
+    #[test]
+    fn after_a_failed_write_the_rest_is_counted_and_what_follows_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["x.pcapng", "x.pcap"] {
+            let path = folder.path().join(name);
+            let mut writer = PacketWriter::create(&path, Rotation::default()).unwrap();
+            for i in 0..10 {
+                writer.write(&packet(i, i as i64, 0, &[7; 100]), None).unwrap();
+            }
+            // The disk took all but the last 150 bytes: the last packet and a part of the one before.
+            let buffer = std::mem::take(&mut writer.buffer);
+            let (kept, packets) = writer.format.whole(&buffer[..buffer.len() - 150]);
+            assert_eq!(packets, 8);
+            writer.target.append(&buffer[..kept], |_| 0).unwrap();
+            let shortfall = Shortfall { kept, error: io::ErrorKind::StorageFull.into() };
+            assert!(writer.fall_short(&buffer, shortfall).to_string().contains(name));
+            assert_eq!(writer.lost(), 2);
+            writer.write(&packet(11, 11, 0, b"again"), None).unwrap();
+            writer.finish().unwrap();
+            let times: Vec<i64> = read(&[path]).iter().map(|packet| packet.0).collect();
+            assert_eq!(times, [0, 1, 2, 3, 4, 5, 6, 7, 11]);
+        }
+    }
+
+    #[test]
+    fn steady_traffic_is_written_within_half_a_second() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pcapng");
+        let mut writer = PacketWriter::create(&path, Rotation::default()).unwrap();
+        let mut batch = Batch::default();
+        batch.data.push(7);
+        batch.records.push(Record {
+            number: 1,
+            time: Timestamp(1),
+            link: LinkType(1),
+            interface: 0,
+            capture_point: CapturePoint::default(),
+            wire_len: 1,
+            offset: 0,
+            len: 1,
+        });
+        let written = || read(std::slice::from_ref(&path)).len();
+        let take = |writer: &mut PacketWriter| writer.packets(&batch, &|_| None).unwrap();
+        take(&mut writer);
+        assert_eq!(written(), 0);
+        writer.written = writer.written.checked_sub(MAX_DELAY).unwrap();
+        take(&mut writer);
+        assert_eq!(written(), 2);
+        let mut writer = writer.packet_buffered(true);
+        take(&mut writer);
+        assert_eq!(written(), 3);
+    }
+
+    #[test]
+    fn errors_name_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("no/such/folder");
+        let error = PacketWriter::create(&path, Rotation::default()).err().unwrap();
+        assert!(error.to_string().contains("no/such/folder can't be written"), "{error}");
+        // A device of Linux on which every write fails.
+        let Ok(mut full) = PacketWriter::create(Path::new("/dev/full"), Rotation::default()) else { return };
+        full.write(&packet(1, 1, 0, b"x"), None).unwrap();
+        assert!(full.flush().unwrap_err().to_string().contains("/dev/full can't be written"));
+        assert!(full.finish().is_ok());
+    }
+}

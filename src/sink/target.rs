@@ -1,0 +1,79 @@
+//! Where bytes end up: a file that always ends with a whole record, or a stream.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// A file or a stream that is written record by record.
+pub(crate) enum Target {
+    /// A regular file of our own, and the bytes that it has.
+    File { file: File, len: u64 },
+    /// A pipe, a terminal, a device: what was written there can't be taken back.
+    Stream(Box<dyn Write + Send>),
+}
+
+/// A write that failed, and how many bytes were kept before the failure.
+#[derive(Debug)]
+pub(crate) struct Shortfall {
+    pub(crate) kept: usize,
+    pub(crate) error: io::Error,
+}
+
+impl Target {
+    /// Creates the file, or empties it.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        let file = File::create(path)?;
+        let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        Ok(if is_regular { Self::File { file, len: 0 } } else { Self::Stream(Box::new(file)) })
+    }
+
+    /// Bytes written to the file so far; 0 for a stream.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::File { len, .. } => *len,
+            Self::Stream(_) => 0,
+        }
+    }
+
+    /// Whether writing may be tried again after a failure: only a file can be cut back to its last whole record.
+    pub(crate) fn can_recover(&self) -> bool {
+        matches!(self, Self::File { .. })
+    }
+
+    /// Writes whole records.
+    ///
+    /// If the disk is full, the file is cut behind the last record that fits, so that readers never meet half of one.
+    /// `whole` returns the length of the whole records among the bytes that were written.
+    pub(crate) fn append(
+        &mut self,
+        bytes: &[u8],
+        whole: impl FnOnce(&[u8]) -> usize,
+    ) -> Result<(), Shortfall> {
+        let (file, len) = match self {
+            Self::Stream(stream) => {
+                let written = stream.write_all(bytes).and_then(|()| stream.flush());
+                return written.map_err(|error| Shortfall { kept: 0, error });
+            }
+            Self::File { file, len } => (file, len),
+        };
+        let mut written = 0;
+        let error = loop {
+            let rest = bytes.get(written..).unwrap_or_default();
+            if rest.is_empty() {
+                *len += bytes.len() as u64;
+                return Ok(());
+            }
+            match file.write(rest) {
+                Ok(0) => break ErrorKind::WriteZero.into(),
+                Ok(n) => written += n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break error,
+            }
+        };
+        let kept = whole(bytes.get(..written).unwrap_or_default());
+        *len += kept as u64;
+        // If even this fails, the file ends with a part of a record. The first error says why.
+        _ = file.set_len(*len).and_then(|()| file.seek(SeekFrom::Start(*len)));
+        Err(Shortfall { kept, error })
+    }
+}

@@ -1,0 +1,168 @@
+//! A source whose packets are also written somewhere.
+
+use std::io;
+
+use super::files::Secrets;
+use super::{Batch, Source, SourceError};
+use crate::sink::closed_pipe;
+
+/// Gets every packet before anything is shortened or dropped: to write it to a file.
+pub trait Tap: Send {
+    /// The next packets; an empty batch is a moment to let what was written become visible. `name` returns an interface's
+    /// name. Packets that can't be written are counted in [`Tap::lost`]; later ones are tried again.
+    fn packets(&mut self, batch: &Batch, name: &dyn Fn(u32) -> Option<String>) -> io::Result<()>;
+
+    /// The end.
+    fn finish(&mut self) -> io::Result<()>;
+
+    /// Packets that could not be written so far.
+    fn lost(&self) -> u64 {
+        0
+    }
+}
+
+/// Feeds a tap and reports its failures: the first one when it happens, and at the end how many packets are missing.
+pub(super) struct Taps {
+    tap: Option<Box<dyn Tap>>,
+    has_failed: bool,
+    /// Whoever read what is written has seen enough, which is no failure.
+    is_closed: bool,
+    is_finished: bool,
+}
+
+impl Taps {
+    pub(super) fn new(tap: Option<Box<dyn Tap>>) -> Self {
+        Self { tap, has_failed: false, is_closed: false, is_finished: false }
+    }
+
+    /// Hands the packets to the tap. Returns what has to be reported.
+    pub(super) fn packets(
+        &mut self,
+        batch: &Batch,
+        name: &dyn Fn(u32) -> Option<String>,
+    ) -> Option<SourceError> {
+        let error = self.tap.as_mut()?.packets(batch, name).err()?;
+        self.first(&error)
+    }
+
+    /// The end. Returns what has to be reported.
+    pub(super) fn finish(&mut self) -> Vec<SourceError> {
+        let Some(tap) = self.tap.as_mut().filter(|_| !self.is_finished) else { return Vec::new() };
+        self.is_finished = true;
+        let (finished, lost) = (tap.finish(), tap.lost());
+        let failed = finished.err().and_then(|error| self.first(&error));
+        let missing = (lost > 0 && !self.is_closed)
+            .then(|| SourceError(format!("{lost} packets could not be written")));
+        failed.into_iter().chain(missing).collect()
+    }
+
+    /// Packets that could not be written so far.
+    pub(super) fn lost(&self) -> u64 {
+        self.tap.as_ref().filter(|_| !self.is_closed).map_or(0, |tap| tap.lost())
+    }
+
+    fn first(&mut self, error: &io::Error) -> Option<SourceError> {
+        let is_first = !std::mem::replace(&mut self.has_failed, true);
+        self.is_closed |= is_first && closed_pipe(error);
+        (is_first && !self.is_closed).then(|| SourceError(error.to_string()))
+    }
+}
+
+/// Shows every packet of another source to a [`Tap`], in the thread that reads. For sources that may wait: a live one is
+/// tapped by [`Queued`](super::Queued), which does not.
+pub struct Tee<S> {
+    inner: S,
+    taps: Taps,
+    troubles: Vec<SourceError>,
+}
+
+impl<S: Source> Tee<S> {
+    /// Shows the packets of `inner` to `tap`.
+    pub fn new(inner: S, tap: Box<dyn Tap>) -> Self {
+        Self { inner, taps: Taps::new(Some(tap)), troubles: Vec::new() }
+    }
+}
+
+impl<S: Source> Source for Tee<S> {
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
+        let more = self.inner.next_batch(batch)?;
+        if more {
+            let inner = &self.inner;
+            let name = |number| inner.interface_name(number).map(Into::into);
+            self.troubles.extend(self.taps.packets(batch, &name));
+        } else {
+            self.finish();
+        }
+        Ok(more)
+    }
+
+    /// A run that ends before its source does still leaves a whole file.
+    fn finish(&mut self) -> bool {
+        self.inner.finish();
+        self.troubles.append(&mut self.taps.finish());
+        false
+    }
+
+    fn troubles(&mut self) -> Vec<SourceError> {
+        let mut all = self.inner.troubles();
+        all.append(&mut self.troubles);
+        all
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        self.inner.progress()
+    }
+
+    fn interface_name(&self, interface: u32) -> Option<&str> {
+        self.inner.interface_name(interface)
+    }
+
+    fn secrets(&self) -> &[Secrets] {
+        self.inner.secrets()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tap on a disk that is full from the second batch on.
+    #[derive(Default)]
+    struct Full(u64);
+
+    impl Tap for Full {
+        fn packets(&mut self, _: &Batch, _: &dyn Fn(u32) -> Option<String>) -> io::Result<()> {
+            self.0 += 1;
+            if self.0 > 1 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+
+        fn finish(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn lost(&self) -> u64 {
+            self.0 - 1
+        }
+    }
+
+    struct Five(u8);
+
+    impl Source for Five {
+        fn next_batch(&mut self, _: &mut Batch) -> Result<bool, SourceError> {
+            self.0 += 1;
+            Ok(self.0 <= 5)
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_reported_once_and_its_loss_counted_while_reading_goes_on() {
+        let mut tee = Tee::new(Five(0), Box::new(Full::default()));
+        let mut batch = Batch::default();
+        assert!(tee.next_batch(&mut batch).unwrap());
+        assert_eq!(tee.troubles().len(), 0);
+        while tee.next_batch(&mut batch).unwrap() {}
+        let troubles: Vec<String> = tee.troubles().iter().map(ToString::to_string).collect();
+        assert_eq!(troubles.len(), 2, "{troubles:?}");
+        assert_eq!(troubles[1], "4 packets could not be written");
+    }
+}
