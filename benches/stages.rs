@@ -125,7 +125,7 @@ fn stages(c: &mut Criterion) {
     });
     group.bench_function("decode, flow, dispatch, calls, jsonl", |b| {
         b.iter(|| {
-            let mut sink = sink::JsonLines::new(sink::Output::new(Box::new(io::sink()), false));
+            let mut sink = sink::JsonLines::new(sink::RecordWriter::new(Box::new(io::sink()), false));
             let mut receive = |outputs: &mut Vec<Output>, _: &Totals| {
                 outputs.drain(..).all(|output| match output {
                     Output::Call(call) => sink.call(&call).is_ok(),

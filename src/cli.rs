@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::calls::{Class, Uid};
 use crate::dispatch::DecodeAs;
-use crate::sink::TimeFormat;
+use crate::sink::chains::ChainFormat;
+use crate::sink::{RecordFormat, StatsFormat, TimeFormat};
 
 /// Shows every RPC on the wire and says of each failed one whether the framework or the business failed.
 ///
@@ -156,7 +157,7 @@ pub struct View {
     pub color: Color,
     /// How to print times.
     #[arg(short = 't', long = "time", value_enum, default_value_t, value_name = "FORMAT")]
-    pub time: Time,
+    pub time: TimeFormat,
     /// Exit with status 3 if a call of one of these classes was seen.
     #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = parse_class)]
     pub fail_on: Vec<Class>,
@@ -174,31 +175,6 @@ pub enum Color {
     Never,
 }
 
-/// How times are printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Time {
-    /// Clock of this host's time zone.
-    #[default]
-    Local,
-    /// UTC.
-    Utc,
-    /// Seconds since the first call.
-    Relative,
-    /// Seconds since the call before.
-    Delta,
-}
-
-impl From<Time> for TimeFormat {
-    fn from(time: Time) -> Self {
-        match time {
-            Time::Local => Self::Local,
-            Time::Utc => Self::Utc,
-            Time::Relative => Self::Relative,
-            Time::Delta => Self::Delta,
-        }
-    }
-}
-
 /// Arguments of `calls`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct CallsArgs {
@@ -207,7 +183,7 @@ pub struct CallsArgs {
     pub view: View,
     /// Form of the output.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub format: Format,
+    pub format: RecordFormat,
     /// Print these keys of the call record only (text and csv).
     #[arg(long, value_delimiter = ',', value_name = "KEY")]
     pub fields: Vec<String>,
@@ -219,18 +195,6 @@ pub struct CallsArgs {
     pub metadata: bool,
 }
 
-/// Forms of records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// One aligned line for a person.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Jsonl,
-    /// Comma-separated values with a head line.
-    Csv,
-}
-
 /// Arguments of `stats`.
 #[derive(Clone, Debug, Args)]
 pub struct StatsArgs {
@@ -240,16 +204,6 @@ pub struct StatsArgs {
     /// Form of the output.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: StatsFormat,
-}
-
-/// Forms of statistics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum StatsFormat {
-    /// A table.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Jsonl,
 }
 
 /// Arguments of `show`.
@@ -289,27 +243,13 @@ pub struct ChainsArgs {
     pub view: View,
     /// Form of the output; mermaid and dot draw the service graph.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub format: ChainsFormat,
+    pub format: ChainFormat,
     /// In sum: which service turns which error into what, how often, and an example (text and jsonl).
     #[arg(long)]
     pub summary: bool,
     /// Headers and `trans_info` in the call records.
     #[arg(long)]
     pub metadata: bool,
-}
-
-/// Forms of chains.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ChainsFormat {
-    /// Trees for a person.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Jsonl,
-    /// The service graph as a mermaid flowchart.
-    Mermaid,
-    /// The service graph for Graphviz.
-    Dot,
 }
 
 fn parse_class(text: &str) -> Result<Class, String> {

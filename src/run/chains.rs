@@ -8,13 +8,10 @@ use super::runner::{self, Consumer, Run};
 use super::{Failure, Status, complain, output};
 use crate::calls::Call;
 use crate::chains::{Chain, Engine, Options};
-use crate::cli::{ChainsArgs, ChainsFormat};
+use crate::cli::ChainsArgs;
 use crate::filter::Filter;
 use crate::pipeline::Totals;
-use crate::sink;
-use crate::sink::chains::{ChainSink, ChainSummary, ChainText};
-use crate::sink::chains_graph::{ChainGraph, Graph};
-use crate::sink::chains_jsonl::{ChainLines, SummaryLines};
+use crate::sink::chains::ChainSink;
 
 /// How long a call waits live for those that began before it.
 pub(super) const LIVE_PATIENCE: Duration = Duration::from_secs(10);
@@ -27,29 +24,29 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     run.options.metadata = true;
     // A file is linked best in one piece; what never ends can't wait for its end.
     let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
-    let mut linking = Linking {
+    let mut printer = ChainPrinter {
         engine: Engine::new(Options { patience, ..Options::default() }),
-        sink: sink(args, output::writer(view, &run.losses)?),
+        sink: args.format.open(args.summary, output::writer(view, &run.losses)?, &output::appearance(view)),
         filter,
         metadata: args.metadata,
     };
     // The filter chooses chains, which need all their calls.
-    let status = run.choosing(None, &view.fail_on).drive(&mut linking)?;
-    for shortfall in linking.engine.shortfalls() {
+    let status = run.choosing(None, &view.fail_on).drive(&mut printer)?;
+    for shortfall in printer.engine.shortfalls() {
         complain(&shortfall);
     }
     Ok(status)
 }
 
 /// The engine with what becomes of its chains.
-struct Linking {
+struct ChainPrinter {
     engine: Engine,
     sink: Box<dyn ChainSink>,
     filter: Option<Filter>,
     metadata: bool,
 }
 
-impl Linking {
+impl ChainPrinter {
     /// Does something with the engine, and writes the chains that come out.
     fn feed(&mut self, act: impl FnOnce(&mut Engine, &mut dyn FnMut(Chain))) -> io::Result<()> {
         let Self { engine, sink, filter, metadata } = self;
@@ -71,7 +68,7 @@ impl Linking {
     }
 }
 
-impl Consumer for Linking {
+impl Consumer for ChainPrinter {
     fn call(&mut self, call: Box<Call>) -> io::Result<()> {
         self.feed(|engine, out| engine.call(call, out))
     }
@@ -90,17 +87,5 @@ impl Consumer for Linking {
     fn finish(&mut self) -> io::Result<()> {
         self.feed(Engine::finish)?;
         self.sink.finish()
-    }
-}
-
-fn sink(args: &ChainsArgs, out: sink::Output) -> Box<dyn ChainSink> {
-    let colored = output::colored(args.view.color, args.view.output.is_some());
-    match (args.format, args.summary) {
-        (ChainsFormat::Text, false) => Box::new(ChainText::new(out, output::width(&args.view), colored)),
-        (ChainsFormat::Text, true) => Box::new(ChainSummary::new(out, colored)),
-        (ChainsFormat::Jsonl, false) => Box::new(ChainLines::new(out)),
-        (ChainsFormat::Jsonl, true) => Box::new(SummaryLines::new(out)),
-        (ChainsFormat::Mermaid, _) => Box::new(ChainGraph::new(out, Graph::Mermaid)),
-        (ChainsFormat::Dot, _) => Box::new(ChainGraph::new(out, Graph::Dot)),
     }
 }

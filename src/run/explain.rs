@@ -8,7 +8,7 @@ use super::{Failure, Status, output};
 use crate::calls::Call;
 use crate::cli::{ExplainArgs, Input, View};
 use crate::explain::{self, Answer};
-use crate::sink::{self, Clock, Sink};
+use crate::sink::{Clock, Sink, Text};
 
 /// Prints the answer, and with files the calls that it is about.
 pub(super) fn run(args: &ExplainArgs) -> Result<Status, Failure> {
@@ -20,9 +20,9 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Status, Failure> {
         return Ok(Status::default());
     }
     let mut run = Run::open(&view.input, None)?;
-    let clock = Clock::new(view.time.into(), false);
     let out = output::writer(&view, &run.losses)?;
-    let text = sink::Text::new(out, output::width(&view), clock, output::colored(view.color, false));
+    let look = output::appearance(&view);
+    let text = Text::new(out, look.width, Clock::new(look.time, false), look.colored);
     let mut carriers = Carriers { answer, text, found: 0 };
     let status = run.drive(&mut carriers)?;
     if carriers.found == 0 {
@@ -34,7 +34,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Status, Failure> {
 /// Prints the calls that carry what was asked about.
 struct Carriers {
     answer: Answer,
-    text: sink::Text,
+    text: Text,
     found: u64,
 }
 

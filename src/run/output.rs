@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::Failure;
 use crate::cli::{Color, Input, View};
-use crate::sink::{self, Losses};
+use crate::sink::{self, Appearance, Losses, RecordWriter};
 use crate::source::files;
 
 /// The failure of an output that can't be written.
@@ -34,21 +34,26 @@ pub(super) fn print(text: &[u8]) -> Result<bool, Failure> {
 
 /// Where the output goes: the file of `-o`, or standard output. A live run goes on when it can't be written, and counts
 /// what is missing in `losses`.
-pub(super) fn writer(view: &View, losses: &Arc<Losses>) -> Result<sink::Output, Failure> {
+pub(super) fn writer(view: &View, losses: &Arc<Losses>) -> Result<RecordWriter, Failure> {
     let is_live = !view.input.interfaces.is_empty();
     let out = if let Some(path) = &view.output {
-        sink::Output::create(path, view.line_buffered)
+        RecordWriter::create(path, view.line_buffered)
             .map_err(|error| unwritable(&path.display().to_string(), &error))?
     } else {
         let is_watched = io::stdout().is_terminal() || is_live || view.input.follow || view.line_buffered;
-        sink::Output::new(Box::new(io::stdout()), is_watched)
+        RecordWriter::new(Box::new(io::stdout()), is_watched)
     };
     Ok(if is_live { out.lasting(Arc::clone(losses)) } else { out })
 }
 
-/// Columns of the terminal that the output goes to; `None` where it goes elsewhere.
-pub(super) fn width(view: &View) -> Option<usize> {
-    if view.output.is_some() { None } else { columns() }
+/// How records look where the output goes.
+pub(super) fn appearance(view: &View) -> Appearance {
+    Appearance {
+        fields: Vec::new(),
+        width: if view.output.is_some() { None } else { columns() },
+        time: view.time,
+        colored: colored(view.color, view.output.is_some()),
+    }
 }
 
 /// Columns of the terminal that standard output is, if it is one.

@@ -2,20 +2,14 @@
 
 use super::runner::{self, Run};
 use super::{Failure, Status, output};
-use crate::cli::{StatsArgs, StatsFormat};
-use crate::sink::stats::{Form, Summary};
+use crate::cli::StatsArgs;
+use crate::sink::StatsSink;
 
 /// Prints the sums of the input's calls.
 pub(super) fn run(args: &StatsArgs) -> Result<Status, Failure> {
     let filter = runner::filter(&args.view)?;
     let run = Run::open(&args.view.input, args.view.output.as_deref())?;
-    let form = match args.format {
-        StatsFormat::Jsonl => Form::Jsonl,
-        StatsFormat::Text => {
-            let colored = output::colored(args.view.color, args.view.output.is_some());
-            Form::Table { width: output::width(&args.view), colored }
-        }
-    };
-    let mut summary = Box::new(Summary::new(output::writer(&args.view, &run.losses)?, form));
-    run.choosing(filter, &args.view.fail_on).drive(&mut summary)
+    let out = output::writer(&args.view, &run.losses)?;
+    let mut sink = Box::new(StatsSink::new(out, args.format, output::appearance(&args.view)));
+    run.choosing(filter, &args.view.fail_on).drive(&mut sink)
 }

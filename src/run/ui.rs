@@ -88,7 +88,7 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>) -> TuiOp
         filter: view.filter.clone(),
         max_memory,
         colors,
-        time: view.time.into(),
+        time: view.time,
         detail: packets.clone().map(|packets| Box::new(packets) as Box<dyn DetailSource>),
         export: packets
             .map(|packets| -> PacketExport { Box::new(move |calls, path| packets.export(calls, path)) }),

@@ -2,21 +2,22 @@
 
 use std::fmt::Write as _;
 
+use clap::ValueEnum;
 use jiff::tz::TimeZone;
 
 use crate::time::Timestamp;
 
 /// How a time is shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum TimeFormat {
     /// Clock of this host's time zone.
     #[default]
     Local,
     /// UTC.
     Utc,
-    /// Seconds since the first record.
+    /// Seconds since the first call.
     Relative,
-    /// Seconds since the record before.
+    /// Seconds since the call before.
     Delta,
 }
 

@@ -4,14 +4,14 @@
 use std::io;
 
 use super::fields::Field;
-use super::{Output, Sink};
+use super::{RecordWriter, Sink};
 use crate::calls::record::Call;
 use crate::text;
 
 /// The sink for `--format csv`. Connections have other columns and are left out.
 #[derive(Debug)]
 pub struct Csv {
-    out: Output,
+    out: RecordWriter,
     fields: Vec<Field>,
     head: bool,
     cell: String,
@@ -20,7 +20,7 @@ pub struct Csv {
 impl Csv {
     /// With these columns; all keys but the headers if there are none.
     #[must_use]
-    pub fn new(out: Output, fields: Vec<Field>) -> Self {
+    pub fn new(out: RecordWriter, fields: Vec<Field>) -> Self {
         let fields = if fields.is_empty() { Field::all() } else { fields };
         Self { out, fields, head: false, cell: String::new() }
     }
@@ -86,7 +86,7 @@ mod tests {
     fn printed(fields: &[&str], calls: &[Call]) -> String {
         let shared = Shared::default();
         let fields = fields.iter().map(|name| Field::parse(name).unwrap()).collect();
-        let mut sink = Csv::new(Output::new(Box::new(shared.clone()), false), fields);
+        let mut sink = Csv::new(RecordWriter::new(Box::new(shared.clone()), false), fields);
         for call in calls {
             sink.call(call).unwrap();
         }

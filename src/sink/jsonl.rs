@@ -8,7 +8,7 @@
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 
-use super::{Output, Sink};
+use super::{RecordWriter, Sink};
 use crate::calls::record::{Call, Connection, Initiator, Name, Uid};
 use crate::calls::reported::reported_as;
 use crate::decode::Endpoint;
@@ -17,13 +17,13 @@ use crate::text::is_unsafe;
 /// The sink for `--format jsonl`.
 #[derive(Debug)]
 pub struct JsonLines {
-    out: Output,
+    out: RecordWriter,
 }
 
 impl JsonLines {
     /// Writes to `out`.
     #[must_use]
-    pub fn new(out: Output) -> Self {
+    pub fn new(out: RecordWriter) -> Self {
         Self { out }
     }
 }

@@ -1,12 +1,14 @@
 //! Outputs: each a small file behind [`Sink`].
 //!
-//! A sink is made of an [`Output`] (where the bytes go) and its own choices, gets every call in order, and is finished once:
+//! A sink is made of an [`RecordWriter`] (where the bytes go) and its own choices, gets every call in order, and is finished once:
 //!
 //! ```text
-//! let out = Output::new(Box::new(stdout), live);
+//! let out = RecordWriter::new(Box::new(stdout), live);
 //! let mut sink = JsonLines::new(out);
 //! sink.call(&call)?;  sink.tick()?;  sink.finish()?;
 //! ```
+//!
+//! [`RecordFormat`] is the one table of the formats of `calls`: a new one is its file and its lines there.
 //!
 //! All errors are those of the writer. A reader that closed the pipe shows as [`std::io::ErrorKind::BrokenPipe`], which is
 //! a normal end (see [`closed_pipe`]).
@@ -17,14 +19,12 @@
 //! | [`packets::PacketWriter`] | the packets themselves, as pcapng or pcap (it takes packets, not calls) |
 //! | [`text::Text`] | one aligned line a call, or chosen fields with tabs |
 //! | [`csv::Csv`] | comma-separated values with a head line |
-//! | [`chains`], [`chains_jsonl`], [`chains_graph`] | chains as trees, JSON lines and service graphs (they take chains, not calls) |
-//! | [`stats::Summary`] | sums per service and method, at the end |
+//! | [`chains`] | chains as trees, JSON lines and service graphs (it takes chains, not calls) |
+//! | [`stats::StatsSink`] | sums per service and method, at the end |
 //!
 //! What they share: [`clock`] (how times look), [`color`], [`fields`] (`--fields`).
 
 pub mod chains;
-pub mod chains_graph;
-pub mod chains_jsonl;
 pub mod clock;
 pub mod color;
 pub mod csv;
@@ -40,6 +40,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use clap::ValueEnum;
+
 use self::target::{Shortfall, Target};
 use crate::calls::record::{Call, Connection};
 
@@ -47,7 +49,7 @@ pub use clock::{Clock, TimeFormat};
 pub use csv::Csv;
 pub use fields::Field;
 pub use jsonl::JsonLines;
-pub use stats::{Form, Summary};
+pub use stats::{StatsFormat, StatsSink};
 pub use text::Text;
 
 /// Receives calls (and connections, where they were asked for) in the order of the packets that decided them.
@@ -67,6 +69,52 @@ pub trait Sink: Send {
 
     /// The end: writes what is left. Called once.
     fn finish(&mut self) -> io::Result<()>;
+}
+
+/// The formats of call records. A new one is its file and its lines here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum RecordFormat {
+    /// One aligned line for a person.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values with a head line.
+    Csv,
+}
+
+impl RecordFormat {
+    /// The sink of this format.
+    #[must_use]
+    pub fn open(self, out: RecordWriter, look: Appearance) -> Box<dyn Sink> {
+        match self {
+            Self::Text => {
+                let clock = Clock::new(look.time, false);
+                Box::new(Text::new(out, look.width, clock, look.colored).fields(look.fields))
+            }
+            Self::Jsonl => Box::new(JsonLines::new(out)),
+            Self::Csv => Box::new(Csv::new(out, look.fields)),
+        }
+    }
+
+    /// Whether it has columns that `--fields` can choose.
+    #[must_use]
+    pub fn has_columns(self) -> bool {
+        !matches!(self, Self::Jsonl)
+    }
+}
+
+/// How records look, where a format leaves a choice.
+#[derive(Clone, Debug, Default)]
+pub struct Appearance {
+    /// Keys to print; empty for those that the format prints by itself.
+    pub fields: Vec<Field>,
+    /// Columns of the terminal; `None` where nobody cuts lines.
+    pub width: Option<usize>,
+    /// How times are written.
+    pub time: TimeFormat,
+    /// With colours.
+    pub colored: bool,
 }
 
 /// Whether an error only says that the reader has seen enough (`rpcscope calls … | head`).
@@ -105,8 +153,8 @@ impl Losses {
 ///
 /// An output that is dropped before its sink was finished still writes the whole records it holds: a panic elsewhere loses
 /// nothing that was decided.
-pub struct Output {
-    /// The record being written is appended here; [`Output::end_record`] says that it is whole.
+pub struct RecordWriter {
+    /// The record being written is appended here; [`RecordWriter::end_record`] says that it is whole.
     pub buffer: Vec<u8>,
     /// Bytes of the buffer that are whole records.
     whole: usize,
@@ -115,16 +163,16 @@ pub struct Output {
     losses: Option<Arc<Losses>>,
 }
 
-impl std::fmt::Debug for Output {
+impl std::fmt::Debug for RecordWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Output")
+        f.debug_struct("RecordWriter")
             .field("buffered", &self.buffer.len())
             .field("each", &self.each)
             .finish_non_exhaustive()
     }
 }
 
-impl Output {
+impl RecordWriter {
     /// With `each`, every record is written and flushed when it is whole (live capture, a terminal).
     #[must_use]
     pub fn new(writer: Box<dyn Write + Send>, each: bool) -> Self {
@@ -180,7 +228,7 @@ impl Output {
     }
 }
 
-impl Drop for Output {
+impl Drop for RecordWriter {
     fn drop(&mut self) {
         self.buffer.truncate(self.whole);
         if !self.buffer.is_empty() {
@@ -232,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_told_apart() {
-        let mut output = Output::new(Box::new(Closed), true);
+        let mut output = RecordWriter::new(Box::new(Closed), true);
         output.buffer.extend_from_slice(b"record\n");
         let error = output.end_record().unwrap_err();
         assert!(closed_pipe(&error));
@@ -243,13 +291,13 @@ mod tests {
     #[test]
     fn records_are_written_one_by_one_or_in_large_pieces() {
         let shared = Shared::default();
-        let mut output = Output::new(Box::new(shared.clone()), true);
+        let mut output = RecordWriter::new(Box::new(shared.clone()), true);
         output.buffer.extend_from_slice(b"one\n");
         output.end_record().unwrap();
         assert_eq!(shared.text(), "one\n");
 
         let shared = Shared::default();
-        let mut output = Output::new(Box::new(shared.clone()), false);
+        let mut output = RecordWriter::new(Box::new(shared.clone()), false);
         output.buffer.extend_from_slice(b"one\n");
         output.end_record().unwrap();
         assert_eq!(shared.text(), "");

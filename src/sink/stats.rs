@@ -3,55 +3,54 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use super::{Output, Sink, color, jsonl};
+use clap::ValueEnum;
+
+use super::{Appearance, RecordWriter, Sink, color, jsonl};
 use crate::calls::labels;
 use crate::calls::record::{Call, Class};
 use crate::calls::stats::{CodeCount, Latency, Row, Stats};
 use crate::text::{self, Align};
 
-/// How the sums are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// A table, cut to `width` columns where that is given.
-    Table {
-        /// Columns of the terminal.
-        width: Option<usize>,
-        /// With colours.
-        colored: bool,
-    },
-    /// One JSON object a row.
+/// The formats of statistics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum StatsFormat {
+    /// A table.
+    #[default]
+    Text,
+    /// One JSON object a line.
     Jsonl,
 }
 
 /// The sink of `rpcscope stats`.
 #[derive(Debug)]
-pub struct Summary {
-    out: Output,
-    form: Form,
+pub struct StatsSink {
+    out: RecordWriter,
+    format: StatsFormat,
+    look: Appearance,
     stats: Stats,
 }
 
-impl Summary {
+impl StatsSink {
     /// Writes to `out` when it is finished.
     #[must_use]
-    pub fn new(out: Output, form: Form) -> Self {
-        Self { out, form, stats: Stats::default() }
+    pub fn new(out: RecordWriter, format: StatsFormat, look: Appearance) -> Self {
+        Self { out, format, look, stats: Stats::default() }
     }
 }
 
-impl Sink for Summary {
+impl Sink for StatsSink {
     fn call(&mut self, call: &Call) -> io::Result<()> {
         self.stats.add(call);
         Ok(())
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        match self.form {
-            Form::Table { width, colored } => {
-                let table = table(&self.stats, width, colored);
+        match self.format {
+            StatsFormat::Text => {
+                let table = table(&self.stats, self.look.width, self.look.colored);
                 self.out.buffer.extend_from_slice(table.as_bytes());
             }
-            Form::Jsonl => {
+            StatsFormat::Jsonl => {
                 let seconds = self.stats.seconds();
                 for row in self.stats.rows() {
                     write_row(&mut self.out.buffer, &row, seconds);
@@ -389,9 +388,10 @@ mod tests {
         calls
     }
 
-    fn printed(form: Form, calls: &[Call]) -> String {
+    fn printed(format: StatsFormat, width: Option<usize>, calls: &[Call]) -> String {
         let shared = Shared::default();
-        let mut sink = Summary::new(Output::new(Box::new(shared.clone()), false), form);
+        let out = RecordWriter::new(Box::new(shared.clone()), false);
+        let mut sink = StatsSink::new(out, format, Appearance { width, ..Appearance::default() });
         for call in calls {
             sink.call(call).unwrap();
         }
@@ -401,9 +401,9 @@ mod tests {
 
     #[test]
     fn the_table_shows_both_shares_and_the_top_codes() {
-        let mut all = printed(Form::Table { width: None, colored: false }, &calls());
+        let mut all = printed(StatsFormat::Text, None, &calls());
         for width in [80, 110] {
-            let table = printed(Form::Table { width: Some(width), colored: false }, &calls());
+            let table = printed(StatsFormat::Text, Some(width), &calls());
             assert!(table.lines().all(|line| text::width(line) <= width));
             all.push('\n');
             all.push_str(&table);
@@ -414,8 +414,8 @@ mod tests {
 
     #[test]
     fn no_calls_is_said() {
-        assert_eq!(printed(Form::Table { width: None, colored: true }, &[]), "no calls\n");
-        assert_eq!(printed(Form::Jsonl, &[]), "");
+        assert_eq!(printed(StatsFormat::Text, None, &[]), "no calls\n");
+        assert_eq!(printed(StatsFormat::Jsonl, None, &[]), "");
     }
 
     #[test]
@@ -430,7 +430,7 @@ mod tests {
 
     #[test]
     fn rows_are_json_lines() {
-        let lines = printed(Form::Jsonl, &calls());
+        let lines = printed(StatsFormat::Jsonl, None, &calls());
         let rows: Vec<Json> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(rows.len(), 4);
         assert_eq!(

@@ -10,7 +10,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::clock::Clock;
 use super::fields::Field;
-use super::{Output, Sink, color};
+use super::{RecordWriter, Sink, color};
 use crate::calls::keys::Value;
 use crate::calls::labels;
 use crate::calls::record::{Call, Connection};
@@ -64,7 +64,7 @@ impl Layout {
 /// The sink for `--format text`.
 #[derive(Debug)]
 pub struct Text {
-    out: Output,
+    out: RecordWriter,
     clock: Clock,
     colored: bool,
     fields: Vec<Field>,
@@ -76,7 +76,7 @@ pub struct Text {
 impl Text {
     /// Lines for a terminal of `width` columns; `None` where nobody cuts lines.
     #[must_use]
-    pub fn new(out: Output, width: Option<usize>, clock: Clock, colored: bool) -> Self {
+    pub fn new(out: RecordWriter, width: Option<usize>, clock: Clock, colored: bool) -> Self {
         let layout = Layout::new(width, clock.width());
         Self { out, clock, colored, fields: Vec::new(), layout, line: String::new(), cell: String::new() }
     }
@@ -313,7 +313,7 @@ mod tests {
         let shared = Shared::default();
         let clock = Clock::new(TimeFormat::Utc, width.is_none());
         let fields = fields.iter().map(|name| Field::parse(name).unwrap()).collect();
-        let out = Output::new(Box::new(shared.clone()), false);
+        let out = RecordWriter::new(Box::new(shared.clone()), false);
         let mut sink = Text::new(out, width, clock, colored).fields(fields);
         for call in samples() {
             sink.call(&call).unwrap();

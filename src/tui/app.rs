@@ -18,7 +18,7 @@ use super::view::render;
 use super::{TuiOptions, Update};
 use crate::calls::{Call, Uid};
 use crate::detail::Detail;
-use crate::sink::{Output, Sink, jsonl::JsonLines};
+use crate::sink::{JsonLines, RecordWriter, Sink};
 use crate::text;
 
 /// Least time between two drawings: at most 60 a second.
@@ -286,7 +286,7 @@ fn write_records(calls: &[Arc<Call>], path: &Path) -> Result<String, String> {
     let name = path.display();
     let wrong = |error: io::Error| format!("{name}: {error}");
     let file = std::fs::File::create_new(path).map_err(wrong)?;
-    let mut sink = JsonLines::new(Output::new(Box::new(file), false));
+    let mut sink = JsonLines::new(RecordWriter::new(Box::new(file), false));
     calls.iter().try_for_each(|call| sink.call(call)).and_then(|()| sink.finish()).map_err(wrong)?;
     let plural = if calls.len() == 1 { "" } else { "s" };
     Ok(format!("wrote {} call{plural} to {name}", text::thousands(calls.len() as u64)))

@@ -169,7 +169,7 @@ fn chains_are_the_same_at_any_number_of_threads() {
     let lines = |threads| {
         let mut out = Vec::new();
         for chain in chains_of(&capture, threads) {
-            rpcscope::sink::chains_jsonl::write_chain(&mut out, &chain);
+            rpcscope::sink::chains::write_chain(&mut out, &chain);
             out.push(b'\n');
         }
         String::from_utf8(out).unwrap()
@@ -185,7 +185,7 @@ fn a_chain_record_has_the_promised_keys() {
     let chains = chains_of(&support::captures().join("kitex/kitex-chains.pcap"), 1);
     let mut line = Vec::new();
     let chain = chains.iter().find(|chain| chain.root().class() == Some(Class::Rpc)).unwrap();
-    rpcscope::sink::chains_jsonl::write_chain(&mut line, chain);
+    rpcscope::sink::chains::write_chain(&mut line, chain);
     let record: Value = serde_json::from_slice(&line).unwrap();
     assert_eq!(record["type"], "chain");
     assert_eq!(record["calls"][0]["uid"], record["root"]["uid"]);

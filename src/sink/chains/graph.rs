@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 
-use super::Output;
-use super::chains::ChainSink;
+use super::super::RecordWriter;
+use super::ChainSink;
 use crate::chains::Summary;
 use crate::chains::summary::Traffic;
 use crate::text;
@@ -22,7 +22,7 @@ pub enum Graph {
 /// The sink of `chains --format mermaid` and `dot`.
 #[derive(Debug)]
 pub struct ChainGraph {
-    out: Output,
+    out: RecordWriter,
     graph: Graph,
     summary: Summary,
 }
@@ -30,7 +30,7 @@ pub struct ChainGraph {
 impl ChainGraph {
     /// Writes to `out` when it is finished.
     #[must_use]
-    pub fn new(out: Output, graph: Graph) -> Self {
+    pub fn new(out: RecordWriter, graph: Graph) -> Self {
         Self { out, graph, summary: Summary::default() }
     }
 }
@@ -92,7 +92,7 @@ fn colour(traffic: Traffic) -> Option<&'static str> {
 
 /// The graph as a mermaid flowchart.
 #[must_use]
-pub fn mermaid(summary: &Summary) -> String {
+fn mermaid(summary: &Summary) -> String {
     let nodes = nodes(summary);
     let mut out = String::from("flowchart LR\n");
     for (name, number) in &nodes {
@@ -110,7 +110,7 @@ pub fn mermaid(summary: &Summary) -> String {
 
 /// The graph as DOT.
 #[must_use]
-pub fn dot(summary: &Summary) -> String {
+fn dot(summary: &Summary) -> String {
     let nodes = nodes(summary);
     let mut out = String::from("digraph services {\n    rankdir=LR;\n    node [shape=box];\n");
     for (name, number) in &nodes {

@@ -3,26 +3,13 @@
 use std::fmt::Write as _;
 use std::io;
 
-use super::{Output, color};
+use super::super::{RecordWriter, color};
+use super::ChainSink;
 use crate::calls::labels;
 use crate::calls::record::Call;
 use crate::chains::summary::{self, Ending, Summary};
 use crate::chains::{Chain, Evidence, Operation};
 use crate::text::{self, Align};
-
-/// Receives chains as they become complete.
-pub trait ChainSink {
-    /// The next chain.
-    fn chain(&mut self, chain: &Chain) -> io::Result<()>;
-
-    /// Time passes (live): what is complete should become visible.
-    fn tick(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// The end. Called once.
-    fn finish(&mut self) -> io::Result<()>;
-}
 
 /// Columns that the tree of names takes at most, where the terminal is wide enough.
 const MAX_NAME: usize = 44;
@@ -39,7 +26,7 @@ const BETWEEN: usize = 16;
 /// The sink of `chains --format text`.
 #[derive(Debug)]
 pub struct ChainText {
-    out: Output,
+    out: RecordWriter,
     width: Option<usize>,
     colored: bool,
     plain: u64,
@@ -49,7 +36,7 @@ pub struct ChainText {
 impl ChainText {
     /// Writes to `out`, cut to `width` columns where that is given.
     #[must_use]
-    pub fn new(out: Output, width: Option<usize>, colored: bool) -> Self {
+    pub fn new(out: RecordWriter, width: Option<usize>, colored: bool) -> Self {
         Self { out, width, colored, plain: 0, shown: 0 }
     }
 }
@@ -164,7 +151,7 @@ pub fn evidence(chain: &Chain) -> Option<String> {
 /// The sink of `chains --summary`.
 #[derive(Debug)]
 pub struct ChainSummary {
-    out: Output,
+    out: RecordWriter,
     colored: bool,
     summary: Summary,
 }
@@ -172,7 +159,7 @@ pub struct ChainSummary {
 impl ChainSummary {
     /// Writes to `out` when it is finished.
     #[must_use]
-    pub fn new(out: Output, colored: bool) -> Self {
+    pub fn new(out: RecordWriter, colored: bool) -> Self {
         Self { out, colored, summary: Summary::default() }
     }
 }

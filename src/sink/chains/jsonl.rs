@@ -2,20 +2,20 @@
 
 use std::io::{self, Write as _};
 
-use super::chains::ChainSink;
-use super::{Output, jsonl};
+use super::super::{RecordWriter, jsonl};
+use super::ChainSink;
 use crate::chains::{Chain, Change, Outcome, Summary};
 
 /// The sink of `chains --format jsonl`.
 #[derive(Debug)]
 pub struct ChainLines {
-    out: Output,
+    out: RecordWriter,
 }
 
 impl ChainLines {
     /// Writes to `out`.
     #[must_use]
-    pub fn new(out: Output) -> Self {
+    pub fn new(out: RecordWriter) -> Self {
         Self { out }
     }
 }
@@ -126,14 +126,14 @@ fn write_outcome(out: &mut Vec<u8>, outcome: &Outcome) {
 /// The sink of `chains --summary --format jsonl`: one object per kind of turn.
 #[derive(Debug)]
 pub struct SummaryLines {
-    out: Output,
+    out: RecordWriter,
     summary: Summary,
 }
 
 impl SummaryLines {
     /// Writes to `out` when it is finished.
     #[must_use]
-    pub fn new(out: Output) -> Self {
+    pub fn new(out: RecordWriter) -> Self {
         Self { out, summary: Summary::default() }
     }
 }

@@ -1,0 +1,59 @@
+//! Outputs of chains, each a small file behind [`ChainSink`]. [`ChainFormat`] is the one table of them.
+
+mod graph;
+mod jsonl;
+mod text;
+
+use std::io;
+
+use clap::ValueEnum;
+
+use super::{Appearance, RecordWriter};
+use crate::chains::Chain;
+
+pub use graph::{ChainGraph, Graph};
+pub use jsonl::{ChainLines, SummaryLines, write_chain};
+pub use text::{ChainSummary, ChainText, ending, evidence, tree};
+
+/// Receives chains as they become complete.
+pub trait ChainSink {
+    /// The next chain.
+    fn chain(&mut self, chain: &Chain) -> io::Result<()>;
+
+    /// Time passes (live): what is complete should become visible.
+    fn tick(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The end. Called once.
+    fn finish(&mut self) -> io::Result<()>;
+}
+
+/// The formats of chains. A new one is its file and its lines here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ChainFormat {
+    /// Trees for a person.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Jsonl,
+    /// The service graph as a mermaid flowchart.
+    Mermaid,
+    /// The service graph for Graphviz.
+    Dot,
+}
+
+impl ChainFormat {
+    /// The sink of this format. `summary`: kinds of changes with their counts instead of chains, where the format has them.
+    #[must_use]
+    pub fn open(self, summary: bool, out: RecordWriter, look: &Appearance) -> Box<dyn ChainSink> {
+        match (self, summary) {
+            (Self::Text, false) => Box::new(ChainText::new(out, look.width, look.colored)),
+            (Self::Text, true) => Box::new(ChainSummary::new(out, look.colored)),
+            (Self::Jsonl, false) => Box::new(ChainLines::new(out)),
+            (Self::Jsonl, true) => Box::new(SummaryLines::new(out)),
+            (Self::Mermaid, _) => Box::new(ChainGraph::new(out, Graph::Mermaid)),
+            (Self::Dot, _) => Box::new(ChainGraph::new(out, Graph::Dot)),
+        }
+    }
+}
