@@ -278,18 +278,53 @@ fn parse_size(text: &str) -> Result<usize, String> {
     number.checked_mul(factor).ok_or_else(|| "too large".to_owned())
 }
 
-/// A number with a unit: 500ms, 30s, 5m, 1h; without a unit, seconds.
+/// A time such as 500ms, 30s, 1.5m or 1h30m; a bare number is seconds.
 fn parse_duration(text: &str) -> Result<Duration, String> {
+    // One number with one unit: unlike jiff, this takes `.5s` and many digits.
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let number: f64 =
-        number.parse().map_err(|_| "expected a time such as 500ms, 30s, 5m or 1h".to_owned())?;
-    let seconds = match unit {
-        "ms" => number / 1e3,
-        "s" | "" => number,
-        "m" | "min" => number * 60.0,
-        "h" => number * 3600.0,
-        _ => return Err(format!("unknown unit '{unit}': ms, s, m or h")),
+    let factor = match unit {
+        "ms" => 1e-3,
+        "s" | "" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => 0.0,
     };
-    Duration::try_from_secs_f64(seconds).map_err(|_| "too long".to_owned())
+    match number.parse::<f64>() {
+        Ok(number) if factor > 0.0 => {
+            Duration::try_from_secs_f64(number * factor).map_err(|_| "too long".to_owned())
+        }
+        _ => {
+            let wrong = || "expected a time such as 500ms, 30s, 5m or 1h30m".to_owned();
+            let duration: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+            duration.try_into().map_err(|_| wrong())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit_or_are_seconds() {
+        for (text, milliseconds) in [
+            ("5", 5_000),
+            ("1.5", 1_500),
+            (".5s", 500),
+            ("5.s", 5_000),
+            ("500ms", 500),
+            ("1.5m", 90_000),
+            ("2min", 120_000),
+            ("0.5h", 1_800_000),
+            ("1h30m", 5_400_000),
+            ("2 hours", 7_200_000),
+            ("1m 30s", 90_000),
+        ] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "soon", "s", "-5s", "5m ago", "5x", "1.2.3s", "99999999999999999999h"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
 }

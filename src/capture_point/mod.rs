@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::decode::{Decoded, Decoder};
-use crate::source::site::{Clock, Site, Sites};
+use crate::source::site::{ClockCorrection, Site, Sites};
 use crate::source::{Batch, CapturePoint, Source, files};
 use crate::text;
 use clock::Sample;
@@ -121,7 +121,7 @@ fn place(groups: &[Group], links: &Links) -> Survey {
         if !links.is_linked(index) || next > MAX_VANTAGES {
             continue;
         }
-        let mut site = Site { capture_point: CapturePoint(next as u8), clock: Clock::default() };
+        let mut site = Site { capture_point: CapturePoint(next as u8), clock: ClockCorrection::default() };
         next += 1;
         match links.difference(index) {
             Difference::None => {}

@@ -157,7 +157,7 @@ fn clocks_that_agree_are_left_alone() {
     assert_eq!(survey.notes, [""; 0]);
     let sites: Vec<_> = all.iter().map(|group| survey.sites[&group.files[0]].clone()).collect();
     assert_eq!([sites[0].capture_point, sites[1].capture_point], [CapturePoint(1), CapturePoint(2)]);
-    assert!(sites.iter().all(|site| site.clock == Clock::default()));
+    assert!(sites.iter().all(|site| site.clock == ClockCorrection::default()));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::clock::{Comparison, Sample, compare};
 use super::groups::Group;
 use super::sightings::{MIN_SHARED, Shared};
 use super::{packets, span};
-use crate::source::site::Clock;
+use crate::source::site::ClockCorrection;
 
 /// What all groups of files share with each other.
 pub(super) struct Links {
@@ -51,7 +51,7 @@ impl Way {
 
     /// The corrections; `None` where the clocks agree as far as can be told, so that nothing has to be corrected: no packet
     /// then seems to come before it was sent.
-    pub(super) fn clock(&self) -> Option<Clock> {
+    pub(super) fn clock(&self) -> Option<ClockCorrection> {
         let agrees = |step: &Comparison| {
             let ends = [step.lead.at(step.lead.from), step.lead.at(step.lead.until)];
             ends.iter().all(|ahead| ahead.unsigned_abs() <= step.uncertainty)
@@ -59,7 +59,7 @@ impl Way {
         if self.steps.iter().all(agrees) {
             return None;
         }
-        Some(Clock { leads: self.steps.iter().map(|step| step.lead).collect() })
+        Some(ClockCorrection { leads: self.steps.iter().map(|step| step.lead).collect() })
     }
 
     /// One line for people.

@@ -12,14 +12,14 @@ use crate::detail::{self, Detail};
 use crate::dispatch::DecodeAs;
 use crate::export::{self, Wanted};
 use crate::sink::packets::{PacketWriter, Rotation};
-use crate::source::{Again, Batch, Ring, Source, SourceError};
+use crate::source::{Batch, Reread, Ring, Source, SourceError};
 use crate::tui::DetailSource;
 
 /// Where the packets of a call are read again.
 #[derive(Clone, Debug)]
 pub(super) enum Packets {
     /// The files of the command line.
-    Files(Again, Vec<DecodeAs>),
+    Files(Reread, Vec<DecodeAs>),
     /// What is still in memory of a live capture.
     Ring(Arc<Ring>, Vec<DecodeAs>),
 }
@@ -30,14 +30,14 @@ impl Packets {
         let decode_as = input.decode_as.clone();
         match ring {
             Some(ring) => Some(Self::Ring(ring, decode_as)),
-            None => source.again.clone().map(|again| Self::Files(again, decode_as)),
+            None => source.reread.clone().map(|reread| Self::Files(reread, decode_as)),
         }
     }
 
     /// Packets by their numbers; `first` is the first that has to be there.
     fn read(&self, numbers: RangeInclusive<u64>, first: u64) -> Result<Box<dyn Source>, String> {
         match self {
-            Self::Files(again, _) => Ok(Box::new(again.packets(numbers))),
+            Self::Files(reread, _) => Ok(Box::new(reread.packets(numbers))),
             Self::Ring(ring, _) => {
                 let oldest = ring.oldest().unwrap_or(u64::MAX);
                 if oldest > first {

@@ -16,7 +16,7 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     let Some(path) = &view.output else {
         return Err(Failure::Usage("export needs -o FILE for the packets (-o - is standard output)".into()));
     };
-    if !input::can_read_again(&view.input) {
+    if !input::can_reread(&view.input) {
         return Err(Failure::Usage(
             "export reads its input twice, which standard input and interfaces can't be: save the capture first \
              (-w FILE)"
@@ -31,11 +31,11 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
         complain("no call matches: nothing is written");
         return Ok(status);
     }
-    let mut again = input::open_again(&view.input, &run.source)?;
+    let mut reopened = input::reopen(&view.input, &run.source)?;
     let written = PacketWriter::create(path, Rotation::default())
-        .and_then(|mut writer| export::write(&mut again, wanted, &mut writer));
+        .and_then(|mut writer| export::write(&mut reopened, wanted, &mut writer));
     // What can't be read was reported the first time.
-    drop(again.troubles());
+    drop(reopened.troubles());
     match written {
         Err(error) if !sink::closed_pipe(&error) => {
             Err(output::unwritable(&output::name(Some(path)), &error))

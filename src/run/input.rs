@@ -20,7 +20,7 @@ use crate::source::files::Secrets;
 use crate::source::live::{self, Counters, Refusal};
 use crate::source::site::Sites;
 use crate::source::{
-    Again, Batch, Filtered, Limited, Queued, Ring, Source, SourceError, Tap, Tee, files, rights,
+    Batch, Filtered, Limited, Queued, Reread, Ring, Source, SourceError, Tap, Tee, files, privileges,
 };
 
 /// Files smaller than this are read before anybody could look at a progress bar.
@@ -38,7 +38,7 @@ pub(super) struct Opened {
     /// Whose sockets the connections of this host are, where interfaces are read.
     processes: Option<Arc<Processes>>,
     /// A way to read the packets of files once more.
-    pub(super) again: Option<Again>,
+    pub(super) reread: Option<Reread>,
     /// Where the files were captured.
     sites: Arc<Sites>,
     /// Whom to tell at once of what goes wrong with an interface while others go on.
@@ -55,7 +55,7 @@ impl Opened {
             counters: None,
             listening: None,
             processes: None,
-            again: None,
+            reread: None,
             sites: Arc::default(),
             tell: None,
             told: false,
@@ -161,15 +161,15 @@ pub(super) fn open(input: &Input, ring: Option<&Arc<Ring>>) -> Result<Opened, Fa
 }
 
 /// Whether the input can be read a second time: not standard input, not interfaces.
-pub(super) fn can_read_again(input: &Input) -> bool {
+pub(super) fn can_reread(input: &Input) -> bool {
     let paths = input.paths();
     !paths.is_empty() && paths.iter().all(|path| path.as_os_str() != "-")
 }
 
 /// Opens the files of the command line once more, for what is made on demand from their packets.
-pub(super) fn open_again(input: &Input, opened: &Opened) -> Result<Opened, Failure> {
-    let again = Input { write: None, follow: false, ..input.clone() };
-    files_at(&again, &input.paths(), &Arc::new(AtomicBool::new(false)), Arc::clone(&opened.sites))
+pub(super) fn reopen(input: &Input, opened: &Opened) -> Result<Opened, Failure> {
+    let input = Input { write: None, follow: false, ..input.clone() };
+    files_at(&input, &input.paths(), &Arc::new(AtomicBool::new(false)), Arc::clone(&opened.sites))
 }
 
 fn files(input: &Input, paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Opened, Failure> {
@@ -206,7 +206,7 @@ fn files_at(
 ) -> Result<Opened, Failure> {
     let options = files::Options { follow: input.follow, stop: Arc::clone(stop), sites: Arc::clone(&sites) };
     let source = files::open(paths, options);
-    let again = source.again();
+    let reread = source.reread();
     let source: Box<dyn Source> = match &input.bpf {
         None => Box::new(source),
         Some(expression) => Box::new(Filtered::new(source, expression).map_err(refused)?),
@@ -216,7 +216,7 @@ fn files_at(
         None => Box::new(limited),
         Some(tap) => Box::new(Tee::new(limited, tap)),
     };
-    Ok(Opened { again, sites, ..Opened::new(source, stop) })
+    Ok(Opened { reread, sites, ..Opened::new(source, stop) })
 }
 
 fn interfaces(input: &Input, stop: &Arc<AtomicBool>, ring: Option<&Arc<Ring>>) -> Result<Opened, Failure> {
@@ -230,8 +230,8 @@ fn interfaces(input: &Input, stop: &Arc<AtomicBool>, ring: Option<&Arc<Ring>>) -
     };
     let source = live::open(options).map_err(refused)?;
     // The file of -w is opened with the rights of whoever it will belong to.
-    rights::relinquish(input.relinquish.as_deref()).map_err(Failure::Environment)?;
-    let taps = Taps { writer: tap(input)?, ring: ring.cloned() };
+    privileges::relinquish(input.relinquish.as_deref()).map_err(Failure::Environment)?;
+    let taps = LiveTaps { writer: tap(input)?, ring: ring.cloned() };
     let counters = source.counters();
     let limited = Limited::new(source).packets(input.count).wall_time(input.duration);
     let queued = Queued::spawn(limited, Arc::clone(&counters), Some(Box::new(taps)))
@@ -243,12 +243,12 @@ fn interfaces(input: &Input, stop: &Arc<AtomicBool>, ring: Option<&Arc<Ring>>) -
 }
 
 /// What every live packet is shown to: the file of `-w`, and the ring for what is made on demand.
-struct Taps {
+struct LiveTaps {
     writer: Option<Box<dyn Tap>>,
     ring: Option<Arc<Ring>>,
 }
 
-impl Tap for Taps {
+impl Tap for LiveTaps {
     fn packets(&mut self, batch: &Batch, name: &dyn Fn(u32) -> Option<String>) -> io::Result<()> {
         if let Some(ring) = &mut self.ring {
             ring.packets(batch, name)?;

@@ -14,7 +14,7 @@ const PLAIN_WIDTH: usize = 110;
 
 /// Prints the call that the command line names.
 pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
-    if !args.input.paths().is_empty() && !input::can_read_again(&args.input) {
+    if !args.input.paths().is_empty() && !input::can_reread(&args.input) {
         return Err(Failure::Usage(
             "show reads its input twice, which standard input can't be: save the capture to a file".into(),
         ));
@@ -30,10 +30,10 @@ pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
         );
         return Err(Failure::Environment(text));
     };
-    let Some(again) = &run.source.again else {
+    let Some(reread) = &run.source.reread else {
         return Err(Failure::Environment("the packets of the call can't be read again".into()));
     };
-    let mut packets = again.packets(call.reading());
+    let mut packets = reread.packets(call.reading());
     let detail = detail::collect(&mut packets, &call, &args.input.decode_as)
         .map_err(|error| Failure::Environment(error.to_string()))?;
     let look = print::Look {

@@ -68,9 +68,9 @@ pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
     };
     // A file is left where it is when the user quits; what is captured or written has to become whole.
     let must_end = view.input.is_endless() || view.input.write.is_some();
-    let reader = Reader::spawn(run, feed, stop, must_end)?;
+    let reading = Reading::spawn(run, feed, stop, must_end)?;
     let shown = tui::run(shown, ui_options(view, max_memory, packets));
-    let ended = reader.end();
+    let ended = reading.end();
     shown.map_err(|error| Failure::Environment(format!("the terminal can't be used: {error}")))?;
     ended
 }
@@ -97,7 +97,7 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>) -> TuiOp
 
 /// The thread that reads. However the interface ends, by a panic too, the thread is asked to end and, where something is
 /// written beside the reading, waited for.
-struct Reader {
+struct Reading {
     thread: Option<JoinHandle<Result<Status, Failure>>>,
     stop: Arc<AtomicBool>,
     must_end: bool,
@@ -105,7 +105,7 @@ struct Reader {
     troubles: Arc<Mutex<Vec<String>>>,
 }
 
-impl Reader {
+impl Reading {
     fn spawn(run: Run, mut feed: Feed, stop: Arc<AtomicBool>, must_end: bool) -> Result<Self, Failure> {
         let troubles: Arc<Mutex<Vec<String>>> = Arc::default();
         let (kept, updates) = (Arc::clone(&troubles), feed.updates.clone());
@@ -147,7 +147,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for Reading {
     fn drop(&mut self) {
         // After a panic of the interface nobody asks how the reading went.
         _ = self.wait();

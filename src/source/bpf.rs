@@ -64,6 +64,10 @@ impl<S: Source> Source for Filtered<S> {
         Ok(true)
     }
 
+    fn finish(&mut self) -> bool {
+        self.inner.finish()
+    }
+
     fn troubles(&mut self) -> Vec<SourceError> {
         let mut troubles = self.inner.troubles();
         troubles.append(&mut self.troubles);

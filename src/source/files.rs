@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{self, AtomicBool, AtomicU64};
 use std::time::Instant;
 
-use super::again::{Again, Mark, Marks};
 use super::input::Input;
+use super::reread::{Checkpoint, Checkpoints, Reread};
 use super::site::Sites;
 use super::stream::{Outcome, Shared, Stream, name};
 use super::{Batch, Source, SourceError};
@@ -86,7 +86,7 @@ pub struct FileSource {
     total: Option<u64>,
     troubles: Vec<SourceError>,
     paths: Vec<PathBuf>,
-    marks: Arc<Marks>,
+    marks: Arc<Checkpoints>,
     /// Time of the last packet, and when it was read.
     last: Option<(Timestamp, Instant)>,
 }
@@ -155,14 +155,15 @@ impl FileSource {
     /// A way to read packets of these files again, from another thread if need be. `None` if one of them can be read only
     /// once.
     #[must_use]
-    pub fn again(&self) -> Option<Again> {
+    pub fn reread(&self) -> Option<Reread> {
         let is_lasting = self.paths.iter().all(|path| path.is_file() || path.is_dir());
-        is_lasting
-            .then(|| Again::new(self.paths.clone(), Arc::clone(&self.marks), Arc::clone(&self.options.sites)))
+        is_lasting.then(|| {
+            Reread::new(self.paths.clone(), Arc::clone(&self.marks), Arc::clone(&self.options.sites))
+        })
     }
 
     /// Goes on in the only file at a mark.
-    pub(super) fn resume(path: &Path, mark: Mark) -> io::Result<Self> {
+    pub(super) fn resume(path: &Path, mark: Checkpoint) -> io::Result<Self> {
         let mut source = Self::new(&[], Options::default());
         let stop = Arc::clone(&source.options.stop);
         let mut input = Input::open(path, false, Arc::clone(&source.read), Arc::clone(&stop))?;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ::pcap::{Active, Capture, Device, Error, Linktype, PacketHeader, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{Batch, CapturePoint, LinkType, Record, Source, SourceError, rights};
+use super::{Batch, CapturePoint, LinkType, Record, Source, SourceError, privileges};
 use crate::time::Timestamp;
 
 /// How long the kernel may keep a packet in a block that is not full.
@@ -510,7 +510,7 @@ fn refusal(name: &str, error: &Error) -> Refusal {
     let lower = libpcap.to_ascii_lowercase();
     let denied = ["not permitted", "permission", "cap_net_raw"].iter().any(|word| lower.contains(word));
     Refusal::Interface(if denied {
-        rights::missing(name, &libpcap)
+        privileges::missing(name, &libpcap)
     } else if lower.contains("no such device") {
         let known: Vec<String> =
             interfaces().unwrap_or_default().into_iter().map(|interface| interface.name).collect();

@@ -11,9 +11,8 @@
 //! | [`Limited`] | the beginning of another source |
 //! | [`Tee`] | another source, its packets also written somewhere |
 //! | [`Queued`] | another source, read by a thread that never waits for its reader |
-//! | [`Again`], [`Ring`] | packets that were read before: from their files, from memory |
+//! | [`Reread`], [`Ring`] | packets that were read before: from their files, from memory |
 
-mod again;
 mod bpf;
 pub mod files;
 mod foreign;
@@ -22,8 +21,9 @@ mod limit;
 pub mod live;
 mod pcap;
 mod pcapng;
+pub mod privileges;
 mod queue;
-pub mod rights;
+mod reread;
 mod ring;
 pub mod site;
 mod stream;
@@ -32,11 +32,11 @@ mod tee;
 #[cfg(test)]
 mod tests;
 
-pub use again::Again;
 pub use bpf::Filtered;
 pub use limit::Limited;
 pub use live::LiveSource;
 pub use queue::Queued;
+pub use reread::Reread;
 pub use ring::Ring;
 pub use tee::{Tap, Tee};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::live::Counters;
-use super::tee::Taps;
+use super::tee::TapFeed;
 use super::{Batch, Source, SourceError, Tap};
 
 /// Batches on their way; at about 256 KiB each this bounds the memory of the queue to some 60 MiB.
@@ -45,9 +45,9 @@ impl Queued {
         let (empty, empty_out) = bounded(BATCHES);
         let troubles = Arc::new(Mutex::new(Vec::new()));
         let quit = Arc::new(AtomicBool::new(false));
-        let mut reader = Reader {
+        let mut reader = CaptureThread {
             source,
-            taps: Taps::new(tap),
+            taps: TapFeed::new(tap),
             counters,
             filled: filled_in,
             empty: empty_out,
@@ -105,9 +105,9 @@ impl Drop for Queued {
 }
 
 /// What the thread owns.
-struct Reader<S> {
+struct CaptureThread<S> {
     source: S,
-    taps: Taps,
+    taps: TapFeed,
     counters: Arc<Counters>,
     filled: Sender<Batch>,
     empty: Receiver<Batch>,
@@ -115,7 +115,7 @@ struct Reader<S> {
     quit: Arc<AtomicBool>,
 }
 
-impl<S: Source> Reader<S> {
+impl<S: Source> CaptureThread<S> {
     fn run(&mut self) {
         let mut batch = Batch::default();
         let mut is_wanted = true;

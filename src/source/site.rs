@@ -16,17 +16,17 @@ pub struct Site {
     /// The place.
     pub capture_point: CapturePoint,
     /// Its clock.
-    pub clock: Clock,
+    pub clock: ClockCorrection,
 }
 
 /// How to read the clock of a place as that of another: one step for each place on the way between them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Clock {
+pub struct ClockCorrection {
     /// By how much the clock leads that of the next place.
     pub leads: Vec<Lead>,
 }
 
-impl Clock {
+impl ClockCorrection {
     /// What the other clock showed.
     #[must_use]
     pub fn correct(&self, time: Timestamp) -> Timestamp {
@@ -64,11 +64,11 @@ mod tests {
     fn each_step_of_the_way_is_taken_by_its_own_clock() {
         let far = Lead { from: Timestamp(0), until: Timestamp(1_000_000), offset: 500, drift: 1e-3 };
         let near = Lead { offset: -30, until: Timestamp(i64::MAX), ..Lead::default() };
-        let clock = Clock { leads: vec![far, near] };
+        let clock = ClockCorrection { leads: vec![far, near] };
         assert_eq!(clock.correct(Timestamp(0)), Timestamp(-470));
         assert_eq!(clock.correct(Timestamp(100_000)), Timestamp(100_000 - 600 + 30));
         assert_eq!(clock.correct(Timestamp(3_000_000)), Timestamp(3_000_000 - 1_500 + 30), "level behind");
         assert_eq!(clock.correct(Timestamp(-9)), Timestamp(-9 - 500 + 30), "level before");
-        assert_eq!(Clock::default().correct(Timestamp(7)), Timestamp(7));
+        assert_eq!(ClockCorrection::default().correct(Timestamp(7)), Timestamp(7));
     }
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::again::{Mark, Marks};
 use super::files::Secrets;
 use super::foreign::foreign;
 use super::input::{Compression, Input};
+use super::reread::{Checkpoint, Checkpoints};
 use super::site::Site;
 use super::{Batch, Record, SourceError, pcap, pcapng};
 
@@ -115,7 +115,7 @@ pub(super) struct Stream {
     chunk: usize,
     ended: bool,
     /// Where the file can be read again from.
-    marks: Option<Arc<Marks>>,
+    marks: Option<Arc<Checkpoints>>,
     /// Where it was captured, if that is anything but usual.
     site: Option<Site>,
 }
@@ -148,13 +148,13 @@ impl Stream {
     }
 
     /// Keeps marks while the file is read.
-    pub(super) fn marked(mut self, marks: Arc<Marks>) -> Self {
+    pub(super) fn marked(mut self, marks: Arc<Checkpoints>) -> Self {
         self.marks = Some(marks);
         self
     }
 
     /// Goes on at a mark, to which `input` was already moved.
-    pub(super) fn resume(mut self, mark: Mark) -> Self {
+    pub(super) fn resume(mut self, mark: Checkpoint) -> Self {
         self.format = Some(mark.format);
         self.at = mark.offset;
         self.packets = mark.packets;
@@ -167,7 +167,7 @@ impl Stream {
             && self.skip == 0
             && let Some(format) = &self.format
         {
-            marks.add(self.packets, || Mark {
+            marks.add(self.packets, || Checkpoint {
                 packets: self.packets,
                 offset: self.at,
                 format: format.clone(),

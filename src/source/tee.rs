@@ -22,7 +22,7 @@ pub trait Tap: Send {
 }
 
 /// Feeds a tap and reports its failures: the first one when it happens, and at the end how many packets are missing.
-pub(super) struct Taps {
+pub(super) struct TapFeed {
     tap: Option<Box<dyn Tap>>,
     has_failed: bool,
     /// Whoever read what is written has seen enough, which is no failure.
@@ -30,7 +30,7 @@ pub(super) struct Taps {
     is_finished: bool,
 }
 
-impl Taps {
+impl TapFeed {
     pub(super) fn new(tap: Option<Box<dyn Tap>>) -> Self {
         Self { tap, has_failed: false, is_closed: false, is_finished: false }
     }
@@ -72,14 +72,14 @@ impl Taps {
 /// tapped by [`Queued`](super::Queued), which does not.
 pub struct Tee<S> {
     inner: S,
-    taps: Taps,
+    taps: TapFeed,
     troubles: Vec<SourceError>,
 }
 
 impl<S: Source> Tee<S> {
     /// Shows the packets of `inner` to `tap`.
     pub fn new(inner: S, tap: Box<dyn Tap>) -> Self {
-        Self { inner, taps: Taps::new(Some(tap)), troubles: Vec::new() }
+        Self { inner, taps: TapFeed::new(Some(tap)), troubles: Vec::new() }
     }
 }
 

@@ -287,7 +287,7 @@ fn uncertainties(survey: &Survey) -> Vec<i64> {
 /// What the clock of a step of a correction showed.
 fn lead_time(leads: &[Lead], step: &Lead, shown: Timestamp) -> Timestamp {
     let before = leads.iter().take_while(|lead| *lead != step).copied().collect();
-    rpcscope::source::site::Clock { leads: before }.correct(shown)
+    rpcscope::source::site::ClockCorrection { leads: before }.correct(shown)
 }
 
 const CHAINS: [&str; 8] = [
@@ -554,10 +554,10 @@ fn packets_are_read_again_from_the_capture_that_the_record_is_of() {
     let sites = Arc::new(files.survey().sites);
     let options = files::Options { sites, ..files::Options::default() };
     let mut source = files::open(&files.paths, options);
-    let again = source.again().unwrap();
+    let reread = source.reread().unwrap();
     let (outputs, _) = support::outputs(&mut source, &Options { threads: 1, ..Options::default() });
     for call in outputs.into_iter().filter_map(support::call) {
-        let mut packets = again.packets(call.reading());
+        let mut packets = reread.packets(call.reading());
         let detail = rpcscope::detail::collect(&mut packets, &call, &[]).unwrap();
         let sent: u64 = detail.messages.iter().filter(|m| m.from_client).map(|m| m.size).sum();
         assert_eq!(sent, call.request_bytes, "{call:#?}");

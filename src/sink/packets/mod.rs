@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
+use self::pcap::PcapEncoder;
+use self::pcapng::PcapngEncoder;
 use super::target::{Shortfall, Target};
 use crate::source::files::Secrets;
 use crate::source::{Batch, Packet, Tap};
@@ -42,8 +44,8 @@ pub struct Rotation {
 /// what it holds.
 pub struct PacketWriter {
     target: Target,
-    files: Option<Files>,
-    format: Format,
+    files: Option<FileSeries>,
+    format: Encoding,
     /// Bytes not yet written: whole packets.
     buffer: Vec<u8>,
     /// When the buffer was last written.
@@ -63,39 +65,39 @@ pub struct PacketWriter {
 }
 
 /// The files that are written in turn.
-struct Files {
+struct FileSeries {
     path: PathBuf,
     rotation: Rotation,
     count: u64,
 }
 
-impl Files {
+impl FileSeries {
     fn current(&self) -> PathBuf {
         numbered(&self.path, self.rotation, self.count)
     }
 }
 
 /// How packets are stored.
-enum Format {
-    Pcapng(pcapng::Encoder),
-    Pcap(pcap::Encoder),
+enum Encoding {
+    Pcapng(PcapngEncoder),
+    Pcap(PcapEncoder),
 }
 
-impl Format {
+impl Encoding {
     /// pcap where the name says so, else pcapng.
     fn of(path: &Path) -> Self {
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("pcap")) {
-            Self::Pcap(pcap::Encoder::default())
+            Self::Pcap(PcapEncoder::default())
         } else {
-            Self::Pcapng(pcapng::Encoder::default())
+            Self::Pcapng(PcapngEncoder::default())
         }
     }
 
     /// The length of the first record of `bytes`, and whether it is a packet.
     fn first(&self, bytes: &[u8]) -> Option<(usize, bool)> {
         match self {
-            Self::Pcapng(_) => pcapng::Encoder::first(bytes),
-            Self::Pcap(_) => pcap::Encoder::first(bytes),
+            Self::Pcapng(_) => PcapngEncoder::first(bytes),
+            Self::Pcap(_) => PcapEncoder::first(bytes),
         }
     }
 
@@ -114,10 +116,10 @@ impl PacketWriter {
     /// Writes pcapng to `out`.
     #[must_use]
     pub fn new(out: Box<dyn io::Write + Send>) -> Self {
-        Self::to(Target::Stream(out), Format::Pcapng(pcapng::Encoder::default()))
+        Self::to(Target::Stream(out), Encoding::Pcapng(PcapngEncoder::default()))
     }
 
-    fn to(target: Target, format: Format) -> Self {
+    fn to(target: Target, format: Encoding) -> Self {
         let mut writer = Self {
             target,
             files: None,
@@ -141,10 +143,10 @@ impl PacketWriter {
         if path == Path::new("-") {
             return Ok(Self::new(Box::new(io::stdout())));
         }
-        let files = Files { path: path.to_owned(), rotation, count: 0 };
+        let files = FileSeries { path: path.to_owned(), rotation, count: 0 };
         let first = files.current();
         let target = Target::create(&first).map_err(|error| at(&first, &error))?;
-        let mut writer = Self::to(target, Format::of(path));
+        let mut writer = Self::to(target, Encoding::of(path));
         writer.files = Some(files);
         writer.limit = rotation.bytes;
         if writer.target.can_recover() {
@@ -178,9 +180,9 @@ impl PacketWriter {
     /// file has no place for them.
     pub fn secrets(&mut self, secrets: &[Secrets]) {
         self.secrets.extend_from_slice(secrets);
-        if let Format::Pcapng(_) = self.format {
+        if let Encoding::Pcapng(_) = self.format {
             for secret in secrets {
-                pcapng::Encoder::secret(&mut self.buffer, secret);
+                PcapngEncoder::secret(&mut self.buffer, secret);
             }
         }
     }
@@ -189,11 +191,11 @@ impl PacketWriter {
     pub fn write(&mut self, packet: &Packet<'_>, comment: Option<&str>) -> io::Result<()> {
         let rotated = self.rotate(packet.time);
         match &mut self.format {
-            Format::Pcapng(encoder) => {
+            Encoding::Pcapng(encoder) => {
                 let name = self.names.get(&packet.interface).and_then(Option::as_deref);
                 encoder.packet(&mut self.buffer, packet, comment, name);
             }
-            Format::Pcap(encoder) => {
+            Encoding::Pcap(encoder) => {
                 if let Err(held) = encoder.packet(&mut self.buffer, packet) {
                     self.lost += 1;
                     return Err(self.named(&io::Error::other(format!(
@@ -236,7 +238,7 @@ impl PacketWriter {
         self.lost += self.format.whole(buffer.get(kept..).unwrap_or_default()).1;
         if self.target.can_recover() {
             // Descriptions of interfaces may be among what was lost, so a new section repeats them.
-            if matches!(self.format, Format::Pcapng(_)) || self.target.len() == 0 {
+            if matches!(self.format, Encoding::Pcapng(_)) || self.target.len() == 0 {
                 self.begin();
             }
         } else {
@@ -247,7 +249,7 @@ impl PacketWriter {
 
     /// Writes what is left. To be called once, at the end.
     pub fn finish(&mut self) -> io::Result<()> {
-        if let Format::Pcap(encoder) = &mut self.format {
+        if let Encoding::Pcap(encoder) = &mut self.format {
             encoder.head(&mut self.buffer, None);
         }
         self.flush()
@@ -284,8 +286,8 @@ impl PacketWriter {
     /// Begins a section (pcapng) or a file (pcap).
     fn begin(&mut self) {
         match &mut self.format {
-            Format::Pcapng(encoder) => encoder.begin(&mut self.buffer, &self.secrets),
-            Format::Pcap(encoder) => encoder.begin(),
+            Encoding::Pcapng(encoder) => encoder.begin(&mut self.buffer, &self.secrets),
+            Encoding::Pcap(encoder) => encoder.begin(),
         }
     }
 

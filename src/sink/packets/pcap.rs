@@ -14,11 +14,11 @@ const ETHERNET: LinkType = LinkType(1);
 
 /// The state of a file: its link type, once its first packet is known.
 #[derive(Debug, Default)]
-pub(super) struct Encoder {
+pub(super) struct PcapEncoder {
     link: Option<LinkType>,
 }
 
-impl Encoder {
+impl PcapEncoder {
     /// A new file begins.
     pub(super) fn begin(&mut self) {
         self.link = None;

@@ -17,12 +17,12 @@ const DECRYPTION_SECRETS: u32 = 10;
 
 /// The state of a section: which interfaces it describes.
 #[derive(Debug, Default)]
-pub(super) struct Encoder {
+pub(super) struct PcapngEncoder {
     /// The interfaces described in this section, and their places there.
     interfaces: HashMap<(u32, LinkType), u32>,
 }
 
-impl Encoder {
+impl PcapngEncoder {
     /// Begins a section with `secrets`. What was described before is forgotten.
     pub(super) fn begin(&mut self, out: &mut Vec<u8>, secrets: &[Secrets]) {
         const BYTE_ORDER: u32 = 0x1a2b_3c4d;

@@ -14,12 +14,12 @@ use super::{Batch, Source, SourceError};
 
 /// Packets between two marks, at first.
 const SPACING: u64 = 1 << 14;
-/// Marks that are kept. When there are more, every other one is dropped.
+/// Checkpoints that are kept. When there are more, every other one is dropped.
 const MAX_MARKS: usize = 4096;
 
 /// A place where a record begins, and all that is needed to go on from there.
 #[derive(Clone, Debug)]
-pub(super) struct Mark {
+pub(super) struct Checkpoint {
     /// Packets before this place.
     pub(super) packets: u64,
     /// Its offset in the file.
@@ -29,24 +29,24 @@ pub(super) struct Mark {
 
 /// The marks of one file.
 #[derive(Debug, Default)]
-pub(super) struct Marks(Mutex<Kept>);
+pub(super) struct Checkpoints(Mutex<CheckpointList>);
 
 #[derive(Debug)]
-struct Kept {
+struct CheckpointList {
     /// In order.
-    marks: Vec<Mark>,
+    marks: Vec<Checkpoint>,
     spacing: u64,
 }
 
-impl Default for Kept {
+impl Default for CheckpointList {
     fn default() -> Self {
         Self { marks: Vec::new(), spacing: SPACING }
     }
 }
 
-impl Marks {
+impl Checkpoints {
     /// Adds the place behind so many packets, unless there is one nearby.
-    pub(super) fn add(&self, packets: u64, mark: impl FnOnce() -> Mark) {
+    pub(super) fn add(&self, packets: u64, mark: impl FnOnce() -> Checkpoint) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let last = kept.marks.last().map_or(0, |mark| mark.packets);
         if packets < last + kept.spacing {
@@ -64,23 +64,23 @@ impl Marks {
     }
 
     /// The last mark before packet `number`.
-    fn before(&self, number: u64) -> Option<Mark> {
+    fn before(&self, number: u64) -> Option<Checkpoint> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let after = kept.marks.partition_point(|mark| mark.packets < number);
         kept.marks.get(after.checked_sub(1)?).cloned()
     }
 }
 
-/// Reads packets of files again; made by [`FileSource::again`].
+/// Reads packets of files again; made by [`FileSource::reread`].
 #[derive(Clone, Debug)]
-pub struct Again {
+pub struct Reread {
     paths: Vec<PathBuf>,
-    marks: Arc<Marks>,
+    marks: Arc<Checkpoints>,
     sites: Arc<Sites>,
 }
 
-impl Again {
-    pub(super) fn new(paths: Vec<PathBuf>, marks: Arc<Marks>, sites: Arc<Sites>) -> Self {
+impl Reread {
+    pub(super) fn new(paths: Vec<PathBuf>, marks: Arc<Checkpoints>, sites: Arc<Sites>) -> Self {
         Self { paths, marks, sites }
     }
 
@@ -101,7 +101,7 @@ impl Again {
     }
 }
 
-/// Some packets of files; made by [`Again::packets`].
+/// Some packets of files; made by [`Reread::packets`].
 pub struct Excerpt {
     inner: FileSource,
     numbers: RangeInclusive<u64>,
@@ -180,29 +180,29 @@ mod tests {
         let mut source = files::open(&[path], files::Options::default());
         let mut batch = Batch::default();
         while source.next_batch(&mut batch).unwrap() {}
-        let again = source.again().unwrap();
-        assert!(again.marks.0.lock().unwrap().marks.len() >= 2);
+        let reread = source.reread().unwrap();
+        assert!(reread.marks.0.lock().unwrap().marks.len() >= 2);
         for range in
             [1..=1, 5..=9, SPACING..=SPACING + 1, 2 * SPACING + 7..=3 * SPACING + 9, PACKETS..=PACKETS]
         {
-            let mut excerpt = again.packets(range.clone());
+            let mut excerpt = reread.packets(range.clone());
             assert_eq!(numbers(&mut excerpt), range.collect::<Vec<u64>>());
         }
-        assert_eq!(numbers(&mut again.packets(PACKETS + 1..=PACKETS + 5)), [0; 0]);
+        assert_eq!(numbers(&mut reread.packets(PACKETS + 1..=PACKETS + 5)), [0; 0]);
     }
 
     #[test]
     fn what_lasts_can_be_read_again() {
         let folder = tempfile::tempdir().unwrap();
-        let again = |path: PathBuf| files::open(&[path], files::Options::default()).again();
-        assert!(again(folder.path().to_owned()).is_some());
-        assert!(again("-".into()).is_none());
-        assert!(again(folder.path().join("missing")).is_none());
+        let reread = |path: PathBuf| files::open(&[path], files::Options::default()).reread();
+        assert!(reread(folder.path().to_owned()).is_some());
+        assert!(reread("-".into()).is_none());
+        assert!(reread(folder.path().join("missing")).is_none());
     }
 
     #[test]
     fn marks_are_bounded() {
-        let marks = Marks::default();
+        let marks = Checkpoints::default();
         let format = || {
             let head = [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
             let reader = super::super::pcap::Reader::new(&head, &mut super::super::stream::Shared::default());
@@ -210,7 +210,7 @@ mod tests {
         };
         for i in 1..20 * MAX_MARKS as u64 {
             let packets = i * SPACING;
-            marks.add(packets, || Mark { packets, offset: packets, format: format() });
+            marks.add(packets, || Checkpoint { packets, offset: packets, format: format() });
         }
         let len = marks.0.lock().unwrap().marks.len();
         assert!((MAX_MARKS / 4..=MAX_MARKS).contains(&len), "{len}");
