@@ -1,4 +1,4 @@
-//! The command line: arguments and what they mean. What the commands do is in `run/`.
+//! Command-line arguments. The commands themselves are in `run/`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,27 +10,27 @@ use crate::dispatch::DecodeAs;
 use crate::sink::chains::ChainFormat;
 use crate::sink::{RecordFormat, StatsFormat, TimeFormat};
 
-/// Shows every RPC on the wire and says of each failed one whether the framework or the business failed.
+/// Shows every RPC on the wire, and for each failed one whether the framework or the business failed.
 ///
-/// With files it replays captures, with -i it sniffs. On a terminal it opens the live interface; when standard output is
-/// no terminal it prints one line per call.
+/// Files are replayed; -i sniffs an interface. On a terminal this opens the live interface; if standard output is not a
+/// terminal, it prints one line per call.
 #[derive(Debug, Parser)]
 #[command(name = "rpcscope", version, max_term_width = 110, args_conflicts_with_subcommands = true)]
 #[command(
-    after_help = "Exit status: 0 done; 1 an input could not be read, or not to its end; 2 wrong usage; \
-3 with --fail-on when a matching call was seen."
+    after_help = "Exit status: 0 success; 1 an input could not be read to its end, or an output could not be written; 2 wrong usage; \
+3 a call of a --fail-on class was seen."
 )]
 pub struct Cli {
-    /// What to do; without one, the live interface (or calls as text).
+    /// The command; by default the live interface, or calls as text.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Input and output of the live interface.
     #[command(flatten)]
     pub live: View,
-    /// Memory that calls may take in the interface (512MiB, 4GB); then the oldest ok ones go first, failed ones last.
+    /// Memory limit for calls in the interface (512MiB, 4GB); the oldest ok calls are evicted first, failed ones last.
     #[arg(long = "max-memory", value_name = "SIZE", value_parser = parse_size, default_value = "2GiB")]
     pub max_memory: usize,
-    /// List what can be sniffed (same as the command `interfaces`).
+    /// List the interfaces that can be sniffed (same as the command `interfaces`).
     #[arg(short = 'D', long = "list-interfaces", exclusive = true)]
     pub list_interfaces: bool,
 }
@@ -41,7 +41,7 @@ pub enum Command {
     /// Print one record per call.
     #[command(after_long_help = crate::calls::keys::help())]
     Calls(Box<CallsArgs>),
-    /// Per service and method: calls, errors by class, latency percentiles.
+    /// Print totals per service and method: calls, errors by class, latency percentiles.
     #[command(after_long_help = crate::calls::keys::help())]
     Stats(Box<StatsArgs>),
     /// Print which call caused which, where each error began, and how each hop changed it.
@@ -50,9 +50,9 @@ pub enum Command {
     Show(Box<ShowArgs>),
     /// Write the packets of the matching calls to -o FILE, as pcapng for Wireshark.
     Export(Box<View>),
-    /// List what can be sniffed.
+    /// List the interfaces that can be sniffed.
     Interfaces,
-    /// What a code, a word of the call record or an error text means; with files, the calls that carry it.
+    /// Explain a code, a word of the call record or an error text; with files, list the calls that carry it.
     ///
     /// rpcscope explain trpc 171 · rpcscope explain late-answer · rpcscope explain 'type:framework, code:101, msg:…' FILE
     Explain(Box<ExplainArgs>),
@@ -63,20 +63,20 @@ pub enum Command {
     },
 }
 
-/// Where packets come from and how they are read.
+/// Where packets come from and how to read them.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Input {
-    /// Capture files (pcap, pcapng; .gz and .zst as they are), folders of rotated files, or - for standard input. Files of
-    /// several hosts are told by the packets that they share: their clocks are corrected, their calls counted once.
+    /// Capture files (pcap, pcapng, also .gz and .zst), folders of rotated files, or - for standard input. Files from
+    /// several hosts are recognised by the packets they share: clocks are corrected, and each call counts once.
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// A capture file, as tcpdump takes it; the same as a bare FILE.
+    /// A capture file; the same as a bare FILE, for users of tcpdump.
     #[arg(short = 'r', long = "read", value_name = "FILE")]
     pub read: Vec<PathBuf>,
-    /// Sniff this interface; may be given several times, `any` is all of them (Linux).
+    /// Sniff this interface; repeatable. `any` is all interfaces (Linux).
     #[arg(short = 'i', long = "interface", value_name = "NAME")]
     pub interfaces: Vec<String>,
-    /// Capture filter in libpcap's syntax, for interfaces and files.
+    /// Capture filter in libpcap syntax, for interfaces and files.
     #[arg(short = 'f', long = "bpf", value_name = "EXPR")]
     pub bpf: Option<String>,
     /// Stop after this many packets.
@@ -85,40 +85,40 @@ pub struct Input {
     /// Stop after this time: packet time in files, wall time live (30s, 5m, 500ms; a bare number is seconds).
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
-    /// Keep reading a file that grows.
+    /// Keep reading a growing file.
     #[arg(long, conflicts_with = "interfaces")]
     pub follow: bool,
-    /// Bytes to capture of each packet; 0 is all of them.
+    /// Capture at most this many bytes of each packet; 0 means whole packets.
     #[arg(short = 's', long = "snaplen", value_name = "BYTES", requires = "interfaces")]
     pub snap_len: Option<u32>,
-    /// Kernel buffer of each interface, in KiB.
+    /// Size of each interface's kernel buffer, in KiB.
     #[arg(short = 'B', long = "buffer-size", value_name = "KIB", requires = "interfaces")]
     pub buffer_size: Option<u32>,
-    /// Don't put interfaces into promiscuous mode.
+    /// Don't switch interfaces to promiscuous mode.
     #[arg(short = 'p', long = "no-promiscuous", requires = "interfaces")]
     pub no_promiscuous: bool,
-    /// After the interfaces are open, become this user (as root, without it, the one who called sudo).
+    /// Switch to this user once the interfaces are open (root's default: the user who called sudo).
     #[arg(short = 'Z', long = "relinquish-privileges", value_name = "USER", requires = "interfaces")]
     pub relinquish: Option<String>,
-    /// Write all packets to this file: as pcap if its name ends in .pcap, else as pcapng.
+    /// Write all packets to this file: pcap if the name ends in .pcap, otherwise pcapng.
     #[arg(short = 'w', long = "write", value_name = "FILE")]
     pub write: Option<PathBuf>,
-    /// Begin a new file of -w after so many million bytes.
+    /// Start a new -w file after this many million bytes.
     #[arg(short = 'C', value_name = "MB", requires = "write", value_parser = clap::value_parser!(u64).range(1..))]
     pub rotate_size: Option<u64>,
-    /// Begin a new file of -w after so many seconds.
+    /// Start a new -w file after this many seconds.
     #[arg(short = 'G', value_name = "SECONDS", requires = "write", value_parser = clap::value_parser!(u64).range(1..))]
     pub rotate_seconds: Option<u64>,
-    /// With -C or -G: keep this many files of -w and write over the oldest.
+    /// With -C or -G: keep this many -w files and overwrite the oldest.
     #[arg(short = 'W', value_name = "COUNT", requires = "write", value_parser = clap::value_parser!(u32).range(1..))]
     pub rotate_count: Option<u32>,
-    /// Write each packet to the file of -w as soon as it is captured; else that may take half a second.
+    /// Write each packet to the -w file as soon as it is captured, instead of within half a second.
     #[arg(short = 'U', long = "packet-buffered", requires = "write")]
     pub packet_buffered: bool,
-    /// Read connections of a port as this protocol whatever they look like (tcp:9000=trpc; =none leaves them out).
+    /// Treat connections on this port as this protocol (tcp:9000=trpc; =none ignores them).
     #[arg(long = "decode-as", value_name = "PORT=PROTOCOL")]
     pub decode_as: Vec<DecodeAs>,
-    /// Threads to use; the output is the same at any number.
+    /// Number of threads; it never changes the output.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
 }
@@ -130,26 +130,26 @@ impl Input {
         self.read.iter().chain(&self.files).cloned().collect()
     }
 
-    /// Whether there is no end to wait for: interfaces, growing files.
+    /// Whether the input has no end: interfaces, growing files.
     #[must_use]
     pub fn is_endless(&self) -> bool {
         !self.interfaces.is_empty() || self.follow
     }
 }
 
-/// What is shown and how.
+/// What to show and how.
 #[derive(Clone, Debug, Default, Args)]
 pub struct View {
     /// Input.
     #[command(flatten)]
     pub input: Input,
-    /// Only calls that match: keys of the call record, == != < <= > >= ~ !~ in, and or not, units on numbers.
+    /// Show only matching calls: keys of the call record, == != < <= > >= ~ !~ in, and or not, units on numbers.
     #[arg(short = 'Y', long = "filter", value_name = "EXPR")]
     pub filter: Option<String>,
     /// Write to this file instead of standard output.
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Write each line as soon as it is known, to files and pipes too.
+    /// Write each line at once, to files and pipes too.
     #[arg(short = 'l', long = "line-buffered")]
     pub line_buffered: bool,
     /// When to use colours.
@@ -158,7 +158,7 @@ pub struct View {
     /// How to print times.
     #[arg(short = 't', long = "time", value_enum, default_value_t, value_name = "FORMAT")]
     pub time: TimeFormat,
-    /// Exit with status 3 if a call of one of these classes was seen.
+    /// Exit with status 3 if a call of one of these classes is seen.
     #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = parse_class)]
     pub fail_on: Vec<Class>,
 }
@@ -181,16 +181,16 @@ pub struct CallsArgs {
     /// Input and view.
     #[command(flatten)]
     pub view: View,
-    /// Form of the output.
+    /// Output format.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: RecordFormat,
-    /// Print these keys of the call record only (text and csv).
+    /// Print only these keys of the call record (text and csv).
     #[arg(long, value_delimiter = ',', value_name = "KEY")]
     pub fields: Vec<String>,
-    /// Records of connections too: refused, reset before any call, not decoded and why.
+    /// Also print connections: refused, reset before any call, not decoded and why.
     #[arg(long)]
     pub connections: bool,
-    /// Headers and `trans_info` in the records.
+    /// Include headers and `trans_info`.
     #[arg(long)]
     pub metadata: bool,
 }
@@ -201,7 +201,7 @@ pub struct StatsArgs {
     /// Input and view.
     #[command(flatten)]
     pub view: View,
-    /// Form of the output.
+    /// Output format.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: StatsFormat,
 }
@@ -209,7 +209,7 @@ pub struct StatsArgs {
 /// Arguments of `show`.
 #[derive(Clone, Debug, Args)]
 pub struct ShowArgs {
-    /// The call: its `uid` in the records (71 or 71.2).
+    /// The call's `uid` from the records (71 or 71.2).
     #[arg(value_name = "ID")]
     pub id: Uid,
     /// Input.
@@ -224,7 +224,7 @@ pub struct ShowArgs {
 #[derive(Clone, Debug, Args)]
 pub struct ExplainArgs {
     /// A family and a code (trpc, thrift, kitex, ttstream, grpc, http2, http), a code, a word of the record, or an error
-    /// text as a log has it; then capture files.
+    /// text from a log; then capture files.
     #[arg(value_name = "WHAT", allow_negative_numbers = true)]
     pub what: Vec<String>,
     /// A capture file; the same as a bare FILE after the question.
@@ -238,16 +238,16 @@ pub struct ExplainArgs {
 /// Arguments of `chains`.
 #[derive(Clone, Debug, Args)]
 pub struct ChainsArgs {
-    /// Input and view; a chain is printed if one of its calls passes the filter.
+    /// Input and view; a chain is printed if one of its calls matches the filter.
     #[command(flatten)]
     pub view: View,
-    /// Form of the output; mermaid and dot draw the service graph.
+    /// Output format; mermaid and dot draw the service graph.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: ChainFormat,
-    /// In sum: which service turns which error into what, how often, and an example (text and jsonl).
+    /// Print totals instead: which service turns which error into what, how often, with an example (text and jsonl).
     #[arg(long)]
     pub summary: bool,
-    /// Headers and `trans_info` in the call records.
+    /// Include headers and `trans_info` in the call records.
     #[arg(long)]
     pub metadata: bool,
 }
@@ -255,7 +255,7 @@ pub struct ChainsArgs {
 fn parse_class(text: &str) -> Result<Class, String> {
     Class::from_name(text).ok_or_else(|| {
         let names: Vec<_> = Class::ALL.iter().map(|class| class.name()).collect();
-        format!("no class of that name; there are {}", names.join(", "))
+        format!("no such class; the classes are {}", names.join(", "))
     })
 }
 

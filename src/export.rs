@@ -10,13 +10,13 @@ use crate::decode::{Decoded, Decoder, FlowKey};
 use crate::sink::packets::PacketWriter;
 use crate::source::{Batch, Source};
 
-/// Which packets belong to calls: of each connection, the packets from the first to the last one of each call (over HTTP/2
-/// from the connection's first, since a header block can't be read without those before it). On a connection that calls
-/// share this holds packets of others too: they can't be taken apart.
+/// The packets that belong to calls: for each call, the packets of its connection from the call's first to its last. HTTP/2
+/// calls start at the connection's first packet, because a header block depends on the earlier ones. On a shared connection
+/// this includes packets of other calls, which can't be separated.
 #[derive(Debug, Default)]
 pub struct Wanted {
     ranges: HashMap<FlowKey, Vec<(u64, u64)>, foldhash::fast::RandomState>,
-    /// What is said of a call in a comment of its last packet.
+    /// The summary of each call, which becomes a comment on its last packet.
     comments: HashMap<u64, String, foldhash::fast::RandomState>,
     last: u64,
 }
@@ -26,7 +26,7 @@ impl Wanted {
     pub fn add(&mut self, call: &Call) {
         let (key, _) = FlowKey::new(call.client, call.server, call.network);
         let key = key.at(call.capture_point);
-        // The header tables of HTTP/2 are made of everything before.
+        // HTTP/2 header tables depend on all earlier header blocks.
         let first = if call.transport.headers_depend_on_earlier() { call.connection } else { call.packets.0 };
         self.ranges.entry(key).or_default().push((first, call.packets.1));
         let comment = self.comments.entry(call.packets.1).or_default();
@@ -37,7 +37,7 @@ impl Wanted {
         self.last = self.last.max(call.packets.1);
     }
 
-    /// Whether no call was added.
+    /// Whether no calls were added.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
@@ -49,7 +49,7 @@ impl Wanted {
         ranges.get(..after).is_some_and(|before| before.last().is_some_and(|(_, last)| number <= *last))
     }
 
-    /// Sorts the ranges of each connection and joins those that touch.
+    /// Sorts the ranges of each connection and merges adjacent ones.
     fn settle(&mut self) {
         for ranges in self.ranges.values_mut() {
             ranges.sort_unstable();
@@ -64,7 +64,8 @@ impl Wanted {
     }
 }
 
-/// Writes the wanted packets of `source`; gives their number. Fragments of datagrams before the last are left out.
+/// Writes the wanted packets of `source` and returns their number. Of a fragmented datagram, only the last fragment is
+/// written.
 pub fn write(source: &mut dyn Source, mut wanted: Wanted, writer: &mut PacketWriter) -> io::Result<u64> {
     wanted.settle();
     let mut decoder = Decoder::default();

@@ -1,4 +1,4 @@
-//! The `rpcscope` binary: the command line in, an exit status out.
+//! The `rpcscope` binary: parses the command line and returns the exit status.
 
 use clap::Parser as _;
 

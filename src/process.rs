@@ -1,9 +1,12 @@
-//! Which processes of this host hold the ends of a connection, from `/proc` (Linux; elsewhere nothing is found).
+//! Finds the local processes at both ends of a connection, from `/proc` (Linux only).
 //!
-//! The kernel lists sockets by their addresses and an inode (`/proc/net/tcp`), and processes by their descriptors, which
-//! name the inode (`/proc/PID/fd`). Both lists are walked by a thread of its own, only when somebody asks for an end that is
-//! not known yet, and with long pauses: the walk never takes more than a twentieth of one core. Only sockets of the network
-//! namespace of this program are seen, and only processes whose descriptors it may read.
+//! The kernel lists sockets with their addresses and inode (`/proc/net/tcp`), and each process lists its descriptors, which
+//! name the inode (`/proc/PID/fd`). A separate thread scans both lists when an unknown connection is looked up. It pauses
+//! long enough between scans to use at most a twentieth of one core. It sees only sockets in its own network namespace and
+//! processes whose descriptors it may read.
+//!
+//! The lists are parsed here and not by the `procfs` crate (0.18): that rejects a whole list for one unknown line, reads it
+//! without a limit, and makes three system calls for each descriptor instead of one.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
@@ -18,40 +21,40 @@ use hashbrown::{HashMap, HashSet};
 use crate::calls::record::Process;
 use crate::decode::{Endpoint, Network};
 
-/// Least time between two walks.
+/// Minimum pause between two scans.
 const PAUSE: Duration = Duration::from_millis(200);
-/// A walk is followed by a pause of so many times its own length.
+/// The pause after a scan, as a multiple of the time the scan took.
 const PAUSE_FACTOR: u32 = 19;
-/// How long a socket is remembered after it was last seen: calls are told when their connection may be gone.
+/// How long a socket is remembered after it was last seen: a call may be reported after its connection has closed.
 const MEMORY: Duration = Duration::from_secs(60);
-/// Sockets that are remembered.
+/// Maximum number of remembered sockets.
 const MAX_SOCKETS: usize = 1 << 17;
-/// Bytes of one of the kernel's lists of sockets that are read.
+/// Maximum bytes read from one of the kernel's socket lists.
 const MAX_LIST: u64 = 64 << 20;
-/// Descriptors that are looked at in one walk.
+/// Maximum number of descriptors examined in one scan.
 const MAX_DESCRIPTORS: usize = 200_000;
 
 /// Finds processes by the addresses of their sockets.
 #[derive(Debug)]
 pub struct Processes {
-    known: Arc<Mutex<Arc<Known>>>,
+    known: Arc<Mutex<Arc<SocketTable>>>,
     wanted: Sender<()>,
 }
 
 impl Processes {
-    /// Starts the thread that walks `/proc` when it is asked to. It ends when this is dropped.
+    /// Starts the thread that scans `/proc` on demand. It ends when this is dropped.
     pub fn start() -> io::Result<Self> {
-        let known = Arc::new(Mutex::new(Arc::new(Known::default())));
+        let known = Arc::new(Mutex::new(Arc::new(SocketTable::default())));
         let (wanted, asked) = bounded(1);
         let published = Arc::clone(&known);
         std::thread::Builder::new()
             .name("processes".into())
-            .spawn(move || walk_when_asked(&asked, &published))?;
+            .spawn(move || scan_on_demand(&asked, &published))?;
         Ok(Self { known, wanted })
     }
 
-    /// The processes at both ends of a connection, as far as they are known by now. What is not known is looked for: to be
-    /// called when a connection opens, so that the answer is there when its calls end.
+    /// The processes at both ends of a connection, as far as they are known now. An unknown end triggers a scan, so call this
+    /// when a connection opens to have the answer when its calls end.
     #[must_use]
     pub fn at(&self, ends: [Endpoint; 2], network: Network) -> [Option<Process>; 2] {
         let known = Arc::clone(&self.known.lock().unwrap_or_else(PoisonError::into_inner));
@@ -59,18 +62,18 @@ impl Processes {
         let found = [known.holder(a, b, network), known.holder(b, a, network)];
         let is_complete = known.has(a, b, network) && known.has(b, a, network);
         if !is_complete {
-            // A full channel means that a walk is already due.
+            // A full channel means that a scan is already due.
             let _ = self.wanted.try_send(());
         }
         found
     }
 }
 
-fn walk_when_asked(asked: &Receiver<()>, published: &Mutex<Arc<Known>>) {
-    let mut known = Known::default();
+fn scan_on_demand(asked: &Receiver<()>, published: &Mutex<Arc<SocketTable>>) {
+    let mut known = SocketTable::default();
     while asked.recv().is_ok() {
         let begun = Instant::now();
-        known.walk(Path::new("/proc"), begun);
+        known.scan(Path::new("/proc"), begun);
         *published.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(known.clone());
         std::thread::sleep(PAUSE.max(begun.elapsed() * PAUSE_FACTOR));
     }
@@ -79,20 +82,20 @@ fn walk_when_asked(asked: &Receiver<()>, published: &Mutex<Arc<Known>>) {
 /// A socket's own end, the other end, and the kind.
 type Pair = (Endpoint, Endpoint, Network);
 
-/// What the last walks found.
+/// The sockets found by recent scans and their processes.
 #[derive(Clone, Debug, Default)]
-struct Known {
-    /// Who holds a connected socket, and when it was last seen. `None`: nobody whose descriptors may be read.
+struct SocketTable {
+    /// The process of each connected socket, and when it was last seen. `None`: no process whose descriptors are readable.
     connected: HashMap<Pair, (Option<Process>, Instant)>,
-    /// Who holds a socket that waits for peers.
+    /// The process of each listening or unconnected socket.
     bound: HashMap<(Endpoint, Network), Option<Process>>,
-    /// Addresses of this host, as far as sockets use them.
+    /// Local addresses in use by sockets.
     local: HashSet<IpAddr>,
-    /// Who holds which socket.
+    /// The process of each socket, by inode.
     owners: HashMap<u64, Option<Process>>,
 }
 
-impl Known {
+impl SocketTable {
     fn has(&self, own: Endpoint, peer: Endpoint, network: Network) -> bool {
         self.connected.contains_key(&(own, peer, network))
     }
@@ -101,7 +104,7 @@ impl Known {
         if let Some((process, _)) = self.connected.get(&(own, peer, network)) {
             return process.clone();
         }
-        // The connection is gone, or it is a datagram socket: whoever waits at this address has it, if it is ours at all.
+        // The connection is closed, or this is a datagram socket: the process bound to this address owns it, if it is local.
         if !own.ip.is_loopback() && !self.local.contains(&own.ip) {
             return None;
         }
@@ -110,8 +113,8 @@ impl Known {
         bound.find_map(|end| self.bound.get(&end)).cloned().flatten()
     }
 
-    /// Reads the lists of sockets and finds the holders of those that are new.
-    fn walk(&mut self, proc: &Path, now: Instant) {
+    /// Reads the socket lists and finds the owners of new sockets.
+    fn scan(&mut self, proc: &Path, now: Instant) {
         let mut sockets = Vec::new();
         for (list, network) in
             [("tcp", Network::Tcp), ("tcp6", Network::Tcp), ("udp", Network::Udp), ("udp6", Network::Udp)]
@@ -146,8 +149,8 @@ impl Known {
         }
     }
 
-    /// Looks through the descriptors of processes until all `wanted` sockets are found: first through those of processes
-    /// that hold other sockets, because a server's new connections are its own.
+    /// Searches the descriptors of processes until the owners of all `wanted` sockets are found. Processes that already own
+    /// sockets come first: a server's new connections belong to the server.
     fn find_owners(&mut self, proc: &Path, mut wanted: HashSet<u64>) {
         let mut pids: Vec<u32> = self.owners.values().flatten().map(|process| process.pid).collect();
         pids.sort_unstable();
@@ -163,7 +166,7 @@ impl Known {
                 break;
             }
             let folder = proc.join(pid.to_string());
-            // Processes end while they are looked at, and those of others may not be read.
+            // Processes may exit during the scan, and those of other users may be unreadable.
             let Ok(descriptors) = fs::read_dir(folder.join("fd")) else { continue };
             let mut process = None;
             for descriptor in descriptors.filter_map(Result::ok).take(budget) {
@@ -194,24 +197,24 @@ fn socket_inode(target: &Path) -> Option<u64> {
 #[derive(Debug, PartialEq, Eq)]
 struct Socket {
     own: Endpoint,
-    /// `None` where it waits for peers.
+    /// `None` if it has no peer.
     peer: Option<Endpoint>,
     network: Network,
     inode: u64,
 }
 
-/// Reads a line of `/proc/net/tcp` and its like (proc(5)):
-/// number, own end, other end, state, queues, timers, retransmissions, user, time-out, inode.
+/// Parses a line of `/proc/net/tcp`, `udp` or their IPv6 versions (proc(5)):
+/// number, local end, remote end, state, queues, timers, retransmissions, user, time-out, inode.
 fn socket(line: &str, network: Network) -> Option<Socket> {
     let mut fields = line.split_ascii_whitespace().skip(1);
     let own = endpoint(fields.next()?)?;
     let peer = endpoint(fields.next()?)?;
     let inode = fields.nth(6)?.parse().ok()?;
-    // Sockets that only wait for late packets belong to nobody any more.
+    // Sockets in TIME_WAIT have no inode and no owner.
     (inode != 0).then_some(Socket { own, peer: (peer.port != 0).then_some(peer), network, inode })
 }
 
-/// `0100007F:1F90`: the address in words of the kernel's own byte order, the port as a number.
+/// Parses `0100007F:1F90`: the address as words in host byte order, the port as a number.
 fn endpoint(text: &str) -> Option<Endpoint> {
     let (address, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -230,7 +233,7 @@ fn endpoint(text: &str) -> Option<Endpoint> {
     Some(canonical(Endpoint { ip, port }))
 }
 
-/// A socket for both IP versions shows IPv4 peers as mapped addresses, which are not on the wire.
+/// A dual-stack socket shows IPv4 peers as mapped addresses, which never appear on the wire.
 fn canonical(end: Endpoint) -> Endpoint {
     Endpoint { ip: end.ip.to_canonical(), ..end }
 }
@@ -316,27 +319,27 @@ mod tests {
             line("10.0.0.1:90", "10.0.0.1:91", false, 99),
         ];
         let proc = fake(&lines.concat());
-        let (mut known, now) = (Known::default(), Instant::now());
-        known.walk(proc.path(), now);
-        let holder = |known: &Known, own: &str, peer: &str| {
+        let (mut known, now) = (SocketTable::default(), Instant::now());
+        known.scan(proc.path(), now);
+        let holder = |known: &SocketTable, own: &str, peer: &str| {
             known.holder(end(own), end(peer), Network::Tcp).map(|process| process.pid)
         };
         assert_eq!(holder(&known, "10.0.0.1:4000", "10.0.0.1:80"), Some(10));
         assert_eq!(holder(&known, "10.0.0.1:80", "10.0.0.1:4000"), Some(20));
-        // A connection that was never listed: its server still waits there.
+        // A connection that was never listed: its server still listens there.
         assert_eq!(holder(&known, "10.0.0.1:80", "10.0.0.1:4001"), Some(20));
         assert_eq!(holder(&known, "10.0.0.1:4001", "10.0.0.1:80"), None);
-        // The same port of another host is not ours.
+        // The same port on another host is not local.
         assert_eq!(holder(&known, "10.0.0.2:80", "10.0.0.1:4000"), None);
-        // Nobody's descriptors show this socket, and that is known.
+        // No readable process owns this socket, and that is known.
         assert_eq!(holder(&known, "10.0.0.1:90", "10.0.0.1:91"), None);
         assert!(known.has(end("10.0.0.1:90"), end("10.0.0.1:91"), Network::Tcp));
 
-        // The connection is closed: it is remembered, but not for ever.
+        // A closed connection is remembered for a while.
         fs::write(proc.path().join("net/tcp"), &lines[2]).unwrap();
-        known.walk(proc.path(), now + Duration::from_secs(1));
+        known.scan(proc.path(), now + Duration::from_secs(1));
         assert_eq!(holder(&known, "10.0.0.1:4000", "10.0.0.1:80"), Some(10));
-        known.walk(proc.path(), now + MEMORY + Duration::from_secs(2));
+        known.scan(proc.path(), now + MEMORY + Duration::from_secs(2));
         assert_eq!(holder(&known, "10.0.0.1:4000", "10.0.0.1:80"), None);
         assert_eq!(known.owners.len(), 1);
     }

@@ -1,4 +1,4 @@
-//! `rpcscope chains`: which call caused which, and how an error travelled.
+//! `rpcscope chains`: which call caused which, and how errors travelled.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::filter::Filter;
 use crate::pipeline::Totals;
 use crate::sink::chains::ChainSink;
 
-/// How long a call waits live for those that began before it.
+/// In live runs, how long a call waits for calls that began before it.
 pub(super) const LIVE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Prints the chains of the input's calls.
@@ -22,7 +22,7 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     let filter = runner::filter(view)?;
     let mut run = Run::open(&view.input, view.output.as_deref())?;
     run.options.metadata = true;
-    // A file is linked best in one piece; what never ends can't wait for its end.
+    // Linking works best on a whole file, but an endless input can't wait for its end.
     let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
     let mut printer = ChainPrinter {
         engine: Engine::new(Options { patience, ..Options::default() }),
@@ -30,7 +30,7 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
         filter,
         metadata: args.metadata,
     };
-    // The filter chooses chains, which need all their calls.
+    // The filter applies to chains, so the engine needs all calls.
     let status = run.choosing(None, &view.fail_on).drive(&mut printer)?;
     for shortfall in printer.engine.shortfalls() {
         complain(&shortfall);
@@ -38,7 +38,7 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     Ok(status)
 }
 
-/// The engine with what becomes of its chains.
+/// Links calls and prints the chains.
 struct ChainPrinter {
     engine: Engine,
     sink: Box<dyn ChainSink>,
@@ -47,12 +47,12 @@ struct ChainPrinter {
 }
 
 impl ChainPrinter {
-    /// Does something with the engine, and writes the chains that come out.
+    /// Runs the engine and writes the chains that it completes.
     fn feed(&mut self, act: impl FnOnce(&mut Engine, &mut dyn FnMut(Chain))) -> io::Result<()> {
         let Self { engine, sink, filter, metadata } = self;
         let mut written = Ok(());
         act(engine, &mut |mut chain: Chain| {
-            // A chain is shown if any of its calls matches; the others are needed to see it at all.
+            // A chain is shown whole if any of its calls matches.
             let shown = filter.as_ref().is_none_or(|f| chain.hops.iter().any(|hop| f.matches(&hop.call)));
             if !shown || written.is_err() {
                 return;

@@ -1,4 +1,4 @@
-//! The proof of a call for the interface: its packets are read again when somebody opens its detail.
+//! Rereads the packets of a call when its detail view is opened.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -15,17 +15,17 @@ use crate::sink::packets::{PacketWriter, Rotation};
 use crate::source::{Batch, Reread, Ring, Source, SourceError};
 use crate::tui::DetailSource;
 
-/// Where the packets of a call are read again.
+/// Where to reread the packets of a call.
 #[derive(Clone, Debug)]
 pub(super) enum Packets {
     /// The files of the command line.
     Files(Reread, Vec<DecodeAs>),
-    /// What is still in memory of a live capture.
+    /// The part of a live capture that is still in memory.
     Ring(Arc<Ring>, Vec<DecodeAs>),
 }
 
 impl Packets {
-    /// `None` where the input can be read only once.
+    /// `None` if the input can be read only once.
     pub(super) fn of(source: &Opened, input: &Input, ring: Option<Arc<Ring>>) -> Option<Self> {
         let decode_as = input.decode_as.clone();
         match ring {
@@ -34,21 +34,21 @@ impl Packets {
         }
     }
 
-    /// Packets by their numbers; `first` is the first that has to be there.
+    /// Packets by number; fails if packet `first` is no longer available.
     fn read(&self, numbers: RangeInclusive<u64>, first: u64) -> Result<Box<dyn Source>, String> {
         match self {
             Self::Files(reread, _) => Ok(Box::new(reread.packets(numbers))),
             Self::Ring(ring, _) => {
                 let oldest = ring.oldest().unwrap_or(u64::MAX);
                 if oldest > first {
-                    return Err("its packets are no longer held: -w FILE keeps them all".into());
+                    return Err("its packets are no longer in memory: -w FILE keeps them all".into());
                 }
                 Ok(Box::new(ring.packets(numbers)))
             }
         }
     }
 
-    /// Writes the packets of calls to a file; gives a line for people.
+    /// Writes the packets of calls to a file and returns a line for the user.
     pub(super) fn export(&self, calls: &[Arc<Call>], path: &Path) -> Result<String, String> {
         let mut wanted = Wanted::default();
         for call in calls {
@@ -76,7 +76,7 @@ impl DetailSource for Packets {
     }
 }
 
-/// A source that ends when somebody says so: whoever asked has gone on to another call.
+/// A source that ends when `stop` is set: the user has moved on to another call.
 struct Stoppable {
     inner: Box<dyn Source>,
     stop: Arc<AtomicBool>,

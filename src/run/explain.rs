@@ -1,4 +1,4 @@
-//! `rpcscope explain`: what a code, a word of the record or an error text means, and which calls carry it.
+//! `rpcscope explain`: the meaning of a code, a word of the record or an error text, and the calls that carry it.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::cli::{ExplainArgs, Input, View};
 use crate::explain::{self, Answer};
 use crate::sink::{Clock, Sink, Text};
 
-/// Prints the answer, and with files the calls that it is about.
+/// Prints the explanation and, with files, the calls that match it.
 pub(super) fn run(args: &ExplainArgs) -> Result<Status, Failure> {
     let (answer, taken) = explain::answer(&args.what).map_err(Failure::Usage)?;
     let named = args.what.iter().skip(taken).map(PathBuf::from);
@@ -31,7 +31,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Status, Failure> {
     Ok(status)
 }
 
-/// Prints the calls that carry what was asked about.
+/// Prints the calls that match the explanation.
 struct Carriers {
     answer: Answer,
     text: Text,

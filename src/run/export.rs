@@ -11,15 +11,15 @@ use crate::sink;
 use crate::sink::packets::{PacketWriter, Rotation};
 use crate::source::Source;
 
-/// Reads the input twice: for the calls, and for their packets.
+/// Reads the input twice: first the calls, then their packets.
 pub(super) fn run(view: &View) -> Result<Status, Failure> {
     let Some(path) = &view.output else {
-        return Err(Failure::Usage("export needs -o FILE for the packets (-o - is standard output)".into()));
+        return Err(Failure::Usage("export needs -o FILE for the packets (-o - for standard output)".into()));
     };
     if !input::can_reread(&view.input) {
         return Err(Failure::Usage(
-            "export reads its input twice, which standard input and interfaces can't be: save the capture first \
-             (-w FILE)"
+            "export reads its input twice, which is impossible for standard input and interfaces: save the capture \
+             first (-w FILE)"
                 .into(),
         ));
     }
@@ -28,13 +28,13 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     let mut wanted = Wanted::default();
     let status = run.drive(&mut wanted)?;
     if wanted.is_empty() {
-        complain("no call matches: nothing is written");
+        complain("no call matches; nothing was written");
         return Ok(status);
     }
     let mut reopened = input::reopen(&view.input, &run.source)?;
     let written = PacketWriter::create(path, Rotation::default())
         .and_then(|mut writer| export::write(&mut reopened, wanted, &mut writer));
-    // What can't be read was reported the first time.
+    // Read errors were reported the first time.
     drop(reopened.troubles());
     match written {
         Err(error) if !sink::closed_pipe(&error) => {

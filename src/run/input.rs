@@ -1,4 +1,4 @@
-//! The input of a command: files or interfaces, limited, filtered, and written beside.
+//! Opens the input of a command: files or interfaces, with limits, capture filter and `-w`.
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -23,28 +23,28 @@ use crate::source::{
     Batch, Filtered, Limited, Queued, Reread, Ring, Source, SourceError, Tap, Tee, files, privileges,
 };
 
-/// Files smaller than this are read before anybody could look at a progress bar.
+/// Smaller files are read too quickly for a progress bar to be useful.
 pub(super) const WORTH_A_BAR: u64 = 32 * 1024 * 1024;
 
-/// The input of a command, opened.
+/// An opened input.
 pub(super) struct Opened {
     source: Box<dyn Source>,
-    /// Set by signals and by whoever quits: ends the source.
+    /// Ends the source; set by signals and by the interface.
     pub(super) stop: Arc<AtomicBool>,
-    /// Counts of lost packets, where interfaces are read.
+    /// Counts of lost packets (interfaces only).
     pub(super) counters: Option<Arc<Counters>>,
-    /// What is listened on, for people.
+    /// Names of the interfaces, for messages.
     pub(super) listening: Option<String>,
-    /// Whose sockets the connections of this host are, where interfaces are read.
+    /// Finds the local processes of connections (interfaces only).
     processes: Option<Arc<Processes>>,
-    /// A way to read the packets of files once more.
+    /// Rereads packets of files.
     pub(super) reread: Option<Reread>,
     /// Where the files were captured.
     sites: Arc<Sites>,
-    /// Whom to tell at once of what goes wrong with an interface while others go on.
-    tell: Option<Box<dyn FnMut(SourceError) + Send>>,
-    /// Whether somebody was told.
-    told: bool,
+    /// Receives problems with an interface while the others go on.
+    report: Option<Box<dyn FnMut(SourceError) + Send>>,
+    /// Whether a problem was reported.
+    has_reported: bool,
 }
 
 impl Opened {
@@ -57,41 +57,40 @@ impl Opened {
             processes: None,
             reread: None,
             sites: Arc::default(),
-            tell: None,
-            told: false,
+            report: None,
+            has_reported: false,
         }
     }
 
-    /// Has what goes wrong with an interface told when it happens; with files there is time at the end.
-    pub(super) fn tell(&mut self, tell: impl FnMut(SourceError) + Send + 'static) {
+    /// Reports problems with interfaces when they happen. Problems with files are reported at the end.
+    pub(super) fn report_to(&mut self, report: impl FnMut(SourceError) + Send + 'static) {
         if self.counters.is_some() {
-            self.tell = Some(Box::new(tell));
+            self.report = Some(Box::new(report));
         }
     }
 
-    /// What ends the analysis before the end of the source. A file is done with when `stop` is set; what was captured live
-    /// by then is still analysed.
+    /// Ends the analysis before the end of the source. A stopped replay needs no more analysis, but packets that were already
+    /// captured live do.
     pub(super) fn abandon(&self) -> Arc<AtomicBool> {
         if self.counters.is_some() { Arc::default() } else { Arc::clone(&self.stop) }
     }
 
-    /// Whether something was told.
-    pub(super) fn has_told(&self) -> bool {
-        self.told
+    /// Whether a problem was reported.
+    pub(super) fn has_reported(&self) -> bool {
+        self.has_reported
     }
 
-    /// Completes the pipeline's choices: whose sockets a connection has is asked when it appears, so that the answer is
-    /// there when its calls end.
+    /// Looks up the processes of a connection when it opens, so that the answer is there when its calls end.
     pub(super) fn watch(&self, options: &mut Options) {
         if let Some(processes) = self.processes.clone() {
             options.on_open = Some(Arc::new(move |key: &FlowKey| {
-                // Only the question matters here.
+                // The lookup only starts a scan.
                 _ = processes.at([key.a, key.b], key.network);
             }));
         }
     }
 
-    /// Adds what only this host knows of a call: the processes at its ends.
+    /// Adds the processes at both ends of a call.
     pub(super) fn lookup(&self) -> impl Fn(&mut Call) + Send + use<> {
         let processes = self.processes.clone();
         move |call| {
@@ -105,10 +104,10 @@ impl Opened {
 impl Source for Opened {
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
         let more = self.source.next_batch(batch);
-        if let Some(tell) = &mut self.tell {
+        if let Some(report) = &mut self.report {
             for trouble in self.source.troubles() {
-                self.told = true;
-                tell(trouble);
+                self.has_reported = true;
+                report(trouble);
             }
         }
         more
@@ -139,9 +138,7 @@ impl Source for Opened {
 /// SIGTERM and a hang-up end the source from here on.
 pub(super) fn open(input: &Input, ring: Option<&Arc<Ring>>) -> Result<Opened, Failure> {
     if input.rotate_count.is_some() && input.rotate_size.is_none() && input.rotate_seconds.is_none() {
-        return Err(Failure::Usage(
-            "-W keeps a number of rotated files: -C or -G says when a new one begins".into(),
-        ));
+        return Err(Failure::Usage("-W limits the number of rotated files: add -C or -G to rotate".into()));
     }
     let stop = Arc::new(AtomicBool::new(false));
     signals::catch(&stop)?;
@@ -149,7 +146,7 @@ pub(super) fn open(input: &Input, ring: Option<&Arc<Ring>>) -> Result<Opened, Fa
     let opened = match (paths.is_empty(), input.interfaces.is_empty()) {
         (true, true) => {
             let text = "nothing to read: name a capture file (or - for standard input), or an interface with -i; \
-                        --help tells more";
+                        see --help";
             return Err(Failure::Usage(text.into()));
         }
         (false, false) => return Err(Failure::Usage("files and interfaces can't be read together".into())),
@@ -160,20 +157,20 @@ pub(super) fn open(input: &Input, ring: Option<&Arc<Ring>>) -> Result<Opened, Fa
     Ok(opened)
 }
 
-/// Whether the input can be read a second time: not standard input, not interfaces.
+/// Whether the input can be read twice, unlike standard input and interfaces.
 pub(super) fn can_reread(input: &Input) -> bool {
     let paths = input.paths();
     !paths.is_empty() && paths.iter().all(|path| path.as_os_str() != "-")
 }
 
-/// Opens the files of the command line once more, for what is made on demand from their packets.
+/// Opens the files of the command line again, to read their packets a second time.
 pub(super) fn reopen(input: &Input, opened: &Opened) -> Result<Opened, Failure> {
     let input = Input { write: None, follow: false, ..input.clone() };
     files_at(&input, &input.paths(), &Arc::new(AtomicBool::new(false)), Arc::clone(&opened.sites))
 }
 
 fn files(input: &Input, paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Opened, Failure> {
-    // What still grows can't be compared beforehand.
+    // Growing files can't be compared in advance.
     let survey = if input.follow { Survey::default() } else { survey(paths, stop) };
     for note in &survey.notes {
         complain(note);
@@ -181,7 +178,7 @@ fn files(input: &Input, paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Ope
     files_at(input, paths, stop, Arc::new(survey.sites))
 }
 
-/// Finds out which files were captured in which place, with a bar where that takes long.
+/// Finds out which files share a capture point, with a progress bar for large files.
 fn survey(paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Survey {
     let mut bar = None;
     let survey = capture_point::survey(paths, stop, &mut |at, total| {
@@ -229,20 +226,20 @@ fn interfaces(input: &Input, stop: &Arc<AtomicBool>, ring: Option<&Arc<Ring>>) -
         stop: Arc::clone(stop),
     };
     let source = live::open(options).map_err(refused)?;
-    // The file of -w is opened with the rights of whoever it will belong to.
+    // The -w file must belong to the user who gets the privileges.
     privileges::relinquish(input.relinquish.as_deref()).map_err(Failure::Environment)?;
     let taps = LiveTaps { writer: tap(input)?, ring: ring.cloned() };
     let counters = source.counters();
     let limited = Limited::new(source).packets(input.count).wall_time(input.duration);
     let queued = Queued::spawn(limited, Arc::clone(&counters), Some(Box::new(taps)))
         .map_err(|error| Failure::Environment(format!("no thread for the capture: {error}")))?;
-    // Names of processes are a convenience: without them the calls are still told.
+    // Process names are optional: calls are reported without them too.
     let processes = Processes::start().ok().map(Arc::new);
     let listening = Some(input.interfaces.join(", "));
     Ok(Opened { counters: Some(counters), listening, processes, ..Opened::new(Box::new(queued), stop) })
 }
 
-/// What every live packet is shown to: the file of `-w`, and the ring for what is made on demand.
+/// Receives every live packet: the `-w` file and the ring of recent packets.
 struct LiveTaps {
     writer: Option<Box<dyn Tap>>,
     ring: Option<Arc<Ring>>,
@@ -272,7 +269,7 @@ fn refused(refusal: Refusal) -> Failure {
     }
 }
 
-/// The file of `-w`.
+/// Creates the `-w` file.
 fn tap(input: &Input) -> Result<Option<Box<dyn Tap>>, Failure> {
     let Some(path) = &input.write else { return Ok(None) };
     let rotation = Rotation {

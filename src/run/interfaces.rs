@@ -1,4 +1,4 @@
-//! `rpcscope interfaces`: what can be sniffed.
+//! `rpcscope interfaces`: the interfaces that can be sniffed.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::{Failure, Status, output};
 use crate::source::live;
 use crate::text::{self, Align};
 
-/// Prints one interface a line: name, state, addresses, what libpcap says about it.
+/// Prints one interface per line: name, state, addresses, libpcap's description.
 pub(super) fn run() -> Result<Status, Failure> {
     let interfaces = live::interfaces().map_err(|refusal| Failure::Environment(refusal.to_string()))?;
     let columns = interfaces.iter().map(|interface| text::width(&interface.name)).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What the commands do: sources, pipeline and outputs put together, and the exit status. [`runner`] is what they share.
+//! The commands: they connect sources, pipeline and outputs, and return the exit status. [`runner`] holds what they share.
 
 mod calls;
 mod chains;
@@ -20,12 +20,12 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
 
-/// How a run went; becomes the exit status.
+/// The result of a run; becomes the exit status.
 #[derive(Debug, Default)]
 pub struct Status {
-    /// An input could not be read, or not to its end.
+    /// An input could not be read to its end.
     pub input_failed: bool,
-    /// A part of the output could not be written.
+    /// Some of the output could not be written.
     pub output_failed: bool,
     /// A call of a class named with `--fail-on` was seen.
     pub matched: bool,
@@ -41,13 +41,13 @@ impl From<Status> for ExitCode {
     }
 }
 
-/// A run that could not begin or go on: what happened, to which file, what to do.
+/// A run that could not start or continue: what happened, to which file, what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Wrong usage: exit status 2.
     #[error("{0}")]
     Usage(String),
-    /// The output can't be written, or the environment does not allow what was asked: exit status 1.
+    /// The output can't be written, or the environment forbids the run: exit status 1.
     #[error("{0}")]
     Environment(String),
 }
@@ -61,7 +61,7 @@ impl Failure {
     }
 }
 
-/// Does what the command line says.
+/// Runs the command.
 #[must_use]
 pub fn main(cli: Cli) -> ExitCode {
     let result = match cli.command {
@@ -86,12 +86,12 @@ pub fn main(cli: Cli) -> ExitCode {
     }
 }
 
-/// Says something on standard error, safe for terminals; what follows the first line stands as it is.
+/// Prints a message on standard error, escaped for terminals. Only its first line names the program.
 fn complain(text: &str) {
     let mut err = io::stderr().lock();
     for (at, line) in text.lines().enumerate() {
         let name = if at == 0 { "rpcscope: " } else { "" };
-        // Where standard error is gone there is nobody to tell.
+        // If standard error is closed, the message can't be delivered.
         let _ = writeln!(err, "{name}{}", crate::text::escape(line));
     }
 }

@@ -1,4 +1,4 @@
-//! Where the results of a command go, and which files they must not destroy.
+//! Where the results of a command go, and which files they must not overwrite.
 
 use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal, Write};
@@ -12,17 +12,17 @@ use crate::cli::{Color, Input, View};
 use crate::sink::{self, Appearance, Losses, RecordWriter};
 use crate::source::files;
 
-/// The failure of an output that can't be written.
+/// A failure to write an output.
 pub(super) fn unwritable(what: &str, error: &io::Error) -> Failure {
     Failure::Environment(format!("{what} can't be written: {error}"))
 }
 
-/// The name of the output, for people.
+/// The name of the output, for messages.
 pub(super) fn name(output: Option<&Path>) -> String {
     output.map_or_else(|| "standard output".into(), |path| path.display().to_string())
 }
 
-/// Prints a text on standard output. A reader that closes the pipe is a normal end: `false`.
+/// Prints text on standard output. Returns `false` if the pipe is closed, which is a normal end.
 pub(super) fn print(text: &[u8]) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {
@@ -32,8 +32,7 @@ pub(super) fn print(text: &[u8]) -> Result<bool, Failure> {
     }
 }
 
-/// Where the output goes: the file of `-o`, or standard output. A live run goes on when it can't be written, and counts
-/// what is missing in `losses`.
+/// Opens the `-o` file, or standard output. A live run continues after write errors and counts them in `losses`.
 pub(super) fn writer(view: &View, losses: &Arc<Losses>) -> Result<RecordWriter, Failure> {
     let is_live = !view.input.interfaces.is_empty();
     let out = if let Some(path) = &view.output {
@@ -46,7 +45,7 @@ pub(super) fn writer(view: &View, losses: &Arc<Losses>) -> Result<RecordWriter, 
     Ok(if is_live { out.lasting(Arc::clone(losses)) } else { out })
 }
 
-/// How records look where the output goes.
+/// How records look in this output.
 pub(super) fn appearance(view: &View) -> Appearance {
     Appearance {
         fields: Vec::new(),
@@ -56,7 +55,7 @@ pub(super) fn appearance(view: &View) -> Appearance {
     }
 }
 
-/// Columns of the terminal that standard output is, if it is one.
+/// The width of the terminal on standard output.
 pub(super) fn columns() -> Option<usize> {
     if !io::stdout().is_terminal() {
         return None;
@@ -64,7 +63,7 @@ pub(super) fn columns() -> Option<usize> {
     crossterm::terminal::size().ok().map(|(columns, _)| columns.into())
 }
 
-/// Whether to colour what goes to standard output (`<https://no-color.org>`).
+/// Whether to use colours on standard output (<https://no-color.org>).
 pub(super) fn colored(color: Color, to_file: bool) -> bool {
     match color {
         Color::Always => true,
@@ -76,7 +75,7 @@ pub(super) fn colored(color: Color, to_file: bool) -> bool {
     }
 }
 
-/// Refuses outputs that would overwrite an input or each other. To be called before anything is opened.
+/// Rejects outputs that would overwrite an input or each other. Call this before opening anything.
 pub(super) fn check(input: &Input, output: Option<&Path>) -> Result<(), Failure> {
     let packets = input.write.as_deref().filter(|path| *path != Path::new("-"));
     let records = output.filter(|path| *path != Path::new("-"));
@@ -90,7 +89,7 @@ pub(super) fn check(input: &Input, output: Option<&Path>) -> Result<(), Failure>
     }
     let rotates = input.rotate_size.is_some() || input.rotate_seconds.is_some();
     for path in input.paths() {
-        // What can't be listed is reported when it is read.
+        // An unreadable folder is reported when it is opened.
         for file in files::expand(&path).unwrap_or_default() {
             let read = if file == Path::new("-") { standard(&io::stdin()) } else { regular(&file) };
             let destroyed = [packets, records].into_iter().flatten().find(|output| {
@@ -116,7 +115,7 @@ pub(super) fn check(input: &Input, output: Option<&Path>) -> Result<(), Failure>
     Ok(())
 }
 
-/// The metadata of a regular file: only those can be destroyed.
+/// Metadata of a regular file; other files can't be overwritten.
 fn regular(path: &Path) -> Option<Metadata> {
     path.metadata().ok().filter(Metadata::is_file)
 }
@@ -130,13 +129,13 @@ fn is_same(a: Option<Metadata>, b: Option<Metadata>) -> bool {
     a.zip(b).is_some_and(|(a, b)| (a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
 
-/// The folder of a file that may not exist yet, and its name in it.
+/// Folder and name of a file that may not exist yet.
 fn located(path: &Path) -> Option<(PathBuf, std::ffi::OsString)> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Some((folder.canonicalize().ok()?, path.file_name()?.to_owned()))
 }
 
-/// Whether `file` has a name that a rotated `output` may take: its own and a number.
+/// Whether rotation of `output` could write to `file`, whose name is that of `output` and a number.
 fn is_numbered(output: &Path, file: &Path) -> bool {
     let (Some((folder, name)), Some((other, numbered))) = (located(output), located(file)) else {
         return false;

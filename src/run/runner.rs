@@ -1,5 +1,5 @@
-//! The one run that all commands share: open the input, read it, hand on what comes out, conclude. A command is a
-//! [`Consumer`] and the choices of its command line.
+//! The run that all commands share: open the input, read it, pass on calls and connections, and report problems. Each
+//! command adds a [`Consumer`].
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -19,30 +19,30 @@ use crate::sink::{self, Losses, Sink};
 use crate::source::live::Counters;
 use crate::source::{Ring, Source};
 
-/// How long a decided call may stay in a buffer: whoever kills the program loses no more than that.
+/// How long a decided call may stay in a buffer, which limits the loss on SIGKILL.
 const MAX_DELAY: Duration = Duration::from_millis(500);
 
-/// What a command makes of what comes out of the pipeline. Errors are those of its output and end the run.
+/// What a command does with calls and connections. An error comes from its output and ends the run.
 pub(super) trait Consumer {
-    /// The next call that the filter lets through.
+    /// The next call that matches the filter.
     fn call(&mut self, call: Box<Call>) -> io::Result<()>;
 
-    /// The next connection, where connections were asked for.
+    /// The next connection, if connections were requested.
     fn connection(&mut self, _connection: Connection) -> io::Result<()> {
         Ok(())
     }
 
-    /// A batch of packets has been read.
+    /// Called after each batch of packets.
     fn progress(&mut self, _totals: &Totals) -> io::Result<()> {
         Ok(())
     }
 
-    /// About twice a second: what is complete should become visible.
+    /// Called about twice a second: complete records should be written out.
     fn tick(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// Whether nothing more is wanted.
+    /// Whether the run can end early.
     fn is_done(&self) -> bool {
         false
     }
@@ -53,7 +53,7 @@ pub(super) trait Consumer {
     }
 }
 
-/// A sink takes what comes out as it is.
+/// A sink takes calls and connections as they are.
 impl<S: Sink + ?Sized> Consumer for Box<S> {
     fn call(&mut self, call: Box<Call>) -> io::Result<()> {
         Sink::call(&mut **self, &call)
@@ -72,13 +72,13 @@ impl<S: Sink + ?Sized> Consumer for Box<S> {
     }
 }
 
-/// Takes lines for people: what goes wrong while the run goes on.
+/// Receives messages for the user during the run.
 pub(super) type Report = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// An opened input with the choices that were made for it.
+/// An opened input and how to process it.
 pub(super) struct Run {
     pub(super) source: Opened,
-    /// The choices of the pipeline; commands add theirs.
+    /// Options of the pipeline; commands add theirs.
     pub(super) options: Options,
     filter: Option<Filter>,
     fail_on: Vec<Class>,
@@ -120,7 +120,7 @@ impl Run {
         })
     }
 
-    /// Hands on only calls that pass the filter (`-Y`), and notes those of the classes of `--fail-on`.
+    /// Passes on only calls that match the filter (`-Y`), and notes calls of the `--fail-on` classes.
     pub(super) fn choosing(mut self, filter: Option<Filter>, fail_on: &[Class]) -> Self {
         self.options.metadata |= filter.as_ref().is_some_and(Filter::needs_metadata);
         self.filter = filter;
@@ -128,7 +128,7 @@ impl Run {
         self
     }
 
-    /// Reports to somebody else than standard error.
+    /// Sends messages to `report` instead of standard error.
     pub(super) fn reporting_to(mut self, report: Report) -> Self {
         self.report = Some(report);
         self
@@ -139,7 +139,7 @@ impl Run {
         let bar = if self.report.is_none() { self.begin() } else { None };
         let report: Report = self.report.clone().unwrap_or_else(|| Arc::new(|text: &str| complain(text)));
         let at_once = Arc::clone(&report);
-        self.source.tell(move |trouble| at_once(&trouble.to_string()));
+        self.source.report_to(move |trouble| at_once(&trouble.to_string()));
         let mut written =
             Written { at: Instant::now(), losses: Arc::clone(&self.losses), has_reported: false };
         let Self { source, options, filter, fail_on, output, .. } = self;
@@ -168,7 +168,7 @@ impl Run {
                 .and_then(|()| written.tick(consumer, output, &report));
             result.is_ok() && !consumer.is_done()
         });
-        // The run may have ended before the source: what is written beside it becomes whole now.
+        // If the run ended before the source, this completes the -w file.
         source.finish();
         let result = result.and_then(|()| consumer.finish());
         if let Some(bar) = bar {
@@ -177,7 +177,7 @@ impl Run {
         if let Some(losses) = losses(source.counters.as_ref()) {
             report(&losses);
         }
-        status.input_failed = source.has_told();
+        status.input_failed = source.has_reported();
         for trouble in source.troubles().iter().chain(&undecoded).chain(end.as_ref().err()) {
             status.input_failed = true;
             report(&trouble.to_string());
@@ -188,13 +188,13 @@ impl Run {
         }
         match result {
             Ok(()) => Ok(status),
-            // A reader that has seen enough is a normal end.
+            // A closed pipe is a normal end.
             Err(error) if sink::closed_pipe(&error) => Ok(status),
             Err(error) => Err(output::unwritable(&self.output, &error)),
         }
     }
 
-    /// Says what is listened on; a progress bar where one is worth it.
+    /// Announces the interfaces, or shows a progress bar for large files.
     fn begin(&self) -> Option<ProgressBar> {
         if let Some(names) = &self.source.listening {
             complain(&format!("listening on {names}"));
@@ -207,7 +207,7 @@ impl Run {
     }
 }
 
-/// When the output was last made visible, and what it lost.
+/// When the output was last written out, and what it lost.
 struct Written {
     at: Instant,
     losses: Arc<Losses>,
@@ -231,13 +231,13 @@ impl Written {
     }
 }
 
-/// The filter of `-Y`, if there is one; its mistakes are shown with a caret.
+/// Parses the filter of `-Y`; errors are shown with a caret.
 pub(super) fn filter(view: &View) -> Result<Option<Filter>, Failure> {
     let parsed = view.filter.as_deref().map(Filter::parse).transpose();
     parsed.map_err(|error| Failure::Usage(error.render()))
 }
 
-/// What was lost on the way in, as one line for people; `None` if nothing was.
+/// A line about packets that were lost before the analysis; `None` if there were none.
 fn losses(counters: Option<&Arc<Counters>>) -> Option<String> {
     let drops = counters?.drops();
     let parts: Vec<String> = [

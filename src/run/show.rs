@@ -9,14 +9,15 @@ use crate::calls::record::Uid;
 use crate::cli::ShowArgs;
 use crate::detail::{self, print};
 
-/// Columns at which explanations are wrapped where the output is no terminal.
+/// Width at which explanations wrap if the output is not a terminal.
 const PLAIN_WIDTH: usize = 110;
 
-/// Prints the call that the command line names.
+/// Prints the call with the given uid.
 pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
     if !args.input.paths().is_empty() && !input::can_reread(&args.input) {
         return Err(Failure::Usage(
-            "show reads its input twice, which standard input can't be: save the capture to a file".into(),
+            "show reads its input twice, which is impossible for standard input: save the capture to a file"
+                .into(),
         ));
     }
     let mut run = Run::open(&args.input, None)?;
@@ -25,13 +26,13 @@ pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
     let status = run.drive(&mut search)?;
     let Some(call) = search.found else {
         let text = format!(
-            "there is no call {} in the input; the ids are the key uid of rpcscope calls --format jsonl",
+            "there is no call {} in the input; see the key uid in rpcscope calls --format jsonl",
             args.id
         );
         return Err(Failure::Environment(text));
     };
     let Some(reread) = &run.source.reread else {
-        return Err(Failure::Environment("the packets of the call can't be read again".into()));
+        return Err(Failure::Environment("the packets of the call can't be reread".into()));
     };
     let mut packets = reread.packets(call.reading());
     let detail = detail::collect(&mut packets, &call, &args.input.decode_as)
@@ -45,7 +46,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
     output::print(out.as_bytes()).map(|_| status)
 }
 
-/// Reads until the call is decided.
+/// Ends the run when the call is found.
 struct Search {
     id: Uid,
     found: Option<Box<Call>>,

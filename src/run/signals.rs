@@ -1,4 +1,4 @@
-//! Signals that end a run: what was captured by then is still analysed and written.
+//! Signals end a run, but only after everything captured is analysed and written.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,29 +10,29 @@ use signal_hook::iterator::Signals;
 
 use super::{Failure, complain};
 
-/// Signals this soon after the first one have the same cause: `timeout` signals its child and then the whole group.
+/// Signals this close together have the same cause: `timeout` signals its child and then the whole process group.
 const SAME_CAUSE: Duration = Duration::from_secs(1);
 
-/// Has Ctrl-C, SIGTERM and a hang-up set `stop`. None of them ends the program by itself, however often it comes, because
-/// that would lose what is still to be written; SIGQUIT (Ctrl-\) does.
+/// Makes Ctrl-C, SIGTERM and SIGHUP set `stop`. Repeated signals don't kill the program either, because that would lose
+/// unwritten data; SIGQUIT (Ctrl-\) does.
 pub(super) fn catch(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
     for signal in ending() {
         flag::register(signal, Arc::clone(stop)).map_err(|error| refused(&error))?;
     }
-    // A file that may not grow any more is an error like a full disk, not the end of the program.
+    // A file at its size limit is a write error like a full disk and must not kill the program.
     flag::register(SIGXFSZ, Arc::default()).map_err(|error| refused(&error))?;
     Ok(())
 }
 
-/// Answers a second signal: whoever sends one should know why the program still runs. To be called once threads may be
-/// started.
+/// Explains on standard error why the program still runs after a second signal. Call this after privileges are dropped,
+/// because it starts a thread.
 pub(super) fn answer_impatience() -> Result<(), Failure> {
     let mut signals = Signals::new(ending()).map_err(|error| refused(&error))?;
     let spawned = std::thread::Builder::new().name("signals".into()).spawn(move || {
         let mut first: Option<Instant> = None;
         for _ in signals.forever() {
             if first.get_or_insert_with(Instant::now).elapsed() > SAME_CAUSE {
-                complain("still writing what was read; Ctrl-\\ (SIGQUIT) ends at once and loses it");
+                complain("still writing captured data; Ctrl-\\ (SIGQUIT) quits at once and loses it");
             }
         }
     });
@@ -43,7 +43,7 @@ fn refused(error: &std::io::Error) -> Failure {
     Failure::Environment(format!("signals can't be caught: {error}"))
 }
 
-/// The signals that end a run. A hang-up is not among them under nohup.
+/// The signals that end a run: not SIGHUP under nohup.
 fn ending() -> Vec<i32> {
     let mut signals = vec![SIGINT, SIGTERM];
     if !is_ignored(SIGHUP) {
@@ -52,7 +52,7 @@ fn ending() -> Vec<i32> {
     signals
 }
 
-/// Whether this process was started with the signal ignored (`/proc/self/status` of Linux; elsewhere this is not known).
+/// Whether the signal was ignored when the process started (from `/proc/self/status`; always `false` elsewhere).
 fn is_ignored(signal: i32) -> bool {
     static AT_START: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
     let ignored = *AT_START.get_or_init(|| {

@@ -1,5 +1,5 @@
-//! The live interface: the pipeline in a thread of its own, the linking in another, the interface in this one, a bounded
-//! channel from both to it.
+//! The live interface: the pipeline and the linking run in separate threads and send updates to the interface in this one
+//! over a bounded channel.
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,23 +22,23 @@ use crate::source::Ring;
 use crate::source::live::Counters;
 use crate::tui::{self, Colors, DetailSource, PacketExport, Progress, TuiOptions, Update};
 
-/// Updates on their way to the interface; a file that is read faster than they are taken waits.
+/// Capacity of the update channel; when it is full, reading waits.
 const QUEUE: usize = 64;
-/// A call with its headers is taken to be this large, bytes.
+/// Estimated size of a call with its headers, in bytes.
 const CALL: usize = 2_048;
-/// Calls that wait for their turn to be linked may take this part of the memory; mostly the list holds them anyway.
+/// Calls pending for linking may take this fraction of the memory; most are in the list anyway.
 const WAITING_PART: usize = 2;
-/// Calls that are being linked may take this part.
+/// Calls being linked may take this fraction.
 const LINKED_PART: usize = 4;
-/// Bytes of live packets that are kept for what is shown of one call.
+/// Bytes of recent live packets kept for the detail view.
 const RING: usize = 64 << 20;
 
-/// Whether the interface can be shown: somebody sits at the terminal that the output goes to.
+/// Whether the interface can be shown: standard output is a terminal.
 pub(super) fn fits(view: &View) -> bool {
     view.output.is_none() && io::stdout().is_terminal()
 }
 
-/// Opens the interface on the input; its calls may take `max_memory` bytes.
+/// Opens the interface; its calls may take `max_memory` bytes.
 pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
     let filter = runner::filter(view)?;
     let ring = (!view.input.interfaces.is_empty()).then(|| Ring::new(RING));
@@ -49,7 +49,7 @@ pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
     let packets = Packets::of(&run.source, &view.input, ring);
     let stop = Arc::clone(&run.source.stop);
     let (updates, shown) = bounded(QUEUE);
-    // A file is linked best in one piece; what never ends can't wait for its end.
+    // Linking works best on a whole file, but an endless input can't wait for its end.
     let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
     let usual = chains::Options::default();
     let max_held = usual.max_held.min(max_memory / CALL / LINKED_PART);
@@ -66,7 +66,7 @@ pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
         connections: Vec::new(),
         updates,
     };
-    // A file is left where it is when the user quits; what is captured or written has to become whole.
+    // Reading a file can simply stop, but captured packets have to be written completely.
     let must_end = view.input.is_endless() || view.input.write.is_some();
     let reading = Reading::spawn(run, feed, stop, must_end)?;
     let shown = tui::run(shown, ui_options(view, max_memory, packets));
@@ -95,13 +95,12 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>) -> TuiOp
     }
 }
 
-/// The thread that reads. However the interface ends, by a panic too, the thread is asked to end and, where something is
-/// written beside the reading, waited for.
+/// The reading thread. However the interface ends, even by a panic, the thread is stopped and, if it writes packets, joined.
 struct Reading {
     thread: Option<JoinHandle<Result<Status, Failure>>>,
     stop: Arc<AtomicBool>,
     must_end: bool,
-    /// What went wrong: whoever quit reads it on the terminal.
+    /// Problems, printed on the terminal after the interface closes.
     troubles: Arc<Mutex<Vec<String>>>,
 }
 
@@ -111,7 +110,7 @@ impl Reading {
         let (kept, updates) = (Arc::clone(&troubles), feed.updates.clone());
         let report: Report = Arc::new(move |text: &str| {
             kept.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
-            // Nobody reads it once the interface is closed.
+            // The send fails only if the interface was closed.
             _ = updates.send(Update::Trouble(text.to_owned()));
         });
         let work = move || {
@@ -125,7 +124,7 @@ impl Reading {
         Ok(Self { thread: Some(thread), stop, must_end, troubles })
     }
 
-    /// Ends the reading. Returns how it went, as far as that is known.
+    /// Stops the thread and returns its result, if it is known.
     fn end(mut self) -> Result<Status, Failure> {
         let mut status = self.wait()?;
         for trouble in std::mem::take(&mut *self.troubles.lock().unwrap_or_else(PoisonError::into_inner)) {
@@ -141,7 +140,7 @@ impl Reading {
             Some(thread) if self.must_end || thread.is_finished() => thread.join().unwrap_or_else(|_| {
                 Err(Failure::Environment("a part of the program has failed; its message stands above".into()))
             }),
-            // A source that waits for input may take a while to look at the stop, and nothing depends on it.
+            // A source waiting for input may take a while to stop, and nothing depends on it.
             Some(_) | None => Ok(Status::default()),
         }
     }
@@ -149,28 +148,28 @@ impl Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        // After a panic of the interface nobody asks how the reading went.
+        // Reached after a panic of the interface, which is reported already.
         _ = self.wait();
     }
 }
 
-/// Sends what comes out of the pipeline to the interface and to the thread that links.
+/// Sends calls and connections to the interface and calls to the linking thread.
 struct Feed {
     counters: Option<Arc<Counters>>,
-    /// `None` once it has ended.
+    /// `None` after its end.
     linking: Option<Linking>,
     filter: Option<Filter>,
     fail_on: Vec<Class>,
     /// Whether a call of a class of `--fail-on` passed the filter.
     matched: bool,
-    /// What came out since the last batch.
+    /// Calls and connections since the last update.
     calls: Vec<Arc<Call>>,
     connections: Vec<Connection>,
     updates: Sender<Update>,
 }
 
 impl Feed {
-    /// The interface that was closed is like a reader that closed the pipe.
+    /// Treats a closed interface like a closed pipe.
     fn send(&self, update: Update) -> io::Result<()> {
         self.updates.send(update).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
@@ -193,7 +192,7 @@ impl Consumer for Feed {
         let drops = self.counters.as_ref().map(|counters| counters.drops()).unwrap_or_default();
         let calls = std::mem::take(&mut self.calls);
         if !calls.is_empty() {
-            // A call is shown before its chain.
+            // A call must appear before its chain.
             self.send(Update::Calls(calls.clone()))?;
             if let Some(linking) = &mut self.linking {
                 linking.calls(calls);

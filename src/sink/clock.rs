@@ -1,4 +1,4 @@
-//! Times as people want to read them (`-t`).
+//! Time formats (`-t`).
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use jiff::tz::TimeZone;
 
 use crate::time::Timestamp;
 
-/// How a time is shown.
+/// Time formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum TimeFormat {
-    /// Clock of this host's time zone.
+    /// The local time zone.
     #[default]
     Local,
     /// UTC.
@@ -21,7 +21,7 @@ pub enum TimeFormat {
     Delta,
 }
 
-/// Writes times, remembering what relative ones refer to.
+/// Formats times; remembers the reference of relative ones.
 #[derive(Clone, Debug)]
 pub struct Clock {
     format: TimeFormat,
@@ -38,7 +38,7 @@ impl Clock {
         Self { format, zone, full, reference: None }
     }
 
-    /// Columns that every time of this clock takes.
+    /// Width of every time in columns.
     #[must_use]
     pub fn width(&self) -> usize {
         match (self.format, self.full) {

@@ -1,5 +1,5 @@
-//! Comma-separated values (RFC 4180) with a head line. Times are RFC 3339 in UTC, durations nanoseconds. Control
-//! characters of the wire are written as `\n`, `\x1b`: a record is one line for every tool, and safe to look at.
+//! Comma-separated values (RFC 4180) with a header line. Times are RFC 3339 in UTC, durations are nanoseconds. Control
+//! characters from the wire are escaped (`\n`, `\x1b`), so a record is always one line and safe on a terminal.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use super::{RecordWriter, Sink};
 use crate::calls::record::Call;
 use crate::text;
 
-/// The sink for `--format csv`. Connections have other columns and are left out.
+/// The sink for `--format csv`. Connections have different columns and are omitted.
 #[derive(Debug)]
 pub struct Csv {
     out: RecordWriter,
@@ -18,14 +18,14 @@ pub struct Csv {
 }
 
 impl Csv {
-    /// With these columns; all keys but the headers if there are none.
+    /// Prints these columns, or all keys except the headers if there are none.
     #[must_use]
     pub fn new(out: RecordWriter, fields: Vec<Field>) -> Self {
         let fields = if fields.is_empty() { Field::all() } else { fields };
         Self { out, fields, head: false, cell: String::new() }
     }
 
-    /// The names of the columns, once. They are there also when there is no call.
+    /// Writes the header line once, even if there are no calls.
     fn head(&mut self) -> io::Result<()> {
         if self.head {
             return Ok(());
@@ -39,7 +39,7 @@ impl Csv {
     }
 }
 
-/// Appends a cell, quoted where that is needed.
+/// Appends a cell, quoted if necessary.
 fn push(out: &mut Vec<u8>, first: bool, value: &str) {
     if !first {
         out.push(b',');

@@ -1,4 +1,4 @@
-//! Chosen keys (`--fields`) and their values as text.
+//! Selected keys (`--fields`) and their values as text.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use crate::calls::keys::{KEYS, Key, Type, Value, closest, key};
 use crate::calls::record::Call;
 use crate::text;
 
-/// A column: a key of the call record, or one text of a map (`metadata.x-user`).
+/// A column: a key of the call record, or one entry of a map (`metadata.x-user`).
 #[derive(Clone, Debug)]
 pub struct Field {
     key: &'static Key,
@@ -14,7 +14,7 @@ pub struct Field {
 }
 
 impl Field {
-    /// What `--fields` names. The error says which name is wrong and what could be meant.
+    /// Parses a name from `--fields`. The error suggests similar names.
     pub fn parse(name: &str) -> Result<Self, String> {
         let name = name.trim();
         if let Some(key) = key(name) {
@@ -34,13 +34,13 @@ impl Field {
         Err(format!("there is no key '{}': {hint}", text::escape(name)))
     }
 
-    /// Every key of the record but the headers, which come in no fixed number.
+    /// All keys of the record except the headers, whose number varies.
     #[must_use]
     pub fn all() -> Vec<Self> {
         KEYS.iter().filter(|key| key.name != "metadata").map(|key| Self { key, member: None }).collect()
     }
 
-    /// Its name at the head of a column.
+    /// The name in the header line.
     #[must_use]
     pub fn name(&self) -> String {
         match &self.member {
@@ -55,20 +55,20 @@ impl Field {
         self.key.name == "metadata"
     }
 
-    /// The call's value; of a member all texts of that name.
+    /// The call's value; for a map entry, all texts with that name.
     pub(super) fn value<'c>(&self, call: &'c Call) -> FieldValue<'c, '_> {
         FieldValue { value: (self.key.get)(call), member: self.member.as_deref() }
     }
 }
 
-/// A value to be written.
+/// A value to write.
 pub(super) struct FieldValue<'c, 'f> {
     pub(super) value: Value<'c>,
     member: Option<&'f str>,
 }
 
 impl FieldValue<'_, '_> {
-    /// Appends the value as it is, not escaped; nothing for null.
+    /// Appends the unescaped value, or nothing for null.
     pub(super) fn push(&self, out: &mut String) {
         let Some(member) = self.member else {
             // Writing to a String can't fail.
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_names_are_told_with_what_is_near() {
+    fn wrong_names_get_suggestions() {
         assert_eq!(Field::parse("clas").unwrap_err(), "there is no key 'clas': did you mean class?");
         assert!(Field::parse("code.x").is_err());
         assert!(Field::parse("\x1b").unwrap_err().contains("\\x1b"));

@@ -1,6 +1,6 @@
-//! Outputs: each a small file behind [`Sink`].
+//! Outputs: each is a small file behind [`Sink`].
 //!
-//! A sink is made of an [`RecordWriter`] (where the bytes go) and its own choices, gets every call in order, and is finished once:
+//! A sink writes to a [`RecordWriter`], receives every call in order, and is finished once:
 //!
 //! ```text
 //! let out = RecordWriter::new(Box::new(stdout), live);
@@ -8,21 +8,21 @@
 //! sink.call(&call)?;  sink.tick()?;  sink.finish()?;
 //! ```
 //!
-//! [`RecordFormat`] is the one table of the formats of `calls`: a new one is its file and its lines there.
+//! [`RecordFormat`] is the table of the formats of `calls`: a new format needs its own file and its lines there.
 //!
-//! All errors are those of the writer. A reader that closed the pipe shows as [`std::io::ErrorKind::BrokenPipe`], which is
-//! a normal end (see [`closed_pipe`]).
+//! All errors come from the writer. A reader that closes the pipe causes [`std::io::ErrorKind::BrokenPipe`], which is a
+//! normal end (see [`closed_pipe`]).
 //!
-//! | sink | gives |
+//! | sink | writes |
 //! | --- | --- |
-//! | [`jsonl::JsonLines`] | one JSON object a line |
-//! | [`packets::PacketWriter`] | the packets themselves, as pcapng or pcap (it takes packets, not calls) |
-//! | [`text::Text`] | one aligned line a call, or chosen fields with tabs |
-//! | [`csv::Csv`] | comma-separated values with a head line |
-//! | [`chains`] | chains as trees, JSON lines and service graphs (it takes chains, not calls) |
-//! | [`stats::StatsSink`] | sums per service and method, at the end |
+//! | [`jsonl::JsonLines`] | one JSON object per line |
+//! | [`packets::PacketWriter`] | packets, as pcapng or pcap |
+//! | [`text::Text`] | one aligned line per call, or selected fields separated by tabs |
+//! | [`csv::Csv`] | comma-separated values with a header line |
+//! | [`chains`] | chains as trees, JSON lines and service graphs |
+//! | [`stats::StatsSink`] | totals per service and method, at the end |
 //!
-//! What they share: [`clock`] (how times look), [`color`], [`fields`] (`--fields`).
+//! Shared parts: [`clock`] (time formats), [`color`], [`fields`] (`--fields`).
 
 pub mod chains;
 pub mod clock;
@@ -52,34 +52,34 @@ pub use jsonl::JsonLines;
 pub use stats::{StatsFormat, StatsSink};
 pub use text::Text;
 
-/// Receives calls (and connections, where they were asked for) in the order of the packets that decided them.
+/// Receives calls, and connections if requested, in the order of the packets that decided them.
 pub trait Sink: Send {
     /// The next call.
     fn call(&mut self, call: &Call) -> io::Result<()>;
 
-    /// A connection. Outputs that have no place for one leave it out.
+    /// The next connection. Outputs without a place for connections ignore it.
     fn connection(&mut self, _connection: &Connection) -> io::Result<()> {
         Ok(())
     }
 
-    /// Time passes (live): what is complete should become visible.
+    /// Called about twice a second: complete records should be written out.
     fn tick(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// The end: writes what is left. Called once.
+    /// The end: writes the rest. Called once.
     fn finish(&mut self) -> io::Result<()>;
 }
 
-/// The formats of call records. A new one is its file and its lines here.
+/// The formats of call records. A new format needs its own file and its lines here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum RecordFormat {
-    /// One aligned line for a person.
+    /// One aligned line per call.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Jsonl,
-    /// Comma-separated values with a head line.
+    /// Comma-separated values with a header line.
     Csv,
 }
 
@@ -97,36 +97,36 @@ impl RecordFormat {
         }
     }
 
-    /// Whether it has columns that `--fields` can choose.
+    /// Whether the format has columns that `--fields` can select.
     #[must_use]
     pub fn has_columns(self) -> bool {
         !matches!(self, Self::Jsonl)
     }
 }
 
-/// How records look, where a format leaves a choice.
+/// How records look, in formats that leave a choice.
 #[derive(Clone, Debug, Default)]
 pub struct Appearance {
-    /// Keys to print; empty for those that the format prints by itself.
+    /// Keys to print; empty for the default keys of the format.
     pub fields: Vec<Field>,
-    /// Columns of the terminal; `None` where nobody cuts lines.
+    /// Width of the terminal in columns; `None` to print full lines.
     pub width: Option<usize>,
-    /// How times are written.
+    /// Time format.
     pub time: TimeFormat,
-    /// With colours.
+    /// Whether to use colours.
     pub colored: bool,
 }
 
-/// Whether an error only says that the reader has seen enough (`rpcscope calls … | head`).
+/// Whether an error only means that the reader closed the pipe (`rpcscope calls … | head`).
 #[must_use]
 pub fn closed_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
-/// Bytes that are collected before they are written at once. Larger writes measured no faster.
+/// Size of a write in bytes. Larger writes measured no faster.
 const BUFFER: usize = 256 * 1024;
 
-/// Lines that could not be written, shared with whoever reports them.
+/// Counts lines that could not be written; shared between the writer and the runner, which reports them.
 #[derive(Debug, Default)]
 pub struct Losses {
     lines: AtomicU64,
@@ -134,7 +134,7 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// The number of lines that are missing in the output, and the first reason; `None` if none are.
+    /// The number of lines missing in the output and the first error; `None` if no line is missing.
     #[must_use]
     pub fn get(&self) -> Option<(u64, String)> {
         let why = self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
@@ -148,15 +148,14 @@ impl Losses {
     }
 }
 
-/// Where a sink's bytes go: records are put together in one reused buffer and written in large pieces, or one by one when
-/// somebody is watching.
+/// Writes the records of a sink. Records are built in one reused buffer and written in large pieces, or one by one for live
+/// output.
 ///
-/// An output that is dropped before its sink was finished still writes the whole records it holds: a panic elsewhere loses
-/// nothing that was decided.
+/// If a panic drops the writer before the sink is finished, it still writes the complete records in its buffer.
 pub struct RecordWriter {
-    /// The record being written is appended here; [`RecordWriter::end_record`] says that it is whole.
+    /// Sinks append to the current record here; [`RecordWriter::end_record`] completes it.
     pub buffer: Vec<u8>,
-    /// Bytes of the buffer that are whole records.
+    /// Length of the complete records in the buffer.
     whole: usize,
     target: Target,
     each: bool,
@@ -173,13 +172,13 @@ impl std::fmt::Debug for RecordWriter {
 }
 
 impl RecordWriter {
-    /// With `each`, every record is written and flushed when it is whole (live capture, a terminal).
+    /// With `each`, every record is written as soon as it is complete (live capture, terminal).
     #[must_use]
     pub fn new(writer: Box<dyn Write + Send>, each: bool) -> Self {
         Self::to(Target::Stream(writer), each)
     }
 
-    /// Creates the file `path`, or empties it. On a full disk it ends with the last record that fits.
+    /// Creates or truncates the file `path`. On a full disk, it ends after the last record that fits.
     pub fn create(path: &Path, each: bool) -> io::Result<Self> {
         Ok(Self::to(Target::create(path)?, each))
     }
@@ -189,21 +188,21 @@ impl RecordWriter {
         Self { buffer, whole: 0, target, each, losses: None }
     }
 
-    /// Goes on after a failed write, as a live capture has to, and counts the missing lines in `losses`. A reader that
-    /// closed the pipe still ends the run.
+    /// Continues after write errors, as a live capture must, and counts missing lines in `losses`. A closed pipe still ends
+    /// the run.
     #[must_use]
     pub fn lasting(mut self, losses: Arc<Losses>) -> Self {
         self.losses = Some(losses);
         self
     }
 
-    /// A record in the buffer is whole.
+    /// Completes the current record.
     pub fn end_record(&mut self) -> io::Result<()> {
         self.whole = self.buffer.len();
         if self.each || self.whole >= BUFFER { self.write() } else { Ok(()) }
     }
 
-    /// Writes everything through to the reader.
+    /// Writes the buffer out.
     pub fn flush(&mut self) -> io::Result<()> {
         self.whole = self.buffer.len();
         self.write()
@@ -214,7 +213,7 @@ impl RecordWriter {
         let result = self.target.append(&self.buffer, whole);
         let lost = result.as_ref().err().and_then(|shortfall| self.buffer.get(shortfall.kept..));
         let lost = lost.map_or(0, |bytes| bytes.split(|byte| *byte == b'\n').count() - 1);
-        // Also after an error: nothing must be written twice when a finish follows.
+        // Clear it after an error too: `finish` must not write anything twice.
         self.buffer.clear();
         self.whole = 0;
         match (result, &self.losses) {
@@ -232,13 +231,13 @@ impl Drop for RecordWriter {
     fn drop(&mut self) {
         self.buffer.truncate(self.whole);
         if !self.buffer.is_empty() {
-            // The run is failing for another reason, which is reported.
+            // Only a panic leads here, and it is reported already.
             _ = self.write();
         }
     }
 }
 
-/// A writer that tests can read back.
+/// A writer whose contents tests can read.
 #[cfg(test)]
 #[derive(Clone, Default)]
 pub(crate) struct Shared(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
@@ -279,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_told_apart() {
+    fn a_closed_pipe_is_recognised() {
         let mut output = RecordWriter::new(Box::new(Closed), true);
         output.buffer.extend_from_slice(b"record\n");
         let error = output.end_record().unwrap_err();

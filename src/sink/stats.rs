@@ -1,4 +1,4 @@
-//! Sums of calls as a table or as JSON lines, at the end of the run.
+//! Totals of calls as a table or JSON lines, at the end of the run.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -17,7 +17,7 @@ pub enum StatsFormat {
     /// A table.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Jsonl,
 }
 
@@ -31,7 +31,7 @@ pub struct StatsSink {
 }
 
 impl StatsSink {
-    /// Writes to `out` when it is finished.
+    /// Writes to `out` at the end.
     #[must_use]
     pub fn new(out: RecordWriter, format: StatsFormat, look: Appearance) -> Self {
         Self { out, format, look, stats: Stats::default() }
@@ -131,7 +131,7 @@ fn rounded(value: f64) -> String {
 struct Column {
     head: &'static str,
     align: Align,
-    /// Its cells get the colour of this class where they are not 0.
+    /// Cells other than 0 get the colour of this class.
     class: Option<Class>,
     cell: fn(&Row, f64) -> String,
 }
@@ -194,15 +194,15 @@ const COLUMNS: &[Column] = &[
     Column { head: "top errors", align: Align::Left, class: None, cell: |row, _| top(row) },
 ];
 
-/// Columns that are left out where they would be empty.
+/// Columns that are omitted if they would be empty.
 const RARE: &[&str] = &["1-way", "lost"];
-/// Codes that the table names in each row.
+/// Number of codes named in each row.
 const TOP: usize = 3;
-/// Columns that a narrow terminal does without, the first one first.
+/// Columns that are dropped on narrow terminals, in this order.
 const DROPPED: &[&str] = &["protocol", "p90", "per s", "max", "ok"];
-/// Before the name is cut to fewer columns than this, others are dropped.
+/// Other columns are dropped before the name gets narrower than this.
 const GOOD_NAME: usize = 30;
-/// The name's column is never cut to fewer columns than this.
+/// Minimum width of the name.
 const MIN_NAME: usize = 12;
 
 fn name(row: &Row) -> String {
@@ -228,7 +228,7 @@ fn count(row: &Row, class: Class) -> String {
     dot(row.class(class))
 }
 
-/// A share in percent. 100 and 0 mean all and none: what would only round to them is cut.
+/// A share in percent. 100 % and 0 % mean exactly all and none: other shares never round to them.
 fn percent(share: Option<f64>) -> String {
     let Some(share) = share else { return "—".to_owned() };
     let percent = share * 100.0;
@@ -342,7 +342,7 @@ fn table(stats: &Stats, width: Option<usize>, colored: bool) -> String {
     out
 }
 
-/// Narrows the last column, then the first one, until the line fits.
+/// Narrows the last column, then the first, until the line fits.
 fn fit(widths: &mut [usize], width: usize) {
     let gaps = 2 * widths.len().saturating_sub(1);
     let mut over = (widths.iter().sum::<usize>() + gaps).saturating_sub(width);
@@ -354,7 +354,7 @@ fn fit(widths: &mut [usize], width: usize) {
             over -= less;
         }
     }
-    // A few columns of codes say nothing.
+    // Codes in very few columns are useless.
     if let Some(top) = widths.last_mut()
         && *top < MIN_NAME
     {
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn no_calls_is_said() {
+    fn no_calls_are_reported() {
         assert_eq!(printed(StatsFormat::Text, None, &[]), "no calls\n");
         assert_eq!(printed(StatsFormat::Jsonl, None, &[]), "");
     }

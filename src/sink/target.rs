@@ -1,18 +1,18 @@
-//! Where bytes end up: a file that always ends with a whole record, or a stream.
+//! The destination of bytes: a file that always ends with a complete record, or a stream.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// A file or a stream that is written record by record.
+/// A file or stream that is written record by record.
 pub(crate) enum Target {
-    /// A regular file of our own, and the bytes that it has.
+    /// A regular file and its length.
     File { file: File, len: u64 },
-    /// A pipe, a terminal, a device: what was written there can't be taken back.
+    /// A pipe, terminal or device, where a partial write can't be undone.
     Stream(Box<dyn Write + Send>),
 }
 
-/// A write that failed, and how many bytes were kept before the failure.
+/// A failed write, and how many bytes were kept.
 #[derive(Debug)]
 pub(crate) struct Shortfall {
     pub(crate) kept: usize,
@@ -20,14 +20,14 @@ pub(crate) struct Shortfall {
 }
 
 impl Target {
-    /// Creates the file, or empties it.
+    /// Creates or truncates the file.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let file = File::create(path)?;
         let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
         Ok(if is_regular { Self::File { file, len: 0 } } else { Self::Stream(Box::new(file)) })
     }
 
-    /// Bytes written to the file so far; 0 for a stream.
+    /// Length of the file; 0 for a stream.
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::File { len, .. } => *len,
@@ -35,15 +35,15 @@ impl Target {
         }
     }
 
-    /// Whether writing may be tried again after a failure: only a file can be cut back to its last whole record.
+    /// Whether writing can continue after a failure: only a file can be truncated to its last complete record.
     pub(crate) fn can_recover(&self) -> bool {
         matches!(self, Self::File { .. })
     }
 
-    /// Writes whole records.
+    /// Writes complete records.
     ///
-    /// If the disk is full, the file is cut behind the last record that fits, so that readers never meet half of one.
-    /// `whole` returns the length of the whole records among the bytes that were written.
+    /// If the disk is full, the file is truncated after the last record that fits, so that readers never see a partial one.
+    /// `whole` returns the length of the complete records among the bytes that were written.
     pub(crate) fn append(
         &mut self,
         bytes: &[u8],
@@ -72,7 +72,7 @@ impl Target {
         };
         let kept = whole(bytes.get(..written).unwrap_or_default());
         *len += kept as u64;
-        // If even this fails, the file ends with a part of a record. The first error says why.
+        // If this fails too, the file ends with a partial record; the first error is the one to report.
         _ = file.set_len(*len).and_then(|()| file.seek(SeekFrom::Start(*len)));
         Err(Shortfall { kept, error })
     }

@@ -1,7 +1,7 @@
-//! One line a call for people: aligned columns that stay where they are through the whole stream.
+//! One line per call, in columns that stay aligned over the whole stream.
 //!
-//! On a terminal a line fills its width and names are cut in their middle. In a pipe the same columns have a fixed width
-//! that longer texts push out, so that nothing is lost to `grep`.
+//! On a terminal, a line fits its width and long names are shortened in the middle. In a pipe, columns have a minimum width
+//! and longer texts are kept whole for `grep`.
 
 use std::fmt::Write as _;
 use std::io;
@@ -17,29 +17,29 @@ use crate::calls::record::{Call, Connection};
 use crate::decode::Endpoint;
 use crate::text::{self, Align, push_cell};
 
-/// Widths of columns. 0: the column is left out.
+/// Widths of columns; 0 omits the column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Layout {
     ends: usize,
     protocol: usize,
     operation: usize,
-    /// `None`: as long as it is.
+    /// `None`: unlimited.
     verdict: Option<usize>,
-    /// Longer texts are cut.
+    /// Whether longer texts are cut.
     cut: bool,
 }
 
-/// Columns of the longest latency.
+/// Width of the longest latency.
 const LATENCY: usize = 7;
-/// Columns of the longest usual protocol name.
+/// Width of the longest usual protocol name.
 const PROTOCOL: usize = 11;
-/// Under this width the protocol has no column.
+/// Narrower terminals don't show the protocol.
 const ROOM_FOR_PROTOCOL: usize = 100;
-/// Under this width the ends have no column.
+/// Narrower terminals don't show the endpoints.
 const ROOM_FOR_ENDS: usize = 90;
 
 impl Layout {
-    /// For a terminal of `width` columns (`None`: no terminal) and times of `time` columns.
+    /// The layout for a terminal of `width` columns (`None`: no terminal) and times of `time` columns.
     fn new(width: Option<usize>, time: usize) -> Self {
         let Some(width) = width else {
             return Self { ends: 45, protocol: PROTOCOL, operation: 40, verdict: None, cut: false };
@@ -74,21 +74,21 @@ pub struct Text {
 }
 
 impl Text {
-    /// Lines for a terminal of `width` columns; `None` where nobody cuts lines.
+    /// Lines for a terminal of `width` columns; `None` for full lines.
     #[must_use]
     pub fn new(out: RecordWriter, width: Option<usize>, clock: Clock, colored: bool) -> Self {
         let layout = Layout::new(width, clock.width());
         Self { out, clock, colored, fields: Vec::new(), layout, line: String::new(), cell: String::new() }
     }
 
-    /// Only the values of these fields, with tabs between them.
+    /// Prints only the values of these fields, separated by tabs.
     #[must_use]
     pub fn fields(mut self, fields: Vec<Field>) -> Self {
         self.fields = fields;
         self
     }
 
-    /// An empty line.
+    /// Writes an empty line.
     pub fn blank_line(&mut self) -> io::Result<()> {
         self.out.buffer.push(b'\n');
         self.out.end_record()
@@ -101,9 +101,9 @@ impl Text {
         self.out.end_record()
     }
 
-    /// Appends what is in `cell` as a column, and the gap after it.
+    /// Appends the contents of `cell` as a column, and a gap.
     fn end_cell(&mut self, width: usize, align: Align) {
-        // In a pipe the column is at least so wide.
+        // In a pipe, this is the minimum width.
         let width = if self.layout.cut { width } else { width.max(text::width(&self.cell)) };
         push_cell(&mut self.line, &self.cell, width, align);
         self.line.push_str("  ");
@@ -116,7 +116,7 @@ impl Text {
             return;
         }
         if self.layout.cut && text::width(client) + text::width(server) + 3 > width {
-            // Both ends keep their share, and what one does not need goes to the other.
+            // Each endpoint gets half, and room that one does not need goes to the other.
             let half = (width - 3) / 2;
             let left = text::width(client).min(half.max((width - 3).saturating_sub(text::width(server))));
             self.cell.push_str(&text::cut_middle(client, left));
@@ -200,7 +200,7 @@ impl Sink for Text {
             self.end_line()
         } else {
             self.chosen(call);
-            // Tabs at the end are empty fields.
+            // Keep tabs at the end: they are empty fields.
             self.out.buffer.extend_from_slice(self.line.as_bytes());
             self.out.buffer.push(b'\n');
             self.line.clear();
@@ -208,7 +208,7 @@ impl Sink for Text {
         }
     }
 
-    /// A line in the same columns; lines of chosen fields have no place for it.
+    /// A line in the same columns; selected fields have no place for connections.
     fn connection(&mut self, connection: &Connection) -> io::Result<()> {
         if !self.fields.is_empty() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Capture filters for packets that no kernel filters: those of files.
+//! Capture filters for files. For live interfaces, the kernel applies them.
 
 use ::pcap::{BpfProgram, Capture, Linktype};
 
@@ -6,20 +6,20 @@ use super::files::Secrets;
 use super::live::Refusal;
 use super::{Batch, LinkType, Source, SourceError};
 
-/// Link types of one capture for which a filter is compiled.
+/// Maximum number of link types in a capture for which the filter is compiled.
 const MAX_LINKS: usize = 64;
 
-/// Gives the packets of another source that a filter in libpcap's syntax lets through. They keep their numbers.
+/// The packets of another source that match a filter in libpcap syntax. They keep their numbers.
 pub struct Filtered<S> {
     inner: S,
     expression: String,
-    /// The filter for each link type seen; `None` where it makes no sense there and lets nothing through.
+    /// The filter for each link type; `None` if it can't be compiled for it and matches nothing.
     programs: Vec<(LinkType, Option<BpfProgram>)>,
     troubles: Vec<SourceError>,
 }
 
 impl<S: Source> Filtered<S> {
-    /// Checks the filter, for Ethernet.
+    /// Checks the filter by compiling it for Ethernet.
     pub fn new(inner: S, expression: &str) -> Result<Self, Refusal> {
         const ETHERNET: LinkType = LinkType(1);
         let program = compile(ETHERNET, expression).map_err(|e| Refusal::filter(expression, &e))?;
@@ -27,7 +27,7 @@ impl<S: Source> Filtered<S> {
         Ok(Self { inner, expression: expression.to_owned(), programs, troubles: Vec::new() })
     }
 
-    /// Compiles the filter for a link type that was not seen before.
+    /// Compiles the filter for a new link type.
     fn prepare(&mut self, link: LinkType) {
         if self.programs.len() >= MAX_LINKS || self.programs.iter().any(|(known, _)| *known == link) {
             return;
@@ -88,7 +88,7 @@ impl<S: Source> Source for Filtered<S> {
 }
 
 fn compile(link: LinkType, expression: &str) -> Result<BpfProgram, ::pcap::Error> {
-    // libpcap numbers raw IP differently in files and in programs.
+    // Raw IP has different numbers in the API and in files.
     let number = match link.0 {
         101 if cfg!(target_os = "openbsd") => Linktype(14),
         101 => Linktype(12),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_in_the_words_of_libpcap() {
+    fn an_invalid_filter_is_reported_with_libpcaps_message() {
         let error = Filtered::new(Once(Vec::new()), "prot 80").err().unwrap();
         assert!(matches!(error, Refusal::Filter(_)));
         assert!(

@@ -86,7 +86,7 @@ pub struct FileSource {
     total: Option<u64>,
     troubles: Vec<SourceError>,
     paths: Vec<PathBuf>,
-    marks: Arc<Checkpoints>,
+    checkpoints: Arc<Checkpoints>,
     /// Time of the last packet, and when it was read.
     last: Option<(Timestamp, Instant)>,
 }
@@ -147,29 +147,28 @@ impl FileSource {
             total: Some(0),
             troubles: Vec::new(),
             paths: paths.to_owned(),
-            marks: Arc::default(),
+            checkpoints: Arc::default(),
             last: None,
         }
     }
 
-    /// A way to read packets of these files again, from another thread if need be. `None` if one of them can be read only
-    /// once.
+    /// A way to reread packets of these files, from any thread. `None` if one of them can be read only once.
     #[must_use]
     pub fn reread(&self) -> Option<Reread> {
         let is_lasting = self.paths.iter().all(|path| path.is_file() || path.is_dir());
         is_lasting.then(|| {
-            Reread::new(self.paths.clone(), Arc::clone(&self.marks), Arc::clone(&self.options.sites))
+            Reread::new(self.paths.clone(), Arc::clone(&self.checkpoints), Arc::clone(&self.options.sites))
         })
     }
 
-    /// Goes on in the only file at a mark.
-    pub(super) fn resume(path: &Path, mark: Checkpoint) -> io::Result<Self> {
+    /// Resumes the only file at a checkpoint.
+    pub(super) fn resume(path: &Path, checkpoint: Checkpoint) -> io::Result<Self> {
         let mut source = Self::new(&[], Options::default());
         let stop = Arc::clone(&source.options.stop);
         let mut input = Input::open(path, false, Arc::clone(&source.read), Arc::clone(&stop))?;
-        input.seek(mark.offset)?;
-        source.packets = mark.packets;
-        let stream = Stream::new(path, input, stop, CHUNK).resume(mark);
+        input.seek(checkpoint.offset)?;
+        source.packets = checkpoint.packets;
+        let stream = Stream::new(path, input, stop, CHUNK).resume(checkpoint);
         source.idle.push(Active { stream, batch: Batch::default(), next: 0, order: 0 });
         Ok(source)
     }
@@ -182,7 +181,7 @@ impl FileSource {
             self.total = self.total.zip(input.len()).map(|(total, len)| total + len);
             let mut stream = self.stream(&path, input, self.chunk);
             if alone {
-                stream = stream.marked(Arc::clone(&self.marks));
+                stream = stream.with_checkpoints(Arc::clone(&self.checkpoints));
             }
             self.idle.push(Active { stream, batch: Batch::default(), next: 0, order });
             return;

@@ -1,6 +1,6 @@
-//! What a file is that is no capture, as far as its first bytes tell.
+//! Identifies files that are not captures by their first bytes.
 
-/// First bytes, what they belong to, and what to do about it.
+/// First bytes, file type, advice.
 const KNOWN: &[(&[u8], &str, &str)] = &[
     (b"snoop\0\0\0", "a snoop capture", CONVERT),
     (b"GMBU", "a Network Monitor capture", CONVERT),
@@ -23,10 +23,10 @@ const KNOWN: &[(&[u8], &str, &str)] = &[
 ];
 const CONVERT: &str = "; convert it with `editcap -F pcapng`";
 const UNPACK: &str = "; unpack it first";
-/// Where the magic of a tar archive stands.
+/// Offset of the magic of a tar archive.
 const TAR_MAGIC: std::ops::Range<usize> = 257..262;
 
-/// Why a file that begins with `bytes` can't be read.
+/// Why a file that starts with `bytes` can't be read.
 pub(super) fn foreign(bytes: &[u8]) -> String {
     let known = KNOWN.iter().find(|(magic, ..)| bytes.starts_with(magic));
     let (what, advice) = match known {
@@ -38,7 +38,7 @@ pub(super) fn foreign(bytes: &[u8]) -> String {
     if what.is_empty() {
         "is neither a pcap nor a pcapng file".into()
     } else {
-        format!("is no capture but {what}{advice}")
+        format!("is not a capture but {what}{advice}")
     }
 }
 

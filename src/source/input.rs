@@ -1,4 +1,4 @@
-//! The bytes of one file or of standard input: growing files, pipes, compression.
+//! Reads bytes of a file or of standard input: growing files, pipes, compression.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Cursor, IsTerminal, Read, Seek, SeekFrom};
@@ -11,17 +11,17 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// How long a read of a pipe or of a growing file waits before the caller gets a chance to do something else.
+/// Maximum time that a read of a pipe or a growing file waits before it returns to the caller.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// Compressed bytes read at once.
+/// Number of compressed bytes read at a time.
 const COMPRESSED_CHUNK: usize = 128 * 1024;
 
-/// An open file. A read that waited in vain fails with [`io::ErrorKind::WouldBlock`]; the next one goes on from there.
+/// An open file. A read without data fails with [`io::ErrorKind::WouldBlock`] after a short wait and can be repeated.
 #[derive(Debug)]
 pub(super) struct Input {
     file: File,
     kind: Kind,
-    /// Bytes read so far, which a growing file must not fall below.
+    /// Bytes read so far; a growing file must not become shorter.
     at: u64,
     read: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -35,7 +35,7 @@ enum Kind {
 }
 
 impl Input {
-    /// Opens `path`, or standard input if it is `-`. `read` counts the bytes taken; `stop` ends waiting.
+    /// Opens `path`, or standard input for `-`. `read` counts the bytes read; `stop` ends waiting.
     pub(super) fn open(
         path: &Path,
         follow: bool,
@@ -45,12 +45,12 @@ impl Input {
         let file = if path == Path::new("-") {
             let stdin = io::stdin();
             if stdin.is_terminal() {
-                let text = "is a terminal: give it a capture, for example of `tcpdump -w -`";
+                let text = "is a terminal: pipe a capture into it, for example from `tcpdump -w -`";
                 return Err(io::Error::other(text));
             }
             File::from(stdin.as_fd().try_clone_to_owned()?)
         } else {
-            // A named pipe that nobody writes to yet is waited for like one that is silent, not within this call.
+            // Opening a named pipe without a writer must not block here: reads wait for it like for a silent one.
             let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
             OpenOptions::new().read(true).custom_flags(flags).open(path)?
         };
@@ -63,13 +63,13 @@ impl Input {
         Ok(Self { file, kind, at: 0, read, stop })
     }
 
-    /// Moves on to `offset`, before anything was read.
+    /// Seeks to `offset` before the first read.
     pub(super) fn seek(&mut self, offset: u64) -> io::Result<()> {
         self.at = self.file.seek(SeekFrom::Start(offset))?;
         Ok(())
     }
 
-    /// Length of a file that has its end already.
+    /// Length of a file that does not grow.
     pub(super) fn len(&self) -> Option<u64> {
         match self.kind {
             Kind::Regular => self.file.metadata().ok().map(|m| m.len()),
@@ -97,7 +97,7 @@ impl Read for Input {
         let mut n = self.file.read(buffer)?;
         if n == 0 && self.kind == Kind::Growing && !self.stopped() {
             if self.file.metadata()?.len() < self.at {
-                return Err(io::Error::other("became shorter while it was read"));
+                return Err(io::Error::other("became shorter while being read"));
             }
             std::thread::sleep(PATIENCE);
             n = self.file.read(buffer)?;
@@ -111,7 +111,7 @@ impl Read for Input {
     }
 }
 
-/// How a file is packed.
+/// The compression of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
     Gzip,
@@ -119,17 +119,17 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// By the first four bytes of a file.
+    /// Detects compression from the first four bytes of a file.
     pub(super) fn of(head: [u8; 4]) -> Option<Self> {
         match head {
             [0x1f, 0x8b, 8, _] => Some(Self::Gzip),
-            // A frame, or one to be skipped, which parallel packers put first (RFC 8878, sections 3.1.1 and 3.1.2).
+            // A frame, or a skippable one, which parallel compressors write first (RFC 8878, sections 3.1.1 and 3.1.2).
             [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Some(Self::Zstd),
             _ => None,
         }
     }
 
-    /// Unpacks `input`, of which `begun` was already read. All members or frames are read as one.
+    /// Decompresses `input`, of which `begun` was already read. Several members or frames become one stream.
     pub(super) fn unpack(
         self,
         begun: Vec<u8>,

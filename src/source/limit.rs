@@ -6,7 +6,7 @@ use super::files::Secrets;
 use super::{Batch, Source, SourceError};
 use crate::time::Timestamp;
 
-/// Gives only so many packets of another source, or only those of so long a time.
+/// Limits another source to a number of packets or to a time span.
 #[derive(Debug)]
 pub struct Limited<S> {
     inner: S,
@@ -18,7 +18,7 @@ pub struct Limited<S> {
 }
 
 impl<S: Source> Limited<S> {
-    /// Without limits so far.
+    /// Starts without limits.
     pub fn new(inner: S) -> Self {
         Self { inner, packets: None, span: None, first: None, deadline: None, done: false }
     }
@@ -37,7 +37,7 @@ impl<S: Source> Limited<S> {
         self
     }
 
-    /// What comes up to `span` after now: for live interfaces, which end when they are asked to ([`Source::finish`]).
+    /// Ends the source `span` from now: for live interfaces.
     #[must_use]
     pub fn wall_time(mut self, span: Option<Duration>) -> Self {
         self.deadline = span.and_then(|span| Instant::now().checked_add(span));
@@ -52,7 +52,7 @@ impl<S: Source> Source for Limited<S> {
             return Ok(false);
         }
         if self.deadline.is_some_and(|end| Instant::now() >= end) {
-            // What the kernel holds was seen before the deadline.
+            // Packets that the kernel holds arrived before the deadline.
             self.deadline = None;
             self.done = !self.inner.finish();
             if self.done {

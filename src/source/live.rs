@@ -1,9 +1,8 @@
-//! Live interfaces, by libpcap.
+//! Live capture with libpcap.
 //!
-//! One handle per interface, all read without blocking by one thread, which waits for any of them for a short while: so a
-//! silent interface neither holds up the others nor keeps the program from ending. The kernel collects packets in blocks
-//! that it hands over when they are full or after a few milliseconds; this keeps the cost of a packet small and shows it
-//! soon enough.
+//! Each interface has its own handle. One thread reads all handles without blocking and polls them with a short time-out, so
+//! a silent interface neither delays the others nor keeps the program from exiting. The kernel delivers packets in blocks,
+//! when a block is full or after a few milliseconds, which keeps the cost per packet low.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,26 +15,26 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{Batch, CapturePoint, LinkType, Record, Source, SourceError, privileges};
 use crate::time::Timestamp;
 
-/// How long the kernel may keep a packet in a block that is not full.
+/// Maximum time that the kernel holds a block that is not full.
 const BLOCK: Duration = Duration::from_millis(40);
-/// How long a read waits before the caller gets a tick.
+/// Maximum time that a read waits before it returns a tick.
 const PATIENCE: Duration = Duration::from_millis(60);
-/// Packets taken from one interface before the next one has its turn.
+/// Maximum number of packets taken from one interface before the next one has its turn.
 const TURN: usize = 64;
-/// Bytes of packets in one batch, about.
+/// Approximate size of a batch in bytes.
 const BATCH: usize = 256 * 1024;
-/// Kernel buffer of each interface where the user asks for none, in bytes. libpcap's own default of 2 MiB is a few
-/// milliseconds of a fast network.
+/// Default kernel buffer of each interface, in bytes. libpcap's default of 2 MiB lasts only a few milliseconds on a fast
+/// network.
 const BUFFER: u32 = 32 << 20;
-/// Bytes taken of each packet where the user asks for no limit: what segmentation offload can make, and libpcap's own.
+/// Default snap length in bytes, as in tcpdump: segmentation offload makes packets larger than any MTU.
 const SNAP_LEN: u32 = 262_144;
-/// The longest that packets from before the end are waited for; a clock that was set back must not hold up the end.
+/// Maximum time to wait for packets from before the end; a clock that was set back must not delay the exit.
 const MAX_LAST_CALL: Duration = Duration::from_secs(10);
-/// How often drops are asked for and interfaces that vanished are looked for.
+/// How often drop counters are read and vanished interfaces are looked for.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
-/// Interfaces behind `any` that are told apart.
+/// Maximum number of interfaces distinguished behind `any`.
 const MAX_INTERFACES: usize = 4096;
-/// Link type of `any` that says which interface saw a packet.
+/// The link type of `any` that includes the interface index.
 const COOKED_V2: LinkType = LinkType(276);
 
 /// What to capture.
@@ -51,17 +50,17 @@ pub struct Options {
     pub buffer_size: Option<u32>,
     /// Leave the interface in its normal mode.
     pub no_promiscuous: bool,
-    /// Set to end the capture; what the kernel holds by then is still read.
+    /// Ends the capture when set; packets that the kernel holds are still read.
     pub stop: Arc<AtomicBool>,
 }
 
 /// Why a capture could not begin.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Refusal {
-    /// A mistake in the capture filter: wrong usage.
+    /// An invalid capture filter: wrong usage.
     #[error("{0}")]
     Filter(String),
-    /// An interface can't be opened: what lacks, and what to do.
+    /// An interface can't be opened: why, and what to do.
     #[error("{0}")]
     Interface(String),
 }
@@ -72,23 +71,23 @@ impl Refusal {
     }
 }
 
-/// Packets that were lost, and where.
+/// Lost packets, by where they were lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drops {
-    /// Lost by the kernel: its buffer was full.
+    /// Dropped by the kernel because its buffer was full.
     pub kernel: u64,
-    /// Lost by the interface or its driver.
+    /// Dropped by the interface or its driver.
     pub interface: u64,
-    /// Lost by this program: its queue was full.
+    /// Dropped by this program because its queue was full.
     pub own: u64,
-    /// Not lost, but shortened to their heads by this program because its queue was filling.
+    /// Shortened to their headers by this program because its queue was filling up.
     pub shortened: u64,
-    /// Analysed, but missing in the file of `-w`: the disk was full.
+    /// Analysed, but missing in the `-w` file because it could not be written.
     pub unwritten: u64,
 }
 
 impl Drops {
-    /// Packets lost by anyone.
+    /// All dropped packets.
     #[must_use]
     pub fn packets(&self) -> u64 {
         self.kernel + self.interface + self.own
@@ -106,7 +105,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// The counts by now.
+    /// The current counts.
     pub fn drops(&self) -> Drops {
         Drops {
             kernel: self.kernel.load(Ordering::Relaxed),
@@ -125,7 +124,7 @@ impl Counters {
         self.shortened.fetch_add(packets as u64, Ordering::Relaxed);
     }
 
-    /// The number of packets that could not be written so far.
+    /// Sets the number of packets that could not be written.
     pub(super) fn unwritten(&self, packets: u64) {
         self.unwritten.store(packets, Ordering::Relaxed);
     }
@@ -146,7 +145,7 @@ pub struct Interface {
     pub is_loopback: bool,
 }
 
-/// The interfaces of this host, those first that are most likely wanted.
+/// The interfaces of this host in libpcap's order: the most useful ones first.
 pub fn interfaces() -> Result<Vec<Interface>, Refusal> {
     let devices = Device::list().map_err(|error| Refusal::Interface(text(&error)))?;
     Ok(devices
@@ -188,27 +187,27 @@ pub fn open(options: Options) -> Result<LiveSource, Refusal> {
 
 /// Live interfaces; made by [`open`].
 ///
-/// Packets of different interfaces are in order of time within a batch; between batches the kernel's blocks may let one
-/// interface run ahead of another by some milliseconds.
+/// Packets of different interfaces are sorted by time within a batch. Between batches, one interface may run ahead of another
+/// by a few milliseconds, because the kernel delivers blocks.
 pub struct LiveSource {
     options: Options,
     handles: Vec<Handle>,
-    /// Interfaces that vanished, by name and number.
+    /// Vanished interfaces, by name and number.
     gone: Vec<(String, u32)>,
     /// Name of each interface, by its number.
     names: Vec<String>,
-    /// What the kernel calls the interfaces behind `any`, and their numbers here.
+    /// Kernel indices of the interfaces behind `any`, and their numbers here.
     kernel_indices: Vec<(u32, u32)>,
     packets: u64,
     counters: Arc<Counters>,
     checked: Instant,
-    /// Once the end has been asked for.
+    /// Set when the capture is ending.
     last_call: Option<LastCall>,
     troubles: Vec<SourceError>,
 }
 
 impl LiveSource {
-    /// Counts of lost packets, to be read by anyone at any time.
+    /// Counts of lost packets, shared with other threads.
     #[must_use]
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
@@ -222,7 +221,7 @@ impl LiveSource {
         self.names.len() as u32 - 1
     }
 
-    /// Takes what there is from every interface in turn, until nothing is left or the batch is full.
+    /// Reads all interfaces in turn until no packets are left or the batch is full.
     fn collect(&mut self, batch: &mut Batch) {
         let mut more = true;
         while more && batch.data.len() < BATCH {
@@ -240,7 +239,7 @@ impl LiveSource {
         }
     }
 
-    /// An interface failed: it was taken down, which it may survive, or it is no more.
+    /// Handles the failure of an interface: it is down, perhaps for a while, or gone.
     fn lose(&mut self, i: usize, error: &Error) {
         let handle = self.handles.remove(i);
         let others = match self.handles.len() {
@@ -251,12 +250,12 @@ impl LiveSource {
         self.gone.push((handle.name, handle.number));
     }
 
-    /// Waits until an interface has packets, but not for long.
+    /// Waits for packets on any interface, with a time-out.
     fn wait(&self) {
         let fds = self.handles.iter().map(|handle| PollFd::new(&handle.capture, PollFlags::IN));
         let mut fds: Vec<PollFd<'_>> = fds.collect();
         let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(PATIENCE.subsec_nanos()) };
-        // A failed wait (by a signal, say) is a short one.
+        // If the wait fails, for example because of a signal, the next one follows soon.
         let _ = poll(&mut fds, Some(&timeout));
     }
 
@@ -266,7 +265,7 @@ impl LiveSource {
         }
     }
 
-    /// Sums up drops and looks for interfaces that came back.
+    /// Updates drop counters and reopens interfaces that came back.
     fn keep_house(&mut self) {
         if self.checked.elapsed() < HOUSEKEEPING {
             return;
@@ -279,15 +278,15 @@ impl LiveSource {
             let text = match Handle::open(&name, number, &self.options) {
                 Ok(handle) => {
                     self.handles.push(handle);
-                    format!("{name}: is back and captured again")
+                    format!("{name}: is back; capturing it again")
                 }
-                Err(refusal) => format!("{refusal} (it had vanished and is back)"),
+                Err(refusal) => format!("{refusal} (the interface had vanished and is back)"),
             };
             self.troubles.push(SourceError(text));
         }
     }
 
-    /// Numbers the packets, in order of time, and the interfaces behind `any`.
+    /// Sorts and numbers the packets, and identifies the interfaces behind `any`.
     fn arrange(&mut self, batch: &mut Batch) {
         if !batch.records.is_sorted_by_key(|record| record.time) {
             batch.records.sort_by_key(|record| record.time);
@@ -306,7 +305,7 @@ impl LiveSource {
         }
     }
 
-    /// The number of the interface that the kernel knows by `index`.
+    /// The number of the interface with kernel index `index`.
     fn behind_any(&mut self, index: u32, otherwise: u32) -> u32 {
         if let Some((_, number)) = self.kernel_indices.iter().find(|(known, _)| *known == index) {
             return *number;
@@ -335,7 +334,7 @@ impl Source for LiveSource {
             self.collect(batch);
         }
         if batch.data.len() < BATCH {
-            // Nothing older than the kernel's blocks is left behind.
+            // The kernel may hold younger packets in its blocks.
             batch.now = Some(Timestamp(now.0 - 2 * BLOCK.as_nanos() as i64));
         }
         self.keep_house();
@@ -362,14 +361,14 @@ impl Source for LiveSource {
 }
 
 impl Drop for LiveSource {
-    /// What was lost since it was last counted is lost too.
+    /// Updates the drop counters a last time.
     fn drop(&mut self) {
         self.count();
     }
 }
 
-/// When the end of a capture was asked for. What was sent before that may still be in the kernel: in a block that is not
-/// full, or behind others where writing is slow.
+/// The time at which the end of a capture was requested. Earlier packets may still be in the kernel: in a block that is not
+/// full, or in a backlog if writing is slow.
 #[derive(Clone, Copy, Debug)]
 struct LastCall {
     asked: Instant,
@@ -381,7 +380,7 @@ impl LastCall {
         Self { asked: Instant::now(), time: wall_clock() }
     }
 
-    /// Whether all packets up to the last call have been read, `batch` being the last ones.
+    /// Whether all packets from before the request have been read; `batch` is the latest batch.
     fn is_over(self, batch: &Batch) -> bool {
         let waited = self.asked.elapsed();
         waited >= MAX_LAST_CALL
@@ -394,16 +393,16 @@ struct Handle {
     number: u32,
     capture: Capture<Active>,
     link: LinkType,
-    /// Nanoseconds in a unit of the second field of libpcap's times.
+    /// Nanoseconds per unit of the fraction in libpcap's time stamps.
     unit: i64,
-    /// Drops counted so far, by the kernel and by the interface.
+    /// Drops counted so far: kernel, interface.
     counted: (u32, u32),
 }
 
 impl Handle {
     fn open(name: &str, number: u32, options: &Options) -> Result<Self, Refusal> {
         let refuse = |error: &Error| refusal(name, error);
-        // libpcap turns "any is never promiscuous" into a warning, which the binding takes for an error.
+        // libpcap warns that `any` is never promiscuous, and the binding treats warnings as errors.
         let promiscuous = !options.no_promiscuous && name != "any";
         let capture =
             activate(name, promiscuous, options)
@@ -413,14 +412,14 @@ impl Handle {
                 .map_err(|error| refuse(&error))?;
         let mut capture = capture.setnonblock().map_err(|error| refuse(&error))?;
         if name == "any" {
-            // The older head does not say which interface saw the packet. Where there is only that, it has to do.
+            // Only the newer link type includes the interface. If it is not available, the older one has to do.
             let _ = capture.set_datalink(Linktype(i32::from(COOKED_V2.0)));
         }
         if let Some(filter) = &options.filter {
             capture.filter(filter, true).map_err(|error| Refusal::filter(filter, &error))?;
         }
         let link = match capture.get_datalink().0 {
-            // Raw IP has other numbers in programs than in files.
+            // Raw IP has different numbers in the API and in files.
             12 | 14 => LinkType(101),
             number => LinkType(number as u16),
         };
@@ -428,7 +427,7 @@ impl Handle {
         Ok(Self { name: name.to_owned(), number, capture, link, unit, counted: (0, 0) })
     }
 
-    /// Takes one turn's packets; gives their number.
+    /// Reads one turn's packets and returns their number.
     fn take(&mut self, batch: &mut Batch) -> Result<usize, Error> {
         let Self { number, link, unit, .. } = *self;
         self.capture.dispatch(Some(TURN), |packet| {
@@ -450,7 +449,7 @@ impl Handle {
     fn count(&mut self, counters: &Counters) {
         let Ok(stat) = self.capture.stats() else { return };
         let before = std::mem::replace(&mut self.counted, (stat.dropped, stat.if_dropped));
-        // libpcap's counts have 32 bits and start again at 0.
+        // libpcap's counters have 32 bits and wrap around.
         counters.kernel.fetch_add(u64::from(stat.dropped.wrapping_sub(before.0)), Ordering::Relaxed);
         counters.interface.fetch_add(u64::from(stat.if_dropped.wrapping_sub(before.1)), Ordering::Relaxed);
     }
@@ -469,13 +468,13 @@ fn activate(name: &str, promiscuous: bool, options: &Options) -> Result<Capture<
     capture.precision(precision).open()
 }
 
-/// Whether libpcap is known to give nanoseconds for this interface. The binding does not tell what was granted, so they are
-/// asked for only where libpcap reads a packet socket of Linux, which has had them since libpcap 1.5.
+/// Whether time stamps of this interface have nanoseconds. The binding doesn't return the granted precision, so this requests
+/// nanoseconds only from packet sockets of Linux, where libpcap 1.5 and later have them.
 fn is_exact(name: &str) -> bool {
     cfg!(target_os = "linux") && (name == "any" || exists(name))
 }
 
-/// Whether the kernel has a network interface of this name.
+/// Whether a network interface of this name exists.
 fn exists(name: &str) -> bool {
     if cfg!(target_os = "linux") {
         !name.contains('/') && Path::new("/sys/class/net").join(name).exists()
@@ -493,7 +492,7 @@ fn kernel_name(index: u32) -> Option<String> {
     })
 }
 
-/// libpcap puts nanoseconds, where they were granted, into the field for microseconds.
+/// The time of a packet. With nanosecond precision, libpcap uses the microseconds field for nanoseconds.
 #[allow(clippy::unnecessary_cast, reason = "the two fields have other types on other systems")]
 fn time(header: &PacketHeader, unit: i64) -> Timestamp {
     let (seconds, fraction) = (header.ts.tv_sec as i64, header.ts.tv_usec as i64);
@@ -520,7 +519,7 @@ fn refusal(name: &str, error: &Error) -> Refusal {
     })
 }
 
-/// libpcap's own words.
+/// libpcap's error text.
 fn text(error: &Error) -> String {
     match error {
         Error::PcapError(text) => text.clone(),
@@ -535,7 +534,7 @@ mod tests {
     use super::*;
     use crate::decode::{Decoded, Decoder};
 
-    /// Opens interfaces, or says why the test can't run here.
+    /// Opens interfaces, or prints why the test can't run here.
     fn opened(interfaces: &[&str], filter: &str) -> Option<LiveSource> {
         let options = Options {
             interfaces: interfaces.iter().map(|&name| name.to_owned()).collect(),
@@ -555,7 +554,7 @@ mod tests {
         }
     }
 
-    /// Sends datagrams to itself over loopback, and what of them is captured: interface name, time, payload.
+    /// Sends datagrams over loopback and returns the captured ones: interface name, time, payload.
     fn seen(interface: &str) -> Option<Vec<(String, Timestamp, Vec<u8>)>> {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
@@ -600,13 +599,13 @@ mod tests {
         }
     }
 
-    /// A pair of interfaces for a test, taken away at its end.
+    /// A pair of interfaces that exists during a test.
     #[cfg(target_os = "linux")]
     struct Pair(String);
 
     #[cfg(target_os = "linux")]
     impl Pair {
-        /// `None` where the test has no right to make one.
+        /// `None` without the privilege to add interfaces.
         fn new() -> Option<Self> {
             let pair = Self(format!("t{}", std::process::id()));
             pair.make().then_some(pair)
@@ -638,30 +637,30 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn an_interface_that_vanishes_is_told_and_the_others_go_on() {
+    fn a_vanished_interface_is_reported_and_the_others_go_on() {
         let Some(pair) = Pair::new() else {
-            eprintln!("skipped: no right to add a network interface");
+            eprintln!("skipped: no privilege to add a network interface");
             return;
         };
         let Some(mut source) = opened(&["lo", "lo", &pair.0], "udp port 9") else { return };
         assert_eq!(source.handles.len(), 2, "an interface is opened once");
-        let told = |source: &mut LiveSource| {
+        let report = |source: &mut LiveSource| {
             let mut batch = Batch::default();
-            // Some ticks: the kernel tells at once, and returning interfaces are looked for twice a second.
+            // Some ticks: the kernel reports at once, and interfaces are checked twice a second.
             for _ in 0..200 {
                 assert!(source.next_batch(&mut batch).unwrap());
                 if let Some(trouble) = source.troubles().pop() {
                     return trouble.to_string();
                 }
             }
-            panic!("nothing was told");
+            panic!("nothing was reported");
         };
         assert!(pair.take_away());
-        let gone = told(&mut source);
+        let gone = report(&mut source);
         assert!(gone.starts_with(&pair.0) && gone.ends_with("; the others go on"), "{gone}");
         assert_eq!(source.handles.len(), 1);
         assert!(pair.make());
-        assert_eq!(told(&mut source), format!("{}: is back and captured again", pair.0));
+        assert_eq!(report(&mut source), format!("{}: is back; capturing it again", pair.0));
         assert_eq!(source.handles.len(), 2);
     }
 

@@ -3,15 +3,15 @@
 //! A [`Source`] hands out [`Batch`]es: one buffer and the places of the packets in it, so that bytes read from a file
 //! are not copied again.
 //!
-//! | | gives |
+//! | | packets |
 //! | --- | --- |
-//! | [`files::open`] | any number of capture files as one |
-//! | [`live::open`] | what interfaces see |
-//! | [`Filtered`] | the packets of another source that a capture filter lets through |
-//! | [`Limited`] | the beginning of another source |
-//! | [`Tee`] | another source, its packets also written somewhere |
-//! | [`Queued`] | another source, read by a thread that never waits for its reader |
-//! | [`Reread`], [`Ring`] | packets that were read before: from their files, from memory |
+//! | [`files::open`] | of any number of capture files, as one capture |
+//! | [`live::open`] | of live interfaces |
+//! | [`Filtered`] | of another source, those that match a capture filter |
+//! | [`Limited`] | from the beginning of another source |
+//! | [`Tee`] | of another source, which are also written somewhere |
+//! | [`Queued`] | of another source, read in a thread that never waits for the consumer |
+//! | [`Reread`], [`Ring`] | that were read before, from their files or from memory |
 
 mod bpf;
 pub mod files;
@@ -140,13 +140,13 @@ pub trait Source: Send {
     /// Trouble with one of several inputs is kept for [`Source::troubles`] and does not end the others.
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError>;
 
-    /// No more is wanted: what is written beside the source becomes whole. Returns whether the source still has to hand out
-    /// what it holds already before it ends, as a live one has with the packets in the kernel.
+    /// Ends the source early and completes what is written on the side. Returns whether the source still has packets to
+    /// deliver before it ends; a live one delivers those in the kernel.
     fn finish(&mut self) -> bool {
         false
     }
 
-    /// What went wrong with inputs so far, each said once: to be printed, exit status 1.
+    /// New problems with inputs, to be printed; the exit status becomes 1.
     fn troubles(&mut self) -> Vec<SourceError> {
         Vec::new()
     }

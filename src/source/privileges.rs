@@ -1,17 +1,16 @@
-//! The right to capture: what is missing, how to get it, and giving it up again.
+//! Privileges for capturing: which are missing, how to grant them, and how to drop them.
 
 use std::path::PathBuf;
 
 use nix::unistd::{Gid, Uid, User, setgid, setuid};
 
-/// Says what lacks for capturing on `interface` and the one command that grants it.
+/// A message that names the missing privilege and the command that grants it.
 pub(super) fn missing(interface: &str, libpcap: &str) -> String {
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("rpcscope"));
     let program = program.display();
     let reason = if cfg!(target_os = "linux") {
         if nix::unistd::geteuid().is_root() {
-            "root lacks the capability CAP_NET_RAW here: give it to the container (`--cap-add NET_RAW`)"
-                .into()
+            "root lacks the capability CAP_NET_RAW here: add it to the container (`--cap-add NET_RAW`)".into()
         } else {
             format!(
                 "this needs the capability CAP_NET_RAW. Grant it to the program once:\n  \
@@ -27,12 +26,12 @@ pub(super) fn missing(interface: &str, libpcap: &str) -> String {
     format!("{interface}: capturing is not permitted ({libpcap}): {reason}")
 }
 
-/// Gives up root: to `user` (a name or a number), or to the one who called sudo. Gives the user's name, or `None` if there
-/// was nothing to give up or nobody to give it up to.
+/// Drops root privileges: switches to `user` (a name or a number) or to the user who called sudo. Returns the user's name,
+/// or `None` if there was nothing to drop or no user to switch to.
 ///
-/// To be called as soon as the interfaces are open and before threads are started. Where the program has its rights from
-/// capabilities of its file instead, those are dropped. Afterwards there is no way back: an interface that vanishes can't
-/// be opened again, and of other users' processes no names are seen.
+/// Call this when the interfaces are open and before any thread starts. If the privileges come from file capabilities, those
+/// are dropped instead. There is no way back: a vanished interface can't be reopened, and the names of other users'
+/// processes are unavailable.
 pub fn relinquish(user: Option<&str>) -> Result<Option<String>, String> {
     if !nix::unistd::geteuid().is_root() {
         return match user {
@@ -59,7 +58,7 @@ pub fn relinquish(user: Option<&str>) -> Result<Option<String>, String> {
     setgid(found.gid).map_err(denied)?;
     setuid(found.uid).map_err(denied)?;
     if setuid(Uid::from_raw(0)).is_ok() {
-        return Err(format!("root was not given up: {} can still become root", found.name));
+        return Err(format!("root privileges were not dropped: {} can still become root", found.name));
     }
     Ok(Some(found.name))
 }
@@ -69,7 +68,7 @@ fn supplementary_groups(group: Gid) -> nix::Result<()> {
     nix::unistd::setgroups(&[group])
 }
 
-/// macOS looks groups up by user id for each decision, and keeps no list that would have to be set.
+/// macOS looks up groups by user id and has no list to set.
 #[cfg(target_vendor = "apple")]
 fn supplementary_groups(_: Gid) -> nix::Result<()> {
     Ok(())

@@ -1,4 +1,4 @@
-//! A thread that reads and never waits for whoever uses what it reads.
+//! Reads a source in a thread that never waits for the consumer.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,20 +12,20 @@ use super::live::Counters;
 use super::tee::TapFeed;
 use super::{Batch, Source, SourceError, Tap};
 
-/// Batches on their way; at about 256 KiB each this bounds the memory of the queue to some 60 MiB.
+/// Capacity of the queue in batches of about 256 KiB: bounds its memory to about 60 MiB.
 const BATCHES: usize = 160;
-/// From here on packets are shortened to their heads: less to analyse, and the end of each payload is known to be missing.
+/// Above this level, packets are shortened to their headers: there is less to analyse, and the analysis knows what is
+/// missing.
 const FULLISH: usize = BATCHES / 2;
-/// Bytes that are left of a shortened packet: the heads of a tunnelled TCP segment and the head of a message.
+/// Length of a shortened packet: the headers of a tunnelled TCP segment and of a message.
 const HEADS: u32 = 256;
-/// A batch with fewer bytes is small: where the other end lags behind, the reader gives the kernel time to collect more.
+/// Smaller batches make the thread pause if the consumer lags behind, so that the kernel can collect more packets.
 const SMALL: usize = 32 * 1024;
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Another source, read by a thread of its own into a bounded queue.
+/// Reads another source in a separate thread into a bounded queue.
 ///
-/// If the queue is filling, packets are shortened to their heads; if it is full, they are dropped. Both are counted. Nothing
-/// is lost silently.
+/// When the queue fills up, packets are shortened to their headers; when it is full, they are dropped. Both are counted.
 pub struct Queued {
     filled: Receiver<Batch>,
     empty: Sender<Batch>,
@@ -35,7 +35,7 @@ pub struct Queued {
 }
 
 impl Queued {
-    /// Starts to read. `tap` gets every packet that `source` gives, in the thread that reads.
+    /// Starts reading. `tap` receives every packet of `source`, in the reading thread.
     pub fn spawn<S: Source + 'static>(
         source: S,
         counters: Arc<Counters>,
@@ -62,15 +62,15 @@ impl Queued {
 impl Source for Queued {
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
         batch.clear();
-        // The thread sends at least a tick whenever its source gives one, so this returns as often as the source does.
+        // The thread passes on ticks too, so this returns as often as the source does.
         let Ok(next) = self.filled.recv() else { return self.end() };
         let used = std::mem::replace(batch, next);
-        // Where there are enough buffers, this one is let go.
+        // If there are enough buffers, this one is freed.
         let _ = self.empty.try_send(used);
         Ok(true)
     }
 
-    /// Ends the thread and waits for it. What it still reads is shown to the tap and to nobody else.
+    /// Ends the thread and waits for it. The remaining packets go to the tap only.
     fn finish(&mut self) -> bool {
         self.quit.store(true, Ordering::Relaxed);
         if let Err(failed) = self.end() {
@@ -85,11 +85,11 @@ impl Source for Queued {
 }
 
 impl Queued {
-    /// The thread has ended or is about to: waits for it. A thread that panicked did not read to the end.
+    /// Waits for the thread, which has ended or is about to. A panic means that it did not read to the end.
     fn end(&mut self) -> Result<bool, SourceError> {
         match self.reader.take().map(JoinHandle::join) {
             Some(Err(_)) => {
-                let text = "the thread that captures has failed; what it captured before is kept";
+                let text = "the capture thread failed; packets captured before that are kept";
                 Err(SourceError(text.into()))
             }
             Some(Ok(())) | None => Ok(false),
@@ -98,13 +98,13 @@ impl Queued {
 }
 
 impl Drop for Queued {
-    /// Ends the thread and waits for it, so that the file it writes is whole.
+    /// Ends the thread and waits for it, so that its file is complete.
     fn drop(&mut self) {
         self.finish();
     }
 }
 
-/// What the thread owns.
+/// The state of the thread.
 struct CaptureThread<S> {
     source: S,
     taps: TapFeed,
@@ -144,7 +144,7 @@ impl<S: Source> CaptureThread<S> {
                 std::thread::sleep(PAUSE);
             }
             if batch.records.is_empty() && !self.filled.is_empty() {
-                // A tick for somebody who is busy anyway.
+                // A busy consumer needs no ticks.
                 continue;
             }
             if self.filled.len() >= FULLISH {
@@ -181,7 +181,7 @@ impl<S: Source> CaptureThread<S> {
     }
 }
 
-/// Cuts long packets down to their heads; gives their number.
+/// Shortens long packets to their headers and returns their number.
 fn shorten(batch: &mut Batch) -> usize {
     let long = batch.records.iter_mut().filter(|record| record.len > HEADS);
     long.map(|record| record.len = HEADS).count()
@@ -196,7 +196,7 @@ mod tests {
     use crate::source::{CapturePoint, LinkType, Record, files};
     use crate::time::Timestamp;
 
-    /// Gives so many batches of one packet each, and then a trouble.
+    /// Returns batches of one packet each, and a problem at the end.
     struct Fast {
         left: u64,
         done: u64,
@@ -330,7 +330,7 @@ mod tests {
         let mut queued = Queued::spawn(Panics(false), counters, Some(Box::new(writer))).unwrap();
         let mut batch = Batch::default();
         assert!(queued.next_batch(&mut batch).unwrap());
-        assert!(queued.next_batch(&mut batch).unwrap_err().to_string().contains("has failed"));
+        assert!(queued.next_batch(&mut batch).unwrap_err().to_string().contains("capture thread failed"));
         let mut written = files::open(&[path], files::Options::default());
         assert!(written.next_batch(&mut batch).unwrap());
         assert_eq!((batch.records.len(), written.troubles().len()), (1, 0));

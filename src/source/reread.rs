@@ -1,7 +1,7 @@
-//! Packets of files, read once more: for what is shown of one call on demand.
+//! Rereads packets of files, to show the details of one call.
 //!
-//! While a file is read for the first time, marks are kept here and there, from which reading can go on. Several files
-//! that are merged, and compressed ones, are read again from their beginning.
+//! The first pass over a file leaves checkpoints from which reading can resume. Merged or compressed files are reread from the
+//! beginning.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -12,85 +12,85 @@ use super::site::Sites;
 use super::stream::Format;
 use super::{Batch, Source, SourceError};
 
-/// Packets between two marks, at first.
+/// Initial number of packets between two checkpoints.
 const SPACING: u64 = 1 << 14;
 /// Checkpoints that are kept. When there are more, every other one is dropped.
-const MAX_MARKS: usize = 4096;
+const MAX_CHECKPOINTS: usize = 4096;
 
-/// A place where a record begins, and all that is needed to go on from there.
+/// The start of a record and the state needed to resume there.
 #[derive(Clone, Debug)]
 pub(super) struct Checkpoint {
-    /// Packets before this place.
+    /// Number of packets before it.
     pub(super) packets: u64,
     /// Its offset in the file.
     pub(super) offset: u64,
     pub(super) format: Format,
 }
 
-/// The marks of one file.
+/// The checkpoints of one file.
 #[derive(Debug, Default)]
 pub(super) struct Checkpoints(Mutex<CheckpointList>);
 
 #[derive(Debug)]
 struct CheckpointList {
     /// In order.
-    marks: Vec<Checkpoint>,
+    checkpoints: Vec<Checkpoint>,
     spacing: u64,
 }
 
 impl Default for CheckpointList {
     fn default() -> Self {
-        Self { marks: Vec::new(), spacing: SPACING }
+        Self { checkpoints: Vec::new(), spacing: SPACING }
     }
 }
 
 impl Checkpoints {
-    /// Adds the place behind so many packets, unless there is one nearby.
-    pub(super) fn add(&self, packets: u64, mark: impl FnOnce() -> Checkpoint) {
+    /// Adds a checkpoint after `packets` packets, unless there is one nearby.
+    pub(super) fn add(&self, packets: u64, checkpoint: impl FnOnce() -> Checkpoint) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = kept.marks.last().map_or(0, |mark| mark.packets);
+        let last = kept.checkpoints.last().map_or(0, |checkpoint| checkpoint.packets);
         if packets < last + kept.spacing {
             return;
         }
-        kept.marks.push(mark());
-        if kept.marks.len() > MAX_MARKS {
+        kept.checkpoints.push(checkpoint());
+        if kept.checkpoints.len() > MAX_CHECKPOINTS {
             kept.spacing *= 2;
             let mut is_kept = false;
-            kept.marks.retain(|_| {
+            kept.checkpoints.retain(|_| {
                 is_kept = !is_kept;
                 is_kept
             });
         }
     }
 
-    /// The last mark before packet `number`.
+    /// The last checkpoint before packet `number`.
     fn before(&self, number: u64) -> Option<Checkpoint> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = kept.marks.partition_point(|mark| mark.packets < number);
-        kept.marks.get(after.checked_sub(1)?).cloned()
+        let after = kept.checkpoints.partition_point(|checkpoint| checkpoint.packets < number);
+        kept.checkpoints.get(after.checked_sub(1)?).cloned()
     }
 }
 
-/// Reads packets of files again; made by [`FileSource::reread`].
+/// Rereads packets of files; created by [`FileSource::reread`].
 #[derive(Clone, Debug)]
 pub struct Reread {
     paths: Vec<PathBuf>,
-    marks: Arc<Checkpoints>,
+    checkpoints: Arc<Checkpoints>,
     sites: Arc<Sites>,
 }
 
 impl Reread {
-    pub(super) fn new(paths: Vec<PathBuf>, marks: Arc<Checkpoints>, sites: Arc<Sites>) -> Self {
-        Self { paths, marks, sites }
+    pub(super) fn new(paths: Vec<PathBuf>, checkpoints: Arc<Checkpoints>, sites: Arc<Sites>) -> Self {
+        Self { paths, checkpoints, sites }
     }
 
     /// The packets with these numbers.
     #[must_use]
     pub fn packets(&self, numbers: RangeInclusive<u64>) -> Excerpt {
-        let mark = self.marks.before(*numbers.start());
-        let resumed = match (&self.paths[..], mark) {
-            // If the file can't be opened any more, opening it as a whole says so.
-            ([path], Some(mark)) => FileSource::resume(path, mark).ok(),
+        let checkpoint = self.checkpoints.before(*numbers.start());
+        let resumed = match (&self.paths[..], checkpoint) {
+            // If the file can no longer be opened, opening it below reports the error.
+            ([path], Some(checkpoint)) => FileSource::resume(path, checkpoint).ok(),
             _ => None,
         };
         let inner = resumed.unwrap_or_else(|| {
@@ -101,7 +101,7 @@ impl Reread {
     }
 }
 
-/// Some packets of files; made by [`Reread::packets`].
+/// A range of packets; created by [`Reread::packets`].
 pub struct Excerpt {
     inner: FileSource,
     numbers: RangeInclusive<u64>,
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn any_range_is_found_again() {
+    fn any_range_can_be_reread() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.pcapng");
         let mut writer = PacketWriter::create(&path, Rotation::default()).unwrap();
@@ -181,7 +181,7 @@ mod tests {
         let mut batch = Batch::default();
         while source.next_batch(&mut batch).unwrap() {}
         let reread = source.reread().unwrap();
-        assert!(reread.marks.0.lock().unwrap().marks.len() >= 2);
+        assert!(reread.checkpoints.0.lock().unwrap().checkpoints.len() >= 2);
         for range in
             [1..=1, 5..=9, SPACING..=SPACING + 1, 2 * SPACING + 7..=3 * SPACING + 9, PACKETS..=PACKETS]
         {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lasts_can_be_read_again() {
+    fn only_lasting_files_can_be_reread() {
         let folder = tempfile::tempdir().unwrap();
         let reread = |path: PathBuf| files::open(&[path], files::Options::default()).reread();
         assert!(reread(folder.path().to_owned()).is_some());
@@ -201,21 +201,21 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_bounded() {
-        let marks = Checkpoints::default();
+    fn checkpoints_are_bounded() {
+        let checkpoints = Checkpoints::default();
         let format = || {
             let head = [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
             let reader = super::super::pcap::Reader::new(&head, &mut super::super::stream::Shared::default());
             Format::Pcap(reader.unwrap())
         };
-        for i in 1..20 * MAX_MARKS as u64 {
+        for i in 1..20 * MAX_CHECKPOINTS as u64 {
             let packets = i * SPACING;
-            marks.add(packets, || Checkpoint { packets, offset: packets, format: format() });
+            checkpoints.add(packets, || Checkpoint { packets, offset: packets, format: format() });
         }
-        let len = marks.0.lock().unwrap().marks.len();
-        assert!((MAX_MARKS / 4..=MAX_MARKS).contains(&len), "{len}");
-        assert!(marks.before(SPACING).is_none());
-        let found = marks.before(1000 * SPACING).unwrap().packets;
+        let len = checkpoints.0.lock().unwrap().checkpoints.len();
+        assert!((MAX_CHECKPOINTS / 4..=MAX_CHECKPOINTS).contains(&len), "{len}");
+        assert!(checkpoints.before(SPACING).is_none());
+        let found = checkpoints.before(1000 * SPACING).unwrap().packets;
         assert!(found < 1000 * SPACING && found > 900 * SPACING);
     }
 }

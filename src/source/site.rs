@@ -1,4 +1,4 @@
-//! Where files were captured, and what their clocks showed.
+//! Where files were captured, and how their clocks differ.
 
 use std::path::PathBuf;
 
@@ -7,43 +7,43 @@ use hashbrown::HashMap;
 use super::CapturePoint;
 use crate::time::Timestamp;
 
-/// Where each file was captured; the usual place for those that are not listed.
+/// The site of each file; files that are not listed have the default one.
 pub type Sites = HashMap<PathBuf, Site>;
 
 /// Where a file was captured.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Site {
-    /// The place.
+    /// The capture point.
     pub capture_point: CapturePoint,
-    /// Its clock.
+    /// The correction of its clock.
     pub clock: ClockCorrection,
 }
 
-/// How to read the clock of a place as that of another: one step for each place on the way between them.
+/// Converts times of one clock to another: one step for each capture point between them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClockCorrection {
-    /// By how much the clock leads that of the next place.
+    /// By how much each clock is ahead of the next one.
     pub leads: Vec<Lead>,
 }
 
 impl ClockCorrection {
-    /// What the other clock showed.
+    /// The time on the other clock.
     #[must_use]
     pub fn correct(&self, time: Timestamp) -> Timestamp {
         self.leads.iter().fold(time, |time, lead| Timestamp(time.0.saturating_sub(lead.at(time))))
     }
 }
 
-/// By how much a clock is ahead of another one: a line over the time in which both were compared, level before and after.
+/// By how much one clock is ahead of another: linear over the time in which both were compared, constant before and after.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Lead {
-    /// When the comparison begins, by the clock itself.
+    /// Start of the comparison, on this clock.
     pub from: Timestamp,
-    /// When it ends.
+    /// End of the comparison.
     pub until: Timestamp,
-    /// Nanoseconds ahead when it begins; negative if behind.
+    /// Nanoseconds ahead at the start; negative if behind.
     pub offset: i64,
-    /// Nanoseconds gained in each nanosecond.
+    /// Nanoseconds gained per nanosecond.
     pub drift: f64,
 }
 

@@ -115,7 +115,7 @@ pub(super) struct Stream {
     chunk: usize,
     ended: bool,
     /// Where the file can be read again from.
-    marks: Option<Arc<Checkpoints>>,
+    checkpoints: Option<Arc<Checkpoints>>,
     /// Where it was captured, if that is anything but usual.
     site: Option<Site>,
 }
@@ -136,7 +136,7 @@ impl Stream {
             packets: 0,
             chunk,
             ended: false,
-            marks: None,
+            checkpoints: None,
             site: None,
         }
     }
@@ -147,27 +147,27 @@ impl Stream {
         self
     }
 
-    /// Keeps marks while the file is read.
-    pub(super) fn marked(mut self, marks: Arc<Checkpoints>) -> Self {
-        self.marks = Some(marks);
+    /// Records checkpoints while the file is read.
+    pub(super) fn with_checkpoints(mut self, checkpoints: Arc<Checkpoints>) -> Self {
+        self.checkpoints = Some(checkpoints);
         self
     }
 
-    /// Goes on at a mark, to which `input` was already moved.
-    pub(super) fn resume(mut self, mark: Checkpoint) -> Self {
-        self.format = Some(mark.format);
-        self.at = mark.offset;
-        self.packets = mark.packets;
+    /// Resumes at a checkpoint, to which `input` was already moved.
+    pub(super) fn resume(mut self, checkpoint: Checkpoint) -> Self {
+        self.format = Some(checkpoint.format);
+        self.at = checkpoint.offset;
+        self.packets = checkpoint.packets;
         self
     }
 
-    fn mark(&self) {
-        let Some(marks) = &self.marks else { return };
+    fn add_checkpoint(&self) {
+        let Some(checkpoints) = &self.checkpoints else { return };
         if self.compression.is_none()
             && self.skip == 0
             && let Some(format) = &self.format
         {
-            marks.add(self.packets, || Checkpoint {
+            checkpoints.add(self.packets, || Checkpoint {
                 packets: self.packets,
                 offset: self.at,
                 format: format.clone(),
@@ -197,7 +197,7 @@ impl Stream {
             Ok(outcome) => {
                 self.packets += batch.records.len() as u64;
                 self.ended = outcome == Outcome::End;
-                self.mark();
+                self.add_checkpoint();
                 outcome
             }
             Err(text) => {

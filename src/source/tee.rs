@@ -1,4 +1,4 @@
-//! A source whose packets are also written somewhere.
+//! Writes the packets of a source somewhere else as well.
 
 use std::io;
 
@@ -6,26 +6,26 @@ use super::files::Secrets;
 use super::{Batch, Source, SourceError};
 use crate::sink::closed_pipe;
 
-/// Gets every packet before anything is shortened or dropped: to write it to a file.
+/// Receives every packet before any is shortened or dropped, to write it to a file.
 pub trait Tap: Send {
-    /// The next packets; an empty batch is a moment to let what was written become visible. `name` returns an interface's
-    /// name. Packets that can't be written are counted in [`Tap::lost`]; later ones are tried again.
+    /// The next packets; an empty batch is a good time to flush. `name` returns the name of an interface. After an error,
+    /// packets that were not written are counted in [`Tap::lost`], and later ones are written again if possible.
     fn packets(&mut self, batch: &Batch, name: &dyn Fn(u32) -> Option<String>) -> io::Result<()>;
 
     /// The end.
     fn finish(&mut self) -> io::Result<()>;
 
-    /// Packets that could not be written so far.
+    /// Number of packets that could not be written.
     fn lost(&self) -> u64 {
         0
     }
 }
 
-/// Feeds a tap and reports its failures: the first one when it happens, and at the end how many packets are missing.
+/// Feeds a tap and reports its errors: the first when it happens, and the number of lost packets at the end.
 pub(super) struct TapFeed {
     tap: Option<Box<dyn Tap>>,
     has_failed: bool,
-    /// Whoever read what is written has seen enough, which is no failure.
+    /// The reader of the output closed the pipe, which is not an error.
     is_closed: bool,
     is_finished: bool,
 }
@@ -35,7 +35,7 @@ impl TapFeed {
         Self { tap, has_failed: false, is_closed: false, is_finished: false }
     }
 
-    /// Hands the packets to the tap. Returns what has to be reported.
+    /// Passes packets to the tap. Returns a problem to report.
     pub(super) fn packets(
         &mut self,
         batch: &Batch,
@@ -45,7 +45,7 @@ impl TapFeed {
         self.first(&error)
     }
 
-    /// The end. Returns what has to be reported.
+    /// The end. Returns problems to report.
     pub(super) fn finish(&mut self) -> Vec<SourceError> {
         let Some(tap) = self.tap.as_mut().filter(|_| !self.is_finished) else { return Vec::new() };
         self.is_finished = true;
@@ -56,7 +56,7 @@ impl TapFeed {
         failed.into_iter().chain(missing).collect()
     }
 
-    /// Packets that could not be written so far.
+    /// Number of packets that could not be written.
     pub(super) fn lost(&self) -> u64 {
         self.tap.as_ref().filter(|_| !self.is_closed).map_or(0, |tap| tap.lost())
     }
@@ -68,8 +68,8 @@ impl TapFeed {
     }
 }
 
-/// Shows every packet of another source to a [`Tap`], in the thread that reads. For sources that may wait: a live one is
-/// tapped by [`Queued`](super::Queued), which does not.
+/// Passes every packet of another source to a [`Tap`], in the reading thread. Live sources must not wait for the disk in the
+/// analysis: they use the tap of [`Queued`](super::Queued).
 pub struct Tee<S> {
     inner: S,
     taps: TapFeed,
@@ -77,7 +77,7 @@ pub struct Tee<S> {
 }
 
 impl<S: Source> Tee<S> {
-    /// Shows the packets of `inner` to `tap`.
+    /// Passes the packets of `inner` to `tap`.
     pub fn new(inner: S, tap: Box<dyn Tap>) -> Self {
         Self { inner, taps: TapFeed::new(Some(tap)), troubles: Vec::new() }
     }
@@ -96,7 +96,7 @@ impl<S: Source> Source for Tee<S> {
         Ok(more)
     }
 
-    /// A run that ends before its source does still leaves a whole file.
+    /// Completes the file of a run that ends before its source.
     fn finish(&mut self) -> bool {
         self.inner.finish();
         self.troubles.append(&mut self.taps.finish());

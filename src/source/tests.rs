@@ -381,13 +381,13 @@ fn what_is_no_capture_is_said_in_one_line_each() {
     for (path, text) in [
         (folder.path("nowhere"), "no such file"),
         (folder.file("empty", b""), "is empty"),
-        (folder.file("text", b"hello world"), "is no capture but text"),
-        (folder.file("program", b"\x7fELF\x02\x01"), "is no capture but a program"),
+        (folder.file("text", b"hello world"), "is not a capture but text"),
+        (folder.file("program", b"\x7fELF\x02\x01"), "is not a capture but a program"),
         (folder.file("packed", b"\xfd7zXZ\0\0"), "unpack it first"),
         (folder.file("snoop", b"snoop\0\0\0"), "editcap"),
         (folder.file("noise", &[0, 1, 2, 3, 4]), "neither a pcap nor a pcapng"),
         (folder.file("short", &[0xa1, 0xb2]), "cut off within its head"),
-        (folder.file("text.gz", &gzip(b"some text")), "is no capture but text"),
+        (folder.file("text.gz", &gzip(b"some text")), "is not a capture but text"),
         (folder.file("line\nbreak\x1b[2J", b"x\0"), "line\u{fffd}break\u{fffd}[2J"),
     ] {
         for paths in [vec![path.clone()], vec![path.clone(), good.clone()]] {

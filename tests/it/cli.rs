@@ -1,4 +1,4 @@
-//! The command line as a user meets it: the real program, its output, its exit status.
+//! Tests the command line with the real program: its output and exit status.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ fn lines(output: &Output) -> Vec<String> {
     text(&output.stdout).lines().map(str::to_owned).collect()
 }
 
-/// Exit status, and that standard error is one line (or none) without control characters.
+/// The exit status; asserts that standard error has no control characters.
 fn status(output: &Output) -> i32 {
     let err = text(&output.stderr);
     assert!(!err.chars().any(|c| c.is_control() && c != '\n'), "{err:?}");
@@ -56,7 +56,7 @@ fn calls_are_printed_one_a_line() {
 }
 
 #[test]
-fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
+fn wrong_usage_exits_with_2_and_names_the_mistake() {
     for args in [
         &["calls"][..],
         &["calls", "x.pcap", "--format", "xml"],
@@ -86,7 +86,7 @@ fn a_wrong_filter_is_shown_with_a_caret_under_the_wrong_place() {
 }
 
 #[test]
-fn inputs_that_are_no_captures_are_named_and_the_others_are_still_read() {
+fn inputs_that_are_not_captures_are_named_and_the_others_are_still_read() {
     let folder = folder();
     let empty = folder.path().join("empty.pcap");
     let foreign = folder.path().join("notes.txt");
@@ -105,7 +105,7 @@ fn inputs_that_are_no_captures_are_named_and_the_others_are_still_read() {
 }
 
 #[test]
-fn a_cut_file_gives_what_came_before_and_says_where_it_ends() {
+fn a_truncated_file_is_read_to_its_end_which_is_reported() {
     let folder = folder();
     let whole = std::fs::read(mixed()).expect("readable");
     let cut = folder.path().join("cut.pcap");
@@ -119,7 +119,7 @@ fn a_cut_file_gives_what_came_before_and_says_where_it_ends() {
 }
 
 #[test]
-fn a_link_that_is_not_known_is_said() {
+fn an_unknown_link_type_is_reported() {
     let folder = folder();
     let path = folder.path().join("radio.pcap");
     let mut bytes = std::fs::read(mixed()).expect("the capture");
@@ -137,7 +137,7 @@ fn a_link_that_is_not_known_is_said() {
 
 #[test]
 fn a_closed_pipe_is_a_normal_end() {
-    // Enough output to fill any pipe: the same capture many times over.
+    // The same capture many times: enough output to fill any pipe.
     let captures: Vec<String> = std::iter::repeat_n(mixed(), 40).collect();
     let mut child = rpcscope()
         .args(["calls", "--format", "jsonl"])
@@ -174,7 +174,7 @@ fn standard_input_and_read_are_inputs_too() {
 }
 
 #[test]
-fn fail_on_sets_the_exit_status_behind_that_of_a_broken_input() {
+fn a_broken_input_takes_precedence_over_fail_on() {
     let seen = run(&["calls", &mixed(), "--fail-on", "business,rpc", "--format", "jsonl"]);
     assert_eq!(status(&seen), 3);
     let filtered =
@@ -185,7 +185,7 @@ fn fail_on_sets_the_exit_status_behind_that_of_a_broken_input() {
 }
 
 #[test]
-fn count_and_output_do_what_they_say() {
+fn count_and_output_work() {
     let folder = folder();
     let file = folder.path().join("calls.jsonl");
     let output = run(&["calls", &mixed(), "-c", "200", "-o", &file.to_string_lossy(), "--format", "jsonl"]);
@@ -292,7 +292,7 @@ fn connections_say_why_they_are_not_decoded() {
 }
 
 #[test]
-fn export_writes_the_packets_of_the_calls_with_names_and_secrets() {
+fn export_writes_packets_with_interface_names_and_secrets() {
     let folder = folder();
     let (whole, part) = (folder.path().join("whole.pcapng"), folder.path().join("part.pcapng"));
     let secrets = [files::Secrets { kind: 0x544c_534b, data: b"CLIENT_RANDOM 00 11".to_vec() }];
@@ -307,7 +307,7 @@ fn export_writes_the_packets_of_the_calls_with_names_and_secrets() {
     writer.finish().expect("room on the disk");
 
     let (whole, part_name) = (whole.to_string_lossy(), part.to_string_lossy());
-    // Of HTTP/2 a part of a connection does not tell all: its headers refer to earlier ones.
+    // A part of an HTTP/2 connection is not enough: its headers depend on earlier ones.
     let filter = "class == business and transport == ttheader";
     let output = run(&["export", &whole, "-Y", filter, "-o", &part_name]);
     assert_eq!(status(&output), 0, "{}", text(&output.stderr));
@@ -326,7 +326,7 @@ fn export_writes_the_packets_of_the_calls_with_names_and_secrets() {
 }
 
 #[test]
-fn completions_are_made_for_every_shell() {
+fn every_shell_has_completions() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = run(&["completions", shell]);
         assert_eq!(status(&output), 0);
@@ -339,7 +339,7 @@ fn rotated_files_are_one_capture_in_time_order() {
     let folder = folder();
     let whole = std::fs::read(mixed()).expect("readable");
     let parts = split(&whole, 3);
-    // The names say another order than the times.
+    // The order of the names differs from that of the times.
     for (name, part) in ["c.pcap", "a.pcap", "b.pcap"].iter().zip(&parts) {
         std::fs::write(folder.path().join(name), part).expect("writable");
     }

@@ -1,5 +1,5 @@
-//! However a live run ends, every packet that the kernel delivered is in the file of `-w`, and every decided call in that of
-//! `-o`. The real program captures real traffic on loopback; a capture of our own counts what the kernel delivered.
+//! However a live run ends, every packet that the kernel delivered is in the `-w` file, and every decided call in the `-o`
+//! file. The real program captures real traffic on loopback; a separate capture counts what the kernel delivered.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -29,7 +29,7 @@ struct Peers {
 }
 
 impl Peers {
-    /// `None` where capturing is not permitted, which is said, and fails where that is not accepted.
+    /// `None` if capturing is not permitted, with a message; fails if that is not accepted.
     fn new() -> Option<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let filter = filter(&listener);
@@ -47,7 +47,7 @@ impl Peers {
         }
     }
 
-    /// Makes calls on a connection of their own, and closes it. All packets have passed loopback when this returns.
+    /// Makes calls on a new connection and closes it. All packets have passed loopback when this returns.
     fn call(&self, calls: usize) {
         let address = self.listener.local_addr().expect("an address");
         let listener = self.listener.try_clone().expect("a descriptor");
@@ -109,14 +109,14 @@ impl Files {
         Self { folder, packets, calls }
     }
 
-    /// Asserts that both files are whole and hold everything.
+    /// Asserts that both files are complete.
     fn assert_complete(&self, packets: usize, calls: usize) {
         assert_eq!(count(&self.packets), packets, "packets");
         assert_eq!(support::lines(&self.calls).len(), calls, "calls");
     }
 }
 
-/// Packets of a capture file that everybody can read without complaint.
+/// The number of packets in a capture file. Asserts that all readers accept the file.
 fn count(path: &Path) -> usize {
     let mut source = files::open(&[path.to_owned()], files::Options::default());
     let (mut batch, mut packets) = (Batch::default(), 0);
@@ -131,12 +131,12 @@ fn count(path: &Path) -> usize {
             let number = text.lines().find_map(|line| line.strip_prefix("Number of packets:"));
             assert_eq!(number.and_then(|number| number.trim().parse().ok()), Some(packets), "{text}");
         }
-        Err(why) => eprintln!("SKIPPED: capinfos did not look at the file: {why}"),
+        Err(why) => eprintln!("SKIPPED: capinfos did not check the file: {why}"),
     }
     if let Ok(output) =
         Command::new("tshark").args(["-n", "-T", "fields", "-e", "frame.number", "-r"]).arg(path).output()
     {
-        // As root it warns on standard error before it reads.
+        // As root, tshark prints a warning before it reads.
         let complaint = String::from_utf8_lossy(&output.stderr).contains("cut short");
         assert!(output.status.success() && !complaint, "{output:?}");
         assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), packets);
@@ -155,7 +155,7 @@ impl Sniffer {
         Self::spawn(Command::new(env!("CARGO_BIN_EXE_rpcscope")), peers, files, more)
     }
 
-    /// Starts `command`, which is to run the program.
+    /// Runs the program through `command`.
     fn spawn(mut command: Command, peers: &Peers, files: &Files, more: &[&str]) -> Self {
         let mut child = command
             .args(["calls", "-i", "lo", "-f", &filter(&peers.listener), "--format", "jsonl"])
@@ -180,7 +180,7 @@ impl Sniffer {
         kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
-    /// Waits for the end; what was said on standard error.
+    /// Waits for the end. Returns the exit status and standard error.
     fn end(mut self) -> (ExitStatus, String) {
         let mut said = String::new();
         self.err.read_to_string(&mut said).expect("UTF-8");
@@ -221,7 +221,7 @@ fn a_time_out_from_outside_signals_twice_and_loses_nothing() {
     let sniffer = Sniffer::spawn(command, &peers, &files, &[]);
     peers.call(CALLS);
     let (status, said) = sniffer.end();
-    // That is how `timeout` says that the time was up.
+    // The exit status of `timeout` when the time is up.
     assert_eq!(status.code(), Some(124), "{said}");
     files.assert_complete(peers.delivered(), CALLS);
 }
@@ -248,7 +248,7 @@ fn a_duration_and_a_count_end_with_whole_files() {
     assert!((12..=24).contains(&calls), "{calls}");
 }
 
-/// Waits until `wanted` holds for the files of a folder, looking again whenever one of them is written.
+/// Waits until `wanted` holds for the files in a folder; checks again whenever one of them is written.
 fn wait_for_files(folder: &Path, mut wanted: impl FnMut() -> bool) {
     let watch = inotify::init(inotify::CreateFlags::NONBLOCK).expect("inotify");
     inotify::add_watch(&watch, folder, inotify::WatchFlags::MODIFY).expect("a folder");
@@ -269,7 +269,7 @@ fn what_was_captured_is_in_the_files_before_the_program_is_killed() {
         let Some(mut peers) = Peers::new() else { return };
         let files = Files::new();
         let sniffer = Sniffer::start(&peers, &files, more);
-        // Without a packet it is a capture already.
+        // A file without packets is a valid capture.
         assert_eq!(count(&files.packets), 0);
         peers.call(CALLS);
         let delivered = peers.delivered();
@@ -292,7 +292,7 @@ fn what_was_captured_is_in_the_files_before_the_program_is_killed() {
 #[test]
 fn a_full_disk_is_counted_and_reading_goes_on() {
     let Some(mut peers) = Peers::new() else { return };
-    // A shell that forbids files to grow beyond some KiB: less than the packets take.
+    // A shell that limits the size of files to less than the packets need.
     let limited = |kind: &str| {
         let mut command = Command::new("sh");
         command
@@ -315,7 +315,7 @@ fn a_full_disk_is_counted_and_reading_goes_on() {
     assert!(written > 0 && lost > 0, "{said}");
     assert_eq!(written + lost, peers.delivered());
 
-    // Where the records find no room, the packets are still written.
+    // If there is no room for the records, the packets are still written.
     let files = Files::new();
     let mut full = Command::new(env!("CARGO_BIN_EXE_rpcscope"));
     full.args(["calls", "-i", "lo", "-f", &filter(&peers.listener), "-o", "/dev/full", "-w"])

@@ -1,5 +1,5 @@
-//! Real peers over a real interface: the frameworks' own servers and clients (tests/peers), sniffed by the real program,
-//! its records held against what the applications saw.
+//! Sniffs real servers and clients of the frameworks (tests/peers) on a real interface with the real program, and compares its
+//! records with what the applications saw.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener};
@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use crate::{replay, support};
 
-/// Says why nothing was tested; fails where that is not accepted.
+/// Prints why nothing was tested; fails if that is not accepted.
 fn skip(why: &str) {
     assert!(std::env::var_os("RPCSCOPE_PEERS").is_none_or(|value| value != "require"), "{why}");
     eprintln!("SKIPPED: real peers were not tested: {why}");
 }
 
-/// Builds the program of the peers; the error says what is missing.
+/// Builds the peers; the error names what is missing.
 fn build() -> Result<PathBuf, String> {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
     let output = Command::new("go")
@@ -41,13 +41,13 @@ fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-/// What is the same live and from a file: everything but the processes, which only a live run can see.
+/// A record without processes, which only a live run can see.
 fn lasting(mut record: Value) -> Value {
     record.as_object_mut().expect("an object").remove("process");
     record
 }
 
-/// Sniffs one scenario; the error says why it could not be sniffed.
+/// Sniffs one scenario; the error is the reason why it could not be sniffed.
 fn sniff(peers: &Path, scenario: &str) -> Result<(), String> {
     let port = free_port();
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -70,12 +70,12 @@ fn sniff(peers: &Path, scenario: &str) -> Result<(), String> {
     }
     let out = sniffer.stdout.take().expect("piped");
     let reader = std::thread::spawn(move || std::io::read_to_string(out).expect("UTF-8"));
-    let told = Command::new(peers).args([scenario, &port.to_string()]).output().expect("the peers start");
-    assert!(told.status.success(), "{scenario}: {}", String::from_utf8_lossy(&told.stderr));
-    let truth: Vec<Value> = String::from_utf8_lossy(&told.stdout).lines().filter_map(json).collect();
+    let output = Command::new(peers).args([scenario, &port.to_string()]).output().expect("the peers start");
+    assert!(output.status.success(), "{scenario}: {}", String::from_utf8_lossy(&output.stderr));
+    let truth: Vec<Value> = String::from_utf8_lossy(&output.stdout).lines().filter_map(json).collect();
     assert!(truth.len() >= 5, "{scenario}: {truth:?}");
 
-    // The end of the sniffer gives everything that was captured by then.
+    // The sniffer prints everything that was captured before the signal.
     let id = rustix::process::Pid::from_child(&sniffer);
     rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it runs");
     let status = sniffer.wait().expect("it ends");
@@ -89,12 +89,12 @@ fn sniff(peers: &Path, scenario: &str) -> Result<(), String> {
         .map(support::record)
         .collect();
     let live: Vec<Value> = records.into_iter().map(lasting).collect();
-    assert_eq!(replayed, live, "{scenario}: the file of -w says something else");
+    assert_eq!(replayed, live, "{scenario}: the -w file gives other records");
     Ok(())
 }
 
 #[test]
-fn real_peers_are_told_as_their_applications_saw_them() {
+fn records_of_real_peers_match_what_their_applications_saw() {
     let peers = match build() {
         Ok(peers) => peers,
         Err(why) => return skip(&why),

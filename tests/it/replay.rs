@@ -1,4 +1,4 @@
-//! Every bundled capture, replayed and held against what the applications saw.
+//! Replays every bundled capture and compares the records with what the applications saw.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support;
 
-/// Keys of a truth line and the keys of the record that they are held against.
+/// Keys of a truth line and the corresponding keys of the record.
 const KEYS: [(&str, &str); 14] = [
     ("transport", "transport"),
     ("rpc", "rpc"),
@@ -25,7 +25,7 @@ const KEYS: [(&str, &str); 14] = [
     ("func_ret", "func_ret"),
 ];
 
-/// Keys that say what the verdict is: free where the truth accepts another class, and for calls that went well.
+/// Keys of the verdict. They may differ for ok calls, and where the truth accepts another class.
 const VERDICT: [&str; 6] = ["carrier", "code", "message", "ret", "func_ret", "field_id"];
 
 fn value<'a>(object: &'a Value, key: &str) -> &'a Value {
@@ -39,7 +39,7 @@ fn went_well(object: &Value) -> bool {
     matches!(object["class"].as_str(), Some("ok" | "oneway"))
 }
 
-/// The keys in which a record differs from a truth line, the verdict's left out if `but_verdict`.
+/// The keys in which a record differs from a truth line, without those of the verdict if `but_verdict`.
 fn differences(truth: &Value, record: &Value, but_verdict: bool) -> Vec<&'static str> {
     let verdict_free = but_verdict || (went_well(truth) && went_well(record));
     let mut wrong: Vec<_> = KEYS
@@ -61,7 +61,7 @@ fn accepts(truth: &Value, record: &Value) -> bool {
     truth["accept"].as_array().is_some_and(|classes| classes.contains(&record["class"]))
 }
 
-/// Holds records against truth lines; the complaints, empty if all is right.
+/// Compares records with truth lines. Returns the differences.
 pub(crate) fn complaints(truth: &[Value], mut records: Vec<Value>) -> Vec<String> {
     let mut lines: Vec<(&Value, u64)> = truth
         .iter()
@@ -95,7 +95,7 @@ pub(crate) fn complaints(truth: &[Value], mut records: Vec<Value>) -> Vec<String
     complaints
 }
 
-/// What is wrong with the calls of the capture whose truth is at `path`.
+/// The differences between the calls of a capture and its truth at `path`.
 fn check(path: &Path, options: &Options) -> Option<String> {
     let capture = path.to_string_lossy().replace(".truth.jsonl", ".pcap");
     let calls = support::calls(&[capture.clone().into()], options);

@@ -1,4 +1,4 @@
-//! What the tests share: the captures and the way from a file to call records.
+//! Shared by the tests: bundled captures, and call records of files.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ pub(crate) fn captures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("captures")
 }
 
-/// All bundled files whose names end in `ending`, sorted.
+/// All bundled files with names ending in `ending`, sorted.
 pub(crate) fn bundled(ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for folder in std::fs::read_dir(captures()).expect("captures/ is readable").flatten() {
@@ -26,7 +26,7 @@ pub(crate) fn bundled(ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Runs the pipeline over `source` and gives what came out.
+/// Runs the pipeline over `source` and returns its outputs.
 pub(crate) fn outputs(source: &mut dyn Source, options: &Options) -> (Vec<Output>, Totals) {
     let mut all = Vec::new();
     let totals = pipeline::run(source, options, &mut |outputs: &mut Vec<Output>, _: &Totals| {

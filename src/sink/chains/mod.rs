@@ -1,4 +1,4 @@
-//! Outputs of chains, each a small file behind [`ChainSink`]. [`ChainFormat`] is the one table of them.
+//! Outputs of chains: each is a small file behind [`ChainSink`]. [`ChainFormat`] is the table of them.
 
 mod graph;
 mod jsonl;
@@ -20,7 +20,7 @@ pub trait ChainSink {
     /// The next chain.
     fn chain(&mut self, chain: &Chain) -> io::Result<()>;
 
-    /// Time passes (live): what is complete should become visible.
+    /// Called about twice a second: complete chains should be written out.
     fn tick(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -29,13 +29,13 @@ pub trait ChainSink {
     fn finish(&mut self) -> io::Result<()>;
 }
 
-/// The formats of chains. A new one is its file and its lines here.
+/// The formats of chains. A new format needs its own file and its lines here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ChainFormat {
-    /// Trees for a person.
+    /// Trees.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Jsonl,
     /// The service graph as a mermaid flowchart.
     Mermaid,
@@ -44,7 +44,7 @@ pub enum ChainFormat {
 }
 
 impl ChainFormat {
-    /// The sink of this format. `summary`: kinds of changes with their counts instead of chains, where the format has them.
+    /// The sink of this format. With `summary`, formats that can write the kinds of changes and their counts instead of chains.
     #[must_use]
     pub fn open(self, summary: bool, out: RecordWriter, look: &Appearance) -> Box<dyn ChainSink> {
         match (self, summary) {

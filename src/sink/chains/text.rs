@@ -1,4 +1,4 @@
-//! Chains for people: a tree of calls with class and code side by side, the origin marked, and the sentence below it.
+//! Chains as text: a tree of calls with their classes and codes, the origin marked, and a summary sentence below.
 
 use std::fmt::Write as _;
 use std::io;
@@ -11,16 +11,16 @@ use crate::chains::summary::{self, Ending, Summary};
 use crate::chains::{Chain, Evidence, Operation};
 use crate::text::{self, Align};
 
-/// Columns that the tree of names takes at most, where the terminal is wide enough.
+/// Maximum width of the tree of names, unless half the terminal is wider.
 const MAX_NAME: usize = 44;
 
-/// Columns of the verdict at most.
+/// Maximum width of the verdict.
 const MAX_VERDICT: usize = 60;
 
-/// Columns of the verdict at least.
+/// Minimum width of the verdict.
 const MIN_VERDICT: usize = 16;
 
-/// Columns of letters, durations and the spaces between the columns.
+/// Total width of letters, durations and gaps.
 const BETWEEN: usize = 16;
 
 /// The sink of `chains --format text`.
@@ -34,7 +34,7 @@ pub struct ChainText {
 }
 
 impl ChainText {
-    /// Writes to `out`, cut to `width` columns where that is given.
+    /// Writes to `out`; lines are cut to `width` columns, if given.
     #[must_use]
     pub fn new(out: RecordWriter, width: Option<usize>, colored: bool) -> Self {
         Self { out, width, colored, plain: 0, shown: 0 }
@@ -61,8 +61,8 @@ impl ChainSink for ChainText {
     fn finish(&mut self) -> io::Result<()> {
         let calls = match self.plain {
             0 => String::new(),
-            1 => "; 1 call that is ok and caused none is left out".to_owned(),
-            count => format!("; {} calls that are ok and caused none are left out", text::thousands(count)),
+            1 => "; 1 ok call without calls of its own omitted".to_owned(),
+            count => format!("; {} ok calls without calls of their own omitted", text::thousands(count)),
         };
         let chains = if self.shown == 1 { "chain" } else { "chains" };
         let line = format!("{} {chains}{calls}\n", text::thousands(self.shown));
@@ -71,7 +71,7 @@ impl ChainSink for ChainText {
     }
 }
 
-/// A chain as lines of text, with the evidence and the sentence below.
+/// A chain as text, with evidence and summary sentence below.
 #[must_use]
 pub fn tree(chain: &Chain, width: Option<usize>, colored: bool) -> String {
     let branches = chain.branches();
@@ -112,11 +112,11 @@ pub fn tree(chain: &Chain, width: Option<usize>, colored: bool) -> String {
     out
 }
 
-/// Code, name and text of an outcome; the letter before it says the class.
+/// Code, name and text of an outcome; its class is the letter before it.
 fn verdict(call: &Call) -> String {
     let mut verdict = labels::verdict(call);
     if let (Some(name), Some(code)) = (call.outcome.code_name, call.outcome.code) {
-        // The name of the code too, since codes of different protocols stand below each other.
+        // Add the code's name, because codes of different protocols may be listed together.
         let number = code.to_string();
         if let Some(rest) = verdict.strip_prefix(&number)
             && !rest.trim_start().starts_with(name)
@@ -164,7 +164,7 @@ impl ChainSummary {
     }
 }
 
-/// How a call ended, in short and safe for a terminal: `Stock.Reserve B 10002`.
+/// A short form of how a call ended, escaped for terminals: `Stock.Reserve B 10002`.
 #[must_use]
 pub fn ending(ending: &Ending) -> String {
     let code = ending.code.map(|code| format!(" {code}")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Packets written to files, for `-w` and `export`: as pcapng, or as pcap where the name ends in `.pcap`.
+//! Writes packets to files, for `-w` and `export`: as pcapng, or as pcap if the name ends in `.pcap`.
 
 mod pcap;
 mod pcapng;
@@ -16,55 +16,54 @@ use crate::source::files::Secrets;
 use crate::source::{Batch, Packet, Tap};
 use crate::time::Timestamp;
 
-/// Bytes that are collected before they are written at once.
+/// Size of a write in bytes.
 const BUFFER: usize = 256 * 1024;
-/// How long a packet may stay in the buffer: whoever kills the program loses no more than that.
+/// How long a packet may stay in the buffer, which limits the loss on SIGKILL.
 const MAX_DELAY: Duration = Duration::from_millis(500);
-/// Interfaces whose names are kept.
+/// Maximum number of interface names.
 const MAX_NAMES: usize = 1 << 16;
 
-/// When to go on in another file, and how many to keep.
+/// When to start a new file, and how many to keep.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rotation {
-    /// When a file has this many bytes (`-C`, there in millions).
+    /// Start a new file at this size in bytes (`-C`, in millions).
     pub bytes: Option<u64>,
-    /// When a file spans this time, by its packets (`-G`).
+    /// Start a new file after this packet time (`-G`).
     pub span: Option<Duration>,
-    /// Write over the oldest of this many files (`-W`).
+    /// Keep this many files and overwrite the oldest (`-W`).
     pub files: Option<u32>,
 }
 
-/// Writes packets to a file, or to several in turn.
+/// Writes packets to a file or a series of files.
 ///
-/// The names are those of tcpdump: `FILE`, `FILE1`, `FILE2`…, and with a number of files to keep `FILE00`, `FILE01`… over
-/// and over again. Reading a folder of them gives the packets in order.
+/// Files of a series are named as in tcpdump: `FILE`, `FILE1`, `FILE2`…, or `FILE00`, `FILE01`… in turn if their number is
+/// limited. Reading the folder restores the order of the packets.
 ///
-/// Files end with a whole packet at any time, also when the disk is full. Packets that find no room are lost and counted
-/// ([`PacketWriter::lost`]), and later ones are written again as soon as there is room. A writer that is dropped writes
-/// what it holds.
+/// A file ends with a complete packet after every write, even on a full disk. Packets that don't fit are counted
+/// ([`PacketWriter::lost`]), and writing resumes when there is room. Dropping the writer writes its buffer.
 pub struct PacketWriter {
     target: Target,
     files: Option<FileSeries>,
     format: Encoding,
-    /// Bytes not yet written: whole packets.
+    /// Complete packets that are not written yet.
     buffer: Vec<u8>,
-    /// When the buffer was last written.
+    /// Time of the last write.
     written: Instant,
-    /// Whether packets are written as they come (`-U`).
+    /// Whether to write packets at once (`-U`).
     each: bool,
-    /// Time of the first packet of this file.
+    /// Time of the first packet in this file.
     first: Option<Timestamp>,
-    /// Bytes at which this file is full.
+    /// Size in bytes at which this file is full.
     limit: Option<u64>,
-    /// Names of interfaces, where they have any.
+    /// Names of interfaces, if they have any.
     names: HashMap<u32, Option<String>>,
     secrets: Vec<Secrets>,
     lost: u64,
-    /// A stream broke within a packet: nothing that follows could be read.
+    /// Set when a stream broke inside a packet: anything after that would be unreadable.
     broken: bool,
 }
 
-/// The files that are written in turn.
+/// The files of a rotation.
 struct FileSeries {
     path: PathBuf,
     rotation: Rotation,
@@ -77,14 +76,14 @@ impl FileSeries {
     }
 }
 
-/// How packets are stored.
+/// The file format.
 enum Encoding {
     Pcapng(PcapngEncoder),
     Pcap(PcapEncoder),
 }
 
 impl Encoding {
-    /// pcap where the name says so, else pcapng.
+    /// pcap if the name ends in `.pcap`, otherwise pcapng.
     fn of(path: &Path) -> Self {
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("pcap")) {
             Self::Pcap(PcapEncoder::default())
@@ -101,7 +100,7 @@ impl Encoding {
         }
     }
 
-    /// The length of the whole records at the beginning of `bytes`, and the number of packets among them.
+    /// The length of the complete records at the start of `bytes`, and the number of packets among them.
     fn whole(&self, bytes: &[u8]) -> (usize, u64) {
         let (mut at, mut packets) = (0, 0);
         while let Some((len, is_packet)) = bytes.get(at..).and_then(|rest| self.first(rest)) {
@@ -138,7 +137,7 @@ impl PacketWriter {
         writer
     }
 
-    /// Writes to the file `path` (`-`: standard output), or to several by its name. Errors name the file.
+    /// Writes to the file `path` (`-`: standard output), or to a series named after it. Errors name the file.
     pub fn create(path: &Path, rotation: Rotation) -> io::Result<Self> {
         if path == Path::new("-") {
             return Ok(Self::new(Box::new(io::stdout())));
@@ -150,34 +149,33 @@ impl PacketWriter {
         writer.files = Some(files);
         writer.limit = rotation.bytes;
         if writer.target.can_recover() {
-            // A capture without packets is a capture all the same. If there is no room for its head now, there may be later.
+            // Even without packets, the file must be a valid capture. A full disk may have room again later.
             _ = writer.flush();
         }
         Ok(writer)
     }
 
-    /// Writes every packet as soon as it is captured (`-U`).
+    /// Writes every packet at once (`-U`).
     #[must_use]
     pub fn packet_buffered(mut self, each: bool) -> Self {
         self.each = each;
         self
     }
 
-    /// Packets that could not be written.
+    /// Number of packets that could not be written.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// Gives an interface its name, before its first packet. `name` is called only once.
+    /// Sets the name of an interface before its first packet. `name` is called only once.
     pub fn name_interface(&mut self, interface: u32, name: impl FnOnce() -> Option<String>) {
         if self.names.len() < MAX_NAMES {
             self.names.entry(interface).or_insert_with(name);
         }
     }
 
-    /// Keeps secrets for the decryption of the packets; they are written at the beginning of every file from now on. A pcap
-    /// file has no place for them.
+    /// Adds decryption secrets, which are written here and at the start of all later files. pcap files can't hold them.
     pub fn secrets(&mut self, secrets: &[Secrets]) {
         self.secrets.extend_from_slice(secrets);
         if let Encoding::Pcapng(_) = self.format {
@@ -187,7 +185,7 @@ impl PacketWriter {
         }
     }
 
-    /// Writes one packet, with a comment that Wireshark shows (pcapng only).
+    /// Writes a packet with a comment for Wireshark (pcapng only).
     pub fn write(&mut self, packet: &Packet<'_>, comment: Option<&str>) -> io::Result<()> {
         let rotated = self.rotate(packet.time);
         match &mut self.format {
@@ -199,7 +197,7 @@ impl PacketWriter {
                 if let Err(held) = encoder.packet(&mut self.buffer, packet) {
                     self.lost += 1;
                     return Err(self.named(&io::Error::other(format!(
-                        "a pcap file holds one link type, here {}, and a packet has {}: name the file .pcapng",
+                        "a pcap file holds only one link type, here {}, but a packet has {}: use a name that ends in .pcapng",
                         held.0, packet.link.0
                     ))));
                 }
@@ -211,7 +209,7 @@ impl PacketWriter {
         rotated
     }
 
-    /// Lets what was written become visible to others.
+    /// Writes the buffer to the file.
     pub fn flush(&mut self) -> io::Result<()> {
         self.written = Instant::now();
         if self.buffer.is_empty() {
@@ -225,7 +223,7 @@ impl PacketWriter {
             let written = self.target.append(&buffer, |bytes| self.format.whole(bytes).0);
             written.map_err(|shortfall| self.fall_short(&buffer, shortfall))
         };
-        // The memory is used again. After a failure the buffer has the head of a new section already.
+        // Reuse the memory, unless a failure has already put a new section header into the buffer.
         if self.buffer.is_empty() {
             self.buffer = buffer;
             self.buffer.clear();
@@ -233,11 +231,11 @@ impl PacketWriter {
         result
     }
 
-    /// Counts what was lost, and makes sure that what follows can be read.
+    /// Counts lost packets and makes sure that later ones are readable.
     fn fall_short(&mut self, buffer: &[u8], Shortfall { kept, error }: Shortfall) -> io::Error {
         self.lost += self.format.whole(buffer.get(kept..).unwrap_or_default()).1;
         if self.target.can_recover() {
-            // Descriptions of interfaces may be among what was lost, so a new section repeats them.
+            // Interface descriptions may be lost too, so a new section repeats them.
             if matches!(self.format, Encoding::Pcapng(_)) || self.target.len() == 0 {
                 self.begin();
             }
@@ -247,15 +245,15 @@ impl PacketWriter {
         self.named(&error)
     }
 
-    /// Writes what is left. To be called once, at the end.
+    /// Writes the rest. Call this once, at the end.
     pub fn finish(&mut self) -> io::Result<()> {
         if let Encoding::Pcap(encoder) = &mut self.format {
-            encoder.head(&mut self.buffer, None);
+            encoder.header(&mut self.buffer, None);
         }
         self.flush()
     }
 
-    /// Goes on in the next file if this one is full. If that can't be created, this one goes on until it would be full again.
+    /// Starts the next file if this one is full. If it can't be created, this one is used for another turn.
     fn rotate(&mut self, now: Timestamp) -> io::Result<()> {
         let first = *self.first.get_or_insert(now);
         let Some(files) = &mut self.files else { return Ok(()) };
@@ -283,7 +281,7 @@ impl PacketWriter {
         flushed
     }
 
-    /// Begins a section (pcapng) or a file (pcap).
+    /// Starts a section (pcapng) or a file (pcap).
     fn begin(&mut self) {
         match &mut self.format {
             Encoding::Pcapng(encoder) => encoder.begin(&mut self.buffer, &self.secrets),
@@ -291,7 +289,7 @@ impl PacketWriter {
         }
     }
 
-    /// An error with the name of the file.
+    /// Adds the name of the file to an error.
     fn named(&self, error: &io::Error) -> io::Error {
         match &self.files {
             None => io::Error::new(error.kind(), format!("standard output can't be written: {error}")),
@@ -302,7 +300,7 @@ impl PacketWriter {
 
 impl Drop for PacketWriter {
     fn drop(&mut self) {
-        // The run is failing for another reason, which is reported.
+        // Only a panic leads here with a filled buffer, and it is reported already.
         _ = self.finish();
     }
 }
@@ -330,7 +328,7 @@ impl Tap for PacketWriter {
     }
 }
 
-/// The name of the file with number `count`.
+/// The name of file number `count`.
 fn numbered(path: &Path, rotation: Rotation, count: u64) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     let rotates = rotation.bytes.is_some() || rotation.span.is_some();
@@ -386,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_packets_can_be_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         let mut writer = PacketWriter::create(&path, Rotation::default()).unwrap();
@@ -472,7 +470,7 @@ mod tests {
         let time = 1_700_000_000_123_456_789;
         writer.write(&packet(1, time, 0, b"one"), Some("no place for this")).unwrap();
         let error = writer.write(&packet(2, time, 1, b"two"), None).unwrap_err().to_string();
-        assert!(error.contains("x.pcap") && error.contains("one link type"), "{error}");
+        assert!(error.contains("x.pcap") && error.contains("only one link type"), "{error}");
         writer.write(&packet(3, time + 1, 0, b"three"), None).unwrap();
         writer.finish().unwrap();
         assert_eq!(writer.lost(), 1);

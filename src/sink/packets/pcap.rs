@@ -1,31 +1,31 @@
-//! pcap (draft-ietf-opsawg-pcap), with times in nanoseconds: what `-w` writes to a name that ends in `.pcap`. It holds one
-//! link type, and neither names of interfaces nor comments nor secrets.
+//! pcap (draft-ietf-opsawg-pcap) with nanoseconds. A file has one link type and can't hold interface names, comments or
+//! secrets.
 
 use crate::source::{LinkType, Packet};
 
-/// Byte order and nanoseconds.
+/// The magic number for nanoseconds; it also shows the byte order.
 const MAGIC: u32 = 0xa1b2_3c4d;
-/// The largest packet that readers accept, and libpcap's own snap length.
+/// The maximum packet length, as in tcpdump.
 const SNAP_LEN: u32 = 262_144;
-const FILE_HEAD: usize = 24;
-const RECORD_HEAD: usize = 16;
-/// Where a file without packets has to name a link type all the same.
+const FILE_HEADER: usize = 24;
+const RECORD_HEADER: usize = 16;
+/// The link type of a file without packets.
 const ETHERNET: LinkType = LinkType(1);
 
-/// The state of a file: its link type, once its first packet is known.
+/// The state of a file: its link type, which the first packet sets.
 #[derive(Debug, Default)]
 pub(super) struct PcapEncoder {
     link: Option<LinkType>,
 }
 
 impl PcapEncoder {
-    /// A new file begins.
+    /// Starts a new file.
     pub(super) fn begin(&mut self) {
         self.link = None;
     }
 
-    /// Appends the head of the file, if it is not there yet.
-    pub(super) fn head(&mut self, out: &mut Vec<u8>, link: Option<LinkType>) -> LinkType {
+    /// Appends the file header if it is not there yet. Returns the link type of the file.
+    pub(super) fn header(&mut self, out: &mut Vec<u8>, link: Option<LinkType>) -> LinkType {
         if let Some(link) = self.link {
             return link;
         }
@@ -39,9 +39,9 @@ impl PcapEncoder {
         link
     }
 
-    /// Appends a packet. The error says which link type the file holds.
+    /// Appends a packet. The error is the link type of the file, if the packet has another one.
     pub(super) fn packet(&mut self, out: &mut Vec<u8>, packet: &Packet<'_>) -> Result<(), LinkType> {
-        let link = self.head(out, Some(packet.link));
+        let link = self.header(out, Some(packet.link));
         if link != packet.link {
             return Err(link);
         }
@@ -54,13 +54,13 @@ impl PcapEncoder {
         Ok(())
     }
 
-    /// The length of the file's head or of the first record of `bytes`, and whether it is a packet; `None` if it is not
-    /// whole.
+    /// The length of the first record of `bytes` (or of the file header), and whether it is a packet. `None` if it is
+    /// incomplete.
     pub(super) fn first(bytes: &[u8]) -> Option<(usize, bool)> {
         if bytes.starts_with(&MAGIC.to_le_bytes()) && bytes.get(4..8) == Some(&[2, 0, 4, 0]) {
-            return (bytes.len() >= FILE_HEAD).then_some((FILE_HEAD, false));
+            return (bytes.len() >= FILE_HEADER).then_some((FILE_HEADER, false));
         }
-        let len = RECORD_HEAD + u32::from_le_bytes(*bytes.get(8..)?.first_chunk()?) as usize;
+        let len = RECORD_HEADER + u32::from_le_bytes(*bytes.get(8..)?.first_chunk()?) as usize;
         (len <= bytes.len()).then_some((len, true))
     }
 }

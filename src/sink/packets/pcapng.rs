@@ -1,13 +1,13 @@
-//! pcapng (draft-ietf-opsawg-pcapng): one section, interfaces described as they come, times in nanoseconds.
+//! pcapng (draft-ietf-opsawg-pcapng) with nanoseconds. Interfaces are described before their first packet.
 
 use hashbrown::HashMap;
 
 use crate::source::files::Secrets;
 use crate::source::{LinkType, Packet};
 
-/// Interfaces described in one file. More are taken for the last one.
+/// Maximum number of interfaces in a section. Packets of further ones are assigned to the last.
 const MAX_INTERFACES: usize = 1 << 16;
-/// The longest comment, in bytes: options have lengths of 16 bits.
+/// Maximum length of a comment in bytes: the length field of options has 16 bits.
 const MAX_COMMENT: usize = 0xfff0;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
@@ -15,21 +15,21 @@ const INTERFACE_DESCRIPTION: u32 = 1;
 const ENHANCED_PACKET: u32 = 6;
 const DECRYPTION_SECRETS: u32 = 10;
 
-/// The state of a section: which interfaces it describes.
+/// The state of a section: its interfaces.
 #[derive(Debug, Default)]
 pub(super) struct PcapngEncoder {
-    /// The interfaces described in this section, and their places there.
+    /// The interfaces of this section and their indices.
     interfaces: HashMap<(u32, LinkType), u32>,
 }
 
 impl PcapngEncoder {
-    /// Begins a section with `secrets`. What was described before is forgotten.
+    /// Starts a new section with `secrets`.
     pub(super) fn begin(&mut self, out: &mut Vec<u8>, secrets: &[Secrets]) {
         const BYTE_ORDER: u32 = 0x1a2b_3c4d;
         self.interfaces.clear();
         block(out, SECTION_HEADER, |out| {
             out.extend(BYTE_ORDER.to_le_bytes());
-            // Version 1.0, and a section whose length is not known.
+            // Version 1.0, section length unknown.
             out.extend([1, 0, 0, 0]);
             out.extend([0xff; 8]);
             option(out, 4, concat!("rpcscope ", env!("CARGO_PKG_VERSION")).as_bytes());
@@ -48,7 +48,7 @@ impl PcapngEncoder {
         });
     }
 
-    /// Appends a packet, with a comment that Wireshark shows. `name` is the name of its interface.
+    /// Appends a packet with a comment for Wireshark. `name` is the name of its interface.
     pub(super) fn packet(
         &mut self,
         out: &mut Vec<u8>,
@@ -75,8 +75,8 @@ impl PcapngEncoder {
         });
     }
 
-    /// The place of an interface among those of this section; it is described there if it is new. One interface may have
-    /// packets of several link types only in a capture made of several files.
+    /// The index of an interface in this section; a new interface is described first. In a capture of several files, one
+    /// interface number may have several link types.
     fn interface(&mut self, out: &mut Vec<u8>, interface: u32, link: LinkType, name: Option<&str>) -> u32 {
         if let Some(known) = self.interfaces.get(&(interface, link)) {
             return *known;
@@ -101,7 +101,7 @@ impl PcapngEncoder {
         place
     }
 
-    /// The length of the first block of `bytes`, and whether it holds a packet; `None` if the block is not whole.
+    /// The length of the first block of `bytes`, and whether it is a packet. `None` if the block is incomplete.
     pub(super) fn first(bytes: &[u8]) -> Option<(usize, bool)> {
         let kind = u32::from_le_bytes(*bytes.first_chunk()?);
         let len = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?) as usize;
@@ -109,7 +109,7 @@ impl PcapngEncoder {
     }
 }
 
-/// Appends one block around what `body` appends.
+/// Appends a block whose body is written by `body`.
 fn block(out: &mut Vec<u8>, kind: u32, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend(kind.to_le_bytes());
@@ -130,7 +130,7 @@ fn option(out: &mut Vec<u8>, code: u16, value: &[u8]) {
     pad(out);
 }
 
-/// All blocks and options begin at multiples of 4 bytes; the buffer always begins with one.
+/// Pads to a multiple of 4 bytes, the alignment of blocks and options. The buffer starts aligned.
 fn pad(out: &mut Vec<u8>) {
     out.resize(out.len().next_multiple_of(4), 0);
 }
