@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | what every protocol delivers | [`message`] |
 //! | detection and sessions | [`protocol`] |
+//! | what all sessions share: carried bytes, offsets, gaps | [`session`] |
 //! | formats of messages that stand one after the other | [`framed`] |
 //! | errors with offset and layer, nom's included | [`error`] |
 //! | the protocols | [`thrift`], [`trpc`], [`http1`], [`http2`] |
@@ -25,6 +26,7 @@ pub mod http2;
 pub mod message;
 pub mod protobuf;
 pub mod protocol;
+pub mod session;
 #[cfg(test)]
 mod testing;
 pub mod thrift;
