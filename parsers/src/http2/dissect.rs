@@ -26,7 +26,7 @@ pub(super) fn dissect(message: &[u8]) -> Vec<Field> {
     }
     let mut frames = Vec::new();
     let mut at = 0;
-    while let Some(head) = message.get(at..).and_then(frame::parse_head) {
+    while let Some(Ok((_, head))) = message.get(at..).map(frame::parse_head) {
         let end = message.len().min(at + head.size() as usize);
         frames.push(frame_field(head, at, message.get(at..end).unwrap_or_default()));
         at = end;

@@ -12,6 +12,10 @@
 //! +---------------------------------------------------------------+
 //! ```
 
+use nom::bytes::streaming;
+use nom::number::complete::{be_u8, be_u16, be_u24, be_u32};
+use nom::{IResult, Needed, Parser as _};
+
 /// What a client sends first (RFC 9113, section 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -56,17 +60,24 @@ pub(super) struct Head {
     pub(super) reserved: bool,
 }
 
-/// Reads the head at the beginning of `input`; `None` if it is not whole.
-pub(super) fn parse_head(input: &[u8]) -> Option<Head> {
-    let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = *input.first_chunk::<HEAD>()?;
-    let stream = u32::from_be_bytes([s0, s1, s2, s3]);
-    Some(Head {
-        length: u32::from_be_bytes([0, l0, l1, l2]),
-        kind,
-        flags,
-        stream: stream & 0x7fff_ffff,
-        reserved: stream >> 31 == 1,
-    })
+/// The head at the beginning of `input`. `Incomplete` has how many bytes of it are missing.
+pub(super) fn parse_head(input: &[u8]) -> IResult<&[u8], Head> {
+    let (rest, head) = streaming::take(HEAD)(input)?;
+    let (_, (length, kind, flags, stream)) = (be_u24, be_u8, be_u8, be_u32).parse(head)?;
+    Ok((rest, Head { length, kind, flags, stream: stream & 0x7fff_ffff, reserved: stream >> 31 == 1 }))
+}
+
+/// The payload of a frame, which follows its head. `Incomplete` has how many bytes of it are missing.
+pub(super) fn parse_payload(head: Head, input: &[u8]) -> IResult<&[u8], &[u8]> {
+    streaming::take(head.length)(input)
+}
+
+/// How many bytes a parser needs in all that found too few in `input`.
+pub(super) fn needed(input: &[u8], error: &nom::Err<nom::error::Error<&[u8]>>) -> usize {
+    match error {
+        nom::Err::Incomplete(Needed::Size(missing)) => input.len() + missing.get(),
+        _ => input.len() + 1,
+    }
 }
 
 impl Head {
@@ -166,24 +177,45 @@ pub(super) fn parse_fragment(head: Head, payload: &[u8]) -> Result<std::ops::Ran
     Ok(start.min(end)..end)
 }
 
-/// Identifiers and values of a SETTINGS payload.
+/// Identifiers and values of a SETTINGS payload (RFC 9113, section 6.5.1).
+///
+/// ```text
+/// +-------------------------------+
+/// |       Identifier (16)         |
+/// +-------------------------------+-------------------------------+
+/// |                        Value (32)                             |
+/// +---------------------------------------------------------------+
+/// ```
 pub(super) fn parse_settings(payload: &[u8]) -> impl Iterator<Item = (u16, u32)> {
     let (settings, _) = payload.as_chunks::<6>();
-    settings.iter().map(|[i0, i1, v0, v1, v2, v3]| {
-        (u16::from_be_bytes([*i0, *i1]), u32::from_be_bytes([*v0, *v1, *v2, *v3]))
-    })
+    settings.iter().filter_map(|setting| Some(parse_setting(setting).ok()?.1))
+}
+
+fn parse_setting(input: &[u8]) -> IResult<&[u8], (u16, u32)> {
+    (be_u16, be_u32).parse(input)
 }
 
 /// The 32-bit number at the beginning of `payload`.
 pub(super) fn parse_number(payload: &[u8]) -> Option<u32> {
-    payload.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
+    let parsed: IResult<_, _> = be_u32(payload);
+    Some(parsed.ok()?.1)
 }
 
-/// Last stream, error code and debug text of a GOAWAY payload.
+/// Last stream, error code and debug text of a GOAWAY payload (RFC 9113, section 6.8).
+///
+/// ```text
+/// +-+-------------------------------------------------------------+
+/// |R|                  Last-Stream-ID (31)                        |
+/// +-+-------------------------------------------------------------+
+/// |                      Error Code (32)                          |
+/// +---------------------------------------------------------------+
+/// |                  Additional Debug Data (*)                    |
+/// +---------------------------------------------------------------+
+/// ```
 pub(super) fn parse_goaway(payload: &[u8]) -> Option<(u32, u32, &[u8])> {
-    let last = parse_number(payload)? & 0x7fff_ffff;
-    let code = parse_number(payload.get(4..)?)?;
-    Some((last, code, payload.get(8..)?))
+    let parsed: IResult<_, _> = (be_u32, be_u32).parse(payload);
+    let (text, (last, code)) = parsed.ok()?;
+    Some((last & 0x7fff_ffff, code, text))
 }
 
 /// Name of a setting (RFC 9113, section 6.5.2; RFC 8441 for 8; RFC 9218 for 9).
@@ -229,6 +261,23 @@ pub(super) fn error_name(code: u32) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_missing_of_a_frame_is_said() {
+        let frame = [0, 0, 4, WINDOW_UPDATE, 0, 0x80, 0, 0, 1, 0, 0, 0, 9, 7];
+        for cut in 0..HEAD {
+            let cut = &frame[..cut];
+            assert_eq!(parse_head(cut).map_err(|error| needed(cut, &error)), Err(HEAD));
+        }
+        for cut in HEAD..HEAD + 4 {
+            let cut = &frame[..cut];
+            let (rest, head) = parse_head(cut).unwrap();
+            assert_eq!(parse_payload(head, rest).map_err(|error| needed(cut, &error)), Err(HEAD + 4));
+        }
+        let head = Head { length: 4, kind: WINDOW_UPDATE, flags: 0, stream: 1, reserved: true };
+        assert_eq!(parse_head(&frame), Ok((&[0, 0, 0, 9, 7][..], head)));
+        assert_eq!(parse_payload(head, &frame[HEAD..]), Ok((&[7][..], &[0, 0, 0, 9][..])));
+    }
 
     #[test]
     fn padding_and_priority_are_taken_off() {

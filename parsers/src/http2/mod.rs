@@ -5,7 +5,7 @@
 //! | frame heads and payloads | `frame.rs` |
 //! | header compression (RFC 7541) | `hpack/` |
 //! | bytes to frames, header blocks, gaps | `session/` |
-//! | tables after a gap | `session/doubt.rs` |
+//! | tables after a gap | `session/speculative.rs` |
 //! | where frames begin when nothing says so | `resync.rs` |
 //! | streams, and which of them are calls | `streams/` |
 //! | content types, statuses, message boundaries | `grpc.rs` |
@@ -23,7 +23,7 @@
 //! - Static entries and literals are exact. What is inserted after the beginning is known from then on. When the sender
 //!   empties its table, everything is known again.
 //! - A gap between frames makes a table unknown, unless what follows shows that no header block can have stood in it
-//!   (`session/doubt.rs`): drops within large messages cost nothing.
+//!   (`session/speculative.rs`): drops within large messages cost nothing.
 //! - An entry from before is *unknown*, never guessed. Requests whose path is an unknown entry come with
 //!   [`unknown_name`](crate::Message::unknown_name): equal numbers have the same path, for as long as the connection lives.
 //!   (Not the other way round: a path that left the table and came back is a literal then and has its name.)
@@ -97,7 +97,7 @@ impl Protocol for Http2 {
     }
 
     fn session(&self) -> Box<dyn Session> {
-        Box::new(session::Http2Session::new())
+        Box::new(session::Connection::session())
     }
 
     fn dissect(&self, _side: Side, message: &[u8]) -> Vec<Field> {
@@ -161,8 +161,7 @@ fn detect_settings(own: &[u8], other: &[u8]) -> Detection {
     if !other.is_empty() {
         return Detection::No;
     }
-    let Some(head) = frame::parse_head(own) else { return Detection::More };
-    let payload = own.get(frame::HEAD..).unwrap_or_default();
+    let Ok((payload, head)) = frame::parse_head(own) else { return Detection::More };
     if head.check().is_err() || head.length > 16 * 6 {
         return Detection::No;
     }

@@ -45,11 +45,10 @@ pub(super) fn look(input: &[u8], known: &dyn Fn(u32) -> bool, enough: u32) -> Si
     let mut rest = input;
     let mut points = 0;
     for _ in 0..CHAIN_LIMIT {
-        let Some(head) = frame::parse_head(rest) else { break };
+        let Ok((after, head)) = frame::parse_head(rest) else { break };
         if !fits(head) {
             return Sight::No;
         }
-        let after = rest.get(frame::HEAD..).unwrap_or_default();
         let Some((payload, next)) = after.split_at_checked(head.length as usize) else { break };
         match worth(head, payload, known) {
             None => return Sight::No,

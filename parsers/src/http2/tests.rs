@@ -1,15 +1,16 @@
 //! Whole connections: beginnings, gaps, hostile peers, and what a reader who comes late may say.
 
-mod doubt;
+mod speculative;
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
 use super::frame::{self, PREFACE};
-use super::{Http2, session::Http2Session};
+use super::{Http2, session::Connection};
 use crate::message::{GrpcStatus, Kind, Message, Side};
 use crate::protocol::{Detection, Opening, Protocol, Session};
+use crate::session::Core;
 use crate::testing::{self, own};
 
 const CLIENT: Side = Side::A;
@@ -57,13 +58,13 @@ fn told(side: Side, message: &Message<'_>) -> Told {
 
 /// A session and what it told.
 struct Feed {
-    session: Http2Session,
+    session: Core<Connection>,
     told: Vec<Told>,
 }
 
 impl Feed {
     fn new() -> Self {
-        Self { session: Http2Session::new(), told: Vec::new() }
+        Self { session: Connection::session(), told: Vec::new() }
     }
 
     /// A connection that has begun.

@@ -2,8 +2,8 @@
 
 use super::super::frame::{self, Head};
 use super::super::hpack::Fault;
-use super::super::streams::{Block, Place};
-use super::Http2Session;
+use super::super::streams::{HeaderBlock, Span};
+use super::Connection;
 use crate::error::Layer;
 use crate::message::Side;
 use crate::protocol::Emit;
@@ -27,9 +27,9 @@ pub(super) struct Collected {
     pub(super) dropped: bool,
 }
 
-impl Http2Session {
+impl Connection {
     pub(super) fn begin_block(&mut self, side: Side, head: Head, start: u64) {
-        self.lane(side).block = Some(Collected {
+        self.direction(side).block = Some(Collected {
             head,
             start,
             bytes: 0,
@@ -54,13 +54,13 @@ impl Http2Session {
             if head.has(frame::END_HEADERS)
                 && let Ok(fragment) = fragment
             {
-                let place = Place { side, start, bytes: head.size() };
-                self.read_block(side, head, place, fragment, false, emit);
+                let span = Span { side, start, bytes: head.size() };
+                self.read_block(side, head, span, fragment, false, emit);
                 return;
             }
             self.begin_block(side, head, start);
         }
-        let Some(block) = &mut self.lane(side).block else { return };
+        let Some(block) = &mut self.direction(side).block else { return };
         block.bytes += head.size();
         block.continuations += u32::from(head.kind == frame::CONTINUATION);
         let fault = match fragment {
@@ -90,21 +90,23 @@ impl Http2Session {
         if !head.has(frame::END_HEADERS) {
             return;
         }
-        let Some(block) = self.lane(side).block.take() else { return };
+        let Some(block) = self.direction(side).block.take() else { return };
         if !block.dropped {
-            let place = Place { side, start: block.start, bytes: block.bytes };
-            self.read_block(side, block.head, place, &block.fragments, false, emit);
+            let span = Span { side, start: block.start, bytes: block.bytes };
+            self.read_block(side, block.head, span, &block.fragments, false, emit);
         }
     }
 
     /// The rest of the collected block can't be read: its stream gets what is there, and its frames to come are skipped.
     pub(super) fn give_up_block(&mut self, side: Side, emit: &mut Emit<'_>) {
-        let Some(mut block) = self.lane(side).block.take().filter(|block| !block.dropped) else { return };
-        let place = Place { side, start: block.start, bytes: block.bytes };
+        let Some(mut block) = self.direction(side).block.take().filter(|block| !block.dropped) else {
+            return;
+        };
+        let span = Span { side, start: block.start, bytes: block.bytes };
         let fragments = std::mem::take(&mut block.fragments);
-        self.read_block(side, block.head, place, &fragments, true, emit);
+        self.read_block(side, block.head, span, &fragments, true, emit);
         block.dropped = true;
-        self.lane(side).block = Some(block);
+        self.direction(side).block = Some(block);
     }
 
     /// Reads a header block that `head` began, of which the end is missing if `cut`.
@@ -112,24 +114,24 @@ impl Http2Session {
         &mut self,
         side: Side,
         head: Head,
-        place: Place,
+        span: Span,
         fragments: &[u8],
         cut: bool,
         emit: &mut Emit<'_>,
     ) {
         if cut {
-            self.lane(side).doubt = None;
+            self.direction(side).speculative = None;
         }
         let read = self.decode(side, head, fragments);
         if cut {
-            self.lane(side).decoder.lose();
+            self.direction(side).decoder.lose();
         } else if let Err(Fault(what)) = read {
             self.complain(Layer::Header, 0, what);
         }
         if head.kind == frame::HEADERS {
-            let list = side.of(&self.lanes).decoder.list(fragments);
+            let list = side.of(&self.directions).decoder.list(fragments);
             let end_stream = head.has(frame::END_STREAM);
-            let block = Block { place, end_stream, list, cut: cut || read.is_err() };
+            let block = HeaderBlock { span, end_stream, list, cut: cut || read.is_err() };
             self.streams.block(head.stream, block, emit);
         }
     }

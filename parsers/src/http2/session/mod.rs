@@ -1,20 +1,21 @@
-//! The session: bytes of both sides to frames, header blocks to lists, through gaps and beginnings that were not captured.
+//! The bytes of both sides as frames, header blocks and bodies, through gaps and beginnings that were not captured.
 
 mod block;
-mod doubt;
+mod speculative;
 mod start;
 
 use block::{BLOCK_LIMIT, Collected};
-use doubt::Doubt;
+use speculative::Speculative;
 use start::Upgrade;
 
 use super::frame::{self, Head};
 use super::hpack::Decoder;
 use super::resync;
-use super::streams::{HOLD_LIMIT, Place, Streams};
+use super::streams::{HOLD_LIMIT, Piece, Span, Streams};
 use crate::error::{Error, Layer};
 use crate::message::Side;
-use crate::protocol::{Emit, Session};
+use crate::protocol::Emit;
+use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step, UNBOUNDED};
 
 /// Longest SETTINGS or GOAWAY frame read; longer ones are skipped.
 const CONTROL_LIMIT: u32 = 16 * 1024;
@@ -23,19 +24,17 @@ const CONTROL_LIMIT: u32 = 16 * 1024;
 /// be held against the next.
 const SEARCH_LIMIT: usize = 20 * 1024;
 
-/// Where a side of the connection stands.
+/// What a side sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Nothing was seen yet.
     Start,
     /// After a request that asks for HTTP/2: its body, up to the preface.
     Upgrading,
-    /// Frames follow each other.
+    /// Frames that follow each other.
     Frames,
-    /// The place of the next frame is not known.
-    Lost,
-    /// Not HTTP/2 after all.
-    Dead,
+    /// No HTTP/2 after all.
+    Foreign,
 }
 
 /// Padding of the DATA frame that is passing.
@@ -52,8 +51,10 @@ enum Padding {
 struct Passing {
     head: Head,
     start: u64,
-    left: u32,
     padding: Padding,
+    /// Streams know of its beginning.
+    begun: bool,
+    /// Messages that ended in it so far.
     messages: u32,
 }
 
@@ -67,32 +68,27 @@ impl Passing {
     }
 }
 
+/// What one side sent.
 #[derive(Debug)]
-struct Lane {
+struct Direction {
     phase: Phase,
-    /// Bytes of a frame that has to be whole, or of a search.
-    carry: Vec<u8>,
-    /// Stream offset of the first carried byte, or of the next byte to come.
-    offset: u64,
     passing: Option<Passing>,
     block: Option<Collected>,
     decoder: Decoder,
     /// The decoder as it was before bytes were missing, where it may still be right.
-    doubt: Option<Box<Doubt>>,
+    speculative: Option<Box<Speculative>>,
     /// Where the bytes begin that follow the last missing ones.
     floor: u64,
 }
 
-impl Lane {
+impl Direction {
     fn new() -> Self {
         Self {
             phase: Phase::Start,
-            carry: Vec::new(),
-            offset: 0,
             passing: None,
             block: None,
             decoder: Decoder::new(),
-            doubt: None,
+            speculative: None,
             floor: 0,
         }
     }
@@ -100,112 +96,63 @@ impl Lane {
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Http2Session {
-    lanes: [Lane; 2],
+pub(super) struct Connection {
+    directions: [Direction; 2],
     streams: Streams,
     upgrade: Option<Box<Upgrade>>,
-    trouble: Option<(Error, u64)>,
+    faults: Faults,
 }
 
-impl Http2Session {
-    pub(super) fn new() -> Self {
-        Self { lanes: [Lane::new(), Lane::new()], streams: Streams::default(), upgrade: None, trouble: None }
+impl Connection {
+    /// The session of a connection of which nothing was seen yet.
+    pub(super) fn session() -> Core<Self> {
+        Core::new(Self {
+            directions: [Direction::new(), Direction::new()],
+            streams: Streams::default(),
+            upgrade: None,
+            faults: Faults::default(),
+        })
     }
 
-    fn lane(&mut self, side: Side) -> &mut Lane {
-        side.of_mut(&mut self.lanes)
+    fn direction(&mut self, side: Side) -> &mut Direction {
+        side.of_mut(&mut self.directions)
     }
 
     fn complain(&mut self, layer: Layer, offset: usize, what: &'static str) {
-        let count = self.trouble.map_or(0, |(_, count)| count);
-        self.trouble = Some((Error::new(offset, layer, what), count + 1));
+        self.faults.note(Error::new(offset, layer, what));
     }
 
-    /// Reads what can be read of `input`, which begins at the lane's offset; says how many bytes are done with.
-    fn read(&mut self, side: Side, input: &[u8], emit: &mut Emit<'_>) -> usize {
-        let mut done = 0;
-        while let Some(rest) = input.get(done..).filter(|rest| !rest.is_empty()) {
-            let lane = self.lane(side);
-            let (phase, passing) = (lane.phase, lane.passing.is_some());
-            let step = match phase {
-                Phase::Start => self.read_start(side, rest),
-                Phase::Upgrading => self.read_body(side, rest),
-                Phase::Lost => self.search(side, rest, emit),
-                Phase::Dead => Some(rest.len()),
-                Phase::Frames if passing => Some(self.pass(side, rest)),
-                Phase::Frames => self.read_frame(side, rest, emit),
-            };
-            // A step may also change the phase and take nothing.
-            let Some(step) = step else { break };
-            done += step;
-            let lane = self.lane(side);
-            lane.offset += step as u64;
-            let offset = lane.offset;
-            self.streams.advance(side, offset);
-            self.finish_passing(side, emit);
-            let upgraded = |upgrade: &mut Box<Upgrade>| upgrade.client != side;
-            if self.lane(side).phase == Phase::Frames
-                && let Some(upgrade) = self.upgrade.take_if(upgraded)
-            {
-                self.switch(&upgrade, emit);
-            }
-        }
-        done
-    }
-
-    /// Looks for the next frame.
-    fn search(&mut self, side: Side, input: &[u8], emit: &mut Emit<'_>) -> Option<usize> {
-        let streams = &self.streams;
-        let known = |id| streams.is_open(id);
-        let found = resync::find(input, &known, resync::ENOUGH).or_else(|open| {
-            // A place that still waits for its frame to end must not hide later ones that leave no doubt.
-            resync::find_now(input, &known, resync::DETECT).ok_or(open)
-        });
-        let at = match found {
-            Ok(at) => {
-                self.found(side, at, emit);
-                return Some(at);
-            }
-            Err(at) => at,
-        };
-        // What looks like a frame and does not end within the limit is given up.
-        let drop = if input.len() - at > SEARCH_LIMIT { at + 1 } else { at };
-        (drop > 0).then_some(drop)
-    }
-
-    /// Frames begin `at` bytes from here; what was passed over is as good as missing. Before the first byte there is
-    /// nothing to miss for streams that were opened since.
-    fn found(&mut self, side: Side, at: usize, emit: &mut Emit<'_>) {
-        let lane = self.lane(side);
-        lane.phase = Phase::Frames;
-        let offset = lane.offset + at as u64;
-        lane.floor = lane.floor.max(offset);
+    /// Frames of `side` follow. If the other side asked for HTTP/2, it has it now.
+    fn begin_frames(&mut self, side: Side, emit: &mut Emit<'_>) {
+        self.direction(side).phase = Phase::Frames;
         self.streams.set_in_step(side, true);
-        self.widen_doubt(side);
-        if offset > 0 {
-            self.streams.gap(side, offset, emit);
+        if let Some(upgrade) = self.upgrade.take_if(|upgrade| upgrade.client != side) {
+            self.switch(&upgrade, emit);
         }
     }
 
-    /// Reads the frame at the beginning of `input`. `None` if more of it is needed.
-    fn read_frame(&mut self, side: Side, input: &[u8], emit: &mut Emit<'_>) -> Option<usize> {
-        let head = frame::parse_head(input)?;
-        let start = self.lane(side).offset;
+    /// Reads the frame at the beginning of `input`.
+    fn read_frame(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
+        let At { side, offset: start } = at;
+        let (rest, head) = match frame::parse_head(input) {
+            Ok(read) => read,
+            Err(error) => return Step::Need(Need::Bytes(frame::needed(input, &error))),
+        };
         if let Err(what) = head.check() {
             self.complain(Layer::Frame, 0, what);
-            self.lose(side, emit);
-            return Some(1);
+            self.lose(at, emit);
+            return Step::Lost(1);
         }
-        let length = head.length as usize;
-        let goes_on = self.lane(side).block.as_ref().map(|block| block.head.stream);
+        let goes_on = self.direction(side).block.as_ref().map(|block| block.head.stream);
         if goes_on.is_some_and(|stream| head.kind != frame::CONTINUATION || head.stream != stream) {
             self.complain(Layer::Frame, 0, "another frame within a header block");
             self.give_up_block(side, emit);
         } else if goes_on.is_none() && head.kind == frame::CONTINUATION {
             self.complain(Layer::Frame, 0, "CONTINUATION without a header block");
-            self.lane(side).decoder.lose();
-            self.lane(side).doubt = None;
+            self.direction(side).decoder.lose();
+            self.direction(side).speculative = None;
         }
+        let length = head.length as usize;
         let whole = match head.kind {
             frame::HEADERS | frame::PUSH_PROMISE => length <= BLOCK_LIMIT,
             frame::CONTINUATION => goes_on.is_some() && length <= BLOCK_LIMIT,
@@ -222,11 +169,16 @@ impl Http2Session {
                 self.give_up_block(side, emit);
                 self.end_block(side, head, emit);
             }
-            self.begin_passing(side, head, start);
-            return Some(frame::HEAD);
+            let padded = head.kind == frame::DATA && head.has(frame::PADDED);
+            let padding = if padded { Padding::Unread } else { Padding::Known(0) };
+            self.direction(side).passing = Some(Passing { head, start, padding, begun: false, messages: 0 });
+            return Step::Body(frame::HEAD, head.length.into());
         }
-        let payload = input.get(frame::HEAD..frame::HEAD + length)?;
-        let place = Place { side, start, bytes: head.size() };
+        let payload = match frame::parse_payload(head, rest) {
+            Ok((_, payload)) => payload,
+            Err(error) => return Step::Need(Need::Bytes(frame::needed(input, &error))),
+        };
+        let span = Span { side, start, bytes: head.size() };
         match head.kind {
             frame::HEADERS | frame::PUSH_PROMISE | frame::CONTINUATION => {
                 self.add_fragment(side, head, start, payload, emit);
@@ -234,245 +186,238 @@ impl Http2Session {
             frame::SETTINGS => self.settings(side, payload),
             frame::RST_STREAM => {
                 if let Some(code) = frame::parse_number(payload) {
-                    self.streams.reset(head.stream, place, code, emit);
+                    self.streams.reset(head.stream, span, code, emit);
                 }
             }
             frame::GOAWAY => {
                 if let Some((last, code, text)) = frame::parse_goaway(payload) {
-                    self.streams.goaway(place, last, code, text, emit);
+                    self.streams.goaway(span, last, code, text, emit);
                 }
             }
             _ => {}
         }
-        Some(frame::HEAD + length)
+        Step::Done(frame::HEAD + length)
     }
 
     fn settings(&mut self, side: Side, payload: &[u8]) {
         for (id, value) in frame::parse_settings(payload) {
             if id == frame::HEADER_TABLE_SIZE {
-                self.lane(side.other()).decoder.allow(value);
+                self.direction(side.other()).decoder.allow(value);
             }
         }
     }
 
-    fn begin_passing(&mut self, side: Side, head: Head, start: u64) {
-        let is_data = head.kind == frame::DATA;
-        let padded = is_data && head.has(frame::PADDED);
-        if is_data && !padded {
-            self.streams.data_begins(head.stream, side, head.length);
+    /// Takes bytes of the frame that is passing, of which `left` come after them.
+    fn pass(&mut self, side: Side, bytes: &[u8], left: u64, emit: &mut Emit<'_>) {
+        match self.direction(side).passing {
+            Some(passing) if passing.is_data() => self.data(side, passing, bytes, left, emit),
+            Some(_) if left == 0 => self.direction(side).passing = None,
+            _ => {}
         }
-        let padding = if padded { Padding::Unread } else { Padding::Known(0) };
-        self.lane(side).passing = Some(Passing { head, start, left: head.length, padding, messages: 0 });
     }
 
-    /// Lets bytes of the passing frame pass; says how many.
-    fn pass(&mut self, side: Side, input: &[u8]) -> usize {
-        let Some(mut passing) = self.lane(side).passing else { return 0 };
-        let taken = (passing.left as usize).min(input.len());
-        let mut bytes = input.get(..taken).unwrap_or_default();
-        if passing.is_data() {
-            if let (Padding::Unread, Some((length, rest))) = (passing.padding, bytes.split_first()) {
-                bytes = rest;
-                passing.left -= 1;
-                if u32::from(*length) > passing.left {
-                    self.complain(Layer::Frame, frame::HEAD, "padding longer than its frame");
-                }
-                let padding = u32::from(*length).min(passing.left);
-                passing.padding = Padding::Known(padding);
-                self.streams.data_begins(passing.head.stream, side, passing.left - padding);
+    /// Takes bytes of a DATA frame, of which `left` come after them.
+    fn data(&mut self, side: Side, mut passing: Passing, bytes: &[u8], left: u64, emit: &mut Emit<'_>) {
+        let mut data = bytes;
+        // Payload from `data` on.
+        let mut rest = bytes.len() as u64 + left;
+        if let (Padding::Unread, Some((length, after))) = (passing.padding, bytes.split_first()) {
+            data = after;
+            rest -= 1;
+            if u64::from(*length) > rest {
+                self.complain(Layer::Frame, frame::HEAD, "padding longer than its frame");
             }
-            if let Padding::Known(padding) = passing.padding {
-                let data = passing.left.saturating_sub(padding) as usize;
-                let data = bytes.get(..data.min(bytes.len())).unwrap_or_default();
-                passing.messages += self.streams.data(passing.head.stream, side, data);
-            }
+            passing.padding = Padding::Known(u32::from(*length).min(rest as u32));
         }
-        passing.left -= bytes.len() as u32;
-        self.lane(side).passing = Some(passing);
-        taken
+        let mut begins = None;
+        if let Padding::Known(padding) = passing.padding {
+            let unpadded = rest.saturating_sub(padding.into());
+            begins = (!passing.begun).then_some(unpadded as u32);
+            data = data.get(..(unpadded as usize).min(data.len())).unwrap_or_default();
+        }
+        passing.begun |= begins.is_some();
+        let ends = (left == 0).then(|| {
+            let floor = side.of(&self.directions).floor;
+            let start = passing.start.max(passing.end().saturating_sub(HOLD_LIMIT).max(floor));
+            let span = Span { side, start, bytes: passing.head.size() };
+            (span, passing.head.has(frame::END_STREAM))
+        });
+        let piece = Piece { side, begins, data, ends, messages: passing.messages };
+        passing.messages = self.streams.data(passing.head.stream, piece, emit);
+        self.direction(side).passing = ends.is_none().then_some(passing);
     }
 
-    /// Ends the passing frame if all of it is through.
-    fn finish_passing(&mut self, side: Side, emit: &mut Emit<'_>) {
-        let Some(passing) = self.lane(side).passing.take_if(|passing| passing.left == 0) else { return };
-        if passing.is_data() {
-            let earliest = passing.end().saturating_sub(HOLD_LIMIT).max(self.lane(side).floor);
-            let place = Place { side, start: passing.start.max(earliest), bytes: passing.head.size() };
-            let end_stream = passing.head.has(frame::END_STREAM);
-            self.streams.data_ends(passing.head.stream, place, end_stream, passing.messages, emit);
-        }
-    }
-
-    /// The place of the next frame of `side` is not known any more, and frames may have been missed.
-    fn lose(&mut self, side: Side, emit: &mut Emit<'_>) {
+    /// Where the next frame of `side` begins is not known any more, and frames may have been missed.
+    fn lose(&mut self, at: At, emit: &mut Emit<'_>) {
+        let At { side, offset } = at;
         self.give_up_block(side, emit);
-        let lane = self.lane(side);
-        lane.block = None;
-        lane.passing = None;
-        lane.decoder.lose();
-        lane.doubt = None;
-        lane.phase = Phase::Lost;
-        let offset = lane.offset;
-        lane.floor = lane.floor.max(offset);
+        let direction = self.direction(side);
+        direction.block = None;
+        direction.passing = None;
+        direction.decoder.lose();
+        direction.speculative = None;
+        direction.floor = direction.floor.max(offset);
         // Settings may have been among the frames.
-        self.lane(side.other()).decoder.allow_anything();
+        self.direction(side.other()).decoder.allow_anything();
         self.streams.set_in_step(side, false);
         self.streams.gap(side, offset, emit);
     }
 
-    /// Reads what is there of a frame that should be whole. Says how many bytes of it are still to come.
-    fn read_cut(&mut self, side: Side, carry: &[u8], emit: &mut Emit<'_>) -> Option<u64> {
-        let head = frame::parse_head(carry)?;
-        let payload = carry.get(frame::HEAD..).unwrap_or_default();
+    /// Bytes of `side` are missing before `floor`.
+    fn raise_floor(&mut self, side: Side, floor: u64) {
+        self.direction(side).floor = floor;
+        self.streams.raise_floor(side, floor);
+    }
+}
+
+impl Reader for Connection {
+    fn head(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
+        let step = match self.direction(at.side).phase {
+            Phase::Frames => self.read_frame(at, input, emit),
+            Phase::Start => self.read_start(at, input, emit),
+            Phase::Upgrading => self.read_body(at.side, input, emit),
+            Phase::Foreign => Step::Body(0, UNBOUNDED),
+        };
+        if let Step::Done(taken) | Step::Body(taken, _) | Step::Lost(taken) = step {
+            self.streams.advance(at.side, at.after(taken).offset);
+        }
+        step
+    }
+
+    fn body(&mut self, at: At, bytes: &[u8], left: u64, emit: &mut Emit<'_>) {
+        let At { side, offset } = at.after(bytes.len());
+        self.streams.advance(side, offset);
+        self.pass(side, bytes, left, emit);
+    }
+
+    fn body_lost(&mut self, at: At, missing: Option<u64>, left: u64, emit: &mut Emit<'_>) {
+        let At { side, offset } = at;
+        self.raise_floor(side, offset);
+        let Self { directions, streams, .. } = self;
+        let Some(passing) = &mut side.of_mut(directions).passing else { return };
+        if passing.is_data() {
+            let stream = passing.head.stream;
+            // The length of the padding may be among what is missing: then nothing is known of messages.
+            let unread = matches!(passing.padding, Padding::Unread);
+            if unread {
+                passing.padding = Padding::Known(0);
+            } else if !passing.begun {
+                let begins = Some(passing.head.length);
+                streams.data(stream, Piece { side, begins, data: &[], ends: None, messages: 0 }, emit);
+            }
+            passing.begun = true;
+            streams.data_missing(stream, side, missing.filter(|_| !unread));
+        }
+        if left == 0 {
+            self.pass(side, &[], 0, emit);
+        }
+    }
+
+    fn cut(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Option<u64> {
+        let At { side, offset: start } = at;
+        if self.direction(side).phase != Phase::Frames {
+            return None;
+        }
+        let (payload, head) = frame::parse_head(input).ok()?;
         let left = (head.length as usize).checked_sub(payload.len())?;
         if head.is_block() {
-            let start = self.lane(side).offset;
             if head.kind != frame::CONTINUATION {
                 self.begin_block(side, head, start);
             }
             if let (Some(block), Ok(range)) =
-                (&mut self.lane(side).block, frame::parse_fragment(head, payload))
+                (&mut self.direction(side).block, frame::parse_fragment(head, payload))
             {
                 block.bytes += head.size();
                 block.fragments.extend_from_slice(payload.get(range).unwrap_or_default());
             }
             self.give_up_block(side, emit);
             if head.has(frame::END_HEADERS) {
-                self.lane(side).block = None;
+                self.direction(side).block = None;
             }
         } else if head.kind == frame::SETTINGS {
-            self.lane(side.other()).decoder.allow_anything();
+            self.direction(side.other()).decoder.allow_anything();
         }
+        // The rest of the frame passes like one that nobody reads.
         Some(left as u64)
     }
-}
 
-impl Session for Http2Session {
-    fn data(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>) {
-        if self.lane(side).carry.is_empty() {
-            let done = self.read(side, bytes, emit);
-            let rest = bytes.get(done..).unwrap_or_default();
-            self.lane(side).carry.extend_from_slice(rest);
-        } else {
-            let mut carry = std::mem::take(&mut self.lane(side).carry);
-            carry.extend_from_slice(bytes);
-            let done = self.read(side, &carry, emit);
-            carry.drain(..done.min(carry.len()));
-            self.lane(side).carry = carry;
+    fn gap(&mut self, at: At, _missing: Option<u64>, emit: &mut Emit<'_>) -> Gap {
+        let At { side, offset } = at;
+        self.raise_floor(side, offset);
+        match self.direction(side).phase {
+            Phase::Foreign => return Gap::InStep,
+            Phase::Start | Phase::Upgrading => self.direction(side).decoder = Decoder::lost(),
+            Phase::Frames => {}
         }
+        let speculative = self.speculate(side);
+        self.direction(side).phase = Phase::Frames;
+        self.lose(at, emit);
+        self.direction(side).speculative = speculative;
+        Gap::Lost
     }
 
-    fn gap(&mut self, side: Side, missing: Option<u64>, emit: &mut Emit<'_>) {
-        let mut carry = std::mem::take(&mut self.lane(side).carry);
-        match self.lane(side).phase {
-            Phase::Start | Phase::Upgrading => {
-                self.lane(side).decoder = Decoder::lost();
-                self.lane(side).phase = Phase::Lost;
-            }
-            Phase::Frames if !carry.is_empty() => {
-                if let Some(left) = self.read_cut(side, &carry, emit)
-                    && let Some(head) = frame::parse_head(&carry)
-                {
-                    // The rest of the frame passes like one that nobody reads.
-                    let head = Head { kind: u8::MAX, ..head };
-                    let start = self.lane(side).offset;
-                    self.lane(side).passing = Some(Passing {
-                        head,
-                        start,
-                        left: left as u32,
-                        padding: Padding::Known(0),
-                        messages: 0,
-                    });
-                }
-            }
-            Phase::Frames | Phase::Lost | Phase::Dead => {}
-        }
-        self.lane(side).offset += carry.len() as u64;
-        carry.clear();
-        let lane = self.lane(side);
-        lane.carry = carry;
-        lane.offset += missing.unwrap_or(0);
-        lane.floor = lane.offset;
-        let floor = lane.floor;
-        self.streams.raise_floor(side, floor);
-        let within = match (&mut self.lane(side).passing, missing) {
-            (Some(passing), Some(missing)) if missing <= u64::from(passing.left) => {
-                passing.left -= missing as u32;
-                Some(*passing)
-            }
-            _ => None,
-        };
-        match within {
-            Some(passing) => {
-                if passing.is_data() {
-                    // The length of the padding may be among what is missing: then nothing is known of messages.
-                    let unread = matches!(passing.padding, Padding::Unread);
-                    self.streams.data_missing(passing.head.stream, side, missing.filter(|_| !unread));
-                    if unread && let Some(passing) = &mut self.lane(side).passing {
-                        passing.padding = Padding::Known(0);
-                    }
-                }
-                self.finish_passing(side, emit);
-            }
-            None if missing == Some(0) => {}
-            None if self.lane(side).phase == Phase::Dead => {}
-            None => {
-                let doubt = self.doubt(side);
-                self.lose(side, emit);
-                self.lane(side).doubt = doubt;
-            }
-        }
-    }
-
-    fn end(&mut self, side: Side, emit: &mut Emit<'_>) {
-        let carry = std::mem::take(&mut self.lane(side).carry);
-        let phase = self.lane(side).phase;
-        match phase {
+    /// Looks for the next frame.
+    fn find(&mut self, _side: Side, input: &[u8], end: bool) -> Found {
+        let streams = &self.streams;
+        let known = |id| streams.is_open(id);
+        if end {
             // No more frames will come to hold the last ones against.
-            Phase::Lost => {
-                let streams = &self.streams;
-                let known = |id| streams.is_open(id);
-                if let Some(at) = resync::find_now(&carry, &known, resync::AT_END) {
-                    self.found(side, at, emit);
-                    self.lane(side).offset += at as u64;
-                    let done = self.read(side, carry.get(at..).unwrap_or_default(), emit);
-                    self.lane(side).carry.extend_from_slice(carry.get(at + done..).unwrap_or_default());
-                }
-            }
-            // Half a request still tells what was asked; half an answer was none.
-            Phase::Frames if self.streams.client() == Some(side) => {
-                self.read_cut(side, &carry, emit);
-                self.lane(side).carry = carry;
-            }
-            _ => self.lane(side).carry = carry,
+            let found = resync::find_now(input, &known, resync::AT_END);
+            return found.map_or(Found::NotBefore(0), Found::At);
         }
-        self.streams.close(side, emit);
+        let found = resync::find(input, &known, resync::ENOUGH).or_else(|open| {
+            // A place that still waits for its frame to end must not hide later ones that leave no doubt.
+            resync::find_now(input, &known, resync::DETECT).ok_or(open)
+        });
+        match found {
+            Ok(at) => Found::At(at),
+            // What looks like a frame and does not end within the limit is given up.
+            Err(at) if input.len() - at > SEARCH_LIMIT => Found::NotBefore(at + 1),
+            Err(at) => Found::NotBefore(at),
+        }
     }
 
-    fn held(&self, side: Side) -> usize {
-        let lane = side.of(&self.lanes);
-        let now = lane.offset + lane.carry.len() as u64;
-        let mut first = lane.offset;
-        if let Some(block) = &lane.block {
-            first = first.min(block.start);
+    /// What was passed over is as good as missing. Before the first byte there is nothing to miss for streams that were
+    /// opened since.
+    fn passed_over(&mut self, at: At, skipped: usize, found: bool, emit: &mut Emit<'_>) {
+        let At { side, offset } = at;
+        if skipped > 0 || found {
+            self.streams.advance(side, offset);
         }
-        if let Some(passing) = &lane.passing
-            && passing.is_data()
-        {
-            first = first.min(passing.start.max(passing.end().saturating_sub(HOLD_LIMIT)));
+        if !found {
+            return;
         }
-        if let Some(upgrade) = &self.upgrade
-            && upgrade.client == side
-        {
-            first = first.min(upgrade.place.start.max(now.saturating_sub(HOLD_LIMIT)));
+        let direction = self.direction(side);
+        direction.floor = direction.floor.max(offset);
+        self.widen_speculation(side);
+        if offset > 0 {
+            self.streams.gap(side, offset, emit);
         }
-        if let Some(waits) = self.streams.waits_from(side) {
-            first = first.min(waits);
+        self.begin_frames(side, emit);
+    }
+
+    fn end(&mut self, at: At, carried: &[u8], emit: &mut Emit<'_>) {
+        // Half a request still says what was asked; half an answer was none.
+        if self.streams.client() == Some(at.side) && !carried.is_empty() {
+            self.cut(at, carried, emit);
         }
-        (now - first.max(lane.floor).min(now)) as usize
+        self.streams.close(at.side, emit);
+    }
+
+    fn oldest(&self, at: At) -> u64 {
+        let At { side, offset } = at;
+        let direction = side.of(&self.directions);
+        let block = direction.block.as_ref().map(|block| block.start);
+        let passing = direction.passing.filter(Passing::is_data);
+        let data = passing.map(|passing| passing.start.max(passing.end().saturating_sub(HOLD_LIMIT)));
+        let upgrade = self.upgrade.as_ref().filter(|upgrade| upgrade.client == side);
+        let upgrade = upgrade.map(|upgrade| upgrade.span.start.max(offset.saturating_sub(HOLD_LIMIT)));
+        let pending = self.streams.oldest_pending(side);
+        let oldest = [block, data, upgrade, pending].into_iter().flatten().min();
+        oldest.map_or(offset, |oldest| oldest.min(offset)).max(direction.floor)
     }
 
     fn trouble(&self) -> Option<(Error, u64)> {
-        self.trouble
+        self.faults.last()
     }
 }

@@ -3,69 +3,73 @@
 use super::super::frame;
 use super::super::grpc::Scanner;
 use super::super::hpack::Decoder;
-use super::super::streams::{Block, Place};
+use super::super::streams::{HeaderBlock, Piece, Span};
 use super::super::upgrade::{self, Opening};
-use super::{Http2Session, Phase};
+use super::{Connection, Phase};
 use crate::message::Side;
 use crate::protocol::Emit;
+use crate::session::{At, Need, Step, UNBOUNDED};
 
 /// A request that asked for HTTP/2 and waits for the answer to that.
 #[derive(Debug)]
 pub(super) struct Upgrade {
     pub(super) client: Side,
     pub(super) request: upgrade::Request,
-    pub(super) place: Place,
+    pub(super) span: Span,
     pub(super) body: u64,
     pub(super) messages: u32,
     pub(super) scanner: Scanner,
 }
 
-impl Http2Session {
-    /// Tells from the first bytes how the connection begins. `None` if more are needed.
-    pub(super) fn read_start(&mut self, side: Side, input: &[u8]) -> Option<usize> {
+impl Connection {
+    /// Finds out from the first bytes how the connection begins.
+    pub(super) fn read_start(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
+        let side = at.side;
         if frame::PREFACE.starts_with(input) && input.len() < frame::PREFACE.len() {
-            return None;
+            return Step::Need(Need::Bytes(frame::PREFACE.len()));
         }
         if input.starts_with(frame::PREFACE) {
             self.streams.begin(side);
-            self.streams.set_in_step(side, true);
-            self.lane(side).phase = Phase::Frames;
-            return Some(frame::PREFACE.len());
+            self.begin_frames(side, emit);
+            return Step::Done(frame::PREFACE.len());
         }
         if self.upgrade.as_ref().is_some_and(|upgrade| upgrade.client != side) {
-            return self.read_switch(side, input);
+            return self.read_switch(side, input, emit);
         }
         if input.first().is_some_and(u8::is_ascii_uppercase) {
             return match upgrade::parse_request(input) {
-                Opening::More => None,
+                Opening::More => Step::Need(Need::Bytes(input.len() + 1)),
                 Opening::No => {
-                    self.lane(side).phase = Phase::Dead;
-                    Some(0)
+                    self.direction(side).phase = Phase::Foreign;
+                    Step::Body(0, UNBOUNDED)
                 }
                 Opening::Yes(request, size) => {
-                    let place = Place { side, start: self.lane(side).offset, bytes: size as u64 };
+                    let span = Span { side, start: at.offset, bytes: size as u64 };
                     let scanner = if request.chunked { Scanner::Foreign } else { Scanner::START };
-                    let upgrade = Upgrade { client: side, request, place, body: 0, messages: 0, scanner };
+                    let upgrade = Upgrade { client: side, request, span, body: 0, messages: 0, scanner };
                     self.upgrade = Some(Box::new(upgrade));
-                    self.lane(side).phase = Phase::Upgrading;
-                    Some(size)
+                    self.direction(side).phase = Phase::Upgrading;
+                    Step::Done(size)
                 }
             };
         }
         // The server's beginning are its settings (RFC 9113, section 3.4).
-        let head = frame::parse_head(input)?;
+        let head = match frame::parse_head(input) {
+            Ok((_, head)) => head,
+            Err(error) => return Step::Need(Need::Bytes(frame::needed(input, &error))),
+        };
         if head.kind == frame::SETTINGS && !head.has(frame::ACK) && head.check().is_ok() {
-            self.streams.set_in_step(side, true);
-            self.lane(side).phase = Phase::Frames;
-            return Some(0);
+            self.begin_frames(side, emit);
+            return Step::Done(0);
         }
-        self.lane(side).decoder = Decoder::lost();
-        self.lane(side).phase = Phase::Lost;
-        Some(0)
+        let direction = self.direction(side);
+        direction.decoder = Decoder::lost();
+        direction.phase = Phase::Frames;
+        Step::Lost(0)
     }
 
     /// Lets the body of an upgrading request pass, up to the preface.
-    pub(super) fn read_body(&mut self, side: Side, input: &[u8]) -> Option<usize> {
+    pub(super) fn read_body(&mut self, side: Side, input: &[u8], emit: &mut Emit<'_>) -> Step {
         let found = memchr::memmem::find(input, frame::PREFACE);
         // The preface may begin in the last bytes.
         let open = (1..frame::PREFACE.len().min(input.len() + 1))
@@ -78,45 +82,47 @@ impl Http2Session {
             upgrade.messages += upgrade.scanner.feed(input.get(..body).unwrap_or_default());
         }
         if found.is_some() {
-            self.lane(side).phase = Phase::Frames;
-            return Some(body + frame::PREFACE.len());
+            self.begin_frames(side, emit);
+            return Step::Done(body + frame::PREFACE.len());
         }
-        (body > 0).then_some(body)
+        if body > 0 { Step::Done(body) } else { Step::Need(Need::Bytes(input.len() + 1)) }
     }
 
     /// Reads the answer to an upgrading request.
-    pub(super) fn read_switch(&mut self, side: Side, input: &[u8]) -> Option<usize> {
+    fn read_switch(&mut self, side: Side, input: &[u8], emit: &mut Emit<'_>) -> Step {
         match upgrade::parse_answer(input) {
-            Opening::More => None,
+            Opening::More => Step::Need(Need::Bytes(input.len() + 1)),
             Opening::Yes(101, size) => {
-                self.streams.set_in_step(side, true);
-                self.lane(side).phase = Phase::Frames;
-                Some(size)
+                self.begin_frames(side, emit);
+                Step::Done(size)
             }
             // Other interim answers, `100 Continue` among them, may come before.
-            Opening::Yes(100..=199, size) => Some(size),
+            Opening::Yes(100..=199, size) => Step::Done(size),
             Opening::Yes(..) | Opening::No => {
                 self.upgrade = None;
-                self.lanes.iter_mut().for_each(|lane| lane.phase = Phase::Dead);
-                Some(input.len())
+                self.directions.iter_mut().for_each(|direction| direction.phase = Phase::Foreign);
+                Step::Body(0, UNBOUNDED)
             }
         }
     }
 
     /// The server switches to HTTP/2: the request that asked for it becomes stream 1 (RFC 7540, section 3.2).
     pub(super) fn switch(&mut self, upgrade: &Upgrade, emit: &mut Emit<'_>) {
-        let Upgrade { client, request, place, .. } = upgrade;
+        let Upgrade { client, request, span, .. } = upgrade;
         self.streams.begin(*client);
         if let Some(size) = request.table_size {
-            self.lane(client.other()).decoder.allow(size);
+            self.direction(client.other()).decoder.allow(size);
         }
-        let place = Place { start: self.streams.clip(*client, place.start), ..*place };
-        let block = Block { place, end_stream: upgrade.body == 0, list: request.fields.list(), cut: false };
+        let head = Span { start: self.streams.clip(*client, span.start), ..*span };
+        let list = request.fields.list();
+        let block = HeaderBlock { span: head, end_stream: upgrade.body == 0, list, cut: false };
         self.streams.block(1, block, emit);
         if upgrade.body > 0 {
-            let start = self.streams.clip(*client, place.start + place.bytes);
-            let body = Place { start, bytes: upgrade.body, ..place };
-            self.streams.data_ends(1, body, true, upgrade.messages, emit);
+            let start = self.streams.clip(*client, span.start + span.bytes);
+            let body = Span { start, bytes: upgrade.body, ..*span };
+            let ends = Some((body, true));
+            let piece = Piece { side: *client, begins: None, data: &[], ends, messages: upgrade.messages };
+            self.streams.data(1, piece, emit);
         }
     }
 }

@@ -1,108 +1,161 @@
-//! One stream: what it is as far as is known, and what waits for that.
+//! One stream, as far as it is known.
+//!
+//! ```text
+//!  request with a content type of gRPC
+//! ─────────────────────────────────────────────────▶ Call ────┐
+//!                                                     ▲       │  the callee's END_STREAM,
+//!  request that can't be read                   proof │       │  RST_STREAM of either side
+//! ──────────────────────────────────▶ Candidate ──────┘       ├─────────────────────────▶ Done
+//!                                         └─ no gRPC ─────────┤
+//!  DATA or a block of the callee, but no request              │
+//! ──────────────────────────────────▶ Orphan ─────────────────┤
+//!                                         │ proof             │
+//!                                         ▼                   │
+//!                                     ProvenOrphan ───────────┘
+//! ```
+//!
+//! Proof is the answer's content type or status, or DATA that consists of gRPC messages. A stream that is done is forgotten,
+//! unless its opening may not have been seen: then what still comes on it would be taken for another one.
 
 use super::super::grpc::{self, Content, Scanner};
 use super::super::hpack::{Fields, List};
 use super::super::name::Name;
-use super::Place;
+use super::messages::Span;
 use crate::message::Side;
 
 /// What a stream is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Claim {
+#[derive(Debug)]
+pub(super) enum State {
     /// A call whose request was emitted.
     Call,
     /// The request was seen and may be one of gRPC.
-    Maybe,
+    Candidate(Box<Pending>),
     /// The request was not captured.
     Orphan,
+    /// The same, and something proves that it is of gRPC.
+    ProvenOrphan,
     /// Over, or none of ours.
     Done,
 }
 
-/// What waits for the proof that a stream is a call.
-#[derive(Debug, Default)]
-pub(super) struct Waiting {
-    pub(super) request: Option<(Place, Fields, bool)>,
-    pub(super) half_close: Option<Place>,
-    pub(super) begin: Option<(Place, Fields)>,
-    /// DATA of each side: where it began, bytes, messages.
-    pub(super) parts: [Option<(u64, u64, u32)>; 2],
+/// How far the callee's answer has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Response {
+    /// No header block of it was seen, but for interim ones.
+    Awaited,
+    /// Its first header block was seen.
+    Begun,
 }
 
-impl Waiting {
-    /// The first byte of `side` that it speaks of.
-    pub(super) fn from(&self, side: Side) -> Option<u64> {
-        let place = |place: &Place| (place.side == side).then_some(place.start);
-        [
-            self.request.as_ref().and_then(|(at, ..)| place(at)),
-            self.half_close.as_ref().and_then(place),
-            self.begin.as_ref().and_then(|(at, _)| place(at)),
-            self.parts.get(side.index()).and_then(|part| part.map(|(start, ..)| start)),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+/// What may be missing of a stream. Each has all of those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Loss {
+    /// Nothing.
+    Nothing,
+    /// Bytes that belong to it.
+    Bytes,
+    /// The end of its answer.
+    Answer,
+}
+
+/// What was seen of a stream that may turn out to be a call.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) request: (Span, Fields),
+    /// The request's end is missing.
+    pub(super) cut: bool,
+    pub(super) half_close: Option<Span>,
+    pub(super) begin: Option<(Span, Fields)>,
+    /// DATA of each side, with the messages in it.
+    pub(super) parts: [Option<(Span, u32)>; 2],
+}
+
+impl Pending {
+    pub(super) fn new(span: Span, request: Fields, cut: bool) -> Self {
+        Self { request: (span, request), cut, half_close: None, begin: None, parts: [None, None] }
+    }
+
+    /// Adds DATA with so many messages.
+    pub(super) fn add(&mut self, span: Span, messages: u32) {
+        let part = span.side.of_mut(&mut self.parts);
+        let (whole, before) = part.get_or_insert((Span { bytes: 0, ..span }, 0));
+        whole.bytes += span.bytes;
+        *before = before.saturating_add(messages);
+    }
+
+    /// The first byte of `side` in it.
+    pub(super) fn oldest(&self, side: Side) -> Option<u64> {
+        let spans = [
+            Some(&self.request.0),
+            self.half_close.as_ref(),
+            self.begin.as_ref().map(|(span, _)| span),
+            side.of(&self.parts).as_ref().map(|(span, _)| span),
+        ];
+        spans.into_iter().flatten().filter(|span| span.side == side).map(|span| span.start).min()
     }
 }
 
 #[derive(Debug)]
 pub(super) struct Stream {
-    pub(super) claim: Claim,
-    /// The answer's first header block was seen.
-    pub(super) began: bool,
+    pub(super) state: State,
+    pub(super) response: Response,
+    pub(super) loss: Loss,
+    /// A header block of its answer may be among missing bytes (`loss_proof.rs`).
+    pub(super) suspect: bool,
+    /// The answer's HTTP status.
     pub(super) http: Option<u16>,
     pub(super) scanners: [Scanner; 2],
-    /// Bytes that belong to it may be missing.
-    pub(super) truncated: bool,
-    /// Its answer may be among them.
-    pub(super) answer_lost: bool,
-    /// A header block of its answer may be among missing bytes.
-    pub(super) suspect: bool,
-    /// Something proves that it is of gRPC (only asked of orphans).
-    pub(super) proven: bool,
-    pub(super) waiting: Option<Box<Waiting>>,
 }
 
 impl Stream {
-    pub(super) fn new(claim: Claim, scanner: Scanner) -> Self {
-        Self {
-            claim,
-            began: false,
-            http: None,
-            scanners: [scanner; 2],
-            truncated: claim == Claim::Orphan,
-            answer_lost: false,
-            suspect: false,
-            proven: false,
-            waiting: None,
-        }
+    /// A stream whose request was seen.
+    pub(super) fn new(state: State, loss: Loss) -> Self {
+        let response = Response::Awaited;
+        Self { state, response, loss, suspect: false, http: None, scanners: [Scanner::START; 2] }
+    }
+
+    /// A stream whose request was not seen.
+    pub(super) fn orphan() -> Self {
+        Self { scanners: [Scanner::Lost; 2], ..Self::new(State::Orphan, Loss::Bytes) }
     }
 
     pub(super) fn scanner(&mut self, side: Side) -> &mut Scanner {
         side.of_mut(&mut self.scanners)
     }
 
-    /// What waits, to be added to.
-    pub(super) fn wait(&mut self) -> &mut Waiting {
-        self.waiting.get_or_insert_default()
+    /// Whether bytes of it may be missing.
+    pub(super) fn is_truncated(&self) -> bool {
+        self.loss > Loss::Nothing
     }
 }
 
-/// What a request says of its stream.
-pub(super) fn claim_of(list: List<'_>, cut: bool) -> Claim {
+/// What a request says about its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// It is a call.
+    Call,
+    /// It may be one.
+    Unclear,
+    /// It is none.
+    Foreign,
+}
+
+/// What a request says about its stream, given its content type. `cut`: its end is missing.
+pub(super) fn claim_of(list: List<'_>, content: Option<Content>, cut: bool) -> Claim {
     if list.get(Name::Method).is_some_and(|method| method != b"POST") {
-        return Claim::Done;
+        return Claim::Foreign;
     }
-    match list.get(Name::ContentType).map(grpc::parse_content_type) {
+    let of_grpc = [Name::GrpcTimeout, Name::GrpcEncoding, Name::GrpcAcceptEncoding];
+    match content {
         Some(Content::Grpc(_)) => Claim::Call,
-        Some(Content::Other) => Claim::Done,
-        None if [Name::GrpcTimeout, Name::GrpcEncoding, Name::GrpcAcceptEncoding]
-            .iter()
-            .any(|name| list.has(*name)) =>
-        {
-            Claim::Call
-        }
-        None if list.is_complete() && !cut => Claim::Done,
-        None => Claim::Maybe,
+        Some(Content::Other) => Claim::Foreign,
+        None if of_grpc.iter().any(|name| list.has(*name)) => Claim::Call,
+        None if list.is_complete() && !cut => Claim::Foreign,
+        None => Claim::Unclear,
     }
+}
+
+/// The content type of a header block.
+pub(super) fn content_of(list: List<'_>) -> Option<Content> {
+    list.get(Name::ContentType).map(grpc::parse_content_type)
 }

@@ -1,4 +1,4 @@
-//! Header blocks and where they stand, and the messages made of them.
+//! Header blocks with their place on the wire, and the messages made of them.
 
 use std::borrow::Cow;
 
@@ -11,31 +11,46 @@ use crate::message::{
 };
 use crate::protocol::Emit;
 
-/// The bytes of a message in the stream of its side.
+/// Bytes in the stream of their side.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Place {
+pub(in super::super) struct Span {
     pub(in super::super) side: Side,
+    /// Stream offset of the first of them.
     pub(in super::super) start: u64,
     pub(in super::super) bytes: u64,
 }
 
 /// A whole header block, or what could be read of it.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Block<'a> {
-    pub(in super::super) place: Place,
+pub(in super::super) struct HeaderBlock<'a> {
+    /// Its frames.
+    pub(in super::super) span: Span,
     pub(in super::super) end_stream: bool,
     pub(in super::super) list: List<'a>,
     /// Fields may be missing at its end.
     pub(in super::super) cut: bool,
 }
 
+/// Bytes of a DATA frame, without its padding.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Piece<'a> {
+    pub(in super::super) side: Side,
+    /// These are the frame's first bytes: how many it has.
+    pub(in super::super) begins: Option<u32>,
+    pub(in super::super) data: &'a [u8],
+    /// These are the frame's last bytes: the whole frame, and whether it ends the stream.
+    pub(in super::super) ends: Option<(Span, bool)>,
+    /// Messages that ended in the frame before these bytes.
+    pub(in super::super) messages: u32,
+}
+
 /// A message of a stream without contents.
-pub(super) fn blank(kind: Kind, id: u32, place: Place, truncated: bool) -> Message<'static> {
+pub(super) fn blank(kind: Kind, id: u32, span: Span, truncated: bool) -> Message<'static> {
     Message {
         kind,
         id: CallId::Stream(i64::from(id)),
-        start: place.start,
-        bytes: place.bytes,
+        start: span.start,
+        bytes: span.bytes,
         transport: "http2",
         rpc: "grpc",
         truncated,
@@ -44,23 +59,30 @@ pub(super) fn blank(kind: Kind, id: u32, place: Place, truncated: bool) -> Messa
 }
 
 /// Tells the first header block of an answer.
-pub(super) fn emit_begin(id: u32, place: Place, list: List<'_>, truncated: bool, emit: &mut Emit<'_>) {
+pub(super) fn emit_begin(
+    id: u32,
+    span: Span,
+    list: List<'_>,
+    content: Option<Content>,
+    truncated: bool,
+    emit: &mut Emit<'_>,
+) {
     let http = http_status(list);
     emit_message(
         emit,
-        place.side,
+        span.side,
         Message {
-            codec: codec_of(list),
+            codec: codec_of(content),
             status: Status { http, ..Status::default() },
             metadata: Some(&list),
-            ..blank(Kind::Begin, id, place, truncated)
+            ..blank(Kind::Begin, id, span, truncated)
         },
     );
 }
 
 /// The codec that a content type of gRPC names.
-pub(super) fn codec_of(list: List<'_>) -> Option<&'static str> {
-    match list.get(Name::ContentType).map(grpc::parse_content_type) {
+pub(super) fn codec_of(content: Option<Content>) -> Option<&'static str> {
+    match content {
         Some(Content::Grpc(codec)) => codec,
         _ => None,
     }
@@ -112,7 +134,7 @@ pub(super) fn quoted_by(list: List<'_>) -> Option<Quoted<'_>> {
 /// A GOAWAY that nobody needs yet.
 #[derive(Clone, Debug)]
 pub(super) struct Goaway {
-    pub(super) place: Place,
+    pub(super) span: Span,
     pub(super) last: u32,
     pub(super) code: u32,
     pub(super) text: Vec<u8>,
@@ -121,15 +143,15 @@ pub(super) struct Goaway {
 impl Goaway {
     /// A client's says nothing of the streams that it opened, so its last stream is left out.
     pub(super) fn emit(&self, client: Option<Side>, emit: &mut Emit<'_>) {
-        let last = (client == Some(self.place.side.other())).then_some(i64::from(self.last));
+        let last = (client == Some(self.span.side.other())).then_some(i64::from(self.last));
         let text = (!self.text.is_empty()).then_some(Cow::Borrowed(self.text.as_slice()));
         let reset = Reset { code: Some(i64::from(self.code)), message: text, cancel_path: None };
         emit_message(
             emit,
-            self.place.side,
+            self.span.side,
             Message {
                 status: Status { last_stream: last, reset: Some(reset), ..Status::default() },
-                ..blank(Kind::GoAway, 0, self.place, false)
+                ..blank(Kind::GoAway, 0, self.span, false)
             },
         );
     }
