@@ -4,7 +4,7 @@ use super::head::{Head, Start};
 use crate::error::{Error, Layer};
 
 /// The longest line between chunks: a size with extensions, or a trailer field.
-const LINE_LIMIT: usize = 8 * 1024;
+pub(super) const LINE_LIMIT: usize = 8 * 1024;
 
 /// The largest chunk that is believed.
 const CHUNK_LIMIT: u64 = 1 << 40;
@@ -52,7 +52,7 @@ pub(super) fn length(head: &Head<'_>, asked: &[u8]) -> Result<Length, Error> {
 pub(super) enum Chunks {
     /// A size line comes.
     Size,
-    /// So many bytes of data come.
+    /// Data comes: so many bytes.
     Data(u64),
     /// The line end after the data comes.
     DataEnd,
@@ -62,34 +62,15 @@ pub(super) enum Chunks {
     Done,
 }
 
-/// What the bytes at hand do in a chunked body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// So many of them are data, and the next place.
-    Data(usize, Chunks),
-    /// So many of them are a line, and the next place.
-    Line(usize, Chunks),
-    /// The line is not whole.
-    More,
-}
-
 fn wrong(what: &'static str) -> Error {
     Error::new(0, Layer::Payload, what)
 }
 
-/// Takes the next step from `place` with the bytes at hand, of which there must be at least one.
-pub(super) fn step(place: Chunks, input: &[u8]) -> Result<Step, Error> {
-    if let Chunks::Data(left) = place {
-        let here = left.min(input.len() as u64);
-        let next = if here == left { Chunks::DataEnd } else { Chunks::Data(left - here) };
-        return Ok(Step::Data(here as usize, next));
-    }
+/// Reads the line that stands at `place` of a chunked body: its bytes and the next place. `None` if it is not whole.
+pub(super) fn parse_line(place: Chunks, input: &[u8]) -> Result<Option<(usize, Chunks)>, Error> {
     let Some(end) = memchr::memchr(b'\n', input) else {
-        return if input.len() > LINE_LIMIT {
-            Err(wrong("chunk line over the limit"))
-        } else {
-            Ok(Step::More)
-        };
+        let over = input.len() > LINE_LIMIT;
+        return if over { Err(wrong("chunk line over the limit")) } else { Ok(None) };
     };
     let line = input.get(..end).unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -108,7 +89,7 @@ pub(super) fn step(place: Chunks, input: &[u8]) -> Result<Step, Error> {
         Chunks::Trailer if line.is_empty() => Chunks::Done,
         place => place,
     };
-    Ok(Step::Line(end + 1, next))
+    Ok(Some((end + 1, next)))
 }
 
 #[cfg(test)]
@@ -137,18 +118,16 @@ mod tests {
         let mut rest = &b"4;ext=1\r\nabcd\r\n0\r\nx-trailer: 1\r\n\r\n"[..];
         let (mut place, mut data) = (Chunks::Size, Vec::new());
         while place != Chunks::Done {
-            match step(place, rest).unwrap() {
-                Step::Data(len, next) => {
-                    data.extend_from_slice(&rest[..len]);
-                    (rest, place) = (&rest[len..], next);
-                }
-                Step::Line(len, next) => (rest, place) = (&rest[len..], next),
-                Step::More => panic!("nothing is missing"),
+            let (line, next) = parse_line(place, rest).unwrap().expect("nothing is missing");
+            (rest, place) = (&rest[line..], next);
+            if let Chunks::Data(size) = place {
+                data.extend_from_slice(&rest[..size as usize]);
+                (rest, place) = (&rest[size as usize..], Chunks::DataEnd);
             }
         }
         assert_eq!((data.as_slice(), rest), (&b"abcd"[..], &b""[..]));
-        assert!(step(Chunks::Size, b"zz\r\n").is_err());
-        assert!(step(Chunks::DataEnd, b"x\r\n").is_err());
-        assert_eq!(step(Chunks::Size, b"12"), Ok(Step::More));
+        assert!(parse_line(Chunks::Size, b"zz\r\n").is_err());
+        assert!(parse_line(Chunks::DataEnd, b"x\r\n").is_err());
+        assert_eq!(parse_line(Chunks::Size, b"12"), Ok(None));
     }
 }

@@ -6,6 +6,7 @@
 //! | start line and header fields | `head` |
 //! | where a body ends, chunks | `body` |
 //! | which exchanges are calls | `calls` |
+//! | requests that wait for their answers | `exchanges` |
 //! | the state of a connection | `session` |
 //!
 //! RFC 9110 and 9112; trpc-go `http/codec.go`; Apache Thrift `lib/*/THttpClient`.
@@ -13,6 +14,7 @@
 mod body;
 mod calls;
 mod dissect;
+mod exchanges;
 pub mod head;
 mod session;
 
@@ -47,7 +49,7 @@ impl Protocol for Http1 {
     }
 
     fn session(&self) -> Box<dyn Session> {
-        Box::new(session::Connection::default())
+        Box::new(session::Connection::session())
     }
 
     fn dissect(&self, _side: Side, message: &[u8]) -> Vec<Field> {

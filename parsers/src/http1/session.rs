@@ -1,153 +1,77 @@
-//! The state of one connection: where each side stands in its messages, and which exchanges wait for their answer.
+//! The state of one connection: where each side stands in its messages, and which bodies are read for a call.
 
-use std::collections::VecDeque;
-
-use super::body::{self, Chunks, Length, Step};
+use super::body::{self, Chunks, Length};
 use super::calls;
+use super::exchanges::{Asked, Exchanges};
 use super::head::{self, HEAD_LIMIT, Head, Start};
 use crate::error::{Error, Layer};
 use crate::message::{CallId, Kind, Message, Side, emit_message};
-use crate::protocol::{Emit, Session};
+use crate::protocol::Emit;
+use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step, UNBOUNDED};
 
 /// The most bytes of a thrift body that are kept to read its outcome: an exception's text may be long.
 const CONTENT_LIMIT: usize = 288 * 1024;
 
-/// The most requests of a connection that wait for their answers (pipelining).
-const EXCHANGE_LIMIT: usize = 1024;
-
-/// How far a request that may turn out to be tRPC may lie back.
-const CANDIDATE_SPAN: u64 = 1024 * 1024;
-
-/// The largest head of such a request that is kept.
+/// The largest head of a request that is kept because it may turn out to be tRPC.
 const CANDIDATE_LIMIT: usize = 8 * 1024;
 
 /// Bytes kept while searching for the next head after a gap.
 const SEARCH_TAIL: usize = 4 * 1024;
 
-/// A request that waits for its answer.
-#[derive(Debug)]
-struct PendingCalls {
-    /// HEAD and CONNECT change what the answer's head means.
-    method: Method,
-    what: What,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Method {
-    Head,
-    Connect,
-    Other,
-}
-
-impl Method {
-    fn of(method: &[u8]) -> Self {
-        match method {
-            b"HEAD" => Self::Head,
-            b"CONNECT" => Self::Connect,
-            _ => Self::Other,
-        }
-    }
-
-    fn name(self) -> &'static [u8] {
-        match self {
-            Self::Head => b"HEAD",
-            Self::Connect => b"CONNECT",
-            Self::Other => b"",
-        }
-    }
-}
-
-/// What a request is.
-#[derive(Debug)]
-enum What {
-    /// No call.
-    Foreign,
-    /// No call unless its answer has tRPC's headers: its head, where it began, its size as far as it is known.
-    Candidate { head: Vec<u8>, start: u64, bytes: u64 },
-    /// tRPC over HTTP, emitted.
-    Trpc,
-    /// Thrift over HTTP whose body is being read.
-    ThriftComing,
-    /// Thrift over HTTP, emitted.
-    Thrift { oneway: bool },
-    /// No request, but the place of nobody knows how many that are missing, or whose answers are. What is answered from
-    /// here on can't be told by counting, until one request and one answer have come in turn. So many of both came since
-    /// the last request that followed an answer. Of so many requests the answer was told as lost and may still come.
-    Hole { requests: u32, answers: u32, owed: u32 },
-}
-
-impl What {
-    /// The answer to it, which is lost, if it is a call that waits for one.
-    fn lost(&self, start: u64) -> Option<Message<'static>> {
-        match self {
-            Self::Trpc => Some(calls::lost_answer("trpc-http", start)),
-            Self::Thrift { oneway: false } => Some(calls::lost_answer("thrift", start)),
-            _ => None,
-        }
-    }
-}
-
-/// Where a side stands.
+/// What a side sends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
-    /// A head comes.
+enum Phase {
+    /// A head, or a body of known length after it.
     #[default]
-    Head,
-    /// So many bytes of a body come.
-    Body(u64),
-    /// A chunked body comes.
+    Message,
+    /// A chunked body.
     Chunked(Chunks),
     /// A body up to the end of the connection.
     UntilClose,
     /// No HTTP any more.
     Tunnel,
-    /// After lost bytes, a head is looked for.
-    Lost,
 }
 
 /// A message whose body is passing.
 #[derive(Debug)]
 struct Open {
     start: u64,
-    /// Its whole size, where the head tells.
+    /// Its whole size, where the head says it.
     bytes: Option<u64>,
-    part: Part,
+    purpose: Purpose,
     truncated: bool,
 }
 
-/// What is to be done with a body.
+/// What the body of a message is for.
 #[derive(Debug)]
-enum Part {
+enum Purpose {
     /// Nothing.
     Pass,
-    /// Its message is emitted; its end is to be told.
+    /// Its message was emitted, and its end has to be.
     Announced,
     /// It is kept to be read as a thrift message. `orphan`: an answer whose request was not seen. `broken`: bytes of it
     /// are missing, so that what follows is not kept.
     Thrift { head: Vec<u8>, content: Vec<u8>, orphan: bool, broken: bool },
 }
 
+/// What one side sent.
 #[derive(Debug, Default)]
-struct Lane {
-    /// Bytes of a head or a chunk line that is not whole.
-    carry: Vec<u8>,
-    /// Stream offset of the next byte that is neither passed nor carried.
-    offset: u64,
-    place: Place,
+struct Direction {
+    phase: Phase,
     open: Option<Open>,
 }
 
 /// A connection.
 #[derive(Debug, Default)]
 pub(super) struct Connection {
-    lanes: [Lane; 2],
+    directions: [Direction; 2],
     /// The side that sends requests, once a head was seen.
     client: Option<Side>,
-    exchanges: VecDeque<PendingCalls>,
-    trouble: Option<(Error, u64)>,
+    exchanges: Exchanges,
+    faults: Faults,
 }
 
-/// The whole size of a message, where its head tells.
+/// The whole size of a message, where its head says it.
 fn whole_size(head: &Head<'_>, length: Length) -> Option<u64> {
     match length {
         Length::Known(body) => Some(head.len as u64 + body),
@@ -157,363 +81,251 @@ fn whole_size(head: &Head<'_>, length: Length) -> Option<u64> {
 }
 
 /// Fills in where a message stands; what is to be done with its body follows from whether all of it is at hand.
-fn announce(message: &mut Message<'_>, place: (u64, Option<u64>), available: usize) -> Part {
-    let (start, bytes) = place;
+fn announce(message: &mut Message<'_>, start: u64, bytes: Option<u64>, available: usize) -> Purpose {
     message.start = start;
     message.bytes = bytes.unwrap_or(0);
     message.more = bytes.is_none_or(|bytes| bytes > available as u64);
-    if message.more { Part::Announced } else { Part::Pass }
+    if message.more { Purpose::Announced } else { Purpose::Pass }
 }
 
-fn keep(head: &[u8], orphan: bool) -> Part {
-    Part::Thrift { head: head.to_vec(), content: Vec::new(), orphan, broken: false }
+fn keep(head: &[u8], orphan: bool) -> Purpose {
+    Purpose::Thrift { head: head.to_vec(), content: Vec::new(), orphan, broken: false }
 }
 
-/// A head at its place.
+/// A head on the wire.
 struct Placed<'h> {
     head: &'h Head<'h>,
     /// Its bytes.
     sent: &'h [u8],
-    /// Its stream offset.
-    start: u64,
+    at: At,
     /// Bytes of the message at hand, the head's own included.
     available: usize,
 }
 
 impl Connection {
-    fn lane(&mut self, side: Side) -> &mut Lane {
-        side.of_mut(&mut self.lanes)
+    /// The session of a connection of which nothing was seen yet.
+    pub(super) fn session() -> Core<Self> {
+        Core::new(Self::default())
     }
 
-    fn complain(&mut self, error: Error) {
-        let count = self.trouble.map_or(0, |(_, count)| count);
-        self.trouble = Some((error, count + 1));
+    fn direction(&mut self, side: Side) -> &mut Direction {
+        side.of_mut(&mut self.directions)
     }
 
-    /// Reads as much of `input` as can be read; says how many bytes are done.
-    fn read(&mut self, side: Side, input: &[u8], emit: &mut Emit<'_>) -> usize {
-        let mut done = 0;
-        while let Some(rest) = input.get(done..).filter(|rest| !rest.is_empty()) {
-            let passed = match self.lane(side).place {
-                // An empty line between messages is skipped (RFC 9112, section 2.2).
-                Place::Head if rest.starts_with(b"\r\n") => {
-                    self.lane(side).offset += 2;
-                    Ok(2)
-                }
-                Place::Head if rest == b"\r" => return done,
-                Place::Head => match head::parse_head(rest) {
-                    Ok(Some(head)) => {
-                        let sent = rest.get(..head.len).unwrap_or_default();
-                        self.take_head(side, &head, sent, rest.len(), emit).map(|()| head.len)
-                    }
-                    Ok(None) => return done,
-                    Err(error) => Err(error),
-                },
-                Place::Body(left) => {
-                    let here = left.min(rest.len() as u64) as usize;
-                    self.lane(side).place = Place::Body(left - here as u64);
-                    self.pass(side, rest.get(..here).unwrap_or_default(), true, emit);
-                    if here as u64 == left {
-                        self.finish(side, emit);
-                    }
-                    Ok(here)
-                }
-                Place::Chunked(chunks) => match body::step(chunks, rest) {
-                    Ok(Step::More) => return done,
-                    Ok(Step::Data(len, next) | Step::Line(len, next)) => {
-                        self.lane(side).place = Place::Chunked(next);
-                        let data = matches!(chunks, Chunks::Data(_));
-                        self.pass(side, rest.get(..len).unwrap_or_default(), data, emit);
-                        if next == Chunks::Done {
-                            self.finish(side, emit);
-                        }
-                        Ok(len)
-                    }
-                    Err(error) => Err(error),
-                },
-                Place::UntilClose => {
-                    self.pass(side, rest, true, emit);
-                    Ok(rest.len())
-                }
-                Place::Tunnel => {
-                    self.lane(side).offset += rest.len() as u64;
-                    Ok(rest.len())
-                }
-                Place::Lost => {
-                    let found = head::find_head(rest);
-                    let lane = self.lane(side);
-                    let drop = found.unwrap_or(rest.len().saturating_sub(SEARCH_TAIL));
-                    lane.offset += drop as u64;
-                    if found.is_none() {
-                        return done + drop;
-                    }
-                    lane.place = Place::Head;
-                    Ok(drop)
-                }
-            };
-            done += match passed {
-                Ok(passed) => passed,
-                Err(error) => {
-                    self.complain(error);
-                    self.skip(side, emit);
-                    self.lane(side).offset += 1;
-                    1
-                }
-            };
+    /// Reads a head.
+    fn read_head(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Result<Step, Error> {
+        // An empty line between messages is skipped (RFC 9112, section 2.2).
+        if input.starts_with(b"\r\n") {
+            return Ok(Step::Done(2));
         }
-        done
-    }
-
-    /// Lets bytes of the current message pass; `data` says whether they are of its content.
-    fn pass(&mut self, side: Side, bytes: &[u8], data: bool, emit: &mut Emit<'_>) {
-        let lane = self.lane(side);
-        lane.offset += bytes.len() as u64;
-        if let Some(Open { part: Part::Thrift { content, broken: false, .. }, .. }) = &mut lane.open
-            && data
-        {
-            let room = CONTENT_LIMIT.saturating_sub(content.len());
-            content.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
-            if content.len() == CONTENT_LIMIT {
-                self.tell_thrift(side, true, emit);
+        if input == b"\r" {
+            return Ok(Step::Need(Need::Bytes(2)));
+        }
+        match head::parse_head(input)? {
+            Some(head) => {
+                let sent = input.get(..head.len).unwrap_or_default();
+                self.take_head(&Placed { head: &head, sent, at, available: input.len() }, emit)
             }
+            None => Ok(Step::Need(Need::Line(HEAD_LIMIT))),
         }
     }
 
-    /// Takes a head; `available` bytes of the message are at hand, the head's own included.
-    fn take_head(
+    /// Reads a line of a chunked body.
+    fn read_chunk_line(
         &mut self,
-        side: Side,
-        head: &Head<'_>,
-        sent: &[u8],
-        available: usize,
+        chunks: Chunks,
+        at: At,
+        input: &[u8],
         emit: &mut Emit<'_>,
-    ) -> Result<(), Error> {
-        let placed = Placed { head, sent, start: self.lane(side).offset, available };
-        let (length, part) = match head.start {
+    ) -> Result<Step, Error> {
+        let Some((line, next)) = body::parse_line(chunks, input)? else {
+            return Ok(Step::Need(Need::Line(body::LINE_LIMIT)));
+        };
+        self.direction(at.side).phase = Phase::Chunked(next);
+        Ok(match next {
+            Chunks::Data(size) => Step::Body(line, size),
+            Chunks::Done => {
+                self.finish(at.after(line), emit);
+                Step::Done(line)
+            }
+            Chunks::Size | Chunks::DataEnd | Chunks::Trailer => Step::Done(line),
+        })
+    }
+
+    fn take_head(&mut self, placed: &Placed<'_>, emit: &mut Emit<'_>) -> Result<Step, Error> {
+        let Placed { head, at, .. } = *placed;
+        let (length, purpose) = match head.start {
             Start::Request { method, .. } => {
                 let length = body::length(head, b"")?;
-                self.client = Some(side);
-                (length, self.take_request(side, &placed, method, length, emit))
+                self.client = Some(at.side);
+                (length, self.take_request(placed, method, length, emit))
             }
             Start::Status { code } => {
-                self.client = Some(side.other());
+                self.client = Some(at.side.other());
                 let interim = (100..200).contains(&code) && code != 101;
-                // An answer that turns out to be unreadable leaves its exchange where it is, to be told as lost.
-                let waiting = self.exchanges.front().filter(|_| !interim);
-                let asked = waiting.map_or(Method::Other, |exchange| exchange.method);
-                let length = body::length(head, asked.name())?;
-                let part = if interim {
-                    Part::Pass
+                // An answer that turns out to be unreadable leaves its exchange where it is, to be reported as lost.
+                let asked: &[u8] = if interim { b"" } else { self.exchanges.next_method().name() };
+                let length = body::length(head, asked)?;
+                let purpose = if interim {
+                    Purpose::Pass
                 } else {
-                    let what = self.answered(side, emit);
-                    Self::take_answer(side, &placed, what, length, emit)
+                    let asked = self.exchanges.answer(at, emit);
+                    Self::take_answer(placed, asked, length, emit)
                 };
-                (length, part)
+                (length, purpose)
             }
         };
-        if length == Length::Tunnel {
-            self.lane(side.other()).place = Place::Tunnel;
-        }
-        let lane = self.lane(side);
-        lane.offset += head.len as u64;
-        lane.place = match length {
-            Length::Known(body) => Place::Body(body),
-            Length::Chunked => Place::Chunked(Chunks::Size),
-            Length::UntilClose => Place::UntilClose,
-            Length::Tunnel => Place::Tunnel,
-        };
-        lane.open =
-            Some(Open { start: placed.start, bytes: whole_size(head, length), part, truncated: false });
-        if length == Length::Known(0) {
-            self.finish(side, emit);
-        }
-        Ok(())
-    }
-
-    /// Takes out what an answer of `side` is the answer to. `None` if that was not seen. Where it is not known which of them
-    /// it is, all that wait are told as lost, and the answer is passed over.
-    fn answered(&mut self, side: Side, emit: &mut Emit<'_>) -> Option<What> {
-        if !matches!(self.exchanges.front(), Some(PendingCalls { what: What::Hole { .. }, .. })) {
-            return self.exchanges.pop_front().map(|exchange| exchange.what);
-        }
-        let told = self.lose_answers(side, 1, emit);
-        let Some(PendingCalls { what: What::Hole { answers, owed, .. }, .. }) = self.exchanges.front_mut()
-        else {
-            return None;
-        };
-        *answers = answers.saturating_add(1);
-        *owed = owed.saturating_add(told);
-        let of_told = *owed > 0;
-        *owed = owed.saturating_sub(1);
-        of_told.then_some(What::Foreign)
-    }
-
-    /// The answers of `side` to all requests that wait are lost, but for the first `kept`. Says of how many calls.
-    fn lose_answers(&mut self, side: Side, kept: usize, emit: &mut Emit<'_>) -> u32 {
-        let start = self.lane(side).offset;
-        let mut at = 0;
-        let mut told = 0;
-        self.exchanges.retain(|exchange| {
-            at += 1;
-            // One that is not whole yet is not told yet.
-            if at <= kept || matches!(exchange.what, What::ThriftComing) {
-                return true;
+        let (phase, step) = match length {
+            Length::Known(body) => (Phase::Message, Step::Body(head.len, body)),
+            Length::Chunked => (Phase::Chunked(Chunks::Size), Step::Done(head.len)),
+            Length::UntilClose => (Phase::UntilClose, Step::Body(head.len, UNBOUNDED)),
+            Length::Tunnel => {
+                self.direction(at.side.other()).phase = Phase::Tunnel;
+                (Phase::Tunnel, Step::Body(head.len, UNBOUNDED))
             }
-            if let Some(message) = exchange.what.lost(start) {
-                emit_message(emit, side, message);
-                told += 1;
-            }
-            false
-        });
-        told
-    }
-
-    /// A request comes: if one and one answer came in turn before it, the two sides are in step again.
-    fn step(&mut self) {
-        let alone = self.exchanges.len() == 1;
-        let Some(PendingCalls { what: What::Hole { requests, answers, .. }, .. }) =
-            self.exchanges.front_mut()
-        else {
-            return;
         };
-        if alone && (*requests, *answers) == (1, 1) {
-            self.exchanges.clear();
-            return;
-        }
-        if *answers > 0 {
-            (*requests, *answers) = (0, 0);
-        }
-        *requests = requests.saturating_add(1);
+        let bytes = whole_size(head, length);
+        let open = Some(Open { start: at.offset, bytes, purpose, truncated: false });
+        *self.direction(at.side) = Direction { phase, open };
+        Ok(step)
     }
 
     fn take_request(
         &mut self,
-        side: Side,
         placed: &Placed<'_>,
         method: &[u8],
         length: Length,
         emit: &mut Emit<'_>,
-    ) -> Part {
-        let Placed { head, sent, start, available } = *placed;
+    ) -> Purpose {
+        let Placed { head, sent, at, available } = *placed;
         let bytes = whole_size(head, length);
-        let (what, part) = if calls::is_trpc_request(head) {
+        let (asked, purpose) = if calls::is_trpc_request(head) {
             let mut message = calls::trpc_request(head);
-            let part = announce(&mut message, (start, bytes), available);
-            emit_message(emit, side, message);
-            (What::Trpc, part)
+            let purpose = announce(&mut message, at.offset, bytes, available);
+            emit_message(emit, at.side, message);
+            (Asked::Trpc, purpose)
         } else if calls::is_thrift(head) && method == b"POST" {
-            (What::ThriftComing, keep(sent, false))
+            (Asked::ThriftComing, keep(sent, false))
         } else if sent.len() <= CANDIDATE_LIMIT && matches!(method, b"GET" | b"POST") {
-            (What::Candidate { head: sent.to_vec(), start, bytes: bytes.unwrap_or(0) }, Part::Pass)
+            let (head, start, bytes) = (sent.to_vec(), at.offset, bytes.unwrap_or(0));
+            (Asked::Candidate { head, start, bytes }, Purpose::Pass)
         } else {
-            (What::Foreign, Part::Pass)
+            (Asked::Foreign, Purpose::Pass)
         };
-        if self.exchanges.len() == EXCHANGE_LIMIT {
-            self.complain(Error::new(0, Layer::Frame, "too many requests without an answer"));
-            self.exchanges.clear();
+        if !self.exchanges.push(method, asked) {
+            let what = "too many requests without an answer";
+            self.faults.note(Error::new(0, Layer::Frame, what));
         }
-        self.step();
-        self.exchanges.push_back(PendingCalls { method: Method::of(method), what });
-        part
+        purpose
     }
 
     fn take_answer(
-        side: Side,
         placed: &Placed<'_>,
-        what: Option<What>,
+        asked: Option<Asked>,
         length: Length,
         emit: &mut Emit<'_>,
-    ) -> Part {
-        let Placed { head, sent, start, available } = *placed;
-        let place = (start, whole_size(head, length));
+    ) -> Purpose {
+        let Placed { head, sent, at, available } = *placed;
+        let bytes = whole_size(head, length);
         let empty = length == Length::Known(0);
         let trpc = |emit: &mut Emit<'_>| {
             let mut message = calls::trpc_answer(head, !empty);
-            let part = announce(&mut message, place, available);
-            emit_message(emit, side, message);
-            part
+            let purpose = announce(&mut message, at.offset, bytes, available);
+            emit_message(emit, at.side, message);
+            purpose
         };
-        match what {
-            Some(What::Trpc) => trpc(emit),
-            Some(What::Candidate { head: asked, start, bytes }) if calls::is_trpc_error(head) => {
+        match asked {
+            Some(Asked::Trpc) => trpc(emit),
+            Some(Asked::Candidate { head: asked, start, bytes }) if calls::is_trpc_error(head) => {
                 if let Ok(Some(asked)) = head::parse_head(&asked) {
-                    emit_message(emit, side.other(), Message { start, bytes, ..calls::trpc_request(&asked) });
+                    emit_message(
+                        emit,
+                        at.side.other(),
+                        Message { start, bytes, ..calls::trpc_request(&asked) },
+                    );
                 }
                 trpc(emit)
             }
             None if calls::is_trpc_error(head) => trpc(emit),
             None if calls::is_thrift(head) => keep(sent, true),
             // The answer to a one-way call says nothing: it is there because HTTP wants one.
-            Some(What::Thrift { oneway: true }) if empty && calls::is_success(head) => Part::Pass,
-            Some(What::ThriftComing | What::Thrift { .. }) if calls::is_thrift(head) && !empty => {
+            Some(Asked::Thrift { oneway: true }) if empty && calls::is_success(head) => Purpose::Pass,
+            Some(Asked::ThriftComing | Asked::Thrift { .. }) if calls::is_thrift(head) && !empty => {
                 keep(sent, false)
             }
-            Some(What::ThriftComing | What::Thrift { .. }) => {
+            Some(Asked::ThriftComing | Asked::Thrift { .. }) => {
                 let mut message = calls::thrift_status(head, false);
-                let part = announce(&mut message, place, available);
-                emit_message(emit, side, message);
-                part
+                let purpose = announce(&mut message, at.offset, bytes, available);
+                emit_message(emit, at.side, message);
+                purpose
             }
-            Some(What::Foreign | What::Candidate { .. } | What::Hole { .. }) | None => Part::Pass,
+            Some(Asked::Foreign | Asked::Candidate { .. } | Asked::Hole { .. }) | None => Purpose::Pass,
         }
     }
 
-    /// Reads the thrift message that was kept of `side` and emits what it says; `more` if its body goes on.
-    fn tell_thrift(&mut self, side: Side, more: bool, emit: &mut Emit<'_>) {
-        let lane = self.lane(side);
-        let end = lane.offset;
-        let Some(open) = &mut lane.open else { return };
-        let after = if more { Part::Announced } else { Part::Pass };
-        let (head, content, orphan, broken) = match std::mem::replace(&mut open.part, after) {
-            Part::Thrift { head, content, orphan, broken } => (head, content, orphan, broken),
+    /// Keeps bytes of a body that is read as a thrift message, up to `end`.
+    fn keep_content(&mut self, end: At, bytes: &[u8], emit: &mut Emit<'_>) {
+        if let Some(Open { purpose: Purpose::Thrift { content, broken: false, .. }, .. }) =
+            &mut self.direction(end.side).open
+        {
+            let room = CONTENT_LIMIT.saturating_sub(content.len());
+            content.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+            if content.len() == CONTENT_LIMIT {
+                self.emit_thrift(end, true, emit);
+            }
+        }
+    }
+
+    /// Reads the thrift message that was kept and emits what it says; `end` is where it ends, or goes on if `more`.
+    fn emit_thrift(&mut self, end: At, more: bool, emit: &mut Emit<'_>) {
+        let Some(open) = &mut self.direction(end.side).open else { return };
+        let after = if more { Purpose::Announced } else { Purpose::Pass };
+        let (head, content, orphan, broken) = match std::mem::replace(&mut open.purpose, after) {
+            Purpose::Thrift { head, content, orphan, broken } => (head, content, orphan, broken),
             other => {
-                open.part = other;
+                open.purpose = other;
                 return;
             }
         };
         let Ok(Some(head)) = head::parse_head(&head) else { return };
         let truncated = open.truncated || broken;
-        let whole = if more || truncated { 0 } else { end - open.start };
+        let whole = if more || truncated { 0 } else { end.offset - open.start };
         let (start, bytes) = (open.start, open.bytes.unwrap_or(whole));
-        let told = calls::thrift_message(&head, &content);
-        let told = match head.start {
+        let message = calls::thrift_message(&head, &content);
+        let message = match head.start {
             Start::Request { .. } => {
-                let what = match &told {
-                    Some(message) => What::Thrift { oneway: message.kind == Kind::Oneway },
-                    None => What::Foreign,
-                };
-                if let Some(exchange) = self.exchanges.back_mut()
-                    && matches!(exchange.what, What::ThriftComing)
-                {
-                    exchange.what = what;
-                }
-                told
+                self.exchanges.resolve_thrift(match &message {
+                    Some(message) => Asked::Thrift { oneway: message.kind == Kind::Oneway },
+                    None => Asked::Foreign,
+                });
+                message
             }
-            Start::Status { .. } if orphan => told,
-            Start::Status { .. } => told.or_else(|| Some(calls::thrift_status(&head, true))),
+            Start::Status { .. } if orphan => message,
+            Start::Status { .. } => message.or_else(|| Some(calls::thrift_status(&head, true))),
         };
-        match told {
-            Some(message) => emit_message(emit, side, Message { start, bytes, more, truncated, ..message }),
+        match message {
+            Some(message) => {
+                emit_message(emit, end.side, Message { start, bytes, more, truncated, ..message })
+            }
             None => {
-                if let Some(open) = &mut self.lane(side).open {
-                    open.part = Part::Pass;
+                if let Some(open) = &mut self.direction(end.side).open {
+                    open.purpose = Purpose::Pass;
                 }
             }
         }
     }
 
-    /// The message of `side` is over: tells what was waiting for that.
-    fn finish(&mut self, side: Side, emit: &mut Emit<'_>) {
-        self.tell_thrift(side, false, emit);
-        let client = self.client == Some(side);
-        let lane = self.lane(side);
-        if lane.place != Place::Tunnel {
-            lane.place = Place::Head;
+    /// The message of a side ends at `end`: emits what was waiting for that.
+    fn finish(&mut self, end: At, emit: &mut Emit<'_>) {
+        let At { side, offset } = end;
+        self.emit_thrift(end, false, emit);
+        let direction = self.direction(side);
+        if direction.phase != Phase::Tunnel {
+            direction.phase = Phase::Message;
         }
-        let offset = lane.offset;
-        let Some(open) = lane.open.take() else { return };
+        let Some(open) = direction.open.take() else { return };
         let bytes = open.bytes.unwrap_or(offset - open.start);
-        if matches!(open.part, Part::Announced) {
+        if matches!(open.purpose, Purpose::Announced) {
             emit_message(
                 emit,
                 side,
@@ -527,152 +339,111 @@ impl Connection {
                 },
             );
         }
-        if client
-            && let Some(PendingCalls { what: What::Candidate { start, bytes: size, .. }, .. }) =
-                self.exchanges.back_mut()
-            && *start == open.start
-        {
-            *size = bytes;
+        if self.client == Some(side) {
+            self.exchanges.complete(open.start, bytes);
         }
     }
 
-    /// The place of `side` in its messages is not known any more.
-    fn lose_place(&mut self, side: Side, emit: &mut Emit<'_>) {
-        if let Some(open) = &mut self.lane(side).open {
+    /// A body of known length, or a chunk, ends at `end`.
+    fn finish_body(&mut self, end: At, emit: &mut Emit<'_>) {
+        match &mut self.direction(end.side).phase {
+            Phase::Chunked(chunks) => *chunks = Chunks::DataEnd,
+            Phase::Message | Phase::UntilClose | Phase::Tunnel => self.finish(end, emit),
+        }
+    }
+
+    /// Where the next message of a side begins is not known any more.
+    fn lose(&mut self, at: At, emit: &mut Emit<'_>) {
+        if let Some(open) = &mut self.direction(at.side).open {
             open.truncated = true;
         }
-        self.finish(side, emit);
-        self.lane(side).place = Place::Lost;
+        self.finish(at, emit);
     }
 
-    /// What `side` sends can't be read. If an answer was due, this was it.
-    fn skip(&mut self, side: Side, emit: &mut Emit<'_>) {
-        let was_lost = self.lane(side).place == Place::Lost;
-        self.lose_place(side, emit);
-        if was_lost || self.client != Some(side.other()) {
-            return;
+    /// What a side sends at `at` can't be read. If an answer was due, this was it.
+    fn skip(&mut self, at: At, error: Error, emit: &mut Emit<'_>) -> Step {
+        self.faults.note(error);
+        self.lose(at, emit);
+        if self.client == Some(at.side.other()) {
+            self.exchanges.lose_one(at, emit);
         }
-        if let Some(PendingCalls { what: What::Hole { .. }, .. }) = self.exchanges.front() {
-            return;
-        }
-        let waiting = self.exchanges.pop_front();
-        if let Some(message) = waiting.and_then(|waiting| waiting.what.lost(self.lane(side).offset)) {
-            emit_message(emit, side, message);
-        }
-    }
-
-    /// Bytes of `side` are missing, and nobody knows how many requests or answers stood in them.
-    fn lose(&mut self, side: Side, emit: &mut Emit<'_>) {
-        self.lose_place(side, emit);
-        let hole = self.exchanges.iter().position(|exchange| matches!(exchange.what, What::Hole { .. }));
-        let before = hole.and_then(|at| self.exchanges.remove(at)).map(|hole| hole.what);
-        let mut owed = if let Some(What::Hole { owed, .. }) = before { owed } else { 0 };
-        // Requests that came before those that are missing are answered before them.
-        let mut at = hole.unwrap_or(self.exchanges.len());
-        if self.client == Some(side.other()) {
-            owed = owed.saturating_add(self.lose_answers(side, 0, emit));
-            at = 0;
-        }
-        let what = What::Hole { requests: 0, answers: 0, owed };
-        self.exchanges.insert(at, PendingCalls { method: Method::Other, what });
+        Step::Lost(1)
     }
 }
 
-impl Session for Connection {
-    fn data(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>) {
-        let lane = self.lane(side);
-        if lane.carry.is_empty() {
-            let done = self.read(side, bytes, emit);
-            if let Some(rest) = bytes.get(done..) {
-                self.lane(side).carry.extend_from_slice(rest);
-            }
-        } else {
-            lane.carry.extend_from_slice(bytes);
-            // Heads and chunk lines are worth another look only after a line end.
-            let line = lane.place == Place::Lost || memchr::memchr(b'\n', bytes).is_some();
-            if line || lane.carry.len() > HEAD_LIMIT {
-                let mut carry = std::mem::take(&mut lane.carry);
-                let done = self.read(side, &carry, emit);
-                carry.drain(..done.min(carry.len()));
-                self.lane(side).carry = carry;
-            }
+impl Reader for Connection {
+    fn head(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
+        if self.client == Some(at.side) {
+            self.exchanges.expire(at.after(input.len()).offset);
         }
-        let lane = self.lane(side);
-        let now = lane.offset + lane.carry.len() as u64;
-        if self.client == Some(side) {
-            for exchange in &mut self.exchanges {
-                if matches!(exchange.what, What::Candidate { start, .. } if now - start > CANDIDATE_SPAN) {
-                    exchange.what = What::Foreign;
-                }
-            }
-        }
-    }
-
-    fn gap(&mut self, side: Side, missing: Option<u64>, emit: &mut Emit<'_>) {
-        let lane = self.lane(side);
-        let within = match lane.place {
-            Place::Body(left) | Place::Chunked(Chunks::Data(left)) => missing.is_some_and(|n| n <= left),
-            Place::UntilClose | Place::Tunnel => true,
-            Place::Head | Place::Chunked(_) | Place::Lost => false,
+        let read = match self.direction(at.side).phase {
+            Phase::Message => self.read_head(at, input, emit),
+            Phase::Chunked(chunks) => self.read_chunk_line(chunks, at, input, emit),
+            Phase::UntilClose | Phase::Tunnel => Ok(Step::Body(0, UNBOUNDED)),
         };
-        let bytes = missing.unwrap_or(0);
-        lane.offset += bytes;
-        if within {
-            if let Some(open) = &mut lane.open {
-                open.truncated = true;
-                if let Part::Thrift { broken, .. } = &mut open.part {
-                    *broken = true;
-                }
-            }
-            match &mut lane.place {
-                Place::Chunked(Chunks::Data(left)) if *left == bytes => {
-                    lane.place = Place::Chunked(Chunks::DataEnd);
-                }
-                Place::Body(left) | Place::Chunked(Chunks::Data(left)) => *left -= bytes,
-                _ => {}
-            }
-            if lane.place == Place::Body(0) {
-                self.finish(side, emit);
-            }
-            return;
-        }
-        lane.offset += lane.carry.len() as u64;
-        lane.carry.clear();
-        self.lose(side, emit);
+        read.unwrap_or_else(|error| self.skip(at, error, emit))
     }
 
-    fn end(&mut self, side: Side, emit: &mut Emit<'_>) {
-        let lane = self.lane(side);
-        if lane.place == Place::UntilClose {
-            self.finish(side, emit);
+    fn body(&mut self, at: At, bytes: &[u8], left: u64, emit: &mut Emit<'_>) {
+        let end = at.after(bytes.len());
+        if self.client == Some(at.side) {
+            self.exchanges.expire(end.offset);
+        }
+        self.keep_content(end, bytes, emit);
+        if left == 0 {
+            self.finish_body(end, emit);
+        }
+    }
+
+    fn body_lost(&mut self, at: At, _missing: Option<u64>, left: u64, emit: &mut Emit<'_>) {
+        if let Some(open) = &mut self.direction(at.side).open {
+            open.truncated = true;
+            if let Purpose::Thrift { broken, .. } = &mut open.purpose {
+                *broken = true;
+            }
+        }
+        if left == 0 {
+            self.finish_body(at, emit);
+        }
+    }
+
+    fn gap(&mut self, at: At, _missing: Option<u64>, emit: &mut Emit<'_>) -> Gap {
+        if self.direction(at.side).phase == Phase::Tunnel {
+            return Gap::InStep;
+        }
+        self.lose(at, emit);
+        self.exchanges.lose(at, self.client == Some(at.side.other()), emit);
+        Gap::Lost
+    }
+
+    fn find(&mut self, _side: Side, input: &[u8], _end: bool) -> Found {
+        head::find_head(input)
+            .map_or_else(|| Found::NotBefore(input.len().saturating_sub(SEARCH_TAIL)), Found::At)
+    }
+
+    fn end(&mut self, at: At, _carried: &[u8], emit: &mut Emit<'_>) {
+        if self.direction(at.side).phase == Phase::UntilClose {
+            self.finish(at, emit);
             return;
         }
-        if let Some(open) = &mut lane.open {
+        if let Some(open) = &mut self.direction(at.side).open {
             open.truncated = true;
         }
-        self.tell_thrift(side, false, emit);
+        self.emit_thrift(at, false, emit);
         // A body that did not come to its end stays open: the connection's end is what decides its call.
-        self.lane(side).open = None;
+        self.direction(at.side).open = None;
     }
 
-    fn held(&self, side: Side) -> usize {
-        let lane = side.of(&self.lanes);
-        let now = lane.offset + lane.carry.len() as u64;
-        let mut oldest = lane.offset;
-        if let Some(Open { start, part: Part::Thrift { .. }, .. }) = &lane.open {
-            oldest = oldest.min(*start);
-        }
-        if self.client == Some(side) {
-            let candidate = self.exchanges.iter().find_map(|exchange| match exchange.what {
-                What::Candidate { start, .. } => Some(start),
-                _ => None,
-            });
-            oldest = candidate.map_or(oldest, |start| oldest.min(start));
-        }
-        (now - oldest) as usize
+    fn oldest(&self, at: At) -> u64 {
+        let open = match &at.side.of(&self.directions).open {
+            Some(Open { start, purpose: Purpose::Thrift { .. }, .. }) => Some(*start),
+            _ => None,
+        };
+        let candidate = self.exchanges.oldest_candidate().filter(|_| self.client == Some(at.side));
+        [open, candidate].into_iter().flatten().min().map_or(at.offset, |oldest| oldest.min(at.offset))
     }
 
     fn trouble(&self) -> Option<(Error, u64)> {
-        self.trouble
+        self.faults.last()
     }
 }
