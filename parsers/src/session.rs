@@ -19,7 +19,7 @@
 //! costs nothing but the body's bytes. In `Lost`, the reader looks for the next place at which a message begins.
 
 use crate::error::Error;
-use crate::message::Side;
+use crate::event::Side;
 use crate::protocol::{Emit, Session};
 
 /// A body that ends with the connection.

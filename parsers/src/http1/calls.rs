@@ -6,12 +6,14 @@
 //!
 //! Thrift over HTTP (Apache `THttpClient`): `POST` with `application/x-thrift`, the body is one message.
 
-use std::borrow::Cow;
-
 use base64::Engine as _;
 
 use super::head::{Head, Start};
-use crate::message::{CallId, Kind, Message, Pairs, Status, Text};
+use crate::event::{
+    self, Answer, CallId, Codes, Event, Kind, Names, Pairs, Reply, Request, Rpc, Status, Text, ThriftStatus,
+    Transport,
+};
+use crate::message::Message;
 use crate::thrift;
 
 /// Nanoseconds of a millisecond, the unit of `trpc-timeout`.
@@ -107,43 +109,45 @@ fn split_target(target: &[u8]) -> (Option<Text<'_>>, Option<Text<'_>>) {
     }
     match memchr::memrchr(b'/', path) {
         Some(slash) => (
-            path.get(..slash).map(Cow::Borrowed),
-            path.get(slash + 1..).filter(|method| !method.is_empty()).map(Cow::Borrowed),
+            path.get(..slash).map(Text::Plain),
+            path.get(slash + 1..).filter(|method| !method.is_empty()).map(Text::Plain),
         ),
-        None => (None, Some(Cow::Borrowed(path))),
+        None => (None, Some(Text::Plain(path))),
     }
 }
 
 fn text<'a>(head: &Head<'a>, name: &str) -> Option<Text<'a>> {
-    head.field(name).filter(|value| !value.is_empty()).map(Cow::Borrowed)
+    head.field(name).filter(|value| !value.is_empty()).map(Text::Plain)
 }
 
 fn number<T: std::str::FromStr>(head: &Head<'_>, name: &str) -> Option<T> {
     std::str::from_utf8(head.field(name)?).ok()?.parse().ok()
 }
 
+/// The head of an event. Answers come in the order of requests.
+fn event_head(rpc: Rpc) -> event::Head {
+    event::Head::new(rpc, Transport::Http1, CallId::Order)
+}
+
 /// What a request of tRPC over HTTP says.
-pub(super) fn trpc_request<'a>(head: &'a Head<'a>) -> Message<'a> {
+pub(super) fn trpc_request<'a>(head: &'a Head<'a>) -> Event<'a> {
     let (service, method) = match head.start {
         Start::Request { target, .. } => split_target(target),
         Start::Status { .. } => (None, None),
     };
-    Message {
-        kind: Kind::Request,
-        id: CallId::Order,
-        transport: "http1",
-        rpc: "trpc-http",
-        codec: codec(head),
-        service,
-        method,
-        caller: text(head, "trpc-caller"),
-        callee: text(head, "trpc-callee"),
-        timeout: number::<u32>(head, "trpc-timeout")
-            .filter(|ms| *ms > 0)
-            .map(|ms| u64::from(ms) * MILLISECOND),
-        metadata: Some(head),
-        ..Message::default()
-    }
+    let timeout = number::<u32>(head, "trpc-timeout").filter(|ms| *ms > 0);
+    Event::Request(Request {
+        head: event::Head { codec: codec(head), ..event_head(Rpc::TrpcHttp) },
+        oneway: false,
+        names: Names {
+            service,
+            method,
+            caller: text(head, "trpc-caller"),
+            callee: text(head, "trpc-callee"),
+        },
+        timeout: timeout.map(|ms| u64::from(ms) * MILLISECOND),
+        headers: Some(head),
+    })
 }
 
 /// Whether the status of an answer says that HTTP worked.
@@ -158,28 +162,21 @@ fn http_status(head: &Head<'_>) -> Option<u16> {
     }
 }
 
+/// An answer with that status.
+fn answer<'a>(head: event::Head, status: Status<'a>, body: bool, headers: event::Headers<'a>) -> Event<'a> {
+    let names = Names::default();
+    Event::Answer(Answer { head, names, quoted: None, status, body, oneway: false, headers })
+}
+
 /// What an answer of tRPC over HTTP says. `body`: its body is not known to be empty.
-pub(super) fn trpc_answer<'a>(head: &'a Head<'a>, body: bool) -> Message<'a> {
+pub(super) fn trpc_answer<'a>(head: &'a Head<'a>, body: bool) -> Event<'a> {
     let (ret, func_ret) = (number(head, "trpc-ret"), number(head, "trpc-func-ret"));
     let failed = [ret, func_ret].iter().any(|code: &Option<i32>| code.is_some_and(|code| code != 0));
-    Message {
-        kind: Kind::Answer,
-        id: CallId::Order,
-        transport: "http1",
-        rpc: "trpc-http",
-        // The content type of a text that says what went wrong is not the call's.
-        codec: codec(head),
-        status: Status {
-            ret,
-            func_ret,
-            error_msg: text(head, "trpc-error-msg"),
-            http: http_status(head),
-            body: failed && body,
-            ..Status::default()
-        },
-        metadata: Some(head),
-        ..Message::default()
-    }
+    let codes = Codes { ret, func_ret, message: text(head, "trpc-error-msg") };
+    let status = Status::TrpcHttp { codes, http: http_status(head) };
+    // The content type of a text that says what went wrong is not the call's.
+    let of_call = event::Head { codec: codec(head), ..event_head(Rpc::TrpcHttp) };
+    answer(of_call, status, failed && body, Some(head))
 }
 
 /// What a thrift message in the body of a request or an answer says; `None` if it is none.
@@ -198,30 +195,21 @@ pub(super) fn thrift_message<'a>(head: &'a Head<'a>, body: &'a [u8]) -> Option<M
 
 /// The answer to a thrift call that carries no thrift message: an HTTP status is all that it says. `cut`: there is a
 /// message, which can't be read.
-pub(super) fn thrift_status<'a>(head: &'a Head<'a>, cut: bool) -> Message<'a> {
-    Message {
-        kind: Kind::Answer,
-        id: CallId::Order,
-        transport: "http1",
-        rpc: "thrift",
-        status: Status { http: http_status(head), cut, ..Status::default() },
-        metadata: Some(head),
-        ..Message::default()
-    }
+pub(super) fn thrift_status<'a>(head: &'a Head<'a>, cut: bool) -> Event<'a> {
+    let reply = if cut { Reply::Missing } else { Reply::Silent };
+    let status = Status::Thrift(ThriftStatus { biz: None, reply, http: http_status(head), cut });
+    answer(event_head(Rpc::Thrift), status, false, Some(head))
 }
 
-/// An answer of which nothing is known but that it must have been there.
-pub(super) fn lost_answer(rpc: &'static str, start: u64) -> Message<'static> {
-    Message {
-        kind: Kind::Answer,
-        id: CallId::Order,
-        transport: "http1",
-        rpc,
-        start,
-        status: Status { cut: true, ..Status::default() },
-        truncated: true,
-        ..Message::default()
-    }
+/// A lost answer to a call of that protocol, which was due before `start`.
+pub(super) fn lost_answer(rpc: Rpc, start: u64) -> Event<'static> {
+    let status = match rpc {
+        Rpc::Thrift => {
+            Status::Thrift(ThriftStatus { biz: None, reply: Reply::Missing, http: None, cut: true })
+        }
+        _ => Status::Missing,
+    };
+    answer(event::Head { start, truncated: true, ..event_head(rpc) }, status, false, None)
 }
 
 #[cfg(test)]
@@ -232,7 +220,8 @@ mod tests {
     fn a_target_names_service_and_method() {
         let split = |target: &'static [u8]| {
             let (service, method) = split_target(target);
-            let lossy = |text: Option<Text<'_>>| text.map(|text| String::from_utf8_lossy(&text).into_owned());
+            let lossy =
+                |text: Option<Text<'_>>| text.map(|text| String::from_utf8_lossy(text.raw()).into_owned());
             (lossy(service).unwrap_or_default(), lossy(method).unwrap_or_default())
         };
         let pair = |service: &str, method: &str| (service.to_owned(), method.to_owned());

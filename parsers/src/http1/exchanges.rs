@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::calls;
-use crate::message::{Message, emit_message};
+use crate::event::{Event, Rpc};
 use crate::protocol::Emit;
 use crate::session::At;
 
@@ -66,10 +66,10 @@ pub(super) enum Asked {
 
 impl Asked {
     /// The lost answer to it, if it is a call that waits for one.
-    fn lost(&self, start: u64) -> Option<Message<'static>> {
+    fn lost(&self, start: u64) -> Option<Event<'static>> {
         match self {
-            Self::Trpc => Some(calls::lost_answer("trpc-http", start)),
-            Self::Thrift { oneway: false } => Some(calls::lost_answer("thrift", start)),
+            Self::Trpc => Some(calls::lost_answer(Rpc::TrpcHttp, start)),
+            Self::Thrift { oneway: false } => Some(calls::lost_answer(Rpc::Thrift, start)),
             _ => None,
         }
     }
@@ -149,8 +149,8 @@ impl Exchanges {
             if seen <= kept || matches!(exchange.asked, Asked::ThriftComing) {
                 return true;
             }
-            if let Some(message) = exchange.asked.lost(at.offset) {
-                emit_message(emit, at.side, message);
+            if let Some(answer) = exchange.asked.lost(at.offset) {
+                emit(at.side, &answer);
                 lost += 1;
             }
             false
@@ -163,8 +163,8 @@ impl Exchanges {
         if self.0.front().is_some_and(|exchange| exchange.asked.is_hole()) {
             return;
         }
-        if let Some(message) = self.0.pop_front().and_then(|exchange| exchange.asked.lost(at.offset)) {
-            emit_message(emit, at.side, message);
+        if let Some(answer) = self.0.pop_front().and_then(|exchange| exchange.asked.lost(at.offset)) {
+            emit(at.side, &answer);
         }
     }
 

@@ -18,7 +18,7 @@ mod exchanges;
 pub mod head;
 mod session;
 
-use crate::message::Side;
+use crate::event::Side;
 use crate::protocol::{Detection, Field, Opening, Protocol, Session};
 
 /// HTTP/1.0 and HTTP/1.1.

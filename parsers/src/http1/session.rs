@@ -5,7 +5,8 @@ use super::calls;
 use super::exchanges::{Asked, Exchanges};
 use super::head::{self, HEAD_LIMIT, Head, Start};
 use crate::error::{Error, Layer};
-use crate::message::{CallId, Kind, Message, Side, emit_message};
+use crate::event::{CallId, Complete, Event, Kind, Side};
+use crate::message::{Message, emit_message};
 use crate::protocol::Emit;
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step, UNBOUNDED};
 
@@ -80,12 +81,11 @@ fn whole_size(head: &Head<'_>, length: Length) -> Option<u64> {
     }
 }
 
-/// Fills in where a message stands; what is to be done with its body follows from whether all of it is at hand.
-fn announce(message: &mut Message<'_>, start: u64, bytes: Option<u64>, available: usize) -> Purpose {
-    message.start = start;
-    message.bytes = bytes.unwrap_or(0);
-    message.more = bytes.is_none_or(|bytes| bytes > available as u64);
-    if message.more { Purpose::Announced } else { Purpose::Pass }
+/// Fills in where an event stands on the wire.
+fn place(event: &mut Event<'_>, start: u64, bytes: u64, more: bool, truncated: bool) {
+    if let Some(head) = event.head_mut() {
+        (head.start, head.bytes, head.more, head.truncated) = (start, bytes, more, truncated);
+    }
 }
 
 fn keep(head: &[u8], orphan: bool) -> Purpose {
@@ -100,6 +100,17 @@ struct Placed<'h> {
     at: At,
     /// Bytes of the message at hand, the head's own included.
     available: usize,
+}
+
+impl Placed<'_> {
+    /// Emits what the head says. What is to be done with the body follows from whether all of it is at hand.
+    fn announce(&self, event: &mut Event<'_>, length: Length, emit: &mut Emit<'_>) -> Purpose {
+        let bytes = whole_size(self.head, length);
+        let more = bytes.is_none_or(|bytes| bytes > self.available as u64);
+        place(event, self.at.offset, bytes.unwrap_or(0), more, false);
+        emit(self.at.side, event);
+        if more { Purpose::Announced } else { Purpose::Pass }
+    }
 }
 
 impl Connection {
@@ -197,13 +208,11 @@ impl Connection {
         length: Length,
         emit: &mut Emit<'_>,
     ) -> Purpose {
-        let Placed { head, sent, at, available } = *placed;
+        let Placed { head, sent, at, .. } = *placed;
         let bytes = whole_size(head, length);
         let (asked, purpose) = if calls::is_trpc_request(head) {
-            let mut message = calls::trpc_request(head);
-            let purpose = announce(&mut message, at.offset, bytes, available);
-            emit_message(emit, at.side, message);
-            (Asked::Trpc, purpose)
+            let mut request = calls::trpc_request(head);
+            (Asked::Trpc, placed.announce(&mut request, length, emit))
         } else if calls::is_thrift(head) && method == b"POST" {
             (Asked::ThriftComing, keep(sent, false))
         } else if sent.len() <= CANDIDATE_LIMIT && matches!(method, b"GET" | b"POST") {
@@ -225,24 +234,16 @@ impl Connection {
         length: Length,
         emit: &mut Emit<'_>,
     ) -> Purpose {
-        let Placed { head, sent, at, available } = *placed;
-        let bytes = whole_size(head, length);
+        let Placed { head, sent, at, .. } = *placed;
         let empty = length == Length::Known(0);
-        let trpc = |emit: &mut Emit<'_>| {
-            let mut message = calls::trpc_answer(head, !empty);
-            let purpose = announce(&mut message, at.offset, bytes, available);
-            emit_message(emit, at.side, message);
-            purpose
-        };
+        let trpc = |emit: &mut Emit<'_>| placed.announce(&mut calls::trpc_answer(head, !empty), length, emit);
         match asked {
             Some(Asked::Trpc) => trpc(emit),
             Some(Asked::Candidate { head: asked, start, bytes }) if calls::is_trpc_error(head) => {
                 if let Ok(Some(asked)) = head::parse_head(&asked) {
-                    emit_message(
-                        emit,
-                        at.side.other(),
-                        Message { start, bytes, ..calls::trpc_request(&asked) },
-                    );
+                    let mut request = calls::trpc_request(&asked);
+                    place(&mut request, start, bytes, false, false);
+                    emit(at.side.other(), &request);
                 }
                 trpc(emit)
             }
@@ -254,10 +255,7 @@ impl Connection {
                 keep(sent, false)
             }
             Some(Asked::ThriftComing | Asked::Thrift { .. }) => {
-                let mut message = calls::thrift_status(head, false);
-                let purpose = announce(&mut message, at.offset, bytes, available);
-                emit_message(emit, at.side, message);
-                purpose
+                placed.announce(&mut calls::thrift_status(head, false), length, emit)
             }
             Some(Asked::Foreign | Asked::Candidate { .. } | Asked::Hole { .. }) | None => Purpose::Pass,
         }
@@ -292,25 +290,26 @@ impl Connection {
         let whole = if more || truncated { 0 } else { end.offset - open.start };
         let (start, bytes) = (open.start, open.bytes.unwrap_or(whole));
         let message = calls::thrift_message(&head, &content);
-        let message = match head.start {
-            Start::Request { .. } => {
-                self.exchanges.resolve_thrift(match &message {
-                    Some(message) => Asked::Thrift { oneway: message.kind == Kind::Oneway },
-                    None => Asked::Foreign,
-                });
-                message
-            }
-            Start::Status { .. } if orphan => message,
-            Start::Status { .. } => message.or_else(|| Some(calls::thrift_status(&head, true))),
-        };
+        let is_request = matches!(head.start, Start::Request { .. });
+        if is_request {
+            self.exchanges.resolve_thrift(match &message {
+                Some(message) => Asked::Thrift { oneway: message.kind == Kind::Oneway },
+                None => Asked::Foreign,
+            });
+        }
         match message {
             Some(message) => {
-                emit_message(emit, end.side, Message { start, bytes, more, truncated, ..message })
+                emit_message(emit, end.side, Message { start, bytes, more, truncated, ..message });
             }
-            None => {
+            None if is_request || orphan => {
                 if let Some(open) = &mut self.direction(end.side).open {
                     open.purpose = Purpose::Pass;
                 }
+            }
+            None => {
+                let mut answer = calls::thrift_status(&head, true);
+                place(&mut answer, start, bytes, more, truncated);
+                emit(end.side, &answer);
             }
         }
     }
@@ -326,18 +325,8 @@ impl Connection {
         let Some(open) = direction.open.take() else { return };
         let bytes = open.bytes.unwrap_or(offset - open.start);
         if matches!(open.purpose, Purpose::Announced) {
-            emit_message(
-                emit,
-                side,
-                Message {
-                    kind: Kind::Complete,
-                    id: CallId::Order,
-                    start: offset.saturating_sub(1),
-                    bytes,
-                    truncated: open.truncated,
-                    ..Message::default()
-                },
-            );
+            let (id, end, truncated) = (CallId::Order, offset.saturating_sub(1), open.truncated);
+            emit(side, &Event::Complete(Complete { id, end, bytes, truncated }));
         }
         if self.client == Some(side) {
             self.exchanges.complete(open.start, bytes);

@@ -1,23 +1,8 @@
-//! What gRPC puts into HTTP/2 (gRPC, doc/PROTOCOL-HTTP2.md): content types, paths, time-outs, encoded texts, and the
+//! What gRPC puts into HTTP/2 (gRPC, doc/PROTOCOL-HTTP2.md): content types, paths, time-outs, and the
 //! prefix of every message in the DATA of a stream.
-
-use std::borrow::Cow;
-
-use base64::Engine as _;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
-use crate::message::Text;
 
 /// Bytes of the prefix of a message: compressed flag and length.
 const PREFIX: usize = 5;
-
-/// The `-bin` headers come with padding or without; both are right.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
 
 /// What a content type says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,38 +64,6 @@ pub(super) fn parse_status(value: &[u8]) -> Option<i64> {
         return None;
     }
     std::str::from_utf8(value).ok()?.parse().ok()
-}
-
-/// Decodes the percent-encoding of `grpc-message`. What is no encoding stays as it is.
-pub(super) fn decode_message(value: &[u8]) -> Text<'_> {
-    if memchr::memchr(b'%', value).is_none() {
-        return Cow::Borrowed(value);
-    }
-    let mut out = Vec::with_capacity(value.len());
-    let mut rest = value;
-    while let Some((byte, after)) = rest.split_first() {
-        if let [b'%', high, low, ..] = *rest
-            && let (Some(high), Some(low)) = ((high as char).to_digit(16), (low as char).to_digit(16))
-        {
-            out.push((high * 16 + low) as u8);
-            rest = rest.get(3..).unwrap_or_default();
-            continue;
-        }
-        out.push(*byte);
-        rest = after;
-    }
-    Cow::Owned(out)
-}
-
-/// Decodes a `-bin` header: base64, of which the first counts where several values are joined by commas. `None` if it is
-/// none. C-core sends the plain bytes behind a zero byte to peers that said that they take them
-/// (`GRPC_ALLOW_TRUE_BINARY_METADATA`).
-pub(super) fn decode_binary(value: &[u8]) -> Option<Text<'_>> {
-    if let Some((0, plain)) = value.split_first() {
-        return Some(Cow::Borrowed(plain));
-    }
-    let first = value.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
-    BASE64.decode(first).ok().map(Cow::Owned)
 }
 
 /// Finds the messages in the DATA of one side of a stream, however they are cut.
@@ -249,17 +202,6 @@ mod tests {
         for wrong in [&b""[..], b"m", b"1", b"123456789m", b"-1m", b"1h"] {
             assert_eq!(parse_timeout(wrong), None);
         }
-    }
-
-    #[test]
-    fn texts_are_decoded_where_they_are_encoded() {
-        assert_eq!(&*decode_message("caf%C3%A9 50%25".as_bytes()), "café 50%".as_bytes());
-        assert_eq!(&*decode_message(b"100% %zz %4"), b"100% %zz %4");
-        assert!(matches!(decode_message(b"plain"), Cow::Borrowed(_)));
-        assert_eq!(decode_binary(b"CAU").as_deref(), Some(&[8, 5][..]));
-        assert_eq!(decode_binary(b"CAU=,CAY=").as_deref(), Some(&[8, 5][..]));
-        assert_eq!(decode_binary(&[0, 8, 5]).as_deref(), Some(&[8, 5][..]));
-        assert_eq!(decode_binary(b"?"), None);
     }
 
     #[test]

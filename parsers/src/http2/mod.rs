@@ -70,7 +70,7 @@ mod upgrade;
 #[cfg(test)]
 mod tests;
 
-use crate::message::Side;
+use crate::event::Side;
 use crate::protocol::{Detection, Field, Opening, Protocol, Session};
 
 /// HTTP/2 and gRPC.

@@ -3,7 +3,7 @@
 //! Only whole texts of known servers count. They are no proof by themselves: a callee may pass on what its own callee said
 //! of another path. That is for the reader of the message to weigh.
 
-use crate::message::Quoted;
+use crate::event::Quoted;
 
 /// `UNIMPLEMENTED`, which gRPC servers answer with.
 const UNIMPLEMENTED: i64 = 12;
@@ -100,10 +100,10 @@ mod tests {
         ] {
             let quoted = parse_quote(code, text.as_bytes());
             let quoted = quoted.as_ref().map(|quoted| {
-                let text = |name: &Option<crate::message::Text<'_>>| {
-                    name.as_ref().map(|name| String::from_utf8_lossy(name).into_owned())
+                let text = |name: Option<crate::event::Text<'_>>| {
+                    name.map(|name| String::from_utf8_lossy(name.raw()).into_owned())
                 };
-                (text(&quoted.service), text(&quoted.method))
+                (text(quoted.service), text(quoted.method))
             });
             let names = names.map(|(service, method)| (service.map(Into::into), method.map(Into::into)));
             assert_eq!(quoted, names, "{text}");

@@ -22,7 +22,7 @@ use nom::Offset as _;
 use smallvec::SmallVec;
 
 use super::name::Name;
-use crate::message::Pairs;
+use crate::event::Pairs;
 use table::Table;
 
 pub(super) use table::{DEFAULT_SIZE, EntryId, SIZE_LIMIT, STATIC_LEN, fixed};

@@ -5,7 +5,7 @@ use super::super::hpack::Fault;
 use super::super::streams::{HeaderBlock, Span};
 use super::Connection;
 use crate::error::Layer;
-use crate::message::Side;
+use crate::event::Side;
 use crate::protocol::Emit;
 
 /// Longest header block collected, over all its frames.

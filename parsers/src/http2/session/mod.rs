@@ -13,7 +13,7 @@ use super::hpack::Decoder;
 use super::resync;
 use super::streams::{HOLD_LIMIT, Piece, Span, Streams};
 use crate::error::{Error, Layer};
-use crate::message::Side;
+use crate::event::Side;
 use crate::protocol::Emit;
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step, UNBOUNDED};
 

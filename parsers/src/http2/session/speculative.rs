@@ -8,7 +8,7 @@ use super::super::frame::{self, Head};
 use super::super::hpack::{Decoder, Fault};
 use super::super::streams::MissedBlocks;
 use super::{Connection, Phase};
-use crate::message::Side;
+use crate::event::Side;
 
 /// Most header blocks read with both tables before the old one is given up.
 const BLOCKS_LIMIT: u32 = 256;

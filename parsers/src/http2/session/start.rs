@@ -6,7 +6,7 @@ use super::super::hpack::Decoder;
 use super::super::streams::{HeaderBlock, Piece, Span};
 use super::super::upgrade::{self, Opening};
 use super::{Connection, Phase};
-use crate::message::Side;
+use crate::event::Side;
 use crate::protocol::Emit;
 use crate::session::{At, Need, Step, UNBOUNDED};
 

@@ -10,7 +10,7 @@ use super::super::hpack::List;
 use super::Streams;
 use super::messages::http_status;
 use super::stream::{Response, State};
-use crate::message::Side;
+use crate::event::Side;
 
 /// Whether header blocks of the callee are among missing bytes, as far as its blocks after them show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,12 @@
-//! Header blocks with their place on the wire, and the messages made of them.
-
-use std::borrow::Cow;
+//! Header blocks with their place on the wire, and the events made of them.
 
 use super::super::grpc::{self, Content};
 use super::super::hpack::List;
 use super::super::name::Name;
 use super::super::quote::parse_quote;
-use crate::message::{
-    BizStatus, CallId, GrpcStatus, Kind, Message, Quoted, Reset, Side, Status, emit_message,
+use crate::event::{
+    Answer, Begin, BizStatus, CallId, Event, GoAway, GrpcCode, GrpcStatus, Head, Headers, Names, Part,
+    Quoted, Rpc, Side, Status, Text, Transport,
 };
 use crate::protocol::Emit;
 
@@ -44,21 +43,13 @@ pub(in super::super) struct Piece<'a> {
     pub(in super::super) messages: u32,
 }
 
-/// A message of a stream without contents.
-pub(super) fn blank(kind: Kind, id: u32, span: Span, truncated: bool) -> Message<'static> {
-    Message {
-        kind,
-        id: CallId::Stream(i64::from(id)),
-        start: span.start,
-        bytes: span.bytes,
-        transport: "http2",
-        rpc: "grpc",
-        truncated,
-        ..Message::default()
-    }
+/// The head of an event of a stream.
+pub(super) fn head_of(id: u32, span: Span, truncated: bool) -> Head {
+    let head = Head::new(Rpc::Grpc, Transport::Http2, CallId::Stream(i64::from(id)));
+    Head { start: span.start, bytes: span.bytes, truncated, ..head }
 }
 
-/// Tells the first header block of an answer.
+/// Emits the first header block of an answer.
 pub(super) fn emit_begin(
     id: u32,
     span: Span,
@@ -67,17 +58,31 @@ pub(super) fn emit_begin(
     truncated: bool,
     emit: &mut Emit<'_>,
 ) {
+    let head = Head { codec: codec_of(content), ..head_of(id, span, truncated) };
     let http = http_status(list);
-    emit_message(
-        emit,
-        span.side,
-        Message {
-            codec: codec_of(content),
-            status: Status { http, ..Status::default() },
-            metadata: Some(&list),
-            ..blank(Kind::Begin, id, span, truncated)
-        },
-    );
+    emit(span.side, &Event::Begin(Begin { head, names: Names::default(), http, headers: Some(&list) }));
+}
+
+/// The answer of a stream.
+pub(super) fn answer_of<'a>(
+    head: Head,
+    quoted: Option<Quoted<'a>>,
+    status: GrpcStatus<'a>,
+    headers: Headers<'a>,
+) -> Answer<'a> {
+    let status = Status::Grpc(status);
+    Answer { head, names: Names::default(), quoted, status, body: false, oneway: false, headers }
+}
+
+/// Emits a DATA frame with so many messages.
+pub(super) fn emit_part(id: u32, span: Span, messages: u32, truncated: bool, emit: &mut Emit<'_>) {
+    let head = head_of(id, span, truncated);
+    emit(span.side, &Event::Part(Part { head, messages, end_lost: false }));
+}
+
+/// The content type of a header block.
+pub(super) fn content_of(list: List<'_>) -> Option<Content> {
+    list.get(Name::ContentType).map(grpc::parse_content_type)
 }
 
 /// The codec that a content type of gRPC names.
@@ -93,36 +98,41 @@ pub(super) fn http_status(list: List<'_>) -> Option<u16> {
     list.get(Name::Status).and_then(grpc::parse_status).and_then(|code| u16::try_from(code).ok())
 }
 
-/// The status that trailers tell.
-pub(super) fn status_of(list: List<'_>, cut: bool, only: bool) -> Status<'_> {
-    let grpc = match list.get(Name::GrpcStatus) {
-        Some(value) => Some(
-            grpc::parse_status(value).map_or(GrpcStatus::Malformed(Cow::Borrowed(value)), GrpcStatus::Code),
-        ),
-        None if list.is_complete() && !cut => None,
-        None => Some(GrpcStatus::Unknown),
+/// The status that trailers have. `cut`: their end is missing. `only`: they are all of the answer.
+pub(super) fn status_of(list: List<'_>, cut: bool, only: bool) -> GrpcStatus<'_> {
+    let code = match list.get(Name::GrpcStatus) {
+        Some(value) => {
+            grpc::parse_status(value).map_or(GrpcCode::Malformed(Text::Plain(value)), GrpcCode::Code)
+        }
+        None if list.is_complete() && !cut => GrpcCode::Absent,
+        None => GrpcCode::Unknown,
     };
-    let text = |name| list.get(name).map(Cow::Borrowed);
+    let text = |name| list.get(name).map(Text::Plain);
     let biz = BizStatus {
         status: text(Name::BizStatus),
         message: text(Name::BizMessage),
         extra: text(Name::BizExtra),
     };
-    let biz = (biz != BizStatus::default()).then_some(biz);
+    let some = biz.status.is_some() || biz.message.is_some() || biz.extra.is_some();
+    let biz = some.then_some(biz);
     // A biz-status beside the status makes another error of it, and may be among the fields that can't be read. The one
     // that must be there in an answer of one block is its content type.
     let expected = usize::from(only && list.get(Name::ContentType).is_none());
     let hidden = cut || list.is_shed() || list.unknown() > expected;
-    let failed = grpc.is_some() && grpc != Some(GrpcStatus::Code(0));
-    Status {
-        grpc,
-        grpc_message: list.get(Name::GrpcMessage).map(grpc::decode_message),
-        grpc_details: list.get(Name::GrpcStatusDetails).and_then(grpc::decode_binary),
-        cut: cut || (failed && biz.is_none() && hidden),
+    let failed = !matches!(code, GrpcCode::Absent | GrpcCode::Code(0));
+    GrpcStatus {
+        code,
+        message: list.get(Name::GrpcMessage).map(Text::Percent),
+        details: list.get(Name::GrpcStatusDetails).map(Text::Base64),
         biz,
-        ..Status::default()
+        http: None,
+        cut: cut || (failed && biz.is_none() && hidden),
     }
 }
+
+/// A status of which nothing was sent.
+pub(super) const NO_STATUS: GrpcStatus<'static> =
+    GrpcStatus { code: GrpcCode::Absent, message: None, details: None, biz: None, http: None, cut: false };
 
 /// The names that trailers quote.
 pub(super) fn quoted_by(list: List<'_>) -> Option<Quoted<'_>> {
@@ -131,28 +141,26 @@ pub(super) fn quoted_by(list: List<'_>) -> Option<Quoted<'_>> {
     parse_quote(code, list.get(Name::GrpcMessage)?)
 }
 
-/// A GOAWAY that nobody needs yet.
+/// A GOAWAY that matters only if a call comes that was already on its way.
 #[derive(Clone, Debug)]
-pub(super) struct Goaway {
+pub(super) struct PendingGoaway {
     pub(super) span: Span,
     pub(super) last: u32,
     pub(super) code: u32,
     pub(super) text: Vec<u8>,
 }
 
-impl Goaway {
-    /// A client's says nothing of the streams that it opened, so its last stream is left out.
-    pub(super) fn emit(&self, client: Option<Side>, emit: &mut Emit<'_>) {
-        let last = (client == Some(self.span.side.other())).then_some(i64::from(self.last));
-        let text = (!self.text.is_empty()).then_some(Cow::Borrowed(self.text.as_slice()));
-        let reset = Reset { code: Some(i64::from(self.code)), message: text, cancel_path: None };
-        emit_message(
-            emit,
-            self.span.side,
-            Message {
-                status: Status { last_stream: last, reset: Some(reset), ..Status::default() },
-                ..blank(Kind::GoAway, 0, self.span, false)
-            },
-        );
-    }
+/// Emits a GOAWAY. A client's says nothing of the streams that it opened, so its last stream is left out.
+pub(super) fn emit_goaway(
+    client: Option<Side>,
+    span: Span,
+    last: u32,
+    code: u32,
+    text: &[u8],
+    emit: &mut Emit<'_>,
+) {
+    let Span { side, start, bytes } = span;
+    let last_stream = (client == Some(side.other())).then_some(i64::from(last));
+    let text = (!text.is_empty()).then_some(Text::Plain(text));
+    emit(side, &Event::GoAway(GoAway { start, bytes, code: i64::from(code), text, last_stream }));
 }

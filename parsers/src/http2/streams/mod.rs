@@ -6,7 +6,7 @@
 //! | stream numbers that may have been missed | `numbers.rs` |
 //! | requests whose path is not known | `unknown_paths.rs` |
 //! | whether header blocks can be among missing bytes | `loss_proof.rs` |
-//! | header blocks and the messages made of them | `messages.rs` |
+//! | header blocks and the events made of them | `messages.rs` |
 //! | what each frame does | here |
 //!
 //! A stream is a call once its request says so, or, where the request can't be read, once something else proves it. Until
@@ -18,20 +18,22 @@ mod numbers;
 mod stream;
 mod unknown_paths;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
-use super::grpc::{Content, Scanner};
+use super::grpc::{self, Content, Scanner};
 use super::hpack::List;
 use super::name::Name;
-use crate::message::{GrpcStatus, Kind, Message, Pairs, Reset, Side, Status, emit_message};
+use crate::event::{Event, GrpcCode, GrpcStatus, Head, Names, Open, Pairs, Part, Reset, Side, Text};
 use crate::protocol::Emit;
 use loss_proof::{Proof, Untracked};
-use messages::{Goaway, blank, codec_of, emit_begin, http_status, quoted_by, status_of};
+use messages::{
+    NO_STATUS, PendingGoaway, answer_of, codec_of, content_of, emit_begin, emit_goaway, emit_part, head_of,
+    http_status, quoted_by, status_of,
+};
 use numbers::Numbers;
-use stream::{Claim, Loss, Pending, Response, State, Stream, claim_of, content_of};
+use stream::{Claim, Loss, Pending, Response, State, Stream, claim_of};
 use unknown_paths::UnknownPaths;
 
 pub(super) use loss_proof::MissedBlocks;
@@ -79,7 +81,7 @@ pub(super) struct Streams {
     numbers: Numbers,
     untracked: Untracked,
     proof: Proof,
-    goaways: SmallVec<[Goaway; 2]>,
+    goaways: SmallVec<[PendingGoaway; 2]>,
     open: BTreeMap<u32, Stream>,
     /// Those in [`State::Candidate`].
     candidates: BTreeSet<u32>,
@@ -142,8 +144,8 @@ impl Streams {
             stream.loss = before.max(if of_callee { Loss::Answer } else { Loss::Bytes });
             if before < Loss::Answer && of_callee && matches!(stream.state, State::Call) {
                 let span = Span { side, start: offset, bytes: 0 };
-                let status = Status { cut: true, ..Status::default() };
-                emit_message(emit, side, Message { status, ..blank(Kind::Part, *id, span, true) });
+                let head = head_of(*id, span, true);
+                emit(side, &Event::Part(Part { head, messages: 0, end_lost: true }));
             }
         }
     }
@@ -272,25 +274,21 @@ impl Streams {
         let unknown_name =
             if list.get(Name::Path).is_some() { None } else { self.unknown_paths.number(list) };
         let (service, method) = self.unknown_paths.names(list);
-        emit_message(
-            emit,
-            span.side,
-            Message {
-                codec,
-                service: service.map(Cow::Borrowed),
-                method: method.map(Cow::Borrowed),
-                caller: list.get(Name::SourceService).map(Cow::Borrowed),
-                callee: list.get(Name::DestinationService).map(Cow::Borrowed),
-                timeout: list.get(Name::GrpcTimeout).and_then(super::grpc::parse_timeout),
-                unknown_name,
-                metadata: Some(&list),
-                ..blank(Kind::Open, id, span, cut)
-            },
-        );
+        let text = |name| list.get(name).map(Text::Plain);
+        let names = Names {
+            service: service.map(Text::Plain),
+            method: method.map(Text::Plain),
+            caller: text(Name::SourceService),
+            callee: text(Name::DestinationService),
+        };
+        let head = Head { codec, ..head_of(id, span, cut) };
+        let timeout = list.get(Name::GrpcTimeout).and_then(grpc::parse_timeout);
+        let open = Open { head, names, timeout, unknown_name, headers: Some(&list) };
+        emit(span.side, &Event::Open(open));
         self.traffic = Traffic::Grpc;
         for goaway in std::mem::take(&mut self.goaways) {
-            let span = self.reachable(goaway.span);
-            Goaway { span, ..goaway }.emit(self.client, emit);
+            let PendingGoaway { span, last, code, text } = goaway;
+            emit_goaway(self.client, self.reachable(span), last, code, &text, emit);
         }
     }
 
@@ -300,7 +298,7 @@ impl Streams {
         let span = Span { bytes: 0, ..span };
         match &mut stream.state {
             State::Call => {
-                emit_message(emit, span.side, blank(Kind::HalfClose, id, span, stream.is_truncated()))
+                emit(span.side, &Event::HalfClose(head_of(id, span, stream.is_truncated())));
             }
             State::Candidate(pending) => pending.half_close = Some(span),
             State::Orphan | State::ProvenOrphan | State::Done => {}
@@ -325,23 +323,20 @@ impl Streams {
         let list = request.list();
         let codec = codec_of(content_of(list)).or(codec);
         self.emit_request(id, self.reachable(*span), list, codec, pending.cut, emit);
-        let part = |side: Side| {
-            let (span, messages) = (*side.of(&pending.parts))?;
-            Some(Message { messages, ..blank(Kind::Part, id, self.reachable(span), truncated) })
+        let emit_parts = |side: Side, emit: &mut Emit<'_>| {
+            if let Some((span, messages)) = *side.of(&pending.parts) {
+                emit_part(id, self.reachable(span), messages, truncated, emit);
+            }
         };
-        if let Some(part) = part(client) {
-            emit_message(emit, client, part);
-        }
+        emit_parts(client, emit);
         if let Some(span) = pending.half_close {
-            emit_message(emit, span.side, blank(Kind::HalfClose, id, self.reachable(span), truncated));
+            emit(span.side, &Event::HalfClose(head_of(id, self.reachable(span), truncated)));
         }
         if let Some((span, begin)) = &pending.begin {
             let (span, list) = (self.reachable(*span), begin.list());
             emit_begin(id, span, list, content_of(list), truncated, emit);
         }
-        if let Some(part) = part(client.other()) {
-            emit_message(emit, client.other(), part);
-        }
+        emit_parts(client.other(), emit);
     }
 
     fn answer(&mut self, id: u32, block: HeaderBlock<'_>, emit: &mut Emit<'_>) {
@@ -419,8 +414,8 @@ impl Streams {
             State::Candidate(_) | State::Orphan => return self.finish(id),
         }
         let Some(stream) = self.open.get_mut(&id) else { return };
-        let mut status = block.map_or_else(Status::default, |(list, cut, only)| status_of(list, cut, only));
-        status.http = stream.http;
+        let status = block.map_or(NO_STATUS, |(list, cut, only)| status_of(list, cut, only));
+        let status = GrpcStatus { http: stream.http, ..status };
         // Nothing can have come before this block only if it is all of the answer.
         let alone = block.filter(|(list, cut, only)| *only && !cut && http_status(*list).is_some());
         let quoted = alone.and_then(|(list, ..)| quoted_by(list));
@@ -428,14 +423,9 @@ impl Streams {
         let codec = block.and_then(|(list, ..)| codec_of(content_of(list)));
         // The bytes of DATA that ends a stream were emitted as a part of it.
         let span = if block.is_some() { span } else { Span { bytes: 0, ..span } };
-        let message = Message {
-            quoted,
-            status,
-            codec,
-            metadata: block.as_ref().map(|(list, ..)| list as &dyn Pairs),
-            ..blank(Kind::Answer, id, span, stream.is_truncated() || cut)
-        };
-        emit_message(emit, span.side, message);
+        let head = Head { codec, ..head_of(id, span, stream.is_truncated() || cut) };
+        let headers = block.as_ref().map(|(list, ..)| list as &dyn Pairs);
+        emit(span.side, &Event::Answer(answer_of(head, quoted, status, headers)));
         self.finish(id);
     }
 
@@ -454,9 +444,7 @@ impl Streams {
         let truncated = stream.is_truncated();
         match &mut stream.state {
             State::Done => return messages,
-            State::Call => {
-                emit_message(emit, side, Message { messages, ..blank(Kind::Part, id, span, truncated) });
-            }
+            State::Call => emit_part(id, span, messages, truncated, emit),
             State::Candidate(_) | State::Orphan | State::ProvenOrphan => {
                 if let State::Candidate(pending) = &mut stream.state {
                     pending.add(span, messages);
@@ -505,29 +493,31 @@ impl Streams {
         if code == 0 && by_client && (stream.loss == Loss::Answer || !self.in_step(server)) {
             // A client that has its answer ends a stream so (RFC 9113, section 8.1): the answer is what is missing.
             let span = Span { side: server, start: server.of(&self.positions).now, bytes: 0 };
-            let status = Status { grpc: Some(GrpcStatus::Unknown), cut: true, ..Status::default() };
-            emit_message(emit, server, Message { status, ..blank(Kind::Answer, id, span, true) });
+            let status = GrpcStatus { code: GrpcCode::Unknown, cut: true, ..NO_STATUS };
+            let answer = answer_of(head_of(id, span, true), None, status, None);
+            emit(server, &Event::Answer(answer));
             return self.finish(id);
         }
-        let reset = Reset { code: Some(i64::from(code)), ..Reset::default() };
-        let status = Status { reset: Some(reset), ..Status::default() };
-        emit_message(
-            emit,
-            span.side,
-            Message { status, ..blank(Kind::Reset, id, span, stream.is_truncated()) },
-        );
+        let reset = Reset {
+            head: head_of(id, span, stream.is_truncated()),
+            names: Names::default(),
+            code: Some(i64::from(code)),
+            message: None,
+            cancel_path: None,
+            headers: None,
+        };
+        emit(span.side, &Event::Reset(reset));
         self.finish(id);
     }
 
     /// Takes a GOAWAY.
     pub(super) fn goaway(&mut self, span: Span, last: u32, code: u32, text: &[u8], emit: &mut Emit<'_>) {
-        let goaway = Goaway { span, last, code, text: text.to_vec() };
         if self.traffic == Traffic::Grpc {
-            goaway.emit(self.client, emit);
+            emit_goaway(self.client, span, last, code, text, emit);
         } else {
-            // It matters only if a call comes that was already on its way. The last one is the one that counts.
+            // The last one of a side is the one that counts.
             self.goaways.retain(|other| other.span.side != span.side);
-            self.goaways.push(goaway);
+            self.goaways.push(PendingGoaway { span, last, code, text: text.to_vec() });
         }
     }
 

@@ -17,11 +17,11 @@
 //! Proof is the answer's content type or status, or DATA that consists of gRPC messages. A stream that is done is forgotten,
 //! unless its opening may not have been seen: then what still comes on it would be taken for another one.
 
-use super::super::grpc::{self, Content, Scanner};
+use super::super::grpc::{Content, Scanner};
 use super::super::hpack::{Fields, List};
 use super::super::name::Name;
 use super::messages::Span;
-use crate::message::Side;
+use crate::event::Side;
 
 /// What a stream is.
 #[derive(Debug)]
@@ -153,9 +153,4 @@ pub(super) fn claim_of(list: List<'_>, content: Option<Content>, cut: bool) -> C
         None if list.is_complete() && !cut => Claim::Foreign,
         None => Claim::Unclear,
     }
-}
-
-/// The content type of a header block.
-pub(super) fn content_of(list: List<'_>) -> Option<Content> {
-    list.get(Name::ContentType).map(grpc::parse_content_type)
 }
