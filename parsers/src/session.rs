@@ -379,7 +379,7 @@ mod tests {
                     Step::Body(1, UNBOUNDED)
                 }
                 _ => {
-                    self.faults.note(Error { offset: 0, layer: Layer::Frame, what: "neither" });
+                    self.faults.note(Error::new(0, Layer::Frame, "neither"));
                     Step::Lost(1)
                 }
             }

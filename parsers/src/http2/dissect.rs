@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::frame::{self, Head};
-use super::hpack::{self, Coded, Fault, LiteralName, Representation, STATIC_LEN};
+use super::hpack::{self, Coded, LiteralName, Representation, STATIC_LEN};
 use crate::protocol::Field;
 
 /// Longest text of opaque bytes shown.
@@ -188,7 +188,7 @@ fn text(coded: Coded<'_>) -> String {
     let mut plain = Vec::new();
     match coded.decode(&mut plain) {
         Ok(()) => lossy(&plain),
-        Err(Fault(what)) => what.to_owned(),
+        Err(what) => what.to_owned(),
     }
 }
 
@@ -201,8 +201,7 @@ fn block_fields(at: usize, block: &[u8]) -> Vec<Field> {
         let (after, representation) = match hpack::parse_representation(rest) {
             Ok(read) => read,
             Err(error) => {
-                let Fault(what) = error.into();
-                fields.push(field(what, "", start, at + block.len()));
+                fields.push(field(hpack::what_is_wrong(&error).what, "", start, at + block.len()));
                 break;
             }
         };

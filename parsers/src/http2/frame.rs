@@ -14,7 +14,9 @@
 
 use nom::bytes::streaming;
 use nom::number::complete::{be_u8, be_u16, be_u24, be_u32};
-use nom::{IResult, Needed, Parser as _};
+use nom::{Err, Parser as _};
+
+use crate::error::{Error, Parse, missing};
 
 /// What a client sends first (RFC 9113, section 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -61,22 +63,22 @@ pub(super) struct Head {
 }
 
 /// The head at the beginning of `input`. `Incomplete` has how many bytes of it are missing.
-pub(super) fn parse_head(input: &[u8]) -> IResult<&[u8], Head> {
+pub(super) fn parse_head(input: &[u8]) -> Parse<'_, Head> {
     let (rest, head) = streaming::take(HEAD)(input)?;
     let (_, (length, kind, flags, stream)) = (be_u24, be_u8, be_u8, be_u32).parse(head)?;
     Ok((rest, Head { length, kind, flags, stream: stream & 0x7fff_ffff, reserved: stream >> 31 == 1 }))
 }
 
 /// The payload of a frame, which follows its head. `Incomplete` has how many bytes of it are missing.
-pub(super) fn parse_payload(head: Head, input: &[u8]) -> IResult<&[u8], &[u8]> {
+pub(super) fn parse_payload(head: Head, input: &[u8]) -> Parse<'_, &[u8]> {
     streaming::take(head.length)(input)
 }
 
 /// How many bytes a parser needs in all that found too few in `input`.
-pub(super) fn needed(input: &[u8], error: &nom::Err<nom::error::Error<&[u8]>>) -> usize {
+pub(super) fn needed(input: &[u8], error: &Err<Error>) -> usize {
     match error {
-        nom::Err::Incomplete(Needed::Size(missing)) => input.len() + missing.get(),
-        _ => input.len() + 1,
+        Err::Incomplete(needed) => input.len() + missing(*needed),
+        Err::Error(_) | Err::Failure(_) => input.len() + 1,
     }
 }
 
@@ -191,13 +193,13 @@ pub(super) fn parse_settings(payload: &[u8]) -> impl Iterator<Item = (u16, u32)>
     settings.iter().filter_map(|setting| Some(parse_setting(setting).ok()?.1))
 }
 
-fn parse_setting(input: &[u8]) -> IResult<&[u8], (u16, u32)> {
+fn parse_setting(input: &[u8]) -> Parse<'_, (u16, u32)> {
     (be_u16, be_u32).parse(input)
 }
 
 /// The 32-bit number at the beginning of `payload`.
 pub(super) fn parse_number(payload: &[u8]) -> Option<u32> {
-    let parsed: IResult<_, _> = be_u32(payload);
+    let parsed: Parse<'_, _> = be_u32(payload);
     Some(parsed.ok()?.1)
 }
 
@@ -213,7 +215,7 @@ pub(super) fn parse_number(payload: &[u8]) -> Option<u32> {
 /// +---------------------------------------------------------------+
 /// ```
 pub(super) fn parse_goaway(payload: &[u8]) -> Option<(u32, u32, &[u8])> {
-    let parsed: IResult<_, _> = (be_u32, be_u32).parse(payload);
+    let parsed: Parse<'_, _> = (be_u32, be_u32).parse(payload);
     let (text, (last, code)) = parsed.ok()?;
     Some((last & 0x7fff_ffff, code, text))
 }

@@ -22,11 +22,12 @@ use nom::Offset as _;
 use smallvec::SmallVec;
 
 use super::name::Name;
+use crate::error::{Error, Layer};
 use crate::event::Pairs;
 use table::Table;
 
 pub(super) use table::{DEFAULT_SIZE, EntryId, SIZE_LIMIT, STATIC_LEN, fixed};
-pub(super) use wire::{Coded, Fault, LiteralName, Representation, parse_representation};
+pub(super) use wire::{Coded, Fault, LiteralName, Representation, parse_representation, what_is_wrong};
 
 /// The most octets of names and values that are kept of one block; further fields only enter the table.
 const LIST_LIMIT: u32 = 256 * 1024;
@@ -340,55 +341,57 @@ impl Decoder {
     }
 
     /// Reads a whole header block (RFC 7541, section 3.1). On a fault its fields are those before it, and the state is lost.
-    pub(super) fn decode(&mut self, block: &[u8]) -> Result<(), Fault> {
+    pub(super) fn decode(&mut self, block: &[u8]) -> Result<(), Error> {
         self.fields.clear();
         self.table.compact();
         let read = self.read(block);
         if read.is_err() {
             self.lose();
         }
-        read
+        read.map_err(|error| error.placed(Layer::Header, block))
     }
 
-    fn read(&mut self, block: &[u8]) -> Result<(), Fault> {
+    fn read(&mut self, block: &[u8]) -> Result<(), Error> {
         let mut rest = block;
         let mut begun = false;
         while !rest.is_empty() {
-            let (after, representation) = parse_representation(rest)?;
+            let (after, representation) =
+                parse_representation(rest).map_err(|error| what_is_wrong(&error))?;
+            self.take(block, representation, begun).map_err(|what| Error::at(rest, what))?;
+            begun |= !matches!(representation, Representation::Resize(_));
             rest = after;
-            match representation {
-                Representation::Resize(_) if begun => {
-                    return Err(Fault("table size update after a field"));
-                }
-                Representation::Resize(size) if self.limit.is_some_and(|limit| size as usize > limit) => {
-                    return Err(Fault("table size over what the peer allows"));
-                }
-                Representation::Resize(size) => {
-                    self.table.update(size as usize);
-                    continue;
-                }
-                Representation::Indexed(index) => match self.table.get(index) {
-                    Some(field) => self.fields.push(field),
-                    None => self.fields.push(&self.table.find_unknown(index)?),
-                },
-                Representation::Literal { insert: true, name, value, .. } => self.insert(name, value)?,
-                Representation::Literal { name, value, .. } => {
-                    let start = self.fields.decoded.len();
-                    let (name, key) = match name {
-                        LiteralName::Index(index) => self.name(index)?,
-                        LiteralName::Text(coded) => match coded.name() {
-                            Name::Other => (Name::Other, self.part(block, coded)?),
-                            name => (name, Part::Known(name)),
-                        },
-                    };
-                    let value = self.part(block, value)?;
-                    self.fields.push(&Field::new(name, key, value));
-                    if self.fields.shed {
-                        self.fields.decoded.truncate(start);
-                    }
+        }
+        Ok(())
+    }
+
+    /// Follows a representation of `block`. `begun`: it is not the first one, size updates apart.
+    fn take(&mut self, block: &[u8], representation: Representation<'_>, begun: bool) -> Result<(), Fault> {
+        match representation {
+            Representation::Resize(_) if begun => return Err("table size update after a field"),
+            Representation::Resize(size) if self.limit.is_some_and(|limit| size as usize > limit) => {
+                return Err("table size over what the peer allows");
+            }
+            Representation::Resize(size) => self.table.update(size as usize),
+            Representation::Indexed(index) => match self.table.get(index) {
+                Some(field) => self.fields.push(field),
+                None => self.fields.push(&self.table.find_unknown(index)?),
+            },
+            Representation::Literal { insert: true, name, value, .. } => self.insert(name, value)?,
+            Representation::Literal { name, value, .. } => {
+                let start = self.fields.decoded.len();
+                let (name, key) = match name {
+                    LiteralName::Index(index) => self.name(index)?,
+                    LiteralName::Text(coded) => match coded.name() {
+                        Name::Other => (Name::Other, self.part(block, coded)?),
+                        name => (name, Part::Known(name)),
+                    },
+                };
+                let value = self.part(block, value)?;
+                self.fields.push(&Field::new(name, key, value));
+                if self.fields.shed {
+                    self.fields.decoded.truncate(start);
                 }
             }
-            begun = true;
         }
         Ok(())
     }

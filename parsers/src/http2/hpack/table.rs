@@ -276,7 +276,7 @@ impl Table {
                 let depth = (index as i32).wrapping_sub(self.inserted);
                 Ok(Field::unknown(EntryId { generation: self.generation, depth }))
             }
-            _ => Err(Fault("index beyond the table")),
+            _ => Err("index beyond the table"),
         }
     }
 

@@ -30,6 +30,13 @@ fn read(decoder: &mut Decoder, wire: &str) -> Fields {
     kept
 }
 
+/// What is wrong with a block, and at which octet.
+fn fault(decoder: &mut Decoder, wire: &str) -> (&'static str, usize) {
+    let error = decoder.decode(&hex(wire)).unwrap_err();
+    assert_eq!(error.layer, Layer::Header);
+    (error.what, error.offset)
+}
+
 fn check(decoder: &mut Decoder, wire: &str, expected: &[(&str, &str)], size: usize) {
     let list = read(decoder, wire);
     let expected: Vec<_> = expected
@@ -134,16 +141,16 @@ fn appendix_c_5_and_6_responses_that_evict() {
 
 #[test]
 fn faults_are_told_and_lose_the_table() {
-    let faults: [(&str, &str); 5] = [
-        ("be", "index beyond the table"),
-        ("82 20", "table size update after a field"),
-        ("3f e2 1f", "table size over what the peer allows"),
-        ("00 0a 61", "string longer than its header block"),
-        ("00 81 00 00", "broken Huffman code"),
+    let faults = [
+        ("82 be", "index beyond the table", 1),
+        ("82 20", "table size update after a field", 1),
+        ("3f e2 1f", "table size over what the peer allows", 0),
+        ("00 0a 61", "string longer than its header block", 2),
+        ("82 00 81 00 00", "broken Huffman code", 1),
     ];
-    for (wire, what) in faults {
+    for (wire, what, offset) in faults {
         let mut decoder = Decoder::new();
-        assert_eq!(decoder.decode(&hex(wire)), Err(Fault(what)), "{wire}");
+        assert_eq!(fault(&mut decoder, wire), (what, offset), "{wire}");
         assert_eq!(fields(read(&mut decoder, "be").list()), [(None, None)], "after {wire}");
     }
 }
@@ -177,7 +184,7 @@ fn unknown_entries_keep_their_identity_until_they_are_gone() {
     assert_ne!(one(&read(&mut decoder, "c0")), id);
     // An emptied table has nothing unknown in it.
     assert!(read(&mut decoder, "20 3f e1 1f 40 01 61 01 62 be").list().is_complete());
-    assert_eq!(decoder.decode(&hex("bf")), Err(Fault("index beyond the table")));
+    assert_eq!(fault(&mut decoder, "bf"), ("index beyond the table", 0));
 }
 
 #[test]
@@ -192,7 +199,7 @@ fn newer_entries_that_fill_the_table_push_the_unknown_ones_out() {
     }
     // Fourteen times 297 octets are over 4096.
     decoder.decode(&insert).unwrap();
-    assert_eq!(decoder.decode(&hex("e0")), Err(Fault("index beyond the table")));
+    assert_eq!(fault(&mut decoder, "e0"), ("index beyond the table", 0));
 }
 
 /// RFC 7541, section 4.4: the name of an entry that an insert evicts may be the one that the insert refers to.

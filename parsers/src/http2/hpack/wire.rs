@@ -2,42 +2,27 @@
 //! needs a table.
 
 use nom::bytes::complete::{take, take_while_m_n};
-use nom::error::{ErrorKind, ParseError};
+use nom::error::context;
 use nom::number::complete::be_u8;
-use nom::{Err, IResult, Parser as _};
+use nom::{Err, Parser as _};
 
 use super::super::name::Name;
 use super::huffman;
+use crate::error::{Error, Parse, wrong};
 
 /// Largest integer taken: far above any index, length or table size that is of use, and safe from overflow.
 const INTEGER_LIMIT: u32 = 1 << 28;
 
-/// What is wrong with a header block, as a short lower-case phrase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Fault(pub(in super::super) &'static str);
+/// What is wrong with a field, as a short lower-case phrase.
+pub(in super::super) type Fault = &'static str;
 
-impl ParseError<&[u8]> for Fault {
-    /// The combinators used here fail only at the end of the block, within an integer.
-    fn from_error_kind(_: &[u8], _: ErrorKind) -> Self {
-        Self("header block ends within an integer")
-    }
-
-    fn append(_: &[u8], _: ErrorKind, first: Self) -> Self {
-        first
+/// The error of a parser here, none of which waits for more bytes.
+pub(in super::super) fn what_is_wrong(error: &Err<Error>) -> Error {
+    match error {
+        Err::Error(error) | Err::Failure(error) => *error,
+        Err::Incomplete(_) => Error::at(&[], "header block ends too early"),
     }
 }
-
-impl From<Err<Self>> for Fault {
-    fn from(error: Err<Self>) -> Self {
-        match error {
-            Err::Error(fault) | Err::Failure(fault) => fault,
-            Err::Incomplete(_) => Self("header block ends within an integer"),
-        }
-    }
-}
-
-/// A parser's outcome on a whole header block.
-type Parsed<'a, T> = IResult<&'a [u8], T, Fault>;
 
 /// A string as it stands in the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +37,7 @@ impl Coded<'_> {
     /// Appends the plain octets to `out`.
     pub(in super::super) fn decode(self, out: &mut Vec<u8>) -> Result<(), Fault> {
         if self.huffman {
-            return huffman::decode(self.octets, out).map_err(|()| Fault("broken Huffman code"));
+            return huffman::decode(self.octets, out).map_err(|()| "broken Huffman code");
         }
         out.extend_from_slice(self.octets);
         Ok(())
@@ -105,19 +90,21 @@ pub(in super::super) enum Representation<'a> {
 /// | 0 |    Value-(2^N-1) MSB      |
 /// +---+---------------------------+
 /// ```
-fn parse_integer<const PREFIX: u32>(input: &[u8]) -> Parsed<'_, u32> {
-    let (rest, first) = be_u8(input)?;
+fn parse_integer<const PREFIX: u32>(input: &[u8]) -> Parse<'_, u32> {
+    const CUT: &str = "header block ends within an integer";
+    let (rest, first) = context(CUT, be_u8).parse(input)?;
     let full = (1_u32 << PREFIX) - 1;
     let value = u32::from(first) & full;
     if value < full {
         return Ok((rest, value));
     }
     // Four octets reach the limit; more can only be zeros or an attack.
-    let (rest, (more, last)) = (take_while_m_n(0, 3, |octet| octet & 0x80 != 0), be_u8).parse(rest)?;
+    let more = take_while_m_n(0, 3, |octet| octet & 0x80 != 0);
+    let (rest, (more, last)) = context(CUT, (more, be_u8)).parse(rest)?;
     let high = more.iter().rev().fold(u32::from(last), |value, octet| value << 7 | u32::from(octet & 0x7f));
     let value = full + high;
     if last & 0x80 != 0 || value > INTEGER_LIMIT {
-        return Err(Err::Failure(Fault("integer over the limit")));
+        return wrong(input, "integer over the limit");
     }
     Ok((rest, value))
 }
@@ -132,11 +119,10 @@ fn parse_integer<const PREFIX: u32>(input: &[u8]) -> Parsed<'_, u32> {
 /// |  String Data (Length octets)  |
 /// +-------------------------------+
 /// ```
-fn parse_string(input: &[u8]) -> Parsed<'_, Coded<'_>> {
+fn parse_string(input: &[u8]) -> Parse<'_, Coded<'_>> {
     let huffman = input.first().is_some_and(|first| first & 0x80 != 0);
     let (rest, length) = parse_integer::<7>(input)?;
-    let (rest, octets) = take(length)(rest)
-        .map_err(|_: Err<Fault>| Err::Failure(Fault("string longer than its header block")))?;
+    let (rest, octets) = context("string longer than its header block", take(length)).parse(rest)?;
     Ok((rest, Coded { huffman, octets }))
 }
 
@@ -151,13 +137,13 @@ fn parse_string(input: &[u8]) -> Parsed<'_, Coded<'_>> {
 /// ```
 ///
 /// A literal goes on with its name, if the index is 0, and its value.
-pub(in super::super) fn parse_representation(input: &[u8]) -> Parsed<'_, Representation<'_>> {
+pub(in super::super) fn parse_representation(input: &[u8]) -> Parse<'_, Representation<'_>> {
     let first = input.first().copied().unwrap_or_default();
     let (rest, index) = match first {
         0x80.. => {
             let (rest, index) = parse_integer::<7>(input)?;
             if index == 0 {
-                return Err(Err::Failure(Fault("index 0")));
+                return wrong(input, "index 0");
             }
             return Ok((rest, Representation::Indexed(index)));
         }
@@ -180,6 +166,7 @@ pub(in super::super) fn parse_representation(input: &[u8]) -> Parsed<'_, Represe
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Layer;
 
     #[test]
     fn integers_of_appendix_c_1() {
@@ -188,20 +175,32 @@ mod tests {
         assert_eq!(parse_integer::<8>(&[0x2a]), Ok((&[][..], 42)));
     }
 
-    #[test]
-    fn integers_are_bounded() {
-        let over = Err(Err::Failure(Fault("integer over the limit")));
-        assert_eq!(parse_integer::<5>(&[0x1f, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01]), over);
-        assert_eq!(parse_integer::<5>(&[0x1f, 0xff, 0xff, 0xff, 0xff, 0x0f]), over);
-        assert_eq!(parse_integer::<5>(&[0x1f, 0xff, 0xff, 0xff, 0x7e]), Ok((&[][..], (0x7f << 21) - 1 + 31)));
-        let cut = Err(Err::Error(Fault("header block ends within an integer")));
-        assert_eq!(parse_integer::<5>(&[0x1f, 0x80]), cut);
-        assert_eq!(parse_integer::<5>(&[]), cut);
+    /// What is wrong with an input, and how many bytes of it are before that.
+    fn wrong_at<O: std::fmt::Debug>(input: &[u8], parsed: Parse<'_, O>) -> (&'static str, usize) {
+        let error = what_is_wrong(&parsed.unwrap_err()).placed(Layer::Header, input);
+        (error.what, error.offset)
     }
 
     #[test]
-    fn index_zero_is_refused() {
-        assert_eq!(parse_representation(&[0x80]), Err(Err::Failure(Fault("index 0"))));
+    fn integers_are_bounded() {
+        for over in [
+            &[0x1f, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01][..],
+            &[0x1f, 0xff, 0xff, 0xff, 0xff, 0x0f],
+            &[0x1f, 0xff, 0xff, 0xff, 0x7f],
+        ] {
+            assert_eq!(wrong_at(over, parse_integer::<5>(over)), ("integer over the limit", 0));
+        }
+        assert_eq!(parse_integer::<5>(&[0x1f, 0xff, 0xff, 0xff, 0x7e]), Ok((&[][..], (0x7f << 21) - 1 + 31)));
+        let cut = "header block ends within an integer";
+        assert_eq!(wrong_at(&[0x1f, 0x80], parse_integer::<5>(&[0x1f, 0x80])), (cut, 1));
+        assert_eq!(wrong_at(&[], parse_integer::<5>(&[])), (cut, 0));
+    }
+
+    #[test]
+    fn wrong_representations_say_where() {
+        assert_eq!(wrong_at(&[0x80], parse_representation(&[0x80])), ("index 0", 0));
+        let long = [0, 1, b'a', 3, b'b'];
+        assert_eq!(wrong_at(&long, parse_representation(&long)), ("string longer than its header block", 4));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Header blocks: one frame, or HEADERS and its CONTINUATION frames (RFC 9113, section 4.3).
 
 use super::super::frame::{self, Head};
-use super::super::hpack::Fault;
 use super::super::streams::{HeaderBlock, Span};
 use super::Connection;
 use crate::error::Layer;
@@ -125,8 +124,8 @@ impl Connection {
         let read = self.decode(side, head, fragments);
         if cut {
             self.direction(side).decoder.lose();
-        } else if let Err(Fault(what)) = read {
-            self.complain(Layer::Header, 0, what);
+        } else if let Err(error) = read {
+            self.faults.note(error);
         }
         if head.kind == frame::HEADERS {
             let list = side.of(&self.directions).decoder.list(fragments);

@@ -5,9 +5,10 @@
 //! the usual ones, cost nothing that way. Until the proof is complete, blocks are read with both tables.
 
 use super::super::frame::{self, Head};
-use super::super::hpack::{Decoder, Fault};
+use super::super::hpack::Decoder;
 use super::super::streams::MissedBlocks;
 use super::{Connection, Phase};
+use crate::error::Error;
 use crate::event::Side;
 
 /// Most header blocks read with both tables before the old one is given up.
@@ -45,7 +46,7 @@ impl Connection {
     }
 
     /// Reads a whole header block with the decoder of `side`.
-    pub(super) fn decode(&mut self, side: Side, head: Head, block: &[u8]) -> Result<(), Fault> {
+    pub(super) fn decode(&mut self, side: Side, head: Head, block: &[u8]) -> Result<(), Error> {
         let Self { directions, streams, .. } = self;
         let direction = side.of_mut(directions);
         let decoder = &mut direction.decoder;
