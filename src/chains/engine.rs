@@ -11,10 +11,10 @@ use hashbrown::{HashMap, HashSet};
 
 use foldhash::fast::FixedState;
 
-use super::assign::rivals;
-use super::assign::{self, Edge, Model, SETTLED, Span, Window};
-use super::candidates::{self, Candidate, Found, LATE, Member};
+use super::assign::{self, Edge, SETTLED, Span, TimingModel, Window, baselines};
+use super::candidates::{self, Candidate, Found, LATE};
 use super::judge;
+use super::members::Member;
 use super::record::{Chain, Evidence, Hop, Link};
 use super::traits::{Traits, hash};
 use crate::calls::record::{Call, Class, Uid};
@@ -92,7 +92,7 @@ pub struct Engine {
     waiting: BTreeSet<(i64, Uid)>,
     /// Settled calls that may still be causes, and roots of chains that may still grow, by start.
     settled: BTreeSet<(i64, Uid)>,
-    model: Model,
+    model: TimingModel,
     /// Calls seen so far by operation.
     operations: HashMap<u64, u32, FixedState>,
     /// Addresses from which calls were made: what their processes do is visible.
@@ -113,7 +113,7 @@ impl Engine {
             held: HashMap::default(),
             waiting: BTreeSet::new(),
             settled: BTreeSet::new(),
-            model: Model::default(),
+            model: TimingModel::default(),
             operations: HashMap::default(),
             egress: HashSet::default(),
             next_tick: i64::MIN,
@@ -353,7 +353,7 @@ fn settle(
     begun: &[i64],
     found: &[Vec<Candidate>],
     method: Method,
-    model: &mut Model,
+    model: &mut TimingModel,
 ) -> Vec<Option<(u32, Link)>> {
     let mut links = vec![None; members.len()];
     let firm = |candidates: &[Candidate]| matches!(candidates, [only] if only.weight >= SETTLED);
@@ -369,9 +369,9 @@ fn settle(
     let window = window(members, classes, begun, found);
     let beliefs = match method {
         Method::Joint => assign::solve(&window, model),
-        Method::Nearest => rivals::nearest(&window),
-        Method::FirstInFirstOut => rivals::first_in_first_out(&window),
-        Method::GapScores => rivals::gap_scores(&window),
+        Method::Nearest => baselines::nearest(&window),
+        Method::FirstInFirstOut => baselines::first_in_first_out(&window),
+        Method::GapScores => baselines::gap_scores(&window),
     };
     for (child, belief) in beliefs.into_iter().enumerate() {
         let Some(edge) = belief.edge else { continue };
@@ -399,8 +399,7 @@ fn window(members: &[Member<'_>], classes: &[u32], begun: &[i64], found: &[Vec<C
     for ((member, &class), &begun) in members.iter().zip(classes).zip(begun) {
         let call = member.call;
         let traits = member.traits;
-        let place = |ip: &std::net::IpAddr| hash(ip) as u32;
-        let span = |start, end, ip| Span { start, end, class, place: place(ip) };
+        let span = |start, end, ip: &std::net::IpAddr| Span { start, end, class, host: hash(ip) as u32 };
         window.parents.push(span(begun, member.work().1, &call.server.ip));
         let end = if traits.answered { traits.end } else { traits.start };
         window.children.push(span(traits.start, end, &call.client.ip));

@@ -9,6 +9,7 @@ mod candidates;
 mod connections;
 mod engine;
 mod judge;
+mod members;
 mod record;
 mod sentence;
 pub mod summary;

@@ -1,4 +1,4 @@
-//! Distributions of the time between one event of a parent and the next, and how likely each next event is.
+//! Distributions of the time between one event of a parent and the next, and the probability of each next event.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use hashbrown::HashMap;
 
 use super::Span;
 
-/// Nanoseconds below which all gaps are alike.
+/// Gaps below this power of two, in nanoseconds, are not distinguished.
 const SHORTEST_BITS: u32 = 8;
 
-/// Bins of a distribution: four to the octave from 256 ns to 137 s, and one below.
+/// Bins of a distribution: four per octave from 256 ns to 137 s, and one below.
 pub(crate) const BINS: usize = 117;
 
 /// The bin of a gap in nanoseconds.
@@ -34,16 +34,16 @@ pub(crate) fn width(bin: usize) -> f64 {
 /// Masses by bin.
 pub(crate) type Masses = [f32; BINS];
 
-/// Where a walk stands: after the request, or after the child of a class.
+/// The state of a walk: after the request, or after a child of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum State {
-    /// The request has arrived, no call has been made.
+    /// The request has arrived, and no call has been made.
     Request,
     /// The last call made was of this class.
     Made(u32),
 }
 
-/// What comes next, and from which event its gap is counted.
+/// The next event, and the event from which its gap is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Next {
     /// A call of this class after the last one ended (after the request, in [`State::Request`]).
@@ -59,39 +59,39 @@ pub(crate) enum Next {
 /// One step of the walk of a parent of a class.
 pub(crate) type Step = (u32, State, Next);
 
-/// What has been learnt of steps. Counts are decayed, so that it follows a service that changes.
+/// What has been learnt about steps. Counts decay, so that the model follows a service that changes.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Model {
+pub(crate) struct GapModel {
     steps: HashMap<Step, Box<Masses>, foldhash::fast::FixedState>,
-    /// Calls of a class that no parent explains, per nanosecond of the place.
+    /// Calls of a class that no captured parent explains, per nanosecond and host.
     strays: HashMap<u32, f64, foldhash::fast::FixedState>,
 }
 
-/// Weight of the belief before any data: spread evenly over all orders of magnitude.
+/// Weight of the prior, which is spread evenly over all orders of magnitude.
 const PRIOR: f32 = 0.3;
 
-/// Bins over which a gap is spread to either side, where many were seen and where few were.
+/// Bins over which a gap is smoothed to either side if many gaps were seen.
 const NARROW: isize = 2;
 
-/// See [`NARROW`].
+/// The same if few were seen.
 const WIDE: isize = 8;
 
-/// Gaps that are few: with that many the wide spread still has half the weight.
+/// Number of gaps at which narrow and wide smoothing have equal weight.
 const FEW: f32 = 8.0;
 
-/// Most steps a model holds; with more, those of parents that were not seen lately go first.
+/// Most steps that a model holds; the lightest are dropped first.
 const MAX_STEPS: usize = 20_000;
 
-/// Mass below which a step is forgotten.
+/// Mass below which a step is dropped.
 const FORGOTTEN: f32 = 0.05;
 
-impl Model {
-    /// Whether nothing has been learnt yet of parents of that class.
+impl GapModel {
+    /// Whether anything has been learnt about parents of that class.
     pub(crate) fn knows(&self, parent: u32) -> bool {
         self.steps.keys().any(|(class, ..)| *class == parent)
     }
 
-    /// What the gaps of a class of parents look like, all steps but the parallel ones together; the masses sum to one.
+    /// The gaps of a class of parents, all steps but the parallel ones together; the masses sum to one.
     pub(crate) fn shape(&self, parent: u32) -> Masses {
         let mut steps: Vec<(&Step, &Box<Masses>)> = self.steps.iter().collect();
         steps.retain(|((class, _, next), _)| {
@@ -109,12 +109,12 @@ impl Model {
         shape
     }
 
-    /// Adds to a step's masses.
+    /// Adds mass to a step.
     pub(crate) fn add(&mut self, step: Step, bin: usize, mass: f32) {
         self.steps.entry(step).or_insert_with(|| Box::new([0.0; BINS]))[bin] += mass;
     }
 
-    /// Lets all counts fade, and forgets what has faded away.
+    /// Decays all counts, and drops the steps that have faded away.
     pub(crate) fn fade(&mut self, keep: f32) {
         self.steps.retain(|_, masses| {
             masses.iter_mut().for_each(|mass| *mass *= keep);
@@ -128,7 +128,7 @@ impl Model {
         }
     }
 
-    /// Takes over what another model has learnt.
+    /// Adds what another model has learnt.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (step, masses) in &other.steps {
             let mine = self.steps.entry(*step).or_insert_with(|| Box::new([0.0; BINS]));
@@ -137,7 +137,7 @@ impl Model {
         self.strays.extend(other.strays.iter().map(|(class, rate)| (*class, *rate)));
     }
 
-    /// Takes over from another model what it knows of some classes of parents and of children.
+    /// Replaces what is known about some classes of parents and of children by what another model knows.
     pub(crate) fn replace(&mut self, other: &Self, parents: &BTreeSet<u32>, children: &BTreeSet<u32>) {
         self.steps.retain(|(parent, ..), _| !parents.contains(parent));
         let steps = other.steps.iter().filter(|((parent, ..), _)| parents.contains(parent));
@@ -146,7 +146,7 @@ impl Model {
         self.strays.extend(strays.map(|(child, rate)| (*child, *rate)));
     }
 
-    /// Calls of that class that no parent explains, per nanosecond.
+    /// Calls of that class that no captured parent explains, per nanosecond.
     pub(crate) fn strays(&self, class: u32) -> Option<f64> {
         self.strays.get(&class).copied()
     }
@@ -157,14 +157,14 @@ impl Model {
     }
 }
 
-/// Masses spread over their neighbours, with the belief before any data: [`PRIOR`] more than they were.
+/// Masses smoothed over neighbouring bins, with the prior added: their sum grows by [`PRIOR`].
 fn smooth(masses: &Masses) -> Masses {
     let at = |bin: isize| usize::try_from(bin).ok().and_then(|b| masses.get(b)).copied().unwrap_or(0.0);
     let kernel = |bin: isize, reach: isize| {
         let weights = (-reach..=reach).map(|by| at(bin + by) * (reach + 1 - by.abs()) as f32);
         weights.sum::<f32>() / ((reach + 1) * (reach + 1)) as f32
     };
-    // A few gaps say little of how much others will differ.
+    // A few gaps say little about how much others will differ.
     let blur = FEW / (FEW + masses.iter().sum::<f32>());
     let mut smooth = [PRIOR / BINS as f32; BINS];
     for (bin, mass) in smooth.iter_mut().enumerate() {
@@ -188,21 +188,22 @@ pub(crate) fn density(masses: &Masses) -> Masses {
     density
 }
 
-/// A model made ready for looking up: the joint density of what comes next and when.
+/// A model prepared for look-ups: the joint density of the next event and its gap.
 #[derive(Debug, Default)]
-pub(crate) struct Table {
-    index: HashMap<Step, u32, foldhash::fast::FixedState>,
-    /// `p · f` by step and bin, per nanosecond.
+pub(crate) struct GapTable {
+    /// Row of each step in `densities`.
+    rows: HashMap<Step, u32, foldhash::fast::FixedState>,
+    /// Probability of the step times density of the gap, by row and bin, per nanosecond.
     densities: Vec<f32>,
-    /// For steps that were never seen.
+    /// The same for steps that were never seen, by bin.
     unseen: Vec<f32>,
 }
 
-impl Table {
-    /// Makes the table of a model.
-    pub(crate) fn new(model: &Model) -> Self {
+impl GapTable {
+    /// Prepares a model.
+    pub(crate) fn new(model: &GapModel) -> Self {
         let mut totals: HashMap<(u32, State), (f32, f32), foldhash::fast::FixedState> = HashMap::default();
-        // In the order of the keys: sums of floats depend on it, and equal input must give equal output.
+        // Sorted, because sums of floats depend on the order, and equal input must give equal output.
         let mut steps: Vec<(&Step, &Box<Masses>)> = model.steps.iter().collect();
         steps.sort_by_key(|(step, _)| **step);
         for ((parent, state, _), masses) in &steps {
@@ -212,9 +213,9 @@ impl Table {
         }
         let mut table = Self::default();
         for (step, masses) in steps {
-            let (mass, ways) = totals[&(step.0, step.1)];
-            let all = mass + PRIOR * (ways + 1.0);
-            table.index.insert(*step, (table.densities.len() / BINS) as u32);
+            let (mass, count) = totals[&(step.0, step.1)];
+            let all = mass + PRIOR * (count + 1.0);
+            table.rows.insert(*step, (table.densities.len() / BINS) as u32);
             for (bin, mass) in smooth(masses).into_iter().enumerate() {
                 table.densities.push(mass / all / width(bin) as f32);
             }
@@ -223,14 +224,15 @@ impl Table {
         table
     }
 
-    /// The longest gap at which any step is at least that dense, nanoseconds.
+    /// The longest gap at which any step has at least this density, nanoseconds.
     pub(crate) fn horizon(&self, least: f64) -> i64 {
         let reach = |densities: &[f32]| densities.iter().rposition(|density| f64::from(*density) >= least);
         let last = self.densities.chunks(BINS).filter_map(reach).max().unwrap_or(0);
         (0..=last).map(width).sum::<f64>() as i64
     }
 
-    /// Density of a call coming next after another of the same parent, of the class that makes that likeliest.
+    /// Density of one call following another of the same parent, for the class of parents that makes it most
+    /// probable.
     pub(super) fn next(&self, classes: &[u32], before: Span, after: Span) -> f64 {
         let (next, gap) = if after.start >= before.end {
             (Next::After(after.class), after.start - before.end)
@@ -241,15 +243,15 @@ impl Table {
         steps.map(|step| self.density(Some(step), bin(gap))).fold(0.0, f64::max)
     }
 
-    /// Where the densities of a step begin; `None` for one that was never seen.
+    /// The row of a step; `None` if it was never seen.
     pub(crate) fn step(&self, step: Step) -> Option<u32> {
-        self.index.get(&step).copied()
+        self.rows.get(&step).copied()
     }
 
-    /// Probability of the step, times the density of its gap, per nanosecond.
-    pub(crate) fn density(&self, step: Option<u32>, bin: usize) -> f64 {
-        match step {
-            Some(step) => f64::from(self.densities[step as usize * BINS + bin]),
+    /// Probability of the step in that row times density of its gap, per nanosecond.
+    pub(crate) fn density(&self, row: Option<u32>, bin: usize) -> f64 {
+        match row {
+            Some(row) => f64::from(self.densities[row as usize * BINS + bin]),
             None => f64::from(self.unseen[bin]),
         }
     }
@@ -273,12 +275,12 @@ mod tests {
 
     #[test]
     fn densities_of_a_state_sum_to_one() {
-        let mut model = Model::default();
+        let mut model = GapModel::default();
         for gap in [10_000_i64, 12_000, 20_000] {
             model.add((1, State::Request, Next::After(7)), bin(gap), 1.0);
         }
         model.add((1, State::Request, Next::Answer), bin(1_000_000), 1.0);
-        let table = Table::new(&model);
+        let table = GapTable::new(&model);
         let sum: f64 = [Next::After(7), Next::Answer]
             .into_iter()
             .flat_map(|next| (0..BINS).map(move |b| (next, b)))

@@ -1,54 +1,54 @@
-//! Assigning calls to the calls that caused them, by time and by what the other evidence is worth.
+//! Assigns calls to the calls that caused them, by time and by the weight of other evidence.
 //!
 //! Each parent is an independent walk over events: its request arrives, it makes its calls in some order, it answers. The
-//! time of each step has a distribution that is learnt from the traffic itself ([`gaps`], [`seed`]), without knowing who
-//! belongs to whom. Parents compete for children; a message passing over all of them at once settles it ([`trellis`]):
-//! a child is worth to a parent what no other parent and no unseen one offers for it. The outcome is a probability for
-//! each pair, so that what can't be known shows.
+//! distribution of the time of each step is learnt from the traffic itself ([`gaps`], [`seed`]), without labels. Parents compete
+//! for children. Message passing over all of them at once resolves the competition ([`factor_graph`]): the price of a child for
+//! one parent is what all other parents, seen and unseen, offer for it. The result is a probability for each pair, so that
+//! ambiguity stays visible.
 //!
-//! The idea of walking a parent's events is TraceWeaver's (SIGCOMM 2024); the assignment is the sum-product message passing
-//! that data association in tracking uses (Williams and Lau, IEEE TAES 2014), with a forward-backward pass per parent
-//! where that has a single factor. [`rivals`] holds the simple methods that it must not lose against.
+//! Walking a parent's events is the idea of TraceWeaver (SIGCOMM 2024). The assignment is the sum-product message passing of data
+//! association in tracking (Williams and Lau, IEEE TAES 2014), with a forward-backward pass per parent ([`trellis`]) in place of
+//! a single factor. [`baselines`] holds the simple methods that it must not lose against.
 
-mod choice;
+mod background_rate;
+pub(super) mod baselines;
+mod factor_graph;
+mod fifo;
 mod gaps;
-mod idle;
-mod order;
-mod part;
-pub(super) mod rivals;
+mod model_selection;
+mod parallel_model;
 mod seed;
 mod solve;
-mod star;
 mod steps;
 mod trellis;
 
-pub(super) use solve::{Model, solve};
+pub(super) use solve::{TimingModel, solve};
 
-/// A call as the assignment sees it: only its times and its class matter.
+/// A call as the assignment sees it: its times, its class and its host.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
     /// Nanoseconds.
     pub(crate) start: i64,
-    /// Nanoseconds; equal to `start` where the end is not known.
+    /// Nanoseconds; equal to `start` if the end is unknown.
     pub(crate) end: i64,
-    /// Which operation it is: calls of one class are expected to behave alike.
+    /// Its operation: calls of one class are expected to behave alike.
     pub(crate) class: u32,
-    /// The host whose events it belongs to: of a parent the callee's, of a child the caller's.
-    pub(crate) place: u32,
+    /// The host that it is an event of: for a parent the callee's, for a child the caller's.
+    pub(crate) host: u32,
 }
 
-/// A possible pair.
+/// A possible pair of parent and child.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Edge {
     /// Index in [`Window::parents`].
     pub(crate) parent: u32,
     /// Index in [`Window::children`].
     pub(crate) child: u32,
-    /// Logarithm of what all evidence but time is worth: how much likelier it is seen of a true pair.
+    /// Log-likelihood ratio of all evidence but time, true pair against any pair.
     pub(crate) weight: f32,
 }
 
-/// What is to be assigned.
+/// The input of an assignment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Window {
     /// Calls that may have caused others, by start.
@@ -60,7 +60,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The edges by child: where those of each child begin (one more than there are children), and their places.
+    /// The edges by child: where the edges of each child begin (one entry more than there are children), and their indices.
     fn by_child(&self) -> (Vec<u32>, Vec<u32>) {
         let mut firsts = vec![0_u32; self.children.len() + 1];
         self.edges.iter().for_each(|edge| firsts[edge.child as usize + 1] += 1);
@@ -70,22 +70,22 @@ impl Window {
         let mut next = firsts.clone();
         let mut edges = vec![0; self.edges.len()];
         for (index, edge) in self.edges.iter().enumerate() {
-            let place = &mut next[edge.child as usize];
-            edges[*place as usize] = index as u32;
-            *place += 1;
+            let at = &mut next[edge.child as usize];
+            edges[*at as usize] = index as u32;
+            *at += 1;
         }
         (firsts, edges)
     }
 }
 
-/// Weight of a pair that is settled by other means: the walk of its parent goes through it, whatever the times say.
+/// Weight of a pair that other evidence has settled: its parent's walk goes through it, whatever the times say.
 pub(crate) const SETTLED: f32 = 25.0;
 
-/// What is believed of one child.
+/// The most probable parent of one child.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Belief {
-    /// Index of the edge that is believed most; `None` where the child is best left alone.
+    /// Index of the most probable edge; `None` if the child most probably has no captured parent.
     pub(crate) edge: Option<u32>,
-    /// Probability of that.
+    /// Its probability.
     pub(crate) probability: f64,
 }

@@ -1,62 +1,62 @@
-//! A first idea of the gaps, before anyone knows who belongs to whom.
+//! First estimates of the gaps, before any call is assigned.
 //!
-//! If one event tends to follow another after some time, lags of that length are more frequent forwards than backwards.
-//! The backward lags are the measure of chance: they hold the same rates and bursts, but no cause. This works however many
-//! calls are open at once, given enough of them.
+//! If one event tends to follow another after some time, lags of that length are more frequent forwards than backwards. The
+//! backward lags measure chance: they have the same rates and bursts, but no causes. With enough calls, this works no matter how
+//! many are in work at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::gaps::{BINS, Masses, Model, Next, State, bin};
+use super::gaps::{BINS, GapModel, Masses, Next, State, bin};
 use super::{Belief, Window};
 
-/// Most neighbours in either direction that one event is compared with.
+/// Most neighbours of an event in either direction that it is compared with.
 const NEIGHBOURS: usize = 256;
 
-/// How far beyond chance an excess must be, in standard deviations.
+/// How many standard deviations an excess must exceed chance.
 const SIGNIFICANT: f32 = 2.5;
 
-/// Share of the walks that are taken for calls without any child at first.
+/// Assumed share of walks without any child.
 const EMPTY_WALKS: f32 = 0.05;
 
-/// Share of the walks that are taken for going each way that does not show in the lags.
+/// Assumed share of walks for each step that does not show in the lags.
 const RARE: f32 = 0.01;
 
-/// Share of the excess after the request that is taken for calls made beside others at first.
+/// Assumed share of the excess after the request that belongs to calls made beside others.
 const BESIDE: f32 = 0.2;
 
-/// Two kinds of events: their times by place.
+/// The times of one kind of event, by class and host.
 type Times = BTreeMap<(u32, u32), Vec<i64>>;
 
-/// Classes of parents that the model does not know yet.
-pub(super) fn unknown(window: &Window, model: &Model) -> BTreeSet<u32> {
+/// Classes of parents that the model does not know.
+pub(super) fn unknown(window: &Window, model: &GapModel) -> BTreeSet<u32> {
     let classes: BTreeSet<u32> =
         window.edges.iter().map(|edge| window.parents[edge.parent as usize].class).collect();
     classes.into_iter().filter(|class| !model.knows(*class)).collect()
 }
 
-/// Fills `model` for the classes of parents that it does not know yet; tells whether there were any. `guess` is what a
-/// simpler way of looking at the window believes.
-pub(super) fn seed(window: &Window, guess: &[Belief], model: &mut Model) -> bool {
+/// Seeds `model` for the classes of parents that it does not know, and returns whether there were any. `guess` is the answer of a
+/// simpler model.
+pub(super) fn seed(window: &Window, guess: &[Belief], model: &mut GapModel) -> bool {
     let unknown = unknown(window, model);
     if unknown.is_empty() {
         return false;
     }
     let (mut request, mut answer) = (Times::new(), Times::new());
     for parent in &window.parents {
-        request.entry((parent.class, parent.place)).or_default().push(parent.start);
-        answer.entry((parent.class, parent.place)).or_default().push(parent.end);
+        request.entry((parent.class, parent.host)).or_default().push(parent.start);
+        answer.entry((parent.class, parent.host)).or_default().push(parent.end);
     }
     let (mut made, mut ended) = (Times::new(), Times::new());
     for child in &window.children {
-        made.entry((child.class, child.place)).or_default().push(child.start);
-        ended.entry((child.class, child.place)).or_default().push(child.end);
+        made.entry((child.class, child.host)).or_default().push(child.start);
+        ended.entry((child.class, child.host)).or_default().push(child.end);
     }
     for times in [&mut request, &mut answer, &mut made, &mut ended] {
         for times in times.values_mut() {
             times.sort_unstable();
         }
     }
-    // Which children a class of parents can have at all, and for how many parents of the class.
+    // The classes of children that each class of parents can have, and the number of possible pairs.
     let mut pairs: BTreeMap<u32, BTreeMap<u32, f32>> = BTreeMap::new();
     for edge in &window.edges {
         let (parent, child) = (&window.parents[edge.parent as usize], &window.children[edge.child as usize]);
@@ -65,8 +65,8 @@ pub(super) fn seed(window: &Window, guess: &[Belief], model: &mut Model) -> bool
     let mut parents: BTreeMap<u32, usize> = BTreeMap::new();
     window.parents.iter().for_each(|parent| *parents.entry(parent.class).or_default() += 1);
     let few = unknown.iter().copied().filter(|class| parents[class] < MANY).collect();
-    obvious(window, &few, model);
-    guessed(window, guess, &unknown, model);
+    count_obvious(window, &few, model);
+    count_guessed(window, guess, &unknown, model);
     let horizon = horizon(window);
     let mut follow: BTreeMap<(bool, u32, u32), Masses> = BTreeMap::new();
     for (&class, children) in &pairs {
@@ -78,8 +78,8 @@ pub(super) fn seed(window: &Window, guess: &[Belief], model: &mut Model) -> bool
             let masses = excess(&request, class, &made, child, horizon);
             add(model, (class, State::Request, Next::After(child)), &masses, 1.0);
             for &before in children.keys() {
-                // Calls made side by side in a fixed order show in the lags between them; only where those show nothing
-                // is each counted from the request.
+                // Parallel calls in a fixed order show in the lags between them. Only if those show nothing, each is counted
+                // from the request.
                 let beside = children.keys().any(|&next| {
                     let beside = follow
                         .entry((false, before, next))
@@ -103,12 +103,12 @@ pub(super) fn seed(window: &Window, guess: &[Belief], model: &mut Model) -> bool
                 add(model, (class, State::Made(before), Next::Beside(child)), beside, BESIDE);
             }
         }
-        // Steps too rare to stand out of chance are given the shape of all others, so that they can be learnt at all.
+        // Steps too rare to exceed chance get the shape of all others, so that they can be learnt at all.
         let shape = model.shape(class);
         for &child in children.keys() {
             let made = State::Made(child);
             let rare = [(State::Request, Next::After(child)), (made, Next::Answer)];
-            // A call again after itself is a retry or a loop; after another one, only if it tends to come later.
+            // A call may follow itself (a retry or a loop); it may follow another one only if it tends to come later.
             let later = |next: &u32| {
                 let together =
                     follow.get(&(false, child, *next)).is_some_and(|masses| masses.iter().any(|m| *m > 0.0));
@@ -127,19 +127,19 @@ pub(super) fn seed(window: &Window, guess: &[Belief], model: &mut Model) -> bool
     true
 }
 
-/// Share of a pair's gaps that count where a child has several possible parents.
+/// Weight of a pair's gaps if its child has several possible parents.
 const DOUBTFUL: f32 = 0.3;
 
-/// Most possible parents of a child whose gaps are worth counting one by one.
+/// Most possible parents of a child whose gaps are counted directly.
 const FEW: u32 = 4;
 
-/// Parents of a class that are enough to learn from lags alone.
+/// Number of parents of a class from which the lags alone are enough.
 const MANY: usize = 100;
 
-/// Counts the gaps where few parents are possible: all that a short or quiet capture has to learn from.
-fn obvious(window: &Window, unknown: &BTreeSet<u32>, model: &mut Model) {
-    let mut rivals = vec![0_u32; window.children.len()];
-    window.edges.iter().for_each(|edge| rivals[edge.child as usize] += 1);
+/// Counts the gaps of children with few possible parents: short or quiet captures have nothing else to learn from.
+fn count_obvious(window: &Window, unknown: &BTreeSet<u32>, model: &mut GapModel) {
+    let mut possible = vec![0_u32; window.children.len()];
+    window.edges.iter().for_each(|edge| possible[edge.child as usize] += 1);
     for edges in window.edges.chunk_by(|a, b| a.parent == b.parent) {
         let parent = window.parents[edges[0].parent as usize];
         if !unknown.contains(&parent.class) {
@@ -148,13 +148,13 @@ fn obvious(window: &Window, unknown: &BTreeSet<u32>, model: &mut Model) {
         let mut before: Option<super::Span> = None;
         for edge in edges {
             let child = window.children[edge.child as usize];
-            let rivals = rivals[edge.child as usize];
-            if rivals > FEW && edge.weight < super::SETTLED {
+            let possible = possible[edge.child as usize];
+            if possible > FEW && edge.weight < super::SETTLED {
                 continue;
             }
             let made = State::Made(child.class);
-            if rivals > 1 {
-                let share = DOUBTFUL / rivals as f32;
+            if possible > 1 {
+                let share = DOUBTFUL / possible as f32;
                 let first = (parent.class, State::Request, Next::After(child.class));
                 model.add(first, bin((child.start - parent.start).abs()), share);
                 model.add((parent.class, made, Next::Answer), bin(parent.end - child.end), share);
@@ -177,11 +177,11 @@ fn obvious(window: &Window, unknown: &BTreeSet<u32>, model: &mut Model) {
     }
 }
 
-/// Probability from which a guess is worth counting.
+/// Least probability of a guess that is counted.
 const LIKELY: f64 = 0.7;
 
-/// Counts the steps of walks that a simpler way is rather sure of: some show in no lag, since they run both ways alike.
-fn guessed(window: &Window, guess: &[Belief], unknown: &BTreeSet<u32>, model: &mut Model) {
+/// Counts the steps of walks that a simpler model is confident of: steps that go either way do not show in lags.
+fn count_guessed(window: &Window, guess: &[Belief], unknown: &BTreeSet<u32>, model: &mut GapModel) {
     let mut pairs: Vec<(u32, u32, f32)> = Vec::new();
     for belief in guess.iter().filter(|belief| belief.probability >= LIKELY) {
         if let Some(edge) = belief.edge.map(|edge| window.edges[edge as usize])
@@ -212,28 +212,28 @@ fn guessed(window: &Window, guess: &[Belief], unknown: &BTreeSet<u32>, model: &m
     }
 }
 
-/// The longest lag worth looking at: what 95 of 100 parents do not exceed.
+/// The longest lag that is considered: the 95th percentile of the parents' durations, nanoseconds.
 fn horizon(window: &Window) -> i64 {
     let mut lengths: Vec<i64> = window.parents.iter().map(|parent| parent.end - parent.start).collect();
     if lengths.is_empty() {
         return 0;
     }
-    let place = (lengths.len() - 1) * 95 / 100;
-    *lengths.select_nth_unstable(place).1
+    let index = (lengths.len() - 1) * 95 / 100;
+    *lengths.select_nth_unstable(index).1
 }
 
 /// Adds an excess to a step.
-fn add(model: &mut Model, step: super::gaps::Step, masses: &Masses, share: f32) {
+fn add(model: &mut GapModel, step: super::gaps::Step, masses: &Masses, share: f32) {
     for (bin, mass) in masses.iter().enumerate().filter(|(_, mass)| **mass > 0.0) {
         model.add(step, bin, mass * share);
     }
 }
 
-/// How many more events `to` follow events `from` at each lag than chance explains.
+/// By how much events `to` follow events `from` more often than by chance, by bin of the lag.
 fn excess(from: &Times, from_class: u32, to: &Times, to_class: u32, horizon: i64) -> Masses {
     let (mut forward, mut backward) = ([0.0_f32; BINS], [0.0_f32; BINS]);
-    for (&(_, place), events) in from.range((from_class, 0)..=(from_class, u32::MAX)) {
-        let Some(others) = to.get(&(to_class, place)) else { continue };
+    for (&(_, host), events) in from.range((from_class, 0)..=(from_class, u32::MAX)) {
+        let Some(others) = to.get(&(to_class, host)) else { continue };
         let mut next = 0;
         for &event in events {
             while others.get(next).is_some_and(|&other| other < event) {
@@ -248,7 +248,7 @@ fn excess(from: &Times, from_class: u32, to: &Times, to_class: u32, horizon: i64
     }
     let mut masses = [0.0; BINS];
     for (bin, mass) in masses.iter_mut().enumerate() {
-        // Neighbouring bins help to tell a low hill from noise.
+        // Neighbouring bins help to distinguish a low hill from noise.
         let window = bin.saturating_sub(1)..=(bin + 1).min(BINS - 1);
         let (plus, minus) =
             (forward[window.clone()].iter().sum::<f32>(), backward[window.clone()].iter().sum::<f32>());

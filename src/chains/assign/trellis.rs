@@ -1,275 +1,284 @@
-//! Parents as walks from event to event: a forward-backward pass over the possible walks of each.
+//! The sequential model: each parent is a walk from event to event, solved by a forward-backward pass over its possible walks.
 
 use std::ops::Range;
 
 use hashbrown::HashMap;
 
-use super::gaps::{BINS, Masses, Model, Next, State, Step, Table};
-use super::part::{Node, Offers, Part};
-use super::steps::{Dense, Density, Steps};
+use super::factor_graph::{FactorGraph, Pair, ParentModel};
+use super::gaps::{BINS, GapModel, GapTable, Masses, Next, State, Step};
+use super::steps::{DenseStep, StepCache, StepDensity};
 use super::{Belief, Span, seed};
 
-/// Rounds of learning where nothing is known yet, each with some sweeps of messages.
+/// Rounds of learning for new classes: the sweeps of messages in each.
 const LEARNING: &[usize] = &[8, 5, 5, 5, 5, 5, 5];
 
-/// Rounds of learning where the model only has to follow.
+/// The same for known classes.
 const FOLLOWING: &[usize] = &[8, 5];
 
-/// A step whose density is that much below the rate of chance meetings is left out.
+/// Steps with a density below this multiple of the rate of chance are ignored.
 const PRUNE: f64 = 1e-3;
 
-/// What remains of earlier learning when a part has taught something new.
+/// Decay of earlier counts after each slice.
 const FADE: f32 = 0.5;
 
-/// How far a walk has come: its last call, and which of its calls ends last. They differ where calls run side by side.
+/// A state of the trellis: the last call of the walk, and which of its calls ends last. They differ if calls run in parallel.
 #[derive(Clone, Copy)]
-struct Stand {
-    /// Index of the last call's node within the walk.
-    node: u32,
-    /// Index of the node that ends last.
+struct WalkState {
+    /// The last call: an index in the parent's pairs.
+    pair: u32,
+    /// The call that ends last.
     latest: u32,
-    /// Density of the call being the first step; 0 for later ones.
-    first: Density,
+    /// Density of the call as the first step; 0 for later ones.
+    first: StepDensity,
     /// Density of the answer as the next step.
-    last: Density,
+    last: StepDensity,
 }
 
-/// A step from one stand of a walk to a later one.
-struct Link {
+/// A step from one state of a trellis to a later one.
+struct Transition {
     from: u32,
     to: u32,
-    density: Density,
+    density: StepDensity,
 }
 
-/// The way through a parent's possible children: its stands by node, and the steps between them by the node of their target.
-struct Way {
-    stands: Range<usize>,
-    links: Range<usize>,
+/// The trellis of one parent: its states by pair, and its transitions by the pair of their target.
+struct ParentTrellis {
+    states: Range<usize>,
+    transitions: Range<usize>,
     /// Density of answering without any call.
-    empty: Density,
+    empty: StepDensity,
 }
 
-/// The walks of all parents of a part.
+/// The trellises of all parents of a slice.
 #[derive(Default)]
 pub(super) struct Trellis {
-    /// In the order of [`Part::walks`].
-    laid: Vec<Way>,
-    stands: Vec<Stand>,
-    links: Vec<Link>,
-    ways: Ways,
-    table: Table,
-    /// Classes of parents in the part.
+    /// In the order of [`FactorGraph::parents`].
+    parents: Vec<ParentTrellis>,
+    states: Vec<WalkState>,
+    transitions: Vec<Transition>,
+    sums: PathSums,
+    table: GapTable,
+    /// Classes of parents in the slice.
     classes: Vec<u32>,
 }
 
-/// Most classes of parents that are looked through for one that makes a call after another.
+/// Most classes of parents that are searched for one that makes a call after another.
 pub(super) const MAX_CLASSES: usize = 8;
 
 impl Trellis {
-    /// Learns the gaps of this part and adds them to the model; `guess` helps where nothing is known yet.
-    pub(super) fn learn(&mut self, part: &mut Part<'_>, guess: &[Belief], model: &mut Model) {
+    /// Learns the gaps of this slice and adds them to the model; `guess` helps with new classes.
+    pub(super) fn learn(&mut self, graph: &mut FactorGraph<'_>, guess: &[Belief], model: &mut GapModel) {
         let mut current = model.clone();
-        let new = seed::seed(part.window, guess, &mut current);
+        let new = seed::seed(graph.window, guess, &mut current);
         let rounds = if new { LEARNING } else { FOLLOWING };
         for (round, &sweeps) in rounds.iter().enumerate() {
-            self.lay_links(part, Table::new(&current));
-            part.pass(self, sweeps);
-            let mut learnt = self.expect(part);
+            self.build(graph, GapTable::new(&current));
+            graph.pass(self, sweeps);
+            let mut learnt = self.expect(graph);
             if round + 1 == rounds.len() {
                 model.fade(FADE);
                 model.merge(&learnt);
             } else if new && round < 2 {
-                // The seed is let go slowly: what it held and nobody used may still be true.
+                // The seed fades slowly: parts of it that no walk has used yet may still be true.
                 current.fade(0.3);
                 learnt.merge(&current);
             }
             current = learnt;
         }
-        self.lay_links(part, Table::new(&current));
+        self.build(graph, GapTable::new(&current));
     }
 
-    /// Finds the steps that are worth looking at and their densities.
-    fn lay_links(&mut self, part: &Part<'_>, table: Table) {
+    /// Builds the trellises: all states and transitions that are dense enough.
+    fn build(&mut self, graph: &FactorGraph<'_>, table: GapTable) {
         self.table = table;
         let table = &self.table;
-        self.classes = part.numbers[0].keys().copied().collect();
+        self.classes = graph.numbers[0].keys().copied().collect();
         self.classes.sort_unstable();
         self.classes.truncate(MAX_CLASSES);
-        self.laid.clear();
-        self.links.clear();
-        self.stands.clear();
-        let steps = Steps::new(table, part.numbers[0].len(), part.numbers[1].len());
+        self.parents.clear();
+        self.transitions.clear();
+        self.states.clear();
+        let steps = StepCache::new(table, graph.numbers[0].len(), graph.numbers[1].len());
         let mut horizons: HashMap<u32, (f64, i64), foldhash::fast::FixedState> = HashMap::default();
         let mut active: Vec<u32> = Vec::new();
-        for walk in &part.walks {
-            let parent = part.window.parents[walk.parent as usize];
-            let &mut (least, horizon) = horizons.entry(parent.place).or_insert_with(|| {
-                let least = part.rates.get(&parent.place).copied().unwrap_or(0.0) * PRUNE;
+        for node in &graph.parents {
+            let parent = graph.window.parents[node.parent as usize];
+            let &mut (least, horizon) = horizons.entry(parent.host).or_insert_with(|| {
+                let least = graph.rates.get(&parent.host).copied().unwrap_or(0.0) * PRUNE;
                 (least, table.horizon(least))
             });
-            let (first_link, first_stand) = (self.links.len(), self.stands.len());
-            let nodes = &part.nodes[walk.nodes.clone()];
-            let span = |node: u32| {
-                part.window.children[part.rivals[nodes[node as usize].child as usize].child as usize]
-            };
-            let number = |node: u32| part.rivals[nodes[node as usize].child as usize].class;
-            let dense = |state, next| Dense { parent: walk.class, state, next };
+            let (first_transition, first_state) = (self.transitions.len(), self.states.len());
+            let pairs = &graph.pairs[node.pairs.clone()];
+            let child_node = |pair: u32| &graph.children[pairs[pair as usize].child as usize];
+            let span = |pair: u32| graph.span(child_node(pair));
+            let number = |pair: u32| child_node(pair).class;
+            let dense = |state, next| DenseStep { parent: node.class, state, next };
             let empty = (parent.class, State::Request, Next::Answer);
             let empty = steps.look(dense(0, 0), empty, parent.end - parent.start, 0.0);
             active.clear();
-            for to in 0..nodes.len() as u32 {
+            for to in 0..pairs.len() as u32 {
                 let child = span(to);
-                let firm = nodes[to as usize].is_settled();
-                let own_stands = self.stands.len();
-                // Where the walk stands when it goes on from `from` to this child; made when first reached.
-                let stand = |stands: &mut Vec<Stand>, latest: u32, first: Density| {
-                    let known = stands[own_stands..].iter().position(|stand| stand.latest == latest);
+                let settled = pairs[to as usize].is_settled();
+                let own_states = self.states.len();
+                // The state of a walk whose last call is this child, created when first reached.
+                let state_of = |states: &mut Vec<WalkState>, latest: u32, first: StepDensity| {
+                    let known = states[own_states..].iter().position(|state| state.latest == latest);
                     if let Some(known) = known {
-                        return (own_stands + known - first_stand) as u32;
+                        return (own_states + known - first_state) as u32;
                     }
-                    let least = if firm { 0.0 } else { least };
+                    let least = if settled { 0.0 } else { least };
                     let last = steps.look(
                         dense(number(to) + 1, 0),
                         (parent.class, State::Made(child.class), Next::Answer),
                         parent.end - span(latest).end,
                         least,
                     );
-                    stands.push(Stand { node: to, latest, first, last });
-                    (stands.len() - 1 - first_stand) as u32
+                    states.push(WalkState { pair: to, latest, first, last });
+                    (states.len() - 1 - first_state) as u32
                 };
                 let first = (parent.class, State::Request, Next::After(child.class));
                 let first = steps.look(
                     dense(0, number(to)),
                     first,
                     (child.start - parent.start).abs(),
-                    if firm { 0.0 } else { least },
+                    if settled { 0.0 } else { least },
                 );
                 if first.value > 0.0 {
-                    stand(&mut self.stands, to, first);
+                    state_of(&mut self.states, to, first);
                 }
                 active.retain(|&from| {
-                    let from = self.stands[first_stand + from as usize];
-                    nodes[from.node as usize].is_settled()
+                    let from = self.states[first_state + from as usize];
+                    pairs[from.pair as usize].is_settled()
                         || child.start <= span(from.latest).end.saturating_add(horizon)
                 });
                 for &from in &active {
-                    let Stand { node, latest, .. } = self.stands[first_stand + from as usize];
-                    let (before, longest) = (span(node), span(latest));
-                    let least = if firm && nodes[node as usize].is_settled() { 0.0 } else { least };
+                    let WalkState { pair, latest, .. } = self.states[first_state + from as usize];
+                    let (before, longest) = (span(pair), span(latest));
+                    let least = if settled && pairs[pair as usize].is_settled() { 0.0 } else { least };
                     let state = State::Made(before.class);
-                    let goes = dense(number(node) + 1, number(to));
-                    let joined = if child.end >= longest.end { to } else { latest };
-                    let mut link = |next, gap| {
-                        let density = steps.look(goes, (parent.class, state, next), gap, least);
+                    let step = dense(number(pair) + 1, number(to));
+                    let latest = if child.end >= longest.end { to } else { latest };
+                    let mut add = |next, gap| {
+                        let density = steps.look(step, (parent.class, state, next), gap, least);
                         if density.value > 0.0 {
-                            let to = stand(&mut self.stands, joined, Density::NONE);
-                            self.links.push(Link { from, to, density });
+                            let to = state_of(&mut self.states, latest, StepDensity::NONE);
+                            self.transitions.push(Transition { from, to, density });
                         }
                     };
                     if child.start >= longest.end {
-                        link(Next::After(child.class), child.start - longest.end);
+                        add(Next::After(child.class), child.start - longest.end);
                     } else {
                         if child.start >= before.end {
-                            link(Next::After(child.class), child.start - before.end);
+                            add(Next::After(child.class), child.start - before.end);
                         }
-                        link(Next::Beside(child.class), child.start - before.start);
-                        link(Next::FromRequest(child.class), child.start - parent.start);
+                        add(Next::Beside(child.class), child.start - before.start);
+                        add(Next::FromRequest(child.class), child.start - parent.start);
                     }
                 }
-                active.extend((own_stands - first_stand) as u32..(self.stands.len() - first_stand) as u32);
+                active.extend((own_states - first_state) as u32..(self.states.len() - first_state) as u32);
             }
-            // What can't reach the answer needs no step to it.
+            // States from which the answer can't be reached need no transitions to them.
             let mut useful: Vec<bool> =
-                self.stands[first_stand..].iter().map(|stand| stand.last.value > 0.0).collect();
-            for link in self.links[first_link..].iter().rev() {
-                if useful[link.to as usize] {
-                    useful[link.from as usize] = true;
+                self.states[first_state..].iter().map(|state| state.last.value > 0.0).collect();
+            for transition in self.transitions[first_transition..].iter().rev() {
+                if useful[transition.to as usize] {
+                    useful[transition.from as usize] = true;
                 }
             }
-            let mut kept = first_link;
-            for at in first_link..self.links.len() {
-                if useful[self.links[at].to as usize] {
-                    self.links.swap(kept, at);
+            let mut kept = first_transition;
+            for at in first_transition..self.transitions.len() {
+                if useful[self.transitions[at].to as usize] {
+                    self.transitions.swap(kept, at);
                     kept += 1;
                 }
             }
-            self.links.truncate(kept);
-            self.laid.push(Way { stands: first_stand..self.stands.len(), links: first_link..kept, empty });
+            self.transitions.truncate(kept);
+            self.parents.push(ParentTrellis {
+                states: first_state..self.states.len(),
+                transitions: first_transition..kept,
+                empty,
+            });
         }
     }
 
-    /// What the current beliefs teach: expected counts of every step, and how many children nobody explains.
-    fn expect(&mut self, part: &mut Part<'_>) -> Model {
-        let mut model = Model::default();
+    /// The expectations under the current beliefs: counts of every step, and rates of children without a captured parent.
+    fn expect(&mut self, graph: &mut FactorGraph<'_>) -> GapModel {
+        let mut model = GapModel::default();
         let mut counts: Vec<Masses> = Vec::new();
-        let mut places: HashMap<Step, usize, foldhash::fast::FixedState> = HashMap::default();
+        let mut rows: HashMap<Step, usize, foldhash::fast::FixedState> = HashMap::default();
         let mut add = |step: Step, bin: u8, mass: f64| {
-            let place = *places.entry(step).or_insert_with(|| {
+            let row = *rows.entry(step).or_insert_with(|| {
                 counts.push([0.0; BINS]);
                 counts.len() - 1
             });
-            counts[place][bin as usize] += mass as f32;
+            counts[row][bin as usize] += mass as f32;
         };
-        let ways = &mut self.ways;
-        for (walk, way) in part.walks.iter().zip(&self.laid) {
-            let parent = part.window.parents[walk.parent as usize];
-            let nodes = &part.nodes[walk.nodes.clone()];
-            let stands = &self.stands[way.stands.clone()];
-            let links = &self.links[way.links.clone()];
-            let all = ways.count(nodes, stands, links, &way.empty);
+        let sums = &mut self.sums;
+        for (node, trellis) in graph.parents.iter().zip(&self.parents) {
+            let parent = graph.window.parents[node.parent as usize];
+            let pairs = &graph.pairs[node.pairs.clone()];
+            let states = &self.states[trellis.states.clone()];
+            let transitions = &self.transitions[trellis.transitions.clone()];
+            let all = sums.compute(pairs, states, transitions, &trellis.empty);
             if all <= 0.0 {
                 continue;
             }
-            add((parent.class, State::Request, Next::Answer), way.empty.bin, way.empty.value / all);
-            let class = |stand: &Stand| {
-                let rivals = &part.rivals[nodes[stand.node as usize].child as usize];
-                part.window.children[rivals.child as usize].class
+            add((parent.class, State::Request, Next::Answer), trellis.empty.bin, trellis.empty.value / all);
+            let class = |state: &WalkState| {
+                graph.span(&graph.children[pairs[state.pair as usize].child as usize]).class
             };
-            for (stand, (ahead, back)) in stands.iter().zip(ways.ahead.iter().zip(&ways.back)) {
-                let first = stand.first.value * nodes[stand.node as usize].weight() * back / all;
+            for (state, (forward, backward)) in states.iter().zip(sums.forward.iter().zip(&sums.backward)) {
+                let first = state.first.value * pairs[state.pair as usize].weight() * backward / all;
                 if first > LEAST_SHARE {
-                    add((parent.class, State::Request, Next::After(class(stand))), stand.first.bin, first);
+                    add((parent.class, State::Request, Next::After(class(state))), state.first.bin, first);
                 }
-                let last = ahead * stand.last.value / all;
+                let last = forward * state.last.value / all;
                 if last > LEAST_SHARE {
-                    add((parent.class, State::Made(class(stand)), Next::Answer), stand.last.bin, last);
+                    add((parent.class, State::Made(class(state)), Next::Answer), state.last.bin, last);
                 }
             }
-            for link in links {
-                let to = &stands[link.to as usize];
-                let weight = nodes[to.node as usize].weight() * ways.back[link.to as usize];
-                let share = ways.ahead[link.from as usize] * link.density.value * weight / all;
+            for transition in transitions {
+                let to = &states[transition.to as usize];
+                let weight = pairs[to.pair as usize].weight() * sums.backward[transition.to as usize];
+                let share = sums.forward[transition.from as usize] * transition.density.value * weight / all;
                 if share > LEAST_SHARE {
-                    let from = State::Made(class(&stands[link.from as usize]));
-                    add((parent.class, from, link.density.next), link.density.bin, share);
+                    let from = State::Made(class(&states[transition.from as usize]));
+                    add((parent.class, from, transition.density.next), transition.density.bin, share);
                 }
             }
         }
-        for (step, place) in places {
-            for (bin, mass) in counts[place].iter().enumerate().filter(|(_, mass)| **mass > 0.0) {
+        for (step, row) in rows {
+            for (bin, mass) in counts[row].iter().enumerate().filter(|(_, mass)| **mass > 0.0) {
                 model.add(step, bin, *mass);
             }
         }
-        part.expect_strays(&mut model);
+        graph.expect_strays(&mut model);
         model
     }
 }
 
-impl Offers for Trellis {
-    fn offer(&mut self, part: &mut Part<'_>) {
+impl ParentModel for Trellis {
+    fn offer(&mut self, graph: &mut FactorGraph<'_>) {
         let mut with: Vec<f64> = Vec::new();
-        for (walk, way) in part.walks.iter().zip(&self.laid) {
-            let nodes = &mut part.nodes[walk.nodes.clone()];
-            let stands = &self.stands[way.stands.clone()];
-            let all = self.ways.count(nodes, stands, &self.links[way.links.clone()], &way.empty);
+        for (node, trellis) in graph.parents.iter().zip(&self.parents) {
+            let pairs = &mut graph.pairs[node.pairs.clone()];
+            let states = &self.states[trellis.states.clone()];
+            let all = self.sums.compute(
+                pairs,
+                states,
+                &self.transitions[trellis.transitions.clone()],
+                &trellis.empty,
+            );
             with.clear();
-            with.resize(nodes.len(), 0.0);
-            for (stand, (ahead, back)) in stands.iter().zip(self.ways.ahead.iter().zip(&self.ways.back)) {
-                with[stand.node as usize] += ahead * back;
+            with.resize(pairs.len(), 0.0);
+            for (state, (forward, backward)) in
+                states.iter().zip(self.sums.forward.iter().zip(&self.sums.backward))
+            {
+                with[state.pair as usize] += forward * backward;
             }
-            for (node, with) in nodes.iter_mut().zip(&with) {
+            for (pair, with) in pairs.iter_mut().zip(&with) {
                 let without = (all - with).max(all * 1e-12);
-                node.offer = if all > 0.0 { with / without / node.price } else { 0.0 };
+                pair.offer = if all > 0.0 { with / without / pair.price } else { 0.0 };
             }
         }
     }
@@ -279,43 +288,52 @@ impl Offers for Trellis {
     }
 }
 
-/// Expected counts below that are not worth adding.
+/// Smaller expected counts are not worth adding.
 const LEAST_SHARE: f64 = 1e-5;
 
-/// The ways through a walk, by stand.
+/// The weights of all paths through a trellis, by state (forward-backward algorithm).
 #[derive(Default)]
-struct Ways {
-    /// Weight of all ways from the request to a stand, its call included.
-    ahead: Vec<f64>,
-    /// Weight of all ways from a stand to the answer.
-    back: Vec<f64>,
+struct PathSums {
+    /// Weight of all paths from the request to a state, its call included.
+    forward: Vec<f64>,
+    /// Weight of all paths from a state to the answer.
+    backward: Vec<f64>,
 }
 
-impl Ways {
-    /// Counts them and returns the weight of all walks.
-    fn count(&mut self, nodes: &[Node], stands: &[Stand], links: &[Link], empty: &Density) -> f64 {
-        let weight = |stand: &Stand| nodes[stand.node as usize].weight();
-        self.ahead.clear();
-        self.ahead.extend(stands.iter().map(|stand| stand.first.value));
+impl PathSums {
+    /// Computes them, and returns the weight of all paths.
+    fn compute(
+        &mut self,
+        pairs: &[Pair],
+        states: &[WalkState],
+        transitions: &[Transition],
+        empty: &StepDensity,
+    ) -> f64 {
+        let weight = |state: &WalkState| pairs[state.pair as usize].weight();
+        self.forward.clear();
+        self.forward.extend(states.iter().map(|state| state.first.value));
         let mut next = 0;
-        for link in links {
-            // Links are by the node of their target, so a stand is complete when the first link from it comes.
-            while next <= link.from as usize {
-                self.ahead[next] *= weight(&stands[next]);
+        for transition in transitions {
+            // Transitions are sorted by the pair of their target, so a state is complete before the first transition from it.
+            while next <= transition.from as usize {
+                self.forward[next] *= weight(&states[next]);
                 next += 1;
             }
-            self.ahead[link.to as usize] += self.ahead[link.from as usize] * link.density.value;
+            self.forward[transition.to as usize] +=
+                self.forward[transition.from as usize] * transition.density.value;
         }
-        for (ahead, stand) in self.ahead[next..].iter_mut().zip(&stands[next..]) {
-            *ahead *= weight(stand);
+        for (forward, state) in self.forward[next..].iter_mut().zip(&states[next..]) {
+            *forward *= weight(state);
         }
-        self.back.clear();
-        self.back.extend(stands.iter().map(|stand| stand.last.value));
-        for link in links.iter().rev() {
-            let to = link.to as usize;
-            self.back[link.from as usize] += link.density.value * weight(&stands[to]) * self.back[to];
+        self.backward.clear();
+        self.backward.extend(states.iter().map(|state| state.last.value));
+        for transition in transitions.iter().rev() {
+            let to = transition.to as usize;
+            self.backward[transition.from as usize] +=
+                transition.density.value * weight(&states[to]) * self.backward[to];
         }
-        let walks: f64 = self.ahead.iter().zip(stands).map(|(ahead, stand)| ahead * stand.last.value).sum();
+        let walks: f64 =
+            self.forward.iter().zip(states).map(|(forward, state)| forward * state.last.value).sum();
         walks + empty.value
     }
 }

@@ -1,19 +1,19 @@
-//! The simple ways to assign calls: what the trellis must not lose against, and what stands in where the budget is spent.
+//! Simple assignment methods: what the models must not lose against, and the fallback where they fail.
 
 use super::gaps::{BINS, bin, width};
 use super::{Belief, Edge, Window};
 
-/// The parent that began last.
+/// Assigns each call to the parent that began last.
 pub(crate) fn nearest(window: &Window) -> Vec<Belief> {
     let mut beliefs = vec![Belief::default(); window.children.len()];
     for (index, edge) in window.edges.iter().enumerate() {
-        // Edges are by parent, and parents by start: the last one wins.
+        // Edges are sorted by parent, and parents by start: the last edge wins.
         beliefs[edge.child as usize] = Belief { edge: Some(index as u32), probability: 0.5 };
     }
     beliefs
 }
 
-/// First in, first out: the oldest parent that has no call of that class yet.
+/// First in, first out: assigns each call to the oldest parent that has no call of its class yet.
 pub(crate) fn first_in_first_out(window: &Window) -> Vec<Belief> {
     let mut by_child = vec![Vec::new(); window.children.len()];
     for (index, edge) in window.edges.iter().enumerate() {
@@ -30,15 +30,15 @@ pub(crate) fn first_in_first_out(window: &Window) -> Vec<Belief> {
     beliefs
 }
 
-/// Rounds of learning of [`gap_scores`].
+/// Rounds of expectation maximisation in [`gap_scores`].
 const ROUNDS: usize = 20;
 
-/// Gaps between the starts and between the ends of the pairs of two classes, counted where a pair is believed.
+/// Histograms of the gaps between starts and between ends of believed pairs, by their two classes.
 #[derive(Default)]
 pub(super) struct PairGaps(hashbrown::HashMap<(u32, u32), [[f32; BINS]; 2], foldhash::fast::FixedState>);
 
 impl PairGaps {
-    /// Counts the gaps of a pair that is believed with that probability.
+    /// Counts the gaps of a pair with the given probability.
     pub(super) fn add(&mut self, window: &Window, edge: Edge, share: f32) {
         let (classes, bins) = pair(window, edge);
         let masses = self.0.entry(classes).or_insert([[PRIOR; BINS]; 2]);
@@ -47,7 +47,7 @@ impl PairGaps {
         }
     }
 
-    /// How well a pair fits to those that were counted, and to the other evidence: comparable among the pairs of a child.
+    /// How well a pair fits the histograms and the other evidence; comparable among the pairs of a child.
     pub(super) fn score(&self, window: &Window, edge: Edge) -> f64 {
         let (classes, bins) = pair(window, edge);
         let Some(masses) = self.0.get(&classes) else { return 0.0 };
@@ -65,7 +65,7 @@ fn pair(window: &Window, edge: Edge) -> ((u32, u32), [usize; 2]) {
 }
 
 /// Scores each pair by the gap between the two starts and the gap between the two ends, with distributions learnt by
-/// expectation maximization; children do not compete.
+/// expectation maximisation; children do not compete.
 pub(crate) fn gap_scores(window: &Window) -> Vec<Belief> {
     let mut by_child = vec![Vec::new(); window.children.len()];
     for (index, edge) in window.edges.iter().enumerate() {
@@ -102,5 +102,5 @@ pub(crate) fn gap_scores(window: &Window) -> Vec<Belief> {
         .collect()
 }
 
-/// Mass in each bin before any data.
+/// Prior mass in each bin.
 const PRIOR: f32 = 0.01;

@@ -1,33 +1,33 @@
-//! How many calls can be unexplained at all: what the times tell in which nothing was in work.
+//! The background rate of calls without a captured parent, measured while the host was idle.
 //!
-//! Calls of unseen parents come at any time, also while no parent is open that usually makes such calls. Few or none in
-//! such times means few or none in all, and where more were left alone than that, most of them only had gaps that had not
-//! been seen often enough. Where something is always in work, nothing can be told in this way.
+//! Calls of uncaptured parents arrive at any time, including times when no parent is in work that usually makes such calls. Few of
+//! them at idle times means few of them overall. If more calls than that were left without a parent, most of them only have unusual
+//! gaps, and are linked after all. A host that is never idle allows no such estimate.
 
 use std::collections::BTreeMap;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::rivals::PairGaps;
+use super::baselines::PairGaps;
 use super::{Belief, Edge, Span, Window};
 
-/// Share of the links of a class from which a class of parents counts as one that makes such calls.
+/// Least share of the links of a class for a class of parents to count as usual.
 const USUAL: f64 = 0.1;
 
-/// Share of the time in which nothing may be in work from which on it tells something.
+/// Least share of idle time for an estimate.
 const IDLE: f64 = 0.02;
 
-/// Calls that are added to those seen while nothing was in work, because fewer may be seen than come on average.
+/// Added to the calls seen at idle times, because fewer may have come than come on average.
 const UNSEEN: f64 = 0.2;
 
-/// Share of calls whose gaps may be unlike those of all others: the tails of what was learnt.
+/// Share of calls with unusual gaps: the tails of the learnt distributions.
 const UNUSUAL: f64 = 0.01;
 
-/// Most that is believed of a link that is made because the call can't be unexplained.
+/// Highest probability of a link that is made only because the call must have a captured parent.
 const MOST: f64 = 0.9;
 
-/// Links calls that were left alone where fewer can be unexplained than were.
+/// Links calls that were left without a parent, where the background rate explains fewer of them.
 pub(super) fn link(window: &Window, beliefs: &mut [Belief]) {
     let (firsts, edges) = window.by_child();
     let of = |child: usize| &edges[firsts[child] as usize..firsts[child + 1] as usize];
@@ -35,7 +35,7 @@ pub(super) fn link(window: &Window, beliefs: &mut [Belief]) {
     for (child, belief) in beliefs.iter().enumerate() {
         if belief.edge.is_none() && !of(child).is_empty() {
             let span = window.children[child];
-            alone.entry((span.class, span.place)).or_default().push(child);
+            alone.entry((span.class, span.host)).or_default().push(child);
         }
     }
     if alone.is_empty() {
@@ -50,22 +50,22 @@ pub(super) fn link(window: &Window, beliefs: &mut [Belief]) {
     }
     let mut starts: HashMap<(u32, u32), Vec<i64>, FixedState> = HashMap::default();
     for child in &window.children {
-        if alone.contains_key(&(child.class, child.place)) {
-            starts.entry((child.class, child.place)).or_default().push(child.start);
+        if alone.contains_key(&(child.class, child.host)) {
+            starts.entry((child.class, child.host)).or_default().push(child.start);
         }
     }
     let mut at: HashMap<u32, Vec<&Span>, FixedState> = HashMap::default();
-    window.parents.iter().for_each(|parent| at.entry(parent.place).or_default().push(parent));
-    for ((class, place), alone) in alone {
+    window.parents.iter().for_each(|parent| at.entry(parent.host).or_default().push(parent));
+    for ((class, host), alone) in alone {
         let Some(parents) = usual.get(&class) else { continue };
         let makes = |edge: &Edge| parents.contains_key(&window.parents[edge.parent as usize].class);
         let possible = |child: usize| of(child).iter().map(|&edge| (edge, window.edges[edge as usize]));
         let alone: Vec<usize> =
             alone.into_iter().filter(|&child| possible(child).any(|(_, edge)| makes(&edge))).collect();
-        let starts = starts.get(&(class, place)).map_or(&[][..], Vec::as_slice);
-        let open = at.get(&place).into_iter().flatten().filter(|parent| parents.contains_key(&parent.class));
+        let starts = starts.get(&(class, host)).map_or(&[][..], Vec::as_slice);
+        let open = at.get(&host).into_iter().flatten().filter(|parent| parents.contains_key(&parent.class));
         let Some(strays) = strays(starts, open) else { continue };
-        // Those that were left alone are the unexplained ones and those with unusual gaps.
+        // Calls without a parent are background calls and calls with unusual gaps.
         let share = strays / (alone.len() as f64).max(strays + UNUSUAL * starts.len() as f64);
         if share >= 0.5 {
             continue;
@@ -84,7 +84,7 @@ pub(super) fn link(window: &Window, beliefs: &mut [Belief]) {
     }
 }
 
-/// By class of calls: the classes of parents that usually make them, and their shares.
+/// By class of calls: the classes of parents that usually make such calls, and their shares.
 fn usual(window: &Window, beliefs: &[Belief]) -> BTreeMap<u32, BTreeMap<u32, f64>> {
     let mut usual: BTreeMap<u32, BTreeMap<u32, f64>> = BTreeMap::new();
     for belief in beliefs {
@@ -103,8 +103,8 @@ fn usual(window: &Window, beliefs: &[Belief]) -> BTreeMap<u32, BTreeMap<u32, f64
     usual
 }
 
-/// How many of the calls that came while one of these parents was open can be unexplained. Both are by start; `None` where
-/// the times tell nothing.
+/// The expected number of background calls while one of these parents was in work. Both inputs are sorted by start; `None` if
+/// there was too little idle time.
 fn strays<'p>(starts: &[i64], parents: impl Iterator<Item = &'p &'p Span>) -> Option<f64> {
     let (begin, end) = (*starts.first()?, *starts.last()?);
     let mut busy: Vec<(i64, i64)> = Vec::new();
@@ -131,8 +131,8 @@ fn strays<'p>(starts: &[i64], parents: impl Iterator<Item = &'p &'p Span>) -> Op
 mod tests {
     use super::*;
 
-    /// A call of class 1 every 10 ms that takes 4 ms and makes one of class 2 after 1 ms, but for every tenth, which makes
-    /// it after `late`; of those nobody knows who made them. And `strays` more while nothing is in work.
+    /// A call of class 1 every 10 ms that takes 4 ms and makes one of class 2 after 1 ms. Every tenth makes it after `late`, and
+    /// is not linked to it. `strays` more calls of class 2 come at idle times.
     fn window(late: i64, strays: usize) -> (Window, Vec<Belief>) {
         const MS: i64 = 1_000_000;
         let mut window = Window::default();
@@ -140,16 +140,16 @@ mod tests {
         for n in 0..200_u32 {
             let at = i64::from(n) * 10 * MS;
             let is_late = n % 10 == 9;
-            window.parents.push(Span { start: at, end: at + 4 * MS, class: 1, place: 7 });
+            window.parents.push(Span { start: at, end: at + 4 * MS, class: 1, host: 7 });
             let start = at + if is_late { late } else { MS };
-            window.children.push(Span { start, end: start + MS, class: 2, place: 7 });
+            window.children.push(Span { start, end: start + MS, class: 2, host: 7 });
             let child = beliefs.len() as u32;
             window.edges.push(Edge { parent: n, child, weight: 0.0 });
             let edge = (!is_late).then_some(n);
             beliefs.push(Belief { edge, probability: 0.9 });
             if (n as usize) < strays {
                 let start = at + 7 * MS;
-                window.children.push(Span { start, end: start + MS, class: 2, place: 7 });
+                window.children.push(Span { start, end: start + MS, class: 2, host: 7 });
                 beliefs.push(Belief { edge: None, probability: 1.0 });
             }
         }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_comes_in_idle_times_nothing_is_unexplained() {
+    fn without_calls_at_idle_times_every_call_is_linked() {
         let (window, mut beliefs) = window(2_500_000, 0);
         link(&window, &mut beliefs);
         for (child, belief) in beliefs.iter().enumerate() {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_idle_times_may_come_in_others() {
+    fn calls_at_idle_times_leave_others_unlinked() {
         let (window, mut beliefs) = window(2_500_000, 40);
         let before = beliefs.clone();
         link(&window, &mut beliefs);
@@ -175,10 +175,10 @@ mod tests {
     }
 
     #[test]
-    fn where_something_is_always_in_work_nothing_is_told() {
+    fn a_host_that_is_never_idle_changes_nothing() {
         let (mut window, mut beliefs) = window(2_500_000, 0);
         let end = window.parents.last().unwrap().end;
-        window.parents.insert(0, Span { start: -1, end, class: 1, place: 7 });
+        window.parents.insert(0, Span { start: -1, end, class: 1, host: 7 });
         window.edges.iter_mut().for_each(|edge| edge.parent += 1);
         let before = beliefs.clone();
         link(&window, &mut beliefs);

@@ -1,24 +1,24 @@
-//! Services that keep the order: what became ready first goes on first, as with an event loop or a queue before one thread.
+//! Services that keep the order: whatever became ready first proceeds first, as with an event loop or a queue before one thread.
 
 use std::collections::BTreeMap;
 
 use super::{Belief, SETTLED, Window};
 
-/// Where a parent stands when it makes a call.
+/// The state of a parent when it makes a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
-    /// It has made none.
+    /// It has made no call.
     Request,
-    /// All it has made are answered; the last one made was of that class.
+    /// All its calls are answered; the last one was of this class.
     After(u32),
-    /// Some are not; the last one made was of that class.
+    /// Some of its calls are unanswered; the last one made was of this class.
     Beside(u32),
 }
 
-/// Share of the calls of a class that a stage must come before, so that it counts.
+/// Least share of the calls of a class that a stage precedes, for the stage to count as usual.
 const USUAL: f64 = 0.15;
 
-/// A parent on its way.
+/// How far a parent has come.
 #[derive(Clone, Copy)]
 struct Progress {
     /// Class and start of the last call made.
@@ -30,7 +30,7 @@ struct Progress {
 impl Progress {
     const NONE: Self = Self { last: None, latest: i64::MIN };
 
-    /// Where it stands at `time`, and since when.
+    /// The stage at `time`, and when it began.
     fn stage(&self, begin: i64, time: i64) -> (Stage, i64) {
         match self.last {
             None => (Stage::Request, begin),
@@ -45,9 +45,9 @@ impl Progress {
     }
 }
 
-/// The parent that has waited longest at a stage from which such calls are made; `known`, which may be wrong here and there,
-/// tells which stages those are.
-pub(super) fn in_line(window: &Window, known: &[Belief]) -> Vec<Belief> {
+/// Assigns each call to the parent that has been ready longest, among those at a stage from which such calls are usually made.
+/// The usual stages come from `known`, which may be wrong in places.
+pub(super) fn longest_ready(window: &Window, known: &[Belief]) -> Vec<Belief> {
     let stages = usual_stages(window, known);
     let (firsts, edges) = window.by_child();
     let mut progress = vec![Progress::NONE; window.parents.len()];
@@ -77,7 +77,7 @@ pub(super) fn in_line(window: &Window, known: &[Belief]) -> Vec<Belief> {
     beliefs
 }
 
-/// The stages from which parents of a class make calls of a class.
+/// By class of parents and of calls: the stages from which such parents make such calls.
 fn usual_stages(window: &Window, known: &[Belief]) -> BTreeMap<(u32, u32), Vec<Stage>> {
     let mut progress = vec![Progress::NONE; window.parents.len()];
     let mut counts: BTreeMap<(u32, u32), BTreeMap<Stage, f64>> = BTreeMap::new();

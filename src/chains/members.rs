@@ -1,0 +1,117 @@
+//! The calls of a window with what their headers say, and which of them a host had in work at a time.
+
+use std::net::IpAddr;
+
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashSet};
+
+use super::traits::{Traits, hash};
+use crate::calls::record::Call;
+
+pub(super) type Map<K, V> = HashMap<K, V, FixedState>;
+pub(super) type Set<K> = HashSet<K, FixedState>;
+
+/// How much earlier than its cause a call may seem to begin, and how much later to end, nanoseconds. Within one capture,
+/// causes come before effects.
+const SLACK: i64 = 0;
+
+/// A call with what its headers say.
+pub(super) struct Member<'a> {
+    /// The call.
+    pub(super) call: &'a Call,
+    /// What its headers say.
+    pub(super) traits: &'a Traits,
+    /// Its cause, if an earlier window has settled it.
+    pub(super) settled: Option<u32>,
+    /// Whether its cause is wanted (or settled); if not, it only serves as a possible cause.
+    pub(super) is_child: bool,
+}
+
+impl Member<'_> {
+    /// The first and last moment at which the callee had it in work. If the callee's host was captured, these are by the same
+    /// clock as the calls that it made meanwhile, and exclude the network.
+    pub(super) fn work(&self) -> (i64, i64) {
+        let (start, end) = (self.traits.start, self.traits.end);
+        let Some(callee_view) = self.call.callee_view.as_deref() else { return (start, end) };
+        (callee_view.start.0, if self.traits.answered { callee_view.end.0 } else { end })
+    }
+}
+
+/// Whether the child began and ended while the parent was in work.
+pub(super) fn contains(parent: &Member<'_>, child: &Member<'_>) -> bool {
+    let (start, end) = parent.work();
+    let work = start.saturating_sub(SLACK)..=end.saturating_add(SLACK);
+    work.contains(&child.traits.start)
+        && (!child.traits.answered || child.traits.end <= end.saturating_add(SLACK))
+}
+
+/// Whether a call began early enough to be the cause of one that began at `time`.
+pub(super) fn is_begun(parent: &Member<'_>, time: i64) -> bool {
+    parent.work().0 <= time.saturating_add(SLACK)
+}
+
+/// The names under which the callee of a call can appear in the headers of its own calls.
+pub(super) fn names(call: &Call) -> impl Iterator<Item = u64> {
+    call.callee.as_deref().into_iter().chain(call.service.as_deref()).map(hash::<str>)
+}
+
+/// All calls to one address, as possible causes of the calls that its processes make.
+#[derive(Default)]
+pub(super) struct HostCalls {
+    /// Possible causes, by the beginning of their work.
+    pub(super) parents: Vec<u32>,
+    /// Names of the services at this address.
+    pub(super) names: Set<u64>,
+    /// The number of causes that carry a header value.
+    pub(super) values: Map<u64, u32>,
+    /// Ports at which calls were answered.
+    pub(super) ports: Set<u16>,
+    /// Operations that were called.
+    pub(super) methods: Set<u64>,
+}
+
+/// Collects the calls to every address from which calls were made.
+pub(super) fn hosts(members: &[Member<'_>]) -> Map<IpAddr, HostCalls> {
+    let callers: Set<IpAddr> =
+        members.iter().filter(|member| member.is_child).map(|member| member.call.client.ip).collect();
+    let mut hosts: Map<IpAddr, HostCalls> = Map::default();
+    for (index, member) in members.iter().enumerate() {
+        if !callers.contains(&member.call.server.ip) {
+            continue;
+        }
+        let host = hosts.entry(member.call.server.ip).or_default();
+        host.parents.push(index as u32);
+        host.names.extend(names(member.call));
+        host.ports.insert(member.call.server.port);
+        host.methods.extend(member.call.method.as_deref().map(hash::<str>));
+        for value in &member.traits.values {
+            *host.values.entry(*value).or_default() += 1;
+        }
+    }
+    for host in hosts.values_mut() {
+        host.parents.sort_by_key(|&parent| members[parent as usize].work().0);
+    }
+    hosts
+}
+
+/// The calls in work at each address, in a sweep over time.
+#[derive(Default)]
+pub(super) struct InWork {
+    /// By address: the next parent that has not begun, and those in work.
+    hosts: Map<IpAddr, (usize, Vec<u32>)>,
+}
+
+impl InWork {
+    /// Calls to `ip` that are in work at `time`, by the beginning of their work. Times must not decrease.
+    pub(super) fn at(&mut self, ip: IpAddr, host: &HostCalls, members: &[Member<'_>], time: i64) -> &[u32] {
+        let (next, in_work) = self.hosts.entry(ip).or_default();
+        while let Some(&parent) = host.parents.get(*next)
+            && is_begun(&members[parent as usize], time)
+        {
+            in_work.push(parent);
+            *next += 1;
+        }
+        in_work.retain(|&parent| members[parent as usize].work().1.saturating_add(SLACK) >= time);
+        in_work
+    }
+}
