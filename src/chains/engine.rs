@@ -1,7 +1,7 @@
-//! From calls in the order of their ends to finished chains, with bounded memory.
+//! Turns calls, in the order in which they end, into finished chains, with bounded memory.
 //!
-//! A child mostly ends before its parent, so calls are held until everything that began before them has been decided.
-//! Then their causes are settled together, and a chain goes out when no call that may still come can belong to it.
+//! Most children end before their parents, so calls are held until everything that began before them has been decided. Then their
+//! causes are settled together. A chain is emitted when no later call can belong to it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use crate::calls::record::{Call, Class, Uid};
 use crate::text;
 use crate::time::Timestamp;
 
-/// Deepest chain that is built; calls below are roots of their own.
+/// Greatest depth of a chain; deeper calls become roots of their own.
 const MAX_DEPTH: u32 = 64;
 
-/// Least time between two rounds of linking live, nanoseconds.
+/// Least time between two rounds of live linking, nanoseconds.
 const PAUSE: i64 = 250_000_000;
 
-/// Calls of an operation from which on it is told apart from others of its service. Gaps of fewer calls tell less than those
-/// of all of them, also where operations differ.
+/// Fewest calls of an operation for gaps of its own. The gaps of fewer calls say less than those of the whole service, even if the
+/// operations differ.
 const ENOUGH: u32 = 500;
 
 /// Most operations that are counted.
@@ -37,32 +37,32 @@ const MAX_OPERATIONS: usize = 65_536;
 /// Confidence of a link by an id that both calls carry.
 const PROVED: f64 = 0.99;
 
-/// Most confidence in a link that rests on time, or on there being no other call.
+/// Highest confidence of a link by time, or by there being no other call.
 const INFERRED: f64 = 0.99;
 
 /// How the engine holds and links calls.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// How long a call waits for those that began before it and are not decided yet, in packet time. `None`: until
-    /// [`Engine::finish`] or until `max_held` calls wait, which links best and suits files.
+    /// How long a call waits for undecided calls that began before it, in packet time. `None`: until [`Engine::finish`], or until
+    /// `max_held` calls wait; this links best and suits files.
     pub patience: Option<Duration>,
-    /// Most calls that are held. With more, the older half is linked with what is known and given out.
+    /// Most calls that are held. Beyond that, the older half is linked by what is known, and emitted.
     pub max_held: usize,
     /// How times decide where other evidence leaves a choice.
     pub method: Method,
 }
 
-/// Ways to let times decide.
+/// How times decide.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Method {
-    /// All calls of a service together, with gaps that are learnt from the traffic.
+    /// All calls of a service together, with gaps learnt from the traffic.
     #[default]
     Joint,
-    /// The call that began last.
+    /// By the call that began last.
     Nearest,
-    /// The oldest call that has not made such a call yet.
+    /// By the oldest call that has not made such a call yet.
     FirstInFirstOut,
-    /// Each call for itself, by the gaps between the starts and between the ends.
+    /// Each call separately, by the gaps between the starts and between the ends.
     GapScores,
 }
 
@@ -72,13 +72,13 @@ impl Default for Options {
     }
 }
 
-/// A call that is held.
+/// A held call.
 struct Held {
     call: Arc<Call>,
     traits: Traits,
-    /// Who caused it, once that is settled.
+    /// Its cause, once settled.
     parent: Option<(Uid, Link)>,
-    /// Whether that has been settled.
+    /// Whether the cause has been settled.
     settled: bool,
     children: Vec<Uid>,
 }
@@ -86,21 +86,21 @@ struct Held {
 /// Links calls into chains.
 pub struct Engine {
     options: Options,
-    /// All calls that are held.
+    /// All held calls.
     held: HashMap<Uid, Held, FixedState>,
     /// Those whose cause is not settled, by start.
-    waiting: BTreeSet<(i64, Uid)>,
-    /// Settled calls that may still be causes, and roots of chains that may still grow, by start.
+    unsettled: BTreeSet<(i64, Uid)>,
+    /// Those whose cause is settled, by start: they may still be causes, or their chains may still grow.
     settled: BTreeSet<(i64, Uid)>,
     model: TimingModel,
-    /// Calls seen so far by operation.
+    /// Calls so far, by operation.
     operations: HashMap<u64, u32, FixedState>,
-    /// Addresses from which calls were made: what their processes do is visible.
+    /// Addresses from which calls were made: the capture shows what their processes do.
     egress: HashSet<std::net::IpAddr, FixedState>,
     next_tick: i64,
-    /// Calls linked before all that began before them were decided, to stay within `max_held`.
+    /// Calls linked before all calls that began before them were decided, to stay within `max_held`.
     hurried: u64,
-    /// Calls of whose possible causes not all were looked at.
+    /// Calls with so many possible causes that not all were considered.
     crowded: u64,
 }
 
@@ -111,7 +111,7 @@ impl Engine {
         Self {
             options,
             held: HashMap::default(),
-            waiting: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
             settled: BTreeSet::new(),
             model: TimingModel::default(),
             operations: HashMap::default(),
@@ -122,8 +122,8 @@ impl Engine {
         }
     }
 
-    /// Takes a call that has been decided. Calls come in the order of the packets that decided them; chains that can't
-    /// grow any more go to `out`.
+    /// Takes a decided call. Calls come in the order of the packets that decided them; chains that can't grow any more go to
+    /// `out`.
     pub fn call(&mut self, call: impl Into<Arc<Call>>, out: &mut dyn FnMut(Chain)) {
         let call = call.into();
         let key = (call.start.0, call.uid);
@@ -135,14 +135,14 @@ impl Engine {
             *self.operations.entry(traits.operation).or_default() += 1;
         }
         self.held.insert(call.uid, Held { call, traits, parent: None, settled: false, children: Vec::new() });
-        self.waiting.insert(key);
+        self.unsettled.insert(key);
         if self.held.len() > self.options.max_held {
             self.hurry(out);
         }
     }
 
-    /// Tells the time of the newest packet and the start of the oldest call that is still open (`None`: none is): calls
-    /// that began before both can be linked. Needed live only; for a file, [`Self::finish`] is enough.
+    /// Advances to the time of the newest packet. Calls that began before it, and before the oldest call that is still open
+    /// (`None`: none is), can be linked. Only live capture needs this; for a file, [`Self::finish`] is enough.
     pub fn tick(&mut self, now: Timestamp, oldest_open: Option<Timestamp>, out: &mut dyn FnMut(Chain)) {
         let Some(patience) = self.options.patience else { return };
         if now.0 < self.next_tick {
@@ -150,93 +150,94 @@ impl Engine {
         }
         self.next_tick = now.0.saturating_add(PAUSE);
         let patience = i64::try_from(patience.as_nanos()).unwrap_or(i64::MAX);
-        // A stream may stay open for hours; nobody waits that long for it. And a call that has been decided may take a
-        // moment to arrive here.
+        // A stream may stay open for hours, so the wait is bounded. A decided call may take a moment to arrive here.
         let open = oldest_open.map_or(i64::MAX, |open| open.0).max(now.0.saturating_sub(patience));
         let until = open.min(now.0.saturating_sub(LATE));
         self.link(until, until);
-        self.give_out(until, LATE, out);
+        self.emit(until, LATE, out);
     }
 
-    /// Links all that is left and gives it out.
+    /// Links and emits everything that is left.
     pub fn finish(&mut self, out: &mut dyn FnMut(Chain)) {
         self.link(i64::MAX, i64::MAX);
-        self.give_out(i64::MAX, 0, out);
+        self.emit(i64::MAX, 0, out);
     }
 
-    /// Calls that were linked before their time because too many were held.
+    /// Number of calls that were linked too early, because too many were held.
     #[must_use]
     pub fn hurried(&self) -> u64 {
         self.hurried
     }
 
-    /// Calls that so many others may have caused that only the latest of those were looked at.
+    /// Number of calls with so many possible causes that only the latest were considered.
     #[must_use]
     pub fn crowded(&self) -> u64 {
         self.crowded
     }
 
-    /// What was linked by less than all evidence to stay within bounds, in words for a person; empty where nothing was.
+    /// What was linked by less than all evidence to stay within bounds, in words for a person; empty if nothing was.
     #[must_use]
     pub fn shortfalls(&self) -> Vec<String> {
         let hurried = (self.hurried > 0).then(|| {
             let calls = text::counted(self.hurried, "call");
-            format!("{calls} linked before all that may have caused them had ended, to bound the memory")
+            format!(
+                "{calls} linked before all calls that may have caused them had ended, to bound the memory"
+            )
         });
         let crowded = (self.crowded > 0).then(|| {
             let calls = text::counted(self.crowded, "call");
             let most = candidates::MAX_CANDIDATES;
-            format!("{calls} linked by cheaper evidence: only the latest {most} of those in work then were weighed")
+            format!("{calls} linked by cheaper evidence: only the latest {most} of the calls in work at that time were weighed")
         });
         hurried.into_iter().chain(crowded).collect()
     }
 
-    /// Links the older half of what waits.
+    /// Links the older half of the unsettled calls.
     fn hurry(&mut self, out: &mut dyn FnMut(Chain)) {
-        let half = self.waiting.len() / 2;
-        let until = match self.waiting.iter().nth(half) {
+        let half = self.unsettled.len() / 2;
+        let until = match self.unsettled.iter().nth(half) {
             Some(&(start, _)) if half > 0 => start,
-            // Nearly all are settled and belong to chains that could still grow: they go out as they are.
+            // Nearly all are settled and belong to chains that could still grow: these are emitted as they are.
             _ => i64::MAX,
         };
         self.hurried += half as u64;
         self.link(until, i64::MAX);
-        self.give_out(until, LATE, out);
-        // Where the time that late calls are waited for holds too many, it is cut short; then all goes out as it is.
+        self.emit(until, LATE, out);
+        // If too many calls remain, the wait for late calls is cut short; if still too many remain, everything is emitted.
         if self.held.len() > self.options.max_held / 4 * 3 {
-            self.give_out(until, 0, out);
+            self.emit(until, 0, out);
         }
         if self.held.len() > self.options.max_held {
             self.link(i64::MAX, i64::MAX);
-            self.give_out(i64::MAX, 0, out);
+            self.emit(i64::MAX, 0, out);
         }
     }
 
-    /// Settles the causes of calls that began before `until`, looking at those that began before `horizon` too.
+    /// Settles the causes of calls that began before `until`; calls that began before `horizon` are considered too.
     fn link(&mut self, until: i64, horizon: i64) {
-        if self.waiting.range(..(until, Uid::default())).next().is_none() {
+        if self.unsettled.range(..(until, Uid::default())).next().is_none() {
             return;
         }
         let keys: Vec<(i64, Uid)> = {
-            let waiting = self.waiting.range(..(horizon, Uid::default())).copied();
+            let waiting = self.unsettled.range(..(horizon, Uid::default())).copied();
             let mut keys: Vec<_> = waiting.chain(self.settled.iter().copied()).collect();
             keys.sort_unstable();
             keys
         };
-        let place: HashMap<Uid, u32, FixedState> =
+        let index_of: HashMap<Uid, u32, FixedState> =
             keys.iter().enumerate().map(|(index, (_, uid))| (*uid, index as u32)).collect();
         let members: Vec<Member<'_>> = keys
             .iter()
             .map(|(_, uid)| {
                 let held = &self.held[uid];
-                let settled = held.parent.and_then(|(parent, _)| place.get(&parent).copied());
+                let settled = held.parent.and_then(|(parent, _)| index_of.get(&parent).copied());
                 let is_child = !held.settled || settled.is_some();
                 Member { call: &held.call, traits: &held.traits, settled, is_child }
             })
             .collect();
         let begun = candidates::begun(&members);
         let Found { candidates: found, crowded } = candidates::candidates(&members, &begun);
-        // Those that are only looked at come again.
+        // Calls after `until` are considered again later, and counted then.
         self.crowded += crowded.iter().filter(|&&index| keys[index as usize].0 < until).count() as u64;
         let classes: Vec<u32> =
             members.iter().map(|member| class(member.call, member.traits, &self.operations)).collect();
@@ -249,9 +250,9 @@ impl Engine {
         }
         drop(members);
         for (start, uid, link) in done {
-            self.waiting.remove(&(start, uid));
+            self.unsettled.remove(&(start, uid));
             self.settled.insert((start, uid));
-            let parent = link.filter(|(parent, _)| self.can_hang(*parent, uid));
+            let parent = link.filter(|(parent, _)| self.can_attach(*parent, uid));
             if let Some((above, _)) = parent
                 && let Some(held) = self.held.get_mut(&above)
             {
@@ -264,8 +265,8 @@ impl Engine {
         }
     }
 
-    /// Whether `child` can hang below `parent`: no circle, not too deep.
-    fn can_hang(&self, parent: Uid, child: Uid) -> bool {
+    /// Whether `child` can be attached below `parent`: no cycle, and not too deep.
+    fn can_attach(&self, parent: Uid, child: Uid) -> bool {
         let mut at = parent;
         for _ in 0..MAX_DEPTH {
             if at == child {
@@ -280,8 +281,8 @@ impl Engine {
         false
     }
 
-    /// Gives out the chains to which no call that began at `until` or later can belong, if calls are late by `late` at most.
-    fn give_out(&mut self, until: i64, late: i64, out: &mut dyn FnMut(Chain)) {
+    /// Emits the chains to which no call that began at `until` or later can belong, if calls are late by at most `late`.
+    fn emit(&mut self, until: i64, late: i64, out: &mut dyn FnMut(Chain)) {
         let roots: Vec<Uid> = self
             .settled
             .iter()
@@ -300,27 +301,27 @@ impl Engine {
         }
     }
 
-    /// The calls of a tree, depth first, each with the place of its parent.
+    /// The calls of a tree, depth first, each with the index of its parent.
     fn walk(&self, root: Uid) -> Vec<(Uid, Option<usize>)> {
         let mut order = Vec::new();
         let mut stack = vec![(root, None)];
         while let Some((uid, parent)) = stack.pop() {
-            let place = order.len();
+            let index = order.len();
             order.push((uid, parent));
             let Some(held) = self.held.get(&uid) else { continue };
             let mut children = held.children.clone();
             children.sort_by_key(|child| std::cmp::Reverse((self.held[child].call.start, *child)));
-            stack.extend(children.into_iter().map(|child| (child, Some(place))));
+            stack.extend(children.into_iter().map(|child| (child, Some(index))));
         }
         order
     }
 
-    /// Takes a tree out and judges it.
+    /// Removes a tree and judges it.
     fn take(&mut self, order: &[(Uid, Option<usize>)]) -> Chain {
         let mut hops: Vec<Hop> = Vec::with_capacity(order.len());
         for &(uid, parent) in order {
             let Some(mut held) = self.held.remove(&uid) else { continue };
-            // Where others hold the call too (the live interface), it stays as they know it.
+            // If others hold the call too (the live interface), it stays unchanged.
             if let Some((parent, link)) = held.parent
                 && let Some(call) = Arc::get_mut(&mut held.call)
             {
@@ -346,7 +347,7 @@ impl Engine {
     }
 }
 
-/// Settles who caused whom: evidence first, time where that leaves a choice.
+/// Settles who caused whom: by evidence first, by time where that leaves a choice.
 fn settle(
     members: &[Member<'_>],
     classes: &[u32],
@@ -356,14 +357,14 @@ fn settle(
     model: &mut TimingModel,
 ) -> Vec<Option<(u32, Link)>> {
     let mut links = vec![None; members.len()];
-    let firm = |candidates: &[Candidate]| matches!(candidates, [only] if only.weight >= SETTLED);
+    let proved = |candidates: &[Candidate]| matches!(candidates, [only] if only.weight >= SETTLED);
     for (index, candidates) in found.iter().enumerate() {
-        if firm(candidates) {
+        if proved(candidates) {
             let link = Link { evidence: candidates[0].evidence, confidence: PROVED };
             links[index] = Some((candidates[0].parent, link));
         }
     }
-    if found.iter().all(|candidates| candidates.is_empty() || firm(candidates)) {
+    if found.iter().all(|candidates| candidates.is_empty() || proved(candidates)) {
         return links;
     }
     let window = window(members, classes, begun, found);
@@ -383,17 +384,17 @@ fn settle(
             continue;
         };
         let mut evidence = candidate.evidence;
-        let proved = evidence.contains(Evidence::TraceId) || evidence.contains(Evidence::LogId);
+        let by_id = evidence.contains(Evidence::TraceId) || evidence.contains(Evidence::LogId);
         if evidence.is_empty() {
             evidence.insert(Evidence::Timing);
         }
-        let most = if proved { PROVED } else { INFERRED };
+        let most = if by_id { PROVED } else { INFERRED };
         links[child] = Some((parent, Link { evidence, confidence: belief.probability.min(most) }));
     }
     links
 }
 
-/// Numbers the operations and hosts, and lays the pairs out for the assignment.
+/// Builds the input of the assignment.
 fn window(members: &[Member<'_>], classes: &[u32], begun: &[i64], found: &[Vec<Candidate>]) -> Window {
     let mut window = Window::default();
     for ((member, &class), &begun) in members.iter().zip(classes).zip(begun) {
@@ -414,13 +415,13 @@ fn window(members: &[Member<'_>], classes: &[u32], begun: &[i64], found: &[Vec<C
     window
 }
 
-/// The calls that are expected to behave like this one: those of its operation where they are enough to learn from, else
-/// all of its service.
+/// The class of calls that are expected to behave like this one: its operation if that has enough calls to learn from, else its
+/// service.
 fn class(call: &Call, traits: &Traits, operations: &HashMap<u64, u32, FixedState>) -> u32 {
     if operations.get(&traits.operation).is_some_and(|calls| *calls >= ENOUGH) {
         return traits.operation as u32;
     }
-    // One service may listen at many addresses, and services without names differ in these.
+    // One service may listen at many addresses; services without names are distinguished by them.
     let service = match &call.service {
         Some(service) => hash(&(service, call.server.port, traits.answered)),
         None => hash(&(call.server, traits.answered)),

@@ -1,18 +1,18 @@
-//! From a tree of calls to what it says: which try decided, where the error began, what each hop made of it.
+//! Judges a finished tree of calls: which attempt decided, where the error began, how each hop changed it.
 //!
-//! Everything here is a function of the tree; who caused whom has been settled before.
+//! Everything here is a function of the tree; its links are settled before.
 
 use std::cmp::Reverse;
 
-use super::record::{Chain, Change, EvidenceSet, Hop, Origin, Outcome};
+use super::record::{Chain, Change, EvidenceSet, Hop, Origin, Reported};
 use super::wording::{self, Relation};
 use crate::calls::record::{Call, CallKind, Carrier, Class, Finding};
 use crate::codes::{self, trpc};
 
-/// Bytes by which the requests of two tries of one call may differ (deadlines and attempt counters in the header).
+/// Bytes by which the requests of two attempts at one call may differ (deadlines and attempt counters in the header).
 const RETRY_SIZE_SLACK: u64 = 16;
 
-/// Judges a finished tree. `egress_seen` tells of a hop whether the capture holds calls of the process that answered it.
+/// Judges a finished tree. `egress_seen` is whether the capture has calls made by the process that answered the hop.
 pub(super) fn judge(mut hops: Vec<Hop>, egress_seen: impl Fn(usize) -> bool) -> Chain {
     let children = children_of(&hops);
     mark_retries(&mut hops, &children);
@@ -35,8 +35,8 @@ fn children_of(hops: &[Hop]) -> Vec<Vec<usize>> {
     children
 }
 
-/// Whether two calls of one caller are tries of the same thing: same operation, requests of the same size.
-fn same_try(a: &Call, b: &Call) -> bool {
+/// Whether two calls of one caller are attempts at the same call: the same operation, requests of the same size.
+fn same_attempt(a: &Call, b: &Call) -> bool {
     a.service == b.service
         && a.method == b.method
         && a.rpc == b.rpc
@@ -44,41 +44,41 @@ fn same_try(a: &Call, b: &Call) -> bool {
         && a.request_bytes.abs_diff(b.request_bytes) <= RETRY_SIZE_SLACK
 }
 
-/// Marks failed tries after (or beside, hedged) which the same call was made once more: the last one decides, an
-/// answered one before a failed one.
+/// Marks failed attempts that were retried afterwards, or hedged by a parallel one. The last attempt decides; an answered one
+/// takes precedence over a failed one.
 fn mark_retries(hops: &mut [Hop], children: &[Vec<usize>]) {
     for siblings in children {
         for (place, &index) in siblings.iter().enumerate() {
             let call = &hops[index].call;
-            // A business no is an answer; asking again would not be a retry of a failure.
+            // A business error is an answer; the same call after it is not a retry.
             if !matches!(call.class(), Some(Class::Rpc | Class::Transport | Class::Unanswered)) {
                 continue;
             }
             let later = &siblings[place + 1..];
-            let again = later.iter().copied().filter(|&other| same_try(call, &hops[other].call));
+            let again = later.iter().copied().filter(|&other| same_attempt(call, &hops[other].call));
             let sequential = again.clone().rfind(|&other| {
                 hops[other].call.start >= call.end || call.class() == Some(Class::Unanswered)
             });
-            // A hedged request runs beside the first; the one that was answered decides.
+            // A hedged request runs in parallel with the first; the answered one decides.
             let hedge = siblings.iter().copied().find(|&other| {
-                let rival = &hops[other].call;
+                let hedge = &hops[other].call;
                 other != index
-                    && rival.start < call.end
-                    && call.start < rival.end
-                    && !rival.failed()
-                    && same_try(call, rival)
+                    && hedge.start < call.end
+                    && call.start < hedge.end
+                    && !hedge.failed()
+                    && same_attempt(call, hedge)
             });
             hops[index].retried_by = hedge.or(sequential);
         }
     }
 }
 
-/// Whether a call can be the reason for what its parent answered.
+/// Whether a call can be the reason for its parent's error.
 fn counts(hop: &Hop) -> bool {
     hop.failed() && !hop.after_answer && hop.call.kind != CallKind::Oneway
 }
 
-/// The failing child that explains best why `above` ended as it did.
+/// The failed child that best explains how `above` ended.
 fn explaining(hops: &[Hop], children: &[usize], above: &Call) -> Option<usize> {
     children.iter().copied().filter(|&child| counts(&hops[child])).max_by_key(|&child| {
         let below = &hops[child].call;
@@ -87,17 +87,17 @@ fn explaining(hops: &[Hop], children: &[usize], above: &Call) -> Option<usize> {
             _ => false,
         };
         let code = below.outcome.code.is_some() && below.outcome.code == above.outcome.code;
-        // Of equal ones the last to end, since the answer followed it; uids make the choice the same in every run.
+        // Among equals the last to end, because the answer followed it; uids make the choice deterministic.
         (text, code, below.end.min(above.end), Reverse(below.uid))
     })
 }
 
 /// Where the error began.
 ///
-/// A failed root: down along the failing calls that explain each other. A root that is ok although a callee of its own
-/// service failed: down from that callee, since the service saw an error and said nothing of it. Further down, a business
-/// no that somebody swallowed is still worth its origin; a framework's failure that was made good two or more hops below
-/// the root is fault tolerance at work, shown as `swallowed` but no origin.
+/// From a failed root, follow the failed calls that explain each other down. From a root that is ok although one of its callees
+/// failed, start at that callee: the service saw an error and did not report it. Deeper, a swallowed business error still has an
+/// origin. A framework failure that was recovered two or more hops below the root is fault tolerance at work: shown as `swallowed`,
+/// but not an origin.
 fn origin(hops: &[Hop], children: &[Vec<usize>], egress_seen: impl Fn(usize) -> bool) -> Origin {
     let start = if hops[0].failed() {
         Some(0)
@@ -116,7 +116,7 @@ fn origin(hops: &[Hop], children: &[Vec<usize>], egress_seen: impl Fn(usize) -> 
     if cause_is_hidden(&hops[at].call, egress_seen(at)) { Origin::BelowOf(at) } else { Origin::At(at) }
 }
 
-/// Whether a failed call without a failing callee says itself that the cause lies in a call of its own.
+/// Whether a failed call without a failed callee reports by itself that a call of its own failed.
 fn cause_is_hidden(call: &Call, egress_seen: bool) -> bool {
     let outcome = &call.outcome;
     match (outcome.carrier, outcome.code) {
@@ -129,7 +129,7 @@ fn cause_is_hidden(call: &Call, egress_seen: bool) -> bool {
     }
 }
 
-/// What every hop made of the errors of its callees, the lowest hops first.
+/// How every hop changed the errors of its callees, the lowest hops first.
 fn changes(hops: &[Hop], children: &[Vec<usize>]) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut order: Vec<usize> = (0..hops.len()).collect();
@@ -138,11 +138,11 @@ fn changes(hops: &[Hop], children: &[Vec<usize>]) -> Vec<Change> {
         let call = &hops[index].call;
         let mut add = |below: Option<usize>, finding, prefixes| {
             let from = match below {
-                Some(below) => Outcome::of(&hops[below].call),
-                None => Outcome { class: Some(Class::Ok), code: None, message: None },
+                Some(below) => Reported::of(&hops[below].call),
+                None => Reported { class: Some(Class::Ok), code: None, message: None },
             };
             let at = call.callee.clone().or_else(|| call.service.clone());
-            changes.push(Change { hop: index, below, at, from, to: Outcome::of(call), finding, prefixes });
+            changes.push(Change { hop: index, below, at, from, to: Reported::of(call), finding, prefixes });
         };
         if call.failed() {
             match explaining(hops, &children[index], call) {
@@ -167,7 +167,7 @@ fn changes(hops: &[Hop], children: &[Vec<usize>]) -> Vec<Change> {
     changes
 }
 
-/// Whether the framework is to blame, not the business logic.
+/// Whether the framework failed, not the business logic.
 fn is_framework(class: Option<Class>) -> bool {
     matches!(class, Some(Class::Rpc | Class::Transport | Class::Unanswered))
 }
@@ -178,7 +178,7 @@ fn is_generic(call: &Call) -> bool {
     known.is_some_and(|(family, code)| codes::is_catch_all(family, code))
 }
 
-/// How the answer `above` differs from the error `below` that it goes back to; with the hop prefixes that were added.
+/// How the answer `above` differs from the error `below` that explains it, with the number of hop prefixes that were added.
 fn compare(below: &Call, above: &Call) -> Vec<(Finding, u32)> {
     let mut found = Vec::new();
     let (from, to) = (&below.outcome, &above.outcome);
@@ -191,7 +191,7 @@ fn compare(below: &Call, above: &Call) -> Vec<(Finding, u32)> {
         to.carrier == Carrier::Ret && to.code.is_some_and(|code| trpc::CLIENT_CODES.contains(&code));
     let broken = |class| matches!(class, Some(Class::Transport | Class::Unanswered));
     match (from.code, to.code) {
-        // The call below has no status of a callee; its caller's own framework worded the failure.
+        // The call below has no status from a callee; its caller's own framework worded the failure.
         _ if broken(from.class) && !broken(to.class) && (is_framework(to.class) || forwarded) => {
             found.push((Finding::CauseBelow, 0));
         }

@@ -1,8 +1,8 @@
 //! Which call caused which, where an error began, and how each hop changed it.
 //!
-//! [`Engine`] takes calls and gives [`Chain`]s. Three questions are kept apart: who caused a call (`candidates` weighs the
-//! evidence, `assign` lets time decide where a choice is left), what the tree says about the error (`judge`), and how
-//! that is said (`sentence`).
+//! [`Engine`] turns calls into [`Chain`]s. Three questions are kept apart: who caused a call (`candidates` weighs the evidence,
+//! `assign` decides by time where a choice is left), what the tree says about the error (`judge`), and how to say so in words
+//! (`sentence`).
 
 mod assign;
 mod candidates;
@@ -17,5 +17,5 @@ mod traits;
 mod wording;
 
 pub use engine::{Engine, Method, Options};
-pub use record::{Chain, Change, Evidence, EvidenceSet, Hop, Link, Operation, Origin, Outcome};
+pub use record::{Chain, Change, Evidence, EvidenceSet, Hop, Link, Operation, Origin, Reported};
 pub use summary::Summary;

@@ -6,29 +6,29 @@ use std::sync::Arc;
 use crate::calls::record::{Call, Class, Finding, Name, Uid, named};
 
 named! {
-    /// Why a call is believed to be the cause of another, the strongest first.
+    /// Why one call is believed to be the cause of another, the strongest evidence first.
     Evidence {
         /// Both carry the same trace id.
         TraceId = "trace-id",
         /// Both carry the same log or request id.
         LogId = "log-id",
-        /// The services on the way of a ttstream cancel name it.
+        /// The cancel path of a ttstream goes through it.
         CancelPath = "cancel-path",
-        /// A header value that only this one of the possible causes carries.
+        /// Both carry a header value that no other possible cause carries.
         Metadata = "metadata",
         /// The caller's name is the name of the cause's callee.
         Names = "names",
         /// The process that answered the cause sent the call (live only).
         Process = "process",
-        /// It came by the connection whose thread calls by the one this was made by.
+        /// The thread that serves the cause's connection makes its calls on this connection.
         Connection = "connection",
-        /// The absolute deadline was handed down.
+        /// The cause's deadline was propagated.
         Deadline = "deadline",
-        /// The error's text stands in the answer of the cause.
+        /// The answer of the cause contains the error's text.
         Message = "message",
-        /// No other call was open at that service.
+        /// No other call was in work at that service.
         OnlyCandidate = "only-candidate",
-        /// The times fit best of all.
+        /// The times fit it best.
         Timing = "timing",
     }
 }
@@ -43,30 +43,30 @@ impl EvidenceSet {
         self.0 |= 1 << evidence as u16;
     }
 
-    /// Takes one out.
+    /// Removes one.
     pub fn remove(&mut self, evidence: Evidence) {
         self.0 &= !(1 << evidence as u16);
     }
 
-    /// Whether it is there.
+    /// Whether the set contains it.
     #[must_use]
     pub fn contains(self, evidence: Evidence) -> bool {
         self.0 & (1 << evidence as u16) != 0
     }
 
-    /// Both together.
+    /// The union of both.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Those that are there, the strongest first.
+    /// The evidence in the set, the strongest first.
     pub fn iter(self) -> impl Iterator<Item = Evidence> {
         Evidence::ALL.iter().copied().filter(move |e| self.contains(*e))
     }
@@ -104,16 +104,16 @@ pub struct Hop {
     pub depth: u32,
     /// Index in [`Chain::hops`] of the call that caused it; `None` for the root.
     pub parent: Option<usize>,
-    /// Why `parent` is believed; `None` for the root.
+    /// The evidence for `parent`; `None` for the root.
     pub link: Option<Link>,
-    /// Index of the later try that decided instead of this one, where the caller tried again.
+    /// Index of the attempt that decided instead of this one, if the caller retried.
     pub retried_by: Option<usize>,
     /// It began after its parent had answered.
     pub after_answer: bool,
 }
 
 impl Hop {
-    /// Whether this hop failed and no later try took its place.
+    /// Whether this hop failed and no other attempt replaced it.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.call.failed() && self.retried_by.is_none()
@@ -126,14 +126,14 @@ pub enum Origin {
     /// Nothing failed that mattered.
     #[default]
     Nothing,
-    /// The hop of that index: no failing call below it.
+    /// At the hop with this index: no call below it failed.
     At(usize),
-    /// It failed for a call of its own that the capture does not hold; the hop of that index is the lowest seen.
+    /// Below the hop with this index, the lowest one seen: it failed because of a call of its own that is not in the capture.
     BelowOf(usize),
 }
 
 impl Origin {
-    /// Index of the hop where the error began; `None` where nothing failed or the capture can't tell.
+    /// Index of the hop where the error began; `None` if nothing failed, or if the capture does not show it.
     #[must_use]
     pub fn hop(self) -> Option<usize> {
         match self {
@@ -143,10 +143,10 @@ impl Origin {
     }
 }
 
-/// How a call ended, as a change shows it.
+/// What the caller of a call saw of its error: one side of a [`Change`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Class; `None` where an answer came but what it says was lost.
+pub struct Reported {
+    /// Class; `None` if the content of the answer was lost.
     pub class: Option<Class>,
     /// Number of the error.
     pub code: Option<i64>,
@@ -154,8 +154,8 @@ pub struct Outcome {
     pub message: Option<String>,
 }
 
-impl Outcome {
-    /// How `call` ended.
+impl Reported {
+    /// What the caller of `call` saw.
     #[must_use]
     pub fn of(call: &Call) -> Self {
         let outcome = &call.outcome;
@@ -163,22 +163,22 @@ impl Outcome {
     }
 }
 
-/// What a service made of the error of one of its callees.
+/// How a service changed the error of one of its callees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Index of the hop whose answer shows the change; its service made it.
+    /// Index of the hop whose service made the change.
     pub hop: usize,
-    /// Index of the failing callee; `None` where no callee failed ([`Finding::FailedAlone`]).
+    /// Index of the failed callee; `None` if no callee failed ([`Finding::FailedAlone`]).
     pub below: Option<usize>,
-    /// Name of the service that made it, where known.
+    /// Name of the service, if known.
     pub at: Option<Name>,
     /// What the callee answered.
-    pub from: Outcome,
+    pub from: Reported,
     /// What the service answered.
-    pub to: Outcome,
+    pub to: Reported,
     /// One of the chain findings, or [`Finding::CauseBelow`].
     pub finding: Finding,
-    /// Hop prefixes (`biz error: `, `remote or network error[remote]: ` …) that were put before the text.
+    /// Number of hop prefixes (`biz error: `, `remote or network error[remote]: ` …) that were put before the text.
     pub prefixes: u32,
 }
 
@@ -189,7 +189,7 @@ pub struct Chain {
     pub hops: Vec<Hop>,
     /// Where the error began.
     pub origin: Origin,
-    /// What the hops made of it, the lowest first.
+    /// How the hops changed the error, the lowest hop first.
     pub changes: Vec<Change>,
     /// All evidence for its links.
     pub evidence: EvidenceSet,
@@ -210,7 +210,7 @@ impl Chain {
         self.origin.hop().and_then(|hop| self.hops.get(hop)).map(|hop| &*hop.call)
     }
 
-    /// Indices of the hops from the origin (or the lowest hop seen) up to the root; empty where nothing failed.
+    /// Indices of the hops from the origin (or the lowest hop seen) up to the root; empty if nothing failed.
     #[must_use]
     pub fn path(&self) -> Vec<usize> {
         let mut at = match self.origin {
@@ -231,19 +231,19 @@ impl Chain {
         self.hops.iter().position(|hop| hop.call.uid == uid)
     }
 
-    /// Indices of the calls that hop caused, by start.
+    /// Indices of the calls that the hop caused, by start.
     pub fn children(&self, hop: usize) -> impl Iterator<Item = usize> {
         self.hops.iter().enumerate().filter(move |(_, h)| h.parent == Some(hop)).map(|(index, _)| index)
     }
 
-    /// How many links rest on one piece of evidence.
+    /// Number of links that rest on this evidence.
     #[must_use]
     pub fn links_by(&self, evidence: Evidence) -> usize {
         self.hops.iter().filter(|hop| hop.link.is_some_and(|link| link.evidence.contains(evidence))).count()
     }
 }
 
-/// What a person calls the operation: `Order.Create`, or what is known of it. May hold control characters.
+/// The operation's short name: `Order.Create`, or the known part of it. May contain control characters.
 #[derive(Clone, Copy)]
 pub struct Operation<'a>(pub &'a Call);
 
@@ -261,34 +261,34 @@ impl fmt::Display for Operation<'_> {
     }
 }
 
-/// The last word of a dotted service name, which is how people call it: `Order` of `trpc.shop.order.Order`.
+/// The last part of a dotted service name: `Order` of `trpc.shop.order.Order`.
 fn last_part(service: &str) -> &str {
     service.rsplit('.').find(|part| !part.is_empty()).unwrap_or(service)
 }
 
 impl Chain {
-    /// What happened, in one or two sentences for a person. Holds no control characters.
+    /// What happened, in one or two sentences for a person. Contains no control characters.
     #[must_use]
     pub fn sentence(&self) -> String {
         super::sentence::sentence(self)
     }
 
     /// Where the failure of a hop began, as the end of a sentence about that call: `it began two hops below: Stock.Reserve
-    /// answered business 4041`. `None` where the hop did not fail. Holds no control characters.
+    /// answered business 4041`. `None` if the hop did not fail. Contains no control characters.
     #[must_use]
     pub fn cause(&self, hop: usize) -> Option<String> {
         super::sentence::cause(self, hop)
     }
 
-    /// Index of the deepest failing call to which the failure of a hop goes back: the hop itself where no callee explains
-    /// it, `None` where it did not fail.
+    /// Index of the deepest failed call that explains the failure of a hop: the hop itself if no callee explains it, `None` if it
+    /// did not fail.
     #[must_use]
     pub fn deepest(&self, hop: usize) -> Option<usize> {
         let mut at = hop;
         if !self.hops.get(hop)?.call.failed() {
             return None;
         }
-        // A change names the failing callee that explains its hop; hops stand behind those that caused them.
+        // A change names the failed callee that explains its hop; hops come after those that caused them.
         while let Some(below) = self
             .changes
             .iter()
@@ -300,7 +300,7 @@ impl Chain {
         Some(at)
     }
 
-    /// The lines that join the names of the hops to a tree, one text a hop.
+    /// The line drawing before the name of each hop, which joins them to a tree.
     #[must_use]
     pub fn branches(&self) -> Vec<String> {
         let mut last_child = vec![None; self.hops.len()];
@@ -326,13 +326,13 @@ impl Chain {
         self.hops.iter().enumerate().map(branch).collect()
     }
 
-    /// What is particular about a hop, in a few words for the end of its line: `★ began here`, `← code lost`.
+    /// What is remarkable about a hop, in a few words for the end of its line: `★ began here`, `← code lost`.
     #[must_use]
     pub fn remark(&self, hop: usize) -> Option<String> {
         super::sentence::remark(self, hop)
     }
 
-    /// Whether it says more than its calls do one by one: several calls, or a failure.
+    /// Whether it says more than its calls by themselves: it has several calls, or failed.
     #[must_use]
     pub fn is_telling(&self) -> bool {
         self.hops.len() > 1 || self.root().failed()

@@ -1,24 +1,24 @@
-//! A chain told to a person: where it began, what each service made of it, and what was lost on the way.
+//! A chain in one or two sentences: where the error began, how each service changed it, and what was lost on the way.
 
 use std::fmt::Write as _;
 
-use super::record::{Chain, Change, Operation, Origin, Outcome};
+use super::record::{Chain, Change, Operation, Origin, Reported};
 use crate::calls::record::{Call, Carrier, Class, Finding, Initiator};
 
-/// Longest part of an error text that the sentence repeats, in characters.
+/// Most characters of an error text that the sentence quotes.
 const MAX_QUOTE: usize = 60;
 
-/// Fit for a terminal.
+/// The text, escaped for terminals.
 fn plain(text: &str) -> String {
     crate::text::escape(text).into_owned()
 }
 
-/// An operation's name, fit for a terminal.
+/// The operation's name, escaped for terminals.
 fn name(call: &Call) -> String {
     plain(&Operation(call).to_string())
 }
 
-/// The service that answered a call, as people call it.
+/// The short name of the service that answered a call.
 fn service(call: &Call) -> String {
     let name = name(call);
     name.split_once('.').map_or(name.clone(), |(service, _)| service.to_owned())
@@ -48,7 +48,7 @@ fn happened(call: &Call) -> String {
         Some(Class::Transport) => match (call.outcome.carrier, call.outcome.initiator) {
             (Carrier::H2RstStream, Some(Initiator::Client)) => format!("the caller of {name} cancelled it"),
             (_, Some(Initiator::Client)) => format!("the caller of {name} gave up before the answer"),
-            (_, Some(Initiator::Server)) => format!("{name} broke the connection off before its answer"),
+            (_, Some(Initiator::Server)) => format!("{name} broke the connection before its answer"),
             _ => format!("the connection of {name} broke before the answer"),
         },
         _ => match (call.outcome.canceled_by(), call.outcome.carrier) {
@@ -60,7 +60,7 @@ fn happened(call: &Call) -> String {
     }
 }
 
-/// What the service did to the error, as a verb phrase: `wrapped it into a plain error`.
+/// How the service changed the error, as a verb phrase: `wrapped it into a plain error`.
 fn deed(changes: &[&Change], above: &Call) -> String {
     let has = |finding| changes.iter().any(|change| change.finding == finding);
     let wrapped = changes.iter().find(|change| change.finding == Finding::MessageChanged);
@@ -71,13 +71,13 @@ fn deed(changes: &[&Change], above: &Call) -> String {
     } else if has(Finding::BusinessBecameRpc) {
         "answered with an error of the framework instead".to_owned()
     } else if has(Finding::RpcBecameBusiness) {
-        "sent the framework's failure on as a business error".to_owned()
+        "passed the framework's failure on as a business error".to_owned()
     } else if has(Finding::CodeLost) {
         "wrapped it without its code".to_owned()
     } else if has(Finding::CauseBelow) {
         format!("reported that as {}", outcome(above))
     } else if has(Finding::CodeChanged) {
-        "gave it a code of its own".to_owned()
+        "answered with a code of its own".to_owned()
     } else if wrapped.is_some_and(|change| change.prefixes > 0) {
         "passed it on with a prefix".to_owned()
     } else {
@@ -85,7 +85,7 @@ fn deed(changes: &[&Change], above: &Call) -> String {
     }
 }
 
-/// Which losses the sentence names at its end.
+/// The losses that the sentence names at its end.
 fn losses(chain: &Chain) -> Vec<String> {
     let mut losses = Vec::new();
     for change in chain.changes.iter().filter(|change| change.finding == Finding::CodeLost) {
@@ -96,8 +96,8 @@ fn losses(chain: &Chain) -> Vec<String> {
 }
 
 /// A short quotation of an error text.
-fn quote(outcome: &Outcome) -> Option<String> {
-    let text = plain(outcome.message.as_deref()?.trim());
+fn quote(reported: &Reported) -> Option<String> {
+    let text = plain(reported.message.as_deref()?.trim());
     if text.is_empty() {
         return None;
     }
@@ -115,22 +115,24 @@ pub(super) fn sentence(chain: &Chain) -> String {
                 && let Some(below) = change.below
             {
                 let (below, above) = (&chain.hops[below].call, &chain.hops[change.hop].call);
-                return format!("{}; {} made it good and answered ok", happened(below), name(above));
+                return format!("{}; {} recovered and answered ok", happened(below), name(above));
             }
             let calls = chain.hops.len();
             let retried = chain.hops.iter().filter(|hop| hop.retried_by.is_some()).count();
             let _ = match (calls, retried) {
                 (1, _) => write!(text, "{}", happened(chain.root())),
-                (_, 0) => write!(text, "{}; {calls} calls in all", happened(chain.root())),
-                (_, 1) => write!(text, "{}; one failed try was made good by another", happened(chain.root())),
-                _ => write!(text, "{}; {retried} failed tries were made good", happened(chain.root())),
+                (_, 0) => write!(text, "{}; {calls} calls in total", happened(chain.root())),
+                (_, 1) => write!(text, "{}; a retry made up for one failed attempt", happened(chain.root())),
+                _ => {
+                    write!(text, "{}; retries made up for {retried} failed attempts", happened(chain.root()))
+                }
             };
         }
         Origin::BelowOf(hop) => {
             let call = &chain.hops[hop].call;
             let _ = write!(
                 text,
-                "{}: it reports a failure of a call of its own that the capture does not hold",
+                "{}: it reports the failure of a call of its own that is not in the capture",
                 happened(call)
             );
             above(chain, &mut text);
@@ -138,7 +140,7 @@ pub(super) fn sentence(chain: &Chain) -> String {
         Origin::At(hop) => {
             let call = &chain.hops[hop].call;
             text.push_str(&happened(call));
-            if let Some(quote) = quote(&Outcome::of(call)) {
+            if let Some(quote) = quote(&Reported::of(call)) {
                 let _ = write!(text, " {quote}");
             }
             if hop == 0 {
@@ -156,9 +158,9 @@ pub(super) fn cause(chain: &Chain, hop: usize) -> Option<String> {
     let deepest = chain.deepest(hop)?;
     let call = &chain.hops[deepest].call;
     let hidden = chain.origin == Origin::BelowOf(deepest);
-    // For what failed beside the way of the error, nobody has asked whether the cause may be hidden.
+    // Only the chain's own origin has been checked for a hidden cause.
     let proved = chain.origin == Origin::At(deepest);
-    let reports = "reports a failure of a call of its own that the capture does not hold";
+    let reports = "reports the failure of a call of its own that is not in the capture";
     if deepest == hop {
         let alone = chain.changes.iter().any(|c| c.hop == hop && c.finding == Finding::FailedAlone);
         return Some(match (hidden, alone) {
@@ -178,24 +180,24 @@ pub(super) fn cause(chain: &Chain, hop: usize) -> Option<String> {
     } else if proved {
         format!("it began {hops} below: {}", happened(call))
     } else {
-        format!("it goes back to {hops} below: {}", happened(call))
+        format!("it stems from {hops} below: {}", happened(call))
     })
 }
 
-/// Adds what each hop above the origin made of it.
+/// Adds how each hop above the origin changed the error.
 fn above(chain: &Chain, text: &mut String) {
     let path = chain.path();
     for pair in path.windows(2) {
         let &[below, hop] = pair else { continue };
         let call = &chain.hops[hop].call;
         if !chain.hops[hop].failed() {
-            let _ = write!(text, "; {} answered ok all the same", name(call));
+            let _ = write!(text, "; {} still answered ok", name(call));
             break;
         }
         let changes: Vec<&Change> =
             chain.changes.iter().filter(|change| change.hop == hop && change.below == Some(below)).collect();
         let _ = write!(text, "; {} {}", name(call), deed(&changes, call));
-        // Whoever called this hop saw the new outcome; that is worth a word only where it differs.
+        // The caller of this hop saw the new outcome; it is mentioned only if it differs.
         if changes.iter().any(|change| {
             !matches!(change.finding, Finding::PassedOn | Finding::MessageChanged | Finding::CauseBelow)
         }) {
@@ -247,7 +249,7 @@ pub(super) fn remark(chain: &Chain, hop: usize) -> Option<String> {
     }
     let hop = chain.hops.get(hop)?;
     if hop.retried_by.is_some() {
-        remarks.push("← tried again".to_owned());
+        remarks.push("← retried".to_owned());
     }
     if hop.after_answer {
         remarks.push("← after the answer".to_owned());

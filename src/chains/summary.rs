@@ -1,19 +1,19 @@
-//! All chains in sum: which service turns which error into what, and who calls whom with what outcome.
+//! Statistics over all chains: which service turns which error into what, and who calls whom with what outcome.
 
 use std::collections::BTreeMap;
 
 use super::record::{Chain, Operation};
 use crate::calls::record::{Call, Class, Finding, Findings, Uid};
 
-/// Most kinds of turns and of edges that are kept; what comes beyond is counted as [`Summary::beyond`].
+/// Most kinds of turns and of edges that are kept; more are only counted ([`Summary::beyond`]).
 const MAX_KINDS: usize = 10_000;
 
 /// An operation and how its call ended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ending {
-    /// `Order.Create`; may hold control characters.
+    /// `Order.Create`; may contain control characters.
     pub operation: String,
-    /// Class; `None` where the answer was lost.
+    /// Class; `None` if the answer was lost.
     pub class: Option<Class>,
     /// Number of the error.
     pub code: Option<i64>,
@@ -25,18 +25,18 @@ impl Ending {
     }
 }
 
-/// What a service makes of an error.
+/// How a service turns an error into its own answer.
 #[derive(Clone, Debug)]
 pub struct Turn {
-    /// What the callee answered; `None` where all callees were ok.
+    /// What the callee answered; `None` if all callees were ok.
     pub from: Option<Ending>,
     /// What the service answered.
     pub to: Ending,
-    /// The rules that explain it.
+    /// The findings about it.
     pub findings: Findings,
     /// How often.
     pub count: u64,
-    /// One call of the service for which it is so.
+    /// One call that shows it.
     pub example: Uid,
 }
 
@@ -47,13 +47,13 @@ pub struct Traffic {
     pub calls: u64,
     /// Those that failed by business logic.
     pub business: u64,
-    /// Those that the framework failed, or that broke or went unanswered.
+    /// Those that failed in the framework, broke, or went unanswered.
     pub framework: u64,
-    /// Those of `framework` that broke or went unanswered: nobody answered with an error.
+    /// Those of `framework` that broke or went unanswered, so that no error was answered.
     pub broken: u64,
     /// Errors that began in these calls ([`Origin::At`](super::Origin::At)).
     pub began: u64,
-    /// Errors that these calls passed on to whoever made them.
+    /// Errors that these calls passed on to their callers.
     pub passed: u64,
 }
 
@@ -64,14 +64,14 @@ impl Traffic {
         self.calls.saturating_sub(self.business + self.framework)
     }
 
-    /// Calls that failed by the framework's own word.
+    /// Calls to which the framework answered an error.
     #[must_use]
     pub fn rpc(&self) -> u64 {
         self.framework.saturating_sub(self.broken)
     }
 }
 
-/// The sum of many chains.
+/// Statistics over many chains.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// Chains seen.
@@ -80,16 +80,16 @@ pub struct Summary {
     pub calls: u64,
     /// Links between calls.
     pub links: u64,
-    /// Chains with an error, which began somewhere.
+    /// Chains with an error.
     pub errors: u64,
-    /// Kinds that were not kept.
+    /// Turns and calls whose kind was not kept.
     pub beyond: u64,
     turns: BTreeMap<(Option<Ending>, Ending), Turn>,
     edges: BTreeMap<(String, String), Traffic>,
 }
 
-/// What a graph calls the callee of a call: its name in the header (several services may share one interface), else the
-/// service that the wire names, else its address.
+/// The name of the callee in a graph: its name in the header (several services may share one interface), else the service that
+/// the wire names, else its address.
 #[must_use]
 pub fn node(call: &Call) -> String {
     match call.callee.as_deref().or(call.service.as_deref()) {
@@ -98,13 +98,13 @@ pub fn node(call: &Call) -> String {
     }
 }
 
-/// What a graph calls whoever made a call that no other call is known to have caused: its name, else its address.
+/// The name of the caller in a graph, for a call without a known cause: its name, else its address.
 #[must_use]
 pub fn outside(call: &Call) -> String {
     call.caller.as_deref().map_or_else(|| call.client.ip.to_string(), str::to_owned)
 }
 
-/// What a graph calls the caller and the callee of a hop.
+/// The names of the caller and the callee of a hop in a graph.
 #[must_use]
 pub fn ends(chain: &Chain, hop: usize) -> (String, String) {
     let call = &chain.hops[hop].call;
@@ -115,7 +115,7 @@ pub fn ends(chain: &Chain, hop: usize) -> (String, String) {
     (from, node(call))
 }
 
-/// What the services of a chain make of errors, one by one.
+/// How the services of a chain turn errors, one by one.
 pub fn turns(chain: &Chain) -> impl Iterator<Item = Turn> {
     chain.changes.chunk_by(|a, b| a.hop == b.hop && a.below == b.below).filter_map(|changes| {
         let first = changes.first()?;
@@ -171,7 +171,7 @@ impl Summary {
         }
     }
 
-    /// What services make of errors, the most frequent first.
+    /// How services turn errors, the most frequent first.
     #[must_use]
     pub fn turns(&self) -> Vec<&Turn> {
         let mut turns: Vec<&Turn> = self.turns.values().collect();
@@ -185,7 +185,7 @@ impl Summary {
     }
 }
 
-/// The findings of a turn as people say them: `business became RPC, code lost`.
+/// The findings of a turn in words: `business-became-rpc, code-lost`.
 #[must_use]
 pub fn words(findings: Findings) -> String {
     let words: Vec<&str> = findings.iter().map(Finding::name).collect();

@@ -1,4 +1,4 @@
-//! What a call's headers say of where it belongs: trace and log ids, the caller's method, values that travel on.
+//! What the headers of a call say about its cause: trace and log ids, the caller's method, propagated values.
 
 use std::hash::{BuildHasher, Hash};
 
@@ -7,16 +7,16 @@ use foldhash::fast::FixedState;
 use crate::calls::record::{Call, Class};
 use crate::calls::trace::{self, Contexts, Trace};
 
-/// Shortest header value that can tell calls apart.
+/// Shortest header value that can identify a call.
 const MIN_VALUE: usize = 4;
 
 /// Most header values of one call that are compared.
 const MAX_VALUES: usize = 24;
 
-/// Time after its request during which a one-way call is believed to be worked on, nanoseconds.
+/// Assumed duration of the work on a one-way call, nanoseconds.
 const ONEWAY_WORK: i64 = 1_000_000_000;
 
-/// Time during which a call without an answer is believed to be worked on, where its time-out is not known.
+/// Assumed duration of the work on an unanswered call without a known time-out, nanoseconds.
 const SILENT_WORK: i64 = 30_000_000_000;
 
 /// A hash that is the same in every run and on every machine of one word size.
@@ -24,28 +24,28 @@ pub(super) fn hash<T: Hash + ?Sized>(value: &T) -> u64 {
     FixedState::default().hash_one(value)
 }
 
-/// Length from which a value with a digit is taken for one of very many.
+/// Shortest value with a digit that counts as an id.
 const RICH: usize = 8;
 
-/// The hash of a header value; its lowest bit tells whether it is one of very many, as ids are.
+/// The hash of a header value; its lowest bit is set if the value looks like an id, one of very many.
 fn mark(value: &str) -> u64 {
     let rich = value.len() >= RICH && value.bytes().any(|byte| byte.is_ascii_digit());
     hash(value) & !1 | u64::from(rich)
 }
 
-/// Whether a value is one of very many.
+/// Whether a value looks like an id.
 pub(super) fn is_rich(mark: u64) -> bool {
     mark & 1 == 1
 }
 
-/// What a call's headers say of where it belongs, as numbers that can be compared.
+/// What the headers of a call say about its cause, as hashes that can be compared.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Traits {
     /// Trace id.
     pub(super) trace: Option<u64>,
-    /// Span that the caller gave this call.
+    /// Span of this call, as its caller set it.
     pub(super) span: Option<u64>,
-    /// Span above that one, where the format sends it (B3, Jaeger).
+    /// Parent span, if the format carries it (B3, Jaeger).
     pub(super) parent_span: Option<u64>,
     /// Log and request ids.
     pub(super) ids: Vec<u64>,
@@ -53,22 +53,22 @@ pub(super) struct Traits {
     pub(super) values: Vec<u64>,
     /// Name of the calling service.
     pub(super) caller: Option<u64>,
-    /// Method of the caller in which the call was made (Kitex `FromMethod`, `source-method`, sw8).
+    /// Method of the caller that made the call (Kitex `FromMethod`, `source-method`, sw8).
     pub(super) from_method: Option<u64>,
     /// Time at which the caller stops waiting.
     pub(super) deadline: Option<i64>,
     /// First moment at which it can have caused calls.
     pub(super) start: i64,
-    /// Last moment, as far as the capture tells.
+    /// Last moment, as far as the capture shows.
     pub(super) end: i64,
-    /// Whether `end` is an answer; else it is only an upper bound.
+    /// Whether `end` is the answer; if not, it is only an upper bound.
     pub(super) answered: bool,
-    /// What it asks for. Calls without an answer end at a time that says nothing of their parent: they count by themselves.
+    /// Its operation. Unanswered calls are an operation of their own, because their end says nothing about their parent.
     pub(super) operation: u64,
 }
 
-/// Header names that say what the call is or how it is carried, not to whom it belongs. Compared after [`bare`].
-const CARRIAGE: [&str; 36] = [
+/// Header names that describe the call or its transport, not its cause. Compared after [`bare`].
+const DESCRIPTIVE: [&str; 36] = [
     "accept",
     "acceptencoding",
     "authority",
@@ -111,7 +111,7 @@ const CARRIAGE: [&str; 36] = [
 const LOG_IDS: [&str; 9] =
     ["logid", "requestid", "ttlogid", "correlationid", "reqid", "rid", "klogid", "traceid", "globalid"];
 
-/// A header name without case, separators and the prefixes that frameworks put before what users set.
+/// A header name in lower case, without separators and without the prefixes that frameworks put before users' names.
 fn bare(key: &str) -> String {
     let mut name: String =
         key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
@@ -173,20 +173,20 @@ impl Traits {
         match name.as_str() {
             "frommethod" | "sourcemethod" => self.from_method = Some(hash(value)),
             name if LOG_IDS.contains(&name) && value.len() >= MIN_VALUE => self.ids.push(hash(value)),
-            name if CARRIAGE.contains(&name) || value.len() < MIN_VALUE => {}
+            name if DESCRIPTIVE.contains(&name) || value.len() < MIN_VALUE => {}
             _ if self.values.len() < MAX_VALUES => self.values.push(mark(value)),
             _ => {}
         }
     }
 
-    /// Takes over what the headers say of the trace.
+    /// Sets what the trace context says.
     fn set_trace(&mut self, found: &Trace) {
         let number = |id: &Option<String>| id.as_deref().map(trace::number);
         self.trace = number(&found.trace_id).or(self.trace);
         self.span = number(&found.span_id).or(self.span);
         self.parent_span = number(&found.parent_span_id);
         self.caller = self.caller.or(found.caller.as_deref().map(hash::<str>));
-        // An operation is named like a path or with its class before it; methods are named without.
+        // Operations are named as a path, or with their class before them; methods without either.
         let operation = found.caller_operation.as_deref().and_then(|name| name.rsplit(['/', '.']).next());
         self.from_method = self.from_method.or(operation.map(hash::<str>));
     }
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn carriage_is_no_value() {
+    fn descriptive_headers_are_no_values() {
         let traits = read(&[
             ("content-type", "application/grpc"),
             ("x-request-id", "7f3a99"),

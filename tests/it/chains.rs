@@ -292,7 +292,7 @@ fn a_failure_of_a_call_that_is_not_captured_has_no_origin() {
     let chains = link([root], Options::default());
     assert_eq!(chains[0].origin, Origin::BelowOf(0));
     assert!(chains[0].origin_call().is_none());
-    assert!(chains[0].sentence().contains("the capture does not hold"));
+    assert!(chains[0].sentence().contains("is not in the capture"));
 }
 
 /// The callee of the root answers with a tRPC code of a client, after a call of its own that was answered well.

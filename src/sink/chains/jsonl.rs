@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use super::super::{RecordWriter, jsonl};
 use super::ChainSink;
-use crate::chains::{Chain, Change, Outcome, Summary};
+use crate::chains::{Chain, Change, Reported, Summary};
 
 /// The sink of `chains --format jsonl`.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ fn write_change(out: &mut Vec<u8>, chain: &Chain, change: &Change) {
     out.push(b'}');
 }
 
-fn write_outcome(out: &mut Vec<u8>, outcome: &Outcome) {
+fn write_outcome(out: &mut Vec<u8>, outcome: &Reported) {
     match outcome.class {
         Some(class) => _ = write!(out, "{{\"class\":\"{}\"", class.name()),
         None => out.extend_from_slice(b"{\"class\":null"),

@@ -6,7 +6,7 @@ use super::testing::{call, failed, give, settle, state};
 use super::{Effect, State};
 use crate::calls::record::{Connection, ConnectionState};
 use crate::calls::{Call, Class, Finding};
-use crate::chains::{Chain, Change, EvidenceSet, Hop, Origin, Outcome};
+use crate::chains::{Chain, Change, EvidenceSet, Hop, Origin, Reported};
 use crate::decode::{Endpoint, Network};
 use crate::tui::Update;
 use crate::tui::keys::{Key, View};
@@ -195,8 +195,8 @@ fn chain(root: Call, cause: Call) -> Chain {
         hop: 0,
         below: Some(1),
         at: None,
-        from: Outcome::of(&cause),
-        to: Outcome::of(&root),
+        from: Reported::of(&cause),
+        to: Reported::of(&root),
         finding: Finding::BusinessBecameRpc,
         prefixes: 1,
     };

@@ -11,7 +11,7 @@ use rpcscope_parsers::protocol::Field;
 
 use super::render;
 use crate::calls::record::{Call, Class, Connection, ConnectionState, Finding};
-use crate::chains::{Chain, Change, Evidence, Hop, Link, Origin, Outcome};
+use crate::chains::{Chain, Change, Evidence, Hop, Link, Origin, Reported};
 use crate::decode::Network;
 use crate::detail::{Detail, Message};
 use crate::tui::keys::Key;
@@ -171,8 +171,8 @@ fn chain() -> Chain {
         hop: 0,
         below: Some(2),
         at: Some("order".into()),
-        from: Outcome::of(&cause),
-        to: Outcome::of(&root),
+        from: Reported::of(&cause),
+        to: Reported::of(&root),
         finding: Finding::BusinessBecameRpc,
         prefixes: 1,
     };
