@@ -197,43 +197,26 @@ pub fn help() -> String {
 /// The known names that are closest to a mistyped one, best first, at most three.
 #[must_use]
 pub fn closest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Vec<&'n str> {
-    let wrong: Vec<char> = wrong.chars().take(CLOSEST_LENGTH).flat_map(char::to_lowercase).collect();
-    // A third of the letters may be wrong; more is another word.
-    let bound = (wrong.len() / 3).max(1);
+    let cut = |text: &str| text.chars().take(CLOSEST_LENGTH).collect::<String>();
+    let wrong = cut(&wrong.to_lowercase());
+    let length = wrong.chars().count();
+    // Up to a third of the letters may be wrong; with more, it is another word.
+    let bound = (length / 3).max(1);
     let mut found: Vec<(usize, &str)> = names
         .into_iter()
         .map(|name| {
-            let starts = wrong.len() >= 3 && name.starts_with(wrong.iter().collect::<String>().as_str());
-            (if starts { 0 } else { distance(&wrong, name) }, name)
+            let starts = length >= 3 && name.starts_with(&wrong);
+            (if starts { 0 } else { strsim::osa_distance(&wrong, &cut(name)) }, name)
         })
-        .filter(|(d, _)| *d <= bound)
+        .filter(|(distance, _)| *distance <= bound)
         .collect();
-    found.sort_by_key(|(d, _)| *d);
+    found.sort_by_key(|(distance, _)| *distance);
     found.dedup_by_key(|(_, name)| *name);
     found.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
-/// Longer words are no slip of the fingers; bounds the work of [`distance`].
+/// Most letters of a word that are compared: longer words are no typing errors, and the work grows with the square.
 const CLOSEST_LENGTH: usize = 40;
-
-/// Number of letters to insert, remove, replace or swap with their neighbour to make `b` of `a`.
-fn distance(a: &[char], b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(CLOSEST_LENGTH).collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let mut best = (last[j] + usize::from(x != y)).min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
-                best = best.min(before[j - 1] + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
-}
 
 fn words<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
     all.iter().map(|x| name(*x)).collect()

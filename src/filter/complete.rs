@@ -1,54 +1,54 @@
-//! What can be written next in a filter, for the line editor of the interface.
+//! Completion of a filter, for the line editor of the interface.
 
 use std::ops::Range;
 
 use super::lexer::{self, Operator, Token, quote};
-use super::parser::{meant, operators};
+use super::parser::{operators, resolve};
 use crate::calls::keys::{KEYS, Key, Type};
 
-/// Most candidates that are offered at once.
+/// Most candidates of one completion.
 const MAX_CANDIDATES: usize = 200;
 
-/// Something that fits.
+/// A possible continuation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// What to write.
+    /// The text to insert.
     pub text: String,
     /// What it means; may be empty.
     pub doc: &'static str,
 }
 
-/// What fits at the cursor.
+/// The possible continuations at the cursor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Completion {
-    /// The bytes of the text that a candidate replaces: the word at the cursor, or nothing.
+    /// The bytes that a candidate replaces: the word at the cursor, or none.
     pub span: Range<usize>,
     /// Best first.
     pub candidates: Vec<Candidate>,
 }
 
-/// What can stand at the cursor (a byte offset, taken back to a character's beginning).
+/// Completes at the cursor, a byte offset, which is moved back to a character boundary.
 #[must_use]
 pub fn complete(text: &str, cursor: usize) -> Completion {
     complete_with(text, cursor, &|_| Vec::new())
 }
 
-/// The same, with values of text keys that were seen (services, methods).
+/// The same, with the values seen so far of text keys (services, methods).
 #[must_use]
 pub fn complete_with(text: &str, cursor: usize, seen: &dyn Fn(&'static Key) -> Vec<String>) -> Completion {
     let cursor = (0..=cursor.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let before = &text[..cursor];
-    let mut place = Place::Key;
+    let mut expected = Expected::Key;
     let mut last = cursor..cursor;
     let mut at = 0;
     while let Ok(Some((token, span))) = lexer::next(before, at) {
         at = span.end;
-        // The word that touches the cursor is still being written.
+        // The word at the cursor is incomplete.
         if span.end == cursor && matches!(token, Token::Word(_)) {
             last = span;
             break;
         }
-        place = place.after(token);
+        expected = expected.after(token);
     }
     let mut open_quote = false;
     if last.is_empty()
@@ -58,12 +58,15 @@ pub fn complete_with(text: &str, cursor: usize, seen: &dyn Fn(&'static Key) -> V
         open_quote = true;
     }
     let written = before[last.clone()].trim_start_matches(['"', '\'']);
-    let all =
-        if open_quote && !matches!(place, Place::Value(..)) { Vec::new() } else { place.candidates(seen) };
+    let all = if open_quote && !matches!(expected, Expected::Value(..)) {
+        Vec::new()
+    } else {
+        expected.candidates(seen)
+    };
     Completion { span: last, candidates: fitting(all, written) }
 }
 
-/// Those that begin with what is written, then those that hold it.
+/// The candidates that begin with the written part, then those that contain it.
 fn fitting(all: Vec<Candidate>, written: &str) -> Vec<Candidate> {
     let written = written.to_lowercase();
     let mut ranked: Vec<(bool, Candidate)> = all
@@ -77,9 +80,9 @@ fn fitting(all: Vec<Candidate>, written: &str) -> Vec<Candidate> {
     ranked.into_iter().take(MAX_CANDIDATES).map(|(_, candidate)| candidate).collect()
 }
 
-/// What a place in a filter calls for.
+/// What is expected at a position of a filter.
 #[derive(Clone, Copy)]
-enum Place {
+enum Expected {
     /// A key, `not` or a parenthesis.
     Key,
     /// After a key.
@@ -88,15 +91,15 @@ enum Place {
     Value(&'static Key, After),
     /// After `in`.
     ListStart(&'static Key),
-    /// After a whole test; in a list after a value.
+    /// After a complete test, or after a value in a list.
     Connective(Option<&'static Key>),
-    /// After something that is wrong.
+    /// After an error.
     Nowhere,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
-    /// `==` and `!=`, which also take null.
+    /// `==` and `!=`, which accept null.
     Equal,
     /// Another operator.
     Other,
@@ -104,14 +107,14 @@ enum After {
     List,
 }
 
-impl Place {
+impl Expected {
     fn after(self, token: Token<'_>) -> Self {
         let keyword = |name: &str| matches!(token, Token::Word(word) if word.eq_ignore_ascii_case(name));
         match self {
             Self::Key => match token {
                 Token::Not | Token::Open => Self::Key,
                 Token::Word(_) if keyword("not") => Self::Key,
-                Token::Word(word) => meant(word).map_or(Self::Nowhere, |(key, _)| Self::Operator(key)),
+                Token::Word(word) => resolve(word).map_or(Self::Nowhere, |(key, _)| Self::Operator(key)),
                 _ => Self::Nowhere,
             },
             Self::Operator(key) => match token {
@@ -189,7 +192,7 @@ fn short(key: &'static Key) -> &'static str {
     }
 }
 
-/// How a value of a type without known words looks.
+/// An example value of a type without known values.
 fn example(kind: Type) -> Option<Candidate> {
     let (text, doc) = match kind {
         Type::Duration => ("20ms", "a number and one of ns us ms s m h"),
@@ -216,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn each_place_offers_what_fits_there() {
+    fn each_position_has_its_candidates() {
         assert_eq!(offered("cla"), ["class"]);
         assert_eq!(offered("lat")[0], "latency");
         assert!(offered("").len() > 30);

@@ -1,4 +1,4 @@
-//! A compiled filter and its evaluation: no allocation, no error.
+//! A compiled filter and its evaluation, without allocation and without errors.
 
 use std::cmp::Ordering;
 use std::fmt::{self, Write as _};
@@ -11,9 +11,9 @@ use crate::calls::record::Call;
 
 #[derive(Clone, Debug)]
 pub(super) enum Node {
-    /// All of them; true where there are none.
+    /// All of them are true; also if there are none.
     All(Vec<Node>),
-    /// One of them.
+    /// At least one of them is true.
     Any(Vec<Node>),
     Not(Box<Node>),
     Test(Test),
@@ -22,7 +22,7 @@ pub(super) enum Node {
 #[derive(Clone, Debug)]
 pub(super) struct Test {
     pub(super) key: &'static Key,
-    /// Of a map: the one text that is meant.
+    /// For a map, the name of the text; `None` for all texts.
     pub(super) member: Option<String>,
     pub(super) check: Check,
 }
@@ -31,7 +31,7 @@ pub(super) struct Test {
 pub(super) enum Check {
     Present,
     Equal(Operand),
-    /// The value stands in one of these orders to the operand.
+    /// The value compares with the operand in one of these ways.
     Order(&'static [Ordering], Operand),
     Match(Regex),
 }
@@ -46,11 +46,11 @@ impl Node {
         }
     }
 
-    /// Whether it asks for the key of that name.
-    pub(super) fn asks_for(&self, name: &str) -> bool {
+    /// Whether it tests the key of that name.
+    pub(super) fn tests(&self, name: &str) -> bool {
         match self {
-            Self::All(nodes) | Self::Any(nodes) => nodes.iter().any(|node| node.asks_for(name)),
-            Self::Not(node) => node.asks_for(name),
+            Self::All(nodes) | Self::Any(nodes) => nodes.iter().any(|node| node.tests(name)),
+            Self::Not(node) => node.tests(name),
             Self::Test(test) => test.key.name == name,
         }
     }
@@ -84,9 +84,9 @@ impl Test {
         }
     }
 
-    /// Whether `holds` is true for one of the texts of the value (of the member, where one is meant).
+    /// Whether `holds` is true for one of the texts of the value, or for the text of the member.
     fn texts(&self, value: &Value<'_>, holds: &mut dyn FnMut(&str) -> bool) -> bool {
-        // Header names have no case on the wire of HTTP, and people do not know which case others use.
+        // HTTP header names are case-insensitive, and nobody remembers the case of the others.
         let meant = |name: &str| self.member.as_ref().is_none_or(|member| member.eq_ignore_ascii_case(name));
         match value {
             Value::Null => false,
@@ -98,14 +98,14 @@ impl Test {
             Value::Processes(ends) => ends.iter().flatten().any(|process| holds(&process.name)),
             other => {
                 let mut text = ShortText::default();
-                // Too long for the buffer is longer than any value of these types.
+                // No value of these types is longer than the buffer.
                 write!(text, "{other}").is_ok() && holds(text.as_str())
             }
         }
     }
 }
 
-/// How the value stands to the operand; `None` where they can't be compared.
+/// How the value compares with the operand; `None` if they can't be compared.
 fn order(value: &Value<'_>, operand: &Operand) -> Option<Ordering> {
     match (value, operand) {
         (Value::Number(a), Operand::Number(b)) => Some(a.cmp(b)),
@@ -116,7 +116,7 @@ fn order(value: &Value<'_>, operand: &Operand) -> Option<Ordering> {
     }
 }
 
-/// Room for an address, a call id or a number as text.
+/// A buffer for an address, a call id or a number as text.
 struct ShortText {
     bytes: [u8; 64],
     length: usize,

@@ -1,9 +1,9 @@
-//! From text to tokens. Words are kept as they stand: what `20ms` or `10.0.0.0/8` is depends on the key it is compared
-//! with, so only the parser can tell.
+//! Splits the text into tokens. Words stay as written: the meaning of `20ms` or `10.0.0.0/8` depends on the key that it is compared
+//! with, which only the parser knows.
 
 use std::ops::Range;
 
-/// What is wrong, before it is known to which text it belongs.
+/// An error, without the text of the filter.
 #[derive(Clone, Debug)]
 pub(super) struct Wrong {
     pub(super) span: Range<usize>,
@@ -38,7 +38,7 @@ pub(super) enum Operator {
 pub(super) enum Token<'t> {
     /// Key, value or keyword.
     Word(&'t str),
-    /// What stands between quotes, backslashes as written, and the quote.
+    /// The text between quotes, backslashes as written, and the quote.
     Quoted(&'t str, char),
     Operator(Operator),
     And,
@@ -49,7 +49,7 @@ pub(super) enum Token<'t> {
     Comma,
 }
 
-/// A token and the bytes where it stands.
+/// A token and its bytes.
 pub(super) type Spanned<'t> = (Token<'t>, Range<usize>);
 
 /// Whether a character ends a bare word.
@@ -87,8 +87,10 @@ pub(super) fn next(text: &str, from: usize) -> Result<Option<Spanned<'_>>, Wrong
         ('(', _) => one(Token::Open),
         (')', _) => one(Token::Close),
         (',', _) => one(Token::Comma),
-        ('&' | '|', _) => Err(Wrong::new(&(at..at + 1), format!("'{first}' stands alone"))
-            .hint("and, or; || and && are right too")),
+        ('&' | '|', _) => {
+            Err(Wrong::new(&(at..at + 1), format!("'{first}' stands alone"))
+                .hint("write and, or; or && and ||"))
+        }
         ('"' | '\'', _) => quoted(text, at, first).map(Some),
         _ => {
             let length = rest.find(ends_word).unwrap_or(rest.len());
@@ -114,8 +116,8 @@ fn quoted(text: &str, at: usize, quote: char) -> Result<Spanned<'_>, Wrong> {
     Err(Wrong::new(&(at..text.len()), "the quote is not closed"))
 }
 
-/// Takes the backslashes out of a quoted text. In a regular expression only the one before a quote is ours, all others
-/// belong to the expression.
+/// Removes the backslashes of a quoted text. In a regular expression, only a backslash before a quote is removed; all others belong
+/// to the expression.
 pub(super) fn unescape(raw: &str, quote: char, regex: bool) -> String {
     let mut out = String::with_capacity(raw.len());
     let mut chars = raw.chars();
@@ -139,7 +141,7 @@ pub(super) fn unescape(raw: &str, quote: char, regex: bool) -> String {
     out
 }
 
-/// A text as a value in a filter: bare where that is possible and cannot be taken for a keyword, else quoted.
+/// A text as a value in a filter: bare if it can't be mistaken for anything else, quoted otherwise.
 pub(super) fn quote(text: &str) -> String {
     let keyword = ["and", "or", "not", "in", "null"].iter().any(|k| text.eq_ignore_ascii_case(k));
     if is_word(text) && !keyword && !text.chars().any(|c| c == '\\' || crate::text::is_unsafe(c)) {

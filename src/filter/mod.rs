@@ -10,19 +10,19 @@
 //! | form | true when |
 //! | --- | --- |
 //! | `key` | the call has a value for the key |
-//! | `key == value`, `key = value` | it is that value; a set, list or map holds it; an address is in that net or on that port; a packet is one of the call's |
-//! | `key != value` | not `key == value`, so also when there is no value |
+//! | `key == value`, `key = value` | it has that value; a set, list or map contains it; an address is in that net or on that port; a packet is one of the call's |
+//! | `key != value` | not `key == value`, so also if there is no value |
 //! | `key < value`, `<=`, `>`, `>=` | there is a value and it is less … (numbers, sizes, durations, times, call ids) |
-//! | `key ~ regex`, `key !~ regex` | the text, or one of the texts, matches somewhere, or not |
-//! | `key in (a, b)`, `key not in (a, b)` | one of `key == a`, `key == b`, or none |
-//! | `key == null`, `key != null` | there is no value, or one |
-//! | `not x`, `!x`; `x and y`, `x && y`; `x or y`, <code>x \|\| y</code>; `(x)` | as everywhere: `not` binds closest, then `and` |
+//! | `key ~ regex`, `key !~ regex` | the regex matches anywhere in the text, or in one of the texts; or in none |
+//! | `key in (a, b)`, `key not in (a, b)` | `key == a` or `key == b`; or neither |
+//! | `key == null`, `key != null` | there is no value; or there is one |
+//! | `not x`, `!x`; `x and y`, `x && y`; `x or y`, <code>x \|\| y</code>; `(x)` | as usual: `not` binds tightest, then `and` |
 //!
-//! Values are bare words or stand in `"` or `'`. Durations take `ns us ms s m h`, sizes `B kB KiB MB MiB GB GiB`.
-//! `metadata.NAME`, `biz_extra.NAME` and `details.NAME` are single texts of a map.
+//! Values are bare words, or quoted by `"` or `'`. Durations have the units `ns us ms s m h`, sizes `B kB KiB MB MiB GB GiB`.
+//! `metadata.NAME`, `biz_extra.NAME` and `details.NAME` select one text of a map.
 //!
-//! A filter is compiled once and evaluated without allocating. Types are checked when it is compiled: a word that can
-//! never be true (`class == busines`) is an error, not a silent nothing.
+//! A filter is compiled once and evaluated without allocation. Types are checked at compile time: a test that can never be true
+//! (`class == busines`) is an error.
 
 mod complete;
 mod eval;
@@ -39,11 +39,11 @@ use crate::text;
 
 pub use complete::{Candidate, Completion, complete, complete_with};
 
-/// Longest filter text in bytes.
+/// Longest filter text, bytes.
 pub const MAX_LENGTH: usize = 16 * 1024;
 /// Deepest nesting of parentheses and `not`.
 pub const MAX_DEPTH: usize = 64;
-/// Bytes that one compiled regular expression may take.
+/// Largest compiled regular expression, bytes.
 const MAX_REGEX: usize = 1024 * 1024;
 
 /// A compiled filter.
@@ -53,7 +53,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Compiles a filter. Text without any word lets every call through.
+    /// Compiles a filter. An empty text accepts every call.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         parser::parse(text).map(|root| Self { root }).map_err(|wrong| FilterError {
             text: text.to_owned(),
@@ -63,34 +63,34 @@ impl Filter {
         })
     }
 
-    /// Whether the call passes.
+    /// Whether the filter accepts the call.
     #[must_use]
     pub fn matches(&self, call: &Call) -> bool {
         self.root.matches(call)
     }
 
-    /// Whether it asks for headers, which calls only hold where they were asked for.
+    /// Whether it tests headers, which calls only keep on request.
     #[must_use]
     pub fn needs_metadata(&self) -> bool {
-        self.root.asks_for("metadata")
+        self.root.tests("metadata")
     }
 }
 
 /// What is wrong with a filter, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterError {
-    /// The filter as it was given.
+    /// The text of the filter.
     pub text: String,
-    /// Bytes of it that are wrong; empty at the end where something is missing.
+    /// The wrong bytes of it; empty, at the end, if something is missing.
     pub span: Range<usize>,
     /// What is wrong, in a few words.
     pub message: String,
-    /// What would be right, where that can be said.
+    /// A correction, if one is known.
     pub hint: Option<String>,
 }
 
 impl FilterError {
-    /// The message, the filter, and a caret under the wrong place, without a newline at the end.
+    /// The message, the filter, and a caret under the error, without a newline at the end.
     ///
     /// ```text
     /// wrong filter: there is no key 'clas'
@@ -123,8 +123,7 @@ impl fmt::Display for FilterError {
 
 impl std::error::Error for FilterError {}
 
-/// A test that `call` passes because of its value for `key` (with `equal`), or fails because of it: what a key press on a
-/// cell adds to the filter.
+/// A test that accepts (with `equal`) or rejects `call` by its value for `key`: what a key press on a cell adds to the filter.
 #[must_use]
 pub fn test_of(key: &Key, call: &Call, equal: bool) -> String {
     let operator = if equal { "==" } else { "!=" };
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn comparisons_mean_what_they_say() {
+    fn comparisons_work_for_every_type() {
         let mut call = failed(Class::Business, Carrier::FuncRet, Some(10_001), "no such user");
         call.latency = Some(20_000_000);
         call.request_bytes = 4096;
@@ -192,13 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_asked_for_only_where_a_test_needs_them() {
+    fn headers_are_requested_only_if_a_test_needs_them() {
         assert!(Filter::parse("code or not (metadata.x == 1)").unwrap().needs_metadata());
         assert!(!Filter::parse("service == metadata").unwrap().needs_metadata());
     }
 
     #[test]
-    fn and_binds_closer_than_or() {
+    fn and_binds_tighter_than_or() {
         let call = ok();
         assert!(passes("class == ok or class == rpc and code == 1", &call));
         assert!(!passes("(class == ok or class == rpc) and code == 1", &call));
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_is_unequal_to_every_value_and_less_than_none() {
+    fn a_missing_value_differs_from_every_value_and_is_not_ordered() {
         let call = bare();
         assert!(passes("code != 1 and service !~ x and class not in (ok, rpc)", &call));
         for filter in
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_lists_and_maps_hold_values() {
+    fn sets_lists_and_maps_are_searched_for_values() {
         let call = full();
         for filter in [
             "findings == gap and findings == late-answer and findings != truncated",
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn mapped_addresses_are_the_address() {
+    fn ipv4_mapped_addresses_equal_ipv4_addresses() {
         let mut call = ok();
         call.server.ip = "::ffff:10.1.2.3".parse().unwrap();
         call.client = crate::decode::Endpoint { ip: "fe80::1".parse().unwrap(), port: 9 };
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_shown_where_they_are() {
+    fn errors_are_shown_with_their_place() {
         insta::assert_snapshot!(
             [
                 "clas == business",
@@ -285,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_filters_are_refused_and_not_run() {
+    fn hostile_filters_are_refused() {
         assert!(Filter::parse(&"(".repeat(MAX_LENGTH)).is_err());
         assert!(Filter::parse(&"!".repeat(MAX_LENGTH)).is_err());
         assert!(Filter::parse(&"not ".repeat(MAX_DEPTH + 1)).is_err());
@@ -311,7 +310,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused_with_a_caret(text in "[a-z=!<>~()\"', .&|0-9\\\\é订]{0,40}|.{0,20}") {
+        fn any_text_is_compiled_or_refused_with_a_caret(text in "[a-z=!<>~()\"', .&|0-9\\\\é订]{0,40}|.{0,20}") {
             if let Err(error) = Filter::parse(&text) {
                 prop_assert!(error.span.start <= error.span.end && error.span.end <= text.len());
                 prop_assert!(error.render().lines().count() == 3);

@@ -1,4 +1,4 @@
-//! Values in a filter, read as the type of the key that they are compared with.
+//! Values of a filter, parsed as the type of the key that they are compared with.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -25,7 +25,7 @@ pub(super) enum Operand {
 /// An address, a net, a port, or address and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
-    /// Net and the number of its leading bits that count.
+    /// The net and its prefix length.
     net: Option<(IpAddr, u8)>,
     port: Option<u16>,
 }
@@ -64,13 +64,13 @@ fn in_net(ip: IpAddr, net: IpAddr, bits: u8) -> bool {
     differ >= u32::from(bits).min(if ip.is_ipv4() { 32 } else { 128 })
 }
 
-/// Why a word is no value of a key: message and hint.
+/// Why a word is not a value of a key: message and hint.
 pub(super) type Refusal = (String, Option<String>);
 
-/// Reads `word` as a value of `key`. `name` is the name under which the key was asked for.
+/// Parses `word` as a value of `key`. `name` is the name or alias of the key in the filter.
 pub(super) fn parse(word: &str, key: &Key, name: &str) -> Result<Operand, Refusal> {
-    let none =
-        |what: &str, hint: &str| (format!("'{}' is no {what}", text::escape(word)), Some(hint.to_owned()));
+    let not =
+        |what: &str, hint: &str| (format!("'{}' is not {what}", text::escape(word)), Some(hint.to_owned()));
     match key.kind {
         Type::Text | Type::Word(_) | Type::List | Type::Map => Ok(Operand::Text(word.to_owned())),
         Type::Choice(words) => choice(word, name, &words()).map(|found| Operand::Text(found.to_owned())),
@@ -78,7 +78,7 @@ pub(super) fn parse(word: &str, key: &Key, name: &str) -> Result<Operand, Refusa
             let found = choice(word, name, &words())?;
             Finding::from_name(found)
                 .map(Operand::Finding)
-                .ok_or_else(|| none("finding", "see rpcscope explain"))
+                .ok_or_else(|| not("a finding", "see rpcscope explain"))
         }
         Type::Number => word.parse().map(Operand::Number).map_err(|_| {
             let hint = if key.name == "code" {
@@ -86,41 +86,42 @@ pub(super) fn parse(word: &str, key: &Key, name: &str) -> Result<Operand, Refusa
             } else {
                 "a whole number, such as 5 or -1"
             };
-            none("number", hint)
+            not("a number", hint)
         }),
-        Type::Packets => {
-            word.parse().map(Operand::Amount).map_err(|_| none("packet number", "a whole number, such as 71"))
-        }
+        Type::Packets => word
+            .parse()
+            .map(Operand::Amount)
+            .map_err(|_| not("a packet number", "a whole number, such as 71")),
         Type::Bytes => size(word).map(Operand::Amount).ok_or_else(|| {
-            none("size", "a number with or without unit: 512, 4KiB, 10MB (B kB KiB MB MiB GB GiB)")
+            not("a size", "a number with or without unit: 512, 4KiB, 10MB (B kB KiB MB MiB GB GiB)")
         }),
         Type::Duration => span(word, name.ends_with("_ns"))
             .map(Operand::Amount)
-            .ok_or_else(|| none("duration", "a number with a unit: 20ms, 1.5s (ns us ms s m h)")),
+            .ok_or_else(|| not("a duration", "a number with a unit: 20ms, 1.5s (ns us ms s m h)")),
         Type::Time => time(word)
             .map(Operand::Time)
-            .ok_or_else(|| none("time", "date and time in UTC or with offset: 2026-01-02T15:04:05Z")),
+            .ok_or_else(|| not("a time", "date and time in UTC or with offset: 2026-01-02T15:04:05Z")),
         Type::Address => Pattern::parse(word)
             .map(Operand::Address)
-            .ok_or_else(|| none("address", "10.0.0.1, 10.0.0.1:8888, [::1]:80, :8888 or 10.0.0.0/8")),
-        Type::Uid => word.parse().map(Operand::Uid).map_err(|_| none("call id", "such as 71 or 71.2")),
+            .ok_or_else(|| not("an address", "10.0.0.1, 10.0.0.1:8888, [::1]:80, :8888 or 10.0.0.0/8")),
+        Type::Uid => word.parse().map(Operand::Uid).map_err(|_| not("a call id", "such as 71 or 71.2")),
     }
 }
 
-/// One of a few words, whatever its case.
+/// One of a few words, in any case.
 fn choice(word: &str, name: &str, words: &[&'static str]) -> Result<&'static str, Refusal> {
     words.iter().find(|w| w.eq_ignore_ascii_case(word)).copied().ok_or_else(|| {
         let near = closest(word, words.iter().copied());
         let hint = match (near.as_slice(), words.len()) {
             ([best, ..], _) => format!("did you mean {best}?"),
             ([], ..=20) => format!("one of {}", words.join(", ")),
-            ([], _) => "rpcscope explain names them all".to_owned(),
+            ([], _) => "rpcscope explain lists them all".to_owned(),
         };
         (format!("{} is never '{}'", text::escape(name), text::escape(word)), Some(hint))
     })
 }
 
-/// Splits `20ms` into number and unit. Negative numbers and such as no machine word holds are refused.
+/// Splits `20ms` into number and unit. Negative numbers and numbers beyond a machine word are refused.
 fn with_unit(word: &str) -> Option<(f64, &str)> {
     let border = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
     let (number, unit) = word.split_at(border);
@@ -144,7 +145,7 @@ fn size(word: &str) -> Option<u64> {
     Some((number * factor).round() as u64)
 }
 
-/// Without a unit a number is nanoseconds where the key says so (`latency_ns`); 0 needs no unit.
+/// A number without a unit is in nanoseconds if the key says so (`latency_ns`); 0 needs no unit.
 fn span(word: &str, nanoseconds: bool) -> Option<u64> {
     let (number, unit) = with_unit(word)?;
     let factor = match unit {
@@ -168,11 +169,11 @@ fn time(word: &str) -> Option<Timestamp> {
     i64::try_from(instant.as_nanosecond()).ok().map(Timestamp)
 }
 
-/// A value as a filter can name it so that it is found again.
+/// A value as it is written in a filter that finds it.
 pub(super) fn of_value(value: &Value<'_>) -> String {
     match value {
         Value::Null => "null".to_owned(),
-        // One of several stands for all.
+        // One of several is enough.
         Value::Findings(findings) => findings.iter().next().map_or("null", Finding::name).to_owned(),
         Value::List(names) => names.first().map_or_else(|| "null".to_owned(), |name| quote(name)),
         Value::Map(pairs) => pairs.first().map_or_else(|| "null".to_owned(), |(_, text)| quote(text)),

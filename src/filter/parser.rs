@@ -1,4 +1,4 @@
-//! From tokens to a checked tree.
+//! Parses tokens into a type-checked tree.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -23,13 +23,13 @@ pub(super) fn parse(text: &str) -> Result<Node, Wrong> {
     let node = parser.any()?;
     match parser.peek()? {
         None => Ok(node),
-        Some((Token::Close, span)) => Err(Wrong::new(&span, "nothing was opened that this closes")),
+        Some((Token::Close, span)) => Err(Wrong::new(&span, "no parenthesis is open here")),
         Some((_, span)) => Err(Wrong::new(&span, "expected and, or, or the end")),
     }
 }
 
-/// The key that a word means, and the member of it that is meant (`metadata.x-user`).
-pub(super) fn meant(word: &str) -> Option<(&'static Key, Option<&str>)> {
+/// The key that a word names, and the member of a map (`metadata.x-user`).
+pub(super) fn resolve(word: &str) -> Option<(&'static Key, Option<&str>)> {
     let lower = word.to_ascii_lowercase();
     if let Some(key) = key(&lower) {
         return Some((key, None));
@@ -70,7 +70,7 @@ impl<'t> Parser<'t> {
         Ok(token)
     }
 
-    /// The empty span at the end: something is missing there.
+    /// The empty span at the end, where something is missing.
     fn end(&self) -> Range<usize> {
         let end = self.text.trim_end().len();
         end..end
@@ -143,7 +143,7 @@ impl<'t> Parser<'t> {
                 Wrong::new(&span, "expected a key").hint("keys are those of the call record, such as class")
             );
         };
-        let Some((key, member)) = meant(name) else { return Err(unknown_key(name, &span)) };
+        let Some((key, member)) = resolve(name) else { return Err(unknown_key(name, &span)) };
         let test = |check| Node::Test(Test { key, member: member.map(str::to_owned), check });
         if self.take(Token::Word("in"), "in")? {
             return self.alternatives(key, name, &test);
@@ -160,7 +160,7 @@ impl<'t> Parser<'t> {
                 self.next()?;
                 self.comparison(key, name, operator, &span, &test)
             }
-            // A key alone asks whether there is a value.
+            // A key alone tests whether there is a value.
             None | Some((Token::And | Token::Or | Token::Close, _)) => Ok(test(Check::Present)),
             Some((Token::Word(word), _)) if is_connective(word) => Ok(test(Check::Present)),
             Some((_, span)) => {
@@ -201,7 +201,7 @@ impl<'t> Parser<'t> {
         Ok(test(Check::Order(orders, read(&word, &span, key, name)?)))
     }
 
-    /// A value after `==` or in a list: also `null`, which only counts as such without quotes.
+    /// A value after `==` or in a list; unquoted `null` is no value.
     fn equal(&mut self, key: &'static Key, name: &str, test: &dyn Fn(Check) -> Node) -> Result<Node, Wrong> {
         if self.take(Token::Word("null"), "null")? {
             return Ok(Node::Not(Box::new(test(Check::Present))));
@@ -248,12 +248,12 @@ impl<'t> Parser<'t> {
         match self.next()? {
             Some((Token::Word(word), span)) if is_connective(word) => {
                 Err(Wrong::new(&span, "expected a value")
-                    .hint(format!("the word itself would be \"{word}\"")))
+                    .hint(format!("to compare with the word itself, quote it: \"{word}\"")))
             }
             Some((Token::Word(word), span)) => Ok((word.to_owned(), span)),
             Some((Token::Quoted(raw, quote), span)) => Ok((unescape(raw, quote, regex), span)),
             Some((_, span)) => {
-                Err(Wrong::new(&span, "expected a value").hint("text with signs in it is quoted: \"a=b\""))
+                Err(Wrong::new(&span, "expected a value").hint("quote text with special characters: \"a=b\""))
             }
             None => Err(Wrong::new(&self.end(), "expected a value")),
         }
@@ -262,15 +262,15 @@ impl<'t> Parser<'t> {
     fn regex(&mut self) -> Result<regex::Regex, Wrong> {
         let (pattern, span) = self.value(true)?;
         RegexBuilder::new(&pattern).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).build().map_err(|error| {
-            // The last line of the crate's message is the one that says what is wrong.
+            // The last line of the crate's message has the reason.
             let reason = error.to_string();
             let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Wrong::new(&span, format!("no regular expression: {}", text::escape(&reason)))
+            Wrong::new(&span, format!("not a regular expression: {}", text::escape(&reason)))
         })
     }
 }
 
-/// One node stands for itself.
+/// A single node stays itself.
 fn single(mut nodes: Vec<Node>, several: fn(Vec<Node>) -> Node) -> Node {
     if nodes.len() == 1
         && let Some(node) = nodes.pop()
@@ -298,10 +298,10 @@ fn unknown_key(name: &str, span: &Range<usize>) -> Wrong {
     if let Some((map, _)) = name.split_once('.')
         && key(&map.to_ascii_lowercase()).is_some()
     {
-        return wrong.hint("only metadata, biz_extra and details hold texts by name");
+        return wrong.hint("only metadata, biz_extra and details have named texts");
     }
     match near.as_slice() {
-        [] => wrong.hint("rpcscope calls --help names the keys"),
+        [] => wrong.hint("rpcscope calls --help lists the keys"),
         near => wrong.hint(format!("did you mean {}?", near.join(" or "))),
     }
 }
