@@ -1,9 +1,9 @@
-//! The difference of two clocks, by packets that were seen at both, as NTP tells it (RFC 5905, section 8).
+//! The difference of two clocks, by packets that were seen at both, as in NTP (RFC 5905, section 8).
 //!
-//! What a packet takes from one host to the other shows as the difference of the clocks plus the time of travel; on the way
-//! back as the difference less the time of travel. The quickest packets of both directions leave a corridor in which the
-//! difference must lie: its middle is the best guess, its half width the uncertainty, and its whole width the time that the
-//! network takes there and back. Over a longer time clocks drift: then the corridor is a slope.
+//! A packet from one host to the other seems to take the clock difference plus the travel time; a packet on the way back, the clock
+//! difference minus the travel time. The fastest packets of both directions leave a corridor that contains the difference. Its middle is
+//! the estimate, half its width the uncertainty, and its width the round-trip time of the network. Over a longer time clocks drift, and
+//! the corridor has a slope.
 
 use rpcscope_parsers::Side;
 
@@ -13,11 +13,11 @@ use crate::time::Timestamp;
 /// A packet seen by two clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
-    /// What the clock showed to which the other is compared.
+    /// Time of the reference clock.
     pub(super) reference: Timestamp,
-    /// What the other clock showed.
+    /// Time of the clock that is compared with it.
     pub(super) own: Timestamp,
-    /// The two hosts between which it travelled.
+    /// The two hosts that it travelled between.
     pub(super) route: u32,
     /// Which of them sent it.
     pub(super) side: Side,
@@ -29,50 +29,49 @@ impl Sample {
         Self { reference: self.own, own: self.reference, ..self }
     }
 
-    /// How far the clock was ahead when the packet came by.
+    /// How far the clock seemed to be ahead, nanoseconds.
     fn ahead(&self) -> i64 {
         self.own - self.reference
     }
 }
 
-/// A clock compared to another.
+/// A clock compared with another.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Comparison {
-    /// By how much it is ahead.
+    /// How far it is ahead.
     pub(super) lead: Lead,
-    /// How far that may be off, nanoseconds.
+    /// The largest error of that, nanoseconds.
     pub(super) uncertainty: u64,
-    /// Packets compared.
+    /// Number of compared packets.
     pub(super) packets: usize,
 }
 
-/// Pieces into which the time of the comparison is cut; in each the quickest packets count.
+/// Most pieces that the time is divided into; in each, the fastest packets count.
 const MAX_PIECES: usize = 64;
-/// Packets of either direction that a piece should have…
+/// Desired packets per piece and direction.
 const PIECE: usize = 32;
-/// …and that it has at least.
+/// Fewest packets per piece and direction.
 const MIN_PIECE: usize = 8;
-/// Pieces that are needed to tell drift.
+/// Fewest pieces for an estimate of drift.
 const MIN_PIECES: usize = 6;
-/// Of so many packets one may be quicker than possible: captures miss packets, and then the one that was sent again is taken
-/// for the first.
+/// One of this many packets may be faster than possible: if a capture misses a packet, its retransmission is taken for the first
+/// copy.
 const OUTLIERS: usize = 16;
-/// Clocks that gain or lose more are broken.
+/// Highest drift of a working clock.
 const MAX_DRIFT: f64 = 1e-3;
-/// Drift is believed if it widens the corridor by this share at least.
+/// Drift counts if it widens the corridor by at least this share.
 const GAIN: f64 = 0.25;
-/// Time stamps are not more exact than this, nanoseconds.
+/// Best precision of time stamps, nanoseconds.
 const RESOLUTION: u64 = 1_000;
 
-/// A quickest packet of a piece: when, and how far the clock was ahead.
+/// The fastest packet of a piece: its time, and how far the clock seemed ahead.
 #[derive(Clone, Copy, Debug)]
 struct Bound {
     time: f64,
     ahead: f64,
 }
 
-/// The quickest packets of both directions: the difference is at most what those that came tell, and at least what those
-/// that went tell.
+/// The fastest packets of both directions: upper bounds of the difference by packets that came, lower bounds by packets that went.
 #[derive(Debug, Default)]
 struct Corridor {
     above: Vec<Bound>,
@@ -80,7 +79,7 @@ struct Corridor {
 }
 
 impl Corridor {
-    /// The ends of the corridor at its narrowest place, if the clock drifts like that.
+    /// The bounds of the difference, given the drift.
     fn ends(&self, drift: f64) -> (f64, f64) {
         let level = |bound: &Bound| bound.ahead - drift * bound.time;
         let above = self.above.iter().map(level).fold(f64::INFINITY, f64::min);
@@ -93,7 +92,7 @@ impl Corridor {
         above - below
     }
 
-    /// The drift at which the corridor is widest. Its width is a concave function of the drift, so that thirds find it.
+    /// The drift at which the corridor is widest, by ternary search: the width is a concave function of the drift.
     fn widest(&self) -> f64 {
         let (mut low, mut high) = (-MAX_DRIFT, MAX_DRIFT);
         for _ in 0..100 {
@@ -108,18 +107,18 @@ impl Corridor {
     }
 }
 
-/// Compares two clocks; `None` where packets were shared in one direction only.
+/// Compares two clocks; `None` if all shared packets went in one direction.
 pub(super) fn compare(samples: &[Sample]) -> Option<Comparison> {
     let mut samples = samples.to_vec();
     samples.sort_unstable_by_key(|s| (s.own, s.reference, s.route, s.side.index()));
-    let Directions { came, went, there_and_back } = directions(&samples);
+    let Directions { came, went, round_trip } = directions(&samples);
     let all = came.iter().chain(&went);
     let from = all.clone().map(|s| s.own).min()?;
     let until = all.map(|s| s.own).max()?;
     if came.is_empty() || went.is_empty() {
         return None;
     }
-    // Offsets from a base, lest fractions get lost in large numbers.
+    // Offsets are relative to a base, so that large numbers do not swallow fractions.
     let base = came[0].ahead();
     let packets = came.len().min(went.len());
     let pieces = (packets / PIECE).min(MAX_PIECES).max((packets / MIN_PIECE).min(2 * MIN_PIECES)).max(1);
@@ -136,41 +135,41 @@ pub(super) fn compare(samples: &[Sample]) -> Option<Comparison> {
     for s in &went {
         below[piece(s)].push(bound(s));
     }
-    corridor.above.extend(above.iter_mut().filter_map(|all| quickest(all, f64::total_cmp)));
-    corridor.below.extend(below.iter_mut().filter_map(|all| quickest(all, |a, b| b.total_cmp(a))));
+    corridor.above.extend(above.iter_mut().filter_map(|all| fastest(all, f64::total_cmp)));
+    corridor.below.extend(below.iter_mut().filter_map(|all| fastest(all, |a, b| b.total_cmp(a))));
 
     let level = corridor.width(0.0);
     let widest = corridor.widest();
     let enough = corridor.above.len().min(corridor.below.len()) >= MIN_PIECES;
     let drift = if enough && corridor.width(widest) - level > level.max(0.0) * GAIN { widest } else { 0.0 };
     let (low, high) = corridor.ends(drift);
-    // Where the corridor is narrower than the quickest way there and back, the clock was set in between or did not drift
-    // evenly, and is off by that too.
-    let missing = (there_and_back as f64 - (high - low)).max(0.0);
-    let uncertainty = f64::midpoint((high - low).max(there_and_back as f64), missing).round() as u64;
+    // If the corridor is narrower than the shortest round trip, the clock was set meanwhile or drifted unevenly, and the error is larger
+    // by that.
+    let missing = (round_trip as f64 - (high - low)).max(0.0);
+    let uncertainty = f64::midpoint((high - low).max(round_trip as f64), missing).round() as u64;
     let lead =
         Lead { from, until, offset: base.saturating_add(f64::midpoint(low, high).round() as i64), drift };
     let uncertainty = uncertainty.max(RESOLUTION);
     Some(Comparison { lead, uncertainty, packets: came.len() + went.len() })
 }
 
-/// The quickest packet of a piece but for those that are too quick to be true.
-fn quickest(all: &mut [Bound], order: impl Fn(&f64, &f64) -> std::cmp::Ordering) -> Option<Bound> {
+/// The fastest packet of a piece, apart from outliers.
+fn fastest(all: &mut [Bound], order: impl Fn(&f64, &f64) -> std::cmp::Ordering) -> Option<Bound> {
     all.sort_by(|a, b| order(&a.ahead, &b.ahead));
     all.get(all.len() / OUTLIERS).copied()
 }
 
-/// Packets that came to the place of the clock, and packets that went from there.
+/// Packets that came to the host of the clock, and packets that left it.
 #[derive(Debug, Default)]
 struct Directions {
     came: Vec<Sample>,
     went: Vec<Sample>,
-    /// What the quickest two packets one after the other took, one there and one back, nanoseconds.
-    there_and_back: i64,
+    /// The shortest round trip of two successive packets, nanoseconds.
+    round_trip: i64,
 }
 
-/// Sorts packets by their direction. It shows in the times: of two packets between the same hosts, the clock seems further
-/// ahead by the one that came. Hosts of which only one sent anything tell nothing.
+/// Sorts packets by their direction, which shows in the times: of two packets between the same hosts, the clock seems further ahead
+/// by the one that came. Routes with packets in one direction only are ignored.
 fn directions(samples: &[Sample]) -> Directions {
     let mut routes: Vec<u32> = samples.iter().map(|s| s.route).collect();
     routes.sort_unstable();
@@ -182,9 +181,9 @@ fn directions(samples: &[Sample]) -> Directions {
         }
     }
     let mut found = Directions::default();
-    let mut quickest: Vec<i64> = Vec::new();
+    let mut fastest: Vec<i64> = Vec::new();
     for route in by_route {
-        // Neighbours in time, so that drift plays no part.
+        // Only neighbours in time are compared, so that drift does not matter.
         let mut steps: Vec<i64> = route
             .windows(2)
             .filter(|pair| pair[0].side != pair[1].side)
@@ -204,12 +203,12 @@ fn directions(samples: &[Sample]) -> Directions {
             }
             steps.reverse();
         }
-        quickest.push(steps[steps.len() / OUTLIERS]);
+        fastest.push(steps[steps.len() / OUTLIERS]);
         for sample in route {
             if sample.side == comes { found.came.push(sample) } else { found.went.push(sample) }
         }
     }
-    found.there_and_back = quickest.into_iter().min().unwrap_or(0).max(0);
+    found.round_trip = fastest.into_iter().min().unwrap_or(0).max(0);
     found
 }
 
@@ -217,7 +216,7 @@ fn directions(samples: &[Sample]) -> Directions {
 mod tests {
     use super::*;
 
-    /// Numbers without order that are the same in every run.
+    /// Pseudo-random numbers, the same in every run.
     struct Dice(u64);
 
     impl Dice {
@@ -229,8 +228,8 @@ mod tests {
 
     const START: i64 = 1_700_000_000_000_000_000;
 
-    /// Packets of both directions over `seconds`, which take `delay` and up to `jitter` more, to a clock that is ahead by
-    /// `offset` and gains `drift`.
+    /// Packets in both directions over `seconds`, which take `delay` plus up to `jitter`, to a clock that is ahead by `offset` and
+    /// gains `drift`.
     fn exchange(seconds: i64, packets: i64, offset: i64, drift: f64, delay: i64, jitter: u64) -> Vec<Sample> {
         let mut dice = Dice(7);
         let mut samples = Vec::new();
@@ -247,7 +246,7 @@ mod tests {
         samples
     }
 
-    /// How far the comparison is off at worst, in the time of the samples.
+    /// The largest error of the comparison over the time of the samples.
     fn error(found: &Comparison, samples: &[Sample], offset: i64, drift: f64) -> u64 {
         let off = |s: &Sample| {
             let time = s.own.0 - offset - START;
@@ -274,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_drifts_is_followed() {
+    fn drift_is_estimated() {
         for drift in [50e-6, -50e-6, 200e-6] {
             let samples = exchange(60, 2_000, -2_000_000_000, drift, 60_000, 40_000);
             let found = compare(&samples).unwrap();
@@ -285,16 +284,16 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_no_drift() {
+    fn noise_is_not_taken_for_drift() {
         let samples = exchange(2, 60, 5_000_000, 0.0, 100_000, 400_000);
         let found = compare(&samples).unwrap();
         assert!(error(&found, &samples, 5_000_000, 0.0) <= found.uncertainty, "{found:?}");
     }
 
     #[test]
-    fn a_packet_taken_for_one_sent_later_spoils_nothing() {
+    fn an_outlier_changes_nothing() {
         let mut samples = exchange(20, 500, 1_000_000, 0.0, 100_000, 20_000);
-        // Captured when it was sent again at one end, and the first time at the other.
+        // One end captured the first copy, the other a retransmission.
         samples[100].reference = Timestamp(samples[100].reference.0 + 200_000_000);
         let found = compare(&samples).unwrap();
         assert!(found.lead.offset.abs_diff(1_000_000) <= found.uncertainty, "{found:?}");
@@ -302,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn one_direction_tells_nothing() {
+    fn one_direction_is_not_enough() {
         let all = exchange(1, 10, 5, 0.0, 1000, 1);
         let came: Vec<Sample> = all.iter().filter(|s| s.side == Side::A).copied().collect();
         assert_eq!(compare(&came), None);

@@ -1,18 +1,17 @@
-//! Captures of several places read together: which files are of which place, and by how much their clocks differ.
+//! Captures of several capture points: which file belongs to which, and by how much their clocks differ.
 //!
-//! A packet that travels between two captured hosts is in the files of both. [`survey`] reads the files once before the
-//! analysis, only down to the transport heads, and finds such packets. Files that share packets are of different places:
-//! their packets are told apart by their [`CapturePoint`], so that the second copy of a connection is no pile of
-//! retransmissions, and their times are corrected to one clock, so that cause comes before effect. Files that share none are
-//! one capture, as before: rotated files, or one file for each direction. So are those that share packets with the very same
-//! times: parts of one capture that overlap.
+//! A packet that travels between two captured hosts is in the files of both. [`survey`] reads the files once before the analysis,
+//! down to the transport headers, and finds such packets. Files that share packets belong to different capture points. Their packets
+//! are kept apart by [`CapturePoint`], so that the second copy of a connection does not look like retransmissions, and their times are
+//! corrected to one clock, so that causes come before effects. Files that share no packets are one capture, such as rotated files, or
+//! one file per direction. So are files that share packets with identical times: they are overlapping parts of one capture.
 //!
-//! | file | noun |
+//! | file | contents |
 //! | --- | --- |
-//! | `groups.rs` | files of one place by their names |
-//! | `sightings.rs` | packets seen in several files: a sample of all, of bounded size |
+//! | `groups.rs` | files of one capture point, by their names |
+//! | `sightings.rs` | packets seen in several files: a sample of bounded size |
 //! | `clock.rs` | the difference of two clocks, by packets in both directions |
-//! | `tree.rs` | the way from each clock to the one that all are corrected to |
+//! | `tree.rs` | the path from each clock to the reference clock |
 
 mod clock;
 mod groups;
@@ -34,29 +33,28 @@ use groups::{Group, Groups};
 use sightings::{MIN_SHARED, Sightings};
 use tree::{Difference, Links};
 
-/// Packets of one file that are compared.
+/// Most packets of one file that are compared.
 const MAX_PACKETS: u64 = 50_000_000;
 
-/// Most places that are told apart; files of others are read as one capture.
-const MAX_VANTAGES: usize = u8::MAX as usize;
+/// Most capture points that are distinguished; files of others are read as one capture.
+const MAX_CAPTURE_POINTS: usize = u8::MAX as usize;
 
-/// What a survey found.
+/// The result of a survey.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Survey {
     /// Where each file was captured.
     pub sites: Sites,
-    /// A line for people on each clock that is corrected, or can't be.
+    /// One line for people about each clock that is corrected, or can't be.
     pub notes: Vec<String>,
 }
 
-/// Compares the files that `paths` stand for. `progress` is told how many bytes of how many were read. Nothing is found
-/// where there is nothing to compare: one file only, files that capture programs number when they rotate, or something that
-/// can be read only once.
+/// Compares the files that `paths` stand for. `progress` is called with the bytes read and the total. The survey is empty if there is
+/// nothing to compare: a single file, files of one rotation, or input that can be read only once.
 #[must_use]
 pub fn survey(paths: &[PathBuf], stop: &Arc<AtomicBool>, progress: &mut dyn FnMut(u64, u64)) -> Survey {
     let mut groups = Groups::default();
     for path in paths {
-        // What can't be opened is said when it is read.
+        // Errors are reported when the files are read for their calls.
         let Ok(found) = files::expand(path) else { continue };
         groups.add(path, &found);
     }
@@ -67,17 +65,17 @@ pub fn survey(paths: &[PathBuf], stop: &Arc<AtomicBool>, progress: &mut dyn FnMu
     let Some(seen) = compare(all, stop, progress) else { return Survey::default() };
     let shared = seen.shared();
     let enough = shared.iter().filter(|(_, samples)| samples.len() >= MIN_SHARED);
-    // To the nanosecond at the same time: parts of one capture that overlap.
+    // Identical times, to the nanosecond: overlapping parts of one capture.
     let (same, sharing): (Vec<_>, Vec<_>) =
         enough.partition(|(_, samples)| samples.iter().all(|sample| sample.own == sample.reference));
     let pairs = |found: Vec<(&(usize, usize), &Vec<Sample>)>| -> Vec<(usize, usize)> {
         found.into_iter().map(|(pair, _)| *pair).collect()
     };
     let groups = groups.settle(&pairs(sharing), &pairs(same));
-    place(&groups, &tree::links(&groups, shared))
+    sites(&groups, &tree::links(&groups, shared))
 }
 
-/// Reads the packets of all files; `None` if that was stopped.
+/// Reads the packets of all files; `None` if it was stopped.
 fn compare(
     files: &[PathBuf],
     stop: &Arc<AtomicBool>,
@@ -100,7 +98,7 @@ fn compare(
     (!stop.load(Ordering::Relaxed)).then_some(seen)
 }
 
-/// Reads a file batch by batch, with the bytes read so far, until `take` has enough. What is wrong with it is said when it
+/// Reads a file batch by batch until `take`, which also gets the bytes read so far, returns false. Errors are reported when the file
 /// is read for its calls.
 fn each_batch(path: &Path, stop: &Arc<AtomicBool>, mut take: impl FnMut(&Batch, u64) -> bool) {
     let options = files::Options { stop: Arc::clone(stop), ..files::Options::default() };
@@ -113,12 +111,12 @@ fn each_batch(path: &Path, stop: &Arc<AtomicBool>, mut take: impl FnMut(&Batch, 
     }
 }
 
-/// Gives each group of files that shares packets with another a capture point of its own, and the corrections of its clock.
-fn place(groups: &[Group], links: &Links) -> Survey {
+/// Assigns a capture point and a clock correction to each group of files that shares packets with another.
+fn sites(groups: &[Group], links: &Links) -> Survey {
     let mut survey = Survey::default();
     let mut next = 1;
     for (index, group) in groups.iter().enumerate() {
-        if !links.is_linked(index) || next > MAX_VANTAGES {
+        if !links.is_linked(index) || next > MAX_CAPTURE_POINTS {
             continue;
         }
         let mut site = Site { capture_point: CapturePoint(next as u8), clock: ClockCorrection::default() };
@@ -126,14 +124,14 @@ fn place(groups: &[Group], links: &Links) -> Survey {
         match links.difference(index) {
             Difference::None => {}
             Difference::Unknown(other) => survey.notes.push(format!(
-                "{} and {} share packets of one direction only, so that the difference of their clocks can't be told: \
-                 their times are taken as they are",
+                "{} and {} share packets of one direction only, so the difference of their clocks is unknown: \
+                 their times are not corrected",
                 group.name, groups[*other].name
             )),
-            Difference::Known(way) => {
-                if let Some(clock) = way.clock() {
+            Difference::Known(path) => {
+                if let Some(clock) = path.clock() {
                     site.clock = clock;
-                    survey.notes.push(way.describe(groups, group));
+                    survey.notes.push(path.describe(groups, group));
                 }
             }
         }
@@ -144,7 +142,7 @@ fn place(groups: &[Group], links: &Links) -> Survey {
     survey
 }
 
-/// Nanoseconds with a unit, at most to the microsecond: `1.203417 s`, `12.5 ms`, `40 µs`.
+/// Nanoseconds with a unit, rounded to microseconds at most: `1.203417 s`, `12.5 ms`, `40 µs`.
 fn span(nanoseconds: u64) -> String {
     if nanoseconds >= 1_000_000_000 {
         let text = format!("{:.6}", nanoseconds as f64 / 1e9);
@@ -165,7 +163,7 @@ fn packets(count: usize) -> String {
     format!("{} packets", text::thousands(count as u64))
 }
 
-/// Whether a packet has a segment, and what the sightings need of it.
+/// Decodes the packets of a batch, and calls `take` with every segment.
 fn decode(decoder: &mut Decoder, batch: &Batch, mut take: impl FnMut(&crate::decode::Segment<'_>)) {
     for packet in batch.packets() {
         if let Decoded::Segment(segment) = decoder.decode(&packet) {

@@ -1,11 +1,11 @@
 //! Packets that were seen in several files.
 //!
-//! A packet is known by what neither hosts nor routers change on its way: of TCP the connection, the numbers and the flags,
-//! of UDP the ports and the payload. Time to live, link and identification are left out, and so is the length, since
-//! network cards cut large segments up and put small ones together. Bare acknowledgements look too much alike.
+//! A packet is identified by the fields that neither hosts nor routers change: for TCP the connection, the numbers and the flags, for
+//! UDP the ports and the payload. The time to live, the link and the identification are ignored, and so is the length, because network
+//! cards split large segments and merge small ones. Bare acknowledgements are too similar to identify.
 //!
-//! All packets of all files would take too much memory, so those are kept whose hash has so many zeros, and one more as often
-//! as there are too many: what is kept of one file is then kept of the others too.
+//! All packets of all files would need too much memory, so only packets whose hash ends in a number of zero bits are kept. The number
+//! grows whenever there are too many. This selects the same packets in every file.
 
 use std::hash::BuildHasher;
 
@@ -19,17 +19,16 @@ use crate::decode::{Decoder, Segment, Transport};
 use crate::source::Batch;
 use crate::time::Timestamp;
 
-/// Packets that are kept: as many as fit into a table of 2¹⁷ places before it grows.
+/// Most packets that are kept: what fits into a table of 2¹⁷ slots before it grows.
 const MAX_KEPT: usize = (1 << 17) / 8 * 7;
 
-/// Files have to share so many packets to be of different places.
+/// Fewest shared packets of files of different capture points.
 pub(super) const MIN_SHARED: usize = 3;
 
-/// Two sightings in one file within this time are one packet on two interfaces of the host, nanoseconds. Who sends again
-/// waits longer.
+/// Two sightings in one file within this time are one packet on two interfaces of the host, nanoseconds. Retransmissions come later.
 const SAME: u64 = 1_000_000;
 
-/// Bytes of a datagram that are looked at.
+/// Bytes of a datagram that are hashed.
 const MAX_HASHED: usize = 64;
 
 /// A packet.
@@ -39,28 +38,28 @@ struct Seen {
     route: u32,
     /// Which of them sent it.
     side: Side,
-    places: SmallVec<[Sighting; 2]>,
+    sightings: SmallVec<[Sighting; 2]>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Sighting {
     file: u16,
-    /// It was seen again in this file: sent again, so that nobody can say which of the two is which elsewhere.
-    again: bool,
+    /// It was retransmitted in this file, so it is unclear which of the two the other files show.
+    repeated: bool,
     time: Timestamp,
 }
 
-/// Packets of files, as far as they are kept.
+/// A sample of the packets of all files.
 #[derive(Debug, Default)]
 pub(super) struct Sightings {
     seen: HashMap<u64, Seen, FixedState>,
-    /// Only packets are kept of whose hash these bits are 0.
+    /// Only packets whose hash has zeros in these bits are kept.
     mask: u64,
     decoder: Decoder,
     file: u16,
 }
 
-/// What each two files share, the first named first.
+/// The packets that each pair of files shares, the file that was named first before the other.
 pub(super) type Shared = HashMap<(usize, usize), Vec<Sample>>;
 
 impl Sightings {
@@ -82,11 +81,11 @@ impl Sightings {
         }
         let seen = self.seen.entry(hash).or_insert_with(|| {
             let route = FixedState::default().hash_one((segment.key.a.ip, segment.key.b.ip)) as u32;
-            Seen { route, side: segment.side, places: SmallVec::new() }
+            Seen { route, side: segment.side, sightings: SmallVec::new() }
         });
-        match seen.places.iter_mut().find(|place| place.file == file) {
-            Some(place) => place.again |= segment.time.since(place.time) > SAME,
-            None => seen.places.push(Sighting { file, again: false, time: segment.time }),
+        match seen.sightings.iter_mut().find(|sighting| sighting.file == file) {
+            Some(sighting) => sighting.repeated |= segment.time.since(sighting.time) > SAME,
+            None => seen.sightings.push(Sighting { file, repeated: false, time: segment.time }),
         }
         if self.seen.len() > MAX_KEPT {
             self.mask = self.mask << 1 | 1;
@@ -99,8 +98,8 @@ impl Sightings {
     pub(super) fn shared(&self) -> Shared {
         let mut shared = Shared::default();
         for seen in self.seen.values() {
-            for (at, one) in seen.places.iter().enumerate() {
-                for two in seen.places.iter().skip(at + 1).filter(|two| !two.again && !one.again) {
+            for (at, one) in seen.sightings.iter().enumerate() {
+                for two in seen.sightings.iter().skip(at + 1).filter(|two| !two.repeated && !one.repeated) {
                     let (one, two) = if one.file < two.file { (one, two) } else { (two, one) };
                     shared.entry((one.file.into(), two.file.into())).or_default().push(Sample {
                         reference: one.time,
@@ -115,7 +114,7 @@ impl Sightings {
     }
 }
 
-/// What a packet is known by; `None` for those that look too much alike.
+/// The identity of a packet; `None` for packets that are too similar.
 fn fingerprint(segment: &Segment<'_>) -> Option<u64> {
     let hasher = FixedState::default();
     let key = &segment.key;

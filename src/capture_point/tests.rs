@@ -1,4 +1,4 @@
-//! The sample of packets, and the way from clock to clock.
+//! The sample of packets, and the path from clock to clock.
 
 use std::net::Ipv4Addr;
 
@@ -61,7 +61,7 @@ fn a_packet_is_found_in_every_file_that_has_it() {
 }
 
 #[test]
-fn what_was_sent_again_tells_nothing_and_two_interfaces_are_one_host() {
+fn retransmissions_are_ignored_and_two_interfaces_are_one_host() {
     const MS: i64 = 1_000_000;
     assert!(seen(&[&[(1, 0), (1, 200 * MS)], &[(1, 5)]]).shared().is_empty());
     assert!(seen(&[&[(1, 5)], &[(1, 0), (1, 200 * MS)]]).shared().is_empty());
@@ -111,14 +111,14 @@ fn groups(names: &[&str]) -> Vec<Group> {
 }
 
 #[test]
-fn clocks_are_compared_by_the_surest_way() {
+fn clocks_are_compared_by_the_path_of_least_uncertainty() {
     let all = groups(&["a", "b", "c", "d", "e"]);
     let shared: HashMap<_, _, _> = [
-        // From a to c there is a sure way by b, and an unsure one of its own.
+        // From a to c, the path by b is less uncertain than the direct one.
         ((0, 1), exchange(5_000_000, 20_000)),
         ((1, 2), exchange(-7_000_000, 30_000)),
         ((0, 2), exchange(-2_100_000, 900_000)),
-        // d shares packets of one direction only, e nothing.
+        // d shares packets of one direction only, e none.
         ((0, 3), exchange(1_000_000, 10_000).into_iter().filter(|s| s.side == Side::A).collect()),
     ]
     .into_iter()
@@ -127,33 +127,33 @@ fn clocks_are_compared_by_the_surest_way() {
     assert_eq!((0..5).map(|at| links.is_linked(at)).collect::<Vec<_>>(), [true, true, true, true, false]);
     assert_eq!(*links.difference(0), Difference::None);
     assert_eq!(*links.difference(3), Difference::Unknown(0));
-    let Difference::Known(way) = links.difference(2) else { panic!("{:?}", links.difference(2)) };
+    let Difference::Known(path) = links.difference(2) else { panic!("{:?}", links.difference(2)) };
     assert_eq!(
-        way.describe(&all, &all[2]),
+        path.describe(&all, &all[2]),
         "c: clock 2 ms behind a, ±50 µs (20 packets seen in both, by way of b); corrected"
     );
-    let clock = way.clock().unwrap();
+    let clock = path.clock().unwrap();
     assert_eq!(clock.correct(Timestamp(1_000_000)), Timestamp(3_000_000));
-    let survey = place(&all, &links);
+    let survey = sites(&all, &links);
     assert_eq!((survey.sites.len(), survey.notes.len()), (4, 3));
 }
 
 #[test]
-fn the_first_file_has_the_clock_for_all() {
+fn the_first_file_has_the_reference_clock() {
     let all = groups(&["a", "b", "c"]);
     // Compared by way of c, against the order of the names.
     let shared = [((0, 2), exchange(4_000_000, 1_000)), ((1, 2), exchange(3_000_000, 1_000))];
     let links = tree::links(&all, shared.into_iter().collect());
-    let Difference::Known(way) = links.difference(1) else { panic!() };
-    assert_eq!(way.clock().unwrap().correct(Timestamp(0)), Timestamp(-1_000_000));
+    let Difference::Known(path) = links.difference(1) else { panic!() };
+    assert_eq!(path.clock().unwrap().correct(Timestamp(0)), Timestamp(-1_000_000));
 }
 
 #[test]
-fn clocks_that_agree_are_left_alone() {
+fn clocks_that_agree_are_not_corrected() {
     let all = groups(&["a", "b"]);
     assert!(compare(&exchange(3_000, 50_000)).is_some());
     let links = tree::links(&all, [((0, 1), exchange(3_000, 50_000))].into_iter().collect());
-    let survey = place(&all, &links);
+    let survey = sites(&all, &links);
     assert_eq!(survey.notes, [""; 0]);
     let sites: Vec<_> = all.iter().map(|group| survey.sites[&group.files[0]].clone()).collect();
     assert_eq!([sites[0].capture_point, sites[1].capture_point], [CapturePoint(1), CapturePoint(2)]);
@@ -161,9 +161,9 @@ fn clocks_that_agree_are_left_alone() {
 }
 
 #[test]
-fn spans_are_told_as_people_read_them() {
+fn spans_have_readable_units() {
     let all = [0, 999, 40_000, 40_001, 1_203_417, 12_500_000, 1_203_417_000, 3_000_000_000].map(span);
-    let told = ["0 ns", "999 ns", "40 µs", "41 µs", "1.203 ms", "12.5 ms", "1.203417 s", "3 s"];
-    assert_eq!(all, told);
+    let expected = ["0 ns", "999 ns", "40 µs", "41 µs", "1.203 ms", "12.5 ms", "1.203417 s", "3 s"];
+    assert_eq!(all, expected);
     assert_eq!(packets(12_340), "12,340 packets");
 }

@@ -1,4 +1,4 @@
-//! The way from each clock to the one that all are corrected to.
+//! The path of comparisons from each clock to the reference clock.
 
 use hashbrown::HashMap;
 
@@ -8,33 +8,33 @@ use super::sightings::{MIN_SHARED, Shared};
 use super::{packets, span};
 use crate::source::site::ClockCorrection;
 
-/// What all groups of files share with each other.
+/// The comparisons of all groups.
 pub(super) struct Links {
     linked: Vec<bool>,
     differences: Vec<Difference>,
 }
 
-/// How a group's clock differs from the one that all are corrected to.
+/// The difference of a group's clock from the reference clock.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Difference {
-    /// It is that clock, or nothing is shared.
+    /// It is the reference clock, or shares no packets.
     None,
-    /// It can't be told, although packets are shared with this group.
+    /// Unknown, although it shares packets with this group.
     Unknown(usize),
-    /// As told on this way.
-    Known(Way),
+    /// Known by this path.
+    Known(ClockPath),
 }
 
-/// The comparisons from a clock to the one that it is corrected to.
+/// The comparisons from a clock to its reference clock.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Way {
-    /// The groups on the way, the last of which has the clock that all are corrected to.
+pub(super) struct ClockPath {
+    /// The groups on the path; the last one has the reference clock.
     groups: Vec<usize>,
-    /// One for each of them.
+    /// One comparison per group.
     steps: Vec<Comparison>,
 }
 
-impl Way {
+impl ClockPath {
     fn uncertainty(&self) -> u64 {
         self.steps.iter().map(|step| step.uncertainty).sum()
     }
@@ -49,8 +49,7 @@ impl Way {
         begin - time
     }
 
-    /// The corrections; `None` where the clocks agree as far as can be told, so that nothing has to be corrected: no packet
-    /// then seems to come before it was sent.
+    /// The corrections; `None` if the clocks agree within the uncertainty, so that no packet seems to arrive before it was sent.
     pub(super) fn clock(&self) -> Option<ClockCorrection> {
         let agrees = |step: &Comparison| {
             let ends = [step.lead.at(step.lead.from), step.lead.at(step.lead.until)];
@@ -102,12 +101,12 @@ impl Links {
     }
 }
 
-/// Compares the clocks of groups that share packets. Each is corrected by way of those comparisons that are least uncertain
-/// together, to the first group named of those that are linked.
+/// Compares the clocks of groups that share packets. Each is corrected to the first-named group of its connected component, along the
+/// path with the least total uncertainty (Dijkstra's algorithm).
 pub(super) fn links(groups: &[Group], shared: Shared) -> Links {
     let mut group_of: HashMap<usize, usize> = HashMap::new();
     for (index, group) in groups.iter().enumerate() {
-        group_of.extend(group.places.iter().map(|place| (*place, index)));
+        group_of.extend(group.members.iter().map(|file| (*file, index)));
     }
     let mut pairs: HashMap<(usize, usize), Vec<Sample>> = HashMap::new();
     for ((one, two), samples) in shared {
@@ -132,21 +131,21 @@ pub(super) fn links(groups: &[Group], shared: Shared) -> Links {
         linked[*two] = true;
     }
     let mut differences = vec![Difference::None; groups.len()];
-    let mut ways: Vec<Option<Way>> = vec![None; groups.len()];
+    let mut paths: Vec<Option<ClockPath>> = vec![None; groups.len()];
     for root in 0..groups.len() {
-        if !linked[root] || ways[root].is_some() {
+        if !linked[root] || paths[root].is_some() {
             continue;
         }
-        ways[root] = Some(Way::default());
-        // The nearest group that is not reached yet, again and again.
+        paths[root] = Some(ClockPath::default());
+        // Add the nearest group that is not reached yet, until there is none.
         loop {
             let reach = edges.iter().filter_map(|((one, two), uncertainty)| {
-                let (near, far) = match (&ways[*one], &ways[*two]) {
+                let (near, far) = match (&paths[*one], &paths[*two]) {
                     (Some(_), None) => (*one, *two),
                     (None, Some(_)) => (*two, *one),
                     _ => return None,
                 };
-                let before = ways[near].as_ref().map_or(0, Way::uncertainty);
+                let before = paths[near].as_ref().map_or(0, ClockPath::uncertainty);
                 Some((before + (*uncertainty)?, near, far))
             });
             let Some((_, near, far)) = reach.min() else { break };
@@ -154,13 +153,13 @@ pub(super) fn links(groups: &[Group], shared: Shared) -> Links {
             let turned: Vec<Sample> =
                 samples.iter().map(|sample| if far < near { sample.reversed() } else { *sample }).collect();
             let Some(step) = compare(&turned) else { break };
-            let mut way = ways[near].clone().unwrap_or_default();
-            way.groups.insert(0, near);
-            way.steps.insert(0, step);
-            differences[far] = Difference::Known(way.clone());
-            ways[far] = Some(way);
+            let mut path = paths[near].clone().unwrap_or_default();
+            path.groups.insert(0, near);
+            path.steps.insert(0, step);
+            differences[far] = Difference::Known(path.clone());
+            paths[far] = Some(path);
         }
-        // What shares packets with these but could not be compared is the beginning of another tree.
+        // Groups that share packets with these but could not be compared start another tree.
     }
     for ((one, two), uncertainty) in &edges {
         if uncertainty.is_none() && differences[*two] == Difference::None {

@@ -1,4 +1,4 @@
-//! The same connection seen by several captures, given once.
+//! Reports a connection once if several captures show it.
 
 use std::collections::VecDeque;
 
@@ -11,29 +11,29 @@ use crate::decode::{Endpoint, Network};
 use crate::source::CapturePoint;
 use crate::time::Timestamp;
 
-/// Connections that are remembered.
-const MAX_GIVEN: usize = 1 << 16;
+/// Most connections that are remembered.
+const MAX_REPORTED: usize = 1 << 16;
 
 type Key = (Endpoint, Endpoint, Network);
 
-/// When a connection was there, and where it was seen.
+/// When a connection existed, and where it was seen.
 #[derive(Debug)]
-struct Given {
+struct Reported {
     start: Timestamp,
     end: Timestamp,
     capture_point: CapturePoint,
 }
 
-/// Connections that were given out.
+/// The connections that were reported.
 #[derive(Debug, Default)]
 pub struct Connections {
-    given: HashMap<Key, SmallVec<[Given; 1]>, FixedState>,
+    reported: HashMap<Key, SmallVec<[Reported; 1]>, FixedState>,
     order: VecDeque<Key>,
 }
 
 impl Connections {
-    /// Whether this is the copy of a connection that was given out: between the same ends at the same time, seen elsewhere. If
-    /// it is not, it will be remembered.
+    /// Whether this is a copy of a reported connection: between the same ends at the same time, seen elsewhere. If not, it is
+    /// remembered.
     pub fn is_copy(&mut self, connection: &Connection) -> bool {
         let Connection { start, end, capture_point, .. } = *connection;
         if capture_point == CapturePoint::default() {
@@ -42,22 +42,22 @@ impl Connections {
         let (low, high) =
             (connection.client.min(connection.server), connection.client.max(connection.server));
         let key = (low, high, connection.network);
-        let given = self.given.entry(key).or_default();
-        if given
+        let reported = self.reported.entry(key).or_default();
+        if reported
             .iter()
             .any(|other| other.capture_point != capture_point && other.start <= end && start <= other.end)
         {
             return true;
         }
-        given.push(Given { start, end, capture_point });
+        reported.push(Reported { start, end, capture_point });
         self.order.push_back(key);
-        if self.order.len() > MAX_GIVEN
+        if self.order.len() > MAX_REPORTED
             && let Some(oldest) = self.order.pop_front()
-            && let Some(given) = self.given.get_mut(&oldest)
+            && let Some(reported) = self.reported.get_mut(&oldest)
         {
-            given.remove(0);
-            if given.is_empty() {
-                self.given.remove(&oldest);
+            reported.remove(0);
+            if reported.is_empty() {
+                self.reported.remove(&oldest);
             }
         }
         false
@@ -94,26 +94,26 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_seen_twice_is_given_once() {
+    fn a_connection_seen_twice_is_reported_once() {
         let mut connections = Connections::default();
         assert!(!connections.is_copy(&connection(1, (0, 100))));
         let turned = connection(2, (5, 95));
         let turned = Connection { client: turned.server, server: turned.client, ..turned };
-        assert!(connections.is_copy(&turned), "whoever is taken for its client");
+        assert!(connections.is_copy(&turned), "whichever end counts as its client");
         assert!(!connections.is_copy(&connection(1, (100, 200))), "the next one between these ports");
         assert!(connections.is_copy(&connection(2, (101, 199))));
-        assert!(!connections.is_copy(&connection(0, (0, 100))), "of a capture that shares nothing");
+        assert!(!connections.is_copy(&connection(0, (0, 100))), "from a capture that shares no packets");
     }
 
     #[test]
     fn memory_is_bounded() {
         let mut connections = Connections::default();
-        for n in 0..2 * MAX_GIVEN as i64 {
+        for n in 0..2 * MAX_REPORTED as i64 {
             let mut one = connection(1, (n, n));
             one.client.port = n as u16;
             assert!(!connections.is_copy(&one));
         }
-        assert_eq!(connections.order.len(), MAX_GIVEN);
-        assert_eq!(connections.given.values().map(SmallVec::len).sum::<usize>(), MAX_GIVEN);
+        assert_eq!(connections.order.len(), MAX_REPORTED);
+        assert_eq!(connections.reported.values().map(SmallVec::len).sum::<usize>(), MAX_REPORTED);
     }
 }

@@ -1,24 +1,23 @@
-//! One record of the copies of one call.
+//! Joins the copies of one call into one record.
 
 use super::Views;
 use crate::calls::record::{Call, CalleeView, Class, Finding};
 use crate::decode::Network;
 
-/// Findings that say that a capture does not hold all of a call.
+/// Findings about parts of a call that a capture does not have.
 const LOSSES: [Finding; 3] = [Finding::MidStream, Finding::Gap, Finding::Truncated];
 
-/// Makes one record of the copies of a call; `None` if there are none.
+/// Joins the copies of a call into one record; `None` if there are none.
 ///
-/// The capture nearest to the caller has the word, since it shows what the caller has seen: above all when the call broke
-/// there although the callee sent an answer ([`Finding::AnswerLost`]). But a capture that misses packets yields to one that
-/// does not, and that the capture of one end shows no answer says nothing where the connection went on and the other end's
-/// capture shows one: TCP would have sent it again.
+/// The capture nearest to the caller decides, because it shows what the caller saw, in particular if the call broke there although
+/// the callee sent an answer ([`Finding::AnswerLost`]). There are two exceptions. A capture with missing packets yields to a complete
+/// one. A missing answer proves nothing if the connection went on and the other end shows the answer: TCP would have retransmitted it.
 #[must_use]
 pub fn join(mut views: Views) -> Option<Box<Call>> {
     if views.len() < 2 {
         return views.pop();
     }
-    // From the caller to the callee: the caller waits longest. Where that is not known, who saw the request first.
+    // Sort from the caller to the callee: the caller waits longest. If that is unknown, it saw the request first.
     let all_answered = views.iter().all(|view| view.latency.is_some());
     views.sort_by_key(|view| {
         let wait = view.latency.filter(|_| all_answered).unwrap_or(0);
@@ -32,10 +31,10 @@ pub fn join(mut views: Views) -> Option<Box<Call>> {
     let best = if broke {
         0
     } else {
-        // Of equals the first, which is nearest to the caller.
+        // Among equals the first, which is nearest to the caller.
         (0..views.len()).max_by_key(|&at| (knowledge(&views[at]), std::cmp::Reverse(at))).unwrap_or(0)
     };
-    // Times are those of the caller's end if it has them all.
+    // Times are those at the caller if its capture has them all.
     let timed = if has_request(caller) && caller.latency.is_some() { 0 } else { best };
     let callee = views.iter().rposition(|view| has_request(view));
     let callee_view = callee.map(|at| {
@@ -43,7 +42,7 @@ pub fn join(mut views: Views) -> Option<Box<Call>> {
         let latency = view.latency.filter(|_| at != timed);
         Box::new(CalleeView { seen, start: view.start, end: view.end, latency })
     });
-    // A capture without the request knows only when the answer came.
+    // A capture without the request only has the time of the answer.
     let start = if has_request(&views[timed]) { views[timed].start } else { caller.start };
     let end = views[timed].end;
     let (latency, duration) = (views[timed].latency, views[timed].duration);
@@ -73,19 +72,19 @@ fn is_whole(call: &Call) -> bool {
     !LOSSES.iter().any(|loss| call.findings.contains(*loss))
 }
 
-/// Whether an answer was seen, be it readable or not.
+/// Whether an answer was seen, readable or not.
 fn was_answered(call: &Call) -> bool {
     matches!(call.class(), Some(Class::Ok | Class::Business | Class::Rpc) | None)
 }
 
-/// Whether the capture at the caller proves that no answer came in time: the call was broken off before one did. A datagram
-/// is not sent again.
+/// Whether the capture at the caller proves that no answer came in time, because the call broke before. Datagrams are not
+/// retransmitted, so a missing one counts too.
 fn broke_at_caller(call: &Call) -> bool {
     let unanswered = call.class() == Some(Class::Unanswered) && call.network == Network::Udp;
     is_whole(call) && (call.class() == Some(Class::Transport) || unanswered)
 }
 
-/// How much a capture knows of how a call ended.
+/// How much a capture shows about the end of a call; higher is more.
 fn knowledge(call: &Call) -> u8 {
     match (call.class(), is_whole(call)) {
         (Some(Class::Ok | Class::Business | Class::Rpc | Class::Oneway), true) => 6,
@@ -98,7 +97,7 @@ fn knowledge(call: &Call) -> u8 {
     }
 }
 
-/// Fills in what only another capture of the call shows.
+/// Adds what only another capture of the call shows.
 fn complete(call: &mut Call, view: &Call) {
     fn fill<T: Clone>(value: &mut Option<T>, other: Option<&T>) {
         if value.is_none() {
@@ -106,7 +105,7 @@ fn complete(call: &mut Call, view: &Call) {
         }
     }
     if call.findings.contains(Finding::NameFromAnswer) && !view.findings.contains(Finding::NameFromAnswer) {
-        // The request names it itself, where it was captured.
+        // The captured request names the method itself.
         if view.method.is_some() {
             (call.service, call.method) = (None, None);
             call.findings.remove(Finding::NameFromAnswer);
@@ -122,7 +121,7 @@ fn complete(call: &mut Call, view: &Call) {
     fill(&mut call.span_id, view.span_id.as_ref());
     call.request_bytes = call.request_bytes.max(view.request_bytes);
     call.request_messages = call.request_messages.max(view.request_messages);
-    // What never came to the caller is no part of its answer.
+    // Parts of the answer that never reached the caller do not count.
     if was_answered(call) {
         call.response_bytes = call.response_bytes.max(view.response_bytes);
         call.response_messages = call.response_messages.max(view.response_messages);
@@ -133,7 +132,7 @@ fn complete(call: &mut Call, view: &Call) {
             call.outcome.details.clone_from(&view.outcome.details);
         }
     }
-    // Of compressed headers a capture with holes shows some only.
+    // With compressed headers, a capture with missing packets shows only some of them.
     for answer in [false, true] {
         let headers = |of: &Call| of.metadata.iter().filter(|header| header.0 == answer).count();
         if headers(view) > headers(call) && (!answer || was_answered(call)) {

@@ -1,12 +1,11 @@
-//! The same call seen by several captures, counted once.
+//! Counts a call once if several captures show it.
 //!
-//! Each capture point's packets are reassembled and paired by themselves, so that a call between two captured hosts comes
-//! out once for each. [`Dedup`] holds such calls until the copies are there and gives out one record, in the order of the
-//! packets by which they all were decided. Dedup are told by what is the same on every capture: the connection with the
-//! TCP sequence number of the request or of the answer; where they have neither in common, and over UDP, the number that
-//! pairs request and answer.
+//! The packets of each capture point are reassembled and paired separately, so a call between two captured hosts appears once per
+//! host. [`Dedup`] holds such calls until all copies have arrived and emits one record, in the order of the packets that decided the
+//! last copy. Copies are recognised by what every capture shows alike: the connection, and the TCP sequence number of the request or
+//! of the answer; or, if they share neither, and over UDP, the number that pairs request and answer.
 //!
-//! What the record says is [`join`]'s to decide.
+//! [`join`] decides what the record says.
 
 mod connections;
 mod join;
@@ -28,67 +27,67 @@ use crate::time::Timestamp;
 pub use connections::Connections;
 pub use join::join;
 
-/// How long, in packet time, a call waits for its copies: about as long as callers wait for their answers.
+/// How long a call waits for its copies, in packet time: about as long as callers wait for answers.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Most calls that are held; beyond that the oldest go out as they are.
+/// Most calls that are held; beyond that, the oldest are emitted as they are.
 const MAX_HELD: usize = 1 << 15;
 
-/// Most keys of calls given out that are remembered, lest a copy that comes late counts as another call.
-const MAX_GIVEN: usize = 1 << 17;
+/// Most keys of emitted calls that are remembered, so that a late copy does not count as another call.
+const MAX_EMITTED: usize = 1 << 17;
 
-/// Most pairs of hosts of which is remembered who sees them.
+/// Most pairs of hosts whose capture points are remembered.
 const MAX_ROUTES: usize = 1 << 16;
 
-/// Sightings of a call that begin further apart than this are of two calls.
+/// Copies of one call begin no further apart than this.
 const APART: Duration = Duration::from_secs(60);
 
-/// The copies of one call so far.
+/// The copies of one call, each as one capture shows it.
 type Views = SmallVec<[Box<Call>; 2]>;
 
 /// Keys by which copies of a call find each other.
 type Keys = SmallVec<[u64; 3]>;
 
-/// What stands in line.
+/// An entry of the queue.
 #[derive(Debug)]
-enum Held<T> {
+enum Entry<T> {
     /// A call whose other copies may still come.
-    Waiting { views: Views, keys: Keys, since: Timestamp },
-    /// Something that only keeps its place.
+    Pending { views: Views, keys: Keys, since: Timestamp },
+    /// Something else, which keeps its position.
     Passenger(T),
-    /// What stood here has moved back.
-    Gone,
+    /// A call that has moved back, because a copy of it came.
+    Moved,
 }
 
-/// What was given out under a key.
+/// A call that was emitted under a key.
 #[derive(Debug)]
-struct Given {
+struct Emitted {
     start: Timestamp,
     capture_points: SmallVec<[CapturePoint; 4]>,
 }
 
-/// What comes out of [`Dedup`].
+/// The output of [`Dedup`].
 #[derive(Debug)]
 pub enum Item<T> {
-    /// A call, all its copies in one.
+    /// A call, with all its copies joined.
     Call(Box<Call>),
-    /// Something else, at its place between the calls.
+    /// Something else, at its position between the calls.
     Passenger(T),
 }
 
-/// Calls that wait for their copies, and what stands in line with them.
+/// A queue of calls that wait for their copies, and of other items between them.
 #[derive(Debug)]
 pub struct Dedup<T> {
-    line: VecDeque<Held<T>>,
-    /// Number of the first place in line; places are numbered from 0 on.
+    queue: VecDeque<Entry<T>>,
+    /// Number of the first entry of the queue; entries are numbered from 0.
     first: u64,
-    /// How many calls wait.
-    waiting: usize,
-    /// Places of waiting calls, in order.
-    places: HashMap<u64, SmallVec<[u64; 1]>, FixedState>,
-    given: HashMap<u64, Given, FixedState>,
-    given_order: VecDeque<u64>,
-    /// Which captures show the traffic between two hosts.
+    /// Number of pending calls.
+    pending: usize,
+    /// The numbers of pending calls by key, in order.
+    numbers: HashMap<u64, SmallVec<[u64; 1]>, FixedState>,
+    emitted: HashMap<u64, Emitted, FixedState>,
+    emitted_order: VecDeque<u64>,
+    /// The capture points that see the traffic between two hosts.
     routes: HashMap<(IpAddr, IpAddr), SmallVec<[CapturePoint; 4]>, FixedState>,
     now: Timestamp,
 }
@@ -96,12 +95,12 @@ pub struct Dedup<T> {
 impl<T> Default for Dedup<T> {
     fn default() -> Self {
         Self {
-            line: VecDeque::new(),
+            queue: VecDeque::new(),
             first: 0,
-            waiting: 0,
-            places: HashMap::default(),
-            given: HashMap::default(),
-            given_order: VecDeque::new(),
+            pending: 0,
+            numbers: HashMap::default(),
+            emitted: HashMap::default(),
+            emitted_order: VecDeque::new(),
             routes: HashMap::default(),
             now: Timestamp(i64::MIN),
         }
@@ -109,49 +108,49 @@ impl<T> Default for Dedup<T> {
 }
 
 impl<T> Dedup<T> {
-    /// Whether nothing stands in line.
+    /// Whether the queue is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.line.is_empty()
+        self.queue.is_empty()
     }
 
-    /// Takes the next call, in the order of the packets that decided them; what is ready goes to `give`.
-    pub fn call(&mut self, call: Box<Call>, give: &mut dyn FnMut(Item<T>)) {
+    /// Takes the next call, in the order of the packets that decided them; whatever is ready goes to `emit`.
+    pub fn call(&mut self, call: Box<Call>, emit: &mut dyn FnMut(Item<T>)) {
         self.now = self.now.max(call.end);
         let since = call.end;
         let (mut views, mut keys) = (Views::new(), Keys::new());
         if call.capture_point != CapturePoint::default() {
             self.see(&call);
             keys = self::keys(&call);
-            if let Some(place) = self.find(&call, &keys) {
-                let (known, more) = self.take(place);
+            if let Some(number) = self.find(&call, &keys) {
+                let (known, more) = self.take(number);
                 views = known;
                 keys.extend(more);
                 keys.sort_unstable();
                 keys.dedup();
-            } else if self.was_given(&call, &keys) {
-                return self.release(give);
+            } else if self.was_emitted(&call, &keys) {
+                return self.release(emit);
             }
         }
         views.push(call);
         self.enter(views, keys, since);
-        self.release(give);
+        self.release(emit);
     }
 
-    /// Takes something that is given out again after the calls that came before it.
-    pub fn passenger(&mut self, passenger: T, give: &mut dyn FnMut(Item<T>)) {
-        self.line.push_back(Held::Passenger(passenger));
-        self.release(give);
+    /// Takes something else; it is emitted after the calls that came before it.
+    pub fn passenger(&mut self, passenger: T, emit: &mut dyn FnMut(Item<T>)) {
+        self.queue.push_back(Entry::Passenger(passenger));
+        self.release(emit);
     }
 
-    /// Gives out everything: nothing more comes.
-    pub fn finish(&mut self, give: &mut dyn FnMut(Item<T>)) {
-        while !self.line.is_empty() {
-            self.pop(give);
+    /// Emits everything; no more input comes.
+    pub fn finish(&mut self, emit: &mut dyn FnMut(Item<T>)) {
+        while !self.queue.is_empty() {
+            self.pop(emit);
         }
     }
 
-    /// Learns that a capture shows the traffic between two hosts.
+    /// Records that a capture point sees the traffic between two hosts.
     fn see(&mut self, call: &Call) {
         let room = self.routes.len() < MAX_ROUTES;
         let route = (call.client.ip, call.server.ip);
@@ -164,66 +163,66 @@ impl<T> Dedup<T> {
         }
     }
 
-    /// The waiting call of which this is a copy.
+    /// The number of the pending call that this is a copy of.
     fn find(&self, call: &Call, keys: &Keys) -> Option<u64> {
-        keys.iter().filter_map(|key| self.places.get(key)).flatten().copied().find(|place| {
-            match self.line.get((place - self.first) as usize) {
-                Some(Held::Waiting { views, .. }) => views.iter().all(|view| are_copies(view, call)),
+        keys.iter().filter_map(|key| self.numbers.get(key)).flatten().copied().find(|number| {
+            match self.queue.get((number - self.first) as usize) {
+                Some(Entry::Pending { views, .. }) => views.iter().all(|view| are_copies(view, call)),
                 _ => false,
             }
         })
     }
 
-    /// Takes a waiting call out of the line.
-    fn take(&mut self, place: u64) -> (Views, Keys) {
-        let held = self.line.get_mut((place - self.first) as usize);
-        let Some(Held::Waiting { views, keys, .. }) = held.map(|held| std::mem::replace(held, Held::Gone))
-        else {
+    /// Removes a pending call from the queue.
+    fn take(&mut self, number: u64) -> (Views, Keys) {
+        let entry = self.queue.get_mut((number - self.first) as usize);
+        let moved = entry.map(|entry| std::mem::replace(entry, Entry::Moved));
+        let Some(Entry::Pending { views, keys, .. }) = moved else {
             return Default::default();
         };
-        self.waiting -= 1;
-        self.forget(&keys, place);
+        self.pending -= 1;
+        self.forget(&keys, number);
         (views, keys)
     }
 
-    /// Forgets the place of a call that waits no longer.
-    fn forget(&mut self, keys: &Keys, place: u64) {
+    /// Removes the number of a call that is no longer pending.
+    fn forget(&mut self, keys: &Keys, number: u64) {
         for key in keys {
-            if let Some(places) = self.places.get_mut(key) {
-                places.retain(|known| *known != place);
-                if places.is_empty() {
-                    self.places.remove(key);
+            if let Some(numbers) = self.numbers.get_mut(key) {
+                numbers.retain(|known| *known != number);
+                if numbers.is_empty() {
+                    self.numbers.remove(key);
                 }
             }
         }
     }
 
-    /// Puts a call at the end of the line.
+    /// Appends a call to the queue.
     fn enter(&mut self, views: Views, keys: Keys, since: Timestamp) {
-        let place = self.first + self.line.len() as u64;
+        let number = self.first + self.queue.len() as u64;
         for key in &keys {
-            self.places.entry(*key).or_default().push(place);
+            self.numbers.entry(*key).or_default().push(number);
         }
-        self.line.push_back(Held::Waiting { views, keys, since });
-        self.waiting += 1;
+        self.queue.push_back(Entry::Pending { views, keys, since });
+        self.pending += 1;
     }
 
-    /// Gives out what need not wait any longer.
-    fn release(&mut self, give: &mut dyn FnMut(Item<T>)) {
-        while let Some(held) = self.line.front() {
-            if let Held::Waiting { views, since, .. } = held
+    /// Emits whatever need not wait any longer.
+    fn release(&mut self, emit: &mut dyn FnMut(Item<T>)) {
+        while let Some(entry) = self.queue.front() {
+            if let Entry::Pending { views, since, .. } = entry
                 && !self.is_complete(views)
-                && self.waiting <= MAX_HELD
+                && self.pending <= MAX_HELD
                 && u128::from(self.now.since(*since)) <= PATIENCE.as_nanos()
             {
                 return;
             }
-            self.pop(give);
+            self.pop(emit);
         }
     }
 
-    /// Whether no more copies are to be expected: every capture that is known to show the traffic of these hosts has shown
-    /// this call.
+    /// Whether no more copies are expected: every capture point that is known to see the traffic of these hosts has shown this
+    /// call.
     fn is_complete(&self, views: &Views) -> bool {
         let [first, ..] = &views[..] else { return true };
         let known = self.routes.get(&(first.client.ip, first.server.ip));
@@ -231,57 +230,57 @@ impl<T> Dedup<T> {
             || (views.len() > 1 && known.is_none_or(|known| known.len() <= views.len()))
     }
 
-    /// Gives out what stands first in line.
-    fn pop(&mut self, give: &mut dyn FnMut(Item<T>)) {
-        let Some(held) = self.line.pop_front() else { return };
-        let place = self.first;
+    /// Emits the first entry of the queue.
+    fn pop(&mut self, emit: &mut dyn FnMut(Item<T>)) {
+        let Some(entry) = self.queue.pop_front() else { return };
+        let number = self.first;
         self.first += 1;
-        match held {
-            Held::Gone => {}
-            Held::Passenger(passenger) => give(Item::Passenger(passenger)),
-            Held::Waiting { views, keys, .. } => {
-                self.waiting -= 1;
-                self.forget(&keys, place);
+        match entry {
+            Entry::Moved => {}
+            Entry::Passenger(passenger) => emit(Item::Passenger(passenger)),
+            Entry::Pending { views, keys, .. } => {
+                self.pending -= 1;
+                self.forget(&keys, number);
                 self.remember(&views, keys);
                 if let Some(call) = join(views) {
-                    give(Item::Call(call));
+                    emit(Item::Call(call));
                 }
             }
         }
     }
 
-    /// Remembers a call that is given out.
+    /// Remembers an emitted call.
     fn remember(&mut self, views: &Views, keys: Keys) {
         let Some(first) = views.first() else { return };
         for key in keys {
             let capture_points = views.iter().map(|view| view.capture_point).collect();
-            if self.given.insert(key, Given { start: first.start, capture_points }).is_none() {
-                self.given_order.push_back(key);
+            if self.emitted.insert(key, Emitted { start: first.start, capture_points }).is_none() {
+                self.emitted_order.push_back(key);
             }
         }
-        while self.given_order.len() > MAX_GIVEN {
-            if let Some(oldest) = self.given_order.pop_front() {
-                self.given.remove(&oldest);
+        while self.emitted_order.len() > MAX_EMITTED {
+            if let Some(oldest) = self.emitted_order.pop_front() {
+                self.emitted.remove(&oldest);
             }
         }
     }
 
-    /// Whether this is a late copy of a call that was given out.
-    fn was_given(&mut self, call: &Call, keys: &Keys) -> bool {
+    /// Whether this is a late copy of an emitted call.
+    fn was_emitted(&mut self, call: &Call, keys: &Keys) -> bool {
         keys.iter().any(|key| {
-            let Some(given) = self.given.get_mut(key) else { return false };
-            let apart = given.start.since(call.start).max(call.start.since(given.start));
-            let is_late =
-                !given.capture_points.contains(&call.capture_point) && u128::from(apart) <= APART.as_nanos();
+            let Some(emitted) = self.emitted.get_mut(key) else { return false };
+            let apart = emitted.start.since(call.start).max(call.start.since(emitted.start));
+            let is_late = !emitted.capture_points.contains(&call.capture_point)
+                && u128::from(apart) <= APART.as_nanos();
             if is_late {
-                given.capture_points.push(call.capture_point);
+                emitted.capture_points.push(call.capture_point);
             }
             is_late
         })
     }
 }
 
-/// What the keys of a call name.
+/// What a key of a call is made from, besides the connection.
 #[derive(Hash)]
 enum Mark {
     Request(u32),
@@ -297,8 +296,8 @@ fn keys(call: &Call) -> Keys {
         FixedState::default().hash_one((ends, call.network, mark))
     };
     let [request, answer] = call.positions;
-    // Streams and datagrams have numbers of their own. Elsewhere the number has to do where one capture shows the request
-    // only and another the answer only; 0 is what callers send who count nothing.
+    // The numbers of streams and datagrams are unique. Elsewhere the number is used only if one capture shows just the request and
+    // another just the answer; 0 is what callers send that do not count.
     let is_half = request.is_some() != answer.is_some() && call.id != Some(0);
     let pair = call.id.filter(|_| is_stream(call) || call.network == Network::Udp || is_half);
     let marks = [request.map(Mark::Request), answer.map(Mark::Answer), pair.map(Mark::Pair)];
@@ -309,13 +308,13 @@ fn is_stream(call: &Call) -> bool {
     call.rpc.is_stream()
 }
 
-/// Whether two calls with a key in common are one.
+/// Whether two calls with a common key are copies of one call.
 fn are_copies(a: &Call, b: &Call) -> bool {
     let apart = a.start.since(b.start).max(b.start.since(a.start));
     let [requests, answers] = [0, 1].map(|which: usize| a.positions[which].zip(b.positions[which]));
     let agree = match (requests, answers) {
         (Some((a, b)), _) => a == b,
-        // The capture of a stream may have lost its first answers.
+        // A capture of a stream may miss its first answers.
         (None, Some((one, other))) => one == other || is_stream(a),
         (None, None) => true,
     };

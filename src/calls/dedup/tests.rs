@@ -1,4 +1,4 @@
-//! Dedup of calls, as captures at either end show them.
+//! Deduplication of calls that captures at both ends show.
 
 use super::*;
 use crate::calls::record::{Carrier, Class, Finding};
@@ -6,8 +6,8 @@ use crate::calls::sample::{failed, ok};
 
 const MS: i64 = 1_000_000;
 
-/// A call as capture `capture_point` shows it: its request is the `n`th of the connection and comes `at` milliseconds after the
-/// first, its answer `took` later.
+/// A call as `capture_point` shows it: its request is the `n`th of the connection, `at` milliseconds after the first, and its answer
+/// comes `took` milliseconds later.
 fn view(capture_point: u8, n: u32, at: i64, took: i64) -> Box<Call> {
     let mut call = ok();
     call.capture_point = CapturePoint(capture_point);
@@ -45,18 +45,18 @@ fn joined(views: impl IntoIterator<Item = Box<Call>>) -> Call {
     *join(views.into_iter().collect()).unwrap()
 }
 
-/// What comes out for calls in this order.
-fn given(calls: impl IntoIterator<Item = Box<Call>>) -> Vec<Call> {
+/// The output for calls in this order.
+fn emitted(calls: impl IntoIterator<Item = Box<Call>>) -> Vec<Call> {
     let mut dedup: Dedup<()> = Dedup::default();
     let mut out = Vec::new();
-    let mut give = |item| match item {
+    let mut emit = |item| match item {
         Item::Call(call) => out.push(*call),
         Item::Passenger(()) => {}
     };
     for call in calls {
-        dedup.call(call, &mut give);
+        dedup.call(call, &mut emit);
     }
-    dedup.finish(&mut give);
+    dedup.finish(&mut emit);
     out
 }
 
@@ -75,7 +75,7 @@ fn the_record_is_the_callers_with_the_time_of_the_network() {
         );
         assert!(call.findings.is_empty());
     }
-    // The wait tells the ends apart, whatever the clocks say.
+    // The latency distinguishes the ends, whatever the clocks show.
     assert_eq!(joined([view(1, 1, 5, 7), view(2, 1, 0, 10)]).capture_point, CapturePoint(2));
     let three = joined([view(3, 1, 3, 4), view(2, 1, 1, 8), view(1, 1, 0, 10)]);
     assert_eq!(
@@ -85,7 +85,7 @@ fn the_record_is_the_callers_with_the_time_of_the_network() {
 }
 
 #[test]
-fn a_capture_with_holes_yields_to_a_whole_one() {
+fn a_capture_with_missing_packets_yields_to_a_complete_one() {
     let mut cut = lossy(view(1, 1, 0, 10), Finding::Gap);
     cut.outcome.class = None;
     cut.method = None;
@@ -96,21 +96,21 @@ fn a_capture_with_holes_yields_to_a_whole_one() {
         (Some(10_000_000), Some(3_000_000)),
         "times of the caller"
     );
-    assert!(call.findings.is_empty(), "nothing is missing of the two together");
-    // Its request was not captured at the caller: no time but the callee's is known.
+    assert!(call.findings.is_empty(), "together the two are complete");
+    // The request was not captured at the caller: only the callee's times are known.
     let mut late = lossy(view(1, 1, 9, 0), Finding::MidStream);
     late.positions[0] = None;
     late.latency = None;
     let call = joined([late, view(2, 1, 2, 7)]);
     assert_eq!((call.latency, call.network_time()), (Some(7_000_000), None));
     assert_eq!(call.callee_view.unwrap().seen, 2);
-    // Request here, answer there: it began when the request was seen.
-    let asked = lossy(broken(Class::Unanswered, Carrier::None, 1, 0, 90), Finding::Gap);
-    let mut told = lossy(view(2, 1, 7, 0), Finding::Gap);
-    (told.positions[0], told.latency) = (None, None);
-    let call = joined([asked.clone(), told]);
-    assert_eq!((call.class(), call.start, call.latency), (Some(Class::Ok), asked.start, None));
-    // Both have holes: what is known of either is told, and that there are holes.
+    // The request in one capture, the answer in the other: the call began with the request.
+    let request = lossy(broken(Class::Unanswered, Carrier::None, 1, 0, 90), Finding::Gap);
+    let mut answer = lossy(view(2, 1, 7, 0), Finding::Gap);
+    (answer.positions[0], answer.latency) = (None, None);
+    let call = joined([request.clone(), answer]);
+    assert_eq!((call.class(), call.start, call.latency), (Some(Class::Ok), request.start, None));
+    // Both have missing packets: the record has what either shows, and the finding.
     let mut nameless = lossy(view(1, 1, 0, 10), Finding::Gap);
     nameless.method = None;
     let unknown = lossy(broken(Class::Unanswered, Carrier::None, 2, 2, 90), Finding::Gap);
@@ -127,7 +127,7 @@ fn an_answer_that_only_the_callees_end_shows() {
     assert!(call.findings.contains(Finding::AnswerLost));
     assert_eq!((call.latency, call.network_time()), (None, None));
     assert_eq!(call.callee_view.as_ref().and_then(|callee_view| callee_view.latency), Some(70_000_000));
-    // The capture at the caller ended before the answer came: TCP brings it all the same.
+    // The capture at the caller ended before the answer: TCP still delivers it.
     let call = joined([broken(Class::Unanswered, Carrier::None, 1, 0, 50), view(2, 1, 2, 70)]);
     assert_eq!(call.class(), Some(Class::Ok));
     assert!(!call.findings.contains(Finding::AnswerLost));
@@ -141,7 +141,7 @@ fn an_answer_that_only_the_callees_end_shows() {
     let call = joined(lost);
     assert_eq!(call.class(), Some(Class::Unanswered));
     assert!(call.findings.contains(Finding::AnswerLost));
-    // What the capture at the caller misses proves nothing.
+    // Packets that the capture at the caller misses prove nothing.
     let hole = lossy(broken(Class::Transport, Carrier::TcpFin, 1, 0, 50), Finding::Gap);
     let call = joined([hole, view(2, 1, 2, 70)]);
     assert_eq!(call.class(), Some(Class::Ok));
@@ -157,7 +157,7 @@ fn an_answer_that_only_the_callers_end_shows_was_sent() {
 
 #[test]
 fn copies_are_joined_in_the_order_of_their_ends() {
-    let all = given([
+    let all = emitted([
         view(2, 1, 2, 7),
         view(1, 1, 0, 10),
         view(2, 3, 12, 10),
@@ -174,16 +174,16 @@ fn copies_are_joined_in_the_order_of_their_ends() {
 }
 
 #[test]
-fn calls_that_only_look_alike_stay_apart() {
-    // One capture shows a call once; the numbers of two calls differ; and so do their ends.
+fn similar_calls_stay_separate() {
+    // One capture shows a call once; different calls differ in their numbers, or in their ends.
     let mut other = view(2, 1, 0, 10);
     other.client.port += 1;
-    assert_eq!(given([view(1, 1, 0, 10), view(1, 1, 0, 10), view(2, 2, 0, 10), other]).len(), 4);
+    assert_eq!(emitted([view(1, 1, 0, 10), view(1, 1, 0, 10), view(2, 2, 0, 10), other]).len(), 4);
     // The same numbers much later.
-    assert_eq!(given([view(1, 1, 0, 10), view(2, 1, 90_000, 10)]).len(), 2);
-    // Captures that nothing is known of.
-    assert_eq!(given([view(0, 1, 0, 10), view(0, 1, 0, 10)]).len(), 2);
-    // A stream without its beginning is known by its number, unless the beginning says otherwise.
+    assert_eq!(emitted([view(1, 1, 0, 10), view(2, 1, 90_000, 10)]).len(), 2);
+    // Captures without a known capture point.
+    assert_eq!(emitted([view(0, 1, 0, 10), view(0, 1, 0, 10)]).len(), 2);
+    // A stream without its beginning is recognised by its number, unless the beginning contradicts.
     let stream = |capture_point, start: Option<u32>| {
         let mut call = view(capture_point, 1, 0, 10);
         call.rpc = rpcscope_parsers::Rpc::Grpc;
@@ -196,38 +196,42 @@ fn calls_that_only_look_alike_stay_apart() {
         call.positions[usize::from(request)] = None;
         call
     };
-    assert_eq!(given([half(1, 7, true), half(2, 7, false)]).len(), 1, "request here, answer there");
-    assert_eq!(given([half(1, 7, true), half(2, 8, false)]).len(), 2);
-    assert_eq!(given([half(1, 0, true), half(2, 0, false)]).len(), 2, "a number that says nothing");
-    assert_eq!(given([stream(1, Some(1)), stream(2, None)]).len(), 1);
-    assert_eq!(given([stream(1, Some(1)), stream(2, Some(2))]).len(), 2);
+    assert_eq!(
+        emitted([half(1, 7, true), half(2, 7, false)]).len(),
+        1,
+        "the request in one, the answer in the other"
+    );
+    assert_eq!(emitted([half(1, 7, true), half(2, 8, false)]).len(), 2);
+    assert_eq!(emitted([half(1, 0, true), half(2, 0, false)]).len(), 2, "0 is not a number");
+    assert_eq!(emitted([stream(1, Some(1)), stream(2, None)]).len(), 1);
+    assert_eq!(emitted([stream(1, Some(1)), stream(2, Some(2))]).len(), 2);
 }
 
 #[test]
-fn a_call_waits_for_its_copies_and_not_for_ever() {
+fn a_call_waits_for_its_copies_but_not_for_ever() {
     let mut dedup: Dedup<u8> = Dedup::default();
     let mut out = Vec::new();
     let mut step = |call: Option<Box<Call>>, out: &mut Vec<Option<i64>>| {
-        let mut give = |item| {
+        let mut emit = |item| {
             out.push(match item {
                 Item::Call(call) => call.id,
                 Item::Passenger(_) => None,
             });
         };
         match call {
-            Some(call) => dedup.call(call, &mut give),
-            None => dedup.passenger(7, &mut give),
+            Some(call) => dedup.call(call, &mut emit),
+            None => dedup.passenger(7, &mut emit),
         }
     };
     step(Some(view(1, 1, 0, 10)), &mut out);
     step(None, &mut out);
     step(Some(view(0, 2, 1_000, 10)), &mut out);
-    assert_eq!(out, [], "what comes later stands behind it");
+    assert_eq!(out, [], "later items stay behind it");
     step(Some(view(1, 3, 31_000, 10)), &mut out);
     assert_eq!(out, [Some(1), None, Some(2)]);
     step(Some(view(2, 1, 2, 31_500)), &mut out);
     step(Some(view(2, 3, 31_000, 10)), &mut out);
-    assert_eq!(out, [Some(1), None, Some(2), Some(3)], "a copy that comes too late is no call of its own");
+    assert_eq!(out, [Some(1), None, Some(2), Some(3)], "a late copy is not another call");
 }
 
 #[test]
@@ -238,10 +242,10 @@ fn memory_is_bounded() {
         let mut call = view(1, n, 0, 10);
         call.client.port = n as u16;
         dedup.call(call, &mut |_| out += 1);
-        assert!(dedup.waiting <= MAX_HELD && dedup.line.len() <= MAX_HELD);
+        assert!(dedup.pending <= MAX_HELD && dedup.queue.len() <= MAX_HELD);
     }
     assert_eq!(out, MAX_HELD);
     dedup.finish(&mut |_| out += 1);
-    assert_eq!((out, dedup.places.len(), dedup.waiting), (2 * MAX_HELD, 0, 0));
-    assert!(dedup.given.len() <= MAX_GIVEN && dedup.given_order.len() <= MAX_GIVEN);
+    assert_eq!((out, dedup.numbers.len(), dedup.pending), (2 * MAX_HELD, 0, 0));
+    assert!(dedup.emitted.len() <= MAX_EMITTED && dedup.emitted_order.len() <= MAX_EMITTED);
 }
