@@ -1,7 +1,7 @@
 //! How well and how fast calls are linked by time alone, and by ids: `cargo bench --bench chains`.
 //!
 //! Prints right, wrong and unlinked shares and the calibration error against the number of calls in work, beside the simple
-//! rivals; `LOSES` marks where one of them is better by more than a point. Arguments after `--`: `calls=4000`, `seeds=5`,
+//! baselines; `LOSES` marks where one of them is better by more than a point. Arguments after `--`: `calls=4000`, `seeds=5`,
 //! `at=1,5,20` (calls in work), and parts of the names of scenarios, of which all are run if none is named.
 
 #![allow(clippy::print_stdout, reason = "what a bench finds is its output")]
@@ -78,12 +78,13 @@ fn main() {
             };
             let speed = speed(&knobs(1));
             let Score { right, wrong, unlinked, adopted, calibration } = by(Method::Joint);
-            let rivals = [Method::Nearest, Method::FirstInFirstOut, Method::GapScores].map(|m| by(m).right);
-            let loses = if rivals.iter().any(|rival| right < rival - 0.01) { "  LOSES" } else { "" };
+            let baselines =
+                [Method::Nearest, Method::FirstInFirstOut, Method::GapScores].map(|m| by(m).right);
+            let loses = if baselines.iter().any(|baseline| right < baseline - 0.01) { "  LOSES" } else { "" };
             println!(
                 "{name:15} {concurrency:4}  {right:.3} {wrong:.3} {unlinked:.3} {adopted:.3}  {calibration:.3}   \
                  {:.3}    {:.3} {:.3}  {speed:9.0}{loses}",
-                rivals[0], rivals[1], rivals[2]
+                baselines[0], baselines[1], baselines[2]
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Answers for a person: what `rpcscope explain` prints.
+//! Answers questions for a person: what `rpcscope explain` prints.
 
 use std::fmt::Write as _;
 
@@ -8,10 +8,10 @@ use crate::calls::{Call, Carrier, Class, Finding};
 use crate::codes::{self, Entry, ErrorKind, Family, Range, kitex, range};
 use crate::text;
 
-/// Columns of the words before the texts.
+/// Width of the labels, columns.
 const LABEL: usize = 10;
 
-/// What a question is about.
+/// The subject of a question.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// All codes of a family.
@@ -26,8 +26,8 @@ pub enum Answer {
     Log(LogError),
 }
 
-/// Understands a question: `["trpc", "171"]`, `["kitex", "UNKNOWN_METHOD"]`, `["12007"]`, `["late-answer"]`, or one text. The
-/// number beside the answer says how many of the words belong to it: the others are files. The error is for the user.
+/// Parses a question: `["trpc", "171"]`, `["kitex", "UNKNOWN_METHOD"]`, `["12007"]`, `["late-answer"]`, or an error text. Returns the
+/// answer and the number of words that belong to the question; the others are files. The error is a message for the user.
 pub fn answer(words: &[String]) -> Result<(Answer, usize), String> {
     let first = words.first().ok_or_else(usage)?.trim();
     if let Some(family) = Family::from_name(first) {
@@ -37,12 +37,12 @@ pub fn answer(words: &[String]) -> Result<(Answer, usize), String> {
         if let Some(code) = wanted.trim().parse().ok().or_else(|| by_name().map(|entry| entry.code)) {
             return Ok((Answer::Code(family, code), 2));
         }
-        // Kitex has errors that are told by their words alone.
+        // Some errors of Kitex have words but no number.
         if let Some(error) = parse_log(wanted) {
             return Ok((Answer::Log(error), 2));
         }
         let wanted = text::escape(wanted);
-        return Err(format!("'{wanted}' is no code of {}\n\n{}", family.name(), table(family)));
+        return Err(format!("'{wanted}' is not a code of {}\n\n{}", family.name(), table(family)));
     }
     if let Ok(number) = first.parse() {
         return Ok((Answer::Number(number), 1));
@@ -52,11 +52,11 @@ pub fn answer(words: &[String]) -> Result<(Answer, usize), String> {
     }
     match parse_log(first) {
         Some(error) => Ok((Answer::Log(error), 1)),
-        None => Err(format!("nothing is known of '{}'\n\n{}", text::escape(first), usage())),
+        None => Err(format!("'{}' is unknown\n\n{}", text::escape(first), usage())),
     }
 }
 
-/// What a word names, with its heading.
+/// The topic that a word names, with its heading.
 fn word(name: &str) -> Option<(String, Topic)> {
     let finding_of = || Finding::from_name(name).map(|found| (format!("finding {found}"), *finding(found)));
     let carrier_of = || Carrier::from_name(name).map(|found| (format!("carrier {found}"), *carrier(found)));
@@ -71,8 +71,8 @@ fn usage() -> String {
     let carriers = names(Carrier::ALL.iter().map(|carrier| carrier.name()).collect());
     let classes = names(Class::ALL.iter().map(|class| class.name()).collect());
     let mut out = String::from(
-        "ask for a code (explain trpc 171), a word of the call record (explain late-answer), or an error text as a log has \
-         it (explain 'type:framework, code:101, msg:…')\n\n",
+        "ask for a code (explain trpc 171), a word of the call record (explain late-answer), or an error text from a log \
+         (explain 'type:framework, code:101, msg:…')\n\n",
     );
     for (label, list) in
         [("codes of", families), ("classes", classes), ("carriers", carriers), ("findings", findings)]
@@ -91,7 +91,7 @@ fn table(family: Family) -> String {
     out.trim_end().to_owned()
 }
 
-/// Appends a label and its text, folded to the width of a page.
+/// Appends a label and its text, wrapped to the width of a page.
 fn put(out: &mut String, label: &str, words: &str) {
     const PAGE: usize = 100;
     let mut column = 0;
@@ -142,19 +142,21 @@ fn put_code(out: &mut String, family: Family, number: i64) {
     put(out, "look at", "The callee's own documentation of its codes.");
 }
 
-/// What a layer of an error text says, in one phrase.
+/// The source of a layer of an error text, in one phrase.
 fn phrase(error: &LogError) -> String {
     match &error.wording {
         Wording::TrpcFramework => "trpc-go at this side: its framework failed (type 1)".to_owned(),
-        Wording::TrpcBusiness => "trpc-go: the callee's business logic answered no (type 2)".to_owned(),
+        Wording::TrpcBusiness => "trpc-go: the callee's business logic refused (type 2)".to_owned(),
         Wording::TrpcCalleeFramework => "trpc-go: the callee's framework failed (type 3)".to_owned(),
         Wording::KitexRemote(None) => "Kitex: the callee answered with a failure (one hop)".to_owned(),
         Wording::KitexRemote(Some(address)) => {
             format!("Kitex: the callee at {address} answered with a failure (one hop)")
         }
         Wording::KitexLocal(words) => format!("Kitex at this side: {words}"),
-        Wording::KitexHandler => "Kitex: the handler returned an error that is no business error".to_owned(),
-        Wording::BizStatus => "Kitex: the callee's business logic answered no".to_owned(),
+        Wording::KitexHandler => {
+            "Kitex: the handler returned an error other than a business error".to_owned()
+        }
+        Wording::BizStatus => "Kitex: the callee's business logic refused".to_owned(),
         Wording::Ttstream(side, path) => {
             let side = side.map(|side| format!(", raised at the {}'s side", side.name())).unwrap_or_default();
             match path.first() {
@@ -170,7 +172,7 @@ fn phrase(error: &LogError) -> String {
 }
 
 impl Answer {
-    /// The answer as lines for a terminal; nothing in it can harm one.
+    /// The answer as text, escaped for terminals.
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = String::new();
@@ -187,7 +189,7 @@ impl Answer {
                 if out.is_empty() {
                     _ = writeln!(out, "{number}: no published table of any family has this code");
                     if let Some(range) = range(Family::Trpc, *number) {
-                        put(&mut out, "tRPC", &format!("It is among the numbers of {}.", range.meaning));
+                        put(&mut out, "tRPC", &format!("Published range: {}.", range.meaning));
                     }
                     put(&mut out, "look at", "The callee's own documentation of its codes.");
                 }
@@ -207,11 +209,11 @@ impl Answer {
         safe
     }
 
-    /// Whether a call carries what was asked for.
+    /// Whether the question is about this call.
     #[must_use]
     pub fn matches(&self, call: &Call) -> bool {
         let same = |wanted: Family, seen: Family| {
-            // Kitex answers with thrift's exceptions, also to and from others: which family is a matter of view.
+            // Kitex shares its exceptions with thrift, and with peers on other frameworks: either family may be meant.
             wanted == seen
                 || matches!((wanted, seen), (Family::Thrift, Family::Kitex) | (Family::Kitex, Family::Thrift))
         };
@@ -245,7 +247,7 @@ fn put_log(out: &mut String, error: &LogError) {
     while let Some(layer) = layers.next() {
         let mut who = phrase(layer);
         let mut layer = layer;
-        // What Kitex's callee answered and what its handler did are the same words: one paragraph.
+        // Kitex words the callee's answer and its handler's error alike: one paragraph for both.
         if let Some(inner) = layers.next_if(|inner| inner.message == layer.message) {
             who = format!("{who}; {}", phrase(inner));
             layer = inner;
@@ -257,7 +259,7 @@ fn put_log(out: &mut String, error: &LogError) {
     }
 }
 
-/// What is known of a layer beyond its words. An entry is explained once in an answer.
+/// Appends what is known about a layer beyond its words. Each entry is explained once.
 fn put_layer(out: &mut String, layer: &LogError, explained: &mut Vec<&'static Entry>) {
     match (&layer.wording, layer.entry()) {
         (Wording::TrpcBusiness, entry) => {
@@ -292,11 +294,7 @@ fn put_layer(out: &mut String, layer: &LogError, explained: &mut Vec<&'static En
         (Wording::KitexHandler, None) => put(out, "look at", "The handler, and the callee's log."),
         (Wording::TrpcFramework | Wording::TrpcCalleeFramework, None) => {
             if let Some(range) = layer.code.and_then(|code| range(Family::Trpc, code)) {
-                put(
-                    out,
-                    "code",
-                    &format!("no published table has it; it is among the numbers of {}", range.meaning),
-                );
+                put(out, "code", &format!("no published table has it; published range: {}", range.meaning));
             }
         }
         (_, None) => {}
@@ -311,37 +309,38 @@ mod tests {
         answer(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
     }
 
-    fn told(words: &[&str]) -> String {
+    fn explained(words: &[&str]) -> String {
         ask(words).unwrap().0.text()
     }
 
     #[test]
-    fn a_code_is_told_by_number_and_by_name() {
-        let text = told(&["trpc", "171"]);
+    fn a_code_is_found_by_number_and_by_name() {
+        let text = explained(&["trpc", "171"]);
         assert!(text.starts_with("trpc 171 CLIENT_READ_FRAME_ERR\n"), "{text}");
         assert!(text.contains("raised by the client's framework"), "{text}");
-        assert_eq!(text, told(&["TRPC", "client_read_frame_err"]));
-        assert!(told(&["kitex", "6"]).contains("INTERNAL_ERROR"));
-        assert!(told(&["ttstream", "12008"]).contains("Never on the wire"));
+        assert_eq!(text, explained(&["TRPC", "client_read_frame_err"]));
+        assert!(explained(&["kitex", "6"]).contains("INTERNAL_ERROR"));
+        assert!(explained(&["ttstream", "12008"]).contains("Never on the wire"));
     }
 
     #[test]
-    fn an_unknown_code_is_said_to_be_unknown_with_its_range() {
-        let text = told(&["trpc", "150"]);
+    fn an_unknown_code_is_reported_with_its_range() {
+        let text = explained(&["trpc", "150"]);
         assert!(text.contains("no published table") && text.contains("101 to 200"), "{text}");
-        assert!(told(&["trpc", "10001"]).contains("from 10000 on: users' own"));
-        assert!(told(&["trpc", "-3"]).contains("up to -1"));
-        assert!(told(&["4711"]).contains("no published table of any family"));
+        assert!(explained(&["trpc", "10001"]).contains("from 10000 on: users' own"));
+        assert!(explained(&["trpc", "-3"]).contains("up to -1"));
+        assert!(explained(&["4711"]).contains("no published table of any family"));
         assert!(
-            told(&["8"]).contains("http2 8 CANCEL") && told(&["8"]).contains("grpc 8 RESOURCE_EXHAUSTED")
+            explained(&["8"]).contains("http2 8 CANCEL")
+                && explained(&["8"]).contains("grpc 8 RESOURCE_EXHAUSTED")
         );
     }
 
     #[test]
-    fn words_and_texts_are_understood_and_files_are_left_over() {
-        assert!(told(&["late-answer"]).starts_with("finding late-answer\n"));
-        assert!(told(&["unanswered"]).starts_with("class unanswered\n"));
-        assert!(told(&["func_ret"]).starts_with("carrier func_ret\n"));
+    fn words_and_texts_are_understood_and_files_are_left() {
+        assert!(explained(&["late-answer"]).starts_with("finding late-answer\n"));
+        assert!(explained(&["unanswered"]).starts_with("class unanswered\n"));
+        assert!(explained(&["func_ret"]).starts_with("carrier func_ret\n"));
         let (_, taken) = ask(&["trpc", "12", "a.pcap", "b.pcap"]).unwrap();
         assert_eq!(taken, 2);
         let line = "remote or network error[remote]: biz error: stock: remote or network error[remote]: biz error: \u{1b}[31mempty";
@@ -351,8 +350,8 @@ mod tests {
         assert!(text.contains("2 hops down") && !text.contains('\u{1b}'), "{text}");
         assert_eq!(text.matches("The server failed").count(), 1, "explained once: {text}");
         assert!(ask(&["no such thing"]).unwrap_err().contains("findings"));
-        assert!(told(&["trpc"]).contains("CLIENT_ROUTER_ERR"));
-        assert!(told(&["kitex", "rpc timeout"]).contains("its FIN comes first"));
-        assert!(ask(&["trpc", "nonsense"]).unwrap_err().contains("is no code of trpc"));
+        assert!(explained(&["trpc"]).contains("CLIENT_ROUTER_ERR"));
+        assert!(explained(&["kitex", "rpc timeout"]).contains("its FIN comes first"));
+        assert!(ask(&["trpc", "nonsense"]).unwrap_err().contains("is not a code of trpc"));
     }
 }

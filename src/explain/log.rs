@@ -1,4 +1,4 @@
-//! Error texts as the callers' libraries print them: read into layers, the outermost first.
+//! Parses error texts, as the callers' libraries print them, into layers, the outermost first.
 //!
 //! | library | form | source |
 //! | --- | --- | --- |
@@ -9,8 +9,8 @@
 //! | grpc-go, Kitex | `rpc error: code = Unavailable desc = …`, the code by name or number | `internal/status/status.go` |
 //! | Apache Thrift | `TApplicationException: …` | `lib/*` |
 //!
-//! A text may stand anywhere in a log line, and one error may hold another: a service that passes an error on puts its own
-//! words before it.
+//! A text may start anywhere in a log line, and one error may contain another: a service that passes an error on puts its own words
+//! before it.
 
 use rpcscope_parsers::Rpc;
 
@@ -18,10 +18,10 @@ use crate::calls::{Call, Carrier, Class, Finding, Initiator};
 use crate::codes::trpc::without_cost;
 use crate::codes::{self, Entry, Family, grpc, kitex, thrift, trpc, ttstream};
 
-/// The most layers that are read.
+/// Most layers that are parsed.
 const LAYER_LIMIT: usize = 64;
 
-/// Who worded a layer.
+/// The library that worded a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wording {
     /// trpc-go, type 1: its framework at this side.
@@ -30,9 +30,9 @@ pub enum Wording {
     TrpcBusiness,
     /// trpc-go, type 3: the callee's framework.
     TrpcCalleeFramework,
-    /// Kitex: what came from the other side, with its address where the text has it. Each is one hop.
+    /// Kitex: an error from the other side, with its address if the text has it. Each is one hop.
     KitexRemote(Option<String>),
-    /// Kitex: an error of the framework at this side (`rpc timeout`, `get connection error` …), by its own words.
+    /// Kitex: an error of the framework at this side (`rpc timeout`, `get connection error` …), by its words.
     KitexLocal(&'static str),
     /// Kitex: a handler's plain error.
     KitexHandler,
@@ -49,25 +49,26 @@ pub enum Wording {
 /// One layer of an error text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogError {
-    /// Who worded it.
+    /// The library that worded it.
     pub wording: Wording,
-    /// Its code, where the text has one.
+    /// Its code, if the text has one.
     pub code: Option<i64>,
-    /// Its text: for what came over the wire, as it stands there.
+    /// Its text; if it came over the wire, exactly as sent.
     pub message: String,
-    /// The error that it holds.
+    /// The error that it contains.
     pub cause: Option<Box<LogError>>,
 }
 
-/// Reads the error text in a log line; `None` if no known form stands in it.
+/// Parses the error text in a log line; `None` if it contains no known form.
 #[must_use]
 pub fn parse_log(line: &str) -> Option<LogError> {
     parse_layer(line.trim_end(), LAYER_LIMIT)
 }
 
-/// A form: the words by which it is found, and what reads the text from there on.
+/// Parses a form from the beginning of a text.
 type Reader = fn(&str, usize) -> Option<LogError>;
 
+/// The forms: the words that they begin with, and their parsers.
 const FORMS: &[(&str, Reader)] = &[
     (trpc::ERROR_TEXT, parse_trpc),
     (kitex::REMOTE_ERROR, parse_remote),
@@ -90,13 +91,14 @@ fn parse_layer(text: &str, depth: usize) -> Option<LogError> {
     places.iter().find_map(|(at, read)| read(&unquoted(text, *at), depth)).or_else(|| parse_suffix(text))
 }
 
-/// Whether words that are common elsewhere stand where an error begins: at the start, or after a colon or a quote.
+/// Whether an error can begin at `at`: at the start of the text, or after a colon, a quote or a bracket. Kitex's words are too common
+/// to be accepted elsewhere.
 fn begins_error(text: &str, at: usize) -> bool {
     let before = text.get(..at).unwrap_or_default().trim_end();
     before.is_empty() || before.ends_with([':', '"', '=', '\'', '[', '('])
 }
 
-/// The text from `at` on; inside quotes (a field of a structured log) only up to their end, with escapes undone.
+/// The text from `at` on. Inside quotes (a field of a structured log), it ends with them, and escapes are resolved.
 fn unquoted(text: &str, at: usize) -> String {
     let (before, rest) = text.split_at_checked(at).unwrap_or_default();
     let mut chars = before.chars();
@@ -132,7 +134,7 @@ fn layer(wording: Wording, code: Option<i64>, message: &str, cause: Option<LogEr
     LogError { wording, code, message: message.to_owned(), cause: cause.map(Box::new) }
 }
 
-/// A number at the beginning of a text, and what follows it.
+/// A number at the beginning of a text, and the rest.
 fn leading_number(text: &str) -> Option<(i64, &str)> {
     let end = text.char_indices().find(|(at, c)| !(c.is_ascii_digit() || (*at == 0 && *c == '-')));
     let (digits, rest) = text.split_at_checked(end.map_or(text.len(), |(at, _)| at))?;
@@ -150,7 +152,7 @@ fn parse_trpc(text: &str, depth: usize) -> Option<LogError> {
     };
     let (code, rest) = leading_number(rest.trim_start().strip_prefix("code:")?.trim_start())?;
     let message = rest.trim_start_matches([',', ' ']).strip_prefix("msg:")?;
-    // errs.Error puts the cause behind these words, errs' %+v form behind those.
+    // errs.Error puts the cause after the first of these, its %+v form after the second.
     for words in [", caused by ", "\nCause by "] {
         if let Some((own, cause)) = message.split_once(words) {
             return Some(layer(wording, Some(code), own, parse_layer(cause, depth)));
@@ -161,7 +163,7 @@ fn parse_trpc(text: &str, depth: usize) -> Option<LogError> {
 
 fn parse_remote(text: &str, depth: usize) -> Option<LogError> {
     let rest = text.strip_prefix(kitex::REMOTE_ERROR)?;
-    // The extra words: `remote`, `remote-ADDRESS`, or none for what the network or another protocol said.
+    // In brackets: `remote`, `remote-ADDRESS`, or nothing for errors of the network or of another protocol.
     let (extra, rest) = match rest.strip_prefix('[') {
         Some(inside) => inside.split_once(']')?,
         None => ("", rest),
@@ -216,11 +218,11 @@ fn parse_ttstream(text: &str, depth: usize) -> Option<LogError> {
                 path = names.split([',', '>']).map(|name| name.trim_matches([' ', '-']).to_owned()).collect();
                 path.retain(|name| !name.is_empty());
             }
-            // The words of the error itself may begin with a bracket.
+            // The text of the error itself may begin with a bracket.
             _ => break,
         }
         rest = after.trim_start();
-        // A path may go on behind its bracket: `[canceled path: A] -> B`.
+        // A path may continue after its bracket: `[canceled path: A] -> B`.
         while let Some(next) = rest.strip_prefix("-> ") {
             let (name, after) = next.split_once(' ').unwrap_or((next, ""));
             path.push(name.to_owned());
@@ -255,19 +257,19 @@ fn parse_thrift(text: &str, depth: usize) -> Option<LogError> {
     Some(layer(Wording::Thrift, code, message, parse_layer(message, depth)))
 }
 
-/// Kitex marks with a suffix what a handler returned with a number of its own.
+/// Kitex marks errors that a handler returned with a number of its own by a suffix.
 fn parse_suffix(text: &str) -> Option<LogError> {
     let trimmed = text.trim_end();
     kitex::has_suffix(trimmed.as_bytes()).then(|| layer(Wording::KitexHandler, None, trimmed, None))
 }
 
 impl LogError {
-    /// This layer and those that it holds, the outermost first.
+    /// This layer and those that it contains, the outermost first.
     pub fn layers(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |layer| layer.cause.as_deref())
     }
 
-    /// How many times the text says that the error came from another host.
+    /// The number of hosts that the error came through, according to the text.
     #[must_use]
     pub fn hops(&self) -> usize {
         let hop =
@@ -275,7 +277,7 @@ impl LogError {
         self.layers().filter(hop).count()
     }
 
-    /// The numbering of its code.
+    /// The family of its code.
     #[must_use]
     pub fn family(&self) -> Option<Family> {
         Some(match self.wording {
@@ -288,19 +290,19 @@ impl LogError {
         })
     }
 
-    /// What is known of its code. A business code is the callee's own, whatever framework uses the same number.
+    /// What is known about its code. A business code is the callee's own, even if a framework uses the same number.
     #[must_use]
     pub fn entry(&self) -> Option<&'static Entry> {
         codes::entry(self.family()?, self.code?)
     }
 
-    /// Whether a call carries this error or one that it holds.
+    /// Whether a call ended with this error or one that it contains.
     #[must_use]
     pub fn matches(&self, call: &Call) -> bool {
         self.layers().any(|layer| layer.is_of(call))
     }
 
-    /// Whether a call ended with just this layer.
+    /// Whether a call ended with exactly this layer.
     #[must_use]
     pub fn is_of(&self, call: &Call) -> bool {
         let outcome = &call.outcome;
@@ -323,7 +325,7 @@ impl LogError {
             }
             Wording::TrpcFramework if trpc => match self.code {
                 _ if coded && same && outcome.carrier == Carrier::Ret => true,
-                // Raised at the caller: the wire shows how the call ended, not the number.
+                // Raised at the caller: the wire shows how the call ended, but not the number.
                 Some(trpc::CLIENT_TIMEOUT | trpc::CLIENT_FULL_LINK_TIMEOUT) => {
                     by(Initiator::Client) || silent
                 }
@@ -360,7 +362,7 @@ impl LogError {
                 let path_agrees =
                     path.is_empty() || call.outcome.cancel_path.iter().map(|name| &**name).eq(path);
                 let rst = outcome.carrier == Carrier::TtstreamRst && coded;
-                // The caller's library makes 12001 of whatever exception the trailer carries.
+                // The caller's library reports every exception in a trailer as 12001.
                 let trailer = outcome.carrier == Carrier::TtstreamTrailer
                     && self.code == Some(ttstream::APPLICATION_EXCEPTION);
                 (rst || trailer) && text == self.message && path_agrees

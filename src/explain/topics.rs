@@ -1,4 +1,4 @@
-//! What findings, carriers and classes mean.
+//! The meaning of findings, carriers and classes.
 
 use crate::calls::{Carrier, Class, Finding};
 
@@ -24,7 +24,7 @@ pub fn finding(finding: Finding) -> &'static Topic {
                 topic(
                     "The handler returned a plain error, and the framework sent it as a failure of its own (Kitex: exception 6, \
              `biz error: …`). Monitoring counts it against the RPC's availability.",
-                    "The handler: a refusal should be a business error (BizStatusError), a failure is rightly what it is.",
+                    "The handler: a refusal should be a business error (BizStatusError); a real failure may stay one.",
                 )
             }
         }
@@ -32,16 +32,16 @@ pub fn finding(finding: Finding) -> &'static Topic {
             &const {
                 topic(
                     "The handler returned an error without a code (tRPC 999): callers can only read its text.",
-                    "The handler: give the error a code of its own, from 10000 on.",
+                    "The handler: assign a code of its own to the error, from 10000 on.",
                 )
             }
         }
         Finding::BusinessCodeReserved => {
             &const {
                 topic(
-                    "A func_ret below 10000: the handler uses a number that is the framework's or nobody's, or it passes on a \
-             framework error from below as its own business error.",
-                    "Whether a call further down failed with the same number; else the handler's table of codes.",
+                    "A func_ret below 10000: the handler uses a number that is reserved for frameworks or unassigned, or it passes a \
+             framework error from below on as its own business error.",
+                    "Whether a call further down failed with the same number; otherwise the handler's table of codes.",
                 )
             }
         }
@@ -49,14 +49,14 @@ pub fn finding(finding: Finding) -> &'static Topic {
             &const {
                 topic(
                     "The stream ended with a business code in `ret`: trpc-go puts every code of a stream there.",
-                    "The code in the handler's own table; it is no failure of the framework.",
+                    "The code in the handler's own table; it is not a failure of the framework.",
                 )
             }
         }
         Finding::BodyWithError => {
             &const {
                 topic(
-                    "The answer carries an error and a body: callers drop the body.",
+                    "The answer has an error and a body; callers drop the body.",
                     "What the handler returns beside its error.",
                 )
             }
@@ -64,33 +64,33 @@ pub fn finding(finding: Finding) -> &'static Topic {
         Finding::LateAnswer => {
             &const {
                 topic(
-                    "The answer came after the caller had closed its side or later than the time it had asked for.",
-                    "The server's latency against the caller's timeout: the work was done for nobody.",
+                    "The answer came after the caller had closed its side, or later than the time-out of the request.",
+                    "The server's latency against the caller's timeout: the work was in vain.",
                 )
             }
         }
         Finding::AnswerLost => {
             &const {
                 topic(
-                    "Captures of both ends disagree: the callee sent an answer, and at the caller the call broke before one came. \
-             The callee counts it as done, the caller as failed, and what the callee has done stands.",
-                    "What lies between the two hosts, and the caller's timeout: the answer was lost on its way, or came too late.",
+                    "The captures at the two ends disagree: the callee sent an answer, but at the caller the call broke before one came. \
+             The callee counts it as done, the caller as failed, and the effects at the callee remain.",
+                    "The network between the two hosts, and the caller's timeout: the answer was lost, or came too late.",
                 )
             }
         }
         Finding::DuplicateAnswer => {
             &const {
                 topic(
-                    "A second answer came to a call that had been answered.",
-                    "Retries in between, or a server that answers twice.",
+                    "A second answer came to a call that was already answered.",
+                    "Retries on the way, or a server that answers twice.",
                 )
             }
         }
         Finding::OnewayAnswered => {
             &const {
                 topic(
-                    "A one-way call was answered, with an error: a caller with pooled connections takes it for the answer to its \
-             next call and fails with 122.",
+                    "A one-way call was answered with an error: a caller with pooled connections takes it for the answer to its \
+             next call, which fails with 122.",
                     "Later calls on this connection at the caller.",
                 )
             }
@@ -98,7 +98,7 @@ pub fn finding(finding: Finding) -> &'static Topic {
         Finding::BizStatusWithException => {
             &const {
                 topic(
-                    "The answer has a biz status in its header and an exception in its payload (Volo sends both): callers on other \
+                    "The answer has a biz status in its header and an exception in its payload (Volo sends both); callers on other \
              frameworks report the exception.",
                     "Which of the two the caller's library reads.",
                 )
@@ -107,15 +107,15 @@ pub fn finding(finding: Finding) -> &'static Topic {
         Finding::BizStatusMalformed => {
             &const {
                 topic(
-                    "The biz status is no number, or the biz extra can't be read: callers report a protocol error.",
-                    "Who fills these headers: only the framework should.",
+                    "The biz status is not a number, or the biz extra can't be parsed: callers report a protocol error.",
+                    "What sets these headers: only the framework should.",
                 )
             }
         }
         Finding::BizStatusUntransportable => {
             &const {
                 topic(
-                    "A business error on a transport that has no place for it: the caller sees success or an empty result.",
+                    "A business error on a transport that can't carry it: the caller sees success or an empty result.",
                     "The client's transport: TTHeader or gRPC carry business errors, Framed and Buffered do not.",
                 )
             }
@@ -123,8 +123,8 @@ pub fn finding(finding: Finding) -> &'static Topic {
         Finding::MessageAfterError => {
             &const {
                 topic(
-                    "The stream went on after its error: the first sign decides, what follows is dropped.",
-                    "The sender, which does not notice the end of the stream.",
+                    "The stream went on after its error: the first end decides, and what follows is dropped.",
+                    "The sender, which did not notice the end of the stream.",
                 )
             }
         }
@@ -132,7 +132,7 @@ pub fn finding(finding: Finding) -> &'static Topic {
             &const {
                 topic(
                     "The answer names another method than the request.",
-                    "Answers of calls that had timed out on this connection; the caller may take one for another.",
+                    "Answers to calls that had timed out on this connection; the caller may confuse them.",
                 )
             }
         }
@@ -142,31 +142,26 @@ pub fn finding(finding: Finding) -> &'static Topic {
         Finding::CauseBelow => {
             &const {
                 topic(
-                    "The answer's `ret` is a client code (101 to 200): the callee forwards a failure of a call of its own.",
+                    "The answer's `ret` is a client code (101 to 200): the callee forwards the failure of a call of its own.",
                     "The callee's calls to the services below it at this time.",
                 )
             }
         }
         Finding::PassedOn => {
-            &const {
-                topic(
-                    "The service passed an error from below on to its caller unchanged.",
-                    "The origin of the chain.",
-                )
-            }
+            &const { topic("The service passed an error from below on unchanged.", "The origin of the chain.") }
         }
         Finding::BusinessBecameRpc => {
             &const {
                 topic(
-                    "Below, the business said no; this service made an RPC error of it, so that its caller sees a failure.",
-                    "How this service returns errors of its callees: as they are, or wrapped in a plain error.",
+                    "Below, the business logic refused; this service turned that into an RPC error, so its caller sees a failure.",
+                    "How this service returns errors of its callees: unchanged, or wrapped in a plain error.",
                 )
             }
         }
         Finding::RpcBecameBusiness => {
             &const {
                 topic(
-                    "Below, the framework failed; this service made a business error of it, so that its caller's monitoring counts a \
+                    "Below, the framework failed; this service turned that into a business error, so its caller's monitoring counts a \
              success.",
                     "How this service returns errors of its callees: trpc-go sends a callee's framework error as func_ret.",
                 )
@@ -175,7 +170,7 @@ pub fn finding(finding: Finding) -> &'static Topic {
         Finding::CodeLost => {
             &const {
                 topic(
-                    "The error below had a code; this service's own error has none or the one for unknown errors.",
+                    "The error below had a code; this service's error has none, or the one for unknown errors.",
                     "Where this service wraps the error: a wrapped error loses its code.",
                 )
             }
@@ -183,21 +178,23 @@ pub fn finding(finding: Finding) -> &'static Topic {
         Finding::CodeChanged => {
             &const {
                 topic(
-                    "This service answers with another code than the one it got from below.",
-                    "Whether the translation is meant.",
+                    "This service answered with a different code than the one from below.",
+                    "Whether the translation is intended.",
                 )
             }
         }
         Finding::MessageChanged => {
             &const {
                 topic(
-                    "This service answers with another text than the one it got from below.",
+                    "This service answered with a different text than the one from below.",
                     "The old text inside the new one.",
                 )
             }
         }
         Finding::Swallowed => {
-            &const { topic("A call below failed, and this service answered ok.", "Whether a fallback is meant.") }
+            &const {
+                topic("A call below failed, and this service answered ok.", "Whether a fallback is intended.")
+            }
         }
         Finding::FailedAlone => {
             &const {
@@ -210,32 +207,32 @@ pub fn finding(finding: Finding) -> &'static Topic {
         Finding::NameFromAnswer => {
             &const {
                 topic(
-                    "The path was said before the capture began. Service and method are those of which an answer to this path said \
-             that there are none. A callee that passes on such an answer of its own callee would make them wrong.",
-                    "The message; and whether the server that answered is the one that would say so, or a gateway before it.",
+                    "The path was sent before the capture began. Service and method come from an answer to this path, which says that \
+             they do not exist. They are wrong if the callee passed such an answer of its own callee on.",
+                    "The message; and whether the answer is from the server itself or from a gateway in front of it.",
                 )
             }
         }
         Finding::MidStream => {
             &const {
                 topic(
-                    "The capture began in the middle of this connection: what was said before is not known.",
-                    "A capture that begins earlier.",
+                    "The capture began in the middle of this connection: what was sent before is unknown.",
+                    "A capture that starts earlier.",
                 )
             }
         }
         Finding::Gap => {
             &const {
                 topic(
-                    "Packets of this call are missing in the capture.",
-                    "Whether the capturing host dropped packets: a larger buffer, or a narrower capture filter.",
+                    "Packets of this call are missing from the capture.",
+                    "Whether the capturing host dropped packets: use a larger buffer or a narrower capture filter.",
                 )
             }
         }
         Finding::Truncated => {
             &const {
                 topic(
-                    "The snap length cut off bytes that tell the outcome.",
+                    "The snap length cut off bytes that show the outcome.",
                     "A capture with a larger snap length.",
                 )
             }
@@ -289,7 +286,7 @@ pub fn carrier(carrier: Carrier) -> &'static Topic {
             &const {
                 topic(
                     "An HTTP status without any status of the RPC protocol: often a proxy answers.",
-                    "`rpcscope explain http CODE`, and who is at the address.",
+                    "`rpcscope explain http CODE`, and what runs at the address.",
                 )
             }
         }
@@ -297,14 +294,14 @@ pub fn carrier(carrier: Carrier) -> &'static Topic {
             &const {
                 topic(
                     "The callee's trailer frame of TTHeader Streaming carries an exception.",
-                    "The text: `biz error: …` is the handler's.",
+                    "The text: `biz error: …` comes from the handler.",
                 )
             }
         }
         Carrier::TtstreamRst => {
             &const {
                 topic(
-                    "A Rst frame of TTHeader Streaming broke the stream off.",
+                    "An Rst frame of TTHeader Streaming ended the stream.",
                     "`rpcscope explain ttstream CODE`, and the cancel path.",
                 )
             }
@@ -312,7 +309,7 @@ pub fn carrier(carrier: Carrier) -> &'static Topic {
         Carrier::H2RstStream => {
             &const {
                 topic(
-                    "RST_STREAM broke the stream off; `initiator` says which side sent it.",
+                    "RST_STREAM ended the stream; `initiator` is the side that sent it.",
                     "`rpcscope explain http2 CODE`.",
                 )
             }
@@ -320,27 +317,27 @@ pub fn carrier(carrier: Carrier) -> &'static Topic {
         Carrier::H2Goaway => {
             &const {
                 topic(
-                    "GOAWAY: the peer did not take the stream any more, or ended the connection with an error.",
+                    "GOAWAY: the peer did not accept the stream any more, or ended the connection with an error.",
                     "Its code and debug text, and whether the server was shutting down.",
                 )
             }
         }
         Carrier::TrpcStreamClose => {
-            &const { topic("The callee's CLOSE of a tRPC stream.", "Its ret and text.") }
+            &const { topic("The callee's CLOSE frame of a tRPC stream.", "Its ret and text.") }
         }
         Carrier::TrpcStreamReset => {
             &const {
                 topic(
-                    "The callee's CLOSE of type RESET: the handler returned an error. trpc-go puts every code into `ret`.",
-                    "The code: one of the framework's table is the framework's, any other is the handler's.",
+                    "The callee's CLOSE frame of type RESET: the handler returned an error. trpc-go puts every code into `ret`.",
+                    "The code: it is the framework's if the framework's table has it, otherwise the handler's.",
                 )
             }
         }
         Carrier::TrpcStreamInit => {
             &const {
                 topic(
-                    "The callee refused the INIT of a tRPC stream.",
-                    "The text: as a rule the service or method does not exist there.",
+                    "The callee refused the INIT frame of a tRPC stream.",
+                    "The text: usually the service or method does not exist there.",
                 )
             }
         }
@@ -348,7 +345,7 @@ pub fn carrier(carrier: Carrier) -> &'static Topic {
             &const {
                 topic(
                     "A TCP RST before the answer.",
-                    "Which side sent it: a killed process, or data to a closed socket.",
+                    "Which side sent it: a process was killed, or data arrived at a closed socket.",
                 )
             }
         }
@@ -356,12 +353,12 @@ pub fn carrier(carrier: Carrier) -> &'static Topic {
             &const {
                 topic(
                     "A TCP FIN before the answer.",
-                    "Which side sent it: the caller's is mostly its timeout, the callee's a shutdown or crash.",
+                    "Which side sent it: from the caller it is mostly a timeout, from the callee a shutdown or crash.",
                 )
             }
         }
         Carrier::None => {
-            &const { topic("Nothing in particular decided: all is well, or nothing came.", "The class.") }
+            &const { topic("No single element decided: the call is ok, or nothing came.", "The class.") }
         }
     }
 }
@@ -374,7 +371,7 @@ pub fn class(class: Class) -> &'static Topic {
         Class::Business => {
             &const {
                 topic(
-                    "The RPC went well and the callee's business logic answered no.",
+                    "The RPC worked, and the callee's business logic refused.",
                     "The code in the callee's own table.",
                 )
             }
@@ -382,7 +379,7 @@ pub fn class(class: Class) -> &'static Topic {
         Class::Rpc => {
             &const {
                 topic(
-                    "The framework failed: the call was not handled, or its failure was not put as a business error.",
+                    "The framework failed: the call was not handled, or its failure was not sent as a business error.",
                     "The carrier and the code.",
                 )
             }
@@ -394,12 +391,12 @@ pub fn class(class: Class) -> &'static Topic {
             &const {
                 topic(
                     "No answer came, and the connection was not closed within the capture.",
-                    "Whether the capture ends too early; else the server, which may be stuck.",
+                    "Whether the capture ends too early; otherwise the server, which may be stuck.",
                 )
             }
         }
         Class::Oneway => {
-            &const { topic("No answer is expected.", "Findings: an error may be answered all the same.") }
+            &const { topic("No answer is expected.", "The findings: the callee may still answer with an error.") }
         }
     }
 }

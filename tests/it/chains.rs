@@ -245,7 +245,7 @@ fn n64(n: u64) -> i64 {
 }
 
 #[test]
-fn services_behind_one_address_are_told_apart() {
+fn services_behind_one_address_are_distinguished() {
     // gateway :1, order :2 and stock :3 on one host, and a driver that calls gateway all the time.
     let at = |port| endpoint(1, port);
     let mut calls = Vec::new();
@@ -270,7 +270,7 @@ fn services_behind_one_address_are_told_apart() {
 }
 
 #[test]
-fn a_failed_try_that_was_made_good_is_no_origin() {
+fn a_failed_attempt_with_a_successful_retry_is_no_origin() {
     let root = call(1, 0, 20 * MS, endpoint(1, 1000), endpoint(2, 80));
     let mut failed = call(2, MS, 5 * MS, endpoint(2, 4000), endpoint(3, 80));
     failed.outcome.class = Some(Class::Rpc);
@@ -352,9 +352,9 @@ fn time_alone_finds_most_links_and_knows_how_sure_it_is() {
         let score = simulated(plan, 20.0, |_| {}, Method::Joint);
         assert!(score.right >= least, "{plan:?}: {score:?}");
         assert!(score.calibration <= 0.05, "{plan:?}: {score:?}");
-        for rival in [Method::Nearest, Method::FirstInFirstOut, Method::GapScores] {
-            let rival = simulated(plan, 20.0, |_| {}, rival);
-            assert!(score.right >= rival.right - 0.01, "{plan:?}: {score:?} {rival:?}");
+        for baseline in [Method::Nearest, Method::FirstInFirstOut, Method::GapScores] {
+            let baseline = simulated(plan, 20.0, |_| {}, baseline);
+            assert!(score.right >= baseline.right - 0.01, "{plan:?}: {score:?} {baseline:?}");
         }
     }
 }
@@ -376,9 +376,9 @@ fn no_simple_method_is_better_on_quiet_services() {
             knobs.parents = 400;
         };
         let score = simulated(plan, 2.0, turn, Method::Joint);
-        for rival in [Method::Nearest, Method::FirstInFirstOut, Method::GapScores] {
-            let rival = simulated(plan, 2.0, turn, rival);
-            assert!(score.right >= rival.right - 0.01, "{plan:?}: {score:?} {rival:?}");
+        for baseline in [Method::Nearest, Method::FirstInFirstOut, Method::GapScores] {
+            let baseline = simulated(plan, 2.0, turn, baseline);
+            assert!(score.right >= baseline.right - 0.01, "{plan:?}: {score:?} {baseline:?}");
         }
     }
 }
@@ -412,7 +412,7 @@ fn threads_that_own_their_connections_give_themselves_away() {
 }
 
 #[test]
-fn connections_that_are_shared_say_nothing() {
+fn shared_connections_are_no_evidence() {
     // One connection carries all calls: it covers everything, as chance does.
     let mut calls = Vec::new();
     for round in 0..20_u64 {
@@ -425,7 +425,7 @@ fn connections_that_are_shared_say_nothing() {
 }
 
 #[test]
-fn processes_behind_one_address_are_told_apart_by_what_is_known_of_them() {
+fn processes_behind_one_address_are_distinguished_by_what_is_known() {
     let of = |processes| turned(15.0, |knobs| (knobs.parents, knobs.processes) = (300, processes));
     let hidden = of(Processes::Hidden).0.right;
     for processes in [Processes::Ports, Processes::Names, Processes::Instances] {
@@ -466,14 +466,14 @@ fn values_and_deadlines_that_are_handed_down_help() {
 }
 
 #[test]
-fn spans_tell_which_call_of_a_trace_it_was() {
+fn spans_identify_the_call_of_a_trace() {
     let (score, chains) = turned(20.0, |knobs| knobs.spans = true);
     assert!(score.right > 0.9999 && score.calibration < 0.02, "{score:?}");
     assert!(links_by(&chains, Evidence::TraceId) >= 1_200);
 }
 
 #[test]
-fn both_tries_of_a_hedged_call_hang_below_the_same() {
+fn both_attempts_of_a_hedged_call_have_the_same_parent() {
     let score = simulated(Plan::Sequence, 1.0, |knobs| knobs.hedged = 0.3, Method::Joint);
     assert!(score.right >= 0.94, "{score:?}");
 }
@@ -514,7 +514,7 @@ fn calls_after_the_answer_are_linked_by_id_however_late() {
 }
 
 #[test]
-fn too_many_possible_causes_are_said() {
+fn too_many_possible_causes_are_reported() {
     let count = 300_u64;
     let mut calls: Vec<Call> = (0..count)
         .map(|n| call(n + 1, n64(n), 30 * MS, endpoint(1, 1000 + n as u16), endpoint(2, 80)))
@@ -530,7 +530,7 @@ fn too_many_possible_causes_are_said() {
 }
 
 #[test]
-fn gaps_of_other_shapes_are_learnt_and_doubt_is_told() {
+fn gaps_of_other_shapes_are_learnt_and_confidences_show_doubt() {
     for (gaps, least) in [(Gaps::Exponential, 0.7), (Gaps::Bimodal, 0.97)] {
         let score = simulated(Plan::Sequence, 5.0, |knobs| knobs.gaps = gaps, Method::Joint);
         assert!(score.right >= least && score.calibration <= 0.06, "{gaps:?}: {score:?}");
@@ -544,7 +544,7 @@ fn calls_of_missing_parents_are_mostly_left_alone() {
 }
 
 #[test]
-fn memory_is_bounded_and_every_call_is_given_once() {
+fn memory_is_bounded_and_every_call_is_emitted_once() {
     let knobs = Knobs::new(Plan::Sequence, 5.0, 1_000, 3);
     let events = simulator::simulate(&knobs);
     let options = Options { max_held: 600, ..Options::default() };
@@ -569,7 +569,7 @@ fn memory_is_bounded_and_every_call_is_given_once() {
 }
 
 #[test]
-fn live_chains_come_out_when_they_can_grow_no_more() {
+fn live_chains_are_emitted_when_they_can_grow_no_more() {
     let patience = Some(std::time::Duration::from_secs(10));
     let mut engine = Engine::new(Options { patience, ..Options::default() });
     let mut given = 0;

@@ -1,8 +1,8 @@
-//! A simulator of services that call each other: the truth that linking by time is held against.
+//! A simulator of services that call each other: the ground truth for linking by time.
 //!
-//! One service is called by many and makes calls of its own by a plan; every knob is one thing that makes linking hard.
-//! Everything follows from the seed. Used by the tests and by the bench. [`service`] plays what happens, [`wire`] tells what
-//! a capture of it would hold, [`score`] holds the chains against the truth.
+//! One service has many callers and makes calls of its own by a plan; every knob is one difficulty for linking. Everything is determined
+//! by the seed. Used by the tests and the bench. [`service`] simulates the events, [`wire`] turns them into captured calls, [`score`]
+//! compares the chains with the truth.
 
 mod score;
 mod service;
@@ -23,17 +23,17 @@ pub(crate) enum Plan {
     Single,
     /// Two calls, one after the other.
     Sequence,
-    /// Three calls side by side, sent in a fixed order.
+    /// Three calls in parallel, sent in a fixed order.
     Parallel,
-    /// Two calls one after the other; the first is left out for 30 of 100, the second for 10.
+    /// Two calls one after the other; the first is omitted in 30 % of cases, the second in 10 %.
     Caching,
-    /// Three calls in sequence with caching, and a second try for 5 of 100.
+    /// Three calls in sequence with caching, and retries in 5 % of cases.
     Mixed,
-    /// The same call four times over.
+    /// The same call four times in sequence.
     Loop,
-    /// Four calls side by side in any order, each begun by a task of its own, all alike but for their names.
+    /// Four calls in parallel in any order, each by its own task, all alike except for their names.
     Fan,
-    /// The same call three times side by side.
+    /// The same call three times in parallel.
     Shards,
 }
 
@@ -44,7 +44,7 @@ pub(crate) enum Gaps {
     Lognormal(f64),
     /// Mean 2 ms.
     Exponential,
-    /// 0.2 ms, or 3 ms for one of five, as with a cache of its own.
+    /// 0.2 ms, or 3 ms in 20 % of cases, as with a cache.
     Bimodal,
 }
 
@@ -59,9 +59,9 @@ pub(crate) enum Processes {
     Ports,
     /// Two services at two ports of one address, with the same callees; their calls carry the caller's name.
     Names,
-    /// Two processes at one port of one address, captured where their ids are known.
+    /// Two processes at one port of one address, with known process ids.
     Pids,
-    /// The same, where they are not.
+    /// The same without process ids.
     Hidden,
 }
 
@@ -76,38 +76,37 @@ pub(crate) struct Knobs {
     pub(crate) parents: usize,
     /// Its own work.
     pub(crate) gaps: Gaps,
-    /// Calls that it works on at once, as a pool of threads does: others wait, which stretches the first gap.
+    /// Size of its thread pool: further calls wait, which stretches their first gap.
     pub(crate) pool: Option<usize>,
-    /// Cores that do its own work, first come first served, with the share of the time that they are busy: one is an event
-    /// loop.
+    /// Cores that do its own work, first come, first served, and the share of the time that they are busy; one core is an event loop.
     pub(crate) cores: Option<(usize, f64)>,
     /// Callees answer in the order in which they were called.
     pub(crate) in_order: bool,
-    /// Share of its calls that the capture does not hold.
+    /// Share of its calls that are not captured.
     pub(crate) lost_parents: f64,
-    /// Share of the calls it makes that the capture does not hold.
+    /// Share of the calls it makes that are not captured.
     pub(crate) lost_children: f64,
     /// Share of the arrivals that come in bursts.
     pub(crate) bursts: f64,
-    /// Share of the calls it makes that it makes a second time when the answer is late; the first answer counts.
+    /// Share of the calls it makes that it repeats when the answer is late; the first answer counts.
     pub(crate) hedged: f64,
     /// Share of its calls after whose answer it makes one more.
     pub(crate) late: f64,
-    /// Share of its calls that their caller cancels, which it passes on.
+    /// Share of its calls that their caller cancels; it passes the cancellation on.
     pub(crate) canceled: f64,
     /// Nanoseconds by which the clock that saw the calls it makes is ahead.
     pub(crate) skew: i64,
     /// Several processes.
     pub(crate) processes: Processes,
-    /// Share of its calls with a trace id, which it hands down.
+    /// Share of its calls with a trace id, which it propagates.
     pub(crate) ids: f64,
-    /// Share of its calls with a header value, one of a thousand, which it hands down.
+    /// Share of its calls with a header value, one of a thousand, which it propagates.
     pub(crate) values: f64,
-    /// Whether calls have a deadline, which it hands down.
+    /// Whether calls have a deadline, which it propagates.
     pub(crate) deadlines: bool,
-    /// Whether B3 headers are carried in which many calls share a trace, so that spans must tell.
+    /// Whether calls carry B3 headers with few traces, so that only spans identify the cause.
     pub(crate) spans: bool,
-    /// Each thread of the pool serves one connection and calls by connections of its own.
+    /// Each thread of the pool serves one connection, and calls on connections of its own.
     pub(crate) connections: bool,
     /// Seed.
     pub(crate) seed: u64,

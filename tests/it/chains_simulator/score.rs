@@ -1,4 +1,4 @@
-//! How well the truth was found.
+//! Compares chains with the truth.
 
 use std::collections::HashMap;
 
@@ -14,11 +14,11 @@ pub(crate) struct Score {
     pub(crate) right: f64,
     /// Share of them that were linked to another.
     pub(crate) wrong: f64,
-    /// Share of them that were left alone.
+    /// Share of them that were not linked.
     pub(crate) unlinked: f64,
-    /// Share of the calls whose cause was not captured that were linked all the same.
+    /// Share of the calls whose cause was not captured that were still linked.
     pub(crate) adopted: f64,
-    /// Expected calibration error of the confidences, in ten classes.
+    /// Expected calibration error of the confidences, in ten bins.
     pub(crate) calibration: f64,
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn chains(calls: Vec<Call>, options: Options) -> Vec<Chain> {
     chains
 }
 
-/// Holds chains against the truth.
+/// Compares chains with the truth.
 pub(crate) fn score(events: &[Event], chains: &[Chain]) -> Score {
     let captured = wire::captured(events);
     let mut parents: HashMap<usize, u64> = HashMap::new();

@@ -1,39 +1,39 @@
-//! What a service does: an event at a time, by the knobs.
+//! Simulates a service, event by event.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::{Gaps, Knobs, MS, Plan, Processes, Random};
 
-/// A call that was simulated.
+/// A simulated call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Event {
     /// Nanoseconds.
     pub(crate) start: i64,
     /// Nanoseconds.
     pub(crate) end: i64,
-    /// Operation; 0 is that of the service itself.
+    /// Operation; 0 is the service's own.
     pub(crate) class: u32,
-    /// Which call of the service caused it; `None` for those calls themselves.
+    /// The call of the service that caused it; `None` for those calls themselves.
     pub(crate) parent: Option<usize>,
     /// Number of the call of the service that this is, or that caused it.
     pub(crate) number: usize,
-    /// Whether the capture holds it.
+    /// Whether it is captured.
     pub(crate) captured: bool,
-    /// Whether it was given up, as the slower one of two tries.
+    /// Whether it was abandoned, as the slower one of two attempts.
     pub(crate) given_up: bool,
     /// Whether the caller of all cancelled it.
     pub(crate) canceled: bool,
     /// Which process of the service.
     pub(crate) process: u8,
-    /// Thread of the pool; 0 where there is none.
+    /// Thread of the pool; 0 without a pool.
     pub(crate) worker: usize,
 }
 
-/// A call that is planned: its class, when it is sent after its stage has begun, how long its answer takes.
+/// A planned call: its class, its delay after the beginning of its stage, and the time to its answer.
 type Planned = (u32, f64, f64);
 
-/// The work before the calls of a stage are made, and those calls, which run side by side.
+/// The work before the calls of a stage, and these calls, which run in parallel.
 type Stage = (f64, Vec<Planned>);
 
 /// Calls of the service come first, in the order of their arrival; then the calls that it made.
@@ -66,7 +66,7 @@ enum Step {
     Answered(usize),
 }
 
-/// Something at a time; the number keeps the order of what happens at one time.
+/// A step and its time; the number keeps the order of simultaneous steps.
 struct Due(f64, u64, Step);
 
 impl PartialEq for Due {
@@ -95,7 +95,7 @@ struct Task {
     stages: Vec<Stage>,
     /// Calls of the running stage that are not answered.
     open: usize,
-    /// Its own share of the random numbers: what happens to others does not change it.
+    /// Its own random numbers, so that other calls do not influence it.
     random: Random,
 }
 
