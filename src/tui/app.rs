@@ -12,9 +12,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
 use super::evidence::{DetailSource, PacketExport};
+use super::render::render;
 use super::state::{Effect, State};
 use super::terminal::Screen;
-use super::view::render;
 use super::{TuiOptions, Update};
 use crate::calls::{Call, Uid};
 use crate::detail::Detail;

@@ -2,48 +2,8 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::views::ViewId;
 use crate::calls::Class;
-
-/// The lists: five with a tab each, and two that show all chains in sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum View {
-    Calls,
-    Errors,
-    Services,
-    Connections,
-    Chains,
-    /// Which service turns which error into what.
-    Changes,
-    /// Who calls whom, and where errors begin and pass.
-    Graph,
-}
-
-impl View {
-    /// Those with a tab, in the order of the number keys.
-    pub(super) const TABS: [Self; 5] =
-        [Self::Calls, Self::Errors, Self::Services, Self::Connections, Self::Chains];
-
-    /// The view whose tab is lit.
-    pub(super) fn tab(self) -> Self {
-        match self {
-            Self::Changes | Self::Graph => Self::Chains,
-            other => other,
-        }
-    }
-
-    /// The word on the tab.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Calls => "Calls",
-            Self::Errors => "Errors",
-            Self::Services => "Services",
-            Self::Connections => "Connections",
-            Self::Chains => "Chains",
-            Self::Changes => "Changes",
-            Self::Graph => "Graph",
-        }
-    }
-}
 
 /// What a key can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +13,7 @@ pub(super) enum Action {
     Back,
     Suspend,
     Redraw,
-    Show(View),
+    Show(ViewId),
     NextView,
     PreviousView,
     Up,
@@ -115,6 +75,12 @@ pub(super) enum Scope {
 }
 
 impl Scope {
+    /// The scopes that hold on the help page.
+    pub(super) const HELP: &[Self] = &[Self::Rows, Self::Everywhere];
+
+    /// The scopes that hold in the detail of a call.
+    pub(super) const DETAIL: &[Self] = &[Self::Detail, Self::Everywhere, Self::Rows];
+
     /// Head of its part of the help page.
     pub(super) fn title(self) -> &'static str {
         match self {
@@ -251,8 +217,8 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Classes, &[ch('w')], Action::Toggle(Class::Oneway), "one-way calls on and off", "classes"),
     bind(Scope::Classes, &[ch('o')], Action::Toggle(Class::Ok), "ok calls on and off", "classes"),
 
-    bind(Scope::Chains, &[ch('s')], Action::Show(View::Changes), "summary: which service turns which error into what; Enter: an example", "summary"),
-    bind(Scope::Chains, &[ch('v')], Action::Show(View::Graph), "graph: who calls whom, where errors begin and pass; Enter: the calls", "graph"),
+    bind(Scope::Chains, &[ch('s')], Action::Show(ViewId::Changes), "summary: which service turns which error into what; Enter: an example", "summary"),
+    bind(Scope::Chains, &[ch('v')], Action::Show(ViewId::Graph), "graph: who calls whom, where errors begin and pass; Enter: the calls", "graph"),
 
     bind(Scope::Detail, &[key(KeyCode::Tab)], Action::NextPane, "to the other pane: fields, bytes", "pane"),
     bind(Scope::Detail, &[key(KeyCode::Enter)], Action::Fold, "fold and unfold", "fold"),
@@ -270,11 +236,11 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Everywhere, &[ch('F')], Action::Connection, "follow the connection of this call: only its calls", ""),
     bind(Scope::Everywhere, &[ch('y')], Action::Copy, "copy the row or field to the clipboard", ""),
     bind(Scope::Everywhere, &[ch('x')], Action::Export, "export this call or the marked ones to a file", "export"),
-    bind(Scope::Everywhere, &[ch('1')], Action::Show(View::Calls), "Calls", ""),
-    bind(Scope::Everywhere, &[ch('2')], Action::Show(View::Errors), "Errors: failed calls by kind", ""),
-    bind(Scope::Everywhere, &[ch('3')], Action::Show(View::Services), "Services: rates, error shares, latencies", ""),
-    bind(Scope::Everywhere, &[ch('4')], Action::Show(View::Connections), "Connections", ""),
-    bind(Scope::Everywhere, &[ch('5')], Action::Show(View::Chains), "Chains: how errors travelled", ""),
+    bind(Scope::Everywhere, &[ch('1')], Action::Show(ViewId::Calls), "Calls", ""),
+    bind(Scope::Everywhere, &[ch('2')], Action::Show(ViewId::Errors), "Errors: failed calls by kind", ""),
+    bind(Scope::Everywhere, &[ch('3')], Action::Show(ViewId::Services), "Services: rates, error shares, latencies", ""),
+    bind(Scope::Everywhere, &[ch('4')], Action::Show(ViewId::Connections), "Connections", ""),
+    bind(Scope::Everywhere, &[ch('5')], Action::Show(ViewId::Chains), "Chains: how errors travelled", ""),
     bind(Scope::Everywhere, &[key(KeyCode::Esc)], Action::Back, "one step back", ""),
     bind(Scope::Everywhere, &[ch('?')], Action::Help, "this page", "keys"),
     bind(Scope::Everywhere, &[ctrl('z')], Action::Suspend, "to the shell; `fg` comes back", ""),
@@ -324,15 +290,22 @@ pub(super) fn help() -> Vec<(String, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::state::Place;
+    use crate::tui::views::Views;
+
+    /// The scopes of every place where keys work.
+    fn places() -> Vec<&'static [Scope]> {
+        let views = Views::default();
+        let views = ViewId::ALL.iter().map(|id| views.get(*id).scopes());
+        views.chain([Scope::HELP, Scope::DETAIL]).collect()
+    }
 
     #[test]
     fn no_key_means_two_things_in_one_place() {
-        for place in Place::ALL {
+        for scopes in places() {
             let mut seen = std::collections::HashSet::new();
-            for binding in BINDINGS.iter().filter(|b| place.scopes().contains(&b.scope)) {
+            for binding in BINDINGS.iter().filter(|b| scopes.contains(&b.scope)) {
                 for key in binding.keys {
-                    assert!(seen.insert(*key), "{} is bound twice in {place:?}", key.name());
+                    assert!(seen.insert(*key), "{} is bound twice in {scopes:?}", key.name());
                 }
             }
         }
@@ -345,12 +318,20 @@ mod tests {
             let keys: Vec<_> = binding.keys.iter().map(|k| k.name()).collect();
             assert!(help.contains(&(keys.join(" "), binding.help)), "{binding:?}");
             assert!(Scope::ALL.contains(&binding.scope));
-            assert!(
-                Place::ALL.iter().any(|p| p.scopes().contains(&binding.scope)),
-                "never reached: {binding:?}"
-            );
+            assert!(places().iter().any(|p| p.contains(&binding.scope)), "never reached: {binding:?}");
         }
-        let footer = footer(Place::View(View::Calls).scopes());
+        let footer = footer(Views::default().get(ViewId::Calls).scopes());
         assert!(footer.iter().any(|(keys, word)| keys == "b r t u w o" && *word == "classes"));
+    }
+
+    #[test]
+    fn every_view_has_a_key_and_tabs_have_their_number() {
+        for id in ViewId::ALL {
+            assert!(BINDINGS.iter().any(|b| b.action == Action::Show(*id)), "no key opens {id:?}");
+        }
+        for (n, id) in (1..).zip(ViewId::tabs()) {
+            let number = key(KeyCode::Char(char::from_digit(n, 10).unwrap()));
+            assert_eq!(action(&[Scope::Everywhere], number), Some(Action::Show(id)));
+        }
     }
 }

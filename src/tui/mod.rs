@@ -1,15 +1,16 @@
 //! The terminal interface: what `rpcscope FILE` and `rpcscope -i any` open.
 //!
 //! The analysis sends [`Update`]s over a bounded channel and never waits for the interface; the interface drains the
-//! channel and never waits for the analysis. Three rooms, one direction:
+//! channel and never waits for the analysis.
 //!
-//! | room | what it does |
+//! | module | what it does |
 //! | --- | --- |
-//! | [`state`] | holds everything that is shown; changed by updates, keys, mouse and ticks, and by nothing else |
-//! | [`view`] | draws a [`state::State`], changes nothing |
-//! | [`app`] | owns the terminal and the one event loop between the two |
+//! | [`state`] | holds everything that is shown; only updates, keys, mouse and ticks change it |
+//! | [`views`] | one file for each list that fills the screen: its rows, what they mean, where they lead |
+//! | [`render`] | draws a [`state::State`] and changes nothing |
+//! | [`app`] | owns the terminal and runs the event loop |
 //!
-//! [`keys`] is the one table of what a key does; footer and help page are written from it.
+//! [`keys`] is the one table of what a key does; the footer and the help page are made from it.
 
 mod app;
 mod columns;
@@ -17,13 +18,14 @@ mod evidence;
 mod figures;
 mod keys;
 mod names;
+mod render;
 mod spark;
 mod state;
 mod store;
 mod template;
 mod terminal;
 mod theme;
-mod view;
+mod views;
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use crate::calls::reported::reported_as;
 use crate::calls::{Call, labels};
 use crate::detail::{Detail as Evidence, Message, verdict};
 use crate::text;
-use crate::tui::columns::Column;
+use crate::tui::columns::METHOD;
 
 /// The most nodes of a message that are shown; what is beyond is said to be left out.
 const NODES_LIMIT: usize = 20_000;
@@ -111,8 +111,8 @@ impl Plan {
 #[derive(Debug)]
 pub(in crate::tui) struct Detail {
     pub call: Arc<Call>,
-    /// Which failed call of how many of the list it is.
-    pub place: Option<(usize, usize)>,
+    /// Which failed call of how many in the list it is.
+    pub failure: Option<(usize, usize)>,
     /// It was opened from another call in full, to which a step back returns.
     pub jumped: bool,
     pub loaded: Loaded,
@@ -130,17 +130,17 @@ pub(in crate::tui) struct Detail {
 }
 
 impl Detail {
-    pub(in crate::tui) fn new(call: Arc<Call>, place: Option<(usize, usize)>) -> Self {
+    pub(in crate::tui) fn new(call: Arc<Call>, failure: Option<(usize, usize)>) -> Self {
         let mut detail = Self {
             tree: vec![judgement(&call), facts(&call)],
             call,
-            place,
+            failure,
             jumped: false,
             loaded: Loaded::Waiting,
             pane: Pane::Tree,
             message: 0,
             rows: Vec::new(),
-            list: List::new(Column::Method, None),
+            list: List::new(METHOD, None),
             byte: 0,
             bytes_top: 0,
             as_text: false,
@@ -214,7 +214,7 @@ impl Detail {
     }
 
     /// Moves the cursor of the pane with the keys by rows.
-    pub(in crate::tui) fn step(&mut self, rows: isize, plan: &Plan) {
+    pub(in crate::tui) fn step(&mut self, rows: isize, plan: Plan) {
         match self.pane {
             Pane::Tree => {
                 self.list.step(rows, self.rows.len());
@@ -233,7 +233,7 @@ impl Detail {
     }
 
     /// To the first or last row.
-    pub(in crate::tui) fn jump(&mut self, last: bool, plan: &Plan) {
+    pub(in crate::tui) fn jump(&mut self, last: bool, plan: Plan) {
         let far = if last { isize::MAX / 64 } else { isize::MIN / 64 };
         self.step(far, plan);
     }
@@ -353,7 +353,7 @@ impl Detail {
     }
 
     /// Brings both cursors onto the screen.
-    pub(in crate::tui) fn settle(&mut self, plan: &Plan) {
+    pub(in crate::tui) fn settle(&mut self, plan: Plan) {
         let height = usize::from(plan.body);
         self.list.settle(self.rows.len(), height);
         let row = self.byte / plan.per_row.max(1);

@@ -7,73 +7,33 @@ use super::matcher::Only;
 use super::{Effect, State};
 use crate::calls::{Call, Uid};
 use crate::chains::Origin;
-use crate::tui::keys::View;
-use crate::tui::store::Serial;
+use crate::tui::views::{Target, View, ViewId};
 
 impl State {
     /// Opens what is under the cursor.
     pub(super) fn open(&mut self) -> Option<Effect> {
-        match self.view {
-            View::Calls => {
-                let (serial, call) = self.selected_call().map(|(s, c)| (s, Arc::clone(c)))?;
-                Some(self.open_call(call, Some(serial)))
-            }
-            View::Chains => {
-                let call = self.current_call()?;
-                Some(self.open_call(call, None))
-            }
-            View::Changes => {
-                let example = self.changes.selected().map(|turn| self.chains.example(turn))?;
-                match example {
-                    Some(uid) => self.go_to_chain(uid),
-                    None => self.notice = Some("no chain with this change is held any more".to_owned()),
-                }
-                None
-            }
-            View::Errors | View::Services | View::Connections | View::Graph => {
-                let thing = self.selected_thing()?;
-                self.show_only(thing);
-                None
-            }
+        match self.view().open(&self.cx)? {
+            Target::Call(call, failure) => return Some(self.open_call(call, failure)),
+            Target::Calls(only) => self.show_only(only),
+            Target::Chain(uid) => self.go_to_chain(uid),
+            Target::Nothing(why) => self.notice = Some(why.to_owned()),
         }
-    }
-
-    /// What the selected row stands for, if it stands for several calls.
-    pub(super) fn selected_thing(&self) -> Option<Only> {
-        match self.view {
-            View::Errors => self.errors.selected().map(Only::Group),
-            View::Services => self.services.selected().map(Only::Method),
-            View::Connections => {
-                let connection = self.connections.all().get(self.connection_rows.selected()? as usize)?;
-                Some(Only::Connection {
-                    ends: [connection.client, connection.server],
-                    packets: (connection.first_packet, connection.last_packet),
-                })
-            }
-            View::Graph => {
-                let edge = self.graph.selected()?;
-                Some(Only::Edge { from: edge.from.clone(), to: edge.to.clone() })
-            }
-            View::Calls | View::Chains | View::Changes => None,
-        }
+        None
     }
 
     /// Shows the calls of one thing; going back returns to where it was opened.
     fn show_only(&mut self, only: Only) {
         self.leave();
-        self.matcher.only = Some(only);
-        self.view = View::Calls;
-        self.calls.moved = false;
-        self.calls.selected = 0;
-        self.calls.top = 0;
+        self.cx.matcher.only = Some(only);
+        self.view_id = ViewId::Calls;
+        self.views.calls.reset();
         self.rematch();
     }
 
-    fn open_call(&mut self, call: Arc<Call>, serial: Option<Serial>) -> Effect {
+    fn open_call(&mut self, call: Arc<Call>, failure: Option<(usize, usize)>) -> Effect {
         // New calls must not move the list behind the detail.
-        self.follow = false;
-        let place = serial.filter(|_| call.failed()).map(|serial| self.error_place(serial));
-        self.detail = Some(Detail::new(Arc::clone(&call), place));
+        self.views.calls.follow = false;
+        self.detail = Some(Detail::new(Arc::clone(&call), failure));
         Effect::Evidence(call)
     }
 
@@ -81,26 +41,17 @@ impl State {
     pub(super) fn follow_connection(&mut self) {
         let Some(call) = self.current_call() else { return };
         let ends = [call.client, call.server];
-        // The connection record knows when ports were used again; without it, the ends must do.
-        let (first, last) = call.packets;
-        let packets = self
-            .connections
-            .all()
-            .iter()
-            .find(|c| {
-                ((c.client, c.server) == (ends[0], ends[1]) || (c.server, c.client) == (ends[0], ends[1]))
-                    && c.first_packet <= first
-                    && c.last_packet >= last
-            })
-            .map_or((0, u64::MAX), |c| (c.first_packet, c.last_packet));
+        // The record of the connection says when it began and ended, in case its ports were used again.
+        let connection = self.cx.connections.between(ends, call.packets);
+        let packets = connection.map_or((0, u64::MAX), |c| (c.first_packet, c.last_packet));
         self.help = None;
-        let here = self.view == View::Calls;
+        let here = self.view_id == ViewId::Calls;
         let only = Only::Connection { ends, packets };
         if here {
             // The cursor stays on its call.
             self.leave();
-            self.calls.moved = true;
-            self.matcher.only = Some(only);
+            self.views.calls.list.moved = true;
+            self.cx.matcher.only = Some(only);
             self.rematch();
         } else {
             self.show_only(only);
@@ -110,10 +61,10 @@ impl State {
     /// The tree of the call that the cursor is on, in whichever view.
     pub(super) fn show_chain(&mut self) {
         let Some(uid) = self.current_call().map(|call| call.uid) else { return };
-        if self.view == View::Chains && self.detail.is_none() {
+        if self.view_id == ViewId::Chains && self.detail.is_none() {
             return;
         }
-        if self.chains.of(uid).is_some() {
+        if self.cx.chains.of(uid).is_some() {
             self.help = None;
             self.go_to_chain(uid);
         } else {
@@ -122,18 +73,19 @@ impl State {
     }
 
     fn go_to_chain(&mut self, uid: Uid) {
-        if !self.chains.find(uid) {
+        self.views.chains.arrange(&self.cx);
+        if !self.views.chains.find(&self.cx, uid) {
             self.notice = Some("the filter hides its chain: a shows all".to_owned());
             return;
         }
         self.leave();
-        self.show_view(View::Chains);
+        self.show_view(ViewId::Chains);
     }
 
     /// The call in full in which the error of the current call began.
     pub(super) fn show_origin(&mut self) -> Option<Effect> {
         let call = self.current_call()?;
-        let Some((chain, hop)) = self.chains.of(call.uid) else {
+        let Some((chain, hop)) = self.cx.chains.of(call.uid) else {
             self.notice =
                 Some(if call.failed() { self.why_no_chain() } else { "this call did not fail".to_owned() });
             return None;
@@ -167,7 +119,7 @@ impl State {
     }
 
     fn why_no_chain(&self) -> String {
-        let yet = if self.ended { "" } else { " yet" };
+        let yet = if self.cx.ended { "" } else { " yet" };
         format!("no call above or below this one is known{yet}")
     }
 }

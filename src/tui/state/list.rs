@@ -1,19 +1,20 @@
-//! A cursor in rows: which one is selected, which one is at the top of the screen, and what keeps both in place.
+//! A cursor in rows: which row is selected, which one is at the top of the screen, and how both stay in place when rows
+//! come and go.
 
 use crate::tui::columns::Column;
 
-/// Cursor, scroll position, column and order of a list.
+/// Cursor, scroll position and sort order of a list.
 #[derive(Clone, Debug)]
 pub(in crate::tui) struct List {
     /// The selected row; meaningless while there are none.
     pub selected: usize,
     /// The row at the top of the screen.
     pub top: usize,
-    /// The cursor was moved by the user: it stays with what it is on.
+    /// The user has moved the cursor, so it stays with the thing that it is on.
     pub moved: bool,
-    /// Column of the cursor.
+    /// The column of the cursor.
     pub column: Column,
-    /// Column of the order and whether the largest comes first; `None` is the order of arrival.
+    /// The sorted column, and whether the largest comes first; `None` is the order of arrival.
     pub sort: Option<(Column, bool)>,
 }
 
@@ -34,8 +35,7 @@ impl List {
         self.selected = row;
     }
 
-    /// The selected thing now stands in another row: moves the scroll position along, so that it stays where it is on the
-    /// screen.
+    /// The selected thing is now in another row: scrolls along, so that it does not move on the screen.
     pub(in crate::tui) fn keep(&mut self, row: usize) {
         let on_screen = self.selected.saturating_sub(self.top);
         self.selected = row;
@@ -53,7 +53,7 @@ impl List {
         self.top = self.top.min(len.saturating_sub(height));
     }
 
-    /// Puts things into the order asked for; those that are alike stay as they were.
+    /// Sorts things by the sorted column; equal ones keep their order.
     pub(in crate::tui) fn order<T>(&self, things: &mut [T], key: impl Fn(&T, Column) -> SortKey) {
         match self.sort {
             None => {}
@@ -62,9 +62,9 @@ impl List {
         }
     }
 
-    /// Turns the order of the cursor's column: first press, the other way, off.
+    /// The sort key was pressed: sorts by the cursor's column, then the other way round, then not at all.
     pub(in crate::tui) fn turn_sort(&mut self) {
-        let down = self.column.sorts_down();
+        let down = self.column.largest_first;
         self.sort = match self.sort {
             Some((column, now)) if column == self.column && now == down => Some((column, !down)),
             Some((column, _)) if column == self.column => None,
@@ -73,14 +73,49 @@ impl List {
     }
 }
 
-/// What a row is ordered by.
+/// A list whose rows are numbers of things that are held elsewhere.
+#[derive(Debug)]
+pub(in crate::tui) struct IdList {
+    pub list: List,
+    /// In the order of the screen.
+    pub ids: Vec<u32>,
+}
+
+impl IdList {
+    pub(in crate::tui) fn new(column: Column, sort: Option<(Column, bool)>) -> Self {
+        Self { list: List::new(column, sort), ids: Vec::new() }
+    }
+
+    /// The number in the selected row.
+    pub(in crate::tui) fn selected(&self) -> Option<u32> {
+        self.ids.get(self.list.selected).copied()
+    }
+
+    /// Takes these numbers and sorts them. If the user has moved the cursor, it stays on its number.
+    pub(in crate::tui) fn arrange(
+        &mut self,
+        ids: impl Iterator<Item = u32>,
+        key: impl Fn(u32, Column) -> SortKey,
+    ) {
+        let selected = self.selected();
+        self.ids.clear();
+        self.ids.extend(ids);
+        self.list.order(&mut self.ids, |id, column| key(*id, column));
+        if !self.list.moved {
+            return;
+        }
+        if let Some(row) = selected.and_then(|id| self.ids.iter().position(|other| *other == id)) {
+            self.list.keep(row);
+        }
+    }
+}
+
+/// What a row is sorted by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::tui) enum SortKey {
-    /// The column has no value here: before all others.
+    /// The cell is empty: before all others.
     Nothing,
-    /// A whole number.
     Number(i128),
-    /// Text.
     Text(String),
 }
 
@@ -103,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_cursor_stays_on_the_screen_and_in_place() {
-        let mut list = List::new(Column::Time, None);
+        let mut list = List::new(Column::text("time"), None);
         list.step(30, 100);
         list.settle(100, 10);
         assert_eq!((list.selected, list.top), (30, 21));
@@ -122,11 +157,12 @@ mod tests {
 
     #[test]
     fn sorting_turns_and_ends() {
-        let mut list = List::new(Column::Latency, None);
+        let latency = Column::number("latency");
+        let mut list = List::new(latency, None);
         list.turn_sort();
-        assert_eq!(list.sort, Some((Column::Latency, true)), "slow calls first");
+        assert_eq!(list.sort, Some((latency, true)), "slow calls first");
         list.turn_sort();
-        assert_eq!(list.sort, Some((Column::Latency, false)));
+        assert_eq!(list.sort, Some((latency, false)));
         list.turn_sort();
         assert_eq!(list.sort, None);
     }

@@ -1,6 +1,6 @@
 //! Which calls are shown: the filter, the class switches, and the thing whose calls were asked for.
 
-use super::chains::Chains;
+use super::chains::ChainStore;
 use crate::calls::{Call, Class};
 use crate::chains::Chain;
 use crate::chains::summary::node;
@@ -35,7 +35,7 @@ pub(in crate::tui) enum Only {
 
 impl Only {
     /// Whether a call belongs to it.
-    pub(in crate::tui) fn holds(&self, entry: &Entry, chains: &Chains) -> bool {
+    pub(in crate::tui) fn holds(&self, entry: &Entry, chains: &ChainStore) -> bool {
         let call = &entry.call;
         match self {
             Self::Group(group) => entry.group == Some(*group),
@@ -112,7 +112,7 @@ impl Matcher {
     }
 
     /// Whether everything else lets the call through.
-    pub(in crate::tui) fn matches_else(&self, entry: &Entry, chains: &Chains) -> bool {
+    pub(in crate::tui) fn matches_else(&self, entry: &Entry, chains: &ChainStore) -> bool {
         !self.hides(entry.call.class()) && self.only.as_ref().is_none_or(|only| only.holds(entry, chains))
     }
 }

@@ -6,7 +6,9 @@ use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
 use super::detail::{Pane, Plan};
 use super::{Effect, LINES_ABOVE, State};
-use crate::tui::keys::{Action, View};
+use crate::tui::keys::Action;
+use crate::tui::render::table::column_at;
+use crate::tui::render::{tab_spots, title_spots};
 
 impl State {
     /// Takes a mouse event; gives what is to be done outside.
@@ -36,8 +38,7 @@ impl State {
             return None;
         }
         if y < 2 {
-            let spots =
-                if y == 0 { crate::tui::view::title_spots(self) } else { crate::tui::view::tab_spots(self) };
+            let spots = if y == 0 { title_spots(self) } else { tab_spots(self) };
             let action = spots.into_iter().find(|(span, _)| span.contains(&x)).map(|(_, action)| action)?;
             return self.apply(action);
         }
@@ -50,7 +51,7 @@ impl State {
                 if row < detail.rows.len() {
                     let again = detail.list.selected == row;
                     detail.pane = Pane::Tree;
-                    detail.step(row as isize - detail.list.selected as isize, &plan);
+                    detail.step(row as isize - detail.list.selected as isize, plan);
                     if again {
                         detail.fold(None);
                     }
@@ -58,30 +59,25 @@ impl State {
             }
             return None;
         }
-        let head = if self.view == View::Chains { LINES_ABOVE - 1 } else { LINES_ABOVE };
-        if y + 1 == head {
+        let placed = self.view().columns(usize::from(self.width));
+        let column = column_at(&placed, x);
+        let row = y.checked_sub(LINES_ABOVE)?;
+        let Some(row) = row.checked_sub(self.head_lines()).map(usize::from) else {
             // A click on a column's head sorts by it.
-            let column = crate::tui::view::column_at(self, x)?;
-            let (list, _) = self.list_mut();
-            list.column = column;
+            self.view_mut().list_mut().column = column?;
             return self.apply(Action::Sort);
-        }
-        let row = usize::from(y.checked_sub(head)?);
-        if row >= self.list_height(self.view) {
+        };
+        if row >= self.rows_on_screen() {
             return None;
         }
-        let column = crate::tui::view::column_at(self, x);
-        let (list, len) = self.list_mut();
-        let row = list.top + row;
-        if row >= len {
+        let view = self.view_mut();
+        let row = view.list().top + row;
+        if row >= view.len() {
             return None;
         }
-        list.go(row);
+        view.go(row);
         if let Some(column) = column {
-            list.column = column;
-        }
-        if self.view == View::Calls {
-            self.follow = false;
+            view.list_mut().column = column;
         }
         if double { self.apply(Action::Open) } else { None }
     }

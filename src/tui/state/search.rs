@@ -2,29 +2,28 @@
 
 use std::fmt::Write as _;
 
-use super::{Effect, State, changes};
+use super::context::Context;
+use super::{Effect, State};
 use crate::calls::{Call, Carrier, Class, labels};
 use crate::text;
-use crate::tui::keys::{View, help};
+use crate::tui::keys::help;
+use crate::tui::views::{View, ViewId};
 
 impl State {
-    /// The next row of the open view that `wanted` is true of, going round at the end.
-    fn search_rows(&mut self, forward: bool, wanted: impl Fn(&Self, usize) -> bool) -> bool {
-        let (list, len) = self.list();
-        let from = list.selected;
+    /// Moves the cursor to the next row of the open view that `wanted` holds for, going round at the end. Whether there is
+    /// one.
+    fn search_rows(&mut self, forward: bool, wanted: impl Fn(&dyn View, &Context, usize) -> bool) -> bool {
+        let view = self.views.get_mut(self.view_id);
+        let (from, len) = (view.list().selected, view.len());
         for step in 1..=len {
             let row = if forward { (from + step) % len } else { (from + len - step) % len };
-            if wanted(self, row) {
+            if wanted(view, &self.cx, row) {
                 if (forward && row <= from) || (!forward && row >= from) {
                     self.notice = Some(
                         if forward { "from the beginning again" } else { "from the end again" }.to_owned(),
                     );
                 }
-                let (list, _) = self.list_mut();
-                list.go(row);
-                if self.view == View::Calls {
-                    self.follow = false;
-                }
+                view.go(row);
                 return true;
             }
         }
@@ -33,11 +32,11 @@ impl State {
 
     /// To the next or previous match of the search.
     pub(super) fn find(&mut self, forward: bool) {
-        if self.search.is_empty() {
+        if self.cx.search.is_empty() {
             self.notice = Some("nothing to look for yet: / begins a search".to_owned());
             return;
         }
-        let needle = self.search.to_lowercase();
+        let needle = self.cx.search.to_lowercase();
         let plan = self.plan();
         let found = if let Some(top) = &mut self.help {
             let lines = help();
@@ -51,34 +50,40 @@ impl State {
             next.is_some()
         } else if let Some(detail) = &mut self.detail {
             let found = detail.find(&needle, forward);
-            detail.settle(&plan);
+            detail.settle(plan);
             found
         } else {
-            self.find_row(forward, &needle)
+            self.search_rows(forward, |view, cx, row| view.contains(cx, row, &needle))
         };
         if !found {
-            self.notice = Some(format!("not found: {}", text::escape(&self.search)));
+            self.notice = Some(format!("not found: {}", text::escape(&self.cx.search)));
         }
     }
 
-    fn find_row(&mut self, forward: bool, needle: &str) -> bool {
-        if self.view != View::Calls {
-            return self
-                .search_rows(forward, |state, row| state.row_text(row).to_lowercase().contains(needle));
+    /// To the next or previous failed call; if a call is open in full, that one opens.
+    pub(super) fn find_error(&mut self, forward: bool) -> Option<Effect> {
+        if self.help.is_some() {
+            return None;
         }
-        self.search_rows(forward, |state, row| {
-            let entry = state.rows.get(row).and_then(|serial| state.store.get(serial));
-            entry.is_some_and(|entry| state.call_contains(&entry.call, needle))
-        })
+        if self.view().is_failed(&self.cx, 0).is_none() {
+            self.show(ViewId::Calls);
+        }
+        if !self.search_rows(forward, |view, cx, row| view.is_failed(cx, row) == Some(true)) {
+            self.notice = Some("no failed call in this list".to_owned());
+            return None;
+        }
+        if self.detail.is_some() { self.open() } else { None }
     }
+}
 
+impl Context {
     /// Whether a call's row contains `needle`, in lower case. Looks at the parts first: to write the row of each of a
     /// million calls takes its time.
-    fn call_contains(&self, call: &Call, needle: &str) -> bool {
+    pub(in crate::tui) fn call_contains(&self, call: &Call, needle: &str) -> bool {
         let outcome = &call.outcome;
         // Words without digits, dots and spaces stand in one part, and the verdict of an answer is its message.
         let plain = needle.bytes().all(|b| b.is_ascii_alphabetic());
-        let told = match outcome.class {
+        let covered = match outcome.class {
             Some(Class::Ok) => true,
             Some(Class::Business | Class::Rpc) => {
                 let worded = matches!(outcome.carrier, Carrier::HttpStatus | Carrier::TrpcStreamReset);
@@ -86,7 +91,7 @@ impl State {
             }
             _ => false,
         };
-        if !(plain && told && call.unknown_name.is_none()) {
+        if !(plain && covered && call.unknown_name.is_none()) {
             return self.call_text(call).to_lowercase().contains(needle);
         }
         let parts = [
@@ -101,101 +106,8 @@ impl State {
         parts.into_iter().flatten().any(|part| contains(part, needle))
     }
 
-    /// To the next or previous failed call; with an open detail, that one opens.
-    pub(super) fn find_error(&mut self, forward: bool) -> Option<Effect> {
-        if self.help.is_some() {
-            return None;
-        }
-        if self.view == View::Chains {
-            let failed = |state: &Self, row: usize| {
-                state.chains.row(row).is_some_and(|(chain, hop)| chain.hops[hop].call.failed())
-            };
-            if !self.search_rows(forward, failed) {
-                self.notice = Some("no failed call among the chains".to_owned());
-                return None;
-            }
-            return if self.detail.is_some() { self.open() } else { None };
-        }
-        if self.view != View::Calls {
-            self.show(View::Calls);
-        }
-        let failed = |state: &Self, row: usize| {
-            let entry = state.rows.get(row).and_then(|serial| state.store.get(serial));
-            entry.is_some_and(|entry| entry.call.failed())
-        };
-        if !self.search_rows(forward, failed) {
-            self.notice = Some("no failed call among these".to_owned());
-            return None;
-        }
-        if self.detail.is_some() { self.open() } else { None }
-    }
-
-    /// Text of a row of the open view, to search in and to copy.
-    pub(super) fn row_text(&self, row: usize) -> String {
-        match self.view {
-            View::Calls => {
-                let Some(entry) = self.rows.get(row).and_then(|serial| self.store.get(serial)) else {
-                    return String::new();
-                };
-                self.call_text(&entry.call)
-            }
-            View::Errors => self
-                .errors
-                .order
-                .get(row)
-                .and_then(|id| self.catalog.groups.get(*id as usize))
-                .map(|group| {
-                    format!(
-                        "{} {} {} {}",
-                        self.catalog.label(group.method),
-                        group.code.map(|c| c.to_string()).unwrap_or_default(),
-                        group.code_name.unwrap_or_default(),
-                        group.template
-                    )
-                })
-                .unwrap_or_default(),
-            View::Services => self.catalog.label(self.services.order.get(row).copied()),
-            View::Connections => self
-                .connection_rows
-                .order
-                .get(row)
-                .and_then(|id| self.connections.all().get(*id as usize))
-                .map(|c| {
-                    format!(
-                        "{} {} {} {} {} {}",
-                        c.client,
-                        c.server,
-                        self.names.address(&c.server),
-                        c.protocol.unwrap_or_default(),
-                        c.state,
-                        c.reason.unwrap_or_default()
-                    )
-                })
-                .unwrap_or_default(),
-            View::Changes => self
-                .changes
-                .turns
-                .get(row)
-                .map(|turn| {
-                    let words = crate::chains::summary::words(turn.findings);
-                    format!("{} {} {words}", changes::below(turn), crate::sink::chains::ending(&turn.to))
-                })
-                .unwrap_or_default(),
-            View::Graph => self
-                .graph
-                .edges
-                .get(row)
-                .map(|edge| format!("{} → {}", text::escape(&edge.from), text::escape(&edge.to)))
-                .unwrap_or_default(),
-            View::Chains => self
-                .chains
-                .row(row)
-                .map(|(chain, hop)| self.call_text(&chain.hops[hop].call))
-                .unwrap_or_default(),
-        }
-    }
-
-    fn call_text(&self, call: &Call) -> String {
+    /// The text of a call's row, for searching.
+    pub(in crate::tui) fn call_text(&self, call: &Call) -> String {
         let mut text = labels::verdict(call);
         let (service, method) = (call.service.as_deref(), call.method.as_deref());
         text.push(' ');
@@ -232,11 +144,11 @@ mod tests {
                     call.outcome.class = Some(*class);
                     call.outcome.carrier = *carrier;
                     call.outcome.message = message.map(str::to_owned);
-                    let text = state.call_text(&call).to_lowercase();
+                    let text = state.cx.call_text(&call).to_lowercase();
                     for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
-                        assert!(state.call_contains(&call, word), "{word:?} of {text:?}");
+                        assert!(state.cx.call_contains(&call, word), "{word:?} of {text:?}");
                     }
-                    assert!(!state.call_contains(&call, "zzz"));
+                    assert!(!state.cx.call_contains(&call, "zzz"));
                 }
             }
         }

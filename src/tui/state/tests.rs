@@ -9,7 +9,8 @@ use crate::calls::{Call, Class, Finding};
 use crate::chains::{Chain, Change, EvidenceSet, Hop, Origin, Reported};
 use crate::decode::{Endpoint, Network};
 use crate::tui::Update;
-use crate::tui::keys::{Key, View};
+use crate::tui::keys::Key;
+use crate::tui::views::{View as _, ViewId};
 
 fn press(state: &mut State, code: KeyCode) -> Option<Effect> {
     let effect = state.key(Key { code, control: false });
@@ -24,7 +25,7 @@ fn keys(state: &mut State, keys: &str) {
 }
 
 fn selected(state: &State) -> u64 {
-    state.selected_call().unwrap().1.uid.packet / 2
+    state.views.calls.selected(&state.cx).unwrap().1.uid.packet / 2
 }
 
 /// A hundred calls of which every tenth failed.
@@ -46,9 +47,9 @@ fn the_list_follows_the_end_until_the_cursor_moves() {
     give(&mut state, [call(100)]);
     assert_eq!(selected(&state), 100);
     keys(&mut state, "k");
-    let top = state.calls.top;
+    let top = state.views.calls.list.top;
     give(&mut state, (101..200).map(call));
-    assert_eq!((selected(&state), state.calls.top), (99, top), "nothing moves under the cursor");
+    assert_eq!((selected(&state), state.views.calls.list.top), (99, top), "nothing moves under the cursor");
     keys(&mut state, "G");
     give(&mut state, [call(200)]);
     assert_eq!(selected(&state), 200);
@@ -65,7 +66,7 @@ fn errors_are_one_key_apart_and_go_round() {
     assert_eq!(selected(&state), 95);
     assert!(state.notice.is_some(), "it says that it went round");
     assert!(matches!(press(&mut state, KeyCode::Enter), Some(Effect::Evidence(_))));
-    assert_eq!(state.detail.as_ref().unwrap().place, Some((10, 10)));
+    assert_eq!(state.detail.as_ref().unwrap().failure, Some((10, 10)));
     assert!(matches!(press(&mut state, KeyCode::Char('e')), Some(Effect::Evidence(call)) if call.failed()));
     press(&mut state, KeyCode::Esc);
     assert_eq!(selected(&state), 5, "the list stands where the detail was");
@@ -75,22 +76,22 @@ fn errors_are_one_key_apart_and_go_round() {
 fn a_filter_acts_while_it_is_typed_and_can_be_given_up() {
     let mut state = hundred();
     keys(&mut state, "fclass == business");
-    assert_eq!(state.rows.len(), 5);
+    assert_eq!(state.views.calls.len(), 5);
     keys(&mut state, " an");
     assert!(state.prompt.as_ref().unwrap().error.is_some());
-    assert_eq!(state.rows.len(), 5, "with a mistake the last good one acts");
+    assert_eq!(state.views.calls.len(), 5, "with a mistake the last good one acts");
     press(&mut state, KeyCode::Enter);
     assert!(state.prompt.is_some(), "a line with a mistake is not done");
     press(&mut state, KeyCode::Esc);
-    assert_eq!(state.rows.len(), 100);
+    assert_eq!(state.views.calls.len(), 100);
     keys(&mut state, "fclass == rpc\n");
-    assert_eq!((state.rows.len(), state.rows.hidden(&state.store)), (5, 95));
+    assert_eq!((state.views.calls.len(), state.views.calls.hidden_calls(&state.cx.store)), (5, 95));
     keys(&mut state, "2");
-    assert_eq!(state.errors.order.len(), 1, "the filter acts on the groups too");
+    assert_eq!(state.views.errors.rows.ids.len(), 1, "the filter acts on the groups too");
     give(&mut state, [failed(100, Class::Rpc, 6, "biz error: x"), call(101)]);
-    assert_eq!(state.rows.len(), 6, "and on calls that come");
+    assert_eq!(state.views.calls.len(), 6, "and on calls that come");
     keys(&mut state, "a");
-    assert_eq!(state.rows.len(), 102);
+    assert_eq!(state.views.calls.len(), 102);
     keys(&mut state, "f");
     press(&mut state, KeyCode::Up);
     assert_eq!(state.prompt.as_ref().unwrap().text, "class == rpc", "history");
@@ -109,7 +110,7 @@ fn keys_and_values_are_completed() {
     keys(&mut state, "fmethod == Pl");
     press(&mut state, KeyCode::Tab);
     assert!(state.prompt.as_ref().unwrap().text.contains("PlaceOrder"));
-    assert_eq!(state.rows.len(), 100);
+    assert_eq!(state.views.calls.len(), 100);
 }
 
 #[test]
@@ -118,11 +119,11 @@ fn the_cursor_stays_on_its_call_when_the_filter_changes() {
     keys(&mut state, "eee");
     assert_eq!(selected(&state), 25);
     keys(&mut state, "o");
-    assert_eq!((state.rows.len(), selected(&state)), (10, 25));
+    assert_eq!((state.views.calls.len(), selected(&state)), (10, 25));
     keys(&mut state, "b");
-    assert_eq!(state.rows.len(), 5);
+    assert_eq!(state.views.calls.len(), 5);
     keys(&mut state, "ob");
-    assert_eq!(state.rows.len(), 100);
+    assert_eq!(state.views.calls.len(), 100);
 }
 
 #[test]
@@ -132,17 +133,17 @@ fn cells_become_filters() {
     // The cursor stands on the method; the verdict is the column at its right.
     press(&mut state, KeyCode::Right);
     keys(&mut state, "=");
-    assert_eq!(state.matcher.text(), "class == business and code == 4041");
-    assert_eq!(state.rows.len(), 5);
+    assert_eq!(state.cx.matcher.text(), "class == business and code == 4041");
+    assert_eq!(state.views.calls.len(), 5);
     keys(&mut state, "a!");
-    assert_eq!(state.matcher.text(), "(class != business or code != 4041)");
-    assert_eq!(state.rows.len(), 95);
+    assert_eq!(state.cx.matcher.text(), "(class != business or code != 4041)");
+    assert_eq!(state.views.calls.len(), 95);
     for _ in 0..9 {
         press(&mut state, KeyCode::Left);
     }
     for _ in 0..5 {
         keys(&mut state, "aeG=");
-        assert!(state.prompt.is_none() && state.rows.len() > 0, "{}", state.matcher.text());
+        assert!(state.prompt.is_none() && state.views.calls.len() > 0, "{}", state.cx.matcher.text());
         press(&mut state, KeyCode::Right);
     }
 }
@@ -151,23 +152,27 @@ fn cells_become_filters() {
 fn groups_and_methods_open_their_calls_and_esc_goes_back() {
     let mut state = hundred();
     keys(&mut state, "2");
-    assert_eq!(state.errors.order.len(), 2);
+    assert_eq!(state.views.errors.rows.ids.len(), 2);
     keys(&mut state, "\n");
-    assert_eq!((state.view, state.rows.len()), (View::Calls, 5));
+    assert_eq!((state.view_id, state.views.calls.len()), (ViewId::Calls, 5));
     press(&mut state, KeyCode::Esc);
-    assert_eq!((state.view, state.rows.len()), (View::Errors, 100));
+    assert_eq!((state.view_id, state.views.calls.len()), (ViewId::Errors, 100));
     keys(&mut state, "3\n");
-    assert_eq!((state.view, state.rows.len()), (View::Calls, 100));
+    assert_eq!((state.view_id, state.views.calls.len()), (ViewId::Calls, 100));
     press(&mut state, KeyCode::Esc);
-    assert_eq!(state.view, View::Services);
+    assert_eq!(state.view_id, ViewId::Services);
     press(&mut state, KeyCode::Esc);
-    assert_eq!(state.view, View::Calls);
+    assert_eq!(state.view_id, ViewId::Calls);
     keys(&mut state, "F");
-    assert_eq!(state.rows.len(), 100, "all on one connection");
+    assert_eq!(state.views.calls.len(), 100, "all on one connection");
     keys(&mut state, "2F");
-    assert_eq!((state.view, state.rows.len()), (View::Calls, 100), "that of the newest such error");
+    assert_eq!(
+        (state.view_id, state.views.calls.len()),
+        (ViewId::Calls, 100),
+        "that of the newest such error"
+    );
     press(&mut state, KeyCode::Esc);
-    assert_eq!(state.view, View::Errors);
+    assert_eq!(state.view_id, ViewId::Errors);
 }
 
 /// Two chains of a root and a callee that failed, one with code 5, one with 7, and a call that is alone.
@@ -226,22 +231,22 @@ fn a_chain_is_one_key_away_from_everywhere_and_esc_returns_there() {
     for view in ["1kk", "2", "3", "5s", "5v", "5vj"] {
         let mut state = linked();
         keys(&mut state, view);
-        let from = state.view;
+        let from = state.view_id;
         keys(&mut state, "c");
-        assert_eq!(state.view, View::Chains, "{view}");
-        assert!(state.chains.selected().is_some(), "{view}");
+        assert_eq!(state.view_id, ViewId::Chains, "{view}");
+        assert!(state.views.chains.selected(&state.cx).is_some(), "{view}");
         press(&mut state, KeyCode::Esc);
-        assert_eq!(state.view, from, "{view}");
+        assert_eq!(state.view_id, from, "{view}");
     }
     let mut state = linked();
     keys(&mut state, "1kk\nc");
-    assert_eq!((state.view, state.detail.is_none()), (View::Chains, true));
+    assert_eq!((state.view_id, state.detail.is_none()), (ViewId::Chains, true));
     keys(&mut state, "\n");
     assert!(state.detail.is_some());
     press(&mut state, KeyCode::Esc);
-    assert_eq!((state.view, state.detail.is_none()), (View::Chains, true));
+    assert_eq!((state.view_id, state.detail.is_none()), (ViewId::Chains, true));
     press(&mut state, KeyCode::Esc);
-    assert_eq!((state.view, shown(&state)), (View::Calls, Some(7)), "the call in full is back");
+    assert_eq!((state.view_id, shown(&state)), (ViewId::Calls, Some(7)), "the call in full is back");
 }
 
 #[test]
@@ -251,7 +256,7 @@ fn the_origin_is_one_key_away_and_esc_returns() {
     assert!(matches!(press(&mut state, KeyCode::Char('O')), Some(Effect::Evidence(_))));
     assert_eq!(shown(&state), Some(7));
     press(&mut state, KeyCode::Esc);
-    assert_eq!((state.view, shown(&state)), (View::Calls, None));
+    assert_eq!((state.view_id, shown(&state)), (ViewId::Calls, None));
     keys(&mut state, "\n");
     assert_eq!(shown(&state), Some(6));
     keys(&mut state, "O");
@@ -273,19 +278,22 @@ fn the_origin_is_one_key_away_and_esc_returns() {
 fn changes_lead_to_an_example_and_edges_to_their_calls() {
     let mut state = linked();
     keys(&mut state, "5s");
-    assert_eq!((state.view, state.changes.turns.len()), (View::Changes, 2));
+    assert_eq!((state.view_id, state.views.changes.turns.len()), (ViewId::Changes, 2));
     keys(&mut state, "j\n");
-    let example = state.chains.selected().map(|(chain, hop)| chain.hops[hop].call.uid);
-    assert_eq!((state.view, example), (View::Chains, state.changes.selected().map(|turn| turn.example)));
+    let example = state.views.chains.selected(&state.cx).map(|(chain, hop)| chain.hops[hop].call.uid);
+    assert_eq!(
+        (state.view_id, example),
+        (ViewId::Chains, state.views.changes.selected().map(|turn| turn.example))
+    );
     press(&mut state, KeyCode::Esc);
-    assert_eq!((state.view, state.changes.list.selected), (View::Changes, 1));
+    assert_eq!((state.view_id, state.views.changes.list().selected), (ViewId::Changes, 1));
     press(&mut state, KeyCode::Esc);
-    assert_eq!(state.view, View::Chains);
+    assert_eq!(state.view_id, ViewId::Chains);
     keys(&mut state, "v");
-    assert_eq!(state.graph.edges.len(), 2, "from outside to order, and from there to stock");
+    assert_eq!(state.views.graph.edges.len(), 2, "from outside to order, and from there to stock");
     keys(&mut state, "G\n");
-    assert_eq!((state.view, state.rows.len()), (View::Calls, 2));
-    assert!(state.only_label().unwrap().contains("order → stock"));
+    assert_eq!((state.view_id, state.views.calls.len()), (ViewId::Calls, 2));
+    assert!(state.cx.only_label().unwrap().contains("order → stock"));
     // Another such call comes, and its chain after it.
     let mut cause = failed(20, Class::Business, 9, "no row");
     cause.callee = Some("stock".into());
@@ -295,15 +303,15 @@ fn changes_lead_to_an_example_and_edges_to_their_calls() {
     state.receive(Update::Chains(vec![chain(root, cause)]));
     state.refresh();
     settle(&mut state);
-    assert_eq!(state.rows.len(), 3);
+    assert_eq!(state.views.calls.len(), 3);
     press(&mut state, KeyCode::Esc);
-    assert_eq!((state.view, state.rows.len()), (View::Graph, 7));
+    assert_eq!((state.view_id, state.views.calls.len()), (ViewId::Graph, 7));
 }
 
 #[test]
 fn the_filter_acts_on_chains_and_connections_too() {
     let mut state = linked();
-    let ends = state.selected_call().unwrap().1.clone();
+    let ends = state.views.calls.selected(&state.cx).unwrap().1.clone();
     let connection = |first, last, port| Connection {
         first_packet: first,
         last_packet: last,
@@ -331,28 +339,28 @@ fn the_filter_acts_on_chains_and_connections_too() {
         connection(2, 30, port + 1),
     ]));
     keys(&mut state, "4");
-    assert_eq!(state.connection_rows.order.len(), 3);
+    assert_eq!(state.views.connections.rows.ids.len(), 3);
     keys(&mut state, "fcode == 7\n");
-    assert_eq!(state.connection_rows.order, [1]);
+    assert_eq!(state.views.connections.rows.ids, [1]);
     keys(&mut state, "5");
-    assert_eq!((state.chains.len(), state.chains.hidden), (2, 1));
-    let screen = crate::tui::view::tests::screen(&state);
+    assert_eq!((state.views.chains.len(), state.cx.chains.hidden), (2, 1));
+    let screen = crate::tui::render::tests::screen(&state);
     let marked: Vec<_> = screen.lines().filter(|line| line.starts_with('▸')).collect();
     assert!(matches!(marked[..], [only] if only.contains("7 no row")), "{screen}");
     keys(&mut state, "s");
-    assert_eq!(state.changes.turns.len(), 1);
+    assert_eq!(state.views.changes.turns.len(), 1);
     keys(&mut state, "5v");
-    assert_eq!(state.graph.edges.iter().map(|edge| edge.traffic.calls).sum::<u64>(), 2);
+    assert_eq!(state.views.graph.edges.iter().map(|edge| edge.traffic.calls).sum::<u64>(), 2);
     keys(&mut state, "5");
     state.receive(Update::Chains(vec![chain(
         failed(31, Class::Rpc, 6, ""),
         failed(30, Class::Business, 5, ""),
     )]));
-    assert_eq!((state.chains.len(), state.chains.hidden), (2, 2), "and on chains that come");
+    assert_eq!((state.views.chains.len(), state.cx.chains.hidden), (2, 2), "and on chains that come");
     keys(&mut state, "a5");
-    assert_eq!((state.chains.len(), state.chains.hidden), (8, 0));
+    assert_eq!((state.views.chains.len(), state.cx.chains.hidden), (8, 0));
     keys(&mut state, "4");
-    assert_eq!(state.connection_rows.order.len(), 3);
+    assert_eq!(state.views.connections.rows.ids.len(), 3);
 }
 
 #[test]
@@ -360,9 +368,9 @@ fn a_pause_holds_the_screen_and_loses_nothing() {
     let mut state = hundred();
     keys(&mut state, " ");
     give(&mut state, (100..150).map(call));
-    assert_eq!((state.rows.len(), state.waiting_calls()), (100, 50));
+    assert_eq!((state.views.calls.len(), state.waiting_calls()), (100, 50));
     keys(&mut state, " ");
-    assert_eq!((state.rows.len(), state.waiting_calls()), (150, 0));
+    assert_eq!((state.views.calls.len(), state.waiting_calls()), (150, 0));
 }
 
 #[test]
@@ -386,8 +394,9 @@ fn sorted_lists_keep_their_order_as_calls_come() {
     give(&mut state, [slow(0, 5), slow(1, 9), slow(2, 1)]);
     keys(&mut state, "h");
     keys(&mut state, "s");
-    let order =
-        |state: &State| -> Vec<u64> { (0..state.rows.len()).map(|r| state.rows.get(r).unwrap()).collect() };
+    let order = |state: &State| -> Vec<u64> {
+        (0..state.views.calls.len()).map(|r| state.views.calls.serial(r).unwrap()).collect()
+    };
     assert_eq!(order(&state), [1, 0, 2], "slow ones first");
     keys(&mut state, "j");
     give(&mut state, [slow(3, 7), slow(4, 100)]);
@@ -410,7 +419,7 @@ fn searching_marks_and_finds_in_every_list() {
     keys(&mut state, "NN");
     assert_eq!(selected(&state), 95);
     keys(&mut state, "2g/biz error\n");
-    assert_eq!(state.errors.list.selected, 1);
+    assert_eq!(state.views.errors.rows.list.selected, 1);
     keys(&mut state, "/nowhere\n");
     assert_eq!(state.notice.as_deref(), Some("not found: nowhere"));
 }
@@ -446,15 +455,21 @@ fn a_million_calls_are_workable_and_shed_within_the_memory() {
         state.work(std::time::Instant::now());
     }
     settle(&mut state);
-    assert_eq!(state.total.calls, 1_000_000);
-    assert!(state.store.bytes() <= limit);
-    assert_eq!((state.store.shed_failed, state.store.shed > 900_000), (0, true));
-    assert_eq!(state.rows.len(), state.store.len());
-    assert!((0..state.rows.len()).all(|row| state.store.get(state.rows.get(row).unwrap()).is_some()));
+    assert_eq!(state.cx.total.calls, 1_000_000);
+    assert!(state.cx.store.bytes() <= limit);
+    assert_eq!((state.cx.store.shed_failed, state.cx.store.shed > 900_000), (0, true));
+    assert_eq!(state.views.calls.len(), state.cx.store.len());
+    assert!(
+        (0..state.views.calls.len()).all(|row| state
+            .cx
+            .store
+            .get(state.views.calls.serial(row).unwrap())
+            .is_some())
+    );
     keys(&mut state, "fclass == rpc\n");
-    assert_eq!(state.rows.len(), 1_000, "every failure is still there");
+    assert_eq!(state.views.calls.len(), 1_000, "every failure is still there");
     keys(&mut state, "2");
-    assert_eq!(state.errors.order.len(), 1, "one kind of error, whatever the number in its text");
+    assert_eq!(state.views.errors.rows.ids.len(), 1, "one kind of error, whatever the number in its text");
 }
 
 #[test]
@@ -502,18 +517,18 @@ fn the_mouse_scrolls_selects_opens_and_switches() {
     );
     keys(&mut state, "1");
     // Counters switch classes, tabs switch views.
-    let biz = crate::tui::view::title_spots(&state)
+    let biz = crate::tui::render::title_spots(&state)
         .into_iter()
         .find(|(_, action)| *action == crate::tui::keys::Action::Toggle(Class::Business))
         .map(|(span, _)| span.start);
     mouse(&mut state, press, biz.unwrap(), 0, 1_000);
-    assert_eq!(state.rows.len(), 95);
+    assert_eq!(state.views.calls.len(), 95);
     mouse(&mut state, press, 12, 1, 1_000);
-    assert_eq!(state.view, View::Errors);
+    assert_eq!(state.view_id, ViewId::Errors);
     // The head of a column sorts; beyond the rows and on the rules nothing happens.
     keys(&mut state, "a1");
     mouse(&mut state, press, 17, 3, 1_000);
-    assert_eq!(state.calls.sort.map(|(column, _)| column), Some(crate::tui::columns::Column::Latency));
+    assert_eq!(state.views.calls.list.sort.map(|(column, _)| column.head), Some("latency"));
     for row in 0..30 {
         for column in [0, 1, 79, 200] {
             mouse(&mut state, press, column, row, 1_000);

@@ -3,7 +3,7 @@
 use super::detail::{Detail, Loaded};
 use super::matcher::Only;
 use super::{Effect, State};
-use crate::tui::keys::View;
+use crate::tui::views::ViewId;
 
 /// The most steps that are remembered.
 const LIMIT: usize = 32;
@@ -11,7 +11,7 @@ const LIMIT: usize = 32;
 /// Where a jump began.
 #[derive(Debug)]
 pub(super) struct Step {
-    view: View,
+    view_id: ViewId,
     only: Option<Only>,
     detail: Option<Detail>,
 }
@@ -20,12 +20,12 @@ impl State {
     /// Remembers where the user is, before a jump. An open detail is closed and comes back with the step.
     pub(super) fn leave(&mut self) {
         // What the user comes back to is what was seen.
-        self.follow = false;
+        self.views.calls.follow = false;
         if self.trail.len() >= LIMIT {
             self.trail.remove(0);
         }
         let detail = self.detail.take();
-        self.trail.push(Step { view: self.view, only: self.matcher.only.clone(), detail });
+        self.trail.push(Step { view_id: self.view_id, only: self.cx.matcher.only.clone(), detail });
     }
 
     /// One step back: help, detail, a jump, the search, the summary of chains, another view.
@@ -43,15 +43,15 @@ impl State {
         if detail.is_some() {
             return None;
         }
-        if self.view == View::Calls && self.matcher.only.take().is_some() {
+        if self.view_id == ViewId::Calls && self.cx.matcher.only.take().is_some() {
             self.rematch();
-        } else if !self.search.is_empty() {
-            self.search.clear();
-        } else if self.view != self.view.tab() {
-            self.view = self.view.tab();
-        } else if self.view != View::Calls {
-            self.view = View::Calls;
-        } else if self.matcher.is_active() {
+        } else if !self.cx.search.is_empty() {
+            self.cx.search.clear();
+        } else if self.view_id != self.view_id.tab() {
+            self.show_view(self.view_id.tab());
+        } else if self.view_id != ViewId::Calls {
+            self.show_view(ViewId::Calls);
+        } else if self.cx.matcher.is_active() {
             self.notice = Some("a shows all calls again; q quits".to_owned());
         } else {
             self.notice = Some("q quits".to_owned());
@@ -60,9 +60,9 @@ impl State {
     }
 
     fn return_to(&mut self, step: Step) -> Option<Effect> {
-        self.show_view(step.view);
-        if self.matcher.only != step.only {
-            self.matcher.only = step.only;
+        self.show_view(step.view_id);
+        if self.cx.matcher.only != step.only {
+            self.cx.matcher.only = step.only;
             self.rematch();
         }
         self.detail = step.detail;

@@ -31,7 +31,7 @@ impl State {
         match (typed, prompt.purpose) {
             (Typed::Changed, Purpose::Filter) => self.filter_typed(),
             (Typed::Changed, Purpose::Search) => {
-                self.search = prompt.text.clone();
+                self.cx.search = prompt.text.clone();
             }
             (Typed::Moved, _)
             | (Typed::Changed | Typed::Complete, Purpose::Export)
@@ -40,12 +40,12 @@ impl State {
             (Typed::GivenUp, Purpose::Filter) => {
                 let before = prompt.before.clone();
                 self.prompt = None;
-                if before != self.matcher.text() && self.matcher.set_filter(&before).is_ok() {
+                if before != self.cx.matcher.text() && self.cx.matcher.set_filter(&before).is_ok() {
                     self.rematch();
                 }
             }
             (Typed::GivenUp, Purpose::Search) => {
-                self.search.clone_from(&prompt.before);
+                self.cx.search.clone_from(&prompt.before);
                 self.prompt = None;
             }
             (Typed::GivenUp, Purpose::Export) => self.prompt = None,
@@ -60,7 +60,7 @@ impl State {
                 let line = prompt.text.clone();
                 self.prompt = None;
                 if line.is_empty() {
-                    self.search.clear();
+                    self.cx.search.clear();
                 } else {
                     self.history.keep(Purpose::Search, &line);
                     self.find(true);
@@ -90,7 +90,7 @@ impl State {
     /// Applies the filter as far as it is typed; with a mistake the last good one goes on acting.
     fn filter_typed(&mut self) {
         let Some(prompt) = &mut self.prompt else { return };
-        match self.matcher.set_filter(&prompt.text) {
+        match self.cx.matcher.set_filter(&prompt.text) {
             Ok(()) => {
                 prompt.error = None;
                 self.rematch();
@@ -102,7 +102,7 @@ impl State {
     /// Completes the word at the cursor as far as all candidates agree, and shows them.
     fn complete(&mut self) {
         let Some(prompt) = &mut self.prompt else { return };
-        let methods = &self.catalog.methods;
+        let methods = &self.cx.catalog.methods;
         let seen = |key: &'static crate::calls::keys::Key| {
             let mut names: Vec<String> = methods
                 .iter()

@@ -1,0 +1,41 @@
+//! The help page, written from the key table.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::line;
+use crate::tui::keys::help;
+use crate::tui::state::State;
+
+/// Classes as the first column shows them.
+const LEGEND: [&str; 2] = [
+    "B the business said no   R the RPC framework failed   N the connection broke",
+    "? no answer              1 one-way                    ~ outcome not captured",
+];
+
+pub(super) fn render(buffer: &mut Buffer, area: Rect, state: &State, top: usize) {
+    let theme = &state.cx.theme;
+    let x = line::put(buffer, area, 1, 0, "rpcscope keys", theme.strong);
+    line::put(
+        buffer,
+        area,
+        x + 3,
+        0,
+        "(Esc goes back; with Shift the mouse selects text as usual)",
+        theme.dim,
+    );
+    for (y, legend) in LEGEND.iter().enumerate() {
+        line::put(buffer, area, 1, 1 + y as u16, legend, theme.dim);
+    }
+    let body = Rect { y: area.y + 3, height: area.height.saturating_sub(4), ..area };
+    for (y, (keys, text)) in help().iter().skip(top).take(usize::from(body.height)).enumerate() {
+        let y = y as u16;
+        if keys.is_empty() {
+            line::put(buffer, body, 1, y, text, theme.strong);
+        } else {
+            line::put(buffer, body, 3, y, keys, theme.key);
+            line::put_marked(buffer, body, (20, y), text, Style::new(), (&state.cx.search, theme.mark));
+        }
+    }
+}

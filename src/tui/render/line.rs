@@ -1,0 +1,182 @@
+//! Pieces of text put on the screen: clipped, wrapped, with marked matches.
+
+use std::borrow::Cow;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::text;
+
+/// Puts text at a place in `area`, cut where the area ends. Gives the column behind it.
+pub(in crate::tui) fn put(buffer: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, style: Style) -> u16 {
+    if x >= area.width || y >= area.height {
+        return x;
+    }
+    let cut = text::cut_end(text, usize::from(area.width - x));
+    let (end, _) = buffer.set_stringn(area.x + x, area.y + y, &cut, usize::from(area.width - x), style);
+    end - area.x
+}
+
+/// Empties a row: what was drawn there before leaves neither its text nor its colours.
+pub(in crate::tui) fn clear(buffer: &mut Buffer, area: Rect, y: u16) {
+    if y < area.height {
+        for x in area.left()..area.right() {
+            buffer[(x, area.y + y)].reset();
+        }
+    }
+}
+
+/// Fills a row from `x` on with one character.
+pub(in crate::tui) fn fill(buffer: &mut Buffer, area: Rect, x: u16, y: u16, with: &str, style: Style) {
+    for at in x..area.width {
+        buffer.set_string(area.x + at, area.y + y, with, style);
+    }
+}
+
+/// Puts text and marks where it contains `needle`, whatever the case of ASCII letters. Gives the column behind it.
+pub(in crate::tui) fn put_marked(
+    buffer: &mut Buffer,
+    area: Rect,
+    (x, y): (u16, u16),
+    text: &str,
+    style: Style,
+    (needle, mark): (&str, Style),
+) -> u16 {
+    let end = put(buffer, area, x, y, text, style);
+    if needle.is_empty() {
+        return end;
+    }
+    let haystack = text.to_ascii_lowercase();
+    let needle = needle.to_ascii_lowercase();
+    for (at, found) in haystack.match_indices(&needle) {
+        let column = x + text::width(&haystack[..at]) as u16;
+        if column < area.width {
+            let width = (text::width(found) as u16).min(area.width - column);
+            buffer.set_style(Rect { x: area.x + column, y: area.y + y, width, height: 1 }, mark);
+        }
+    }
+    end
+}
+
+/// Breaks text at spaces into at most `lines` lines of `width` columns; what is too long for the last one is cut.
+pub(in crate::tui) fn wrap(text: &str, width: usize, lines: usize) -> Vec<Cow<'_, str>> {
+    let mut out = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() && out.len() < lines {
+        if out.len() + 1 == lines || text::width(rest) <= width {
+            out.push(text::cut_end(rest, width));
+            break;
+        }
+        let mut end = 0;
+        let mut hard = 0;
+        for (at, c) in rest.char_indices() {
+            if text::width(&rest[..at]) > width {
+                break;
+            }
+            hard = at;
+            if c == ' ' {
+                end = at;
+            }
+        }
+        // A word longer than the line is cut in two.
+        let end = if end == 0 { hard.max(rest.chars().next().map_or(1, char::len_utf8)) } else { end };
+        out.push(Cow::Borrowed(rest[..end].trim_end()));
+        rest = rest[end..].trim_start();
+    }
+    out
+}
+
+/// Two parts of a text in at most `lines` lines: joined if all of it fits, else the first part is cut, so that the second
+/// one can be read.
+pub(in crate::tui) fn paragraphs(
+    first: &str,
+    second: Option<&str>,
+    width: usize,
+    lines: usize,
+) -> Vec<String> {
+    let owned = |lines: Vec<Cow<'_, str>>| lines.into_iter().map(Cow::into_owned).collect::<Vec<_>>();
+    let Some(second) = second else { return owned(wrap(first, width, lines)) };
+    let joined = format!("{}; {second}", first.trim_end_matches('.'));
+    let whole = wrap(&joined, width, lines + 1);
+    if whole.len() <= lines || lines < 2 {
+        return owned(wrap(&joined, width, lines));
+    }
+    let below = wrap(second, width, lines - 1);
+    let mut out = owned(wrap(first, width, lines - below.len()));
+    out.extend(owned(below));
+    out
+}
+
+/// A dotted name in at most `columns` columns: package parts at its beginning go first, as long as `keep` parts stay
+/// (`…stock.Stock.Reserve`), because the end is what people call it. Addresses and what is still too long lose their middle.
+pub(in crate::tui) fn cut_name(name: &str, columns: usize, keep: usize) -> Cow<'_, str> {
+    if text::width(name) <= columns {
+        return Cow::Borrowed(name);
+    }
+    if name.starts_with(|c: char| c.is_ascii_digit() || c == '[') {
+        // A whole host says more than what is left of host and port.
+        let host = name.rsplit_once(':').map(|(host, _)| host).filter(|host| host.len() <= columns);
+        return host.map_or_else(|| text::cut_middle(name, columns), Cow::Borrowed);
+    }
+    let dots: Vec<usize> = name.match_indices('.').map(|(at, _)| at).collect();
+    let droppable = (dots.len() + 1).saturating_sub(keep);
+    let fits = dots.iter().take(droppable).map(|at| &name[at + 1..]).find(|end| text::width(end) < columns);
+    match fits {
+        Some(end) => Cow::Owned(format!("…{end}")),
+        None => text::cut_middle(name, columns),
+    }
+}
+
+/// Lines in the middle of an area, for views without rows.
+pub(in crate::tui) fn middle(buffer: &mut Buffer, area: Rect, lines: &[String], style: Style) {
+    let width = usize::from(area.width).saturating_sub(4);
+    let wrapped: Vec<Cow<'_, str>> = lines.iter().flat_map(|line| wrap(line, width, 3)).collect();
+    let top = area.height.saturating_sub(wrapped.len() as u16) / 3;
+    for (i, line) in wrapped.iter().enumerate() {
+        let x = usize::from(area.width).saturating_sub(text::width(line)) / 2;
+        put(buffer, area, x as u16, top + i as u16, line, style);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cut_name, paragraphs, wrap};
+
+    #[test]
+    fn names_lose_their_packages_first() {
+        for (name, columns, keep, cut) in [
+            ("trpc.shop.stock.Stock.Reserve", 40, 2, "trpc.shop.stock.Stock.Reserve"),
+            ("trpc.shop.stock.Stock.Reserve", 22, 2, "…stock.Stock.Reserve"),
+            ("trpc.shop.stock.Stock.Reserve", 14, 2, "…Stock.Reserve"),
+            ("trpc.shop.stock.Stock.Reserve", 13, 2, "trpc.s…eserve"),
+            ("OrderService.PlaceOrder", 18, 2, "OrderSer…laceOrder"),
+            ("trpc.shop.front", 8, 1, "…front"),
+            ("10.77.0.12:8888", 12, 1, "10.77.0.12"),
+            ("10.77.0.12:8888", 9, 1, "10.7…8888"),
+            ("订单.服务", 6, 1, "…服务"),
+        ] {
+            assert_eq!(cut_name(name, columns, keep), cut);
+        }
+    }
+
+    #[test]
+    fn the_second_part_is_never_cut_for_the_first() {
+        assert_eq!(paragraphs("one two.", Some("it began here"), 30, 2), ["one two; it began here"]);
+        assert_eq!(
+            paragraphs("one two three four five", Some("it began here"), 14, 2),
+            ["one two three…", "it began here"]
+        );
+        assert_eq!(paragraphs("one two three", None, 9, 2), ["one two", "three"]);
+        assert_eq!(paragraphs("one two three", Some("more"), 9, 1), ["one two …"]);
+    }
+
+    #[test]
+    fn text_breaks_at_spaces_and_never_overflows() {
+        assert_eq!(wrap("one two three", 8, 3), ["one two", "three"]);
+        assert_eq!(wrap("one two three four", 8, 2), ["one two", "three f…"]);
+        assert_eq!(wrap("unbreakable", 4, 5), ["unbr", "eaka", "ble"]);
+        assert_eq!(wrap("订单服务订单", 5, 9), ["订单", "服务", "订单"]);
+        assert_eq!(wrap("  ", 5, 2), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,70 @@
+//! The connections that are held, in the order of their first packets as far as they came in that order.
+
+use hashbrown::HashMap;
+
+use crate::calls::record::{Connection, ConnectionState};
+use crate::decode::Endpoint;
+
+/// The most connections that are held; above it the oldest ones that are no longer open are evicted.
+const LIMIT: usize = 100_000;
+
+/// All connections that are held.
+#[derive(Debug, Default)]
+pub(in crate::tui) struct ConnectionStore {
+    all: Vec<Connection>,
+    /// Index of a connection by its first packet.
+    indices: HashMap<u64, usize>,
+    /// Connections that were evicted.
+    pub evicted: u64,
+}
+
+impl ConnectionStore {
+    /// Takes a connection as it stands now; it replaces an earlier state of the same one.
+    pub(in crate::tui) fn put(&mut self, connection: Connection) {
+        if let Some(&index) = self.indices.get(&connection.first_packet) {
+            self.all[index] = connection;
+            return;
+        }
+        if self.all.len() >= LIMIT {
+            self.make_room();
+        }
+        self.indices.insert(connection.first_packet, self.all.len());
+        self.all.push(connection);
+    }
+
+    /// All of them.
+    pub(in crate::tui) fn all(&self) -> &[Connection] {
+        &self.all
+    }
+
+    /// A connection by its index.
+    pub(in crate::tui) fn get(&self, id: u32) -> Option<&Connection> {
+        self.all.get(id as usize)
+    }
+
+    /// The connection between two ends that was there during these packets; ports are used again.
+    pub(in crate::tui) fn between(
+        &self,
+        ends: [Endpoint; 2],
+        (first, last): (u64, u64),
+    ) -> Option<&Connection> {
+        self.all.iter().find(|c| {
+            ([c.client, c.server] == ends || [c.server, c.client] == ends)
+                && c.first_packet <= first
+                && c.last_packet >= last
+        })
+    }
+
+    fn make_room(&mut self) {
+        let mut surplus = LIMIT / 8;
+        for open_too in [false, true] {
+            self.all.retain(|c| {
+                let evict = surplus > 0 && (open_too || c.state != ConnectionState::Open);
+                surplus -= usize::from(evict);
+                self.evicted += u64::from(evict);
+                !evict
+            });
+        }
+        self.indices = self.all.iter().enumerate().map(|(index, c)| (c.first_packet, index)).collect();
+    }
+}

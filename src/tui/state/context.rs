@@ -1,0 +1,149 @@
+//! What every view reads: what the analysis sent, what was counted of it, and which part of it the user wants to see.
+
+use std::sync::Arc;
+
+use super::chains::ChainStore;
+use super::connections::ConnectionStore;
+use super::filtered::Filtered;
+use super::matcher::{Matcher, Only};
+use crate::calls::{Call, Class};
+use crate::sink::{Clock, TimeFormat};
+use crate::time::Timestamp;
+use crate::tui::figures::{Catalog, Figures};
+use crate::tui::names::Names;
+use crate::tui::store::{Serial, Store};
+use crate::tui::theme::Theme;
+use crate::tui::{Colors, Progress};
+
+/// What every view reads.
+#[derive(Debug)]
+pub(in crate::tui) struct Context {
+    pub theme: Theme,
+    pub time: TimeFormat,
+    pub progress: Progress,
+    /// Nothing more comes.
+    pub ended: bool,
+    pub store: Store,
+    pub catalog: Catalog,
+    pub names: Names,
+    /// Figures of all calls so far.
+    pub total: Figures,
+    /// Counts of what the filter lets through, while there is one.
+    pub filtered: Option<Filtered>,
+    pub matcher: Matcher,
+    pub connections: ConnectionStore,
+    pub chains: ChainStore,
+    /// The text that is searched for; empty without a search.
+    pub search: String,
+}
+
+impl Context {
+    pub(in crate::tui) fn new(max_memory: usize, time: TimeFormat, colors: Colors) -> Self {
+        Self {
+            theme: Theme::new(colors),
+            time,
+            progress: Progress::default(),
+            ended: false,
+            store: Store::new(max_memory),
+            catalog: Catalog::default(),
+            names: Names::default(),
+            total: Figures::default(),
+            filtered: None,
+            matcher: Matcher::default(),
+            connections: ConnectionStore::default(),
+            chains: ChainStore::default(),
+            search: String::new(),
+        }
+    }
+
+    /// The figures that views show: of what the filter lets through, or of everything.
+    pub(in crate::tui) fn figures(&self) -> &Figures {
+        self.filtered.as_ref().map_or(&self.total, |filtered| &filtered.figures)
+    }
+
+    /// A call by its serial, if it is still held.
+    pub(in crate::tui) fn call(&self, serial: Serial) -> Option<Arc<Call>> {
+        self.store.get(serial).map(|entry| Arc::clone(&entry.call))
+    }
+
+    /// The newest call of a thing that the filter lets through; the newest failed one, if any failed.
+    pub(in crate::tui) fn example_of(&self, only: &Only) -> Option<Arc<Call>> {
+        let mut calls = self
+            .store
+            .entries()
+            .iter()
+            .rev()
+            .filter(|entry| self.matcher.filter_matches(&entry.call) && only.holds(entry, &self.chains));
+        let newest = calls.next()?;
+        let failed = if newest.call.failed() { None } else { calls.find(|entry| entry.call.failed()) };
+        Some(Arc::clone(&failed.unwrap_or(newest).call))
+    }
+
+    /// At most `limit` calls of a thing that the filter lets through, oldest first.
+    pub(in crate::tui) fn calls_of(&self, only: &Only, limit: usize) -> Vec<Arc<Call>> {
+        self.store
+            .entries()
+            .iter()
+            .filter(|entry| self.matcher.filter_matches(&entry.call) && only.holds(entry, &self.chains))
+            .take(limit)
+            .map(|entry| Arc::clone(&entry.call))
+            .collect()
+    }
+
+    /// Calls that the filter hides from the figures; `None` without a filter.
+    pub(in crate::tui) fn hidden_calls(&self) -> Option<(usize, &'static str)> {
+        let left = self.total.calls.saturating_sub(self.filtered.as_ref()?.figures.calls);
+        Some((usize::try_from(left).unwrap_or(usize::MAX), " calls"))
+    }
+
+    /// Chains that the filter hides; `None` without a filter.
+    pub(in crate::tui) fn hidden_chains(&self) -> Option<(usize, &'static str)> {
+        self.matcher.has_filter().then_some((self.chains.hidden, " chains"))
+    }
+
+    /// The thing whose calls are shown, in words.
+    pub(in crate::tui) fn only_label(&self) -> Option<String> {
+        Some(match self.matcher.only.as_ref()? {
+            Only::Method(id) => self.catalog.label(Some(*id)),
+            Only::Group(id) => {
+                let group = self.catalog.groups.get(*id as usize)?;
+                let code = group.code.map(|c| format!("{c} ")).unwrap_or_default();
+                format!("{} {code}{}", self.catalog.label(group.method), group.template)
+            }
+            Only::Connection { ends: [a, b], .. } => format!("connection {a} → {}", self.names.address(b)),
+            Only::Edge { from, to } => format!("calls {from} → {to}"),
+        })
+    }
+
+    /// Whether the class switches hide a kind of error.
+    pub(in crate::tui) fn hides_group(&self, id: u32) -> bool {
+        self.matcher.hides(self.catalog.groups.get(id as usize).and_then(|group| group.class))
+    }
+
+    /// The kind of error that came most often.
+    pub(in crate::tui) fn worst_group(&self) -> Option<u32> {
+        let figures = self.figures();
+        figures
+            .group_ids()
+            .filter(|id| {
+                let class = self.catalog.groups.get(*id as usize).and_then(|g| g.class);
+                !self.hides_group(*id)
+                    && matches!(class, Some(Class::Rpc | Class::Business | Class::Transport))
+            })
+            // Of equally frequent ones, the kind that was seen first.
+            .max_by_key(|id| (figures.group(*id).map_or(0, |g| g.count), std::cmp::Reverse(*id)))
+    }
+
+    /// A time in the user's format; `before` is the time in the row above.
+    pub(in crate::tui) fn clock(&self, time: Timestamp, before: Option<Timestamp>) -> String {
+        let mut clock = Clock::new(self.time, false);
+        let mut out = String::new();
+        let reference = if self.time == TimeFormat::Delta { before } else { self.total.first };
+        if let Some(reference) = reference {
+            clock.push(&mut out, reference);
+            out.clear();
+        }
+        clock.push(&mut out, time);
+        out
+    }
+}

@@ -1,0 +1,165 @@
+//! The summary of changes: which service turns which error into what, and how often.
+
+use std::sync::Arc;
+
+use ratatui::style::{Modifier, Style};
+
+use super::{Row, Sign, Target, View};
+use crate::calls::{Call, labels};
+use crate::chains::summary::{self, Ending, Turn};
+use crate::sink::chains::ending;
+use crate::text;
+use crate::tui::columns::{COUNT, Column, Placed, REST, place};
+use crate::tui::keys::Scope;
+use crate::tui::render::sentence::Sentence;
+use crate::tui::state::context::Context;
+use crate::tui::state::list::{List, SortKey};
+
+const BELOW: Column = Column::text("callee answered");
+const ANSWERED: Column = Column::text("service answered");
+const FINDINGS: Column = Column::sentence("what happened");
+const EXAMPLE: Column = Column::text("example");
+
+/// All kinds of changes.
+#[derive(Debug)]
+pub(in crate::tui) struct Changes {
+    /// In the order of the screen.
+    pub turns: Vec<Turn>,
+    list: List,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self { turns: Vec::new(), list: List::new(ANSWERED, None) }
+    }
+}
+
+impl Changes {
+    pub(in crate::tui) fn selected(&self) -> Option<&Turn> {
+        self.turns.get(self.list.selected)
+    }
+}
+
+impl View for Changes {
+    fn title(&self) -> &'static str {
+        "summary of changes"
+    }
+
+    fn scopes(&self) -> &'static [Scope] {
+        &[Scope::Lists, Scope::Rows, Scope::Columns, Scope::Everywhere]
+    }
+
+    fn columns(&self, width: usize) -> Vec<Placed> {
+        let mut wanted = vec![(COUNT, 6), (BELOW, REST), (ANSWERED, REST)];
+        if width >= 76 {
+            wanted.push((FINDINGS, if width >= 110 { width / 3 } else { width / 4 }));
+        }
+        if width >= 110 {
+            wanted.push((EXAMPLE, 10));
+        }
+        place(width, wanted, (1, 2))
+    }
+
+    fn list(&self) -> &List {
+        &self.list
+    }
+
+    fn list_mut(&mut self) -> &mut List {
+        &mut self.list
+    }
+
+    fn len(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// Takes the changes of the sum of chains, the most frequent first unless they are sorted. If the user has moved the
+    /// cursor, it stays on its change.
+    fn arrange(&mut self, cx: &Context) {
+        let moved = self.selected().filter(|_| self.list.moved);
+        let selected = moved.map(|turn| (turn.from.clone(), turn.to.clone()));
+        self.turns = cx.chains.sum(&cx.matcher).turns().into_iter().cloned().collect();
+        self.list.order(&mut self.turns, sort_key);
+        let row = selected
+            .and_then(|(from, to)| self.turns.iter().position(|turn| (&turn.from, &turn.to) == (&from, &to)));
+        if let Some(row) = row {
+            self.list.keep(row);
+        }
+    }
+
+    fn row(&self, cx: &Context, at: usize, columns: &[Placed]) -> Option<Row> {
+        let turn = self.turns.get(at)?;
+        let theme = &cx.theme;
+        let style = |class| theme.class(class).remove_modifier(Modifier::BOLD);
+        let cells = columns
+            .iter()
+            .map(|placed| match placed.column {
+                COUNT => (text::thousands(turn.count), theme.strong),
+                BELOW => (below(turn), turn.from.as_ref().map_or(theme.dim, |from| style(from.class))),
+                ANSWERED => (ending(&turn.to), style(turn.to.class)),
+                FINDINGS => (summary::words(turn.findings), theme.dim),
+                EXAMPLE => (turn.example.to_string(), theme.dim),
+                _ => (String::new(), Style::new()),
+            })
+            .collect();
+        Some(Row { marked: false, sign: Some(Sign(turn.to.class)), cells })
+    }
+
+    fn row_text(&self, _cx: &Context, at: usize) -> String {
+        self.turns.get(at).map_or_else(String::new, |turn| {
+            format!("{} {} {}", below(turn), ending(&turn.to), summary::words(turn.findings))
+        })
+    }
+
+    fn current_call(&self, cx: &Context) -> Option<Arc<Call>> {
+        let (chain, hop) = cx.chains.of(cx.chains.example(self.selected()?)?)?;
+        Some(Arc::clone(&chain.hops[hop].call))
+    }
+
+    fn open(&self, cx: &Context) -> Option<Target> {
+        let example = cx.chains.example(self.selected()?);
+        Some(example.map_or(Target::Nothing("all chains with this change were evicted"), Target::Chain))
+    }
+
+    fn sentence(&self, _cx: &Context) -> Sentence {
+        let Some(turn) = self.selected() else { return Sentence::default() };
+        let answered = |ending: &Ending| {
+            let code = ending.code.map(|code| format!(" {code}")).unwrap_or_default();
+            format!("{} ended as {}{code}", text::escape(&ending.operation), labels::label(ending.class))
+        };
+        let below = turn.from.as_ref().map_or_else(|| "all its own calls were ok".to_owned(), answered);
+        let (times, to) = (text::counted(turn.count, "time"), answered(&turn.to));
+        let words = summary::words(turn.findings);
+        Sentence::from(format!("{times}: {below}, and {to} ({words}). ⏎ shows an example in its chain."))
+    }
+
+    fn why_empty(&self, cx: &Context) -> Vec<String> {
+        if cx.matcher.has_filter() && cx.chains.held() > 0 {
+            let hidden = text::counted(cx.chains.hidden as u64, "chain");
+            return vec![format!("no change in the chains that pass the filter; it hides {hidden}")];
+        }
+        vec!["no service has changed an error of a callee".to_owned(), "v shows who calls whom".to_owned()]
+    }
+
+    fn hidden(&self, cx: &Context) -> Option<(usize, &'static str)> {
+        cx.hidden_chains()
+    }
+
+    fn export(&self, cx: &Context) -> Vec<Arc<Call>> {
+        let example = self.selected().and_then(|turn| cx.chains.example(turn));
+        example.map(|uid| cx.chains.calls(uid)).unwrap_or_default()
+    }
+}
+
+fn sort_key(turn: &Turn, column: Column) -> SortKey {
+    match column {
+        COUNT => SortKey::Number(turn.count.into()),
+        BELOW => SortKey::Text(below(turn)),
+        FINDINGS => SortKey::Text(summary::words(turn.findings)),
+        _ => SortKey::Text(ending(&turn.to)),
+    }
+}
+
+/// What the callee answered, safe for a terminal.
+fn below(turn: &Turn) -> String {
+    turn.from.as_ref().map_or_else(|| "all its calls ok".to_owned(), ending)
+}
