@@ -21,10 +21,10 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
     }
     let x = line::put(buffer, area, 1, top, prompt.purpose.label(), theme.key);
     let room = usize::from(area.width.saturating_sub(x + 1));
-    let before = text::width(&text::escape(&prompt.text[..prompt.cursor]));
+    let before = text::width(&text::escape(&prompt.text()[..prompt.cursor()]));
     // The part with the cursor is shown.
     let skip = before.saturating_sub(room.saturating_sub(1));
-    let safe = text::escape(&prompt.text);
+    let safe = text::escape(prompt.text());
     let shown = skip_columns(&safe, skip);
     line::put(buffer, area, x, top, shown, theme.strong);
     if let Some(error) = &prompt.error {
@@ -55,9 +55,9 @@ fn caret(
     skip: usize,
     style: Style,
 ) {
-    let start = error.span.start.min(prompt.text.len());
-    let before = text::width(&text::escape(&prompt.text[..start])).saturating_sub(skip);
-    let wrong = prompt.text.get(error.span.clone()).unwrap_or_default();
+    let start = error.span.start.min(prompt.text().len());
+    let before = text::width(&text::escape(&prompt.text()[..start])).saturating_sub(skip);
+    let wrong = prompt.text().get(error.span.clone()).unwrap_or_default();
     let length = text::width(&text::escape(wrong)).clamp(1, usize::from(area.width));
     let at = x + before as u16;
     let says = error.to_string();

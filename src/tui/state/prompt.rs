@@ -1,11 +1,12 @@
 //! The line that is being typed: filter, search or file name, with history.
 
 use crossterm::event::KeyCode;
+use tui_input::{Input, InputRequest};
 
 use crate::filter::FilterError;
 use crate::tui::keys::Key;
 
-/// Lines of history that are kept of each kind.
+/// Lines of history that are kept for each purpose.
 const HISTORY_LIMIT: usize = 100;
 /// Longest line in bytes.
 const LINE_LIMIT: usize = 4_096;
@@ -22,7 +23,7 @@ pub(in crate::tui) enum Purpose {
 }
 
 impl Purpose {
-    /// What stands before the line.
+    /// The label in front of the line.
     pub(in crate::tui) fn label(self) -> &'static str {
         match self {
             Self::Filter => "filter: ",
@@ -41,93 +42,107 @@ pub(in crate::tui) enum Typed {
     Changed,
     /// Completion was asked for.
     Complete,
-    /// The line is done.
-    Done,
-    /// The line is given up.
-    GivenUp,
+    /// The line was accepted.
+    Accepted,
+    /// The line was cancelled.
+    Cancelled,
 }
 
 /// The line.
 #[derive(Clone, Debug)]
 pub(in crate::tui) struct Prompt {
     pub purpose: Purpose,
-    pub text: String,
-    /// Byte offset of the cursor in `text`; always on a character border.
-    pub cursor: usize,
-    /// What held before, for giving up.
+    input: Input,
+    /// The text before the line was opened, for cancelling.
     pub before: String,
     /// What is wrong with the text, and where.
     pub error: Option<FilterError>,
-    /// What could stand at the cursor.
+    /// Completions at the cursor.
     pub candidates: Vec<String>,
+    /// Index of the recalled line in the history.
     recalled: Option<usize>,
 }
 
 impl Prompt {
     pub(in crate::tui) fn new(purpose: Purpose, text: String, before: String) -> Self {
-        let cursor = text.len();
-        Self { purpose, text, cursor, before, error: None, candidates: Vec::new(), recalled: None }
+        Self {
+            purpose,
+            input: Input::new(text),
+            before,
+            error: None,
+            candidates: Vec::new(),
+            recalled: None,
+        }
+    }
+
+    /// What was typed.
+    pub(in crate::tui) fn text(&self) -> &str {
+        self.input.value()
+    }
+
+    /// Byte offset of the cursor in the text, always on a character boundary.
+    pub(in crate::tui) fn cursor(&self) -> usize {
+        let text = self.text();
+        text.char_indices().nth(self.input.cursor()).map_or(text.len(), |(at, _)| at)
     }
 
     /// Takes a key.
     pub(in crate::tui) fn key(&mut self, key: Key, history: &History) -> Typed {
-        match (key.code, key.control) {
-            (KeyCode::Enter, _) => return Typed::Done,
-            (KeyCode::Esc, _) | (KeyCode::Char('c'), true) => return Typed::GivenUp,
+        let request = match (key.code, key.control) {
+            (KeyCode::Enter, _) => return Typed::Accepted,
+            (KeyCode::Esc, _) | (KeyCode::Char('c'), true) => return Typed::Cancelled,
             (KeyCode::Tab, _) => return Typed::Complete,
-            (KeyCode::Left, _) | (KeyCode::Char('b'), true) => self.cursor = self.left(),
-            (KeyCode::Right, _) | (KeyCode::Char('f'), true) => self.cursor = self.right(),
-            (KeyCode::Home, _) | (KeyCode::Char('a'), true) => self.cursor = 0,
-            (KeyCode::End, _) | (KeyCode::Char('e'), true) => self.cursor = self.text.len(),
-            (KeyCode::Backspace, _) | (KeyCode::Char('h'), true) => {
-                let left = self.left();
-                return self.replace(left, self.cursor, "");
-            }
-            (KeyCode::Delete, _) | (KeyCode::Char('d'), true) => {
-                let right = self.right();
-                return self.replace(self.cursor, right, "");
-            }
-            (KeyCode::Char('u'), true) => return self.replace(0, self.cursor, ""),
-            (KeyCode::Char('k'), true) => return self.replace(self.cursor, self.text.len(), ""),
-            (KeyCode::Char('w'), true) => {
-                let head = self.text[..self.cursor].trim_end();
-                let start = head.rfind(char::is_whitespace).map_or(0, |at| at + 1);
-                return self.replace(start, self.cursor, "");
-            }
             (KeyCode::Up, _) | (KeyCode::Char('p'), true) => return self.recall(history, true),
             (KeyCode::Down, _) | (KeyCode::Char('n'), true) => return self.recall(history, false),
-            (KeyCode::Char(c), false) => {
-                let mut buffer = [0; 4];
-                return self.replace(self.cursor, self.cursor, c.encode_utf8(&mut buffer));
+            (KeyCode::Char('w'), true) => return self.delete_word(),
+            (KeyCode::Left, true) => InputRequest::GoToPrevWord,
+            (KeyCode::Right, true) => InputRequest::GoToNextWord,
+            (KeyCode::Left, _) | (KeyCode::Char('b'), true) => InputRequest::GoToPrevChar,
+            (KeyCode::Right, _) | (KeyCode::Char('f'), true) => InputRequest::GoToNextChar,
+            (KeyCode::Home, _) | (KeyCode::Char('a'), true) => InputRequest::GoToStart,
+            (KeyCode::End, _) | (KeyCode::Char('e'), true) => InputRequest::GoToEnd,
+            (KeyCode::Backspace, _) | (KeyCode::Char('h'), true) => InputRequest::DeletePrevChar,
+            (KeyCode::Delete, _) | (KeyCode::Char('d'), true) => InputRequest::DeleteNextChar,
+            (KeyCode::Char('u'), true) => InputRequest::DeleteFromStart,
+            (KeyCode::Char('k'), true) => InputRequest::DeleteTillEnd,
+            (KeyCode::Char(c), false) if self.text().len() + c.len_utf8() <= LINE_LIMIT => {
+                InputRequest::InsertChar(c)
             }
-            _ => {}
+            _ => return Typed::Moved,
+        };
+        let changed = self.input.handle(request).is_some_and(|changed| changed.value);
+        if changed {
+            self.candidates.clear();
         }
-        Typed::Moved
+        if changed { Typed::Changed } else { Typed::Moved }
     }
 
-    /// Puts text in at the cursor (a paste); control characters are left out.
+    /// Inserts pasted text at the cursor, without control characters.
     pub(in crate::tui) fn insert(&mut self, text: &str) -> Typed {
         let clean: String = text.chars().filter(|c| !c.is_control()).collect();
-        self.replace(self.cursor, self.cursor, &clean)
+        let cursor = self.cursor();
+        self.replace(cursor, cursor, &clean)
     }
 
-    /// Replaces a part of the text and puts the cursor behind it.
+    /// Replaces a range of bytes and puts the cursor after it.
     pub(in crate::tui) fn replace(&mut self, start: usize, end: usize, with: &str) -> Typed {
-        if self.text.len() + with.len() > LINE_LIMIT || (start == end && with.is_empty()) {
+        let mut text = self.text().to_owned();
+        if text.len() + with.len() > LINE_LIMIT || (start == end && with.is_empty()) {
             return Typed::Moved;
         }
-        self.text.replace_range(start..end, with);
-        self.cursor = start + with.len();
+        text.replace_range(start..end, with);
+        let cursor = text[..start + with.len()].chars().count();
+        self.input = Input::new(text).with_cursor(cursor);
         self.candidates.clear();
         Typed::Changed
     }
 
-    fn left(&self) -> usize {
-        self.text[..self.cursor].char_indices().next_back().map_or(0, |(at, _)| at)
-    }
-
-    fn right(&self) -> usize {
-        self.text[self.cursor..].chars().next().map_or(self.cursor, |c| self.cursor + c.len_utf8())
+    /// Deletes back to the last space, as shells do; the library also stops at punctuation.
+    fn delete_word(&mut self) -> Typed {
+        let cursor = self.cursor();
+        let head = self.text()[..cursor].trim_end();
+        let start = head.rfind(char::is_whitespace).map_or(0, |at| at + 1);
+        self.replace(start, cursor, "")
     }
 
     fn recall(&mut self, history: &History, back: bool) -> Typed {
@@ -142,14 +157,13 @@ impl Prompt {
             return Typed::Moved;
         }
         self.recalled = at;
-        self.text = at.and_then(|at| lines.get(at)).cloned().unwrap_or_default();
-        self.cursor = self.text.len();
+        self.input = Input::new(at.and_then(|at| lines.get(at)).cloned().unwrap_or_default());
         self.candidates.clear();
         Typed::Changed
     }
 }
 
-/// Lines typed before.
+/// Lines that were typed before.
 #[derive(Debug, Default)]
 pub(in crate::tui) struct History {
     filters: Vec<String>,
@@ -200,17 +214,60 @@ mod tests {
             assert_eq!(prompt.key(plain(KeyCode::Char(c)), &history), Typed::Changed);
         }
         prompt.key(plain(KeyCode::Left), &history);
-        prompt.key(plain(KeyCode::Backspace), &history);
-        assert_eq!(prompt.text, "code == 单");
+        assert_eq!(prompt.key(plain(KeyCode::Backspace), &history), Typed::Changed);
+        assert_eq!(prompt.text(), "code == 单");
         prompt.key(Key { code: KeyCode::Char('w'), control: true }, &history);
-        assert_eq!(prompt.text, "code 单");
+        assert_eq!(prompt.text(), "code 单");
         prompt.key(plain(KeyCode::Delete), &history);
-        assert_eq!(prompt.text, "code ");
+        assert_eq!(prompt.text(), "code ");
         prompt.insert("\x1b[31m1\n");
-        assert_eq!(prompt.text, "code [31m1");
+        assert_eq!(prompt.text(), "code [31m1");
         prompt.key(Key { code: KeyCode::Char('u'), control: true }, &history);
-        assert_eq!((prompt.text.as_str(), prompt.cursor), ("", 0));
+        assert_eq!((prompt.text(), prompt.cursor()), ("", 0));
         assert_eq!(prompt.key(plain(KeyCode::Backspace), &history), Typed::Moved);
+    }
+
+    #[test]
+    fn every_editing_key_works() {
+        const CONTROL: bool = true;
+        let history = History::default();
+        // Keys on "one two|three", and what they make of it.
+        for (code, control, made) in [
+            (KeyCode::Left, false, "one tw|othree"),
+            (KeyCode::Char('b'), CONTROL, "one tw|othree"),
+            (KeyCode::Right, false, "one twot|hree"),
+            (KeyCode::Char('f'), CONTROL, "one twot|hree"),
+            (KeyCode::Left, CONTROL, "one |twothree"),
+            (KeyCode::Right, CONTROL, "one twothree|"),
+            (KeyCode::Home, false, "|one twothree"),
+            (KeyCode::Char('a'), CONTROL, "|one twothree"),
+            (KeyCode::End, false, "one twothree|"),
+            (KeyCode::Char('e'), CONTROL, "one twothree|"),
+            (KeyCode::Backspace, false, "one tw|three"),
+            (KeyCode::Char('h'), CONTROL, "one tw|three"),
+            (KeyCode::Delete, false, "one two|hree"),
+            (KeyCode::Char('d'), CONTROL, "one two|hree"),
+            (KeyCode::Char('u'), CONTROL, "|three"),
+            (KeyCode::Char('k'), CONTROL, "one two|"),
+            (KeyCode::Char('w'), CONTROL, "one |three"),
+            (KeyCode::Char('é'), false, "one twoé|three"),
+            (KeyCode::Char('x'), CONTROL, "one two|three"),
+        ] {
+            let mut prompt = Prompt::new(Purpose::Search, "three".to_owned(), String::new());
+            prompt.key(plain(KeyCode::Home), &history);
+            prompt.insert("one two");
+            prompt.key(Key { code, control }, &history);
+            let (head, tail) = prompt.text().split_at(prompt.cursor());
+            assert_eq!(format!("{head}|{tail}"), made, "{code:?} {control}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_a_limit() {
+        let mut prompt = Prompt::new(Purpose::Search, "x".repeat(LINE_LIMIT), String::new());
+        assert_eq!(prompt.key(plain(KeyCode::Char('y')), &History::default()), Typed::Moved);
+        assert_eq!(prompt.insert("y"), Typed::Moved);
+        assert_eq!(prompt.text().len(), LINE_LIMIT);
     }
 
     #[test]
@@ -223,7 +280,7 @@ mod tests {
         let mut texts = Vec::new();
         for code in [KeyCode::Up, KeyCode::Up, KeyCode::Up, KeyCode::Down, KeyCode::Down, KeyCode::Down] {
             prompt.key(plain(code), &history);
-            texts.push(prompt.text.clone());
+            texts.push(prompt.text().to_owned());
         }
         assert_eq!(texts, ["a", "b", "b", "a", "", ""]);
     }

@@ -94,7 +94,7 @@ fn a_filter_acts_while_it_is_typed_and_can_be_given_up() {
     assert_eq!(state.views.calls.len(), 102);
     keys(&mut state, "f");
     press(&mut state, KeyCode::Up);
-    assert_eq!(state.prompt.as_ref().unwrap().text, "class == rpc", "history");
+    assert_eq!(state.prompt.as_ref().unwrap().text(), "class == rpc", "history");
 }
 
 #[test]
@@ -105,11 +105,11 @@ fn keys_and_values_are_completed() {
     assert_eq!(state.prompt.as_ref().unwrap().candidates, ["server", "service"]);
     keys(&mut state, "i");
     press(&mut state, KeyCode::Tab);
-    assert_eq!(state.prompt.as_ref().unwrap().text, "service ");
+    assert_eq!(state.prompt.as_ref().unwrap().text(), "service ");
     press(&mut state, KeyCode::Esc);
     keys(&mut state, "fmethod == Pl");
     press(&mut state, KeyCode::Tab);
-    assert!(state.prompt.as_ref().unwrap().text.contains("PlaceOrder"));
+    assert!(state.prompt.as_ref().unwrap().text().contains("PlaceOrder"));
     assert_eq!(state.views.calls.len(), 100);
 }
 

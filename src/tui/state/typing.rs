@@ -31,33 +31,33 @@ impl State {
         match (typed, prompt.purpose) {
             (Typed::Changed, Purpose::Filter) => self.filter_typed(),
             (Typed::Changed, Purpose::Search) => {
-                self.cx.search = prompt.text.clone();
+                prompt.text().clone_into(&mut self.cx.search);
             }
             (Typed::Moved, _)
             | (Typed::Changed | Typed::Complete, Purpose::Export)
             | (Typed::Complete, Purpose::Search) => {}
             (Typed::Complete, Purpose::Filter) => self.complete(),
-            (Typed::GivenUp, Purpose::Filter) => {
+            (Typed::Cancelled, Purpose::Filter) => {
                 let before = prompt.before.clone();
                 self.prompt = None;
                 if before != self.cx.matcher.text() && self.cx.matcher.set_filter(&before).is_ok() {
                     self.rematch();
                 }
             }
-            (Typed::GivenUp, Purpose::Search) => {
+            (Typed::Cancelled, Purpose::Search) => {
                 self.cx.search.clone_from(&prompt.before);
                 self.prompt = None;
             }
-            (Typed::GivenUp, Purpose::Export) => self.prompt = None,
-            (Typed::Done, Purpose::Filter) => {
+            (Typed::Cancelled, Purpose::Export) => self.prompt = None,
+            (Typed::Accepted, Purpose::Filter) => {
                 // With a mistake in it the line stays open, and the mistake on the screen.
                 if prompt.error.is_none() {
-                    self.history.keep(Purpose::Filter, &prompt.text);
+                    self.history.keep(Purpose::Filter, prompt.text());
                     self.prompt = None;
                 }
             }
-            (Typed::Done, Purpose::Search) => {
-                let line = prompt.text.clone();
+            (Typed::Accepted, Purpose::Search) => {
+                let line = prompt.text().to_owned();
                 self.prompt = None;
                 if line.is_empty() {
                     self.cx.search.clear();
@@ -66,8 +66,8 @@ impl State {
                     self.find(true);
                 }
             }
-            (Typed::Done, Purpose::Export) => {
-                let line = prompt.text.trim().to_owned();
+            (Typed::Accepted, Purpose::Export) => {
+                let line = prompt.text().trim().to_owned();
                 if line.is_empty() {
                     return None;
                 }
@@ -90,7 +90,7 @@ impl State {
     /// Applies the filter as far as it is typed; with a mistake the last good one goes on acting.
     fn filter_typed(&mut self) {
         let Some(prompt) = &mut self.prompt else { return };
-        match self.cx.matcher.set_filter(&prompt.text) {
+        match self.cx.matcher.set_filter(prompt.text()) {
             Ok(()) => {
                 prompt.error = None;
                 self.rematch();
@@ -118,13 +118,13 @@ impl State {
             names.dedup();
             names
         };
-        let completion = filter::complete_with(&prompt.text, prompt.cursor, &seen);
+        let completion = filter::complete_with(prompt.text(), prompt.cursor(), &seen);
         let common = completion.candidates.iter().map(|c| c.text.as_str()).reduce(common_beginning);
         let Some(common) = common else {
             prompt.candidates.clear();
             return;
         };
-        let word = prompt.text.get(completion.span.clone()).unwrap_or_default();
+        let word = prompt.text().get(completion.span.clone()).unwrap_or_default();
         let only = completion.candidates.len() == 1;
         let mut with = common.to_owned();
         if only {
