@@ -1,4 +1,4 @@
-//! The one event loop: updates, keys, signals and finished work in; drawings out.
+//! The event loop: takes updates, keys, signals and results of the worker, and draws.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crossterm::event::{Event, KeyEventKind};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
-use super::evidence::{DetailSource, PacketExport};
+use super::packets::{DetailSource, PacketExport};
 use super::render::render;
 use super::state::{Effect, State};
 use super::terminal::Screen;
@@ -21,16 +21,18 @@ use crate::detail::Detail;
 use crate::sink::{JsonLines, RecordWriter, Sink};
 use crate::text;
 
-/// Least time between two drawings: at most 60 a second.
+/// Shortest time between two drawings: at most 60 a second.
 const FRAME: Duration = Duration::from_micros(16_667);
-/// How long to wait for the time at which tables are put into order anew.
+/// How often the loop wakes up while rows wait to be sorted.
 const TICK: Duration = Duration::from_millis(100);
-/// Updates that are taken in between two looks at the keys.
+/// Updates that are taken before the loop looks at the keys again.
 const UPDATES_AT_ONCE: usize = 64;
-/// Keys that wait for the loop; more than anyone types.
-const KEYS: usize = 256;
+/// Events that wait for the loop; more than anyone types.
+const EVENTS: usize = 256;
+/// Tasks and results that wait for the worker and the loop.
+const QUEUE: usize = 256;
 
-/// Shows the interface until the user quits. Takes `updates` from the analysis, which never waits for a drawing.
+/// Shows the interface until the user quits. The analysis sends `updates` and never waits for a drawing.
 ///
 /// Fails only if the terminal can't be used; it is restored in every case.
 pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
@@ -44,12 +46,12 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
     state.resize(size.width, size.height);
     let keys = read_keys();
     let signals = read_signals()?;
-    let desk = Desk::open(detail, export);
-    let mut app = App { state, screen, desk, drawn: None };
+    let worker = Worker::start(detail, export);
+    let mut app = App { state, screen, worker, drawn: None };
     let shown = app.show(updates, &keys, &signals);
     let App { state, screen, .. } = app;
     drop(screen);
-    // The process is about to end: whoever quit does not wait until a million calls are freed one by one.
+    // The process is about to end: nobody wants to wait until a million calls are freed one by one.
     std::mem::forget(state);
     shown
 }
@@ -57,7 +59,7 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
 struct App {
     state: State,
     screen: Screen,
-    desk: Desk,
+    worker: Worker,
     drawn: Option<Instant>,
 }
 
@@ -84,7 +86,7 @@ impl App {
                     if self.event(event?)? {
                         return Ok(());
                     }
-                    // What was typed or scrolled meanwhile is one change, not many drawings.
+                    // Draw once for everything that was typed or scrolled in the meantime.
                     while let Ok(event) = keys.try_recv() {
                         if self.event(event?)? {
                             return Ok(());
@@ -98,7 +100,7 @@ impl App {
                             Ok(update) => self.state.receive(update),
                             Err(TryRecvError::Empty) => break,
                             Err(TryRecvError::Disconnected) => {
-                                // A closed channel is always ready: it must not be looked at again.
+                                // A closed channel is always ready and would keep the loop busy.
                                 updates = never();
                                 self.state.receive(Update::Ended);
                                 break;
@@ -107,8 +109,8 @@ impl App {
                         next = updates.try_recv();
                     }
                 }
-                recv(self.desk.done) -> done => match done {
-                    Ok(Done::Evidence(uid, result)) => self.state.evidence(uid, result),
+                recv(self.worker.done) -> done => match done {
+                    Ok(Done::Detail(uid, result)) => self.state.packets_read(uid, result),
                     Ok(Done::Line(line)) => self.state.say(line),
                     Err(_) => return Err(io::Error::other("the thread that reads packets again has ended")),
                 },
@@ -124,7 +126,7 @@ impl App {
         }
     }
 
-    /// Draws if something changed and the last drawing is long enough ago; else says how long to wait.
+    /// Draws if something changed and the last drawing is long enough ago; otherwise returns how long to wait.
     fn draw_if_due(&mut self, now: Instant) -> io::Result<Option<Duration>> {
         if !self.state.dirty {
             return Ok(None);
@@ -140,7 +142,7 @@ impl App {
         Ok(None)
     }
 
-    /// Takes an event of the terminal. Whether to quit.
+    /// Handles an event of the terminal. Returns whether to quit.
     fn event(&mut self, event: Event) -> io::Result<bool> {
         let effect = match event {
             Event::Key(key) if key.kind != KeyEventKind::Release => self.state.key(key.into()),
@@ -161,8 +163,8 @@ impl App {
                 self.state.dirty = true;
             }
             Some(Effect::Copy(text)) => Screen::copy(&text)?,
-            Some(Effect::Evidence(call)) => self.desk.look_into(call),
-            Some(Effect::Export(calls, path)) => self.desk.ask(Task::Export(calls, path)),
+            Some(Effect::ReadPackets(call)) => self.worker.read_packets(call),
+            Some(Effect::Export(calls, path)) => self.worker.add(Task::Export(calls, path)),
         }
         Ok(false)
     }
@@ -175,92 +177,64 @@ impl App {
     }
 }
 
-/// Events of the terminal from a thread of their own, so that the loop can wait for everything at once.
+/// Reads events of the terminal in a thread of their own, so that the loop can wait for everything at once.
 fn read_keys() -> Receiver<io::Result<Event>> {
-    let (give, take) = bounded(KEYS);
+    let (sender, receiver) = bounded(EVENTS);
     std::thread::spawn(move || {
         loop {
             let event = crossterm::event::read();
             let failed = event.is_err();
-            if give.send(event).is_err() || failed {
+            if sender.send(event).is_err() || failed {
                 return;
             }
         }
     });
-    take
+    receiver
 }
 
-/// Signals that end or stop the program; the loop gives the terminal back first.
+/// Receives the signals that end or stop the program, so that the loop can restore the terminal first.
 fn read_signals() -> io::Result<Receiver<i32>> {
     let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT, SIGTSTP])?;
-    let (give, take) = bounded(4);
+    let (sender, receiver) = bounded(4);
     std::thread::spawn(move || {
         for signal in signals.forever() {
-            if give.send(signal).is_err() {
+            if sender.send(signal).is_err() {
                 return;
             }
         }
     });
-    Ok(take)
+    Ok(receiver)
 }
 
-/// What takes too long for the loop.
+/// Work that takes too long for the loop.
 enum Task {
-    Evidence(Arc<Call>, Arc<AtomicBool>),
+    ReadPackets(Arc<Call>, Arc<AtomicBool>),
     Export(Vec<Arc<Call>>, std::path::PathBuf),
 }
 
-/// What became of it.
+/// The result of a task.
 enum Done {
-    Evidence(Uid, Result<Box<Detail>, String>),
+    Detail(Uid, Result<Box<Detail>, String>),
     Line(String),
 }
 
 /// A thread that reads packets again and writes files.
-struct Desk {
+struct Worker {
     tasks: Sender<Task>,
     done: Receiver<Done>,
-    /// Ends the reading that was asked for last.
+    /// Cancels the newest reading.
     stop: Arc<AtomicBool>,
 }
 
-impl Desk {
-    fn open(mut detail: Option<Box<dyn DetailSource>>, mut export: Option<PacketExport>) -> Self {
-        let (tasks, todo) = bounded::<Task>(KEYS);
-        let (tell, done) = bounded(KEYS);
+impl Worker {
+    fn start(mut detail: Option<Box<dyn DetailSource>>, mut export: Option<PacketExport>) -> Self {
+        let (tasks, todo) = bounded::<Task>(QUEUE);
+        let (results, done) = bounded(QUEUE);
         std::thread::spawn(move || {
-            while let Ok(mut task) = todo.recv() {
-                // Who leafs through calls wants the last one; the evidence of the others is not waited for.
-                while let Task::Evidence(..) = task {
-                    match todo.try_recv() {
-                        Ok(newer) => task = newer,
-                        Err(_) => break,
-                    }
-                }
-                let result = match task {
-                    Task::Evidence(call, stop) => {
-                        let result = detail.as_mut().map_or_else(
-                            || Err("the packets of this run can't be read again".to_owned()),
-                            |source| source.detail(&call, &stop).map(Box::new),
-                        );
-                        Done::Evidence(call.uid, result)
-                    }
-                    Task::Export(_, path) if path.exists() => {
-                        Done::Line(format!("{} exists already: choose another name", path.display()))
-                    }
-                    Task::Export(calls, path) => {
-                        let result = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pcapng")) {
-                            export.as_mut().map_or_else(
-                                || Err("the packets of this run can't be read again".to_owned()),
-                                |export| export(&calls, &path),
-                            )
-                        } else {
-                            write_records(&calls, &path)
-                        };
-                        Done::Line(result.unwrap_or_else(|why| format!("not written: {why}")))
-                    }
-                };
-                if tell.send(result).is_err() {
+            let mut next = None;
+            while let Some(task) = next.take().or_else(|| todo.recv().ok()) {
+                let task = newest(task, || todo.try_recv().ok(), &mut next);
+                if results.send(perform(task, detail.as_deref_mut(), export.as_mut())).is_err() {
                     return;
                 }
             }
@@ -268,26 +242,94 @@ impl Desk {
         Self { tasks, done, stop: Arc::default() }
     }
 
-    /// Asks for the evidence of a call instead of that of the call before.
-    fn look_into(&mut self, call: Arc<Call>) {
+    /// Reads the packets of a call; a reading that is under way is cancelled.
+    fn read_packets(&mut self, call: Arc<Call>) {
         self.stop.store(true, Ordering::Relaxed);
         self.stop = Arc::default();
-        self.ask(Task::Evidence(call, Arc::clone(&self.stop)));
+        self.add(Task::ReadPackets(call, Arc::clone(&self.stop)));
     }
 
-    /// Leaves a task; when very many wait already, the user is not waiting for this one.
-    fn ask(&self, task: Task) {
+    /// Adds a task. When the queue is full, the user is not waiting for this one.
+    fn add(&self, task: Task) {
         _ = self.tasks.try_send(task);
     }
 }
 
-/// Writes one JSON record a call to a new file; what is there already is never overwritten.
+/// The task to do now: someone who leafs through calls waits only for the packets of the last one. A task of another kind
+/// that was taken from the queue goes to `next`.
+fn newest(mut task: Task, mut queued: impl FnMut() -> Option<Task>, next: &mut Option<Task>) -> Task {
+    while matches!(task, Task::ReadPackets(..)) {
+        match queued() {
+            Some(newer @ Task::ReadPackets(..)) => task = newer,
+            other => {
+                *next = other;
+                break;
+            }
+        }
+    }
+    task
+}
+
+fn perform(
+    task: Task,
+    detail: Option<&mut (dyn DetailSource + 'static)>,
+    export: Option<&mut PacketExport>,
+) -> Done {
+    let gone = || "the packets of this run can't be read again".to_owned();
+    match task {
+        Task::ReadPackets(call, stop) => {
+            let result = detail.ok_or_else(gone).and_then(|source| source.detail(&call, &stop));
+            Done::Detail(call.uid, result.map(Box::new))
+        }
+        Task::Export(_, path) if path.exists() => {
+            Done::Line(format!("{} exists already: choose another name", path.display()))
+        }
+        Task::Export(calls, path) => {
+            let result = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pcapng")) {
+                export.ok_or_else(gone).and_then(|export| export(&calls, &path))
+            } else {
+                write_records(&calls, &path)
+            };
+            Done::Line(result.unwrap_or_else(|why| format!("not written: {why}")))
+        }
+    }
+}
+
+/// Writes one JSON record for each call to a new file; an existing file is never overwritten.
 fn write_records(calls: &[Arc<Call>], path: &Path) -> Result<String, String> {
     let name = path.display();
     let wrong = |error: io::Error| format!("{name}: {error}");
     let file = std::fs::File::create_new(path).map_err(wrong)?;
     let mut sink = JsonLines::new(RecordWriter::new(Box::new(file), false));
     calls.iter().try_for_each(|call| sink.call(call)).and_then(|()| sink.finish()).map_err(wrong)?;
-    let plural = if calls.len() == 1 { "" } else { "s" };
-    Ok(format!("wrote {} call{plural} to {name}", text::thousands(calls.len() as u64)))
+    Ok(format!("wrote {} to {name}", text::counted(calls.len() as u64, "call")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::sample;
+
+    fn task(kind: char) -> Task {
+        let call = Arc::new(sample::ok());
+        match kind {
+            'e' => Task::ReadPackets(call, Arc::default()),
+            _ => Task::Export(Vec::new(), "out.jsonl".into()),
+        }
+    }
+
+    #[test]
+    fn only_older_readings_are_skipped() {
+        for (queue, first, next, left) in
+            [("eee", 'e', None, 0), ("eexe", 'e', Some('x'), 1), ("xe", 'x', None, 1)]
+        {
+            let mut queued: Vec<Task> = queue.chars().rev().map(task).collect();
+            let mut after = None;
+            let begin = queued.pop().unwrap();
+            let kind = |task: &Task| if matches!(task, Task::ReadPackets(..)) { 'e' } else { 'x' };
+            assert_eq!(kind(&newest(begin, || queued.pop(), &mut after)), first, "{queue}");
+            assert_eq!(after.as_ref().map(kind), next, "{queue}: an export is not lost");
+            assert_eq!(queued.len(), left, "{queue}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
-//! Figures per method and per kind of error, counted as calls arrive.
+//! Figures for each method and each kind of error, counted as calls arrive.
 //!
-//! The [`Catalog`] gives every method and every kind of error a small number once; [`Figures`] counts by these numbers.
-//! There are figures of everything seen and, while a filter acts, of what it lets through.
+//! The [`Catalog`] numbers methods and kinds of errors; [`Figures`] counts by these numbers. There are figures of all calls
+//! and, while a filter is active, of the calls that pass it.
 
 use std::hash::{Hash, Hasher};
 
@@ -16,13 +16,13 @@ use crate::calls::labels::{self, push_operation};
 use crate::calls::record::{Call, Carrier, Class, Name};
 use crate::time::Timestamp;
 
-/// The most methods with figures of their own; calls of further ones are counted together.
+/// The most methods with figures of their own; calls of other methods are only in the totals.
 const METHODS_LIMIT: usize = 4_096;
-/// The most kinds of errors; further ones are counted together by class.
+/// The most kinds of errors; further kinds are counted together by class.
 const GROUPS_LIMIT: usize = 16_384;
-/// The most codes counted for one method.
+/// The most codes that are counted for one method.
 const CODES_LIMIT: usize = 64;
-/// Latencies are told apart to two decimal digits.
+/// Significant decimal digits of latencies.
 const LATENCY_DIGITS: u8 = 2;
 
 /// Number of a method in the [`Catalog`].
@@ -95,7 +95,7 @@ impl Equivalent<Method> for MethodRef<'_> {
 /// A kind of error: what the Errors view has a row for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Group {
-    /// `None` where methods or kinds became too many to be told apart.
+    /// `None` for the kind that counts all errors beyond the limits.
     pub method: Option<MethodId>,
     pub class: Option<Class>,
     pub carrier: Carrier,
@@ -172,7 +172,7 @@ impl Catalog {
                 carrier: Carrier::None,
                 code: None,
                 code_name: None,
-                template: "(other kinds: too many to be told apart)".into(),
+                template: "(other kinds of errors: too many to be listed)".into(),
             };
             if let Some(id) = self.group_ids.get(&group) {
                 return *id;
@@ -185,7 +185,7 @@ impl Catalog {
     }
 }
 
-/// What an error says with its changing parts folded, or what stands for it where it says nothing.
+/// The text of an error with its changing parts folded, or its name where it has no text.
 fn folded(call: &Call) -> String {
     let outcome = &call.outcome;
     match outcome.message.as_deref().filter(|message| !message.is_empty()) {
@@ -195,7 +195,7 @@ fn folded(call: &Call) -> String {
     }
 }
 
-/// What was counted of one method.
+/// Figures of one method.
 #[derive(Clone, Debug)]
 pub(super) struct MethodFigures {
     pub calls: u64,
@@ -203,10 +203,10 @@ pub(super) struct MethodFigures {
     /// Nanoseconds.
     pub latency: Histogram<u32>,
     pub spark: Spark,
-    /// The newest call; of those that failed, where any did.
+    /// The newest failed call, or the newest call if none failed.
     pub example: Serial,
     failed: bool,
-    /// Codes of failed calls with how often they came.
+    /// Codes of failed calls and how often they came.
     codes: Vec<(Option<Class>, i64, Option<&'static str>, u64)>,
 }
 
@@ -248,7 +248,7 @@ impl MethodFigures {
         }
         self.classes[class_index(call.class())] += 1;
         if let Some(latency) = call.latency {
-            // A histogram that grows by itself refuses nothing.
+            // Never fails: the histogram resizes itself.
             _ = self.latency.record(latency);
         }
         self.spark.add(window, call.end);
@@ -263,7 +263,7 @@ impl MethodFigures {
     }
 }
 
-/// What was counted of one kind of error.
+/// Figures of one kind of error.
 #[derive(Clone, Debug)]
 pub(super) struct GroupFigures {
     pub count: u64,
@@ -274,15 +274,15 @@ pub(super) struct GroupFigures {
     pub example: Serial,
 }
 
-/// Everything counted of a set of calls.
+/// Figures of a set of calls.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figures {
     window: Option<Window>,
     methods: Vec<Option<Box<MethodFigures>>>,
     groups: Vec<Option<Box<GroupFigures>>>,
-    /// Time of the first call's start.
+    /// Earliest start of a call.
     pub first: Option<Timestamp>,
-    /// Time of the last call's end.
+    /// Latest end of a call.
     pub last: Option<Timestamp>,
     /// Calls counted.
     pub calls: u64,
@@ -352,7 +352,7 @@ impl Figures {
         present(&self.groups)
     }
 
-    /// The bars of a history within the common span of time.
+    /// The bars of a history in the common time window.
     pub(super) fn bars(&self, spark: &Spark) -> [u32; super::spark::BARS] {
         self.window.map_or([0; super::spark::BARS], |window| spark.counts(window))
     }

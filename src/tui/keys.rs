@@ -1,11 +1,11 @@
-//! The one table of keys: what a key does where, its line on the help page and its word in the footer.
+//! The one table of keys: what a key does and where, its line on the help page and its word in the footer.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::views::ViewId;
 use crate::calls::Class;
 
-/// What a key can ask for.
+/// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Quit,
@@ -53,41 +53,41 @@ pub(super) enum Action {
     NextMessage,
 }
 
-/// Where a binding holds.
+/// Where a binding works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// Everywhere but in a line that is being typed.
+    /// Everywhere except in a line that is being typed.
     Everywhere,
-    /// Whatever has rows: the lists and the help page.
+    /// In everything that has rows: lists, the detail of a call, the help page.
     Rows,
-    /// The lists.
+    /// In all lists.
     Lists,
-    /// Calls and Errors.
+    /// In Calls and Errors.
     Classes,
-    /// Lists whose columns sort.
+    /// In lists with columns.
     Columns,
-    /// Calls.
+    /// In Calls.
     Calls,
-    /// Chains and what shows them in sum.
+    /// In Chains.
     Chains,
-    /// One call in full.
+    /// In the detail of a call.
     Detail,
 }
 
 impl Scope {
-    /// The scopes that hold on the help page.
+    /// The scopes of the help page.
     pub(super) const HELP: &[Self] = &[Self::Rows, Self::Everywhere];
 
-    /// The scopes that hold in the detail of a call.
+    /// The scopes of the detail of a call.
     pub(super) const DETAIL: &[Self] = &[Self::Detail, Self::Everywhere, Self::Rows];
 
-    /// Head of its part of the help page.
+    /// The heading of its part of the help page.
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::Everywhere => "Everywhere",
             Self::Rows => "Moving",
             Self::Lists => "In all lists",
-            Self::Classes => "Classes, in Calls and Errors (the counters in the title show what is hidden)",
+            Self::Classes => "Classes, in Calls and Errors (hidden ones are in parentheses in the title)",
             Self::Columns => "Columns",
             Self::Calls => "In Calls",
             Self::Chains => "In Chains",
@@ -108,7 +108,7 @@ impl Scope {
     ];
 }
 
-/// A key with the modifier that matters here; capital letters are characters of their own.
+/// A key with the only modifier that matters here; capital letters are separate characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub code: KeyCode,
@@ -116,7 +116,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// The key as people write it.
+    /// The key as the footer and the help page write it.
     pub(super) fn name(self) -> String {
         let name = match self.code {
             KeyCode::Char(' ') => "space".to_owned(),
@@ -154,7 +154,7 @@ pub(super) struct Binding {
     pub action: Action,
     /// What it does, for the help page.
     pub help: &'static str,
-    /// Its word in the footer; empty: not there. Neighbours with the same word share it.
+    /// Its word in the footer; none if empty. Neighbours with the same word share it.
     pub footer: &'static str,
 }
 
@@ -180,7 +180,7 @@ const fn bind(
     Binding { scope, keys, action, help, footer }
 }
 
-/// Every binding. The order is that of the help page; the footer shows the more special scopes first.
+/// All bindings, in the order of the help page.
 #[rustfmt::skip]
 pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Rows, &[ch('j'), key(KeyCode::Down)], Action::Down, "one row down", ""),
@@ -189,71 +189,71 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Rows, &[key(KeyCode::PageUp), ctrl('b'), ctrl('u')], Action::PageUp, "one page up", ""),
     bind(Scope::Rows, &[ch('g'), key(KeyCode::Home)], Action::First, "to the first row", ""),
     bind(Scope::Rows, &[ch('G'), key(KeyCode::End)], Action::Last, "to the last row; in Calls: follow new calls", ""),
-    bind(Scope::Rows, &[ch('/')], Action::Search, "search in the rows, the fields of a call, this page", "search"),
+    bind(Scope::Rows, &[ch('/')], Action::Search, "search in the rows, in the fields of a call, on this page", "search"),
     bind(Scope::Rows, &[ch('n')], Action::NextMatch, "next match", ""),
     bind(Scope::Rows, &[ch('N')], Action::PreviousMatch, "previous match", ""),
 
-    bind(Scope::Lists, &[key(KeyCode::Enter)], Action::Open, "open: the call in full, the calls of a row", "open"),
+    bind(Scope::Lists, &[key(KeyCode::Enter)], Action::Open, "open the call in full, or the calls of the row", "open"),
     bind(Scope::Lists, &[ch('f')], Action::Filter, "filter calls (the language of -Y)", "filter"),
-    bind(Scope::Lists, &[ch('a')], Action::ShowAll, "show all: drop the filter and class switches", ""),
-    bind(Scope::Lists, &[ch(' ')], Action::Pause, "pause; packets are still read and calls wait", "pause"),
+    bind(Scope::Lists, &[ch('a')], Action::ShowAll, "show all: clear the filter and the class switches", ""),
+    bind(Scope::Lists, &[ch(' ')], Action::Pause, "pause the display; packets are still read", "pause"),
     bind(Scope::Lists, &[key(KeyCode::Tab)], Action::NextView, "next view", ""),
     bind(Scope::Lists, &[key(KeyCode::BackTab)], Action::PreviousView, "previous view", ""),
 
-    bind(Scope::Columns, &[ch('h'), key(KeyCode::Left)], Action::Left, "column to the left", ""),
-    bind(Scope::Columns, &[ch('l'), key(KeyCode::Right)], Action::Right, "column to the right", ""),
-    bind(Scope::Columns, &[ch('s')], Action::Sort, "sort by this column; again: the other way; again: off", "sort"),
+    bind(Scope::Columns, &[ch('h'), key(KeyCode::Left)], Action::Left, "previous column", ""),
+    bind(Scope::Columns, &[ch('l'), key(KeyCode::Right)], Action::Right, "next column", ""),
+    bind(Scope::Columns, &[ch('s')], Action::Sort, "sort by this column; again: reverse; again: off", "sort"),
 
     bind(Scope::Calls, &[ch('=')], Action::OnlyThis, "only calls with the value under the cursor", "this/not"),
     bind(Scope::Calls, &[ch('!')], Action::NotThis, "only calls without the value under the cursor", "this/not"),
     bind(Scope::Calls, &[ch('m')], Action::Mark, "mark the call", "mark"),
-    bind(Scope::Calls, &[ch('M')], Action::ClearMarks, "drop all marks", ""),
-    bind(Scope::Calls, &[ch('T')], Action::Times, "times: local, UTC, since start, since row above", ""),
+    bind(Scope::Calls, &[ch('M')], Action::ClearMarks, "clear all marks", ""),
+    bind(Scope::Calls, &[ch('T')], Action::Times, "time format: local, UTC, since start, since row above", ""),
 
-    bind(Scope::Classes, &[ch('b')], Action::Toggle(Class::Business), "business errors on and off", "classes"),
-    bind(Scope::Classes, &[ch('r')], Action::Toggle(Class::Rpc), "RPC errors on and off", "classes"),
-    bind(Scope::Classes, &[ch('t')], Action::Toggle(Class::Transport), "broken connections and streams on and off", "classes"),
-    bind(Scope::Classes, &[ch('u')], Action::Toggle(Class::Unanswered), "unanswered calls on and off", "classes"),
-    bind(Scope::Classes, &[ch('w')], Action::Toggle(Class::Oneway), "one-way calls on and off", "classes"),
-    bind(Scope::Classes, &[ch('o')], Action::Toggle(Class::Ok), "ok calls on and off", "classes"),
+    bind(Scope::Classes, &[ch('b')], Action::Toggle(Class::Business), "show or hide business errors", "classes"),
+    bind(Scope::Classes, &[ch('r')], Action::Toggle(Class::Rpc), "show or hide RPC errors", "classes"),
+    bind(Scope::Classes, &[ch('t')], Action::Toggle(Class::Transport), "show or hide broken connections and streams", "classes"),
+    bind(Scope::Classes, &[ch('u')], Action::Toggle(Class::Unanswered), "show or hide unanswered calls", "classes"),
+    bind(Scope::Classes, &[ch('w')], Action::Toggle(Class::Oneway), "show or hide one-way calls", "classes"),
+    bind(Scope::Classes, &[ch('o')], Action::Toggle(Class::Ok), "show or hide ok calls", "classes"),
 
-    bind(Scope::Chains, &[ch('s')], Action::Show(ViewId::Changes), "summary: which service turns which error into what; Enter: an example", "summary"),
+    bind(Scope::Chains, &[ch('s')], Action::Show(ViewId::Changes), "summary: which service changes which error into what; Enter: an example", "summary"),
     bind(Scope::Chains, &[ch('v')], Action::Show(ViewId::Graph), "graph: who calls whom, where errors begin and pass; Enter: the calls", "graph"),
 
-    bind(Scope::Detail, &[key(KeyCode::Tab)], Action::NextPane, "to the other pane: fields, bytes", "pane"),
-    bind(Scope::Detail, &[key(KeyCode::Enter)], Action::Fold, "fold and unfold", "fold"),
+    bind(Scope::Detail, &[key(KeyCode::Tab)], Action::NextPane, "switch between fields and bytes", "pane"),
+    bind(Scope::Detail, &[key(KeyCode::Enter)], Action::Fold, "fold or unfold", "fold"),
     bind(Scope::Detail, &[key(KeyCode::Right), ch('l')], Action::Right, "unfold; in the bytes: the next byte", ""),
-    bind(Scope::Detail, &[key(KeyCode::Left), ch('h')], Action::Left, "fold, or to the field around; in the bytes: the byte before", ""),
+    bind(Scope::Detail, &[key(KeyCode::Left), ch('h')], Action::Left, "fold, or go to the parent field; in the bytes: the previous byte", ""),
     bind(Scope::Detail, &[ch('z')], Action::FoldAll, "fold or unfold everything", ""),
-    bind(Scope::Detail, &[ch('i')], Action::HexOrText, "bytes as hex or as text", "hex/text"),
-    bind(Scope::Detail, &[ch('[')], Action::PreviousMessage, "previous message: the request", "request"),
-    bind(Scope::Detail, &[ch(']')], Action::NextMessage, "next message: the answer", "answer"),
+    bind(Scope::Detail, &[ch('i')], Action::HexOrText, "show bytes as hex or as text", "hex/text"),
+    bind(Scope::Detail, &[ch('[')], Action::PreviousMessage, "previous message (the request)", "request"),
+    bind(Scope::Detail, &[ch(']')], Action::NextMessage, "next message (the answer)", "answer"),
 
     bind(Scope::Everywhere, &[ch('e')], Action::NextError, "next failed call", "next error"),
     bind(Scope::Everywhere, &[ch('E')], Action::PreviousError, "previous failed call", ""),
-    bind(Scope::Everywhere, &[ch('c')], Action::Chain, "the chain of calls around this one", "chain"),
-    bind(Scope::Everywhere, &[ch('O')], Action::Origin, "the call in which this one's error began", "origin"),
-    bind(Scope::Everywhere, &[ch('F')], Action::Connection, "follow the connection of this call: only its calls", ""),
+    bind(Scope::Everywhere, &[ch('c')], Action::Chain, "the chain that this call is part of", "chain"),
+    bind(Scope::Everywhere, &[ch('O')], Action::Origin, "the call in which this error began", "origin"),
+    bind(Scope::Everywhere, &[ch('F')], Action::Connection, "only the calls on the connection of this call", ""),
     bind(Scope::Everywhere, &[ch('y')], Action::Copy, "copy the row or field to the clipboard", ""),
     bind(Scope::Everywhere, &[ch('x')], Action::Export, "export this call or the marked ones to a file", "export"),
     bind(Scope::Everywhere, &[ch('1')], Action::Show(ViewId::Calls), "Calls", ""),
     bind(Scope::Everywhere, &[ch('2')], Action::Show(ViewId::Errors), "Errors: failed calls by kind", ""),
     bind(Scope::Everywhere, &[ch('3')], Action::Show(ViewId::Services), "Services: rates, error shares, latencies", ""),
     bind(Scope::Everywhere, &[ch('4')], Action::Show(ViewId::Connections), "Connections", ""),
-    bind(Scope::Everywhere, &[ch('5')], Action::Show(ViewId::Chains), "Chains: how errors travelled", ""),
-    bind(Scope::Everywhere, &[key(KeyCode::Esc)], Action::Back, "one step back", ""),
+    bind(Scope::Everywhere, &[ch('5')], Action::Show(ViewId::Chains), "Chains: which call caused which, and where errors began", ""),
+    bind(Scope::Everywhere, &[key(KeyCode::Esc)], Action::Back, "go back", ""),
     bind(Scope::Everywhere, &[ch('?')], Action::Help, "this page", "keys"),
-    bind(Scope::Everywhere, &[ctrl('z')], Action::Suspend, "to the shell; `fg` comes back", ""),
-    bind(Scope::Everywhere, &[ctrl('l')], Action::Redraw, "draw the screen anew", ""),
+    bind(Scope::Everywhere, &[ctrl('z')], Action::Suspend, "suspend; `fg` resumes", ""),
+    bind(Scope::Everywhere, &[ctrl('l')], Action::Redraw, "redraw the screen", ""),
     bind(Scope::Everywhere, &[ch('q'), ctrl('c')], Action::Quit, "quit", "quit"),
 ];
 
-/// What a key does where these scopes hold.
+/// What a key does in these scopes.
 pub(super) fn action(scopes: &[Scope], key: Key) -> Option<Action> {
     BINDINGS.iter().find(|b| scopes.contains(&b.scope) && b.keys.contains(&key)).map(|b| b.action)
 }
 
-/// The footer where these scopes hold: keys and word of each entry, the more special scopes first.
+/// The footer for these scopes, in their order: keys and word of each entry.
 pub(super) fn footer(scopes: &[Scope]) -> Vec<(String, &'static str)> {
     let mut entries: Vec<(String, &'static str)> = Vec::new();
     for scope in scopes {
@@ -271,7 +271,7 @@ pub(super) fn footer(scopes: &[Scope]) -> Vec<(String, &'static str)> {
     entries
 }
 
-/// The help page: heads (no keys) and lines (keys, text).
+/// The help page: headings (without keys) and lines (keys, text).
 pub(super) fn help() -> Vec<(String, &'static str)> {
     let mut lines = Vec::new();
     for scope in Scope::ALL {

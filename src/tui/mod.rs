@@ -14,10 +14,10 @@
 
 mod app;
 mod columns;
-mod evidence;
 mod figures;
 mod keys;
 mod names;
+mod packets;
 mod render;
 mod spark;
 mod state;
@@ -30,62 +30,62 @@ mod views;
 use std::sync::Arc;
 
 pub use app::run;
-pub use evidence::{DetailSource, PacketExport};
+pub use packets::{DetailSource, PacketExport};
 pub use theme::Colors;
 
 use crate::calls::{Call, record::Connection};
 use crate::chains::Chain;
 use crate::sink::TimeFormat;
 
-/// What the analysis tells the interface.
+/// What the analysis sends to the interface.
 #[derive(Clone, Debug)]
 pub enum Update {
     /// Calls that ended, in the order of the packets that decided them.
     Calls(Vec<Arc<Call>>),
-    /// Connections as they stand now; one that was told before is replaced.
+    /// Connections in their current state, which replaces an earlier one.
     Connections(Vec<Connection>),
-    /// Chains of calls; one with the root of an earlier one takes its place.
+    /// Chains of calls, each of which is sent once.
     Chains(Vec<Chain>),
-    /// Calls whose place in a chain is still being looked for.
+    /// The number of calls whose chain is not known yet.
     Linking(u64),
-    /// How far the reading is.
+    /// How much was read.
     Progress(Progress),
-    /// A line for people: an input that can't be read, an interface that vanished.
+    /// A problem, in words: an input that can't be read, an interface that vanished.
     Trouble(String),
     /// Nothing more comes.
     Ended,
 }
 
-/// How far the reading is and what was lost on the way.
+/// How much was read, and what was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes read of bytes in all; `None` for live captures and growing files.
+    /// Bytes read, and all bytes; `None` for live captures and growing files.
     pub read: Option<(u64, u64)>,
     /// Packets so far.
     pub packets: u64,
     /// Captured bytes so far.
     pub bytes: u64,
-    /// Packets that kernel, interface or program dropped.
+    /// Packets that the kernel, the interface or this program dropped.
     pub drops: u64,
-    /// Holes in streams that were given up.
+    /// Gaps in TCP streams.
     pub gaps: u64,
     /// Packets that are missing in the file of `-w`.
     pub unwritten: u64,
 }
 
-/// How the interface starts.
+/// Options of the interface.
 pub struct TuiOptions {
-    /// What is read: file names or interfaces, for the title.
+    /// File names or interfaces, for the title.
     pub source: String,
-    /// Call filter to begin with (`-Y`).
+    /// The call filter at the start (`-Y`).
     pub filter: Option<String>,
-    /// Bytes of memory that calls may take; above it the oldest ok calls go first, failed ones last.
+    /// Bytes of memory for calls. Above it the oldest ok calls are evicted first, failed ones last.
     pub max_memory: usize,
-    /// Which colours the terminal has.
+    /// The colours of the terminal.
     pub colors: Colors,
-    /// How times are written (`-t`).
+    /// The time format (`-t`).
     pub time: TimeFormat,
-    /// Makes bytes, fields and packets of a call; `None` where packets can't be read again.
+    /// Reads the bytes, fields and packets of a call; `None` where packets can't be read again.
     pub detail: Option<Box<dyn DetailSource>>,
     /// Writes the packets of calls; `None` where packets can't be read again.
     pub export: Option<PacketExport>,

@@ -1,4 +1,4 @@
-//! Names of addresses, learned from the calls themselves: a person knows `order`, not `10.77.0.12:8888`.
+//! Names of addresses, learned from calls: people know `order`, not `10.77.0.12:8888`.
 
 use std::net::IpAddr;
 
@@ -7,15 +7,15 @@ use hashbrown::HashMap;
 use crate::calls::{Call, record::Name};
 use crate::decode::Endpoint;
 
-/// The most addresses that names are kept for.
+/// The most addresses whose names are kept.
 const LIMIT: usize = 65_536;
 
-/// What is known of an address.
+/// What is known about an address.
 #[derive(Clone, Debug)]
 enum Known {
-    /// Everyone who said a name there said this one.
+    /// All calls agree on this name.
     One(Name),
-    /// Several names live there (loopback, address translation): the address tells nothing.
+    /// Several services share the address (loopback, address translation), so it has no name.
     Several,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Takes what the headers of a call say of its two ends.
+    /// Learns the names in the headers of a call.
     pub(super) fn learn(&mut self, call: &Call) {
         if let Some(caller) = &call.caller {
             learn(&mut self.hosts, call.client.ip, caller);
@@ -38,32 +38,32 @@ impl Names {
         }
     }
 
-    /// The caller, by name where one is known.
+    /// The caller: its name if known, else its address.
     pub(super) fn client(&self, call: &Call) -> String {
         self.client_name(call).map_or_else(|| call.client.to_string(), str::to_owned)
     }
 
     /// The name of the caller.
     pub(super) fn client_name<'n>(&'n self, call: &'n Call) -> Option<&'n str> {
-        let said = call.caller.as_deref().or(call.process[0].as_ref().map(|process| &*process.name));
-        said.or_else(|| match self.hosts.get(&call.client.ip) {
+        let named = call.caller.as_deref().or(call.process[0].as_ref().map(|process| &*process.name));
+        named.or_else(|| match self.hosts.get(&call.client.ip) {
             Some(Known::One(name)) => Some(name),
             _ => None,
         })
     }
 
-    /// The callee, by name where one is known; the port stays, because one name may serve on several.
+    /// The callee: its name if known, else its address. The port stays, because one service may use several.
     pub(super) fn server(&self, call: &Call) -> String {
         with_port(self.server_name(call), &call.server)
     }
 
     /// The name of the callee.
     pub(super) fn server_name<'n>(&'n self, call: &'n Call) -> Option<&'n str> {
-        let said = call.callee.as_deref().or(call.process[1].as_ref().map(|process| &*process.name));
-        said.or_else(|| self.address_name(&call.server))
+        let named = call.callee.as_deref().or(call.process[1].as_ref().map(|process| &*process.name));
+        named.or_else(|| self.address_name(&call.server))
     }
 
-    /// A serving address, by name where one is known.
+    /// An address of a server, with its name if known.
     pub(super) fn address(&self, endpoint: &Endpoint) -> String {
         with_port(self.address_name(endpoint), endpoint)
     }
@@ -119,10 +119,10 @@ mod tests {
         below.caller = Some("order".into());
         below.callee = None;
         names.learn(&below);
-        assert_eq!(names.server(&first), "order:8888", "who calls from there also serves there");
+        assert_eq!(names.server(&first), "order:8888", "whoever calls from there also serves there");
         below.caller = Some("stock".into());
         names.learn(&below);
-        assert_eq!(names.server(&first), "10.0.0.2:8888", "two names at one address: none of them");
+        assert_eq!(names.server(&first), "10.0.0.2:8888", "two names at one address: neither is used");
     }
 
     fn endpoint(address: std::net::SocketAddr) -> Endpoint {

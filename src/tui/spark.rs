@@ -1,18 +1,18 @@
-//! Small histories: how often something happened over the last while, drawn as one line of bars.
+//! Sparklines: how often something happened over the last minutes, drawn as one line of bars.
 
 use crate::time::Timestamp;
 
-/// Bars of a history.
+/// Bars of a sparkline.
 pub(super) const BARS: usize = 32;
-/// Width of a bar at the beginning, nanoseconds: short captures fill the line too.
+/// Width of a bar at first, nanoseconds; small, so that short captures fill the line too.
 const FIRST_WIDTH: i64 = 1_000_000;
-/// The widest bar, nanoseconds: from there on the line slides over the last minutes.
+/// The widest bar, nanoseconds. From there on the line slides over the last minutes.
 const LAST_WIDTH: i64 = 16_384 * FIRST_WIDTH;
 
-/// The span of time that all histories show: grows until a bar is about 16 seconds wide, then slides.
+/// The time window of all sparklines: grows until a bar is about 16 seconds wide, then slides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
-    /// Time at which the first bar begins.
+    /// Start of the first bar.
     origin: Timestamp,
     /// Width of a bar, nanoseconds.
     width: i64,
@@ -24,7 +24,7 @@ impl Window {
         Self { origin, width: FIRST_WIDTH }
     }
 
-    /// Grows or slides so that `time` is inside.
+    /// Grows or slides until `time` is inside.
     pub(super) fn reach(&mut self, time: Timestamp) {
         while self.bar(time) >= BARS && self.width < LAST_WIDTH {
             self.width *= 2;
@@ -35,13 +35,13 @@ impl Window {
         }
     }
 
-    /// The bar of a time; times before the window are in the first bar.
+    /// The bar of a time; earlier times are in the first bar.
     fn bar(&self, time: Timestamp) -> usize {
         usize::try_from((time - self.origin).max(0) / self.width).unwrap_or(usize::MAX)
     }
 }
 
-/// The history of one thing.
+/// The sparkline of one method or kind of error.
 #[derive(Clone, Debug)]
 pub(super) struct Spark {
     window: Window,
@@ -53,14 +53,14 @@ impl Spark {
         Self { window, counts: [0; BARS] }
     }
 
-    /// Counts one event at `time`, which the window reaches.
+    /// Counts one event at `time`, which must be inside `window`.
     pub(super) fn add(&mut self, window: Window, time: Timestamp) {
         self.fit(window);
         let bar = window.bar(time).min(BARS - 1);
         self.counts[bar] = self.counts[bar].saturating_add(1);
     }
 
-    /// The bars as they stand in `window`.
+    /// The bars for `window`.
     pub(super) fn counts(&self, window: Window) -> [u32; BARS] {
         let mut fitted = self.clone();
         fitted.fit(window);
@@ -75,7 +75,7 @@ impl Spark {
         let mut counts = [0_u32; BARS];
         for (i, count) in self.counts.iter().enumerate() {
             let begin = Timestamp(self.window.origin.0.saturating_add(i as i64 * self.window.width));
-            // What slid out on the left is forgotten.
+            // Bars that slid out on the left are dropped.
             if begin >= window.origin {
                 let bar = window.bar(begin).min(BARS - 1);
                 counts[bar] = counts[bar].saturating_add(*count);

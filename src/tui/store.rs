@@ -1,14 +1,14 @@
-//! The calls that are held, oldest first, within a limit of memory.
+//! The calls that are held, oldest first, within a memory limit.
 
 use std::sync::Arc;
 
 use super::figures::{GroupId, MethodId};
 use crate::calls::{Call, Class};
 
-/// Place of a call in the order of arrival, from 0. Stays the same when older calls are shed.
+/// Number of a call in the order of arrival, from 0. Stays the same when older calls are evicted.
 pub(super) type Serial = u64;
 
-/// What a pass of shedding frees at once, as a part of the limit: so that passes over all calls are rare.
+/// One eviction frees this part of the limit, so that passes over all calls are rare.
 const SHED_PART: usize = 8;
 
 /// A call that is held.
@@ -28,15 +28,15 @@ pub(super) struct Store {
     next: Serial,
     bytes: usize,
     limit: usize,
-    /// Calls that had to go, ok ones first.
-    pub shed: u64,
+    /// Calls that were evicted.
+    pub evicted: u64,
     /// How many of them had failed.
-    pub shed_failed: u64,
+    pub evicted_failed: u64,
 }
 
 impl Store {
     pub(super) fn new(limit: usize) -> Self {
-        Self { entries: Vec::new(), next: 0, bytes: 0, limit, shed: 0, shed_failed: 0 }
+        Self { entries: Vec::new(), next: 0, bytes: 0, limit, evicted: 0, evicted_failed: 0 }
     }
 
     /// The serial that the next call gets.
@@ -60,7 +60,7 @@ impl Store {
         self.bytes
     }
 
-    /// Takes a call. [`Self::shed`] is to be called after a batch.
+    /// Takes a call. Call [`Self::evict`] after a batch.
     pub(super) fn push(
         &mut self,
         call: Arc<Call>,
@@ -74,23 +74,23 @@ impl Store {
         serial
     }
 
-    /// Lets calls go if there is too little memory: the oldest ok ones, then the oldest others, marked ones last.
-    /// Whether any went.
-    pub(super) fn shed(&mut self) -> bool {
+    /// Evicts calls if they take too much memory: the oldest ok ones, then the oldest others, marked ones last. Whether any
+    /// were evicted.
+    pub(super) fn evict(&mut self) -> bool {
         if self.bytes <= self.limit {
             return false;
         }
         let goal = self.limit - self.limit / SHED_PART;
         for rank in 0..=2 {
-            let Self { entries, bytes, shed, shed_failed, .. } = self;
+            let Self { entries, bytes, evicted, evicted_failed, .. } = self;
             entries.retain(|entry| {
-                let goes = *bytes > goal && rank_of(entry) == rank;
-                if goes {
+                let evict = *bytes > goal && rank_of(entry) == rank;
+                if evict {
                     *bytes = bytes.saturating_sub(weight(&entry.call));
-                    *shed += 1;
-                    *shed_failed += u64::from(entry.call.failed());
+                    *evicted += 1;
+                    *evicted_failed += u64::from(entry.call.failed());
                 }
-                !goes
+                !evict
             });
             if self.bytes <= goal {
                 break;
@@ -99,9 +99,9 @@ impl Store {
         true
     }
 
-    /// The place of the first call that is held and not older than `serial`.
+    /// The index of the first held call that is not older than `serial`.
     pub(super) fn position(&self, serial: Serial) -> usize {
-        // Nothing shed since: the place can be computed.
+        // Without evictions in between, the index can be computed.
         if let Some(first) = self.entries.first() {
             let guess = usize::try_from(serial.saturating_sub(first.serial)).unwrap_or(usize::MAX);
             if self.entries.get(guess).is_some_and(|e| e.serial == serial) {
@@ -138,7 +138,7 @@ impl Store {
     }
 }
 
-/// Which pass of shedding takes the call.
+/// In which pass of an eviction the call is evicted.
 fn rank_of(entry: &Entry) -> u8 {
     match entry.call.class() {
         _ if entry.marked => 2,
@@ -147,7 +147,7 @@ fn rank_of(entry: &Entry) -> u8 {
     }
 }
 
-/// Memory that a held call takes, bytes; names are shared by many calls and not counted.
+/// Estimated memory of a held call, bytes; names are shared by many calls and not counted.
 fn weight(call: &Call) -> usize {
     const COUNTERS: usize = 2 * size_of::<usize>();
     const PAIR: usize = size_of::<(String, String)>();
@@ -158,7 +158,7 @@ fn weight(call: &Call) -> usize {
     size_of::<Call>()
         + COUNTERS
         + size_of::<Entry>()
-        // The row of the list.
+        // Its row in the Calls view.
         + size_of::<Serial>()
         + call.outcome.message.as_ref().map_or(0, String::capacity)
         + pairs(&call.outcome.biz_extra)
@@ -179,17 +179,17 @@ mod tests {
             store.push(Arc::new(call(n)), None, None);
             store.push(Arc::new(failed(n, Class::Business, 7, "")), None, None);
         }
-        assert!(!store.shed());
+        assert!(!store.evict());
         store.get_mut(0).unwrap().marked = true;
         for n in 0..60 {
             store.push(Arc::new(failed(n, Class::Rpc, 6, "")), None, None);
-            store.shed();
+            store.evict();
         }
         assert!(store.bytes() <= one * 100);
         assert!(store.get(0).is_some(), "marked");
-        assert!(store.get(2).is_none(), "the oldest ok call went");
+        assert!(store.get(2).is_none(), "the oldest ok call was evicted");
         assert!(store.entries().iter().filter(|e| !e.call.failed()).count() < 39);
-        assert_eq!(store.shed + store.len() as u64, 140);
+        assert_eq!(store.evicted + store.len() as u64, 140);
         assert_eq!(store.next(), 140);
         let serials: Vec<_> = store.entries().iter().map(|e| e.serial).collect();
         assert!(serials.is_sorted());
@@ -199,19 +199,19 @@ mod tests {
     }
 
     #[test]
-    fn a_million_calls_are_shed_to_the_limit_and_failures_stay() {
+    fn a_million_calls_are_evicted_to_the_limit_and_failures_stay() {
         let one = weight(&call(0));
         let mut store = Store::new(one * 10_000);
         for n in 0..1_000_000_u64 {
             let call = if n % 1_000 == 0 { failed(n, Class::Rpc, 6, "") } else { call(n) };
             store.push(Arc::new(call), None, None);
             if n % 256 == 0 {
-                store.shed();
+                store.evict();
             }
         }
-        store.shed();
+        store.evict();
         assert!(store.len() <= 10_000);
-        assert_eq!(store.shed_failed, 0);
+        assert_eq!(store.evicted_failed, 0);
         assert_eq!(store.entries().iter().filter(|e| e.call.failed()).count(), 1_000);
     }
 }

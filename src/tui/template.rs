@@ -1,16 +1,16 @@
-//! Message templates: what is left of an error text when numbers, ids and addresses are folded, so that the same error
-//! of a thousand orders is one group.
+//! Message templates: error texts with their numbers, ids and addresses folded, so that the same error of a thousand
+//! orders is one kind.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Longest template in characters; what comes after it does not tell groups apart.
+/// Longest template in characters; the text after it is cut off.
 const LIMIT: usize = 160;
-/// A word of hexadecimal digits this long that holds a decimal digit is an id.
+/// A word of this many hexadecimal digits with a decimal digit among them is an id.
 const SHORTEST_HEX_ID: usize = 8;
-/// Any word this long that mixes letters and digits is an id.
+/// A word of this many letters and digits with both among them is an id.
 const SHORTEST_MIXED_ID: usize = 20;
 
-/// The template of a message: numbers become `#`, ids `<id>`, addresses `<addr>`, `cost:…` loses its value.
+/// The template of a message: numbers become `#`, ids `<id>`, addresses `<addr>`, and `cost:…` loses its value.
 pub(super) fn template(message: &str) -> String {
     let mut out = String::with_capacity(message.len().min(LIMIT));
     let mut rest = message;
@@ -31,7 +31,7 @@ pub(super) fn template(message: &str) -> String {
     out
 }
 
-/// Bytes of the word at the beginning: letters, digits and what joins them inside addresses, ids and numbers.
+/// Length of the first word in bytes: letters, digits and what joins them in addresses, ids and numbers.
 fn word_length(text: &str) -> usize {
     let bytes = text.as_bytes();
     if let Some(end) = bytes.first().filter(|b| **b == b'[').and_then(|_| text.find(']')) {
@@ -65,7 +65,7 @@ fn push_word(out: &mut String, word: &str) {
         out.push_str(name);
         out.push('…');
     } else if !word.bytes().any(|b| b.is_ascii_digit()) {
-        // `::` and the like of pure hexadecimal letters are names more often than addresses.
+        // Without digits, hexadecimal letters and colons are more often a name than an address.
         out.push_str(word);
     } else if is_address(word) {
         out.push_str("<addr>");
@@ -87,7 +87,7 @@ fn is_id(word: &str) -> bool {
     letters && ((hex && word.len() >= SHORTEST_HEX_ID) || (plain && word.len() >= SHORTEST_MIXED_ID))
 }
 
-/// The word with every number in it, decimal fractions too, as one `#`.
+/// Writes the word with each number in it, decimal fractions included, as one `#`.
 fn push_numbers(out: &mut String, word: &str) {
     let bytes = word.as_bytes();
     let mut at = 0;
@@ -100,7 +100,7 @@ fn push_numbers(out: &mut String, word: &str) {
                 at += 1;
             }
         } else {
-            // Words are ASCII by construction.
+            // Words are ASCII, see `word_length`.
             out.push(char::from(bytes[at]));
             at += 1;
         }

@@ -1,4 +1,4 @@
-//! The terminal while the interface has it: taken once, given back whatever happens.
+//! The terminal: set up once, and restored whatever happens.
 
 use std::io::{self, Stdout, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,52 +14,52 @@ use crossterm::{clipboard, execute};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
-/// Whether the terminal is ours at the moment; a panic anywhere asks for it.
+/// Whether the terminal is set up for the interface at the moment; any thread may ask when it panics.
 static TAKEN: AtomicBool = AtomicBool::new(false);
-/// A panic gave the terminal back: nothing may be drawn any more.
+/// A panic has restored the terminal, so nothing may be drawn any more.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
-/// The terminal; dropping it gives it back.
+/// The terminal; dropping it restores it.
 pub(super) struct Screen {
     pub terminal: Terminal<CrosstermBackend<Stdout>>,
 }
 
 impl Screen {
-    /// Takes the terminal, and sees to it that a panic of any thread gives it back before the message is printed.
+    /// Sets the terminal up, and makes a panic of any thread restore it before the message is printed.
     pub(super) fn new() -> io::Result<Self> {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             PANICKED.store(true, Ordering::SeqCst);
-            give_back();
+            restore();
             before(panic);
         }));
-        take()?;
-        let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).inspect_err(|_| give_back())?;
+        set_up()?;
+        let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).inspect_err(|_| restore())?;
         Ok(Self { terminal })
     }
 
-    /// Whether a panic has given the terminal back.
+    /// Whether a panic has restored the terminal.
     pub(super) fn is_lost() -> bool {
         PANICKED.load(Ordering::SeqCst)
     }
 
-    /// Gives the terminal back, stops this process as Ctrl-Z does elsewhere, and takes the terminal again on return.
+    /// Restores the terminal, stops this process as Ctrl-Z usually does, and sets the terminal up again afterwards.
     pub(super) fn suspend(&mut self) -> io::Result<()> {
-        give_back();
+        restore();
         signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
-        take()?;
+        set_up()?;
         self.forget()
     }
 
-    /// Empties the screen, so that the next drawing writes all of it. [`Terminal::clear`] asks the terminal where the
-    /// cursor is and would wait for an answer that the thread which reads the keys has taken.
+    /// Clears the screen, so that the next drawing writes all of it. [`Terminal::clear`] would ask the terminal for the
+    /// position of the cursor and wait for an answer that goes to the thread that reads the keys.
     pub(super) fn forget(&mut self) -> io::Result<()> {
         execute!(io::stdout(), Clear(ClearType::All))?;
         self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         Ok(())
     }
 
-    /// Puts text into the clipboard of the terminal (OSC 52), also over ssh.
+    /// Puts text into the clipboard of the terminal (OSC 52), which also works over ssh.
     pub(super) fn copy(text: &str) -> io::Result<()> {
         execute!(io::stdout(), clipboard::CopyToClipboard::to_clipboard_from(text))
     }
@@ -67,11 +67,11 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        give_back();
+        restore();
     }
 }
 
-fn take() -> io::Result<()> {
+fn set_up() -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
     execute!(
@@ -82,13 +82,13 @@ fn take() -> io::Result<()> {
         Hide,
         SetTitle("rpcscope")
     )
-    .inspect_err(|_| give_back())
+    .inspect_err(|_| restore())
 }
 
-/// Safe to be called at any time and any number of times.
-fn give_back() {
+/// Can be called at any time and any number of times.
+fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
-        // What can't be restored here can't be restored at all; nobody is left to be told.
+        // The terminal is gone if this fails, so there is no place for a message.
         _ = execute!(io::stdout(), DisableBracketedPaste, DisableMouseCapture, LeaveAlternateScreen, Show);
         _ = disable_raw_mode();
         _ = io::stdout().flush();

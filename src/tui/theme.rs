@@ -1,10 +1,10 @@
-//! Colours and weights. Colour is never the only sign: the class is also a letter, the selection also bold or reversed.
+//! Colours and weights. Colour is never the only sign: classes also have letters, and the selection is bold or reversed.
 
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::calls::Class;
 
-/// Which colours the terminal has.
+/// The colours of the terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Colors {
     /// None: bold, dim and reversed only (`NO_COLOR`, dumb terminals).
@@ -17,7 +17,7 @@ pub enum Colors {
 }
 
 impl Colors {
-    /// What the environment says: `NO_COLOR` (<https://no-color.org>), `TERM`, `COLORTERM`.
+    /// The colours according to the environment: `NO_COLOR` (<https://no-color.org>), `TERM`, `COLORTERM`.
     #[must_use]
     pub fn detect(variable: impl Fn(&str) -> Option<String>) -> Self {
         let term = variable("TERM").unwrap_or_default();
@@ -33,21 +33,21 @@ impl Colors {
 
 /// The styles of everything that is drawn.
 ///
-/// Text keeps the terminal's own foreground and background, and the 256-colour tones are of middle lightness, so that
-/// light and dark terminals both read well without asking which one it is.
+/// Text keeps the terminal's own foreground and background, and the 256 colours used here are of medium lightness, so that
+/// everything is readable on light and on dark terminals.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Theme {
-    /// Labels, rules, what is less important.
+    /// Labels, rules, and other less important text.
     pub dim: Style,
-    /// What must be seen: names, the open tab.
+    /// Important text: names, the open tab.
     pub strong: Style,
     /// Column heads.
     pub head: Style,
     /// The selected row.
     pub selected: Style,
-    /// The cell of the selected row that `=` and `!` take.
+    /// The cell of the selected row that `=` and `!` act on.
     pub cell: Style,
-    /// Losses, troubles, mistakes in a filter.
+    /// Losses, problems, mistakes in a filter.
     pub alarm: Style,
     /// Matches of the search, bytes of the selected field.
     pub mark: Style,
@@ -117,16 +117,16 @@ impl Theme {
         }
     }
 
-    /// The colour of a class; `None` is the class that could not be told.
+    /// The colour of a class; `None` is the unknown class.
     pub(super) fn class(&self, class: Option<Class>) -> Style {
         self.classes[class_index(class)]
     }
 }
 
-/// Number of classes with the unknown one.
+/// Number of classes, including the unknown one.
 pub(super) const CLASSES: usize = 7;
 
-/// Place of a class in arrays of [`CLASSES`]; the unknown class comes last.
+/// Index of a class in arrays of [`CLASSES`]; the unknown class is the last.
 pub(super) fn class_index(class: Option<Class>) -> usize {
     class.map_or(CLASSES - 1, |c| c as usize)
 }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_tells_the_colours() {
+    fn the_environment_decides_the_colours() {
         let detect = |pairs: &[(&str, &str)]| {
             let owned: Vec<(String, String)> =
                 pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn every_class_has_a_place() {
+    fn every_class_has_an_index() {
         assert_eq!(Class::ALL.len() + 1, CLASSES);
         assert!(Class::ALL.iter().all(|c| class_index(Some(*c)) < class_index(None)));
     }

@@ -1,4 +1,4 @@
-//! One call in full: what is said of it, why, when, and the bytes.
+//! The page of one call: what happened, the evidence for it, when, and the bytes.
 
 use std::fmt::Write as _;
 
@@ -13,16 +13,16 @@ use crate::calls::reported::reported_as;
 use crate::calls::{Call, Carrier, Class, Finding, Initiator, labels};
 use crate::text;
 use crate::tui::state::context::Context;
-use crate::tui::state::detail::{Detail, Loaded, Pane, Plan};
+use crate::tui::state::detail::{DetailLayout, DetailPage, Loaded, Pane};
 
-pub(super) fn render(buffer: &mut Buffer, area: Rect, cx: &Context, detail: &Detail, plan: Plan) {
-    let call = &*detail.call;
-    head(buffer, area, cx, detail);
-    Sentence::of_call(cx, call).put(buffer, area, 2, plan.sentence);
-    let mut y = 2 + plan.sentence;
-    if plan.boxes > 0 {
+pub(super) fn render(buffer: &mut Buffer, area: Rect, cx: &Context, page: &DetailPage, layout: DetailLayout) {
+    let call = &*page.call;
+    head(buffer, area, cx, page);
+    Sentence::of_call(cx, call).put(buffer, area, 2, layout.sentence);
+    let mut y = 2 + layout.sentence;
+    if layout.boxes > 0 {
         let left = area.width / 2;
-        let part = |x: u16, width: u16| Rect { x: area.x + x, y: area.y + y, width, height: plan.boxes };
+        let part = |x: u16, width: u16| Rect { x: area.x + x, y: area.y + y, width, height: layout.boxes };
         boxed(
             buffer,
             part(0, left),
@@ -36,44 +36,44 @@ pub(super) fn render(buffer: &mut Buffer, area: Rect, cx: &Context, detail: &Det
             part(left, area.width - left),
             cx,
             "time line",
-            &time_lines(detail),
+            &time_lines(page),
             (7, "", Style::new()),
         );
-        y += plan.boxes;
+        y += layout.boxes;
     }
     line::fill(buffer, area, 0, y, "─", cx.theme.dim);
-    panes_head(buffer, area, y, cx, detail, plan);
-    let body = Rect { y: area.y + y + 1, height: plan.body, ..area };
-    match plan.split {
+    panes_head(buffer, area, y, cx, page, layout);
+    let body = Rect { y: area.y + y + 1, height: layout.body, ..area };
+    match layout.split {
         Some((left, right)) => {
-            tree(buffer, Rect { width: left, ..body }, cx, detail);
+            tree(buffer, Rect { width: left, ..body }, cx, page);
             for row in 0..body.height {
                 line::put(buffer, body, left + 1, row, "│", cx.theme.dim);
             }
-            bytes(buffer, Rect { x: body.x + left + 3, width: right, ..body }, cx, detail, plan);
+            bytes(buffer, Rect { x: body.x + left + 3, width: right, ..body }, cx, page, layout);
         }
-        None if detail.pane == Pane::Tree => tree(buffer, body, cx, detail),
-        None => bytes(buffer, body, cx, detail, plan),
+        None if page.pane == Pane::Tree => tree(buffer, body, cx, page),
+        None => bytes(buffer, body, cx, page, layout),
     }
-    // The whole text of the selected field: the tree has no room for long ones.
-    if let Some(node) = detail.selected().filter(|_| plan.readout > 0) {
+    // The full text of the selected field, because the tree has no room for long ones.
+    if let Some(node) = page.selected().filter(|_| layout.readout > 0) {
         let whole = if node.value.is_empty() {
             node.label.clone()
         } else {
             format!("{}: {}", node.label, node.value)
         };
         let width = usize::from(area.width).saturating_sub(2);
-        for (i, part) in line::wrap(&whole, width, usize::from(plan.readout)).iter().enumerate() {
-            line::put(buffer, area, 1, y + 1 + plan.body + i as u16, part, cx.theme.dim);
+        for (i, part) in line::wrap(&whole, width, usize::from(layout.readout)).iter().enumerate() {
+            line::put(buffer, area, 1, y + 1 + layout.body + i as u16, part, cx.theme.dim);
         }
     }
 }
 
-/// The line in place of the tabs: which call, and which failure of how many.
-fn head(buffer: &mut Buffer, area: Rect, cx: &Context, detail: &Detail) {
-    let call = &detail.call;
+/// The line in place of the tabs: which call, and which failed call of how many.
+fn head(buffer: &mut Buffer, area: Rect, cx: &Context, page: &DetailPage) {
+    let call = &page.call;
     line::clear(buffer, area, 1);
-    let place = detail.failure.map(|(n, all)| format!("{n} of {all} failed")).unwrap_or_default();
+    let place = page.failure.map(|(n, all)| format!("{n} of {all} failed")).unwrap_or_default();
     let mut what = format!("◀ {}", labels::operation(call));
     if let Some(id) = call.id {
         // Writing to a String can't fail.
@@ -87,7 +87,7 @@ fn head(buffer: &mut Buffer, area: Rect, cx: &Context, detail: &Detail) {
     line::put(buffer, area, x as u16, 1, &place, cx.theme.dim);
 }
 
-/// Lines in a frame with a title.
+/// Labelled lines in a frame with a title; the line labelled `marked` gets the style `mark`.
 fn boxed(
     buffer: &mut Buffer,
     area: Rect,
@@ -113,7 +113,7 @@ fn boxed(
     }
 }
 
-/// Label of the line in the box of the verdict that decided.
+/// Label of the line in the verdict box that decided the class.
 fn deciding(call: &Call) -> &'static str {
     match call.outcome.carrier {
         _ if !call.failed() => "",
@@ -128,7 +128,7 @@ fn deciding(call: &Call) -> &'static str {
     }
 }
 
-/// What the wire says of the outcome, element by element: those that decided and those that were looked at.
+/// The elements of the wire that say how the call ended, those that decided the class and those that did not.
 fn verdict_lines(call: &Call) -> Vec<(String, String)> {
     let outcome = &call.outcome;
     let code = || {
@@ -151,12 +151,12 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
             let ret = call.outcome.ret.unwrap_or_default();
             let func_ret = call.outcome.func_ret.unwrap_or_default();
             let name = |decides: bool| if decides { code() } else { "0".to_owned() };
-            put("ret", if ret == 0 { "0  framework is content".to_owned() } else { name(ret != 0) });
+            put("ret", if ret == 0 { "0  no framework error".to_owned() } else { name(ret != 0) });
             put(
                 "func_ret",
                 match func_ret {
-                    0 if ret != 0 => "0  has no say".to_owned(),
-                    0 => "0  handler is content".to_owned(),
+                    0 if ret != 0 => "0  not used: ret decides".to_owned(),
+                    0 => "0  no error of the handler".to_owned(),
                     n if decided(Carrier::FuncRet) => name(n != 0),
                     n => n.to_string(),
                 },
@@ -169,7 +169,7 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
                     Carrier::GrpcStatus => code(),
                     Carrier::None if outcome.class == Some(Class::Ok) => "0 OK".to_owned(),
                     Carrier::BizStatus => "only carries the business error".to_owned(),
-                    _ => "— (not there)".to_owned(),
+                    _ => "— (missing)".to_owned(),
                 },
             );
             put("biz-status", biz_status(call, &code()));
@@ -191,7 +191,7 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
                         call.outcome.field_id.map(|f| format!(", field {f}")).unwrap_or_default()
                     ),
                     _ if call.findings.contains(Finding::BizStatusWithException) => {
-                        "there too: some callers report it".to_owned()
+                        "also present: some callers report it".to_owned()
                     }
                     _ => "— (none)".to_owned(),
                 },
@@ -210,21 +210,21 @@ fn biz_status(call: &Call, code: &str) -> String {
     if call.outcome.carrier == Carrier::BizStatus {
         code.to_owned()
     } else if matches!(call.transport, Transport::Framed | Transport::Buffered) {
-        "— (this transport has no place for it)".to_owned()
+        "— (this transport can't carry it)".to_owned()
     } else {
-        "— (header has none)".to_owned()
+        "— (not in the header)".to_owned()
     }
 }
 
 /// Who raised the error, in a few words.
 fn raised_by(call: &Call) -> &'static str {
     match (call.class(), call.outcome.initiator) {
-        (Some(Class::Ok), _) => "nobody: ok",
-        (Some(Class::Oneway), _) => "nobody: no answer is due",
+        (Some(Class::Ok), _) => "no error",
+        (Some(Class::Oneway), _) => "no answer is expected",
         (Some(Class::Business), _) => "callee's business code",
-        (Some(Class::Rpc), _) if call.findings.contains(Finding::CauseBelow) => "a call of the callee's own",
+        (Some(Class::Rpc), _) if call.findings.contains(Finding::CauseBelow) => "a call that the callee made",
         (Some(Class::Rpc), _) if call.findings.contains(Finding::BusinessAsRpc) => {
-            "callee's framework, for its handler"
+            "callee's framework, for a handler error"
         }
         (Some(Class::Rpc), Some(Initiator::Client)) => "caller",
         (Some(Class::Rpc), _) => "callee's framework",
@@ -236,14 +236,14 @@ fn raised_by(call: &Call) -> &'static str {
     }
 }
 
-/// When what happened, from the first byte of the request.
-fn time_lines(detail: &Detail) -> Vec<(String, String)> {
-    let call = &*detail.call;
+/// What happened when, from the first byte of the request on.
+fn time_lines(page: &DetailPage) -> Vec<(String, String)> {
+    let call = &*page.call;
     let mut lines = Vec::new();
     let after = |ns: u64| format!("+{}", text::duration(ns));
-    match &detail.loaded {
-        Loaded::Ready(evidence) if !evidence.messages.is_empty() => {
-            let mut messages = evidence.messages.iter().filter(|m| m.size > 0);
+    match &page.loaded {
+        Loaded::Ready(detail) if !detail.messages.is_empty() => {
+            let mut messages = detail.messages.iter().filter(|m| m.size > 0);
             let first = messages.next();
             for message in first.into_iter().chain(messages.next_back()) {
                 let arrow = if message.from_client { '→' } else { '←' };
@@ -281,39 +281,43 @@ fn time_lines(detail: &Detail) -> Vec<(String, String)> {
         _ = write!(span, ", to the last byte {}", text::duration(duration));
     }
     if let Some(network) = call.network_time() {
-        _ = write!(span, ", in the network {}", text::duration(network));
+        _ = write!(span, ", network {} there and back", text::duration(network));
     }
     lines.push(("latency".to_owned(), span));
-    if let Some(network) = call.network_time() {
-        lines.push(("network".to_owned(), format!("{} of it, there and back", text::duration(network))));
-    }
     if let Some(timeout) = call.timeout {
-        lines.push(("limit".to_owned(), format!("the caller waits {}", text::duration(timeout))));
+        lines.push(("limit".to_owned(), format!("time-out of the caller {}", text::duration(timeout))));
     }
     lines
 }
 
-/// Heads of the panes on the rule above them: which has the keys, and what the bytes are.
-fn panes_head(buffer: &mut Buffer, area: Rect, y: u16, cx: &Context, detail: &Detail, plan: Plan) {
-    let style = |pane| if detail.pane == pane { cx.theme.strong } else { cx.theme.dim };
+/// The titles of the panes on the rule above them; the active one is highlighted.
+fn panes_head(
+    buffer: &mut Buffer,
+    area: Rect,
+    y: u16,
+    cx: &Context,
+    page: &DetailPage,
+    layout: DetailLayout,
+) {
+    let style = |pane| if page.pane == pane { cx.theme.strong } else { cx.theme.dim };
     line::put(buffer, area, 2, y, " fields ", style(Pane::Tree));
-    let which = match &detail.loaded {
-        Loaded::Ready(evidence) => evidence.messages.get(detail.message).map_or_else(
+    let which = match &page.loaded {
+        Loaded::Ready(detail) => detail.messages.get(page.message).map_or_else(
             || " bytes ".to_owned(),
-            |message| format!(" {}, {} of {} ", message.name(), detail.message + 1, evidence.messages.len()),
+            |message| format!(" {}, {} of {} ", message.name(), page.message + 1, detail.messages.len()),
         ),
         _ => " bytes ".to_owned(),
     };
-    let x = plan.split.map_or(12, |(left, _)| left + 4);
+    let x = layout.split.map_or(12, |(left, _)| left + 4);
     line::put(buffer, area, x, y, &which, style(Pane::Bytes));
 }
 
-fn tree(buffer: &mut Buffer, area: Rect, cx: &Context, detail: &Detail) {
-    let list = &detail.list;
+fn tree(buffer: &mut Buffer, area: Rect, cx: &Context, page: &DetailPage) {
+    let list = &page.list;
     for y in 0..area.height {
         let at = list.top + usize::from(y);
-        let Some(row) = detail.rows.get(at) else { break };
-        let Some(node) = detail.node(row) else { continue };
+        let Some(row) = page.rows.get(at) else { break };
+        let Some(node) = page.node(row) else { continue };
         let fold = match (node.children.is_empty(), node.open) {
             (true, _) => " ",
             (false, true) => "▾",
@@ -326,7 +330,7 @@ fn tree(buffer: &mut Buffer, area: Rect, cx: &Context, detail: &Detail) {
         let end = line::put_marked(buffer, area, (x + 2, y), &node.label, label, mark);
         line::put_marked(buffer, area, (end + 2, y), &node.value, Style::new(), mark);
         if at == list.selected {
-            let style = if detail.pane == Pane::Tree {
+            let style = if page.pane == Pane::Tree {
                 cx.theme.selected
             } else {
                 Style::new().add_modifier(Modifier::UNDERLINED)
@@ -336,22 +340,22 @@ fn tree(buffer: &mut Buffer, area: Rect, cx: &Context, detail: &Detail) {
     }
 }
 
-fn bytes(buffer: &mut Buffer, area: Rect, cx: &Context, detail: &Detail, plan: Plan) {
+fn bytes(buffer: &mut Buffer, area: Rect, cx: &Context, page: &DetailPage, layout: DetailLayout) {
     let dim = cx.theme.dim;
-    match &detail.loaded {
+    match &page.loaded {
         Loaded::Waiting => return line::middle(buffer, area, &["reading the packets …".to_owned()], dim),
         Loaded::Gone(why) => {
             return line::middle(buffer, area, &["the bytes can't be shown:".to_owned(), why.clone()], dim);
         }
-        Loaded::Ready(evidence) if evidence.messages.is_empty() => {
+        Loaded::Ready(detail) if detail.messages.is_empty() => {
             let mut lines = vec!["no bytes of this call were found".to_owned()];
-            lines.extend(evidence.left_out.iter().map(|note| text::escape(note).into_owned()));
+            lines.extend(detail.left_out.iter().map(|note| text::escape(note).into_owned()));
             return line::middle(buffer, area, &lines, dim);
         }
-        Loaded::Ready(evidence) => {
-            // Notes stand below the last byte, where there is room.
-            let used = detail.bytes().len().div_ceil(plan.per_row).saturating_sub(detail.bytes_top);
-            for (i, note) in evidence.left_out.iter().enumerate() {
+        Loaded::Ready(detail) => {
+            // Notes go below the last byte if there is room.
+            let used = page.bytes().len().div_ceil(layout.per_row).saturating_sub(page.bytes_top);
+            for (i, note) in detail.left_out.iter().enumerate() {
                 let y = used + 1 + i;
                 if y < usize::from(area.height) {
                     line::put(buffer, area, 0, y as u16, &text::escape(note), cx.theme.alarm);
@@ -359,11 +363,11 @@ fn bytes(buffer: &mut Buffer, area: Rect, cx: &Context, detail: &Detail, plan: P
             }
         }
     }
-    let whole = detail.bytes();
-    let marked = detail.marked();
+    let whole = page.bytes();
+    let marked = page.marked();
     for y in 0..area.height {
-        let start = (detail.bytes_top + usize::from(y)) * plan.per_row;
-        let Some(row) = whole.get(start..whole.len().min(start + plan.per_row)).filter(|r| !r.is_empty())
+        let start = (page.bytes_top + usize::from(y)) * layout.per_row;
+        let Some(row) = whole.get(start..whole.len().min(start + layout.per_row)).filter(|r| !r.is_empty())
         else {
             break;
         };
@@ -372,11 +376,11 @@ fn bytes(buffer: &mut Buffer, area: Rect, cx: &Context, detail: &Detail, plan: P
             let at = start + i;
             let inside = marked.is_some_and(|(from, to)| (from..to).contains(&at));
             let mut style = if inside { cx.theme.mark } else { Style::new() };
-            if detail.pane == Pane::Bytes && at == detail.byte {
+            if page.pane == Pane::Bytes && at == page.byte {
                 style = cx.theme.cell;
             }
-            let hex_width = if detail.as_text { 0 } else { plan.per_row * 3 + 1 };
-            if !detail.as_text {
+            let hex_width = if page.as_text { 0 } else { layout.per_row * 3 + 1 };
+            if !page.as_text {
                 line::put(buffer, area, 5 + (i * 3) as u16, y, &format!("{byte:02x}"), style);
             }
             let shown = if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' };

@@ -1,4 +1,4 @@
-//! What stands around every view: title with counters, tabs with progress, filter, troubles, footer.
+//! What is around every view: title with counters, tabs with progress, filter, problems, footer.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::tui::state::State;
 use crate::tui::theme::class_index;
 use crate::tui::views::ViewId;
 
-/// A piece of a line and what a click on it does.
+/// A piece of a line, and what a click on it does.
 struct Piece {
     text: String,
     style: Style,
@@ -47,7 +47,7 @@ fn counters(state: &State) -> (usize, Vec<Piece>) {
         }];
         for (word, class) in COUNTERS {
             let count = state.cx.total.classes[class_index(class)];
-            // What is rare is shown where there is some.
+            // Rare classes are shown only if there are such calls.
             if count == 0 && matches!(class, None | Some(Class::Oneway)) {
                 continue;
             }
@@ -72,7 +72,7 @@ fn counters(state: &State) -> (usize, Vec<Piece>) {
         pieces = make(true);
     }
     while length(&pieces) + 11 > width && pieces.len() > 2 {
-        // The number of all calls can be added up; the failures can't.
+        // The number of all calls goes first, because it is the sum of the others.
         pieces.remove(0);
     }
     (width.saturating_sub(length(&pieces)), pieces)
@@ -88,7 +88,7 @@ fn short_number(n: u64) -> String {
     }
 }
 
-/// What a click on the title does where.
+/// The places in the title that can be clicked, and what a click does.
 pub(in crate::tui) fn title_spots(state: &State) -> Vec<(Range<u16>, Action)> {
     let (mut x, pieces) = counters(state);
     let mut spots = Vec::new();
@@ -133,7 +133,7 @@ fn tab_pieces(state: &State) -> Vec<(u16, String, ViewId)> {
         .collect()
 }
 
-/// What a click on the tabs does where.
+/// The places of the tabs that can be clicked, and what a click does.
 pub(in crate::tui) fn tab_spots(state: &State) -> Vec<(Range<u16>, Action)> {
     tab_pieces(state)
         .into_iter()
@@ -150,7 +150,7 @@ pub(super) fn tabs(buffer: &mut Buffer, area: Rect, state: &State) {
         end = line::put(buffer, area, x, 1, &text, style);
     }
     let room = usize::from(area.width.saturating_sub(end + 2));
-    // What is lost comes first, then what matters less, as far as there is room.
+    // As far as there is room, the most important pieces first: losses above all.
     let pieces = progress_pieces(state);
     let mut chosen: Vec<bool> = vec![false; pieces.len()];
     let mut used = 0;
@@ -169,7 +169,7 @@ pub(super) fn tabs(buffer: &mut Buffer, area: Rect, state: &State) {
     }
 }
 
-/// So many calls whose chains are not known are worth saying while others still come.
+/// From this number on, calls whose chains are not known yet are shown while others still come.
 const MANY: u64 = 100_000;
 
 /// Importance (0 is highest), text and style, in the order of the screen.
@@ -180,7 +180,7 @@ fn progress_pieces(state: &State) -> Vec<(u8, String, Style)> {
     if state.paused {
         pieces.push((
             0,
-            format!("PAUSED, {} wait", text::thousands(state.waiting_calls() as u64)),
+            format!("PAUSED, {} waiting", text::thousands(state.waiting_calls() as u64)),
             theme.alarm,
         ));
     }
@@ -195,8 +195,8 @@ fn progress_pieces(state: &State) -> Vec<(u8, String, Style)> {
     if progress.unwritten > 0 {
         losses("unwritten", progress.unwritten, 1);
     }
-    if state.cx.store.shed > 0 {
-        pieces.push((1, format!("shed {}", short_number(state.cx.store.shed)), theme.alarm));
+    if state.cx.store.evicted > 0 {
+        pieces.push((1, format!("evicted {}", short_number(state.cx.store.evicted)), theme.alarm));
     }
     let whole = progress.read.is_some_and(|(read, all)| read >= all);
     if !state.cx.ended && ((whole && state.linking > 0) || state.linking >= MANY) {
@@ -215,7 +215,7 @@ fn progress_pieces(state: &State) -> Vec<(u8, String, Style)> {
     pieces
 }
 
-/// The rule under the tabs: what is filtered and how many calls that hides.
+/// The rule below the tabs: the filter, and how many calls it hides.
 pub(super) fn rule_with_filter(buffer: &mut Buffer, area: Rect, state: &State) {
     let theme = &state.cx.theme;
     line::fill(buffer, area, 0, 2, "─", theme.dim);
@@ -235,7 +235,7 @@ pub(super) fn rule_with_filter(buffer: &mut Buffer, area: Rect, state: &State) {
         tail.push(format!("{}{of} hidden", text::thousands(hidden as u64)));
     }
     if let Some(percent) = state.views.calls.percent(&state.cx.store) {
-        tail.push(format!("looking {percent}%"));
+        tail.push(format!("searching {percent}%"));
     }
     if state.marked > 0 {
         tail.push(format!("{} marked", text::thousands(state.marked as u64)));
@@ -247,7 +247,7 @@ pub(super) fn rule_with_filter(buffer: &mut Buffer, area: Rect, state: &State) {
     let mut room = usize::from(area.width).saturating_sub(6 + text::width(&tail));
     let mut x = 2;
     for (at, (piece, style)) in pieces.iter().enumerate() {
-        // All that acts is shown: each gets its part of the room, and what the later ones do not need.
+        // Everything that hides calls is named: each piece gets an equal share of the room, and what later ones leave.
         let later: usize = pieces[at + 1..].iter().map(|(piece, _)| text::width(piece) + 3).sum();
         let part = (room / (pieces.len() - at)).max(room.saturating_sub(later));
         let piece = text::cut_middle(piece, part.saturating_sub(3));
@@ -262,8 +262,8 @@ pub(super) fn rule_with_filter(buffer: &mut Buffer, area: Rect, state: &State) {
     }
 }
 
-/// The line of the rule above the sentence; the newest trouble stands in it.
-pub(super) fn rule_with_troubles(buffer: &mut Buffer, area: Rect, state: &State, y: u16) {
+/// The rule above the sentence, with the newest problem.
+pub(super) fn rule_with_problem(buffer: &mut Buffer, area: Rect, state: &State, y: u16) {
     line::fill(buffer, area, 0, y, "─", state.cx.theme.dim);
     if let Some(trouble) = state.troubles.last() {
         let more = if state.troubles.len() > 1 {
@@ -277,7 +277,7 @@ pub(super) fn rule_with_troubles(buffer: &mut Buffer, area: Rect, state: &State,
     }
 }
 
-/// The keys that matter here, as far as there is room; the help key always.
+/// The keys that work here, as far as there is room; the help key always.
 pub(super) fn footer(buffer: &mut Buffer, area: Rect, state: &State) {
     let y = area.height - 1;
     if let Some(notice) = &state.notice {
@@ -301,7 +301,7 @@ pub(super) fn footer(buffer: &mut Buffer, area: Rect, state: &State) {
     line::put(buffer, area, right as u16, y, &place, state.cx.theme.dim);
 }
 
-/// Where the cursor is, for the end of the footer.
+/// The position of the cursor, for the end of the footer.
 fn position(state: &State) -> String {
     if state.detail.is_some() || state.help.is_some() {
         return String::new();

@@ -1,4 +1,4 @@
-//! The help page, written from the key table.
+//! The help page, made from the key table.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -8,23 +8,16 @@ use super::line;
 use crate::tui::keys::help;
 use crate::tui::state::State;
 
-/// Classes as the first column shows them.
+/// The letters of the classes.
 const LEGEND: [&str; 2] = [
-    "B the business said no   R the RPC framework failed   N the connection broke",
-    "? no answer              1 one-way                    ~ outcome not captured",
+    "B business error   R RPC error: the framework failed   N the connection broke",
+    "? no answer        1 one-way                           ~ outcome not captured",
 ];
 
 pub(super) fn render(buffer: &mut Buffer, area: Rect, state: &State, top: usize) {
     let theme = &state.cx.theme;
     let x = line::put(buffer, area, 1, 0, "rpcscope keys", theme.strong);
-    line::put(
-        buffer,
-        area,
-        x + 3,
-        0,
-        "(Esc goes back; with Shift the mouse selects text as usual)",
-        theme.dim,
-    );
+    line::put(buffer, area, x + 3, 0, "(Esc goes back; hold Shift to select text with the mouse)", theme.dim);
     for (y, legend) in LEGEND.iter().enumerate() {
         line::put(buffer, area, 1, 1 + y as u16, legend, theme.dim);
     }

@@ -1,4 +1,4 @@
-//! Pieces of text put on the screen: clipped, wrapped, with marked matches.
+//! Lines of text on the screen: clipped, wrapped, with highlighted matches.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use ratatui::style::Style;
 
 use crate::text;
 
-/// Puts text at a place in `area`, cut where the area ends. Gives the column behind it.
+/// Writes text at a position in `area`, cut at its edge. Returns the column after it.
 pub(in crate::tui) fn put(buffer: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, style: Style) -> u16 {
     if x >= area.width || y >= area.height {
         return x;
@@ -18,7 +18,7 @@ pub(in crate::tui) fn put(buffer: &mut Buffer, area: Rect, x: u16, y: u16, text:
     end - area.x
 }
 
-/// Empties a row: what was drawn there before leaves neither its text nor its colours.
+/// Clears the text and the colours of a row.
 pub(in crate::tui) fn clear(buffer: &mut Buffer, area: Rect, y: u16) {
     if y < area.height {
         for x in area.left()..area.right() {
@@ -34,7 +34,7 @@ pub(in crate::tui) fn fill(buffer: &mut Buffer, area: Rect, x: u16, y: u16, with
     }
 }
 
-/// Puts text and marks where it contains `needle`, whatever the case of ASCII letters. Gives the column behind it.
+/// Writes text and highlights `needle` in it, whatever the case of ASCII letters. Returns the column after it.
 pub(in crate::tui) fn put_marked(
     buffer: &mut Buffer,
     area: Rect,
@@ -59,7 +59,7 @@ pub(in crate::tui) fn put_marked(
     end
 }
 
-/// Breaks text at spaces into at most `lines` lines of `width` columns; what is too long for the last one is cut.
+/// Breaks text at spaces into at most `lines` lines of `width` columns; the last one is cut if it is too long.
 pub(in crate::tui) fn wrap(text: &str, width: usize, lines: usize) -> Vec<Cow<'_, str>> {
     let mut out = Vec::new();
     let mut rest = text.trim();
@@ -79,7 +79,7 @@ pub(in crate::tui) fn wrap(text: &str, width: usize, lines: usize) -> Vec<Cow<'_
                 end = at;
             }
         }
-        // A word longer than the line is cut in two.
+        // A word that is longer than the line is broken.
         let end = if end == 0 { hard.max(rest.chars().next().map_or(1, char::len_utf8)) } else { end };
         out.push(Cow::Borrowed(rest[..end].trim_end()));
         rest = rest[end..].trim_start();
@@ -87,8 +87,8 @@ pub(in crate::tui) fn wrap(text: &str, width: usize, lines: usize) -> Vec<Cow<'_
     out
 }
 
-/// Two parts of a text in at most `lines` lines: joined if all of it fits, else the first part is cut, so that the second
-/// one can be read.
+/// Two parts of a text in at most `lines` lines: joined if everything fits, else the first part is cut to make room for the
+/// second one.
 pub(in crate::tui) fn paragraphs(
     first: &str,
     second: Option<&str>,
@@ -108,14 +108,14 @@ pub(in crate::tui) fn paragraphs(
     out
 }
 
-/// A dotted name in at most `columns` columns: package parts at its beginning go first, as long as `keep` parts stay
-/// (`…stock.Stock.Reserve`), because the end is what people call it. Addresses and what is still too long lose their middle.
+/// A dotted name in at most `columns` columns. Packages at its beginning are cut first, as long as `keep` parts stay
+/// (`…stock.Stock.Reserve`), because people know the end. Addresses, and names that are still too long, lose their middle.
 pub(in crate::tui) fn cut_name(name: &str, columns: usize, keep: usize) -> Cow<'_, str> {
     if text::width(name) <= columns {
         return Cow::Borrowed(name);
     }
     if name.starts_with(|c: char| c.is_ascii_digit() || c == '[') {
-        // A whole host says more than what is left of host and port.
+        // A complete host says more than parts of host and port.
         let host = name.rsplit_once(':').map(|(host, _)| host).filter(|host| host.len() <= columns);
         return host.map_or_else(|| text::cut_middle(name, columns), Cow::Borrowed);
     }
@@ -128,7 +128,7 @@ pub(in crate::tui) fn cut_name(name: &str, columns: usize, keep: usize) -> Cow<'
     }
 }
 
-/// Lines in the middle of an area, for views without rows.
+/// Writes lines in the middle of an area, for views without rows.
 pub(in crate::tui) fn middle(buffer: &mut Buffer, area: Rect, lines: &[String], style: Style) {
     let width = usize::from(area.width).saturating_sub(4);
     let wrapped: Vec<Cow<'_, str>> = lines.iter().flat_map(|line| wrap(line, width, 3)).collect();

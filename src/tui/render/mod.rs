@@ -1,4 +1,4 @@
-//! Drawing: state in, cells of the screen out, and nothing else.
+//! Drawing: turns the state into cells of the screen, and changes nothing.
 
 mod detail;
 mod frame;
@@ -35,14 +35,14 @@ pub(super) fn render(frame: &mut Frame<'_>, state: &State) {
     let buffer = frame.buffer_mut();
     frame::title(buffer, area, state);
     frame::tabs(buffer, area, state);
-    if let Some(detail) = &state.detail {
-        detail::render(buffer, area, &state.cx, detail, state.plan());
+    if let Some(page) = &state.detail {
+        detail::render(buffer, area, &state.cx, page, state.detail_layout());
     } else {
         let view = state.view();
         let list = state.list_area();
         frame::rule_with_filter(buffer, area, state);
         view.render(buffer, list, &state.cx);
-        frame::rule_with_troubles(buffer, area, state, list.bottom());
+        frame::rule_with_problem(buffer, area, state, list.bottom());
         let lines = view.sentence_lines(state.height);
         view.sentence(&state.cx).put(buffer, area, list.bottom() + 1, lines);
     }

@@ -1,4 +1,4 @@
-//! The line that is being typed.
+//! The line that is being typed, with its completions or its mistake.
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -10,7 +10,6 @@ use crate::text;
 use crate::tui::state::State;
 use crate::tui::state::prompt::{Prompt, Purpose};
 
-/// The line that is being typed, what is wrong with it or what could follow.
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let Some(prompt) = &state.prompt else { return };
     let theme = &state.cx.theme;
@@ -22,7 +21,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let x = line::put(buffer, area, 1, top, prompt.purpose.label(), theme.key);
     let room = usize::from(area.width.saturating_sub(x + 1));
     let before = text::width(&text::escape(&prompt.text()[..prompt.cursor()]));
-    // The part with the cursor is shown.
+    // A long line scrolls to the cursor.
     let skip = before.saturating_sub(room.saturating_sub(1));
     let safe = text::escape(prompt.text());
     let shown = skip_columns(&safe, skip);
@@ -32,10 +31,12 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
     } else if prompt.candidates.is_empty() {
         let hint = match prompt.purpose {
             Purpose::Filter => {
-                "Tab completes  ↑↓ history  ⏎ keeps  Esc gives up   e.g. class in (business, rpc) and latency > 20ms"
+                "Tab completes  ↑↓ history  ⏎ accepts  Esc cancels   e.g. class in (business, rpc) and latency > 20ms"
             }
-            Purpose::Search => "⏎ finds the next, then n and N  ↑↓ history  Esc gives up",
-            Purpose::Export => ".pcapng writes the packets for Wireshark, all else one JSON record a call",
+            Purpose::Search => "⏎ finds the next match, n and N go on  ↑↓ history  Esc cancels",
+            Purpose::Export => {
+                ".pcapng: the packets, for Wireshark; any other name: one JSON record for each call"
+            }
         };
         line::put(buffer, area, 1, top + 1, hint, theme.dim);
     } else {
@@ -45,7 +46,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
     frame.set_cursor_position((area.x + column.min(area.width - 1), area.y + top));
 }
 
-/// A caret under the wrong place with what is wrong behind it, or before it where there is no room behind.
+/// Carets under the mistake, and the message after them or, without room, in another line.
 fn caret(
     buffer: &mut Buffer,
     area: Rect,
@@ -73,7 +74,7 @@ fn caret(
     }
 }
 
-/// The text without its first columns.
+/// The text without its first `columns` columns.
 fn skip_columns(text: &str, columns: usize) -> &str {
     let mut skipped = 0;
     for (at, c) in text.char_indices() {

@@ -1,4 +1,4 @@
-//! Rows in columns with a cursor: how all lists with columns look.
+//! Draws a view that has columns.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -88,7 +88,7 @@ fn draw(buffer: &mut Buffer, area: Rect, y: u16, cx: &Context, placed: &[Placed]
     }
 }
 
-/// The column at a place of the screen.
+/// The column at column `x` of the screen.
 pub(in crate::tui) fn column_at(placed: &[Placed], x: u16) -> Option<Column> {
     let mut left = MARGIN;
     for place in placed {

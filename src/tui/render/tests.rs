@@ -1,4 +1,4 @@
-//! What the screen shows, view by view and size by size.
+//! Snapshots of the screen, for every view and several sizes.
 
 use std::sync::Arc;
 
@@ -158,7 +158,7 @@ fn connection(
     }
 }
 
-/// A root, its callee that failed and one that did not.
+/// A root call with one callee that failed and one that did not.
 fn chain() -> Chain {
     let mut root = failed(0, Class::Rpc, 6, "biz error: no row for 7");
     root.method = Some("Create".into());
@@ -204,7 +204,7 @@ fn chains() {
     }));
 }
 
-/// The calls of [`chain`] and the chain.
+/// The chain of [`chain`] and its calls.
 fn linked(width: u16, height: u16) -> State {
     let mut state = state(width, height);
     let chain = chain();
@@ -256,13 +256,13 @@ fn one_call_in_full() {
         let mut state = mixed(width, height);
         keys(&mut state, "e\n");
         let call = Arc::clone(&state.detail.as_ref().unwrap().call);
-        state.evidence(call.uid, Ok(Box::new(evidence(&call))));
+        state.packets_read(call.uid, Ok(Box::new(detail(&call))));
         state
     }));
 }
 
 /// A request and an answer with fields.
-fn evidence(call: &Call) -> Detail {
+fn detail(call: &Call) -> Detail {
     let leaf = |name: &str, value: &str, range| Field {
         name: name.to_owned(),
         value: value.to_owned(),
@@ -302,12 +302,12 @@ fn evidence(call: &Call) -> Detail {
 }
 
 #[test]
-fn bytes_that_are_gone_are_said_to_be_gone() {
+fn bytes_that_can_not_be_read_are_reported() {
     let mut state = mixed(80, 24);
     keys(&mut state, "e\n");
     assert!(screen(&state).contains("reading the packets"));
     let uid = state.detail.as_ref().unwrap().call.uid;
-    state.evidence(uid, Err("no longer held\x1b[2J".to_owned()));
+    state.packets_read(uid, Err("no longer held\x1b[2J".to_owned()));
     let screen = screen(&state);
     assert!(screen.contains("no longer held\\x1b[2J"), "{screen}");
 }
@@ -317,7 +317,7 @@ fn fields_and_bytes_follow_each_other() {
     let mut state = mixed(100, 30);
     keys(&mut state, "e\n");
     let call = Arc::clone(&state.detail.as_ref().unwrap().call);
-    state.evidence(call.uid, Ok(Box::new(evidence(&call))));
+    state.packets_read(call.uid, Ok(Box::new(detail(&call))));
     let marked = |state: &State| state.detail.as_ref().unwrap().marked();
     assert_eq!(state.detail.as_ref().unwrap().message, 1, "the answer of a failed call comes first");
     keys(&mut state, "[");
@@ -343,7 +343,7 @@ fn the_search_finds_fields_and_keys_too() {
     let mut state = mixed(100, 30);
     keys(&mut state, "e\n");
     let call = Arc::clone(&state.detail.as_ref().unwrap().call);
-    state.evidence(call.uid, Ok(Box::new(evidence(&call))));
+    state.packets_read(call.uid, Ok(Box::new(detail(&call))));
     let found = |state: &State| {
         let detail = state.detail.as_ref().unwrap();
         (detail.message, detail.selected().unwrap().label.clone())
@@ -416,7 +416,7 @@ fn empty_views_say_why() {
         keys(&mut state, view);
         seen.push_str(&screen(&state));
     }
-    // Only the lines that say something about being empty.
+    // Only the lines that say why a view is empty.
     let said: Vec<_> = seen.lines().filter(|l| l.starts_with("     ")).map(str::trim).collect();
     insta::assert_snapshot!(said.join("\n"));
 }

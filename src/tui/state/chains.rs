@@ -57,7 +57,7 @@ impl ChainStore {
                 self.make_room();
             }
             self.roots.insert(root, self.all.len());
-            let shown = matcher.lets_through(&chain);
+            let shown = matcher.chain_matches(&chain);
             self.hidden += usize::from(!shown);
             self.all.push(HeldChain { shown, width: width(&chain), chain });
         }
@@ -67,7 +67,7 @@ impl ChainStore {
     pub(in crate::tui) fn filter(&mut self, matcher: &Matcher) {
         self.generation += 1;
         for held in &mut self.all {
-            held.shown = matcher.lets_through(&held.chain);
+            held.shown = matcher.chain_matches(&held.chain);
         }
         self.hidden = self.all.iter().filter(|held| !held.shown).count();
     }

@@ -1,4 +1,4 @@
-//! One call in full: the tree of what is known of it, the bytes that prove it, and the cursor in both.
+//! The page of one call: the tree of its fields, the bytes of its messages, and a cursor in both.
 
 use std::sync::Arc;
 
@@ -7,24 +7,23 @@ use rpcscope_parsers::protocol::Field;
 use super::list::List;
 use crate::calls::reported::reported_as;
 use crate::calls::{Call, labels};
-use crate::detail::{Detail as Evidence, Message, verdict};
+use crate::detail::{Detail, Message};
 use crate::text;
 use crate::tui::columns::METHOD;
 
-/// The most nodes of a message that are shown; what is beyond is said to be left out.
+/// The most nodes of a message that are shown; a note says if there are more.
 const NODES_LIMIT: usize = 20_000;
-/// Groups of a message are open at first if it has at most this many nodes.
+/// The groups of a message are unfolded at first if it has at most this many nodes.
 const OPEN_AT_FIRST: usize = 400;
 
-/// What was made of the call's packets.
+/// What was read from the call's packets.
 #[derive(Debug)]
 pub(in crate::tui) enum Loaded {
     /// They are being read again.
     Waiting,
-    /// They can't be shown; why.
+    /// They can't be shown, for this reason.
     Gone(String),
-    /// Here they are.
-    Ready(Box<Evidence>),
+    Ready(Box<Detail>),
 }
 
 /// Which pane has the keys.
@@ -41,7 +40,7 @@ pub(in crate::tui) enum Pane {
 pub(in crate::tui) struct Node {
     pub label: String,
     pub value: String,
-    /// Message (index) and bytes of it that the node stands for.
+    /// Index of a message, and the range of its bytes that the node stands for.
     pub range: Option<(usize, usize, usize)>,
     pub children: Vec<Node>,
     pub open: bool,
@@ -65,25 +64,25 @@ pub(in crate::tui) struct TreeRow {
     pub path: Vec<usize>,
 }
 
-/// Where the parts of the detail stand on the screen.
+/// Where the parts of the page are on the screen.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::tui) struct Plan {
+pub(in crate::tui) struct DetailLayout {
     /// Rows of the sentence.
     pub sentence: u16,
-    /// Rows of the boxes with verdict and time line and of the border above; 0: no room.
+    /// Rows of the boxes with verdict and time line, including the border above them; 0 without room.
     pub boxes: u16,
     /// Rows of tree and bytes.
     pub body: u16,
-    /// Rows below them for the whole text of the selected field.
+    /// Rows below them for the full text of the selected field.
     pub readout: u16,
-    /// Columns of the tree and of the bytes; 0: the pane with the keys has all.
+    /// Columns of the tree and of the bytes; `None` without room for both, so that only the pane with the keys is shown.
     pub split: Option<(u16, u16)>,
     /// Bytes in a row of the bytes pane.
     pub per_row: usize,
 }
 
-impl Plan {
-    /// The plan for a screen of that size.
+impl DetailLayout {
+    /// The layout on a screen of this size.
     pub(in crate::tui) fn of(width: u16, height: u16) -> Self {
         let boxes = if height >= 20 { 5 } else { 0 };
         let sentence = if height >= 30 { 3 } else { 2 };
@@ -92,8 +91,9 @@ impl Plan {
             16.. => 1,
             _ => 0,
         };
-        // Title, head, the rule above the panes, and the footer.
+        // Four lines are taken: title, head, the rule above the panes, footer.
         let body = height.saturating_sub(4 + sentence + boxes + readout);
+        // Offset, hex and text.
         let sixteen = 5 + 16 * 3 + 1 + 16;
         let eight = 5 + 8 * 3 + 1 + 8;
         let (split, per_row) = if width >= sixteen + 40 {
@@ -107,13 +107,13 @@ impl Plan {
     }
 }
 
-/// The detail view.
+/// The page of one call.
 #[derive(Debug)]
-pub(in crate::tui) struct Detail {
+pub(in crate::tui) struct DetailPage {
     pub call: Arc<Call>,
     /// Which failed call of how many in the list it is.
     pub failure: Option<(usize, usize)>,
-    /// It was opened from another call in full, to which a step back returns.
+    /// It was opened from the page of another call, to which Esc returns.
     pub jumped: bool,
     pub loaded: Loaded,
     pub pane: Pane,
@@ -122,17 +122,18 @@ pub(in crate::tui) struct Detail {
     pub tree: Vec<Node>,
     pub rows: Vec<TreeRow>,
     pub list: List,
-    /// The byte under the cursor and the row of bytes at the top.
+    /// The byte under the cursor.
     pub byte: usize,
+    /// The row of bytes at the top.
     pub bytes_top: usize,
-    /// Text instead of hex.
+    /// The bytes are shown as text, not as hex.
     pub as_text: bool,
 }
 
-impl Detail {
+impl DetailPage {
     pub(in crate::tui) fn new(call: Arc<Call>, failure: Option<(usize, usize)>) -> Self {
-        let mut detail = Self {
-            tree: vec![judgement(&call), facts(&call)],
+        let mut page = Self {
+            tree: vec![verdict(&call), facts(&call)],
             call,
             failure,
             jumped: false,
@@ -145,32 +146,32 @@ impl Detail {
             bytes_top: 0,
             as_text: false,
         };
-        detail.flatten();
-        detail
+        page.flatten();
+        page
     }
 
-    /// Takes what was made of the packets. The answer of a failed call, if there is one, comes under the cursor.
-    pub(in crate::tui) fn load(&mut self, result: Result<Box<Evidence>, String>) {
-        let evidence = match result {
-            Ok(mut evidence) => {
-                // Signs without bytes (a side that ends its sending) have nothing to look into.
-                evidence.messages.retain(|message| !message.is_empty());
-                evidence
+    /// Takes what was read from the packets. If the call failed and was answered, the cursor goes to the answer.
+    pub(in crate::tui) fn load(&mut self, result: Result<Box<Detail>, String>) {
+        let detail = match result {
+            Ok(mut detail) => {
+                // Events without bytes, such as the end of a stream, have nothing to show.
+                detail.messages.retain(|message| !message.is_empty());
+                detail
             }
             Err(why) => {
                 self.loaded = Loaded::Gone(text::escape(&why).into_owned());
                 return;
             }
         };
-        let wire: Vec<Node> = evidence.messages.iter().enumerate().map(|(i, m)| message_node(m, i)).collect();
-        let shown = evidence.messages.iter().rposition(|m| !m.from_client && !m.is_empty());
+        let wire: Vec<Node> = detail.messages.iter().enumerate().map(|(i, m)| message_node(m, i)).collect();
+        let shown = detail.messages.iter().rposition(|m| !m.from_client && !m.is_empty());
         self.message = shown.filter(|_| self.call.failed()).unwrap_or(0);
-        // What the wire says comes first, what the program made of it after that.
+        // The messages come first; the verdict and the record, folded, after them.
         for made in &mut self.tree {
             made.open = wire.is_empty();
         }
         self.tree.splice(0..0, wire);
-        self.loaded = Loaded::Ready(evidence);
+        self.loaded = Loaded::Ready(detail);
         self.flatten();
         self.go_to_message(self.message);
     }
@@ -200,7 +201,7 @@ impl Detail {
     /// The bytes of the shown message.
     pub(in crate::tui) fn bytes(&self) -> &[u8] {
         match &self.loaded {
-            Loaded::Ready(evidence) => evidence.messages.get(self.message).map_or(&[], |m| &m.bytes),
+            Loaded::Ready(detail) => detail.messages.get(self.message).map_or(&[], |m| &m.bytes),
             _ => &[],
         }
     }
@@ -208,21 +209,21 @@ impl Detail {
     /// Number of messages.
     pub(in crate::tui) fn messages(&self) -> usize {
         match &self.loaded {
-            Loaded::Ready(evidence) => evidence.messages.len(),
+            Loaded::Ready(detail) => detail.messages.len(),
             _ => 0,
         }
     }
 
-    /// Moves the cursor of the pane with the keys by rows.
-    pub(in crate::tui) fn step(&mut self, rows: isize, plan: Plan) {
+    /// Moves the cursor of the active pane by rows.
+    pub(in crate::tui) fn step(&mut self, rows: isize, layout: DetailLayout) {
         match self.pane {
             Pane::Tree => {
                 self.list.step(rows, self.rows.len());
                 self.follow_tree();
             }
-            Pane::Bytes => self.step_bytes(rows.saturating_mul(plan.per_row as isize)),
+            Pane::Bytes => self.step_bytes(rows.saturating_mul(layout.per_row as isize)),
         }
-        self.settle(plan);
+        self.settle(layout);
     }
 
     /// Moves the cursor in the bytes.
@@ -233,12 +234,12 @@ impl Detail {
     }
 
     /// To the first or last row.
-    pub(in crate::tui) fn jump(&mut self, last: bool, plan: Plan) {
+    pub(in crate::tui) fn jump(&mut self, last: bool, layout: DetailLayout) {
         let far = if last { isize::MAX / 64 } else { isize::MIN / 64 };
-        self.step(far, plan);
+        self.step(far, layout);
     }
 
-    /// Folds or unfolds the selected node; on a leaf nothing happens.
+    /// Folds or unfolds the selected node, unless it is a leaf.
     pub(in crate::tui) fn fold(&mut self, open: Option<bool>) {
         let Some(path) = self.rows.get(self.list.selected).map(|row| row.path.clone()) else { return };
         if let Some(node) = self.node_mut(&path).filter(|n| !n.children.is_empty()) {
@@ -247,8 +248,8 @@ impl Detail {
         self.flatten();
     }
 
-    /// To the next or previous field that contains `needle`, in lower case, going round at the end; what is folded around
-    /// it is unfolded. Whether there is one.
+    /// Moves to the next or previous field that contains `needle`, which is in lower case, wrapping around at the end, and
+    /// unfolds the groups around it. Whether there is one.
     pub(in crate::tui) fn find(&mut self, needle: &str, forward: bool) -> bool {
         fn walk(nodes: &[Node], path: &mut Vec<usize>, needle: &str, found: &mut Vec<Vec<usize>>) {
             for (at, node) in nodes.iter().enumerate() {
@@ -263,7 +264,7 @@ impl Detail {
         let mut found = Vec::new();
         walk(&self.tree, &mut Vec::new(), needle, &mut found);
         let here = self.rows.get(self.list.selected).map(|row| row.path.clone()).unwrap_or_default();
-        // Paths are ordered as their rows are.
+        // Paths have the order of their rows.
         let next = if forward {
             found.iter().find(|path| **path > here).or(found.first())
         } else {
@@ -275,7 +276,7 @@ impl Detail {
         true
     }
 
-    /// Unfolds what is around a node and puts the cursor on it.
+    /// Unfolds the groups around a node and puts the cursor on it.
     fn show(&mut self, path: &[usize]) {
         for depth in 1..path.len() {
             if let Some(node) = self.node_mut(&path[..depth]) {
@@ -288,7 +289,7 @@ impl Detail {
         }
     }
 
-    /// Folds the selected node, or goes to the one around it where there is nothing to fold.
+    /// Folds the selected node, or moves to its parent if there is nothing to fold.
     pub(in crate::tui) fn fold_or_leave(&mut self) {
         let Some(row) = self.rows.get(self.list.selected).cloned() else { return };
         if self.node(&row).is_some_and(|n| n.open && !n.children.is_empty()) {
@@ -325,7 +326,7 @@ impl Detail {
         }
     }
 
-    /// The bytes follow the cursor of the tree.
+    /// Moves the cursor in the bytes to the field under the cursor in the tree.
     fn follow_tree(&mut self) {
         if let Some((message, start, _)) = self.selected().and_then(|node| node.range) {
             if message != self.message {
@@ -336,7 +337,7 @@ impl Detail {
         }
     }
 
-    /// The cursor of the tree follows the one in the bytes: to the innermost field that holds the byte.
+    /// Moves the cursor in the tree to the innermost field that contains the byte under the cursor.
     fn follow_bytes(&mut self) {
         let holds = |node: &Node| {
             node.range.is_some_and(|(message, start, end)| {
@@ -353,10 +354,10 @@ impl Detail {
     }
 
     /// Brings both cursors onto the screen.
-    pub(in crate::tui) fn settle(&mut self, plan: Plan) {
-        let height = usize::from(plan.body);
+    pub(in crate::tui) fn settle(&mut self, layout: DetailLayout) {
+        let height = usize::from(layout.body);
         self.list.settle(self.rows.len(), height);
-        let row = self.byte / plan.per_row.max(1);
+        let row = self.byte / layout.per_row.max(1);
         if row < self.bytes_top {
             self.bytes_top = row;
         } else if height > 0 && row >= self.bytes_top + height {
@@ -364,13 +365,13 @@ impl Detail {
         }
     }
 
-    /// What copying gives: the selected field with its value.
+    /// What `y` copies: the value of the selected field.
     pub(in crate::tui) fn copy(&self) -> Option<String> {
         let node = self.selected()?;
         Some(if node.value.is_empty() { node.label.clone() } else { node.value.clone() })
     }
 
-    /// Makes the visible rows anew.
+    /// Rebuilds the visible rows.
     fn flatten(&mut self) {
         fn walk(nodes: &[Node], path: &mut Vec<usize>, rows: &mut Vec<TreeRow>) {
             for (at, node) in nodes.iter().enumerate() {
@@ -397,9 +398,9 @@ fn message_node(message: &Message, index: usize) -> Node {
         set_open(child, open);
     }
     if left == 0 {
-        children.push(Node::leaf("…", "more fields are left out"));
+        children.push(Node::leaf("…", "more fields are not shown"));
     }
-    // These only the connection's table could decode; elsewhere they stand among the fields.
+    // HTTP/2 headers that refer to the table of the connection; other headers are among the fields.
     if !message.headers.is_empty() && (message.undecoded || message.fields.is_empty()) {
         let headers = message.headers.iter().map(|(k, v)| Node::leaf(&text::escape(k), v.clone())).collect();
         children.insert(0, Node::group(format!("headers, decoded ({})", message.headers.len()), headers));
@@ -425,7 +426,7 @@ fn set_open(node: &mut Node, open: bool) {
     node.children.iter_mut().for_each(|child| set_open(child, open));
 }
 
-/// The node of a dissected field; `None` when there are too many.
+/// The node of a dissected field; `None` beyond the limit.
 fn node(field: &Field, message: usize, left: &mut usize) -> Option<Node> {
     *left = left.checked_sub(1)?;
     Some(Node {
@@ -437,9 +438,9 @@ fn node(field: &Field, message: usize, left: &mut usize) -> Option<Node> {
     })
 }
 
-/// The verdict with what its parts mean.
-fn judgement(call: &Call) -> Node {
-    let lines = verdict::lines(call).into_iter().map(|line| {
+/// The verdict, with explanations.
+fn verdict(call: &Call) -> Node {
+    let lines = crate::detail::verdict::lines(call).into_iter().map(|line| {
         let dash = if line.meaning.is_empty() { "" } else { " — " };
         Node::leaf(line.label, format!("{}{dash}{}", line.value, line.meaning))
     });
@@ -447,7 +448,7 @@ fn judgement(call: &Call) -> Node {
     Node::group("verdict".to_owned(), lines.chain(logged).collect())
 }
 
-/// What the program knows of the call besides, whether its bytes are at hand or not.
+/// The other facts of the call's record.
 fn facts(call: &Call) -> Node {
     let mut rows = vec![Node::leaf("call", labels::operation(call)), Node::leaf("uid", call.uid.to_string())];
     let mut put = |label: &str, value: Option<String>| {
@@ -470,12 +471,12 @@ fn facts(call: &Call) -> Node {
     put("id", call.id.map(|id| id.to_string()));
     put("latency", call.latency.map(text::duration));
     put("duration", call.duration.map(text::duration));
-    put("in the network", call.network_time().map(text::duration));
+    put("network time", call.network_time().map(text::duration));
     put(
-        "shown by",
+        "seen in",
         call.callee_view.as_ref().map(|callee_view| text::counted(callee_view.seen.into(), "capture")),
     );
-    put("caller waits", call.timeout.map(text::duration));
+    put("time-out", call.timeout.map(text::duration));
     put("request", Some(sizes(call.request_bytes, call.request_messages)));
     put("answer", Some(sizes(call.response_bytes, call.response_messages)));
     put("trace id", name(&call.trace_id));

@@ -1,8 +1,8 @@
-//! From one thing to another: a row's calls, a call in full, its chain, the call in which its error began.
+//! Jumps from one thing to another: the calls of a row, a call in full, its chain, the call in which its error began.
 
 use std::sync::Arc;
 
-use super::detail::Detail;
+use super::detail::DetailPage;
 use super::matcher::Only;
 use super::{Effect, State};
 use crate::calls::{Call, Uid};
@@ -21,7 +21,7 @@ impl State {
         None
     }
 
-    /// Shows the calls of one thing; going back returns to where it was opened.
+    /// Shows the calls of one thing; Esc returns to where it was opened.
     fn show_only(&mut self, only: Only) {
         self.leave();
         self.cx.matcher.only = Some(only);
@@ -33,15 +33,15 @@ impl State {
     fn open_call(&mut self, call: Arc<Call>, failure: Option<(usize, usize)>) -> Effect {
         // New calls must not move the list behind the detail.
         self.views.calls.follow = false;
-        self.detail = Some(Detail::new(Arc::clone(&call), failure));
-        Effect::Evidence(call)
+        self.detail = Some(DetailPage::new(Arc::clone(&call), failure));
+        Effect::ReadPackets(call)
     }
 
-    /// Only the calls of the connection of the call that the cursor is on, in whichever view.
+    /// Shows only the calls on the connection of the current call.
     pub(super) fn follow_connection(&mut self) {
         let Some(call) = self.current_call() else { return };
         let ends = [call.client, call.server];
-        // The record of the connection says when it began and ended, in case its ports were used again.
+        // Ports are used again, and only the record of the connection says when it began and ended.
         let connection = self.cx.connections.between(ends, call.packets);
         let packets = connection.map_or((0, u64::MAX), |c| (c.first_packet, c.last_packet));
         self.help = None;
@@ -58,7 +58,7 @@ impl State {
         }
     }
 
-    /// The tree of the call that the cursor is on, in whichever view.
+    /// Shows the chain of the current call.
     pub(super) fn show_chain(&mut self) {
         let Some(uid) = self.current_call().map(|call| call.uid) else { return };
         if self.view_id == ViewId::Chains && self.detail.is_none() {
@@ -82,7 +82,7 @@ impl State {
         self.show_view(ViewId::Chains);
     }
 
-    /// The call in full in which the error of the current call began.
+    /// Opens the call in which the error of the current call began.
     pub(super) fn show_origin(&mut self) -> Option<Effect> {
         let call = self.current_call()?;
         let Some((chain, hop)) = self.cx.chains.of(call.uid) else {
@@ -90,7 +90,7 @@ impl State {
                 Some(if call.failed() { self.why_no_chain() } else { "this call did not fail".to_owned() });
             return None;
         };
-        // In the chain of an error that a service made good, the way down begins further down.
+        // A service may have recovered from the error of a call below; then the origin is that of the chain.
         let origin = chain.deepest(hop).or(chain.origin.hop());
         let Some(origin) = origin else {
             self.notice = Some("this call did not fail".to_owned());
@@ -103,7 +103,7 @@ impl State {
                 return None;
             }
         } else if hidden {
-            self.notice = Some("it began further down, in a call that the capture does not hold".to_owned());
+            self.notice = Some("it began further down, in a call that was not captured".to_owned());
         }
         let call = Arc::clone(&chain.hops[origin].call);
         let jumped = self.detail.is_some();
@@ -120,6 +120,6 @@ impl State {
 
     fn why_no_chain(&self) -> String {
         let yet = if self.cx.ended { "" } else { " yet" };
-        format!("no call above or below this one is known{yet}")
+        format!("this call is not known to be part of a chain{yet}")
     }
 }

@@ -1,4 +1,4 @@
-//! Which calls are shown: the filter, the class switches, and the thing whose calls were asked for.
+//! Which calls are shown: the filter, the class switches, and the thing that was opened.
 
 use super::chains::ChainStore;
 use crate::calls::{Call, Class};
@@ -10,21 +10,21 @@ use crate::tui::figures::{GroupId, MethodId};
 use crate::tui::store::Entry;
 use crate::tui::theme::{CLASSES, class_index};
 
-/// The thing whose calls were asked for by opening it.
+/// A thing that was opened, so that only its calls are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::tui) enum Only {
-    /// Calls of one kind of error.
+    /// A kind of error.
     Group(GroupId),
-    /// Calls of one method.
+    /// A method.
     Method(MethodId),
-    /// Calls of one connection, which lasted from one packet to another.
+    /// A connection.
     Connection {
         /// Its two ends, in either order.
         ends: [Endpoint; 2],
         /// Its first and last packet.
         packets: (u64, u64),
     },
-    /// Calls of one edge of the service graph.
+    /// An edge of the service graph.
     Edge {
         /// Who calls.
         from: String,
@@ -34,7 +34,7 @@ pub(in crate::tui) enum Only {
 }
 
 impl Only {
-    /// Whether a call belongs to it.
+    /// Whether a call is one of its calls.
     pub(in crate::tui) fn holds(&self, entry: &Entry, chains: &ChainStore) -> bool {
         let call = &entry.call;
         match self {
@@ -50,14 +50,14 @@ impl Only {
     }
 }
 
-/// What a call must be like to be shown.
+/// Decides which calls are shown.
 #[derive(Debug, Default)]
 pub(in crate::tui) struct Matcher {
     text: String,
     filter: Option<Filter>,
     /// Classes that are switched off.
     hidden: [bool; CLASSES],
-    /// The thing whose calls were asked for.
+    /// Only the calls of this thing are shown.
     pub only: Option<Only>,
 }
 
@@ -75,12 +75,12 @@ impl Matcher {
         Ok(())
     }
 
-    /// Whether a filter acts.
+    /// Whether there is a filter.
     pub(in crate::tui) fn has_filter(&self) -> bool {
         self.filter.is_some()
     }
 
-    /// Whether anything can be hidden.
+    /// Whether any call can be hidden.
     pub(in crate::tui) fn is_active(&self) -> bool {
         self.has_filter() || self.only.is_some() || self.hidden.contains(&true)
     }
@@ -96,23 +96,23 @@ impl Matcher {
         *hidden = !*hidden;
     }
 
-    /// Drops the filter, the class switches and the thing.
+    /// Shows all calls.
     pub(in crate::tui) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Whether the filter lets the call through.
+    /// Whether the call passes the filter.
     pub(in crate::tui) fn filter_matches(&self, call: &Call) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.matches(call))
     }
 
-    /// Whether the filter lets the chain through: it does if it does so with any of its calls.
-    pub(in crate::tui) fn lets_through(&self, chain: &Chain) -> bool {
+    /// Whether the chain passes the filter: one of its calls has to.
+    pub(in crate::tui) fn chain_matches(&self, chain: &Chain) -> bool {
         !self.has_filter() || chain.hops.iter().any(|hop| self.filter_matches(&hop.call))
     }
 
-    /// Whether everything else lets the call through.
-    pub(in crate::tui) fn matches_else(&self, entry: &Entry, chains: &ChainStore) -> bool {
+    /// Whether the call passes the class switches and is one of the opened thing.
+    pub(in crate::tui) fn is_chosen(&self, entry: &Entry, chains: &ChainStore) -> bool {
         !self.hides(entry.call.class()) && self.only.as_ref().is_none_or(|only| only.holds(entry, chains))
     }
 }

@@ -28,16 +28,16 @@ use std::time::{Duration, Instant};
 use ratatui::layout::Rect;
 
 use self::context::Context;
-use self::detail::{Detail, Plan};
+use self::detail::{DetailLayout, DetailPage};
 use self::filtered::Filtered;
 use self::matcher::Only;
 use self::prompt::{History, Prompt};
-use self::trail::Step;
+use self::trail::TrailStep;
 use super::keys::Scope;
 use super::views::{View, ViewId, Views};
 use super::{Colors, Update};
 use crate::calls::{Call, Uid};
-use crate::detail::Detail as Evidence;
+use crate::detail::Detail;
 use crate::sink::TimeFormat;
 
 /// How often the rows of a view are sorted again while figures change: slow enough to be read.
@@ -65,7 +65,7 @@ pub(super) enum Effect {
     /// Put the text into the terminal's clipboard.
     Copy(String),
     /// Read the packets of a call again.
-    Evidence(Arc<Call>),
+    ReadPackets(Arc<Call>),
     /// Write calls, in the format that the file name asks for.
     Export(Vec<Arc<Call>>, PathBuf),
 }
@@ -85,9 +85,9 @@ pub(super) struct State {
     pub linking: u64,
     pub troubles: Vec<String>,
     /// Where jumps from one thing to another began, the newest last.
-    trail: Vec<Step>,
-    /// The open call in full.
-    pub detail: Option<Detail>,
+    trail: Vec<TrailStep>,
+    /// The page of one call, while it is open.
+    pub detail: Option<DetailPage>,
     /// The first line of the help page on the screen, while it is open.
     pub help: Option<usize>,
     pub prompt: Option<Prompt>,
@@ -218,8 +218,8 @@ impl State {
             cx.total.count(&call, cx.store.next(), method, group);
             cx.store.push(call, method, group);
         }
-        if cx.store.shed() {
-            self.views.calls.shed(&cx.store);
+        if cx.store.evict() {
+            self.views.calls.drop_evicted(&cx.store);
         }
         self.stale = true;
     }
@@ -237,12 +237,12 @@ impl State {
         }
     }
 
-    /// The packets of a call were read again, for the detail.
-    pub(super) fn evidence(&mut self, uid: Uid, result: Result<Box<Evidence>, String>) {
-        let plan = self.plan();
+    /// The packets of a call were read again.
+    pub(super) fn packets_read(&mut self, uid: Uid, result: Result<Box<Detail>, String>) {
+        let layout = self.detail_layout();
         if let Some(detail) = self.detail.as_mut().filter(|d| d.call.uid == uid) {
             detail.load(result);
-            detail.settle(plan);
+            detail.settle(layout);
             self.dirty = true;
         }
     }
@@ -291,15 +291,15 @@ impl State {
     fn settle(&mut self) {
         let rows = self.rows_on_screen();
         self.view_mut().settle(rows);
-        let plan = self.plan();
+        let layout = self.detail_layout();
         if let Some(detail) = &mut self.detail {
-            detail.settle(plan);
+            detail.settle(layout);
         }
     }
 
-    /// Where the parts of the detail are on the screen.
-    pub(super) fn plan(&self) -> Plan {
-        Plan::of(self.width, self.height)
+    /// The layout of the page of a call.
+    pub(super) fn detail_layout(&self) -> DetailLayout {
+        DetailLayout::of(self.width, self.height)
     }
 
     /// The part of the screen for the open view, with the heads of its columns.

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
-use super::detail::{Pane, Plan};
+use super::detail::Pane;
 use super::{Effect, LINES_ABOVE, State};
 use crate::tui::keys::Action;
 use crate::tui::render::table::column_at;
 use crate::tui::render::{tab_spots, title_spots};
 
 impl State {
-    /// Takes a mouse event; gives what is to be done outside.
+    /// Handles a mouse event; returns what the state can't do by itself.
     pub(in crate::tui) fn mouse(&mut self, event: MouseEvent, now: Instant) -> Option<Effect> {
         const WHEEL: isize = 3;
         match event.kind {
@@ -42,16 +42,16 @@ impl State {
             let action = spots.into_iter().find(|(span, _)| span.contains(&x)).map(|(_, action)| action)?;
             return self.apply(action);
         }
+        let layout = self.detail_layout();
         if let Some(detail) = &mut self.detail {
-            let plan = Plan::of(self.width, self.height);
-            let top = 3 + plan.sentence + plan.boxes;
+            let top = 3 + layout.sentence + layout.boxes;
             let row = usize::from(y.checked_sub(top)?);
-            if row < usize::from(plan.body) && plan.split.is_none_or(|(tree, _)| x < tree) {
+            if row < usize::from(layout.body) && layout.split.is_none_or(|(tree, _)| x < tree) {
                 let row = detail.list.top + row;
                 if row < detail.rows.len() {
                     let again = detail.list.selected == row;
                     detail.pane = Pane::Tree;
-                    detail.step(row as isize - detail.list.selected as isize, plan);
+                    detail.step(row as isize - detail.list.selected as isize, layout);
                     if again {
                         detail.fold(None);
                     }

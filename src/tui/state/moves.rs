@@ -1,4 +1,4 @@
-//! What the actions of the key table do.
+//! Keys, and what the actions of the key table do.
 
 use super::detail::Pane;
 use super::prompt::{Prompt, Purpose};
@@ -8,7 +8,7 @@ use crate::tui::keys::{Action, Key, action, help};
 use crate::tui::views::ViewId;
 
 impl State {
-    /// Takes a key; gives what is to be done outside.
+    /// Handles a key; returns what the state can't do by itself.
     pub(in crate::tui) fn key(&mut self, key: Key) -> Option<Effect> {
         self.dirty = true;
         if self.prompt.is_some() {
@@ -21,7 +21,7 @@ impl State {
         effect
     }
 
-    /// Does what an action asks for.
+    /// Performs an action.
     pub(super) fn apply(&mut self, action: Action) -> Option<Effect> {
         match action {
             Action::Quit => return Some(Effect::Quit),
@@ -95,7 +95,7 @@ impl State {
     }
 
     fn in_detail(&mut self, action: Action) {
-        let plan = self.plan();
+        let layout = self.detail_layout();
         let Some(detail) = &mut self.detail else { return };
         match action {
             Action::NextPane => {
@@ -108,7 +108,7 @@ impl State {
             Action::NextMessage => detail.go_to_message(detail.message + 1),
             _ => {}
         }
-        detail.settle(plan);
+        detail.settle(layout);
     }
 
     /// Shows a view that was chosen by its name. Esc does not go back to the one before.
@@ -134,11 +134,11 @@ impl State {
 
     /// Moves the cursor by rows.
     pub(super) fn step(&mut self, rows: isize) {
-        let plan = self.plan();
+        let layout = self.detail_layout();
         if let Some(top) = &mut self.help {
             *top = top.saturating_add_signed(rows).min(help().len().saturating_sub(1));
         } else if let Some(detail) = &mut self.detail {
-            detail.step(rows, plan);
+            detail.step(rows, layout);
         } else {
             self.views.get_mut(self.view_id).step(&self.cx, rows);
         }
@@ -148,7 +148,7 @@ impl State {
         let rows = if self.help.is_some() {
             self.help_rows()
         } else if self.detail.is_some() {
-            usize::from(self.plan().body)
+            usize::from(self.detail_layout().body)
         } else {
             self.rows_on_screen()
         };
@@ -161,25 +161,25 @@ impl State {
 
     /// Moves the cursor to the first or the last row.
     fn jump(&mut self, last: bool) {
-        let plan = self.plan();
+        let layout = self.detail_layout();
         let help_rows = self.help_rows();
         if let Some(top) = &mut self.help {
             *top = if last { help().len().saturating_sub(help_rows) } else { 0 };
         } else if let Some(detail) = &mut self.detail {
-            detail.jump(last, plan);
+            detail.jump(last, layout);
         } else {
             self.view_mut().jump(last);
         }
     }
 
-    /// Moves the cursor to the next column; in the detail, out of a group or into it, or along the bytes.
+    /// Moves the cursor to the next column; on the page of a call, into a group, out of it, or along the bytes.
     fn sideways(&mut self, right: bool) {
-        let plan = self.plan();
+        let layout = self.detail_layout();
         if let Some(detail) = &mut self.detail {
             match (detail.pane, right) {
                 (Pane::Bytes, _) => {
                     detail.step_bytes(if right { 1 } else { -1 });
-                    detail.settle(plan);
+                    detail.settle(layout);
                 }
                 (Pane::Tree, true) => detail.fold(Some(true)),
                 (Pane::Tree, false) => detail.fold_or_leave(),
@@ -203,7 +203,7 @@ impl State {
     fn filter_cell(&mut self, equal: bool) {
         let Some(tests) = self.views.calls.cell_tests(&self.cx, equal) else { return };
         if tests.is_empty() {
-            self.notice = Some("this cell holds nothing to filter by".to_owned());
+            self.notice = Some("this cell is empty: nothing to filter by".to_owned());
             return;
         }
         let old = self.cx.matcher.text();

@@ -1,4 +1,4 @@
-//! What leaves the program: text for the clipboard, calls for a file.
+//! Copying to the clipboard and exporting to a file.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::calls::Call;
 use crate::text;
 
 impl State {
-    /// What is under the cursor, for the clipboard.
+    /// Copies what is under the cursor.
     pub(super) fn copy(&mut self) -> Option<Effect> {
         let text = match &self.detail {
             Some(detail) => detail.copy()?,
@@ -18,7 +18,7 @@ impl State {
         Some(Effect::Copy(text))
     }
 
-    /// The calls that an export writes: the marked ones, or what is under the cursor.
+    /// The calls that an export writes: the marked ones, or those under the cursor.
     pub(super) fn calls_to_export(&self) -> Vec<Arc<Call>> {
         if self.marked > 0 {
             let entries = self.cx.store.entries().iter();

@@ -65,14 +65,7 @@ pub(in crate::tui) struct Prompt {
 
 impl Prompt {
     pub(in crate::tui) fn new(purpose: Purpose, text: String, before: String) -> Self {
-        Self {
-            purpose,
-            input: Input::new(text),
-            before,
-            error: None,
-            candidates: Vec::new(),
-            recalled: None,
-        }
+        Self { purpose, input: Input::new(text), before, error: None, candidates: Vec::new(), recalled: None }
     }
 
     /// What was typed.

@@ -1,4 +1,4 @@
-//! Going to the next row that matches, in whichever view is open.
+//! Searching, in all views, on the page of a call and on the help page.
 
 use std::fmt::Write as _;
 
@@ -10,8 +10,8 @@ use crate::tui::keys::help;
 use crate::tui::views::{View, ViewId};
 
 impl State {
-    /// Moves the cursor to the next row of the open view that `wanted` holds for, going round at the end. Whether there is
-    /// one.
+    /// Moves the cursor to the next row of the open view for which `wanted` is true, wrapping around at the end. Whether
+    /// there is one.
     fn search_rows(&mut self, forward: bool, wanted: impl Fn(&dyn View, &Context, usize) -> bool) -> bool {
         let view = self.views.get_mut(self.view_id);
         let (from, len) = (view.list().selected, view.len());
@@ -20,7 +20,8 @@ impl State {
             if wanted(view, &self.cx, row) {
                 if (forward && row <= from) || (!forward && row >= from) {
                     self.notice = Some(
-                        if forward { "from the beginning again" } else { "from the end again" }.to_owned(),
+                        if forward { "continued from the beginning" } else { "continued from the end" }
+                            .to_owned(),
                     );
                 }
                 view.go(row);
@@ -30,14 +31,14 @@ impl State {
         false
     }
 
-    /// To the next or previous match of the search.
+    /// Moves to the next or previous match.
     pub(super) fn find(&mut self, forward: bool) {
         if self.cx.search.is_empty() {
-            self.notice = Some("nothing to look for yet: / begins a search".to_owned());
+            self.notice = Some("nothing to search for yet: / starts a search".to_owned());
             return;
         }
         let needle = self.cx.search.to_lowercase();
-        let plan = self.plan();
+        let layout = self.detail_layout();
         let found = if let Some(top) = &mut self.help {
             let lines = help();
             let holds = |at: &usize| lines[*at].1.to_lowercase().contains(&needle);
@@ -50,7 +51,7 @@ impl State {
             next.is_some()
         } else if let Some(detail) = &mut self.detail {
             let found = detail.find(&needle, forward);
-            detail.settle(plan);
+            detail.settle(layout);
             found
         } else {
             self.search_rows(forward, |view, cx, row| view.contains(cx, row, &needle))
@@ -60,7 +61,7 @@ impl State {
         }
     }
 
-    /// To the next or previous failed call; if a call is open in full, that one opens.
+    /// Moves to the next or previous failed call; if the page of a call is open, it shows that one.
     pub(super) fn find_error(&mut self, forward: bool) -> Option<Effect> {
         if self.help.is_some() {
             return None;
@@ -77,11 +78,11 @@ impl State {
 }
 
 impl Context {
-    /// Whether a call's row contains `needle`, in lower case. Looks at the parts first: to write the row of each of a
-    /// million calls takes its time.
+    /// Whether the text of a call's row contains `needle`, which is in lower case. Looks at the parts of the text where that
+    /// is enough, because writing the rows of a million calls is slow.
     pub(in crate::tui) fn call_contains(&self, call: &Call, needle: &str) -> bool {
         let outcome = &call.outcome;
-        // Words without digits, dots and spaces stand in one part, and the verdict of an answer is its message.
+        // A needle of letters is in one part, and the verdict of an answer is its message.
         let plain = needle.bytes().all(|b| b.is_ascii_alphabetic());
         let covered = match outcome.class {
             Some(Class::Ok) => true,
@@ -106,7 +107,7 @@ impl Context {
         parts.into_iter().flatten().any(|part| contains(part, needle))
     }
 
-    /// The text of a call's row, for searching.
+    /// The text of a call's row.
     pub(in crate::tui) fn call_text(&self, call: &Call) -> String {
         let mut text = labels::verdict(call);
         let (service, method) = (call.service.as_deref(), call.method.as_deref());
@@ -123,7 +124,7 @@ impl Context {
     }
 }
 
-/// Whether a text contains letters of ASCII, in lower case, in either case.
+/// Whether a text contains these lower-case ASCII letters, whatever their case in the text.
 fn contains(text: &str, letters: &str) -> bool {
     text.as_bytes().windows(letters.len().max(1)).any(|part| part.eq_ignore_ascii_case(letters.as_bytes()))
 }

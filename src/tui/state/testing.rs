@@ -38,20 +38,20 @@ pub(in crate::tui) fn failed(n: u64, class: Class, code: i64, message: &str) -> 
     call
 }
 
-/// A state with nothing in it, of that size, with times in UTC and without colours.
+/// An empty state for a screen of this size, with times in UTC and without colours.
 pub(in crate::tui) fn state(width: u16, height: u16) -> State {
     let mut state = State::new("captures/chain.pcap".to_owned(), 1 << 30, TimeFormat::Utc, Colors::None);
     state.resize(width, height);
     state
 }
 
-/// Gives the calls to the state and lets it work until nothing is left to do.
+/// Passes calls to the state and lets it finish its work.
 pub(in crate::tui) fn give(state: &mut State, calls: impl IntoIterator<Item = Call>) {
     state.receive(Update::Calls(calls.into_iter().map(Arc::new).collect()));
     settle(state);
 }
 
-/// Lets the state work until nothing is left to do.
+/// Lets the state finish its work.
 pub(in crate::tui) fn settle(state: &mut State) {
     while state.work(std::time::Instant::now()) {}
 }

@@ -65,9 +65,11 @@ fn errors_are_one_key_apart_and_go_round() {
     keys(&mut state, "EE");
     assert_eq!(selected(&state), 95);
     assert!(state.notice.is_some(), "it says that it went round");
-    assert!(matches!(press(&mut state, KeyCode::Enter), Some(Effect::Evidence(_))));
+    assert!(matches!(press(&mut state, KeyCode::Enter), Some(Effect::ReadPackets(_))));
     assert_eq!(state.detail.as_ref().unwrap().failure, Some((10, 10)));
-    assert!(matches!(press(&mut state, KeyCode::Char('e')), Some(Effect::Evidence(call)) if call.failed()));
+    assert!(
+        matches!(press(&mut state, KeyCode::Char('e')), Some(Effect::ReadPackets(call)) if call.failed())
+    );
     press(&mut state, KeyCode::Esc);
     assert_eq!(selected(&state), 5, "the list stands where the detail was");
 }
@@ -169,7 +171,7 @@ fn groups_and_methods_open_their_calls_and_esc_goes_back() {
     assert_eq!(
         (state.view_id, state.views.calls.len()),
         (ViewId::Calls, 100),
-        "that of the newest such error"
+        "the connection of the newest such error"
     );
     press(&mut state, KeyCode::Esc);
     assert_eq!(state.view_id, ViewId::Errors);
@@ -253,7 +255,7 @@ fn a_chain_is_one_key_away_from_everywhere_and_esc_returns_there() {
 fn the_origin_is_one_key_away_and_esc_returns() {
     let mut state = linked();
     keys(&mut state, "1k");
-    assert!(matches!(press(&mut state, KeyCode::Char('O')), Some(Effect::Evidence(_))));
+    assert!(matches!(press(&mut state, KeyCode::Char('O')), Some(Effect::ReadPackets(_))));
     assert_eq!(shown(&state), Some(7));
     press(&mut state, KeyCode::Esc);
     assert_eq!((state.view_id, shown(&state)), (ViewId::Calls, None));
@@ -264,7 +266,7 @@ fn the_origin_is_one_key_away_and_esc_returns() {
     keys(&mut state, "O");
     assert!(state.notice.as_deref().unwrap().contains("began here"));
     assert!(
-        matches!(press(&mut state, KeyCode::Esc), Some(Effect::Evidence(_))),
+        matches!(press(&mut state, KeyCode::Esc), Some(Effect::ReadPackets(_))),
         "its packets are still to be read"
     );
     assert_eq!(shown(&state), Some(6));
@@ -441,7 +443,7 @@ fn marked_calls_are_exported_else_the_selected_one() {
 }
 
 #[test]
-fn a_million_calls_are_workable_and_shed_within_the_memory() {
+fn a_million_calls_are_workable_and_evicted_within_the_memory() {
     let limit = 64 << 20;
     let mut state = State::new(String::new(), limit, crate::sink::TimeFormat::Utc, crate::tui::Colors::None);
     state.resize(80, 24);
@@ -457,7 +459,7 @@ fn a_million_calls_are_workable_and_shed_within_the_memory() {
     settle(&mut state);
     assert_eq!(state.cx.total.calls, 1_000_000);
     assert!(state.cx.store.bytes() <= limit);
-    assert_eq!((state.cx.store.shed_failed, state.cx.store.shed > 900_000), (0, true));
+    assert_eq!((state.cx.store.evicted_failed, state.cx.store.evicted > 900_000), (0, true));
     assert_eq!(state.views.calls.len(), state.cx.store.len());
     assert!(
         (0..state.views.calls.len()).all(|row| state
@@ -512,7 +514,7 @@ fn the_mouse_scrolls_selects_opens_and_switches() {
     mouse(&mut state, press, 20, 9, 1_000);
     assert_eq!(selected(&state), 5);
     assert!(
-        matches!(mouse(&mut state, press, 20, 9, 100), Some(Effect::Evidence(_))),
+        matches!(mouse(&mut state, press, 20, 9, 100), Some(Effect::ReadPackets(_))),
         "a double click opens"
     );
     keys(&mut state, "1");

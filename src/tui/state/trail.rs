@@ -1,34 +1,34 @@
-//! The way back: what one step back returns to after a jump from one thing to another.
+//! What Esc returns to after a jump from one thing to another.
 
-use super::detail::{Detail, Loaded};
+use super::detail::{DetailPage, Loaded};
 use super::matcher::Only;
 use super::{Effect, State};
 use crate::tui::views::ViewId;
 
-/// The most steps that are remembered.
+/// The most jumps that are remembered.
 const LIMIT: usize = 32;
 
 /// Where a jump began.
 #[derive(Debug)]
-pub(super) struct Step {
+pub(super) struct TrailStep {
     view_id: ViewId,
     only: Option<Only>,
-    detail: Option<Detail>,
+    detail: Option<DetailPage>,
 }
 
 impl State {
-    /// Remembers where the user is, before a jump. An open detail is closed and comes back with the step.
+    /// Remembers where the user is, before a jump. The page of a call is closed and comes back with Esc.
     pub(super) fn leave(&mut self) {
-        // What the user comes back to is what was seen.
+        // The user comes back to the rows that were on the screen.
         self.views.calls.follow = false;
         if self.trail.len() >= LIMIT {
             self.trail.remove(0);
         }
         let detail = self.detail.take();
-        self.trail.push(Step { view_id: self.view_id, only: self.cx.matcher.only.clone(), detail });
+        self.trail.push(TrailStep { view_id: self.view_id, only: self.cx.matcher.only.clone(), detail });
     }
 
-    /// One step back: help, detail, a jump, the search, the summary of chains, another view.
+    /// Goes one step back: from the help page, the page of a call, a jump, the search, a view without a tab, another view.
     pub(super) fn back(&mut self) -> Option<Effect> {
         if self.help.take().is_some() {
             return None;
@@ -59,7 +59,7 @@ impl State {
         None
     }
 
-    fn return_to(&mut self, step: Step) -> Option<Effect> {
+    fn return_to(&mut self, step: TrailStep) -> Option<Effect> {
         self.show_view(step.view_id);
         if self.cx.matcher.only != step.only {
             self.cx.matcher.only = step.only;
@@ -68,6 +68,6 @@ impl State {
         self.detail = step.detail;
         // Its packets may have arrived while another call was shown.
         let waiting = self.detail.as_ref().filter(|detail| matches!(detail.loaded, Loaded::Waiting))?;
-        Some(Effect::Evidence(waiting.call.clone()))
+        Some(Effect::ReadPackets(waiting.call.clone()))
     }
 }

@@ -1,4 +1,4 @@
-//! Keys while a line is typed: what is typed takes effect at once.
+//! Keys while a line is typed. Filters and searches take effect as they are typed.
 
 use std::path::PathBuf;
 
@@ -8,18 +8,18 @@ use crate::filter;
 use crate::text;
 use crate::tui::keys::Key;
 
-/// Names that completion of values looks through at most.
+/// The most methods whose names are offered as completions.
 const NAMES_LIMIT: usize = 2_000;
 
 impl State {
-    /// Takes a key for the line.
+    /// Handles a key for the line.
     pub(super) fn type_key(&mut self, key: Key) -> Option<Effect> {
         let prompt = self.prompt.as_mut()?;
         let typed = prompt.key(key, &self.history);
         self.typed(typed)
     }
 
-    /// Takes pasted text; without an open line it means nothing.
+    /// Handles pasted text; it is ignored if no line is open.
     pub(in crate::tui) fn paste(&mut self, text: &str) -> Option<Effect> {
         let typed = self.prompt.as_mut()?.insert(text);
         self.dirty = true;
@@ -50,7 +50,7 @@ impl State {
             }
             (Typed::Cancelled, Purpose::Export) => self.prompt = None,
             (Typed::Accepted, Purpose::Filter) => {
-                // With a mistake in it the line stays open, and the mistake on the screen.
+                // A line with a mistake stays open.
                 if prompt.error.is_none() {
                     self.history.keep(Purpose::Filter, prompt.text());
                     self.prompt = None;
@@ -74,12 +74,8 @@ impl State {
                 self.history.keep(Purpose::Export, &line);
                 self.prompt = None;
                 let calls = self.calls_to_export();
-                self.notice = Some(format!(
-                    "writing {} {} to {} …",
-                    calls.len(),
-                    if calls.len() == 1 { "call" } else { "calls" },
-                    text::escape(&line)
-                ));
+                let counted = text::counted(calls.len() as u64, "call");
+                self.notice = Some(format!("writing {counted} to {} …", text::escape(&line)));
                 return Some(Effect::Export(calls, PathBuf::from(line)));
             }
         }
@@ -87,7 +83,7 @@ impl State {
         None
     }
 
-    /// Applies the filter as far as it is typed; with a mistake the last good one goes on acting.
+    /// Applies the filter as far as it is typed; while it has a mistake, the last correct one stays.
     fn filter_typed(&mut self) {
         let Some(prompt) = &mut self.prompt else { return };
         match self.cx.matcher.set_filter(prompt.text()) {
@@ -99,7 +95,7 @@ impl State {
         }
     }
 
-    /// Completes the word at the cursor as far as all candidates agree, and shows them.
+    /// Completes the word at the cursor up to where the candidates differ, and shows them.
     fn complete(&mut self) {
         let Some(prompt) = &mut self.prompt else { return };
         let methods = &self.cx.catalog.methods;
@@ -147,7 +143,7 @@ impl State {
     }
 }
 
-/// The beginning that both have.
+/// The longest common beginning.
 fn common_beginning<'t>(a: &'t str, b: &'t str) -> &'t str {
     let end = a.char_indices().zip(b.chars()).find(|((_, x), y)| x != y).map(|((at, _), _)| at);
     &a[..end.unwrap_or(a.len().min(b.len()))]

@@ -113,7 +113,7 @@ impl Calls {
             if let Some(filtered) = filtered {
                 filtered.count(entry);
             }
-            if matcher.matches_else(entry, chains) {
+            if matcher.is_chosen(entry, chains) {
                 if sorted { &mut self.pending } else { &mut self.serials }.push(entry.serial);
             }
         }
@@ -136,7 +136,7 @@ impl Calls {
     }
 
     /// Drops the rows whose calls are no longer held. The cursor stays on its call, or goes to the next one.
-    pub(in crate::tui) fn shed(&mut self, store: &Store) {
+    pub(in crate::tui) fn drop_evicted(&mut self, store: &Store) {
         let selected = self.list.selected;
         let mut row = 0;
         let mut gone_before = 0;
@@ -310,7 +310,7 @@ impl View for Calls {
                 "a shows all calls, f changes the filter".to_owned(),
             ];
         }
-        if cx.store.shed > 0 {
+        if cx.store.evicted > 0 {
             return vec!["all calls were evicted to save memory: --max-memory allows more".to_owned()];
         }
         match (cx.progress.packets, cx.ended) {
