@@ -1,7 +1,7 @@
-//! Text for terminals: escaping of what a terminal could take as a command, widths in columns, cutting and padding.
+//! Text for terminals: escaping of control characters, widths in columns, cutting and padding.
 //!
-//! Everything that comes from the wire passes [`escape`] before it is shown to a person. Machine formats (jsonl, csv) have
-//! escapes of their own.
+//! Text from the wire is hostile: it passes [`escape`] before it reaches a terminal. Machine formats (jsonl, csv) have escapes
+//! of their own.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Whether a character must not reach a terminal: C0 and C1 controls (ESC and CSI among them), DEL, line and paragraph
-/// separators, and the characters that change the direction of text, with which a name could be made to look like another
-/// (Unicode Technical Report 36, section 2).
+/// separators, and characters that change the direction of text, which can make a name look like another one (Unicode
+/// Technical Report 36, section 2).
 #[must_use]
 pub fn is_unsafe(c: char) -> bool {
     matches!(c,
@@ -19,11 +19,11 @@ pub fn is_unsafe(c: char) -> bool {
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The text with unsafe characters written as `\n`, `\x1b`, `\u{202e}`. Backslashes stay as they are: the aim is that
-/// nothing harmful gets through, not that the text can be read back.
+/// The text with unsafe characters written as `\n`, `\x1b`, `\u{202e}`. Backslashes stay as they are: the
+/// result must be harmless, but need not be reversible.
 #[must_use]
 pub fn escape(text: &str) -> Cow<'_, str> {
-    // Printable ASCII is by far the most common and needs no look at single characters.
+    // Printable ASCII is by far the most common.
     if text.bytes().all(|b| (0x20..0x7f).contains(&b)) || !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
@@ -47,13 +47,13 @@ pub fn push_escaped(out: &mut String, text: &str) {
     }
 }
 
-/// Columns that the text takes on a terminal; East Asian wide characters and emoji take two.
+/// Width of the text on a terminal in columns; East Asian wide characters and emoji take two.
 #[must_use]
 pub fn width(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { UnicodeWidthStr::width(text) }
 }
 
-/// The text in at most `columns` columns: what is too long loses its middle, because names differ at their ends
+/// The text in at most `columns` columns. A text that is too long loses its middle, because names differ at their ends
 /// (`trpc.shop…stock.Stock`).
 #[must_use]
 pub fn cut_middle(text: &str, columns: usize) -> Cow<'_, str> {
@@ -64,13 +64,13 @@ pub fn cut_middle(text: &str, columns: usize) -> Cow<'_, str> {
         return Cow::Borrowed("");
     }
     let rest = columns - 1;
-    // The end says more (the method, the port), so it gets the odd column and what the head could not use.
+    // The end is more important (the method, the port), so it gets the odd column and what the head leaves.
     let head = first_columns(text, rest / 2);
     let tail = last_columns(text, rest - width(head));
     Cow::Owned(format!("{head}…{tail}"))
 }
 
-/// The text in at most `columns` columns; what is too long loses its end.
+/// The text in at most `columns` columns. A text that is too long loses its end.
 #[must_use]
 pub fn cut_end(text: &str, columns: usize) -> Cow<'_, str> {
     if width(text) <= columns {
@@ -94,7 +94,7 @@ fn first_columns(text: &str, columns: usize) -> &str {
         }
     }
     let mut head = &text[..end];
-    // A variation selector can make the whole wider than its characters one by one.
+    // With a variation selector the whole can be wider than the sum of its characters.
     while width(head) > columns {
         head = head.char_indices().next_back().map_or("", |(at, _)| &head[..at]);
     }
@@ -111,7 +111,7 @@ fn last_columns(text: &str, columns: usize) -> &str {
         if used > columns {
             break;
         }
-        // A combining mark without its letter would join the dots.
+        // A combining mark without its letter would combine with the dots.
         if wide > 0 {
             start = at;
         }
@@ -125,16 +125,16 @@ fn last_columns(text: &str, columns: usize) -> &str {
     tail
 }
 
-/// Which side of a cell its text stands on.
+/// Alignment of the text in a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
-    /// Text begins at the left.
+    /// At the left.
     Left,
-    /// Text ends at the right, as numbers do.
+    /// At the right, for numbers.
     Right,
 }
 
-/// Appends the text as a cell of exactly `columns` columns, cut in the middle or filled with spaces.
+/// Appends the text as a cell of exactly `columns` columns, cut in the middle or padded with spaces.
 pub fn push_cell(out: &mut String, text: &str, columns: usize, align: Align) {
     let cell = cut_middle(text, columns);
     let fill = columns.saturating_sub(width(&cell));
@@ -147,7 +147,7 @@ pub fn push_cell(out: &mut String, text: &str, columns: usize, align: Align) {
     }
 }
 
-/// A span of time as people read it, at most six columns up to a day: `870ns`, `12µs`, `3.2ms`, `1.25s`, `2m05s`, `3h10m`.
+/// A duration for people, at most six columns up to a day: `870ns`, `12µs`, `3.2ms`, `1.25s`, `2m05s`, `3h10m`.
 #[must_use]
 pub fn duration(nanoseconds: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s")];
@@ -155,7 +155,7 @@ pub fn duration(nanoseconds: u64) -> String {
         return format!("{nanoseconds}ns");
     }
     for (unit, name) in UNITS {
-        // Rounding must not make "1000ms" of 999.96 ms, so the border is the rounded one.
+        // 999.96 ms must not be rounded to "1000ms", so the limit is that of the rounded value.
         let border = if unit == 1_000_000_000 { 60 * unit - unit / 20 } else { 1_000 * unit - unit / 2 };
         if nanoseconds < border {
             return format!("{}{name}", three_digits(nanoseconds as f64 / unit as f64));
@@ -169,7 +169,7 @@ pub fn duration(nanoseconds: u64) -> String {
     }
 }
 
-/// A number of bytes as people read it: `188 B`, `4.1 kB`, `12.0 MB` (decimal prefixes).
+/// A number of bytes for people: `188 B`, `4.1 kB`, `12.0 MB` (decimal prefixes).
 #[must_use]
 pub fn bytes(count: u64) -> String {
     if count < 1_000 {
@@ -207,7 +207,7 @@ pub fn counted(count: u64, thing: &str) -> String {
     format!("{} {thing}{}", thousands(count), if count == 1 { "" } else { "s" })
 }
 
-/// A value from 1 to under 1000 with two or three digits: `1.2`, `12`, `120`.
+/// A value from 1 up to 1000 with two or three digits: `1.2`, `12`, `120`.
 fn three_digits(value: f64) -> String {
     if value < 9.95 { format!("{value:.1}") } else { format!("{value:.0}") }
 }

@@ -1,4 +1,4 @@
-//! Time as packets tell it.
+//! Time stamps of packets.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -14,8 +14,8 @@ impl Timestamp {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 
-    /// RFC 3339 in UTC with nanoseconds, always 30 bytes of ASCII: `2026-01-02T03:04:05.000000006Z`. By hand because every
-    /// record of every output has one.
+    /// RFC 3339 in UTC with nanoseconds, always 30 bytes of ASCII: `2026-01-02T03:04:05.000000006Z`. Written by hand
+    /// because every record has one.
     #[must_use]
     pub fn rfc3339(self) -> [u8; 30] {
         let mut out = *b"0000-00-00T00:00:00.000000000Z";
@@ -27,8 +27,8 @@ impl Timestamp {
         };
         let seconds = self.0.div_euclid(1_000_000_000);
         let of_day = seconds.rem_euclid(86_400) as u64;
-        // Days to a date in the proleptic Gregorian calendar, counted in eras of 400 years that begin on a 1st of March, so
-        // that the leap day is the last of its year. An i64 of nanoseconds spans the years 1677 to 2262: four digits.
+        // The date in the proleptic Gregorian calendar. Days are counted in eras of 400 years that begin on 1 March, so that
+        // the leap day is the last day of a year. An i64 of nanoseconds covers the years 1677 to 2262: four digits.
         let days = (seconds.div_euclid(86_400) + 719_468) as u64;
         let (era, day) = (days / 146_097, days % 146_097);
         let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn dates_agree_with_an_independent_calendar() {
-        // A step that meets every day of the year and hour of the day over the whole range.
+        // This step hits every day of the year and every hour of the day over the whole range.
         let mut at = i64::MIN;
         while let Some(next) = at.checked_add(40_003_200_000_000_007 / 11) {
             let expected = jiff::Timestamp::from_nanosecond(at.into()).unwrap();

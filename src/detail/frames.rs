@@ -1,12 +1,12 @@
-//! The HTTP/2 frames of one stream: what belongs to a call stands between frames of others.
+//! The HTTP/2 frames of one stream, which are interleaved with frames of other streams.
 
 use rpcscope_parsers::protocol::Field;
 
 /// Bytes of a frame's head (RFC 9113, section 4.1).
 const HEAD: usize = 9;
 
-/// Takes the frames of `stream` out of `bytes`, which begin with a frame, until `size` bytes of them are found. `None`
-/// where the bytes are no frames of that stream.
+/// Collects `size` bytes of frames of `stream` from `bytes`, which begin with a frame. `None` if the first frame is of
+/// another stream.
 pub(super) fn of_stream(bytes: &[u8], stream: i64, size: u64) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let mut rest = bytes;
@@ -25,8 +25,8 @@ pub(super) fn of_stream(bytes: &[u8], stream: i64, size: u64) -> Option<Vec<u8>>
     (begins && !out.is_empty()).then_some(out)
 }
 
-/// Puts the names and values that the session decoded into the dissected header block, which alone can't know the entries
-/// of the connection's table. `false` if the two do not agree field by field; then nothing is changed.
+/// Puts the names and values that the session decoded into the dissected header block, because the dissector does not know
+/// the connection's dynamic table. Returns `false` and changes nothing if the two do not agree field by field.
 pub(super) fn name_entries(fields: &mut [Field], headers: &[(String, String)]) -> bool {
     let mut entries: Vec<&mut Field> = fields
         .iter_mut()
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_is_given_as_far_as_it_goes() {
+    fn cut_frames_are_returned_as_far_as_they_go() {
         let bytes = [frame(3, b"one"), frame(3, b"two")].concat();
         assert_eq!(of_stream(&bytes[..20], 3, 24).unwrap().len(), 12);
         assert_eq!(of_stream(&bytes[..23], 3, 24).unwrap().len(), 23);

@@ -22,7 +22,7 @@ pub fn numbers(row: &[u8]) -> String {
     out
 }
 
-/// The text part: printable ASCII, a point for everything else.
+/// The text part: printable ASCII, and a dot for everything else.
 #[must_use]
 pub fn text(row: &[u8]) -> String {
     row.iter().map(|byte| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '.' }).collect()

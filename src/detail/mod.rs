@@ -1,5 +1,5 @@
 //! One call in full: verdict, headers, messages, bytes, packets. Made on demand by reading the packets again, so that the
-//! usual way collects nothing for it.
+//! pipeline has to collect nothing for it.
 //!
 //! ```text
 //! let detail = detail::collect(&mut source, &call, &decode_as)?;   // any Source over the same packets: files, a ring
@@ -37,18 +37,18 @@ pub const MAX_PACKETS: usize = 5000;
 /// Most headers of one message that are kept.
 pub const MAX_HEADERS: usize = 500;
 
-/// Everything that the packets tell of a call.
+/// Everything that the packets say about a call.
 #[derive(Clone, Debug)]
 pub struct Detail {
     /// The call.
     pub call: Call,
-    /// Name of the protocol as the parsers have it; `None` if the packets are not there any more.
+    /// The parsers' name of the protocol; `None` if the packets are no longer available.
     pub protocol: Option<&'static str>,
     /// Its messages in the order in which they began.
     pub messages: Vec<Message>,
     /// The packets of its connection from its first to its last one.
     pub packets: Vec<Segment>,
-    /// What is not here although it was on the wire, in words ("200 more packets").
+    /// What was left out although it was captured, in words ("200 more packets").
     pub left_out: Vec<String>,
 }
 
@@ -57,35 +57,35 @@ pub struct Detail {
 pub struct Message {
     /// Sent by the caller.
     pub from_client: bool,
-    /// What it does to the call.
+    /// Its role in the call.
     pub kind: Kind,
     /// When its first byte was captured.
     pub time: Timestamp,
     /// The packet that carried its first byte.
     pub packet: u64,
-    /// Where its first byte stands in what its side sent, counted from the first byte that was understood.
+    /// Offset of its first byte in the stream of its side, counted from the first byte that was parsed.
     pub offset: u64,
-    /// Its size on the wire in bytes. 0 for signs that have no bytes of their own.
+    /// Its size on the wire in bytes. 0 for events without bytes of their own.
     pub size: u64,
     /// Its bytes, as far as they were captured and kept; of HTTP/2 the frames of its stream.
     pub bytes: Vec<u8>,
     /// Its headers as the protocol decoded them. May hold control characters.
     pub headers: Vec<(String, String)>,
-    /// `fields` do not say what `headers` say: they refer to the table of an HTTP/2 connection.
+    /// `fields` lack the headers, which refer to the dynamic table of an HTTP/2 connection.
     pub undecoded: bool,
     /// The dissected bytes. May hold control characters.
     pub fields: Vec<Field>,
 }
 
 impl Message {
-    /// Its part in the call, in one or two words.
+    /// Its role in the call, in a few words.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self.kind {
             Kind::Request => "request",
             Kind::Oneway => "one-way request",
             Kind::Open => "open",
-            Kind::Begin => "begin of answer",
+            Kind::Begin => "start of answer",
             Kind::Part => "message",
             Kind::HalfClose => "end of sending",
             Kind::Answer => "answer",
@@ -96,13 +96,13 @@ impl Message {
         }
     }
 
-    /// Whether there is nothing to look into.
+    /// Whether it has neither bytes nor headers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.headers.is_empty()
     }
 
-    /// Whether bytes of it are missing here.
+    /// Whether some of its bytes are missing.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         (self.bytes.len() as u64) < self.size
@@ -120,8 +120,8 @@ pub struct Segment {
     pub from_client: bool,
     /// Payload bytes on the wire.
     pub payload: u64,
-    /// Payload bytes that were cut off.
+    /// Payload bytes that the snapshot length cut off.
     pub missing: u32,
-    /// TCP flags in tcpdump's letters, or nothing.
+    /// TCP flags in tcpdump's letters; empty without any.
     pub flags: String,
 }

@@ -19,12 +19,12 @@ const MAX_DUMP: usize = 4096;
 const MAX_FIELDS: usize = 2000;
 /// Packets that are listed.
 const MAX_LISTED: usize = 100;
-/// Messages that are printed with headers and bytes; the others stand in the time line.
+/// Messages that are printed with headers and bytes; the others are only in the time line.
 const MAX_FULL: usize = 20;
-/// Columns of labels and header names.
+/// Width of labels and header names.
 const LABEL: usize = 18;
-/// Keys of the record that the verdict, the title or the packets say already.
-const SAID: &[&str] = &[
+/// Keys of the record that are already in the title, the verdict or the list of packets.
+const SHOWN: &[&str] = &[
     "uid",
     "client",
     "server",
@@ -47,16 +47,16 @@ const SAID: &[&str] = &[
     "metadata",
 ];
 
-/// How it is printed.
+/// The style of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// With colours.
+    /// Print colours.
     pub colored: bool,
-    /// Columns of the terminal, at which explanations are wrapped.
+    /// Width of the terminal, at which explanations are wrapped.
     pub width: usize,
 }
 
-/// Appends everything, each line ended.
+/// Appends the whole text; its last line ends with a line break too.
 pub fn push(out: &mut String, detail: &Detail, look: Look) {
     let call = &detail.call;
     let page = &mut Page { out, look };
@@ -81,14 +81,14 @@ pub fn push(out: &mut String, detail: &Detail, look: Look) {
         let value = if *name == address { address } else { format!("{name}  {address}") };
         page.labelled(label, &value, Style::new(), "");
     }
-    for key in KEYS.iter().filter(|key| !SAID.contains(&key.name)) {
+    for key in KEYS.iter().filter(|key| !SHOWN.contains(&key.name)) {
         let shown = match (key.get)(call) {
             Value::Null => continue,
             Value::Duration(span) => text::duration(span),
             Value::Bytes(count) => text::bytes(count),
             value => text::escape(&value.to_string()).into_owned(),
         };
-        // `latency` reads better than `latency_ns` beside a value with a unit.
+        // The value has a unit, so `latency` reads better than `latency_ns`.
         let short = key.aliases.first().filter(|_| matches!(key.kind, Type::Duration));
         let label = short.unwrap_or(&key.name);
         page.labelled(label, &shown, Style::new(), "");
@@ -140,7 +140,7 @@ impl Page<'_> {
         self.out.push('\n');
     }
 
-    /// A value with its label before it and its meaning below it.
+    /// A label, its value, and the meaning on the next line.
     fn labelled(&mut self, label: &str, value: &str, style: Style, meaning: &str) {
         self.out.push_str("  ");
         let mut cell = String::new();
@@ -158,12 +158,12 @@ impl Page<'_> {
         }
     }
 
-    /// A text broken into lines between words.
+    /// Text that is wrapped between words.
     fn wrapped(&mut self, indent: usize, prose: &str) {
         self.wrapped_after(0, indent, prose);
     }
 
-    /// The same where the first line has `used` columns already.
+    /// The same, where `used` columns of the first line are taken.
     fn wrapped_after(&mut self, used: usize, indent: usize, prose: &str) {
         let room = self.look.width.max(indent + 20);
         let mut column = used;
@@ -245,7 +245,7 @@ impl Page<'_> {
     }
 
     fn field(&mut self, field: &Field, depth: usize, left: &mut usize) {
-        // Deeper trees are hostile; their outer levels say enough.
+        // Trees that are this deep are hostile, and the outer levels are enough.
         if *left == 0 || depth > 64 {
             return;
         }
@@ -268,7 +268,7 @@ impl Page<'_> {
     }
 }
 
-/// The name with a capital letter, as the beginning of a line.
+/// The name with a capital first letter.
 fn capital(name: &str) -> String {
     let mut chars = name.chars();
     chars.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(chars).collect()

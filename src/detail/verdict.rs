@@ -1,4 +1,4 @@
-//! The verdict of a call in labelled lines: what was seen, what it means, where to look.
+//! The verdict of a call in labelled lines: what was captured, what it means, where to look.
 
 use crate::calls::labels;
 use crate::calls::record::{Call, Carrier, Class};
@@ -11,7 +11,7 @@ use crate::text;
 pub struct Line {
     /// What it is about, in one or two words.
     pub label: &'static str,
-    /// What was seen. Escaped for terminals.
+    /// What was captured. Escaped for terminals.
     pub value: String,
     /// What it means; may be empty.
     pub meaning: String,
@@ -30,13 +30,13 @@ pub fn lines(call: &Call) -> Vec<Line> {
             push("class", labels::label(Some(class)).to_owned(), explain::class(class).meaning);
         }
         None => {
-            push("class", "unknown".to_owned(), "An answer came, but what it says is not in the capture.");
+            push("class", "unknown".to_owned(), "There is an answer, but its status was not captured.");
         }
     }
     if outcome.carrier != Carrier::None || call.failed() {
-        push("told by", outcome.carrier.name().to_owned(), explain::carrier(outcome.carrier).meaning);
+        push("carrier", outcome.carrier.name().to_owned(), explain::carrier(outcome.carrier).meaning);
     }
-    // tRPC has two codes in every answer; which of them counts is the question that people come with.
+    // tRPC has two codes in every answer, and people want to know which of them counts.
     for (label, number) in [("ret", call.outcome.ret), ("func_ret", call.outcome.func_ret)] {
         if let Some(number) = number {
             let entry = codes::entry(Family::Trpc, number.into());
@@ -101,7 +101,7 @@ mod tests {
         let lines = lines(&call);
         let of = |label: &str| lines.iter().find(|line| line.label == label).map(|line| line.value.as_str());
         assert_eq!(of("class"), Some("business error"));
-        assert_eq!(of("told by"), Some("func_ret"));
+        assert_eq!(of("carrier"), Some("func_ret"));
         assert!(of("ret").unwrap().starts_with('0'));
         assert_eq!(of("func_ret"), Some("10001"));
         assert_eq!((of("code"), of("raised by")), (None, None));
