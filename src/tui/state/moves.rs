@@ -140,7 +140,7 @@ impl State {
         } else if let Some(detail) = &mut self.detail {
             detail.step(rows, layout);
         } else {
-            self.views.get_mut(self.view_id).step(&self.cx, rows);
+            self.view_mut().step(rows);
         }
     }
 

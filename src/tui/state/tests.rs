@@ -311,6 +311,36 @@ fn changes_lead_to_an_example_and_edges_to_their_calls() {
 }
 
 #[test]
+fn the_cursor_never_rests_between_two_chains() {
+    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    let mut state = linked();
+    keys(&mut state, "5");
+    // Root and callee, the gap, root and callee; the first row is in the fourth line.
+    for (row, hop) in [(3, 0), (4, 1), (5, 1), (6, 0), (7, 1)] {
+        let kind = MouseEventKind::Down(MouseButton::Left);
+        let click = MouseEvent { kind, column: 9, row, modifiers: KeyModifiers::NONE };
+        state.mouse(click, std::time::Instant::now());
+        let selected = state.views.chains.selected(&state.cx).map(|(_, hop)| hop);
+        assert_eq!(selected, Some(hop), "a click on line {row}");
+    }
+    keys(&mut state, "gjj");
+    assert_eq!(state.views.chains.selected(&state.cx).map(|(_, hop)| hop), Some(0), "down over the gap");
+    keys(&mut state, "k");
+    assert_eq!(state.views.chains.selected(&state.cx).map(|(_, hop)| hop), Some(1), "and up again");
+}
+
+#[test]
+fn sorting_shows_the_top_of_the_order_in_every_view() {
+    let mut state = linked();
+    for view in ["1", "2", "3", "5v"] {
+        keys(&mut state, view);
+        keys(&mut state, "Gs");
+        assert_eq!(state.view().list().selected, 0, "{view}");
+        assert!(state.view().list().sort.is_some(), "{view}");
+    }
+}
+
+#[test]
 fn the_filter_acts_on_chains_and_connections_too() {
     let mut state = linked();
     let ends = state.views.calls.selected(&state.cx).unwrap().1.clone();

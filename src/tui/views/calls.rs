@@ -354,7 +354,7 @@ impl View for Calls {
         (self.follow && self.len() > 0 && !cx.ended).then_some("following ▼")
     }
 
-    fn step(&mut self, _cx: &Context, rows: isize) {
+    fn step(&mut self, rows: isize) {
         if self.follow && rows > 0 {
             return;
         }
@@ -386,7 +386,6 @@ impl View for Calls {
             }
             Some((column, down)) => {
                 self.sort_all(cx, column, down);
-                // The user wants to see the top of the order, not where the old row went.
                 self.list.go(0);
             }
         }

@@ -53,6 +53,13 @@ impl Chains {
         self.hop(cx, self.list.selected)
     }
 
+    /// Moves the cursor off a row between two chains.
+    fn leave_gap(&mut self, by: isize) {
+        if matches!(self.rows.get(self.list.selected), Some((_, None))) {
+            self.list.step(by, self.rows.len());
+        }
+    }
+
     /// Puts the cursor on the hop of a call. Whether it is in a row.
     pub(in crate::tui) fn find(&mut self, cx: &Context, uid: Uid) -> bool {
         let Some((chain, hop)) = cx.chains.of(uid) else { return false };
@@ -172,13 +179,14 @@ impl View for Chains {
         Some(self.hop(cx, at).is_some_and(|(chain, hop)| chain.hops[hop].call.failed()))
     }
 
-    /// Moves the cursor over the rows between chains.
-    fn step(&mut self, cx: &Context, rows: isize) {
-        let len = self.rows.len();
-        self.list.step(rows, len);
-        if len > 0 && self.selected(cx).is_none() {
-            self.list.step(if rows < 0 { -1 } else { 1 }, len);
-        }
+    fn step(&mut self, rows: isize) {
+        self.list.step(rows, self.rows.len());
+        self.leave_gap(if rows < 0 { -1 } else { 1 });
+    }
+
+    fn go(&mut self, row: usize) {
+        self.list.go(row);
+        self.leave_gap(-1);
     }
 
     /// What is said of chains is longer than what is said of calls.

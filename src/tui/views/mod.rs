@@ -110,7 +110,7 @@ pub(super) trait View: fmt::Debug {
     }
 
     /// Moves the cursor by rows, up where negative.
-    fn step(&mut self, _cx: &Context, rows: isize) {
+    fn step(&mut self, rows: isize) {
         let len = self.len();
         self.list_mut().step(rows, len);
     }
@@ -126,10 +126,13 @@ pub(super) trait View: fmt::Debug {
         self.list_mut().go(row);
     }
 
-    /// The sort key was pressed.
+    /// The sort key was pressed. The cursor goes to the top of the new order, which is what the user wants to see.
     fn sort(&mut self, cx: &Context) {
         self.list_mut().turn_sort();
         self.arrange(cx);
+        if self.list().sort.is_some() {
+            self.list_mut().go(0);
+        }
     }
 
     /// Brings the cursor within the rows and onto the screen.
