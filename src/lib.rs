@@ -31,7 +31,7 @@
 //! | what codes, findings and lines of logs mean | [`explain`] |
 //! | files of several hosts: whose they are, how their clocks differ | [`capture_point`] |
 //! | which process of this host holds an end of a connection | [`process`] |
-//! | text of the wire made harmless for terminals, and time as packets have it | [`text`], [`time`] |
+//! | text of the wire made harmless for terminals, time as packets have it, numbers as text | [`text`], [`time`], [`digits`] |
 
 pub mod calls;
 pub mod capture_point;
@@ -40,6 +40,7 @@ pub mod cli;
 pub mod codes;
 pub mod decode;
 pub mod detail;
+pub mod digits;
 pub mod dispatch;
 pub mod explain;
 pub mod export;

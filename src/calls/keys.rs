@@ -1,12 +1,11 @@
-//! The keys of the call record: one table for everything that names them (`--fields`, the filter language, csv columns,
-//! completion, help). `sink/jsonl.rs` writes the same keys by hand because it is on the fast path; a test holds the two
-//! together.
+//! The keys of the call record: one row of one table for everything that names them, JSON lines, csv, `--fields`, the filter
+//! language, completion, help and the test of the documentation.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use super::record::{Call, CallKind, Carrier, Class, Finding, Findings, Initiator, Name, Process, Uid};
-use crate::calls::reported::reported_as;
+use super::reported::reported_as;
 use crate::decode::Endpoint;
 use crate::time::Timestamp;
 
@@ -77,7 +76,9 @@ impl Type {
 pub enum Value<'a> {
     /// The call has none.
     Null,
-    /// Text of the wire or a name of ours.
+    /// A word of our own: nothing in it needs an escape.
+    Word(&'static str),
+    /// Text of the wire.
     Text(Cow<'a, str>),
     /// Number.
     Number(i64),
@@ -97,8 +98,10 @@ pub enum Value<'a> {
     Findings(Findings),
     /// Texts; never empty.
     List(&'a [Name]),
-    /// Names and texts; never empty.
+    /// Names and texts, the last of a name being the one that counts; never empty.
     Map(&'a [(String, String)]),
+    /// Names and texts, all of which count; never empty.
+    Pairs(&'a [(String, String)]),
     /// Headers: from the answer?, name, text; never empty.
     Metadata(&'a [(bool, String, String)]),
     /// Processes at the caller's and the callee's end, at least one of them known.
@@ -134,6 +137,7 @@ impl fmt::Display for Value<'_> {
         }
         match self {
             Self::Null => Ok(()),
+            Self::Word(word) => f.write_str(word),
             Self::Text(text) => f.write_str(text),
             Self::Number(n) => write!(f, "{n}"),
             Self::Bytes(n) | Self::Duration(n) => write!(f, "{n}"),
@@ -143,7 +147,9 @@ impl fmt::Display for Value<'_> {
             Self::UnknownName(group) => write!(f, "unknown#{group}"),
             Self::Findings(findings) => joined(f, findings.iter(), |f, x| f.write_str(x.name())),
             Self::List(names) => joined(f, names.iter(), |f, x| f.write_str(x)),
-            Self::Map(pairs) => joined(f, pairs.iter(), |f, (k, v)| write!(f, "{k}={v}")),
+            Self::Map(pairs) | Self::Pairs(pairs) => {
+                joined(f, pairs.iter(), |f, (k, v)| write!(f, "{k}={v}"))
+            }
             Self::Metadata(pairs) => joined(f, pairs.iter(), |f, (_, k, v)| write!(f, "{k}={v}")),
             Self::Processes(ends) => {
                 joined(f, ends.iter().flatten(), |f, p| write!(f, "{}({})", p.name, p.pid))
@@ -159,6 +165,8 @@ pub struct Key {
     pub name: &'static str,
     /// Other names that the filter language and `--fields` take.
     pub aliases: &'static [&'static str],
+    /// What JSON lines have where a call has no value; most keys are left out there.
+    pub absent: Option<&'static str>,
     /// What its values are.
     pub kind: Type,
     /// What it means, in one line.
@@ -227,7 +235,7 @@ fn text(text: Option<&Name>) -> Value<'_> {
 }
 
 fn word(word: Option<&'static str>) -> Value<'static> {
-    word.map_or(Value::Null, |w| Value::Text(Cow::Borrowed(w)))
+    word.map_or(Value::Null, Value::Word)
 }
 
 fn number<T: Into<i64>>(number: Option<T>) -> Value<'static> {
@@ -238,375 +246,219 @@ fn duration(span: Option<u64>) -> Value<'static> {
     span.map_or(Value::Null, Value::Duration)
 }
 
-/// All keys, in the order in which outputs have them.
-pub static KEYS: &[Key] = &[
-    Key {
-        name: "uid",
-        aliases: &[],
-        kind: Type::Uid,
-        doc: "identity of the call, the same in every run over the same packets",
-        get: |c| Value::Uid(c.uid),
-    },
-    Key {
-        name: "start",
-        aliases: &["time"],
-        kind: Type::Time,
-        doc: "time of the request's first byte",
-        get: |c| Value::Time(c.start),
-    },
-    Key {
-        name: "latency_ns",
-        aliases: &["latency"],
-        kind: Type::Duration,
-        doc: "request's first byte to answer's first byte",
-        get: |c| duration(c.latency),
-    },
-    Key {
-        name: "duration_ns",
-        aliases: &["duration"],
-        kind: Type::Duration,
-        doc: "request's first byte to answer's last byte",
-        get: |c| duration(c.duration),
-    },
-    Key {
-        name: "network_ns",
-        aliases: &["network_time"],
-        kind: Type::Duration,
-        doc: "time in the network, there and back (both ends captured)",
-        get: |c| duration(c.network_time()),
-    },
-    Key {
-        name: "arrival",
-        aliases: &[],
-        kind: Type::Time,
-        doc: "time of the request's first byte at the callee (both ends captured)",
-        get: |c| c.callee_view.as_deref().map_or(Value::Null, |callee_view| Value::Time(callee_view.start)),
-    },
-    Key {
-        name: "work_ns",
-        aliases: &["work"],
-        kind: Type::Duration,
-        doc: "latency as the callee's host saw it (both ends captured)",
-        get: |c| duration(c.callee_view.as_deref().and_then(|callee_view| callee_view.latency)),
-    },
-    Key {
-        name: "seen",
-        aliases: &[],
-        kind: Type::Number,
-        doc: "number of captures that show the call, where several do",
-        get: |c| number(c.callee_view.as_deref().map(|callee_view| callee_view.seen)),
-    },
-    Key {
-        name: "client",
-        aliases: &[],
-        kind: Type::Address,
-        doc: "address and port that called",
-        get: |c| Value::Address(c.client),
-    },
-    Key {
-        name: "server",
-        aliases: &[],
-        kind: Type::Address,
-        doc: "address and port that was called",
-        get: |c| Value::Address(c.server),
-    },
-    Key {
-        name: "transport",
-        aliases: &[],
-        kind: Type::Word(&[
-            "ttheader",
-            "framed",
-            "buffered",
-            "theader",
-            "http2",
-            "http1",
-            "trpc",
-            "mesh-header",
+/// The name of a key as the start of a member of a JSON object, with a comma before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// `,"name":`.
+    pub start: &'static str,
+    /// `,"name":"`.
+    pub start_quoted: &'static str,
+}
+
+/// The [`Member`] of a name.
+macro_rules! member {
+    ($name:literal) => {
+        $crate::calls::keys::Member {
+            start: concat!(",\"", $name, "\":"),
+            start_quoted: concat!(",\"", $name, "\":\""),
+        }
+    };
+}
+
+pub(crate) use member;
+
+/// Receives the keys of a call one by one, in the order of [`KEYS`].
+pub trait Visit {
+    /// The next key; `absent` is [`Key::absent`].
+    fn key(&mut self, member: Member, value: Value<'_>, absent: Option<&'static str>);
+}
+
+/// Declares the keys: `"name" | "alias" or "absent": type, "meaning", |call| value;`. One row makes a key known to every
+/// output, to the filter language, completion and help.
+macro_rules! keys {
+    ($($name:literal $(| $alias:literal)* $(or $absent:literal)? : $kind:expr, $doc:literal, $get:expr;)*) => {
+        /// All keys, in the order in which outputs have them.
+        pub static KEYS: &[Key] = &[$(Key {
+            name: $name,
+            aliases: &[$($alias),*],
+            absent: keys!(@absent $($absent)?),
+            kind: $kind,
+            doc: $doc,
+            get: $get,
+        }),*];
+
+        /// Passes all keys of a call to `visitor`. The same rows as [`KEYS`], but without its function pointers: names and
+        /// kinds of values are known at compile time.
+        #[inline]
+        pub fn visit(call: &Call, visitor: &mut impl Visit) {
+            $(visitor.key(member!($name), getter($get)(call), keys!(@absent $($absent)?));)*
+        }
+    };
+    (@absent) => { None };
+    (@absent $absent:literal) => { Some($absent) };
+}
+
+/// Gives a closure of the table its type, which the compiler can't infer where it is called at once.
+#[inline]
+fn getter<F: Fn(&Call) -> Value<'_>>(get: F) -> F {
+    get
+}
+
+keys! {
+    "uid": Type::Uid,
+        "identity of the call, the same in every run over the same packets",
+        |c| Value::Uid(c.uid);
+    "start" | "time": Type::Time,
+        "time of the request's first byte",
+        |c| Value::Time(c.start);
+    "latency_ns" | "latency": Type::Duration,
+        "request's first byte to answer's first byte",
+        |c| duration(c.latency);
+    "duration_ns" | "duration": Type::Duration,
+        "request's first byte to answer's last byte",
+        |c| duration(c.duration);
+    "network_ns" | "network_time": Type::Duration,
+        "time in the network, there and back (both ends captured)",
+        |c| duration(c.network_time());
+    "arrival": Type::Time,
+        "time of the request's first byte at the callee (both ends captured)",
+        |c| c.callee_view.as_deref().map_or(Value::Null, |callee_view| Value::Time(callee_view.start));
+    "work_ns" | "work": Type::Duration,
+        "latency as the callee's host saw it (both ends captured)",
+        |c| duration(c.callee_view.as_deref().and_then(|callee_view| callee_view.latency));
+    "seen": Type::Number,
+        "number of captures that show the call, where several do",
+        |c| number(c.callee_view.as_deref().map(|callee_view| callee_view.seen));
+    "client": Type::Address,
+        "address and port that called",
+        |c| Value::Address(c.client);
+    "server": Type::Address,
+        "address and port that was called",
+        |c| Value::Address(c.server);
+    "transport": Type::Word(&[
+            "ttheader", "framed", "buffered", "theader", "http2", "http1", "trpc", "mesh-header",
         ]),
-        doc: "what carries the messages",
-        get: |c| Value::Text(Cow::Borrowed(c.transport.name())),
-    },
-    Key {
-        name: "network",
-        aliases: &[],
-        kind: Type::Choice(|| vec!["tcp", "udp"]),
-        doc: "tcp or udp",
-        get: |c| Value::Text(Cow::Borrowed(c.network.name())),
-    },
-    Key {
-        name: "rpc",
-        aliases: &["protocol"],
-        kind: Type::Word(&[
-            "thrift",
-            "kitex-protobuf",
-            "grpc",
-            "ttstream",
-            "trpc",
-            "trpc-stream",
-            "trpc-http",
+        "what carries the messages",
+        |c| word(Some(c.transport.name()));
+    "network": Type::Choice(|| vec!["tcp", "udp"]),
+        "tcp or udp",
+        |c| word(Some(c.network.name()));
+    "rpc" | "protocol": Type::Word(&[
+            "thrift", "kitex-protobuf", "grpc", "ttstream", "trpc", "trpc-stream", "trpc-http",
         ]),
-        doc: "RPC protocol",
-        get: |c| Value::Text(Cow::Borrowed(c.rpc.name())),
-    },
-    Key {
-        name: "codec",
-        aliases: &[],
-        kind: Type::Word(&[
-            "thrift-binary",
-            "thrift-compact",
-            "thrift-json",
-            "protobuf",
-            "json",
-            "jce",
-            "flatbuffers",
+        "RPC protocol",
+        |c| word(Some(c.rpc.name()));
+    "codec": Type::Word(&[
+            "thrift-binary", "thrift-compact", "thrift-json", "protobuf", "json", "jce", "flatbuffers",
             "noop",
         ]),
-        doc: "encoding of the payload",
-        get: |c| word(c.codec),
-    },
-    Key {
-        name: "service",
-        aliases: &[],
-        kind: Type::Text,
-        doc: "service as the wire names it",
-        get: |c| text(c.service.as_ref()),
-    },
-    Key {
-        name: "method",
-        aliases: &[],
-        kind: Type::Text,
-        doc: "method as the wire names it",
-        get: |c| text(c.method.as_ref()),
-    },
-    Key {
-        name: "unknown_name",
-        aliases: &[],
-        kind: Type::Text,
-        doc: "group of calls with the same path, said before the capture began",
-        get: |c| c.unknown_name.map_or(Value::Null, Value::UnknownName),
-    },
-    Key {
-        name: "caller",
-        aliases: &[],
-        kind: Type::Text,
-        doc: "name of the calling service, where the header carries it",
-        get: |c| text(c.caller.as_ref()),
-    },
-    Key {
-        name: "callee",
-        aliases: &[],
-        kind: Type::Text,
-        doc: "name of the called service, where the header carries it",
-        get: |c| text(c.callee.as_ref()),
-    },
-    Key {
-        name: "id",
-        aliases: &["seq"],
-        kind: Type::Number,
-        doc: "number that pairs request and answer: seq id, request id, stream id",
-        get: |c| number(c.id),
-    },
-    Key {
-        name: "kind",
-        aliases: &[],
-        kind: Type::Choice(|| words(CallKind::ALL, CallKind::name)),
-        doc: "shape of the call",
-        get: |c| word(Some(c.kind.name())),
-    },
-    Key {
-        name: "class",
-        aliases: &[],
-        kind: Type::Choice(|| words(Class::ALL, Class::name)),
-        doc: "what became of the call; null where its answer was lost",
-        get: |c| word(c.outcome.class.map(Class::name)),
-    },
-    Key {
-        name: "carrier",
-        aliases: &[],
-        kind: Type::Choice(|| words(Carrier::ALL, Carrier::name)),
-        doc: "wire element that decided the class",
-        get: |c| word(Some(c.outcome.carrier.name())),
-    },
-    Key {
-        name: "code",
-        aliases: &[],
-        kind: Type::Number,
-        doc: "number of the error, in the numbering of its carrier",
-        get: |c| number(c.outcome.code),
-    },
-    Key {
-        name: "code_name",
-        aliases: &[],
-        kind: Type::Text,
-        doc: "standard name of the code",
-        get: |c| word(c.outcome.code_name),
-    },
-    Key {
-        name: "message",
-        aliases: &["msg"],
-        kind: Type::Text,
-        doc: "text of the error",
-        get: |c| c.outcome.message.as_deref().map_or(Value::Null, |m| Value::Text(Cow::Borrowed(m))),
-    },
-    Key {
-        name: "initiator",
-        aliases: &[],
-        kind: Type::Choice(|| words(Initiator::ALL, Initiator::name)),
-        doc: "who broke, reset or cancelled the call",
-        get: |c| word(c.outcome.initiator.map(Initiator::name)),
-    },
-    Key {
-        name: "ret",
-        aliases: &[],
-        kind: Type::Number,
-        doc: "tRPC: the framework's code as sent",
-        get: |c| number(c.outcome.ret),
-    },
-    Key {
-        name: "func_ret",
-        aliases: &[],
-        kind: Type::Number,
-        doc: "tRPC: the handler's code as sent",
-        get: |c| number(c.outcome.func_ret),
-    },
-    Key {
-        name: "reported_as",
-        aliases: &[],
-        kind: Type::Text,
-        doc: "how the caller's library words this error in its logs, where that is known",
-        get: |c| reported_as(c).map_or(Value::Null, |text| Value::Text(Cow::Owned(text))),
-    },
-    Key {
-        name: "biz_extra",
-        aliases: &[],
-        kind: Type::Map,
-        doc: "map of the business error",
-        get: |c| if c.outcome.biz_extra.is_empty() { Value::Null } else { Value::Map(&c.outcome.biz_extra) },
-    },
-    Key {
-        name: "details",
-        aliases: &[],
-        kind: Type::Map,
-        doc: "gRPC status details: type and text",
-        get: |c| if c.outcome.details.is_empty() { Value::Null } else { Value::Map(&c.outcome.details) },
-    },
-    Key {
-        name: "request_bytes",
-        aliases: &[],
-        kind: Type::Bytes,
-        doc: "size of the request on the connection, its own headers included",
-        get: |c| Value::Bytes(c.request_bytes),
-    },
-    Key {
-        name: "response_bytes",
-        aliases: &["answer_bytes"],
-        kind: Type::Bytes,
-        doc: "size of the answer on the connection, its own headers included",
-        get: |c| Value::Bytes(c.response_bytes),
-    },
-    Key {
-        name: "request_messages",
-        aliases: &[],
-        kind: Type::Number,
-        doc: "messages that the caller sent",
-        get: |c| Value::Number(c.request_messages.into()),
-    },
-    Key {
-        name: "response_messages",
-        aliases: &["answer_messages"],
-        kind: Type::Number,
-        doc: "messages that the callee sent",
-        get: |c| Value::Number(c.response_messages.into()),
-    },
-    Key {
-        name: "timeout_ns",
-        aliases: &["timeout"],
-        kind: Type::Duration,
-        doc: "how long the caller said it would wait",
-        get: |c| duration(c.timeout),
-    },
-    Key {
-        name: "trace_id",
-        aliases: &[],
-        kind: Type::Text,
-        doc: "trace id from the headers",
-        get: |c| text(c.trace_id.as_ref()),
-    },
-    Key {
-        name: "span_id",
-        aliases: &[],
-        kind: Type::Text,
-        doc: "span id from the headers",
-        get: |c| text(c.span_id.as_ref()),
-    },
-    Key {
-        name: "field_id",
-        aliases: &[],
-        kind: Type::Number,
-        doc: "of an exception declared in the IDL: its field in the result struct",
-        get: |c| number(c.outcome.field_id),
-    },
-    Key {
-        name: "canceled_by",
-        aliases: &["cancelled_by"],
-        kind: Type::Text,
-        doc: "ttstream: the service that cancelled first",
-        get: |c| text(c.outcome.canceled_by()),
-    },
-    Key {
-        name: "cancel_path",
-        aliases: &[],
-        kind: Type::List,
-        doc: "ttstream: the services on the way of the cancel",
-        get: |c| {
-            if c.outcome.cancel_path.is_empty() { Value::Null } else { Value::List(&c.outcome.cancel_path) }
-        },
-    },
-    Key {
-        name: "parent",
-        aliases: &[],
-        kind: Type::Uid,
-        doc: "the call that caused this one, where known",
-        get: |c| c.parent.map_or(Value::Null, Value::Uid),
-    },
-    Key {
-        name: "parent_evidence",
-        aliases: &[],
-        kind: Type::Text,
-        doc: "why the parent is believed",
-        get: |c| word(c.parent_evidence),
-    },
-    Key {
-        name: "findings",
-        aliases: &["finding"],
-        kind: Type::Set(|| words(Finding::ALL, Finding::name)),
-        doc: "what is remarkable about the call",
-        get: |c| if c.findings.is_empty() { Value::Null } else { Value::Findings(c.findings) },
-    },
-    Key {
-        name: "process",
-        aliases: &[],
-        kind: Type::Text,
-        doc: "live: processes of this host at either end",
-        get: |c| {
+        "encoding of the payload",
+        |c| word(c.codec);
+    "service": Type::Text,
+        "service as the wire names it",
+        |c| text(c.service.as_ref());
+    "method": Type::Text,
+        "method as the wire names it",
+        |c| text(c.method.as_ref());
+    "unknown_name": Type::Text,
+        "group of calls with the same path, said before the capture began",
+        |c| c.unknown_name.map_or(Value::Null, Value::UnknownName);
+    "caller": Type::Text,
+        "name of the calling service, where the header carries it",
+        |c| text(c.caller.as_ref());
+    "callee": Type::Text,
+        "name of the called service, where the header carries it",
+        |c| text(c.callee.as_ref());
+    "id" | "seq": Type::Number,
+        "number that pairs request and answer: seq id, request id, stream id",
+        |c| number(c.id);
+    "kind": Type::Choice(|| words(CallKind::ALL, CallKind::name)),
+        "shape of the call",
+        |c| word(Some(c.kind.name()));
+    "class" or "null": Type::Choice(|| words(Class::ALL, Class::name)),
+        "what became of the call; null where its answer was lost",
+        |c| word(c.outcome.class.map(Class::name));
+    "carrier": Type::Choice(|| words(Carrier::ALL, Carrier::name)),
+        "wire element that decided the class",
+        |c| word(Some(c.outcome.carrier.name()));
+    "code": Type::Number,
+        "number of the error, in the numbering of its carrier",
+        |c| number(c.outcome.code);
+    "code_name": Type::Text,
+        "standard name of the code",
+        |c| word(c.outcome.code_name);
+    "message" | "msg": Type::Text,
+        "text of the error",
+        |c| c.outcome.message.as_deref().map_or(Value::Null, |m| Value::Text(Cow::Borrowed(m)));
+    "initiator": Type::Choice(|| words(Initiator::ALL, Initiator::name)),
+        "who broke, reset or cancelled the call",
+        |c| word(c.outcome.initiator.map(Initiator::name));
+    "ret": Type::Number,
+        "tRPC: the framework's code as sent",
+        |c| number(c.outcome.ret);
+    "func_ret": Type::Number,
+        "tRPC: the handler's code as sent",
+        |c| number(c.outcome.func_ret);
+    "reported_as": Type::Text,
+        "how the caller's library words this error in its logs, where that is known",
+        |c| reported_as(c).map_or(Value::Null, |text| Value::Text(Cow::Owned(text)));
+    "biz_extra": Type::Map,
+        "map of the business error",
+        |c| if c.outcome.biz_extra.is_empty() { Value::Null } else { Value::Map(&c.outcome.biz_extra) };
+    "details": Type::Map,
+        "gRPC status details: type and text",
+        |c| if c.outcome.details.is_empty() { Value::Null } else { Value::Pairs(&c.outcome.details) };
+    "request_bytes": Type::Bytes,
+        "size of the request on the connection, its own headers included",
+        |c| Value::Bytes(c.request_bytes);
+    "response_bytes" | "answer_bytes": Type::Bytes,
+        "size of the answer on the connection, its own headers included",
+        |c| Value::Bytes(c.response_bytes);
+    "request_messages": Type::Number,
+        "messages that the caller sent",
+        |c| Value::Number(c.request_messages.into());
+    "response_messages" | "answer_messages": Type::Number,
+        "messages that the callee sent",
+        |c| Value::Number(c.response_messages.into());
+    "timeout_ns" | "timeout": Type::Duration,
+        "how long the caller said it would wait",
+        |c| duration(c.timeout);
+    "trace_id": Type::Text,
+        "trace id from the headers",
+        |c| text(c.trace_id.as_ref());
+    "span_id": Type::Text,
+        "span id from the headers",
+        |c| text(c.span_id.as_ref());
+    "field_id": Type::Number,
+        "of an exception declared in the IDL: its field in the result struct",
+        |c| number(c.outcome.field_id);
+    "canceled_by" | "cancelled_by": Type::Text,
+        "ttstream: the service that cancelled first",
+        |c| text(c.outcome.canceled_by());
+    "cancel_path": Type::List,
+        "ttstream: the services on the way of the cancel",
+        |c| if c.outcome.cancel_path.is_empty() { Value::Null } else { Value::List(&c.outcome.cancel_path) };
+    "parent": Type::Uid,
+        "the call that caused this one, where known",
+        |c| c.parent.map_or(Value::Null, Value::Uid);
+    "parent_evidence": Type::Text,
+        "why the parent is believed",
+        |c| word(c.parent_evidence);
+    "findings" | "finding" or "[]": Type::Set(|| words(Finding::ALL, Finding::name)),
+        "what is remarkable about the call",
+        |c| if c.findings.is_empty() { Value::Null } else { Value::Findings(c.findings) };
+    "process": Type::Text,
+        "live: processes of this host at either end",
+        |c| {
             if c.process.iter().all(Option::is_none) { Value::Null } else { Value::Processes(&c.process) }
-        },
-    },
-    Key {
-        name: "metadata",
-        aliases: &["header"],
-        kind: Type::Map,
-        doc: "headers of request and answer (with --metadata)",
-        get: |c| if c.metadata.is_empty() { Value::Null } else { Value::Metadata(&c.metadata) },
-    },
-    Key {
-        name: "packets",
-        aliases: &["packet"],
-        kind: Type::Packets,
-        doc: "numbers of the first and last packet of the call",
-        get: |c| Value::Packets(c.packets.0, c.packets.1),
-    },
-];
+    };
+    "metadata" | "header": Type::Map,
+        "headers of request and answer (with --metadata)",
+        |c| if c.metadata.is_empty() { Value::Null } else { Value::Metadata(&c.metadata) };
+    "packets" | "packet": Type::Packets,
+        "numbers of the first and last packet of the call",
+        |c| Value::Packets(c.packets.0, c.packets.1);
+}
 
 #[cfg(test)]
 mod tests {

@@ -90,9 +90,12 @@ impl Test {
         let meant = |name: &str| self.member.as_ref().is_none_or(|member| member.eq_ignore_ascii_case(name));
         match value {
             Value::Null => false,
+            Value::Word(word) => holds(word),
             Value::Text(text) => holds(text),
             Value::List(names) => names.iter().any(|name| holds(name)),
-            Value::Map(pairs) => pairs.iter().any(|(name, text)| meant(name) && holds(text)),
+            Value::Map(pairs) | Value::Pairs(pairs) => {
+                pairs.iter().any(|(name, text)| meant(name) && holds(text))
+            }
             Value::Metadata(headers) => headers.iter().any(|(_, name, text)| meant(name) && holds(text)),
             Value::Findings(findings) => findings.iter().any(|finding| holds(finding.name())),
             Value::Processes(ends) => ends.iter().flatten().any(|process| holds(&process.name)),

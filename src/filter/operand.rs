@@ -176,7 +176,9 @@ pub(super) fn of_value(value: &Value<'_>) -> String {
         // One of several is enough.
         Value::Findings(findings) => findings.iter().next().map_or("null", Finding::name).to_owned(),
         Value::List(names) => names.first().map_or_else(|| "null".to_owned(), |name| quote(name)),
-        Value::Map(pairs) => pairs.first().map_or_else(|| "null".to_owned(), |(_, text)| quote(text)),
+        Value::Map(pairs) | Value::Pairs(pairs) => {
+            pairs.first().map_or_else(|| "null".to_owned(), |(_, text)| quote(text))
+        }
         Value::Metadata(headers) => {
             headers.first().map_or_else(|| "null".to_owned(), |(_, _, text)| quote(text))
         }

@@ -76,7 +76,7 @@ impl FieldValue<'_, '_> {
             return;
         };
         let texts: Vec<&str> = match &self.value {
-            Value::Map(pairs) => pairs
+            Value::Map(pairs) | Value::Pairs(pairs) => pairs
                 .iter()
                 .filter(|(name, _)| name.eq_ignore_ascii_case(member))
                 .map(|(_, text)| &**text)

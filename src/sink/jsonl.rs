@@ -1,43 +1,45 @@
-//! JSON lines: one object a call. Written by hand into one reused buffer because this is the output of mass processing: 63 ns
-//! a packet of a busy capture against 254 ns with serde and owned strings for addresses and times.
+//! JSON lines: one object per call, with the keys of [`crate::calls::keys`]. Serde with owned strings for addresses and times
+//! took four times as long (254 against 63 ns per packet of a busy capture).
 //!
-//! Keys without a value are left out, but for `class` (null where the answer was lost) and `findings` (an empty list),
-//! which scripts look at without asking whether they are there. Characters that could harm a terminal are written as
-//! `\u` escapes, so that a line is safe to look at.
+//! Keys without a value are left out, except `class` (null if the answer was lost) and `findings` (an empty list), so that
+//! scripts can read these two without a test. Characters that could harm a terminal are written as `\u` escapes: a line
+//! is safe to print.
 
-use std::io::{self, Write as _};
-use std::net::IpAddr;
+use std::io;
 
-use super::{RecordWriter, Sink};
-use crate::calls::record::{Call, Connection, Initiator, Name, Uid};
-use crate::calls::reported::reported_as;
-use crate::decode::Endpoint;
-use crate::text::is_unsafe;
+use super::json::{Dates, Room, Scratch};
+use super::{RecordWriter, Sink, json};
+use crate::calls::keys::{self, Member, Value, Visit, member};
+use crate::calls::record::{Call, Connection, Process, Uid};
 
 /// The sink for `--format jsonl`.
 #[derive(Debug)]
 pub struct JsonLines {
     out: RecordWriter,
+    scratch: Scratch,
+    dates: Dates,
 }
 
 impl JsonLines {
     /// Writes to `out`.
     #[must_use]
     pub fn new(out: RecordWriter) -> Self {
-        Self { out }
+        Self { out, scratch: Scratch::default(), dates: Dates::default() }
     }
 }
 
 impl Sink for JsonLines {
     fn call(&mut self, call: &Call) -> io::Result<()> {
-        write_call(&mut self.out.buffer, call);
-        self.out.buffer.push(b'\n');
+        let Self { out, scratch, dates } = self;
+        let line = scratch.write(|room| call_fields(room.text("{"), dates, call).text("}\n"));
+        out.buffer.extend_from_slice(line);
         self.out.end_record()
     }
 
     fn connection(&mut self, connection: &Connection) -> io::Result<()> {
-        write_connection(&mut self.out.buffer, connection);
-        self.out.buffer.push(b'\n');
+        let Self { out, scratch, dates } = self;
+        let line = scratch.write(|room| connection_object(room, dates, connection).text("\n"));
+        out.buffer.extend_from_slice(line);
         self.out.end_record()
     }
 
@@ -52,344 +54,137 @@ impl Sink for JsonLines {
 
 /// Appends the call as one JSON object.
 pub fn write_call(out: &mut Vec<u8>, call: &Call) {
-    out.push(b'{');
-    write_call_fields(out, call);
-    out.push(b'}');
+    let mut dates = Dates::default();
+    json::append(out, |room| call_fields(room.text("{"), &mut dates, call).text("}"));
 }
 
 /// Appends the keys and values of the call without the braces around them, so that a caller can add its own.
 pub fn write_call_fields(out: &mut Vec<u8>, call: &Call) {
-    out.extend_from_slice(b"\"type\":\"call\",\"uid\":\"");
-    uid(out, call.uid);
-    out.extend_from_slice(b"\",\"start\":\"");
-    out.extend_from_slice(&call.start.rfc3339());
-    out.push(b'"');
-    opt_number(out, b",\"latency_ns\":", call.latency);
-    opt_number(out, b",\"duration_ns\":", call.duration);
-    if let Some(callee_view) = call.callee_view.as_deref() {
-        opt_number(out, b",\"network_ns\":", call.network_time());
-        out.extend_from_slice(b",\"arrival\":\"");
-        out.extend_from_slice(&callee_view.start.rfc3339());
-        out.push(b'"');
-        opt_number(out, b",\"work_ns\":", callee_view.latency);
-        opt_number(out, b",\"seen\":", Some(callee_view.seen.into()));
-    }
-    out.extend_from_slice(b",\"client\":\"");
-    endpoint(out, call.client);
-    out.extend_from_slice(b"\",\"server\":\"");
-    endpoint(out, call.server);
-    out.push(b'"');
-    word(out, b",\"transport\":\"", call.transport.name());
-    word(out, b",\"network\":\"", call.network.name());
-    word(out, b",\"rpc\":\"", call.rpc.name());
-    opt_word(out, b",\"codec\":\"", call.codec);
-    opt_name(out, b",\"service\":", call.service.as_ref());
-    opt_name(out, b",\"method\":", call.method.as_ref());
-    if let Some(group) = call.unknown_name {
-        out.extend_from_slice(b",\"unknown_name\":\"unknown#");
-        number(out, group);
-        out.push(b'"');
-    }
-    opt_name(out, b",\"caller\":", call.caller.as_ref());
-    opt_name(out, b",\"callee\":", call.callee.as_ref());
-    opt_signed(out, b",\"id\":", call.id);
-    word(out, b",\"kind\":\"", call.kind.name());
-    verdict(out, call);
-    opt_signed(out, b",\"ret\":", call.outcome.ret.map(i64::from));
-    opt_signed(out, b",\"func_ret\":", call.outcome.func_ret.map(i64::from));
-    if let Some(text) = reported_as(call) {
-        out.extend_from_slice(b",\"reported_as\":");
-        string(out, &text);
-    }
-    if !call.outcome.biz_extra.is_empty() {
-        out.extend_from_slice(b",\"biz_extra\":");
-        object(out, &call.outcome.biz_extra);
-    }
-    if !call.outcome.details.is_empty() {
-        out.extend_from_slice(b",\"details\":[");
-        list(out, &call.outcome.details, |out, (kind, text)| {
-            out.extend_from_slice(b"{\"type\":");
-            string(out, kind);
-            out.extend_from_slice(b",\"text\":");
-            string(out, text);
-            out.push(b'}');
-        });
-        out.push(b']');
-    }
-    opt_number(out, b",\"request_bytes\":", Some(call.request_bytes));
-    opt_number(out, b",\"response_bytes\":", Some(call.response_bytes));
-    opt_number(out, b",\"request_messages\":", Some(call.request_messages.into()));
-    opt_number(out, b",\"response_messages\":", Some(call.response_messages.into()));
-    opt_number(out, b",\"timeout_ns\":", call.timeout);
-    opt_name(out, b",\"trace_id\":", call.trace_id.as_ref());
-    opt_name(out, b",\"span_id\":", call.span_id.as_ref());
-    opt_signed(out, b",\"field_id\":", call.outcome.field_id.map(i64::from));
-    opt_name(out, b",\"canceled_by\":", call.outcome.canceled_by());
-    if !call.outcome.cancel_path.is_empty() {
-        out.extend_from_slice(b",\"cancel_path\":[");
-        list(out, &call.outcome.cancel_path, |out, name| string(out, name));
-        out.push(b']');
-    }
-    if let Some(parent) = call.parent {
-        out.extend_from_slice(b",\"parent\":\"");
-        uid(out, parent);
-        out.push(b'"');
-    }
-    opt_word(out, b",\"parent_evidence\":\"", call.parent_evidence);
-    out.extend_from_slice(b",\"findings\":[");
-    for (i, finding) in call.findings.iter().enumerate() {
-        word(out, if i == 0 { b"\"" } else { b",\"" }, finding.name());
-    }
-    out.push(b']');
-    processes(out, call);
-    metadata(out, call);
-    out.extend_from_slice(b",\"packets\":[");
-    number(out, call.packets.0);
-    out.push(b',');
-    number(out, call.packets.1);
-    out.push(b']');
+    let mut dates = Dates::default();
+    json::append(out, |room| call_fields(room, &mut dates, call));
 }
 
-fn verdict(out: &mut Vec<u8>, call: &Call) {
-    let outcome = &call.outcome;
-    match outcome.class {
-        Some(class) => word(out, b",\"class\":\"", class.name()),
-        None => out.extend_from_slice(b",\"class\":null"),
-    }
-    word(out, b",\"carrier\":\"", outcome.carrier.name());
-    opt_signed(out, b",\"code\":", outcome.code);
-    opt_word(out, b",\"code_name\":\"", outcome.code_name);
-    if let Some(message) = &outcome.message {
-        out.extend_from_slice(b",\"message\":");
-        string(out, message);
-    }
-    opt_word(out, b",\"initiator\":\"", outcome.initiator.map(Initiator::name));
+/// Keys and values of the call.
+// Not inlined: the compiler would load every field of the call before the loop that tries again (300 instructions).
+#[inline(never)]
+fn call_fields<'b>(room: Room<'b>, dates: &mut Dates, call: &Call) -> Room<'b> {
+    let mut members = Members { room: room.text("\"type\":\"call\""), dates };
+    keys::visit(call, &mut members);
+    members.room
 }
 
-fn processes(out: &mut Vec<u8>, call: &Call) {
-    if call.process.iter().all(Option::is_none) {
-        return;
+/// Writes each key of a record as a member of an object.
+struct Members<'b, 'd> {
+    room: Room<'b>,
+    dates: &'d mut Dates,
+}
+
+impl Visit for Members<'_, '_> {
+    #[expect(clippy::inline_always, reason = "the kind of value is known only in the caller")]
+    #[inline(always)]
+    fn key(&mut self, member: Member, value: Value<'_>, absent: Option<&'static str>) {
+        let room = std::mem::take(&mut self.room);
+        let (plain, quoted) = (member.start, member.start_quoted);
+        self.room = match value {
+            Value::Null => match absent {
+                Some(absent) => room.text(plain).text(absent),
+                None => room,
+            },
+            // What needs no escapes.
+            Value::Word(word) => room.text(quoted).text(word).text("\""),
+            Value::Time(time) => self.dates.write(room.text(quoted), time).text("\""),
+            Value::Address(address) => room.text(quoted).address(address).text("\""),
+            Value::Uid(id) => uid(room.text(quoted), id).text("\""),
+            Value::UnknownName(group) => room.text(quoted).text("unknown#").number(group).text("\""),
+            Value::Text(text) => room.text(plain).string(&text),
+            Value::Number(n) => room.text(plain).signed(n),
+            Value::Bytes(n) | Value::Duration(n) => room.text(plain).number(n),
+            Value::Findings(findings) => room
+                .text(plain)
+                .array(findings.iter(), |room, finding| room.text("\"").text(finding.name()).text("\"")),
+            Value::List(names) => room.text(plain).array(names, |room, name| room.string(name)),
+            Value::Map(pairs) => room.text(plain).object(pairs),
+            Value::Pairs(pairs) => room.text(plain).array(pairs, |room, (kind, text)| {
+                room.text("{\"type\":").string(kind).text(",\"text\":").string(text).text("}")
+            }),
+            Value::Metadata(headers) => metadata(room.text(plain), headers),
+            Value::Processes(ends) => processes(room.text(plain), ends),
+            Value::Packets(first, last) => room.text(plain).array([first, last], Room::number),
+        };
     }
-    out.extend_from_slice(b",\"process\":{");
-    let mut first = true;
-    for (end, process) in ["client", "server"].into_iter().zip(&call.process) {
-        let Some(process) = process else { continue };
-        if !first {
-            out.push(b',');
-        }
-        first = false;
-        word(out, b"\"", end);
-        out.extend_from_slice(b":{\"pid\":");
-        number(out, process.pid.into());
-        out.extend_from_slice(b",\"name\":");
-        string(out, &process.name);
-        out.push(b'}');
-    }
-    out.push(b'}');
+}
+
+/// A call id as [`Uid`] writes it, without quotes.
+fn uid(room: Room<'_>, uid: Uid) -> Room<'_> {
+    let room = room.number(uid.packet);
+    if uid.ordinal == 0 { room } else { room.text(".").number(uid.ordinal.into()) }
+}
+
+fn processes<'b>(room: Room<'b>, ends: &[Option<Process>; 2]) -> Room<'b> {
+    let known = ["client", "server"]
+        .into_iter()
+        .zip(ends)
+        .filter_map(|(end, process)| Some((end, process.as_ref()?)));
+    let each = |room: Room<'b>, (end, process): (&str, &Process)| {
+        let room = room.text("\"").text(end).text("\":{\"pid\":").number(process.pid.into());
+        room.text(",\"name\":").string(&process.name).text("}")
+    };
+    room.text("{").list(known, each).text("}")
 }
 
 /// `{"request":{"key":["value",…],…},"response":{…}}`: headers may repeat, so every name has a list.
-fn metadata(out: &mut Vec<u8>, call: &Call) {
-    if call.metadata.is_empty() {
-        return;
-    }
-    out.extend_from_slice(b",\"metadata\":");
-    for (response, open) in [(false, b"{\"request\":{".as_slice()), (true, b",\"response\":{".as_slice())] {
-        out.extend_from_slice(open);
-        let mut first = true;
-        for (at, (_, key, _)) in call.metadata.iter().enumerate().filter(|(_, header)| header.0 == response) {
-            let same = |header: &&(bool, String, String)| header.0 == response && header.1 == *key;
-            if call.metadata.iter().take(at).any(|header| same(&header)) {
-                continue;
-            }
-            if !first {
-                out.push(b',');
-            }
-            first = false;
-            string(out, key);
-            out.extend_from_slice(b":[");
-            list(out, call.metadata.iter().filter(same), |out, (_, _, value)| string(out, value));
-            out.push(b']');
-        }
-        out.push(b'}');
-    }
-    out.push(b'}');
+fn metadata<'b>(room: Room<'b>, headers: &[(bool, String, String)]) -> Room<'b> {
+    let names = |response: bool| {
+        let first =
+            move |(at, header): &(usize, &_)| !headers.iter().take(*at).any(|before| same(before, header));
+        headers.iter().enumerate().filter(move |(_, header)| header.0 == response).filter(first)
+    };
+    let each = |room: Room<'b>, (_, name): (usize, &_)| {
+        let values = headers.iter().filter(|header| same(header, name));
+        room.string(&name.1).text(":").array(values, |room, header| room.string(&header.2))
+    };
+    room.text("{\"request\":{")
+        .list(names(false), each)
+        .text("},\"response\":{")
+        .list(names(true), each)
+        .text("}}")
 }
 
-/// Appends the connection as one JSON object.
-pub fn write_connection(out: &mut Vec<u8>, connection: &Connection) {
-    out.extend_from_slice(b"{\"type\":\"connection\",\"start\":\"");
-    out.extend_from_slice(&connection.start.rfc3339());
-    out.extend_from_slice(b"\",\"end\":\"");
-    out.extend_from_slice(&connection.end.rfc3339());
-    out.extend_from_slice(b"\",\"client\":\"");
-    endpoint(out, connection.client);
-    out.extend_from_slice(b"\",\"server\":\"");
-    endpoint(out, connection.server);
-    out.push(b'"');
-    word(out, b",\"network\":\"", connection.network.name());
-    opt_word(out, b",\"protocol\":\"", connection.protocol);
-    opt_word(out, b",\"reason\":\"", connection.reason);
-    word(out, b",\"state\":\"", connection.state.name());
+/// Whether two headers are of the same message and have the same name.
+fn same(a: &(bool, String, String), b: &(bool, String, String)) -> bool {
+    (a.0, &a.1) == (b.0, &b.1)
+}
+
+/// Writes the connection as one JSON object.
+fn connection_object<'b>(room: Room<'b>, dates: &mut Dates, connection: &Connection) -> Room<'b> {
+    let word = |word: Option<&'static str>| word.map_or(Value::Null, Value::Word);
     let [sent, answered] = connection.bytes;
-    for (key, value) in [
-        (b",\"calls\":".as_slice(), connection.calls),
-        (b",\"failed\":", connection.failed),
-        (b",\"segments\":", connection.packets),
-        (b",\"request_bytes\":", sent),
-        (b",\"response_bytes\":", answered),
-        (b",\"retransmissions\":", connection.retransmissions),
-        (b",\"gaps\":", connection.gaps),
+    let mut members = Members { room: room.text("{\"type\":\"connection\""), dates };
+    for (member, value) in [
+        (member!("start"), Value::Time(connection.start)),
+        (member!("end"), Value::Time(connection.end)),
+        (member!("client"), Value::Address(connection.client)),
+        (member!("server"), Value::Address(connection.server)),
+        (member!("network"), Value::Word(connection.network.name())),
+        (member!("protocol"), word(connection.protocol)),
+        (member!("reason"), word(connection.reason)),
+        (member!("state"), Value::Word(connection.state.name())),
+        (member!("calls"), Value::Bytes(connection.calls)),
+        (member!("failed"), Value::Bytes(connection.failed)),
+        (member!("segments"), Value::Bytes(connection.packets)),
+        (member!("request_bytes"), Value::Bytes(sent)),
+        (member!("response_bytes"), Value::Bytes(answered)),
+        (member!("retransmissions"), Value::Bytes(connection.retransmissions)),
+        (member!("gaps"), Value::Bytes(connection.gaps)),
+        (member!("packets"), Value::Packets(connection.first_packet, connection.last_packet)),
     ] {
-        opt_number(out, key, Some(value));
+        members.key(member, value, None);
     }
-    out.extend_from_slice(b",\"packets\":[");
-    number(out, connection.first_packet);
-    out.push(b',');
-    number(out, connection.last_packet);
-    out.extend_from_slice(b"]}");
-}
-
-/// Octets that a JSON text holds as they are.
-static PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut octet = 0x20;
-    while octet < 0x7f {
-        plain[octet] = !matches!(octet as u8, b'"' | b'\\');
-        octet += 1;
-    }
-    plain
-};
-
-/// Appends `"text"` with everything escaped that JSON forbids or a terminal could take as a command.
-pub fn string(out: &mut Vec<u8>, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    fn unicode(out: &mut Vec<u8>, unit: u16) {
-        out.extend_from_slice(b"\\u");
-        for shift in [12, 8, 4, 0] {
-            out.push(HEX[usize::from(unit >> shift & 15)]);
-        }
-    }
-    out.push(b'"');
-    let bytes = text.as_bytes();
-    // Everything before `done` is written; runs of plain characters are copied at once.
-    let (mut done, mut at) = (0, 0);
-    while at < bytes.len() {
-        at += bytes[at..].iter().position(|byte| !PLAIN[usize::from(*byte)]).unwrap_or(bytes.len() - at);
-        let Some(c) = text[at..].chars().next() else { break };
-        let next = at + c.len_utf8();
-        if c == '"' || c == '\\' || is_unsafe(c) {
-            out.extend_from_slice(&bytes[done..at]);
-            match c {
-                '"' => out.extend_from_slice(b"\\\""),
-                '\\' => out.extend_from_slice(b"\\\\"),
-                '\n' => out.extend_from_slice(b"\\n"),
-                '\r' => out.extend_from_slice(b"\\r"),
-                '\t' => out.extend_from_slice(b"\\t"),
-                c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| unicode(out, *unit)),
-            }
-            done = next;
-        }
-        at = next;
-    }
-    out.extend_from_slice(&bytes[done..]);
-    out.push(b'"');
-}
-
-/// Appends an object of texts. Of names that repeat the last one stays, as every JSON reader would have it.
-pub fn object(out: &mut Vec<u8>, pairs: &[(String, String)]) {
-    out.push(b'{');
-    let last = |at: usize| !pairs.iter().skip(at + 1).any(|later| later.0 == pairs[at].0);
-    list(out, (0..pairs.len()).filter(|at| last(*at)), |out, at| {
-        string(out, &pairs[at].0);
-        out.push(b':');
-        string(out, &pairs[at].1);
-    });
-    out.push(b'}');
-}
-
-/// Appends items with commas between them.
-pub fn list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut each: impl FnMut(&mut Vec<u8>, T)) {
-    for (i, item) in items.into_iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        each(out, item);
-    }
-}
-
-/// Appends a number in decimal.
-pub fn number(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-}
-
-/// Appends a call id as [`Uid`] writes it, without quotes.
-fn uid(out: &mut Vec<u8>, uid: Uid) {
-    number(out, uid.packet);
-    if uid.ordinal > 0 {
-        out.push(b'.');
-        number(out, uid.ordinal.into());
-    }
-}
-
-/// Appends `address:port` without quotes.
-pub fn endpoint(out: &mut Vec<u8>, endpoint: Endpoint) {
-    if let IpAddr::V4(ip) = endpoint.ip {
-        for (i, octet) in ip.octets().into_iter().enumerate() {
-            if i > 0 {
-                out.push(b'.');
-            }
-            number(out, octet.into());
-        }
-        out.push(b':');
-        number(out, endpoint.port.into());
-    } else {
-        _ = write!(out, "{endpoint}");
-    }
-}
-
-// The helpers below take the key with everything up to its value, so that each is one copy.
-
-fn opt_number(out: &mut Vec<u8>, key: &[u8], value: Option<u64>) {
-    if let Some(value) = value {
-        out.extend_from_slice(key);
-        number(out, value);
-    }
-}
-
-fn opt_signed(out: &mut Vec<u8>, key: &[u8], value: Option<i64>) {
-    if let Some(value) = value {
-        out.extend_from_slice(key);
-        if value < 0 {
-            out.push(b'-');
-        }
-        number(out, value.unsigned_abs());
-    }
-}
-
-/// A word of our own, which needs no escapes; `key` ends with the opening quote.
-fn word(out: &mut Vec<u8>, key: &[u8], value: &str) {
-    out.extend_from_slice(key);
-    out.extend_from_slice(value.as_bytes());
-    out.push(b'"');
-}
-
-fn opt_word(out: &mut Vec<u8>, key: &[u8], value: Option<&str>) {
-    if let Some(value) = value {
-        word(out, key, value);
-    }
-}
-
-fn opt_name(out: &mut Vec<u8>, key: &[u8], value: Option<&Name>) {
-    if let Some(value) = value {
-        out.extend_from_slice(key);
-        string(out, value);
-    }
+    members.room.text("}")
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use serde_json::{Value as Json, json};
 
     use super::*;
@@ -419,7 +214,14 @@ mod tests {
                 (_, Type::Number | Type::Bytes | Type::Duration) => {
                     assert_eq!(written.to_string(), value.to_string(), "{}", key.name);
                 }
-                (Value::Map(_) | Value::Metadata(_) | Value::Processes(_) | Value::Packets(..), _) => {}
+                (
+                    Value::Map(_)
+                    | Value::Pairs(_)
+                    | Value::Metadata(_)
+                    | Value::Processes(_)
+                    | Value::Packets(..),
+                    _,
+                ) => {}
                 _ => assert_eq!(written.as_str(), Some(value.to_string().as_str()), "{}", key.name),
             }
         }
@@ -439,54 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn keys_without_a_value_are_left_out_but_for_class_and_findings() {
+    fn keys_without_a_value_are_left_out_or_say_so() {
         let call = bare();
         let json = parsed(&call);
-        assert_eq!(json["class"], Json::Null);
-        assert!(json.as_object().unwrap().contains_key("class"));
-        assert_eq!(json["findings"], json!([]));
-        for key in KEYS.iter().filter(|k| !matches!(k.name, "class" | "findings")) {
-            let there = json.as_object().unwrap().contains_key(key.name);
-            assert_eq!(there, !(key.get)(&call).is_null(), "{}", key.name);
+        for key in KEYS.iter().filter(|key| (key.get)(&call).is_null()) {
+            let expected = key.absent.map(|text| serde_json::from_str(text).unwrap());
+            assert_eq!(json.get(key.name).cloned(), expected, "{}", key.name);
         }
-    }
-
-    #[test]
-    fn addresses_are_as_the_standard_library_writes_them() {
-        for text in ["10.77.0.12:8888", "0.0.0.0:0", "[::1]:80", "[fe80::1]:65535", "[::ffff:1.2.3.4]:9"] {
-            let address: std::net::SocketAddr = text.parse().unwrap();
-            let mut out = Vec::new();
-            endpoint(&mut out, Endpoint { ip: address.ip(), port: address.port() });
-            assert_eq!(String::from_utf8(out).unwrap(), address.to_string());
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_comes_back(text in "\\PC{0,20}|[\\x00-\\u{2070}\"\\\\]{0,20}|.{0,20}") {
-            let mut out = Vec::new();
-            string(&mut out, &text);
-            let written = String::from_utf8(out).unwrap();
-            prop_assert!(!written.chars().any(is_unsafe));
-            prop_assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
-        }
-
-        #[test]
-        fn any_number_comes_back(value: u64, signed: i64) {
-            let mut out = Vec::new();
-            number(&mut out, value);
-            opt_signed(&mut out, b",", Some(signed));
-            prop_assert_eq!(String::from_utf8(out).unwrap(), format!("{value},{signed}"));
-        }
-
-        #[test]
-        fn maps_with_repeated_names_are_valid(names in prop::collection::vec("[ab\"]", 0..6)) {
-            let pairs: Vec<_> = names.iter().enumerate().map(|(i, n)| (n.clone(), i.to_string())).collect();
-            let mut out = Vec::new();
-            object(&mut out, &pairs);
-            let expected: std::collections::BTreeMap<_, _> = pairs.into_iter().collect();
-            let read: std::collections::BTreeMap<String, String> = serde_json::from_slice(&out).unwrap();
-            prop_assert_eq!(read, expected);
-        }
+        assert_eq!((&json["class"], &json["findings"]), (&Json::Null, &json!([])));
+        assert!(json.get("class").is_some());
     }
 }

@@ -22,13 +22,14 @@
 //! | [`chains`] | chains as trees, JSON lines and service graphs |
 //! | [`stats::StatsSink`] | totals per service and method, at the end |
 //!
-//! Shared parts: [`clock`] (time formats), [`color`], [`fields`] (`--fields`).
+//! Shared parts: [`clock`] (time formats), [`color`], [`fields`] (`--fields`), [`json`] (JSON values).
 
 pub mod chains;
 pub mod clock;
 pub mod color;
 pub mod csv;
 pub mod fields;
+pub mod json;
 pub mod jsonl;
 pub mod packets;
 pub mod stats;

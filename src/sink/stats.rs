@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 
 use clap::ValueEnum;
 
-use super::{Appearance, RecordWriter, Sink, color, jsonl};
+use super::{Appearance, RecordWriter, Sink, color, json};
 use crate::calls::labels;
 use crate::calls::record::{Call, Class};
 use crate::calls::stats::{CodeCount, Latency, Row, Stats};
@@ -79,7 +79,7 @@ fn write_row(out: &mut Vec<u8>, row: &Row, seconds: f64) {
         // Writing to a Vec can't fail.
         _ = write!(out, ",\"{key}\":");
         match name {
-            Some(name) => jsonl::string(out, name),
+            Some(name) => json::string(out, name),
             None => out.extend_from_slice(b"null"),
         }
     }
@@ -104,7 +104,7 @@ fn write_row(out: &mut Vec<u8>, row: &Row, seconds: f64) {
         None => out.extend_from_slice(b",\"latency_ns\":null"),
     }
     out.extend_from_slice(b",\"codes\":[");
-    jsonl::list(out, &row.codes, |out, code| {
+    json::list(out, &row.codes, |out, code| {
         _ = write!(out, "{{\"class\":\"{}\",\"carrier\":\"{}\"", code.class, code.carrier);
         if let Some(number) = code.code {
             _ = write!(out, ",\"code\":{number}");

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use super::super::{RecordWriter, jsonl};
+use super::super::{RecordWriter, json, jsonl};
 use super::ChainSink;
 use crate::chains::{Chain, Change, Reported, Summary};
 
@@ -41,25 +41,25 @@ pub fn write_chain(out: &mut Vec<u8>, chain: &Chain) {
     out.extend_from_slice(b"{\"type\":\"chain\",\"root\":");
     write_hop(out, chain, 0);
     out.extend_from_slice(b",\"calls\":[");
-    jsonl::list(out, 0..chain.hops.len(), |out, hop| write_hop(out, chain, hop));
+    json::list(out, 0..chain.hops.len(), |out, hop| write_hop(out, chain, hop));
     out.extend_from_slice(b"],\"origin\":");
     match chain.origin.hop() {
         Some(hop) => write_hop(out, chain, hop),
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"path\":[");
-    jsonl::list(out, chain.path(), |out, hop| {
+    json::list(out, chain.path(), |out, hop| {
         // Writing to a Vec can't fail.
         _ = write!(out, "\"{}\"", chain.hops[hop].call.uid);
     });
     out.extend_from_slice(b"],\"changes\":[");
-    jsonl::list(out, &chain.changes, |out, change| write_change(out, chain, change));
+    json::list(out, &chain.changes, |out, change| write_change(out, chain, change));
     out.extend_from_slice(b"],\"evidence\":[");
-    jsonl::list(out, chain.evidence.iter(), |out, evidence| {
+    json::list(out, chain.evidence.iter(), |out, evidence| {
         _ = write!(out, "\"{}\"", evidence.name());
     });
     _ = write!(out, "],\"confidence\":{:.4},\"sentence\":", chain.confidence);
-    jsonl::string(out, &chain.sentence());
+    json::string(out, &chain.sentence());
     out.push(b'}');
 }
 
@@ -71,7 +71,7 @@ fn write_hop(out: &mut Vec<u8>, chain: &Chain, index: usize) {
     _ = write!(out, ",\"depth\":{}", hop.depth);
     if let Some(link) = hop.link {
         _ = write!(out, ",\"confidence\":{:.4},\"evidence\":[", link.confidence);
-        jsonl::list(out, link.evidence.iter(), |out, evidence| {
+        json::list(out, link.evidence.iter(), |out, evidence| {
             _ = write!(out, "\"{}\"", evidence.name());
         });
         out.push(b']');
@@ -88,7 +88,7 @@ fn write_hop(out: &mut Vec<u8>, chain: &Chain, index: usize) {
 fn write_change(out: &mut Vec<u8>, chain: &Chain, change: &Change) {
     out.extend_from_slice(b"{\"at\":");
     match &change.at {
-        Some(service) => jsonl::string(out, service),
+        Some(service) => json::string(out, service),
         None => out.extend_from_slice(b"null"),
     }
     _ = write!(out, ",\"call\":\"{}\"", chain.hops[change.hop].call.uid);
@@ -117,7 +117,7 @@ fn write_outcome(out: &mut Vec<u8>, outcome: &Reported) {
     }
     out.extend_from_slice(b",\"message\":");
     match &outcome.message {
-        Some(message) => jsonl::string(out, message),
+        Some(message) => json::string(out, message),
         None => out.extend_from_slice(b"null"),
     }
     out.push(b'}');
@@ -151,7 +151,7 @@ impl ChainSink for SummaryLines {
             for (key, ending) in [("from", turn.from.as_ref()), ("to", Some(&turn.to))] {
                 let Some(ending) = ending else { continue };
                 _ = write!(out, ",\"{key}\":{{\"operation\":");
-                jsonl::string(out, &ending.operation);
+                json::string(out, &ending.operation);
                 match ending.class {
                     Some(class) => _ = write!(out, ",\"class\":\"{}\"", class.name()),
                     None => out.extend_from_slice(b",\"class\":null"),
@@ -162,7 +162,7 @@ impl ChainSink for SummaryLines {
                 out.push(b'}');
             }
             out.extend_from_slice(b",\"findings\":[");
-            jsonl::list(out, turn.findings.iter(), |out, finding| {
+            json::list(out, turn.findings.iter(), |out, finding| {
                 _ = write!(out, "\"{}\"", finding.name());
             });
             _ = writeln!(out, "],\"count\":{},\"example\":\"{}\"}}", turn.count, turn.example);

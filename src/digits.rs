@@ -1,0 +1,101 @@
+//! Decimal digits of numbers, by table: a record holds about a hundred of them.
+//!
+//! Digits are octets of a word, the first digit in the lowest octet, so that little-endian bytes of the word are the text.
+
+/// Values below this have at most eight digits.
+pub const EIGHT: u64 = 100_000_000;
+
+/// Numbers of two digits.
+static PAIRS: [u16; 100] = {
+    let mut pairs = [0; 100];
+    let mut value = 0;
+    while value < 100 {
+        pairs[value] = u16::from_le_bytes([b'0' + value as u8 / 10, b'0' + value as u8 % 10]);
+        value += 1;
+    }
+    pairs
+};
+
+/// Numbers below 256 without leading zeros, and how many digits they have.
+static OCTETS: [(u32, u8); 256] = {
+    let mut octets = [(b'0' as u32, 1); 256];
+    let mut value = 1;
+    while value < 256 {
+        let (mut text, mut len, mut rest) = (0, 0, value as u32);
+        while rest > 0 {
+            text = text << 8 | (b'0' as u32 + rest % 10);
+            rest /= 10;
+            len += 1;
+        }
+        octets[value] = (text, len);
+        value += 1;
+    }
+    octets
+};
+
+/// A number below 256 without leading zeros, and how many digits it has.
+#[inline]
+#[must_use]
+pub fn octet(value: u8) -> (u64, usize) {
+    let (text, len) = OCTETS[usize::from(value)];
+    (text.into(), len.into())
+}
+
+/// The last two digits.
+#[inline]
+#[must_use]
+pub fn two(value: u32) -> u64 {
+    PAIRS[(value % 100) as usize].into()
+}
+
+/// The last four digits.
+#[inline]
+#[must_use]
+pub fn four(value: u32) -> u64 {
+    two(value / 100) | two(value) << 16
+}
+
+/// The last eight digits.
+#[inline]
+#[must_use]
+pub fn eight(value: u32) -> u64 {
+    four(value / 10_000) | four(value) << 32
+}
+
+/// All digits of a number below [`EIGHT`], and how many they are.
+#[inline]
+#[must_use]
+pub fn all(value: u32) -> (u64, usize) {
+    // What is in front of whole pairs has no leading zeros.
+    match value {
+        0..256 => octet(value as u8),
+        256..25_600 => {
+            let (front, len) = octet((value / 100) as u8);
+            (front | two(value) << (8 * len), len + 2)
+        }
+        25_600..2_560_000 => {
+            let (front, len) = octet((value / 10_000) as u8);
+            (front | four(value) << (8 * len), len + 4)
+        }
+        2_560_000.. => {
+            let (front, len) = octet((value / 1_000_000) as u8);
+            (front | (two(value / 10_000) | four(value) << 16) << (8 * len), len + 6)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_those_of_the_standard_library() {
+        let steps = (0..100_000_000).step_by(9_973);
+        let edges = (0..8).flat_map(|digits| [10_u32.pow(digits) - 1, 10_u32.pow(digits)]);
+        for value in steps.chain(edges).chain(0..30_000).chain([2_559_999, 2_560_000, 99_999_999]) {
+            assert_eq!(eight(value).to_le_bytes(), format!("{value:08}").as_bytes());
+            let (text, len) = all(value);
+            assert_eq!(text.to_le_bytes().get(..len), Some(value.to_string().as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! JSON, written by hand because every call of every capture passes here.
+//!
+//! A record consists of about fifty short pieces, most of a length that is known at compile time. Copying such a piece takes
+//! a few instructions; growing a `Vec` around it took more than the copy. So pieces are written into [`Room`] that exists
+//! already, and each method returns the rest of the room, which stays in registers. A record that does not fit uses up
+//! all room, and is written again into twice the room ([`append`]).
+
+use std::net::IpAddr;
+
+use crate::decode::Endpoint;
+use crate::digits;
+use crate::text::is_unsafe;
+use crate::time::Timestamp;
+
+/// Room for a record. Every method writes at the front and returns what is left. After a piece that did not fit nothing is
+/// left.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Room<'b>(&'b mut [u8]);
+
+/// Enough for most records.
+const FIRST_ROOM: usize = 2048;
+
+/// Appends what `write` writes.
+pub fn append(out: &mut Vec<u8>, mut write: impl FnMut(Room<'_>) -> Room<'_>) {
+    let start = out.len();
+    let mut room = FIRST_ROOM;
+    loop {
+        out.resize(start + room, 0);
+        let left = write(Room(&mut out[start..])).0.len();
+        if left > 0 {
+            out.truncate(start + room - left);
+            return;
+        }
+        room *= 2;
+    }
+}
+
+/// Appends `"text"` as [`Room::string`] writes it.
+pub fn string(out: &mut Vec<u8>, text: &str) {
+    append(out, |room| room.string(text));
+}
+
+/// Appends items with commas between them.
+pub fn list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut each: impl FnMut(&mut Vec<u8>, T)) {
+    for (i, item) in items.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        each(out, item);
+    }
+}
+
+/// A reused buffer for records: unlike [`append`], nothing is cleared between them.
+#[derive(Debug)]
+pub struct Scratch(Vec<u8>);
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self(vec![0; FIRST_ROOM])
+    }
+}
+
+impl Scratch {
+    /// What `write` writes.
+    #[inline]
+    pub fn write(&mut self, mut write: impl FnMut(Room<'_>) -> Room<'_>) -> &[u8] {
+        loop {
+            let left = write(Room(&mut self.0)).0.len();
+            if left > 0 {
+                return &self.0[..self.0.len() - left];
+            }
+            self.0.resize(self.0.len() * 2, 0);
+        }
+    }
+}
+
+#[expect(clippy::inline_always, reason = "the length of a literal is known only in the caller")]
+impl Room<'_> {
+    /// Text as it is.
+    #[inline(always)]
+    pub fn text(self, text: &str) -> Self {
+        self.bytes(text.as_bytes())
+    }
+
+    #[inline(always)]
+    fn bytes(self, bytes: &[u8]) -> Self {
+        match self.0.split_at_mut_checked(bytes.len()) {
+            Some((place, rest)) => {
+                place.copy_from_slice(bytes);
+                Self(rest)
+            }
+            None => Self::default(),
+        }
+    }
+
+    /// The octets of a word from the lowest on, `len` of them: text of up to eight letters in one store.
+    #[inline(always)]
+    fn octets(self, word: u64, len: usize) -> Self {
+        match self.0.first_chunk_mut() {
+            Some(place) => {
+                *place = word.to_le_bytes();
+                Self(self.0.get_mut(len..).unwrap_or_default())
+            }
+            None => Self::default(),
+        }
+    }
+}
+
+impl Room<'_> {
+    /// `"text"` with everything escaped that JSON forbids or a terminal could take as a command.
+    pub fn string(self, text: &str) -> Self {
+        if is_plain(text.as_bytes()) { self.text("\"").text(text).text("\"") } else { self.escaped(text) }
+    }
+
+    /// [`Self::string`] for texts that need escapes, or have letters beyond ASCII.
+    fn escaped(self, text: &str) -> Self {
+        let mut room = self.text("\"");
+        // Everything before `done` is written; runs of characters that stay are copied at once.
+        let mut done = 0;
+        for (at, c) in text.char_indices().filter(|(_, c)| matches!(c, '"' | '\\') || is_unsafe(*c)) {
+            room = room.text(&text[done..at]);
+            room = match c {
+                '"' => room.text("\\\""),
+                '\\' => room.text("\\\\"),
+                '\n' => room.text("\\n"),
+                '\r' => room.text("\\r"),
+                '\t' => room.text("\\t"),
+                c => c.encode_utf16(&mut [0; 2]).iter().fold(room, |room, unit| room.unicode(*unit)),
+            };
+            done = at + c.len_utf8();
+        }
+        room.text(&text[done..]).text("\"")
+    }
+
+    fn unicode(self, unit: u16) -> Self {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let digit = |shift: u32| HEX[usize::from(unit >> shift & 15)];
+        self.bytes(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)])
+    }
+
+    /// A number in decimal.
+    pub fn number(self, value: u64) -> Self {
+        if value < digits::EIGHT {
+            let (text, len) = digits::all(value as u32);
+            self.octets(text, len)
+        } else {
+            let back = digits::eight((value % digits::EIGHT) as u32);
+            self.number(value / digits::EIGHT).octets(back, 8)
+        }
+    }
+
+    /// A number in decimal.
+    #[inline]
+    pub fn signed(self, value: i64) -> Self {
+        let room = if value < 0 { self.text("-") } else { self };
+        room.number(value.unsigned_abs())
+    }
+
+    /// `address:port` without quotes.
+    pub fn address(self, endpoint: Endpoint) -> Self {
+        let IpAddr::V4(ip) = endpoint.ip else { return self.any_address(endpoint) };
+        // Two octets with their points have at most eight letters.
+        let two = |a: u8, b: u8| {
+            let ((a, len), (b, more)) = (digits::octet(a), digits::octet(b));
+            let point = u64::from(b'.');
+            (a | (point | b << 8 | point << (8 * more + 8)) << (8 * len), len + more + 2)
+        };
+        let [a, b, c, d] = ip.octets();
+        let ((front, front_len), (back, back_len)) = (two(a, b), two(c, d));
+        let (port, port_len) = digits::all(endpoint.port.into());
+        self.octets(front, front_len)
+            .octets(back, back_len - 1)
+            .octets(u64::from(b':') | port << 8, port_len + 1)
+    }
+
+    #[cold]
+    fn any_address(self, endpoint: Endpoint) -> Self {
+        self.text(&endpoint.to_string())
+    }
+
+    /// Items with commas between them.
+    pub fn list<T>(self, items: impl IntoIterator<Item = T>, mut each: impl FnMut(Self, T) -> Self) -> Self {
+        let mut items = items.into_iter();
+        let Some(first) = items.next() else { return self };
+        let room = each(self, first);
+        items.fold(room, |room, item| each(room.text(","), item))
+    }
+
+    /// An array.
+    pub fn array<T>(self, items: impl IntoIterator<Item = T>, each: impl FnMut(Self, T) -> Self) -> Self {
+        self.text("[").list(items, each).text("]")
+    }
+
+    /// An object of texts. Of names that repeat the last one stays, as every JSON reader would have it.
+    pub fn object(self, pairs: &[(String, String)]) -> Self {
+        let last = |(at, pair): &(usize, &(String, String))| {
+            !pairs.iter().skip(at + 1).any(|later| later.0 == pair.0)
+        };
+        let pairs = pairs.iter().enumerate().filter(last);
+        self.text("{")
+            .list(pairs, |room, (_, (name, text))| room.string(name).text(":").string(text))
+            .text("}")
+    }
+}
+
+/// Whether JSON holds all these octets as they are: printable ASCII without `"` and `\`.
+fn is_plain(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let found = words.iter().fold(0, |found, word| found | not_plain(*word));
+    let last = bytes.last_chunk().copied().unwrap_or_else(|| {
+        let mut word = [b' '; 8];
+        word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        word
+    });
+    // The last word may overlap the one before.
+    found | not_plain(last) == 0
+}
+
+/// Not 0 if an octet of a word is not plain. `x - n` sets the highest bit of an octet below `n`; octets that have that bit
+/// already are no ASCII. A borrow can reach the next octet, but only from one that is not plain itself.
+#[inline]
+fn not_plain(word: [u8; 8]) -> u64 {
+    const fn each(octet: u8) -> u64 {
+        u64::from_ne_bytes([octet; 8])
+    }
+    let word = u64::from_le_bytes(word);
+    let control = word.wrapping_sub(each(b' '));
+    let quote = (word ^ each(b'"')).wrapping_sub(each(1));
+    let backslash = (word ^ each(b'\\')).wrapping_sub(each(1));
+    let delete = word.wrapping_add(each(1));
+    (word | control | quote | backslash | delete) & each(0x80)
+}
+
+/// Writes times as RFC 3339 in UTC with nanoseconds. Remembers the second it wrote last, because most records of a busy
+/// capture share it with the one before.
+#[derive(Clone, Debug)]
+pub struct Dates {
+    second: i64,
+    /// That second up to its point: `2026-01-02T03:04:05.`.
+    text: [u8; 20],
+}
+
+/// Nanoseconds of a second.
+const SECOND: i64 = 1_000_000_000;
+
+impl Default for Dates {
+    fn default() -> Self {
+        Self { second: 0, text: *b"1970-01-01T00:00:00." }
+    }
+}
+
+impl Dates {
+    /// A time, without quotes.
+    #[inline]
+    pub fn write<'b>(&mut self, room: Room<'b>, time: Timestamp) -> Room<'b> {
+        let second = time.0.div_euclid(SECOND);
+        if second != self.second {
+            self.turn(time);
+        }
+        let fraction = time.0.rem_euclid(SECOND) as u32;
+        let end = [b'0' + (fraction % 10) as u8, b'Z'];
+        room.bytes(&self.text).octets(digits::eight(fraction / 10), 8).bytes(&end)
+    }
+
+    #[cold]
+    fn turn(&mut self, time: Timestamp) {
+        self.second = time.0.div_euclid(SECOND);
+        if let Some(text) = time.rfc3339().first_chunk() {
+            self.text = *text;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(write: impl FnMut(Room<'_>) -> Room<'_>) -> String {
+        let mut out = Vec::new();
+        append(&mut out, write);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn addresses_are_as_the_standard_library_writes_them() {
+        let octets = [0, 9, 10, 99, 100, 255];
+        let ports = [0, 9, 80, 255, 256, 8888, 25_599, 25_600, 65_535];
+        let v4 = octets.iter().flat_map(|a| octets.map(|b| [*a, b, b, *a])).map(IpAddr::from);
+        let v6 = ["::1", "fe80::1", "::ffff:1.2.3.4"].map(|text| text.parse().unwrap());
+        for ip in v4.chain(v6) {
+            for port in ports {
+                let text = std::net::SocketAddr::new(ip, port).to_string();
+                assert_eq!(written(|room| room.address(Endpoint { ip, port })), text);
+            }
+        }
+    }
+
+    #[test]
+    fn times_are_as_timestamps_write_them() {
+        let mut dates = Dates::default();
+        for time in
+            [0, 1, 999_999_999, 1_000_000_000, -1, -2, 1_767_317_649_120_456_789, i64::MAX, i64::MIN, 0]
+        {
+            let time = Timestamp(time);
+            assert_eq!(written(|room| dates.write(room, time)), time.to_string());
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_written_again() {
+        let long = "x\n".repeat(FIRST_ROOM);
+        let expected = serde_json::to_string(&long).unwrap();
+        let mut out = b"before".to_vec();
+        append(&mut out, |room| room.string(&long).number(7));
+        assert_eq!(String::from_utf8(out).unwrap(), format!("before{expected}7"));
+        let mut scratch = Scratch::default();
+        for text in ["short", &long, "short"] {
+            let expected = serde_json::to_string(text).unwrap();
+            assert_eq!(scratch.write(|room| room.string(text)), expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn every_length_of_text_is_looked_at_to_its_last_octet() {
+        for len in 0..40 {
+            for at in 0..len {
+                for octet in ['\"', '\\', '\x1f', '\x00', '\x7f', '\u{a0}'] {
+                    let mut text: Vec<char> = std::iter::repeat_n('~', len).collect();
+                    text[at] = octet;
+                    let text: String = text.into_iter().collect();
+                    let written = written(|room| room.string(&text));
+                    assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+                    assert!(!written.chars().any(is_unsafe));
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back(text in "\\PC{0,20}|[\\x00-\\u{2070}\"\\\\]{0,20}|.{0,20}") {
+            let written = written(|room| room.string(&text));
+            prop_assert!(!written.chars().any(is_unsafe));
+            prop_assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+        }
+
+        #[test]
+        fn any_number_comes_back(value: u64, signed: i64, shift in 0..64) {
+            let (value, signed) = (value >> shift, signed >> shift);
+            let written = written(|room| room.number(value).text(",").signed(signed));
+            prop_assert_eq!(written, format!("{value},{signed}"));
+        }
+
+        #[test]
+        fn maps_with_repeated_names_are_valid(names in prop::collection::vec("[ab\"]", 0..6)) {
+            let pairs: Vec<_> = names.iter().enumerate().map(|(i, n)| (n.clone(), i.to_string())).collect();
+            let written = written(|room| room.object(&pairs));
+            let expected: std::collections::BTreeMap<_, _> = pairs.into_iter().collect();
+            let read: std::collections::BTreeMap<String, String> = serde_json::from_str(&written).unwrap();
+            prop_assert_eq!(read, expected);
+        }
+    }
+}
