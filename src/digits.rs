@@ -84,12 +84,52 @@ pub fn all(value: u32) -> (u64, usize) {
     }
 }
 
+/// A whole number as text, without an allocation.
+#[derive(Clone, Copy, Debug)]
+pub struct Decimal {
+    /// Digits at the end, and a sign before them.
+    text: [u8; 20],
+    start: usize,
+}
+
+impl From<i64> for Decimal {
+    fn from(value: i64) -> Self {
+        let mut decimal = Self { text: [b'-'; 20], start: 20 };
+        let mut rest = value.unsigned_abs();
+        for (at, octet) in decimal.text.iter_mut().enumerate().rev() {
+            *octet = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            decimal.start = at;
+            if rest == 0 {
+                break;
+            }
+        }
+        if value < 0 {
+            decimal.start -= 1;
+            decimal.text[decimal.start] = b'-';
+        }
+        decimal
+    }
+}
+
+impl std::ops::Deref for Decimal {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // Nothing but ASCII is ever written there.
+        std::str::from_utf8(&self.text[self.start..]).unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn digits_are_those_of_the_standard_library() {
+        for value in [0, 1, -1, 9, 10, -10, 12_001, i64::MAX, i64::MIN] {
+            assert_eq!(*Decimal::from(value), *value.to_string());
+        }
         let steps = (0..100_000_000).step_by(9_973);
         let edges = (0..8).flat_map(|digits| [10_u32.pow(digits) - 1, 10_u32.pow(digits)]);
         for value in steps.chain(edges).chain(0..30_000).chain([2_559_999, 2_560_000, 99_999_999]) {

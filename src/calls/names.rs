@@ -1,8 +1,10 @@
 //! Repeated strings, kept once.
 
+use std::borrow::Cow;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use hashbrown::HashSet;
+use hashbrown::HashTable;
 
 use super::record::Name;
 
@@ -14,7 +16,11 @@ const MAX_LEN: usize = 4096;
 
 /// The names seen so far.
 #[derive(Debug, Default)]
-pub struct Names(HashSet<Name, foldhash::fast::RandomState>);
+pub struct Names {
+    /// By the hash of their bytes, so that bytes of the wire are looked up before they are known to be UTF-8.
+    table: HashTable<Name>,
+    hasher: foldhash::fast::RandomState,
+}
 
 impl Names {
     /// The shared form of `bytes`, undecodable ones replaced; `None` for an empty text.
@@ -23,14 +29,59 @@ impl Names {
         if bytes.is_empty() {
             return None;
         }
+        if let Some(name) = self.find(bytes) {
+            return Some(name);
+        }
         let text = String::from_utf8_lossy(bytes);
-        if let Some(name) = self.0.get(&*text) {
-            return Some(Arc::clone(name));
+        // What was replaced may be known in that form.
+        if matches!(text, Cow::Owned(_))
+            && let Some(name) = self.find(text.as_bytes())
+        {
+            return Some(name);
         }
         let name: Name = Arc::from(&*text);
-        if self.0.len() < MAX_NAMES {
-            self.0.insert(Arc::clone(&name));
+        if self.table.len() < MAX_NAMES {
+            let hasher = &self.hasher;
+            let hash = |name: &Name| hasher.hash_one(name.as_bytes());
+            self.table.insert_unique(hash(&name), Arc::clone(&name), hash);
         }
         Some(name)
+    }
+
+    fn find(&self, bytes: &[u8]) -> Option<Name> {
+        let hash = self.hasher.hash_one(bytes);
+        self.table.find(hash, |name| name.as_bytes() == bytes).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_bytes_share_a_name_and_broken_ones_are_replaced() {
+        let mut names = Names::default();
+        let name = names.get("Größe".as_bytes()).unwrap();
+        assert!(Arc::ptr_eq(&name, &names.get("Größe".as_bytes()).unwrap()));
+        let broken = names.get(b"a\xffb").unwrap();
+        assert_eq!(&*broken, "a\u{fffd}b");
+        // Three bytes without their fourth are replaced by three bytes.
+        for bytes in [b"a\xffb".as_slice(), b"a\xf0\x9f\x98b", b"a\xfeb", "a\u{fffd}b".as_bytes()] {
+            assert!(Arc::ptr_eq(&broken, &names.get(bytes).unwrap()));
+        }
+        assert_eq!(names.get(b""), None);
+        // A cut within a character leaves a replacement, and no longer text.
+        let long = "é".repeat(MAX_LEN);
+        assert_eq!(names.get(&long.as_bytes()[1..]).unwrap().chars().next(), Some('\u{fffd}'));
+        assert_eq!(names.table.len(), 3);
+    }
+
+    #[test]
+    fn a_full_table_still_names() {
+        let mut names = Names::default();
+        for number in 0..=MAX_NAMES {
+            assert_eq!(&*names.get(number.to_string().as_bytes()).unwrap(), number.to_string());
+        }
+        assert_eq!(names.table.len(), MAX_NAMES);
     }
 }

@@ -1,4 +1,4 @@
-//! Trace context in headers: which trace and span a request says it belongs to. The one place that knows the formats.
+//! Trace context in headers: the trace and the span that a request names. The one place that knows the formats.
 
 use std::hash::BuildHasher as _;
 
@@ -6,23 +6,22 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use rpcscope_parsers::message::Pairs;
 
-/// What the headers of a request say of its trace. Ids that are numbers are hexadecimal and in lower case, however they
-/// were sent.
+/// Trace context of a request. Numeric ids are in lower-case hexadecimal, however they were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     /// Trace id.
     pub trace_id: Option<String>,
-    /// Id of the span that the caller gave this request.
+    /// Id of the span in which the request was sent.
     pub span_id: Option<String>,
-    /// Id of the span above that one, where the format sends it.
+    /// Id of that span's parent, if the format sends it.
     pub parent_span_id: Option<String>,
     /// Name of the calling service (`SkyWalking`).
     pub caller: Option<String>,
-    /// Operation of the calling service in which the request was made (`SkyWalking`).
+    /// Operation of the calling service that sent the request (`SkyWalking`).
     pub caller_operation: Option<String>,
 }
 
-/// Formats of trace context, the most preferred first: where a request carries several, each hop has to take the same.
+/// Formats of trace context, the most preferred first: if a request carries several, every hop must choose the same.
 #[derive(Clone, Copy)]
 enum Format {
     W3c,
@@ -47,47 +46,64 @@ enum Part {
     ParentSpanId,
 }
 
-/// The header names looked for, each with its format.
+/// The header names looked for, each with its format; the shortest first.
 const NAMES: [(&str, Format, Part); 13] = [
-    ("traceparent", Format::W3c, Part::Whole),
     ("b3", Format::B3, Part::Whole),
-    ("x-b3-traceid", Format::B3, Part::TraceId),
+    ("sw8", Format::SkyWalking, Part::Whole),
+    ("traceparent", Format::W3c, Part::Whole),
     ("x-b3-spanid", Format::B3, Part::SpanId),
-    ("x-b3-parentspanid", Format::B3, Part::ParentSpanId),
+    ("x-b3-traceid", Format::B3, Part::TraceId),
     ("uber-trace-id", Format::Jaeger, Part::Whole),
-    ("x-datadog-trace-id", Format::Datadog, Part::TraceId),
-    ("x-datadog-parent-id", Format::Datadog, Part::SpanId),
     ("grpc-trace-bin", Format::OpenCensus, Part::Whole),
     ("x-amzn-trace-id", Format::XRay, Part::Whole),
+    ("x-b3-parentspanid", Format::B3, Part::ParentSpanId),
+    ("x-datadog-trace-id", Format::Datadog, Part::TraceId),
+    ("x-datadog-parent-id", Format::Datadog, Part::SpanId),
     ("x-cloud-trace-context", Format::CloudTrace, Part::Whole),
-    ("sw8", Format::SkyWalking, Part::Whole),
-    // The gRPC gateway of Google's libraries sends it under this name.
+    // The gRPC gateway of Google's libraries uses this name.
     ("grpcgateway-traceparent", Format::W3c, Part::Whole),
 ];
 
-/// Prefixes under which frameworks carry user headers on (`metainfo` of Kitex and Volo, and its HTTP/2 form).
+/// Length of the longest name.
+const LONGEST: usize = NAMES[NAMES.len() - 1].0.len();
+
+/// How many names are shorter than each length.
+const SHORTER: [usize; LONGEST + 2] = {
+    let mut shorter = [0; LONGEST + 2];
+    let mut at = 0;
+    while at < NAMES.len() {
+        let len = NAMES[at].0.len();
+        assert!(at == 0 || NAMES[at - 1].0.len() <= len, "the shortest first");
+        let mut longer = len + 1;
+        while longer < shorter.len() {
+            shorter[longer] += 1;
+            longer += 1;
+        }
+        at += 1;
+    }
+    shorter
+};
+
+/// Prefixes under which frameworks pass user headers on (`metainfo` of Kitex and Volo, and its HTTP/2 form).
 const PREFIXES: [&str; 3] = ["rpc-transit-upstream-", "rpc-transit-", "rpc-persist-"];
 
-/// Longest text that is taken for an id or a name.
+/// Longest text accepted as an id or a name.
 const MAX_TEXT: usize = 128;
 
-/// Longest header that is looked at.
+/// Longest header value that is read.
 const MAX_HEADER: usize = 512;
 
-/// Gathers trace context from headers one by one.
+/// Collects trace context from headers one by one.
 #[derive(Debug, Default)]
 pub struct Contexts {
     found: [Option<Box<Trace>>; FORMATS],
 }
 
 impl Contexts {
-    /// Reads a header; tells whether its name is one of trace context. Names may have any case, `_` for `-`, and the
-    /// prefix of a framework.
+    /// Reads a header and returns whether its name is one of trace context. Names may have any case, `_` instead of `-`, and
+    /// the prefix of a framework.
     pub fn read(&mut self, key: &[u8], value: &[u8]) -> bool {
-        let key = PREFIXES.iter().find_map(|prefix| without_prefix(key, prefix.as_bytes())).unwrap_or(key);
-        let Some(&(_, format, part)) = NAMES.iter().find(|(name, ..)| is_name(key, name.as_bytes())) else {
-            return false;
-        };
+        let Some((format, part)) = header(key) else { return false };
         if let Ok(value) = std::str::from_utf8(value)
             && value.len() <= MAX_HEADER
         {
@@ -124,7 +140,7 @@ impl Contexts {
         }
     }
 
-    /// What was found, in the preferred format.
+    /// The context in the most preferred format that was found.
     #[must_use]
     pub fn trace(self) -> Trace {
         let mut found = self.found.into_iter().flatten();
@@ -143,20 +159,33 @@ pub fn context(headers: &dyn Pairs) -> Trace {
     contexts.trace()
 }
 
-/// A number by which ids can be compared: the low 64 bits. Services that know 64 bits only (B3, Datadog) hand on that half
-/// of a longer id, and leading zeros may be left out. Ids that are no hexadecimal numbers are hashed.
+/// A number for comparing ids: the low 64 bits. Services that support 64 bits only (B3, Datadog) pass on that half of a
+/// longer id, and leading zeros may be missing. Ids that are no hexadecimal numbers are hashed.
 #[must_use]
 pub fn number(id: &str) -> u64 {
     let is_hex = id.len() <= 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     let low = id.get(id.len().saturating_sub(16)..).filter(|_| is_hex);
     match low.and_then(|low| u64::from_str_radix(low, 16).ok()) {
-        // An id whose low half says nothing is compared as a whole.
+        // An id whose low half is zero is compared as a whole.
         Some(low) if low != 0 => low,
         _ => foldhash::fast::FixedState::default().hash_one(id.to_ascii_lowercase()),
     }
 }
 
-/// Whether a header has that name. Made for headers that have not: no copy, and most fall out at their length.
+/// What a header of that name holds. Nearly all names are others, and most of these have a length that no name has.
+fn header(key: &[u8]) -> Option<(Format, Part)> {
+    let key = match key.first() {
+        Some(b'r' | b'R') => {
+            PREFIXES.iter().find_map(|prefix| without_prefix(key, prefix.as_bytes())).unwrap_or(key)
+        }
+        _ => key,
+    };
+    let same_length = *SHORTER.get(key.len())?..*SHORTER.get(key.len() + 1)?;
+    let mut names = NAMES.get(same_length)?.iter();
+    names.find(|(name, ..)| is_name(key, name.as_bytes())).map(|(_, format, part)| (*format, *part))
+}
+
+/// Whether a header has that name, without a copy in lower case.
 fn is_name(key: &[u8], name: &[u8]) -> bool {
     key.len() == name.len() && key.iter().copied().map(plain).eq(name.iter().copied())
 }
@@ -226,7 +255,7 @@ fn open_census(value: &str) -> Option<Trace> {
     trace(hex(&format!("{id:032x}")), span.and_then(|span| hex(&format!("{span:016x}"))))
 }
 
-/// AWS X-Ray tracing header: `Root=1-SECONDS-REST;Parent=SPAN;Sampled=1`. The id is written as other formats write it,
+/// AWS X-Ray tracing header: `Root=1-SECONDS-REST;Parent=SPAN;Sampled=1`. The id is returned in the form of the other formats,
 /// without its version.
 fn x_ray(value: &str) -> Option<Trace> {
     let field = |name: &str| value.split(';').find_map(|field| field.trim().strip_prefix(name));
@@ -354,5 +383,17 @@ mod tests {
         }
         let mut contexts = Contexts::default();
         assert!(!contexts.read(b"trace", b"1") && contexts.read(b"SW8", b"0"));
+        for key in [
+            "",
+            "r",
+            "rpc-persist-",
+            "rpc-transit-x",
+            "traceparenu",
+            "grpcgateway-traceparent-x",
+            "xyzzyxyzzyxyzzyxyzzyxyzz",
+        ] {
+            assert!(!contexts.read(key.as_bytes(), b"1"), "{key}");
+        }
+        assert!(NAMES.iter().all(|(name, ..)| contexts.read(name.to_uppercase().as_bytes(), b"0")));
     }
 }

@@ -206,25 +206,29 @@ impl Room<'_> {
 
 /// Whether JSON holds all these octets as they are: printable ASCII without `"` and `\`.
 fn is_plain(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let found = words.iter().fold(0, |found, word| found | not_plain(*word));
-    let last = bytes.last_chunk().copied().unwrap_or_else(|| {
+    let words = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word));
+    let found = words.fold(0, |found, word| found | not_plain(word));
+    let half = |chunk: &[u8; 4]| u64::from(u32::from_le_bytes(*chunk));
+    // The last word may overlap the one before, and its halves each other.
+    let last = if let Some(last) = bytes.last_chunk() {
+        u64::from_le_bytes(*last)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        half(first) | half(last) << 32
+    } else {
         let mut word = [b' '; 8];
-        word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-        word
-    });
-    // The last word may overlap the one before.
+        word.iter_mut().take(3).zip(bytes).for_each(|(place, octet)| *place = *octet);
+        u64::from_le_bytes(word)
+    };
     found | not_plain(last) == 0
 }
 
 /// Not 0 if an octet of a word is not plain. `x - n` sets the highest bit of an octet below `n`; octets that have that bit
 /// already are no ASCII. A borrow can reach the next octet, but only from one that is not plain itself.
 #[inline]
-fn not_plain(word: [u8; 8]) -> u64 {
+fn not_plain(word: u64) -> u64 {
     const fn each(octet: u8) -> u64 {
         u64::from_ne_bytes([octet; 8])
     }
-    let word = u64::from_le_bytes(word);
     let control = word.wrapping_sub(each(b' '));
     let quote = (word ^ each(b'"')).wrapping_sub(each(1));
     let backslash = (word ^ each(b'\\')).wrapping_sub(each(1));
