@@ -1,37 +1,37 @@
 //! `rpcscope` as a library: the stages of the way from packets to classified calls.
 //!
 //! ```text
-//! source ─Packet▶ decode ─Segment▶ flow ─Chunk▶ dispatch ─Message▶ calls ─Call▶ sink
-//!                                                                     └──Call▶ chains ─Chain▶ sink
+//! source ─Packet▶ decode ─Segment▶ flow ─Chunk▶ dispatch ─Event▶ calls ─Call▶ sink
+//!                                                                   └──Call▶ chains ─Chain▶ sink
 //! ```
 //!
-//! One direction, pushed. A stage names only the output of the stage before it; [`pipeline`] is the only file that knows
-//! their order and the threads. Time comes from packets, so that a replay equals what live showed.
+//! Data flows in one direction, pushed. A stage knows only the output of the stage before it; [`pipeline`] is the only
+//! file that knows their order and the threads. Time comes from packets, so that a replay equals what live showed.
 //!
-//! | stage | module | gives |
+//! | stage | module | output |
 //! | --- | --- | --- |
 //! | capture files and interfaces | [`source`] | [`source::Packet`] |
 //! | links, tunnels, IP, fragments | [`decode`] | [`decode::Segment`] |
 //! | connections, TCP reassembly | [`flow`] | [`flow::Chunk`] |
-//! | which protocol, its session | [`dispatch`] | [`rpcscope_parsers::Message`] |
+//! | which protocol, its session | [`dispatch`] | [`rpcscope_parsers::Event`] |
 //! | pairing, classes | [`calls`] | [`calls::Call`] |
 //! | which call caused which | [`chains`] | [`chains::Chain`] |
 //! | outputs | [`sink`] | bytes |
 //!
-//! Around the stages stand the rooms of the people who use them:
+//! Around the stages:
 //!
 //! | for | module |
 //! | --- | --- |
 //! | options of the command line, and what each command does with them | [`cli`], [`run`] |
 //! | the terminal interface | [`tui`] |
 //! | choosing calls (`-Y`) | [`filter`] |
-//! | one call in full, read again from its packets | [`detail`] |
+//! | one call in full, reread from its packets | [`detail`] |
 //! | the packets of chosen calls as a capture of their own | [`export`] |
 //! | error codes and error texts of the frameworks | [`codes`] |
-//! | what codes, findings and lines of logs mean | [`explain`] |
-//! | files of several hosts: whose they are, how their clocks differ | [`capture_point`] |
+//! | the meaning of codes, findings and log lines | [`explain`] |
+//! | captures of several hosts: which host took which file, how their clocks differ | [`capture_point`] |
 //! | which process of this host holds an end of a connection | [`process`] |
-//! | text of the wire made harmless for terminals, time as packets have it, numbers as text | [`text`], [`time`], [`digits`] |
+//! | wire text made safe for terminals, packet time, numbers as text | [`text`], [`time`], [`digits`] |
 
 pub mod calls;
 pub mod capture_point;
