@@ -339,6 +339,14 @@ pub trait Pairs {
     fn each(&self, each: &mut dyn FnMut(&[u8], &[u8]));
 }
 
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Pairs for Vec<(K, V)> {
+    fn each(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        for (key, value) in self {
+            each(key.as_ref(), value.as_ref());
+        }
+    }
+}
+
 /// The header of an event, where it has one.
 pub type Headers<'a> = Option<&'a dyn Pairs>;
 
@@ -457,6 +465,22 @@ pub struct Answer<'a> {
     pub oneway: bool,
     /// Names and values of its header.
     pub headers: Headers<'a>,
+}
+
+impl<'a> Answer<'a> {
+    /// An answer that says nothing but its status.
+    #[must_use]
+    pub fn new(head: Head, status: Status<'a>) -> Self {
+        Self {
+            head,
+            names: Names::default(),
+            quoted: None,
+            status,
+            body: false,
+            oneway: false,
+            headers: None,
+        }
+    }
 }
 
 /// One side breaks the stream off (HTTP/2 `RST_STREAM`, ttstream Rst).
@@ -624,6 +648,20 @@ impl<'a> Event<'a> {
     /// The names in it, where it can have some.
     #[must_use]
     pub fn names(&self) -> Option<&Names<'a>> {
+        match self {
+            Self::Request(Request { names, .. })
+            | Self::Open(Open { names, .. })
+            | Self::Begin(Begin { names, .. })
+            | Self::Answer(Answer { names, .. })
+            | Self::Reset(Reset { names, .. }) => Some(names),
+            Self::Part(_) | Self::HalfClose(_) | Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => {
+                None
+            }
+        }
+    }
+
+    /// As [`Event::names`], to change them.
+    pub fn names_mut(&mut self) -> Option<&mut Names<'a>> {
         match self {
             Self::Request(Request { names, .. })
             | Self::Open(Open { names, .. })

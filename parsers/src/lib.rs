@@ -1,4 +1,4 @@
-//! Wire formats of the RPC protocols that `rpcscope` knows: bytes in, [`Message`]s out.
+//! Wire formats of the RPC protocols that `rpcscope` knows: bytes in, [`Event`]s out.
 //!
 //! The crate has no I/O, no clock, no threads and no logging. A caller hands it the bytes of each [`Side`] of a
 //! connection in stream order, reports lost bytes, and receives what the protocol saw: requests, answers, parts of
@@ -6,7 +6,7 @@
 //!
 //! | layer | module |
 //! | --- | --- |
-//! | what every protocol delivers | [`message`] |
+//! | what every protocol delivers | [`event`] |
 //! | detection and sessions | [`protocol`] |
 //! | what all sessions share: carried bytes, offsets, gaps | [`session`] |
 //! | formats of messages that stand one after the other | [`framed`] |
@@ -23,7 +23,8 @@ pub mod event;
 pub mod framed;
 pub mod http1;
 pub mod http2;
-pub mod message;
+#[cfg(test)]
+mod message;
 pub mod protobuf;
 pub mod protocol;
 pub mod session;
@@ -35,7 +36,7 @@ mod varint;
 
 pub use error::{Error, Layer};
 pub use event::{CallId, Event, Kind, Rpc, Side, Status, Transport};
-pub use framed::{FramedSession, Framing};
+pub use framed::Framing;
 pub use protocol::{Detection, Opening, Protocol, Session};
 
 /// Registers the protocols: one line each, `name => value`, in the order in which detection asks them.

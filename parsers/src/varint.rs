@@ -12,6 +12,12 @@ const VARINT_LIMIT: usize = 10;
 
 /// A number in groups of seven bits, the lowest first (LEB128).
 pub(crate) fn varint(input: &[u8]) -> Parse<'_, u64> {
+    // Nearly all are of one byte.
+    if let Some((byte, rest)) = input.split_first()
+        && byte & 0x80 == 0
+    {
+        return Ok((rest, u64::from(*byte)));
+    }
     let mut value = 0;
     for (index, byte) in input.iter().take(VARINT_LIMIT).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);

@@ -4,7 +4,7 @@ use std::hash::BuildHasher as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use rpcscope_parsers::message::Pairs;
+use rpcscope_parsers::event::Pairs;
 
 /// Trace context of a request. Numeric ids are in lower-case hexadecimal, however they were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

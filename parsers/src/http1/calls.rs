@@ -10,10 +10,9 @@ use base64::Engine as _;
 
 use super::head::{Head, Start};
 use crate::event::{
-    self, Answer, CallId, Codes, Event, Kind, Names, Pairs, Reply, Request, Rpc, Status, Text, ThriftStatus,
+    self, Answer, CallId, Codes, Event, Names, Pairs, Reply, Request, Rpc, Status, Text, ThriftStatus,
     Transport,
 };
-use crate::message::Message;
 use crate::thrift;
 
 /// Nanoseconds of a millisecond, the unit of `trpc-timeout`.
@@ -180,17 +179,20 @@ pub(super) fn trpc_answer<'a>(head: &'a Head<'a>, body: bool) -> Event<'a> {
 }
 
 /// What a thrift message in the body of a request or an answer says; `None` if it is none.
-pub(super) fn thrift_message<'a>(head: &'a Head<'a>, body: &'a [u8]) -> Option<Message<'a>> {
+pub(super) fn thrift_message<'a>(head: &'a Head<'a>, body: &'a [u8]) -> Option<Event<'a>> {
     let envelope = thrift::parse_message(body).ok()?;
-    let mut message = Message { transport: "http1", metadata: Some(head), ..Message::default() };
-    envelope.copy_into(&mut message);
-    let request = matches!(head.start, Start::Request { .. });
-    if request != matches!(message.kind, Kind::Request | Kind::Oneway) {
+    if matches!(head.start, Start::Request { .. }) == envelope.message_type.is_answer() {
         return None;
     }
-    message.id = CallId::Order;
-    message.status.http = http_status(head);
-    Some(message)
+    let mut event = envelope.event(Transport::Http1);
+    event.set_headers(head);
+    if let Some(of_call) = event.head_mut() {
+        of_call.id = CallId::Order;
+    }
+    if let Event::Answer(Answer { status: Status::Thrift(status), .. }) = &mut event {
+        status.http = http_status(head);
+    }
+    Some(event)
 }
 
 /// The answer to a thrift call that carries no thrift message: an HTTP status is all that it says. `cut`: there is a

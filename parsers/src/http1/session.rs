@@ -6,7 +6,6 @@ use super::exchanges::{Asked, Exchanges};
 use super::head::{self, HEAD_LIMIT, Head, Start};
 use crate::error::{Error, Layer};
 use crate::event::{CallId, Complete, Event, Kind, Side};
-use crate::message::{Message, emit_message};
 use crate::protocol::Emit;
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step, UNBOUNDED};
 
@@ -293,13 +292,14 @@ impl Connection {
         let is_request = matches!(head.start, Start::Request { .. });
         if is_request {
             self.exchanges.resolve_thrift(match &message {
-                Some(message) => Asked::Thrift { oneway: message.kind == Kind::Oneway },
+                Some(event) => Asked::Thrift { oneway: event.kind() == Kind::Oneway },
                 None => Asked::Foreign,
             });
         }
         match message {
-            Some(message) => {
-                emit_message(emit, end.side, Message { start, bytes, more, truncated, ..message });
+            Some(mut event) => {
+                place(&mut event, start, bytes, more, truncated);
+                emit(end.side, &event);
             }
             None if is_request || orphan => {
                 if let Some(open) = &mut self.direction(end.side).open {

@@ -27,7 +27,7 @@
 //! - An entry from before is *unknown*, never guessed. Requests whose path is an unknown entry come with
 //!   [`unknown_name`](crate::Message::unknown_name): equal numbers have the same path, for as long as the connection lives.
 //!   (Not the other way round: a path that left the table and came back is a literal then and has its name.)
-//! - A status that may stand in an unknown entry is [`GrpcStatus::Unknown`](crate::message::GrpcStatus). Where a status is
+//! - A status that may stand in an unknown entry is [`GrpcCode::Unknown`](crate::event::GrpcCode). Where a status is
 //!   readable but fields beside it are not, one of which could be Kitex' `biz-status`, `Status::cut` says so.
 //! - A request that can't be read is taken for a call when its DATA consists of gRPC messages, when the answer's content
 //!   type or status says so, or when other streams of the connection are calls and it ends like one.

@@ -6,8 +6,6 @@
 //! struct:  { type (1), id (2), value }* 00
 //! ```
 
-use std::borrow::Cow;
-
 use nom::Parser as _;
 use nom::bytes::streaming::tag;
 use nom::combinator::{map_opt, verify};
@@ -19,7 +17,7 @@ use super::field::{Encoded, FieldHead, binary_field};
 use super::types::{MessageHead, MessageType, result_field};
 use super::{FIELD_LIMIT, NAME_LIMIT, skip};
 use crate::error::{Parse, wrong};
-use crate::message::{Exception, ResultField, Text};
+use crate::event::{Exception, ResultField, Text};
 
 const I32: Encoded = Encoded::Binary(8);
 const STRING: Encoded = Encoded::Binary(11);
@@ -45,7 +43,7 @@ pub(super) fn string<'a>(limit: usize) -> impl FnMut(&'a [u8]) -> Parse<'a, &'a 
 
 /// The name of a message.
 pub(super) fn name(input: &[u8]) -> Parse<'_, Text<'_>> {
-    string(NAME_LIMIT).map(Cow::Borrowed).parse(input)
+    string(NAME_LIMIT).map(Text::Plain).parse(input)
 }
 
 /// The strict form of the message head.
@@ -69,14 +67,14 @@ pub(super) fn result(input: &[u8]) -> Parse<'_, ResultField> {
 
 /// A `TApplicationException`: 1 string message, 2 i32 type; a field that is absent keeps its default.
 pub(super) fn exception(input: &[u8]) -> Parse<'_, Exception<'_>> {
-    let mut exception = Exception::default();
+    let mut exception = Exception { type_id: 0, message: Text::Plain(&[]) };
     let mut rest = input;
     for _ in 0..FIELD_LIMIT {
         let (after, field) = binary_field(rest)?;
         (rest, ()) = match field {
             None => return Ok((after, exception)),
             Some(FieldHead { kind: STRING, id: 1 }) => {
-                string(usize::MAX).map(|text| exception.message = Cow::Borrowed(text)).parse(after)
+                string(usize::MAX).map(|text| exception.message = Text::Plain(text)).parse(after)
             }
             Some(FieldHead { kind: I32, id: 2 }) => {
                 be_i32.map(|number| exception.type_id = number).parse(after)

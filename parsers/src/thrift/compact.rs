@@ -5,8 +5,6 @@
 //! struct:  field* 00
 //! ```
 
-use std::borrow::Cow;
-
 use nom::Parser as _;
 use nom::bytes::streaming::tag;
 use nom::combinator::{map_opt, verify};
@@ -18,7 +16,7 @@ use super::skip::{self, VALUE_LIMIT};
 use super::types::{MessageHead, MessageType, result_field};
 use super::{FIELD_LIMIT, NAME_LIMIT};
 use crate::error::{Parse, wrong};
-use crate::message::{Exception, ResultField, Text};
+use crate::event::{Exception, ResultField, Text};
 use crate::varint::{varint, varint_bytes, zigzag_varint};
 
 const VERSION: u8 = 1;
@@ -43,7 +41,7 @@ pub(super) fn seq_id(input: &[u8]) -> Parse<'_, i32> {
 }
 
 fn name(input: &[u8]) -> Parse<'_, Text<'_>> {
-    varint_bytes(NAME_LIMIT).map(Cow::Borrowed).parse(input)
+    varint_bytes(NAME_LIMIT).map(Text::Plain).parse(input)
 }
 
 /// The message head.
@@ -62,7 +60,7 @@ pub(super) fn result(input: &[u8]) -> Parse<'_, ResultField> {
 
 /// A `TApplicationException`: 1 string message, 2 i32 type; a field that is absent keeps its default.
 pub(super) fn exception(input: &[u8]) -> Parse<'_, Exception<'_>> {
-    let mut exception = Exception::default();
+    let mut exception = Exception { type_id: 0, message: Text::Plain(&[]) };
     let mut rest = input;
     let mut last = 0;
     for _ in 0..FIELD_LIMIT {
@@ -71,7 +69,7 @@ pub(super) fn exception(input: &[u8]) -> Parse<'_, Exception<'_>> {
         (rest, ()) = match field {
             None => return Ok((after, exception)),
             Some(FieldHead { kind: STRING, id: 1 }) => varint_bytes(VALUE_LIMIT as usize)
-                .map(|text| exception.message = Cow::Borrowed(text))
+                .map(|text| exception.message = Text::Plain(text))
                 .parse(after),
             Some(FieldHead { kind: I32, id: 2 }) => {
                 zigzag_varint.map(|number| exception.type_id = number as i32).parse(after)

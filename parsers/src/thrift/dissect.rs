@@ -138,7 +138,7 @@ fn dissect_json(message: &[u8], base: usize, fields: &mut Vec<Field>) {
     let json = message.get(base..).unwrap_or_default();
     let Ok(envelope) = parse_message_in(Encoding::Json, json) else { return };
     let head = (base, base + envelope.body);
-    fields.push(field("name", shown(&envelope.name), head));
+    fields.push(field("name", shown(&envelope.name.decode()), head));
     fields.push(field("type", type_value(envelope.message_type.number()), head));
     fields.push(field("seq_id", envelope.seq_id.to_string(), head));
     let body = json.get(envelope.body..).unwrap_or_default();

@@ -3,8 +3,6 @@
 //!
 //! Source: `lib/go/thrift/json_protocol.go` and `lib/cpp/src/thrift/protocol/TJSONProtocol.cpp` of Apache Thrift.
 
-use std::borrow::Cow;
-
 use nom::Parser as _;
 use nom::bytes::streaming::take_while_m_n;
 use nom::character::complete::multispace0;
@@ -16,7 +14,7 @@ use nom::sequence::preceded;
 use super::types::{MessageHead, MessageType, result_field};
 use super::{DEPTH_LIMIT, FIELD_LIMIT, NAME_LIMIT};
 use crate::error::{Parse, incomplete, wrong};
-use crate::message::{Exception, ResultField, Text};
+use crate::event::{Exception, ResultField, Text};
 
 /// The longest number that is read; the numbers of a message head are 32 bits wide.
 const NUMBER_LIMIT: usize = 20;
@@ -48,20 +46,8 @@ fn raw_string<'a>(limit: usize) -> impl FnMut(&'a [u8]) -> Parse<'a, &'a [u8]> {
     }
 }
 
-/// A string with its escapes resolved; as it stands if it is no valid JSON string.
 fn string<'a>(limit: usize) -> impl FnMut(&'a [u8]) -> Parse<'a, Text<'a>> {
-    move |input| {
-        raw_string(limit)
-            .map(|raw| {
-                if memchr::memchr(b'\\', raw).is_none() {
-                    return Cow::Borrowed(raw);
-                }
-                let quoted = [b"\"", raw, b"\""].concat();
-                serde_json::from_slice::<String>(&quoted)
-                    .map_or(Cow::Borrowed(raw), |string| Cow::Owned(string.into_bytes()))
-            })
-            .parse(input)
-    }
+    move |input| raw_string(limit).map(Text::Json).parse(input)
 }
 
 fn integer(input: &[u8]) -> Parse<'_, i64> {
@@ -124,7 +110,7 @@ pub(super) fn result(input: &[u8]) -> Parse<'_, ResultField> {
 /// A `TApplicationException`: 1 string message, 2 i32 type; a field that is absent keeps its default.
 pub(super) fn exception(input: &[u8]) -> Parse<'_, Exception<'_>> {
     let (mut rest, _) = punctuation('{')(input)?;
-    let mut exception = Exception::default();
+    let mut exception = Exception { type_id: 0, message: Text::Plain(&[]) };
     for _ in 0..FIELD_LIMIT {
         let (after, id) = field(rest)?;
         let Some(id) = id else { return Ok((after, exception)) };

@@ -56,12 +56,10 @@ fn parse(encoding: Encoding, input: &[u8]) -> ParseResult<Envelope<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
     use proptest::prelude::*;
 
     use super::*;
-    use crate::message::{CallId, Exception, Kind, Message, ResultField};
+    use crate::event::{CallId, Event, Exception, Kind, Reply, ResultField, Status, Text, Transport};
 
     const BINARY_EXCEPTION: &[u8] = b"\x80\x01\x00\x03\x00\x00\x00\x05ghost\x00\x00\x00\x07\x0b\x00\x01\x00\x00\x00\x04oops\x08\x00\x02\x00\x00\x01\x2c\x00";
     const OLD_CALL: &[u8] = b"\x00\x00\x00\x03add\x01\x00\x00\x00\x06\x08\x00\x01\x00\x00\x00\x04\x00";
@@ -82,12 +80,12 @@ mod tests {
     fn reads_heads_and_outcomes_of_every_encoding() {
         let envelope = parse_message(BINARY_EXCEPTION).unwrap();
         assert_eq!(
-            (envelope.encoding, envelope.name.as_ref(), envelope.seq_id),
-            (Encoding::Binary, &b"ghost"[..], 7)
+            (envelope.encoding, envelope.name, envelope.seq_id),
+            (Encoding::Binary, Text::Plain(b"ghost"), 7)
         );
         assert_eq!(
             envelope.outcome,
-            ReplyBody::Exception(Exception { type_id: 300, message: Cow::Borrowed(b"oops") })
+            ReplyBody::Exception(Exception { type_id: 300, message: Text::Plain(b"oops") })
         );
         let envelope = parse_message(OLD_CALL).unwrap();
         assert_eq!((envelope.encoding, envelope.message_type), (Encoding::OldBinary, MessageType::Call));
@@ -97,22 +95,22 @@ mod tests {
         let envelope = parse_message(COMPACT_EXCEPTION).unwrap();
         assert_eq!(
             envelope.outcome,
-            ReplyBody::Exception(Exception { type_id: 6, message: Cow::Borrowed(b"oops") })
+            ReplyBody::Exception(Exception { type_id: 6, message: Text::Plain(b"oops") })
         );
         let envelope = parse_message(JSON_EXCEPTION).unwrap();
         assert_eq!((envelope.encoding, envelope.seq_id), (Encoding::Json, 9));
         assert_eq!(
             envelope.outcome,
-            ReplyBody::Exception(Exception { type_id: 6, message: Cow::Borrowed(b"no \"x\"") })
+            ReplyBody::Exception(Exception { type_id: 6, message: Text::Plain(b"no \"x\"") })
         );
         let envelope = parse_message(ALL[5]).unwrap();
         assert_eq!(envelope.outcome, ReplyBody::Result(ResultField::Success));
-        let mut message = Message::default();
-        envelope.copy_into(&mut message);
-        assert_eq!(message.service.as_deref(), Some(&b"Stock"[..]));
-        assert_eq!(message.method.as_deref(), Some(&b"add"[..]));
+        let event = envelope.event(Transport::Framed);
+        let (head, names) = (event.head().unwrap(), event.names().unwrap());
+        assert_eq!(names.service, Some(Text::Plain(b"Stock")));
+        assert_eq!(names.method, Some(Text::Plain(b"add")));
         assert_eq!(
-            (message.kind, message.id, message.codec),
+            (event.kind(), head.id, head.codec),
             (Kind::Answer, CallId::Loose(4), Some("thrift-json"))
         );
     }
@@ -123,24 +121,24 @@ mod tests {
         assert_eq!(parse_message(reply).unwrap().outcome, ReplyBody::Result(ResultField::Empty));
         let cut = parse_message(&reply[..13]).unwrap();
         assert_eq!((cut.wanted(), &cut.outcome), (Some(14), &ReplyBody::Short(14)));
-        let mut message = Message::default();
-        cut.copy_into(&mut message);
-        assert!(message.status.cut && message.status.result.is_none());
+        let Event::Answer(answer) = cut.event(Transport::Framed) else { panic!("not an answer") };
+        let Status::Thrift(status) = answer.status else { panic!("not the status of thrift") };
+        assert_eq!((status.reply, status.cut), (Reply::Missing, true));
     }
 
     #[test]
     fn a_prefix_never_says_anything_else() {
         for whole in ALL {
-            let told = parse_message(whole).unwrap();
+            let expected = parse_message(whole).unwrap();
             for cut in 0..whole.len() {
                 match parse_message(&whole[..cut]) {
                     Err(Err::Incomplete(needed)) => assert!(missing(needed) > 0),
                     Err(error) => panic!("{error} in a prefix of {cut} bytes"),
                     Ok(envelope) => {
-                        assert_eq!((&envelope.name, envelope.seq_id), (&told.name, told.seq_id));
+                        assert_eq!((&envelope.name, envelope.seq_id), (&expected.name, expected.seq_id));
                         match envelope.outcome {
                             ReplyBody::Short(needed) => assert!(needed > cut),
-                            outcome => assert_eq!(outcome, told.outcome),
+                            outcome => assert_eq!(outcome, expected.outcome),
                         }
                     }
                 }
@@ -162,7 +160,7 @@ mod tests {
         ] {
             assert!(matches!(parse_message(bytes), Err(Err::Error(_))), "{bytes:x?}");
         }
-        // An exception whose text is over the limit is still an exception, of which nothing more can be told.
+        // An exception whose text is over the limit is still an exception, of which nothing more is known.
         let long = b"\x80\x01\x00\x03\x00\x00\x00\x01x\x00\x00\x00\x01\x0b\x00\x01\x7f\x00\x00\x00";
         let envelope = parse_message(long).unwrap();
         assert!(matches!(envelope.outcome, ReplyBody::Short(_)) && envelope.wanted().is_none());

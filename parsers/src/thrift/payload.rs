@@ -10,8 +10,6 @@
 //! An exception is the message `{ 1: int32 type_id; 2: string text }`. Source: `pkg/remote/codec/default_codec.go`
 //! (`checkPayload`) and `pkg/remote/codec/protobuf/{protobuf.go,error.proto}` of github.com/cloudwego/kitex.
 
-use std::borrow::Cow;
-
 use nom::bytes::streaming::tag;
 use nom::combinator::map_opt;
 use nom::error::context;
@@ -22,7 +20,7 @@ use super::message::parse_message;
 use super::types::{Encoding, Envelope, MessageHead, MessageType, ReplyBody};
 use super::{FIELD_LIMIT, binary};
 use crate::error::{Layer, Parse, ParseResult, exceeds, incomplete, placed, within, wrong};
-use crate::message::Exception;
+use crate::event::{Exception, Text};
 use crate::protobuf::{self, Value};
 
 /// Begins a message of Kitex Protobuf.
@@ -95,7 +93,7 @@ fn parse_kitex_protobuf(input: &[u8], size: usize) -> ParseResult<Envelope<'_>> 
 
 /// Reads a whole error message.
 fn error_message(message: &[u8]) -> ParseResult<Exception<'_>> {
-    let mut exception = Exception::default();
+    let mut exception = Exception { type_id: 0, message: Text::Plain(&[]) };
     let mut rest = message;
     for _ in 0..FIELD_LIMIT {
         if rest.is_empty() {
@@ -105,7 +103,7 @@ fn error_message(message: &[u8]) -> ParseResult<Exception<'_>> {
         rest = after;
         match (field.number, field.value) {
             (1, Value::Varint(number)) => exception.type_id = number as i32,
-            (2, Value::Bytes(text)) => exception.message = Cow::Borrowed(text),
+            (2, Value::Bytes(text)) => exception.message = Text::Plain(text),
             _ => {}
         }
     }

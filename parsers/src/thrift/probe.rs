@@ -7,7 +7,7 @@ use nom::{Err, Parser as _};
 
 use super::field::{FieldHead, begins_binary_field, binary_field, compact_field};
 use super::message::parse_message_in;
-use super::skip::{Skipped, StructSkip};
+use super::skip::{Skipped, StructFormat, StructSkip};
 use super::types::{Encoding, OLD_FORM_SIZE};
 use super::{binary, compact};
 use crate::error::{Error, Parse, ParseResult, incomplete, wrong};
@@ -118,7 +118,7 @@ fn probe_compact(input: &[u8], room: Option<usize>) -> ParseResult<Verdict> {
         return Ok(Verdict::No);
     }
     let left = room.map(|room| room.saturating_sub(input.len() - body.len()));
-    Ok(match probe_struct(StructSkip::compact(), body, left) {
+    Ok(match probe_struct(StructSkip::new(StructFormat::Compact), body, left) {
         // A frame's length that fits the name is enough before the struct is whole.
         Verdict::More if room.is_some() => Verdict::Yes,
         verdict => verdict,
@@ -135,7 +135,7 @@ fn probe_old(input: &[u8], room: Option<usize>) -> ParseResult<Verdict> {
         return Ok(Verdict::No);
     }
     let left = room.map(|room| room.saturating_sub(input.len() - body.len()));
-    let verdict = probe_struct(StructSkip::binary(), body, left);
+    let verdict = probe_struct(StructSkip::new(StructFormat::Binary), body, left);
     // A name and a few zeros are nothing special, unless a frame's length agrees with them.
     let plain = field.is_none() && room.is_none();
     Ok(if plain { verdict.min(Verdict::Weak) } else { verdict })

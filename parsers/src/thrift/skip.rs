@@ -104,11 +104,20 @@ fn bounded<'a>(
     context("length over the limit", verify(number, |number| *number < VALUE_LIMIT))
 }
 
+/// How a struct is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StructFormat {
+    /// As in the binary protocol.
+    Binary,
+    /// As in the compact protocol.
+    Compact,
+}
+
 /// Skips a struct or a value piece by piece: the pieces may end after any byte.
 #[derive(Clone, Debug)]
 pub struct StructSkip {
-    /// Whether structs are those of the compact protocol.
-    compact: bool,
+    /// How structs are written.
+    format: StructFormat,
     levels: SmallVec<[Level; 8]>,
     /// Bytes of the current string or numbers still to skip.
     bytes: u64,
@@ -127,28 +136,25 @@ pub enum Skipped {
 }
 
 impl StructSkip {
-    /// Skips a struct of the binary protocol.
+    /// Skips a struct.
     #[must_use]
-    pub fn binary() -> Self {
-        Self::new(false, Level::Struct)
-    }
-
-    /// Skips a struct of the compact protocol.
-    #[must_use]
-    pub fn compact() -> Self {
-        Self::new(true, Level::Struct)
+    pub fn new(format: StructFormat) -> Self {
+        Self::from_level(format, Level::Struct)
     }
 
     /// Skips a value of any type.
     #[must_use]
     pub fn value(kind: Encoded) -> Self {
-        let compact = !matches!(kind, Encoded::Binary(_));
-        Self::new(compact, Level::Elements { left: 1, next: kind, after: kind })
+        let format = match kind {
+            Encoded::Binary(_) => StructFormat::Binary,
+            Encoded::CompactField(_) | Encoded::CompactElement(_) => StructFormat::Compact,
+        };
+        Self::from_level(format, Level::Elements { left: 1, next: kind, after: kind })
     }
 
-    fn new(compact: bool, level: Level) -> Self {
+    fn from_level(format: StructFormat, level: Level) -> Self {
         let levels = SmallVec::from_iter([level]);
-        Self { compact, levels, bytes: 0, head: SmallVec::new(), skipped: 0 }
+        Self { format, levels, bytes: 0, head: SmallVec::new(), skipped: 0 }
     }
 
     /// Skips `missing` bytes that were lost. Returns whether they all belong to a string or numbers; if not, the end of
@@ -223,7 +229,10 @@ impl StructSkip {
             None => return Ok((input, ())),
             Some(Level::Elements { next, .. }) => (input, Some(*next)),
             Some(Level::Struct) => {
-                let (rest, head) = if self.compact { compact_field(0)(input) } else { binary_field(input) }?;
+                let (rest, head) = match self.format {
+                    StructFormat::Binary => binary_field(input),
+                    StructFormat::Compact => compact_field(0)(input),
+                }?;
                 (rest, head.map(|FieldHead { kind, .. }| kind))
             }
         };
@@ -285,7 +294,7 @@ mod tests {
     ];
 
     fn both() -> [(StructSkip, &'static [u8]); 2] {
-        [(StructSkip::binary(), BINARY), (StructSkip::compact(), COMPACT)]
+        [(StructSkip::new(StructFormat::Binary), BINARY), (StructSkip::new(StructFormat::Compact), COMPACT)]
     }
 
     #[test]
@@ -317,7 +326,7 @@ mod tests {
             ("unknown field type", &[5, 0, 1]),
             ("unknown element type", &[15, 0, 1, 99, 0, 0, 0, 1]),
         ] {
-            assert!(StructSkip::binary().advance(bytes).is_err(), "{name}");
+            assert!(StructSkip::new(StructFormat::Binary).advance(bytes).is_err(), "{name}");
         }
         let deep = [0x1c].repeat(DEPTH_LIMIT + 1);
         for (name, bytes) in [
@@ -326,7 +335,7 @@ mod tests {
             ("long string", &[0x18, 0xff, 0xff, 0xff, 0xff, 0x0f]),
             ("unknown field type", &[0x1e]),
         ] {
-            assert!(StructSkip::compact().advance(bytes).is_err(), "{name}");
+            assert!(StructSkip::new(StructFormat::Compact).advance(bytes).is_err(), "{name}");
         }
     }
 

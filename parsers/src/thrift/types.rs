@@ -1,9 +1,10 @@
 //! What a message is made of, in every encoding.
 
-use std::borrow::Cow;
-
 use super::TEXT_LIMIT;
-use crate::message::{CallId, Exception, Kind, Message, ResultField, Text};
+use crate::event::{
+    Answer, CallId, Event, Exception, Head, Names, Reply, Request, ResultField, Rpc, Status, Text,
+    ThriftStatus, Transport,
+};
 
 /// What an old-form message has at least besides its name: length, type, sequence number, end of the struct.
 pub(super) const OLD_FORM_SIZE: usize = 10;
@@ -35,12 +36,12 @@ impl Encoding {
         }
     }
 
-    /// The RPC protocol as in the call record.
+    /// The RPC protocol.
     #[must_use]
-    pub fn rpc(self) -> &'static str {
+    pub fn rpc(self) -> Rpc {
         match self {
-            Self::KitexProtobuf => "kitex-protobuf",
-            _ => "thrift",
+            Self::KitexProtobuf => Rpc::KitexProtobuf,
+            Self::Binary | Self::OldBinary | Self::Compact | Self::Json => Rpc::Thrift,
         }
     }
 
@@ -95,19 +96,15 @@ impl MessageType {
         }
     }
 
-    /// What such a message does to its call.
+    /// Whether it is an answer.
     #[must_use]
-    pub fn kind(self) -> Kind {
-        match self {
-            Self::Call => Kind::Request,
-            Self::Oneway => Kind::Oneway,
-            Self::Reply | Self::Exception => Kind::Answer,
-        }
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Reply | Self::Exception)
     }
 }
 
 /// What the struct of a message says of the outcome.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyBody<'a> {
     /// A request, or a reply whose struct says nothing of it (Kitex Protobuf).
     Nothing,
@@ -121,7 +118,7 @@ pub enum ReplyBody<'a> {
 }
 
 /// One message without its arguments or result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Envelope<'a> {
     /// How it is encoded.
     pub encoding: Encoding,
@@ -137,56 +134,48 @@ pub struct Envelope<'a> {
     pub outcome: ReplyBody<'a>,
 }
 
-/// Service and method of a name. Only a multiplexed name has a service.
-#[must_use]
-pub fn split_name<'a>(name: &Text<'a>) -> (Option<Text<'a>>, Text<'a>) {
-    let Some(colon) = memchr::memchr(b':', name) else { return (None, name.clone()) };
-    let part = |range: std::ops::Range<usize>| match name {
-        Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(range).unwrap_or_default()),
-        Cow::Owned(bytes) => Cow::Owned(bytes.get(range).unwrap_or_default().to_vec()),
-    };
-    (Some(part(0..colon)), part(colon + 1..name.len()))
+impl<'a> ReplyBody<'a> {
+    /// What an answer with this struct says.
+    pub(crate) fn reply(self) -> Reply<'a> {
+        match self {
+            Self::Nothing => Reply::Silent,
+            Self::Result(field) => Reply::Result(field),
+            Self::Exception(exception) => Reply::Exception(exception),
+            Self::Short(_) => Reply::Missing,
+        }
+    }
 }
 
 impl<'a> Envelope<'a> {
-    /// The same with texts of its own.
+    /// Service and method of its name. Only a multiplexed name has a service.
     #[must_use]
-    pub fn into_owned(self) -> Envelope<'static> {
-        let own = |text: Text<'_>| Cow::Owned(text.into_owned());
-        Envelope {
-            encoding: self.encoding,
-            message_type: self.message_type,
-            name: own(self.name),
-            seq_id: self.seq_id,
-            body: self.body,
-            outcome: match self.outcome {
-                ReplyBody::Nothing => ReplyBody::Nothing,
-                ReplyBody::Result(field) => ReplyBody::Result(field),
-                ReplyBody::Exception(exception) => ReplyBody::Exception(Exception {
-                    type_id: exception.type_id,
-                    message: own(exception.message),
-                }),
-                ReplyBody::Short(needed) => ReplyBody::Short(needed),
-            },
+    pub fn service_and_method(&self) -> (Option<Text<'a>>, Option<Text<'a>>) {
+        let raw = self.name.raw();
+        let part = |raw| match self.name {
+            Text::Json(_) => Text::Json(raw),
+            _ => Text::Plain(raw),
+        };
+        match memchr::memchr(b':', raw).and_then(|colon| raw.split_at_checked(colon)) {
+            Some((service, method)) => (Some(part(service)), Some(part(method.get(1..).unwrap_or_default()))),
+            None => (None, Some(self.name)),
         }
     }
 
-    /// Puts what it knows into `message`: kind, rpc, codec, id, names and the outcome. A service that is already there
-    /// stays. An outcome that is not in the input is marked as cut.
-    pub fn copy_into(self, message: &mut Message<'a>) {
-        message.kind = self.message_type.kind();
-        message.rpc = self.encoding.rpc();
-        message.codec = Some(self.encoding.codec());
-        message.id = CallId::Loose(i64::from(self.seq_id));
-        let (service, method) = split_name(&self.name);
-        message.service = message.service.take().or(service);
-        message.method = Some(method);
-        match self.outcome {
-            ReplyBody::Nothing => {}
-            ReplyBody::Result(field) => message.status.result = Some(field),
-            ReplyBody::Exception(exception) => message.status.exception = Some(exception),
-            ReplyBody::Short(_) => message.status.cut = true,
+    /// The message as an event, carried by `transport`.
+    #[must_use]
+    pub fn event(&self, transport: Transport) -> Event<'a> {
+        let id = CallId::Loose(i64::from(self.seq_id));
+        let head =
+            Head { codec: Some(self.encoding.codec()), ..Head::new(self.encoding.rpc(), transport, id) };
+        let (service, method) = self.service_and_method();
+        let names = Names { service, method, ..Names::default() };
+        if !self.message_type.is_answer() {
+            let oneway = self.message_type == MessageType::Oneway;
+            return Event::Request(Request { head, oneway, names, timeout: None, headers: None });
         }
+        let reply = self.outcome.reply();
+        let status = ThriftStatus { biz: None, reply, http: None, cut: reply == Reply::Missing };
+        Event::Answer(Answer { names, ..Answer::new(head, Status::Thrift(status)) })
     }
 
     /// The bytes needed to know the outcome, where they are not there yet and are worth waiting for.

@@ -5,7 +5,7 @@ use super::frame::{FrameType, HEAD_LEN, frame_head};
 use super::stream;
 use super::unary::{self, Role};
 use crate::dissect::{Reader, field as leaf};
-use crate::message::Side;
+use crate::event::Side;
 use crate::protobuf::{self, Value};
 use crate::protocol::Field;
 

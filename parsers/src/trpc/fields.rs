@@ -3,10 +3,11 @@
 use nom::Err;
 
 use crate::error::ParseResult;
+use crate::event::Text;
 use crate::protobuf::{self, Value, cut_field};
 
-/// The highest field number of the messages read here; higher ones are skipped.
-const FIELDS: usize = 16;
+/// Field numbers of the messages read here are below; higher ones are skipped.
+const FIELDS: usize = 13;
 
 /// The fields of a message by number, the last of each (as protobuf has it for fields that don't repeat).
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,7 +24,15 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Reads a message, which may be cut off.
     pub(super) fn read(message: &'a [u8]) -> ParseResult<Self> {
-        let mut fields = Self { whole: true, ..Self::default() };
+        let mut fields = Self::default();
+        fields.fill(message)?;
+        Ok(fields)
+    }
+
+    /// Reads a message, which may be cut off, into fields that are still empty. They are some 350 bytes: in place they cost
+    /// 140 instructions a frame less than copied.
+    pub(super) fn fill(&mut self, message: &'a [u8]) -> ParseResult<()> {
+        self.whole = true;
         let mut rest = message;
         while !rest.is_empty() {
             let field = match protobuf::field(rest) {
@@ -32,18 +41,18 @@ impl<'a> Fields<'a> {
                     field
                 }
                 Err(Err::Incomplete(_)) => {
-                    fields.whole = false;
-                    fields.partial = cut_field(rest);
+                    self.whole = false;
+                    self.partial = cut_field(rest);
                     break;
                 }
                 Err(error) => return Err(error),
             };
-            fields.last = fields.last.max(field.number);
-            if let Some(slot) = fields.values.get_mut(field.number as usize) {
+            self.last = self.last.max(field.number);
+            if let Some(slot) = self.values.get_mut(field.number as usize) {
                 *slot = Some(field.value);
             }
         }
-        Ok(fields)
+        Ok(())
     }
 
     fn value(&self, number: u32) -> Option<Value<'a>> {
@@ -64,6 +73,22 @@ impl<'a> Fields<'a> {
             Value::Bytes(bytes) => Some(bytes),
             _ => None,
         }
+    }
+
+    /// The text of a field, if it is there whole.
+    pub(super) fn text(&self, number: u32) -> Option<Text<'a>> {
+        self.bytes(number).map(Text::Plain)
+    }
+
+    /// The text of a field, or what is there of it.
+    pub(super) fn text_or_partial(&self, number: u32) -> Option<Text<'a>> {
+        self.bytes_or_partial(number).map(Text::Plain)
+    }
+
+    /// The bytes of a field with a length, or what is there of them.
+    pub(super) fn bytes_or_partial(&self, number: u32) -> Option<&'a [u8]> {
+        let partial = self.partial.filter(|(partial, _)| *partial == number);
+        self.bytes(number).or(partial.map(|(_, bytes)| bytes))
     }
 
     /// The value of an `int32` field. 0 where it is left out, which in a message that is cut off is known only after a

@@ -13,16 +13,14 @@ mod frame;
 mod stream;
 mod unary;
 
-use std::borrow::Cow;
-
 use nom::Err;
 
 use self::fields::Fields;
 use self::frame::{FrameHead, FrameType, MAGIC, frame_head};
 use self::unary::Role;
 use crate::error::{Layer, ParseResult, in_layer, incomplete, wrong};
-use crate::framed::{FramedSession, Framing, Parsed};
-use crate::message::{Side, Text};
+use crate::event::{Side, Text};
+use crate::framed::{Framing, Parsed, session};
 use crate::protocol::{Detection, Field, Opening, Protocol, Session};
 
 /// The tRPC protocol.
@@ -47,7 +45,7 @@ impl Protocol for Trpc {
     }
 
     fn session(&self) -> Box<dyn Session> {
-        Box::new(FramedSession::new(Frames::default()))
+        session(Frames::default())
     }
 
     fn dissect(&self, side: Side, message: &[u8]) -> Vec<Field> {
@@ -75,9 +73,10 @@ fn split_func(func: Option<&[u8]>) -> (Option<Text<'_>>, Option<Text<'_>>) {
     let path = func.strip_prefix(b"/").unwrap_or(func);
     match memchr::memrchr(b'/', path).and_then(|at| path.split_at_checked(at)) {
         Some((service, method)) => {
-            (Some(Cow::Borrowed(service)), Some(Cow::Borrowed(method.strip_prefix(b"/").unwrap_or(method))))
+            let method = method.strip_prefix(b"/").unwrap_or(method);
+            (Some(Text::Plain(service)), Some(Text::Plain(method)))
         }
-        None => (None, Some(Cow::Borrowed(path))),
+        None => (None, Some(Text::Plain(path))),
     }
 }
 
@@ -158,7 +157,7 @@ impl Frames {
         let (rest, head) = in_layer(Layer::Frame, frame_head)(input)?;
         let bytes = u64::from(head.total);
         match head.frame_type {
-            FrameType::Data => return Ok(Parsed::Message { message: stream::data(&head), bytes }),
+            FrameType::Data => return Ok(Parsed::Message { event: stream::data(&head), bytes }),
             FrameType::Feedback => return Ok(Parsed::Control { bytes }),
             _ => {}
         }
@@ -167,7 +166,8 @@ impl Frames {
             None if cut => (rest, false),
             None => return incomplete(head.meta_len() - rest.len()),
         };
-        let mut fields = Fields::read(meta)?;
+        let mut fields = Fields::default();
+        fields.fill(meta)?;
         if whole && !fields.whole {
             return wrong(rest, "field longer than its head");
         }
@@ -181,12 +181,12 @@ impl Frames {
                 }
                 Ok(match from_caller.or(self.caller.map(|caller| caller == side)) {
                     Some(from_caller) => {
-                        Parsed::Message { message: stream::init(&head, &fields, from_caller), bytes }
+                        Parsed::Message { event: stream::init(&head, &fields, from_caller), bytes }
                     }
                     None => Parsed::Control { bytes },
                 })
             }
-            _ => Ok(Parsed::Message { message: stream::close(&head, &fields, side, self.caller), bytes }),
+            _ => Ok(Parsed::Message { event: stream::close(&head, &fields, side, self.caller), bytes }),
         }
     }
 
@@ -216,7 +216,7 @@ impl Frames {
                     self.caller.get_or_insert(side);
                     self.zero_id |= id == 0;
                 }
-                Parsed::Message { message: unary::request(fields), bytes }
+                Parsed::Message { event: unary::request(fields), bytes }
             }
             // trpc-go answers a stray stream frame with a unary one whose head was cleared: it belongs to no call
             // (`stream/server.go`).
@@ -225,7 +225,7 @@ impl Frames {
                 if fields.whole {
                     self.caller.get_or_insert(side.other());
                 }
-                Parsed::Message { message: unary::answer(head, fields), bytes }
+                Parsed::Message { event: unary::answer(head, fields), bytes }
             }
             None => Parsed::Control { bytes },
         })
@@ -233,11 +233,21 @@ impl Frames {
 }
 
 impl Framing for Frames {
-    fn parse<'a>(&mut self, side: Side, input: &'a [u8]) -> ParseResult<Parsed<'a>> {
+    fn parse<'a>(
+        &mut self,
+        side: Side,
+        input: &'a [u8],
+        _unpacked: &'a mut Vec<u8>,
+    ) -> ParseResult<Parsed<'a>> {
         self.read(side, input, false)
     }
 
-    fn parse_cut<'a>(&mut self, side: Side, input: &'a [u8]) -> ParseResult<Parsed<'a>> {
+    fn parse_cut<'a>(
+        &mut self,
+        side: Side,
+        input: &'a [u8],
+        _unpacked: &'a mut Vec<u8>,
+    ) -> ParseResult<Parsed<'a>> {
         self.read(side, input, true)
     }
 

@@ -6,12 +6,12 @@
 //! callee         INIT(request_meta, response_meta{ret ≠ 0})               refused: no CLOSE follows
 //! ```
 
-use std::borrow::Cow;
-
 use super::fields::{Fields, Shape, Spec};
 use super::frame::FrameHead;
 use super::{codec_name, split_func};
-use crate::message::{CallId, Kind, Message, Side, Status, TrpcEnd};
+use crate::event::{
+    Answer, Begin, CallId, Codes, Event, Head, Names, Open, Part, Rpc, Side, Status, Transport, TrpcEnd,
+};
 
 /// `TrpcStreamCloseMeta.close_type` of a stream that ended with an error.
 const RESET: i32 = 1;
@@ -48,14 +48,8 @@ pub(super) const CLOSE: &[Spec] = &[
     (6, "func_ret", Shape::Number),
 ];
 
-fn message(head: &FrameHead, kind: Kind) -> Message<'static> {
-    Message {
-        kind,
-        id: CallId::Stream(i64::from(head.stream_id)),
-        transport: "trpc",
-        rpc: "trpc-stream",
-        ..Message::default()
-    }
+fn event_head(head: &FrameHead) -> Head {
+    Head::new(Rpc::TrpcStream, Transport::Trpc, CallId::Stream(i64::from(head.stream_id)))
 }
 
 /// Who sent an INIT: `Some(true)` the caller, `Some(false)` the callee, `None` if the bytes do not show it. A `response_meta`
@@ -70,41 +64,30 @@ pub(super) fn init_is_callers(fields: &Fields<'_>) -> Option<bool> {
 }
 
 /// What an INIT says, once it is known whether the caller sent it.
-pub(super) fn init<'a>(head: &FrameHead, fields: &Fields<'a>, from_caller: bool) -> Message<'a> {
-    let partial = |number| fields.partial.filter(|(n, _)| *n == number).map(|(_, bytes)| bytes);
-    let meta = |number| fields.bytes(number).or(partial(number)).and_then(|meta| Fields::read(meta).ok());
+pub(super) fn init<'a>(head: &FrameHead, fields: &Fields<'a>, from_caller: bool) -> Event<'a> {
+    let meta = |number| fields.bytes_or_partial(number).and_then(|meta| Fields::read(meta).ok());
     let request = meta(1).unwrap_or_default();
     let (service, method) = split_func(request.bytes(3));
-    let named = Message {
-        codec: fields.int32(4).and_then(codec_name),
-        service,
-        method,
-        caller: request.bytes(1).map(Cow::Borrowed),
-        callee: request.bytes(2).map(Cow::Borrowed),
-        ..message(head, Kind::Open)
-    };
+    let names = Names { service, method, caller: request.text(1), callee: request.text(2) };
+    let head = Head { codec: fields.int32(4).and_then(codec_name), ..event_head(head) };
+    let headers = None;
     if from_caller {
-        return named;
+        return Event::Open(Open { head, names, timeout: None, unknown_name: None, headers });
     }
     let response = meta(2).unwrap_or_default();
     match response.number(1).map(|ret| ret as i32) {
-        Some(ret) if ret != 0 => Message {
-            kind: Kind::Answer,
-            status: Status {
-                ret: Some(ret),
-                error_msg: response.bytes(2).map(Cow::Borrowed),
-                trpc_end: Some(TrpcEnd::Refused),
-                ..Status::default()
-            },
-            ..named
-        },
-        _ => Message { kind: Kind::Begin, ..named },
+        Some(ret) if ret != 0 => {
+            let codes = Codes { ret: Some(ret), func_ret: None, message: response.text(2) };
+            let status = Status::TrpcStream { end: Some(TrpcEnd::Refused), codes };
+            Event::Answer(Answer { names, ..Answer::new(head, status) })
+        }
+        _ => Event::Begin(Begin { head, names, http: None, headers }),
     }
 }
 
 /// One message of a stream.
-pub(super) fn data(head: &FrameHead) -> Message<'static> {
-    Message { messages: 1, ..message(head, Kind::Part) }
+pub(super) fn data(head: &FrameHead) -> Event<'static> {
+    Event::Part(Part { head: event_head(head), messages: 1, end_lost: false })
 }
 
 /// What trpc-go answers to a message that reaches it after the stream's end (`codec_stream.go`, `server/service.go`):
@@ -118,30 +101,24 @@ pub(super) fn close<'a>(
     fields: &Fields<'a>,
     side: Side,
     caller: Option<Side>,
-) -> Message<'a> {
+) -> Event<'a> {
     let close_type = fields.int32(1);
-    let trpc_end = close_type.map(|kind| if kind == RESET { TrpcEnd::Reset } else { TrpcEnd::Close });
+    let end = close_type.map(|kind| if kind == RESET { TrpcEnd::Reset } else { TrpcEnd::Close });
     let decides = match caller {
         Some(caller) => side != caller,
-        None => trpc_end == Some(TrpcEnd::Reset),
+        None => end == Some(TrpcEnd::Reset),
     };
-    let (ret, func_ret) = (fields.int32(2), fields.int32(6));
-    let kind = if decides { Kind::Answer } else { Kind::HalfClose };
-    if decides && trpc_end == Some(TrpcEnd::Reset) && ret.zip(fields.bytes(3)) == Some(AFTER_THE_END) {
-        // Where the end itself was seen this changes nothing; where it was not, its code is lost.
-        let status = Status { trpc_end, cut: true, ..Status::default() };
-        return Message { status, ..message(head, kind) };
+    let head = event_head(head);
+    if !decides {
+        return Event::HalfClose(head);
     }
-    let partial_text = fields.partial.filter(|(number, _)| *number == 3).map(|(_, text)| text);
-    Message {
-        status: Status {
-            ret,
-            func_ret,
-            error_msg: fields.bytes(3).or(partial_text).map(Cow::Borrowed),
-            trpc_end,
-            cut: decides && (trpc_end.is_none() || ret.is_none()),
-            ..Status::default()
-        },
-        ..message(head, kind)
-    }
+    let ret = fields.int32(2);
+    let after_the_end = end == Some(TrpcEnd::Reset) && ret.zip(fields.bytes(3)) == Some(AFTER_THE_END);
+    // Where the end itself was seen, a message after it changes nothing; where it was not, its code is lost.
+    let codes = if after_the_end {
+        Codes::default()
+    } else {
+        Codes { ret, func_ret: fields.int32(6), message: fields.text_or_partial(3) }
+    };
+    Event::Answer(Answer::new(head, Status::TrpcStream { end, codes }))
 }

@@ -1,11 +1,9 @@
 //! Unary frames: `RequestProtocol` and `ResponseProtocol` of `trpc.proto`.
 
-use std::borrow::Cow;
-
 use super::fields::{Fields, Shape, Spec};
 use super::frame::{FrameHead, HEAD_LEN};
 use super::{codec_name, split_func};
-use crate::message::{CallId, Kind, Message, Status};
+use crate::event::{Answer, CallId, Codes, Event, Head, Names, Request, Rpc, Status, Transport};
 
 /// `call_type` of a call that wants no answer.
 const ONEWAY: u64 = 1;
@@ -72,56 +70,39 @@ pub(super) fn request_id(fields: &Fields<'_>) -> i64 {
     i64::from(fields.number(3).unwrap_or(0) as u32)
 }
 
+fn event_head(fields: &Fields<'_>, codec: Option<&'static str>) -> Head {
+    let id = CallId::Request(request_id(fields));
+    Head { codec, ..Head::new(Rpc::Trpc, Transport::Trpc, id) }
+}
+
 /// What a request says.
-pub(super) fn request<'a>(fields: &Fields<'a>) -> Message<'a> {
+pub(super) fn request<'a>(fields: &Fields<'a>) -> Event<'a> {
     let (service, method) = split_func(fields.bytes(7));
-    Message {
-        kind: if fields.number(2) == Some(ONEWAY) { Kind::Oneway } else { Kind::Request },
-        id: CallId::Request(request_id(fields)),
-        transport: "trpc",
-        rpc: "trpc",
-        codec: fields.int32(10).and_then(codec_name),
-        service,
-        method,
-        caller: fields.bytes(5).map(Cow::Borrowed),
-        callee: fields.bytes(6).map(Cow::Borrowed),
+    Event::Request(Request {
+        head: event_head(fields, fields.int32(10).and_then(codec_name)),
+        oneway: fields.number(2) == Some(ONEWAY),
+        names: Names { service, method, caller: fields.text(5), callee: fields.text(6) },
         timeout: fields.number(4).filter(|ms| *ms > 0).map(|ms| u64::from(ms as u32) * MILLISECOND),
-        ..Message::default()
-    }
+        headers: None,
+    })
 }
 
 /// What an answer says. In one that is cut off, a number that was not reached stays unknown.
-pub(super) fn answer<'a>(head: &FrameHead, fields: &Fields<'a>) -> Message<'a> {
-    let (ret, func_ret) = (fields.int32(4), fields.int32(5));
-    let partial_text = fields.partial.filter(|(number, _)| *number == 6).map(|(_, text)| text);
-    let failed = ret.is_some_and(|ret| ret != 0) || func_ret.is_some_and(|ret| ret != 0);
+pub(super) fn answer<'a>(head: &FrameHead, fields: &Fields<'a>) -> Event<'a> {
+    let codes = Codes { ret: fields.int32(4), func_ret: fields.int32(5), message: fields.text_or_partial(6) };
+    let failed = [codes.ret, codes.func_ret].iter().any(|code| code.is_some_and(|code| code != 0));
     let attachment = fields.number(12).unwrap_or(0);
     let payload = u64::from(head.total).saturating_sub(HEAD_LEN as u64 + u64::from(head.protobuf));
     let body = payload > attachment;
-    Message {
-        kind: Kind::Answer,
-        id: CallId::Request(request_id(fields)),
-        transport: "trpc",
-        rpc: "trpc",
-        // Without a body the left-out content type of an answer says nothing: servers do not copy the request's into
-        // every error.
-        codec: match fields.number(9) {
-            None if !body => None,
-            _ => fields.int32(9).and_then(codec_name),
-        },
-        status: Status {
-            ret,
-            func_ret,
-            error_msg: fields.bytes(6).or(partial_text).map(Cow::Borrowed),
-            body: failed && body,
-            oneway: fields.number(2) == Some(ONEWAY),
-            cut: match ret {
-                None => true,
-                Some(0) => func_ret.is_none(),
-                Some(_) => false,
-            },
-            ..Status::default()
-        },
-        ..Message::default()
-    }
+    // Without a body the left-out content type of an answer says nothing: servers do not copy the request's into every
+    // error.
+    let codec = match fields.number(9) {
+        None if !body => None,
+        _ => fields.int32(9).and_then(codec_name),
+    };
+    Event::Answer(Answer {
+        body: failed && body,
+        oneway: fields.number(2) == Some(ONEWAY),
+        ..Answer::new(event_head(fields, codec), Status::Trpc(codes))
+    })
 }

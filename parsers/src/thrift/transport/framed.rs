@@ -16,8 +16,8 @@ use super::LENGTH_LIMIT;
 use super::input::{Input, Peers};
 use crate::dissect::number;
 use crate::error::{Layer, Parse, ParseResult, incomplete, placed};
+use crate::event::Transport;
 use crate::framed::Parsed;
-use crate::message::Message;
 use crate::protocol::Field;
 use crate::thrift::dissect::dissect_message;
 use crate::thrift::payload::parse_bare;
@@ -32,7 +32,11 @@ fn plausible_length(input: &[u8]) -> Parse<'_, u32> {
     context("length over the limit", verify(be_u32, plausible)).parse(input)
 }
 
-pub(super) fn parse<'a>(_peers: &mut Peers, input: Input<'a>) -> ParseResult<Parsed<'a>> {
+pub(super) fn parse<'a>(
+    peers: &mut Peers,
+    input: Input<'a>,
+    _unpacked: &'a mut Vec<u8>,
+) -> ParseResult<Parsed<'a>> {
     let (message, length) = be_u32(input.bytes)?;
     let bytes = u64::from(length) + 4;
     let envelope = match parse_bare(message, length as usize) {
@@ -42,9 +46,8 @@ pub(super) fn parse<'a>(_peers: &mut Peers, input: Input<'a>) -> ParseResult<Par
     if let Some(needed) = envelope.wanted().filter(|_| !input.cut) {
         return incomplete(needed.saturating_sub(message.len()));
     }
-    let mut message = Message { transport: "framed", ..Message::default() };
-    envelope.copy_into(&mut message);
-    Ok(Parsed::Message { message, bytes })
+    peers.learn(input.side, envelope.message_type);
+    Ok(Parsed::Message { event: envelope.event(Transport::Framed), bytes })
 }
 
 pub(super) fn probe(input: &[u8]) -> Verdict {

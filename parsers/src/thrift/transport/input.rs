@@ -3,15 +3,25 @@
 use nom::Err;
 
 use crate::error::{Error, ParseResult};
+use crate::event::{Rpc, Side};
 use crate::framed::Parsed;
-use crate::message::Side;
+use crate::thrift::types::MessageType;
 
 /// What the two sides have shown so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Peers {
     pub(crate) client: Option<Side>,
     /// The RPC protocol of their last message under TTHeader, whose header does not name it.
-    pub(crate) rpc: Option<&'static str>,
+    pub(crate) rpc: Option<Rpc>,
+}
+
+impl Peers {
+    /// Learns from a message of this type which side is the client.
+    pub(super) fn learn(&mut self, side: Side, message_type: MessageType) {
+        if !message_type.is_answer() {
+            self.client = Some(side);
+        }
+    }
 }
 
 /// The bytes of one side from which a message is to be read.

@@ -14,12 +14,12 @@ use nom::multi::length_data;
 use nom::number::streaming::be_u16;
 use nom::sequence::preceded;
 
-use super::input::{Input, Peers};
+use super::input::Input;
 use super::ttheader::header::Fields;
 use crate::dissect::{Range, field, hex, number, shown};
 use crate::error::{Layer, Parse, ParseResult, in_layer, incomplete, placed, within};
+use crate::event::{Answer, Event, Status, Transport};
 use crate::framed::Parsed;
-use crate::message::Message;
 use crate::protocol::Field;
 use crate::thrift::probe::Verdict;
 
@@ -60,33 +60,44 @@ fn header<'a>(input: &'a [u8], mut each: impl FnMut(&'a [u8], &'a [u8], Range)) 
 }
 
 /// Adds what the header says to the message behind it.
-fn wrap<'a>(message: &mut Message<'a>, fields: Fields<'a>) {
-    message.transport = "mesh-header";
-    message.service = message.service.take().or(fields.service);
-    message.status.biz = message.status.biz.take().or(fields.biz);
+fn wrap<'a>(event: &mut Event<'a>, fields: &Fields<'a>) {
+    if let Some(head) = event.head_mut() {
+        head.transport = Transport::MeshHeader;
+    }
+    if let Some(names) = event.names_mut() {
+        names.service = names.service.or(fields.service);
+    }
+    if let Event::Answer(Answer { status, .. }) = event {
+        match status {
+            Status::Thrift(status) => status.biz = status.biz.or(fields.biz),
+            Status::Ttstream(status) => status.biz = status.biz.or(fields.biz),
+            _ => {}
+        }
+    }
 }
 
 /// Reads the header and, with `inner`, the message behind it.
 pub(super) fn parse<'a>(
-    peers: &mut Peers,
     input: Input<'a>,
-    inner: impl FnOnce(&mut Peers, Input<'a>) -> ParseResult<Parsed<'a>>,
+    inner: impl FnOnce(Input<'a>) -> ParseResult<Parsed<'a>>,
 ) -> ParseResult<Parsed<'a>> {
     let mut fields = Fields::default();
     let pairs = |bytes| header(bytes, |key, value, _| fields.set_string(key, value));
     let (behind, ()) = in_layer(Layer::Header, pairs)(input.bytes)?;
     let base = input.bytes.len() - behind.len();
-    Ok(match inner(peers, input.after(base)).map_err(|error| placed(error, Layer::Header, input.bytes))? {
-        Parsed::Message { mut message, bytes } => {
-            wrap(&mut message, fields);
-            Parsed::Message { message, bytes: bytes + base as u64 }
+    let mut parsed = inner(input.after(base)).map_err(|error| placed(error, Layer::Header, input.bytes))?;
+    match &mut parsed {
+        Parsed::Message { event, bytes } => {
+            wrap(event, &fields);
+            *bytes += base as u64;
         }
-        Parsed::Unsized { mut message, head, skip } => {
-            wrap(&mut message, fields);
-            Parsed::Unsized { message, head: head + base, skip }
+        Parsed::Unsized { event, head, .. } => {
+            wrap(event, &fields);
+            *head += base;
         }
-        Parsed::Control { bytes } => Parsed::Control { bytes: bytes + base as u64 },
-    })
+        Parsed::Control { bytes } => *bytes += base as u64,
+    }
+    Ok(parsed)
 }
 
 /// Probes the header and, with `inner`, the message behind it.

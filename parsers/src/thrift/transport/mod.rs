@@ -32,8 +32,8 @@ use nom::number::streaming::be_u32;
 use super::dissect::dissect_message;
 use super::probe::Verdict;
 use crate::error::{Layer, Parse, ParseResult, incomplete, placed, wrong};
-use crate::framed::{FramedSession, Framing, Parsed};
-use crate::message::{Kind, Side};
+use crate::event::Side;
+use crate::framed::{Framing, Parsed, session};
 use crate::protocol::{Detection, Field, Opening, Protocol, Session};
 
 /// The longest frame that a length field may claim.
@@ -61,8 +61,8 @@ struct Functions {
     name: &'static str,
     /// Decides whether the bytes begin with a message of this transport.
     probe: fn(&[u8]) -> Verdict,
-    /// Reads the message at the beginning of the bytes.
-    parse: for<'a> fn(&mut Peers, Input<'a>) -> ParseResult<Parsed<'a>>,
+    /// Reads the message at the beginning of the bytes; a compressed one is inflated into the buffer.
+    parse: for<'a> fn(&mut Peers, Input<'a>, &'a mut Vec<u8>) -> ParseResult<Parsed<'a>>,
     /// Calls a function with the names and values of the message's header.
     metadata: Metadata,
     /// The fields of the message that begins at an offset.
@@ -91,9 +91,9 @@ impl ThriftTransport {
                         Err(error) => error.into(),
                     })
                 },
-                parse: |peers, input| {
-                    mesh::parse(peers, input, |peers, behind| {
-                        (Self::behind_mesh(behind.bytes)?.functions().parse)(peers, behind)
+                parse: |peers, input, unpacked| {
+                    mesh::parse(input, |behind| {
+                        (Self::behind_mesh(behind.bytes)?.functions().parse)(peers, behind, unpacked)
                     })
                 },
                 metadata: |input, each| {
@@ -198,7 +198,7 @@ impl Protocol for ThriftTransport {
     }
 
     fn session(&self) -> Box<dyn Session> {
-        Box::new(FramedSession::new(ThriftFraming { detected: *self, peers: Peers::default() }))
+        session(ThriftFraming { detected: *self, peers: Peers::default() })
     }
 
     fn dissect(&self, _side: Side, message: &[u8]) -> Vec<Field> {
@@ -217,25 +217,29 @@ struct ThriftFraming {
 }
 
 impl ThriftFraming {
-    fn read<'a>(&mut self, input: Input<'a>) -> ParseResult<Parsed<'a>> {
+    fn read<'a>(&mut self, input: Input<'a>, unpacked: &'a mut Vec<u8>) -> ParseResult<Parsed<'a>> {
         let transport = ThriftTransport::of(input.bytes)?;
-        let parsed = (transport.functions().parse)(&mut self.peers, input);
-        if let Ok(Parsed::Message { message, .. } | Parsed::Unsized { message, .. }) = &parsed
-            && matches!(message.kind, Kind::Request | Kind::Oneway | Kind::Open)
-        {
-            self.peers.client = Some(input.side);
-        }
-        parsed
+        (transport.functions().parse)(&mut self.peers, input, unpacked)
     }
 }
 
 impl Framing for ThriftFraming {
-    fn parse<'a>(&mut self, side: Side, bytes: &'a [u8]) -> ParseResult<Parsed<'a>> {
-        self.read(Input { side, bytes, cut: false })
+    fn parse<'a>(
+        &mut self,
+        side: Side,
+        bytes: &'a [u8],
+        unpacked: &'a mut Vec<u8>,
+    ) -> ParseResult<Parsed<'a>> {
+        self.read(Input { side, bytes, cut: false }, unpacked)
     }
 
-    fn parse_cut<'a>(&mut self, side: Side, bytes: &'a [u8]) -> ParseResult<Parsed<'a>> {
-        self.read(Input { side, bytes, cut: true })
+    fn parse_cut<'a>(
+        &mut self,
+        side: Side,
+        bytes: &'a [u8],
+        unpacked: &'a mut Vec<u8>,
+    ) -> ParseResult<Parsed<'a>> {
+        self.read(Input { side, bytes, cut: true }, unpacked)
     }
 
     fn metadata(&self, _side: Side, input: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {

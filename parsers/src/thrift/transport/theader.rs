@@ -25,8 +25,8 @@ use super::LENGTH_LIMIT;
 use super::input::{Input, Peers};
 use crate::dissect::{Range, field, group, hex, moved, number, shown};
 use crate::error::{Layer, Parse, ParseResult, in_layer, incomplete, placed, within, wrong};
+use crate::event::Transport;
 use crate::framed::Parsed;
-use crate::message::Message;
 use crate::protocol::Field;
 use crate::thrift::dissect::dissect_message;
 use crate::thrift::payload::parse_bare;
@@ -167,8 +167,13 @@ fn inflate(compressed: &[u8]) -> (Vec<u8>, bool) {
     }
 }
 
-/// Reads the message in a compressed payload of `size` bytes.
-fn parse_compressed(payload: &[u8], size: usize, cut: bool) -> ParseResult<Envelope<'static>> {
+/// Reads the message in a compressed payload of `size` bytes, which is inflated into `unpacked`.
+fn parse_compressed<'a>(
+    payload: &[u8],
+    size: usize,
+    cut: bool,
+    unpacked: &'a mut Vec<u8>,
+) -> ParseResult<Envelope<'a>> {
     let payload = payload.get(..size).unwrap_or(payload);
     let whole = payload.len() == size;
     let least = size.min(INFLATE_LEAST);
@@ -176,10 +181,11 @@ fn parse_compressed(payload: &[u8], size: usize, cut: bool) -> ParseResult<Envel
         return incomplete(least - payload.len());
     }
     let (inflated, open) = inflate(payload);
+    *unpacked = inflated;
     // How many compressed bytes are needed can't be foreseen; asking for as many again keeps the work linear.
     let more = (size - payload.len()).min(payload.len());
     let unreadable = || wrong(payload, "compressed payload can't be read");
-    match parse_bare(&inflated, usize::MAX) {
+    match parse_bare(unpacked, usize::MAX) {
         Err(Err::Incomplete(_)) if open && !whole => incomplete(more),
         Err(Err::Incomplete(_)) => unreadable(),
         Ok(Envelope { outcome: ReplyBody::Short(_), .. }) if open && !whole && !cut => incomplete(more),
@@ -187,14 +193,18 @@ fn parse_compressed(payload: &[u8], size: usize, cut: bool) -> ParseResult<Envel
             if matches!(envelope.outcome, ReplyBody::Short(_)) {
                 envelope.outcome = ReplyBody::Short(usize::MAX);
             }
-            Ok(envelope.into_owned())
+            Ok(envelope)
         }
         // Its offset counts inflated bytes, which do not stand in the frame.
         Err(Err::Error(error) | Err::Failure(error)) => wrong(payload, error.what),
     }
 }
 
-pub(super) fn parse<'a>(_peers: &mut Peers, input: Input<'a>) -> ParseResult<Parsed<'a>> {
+pub(super) fn parse<'a>(
+    peers: &mut Peers,
+    input: Input<'a>,
+    unpacked: &'a mut Vec<u8>,
+) -> ParseResult<Parsed<'a>> {
     let (rest, head) = in_layer(Layer::Frame, fixed_head)(input.bytes)?;
     let bytes = head.total();
     let Some((header, payload)) = rest.split_at_checked(head.header_size) else {
@@ -208,7 +218,7 @@ pub(super) fn parse<'a>(_peers: &mut Peers, input: Input<'a>) -> ParseResult<Par
         .map_err(|error| placed(error, Layer::Header, input.bytes))?;
     let envelope = match transforms.as_slice() {
         [] => parse_bare(payload, head.payload_size()),
-        [ZLIB] => parse_compressed(payload, head.payload_size(), input.cut),
+        [ZLIB] => parse_compressed(payload, head.payload_size(), input.cut, unpacked),
         // Other transforms hide the message.
         _ => return Ok(Parsed::Control { bytes }),
     };
@@ -219,9 +229,8 @@ pub(super) fn parse<'a>(_peers: &mut Peers, input: Input<'a>) -> ParseResult<Par
     if let Some(needed) = envelope.wanted().filter(|_| !input.cut) {
         return incomplete(needed.saturating_sub(payload.len()));
     }
-    let mut message = Message { transport: "theader", ..Message::default() };
-    envelope.copy_into(&mut message);
-    Ok(Parsed::Message { message, bytes })
+    peers.learn(input.side, envelope.message_type);
+    Ok(Parsed::Message { event: envelope.event(Transport::THeader), bytes })
 }
 
 pub(super) fn probe(input: &[u8]) -> Verdict {

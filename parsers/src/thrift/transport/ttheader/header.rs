@@ -17,8 +17,6 @@
 //!
 //! Source: `protocol/ttheader/{encode,decode,metakey}.go` of github.com/cloudwego/gopkg.
 
-use std::borrow::Cow;
-
 use nom::Parser as _;
 use nom::bytes::streaming::{tag, take};
 use nom::combinator::{map_opt, verify};
@@ -28,7 +26,7 @@ use nom::number::streaming::{be_i32, be_u8, be_u16, be_u32};
 
 use crate::dissect::Range;
 use crate::error::{Parse, wrong};
-use crate::message::{BizStatus, Text};
+use crate::event::{BizStatus, Names, Text};
 use crate::thrift::transport::LENGTH_LIMIT;
 
 /// Bytes of the fixed head.
@@ -273,7 +271,7 @@ impl<'a> Fields<'a> {
 
     /// Takes a string pair.
     pub(crate) fn set_string(&mut self, key: &[u8], value: &'a [u8]) {
-        let text = || Some(Cow::Borrowed(value));
+        let text = || Some(Text::Plain(value));
         match key {
             b"isn" => self.service = text(),
             b"biz-status" => self.biz.get_or_insert_default().status = text(),
@@ -286,7 +284,7 @@ impl<'a> Fields<'a> {
     }
 
     fn set_integer(&mut self, key: u16, value: &'a [u8]) {
-        let text = || Some(Cow::Borrowed(value)).filter(|text: &Text<'_>| !text.is_empty());
+        let text = || Some(Text::Plain(value)).filter(|text| !text.is_empty());
         match key {
             3 => self.caller = text(),
             6 => self.callee = text(),
@@ -300,13 +298,18 @@ impl<'a> Fields<'a> {
 
     /// The service, unless the header leaves its name empty.
     pub(crate) fn named_service(&self) -> Option<Text<'a>> {
-        self.service.clone().filter(|service| !service.is_empty())
+        self.service.filter(|service| !service.is_empty())
+    }
+
+    /// The names in the header.
+    pub(crate) fn names(&self) -> Names<'a> {
+        Names { service: self.named_service(), method: self.method, caller: self.caller, callee: self.callee }
     }
 
     /// Whether the biz status alone decides: there is one and it is not the number 0.
     pub(crate) fn biz_decides(&self) -> bool {
-        let status = self.biz.as_ref().and_then(|biz| biz.status.as_deref());
-        status.is_some_and(|status| decimal(status) != Some(0))
+        let status = self.biz.and_then(|biz| biz.status);
+        status.is_some_and(|status| decimal(status.raw()) != Some(0))
     }
 }
 

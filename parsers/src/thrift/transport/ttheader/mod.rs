@@ -17,8 +17,10 @@ use nom::Err;
 use super::input::{Input, Peers};
 use crate::dissect::{field, group, hex, number, shown};
 use crate::error::{Layer, ParseResult, in_layer, incomplete, missing, placed, within};
+use crate::event::{
+    Answer, CallId, Event, Head, Names, Reply, Request, ResultField, Rpc, Status, ThriftStatus, Transport,
+};
 use crate::framed::Parsed;
-use crate::message::{CallId, Kind, Message, ResultField};
 use crate::protocol::Field;
 use crate::thrift::dissect::{dissect_payload, dissect_struct, type_name};
 use crate::thrift::payload::{KITEX_PROTOBUF_MAGIC, parse_payload};
@@ -76,88 +78,92 @@ fn parse_envelope<'a>(frame: &Frame<'_>, input: Input<'a>) -> ParseResult<Option
     }
 }
 
-pub(super) fn parse<'a>(peers: &mut Peers, input: Input<'a>) -> ParseResult<Parsed<'a>> {
+pub(super) fn parse<'a>(
+    peers: &mut Peers,
+    input: Input<'a>,
+    _unpacked: &'a mut Vec<u8>,
+) -> ParseResult<Parsed<'a>> {
     let frame = parse_frame(input)?;
     let flags = frame.head.flags;
     if flags & FLAG_STREAMING != 0 {
-        stream::parse(peers, frame, input)
+        stream::parse(peers, &frame, input)
     } else if flags & FLAG_SASL != 0 {
         Ok(Parsed::Control { bytes: frame.head.total() })
     } else {
-        parse_call(peers, frame, input)
+        parse_call(peers, &frame, input)
     }
 }
 
 /// Reads a frame that belongs to a call.
-fn parse_call<'a>(peers: &mut Peers, frame: Frame<'a>, input: Input<'a>) -> ParseResult<Parsed<'a>> {
-    let envelope = parse_envelope(&frame, input)?;
-    let (head, whole) = (frame.head, frame.whole);
+fn parse_call<'a>(peers: &mut Peers, frame: &Frame<'a>, input: Input<'a>) -> ParseResult<Parsed<'a>> {
+    let envelope = parse_envelope(frame, input)?;
+    let (head, fields) = (frame.head, &frame.fields);
     let control = Parsed::Control { bytes: head.total() };
-    let kind = match &envelope {
+    let message_type = match &envelope {
         Some(envelope) => {
-            if frame.fields.closing && head.seq_id == 0 && *envelope.name == *CONTROL_NAME {
+            if fields.closing && head.seq_id == 0 && envelope.name.raw() == CONTROL_NAME {
                 return Ok(control);
             }
-            Some(envelope.message_type.kind())
+            Some(envelope.message_type)
         }
-        None => kind_without_payload(*peers, &frame, input),
+        None => type_without_payload(*peers, frame, input),
     };
     // Nothing says whether the frame is a request or an answer: it is skipped by its length.
-    let Some(kind) = kind else { return Ok(control) };
-    let decided = frame.fields.biz_decides();
-    let mut message = Message {
-        kind,
-        transport: "ttheader",
-        rpc: "thrift",
-        service: frame.fields.named_service(),
-        caller: frame.fields.caller,
-        callee: frame.fields.callee,
-        timeout: frame.fields.timeout,
-        ..Message::default()
+    let Some(message_type) = message_type else { return Ok(control) };
+    peers.learn(input.side, message_type);
+    let rpc = match &envelope {
+        Some(envelope) => *peers.rpc.insert(envelope.encoding.rpc()),
+        None => rpc_without_message(*peers, input.after(head.payload()).bytes).unwrap_or(Rpc::Thrift),
     };
-    message.status.biz = frame.fields.biz;
-    if let Some(envelope) = envelope {
-        envelope.copy_into(&mut message);
-        peers.rpc = Some(message.rpc);
+    let id = CallId::Loose(i64::from(head.seq_id));
+    let codec = envelope.map(|envelope| envelope.encoding.codec());
+    let event_head = Head { codec, ..Head::new(rpc, Transport::TtHeader, id) };
+    let (service, method) = match &envelope {
+        Some(envelope) => envelope.service_and_method(),
+        None => (None, fields.method),
+    };
+    let names = Names { service: fields.named_service().or(service), method, ..fields.names() };
+    let event = if message_type.is_answer() {
+        let decided = fields.biz_decides();
+        let reply = envelope.map_or(Reply::Missing, |envelope| envelope.outcome.reply());
+        // A business status decides whatever the payload says; while the header is not whole, one may still come.
+        let cut = !decided && reply == Reply::Missing;
+        let reply = if decided && reply == Reply::Missing { Reply::Silent } else { reply };
+        let status = Status::Thrift(ThriftStatus { biz: fields.biz, reply, http: None, cut });
+        let body = decided && reply == Reply::Result(ResultField::Success);
+        Event::Answer(Answer { names, body, ..Answer::new(event_head, status) })
     } else {
-        if let Some(rpc) = rpc_without_message(*peers, input.after(head.payload()).bytes) {
-            message.rpc = rpc;
-        }
-        message.method = frame.fields.method;
-        message.status.cut = true;
-    }
-    message.status.body = decided && message.status.result == Some(ResultField::Success);
-    // A biz status decides whatever the payload says; while the header is not whole, one may still come.
-    message.status.cut = kind == Kind::Answer && !decided && (message.status.cut || !whole);
-    message.id = CallId::Loose(i64::from(head.seq_id));
-    Ok(Parsed::Message { message, bytes: head.total() })
+        let oneway = message_type == MessageType::Oneway;
+        Event::Request(Request { head: event_head, oneway, names, timeout: fields.timeout, headers: None })
+    };
+    Ok(Parsed::Message { event, bytes: head.total() })
 }
 
-/// The kind of a message whose payload can't be read.
-fn kind_without_payload(peers: Peers, frame: &Frame<'_>, input: Input<'_>) -> Option<Kind> {
+/// The type of a message whose payload can't be read.
+fn type_without_payload(peers: Peers, frame: &Frame<'_>, input: Input<'_>) -> Option<MessageType> {
     let fields = &frame.fields;
     if let Some(number) = fields.message_type {
         // Heartbeats and the like have numbers of their own and belong to no call.
-        return MessageType::from_number(number).map(MessageType::kind);
+        return MessageType::from_number(number);
     }
     if fields.biz.is_some() {
-        return Some(Kind::Answer);
+        return Some(MessageType::Reply);
     }
     if fields.service.is_some() || fields.method.is_some() {
-        return Some(Kind::Request);
+        return Some(MessageType::Call);
     }
     // Once the client is known, the direction of a cut frame is enough.
     let client = peers.client.filter(|_| input.cut)?;
-    Some(if client == input.side { Kind::Request } else { Kind::Answer })
+    Some(if client == input.side { MessageType::Call } else { MessageType::Reply })
 }
 
 /// The RPC protocol of a message that is cut: by the first bytes of its payload, with a length of its own or without, or as
 /// it was of the messages before. Kitex writes the protocol id of thrift before Protobuf too
 /// (`pkg/remote/codec/header_codec.go`).
-fn rpc_without_message(peers: Peers, payload: &[u8]) -> Option<&'static str> {
+fn rpc_without_message(peers: Peers, payload: &[u8]) -> Option<Rpc> {
     let is_kitex_protobuf = |message: &[u8]| message.starts_with(&KITEX_PROTOBUF_MAGIC);
     let found = is_kitex_protobuf(payload) || payload.get(4..).is_some_and(is_kitex_protobuf);
-    if found { Some("kitex-protobuf") } else { peers.rpc }
+    if found { Some(Rpc::KitexProtobuf) } else { peers.rpc }
 }
 
 pub(super) fn probe(input: &[u8]) -> Verdict {

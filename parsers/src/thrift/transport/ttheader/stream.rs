@@ -15,8 +15,11 @@
 
 use super::{Frame, parse_envelope};
 use crate::error::ParseResult;
+use crate::event::{
+    Answer, Begin, CallId, Event, Exception, Head, Open, Part, Reset, Rpc, Side, Status, Transport,
+    TtstreamStatus,
+};
 use crate::framed::Parsed;
-use crate::message::{CallId, Exception, Kind, Message, Reset, Side};
 use crate::thrift::transport::input::{Input, Peers};
 use crate::thrift::types::ReplyBody;
 
@@ -37,8 +40,23 @@ pub(super) fn frame_name(number: u64) -> Option<&'static str> {
     })
 }
 
+/// What a frame does to its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StreamFrame {
+    /// The client's header.
+    Open,
+    /// The server's header.
+    Begin,
+    Data,
+    /// The client's trailer, or an empty one of an unknown side.
+    HalfClose,
+    /// The server's trailer.
+    Trailer,
+    Rst,
+}
+
 /// What a frame means when `side` sent it; `None` for a frame that belongs to no call or whose meaning is unknown.
-fn kind(peers: &mut Peers, frame: &Frame<'_>, side: Side) -> Option<Kind> {
+fn kind(peers: &mut Peers, frame: &Frame<'_>, side: Side) -> Option<StreamFrame> {
     match frame.fields.frame_type? {
         HEADER => {
             if frame.fields.service.is_some() {
@@ -46,65 +64,58 @@ fn kind(peers: &mut Peers, frame: &Frame<'_>, side: Side) -> Option<Kind> {
             } else if frame.whole && peers.client.is_none() {
                 peers.client = Some(side.other());
             }
-            peers.client.map(|client| if client == side { Kind::Open } else { Kind::Begin })
+            peers.client.map(|client| if client == side { StreamFrame::Open } else { StreamFrame::Begin })
         }
-        DATA => Some(Kind::Part),
+        DATA => Some(StreamFrame::Data),
         TRAILER => {
             if frame.fields.biz.is_some() || frame.head.payload_size() > 0 {
                 peers.client.get_or_insert(side.other());
-                return Some(Kind::Answer);
+                return Some(StreamFrame::Trailer);
             }
             // An empty trailer of an unknown side ends what it sends; it may be client or server.
             let server = peers.client.is_some_and(|client| client != side);
-            Some(if server { Kind::Answer } else { Kind::HalfClose })
+            Some(if server { StreamFrame::Trailer } else { StreamFrame::HalfClose })
         }
-        RST => Some(Kind::Reset),
+        RST => Some(StreamFrame::Rst),
         _ => None,
     }
 }
 
-pub(super) fn parse<'a>(peers: &mut Peers, frame: Frame<'a>, input: Input<'a>) -> ParseResult<Parsed<'a>> {
-    let total = frame.head.total();
-    let kind = match kind(peers, &frame, input.side) {
+pub(super) fn parse<'a>(peers: &mut Peers, frame: &Frame<'a>, input: Input<'a>) -> ParseResult<Parsed<'a>> {
+    let bytes = frame.head.total();
+    let kind = match kind(peers, frame, input.side) {
         // Stream 0 is the connection itself.
         Some(kind) if frame.head.seq_id != 0 => kind,
-        _ => return Ok(Parsed::Control { bytes: total }),
+        _ => return Ok(Parsed::Control { bytes }),
     };
     let exception = match kind {
-        Kind::Answer | Kind::Reset => parse_exception(&frame, input)?,
+        StreamFrame::Trailer | StreamFrame::Rst => parse_exception(frame, input)?,
         _ => None,
     };
-    let mut message = Message {
-        kind,
-        id: CallId::Stream(i64::from(frame.head.seq_id)),
-        messages: u32::from(kind == Kind::Part),
-        transport: "ttheader",
-        rpc: "ttstream",
-        codec: Some("thrift-binary"),
-        service: frame.fields.named_service(),
-        ..Message::default()
-    };
-    match kind {
-        Kind::Answer => {
+    let fields = &frame.fields;
+    let id = CallId::Stream(i64::from(frame.head.seq_id));
+    let head = Head { codec: Some("thrift-binary"), ..Head::new(Rpc::Ttstream, Transport::TtHeader, id) };
+    let (names, headers) = (fields.names(), None);
+    let event = match kind {
+        StreamFrame::Open => {
+            Event::Open(Open { head, names, timeout: fields.timeout, unknown_name: None, headers })
+        }
+        StreamFrame::Begin => Event::Begin(Begin { head, names, http: None, headers }),
+        StreamFrame::Data => Event::Part(Part { head, messages: 1, end_lost: false }),
+        StreamFrame::HalfClose => Event::HalfClose(head),
+        StreamFrame::Trailer => {
             let lost = exception.is_none() && frame.head.payload_size() > 0;
-            message.status.trailer = true;
-            message.status.cut = !frame.fields.biz_decides() && (lost || !frame.whole);
-            message.status.exception = exception;
-            message.status.biz = frame.fields.biz;
+            let cut = !fields.biz_decides() && (lost || !frame.whole);
+            let status = Status::Ttstream(TtstreamStatus { biz: fields.biz, exception, cut });
+            Event::Answer(Answer { names, ..Answer::new(head, status) })
         }
-        Kind::Reset => {
-            let (code, text) =
+        StreamFrame::Rst => {
+            let (code, message) =
                 exception.map(|exception| (i64::from(exception.type_id), exception.message)).unzip();
-            message.status.cut = code.is_none();
-            message.status.reset = Some(Reset { code, message: text, cancel_path: frame.fields.cancel_path });
+            Event::Reset(Reset { head, names, code, message, cancel_path: fields.cancel_path, headers })
         }
-        _ => {}
-    }
-    message.method = frame.fields.method;
-    message.caller = frame.fields.caller;
-    message.callee = frame.fields.callee;
-    message.timeout = frame.fields.timeout;
-    Ok(Parsed::Message { message, bytes: total })
+    };
+    Ok(Parsed::Message { event, bytes })
 }
 
 /// The exception in the payload of a trailer or rst frame; `None` if there is none or it is lost.

@@ -148,9 +148,9 @@ fn streams_open_carry_parts_and_end_with_a_status() {
 
     let cancelled = seen("stream-cancel");
     let reset = cancelled.iter().find(|seen| seen.message.kind == Kind::Reset).unwrap();
-    let told = reset.message.status.reset.as_ref().unwrap();
+    let status = reset.message.status.reset.as_ref().unwrap();
     assert_eq!(
-        (reset.side, told.code, text(told.cancel_path.as_ref())),
+        (reset.side, status.code, text(status.cancel_path.as_ref())),
         (Side::A, Some(12007), "shop.web".to_owned())
     );
 }
@@ -189,8 +189,7 @@ fn a_cut_answer_says_cut_until_its_outcome_is_there() {
     // `biz-status` is the last pair, behind the text; its value ends five bytes before the next section.
     let status = whole.windows(10).position(|bytes| bytes == b"biz-status").unwrap() + 10 + 2 + 5;
     for len in 14..whole.len() {
-        let answer =
-            cut_answer("biz-status", len).unwrap_or_else(|| panic!("nothing is told of {len} bytes"));
+        let answer = cut_answer("biz-status", len).unwrap_or_else(|| panic!("no message from {len} bytes"));
         assert_eq!(
             (answer.kind, answer.id, answer.bytes),
             (Kind::Answer, CallId::Loose(5), whole.len() as u64)
@@ -200,8 +199,7 @@ fn a_cut_answer_says_cut_until_its_outcome_is_there() {
     }
     let whole = conversation("plain-error").pop().unwrap().1;
     for len in 14..whole.len() {
-        let answer =
-            cut_answer("plain-error", len).unwrap_or_else(|| panic!("nothing is told of {len} bytes"));
+        let answer = cut_answer("plain-error", len).unwrap_or_else(|| panic!("no message from {len} bytes"));
         assert!(answer.status.exception.is_none() && answer.status.cut, "{len} bytes");
     }
 }
@@ -212,10 +210,10 @@ fn what_a_cut_frame_is_stays_open_while_nothing_tells() {
     let alone = messages(&PROTOCOL, &[(Side::B, whole[..20].to_vec())]);
     assert!(alone.is_empty(), "{alone:?}");
     // With the message type in the header it is an answer, whatever is missing.
-    let told = messages(&PROTOCOL, &[(Side::B, whole[..30].to_vec())]);
+    let typed = messages(&PROTOCOL, &[(Side::B, whole[..30].to_vec())]);
     assert!(
-        told.len() == 1 && told[0].message.kind == Kind::Answer && told[0].message.status.cut,
-        "{told:?}"
+        typed.len() == 1 && typed[0].message.kind == Kind::Answer && typed[0].message.status.cut,
+        "{typed:?}"
     );
 }
 
