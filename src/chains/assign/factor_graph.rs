@@ -110,8 +110,8 @@ pub(super) trait ParentModel {
     /// Sets the offer of every pair from the prices.
     fn offer(&mut self, graph: &mut FactorGraph<'_>);
 
-    /// Density of one call following another of the same parent, whichever that is.
-    fn next(&self, _before: Span, _after: Span) -> f64 {
+    /// Density of one call following another of the same parent, whichever that is. Both come with the number of their class.
+    fn follow(&mut self, _before: (Span, u32), _after: (Span, u32)) -> f64 {
         0.0
     }
 }
@@ -239,7 +239,7 @@ impl<'a> FactorGraph<'a> {
     }
 
     /// Lets uncaptured parents offer for the calls that follow one of theirs: whoever makes one call makes others too.
-    fn follow(&mut self, model: &dyn ParentModel) {
+    fn follow(&mut self, model: &mut dyn ParentModel) {
         let alone = |child: &ChildNode| if child.offers > 0.0 { child.strays / child.offers } else { 0.0 };
         let lonely: Vec<(usize, f64)> = self
             .by_start
@@ -250,12 +250,13 @@ impl<'a> FactorGraph<'a> {
             .collect();
         self.children.iter_mut().for_each(|child| child.strays = child.rate);
         for (position, alone) in lonely {
-            let before = self.span(&self.children[self.by_start[position] as usize]);
+            let node = &self.children[self.by_start[position] as usize];
+            let (before, class) = (self.span(node), node.class);
             for &index in self.by_start[position + 1..].iter().take(FOLLOWERS) {
                 let child = &mut self.children[index as usize];
                 let after = self.window.children[child.child as usize];
                 if after.host == before.host {
-                    child.strays += alone * model.next(before, after);
+                    child.strays += alone * model.follow((before, class), (after, child.class));
                 }
             }
         }

@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
 
-use super::Span;
-
 /// Gaps below this power of two, in nanoseconds, are not distinguished.
 const SHORTEST_BITS: u32 = 8;
 
@@ -25,11 +23,18 @@ pub(crate) fn bin(gap: i64) -> usize {
 
 /// Width of a bin, nanoseconds.
 pub(crate) fn width(bin: usize) -> f64 {
-    if bin == 0 {
-        return f64::from(1 << SHORTEST_BITS);
-    }
-    (2.0_f64).powi(((bin - 1) / 4) as i32 + SHORTEST_BITS as i32 - 2)
+    WIDTHS[bin]
 }
+
+const WIDTHS: [f64; BINS] = {
+    let mut widths = [(1 << SHORTEST_BITS) as f64; BINS];
+    let mut bin = 1;
+    while bin < BINS {
+        widths[bin] = (1_u64 << ((bin - 1) / 4 + SHORTEST_BITS as usize - 2)) as f64;
+        bin += 1;
+    }
+    widths
+};
 
 /// Masses by bin.
 pub(crate) type Masses = [f32; BINS];
@@ -167,7 +172,12 @@ fn smooth(masses: &Masses) -> Masses {
     // A few gaps say little about how much others will differ.
     let blur = FEW / (FEW + masses.iter().sum::<f32>());
     let mut smooth = [PRIOR / BINS as f32; BINS];
-    for (bin, mass) in smooth.iter_mut().enumerate() {
+    // Bins out of reach of any mass only have the prior.
+    let Some(first) = masses.iter().position(|mass| *mass != 0.0) else { return smooth };
+    let last = masses.iter().rposition(|mass| *mass != 0.0).unwrap_or(first);
+    let reach = first.saturating_sub(WIDE as usize)..=(last + WIDE as usize).min(BINS - 1);
+    for bin in reach {
+        let mass = &mut smooth[bin];
         let bin = bin as isize;
         *mass += if blur < 0.05 {
             kernel(bin, NARROW)
@@ -231,21 +241,14 @@ impl GapTable {
         (0..=last).map(width).sum::<f64>() as i64
     }
 
-    /// Density of one call following another of the same parent, for the class of parents that makes it most
-    /// probable.
-    pub(super) fn next(&self, classes: &[u32], before: Span, after: Span) -> f64 {
-        let (next, gap) = if after.start >= before.end {
-            (Next::After(after.class), after.start - before.end)
-        } else {
-            (Next::Beside(after.class), after.start - before.start)
-        };
-        let steps = classes.iter().filter_map(|&parent| self.step((parent, State::Made(before.class), next)));
-        steps.map(|step| self.density(Some(step), bin(gap))).fold(0.0, f64::max)
-    }
-
     /// The row of a step; `None` if it was never seen.
     pub(crate) fn step(&self, step: Step) -> Option<u32> {
         self.rows.get(&step).copied()
+    }
+
+    /// The densities of a step that was seen, by bin.
+    pub(super) fn densities(&self, row: u32) -> &[f32] {
+        &self.densities[row as usize * BINS..][..BINS]
     }
 
     /// Probability of the step in that row times density of its gap, per nanosecond.

@@ -14,6 +14,7 @@ mod background_rate;
 pub(super) mod baselines;
 mod factor_graph;
 mod fifo;
+mod followers;
 mod gaps;
 mod model_selection;
 mod parallel_model;

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::factor_graph::FOLLOWERS;
+use super::followers::Followers;
 use super::gaps::{GapModel, GapTable, Next, State, Step, bin};
 use super::parallel_model::MAX_CALLS;
 use super::trellis::MAX_CLASSES;
@@ -433,13 +434,22 @@ fn unexplained(
     for span in strays {
         *counts.entry((span.class, span.host)).or_insert(0.5) += 1.0;
     }
-    let classes: Vec<u32> = services.of_parent.keys().copied().take(MAX_CLASSES).collect();
-    for (index, span) in strays.iter().enumerate() {
+    let mut numbers: HashMap<u32, u32, FixedState> = HashMap::default();
+    let numbered: Vec<(Span, u32)> = strays
+        .iter()
+        .map(|span| {
+            let next = numbers.len() as u32;
+            (*span, *numbers.entry(span.class).or_insert(next))
+        })
+        .collect();
+    let parents: Vec<u32> = services.of_parent.keys().copied().take(MAX_CLASSES).collect();
+    let mut followers = Followers::new(parents, numbers.len());
+    for (index, &(span, number)) in numbered.iter().enumerate() {
         let (count, all) = (counts[&(span.class, span.host)], predecessors.rates[&(span.class, span.host)]);
-        let before = strays[index.saturating_sub(FOLLOWERS)..index].iter();
+        let before = numbered[index.saturating_sub(FOLLOWERS)..index].iter();
         let next: f64 = before
-            .filter(|before| before.host == span.host)
-            .map(|before| table.next(&classes, *before, *span))
+            .filter(|(before, _)| before.host == span.host)
+            .map(|before| followers.density(table, *before, (span, number)))
             .sum();
         let rate = all.1 * count / all.0 + next;
         each(services.of_child[&span.class], true, rate.ln() - SILENCE);

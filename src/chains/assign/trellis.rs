@@ -5,6 +5,7 @@ use std::ops::Range;
 use hashbrown::HashMap;
 
 use super::factor_graph::{FactorGraph, Pair, ParentModel};
+use super::followers::Followers;
 use super::gaps::{BINS, GapModel, GapTable, Masses, Next, State, Step};
 use super::steps::{DenseStep, StepCache, StepDensity};
 use super::{Belief, Span, seed};
@@ -58,8 +59,7 @@ pub(super) struct Trellis {
     transitions: Vec<Transition>,
     sums: PathSums,
     table: GapTable,
-    /// Classes of parents in the slice.
-    classes: Vec<u32>,
+    followers: Followers,
 }
 
 /// Most classes of parents that are searched for one that makes a call after another.
@@ -92,9 +92,10 @@ impl Trellis {
     fn build(&mut self, graph: &FactorGraph<'_>, table: GapTable) {
         self.table = table;
         let table = &self.table;
-        self.classes = graph.numbers[0].keys().copied().collect();
-        self.classes.sort_unstable();
-        self.classes.truncate(MAX_CLASSES);
+        let mut classes: Vec<u32> = graph.numbers[0].keys().copied().collect();
+        classes.sort_unstable();
+        classes.truncate(MAX_CLASSES);
+        self.followers = Followers::new(classes, graph.numbers[1].len());
         self.parents.clear();
         self.transitions.clear();
         self.states.clear();
@@ -283,8 +284,8 @@ impl ParentModel for Trellis {
         }
     }
 
-    fn next(&self, before: Span, after: Span) -> f64 {
-        self.table.next(&self.classes, before, after)
+    fn follow(&mut self, before: (Span, u32), after: (Span, u32)) -> f64 {
+        self.followers.density(&self.table, before, after)
     }
 }
 
