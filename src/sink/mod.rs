@@ -289,6 +289,20 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_leaves_the_complete_records() {
+        let shared = Shared::default();
+        let mut output = RecordWriter::new(Box::new(shared.clone()), false);
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            output.buffer.extend_from_slice(b"one\n");
+            output.end_record().unwrap();
+            output.buffer.extend_from_slice(b"tw");
+            panic!("a fault in the test's sink");
+        }));
+        assert!(failed.is_err());
+        assert_eq!(shared.text(), "one\n");
+    }
+
+    #[test]
     fn records_are_written_one_by_one_or_in_large_pieces() {
         let shared = Shared::default();
         let mut output = RecordWriter::new(Box::new(shared.clone()), true);

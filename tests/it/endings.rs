@@ -263,6 +263,16 @@ fn wait_for_files(folder: &Path, mut wanted: impl FnMut() -> bool) {
     }
 }
 
+/// Packets in a file that is still being written.
+fn written(path: &Path) -> usize {
+    let mut source = files::open(&[path.to_owned()], files::Options::default());
+    let (mut batch, mut packets) = (Batch::default(), 0);
+    while source.next_batch(&mut batch).is_ok_and(|more| more) {
+        packets += batch.records.len();
+    }
+    packets
+}
+
 #[test]
 fn what_was_captured_is_in_the_files_before_the_program_is_killed() {
     for more in [&[][..], &["-U", "-l"]] {
@@ -273,16 +283,11 @@ fn what_was_captured_is_in_the_files_before_the_program_is_killed() {
         assert_eq!(count(&files.packets), 0);
         peers.call(CALLS);
         let delivered = peers.delivered();
-        let written = || {
+        let complete = || {
             let lines = std::fs::read_to_string(&files.calls).unwrap_or_default().lines().count();
-            let mut source = files::open(std::slice::from_ref(&files.packets), files::Options::default());
-            let (mut batch, mut packets) = (Batch::default(), 0);
-            while source.next_batch(&mut batch).is_ok_and(|more| more) {
-                packets += batch.records.len();
-            }
-            packets >= delivered && lines >= CALLS
+            written(&files.packets) >= delivered && lines >= CALLS
         };
-        wait_for_files(files.folder.path(), written);
+        wait_for_files(files.folder.path(), complete);
         sniffer.signal(Signal::KILL);
         assert!(!sniffer.end().0.success());
         files.assert_complete(delivered, CALLS);
@@ -331,6 +336,58 @@ fn a_full_disk_is_counted_and_reading_goes_on() {
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains(&format!("{CALLS} lines could not be written to /dev/full")), "{said}");
     assert_eq!(count(&files.packets), peers.delivered());
+}
+
+#[test]
+fn a_reader_that_closes_the_pipe_leaves_a_whole_file() {
+    let Some(mut peers) = Peers::new() else { return };
+    let files = Files::new();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rpcscope"))
+        .args(["calls", "-i", "lo", "-f", &filter(&peers.listener), "-w"])
+        .arg(&files.packets)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut err = BufReader::new(child.stderr.take().expect("piped"));
+    err.read_line(&mut String::new()).expect("listening");
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    peers.call(CALLS);
+    out.read_line(&mut String::new()).expect("a call");
+    let before = peers.delivered();
+    drop(out);
+    peers.call(CALLS);
+    let (status, said) = Sniffer { child, err }.end();
+    assert!(status.success(), "{status} {said}");
+    let (written, after) = (count(&files.packets), before + peers.delivered());
+    assert!(written >= before && written <= after, "{before} {written} {after}");
+}
+
+#[test]
+fn a_capture_from_a_pipe_is_written_up_to_the_signal() {
+    let files = Files::new();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rpcscope"))
+        .args(["calls", "-", "--format", "jsonl", "-o"])
+        .arg(&files.calls)
+        .arg("-w")
+        .arg(&files.packets)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let capture = support::captures().join("kitex/kitex-mixed.pcap");
+    let mut input = child.stdin.take().expect("piped");
+    input.write_all(&std::fs::read(&capture).expect("readable")).expect("it reads");
+    // The pipe stays open, as one from a running tcpdump does.
+    wait_for_files(files.folder.path(), || written(&files.packets) == 1068);
+    let err = BufReader::new(child.stderr.take().expect("piped"));
+    let sniffer = Sniffer { child, err };
+    sniffer.signal(Signal::TERM);
+    let (status, said) = sniffer.end();
+    assert!(status.success(), "{status} {said}");
+    drop(input);
+    let wanted = support::calls(&[capture], &rpcscope::pipeline::Options::default()).len();
+    files.assert_complete(1068, wanted);
 }
 
 /// How the interface is left.
