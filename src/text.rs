@@ -34,6 +34,10 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 
 /// Appends the escaped text.
 pub fn push_escaped(out: &mut String, text: &str) {
+    if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        out.push_str(text);
+        return;
+    }
     for c in text.chars() {
         match c {
             '\n' => out.push_str("\\n"),

@@ -44,6 +44,12 @@ fn push(out: &mut Vec<u8>, first: bool, value: &str) {
     if !first {
         out.push(b',');
     }
+    // Most cells need neither escapes nor quotes.
+    let is_plain = |byte: &u8| matches!(byte, b'!' | b'#'..=b'+' | b'-'..=b'~');
+    if value.as_bytes().iter().all(is_plain) {
+        out.extend_from_slice(value.as_bytes());
+        return;
+    }
     let value = text::escape(value);
     if value.contains([',', '"']) || value.starts_with(' ') || value.ends_with(' ') {
         out.push(b'"');

@@ -1,9 +1,11 @@
 //! Selected keys (`--fields`) and their values as text.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use crate::calls::keys::{KEYS, Key, Type, Value, closest, key};
 use crate::calls::record::Call;
+use crate::decode::Endpoint;
 use crate::text;
 
 /// A column: a key of the call record, or one entry of a map (`metadata.x-user`).
@@ -71,9 +73,7 @@ impl FieldValue<'_, '_> {
     /// Appends the unescaped value, or nothing for null.
     pub(super) fn push(&self, out: &mut String) {
         let Some(member) = self.member else {
-            // Writing to a String can't fail.
-            _ = write!(out, "{}", self.value);
-            return;
+            return push_value(out, &self.value);
         };
         let texts: Vec<&str> = match &self.value {
             Value::Map(pairs) | Value::Pairs(pairs) => pairs
@@ -92,15 +92,84 @@ impl FieldValue<'_, '_> {
     }
 }
 
+/// Appends a value as [`Value`] displays it. The usual types bypass the formatting machinery: a csv record has some fifty
+/// cells, and this makes it a third cheaper.
+fn push_value(out: &mut String, value: &Value<'_>) {
+    match value {
+        Value::Null => {}
+        Value::Word(text) => out.push_str(text),
+        Value::Text(text) => out.push_str(text),
+        Value::Number(number) => {
+            if *number < 0 {
+                out.push('-');
+            }
+            push_number(out, number.unsigned_abs());
+        }
+        Value::Bytes(number) | Value::Duration(number) => push_number(out, *number),
+        Value::Address(endpoint) => push_endpoint(out, *endpoint),
+        // Writing to a String can't fail.
+        value => _ = write!(out, "{value}"),
+    }
+}
+
+/// Appends an endpoint as it displays itself.
+pub(super) fn push_endpoint(out: &mut String, endpoint: Endpoint) {
+    let IpAddr::V4(ip) = endpoint.ip else {
+        _ = write!(out, "{endpoint}");
+        return;
+    };
+    for (i, octet) in ip.octets().into_iter().enumerate() {
+        if i > 0 {
+            out.push('.');
+        }
+        push_number(out, octet.into());
+    }
+    out.push(':');
+    push_number(out, endpoint.port.into());
+}
+
+/// Appends a number in decimal.
+fn push_number(out: &mut String, mut number: u64) {
+    // As many digits as the largest number has.
+    let mut digits = ['0'; 20];
+    let mut used = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = char::from(b'0' + (number % 10) as u8);
+        number /= 10;
+        used += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend(digits.iter().skip(20 - used));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::sample::full;
+    use crate::calls::sample::{bare, full};
 
     fn shown(name: &str) -> String {
         let mut out = String::new();
         Field::parse(name).unwrap().value(&full()).push(&mut out);
         out
+    }
+
+    #[test]
+    fn values_look_as_they_display_themselves() {
+        let mut calls = vec![full(), bare()];
+        calls[1].client = "[fd00::1]:80"
+            .parse::<std::net::SocketAddr>()
+            .map(|at| Endpoint { ip: at.ip(), port: at.port() })
+            .unwrap();
+        for call in &calls {
+            for field in Field::all() {
+                let mut out = String::new();
+                let value = field.value(call);
+                value.push(&mut out);
+                assert_eq!(out, value.value.to_string(), "{}", field.name());
+            }
+        }
     }
 
     #[test]

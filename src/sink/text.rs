@@ -103,9 +103,28 @@ impl Text {
 
     /// Appends the contents of `cell` as a column, and a gap.
     fn end_cell(&mut self, width: usize, align: Align) {
+        let used = text::width(&self.cell);
+        self.end_cell_of(used, width, align);
+    }
+
+    /// The same for contents whose width is known, because measuring takes longer than writing.
+    fn end_cell_of(&mut self, used: usize, width: usize, align: Align) {
         // In a pipe, this is the minimum width.
-        let width = if self.layout.cut { width } else { width.max(text::width(&self.cell)) };
-        push_cell(&mut self.line, &self.cell, width, align);
+        if used > width && self.layout.cut {
+            push_cell(&mut self.line, &self.cell, width, align);
+        } else {
+            let fill = std::iter::repeat_n(' ', width.saturating_sub(used));
+            match align {
+                Align::Left => {
+                    self.line.push_str(&self.cell);
+                    self.line.extend(fill);
+                }
+                Align::Right => {
+                    self.line.extend(fill);
+                    self.line.push_str(&self.cell);
+                }
+            }
+        }
         self.line.push_str("  ");
         self.cell.clear();
     }
@@ -115,7 +134,8 @@ impl Text {
         if width == 0 {
             return;
         }
-        if self.layout.cut && text::width(client) + text::width(server) + 3 > width {
+        let used = text::width(client) + text::width(server) + 3;
+        if self.layout.cut && used > width {
             // Each endpoint gets half, and room that one does not need goes to the other.
             let half = (width - 3) / 2;
             let left = text::width(client).min(half.max((width - 3).saturating_sub(text::width(server))));
@@ -123,12 +143,13 @@ impl Text {
             self.cell.push_str(" → ");
             let right = width - 3 - text::width(&text::cut_middle(client, left));
             self.cell.push_str(&text::cut_middle(server, right));
+            self.end_cell(width, Align::Left);
         } else {
             self.cell.push_str(client);
             self.cell.push_str(" → ");
             self.cell.push_str(server);
+            self.end_cell_of(used, width, Align::Left);
         }
-        self.end_cell(width, Align::Left);
     }
 
     fn line(&mut self, call: &Call) {
