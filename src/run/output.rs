@@ -35,7 +35,7 @@ pub(super) fn print(text: &[u8]) -> Result<bool, Failure> {
 /// Opens the `-o` file, or standard output. A live run continues after write errors and counts them in `losses`.
 pub(super) fn writer(view: &View, losses: &Arc<Losses>) -> Result<RecordWriter, Failure> {
     let is_live = !view.input.interfaces.is_empty();
-    let out = if let Some(path) = &view.output {
+    let out = if let Some(path) = view.output.as_deref().filter(|path| *path != Path::new("-")) {
         RecordWriter::create(path, view.line_buffered)
             .map_err(|error| unwritable(&path.display().to_string(), &error))?
     } else {

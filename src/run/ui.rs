@@ -56,7 +56,7 @@ pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
     let engine = Engine::new(chains::Options { patience, max_held, ..usual });
     let limit = max_memory / CALL / WAITING_PART;
     let linking = Linking::start(engine, limit, updates.clone(), Arc::clone(&stop));
-    let feed = Feed {
+    let mut feed = Feed {
         counters: run.source.counters.clone(),
         linking: Some(linking),
         filter,
@@ -64,11 +64,14 @@ pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
         matched: false,
         calls: Vec::new(),
         connections: Vec::new(),
-        updates,
+        updates: updates.clone(),
     };
     // Reading a file can simply stop, but captured packets have to be written completely.
     let must_end = view.input.is_endless() || view.input.write.is_some();
-    let reading = Reading::spawn(run, feed, stop, must_end)?;
+    let reading = Reading::spawn(updates, stop, must_end, move |report| {
+        let status = run.reporting_to(report).drive(&mut feed)?;
+        Ok(Status { matched: feed.matched, ..status })
+    })?;
     let shown = tui::run(shown, ui_options(view, max_memory, packets));
     let ended = reading.end();
     shown.map_err(|error| Failure::Environment(format!("the terminal can't be used: {error}")))?;
@@ -105,20 +108,21 @@ struct Reading {
 }
 
 impl Reading {
-    fn spawn(run: Run, mut feed: Feed, stop: Arc<AtomicBool>, must_end: bool) -> Result<Self, Failure> {
+    /// Starts `work` in the thread. Its problems go to `updates` and are kept for the end.
+    fn spawn(
+        updates: Sender<Update>,
+        stop: Arc<AtomicBool>,
+        must_end: bool,
+        work: impl FnOnce(Report) -> Result<Status, Failure> + Send + 'static,
+    ) -> Result<Self, Failure> {
         let troubles: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (kept, updates) = (Arc::clone(&troubles), feed.updates.clone());
+        let kept = Arc::clone(&troubles);
         let report: Report = Arc::new(move |text: &str| {
             kept.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
             // The send fails only if the interface was closed.
             _ = updates.send(Update::Trouble(text.to_owned()));
         });
-        let work = move || {
-            let mut run = run.reporting_to(report);
-            let status = run.drive(&mut feed)?;
-            Ok(Status { matched: feed.matched, ..status })
-        };
-        let thread = std::thread::Builder::new().name("reading".into()).spawn(work);
+        let thread = std::thread::Builder::new().name("reading".into()).spawn(move || work(report));
         let thread =
             thread.map_err(|error| Failure::Environment(format!("no thread to read in: {error}")))?;
         Ok(Self { thread: Some(thread), stop, must_end, troubles })
@@ -220,5 +224,38 @@ impl Consumer for Feed {
             Some(left_out) => self.send(Update::Trouble(left_out)),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_interface_waits_until_the_packets_are_written() {
+        let (updates, _shown) = bounded(QUEUE);
+        let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (asked, done) = (Arc::clone(&stop), Arc::clone(&written));
+        let reading = Reading::spawn(updates, stop, true, move |_| {
+            while !asked.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            done.store(true, Ordering::Relaxed);
+            Ok(Status::default())
+        });
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _reading = reading.unwrap();
+            panic!("a fault in the test's interface");
+        }));
+        assert!(failed.is_err());
+        assert!(written.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn a_panic_of_the_reading_thread_is_a_failure() {
+        let (updates, _shown) = bounded(QUEUE);
+        let reading =
+            Reading::spawn(updates, Arc::default(), true, |_| panic!("a fault in the test's thread"));
+        assert!(matches!(reading.unwrap().end(), Err(Failure::Environment(_))));
     }
 }
