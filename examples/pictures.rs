@@ -1,5 +1,5 @@
-//! Makes the pictures of the README: runs the built program in a pseudo-terminal on bundled captures, presses keys, and
-//! writes what the screen then shows as SVG.
+//! Makes the pictures of the documentation: runs the built program in a pseudo-terminal on bundled captures, presses keys,
+//! and writes the screens as SVG.
 //!
 //! ```text
 //! cargo build --release && cargo run --release --example pictures      # writes docs/*.svg
@@ -21,11 +21,11 @@ const CELL: (f32, f32) = (8.4, 18.0);
 const MARGIN: f32 = 14.0;
 const BACKGROUND: &str = "#16181d";
 const FOREGROUND: &str = "#d8dae0";
-/// Seen on pages as dark as the screen itself.
+/// Makes the picture stand out on dark pages.
 const BORDER: &str = "#3a3f4a";
 
-/// A picture: its name, the capture, the size of the terminal, and steps of keys with what the
-/// screen shows after them (at its bottom, which is drawn last).
+/// A picture: its name, the capture, the size of the terminal, and steps: keys, and a text that the screen shows after them
+/// (at its bottom, which is drawn last).
 struct Picture {
     name: &'static str,
     capture: &'static str,
@@ -101,8 +101,8 @@ fn program() -> std::io::Result<PathBuf> {
     Ok(profile.join("rpcscope"))
 }
 
-/// The screen as a picture. Every run of cells that look alike is one text element of a fixed length, so that the columns
-/// are straight in every font.
+/// The screen as a picture. Every run of cells with the same style is one text element of a fixed length, so that columns
+/// are aligned in every font.
 fn svg(screen: &vt100::Screen) -> String {
     let (rows, cols) = screen.size();
     let (rows, cols) = (rows.get(), cols.get());
@@ -141,7 +141,8 @@ fn svg(screen: &vt100::Screen) -> String {
     out
 }
 
-/// How many eighths of its cell a bar fills from below; `None` for other characters. Fonts leave gaps between bars.
+/// How many eighths of its cell a bar fills from below; `None` for other characters. Bars are drawn as rectangles, because
+/// fonts leave gaps between them.
 fn block(cell: &Cell) -> Option<u32> {
     let character = cell.contents().chars().next()?;
     ('▁'..='█').contains(&character).then(|| character as u32 - '▁' as u32 + 1)
@@ -195,7 +196,7 @@ fn element(out: &mut String, row: u16, column: u16, cells: u16, text: &str, styl
     );
 }
 
-/// How a cell looks.
+/// The style of a cell.
 #[derive(PartialEq, Eq)]
 struct Style {
     foreground: String,

@@ -1,4 +1,4 @@
-//! Reads the packets of a call's connection again and keeps what the usual way passes by.
+//! Reads the packets of a call's connection again and keeps what the pipeline drops.
 
 use rpcscope_parsers::{CallId, Event, Kind, Side};
 
@@ -10,8 +10,8 @@ use crate::flow::{Chunk, End, Flow, Limits, Origin, Owner, Stamp, Table};
 use crate::source::{Batch, Source, SourceError};
 use crate::time::Timestamp;
 
-/// Reads `source`, which must give the packets from which the call was made, up to the call's last packet. What the
-/// source does not have any more is missing in the detail; only a source that fails altogether is an error.
+/// Reads `source`, which must yield the packets that the call was found in, up to the call's last packet. Packets that the
+/// source no longer has are missing in the detail; it is an error only if the source fails.
 pub fn collect(source: &mut dyn Source, call: &Call, decode_as: &[DecodeAs]) -> Result<Detail, SourceError> {
     let (key, client) = FlowKey::new(call.client, call.server, call.network);
     let key = key.at(call.capture_point);
@@ -54,12 +54,12 @@ pub fn collect(source: &mut dyn Source, call: &Call, decode_as: &[DecodeAs]) -> 
         slot.finish(client, &mut detail);
     }
     if detail.packets.is_empty() {
-        detail.left_out.push("the packets of the call are not held any more".to_owned());
+        detail.left_out.push("the packets of the call are no longer held".to_owned());
     }
     Ok(detail)
 }
 
-/// The packets of the connection in the time of the call.
+/// The packets of the connection during the call.
 struct Packets {
     client: Side,
     list: Vec<Segment>,
@@ -98,8 +98,8 @@ fn letters(flags: TcpFlags, empty: bool) -> String {
     out
 }
 
-/// A message of the call, as the session told of it.
-struct Seen {
+/// A message of the call, as the session reported it.
+struct FoundMessage {
     side: Side,
     kind: Kind,
     time: Timestamp,
@@ -113,20 +113,20 @@ struct Seen {
     headers: Vec<(String, String)>,
 }
 
-/// Bytes of one side in the time of the call.
+/// The bytes of one side during the call.
 #[derive(Default)]
-struct Lane {
-    /// Bytes that came so far on this connection, known holes included.
+struct SideBytes {
+    /// Bytes so far on this connection, including gaps of known size.
     received: u64,
-    /// Pieces that were kept, by the count before their first byte.
+    /// The bytes that were kept, each piece with its offset.
     pieces: Vec<(u64, Vec<u8>)>,
     kept: usize,
-    /// Bytes that had no place.
+    /// Bytes beyond the limit.
     dropped: u64,
 }
 
-impl Lane {
-    /// What was kept from `start` on, at most `size` bytes; ends at the first hole.
+impl SideBytes {
+    /// The bytes from offset `start` on, at most `size`, up to the first gap.
     fn bytes(&self, start: u64, size: u64) -> Vec<u8> {
         let mut out = Vec::new();
         let mut at = start;
@@ -147,11 +147,12 @@ impl Lane {
     }
 }
 
-/// One connection with the key of the call.
+/// A connection with the flow key of the call.
 struct Slot {
     conversation: Conversation,
-    lanes: [Lane; 2],
-    seen: Vec<Seen>,
+    sides: [SideBytes; 2],
+    messages: Vec<FoundMessage>,
+    /// Messages beyond the limit.
     more: u64,
 }
 
@@ -160,33 +161,33 @@ impl Slot {
         let protocol = self.conversation.protocol();
         detail.protocol = protocol;
         let protocol = rpcscope_parsers::all().iter().find(|known| Some(known.name()) == protocol);
-        for seen in &self.seen {
-            let lane = &self.lanes[seen.side.index()];
-            let start = seen.start;
-            let bytes = match seen.stream {
-                Some(stream) if seen.compressed && seen.size > 0 => {
-                    frames::of_stream(&lane.bytes(start, MAX_BYTES as u64), stream, seen.size)
+        for found in &self.messages {
+            let side = &self.sides[found.side.index()];
+            let start = found.start;
+            let bytes = match found.stream {
+                Some(stream) if found.compressed && found.size > 0 => {
+                    frames::of_stream(&side.bytes(start, MAX_BYTES as u64), stream, found.size)
                 }
                 _ => None,
             };
-            let bytes = bytes.unwrap_or_else(|| lane.bytes(start, seen.size));
+            let bytes = bytes.unwrap_or_else(|| side.bytes(start, found.size));
             let mut fields = match protocol {
-                Some(protocol) if !bytes.is_empty() => protocol.dissect(seen.side, &bytes),
+                Some(protocol) if !bytes.is_empty() => protocol.dissect(found.side, &bytes),
                 _ => Vec::new(),
             };
-            let undecoded = seen.compressed
-                && !seen.headers.is_empty()
-                && !frames::name_entries(&mut fields, &seen.headers);
+            let undecoded = found.compressed
+                && !found.headers.is_empty()
+                && !frames::name_entries(&mut fields, &found.headers);
             detail.messages.push(Message {
-                from_client: seen.side == client,
-                kind: seen.kind,
-                time: seen.time,
-                packet: seen.packet,
-                offset: seen.start,
-                size: seen.size,
+                from_client: found.side == client,
+                kind: found.kind,
+                time: found.time,
+                packet: found.packet,
+                offset: found.start,
+                size: found.size,
                 undecoded,
                 bytes,
-                headers: seen.headers.clone(),
+                headers: found.headers.clone(),
                 fields,
             });
         }
@@ -194,20 +195,20 @@ impl Slot {
         if self.more > 0 {
             detail.left_out.push(format!("{} more messages", self.more));
         }
-        let dropped = self.lanes.iter().map(|lane| lane.dropped).sum::<u64>();
+        let dropped = self.sides.iter().map(|side| side.dropped).sum::<u64>();
         if dropped > 0 {
             detail.left_out.push(format!("{dropped} more bytes"));
         }
     }
 }
 
-/// Watches the connections with the key of the call.
+/// Watches the connections with the flow key of the call.
 struct Observer<'a> {
     first: u64,
     last: u64,
     id: Option<i64>,
     decode_as: &'a [DecodeAs],
-    /// The connection that had messages of the call.
+    /// The connection with messages of the call.
     found: Option<Slot>,
 }
 
@@ -215,8 +216,8 @@ impl Owner<Slot> for Observer<'_> {
     fn open(&mut self, flow: &Flow) -> Slot {
         Slot {
             conversation: Conversation::new(&flow.key, flow.from_start, self.decode_as),
-            lanes: [Lane::default(), Lane::default()],
-            seen: Vec::new(),
+            sides: [SideBytes::default(), SideBytes::default()],
+            messages: Vec::new(),
             more: 0,
         }
     }
@@ -230,35 +231,42 @@ impl Owner<Slot> for Observer<'_> {
         origin: Stamp,
         _now: Stamp,
     ) -> u64 {
-        let lane = &mut slot.lanes[side.index()];
+        let kept = &mut slot.sides[side.index()];
         match chunk {
             Chunk::Data(bytes) | Chunk::Datagram { bytes, .. } => {
                 if (self.first..=self.last).contains(&origin.packet) {
-                    let room = bytes.len().min(MAX_BYTES - lane.kept);
-                    lane.pieces.push((lane.received, bytes[..room].to_vec()));
-                    lane.kept += room;
-                    lane.dropped += (bytes.len() - room) as u64;
+                    let room = bytes.len().min(MAX_BYTES - kept.kept);
+                    kept.pieces.push((kept.received, bytes[..room].to_vec()));
+                    kept.kept += room;
+                    kept.dropped += (bytes.len() - room) as u64;
                 }
-                lane.received += bytes.len() as u64;
+                kept.received += bytes.len() as u64;
             }
-            Chunk::Gap { bytes, .. } => lane.received += bytes,
+            Chunk::Gap { bytes, .. } => kept.received += bytes,
             Chunk::End(_) => {}
         }
-        let Slot { conversation, seen, more, .. } = slot;
+        let Slot { conversation, messages, more, .. } = slot;
         conversation.chunk(flow, side, chunk, origin, &mut |from, event, origin| {
-            self.take(seen, more, from, event, origin);
+            self.take(messages, more, from, event, origin);
         })
     }
 
     fn close(&mut self, _flow: &Flow, slot: Slot, _why: End, _now: Stamp) {
-        if !slot.seen.is_empty() && self.found.is_none() {
+        if !slot.messages.is_empty() && self.found.is_none() {
             self.found = Some(slot);
         }
     }
 }
 
 impl Observer<'_> {
-    fn take(&self, seen: &mut Vec<Seen>, more: &mut u64, side: Side, event: &Event<'_>, origin: Origin) {
+    fn take(
+        &self,
+        found: &mut Vec<FoundMessage>,
+        more: &mut u64,
+        side: Side,
+        event: &Event<'_>,
+        origin: Origin,
+    ) {
         let (id, size) = match event {
             // The connection itself is stream 0.
             Event::GoAway(goaway) => (CallId::Stream(0), goaway.bytes),
@@ -271,13 +279,13 @@ impl Observer<'_> {
             return;
         }
         if let Event::Complete(_) = event {
-            // The size of a message that did not tell it at its head.
-            if let Some(open) = seen.iter_mut().rev().find(|open| open.side == side && open.size == 0) {
+            // The size of a message that was not known at its beginning.
+            if let Some(open) = found.iter_mut().rev().find(|open| open.side == side && open.size == 0) {
                 open.size = size;
             }
             return;
         }
-        if seen.len() >= MAX_MESSAGES {
+        if found.len() >= MAX_MESSAGES {
             *more += 1;
             return;
         }
@@ -290,7 +298,7 @@ impl Observer<'_> {
                 }
             });
         }
-        seen.push(Seen {
+        found.push(FoundMessage {
             side,
             kind: event.kind(),
             time: origin.stamp.time,
@@ -310,18 +318,18 @@ mod tests {
     use crate::calls::sample::ok;
 
     #[test]
-    fn bytes_are_given_up_to_the_first_hole() {
-        let lane = Lane {
+    fn bytes_are_returned_up_to_the_first_gap() {
+        let side = SideBytes {
             received: 40,
             pieces: vec![(10, b"abcdef".to_vec()), (16, b"ghij".to_vec()), (30, b"klm".to_vec())],
-            ..Lane::default()
+            ..SideBytes::default()
         };
-        assert_eq!(lane.bytes(10, 3), b"abc");
-        assert_eq!(lane.bytes(14, 4), b"efgh");
-        assert_eq!(lane.bytes(12, 30), b"cdefghij");
-        assert_eq!(lane.bytes(30, u64::MAX), b"klm");
-        assert_eq!(lane.bytes(0, 20), b"");
-        assert_eq!(lane.bytes(25, 10), b"");
+        assert_eq!(side.bytes(10, 3), b"abc");
+        assert_eq!(side.bytes(14, 4), b"efgh");
+        assert_eq!(side.bytes(12, 30), b"cdefghij");
+        assert_eq!(side.bytes(30, u64::MAX), b"klm");
+        assert_eq!(side.bytes(0, 20), b"");
+        assert_eq!(side.bytes(25, 10), b"");
     }
 
     #[test]
@@ -333,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_that_are_gone_are_told() {
+    fn missing_packets_are_reported() {
         struct Empty;
         impl Source for Empty {
             fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
@@ -343,6 +351,6 @@ mod tests {
         }
         let detail = collect(&mut Empty, &ok(), &[]).unwrap();
         assert!(detail.messages.is_empty() && detail.packets.is_empty());
-        assert_eq!(detail.left_out, ["the packets of the call are not held any more"]);
+        assert_eq!(detail.left_out, ["the packets of the call are no longer held"]);
     }
 }

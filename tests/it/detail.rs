@@ -1,4 +1,4 @@
-//! A call in full: what is collected from the packets again agrees with the record.
+//! A call in full: what is read from the packets again agrees with the record.
 
 use rpcscope::calls::{Call, CallKind, Class, Finding};
 use rpcscope::detail::{self, Detail, print};
@@ -10,14 +10,14 @@ use rpcscope_parsers::protocol::Field;
 
 use crate::support;
 
-/// Calls of one capture that are looked at.
+/// Calls of each capture that are tested.
 const LOOKED_AT: usize = 12;
 
 fn details(path: &std::path::Path) -> Vec<Detail> {
     let paths = [path.to_owned()];
     let options = Options { metadata: true, threads: 1, ..Options::default() };
     let calls = support::calls(&paths, &options);
-    // Some of every class, so that each way to end is there.
+    // Some of every class, because each ends in another way.
     let mut chosen: Vec<&Call> = Vec::new();
     for class in Class::ALL {
         chosen.extend(calls.iter().filter(|call| call.class() == Some(*class)).take(LOOKED_AT / 4));
@@ -47,7 +47,7 @@ fn messages_of_a_call_are_found_with_their_bytes() {
             let what = format!("{} call {}", path.display(), call.uid);
             let sent = || {
                 let own = detail.messages.iter().filter(|message| message.from_client);
-                // What ends or breaks a call off is no part of its request.
+                // Events that end or break a call are not part of its request.
                 let counted = [Kind::Request, Kind::Oneway, Kind::Open, Kind::Part];
                 own.filter(|message| counted.contains(&message.kind)).map(|message| message.size).sum::<u64>()
             };

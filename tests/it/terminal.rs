@@ -2,8 +2,8 @@
     clippy::unwrap_used,
     reason = "a terminal that can't be opened or driven ends the test or the example"
 )]
-//! A program in a pseudo-terminal: keys go in, the screen is read back. Shared by the tests of the interface and by the
-//! example that makes the pictures of the README.
+//! Runs a program in a pseudo-terminal: sends keys and reads the screen. Shared by the tests of the interface and the example
+//! that makes the pictures of the documentation.
 
 use std::io::{Read as _, Write};
 use std::num::NonZero;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
-/// No screen takes longer, however busy the machine is.
+/// How long to wait for a screen; generous, because machines may be busy.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A terminal with the program in it.
@@ -26,7 +26,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts `program` in `folder`, in a terminal of that size.
+    /// Starts `program` in `folder`, in a terminal of this size.
     pub(crate) fn open(program: &Path, arguments: &[&Path], folder: &Path, (cols, rows): (u16, u16)) -> Self {
         let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
@@ -67,7 +67,7 @@ impl Session {
         self.screen.screen().contents()
     }
 
-    /// Waits until the screen is as wanted.
+    /// Waits until the screen satisfies a condition.
     pub(crate) fn wait(&mut self, what: &str, wanted: impl Fn(&vt100::Screen) -> bool) {
         let until = Instant::now() + DEADLINE;
         while !wanted(self.screen.screen()) {
@@ -90,7 +90,7 @@ impl Session {
     pub(crate) fn end(&mut self) -> ExitStatus {
         let status = self.child.wait().unwrap();
         let until = Instant::now() + DEADLINE;
-        // The last bytes may still be on their way; an empty screen that is not the program's is the sign.
+        // The last bytes may still be on their way; the program has left the alternate screen when all have arrived.
         while self.screen.screen().alternate_screen() {
             let Ok(bytes) = self.output.recv_timeout(until.saturating_duration_since(Instant::now())) else {
                 break;

@@ -1,4 +1,4 @@
-//! The real program in a pseudo-terminal, driven by keys and read back as a screen.
+//! The real program in a pseudo-terminal: keys in, screen out.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ fn the_cause_of_a_failure_is_a_few_keys_away() {
     let mut session = open(&capture(), folder.path());
     session.wait_for("24 calls");
     session.wait_for("BIZ 19");
-    // The chains of a file are known at its end.
+    // The chains of a file are complete at its end.
     session.wait_for("drops 0  read");
     // Filter.
     session.keys("fclass == rpc");
@@ -65,7 +65,7 @@ fn the_cause_of_a_failure_is_a_few_keys_away() {
 fn chains_are_summed_up_and_drawn() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = open(&capture(), folder.path());
-    // The chains of a file are known at its end.
+    // The chains of a file are complete at its end.
     session.wait_for("drops 0  read");
     session.keys("5s");
     session.wait_for("summary of changes");
@@ -125,7 +125,7 @@ fn a_signal_gives_the_terminal_back() {
 }
 
 #[test]
-fn a_file_that_is_no_capture_is_said_on_the_screen_and_after_it() {
+fn a_file_that_is_no_capture_is_reported_on_the_screen_and_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.txt");
     std::fs::write(&path, "these are no packets, only words about packets").unwrap();
