@@ -28,7 +28,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    fn of(call: &Call) -> Self {
+    pub(crate) fn of(call: &Call) -> Self {
         Self {
             service: call.service.clone(),
             method: call.method.clone(),
@@ -38,16 +38,27 @@ impl Operation {
     }
 }
 
-/// An [`Operation`] as it stands in a call; hashes as that does.
+/// The [`Operation`] of a call, borrowed for look-ups; has the same hash.
 #[derive(Hash)]
-struct Borrowed<'c> {
+pub(crate) struct OperationRef<'c> {
     service: Option<&'c str>,
     method: Option<&'c str>,
     unknown_name: Option<u64>,
     rpc: &'static str,
 }
 
-impl Equivalent<Operation> for Borrowed<'_> {
+impl<'c> OperationRef<'c> {
+    pub(crate) fn of(call: &'c Call) -> Self {
+        Self {
+            service: call.service.as_deref(),
+            method: call.method.as_deref(),
+            unknown_name: call.nameless(),
+            rpc: call.rpc.name(),
+        }
+    }
+}
+
+impl Equivalent<Operation> for OperationRef<'_> {
     fn equivalent(&self, key: &Operation) -> bool {
         self.service == key.service.as_deref()
             && self.method == key.method.as_deref()
@@ -103,7 +114,7 @@ pub struct Latency {
 }
 
 impl Row {
-    fn new(operation: Operation) -> Self {
+    pub(crate) fn new(operation: Operation) -> Self {
         Self {
             operation,
             calls: 0,
@@ -155,7 +166,14 @@ impl Row {
         })
     }
 
-    fn add(&mut self, call: &Call) {
+    /// The distribution of the latencies, nanoseconds. Its quantiles may lie above the slowest call: [`Self::latency`] has
+    /// those to show.
+    pub(crate) fn latencies(&self) -> &Histogram<u32> {
+        &self.latency
+    }
+
+    /// Counts a call.
+    pub(crate) fn add(&mut self, call: &Call) {
         self.calls += 1;
         match call.class() {
             Some(class) => self.classes[class as usize] += 1,
@@ -233,12 +251,7 @@ impl Stats {
     pub fn add(&mut self, call: &Call) {
         let (first, last) = self.span.unwrap_or((call.start, call.end));
         self.span = Some((first.min(call.start), last.max(call.end)));
-        let key = Borrowed {
-            service: call.service.as_deref(),
-            method: call.method.as_deref(),
-            unknown_name: call.nameless(),
-            rpc: call.rpc.name(),
-        };
+        let key = OperationRef::of(call);
         if let Some(group) = call.unknown_name.filter(|_| call.method.is_some())
             && self.told.len() < MAX_ROWS
         {

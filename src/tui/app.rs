@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, after, bounded, never, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, after, bounded, never, select};
 use crossterm::event::{Event, KeyEventKind};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
@@ -21,6 +21,8 @@ use crate::detail::Detail;
 use crate::sink::{JsonLines, RecordWriter, Sink};
 use crate::text;
 
+/// How long the interface waits at most for the first packets before it opens.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// Shortest time between two drawings: at most 60 a second.
 const FRAME: Duration = Duration::from_micros(16_667);
 /// How often the loop wakes up while rows wait to be sorted.
@@ -34,12 +36,18 @@ const QUEUE: usize = 256;
 
 /// Shows the interface until the user quits. The analysis sends `updates` and never waits for a drawing.
 ///
+/// If the input ends at once with a problem and without packets, the interface is not opened: the caller reports the problem.
+///
 /// Fails only if the terminal can't be used; it is restored in every case.
 pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
     let TuiOptions { source, filter, max_memory, colors, time, detail, export } = options;
     let mut state = State::new(source, max_memory, time, colors);
     if let Some(filter) = filter {
         state.start_with(&filter);
+    }
+    receive_first(&updates, &mut state);
+    if state.has_failed() {
+        return Ok(());
     }
     let screen = Screen::new()?;
     let size = screen.terminal.size()?;
@@ -54,6 +62,18 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
     // The process is about to end: nobody wants to wait until a million calls are freed one by one.
     std::mem::forget(state);
     shown
+}
+
+/// Takes updates until there are packets, or the input ends, or [`PATIENCE`] is over: live interfaces may be silent for long.
+fn receive_first(updates: &Receiver<Update>, state: &mut State) {
+    let until = Instant::now() + PATIENCE;
+    while state.cx.progress.packets == 0 && !state.cx.ended {
+        match updates.recv_deadline(until) {
+            Ok(update) => state.receive(update),
+            Err(RecvTimeoutError::Disconnected) => state.receive(Update::Ended),
+            Err(RecvTimeoutError::Timeout) => return,
+        }
+    }
 }
 
 struct App {

@@ -3,94 +3,25 @@
 //! The [`Catalog`] numbers methods and kinds of errors; [`Figures`] counts by these numbers. There are figures of all calls
 //! and, while a filter is active, of the calls that pass it.
 
-use std::hash::{Hash, Hasher};
+use std::cmp::Reverse;
 
-use hashbrown::{Equivalent, HashMap};
-use hdrhistogram::Histogram;
+use hashbrown::HashMap;
 
 use super::spark::{Spark, Window};
 use super::store::Serial;
 use super::template::template;
 use super::theme::{CLASSES, class_index};
 use crate::calls::labels::{self, push_operation};
-use crate::calls::record::{Call, Carrier, Class, Name};
+use crate::calls::record::{Call, Carrier, Class};
+use crate::calls::stats::{CodeCount, MAX_ROWS, Operation, OperationRef, Row};
 use crate::time::Timestamp;
 
-/// The most methods with figures of their own; calls of other methods are only in the totals.
-const METHODS_LIMIT: usize = 4_096;
 /// The most kinds of errors; further kinds are counted together by class.
 const GROUPS_LIMIT: usize = 16_384;
-/// The most codes that are counted for one method.
-const CODES_LIMIT: usize = 64;
-/// Significant decimal digits of latencies.
-const LATENCY_DIGITS: u8 = 2;
-
 /// Number of a method in the [`Catalog`].
 pub(super) type MethodId = u32;
 /// Number of a kind of error in the [`Catalog`].
 pub(super) type GroupId = u32;
-
-/// A method as the wire names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Method {
-    pub service: Option<Name>,
-    pub name: Option<Name>,
-    pub unknown_name: Option<u64>,
-    pub rpc: &'static str,
-}
-
-/// The same, borrowed for look-ups.
-struct MethodRef<'a> {
-    service: Option<&'a str>,
-    name: Option<&'a str>,
-    unknown_name: Option<u64>,
-    rpc: &'static str,
-}
-
-impl Method {
-    fn borrowed(&self) -> MethodRef<'_> {
-        MethodRef {
-            service: self.service.as_deref(),
-            name: self.name.as_deref(),
-            unknown_name: self.unknown_name,
-            rpc: self.rpc,
-        }
-    }
-
-    /// `service.method` as far as known, safe for a terminal.
-    pub(super) fn label(&self) -> String {
-        let mut label = String::new();
-        push_operation(&mut label, self.service.as_deref(), self.name.as_deref(), self.unknown_name);
-        label
-    }
-}
-
-impl MethodRef<'_> {
-    fn feed<H: Hasher>(&self, state: &mut H) {
-        (self.service, self.name, self.unknown_name, self.rpc).hash(state);
-    }
-}
-
-impl Hash for Method {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.borrowed().feed(state);
-    }
-}
-
-impl Hash for MethodRef<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.feed(state);
-    }
-}
-
-impl Equivalent<Method> for MethodRef<'_> {
-    fn equivalent(&self, key: &Method) -> bool {
-        self.service == key.service.as_deref()
-            && self.name == key.name.as_deref()
-            && self.unknown_name == key.unknown_name
-            && self.rpc == key.rpc
-    }
-}
 
 /// A kind of error: what the Errors view has a row for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -108,16 +39,21 @@ pub(super) struct Group {
 /// All methods and kinds of errors seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
-    pub methods: Vec<Method>,
+    pub methods: Vec<Operation>,
     pub groups: Vec<Group>,
-    method_ids: HashMap<Method, MethodId>,
+    method_ids: HashMap<Operation, MethodId>,
     group_ids: HashMap<Group, GroupId>,
 }
 
 impl Catalog {
-    /// `service.method` of a method; empty where it has no number.
+    /// `service.method` of a method as far as known, safe for a terminal; empty where it has no number.
     pub(super) fn label(&self, method: Option<MethodId>) -> String {
-        method.and_then(|id| self.methods.get(id as usize)).map(Method::label).unwrap_or_default()
+        let mut label = String::new();
+        if let Some(method) = method.and_then(|id| self.methods.get(id as usize)) {
+            let (service, name) = (method.service.as_deref(), method.method.as_deref());
+            push_operation(&mut label, service, name, method.unknown_name);
+        }
+        label
     }
 
     /// The numbers of a call's method and, if it failed, of its kind of error.
@@ -128,27 +64,15 @@ impl Catalog {
     }
 
     fn method(&mut self, call: &Call) -> Option<MethodId> {
-        let key = MethodRef {
-            service: call.service.as_deref(),
-            name: call.method.as_deref(),
-            unknown_name: call.nameless(),
-            rpc: call.rpc.name(),
-        };
-        if let Some(id) = self.method_ids.get(&key) {
+        if let Some(id) = self.method_ids.get(&OperationRef::of(call)) {
             return Some(*id);
         }
-        if self.methods.len() >= METHODS_LIMIT {
+        if self.methods.len() >= MAX_ROWS {
             return None;
         }
-        let method = Method {
-            service: call.service.clone(),
-            name: call.method.clone(),
-            unknown_name: call.nameless(),
-            rpc: call.rpc.name(),
-        };
         let id = self.methods.len() as MethodId;
-        self.methods.push(method.clone());
-        self.method_ids.insert(method, id);
+        self.methods.push(Operation::of(call));
+        self.method_ids.insert(Operation::of(call), id);
         Some(id)
     }
 
@@ -198,68 +122,37 @@ fn folded(call: &Call) -> String {
 /// Figures of one method.
 #[derive(Clone, Debug)]
 pub(super) struct MethodFigures {
-    pub calls: u64,
-    pub classes: [u64; CLASSES],
-    /// Nanoseconds.
-    pub latency: Histogram<u32>,
+    /// The same sums as `rpcscope stats` prints.
+    pub sums: Row,
     pub spark: Spark,
     /// The newest failed call, or the newest call if none failed.
     pub example: Serial,
     failed: bool,
-    /// Codes of failed calls and how often they came.
-    codes: Vec<(Option<Class>, i64, Option<&'static str>, u64)>,
 }
 
 impl MethodFigures {
-    fn new(window: Window) -> Option<Self> {
-        // Fails only for more than five digits.
-        let latency = Histogram::new(LATENCY_DIGITS).ok()?;
-        Some(Self {
-            calls: 0,
-            classes: [0; CLASSES],
-            latency,
-            spark: Spark::new(window),
-            example: 0,
-            failed: false,
-            codes: Vec::new(),
-        })
-    }
-
-    /// Calls of one class.
-    pub(super) fn of(&self, class: Class) -> u64 {
-        self.classes[class_index(Some(class))]
+    fn new(call: &Call, window: Window) -> Self {
+        Self { sums: Row::new(Operation::of(call)), spark: Spark::new(window), example: 0, failed: false }
     }
 
     /// Share of one class, in percent.
     pub(super) fn percent(&self, class: Class) -> f64 {
-        if self.calls == 0 { 0.0 } else { self.of(class) as f64 * 100.0 / self.calls as f64 }
+        self.sums.class(class) as f64 * 100.0 / self.sums.calls.max(1) as f64
     }
 
-    /// The code that came most often, with its class and name.
-    pub(super) fn top_code(&self) -> Option<(Option<Class>, i64, Option<&'static str>, u64)> {
-        self.codes.iter().copied().max_by_key(|(_, _, _, count)| *count)
+    /// The code that came most often.
+    pub(super) fn top_code(&self) -> Option<&CodeCount> {
+        let codes = self.sums.codes.iter().filter(|code| code.code.is_some());
+        codes.min_by_key(|code| (Reverse(code.count), code.class, code.carrier, code.code))
     }
 
     fn count(&mut self, call: &Call, serial: Serial, window: Window) {
-        self.calls += 1;
+        self.sums.add(call);
         if call.failed() || !self.failed {
             self.example = serial;
             self.failed = call.failed();
         }
-        self.classes[class_index(call.class())] += 1;
-        if let Some(latency) = call.latency {
-            // Never fails: the histogram resizes itself.
-            _ = self.latency.record(latency);
-        }
         self.spark.add(window, call.end);
-        if let (true, Some(code)) = (call.failed(), call.outcome.code) {
-            let class = call.class();
-            if let Some(known) = self.codes.iter_mut().find(|(c, n, _, _)| *c == class && *n == code) {
-                known.3 += 1;
-            } else if self.codes.len() < CODES_LIMIT {
-                self.codes.push((class, code, call.outcome.code_name, 1));
-            }
-        }
     }
 }
 
@@ -307,12 +200,8 @@ impl Figures {
         self.first = Some(self.first.map_or(call.start, |first| first.min(call.start)));
         self.last = Some(self.last.map_or(call.end, |last| last.max(call.end)));
         if let Some(slot) = method.map(|id| slot(&mut self.methods, id)) {
-            if slot.is_none() {
-                *slot = MethodFigures::new(window).map(Box::new);
-            }
-            if let Some(figures) = slot {
-                figures.count(call, serial, window);
-            }
+            let figures = slot.get_or_insert_with(|| Box::new(MethodFigures::new(call, window)));
+            figures.count(call, serial, window);
         }
         if let Some(slot) = group.map(|id| slot(&mut self.groups, id)) {
             let figures = slot.get_or_insert_with(|| {
@@ -357,10 +246,10 @@ impl Figures {
         self.window.map_or([0; super::spark::BARS], |window| spark.counts(window))
     }
 
-    /// Seconds from the first call to the last; never 0.
+    /// Seconds from the first call to the last, at least one, as in `rpcscope stats`.
     pub(super) fn seconds(&self) -> f64 {
         match (self.first, self.last) {
-            (Some(first), Some(last)) => (last.since(first) as f64 / 1e9).max(1e-3),
+            (Some(first), Some(last)) => (last.since(first) as f64 / 1e9).max(1.0),
             _ => 1.0,
         }
     }
@@ -376,4 +265,35 @@ fn slot<T>(slots: &mut Vec<Option<T>>, id: u32) -> &mut Option<T> {
 
 fn present<T>(slots: &[Option<T>]) -> impl Iterator<Item = u32> + '_ {
     slots.iter().enumerate().filter(|(_, slot)| slot.is_some()).map(|(id, _)| id as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::stats::Stats;
+    use crate::tui::state::testing::{call, failed};
+
+    #[test]
+    fn figures_of_a_method_are_those_of_the_stats_command() {
+        let (mut catalog, mut figures, mut stats) =
+            (Catalog::default(), Figures::default(), Stats::default());
+        for n in 0..50 {
+            let mut call = match n % 10 {
+                3 => failed(n, Class::Business, 4041, "no stock"),
+                7 => failed(n, Class::Rpc, 6, ""),
+                9 => failed(n, Class::Oneway, 0, ""),
+                _ => call(n),
+            };
+            call.latency = Some(1_000_003 + n * n * 977_777);
+            let (method, group) = catalog.classify(&call);
+            figures.count(&call, n, method, group);
+            stats.add(&call);
+        }
+        let (row, counted) = (&stats.rows()[0], figures.method(0).unwrap());
+        assert_eq!(counted.sums.latency(), row.latency());
+        assert_eq!(counted.sums.latency().unwrap().max, 1_000_003 + 49 * 49 * 977_777, "exactly");
+        assert_eq!((counted.sums.rpc_success(), counted.sums.success()), (row.rpc_success(), row.success()));
+        assert_eq!(counted.top_code(), row.codes.first());
+        assert!((figures.seconds() - stats.seconds()).abs() < 1e-9);
+    }
 }

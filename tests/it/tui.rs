@@ -125,17 +125,43 @@ fn a_signal_gives_the_terminal_back() {
 }
 
 #[test]
-fn a_file_that_is_no_capture_is_reported_on_the_screen_and_after_it() {
+fn a_file_without_anything_to_show_is_reported_without_an_empty_screen() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("notes.txt");
-    std::fs::write(&path, "these are no packets, only words about packets").unwrap();
-    let mut session = open(&path, folder.path());
-    session.wait_for("notes.txt");
+    std::fs::write(folder.path().join("notes.txt"), "these are no packets, only words about packets")
+        .unwrap();
+    std::fs::write(folder.path().join("empty.pcap"), "").unwrap();
+    for (name, why) in
+        [("notes.txt", "not a capture"), ("empty.pcap", "empty"), ("missing.pcap", "no such file")]
+    {
+        let mut session = open(&folder.path().join(name), folder.path());
+        assert_eq!(session.end().exit_code(), 1, "{name}");
+        assert_restored(&session);
+        session.wait(name, |screen| {
+            let text = screen.contents();
+            text.contains("rpcscope:") && text.contains(why) && !text.contains("Services")
+        });
+    }
+}
+
+#[test]
+fn a_capture_without_packets_opens_and_a_problem_beside_packets_is_on_the_screen() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(capture()).unwrap();
+    let head = folder.path().join("head.pcap");
+    std::fs::write(&head, &whole[..24]).unwrap();
+    let mut session = open(&head, folder.path());
     session.wait_for("no packets in this capture");
+    session.keys("q");
+    assert!(session.end().success());
+    let program = Path::new(env!("CARGO_BIN_EXE_rpcscope"));
+    let files = [capture(), folder.path().join("missing.pcap")];
+    let mut session =
+        Session::open(program, &[files[0].as_path(), files[1].as_path()], folder.path(), (80, 24));
+    session.wait_for("24 calls");
+    session.wait_for("no such file");
     session.keys("q");
     assert_eq!(session.end().exit_code(), 1);
     assert_restored(&session);
-    session.wait_for("rpcscope:");
 }
 
 #[test]

@@ -148,6 +148,11 @@ impl State {
         }
     }
 
+    /// The input has ended with a problem and without packets, so that there is nothing to show.
+    pub(super) fn has_failed(&self) -> bool {
+        self.cx.ended && self.cx.progress.packets == 0 && !self.troubles.is_empty()
+    }
+
     /// The open view.
     pub(super) fn view(&self) -> &dyn View {
         self.views.get(self.view_id)

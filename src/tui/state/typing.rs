@@ -105,7 +105,7 @@ impl State {
                 .take(NAMES_LIMIT)
                 .filter_map(|m| match key.name {
                     "service" => m.service.as_deref(),
-                    "method" => m.name.as_deref(),
+                    "method" => m.method.as_deref(),
                     _ => None,
                 })
                 .map(str::to_owned)

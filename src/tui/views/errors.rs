@@ -168,7 +168,7 @@ fn with_code(group: &Group) -> String {
 fn share(id: u32, figures: &Figures, catalog: &Catalog) -> f64 {
     let count = figures.group(id).map_or(0, |g| g.count);
     let method = catalog.groups.get(id as usize).and_then(|g| g.method);
-    let calls = method.and_then(|m| figures.method(m)).map_or(figures.calls, |m| m.calls);
+    let calls = method.and_then(|m| figures.method(m)).map_or(figures.calls, |m| m.sums.calls);
     if calls == 0 { 0.0 } else { count as f64 * 100.0 / calls as f64 }
 }
 

@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::{Row, View};
+use crate::calls::stats::Latency;
 use crate::calls::{Call, Class};
 use crate::text;
 use crate::tui::columns::{CALLS, Column, HISTORY, METHOD, Placed, REST, place};
@@ -101,25 +102,25 @@ impl View for Services {
         let id = *self.rows.ids.get(at)?;
         let figures = cx.figures();
         let counted = figures.method(id)?;
-        let method = cx.catalog.methods.get(id as usize)?;
         let theme = &cx.theme;
         let cells = columns
             .iter()
             .map(|placed| match placed.column {
-                METHOD => (method.label(), Style::new()),
-                CALLS => (text::thousands(counted.calls), Style::new()),
-                RATE => (rate(counted.calls as f64 / figures.seconds()), theme.dim),
+                METHOD => (cx.catalog.label(Some(id)), Style::new()),
+                CALLS => (text::thousands(counted.sums.calls), Style::new()),
+                RATE => (rate(counted.sums.calls as f64 / figures.seconds()), theme.dim),
                 RPC_SHARE => share(cx, counted, Class::Rpc, placed.width),
                 BIZ_SHARE => share(cx, counted, Class::Business, placed.width),
-                P50 => (quantile(counted, 0.5), Style::new()),
-                P90 => (quantile(counted, 0.9), Style::new()),
-                P99 => (quantile(counted, 0.99), Style::new()),
-                MAX => (quantile(counted, 1.0), Style::new()),
+                P50 => (latency(counted, |l| l.p50), Style::new()),
+                P90 => (latency(counted, |l| l.p90), Style::new()),
+                P99 => (latency(counted, |l| l.p99), Style::new()),
+                MAX => (latency(counted, |l| l.max), Style::new()),
                 HISTORY => (spark::bars(&figures.bars(&counted.spark), placed.width), theme.dim),
                 TOP_CODE => counted.top_code().map_or_else(Default::default, |top| {
-                    let (class, code, name, count) = top;
-                    let name = name.map(|n| format!(" {n}")).unwrap_or_default();
-                    (format!("{code}{name} ×{count}"), theme.class(class).remove_modifier(Modifier::BOLD))
+                    let name = top.code_name.map(|name| format!(" {name}")).unwrap_or_default();
+                    let code = top.code.map(|code| code.to_string()).unwrap_or_default();
+                    let style = theme.class(Some(top.class)).remove_modifier(Modifier::BOLD);
+                    (format!("{code}{name} ×{}", top.count), style)
                 }),
                 _ => (String::new(), Style::new()),
             })
@@ -172,57 +173,55 @@ impl View for Services {
 impl Services {
     /// How often the selected method worked, for the framework and for the business.
     fn shares(&self, cx: &Context) -> Option<String> {
-        let counted = self.selected(cx)?;
-        let method = cx.catalog.methods.get(self.rows.selected()? as usize)?;
-        let share = |failed: u64| 100.0 - failed as f64 * 100.0 / counted.calls.max(1) as f64;
-        let framework = counted.of(Class::Rpc) + counted.of(Class::Transport) + counted.of(Class::Unanswered);
-        let line = format!(
-            "{} ({}): the RPC itself worked for {:.2} % of {} calls, and {:.2} % were ok for the business too. ⏎ shows the calls.",
-            method.label(),
-            method.rpc,
-            share(framework),
-            text::thousands(counted.calls),
-            share(framework + counted.of(Class::Business)),
-        );
+        let sums = &self.selected(cx)?.sums;
+        let percent = |share: f64| format!("{:.2} %", share * 100.0);
+        let shares = match (sums.rpc_success(), sums.success()) {
+            (Some(rpc), Some(all)) => {
+                format!("{} without an RPC error, {} without any error", percent(rpc), percent(all))
+            }
+            _ => "no outcome is known".to_owned(),
+        };
+        let label = cx.catalog.label(self.rows.selected());
+        let calls = text::counted(sums.calls, "call");
+        let line = format!("{label} ({}), {calls}: {shares}. ⏎ shows the calls.", sums.operation.rpc);
         Some(text::escape(&line).into_owned())
     }
 }
 
 fn sort_key(id: u32, column: Column, figures: &Figures, catalog: &Catalog) -> SortKey {
     let Some(counted) = figures.method(id) else { return SortKey::Nothing };
-    let quantile = |q| {
-        let latency = &counted.latency;
-        (!latency.is_empty()).then(|| latency.value_at_quantile(q)).into()
-    };
+    let latency = |which: fn(&Latency) -> u64| counted.sums.latency().map(|l| which(&l)).into();
     match column {
-        CALLS | RATE | HISTORY => SortKey::Number(counted.calls.into()),
+        CALLS | RATE | HISTORY => SortKey::Number(counted.sums.calls.into()),
         RPC_SHARE => SortKey::fraction(counted.percent(Class::Rpc)),
         BIZ_SHARE => SortKey::fraction(counted.percent(Class::Business)),
-        P50 => quantile(0.5),
-        P90 => quantile(0.9),
-        P99 => quantile(0.99),
-        MAX => quantile(1.0),
-        TOP_CODE => counted.top_code().map(|(_, _, _, count)| count).into(),
+        P50 => latency(|l| l.p50),
+        P90 => latency(|l| l.p90),
+        P99 => latency(|l| l.p99),
+        MAX => latency(|l| l.max),
+        TOP_CODE => counted.top_code().map(|top| top.count).into(),
         _ => SortKey::Text(catalog.label(Some(id))),
     }
 }
 
 fn rate(per_second: f64) -> String {
-    if per_second < 10.0 { format!("{per_second:.1}") } else { format!("{per_second:.0}") }
+    match per_second {
+        // Rare calls must not look like none.
+        ..0.01 => "<0.01".to_owned(),
+        ..0.1 => format!("{per_second:.2}"),
+        ..10.0 => format!("{per_second:.1}"),
+        _ => format!("{per_second:.0}"),
+    }
 }
 
-fn quantile(counted: &MethodFigures, quantile: f64) -> String {
-    if counted.latency.is_empty() {
-        "—".to_owned()
-    } else {
-        text::duration(counted.latency.value_at_quantile(quantile))
-    }
+fn latency(counted: &MethodFigures, which: fn(&Latency) -> u64) -> String {
+    counted.sums.latency().map_or_else(|| "—".to_owned(), |latency| text::duration(which(&latency)))
 }
 
 /// A share with a bar where there is room for one.
 fn share(cx: &Context, counted: &MethodFigures, class: Class, width: usize) -> (String, Style) {
     let percent = counted.percent(class);
-    if counted.of(class) == 0 {
+    if counted.sums.class(class) == 0 {
         return ("·".to_owned(), cx.theme.dim);
     }
     // A few failures among very many calls must not look like none.
@@ -237,16 +236,14 @@ fn histogram(buffer: &mut Buffer, area: Rect, cx: &Context, counted: &MethodFigu
     const EIGHTHS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
     let theme = &cx.theme;
     // A rule, the columns, the axis.
-    if area.height < 4 || counted.latency.is_empty() {
-        return;
-    }
+    let Some(quantiles) = counted.sums.latency().filter(|_| area.height >= 4) else { return };
+    let latencies = counted.sums.latencies();
     line::fill(buffer, area, 0, 0, "─", theme.dim);
-    let answered = counted.latency.len();
+    let answered = latencies.len();
     let head = format!(" latency of {} answered calls ", text::thousands(answered));
     line::put(buffer, area, 2, 0, &head, theme.dim);
-    let latency = &counted.latency;
-    let low = latency.min().max(1) as f64;
-    let high = (latency.max() as f64).max(low * 1.02);
+    let low = latencies.min().max(1) as f64;
+    let high = (quantiles.max as f64).max(low * 1.02);
     let bars = BARS.min(usize::from(area.width).saturating_sub(12));
     if bars == 0 {
         return;
@@ -256,7 +253,7 @@ fn histogram(buffer: &mut Buffer, area: Rect, cx: &Context, counted: &MethodFigu
         .map(|i| {
             let from = if i == 0 { 0 } else { edge(i) + 1 };
             let to = if i + 1 == bars { u64::MAX } else { edge(i + 1) };
-            if from > to { 0 } else { latency.count_between(from, to) }
+            if from > to { 0 } else { latencies.count_between(from, to) }
         })
         .collect();
     let highest = counts.iter().copied().max().unwrap_or(1).max(1);
@@ -273,14 +270,10 @@ fn histogram(buffer: &mut Buffer, area: Rect, cx: &Context, counted: &MethodFigu
         }
     }
     let y = area.height - 1;
-    let left = text::duration(latency.min());
-    let right = text::duration(latency.max());
+    let left = text::duration(latencies.min());
+    let right = text::duration(quantiles.max);
     line::put(buffer, area, 9, y, &left, theme.dim);
-    let middle = format!(
-        "p50 {}  p99 {}",
-        text::duration(latency.value_at_quantile(0.5)),
-        text::duration(latency.value_at_quantile(0.99))
-    );
+    let middle = format!("p50 {}  p99 {}", text::duration(quantiles.p50), text::duration(quantiles.p99));
     if bars > text::width(&left) + text::width(&middle) + text::width(&right) + 4 {
         let x = 9 + (bars - text::width(&middle)) / 2;
         line::put(buffer, area, x as u16, y, &middle, theme.dim);
