@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use rpcscope::decode::{Decoded, Decoder};
+use rpcscope::decode::{Decoded, Decoder, Shard};
 use rpcscope::flow::{Chunk, End, Flow, Limits, Owner, Stamp, Table};
 use rpcscope::pipeline::{self, Analyzer, Options, Output, Totals};
 use rpcscope::sink::{self, Sink};
@@ -111,7 +111,7 @@ fn stages(c: &mut Criterion) {
     });
     group.bench_function("decode, flow, dispatch, calls", |b| {
         b.iter(|| {
-            let mut analyzer = Analyzer::new(&options, 0, 1);
+            let mut analyzer = Analyzer::new(&options, Shard::default());
             let mut outputs = Vec::new();
             for batch in &batches {
                 analyzer.batch(batch);

@@ -1,21 +1,21 @@
 //! The order of the stages, and the threads: the only file that knows either.
 //!
-//! One thread reads and analyses, another writes the output; with more threads the analysis is sharded without sharing:
-//! every shard walks all packets, takes the connections whose hash is its own, and runs the whole way on them. What the
-//! shards give is merged by the packet that decided each call, so that the output is the same at any number of threads.
+//! With one thread, everything happens in it, packet by packet. With more, each of them analyses its share of the
+//! connections, and the calling one also writes (`sharded.rs`).
 
-use std::hash::BuildHasher;
+mod feed;
+mod sharded;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use rpcscope_parsers::Side;
 
 use crate::calls::dedup::{Connections, Dedup, Item};
 use crate::calls::pairing::{At, Matcher, PendingCalls};
 use crate::calls::record::{Call, Connection, ConnectionState, Finding, Uid};
-use crate::decode::{Decoded, Decoder, FlowKey, Network, Skip};
+use crate::decode::{Decoded, Decoder, FlowKey, Network, Shard, Skip};
 use crate::dispatch::{Conversation, DecodeAs};
 use crate::flow::{Chunk, End, Flow, GapReason, Limits, Owner, Stamp, Table};
 use crate::source::{Batch, CapturePoint, LinkType, Source, SourceError};
@@ -24,11 +24,11 @@ use crate::time::Timestamp;
 /// How often, in packet time, idle connections are looked for.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Most open connections that are told at a time.
+/// Most open connections that are shown at a time.
 const MAX_OPEN_SHOWN: usize = 10_000;
 
-/// Batches on their way between two threads.
-const QUEUE: usize = 16;
+/// Most threads that are used without being asked for: from here on the one that writes is the slowest.
+const MAX_DEFAULT_THREADS: usize = 6;
 
 /// Told of every connection that appears.
 pub type OnOpen = Arc<dyn Fn(&FlowKey) + Send + Sync>;
@@ -36,7 +36,7 @@ pub type OnOpen = Arc<dyn Fn(&FlowKey) + Send + Sync>;
 /// What to do on the way.
 #[derive(Clone)]
 pub struct Options {
-    /// Threads to use, this one included; at least 1.
+    /// Threads to use, the calling one included; at least 1.
     pub threads: usize,
     /// Keep headers in the call records.
     pub metadata: bool,
@@ -57,7 +57,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads: default_threads(),
             metadata: false,
             connections: false,
             open_connections: false,
@@ -67,6 +67,11 @@ impl Default for Options {
             stop: Arc::new(AtomicBool::new(false)),
         }
     }
+}
+
+/// One thread for each processor.
+fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MAX_DEFAULT_THREADS)
 }
 
 /// Something that comes out of the pipeline.
@@ -149,7 +154,8 @@ impl Totals {
 
 /// Takes what comes out, in order, with the totals so far; says whether to go on.
 pub trait Receive {
-    /// Takes a batch of outputs (which may be empty: a tick). `false` ends the run.
+    /// Takes a batch of outputs (which may be empty: a tick). `false` ends the run. Outputs that are left in the buffer go back
+    /// to the thread that made them, where they are freed at a fraction of the cost.
     fn receive(&mut self, outputs: &mut Vec<Output>, totals: &Totals) -> bool;
 }
 
@@ -165,11 +171,12 @@ pub struct Analyzer {
     table: Table<Slot>,
     owner: Stages,
     open_connections: bool,
-    shard: (u64, u64),
-    hasher: foldhash::fast::FixedState,
+    shard: Shard,
     next_tick: Option<Timestamp>,
     /// The last packet, and the latest time so far.
     last: Stamp,
+    /// The source waits for packets, and time passes meanwhile.
+    waits: bool,
     totals: Totals,
 }
 
@@ -297,11 +304,11 @@ fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
 }
 
 impl Analyzer {
-    /// The stages for shard `shard` of `shards`.
+    /// The stages for one share of the connections.
     #[must_use]
-    pub fn new(options: &Options, shard: usize, shards: usize) -> Self {
+    pub fn new(options: &Options, shard: Shard) -> Self {
         Self {
-            decoder: Decoder::default(),
+            decoder: Decoder::of(shard),
             table: Table::new(options.limits),
             owner: Stages {
                 matcher: Matcher::new(options.metadata),
@@ -312,10 +319,10 @@ impl Analyzer {
                 totals: Totals::default(),
             },
             open_connections: options.open_connections,
-            shard: (shard as u64, shards as u64),
-            hasher: foldhash::fast::FixedState::default(),
+            shard,
             next_tick: None,
             last: Stamp::default(),
+            waits: false,
             totals: Totals::default(),
         }
     }
@@ -333,9 +340,6 @@ impl Analyzer {
             }
             let Self { decoder, table, owner, .. } = self;
             let Decoded::Segment(segment) = decoder.decode(&packet) else { continue };
-            if self.shard.1 > 1 && self.hasher.hash_one(segment.key) % self.shard.1 != self.shard.0 {
-                continue;
-            }
             let before = owner.matcher.in_grace();
             table.segment(&segment, owner);
             // One call alone is in order.
@@ -343,6 +347,7 @@ impl Analyzer {
                 owner.matcher.settle(before);
             }
         }
+        self.waits = batch.now.is_some();
         if let Some(now) = batch.now {
             self.last.time = self.last.time.max(now);
             if self.tick() {
@@ -391,7 +396,10 @@ impl Analyzer {
         let ready = if all {
             u64::MAX
         } else {
-            self.owner.matcher.oldest_in_grace().map_or(self.last.packet, |decided| decided.saturating_sub(1))
+            // The end of the capture may still decide something at the last packet. A live run does not wait for that.
+            let passed = if self.waits { self.last.packet } else { self.last.packet.saturating_sub(1) };
+            let oldest = self.owner.matcher.oldest_in_grace();
+            oldest.map_or(passed, |decided| passed.min(decided.saturating_sub(1)))
         };
         if !self.owner.closed.is_empty() {
             let (go, stay): (Vec<_>, Vec<_>) =
@@ -417,7 +425,7 @@ impl Analyzer {
             .filter(|(_, count)| *count > 0)
             .collect();
         totals.unknown_link = self.decoder.unknown_link();
-        if self.shard.0 == 0 {
+        if self.shard.is_first() {
             // Every shard decodes all packets.
             totals.gaps += self.decoder.lost_datagrams();
         }
@@ -436,8 +444,7 @@ pub fn run(
     let mut joining = Joining { receiver, dedup, connections, stopped: false };
     let totals = match options.threads {
         0 | 1 => inline(source, options, &mut joining),
-        2 => beside(source, options, &mut joining),
-        threads => sharded(source, options, &mut joining, threads - 1),
+        threads => sharded::run(source, options, &mut joining, threads),
     };
     joining.finish(totals.as_ref().unwrap_or(&Totals::default()));
     totals
@@ -497,7 +504,7 @@ fn inline(
     options: &Options,
     receiver: &mut dyn Receive,
 ) -> Result<Totals, SourceError> {
-    let mut analyzer = Analyzer::new(options, 0, 1);
+    let mut analyzer = Analyzer::new(options, Shard::default());
     let mut batch = Batch::default();
     let mut outputs = Vec::new();
     let mut failed = None;
@@ -524,156 +531,4 @@ fn inline(
     let totals = analyzer.totals();
     receiver.receive(&mut outputs, &totals);
     failed.map_or(Ok(totals), Err)
-}
-
-/// What a thread hands to the one that writes.
-type Given = (Vec<Output>, Totals);
-
-/// Analysis in a thread of its own, output in this one.
-fn beside(
-    source: &mut dyn Source,
-    options: &Options,
-    receiver: &mut dyn Receive,
-) -> Result<Totals, SourceError> {
-    let (give, take) = bounded::<Given>(QUEUE);
-    // Emptied buffers go back, so that a long run allocates none.
-    let (give_back, spare) = bounded::<Vec<Output>>(QUEUE);
-    std::thread::scope(|scope| {
-        let worker = scope.spawn(move || {
-            let mut handing = |outputs: &mut Vec<Output>, totals: &Totals| {
-                let full = std::mem::replace(outputs, spare.try_recv().unwrap_or_default());
-                give.send((full, totals.clone())).is_ok()
-            };
-            inline(source, options, &mut handing)
-        });
-        while let Ok((mut outputs, totals)) = take.recv() {
-            if !receiver.receive(&mut outputs, &totals) {
-                options.stop.store(true, Ordering::Relaxed);
-                break;
-            }
-            outputs.clear();
-            // A full or closed way back only means that the buffer is not needed.
-            let _ = give_back.try_send(outputs);
-        }
-        drop(take);
-        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
-
-/// What a shard gives for each batch: its outputs, the packet up to which nothing more will come, and its totals.
-type Share = (Vec<Output>, u64, Totals);
-
-fn shard(
-    options: &Options,
-    index: usize,
-    shards: usize,
-    batches: &Receiver<Arc<Batch>>,
-    give: &Sender<Share>,
-) {
-    let mut analyzer = Analyzer::new(options, index, shards);
-    for batch in batches {
-        analyzer.batch(&batch);
-        drop(batch);
-        let mut outputs = Vec::new();
-        let ready = analyzer.drain(&mut outputs, false);
-        if give.send((outputs, ready, analyzer.totals())).is_err() {
-            return;
-        }
-    }
-    analyzer.finish();
-    let mut outputs = Vec::new();
-    let ready = analyzer.drain(&mut outputs, true);
-    // The reader may have gone: then nobody wants the rest.
-    let _ = give.send((outputs, ready, analyzer.totals()));
-}
-
-/// Reading in one thread, analysis in `shards` others, output in this one.
-fn sharded(
-    source: &mut dyn Source,
-    options: &Options,
-    receiver: &mut dyn Receive,
-    shards: usize,
-) -> Result<Totals, SourceError> {
-    std::thread::scope(|scope| {
-        let mut feeds = Vec::new();
-        let mut takes = Vec::new();
-        for index in 0..shards {
-            let (feed, batches) = bounded::<Arc<Batch>>(QUEUE);
-            let (give, take) = bounded::<Share>(QUEUE);
-            scope.spawn(move || shard(options, index, shards, &batches, &give));
-            feeds.push(feed);
-            takes.push(take);
-        }
-        let (tell, told) = bounded(1);
-        scope.spawn(move || {
-            let result = read(source, options, &feeds);
-            drop(feeds);
-            // Whoever asked is waiting for this one message.
-            let _ = tell.send(result);
-        });
-        let totals = merge(&takes, options, receiver);
-        drop(takes);
-        told.recv().unwrap_or(Ok(())).map(|()| totals)
-    })
-}
-
-/// Reads batches and shows each to every shard; a buffer that all have read is used again.
-fn read(source: &mut dyn Source, options: &Options, feeds: &[Sender<Arc<Batch>>]) -> Result<(), SourceError> {
-    let mut pool: Vec<Arc<Batch>> = Vec::new();
-    while !options.stop.load(Ordering::Relaxed) {
-        let free = pool.iter_mut().position(|batch| Arc::get_mut(batch).is_some());
-        let mut batch = free.map_or_else(Arc::default, |index| pool.swap_remove(index));
-        let Some(buffer) = Arc::get_mut(&mut batch) else { continue };
-        if !source.next_batch(buffer)? {
-            break;
-        }
-        buffer.progress = source.progress();
-        for feed in feeds {
-            if feed.send(Arc::clone(&batch)).is_err() {
-                return Ok(());
-            }
-        }
-        pool.push(batch);
-    }
-    Ok(())
-}
-
-/// Puts the outputs of the shards in order: a packet's outputs go on once every shard is past it.
-fn merge(shares: &[Receiver<Share>], options: &Options, receiver: &mut dyn Receive) -> Totals {
-    let mut held: Vec<Output> = Vec::new();
-    let mut out: Vec<Output> = Vec::new();
-    let mut totals = Totals::default();
-    loop {
-        let mut ready = u64::MAX;
-        let mut rounds = 0;
-        let mut round = Totals::default();
-        for share in shares {
-            if let Ok((outputs, until, of_shard)) = share.recv() {
-                held.extend(outputs);
-                ready = ready.min(until);
-                if rounds == 0 {
-                    round.packets = of_shard.packets;
-                    round.bytes = of_shard.bytes;
-                    round.span = of_shard.span;
-                    round.progress = of_shard.progress;
-                    round.skipped.clone_from(&of_shard.skipped);
-                    round.unknown_link = of_shard.unknown_link;
-                }
-                round.add(&of_shard);
-                rounds += 1;
-            }
-        }
-        if rounds == 0 {
-            return totals;
-        }
-        totals = round;
-        held.sort_by_key(Output::key);
-        let split = held.partition_point(|output| output.key().0 <= ready);
-        out.extend(held.drain(..split));
-        if !receiver.receive(&mut out, &totals) {
-            options.stop.store(true, Ordering::Relaxed);
-            return totals;
-        }
-        out.clear();
-    }
 }

@@ -8,6 +8,7 @@
 mod fragments;
 mod plain;
 mod rest;
+mod shard;
 mod tunnel;
 mod walk;
 
@@ -21,7 +22,10 @@ use rpcscope_parsers::Side;
 use crate::source::{CapturePoint, LinkType, Packet};
 use crate::time::Timestamp;
 
+pub use shard::Shard;
+
 use fragments::Fragments;
+use plain::Plain;
 use rest::Rest;
 use walk::{Found, Next};
 
@@ -223,11 +227,14 @@ pub enum Decoded<'a> {
     Segment(Segment<'a>),
     /// Nothing to read here, and why.
     Skipped(Skip),
+    /// A segment of a connection that belongs to another share.
+    Elsewhere,
 }
 
 /// Decodes packets. It remembers only what fragments ask for.
 #[derive(Debug, Default)]
 pub struct Decoder {
+    shard: Shard,
     fragments: Fragments,
     /// Datagrams put together from fragments while their contents are read: one, and one found within it.
     assembled: [Vec<u8>; 2],
@@ -236,18 +243,30 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// A decoder that gives only the segments of one share of the connections. It still counts all packets that it skips,
+    /// and puts all fragments together.
+    #[must_use]
+    pub fn of(shard: Shard) -> Self {
+        Self { shard, ..Self::default() }
+    }
+
     /// Reads the heads of `packet` down to TCP or UDP.
     #[inline]
     pub fn decode<'a>(&'a mut self, packet: &Packet<'a>) -> Decoded<'a> {
-        match plain::segment(packet) {
-            Some(segment) => Decoded::Segment(segment),
-            None => self.walk(packet),
+        let shard = self.shard;
+        if let Some(plain) = Plain::new(packet) {
+            let is_own = shard.is_all() || shard.takes(plain.hash());
+            return if is_own { Decoded::Segment(plain.segment(packet)) } else { Decoded::Elsewhere };
+        }
+        match self.walk(packet) {
+            Decoded::Segment(segment) if !shard.takes_key(&segment.key) => Decoded::Elsewhere,
+            decoded => decoded,
         }
     }
 
     /// The general way, for packets that are not plain.
     fn walk<'a>(&'a mut self, packet: &Packet<'a>) -> Decoded<'a> {
-        let Self { fragments, assembled: [outer, inner], skipped, unknown_link } = self;
+        let Self { fragments, assembled: [outer, inner], skipped, unknown_link, .. } = self;
         match segment(packet, fragments, outer, inner) {
             Ok(segment) => Decoded::Segment(segment),
             Err(skip) => {

@@ -5,10 +5,9 @@
 //! an option, a fragment, a tunnel, a header that is cut or contradicts itself) is left to the walk, which also says why a
 //! packet is skipped. Both give the same segment; the tests compare them on all bundled captures and on damaged packets.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use rpcscope_parsers::Side;
 
+use super::shard;
 use super::walk::{ether_type, protocol, tcp_head};
 use super::{Endpoint, FlowKey, Network, Segment, Transport};
 use crate::source::Packet;
@@ -18,29 +17,85 @@ const SHORT: usize = 20;
 /// Length of the IPv6 header.
 const IPV6: usize = 40;
 
-/// The TCP segment in a plain packet; `None` where the packet is not plain.
-#[inline]
-pub(super) fn segment<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
-    let data = packet.data;
-    // Ethernet, and what Linux captures on all interfaces at once.
-    let (kind, ip) = match packet.link.0 {
-        1 => (data.get(12..14)?, data.get(14..)?),
-        113 => (data.get(14..16)?, data.get(16..)?),
-        276 => (data.get(0..2)?, data.get(20..)?),
-        _ => return None,
-    };
-    if !matches!(u16::from_be_bytes([kind[0], kind[1]]), ether_type::IPV4 | ether_type::IPV6) {
-        return None;
+/// Source and destination.
+#[derive(Clone, Copy)]
+enum Addresses {
+    V4([u32; 2]),
+    V6([u128; 2]),
+}
+
+/// A plain packet, its headers checked.
+#[derive(Clone, Copy)]
+pub(super) struct Plain<'a> {
+    addresses: Addresses,
+    /// Source and destination.
+    ports: [u16; 2],
+    tcp: &'a [u8; SHORT],
+    payload: &'a [u8],
+    missing: u32,
+}
+
+impl<'a> Plain<'a> {
+    /// The packet, if it is a plain one.
+    #[inline]
+    pub(super) fn new(packet: &Packet<'a>) -> Option<Self> {
+        let data = packet.data;
+        // Ethernet, and what Linux captures on all interfaces at once.
+        let (kind, ip) = match packet.link.0 {
+            1 => (data.get(12..14)?, data.get(14..)?),
+            113 => (data.get(14..16)?, data.get(16..)?),
+            276 => (data.get(0..2)?, data.get(20..)?),
+            _ => return None,
+        };
+        if !matches!(u16::from_be_bytes([kind[0], kind[1]]), ether_type::IPV4 | ether_type::IPV6) {
+            return None;
+        }
+        match ip.first()? {
+            0x45 => ipv4(ip),
+            0x60..=0x6f => ipv6(ip),
+            _ => None,
+        }
     }
-    match ip.first()? {
-        0x45 => ipv4(packet, ip),
-        0x60..=0x6f => ipv6(packet, ip),
-        _ => None,
+
+    /// See [`shard::hash`].
+    #[inline]
+    pub(super) fn hash(&self) -> u64 {
+        let [source, destination] = self.ports;
+        match self.addresses {
+            Addresses::V4([a, b]) => shard::hash([(u64::from(a), source), (u64::from(b), destination)]),
+            Addresses::V6([a, b]) => shard::hash([(shard::fold(a), source), (shard::fold(b), destination)]),
+        }
+    }
+
+    /// What the packet carries.
+    #[inline]
+    pub(super) fn segment(self, packet: &Packet<'_>) -> Segment<'a> {
+        let ports = self.ports;
+        let (ips, is_ordered): ([std::net::IpAddr; 2], bool) = match self.addresses {
+            Addresses::V4([a, b]) => {
+                ([a, b].map(|ip| ip.to_be_bytes().into()), (a, ports[0]) <= (b, ports[1]))
+            }
+            Addresses::V6([a, b]) => {
+                ([a, b].map(|ip| ip.to_be_bytes().into()), (a, ports[0]) <= (b, ports[1]))
+            }
+        };
+        let from = Endpoint { ip: ips[0], port: ports[0] };
+        let to = Endpoint { ip: ips[1], port: ports[1] };
+        let (a, b, side) = if is_ordered { (from, to, Side::A) } else { (to, from, Side::B) };
+        Segment {
+            packet: packet.number,
+            time: packet.time,
+            key: FlowKey { a, b, network: Network::Tcp, capture_point: packet.capture_point },
+            side,
+            transport: Transport::Tcp(tcp_head(self.tcp)),
+            payload: self.payload,
+            missing: self.missing,
+        }
     }
 }
 
 #[inline]
-fn ipv4<'a>(packet: &Packet<'a>, ip: &'a [u8]) -> Option<Segment<'a>> {
+fn ipv4(ip: &[u8]) -> Option<Plain<'_>> {
     let head = ip.first_chunk::<{ 2 * SHORT }>()?;
     let total = usize::from(u16::from_be_bytes([head[2], head[3]]));
     // Either more fragments or an offset: a fragment.
@@ -50,54 +105,37 @@ fn ipv4<'a>(packet: &Packet<'a>, ip: &'a [u8]) -> Option<Segment<'a>> {
     }
     let source = u32::from_be_bytes([head[12], head[13], head[14], head[15]]);
     let destination = u32::from_be_bytes([head[16], head[17], head[18], head[19]]);
-    let ports = [u16::from_be_bytes([head[20], head[21]]), u16::from_be_bytes([head[22], head[23]])];
-    let from = Endpoint { ip: Ipv4Addr::from_bits(source).into(), port: ports[0] };
-    let to = Endpoint { ip: Ipv4Addr::from_bits(destination).into(), port: ports[1] };
-    let is_ordered = (source, ports[0]) <= (destination, ports[1]);
-    tcp(packet, ip, SHORT, total, [from, to], is_ordered)
+    plain(ip, Addresses::V4([source, destination]), head.last_chunk()?, SHORT, total)
 }
 
 #[inline]
-fn ipv6<'a>(packet: &Packet<'a>, ip: &'a [u8]) -> Option<Segment<'a>> {
+fn ipv6(ip: &[u8]) -> Option<Plain<'_>> {
     let head = ip.first_chunk::<{ IPV6 + SHORT }>()?;
     let len = usize::from(u16::from_be_bytes([head[4], head[5]]));
     if len == 0 || head[6] != protocol::TCP {
         return None;
     }
-    let source = Ipv6Addr::from(*head[8..].first_chunk::<16>()?);
-    let destination = Ipv6Addr::from(*head[24..].first_chunk::<16>()?);
-    let ports = [u16::from_be_bytes([head[40], head[41]]), u16::from_be_bytes([head[42], head[43]])];
-    let from = Endpoint { ip: source.into(), port: ports[0] };
-    let to = Endpoint { ip: destination.into(), port: ports[1] };
-    let is_ordered = (source.to_bits(), ports[0]) <= (destination.to_bits(), ports[1]);
-    tcp(packet, ip, IPV6, IPV6 + len, [from, to], is_ordered)
+    let source = u128::from_be_bytes(*head[8..].first_chunk()?);
+    let destination = u128::from_be_bytes(*head[24..].first_chunk()?);
+    plain(ip, Addresses::V6([source, destination]), head.last_chunk()?, IPV6, IPV6 + len)
 }
 
-/// The segment whose header begins at `at` in `ip`, a packet of `total` bytes on the wire.
+/// The packet whose TCP header begins at `at` in `ip`, which had `total` bytes on the wire.
 #[inline]
-fn tcp<'a>(
-    packet: &Packet<'a>,
+fn plain<'a>(
     ip: &'a [u8],
+    addresses: Addresses,
+    tcp: &'a [u8; SHORT],
     at: usize,
     total: usize,
-    [from, to]: [Endpoint; 2],
-    is_ordered: bool,
-) -> Option<Segment<'a>> {
-    let head = ip.get(at..)?.first_chunk::<SHORT>()?;
-    let payload = at + usize::from(head[12] >> 4) * 4;
+) -> Option<Plain<'a>> {
     // What follows the IP packet is padding of the link.
     let captured = total.min(ip.len());
-    if payload < at + SHORT || payload > captured {
+    let start = at + usize::from(tcp[12] >> 4) * 4;
+    if start < at + SHORT {
         return None;
     }
-    let (a, b, side) = if is_ordered { (from, to, Side::A) } else { (to, from, Side::B) };
-    Some(Segment {
-        packet: packet.number,
-        time: packet.time,
-        key: FlowKey { a, b, network: Network::Tcp, capture_point: packet.capture_point },
-        side,
-        transport: Transport::Tcp(tcp_head(head)),
-        payload: &ip[payload..captured],
-        missing: (total - captured) as u32,
-    })
+    let payload = ip.get(start..captured)?;
+    let ports = [u16::from_be_bytes([tcp[0], tcp[1]]), u16::from_be_bytes([tcp[2], tcp[3]])];
+    Some(Plain { addresses, ports, tcp, payload, missing: (total - captured) as u32 })
 }

@@ -85,14 +85,15 @@ fn decoded<'a>(decoder: &'a mut Decoder, packet: &Packet<'a>) -> Segment<'a> {
     match decoder.decode(packet) {
         Decoded::Segment(segment) => segment,
         Decoded::Skipped(skip) => panic!("skipped: {}", skip.reason()),
+        Decoded::Elsewhere => panic!("there is one share"),
     }
 }
 
 #[track_caller]
 fn skipped(packet: &Packet<'_>) -> Skip {
     match Decoder::default().decode(packet) {
-        Decoded::Segment(segment) => panic!("{segment:?}"),
         Decoded::Skipped(skip) => skip,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -284,6 +285,7 @@ fn padding_is_no_payload_and_what_the_snap_length_cut_is_missing() {
                 assert!(len < 54, "{len}");
                 assert_eq!(skip, Skip::Truncated);
             }
+            Decoded::Elsewhere => panic!("there is one share"),
         }
     }
 }
@@ -481,9 +483,10 @@ fn both_ways<'a>(
 ) -> (Option<Segment<'a>>, Option<Segment<'a>>) {
     let walked = match decoder.walk(packet) {
         Decoded::Segment(segment) => Some(segment),
-        Decoded::Skipped(_) => None,
+        Decoded::Skipped(_) | Decoded::Elsewhere => None,
     };
-    (plain::segment(packet), walked)
+    let fast = Plain::new(packet).map(|plain| plain.segment(packet));
+    (fast, walked)
 }
 
 /// Holds the fast way against the general walk; says whether it was taken.
@@ -491,6 +494,11 @@ fn compare(packet: &Packet<'_>) -> bool {
     let mut decoder = Decoder::default();
     let (fast, walked) = both_ways(packet, &mut decoder);
     assert!(fast.is_none() || fast == walked, "{fast:?} is not {walked:?} for {packet:?}");
+    for (plain, segment) in Plain::new(packet).iter().zip(&walked) {
+        for shard in Shard::split(3, 0.2) {
+            assert_eq!(shard.takes(plain.hash()), shard.takes_key(&segment.key), "{packet:?}");
+        }
+    }
     fast.is_some()
 }
 

@@ -69,8 +69,8 @@ impl ChainPrinter {
 }
 
 impl Consumer for ChainPrinter {
-    fn call(&mut self, call: Box<Call>) -> io::Result<()> {
-        self.feed(|engine, out| engine.call(call, out))
+    fn call(&mut self, call: &Call) -> io::Result<()> {
+        self.feed(|engine, out| engine.call(call.clone(), out))
     }
 
     fn progress(&mut self, totals: &Totals) -> io::Result<()> {

@@ -39,15 +39,15 @@ struct Carriers {
 }
 
 impl Consumer for Carriers {
-    fn call(&mut self, call: Box<Call>) -> io::Result<()> {
-        if !self.answer.matches(&call) {
+    fn call(&mut self, call: &Call) -> io::Result<()> {
+        if !self.answer.matches(call) {
             return Ok(());
         }
         if self.found == 0 {
             self.text.blank_line()?;
         }
         self.found += 1;
-        self.text.call(&call)
+        self.text.call(call)
     }
 
     fn finish(&mut self) -> io::Result<()> {

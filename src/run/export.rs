@@ -45,8 +45,8 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
 }
 
 impl Consumer for Wanted {
-    fn call(&mut self, call: Box<Call>) -> io::Result<()> {
-        self.add(&call);
+    fn call(&mut self, call: &Call) -> io::Result<()> {
+        self.add(call);
         Ok(())
     }
 }

@@ -24,11 +24,11 @@ const MAX_DELAY: Duration = Duration::from_millis(500);
 
 /// What a command does with calls and connections. An error comes from its output and ends the run.
 pub(super) trait Consumer {
-    /// The next call that matches the filter.
-    fn call(&mut self, call: Box<Call>) -> io::Result<()>;
+    /// The next call that matches the filter. Whoever keeps it copies it: calls are freed by the thread that made them.
+    fn call(&mut self, call: &Call) -> io::Result<()>;
 
     /// The next connection, if connections were requested.
-    fn connection(&mut self, _connection: Connection) -> io::Result<()> {
+    fn connection(&mut self, _connection: &Connection) -> io::Result<()> {
         Ok(())
     }
 
@@ -55,12 +55,12 @@ pub(super) trait Consumer {
 
 /// A sink takes calls and connections as they are.
 impl<S: Sink + ?Sized> Consumer for Box<S> {
-    fn call(&mut self, call: Box<Call>) -> io::Result<()> {
-        Sink::call(&mut **self, &call)
+    fn call(&mut self, call: &Call) -> io::Result<()> {
+        Sink::call(&mut **self, call)
     }
 
-    fn connection(&mut self, connection: Connection) -> io::Result<()> {
-        Sink::connection(&mut **self, &connection)
+    fn connection(&mut self, connection: &Connection) -> io::Result<()> {
+        Sink::connection(&mut **self, connection)
     }
 
     fn tick(&mut self) -> io::Result<()> {
@@ -152,11 +152,11 @@ impl Run {
             if let (Some(bar), Some((at, _))) = (&bar, totals.progress) {
                 bar.set_position(at);
             }
-            result = outputs.drain(..).try_for_each(|output| match output {
-                Output::Connection(connection) => consumer.connection(*connection),
-                Output::Call(mut call) => {
-                    lookup(&mut call);
-                    if filter.as_ref().is_some_and(|filter| !filter.matches(&call)) {
+            result = outputs.iter_mut().try_for_each(|output| match output {
+                Output::Connection(connection) => consumer.connection(connection),
+                Output::Call(call) => {
+                    lookup(call);
+                    if filter.as_ref().is_some_and(|filter| !filter.matches(call)) {
                         return Ok(());
                     }
                     status.matched |= call.class().is_some_and(|class| fail_on.contains(&class));

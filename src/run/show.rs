@@ -53,9 +53,9 @@ struct Search {
 }
 
 impl Consumer for Search {
-    fn call(&mut self, call: Box<Call>) -> io::Result<()> {
+    fn call(&mut self, call: &Call) -> io::Result<()> {
         if call.uid == self.id {
-            self.found = Some(call);
+            self.found = Some(Box::new(call.clone()));
         }
         Ok(())
     }

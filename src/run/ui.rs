@@ -180,15 +180,15 @@ impl Feed {
 }
 
 impl Consumer for Feed {
-    fn call(&mut self, call: Box<Call>) -> io::Result<()> {
+    fn call(&mut self, call: &Call) -> io::Result<()> {
         self.matched |= call.class().is_some_and(|class| self.fail_on.contains(&class))
-            && self.filter.as_ref().is_none_or(|filter| filter.matches(&call));
-        self.calls.push(call.into());
+            && self.filter.as_ref().is_none_or(|filter| filter.matches(call));
+        self.calls.push(Arc::new(call.clone()));
         Ok(())
     }
 
-    fn connection(&mut self, connection: Connection) -> io::Result<()> {
-        self.connections.push(connection);
+    fn connection(&mut self, connection: &Connection) -> io::Result<()> {
+        self.connections.push(connection.clone());
         Ok(())
     }
 

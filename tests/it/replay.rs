@@ -1,8 +1,9 @@
 //! Replays every bundled capture and compares the records with what the applications saw.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rpcscope::pipeline::Options;
+use rpcscope::pipeline::{Options, Output};
+use rpcscope::source::files;
 use serde_json::Value;
 
 use crate::support;
@@ -111,19 +112,32 @@ fn every_capture_gives_the_calls_that_the_applications_made() {
     assert!(wrong.is_empty(), "{} of {} captures:\n{}", wrong.len(), paths.len(), wrong.join("\n"));
 }
 
+/// Everything that comes out of captures that are read as one, byte for byte and in order.
+fn everything(paths: &[PathBuf], threads: usize) -> (Vec<String>, String) {
+    let options = Options { threads, metadata: true, connections: true, ..Options::default() };
+    let mut source = files::open(paths, files::Options::default());
+    let (outputs, totals) = support::outputs(&mut source, &options);
+    let lines = outputs.iter().map(|output| match output {
+        Output::Call(call) => support::record(call).to_string(),
+        Output::Connection(connection) => format!("{connection:?}"),
+    });
+    (lines.collect(), format!("{totals:?}"))
+}
+
 #[test]
 fn the_number_of_threads_changes_nothing() {
-    for path in support::bundled(".pcap") {
-        let of = |threads| {
-            let options = Options { threads, metadata: true, ..Options::default() };
-            support::calls(std::slice::from_ref(&path), &options)
-                .iter()
-                .map(support::record)
-                .collect::<Vec<_>>()
-        };
-        let alone = of(1);
-        assert_eq!(of(2), alone, "two threads, {}", path.display());
-        assert_eq!(of(5), alone, "five threads, {}", path.display());
+    let paths = support::bundled(".pcap");
+    // Each capture, and all as one: that has enough batches and connections for threads to get ahead of each other.
+    let each = paths.iter().map(std::slice::from_ref).chain([paths.as_slice()]);
+    for paths in each {
+        let alone = everything(paths, 1);
+        for threads in [2, 3, 4, 8] {
+            let (lines, totals) = everything(paths, threads);
+            let what = format!("{threads} threads, {}", paths[0].display());
+            let differs = lines.iter().zip(&alone.0).find(|(line, alone)| line != alone);
+            assert_eq!(differs, None, "{what}");
+            assert_eq!((lines.len(), totals), (alone.0.len(), alone.1.clone()), "{what}");
+        }
     }
 }
 
