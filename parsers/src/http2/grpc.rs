@@ -39,12 +39,18 @@ pub(super) fn parse_path(path: &[u8]) -> (Option<&[u8]>, &[u8]) {
     }
 }
 
+/// The number that these decimal digits write. `None` if there are none, other octets, or too many of them.
+fn parse_digits(digits: &[u8]) -> Option<u64> {
+    let number = digits.iter().try_fold(0_u64, |number, octet| {
+        let digit = octet.wrapping_sub(b'0');
+        if digit > 9 { None } else { number.checked_mul(10)?.checked_add(u64::from(digit)) }
+    });
+    number.filter(|_| !digits.is_empty())
+}
+
 /// Reads a `grpc-timeout` into nanoseconds: at most eight digits and a unit.
 pub(super) fn parse_timeout(value: &[u8]) -> Option<u64> {
     let (unit, digits) = value.split_last()?;
-    if digits.len() > 8 || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
     let nanoseconds = match unit {
         b'H' => 3_600_000_000_000,
         b'M' => 60_000_000_000,
@@ -54,16 +60,13 @@ pub(super) fn parse_timeout(value: &[u8]) -> Option<u64> {
         b'n' => 1,
         _ => return None,
     };
-    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    Some(number.saturating_mul(nanoseconds))
+    let number = if digits.len() > 8 { None } else { parse_digits(digits) };
+    Some(number?.saturating_mul(nanoseconds))
 }
 
 /// Reads a status: decimal digits. Something else is `None`.
 pub(super) fn parse_status(value: &[u8]) -> Option<i64> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(value).ok()?.parse().ok()
+    parse_digits(value).and_then(|number| i64::try_from(number).ok())
 }
 
 /// Finds the messages in the DATA of one side of a stream, however they are cut.
@@ -117,14 +120,17 @@ impl Scanner {
                     }
                 }
                 Self::Prefix(prefix, have) | Self::Probe(prefix, have, _) => {
-                    let (Some((byte, rest)), Some(slot)) =
+                    if let (0, Some((whole, rest))) = (*have, bytes.split_first_chunk()) {
+                        *prefix = *whole;
+                        *have = PREFIX as u8;
+                        bytes = rest;
+                    } else if let (Some((byte, rest)), Some(slot)) =
                         (bytes.split_first(), prefix.get_mut(usize::from(*have)))
-                    else {
-                        return messages;
-                    };
-                    *slot = *byte;
-                    *have += 1;
-                    bytes = rest;
+                    {
+                        *slot = *byte;
+                        *have += 1;
+                        bytes = rest;
+                    }
                     if usize::from(*have) == PREFIX {
                         *self = self.after_prefix();
                         messages += u32::from(*self == Self::START);

@@ -354,10 +354,24 @@ impl Decoder {
     fn read(&mut self, block: &[u8]) -> Result<(), Error> {
         let mut rest = block;
         let mut begun = false;
-        while !rest.is_empty() {
-            let (after, representation) =
-                parse_representation(rest).map_err(|error| what_is_wrong(&error))?;
-            self.take(block, representation, begun).map_err(|what| Error::at(rest, what))?;
+        while let Some((octet, after)) = rest.split_first() {
+            // Two thirds of all fields are an index of one octet. Without the parser, which is for all representations,
+            // such a field costs 45 instructions instead of 120.
+            if let 0x81..=0xfe = octet
+                && let Some(field) = self.table.get(u32::from(octet & 0x7f))
+            {
+                self.fields.push(field);
+                begun = true;
+                rest = after;
+                continue;
+            }
+            let (after, representation) = match parse_representation(rest) {
+                Ok(read) => read,
+                Err(error) => return Err(what_is_wrong(&error)),
+            };
+            if let Err(what) = self.take(block, &representation, begun) {
+                return Err(Error::at(rest, what));
+            }
             begun |= !matches!(representation, Representation::Resize(_));
             rest = after;
         }
@@ -365,8 +379,8 @@ impl Decoder {
     }
 
     /// Follows a representation of `block`. `begun`: it is not the first one, size updates apart.
-    fn take(&mut self, block: &[u8], representation: Representation<'_>, begun: bool) -> Result<(), Fault> {
-        match representation {
+    fn take(&mut self, block: &[u8], representation: &Representation<'_>, begun: bool) -> Result<(), Fault> {
+        match *representation {
             Representation::Resize(_) if begun => return Err("table size update after a field"),
             Representation::Resize(size) if self.limit.is_some_and(|limit| size as usize > limit) => {
                 return Err("table size over what the peer allows");

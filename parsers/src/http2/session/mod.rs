@@ -157,7 +157,9 @@ impl Connection {
             frame::HEADERS | frame::PUSH_PROMISE => length <= BLOCK_LIMIT,
             frame::CONTINUATION => goes_on.is_some() && length <= BLOCK_LIMIT,
             frame::SETTINGS | frame::GOAWAY => head.length <= CONTROL_LIMIT,
-            frame::RST_STREAM => true,
+            // Of a few bytes each.
+            frame::RST_STREAM | frame::PRIORITY | frame::PING | frame::WINDOW_UPDATE => true,
+            frame::DATA => rest.len() >= length && !head.has(frame::PADDED),
             _ => false,
         };
         if !whole {
@@ -180,6 +182,10 @@ impl Connection {
         };
         let span = Span { side, start, bytes: head.size() };
         match head.kind {
+            frame::DATA => {
+                let piece = Piece { side, begins: Some(head.length), data: payload, ends: None, messages: 0 };
+                self.end_data(head, piece, start, emit);
+            }
             frame::HEADERS | frame::PUSH_PROMISE | frame::CONTINUATION => {
                 self.add_fragment(side, head, start, payload, emit);
             }
@@ -236,15 +242,25 @@ impl Connection {
             data = data.get(..(unpadded as usize).min(data.len())).unwrap_or_default();
         }
         passing.begun |= begins.is_some();
-        let ends = (left == 0).then(|| {
-            let floor = side.of(&self.directions).floor;
-            let start = passing.start.max(passing.end().saturating_sub(HOLD_LIMIT).max(floor));
-            let span = Span { side, start, bytes: passing.head.size() };
-            (span, passing.head.has(frame::END_STREAM))
-        });
-        let piece = Piece { side, begins, data, ends, messages: passing.messages };
-        passing.messages = self.streams.data(passing.head.stream, piece, emit);
-        self.direction(side).passing = ends.is_none().then_some(passing);
+        let piece = Piece { side, begins, data, ends: None, messages: passing.messages };
+        if left == 0 {
+            self.direction(side).passing = None;
+            self.end_data(passing.head, piece, passing.start, emit);
+        } else {
+            passing.messages = self.streams.data(passing.head.stream, piece, emit);
+            self.direction(side).passing = Some(passing);
+        }
+    }
+
+    /// Takes the last bytes of a DATA frame that began at `start`.
+    fn end_data(&mut self, head: Head, piece: Piece<'_>, start: u64, emit: &mut Emit<'_>) {
+        let side = piece.side;
+        let end = start + head.size();
+        self.streams.advance(side, end);
+        let start = start.max(end.saturating_sub(HOLD_LIMIT)).max(side.of(&self.directions).floor);
+        let span = Span { side, start, bytes: head.size() };
+        let ends = Some((span, head.has(frame::END_STREAM)));
+        self.streams.data(head.stream, Piece { ends, ..piece }, emit);
     }
 
     /// Where the next frame of `side` begins is not known any more, and frames may have been missed.

@@ -167,10 +167,7 @@ impl Streams {
 
     /// The stream, made if its opening may have been missed.
     fn reach(&mut self, id: u32) -> Option<&mut Stream> {
-        if !self.open.contains_key(&id) {
-            if !self.numbers.is_unseen(id) {
-                return None;
-            }
+        if self.numbers.is_unseen(id) && !self.open.contains_key(&id) {
             self.insert(id, Stream::orphan());
         }
         self.open.get_mut(&id)
