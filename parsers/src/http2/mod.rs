@@ -60,7 +60,7 @@ mod dissect;
 mod frame;
 mod grpc;
 mod hpack;
-mod name;
+mod known;
 mod quote;
 mod resync;
 mod session;

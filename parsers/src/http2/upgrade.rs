@@ -116,7 +116,7 @@ pub(super) fn parse_answer(input: &[u8]) -> Opening<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http2::name::Name;
+    use crate::http2::known::Name;
 
     #[test]
     fn a_request_that_asks_for_http2() {

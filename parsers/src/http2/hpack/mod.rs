@@ -21,7 +21,7 @@ mod tests;
 use nom::Offset as _;
 use smallvec::SmallVec;
 
-use super::name::Name;
+use super::known::{Name, Value};
 use crate::error::{Error, Layer};
 use crate::event::Pairs;
 use table::Table;
@@ -41,8 +41,10 @@ const NONE: u16 = u16::MAX;
 /// Where the text of a name or value is. Nothing is copied for a field that a table has or that is written out plainly.
 #[derive(Clone, Copy, Debug)]
 enum Part {
-    /// The text of a known name.
+    /// A known name.
     Known(Name),
+    /// A known value.
+    KnownValue(Value),
     /// The name of the static entry with that index.
     FixedName(u8),
     /// The value of the static entry with that index.
@@ -68,7 +70,11 @@ impl Part {
             Self::Block(start, end) | Self::Decoded(start, end) | Self::Table(start, end) => {
                 end.wrapping_sub(start)
             }
-            Self::Known(_) | Self::FixedName(_) | Self::FixedValue(_) | Self::Unknown(_) => 0,
+            Self::Known(_)
+            | Self::KnownValue(_)
+            | Self::FixedName(_)
+            | Self::FixedValue(_)
+            | Self::Unknown(_) => 0,
         }
     }
 }
@@ -183,6 +189,7 @@ impl<'a> List<'a> {
     fn text(self, part: Part) -> Option<&'a [u8]> {
         let (text, start, end) = match part {
             Part::Known(name) => return name.text(),
+            Part::KnownValue(value) => return value.text(),
             Part::FixedName(index) => return fixed(index.into()).map(|(_, name, _)| name.as_bytes()),
             Part::FixedValue(index) => return fixed(index.into()).map(|(.., value)| value.as_bytes()),
             Part::Block(start, end) => (self.block, start, end),
@@ -200,6 +207,15 @@ impl<'a> List<'a> {
     pub(super) fn get(self, name: Name) -> Option<&'a [u8]> {
         let first = self.fields.first.get(name as usize)?;
         self.text(self.fields.list.get(usize::from(*first))?.value)
+    }
+
+    /// The known value of the first field of that name.
+    pub(super) fn known(self, name: Name) -> Value {
+        let first = self.fields.first.get(name as usize).copied().unwrap_or(NONE);
+        match self.fields.list.get(usize::from(first)).map(|field| field.value) {
+            Some(Part::KnownValue(value)) => value,
+            _ => Value::Other,
+        }
     }
 
     /// Whether there is a field of that name, even if its value can't be read.
@@ -423,9 +439,10 @@ impl Decoder {
 
     /// Takes a literal field that enters the dynamic table. It is decoded to where it stays.
     fn insert(&mut self, name: LiteralName<'_>, value: Coded<'_>) -> Result<(), Fault> {
+        let start = self.table.end();
         let (name, key) = match name {
             LiteralName::Text(coded) => match coded.name() {
-                Name::Other => (Name::Other, self.table.append(|text| coded.decode(text))?),
+                Name::Other => (Name::Other, self.table.append(coded)?),
                 name => (name, Part::Known(name)),
             },
             LiteralName::Index(index) => {
@@ -434,10 +451,13 @@ impl Decoder {
                 (name, self.table.again(key))
             }
         };
-        let value = self.table.append(|text| value.decode(text))?;
-        let field = Field::new(name, key, value);
+        let value = match value.value() {
+            Value::Other => self.table.append(value)?,
+            known => Part::KnownValue(known),
+        };
+        let field = Field { name, key, value, octets: self.table.end().wrapping_sub(start) };
         self.fields.push(&field);
-        self.table.insert(field);
+        self.table.insert(&field, start);
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::super::name::Name;
-use super::{Fault, Field, Part};
+use super::super::known::Name;
+use super::{Coded, Fault, Field, Part};
 
 /// RFC 7541, appendix A; index 1 is the first.
 #[rustfmt::skip]
@@ -125,26 +125,19 @@ pub(in super::super) struct EntryId {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     field: Field,
+    /// Where its octets begin.
+    start: u32,
     /// What it counts (RFC 7541, section 4.1), or the least that it can count where its name is unknown.
     size: u32,
 }
 
-impl Entry {
-    fn new(field: Field) -> Self {
-        let elsewhere = match field.key {
-            Part::Known(name) => name.text().map_or(0, <[u8]>::len),
-            Part::FixedName(index) => fixed(index.into()).map_or(0, |(_, name, _)| name.len()),
-            _ => 0,
-        };
-        Self { field, size: field.octets + elsewhere as u32 + ENTRY_OVERHEAD as u32 }
-    }
-
-    /// Where its octets begin.
-    fn start(&self) -> u32 {
-        match (self.field.key, self.field.value) {
-            (Part::Table(start, _), _) | (_, Part::Table(start, _)) => start,
-            _ => 0,
-        }
+/// Octets of a part that are not in the table's text.
+fn octets_elsewhere(part: Part) -> usize {
+    match part {
+        Part::Known(name) => name.text().map_or(0, <[u8]>::len),
+        Part::KnownValue(value) => value.text().map_or(0, <[u8]>::len),
+        Part::FixedName(index) => fixed(index.into()).map_or(0, |(_, name, _)| name.len()),
+        _ => 0,
     }
 }
 
@@ -234,17 +227,14 @@ impl Table {
     }
 
     /// Where the next octets go.
-    fn end(&self) -> u32 {
+    pub(super) fn end(&self) -> u32 {
         self.begin.wrapping_add(self.text.len() as u32)
     }
 
-    /// Appends the octets that `write` writes, for an entry that is about to be inserted.
-    pub(super) fn append(
-        &mut self,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>,
-    ) -> Result<Part, Fault> {
+    /// Appends the octets of a string, for an entry that is about to be inserted.
+    pub(super) fn append(&mut self, coded: Coded<'_>) -> Result<Part, Fault> {
         let start = self.end();
-        write(&mut self.text)?;
+        coded.decode(&mut self.text)?;
         Ok(Part::Table(start, self.end()))
     }
 
@@ -280,16 +270,16 @@ impl Table {
         }
     }
 
-    /// Inserts a field whose octets were appended last (RFC 7541, section 4.4).
-    pub(super) fn insert(&mut self, field: Field) {
-        let entry = Entry::new(field);
-        let size = entry.size as usize;
+    /// Inserts a field whose octets were appended last, from `start` on (RFC 7541, section 4.4).
+    pub(super) fn insert(&mut self, field: &Field, start: u32) {
+        let elsewhere = octets_elsewhere(field.key) + octets_elsewhere(field.value);
+        let size = field.octets as usize + elsewhere + ENTRY_OVERHEAD;
         if self.max.is_some_and(|max| size > max) {
             // Too large for the table, it empties it and does not enter.
             self.resize(0, self.max);
             return;
         }
-        self.entries.push_front(entry);
+        self.entries.push_front(Entry { field: *field, start, size: size as u32 });
         self.size += size;
         match self.inserted.checked_add(1) {
             Some(inserted) => self.inserted = inserted,
@@ -313,6 +303,9 @@ impl Table {
     /// Drops the entries for which there is no room.
     fn evict(&mut self) {
         let room = self.max.unwrap_or(SIZE_LIMIT).min(SIZE_LIMIT);
+        if self.size + ENTRY_OVERHEAD <= room {
+            return;
+        }
         // Below this limit what is dropped here the encoder has dropped too; above it, it is only forgotten.
         let faithful = self.max.is_some_and(|max| max <= SIZE_LIMIT);
         // The unknown entries are older than all others: none is left where one of these had to go, or where these leave
@@ -331,7 +324,7 @@ impl Table {
     /// Drops the octets of evicted entries once they are as many as those of entries can be. Fields read before must not be
     /// used any more.
     pub(super) fn compact(&mut self) {
-        let first = self.entries.back().map_or(self.end(), Entry::start);
+        let first = self.entries.back().map_or(self.end(), |entry| entry.start);
         let dead = first.wrapping_sub(self.begin) as usize;
         if dead == self.text.len() {
             self.text.clear();

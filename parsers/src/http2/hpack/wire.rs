@@ -6,7 +6,7 @@ use nom::error::context;
 use nom::number::complete::be_u8;
 use nom::{Err, Parser as _};
 
-use super::super::name::Name;
+use super::super::known::{Name, Value};
 use super::huffman;
 use crate::error::{Error, Parse, wrong};
 
@@ -46,6 +46,11 @@ impl Coded<'_> {
     /// The name that it is.
     pub(super) fn name(self) -> Name {
         if self.huffman { Name::of_coded(self.octets) } else { Name::of(self.octets) }
+    }
+
+    /// The value that it is.
+    pub(super) fn value(self) -> Value {
+        if self.huffman { Value::of_coded(self.octets) } else { Value::of(self.octets) }
     }
 }
 
@@ -204,13 +209,23 @@ mod tests {
     }
 
     #[test]
-    fn names_are_recognised_in_both_forms() {
-        for (name, plain, coded) in Name::ALL {
-            assert_eq!(huffman::tests::encode(plain), coded, "{name:?}");
-            assert_eq!(Coded { huffman: false, octets: plain }.name(), name);
-            assert_eq!(Coded { huffman: true, octets: coded }.name(), name);
-            assert_eq!(name.text(), Some(plain));
-            assert_eq!(Coded { huffman: true, octets: plain }.name(), Name::Other);
+    fn known_texts_are_recognised_in_both_forms() {
+        fn check<T: Copy + std::fmt::Debug + PartialEq>(
+            all: &[(T, &[u8], &[u8])],
+            of: impl Fn(Coded<'_>) -> T,
+            text: impl Fn(T) -> Option<&'static [u8]>,
+            other: T,
+        ) {
+            for (known, plain, coded) in all {
+                assert_eq!(huffman::tests::encode(plain), *coded, "{known:?}");
+                assert_eq!(of(Coded { huffman: false, octets: plain }), *known);
+                assert_eq!(of(Coded { huffman: true, octets: coded }), *known);
+                assert_eq!(text(*known), Some(*plain));
+                assert_eq!(of(Coded { huffman: true, octets: plain }), other);
+                assert_eq!(of(Coded { huffman: false, octets: coded }), other);
+            }
         }
+        check(&Name::ALL, Coded::name, Name::text, Name::Other);
+        check(&Value::ALL, Coded::value, Value::text, Value::Other);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::grpc::{self, Content};
 use super::super::hpack::List;
-use super::super::name::Name;
+use super::super::known::{Name, Value};
 use super::super::quote::parse_quote;
 use crate::event::{
     Answer, Begin, BizStatus, CallId, Event, GoAway, GrpcCode, GrpcStatus, Head, Headers, Names, Part,
@@ -82,7 +82,10 @@ pub(super) fn emit_part(id: u32, span: Span, messages: u32, truncated: bool, emi
 
 /// The content type of a header block.
 pub(super) fn content_of(list: List<'_>) -> Option<Content> {
-    list.get(Name::ContentType).map(grpc::parse_content_type)
+    match list.known(Name::ContentType) {
+        Value::Grpc | Value::GrpcProto => Some(Content::Grpc(Some("protobuf"))),
+        _ => list.get(Name::ContentType).map(grpc::parse_content_type),
+    }
 }
 
 /// The codec that a content type of gRPC names.

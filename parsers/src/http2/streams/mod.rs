@@ -24,7 +24,7 @@ use smallvec::SmallVec;
 
 use super::grpc::{self, Content, Scanner};
 use super::hpack::List;
-use super::name::Name;
+use super::known::Name;
 use crate::event::{Event, GrpcCode, GrpcStatus, Head, Names, Open, Pairs, Part, Reset, Side, Text};
 use crate::protocol::Emit;
 use loss_proof::{Proof, Untracked};

@@ -19,7 +19,7 @@
 
 use super::super::grpc::{Content, Scanner};
 use super::super::hpack::{Fields, List};
-use super::super::name::Name;
+use super::super::known::Name;
 use super::messages::Span;
 use crate::event::Side;
 

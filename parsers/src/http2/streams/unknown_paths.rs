@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::super::grpc;
 use super::super::hpack::{EntryId, List};
-use super::super::name::Name;
+use super::super::known::Name;
 
 /// The most unknown paths that are told apart.
 const GROUPS_LIMIT: usize = 4096;
