@@ -45,7 +45,7 @@ impl At {
 /// How much more of a head has to come before it is worth another look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// At least so many bytes, counted from the beginning of the input.
+    /// At least this number of bytes, counted from the beginning of the input.
     Bytes(usize),
     /// A line end, or more bytes than this.
     Line(usize),
@@ -54,22 +54,23 @@ pub enum Need {
 /// What a reader makes of the bytes at the beginning of its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// So many of them are done with.
+    /// This number of them is done with.
     Done(usize),
-    /// So many of them are done with, and that many bytes after them are a body ([`UNBOUNDED`]: all that still come).
+    /// This number of them is done with, and the bytes after them are a body of the length that follows ([`UNBOUNDED`]: all that
+    /// still come).
     Body(usize, u64),
     /// No step can be taken yet.
     Need(Need),
-    /// So many of them are done with, and where messages begin after them is not known.
+    /// This number of them is done with, and where messages begin after them is not known.
     Lost(usize),
 }
 
 /// Where the next message begins in bytes of which nothing is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// After so many bytes.
+    /// After this number of bytes.
     At(usize),
-    /// Not before so many bytes, as far as can be said without more of them.
+    /// Not before this number of bytes; whether at or after it takes more bytes to say.
     NotBefore(usize),
 }
 
@@ -94,8 +95,8 @@ pub trait Reader: Send {
     /// `None`: it is not known how many are lost, of an unbounded body.
     fn body_lost(&mut self, _at: At, _missing: Option<u64>, _left: u64, _emit: &mut Emit<'_>) {}
 
-    /// `input` is all that is left of a head, because what follows is lost. Gives the bytes that are still to come of its
-    /// message, if that is known.
+    /// `input` is all that is left of a head, because what follows is lost. Returns how many bytes of its message are still to
+    /// come, if that is known.
     fn cut(&mut self, _at: At, _input: &[u8], _emit: &mut Emit<'_>) -> Option<u64> {
         None
     }

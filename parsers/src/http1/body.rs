@@ -12,7 +12,7 @@ const CHUNK_LIMIT: u64 = 1 << 40;
 /// Where a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
-    /// After so many bytes.
+    /// After this number of bytes.
     Known(u64),
     /// After its last chunk.
     Chunked,
@@ -52,7 +52,7 @@ pub(super) fn length(head: &Head<'_>, asked: &[u8]) -> Result<Length, Error> {
 pub(super) enum Chunks {
     /// A size line comes.
     Size,
-    /// Data comes: so many bytes.
+    /// Data comes: this number of bytes.
     Data(u64),
     /// The line end after the data comes.
     DataEnd,

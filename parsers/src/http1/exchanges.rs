@@ -192,7 +192,7 @@ impl Exchanges {
         }
     }
 
-    /// The request that began at `began` is over and has so many bytes.
+    /// The request that began at `began` is over and has `size` bytes.
     pub(super) fn complete(&mut self, began: u64, size: u64) {
         if let Some(Exchange { asked: Asked::Candidate { start, bytes, .. }, .. }) = self.0.back_mut()
             && *start == began

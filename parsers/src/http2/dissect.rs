@@ -136,8 +136,8 @@ fn payload_fields(head: Head, at: usize, payload: &[u8], out: &mut Vec<Field>) {
     }
 }
 
-/// The messages that begin in a DATA frame. A message that began in an earlier one can't be told from its bytes alone, so
-/// the prefixes are shown only if they add up with the frame.
+/// The messages that begin in a DATA frame. A message that began in an earlier frame can't be recognised by its bytes alone,
+/// so the prefixes are shown only if they add up with the frame.
 fn data_fields(head: Head, at: usize, payload: &[u8], out: &mut Vec<Field>) {
     let padded = head.has(frame::PADDED);
     let padding = if padded { payload.first().map_or(0, |length| usize::from(*length)) } else { 0 };

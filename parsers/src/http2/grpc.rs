@@ -72,9 +72,9 @@ pub(super) fn parse_status(value: &[u8]) -> Option<i64> {
 /// Finds the messages in the DATA of one side of a stream, however they are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scanner {
-    /// Within a prefix of which so many bytes are here.
+    /// Within a prefix: its bytes, and how many of them have come.
     Prefix([u8; PREFIX], u8),
-    /// Within a message that needs so many bytes more.
+    /// Within a message: the bytes that are still to come.
     Body(u32),
     /// Where messages begin is not known (bytes are missing, or the stream began before the capture).
     Lost,
@@ -158,7 +158,7 @@ impl Scanner {
         }
     }
 
-    /// The next `missing` bytes are lost (`None`: nobody knows how many).
+    /// The next `missing` bytes are lost (`None`: an unknown number).
     pub(super) fn skip(&mut self, missing: Option<u64>) {
         match (&mut *self, missing) {
             (_, Some(0)) | (Self::Foreign, _) => {}

@@ -4,56 +4,54 @@
 //! | --- | --- |
 //! | frame heads and payloads | `frame.rs` |
 //! | header compression (RFC 7541) | `hpack/` |
-//! | bytes to frames, header blocks, gaps | `session/` |
-//! | tables after a gap | `session/speculative.rs` |
-//! | where frames begin when nothing says so | `resync.rs` |
+//! | header texts that are recognised | `known.rs` |
+//! | frames, header blocks, gaps | `session/` |
+//! | header tables after a gap | `session/speculative.rs` |
+//! | where frames begin in unknown bytes | `resync.rs` |
 //! | streams, and which of them are calls | `streams/` |
 //! | content types, statuses, message boundaries | `grpc.rs` |
 //! | `Upgrade: h2c` | `upgrade.rs` |
-//! | texts that quote a name | `quote.rs` |
+//! | error texts that quote a name | `quote.rs` |
 //! | detail view | `dissect.rs` |
 //!
-//! A gRPC stream gives [`Open`](crate::Kind::Open), `Part`s (one per DATA frame), `HalfClose`, `Begin`, and an
-//! `Answer` or `Reset`. Other traffic over HTTP/2 gives nothing.
+//! A gRPC stream becomes an [`Open`](crate::Event::Open), a `Part` for each DATA frame, a `HalfClose`, a `Begin`, and an
+//! `Answer` or `Reset`. Other traffic over HTTP/2 produces no events.
 //!
 //! # When the capture began in the middle
 //!
-//! HPACK refers to what was said before, so a reader who comes late can't know everything. What this one promises:
+//! HPACK refers to earlier header blocks, so a reader that comes late can't know everything. What this one promises:
 //!
-//! - Static entries and literals are exact. What is inserted after the beginning is known from then on. When the sender
+//! - Static entries and literals are exact. Whatever is inserted after the beginning is known from then on. When the sender
 //!   empties its table, everything is known again.
-//! - A gap between frames makes a table unknown, unless what follows shows that no header block can have stood in it
+//! - A gap between frames makes a table unknown, unless what follows proves that no header block was in it
 //!   (`session/speculative.rs`): drops within large messages cost nothing.
-//! - An entry from before is *unknown*, never guessed. Requests whose path is an unknown entry come with
-//!   [`unknown_name`](crate::Message::unknown_name): equal numbers have the same path, for as long as the connection lives.
-//!   (Not the other way round: a path that left the table and came back is a literal then and has its name.)
-//! - A status that may stand in an unknown entry is [`GrpcCode::Unknown`](crate::event::GrpcCode). Where a status is
-//!   readable but fields beside it are not, one of which could be Kitex' `biz-status`, `Status::cut` says so.
+//! - An entry from before is *unknown*, never guessed. Requests whose path is an unknown entry have an
+//!   [`unknown_name`](crate::event::Open::unknown_name): equal numbers have the same path, for as long as the connection
+//!   lives. The reverse does not hold: a path that left the table and came back is a literal and has its name.
+//! - A status that may be in an unknown entry is [`GrpcCode::Unknown`](crate::event::GrpcCode). Where a status is readable
+//!   but fields beside it are not, one of which could be Kitex' `biz-status`, the status is marked as `cut`.
 //! - A request that can't be read is taken for a call when its DATA consists of gRPC messages, when the answer's content
-//!   type or status says so, or when other streams of the connection are calls and it ends like one.
-//! - Of a stream whose request was not captured at all only the answer or reset is told.
+//!   type or status proves it, or when other streams of the connection are calls and it ends like one.
+//! - Of a stream whose request was not captured, only the answer or reset is emitted.
 //!
 //! # Names of unknown groups
 //!
-//! A reference to the dynamic table stands for an entry by when it was inserted, so two references to the same entry are
-//! the same text, and a name that any one call of a group tells is the name of all. Two things tell one:
+//! An entry of the dynamic table is identified by when it was inserted, so two references to the same entry are the same
+//! text, and a name that is known for one call of a group is the name of all. There are two sources of such a name:
 //!
 //! - Kitex' `destination-method`, which the request carries beside its path and which may be a literal where the path is
-//!   not. It is believed as long as no request of the connection carries one that differs from its path (then somebody
-//!   passes on the headers of his own caller).
+//!   not. It is believed as long as no request of the connection has one that differs from its path (then somebody passes on
+//!   the headers of its own caller).
 //! - The answer of a server that has no such method. The texts of several libraries quote what was asked for;
-//!   [`quoted`](crate::Message::quoted) has it where the whole text is one of those, the status is the one that goes with
-//!   it, and the answer is a single header block, so that nothing was served before. It is evidence and no proof, because a
-//!   callee may pass on what its own callee said: who uses it has to say so, and must not use it for a path that was
-//!   ever served.
+//!   [`quoted`](crate::event::Answer::quoted) has it where the whole text is one of those, the status is the matching one, and
+//!   the answer is a single header block, so that nothing was served before. It is evidence and no proof, because a callee
+//!   may pass on an answer of its own callee. It must be presented as such, and not be used for a path that was ever served.
 //!
-//! What nobody can do from the bytes is name a path that is only ever referred to. What looks as if it could help does not:
+//! A path that is only ever referred to has no name. What looks as if it could help does not:
 //!
-//! - A later literal path is no name for an older group. An encoder that still had the text in its table would have
-//!   referred to it, so the literal is either another path or one that had left the table; which of the two, and which of the
-//!   groups it would be, nothing tells.
-//! - Sizes, times, other header fields and what is left over once all other methods of a service have been seen are
-//!   statistics.
+//! - A later literal path is no name for an older group. An encoder that still had the text in its table would have referred
+//!   to it, so the literal is either another path or one that had left the table, and nothing shows which, or of which group.
+//! - Sizes, times, other header fields and the methods of a service that were not seen otherwise are only statistics.
 //! - Other connections have tables of their own.
 
 mod dissect;
@@ -167,7 +165,7 @@ fn detect_settings(own: &[u8], other: &[u8]) -> Detection {
     }
     match payload.get(..head.length as usize) {
         Some(settings) if !settings.is_empty() && resync::settings_fit(settings) => Detection::Yes,
-        // Empty, or with settings that nobody here knows: the client's preface will tell.
+        // Empty, or with unknown settings: the client's preface decides.
         _ => Detection::More,
     }
 }

@@ -39,7 +39,7 @@ fn unimplemented(text: &[u8]) -> Option<Quoted<'_>> {
         });
     }
     // grpc-java `ServerImpl`; grpc-js `server.ts`; the stubs that grpc-java, protoc-gen-go-grpc and protoc-gen-connect-go
-    // generate for what nobody has written yet.
+    // generate for methods that are not implemented.
     if let Some(rest) = text.strip_prefix(b"Method not found: ") {
         return path(rest);
     }

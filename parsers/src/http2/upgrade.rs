@@ -50,7 +50,7 @@ fn has_token(value: &[u8], token: &[u8]) -> bool {
 
 /// Reads a request that asks for HTTP/2 at the beginning of `input`.
 pub(super) fn parse_request(input: &[u8]) -> Opening<Request> {
-    // A method is of capital letters; other protocols are told apart by it before their first line ends.
+    // A method consists of capital letters, which rules out other protocols before their first line ends.
     let method = input.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
     if method > 16 || (method < input.len() && (method < 3 || input.get(method) != Some(&b' '))) {
         return Opening::No;

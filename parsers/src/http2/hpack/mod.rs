@@ -8,8 +8,8 @@
 //! | blocks to lists of fields | here |
 //!
 //! A [`Decoder`] is the state of one direction of a connection. It begins empty, or *lost*: then static entries and
-//! literals are exact, what is inserted from here on is learned, and an index that leads behind it gives
-//! [`Part::Unknown`]. It never gives a name or value that a decoder with the full state would not give.
+//! literals are exact, what is inserted from here on is learned, and an index beyond that is
+//! a [`Part::Unknown`]. A name or value that it returns is always the one that a decoder with the full state would return.
 
 mod huffman;
 mod table;
@@ -335,7 +335,7 @@ impl Decoder {
         self.limit = other.limit;
     }
 
-    /// Header blocks may have been missed: gives the state as it was, and is lost itself.
+    /// Header blocks may have been missed: returns the state as it was, and is lost itself.
     pub(super) fn fork(&mut self) -> Self {
         Self { table: self.table.fork(self.limit), limit: self.limit, fields: Fields::default() }
     }

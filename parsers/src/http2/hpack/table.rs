@@ -202,7 +202,7 @@ impl Table {
         self.inserted = 0;
     }
 
-    /// Forgets everything as [`Table::lose`] does and gives it back.
+    /// Forgets everything as [`Table::lose`] does and returns the table as it was.
     pub(super) fn fork(&mut self, max: Option<usize>) -> Self {
         let before = std::mem::replace(self, Self::new());
         self.generations = before.generations;

@@ -140,7 +140,7 @@ fn appendix_c_5_and_6_responses_that_evict() {
 }
 
 #[test]
-fn faults_are_told_and_lose_the_table() {
+fn faults_say_where_and_lose_the_table() {
     let faults = [
         ("82 be", "index beyond the table", 1),
         ("82 20", "table size update after a field", 1),

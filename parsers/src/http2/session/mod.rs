@@ -20,8 +20,8 @@ use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step, UNBOUNDED
 /// Longest SETTINGS or GOAWAY frame read; longer ones are skipped.
 const CONTROL_LIMIT: u32 = 16 * 1024;
 
-/// Most bytes kept while looking for frames. More than a frame of the usual maximum size, so that one which is there can
-/// be held against the next.
+/// Most bytes kept while looking for frames. More than a frame of the usual maximum size, so that a frame can be checked
+/// against the one after it.
 const SEARCH_LIMIT: usize = 20 * 1024;
 
 /// What a side sends.
@@ -353,7 +353,7 @@ impl Reader for Connection {
         } else if head.kind == frame::SETTINGS {
             self.direction(side.other()).decoder.allow_anything();
         }
-        // The rest of the frame passes like one that nobody reads.
+        // The rest of the frame passes unread.
         Some(left as u64)
     }
 
@@ -382,7 +382,7 @@ impl Reader for Connection {
             return found.map_or(Found::NotBefore(0), Found::At);
         }
         let found = resync::find(input, &known, resync::ENOUGH).or_else(|open| {
-            // A place that still waits for its frame to end must not hide later ones that leave no doubt.
+            // A candidate whose end has not come yet must not hide a later one that is certain.
             resync::find_now(input, &known, resync::DETECT).ok_or(open)
         });
         match found {

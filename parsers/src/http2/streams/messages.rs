@@ -74,7 +74,7 @@ pub(super) fn answer_of<'a>(
     Answer { head, names: Names::default(), quoted, status, body: false, oneway: false, headers }
 }
 
-/// Emits a DATA frame with so many messages.
+/// Emits a DATA frame in which that many messages ended.
 pub(super) fn emit_part(id: u32, span: Span, messages: u32, truncated: bool, emit: &mut Emit<'_>) {
     let head = head_of(id, span, truncated);
     emit(span.side, &Event::Part(Part { head, messages, end_lost: false }));

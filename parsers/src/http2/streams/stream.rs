@@ -75,7 +75,7 @@ impl Pending {
         Self { request: (span, request), cut, half_close: None, begin: None, parts: [None, None] }
     }
 
-    /// Adds DATA with so many messages.
+    /// Adds a DATA frame in which that many messages ended.
     pub(super) fn add(&mut self, span: Span, messages: u32) {
         let part = span.side.of_mut(&mut self.parts);
         let (whole, before) = part.get_or_insert((Span { bytes: 0, ..span }, 0));

@@ -7,7 +7,7 @@ use super::super::grpc;
 use super::super::hpack::{EntryId, List};
 use super::super::known::Name;
 
-/// The most unknown paths that are told apart.
+/// The most unknown paths that get a number.
 const GROUPS_LIMIT: usize = 4096;
 
 /// What Kitex' `destination-method` is on a connection.
