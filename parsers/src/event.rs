@@ -337,6 +337,12 @@ pub trait Pairs {
     /// Calls `each` with every key and value in the order of the wire. Numeric keys go by their standard name
     /// (`FromService`), unknown ones as decimal text.
     fn each(&self, each: &mut dyn FnMut(&[u8], &[u8]));
+
+    /// As [`Pairs::each`], without pairs to whose key the protocol itself gives a meaning (`:path`, `grpc-timeout`): what is
+    /// left was put there by applications and their middleware. May visit some of the others too.
+    fn each_custom(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        self.each(each);
+    }
 }
 
 impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Pairs for Vec<(K, V)> {

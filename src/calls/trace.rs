@@ -153,7 +153,7 @@ impl Contexts {
 #[must_use]
 pub fn context(headers: &dyn Pairs) -> Trace {
     let mut contexts = Contexts::default();
-    headers.each(&mut |key, value| {
+    headers.each_custom(&mut |key, value| {
         contexts.read(key, value);
     });
     contexts.trace()

@@ -68,8 +68,11 @@ impl Queue {
             Self::Few(calls) if calls.len() < FEW => {
                 let uid = pending.call.uid;
                 // New calls are the latest; only one that was taken out for a moment goes before others.
-                let at = calls.iter().rposition(|other| other.call.uid < uid).map_or(0, |before| before + 1);
-                calls.insert(at, pending);
+                match calls.iter().rposition(|other| other.call.uid < uid) {
+                    Some(before) if before + 1 < calls.len() => calls.insert(before + 1, pending),
+                    None if !calls.is_empty() => calls.insert(0, pending),
+                    _ => calls.push(pending),
+                }
             }
             Self::Few(calls) => {
                 let mut many = Box::<Many>::default();
@@ -97,7 +100,7 @@ impl Queue {
         match self {
             Self::Few(calls) => {
                 let at = calls.iter().position(|pending| pending.id == id)?;
-                Some(calls.remove(at))
+                Some(if at + 1 == calls.len() { calls.pop()? } else { calls.remove(at) })
             }
             Self::Many(many) => {
                 let uid = *many.by_id.get(&id)?.front()?;
