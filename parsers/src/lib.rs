@@ -23,8 +23,6 @@ pub mod event;
 pub mod framed;
 pub mod http1;
 pub mod http2;
-#[cfg(test)]
-mod message;
 pub mod protobuf;
 pub mod protocol;
 pub mod session;
@@ -41,7 +39,7 @@ pub use protocol::{Detection, Opening, Protocol, Session};
 
 /// Registers the protocols: one line each, `name => value`, in the order in which detection asks them.
 ///
-/// A line adds the protocol to [`all`] and brings the tests that every protocol inherits (see `testing.rs`), with the samples
+/// A line adds the protocol to [`all`] and brings the tests that every protocol inherits (see `testing`), with the samples
 /// in `samples/<name>/`.
 macro_rules! protocols {
     ($($name:ident => $value:expr;)*) => {

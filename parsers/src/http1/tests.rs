@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::Event;
-use crate::message::{Kind, Message, ResultField};
+use crate::testing::flat::{Kind, Message, ResultField};
 use crate::testing::{Seen, messages, own, samples};
 
 fn sample(name: &str) -> Vec<Seen> {
@@ -15,7 +15,7 @@ fn talk(pieces: &[(Side, &str)]) -> Vec<Seen> {
     messages(&Http1, &pieces)
 }
 
-fn text(text: Option<&crate::message::Text<'_>>) -> String {
+fn text(text: Option<&crate::testing::flat::Text<'_>>) -> String {
     text.map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
 }
 

@@ -8,9 +8,9 @@ use proptest::prelude::*;
 
 use super::frame::{self, PREFACE};
 use super::{Http2, session::Connection};
-use crate::message::{GrpcStatus, Kind, Message, Side};
 use crate::protocol::{Detection, Opening, Protocol, Session};
 use crate::session::Core;
+use crate::testing::flat::{GrpcStatus, Kind, Message, Side};
 use crate::testing::{self, own};
 
 const CLIENT: Side = Side::A;
@@ -32,7 +32,7 @@ struct Told {
 }
 
 fn told(side: Side, message: &Message<'_>) -> Told {
-    let text = |text: &Option<crate::message::Text<'_>>| {
+    let text = |text: &Option<crate::testing::flat::Text<'_>>| {
         text.as_ref().map_or("?".to_owned(), |text| String::from_utf8_lossy(text).into_owned())
     };
     let status = match (&message.status.grpc, &message.status.reset) {

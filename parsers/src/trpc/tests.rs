@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::Event;
-use crate::message::{CallId, Kind, TrpcEnd};
+use crate::testing::flat::{CallId, Kind, TrpcEnd};
 use crate::testing::{Seen, messages, own, samples};
 
 /// A frame with a head and a body.
@@ -30,7 +30,7 @@ fn sample(name: &str) -> Vec<Seen> {
     messages(&Trpc, &samples("trpc")[name])
 }
 
-fn text(text: Option<&crate::message::Text<'_>>) -> String {
+fn text(text: Option<&crate::testing::flat::Text<'_>>) -> String {
     text.map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
 }
 

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::ThriftTransport;
-use crate::message::{CallId, Kind, ResultField, Side};
 use crate::protocol::{Detection, Opening, Protocol};
+use crate::testing::flat::{CallId, Kind, ResultField, Side};
 use crate::testing::{Seen, messages, own, samples};
 use crate::thrift::dissect::dissect_message;
 use crate::thrift::probe::Verdict;

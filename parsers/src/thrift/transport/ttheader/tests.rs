@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::header::{Entry, fixed_head, sections};
-use crate::message::{CallId, Kind, Message, ResultField, Side};
 use crate::protocol::{Detection, Opening, Protocol};
+use crate::testing::flat::{CallId, Kind, Message, ResultField, Side};
 use crate::testing::{Seen, messages, samples};
 use crate::thrift::ThriftTransport;
 
@@ -18,7 +18,7 @@ fn seen(name: &str) -> Vec<Seen> {
     messages(&PROTOCOL, &conversation(name))
 }
 
-fn text(text: Option<&crate::message::Text<'_>>) -> String {
+fn text(text: Option<&crate::testing::flat::Text<'_>>) -> String {
     text.map_or("none".to_owned(), |text| String::from_utf8_lossy(text).into_owned())
 }
 

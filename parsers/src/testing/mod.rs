@@ -9,12 +9,15 @@
 //! same messages however the bytes are cut into pieces, what is missing makes it say less and never something else, and
 //! hostile bytes neither make it panic nor make it hold memory without bound.
 
+pub(crate) mod flat;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::event::{self, CallId, Event, Kind, Side};
-use crate::message::{BizStatus, Exception, GrpcStatus, Message, Quoted, Reset, Status, Text};
+use crate::event::{CallId, Kind, Side};
 use crate::protocol::{Detection, Field, Opening, Protocol, Session};
+pub(crate) use flat::own;
+use flat::{GrpcStatus, Message, Status};
 
 /// The longest conversation that is fed with every split: the work grows with the square of it.
 const CONVERSATION_LIMIT: usize = 6 * 1024;
@@ -113,152 +116,6 @@ fn same(a: &Seen, b: &Seen) -> bool {
         && (&x.service, &x.method, &x.caller, &x.callee) == (&y.service, &y.method, &y.caller, &y.callee)
         && x.status == y.status
         && a.metadata == b.metadata
-}
-
-fn owned(text: Option<event::Text<'_>>) -> Option<Text<'static>> {
-    text.map(|text| Text::Owned(text.decode().into_owned()))
-}
-
-fn owned_biz(biz: Option<event::BizStatus<'_>>) -> Option<BizStatus<'static>> {
-    biz.map(|biz| BizStatus {
-        status: owned(biz.status),
-        message: owned(biz.message),
-        extra: owned(biz.extra),
-    })
-}
-
-fn owned_exception(exception: Option<event::Exception<'_>>) -> Option<Exception<'static>> {
-    exception.map(|exception| Exception {
-        type_id: exception.type_id,
-        message: Text::Owned(exception.message.decode().into_owned()),
-    })
-}
-
-/// The status of an answer with all its fields side by side.
-fn owned_status(status: &event::Status<'_>) -> Status<'static> {
-    let blank = Status::default();
-    let codes = |codes: &event::Codes<'_>| Status {
-        ret: codes.ret,
-        func_ret: codes.func_ret,
-        error_msg: owned(codes.message),
-        ..Status::default()
-    };
-    match status {
-        event::Status::Missing => Status { cut: true, ..blank },
-        event::Status::Thrift(thrift) => Status {
-            biz: owned_biz(thrift.biz),
-            exception: owned_exception(thrift.reply.exception()),
-            result: match thrift.reply {
-                event::Reply::Result(field) => Some(field),
-                _ => None,
-            },
-            http: thrift.http,
-            cut: thrift.cut || thrift.reply == event::Reply::Missing,
-            ..blank
-        },
-        event::Status::Ttstream(trailer) => Status {
-            biz: owned_biz(trailer.biz),
-            exception: owned_exception(trailer.exception),
-            trailer: true,
-            cut: trailer.cut,
-            ..blank
-        },
-        event::Status::Grpc(grpc) => Status {
-            grpc: match grpc.code {
-                event::GrpcCode::Code(code) => Some(GrpcStatus::Code(code)),
-                event::GrpcCode::Malformed(text) => {
-                    Some(GrpcStatus::Malformed(Text::Owned(text.decode().into_owned())))
-                }
-                event::GrpcCode::Unknown => Some(GrpcStatus::Unknown),
-                event::GrpcCode::Absent => None,
-            },
-            grpc_message: owned(grpc.message),
-            grpc_details: owned(grpc.details),
-            biz: owned_biz(grpc.biz),
-            http: grpc.http,
-            cut: grpc.cut,
-            ..blank
-        },
-        event::Status::Trpc(of) => {
-            Status { cut: of.ret.is_none() || (of.ret == Some(0) && of.func_ret.is_none()), ..codes(of) }
-        }
-        event::Status::TrpcStream { end, codes: of } => {
-            Status { trpc_end: *end, cut: end.is_none() || of.ret.is_none(), ..codes(of) }
-        }
-        event::Status::TrpcHttp { codes: of, http } => Status { http: *http, ..codes(of) },
-        event::Status::Codes(of) => codes(of),
-    }
-}
-
-/// An event with all that it can say side by side, on memory of its own.
-pub(crate) fn own(side: Side, event: &Event<'_>) -> Seen {
-    let mut metadata = Vec::new();
-    if let Some(pairs) = event.headers() {
-        pairs.each(&mut |key, value| {
-            metadata.push((
-                String::from_utf8_lossy(key).into_owned(),
-                String::from_utf8_lossy(value).into_owned(),
-            ));
-        });
-    }
-    let mut message = Message { kind: event.kind(), start: event.start(), ..Message::default() };
-    if let Some(head) = event.head() {
-        message.id = head.id;
-        message.bytes = head.bytes;
-        message.more = head.more;
-        message.truncated = head.truncated;
-        message.transport = head.transport.name();
-        message.rpc = head.rpc.name();
-        message.codec = head.codec;
-    }
-    if let Some(names) = event.names() {
-        message.service = owned(names.service);
-        message.method = owned(names.method);
-        message.caller = owned(names.caller);
-        message.callee = owned(names.callee);
-    }
-    match event {
-        Event::Request(request) => message.timeout = request.timeout,
-        Event::Open(open) => {
-            message.timeout = open.timeout;
-            message.unknown_name = open.unknown_name;
-        }
-        Event::Part(part) => {
-            message.messages = part.messages;
-            message.status.cut = part.end_lost;
-        }
-        Event::Answer(answer) => {
-            message.status = owned_status(&answer.status);
-            message.status.body = answer.body;
-            message.status.oneway = answer.oneway;
-            message.quoted = answer
-                .quoted
-                .map(|quoted| Quoted { service: owned(quoted.service), method: owned(quoted.method) });
-        }
-        Event::Reset(reset) => {
-            message.status.reset = Some(Reset {
-                code: reset.code,
-                message: owned(reset.message),
-                cancel_path: owned(reset.cancel_path),
-            });
-        }
-        Event::GoAway(goaway) => {
-            message.bytes = goaway.bytes;
-            message.id = CallId::Stream(0);
-            message.transport = "http2";
-            message.status.last_stream = goaway.last_stream;
-            message.status.reset =
-                Some(Reset { code: Some(goaway.code), message: owned(goaway.text), cancel_path: None });
-        }
-        Event::Complete(complete) => {
-            message.id = complete.id;
-            message.bytes = complete.bytes;
-            message.truncated = complete.truncated;
-        }
-        Event::Begin(begin) => message.status.http = begin.http,
-        Event::HalfClose(_) | Event::Lost { .. } => {}
-    }
-    Seen { side, message, metadata }
 }
 
 /// Puts together what depends on where the bytes were cut: the end of a long message is told by a message of its own, and
@@ -451,7 +308,7 @@ fn outcome(status: &Status<'_>) -> Vec<(&'static str, String)> {
     tell("http", status.http.map(|n| n.to_string()));
     tell("reset", status.reset.as_ref().and_then(|reset| reset.code).map(|n| n.to_string()));
     tell("trpc_end", status.trpc_end.map(|end| format!("{end:?}")));
-    if let Some(crate::message::GrpcStatus::Code(code)) = status.grpc {
+    if let Some(GrpcStatus::Code(code)) = status.grpc {
         tell("grpc", Some(code.to_string()));
     }
     told

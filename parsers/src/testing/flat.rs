@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-pub(crate) use crate::event::{CallId, Kind, Pairs, ResultField, Side, TrpcEnd};
+use super::Seen;
+use crate::event::{self, Event};
+pub(crate) use crate::event::{CallId, Kind, ResultField, Side, TrpcEnd};
 
 /// Bytes of the wire, borrowed where they stand there as they are, owned where they had to be decoded.
 pub(crate) type Text<'a> = Cow<'a, [u8]>;
@@ -98,7 +100,7 @@ pub(crate) struct Status<'a> {
 }
 
 /// One thing that a protocol saw. Names and texts are wire bytes; they may be no UTF-8 and may hold control characters.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Message<'a> {
     /// What it does to its call.
     pub(crate) kind: Kind,
@@ -138,45 +140,152 @@ pub(crate) struct Message<'a> {
     pub(crate) quoted: Option<Quoted<'a>>,
     /// What it says of success or failure.
     pub(crate) status: Status<'a>,
-    /// The header's names and values.
-    pub(crate) metadata: Option<&'a dyn Pairs>,
     /// Part of it was lost or cut off; what stands here is what was left.
     pub(crate) truncated: bool,
 }
 
-impl std::fmt::Debug for Message<'_> {
-    /// All fields but the metadata source, texts as lossy UTF-8: for test failures.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        fn lossy(text: Option<&Text<'_>>) -> Option<String> {
-            text.map(|t| String::from_utf8_lossy(t).into_owned())
+fn owned(text: Option<event::Text<'_>>) -> Option<Text<'static>> {
+    text.map(|text| Text::Owned(text.decode().into_owned()))
+}
+
+fn owned_biz(biz: Option<event::BizStatus<'_>>) -> Option<BizStatus<'static>> {
+    biz.map(|biz| BizStatus {
+        status: owned(biz.status),
+        message: owned(biz.message),
+        extra: owned(biz.extra),
+    })
+}
+
+fn owned_exception(exception: Option<event::Exception<'_>>) -> Option<Exception<'static>> {
+    exception.map(|exception| Exception {
+        type_id: exception.type_id,
+        message: Text::Owned(exception.message.decode().into_owned()),
+    })
+}
+
+/// The status of an answer with all its fields side by side.
+fn owned_status(status: &event::Status<'_>) -> Status<'static> {
+    let blank = Status::default();
+    let codes = |codes: &event::Codes<'_>| Status {
+        ret: codes.ret,
+        func_ret: codes.func_ret,
+        error_msg: owned(codes.message),
+        ..Status::default()
+    };
+    match status {
+        event::Status::Missing => Status { cut: true, ..blank },
+        event::Status::Thrift(thrift) => Status {
+            biz: owned_biz(thrift.biz),
+            exception: owned_exception(thrift.reply.exception()),
+            result: match thrift.reply {
+                event::Reply::Result(field) => Some(field),
+                _ => None,
+            },
+            http: thrift.http,
+            cut: thrift.cut || thrift.reply == event::Reply::Missing,
+            ..blank
+        },
+        event::Status::Ttstream(trailer) => Status {
+            biz: owned_biz(trailer.biz),
+            exception: owned_exception(trailer.exception),
+            trailer: true,
+            cut: trailer.cut,
+            ..blank
+        },
+        event::Status::Grpc(grpc) => Status {
+            grpc: match grpc.code {
+                event::GrpcCode::Code(code) => Some(GrpcStatus::Code(code)),
+                event::GrpcCode::Malformed(text) => {
+                    Some(GrpcStatus::Malformed(Text::Owned(text.decode().into_owned())))
+                }
+                event::GrpcCode::Unknown => Some(GrpcStatus::Unknown),
+                event::GrpcCode::Absent => None,
+            },
+            grpc_message: owned(grpc.message),
+            grpc_details: owned(grpc.details),
+            biz: owned_biz(grpc.biz),
+            http: grpc.http,
+            cut: grpc.cut,
+            ..blank
+        },
+        event::Status::Trpc(of) => {
+            Status { cut: of.ret.is_none() || (of.ret == Some(0) && of.func_ret.is_none()), ..codes(of) }
         }
-        let mut pairs = Vec::new();
-        if let Some(metadata) = self.metadata {
-            metadata.each(&mut |k, v| {
-                pairs
-                    .push((String::from_utf8_lossy(k).into_owned(), String::from_utf8_lossy(v).into_owned()));
+        event::Status::TrpcStream { end, codes: of } => {
+            Status { trpc_end: *end, cut: end.is_none() || of.ret.is_none(), ..codes(of) }
+        }
+        event::Status::TrpcHttp { codes: of, http } => Status { http: *http, ..codes(of) },
+        event::Status::Codes(of) => codes(of),
+    }
+}
+
+/// An event with all that it can say side by side, on memory of its own.
+pub(crate) fn own(side: Side, event: &Event<'_>) -> Seen {
+    let mut metadata = Vec::new();
+    if let Some(pairs) = event.headers() {
+        pairs.each(&mut |key, value| {
+            metadata.push((
+                String::from_utf8_lossy(key).into_owned(),
+                String::from_utf8_lossy(value).into_owned(),
+            ));
+        });
+    }
+    let mut message = Message { kind: event.kind(), start: event.start(), ..Message::default() };
+    if let Some(head) = event.head() {
+        message.id = head.id;
+        message.bytes = head.bytes;
+        message.more = head.more;
+        message.truncated = head.truncated;
+        message.transport = head.transport.name();
+        message.rpc = head.rpc.name();
+        message.codec = head.codec;
+    }
+    if let Some(names) = event.names() {
+        message.service = owned(names.service);
+        message.method = owned(names.method);
+        message.caller = owned(names.caller);
+        message.callee = owned(names.callee);
+    }
+    match event {
+        Event::Request(request) => message.timeout = request.timeout,
+        Event::Open(open) => {
+            message.timeout = open.timeout;
+            message.unknown_name = open.unknown_name;
+        }
+        Event::Part(part) => {
+            message.messages = part.messages;
+            message.status.cut = part.end_lost;
+        }
+        Event::Answer(answer) => {
+            message.status = owned_status(&answer.status);
+            message.status.body = answer.body;
+            message.status.oneway = answer.oneway;
+            message.quoted = answer
+                .quoted
+                .map(|quoted| Quoted { service: owned(quoted.service), method: owned(quoted.method) });
+        }
+        Event::Reset(reset) => {
+            message.status.reset = Some(Reset {
+                code: reset.code,
+                message: owned(reset.message),
+                cancel_path: owned(reset.cancel_path),
             });
         }
-        f.debug_struct("Message")
-            .field("kind", &self.kind)
-            .field("id", &self.id)
-            .field("start", &self.start)
-            .field("bytes", &self.bytes)
-            .field("messages", &self.messages)
-            .field("more", &self.more)
-            .field("transport", &self.transport)
-            .field("rpc", &self.rpc)
-            .field("codec", &self.codec)
-            .field("service", &lossy(self.service.as_ref()))
-            .field("method", &lossy(self.method.as_ref()))
-            .field("caller", &lossy(self.caller.as_ref()))
-            .field("callee", &lossy(self.callee.as_ref()))
-            .field("timeout", &self.timeout)
-            .field("unknown_name", &self.unknown_name)
-            .field("quoted", &self.quoted)
-            .field("status", &self.status)
-            .field("metadata", &pairs)
-            .field("truncated", &self.truncated)
-            .finish()
+        Event::GoAway(goaway) => {
+            message.bytes = goaway.bytes;
+            message.id = CallId::Stream(0);
+            message.transport = "http2";
+            message.status.last_stream = goaway.last_stream;
+            message.status.reset =
+                Some(Reset { code: Some(goaway.code), message: owned(goaway.text), cancel_path: None });
+        }
+        Event::Complete(complete) => {
+            message.id = complete.id;
+            message.bytes = complete.bytes;
+            message.truncated = complete.truncated;
+        }
+        Event::Begin(begin) => message.status.http = begin.http,
+        Event::HalfClose(_) | Event::Lost { .. } => {}
     }
+    Seen { side, message, metadata }
 }
