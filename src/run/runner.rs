@@ -152,7 +152,7 @@ impl Run {
             if let (Some(bar), Some((at, _))) = (&bar, totals.progress) {
                 bar.set_position(at);
             }
-            result = outputs.iter_mut().try_for_each(|output| match output {
+            let passed_on = outputs.iter_mut().try_for_each(|output| match output {
                 Output::Connection(connection) => consumer.connection(connection),
                 Output::Call(call) => {
                     lookup(call);
@@ -163,7 +163,7 @@ impl Run {
                     consumer.call(call)
                 }
             });
-            result = std::mem::replace(&mut result, Ok(()))
+            result = passed_on
                 .and_then(|()| consumer.progress(totals))
                 .and_then(|()| written.tick(consumer, output, &report));
             result.is_ok() && !consumer.is_done()

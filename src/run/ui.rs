@@ -130,22 +130,25 @@ impl Reading {
 
     /// Stops the thread and returns its result, if it is known.
     fn end(mut self) -> Result<Status, Failure> {
-        let mut status = self.wait()?;
-        for trouble in std::mem::take(&mut *self.troubles.lock().unwrap_or_else(PoisonError::into_inner)) {
-            status.input_failed = true;
-            complain(&trouble);
+        let ended = self.wait();
+        let troubles = std::mem::take(&mut *self.troubles.lock().unwrap_or_else(PoisonError::into_inner));
+        for trouble in &troubles {
+            complain(trouble);
         }
-        Ok(status)
+        ended.unwrap_or_else(|| Ok(Status { input_failed: !troubles.is_empty(), ..Status::default() }))
     }
 
-    fn wait(&mut self) -> Result<Status, Failure> {
+    /// Stops the thread. Returns its result; `None` if it still runs.
+    fn wait(&mut self) -> Option<Result<Status, Failure>> {
         self.stop.store(true, Ordering::Relaxed);
         match self.thread.take() {
-            Some(thread) if self.must_end || thread.is_finished() => thread.join().unwrap_or_else(|_| {
-                Err(Failure::Environment("a part of the program has failed; its message stands above".into()))
-            }),
+            Some(thread) if self.must_end || thread.is_finished() => {
+                Some(thread.join().unwrap_or_else(|_| {
+                    Err(Failure::Environment("a part of the program failed; its message stands above".into()))
+                }))
+            }
             // A source waiting for input may take a while to stop, and nothing depends on it.
-            Some(_) | None => Ok(Status::default()),
+            Some(_) | None => None,
         }
     }
 }
