@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{self, AtomicBool, AtomicU64};
 use std::time::Instant;
 
-use super::input::Input;
+use super::input::InputFile;
 use super::reread::{Checkpoint, Checkpoints, Reread};
 use super::site::Sites;
 use super::stream::{Outcome, Shared, Stream, name};
@@ -165,7 +165,7 @@ impl FileSource {
     pub(super) fn resume(path: &Path, checkpoint: Checkpoint) -> io::Result<Self> {
         let mut source = Self::new(&[], Options::default());
         let stop = Arc::clone(&source.options.stop);
-        let mut input = Input::open(path, false, Arc::clone(&source.read), Arc::clone(&stop))?;
+        let mut input = InputFile::open(path, false, Arc::clone(&source.read), Arc::clone(&stop))?;
         input.seek(checkpoint.offset)?;
         source.packets = checkpoint.packets;
         let stream = Stream::new(path, input, stop, CHUNK).resume(checkpoint);
@@ -187,7 +187,7 @@ impl FileSource {
             return;
         }
         // What the probe reads is read again later and counted then.
-        let probe = match Input::open(&path, false, Arc::default(), Arc::clone(&self.options.stop)) {
+        let probe = match InputFile::open(&path, false, Arc::default(), Arc::clone(&self.options.stop)) {
             Ok(probe) => probe,
             Err(error) => return self.trouble(&path, &reason(&error)),
         };
@@ -205,9 +205,9 @@ impl FileSource {
         }
     }
 
-    fn input(&mut self, path: &Path) -> Option<Input> {
+    fn input(&mut self, path: &Path) -> Option<InputFile> {
         let read = Arc::clone(&self.read);
-        match Input::open(path, self.options.follow, read, Arc::clone(&self.options.stop)) {
+        match InputFile::open(path, self.options.follow, read, Arc::clone(&self.options.stop)) {
             Ok(input) => Some(input),
             Err(error) => {
                 self.trouble(path, &reason(&error));
@@ -216,7 +216,7 @@ impl FileSource {
         }
     }
 
-    fn stream(&self, path: &Path, input: Input, chunk: usize) -> Stream {
+    fn stream(&self, path: &Path, input: InputFile, chunk: usize) -> Stream {
         Stream::new(path, input, Arc::clone(&self.options.stop), chunk).at(self.options.sites.get(path))
     }
 

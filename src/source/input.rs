@@ -18,7 +18,7 @@ const COMPRESSED_CHUNK: usize = 128 * 1024;
 
 /// An open file. A read without data fails with [`io::ErrorKind::WouldBlock`] after a short wait and can be repeated.
 #[derive(Debug)]
-pub(super) struct Input {
+pub(super) struct InputFile {
     file: File,
     kind: Kind,
     /// Bytes read so far; a growing file must not become shorter.
@@ -34,7 +34,7 @@ enum Kind {
     Pipe,
 }
 
-impl Input {
+impl InputFile {
     /// Opens `path`, or standard input for `-`. `read` counts the bytes read; `stop` ends waiting.
     pub(super) fn open(
         path: &Path,
@@ -82,7 +82,7 @@ impl Input {
     }
 }
 
-impl Read for Input {
+impl Read for InputFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.kind == Kind::Pipe {
             if self.stopped() {

@@ -132,7 +132,7 @@ impl Counters {
 
 /// An interface of this host.
 #[derive(Clone, Debug)]
-pub struct Interface {
+pub struct HostInterface {
     /// Its name, for `-i`.
     pub name: String,
     /// What libpcap says about it.
@@ -146,11 +146,11 @@ pub struct Interface {
 }
 
 /// The interfaces of this host in libpcap's order: the most useful ones first.
-pub fn interfaces() -> Result<Vec<Interface>, Refusal> {
+pub fn interfaces() -> Result<Vec<HostInterface>, Refusal> {
     let devices = Device::list().map_err(|error| Refusal::Interface(text(&error)))?;
     Ok(devices
         .into_iter()
-        .map(|device| Interface {
+        .map(|device| HostInterface {
             is_up: device.flags.is_up(),
             is_loopback: device.flags.is_loopback(),
             addresses: device.addresses.iter().map(|address| address.addr).collect(),

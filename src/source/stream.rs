@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::files::Secrets;
 use super::foreign::foreign;
-use super::input::{Compression, Input};
+use super::input::{Compression, InputFile};
 use super::reread::{Checkpoint, Checkpoints};
 use super::site::Site;
 use super::{Batch, Record, SourceError, pcap, pcapng};
@@ -122,7 +122,7 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Reads `input` in pieces of `chunk` bytes.
-    pub(super) fn new(path: &Path, input: Input, stop: Arc<AtomicBool>, chunk: usize) -> Self {
+    pub(super) fn new(path: &Path, input: InputFile, stop: Arc<AtomicBool>, chunk: usize) -> Self {
         Self {
             name: name(path),
             input: Box::new(input),
