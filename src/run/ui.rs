@@ -30,6 +30,8 @@ const CALL: usize = 2_048;
 const WAITING_PART: usize = 2;
 /// Calls being linked may take this fraction.
 const LINKED_PART: usize = 4;
+/// Maximum number of problems printed after the interface closes.
+const MAX_TROUBLES: usize = 100;
 /// Bytes of recent live packets kept for the detail view.
 const RING: usize = 64 << 20;
 
@@ -118,7 +120,11 @@ impl Reading {
         let troubles: Arc<Mutex<Vec<String>>> = Arc::default();
         let kept = Arc::clone(&troubles);
         let report: Report = Arc::new(move |text: &str| {
-            kept.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() < MAX_TROUBLES {
+                kept.push(text.to_owned());
+            }
+            drop(kept);
             // The send fails only if the interface was closed.
             _ = updates.send(Update::Trouble(text.to_owned()));
         });

@@ -217,7 +217,7 @@ fn a_time_out_from_outside_signals_twice_and_loses_nothing() {
     let Some(mut peers) = Peers::new() else { return };
     let files = Files::new();
     let mut command = Command::new("timeout");
-    command.arg("3").arg(env!("CARGO_BIN_EXE_rpcscope"));
+    command.arg("5").arg(env!("CARGO_BIN_EXE_rpcscope"));
     let sniffer = Sniffer::spawn(command, &peers, &files, &[]);
     peers.call(CALLS);
     let (status, said) = sniffer.end();
@@ -230,7 +230,7 @@ fn a_time_out_from_outside_signals_twice_and_loses_nothing() {
 fn a_duration_and_a_count_end_with_whole_files() {
     let Some(mut peers) = Peers::new() else { return };
     let files = Files::new();
-    let sniffer = Sniffer::start(&peers, &files, &["--duration", "3s"]);
+    let sniffer = Sniffer::start(&peers, &files, &["--duration", "5s"]);
     peers.call(CALLS);
     let (status, said) = sniffer.end();
     assert!(status.success(), "{status} {said}");
