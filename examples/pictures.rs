@@ -210,8 +210,8 @@ impl Style {
         let mut foreground = color(cell.fgcolor()).unwrap_or_else(|| FOREGROUND.to_owned());
         let mut background = color(cell.bgcolor());
         if cell.inverse() {
-            let behind = background.unwrap_or_else(|| BACKGROUND.to_owned());
-            background = Some(std::mem::replace(&mut foreground, behind));
+            let swapped = background.unwrap_or_else(|| BACKGROUND.to_owned());
+            background = Some(std::mem::replace(&mut foreground, swapped));
         }
         Self { foreground, background, bold: cell.bold(), underline: cell.underline() }
     }

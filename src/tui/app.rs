@@ -59,7 +59,7 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
     let shown = app.show(updates, &keys, &signals);
     let App { state, screen, .. } = app;
     drop(screen);
-    // The process is about to end: nobody wants to wait until a million calls are freed one by one.
+    // The process is about to end: freeing a million calls one by one would only delay it.
     std::mem::forget(state);
     shown
 }
@@ -141,7 +141,7 @@ impl App {
                 recv(timer) -> _ => {}
             }
             if Screen::is_lost() {
-                return Err(io::Error::other("a part of the program has failed; its message stands above"));
+                return Err(io::Error::other("a part of the program has failed; see the message above"));
             }
         }
     }

@@ -79,7 +79,7 @@ pub(super) const REST: usize = 0;
 /// the fraction `share` of it.
 pub(super) fn place(width: usize, wanted: Vec<(Column, usize)>, share: (usize, usize)) -> Vec<Placed> {
     let room = width.saturating_sub(MARGIN);
-    // One space stands between neighbours.
+    // Neighbours are one space apart.
     let fixed: usize = wanted.iter().map(|(_, w)| w + 1).sum::<usize>().saturating_sub(1);
     let left = room.saturating_sub(fixed);
     let first = left * share.0 / share.1;

@@ -37,11 +37,11 @@ impl Session {
         command.env("TZ", "UTC");
         let child = pair.slave.spawn_command(command).unwrap();
         let mut reader = pair.master.try_clone_reader().unwrap();
-        let (give, output) = channel();
+        let (sender, output) = channel();
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(n @ 1..) = reader.read(&mut buffer) {
-                if give.send(buffer[..n].to_vec()).is_err() {
+                if sender.send(buffer[..n].to_vec()).is_err() {
                     return;
                 }
             }

@@ -231,7 +231,7 @@ fn raised_by(call: &Call) -> &'static str {
         (Some(Class::Transport), Some(Initiator::Client)) => "caller's side",
         (Some(Class::Transport), Some(Initiator::Server)) => "callee's side",
         (Some(Class::Transport), None) => "not known",
-        (Some(Class::Unanswered), _) => "nobody answered",
+        (Some(Class::Unanswered), _) => "no answer",
         (None, _) => "not captured",
     }
 }

@@ -234,6 +234,9 @@ pub(super) fn rule_with_filter(buffer: &mut Buffer, area: Rect, state: &State) {
     if let Some((hidden, of)) = view.hidden(&state.cx) {
         tail.push(format!("{}{of} hidden", text::thousands(hidden as u64)));
     }
+    if view.evicted(&state.cx) > 0 {
+        tail.push(format!("{} evicted", text::thousands(view.evicted(&state.cx))));
+    }
     if let Some(percent) = state.views.calls.percent(&state.cx.store) {
         tail.push(format!("searching {percent}%"));
     }

@@ -115,7 +115,7 @@ pub(in crate::tui) fn cut_name(name: &str, columns: usize, keep: usize) -> Cow<'
         return Cow::Borrowed(name);
     }
     if name.starts_with(|c: char| c.is_ascii_digit() || c == '[') {
-        // A complete host says more than parts of host and port.
+        // A complete host is more useful than parts of host and port.
         let host = name.rsplit_once(':').map(|(host, _)| host).filter(|host| host.len() <= columns);
         return host.map_or_else(|| text::cut_middle(name, columns), Cow::Borrowed);
     }

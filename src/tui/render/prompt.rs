@@ -61,12 +61,12 @@ fn caret(
     let wrong = prompt.text().get(error.span.clone()).unwrap_or_default();
     let length = text::width(&text::escape(wrong)).clamp(1, usize::from(area.width));
     let at = x + before as u16;
-    let says = error.to_string();
-    let safe = text::escape(&says);
+    let message = error.to_string();
+    let safe = text::escape(&message);
     line::put(buffer, area, at, y, &"^".repeat(length), style);
-    let behind = usize::from(at) + length + 1;
-    if behind + text::width(&safe) <= usize::from(area.width) {
-        line::put(buffer, area, behind as u16, y, &safe, style);
+    let after = usize::from(at) + length + 1;
+    if after + text::width(&safe) <= usize::from(area.width) {
+        line::put(buffer, area, after as u16, y, &safe, style);
     } else if y + 1 < area.height {
         line::put(buffer, area, 1, y + 1, &safe, style);
     } else {

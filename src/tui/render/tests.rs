@@ -12,11 +12,10 @@ use rpcscope_parsers::protocol::Field;
 use super::render;
 use crate::calls::record::{Call, Class, Connection, ConnectionState, Finding};
 use crate::chains::{Chain, Change, Evidence, Hop, Link, Origin, Reported};
-use crate::decode::Network;
 use crate::detail::{Detail, Message};
 use crate::tui::keys::Key;
 use crate::tui::state::State;
-use crate::tui::state::testing::{call, failed, give, settle, state};
+use crate::tui::state::testing::{self, call, failed, send, settle, state};
 use crate::tui::{Progress, Update};
 
 /// The screen as text, without the spaces at the ends of lines.
@@ -81,7 +80,7 @@ fn mixed(width: u16, height: u16) -> State {
         call.latency = Some(1_000_000 + n * n * 10_000).filter(|_| n % 8 < 6);
         call
     });
-    give(&mut state, calls);
+    send(&mut state, calls);
     state.receive(Update::Progress(Progress {
         read: Some((300, 400)),
         packets: 12_340,
@@ -136,25 +135,17 @@ fn connection(
     state: ConnectionState,
     reason: Option<&'static str>,
 ) -> Connection {
-    let ends = call(first);
+    let calls = if protocol.is_some() { 40 } else { 0 };
     Connection {
-        first_packet: first,
         last_packet: first + 70,
-        start: ends.start,
-        end: ends.end,
-        client: ends.client,
-        server: ends.server,
-        network: Network::Tcp,
-        capture_point: crate::source::CapturePoint::default(),
         protocol,
         reason,
-        state,
-        calls: if protocol.is_some() { 40 } else { 0 },
-        failed: if protocol.is_some() { 20 } else { 0 },
+        calls,
+        failed: calls / 2,
         packets: 71,
         bytes: [9_000, 21_000],
         retransmissions: 3,
-        gaps: 0,
+        ..testing::connection(first, state)
     }
 }
 
@@ -208,7 +199,7 @@ fn chains() {
 fn linked(width: u16, height: u16) -> State {
     let mut state = state(width, height);
     let chain = chain();
-    give(&mut state, chain.hops.iter().map(|hop| Call::clone(&hop.call)));
+    send(&mut state, chain.hops.iter().map(|hop| Call::clone(&hop.call)));
     state.receive(Update::Chains(vec![chain]));
     settle(&mut state);
     state
@@ -405,7 +396,7 @@ fn empty_views_say_why() {
     seen.push_str(&screen(&state));
     state.receive(Update::Ended);
     seen.push_str(&screen(&state));
-    give(&mut state, [call(1)]);
+    send(&mut state, [call(1)]);
     keys(&mut state, "o");
     seen.push_str(&screen(&state));
     let chain = chain();
@@ -417,14 +408,14 @@ fn empty_views_say_why() {
         seen.push_str(&screen(&state));
     }
     // Only the lines that say why a view is empty.
-    let said: Vec<_> = seen.lines().filter(|l| l.starts_with("     ")).map(str::trim).collect();
-    insta::assert_snapshot!(said.join("\n"));
+    let reasons: Vec<_> = seen.lines().filter(|l| l.starts_with("     ")).map(str::trim).collect();
+    insta::assert_snapshot!(reasons.join("\n"));
 }
 
 #[test]
 fn one_call() {
     let mut state = state(80, 24);
-    give(&mut state, [failed(0, Class::Business, 4041, "no stock")]);
+    send(&mut state, [failed(0, Class::Business, 4041, "no stock")]);
     insta::assert_snapshot!(screen(&state));
 }
 
@@ -435,8 +426,8 @@ fn a_screen_that_is_too_small_says_what_it_needs() {
         state.resize(width, height);
         let screen = screen(&state);
         let needed = format!("terminal too small: 60x12 needed, this is {width}x{height}");
-        let said = screen.lines().next().unwrap_or_default().trim_end_matches('…').to_owned();
-        assert!(needed.starts_with(said.trim_end()), "{said}");
+        let shown = screen.lines().next().unwrap_or_default().trim_end_matches('…').to_owned();
+        assert!(needed.starts_with(shown.trim_end()), "{shown}");
     }
 }
 
@@ -473,7 +464,7 @@ fn text_of_the_wire_can_do_no_harm_and_columns_stay_straight() {
         let mut second = failed(1, Class::Rpc, 6, wide);
         second.service = Some(wide.into());
         second.method = Some(wide.repeat(9).into());
-        give(&mut state, [first, second, call(2)]);
+        send(&mut state, [first, second, call(2)]);
         state.receive(Update::Trouble(hostile.to_owned()));
         state.source = hostile.to_owned();
         for pressed in ["1", "2", "3", "2\n", "1", "e\n", "\x1b", "/", "\x1b", "f", "\x1b", "="] {

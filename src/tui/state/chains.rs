@@ -114,7 +114,7 @@ impl ChainStore {
         Cow::Owned(sum)
     }
 
-    /// A call in which a service turned an error as `turn` says: its example, or one in another chain if that was evicted.
+    /// An example of a change: the one it names or, if that was evicted, one in another chain.
     pub(in crate::tui) fn example(&self, turn: &Turn) -> Option<Uid> {
         if self.of(turn.example).is_some() {
             return Some(turn.example);

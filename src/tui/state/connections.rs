@@ -37,9 +37,9 @@ impl ConnectionStore {
         &self.all
     }
 
-    /// A connection by its index.
-    pub(in crate::tui) fn get(&self, id: u32) -> Option<&Connection> {
-        self.all.get(id as usize)
+    /// A connection by the number of its first packet.
+    pub(in crate::tui) fn get(&self, first_packet: u64) -> Option<&Connection> {
+        self.all.get(*self.indices.get(&first_packet)?)
     }
 
     /// The connection between two ends that was there during these packets; ports are used again.
@@ -66,5 +66,30 @@ impl ConnectionStore {
             });
         }
         self.indices = self.all.iter().enumerate().map(|(index, c)| (c.first_packet, index)).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::state::testing::{connection, state};
+    use crate::tui::views::{View as _, ViewId};
+
+    #[test]
+    fn the_cursor_stays_on_its_connection_when_others_are_evicted() {
+        let mut state = state(200, 24);
+        for n in 0..LIMIT as u64 {
+            let now = if n % 2 == 0 { ConnectionState::Open } else { ConnectionState::Closed };
+            state.cx.connections.put(connection(n, now));
+        }
+        state.show(ViewId::Connections);
+        state.views.connections.go(50_000);
+        state.cx.connections.put(connection(LIMIT as u64, ConnectionState::Open));
+        state.refresh();
+        assert_eq!(state.cx.connections.evicted, LIMIT as u64 / 8);
+        assert_eq!(state.views.connections.rows.selected(), Some(50_000));
+        assert!(state.cx.connections.get(1).is_none(), "the oldest closed one");
+        let screen = crate::tui::render::tests::screen(&state);
+        assert!(screen.lines().nth(2).unwrap().contains("12,500 evicted"), "{screen}");
     }
 }

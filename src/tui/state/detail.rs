@@ -40,7 +40,7 @@ pub(in crate::tui) enum Pane {
 pub(in crate::tui) struct Node {
     pub label: String,
     pub value: String,
-    /// Index of a message, and the range of its bytes that the node stands for.
+    /// Index of a message, and the range of its bytes that the node represents.
     pub range: Option<(usize, usize, usize)>,
     pub children: Vec<Node>,
     pub open: bool,
@@ -192,7 +192,7 @@ impl DetailPage {
         self.rows.get(self.list.selected).and_then(|row| self.node(row))
     }
 
-    /// Bytes of the shown message that the selected node stands for.
+    /// Bytes of the shown message that the selected node represents.
     pub(in crate::tui) fn marked(&self) -> Option<(usize, usize)> {
         let (message, start, end) = self.selected()?.range?;
         (message == self.message && end > start).then_some((start, end))

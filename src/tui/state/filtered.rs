@@ -11,7 +11,7 @@ use crate::tui::store::Entry;
 #[derive(Debug, Default)]
 pub(in crate::tui) struct Filtered {
     pub figures: Figures,
-    /// Sorted numbers of the first packets of the calls between two ends: they tell apart connections that used the same
+    /// Sorted numbers of the first packets of the calls between two ends: they distinguish connections that used the same
     /// ports one after the other.
     first_packets: HashMap<(Endpoint, Endpoint), Vec<u64>>,
 }

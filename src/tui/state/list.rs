@@ -75,27 +75,27 @@ impl List {
 
 /// A list whose rows are numbers of things that are held elsewhere.
 #[derive(Debug)]
-pub(in crate::tui) struct IdList {
+pub(in crate::tui) struct IdList<I = u32> {
     pub list: List,
     /// In the order of the screen.
-    pub ids: Vec<u32>,
+    pub ids: Vec<I>,
 }
 
-impl IdList {
+impl<I: Copy + PartialEq> IdList<I> {
     pub(in crate::tui) fn new(column: Column, sort: Option<(Column, bool)>) -> Self {
         Self { list: List::new(column, sort), ids: Vec::new() }
     }
 
     /// The number in the selected row.
-    pub(in crate::tui) fn selected(&self) -> Option<u32> {
+    pub(in crate::tui) fn selected(&self) -> Option<I> {
         self.ids.get(self.list.selected).copied()
     }
 
     /// Takes these numbers and sorts them. If the user has moved the cursor, it stays on its number.
     pub(in crate::tui) fn arrange(
         &mut self,
-        ids: impl Iterator<Item = u32>,
-        key: impl Fn(u32, Column) -> SortKey,
+        ids: impl Iterator<Item = I>,
+        key: impl Fn(I, Column) -> SortKey,
     ) {
         let selected = self.selected();
         self.ids.clear();

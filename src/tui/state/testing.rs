@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use super::State;
+use crate::calls::record::{Connection, ConnectionState};
 use crate::calls::{Call, Carrier, Class, Uid, sample};
+use crate::decode::Network;
 use crate::sink::TimeFormat;
+use crate::source::CapturePoint;
 use crate::time::Timestamp;
 use crate::tui::{Colors, Update};
 
@@ -38,6 +41,30 @@ pub(in crate::tui) fn failed(n: u64, class: Class, code: i64, message: &str) -> 
     call
 }
 
+/// A connection between the ends of the test calls, of one packet, which carried nothing.
+pub(in crate::tui) fn connection(first_packet: u64, state: ConnectionState) -> Connection {
+    let call = sample::ok();
+    Connection {
+        first_packet,
+        last_packet: first_packet,
+        start: call.start,
+        end: call.end,
+        client: call.client,
+        server: call.server,
+        network: Network::Tcp,
+        capture_point: CapturePoint::default(),
+        protocol: None,
+        reason: None,
+        state,
+        calls: 0,
+        failed: 0,
+        packets: 1,
+        bytes: [0, 0],
+        retransmissions: 0,
+        gaps: 0,
+    }
+}
+
 /// An empty state for a screen of this size, with times in UTC and without colours.
 pub(in crate::tui) fn state(width: u16, height: u16) -> State {
     let mut state = State::new("captures/chain.pcap".to_owned(), 1 << 30, TimeFormat::Utc, Colors::None);
@@ -46,7 +73,7 @@ pub(in crate::tui) fn state(width: u16, height: u16) -> State {
 }
 
 /// Passes calls to the state and lets it finish its work.
-pub(in crate::tui) fn give(state: &mut State, calls: impl IntoIterator<Item = Call>) {
+pub(in crate::tui) fn send(state: &mut State, calls: impl IntoIterator<Item = Call>) {
     state.receive(Update::Calls(calls.into_iter().map(Arc::new).collect()));
     settle(state);
 }

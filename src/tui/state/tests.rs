@@ -2,12 +2,12 @@
 
 use crossterm::event::KeyCode;
 
-use super::testing::{call, failed, give, settle, state};
+use super::testing::{self, call, failed, send, settle, state};
 use super::{Effect, State};
 use crate::calls::record::{Connection, ConnectionState};
 use crate::calls::{Call, Class, Finding};
 use crate::chains::{Chain, Change, EvidenceSet, Hop, Origin, Reported};
-use crate::decode::{Endpoint, Network};
+use crate::decode::Endpoint;
 use crate::tui::Update;
 use crate::tui::keys::Key;
 use crate::tui::views::{View as _, ViewId};
@@ -28,7 +28,7 @@ fn selected(state: &State) -> u64 {
     state.views.calls.selected(&state.cx).unwrap().1.uid.packet / 2
 }
 
-/// A hundred calls of which every tenth failed.
+/// A hundred calls; every tenth failed.
 fn hundred() -> State {
     let mut state = state(80, 24);
     let calls = (0..100).map(|n| match n % 20 {
@@ -36,7 +36,7 @@ fn hundred() -> State {
         15 => failed(n, Class::Rpc, 6, "biz error: no stock"),
         _ => call(n),
     });
-    give(&mut state, calls);
+    send(&mut state, calls);
     state
 }
 
@@ -44,14 +44,14 @@ fn hundred() -> State {
 fn the_list_follows_the_end_until_the_cursor_moves() {
     let mut state = hundred();
     assert_eq!(selected(&state), 99);
-    give(&mut state, [call(100)]);
+    send(&mut state, [call(100)]);
     assert_eq!(selected(&state), 100);
     keys(&mut state, "k");
     let top = state.views.calls.list.top;
-    give(&mut state, (101..200).map(call));
+    send(&mut state, (101..200).map(call));
     assert_eq!((selected(&state), state.views.calls.list.top), (99, top), "nothing moves under the cursor");
     keys(&mut state, "G");
-    give(&mut state, [call(200)]);
+    send(&mut state, [call(200)]);
     assert_eq!(selected(&state), 200);
 }
 
@@ -71,7 +71,7 @@ fn errors_are_one_key_apart_and_go_round() {
         matches!(press(&mut state, KeyCode::Char('e')), Some(Effect::ReadPackets(call)) if call.failed())
     );
     press(&mut state, KeyCode::Esc);
-    assert_eq!(selected(&state), 5, "the list stands where the detail was");
+    assert_eq!(selected(&state), 5, "the list is where the detail was");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_filter_acts_while_it_is_typed_and_can_be_given_up() {
     assert_eq!((state.views.calls.len(), state.views.calls.hidden_calls(&state.cx.store)), (5, 95));
     keys(&mut state, "2");
     assert_eq!(state.views.errors.rows.ids.len(), 1, "the filter acts on the groups too");
-    give(&mut state, [failed(100, Class::Rpc, 6, "biz error: x"), call(101)]);
+    send(&mut state, [failed(100, Class::Rpc, 6, "biz error: x"), call(101)]);
     assert_eq!(state.views.calls.len(), 6, "and on calls that come");
     keys(&mut state, "a");
     assert_eq!(state.views.calls.len(), 102);
@@ -132,7 +132,7 @@ fn the_cursor_stays_on_its_call_when_the_filter_changes() {
 fn cells_become_filters() {
     let mut state = hundred();
     keys(&mut state, "e");
-    // The cursor stands on the method; the verdict is the column at its right.
+    // The cursor is on the method; the verdict is the next column.
     press(&mut state, KeyCode::Right);
     keys(&mut state, "=");
     assert_eq!(state.cx.matcher.text(), "class == business and code == 4041");
@@ -187,10 +187,10 @@ fn linked() -> State {
         cause.callee = Some("stock".into());
         let mut root = failed(n + 1, Class::Rpc, 6, "biz error: no row");
         root.callee = Some("order".into());
-        give(&mut state, [cause.clone(), root.clone()]);
+        send(&mut state, [cause.clone(), root.clone()]);
         chains.push(chain(root, cause));
     }
-    give(&mut state, [call(9)]);
+    send(&mut state, [call(9)]);
     state.receive(Update::Chains(chains));
     state.receive(Update::Connections(Vec::new()));
     settle(&mut state);
@@ -301,7 +301,7 @@ fn changes_lead_to_an_example_and_edges_to_their_calls() {
     cause.callee = Some("stock".into());
     let mut root = failed(21, Class::Rpc, 6, "");
     root.callee = Some("order".into());
-    give(&mut state, [cause.clone(), root.clone()]);
+    send(&mut state, [cause.clone(), root.clone()]);
     state.receive(Update::Chains(vec![chain(root, cause)]));
     state.refresh();
     settle(&mut state);
@@ -345,23 +345,10 @@ fn the_filter_acts_on_chains_and_connections_too() {
     let mut state = linked();
     let ends = state.views.calls.selected(&state.cx).unwrap().1.clone();
     let connection = |first, last, port| Connection {
-        first_packet: first,
         last_packet: last,
-        start: ends.start,
-        end: ends.end,
         client: Endpoint { port, ..ends.client },
         server: ends.server,
-        network: Network::Tcp,
-        capture_point: crate::source::CapturePoint::default(),
-        protocol: None,
-        reason: None,
-        state: ConnectionState::Open,
-        calls: 0,
-        failed: 0,
-        packets: 0,
-        bytes: [0, 0],
-        retransmissions: 0,
-        gaps: 0,
+        ..testing::connection(first, ConnectionState::Open)
     };
     let port = ends.client.port;
     // The same ports twice, one after the other, and another connection.
@@ -373,7 +360,7 @@ fn the_filter_acts_on_chains_and_connections_too() {
     keys(&mut state, "4");
     assert_eq!(state.views.connections.rows.ids.len(), 3);
     keys(&mut state, "fcode == 7\n");
-    assert_eq!(state.views.connections.rows.ids, [1]);
+    assert_eq!(state.views.connections.rows.ids, [5]);
     keys(&mut state, "5");
     assert_eq!((state.views.chains.len(), state.cx.chains.hidden), (2, 1));
     let screen = crate::tui::render::tests::screen(&state);
@@ -399,7 +386,7 @@ fn the_filter_acts_on_chains_and_connections_too() {
 fn a_pause_holds_the_screen_and_loses_nothing() {
     let mut state = hundred();
     keys(&mut state, " ");
-    give(&mut state, (100..150).map(call));
+    send(&mut state, (100..150).map(call));
     assert_eq!((state.views.calls.len(), state.waiting_calls()), (100, 50));
     keys(&mut state, " ");
     assert_eq!((state.views.calls.len(), state.waiting_calls()), (150, 0));
@@ -411,7 +398,7 @@ fn a_pause_ends_before_the_memory_does() {
         State::new(String::new(), 1 << 20, crate::sink::TimeFormat::Utc, crate::tui::Colors::None);
     state.resize(80, 24);
     keys(&mut state, " ");
-    give(&mut state, (0..1_000).map(call));
+    send(&mut state, (0..1_000).map(call));
     assert!(!state.paused && state.waiting_calls() == 0 && state.notice.is_some());
 }
 
@@ -423,7 +410,7 @@ fn sorted_lists_keep_their_order_as_calls_come() {
         call.latency = Some(ms * 1_000_000);
         call
     };
-    give(&mut state, [slow(0, 5), slow(1, 9), slow(2, 1)]);
+    send(&mut state, [slow(0, 5), slow(1, 9), slow(2, 1)]);
     keys(&mut state, "h");
     keys(&mut state, "s");
     let order = |state: &State| -> Vec<u64> {
@@ -431,7 +418,7 @@ fn sorted_lists_keep_their_order_as_calls_come() {
     };
     assert_eq!(order(&state), [1, 0, 2], "slow ones first");
     keys(&mut state, "j");
-    give(&mut state, [slow(3, 7), slow(4, 100)]);
+    send(&mut state, [slow(3, 7), slow(4, 100)]);
     state.refresh();
     assert_eq!(order(&state), [4, 1, 3, 0, 2]);
     assert_eq!(selected(&state), 0, "the cursor stays on its call");
@@ -540,7 +527,7 @@ fn the_mouse_scrolls_selects_opens_and_switches() {
     assert_eq!(selected(&state), 3);
     mouse(&mut state, MouseEventKind::ScrollUp, 5, 5, 0);
     assert_eq!(selected(&state), 0);
-    // Four lines stand above the first row.
+    // The first row is in the fifth line.
     mouse(&mut state, press, 20, 9, 1_000);
     assert_eq!(selected(&state), 5);
     assert!(

@@ -295,7 +295,7 @@ impl View for Calls {
 
     fn sentence(&self, cx: &Context) -> Sentence {
         let call = self.selected(cx).map(|(_, call)| call);
-        // Nobody has chosen the newest call, and what fails most is worth more.
+        // Until the user selects a call, the most frequent error is more useful than the newest call.
         let chosen = self.list.moved || call.is_some_and(|call| call.failed());
         let worst = if chosen { None } else { worst(cx) };
         worst.or_else(|| call.map(|call| Sentence::of_call(cx, call))).unwrap_or_default()

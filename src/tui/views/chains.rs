@@ -167,6 +167,10 @@ impl View for Chains {
         cx.hidden_chains()
     }
 
+    fn evicted(&self, cx: &Context) -> u64 {
+        cx.chains.evicted
+    }
+
     fn copy(&self, cx: &Context) -> Option<String> {
         self.selected(cx).map(|(chain, _)| crate::sink::chains::tree(chain, None, false))
     }
@@ -189,7 +193,7 @@ impl View for Chains {
         self.leave_gap(-1);
     }
 
-    /// What is said of chains is longer than what is said of calls.
+    /// Sentences about chains are longer than those about calls.
     fn sentence_lines(&self, height: u16) -> u16 {
         match height {
             ..16 => 1,
@@ -275,7 +279,7 @@ fn draw_hop(
         line::put(buffer, area, x, 0, &text::cut_end(&verdict, widths.verdict.saturating_sub(1)), style);
         line::put(buffer, area, x + widths.verdict as u16, 0, &remark, theme.dim);
     } else {
-        // What became of the error says more than the end of its text.
+        // What became of the error is more important than the end of its text.
         let kept = text::width(&remark).min(widths.verdict.saturating_sub(SHORTEST_TEXT));
         let end = line::put(buffer, area, x, 0, &text::cut_end(&verdict, widths.verdict - kept), style);
         line::put(buffer, area, end + 1, 0, &remark, theme.dim);

@@ -21,10 +21,10 @@ const RETRANSMISSIONS: Column = Column::number("retrans");
 const GAPS: Column = Column::number("gaps");
 const REASON: Column = Column::sentence("why not decoded");
 
-/// The connections, by their indices among those that are held.
+/// The connections, by the numbers of their first packets.
 #[derive(Debug)]
 pub(in crate::tui) struct Connections {
-    pub rows: IdList,
+    pub rows: IdList<u64>,
 }
 
 impl Default for Connections {
@@ -85,10 +85,9 @@ impl View for Connections {
 
     fn arrange(&mut self, cx: &Context) {
         let filtered = cx.filtered.as_ref();
-        let shown = (0_u32..)
-            .zip(cx.connections.all())
-            .filter(|(_, connection)| filtered.is_none_or(|filtered| filtered.calls(connection) > 0));
-        self.rows.arrange(shown.map(|(id, _)| id), |id, column| {
+        let shown =
+            cx.connections.all().iter().filter(|c| filtered.is_none_or(|filtered| filtered.calls(c) > 0));
+        self.rows.arrange(shown.map(|c| c.first_packet), |id, column| {
             cx.connections.get(id).map_or(SortKey::Nothing, |c| sort_key(c, column, &cx.names))
         });
     }
@@ -187,6 +186,10 @@ impl View for Connections {
     fn hidden(&self, cx: &Context) -> Option<(usize, &'static str)> {
         let hidden = cx.connections.all().len().saturating_sub(self.len());
         cx.matcher.has_filter().then_some((hidden, ""))
+    }
+
+    fn evicted(&self, cx: &Context) -> u64 {
+        cx.connections.evicted
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) trait View: fmt::Debug {
     /// The text of a row, for searching and copying.
     fn row_text(&self, cx: &Context, at: usize) -> String;
 
-    /// The thing that the selected row stands for, if it stands for several calls.
+    /// What the selected row represents, if it represents several calls.
     fn thing(&self, _cx: &Context) -> Option<Only> {
         None
     }
@@ -74,7 +74,7 @@ pub(super) trait View: fmt::Debug {
         self.thing(cx).map(Target::Calls)
     }
 
-    /// What is said about the selected row below the list.
+    /// The sentence about the selected row, below the list.
     fn sentence(&self, cx: &Context) -> Sentence;
 
     /// Why there are no rows.
@@ -83,6 +83,11 @@ pub(super) trait View: fmt::Debug {
     /// How much the filter and the class switches hide, and a word for it (empty for the rows of the view itself); `None`
     /// if they are off.
     fn hidden(&self, cx: &Context) -> Option<(usize, &'static str)>;
+
+    /// Things that the view would list but that were evicted to save memory.
+    fn evicted(&self, _cx: &Context) -> u64 {
+        0
+    }
 
     /// What `y` copies.
     fn copy(&self, cx: &Context) -> Option<String> {
@@ -104,7 +109,7 @@ pub(super) trait View: fmt::Debug {
         self.row_text(cx, at).to_lowercase().contains(needle)
     }
 
-    /// What is said at the end of the footer instead of the number of the selected row.
+    /// Shown at the end of the footer instead of the number of the selected row.
     fn position(&self, _cx: &Context) -> Option<&'static str> {
         None
     }
