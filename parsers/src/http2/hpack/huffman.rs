@@ -34,19 +34,25 @@ const QUICK_BITS: u32 = 12;
 /// Bits of a load of eight octets that count at the least: the first octet may have been read up to its last bit.
 const LOADED_BITS: u32 = 57;
 
+/// In place of a number of bits: more than any, so that it ends a round of look-ups by itself.
+const TOO_LONG: u8 = 64;
+
+/// Most symbols of a round, and one more that is written before it is known whether it is one.
+const ROUND: usize = LOADED_BITS as usize / 5 + 1;
+
 /// The symbols with which a few bits begin.
 #[derive(Clone, Copy)]
 struct Quick {
     /// Zero where there is no symbol.
     symbols: [u8; 2],
-    /// How many symbols: 0 if the code of the first is longer than [`QUICK_BITS`].
+    /// How many symbols.
     count: u8,
-    /// Bits of the codes of all of them.
+    /// Bits of the codes of all of them; [`TOO_LONG`] if the code of the first is longer than [`QUICK_BITS`].
     bits: u8,
 }
 
 impl Quick {
-    const NONE: Self = Self { symbols: [0; 2], count: 0, bits: 0 };
+    const NONE: Self = Self { symbols: [0; 2], count: 0, bits: TOO_LONG };
 }
 
 /// The tables for decoding, see [`build`].
@@ -129,8 +135,8 @@ const fn build() -> Code {
 /// By hand, because it takes 14 instructions an octet; nom's bit parsers take one symbol at a time.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), ()> {
     let before = out.len();
-    // No code is shorter than five bits; two octets are written before it is known how many of them count.
-    out.resize(before + coded.len() * 8 / 5 + 2, 0);
+    // No code is shorter than five bits; a round is written before it is known how much of it counts.
+    out.resize(before + coded.len() * 8 / 5 + ROUND, 0);
     let written = decode_into(coded, out.get_mut(before..).unwrap_or_default());
     out.truncate(before + written.unwrap_or(0));
     written.map(|_| ()).ok_or(())
@@ -143,21 +149,24 @@ fn decode_into(coded: &[u8], slots: &mut [u8]) -> Option<usize> {
     let mut read = 0;
     while read < total {
         let mut window = load(coded, read / 8) << (read % 8);
-        let mut bits = 0;
+        let round: &mut [u8; ROUND] = slots.get_mut(written..)?.first_chunk_mut()?;
+        let (mut symbols, mut bits) = (0, 0);
         while bits <= LOADED_BITS - QUICK_BITS {
             let quick =
                 CODE.quick.get((window >> (64 - QUICK_BITS)) as usize).copied().unwrap_or(Quick::NONE);
-            if quick.count == 0 {
-                break;
-            }
-            *slots.get_mut(written..)?.first_chunk_mut()? = quick.symbols;
-            written += usize::from(quick.count);
+            *round.get_mut(symbols..)?.first_chunk_mut()? = quick.symbols;
+            symbols += usize::from(quick.count);
             bits += u32::from(quick.bits);
             window <<= quick.bits & 63;
         }
-        read += bits as usize;
-        if bits > LOADED_BITS - QUICK_BITS || read >= total {
+        written += symbols;
+        let Some(before) = bits.checked_sub(u32::from(TOO_LONG)) else {
+            read += bits as usize;
             continue;
+        };
+        read += before as usize;
+        if read >= total {
+            break;
         }
         // What follows is padding or a code longer than the table's.
         let window = load(coded, read / 8) << (read % 8);
