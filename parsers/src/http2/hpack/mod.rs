@@ -35,6 +35,10 @@ const LIST_LIMIT: u32 = 256 * 1024;
 /// The most fields kept of one block.
 const FIELDS_LIMIT: usize = 4096;
 
+/// Fields that there is room for from the beginning, in a block and in a table: as many as most calls have, so that nothing
+/// has to grow on most connections.
+const USUAL_FIELDS: usize = 16;
+
 /// No field of that name; more than [`FIELDS_LIMIT`].
 const NONE: u16 = u16::MAX;
 
@@ -121,7 +125,7 @@ pub(super) struct Fields {
 impl Default for Fields {
     fn default() -> Self {
         Self {
-            list: Vec::new(),
+            list: Vec::with_capacity(USUAL_FIELDS),
             first: [NONE; Name::KNOWN],
             decoded: Vec::new(),
             octets: 0,

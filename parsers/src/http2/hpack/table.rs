@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::super::known::Name;
-use super::{Coded, Fault, Field, Part};
+use super::{Coded, Fault, Field, Part, USUAL_FIELDS};
 
 /// RFC 7541, appendix A; index 1 is the first.
 #[rustfmt::skip]
@@ -73,6 +73,9 @@ const STATIC: [(Name, &str, &str); 61] = [
 
 /// Size that every entry counts in addition to its octets (RFC 7541, section 4.1).
 const ENTRY_OVERHEAD: usize = 32;
+
+/// Octets that there is room for from the beginning.
+const USUAL_TEXT: usize = 256;
 
 /// Size of a table that nothing else was agreed on for (RFC 9113, section 6.5.2).
 pub(in super::super) const DEFAULT_SIZE: usize = 4096;
@@ -173,8 +176,8 @@ impl Table {
     /// The empty table with which a connection begins.
     pub(super) fn new() -> Self {
         Self {
-            entries: VecDeque::new(),
-            text: Vec::new(),
+            entries: VecDeque::with_capacity(USUAL_FIELDS),
+            text: Vec::with_capacity(USUAL_TEXT),
             begin: 0,
             size: 0,
             max: Some(DEFAULT_SIZE),

@@ -18,8 +18,9 @@ mod numbers;
 mod stream;
 mod unknown_paths;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::grpc::{self, Content, Scanner};
@@ -39,8 +40,11 @@ use unknown_paths::UnknownPaths;
 pub(super) use loss_proof::MissedBlocks;
 pub(super) use messages::{HeaderBlock, Piece, Span};
 
-/// The most streams followed at a time; the oldest is evicted first.
+/// The most streams followed at a time.
 const STREAMS_LIMIT: usize = 16 * 1024;
+
+/// How many streams are evicted when there are more, the oldest first.
+const EVICTED: usize = STREAMS_LIMIT / 16;
 
 /// The most streams whose request is kept until it is known what they are.
 const PENDING_LIMIT: usize = 1024;
@@ -82,7 +86,7 @@ pub(super) struct Streams {
     untracked: Untracked,
     proof: Proof,
     goaways: SmallVec<[PendingGoaway; 2]>,
-    open: BTreeMap<u32, Stream>,
+    open: HashMap<u32, Stream>,
     /// Those in [`State::Candidate`].
     candidates: BTreeSet<u32>,
     unknown_paths: UnknownPaths,
@@ -138,13 +142,16 @@ impl Streams {
         if !of_callee {
             self.numbers.lose();
         }
-        for (id, stream) in &mut self.open {
+        let mut ids: Vec<u32> = self.open.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            let Some(stream) = self.open.get_mut(&id) else { continue };
             stream.scanner(side).skip(None);
             let before = stream.loss;
             stream.loss = before.max(if of_callee { Loss::Answer } else { Loss::Bytes });
             if before < Loss::Answer && of_callee && matches!(stream.state, State::Call) {
                 let span = Span { side, start: offset, bytes: 0 };
-                let head = head_of(*id, span, true);
+                let head = head_of(id, span, true);
                 emit(side, &Event::Part(Part { head, messages: 0, end_lost: true }));
             }
         }
@@ -178,11 +185,20 @@ impl Streams {
             self.candidates.insert(id);
         }
         self.open.insert(id, stream);
-        while self.open.len() > STREAMS_LIMIT {
-            let Some((id, _)) = self.open.pop_first() else { break };
-            self.untracked = Untracked::Streams;
-            self.candidates.remove(&id);
+        if self.open.len() > STREAMS_LIMIT {
+            self.evict();
         }
+    }
+
+    /// Forgets the oldest streams.
+    fn evict(&mut self) {
+        let mut ids: Vec<u32> = self.open.keys().copied().collect();
+        let (oldest, ..) = ids.select_nth_unstable(EVICTED);
+        for id in oldest {
+            self.open.remove(id);
+            self.candidates.remove(id);
+        }
+        self.untracked = Untracked::Streams;
     }
 
     /// The stream is over. Where its opening was not seen it is remembered as such, so that what still comes of it is not
