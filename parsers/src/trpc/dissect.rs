@@ -1,10 +1,10 @@
 //! The tree of fields of one frame, for the detail view.
 
-use super::fields::{self, Fields, Shape, Spec};
+use super::fields::{self, ProtobufFields, Shape, Spec};
 use super::frame::{FrameType, HEAD_LEN, frame_head};
 use super::stream;
 use super::unary::{self, Role};
-use crate::dissect::{Reader, field as leaf};
+use crate::dissect::{FieldReader, field as leaf};
 use crate::event::Side;
 use crate::protobuf::{self, Value};
 use crate::protocol::Field;
@@ -16,7 +16,7 @@ fn lossy(bytes: &[u8]) -> String {
 /// The fields of the protobuf message from `base` up to the end of `frame`; unknown ones by their number.
 fn message_fields(message: &'static [Spec], frame: &[u8], base: usize) -> Vec<Field> {
     let mut shown = Vec::new();
-    let mut reader = Reader::new(frame, base);
+    let mut reader = FieldReader::new(frame, base);
     while let Ok((field, range)) = reader.ranged(protobuf::field) {
         let spec = fields::spec(message, field.number);
         let name = match spec {
@@ -31,7 +31,7 @@ fn message_fields(message: &'static [Spec], frame: &[u8], base: usize) -> Vec<Fi
                 Field { children: message_fields(inner, end, range.1 - bytes.len()), ..leaf(name, "", range) }
             }
             (Some(Shape::Map), Value::Bytes(bytes)) => {
-                let entry = Fields::read(bytes).unwrap_or_default();
+                let entry = ProtobufFields::read(bytes).unwrap_or_default();
                 let [key, value] = [1, 2].map(|n| lossy(entry.bytes(n).unwrap_or_default()));
                 leaf(format!("{name}[{key}]"), value, range)
             }
@@ -68,7 +68,7 @@ pub(super) fn dissect(_side: Side, bytes: &[u8]) -> Vec<Field> {
     let end = bytes.len().min(head.total as usize);
     let meta_end = head.meta_end().min(end);
     let meta = bytes.get(HEAD_LEN..meta_end).unwrap_or_default();
-    let read = Fields::read(meta).unwrap_or_default();
+    let read = ProtobufFields::read(meta).unwrap_or_default();
     let (name, spec) = match head.frame_type {
         FrameType::Unary if matches!(unary::role(&read), Ok(Some(Role::Request))) => {
             ("RequestProtocol", unary::REQUEST)

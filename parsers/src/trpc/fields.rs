@@ -11,7 +11,7 @@ const FIELDS: usize = 13;
 
 /// The fields of a message by number, the last of each (as protobuf has it for fields that don't repeat).
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Fields<'a> {
+pub(super) struct ProtobufFields<'a> {
     values: [Option<Value<'a>>; FIELDS],
     /// The highest number read.
     last: u32,
@@ -21,7 +21,7 @@ pub(super) struct Fields<'a> {
     pub(super) partial: Option<(u32, &'a [u8])>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> ProtobufFields<'a> {
     /// Reads a message, which may be cut off.
     pub(super) fn read(message: &'a [u8]) -> ParseResult<Self> {
         let mut fields = Self::default();
@@ -30,7 +30,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads a message, which may be cut off, into fields that are still empty. They are some 350 bytes: in place they cost
-    /// 140 instructions a frame less than copied.
+    /// 140 instructions a frame less than if they were copied.
     pub(super) fn fill(&mut self, message: &'a [u8]) -> ParseResult<()> {
         self.whole = true;
         let mut rest = message;
@@ -157,7 +157,7 @@ pub(super) fn each_entry(message: &[u8], map: u32, each: &mut dyn FnMut(&[u8], &
     for field in protobuf::fields(message) {
         if let Value::Bytes(entry) = field.value
             && field.number == map
-            && let Ok(entry) = Fields::read(entry)
+            && let Ok(entry) = ProtobufFields::read(entry)
         {
             each(entry.bytes(1).unwrap_or_default(), entry.bytes(2).unwrap_or_default());
         }
@@ -170,17 +170,17 @@ mod tests {
 
     #[test]
     fn a_negative_int32_is_ten_bytes_long() {
-        let fields = Fields::read(b"\x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01").unwrap();
+        let fields = ProtobufFields::read(b"\x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01").unwrap();
         assert_eq!(fields.int32(4), Some(-1));
         assert_eq!(fields.int32(5), Some(0), "left out of a whole message");
     }
 
     #[test]
     fn of_a_cut_message_only_what_has_been_passed_is_known() {
-        let fields = Fields::read(b"\x18\x02\x28\x91").unwrap();
+        let fields = ProtobufFields::read(b"\x18\x02\x28\x91").unwrap();
         assert!(!fields.whole);
         assert_eq!(fields.int32(4), None, "the field that was cut could have been any");
-        let fields = Fields::read(b"\x18\x02\x32\x0forder").unwrap();
+        let fields = ProtobufFields::read(b"\x18\x02\x32\x0forder").unwrap();
         assert_eq!(
             (fields.int32(4), fields.int32(5), fields.partial),
             (Some(0), Some(0), Some((6, &b"order"[..])))
@@ -190,10 +190,11 @@ mod tests {
     #[test]
     fn a_varint_of_eleven_bytes_and_field_zero_are_wrong() {
         assert!(
-            Fields::read(&[0x18, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01]).is_err()
+            ProtobufFields::read(&[0x18, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01])
+                .is_err()
         );
-        assert!(Fields::read(&[0x00, 0x01]).is_err());
-        assert!(Fields::read(&[0x1b]).is_err(), "groups are long gone");
+        assert!(ProtobufFields::read(&[0x00, 0x01]).is_err());
+        assert!(ProtobufFields::read(&[0x1b]).is_err(), "groups are long gone");
     }
 
     #[test]

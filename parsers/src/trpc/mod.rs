@@ -15,7 +15,7 @@ mod unary;
 
 use nom::Err;
 
-use self::fields::Fields;
+use self::fields::ProtobufFields;
 use self::frame::{FrameHead, FrameType, MAGIC, frame_head};
 use self::unary::Role;
 use crate::error::{Layer, ParseResult, in_layer, incomplete, wrong};
@@ -166,7 +166,7 @@ impl Frames {
             None if cut => (rest, false),
             None => return incomplete(head.meta_len() - rest.len()),
         };
-        let mut fields = Fields::default();
+        let mut fields = ProtobufFields::default();
         fields.fill(meta)?;
         if whole && !fields.whole {
             return wrong(rest, "field longer than its head");
@@ -195,7 +195,7 @@ impl Frames {
         &mut self,
         side: Side,
         head: &FrameHead,
-        fields: &Fields<'a>,
+        fields: &ProtobufFields<'a>,
         rest: &[u8],
     ) -> ParseResult<Parsed<'a>> {
         let bytes = u64::from(head.total);
@@ -254,7 +254,7 @@ impl Framing for Frames {
     fn metadata(&self, _side: Side, input: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
         let Ok((rest, head)) = frame_head(input) else { return };
         let meta = rest.get(..head.meta_len()).unwrap_or(rest);
-        let Ok(fields) = Fields::read(meta) else { return };
+        let Ok(fields) = ProtobufFields::read(meta) else { return };
         let content_type = match head.frame_type {
             FrameType::Unary => {
                 let request = matches!(unary::role(&fields), Ok(Some(Role::Request)));

@@ -6,7 +6,7 @@
 //! callee         INIT(request_meta, response_meta{ret ≠ 0})               refused: no CLOSE follows
 //! ```
 
-use super::fields::{Fields, Shape, Spec};
+use super::fields::{ProtobufFields, Shape, Spec};
 use super::frame::FrameHead;
 use super::{codec_name, split_func};
 use crate::event::{
@@ -54,7 +54,7 @@ fn event_head(head: &FrameHead) -> Head {
 
 /// Who sent an INIT: `Some(true)` the caller, `Some(false)` the callee, `None` if the bytes do not show it. A `response_meta`
 /// is the callee's, even an empty one; a `request_meta` alone proves the caller, for a refusal sends both back.
-pub(super) fn init_is_callers(fields: &Fields<'_>) -> Option<bool> {
+pub(super) fn init_is_callers(fields: &ProtobufFields<'_>) -> Option<bool> {
     let answered = fields.bytes(2).is_some() || fields.partial.is_some_and(|(number, _)| number == 2);
     match (answered, fields.bytes(1).is_some()) {
         (true, _) => Some(false),
@@ -64,8 +64,8 @@ pub(super) fn init_is_callers(fields: &Fields<'_>) -> Option<bool> {
 }
 
 /// What an INIT says, once it is known whether the caller sent it.
-pub(super) fn init<'a>(head: &FrameHead, fields: &Fields<'a>, from_caller: bool) -> Event<'a> {
-    let meta = |number| fields.bytes_or_partial(number).and_then(|meta| Fields::read(meta).ok());
+pub(super) fn init<'a>(head: &FrameHead, fields: &ProtobufFields<'a>, from_caller: bool) -> Event<'a> {
+    let meta = |number| fields.bytes_or_partial(number).and_then(|meta| ProtobufFields::read(meta).ok());
     let request = meta(1).unwrap_or_default();
     let (service, method) = split_func(request.bytes(3));
     let names = Names { service, method, caller: request.text(1), callee: request.text(2) };
@@ -98,7 +98,7 @@ const AFTER_THE_END: (i32, &[u8]) = (1, b"uninitialized meta");
 /// is the callee's (no library's caller sends one), and a plain CLOSE says no more than that this side has ended.
 pub(super) fn close<'a>(
     head: &FrameHead,
-    fields: &Fields<'a>,
+    fields: &ProtobufFields<'a>,
     side: Side,
     caller: Option<Side>,
 ) -> Event<'a> {

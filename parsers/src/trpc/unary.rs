@@ -1,6 +1,6 @@
 //! Unary frames: `RequestProtocol` and `ResponseProtocol` of `trpc.proto`.
 
-use super::fields::{Fields, Shape, Spec};
+use super::fields::{ProtobufFields, Shape, Spec};
 use super::frame::{FrameHead, HEAD_LEN};
 use super::{codec_name, split_func};
 use crate::event::{Answer, CallId, Codes, Event, Head, Names, Request, Rpc, Status, Transport};
@@ -51,7 +51,7 @@ pub(super) enum Role {
 
 /// Distinguishes request and answer by the wire types in which they differ. `None`: no field that is here differs. The error
 /// means that some fields are of the one and some of the other.
-pub(super) fn role(fields: &Fields<'_>) -> Result<Option<Role>, ()> {
+pub(super) fn role(fields: &ProtobufFields<'_>) -> Result<Option<Role>, ()> {
     let begun = |number| fields.bytes(number).is_some() || fields.partial.is_some_and(|(n, _)| n == number);
     let number = |number| fields.number(number).is_some();
     let request = begun(5) || begun(7) || begun(9) || number(8) || number(11);
@@ -66,17 +66,17 @@ pub(super) fn role(fields: &Fields<'_>) -> Result<Option<Role>, ()> {
 }
 
 /// The id that pairs request and answer; 0 where it is left out.
-pub(super) fn request_id(fields: &Fields<'_>) -> i64 {
+pub(super) fn request_id(fields: &ProtobufFields<'_>) -> i64 {
     i64::from(fields.number(3).unwrap_or(0) as u32)
 }
 
-fn event_head(fields: &Fields<'_>, codec: Option<&'static str>) -> Head {
+fn event_head(fields: &ProtobufFields<'_>, codec: Option<&'static str>) -> Head {
     let id = CallId::Request(request_id(fields));
     Head { codec, ..Head::new(Rpc::Trpc, Transport::Trpc, id) }
 }
 
 /// What a request says.
-pub(super) fn request<'a>(fields: &Fields<'a>) -> Event<'a> {
+pub(super) fn request<'a>(fields: &ProtobufFields<'a>) -> Event<'a> {
     let (service, method) = split_func(fields.bytes(7));
     Event::Request(Request {
         head: event_head(fields, fields.int32(10).and_then(codec_name)),
@@ -88,7 +88,7 @@ pub(super) fn request<'a>(fields: &Fields<'a>) -> Event<'a> {
 }
 
 /// What an answer says. In one that is cut off, a number that was not reached stays unknown.
-pub(super) fn answer<'a>(head: &FrameHead, fields: &Fields<'a>) -> Event<'a> {
+pub(super) fn answer<'a>(head: &FrameHead, fields: &ProtobufFields<'a>) -> Event<'a> {
     let codes = Codes { ret: fields.int32(4), func_ret: fields.int32(5), message: fields.text_or_partial(6) };
     let failed = [codes.ret, codes.func_ret].iter().any(|code| code.is_some_and(|code| code != 0));
     let attachment = fields.number(12).unwrap_or(0);

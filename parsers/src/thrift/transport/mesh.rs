@@ -15,7 +15,7 @@ use nom::number::streaming::be_u16;
 use nom::sequence::preceded;
 
 use super::input::Input;
-use super::ttheader::header::Fields;
+use super::ttheader::header::HeaderFields;
 use crate::dissect::{Range, field, hex, number, shown};
 use crate::error::{Layer, Parse, ParseResult, in_layer, incomplete, placed, within};
 use crate::event::{Answer, Event, Status, Transport};
@@ -60,7 +60,7 @@ fn header<'a>(input: &'a [u8], mut each: impl FnMut(&'a [u8], &'a [u8], Range)) 
 }
 
 /// Adds what the header says to the message behind it.
-fn wrap<'a>(event: &mut Event<'a>, fields: &Fields<'a>) {
+fn wrap<'a>(event: &mut Event<'a>, fields: &HeaderFields<'a>) {
     if let Some(head) = event.head_mut() {
         head.transport = Transport::MeshHeader;
     }
@@ -81,7 +81,7 @@ pub(super) fn parse<'a>(
     input: Input<'a>,
     inner: impl FnOnce(Input<'a>) -> ParseResult<Parsed<'a>>,
 ) -> ParseResult<Parsed<'a>> {
-    let mut fields = Fields::default();
+    let mut fields = HeaderFields::default();
     let pairs = |bytes| header(bytes, |key, value, _| fields.set_string(key, value));
     let (behind, ()) = in_layer(Layer::Header, pairs)(input.bytes)?;
     let base = input.bytes.len() - behind.len();

@@ -74,16 +74,16 @@ fn no_metadata(_input: &[u8], _each: &mut dyn FnMut(&[u8], &[u8])) {}
 
 impl ThriftTransport {
     /// The table of the transports.
-    fn functions(self) -> Functions {
+    fn functions(self) -> &'static Functions {
         match self {
-            Self::TtHeader => Functions {
+            Self::TtHeader => &Functions {
                 name: "ttheader",
                 probe: ttheader::probe,
                 parse: ttheader::parse,
                 metadata: ttheader::metadata,
                 dissect: ttheader::dissect,
             },
-            Self::MeshHeader => Functions {
+            Self::MeshHeader => &Functions {
                 name: "mesh-header",
                 probe: |input| {
                     mesh::probe(input, |behind| match Self::behind_mesh(behind) {
@@ -105,21 +105,21 @@ impl ThriftTransport {
                 },
                 dissect: dissect_mesh,
             },
-            Self::THeader => Functions {
+            Self::THeader => &Functions {
                 name: "theader",
                 probe: theader::probe,
                 parse: theader::parse,
                 metadata: theader::metadata,
                 dissect: theader::dissect,
             },
-            Self::Framed => Functions {
+            Self::Framed => &Functions {
                 name: "framed",
                 probe: framed::probe,
                 parse: framed::parse,
                 metadata: no_metadata,
                 dissect: framed::dissect,
             },
-            Self::Buffered => Functions {
+            Self::Buffered => &Functions {
                 name: "buffered",
                 probe: buffered::probe,
                 parse: buffered::parse,

@@ -55,13 +55,13 @@ const INFLATE_LEAST: usize = 64;
 const TOO_LONG: &str = "pairs longer than the header";
 
 /// The fixed head.
-struct FixedHead {
+struct THeaderHead {
     length: u32,
     /// Bytes of the variable header.
     header_size: usize,
 }
 
-impl FixedHead {
+impl THeaderHead {
     /// Bytes of the whole frame.
     fn total(&self) -> u64 {
         u64::from(self.length) + 4
@@ -97,9 +97,9 @@ fn header_size<'a>(length: u32) -> impl FnMut(&'a [u8]) -> Parse<'a, usize> {
     }
 }
 
-fn fixed_head(input: &[u8]) -> Parse<'_, FixedHead> {
+fn fixed_head(input: &[u8]) -> Parse<'_, THeaderHead> {
     let (input, (length, _magic, _flags, _seq_id)) = (length, magic, be_u16, be_i32).parse(input)?;
-    header_size(length).map(|header_size| FixedHead { length, header_size }).parse(input)
+    header_size(length).map(|header_size| THeaderHead { length, header_size }).parse(input)
 }
 
 fn encoding(input: &[u8]) -> Parse<'_, u64> {
@@ -247,7 +247,7 @@ pub(super) fn probe(input: &[u8]) -> Verdict {
 }
 
 /// The bytes of the variable header, as far as they are there.
-fn header_bytes<'a>(rest: &'a [u8], head: &FixedHead) -> &'a [u8] {
+fn header_bytes<'a>(rest: &'a [u8], head: &THeaderHead) -> &'a [u8] {
     rest.get(..head.header_size).unwrap_or(rest)
 }
 

@@ -10,7 +10,7 @@ mod stream;
 mod tests;
 
 use header::{
-    Entry, FLAG_SASL, FLAG_STREAMING, Fields, FixedHead, HEAD_SIZE, fixed_head, key_name, number_of,
+    Entry, FLAG_SASL, FLAG_STREAMING, HEAD_SIZE, HeaderFields, TtHeaderHead, fixed_head, key_name, number_of,
 };
 use nom::Err;
 
@@ -36,31 +36,36 @@ const PROBE_LEAST: usize = 3;
 const TOO_LONG: &str = "sections longer than the header";
 
 /// What a frame says before its payload.
-struct Frame<'a> {
-    head: FixedHead,
-    fields: Fields<'a>,
+#[derive(Clone, Copy)]
+struct Frame<'f, 'a> {
+    head: TtHeaderHead,
+    fields: &'f HeaderFields<'a>,
     /// All sections were read.
     whole: bool,
 }
 
-/// Reads head and sections. The sections of a frame that is cut are read as far as they go.
-fn parse_frame(input: Input<'_>) -> ParseResult<Frame<'_>> {
-    let (rest, head) = in_layer(Layer::Frame, fixed_head)(input.bytes)?;
+/// Reads the sections, with which `rest` begins, into `fields`; those of a frame that is cut as far as they go. Returns
+/// whether they are whole.
+fn parse_sections<'a>(
+    fields: &mut HeaderFields<'a>,
+    head: TtHeaderHead,
+    rest: &'a [u8],
+    input: Input<'a>,
+) -> ParseResult<bool> {
     let whole = rest.len() >= head.header_size;
     if !whole && !input.cut {
         return incomplete(head.header_size - rest.len());
     }
-    let mut fields = Fields::default();
     let sections = |header| header::sections(header, |entry, _| fields.set(entry));
     match within(head.header_size, TOO_LONG, rest, sections) {
-        Ok(_) => Ok(Frame { head, fields, whole }),
-        Err(Err::Incomplete(_)) => Ok(Frame { head, fields, whole: false }),
+        Ok(_) => Ok(whole),
+        Err(Err::Incomplete(_)) => Ok(false),
         Err(error) => Err(placed(error, Layer::Header, input.bytes)),
     }
 }
 
 /// Reads the message of a payload. `None` if it can't be read; what remains to be waited for is an error.
-fn parse_envelope<'a>(frame: &Frame<'_>, input: Input<'a>) -> ParseResult<Option<Envelope<'a>>> {
+fn parse_envelope<'a>(frame: Frame<'_, '_>, input: Input<'a>) -> ParseResult<Option<Envelope<'a>>> {
     let size = frame.head.payload_size();
     if size == 0 || !frame.whole {
         return Ok(None);
@@ -83,21 +88,24 @@ pub(super) fn parse<'a>(
     input: Input<'a>,
     _unpacked: &'a mut Vec<u8>,
 ) -> ParseResult<Parsed<'a>> {
-    let frame = parse_frame(input)?;
-    let flags = frame.head.flags;
+    let (rest, head) = in_layer(Layer::Frame, fixed_head)(input.bytes)?;
+    let mut fields = HeaderFields::default();
+    let whole = parse_sections(&mut fields, head, rest, input)?;
+    let frame = Frame { head, fields: &fields, whole };
+    let flags = head.flags;
     if flags & FLAG_STREAMING != 0 {
-        stream::parse(peers, &frame, input)
+        stream::parse(peers, frame, input)
     } else if flags & FLAG_SASL != 0 {
         Ok(Parsed::Control { bytes: frame.head.total() })
     } else {
-        parse_call(peers, &frame, input)
+        parse_call(peers, frame, input)
     }
 }
 
 /// Reads a frame that belongs to a call.
-fn parse_call<'a>(peers: &mut Peers, frame: &Frame<'a>, input: Input<'a>) -> ParseResult<Parsed<'a>> {
+fn parse_call<'a>(peers: &mut Peers, frame: Frame<'_, 'a>, input: Input<'a>) -> ParseResult<Parsed<'a>> {
     let envelope = parse_envelope(frame, input)?;
-    let (head, fields) = (frame.head, &frame.fields);
+    let Frame { head, fields, .. } = frame;
     let control = Parsed::Control { bytes: head.total() };
     let message_type = match &envelope {
         Some(envelope) => {
@@ -140,8 +148,8 @@ fn parse_call<'a>(peers: &mut Peers, frame: &Frame<'a>, input: Input<'a>) -> Par
 }
 
 /// The type of a message whose payload can't be read.
-fn type_without_payload(peers: Peers, frame: &Frame<'_>, input: Input<'_>) -> Option<MessageType> {
-    let fields = &frame.fields;
+fn type_without_payload(peers: Peers, frame: Frame<'_, '_>, input: Input<'_>) -> Option<MessageType> {
+    let fields = frame.fields;
     if let Some(number) = fields.message_type {
         // Heartbeats and the like have numbers of their own and belong to no call.
         return MessageType::from_number(number);
@@ -180,7 +188,7 @@ pub(super) fn probe(input: &[u8]) -> Verdict {
 }
 
 /// The fixed head and the bytes of the sections, as far as they are there.
-fn head_and_sections(input: &[u8]) -> Option<(FixedHead, &[u8])> {
+fn head_and_sections(input: &[u8]) -> Option<(TtHeaderHead, &[u8])> {
     let (rest, head) = fixed_head(input).ok()?;
     Some((head, rest.get(..head.header_size).unwrap_or(rest)))
 }

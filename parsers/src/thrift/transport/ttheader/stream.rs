@@ -56,7 +56,7 @@ enum StreamFrame {
 }
 
 /// What a frame means when `side` sent it; `None` for a frame that belongs to no call or whose meaning is unknown.
-fn kind(peers: &mut Peers, frame: &Frame<'_>, side: Side) -> Option<StreamFrame> {
+fn kind(peers: &mut Peers, frame: Frame<'_, '_>, side: Side) -> Option<StreamFrame> {
     match frame.fields.frame_type? {
         HEADER => {
             if frame.fields.service.is_some() {
@@ -81,7 +81,11 @@ fn kind(peers: &mut Peers, frame: &Frame<'_>, side: Side) -> Option<StreamFrame>
     }
 }
 
-pub(super) fn parse<'a>(peers: &mut Peers, frame: &Frame<'a>, input: Input<'a>) -> ParseResult<Parsed<'a>> {
+pub(super) fn parse<'a>(
+    peers: &mut Peers,
+    frame: Frame<'_, 'a>,
+    input: Input<'a>,
+) -> ParseResult<Parsed<'a>> {
     let bytes = frame.head.total();
     let kind = match kind(peers, frame, input.side) {
         // Stream 0 is the connection itself.
@@ -92,7 +96,7 @@ pub(super) fn parse<'a>(peers: &mut Peers, frame: &Frame<'a>, input: Input<'a>) 
         StreamFrame::Trailer | StreamFrame::Rst => parse_exception(frame, input)?,
         _ => None,
     };
-    let fields = &frame.fields;
+    let fields = frame.fields;
     let id = CallId::Stream(i64::from(frame.head.seq_id));
     let head = Head { codec: Some("thrift-binary"), ..Head::new(Rpc::Ttstream, Transport::TtHeader, id) };
     let (names, headers) = (fields.names(), None);
@@ -119,7 +123,7 @@ pub(super) fn parse<'a>(peers: &mut Peers, frame: &Frame<'a>, input: Input<'a>) 
 }
 
 /// The exception in the payload of a trailer or rst frame; `None` if there is none or it is lost.
-fn parse_exception<'a>(frame: &Frame<'_>, input: Input<'a>) -> ParseResult<Option<Exception<'a>>> {
+fn parse_exception<'a>(frame: Frame<'_, '_>, input: Input<'a>) -> ParseResult<Option<Exception<'a>>> {
     Ok(match parse_envelope(frame, input)?.map(|envelope| envelope.outcome) {
         Some(ReplyBody::Exception(exception)) => Some(exception),
         _ => None,
