@@ -157,11 +157,24 @@ pub(super) fn each_entry(message: &[u8], map: u32, each: &mut dyn FnMut(&[u8], &
     for field in protobuf::fields(message) {
         if let Value::Bytes(entry) = field.value
             && field.number == map
-            && let Ok(entry) = ProtobufFields::read(entry)
         {
-            each(entry.bytes(1).unwrap_or_default(), entry.bytes(2).unwrap_or_default());
+            let (key, value) = map_entry(entry);
+            each(key, value);
         }
     }
+}
+
+/// Key and value of an entry of a `map<string, bytes>`; empty where they are left out.
+pub(super) fn map_entry(entry: &[u8]) -> (&[u8], &[u8]) {
+    let (mut key, mut value) = (&[][..], &[][..]);
+    for field in protobuf::fields(entry) {
+        match (field.number, field.value) {
+            (1, Value::Bytes(bytes)) => key = bytes,
+            (2, Value::Bytes(bytes)) => value = bytes,
+            _ => {}
+        }
+    }
+    (key, value)
 }
 
 #[cfg(test)]

@@ -254,14 +254,10 @@ impl Framing for Frames {
     fn metadata(&self, _side: Side, input: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
         let Ok((rest, head)) = frame_head(input) else { return };
         let meta = rest.get(..head.meta_len()).unwrap_or(rest);
-        let Ok(fields) = ProtobufFields::read(meta) else { return };
         let content_type = match head.frame_type {
-            FrameType::Unary => {
-                let request = matches!(unary::role(&fields), Ok(Some(Role::Request)));
-                fields::each_entry(meta, if request { 9 } else { 8 }, each);
-                fields.number(if request { 10 } else { 9 })
-            }
+            FrameType::Unary => unary::trans_info(meta, each),
             FrameType::Init => {
+                let Ok(fields) = ProtobufFields::read(meta) else { return };
                 fields::each_entry(fields.bytes(1).unwrap_or_default(), 5, each);
                 fields.number(4)
             }

@@ -1,9 +1,10 @@
 //! Unary frames: `RequestProtocol` and `ResponseProtocol` of `trpc.proto`.
 
-use super::fields::{ProtobufFields, Shape, Spec};
+use super::fields::{ProtobufFields, Shape, Spec, map_entry};
 use super::frame::{FrameHead, HEAD_LEN};
 use super::{codec_name, split_func};
 use crate::event::{Answer, CallId, Codes, Event, Head, Names, Request, Rpc, Status, Transport};
+use crate::protobuf::{self, Value};
 
 /// `call_type` of a call that wants no answer.
 const ONEWAY: u64 = 1;
@@ -63,6 +64,26 @@ pub(super) fn role(fields: &ProtobufFields<'_>) -> Result<Option<Role>, ()> {
         // A good answer is nothing but its request id: zeros are left out. A request has at least its func.
         (false, false) => Ok(fields.whole.then_some(Role::Answer)),
     }
+}
+
+/// Calls `each` with the entries of a head's `trans_info` and returns the content type. In one pass without
+/// [`ProtobufFields`]: it is asked of every message, and the wire types of the fields show what they are.
+pub(super) fn trans_info(meta: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64> {
+    let (mut is_request, mut ninth, mut tenth) = (false, None, None);
+    for field in protobuf::fields(meta) {
+        match (field.number, field.value) {
+            (number @ (8 | 9), Value::Bytes(entry)) => {
+                is_request |= number == 9;
+                let (key, value) = map_entry(entry);
+                each(key, value);
+            }
+            (5 | 7, Value::Bytes(_)) | (8 | 11, Value::Varint(_)) => is_request = true,
+            (9, Value::Varint(number)) => ninth = Some(number),
+            (10, Value::Varint(number)) => tenth = Some(number),
+            _ => {}
+        }
+    }
+    if is_request { tenth } else { ninth }
 }
 
 /// The id that pairs request and answer; 0 where it is left out.

@@ -174,16 +174,16 @@ fn parse_compressed<'a>(
     cut: bool,
     unpacked: &'a mut Vec<u8>,
 ) -> ParseResult<Envelope<'a>> {
-    let payload = payload.get(..size).unwrap_or(payload);
-    let whole = payload.len() == size;
+    let compressed = payload.get(..size).unwrap_or(payload);
+    let whole = compressed.len() == size;
     let least = size.min(INFLATE_LEAST);
-    if payload.len() < least && !cut {
-        return incomplete(least - payload.len());
+    if compressed.len() < least && !cut {
+        return incomplete(least - compressed.len());
     }
-    let (inflated, open) = inflate(payload);
+    let (inflated, open) = inflate(compressed);
     *unpacked = inflated;
     // How many compressed bytes are needed can't be foreseen; asking for as many again keeps the work linear.
-    let more = (size - payload.len()).min(payload.len());
+    let more = (size - compressed.len()).min(compressed.len());
     let unreadable = || wrong(payload, "compressed payload can't be read");
     match parse_bare(unpacked, usize::MAX) {
         Err(Err::Incomplete(_)) if open && !whole => incomplete(more),
