@@ -1,11 +1,11 @@
 # The same commands on a desk, in CI and in the README.
 .POSIX:
-.PHONY: help setup demo test check fmt bench pictures clean
+.PHONY: help setup demo test check fmt bench budget budget-update pictures clean
 
 CARGO = cargo
 
 help: ## Lists the targets.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
 
 setup: ## Installs what building needs (libpcap's headers), or names it.
 	@sh scripts/setup.sh
@@ -22,8 +22,14 @@ fmt: ## Formats every tracked Rust file (modules declared by macro are not reach
 check: setup ## Format, lints, docs, licences and advisories of dependencies.
 	@sh scripts/check.sh
 
-bench: setup ## Speed and memory against tshark and tcpdump, where they are installed.
-	@sh scripts/bench.sh
+bench: setup ## Speed, memory and instructions, beside tcpdump and tshark where they are installed.
+	@sh scripts/bench.sh table
+
+budget: setup ## Compares the instructions of each stage with benches/budget.toml (needs valgrind).
+	@sh scripts/budget.sh
+
+budget-update: setup ## Writes benches/budget.toml from this build (needs valgrind).
+	@sh scripts/budget.sh --update
 
 pictures: setup ## Makes the pictures of the README from the program's own screen.
 	$(CARGO) build --release --locked

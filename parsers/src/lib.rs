@@ -14,7 +14,6 @@
 //! | the protocols | [`thrift`], [`trpc`], [`http1`], [`http2`] |
 //! | protobuf without a schema | [`protobuf`] |
 
-#![deny(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 mod dissect;
