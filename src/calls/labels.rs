@@ -12,29 +12,13 @@ use crate::text::{escape, push_escaped};
 /// The sign of a class where colour is not enough: nothing for ok, `~` where the answer was lost.
 #[must_use]
 pub fn letter(class: Option<Class>) -> char {
-    match class {
-        Some(Class::Ok) => ' ',
-        Some(Class::Business) => 'B',
-        Some(Class::Rpc) => 'R',
-        Some(Class::Transport) => 'N',
-        Some(Class::Unanswered) => '?',
-        Some(Class::Oneway) => '1',
-        None => '~',
-    }
+    class.map_or('~', |class| class.row().letter)
 }
 
 /// The class as people say it.
 #[must_use]
 pub fn label(class: Option<Class>) -> &'static str {
-    match class {
-        Some(Class::Ok) => "ok",
-        Some(Class::Business) => "business error",
-        Some(Class::Rpc) => "RPC error",
-        Some(Class::Transport) => "broken connection",
-        Some(Class::Unanswered) => "no answer",
-        Some(Class::Oneway) => "one-way",
-        None => "unknown",
-    }
+    class.map_or("unknown", |class| class.row().label)
 }
 
 /// `Service.Method`, or what of it is known; `unknown#17` for a name that was said before the capture began, `?` for none.
@@ -105,9 +89,6 @@ pub fn verdict(call: &Call) -> String {
     let mut out = String::new();
     let outcome = &call.outcome;
     match (outcome.class, outcome.carrier) {
-        (Some(Class::Ok), _) => out.push_str("ok"),
-        (Some(Class::Oneway), _) => out.push_str("one-way"),
-        (Some(Class::Unanswered), _) => out.push_str("no answer"),
         (None, _) => out.push_str("answer lost"),
         (Some(Class::Transport), carrier) => {
             out.push_str(match carrier {
@@ -152,6 +133,7 @@ pub fn verdict(call: &Call) -> String {
                 out.push_str(name);
             }
         }
+        (Some(class), _) => out.push_str(class.row().label),
     }
     if let Some(message) = outcome.message.as_deref().filter(|message| !message.is_empty()) {
         out.push(' ');

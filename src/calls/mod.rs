@@ -1,8 +1,11 @@
 //! From messages to classified calls: pairing, the call record, the one function that decides a class.
 
+pub mod carrier;
+pub mod class;
 pub mod dedup;
 pub mod details;
 mod family;
+pub mod finding;
 pub mod keys;
 pub mod labels;
 pub mod names;
@@ -16,5 +19,8 @@ pub mod stats;
 pub mod summary;
 pub mod trace;
 
+pub use carrier::Carrier;
+pub use class::Class;
+pub use finding::Finding;
 pub use outcome::Outcome;
-pub use record::{Call, CallKind, Carrier, Class, Finding, Findings, Initiator, Uid};
+pub use record::{Call, CallKind, Findings, Initiator, Uid};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rpcscope_parsers::{Rpc, Transport};
 
 use super::outcome::Outcome;
+pub use super::{carrier::Carrier, class::Class, finding::Finding};
 use crate::decode::{Endpoint, Network};
 use crate::source::CapturePoint;
 use crate::time::Timestamp;
@@ -72,8 +73,8 @@ macro_rules! named {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.name())
             }
         }
@@ -82,125 +83,24 @@ macro_rules! named {
 
 pub(crate) use named;
 
-named! {
-    /// What became of a call.
-    Class {
-        /// Answered, no error.
-        Ok = "ok",
-        /// The RPC went well and the callee's business logic answered no.
-        Business = "business",
-        /// The framework failed.
-        Rpc = "rpc",
-        /// The connection or stream broke before the answer.
-        Transport = "transport",
-        /// No answer within the capture.
-        Unanswered = "unanswered",
-        /// No answer is expected.
-        Oneway = "oneway",
-    }
+/// Declares an enum as [`named!`] does, and a row of properties for each variant.
+macro_rules! table {
+    ($(#[$doc:meta])* $name:ident: $row:ident {
+        $($(#[$vdoc:meta])* $variant:ident = $text:literal { $($field:ident: $value:expr,)* },)*
+    }) => {
+        $crate::calls::record::named! { $(#[$doc])* $name { $($(#[$vdoc])* $variant = $text,)* } }
+
+        impl $name {
+            /// Its properties.
+            #[must_use]
+            pub fn row(self) -> &'static $row {
+                match self { $(Self::$variant => &const { $row { $($field: $value,)* } },)* }
+            }
+        }
+    };
 }
 
-named! {
-    /// The wire element that decided the class.
-    Carrier {
-        /// Kitex `biz-status`.
-        BizStatus = "biz-status",
-        /// A `TApplicationException`.
-        ThriftException = "thrift-exception",
-        /// An exception declared in the IDL.
-        IdlException = "idl-exception",
-        /// tRPC `ret`.
-        Ret = "ret",
-        /// tRPC `func_ret`.
-        FuncRet = "func_ret",
-        /// gRPC `grpc-status`.
-        GrpcStatus = "grpc-status",
-        /// The HTTP status of an answer without a status of the RPC protocol.
-        HttpStatus = "http-status",
-        /// A ttstream trailer.
-        TtstreamTrailer = "ttstream-trailer",
-        /// A ttstream Rst frame.
-        TtstreamRst = "ttstream-rst",
-        /// HTTP/2 `RST_STREAM`.
-        H2RstStream = "h2-rst-stream",
-        /// HTTP/2 GOAWAY.
-        H2Goaway = "h2-goaway",
-        /// tRPC stream CLOSE.
-        TrpcStreamClose = "trpc-stream-close",
-        /// tRPC stream CLOSE of type RESET.
-        TrpcStreamReset = "trpc-stream-reset",
-        /// A refused tRPC INIT.
-        TrpcStreamInit = "trpc-stream-init",
-        /// TCP RST.
-        TcpRst = "tcp-rst",
-        /// TCP FIN.
-        TcpFin = "tcp-fin",
-        /// Nothing in particular.
-        None = "none",
-    }
-}
-
-named! {
-    /// Something remarkable about a call. `rpcscope explain NAME` tells what each means.
-    Finding {
-        /// A plain handler error that the framework reports as its own failure.
-        BusinessAsRpc = "business-as-rpc",
-        /// A business error without a code of its own.
-        PlainError = "plain-error",
-        /// A `func_ret` in the framework's range.
-        BusinessCodeReserved = "business-code-reserved",
-        /// A tRPC stream's business code, which trpc-go puts into `ret`.
-        BusinessCodeInRet = "business-code-in-ret",
-        /// A body was sent beside an error: the caller drops it.
-        BodyWithError = "body-with-error",
-        /// The answer came after the caller gave up.
-        LateAnswer = "late-answer",
-        /// The callee sent an answer that its caller never got, or got when it had given up.
-        AnswerLost = "answer-lost",
-        /// A second answer came.
-        DuplicateAnswer = "duplicate-answer",
-        /// A one-way call was answered with an error.
-        OnewayAnswered = "oneway-answered",
-        /// Biz status in the header, exception in the payload.
-        BizStatusWithException = "biz-status-with-exception",
-        /// A biz status that is no number, or a biz extra that can't be read.
-        BizStatusMalformed = "biz-status-malformed",
-        /// A business error on a transport that can't carry it.
-        BizStatusUntransportable = "biz-status-untransportable",
-        /// A stream goes on after its error.
-        MessageAfterError = "message-after-error",
-        /// The answer names another method than the request.
-        MethodMismatch = "method-mismatch",
-        /// A code that no published table has.
-        UnknownCode = "unknown-code",
-        /// The callee forwards a failure of its own call.
-        CauseBelow = "cause-below",
-        /// Chains: the error was passed on unchanged.
-        PassedOn = "passed-on",
-        /// Chains: a business error below became an RPC error here.
-        BusinessBecameRpc = "business-became-rpc",
-        /// Chains: an RPC error below became a business error here.
-        RpcBecameBusiness = "rpc-became-business",
-        /// Chains: the code of the error below was lost here.
-        CodeLost = "code-lost",
-        /// Chains: the code changed.
-        CodeChanged = "code-changed",
-        /// Chains: the message changed.
-        MessageChanged = "message-changed",
-        /// Chains: ok although a callee failed.
-        Swallowed = "swallowed",
-        /// Chains: failed although all callees were ok.
-        FailedAlone = "failed-alone",
-        /// Service and method are those that the text of an answer quotes.
-        NameFromAnswer = "name-from-answer",
-        /// The capture began in the middle of the connection.
-        MidStream = "mid-stream",
-        /// Packets are missing.
-        Gap = "gap",
-        /// The snap length cut off what matters.
-        Truncated = "truncated",
-    }
-}
+pub(crate) use table;
 
 /// A set of [`Finding`]s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,4 +1,4 @@
-//! Sums over calls: per service, method and protocol how many calls of each class, how fast, and which codes.
+//! Totals per service, method and protocol: calls of each class, latencies and error codes.
 
 use hashbrown::{Equivalent, HashMap};
 use hdrhistogram::Histogram;
@@ -6,12 +6,12 @@ use hdrhistogram::Histogram;
 use super::record::{Call, Carrier, Class, Finding, Name};
 use crate::time::Timestamp;
 
-/// Most rows. What comes after them is counted in one row of its own (protocol `other`), so that hostile names can't fill
+/// Maximum number of rows. Further operations are counted in one row (protocol `other`), so that hostile names can't fill
 /// the memory.
 pub const MAX_ROWS: usize = 4096;
-/// Most different codes of one row; what comes after them is counted without its code.
+/// Maximum number of different codes of a row; further ones are counted without their code.
 pub const MAX_CODES: usize = 64;
-/// Significant digits of latencies: errors under 1 %, some kilobytes a row.
+/// Significant digits of latencies: errors below 1 %, some kilobytes per row.
 const DIGITS: u8 = 2;
 
 /// What the calls of a row have in common.
@@ -21,9 +21,9 @@ pub struct Operation {
     pub service: Option<Name>,
     /// Method as the wire names it.
     pub method: Option<Name>,
-    /// Stands for a method that is not known.
+    /// Group of calls whose method is unknown.
     pub unknown_name: Option<u64>,
-    /// RPC protocol; `other` for the row of all that had no place.
+    /// RPC protocol; `other` for the row of all further operations.
     pub rpc: &'static str,
 }
 
@@ -38,7 +38,7 @@ impl Operation {
     }
 }
 
-/// The [`Operation`] of a call, borrowed for look-ups; has the same hash.
+/// The [`Operation`] of a call, borrowed for look-ups, with the same hash.
 #[derive(Hash)]
 pub(crate) struct OperationRef<'c> {
     service: Option<&'c str>,
@@ -72,28 +72,28 @@ impl Equivalent<Operation> for OperationRef<'_> {
 pub struct CodeCount {
     /// Class of the calls.
     pub class: Class,
-    /// What carried the code.
+    /// Carrier of the code.
     pub carrier: Carrier,
     /// The code.
     pub code: Option<i64>,
     /// Its standard name.
     pub code_name: Option<&'static str>,
-    /// Calls.
+    /// Number of calls.
     pub count: u64,
 }
 
-/// Sums of one operation.
+/// Totals of one operation.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Which calls.
+    /// The operation.
     pub operation: Operation,
-    /// All of them.
+    /// Number of calls.
     pub calls: u64,
-    /// Calls whose outcome is not known.
+    /// Calls whose outcome is unknown.
     pub unknown: u64,
-    /// Different codes, the most frequent first once [`Stats::rows`] made the row.
+    /// Different codes; in rows of [`Stats::rows`] the most frequent first.
     pub codes: Vec<CodeCount>,
-    /// Failed calls whose code had no place.
+    /// Failed calls whose code is not in `codes`.
     pub other_codes: u64,
     classes: [u64; Class::ALL.len()],
     latency: Histogram<u32>,
@@ -103,11 +103,11 @@ pub struct Row {
 /// Latencies in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latency {
-    /// Half of the calls were no slower.
+    /// Half of the calls were at most this slow.
     pub p50: u64,
-    /// Nine of ten.
+    /// 90 %.
     pub p90: u64,
-    /// Ninety-nine of a hundred.
+    /// 99 %.
     pub p99: u64,
     /// The slowest, exactly.
     pub max: u64,
@@ -133,13 +133,13 @@ impl Row {
         self.classes[class as usize]
     }
 
-    /// Calls whose outcome is known and of which an answer was due: what shares are shares of.
+    /// Calls with a known outcome that expected an answer: the denominator of the shares.
     fn judged(&self) -> u64 {
         self.calls - self.unknown - self.class(Class::Oneway)
     }
 
     /// The share of calls without a failure of framework or network; a business error counts as a success, as it does in
-    /// the frameworks' own monitoring. `None` where no call was judged.
+    /// the frameworks' own monitoring. `None` if there is no such call.
     #[must_use]
     pub fn rpc_success(&self) -> Option<f64> {
         let judged = self.judged();
@@ -153,7 +153,7 @@ impl Row {
         (judged > 0).then(|| self.class(Class::Ok) as f64 / judged as f64)
     }
 
-    /// Latencies of the calls that were answered; `None` where none was.
+    /// Latencies of the answered calls; `None` if there are none.
     #[must_use]
     pub fn latency(&self) -> Option<Latency> {
         // A bucket's upper end may lie above the slowest call.
@@ -166,8 +166,8 @@ impl Row {
         })
     }
 
-    /// The distribution of the latencies, nanoseconds. Its quantiles may lie above the slowest call: [`Self::latency`] has
-    /// those to show.
+    /// The distribution of the latencies, nanoseconds. Its quantiles may exceed the slowest call; [`Self::latency`] returns
+    /// them corrected.
     pub(crate) fn latencies(&self) -> &Histogram<u32> {
         &self.latency
     }
@@ -236,13 +236,14 @@ fn histogram() -> Histogram<u32> {
     Histogram::new(DIGITS).expect("two digits are in the range of the crate")
 }
 
-/// Sums over all calls.
+/// Totals of all calls.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
     rows: HashMap<Operation, Row, foldhash::fast::RandomState>,
     other: Option<Box<Row>>,
-    /// Operations of calls whose names others of their group told, by group, and whether it was in the text of an answer.
-    told: HashMap<u64, (Operation, bool), foldhash::fast::RandomState>,
+    /// Operations of calls that were named by others of their group, by group, and whether the name is from the text of an
+    /// answer.
+    group_names: HashMap<u64, (Operation, bool), foldhash::fast::RandomState>,
     span: Option<(Timestamp, Timestamp)>,
 }
 
@@ -253,10 +254,10 @@ impl Stats {
         self.span = Some((first.min(call.start), last.max(call.end)));
         let key = OperationRef::of(call);
         if let Some(group) = call.unknown_name.filter(|_| call.method.is_some())
-            && self.told.len() < MAX_ROWS
+            && self.group_names.len() < MAX_ROWS
         {
             let quoted = call.findings.contains(Finding::NameFromAnswer);
-            self.told.entry(group).or_insert_with(|| (Operation::of(call), quoted));
+            self.group_names.entry(group).or_insert_with(|| (Operation::of(call), quoted));
         }
         if let Some(row) = self.rows.get_mut(&key) {
             row.add(call);
@@ -269,27 +270,29 @@ impl Stats {
         }
     }
 
-    /// Seconds from the first request to the last answer: what rates are per. Less than a second counts as one, because
-    /// the rate of a handful of calls in some milliseconds says nothing.
+    /// Seconds from the first request to the last answer, the denominator of rates. At least one second, because a rate over
+    /// milliseconds would be meaningless.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         let (first, last) = self.span.unwrap_or_default();
         (last.since(first) as f64 / 1e9).max(1.0)
     }
 
-    /// All rows, the busiest first, those without a place at the end. Calls that were given out before another of their
-    /// group told the name are counted under it, unless that was the text of an answer and one of them was served.
+    /// All rows, the busiest first, the row of further operations last. Calls that were written before another of their
+    /// group was named are counted under that name, unless it is from the text of an answer and one of them was served.
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
         let rows = self.rows.values().cloned();
         let named = |row: &Row| {
-            let (told, quoted) = row.operation.unknown_name.and_then(|group| self.told.get(&group))?;
+            let (operation, quoted) =
+                row.operation.unknown_name.and_then(|group| self.group_names.get(&group))?;
             let served = row.class(Class::Ok) + row.class(Class::Business) > 0;
-            (!quoted || !served).then_some(told)
+            (!quoted || !served).then_some(operation)
         };
         let (late, mut rows): (Vec<Row>, Vec<Row>) = rows.partition(|row| named(row).is_some());
         for row in late {
-            let same = named(&row).and_then(|told| rows.iter_mut().find(|row| row.operation == *told));
+            let same =
+                named(&row).and_then(|operation| rows.iter_mut().find(|row| row.operation == *operation));
             match same {
                 Some(same) => same.merge(row),
                 None => rows.push(row),
@@ -404,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_of_a_group_are_counted_under_the_name_that_one_of_them_told() {
+    fn calls_of_a_group_are_counted_under_the_name_of_one_of_them() {
         let unnamed = |class| {
             let mut call = failed(class, Carrier::GrpcStatus, None, "");
             (call.service, call.method, call.unknown_name) = (None, None, Some(17));

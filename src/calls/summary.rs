@@ -279,42 +279,8 @@ fn unanswered(call: &Call) -> String {
 
 /// What a finding adds to the sentence, where the sentence does not say it already.
 fn remark(finding: Finding, call: &Call) -> Option<&'static str> {
-    Some(match finding {
-        Finding::PlainError => {
-            "the handler's error has no code of its own, so the framework's catch-all stands for it"
-        }
-        Finding::BusinessCodeReserved => "the handler used a code from the framework's own range",
-        Finding::BusinessCodeInRet => "trpc-go sends every code of a stream as the framework's",
-        Finding::BodyWithError => "a body came with the error, which the caller drops",
-        Finding::LateAnswer => "the answer came after the caller had given up",
-        Finding::AnswerLost => "the callee sent an answer that the caller never got, or got too late",
-        Finding::DuplicateAnswer => "it was answered more than once",
-        Finding::OnewayAnswered => "the callee answered all the same, with an error",
-        Finding::BizStatusWithException => {
-            "the answer also holds an exception, and callers on other frameworks report that one"
-        }
-        Finding::BizStatusUntransportable => "this transport can't carry a business status to the caller",
-        Finding::MessageAfterError => "messages still came after the error",
-        Finding::MethodMismatch => "the answer names another method than the request",
-        Finding::UnknownCode => "no published table has the code",
-        Finding::Swallowed => "it hid the failure of a call below it",
-        Finding::FailedAlone => "all calls that it made were fine",
-        Finding::BusinessBecameRpc => "it began below as a business error",
-        Finding::RpcBecameBusiness => "it began below as an RPC error",
-        Finding::CodeLost => "the code of the error below was lost here",
-        Finding::NameFromAnswer => "its name is the one that an answer quotes",
-        Finding::MidStream => "the capture began in the middle of the connection",
-        Finding::Gap => "packets are missing from the capture",
-        Finding::Truncated => "the capture cut packets short",
-        Finding::CauseBelow if call.class() == Some(Class::Business) => "the error comes from a call below",
-        // Said by the sentence itself, or of no use without the chain beside it.
-        Finding::BusinessAsRpc
-        | Finding::CauseBelow
-        | Finding::BizStatusMalformed
-        | Finding::PassedOn
-        | Finding::CodeChanged
-        | Finding::MessageChanged => return None,
-    })
+    let said = finding == Finding::CauseBelow && call.class() != Some(Class::Business);
+    finding.row().remark.filter(|_| !said)
 }
 
 #[cfg(test)]

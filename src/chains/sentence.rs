@@ -36,7 +36,7 @@ fn outcome(call: &Call) -> String {
         (Some(Class::Rpc), Carrier::ThriftException) => format!("RPC exception{code}"),
         (Some(Class::Rpc), _) => format!("RPC error{code}"),
         (Some(Class::Transport), _) => "a broken connection".to_owned(),
-        (Some(Class::Unanswered), _) => "no answer".to_owned(),
+        (Some(class), _) => class.row().label.to_owned(),
     }
 }
 

@@ -58,9 +58,9 @@ pub fn answer(words: &[String]) -> Result<(Answer, usize), String> {
 
 /// The topic that a word names, with its heading.
 fn word(name: &str) -> Option<(String, Topic)> {
-    let finding_of = || Finding::from_name(name).map(|found| (format!("finding {found}"), *finding(found)));
-    let carrier_of = || Carrier::from_name(name).map(|found| (format!("carrier {found}"), *carrier(found)));
-    let class_of = || Class::from_name(name).map(|found| (format!("class {found}"), *class(found)));
+    let finding_of = || Finding::from_name(name).map(|found| (format!("finding {found}"), finding(found)));
+    let carrier_of = || Carrier::from_name(name).map(|found| (format!("carrier {found}"), carrier(found)));
+    let class_of = || Class::from_name(name).map(|found| (format!("class {found}"), class(found)));
     finding_of().or_else(class_of).or_else(carrier_of)
 }
 
@@ -225,10 +225,10 @@ impl Answer {
             }
             Self::Number(number) => call.outcome.code == Some(*number),
             Self::Word(_, topic) => {
-                let found = |finding: Finding| super::finding(finding) == topic;
+                let found = |finding: Finding| super::finding(finding) == *topic;
                 call.findings.iter().any(found)
-                    || super::carrier(call.outcome.carrier) == topic
-                    || call.outcome.class.is_some_and(|class| super::class(class) == topic)
+                    || super::carrier(call.outcome.carrier) == *topic
+                    || call.outcome.class.is_some_and(|class| super::class(class) == *topic)
             }
             Self::Log(error) => error.matches(call),
         }

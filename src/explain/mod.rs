@@ -12,16 +12,45 @@
 
 mod answer;
 mod log;
-mod topics;
 
 pub use answer::{Answer, answer};
 pub use log::{LogError, Wording, parse_log};
-pub use topics::{Topic, carrier, class, finding};
+
+use crate::calls::{Carrier, Class, Finding};
+
+/// An explained word of the call record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// What it means.
+    pub meaning: &'static str,
+    /// What to look at first.
+    pub look: &'static str,
+}
+
+/// What a finding means.
+#[must_use]
+pub fn finding(finding: Finding) -> Topic {
+    let row = finding.row();
+    Topic { meaning: row.meaning, look: row.look }
+}
+
+/// What a carrier means.
+#[must_use]
+pub fn carrier(carrier: Carrier) -> Topic {
+    let row = carrier.row();
+    Topic { meaning: row.meaning, look: row.look }
+}
+
+/// What a class means.
+#[must_use]
+pub fn class(class: Class) -> Topic {
+    let row = class.row();
+    Topic { meaning: row.meaning, look: row.look }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::{Carrier, Class, Finding};
     use crate::codes::trpc;
 
     #[test]

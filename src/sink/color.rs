@@ -7,16 +7,10 @@ use crate::calls::Class;
 /// The style of a class; plain for ok. Only the sixteen colours, which every terminal adapts to its background.
 #[must_use]
 pub fn class(class: Option<Class>) -> Style {
-    let color = match class {
-        Some(Class::Ok) => return Style::new(),
-        Some(Class::Business) => AnsiColor::Yellow,
-        Some(Class::Rpc) => AnsiColor::Red,
-        Some(Class::Transport) => AnsiColor::Magenta,
-        Some(Class::Unanswered) => AnsiColor::BrightBlack,
-        Some(Class::Oneway) => AnsiColor::Blue,
-        None => AnsiColor::Cyan,
-    };
-    color.on_default()
+    match class {
+        Some(class) => class.row().color.map_or(Style::new(), AnsiColor::on_default),
+        None => AnsiColor::Cyan.on_default(),
+    }
 }
 
 /// The style of head lines.

@@ -87,13 +87,14 @@ fn broke_at_caller(call: &Call) -> bool {
 /// How much a capture shows about the end of a call; higher is more.
 fn knowledge(call: &Call) -> u8 {
     match (call.class(), is_whole(call)) {
-        (Some(Class::Ok | Class::Business | Class::Rpc | Class::Oneway), true) => 6,
-        (Some(Class::Ok | Class::Business | Class::Rpc | Class::Oneway), false) => 5,
         (None, _) => 4,
         (Some(Class::Transport), true) => 3,
         (Some(Class::Unanswered), true) => 2,
         (Some(Class::Transport), false) => 1,
         (Some(Class::Unanswered), false) => 0,
+        // An answer.
+        (Some(_), true) => 6,
+        (Some(_), false) => 5,
     }
 }
 

@@ -1,0 +1,207 @@
+//! Findings: what is remarkable about a call, and what each means.
+
+use super::record::table;
+
+/// A finding in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FindingRow {
+    /// What it means.
+    pub meaning: &'static str,
+    /// What to look at first.
+    pub look: &'static str,
+    /// What it adds to the sentence about a call; `None` if the sentence says it already, or if it is of no use without
+    /// the chain beside it.
+    pub remark: Option<&'static str>,
+}
+
+table! {
+    /// Something remarkable about a call. `rpcscope explain NAME` tells what each means.
+    Finding: FindingRow {
+        /// A plain handler error that the framework reports as its own failure.
+        BusinessAsRpc = "business-as-rpc" {
+            meaning: "The handler returned a plain error, and the framework sent it as a failure of its own \
+                (Kitex: exception 6, `biz error: …`). Monitoring counts it against the RPC's availability.",
+            look: "The handler: a refusal should be a business error (BizStatusError); a real failure may stay \
+                one.",
+            remark: None,
+        },
+        /// A business error without a code of its own.
+        PlainError = "plain-error" {
+            meaning: "The handler returned an error without a code (tRPC 999): callers can only read its text.",
+            look: "The handler: assign a code of its own to the error, from 10000 on.",
+            remark: Some("the handler's error has no code of its own, so the framework's catch-all stands for it"),
+        },
+        /// A `func_ret` in the framework's range.
+        BusinessCodeReserved = "business-code-reserved" {
+            meaning: "A func_ret below 10000: the handler uses a number that is reserved for frameworks or \
+                unassigned, or it passes a framework error from below on as its own business error.",
+            look: "Whether a call further down failed with the same number; otherwise the handler's table of \
+                codes.",
+            remark: Some("the handler used a code from the framework's own range"),
+        },
+        /// A tRPC stream's business code, which trpc-go puts into `ret`.
+        BusinessCodeInRet = "business-code-in-ret" {
+            meaning: "The stream ended with a business code in `ret`: trpc-go puts every code of a stream there.",
+            look: "The code in the handler's own table; it is not a failure of the framework.",
+            remark: Some("trpc-go sends every code of a stream as the framework's"),
+        },
+        /// A body was sent beside an error: the caller drops it.
+        BodyWithError = "body-with-error" {
+            meaning: "The answer has an error and a body; callers drop the body.",
+            look: "What the handler returns beside its error.",
+            remark: Some("a body came with the error, which the caller drops"),
+        },
+        /// The answer came after the caller gave up.
+        LateAnswer = "late-answer" {
+            meaning: "The answer came after the caller had closed its side, or later than the time-out of the \
+                request.",
+            look: "The server's latency against the caller's timeout: the work was in vain.",
+            remark: Some("the answer came after the caller had given up"),
+        },
+        /// The callee sent an answer that its caller never got, or got when it had given up.
+        AnswerLost = "answer-lost" {
+            meaning: "The captures at the two ends disagree: the callee sent an answer, but at the caller the \
+                call broke before one came. The callee counts it as done, the caller as failed, and the effects \
+                at the callee remain.",
+            look: "The network between the two hosts, and the caller's timeout: the answer was lost, or came too \
+                late.",
+            remark: Some("the callee sent an answer that the caller never got, or got too late"),
+        },
+        /// A second answer came.
+        DuplicateAnswer = "duplicate-answer" {
+            meaning: "A second answer came to a call that was already answered.",
+            look: "Retries on the way, or a server that answers twice.",
+            remark: Some("it was answered more than once"),
+        },
+        /// A one-way call was answered with an error.
+        OnewayAnswered = "oneway-answered" {
+            meaning: "A one-way call was answered with an error: a caller with pooled connections takes it for \
+                the answer to its next call, which fails with 122.",
+            look: "Later calls on this connection at the caller.",
+            remark: Some("the callee answered all the same, with an error"),
+        },
+        /// Biz status in the header, exception in the payload.
+        BizStatusWithException = "biz-status-with-exception" {
+            meaning: "The answer has a biz status in its header and an exception in its payload (Volo sends \
+                both); callers on other frameworks report the exception.",
+            look: "Which of the two the caller's library reads.",
+            remark: Some("the answer also holds an exception, and callers on other frameworks report that one"),
+        },
+        /// A biz status that is no number, or a biz extra that can't be read.
+        BizStatusMalformed = "biz-status-malformed" {
+            meaning: "The biz status is not a number, or the biz extra can't be parsed: callers report a protocol \
+                error.",
+            look: "What sets these headers: only the framework should.",
+            remark: None,
+        },
+        /// A business error on a transport that can't carry it.
+        BizStatusUntransportable = "biz-status-untransportable" {
+            meaning: "A business error on a transport that can't carry it: the caller sees success or an empty \
+                result.",
+            look: "The client's transport: TTHeader or gRPC carry business errors, Framed and Buffered do not.",
+            remark: Some("this transport can't carry a business status to the caller"),
+        },
+        /// A stream goes on after its error.
+        MessageAfterError = "message-after-error" {
+            meaning: "The stream went on after its error: the first end decides, and what follows is dropped.",
+            look: "The sender, which did not notice the end of the stream.",
+            remark: Some("messages still came after the error"),
+        },
+        /// The answer names another method than the request.
+        MethodMismatch = "method-mismatch" {
+            meaning: "The answer names another method than the request.",
+            look: "Answers to calls that had timed out on this connection; the caller may confuse them.",
+            remark: Some("the answer names another method than the request"),
+        },
+        /// A code that no published table has.
+        UnknownCode = "unknown-code" {
+            meaning: "The code is in no published table.",
+            look: "The server's own documentation of its codes.",
+            remark: Some("no published table has the code"),
+        },
+        /// The callee forwards a failure of its own call.
+        CauseBelow = "cause-below" {
+            meaning: "The answer's `ret` is a client code (101 to 200): the callee forwards the failure of a call \
+                of its own.",
+            look: "The callee's calls to the services below it at this time.",
+            remark: Some("the error comes from a call below"),
+        },
+        /// Chains: the error was passed on unchanged.
+        PassedOn = "passed-on" {
+            meaning: "The service passed an error from below on unchanged.",
+            look: "The origin of the chain.",
+            remark: None,
+        },
+        /// Chains: a business error below became an RPC error here.
+        BusinessBecameRpc = "business-became-rpc" {
+            meaning: "Below, the business logic refused; this service turned that into an RPC error, so its \
+                caller sees a failure.",
+            look: "How this service returns errors of its callees: unchanged, or wrapped in a plain error.",
+            remark: Some("it began below as a business error"),
+        },
+        /// Chains: an RPC error below became a business error here.
+        RpcBecameBusiness = "rpc-became-business" {
+            meaning: "Below, the framework failed; this service turned that into a business error, so its \
+                caller's monitoring counts a success.",
+            look: "How this service returns errors of its callees: trpc-go sends a callee's framework error as \
+                func_ret.",
+            remark: Some("it began below as an RPC error"),
+        },
+        /// Chains: the code of the error below was lost here.
+        CodeLost = "code-lost" {
+            meaning: "The error below had a code; this service's error has none, or the one for unknown errors.",
+            look: "Where this service wraps the error: a wrapped error loses its code.",
+            remark: Some("the code of the error below was lost here"),
+        },
+        /// Chains: the code changed.
+        CodeChanged = "code-changed" {
+            meaning: "This service answered with a different code than the one from below.",
+            look: "Whether the translation is intended.",
+            remark: None,
+        },
+        /// Chains: the message changed.
+        MessageChanged = "message-changed" {
+            meaning: "This service answered with a different text than the one from below.",
+            look: "The old text inside the new one.",
+            remark: None,
+        },
+        /// Chains: ok although a callee failed.
+        Swallowed = "swallowed" {
+            meaning: "A call below failed, and this service answered ok.",
+            look: "Whether a fallback is intended.",
+            remark: Some("it hid the failure of a call below it"),
+        },
+        /// Chains: failed although all callees were ok.
+        FailedAlone = "failed-alone" {
+            meaning: "This service failed although all its calls were ok.",
+            look: "This service's own code and log: the error began here.",
+            remark: Some("all calls that it made were fine"),
+        },
+        /// Service and method are those that the text of an answer quotes.
+        NameFromAnswer = "name-from-answer" {
+            meaning: "The path was sent before the capture began. Service and method come from an answer to this \
+                path, which says that they do not exist. They are wrong if the callee passed such an answer of \
+                its own callee on.",
+            look: "The message; and whether the answer is from the server itself or from a gateway in front of it.",
+            remark: Some("its name is the one that an answer quotes"),
+        },
+        /// The capture began in the middle of the connection.
+        MidStream = "mid-stream" {
+            meaning: "The capture began in the middle of this connection: what was sent before is unknown.",
+            look: "A capture that starts earlier.",
+            remark: Some("the capture began in the middle of the connection"),
+        },
+        /// Packets are missing.
+        Gap = "gap" {
+            meaning: "Packets of this call are missing from the capture.",
+            look: "Whether the capturing host dropped packets: use a larger buffer or a narrower capture filter.",
+            remark: Some("packets are missing from the capture"),
+        },
+        /// The snap length cut off what matters.
+        Truncated = "truncated" {
+            meaning: "The snap length cut off bytes that show the outcome.",
+            look: "A capture with a larger snap length.",
+            remark: Some("the capture cut packets short"),
+        },
+    }
+}
