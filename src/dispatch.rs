@@ -1,9 +1,9 @@
 //! Which protocol a connection speaks, and its session: chunks in, messages out.
 //!
 //! A connection begins undecided: its first bytes are shown to every protocol in turn ([`rpcscope_parsers::all`]) until
-//! one says yes. Where its beginning was not captured (or after a gap) every new segment gets a chance to be the place at
-//! which messages begin, for a bounded number of tries, and then those after which the other side spoke. What nobody knows
-//! costs nothing more after that.
+//! one says yes. If its beginning was not captured (or after a gap), every new segment is tried as the beginning of a message,
+//! for a bounded number of tries; after that, only the first segment of a side after the other one sent. A connection that no
+//! protocol recognises is then ignored.
 
 use rpcscope_parsers::{Detection, Error, Event, Opening, Protocol, Session, Side};
 
@@ -13,8 +13,8 @@ use crate::flow::{Chunk, Flow, Origin, Stamp};
 /// How many segments of a connection that was not seen from its start may be tried as the beginning of a message.
 const TRIES: u32 = 64;
 
-/// How many more may be tried after that, each the first of its side after the other one spoke: whoever comes in the
-/// middle of a large message finds the next one there.
+/// How many more may be tried after that, each the first of its side after the other one sent: if the capture begins within a
+/// large message, the next message begins there.
 const TURNS: u32 = 64;
 
 /// How many datagrams of a UDP conversation may be unknown before it counts as foreign.
@@ -97,7 +97,8 @@ enum State {
     /// Both sides have ended: what is left of a known one for the connection's record.
     Over {
         protocol: &'static dyn Protocol,
-        trouble: Option<(Error, u64)>,
+        /// Boxed, because few sessions had any.
+        trouble: Option<Box<(Error, u64)>>,
     },
 }
 
@@ -129,6 +130,15 @@ impl Conversation {
         Self { state }
     }
 
+    /// Reads what the next chunk will need; the sum means nothing.
+    #[must_use]
+    pub fn warm(&self) -> u64 {
+        match &self.state {
+            State::Known { session, .. } => (session.held(Side::A) + session.held(Side::B)) as u64,
+            _ => 0,
+        }
+    }
+
     /// Name of the protocol, once it is known.
     #[must_use]
     pub fn protocol(&self) -> Option<&'static str> {
@@ -151,7 +161,7 @@ impl Conversation {
             }
             State::Undecided(undecided) => Some(undecided.reason.unwrap_or("too little payload to tell")),
             State::Known { session, .. } => session.trouble().map(|(error, _)| error.what),
-            State::Over { trouble, .. } => trouble.map(|(error, _)| error.what),
+            State::Over { trouble, .. } => trouble.as_ref().map(|trouble| trouble.0.what),
         }
     }
 
@@ -160,7 +170,7 @@ impl Conversation {
     pub fn trouble(&self) -> Option<(Error, u64)> {
         match &self.state {
             State::Known { session, .. } => session.trouble(),
-            State::Over { trouble, .. } => *trouble,
+            State::Over { trouble, .. } => trouble.as_deref().copied(),
             _ => None,
         }
     }
@@ -169,7 +179,7 @@ impl Conversation {
     pub fn finish(&mut self) {
         let over = match &self.state {
             State::Known { protocol, session, .. } => {
-                State::Over { protocol: *protocol, trouble: session.trouble() }
+                State::Over { protocol: *protocol, trouble: session.trouble().map(Box::new) }
             }
             State::Undecided(_) => State::Foreign { reason: self.reason().unwrap_or_default() },
             _ => return,
@@ -388,7 +398,7 @@ fn detect(opening: &Opening<'_>) -> Answer {
     (answer, None)
 }
 
-/// Says for people what a connection is that is none of ours, as far as its first bytes tell.
+/// What an unrecognised connection is, as its first bytes suggest, for people.
 fn foreign_reason(bytes: &[Vec<u8>; 2]) -> &'static str {
     let starts = |prefix: &[u8]| bytes.iter().any(|kept| kept.starts_with(prefix));
     // TLS record (RFC 8446, section 5.1): handshake, major version 3.

@@ -1,4 +1,4 @@
-//! The order of the stages, and the threads: the only file that knows either.
+//! The order of the stages and the threads. No other module knows either.
 //!
 //! With one thread, everything happens in it, packet by packet. With more, each of them analyses its share of the
 //! connections, and the calling one also writes (`sharded.rs`).
@@ -18,8 +18,13 @@ use crate::calls::record::{Call, Connection, ConnectionState, Finding, Uid};
 use crate::decode::{Decoded, Decoder, FlowKey, Network, Shard, Skip};
 use crate::dispatch::{Conversation, DecodeAs};
 use crate::flow::{Chunk, End, Flow, GapReason, Limits, Owner, Stamp, Table};
-use crate::source::{Batch, CapturePoint, LinkType, Source, SourceError};
+use crate::source::{Batch, CapturePoint, LinkType, Packet, Source, SourceError};
 use crate::time::Timestamp;
+
+/// Connections from which on the table is larger than the processor's caches, and packets are prepared for in groups.
+const LARGE_TABLE: usize = 4096;
+/// Packets of a group.
+const GROUP: usize = 16;
 
 /// How often, in packet time, idle connections are looked for.
 const TICK: Duration = Duration::from_secs(1);
@@ -30,25 +35,25 @@ const MAX_OPEN_SHOWN: usize = 10_000;
 /// Most threads that are used without being asked for: from here on the one that writes is the slowest.
 const MAX_DEFAULT_THREADS: usize = 6;
 
-/// Told of every connection that appears.
+/// Called for every new connection.
 pub type OnOpen = Arc<dyn Fn(&FlowKey) + Send + Sync>;
 
-/// What to do on the way.
+/// How to run the pipeline.
 #[derive(Clone)]
 pub struct Options {
     /// Threads to use, the calling one included; at least 1.
     pub threads: usize,
     /// Keep headers in the call records.
     pub metadata: bool,
-    /// Give out connections too.
+    /// Deliver connections too.
     pub connections: bool,
-    /// Live: give out the open connections too, about once a second.
+    /// Live: deliver the open connections too, about once a second.
     pub open_connections: bool,
     /// Protocols set by port.
     pub decode_as: Vec<DecodeAs>,
     /// Bounds of the connection table.
     pub limits: Limits,
-    /// Told of every connection that appears, in the thread that analyses it.
+    /// Called for every new connection, in the thread that analyses it.
     pub on_open: Option<OnOpen>,
     /// Set from outside to end the run as if the source had ended.
     pub stop: Arc<AtomicBool>,
@@ -84,7 +89,7 @@ pub enum Output {
 }
 
 impl Output {
-    /// Whether other captures may show the same.
+    /// Whether other captures may contain the same.
     fn may_have_copies(&self) -> bool {
         let capture_point = match self {
             Self::Call(call) => call.capture_point,
@@ -104,33 +109,33 @@ impl Output {
     }
 }
 
-/// What was read and what became of it.
+/// What was read, and the result in numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
     /// Packets read.
     pub packets: u64,
     /// Bytes of these packets, as captured.
     pub bytes: u64,
-    /// Packets that gave no segment, by reason.
+    /// Packets without a segment, by reason.
     pub skipped: Vec<(Skip, u64)>,
-    /// The first link type that can't be decoded, where there was one.
+    /// The first link type that can't be decoded, if there was one.
     pub unknown_link: Option<LinkType>,
     /// Time of the first and the last packet.
     pub span: Option<(Timestamp, Timestamp)>,
     /// Connections seen.
     pub connections: u64,
-    /// Holes that were given up, and datagrams whose fragments did not all come.
+    /// Lost bytes: holes in streams, and fragmented datagrams that stayed incomplete.
     pub gaps: u64,
-    /// Connections and calls that were given up because a bound was reached.
+    /// Connections and calls that were dropped because a bound was reached.
     pub shed: u64,
-    /// Live: start of the oldest call that still waits for its end, as of the last second.
+    /// Live: start of the oldest pending call, as of the last second.
     pub oldest_open: Option<Timestamp>,
     /// Bytes read of bytes in all, where the end is known.
     pub progress: Option<(u64, u64)>,
 }
 
 impl Totals {
-    /// What to tell if a part of the input could not be decoded.
+    /// An error that says how much of the input could not be decoded, if any.
     #[must_use]
     pub fn undecoded(&self) -> Option<SourceError> {
         let link = self.unknown_link?;
@@ -152,7 +157,7 @@ impl Totals {
     }
 }
 
-/// Takes what comes out, in order, with the totals so far; says whether to go on.
+/// Receives the outputs, in order, with the totals so far.
 pub trait Receive {
     /// Takes a batch of outputs (which may be empty: a tick). `false` ends the run. Outputs that are left in the buffer go back
     /// to the thread that made them, where they are freed at a fraction of the cost.
@@ -186,7 +191,7 @@ struct Slot {
     pending: PendingCalls,
 }
 
-/// The owner of the slots: hands chunks on to the dispatcher and its messages to the matcher.
+/// The owner of the slots: passes chunks to the dispatcher and its events to the matcher.
 struct Stages {
     matcher: Matcher,
     decode_as: Vec<DecodeAs>,
@@ -249,6 +254,10 @@ impl Owner<Slot> for Stages {
         needed
     }
 
+    fn warm(&self, slot: &Slot) -> u64 {
+        slot.conversation.warm() + slot.pending.decided
+    }
+
     fn close(&mut self, flow: &Flow, mut slot: Slot, why: End, now: Stamp) {
         self.matcher.close(At { flow, now, origin: now, position: None }, &mut slot.pending);
         self.totals.shed += u64::from(why == End::Evicted);
@@ -261,7 +270,7 @@ impl Owner<Slot> for Stages {
     }
 }
 
-/// The record of a connection as it stands.
+/// The record of a connection in its present state.
 fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
     let client = flow.opener.or(slot.pending.client()).unwrap_or(Side::A);
     let bytes = [flow.bytes[client.index()], flow.bytes[client.other().index()]];
@@ -329,22 +338,13 @@ impl Analyzer {
 
     /// Reads the packets of a batch.
     pub fn batch(&mut self, batch: &Batch) {
-        for packet in batch.packets() {
-            self.totals.packets += 1;
-            self.totals.bytes += packet.data.len() as u64;
-            let (first, last) = self.totals.span.unwrap_or((packet.time, packet.time));
-            self.totals.span = Some((first.min(packet.time), last.max(packet.time)));
-            self.last = Stamp { packet: packet.number, time: self.last.time.max(packet.time) };
-            if self.next_tick.is_none_or(|next| self.last.time >= next) {
-                self.tick();
+        for group in batch.records.chunks(GROUP) {
+            if self.table.len() >= LARGE_TABLE {
+                let keys = batch.packets_of(group).filter_map(|packet| self.decoder.peek(&packet));
+                self.table.warm(keys, &self.owner);
             }
-            let Self { decoder, table, owner, .. } = self;
-            let Decoded::Segment(segment) = decoder.decode(&packet) else { continue };
-            let before = owner.matcher.in_grace();
-            table.segment(&segment, owner);
-            // One call alone is in order.
-            if owner.matcher.in_grace() > before + 1 {
-                owner.matcher.settle(before);
+            for packet in batch.packets_of(group) {
+                self.packet(&packet);
             }
         }
         self.waits = batch.now.is_some();
@@ -357,7 +357,27 @@ impl Analyzer {
         self.totals.progress = batch.progress;
     }
 
-    /// Tells how things stand on a live run: the oldest call that waits, and the connections that are open.
+    #[inline]
+    fn packet(&mut self, packet: &Packet<'_>) {
+        self.totals.packets += 1;
+        self.totals.bytes += packet.data.len() as u64;
+        let (first, last) = self.totals.span.unwrap_or((packet.time, packet.time));
+        self.totals.span = Some((first.min(packet.time), last.max(packet.time)));
+        self.last = Stamp { packet: packet.number, time: self.last.time.max(packet.time) };
+        if self.next_tick.is_none_or(|next| self.last.time >= next) {
+            self.tick();
+        }
+        let Self { decoder, table, owner, .. } = self;
+        let Decoded::Segment(segment) = decoder.decode(packet) else { return };
+        let before = owner.matcher.in_grace();
+        table.segment(&segment, owner);
+        // One call alone is in order.
+        if owner.matcher.in_grace() > before + 1 {
+            owner.matcher.settle(before);
+        }
+    }
+
+    /// Notes the state of a live run: the oldest pending call, and the open connections.
     fn look(&mut self) {
         self.totals.oldest_open = self.table.flows().filter_map(|(_, slot)| slot.pending.oldest()).min();
         if self.open_connections {
@@ -368,7 +388,7 @@ impl Analyzer {
         }
     }
 
-    /// Lets time pass: idle connections end. Says whether a step of it has passed.
+    /// Ends idle connections, once per [`TICK`]; returns whether it was time to.
     fn tick(&mut self) -> bool {
         let now = self.last;
         let next = *self.next_tick.get_or_insert(now.time + TICK);
@@ -389,7 +409,7 @@ impl Analyzer {
         self.owner.matcher.settle(before);
     }
 
-    /// Moves what is ready to `outputs`, in order; everything if `all`. Says up to which packet nothing more will come.
+    /// Moves what is ready to `outputs`, in order; everything if `all`. Returns the packet up to which nothing more will come.
     pub fn drain(&mut self, outputs: &mut Vec<Output>, all: bool) -> u64 {
         let start = outputs.len();
         self.owner.matcher.release((!all).then_some(self.last), |call| outputs.push(Output::Call(call)));

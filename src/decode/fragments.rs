@@ -1,6 +1,6 @@
-//! IP datagrams that came in fragments (RFC 791 section 3.2, RFC 8200 section 4.5), put together again.
+//! Reassembly of fragmented IP datagrams (RFC 791 section 3.2, RFC 8200 section 4.5).
 //!
-//! Open datagrams are limited in number, in bytes and, by packet time, in age; the oldest are given up first.
+//! Incomplete datagrams are limited in number, in bytes and, by packet time, in age; the oldest are dropped first.
 
 use std::collections::VecDeque;
 
@@ -13,18 +13,18 @@ use super::walk::Hosts;
 use crate::source::CapturePoint;
 use crate::time::Timestamp;
 
-/// Datagrams that wait for fragments at once.
+/// Incomplete datagrams at a time.
 const MAX_DATAGRAMS: usize = 4096;
-/// Bytes that they hold together.
+/// Bytes of all incomplete datagrams together.
 const MAX_BYTES: usize = 32 << 20;
 /// How long a datagram waits for its fragments, in nanoseconds of packet time (as Linux does).
 const MAX_AGE: u64 = 30_000_000_000;
-/// Fragments of one datagram that stand apart from each other; a sender that leaves more holes is not honest.
+/// Separate ranges of one datagram; an honest sender does not leave more holes than this.
 const MAX_PARTS: usize = 256;
 
 /// What the fragments of one datagram share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(super) struct DatagramKey {
     /// Its two hosts, in its direction.
     pub(super) hosts: Hosts,
     /// Identification.
@@ -35,16 +35,16 @@ pub(super) struct Key {
     pub(super) capture_point: CapturePoint,
 }
 
-impl Key {
-    /// The key in the only capture there is.
+impl DatagramKey {
+    /// The key at the default capture point.
     pub(super) fn new(hosts: Hosts, id: u32, protocol: Option<u8>) -> Self {
         Self { hosts, id, protocol, capture_point: CapturePoint::default() }
     }
 }
 
-/// Where one fragment belongs.
+/// Where a fragment belongs in its datagram.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct FragmentField {
     /// Its offset in units of 8 bytes.
     pub(super) offset: u16,
     /// Whether others follow it.
@@ -65,29 +65,29 @@ pub(super) struct Datagram {
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct PartialDatagram {
     parts: IpDefragBuf,
     protocol: u8,
     serial: u64,
 }
 
-/// The open datagrams.
+/// All incomplete datagrams.
 #[derive(Debug, Default)]
 pub(super) struct Fragments {
-    waiting: HashMap<Key, Waiting>,
-    /// When each was begun, oldest first. Entries of datagrams that are done stay until they are passed or swept.
-    ages: VecDeque<(Timestamp, Key, u64)>,
+    waiting: HashMap<DatagramKey, PartialDatagram>,
+    /// When each was begun, oldest first. Entries of complete datagrams stay until they expire or are swept.
+    ages: VecDeque<(Timestamp, DatagramKey, u64)>,
     bytes: usize,
     serial: u64,
     lost: u64,
 }
 
 impl Fragments {
-    /// Adds a fragment; gives the datagram if it was the last one missing.
+    /// Adds a fragment; returns the datagram if it is complete now.
     pub(super) fn add(
         &mut self,
-        key: Key,
-        place: Place,
+        key: DatagramKey,
+        place: FragmentField,
         payload: &[u8],
         now: Timestamp,
     ) -> Result<Datagram, Skip> {
@@ -97,7 +97,7 @@ impl Fragments {
             self.serial += 1;
             self.ages.push_back((now, key, self.serial));
             let parts = IpDefragBuf::new(IpNumber(place.protocol), Vec::new(), Vec::new());
-            Waiting { parts, protocol: place.protocol, serial: self.serial }
+            PartialDatagram { parts, protocol: place.protocol, serial: self.serial }
         });
         if place.offset == 0 {
             waiting.protocol = place.protocol;
@@ -107,7 +107,7 @@ impl Fragments {
         // The fragment that ends the datagram may also shorten what was reserved for it.
         self.bytes = self.bytes - before + waiting.parts.data().len();
         if added.is_err() || waiting.parts.sections().len() > MAX_PARTS {
-            // Fragments that contradict each other: nobody could say which of them the receiver took.
+            // The fragments overlap with different bytes: which of them the receiver took is unknown.
             self.take(&key);
             self.lost += 1;
             return Err(Skip::Malformed);
@@ -124,12 +124,12 @@ impl Fragments {
         Err(Skip::Fragment)
     }
 
-    /// Datagrams given up so far.
+    /// Datagrams dropped so far.
     pub(super) fn lost(&self) -> u64 {
         self.lost
     }
 
-    fn take(&mut self, key: &Key) -> Option<Waiting> {
+    fn take(&mut self, key: &DatagramKey) -> Option<PartialDatagram> {
         let waiting = self.waiting.remove(key)?;
         self.bytes -= waiting.parts.data().len();
         Some(waiting)
@@ -140,7 +140,7 @@ impl Fragments {
             self.drop_oldest();
         }
         if self.ages.len() > 4 * MAX_DATAGRAMS {
-            // Mostly datagrams that are long done. At most a quarter survives, so that sweeping stays cheap.
+            // Mostly datagrams that were completed long ago. At most a quarter survives, so that sweeping stays cheap.
             let waiting = &self.waiting;
             self.ages.retain(|(_, key, serial)| waiting.get(key).is_some_and(|w| w.serial == *serial));
         }
@@ -166,17 +166,17 @@ mod tests {
 
     use super::*;
 
-    fn key(id: u32) -> Key {
+    fn key(id: u32) -> DatagramKey {
         let hosts = Hosts {
             source: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
             destination: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
             packet_id: 0,
         };
-        Key::new(hosts, id, Some(6))
+        DatagramKey::new(hosts, id, Some(6))
     }
 
-    fn place(offset: u16, more: bool) -> Place {
-        Place { offset, more, protocol: 6 }
+    fn place(offset: u16, more: bool) -> FragmentField {
+        FragmentField { offset, more, protocol: 6 }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! From a packet to a transport segment: links, VLAN, MPLS, tunnels, IP, fragments.
 //!
-//! [`Decoder::decode`] reads the heads of a packet from the outside in, one small step each (`walk.rs`), through any
-//! nesting of tunnels up to a fixed number of heads. Nothing is copied or allocated unless the packet is a fragment of a
-//! larger IP datagram. Lengths come from the IP heads, never from what was captured, so that Ethernet padding is no
+//! [`Decoder::decode`] reads the headers of a packet from the outside in, one small step each (`walk.rs`), through any
+//! nesting of tunnels up to a fixed number of headers. Nothing is copied or allocated unless the packet is a fragment of a
+//! larger IP datagram. Lengths come from the IP headers, never from what was captured, so that Ethernet padding is no
 //! payload and bytes that the snap length cut are known to be missing.
 
 mod fragments;
@@ -74,13 +74,13 @@ pub struct FlowKey {
     pub b: Endpoint,
     /// TCP or UDP.
     pub network: Network,
-    /// Where it was captured: what is seen in several places is told apart, lest the one copy pass for a retransmission of
-    /// the other.
+    /// Where it was captured. The same connection at another capture point is another one: its packets are no
+    /// retransmissions.
     pub capture_point: CapturePoint,
 }
 
 impl FlowKey {
-    /// The key of a packet from `source` to `destination` in the only capture there is, and which side sent it.
+    /// The key of a packet from `source` to `destination` at the default capture point, and which side sent it.
     #[must_use]
     pub fn new(source: Endpoint, destination: Endpoint, network: Network) -> (Self, Side) {
         let capture_point = CapturePoint::default();
@@ -170,10 +170,10 @@ impl Segment<'_> {
     }
 }
 
-/// Why a packet gives no segment.
+/// Why a packet has no segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Skip {
-    /// Its link type is not known here; [`Decoder::unknown_link`] says which.
+    /// Unknown link type; [`Decoder::unknown_link`] returns the first.
     Link,
     /// It carries no IP: ARP, LLDP and the like.
     NotIp,
@@ -181,13 +181,13 @@ pub enum Skip {
     OtherTransport,
     /// Encrypted by IP security (ESP).
     Encrypted,
-    /// A fragment of a datagram whose other fragments are still to come.
+    /// A fragment of a datagram that is not complete yet.
     Fragment,
-    /// The snap length cut it within a head, or it is a fragment that was cut.
+    /// The snap length cut it within a header, or it is a fragment that was cut.
     Truncated,
-    /// A head contradicts itself.
+    /// A header contradicts itself.
     Malformed,
-    /// More heads within each other than any real network has.
+    /// More nested headers than any real network has.
     TooDeep,
 }
 
@@ -204,7 +204,7 @@ impl Skip {
         Self::TooDeep,
     ];
 
-    /// What to tell a user.
+    /// As shown to users.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
@@ -225,18 +225,18 @@ impl Skip {
 pub enum Decoded<'a> {
     /// A TCP segment or UDP datagram.
     Segment(Segment<'a>),
-    /// Nothing to read here, and why.
+    /// No segment, and why.
     Skipped(Skip),
     /// A segment of a connection that belongs to another share.
     Elsewhere,
 }
 
-/// Decodes packets. It remembers only what fragments ask for.
+/// Decodes packets. Its only state is incomplete datagrams and counters.
 #[derive(Debug, Default)]
 pub struct Decoder {
     shard: Shard,
     fragments: Fragments,
-    /// Datagrams put together from fragments while their contents are read: one, and one found within it.
+    /// Reassembled datagrams while their contents are read: one, and one found within it.
     assembled: [Vec<u8>; 2],
     skipped: [u64; Skip::ALL.len()],
     unknown_link: Option<LinkType>,
@@ -250,7 +250,7 @@ impl Decoder {
         Self { shard, ..Self::default() }
     }
 
-    /// Reads the heads of `packet` down to TCP or UDP.
+    /// Reads the headers of `packet` down to TCP or UDP.
     #[inline]
     pub fn decode<'a>(&'a mut self, packet: &Packet<'a>) -> Decoded<'a> {
         let shard = self.shard;
@@ -262,6 +262,16 @@ impl Decoder {
             Decoded::Segment(segment) if !shard.takes_key(&segment.key) => Decoded::Elsewhere,
             decoded => decoded,
         }
+    }
+
+    /// The connection of a packet of this share, if it can be found quickly: for those who want to prepare for it. Counts
+    /// nothing.
+    #[inline]
+    #[must_use]
+    pub fn peek(&self, packet: &Packet<'_>) -> Option<FlowKey> {
+        let plain = Plain::new(packet)?;
+        let is_own = self.shard.is_all() || self.shard.takes(plain.hash());
+        is_own.then(|| plain.key(packet).0)
     }
 
     /// The general way, for packets that are not plain.
@@ -281,26 +291,26 @@ impl Decoder {
         }
     }
 
-    /// How many packets gave no segment, by reason.
+    /// Packets without a segment, by reason.
     #[must_use]
     pub fn skipped(&self, why: Skip) -> u64 {
         self.skipped.get(why as usize).copied().unwrap_or(0)
     }
 
-    /// The first link type that is not known here, where there was one.
+    /// The first unknown link type, if there was one.
     #[must_use]
     pub fn unknown_link(&self) -> Option<LinkType> {
         self.unknown_link
     }
 
-    /// Fragmented datagrams that were given up: some fragments never came, or too many were open at once.
+    /// Fragmented datagrams that were dropped: some fragments never came, or too many datagrams were incomplete at a time.
     #[must_use]
     pub fn lost_datagrams(&self) -> u64 {
         self.fragments.lost()
     }
 }
 
-/// The way through one packet, by way of at most two assembled datagrams within each other.
+/// Decodes one packet, through at most two nested reassembled datagrams.
 fn segment<'a>(
     packet: &Packet<'a>,
     fragments: &mut Fragments,

@@ -67,9 +67,9 @@ impl<'a> Plain<'a> {
         }
     }
 
-    /// What the packet carries.
+    /// The connection, and who sent the packet.
     #[inline]
-    pub(super) fn segment(self, packet: &Packet<'_>) -> Segment<'a> {
+    pub(super) fn key(&self, packet: &Packet<'_>) -> (FlowKey, Side) {
         let ports = self.ports;
         let (ips, is_ordered): ([std::net::IpAddr; 2], bool) = match self.addresses {
             Addresses::V4([a, b]) => {
@@ -82,10 +82,17 @@ impl<'a> Plain<'a> {
         let from = Endpoint { ip: ips[0], port: ports[0] };
         let to = Endpoint { ip: ips[1], port: ports[1] };
         let (a, b, side) = if is_ordered { (from, to, Side::A) } else { (to, from, Side::B) };
+        (FlowKey { a, b, network: Network::Tcp, capture_point: packet.capture_point }, side)
+    }
+
+    /// What the packet carries.
+    #[inline]
+    pub(super) fn segment(self, packet: &Packet<'_>) -> Segment<'a> {
+        let (key, side) = self.key(packet);
         Segment {
             packet: packet.number,
             time: packet.time,
-            key: FlowKey { a, b, network: Network::Tcp, capture_point: packet.capture_point },
+            key,
             side,
             transport: Transport::Tcp(tcp_head(self.tcp)),
             payload: self.payload,

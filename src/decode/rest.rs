@@ -2,7 +2,7 @@
 
 use super::Skip;
 
-/// Captured bytes from the next head on, and how many more the wire had behind them.
+/// Captured bytes from the next header on, and how many more the wire had behind them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rest<'a> {
     /// Captured bytes.
@@ -34,7 +34,7 @@ impl<'a> Rest<'a> {
         Ok(Self { bytes: &[], cut })
     }
 
-    /// Ends the layer after `len` bytes, as its head says. What follows was padding; what lacks was cut.
+    /// Ends the layer after `len` bytes, as its header says. What follows was padding; what lacks was cut.
     pub(super) fn limit(self, len: usize) -> Self {
         match self.bytes.get(..len) {
             Some(bytes) => Self { bytes, cut: 0 },
@@ -47,7 +47,7 @@ impl<'a> Rest<'a> {
         self.bytes.len() + self.cut as usize
     }
 
-    /// Why a head of `n` bytes is not there: the capture cut it, or the layer is too short for it.
+    /// Why a header of `n` bytes is not there: the capture cut it, or the layer is too short for it.
     pub(super) fn short(self, n: usize) -> Skip {
         if self.wire_len() >= n { Skip::Truncated } else { Skip::Malformed }
     }

@@ -1,6 +1,6 @@
 //! Tunnels over UDP and GRE.
 //!
-//! A UDP port alone proves nothing: the fixed bits of the tunnel's head have to fit as well, and what it carries has to
+//! A UDP port alone proves nothing: the fixed bits of the tunnel's header have to fit as well, and what it carries has to
 //! begin with a type that is known here. Otherwise the datagram is given out as it is.
 
 use super::Skip;
@@ -54,7 +54,7 @@ fn geneve(payload: Rest<'_>) -> Option<(Next, Rest<'_>)> {
     }
 }
 
-/// Whether an Ethernet head with a type that overlay networks carry stands here.
+/// Whether an Ethernet header with a type that overlay networks carry stands here.
 pub(super) fn is_ethernet(rest: Rest<'_>) -> bool {
     const ARP: u16 = 0x0806;
     rest.head::<14>().is_ok_and(|(head, _)| {
@@ -88,7 +88,7 @@ pub(super) fn gre(rest: Rest<'_>) -> Result<(Next, Rest<'_>), Skip> {
     let options = head[0] & 0xb0;
     let rest = rest.skip(options.count_ones() as usize * 4)?;
     match u16::from_be_bytes([head[2], head[3]]) {
-        // Type I has no sequence number and no head of its own, type II has both.
+        // Type I has no sequence number and no header of its own, type II has both.
         ERSPAN if options & 0x10 == 0 => Ok((Next::Ethernet, rest)),
         ERSPAN => Ok((Next::Ethernet, rest.skip(8)?)),
         ERSPAN_III => {

@@ -1,15 +1,15 @@
-//! One head after another, from the link to TCP or UDP.
+//! One header after another, from the link to TCP or UDP.
 
 use std::net::IpAddr;
 
 use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice};
 
-use super::fragments::{Datagram, Fragments, Key, Place};
+use super::fragments::{Datagram, DatagramKey, FragmentField, Fragments};
 use super::rest::Rest;
 use super::{Endpoint, FlowKey, Network, Segment, Skip, TcpFlags, TcpHead, Transport, tunnel};
 use crate::source::{LinkType, Packet};
 
-/// Heads within each other, tags and labels included, that are read before a packet is given up.
+/// Headers within each other, tags and labels included, that are read before a packet is given up.
 pub(super) const MAX_HEADS: usize = 24;
 
 /// Ethernet types (IEEE 802 numbers registry).
@@ -55,7 +55,7 @@ pub(super) struct Hosts {
     pub(super) packet_id: u16,
 }
 
-/// Which head comes next.
+/// Which header comes next.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Next {
     Ethernet,
@@ -67,14 +67,14 @@ pub(super) enum Next {
     Mpls,
     /// IPv4 or IPv6, as the first four bits say.
     Ip,
-    /// What the protocol field of an IP head announces.
+    /// What the protocol field of an IP header announces.
     Protocol(u8, Hosts),
     /// A piece of a datagram.
-    Fragment(Key, Place),
+    Fragment(DatagramKey, FragmentField),
 }
 
 impl Next {
-    /// The first head of a packet of this link type (<https://www.tcpdump.org/linktypes.html>).
+    /// The first header of a packet of this link type (<https://www.tcpdump.org/linktypes.html>).
     pub(super) fn link(link: LinkType) -> Result<Self, Skip> {
         Ok(match link.0 {
             1 => Self::Ethernet,
@@ -90,7 +90,7 @@ impl Next {
     }
 }
 
-/// Where the heads led.
+/// Where the headers led.
 #[derive(Debug)]
 pub(super) enum Found<'a> {
     Segment(Segment<'a>),
@@ -98,7 +98,7 @@ pub(super) enum Found<'a> {
     Assembled(Datagram),
 }
 
-/// Reads heads from `next` on.
+/// Reads headers from `next` on.
 pub(super) fn walk<'a>(
     mut next: Next,
     mut rest: Rest<'a>,
@@ -132,7 +132,7 @@ pub(super) fn walk<'a>(
                 if rest.cut > 0 {
                     return Err(Skip::Truncated);
                 }
-                let key = Key { capture_point: packet.capture_point, ..key };
+                let key = DatagramKey { capture_point: packet.capture_point, ..key };
                 return fragments.add(key, place, rest.bytes, packet.time).map(Found::Assembled);
             }
             Next::Protocol(protocol::TCP, hosts) => {
@@ -183,7 +183,7 @@ fn loopback(rest: Rest<'_>) -> Result<(Next, Rest<'_>), Skip> {
 }
 
 /// One label (RFC 3032). What follows the last one is not said by any field: IP shows its version, and a pseudowire
-/// (RFC 4448) begins with a control word of 0 or with the Ethernet head itself.
+/// (RFC 4448) begins with a control word of 0 or with the Ethernet header itself.
 fn mpls(rest: Rest<'_>) -> Result<(Next, Rest<'_>), Skip> {
     let (label, rest) = rest.head::<4>()?;
     if label[2] & 1 == 0 {
@@ -216,8 +216,9 @@ fn ipv4(rest: Rest<'_>) -> Result<(Next, Rest<'_>), Skip> {
     };
     let protocol = head.protocol().0;
     let next = if head.is_fragmenting_payload() {
-        let place = Place { offset: head.fragments_offset().value(), more: head.more_fragments(), protocol };
-        Next::Fragment(Key::new(hosts, u32::from(hosts.packet_id), Some(protocol)), place)
+        let place =
+            FragmentField { offset: head.fragments_offset().value(), more: head.more_fragments(), protocol };
+        Next::Fragment(DatagramKey::new(hosts, u32::from(hosts.packet_id), Some(protocol)), place)
     } else {
         Next::Protocol(protocol, hosts)
     };
@@ -242,7 +243,7 @@ fn ipv6(rest: Rest<'_>) -> Result<(Next, Rest<'_>), Skip> {
     Ok((Next::Protocol(head.next_header().0, hosts), rest))
 }
 
-/// Extension heads and tunnels that IP carries by itself.
+/// Extension headers and tunnels that IP carries by itself.
 fn inside_ip(number: u8, hosts: Hosts, rest: Rest<'_>) -> Result<(Next, Rest<'_>), Skip> {
     match number {
         protocol::IPV4 | protocol::IPV6 => Ok((Next::Ip, rest)),
@@ -250,7 +251,7 @@ fn inside_ip(number: u8, hosts: Hosts, rest: Rest<'_>) -> Result<(Next, Rest<'_>
         protocol::MPLS => Ok((Next::Mpls, rest)),
         protocol::FRAGMENT if hosts.source.is_ipv6() => fragment(hosts, rest),
         protocol::ESP => Err(Skip::Encrypted),
-        // Authentication head (RFC 4302): its length is in units of 4 bytes, less 2.
+        // Authentication header (RFC 4302): its length is in units of 4 bytes, less 2.
         protocol::AH => {
             let next = rest.head::<2>()?.0;
             Ok((Next::Protocol(next[0], hosts), rest.skip((usize::from(next[1]) + 2) * 4)?))
@@ -270,17 +271,17 @@ fn inside_ip(number: u8, hosts: Hosts, rest: Rest<'_>) -> Result<(Next, Rest<'_>
     }
 }
 
-/// The fragment head of IPv6 (RFC 8200, section 4.5).
+/// The fragment header of IPv6 (RFC 8200, section 4.5).
 fn fragment(hosts: Hosts, rest: Rest<'_>) -> Result<(Next, Rest<'_>), Skip> {
     let (head, rest) = rest.head::<8>()?;
     let field = u16::from_be_bytes([head[2], head[3]]);
-    let place = Place { offset: field >> 3, more: field & 1 != 0, protocol: head[0] };
+    let place = FragmentField { offset: field >> 3, more: field & 1 != 0, protocol: head[0] };
     if place.offset == 0 && !place.more {
         // An atomic fragment (RFC 6946) is whole.
         return Ok((Next::Protocol(place.protocol, hosts), rest));
     }
     let id = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
-    Ok((Next::Fragment(Key::new(hosts, id, None), place), rest))
+    Ok((Next::Fragment(DatagramKey::new(hosts, id, None), place), rest))
 }
 
 /// TCP (RFC 9293, section 3.1). Options may be cut off: the payload behind them is then known to be missing.

@@ -162,6 +162,11 @@ pub trait Owner<S> {
         now: Stamp,
     ) -> u64;
 
+    /// Reads what the next chunk of the connection will need, and returns anything that depends on it. See [`Table::warm`].
+    fn warm(&self, _slot: &S) -> u64 {
+        0
+    }
+
     /// The connection leaves the table, for the reason given; every side that had not ended got its [`Chunk::End`] before.
     fn close(&mut self, flow: &Flow, slot: S, why: End, now: Stamp);
 }

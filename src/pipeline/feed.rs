@@ -95,8 +95,8 @@ impl<'s> Feed<'s> {
     }
 
     /// The way for thread `index` to its batches.
-    pub(super) fn reader(&self, index: usize) -> Reader<'_, 's> {
-        Reader { feed: self, index }
+    pub(super) fn reader(&self, index: usize) -> FeedReader<'_, 's> {
+        FeedReader { feed: self, index }
     }
 
     /// How the source ended.
@@ -153,12 +153,12 @@ impl<'s> Feed<'s> {
 }
 
 /// One thread's way to the batches. A thread that ends, even by a panic, no longer holds up the others.
-pub(super) struct Reader<'f, 's> {
+pub(super) struct FeedReader<'f, 's> {
     feed: &'f Feed<'s>,
     index: usize,
 }
 
-impl Reader<'_, '_> {
+impl FeedReader<'_, '_> {
     /// The next batch; `None` at the end.
     pub(super) fn next(&mut self) -> Option<Arc<Batch>> {
         let mut state = self.feed.state();
@@ -187,7 +187,7 @@ impl Reader<'_, '_> {
     }
 }
 
-impl Drop for Reader<'_, '_> {
+impl Drop for FeedReader<'_, '_> {
     fn drop(&mut self) {
         let mut state = self.feed.state();
         if let Some(next) = state.next.get_mut(self.index) {

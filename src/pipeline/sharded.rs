@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::feed::{Feed, Reader};
+use super::feed::{Feed, FeedReader};
 use super::{Analyzer, Options, Output, Receive, Totals};
 use crate::decode::Shard;
 use crate::source::{Batch, Source, SourceError};
@@ -90,7 +90,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(self, mut analyzer: Analyzer, mut reader: Reader<'_, '_>) {
+    fn run(self, mut analyzer: Analyzer, mut reader: FeedReader<'_, '_>) {
         while let Some(batch) = reader.next() {
             let mut outputs = self.back.try_recv().unwrap_or_default();
             outputs.clear();
@@ -130,7 +130,7 @@ struct Merge<'m> {
 
 impl Merge<'_> {
     /// The work of the thread that writes: its own connections, and the outputs of all.
-    fn run(&mut self, mut analyzer: Analyzer, mut reader: Reader<'_, '_>) {
+    fn run(&mut self, mut analyzer: Analyzer, mut reader: FeedReader<'_, '_>) {
         while let Some(batch) = reader.next() {
             let buffer = self.inboxes.first_mut().and_then(|inbox| inbox.buffers.pop());
             self.accept(Share::of(&batch, &mut analyzer, 0, buffer.unwrap_or_default()));

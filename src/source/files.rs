@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::input::InputFile;
 use super::reread::{Checkpoint, Checkpoints, Reread};
 use super::site::Sites;
-use super::stream::{Outcome, Shared, Stream, name};
+use super::stream::{ReadOutcome, Shared, Stream, name};
 use super::{Batch, Source, SourceError};
 use crate::time::Timestamp;
 
@@ -75,7 +75,7 @@ pub struct FileSource {
     options: Options,
     chunk: usize,
     /// Files whose turn has not come, the next one last. They are not open.
-    waiting: Vec<Waiting>,
+    waiting: Vec<UnopenedFile>,
     /// Open files that have a packet at hand, the earliest on top.
     ready: BinaryHeap<Active>,
     /// Open files that have none at hand.
@@ -91,7 +91,7 @@ pub struct FileSource {
     last: Option<(Timestamp, Instant)>,
 }
 
-struct Waiting {
+struct UnopenedFile {
     path: PathBuf,
     order: usize,
     first: Timestamp,
@@ -199,7 +199,7 @@ impl FileSource {
             // Trouble behind the first packet will show again when the file is read.
             Some(record) => {
                 self.total = self.total.map(|total| total + len);
-                self.waiting.push(Waiting { first: record.time, path, order });
+                self.waiting.push(UnopenedFile { first: record.time, path, order });
             }
             None => self.troubles.append(&mut troubles),
         }
@@ -228,9 +228,9 @@ impl FileSource {
     fn advance(&mut self, mut file: Active) {
         file.next = 0;
         match file.stream.next(&mut file.batch, &mut self.shared, &mut self.troubles) {
-            Outcome::Packets => self.ready.push(file),
-            Outcome::Idle => self.idle.push(file),
-            Outcome::End => {}
+            ReadOutcome::Packets => self.ready.push(file),
+            ReadOutcome::Idle => self.idle.push(file),
+            ReadOutcome::End => {}
         }
     }
 
@@ -240,7 +240,7 @@ impl FileSource {
         if self.ready.peek().is_some_and(|file| file.key() < (next.first, next.order)) {
             return false;
         }
-        let Some(Waiting { path, order, .. }) = self.waiting.pop() else { return false };
+        let Some(UnopenedFile { path, order, .. }) = self.waiting.pop() else { return false };
         if let Some(input) = self.input(&path) {
             let stream = self.stream(&path, input, self.chunk);
             self.advance(Active { stream, batch: Batch::default(), next: 0, order });
@@ -263,7 +263,7 @@ impl FileSource {
             let Some(file) = self.idle.last_mut() else { return false };
             let outcome = file.stream.next(out, &mut self.shared, &mut self.troubles);
             self.number(out);
-            return outcome != Outcome::End;
+            return outcome != ReadOutcome::End;
         }
         for file in std::mem::take(&mut self.idle) {
             self.advance(file);

@@ -108,7 +108,12 @@ pub struct Batch {
 impl Batch {
     /// The packets in order. A record that points outside the buffer is an error of the source and is left out.
     pub fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
-        self.records.iter().filter_map(|r| {
+        self.packets_of(&self.records)
+    }
+
+    /// The packets of some of the records.
+    pub fn packets_of<'b>(&'b self, records: &'b [Record]) -> impl Iterator<Item = Packet<'b>> {
+        records.iter().filter_map(|r| {
             let start = r.offset as usize;
             let data = self.data.get(start..start + r.len as usize)?;
             Some(Packet {

@@ -87,7 +87,7 @@ pub(super) enum Format {
 
 /// What a read gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum ReadOutcome {
     /// Packets.
     Packets,
     /// None yet; more may come.
@@ -181,10 +181,10 @@ impl Stream {
         batch: &mut Batch,
         shared: &mut Shared,
         troubles: &mut Vec<SourceError>,
-    ) -> Outcome {
+    ) -> ReadOutcome {
         batch.records.clear();
         if self.ended {
-            return Outcome::End;
+            return ReadOutcome::End;
         }
         let filled = self.fill(batch, shared);
         if let Some(site) = &self.site {
@@ -196,7 +196,7 @@ impl Stream {
         match filled {
             Ok(outcome) => {
                 self.packets += batch.records.len() as u64;
-                self.ended = outcome == Outcome::End;
+                self.ended = outcome == ReadOutcome::End;
                 self.add_checkpoint();
                 outcome
             }
@@ -209,13 +209,13 @@ impl Stream {
                     n => format!("{}: {text}; the {n} packets before it were read", self.name),
                 };
                 troubles.push(SourceError(text));
-                if batch.records.is_empty() { Outcome::End } else { Outcome::Packets }
+                if batch.records.is_empty() { ReadOutcome::End } else { ReadOutcome::Packets }
             }
         }
     }
 
     /// Reads until there is at least one packet. The buffer holds, in this order, what was carried over and what is read.
-    fn fill(&mut self, batch: &mut Batch, shared: &mut Shared) -> Result<Outcome, String> {
+    fn fill(&mut self, batch: &mut Batch, shared: &mut Shared) -> Result<ReadOutcome, String> {
         // The buffer keeps its length: setting it back and zeroing it again would cost as much as reading.
         let data = &mut batch.data;
         // A buffer that once held a larger packet is not filled to its end again.
@@ -243,7 +243,7 @@ impl Stream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.carry.clear();
                     self.carry.extend_from_slice(data.get(..filled).unwrap_or_default());
-                    return Ok(Outcome::Idle);
+                    return Ok(ReadOutcome::Idle);
                 }
                 Err(error) => return Err(self.unreadable(filled, &error)),
             };
@@ -265,7 +265,7 @@ impl Stream {
             if !batch.records.is_empty() {
                 self.carry.clear();
                 self.carry.extend_from_slice(unread.get(consumed..).unwrap_or_default());
-                return Ok(Outcome::Packets);
+                return Ok(ReadOutcome::Packets);
             }
             data.copy_within(consumed..filled, 0);
             filled -= consumed;
@@ -346,9 +346,9 @@ impl Stream {
     }
 
     /// The file is at its end; `left` belongs to no whole record.
-    fn end(&self, left: &[u8]) -> Result<Outcome, String> {
+    fn end(&self, left: &[u8]) -> Result<ReadOutcome, String> {
         if self.stop.load(Ordering::Relaxed) {
-            return Ok(Outcome::End);
+            return Ok(ReadOutcome::End);
         }
         let at = self.at;
         match (&self.format, left.len()) {
@@ -357,7 +357,7 @@ impl Stream {
             (Some(_), _) if self.skip > 0 => {
                 Err(format!("cut off at byte {at}{}: a block lacks {} bytes", self.unpacked(), self.skip))
             }
-            (Some(_), 0) => Ok(Outcome::End),
+            (Some(_), 0) => Ok(ReadOutcome::End),
             (Some(_), n) => Err(format!(
                 "cut off at byte {}{}: the record at byte {at} has {n} of {} bytes",
                 at + n as u64,
