@@ -3,7 +3,7 @@
 use rpcscope_parsers::{Rpc, Transport};
 
 use super::record::{Call, Carrier, Class, Finding, Initiator};
-use crate::codes::{grpc, kitex, ttstream};
+use crate::codes::{grpc, kitex, trpc, ttstream};
 use crate::digits::Decimal;
 
 /// The text that the caller's library prints for the failure of a call. The library is trpc-go, Kitex or grpc-go, depending
@@ -22,9 +22,9 @@ pub fn reported_as(call: &Call) -> Option<String> {
     match outcome.carrier {
         // trpc-go codec.go: `ret` makes type 3, `func_ret` type 2; stream/client.go: every failed stream type 3.
         Carrier::Ret | Carrier::TrpcStreamInit | Carrier::TrpcStreamReset | Carrier::TrpcStreamClose => {
-            Some(["type:callee framework, code:", &Decimal::from(code?), ", msg:", message].concat())
+            Some(trpc_text(trpc::CALLEE_FRAMEWORK, code?, message))
         }
-        Carrier::FuncRet => Some(["type:business, code:", &Decimal::from(code?), ", msg:", message].concat()),
+        Carrier::FuncRet => Some(trpc_text(trpc::BUSINESS, code?, message)),
         // Kitex pkg/kerrors/bizerrors.go. If the payload holds an exception too, callers report that one.
         Carrier::BizStatus if outcome.class == Some(Class::Business) => {
             let alone = !call.findings.contains(Finding::BizStatusWithException);
@@ -50,6 +50,10 @@ pub fn reported_as(call: &Call) -> Option<String> {
         Carrier::TcpFin if !streams && outcome.initiator == Some(Initiator::Client) => kitex_timeout(call),
         _ => None,
     }
+}
+
+fn trpc_text(kind: &str, code: i64, message: &str) -> String {
+    [trpc::ERROR_TEXT, kind, ", code:", &Decimal::from(code), ", msg:", message].concat()
 }
 
 fn ttstream_text(code: i64, message: &str) -> String {

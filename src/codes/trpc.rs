@@ -31,8 +31,15 @@ pub const CLIENT_READ_FRAME: i64 = 171;
 /// trpc-go's client reports every failed stream with this code and keeps the server's code in its cause (`stream/client.go`).
 pub const STREAM_CLIENT_READ_END: i64 = 351;
 
-/// The beginning of an error text of trpc-go: `type:framework, code:101, msg:…` (`errs/errs.go`, `Error.Error`).
+/// The beginning of any error text of trpc-go: `type:framework, code:101, msg:…` (`errs/errs.go`, `Error.Error`).
 pub const ERROR_TEXT: &str = "type:";
+
+/// The type in an error text of trpc-go if its own framework failed (type 1).
+pub const FRAMEWORK: &str = "framework";
+/// The type if the callee's business logic refused (type 2).
+pub const BUSINESS: &str = "business";
+/// The type if the callee's framework failed (type 3).
+pub const CALLEE_FRAMEWORK: &str = "callee framework";
 
 /// What trpc-go's client appends to some of its texts, with a duration (`client/client.go`): it differs in every call.
 pub const COST: &str = "cost:";

@@ -142,12 +142,11 @@ fn leading_number(text: &str) -> Option<(i64, &str)> {
 }
 
 fn parse_trpc(text: &str, depth: usize) -> Option<LogError> {
-    let text = text.strip_prefix(trpc::ERROR_TEXT)?;
-    let (kind, rest) = text.split_once(',')?;
+    let (kind, rest) = text.strip_prefix(trpc::ERROR_TEXT)?.split_once(',')?;
     let wording = match kind.trim() {
-        "framework" => Wording::TrpcFramework,
-        "business" => Wording::TrpcBusiness,
-        "callee framework" => Wording::TrpcCalleeFramework,
+        trpc::FRAMEWORK => Wording::TrpcFramework,
+        trpc::BUSINESS => Wording::TrpcBusiness,
+        trpc::CALLEE_FRAMEWORK => Wording::TrpcCalleeFramework,
         _ => return None,
     };
     let (code, rest) = leading_number(rest.trim_start().strip_prefix("code:")?.trim_start())?;
