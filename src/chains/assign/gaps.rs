@@ -91,17 +91,17 @@ const MAX_STEPS: usize = 20_000;
 const FORGOTTEN: f32 = 0.05;
 
 impl GapModel {
-    /// Whether anything has been learnt about parents of that class.
-    pub(crate) fn knows(&self, parent: u32) -> bool {
-        self.steps.keys().any(|(class, ..)| *class == parent)
+    /// The classes of parents about which anything has been learnt.
+    pub(crate) fn parents(&self) -> BTreeSet<u32> {
+        self.steps.keys().map(|(parent, ..)| *parent).collect()
     }
 
     /// The gaps of a class of parents, all steps but the parallel ones together; the masses sum to one.
     pub(crate) fn shape(&self, parent: u32) -> Masses {
-        let mut steps: Vec<(&Step, &Box<Masses>)> = self.steps.iter().collect();
-        steps.retain(|((class, _, next), _)| {
+        let counts = |((class, _, next), _): &(&Step, _)| {
             *class == parent && matches!(next, Next::After(_) | Next::Answer)
-        });
+        };
+        let mut steps: Vec<(&Step, &Box<Masses>)> = self.steps.iter().filter(counts).collect();
         steps.sort_by_key(|(step, _)| **step);
         let mut shape = [0.0; BINS];
         for (_, masses) in steps {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::gaps::{BINS, GapModel, Masses, Next, State, bin};
-use super::{Belief, Window};
+use super::{Belief, Span, Window};
 
 /// Most neighbours of an event in either direction that it is compared with.
 const NEIGHBOURS: usize = 256;
@@ -24,103 +24,138 @@ const RARE: f32 = 0.01;
 /// Assumed share of the excess after the request that belongs to calls made beside others.
 const BESIDE: f32 = 0.2;
 
-/// The times of one kind of event, by class and host.
+/// The times of one kind of event, by class and host, sorted.
 type Times = BTreeMap<(u32, u32), Vec<i64>>;
+
+/// A kind of step, as its lags show it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lag {
+    /// From a request to a call.
+    Made,
+    /// From the start of a call to the start of another.
+    Beside,
+    /// From the end of a call to the start of another.
+    After,
+    /// From the end of a call to the answer.
+    Answer,
+}
+
+/// The lags between the events of a window. They do not depend on the model, so all slices and rounds share them.
+pub(super) struct Lags {
+    request: Times,
+    answer: Times,
+    made: Times,
+    ended: Times,
+    /// The longest lag that is considered, nanoseconds.
+    horizon: i64,
+    /// By kind, and by the classes of the first and the second event.
+    known: BTreeMap<(Lag, u32, u32), Masses>,
+}
+
+impl Lags {
+    /// Collects the events of a window.
+    pub(super) fn new(window: &Window) -> Self {
+        let (mut request, mut answer) = (Times::new(), Times::new());
+        for parent in &window.parents {
+            request.entry((parent.class, parent.host)).or_default().push(parent.start);
+            answer.entry((parent.class, parent.host)).or_default().push(parent.end);
+        }
+        let (mut made, mut ended) = (Times::new(), Times::new());
+        for child in &window.children {
+            made.entry((child.class, child.host)).or_default().push(child.start);
+            ended.entry((child.class, child.host)).or_default().push(child.end);
+        }
+        for times in [&mut request, &mut answer, &mut made, &mut ended] {
+            for times in times.values_mut() {
+                times.sort_unstable();
+            }
+        }
+        Self { request, answer, made, ended, horizon: horizon(window), known: BTreeMap::new() }
+    }
+
+    /// By how much events of class `to` follow events of class `from` more often than by chance.
+    fn excess(&mut self, lag: Lag, from: u32, to: u32) -> &Masses {
+        let (first, second) = match lag {
+            Lag::Made => (&self.request, &self.made),
+            Lag::Beside => (&self.made, &self.made),
+            Lag::After => (&self.ended, &self.made),
+            Lag::Answer => (&self.ended, &self.answer),
+        };
+        let horizon = self.horizon;
+        self.known.entry((lag, from, to)).or_insert_with(|| excess(first, from, second, to, horizon))
+    }
+
+    /// Whether they follow each other more often than by chance at all.
+    fn follow(&mut self, lag: Lag, from: u32, to: u32) -> bool {
+        self.excess(lag, from, to).iter().any(|mass| *mass > 0.0)
+    }
+}
 
 /// Classes of parents that the model does not know.
 pub(super) fn unknown(window: &Window, model: &GapModel) -> BTreeSet<u32> {
-    let classes: BTreeSet<u32> =
-        window.edges.iter().map(|edge| window.parents[edge.parent as usize].class).collect();
-    classes.into_iter().filter(|class| !model.knows(*class)).collect()
+    let known = model.parents();
+    let classes = window.edges.iter().map(|edge| window.parents[edge.parent as usize].class);
+    classes.filter(|class| !known.contains(class)).collect()
 }
 
 /// Seeds `model` for the classes of parents that it does not know, and returns whether there were any. `guess` is the answer of a
 /// simpler model.
-pub(super) fn seed(window: &Window, guess: &[Belief], model: &mut GapModel) -> bool {
+pub(super) fn seed(window: &Window, lags: &mut Lags, guess: &[Belief], model: &mut GapModel) -> bool {
     let unknown = unknown(window, model);
     if unknown.is_empty() {
         return false;
     }
-    let (mut request, mut answer) = (Times::new(), Times::new());
-    for parent in &window.parents {
-        request.entry((parent.class, parent.host)).or_default().push(parent.start);
-        answer.entry((parent.class, parent.host)).or_default().push(parent.end);
-    }
-    let (mut made, mut ended) = (Times::new(), Times::new());
-    for child in &window.children {
-        made.entry((child.class, child.host)).or_default().push(child.start);
-        ended.entry((child.class, child.host)).or_default().push(child.end);
-    }
-    for times in [&mut request, &mut answer, &mut made, &mut ended] {
-        for times in times.values_mut() {
-            times.sort_unstable();
+    // The classes of children that each class of parents can have.
+    let mut pairs: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+    for edge in &window.edges {
+        let parent = window.parents[edge.parent as usize].class;
+        if unknown.contains(&parent) {
+            pairs.entry(parent).or_default().insert(window.children[edge.child as usize].class);
         }
     }
-    // The classes of children that each class of parents can have, and the number of possible pairs.
-    let mut pairs: BTreeMap<u32, BTreeMap<u32, f32>> = BTreeMap::new();
-    for edge in &window.edges {
-        let (parent, child) = (&window.parents[edge.parent as usize], &window.children[edge.child as usize]);
-        *pairs.entry(parent.class).or_default().entry(child.class).or_default() += 1.0;
-    }
-    let mut parents: BTreeMap<u32, usize> = BTreeMap::new();
-    window.parents.iter().for_each(|parent| *parents.entry(parent.class).or_default() += 1);
-    let few = unknown.iter().copied().filter(|class| parents[class] < MANY).collect();
+    let mut parents: BTreeMap<u32, Vec<Span>> = BTreeMap::new();
+    window.parents.iter().for_each(|parent| parents.entry(parent.class).or_default().push(*parent));
+    let few = unknown.iter().copied().filter(|class| parents[class].len() < MANY).collect();
     count_obvious(window, &few, model);
     count_guessed(window, guess, &unknown, model);
-    let horizon = horizon(window);
-    let mut follow: BTreeMap<(bool, u32, u32), Masses> = BTreeMap::new();
-    for (&class, children) in &pairs {
-        if !unknown.contains(&class) {
-            continue;
-        }
-        let parents = window.parents.iter().filter(|parent| parent.class == class).count() as f32;
-        for &child in children.keys() {
-            let masses = excess(&request, class, &made, child, horizon);
-            add(model, (class, State::Request, Next::After(child)), &masses, 1.0);
-            for &before in children.keys() {
-                // Parallel calls in a fixed order show in the lags between them. Only if those show nothing, each is counted
-                // from the request.
-                let beside = children.keys().any(|&next| {
-                    let beside = follow
-                        .entry((false, before, next))
-                        .or_insert_with(|| excess(&made, before, &made, next, horizon));
-                    beside.iter().any(|mass| *mass > 0.0)
-                });
-                if !beside {
-                    add(model, (class, State::Made(before), Next::FromRequest(child)), &masses, BESIDE);
-                }
+    for (class, children) in pairs {
+        let parents = &parents[&class];
+        // Parallel calls in a fixed order show in the lags between them. Only if those show nothing, each is counted from the
+        // request.
+        let unordered: Vec<u32> = children
+            .iter()
+            .copied()
+            .filter(|&before| !children.iter().any(|&next| lags.follow(Lag::Beside, before, next)))
+            .collect();
+        for &child in &children {
+            let masses = lags.excess(Lag::Made, class, child);
+            add(model, (class, State::Request, Next::After(child)), masses, 1.0);
+            for &before in &unordered {
+                add(model, (class, State::Made(before), Next::FromRequest(child)), masses, BESIDE);
             }
-            let masses = excess(&ended, child, &answer, class, horizon);
-            add(model, (class, State::Made(child), Next::Answer), &masses, 1.0);
-            for &before in children.keys() {
-                let after = follow
-                    .entry((true, before, child))
-                    .or_insert_with(|| excess(&ended, before, &made, child, horizon));
+            let masses = lags.excess(Lag::Answer, child, class);
+            add(model, (class, State::Made(child), Next::Answer), masses, 1.0);
+            for &before in &children {
+                let after = lags.excess(Lag::After, before, child);
                 add(model, (class, State::Made(before), Next::After(child)), after, 1.0);
-                let beside = follow
-                    .entry((false, before, child))
-                    .or_insert_with(|| excess(&made, before, &made, child, horizon));
+                let beside = lags.excess(Lag::Beside, before, child);
                 add(model, (class, State::Made(before), Next::Beside(child)), beside, BESIDE);
             }
         }
         // Steps too rare to exceed chance get the shape of all others, so that they can be learnt at all.
         let shape = model.shape(class);
-        for &child in children.keys() {
+        for &child in &children {
             let made = State::Made(child);
             let rare = [(State::Request, Next::After(child)), (made, Next::Answer)];
             // A call may follow itself (a retry or a loop); it may follow another one only if it tends to come later.
-            let later = |next: &u32| {
-                let together =
-                    follow.get(&(false, child, *next)).is_some_and(|masses| masses.iter().any(|m| *m > 0.0));
-                *next == child || together
-            };
-            let after = children.keys().copied().filter(later).map(|next| (made, Next::After(next)));
+            let later = |next: &u32| *next == child || lags.follow(Lag::Beside, child, *next);
+            let after = children.iter().copied().filter(later).map(|next| (made, Next::After(next)));
             for (state, next) in rare.into_iter().chain(after) {
-                add(model, (class, state, next), &shape, RARE * parents);
+                add(model, (class, state, next), &shape, RARE * parents.len() as f32);
             }
         }
-        for parent in window.parents.iter().filter(|parent| parent.class == class) {
-            let share = EMPTY_WALKS * parents.min(1.0);
+        for parent in parents {
+            let share = EMPTY_WALKS * (parents.len() as f32).min(1.0);
             model.add((class, State::Request, Next::Answer), bin(parent.end - parent.start), share);
         }
     }
@@ -145,7 +180,7 @@ fn count_obvious(window: &Window, unknown: &BTreeSet<u32>, model: &mut GapModel)
         if !unknown.contains(&parent.class) {
             continue;
         }
-        let mut before: Option<super::Span> = None;
+        let mut before: Option<Span> = None;
         for edge in edges {
             let child = window.children[edge.child as usize];
             let possible = possible[edge.child as usize];
@@ -193,7 +228,7 @@ fn count_guessed(window: &Window, guess: &[Belief], unknown: &BTreeSet<u32>, mod
     pairs.sort_unstable_by_key(|&(parent, child, _)| (parent, child));
     for walk in pairs.chunk_by(|a, b| a.0 == b.0) {
         let parent = window.parents[walk[0].0 as usize];
-        let (mut last, mut latest): (Option<super::Span>, i64) = (None, parent.start);
+        let (mut last, mut latest): (Option<Span>, i64) = (None, parent.start);
         for &(_, child, share) in walk {
             let child = window.children[child as usize];
             let (state, next, gap) = match last {

@@ -6,8 +6,9 @@ use super::factor_graph::FactorGraph;
 use super::gaps::GapModel;
 use super::model_selection::{self, ModelSelection};
 use super::parallel_model::{ParallelCounts, ParallelModel};
+use super::seed::{self, Lags};
 use super::trellis::Trellis;
-use super::{Belief, Edge, SETTLED, Window, background_rate, baselines, fifo, seed};
+use super::{Belief, Edge, SETTLED, Window, background_rate, baselines, fifo};
 
 /// Children that are solved together; a larger window is solved in slices, in order of time.
 const SLICE: usize = 3_000;
@@ -40,7 +41,8 @@ pub(crate) fn solve(window: &Window, model: &mut TimingModel) -> Vec<Belief> {
         graph.pass(&mut parallel, PARALLEL_SWEEPS);
     });
     let gaps = &mut model.sequential;
-    let sequential = by_slices(window, |graph| solve_sequential(graph, &parallel, gaps));
+    let mut lags = Lags::new(window);
+    let sequential = by_slices(window, |graph| solve_sequential(graph, &mut lags, &parallel, gaps));
     let first = baselines::first_in_first_out(window);
     let longest_ready = fifo::longest_ready(window, &sequential);
     let answers = [sequential, parallel, first, longest_ready];
@@ -52,13 +54,13 @@ pub(crate) fn solve(window: &Window, model: &mut TimingModel) -> Vec<Belief> {
 
 /// Solves a slice with the sequential model. A new class is learnt twice, because learning can get stuck: from the lags alone, and
 /// from the parallel model's answer with hardly any call taken for unexplained. The better one is kept.
-fn solve_sequential(graph: &mut FactorGraph<'_>, parallel: &[Belief], model: &mut GapModel) {
+fn solve_sequential(graph: &mut FactorGraph<'_>, lags: &mut Lags, parallel: &[Belief], model: &mut GapModel) {
     let mut trellis = Trellis::default();
     let mut helped = model.clone();
     let is_new = !seed::unknown(graph.window, model).is_empty();
     let mut settle = |graph: &mut FactorGraph<'_>, strays: f64, guess: &[Belief], model: &mut GapModel| {
         graph.price(model, strays);
-        trellis.learn(graph, guess, model);
+        trellis.learn(graph, lags, guess, model);
         graph.neutral(&mut trellis);
         graph.pass(&mut trellis, SWEEPS);
     };

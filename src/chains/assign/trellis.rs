@@ -7,8 +7,9 @@ use hashbrown::HashMap;
 use super::factor_graph::{FactorGraph, Pair, ParentModel};
 use super::followers::Followers;
 use super::gaps::{BINS, GapModel, GapTable, Masses, Next, State, Step};
+use super::seed::{self, Lags};
 use super::steps::{DenseStep, StepCache, StepDensity};
-use super::{Belief, Span, seed};
+use super::{Belief, Span};
 
 /// Rounds of learning for new classes: the sweeps of messages in each.
 const LEARNING: &[usize] = &[8, 5, 5, 5, 5, 5, 5];
@@ -67,9 +68,15 @@ pub(super) const MAX_CLASSES: usize = 8;
 
 impl Trellis {
     /// Learns the gaps of this slice and adds them to the model; `guess` helps with new classes.
-    pub(super) fn learn(&mut self, graph: &mut FactorGraph<'_>, guess: &[Belief], model: &mut GapModel) {
+    pub(super) fn learn(
+        &mut self,
+        graph: &mut FactorGraph<'_>,
+        lags: &mut Lags,
+        guess: &[Belief],
+        model: &mut GapModel,
+    ) {
         let mut current = model.clone();
-        let new = seed::seed(graph.window, guess, &mut current);
+        let new = seed::seed(graph.window, lags, guess, &mut current);
         let rounds = if new { LEARNING } else { FOLLOWING };
         for (round, &sweeps) in rounds.iter().enumerate() {
             self.build(graph, GapTable::new(&current));
