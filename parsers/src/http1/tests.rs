@@ -20,9 +20,9 @@ fn text(text: Option<&crate::testing::flat::Text<'_>>) -> String {
 }
 
 /// Kind, method, `ret`, `func_ret` and HTTP status of a message.
-type Told = (Kind, String, Option<i32>, Option<i32>, Option<u16>);
+type Summary = (Kind, String, Option<i32>, Option<i32>, Option<u16>);
 
-fn told(seen: &[Seen]) -> Vec<Told> {
+fn summary(seen: &[Seen]) -> Vec<Summary> {
     seen.iter()
         .map(|seen| {
             let Message { kind, method, status, .. } = &seen.message;
@@ -39,18 +39,18 @@ const FAILED: &str =
     "HTTP/1.1 200 OK\r\nTrpc-Error-Msg: a\\nb\r\nTrpc-Func-Ret: 10001\r\nContent-Length: 0\r\n\r\n";
 
 #[test]
-fn trpc_over_http_tells_its_codes_in_headers() {
+fn trpc_over_http_has_its_codes_in_headers() {
     let seen = sample("trpc");
     let first = &seen[0].message;
     assert_eq!((first.kind, first.rpc, first.transport), (Kind::Request, "trpc-http", "http1"));
     assert_eq!(text(first.service.as_ref()), "trpc.shop.order.OrderHttp");
     assert_eq!(text(first.caller.as_ref()), "trpc.shop.web.Front");
     assert_eq!((first.codec, first.timeout), (Some("protobuf"), Some(2_999_000_000)));
-    let told = told(&seen);
-    assert!(told.contains(&(Kind::Answer, String::new(), None, Some(10001), Some(200))), "{told:?}");
-    assert!(told.contains(&(Kind::Answer, String::new(), Some(31), None, Some(500))), "{told:?}");
+    let summary = summary(&seen);
+    assert!(summary.contains(&(Kind::Answer, String::new(), None, Some(10001), Some(200))), "{summary:?}");
+    assert!(summary.contains(&(Kind::Answer, String::new(), Some(31), None, Some(500))), "{summary:?}");
     let bare = sample("trpc-no-headers");
-    assert_eq!(self::told(&bare)[1], (Kind::Answer, String::new(), None, None, Some(500)));
+    assert_eq!(self::summary(&bare)[1], (Kind::Answer, String::new(), None, None, Some(500)));
 }
 
 #[test]
@@ -65,11 +65,11 @@ fn a_text_keeps_its_escapes_and_trans_info_is_decoded() {
 
 #[test]
 fn other_exchanges_are_no_calls_and_keep_the_order() {
-    assert_eq!(told(&talk(&[(Side::A, WEB), (Side::B, PAGE)])), []);
+    assert_eq!(summary(&talk(&[(Side::A, WEB), (Side::B, PAGE)])), []);
     // Pipelined: the answers come in the order of the requests, of which only the second is a call.
     let seen = talk(&[(Side::A, WEB), (Side::A, CALL), (Side::B, PAGE), (Side::B, FAILED)]);
     let call = (Kind::Request, "Get".to_owned(), None, None, None);
-    assert_eq!(told(&seen), [call, (Kind::Answer, String::new(), None, Some(10001), Some(200))]);
+    assert_eq!(summary(&seen), [call, (Kind::Answer, String::new(), None, Some(10001), Some(200))]);
     assert_eq!(seen[1].message.start, PAGE.len() as u64);
 }
 
@@ -88,7 +88,7 @@ fn an_error_answer_makes_a_call_of_a_bare_request() {
     assert_eq!((asked.start, asked.bytes), (WEB.len() as u64, bare.len() as u64));
     assert_eq!(asked.codec, Some("json"));
     let good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
-    assert_eq!(told(&talk(&[(Side::A, bare), (Side::B, good)])), []);
+    assert_eq!(summary(&talk(&[(Side::A, bare), (Side::B, good)])), []);
 }
 
 #[test]
@@ -117,16 +117,16 @@ fn after_an_upgrade_nothing_is_http() {
     let upgrade = "GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
     let switching = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
     assert_eq!(
-        told(&talk(&[(Side::A, upgrade), (Side::B, switching), (Side::A, CALL), (Side::B, FAILED)])),
+        summary(&talk(&[(Side::A, upgrade), (Side::B, switching), (Side::A, CALL), (Side::B, FAILED)])),
         []
     );
 }
 
 #[test]
-fn thrift_over_http_is_told_from_its_bodies() {
+fn thrift_over_http_is_recognised_by_its_bodies() {
     let seen = sample("thrift-declared");
-    let told: Vec<_> = seen.iter().map(|seen| (seen.message.kind, seen.message.status.result)).collect();
-    assert_eq!(told, [(Kind::Request, None), (Kind::Answer, Some(ResultField::Exception(1)))]);
+    let summary: Vec<_> = seen.iter().map(|seen| (seen.message.kind, seen.message.status.result)).collect();
+    assert_eq!(summary, [(Kind::Request, None), (Kind::Answer, Some(ResultField::Exception(1)))]);
     assert_eq!((seen[0].message.rpc, seen[0].message.codec), ("thrift", Some("thrift-binary")));
     assert_eq!(text(seen[0].message.method.as_ref()), "fetch");
     let seen = sample("thrift-exception");
@@ -150,7 +150,7 @@ fn a_thrift_call_may_be_answered_by_http_alone() {
     assert!(seen[1].message.status.cut, "the outcome is there and can't be read");
     // Not thrift in spite of its type: no call.
     let lie = "POST /rpc HTTP/1.1\r\nContent-Type: application/x-thrift\r\nContent-Length: 5\r\n\r\nhello";
-    assert_eq!(told(&talk(&[(Side::A, lie), (Side::B, PAGE)])), []);
+    assert_eq!(summary(&talk(&[(Side::A, lie), (Side::B, PAGE)])), []);
 }
 
 #[test]
@@ -184,14 +184,14 @@ fn an_unreadable_answer_does_not_shift_the_others() {
     ] {
         let seen = talk(&[(Side::A, CALL), (Side::B, bad), (Side::A, CALL), (Side::B, FAILED)]);
         let answers = seen.iter().filter(|seen| seen.message.kind == Kind::Answer);
-        let told: Vec<_> =
+        let summary: Vec<_> =
             answers.map(|seen| (seen.message.status.func_ret, seen.message.status.cut)).collect();
-        assert_eq!(told, [(None, true), (Some(10001), false)], "{bad}");
+        assert_eq!(summary, [(None, true), (Some(10001), false)], "{bad}");
     }
 }
 
 #[test]
-fn held_reaches_back_to_what_may_still_be_told() {
+fn held_reaches_back_to_what_may_still_be_emitted() {
     let mut session = Http1.session();
     let bare = "POST /a.B/C HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody";
     session.data(Side::A, bare.as_bytes(), &mut |_, _| {});

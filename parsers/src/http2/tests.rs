@@ -18,7 +18,7 @@ const SERVER: Side = Side::B;
 
 /// What is checked of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Told {
+struct Emitted {
     side: Side,
     kind: Kind,
     stream: i64,
@@ -31,7 +31,7 @@ struct Told {
     cut: bool,
 }
 
-fn told(side: Side, message: &Message<'_>) -> Told {
+fn emitted(side: Side, message: &Message<'_>) -> Emitted {
     let text = |text: &Option<crate::testing::flat::Text<'_>>| {
         text.as_ref().map_or("?".to_owned(), |text| String::from_utf8_lossy(text).into_owned())
     };
@@ -42,7 +42,7 @@ fn told(side: Side, message: &Message<'_>) -> Told {
         (None, Some(reset)) => format!("reset {:?} {:?}", reset.code.unwrap(), message.status.last_stream),
         (None, None) => message.status.http.map_or(String::new(), |code| format!("http {code}")),
     };
-    Told {
+    Emitted {
         side,
         kind: message.kind,
         stream: message.id.number().unwrap(),
@@ -56,15 +56,15 @@ fn told(side: Side, message: &Message<'_>) -> Told {
     }
 }
 
-/// A session and what it told.
+/// A session and what it emitted.
 struct Feed {
     session: Core<Connection>,
-    told: Vec<Told>,
+    emitted: Vec<Emitted>,
 }
 
 impl Feed {
     fn new() -> Self {
-        Self { session: Connection::session(), told: Vec::new() }
+        Self { session: Connection::session(), emitted: Vec::new() }
     }
 
     /// A connection that has begun.
@@ -76,27 +76,27 @@ impl Feed {
     }
 
     fn data(&mut self, side: Side, bytes: &[u8]) {
-        let all = &mut self.told;
+        let all = &mut self.emitted;
         self.session
-            .data(side, bytes, &mut |side, message| all.push(told(side, &own(side, message).message)));
+            .data(side, bytes, &mut |side, message| all.push(emitted(side, &own(side, message).message)));
     }
 
     fn gap(&mut self, side: Side, missing: Option<u64>) {
-        let all = &mut self.told;
+        let all = &mut self.emitted;
         self.session
-            .gap(side, missing, &mut |side, message| all.push(told(side, &own(side, message).message)));
+            .gap(side, missing, &mut |side, message| all.push(emitted(side, &own(side, message).message)));
     }
 
     fn end(&mut self) {
-        let all = &mut self.told;
+        let all = &mut self.emitted;
         for side in [CLIENT, SERVER] {
-            self.session.end(side, &mut |side, message| all.push(told(side, &own(side, message).message)));
+            self.session.end(side, &mut |side, message| all.push(emitted(side, &own(side, message).message)));
         }
     }
 
-    /// What was told since the last time: kind and status.
+    /// What was emitted since the last time: kind and status.
     fn news(&mut self) -> Vec<(Kind, String)> {
-        self.told.drain(..).map(|told| (told.kind, told.status)).collect()
+        self.emitted.drain(..).map(|emitted| (emitted.kind, emitted.status)).collect()
     }
 }
 
@@ -158,8 +158,8 @@ fn a_call_from_its_request_to_its_trailers() {
     let mut feed = Feed::begun();
     feed.data(CLIENT, &request(1));
     feed.data(SERVER, &answer(1));
-    assert_eq!(feed.told[0].path, "a.B/Do");
-    assert_eq!(feed.told[0].codec, Some("protobuf"));
+    assert_eq!(feed.emitted[0].path, "a.B/Do");
+    assert_eq!(feed.emitted[0].codec, Some("protobuf"));
     let news = feed.news();
     assert_eq!(kinds(&news), WHOLE);
     assert_eq!(news[5].1, "5 no way");
@@ -179,7 +179,7 @@ fn web_pages_are_silent_and_other_calls_go_on() {
     feed.data(SERVER, &frame(frame::HEADERS, 5, 3, &[0x8d]));
     feed.data(CLIENT, &frame(frame::RST_STREAM, 0, 3, &[0, 0, 0, 8]));
     feed.data(SERVER, &answer(5));
-    assert!(feed.told.iter().all(|told| told.stream == 5));
+    assert!(feed.emitted.iter().all(|emitted| emitted.stream == 5));
     assert_eq!(kinds(&feed.news()), WHOLE);
 }
 
@@ -189,12 +189,12 @@ fn resets_of_either_side_and_goaway() {
     feed.data(SERVER, &frame(frame::GOAWAY, 0, 0, &[0, 0, 0, 3, 0, 0, 0, 0]));
     assert_eq!(feed.news(), [], "nobody needs it yet");
     feed.data(CLIENT, &[request(1), request(3)].concat());
-    feed.told.retain(|told| told.kind == Kind::GoAway);
+    feed.emitted.retain(|emitted| emitted.kind == Kind::GoAway);
     assert_eq!(feed.news(), [(Kind::GoAway, "reset 0 Some(3)".into())]);
     feed.data(SERVER, &frame(frame::RST_STREAM, 0, 1, &[0, 0, 0, 2]));
     feed.data(CLIENT, &frame(frame::RST_STREAM, 0, 3, &[0, 0, 0, 8]));
-    assert_eq!(feed.told[0].side, SERVER);
-    assert_eq!(feed.told[1].side, CLIENT);
+    assert_eq!(feed.emitted[0].side, SERVER);
+    assert_eq!(feed.emitted[1].side, CLIENT);
     assert_eq!(feed.news(), [(Kind::Reset, "reset 2 None".into()), (Kind::Reset, "reset 8 None".into())]);
     feed.data(CLIENT, &frame(frame::GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 0]));
     assert_eq!(feed.news(), [(Kind::GoAway, "reset 0 None".into())]);
@@ -204,7 +204,7 @@ fn resets_of_either_side_and_goaway() {
 fn answers_without_a_grpc_status() {
     let mut feed = Feed::begun();
     feed.data(CLIENT, &[request(1), request(3)].concat());
-    feed.told.clear();
+    feed.emitted.clear();
     let head = [vec![0x08, 3], b"502".to_vec(), block(&[("content-type", "text/html")])].concat();
     feed.data(SERVER, &frame(frame::HEADERS, frame::END_HEADERS, 1, &head));
     feed.data(SERVER, &frame(frame::DATA, frame::END_STREAM, 1, b"<html>"));
@@ -234,7 +234,7 @@ fn header_blocks_over_several_frames_and_what_may_not_stand_between() {
     broken.data(CLIENT, &request(3));
     broken.data(SERVER, &answer(3));
     assert!(broken.session.trouble().is_some());
-    broken.told.retain(|told| told.stream == 3);
+    broken.emitted.retain(|emitted| emitted.stream == 3);
     assert_eq!(kinds(&broken.news()), WHOLE, "the connection goes on");
 }
 
@@ -251,7 +251,7 @@ fn a_flood_of_continuations_costs_its_stream_only() {
         feed.data(CLIENT, &request(3));
         feed.data(SERVER, &answer(3));
         assert!(feed.session.trouble().is_some());
-        feed.told.retain(|told| told.stream == 3);
+        feed.emitted.retain(|emitted| emitted.stream == 3);
         assert_eq!(kinds(&feed.news()), WHOLE);
     }
 }
@@ -260,12 +260,12 @@ fn a_flood_of_continuations_costs_its_stream_only() {
 fn a_broken_block_costs_what_it_hides() {
     let mut feed = Feed::begun();
     feed.data(CLIENT, &[request(1), request(3)].concat());
-    feed.told.clear();
+    feed.emitted.clear();
     let mut fields = block(&[(":status", "200"), ("content-type", "application/grpc")]);
     fields.extend([0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
     feed.data(SERVER, &frame(frame::HEADERS, 5, 1, &fields));
     feed.data(SERVER, &answer(3));
-    assert!(feed.told[0].cut && feed.told[0].truncated);
+    assert!(feed.emitted[0].cut && feed.emitted[0].truncated);
     let news = feed.news();
     assert_eq!(news[0], (Kind::Answer, "unknown".into()));
     assert_eq!(kinds(&news)[1..], [Kind::Begin, Kind::Part, Kind::Answer]);
@@ -287,7 +287,7 @@ fn settings_of_one_side_bound_the_tables_of_the_other() {
     // Entries 62 to 91 are the thirty, 92 and 93 the two before.
     feed.data(CLIENT, &frame(frame::HEADERS, 5, 3, &[0x83, 0x86, 0xdd, 0xdc]));
     assert_eq!(feed.session.trouble(), None);
-    assert_eq!(feed.told[2].path, "a.B/Do");
+    assert_eq!(feed.emitted[2].path, "a.B/Do");
     // Nobody allowed the server that much.
     feed.data(SERVER, &frame(frame::HEADERS, 4, 1, &[0x3f, 0xe1, 0x3f, 0x88]));
     assert!(feed.session.trouble().is_some());
@@ -297,7 +297,7 @@ fn settings_of_one_side_bound_the_tables_of_the_other() {
 fn padded_and_empty_data() {
     let mut feed = Feed::begun();
     feed.data(CLIENT, &frame(frame::HEADERS, frame::END_HEADERS, 1, &request_fields()));
-    feed.told.clear();
+    feed.emitted.clear();
     let padded = frame(frame::DATA, frame::PADDED, 1, &[3, 0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 0, 0, 0]);
     let rest = frame(frame::DATA, frame::PADDED, 1, &[2, 0, 0, 0]);
     let end = frame(frame::DATA, frame::END_STREAM, 1, &[]);
@@ -305,7 +305,7 @@ fn padded_and_empty_data() {
         feed.data(CLIENT, &[byte]);
     }
     // The prefix of the second message comes in both frames and says that it is empty.
-    let parts: Vec<u32> = feed.told.iter().map(|told| told.messages).collect();
+    let parts: Vec<u32> = feed.emitted.iter().map(|emitted| emitted.messages).collect();
     assert_eq!(parts, [1, 1, 0, 0]);
     assert_eq!(kinds(&feed.news()), [Kind::Part, Kind::Part, Kind::Part, Kind::HalfClose]);
 }
@@ -321,8 +321,8 @@ fn a_gap_within_data_keeps_everything_in_step() {
     feed.gap(CLIENT, Some(100));
     feed.data(CLIENT, &data[140..]);
     feed.data(SERVER, &answer(1));
-    assert_eq!(feed.told[1].messages, 1);
-    assert!(feed.told[1].truncated);
+    assert_eq!(feed.emitted[1].messages, 1);
+    assert!(feed.emitted[1].truncated);
     let news = feed.news();
     assert_eq!(kinds(&news), WHOLE);
     assert_eq!(news[5].1, "5 no way");
@@ -332,11 +332,15 @@ fn a_gap_within_data_keeps_everything_in_step() {
 fn a_gap_over_frames_leaves_no_verdict_to_silence() {
     let mut feed = Feed::begun();
     feed.data(CLIENT, &[request(1), request(3)].concat());
-    feed.told.clear();
+    feed.emitted.clear();
     feed.gap(SERVER, Some(200));
-    assert!(feed.told.iter().all(|told| told.cut && told.side == SERVER && told.kind == Kind::Part));
-    assert_eq!(feed.told.len(), 2);
-    feed.told.clear();
+    assert!(
+        feed.emitted
+            .iter()
+            .all(|emitted| emitted.cut && emitted.side == SERVER && emitted.kind == Kind::Part)
+    );
+    assert_eq!(feed.emitted.len(), 2);
+    feed.emitted.clear();
     // The frames after it are found again; the client thanks for an answer that was lost.
     feed.data(SERVER, &[frame(frame::PING, 0, 0, &[0; 8]), answer(3)].concat());
     feed.data(CLIENT, &frame(frame::RST_STREAM, 0, 1, &[0; 4]));
@@ -355,8 +359,8 @@ fn a_request_cut_by_a_gap_still_has_its_path() {
     feed.data(CLIENT, &headers[..headers.len() - missing]);
     feed.gap(CLIENT, Some(missing as u64));
     feed.data(SERVER, &answer(1));
-    assert_eq!(feed.told[0].path, "a.B/Do");
-    assert!(feed.told[0].truncated);
+    assert_eq!(feed.emitted[0].path, "a.B/Do");
+    assert!(feed.emitted[0].truncated);
     assert_eq!(kinds(&feed.news()), [Kind::Open, Kind::HalfClose, Kind::Begin, Kind::Part, Kind::Answer]);
     // The entry that was inserted is not known now.
     feed.data(CLIENT, &frame(frame::HEADERS, 5, 3, &[request_fields(), vec![0xbe]].concat()));
@@ -382,12 +386,15 @@ fn calls_of_an_unknown_path_form_groups() {
         feed.data(SERVER, &frame(frame::DATA, 0, stream, &[0, 0, 0, 0, 0]));
         feed.data(SERVER, &frame(frame::HEADERS, 5, stream, &[0xbe]));
     }
-    let opens: Vec<_> = feed.told.iter().filter(|told| told.kind == Kind::Open).collect();
-    assert_eq!(opens.iter().map(|told| told.unknown_name).collect::<Vec<_>>(), [Some(1), Some(2), Some(1)]);
-    assert!(opens.iter().all(|told| told.path == "?/?"));
-    let answers: Vec<_> = feed.told.iter().filter(|told| told.kind == Kind::Answer).collect();
+    let opens: Vec<_> = feed.emitted.iter().filter(|emitted| emitted.kind == Kind::Open).collect();
+    assert_eq!(
+        opens.iter().map(|emitted| emitted.unknown_name).collect::<Vec<_>>(),
+        [Some(1), Some(2), Some(1)]
+    );
+    assert!(opens.iter().all(|emitted| emitted.path == "?/?"));
+    let answers: Vec<_> = feed.emitted.iter().filter(|emitted| emitted.kind == Kind::Answer).collect();
     assert_eq!(answers.len(), 3);
-    assert!(answers.iter().all(|told| told.status == "unknown"));
+    assert!(answers.iter().all(|emitted| emitted.status == "unknown"));
 }
 
 #[test]
@@ -399,7 +406,7 @@ fn an_unreadable_post_is_a_call_only_if_something_says_so() {
         feed.data(SERVER, &frame(frame::HEADERS, frame::END_HEADERS, 7, &[&[0x88], reply].concat()));
         feed.data(SERVER, &frame(frame::DATA, frame::END_STREAM, 7, b"{}"));
         feed.end();
-        feed.told.is_empty()
+        feed.emitted.is_empty()
     };
     let grpc = block(&[("content-type", "application/grpc+json")]);
     assert!(silent(b"{\"a\":1}", &[0xbe]));
@@ -414,7 +421,7 @@ fn a_status_beside_unreadable_fields_may_be_overruled() {
     let mut feed = Feed::begun();
     feed.data(CLIENT, &[request(1), request(3), request(5)].concat());
     feed.gap(SERVER, Some(50));
-    feed.told.clear();
+    feed.emitted.clear();
     feed.data(SERVER, &frame(frame::PING, 0, 0, &[0; 8]));
     let status = block(&[("grpc-status", "13")]);
     let only = |fields: &[u8]| [&[0x88], &status[..], fields].concat();
@@ -422,7 +429,7 @@ fn a_status_beside_unreadable_fields_may_be_overruled() {
     feed.data(SERVER, &frame(frame::HEADERS, 5, 1, &only(&[0xbe])));
     feed.data(SERVER, &frame(frame::HEADERS, 5, 3, &only(&[0xbe, 0xbf])));
     feed.data(SERVER, &frame(frame::HEADERS, 5, 5, &only(&block(&[("content-type", "application/grpc")]))));
-    assert_eq!(feed.told.iter().map(|told| told.cut).collect::<Vec<_>>(), [false, true, false]);
+    assert_eq!(feed.emitted.iter().map(|emitted| emitted.cut).collect::<Vec<_>>(), [false, true, false]);
 }
 
 #[test]
@@ -432,11 +439,11 @@ fn streams_and_waiting_requests_are_bounded() {
     for stream in 0..20_000 {
         feed.data(CLIENT, &frame(frame::HEADERS, frame::END_HEADERS, stream * 2 + 1, &open));
     }
-    assert_eq!(feed.told.len(), 20_000);
-    feed.told.clear();
+    assert_eq!(feed.emitted.len(), 20_000);
+    feed.emitted.clear();
     feed.data(SERVER, &answer(1));
     feed.data(SERVER, &answer(39_999));
-    assert!(feed.told.iter().all(|told| told.stream == 39_999));
+    assert!(feed.emitted.iter().all(|emitted| emitted.stream == 39_999));
     let mut late = Feed::new();
     for stream in 0..3000 {
         late.data(CLIENT, &frame(frame::HEADERS, frame::END_HEADERS, stream * 2 + 1, &[0x83, 0x86, 0xc8]));
@@ -534,11 +541,11 @@ fn the_detail_view_shows_what_stands_there() {
     assert_eq!(lines, ["request line=POST /a.B/Do HTTP/1.1", "Upgrade=h2c", "body=4 bytes"]);
 }
 
-/// What the calls of a connection are by stream: everything told of it but counts and doubt.
-fn by_stream(told: &[Told]) -> BTreeMap<i64, Vec<&Told>> {
-    let mut streams = BTreeMap::<i64, Vec<&Told>>::new();
-    for told in told {
-        streams.entry(told.stream).or_default().push(told);
+/// What was emitted, by stream.
+fn by_stream(emitted: &[Emitted]) -> BTreeMap<i64, Vec<&Emitted>> {
+    let mut streams = BTreeMap::<i64, Vec<&Emitted>>::new();
+    for emitted in emitted {
+        streams.entry(emitted.stream).or_default().push(emitted);
     }
     streams
 }
@@ -565,22 +572,22 @@ proptest! {
             }
         }
         part.end();
-        let whole = by_stream(&whole.told);
-        for (stream, seen) in by_stream(&part.told) {
+        let whole = by_stream(&whole.emitted);
+        for (stream, seen) in by_stream(&part.emitted) {
             let Some(all) = whole.get(&stream) else { panic!("{name}: stream {stream} is invented: {seen:?}") };
-            for told in seen {
-                let fits = |other: &&&Told| other.side == told.side && other.kind == told.kind;
+            for emitted in seen {
+                let fits = |other: &&&Emitted| other.side == emitted.side && other.kind == emitted.kind;
                 let same: Vec<_> = all.iter().filter(fits).collect();
                 prop_assert!(
-                    told.path == "?/?" || same.iter().any(|other| other.path == told.path),
-                    "{name}: {told:?} against {same:?}"
+                    emitted.path == "?/?" || same.iter().any(|other| other.path == emitted.path),
+                    "{name}: {emitted:?} against {same:?}"
                 );
-                let certain = !matches!(&*told.status, "unknown" | "") && !told.cut;
+                let certain = !matches!(&*emitted.status, "unknown" | "") && !emitted.cut;
                 prop_assert!(
-                    !certain || same.iter().any(|other| other.status == told.status),
-                    "{name}: {told:?} against {same:?}"
+                    !certain || same.iter().any(|other| other.status == emitted.status),
+                    "{name}: {emitted:?} against {same:?}"
                 );
-                prop_assert!(told.codec.is_none() || same.iter().any(|other| other.codec == told.codec));
+                prop_assert!(emitted.codec.is_none() || same.iter().any(|other| other.codec == emitted.codec));
             }
         }
     }

@@ -38,13 +38,13 @@ fn end_referring(stream: u32) -> Vec<u8> {
 }
 
 fn paths(feed: &mut Feed) -> Vec<(i64, String)> {
-    let opened = feed.told.drain(..).filter(|told| told.kind == Kind::Open);
-    opened.map(|told| (told.stream, told.path)).collect()
+    let opened = feed.emitted.drain(..).filter(|emitted| emitted.kind == Kind::Open);
+    opened.map(|emitted| (emitted.stream, emitted.path)).collect()
 }
 
 fn statuses(feed: &mut Feed) -> Vec<(i64, String)> {
-    let ended = feed.told.drain(..).filter(|told| told.kind == Kind::Answer);
-    ended.map(|told| (told.stream, told.status)).collect()
+    let ended = feed.emitted.drain(..).filter(|emitted| emitted.kind == Kind::Answer);
+    ended.map(|emitted| (emitted.stream, emitted.status)).collect()
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn the_next_request_shows_that_none_is_missing() {
 }
 
 #[test]
-fn requests_that_are_no_calls_leave_a_gap_in_doubt() {
+fn requests_that_are_no_calls_prevent_the_proof() {
     let mut feed = Feed::begun();
     feed.data(CLIENT, &[inserting(1, "/a.B/Do"), message(1, frame::END_STREAM)].concat());
     // It may have trailers.
@@ -82,7 +82,7 @@ fn requests_that_are_no_calls_leave_a_gap_in_doubt() {
 }
 
 #[test]
-fn a_part_of_a_header_block_that_is_missing_leaves_no_doubt() {
+fn a_missing_part_of_a_header_block_is_a_loss() {
     let mut feed = Feed::begun();
     feed.data(CLIENT, &[inserting(1, "/a.B/Do"), message(1, frame::END_STREAM)].concat());
     let other = inserting(3, "/a.B/Other");
@@ -93,7 +93,7 @@ fn a_part_of_a_header_block_that_is_missing_leaves_no_doubt() {
     assert_eq!(paths(&mut feed).last(), Some(&(5, "?/?".into())));
 }
 
-/// Three calls, of which the first has told the server's table everything.
+/// Three calls, of which the first puts everything into the server's table.
 fn three_calls() -> Feed {
     let mut feed = Feed::begun();
     for stream in [1, 3, 5] {
@@ -123,7 +123,7 @@ fn every_answer_that_goes_on_shows_that_nothing_of_it_is_missing() {
 }
 
 #[test]
-fn an_answer_that_does_not_go_on_leaves_a_gap_in_doubt() {
+fn an_answer_that_does_not_go_on_prevents_the_proof() {
     // The beginning of 3 is missing.
     let mut feed = three_calls();
     feed.gap(SERVER, Some(60));
@@ -141,7 +141,7 @@ fn an_answer_that_does_not_go_on_leaves_a_gap_in_doubt() {
     feed.data(SERVER, &[begin_referring(7), end_referring(7)].concat());
     assert_eq!(statuses(&mut feed), [(1, "5 ?".into()), unknown(5), unknown(7)]);
 
-    // The client broke 3 off: nobody knows whether the server had said more on it.
+    // The client broke 3 off: whether the server had sent more on it is not known.
     let mut feed = three_calls();
     feed.data(CLIENT, &frame(frame::RST_STREAM, 0, 3, &[0, 0, 0, 8]));
     feed.gap(SERVER, Some(60));
@@ -150,7 +150,7 @@ fn an_answer_that_does_not_go_on_leaves_a_gap_in_doubt() {
 }
 
 #[test]
-fn what_is_unknown_after_a_gap_is_told_apart_from_what_was_before_it() {
+fn unknown_entries_of_two_gaps_are_different_groups() {
     // Groups of two losses between which the table was found again.
     let mut feed = Feed::begun();
     feed.data(CLIENT, &[inserting(1, "/a.B/Do"), message(1, frame::END_STREAM)].concat());
@@ -159,7 +159,7 @@ fn what_is_unknown_after_a_gap_is_told_apart_from_what_was_before_it() {
         feed.gap(CLIENT, Some(60));
         feed.data(CLIENT, &[referring(stream), message(stream, frame::END_STREAM)].concat());
         feed.data(SERVER, &begin_inserting(stream));
-        groups.extend(feed.told.drain(..).filter_map(|told| told.unknown_name));
+        groups.extend(feed.emitted.drain(..).filter_map(|emitted| emitted.unknown_name));
         feed.data(CLIENT, &[inserting(stream + 2, "/a.B/Do"), message(stream + 2, 0)].concat());
         feed.gap(CLIENT, Some(60));
         feed.data(CLIENT, &[referring(stream + 4), message(stream + 4, 0)].concat());
