@@ -1,7 +1,7 @@
-//! Texts in which gRPC servers say that they do not have what was asked for, and quote its name as they do.
+//! Texts in which gRPC servers say that they do not have what was asked for and quote its name.
 //!
 //! Only whole texts of known servers count. They are no proof by themselves: a callee may pass on what its own callee said
-//! of another path. That is for the reader of the message to weigh.
+//! of another path. Whoever reads the event has to weigh that.
 
 use crate::event::Quoted;
 

@@ -53,7 +53,7 @@ impl Connection {
                 }
             };
         }
-        // The server's beginning are its settings (RFC 9113, section 3.4).
+        // A server begins with its settings (RFC 9113, section 3.4).
         let head = match frame::parse_head(input) {
             Ok((_, head)) => head,
             Err(error) => return Step::Need(Need::Bytes(frame::needed(input, &error))),
