@@ -117,62 +117,7 @@ impl Inbound {
             emit(at.side, &Event::Complete(Complete { id, end, bytes, truncated }));
         }
     }
-}
 
-/// The header of a message that is being emitted, read from its bytes when it is wanted.
-struct WireHeader<'h, F> {
-    framing: &'h F,
-    side: Side,
-    input: &'h [u8],
-}
-
-impl<F: Framing> Pairs for WireHeader<'_, F> {
-    fn each(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
-        self.framing.metadata(self.side, self.input, each);
-    }
-}
-
-/// Reports that bytes from `start` on, in which messages may have stood, could not be read.
-fn emit_lost(side: Side, start: u64, emit: &mut Emit<'_>) {
-    emit(side, &Event::Lost { start });
-}
-
-/// The [`Reader`] of a [`Framing`].
-struct FramedReader<F> {
-    framing: F,
-    inbound: [Inbound; 2],
-    faults: Faults,
-}
-
-impl<F: Framing> FramedReader<F> {
-    /// Reads what is left of a message that was cut; the bytes of it that are still to come, if they are known.
-    fn read_cut(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Option<u64> {
-        let mut unpacked = Vec::new();
-        let inbound = at.side.of_mut(&mut self.inbound);
-        let mut parsed = self.framing.parse_cut(at.side, input, &mut unpacked);
-        let header = WireHeader { framing: &self.framing, side: at.side, input };
-        // By reference: an event is some 400 bytes, and every copy of one costs 70 instructions.
-        match &mut parsed {
-            Ok(Parsed::Message { event, bytes }) if *bytes > 0 => {
-                let bytes = (*bytes).max(input.len() as u64);
-                inbound.emit(at, event, &header, bytes, true, emit);
-                Some(bytes - input.len() as u64)
-            }
-            // The end of a message without a length can't be found once a part of it is missing.
-            Ok(Parsed::Unsized { event, .. }) => {
-                inbound.emit_unsized(at, event, &header, input.len(), true, emit);
-                None
-            }
-            Ok(Parsed::Control { bytes }) if *bytes > 0 => {
-                inbound.unknown_cut = true;
-                Some(bytes.saturating_sub(input.len() as u64))
-            }
-            _ => None,
-        }
-    }
-}
-
-impl Inbound {
     /// Emits the event of a message at the beginning of the input of `header`, and says which step it is.
     fn emit<'a, F: Framing>(
         &mut self,
@@ -245,6 +190,59 @@ impl Inbound {
             self.skip = Some(skip);
         }
         Ok(Step::Done(len))
+    }
+}
+
+/// The header of a message that is being emitted, read from its bytes when it is wanted.
+struct WireHeader<'h, F> {
+    framing: &'h F,
+    side: Side,
+    input: &'h [u8],
+}
+
+impl<F: Framing> Pairs for WireHeader<'_, F> {
+    fn each(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        self.framing.metadata(self.side, self.input, each);
+    }
+}
+
+/// Reports that bytes from `start` on, in which messages may have stood, could not be read.
+fn emit_lost(side: Side, start: u64, emit: &mut Emit<'_>) {
+    emit(side, &Event::Lost { start });
+}
+
+/// The [`Reader`] of a [`Framing`].
+struct FramedReader<F> {
+    framing: F,
+    inbound: [Inbound; 2],
+    faults: Faults,
+}
+
+impl<F: Framing> FramedReader<F> {
+    /// Reads what is left of a message that was cut; the bytes of it that are still to come, if they are known.
+    fn read_cut(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Option<u64> {
+        let mut unpacked = Vec::new();
+        let inbound = at.side.of_mut(&mut self.inbound);
+        let mut parsed = self.framing.parse_cut(at.side, input, &mut unpacked);
+        let header = WireHeader { framing: &self.framing, side: at.side, input };
+        // By reference: an event is some 400 bytes, and every copy of one costs 70 instructions.
+        match &mut parsed {
+            Ok(Parsed::Message { event, bytes }) if *bytes > 0 => {
+                let bytes = (*bytes).max(input.len() as u64);
+                inbound.emit(at, event, &header, bytes, true, emit);
+                Some(bytes - input.len() as u64)
+            }
+            // The end of a message without a length can't be found once a part of it is missing.
+            Ok(Parsed::Unsized { event, .. }) => {
+                inbound.emit_unsized(at, event, &header, input.len(), true, emit);
+                None
+            }
+            Ok(Parsed::Control { bytes }) if *bytes > 0 => {
+                inbound.unknown_cut = true;
+                Some(bytes.saturating_sub(input.len() as u64))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::ParseResult;
 use crate::event::Text;
 use crate::protobuf::{self, Value, cut_field};
 
-/// Field numbers of the messages read here are below; higher ones are skipped.
+/// One more than the highest field number of the messages read here; fields with higher numbers are skipped.
 const FIELDS: usize = 13;
 
 /// The fields of a message by number, the last of each (as protobuf has it for fields that don't repeat).

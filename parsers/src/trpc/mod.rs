@@ -124,12 +124,11 @@ fn detect_datagram(bytes: &[u8]) -> Detection {
     }
 }
 
-/// Bytes of a frame that must be there before [`find_frame`] believes it, where its head is not shorter. Bodies may be full
-/// of magic numbers.
+/// How many bytes of a frame [`find_frame`] needs to accept it, unless its head is shorter: bodies may be full of magic
+/// numbers.
 const FIND_LEN: usize = 48;
 
-/// The first offset at which a frame stands whose head fits, as far as it is there; where the frame is whole, another one
-/// must follow it.
+/// The first offset of a frame whose head fits, as far as it is there. A whole frame must be followed by another one.
 fn find_frame(input: &[u8]) -> Option<usize> {
     memchr::memmem::find_iter(input, &MAGIC).find(|at| {
         let Some(rest) = input.get(*at..) else { return false };
@@ -142,7 +141,7 @@ fn find_frame(input: &[u8]) -> Option<usize> {
     })
 }
 
-/// The frames of one connection, and who is the caller on it.
+/// The frames of one connection, and which side is the caller on it.
 #[derive(Debug, Default)]
 struct Frames {
     /// The side that sends requests: known once one was seen, or an answer.
@@ -205,7 +204,7 @@ impl Frames {
         // Where a head that was cut off does not say it, the rest of the connection may: only one side calls.
         let role =
             role.or(self.caller.map(|caller| if caller == side { Role::Request } else { Role::Answer }));
-        // Without its id a head that was cut off belongs to no call that could be named.
+        // A head that was cut off before its id can't be assigned to a call.
         if !fields.whole && fields.number(3).is_none() {
             return Ok(Parsed::Control { bytes });
         }

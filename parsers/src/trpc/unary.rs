@@ -50,8 +50,8 @@ pub(super) enum Role {
     Answer,
 }
 
-/// Distinguishes request and answer by the wire types in which they differ. `None`: no field that is here differs. The error
-/// means that some fields are of the one and some of the other.
+/// Distinguishes request and answer by the wire types in which they differ. `None`: no field of the input differs. The
+/// error means that some fields belong to the one and some to the other.
 pub(super) fn role(fields: &ProtobufFields<'_>) -> Result<Option<Role>, ()> {
     let begun = |number| fields.bytes(number).is_some() || fields.partial.is_some_and(|(n, _)| n == number);
     let number = |number| fields.number(number).is_some();
@@ -61,13 +61,13 @@ pub(super) fn role(fields: &ProtobufFields<'_>) -> Result<Option<Role>, ()> {
         (true, true) => Err(()),
         (true, false) => Ok(Some(Role::Request)),
         (false, true) => Ok(Some(Role::Answer)),
-        // A good answer is nothing but its request id: zeros are left out. A request has at least its func.
+        // A successful answer may have only its request id, because zeros are left out; a request has at least its func.
         (false, false) => Ok(fields.whole.then_some(Role::Answer)),
     }
 }
 
 /// Calls `each` with the entries of a head's `trans_info` and returns the content type. In one pass without
-/// [`ProtobufFields`]: it is asked of every message, and the wire types of the fields show what they are.
+/// [`ProtobufFields`]: it is called for every message, and the wire types of the fields show what they are.
 pub(super) fn trans_info(meta: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64> {
     let (mut is_request, mut ninth, mut tenth) = (false, None, None);
     for field in protobuf::fields(meta) {

@@ -1,4 +1,4 @@
-//! Detection, and the forms that have no file of their own tests: framed, buffered, THeader, mesh header.
+//! Detection, and the transports without a test file of their own: framed, buffered, THeader, mesh header.
 
 use proptest::prelude::*;
 
@@ -195,7 +195,7 @@ fn a_mesh_header_names_the_service_of_any_form_behind_it() {
         assert_eq!(seen[0].metadata[0], ("isn".to_owned(), "OrderService".to_owned()));
         assert_eq!(seen[1].message.kind, Kind::Answer);
     }
-    // A mesh header in a mesh header is none.
+    // A mesh header in a mesh header is refused.
     let nested = b"\xff\xaf\0\x02\0\0\xff\xaf\0\x02\0\0\0\0\0\x20\x80\x01\0\x01";
     assert_eq!(detect(ThriftTransport::MeshHeader, nested, b""), Detection::No);
     assert!(messages(&ThriftTransport::MeshHeader, &[(Side::A, nested.to_vec())]).is_empty());
@@ -256,7 +256,7 @@ fn fields_are_shown_by_number_type_and_value() {
         lines(&dissect_message(json, 0)),
         ["name = add", "type = 2 REPLY", "seq_id = 7", r#"struct = {"0":{"i32":9}}]"#]
     );
-    // What is inside a compressed payload stands where the payload stands.
+    // The fields of a compressed payload have the range of the payload.
     let packed = samples("theader").remove("zlib").unwrap().remove(3).1;
     let payload = ThriftTransport::THeader.dissect(Side::B, &packed).pop().unwrap();
     assert!(
@@ -264,7 +264,7 @@ fn fields_are_shown_by_number_type_and_value() {
         "{payload:?}"
     );
     assert!(payload.children.iter().all(|field| field.range == payload.range));
-    // Neither depth nor number is shown without bound.
+    // Depth and number of the fields are bounded.
     let deep = [b"\x80\x01\0\x01\0\0\0\x01m\0\0\0\x01".as_slice(), &[12, 0, 1].repeat(5000)].concat();
     assert!(lines(&dissect_message(&deep, 0)).len() < 50);
     let wide = [b"\x80\x01\0\x01\0\0\0\x01m\0\0\0\x01".as_slice(), &[3, 0, 1, 5].repeat(5000)].concat();

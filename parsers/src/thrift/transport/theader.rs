@@ -195,7 +195,7 @@ fn parse_compressed<'a>(
             }
             Ok(envelope)
         }
-        // Its offset counts inflated bytes, which do not stand in the frame.
+        // Its offset counts inflated bytes, which are not in the frame.
         Err(Err::Error(error) | Err::Failure(error)) => wrong(payload, error.what),
     }
 }

@@ -145,7 +145,7 @@ pub(crate) fn fixed_head(input: &[u8]) -> Parse<'_, TtHeaderHead> {
     header_size(length).map(|header_size| TtHeaderHead { length, flags, seq_id, header_size }).parse(input)
 }
 
-/// One entry of the sections, with the offset at which it begins.
+/// One entry of the sections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry<'a> {
     /// A pair of the string section.
@@ -183,8 +183,8 @@ fn acl_token(input: &[u8]) -> Parse<'_, Entry<'_>> {
     text.map(Entry::Acl).parse(input)
 }
 
-/// Calls `each` with `count` entries and their ranges in `header`. Not `nom::multi::count`, which
-/// collects them in a `Vec`.
+/// Calls `each` with `count` entries and their ranges in `header`. `nom::multi::count` would collect
+/// them in a `Vec`.
 fn entries<'a>(
     header: &'a [u8],
     section: &'a [u8],
@@ -235,7 +235,7 @@ pub(crate) fn pairs(header: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
     });
 }
 
-/// The entries that say something of the call.
+/// The entries that describe the call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HeaderFields<'a> {
     /// `isn`, which may be empty.
