@@ -76,7 +76,13 @@ pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
     })?;
     let shown = tui::run(shown, ui_options(view, max_memory, packets));
     let ended = reading.end();
-    shown.map_err(|error| Failure::Environment(format!("the terminal can't be used: {error}")))?;
+    shown.map_err(|error| {
+        Failure::Environment(match error.kind() {
+            // The interface's own words.
+            io::ErrorKind::Other => error.to_string(),
+            _ => format!("the terminal can't be used: {error}"),
+        })
+    })?;
     ended
 }
 

@@ -4,6 +4,8 @@ mod chains;
 mod chains_simulator;
 mod cli;
 mod detail;
+// Loopback is captured as `lo`, and files are watched with inotify.
+#[cfg(target_os = "linux")]
 mod endings;
 mod explain;
 mod hosts;
