@@ -113,22 +113,22 @@ fn boxed(
     }
 }
 
-/// Label of the line in the verdict box that decided the class.
+/// Label of the line in the verdict box that decided the class; empty if the call did not fail.
 fn deciding(call: &Call) -> &'static str {
     match call.outcome.carrier {
         _ if !call.failed() => "",
-        Carrier::Ret | Carrier::TrpcStreamClose | Carrier::TrpcStreamReset | Carrier::TrpcStreamInit => "ret",
-        Carrier::FuncRet => "func_ret",
-        Carrier::BizStatus => "biz-status",
-        Carrier::GrpcStatus => "grpc-status",
-        Carrier::HttpStatus => "http status",
+        _ if !is_answered(call) => "no answer",
+        Carrier::Ret | Carrier::TrpcStreamClose | Carrier::TrpcStreamInit => "ret",
         Carrier::ThriftException | Carrier::IdlException => "exception",
-        Carrier::TtstreamTrailer | Carrier::TtstreamRst => call.outcome.carrier.name(),
-        _ => "no answer",
+        carrier => carrier.name(),
     }
 }
 
-/// The elements of the wire that say how the call ended, those that decided the class and those that did not.
+fn is_answered(call: &Call) -> bool {
+    !matches!(call.class(), Some(Class::Unanswered | Class::Transport))
+}
+
+/// The elements of the wire that say how the call ended: those of its protocol, and the one that decided the class.
 fn verdict_lines(call: &Call) -> Vec<(String, String)> {
     let outcome = &call.outcome;
     let code = || {
@@ -141,23 +141,21 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
     let mut lines: Vec<(String, String)> = Vec::new();
     let mut put = |label: &str, value: String| lines.push((label.to_owned(), value));
     let decided = |carrier| outcome.carrier == carrier;
-    let answered = !matches!(outcome.class, Some(Class::Unanswered | Class::Transport));
     match call.rpc {
-        _ if !answered => {
+        _ if !is_answered(call) => {
             put("no answer", labels::verdict(call));
             put("sign", outcome.carrier.name().to_owned());
         }
-        rpc if rpc.is_trpc() && (call.outcome.ret.is_some() || call.outcome.func_ret.is_some()) => {
-            let ret = call.outcome.ret.unwrap_or_default();
-            let func_ret = call.outcome.func_ret.unwrap_or_default();
-            let name = |decides: bool| if decides { code() } else { "0".to_owned() };
-            put("ret", if ret == 0 { "0  no framework error".to_owned() } else { name(ret != 0) });
+        rpc if rpc.is_trpc() && (outcome.ret.is_some() || outcome.func_ret.is_some()) => {
+            let ret = outcome.ret.unwrap_or_default();
+            let func_ret = outcome.func_ret.unwrap_or_default();
+            put("ret", if ret == 0 { "0  no framework error".to_owned() } else { code() });
             put(
                 "func_ret",
                 match func_ret {
                     0 if ret != 0 => "0  not used: ret decides".to_owned(),
                     0 => "0  no error of the handler".to_owned(),
-                    n if decided(Carrier::FuncRet) => name(n != 0),
+                    _ if decided(Carrier::FuncRet) => code(),
                     n => n.to_string(),
                 },
             );
@@ -173,22 +171,15 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
                 },
             );
             put("biz-status", biz_status(call, &code()));
-            if decided(Carrier::HttpStatus) {
-                put("http status", code());
-            }
         }
-        _ if decided(Carrier::TtstreamTrailer) || decided(Carrier::TtstreamRst) => {
-            put(outcome.carrier.name(), code());
-            put("biz-status", biz_status(call, ""));
-        }
-        _ => {
+        Rpc::Thrift | Rpc::KitexProtobuf => {
             put(
                 "exception",
                 match outcome.carrier {
                     Carrier::ThriftException => code(),
                     Carrier::IdlException => format!(
                         "declared in the IDL{}",
-                        call.outcome.field_id.map(|f| format!(", field {f}")).unwrap_or_default()
+                        outcome.field_id.map(|f| format!(", field {f}")).unwrap_or_default()
                     ),
                     _ if call.findings.contains(Finding::BizStatusWithException) => {
                         "also present: some callers report it".to_owned()
@@ -198,7 +189,16 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
             );
             put("biz-status", biz_status(call, &code()));
         }
+        Rpc::Ttstream => put("biz-status", biz_status(call, &code())),
+        _ => {}
     }
+    let label = deciding(call);
+    if !lines.iter().any(|(known, _)| known == label) && call.failed() && !decided(Carrier::None) {
+        // An element that this protocol seldom has, or one that is not known here.
+        let value = if outcome.code.is_some() { code() } else { labels::verdict(call) };
+        lines.insert(0, (label.to_owned(), value));
+    }
+    let mut put = |label: &str, value: String| lines.push((label.to_owned(), value));
     put("raised by", raised_by(call).to_owned());
     if let Some(logged) = reported_as(call) {
         put("caller logs", text::escape(&logged).into_owned());
@@ -388,5 +388,38 @@ fn bytes(buffer: &mut Buffer, area: Rect, cx: &Context, page: &DetailPage, layou
             let shown = shown.encode_utf8(&mut one);
             line::put(buffer, area, 5 + (hex_width + i) as u16, y, shown, style);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::sample;
+
+    #[test]
+    fn the_element_that_decided_is_in_the_box_for_every_carrier() {
+        for class in Class::ALL {
+            for carrier in Carrier::ALL {
+                let mut call = sample::full();
+                call.outcome.class = Some(*class);
+                call.outcome.carrier = *carrier;
+                let (label, lines) = (deciding(&call), verdict_lines(&call));
+                let shown = lines.iter().any(|(known, _)| known == label);
+                let expected = call.failed() && (label == "no answer" || *carrier != Carrier::None);
+                assert_eq!(shown, expected, "{class:?} {carrier:?} {lines:?}");
+                assert!(lines.iter().any(|(known, _)| known == "raised by"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_that_was_reset_is_not_shown_as_decided_by_a_ret_of_0() {
+        let mut call = sample::failed(Class::Rpc, Carrier::TrpcStreamReset, Some(0), "gone");
+        call.rpc = Rpc::TrpcStream;
+        call.outcome.ret = Some(0);
+        assert_eq!(deciding(&call), "trpc-stream-reset");
+        let lines = verdict_lines(&call);
+        assert_eq!(lines[0].0, "trpc-stream-reset");
+        assert!(lines.contains(&("ret".to_owned(), "0  no framework error".to_owned())));
     }
 }
