@@ -370,6 +370,7 @@ impl Analyzer {
         let Self { decoder, table, owner, .. } = self;
         let Decoded::Segment(segment) = decoder.decode(packet) else { return };
         let before = owner.matcher.in_grace();
+        table.set_clock(self.last.time);
         table.segment(&segment, owner);
         // One call alone is in order.
         if owner.matcher.in_grace() > before + 1 {

@@ -37,7 +37,7 @@ struct Entry<S> {
     slot: S,
     reassembly: Reassembly,
     tag: u32,
-    /// When it was moved to the back of its queue.
+    /// The table's clock when it was moved to the back of its queue.
     touched: Timestamp,
     /// It is in the list of unsettled connections.
     listed: bool,
@@ -81,6 +81,8 @@ pub struct Table<S> {
     /// Connections for which time may change something; may name some that are gone.
     unsettled: Vec<u32>,
     shed: Shed,
+    /// The latest time of the capture so far.
+    clock: Timestamp,
 }
 
 impl<S> Table<S> {
@@ -94,6 +96,7 @@ impl<S> Table<S> {
             limits,
             held: 0,
             unsettled: Vec::new(),
+            clock: Timestamp::default(),
             shed: Shed::default(),
         }
     }
@@ -146,8 +149,16 @@ impl<S> Table<S> {
         std::hint::black_box((read, slots));
     }
 
+    /// Sets the clock to the latest time of the capture so far. The queues are in the order of this clock: packet times may
+    /// jump back, and a table that holds a share of the connections sees only the packets of these.
+    #[inline]
+    pub fn set_clock(&mut self, latest: Timestamp) {
+        self.clock = self.clock.max(latest);
+    }
+
     /// Takes the next segment of the capture.
     pub fn segment<O: Owner<S>>(&mut self, segment: &Segment<'_>, owner: &mut O) {
+        self.set_clock(segment.time);
         let (tag, found) = self.look_up(&segment.key);
         if let (Some(id), Transport::Tcp(head)) = (found, &segment.transport)
             && self.take_in_order(id, segment, head, owner)
@@ -188,8 +199,10 @@ impl<S> Table<S> {
         self.take(id, segment, now, owner);
     }
 
-    /// Gives up old holes, forgets closed connections and ends idle ones. To be called about once per second of packet time; nothing expires in between, so that the same packets give the same output.
+    /// Gives up old holes, forgets closed connections and ends idle ones. To be called about once per second of packet time;
+    /// nothing expires in between, so that the same packets give the same output.
     pub fn tick<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
+        self.set_clock(now.time);
         let mut unsettled = std::mem::take(&mut self.unsettled);
         unsettled.retain(|id| self.settle(*id, now, owner));
         // Whatever was listed meanwhile is among them: settling opens nothing.
@@ -265,8 +278,8 @@ impl<S> Table<S> {
             let mut to = Delivery { flow: &mut entry.flow, slot: &mut entry.slot, owner, now };
             streams.deliver(segment, &mut to);
         }
-        if now.time.since(entry.touched) >= TOUCH_TIME {
-            entry.touched = now.time;
+        if self.clock.since(entry.touched) >= TOUCH_TIME {
+            entry.touched = self.clock;
             self.lru.move_to_back(id, Queue::Open);
         }
         true
@@ -313,7 +326,7 @@ impl<S> Table<S> {
             Transport::Udp { .. } => (Reassembly::Udp(Box::default()), Queue::Datagrams),
         };
         let slot = owner.open(&flow);
-        let entry = Entry { flow, slot, reassembly, tag, touched: now.time, listed: false };
+        let entry = Entry { flow, slot, reassembly, tag, touched: self.clock, listed: false };
         let id = self.lru.insert(entry, queue);
         self.index.insert_unique(spread(tag), Indexed { tag, id }, |indexed| spread(indexed.tag));
         id
@@ -352,10 +365,10 @@ impl<S> Table<S> {
             _ => {}
         }
         if entry.is_closed() && !was_closed {
-            entry.touched = now.time;
+            entry.touched = self.clock;
             self.lru.move_to_back(id, Queue::Lingering);
-        } else if !was_closed && now.time.since(entry.touched) >= TOUCH_TIME {
-            entry.touched = now.time;
+        } else if !was_closed && self.clock.since(entry.touched) >= TOUCH_TIME {
+            entry.touched = self.clock;
             let queue = match entry.reassembly {
                 Reassembly::Tcp(_) => Queue::Open,
                 Reassembly::Udp(_) => Queue::Datagrams,
@@ -382,7 +395,7 @@ impl<S> Table<S> {
             entry.listed = streams.unsettled();
             if entry.is_closed() {
                 entry.listed = false;
-                entry.touched = now.time;
+                entry.touched = self.clock;
                 self.lru.move_to_back(id, Queue::Lingering);
                 return false;
             }

@@ -11,6 +11,7 @@ mod loss;
 mod rewrite;
 mod wrap;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -328,4 +329,41 @@ fn ports_used_again_are_new_connections() {
         complaints.same(name, "twice", &expected, &essences(&twice));
     }
     complaints.none();
+}
+
+/// Files that were put together out of order: time jumps back by half a minute at every second connection.
+#[test]
+fn threads_agree_where_the_clock_jumps_back() {
+    const SECOND: i64 = 1_000_000_000;
+    let mut packets = Vec::new();
+    let mut connections = 0;
+    for original in bundled() {
+        let ends = |frame: &Frame| {
+            (frame.source.min(frame.destination), frame.source.max(frame.destination), frame.tcp.is_some())
+        };
+        let mut of_connection = BTreeMap::<_, Vec<&Frame>>::new();
+        for frame in &original.frames {
+            of_connection.entry(ends(frame)).or_default().push(frame);
+        }
+        for frames in of_connection.values() {
+            let start = (connections + connections % 2 * 30) * SECOND;
+            connections += 1;
+            for frame in frames {
+                let wrapped = wrap::wrap(frame, Wrap::Ethernet).into_iter();
+                let shift = start - frames[0].time;
+                packets.extend(wrapped.map(|packet| Captured { time: packet.time + shift, ..packet }));
+            }
+        }
+    }
+    let outputs = |threads| {
+        let options = Options { threads, connections: true, ..Options::default() };
+        let (outputs, _) = support::outputs(&mut Memory { packets: packets.clone(), at: 0 }, &options);
+        outputs.iter().map(|output| format!("{output:?}")).collect::<Vec<_>>()
+    };
+    let alone = outputs(1);
+    for threads in [2, 3, 8] {
+        let shared = outputs(threads);
+        let differs = shared.iter().zip(&alone).find(|(shared, alone)| shared != alone);
+        assert_eq!((differs, shared.len()), (None, alone.len()), "{threads} threads");
+    }
 }
