@@ -104,12 +104,18 @@ impl Contexts {
     /// the prefix of a framework.
     pub fn read(&mut self, key: &[u8], value: &[u8]) -> bool {
         let Some((format, part)) = header(key) else { return false };
+        self.found(format, part, value);
+        true
+    }
+
+    // Apart from the test that nearly all headers fail, so that they do not pay for its registers.
+    #[inline(never)]
+    fn found(&mut self, format: Format, part: Part, value: &[u8]) {
         if let Ok(value) = std::str::from_utf8(value)
             && value.len() <= MAX_HEADER
         {
             self.take(format, part, value.trim());
         }
-        true
     }
 
     fn take(&mut self, format: Format, part: Part, value: &str) {
@@ -180,8 +186,10 @@ fn header(key: &[u8]) -> Option<(Format, Part)> {
         }
         _ => key,
     };
+    let first = plain(*key.first()?);
     let same_length = *SHORTER.get(key.len())?..*SHORTER.get(key.len() + 1)?;
-    let mut names = NAMES.get(same_length)?.iter();
+    let mut names =
+        NAMES.get(same_length)?.iter().filter(|(name, ..)| name.as_bytes().first() == Some(&first));
     names.find(|(name, ..)| is_name(key, name.as_bytes())).map(|(_, format, part)| (*format, *part))
 }
 
