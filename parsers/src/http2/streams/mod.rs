@@ -501,9 +501,17 @@ impl Streams {
             State::Orphan if self.traffic == Traffic::Grpc => {}
             State::Candidate(_) | State::Orphan => return self.finish(id),
         }
+        if code == 0 && self.client.is_none() {
+            // Either peer sends it when the answer is complete (RFC 9113, section 8.1): it says nothing of the outcome.
+            return self.finish(id);
+        }
         let Some(stream) = self.open.get(&id) else { return };
         let server = span.side.other();
-        if code == 0 && by_client && (stream.loss == Loss::Answer || !self.in_step(server)) {
+        // Of a stream that was opened before the capture, the answer may have come before it too.
+        let opened_before = matches!(stream.state, State::Orphan | State::ProvenOrphan)
+            && stream.response == Response::Awaited;
+        let answer_missing = stream.loss == Loss::Answer || !self.in_step(server) || opened_before;
+        if code == 0 && by_client && answer_missing {
             // A client that has its answer ends a stream so (RFC 9113, section 8.1): the answer is what is missing.
             let span = Span { side: server, start: server.of(&self.positions).now, bytes: 0 };
             let status = GrpcStatus { code: GrpcCode::Unknown, cut: true, ..NO_STATUS };
