@@ -96,7 +96,8 @@ const MAX_HEADER: usize = 512;
 /// Collects trace context from headers one by one.
 #[derive(Debug, Default)]
 pub struct Contexts {
-    found: [Option<Box<Trace>>; FORMATS],
+    /// By format; nothing until a header of one was found.
+    found: Option<Box<[Option<Trace>; FORMATS]>>,
 }
 
 impl Contexts {
@@ -119,7 +120,7 @@ impl Contexts {
     }
 
     fn take(&mut self, format: Format, part: Part, value: &str) {
-        let place = &mut self.found[format as usize];
+        let place = &mut self.found.get_or_insert_default()[format as usize];
         let id = match format {
             Format::Datadog => decimal(value),
             _ => hex(value),
@@ -137,7 +138,7 @@ impl Contexts {
                     Format::Datadog => None,
                 };
                 if let Some(whole) = whole {
-                    *place = Some(Box::new(whole));
+                    *place = Some(whole);
                 }
             }
             Part::TraceId => place.get_or_insert_default().trace_id = id,
@@ -149,8 +150,8 @@ impl Contexts {
     /// The context in the most preferred format that was found.
     #[must_use]
     pub fn trace(self) -> Trace {
-        let mut found = self.found.into_iter().flatten();
-        found.find(|trace| trace.trace_id.is_some()).map(|trace| *trace).unwrap_or_default()
+        let mut found = self.found.into_iter().flat_map(|found| found.into_iter().flatten());
+        found.find(|trace| trace.trace_id.is_some()).unwrap_or_default()
     }
 }
 
