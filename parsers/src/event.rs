@@ -88,7 +88,7 @@ pub enum Rpc {
     TrpcStream,
     /// tRPC over HTTP/1.1.
     TrpcHttp,
-    /// A protocol without rules of its own: its [`Status::Codes`] tell a framework's failure from the callee's.
+    /// A protocol without rules of its own: its [`Status::Codes`] separate a framework's failure from the callee's.
     Other(&'static str),
 }
 
@@ -338,8 +338,8 @@ pub trait Pairs {
     /// (`FromService`), unknown ones as decimal text.
     fn each(&self, each: &mut dyn FnMut(&[u8], &[u8]));
 
-    /// As [`Pairs::each`], without pairs to whose key the protocol itself gives a meaning (`:path`, `grpc-timeout`): what is
-    /// left was put there by applications and their middleware. May visit some of the others too.
+    /// As [`Pairs::each`], without pairs whose key belongs to the protocol itself (`:path`, `grpc-timeout`): what is left was
+    /// put there by applications and their middleware. May visit some of the others too.
     fn each_custom(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
         self.each(each);
     }
@@ -772,7 +772,7 @@ pub enum TrpcEnd {
     Refused,
 }
 
-/// The codes of an answer that tells the framework's failure from the callee's (tRPC `ret` and `func_ret`).
+/// The codes of an answer that separates the framework's failure from the callee's (tRPC `ret` and `func_ret`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Codes<'a> {
     /// The framework's. `None` if the bytes that hold it are missing; 0 where an answer leaves it out.

@@ -25,7 +25,7 @@ pub struct Opening<'a> {
 pub enum Detection {
     /// Not this protocol, whatever comes.
     No,
-    /// Can't be told yet: at least one more byte is needed.
+    /// Undecided: at least one more byte is needed.
     More,
     /// This protocol.
     Yes,
@@ -54,10 +54,10 @@ pub trait Session: Send {
     /// Takes the next bytes that `side` sent, in stream order. Everything is taken; what is no whole message yet is kept.
     fn data(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>);
 
-    /// Says that the next `missing` bytes of `side` are lost (`None`: nobody knows how many).
+    /// Says that the next `missing` bytes of `side` are lost (`None`: an unknown number).
     fn gap(&mut self, side: Side, missing: Option<u64>, emit: &mut Emit<'_>);
 
-    /// Says that `side` sends nothing more. A message that is not whole is emitted as truncated if its call can be told.
+    /// Says that `side` sends nothing more. A message that is not whole is emitted as truncated if its call is known.
     fn end(&mut self, side: Side, emit: &mut Emit<'_>);
 
     /// Takes one datagram: whole messages only.

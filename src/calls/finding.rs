@@ -15,7 +15,7 @@ pub struct FindingRow {
 }
 
 table! {
-    /// Something remarkable about a call. `rpcscope explain NAME` tells what each means.
+    /// Something remarkable about a call. `rpcscope explain NAME` explains each.
     Finding: FindingRow {
         /// A plain handler error that the framework reports as its own failure.
         BusinessAsRpc = "business-as-rpc" {

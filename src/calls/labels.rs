@@ -126,8 +126,8 @@ pub fn verdict(call: &Call) -> String {
                 (carrier, None) => out.push_str(carrier.name()),
             }
             // The message says it better where there is one.
-            let told = outcome.message.as_deref().is_some_and(|message| !message.is_empty());
-            let named = outcome.code != Some(0) && (!told || carrier == Carrier::GrpcStatus);
+            let has_text = outcome.message.as_deref().is_some_and(|message| !message.is_empty());
+            let named = outcome.code != Some(0) && (!has_text || carrier == Carrier::GrpcStatus);
             if let Some(name) = outcome.code_name.filter(|_| named) {
                 out.push(' ');
                 out.push_str(name);

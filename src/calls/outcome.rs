@@ -233,7 +233,7 @@ fn answered(status: &Status<'_>) -> Decision {
     decision
 }
 
-/// A protocol without rules of its own that tells a framework's code apart from the callee's. Its numbers are its own.
+/// A protocol without rules of its own that has one code of the framework and one of the callee. Its numbers are its own.
 fn other(codes: &Codes<'_>) -> Decision {
     let (class, carrier, code) = match (codes.ret, codes.func_ret) {
         (Some(ret), _) if ret != 0 => (Class::Rpc, Carrier::Ret, ret),
@@ -324,7 +324,7 @@ fn trpc_stream(end: Option<TrpcEnd>, codes: &Codes<'_>) -> Decision {
     if ret == 0 && func_ret != 0 {
         return func_ret_business(carrier, func_ret, codes);
     }
-    // trpc-go stream/server.go puts every code of a handler into `ret`: only the framework's own table tells them apart.
+    // trpc-go stream/server.go puts every code of a handler into `ret`: only the framework's own table separates them.
     let code = i64::from(ret);
     let framework = trpc::is_framework_code(code);
     Decision::of(if framework { Class::Rpc } else { Class::Business }, carrier)

@@ -209,7 +209,7 @@ pub struct Call {
     /// Method as the wire names it.
     pub method: Option<Name>,
     /// Group of calls that have the same name, which could not be read (`unknown#17`). Service and method are what
-    /// others of the group told, if any did.
+    /// others of the group have, if any has one.
     pub unknown_name: Option<u64>,
     /// Name of the calling service, where the header has it.
     pub caller: Option<Name>,

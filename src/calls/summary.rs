@@ -1,4 +1,4 @@
-//! A call told to a tired person: what happened, who raised it, where to look. One line, no control characters.
+//! A call in one sentence for a tired person: what happened, who raised it, where to look. One line, no control characters.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ pub fn sentence(call: &Call) -> String {
         Some(Class::Unanswered) => unanswered(call),
         Some(Class::Oneway) => format!("one-way call of {}: no answer is expected", operation(call)),
         None => format!(
-            "{} was answered, but the part of the answer that tells the outcome is not in the capture{}",
+            "{} was answered, but the capture lacks the part of the answer that holds the outcome{}",
             operation(call),
             span(call, ", after "),
         ),
@@ -159,7 +159,7 @@ fn rpc(call: &Call) -> String {
                 format!("RPC error{error}: {operation} was cancelled{}", span(call, " after "))
             }
             _ => format!(
-                "RPC error{error} from {operation}; gRPC does not tell whether its library or the handler raised it"
+                "RPC error{error} from {operation}; gRPC does not say whether its library or the handler raised it"
             ),
         },
         Carrier::HttpStatus => format!(
@@ -270,11 +270,11 @@ fn waited(call: &Call) -> String {
 
 fn unanswered(call: &Call) -> String {
     let operation = operation(call);
-    let told = call
+    let waited = call
         .timeout
         .map(|timeout| format!("; the caller said it would wait {}", text::duration(timeout)))
         .unwrap_or_default();
-    format!("no answer to {operation} within the capture{told}; look at {}", server(call))
+    format!("no answer to {operation} within the capture{waited}; look at {}", server(call))
 }
 
 /// What a finding adds to the sentence, where the sentence does not say it already.
@@ -289,55 +289,55 @@ mod tests {
     use crate::calls::sample::{bare, failed, full, ok};
 
     #[test]
-    fn each_outcome_is_told_with_who_raised_it() {
-        let mut told = Vec::new();
-        let mut tell = |call: &Call| told.push(sentence(call));
+    fn each_outcome_names_who_raised_it() {
+        let mut sentences = Vec::new();
+        let mut add = |call: &Call| sentences.push(sentence(call));
 
-        tell(&ok());
-        tell(&bare());
-        tell(&full());
+        add(&ok());
+        add(&bare());
+        add(&full());
         let mut late = ok();
         late.latency = None;
         late.findings.insert(Finding::LateAnswer);
         late.findings.insert(Finding::MidStream);
-        tell(&late);
-        tell(&failed(Class::Business, Carrier::FuncRet, Some(10_001), "no such user"));
-        tell(&failed(Class::Business, Carrier::GrpcStatus, Some(5), "no row"));
+        add(&late);
+        add(&failed(Class::Business, Carrier::FuncRet, Some(10_001), "no such user"));
+        add(&failed(Class::Business, Carrier::GrpcStatus, Some(5), "no row"));
         let mut declared = failed(Class::Business, Carrier::IdlException, None, "");
         declared.outcome.field_id = Some(1);
-        tell(&declared);
+        add(&declared);
         let mut plain = failed(Class::Rpc, Carrier::ThriftException, Some(6), "biz error: no stock");
         plain.outcome.code_name = Some("INTERNAL_ERROR");
-        tell(&plain);
+        add(&plain);
         plain.findings.insert(Finding::BusinessAsRpc);
-        tell(&plain);
-        tell(&failed(Class::Rpc, Carrier::ThriftException, Some(1), "unknown method Nope"));
-        tell(&failed(Class::Rpc, Carrier::Ret, Some(31), "panic"));
-        tell(&failed(Class::Rpc, Carrier::Ret, Some(101), "tcp client transport ReadFrame"));
+        add(&plain);
+        add(&failed(Class::Rpc, Carrier::ThriftException, Some(1), "unknown method Nope"));
+        add(&failed(Class::Rpc, Carrier::Ret, Some(31), "panic"));
+        add(&failed(Class::Rpc, Carrier::Ret, Some(101), "tcp client transport ReadFrame"));
         for code in [1, 4, 12, 13, 14] {
-            tell(&failed(Class::Rpc, Carrier::GrpcStatus, Some(code), "x"));
+            add(&failed(Class::Rpc, Carrier::GrpcStatus, Some(code), "x"));
         }
-        tell(&failed(Class::Rpc, Carrier::HttpStatus, Some(502), ""));
-        tell(&failed(Class::Rpc, Carrier::None, None, ""));
+        add(&failed(Class::Rpc, Carrier::HttpStatus, Some(502), ""));
+        add(&failed(Class::Rpc, Carrier::None, None, ""));
         let mut cancelled = failed(Class::Rpc, Carrier::TtstreamRst, Some(12_007), "canceled");
         cancelled.outcome.cancel_path = vec!["gateway".into(), "order".into()];
-        tell(&cancelled);
+        add(&cancelled);
         for carrier in [Carrier::TcpFin, Carrier::TcpRst, Carrier::H2RstStream, Carrier::H2Goaway] {
             for initiator in [Some(Initiator::Client), Some(Initiator::Server)] {
                 let mut broken = failed(Class::Transport, carrier, None, "");
                 broken.outcome.initiator = initiator;
                 broken.timeout = (carrier == Carrier::TcpFin).then_some(1_000_000_000);
-                tell(&broken);
+                add(&broken);
             }
         }
         let mut silent = failed(Class::Unanswered, Carrier::None, None, "");
         silent.callee = None;
         silent.timeout = Some(500_000_000);
-        tell(&silent);
+        add(&silent);
         let mut oneway = failed(Class::Oneway, Carrier::None, None, "");
         oneway.findings.insert(Finding::OnewayAnswered);
-        tell(&oneway);
-        insta::assert_snapshot!(told.join("\n"));
+        add(&oneway);
+        insta::assert_snapshot!(sentences.join("\n"));
     }
 
     #[test]
@@ -348,9 +348,9 @@ mod tests {
                 call.service = Some("a\nb".into());
                 call.caller = Some("\x07".into());
                 call.callee = Some("\r".into());
-                let told = sentence(&call);
-                assert!(!told.chars().any(text::is_unsafe), "{told}");
-                assert!(text::width(&told) < 500, "{told}");
+                let sentence = sentence(&call);
+                assert!(!sentence.chars().any(text::is_unsafe), "{sentence}");
+                assert!(text::width(&sentence) < 500, "{sentence}");
             }
         }
     }

@@ -87,7 +87,7 @@ pub(super) fn begun(members: &[Member<'_>]) -> Vec<i64> {
 pub(super) struct Found {
     /// By member.
     pub(super) candidates: Vec<Vec<Candidate>>,
-    /// Members with so many possible causes that only the latest were considered.
+    /// Members with too many possible causes, of which only the latest were considered.
     pub(super) crowded: Vec<u32>,
 }
 

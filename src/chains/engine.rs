@@ -100,7 +100,7 @@ pub struct Engine {
     next_tick: i64,
     /// Calls linked before all calls that began before them were decided, to stay within `max_held`.
     hurried: u64,
-    /// Calls with so many possible causes that not all were considered.
+    /// Calls with too many possible causes to consider all.
     crowded: u64,
 }
 
@@ -169,7 +169,7 @@ impl Engine {
         self.hurried
     }
 
-    /// Number of calls with so many possible causes that only the latest were considered.
+    /// Number of calls with too many possible causes, of which only the latest were considered.
     #[must_use]
     pub fn crowded(&self) -> u64 {
         self.crowded

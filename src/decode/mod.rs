@@ -136,7 +136,7 @@ pub struct TcpHead {
 pub enum Transport {
     /// TCP.
     Tcp(TcpHead),
-    /// UDP. `packet_id` is the IPv4 identification (0 for IPv6), which tells repeated sightings of one packet apart.
+    /// UDP. `packet_id` is the IPv4 identification (0 for IPv6), which distinguishes repeated sightings of one packet.
     Udp {
         /// IPv4 identification field.
         packet_id: u16,
@@ -243,7 +243,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder that gives only the segments of one share of the connections. It still counts all packets that it skips,
+    /// A decoder that returns only the segments of one share of the connections. It still counts all packets that it skips,
     /// and puts all fragments together.
     #[must_use]
     pub fn of(shard: Shard) -> Self {

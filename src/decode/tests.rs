@@ -97,7 +97,7 @@ fn skipped(packet: &Packet<'_>) -> Skip {
     }
 }
 
-/// Decodes, checks the five-tuple of [`tcp4`] and gives the payload.
+/// Decodes, checks the five-tuple of [`tcp4`] and returns the payload.
 #[track_caller]
 fn body_of_tcp4(link: u16, data: &[u8]) -> Vec<u8> {
     let mut decoder = Decoder::default();

@@ -1,7 +1,7 @@
 //! Tunnels over UDP and GRE.
 //!
 //! A UDP port alone proves nothing: the fixed bits of the tunnel's header have to fit as well, and what it carries has to
-//! begin with a type that is known here. Otherwise the datagram is given out as it is.
+//! begin with a type that is known here. Otherwise the datagram is returned as it is.
 
 use super::Skip;
 use super::rest::Rest;

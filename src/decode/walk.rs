@@ -80,7 +80,7 @@ impl Next {
             1 => Self::Ethernet,
             113 => Self::CookedV1,
             276 => Self::CookedV2,
-            // BSD null and OpenBSD loopback differ only in the byte order of a field that tells its own.
+            // BSD null and OpenBSD loopback differ only in the byte order of a field that shows its own.
             0 | 108 => Self::Loopback,
             // Raw IP: the two numbers that libpcap uses on different systems, the file's own, and the two that name
             // the version.

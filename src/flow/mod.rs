@@ -1,6 +1,6 @@
 //! The connection table and TCP reassembly.
 //!
-//! [`Table`] takes segments in the order of the capture and gives its [`Owner`] the bytes of each side in the order of the
+//! [`Table`] takes segments in the order of the capture and hands its [`Owner`] the bytes of each side in the order of the
 //! stream, and both sides in causal order: an answer never before its request. Loss is a value ([`Chunk::Gap`]).
 //!
 //! | file | noun |

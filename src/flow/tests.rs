@@ -14,7 +14,7 @@ fn endpoint(host: u8, port: u16) -> Endpoint {
     Endpoint { ip: Ipv4Addr::new(10, 0, 0, host).into(), port }
 }
 
-/// What the owner was told, with adjacent data of one side joined.
+/// What the owner received, with adjacent data of one side joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Event {
     Open,
@@ -967,7 +967,7 @@ fn check(model: &Model, events: &[Event], lossless: bool) {
                 let until = at[side.index()];
                 let needed =
                     needs[side.index()].iter().filter(|n| n.0 <= until).map(|n| n.1).max().unwrap_or(0);
-                // A single lost byte that could be a FIN is told only when something follows.
+                // A single lost byte that could be a FIN is known only when something follows.
                 let other = at[side.other().index()] + usize::from(!lossless);
                 let sent = model.streams[side.other().index()].len();
                 assert!(other >= needed.min(sent), "an effect before its cause: {events:?}");

@@ -91,7 +91,7 @@ impl Clock {
         }
         match power {
             0..=9 => Unit::Nanoseconds(10_u64.pow(9 - power)),
-            // Finer than 10^-28 is nobody's clock; the quotient would not fit.
+            // Finer than 10^-28 is no real clock; the quotient would not fit.
             _ => Unit::PerNanosecond(10_u64.pow((power - 9).min(19))),
         }
     }

@@ -10,7 +10,7 @@ use super::{Batch, Record, Source, SourceError, Tap};
 /// Bytes of packets that are kept and dropped together.
 const BLOCK: usize = 256 * 1024;
 
-/// Keeps the last packets, up to so many bytes. A [`Tap`]: [`Arc`] shares it with those who read.
+/// Keeps the last packets, up to a number of bytes. A [`Tap`]: [`Arc`] shares it with those who read.
 #[derive(Debug)]
 pub struct Ring {
     limit: usize,

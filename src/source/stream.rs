@@ -280,7 +280,7 @@ impl Stream {
         begun.first_chunk::<4>().and_then(|magic| Compression::of(*magic))
     }
 
-    /// Reads all whole records; gives the bytes that are done with and the damage that stands behind them.
+    /// Reads all whole records; returns how many bytes are done with and the damage that stands after them.
     fn parse(
         &mut self,
         data: &[u8],

@@ -523,7 +523,7 @@ fn a_pipe_is_read_as_it_comes() {
     let mut source = open(&[path, other], Options::default());
     assert!(source.next_batch(&mut Batch::default()).unwrap(), "nobody writes yet");
     go.send(()).unwrap();
-    // The other file waits until the pipe has told when its next packet comes.
+    // The other file waits until the time of the pipe's next packet is known.
     assert_eq!(next_packets(&mut source), [b"one".to_vec()]);
     let mut batch = Batch::default();
     assert!(source.next_batch(&mut batch).unwrap());

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support;
 
-/// What a call and a truth line are told by.
+/// What a call and a truth line are compared by.
 fn verdict(class: &Value, carrier: &Value, code: &Value, message: &Value, method: &Value) -> String {
     let message = if message.as_str() == Some("") { &Value::Null } else { message };
     format!("{class} {carrier} {code} {message} {method}")

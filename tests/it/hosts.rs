@@ -1,5 +1,5 @@
 //! Captures of several hosts: bundled captures taken apart into what each host would have captured, with a network between
-//! them and a clock of its own for each. What comes out must be what the whole capture gives.
+//! them and a clock of its own for each. The result must be that of the whole capture.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -75,7 +75,7 @@ fn captured(frame: &Frame, time: i64) -> Captured {
     Captured { time, link: RAW, wire_len: data.len() as u32, data }
 }
 
-/// The hosts of a capture, in the order in which they appear. Where all have one address, servers are told by their ports.
+/// The hosts of a capture, in the order in which they appear. Where all have one address, servers are known by their ports.
 struct Hosts {
     servers: Vec<(IpAddr, u16)>,
     one_address: bool,
@@ -328,7 +328,7 @@ fn chains_of_captures_of_each_host_are_those_of_the_whole() {
                 "{capture}: {network:?} {call:#?}"
             );
         }
-        // Stretched, the chains may be harder to tell, but not by being captured in several places.
+        // Stretched, the chains may be harder to find, but not by being captured in several places.
         let known = shapes(&chains(whole(&stretched(capture, Net { stretch: 1, ..net }))));
         let (wrong, more) =
             (strangers(&shapes(&chains(expected)), &known), strangers(&shapes(&chains(calls)), &known));
@@ -344,7 +344,7 @@ fn clocks_are_corrected_within_the_stated_uncertainty() {
         let survey = files.survey();
         let stated = uncertainties(&survey).into_iter().max().unwrap();
         let (begin, end) = (frames[0].time, frames[frames.len() - 1].time);
-        // As long as there are few packets, drift is not told from offset.
+        // As long as there are few packets, drift can't be separated from offset.
         let drift = (end - begin) / 1_000_000 * 100;
         assert!(stated <= 2 * (NEAR.delay + NEAR.jitter as i64) + drift, "{capture}: {:?}", survey.notes);
         for (host, path) in files.paths.iter().enumerate() {
@@ -413,7 +413,7 @@ fn what_all_hosts_miss_is_no_other_call_and_no_other_class() {
             let lossy =
                 [Finding::Gap, Finding::MidStream].into_iter().any(|loss| call.findings.contains(loss));
             let at = classes.iter().position(|class| *class == call.class() || lossy);
-            let at = at.unwrap_or_else(|| panic!("{capture}: {classes:?} is told as {call:#?}"));
+            let at = at.unwrap_or_else(|| panic!("{capture}: {classes:?} is {call:#?}"));
             classes.remove(at);
         }
     }
@@ -519,7 +519,7 @@ fn rotated_files_of_several_hosts_have_a_clock_for_each_host() {
             files.add(&format!("host{name}-{n}.pcap"), part);
         }
     }
-    // Names of hosts may differ in numbers too; packets that files share tell them apart.
+    // Names of hosts may differ in numbers too; packets that files share distinguish them.
     let survey = files.survey();
     assert_same(&files.calls(&survey, 1), &whole(&frames), "chain-mixed in parts");
 }

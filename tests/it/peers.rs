@@ -89,7 +89,7 @@ fn sniff(peers: &Path, scenario: &str) -> Result<(), String> {
         .map(support::record)
         .collect();
     let live: Vec<Value> = records.into_iter().map(lasting).collect();
-    assert_eq!(replayed, live, "{scenario}: the -w file gives other records");
+    assert_eq!(replayed, live, "{scenario}: the -w file has other records");
     Ok(())
 }
 

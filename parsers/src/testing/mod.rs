@@ -5,7 +5,7 @@
 //! (the answer). The files of a conversation are the bytes of one connection in the order of their names; the side is `a`
 //! or `b`. A file may hold several messages, and a message may go on in the next file of its side.
 //!
-//! With these the tests hold every protocol to the same promises: it recognises its samples and nobody else's, it sees the
+//! With these the tests hold every protocol to the same promises: it recognises its own samples and no others, it sees the
 //! same messages however the bytes are cut into pieces, what is missing makes it say less and never something else, and
 //! hostile bytes neither make it panic nor make it hold memory without bound.
 
@@ -118,7 +118,7 @@ fn same(a: &Seen, b: &Seen) -> bool {
         && a.metadata == b.metadata
 }
 
-/// Puts together what depends on where the bytes were cut: the end of a long message is told by a message of its own, and
+/// Puts together what depends on where the bytes were cut: the end of a long message is an event of its own, and
 /// parts of a stream may come in more or fewer pieces.
 fn settle(seen: Vec<Seen>) -> Vec<Seen> {
     let mut settled = Vec::<Seen>::new();
@@ -296,22 +296,22 @@ pub(crate) fn check_splits(module: &str, protocol: &dyn Protocol) {
     }
 }
 
-/// The parts of a status that name an outcome, where they are told.
+/// The parts of a status that name an outcome, where it has them.
 fn outcome(status: &Status<'_>) -> Vec<(&'static str, String)> {
-    let mut told = Vec::new();
-    let mut tell = |name, value: Option<String>| told.extend(value.map(|value| (name, value)));
-    tell("ret", status.ret.map(|n| n.to_string()));
-    tell("func_ret", status.func_ret.map(|n| n.to_string()));
-    tell("biz", status.biz.as_ref().and_then(|biz| biz.status.as_ref()).map(|text| format!("{text:x?}")));
-    tell("exception", status.exception.as_ref().map(|exception| exception.type_id.to_string()));
-    tell("result", status.result.map(|result| format!("{result:?}")));
-    tell("http", status.http.map(|n| n.to_string()));
-    tell("reset", status.reset.as_ref().and_then(|reset| reset.code).map(|n| n.to_string()));
-    tell("trpc_end", status.trpc_end.map(|end| format!("{end:?}")));
+    let mut claims = Vec::new();
+    let mut claim = |name, value: Option<String>| claims.extend(value.map(|value| (name, value)));
+    claim("ret", status.ret.map(|n| n.to_string()));
+    claim("func_ret", status.func_ret.map(|n| n.to_string()));
+    claim("biz", status.biz.as_ref().and_then(|biz| biz.status.as_ref()).map(|text| format!("{text:x?}")));
+    claim("exception", status.exception.as_ref().map(|exception| exception.type_id.to_string()));
+    claim("result", status.result.map(|result| format!("{result:?}")));
+    claim("http", status.http.map(|n| n.to_string()));
+    claim("reset", status.reset.as_ref().and_then(|reset| reset.code).map(|n| n.to_string()));
+    claim("trpc_end", status.trpc_end.map(|end| format!("{end:?}")));
     if let Some(GrpcStatus::Code(code)) = status.grpc {
-        tell("grpc", Some(code.to_string()));
+        claim("grpc", Some(code.to_string()));
     }
-    told
+    claims
 }
 
 /// What is emitted although bytes are missing is never at odds with what the whole says.
@@ -324,9 +324,9 @@ fn assert_no_guess(seen: &[Seen], whole: &[Seen], context: &str) {
                 && other.message.start == left.message.start
         };
         let Some(whole) = whole.iter().find(same) else { continue };
-        let told = outcome(&whole.message.status);
+        let said = outcome(&whole.message.status);
         for claim in outcome(&left.message.status) {
-            assert!(told.contains(&claim), "{context}: claims {claim:?}, the whole says {told:?}");
+            assert!(said.contains(&claim), "{context}: claims {claim:?}, the whole says {said:?}");
         }
     }
 }
@@ -387,7 +387,7 @@ impl Noise {
 /// Feeds bytes in pieces of any size, with gaps between them, and checks the bounds.
 fn feed_hostile(protocol: &dyn Protocol, conversation: &[(Side, Vec<u8>)], noise: &mut Noise) {
     let mut feed = Feed::new(protocol);
-    // Bytes that the session was given or told of.
+    // Bytes that the session received or knows to be lost.
     let mut sent = 0;
     for (side, bytes) in conversation {
         let mut rest = bytes.as_slice();

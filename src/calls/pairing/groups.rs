@@ -1,5 +1,4 @@
-//! Calls whose name was said before the capture began, in groups of the same name: what one of them tells is the name of
-//! all.
+//! Calls whose name was sent before the capture began, in groups of the same name: the name of one is the name of all.
 //!
 //! A header of a request is believed. The text of an answer that quotes what was asked for is believed until a call of the
 //! group is served: then whoever said that there is no such method spoke of another one, further down. Each call that has
@@ -20,24 +19,24 @@ struct Names {
     method: Option<Name>,
 }
 
-/// What the calls of a group have told of their name.
+/// What is known of the name of a group.
 #[derive(Debug, Default)]
-enum Told {
+enum GroupName {
     #[default]
-    Nothing,
+    Unknown,
     /// Nothing, and no answer will be believed to be the first word on it.
     Served,
     /// Quoted by an answer.
     Quoted(Names),
     /// Said by the headers of a request.
-    Said(Names),
+    Sent(Names),
     /// Different things, so none of them.
     Contradictions,
 }
 
 /// The groups of a connection, by [`Call::unknown_name`].
 #[derive(Debug, Default)]
-pub(super) struct Groups(HashMap<u64, Told, foldhash::fast::RandomState>);
+pub(super) struct Groups(HashMap<u64, GroupName, foldhash::fast::RandomState>);
 
 impl Names {
     fn of(call: &Call) -> Self {
@@ -69,24 +68,24 @@ fn withdraw(call: &mut Call) {
 }
 
 impl Matcher {
-    /// A call has begun whose own headers were read: it takes the name of its group or gives it one.
+    /// A call has begun whose own headers were read: it takes the name of its group, or names it.
     pub(super) fn join_group(&mut self, pending: &mut PendingCalls, call: &mut Call) {
         let Some(group) = call.unknown_name else { return };
-        let told = pending.groups.0.entry(group).or_default();
+        let known = pending.groups.0.entry(group).or_default();
         if call.method.is_none() {
-            match told {
-                Told::Quoted(names) => names.give(call, true),
-                Told::Said(names) => names.give(call, false),
-                Told::Nothing | Told::Served | Told::Contradictions => {}
+            match known {
+                GroupName::Quoted(names) => names.give(call, true),
+                GroupName::Sent(names) => names.give(call, false),
+                GroupName::Unknown | GroupName::Served | GroupName::Contradictions => {}
             }
             return;
         }
         let names = Names::of(call);
-        match told {
-            Told::Said(before) if *before != names => *told = Told::Contradictions,
-            Told::Said(_) | Told::Contradictions => {}
-            Told::Nothing | Told::Served | Told::Quoted(_) => {
-                *told = Told::Said(names.clone());
+        match known {
+            GroupName::Sent(before) if *before != names => *known = GroupName::Contradictions,
+            GroupName::Sent(_) | GroupName::Contradictions => {}
+            GroupName::Unknown | GroupName::Served | GroupName::Quoted(_) => {
+                *known = GroupName::Sent(names.clone());
                 self.of_group(pending, group, |call| {
                     withdraw(call);
                     if call.method.is_none() {
@@ -120,10 +119,10 @@ impl Matcher {
             }
             return;
         };
-        let told = pending.groups.0.entry(group).or_default();
-        match (names, &*told) {
-            (Some(names), Told::Nothing) => {
-                *told = Told::Quoted(names.clone());
+        let known = pending.groups.0.entry(group).or_default();
+        match (names, &*known) {
+            (Some(names), GroupName::Unknown) => {
+                *known = GroupName::Quoted(names.clone());
                 names.give(call, true);
                 self.of_group(pending, group, |call| {
                     if is_open(call) {
@@ -131,13 +130,13 @@ impl Matcher {
                     }
                 });
             }
-            (Some(names), Told::Quoted(before)) if names != *before => {
-                *told = Told::Contradictions;
+            (Some(names), GroupName::Quoted(before)) if names != *before => {
+                *known = GroupName::Contradictions;
                 withdraw(call);
                 self.of_group(pending, group, withdraw);
             }
-            (None, Told::Nothing | Told::Quoted(_)) if served => {
-                *told = Told::Served;
+            (None, GroupName::Unknown | GroupName::Quoted(_)) if served => {
+                *known = GroupName::Served;
                 withdraw(call);
                 self.of_group(pending, group, withdraw);
             }

@@ -40,8 +40,8 @@ const MAX_ENDED: usize = 64;
 /// A call on a connection that goes on is given up as unanswered after this time (streams never are).
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Sessions number the names that they can't know; the numbers of different connections are told apart by the packets with
-/// which these began, above so many bits.
+/// Sessions number the names that they can't know. The bits above these hold the first packet of the connection, so that the
+/// numbers of different connections differ.
 const GROUP_BITS: u32 = 12;
 
 /// How often a connection looks for calls to give up.
@@ -58,7 +58,7 @@ pub struct At<'a> {
     pub flow: &'a Flow,
     /// The packet being read.
     pub now: Stamp,
-    /// The packet that carried the first byte of what is told.
+    /// The packet that carried the first byte of the event.
     pub origin: Stamp,
     /// TCP: sequence number of that byte.
     pub position: Option<u32>,
@@ -259,7 +259,7 @@ impl Matcher {
         let Some(mut waiting) = self.partner(at, pending, side, answer) else { return };
         let call = &mut waiting.call;
         if call.codec.is_none() && head.codec.is_some() {
-            // The payload of the request was cut off, and with it what tells the protocols under TTHeader apart.
+            // The payload of the request was cut off, and with it what distinguishes the protocols under TTHeader.
             call.rpc = head.rpc;
             call.codec = head.codec;
         }

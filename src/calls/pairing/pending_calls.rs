@@ -38,11 +38,11 @@ pub struct PendingCalls {
     pub(super) client: Option<Side>,
     /// Which sides have sent FIN.
     pub(super) fin: [bool; 2],
-    /// An error code told by GOAWAY, and who told it.
+    /// The error code of a GOAWAY, and who sent it.
     pub(super) goaway: Option<(i64, Side)>,
     /// What was lost of each side: [`Finding::Gap`] or [`Finding::Truncated`].
     pub(super) lost: [Option<Finding>; 2],
-    /// Packet and next ordinal of the last identity given out.
+    /// Packet and next ordinal of the last identity.
     last_uid: (u64, u32),
     pub(super) looked: Stamp,
     /// Calls decided so far, and how many of them failed.

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 const CLIENT: Side = Side::A;
 const SERVER: Side = Side::B;
 
-/// A connection and what it has told so far; every step is a packet, a millisecond later.
+/// A connection and its calls so far; every step is a packet, a millisecond later.
 struct Line {
     flow: Flow,
     matcher: Matcher,
@@ -130,7 +130,7 @@ fn failure(id: i64, code: i32) -> Event<'static> {
 }
 
 /// Method, class and code of each call.
-fn told(calls: &[Call]) -> Vec<(&str, Option<Class>, Option<i64>)> {
+fn verdicts(calls: &[Call]) -> Vec<(&str, Option<Class>, Option<i64>)> {
     calls
         .iter()
         .map(|call| (call.method.as_deref().unwrap_or("?"), call.class(), call.outcome.code))
@@ -145,7 +145,7 @@ fn answers_find_their_requests_by_number_in_any_order() {
     line.say(SERVER, failure(2, 6));
     line.say(SERVER, answer(1));
     let calls = line.calls();
-    assert_eq!(told(&calls), [("b", Some(Class::Rpc), Some(6)), ("a", Some(Class::Ok), None)]);
+    assert_eq!(verdicts(&calls), [("b", Some(Class::Rpc), Some(6)), ("a", Some(Class::Ok), None)]);
     assert_eq!(calls[0].latency, Some(1_000_000));
     assert_eq!(calls[1].latency, Some(3_000_000));
 }
@@ -157,7 +157,7 @@ fn equal_numbers_pair_in_order() {
     line.say(CLIENT, request(0, "b"));
     line.say(SERVER, failure(0, 6));
     line.say(SERVER, answer(0));
-    assert_eq!(told(&line.calls()), [("a", Some(Class::Rpc), Some(6)), ("b", Some(Class::Ok), None)]);
+    assert_eq!(verdicts(&line.calls()), [("a", Some(Class::Rpc), Some(6)), ("b", Some(Class::Ok), None)]);
 }
 
 #[test]
@@ -165,14 +165,14 @@ fn a_wrong_number_pairs_only_where_nothing_else_can_be_meant() {
     let mut line = Line::new();
     line.say(CLIENT, request(7, "a"));
     line.say(SERVER, answer(107));
-    assert_eq!(told(&line.calls()), [("a", Some(Class::Ok), None)]);
+    assert_eq!(verdicts(&line.calls()), [("a", Some(Class::Ok), None)]);
 
     let mut line = Line::new();
     line.say(CLIENT, request(7, "a"));
     line.say(CLIENT, request(8, "b"));
     line.say(SERVER, failure(107, 6));
     let unanswered = Some(Class::Unanswered);
-    assert_eq!(told(&line.calls()), [("a", unanswered, None), ("b", unanswered, None)]);
+    assert_eq!(verdicts(&line.calls()), [("a", unanswered, None), ("b", unanswered, None)]);
 
     // With a hole in the requests the answer may belong to one that was lost.
     let mut line = Line::new();
@@ -180,7 +180,7 @@ fn a_wrong_number_pairs_only_where_nothing_else_can_be_meant() {
     line.say(CLIENT, request(8, "b"));
     line.say(SERVER, failure(7, 6));
     let calls = line.calls();
-    assert_eq!(told(&calls), [("?", Some(Class::Rpc), Some(6)), ("b", unanswered, None)]);
+    assert_eq!(verdicts(&calls), [("?", Some(Class::Rpc), Some(6)), ("b", unanswered, None)]);
     assert!(calls[0].findings.contains(Finding::Gap));
 }
 
@@ -194,7 +194,7 @@ fn an_answer_without_a_request_is_a_call_only_where_requests_may_be_missing() {
     line.flow.from_start = [false, false];
     line.say(SERVER, failure(1, 6));
     let calls = line.calls();
-    assert_eq!(told(&calls), [("?", Some(Class::Rpc), Some(6))]);
+    assert_eq!(verdicts(&calls), [("?", Some(Class::Rpc), Some(6))]);
     assert!(calls[0].findings.contains(Finding::MidStream));
     assert_eq!(calls[0].latency, None);
 }
@@ -207,7 +207,7 @@ fn a_second_answer_is_a_finding_and_no_call() {
     line.say(SERVER, answer(1));
     line.say(SERVER, failure(1, 6));
     let calls = line.calls();
-    assert_eq!(told(&calls), [("a", Some(Class::Ok), None)]);
+    assert_eq!(verdicts(&calls), [("a", Some(Class::Ok), None)]);
     assert!(calls[0].findings.contains(Finding::DuplicateAnswer));
 }
 
@@ -217,7 +217,7 @@ fn a_one_way_call_stays_one_way_when_it_is_answered() {
     line.say(CLIENT, oneway(1, "a"));
     line.say(SERVER, failure(1, 6));
     let calls = line.calls();
-    assert_eq!(told(&calls), [("a", Some(Class::Oneway), None)]);
+    assert_eq!(verdicts(&calls), [("a", Some(Class::Oneway), None)]);
     assert!(calls[0].findings.contains(Finding::OnewayAnswered));
 }
 
@@ -228,7 +228,7 @@ fn the_callers_fin_is_half_a_close() {
     line.end(CLIENT, End::Fin);
     line.say(SERVER, answer(1));
     let calls = line.calls();
-    assert_eq!(told(&calls), [("a", Some(Class::Ok), None)]);
+    assert_eq!(verdicts(&calls), [("a", Some(Class::Ok), None)]);
     assert!(calls[0].findings.contains(Finding::LateAnswer));
 
     let mut line = Line::new();
@@ -236,7 +236,7 @@ fn the_callers_fin_is_half_a_close() {
     line.end(CLIENT, End::Fin);
     line.end(SERVER, End::Fin);
     let calls = line.calls();
-    assert_eq!(told(&calls), [("a", Some(Class::Transport), None)]);
+    assert_eq!(verdicts(&calls), [("a", Some(Class::Transport), None)]);
     assert_eq!(calls[0].outcome.initiator, Some(Initiator::Client));
 }
 
@@ -249,7 +249,7 @@ fn the_callees_end_decides_what_still_waits() {
         line.say(SERVER, answer(1));
         line.end(SERVER, end);
         let calls = line.calls();
-        assert_eq!(told(&calls), [("a", Some(Class::Ok), None), ("b", Some(Class::Transport), None)]);
+        assert_eq!(verdicts(&calls), [("a", Some(Class::Ok), None), ("b", Some(Class::Transport), None)]);
         assert_eq!(calls[1].outcome.carrier, carrier);
         assert_eq!(calls[1].outcome.initiator, Some(Initiator::Server));
     }
@@ -261,7 +261,7 @@ fn an_answer_that_breaks_off_is_no_answer() {
     line.say(CLIENT, request(1, "a"));
     line.say(SERVER, with(answer(1), |head| (head.more, head.bytes) = (true, 5000)));
     line.end(SERVER, End::Rst);
-    assert_eq!(told(&line.calls()), [("a", Some(Class::Transport), None)]);
+    assert_eq!(verdicts(&line.calls()), [("a", Some(Class::Transport), None)]);
 
     let mut line = Line::new();
     line.say(CLIENT, request(1, "a"));
@@ -272,7 +272,7 @@ fn an_answer_that_breaks_off_is_no_answer() {
         Event::Complete(Complete { id: CallId::Loose(1), end: 4999, bytes: 5000, truncated: false }),
     );
     let calls = line.calls();
-    assert_eq!(told(&calls), [("a", Some(Class::Ok), None)]);
+    assert_eq!(verdicts(&calls), [("a", Some(Class::Ok), None)]);
     assert_eq!((calls[0].latency, calls[0].duration), (Some(1_000_000), Some(6_000_000)));
     assert_eq!(calls[0].response_bytes, 5000);
 }
@@ -374,7 +374,7 @@ fn a_call_on_a_living_connection_is_given_up_in_the_end() {
     line.pass(601_000);
     line.say(CLIENT, request(2, "b"));
     assert_eq!(line.pending.len(), 1);
-    assert_eq!(told(&line.calls())[0], ("a", Some(Class::Unanswered), None));
+    assert_eq!(verdicts(&line.calls())[0], ("a", Some(Class::Unanswered), None));
 }
 
 #[test]

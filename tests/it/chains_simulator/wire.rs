@@ -87,7 +87,7 @@ fn one(index: usize, event: &Event, root: i64, knobs: &Knobs) -> Call {
         call.timeout = u64::try_from(left / 1_000_000 * 1_000_000).ok();
     }
     if knobs.spans {
-        // A hundred calls share a trace; the span of the call above tells which of them it was.
+        // A hundred calls share a trace; the span of the call above says which of them it was.
         let trace = format!("{:016X}", event.number / 100 + 0xabcd_0001);
         let span = |class: u32| format!("{:016x}", (event.number + 1) * 16 + class as usize);
         let value = format!(

@@ -31,7 +31,7 @@ fn admits(record: &Value) -> bool {
 /// Whether what a record says of a call is true.
 fn is_true(record: &Value, truth: &Value) -> bool {
     let admits = admits(record);
-    // Streams of HTTP/2 are told apart by their numbers and say themselves where they end.
+    // Streams of HTTP/2 are distinguished by their numbers and say themselves where they end.
     let exact = record["transport"] == "http2";
     let alone = record["request_bytes"] == 0 && !exact;
     // An answer whose request was not captured may carry another number than its request did.
@@ -41,7 +41,7 @@ fn is_true(record: &Value, truth: &Value) -> bool {
         // No answer was seen. That one was lost is admitted where that can be known.
         None | Some("unanswered") => true,
         Some("transport") => {
-            // The caller left, and its callee's answer to nobody was lost.
+            // The caller left, and its callee's answer, which had no reader any more, was lost.
             let late = truth["findings"].as_array().unwrap().iter().any(|finding| finding == "late-answer");
             admits || late && record["initiator"] == "client" || truth["class"] == "transport"
         }
@@ -254,7 +254,7 @@ fn the_message_after_a_large_one_is_found() {
     assert!(found[0]["findings"].as_array().unwrap().contains(&"mid-stream".into()));
 }
 
-/// Kitex Protobuf is not told by the header before it.
+/// Kitex Protobuf is not named by the header before it.
 #[test]
 fn what_is_cut_is_of_the_protocol_that_its_connection_speaks() {
     let original = bundled().iter().find(|original| original.name == "kitex-kpb-basics").unwrap();
