@@ -409,6 +409,9 @@ pub struct Request<'a> {
     pub names: Names<'a>,
     /// Time the caller is willing to wait, nanoseconds (tRPC head field 4, TTHeader key 12, `trpc-timeout`).
     pub timeout: Option<u64>,
+    /// Its header may hold pairs of applications and their middleware ([`Pairs::each_custom`]); `false` if it certainly holds
+    /// none.
+    pub custom: bool,
     /// Names and values of its header.
     pub headers: Headers<'a>,
 }
@@ -425,6 +428,9 @@ pub struct Open<'a> {
     /// A name that can't be known because it was sent before the capture began: streams of a connection with the same
     /// number have the same unknown name (HPACK entries of an unknown table). At most 4096.
     pub unknown_name: Option<u64>,
+    /// Its header may hold pairs of applications and their middleware ([`Pairs::each_custom`]); `false` if it certainly holds
+    /// none.
+    pub custom: bool,
     /// Names and values of its header.
     pub headers: Headers<'a>,
 }

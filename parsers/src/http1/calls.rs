@@ -136,6 +136,7 @@ pub(super) fn trpc_request<'a>(head: &'a Head<'a>) -> Event<'a> {
     };
     let timeout = number::<u32>(head, "trpc-timeout").filter(|ms| *ms > 0);
     Event::Request(Request {
+        custom: true,
         head: event::Head { codec: codec(head), ..event_head(Rpc::TrpcHttp) },
         oneway: false,
         names: Names {

@@ -171,7 +171,18 @@ impl<'a> Envelope<'a> {
         let names = Names { service, method, ..Names::default() };
         if !self.message_type.is_answer() {
             let oneway = self.message_type == MessageType::Oneway;
-            return Event::Request(Request { head, oneway, names, timeout: None, headers: None });
+            let custom = match transport {
+                // These have no header.
+                Transport::Framed | Transport::Buffered => false,
+                Transport::TtHeader
+                | Transport::THeader
+                | Transport::MeshHeader
+                | Transport::Http1
+                | Transport::Http2
+                | Transport::Trpc
+                | Transport::Other(_) => true,
+            };
+            return Event::Request(Request { head, oneway, names, timeout: None, custom, headers: None });
         }
         let reply = self.outcome.reply();
         let status = ThriftStatus { biz: None, reply, http: None, cut: reply == Reply::Missing };

@@ -72,7 +72,9 @@ pub(super) fn init<'a>(head: &FrameHead, fields: &ProtobufFields<'a>, from_calle
     let head = Head { codec: fields.int32(4).and_then(codec_name), ..event_head(head) };
     let headers = None;
     if from_caller {
-        return Event::Open(Open { head, names, timeout: None, unknown_name: None, headers });
+        // trans_info.
+        let custom = request.bytes_or_partial(5).is_some();
+        return Event::Open(Open { head, names, timeout: None, unknown_name: None, custom, headers });
     }
     let response = meta(2).unwrap_or_default();
     match response.number(1).map(|ret| ret as i32) {

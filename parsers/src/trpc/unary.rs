@@ -104,6 +104,8 @@ pub(super) fn request<'a>(fields: &ProtobufFields<'a>) -> Event<'a> {
         oneway: fields.number(2) == Some(ONEWAY),
         names: Names { service, method, caller: fields.text(5), callee: fields.text(6) },
         timeout: fields.number(4).filter(|ms| *ms > 0).map(|ms| u64::from(ms as u32) * MILLISECOND),
+        // trans_info.
+        custom: fields.bytes_or_partial(9).is_some(),
         headers: None,
     })
 }

@@ -105,7 +105,7 @@ impl Matcher {
         call.request_messages = 1;
         call.timeout = request.timeout;
         self.describe(call, &request.names, request.headers, false);
-        self.trace(call, request.headers);
+        self.trace(call, request.headers.filter(|_| request.custom));
         if request.oneway {
             pending.end_id(request.head.id);
             self.decide(at, pending, waiting, outcome::decide(Ending::Oneway(None)));
@@ -123,7 +123,7 @@ impl Matcher {
         call.unknown_name = open.unknown_name.map(|number| (at.flow.first.packet << GROUP_BITS) + number);
         self.describe(call, &open.names, open.headers, false);
         self.join_group(pending, call);
-        self.trace(call, open.headers);
+        self.trace(call, open.headers.filter(|_| open.custom));
         pending.add(waiting);
     }
 

@@ -98,12 +98,12 @@ fn named(method: &'static str) -> Names<'static> {
 
 fn request(id: i64, method: &'static str) -> Event<'static> {
     let (head, names) = (head(id), named(method));
-    Event::Request(Request { head, oneway: false, names, timeout: None, headers: None })
+    Event::Request(Request { head, oneway: false, names, timeout: None, custom: true, headers: None })
 }
 
 fn oneway(id: i64, method: &'static str) -> Event<'static> {
     let (head, names) = (head(id), named(method));
-    Event::Request(Request { head, oneway: true, names, timeout: None, headers: None })
+    Event::Request(Request { head, oneway: true, names, timeout: None, custom: true, headers: None })
 }
 
 /// The event with another head.
@@ -286,7 +286,7 @@ fn open(id: i64) -> Event<'static> {
 }
 
 fn named_open(id: i64, names: Names<'static>, unknown_name: Option<u64>) -> Event<'static> {
-    Event::Open(Open { head: stream(id), names, timeout: None, unknown_name, headers: None })
+    Event::Open(Open { head: stream(id), names, timeout: None, unknown_name, custom: true, headers: None })
 }
 
 fn part(id: i64, messages: u32, bytes: u64) -> Event<'static> {

@@ -296,7 +296,7 @@ impl Streams {
         };
         let head = Head { codec, ..head_of(id, span, cut) };
         let timeout = list.get(Name::GrpcTimeout).and_then(grpc::parse_timeout);
-        let open = Open { head, names, timeout, unknown_name, headers: Some(&list) };
+        let open = Open { head, names, timeout, unknown_name, custom: true, headers: Some(&list) };
         emit(span.side, &Event::Open(open));
         self.traffic = Traffic::Grpc;
         for goaway in std::mem::take(&mut self.goaways) {

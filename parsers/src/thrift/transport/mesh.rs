@@ -18,7 +18,7 @@ use super::input::Input;
 use super::ttheader::header::HeaderFields;
 use crate::dissect::{Range, field, hex, number, shown};
 use crate::error::{Layer, Parse, ParseResult, in_layer, incomplete, placed, within};
-use crate::event::{Answer, Event, Status, Transport};
+use crate::event::{Answer, Event, Open, Request, Status, Transport};
 use crate::framed::Parsed;
 use crate::protocol::Field;
 use crate::thrift::probe::Verdict;
@@ -67,12 +67,15 @@ fn wrap<'a>(event: &mut Event<'a>, fields: &HeaderFields<'a>) {
     if let Some(names) = event.names_mut() {
         names.service = names.service.or(fields.service);
     }
-    if let Event::Answer(Answer { status, .. }) = event {
-        match status {
-            Status::Thrift(status) => status.biz = status.biz.or(fields.biz),
-            Status::Ttstream(status) => status.biz = status.biz.or(fields.biz),
-            _ => {}
+    match event {
+        Event::Answer(Answer { status: Status::Thrift(status), .. }) => {
+            status.biz = status.biz.or(fields.biz);
         }
+        Event::Answer(Answer { status: Status::Ttstream(status), .. }) => {
+            status.biz = status.biz.or(fields.biz);
+        }
+        Event::Request(Request { custom, .. }) | Event::Open(Open { custom, .. }) => *custom |= fields.custom,
+        _ => {}
     }
 }
 

@@ -258,6 +258,8 @@ pub(crate) struct HeaderFields<'a> {
     pub(crate) cancel_path: Option<Text<'a>>,
     /// `crrst`: the connection is going to be closed.
     pub(crate) closing: bool,
+    /// There are string pairs besides these: of applications and their middleware.
+    pub(crate) custom: bool,
 }
 
 impl<'a> HeaderFields<'a> {
@@ -280,7 +282,7 @@ impl<'a> HeaderFields<'a> {
             b"biz-extra" => self.biz.get_or_insert_default().extra = text(),
             b"ttscp" => self.cancel_path = text(),
             b"crrst" => self.closing = value == b"1",
-            _ => {}
+            _ => self.custom = true,
         }
     }
 

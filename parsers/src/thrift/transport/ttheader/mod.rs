@@ -142,7 +142,8 @@ fn parse_call<'a>(peers: &mut Peers, frame: Frame<'_, 'a>, input: Input<'a>) -> 
         Event::Answer(Answer { names, body, ..Answer::new(event_head, status) })
     } else {
         let oneway = message_type == MessageType::Oneway;
-        Event::Request(Request { head: event_head, oneway, names, timeout: fields.timeout, headers: None })
+        let (timeout, custom) = (fields.timeout, fields.custom);
+        Event::Request(Request { head: event_head, oneway, names, timeout, custom, headers: None })
     };
     Ok(Parsed::Message { event, bytes: head.total() })
 }

@@ -102,7 +102,8 @@ pub(super) fn parse<'a>(
     let (names, headers) = (fields.names(), None);
     let event = match kind {
         StreamFrame::Open => {
-            Event::Open(Open { head, names, timeout: fields.timeout, unknown_name: None, headers })
+            let (timeout, custom) = (fields.timeout, fields.custom);
+            Event::Open(Open { head, names, timeout, unknown_name: None, custom, headers })
         }
         StreamFrame::Begin => Event::Begin(Begin { head, names, http: None, headers }),
         StreamFrame::Data => Event::Part(Part { head, messages: 1, end_lost: false }),
