@@ -92,12 +92,21 @@ struct PendingBody {
     truncated: bool,
 }
 
+/// The rest of a message without a length.
+#[derive(Debug)]
+enum UnsizedBody {
+    /// All of its struct.
+    Whole(StructFormat),
+    /// What comes after the bytes that were read. Boxed, because it takes 300 bytes and few structs span chunks.
+    Rest(Box<StructSkip>),
+}
+
 /// What is known of the current message of one side.
 #[derive(Debug, Default)]
 struct Inbound {
     pending: Option<PendingBody>,
-    /// Finds the end of the current body, if it has no length.
-    skip: Option<StructSkip>,
+    /// The current body, if it has no length.
+    unsized_body: Option<UnsizedBody>,
     /// Only the length is known of the message that the current gap cut.
     unknown_cut: bool,
 }
@@ -167,12 +176,29 @@ impl Inbound {
     /// Takes the next bytes of a body without a length.
     fn advance(
         &mut self,
-        mut skip: StructSkip,
+        body: UnsizedBody,
         at: At,
         input: &[u8],
         emit: &mut Emit<'_>,
     ) -> Result<Step, Error> {
-        let (len, ended) = match skip.advance(input) {
+        let skipped = match body {
+            UnsizedBody::Whole(format) => {
+                let mut skip = StructSkip::new(format);
+                let skipped = skip.advance(input);
+                if matches!(skipped, Ok(Skipped::More)) {
+                    self.unsized_body = Some(UnsizedBody::Rest(Box::new(skip)));
+                }
+                skipped
+            }
+            UnsizedBody::Rest(mut skip) => {
+                let skipped = skip.advance(input);
+                if matches!(skipped, Ok(Skipped::More)) {
+                    self.unsized_body = Some(UnsizedBody::Rest(skip));
+                }
+                skipped
+            }
+        };
+        let (len, ended) = match skipped {
             Ok(Skipped::More) => (input.len(), false),
             Ok(Skipped::Done(len)) => (len, true),
             Err(error) => {
@@ -186,8 +212,6 @@ impl Inbound {
         }
         if ended {
             self.complete(at.after(len), emit);
-        } else {
-            self.skip = Some(skip);
         }
         Ok(Step::Done(len))
     }
@@ -249,8 +273,8 @@ impl<F: Framing> FramedReader<F> {
 impl<F: Framing> Reader for FramedReader<F> {
     fn head(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
         let inbound = at.side.of_mut(&mut self.inbound);
-        if let Some(skip) = inbound.skip.take() {
-            return inbound.advance(skip, at, input, emit).unwrap_or_else(|error| {
+        if let Some(body) = inbound.unsized_body.take() {
+            return inbound.advance(body, at, input, emit).unwrap_or_else(|error| {
                 self.faults.note(error);
                 Step::Lost(0)
             });
@@ -264,7 +288,7 @@ impl<F: Framing> Reader for FramedReader<F> {
             }
             Ok(Parsed::Unsized { event, head, format }) if (1..=input.len()).contains(head) => {
                 inbound.emit_unsized(at, event, &header, *head, false, emit);
-                inbound.skip = Some(StructSkip::new(*format));
+                inbound.unsized_body = Some(UnsizedBody::Whole(*format));
                 return Step::Done(*head);
             }
             Ok(Parsed::Control { bytes }) if *bytes > 0 => {
@@ -313,7 +337,7 @@ impl<F: Framing> Reader for FramedReader<F> {
         let inbound = at.side.of_mut(&mut self.inbound);
         inbound.unknown_cut = false;
         inbound.truncate();
-        if let (Some(skip), Some(missing)) = (&mut inbound.skip, missing)
+        if let (Some(UnsizedBody::Rest(skip)), Some(missing)) = (&mut inbound.unsized_body, missing)
             && skip.lose(missing)
         {
             if let Some(pending) = &mut inbound.pending {
@@ -321,7 +345,7 @@ impl<F: Framing> Reader for FramedReader<F> {
             }
             return Gap::InStep;
         }
-        inbound.skip = None;
+        inbound.unsized_body = None;
         inbound.complete(at, emit);
         emit_lost(at.side, at.offset, emit);
         Gap::Lost
