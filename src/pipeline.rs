@@ -249,6 +249,7 @@ impl Owner<Slot> for Stages {
             self.matcher.end(At { flow, now, origin, position: None }, &mut slot.pending, side, end);
             if flow.ended.iter().all(Option::is_some) {
                 slot.conversation.finish();
+                slot.pending.finish();
             }
         }
         needed

@@ -126,21 +126,23 @@ pub trait Reader: Send {
     fn trouble(&self) -> Option<(Error, u64)>;
 }
 
-/// Undecodable bytes of a connection: the last error and how many there were.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Faults(Option<(Error, u64)>);
+/// Undecodable bytes of a connection: the last error and how many there were. Boxed, because few connections have any.
+#[derive(Clone, Debug, Default)]
+pub struct Faults(Option<Box<(Error, u64)>>);
 
 impl Faults {
     /// Counts an error.
+    #[cold]
     pub fn note(&mut self, error: Error) {
-        let count = self.0.map_or(0, |(_, count)| count);
-        self.0 = Some((error, count + 1));
+        let (last, count) = &mut **self.0.get_or_insert_with(|| Box::new((error, 0)));
+        *last = error;
+        *count += 1;
     }
 
     /// As [`Session::trouble`] has it.
     #[must_use]
-    pub fn last(self) -> Option<(Error, u64)> {
-        self.0
+    pub fn last(&self) -> Option<(Error, u64)> {
+        self.0.as_deref().copied()
     }
 }
 

@@ -161,6 +161,12 @@ impl PendingCalls {
         (!seen).then_some(Finding::MidStream)
     }
 
+    /// Both sides have ended: frees what only further messages would need.
+    pub fn finish(&mut self) {
+        self.ended = VecDeque::new();
+        self.groups = Groups::default();
+    }
+
     /// Whether the call of that id is over.
     pub(super) fn has_ended(&self, id: CallId) -> bool {
         self.ended.contains(&id)
