@@ -4,6 +4,7 @@
 //! share. A decided call stays for a grace period ([`GRACE_PERIOD`]) before it goes on: a second answer, an answer to a
 //! one-way call or a message after the end of a stream still becomes a finding of the call that it belongs to.
 
+mod ended;
 mod groups;
 mod pending_calls;
 mod queue;

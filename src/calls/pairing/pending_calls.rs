@@ -1,10 +1,8 @@
 //! The calls of one connection that wait for their end.
 
-use std::collections::VecDeque;
-
 use rpcscope_parsers::{CallId, Side};
 
-use super::MAX_ENDED;
+use super::ended::Ended;
 use super::groups::Groups;
 use super::queue::Queue;
 use crate::calls::outcome::Decision;
@@ -33,7 +31,7 @@ pub struct PendingCalls {
     calls: Queue,
     /// Calls of unknown names.
     pub(super) groups: Groups,
-    ended: VecDeque<CallId>,
+    ended: Ended,
     /// The side that sent requests, once one did.
     pub(super) client: Option<Side>,
     /// Which sides have sent FIN.
@@ -143,13 +141,7 @@ impl PendingCalls {
     }
 
     pub(super) fn end_id(&mut self, id: CallId) {
-        if id == CallId::Order {
-            return;
-        }
-        if self.ended.len() == MAX_ENDED {
-            self.ended.pop_front();
-        }
-        self.ended.push_back(id);
+        self.ended.push(id);
     }
 
     /// Whether an answer without a request is to be expected: its request was not captured.
@@ -163,12 +155,12 @@ impl PendingCalls {
 
     /// Both sides have ended: frees what only further messages would need.
     pub fn finish(&mut self) {
-        self.ended = VecDeque::new();
+        self.ended = Ended::default();
         self.groups = Groups::default();
     }
 
     /// Whether the call of that id is over.
     pub(super) fn has_ended(&self, id: CallId) -> bool {
-        self.ended.contains(&id)
+        self.ended.contains(id)
     }
 }
