@@ -9,7 +9,7 @@
 //! | [`Open`] | opens a stream |
 //! | [`Begin`] | the callee's first sign on a stream: the end of the latency, no verdict yet |
 //! | [`Part`] | messages of a stream |
-//! | [`Event::HalfClose`] | one side sends nothing more on the stream; no verdict |
+//! | [`HalfClose`] | one side sends nothing more on the stream; no verdict |
 //! | [`Answer`] | the callee's answer, or the end of the stream with its [`Status`] |
 //! | [`Reset`] | one side breaks the stream off |
 //! | [`GoAway`] | one side accepts no new streams |
@@ -449,14 +449,25 @@ pub struct Begin<'a> {
 }
 
 /// Messages of a stream.
-#[derive(Clone, Copy, Debug)]
-pub struct Part {
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
     /// Which stream, and where.
     pub head: Head,
     /// How many messages end in it.
     pub messages: u32,
     /// Bytes of the sender are missing in which the stream may have ended.
     pub end_lost: bool,
+    /// Names and values of its header.
+    pub headers: Headers<'a>,
+}
+
+/// One side sends nothing more on the stream. Not a verdict.
+#[derive(Clone, Copy)]
+pub struct HalfClose<'a> {
+    /// Which stream, and where.
+    pub head: Head,
+    /// Names and values of its header.
+    pub headers: Headers<'a>,
 }
 
 /// The callee's answer, or the end of the stream with its status.
@@ -551,9 +562,9 @@ pub enum Event<'a> {
     /// The callee's first sign on a stream.
     Begin(Begin<'a>),
     /// Messages of a stream.
-    Part(Part),
+    Part(Part<'a>),
     /// The sender sends nothing more on this stream. Not a verdict.
-    HalfClose(Head),
+    HalfClose(HalfClose<'a>),
     /// The callee's answer, or the end of the stream with its status.
     Answer(Answer<'a>),
     /// The sender breaks the stream off.
@@ -625,7 +636,7 @@ impl<'a> Event<'a> {
             | Self::Open(Open { head, .. })
             | Self::Begin(Begin { head, .. })
             | Self::Part(Part { head, .. })
-            | Self::HalfClose(head)
+            | Self::HalfClose(HalfClose { head, .. })
             | Self::Answer(Answer { head, .. })
             | Self::Reset(Reset { head, .. }) => Some(head),
             Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => None,
@@ -639,7 +650,7 @@ impl<'a> Event<'a> {
             | Self::Open(Open { head, .. })
             | Self::Begin(Begin { head, .. })
             | Self::Part(Part { head, .. })
-            | Self::HalfClose(head)
+            | Self::HalfClose(HalfClose { head, .. })
             | Self::Answer(Answer { head, .. })
             | Self::Reset(Reset { head, .. }) => Some(head),
             Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => None,
@@ -693,11 +704,11 @@ impl<'a> Event<'a> {
             Self::Request(Request { headers, .. })
             | Self::Open(Open { headers, .. })
             | Self::Begin(Begin { headers, .. })
+            | Self::Part(Part { headers, .. })
+            | Self::HalfClose(HalfClose { headers, .. })
             | Self::Answer(Answer { headers, .. })
             | Self::Reset(Reset { headers, .. }) => *headers,
-            Self::Part(_) | Self::HalfClose(_) | Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => {
-                None
-            }
+            Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => None,
         }
     }
 
@@ -706,6 +717,8 @@ impl<'a> Event<'a> {
         if let Self::Request(Request { headers, .. })
         | Self::Open(Open { headers, .. })
         | Self::Begin(Begin { headers, .. })
+        | Self::Part(Part { headers, .. })
+        | Self::HalfClose(HalfClose { headers, .. })
         | Self::Answer(Answer { headers, .. })
         | Self::Reset(Reset { headers, .. }) = self
         {

@@ -5,8 +5,8 @@ use rpcscope::detail::{self, Detail, print};
 use rpcscope::pipeline::Options;
 use rpcscope::source::files;
 use rpcscope::text;
-use rpcscope_parsers::Kind;
 use rpcscope_parsers::protocol::Field;
+use rpcscope_parsers::{Kind, Rpc};
 
 use crate::support;
 
@@ -66,6 +66,23 @@ fn messages_of_a_call_are_found_with_their_bytes() {
             }
         }
     }
+}
+
+/// Each frame of TTHeader Streaming has a header of its own, those of messages and of the client's end too.
+#[test]
+fn every_message_shows_its_header() {
+    let mut seen = 0;
+    for path in support::bundled(".pcap") {
+        for detail in details(&path).iter().filter(|detail| detail.call.rpc == Rpc::Ttstream) {
+            let framed = [Kind::Open, Kind::Begin, Kind::Part, Kind::HalfClose, Kind::Answer, Kind::Reset];
+            for message in detail.messages.iter().filter(|message| framed.contains(&message.kind)) {
+                let has_type = message.headers.iter().any(|(key, _)| key == "FrameType");
+                assert!(has_type, "{} {:?}: {:?}", path.display(), message.kind, message.headers);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 100, "{seen}");
 }
 
 #[test]

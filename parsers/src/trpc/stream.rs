@@ -10,7 +10,8 @@ use super::fields::{ProtobufFields, Shape, Spec};
 use super::frame::FrameHead;
 use super::{codec_name, split_func};
 use crate::event::{
-    Answer, Begin, CallId, Codes, Event, Head, Names, Open, Part, Rpc, Side, Status, Transport, TrpcEnd,
+    Answer, Begin, CallId, Codes, Event, HalfClose, Head, Names, Open, Part, Rpc, Side, Status, Transport,
+    TrpcEnd,
 };
 
 /// `TrpcStreamCloseMeta.close_type` of a stream that ended with an error.
@@ -89,7 +90,7 @@ pub(super) fn init<'a>(head: &FrameHead, fields: &ProtobufFields<'a>, from_calle
 
 /// One message of a stream.
 pub(super) fn data(head: &FrameHead) -> Event<'static> {
-    Event::Part(Part { head: event_head(head), messages: 1, end_lost: false })
+    Event::Part(Part { head: event_head(head), messages: 1, end_lost: false, headers: None })
 }
 
 /// What trpc-go answers to a message that reaches it after the stream's end (`codec_stream.go`, `server/service.go`):
@@ -112,7 +113,7 @@ pub(super) fn close<'a>(
     };
     let head = event_head(head);
     if !decides {
-        return Event::HalfClose(head);
+        return Event::HalfClose(HalfClose { head, headers: None });
     }
     let ret = fields.int32(2);
     let after_the_end = end == Some(TrpcEnd::Reset) && ret.zip(fields.bytes(3)) == Some(AFTER_THE_END);

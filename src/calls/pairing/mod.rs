@@ -239,7 +239,7 @@ impl Matcher {
         Some(waiting)
     }
 
-    fn part(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, part: &Part) {
+    fn part(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, part: &Part<'_>) {
         let how = pending.lost[side.index()].unwrap_or(Finding::Gap);
         if let Some(waiting) = pending.oldest_of(part.head.id) {
             count(waiting, side, at, part, how);
@@ -565,7 +565,7 @@ impl Matcher {
 }
 
 /// Counts messages of a stream; `how` is what bytes of `side` were lost by, where any were.
-fn count(waiting: &mut Pending, side: Side, at: At<'_>, part: &Part, how: Finding) {
+fn count(waiting: &mut Pending, side: Side, at: At<'_>, part: &Part<'_>, how: Finding) {
     let call = &mut waiting.call;
     if side == waiting.client {
         call.request_messages = call.request_messages.saturating_add(part.messages);

@@ -290,7 +290,7 @@ fn named_open(id: i64, names: Names<'static>, unknown_name: Option<u64>) -> Even
 }
 
 fn part(id: i64, messages: u32, bytes: u64) -> Event<'static> {
-    Event::Part(Part { head: Head { bytes, ..stream(id) }, messages, end_lost: false })
+    Event::Part(Part { head: Head { bytes, ..stream(id) }, messages, end_lost: false, headers: None })
 }
 
 fn broken_off(id: i64) -> Event<'static> {
@@ -503,7 +503,7 @@ fn a_gap_that_may_hold_the_answer_leaves_no_verdict() {
     line.say(CLIENT, open(1));
     line.pending.lose(SERVER, Finding::Gap);
     let head = Head { truncated: true, ..stream(1) };
-    line.say(SERVER, Event::Part(Part { head, messages: 0, end_lost: true }));
+    line.say(SERVER, Event::Part(Part { head, messages: 0, end_lost: true, headers: None }));
     line.say(CLIENT, open(3));
     line.end(SERVER, End::Fin);
     let calls = line.calls();

@@ -77,7 +77,7 @@ pub(super) fn answer_of<'a>(
 /// Emits a DATA frame in which that many messages ended.
 pub(super) fn emit_part(id: u32, span: Span, messages: u32, truncated: bool, emit: &mut Emit<'_>) {
     let head = head_of(id, span, truncated);
-    emit(span.side, &Event::Part(Part { head, messages, end_lost: false }));
+    emit(span.side, &Event::Part(Part { head, messages, end_lost: false, headers: None }));
 }
 
 /// The content type of a header block.

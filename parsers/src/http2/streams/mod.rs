@@ -26,7 +26,9 @@ use smallvec::SmallVec;
 use super::grpc::{self, Content, Scanner};
 use super::hpack::List;
 use super::known::Name;
-use crate::event::{Event, GrpcCode, GrpcStatus, Head, Names, Open, Pairs, Part, Reset, Side, Text};
+use crate::event::{
+    Event, GrpcCode, GrpcStatus, HalfClose, Head, Names, Open, Pairs, Part, Reset, Side, Text,
+};
 use crate::protocol::Emit;
 use loss_proof::{Proof, Untracked};
 use messages::{
@@ -152,7 +154,7 @@ impl Streams {
             if before < Loss::Answer && of_callee && matches!(stream.state, State::Call) {
                 let span = Span { side, start: offset, bytes: 0 };
                 let head = head_of(id, span, true);
-                emit(side, &Event::Part(Part { head, messages: 0, end_lost: true }));
+                emit(side, &Event::Part(Part { head, messages: 0, end_lost: true, headers: None }));
             }
         }
     }
@@ -311,7 +313,8 @@ impl Streams {
         let span = Span { bytes: 0, ..span };
         match &mut stream.state {
             State::Call => {
-                emit(span.side, &Event::HalfClose(head_of(id, span, stream.is_truncated())));
+                let head = head_of(id, span, stream.is_truncated());
+                emit(span.side, &Event::HalfClose(HalfClose { head, headers: None }));
             }
             State::Candidate(pending) => pending.half_close = Some(span),
             State::Orphan | State::ProvenOrphan | State::Done => {}
@@ -343,7 +346,8 @@ impl Streams {
         };
         emit_parts(client, emit);
         if let Some(span) = pending.half_close {
-            emit(span.side, &Event::HalfClose(head_of(id, self.reachable(span), truncated)));
+            let head = head_of(id, self.reachable(span), truncated);
+            emit(span.side, &Event::HalfClose(HalfClose { head, headers: None }));
         }
         if let Some((span, begin)) = &pending.begin {
             let (span, list) = (self.reachable(*span), begin.list());

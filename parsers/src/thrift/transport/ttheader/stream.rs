@@ -16,8 +16,8 @@
 use super::{Frame, parse_envelope};
 use crate::error::ParseResult;
 use crate::event::{
-    Answer, Begin, CallId, Event, Exception, Head, Open, Part, Reset, Rpc, Side, Status, Transport,
-    TtstreamStatus,
+    Answer, Begin, CallId, Event, Exception, HalfClose, Head, Open, Part, Reset, Rpc, Side, Status,
+    Transport, TtstreamStatus,
 };
 use crate::framed::Parsed;
 use crate::thrift::transport::input::{Input, Peers};
@@ -106,8 +106,8 @@ pub(super) fn parse<'a>(
             Event::Open(Open { head, names, timeout, unknown_name: None, custom, headers })
         }
         StreamFrame::Begin => Event::Begin(Begin { head, names, http: None, headers }),
-        StreamFrame::Data => Event::Part(Part { head, messages: 1, end_lost: false }),
-        StreamFrame::HalfClose => Event::HalfClose(head),
+        StreamFrame::Data => Event::Part(Part { head, messages: 1, end_lost: false, headers }),
+        StreamFrame::HalfClose => Event::HalfClose(HalfClose { head, headers }),
         StreamFrame::Trailer => {
             let lost = exception.is_none() && frame.head.payload_size() > 0;
             let cut = !fields.biz_decides() && (lost || !frame.whole);
