@@ -361,7 +361,7 @@ keys! {
         "method as the wire names it",
         |c| text(c.method.as_ref());
     "unknown_name": Type::Text,
-        "group of calls with the same path, said before the capture began",
+        "group of calls with the same path, sent before the capture began",
         |c| c.unknown_name.map_or(Value::Null, Value::UnknownName);
     "caller": Type::Text,
         "name of the calling service, where the header carries it",

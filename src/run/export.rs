@@ -3,7 +3,7 @@
 use std::io;
 
 use super::runner::{self, Consumer, Run};
-use super::{Failure, Status, complain, input, output};
+use super::{Failure, Status, complain, input};
 use crate::calls::Call;
 use crate::cli::View;
 use crate::export::{self, Wanted};
@@ -37,9 +37,8 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     // Read errors were reported the first time.
     drop(reopened.troubles());
     match written {
-        Err(error) if !sink::closed_pipe(&error) => {
-            Err(output::unwritable(&output::name(Some(path)), &error))
-        }
+        // The error names the file.
+        Err(error) if !sink::closed_pipe(&error) => Err(Failure::Environment(error.to_string())),
         _ => Ok(status),
     }
 }

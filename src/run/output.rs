@@ -32,12 +32,20 @@ pub(super) fn print(text: &[u8]) -> Result<bool, Failure> {
     }
 }
 
-/// Opens the `-o` file, or standard output. A live run continues after write errors and counts them in `losses`.
+/// Whether the path stands for standard output.
+fn is_standard(path: Option<&Path>) -> bool {
+    path == Some(Path::new("-"))
+}
+
+/// Opens the `-o` file, or standard output unless `-w -` writes packets there. A live run continues after write errors and counts them in `losses`.
 pub(super) fn writer(view: &View, losses: &Arc<Losses>) -> Result<RecordWriter, Failure> {
     let is_live = !view.input.interfaces.is_empty();
     let out = if let Some(path) = view.output.as_deref().filter(|path| *path != Path::new("-")) {
         RecordWriter::create(path, view.line_buffered)
             .map_err(|error| unwritable(&path.display().to_string(), &error))?
+    } else if is_standard(view.input.write.as_deref()) {
+        // The packets go to standard output, as with tcpdump: text between them would damage the file.
+        RecordWriter::new(Box::new(io::sink()), false)
     } else {
         let is_watched = io::stdout().is_terminal() || is_live || view.input.follow || view.line_buffered;
         RecordWriter::new(Box::new(io::stdout()), is_watched)
@@ -86,6 +94,11 @@ pub(super) fn check(input: &Input, output: Option<&Path>) -> Result<(), Failure>
             "{}: -w and -o would write to the same file: name two",
             records.display()
         )));
+    }
+    if is_standard(input.write.as_deref()) && is_standard(output) {
+        return Err(Failure::Usage(
+            "-w and -o would both write to standard output: name a file for one of them".into(),
+        ));
     }
     let rotates = input.rotate_size.is_some() || input.rotate_seconds.is_some();
     for path in input.paths() {

@@ -75,6 +75,19 @@ fn wrong_usage_exits_with_2_and_names_the_mistake() {
 }
 
 #[test]
+fn packets_on_standard_output_stand_alone() {
+    let name = mixed();
+    let packets = run(&["calls", &name, "-w", "-"]);
+    assert_eq!(status(&packets), 0);
+    let folder = folder();
+    let copy = folder.path().join("copy.pcapng");
+    std::fs::write(&copy, &packets.stdout).expect("writable");
+    let calls = |path: &str| run(&["calls", path, "--format", "jsonl"]).stdout;
+    assert_eq!(calls(&copy.to_string_lossy()), calls(&name));
+    assert_eq!(status(&run(&["calls", &name, "-w", "-", "-o", "-"])), 2);
+}
+
+#[test]
 fn a_wrong_filter_is_shown_with_a_caret_under_the_wrong_place() {
     let output = run(&["calls", "x.pcap", "-Y", "class == business and cod == 5"]);
     let err = text(&output.stderr);

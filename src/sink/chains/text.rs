@@ -61,8 +61,8 @@ impl ChainSink for ChainText {
     fn finish(&mut self) -> io::Result<()> {
         let calls = match self.plain {
             0 => String::new(),
-            1 => "; 1 ok call without calls of its own omitted".to_owned(),
-            count => format!("; {} ok calls without calls of their own omitted", text::thousands(count)),
+            1 => "; 1 ok call without calls of its own was omitted".to_owned(),
+            count => format!("; {} ok calls without calls of their own were omitted", text::thousands(count)),
         };
         let chains = if self.shown == 1 { "chain" } else { "chains" };
         let line = format!("{} {chains}{calls}\n", text::thousands(self.shown));
