@@ -137,7 +137,7 @@ pub(crate) fn check(program: &Path, folder: &Path) -> io::Result<bool> {
 pub(crate) fn update(program: &Path, folder: &Path) -> io::Result<bool> {
     let mut text = String::from(
         "# Instructions of each stage of `rpcscope calls --threads 1 --format jsonl` on the bundled captures multiplied by six.\n\
-         # `make budget` compares (3 % more or less), `make budget-update` writes this file; docs/performance.md explains it.\n",
+         # `make budget` compares (at most 3 % more), `make budget-update` writes this file; docs/performance.md explains it.\n",
     );
     // Writing to a String can't fail.
     _ = writeln!(text, "rustc = \"{}\"", rustc()?);
