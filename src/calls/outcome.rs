@@ -4,7 +4,7 @@
 //! are those of the user documentation ("Classes"); each branch names the framework's source that makes it so.
 
 use rpcscope_parsers::event::{
-    BizStatus, Codes, Exception, GrpcCode, GrpcStatus, Reply, Reset, ResultField, Text, ThriftStatus,
+    Begin, BizStatus, Codes, Exception, GrpcCode, GrpcStatus, Reply, Reset, ResultField, Text, ThriftStatus,
     TrpcEnd, TtstreamStatus,
 };
 use rpcscope_parsers::{Rpc, Status};
@@ -37,6 +37,8 @@ pub enum Ending<'a> {
         /// Its HTTP/2 error code.
         code: i64,
     },
+    /// The answer began with this HTTP status, which is none of success, and without a status of the RPC; none came later.
+    HttpError(u16),
     /// The connection was closed before the answer.
     Fin(Initiator),
     /// The connection was reset before the answer.
@@ -194,6 +196,7 @@ pub fn decide(ending: Ending<'_>) -> Decision {
         Ending::Goaway { by, code } => {
             Decision::of(Class::Transport, Carrier::H2Goaway).by(by).published(Family::Http2, code)
         }
+        Ending::HttpError(http) => http_status(http),
         Ending::Fin(by) => Decision::of(Class::Transport, Carrier::TcpFin).by(by),
         Ending::Rst(by) => Decision::of(Class::Transport, Carrier::TcpRst).by(by),
         Ending::Silence => Decision::of(Class::Unanswered, Carrier::None),
@@ -445,7 +448,8 @@ fn grpc_code(status: &GrpcStatus<'_>) -> Decision {
     let text = status.message.map(Text::decode);
     let text = text.as_deref();
     match status.code {
-        GrpcCode::Code(0) => Decision::ok(),
+        // grpc-go, grpc-java, grpcio, grpc-js and tonic look at the HTTP status first: what follows it can't mend it.
+        GrpcCode::Code(0) => http_failure(status.http).map_or_else(Decision::ok, http_status),
         // What could not be read beside it may be the business status that it carries.
         GrpcCode::Code(code @ grpc::INTERNAL) if status.cut => {
             Decision::from(Outcome::of(None, Carrier::GrpcStatus)).published(Family::Grpc, code).text(text)
@@ -467,10 +471,31 @@ fn grpc_code(status: &GrpcStatus<'_>) -> Decision {
             Decision::from(Outcome::of(None, Carrier::GrpcStatus)).text(text.filter(|text| !text.is_empty()))
         }
         GrpcCode::Absent if status.cut => Decision::unknown(),
-        GrpcCode::Absent => match status.http {
-            Some(http) if http != 200 => http_status(http),
-            _ => Decision::of(Class::Rpc, Carrier::None),
-        },
+        GrpcCode::Absent => {
+            http_failure(status.http).map_or_else(|| Decision::of(Class::Rpc, Carrier::None), http_status)
+        }
+    }
+}
+
+/// The HTTP status, if it is one with which gRPC has failed: any but 200 (gRPC, doc/http-grpc-status-mapping.md).
+fn http_failure(http: Option<u16>) -> Option<u16> {
+    http.filter(|http| *http != 200)
+}
+
+/// The HTTP status with which an answer has begun, if it fails the call unless a status of the RPC follows. The first
+/// header block after interim ones (RFC 9113, section 8.1) decides: libraries report it at once and break the stream off
+/// themselves.
+#[must_use]
+pub fn http_error(begin: &Begin<'_>) -> Option<u16> {
+    match begin.head.rpc {
+        Rpc::Grpc => http_failure(begin.http).filter(|_| !begin.has_status),
+        Rpc::Thrift
+        | Rpc::KitexProtobuf
+        | Rpc::Ttstream
+        | Rpc::Trpc
+        | Rpc::TrpcStream
+        | Rpc::TrpcHttp
+        | Rpc::Other(_) => None,
     }
 }
 
@@ -656,6 +681,8 @@ mod tests {
         is(&of(cut), None, Carrier::GrpcStatus, Some(13), &[]);
         let proxy = GrpcStatus { http: Some(502), ..grpc_status(GrpcCode::Absent) };
         is(&of(proxy), Some(Class::Rpc), Carrier::HttpStatus, Some(502), &[]);
+        let mended = GrpcStatus { http: Some(500), ..grpc_status(GrpcCode::Code(0)) };
+        is(&of(mended), Some(Class::Rpc), Carrier::HttpStatus, Some(500), &[]);
         let silent = GrpcStatus { http: Some(200), ..grpc_status(GrpcCode::Absent) };
         is(&of(silent), Some(Class::Rpc), Carrier::None, None, &[]);
     }

@@ -339,6 +339,8 @@ pub struct Begin<'a> {
     pub names: Names<'a>,
     /// The HTTP status, where HTTP carries the call.
     pub http: Option<u16>,
+    /// It already has a status of the RPC, which the end of the stream repeats or replaces.
+    pub has_status: bool,
     /// Names and values of its header.
     pub headers: Headers<'a>,
 }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::frame::{self, PREFACE};
 use super::{Http2, session::Connection};
+use crate::event::Event;
 use crate::protocol::{Detection, Opening, Protocol, Session};
 use crate::session::Core;
 use crate::testing::flat::{GrpcStatus, Kind, Message, Side};
@@ -214,6 +215,27 @@ fn answers_without_a_grpc_status() {
     feed.data(SERVER, &frame(frame::HEADERS, frame::END_HEADERS, 3, &[0x08, 3, b'1', b'0', b'3']));
     feed.data(SERVER, &trailers(3, &[(":status", "200"), ("grpc-status", "x")]));
     assert_eq!(feed.news(), [(Kind::Answer, "malformed".into())]);
+}
+
+#[test]
+fn the_beginning_of_an_answer_says_whether_it_has_a_status() {
+    for (fields, expected) in [
+        (vec![("content-type", "text/html")], false),
+        (vec![("content-type", "application/grpc"), ("grpc-status", "14")], true),
+        (vec![("biz-status", "404")], true),
+    ] {
+        let mut feed = Feed::begun();
+        feed.data(CLIENT, &request(1));
+        let head = [vec![0x08, 3], b"503".to_vec(), block(&fields)].concat();
+        let mut seen = Vec::new();
+        let head = frame(frame::HEADERS, frame::END_HEADERS, 1, &head);
+        feed.session.data(SERVER, &head, &mut |_, event| {
+            if let Event::Begin(begin) = event {
+                seen.push((begin.http, begin.has_status));
+            }
+        });
+        assert_eq!(seen, [(Some(503), expected)], "{fields:?}");
+    }
 }
 
 #[test]

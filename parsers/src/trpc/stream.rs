@@ -84,7 +84,7 @@ pub(super) fn init<'a>(head: &FrameHead, fields: &ProtobufFields<'a>, from_calle
             let status = Status::TrpcStream { end: Some(TrpcEnd::Refused), codes };
             Event::Answer(Answer { names, ..Answer::new(head, status) })
         }
-        _ => Event::Begin(Begin { head, names, http: None, headers }),
+        _ => Event::Begin(Begin { head, names, http: None, has_status: false, headers }),
     }
 }
 

@@ -166,6 +166,7 @@ impl Matcher {
             answer: None,
             stream: false,
             answer_lost: false,
+            http_error: None,
         }
     }
 
@@ -205,6 +206,7 @@ impl Matcher {
             call.positions[1] = call.positions[1].or(at.position);
             call.response_bytes += begin.head.bytes;
             call.codec = call.codec.or(begin.head.codec);
+            waiting.http_error = outcome::http_error(begin);
             self.describe(call, &begin.names, begin.headers, true);
             pending.add(waiting);
         }
@@ -361,7 +363,8 @@ impl Matcher {
             waiting.call.findings.insert(how);
         }
         pending.end_id(reset.head.id);
-        self.decide(at, pending, waiting, outcome::decide(Ending::Reset { by, reset }));
+        let ending = waiting.http_error.map_or(Ending::Reset { by, reset }, Ending::HttpError);
+        self.decide(at, pending, waiting, outcome::decide(ending));
     }
 
     fn goaway(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, goaway: &GoAway<'_>) {
@@ -375,7 +378,8 @@ impl Matcher {
         for waiting in pending.take_where(refused) {
             let by = initiator(side, waiting.client);
             pending.end_id(waiting.id);
-            self.decide(at, pending, waiting, outcome::decide(Ending::Goaway { by, code }));
+            let ending = waiting.http_error.map_or(Ending::Goaway { by, code }, Ending::HttpError);
+            self.decide(at, pending, waiting, outcome::decide(ending));
         }
     }
 
@@ -452,7 +456,9 @@ impl Matcher {
         if let Some(how) = pending.unheard(at.flow, waiting.client.other()) {
             waiting.call.findings.insert(how);
         }
-        if waiting.answer_lost {
+        if let Some(http) = waiting.http_error {
+            ending = Ending::HttpError(http);
+        } else if waiting.answer_lost {
             ending = Ending::Answered { status: &Status::Missing, body: false };
         }
         pending.end_id(waiting.id);

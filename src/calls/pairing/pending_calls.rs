@@ -23,6 +23,8 @@ pub(super) struct Pending {
     pub(super) stream: bool,
     /// The answer may stand in bytes that are missing: silence proves nothing.
     pub(super) answer_lost: bool,
+    /// The answer began with this HTTP status, which fails the call unless a status of the RPC follows.
+    pub(super) http_error: Option<u16>,
 }
 
 /// The calls of one connection.

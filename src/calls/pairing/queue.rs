@@ -175,6 +175,7 @@ mod tests {
             answer: None,
             stream: false,
             answer_lost: false,
+            http_error: None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Pairing, driven event by event over an imagined connection.
 
+mod http_errors;
+
 use rpcscope_parsers::event::{Exception, GrpcCode, GrpcStatus, Quoted, Reply, ResultField, ThriftStatus};
 use rpcscope_parsers::{CallId, Event, Side, Status, Transport};
 

@@ -60,7 +60,9 @@ pub(super) fn emit_begin(
 ) {
     let head = Head { codec: codec_of(content), ..head_of(id, span, truncated) };
     let http = http_status(list);
-    emit(span.side, &Event::Begin(Begin { head, names: Names::default(), http, headers: Some(&list) }));
+    let has_status = list.has(Name::GrpcStatus) || list.has(Name::BizStatus);
+    let begin = Begin { head, names: Names::default(), http, has_status, headers: Some(&list) };
+    emit(span.side, &Event::Begin(begin));
 }
 
 /// The answer of a stream.

@@ -105,7 +105,7 @@ pub(super) fn parse<'a>(
             let (timeout, custom) = (fields.timeout, fields.custom);
             Event::Open(Open { head, names, timeout, unknown_name: None, custom, headers })
         }
-        StreamFrame::Begin => Event::Begin(Begin { head, names, http: None, headers }),
+        StreamFrame::Begin => Event::Begin(Begin { head, names, http: None, has_status: false, headers }),
         StreamFrame::Data => Event::Part(Part { head, messages: 1, end_lost: false, headers }),
         StreamFrame::HalfClose => Event::HalfClose(HalfClose { head, headers }),
         StreamFrame::Trailer => {
