@@ -193,6 +193,9 @@ pub struct CallsArgs {
     /// Include headers and `trans_info`.
     #[arg(long)]
     pub metadata: bool,
+    /// End with a record of type totals: what was read, and what of it could not be decoded (jsonl).
+    #[arg(long)]
+    pub totals: bool,
 }
 
 /// Arguments of `stats`.
@@ -250,6 +253,9 @@ pub struct ChainsArgs {
     /// Include headers and `trans_info` in the call records.
     #[arg(long)]
     pub metadata: bool,
+    /// End with a record of type totals: what was read, and what of it could not be decoded (jsonl).
+    #[arg(long)]
+    pub totals: bool,
 }
 
 fn parse_class(text: &str) -> Result<Class, String> {

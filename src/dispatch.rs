@@ -9,6 +9,7 @@ use rpcscope_parsers::{Detection, Error, Event, Opening, Protocol, Session, Side
 
 use crate::decode::{FlowKey, Network};
 use crate::flow::{Chunk, Flow, Origin, Stamp};
+use crate::foreign;
 
 /// How many segments of a connection that was not seen from its start may be tried as the beginning of a message.
 const TRIES: u32 = 64;
@@ -19,6 +20,9 @@ const TURNS: u32 = 64;
 
 /// How many datagrams of a UDP conversation may be unknown before it counts as foreign.
 const DATAGRAM_TRIES: u32 = 4;
+
+/// The reason of a connection of which nothing can be said.
+const UNKNOWN: &str = "not of a known protocol";
 
 /// What to do with connections of one port, whatever their bytes look like (`--decode-as tcp:9000=trpc`).
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +75,8 @@ struct Undecided {
     tries: u32,
     /// Who sent the last segment.
     last: Option<Side>,
-    /// Why it seems to be foreign, once only turns are tried.
-    reason: Option<&'static str>,
+    /// What it seems to be, by the first bytes that no protocol recognised.
+    seems: Option<&'static str>,
 }
 
 enum State {
@@ -148,9 +152,10 @@ impl Conversation {
         }
     }
 
-    /// Why nothing is decoded, where nothing is.
+    /// Why nothing is decoded, where nothing is; why there are no calls, unless the connection `has_calls`.
     #[must_use]
-    pub fn reason(&self) -> Option<&'static str> {
+    pub fn reason(&self, has_calls: bool) -> Option<&'static str> {
+        let idle = |protocol: &'static dyn Protocol| (!has_calls).then(|| protocol.without_calls());
         match &self.state {
             State::Foreign { reason } => Some(reason),
             State::Silent { .. } => Some("no payload"),
@@ -159,9 +164,16 @@ impl Conversation {
             {
                 Some("no payload")
             }
-            State::Undecided(undecided) => Some(undecided.reason.unwrap_or("too little payload to tell")),
-            State::Known { session, .. } => session.trouble().map(|(error, _)| error.what),
-            State::Over { trouble, .. } => trouble.as_ref().map(|trouble| trouble.0.what),
+            State::Undecided(undecided) => Some(match undecided.tries {
+                0 => "too little payload to tell",
+                _ => undecided.seems.unwrap_or("no message of a known protocol begins in it"),
+            }),
+            State::Known { protocol, session, .. } => {
+                session.trouble().map(|(error, _)| error.what).or_else(|| idle(*protocol))
+            }
+            State::Over { protocol, trouble } => {
+                trouble.as_ref().map(|trouble| trouble.0.what).or_else(|| idle(*protocol))
+            }
         }
     }
 
@@ -181,7 +193,7 @@ impl Conversation {
             State::Known { protocol, session, .. } => {
                 State::Over { protocol: *protocol, trouble: session.trouble().map(Box::new) }
             }
-            State::Undecided(_) => State::Foreign { reason: self.reason().unwrap_or_default() },
+            State::Undecided(_) => State::Foreign { reason: self.reason(false).unwrap_or_default() },
             _ => return,
         };
         self.state = over;
@@ -302,7 +314,7 @@ impl Undecided {
             answer => return self.conclude(answer),
         }
         if self.from_start.iter().zip(&self.bytes).all(|(start, kept)| *start || kept.is_empty()) {
-            return Some(Decided::Foreign(foreign_reason(&self.bytes)));
+            return Some(Decided::Foreign(self.guess()));
         }
         if let Some(reason) = self.try_again() {
             return Some(Decided::Foreign(reason));
@@ -328,10 +340,18 @@ impl Undecided {
     /// Counts a try; the reason why it is given up if it was the last.
     fn try_again(&mut self) -> Option<&'static str> {
         self.tries += 1;
-        if self.tries >= TRIES && self.reason.is_none() {
-            self.reason = Some(foreign_reason(&self.bytes));
-        }
-        self.reason.filter(|_| self.tries >= TRIES + TURNS)
+        self.seems = self.seems.or_else(|| self.look(Network::Tcp));
+        (self.tries >= TRIES + TURNS).then(|| self.guess())
+    }
+
+    /// What the kept bytes look like.
+    fn look(&self, network: Network) -> Option<&'static str> {
+        foreign::guess(network, [&self.bytes[0], &self.bytes[1]])
+    }
+
+    /// What the connection seems to be, for people.
+    fn guess(&self) -> &'static str {
+        self.seems.or_else(|| self.look(Network::Tcp)).unwrap_or(UNKNOWN)
     }
 
     fn ask(&self) -> Answer {
@@ -344,7 +364,7 @@ impl Undecided {
             (Detection::Yes, protocol) => protocol.map(Decided::Known),
             _ if self.bytes.iter().any(|kept| kept.len() > rpcscope_parsers::protocol::DETECT_LIMIT) => {
                 if self.from_start == [true, true] {
-                    return Some(Decided::Foreign(foreign_reason(&self.bytes)));
+                    return Some(Decided::Foreign(self.guess()));
                 }
                 if let Some(reason) = self.try_again() {
                     return Some(Decided::Foreign(reason));
@@ -365,7 +385,8 @@ impl Undecided {
             return Some(Decided::Known(protocol));
         }
         self.tries += 1;
-        (self.tries >= DATAGRAM_TRIES).then_some(Decided::Foreign("not of a known protocol"))
+        self.seems = self.seems.or_else(|| foreign::guess(Network::Udp, both));
+        (self.tries >= DATAGRAM_TRIES).then(|| Decided::Foreign(self.seems.unwrap_or(UNKNOWN)))
     }
 
     /// What is kept of `side` is not in one piece with what comes: it begins anew.
@@ -396,19 +417,6 @@ fn detect(opening: &Opening<'_>) -> Answer {
         }
     }
     (answer, None)
-}
-
-/// What an unrecognised connection is, as its first bytes suggest, for people.
-fn foreign_reason(bytes: &[Vec<u8>; 2]) -> &'static str {
-    let starts = |prefix: &[u8]| bytes.iter().any(|kept| kept.starts_with(prefix));
-    // TLS record (RFC 8446, section 5.1): handshake, major version 3.
-    if starts(&[0x16, 0x03]) || starts(&[0x17, 0x03]) {
-        "TLS without keys"
-    } else if starts(b"SSH-") {
-        "SSH"
-    } else {
-        "not of a known protocol"
-    }
 }
 
 /// Hands a chunk to a session and its messages on; returns the offset of the first byte of `side` that a later message may

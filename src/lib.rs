@@ -28,6 +28,7 @@
 //! | one call in full, reread from its packets | [`detail`] |
 //! | the packets of chosen calls as a capture of their own | [`export`] |
 //! | error codes and error texts of the frameworks | [`codes`] |
+//! | what connections without calls seem to be | [`foreign`] |
 //! | the meaning of codes, findings and log lines | [`explain`] |
 //! | captures of several hosts: which host took which file, how their clocks differ | [`capture_point`] |
 //! | which process of this host holds an end of a connection | [`process`] |
@@ -46,6 +47,7 @@ pub mod explain;
 pub mod export;
 pub mod filter;
 pub mod flow;
+pub mod foreign;
 pub mod pipeline;
 pub mod process;
 pub mod run;

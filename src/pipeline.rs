@@ -5,6 +5,7 @@
 
 mod feed;
 mod sharded;
+mod totals;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +19,10 @@ use crate::calls::record::{Call, Connection, ConnectionState, Finding, Uid};
 use crate::decode::{Decoded, Decoder, FlowKey, Network, Shard, Skip};
 use crate::dispatch::{Conversation, DecodeAs};
 use crate::flow::{Chunk, End, Flow, GapReason, Limits, Owner, Stamp, Table};
-use crate::source::{Batch, CapturePoint, LinkType, Packet, Source, SourceError};
+use crate::source::{Batch, CapturePoint, Packet, Source, SourceError};
 use crate::time::Timestamp;
+
+pub use totals::{Tallied, Tally, Totals};
 
 /// Connections from which on the table is larger than the processor's caches, and packets are prepared for in groups.
 const LARGE_TABLE: usize = 4096;
@@ -106,54 +109,6 @@ impl Output {
                 (connection.last_packet, true, Uid { packet: connection.first_packet, ordinal: 0 })
             }
         }
-    }
-}
-
-/// What was read, and the result in numbers.
-#[derive(Clone, Debug, Default)]
-pub struct Totals {
-    /// Packets read.
-    pub packets: u64,
-    /// Bytes of these packets, as captured.
-    pub bytes: u64,
-    /// Packets without a segment, by reason.
-    pub skipped: Vec<(Skip, u64)>,
-    /// The first link type that can't be decoded, if there was one.
-    pub unknown_link: Option<LinkType>,
-    /// Time of the first and the last packet.
-    pub span: Option<(Timestamp, Timestamp)>,
-    /// Connections seen.
-    pub connections: u64,
-    /// Lost bytes: holes in streams, and fragmented datagrams that stayed incomplete.
-    pub gaps: u64,
-    /// Connections and calls that were dropped because a bound was reached.
-    pub shed: u64,
-    /// Live: start of the oldest pending call, as of the last second.
-    pub oldest_open: Option<Timestamp>,
-    /// Bytes read of bytes in all, where the end is known.
-    pub progress: Option<(u64, u64)>,
-}
-
-impl Totals {
-    /// An error that says how much of the input could not be decoded, if any.
-    #[must_use]
-    pub fn undecoded(&self) -> Option<SourceError> {
-        let link = self.unknown_link?;
-        let (_, count) = self.skipped.iter().find(|(skip, _)| *skip == Skip::Link)?;
-        Some(SourceError(format!(
-            "{count} packets of {} can't be decoded: link type {}",
-            self.packets, link.0
-        )))
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.connections += other.connections;
-        self.gaps += other.gaps;
-        self.shed += other.shed;
-        self.oldest_open = match (self.oldest_open, other.oldest_open) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
     }
 }
 
@@ -259,9 +214,15 @@ impl Owner<Slot> for Stages {
         slot.conversation.warm() + slot.pending.decided
     }
 
-    fn close(&mut self, flow: &Flow, mut slot: Slot, why: End, now: Stamp) {
+    fn close(&mut self, flow: &Flow, mut slot: Slot, _why: End, now: Stamp) {
         self.matcher.close(At { flow, now, origin: now, position: None }, &mut slot.pending);
-        self.totals.shed += u64::from(why == End::Evicted);
+        if let Some((error, messages)) = slot.conversation.trouble() {
+            self.totals.undecodable.add(error.what, messages);
+        }
+        if slot.pending.decided == 0 {
+            let reason = reason(flow, &slot, state(flow, &slot, true)).unwrap_or("no call in it");
+            self.totals.without_calls.add(reason, flow.bytes.iter().sum());
+        }
         if self.connections {
             let mut connection = connection(flow, &slot, true);
             // The order of outputs is that of the packets at which they were made.
@@ -271,27 +232,39 @@ impl Owner<Slot> for Stages {
     }
 }
 
-/// The record of a connection in its present state.
-fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
-    let client = flow.opener.or(slot.pending.client()).unwrap_or(Side::A);
-    let bytes = [flow.bytes[client.index()], flow.bytes[client.other().index()]];
+/// Whether a connection is open, and how it ended otherwise.
+fn state(flow: &Flow, slot: &Slot, over: bool) -> ConnectionState {
+    let client = client(flow, slot);
     let reset = flow.ended.contains(&Some(End::Rst));
-    let closed = flow.ended.contains(&Some(End::Fin));
-    let no_payload = bytes == [0, 0];
-    let state = match () {
-        () if reset && no_payload && flow.segments[client.other().index()] <= 1 => ConnectionState::Refused,
+    match () {
+        () if reset && flow.bytes == [0, 0] && flow.segments[client.other().index()] <= 1 => {
+            ConnectionState::Refused
+        }
         () if reset => ConnectionState::Reset,
-        () if closed => ConnectionState::Closed,
+        () if flow.ended.contains(&Some(End::Fin)) => ConnectionState::Closed,
         () if over => ConnectionState::Idle,
         () => ConnectionState::Open,
-    };
-    let reason = match state {
+    }
+}
+
+fn client(flow: &Flow, slot: &Slot) -> Side {
+    flow.opener.or(slot.pending.client()).unwrap_or(Side::A)
+}
+
+/// Why a connection was not decoded, or not to its end, or has no calls.
+fn reason(flow: &Flow, slot: &Slot, state: ConnectionState) -> Option<&'static str> {
+    let is_unknown = slot.conversation.protocol().is_none();
+    match state {
         ConnectionState::Refused => Some("refused"),
-        ConnectionState::Reset if slot.conversation.protocol().is_none() && no_payload => {
-            Some("reset before any call")
-        }
-        _ => slot.conversation.reason(),
-    };
+        ConnectionState::Reset if is_unknown && flow.bytes == [0, 0] => Some("reset before any call"),
+        _ => slot.conversation.reason(slot.pending.decided > 0),
+    }
+}
+
+/// The record of a connection in its present state.
+fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
+    let client = client(flow, slot);
+    let state = state(flow, slot, over);
     Connection {
         first_packet: flow.first.packet,
         last_packet: flow.last.packet,
@@ -302,12 +275,12 @@ fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
         network: flow.key.network,
         capture_point: flow.key.capture_point,
         protocol: slot.conversation.protocol(),
-        reason,
+        reason: reason(flow, slot, state),
         state,
         calls: slot.pending.decided,
         failed: slot.pending.failed,
         packets: flow.segments[0] + flow.segments[1],
-        bytes,
+        bytes: [flow.bytes[client.index()], flow.bytes[client.other().index()]],
         retransmissions: flow.retransmissions,
         gaps: flow.gaps,
     }
@@ -440,7 +413,8 @@ impl Analyzer {
     pub fn totals(&self) -> Totals {
         let mut totals = self.totals.clone();
         totals.add(&self.owner.totals);
-        totals.shed += self.owner.matcher.shed;
+        totals.shed = self.table.shed();
+        totals.shed_calls = self.owner.matcher.shed;
         totals.skipped = Skip::ALL
             .iter()
             .map(|skip| (*skip, self.decoder.skipped(*skip)))

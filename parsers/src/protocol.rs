@@ -43,6 +43,11 @@ pub trait Protocol: Sync {
     /// State for one connection.
     fn session(&self) -> Box<dyn Session>;
 
+    /// What a connection without calls is, as its record says it.
+    fn without_calls(&self) -> &'static str {
+        "no call in it"
+    }
+
     /// The tree of fields of one message as sent (all its bytes), for the detail view.
     fn dissect(&self, _side: Side, _message: &[u8]) -> Vec<Field> {
         Vec::new()

@@ -56,3 +56,12 @@ pub struct Shed {
     /// Repeated sightings of one datagram.
     pub repeats: u64,
 }
+
+impl std::ops::AddAssign for Shed {
+    fn add_assign(&mut self, other: Self) {
+        self.evicted += other.evicted;
+        self.overflows += other.overflows;
+        self.out_of_window += other.out_of_window;
+        self.repeats += other.repeats;
+    }
+}

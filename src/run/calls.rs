@@ -3,7 +3,7 @@
 use super::runner::{self, Run};
 use super::{Failure, Status, output};
 use crate::cli::CallsArgs;
-use crate::sink::{Appearance, Field};
+use crate::sink::{Appearance, Field, RecordFormat};
 
 /// Prints the calls of the input.
 pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
@@ -13,10 +13,16 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
     if !fields.is_empty() && !args.format.has_columns() {
         return Err(Failure::Usage("--fields chooses columns of text and csv; jsonl has all keys".into()));
     }
+    if args.totals && !matches!(args.format, RecordFormat::Jsonl) {
+        return Err(Failure::Usage(
+            "--totals adds a record to --format jsonl; other formats have none".into(),
+        ));
+    }
     let mut run = Run::open(&args.view.input, args.view.output.as_deref())?;
     run.options.metadata = args.metadata || fields.iter().any(Field::needs_metadata);
     run.options.connections = args.connections;
     let out = output::writer(&args.view, &run.losses)?;
-    let mut sink = args.format.open(out, Appearance { fields, ..output::appearance(&args.view) });
+    let mut sink =
+        args.format.open(out, Appearance { fields, totals: args.totals, ..output::appearance(&args.view) });
     run.choosing(filter, &args.view.fail_on).drive(&mut sink)
 }

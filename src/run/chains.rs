@@ -11,7 +11,8 @@ use crate::chains::{Chain, Engine, Options};
 use crate::cli::ChainsArgs;
 use crate::filter::Filter;
 use crate::pipeline::Totals;
-use crate::sink::chains::ChainSink;
+use crate::sink::Appearance;
+use crate::sink::chains::{ChainFormat, ChainSink};
 
 /// In live runs, how long a call waits for calls that began before it.
 pub(super) const LIVE_PATIENCE: Duration = Duration::from_secs(10);
@@ -20,18 +21,23 @@ pub(super) const LIVE_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     let view = &args.view;
     let filter = runner::filter(view)?;
+    if args.totals && (args.summary || !matches!(args.format, ChainFormat::Jsonl)) {
+        let text = "--totals adds a record to the chains of --format jsonl; other formats have none";
+        return Err(Failure::Usage(text.into()));
+    }
     let mut run = Run::open(&view.input, view.output.as_deref())?;
     run.options.metadata = true;
     // Linking works best on a whole file, but an endless input can't wait for its end.
     let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
+    let look = Appearance { totals: args.totals, ..output::appearance(view) };
     let mut printer = ChainPrinter {
         engine: Engine::new(Options { patience, ..Options::default() }),
-        sink: args.format.open(args.summary, output::writer(view, &run.losses)?, &output::appearance(view)),
-        filter,
+        sink: args.format.open(args.summary, output::writer(view, &run.losses)?, &look),
+        filter: filter.clone(),
         metadata: args.metadata,
     };
-    // The filter applies to chains, so the engine needs all calls.
-    let status = run.choosing(None, &view.fail_on).drive(&mut printer)?;
+    // The filter chooses chains: calls that do not match may belong to one that is printed.
+    let status = run.noting(filter, &view.fail_on).drive(&mut printer)?;
     for shortfall in printer.engine.shortfalls() {
         complain(&shortfall);
     }
@@ -84,8 +90,12 @@ impl Consumer for ChainPrinter {
         self.sink.tick()
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    fn totals(&mut self, totals: &Totals) -> io::Result<()> {
         self.feed(Engine::finish)?;
+        self.sink.totals(totals)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
         self.sink.finish()
     }
 }

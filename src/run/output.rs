@@ -60,6 +60,7 @@ pub(super) fn appearance(view: &View) -> Appearance {
         width: if view.output.is_some() { None } else { columns() },
         time: view.time,
         colored: colored(view.color, view.output.is_some()),
+        totals: false,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::pipeline::{self, Options, Output, Totals};
 use crate::sink::{self, Losses, Sink};
 use crate::source::live::Counters;
 use crate::source::{Ring, Source};
+use crate::text;
 
 /// How long a decided call may stay in a buffer, which limits the loss on SIGKILL.
 const MAX_DELAY: Duration = Duration::from_millis(500);
@@ -39,6 +40,11 @@ pub(super) trait Consumer {
 
     /// Called about twice a second: complete records should be written out.
     fn tick(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Called once, after everything was read and before [`Self::finish`].
+    fn totals(&mut self, _totals: &Totals) -> io::Result<()> {
         Ok(())
     }
 
@@ -67,6 +73,10 @@ impl<S: Sink + ?Sized> Consumer for Box<S> {
         Sink::tick(&mut **self)
     }
 
+    fn totals(&mut self, totals: &Totals) -> io::Result<()> {
+        Sink::totals(&mut **self, totals)
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         Sink::finish(&mut **self)
     }
@@ -81,6 +91,8 @@ pub(super) struct Run {
     /// Options of the pipeline; commands add theirs.
     pub(super) options: Options,
     filter: Option<Filter>,
+    /// Calls that do not match the filter are passed on too.
+    passes_all: bool,
     fail_on: Vec<Class>,
     output: String,
     /// Lines that could not be written.
@@ -113,6 +125,7 @@ impl Run {
             source,
             options,
             filter: None,
+            passes_all: false,
             fail_on: Vec::new(),
             output: output::name(output),
             losses: Arc::default(),
@@ -126,6 +139,11 @@ impl Run {
         self.filter = filter;
         self.fail_on = fail_on.to_vec();
         self
+    }
+
+    /// Passes on all calls, and notes calls of the `--fail-on` classes that match the filter (`-Y`).
+    pub(super) fn noting(self, filter: Option<Filter>, fail_on: &[Class]) -> Self {
+        Self { passes_all: true, ..self.choosing(filter, fail_on) }
     }
 
     /// Sends messages to `report` instead of standard error.
@@ -142,13 +160,14 @@ impl Run {
         self.source.report_to(move |trouble| at_once(&trouble.to_string()));
         let mut written =
             Written { at: Instant::now(), losses: Arc::clone(&self.losses), has_reported: false };
-        let Self { source, options, filter, fail_on, output, .. } = self;
+        let Self { source, options, filter, passes_all, fail_on, output, .. } = self;
         let lookup = source.lookup();
         let mut status = Status::default();
         let mut result = Ok(());
-        let mut undecoded = None;
+        let mut read = Totals::default();
+        let (mut calls, mut matching) = (0, 0);
         let end = pipeline::run(source, options, &mut |outputs: &mut Vec<Output>, totals: &Totals| {
-            undecoded = totals.undecoded();
+            read.clone_from(totals);
             if let (Some(bar), Some((at, _))) = (&bar, totals.progress) {
                 bar.set_position(at);
             }
@@ -156,11 +175,11 @@ impl Run {
                 Output::Connection(connection) => consumer.connection(connection),
                 Output::Call(call) => {
                     lookup(call);
-                    if filter.as_ref().is_some_and(|filter| !filter.matches(call)) {
-                        return Ok(());
-                    }
-                    status.matched |= call.class().is_some_and(|class| fail_on.contains(&class));
-                    consumer.call(call)
+                    calls += 1;
+                    let matches = filter.as_ref().is_none_or(|filter| filter.matches(call));
+                    matching += u64::from(matches);
+                    status.matched |= matches && call.class().is_some_and(|class| fail_on.contains(&class));
+                    if matches || *passes_all { consumer.call(call) } else { Ok(()) }
                 }
             });
             result = passed_on
@@ -170,7 +189,8 @@ impl Run {
         });
         // If the run ended before the source, this completes the -w file.
         source.finish();
-        let result = result.and_then(|()| consumer.finish());
+        read.calls = calls;
+        let result = result.and_then(|()| consumer.totals(&read)).and_then(|()| consumer.finish());
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
@@ -178,13 +198,24 @@ impl Run {
             report(&losses);
         }
         status.input_failed = source.has_reported();
-        for trouble in source.troubles().iter().chain(&undecoded).chain(end.as_ref().err()) {
+        for trouble in source.troubles().iter().chain(&read.undecoded()).chain(end.as_ref().err()) {
             status.input_failed = true;
             report(&trouble.to_string());
         }
         if let Some((lines, why)) = self.losses.get() {
             status.output_failed = true;
             report(&format!("{lines} lines could not be written to {}: {why}", self.output));
+        }
+        // The interface shows the same in its own way.
+        if self.report.is_none()
+            && result.is_ok()
+            && !consumer.is_done()
+            && !(status.input_failed && read.packets == 0)
+        {
+            read.remarks().iter().for_each(|remark| complain(remark));
+            if calls > 0 && matching == 0 {
+                complain(&format!("none of {} matches the filter", text::counted(calls, "call")));
+            }
         }
         match result {
             Ok(()) => Ok(status),

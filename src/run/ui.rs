@@ -13,10 +13,9 @@ use super::evidence::Packets;
 use super::linking::Linking;
 use super::runner::{self, Consumer, Report, Run};
 use super::{Failure, Status, complain};
-use crate::calls::{Call, Class, record::Connection};
+use crate::calls::{Call, record::Connection};
 use crate::chains::{self, Engine};
 use crate::cli::{Color, View};
-use crate::filter::Filter;
 use crate::pipeline::Totals;
 use crate::source::Ring;
 use crate::source::live::Counters;
@@ -44,7 +43,7 @@ pub(super) fn fits(view: &View) -> bool {
 pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
     let filter = runner::filter(view)?;
     let ring = (!view.input.interfaces.is_empty()).then(|| Ring::new(RING));
-    let mut run = Run::with_ring(&view.input, None, ring.as_ref())?;
+    let mut run = Run::with_ring(&view.input, None, ring.as_ref())?.noting(filter, &view.fail_on);
     run.options.connections = true;
     run.options.open_connections = true;
     run.options.metadata = true;
@@ -61,19 +60,14 @@ pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
     let mut feed = Feed {
         counters: run.source.counters.clone(),
         linking: Some(linking),
-        filter,
-        fail_on: view.fail_on.clone(),
-        matched: false,
         calls: Vec::new(),
         connections: Vec::new(),
         updates: updates.clone(),
     };
     // Reading a file can simply stop, but captured packets have to be written completely.
     let must_end = view.input.is_endless() || view.input.write.is_some();
-    let reading = Reading::spawn(updates, stop, must_end, move |report| {
-        let status = run.reporting_to(report).drive(&mut feed)?;
-        Ok(Status { matched: feed.matched, ..status })
-    })?;
+    let reading =
+        Reading::spawn(updates, stop, must_end, move |report| run.reporting_to(report).drive(&mut feed))?;
     let shown = tui::run(shown, ui_options(view, max_memory, packets));
     let ended = reading.end();
     shown.map_err(|error| {
@@ -177,10 +171,6 @@ struct Feed {
     counters: Option<Arc<Counters>>,
     /// `None` after its end.
     linking: Option<Linking>,
-    filter: Option<Filter>,
-    fail_on: Vec<Class>,
-    /// Whether a call of a class of `--fail-on` passed the filter.
-    matched: bool,
     /// Calls and connections since the last update.
     calls: Vec<Arc<Call>>,
     connections: Vec<Connection>,
@@ -196,8 +186,6 @@ impl Feed {
 
 impl Consumer for Feed {
     fn call(&mut self, call: &Call) -> io::Result<()> {
-        self.matched |= call.class().is_some_and(|class| self.fail_on.contains(&class))
-            && self.filter.as_ref().is_none_or(|filter| filter.matches(call));
         self.calls.push(Arc::new(call.clone()));
         Ok(())
     }
@@ -231,6 +219,7 @@ impl Consumer for Feed {
             drops: drops.packets(),
             gaps: totals.gaps,
             unwritten: drops.unwritten,
+            shed: totals.lost(),
         }))
     }
 

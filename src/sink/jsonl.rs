@@ -11,6 +11,7 @@ use super::json::{Dates, Room, Scratch};
 use super::{RecordWriter, Sink, json};
 use crate::calls::keys::{self, Member, Value, Visit, member};
 use crate::calls::record::{Call, Connection, Process, Uid};
+use crate::pipeline::{Tally, Totals};
 
 /// The sink for `--format jsonl`.
 #[derive(Debug)]
@@ -18,26 +19,33 @@ pub struct JsonLines {
     out: RecordWriter,
     scratch: Scratch,
     dates: Dates,
+    totals: bool,
 }
 
 impl JsonLines {
     /// Writes to `out`.
     #[must_use]
     pub fn new(out: RecordWriter) -> Self {
-        Self { out, scratch: Scratch::default(), dates: Dates::default() }
+        Self { out, scratch: Scratch::default(), dates: Dates::default(), totals: false }
+    }
+
+    /// Whether to end with a record of the totals.
+    #[must_use]
+    pub fn totals(self, totals: bool) -> Self {
+        Self { totals, ..self }
     }
 }
 
 impl Sink for JsonLines {
     fn call(&mut self, call: &Call) -> io::Result<()> {
-        let Self { out, scratch, dates } = self;
+        let Self { out, scratch, dates, .. } = self;
         let line = scratch.write(|room| call_fields(room.text("{"), dates, call).text("}\n"));
         out.buffer.extend_from_slice(line);
         self.out.end_record()
     }
 
     fn connection(&mut self, connection: &Connection) -> io::Result<()> {
-        let Self { out, scratch, dates } = self;
+        let Self { out, scratch, dates, .. } = self;
         let line = scratch.write(|room| connection_object(room, dates, connection).text("\n"));
         out.buffer.extend_from_slice(line);
         self.out.end_record()
@@ -47,9 +55,23 @@ impl Sink for JsonLines {
         self.out.flush()
     }
 
+    fn totals(&mut self, totals: &Totals) -> io::Result<()> {
+        if !self.totals {
+            return Ok(());
+        }
+        write_totals(&mut self.out.buffer, totals);
+        self.out.end_record()
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+/// Appends the record of `--totals`, with its line end.
+pub fn write_totals(out: &mut Vec<u8>, totals: &Totals) {
+    let mut dates = Dates::default();
+    json::append(out, |room| totals_object(room, &mut dates, totals).text("\n"));
 }
 
 /// Appends the call as one JSON object.
@@ -181,6 +203,44 @@ fn connection_object<'b>(room: Room<'b>, dates: &mut Dates, connection: &Connect
         members.key(member, value, None);
     }
     members.room.text("}")
+}
+
+fn totals_object<'b>(room: Room<'b>, dates: &mut Dates, totals: &Totals) -> Room<'b> {
+    let mut members = Members { room: room.text("{\"type\":\"totals\""), dates };
+    let span = totals.span.map(|(first, last)| [Value::Time(first), Value::Time(last)]);
+    let [start, end] = span.unwrap_or([Value::Null, Value::Null]);
+    for (member, value) in [
+        (member!("start"), start),
+        (member!("end"), end),
+        (member!("packets"), Value::Bytes(totals.packets)),
+        (member!("bytes"), Value::Bytes(totals.bytes)),
+        (member!("connections"), Value::Bytes(totals.connections)),
+        (member!("calls"), Value::Bytes(totals.calls)),
+        (member!("gaps"), Value::Bytes(totals.gaps)),
+    ] {
+        members.key(member, value, None);
+    }
+    let tally = |room: Room<'b>, tally: &Tally, amount: &str| {
+        room.array(tally.sorted(), |room, (reason, tallied)| {
+            let room = room.text("{\"reason\":").string(reason);
+            let room = room.text(",\"connections\":").number(tallied.connections);
+            room.text(",").string(amount).text(":").number(tallied.amount).text("}")
+        })
+    };
+    let room = tally(members.room.text(",\"without_calls\":"), &totals.without_calls, "bytes");
+    let room = tally(room.text(",\"undecodable\":"), &totals.undecodable, "messages");
+    let room = room.text(",\"skipped\":").array(&totals.skipped, |room, (skip, count)| {
+        room.text("{\"reason\":").string(skip.reason()).text(",\"packets\":").number(*count).text("}")
+    });
+    let room = room.text(",\"shed\":{");
+    let shed = [
+        ("connections", totals.shed.evicted),
+        ("calls", totals.shed_calls),
+        ("overflows", totals.shed.overflows),
+        ("out_of_window", totals.shed.out_of_window),
+        ("repeated_datagrams", totals.shed.repeats),
+    ];
+    room.list(shed, |room, (name, count)| room.string(name).text(":").number(count)).text("}}")
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ use clap::ValueEnum;
 
 use self::target::{Shortfall, Target};
 use crate::calls::record::{Call, Connection};
+use crate::pipeline::Totals;
 
 pub use clock::{Clock, TimeFormat};
 pub use csv::Csv;
@@ -65,6 +66,11 @@ pub trait Sink: Send {
 
     /// Called about twice a second: complete records should be written out.
     fn tick(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// What was read in all, once, before the end. Outputs without a place for it ignore it.
+    fn totals(&mut self, _totals: &Totals) -> io::Result<()> {
         Ok(())
     }
 
@@ -93,7 +99,7 @@ impl RecordFormat {
                 let clock = Clock::new(look.time, false);
                 Box::new(Text::new(out, look.width, clock, look.colored).fields(look.fields))
             }
-            Self::Jsonl => Box::new(JsonLines::new(out)),
+            Self::Jsonl => Box::new(JsonLines::new(out).totals(look.totals)),
             Self::Csv => Box::new(Csv::new(out, look.fields)),
         }
     }
@@ -116,6 +122,8 @@ pub struct Appearance {
     pub time: TimeFormat,
     /// Whether to use colours.
     pub colored: bool,
+    /// Whether to end with a record of the totals.
+    pub totals: bool,
 }
 
 /// Whether an error only means that the reader closed the pipe (`rpcscope calls … | head`).

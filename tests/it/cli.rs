@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use rpcscope::pipeline::Options;
 use rpcscope::sink::packets::{PacketWriter, Rotation};
 use rpcscope::source::{Batch, Source, files};
 
@@ -419,4 +420,69 @@ fn exported_packets_give_the_same_calls_again() {
     }
     assert_eq!(status(&run(&["export", &mixed()])), 2);
     assert_eq!(status(&run(&["export", "-", "-o", &out])), 2);
+}
+
+#[test]
+fn a_capture_without_calls_says_what_it_holds_instead() {
+    let tls = capture("noise/noise-tls-no-keys.pcap").to_string_lossy().into_owned();
+    for command in ["calls", "stats", "chains"] {
+        for threads in ["1", "2"] {
+            let output = run(&[command, &tls, "--threads", threads]);
+            assert_eq!(status(&output), 0, "{command}");
+            let err = text(&output.stderr);
+            assert_eq!(err.lines().count(), 1, "{err}");
+            assert!(err.contains("no calls in 3 connections: 3 TLS without keys"), "{command}: {err}");
+        }
+        let both = run(&[command, &mixed(), &tls]);
+        assert!(text(&both.stderr).contains(": 3 TLS without keys"), "{command}: {}", text(&both.stderr));
+        let alone = run(&[command, &mixed()]);
+        assert!(alone.stderr.is_empty(), "{command}: {}", text(&alone.stderr));
+    }
+}
+
+#[test]
+fn a_filter_that_nothing_passes_says_so() {
+    let output = run(&["calls", &mixed(), "-Y", "method == NoSuchMethod"]);
+    assert_eq!((status(&output), output.stdout.len()), (0, 0));
+    let all = lines(&run(&["calls", &mixed(), "--format", "jsonl"])).len();
+    let expected = format!("none of {all} calls matches the filter");
+    assert!(text(&output.stderr).contains(&expected), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_last_record_counts_what_was_read_if_asked_for() {
+    let tls = capture("noise/noise-tls-no-keys.pcap").to_string_lossy().into_owned();
+    for command in ["calls", "chains"] {
+        let output = run(&[command, &mixed(), &tls, "--format", "jsonl", "--totals"]);
+        assert_eq!(status(&output), 0, "{}", text(&output.stderr));
+        let records: Vec<serde_json::Value> =
+            lines(&output).iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let (totals, others) = records.split_last().expect("records");
+        assert_eq!(totals["type"], "totals");
+        assert!(others.iter().all(|record| record["type"] != "totals"));
+        let calls = lines(&run(&["calls", &mixed(), "--format", "jsonl"])).len();
+        assert_eq!(totals["calls"], calls);
+        let paths = [&mixed(), &tls].map(PathBuf::from);
+        let mut source = files::open(&paths, files::Options::default());
+        let (_, read) = support::outputs(&mut source, &Options::default());
+        assert_eq!((&totals["packets"], &totals["bytes"]), (&read.packets.into(), &read.bytes.into()));
+        let silent = &totals["without_calls"][0];
+        assert_eq!((&silent["reason"], &silent["connections"]), (&"TLS without keys".into(), &3.into()));
+        assert!(silent["bytes"].as_u64().expect("a number") > 0);
+    }
+    for wrong in [&["calls", "--format", "csv"][..], &["calls"], &["chains"], &["chains", "--summary"]] {
+        let output = run(&[wrong, &[&mixed(), "--totals"]].concat());
+        assert_eq!(status(&output), 2, "{wrong:?}");
+        assert!(text(&output.stderr).contains("--format jsonl"), "{wrong:?}");
+    }
+}
+
+#[test]
+fn the_filter_chooses_which_calls_fail_a_run_of_chains_too() {
+    let of = |filter: &str| {
+        let args = ["chains", &mixed(), "--fail-on", "business,rpc", "-Y", filter];
+        status(&run(&args))
+    };
+    assert_eq!(of("class == business"), 3);
+    assert_eq!(of("class == ok"), 0);
 }

@@ -30,6 +30,10 @@ impl Protocol for Http1 {
         "http1"
     }
 
+    fn without_calls(&self) -> &'static str {
+        "HTTP/1.1 without RPC"
+    }
+
     fn detect(&self, opening: &Opening<'_>) -> Detection {
         if opening.datagram {
             return Detection::No;

@@ -80,6 +80,10 @@ impl Protocol for Http2 {
         "http2"
     }
 
+    fn without_calls(&self) -> &'static str {
+        "HTTP/2 without RPC"
+    }
+
     fn detect(&self, opening: &Opening<'_>) -> Detection {
         if opening.datagram {
             return Detection::No;

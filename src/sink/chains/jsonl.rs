@@ -5,18 +5,26 @@ use std::io::{self, Write as _};
 use super::super::{RecordWriter, json, jsonl};
 use super::ChainSink;
 use crate::chains::{Chain, Change, Reported, Summary};
+use crate::pipeline::Totals;
 
 /// The sink of `chains --format jsonl`.
 #[derive(Debug)]
 pub struct ChainLines {
     out: RecordWriter,
+    totals: bool,
 }
 
 impl ChainLines {
     /// Writes to `out`.
     #[must_use]
     pub fn new(out: RecordWriter) -> Self {
-        Self { out }
+        Self { out, totals: false }
+    }
+
+    /// Whether to end with a record of the totals.
+    #[must_use]
+    pub fn totals(self, totals: bool) -> Self {
+        Self { totals, ..self }
     }
 }
 
@@ -29,6 +37,14 @@ impl ChainSink for ChainLines {
 
     fn tick(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+
+    fn totals(&mut self, totals: &Totals) -> io::Result<()> {
+        if !self.totals {
+            return Ok(());
+        }
+        jsonl::write_totals(&mut self.out.buffer, totals);
+        self.out.end_record()
     }
 
     fn finish(&mut self) -> io::Result<()> {

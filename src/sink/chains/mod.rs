@@ -10,6 +10,7 @@ use clap::ValueEnum;
 
 use super::{Appearance, RecordWriter};
 use crate::chains::Chain;
+use crate::pipeline::Totals;
 
 pub use graph::{ChainGraph, Graph};
 pub use jsonl::{ChainLines, SummaryLines, write_chain};
@@ -22,6 +23,11 @@ pub trait ChainSink {
 
     /// Called about twice a second: complete chains should be written out.
     fn tick(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// What was read in all, once, before the end. Outputs without a place for it ignore it.
+    fn totals(&mut self, _totals: &Totals) -> io::Result<()> {
         Ok(())
     }
 
@@ -50,7 +56,7 @@ impl ChainFormat {
         match (self, summary) {
             (Self::Text, false) => Box::new(ChainText::new(out, look.width, look.colored)),
             (Self::Text, true) => Box::new(ChainSummary::new(out, look.colored)),
-            (Self::Jsonl, false) => Box::new(ChainLines::new(out)),
+            (Self::Jsonl, false) => Box::new(ChainLines::new(out).totals(look.totals)),
             (Self::Jsonl, true) => Box::new(SummaryLines::new(out)),
             (Self::Mermaid, _) => Box::new(ChainGraph::new(out, Graph::Mermaid)),
             (Self::Dot, _) => Box::new(ChainGraph::new(out, Graph::Dot)),

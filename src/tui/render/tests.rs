@@ -88,6 +88,7 @@ fn mixed(width: u16, height: u16) -> State {
         drops: 7,
         gaps: 0,
         unwritten: 0,
+        shed: 0,
     }));
     state
 }
@@ -394,6 +395,17 @@ fn empty_views_say_why() {
     state.receive(Update::Progress(Progress { packets: 1_203, ..Progress::default() }));
     keys(&mut state, "1");
     seen.push_str(&screen(&state));
+    let silent = |n, reason| connection(n, None, ConnectionState::Open, Some(reason));
+    state.receive(Update::Connections(vec![
+        silent(7, "HTTP/1.1 without RPC"),
+        silent(8, "TLS without keys"),
+        silent(9, "TLS without keys"),
+    ]));
+    for view in ["1", "2", "3", "5"] {
+        keys(&mut state, view);
+        seen.push_str(&screen(&state));
+    }
+    keys(&mut state, "1");
     state.receive(Update::Ended);
     seen.push_str(&screen(&state));
     send(&mut state, [call(1)]);

@@ -7,13 +7,18 @@ use super::connections::ConnectionStore;
 use super::filtered::Filtered;
 use super::matcher::{Matcher, Only};
 use crate::calls::{Call, Class};
+use crate::pipeline::Tally;
 use crate::sink::{Clock, TimeFormat};
+use crate::text;
 use crate::time::Timestamp;
 use crate::tui::figures::{Catalog, Figures};
 use crate::tui::names::Names;
 use crate::tui::store::{Serial, Store};
 use crate::tui::theme::Theme;
 use crate::tui::{Colors, Progress};
+
+/// Most reasons that an empty view lists.
+const REASONS: usize = 5;
 
 /// What every view reads.
 #[derive(Debug)]
@@ -53,6 +58,37 @@ impl Context {
             connections: ConnectionStore::default(),
             chains: ChainStore::default(),
             search: String::new(),
+        }
+    }
+
+    /// Why there are no calls at all, in lines; empty if there are some.
+    pub(in crate::tui) fn why_no_calls(&self) -> Vec<String> {
+        if self.total.calls > 0 {
+            return Vec::new();
+        }
+        let (yet, where_to_look) = if self.ended {
+            ("", "4 shows the connections and why they are not decoded")
+        } else {
+            (" yet", "4 shows the connections")
+        };
+        let connections = self.connections.all();
+        match (self.progress.packets, connections.len() as u64) {
+            (0, 0) if self.ended => vec!["no packets in this capture".to_owned()],
+            (0, 0) => vec!["no packets yet".to_owned()],
+            (packets, 0) => {
+                let packets = text::counted(packets, "packet");
+                vec![format!("no calls{yet}: none of {packets} belongs to a TCP or UDP connection")]
+            }
+            (_, count) => {
+                let mut lines = vec![format!("no calls{yet} in {}:", text::counted(count, "connection"))];
+                let reasons = Tally::from_iter(connections).sorted();
+                let reasons = reasons.iter().take(REASONS);
+                lines.extend(
+                    reasons.map(|(reason, t)| format!("{} {reason}", text::thousands(t.connections))),
+                );
+                lines.push(where_to_look.to_owned());
+                lines
+            }
         }
     }
 

@@ -302,7 +302,6 @@ impl View for Calls {
     }
 
     fn why_empty(&self, cx: &Context) -> Vec<String> {
-        let packets = text::thousands(cx.progress.packets);
         if cx.store.len() > 0 {
             let hidden = text::counted(cx.store.len() as u64, "call");
             return vec![
@@ -313,18 +312,7 @@ impl View for Calls {
         if cx.store.evicted > 0 {
             return vec!["all calls were evicted to save memory: --max-memory allows more".to_owned()];
         }
-        match (cx.progress.packets, cx.ended) {
-            (0, false) => vec!["no packets yet".to_owned()],
-            (0, true) => vec!["no packets in this capture".to_owned()],
-            (_, false) => vec![
-                format!("no calls yet: {packets} packets seen, none of a known protocol"),
-                "4 shows the connections".to_owned(),
-            ],
-            (_, true) => vec![
-                format!("no calls: {packets} packets read, none of a known protocol"),
-                "4 shows the connections and why they are not decoded".to_owned(),
-            ],
-        }
+        cx.why_no_calls()
     }
 
     fn hidden(&self, cx: &Context) -> Option<(usize, &'static str)> {

@@ -145,6 +145,9 @@ impl View for Chains {
     }
 
     fn why_empty(&self, cx: &Context) -> Vec<String> {
+        if cx.total.calls == 0 {
+            return cx.why_no_calls();
+        }
         if cx.chains.hidden > 0 {
             let hidden = text::counted(cx.chains.hidden as u64, "chain");
             return vec![

@@ -144,7 +144,7 @@ impl View for Errors {
 
     fn why_empty(&self, cx: &Context) -> Vec<String> {
         if cx.total.calls == 0 {
-            vec!["no calls yet".to_owned()]
+            cx.why_no_calls()
         } else if cx.matcher.is_active() {
             vec![
                 "no failed call passes the filter and the class switches".to_owned(),

@@ -147,8 +147,10 @@ impl View for Services {
     }
 
     fn why_empty(&self, cx: &Context) -> Vec<String> {
-        let filtered = "no call passes the filter: a shows all again";
-        vec![if cx.matcher.has_filter() { filtered } else { "no calls yet" }.to_owned()]
+        if cx.total.calls == 0 {
+            return cx.why_no_calls();
+        }
+        vec!["no call passes the filter: a shows all again".to_owned()]
     }
 
     fn hidden(&self, cx: &Context) -> Option<(usize, &'static str)> {

@@ -1,0 +1,297 @@
+//! What was read in all, and what of it could not be: the numbers behind the last lines on standard error, the header of the
+//! interface and the record of `--totals`.
+
+use std::collections::BTreeMap;
+
+use crate::calls::record::Connection;
+use crate::decode::Skip;
+use crate::flow::Shed;
+use crate::source::{LinkType, SourceError};
+use crate::text::{counted, thousands};
+use crate::time::Timestamp;
+
+/// What was read, and the result in numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Packets read.
+    pub packets: u64,
+    /// Bytes of these packets, as captured.
+    pub bytes: u64,
+    /// Packets without a segment, by reason.
+    pub skipped: Vec<(Skip, u64)>,
+    /// The first link type that can't be decoded, if there was one.
+    pub unknown_link: Option<LinkType>,
+    /// Time of the first and the last packet.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// Calls decided, before any filter. Counted by whoever receives them, because several captures may show one call.
+    pub calls: u64,
+    /// Connections seen.
+    pub connections: u64,
+    /// Connections that ended without a call, by reason, with their payload bytes.
+    pub without_calls: Tally,
+    /// Connections of known protocols with messages that could not be decoded, by the last error, with their number.
+    pub undecodable: Tally,
+    /// Lost bytes: holes in streams, and fragmented datagrams that stayed incomplete.
+    pub gaps: u64,
+    /// Connections and stream data dropped at a bound.
+    pub shed: Shed,
+    /// Pending calls dropped because too many of one connection waited.
+    pub shed_calls: u64,
+    /// Live: start of the oldest pending call, as of the last second.
+    pub oldest_open: Option<Timestamp>,
+    /// Bytes read of bytes in all, where the end is known.
+    pub progress: Option<(u64, u64)>,
+}
+
+/// Connections by reason, each with an amount of something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally(BTreeMap<&'static str, Tallied>);
+
+/// Connections with the same reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tallied {
+    /// How many they are.
+    pub connections: u64,
+    /// Payload bytes that they carried, or messages.
+    pub amount: u64,
+}
+
+impl Tally {
+    /// Counts a connection with its amount.
+    pub fn add(&mut self, reason: &'static str, amount: u64) {
+        self.merge(reason, Tallied { connections: 1, amount });
+    }
+
+    fn merge(&mut self, reason: &'static str, more: Tallied) {
+        let known = self.0.entry(reason).or_default();
+        known.connections += more.connections;
+        known.amount += more.amount;
+    }
+
+    fn merge_all(&mut self, other: &Self) {
+        other.0.iter().for_each(|(reason, tallied)| self.merge(reason, *tallied));
+    }
+
+    /// All reasons, the most frequent first.
+    #[must_use]
+    pub fn sorted(&self) -> Vec<(&'static str, Tallied)> {
+        let mut all: Vec<_> = self.0.iter().map(|(reason, tallied)| (*reason, *tallied)).collect();
+        all.sort_by_key(|(_, tallied)| std::cmp::Reverse(tallied.connections));
+        all
+    }
+
+    /// Those with an amount of anything.
+    fn with_amount(&self) -> Self {
+        Self(
+            self.0
+                .iter()
+                .filter(|(_, tallied)| tallied.amount > 0)
+                .map(|(reason, t)| (*reason, *t))
+                .collect(),
+        )
+    }
+
+    /// `19 TLS without keys, 4 HTTP/1.1 without RPC`.
+    fn words(&self) -> String {
+        words(self.sorted().into_iter().map(|(reason, tallied)| (tallied.connections, reason)))
+    }
+
+    /// Connections and amount in all.
+    #[must_use]
+    pub fn sum(&self) -> Tallied {
+        self.0.values().fold(Tallied::default(), |sum, more| Tallied {
+            connections: sum.connections + more.connections,
+            amount: sum.amount + more.amount,
+        })
+    }
+}
+
+impl<'c> FromIterator<&'c Connection> for Tally {
+    /// The connections without calls, with their payload bytes.
+    fn from_iter<I: IntoIterator<Item = &'c Connection>>(connections: I) -> Self {
+        let mut tally = Self::default();
+        for connection in connections.into_iter().filter(|connection| connection.calls == 0) {
+            tally.add(connection.reason.unwrap_or("no call yet"), connection.bytes.iter().sum());
+        }
+        tally
+    }
+}
+
+impl Totals {
+    /// An error that says how much of the input could not be decoded, if any.
+    #[must_use]
+    pub fn undecoded(&self) -> Option<SourceError> {
+        let link = self.unknown_link?;
+        let (_, count) = self.skipped.iter().find(|(skip, _)| *skip == Skip::Link)?;
+        Some(SourceError(format!(
+            "{count} packets of {} can't be decoded: link type {}",
+            self.packets, link.0
+        )))
+    }
+
+    /// Adds the numbers of another share of the connections. Every share reads all packets.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.connections += other.connections;
+        self.gaps += other.gaps;
+        self.without_calls.merge_all(&other.without_calls);
+        self.undecodable.merge_all(&other.undecodable);
+        self.shed += other.shed;
+        self.shed_calls += other.shed_calls;
+        self.oldest_open = match (self.oldest_open, other.oldest_open) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
+    /// What could not be seen, one line each, for people: why there are no calls, connections that were not decoded,
+    /// messages and packets that could not be decoded, and what was dropped at a bound. Empty if all is well.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let lines = [self.silence(), self.broken(), self.opaque(), self.dropped()];
+        lines.into_iter().flatten().collect()
+    }
+
+    /// Why there are no calls, or which connections were not decoded.
+    fn silence(&self) -> Option<String> {
+        let lists = "rpcscope calls --connections lists them";
+        if self.packets == 0 {
+            return Some("no packets".to_owned());
+        }
+        if self.connections == 0 {
+            let skipped = words(self.skipped.iter().map(|(skip, count)| (*count, skip.reason())));
+            return Some(format!(
+                "no calls: none of {} belongs to a TCP or UDP connection{}",
+                counted(self.packets, "packet"),
+                if skipped.is_empty() { skipped } else { format!(" ({skipped})") }
+            ));
+        }
+        let all = counted(self.connections, "connection");
+        if self.calls == 0 {
+            return Some(format!("no calls in {all}: {}; {lists}", self.without_calls.words()));
+        }
+        let silent = self.without_calls.with_amount();
+        let count = silent.sum().connections;
+        (count > 0).then(|| format!("no calls in {} of {all}: {}; {lists}", thousands(count), silent.words()))
+    }
+
+    /// Messages that could not be decoded.
+    fn broken(&self) -> Option<String> {
+        let Tallied { connections, amount } = self.undecodable.sum();
+        (connections > 0).then(|| {
+            format!(
+                "{} in {} could not be decoded: {}; rpcscope calls --connections says where",
+                counted(amount, "message"),
+                counted(connections, "connection"),
+                self.undecodable.words()
+            )
+        })
+    }
+
+    /// Packets that were not read to their end, unless they are of other protocols.
+    fn opaque(&self) -> Option<String> {
+        let hidden =
+            |skip: &Skip| matches!(skip, Skip::Encrypted | Skip::Truncated | Skip::Malformed | Skip::TooDeep);
+        let chosen = self.skipped.iter().filter(|(skip, _)| hidden(skip));
+        let words = words(chosen.map(|(skip, count)| (*count, skip.reason())));
+        (!words.is_empty())
+            .then(|| format!("packets that could not be read to a TCP or UDP segment: {words}"))
+    }
+
+    /// What was dropped at a bound.
+    fn dropped(&self) -> Option<String> {
+        let words = words([
+            (self.shed.evicted, "connections evicted because too many were open"),
+            (self.shed_calls, "pending calls dropped because too many of one connection waited"),
+            (self.shed.overflows, "gaps given up early because too many bytes waited behind them"),
+            (self.shed.out_of_window, "segments outside the window of their connection"),
+        ]);
+        (!words.is_empty()).then(|| format!("not everything was followed: {words}"))
+    }
+
+    /// All that was dropped at a bound or could not be decoded.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.shed.evicted + self.shed_calls + self.shed.overflows + self.undecodable.sum().amount
+    }
+}
+
+/// `5 not IP, 3 fragment`, without what is zero.
+fn words<'w>(counts: impl IntoIterator<Item = (u64, &'w str)>) -> String {
+    let some = counts.into_iter().filter(|(count, _)| *count > 0);
+    some.map(|(count, word)| format!("{} {word}", thousands(count))).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn totals() -> Totals {
+        Totals { packets: 1_200, connections: 23, calls: 5, ..Totals::default() }
+    }
+
+    #[test]
+    fn nothing_is_said_if_all_is_well() {
+        let mut totals = totals();
+        totals.without_calls.add("refused", 0);
+        totals.skipped = vec![(Skip::NotIp, 4), (Skip::OtherTransport, 2), (Skip::Fragment, 2)];
+        assert_eq!(totals.remarks(), [""; 0]);
+    }
+
+    #[test]
+    fn connections_that_carried_something_else_are_named_by_what_it_is() {
+        let mut totals = totals();
+        for bytes in [100, 200] {
+            totals.without_calls.add("TLS without keys", bytes);
+        }
+        totals.without_calls.add("HTTP/1.1 without RPC", 10);
+        totals.without_calls.add("refused", 0);
+        let [remark] = &totals.remarks()[..] else { panic!("one remark") };
+        let start = "no calls in 3 of 23 connections: 2 TLS without keys, 1 HTTP/1.1 without RPC; ";
+        assert!(remark.starts_with(start), "{remark}");
+        totals.calls = 0;
+        let [remark] = &totals.remarks()[..] else { panic!("one remark") };
+        let start = "no calls in 23 connections: 2 TLS without keys, 1 HTTP/1.1 without RPC, 1 refused; ";
+        assert!(remark.starts_with(start), "{remark}");
+    }
+
+    #[test]
+    fn a_capture_without_connections_says_what_its_packets_are() {
+        let mut totals = Totals { packets: 1_200, ..Totals::default() };
+        totals.skipped = vec![(Skip::NotIp, 1_190), (Skip::OtherTransport, 10)];
+        let expected = "no calls: none of 1,200 packets belongs to a TCP or UDP connection (1,190 not IP, 10 neither \
+                        TCP nor UDP)";
+        assert_eq!(totals.remarks(), [expected]);
+        assert_eq!(Totals::default().remarks(), ["no packets"]);
+    }
+
+    #[test]
+    fn what_was_dropped_or_not_decoded_is_counted_by_kind() {
+        let mut totals = totals();
+        totals.undecodable.add("length over the limit", 3);
+        totals.skipped = vec![(Skip::NotIp, 7), (Skip::Encrypted, 4), (Skip::TooDeep, 1)];
+        totals.shed = Shed { evicted: 2, ..Shed::default() };
+        totals.shed_calls = 9;
+        let expected = [
+            "3 messages in 1 connection could not be decoded: 1 length over the limit; rpcscope calls --connections says \
+             where",
+            "packets that could not be read to a TCP or UDP segment: 4 IPsec ESP, 1 too many heads",
+            "not everything was followed: 2 connections evicted because too many were open, 9 pending calls dropped \
+             because too many of one connection waited",
+        ];
+        assert_eq!(totals.remarks(), expected);
+        assert_eq!(totals.lost(), 3 + 2 + 9);
+    }
+
+    #[test]
+    fn shares_of_the_connections_add_up() {
+        let (mut one, mut other) = (totals(), totals());
+        one.without_calls.add("SSH", 5);
+        other.without_calls.add("SSH", 6);
+        other.undecodable.add("no such type", 1);
+        other.shed_calls = 1;
+        one.add(&other);
+        assert_eq!(one.packets, 1_200, "every share reads all packets");
+        assert_eq!(one.without_calls.sum(), Tallied { connections: 2, amount: 11 });
+        assert_eq!((one.connections, one.undecodable.sum().amount, one.shed_calls), (46, 1, 1));
+    }
+}
