@@ -119,6 +119,13 @@ table! {
             look: "The server's own documentation of its codes.",
             remark: Some("no published table has the code"),
         },
+        /// A gRPC status that only a handler should return, made by a library.
+        LibraryMade = "library-made" {
+            meaning: "A gRPC status that by the specification only a handler's code returns; its text shows that a \
+                library made it (tonic 11, connect-go 3, Kitex 17 and 20). The call failed in the framework.",
+            look: "The text, and the limits and versions of both sides; the handler may never have run.",
+            remark: None,
+        },
         /// The callee forwards a failure of its own call.
         CauseBelow = "cause-below" {
             meaning: "The answer's `ret` is a client code (101 to 200): the callee forwards the failure of a call \

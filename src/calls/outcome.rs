@@ -11,7 +11,8 @@ use rpcscope_parsers::{Rpc, Status};
 
 use super::details;
 use super::record::{Carrier, Class, Finding, Findings, Initiator, Name};
-use crate::codes::{self, Family, grpc, kitex, trpc, volo};
+use crate::codes::library_made::library_made;
+use crate::codes::{self, Entry, Family, grpc, kitex, trpc, volo};
 
 /// How a call came to its end.
 #[derive(Clone, Copy)]
@@ -149,6 +150,12 @@ impl Decision {
     fn code(mut self, family: Family, code: i64) -> Self {
         self.outcome.code = Some(code);
         self.outcome.code_name = codes::name(family, code);
+        self
+    }
+
+    fn entry(mut self, entry: &Entry) -> Self {
+        self.outcome.code = Some(entry.code);
+        self.outcome.code_name = Some(entry.name);
         self
     }
 
@@ -455,14 +462,20 @@ fn grpc_code(status: &GrpcStatus<'_>) -> Decision {
             Decision::from(Outcome::of(None, Carrier::GrpcStatus)).published(Family::Grpc, code).text(text)
         }
         GrpcCode::Code(code) => {
-            let class = if grpc::is_business(code, text) { Class::Business } else { Class::Rpc };
-            Decision::of(class, Carrier::GrpcStatus)
-                .published(Family::Grpc, code)
-                .text(text.filter(|text| !text.is_empty()))
-                .finding(
-                    Finding::BusinessAsRpc,
-                    class == Class::Rpc && text.is_some_and(kitex::is_handler_error),
-                )
+            let text = text.filter(|text| !text.is_empty());
+            let made = text.and_then(|text| library_made(code, text));
+            let for_handlers = grpc::is_for_handlers(code);
+            let class = if for_handlers && made.is_none() { Class::Business } else { Class::Rpc };
+            let decision = Decision::of(class, Carrier::GrpcStatus);
+            let decision = match made {
+                Some(made) => decision.entry(&made.entry),
+                None => decision.published(Family::Grpc, code),
+            };
+            let by_handler = made.is_none() && text.is_some_and(kitex::is_handler_error);
+            decision
+                .text(text)
+                .finding(Finding::LibraryMade, for_handlers && made.is_some())
+                .finding(Finding::BusinessAsRpc, class == Class::Rpc && by_handler)
         }
         GrpcCode::Malformed(raw) => Decision::of(Class::Rpc, Carrier::GrpcStatus)
             .text(Some(text.unwrap_or(&raw.decode())))
@@ -670,10 +683,18 @@ mod tests {
             let class = if business { Class::Business } else { Class::Rpc };
             assert_eq!(of(grpc_status(GrpcCode::Code(code))).outcome.class, Some(class), "{code}");
         }
-        for (text_of, class) in [("unknown service a.S", Class::Rpc), ("no stock", Class::Business)] {
-            let status = GrpcStatus { message: Some(text(text_of)), ..grpc_status(GrpcCode::Code(20)) };
-            assert_eq!(of(status).outcome.class, Some(class), "{text_of}");
-        }
+        let said = |code, message| {
+            of(GrpcStatus { message: Some(text(message)), ..grpc_status(GrpcCode::Code(code)) })
+        };
+        let (carrier, made) = (Carrier::GrpcStatus, [Finding::LibraryMade]);
+        is(&said(20, "no stock"), Some(Class::Business), carrier, Some(20), &[Finding::UnknownCode]);
+        is(&said(20, "unknown service a.S"), Some(Class::Rpc), carrier, Some(20), &made);
+        is(&said(3, "unmarshal message: bad"), Some(Class::Rpc), carrier, Some(3), &made);
+        let relayed = said(17, "stream Recv timeout, timeout config={} [biz error]");
+        is(&relayed, Some(Class::Rpc), carrier, Some(17), &made);
+        let method = said(1, "unknown method Nope");
+        is(&method, Some(Class::Rpc), carrier, Some(1), &[]);
+        assert_eq!(method.outcome.code_name, Some("UNKNOWN_METHOD"));
         let kitex = GrpcStatus { biz: Some(biz("404", None)), ..grpc_status(GrpcCode::Code(13)) };
         is(&of(kitex), Some(Class::Business), Carrier::BizStatus, Some(404), &[]);
         is(&of(grpc_status(GrpcCode::Unknown)), None, Carrier::GrpcStatus, None, &[]);

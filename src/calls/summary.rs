@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::labels;
 use super::record::{Call, Carrier, Class, Finding, Initiator};
+use crate::codes::library_made::library_made;
 use crate::codes::{grpc, thrift, trpc};
 use crate::text;
 
@@ -119,6 +120,8 @@ fn rpc(call: &Call) -> String {
     let with = with(call);
     let server = server(call);
     let code = call.outcome.code;
+    let made = code.zip(call.outcome.message.as_deref());
+    let made = made.and_then(|(code, text)| library_made(code, text.as_bytes()));
     match call.outcome.carrier {
         Carrier::ThriftException if call.findings.contains(Finding::BusinessAsRpc) => format!(
             "RPC error{error}: the handler of {operation} returned a plain error and its framework reports that as its own \
@@ -145,17 +148,26 @@ fn rpc(call: &Call) -> String {
         Carrier::Ret => format!(
             "RPC error{error}, raised by the framework of {operation}, not by its handler's business logic"
         ),
-        Carrier::GrpcStatus => match code {
-            Some(grpc::UNIMPLEMENTED) => {
+        Carrier::GrpcStatus => match (made, code) {
+            (Some(made), Some(thrift::UNKNOWN_METHOD | thrift::UNKNOWN_SERVICE)) => format!(
+                "RPC error{error}: {server} does not have {operation}, says its framework {}; compare names and versions",
+                made.library
+            ),
+            (Some(made), _) => format!(
+                "RPC error{error} from {operation}: its library ({}) raised it, not its handler; look at limits and versions \
+                 of both sides",
+                made.library
+            ),
+            (None, Some(grpc::UNIMPLEMENTED)) => {
                 format!("RPC error{error}: {server} has no method {operation}; compare names and versions")
             }
-            Some(grpc::DEADLINE_EXCEEDED) => {
+            (None, Some(grpc::DEADLINE_EXCEEDED)) => {
                 format!("RPC error{error}: the deadline of {operation} passed{}", span(call, " after "))
             }
-            Some(grpc::UNAVAILABLE) => format!(
+            (None, Some(grpc::UNAVAILABLE)) => format!(
                 "RPC error{error}: {operation} answered that it is not available; look at {server} and what it needs"
             ),
-            Some(grpc::CANCELLED) => {
+            (None, Some(grpc::CANCELLED)) => {
                 format!("RPC error{error}: {operation} was cancelled{}", span(call, " after "))
             }
             _ => format!(
@@ -316,6 +328,12 @@ mod tests {
         add(&failed(Class::Rpc, Carrier::Ret, Some(101), "tcp client transport ReadFrame"));
         for code in [1, 4, 12, 13, 14] {
             add(&failed(Class::Rpc, Carrier::GrpcStatus, Some(code), "x"));
+        }
+        for (code, text) in [
+            (1, "unknown method Nope"),
+            (17, "stream Recv timeout, timeout config={Timeout:200ms} [biz error]"),
+        ] {
+            add(&failed(Class::Rpc, Carrier::GrpcStatus, Some(code), text));
         }
         add(&failed(Class::Rpc, Carrier::HttpStatus, Some(502), ""));
         add(&failed(Class::Rpc, Carrier::None, None, ""));

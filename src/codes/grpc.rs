@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Entry, ErrorKind, Family, Raiser, Range, Wire, kitex};
+use super::library_made::library_made;
+use super::{Entry, ErrorKind, Family, Raiser, Range, Wire};
 
 /// The call was cancelled.
 pub const CANCELLED: i64 = 1;
@@ -35,14 +36,17 @@ pub(super) const RANGES: &[Range] = &[
     Range { first: i32::MIN as i64, last: -1, meaning: "not published" },
 ];
 
-/// Whether a handler returned this status and no library: libraries never raise some of the published codes, and no code above
-/// them, except for Kitex.
+/// Whether only handlers should return this status: the specification keeps libraries from some of the published codes, and
+/// publishes none above them.
 #[must_use]
-pub fn is_business(code: i64, text: Option<&[u8]>) -> bool {
-    match super::entry(Family::Grpc, code) {
-        Some(entry) => entry.kind == ErrorKind::Business,
-        None => code > LAST && !text.is_some_and(|text| kitex::is_unknown_service(code, text)),
-    }
+pub fn is_for_handlers(code: i64) -> bool {
+    super::entry(Family::Grpc, code).map_or(code > LAST, |entry| entry.kind == ErrorKind::Business)
+}
+
+/// What is known of a status with that text: a library may have made it in another sense than that of the table.
+#[must_use]
+pub fn entry(code: i64, text: &[u8]) -> Option<&'static Entry> {
+    library_made(code, text).map(|made| &made.entry).or_else(|| super::entry(Family::Grpc, code))
 }
 
 /// The names that grpc-go prints (`codes/code_string.go`), by code.
@@ -81,7 +85,7 @@ pub fn from_go_name(name: &str) -> Option<i64> {
     number.parse().ok().or_else(by_name)
 }
 
-const CALLER: &str = "a status with this code: grpc-go `rpc error: code = NAME desc = TEXT`, Kitex the number in place of \
+pub(super) const CALLER: &str = "a status with this code: grpc-go `rpc error: code = NAME desc = TEXT`, Kitex the number in place of \
      the name";
 
 /// A code that libraries raise, and handlers may return too.
@@ -189,10 +193,17 @@ mod tests {
 
     #[test]
     fn only_handlers_return_the_codes_that_no_library_raises() {
-        let business: Vec<i64> = (0..=LAST).filter(|code| is_business(*code, None)).collect();
+        let business: Vec<i64> = (0..=LAST).filter(|code| is_for_handlers(*code)).collect();
         assert_eq!(business, [3, 5, 6, 9, 10, 11, 15]);
-        assert!(is_business(20, Some(b"no stock")) && !is_business(20, Some(b"unknown service a.S")));
-        assert!(!is_business(-1, None));
+        assert!(is_for_handlers(20) && !is_for_handlers(-1));
+    }
+
+    #[test]
+    fn the_text_of_a_status_may_give_it_another_meaning() {
+        let name = |code, text: &str| entry(code, text.as_bytes()).map(|entry| entry.name);
+        assert_eq!(name(1, "context canceled"), Some("CANCELLED"));
+        assert_eq!(name(1, "unknown method Nope"), Some("UNKNOWN_METHOD"));
+        assert_eq!((name(20, "no stock"), name(20, "unknown service a.S")), (None, Some("UNKNOWN_SERVICE")));
     }
 
     #[test]

@@ -27,7 +27,10 @@ pub const BIZ_STATUS: &str = "biz error: code=";
 const SUFFIX: &str = "[biz error]";
 
 /// The beginning of the text of a service that the server does not have (`pkg/remote/trans/nphttp2/server_handler.go`).
-const UNKNOWN_SERVICE_TEXT: &str = "unknown service ";
+pub(super) const UNKNOWN_SERVICE_TEXT: &str = "unknown service ";
+
+/// The same of a method.
+pub(super) const UNKNOWN_METHOD_TEXT: &str = "unknown method ";
 
 /// Beginnings of the texts that Kitex's server makes, with the exception type that it sends with each (`server/invoke.go`,
 /// `pkg/remote/trans_errors.go`).
@@ -36,7 +39,7 @@ const SERVER_TEXTS: [(&str, i64); 6] = [
     ("panic: [happened in ", INTERNAL_ERROR),
     ("request over limit", INTERNAL_ERROR),
     ("request forbidden", INTERNAL_ERROR),
-    ("unknown method ", UNKNOWN_METHOD),
+    (UNKNOWN_METHOD_TEXT, UNKNOWN_METHOD),
     (UNKNOWN_SERVICE_TEXT, UNKNOWN_SERVICE),
 ];
 
@@ -50,13 +53,6 @@ pub fn is_handler_error(text: &[u8]) -> bool {
 #[must_use]
 pub fn has_suffix(text: &[u8]) -> bool {
     text.ends_with(SUFFIX.as_bytes())
-}
-
-/// Whether the text says that the server does not have the service. Kitex sends it with its own exception type 20, over gRPC
-/// too.
-#[must_use]
-pub fn is_unknown_service(code: i64, text: &[u8]) -> bool {
-    code == UNKNOWN_SERVICE && text.starts_with(UNKNOWN_SERVICE_TEXT.as_bytes())
 }
 
 /// Whether a server of Kitex made the text, so that its caller most likely uses Kitex too.
@@ -164,7 +160,6 @@ mod tests {
         assert_eq!(exception_type("panic: at the disco"), Some(INTERNAL_ERROR));
         assert_eq!(exception_type("unknown service x, method y"), Some(UNKNOWN_SERVICE));
         assert_eq!(exception_type("out of stock"), None);
-        assert!(is_unknown_service(20, b"unknown service a.S") && !is_unknown_service(20, b"no stock"));
         assert!(
             BIZ_STATUS.starts_with(PLAIN_ERROR),
             "a business status is worded as a handler's error first"

@@ -6,7 +6,7 @@
 //! | which published range a number lies in | [`range`] |
 //! | whether a code only means "some error" | [`is_catch_all`] |
 //! | which tRPC codes belong to the framework, and which to its client | [`trpc`] |
-//! | which gRPC statuses only a handler returns | [`grpc`] |
+//! | which gRPC statuses only a handler returns, and which of these a library made all the same | [`grpc`], [`library_made`] |
 //! | the words by which a framework's error texts are recognised | [`kitex`], [`trpc`], [`grpc`], [`ttstream`], [`thrift`], [`volo`] |
 //!
 //! The module is a leaf: it uses nothing else of this crate, so that the class of a call, its chain, its explanation and the
@@ -16,6 +16,7 @@ pub mod grpc;
 pub mod http;
 pub mod http2;
 pub mod kitex;
+pub mod library_made;
 pub mod thrift;
 pub mod trpc;
 pub mod ttstream;

@@ -2,7 +2,7 @@
 
 use crate::calls::labels;
 use crate::calls::record::{Call, Carrier, Class};
-use crate::codes::{self, Family};
+use crate::codes::{self, Family, grpc};
 use crate::explain;
 use crate::text;
 
@@ -44,7 +44,13 @@ pub fn lines(call: &Call) -> Vec<Line> {
             push(label, format!("{number}{name}"), entry.map_or("", |entry| entry.meaning));
         }
     }
-    let entry = call.code_family().zip(outcome.code).and_then(|(family, code)| codes::entry(family, code));
+    let entry = match (call.code_family(), outcome.code) {
+        (Some(Family::Grpc), Some(code)) => {
+            grpc::entry(code, outcome.message.as_deref().unwrap_or_default().as_bytes())
+        }
+        (Some(family), Some(code)) => codes::entry(family, code),
+        _ => None,
+    };
     let both = call.outcome.ret.is_some() && call.outcome.func_ret.is_some();
     if let Some(code) = outcome.code.filter(|_| !both) {
         let name = outcome.code_name.map(|name| format!(" {name}")).unwrap_or_default();

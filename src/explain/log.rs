@@ -15,6 +15,7 @@
 use rpcscope_parsers::Rpc;
 
 use crate::calls::{Call, Carrier, Class, Finding, Initiator};
+use crate::codes::library_made::library_made;
 use crate::codes::trpc::without_cost;
 use crate::codes::{self, Entry, Family, grpc, kitex, thrift, trpc, ttstream};
 
@@ -292,7 +293,10 @@ impl LogError {
     /// What is known about its code. A business code is the callee's own, even if a framework uses the same number.
     #[must_use]
     pub fn entry(&self) -> Option<&'static Entry> {
-        codes::entry(self.family()?, self.code?)
+        match self.family()? {
+            Family::Grpc => grpc::entry(self.code?, self.message.as_bytes()),
+            family => codes::entry(family, self.code?),
+        }
     }
 
     /// Whether a call ended with this error or one that it contains.
@@ -367,7 +371,8 @@ impl LogError {
                 (rst || trailer) && text == self.message && path_agrees
             }
             Wording::Grpc if call.rpc == Rpc::Grpc => {
-                let raised_by_caller = match self.code {
+                let by_callee = self.code.and_then(|code| library_made(code, self.message.as_bytes()));
+                let raised_by_caller = match self.code.filter(|_| by_callee.is_none()) {
                     Some(grpc::CANCELLED | grpc::DEADLINE_EXCEEDED) => by(Initiator::Client),
                     Some(grpc::UNAVAILABLE) => broken && outcome.initiator != Some(Initiator::Client),
                     _ => false,
