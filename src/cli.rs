@@ -190,6 +190,9 @@ pub struct CallsArgs {
     /// Also print connections: refused, reset before any call, not decoded and why.
     #[arg(long)]
     pub connections: bool,
+    /// Fill `parent`: the call that caused the call, where that is sure. Calls of a file are printed at its end.
+    #[arg(long)]
+    pub link: bool,
     /// Include headers and `trans_info`.
     #[arg(long)]
     pub metadata: bool,

@@ -439,10 +439,10 @@ keys! {
         "ttstream: the services on the way of the cancel",
         |c| if c.outcome.cancel_path.is_empty() { Value::Null } else { Value::List(&c.outcome.cancel_path) };
     "parent": Type::Uid,
-        "the call that caused this one, where known",
+        "the call that caused this one, where known (with --link)",
         |c| c.parent.map_or(Value::Null, Value::Uid);
     "parent_evidence": Type::Text,
-        "why the parent is believed",
+        "why the parent is believed (with --link)",
         |c| word(c.parent_evidence);
     "findings" | "finding" or "[]": Type::Set(|| words(Finding::ALL, Finding::name)),
         "what is remarkable about the call",

@@ -1,5 +1,6 @@
 //! `rpcscope calls`: one record per call.
 
+use super::linked::Linked;
 use super::runner::{self, Run};
 use super::{Failure, Status, output};
 use crate::cli::CallsArgs;
@@ -19,10 +20,16 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
         ));
     }
     let mut run = Run::open(&args.view.input, args.view.output.as_deref())?;
-    run.options.metadata = args.metadata || fields.iter().any(Field::needs_metadata);
+    let metadata = args.metadata || fields.iter().any(Field::needs_metadata);
+    run.options.metadata = metadata || args.link;
     run.options.connections = args.connections;
     let out = output::writer(&args.view, &run.losses)?;
     let mut sink =
         args.format.open(out, Appearance { fields, totals: args.totals, ..output::appearance(&args.view) });
+    if args.link {
+        let mut linked = Linked::new(sink, filter, &args.view, metadata);
+        let status = run.drive(&mut linked)?;
+        return Ok(Status { matched: linked.matched, ..status });
+    }
     run.choosing(filter, &args.view.fail_on).drive(&mut sink)
 }

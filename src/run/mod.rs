@@ -7,6 +7,7 @@ mod explain;
 mod export;
 mod input;
 mod interfaces;
+mod linked;
 mod linking;
 mod output;
 mod runner;

@@ -486,3 +486,31 @@ fn the_filter_chooses_which_calls_fail_a_run_of_chains_too() {
     assert_eq!(of("class == business"), 3);
     assert_eq!(of("class == ok"), 0);
 }
+
+#[test]
+fn calls_name_their_parents_if_asked_for() {
+    let chain = capture("grpc/chain-grpc-ttheader-grpc.pcap").to_string_lossy().into_owned();
+    let records = |args: &[&str]| -> Vec<serde_json::Value> {
+        let output = run(&[&["calls", &chain, "--format", "jsonl"], args].concat());
+        assert_eq!(status(&output), 0, "{}", text(&output.stderr));
+        lines(&output).iter().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    let (plain, linked) = (records(&[]), records(&["--link"]));
+    assert!(plain.iter().all(|call| call["parent"].is_null()));
+    // The same calls in the same order, with nothing but the parents added.
+    let bare = |call: &serde_json::Value| {
+        let mut call = call.clone();
+        let record = call.as_object_mut().expect("an object");
+        record.retain(|key, _| key != "parent" && key != "parent_evidence");
+        call
+    };
+    assert_eq!(linked.iter().map(bare).collect::<Vec<_>>(), plain);
+    let truth = support::lines(&capture("grpc/chain-grpc-ttheader-grpc.chains.jsonl"));
+    let hops: usize = truth.iter().map(|chain| chain["hops"].as_array().expect("hops").len() - 1).sum();
+    assert_eq!(linked.iter().filter(|call| !call["parent"].is_null()).count(), hops);
+    let parents = linked.iter().filter_map(|call| call["parent"].as_str());
+    let ids: Vec<_> = linked.iter().filter_map(|call| call["uid"].as_str()).collect();
+    assert!(parents.into_iter().all(|parent| ids.contains(&parent)));
+    let children = records(&["--link", "-Y", "parent != null"]);
+    assert_eq!(children.len(), hops);
+}

@@ -1,0 +1,103 @@
+//! `--link`: calls with the call that caused them.
+
+use std::io;
+use std::sync::Arc;
+
+use super::chains::LIVE_PATIENCE;
+use super::complain;
+use super::runner::Consumer;
+use crate::calls::{Call, Class, record::Connection};
+use crate::chains::{Chain, Engine, Evidence, Options};
+use crate::cli::View;
+use crate::filter::Filter;
+use crate::pipeline::Totals;
+
+/// A parent is named only if it is at least this likely.
+const SURE: f64 = 0.8;
+
+/// Links calls on their way to another consumer, which gets them in the order of the packets that decided them: those of a
+/// file at its end, live ones when their chain is complete.
+pub(super) struct Linked<C> {
+    inner: C,
+    engine: Engine,
+    /// Chooses calls once their parents are known.
+    filter: Option<Filter>,
+    fail_on: Vec<Class>,
+    /// Whether a call of a class of `--fail-on` passed the filter.
+    pub(super) matched: bool,
+    /// Whether headers stay in the records; linking needs them.
+    metadata: bool,
+}
+
+impl<C: Consumer> Linked<C> {
+    /// Passes on to `inner` the calls of a view, with their headers if `metadata`.
+    pub(super) fn new(inner: C, filter: Option<Filter>, view: &View, metadata: bool) -> Self {
+        let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
+        let engine = Engine::new(Options { patience, ..Options::default() });
+        Self { inner, engine, filter, fail_on: view.fail_on.clone(), matched: false, metadata }
+    }
+
+    fn feed(&mut self, act: impl FnOnce(&mut Engine, &mut dyn FnMut(Chain))) -> io::Result<()> {
+        let mut linked = Vec::new();
+        act(&mut self.engine, &mut |chain| push_calls(chain, &mut linked));
+        linked.sort_by_key(|call| (call.decided, call.uid));
+        for mut call in linked {
+            if self.filter.as_ref().is_some_and(|filter| !filter.matches(&call)) {
+                continue;
+            }
+            self.matched |= call.class().is_some_and(|class| self.fail_on.contains(&class));
+            if !self.metadata {
+                Arc::make_mut(&mut call).metadata.clear();
+            }
+            self.inner.call(&call)?;
+        }
+        Ok(())
+    }
+}
+
+/// Appends the calls of a chain, each with its parent where that is sure.
+fn push_calls(chain: Chain, out: &mut Vec<Arc<Call>>) {
+    let ids: Vec<_> = chain.hops.iter().map(|hop| hop.call.uid).collect();
+    out.extend(chain.hops.into_iter().map(|hop| {
+        let mut call = hop.call;
+        let sure = hop.link.filter(|link| link.confidence >= SURE);
+        if let (Some(link), Some(parent)) = (sure, hop.parent.and_then(|parent| ids.get(parent))) {
+            let call = Arc::make_mut(&mut call);
+            call.parent = Some(*parent);
+            call.parent_evidence = link.evidence.strongest().map(Evidence::name);
+        }
+        call
+    }));
+}
+
+impl<C: Consumer> Consumer for Linked<C> {
+    fn call(&mut self, call: &Call) -> io::Result<()> {
+        let call = call.clone();
+        self.feed(|engine, out| engine.call(call, out))
+    }
+
+    fn connection(&mut self, connection: &Connection) -> io::Result<()> {
+        self.inner.connection(connection)
+    }
+
+    fn progress(&mut self, totals: &Totals) -> io::Result<()> {
+        match totals.span {
+            Some((_, now)) => self.feed(|engine, out| engine.tick(now, totals.oldest_open, out)),
+            None => Ok(()),
+        }
+    }
+
+    fn tick(&mut self) -> io::Result<()> {
+        self.inner.tick()
+    }
+
+    fn totals(&mut self, totals: &Totals) -> io::Result<()> {
+        self.feed(Engine::finish)?;
+        self.engine.shortfalls().iter().for_each(|shortfall| complain(shortfall));
+        self.inner.totals(totals)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.inner.finish()
+    }
+}
