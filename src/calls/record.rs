@@ -1,5 +1,6 @@
 //! The call record: what `rpcscope` says of one call. The JSON form of it is in `sink/jsonl.rs`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use rpcscope_parsers::{Rpc, Transport};
 
 use super::outcome::Outcome;
 pub use super::{carrier::Carrier, class::Class, finding::Finding};
+use crate::codes::{self, Family};
 use crate::decode::{Endpoint, Network};
 use crate::source::CapturePoint;
 use crate::time::Timestamp;
@@ -177,6 +179,36 @@ pub struct Process {
     pub name: Name,
 }
 
+/// An HTTP/2 GOAWAY (RFC 9113, section 6.8) of either side, as a call that it ended or that died after it shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoAwayNote {
+    /// Who sent it.
+    pub by: Initiator,
+    /// HTTP/2 error code.
+    pub code: i64,
+    /// Its debug data. UTF-8 (undecodable bytes replaced); may hold control characters.
+    pub text: Option<String>,
+}
+
+impl GoAwayNote {
+    /// Standard name of the code.
+    #[must_use]
+    pub fn name(&self) -> Option<&'static str> {
+        codes::name(Family::Http2, self.code)
+    }
+
+    /// What outputs call its parts, and their texts.
+    pub fn members(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+        let code = Cow::Owned(self.code.to_string());
+        let members = [
+            ("code", Some(code)),
+            ("name", self.name().map(Cow::Borrowed)),
+            ("text", self.text.as_deref().map(Cow::Borrowed)),
+        ];
+        members.into_iter().filter_map(|(name, text)| Some((name, text?)))
+    }
+}
+
 /// One call.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -221,6 +253,8 @@ pub struct Call {
     pub kind: CallKind,
     /// What became of it, decided by `calls/outcome.rs` alone.
     pub outcome: Outcome,
+    /// HTTP/2: the GOAWAY that ended it, or that came before its connection broke and the call with it.
+    pub goaway: Option<Box<GoAwayNote>>,
     /// Bytes of the request on the connection, its own headers included.
     pub request_bytes: u64,
     /// Bytes of the answer.
@@ -299,6 +333,7 @@ impl Call {
             id: None,
             kind: CallKind::Unary,
             outcome: Outcome::unknown(),
+            goaway: None,
             request_bytes: 0,
             response_bytes: 0,
             request_messages: 0,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use rpcscope_parsers::{Rpc, Transport};
 
-use super::record::{Call, CalleeView, Carrier, Class, Finding, Initiator, Process, Uid};
+use super::record::{Call, CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Process, Uid};
 use crate::decode::Endpoint;
 use crate::time::Timestamp;
 
@@ -70,6 +70,7 @@ pub(crate) fn full() -> Call {
         ("cell".into(), "7".into()),
     ];
     call.outcome.details = vec![("ErrorInfo".into(), "reason=QUOTA".into())];
+    call.goaway = Some(Box::new(GoAwayNote { by: Initiator::Server, code: 0, text: Some("max_age".into()) }));
     call.timeout = Some(1_000_000_000);
     call.trace_id = Some("4bf92f3577b34da6a3ce929d0e0e4736".into());
     call.span_id = Some("00f067aa0ba902b7".into());

@@ -36,6 +36,7 @@ const SHOWN: &[&str] = &[
     "code_name",
     "message",
     "initiator",
+    "goaway",
     "ret",
     "func_ret",
     "biz_extra",

@@ -22,7 +22,7 @@ pub use pending_calls::PendingCalls;
 
 use super::names::Names as Interned;
 use super::outcome::{self, Decision, Ending};
-use super::record::{Call, CallKind, Class, Finding, Initiator, Name};
+use super::record::{Call, CallKind, Class, Finding, GoAwayNote, Initiator, Name};
 use super::trace;
 use crate::flow::{End, Flow, Stamp};
 
@@ -369,13 +369,13 @@ impl Matcher {
 
     fn goaway(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, goaway: &GoAway<'_>) {
         let code = goaway.code;
-        if code != 0 {
-            pending.goaway = Some((code, side));
-        }
+        let text = goaway.text.map(|text| String::from_utf8_lossy(&text.decode()).into_owned());
+        pending.note_goaway(side, code, text);
         let Some(last) = goaway.last_stream else { return };
         let refused =
             |waiting: &Pending| matches!(waiting.id, CallId::Stream(n) if n > last) && waiting.client != side;
-        for waiting in pending.take_where(refused) {
+        for mut waiting in pending.take_where(refused) {
+            waiting.call.goaway = pending.goaway_for(side.other());
             let by = initiator(side, waiting.client);
             pending.end_id(waiting.id);
             let ending = waiting.http_error.map_or(Ending::Goaway { by, code }, Ending::HttpError);
@@ -446,11 +446,13 @@ impl Matcher {
         mut waiting: Pending,
         mut ending: Ending<'_>,
     ) {
-        if let (Some((code, by)), Ending::Fin(_) | Ending::Rst(_)) = (pending.goaway, ending)
-            && matches!(waiting.id, CallId::Stream(_))
-            && by != waiting.client
-        {
-            ending = Ending::Goaway { by: initiator(by, waiting.client), code };
+        if let (Ending::Fin(_) | Ending::Rst(_), CallId::Stream(_)) = (ending, waiting.id) {
+            waiting.call.goaway = pending.goaway_for(waiting.client);
+            if let Some(GoAwayNote { by: by @ Initiator::Server, code: code @ 1.., .. }) =
+                waiting.call.goaway.as_deref()
+            {
+                ending = Ending::Goaway { by: *by, code: *code };
+            }
         }
         // Where the answer may stand in what was lost, silence proves nothing; the record says so.
         if let Some(how) = pending.unheard(at.flow, waiting.client.other()) {
