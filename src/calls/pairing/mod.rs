@@ -32,6 +32,9 @@ pub const GRACE_PERIOD: Duration = Duration::from_millis(100);
 /// Most calls in their grace period; beyond that the oldest go on early.
 const MAX_IN_GRACE: usize = 8192;
 
+/// Most records kept to be used again: as many as a batch of packets decides.
+const MAX_SPARE: usize = 512;
+
 /// Most calls that wait on one connection; beyond that the oldest are given up as unanswered.
 const MAX_PENDING: usize = 16_384;
 
@@ -70,6 +73,12 @@ pub struct At<'a> {
 pub struct Matcher {
     names: Interned,
     grace: VecDeque<Box<Call>>,
+    /// Records that were written, for new calls: allocating and freeing one costs more than filling it in.
+    #[expect(
+        clippy::vec_box,
+        reason = "they come and go in their boxes, which are what is to be used again"
+    )]
+    spare: Vec<Box<Call>>,
     /// Whether headers are kept in the records.
     metadata: bool,
     /// Calls that were given up because too many waited.
@@ -132,7 +141,7 @@ impl Matcher {
     fn caller_opens(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, head: &Head) -> Pending {
         pending.client.get_or_insert(side);
         self.give_up(at, pending);
-        let mut waiting = Self::open(at, pending, side, head);
+        let mut waiting = self.open(at, pending, side, head);
         waiting.call.request_bytes = head.bytes;
         waiting.call.positions[0] = at.position;
         if head.truncated
@@ -144,29 +153,44 @@ impl Matcher {
     }
 
     /// A record of a call that `client` opens, with nothing known yet but who and when.
-    fn open(at: At<'_>, pending: &mut PendingCalls, client: Side, head: &Head) -> Pending {
+    fn open(&mut self, at: At<'_>, pending: &mut PendingCalls, client: Side, head: &Head) -> Pending {
         let key = &at.flow.key;
         let uid = pending.uid(at.flow.last.packet);
+        let call = Call {
+            end: at.now.time,
+            decided: at.now.packet,
+            transport: head.transport,
+            network: key.network,
+            rpc: head.rpc,
+            codec: head.codec,
+            id: head.id.number(),
+            packets: (at.origin.packet, at.now.packet),
+            connection: at.flow.first.packet,
+            capture_point: key.capture_point,
+            ..Call::new(uid, at.origin.time, key.endpoint(client), key.endpoint(client.other()))
+        };
+        let call = match self.spare.pop() {
+            Some(mut spare) => {
+                *spare = call;
+                spare
+            }
+            None => Box::new(call),
+        };
         Pending {
             id: head.id,
-            call: Box::new(Call {
-                end: at.now.time,
-                decided: at.now.packet,
-                transport: head.transport,
-                network: key.network,
-                rpc: head.rpc,
-                codec: head.codec,
-                id: head.id.number(),
-                packets: (at.origin.packet, at.now.packet),
-                connection: at.flow.first.packet,
-                capture_point: key.capture_point,
-                ..Call::new(uid, at.origin.time, key.endpoint(client), key.endpoint(client.other()))
-            }),
+            call,
             client,
             answer: None,
             stream: false,
             answer_lost: false,
             http_error: None,
+        }
+    }
+
+    /// Takes a record back that nobody reads any more.
+    pub fn reuse(&mut self, call: Box<Call>) {
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(call);
         }
     }
 
@@ -200,7 +224,7 @@ impl Matcher {
     }
 
     fn begin(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, begin: &Begin<'_>) {
-        if let Some(mut waiting) = Self::stream(at, pending, side, &begin.head, true) {
+        if let Some(mut waiting) = self.stream(at, pending, side, &begin.head, true) {
             let call = &mut waiting.call;
             call.latency.get_or_insert(at.origin.time.since(call.start));
             call.positions[1] = call.positions[1].or(at.position);
@@ -215,6 +239,7 @@ impl Matcher {
     /// The pending call of an event of a stream, taken out; made anew for a stream whose opening was not captured.
     /// `None` if the stream is over, or unknown on a connection of which everything was captured.
     fn stream(
+        &mut self,
         at: At<'_>,
         pending: &mut PendingCalls,
         side: Side,
@@ -234,7 +259,7 @@ impl Matcher {
             None => return None,
         };
         let how = pending.holed(at.flow, client)?;
-        let mut waiting = Self::open(at, pending, client, head);
+        let mut waiting = self.open(at, pending, client, head);
         waiting.stream = true;
         waiting.call.kind = CallKind::Stream;
         waiting.call.findings.insert(how);
@@ -251,7 +276,7 @@ impl Matcher {
             {
                 call.findings.insert(Finding::MessageAfterError);
             }
-        } else if let Some(mut waiting) = Self::stream(at, pending, side, &part.head, false) {
+        } else if let Some(mut waiting) = self.stream(at, pending, side, &part.head, false) {
             count(&mut waiting, side, at, part, how);
             pending.add(waiting);
         }
@@ -343,7 +368,7 @@ impl Matcher {
         pending.client.get_or_insert(client);
         let how = holed?;
         pending.doubt(client, how);
-        let mut waiting = Self::open(at, pending, client, &answer.head);
+        let mut waiting = self.open(at, pending, client, &answer.head);
         waiting.call.findings.insert(how);
         waiting.stream = matches!(id, CallId::Stream(_));
         if waiting.stream {
@@ -353,7 +378,7 @@ impl Matcher {
     }
 
     fn reset(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, reset: &Reset<'_>) {
-        let Some(mut waiting) = Self::stream(at, pending, side, &reset.head, false) else { return };
+        let Some(mut waiting) = self.stream(at, pending, side, &reset.head, false) else { return };
         waiting.call.codec = waiting.call.codec.or(reset.head.codec);
         self.describe(&mut waiting.call, &reset.names, reset.headers, side != waiting.client);
         let by = initiator(side, waiting.client);
