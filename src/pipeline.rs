@@ -272,6 +272,7 @@ fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
         end: flow.last.time,
         client: flow.key.endpoint(client),
         server: flow.key.endpoint(client.other()),
+        via: slot.pending.via.clone(),
         network: flow.key.network,
         capture_point: flow.key.capture_point,
         protocol: slot.conversation.protocol(),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use super::record::{
-    Call, CallKind, Carrier, Class, Finding, Findings, GoAwayNote, Initiator, Name, Process, Uid,
+    Call, CallKind, Carrier, Class, Finding, Findings, GoAwayNote, Initiator, Name, Process, Uid, Via,
 };
 use super::reported::reported_as;
 use crate::decode::Endpoint;
@@ -245,6 +245,11 @@ fn word(word: Option<&'static str>) -> Value<'static> {
     word.map_or(Value::Null, Value::Word)
 }
 
+/// The addresses that the preludes of a connection name.
+pub(crate) fn via(via: Option<&Via>) -> Value<'_> {
+    via.filter(|via| !via.addresses.is_empty()).map_or(Value::Null, |via| Value::List(&via.addresses))
+}
+
 fn number<T: Into<i64>>(number: Option<T>) -> Value<'static> {
     number.map_or(Value::Null, |n| Value::Number(n.into()))
 }
@@ -338,10 +343,13 @@ keys! {
         |c| number(c.callee_view.as_deref().map(|callee_view| callee_view.seen));
     "client": Type::Address,
         "address and port that called",
-        |c| Value::Address(c.client);
+        |c| Value::Address(c.caller_address());
     "server": Type::Address,
         "address and port that was called",
         |c| Value::Address(c.server);
+    "via": Type::List,
+        "addresses that PROXY headers, HTTP CONNECT or SOCKS named",
+        |c| via(c.via.as_deref());
     "transport": Type::Word(&[
             "ttheader", "framed", "buffered", "theader", "http2", "http1", "trpc", "mesh-header",
         ]),

@@ -209,6 +209,15 @@ impl GoAwayNote {
     }
 }
 
+/// What the preludes of a connection name: PROXY headers, HTTP CONNECT, SOCKS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Via {
+    /// The client on whose behalf a proxy opened the connection.
+    pub client: Option<Endpoint>,
+    /// All addresses, in the order of the wire.
+    pub addresses: Vec<Name>,
+}
+
 /// One call.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -224,10 +233,12 @@ pub struct Call {
     pub latency: Option<u64>,
     /// Request's first byte to answer's last byte, nanoseconds.
     pub duration: Option<u64>,
-    /// The end that sent the request.
+    /// The end of the connection that sent the request. [`Call::caller_address`] is the caller's own address.
     pub client: Endpoint,
     /// The end that answers.
     pub server: Endpoint,
+    /// What the preludes of the connection name.
+    pub via: Option<Arc<Via>>,
     /// What carries it.
     pub transport: Transport,
     /// TCP or UDP.
@@ -321,6 +332,7 @@ impl Call {
             duration: None,
             client,
             server,
+            via: None,
             transport: Transport::Other(""),
             network: Network::Tcp,
             rpc: Rpc::Other(""),
@@ -352,6 +364,12 @@ impl Call {
             positions: [None; 2],
             callee_view: None,
         }
+    }
+
+    /// The caller's address: the one that a PROXY header names, else the one of the connection.
+    #[must_use]
+    pub fn caller_address(&self) -> Endpoint {
+        caller_address(self.via.as_deref(), self.client)
     }
 
     /// Numbers of the packets that have to be read again for the call: its connection from the beginning, and a few before
@@ -392,6 +410,10 @@ impl Call {
     }
 }
 
+fn caller_address(via: Option<&Via>, client: Endpoint) -> Endpoint {
+    via.and_then(|via| via.client).unwrap_or(client)
+}
+
 /// What is known of a connection, for `--connections` and the interface's Connections view.
 #[derive(Clone, Debug)]
 pub struct Connection {
@@ -407,6 +429,8 @@ pub struct Connection {
     pub client: Endpoint,
     /// The other end.
     pub server: Endpoint,
+    /// What its preludes name.
+    pub via: Option<Arc<Via>>,
     /// TCP or UDP.
     pub network: Network,
     /// Where it was captured.
@@ -429,6 +453,14 @@ pub struct Connection {
     pub retransmissions: u64,
     /// Holes that never were filled.
     pub gaps: u64,
+}
+
+impl Connection {
+    /// As [`Call::caller_address`].
+    #[must_use]
+    pub fn caller_address(&self) -> Endpoint {
+        caller_address(self.via.as_deref(), self.client)
+    }
 }
 
 named! {

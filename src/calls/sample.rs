@@ -1,10 +1,11 @@
 //! Calls for the tests of filters and outputs.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use rpcscope_parsers::{Rpc, Transport};
 
-use super::record::{Call, CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Process, Uid};
+use super::record::{Call, CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Process, Uid, Via};
 use crate::decode::Endpoint;
 use crate::time::Timestamp;
 
@@ -59,6 +60,7 @@ pub(crate) fn failed(class: Class, carrier: Carrier, code: Option<i64>, message:
 pub(crate) fn full() -> Call {
     let mut call = failed(Class::Business, Carrier::BizStatus, Some(-4041), "no \"stock\"\n\u{202e}");
     call.uid.ordinal = 2;
+    call.via = Some(Arc::new(Via { client: None, addresses: vec!["proxy.test:443".into()] }));
     call.unknown_name = Some(17);
     call.outcome.code_name = Some("NOT_FOUND");
     call.outcome.initiator = Some(Initiator::Server);

@@ -199,8 +199,9 @@ fn connection_object<'b>(room: Room<'b>, dates: &mut Dates, connection: &Connect
     for (member, value) in [
         (member!("start"), Value::Time(connection.start)),
         (member!("end"), Value::Time(connection.end)),
-        (member!("client"), Value::Address(connection.client)),
+        (member!("client"), Value::Address(connection.caller_address())),
         (member!("server"), Value::Address(connection.server)),
+        (member!("via"), keys::via(connection.via.as_deref())),
         (member!("network"), Value::Word(connection.network.name())),
         (member!("protocol"), word(connection.protocol)),
         (member!("reason"), word(connection.reason)),

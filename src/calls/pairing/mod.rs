@@ -10,11 +10,13 @@ mod pending_calls;
 mod queue;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rpcscope_parsers::event::{
-    Answer, Begin, Complete, GoAway, Head, Headers, Names, Open, Pairs, Part, Request, Reset, Text,
+    Answer, Begin, Complete, GoAway, Head, Headers, Names, Open, Pairs, Part, Prelude, Request, Reset, Text,
 };
+use rpcscope_parsers::prelude::Address;
 use rpcscope_parsers::{CallId, Event, Rpc, Side, Status};
 
 use pending_calls::Pending;
@@ -24,6 +26,7 @@ use super::names::Names as Interned;
 use super::outcome::{self, Decision, Ending};
 use super::record::{Call, CallKind, Class, Finding, GoAwayNote, Initiator, Name};
 use super::trace;
+use crate::decode::Endpoint;
 use crate::flow::{End, Flow, Stamp};
 
 /// How long a decided call stays within reach of what still comes.
@@ -104,8 +107,21 @@ impl Matcher {
             Event::Reset(reset) => self.reset(at, pending, side, reset),
             Event::GoAway(goaway) => self.goaway(at, pending, side, goaway),
             Event::Complete(complete) => self.complete(at, pending, side, complete),
+            Event::Prelude(prelude) => self.prelude(pending, side, prelude),
             Event::Lost { .. } => pending.lose_answers(side),
         }
+    }
+
+    /// What a proxy says of the connection: it comes before all calls.
+    fn prelude(&mut self, pending: &mut PendingCalls, side: Side, prelude: &Prelude<'_>) {
+        pending.client.get_or_insert(side);
+        let mut via = pending.via.as_deref().cloned().unwrap_or_default();
+        if let Some(source) = prelude.source {
+            via.client = Some(Endpoint { ip: source.ip(), port: source.port() });
+        }
+        let addresses = prelude.source.map(Address::Ip).into_iter().chain(prelude.target);
+        via.addresses.extend(addresses.filter_map(|named| self.names.get(named.to_string().as_bytes())));
+        pending.via = Some(Arc::new(via));
     }
 
     fn request(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, request: &Request<'_>) {
@@ -167,6 +183,7 @@ impl Matcher {
             packets: (at.origin.packet, at.now.packet),
             connection: at.flow.first.packet,
             capture_point: key.capture_point,
+            via: pending.via.clone(),
             ..Call::new(uid, at.origin.time, key.endpoint(client), key.endpoint(client.other()))
         };
         let call = match self.spare.pop() {

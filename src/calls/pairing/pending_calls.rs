@@ -1,12 +1,14 @@
 //! The calls of one connection that wait for their end.
 
+use std::sync::Arc;
+
 use rpcscope_parsers::{CallId, Side};
 
 use super::ended::Ended;
 use super::groups::Groups;
 use super::queue::Queue;
 use crate::calls::outcome::Decision;
-use crate::calls::record::{Call, Finding, GoAwayNote, Initiator, Uid};
+use crate::calls::record::{Call, Finding, GoAwayNote, Initiator, Uid, Via};
 use crate::decode::Network;
 use crate::flow::{Flow, Stamp};
 
@@ -36,6 +38,8 @@ pub struct PendingCalls {
     ended: Ended,
     /// The side that sent requests, once one did.
     pub(super) client: Option<Side>,
+    /// What the preludes of the connection named.
+    pub via: Option<Arc<Via>>,
     /// Which sides have sent FIN.
     pub(super) fin: [bool; 2],
     /// The GOAWAY of each side that counts: code and debug data.
@@ -172,8 +176,11 @@ impl PendingCalls {
         if let Some(how) = self.lost[client.index()] {
             return Some(how);
         }
-        let seen = flow.from_start[client.index()] && flow.key.network == Network::Tcp;
-        (!seen).then_some(Finding::MidStream)
+        if flow.key.network != Network::Tcp || !flow.from_start[client.index()] {
+            return Some(Finding::MidStream);
+        }
+        // The capture shows one direction: the SYN of the other one is known by its acknowledgement.
+        (flow.bytes[client.index()] == 0).then_some(Finding::Gap)
     }
 
     /// Both sides have ended: frees what only further messages would need.

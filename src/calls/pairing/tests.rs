@@ -38,7 +38,7 @@ impl Line {
                 opener: Some(CLIENT),
                 from_start: [true, true],
                 segments: [0, 0],
-                bytes: [0, 0],
+                bytes: [1, 1],
                 origins: Default::default(),
                 retransmissions: 0,
                 gaps: 0,
