@@ -118,6 +118,13 @@ table! {
             look: "Which side sent it: from the caller it is mostly a timeout, from the callee a shutdown or \
                 crash.",
         },
+        /// An error of Connect or Triple, in JSON.
+        ConnectError = "connect-error" {
+            family: Some(Family::Grpc),
+            meaning: "An error of Connect or Triple in JSON: the body of a unary answer, or the message that ends a stream. Its \
+                codes are gRPC's.",
+            look: "`rpcscope explain connect CODE`, and the text.",
+        },
         /// Nothing in particular.
         None = "none" {
             family: None,

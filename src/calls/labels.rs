@@ -59,7 +59,7 @@ pub fn push_operation(
 /// Who called, in the words that say most: service name, process, address.
 #[must_use]
 pub fn client(call: &Call) -> Cow<'_, str> {
-    end(call.caller.as_ref(), call.process[0].as_ref(), call.caller_address())
+    end(call.caller.as_ref(), call.process[0].as_ref(), call.client)
 }
 
 /// Who was called, likewise.
@@ -127,7 +127,8 @@ pub fn verdict(call: &Call) -> String {
             }
             // The message says it better where there is one.
             let has_text = outcome.message.as_deref().is_some_and(|message| !message.is_empty());
-            let named = outcome.code != Some(0) && (!has_text || carrier == Carrier::GrpcStatus);
+            let named = outcome.code != Some(0)
+                && (!has_text || matches!(carrier, Carrier::GrpcStatus | Carrier::ConnectError));
             if let Some(name) = outcome.code_name.filter(|_| named) {
                 out.push(' ');
                 out.push_str(name);

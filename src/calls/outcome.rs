@@ -224,7 +224,7 @@ fn keep_codes(outcome: &mut Outcome, status: &Status<'_>) {
         | Status::TrpcStream { codes, .. }
         | Status::TrpcHttp { codes, .. }
         | Status::Codes(codes) => (outcome.ret, outcome.func_ret) = (codes.ret, codes.func_ret),
-        Status::Missing | Status::Thrift(_) | Status::Ttstream(_) | Status::Grpc(_) => {}
+        Status::Missing | Status::Thrift(_) | Status::Ttstream(_) | Status::Grpc(_) | Status::Connect(_) => {}
     }
 }
 
@@ -234,6 +234,7 @@ fn answered(status: &Status<'_>) -> Decision {
         Status::Thrift(status) => thrift(status),
         Status::Ttstream(status) => ttstream(status),
         Status::Grpc(status) => grpc_trailers(status),
+        Status::Connect(status) => connect(status),
         Status::Trpc(codes) => trpc_unary(codes),
         Status::TrpcStream { end, codes } => trpc_stream(*end, codes),
         Status::TrpcHttp { codes, http } => trpc_http(codes, *http),
@@ -273,6 +274,9 @@ fn reset(reset: &Reset<'_>, by: Initiator) -> Decision {
             decision
         }
         Rpc::Grpc
+        | Rpc::GrpcWeb
+        | Rpc::Connect
+        | Rpc::Triple
         | Rpc::Thrift
         | Rpc::KitexProtobuf
         | Rpc::Trpc
@@ -461,22 +465,7 @@ fn grpc_code(status: &GrpcStatus<'_>) -> Decision {
         GrpcCode::Code(code @ grpc::INTERNAL) if status.cut => {
             Decision::from(Outcome::of(None, Carrier::GrpcStatus)).published(Family::Grpc, code).text(text)
         }
-        GrpcCode::Code(code) => {
-            let text = text.filter(|text| !text.is_empty());
-            let made = text.and_then(|text| library_made(code, text));
-            let for_handlers = grpc::is_for_handlers(code);
-            let class = if for_handlers && made.is_none() { Class::Business } else { Class::Rpc };
-            let decision = Decision::of(class, Carrier::GrpcStatus);
-            let decision = match made {
-                Some(made) => decision.entry(&made.entry),
-                None => decision.published(Family::Grpc, code),
-            };
-            let by_handler = made.is_none() && text.is_some_and(kitex::is_handler_error);
-            decision
-                .text(text)
-                .finding(Finding::LibraryMade, for_handlers && made.is_some())
-                .finding(Finding::BusinessAsRpc, class == Class::Rpc && by_handler)
-        }
+        GrpcCode::Code(code) => failed_status(Carrier::GrpcStatus, code, text),
         GrpcCode::Malformed(raw) => Decision::of(Class::Rpc, Carrier::GrpcStatus)
             .text(Some(text.unwrap_or(&raw.decode())))
             .finding(Finding::UnknownCode, true),
@@ -502,7 +491,11 @@ fn http_failure(http: Option<u16>) -> Option<u16> {
 pub fn http_error(begin: &Begin<'_>) -> Option<u16> {
     match begin.head.rpc {
         Rpc::Grpc => http_failure(begin.http).filter(|_| !begin.has_status),
-        Rpc::Thrift
+        // Their parser says it of the answer's head where it is so.
+        Rpc::GrpcWeb
+        | Rpc::Connect
+        | Rpc::Triple
+        | Rpc::Thrift
         | Rpc::KitexProtobuf
         | Rpc::Ttstream
         | Rpc::Trpc
@@ -510,6 +503,46 @@ pub fn http_error(begin: &Begin<'_>) -> Option<u16> {
         | Rpc::TrpcHttp
         | Rpc::Other(_) => None,
     }
+}
+
+/// A code of gRPC other than 0, with its text.
+fn failed_status(carrier: Carrier, code: i64, text: Option<&[u8]>) -> Decision {
+    let text = text.filter(|text| !text.is_empty());
+    let made = text.and_then(|text| library_made(code, text));
+    let for_handlers = grpc::is_for_handlers(code);
+    let class = if for_handlers && made.is_none() { Class::Business } else { Class::Rpc };
+    let decision = Decision::of(class, carrier);
+    let decision = match made {
+        Some(made) => decision.entry(&made.entry),
+        None => decision.published(Family::Grpc, code),
+    };
+    let by_handler = made.is_none() && text.is_some_and(kitex::is_handler_error);
+    decision
+        .text(text)
+        .finding(Finding::LibraryMade, for_handlers && made.is_some())
+        .finding(Finding::BusinessAsRpc, class == Class::Rpc && by_handler)
+}
+
+/// Connect and Triple have gRPC's codes, of which the same are made by libraries (Connect protocol reference, "Error Codes").
+fn connect(status: &GrpcStatus<'_>) -> Decision {
+    let text = status.message.map(Text::decode);
+    let text = text.as_deref().filter(|text| !text.is_empty());
+    let mut decision = match status.code {
+        GrpcCode::Code(0) => Decision::ok(),
+        GrpcCode::Code(code) => failed_status(Carrier::ConnectError, code, text),
+        GrpcCode::Malformed(_) => {
+            Decision::of(Class::Rpc, Carrier::ConnectError).text(text).finding(Finding::UnknownCode, true)
+        }
+        GrpcCode::Unknown => Decision::unknown(),
+        GrpcCode::Absent => match status.http {
+            Some(http) if http != 200 => http_status(http).text(text),
+            _ => Decision::of(Class::Rpc, Carrier::None),
+        },
+    };
+    if let Some(details) = status.details {
+        decision.outcome.details = details::decode(&details.decode());
+    }
+    decision
 }
 
 #[cfg(test)]
@@ -597,6 +630,7 @@ mod tests {
             Status::Thrift(ThriftStatus { cut: true, ..thrift_status(Reply::Silent) }),
             Status::Ttstream(TtstreamStatus { biz: None, exception: None, cut: true }),
             Status::Grpc(GrpcStatus { cut: true, ..grpc_status(GrpcCode::Absent) }),
+            Status::Connect(GrpcStatus { cut: true, ..grpc_status(GrpcCode::Unknown) }),
         ] {
             assert_eq!(answered(status).outcome.class, None, "{status:?}");
         }
@@ -706,6 +740,27 @@ mod tests {
         is(&of(mended), Some(Class::Rpc), Carrier::HttpStatus, Some(500), &[]);
         let silent = GrpcStatus { http: Some(200), ..grpc_status(GrpcCode::Absent) };
         is(&of(silent), Some(Class::Rpc), Carrier::None, None, &[]);
+    }
+
+    #[test]
+    fn connect_has_the_codes_of_grpc_and_its_own_carrier() {
+        let of = |status| answered(Status::Connect(status));
+        let carrier = Carrier::ConnectError;
+        for code in 1..=20 {
+            let decision = of(grpc_status(GrpcCode::Code(code)));
+            let business = [3, 5, 6, 9, 10, 11, 15].contains(&code) || code > 16;
+            let class = if business { Class::Business } else { Class::Rpc };
+            let findings: &[Finding] = if code > 16 { &[Finding::UnknownCode] } else { &[] };
+            is(&decision, Some(class), carrier, Some(code), findings);
+            assert_eq!(decision.outcome.code_name, codes::name(Family::Grpc, code));
+        }
+        is(&of(grpc_status(GrpcCode::Code(0))), Some(Class::Ok), Carrier::None, None, &[]);
+        let own = of(grpc_status(GrpcCode::Malformed(text("row_gone"))));
+        is(&own, Some(Class::Rpc), carrier, None, &[Finding::UnknownCode]);
+        let proxy = GrpcStatus { http: Some(404), ..grpc_status(GrpcCode::Absent) };
+        is(&of(proxy), Some(Class::Rpc), Carrier::HttpStatus, Some(404), &[]);
+        let endless = GrpcStatus { http: Some(200), ..grpc_status(GrpcCode::Absent) };
+        is(&of(endless), Some(Class::Rpc), Carrier::None, None, &[]);
     }
 
     #[test]

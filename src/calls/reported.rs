@@ -43,6 +43,8 @@ pub fn reported_as(call: &Call) -> Option<String> {
         }
         // Kitex prints codes by number (pkg/remote/trans/nphttp2/status). It puts one more prefix before errors of unary
         // calls; the wire can't distinguish these from streams that fail early, so the prefix is left out.
+        // The callers of gRPC-Web are browsers and proxies, in many languages.
+        Carrier::GrpcStatus if call.rpc == Rpc::GrpcWeb => None,
         Carrier::GrpcStatus if kitex::is_server_text(message) => {
             Some(grpc_text(&Decimal::from(code?), message))
         }

@@ -24,6 +24,14 @@ const LAST: i64 = 16;
 /// The beginning of an error text of grpc-go and Kitex (`internal/status/status.go`): `rpc error: code = NAME desc = TEXT`.
 pub const ERROR_TEXT: &str = "rpc error: code = ";
 
+/// Other protocols with these codes, by their names in the call record.
+pub(super) const SAME_CODES: [&str; 3] = ["connect", "grpc-web", "triple"];
+
+/// The standard name of a code that Connect calls `name`: its names are the standard ones in lower case, but for one.
+pub(super) fn standard_name(name: &str) -> &str {
+    if name.eq_ignore_ascii_case("canceled") { "CANCELLED" } else { name }
+}
+
 /// Published ranges of the numbers.
 pub(super) const RANGES: &[Range] = &[
     Range { first: 0, last: LAST, meaning: "gRPC's own codes" },

@@ -60,10 +60,23 @@ impl Family {
         }
     }
 
-    /// The family of that name.
+    /// The family of that name. Connect, gRPC-Web and Triple have the codes of gRPC.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
+        let name = if grpc::SAME_CODES.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            Self::Grpc.name()
+        } else {
+            name
+        };
         Self::ALL.iter().copied().find(|family| family.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The code of that name, in upper or lower case.
+    #[must_use]
+    pub fn code(self, name: &str) -> Option<i64> {
+        let name = if self == Self::Grpc { grpc::standard_name(name) } else { name };
+        let entry = self.entries().iter().find(|entry| entry.name.eq_ignore_ascii_case(name));
+        entry.map(|entry| entry.code)
     }
 
     /// Every known code of the family, in order.
@@ -313,6 +326,9 @@ mod tests {
         has(Family::Http2, &(0..=13).collect::<Vec<_>>());
         assert_eq!(name(Family::Trpc, 171), Some("CLIENT_READ_FRAME_ERR"));
         assert_eq!(name(Family::Trpc, 172), None);
+        assert_eq!((Family::Grpc.code("not_found"), Family::Grpc.code("canceled")), (Some(5), Some(1)));
+        assert_eq!((Family::Grpc.code("CANCELLED"), Family::Trpc.code("canceled")), (Some(1), None));
+        assert_eq!(Family::from_name("connect"), Some(Family::Grpc));
         assert_eq!(name(Family::Http2, 8), Some("CANCEL"));
     }
 

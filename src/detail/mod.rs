@@ -92,7 +92,6 @@ impl Message {
             Kind::Reset => "reset",
             Kind::GoAway => "go away",
             Kind::Complete => "end",
-            Kind::Prelude => "prelude",
             Kind::Lost => "missing bytes",
         }
     }

@@ -32,9 +32,8 @@ pub fn answer(words: &[String]) -> Result<(Answer, usize), String> {
     let first = words.first().ok_or_else(usage)?.trim();
     if let Some(family) = Family::from_name(first) {
         let Some(wanted) = words.get(1) else { return Ok((Answer::Table(family), 1)) };
-        let entries = family.entries();
-        let by_name = || entries.iter().find(|entry| entry.name.eq_ignore_ascii_case(wanted.trim()));
-        if let Some(code) = wanted.trim().parse().ok().or_else(|| by_name().map(|entry| entry.code)) {
+        let wanted_code = wanted.trim();
+        if let Some(code) = wanted_code.parse().ok().or_else(|| family.code(wanted_code)) {
             return Ok((Answer::Code(family, code), 2));
         }
         // Some errors of Kitex have words but no number.

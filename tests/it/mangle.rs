@@ -8,7 +8,6 @@
 pub(crate) mod file;
 pub(crate) mod frame;
 mod loss;
-mod preludes;
 mod rewrite;
 mod wrap;
 

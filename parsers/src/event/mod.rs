@@ -13,7 +13,6 @@
 //! | [`Answer`] | the callee's answer, or the end of the stream with its [`Status`] |
 //! | [`Reset`] | one side breaks the stream off |
 //! | [`GoAway`] | one side accepts no new streams |
-//! | [`Event::Prelude`] | none: it names the addresses in front of the connection |
 //! | [`Complete`] | the last byte of an event with [`Head::more`] has passed |
 //! | [`Event::Lost`] | bytes are missing in which answers may have stood |
 
@@ -27,8 +26,6 @@ pub use status::{
     TrpcEnd, TtstreamStatus,
 };
 pub use text::Text;
-
-pub use crate::prelude::Prelude;
 
 /// One of the two ends of a connection, named by the bytes it sends. The events say which end is the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,8 +83,14 @@ pub enum Rpc {
     Thrift,
     /// Kitex Protobuf: a thrift message head before a protobuf message.
     KitexProtobuf,
-    /// gRPC over HTTP/2.
+    /// gRPC, mostly over HTTP/2.
     Grpc,
+    /// gRPC-Web: gRPC with its trailers in the body, for HTTP without trailers.
+    GrpcWeb,
+    /// Connect.
+    Connect,
+    /// Dubbo's Triple over plain HTTP; with gRPC's framing it is [`Rpc::Grpc`].
+    Triple,
     /// TTHeader Streaming.
     Ttstream,
     /// tRPC, unary.
@@ -108,6 +111,9 @@ impl Rpc {
             Self::Thrift => "thrift",
             Self::KitexProtobuf => "kitex-protobuf",
             Self::Grpc => "grpc",
+            Self::GrpcWeb => "grpc-web",
+            Self::Connect => "connect",
+            Self::Triple => "triple",
             Self::Ttstream => "ttstream",
             Self::Trpc => "trpc",
             Self::TrpcStream => "trpc-stream",
@@ -122,7 +128,14 @@ impl Rpc {
     pub fn is_stream(self) -> bool {
         match self {
             Self::Grpc | Self::Ttstream | Self::TrpcStream => true,
-            Self::Thrift | Self::KitexProtobuf | Self::Trpc | Self::TrpcHttp | Self::Other(_) => false,
+            Self::GrpcWeb
+            | Self::Connect
+            | Self::Triple
+            | Self::Thrift
+            | Self::KitexProtobuf
+            | Self::Trpc
+            | Self::TrpcHttp
+            | Self::Other(_) => false,
         }
     }
 
@@ -131,7 +144,14 @@ impl Rpc {
     pub fn is_trpc(self) -> bool {
         match self {
             Self::Trpc | Self::TrpcStream | Self::TrpcHttp => true,
-            Self::Thrift | Self::KitexProtobuf | Self::Grpc | Self::Ttstream | Self::Other(_) => false,
+            Self::Thrift
+            | Self::KitexProtobuf
+            | Self::Grpc
+            | Self::GrpcWeb
+            | Self::Connect
+            | Self::Triple
+            | Self::Ttstream
+            | Self::Other(_) => false,
         }
     }
 }
@@ -319,6 +339,8 @@ pub struct Request<'a> {
 pub struct Open<'a> {
     /// Which stream, and where.
     pub head: Head,
+    /// Each side sends one message, whatever is seen of them.
+    pub unary: bool,
     /// Who calls what.
     pub names: Names<'a>,
     /// Time the caller is willing to wait, nanoseconds (`grpc-timeout`, TTHeader key 12).
@@ -473,8 +495,6 @@ pub enum Event<'a> {
     GoAway(GoAway<'a>),
     /// The last byte of an event with [`Head::more`] has passed.
     Complete(Complete),
-    /// A proxy stands in between, and these are the addresses that it was told or that it tells. Comes before all others.
-    Prelude(Prelude<'a>),
     /// Bytes of the sender are missing, or make no sense, where whole messages may have stood: the answer to every call
     /// that waits for one may be among them.
     Lost {
@@ -507,8 +527,6 @@ pub enum Kind {
     GoAway,
     /// [`Event::Complete`].
     Complete,
-    /// [`Event::Prelude`].
-    Prelude,
     /// [`Event::Lost`].
     Lost,
 }
@@ -528,7 +546,6 @@ impl<'a> Event<'a> {
             Self::Reset(_) => Kind::Reset,
             Self::GoAway(_) => Kind::GoAway,
             Self::Complete(_) => Kind::Complete,
-            Self::Prelude(_) => Kind::Prelude,
             Self::Lost { .. } => Kind::Lost,
         }
     }
@@ -544,7 +561,7 @@ impl<'a> Event<'a> {
             | Self::HalfClose(HalfClose { head, .. })
             | Self::Answer(Answer { head, .. })
             | Self::Reset(Reset { head, .. }) => Some(head),
-            Self::GoAway(_) | Self::Complete(_) | Self::Prelude(_) | Self::Lost { .. } => None,
+            Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => None,
         }
     }
 
@@ -558,7 +575,7 @@ impl<'a> Event<'a> {
             | Self::HalfClose(HalfClose { head, .. })
             | Self::Answer(Answer { head, .. })
             | Self::Reset(Reset { head, .. }) => Some(head),
-            Self::GoAway(_) | Self::Complete(_) | Self::Prelude(_) | Self::Lost { .. } => None,
+            Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => None,
         }
     }
 
@@ -582,12 +599,9 @@ impl<'a> Event<'a> {
             | Self::Begin(Begin { names, .. })
             | Self::Answer(Answer { names, .. })
             | Self::Reset(Reset { names, .. }) => Some(names),
-            Self::Part(_)
-            | Self::HalfClose(_)
-            | Self::GoAway(_)
-            | Self::Complete(_)
-            | Self::Prelude(_)
-            | Self::Lost { .. } => None,
+            Self::Part(_) | Self::HalfClose(_) | Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => {
+                None
+            }
         }
     }
 
@@ -599,12 +613,9 @@ impl<'a> Event<'a> {
             | Self::Begin(Begin { names, .. })
             | Self::Answer(Answer { names, .. })
             | Self::Reset(Reset { names, .. }) => Some(names),
-            Self::Part(_)
-            | Self::HalfClose(_)
-            | Self::GoAway(_)
-            | Self::Complete(_)
-            | Self::Prelude(_)
-            | Self::Lost { .. } => None,
+            Self::Part(_) | Self::HalfClose(_) | Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => {
+                None
+            }
         }
     }
 
@@ -619,7 +630,7 @@ impl<'a> Event<'a> {
             | Self::HalfClose(HalfClose { headers, .. })
             | Self::Answer(Answer { headers, .. })
             | Self::Reset(Reset { headers, .. }) => *headers,
-            Self::GoAway(_) | Self::Complete(_) | Self::Prelude(_) | Self::Lost { .. } => None,
+            Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => None,
         }
     }
 

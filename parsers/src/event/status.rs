@@ -112,6 +112,9 @@ pub enum Status<'a> {
     Ttstream(TtstreamStatus<'a>),
     /// gRPC trailers.
     Grpc(GrpcStatus<'a>),
+    /// An answer of Connect or Triple, whose codes are gRPC's: an error as JSON, or the end of a stream. Code 0 where it says that
+    /// all is well. `details` is a `google.rpc.Status`, as in gRPC.
+    Connect(GrpcStatus<'a>),
     /// A unary answer of tRPC.
     Trpc(Codes<'a>),
     /// The end of a tRPC stream.

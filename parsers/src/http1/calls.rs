@@ -13,7 +13,7 @@ use crate::event::{
     self, Answer, CallId, Codes, Event, Names, Pairs, Reply, Request, Rpc, Status, Text, ThriftStatus,
     Transport,
 };
-use crate::thrift;
+use crate::{thrift, web};
 
 /// Nanoseconds of a millisecond, the unit of `trpc-timeout`.
 const MILLISECOND: u64 = 1_000_000;
@@ -93,26 +93,8 @@ fn codec(head: &Head<'_>) -> Option<&'static str> {
 
 /// Service and method of a target `/service/method?query`.
 fn split_target(target: &[u8]) -> (Option<Text<'_>>, Option<Text<'_>>) {
-    let path = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
-    // A proxy is asked with the whole address.
-    let path = match memchr::memmem::find(path, b"://") {
-        Some(at) => {
-            let rest = path.get(at + 3..).unwrap_or_default();
-            memchr::memchr(b'/', rest).and_then(|slash| rest.get(slash..)).unwrap_or_default()
-        }
-        None => path,
-    };
-    let path = path.strip_prefix(b"/").unwrap_or(path);
-    if path.is_empty() {
-        return (None, None);
-    }
-    match memchr::memrchr(b'/', path) {
-        Some(slash) => (
-            path.get(..slash).map(Text::Plain),
-            path.get(slash + 1..).filter(|method| !method.is_empty()).map(Text::Plain),
-        ),
-        None => (None, Some(Text::Plain(path))),
-    }
+    let (service, method) = web::split_target(target);
+    (service.map(Text::Plain), method.map(Text::Plain))
 }
 
 fn text<'a>(head: &Head<'a>, name: &str) -> Option<Text<'a>> {

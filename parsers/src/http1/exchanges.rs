@@ -7,6 +7,7 @@ use super::calls;
 use crate::event::{Event, Rpc};
 use crate::protocol::Emit;
 use crate::session::At;
+use crate::web::Claim;
 
 /// The most requests of a connection that wait for their answers (pipelining).
 const EXCHANGE_LIMIT: usize = 1024;
@@ -45,10 +46,12 @@ impl Method {
 pub(super) enum Asked {
     /// No call.
     Foreign,
-    /// No call unless its answer has tRPC's headers: its head, where it began, its size as far as it is known.
+    /// No call unless its answer has tRPC's headers or is an error of Connect: its head, where it began, its size as far as it is known.
     Candidate { head: Vec<u8>, start: u64, bytes: u64 },
     /// tRPC over HTTP, emitted.
     Trpc,
+    /// Connect and its kin, emitted.
+    Web(Claim),
     /// Thrift over HTTP whose body is being read.
     ThriftComing,
     /// Thrift over HTTP, emitted.
@@ -69,6 +72,7 @@ impl Asked {
     fn lost(&self, start: u64) -> Option<Event<'static>> {
         match self {
             Self::Trpc => Some(calls::lost_answer(Rpc::TrpcHttp, start)),
+            Self::Web(claim) => Some(calls::lost_answer(claim.rpc, start)),
             Self::Thrift { oneway: false } => Some(calls::lost_answer(Rpc::Thrift, start)),
             _ => None,
         }

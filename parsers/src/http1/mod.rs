@@ -1,11 +1,12 @@
-//! HTTP/1.x as a carrier of calls: tRPC over HTTP and thrift over HTTP. Other exchanges are followed too, so that answers
-//! find their requests, and emit nothing.
+//! HTTP/1.x as a carrier of calls: tRPC over HTTP, thrift over HTTP, Connect, gRPC-Web, gRPC and Triple. Other exchanges are
+//! followed too, so that answers find their requests, and emit nothing.
 //!
 //! | what | module |
 //! | --- | --- |
 //! | start line and header fields | `head` |
 //! | where a body ends, chunks | `body` |
 //! | which exchanges are calls | `calls` |
+//! | bodies of Connect and its kin | `web` |
 //! | requests that wait for their answers | `exchanges` |
 //! | the state of a connection | `session` |
 //!
@@ -17,6 +18,7 @@ mod dissect;
 mod exchanges;
 pub mod head;
 mod session;
+mod web;
 
 use crate::event::Side;
 use crate::protocol::{Detection, Field, Opening, Protocol, Session};

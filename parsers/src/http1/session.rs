@@ -4,10 +4,12 @@ use super::body::{self, Chunks, Length};
 use super::calls;
 use super::exchanges::{Asked, Exchanges};
 use super::head::{self, HEAD_LIMIT, Head, Start};
+use super::web::Web;
 use crate::error::{Error, Layer};
 use crate::event::{CallId, Complete, Event, Kind, Side};
 use crate::protocol::Emit;
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step, UNBOUNDED};
+use crate::web::{BodyEnd, Claimed};
 
 /// The most bytes of a thrift body that are kept to read its outcome: an exception's text may be long.
 const CONTENT_LIMIT: usize = 288 * 1024;
@@ -44,11 +46,13 @@ struct Open {
 
 /// What the body of a message is for.
 #[derive(Debug)]
-enum Purpose {
+pub(super) enum Purpose {
     /// Nothing.
     Pass,
     /// Its message was emitted, and its end has to be.
     Announced,
+    /// It is read as a message of Connect or its kin.
+    Web(Box<Web>),
     /// It is kept to be read as a thrift message. `orphan`: an answer whose request was not seen. `broken`: bytes of it
     /// are missing, so that what follows is not kept.
     Thrift { head: Vec<u8>, content: Vec<u8>, orphan: bool, broken: bool },
@@ -72,7 +76,7 @@ pub(super) struct Connection {
 }
 
 /// The whole size of a message, where its head says it.
-fn whole_size(head: &Head<'_>, length: Length) -> Option<u64> {
+pub(super) fn whole_size(head: &Head<'_>, length: Length) -> Option<u64> {
     match length {
         Length::Known(body) => Some(head.len as u64 + body),
         Length::Chunked | Length::UntilClose => None,
@@ -81,7 +85,7 @@ fn whole_size(head: &Head<'_>, length: Length) -> Option<u64> {
 }
 
 /// Fills in where an event stands on the wire.
-fn place(event: &mut Event<'_>, start: u64, bytes: u64, more: bool, truncated: bool) {
+pub(super) fn place(event: &mut Event<'_>, start: u64, bytes: u64, more: bool, truncated: bool) {
     if let Some(head) = event.head_mut() {
         (head.start, head.bytes, head.more, head.truncated) = (start, bytes, more, truncated);
     }
@@ -92,18 +96,18 @@ fn keep(head: &[u8], orphan: bool) -> Purpose {
 }
 
 /// A head on the wire.
-struct Placed<'h> {
-    head: &'h Head<'h>,
+pub(super) struct Placed<'h> {
+    pub(super) head: &'h Head<'h>,
     /// Its bytes.
-    sent: &'h [u8],
-    at: At,
+    pub(super) sent: &'h [u8],
+    pub(super) at: At,
     /// Bytes of the message at hand, the head's own included.
     available: usize,
 }
 
 impl Placed<'_> {
     /// Emits what the head says. What is to be done with the body follows from whether all of it is at hand.
-    fn announce(&self, event: &mut Event<'_>, length: Length, emit: &mut Emit<'_>) -> Purpose {
+    pub(super) fn announce(&self, event: &mut Event<'_>, length: Length, emit: &mut Emit<'_>) -> Purpose {
         let bytes = whole_size(self.head, length);
         let more = bytes.is_none_or(|bytes| bytes > self.available as u64);
         place(event, self.at.offset, bytes.unwrap_or(0), more, false);
@@ -151,7 +155,13 @@ impl Connection {
         let Some((line, next)) = body::parse_line(chunks, input)? else {
             return Ok(Step::Need(Need::Line(body::LINE_LIMIT)));
         };
-        self.direction(at.side).phase = Phase::Chunked(next);
+        let direction = self.direction(at.side);
+        direction.phase = Phase::Chunked(next);
+        if chunks == Chunks::Trailer
+            && let Some(Open { purpose: Purpose::Web(web), .. }) = &mut direction.open
+        {
+            web.trailer(input.get(..line).unwrap_or_default());
+        }
         Ok(match next {
             Chunks::Data(size) => Step::Body(line, size),
             Chunks::Done => {
@@ -214,6 +224,8 @@ impl Connection {
             (Asked::Trpc, placed.announce(&mut request, length, emit))
         } else if calls::is_thrift(head) && method == b"POST" {
             (Asked::ThriftComing, keep(sent, false))
+        } else if let Claimed::Yes(claim) = super::web::claim(head) {
+            (Asked::Web(claim), Web::request(placed, claim, length, emit))
         } else if sent.len() <= CANDIDATE_LIMIT && matches!(method, b"GET" | b"POST") {
             let (head, start, bytes) = (sent.to_vec(), at.offset, bytes.unwrap_or(0));
             (Asked::Candidate { head, start, bytes }, Purpose::Pass)
@@ -246,6 +258,10 @@ impl Connection {
                 }
                 trpc(emit)
             }
+            Some(Asked::Candidate { head: asked, start, bytes }) => {
+                Web::candidate(head, asked, start, bytes).unwrap_or(Purpose::Pass)
+            }
+            Some(Asked::Web(claim)) => Web::answer(placed, claim, length, emit),
             None if calls::is_trpc_error(head) => trpc(emit),
             None if calls::is_thrift(head) => keep(sent, true),
             // The answer to a one-way call says nothing: it is there because HTTP wants one.
@@ -256,7 +272,11 @@ impl Connection {
             Some(Asked::ThriftComing | Asked::Thrift { .. }) => {
                 placed.announce(&mut calls::thrift_status(head, false), length, emit)
             }
-            Some(Asked::Foreign | Asked::Candidate { .. } | Asked::Hole { .. }) | None => Purpose::Pass,
+            Some(Asked::Foreign | Asked::Hole { .. }) => Purpose::Pass,
+            None => match super::web::claim_of_orphan(head) {
+                Some(claim) => Web::answer(placed, claim, length, emit),
+                None => Purpose::Pass,
+            },
         }
     }
 
@@ -318,6 +338,7 @@ impl Connection {
     fn finish(&mut self, end: At, emit: &mut Emit<'_>) {
         let At { side, offset } = end;
         self.emit_thrift(end, false, emit);
+        self.finish_web(end, BodyEnd::Whole, emit);
         let direction = self.direction(side);
         if direction.phase != Phase::Tunnel {
             direction.phase = Phase::Message;
@@ -330,6 +351,16 @@ impl Connection {
         }
         if self.client == Some(side) {
             self.exchanges.complete(open.start, bytes);
+        }
+    }
+
+    /// The body of a message of Connect or its kin ends at `end`: emits what it says.
+    fn finish_web(&mut self, end: At, how: BodyEnd, emit: &mut Emit<'_>) {
+        let Some(open) = &mut self.direction(end.side).open else { return };
+        if let Purpose::Web(web) = &mut open.purpose {
+            let how = if open.truncated && how == BodyEnd::Whole { BodyEnd::Lost } else { how };
+            web.finish(end, open.start, open.truncated, how, emit);
+            open.purpose = Purpose::Pass;
         }
     }
 
@@ -378,17 +409,23 @@ impl Reader for Connection {
         if self.client == Some(at.side) {
             self.exchanges.expire(end.offset);
         }
-        self.keep_content(end, bytes, emit);
+        if let Some(Open { purpose: Purpose::Web(web), .. }) = &mut self.direction(at.side).open {
+            web.body(at, bytes, emit);
+        } else {
+            self.keep_content(end, bytes, emit);
+        }
         if left == 0 {
             self.finish_body(end, emit);
         }
     }
 
-    fn body_lost(&mut self, at: At, _missing: Option<u64>, left: u64, emit: &mut Emit<'_>) {
+    fn body_lost(&mut self, at: At, missing: Option<u64>, left: u64, emit: &mut Emit<'_>) {
         if let Some(open) = &mut self.direction(at.side).open {
             open.truncated = true;
-            if let Purpose::Thrift { broken, .. } = &mut open.purpose {
-                *broken = true;
+            match &mut open.purpose {
+                Purpose::Thrift { broken, .. } => *broken = true,
+                Purpose::Web(web) => web.skip(missing),
+                Purpose::Pass | Purpose::Announced => {}
             }
         }
         if left == 0 {
@@ -419,6 +456,7 @@ impl Reader for Connection {
             open.truncated = true;
         }
         self.emit_thrift(at, false, emit);
+        self.finish_web(at, BodyEnd::Broken, emit);
         // A body that did not come to its end stays open: the connection's end is what decides its call.
         self.direction(at.side).open = None;
     }
@@ -426,10 +464,19 @@ impl Reader for Connection {
     fn oldest(&self, at: At) -> u64 {
         let open = match &at.side.of(&self.directions).open {
             Some(Open { start, purpose: Purpose::Thrift { .. }, .. }) => Some(*start),
+            Some(Open { start, purpose: Purpose::Web(web), .. }) => Some(web.oldest(*start)),
+            _ => None,
+        };
+        let refused = match &at.side.other().of(&self.directions).open {
+            Some(Open { purpose: Purpose::Web(web), .. }) => web.candidate_start(),
             _ => None,
         };
         let candidate = self.exchanges.oldest_candidate().filter(|_| self.client == Some(at.side));
-        [open, candidate].into_iter().flatten().min().map_or(at.offset, |oldest| oldest.min(at.offset))
+        [open, candidate, refused]
+            .into_iter()
+            .flatten()
+            .min()
+            .map_or(at.offset, |oldest| oldest.min(at.offset))
     }
 
     fn trouble(&self) -> Option<(Error, u64)> {

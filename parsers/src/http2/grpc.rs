@@ -49,7 +49,7 @@ fn parse_digits(digits: &[u8]) -> Option<u64> {
 }
 
 /// Reads a `grpc-timeout` into nanoseconds: at most eight digits and a unit.
-pub(super) fn parse_timeout(value: &[u8]) -> Option<u64> {
+pub(crate) fn parse_timeout(value: &[u8]) -> Option<u64> {
     let (unit, digits) = value.split_last()?;
     let nanoseconds = match unit {
         b'H' => 3_600_000_000_000,
@@ -65,7 +65,7 @@ pub(super) fn parse_timeout(value: &[u8]) -> Option<u64> {
 }
 
 /// Reads a status: decimal digits. Something else is `None`.
-pub(super) fn parse_status(value: &[u8]) -> Option<i64> {
+pub(crate) fn parse_status(value: &[u8]) -> Option<i64> {
     parse_digits(value).and_then(|number| i64::try_from(number).ok())
 }
 

@@ -68,6 +68,8 @@ mod upgrade;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use grpc::{parse_status, parse_timeout};
+
 use crate::event::Side;
 use crate::protocol::{Detection, Field, Opening, Protocol, Session};
 

@@ -192,7 +192,7 @@ fn owned_status(status: &event::Status<'_>) -> Status<'static> {
             cut: trailer.cut,
             ..blank
         },
-        event::Status::Grpc(grpc) => Status {
+        event::Status::Grpc(grpc) | event::Status::Connect(grpc) => Status {
             grpc: match grpc.code {
                 event::GrpcCode::Code(code) => Some(GrpcStatus::Code(code)),
                 event::GrpcCode::Malformed(text) => {
@@ -285,7 +285,7 @@ pub(crate) fn own(side: Side, event: &Event<'_>) -> Seen {
             message.truncated = complete.truncated;
         }
         Event::Begin(begin) => message.status.http = begin.http,
-        Event::HalfClose(_) | Event::Prelude(_) | Event::Lost { .. } => {}
+        Event::HalfClose(_) | Event::Lost { .. } => {}
     }
     Seen { side, message, metadata }
 }

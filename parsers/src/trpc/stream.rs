@@ -75,7 +75,15 @@ pub(super) fn init<'a>(head: &FrameHead, fields: &ProtobufFields<'a>, from_calle
     if from_caller {
         // trans_info.
         let custom = request.bytes_or_partial(5).is_some();
-        return Event::Open(Open { head, names, timeout: None, unknown_name: None, custom, headers });
+        return Event::Open(Open {
+            head,
+            unary: false,
+            names,
+            timeout: None,
+            unknown_name: None,
+            custom,
+            headers,
+        });
     }
     let response = meta(2).unwrap_or_default();
     match response.number(1).map(|ret| ret as i32) {

@@ -160,7 +160,7 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
                 },
             );
         }
-        Rpc::Grpc => {
+        Rpc::Grpc | Rpc::GrpcWeb => {
             put(
                 "grpc-status",
                 match outcome.carrier {

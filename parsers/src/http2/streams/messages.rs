@@ -44,13 +44,14 @@ pub(in super::super) struct Piece<'a> {
 }
 
 /// The head of an event of a stream.
-pub(super) fn head_of(id: u32, span: Span, truncated: bool) -> Head {
-    let head = Head::new(Rpc::Grpc, Transport::Http2, CallId::Stream(i64::from(id)));
+pub(super) fn head_of(rpc: Rpc, id: u32, span: Span, truncated: bool) -> Head {
+    let head = Head::new(rpc, Transport::Http2, CallId::Stream(i64::from(id)));
     Head { start: span.start, bytes: span.bytes, truncated, ..head }
 }
 
 /// Emits the first header block of an answer.
 pub(super) fn emit_begin(
+    rpc: Rpc,
     id: u32,
     span: Span,
     list: List<'_>,
@@ -58,7 +59,7 @@ pub(super) fn emit_begin(
     truncated: bool,
     emit: &mut Emit<'_>,
 ) {
-    let head = Head { codec: codec_of(content), ..head_of(id, span, truncated) };
+    let head = Head { codec: codec_of(content), ..head_of(rpc, id, span, truncated) };
     let http = http_status(list);
     let has_status = list.has(Name::GrpcStatus) || list.has(Name::BizStatus);
     let begin = Begin { head, names: Names::default(), http, has_status, headers: Some(&list) };
@@ -77,8 +78,8 @@ pub(super) fn answer_of<'a>(
 }
 
 /// Emits a DATA frame in which that many messages ended.
-pub(super) fn emit_part(id: u32, span: Span, messages: u32, truncated: bool, emit: &mut Emit<'_>) {
-    let head = head_of(id, span, truncated);
+pub(super) fn emit_part(rpc: Rpc, id: u32, span: Span, messages: u32, truncated: bool, emit: &mut Emit<'_>) {
+    let head = head_of(rpc, id, span, truncated);
     emit(span.side, &Event::Part(Part { head, messages, end_lost: false, headers: None }));
 }
 

@@ -7,6 +7,7 @@
 //! | requests whose path is not known | `unknown_paths.rs` |
 //! | whether header blocks can be among missing bytes | `loss_proof.rs` |
 //! | header blocks and the events made of them | `messages.rs` |
+//! | streams of Connect, gRPC-Web and Triple | `web.rs` |
 //! | what each frame does | here |
 //!
 //! A stream is a call once its request says so, or, where the request can't be read, once something else proves it. Until
@@ -17,6 +18,7 @@ mod messages;
 mod numbers;
 mod stream;
 mod unknown_paths;
+mod web;
 
 use std::collections::BTreeSet;
 
@@ -27,7 +29,7 @@ use super::grpc::{self, Content, Scanner};
 use super::hpack::List;
 use super::known::Name;
 use crate::event::{
-    Event, GrpcCode, GrpcStatus, HalfClose, Head, Names, Open, Pairs, Part, Reset, Side, Text,
+    Event, GrpcCode, GrpcStatus, HalfClose, Head, Names, Open, Pairs, Part, Reset, Rpc, Side, Status, Text,
 };
 use crate::protocol::Emit;
 use loss_proof::{Proof, Untracked};
@@ -63,6 +65,8 @@ enum Traffic {
     /// No call was seen yet.
     #[default]
     Unknown,
+    /// Calls, none of them gRPC yet.
+    Web,
     /// gRPC calls.
     Grpc,
 }
@@ -117,11 +121,6 @@ impl Streams {
         side.of_mut(&mut self.positions).now = offset;
     }
 
-    /// Whether anything is pending.
-    pub(super) fn has_pending(&self) -> bool {
-        !self.candidates.is_empty()
-    }
-
     /// The first byte of `side` that is pending.
     pub(super) fn oldest_pending(&self, side: Side) -> Option<u64> {
         let pending = self.candidates.iter().filter_map(|id| match &self.open.get(id)?.state {
@@ -146,6 +145,7 @@ impl Streams {
     pub(super) fn gap(&mut self, side: Side, offset: u64, emit: &mut Emit<'_>) {
         self.raise_floor(side, offset);
         let of_callee = self.client == Some(side.other());
+        let of_client = self.client == Some(side);
         if !of_callee {
             self.numbers.lose();
         }
@@ -153,12 +153,12 @@ impl Streams {
         ids.sort_unstable();
         for id in ids {
             let Some(stream) = self.open.get_mut(&id) else { continue };
-            stream.scanner(side).skip(None);
+            stream.skip(side, of_client, None);
             let before = stream.loss;
             stream.loss = before.max(if of_callee { Loss::Answer } else { Loss::Bytes });
             if before < Loss::Answer && of_callee && matches!(stream.state, State::Call) {
                 let span = Span { side, start: offset, bytes: 0 };
-                let head = head_of(id, span, true);
+                let head = head_of(stream.rpc(), id, span, true);
                 emit(side, &Event::Part(Part { head, messages: 0, end_lost: true, headers: None }));
             }
         }
@@ -167,6 +167,11 @@ impl Streams {
     /// Bytes of `side` are missing before `offset`, all of them within one frame.
     pub(super) fn raise_floor(&mut self, side: Side, offset: u64) {
         side.of_mut(&mut self.positions).floor = offset;
+    }
+
+    /// Where the current frame of `side` begins.
+    fn last_frame(&self, side: Side) -> u64 {
+        side.of(&self.positions).now
     }
 
     /// Frames of `side` are seen from here on, or not seen any more.
@@ -265,6 +270,7 @@ impl Streams {
             Claim::Unclear if self.candidates.len() < PENDING_LIMIT => {
                 State::Candidate(Box::new(Pending::new(span, list.keep(), cut)))
             }
+            Claim::Foreign if self.web_request(id, &block, emit) => return,
             Claim::Unclear | Claim::Foreign => {
                 self.open.remove(&id);
                 self.untracked = Untracked::Streams;
@@ -301,11 +307,17 @@ impl Streams {
             caller: text(Name::SourceService),
             callee: text(Name::DestinationService),
         };
-        let head = Head { codec, ..head_of(id, span, cut) };
+        let head = Head { codec, ..head_of(Rpc::Grpc, id, span, cut) };
         let timeout = list.get(Name::GrpcTimeout).and_then(grpc::parse_timeout);
-        let open = Open { head, names, timeout, unknown_name, custom: true, headers: Some(&list) };
+        let open =
+            Open { head, unary: false, names, timeout, unknown_name, custom: true, headers: Some(&list) };
         emit(span.side, &Event::Open(open));
         self.traffic = Traffic::Grpc;
+        self.emit_goaways(emit);
+    }
+
+    /// Emits what was pending because no call had been seen.
+    fn emit_goaways(&mut self, emit: &mut Emit<'_>) {
         for goaway in std::mem::take(&mut self.goaways) {
             let PendingGoaway { span, last, code, text } = goaway;
             emit_goaway(self.client, self.reachable(span), last, code, &text, emit);
@@ -318,7 +330,7 @@ impl Streams {
         let span = Span { bytes: 0, ..span };
         match &mut stream.state {
             State::Call => {
-                let head = head_of(id, span, stream.is_truncated());
+                let head = head_of(stream.rpc(), id, span, stream.is_truncated());
                 emit(span.side, &Event::HalfClose(HalfClose { head, headers: None }));
             }
             State::Candidate(pending) => pending.half_close = Some(span),
@@ -339,24 +351,30 @@ impl Streams {
         let State::Candidate(pending) = std::mem::replace(&mut stream.state, State::Call) else { return };
         self.candidates.remove(&id);
         let truncated = stream.is_truncated();
+        let (rpc, claim) = (stream.rpc(), stream.web.as_ref().map(|web| web.claim()));
         let client = self.client.unwrap_or(Side::A);
         let (span, request) = &pending.request;
         let list = request.list();
-        let codec = codec_of(content_of(list)).or(codec);
-        self.emit_request(id, self.reachable(*span), list, codec, pending.cut, emit);
+        let span = self.reachable(*span);
+        if let Some(claim) = claim {
+            self.emit_web_request(id, span, list, claim, pending.cut, emit);
+        } else {
+            let codec = codec_of(content_of(list)).or(codec);
+            self.emit_request(id, span, list, codec, pending.cut, emit);
+        }
         let emit_parts = |side: Side, emit: &mut Emit<'_>| {
             if let Some((span, messages)) = *side.of(&pending.parts) {
-                emit_part(id, self.reachable(span), messages, truncated, emit);
+                emit_part(rpc, id, self.reachable(span), messages, truncated, emit);
             }
         };
         emit_parts(client, emit);
         if let Some(span) = pending.half_close {
-            let head = head_of(id, self.reachable(span), truncated);
+            let head = head_of(rpc, id, self.reachable(span), truncated);
             emit(span.side, &Event::HalfClose(HalfClose { head, headers: None }));
         }
         if let Some((span, begin)) = &pending.begin {
             let (span, list) = (self.reachable(*span), begin.list());
-            emit_begin(id, span, list, content_of(list), truncated, emit);
+            emit_begin(rpc, id, span, list, content_of(list), truncated, emit);
         }
         emit_parts(client.other(), emit);
     }
@@ -373,6 +391,10 @@ impl Streams {
         }
         stream.http = stream.http.or(http);
         let content = content_of(list);
+        if stream.web.is_some() || (content == Some(Content::Other) && self.adopt(id, list)) {
+            return self.web_answer(id, &block, emit);
+        }
+        let Some(stream) = self.open.get(&id) else { return };
         if !matches!(stream.state, State::Call) && !self.prove(id, &block, content, emit) {
             return;
         }
@@ -387,7 +409,7 @@ impl Streams {
         stream.response = Response::Begun;
         let truncated = stream.is_truncated();
         match &mut stream.state {
-            State::Call => emit_begin(id, span, list, content, truncated, emit),
+            State::Call => emit_begin(Rpc::Grpc, id, span, list, content, truncated, emit),
             State::Candidate(pending) => pending.begin = Some((span, list.keep())),
             // From here on all of the answer is seen.
             State::Orphan | State::ProvenOrphan => *stream.scanner(span.side) = Scanner::START,
@@ -445,7 +467,7 @@ impl Streams {
         let codec = block.and_then(|(list, ..)| codec_of(content_of(list)));
         // The bytes of DATA that ends a stream were emitted as a part of it.
         let span = if block.is_some() { span } else { Span { bytes: 0, ..span } };
-        let head = Head { codec, ..head_of(id, span, stream.is_truncated() || cut) };
+        let head = Head { codec, ..head_of(Rpc::Grpc, id, span, stream.is_truncated() || cut) };
         let headers = block.as_ref().map(|(list, ..)| list as &dyn Pairs);
         emit(span.side, &Event::Answer(answer_of(head, quoted, status, headers)));
         self.finish(id);
@@ -456,6 +478,9 @@ impl Streams {
         let Piece { side, begins, data, ends, mut messages } = piece;
         let stream = if begins.is_some() { self.reach(id) } else { self.open.get_mut(&id) };
         let Some(stream) = stream else { return messages };
+        if stream.web.is_some() {
+            return self.web_data(id, piece, emit);
+        }
         let scanner = stream.scanner(side);
         if let Some(length) = begins {
             scanner.begin_frame(length);
@@ -466,7 +491,7 @@ impl Streams {
         let truncated = stream.is_truncated();
         match &mut stream.state {
             State::Done => return messages,
-            State::Call => emit_part(id, span, messages, truncated, emit),
+            State::Call => emit_part(Rpc::Grpc, id, span, messages, truncated, emit),
             State::Candidate(_) | State::Orphan | State::ProvenOrphan => {
                 if let State::Candidate(pending) = &mut stream.state {
                     pending.add(span, messages);
@@ -490,9 +515,10 @@ impl Streams {
 
     /// Bytes of a DATA frame are missing. `None`: it is not known how many of the data.
     pub(super) fn data_missing(&mut self, id: u32, side: Side, missing: Option<u64>) {
+        let of_client = self.client == Some(side);
         if let Some(stream) = self.open.get_mut(&id) {
             stream.loss = stream.loss.max(Loss::Bytes);
-            stream.scanner(side).skip(missing);
+            stream.skip(side, of_client, missing);
         }
     }
 
@@ -503,6 +529,10 @@ impl Streams {
         if by_client {
             self.untracked = self.untracked.max(Untracked::Broken);
         }
+        if stream.web.is_some() && self.web_is_over(id, span, emit) {
+            return;
+        }
+        let Some(stream) = self.open.get(&id) else { return };
         match stream.state {
             State::Done => return,
             State::Call | State::ProvenOrphan => {}
@@ -522,14 +552,18 @@ impl Streams {
         let answer_missing = stream.loss == Loss::Answer || !self.in_step(server) || opened_before;
         if code == 0 && by_client && answer_missing {
             // A client that has its answer ends a stream so (RFC 9113, section 8.1): the answer is what is missing.
-            let span = Span { side: server, start: server.of(&self.positions).now, bytes: 0 };
+            let span = Span { side: server, start: self.last_frame(server), bytes: 0 };
             let status = GrpcStatus { code: GrpcCode::Unknown, cut: true, ..NO_STATUS };
-            let answer = answer_of(head_of(id, span, true), None, status, None);
+            let head = head_of(stream.rpc(), id, span, true);
+            let mut answer = answer_of(head, None, status, None);
+            if stream.web.is_some() {
+                answer.status = Status::Missing;
+            }
             emit(server, &Event::Answer(answer));
             return self.finish(id);
         }
         let reset = Reset {
-            head: head_of(id, span, stream.is_truncated()),
+            head: head_of(stream.rpc(), id, span, stream.is_truncated()),
             names: Names::default(),
             code: Some(i64::from(code)),
             message: None,
@@ -542,22 +576,27 @@ impl Streams {
 
     /// Takes a GOAWAY.
     pub(super) fn goaway(&mut self, span: Span, last: u32, code: u32, text: &[u8], emit: &mut Emit<'_>) {
-        if self.traffic == Traffic::Grpc {
-            emit_goaway(self.client, span, last, code, text, emit);
-        } else {
+        if self.traffic == Traffic::Unknown {
             // The last one of a side is the one that counts.
             self.goaways.retain(|other| other.span.side != span.side);
             self.goaways.push(PendingGoaway { span, last, code, text: text.to_vec() });
+        } else {
+            emit_goaway(self.client, span, last, code, text, emit);
         }
     }
 
     /// Nothing more comes from `side`: requests that only an answer could have proved to be calls are emitted if others of
     /// the connection were calls.
     pub(super) fn close(&mut self, side: Side, emit: &mut Emit<'_>) {
-        if self.client == Some(side) || self.traffic == Traffic::Unknown {
+        if self.client == Some(side) || self.traffic != Traffic::Grpc {
             return;
         }
-        let ids: Vec<u32> = self.candidates.iter().copied().collect();
+        let ids: Vec<u32> = self
+            .candidates
+            .iter()
+            .copied()
+            .filter(|id| self.open.get(id).is_some_and(|s| s.web.is_none()))
+            .collect();
         for id in ids {
             self.resolve(id, None, emit);
         }

@@ -21,7 +21,8 @@ use super::super::grpc::{Content, Scanner};
 use super::super::hpack::{Fields, List};
 use super::super::known::Name;
 use super::messages::Span;
-use crate::event::Side;
+use super::web::WebStream;
+use crate::event::{Rpc, Side};
 
 /// What a stream is.
 #[derive(Debug)]
@@ -105,18 +106,33 @@ pub(super) struct Stream {
     /// The answer's HTTP status.
     pub(super) http: Option<u16>,
     pub(super) scanners: [Scanner; 2],
+    /// What is known of it if it is of Connect or its kin.
+    pub(super) web: Option<Box<WebStream>>,
 }
 
 impl Stream {
     /// A stream whose request was seen.
     pub(super) fn new(state: State, loss: Loss) -> Self {
         let response = Response::Awaited;
-        Self { state, response, loss, suspect: false, http: None, scanners: [Scanner::START; 2] }
+        Self { state, response, loss, suspect: false, http: None, scanners: [Scanner::START; 2], web: None }
     }
 
     /// A stream whose request was not seen.
     pub(super) fn orphan() -> Self {
         Self { scanners: [Scanner::Lost; 2], ..Self::new(State::Orphan, Loss::Bytes) }
+    }
+
+    /// Bytes of `side`, which is the client if `of_client`, are missing (`None`: an unknown number).
+    pub(super) fn skip(&mut self, side: Side, of_client: bool, missing: Option<u64>) {
+        self.scanner(side).skip(missing);
+        if let Some(web) = &mut self.web {
+            web.skip(of_client, missing);
+        }
+    }
+
+    /// The protocol of its call.
+    pub(super) fn rpc(&self) -> Rpc {
+        self.web.as_ref().map_or(Rpc::Grpc, |web| web.rpc())
     }
 
     pub(super) fn scanner(&mut self, side: Side) -> &mut Scanner {

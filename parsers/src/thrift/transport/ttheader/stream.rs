@@ -103,7 +103,7 @@ pub(super) fn parse<'a>(
     let event = match kind {
         StreamFrame::Open => {
             let (timeout, custom) = (fields.timeout, fields.custom);
-            Event::Open(Open { head, names, timeout, unknown_name: None, custom, headers })
+            Event::Open(Open { head, unary: false, names, timeout, unknown_name: None, custom, headers })
         }
         StreamFrame::Begin => Event::Begin(Begin { head, names, http: None, has_status: false, headers }),
         StreamFrame::Data => Event::Part(Part { head, messages: 1, end_lost: false, headers }),
