@@ -22,6 +22,7 @@ use crate::flow::{Chunk, End, Flow, GapReason, Limits, Owner, Stamp, Table};
 use crate::source::{Batch, CapturePoint, Packet, Source, SourceError};
 use crate::time::Timestamp;
 
+use totals::BACKWARDS;
 pub use totals::{Tallied, Tally, Totals};
 
 /// Connections from which on the table is larger than the processor's caches, and packets are prepared for in groups.
@@ -337,6 +338,12 @@ impl Analyzer {
         self.totals.bytes += packet.data.len() as u64;
         let (first, last) = self.totals.span.unwrap_or((packet.time, packet.time));
         self.totals.span = Some((first.min(packet.time), last.max(packet.time)));
+        self.totals.pause = self.totals.pause.max(packet.time.since(last));
+        let behind = last.since(packet.time);
+        if behind >= BACKWARDS {
+            let (count, most) = self.totals.backwards;
+            self.totals.backwards = (count + 1, most.max(behind));
+        }
         self.last = Stamp { packet: packet.number, time: self.last.time.max(packet.time) };
         if self.next_tick.is_none_or(|next| self.last.time >= next) {
             self.tick();

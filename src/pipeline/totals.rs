@@ -7,8 +7,15 @@ use crate::calls::record::Connection;
 use crate::decode::Skip;
 use crate::flow::Shed;
 use crate::source::{LinkType, SourceError};
-use crate::text::{counted, thousands};
+use crate::text::{counted, duration, thousands};
 use crate::time::Timestamp;
+
+/// How much older a packet may be than one before it, in nanoseconds: interfaces and files that are merged differ by less,
+/// and nothing depends on smaller differences.
+pub(super) const BACKWARDS: u64 = 1_000_000_000;
+
+/// A time without packets, in nanoseconds, that is more likely a clock that was set than a pause: 30 days.
+const LEAP: u64 = 30 * 86_400_000_000_000;
 
 /// What was read, and the result in numbers.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +30,10 @@ pub struct Totals {
     pub unknown_link: Option<LinkType>,
     /// Time of the first and the last packet.
     pub span: Option<(Timestamp, Timestamp)>,
+    /// Packets that are older than ones before them by [`BACKWARDS`] or more, and the largest difference in nanoseconds.
+    pub backwards: (u64, u64),
+    /// The longest time without a packet, in nanoseconds.
+    pub pause: u64,
     /// Calls decided, before any filter. Counted by whoever receives them, because several captures may show one call.
     pub calls: u64,
     /// Connections seen.
@@ -147,7 +158,7 @@ impl Totals {
     /// messages and packets that could not be decoded, and what was dropped at a bound. Empty if all is well.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
-        let lines = [self.silence(), self.broken(), self.opaque(), self.dropped()];
+        let lines = [self.silence(), self.broken(), self.opaque(), self.dropped(), self.disordered()];
         lines.into_iter().flatten().collect()
     }
 
@@ -206,6 +217,27 @@ impl Totals {
             (self.shed.out_of_window, "segments outside the window of their connection"),
         ]);
         (!words.is_empty()).then(|| format!("not everything was followed: {words}"))
+    }
+
+    /// What the times of the packets do to the calls.
+    fn disordered(&self) -> Option<String> {
+        let (count, most) = self.backwards;
+        let back = (count > 0).then(|| {
+            format!(
+                "{} older than packets before them, by up to {}: gaps are given up and connections end by the latest time, and \
+                 latencies across such a place are wrong; reordercap (Wireshark) sorts a file",
+                if count == 1 { "1 packet is".to_owned() } else { format!("{} packets are", thousands(count)) },
+                duration(most)
+            )
+        });
+        let leap = (self.pause >= LEAP).then(|| {
+            let pause = duration(self.pause);
+            format!("the time leaps ahead by {pause} between two packets: connections that were open there count as idle")
+        });
+        match (back, leap) {
+            (Some(back), Some(leap)) => Some(format!("{back}; {leap}")),
+            (back, leap) => back.or(leap),
+        }
     }
 
     /// All that was dropped at a bound or could not be decoded.
@@ -280,6 +312,20 @@ mod tests {
         ];
         assert_eq!(totals.remarks(), expected);
         assert_eq!(totals.lost(), 3 + 2 + 9);
+    }
+
+    #[test]
+    fn clocks_that_jump_are_said() {
+        let mut totals = totals();
+        totals.pause = LEAP - 1;
+        assert_eq!(totals.remarks(), [""; 0]);
+        (totals.pause, totals.backwards) = (LEAP, (3, 2_500_000_000));
+        let [remark] = &totals.remarks()[..] else { panic!("one remark") };
+        assert!(
+            remark.starts_with("3 packets are older than packets before them, by up to 2.5s:"),
+            "{remark}"
+        );
+        assert!(remark.contains("leaps ahead by"), "{remark}");
     }
 
     #[test]

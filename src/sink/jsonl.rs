@@ -217,6 +217,7 @@ fn totals_object<'b>(room: Room<'b>, dates: &mut Dates, totals: &Totals) -> Room
         (member!("connections"), Value::Bytes(totals.connections)),
         (member!("calls"), Value::Bytes(totals.calls)),
         (member!("gaps"), Value::Bytes(totals.gaps)),
+        (member!("backwards"), Value::Bytes(totals.backwards.0)),
     ] {
         members.key(member, value, None);
     }

@@ -514,3 +514,63 @@ fn calls_name_their_parents_if_asked_for() {
     let children = records(&["--link", "-Y", "parent != null"]);
     assert_eq!(children.len(), hops);
 }
+
+#[test]
+fn rotated_files_hold_all_packets_and_a_quota_only_the_newest() {
+    let folder = folder();
+    let big = capture("kitex").to_string_lossy().into_owned();
+    let wanted = run(&["calls", &big, "--format", "jsonl"]).stdout;
+    let write = |name: &str, options: &[&str]| {
+        let to = folder.path().join(name);
+        std::fs::create_dir_all(to.parent().expect("a folder")).expect("writable");
+        let to = to.to_string_lossy().into_owned();
+        let output = run(&[&["calls", &big, "-w", &to], options].concat());
+        assert_eq!(status(&output), 0, "{}", text(&output.stderr));
+    };
+    let files = |name: &str| {
+        let entries = std::fs::read_dir(folder.path().join(name)).expect("a folder");
+        let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry")).collect();
+        files.sort_by_key(std::fs::DirEntry::file_name);
+        files
+    };
+    let captures = support::bundled(".pcap").into_iter().filter(|path| path.starts_with(capture("kitex")));
+    let total: u64 = captures.map(|path| path.metadata().expect("a file").len()).sum();
+    for name in ["a/x.pcapng", "b/x_%Y.pcapng", "c/x"] {
+        write(name, &["-C", "1"]);
+        let all = folder.path().join(&name[..1]).to_string_lossy().into_owned();
+        assert!(files(&name[..1]).len() as u64 > total / 1_200_000, "{name}");
+        assert_eq!(run(&["calls", &all, "--format", "jsonl"]).stdout, wanted, "{name}");
+    }
+    write("d/x.pcapng", &["--max-disk", "1MB"]);
+    let kept = files("d");
+    let sum: u64 = kept.iter().map(|file| file.metadata().expect("a file").len()).sum();
+    assert!(sum <= 1_000_000 && sum > 700_000, "{sum}");
+    let newest = kept.last().expect("files").path().to_string_lossy().into_owned();
+    assert_eq!(status(&run(&["calls", &newest])), 0);
+    let small = run(&["calls", &big, "-w", "x", "--max-disk", "10kB"]);
+    assert_eq!(status(&small), 2);
+    assert!(text(&small.stderr).contains("at least 1MB"), "{}", text(&small.stderr));
+}
+
+#[test]
+fn packets_out_of_order_are_said() {
+    let folder = folder();
+    let path = folder.path().join("swapped.pcapng");
+    let mut writer = PacketWriter::create(&path, Rotation::default()).expect("writable");
+    // The first ten packets come last.
+    for early in [false, true] {
+        let mut source = files::open(&[PathBuf::from(mixed())], files::Options::default());
+        let mut batch = Batch::default();
+        while source.next_batch(&mut batch).expect("readable") {
+            for packet in batch.packets().filter(|packet| (packet.number <= 10) == early) {
+                writer.write(&packet, None).expect("writable");
+            }
+        }
+    }
+    writer.finish().expect("writable");
+    let output = run(&["calls", &path.to_string_lossy(), "--format", "jsonl", "--totals"]);
+    assert!(text(&output.stderr).contains("10 packets are older"), "{}", text(&output.stderr));
+    let totals: serde_json::Value =
+        serde_json::from_str(lines(&output).last().expect("lines")).expect("JSON");
+    assert_eq!(totals["backwards"], 10);
+}
