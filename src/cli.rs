@@ -103,15 +103,19 @@ pub struct Input {
     /// Write all packets to this file: pcap if the name ends in .pcap, otherwise pcapng.
     #[arg(short = 'w', long = "write", value_name = "FILE")]
     pub write: Option<PathBuf>,
-    /// Start a new -w file after this many million bytes.
+    /// Start a new -w file after this many million bytes. Names with a time format (`x_%H%M%S.pcap`) take the time of
+    /// the first packet; otherwise x.pcap becomes `x_00001_20261125210000.pcap` and so on.
     #[arg(short = 'C', value_name = "MB", requires = "write", value_parser = clap::value_parser!(u64).range(1..))]
     pub rotate_size: Option<u64>,
     /// Start a new -w file after this many seconds.
     #[arg(short = 'G', value_name = "SECONDS", requires = "write", value_parser = clap::value_parser!(u64).range(1..))]
     pub rotate_seconds: Option<u64>,
-    /// With -C or -G: keep this many -w files and overwrite the oldest.
+    /// With -C or -G: keep this many -w files; the oldest is overwritten or deleted.
     #[arg(short = 'W', value_name = "COUNT", requires = "write", value_parser = clap::value_parser!(u32).range(1..))]
     pub rotate_count: Option<u32>,
+    /// Keep at most this much in all -w files of the run together (10GB); the oldest are deleted.
+    #[arg(long = "max-disk", value_name = "SIZE", requires = "write", value_parser = parse_quota)]
+    pub max_disk: Option<u64>,
     /// Write each packet to the -w file as soon as it is captured, instead of within half a second.
     #[arg(short = 'U', long = "packet-buffered", requires = "write")]
     pub packet_buffered: bool,
@@ -128,6 +132,12 @@ impl Input {
     #[must_use]
     pub fn paths(&self) -> Vec<PathBuf> {
         self.read.iter().chain(&self.files).cloned().collect()
+    }
+
+    /// Whether `-w` may write several files.
+    #[must_use]
+    pub fn rotates(&self) -> bool {
+        self.rotate_size.is_some() || self.rotate_seconds.is_some() || self.max_disk.is_some()
     }
 
     /// Whether the input has no end: interfaces, growing files.
@@ -285,6 +295,14 @@ fn parse_size(text: &str) -> Result<usize, String> {
         _ => return Err(wrong()),
     };
     number.checked_mul(factor).ok_or_else(|| "too large".to_owned())
+}
+
+/// A size of at least one million bytes: less than that would hold hardly a packet of each file.
+fn parse_quota(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        bytes if bytes < 1_000_000 => Err("at least 1MB".to_owned()),
+        bytes => Ok(bytes as u64),
+    }
 }
 
 /// A time such as 500ms, 30s, 1.5m or 1h30m; a bare number is seconds.

@@ -4,25 +4,19 @@
 //! one says yes. If its beginning was not captured (or after a gap), every new segment is tried as the beginning of a message,
 //! for a bounded number of tries; after that, only the first segment of a side after the other one sent. A connection that no
 //! protocol recognises is then ignored.
+//!
+//! What proxies put in front of any protocol ([`rpcscope_parsers::prelude`]) is removed before the protocols are asked, and
+//! before `--decode-as` decides.
 
-use rpcscope_parsers::{Detection, Error, Event, Opening, Protocol, Session, Side};
+mod undecided;
+
+use rpcscope_parsers::prelude::{self, Found};
+use rpcscope_parsers::{Error, Event, Protocol, Session, Side};
+
+use undecided::{Decided, Undecided};
 
 use crate::decode::{FlowKey, Network};
 use crate::flow::{Chunk, Flow, Origin, Stamp};
-use crate::foreign;
-
-/// How many segments of a connection that was not seen from its start may be tried as the beginning of a message.
-const TRIES: u32 = 64;
-
-/// How many more may be tried after that, each the first of its side after the other one sent: if the capture begins within a
-/// large message, the next message begins there.
-const TURNS: u32 = 64;
-
-/// How many datagrams of a UDP conversation may be unknown before it counts as foreign.
-const DATAGRAM_TRIES: u32 = 4;
-
-/// The reason of a connection of which nothing can be said.
-const UNKNOWN: &str = "not of a known protocol";
 
 /// What to do with connections of one port, whatever their bytes look like (`--decode-as tcp:9000=trpc`).
 #[derive(Clone, Copy, Debug)]
@@ -59,26 +53,6 @@ impl std::str::FromStr for DecodeAs {
     }
 }
 
-/// A chunk of an undecided connection, kept to be read again once the protocol is known.
-#[derive(Debug)]
-struct KeptChunk {
-    side: Side,
-    len: usize,
-}
-
-#[derive(Debug, Default)]
-struct Undecided {
-    bytes: [Vec<u8>; 2],
-    chunks: Vec<KeptChunk>,
-    /// Whether what is kept of each side begins with its very first byte.
-    from_start: [bool; 2],
-    tries: u32,
-    /// Who sent the last segment.
-    last: Option<Side>,
-    /// What it seems to be, by the first bytes that no protocol recognised.
-    seems: Option<&'static str>,
-}
-
 enum State {
     /// No payload so far.
     Silent {
@@ -86,6 +60,8 @@ enum State {
         from_start: [bool; 2],
         /// A side has ended: `from_start` no longer changes.
         ended: bool,
+        /// The protocol that `--decode-as` sets.
+        forced: Option<&'static dyn Protocol>,
     },
     /// Boxed, as few connections are undecided for long.
     Undecided(Box<Undecided>),
@@ -94,6 +70,8 @@ enum State {
         session: Box<dyn Session>,
         /// Stream offset of the first byte of each side that the session was given: it counts from there.
         start: [u64; 2],
+        /// The side that had sent nothing when the protocol was recognised: a PROXY header may still come from it.
+        silent: Option<Side>,
     },
     Foreign {
         reason: &'static str,
@@ -122,12 +100,10 @@ impl Conversation {
             .iter()
             .find(|rule| rule.network == key.network && (rule.port == key.a.port || rule.port == key.b.port));
         let state = match rule.map(|rule| rule.protocol) {
-            None => State::Silent { from_start, ended: false },
+            None => State::Silent { from_start, ended: false, forced: None },
             Some(None) => State::Foreign { reason: "left out by --decode-as" },
             Some(Some(name)) => match rpcscope_parsers::all().iter().find(|p| p.name() == name) {
-                Some(protocol) => {
-                    State::Known { protocol: *protocol, session: protocol.session(), start: [0; 2] }
-                }
+                Some(protocol) => State::Silent { from_start, ended: false, forced: Some(*protocol) },
                 None => State::Foreign { reason: "left out by --decode-as" },
             },
         };
@@ -148,7 +124,9 @@ impl Conversation {
     pub fn protocol(&self) -> Option<&'static str> {
         match &self.state {
             State::Known { protocol, .. } | State::Over { protocol, .. } => Some(protocol.name()),
-            _ => None,
+            State::Silent { forced, .. } => forced.map(Protocol::name),
+            State::Undecided(undecided) => undecided.forced.map(Protocol::name),
+            State::Foreign { .. } => None,
         }
     }
 
@@ -159,15 +137,7 @@ impl Conversation {
         match &self.state {
             State::Foreign { reason } => Some(reason),
             State::Silent { .. } => Some("no payload"),
-            State::Undecided(undecided)
-                if undecided.bytes.iter().all(Vec::is_empty) && undecided.tries == 0 =>
-            {
-                Some("no payload")
-            }
-            State::Undecided(undecided) => Some(match undecided.tries {
-                0 => "too little payload to tell",
-                _ => undecided.seems.unwrap_or("no message of a known protocol begins in it"),
-            }),
+            State::Undecided(undecided) => Some(undecided.reason()),
             State::Known { protocol, session, .. } => {
                 session.trouble().map(|(error, _)| error.what).or_else(|| idle(*protocol))
             }
@@ -202,7 +172,7 @@ impl Conversation {
     /// Corrects whether each side was captured from its start. A SYN may be captured behind the packets that follow it, so
     /// that this is known only when the first chunk comes; after that it changes nothing.
     pub fn set_start(&mut self, from_start: [bool; 2]) {
-        if let State::Silent { from_start: known, ended: false } = &mut self.state {
+        if let State::Silent { from_start: known, ended: false, .. } = &mut self.state {
             *known = from_start;
         }
     }
@@ -217,28 +187,33 @@ impl Conversation {
         origin: Stamp,
         take: &mut Take<'_>,
     ) -> u64 {
-        if let State::Silent { from_start, ended } = &mut self.state {
+        if let State::Silent { from_start, ended, forced } = &mut self.state {
             if matches!(chunk, Chunk::End(_)) {
                 *ended = true;
                 return u64::MAX;
             }
-            let from_start = *from_start;
-            self.state = State::Undecided(Box::new(Undecided { from_start, ..Undecided::default() }));
+            self.state = State::Undecided(Box::new(Undecided::new(*from_start, *forced)));
         }
         match &mut self.state {
             State::Silent { .. } | State::Foreign { .. } | State::Over { .. } => u64::MAX,
-            State::Known { session, start, .. } => {
+            State::Known { session, start, silent, .. } => {
+                let mut chunk = chunk;
+                if *silent == Some(side) {
+                    *silent = None;
+                    chunk = behind_prelude(start, flow, side, chunk, origin, take);
+                }
                 feed(session.as_mut(), *start, flow, side, chunk, origin, take)
             }
             State::Undecided(undecided) => {
+                let forced = undecided.forced.map(Decided::Known);
                 let decided = match chunk {
-                    Chunk::Data(bytes) => undecided.data(side, bytes),
+                    Chunk::Data(bytes) => undecided.data(flow, side, bytes, origin, take),
                     Chunk::Datagram { bytes, .. } => undecided.datagram(side, bytes),
-                    Chunk::Gap { .. } => {
+                    Chunk::Gap { .. } if forced.is_none() => {
                         undecided.restart(side);
                         None
                     }
-                    Chunk::End(_) => None,
+                    Chunk::Gap { .. } | Chunk::End(_) => forced,
                 };
                 match decided {
                     None => undecided.kept_from(flow, side),
@@ -250,21 +225,52 @@ impl Conversation {
                         let kept = std::mem::take(undecided);
                         let mut session = protocol.session();
                         let mut start = [Side::A, Side::B].map(|side| kept.kept_from(flow, side));
-                        // A datagram is never kept; what was kept already holds this chunk otherwise.
-                        let needed = if let Chunk::Datagram { bytes, .. } = chunk {
-                            start[side.index()] -= bytes.len() as u64;
-                            feed(session.as_mut(), start, flow, side, chunk, origin, take)
-                        } else {
-                            replay(session.as_mut(), &kept, start, flow, origin, take);
-                            needed(session.as_ref(), flow, side)
+                        // Only data was kept; any other chunk has passed its own offsets already.
+                        let passed = match chunk {
+                            Chunk::Datagram { bytes, .. } => Some(bytes.len() as u64),
+                            Chunk::Gap { bytes, .. } => Some(bytes),
+                            Chunk::End(_) => Some(0),
+                            Chunk::Data(_) => None,
                         };
-                        self.state = State::Known { protocol, session, start };
+                        start[side.index()] -= passed.unwrap_or(0);
+                        replay(session.as_mut(), &kept, start, flow, origin, take);
+                        let needed = match passed {
+                            Some(_) => feed(session.as_mut(), start, flow, side, chunk, origin, take),
+                            None => needed(session.as_ref(), flow, side),
+                        };
+                        let silent = match kept.bytes.each_ref().map(Vec::is_empty) {
+                            [true, false] => Some(Side::A),
+                            [false, true] => Some(Side::B),
+                            _ => None,
+                        };
+                        self.state = State::Known { protocol, session, start, silent };
                         needed
                     }
                 }
             }
         }
     }
+}
+
+/// The first bytes of the client of a connection that the server's first bytes decided, without a PROXY header before them.
+fn behind_prelude<'a>(
+    start: &mut [u64; 2],
+    flow: &Flow,
+    client: Side,
+    chunk: Chunk<'a>,
+    origin: Stamp,
+    take: &mut Take<'_>,
+) -> Chunk<'a> {
+    let Chunk::Data(bytes) = chunk else { return chunk };
+    let mut both: [&[u8]; 2] = [&[], &[]];
+    both[client.index()] = bytes;
+    // Every other prelude has an answer, which would have come first.
+    let Found::Whole(prelude) = prelude::read(both, client, true) else { return chunk };
+    let len = prelude.len[client.index()];
+    let from = &mut start[client.index()];
+    take(client, &Event::Prelude(prelude), flow.origin(client, *from, origin));
+    *from += len as u64;
+    Chunk::Data(bytes.get(len..).unwrap_or_default())
 }
 
 /// Shows a new session what was kept while its protocol was not known.
@@ -286,137 +292,6 @@ fn replay(
             feed(session, start, flow, chunk.side, Chunk::Data(bytes), stamp, take);
         }
     }
-}
-
-enum Decided {
-    Known(&'static dyn Protocol),
-    Foreign(&'static str),
-}
-
-impl Undecided {
-    /// Offset of the first kept byte of `side`.
-    fn kept_from(&self, flow: &Flow, side: Side) -> u64 {
-        flow.origins[side.index()].next() - self.bytes[side.index()].len() as u64
-    }
-
-    fn data(&mut self, side: Side, bytes: &[u8]) -> Option<Decided> {
-        if bytes.is_empty() {
-            return None;
-        }
-        let turn = self.last.replace(side) != Some(side);
-        if self.tries >= TRIES && !turn && self.chunks.is_empty() {
-            return None;
-        }
-        self.bytes[side.index()].extend_from_slice(bytes);
-        self.chunks.push(KeptChunk { side, len: bytes.len() });
-        match self.ask() {
-            (Detection::No, _) => {}
-            answer => return self.conclude(answer),
-        }
-        if self.from_start.iter().zip(&self.bytes).all(|(start, kept)| *start || kept.is_empty()) {
-            return Some(Decided::Foreign(self.guess()));
-        }
-        if let Some(reason) = self.try_again() {
-            return Some(Decided::Foreign(reason));
-        }
-        // This segment alone may be where messages begin.
-        let others_kept = self.chunks.len() > 1;
-        self.clear();
-        self.from_start = [false, false];
-        if !others_kept {
-            return None;
-        }
-        self.bytes[side.index()].extend_from_slice(bytes);
-        self.chunks.push(KeptChunk { side, len: bytes.len() });
-        match self.ask() {
-            (Detection::No, _) => {
-                self.clear();
-                None
-            }
-            answer => self.conclude(answer),
-        }
-    }
-
-    /// Counts a try; the reason why it is given up if it was the last.
-    fn try_again(&mut self) -> Option<&'static str> {
-        self.tries += 1;
-        self.seems = self.seems.or_else(|| self.look(Network::Tcp));
-        (self.tries >= TRIES + TURNS).then(|| self.guess())
-    }
-
-    /// What the kept bytes look like.
-    fn look(&self, network: Network) -> Option<&'static str> {
-        foreign::guess(network, [&self.bytes[0], &self.bytes[1]])
-    }
-
-    /// What the connection seems to be, for people.
-    fn guess(&self) -> &'static str {
-        self.seems.or_else(|| self.look(Network::Tcp)).unwrap_or(UNKNOWN)
-    }
-
-    fn ask(&self) -> Answer {
-        let bytes: [&[u8]; 2] = [&self.bytes[0], &self.bytes[1]];
-        detect(&Opening { bytes, from_start: self.from_start, datagram: false })
-    }
-
-    fn conclude(&mut self, answer: Answer) -> Option<Decided> {
-        match answer {
-            (Detection::Yes, protocol) => protocol.map(Decided::Known),
-            _ if self.bytes.iter().any(|kept| kept.len() > rpcscope_parsers::protocol::DETECT_LIMIT) => {
-                if self.from_start == [true, true] {
-                    return Some(Decided::Foreign(self.guess()));
-                }
-                if let Some(reason) = self.try_again() {
-                    return Some(Decided::Foreign(reason));
-                }
-                self.clear();
-                self.from_start = [false, false];
-                None
-            }
-            _ => None,
-        }
-    }
-
-    fn datagram(&mut self, side: Side, bytes: &[u8]) -> Option<Decided> {
-        let mut both: [&[u8]; 2] = [&[], &[]];
-        both[side.index()] = bytes;
-        let opening = Opening { bytes: both, from_start: [true, true], datagram: true };
-        if let (Detection::Yes, Some(protocol)) = detect(&opening) {
-            return Some(Decided::Known(protocol));
-        }
-        self.tries += 1;
-        self.seems = self.seems.or_else(|| foreign::guess(Network::Udp, both));
-        (self.tries >= DATAGRAM_TRIES).then(|| Decided::Foreign(self.seems.unwrap_or(UNKNOWN)))
-    }
-
-    /// What is kept of `side` is not in one piece with what comes: it begins anew.
-    fn restart(&mut self, side: Side) {
-        if !self.bytes[side.index()].is_empty() {
-            self.clear();
-        }
-        self.from_start[side.index()] = false;
-    }
-
-    fn clear(&mut self) {
-        self.bytes.iter_mut().for_each(Vec::clear);
-        self.chunks.clear();
-    }
-}
-
-/// What the protocols say together, and which one says yes.
-type Answer = (Detection, Option<&'static dyn Protocol>);
-
-/// Asks the protocols in their order. The first that says yes has it, unless one before it needs more bytes.
-fn detect(opening: &Opening<'_>) -> Answer {
-    let mut answer = Detection::No;
-    for protocol in rpcscope_parsers::all() {
-        match protocol.detect(opening) {
-            Detection::Yes if answer == Detection::No => return (Detection::Yes, Some(*protocol)),
-            Detection::More => answer = Detection::More,
-            Detection::No | Detection::Yes => {}
-        }
-    }
-    (answer, None)
 }
 
 /// Hands a chunk to a session and its messages on; returns the offset of the first byte of `side` that a later message may

@@ -16,7 +16,7 @@ use rpcscope_parsers::Side;
 use crate::calls::dedup::{Connections, Dedup, Item};
 use crate::calls::pairing::{At, Matcher, PendingCalls};
 use crate::calls::record::{Call, Connection, ConnectionState, Finding, Uid};
-use crate::decode::{Decoded, Decoder, FlowKey, Network, Shard, Skip};
+use crate::decode::{Decoded, Decoder, FlowKey, Network, Segment, Shard, Skip};
 use crate::dispatch::{Conversation, DecodeAs};
 use crate::flow::{Chunk, End, Flow, GapReason, Limits, Owner, Stamp, Table};
 use crate::source::{Batch, CapturePoint, Packet, Source, SourceError};
@@ -273,6 +273,7 @@ fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
         end: flow.last.time,
         client: flow.key.endpoint(client),
         server: flow.key.endpoint(client.other()),
+        via: slot.pending.via.clone(),
         network: flow.key.network,
         capture_point: flow.key.capture_point,
         protocol: slot.conversation.protocol(),
@@ -349,13 +350,18 @@ impl Analyzer {
             self.tick();
         }
         let Self { decoder, table, owner, .. } = self;
-        let Decoded::Segment(segment) = decoder.decode(packet) else { return };
-        let before = owner.matcher.in_grace();
-        table.set_clock(self.last.time);
-        table.segment(&segment, owner);
-        // One call alone is in order.
-        if owner.matcher.in_grace() > before + 1 {
-            owner.matcher.settle(before);
+        match decoder.plain(packet) {
+            Some((plain, true)) => take(&plain.segment(packet), self.last.time, table, owner),
+            Some((_, false)) => {}
+            None => self.any_packet(packet),
+        }
+    }
+
+    #[cold]
+    fn any_packet(&mut self, packet: &Packet<'_>) {
+        let Self { decoder, table, owner, .. } = self;
+        if let Decoded::Segment(segment) = decoder.decode_any(packet) {
+            take(&segment, self.last.time, table, owner);
         }
     }
 
@@ -415,6 +421,15 @@ impl Analyzer {
         ready
     }
 
+    /// Takes outputs back that were written: their memory is used for the next ones.
+    pub fn reuse(&mut self, outputs: &mut Vec<Output>) {
+        for output in outputs.drain(..) {
+            if let Output::Call(call) = output {
+                self.owner.matcher.reuse(call);
+            }
+        }
+    }
+
     /// What was read so far.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -433,6 +448,19 @@ impl Analyzer {
             totals.gaps += self.decoder.lost_datagrams();
         }
         totals
+    }
+}
+
+/// Passes a segment to its connection; `clock` is the latest time so far.
+#[expect(clippy::inline_always, reason = "the fields of a plain segment then stay in registers")]
+#[inline(always)]
+fn take(segment: &Segment<'_>, clock: Timestamp, table: &mut Table<Slot>, owner: &mut Stages) {
+    let before = owner.matcher.in_grace();
+    table.set_clock(clock);
+    table.segment(segment, owner);
+    // One call alone is in order.
+    if owner.matcher.in_grace() > before + 1 {
+        owner.matcher.settle(before);
     }
 }
 
@@ -527,7 +555,7 @@ fn inline(
         if !receiver.receive(&mut outputs, &totals) {
             return Ok(totals);
         }
-        outputs.clear();
+        analyzer.reuse(&mut outputs);
     }
     analyzer.finish();
     analyzer.drain(&mut outputs, true);

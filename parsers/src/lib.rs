@@ -11,6 +11,7 @@
 //! | what all sessions share: carried bytes, offsets, gaps | [`session`] |
 //! | formats of messages that stand one after the other | [`framed`] |
 //! | errors with offset and layer, nom's included | [`error`] |
+//! | what proxies put in front of any protocol | [`prelude`] |
 //! | the protocols | [`thrift`], [`trpc`], [`http1`], [`http2`] |
 //! | Connect, gRPC-Web and Triple, whichever version of HTTP carries them | `web` |
 //! | protobuf without a schema | [`protobuf`] |
@@ -23,6 +24,7 @@ pub mod event;
 pub mod framed;
 pub mod http1;
 pub mod http2;
+pub mod prelude;
 pub mod protobuf;
 pub mod protocol;
 pub mod session;

@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-use super::record::{Call, CallKind, Carrier, Class, Finding, Findings, Initiator, Name, Process, Uid};
+use super::record::{
+    Call, CallKind, Carrier, Class, Finding, Findings, GoAwayNote, Initiator, Name, Process, Uid, Via,
+};
 use super::reported::reported_as;
 use crate::decode::Endpoint;
 use crate::time::Timestamp;
@@ -102,6 +104,8 @@ pub enum Value<'a> {
     Map(&'a [(String, String)]),
     /// Names and texts, all of which count; never empty.
     Pairs(&'a [(String, String)]),
+    /// Code, name and text of a GOAWAY.
+    GoAway(&'a GoAwayNote),
     /// Headers: from the answer?, name, text; never empty.
     Metadata(&'a [(bool, String, String)]),
     /// Processes at the caller's and the callee's end, at least one of them known.
@@ -150,6 +154,7 @@ impl fmt::Display for Value<'_> {
             Self::Map(pairs) | Self::Pairs(pairs) => {
                 joined(f, pairs.iter(), |f, (k, v)| write!(f, "{k}={v}"))
             }
+            Self::GoAway(goaway) => joined(f, goaway.members(), |f, (k, v)| write!(f, "{k}={v}")),
             Self::Metadata(pairs) => joined(f, pairs.iter(), |f, (_, k, v)| write!(f, "{k}={v}")),
             Self::Processes(ends) => {
                 joined(f, ends.iter().flatten(), |f, p| write!(f, "{}({})", p.name, p.pid))
@@ -198,7 +203,9 @@ pub fn help() -> String {
             kind => writeln!(out, "  {:<18} {} ({})", key.name, key.doc, kind.name()),
         };
     }
-    out.push_str("Texts of a map have names of their own: metadata.NAME, biz_extra.NAME, details.NAME.");
+    out.push_str(
+        "Texts of a map have names of their own: metadata.NAME, biz_extra.NAME, details.NAME, goaway.text.",
+    );
     out
 }
 
@@ -236,6 +243,11 @@ fn text(text: Option<&Name>) -> Value<'_> {
 
 fn word(word: Option<&'static str>) -> Value<'static> {
     word.map_or(Value::Null, Value::Word)
+}
+
+/// The addresses that the preludes of a connection name.
+pub(crate) fn via(via: Option<&Via>) -> Value<'_> {
+    via.filter(|via| !via.addresses.is_empty()).map_or(Value::Null, |via| Value::List(&via.addresses))
 }
 
 fn number<T: Into<i64>>(number: Option<T>) -> Value<'static> {
@@ -331,10 +343,13 @@ keys! {
         |c| number(c.callee_view.as_deref().map(|callee_view| callee_view.seen));
     "client": Type::Address,
         "address and port that called",
-        |c| Value::Address(c.client);
+        |c| Value::Address(c.caller_address());
     "server": Type::Address,
         "address and port that was called",
         |c| Value::Address(c.server);
+    "via": Type::List,
+        "addresses that PROXY headers, HTTP CONNECT or SOCKS named",
+        |c| via(c.via.as_deref());
     "transport": Type::Word(&[
             "ttheader", "framed", "buffered", "theader", "http2", "http1", "trpc", "mesh-header",
         ]),
@@ -393,6 +408,9 @@ keys! {
     "initiator": Type::Choice(|| words(Initiator::ALL, Initiator::name)),
         "who broke, reset or cancelled the call",
         |c| word(c.outcome.initiator.map(Initiator::name));
+    "goaway": Type::Map,
+        "GOAWAY that ended the call or came before its connection broke",
+        |c| c.goaway.as_deref().map_or(Value::Null, Value::GoAway);
     "ret": Type::Number,
         "tRPC: the framework's code as sent",
         |c| number(c.outcome.ret);

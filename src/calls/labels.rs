@@ -59,7 +59,7 @@ pub fn push_operation(
 /// Who called, in the words that say most: service name, process, address.
 #[must_use]
 pub fn client(call: &Call) -> Cow<'_, str> {
-    end(call.caller.as_ref(), call.process[0].as_ref(), call.client)
+    end(call.caller.as_ref(), call.process[0].as_ref(), call.caller_address())
 }
 
 /// Who was called, likewise.

@@ -1,5 +1,6 @@
 //! The call record: what `rpcscope` says of one call. The JSON form of it is in `sink/jsonl.rs`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use rpcscope_parsers::{Rpc, Transport};
 
 use super::outcome::Outcome;
 pub use super::{carrier::Carrier, class::Class, finding::Finding};
+use crate::codes::{self, Family};
 use crate::decode::{Endpoint, Network};
 use crate::source::CapturePoint;
 use crate::time::Timestamp;
@@ -177,6 +179,45 @@ pub struct Process {
     pub name: Name,
 }
 
+/// An HTTP/2 GOAWAY (RFC 9113, section 6.8) of either side, as a call that it ended or that died after it shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoAwayNote {
+    /// Who sent it.
+    pub by: Initiator,
+    /// HTTP/2 error code.
+    pub code: i64,
+    /// Its debug data. UTF-8 (undecodable bytes replaced); may hold control characters.
+    pub text: Option<String>,
+}
+
+impl GoAwayNote {
+    /// Standard name of the code.
+    #[must_use]
+    pub fn name(&self) -> Option<&'static str> {
+        codes::name(Family::Http2, self.code)
+    }
+
+    /// What outputs call its parts, and their texts.
+    pub fn members(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+        let code = Cow::Owned(self.code.to_string());
+        let members = [
+            ("code", Some(code)),
+            ("name", self.name().map(Cow::Borrowed)),
+            ("text", self.text.as_deref().map(Cow::Borrowed)),
+        ];
+        members.into_iter().filter_map(|(name, text)| Some((name, text?)))
+    }
+}
+
+/// What the preludes of a connection name: PROXY headers, HTTP CONNECT, SOCKS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Via {
+    /// The client on whose behalf a proxy opened the connection.
+    pub client: Option<Endpoint>,
+    /// All addresses, in the order of the wire.
+    pub addresses: Vec<Name>,
+}
+
 /// One call.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -192,10 +233,12 @@ pub struct Call {
     pub latency: Option<u64>,
     /// Request's first byte to answer's last byte, nanoseconds.
     pub duration: Option<u64>,
-    /// The end that sent the request.
+    /// The end of the connection that sent the request. [`Call::caller_address`] is the caller's own address.
     pub client: Endpoint,
     /// The end that answers.
     pub server: Endpoint,
+    /// What the preludes of the connection name.
+    pub via: Option<Arc<Via>>,
     /// What carries it.
     pub transport: Transport,
     /// TCP or UDP.
@@ -221,6 +264,8 @@ pub struct Call {
     pub kind: CallKind,
     /// What became of it, decided by `calls/outcome.rs` alone.
     pub outcome: Outcome,
+    /// HTTP/2: the GOAWAY that ended it, or that came before its connection broke and the call with it.
+    pub goaway: Option<Box<GoAwayNote>>,
     /// Bytes of the request on the connection, its own headers included.
     pub request_bytes: u64,
     /// Bytes of the answer.
@@ -287,6 +332,7 @@ impl Call {
             duration: None,
             client,
             server,
+            via: None,
             transport: Transport::Other(""),
             network: Network::Tcp,
             rpc: Rpc::Other(""),
@@ -299,6 +345,7 @@ impl Call {
             id: None,
             kind: CallKind::Unary,
             outcome: Outcome::unknown(),
+            goaway: None,
             request_bytes: 0,
             response_bytes: 0,
             request_messages: 0,
@@ -317,6 +364,12 @@ impl Call {
             positions: [None; 2],
             callee_view: None,
         }
+    }
+
+    /// The caller's address: the one that a PROXY header names, else the one of the connection.
+    #[must_use]
+    pub fn caller_address(&self) -> Endpoint {
+        caller_address(self.via.as_deref(), self.client)
     }
 
     /// Numbers of the packets that have to be read again for the call: its connection from the beginning, and a few before
@@ -357,6 +410,10 @@ impl Call {
     }
 }
 
+fn caller_address(via: Option<&Via>, client: Endpoint) -> Endpoint {
+    via.and_then(|via| via.client).unwrap_or(client)
+}
+
 /// What is known of a connection, for `--connections` and the interface's Connections view.
 #[derive(Clone, Debug)]
 pub struct Connection {
@@ -372,6 +429,8 @@ pub struct Connection {
     pub client: Endpoint,
     /// The other end.
     pub server: Endpoint,
+    /// What its preludes name.
+    pub via: Option<Arc<Via>>,
     /// TCP or UDP.
     pub network: Network,
     /// Where it was captured.
@@ -394,6 +453,14 @@ pub struct Connection {
     pub retransmissions: u64,
     /// Holes that never were filled.
     pub gaps: u64,
+}
+
+impl Connection {
+    /// As [`Call::caller_address`].
+    #[must_use]
+    pub fn caller_address(&self) -> Endpoint {
+        caller_address(self.via.as_deref(), self.client)
+    }
 }
 
 named! {

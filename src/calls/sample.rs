@@ -1,10 +1,11 @@
 //! Calls for the tests of filters and outputs.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use rpcscope_parsers::{Rpc, Transport};
 
-use super::record::{Call, CalleeView, Carrier, Class, Finding, Initiator, Process, Uid};
+use super::record::{Call, CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Process, Uid, Via};
 use crate::decode::Endpoint;
 use crate::time::Timestamp;
 
@@ -59,6 +60,7 @@ pub(crate) fn failed(class: Class, carrier: Carrier, code: Option<i64>, message:
 pub(crate) fn full() -> Call {
     let mut call = failed(Class::Business, Carrier::BizStatus, Some(-4041), "no \"stock\"\n\u{202e}");
     call.uid.ordinal = 2;
+    call.via = Some(Arc::new(Via { client: None, addresses: vec!["proxy.test:443".into()] }));
     call.unknown_name = Some(17);
     call.outcome.code_name = Some("NOT_FOUND");
     call.outcome.initiator = Some(Initiator::Server);
@@ -70,6 +72,7 @@ pub(crate) fn full() -> Call {
         ("cell".into(), "7".into()),
     ];
     call.outcome.details = vec![("ErrorInfo".into(), "reason=QUOTA".into())];
+    call.goaway = Some(Box::new(GoAwayNote { by: Initiator::Server, code: 0, text: Some("max_age".into()) }));
     call.timeout = Some(1_000_000_000);
     call.trace_id = Some("4bf92f3577b34da6a3ce929d0e0e4736".into());
     call.span_id = Some("00f067aa0ba902b7".into());

@@ -7,7 +7,7 @@ use rpcscope_parsers::Rpc;
 use super::labels;
 use super::record::{Call, Carrier, Class, Finding, Initiator};
 use crate::codes::library_made::library_made;
-use crate::codes::{grpc, thrift, trpc};
+use crate::codes::{grpc, http2, thrift, trpc};
 use crate::text;
 
 /// Longest error text that the sentence repeats, in columns. The whole text stands elsewhere.
@@ -245,6 +245,7 @@ fn transport(call: &Call) -> String {
     let server = server(call);
     let with = with(call);
     let waited = waited(call);
+    let announced = call.goaway.as_deref().filter(|note| note.code == 0 && note.by == Initiator::Server);
     match (call.outcome.carrier, call.outcome.initiator) {
         (Carrier::H2RstStream, Some(Initiator::Client)) => {
             format!(
@@ -255,8 +256,19 @@ fn transport(call: &Call) -> String {
             format!("{server} broke the stream {operation} off{with} before its answer")
         }
         (Carrier::H2Goaway, _) => {
+            let said = call.goaway.as_deref().and_then(|note| note.text.as_deref());
+            let said = said.map(goaway_text).unwrap_or_default();
             format!(
-                "{server} stopped taking streams{with} before it answered {operation}; look for a restart or a limit there"
+                "{server} stopped taking streams{with}{said} before it answered {operation}; look for a restart or a limit there"
+            )
+        }
+        (Carrier::TcpFin | Carrier::TcpRst, Some(Initiator::Server)) if announced.is_some() => {
+            let said = announced.and_then(|note| note.text.as_deref());
+            let reason = said.and_then(http2::goaway_reason).unwrap_or("it ended the connection as planned");
+            let said = said.map(goaway_text).unwrap_or_default();
+            format!(
+                "{server} ended the connection before {operation} was over: it had announced that with GOAWAY{said} ({reason}), and \
+                 the stream outlived the grace period; this is no crash"
             )
         }
         (Carrier::TcpFin, Some(Initiator::Client)) => {
@@ -279,6 +291,11 @@ fn transport(call: &Call) -> String {
         }
         _ => format!("the connection broke before {operation} was answered{with}"),
     }
+}
+
+/// The debug data of a GOAWAY, quoted: ` "max_age"`.
+fn goaway_text(text: &str) -> String {
+    format!(" \"{}\"", text::cut_end(&text::escape(text), QUOTE))
 }
 
 /// How long the caller waited, and how long it had said it would.
@@ -310,6 +327,7 @@ fn remark(finding: Finding, call: &Call) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calls::record::GoAwayNote;
     use crate::calls::sample::{bare, failed, full, ok};
 
     #[test]
@@ -359,6 +377,13 @@ mod tests {
                 broken.timeout = (carrier == Carrier::TcpFin).then_some(1_000_000_000);
                 add(&broken);
             }
+        }
+        for (carrier, code) in [(Carrier::TcpFin, 0), (Carrier::H2Goaway, 11)] {
+            let mut old = failed(Class::Transport, carrier, None, "");
+            old.outcome.initiator = Some(Initiator::Server);
+            let text = if code == 0 { "max_age" } else { "too_many_pings" };
+            old.goaway = Some(Box::new(GoAwayNote { by: Initiator::Server, code, text: Some(text.into()) }));
+            add(&old);
         }
         let mut silent = failed(Class::Unanswered, Carrier::None, None, "");
         silent.callee = None;

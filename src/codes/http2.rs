@@ -23,6 +23,19 @@ const fn error(code: i64, name: &'static str, meaning: &'static str, look: &'sta
 
 const BUG: &str = "The versions of both libraries and of anything in between: one of them is at fault.";
 
+/// What the debug data of a GOAWAY says, for those that libraries send: grpc-go (`internal/transport/http2_server.go`), C core
+/// (`chttp2_transport.cc`), grpc-java (`MaxConnectionIdleManager.java`, `NettyServerHandler.java`) and Kitex (`http2_server.go`).
+#[must_use]
+pub fn goaway_reason(text: &str) -> Option<&'static str> {
+    Some(match text {
+        "max_age" => "the connection had reached the maximum age that the server allows",
+        "max_idle" => "the connection was idle for longer than the server allows",
+        "too_many_pings" => "the client sent more keep-alive pings than the server permits",
+        "graceful_stop" | "graceful shutdown" | "app_requested" => "the server was shutting down",
+        _ => return None,
+    })
+}
+
 /// Every HTTP/2 error code, in order.
 pub(super) const CODES: &[Entry] = &[
     Entry {

@@ -25,7 +25,7 @@ use crate::time::Timestamp;
 pub use shard::Shard;
 
 use fragments::Fragments;
-use plain::Plain;
+pub(crate) use plain::Plain;
 use rest::Rest;
 use walk::{Found, Next};
 
@@ -251,13 +251,27 @@ impl Decoder {
     }
 
     /// Reads the headers of `packet` down to TCP or UDP.
-    #[inline]
     pub fn decode<'a>(&'a mut self, packet: &Packet<'a>) -> Decoded<'a> {
-        let shard = self.shard;
-        if let Some(plain) = Plain::new(packet) {
-            let is_own = shard.is_all() || shard.takes(plain.hash());
-            return if is_own { Decoded::Segment(plain.segment(packet)) } else { Decoded::Elsewhere };
+        match self.plain(packet) {
+            Some((plain, true)) => Decoded::Segment(plain.segment(packet)),
+            Some((_, false)) => Decoded::Elsewhere,
+            None => self.decode_any(packet),
         }
+    }
+
+    /// The packet if it is a plain one, and whether its connection belongs to this share; all others are for
+    /// [`Self::decode_any`]. Taking these two steps apart spares the copy of a segment: 60 instructions of 210.
+    #[expect(clippy::inline_always, reason = "returned, it would be copied after all")]
+    #[inline(always)]
+    pub(crate) fn plain<'a>(&self, packet: &Packet<'a>) -> Option<(Plain<'a>, bool)> {
+        let plain = Plain::new(packet)?;
+        let is_own = self.shard.is_all() || self.shard.takes(plain.hash());
+        Some((plain, is_own))
+    }
+
+    /// The same as [`Self::decode`], for packets that are not plain.
+    pub(crate) fn decode_any<'a>(&'a mut self, packet: &Packet<'a>) -> Decoded<'a> {
+        let shard = self.shard;
         match self.walk(packet) {
             Decoded::Segment(segment) if !shard.takes_key(&segment.key) => Decoded::Elsewhere,
             decoded => decoded,
@@ -269,8 +283,7 @@ impl Decoder {
     #[inline]
     #[must_use]
     pub fn peek(&self, packet: &Packet<'_>) -> Option<FlowKey> {
-        let plain = Plain::new(packet)?;
-        let is_own = self.shard.is_all() || self.shard.takes(plain.hash());
+        let (plain, is_own) = self.plain(packet)?;
         is_own.then(|| plain.key(packet).0)
     }
 

@@ -26,7 +26,7 @@ enum Addresses {
 
 /// A plain packet, its headers checked.
 #[derive(Clone, Copy)]
-pub(super) struct Plain<'a> {
+pub(crate) struct Plain<'a> {
     addresses: Addresses,
     /// Source and destination.
     ports: [u16; 2],
@@ -37,7 +37,8 @@ pub(super) struct Plain<'a> {
 
 impl<'a> Plain<'a> {
     /// The packet, if it is a plain one.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "its fields then stay in registers")]
+    #[inline(always)]
     pub(super) fn new(packet: &Packet<'a>) -> Option<Self> {
         let data = packet.data;
         // Ethernet, and what Linux captures on all interfaces at once.
@@ -87,7 +88,7 @@ impl<'a> Plain<'a> {
 
     /// What the packet carries.
     #[inline]
-    pub(super) fn segment(self, packet: &Packet<'_>) -> Segment<'a> {
+    pub(crate) fn segment(self, packet: &Packet<'_>) -> Segment<'a> {
         let (key, side) = self.key(packet);
         Segment {
             packet: packet.number,

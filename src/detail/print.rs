@@ -36,6 +36,7 @@ const SHOWN: &[&str] = &[
     "code_name",
     "message",
     "initiator",
+    "goaway",
     "ret",
     "func_ret",
     "biz_extra",
@@ -74,9 +75,10 @@ pub fn push(out: &mut String, detail: &Detail, look: Look) {
     }
 
     page.head("Call");
-    for (label, name, address) in
-        [("client", labels::client(call), call.client), ("server", labels::server(call), call.server)]
-    {
+    for (label, name, address) in [
+        ("client", labels::client(call), call.caller_address()),
+        ("server", labels::server(call), call.server),
+    ] {
         let address = address.to_string();
         let value = if *name == address { address } else { format!("{name}  {address}") };
         page.labelled(label, &value, Style::new(), "");

@@ -2,7 +2,7 @@
 
 use crate::calls::labels;
 use crate::calls::record::{Call, Carrier, Class};
-use crate::codes::{self, Family, grpc};
+use crate::codes::{self, Family, grpc, http2};
 use crate::explain;
 use crate::text;
 
@@ -72,6 +72,12 @@ pub fn lines(call: &Call) -> Vec<Line> {
         for (name, value) in pairs {
             push(label, format!("{}: {}", text::escape(name), text::escape(value)), "");
         }
+    }
+    if let Some(note) = call.goaway.as_deref() {
+        let parts: Vec<_> = note.members().map(|(_, part)| text::escape(&part).into_owned()).collect();
+        let reason = note.text.as_deref().and_then(http2::goaway_reason);
+        let meaning = reason.or(codes::entry(Family::Http2, note.code).map(|entry| entry.meaning));
+        push("goaway", parts.join(" "), meaning.unwrap_or_default());
     }
     if let Some(initiator) = outcome.initiator {
         push("broken by", initiator.name().to_owned(), "");

@@ -96,6 +96,7 @@ impl Test {
             Value::Map(pairs) | Value::Pairs(pairs) => {
                 pairs.iter().any(|(name, text)| meant(name) && holds(text))
             }
+            Value::GoAway(note) => note.members().any(|(name, text)| meant(name) && holds(&text)),
             Value::Metadata(headers) => headers.iter().any(|(_, name, text)| meant(name) && holds(text)),
             Value::Findings(findings) => findings.iter().any(|finding| holds(finding.name())),
             Value::Processes(ends) => ends.iter().flatten().any(|process| holds(&process.name)),

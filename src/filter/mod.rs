@@ -19,7 +19,7 @@
 //! | `not x`, `!x`; `x and y`, `x && y`; `x or y`, <code>x \|\| y</code>; `(x)` | as usual: `not` binds tightest, then `and` |
 //!
 //! Values are bare words, or quoted by `"` or `'`. Durations have the units `ns us ms s m h`, sizes `B kB KiB MB MiB GB GiB`.
-//! `metadata.NAME`, `biz_extra.NAME` and `details.NAME` select one text of a map.
+//! `metadata.NAME`, `biz_extra.NAME`, `details.NAME` and `goaway.text` select one text of a map.
 //!
 //! A filter is compiled once and evaluated without allocation. Types are checked at compile time: a test that can never be true
 //! (`class == busines`) is an error.
@@ -224,6 +224,7 @@ mod tests {
             "findings == gap and findings == late-answer and findings != truncated",
             "findings in (truncated, gap) and findings ~ ^late",
             "cancel_path == order and cancel_path ~ gate and cancel_path != web",
+            "goaway.text == max_age and goaway.code == 0 and goaway ~ NO_ERROR and goaway.name != max_age",
             "biz_extra.cell == 7 and biz_extra.reason ~ sold and biz_extra == 7",
             "metadata.X-User == 8 and metadata.x-user in (1, 9) and metadata.nothing == null",
             "metadata.isn and not metadata.nothing and metadata.isn != x",

@@ -182,6 +182,7 @@ pub(super) fn of_value(value: &Value<'_>) -> String {
         Value::Metadata(headers) => {
             headers.first().map_or_else(|| "null".to_owned(), |(_, _, text)| quote(text))
         }
+        Value::GoAway(note) => note.code.to_string(),
         Value::Processes(ends) => {
             ends.iter().flatten().next().map_or_else(|| "null".to_owned(), |p| p.pid.to_string())
         }

@@ -4,8 +4,6 @@
 //! first one that was delivered, gaps included. Whoever takes the chunks says how far back it may still ask, so that a
 //! connection whose messages end with their packets remembers nothing.
 
-use smallvec::SmallVec;
-
 use super::Stamp;
 
 /// Where a byte of a stream comes from.
@@ -20,7 +18,7 @@ pub struct Origin {
 }
 
 /// A chunk that may still be asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Mark {
     /// Offset of its first byte.
     offset: u64,
@@ -32,30 +30,50 @@ struct Mark {
 pub struct Origins {
     /// Offset of the next byte.
     next: u64,
+    /// The chunk that was added last, if `is_kept`.
+    last: Mark,
+    /// Those before it, ascending. Boxed, because few connections are ever asked for them.
+    #[expect(
+        clippy::box_collection,
+        reason = "a vector by itself takes three times as much of every connection"
+    )]
+    older: Option<Box<Vec<Mark>>>,
     /// Sequence number that offset 0 would have.
     base: u32,
-    /// Ascending. The last one is the chunk being delivered.
-    marks: SmallVec<[Mark; 1]>,
+    is_kept: bool,
 }
 
 impl Origins {
     /// Adds a chunk of `len` bytes with this sequence number.
     #[inline]
     pub(super) fn push(&mut self, seq: u32, len: u64, stamp: Stamp) {
+        if self.is_kept {
+            self.older.get_or_insert_default().push(self.last);
+        }
         self.base = seq.wrapping_sub(self.next as u32);
-        self.marks.push(Mark { offset: self.next, stamp });
+        self.last = Mark { offset: self.next, stamp };
+        self.is_kept = true;
         self.next += len;
     }
 
     /// Forgets the origins of all bytes before `needed`.
     #[inline]
     pub(super) fn release(&mut self, needed: u64) {
-        if needed >= self.next {
-            self.marks.clear();
-        } else {
-            let last = self.marks.iter().skip(1).take_while(|mark| mark.offset <= needed).count();
-            self.marks.drain(..last);
+        self.is_kept &= needed < self.next;
+        if self.older.is_some() {
+            self.release_older(needed);
         }
+    }
+
+    /// The same for chunks before the last one.
+    fn release_older(&mut self, needed: u64) {
+        let Some(older) = &mut self.older else { return };
+        if !self.is_kept || self.last.offset <= needed {
+            older.clear();
+            return;
+        }
+        let last = older.partition_point(|mark| mark.offset <= needed).saturating_sub(1);
+        older.drain(..last);
     }
 
     /// Sequence number of the next byte.
@@ -72,8 +90,14 @@ impl Origins {
     /// Where the byte at `offset` comes from. `otherwise` is taken for a side of which nothing is remembered.
     #[must_use]
     pub fn at(&self, offset: u64, otherwise: Stamp) -> Origin {
-        let after = self.marks.partition_point(|mark| mark.offset <= offset);
-        let stamp = self.marks.get(after.saturating_sub(1)).map_or(otherwise, |mark| mark.stamp);
+        let stamp = match &self.older {
+            _ if !self.is_kept => otherwise,
+            Some(older) if offset < self.last.offset => {
+                let after = older.partition_point(|mark| mark.offset <= offset);
+                older.get(after.saturating_sub(1)).map_or(self.last.stamp, |mark| mark.stamp)
+            }
+            _ => self.last.stamp,
+        };
         Origin { offset, stamp, sequence: self.base.wrapping_add(offset.min(self.next) as u32) }
     }
 }
@@ -115,10 +139,10 @@ mod tests {
         assert_eq!(origins.at(0, stamp(9)).stamp, stamp(1));
         origins.release(15);
         assert_eq!(origins.at(15, stamp(9)).stamp, stamp(2));
-        assert_eq!(origins.marks.len(), 2);
+        assert_eq!(origins.older.as_deref().map(Vec::len), Some(1));
         origins.release(30);
         assert_eq!(origins.at(30, stamp(9)).stamp, stamp(9));
-        assert!(origins.marks.is_empty());
+        assert_eq!(origins.older.as_deref().map(Vec::len), Some(0));
         assert_eq!(origins.next(), 30);
     }
 }

@@ -99,7 +99,7 @@ impl Streams {
     /// nothing is held back or missing in either direction. The caller then delivers its `payload` bytes. Does the same as
     /// [`Streams::judge`] and [`Streams::segment`] would do; the tests hold one against the other.
     #[inline]
-    pub(super) fn in_order(&mut self, side: Side, head: &TcpHead, payload: u64) -> bool {
+    pub(super) fn in_order(&mut self, side: Side, head: &TcpHead, payload: u64, flow: &Flow) -> bool {
         const ONLY_ACK: TcpFlags = TcpFlags { fin: false, syn: false, rst: false, ack: true };
         let [Some(a), Some(b)] = &mut self.halves else { return false };
         let (own, other) = match side {
@@ -112,11 +112,14 @@ impl Streams {
             && own.next.number() == head.seq
             && acked <= other.next
             && own.acked <= own.next
-            && (own.begun || payload == 0)
+            && (own.begun || payload == 0 || flow.from_start[side.index()])
             && !own.fin_lost
             && !own.done
             && !other.done;
         if usual {
+            if payload > 0 && !own.begun {
+                other.asked = other.asked.min(acked);
+            }
             other.acked = other.acked.max(acked);
             own.sent = own.sent.max(own.next);
             own.out_of_window = None;

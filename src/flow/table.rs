@@ -157,6 +157,7 @@ impl<S> Table<S> {
     }
 
     /// Takes the next segment of the capture.
+    #[inline]
     pub fn segment<O: Owner<S>>(&mut self, segment: &Segment<'_>, owner: &mut O) {
         self.set_clock(segment.time);
         let (tag, found) = self.look_up(&segment.key);
@@ -223,11 +224,17 @@ impl<S> Table<S> {
         self.unsettled.clear();
     }
 
+    #[inline]
     fn tag(&self, key: &FlowKey) -> u32 {
         let mut hasher = self.hasher.build_hasher();
+        let ports = u64::from(key.a.port) << 16 | u64::from(key.b.port);
+        let place = u64::from(key.capture_point.0) << 33;
+        let rest = place | ports << 1 | u64::from(key.network == crate::decode::Network::Udp);
         match (key.a.ip, key.b.ip) {
+            // Two words and nothing else are one step of the hash.
             (IpAddr::V4(a), IpAddr::V4(b)) => {
                 hasher.write_u64(u64::from(a.to_bits()) << 32 | u64::from(b.to_bits()));
+                hasher.write_u64(rest);
             }
             (a, b) => {
                 for ip in [a, b] {
@@ -236,11 +243,9 @@ impl<S> Table<S> {
                         IpAddr::V6(ip) => hasher.write_u128(ip.to_bits()),
                     }
                 }
+                hasher.write_u64(rest);
             }
         }
-        let ports = u64::from(key.a.port) << 16 | u64::from(key.b.port);
-        let place = u64::from(key.capture_point.0) << 33;
-        hasher.write_u64(place | ports << 1 | u64::from(key.network == crate::decode::Network::Udp));
         hasher.finish() as u32
     }
 
@@ -270,7 +275,7 @@ impl<S> Table<S> {
         let Some(entry) = self.lru.get_mut(id) else { return false };
         let Reassembly::Tcp(streams) = &mut entry.reassembly else { return false };
         let payload = segment.wire_len();
-        if !streams.in_order(segment.side, head, payload) {
+        if !streams.in_order(segment.side, head, payload, &entry.flow) {
             return false;
         }
         entry.flow.count(segment, now);

@@ -93,7 +93,7 @@ impl Worker {
     fn run(self, mut analyzer: Analyzer, mut reader: FeedReader<'_, '_>) {
         while let Some(batch) = reader.next() {
             let mut outputs = self.back.try_recv().unwrap_or_default();
-            outputs.clear();
+            analyzer.reuse(&mut outputs);
             self.back.try_iter().for_each(drop);
             if self.give.send(Share::of(&batch, &mut analyzer, self.thread, outputs)).is_err() {
                 return;
@@ -141,6 +141,9 @@ impl Merge<'_> {
             if !self.hand_on() {
                 return;
             }
+            if let Some(inbox) = self.inboxes.first_mut() {
+                analyzer.reuse(&mut inbox.spent);
+            }
         }
         drop(reader);
         self.accept(Share::last(analyzer, 0));
@@ -185,10 +188,7 @@ impl Merge<'_> {
     fn give_back(&mut self) {
         if self.out.len() == self.from.len() {
             for (output, thread) in self.out.drain(..).zip(&self.from) {
-                // Those of this thread are freed here.
-                if let Some(inbox) = self.inboxes.get_mut(*thread)
-                    && inbox.give_back.is_some()
-                {
+                if let Some(inbox) = self.inboxes.get_mut(*thread) {
                     inbox.spent.push(output);
                 }
             }

@@ -137,8 +137,10 @@ impl Source for Opened {
 /// Opens the files or the interfaces of the command line; the last packets of interfaces are kept in `ring`. Ctrl-C,
 /// SIGTERM and a hang-up end the source from here on.
 pub(super) fn open(input: &Input, ring: Option<&Arc<Ring>>) -> Result<Opened, Failure> {
-    if input.rotate_count.is_some() && input.rotate_size.is_none() && input.rotate_seconds.is_none() {
-        return Err(Failure::Usage("-W limits the number of rotated files: add -C or -G to rotate".into()));
+    if input.rotate_count.is_some() && !input.rotates() {
+        return Err(Failure::Usage(
+            "-W limits the number of rotated files: add -C or -G (or --max-disk) to rotate".into(),
+        ));
     }
     let stop = Arc::new(AtomicBool::new(false));
     signals::catch(&stop)?;
@@ -276,6 +278,7 @@ fn tap(input: &Input) -> Result<Option<Box<dyn Tap>>, Failure> {
         bytes: input.rotate_size.map(|megabytes| megabytes.saturating_mul(1_000_000)),
         span: input.rotate_seconds.map(Duration::from_secs),
         files: input.rotate_count,
+        quota: input.max_disk,
     };
     let writer =
         PacketWriter::create(path, rotation).map_err(|error| Failure::Environment(error.to_string()))?;

@@ -101,7 +101,7 @@ pub(super) fn check(input: &Input, output: Option<&Path>) -> Result<(), Failure>
             "-w and -o would both write to standard output: name a file for one of them".into(),
         ));
     }
-    let rotates = input.rotate_size.is_some() || input.rotate_seconds.is_some();
+    let rotates = input.rotates();
     for path in input.paths() {
         // An unreadable folder is reported when it is opened.
         for file in files::expand(&path).unwrap_or_default() {

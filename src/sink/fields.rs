@@ -75,6 +75,12 @@ impl FieldValue<'_, '_> {
         let Some(member) = self.member else {
             return push_value(out, &self.value);
         };
+        if let Value::GoAway(note) = self.value {
+            note.members()
+                .filter(|(name, _)| name.eq_ignore_ascii_case(member))
+                .for_each(|(_, text)| out.push_str(&text));
+            return;
+        }
         let texts: Vec<&str> = match &self.value {
             Value::Map(pairs) | Value::Pairs(pairs) => pairs
                 .iter()

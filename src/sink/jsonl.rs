@@ -10,7 +10,7 @@ use std::io;
 use super::json::{Dates, Room, Scratch};
 use super::{RecordWriter, Sink, json};
 use crate::calls::keys::{self, Member, Value, Visit, member};
-use crate::calls::record::{Call, Connection, Process, Uid};
+use crate::calls::record::{Call, Connection, GoAwayNote, Process, Uid};
 use crate::pipeline::{Tally, Totals};
 
 /// The sink for `--format jsonl`.
@@ -129,6 +129,7 @@ impl Visit for Members<'_, '_> {
             Value::Pairs(pairs) => room.text(plain).array(pairs, |room, (kind, text)| {
                 room.text("{\"type\":").string(kind).text(",\"text\":").string(text).text("}")
             }),
+            Value::GoAway(note) => goaway(room.text(plain), note),
             Value::Metadata(headers) => metadata(room.text(plain), headers),
             Value::Processes(ends) => processes(room.text(plain), ends),
             Value::Packets(first, last) => room.text(plain).array([first, last], Room::number),
@@ -140,6 +141,19 @@ impl Visit for Members<'_, '_> {
 fn uid(room: Room<'_>, uid: Uid) -> Room<'_> {
     let room = room.number(uid.packet);
     if uid.ordinal == 0 { room } else { room.text(".").number(uid.ordinal.into()) }
+}
+
+/// `{"code":0,"name":"NO_ERROR","text":"max_age"}`.
+fn goaway<'b>(room: Room<'b>, note: &GoAwayNote) -> Room<'b> {
+    let room = room.text("{\"code\":").signed(note.code);
+    let room = match note.name() {
+        Some(name) => room.text(",\"name\":").string(name),
+        None => room,
+    };
+    match note.text.as_deref() {
+        Some(text) => room.text(",\"text\":").string(text).text("}"),
+        None => room.text("}"),
+    }
 }
 
 fn processes<'b>(room: Room<'b>, ends: &[Option<Process>; 2]) -> Room<'b> {
@@ -185,8 +199,9 @@ fn connection_object<'b>(room: Room<'b>, dates: &mut Dates, connection: &Connect
     for (member, value) in [
         (member!("start"), Value::Time(connection.start)),
         (member!("end"), Value::Time(connection.end)),
-        (member!("client"), Value::Address(connection.client)),
+        (member!("client"), Value::Address(connection.caller_address())),
         (member!("server"), Value::Address(connection.server)),
+        (member!("via"), keys::via(connection.via.as_deref())),
         (member!("network"), Value::Word(connection.network.name())),
         (member!("protocol"), word(connection.protocol)),
         (member!("reason"), word(connection.reason)),
@@ -278,6 +293,7 @@ mod tests {
                 (
                     Value::Map(_)
                     | Value::Pairs(_)
+                    | Value::GoAway(_)
                     | Value::Metadata(_)
                     | Value::Processes(_)
                     | Value::Packets(..),
@@ -288,6 +304,7 @@ mod tests {
         }
         assert_eq!(json["type"], "call");
         assert_eq!(json["biz_extra"], json!({"reason": "sold \"out\"", "cell": "7"}));
+        assert_eq!(json["goaway"], json!({"code": 0, "name": "NO_ERROR", "text": "max_age"}));
         assert_eq!(json["details"], json!([{"type": "ErrorInfo", "text": "reason=QUOTA"}]));
         assert_eq!(json["packets"], json!([71, 78]));
         assert_eq!(json["process"], json!({"server": {"pid": 4711, "name": "stock"}}));

@@ -22,9 +22,17 @@ pub(crate) struct Shortfall {
 impl Target {
     /// Creates or truncates the file.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let file = File::create(path)?;
+        Ok(Self::of(File::create(path)?))
+    }
+
+    /// Creates the file, which must not exist yet.
+    pub(crate) fn create_new(path: &Path) -> io::Result<Self> {
+        Ok(Self::of(File::create_new(path)?))
+    }
+
+    fn of(file: File) -> Self {
         let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
-        Ok(if is_regular { Self::File { file, len: 0 } } else { Self::Stream(Box::new(file)) })
+        if is_regular { Self::File { file, len: 0 } } else { Self::Stream(Box::new(file)) }
     }
 
     /// Length of the file; 0 for a stream.

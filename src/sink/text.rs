@@ -241,7 +241,8 @@ impl Sink for Text {
         self.cell.clear();
         self.cell.push_str(&text::duration(connection.end.since(connection.start)));
         self.end_cell(LATENCY, Align::Right);
-        let [client, server] = [connection.client, connection.server].map(|end: Endpoint| end.to_string());
+        let [client, server] =
+            [connection.caller_address(), connection.server].map(|end: Endpoint| end.to_string());
         self.ends(&client, &server);
         if self.layout.protocol > 0 {
             self.cell.push_str(connection.protocol.unwrap_or(connection.network.name()));
@@ -316,6 +317,7 @@ mod tests {
             end: ok().end,
             client: ok().client,
             server: ok().server,
+            via: None,
             network: Network::Tcp,
             capture_point: crate::source::CapturePoint::default(),
             protocol: None,

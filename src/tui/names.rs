@@ -30,7 +30,7 @@ impl Names {
     /// Learns the names in the headers of a call.
     pub(super) fn learn(&mut self, call: &Call) {
         if let Some(caller) = &call.caller {
-            learn(&mut self.hosts, call.client.ip, caller);
+            learn(&mut self.hosts, call.caller_address().ip, caller);
         }
         if let Some(callee) = &call.callee {
             learn(&mut self.servers, call.server, callee);
@@ -40,13 +40,13 @@ impl Names {
 
     /// The caller: its name if known, else its address.
     pub(super) fn client(&self, call: &Call) -> String {
-        self.client_name(call).map_or_else(|| call.client.to_string(), str::to_owned)
+        self.client_name(call).map_or_else(|| call.caller_address().to_string(), str::to_owned)
     }
 
     /// The name of the caller.
     pub(super) fn client_name<'n>(&'n self, call: &'n Call) -> Option<&'n str> {
         let named = call.caller.as_deref().or(call.process[0].as_ref().map(|process| &*process.name));
-        named.or_else(|| match self.hosts.get(&call.client.ip) {
+        named.or_else(|| match self.hosts.get(&call.caller_address().ip) {
             Some(Known::One(name)) => Some(name),
             _ => None,
         })

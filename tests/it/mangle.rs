@@ -8,6 +8,7 @@
 pub(crate) mod file;
 pub(crate) mod frame;
 mod loss;
+mod preludes;
 mod rewrite;
 mod wrap;
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support;
 
 /// Keys of a truth line and the corresponding keys of the record.
-const KEYS: [(&str, &str); 14] = [
+const KEYS: [(&str, &str); 15] = [
     ("transport", "transport"),
     ("rpc", "rpc"),
     ("codec", "codec"),
@@ -24,6 +24,7 @@ const KEYS: [(&str, &str); 14] = [
     ("message", "message"),
     ("ret", "ret"),
     ("func_ret", "func_ret"),
+    ("goaway", "goaway"),
 ];
 
 /// Keys of the verdict. They may differ for ok calls, and where the truth accepts another class.

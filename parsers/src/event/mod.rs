@@ -13,6 +13,7 @@
 //! | [`Answer`] | the callee's answer, or the end of the stream with its [`Status`] |
 //! | [`Reset`] | one side breaks the stream off |
 //! | [`GoAway`] | one side accepts no new streams |
+//! | [`Event::Prelude`] | none: it names the addresses in front of the connection |
 //! | [`Complete`] | the last byte of an event with [`Head::more`] has passed |
 //! | [`Event::Lost`] | bytes are missing in which answers may have stood |
 
@@ -26,6 +27,8 @@ pub use status::{
     TrpcEnd, TtstreamStatus,
 };
 pub use text::Text;
+
+pub use crate::prelude::Prelude;
 
 /// One of the two ends of a connection, named by the bytes it sends. The events say which end is the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -495,6 +498,8 @@ pub enum Event<'a> {
     GoAway(GoAway<'a>),
     /// The last byte of an event with [`Head::more`] has passed.
     Complete(Complete),
+    /// A proxy stands in between, and these are the addresses that it was told or that it tells. Comes before all others.
+    Prelude(Prelude<'a>),
     /// Bytes of the sender are missing, or make no sense, where whole messages may have stood: the answer to every call
     /// that waits for one may be among them.
     Lost {
@@ -527,6 +532,8 @@ pub enum Kind {
     GoAway,
     /// [`Event::Complete`].
     Complete,
+    /// [`Event::Prelude`].
+    Prelude,
     /// [`Event::Lost`].
     Lost,
 }
@@ -546,6 +553,7 @@ impl<'a> Event<'a> {
             Self::Reset(_) => Kind::Reset,
             Self::GoAway(_) => Kind::GoAway,
             Self::Complete(_) => Kind::Complete,
+            Self::Prelude(_) => Kind::Prelude,
             Self::Lost { .. } => Kind::Lost,
         }
     }
@@ -561,7 +569,7 @@ impl<'a> Event<'a> {
             | Self::HalfClose(HalfClose { head, .. })
             | Self::Answer(Answer { head, .. })
             | Self::Reset(Reset { head, .. }) => Some(head),
-            Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => None,
+            Self::GoAway(_) | Self::Complete(_) | Self::Prelude(_) | Self::Lost { .. } => None,
         }
     }
 
@@ -575,7 +583,7 @@ impl<'a> Event<'a> {
             | Self::HalfClose(HalfClose { head, .. })
             | Self::Answer(Answer { head, .. })
             | Self::Reset(Reset { head, .. }) => Some(head),
-            Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => None,
+            Self::GoAway(_) | Self::Complete(_) | Self::Prelude(_) | Self::Lost { .. } => None,
         }
     }
 
@@ -599,9 +607,12 @@ impl<'a> Event<'a> {
             | Self::Begin(Begin { names, .. })
             | Self::Answer(Answer { names, .. })
             | Self::Reset(Reset { names, .. }) => Some(names),
-            Self::Part(_) | Self::HalfClose(_) | Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => {
-                None
-            }
+            Self::Part(_)
+            | Self::HalfClose(_)
+            | Self::GoAway(_)
+            | Self::Complete(_)
+            | Self::Prelude(_)
+            | Self::Lost { .. } => None,
         }
     }
 
@@ -613,9 +624,12 @@ impl<'a> Event<'a> {
             | Self::Begin(Begin { names, .. })
             | Self::Answer(Answer { names, .. })
             | Self::Reset(Reset { names, .. }) => Some(names),
-            Self::Part(_) | Self::HalfClose(_) | Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => {
-                None
-            }
+            Self::Part(_)
+            | Self::HalfClose(_)
+            | Self::GoAway(_)
+            | Self::Complete(_)
+            | Self::Prelude(_)
+            | Self::Lost { .. } => None,
         }
     }
 
@@ -630,7 +644,7 @@ impl<'a> Event<'a> {
             | Self::HalfClose(HalfClose { headers, .. })
             | Self::Answer(Answer { headers, .. })
             | Self::Reset(Reset { headers, .. }) => *headers,
-            Self::GoAway(_) | Self::Complete(_) | Self::Lost { .. } => None,
+            Self::GoAway(_) | Self::Complete(_) | Self::Prelude(_) | Self::Lost { .. } => None,
         }
     }
 

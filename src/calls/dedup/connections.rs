@@ -79,6 +79,7 @@ mod tests {
             end: Timestamp(times.1),
             client: call.client,
             server: call.server,
+            via: None,
             network: Network::Tcp,
             capture_point: CapturePoint(capture_point),
             protocol: None,

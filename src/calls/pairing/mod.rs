@@ -10,11 +10,13 @@ mod pending_calls;
 mod queue;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rpcscope_parsers::event::{
-    Answer, Begin, Complete, GoAway, Head, Headers, Names, Open, Pairs, Part, Request, Reset, Text,
+    Answer, Begin, Complete, GoAway, Head, Headers, Names, Open, Pairs, Part, Prelude, Request, Reset, Text,
 };
+use rpcscope_parsers::prelude::Address;
 use rpcscope_parsers::{CallId, Event, Rpc, Side, Status};
 
 use pending_calls::Pending;
@@ -22,8 +24,9 @@ pub use pending_calls::PendingCalls;
 
 use super::names::Names as Interned;
 use super::outcome::{self, Decision, Ending};
-use super::record::{Call, CallKind, Class, Finding, Initiator, Name};
+use super::record::{Call, CallKind, Class, Finding, GoAwayNote, Initiator, Name};
 use super::trace;
+use crate::decode::Endpoint;
 use crate::flow::{End, Flow, Stamp};
 
 /// How long a decided call stays within reach of what still comes.
@@ -31,6 +34,9 @@ pub const GRACE_PERIOD: Duration = Duration::from_millis(100);
 
 /// Most calls in their grace period; beyond that the oldest go on early.
 const MAX_IN_GRACE: usize = 8192;
+
+/// Most records kept to be used again: as many as a batch of packets decides.
+const MAX_SPARE: usize = 512;
 
 /// Most calls that wait on one connection; beyond that the oldest are given up as unanswered.
 const MAX_PENDING: usize = 16_384;
@@ -70,6 +76,12 @@ pub struct At<'a> {
 pub struct Matcher {
     names: Interned,
     grace: VecDeque<Box<Call>>,
+    /// Records that were written, for new calls: allocating and freeing one costs more than filling it in.
+    #[expect(
+        clippy::vec_box,
+        reason = "they come and go in their boxes, which are what is to be used again"
+    )]
+    spare: Vec<Box<Call>>,
     /// Whether headers are kept in the records.
     metadata: bool,
     /// Calls that were given up because too many waited.
@@ -95,8 +107,21 @@ impl Matcher {
             Event::Reset(reset) => self.reset(at, pending, side, reset),
             Event::GoAway(goaway) => self.goaway(at, pending, side, goaway),
             Event::Complete(complete) => self.complete(at, pending, side, complete),
+            Event::Prelude(prelude) => self.prelude(pending, side, prelude),
             Event::Lost { .. } => pending.lose_answers(side),
         }
+    }
+
+    /// What a proxy says of the connection: it comes before all calls.
+    fn prelude(&mut self, pending: &mut PendingCalls, side: Side, prelude: &Prelude<'_>) {
+        pending.client.get_or_insert(side);
+        let mut via = pending.via.as_deref().cloned().unwrap_or_default();
+        if let Some(source) = prelude.source {
+            via.client = Some(Endpoint { ip: source.ip(), port: source.port() });
+        }
+        let addresses = prelude.source.map(Address::Ip).into_iter().chain(prelude.target);
+        via.addresses.extend(addresses.filter_map(|named| self.names.get(named.to_string().as_bytes())));
+        pending.via = Some(Arc::new(via));
     }
 
     fn request(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, request: &Request<'_>) {
@@ -133,7 +158,7 @@ impl Matcher {
     fn caller_opens(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, head: &Head) -> Pending {
         pending.client.get_or_insert(side);
         self.give_up(at, pending);
-        let mut waiting = Self::open(at, pending, side, head);
+        let mut waiting = self.open(at, pending, side, head);
         waiting.call.request_bytes = head.bytes;
         waiting.call.positions[0] = at.position;
         if head.truncated
@@ -145,29 +170,45 @@ impl Matcher {
     }
 
     /// A record of a call that `client` opens, with nothing known yet but who and when.
-    fn open(at: At<'_>, pending: &mut PendingCalls, client: Side, head: &Head) -> Pending {
+    fn open(&mut self, at: At<'_>, pending: &mut PendingCalls, client: Side, head: &Head) -> Pending {
         let key = &at.flow.key;
         let uid = pending.uid(at.flow.last.packet);
+        let call = Call {
+            end: at.now.time,
+            decided: at.now.packet,
+            transport: head.transport,
+            network: key.network,
+            rpc: head.rpc,
+            codec: head.codec,
+            id: head.id.number(),
+            packets: (at.origin.packet, at.now.packet),
+            connection: at.flow.first.packet,
+            capture_point: key.capture_point,
+            via: pending.via.clone(),
+            ..Call::new(uid, at.origin.time, key.endpoint(client), key.endpoint(client.other()))
+        };
+        let call = match self.spare.pop() {
+            Some(mut spare) => {
+                *spare = call;
+                spare
+            }
+            None => Box::new(call),
+        };
         Pending {
             id: head.id,
-            call: Box::new(Call {
-                end: at.now.time,
-                decided: at.now.packet,
-                transport: head.transport,
-                network: key.network,
-                rpc: head.rpc,
-                codec: head.codec,
-                id: head.id.number(),
-                packets: (at.origin.packet, at.now.packet),
-                connection: at.flow.first.packet,
-                capture_point: key.capture_point,
-                ..Call::new(uid, at.origin.time, key.endpoint(client), key.endpoint(client.other()))
-            }),
+            call,
             client,
             answer: None,
             stream: false,
             answer_lost: false,
             http_error: None,
+        }
+    }
+
+    /// Takes a record back that nobody reads any more.
+    pub fn reuse(&mut self, call: Box<Call>) {
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(call);
         }
     }
 
@@ -201,7 +242,7 @@ impl Matcher {
     }
 
     fn begin(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, begin: &Begin<'_>) {
-        if let Some(mut waiting) = Self::stream(at, pending, side, &begin.head, true) {
+        if let Some(mut waiting) = self.stream(at, pending, side, &begin.head, true) {
             let call = &mut waiting.call;
             call.latency.get_or_insert(at.origin.time.since(call.start));
             call.positions[1] = call.positions[1].or(at.position);
@@ -216,6 +257,7 @@ impl Matcher {
     /// The pending call of an event of a stream, taken out; made anew for a stream whose opening was not captured.
     /// `None` if the stream is over, or unknown on a connection of which everything was captured.
     fn stream(
+        &mut self,
         at: At<'_>,
         pending: &mut PendingCalls,
         side: Side,
@@ -235,7 +277,7 @@ impl Matcher {
             None => return None,
         };
         let how = pending.holed(at.flow, client)?;
-        let mut waiting = Self::open(at, pending, client, head);
+        let mut waiting = self.open(at, pending, client, head);
         waiting.stream = true;
         waiting.call.kind = CallKind::Stream;
         waiting.call.findings.insert(how);
@@ -252,7 +294,7 @@ impl Matcher {
             {
                 call.findings.insert(Finding::MessageAfterError);
             }
-        } else if let Some(mut waiting) = Self::stream(at, pending, side, &part.head, false) {
+        } else if let Some(mut waiting) = self.stream(at, pending, side, &part.head, false) {
             count(&mut waiting, side, at, part, how);
             pending.add(waiting);
         }
@@ -344,7 +386,7 @@ impl Matcher {
         pending.client.get_or_insert(client);
         let how = holed?;
         pending.doubt(client, how);
-        let mut waiting = Self::open(at, pending, client, &answer.head);
+        let mut waiting = self.open(at, pending, client, &answer.head);
         waiting.call.findings.insert(how);
         waiting.stream = matches!(id, CallId::Stream(_));
         if waiting.stream {
@@ -354,7 +396,7 @@ impl Matcher {
     }
 
     fn reset(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, reset: &Reset<'_>) {
-        let Some(mut waiting) = Self::stream(at, pending, side, &reset.head, false) else { return };
+        let Some(mut waiting) = self.stream(at, pending, side, &reset.head, false) else { return };
         waiting.call.codec = waiting.call.codec.or(reset.head.codec);
         self.describe(&mut waiting.call, &reset.names, reset.headers, side != waiting.client);
         let by = initiator(side, waiting.client);
@@ -370,13 +412,13 @@ impl Matcher {
 
     fn goaway(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, goaway: &GoAway<'_>) {
         let code = goaway.code;
-        if code != 0 {
-            pending.goaway = Some((code, side));
-        }
+        let text = goaway.text.map(|text| String::from_utf8_lossy(&text.decode()).into_owned());
+        pending.note_goaway(side, code, text);
         let Some(last) = goaway.last_stream else { return };
         let refused =
             |waiting: &Pending| matches!(waiting.id, CallId::Stream(n) if n > last) && waiting.client != side;
-        for waiting in pending.take_where(refused) {
+        for mut waiting in pending.take_where(refused) {
+            waiting.call.goaway = pending.goaway_for(side.other());
             let by = initiator(side, waiting.client);
             pending.end_id(waiting.id);
             let ending = waiting.http_error.map_or(Ending::Goaway { by, code }, Ending::HttpError);
@@ -447,11 +489,13 @@ impl Matcher {
         mut waiting: Pending,
         mut ending: Ending<'_>,
     ) {
-        if let (Some((code, by)), Ending::Fin(_) | Ending::Rst(_)) = (pending.goaway, ending)
-            && matches!(waiting.id, CallId::Stream(_))
-            && by != waiting.client
-        {
-            ending = Ending::Goaway { by: initiator(by, waiting.client), code };
+        if let (Ending::Fin(_) | Ending::Rst(_), CallId::Stream(_)) = (ending, waiting.id) {
+            waiting.call.goaway = pending.goaway_for(waiting.client);
+            if let Some(GoAwayNote { by: by @ Initiator::Server, code: code @ 1.., .. }) =
+                waiting.call.goaway.as_deref()
+            {
+                ending = Ending::Goaway { by: *by, code: *code };
+            }
         }
         // Where the answer may stand in what was lost, silence proves nothing; the record says so.
         if let Some(how) = pending.unheard(at.flow, waiting.client.other()) {

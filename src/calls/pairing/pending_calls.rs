@@ -1,12 +1,14 @@
 //! The calls of one connection that wait for their end.
 
+use std::sync::Arc;
+
 use rpcscope_parsers::{CallId, Side};
 
 use super::ended::Ended;
 use super::groups::Groups;
 use super::queue::Queue;
 use crate::calls::outcome::Decision;
-use crate::calls::record::{Call, Finding, Uid};
+use crate::calls::record::{Call, Finding, GoAwayNote, Initiator, Uid, Via};
 use crate::decode::Network;
 use crate::flow::{Flow, Stamp};
 
@@ -36,10 +38,12 @@ pub struct PendingCalls {
     ended: Ended,
     /// The side that sent requests, once one did.
     pub(super) client: Option<Side>,
+    /// What the preludes of the connection named.
+    pub via: Option<Arc<Via>>,
     /// Which sides have sent FIN.
     pub(super) fin: [bool; 2],
-    /// The error code of a GOAWAY, and who sent it.
-    pub(super) goaway: Option<(i64, Side)>,
+    /// The GOAWAY of each side that counts: code and debug data.
+    goaways: [Option<(i64, Option<String>)>; 2],
     /// What was lost of each side: [`Finding::Gap`] or [`Finding::Truncated`].
     pub(super) lost: [Option<Finding>; 2],
     /// Packet and next ordinal of the last identity.
@@ -72,6 +76,27 @@ impl PendingCalls {
     pub(super) fn unheard(&self, flow: &Flow, callee: Side) -> Option<Finding> {
         let none = flow.segments[callee.index()] == 0 && flow.key.network == Network::Tcp;
         self.lost[callee.index()].or(none.then_some(Finding::Gap))
+    }
+
+    /// Remembers a GOAWAY. Graceful servers send one more with the same code when they know the last stream
+    /// (RFC 9113, section 6.8), and some give their reason only in the first. Some close without an error code after one with
+    /// an error: that is what happened.
+    pub(super) fn note_goaway(&mut self, side: Side, code: i64, text: Option<String>) {
+        let known = side.of_mut(&mut self.goaways);
+        if code == 0 && known.as_ref().is_some_and(|(before, _)| *before != 0) {
+            return;
+        }
+        let before = known.take().filter(|(before, _)| *before == code).and_then(|(_, text)| text);
+        *known = Some((code, text.or(before)));
+    }
+
+    /// The GOAWAY that counts for calls of `client`: the callee's rather than the caller's own.
+    pub(super) fn goaway_for(&self, client: Side) -> Option<Box<GoAwayNote>> {
+        let note = |side: Side, by| {
+            let (code, text) = side.of(&self.goaways).clone()?;
+            Some(Box::new(GoAwayNote { by, code, text }))
+        };
+        note(client.other(), Initiator::Server).or_else(|| note(client, Initiator::Client))
     }
 
     /// Remembers that the answers to the calls which wait for `side` may stand in bytes that could not be read.
@@ -151,8 +176,11 @@ impl PendingCalls {
         if let Some(how) = self.lost[client.index()] {
             return Some(how);
         }
-        let seen = flow.from_start[client.index()] && flow.key.network == Network::Tcp;
-        (!seen).then_some(Finding::MidStream)
+        if flow.key.network != Network::Tcp || !flow.from_start[client.index()] {
+            return Some(Finding::MidStream);
+        }
+        // The capture shows one direction: the SYN of the other one is known by its acknowledgement.
+        (flow.bytes[client.index()] == 0).then_some(Finding::Gap)
     }
 
     /// Both sides have ended: frees what only further messages would need.

@@ -38,7 +38,7 @@ impl Line {
                 opener: Some(CLIENT),
                 from_start: [true, true],
                 segments: [0, 0],
-                bytes: [0, 0],
+                bytes: [1, 1],
                 origins: Default::default(),
                 retransmissions: 0,
                 gaps: 0,
@@ -334,6 +334,68 @@ fn goaway_ends_the_streams_it_leaves_out_and_no_others() {
     line.end(SERVER, End::Fin);
     let calls = line.calls();
     assert_eq!((calls[0].outcome.carrier, calls[0].outcome.code), (Carrier::H2Goaway, Some(2)));
+}
+
+/// A GOAWAY of which nothing is refused.
+fn farewell(code: i64, text: Option<&'static str>) -> Event<'static> {
+    let text = text.map(|text| Text::Plain(text.as_bytes()));
+    Event::GoAway(GoAway { start: 0, bytes: 17, code, text, last_stream: Some(i64::from(i32::MAX)) })
+}
+
+#[test]
+fn calls_that_die_after_a_goaway_have_it() {
+    type Seen = (Carrier, Option<(Initiator, i64, Option<String>)>);
+    let of = |steps: &dyn Fn(&mut Line)| -> Seen {
+        let mut line = Line::new();
+        line.say(CLIENT, open(1));
+        steps(&mut line);
+        let calls = line.calls();
+        assert_eq!(calls[0].outcome.message, None, "the key goaway alone has the text");
+        let note = calls[0].goaway.as_deref().cloned();
+        (calls[0].outcome.carrier, note.map(|note| (note.by, note.code, note.text)))
+    };
+    let (server, max_age) = (Initiator::Server, Some("max_age".to_owned()));
+    let first = farewell(0, Some("max_age"));
+    let fin = of(&|line| {
+        line.say(SERVER, first);
+        line.say(SERVER, goaway(0, 1));
+        line.end(SERVER, End::Fin);
+    });
+    assert_eq!(fin, (Carrier::TcpFin, Some((server, 0, max_age.clone()))), "the last one has no text");
+    let refused = of(&|line| {
+        line.say(SERVER, first);
+        line.say(SERVER, goaway(0, 0));
+    });
+    assert_eq!(refused, (Carrier::H2Goaway, Some((server, 0, max_age))));
+    let error = of(&|line| {
+        line.say(SERVER, farewell(11, Some("too_many_pings")));
+        line.say(SERVER, farewell(0, None));
+        line.end(SERVER, End::Rst);
+    });
+    assert_eq!(error, (Carrier::H2Goaway, Some((server, 11, Some("too_many_pings".to_owned())))));
+    let client = of(&|line| {
+        line.say(CLIENT, farewell(0, None));
+        line.end(CLIENT, End::Rst);
+    });
+    assert_eq!(client, (Carrier::TcpRst, Some((Initiator::Client, 0, None))));
+    let both = of(&|line| {
+        line.say(CLIENT, farewell(6, None));
+        line.say(SERVER, first);
+        line.end(SERVER, End::Fin);
+    });
+    assert_eq!(both.1.unwrap().0, server, "the callee's counts");
+    let answered = of(&|line| {
+        line.say(SERVER, first);
+        line.say(SERVER, trailers(1, 0));
+        line.end(SERVER, End::Fin);
+    });
+    assert_eq!(answered, (Carrier::None, None));
+    let broken = of(&|line| {
+        line.say(SERVER, first);
+        line.say(CLIENT, broken_off(1));
+        line.end(SERVER, End::Fin);
+    });
+    assert_eq!(broken.1, None, "the client ended it");
 }
 
 #[test]

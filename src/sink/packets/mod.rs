@@ -2,19 +2,23 @@
 
 mod pcap;
 mod pcapng;
+mod series;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
 use self::pcap::PcapEncoder;
 use self::pcapng::PcapngEncoder;
+use self::series::Series;
 use super::target::{Shortfall, Target};
 use crate::source::files::Secrets;
 use crate::source::{Batch, Packet, Tap};
 use crate::time::Timestamp;
+
+pub use series::Rotation;
 
 /// Size of a write in bytes.
 const BUFFER: usize = 256 * 1024;
@@ -23,27 +27,17 @@ const MAX_DELAY: Duration = Duration::from_millis(500);
 /// Maximum number of interface names.
 const MAX_NAMES: usize = 1 << 16;
 
-/// When to start a new file, and how many to keep.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Rotation {
-    /// Start a new file at this size in bytes (`-C`, in millions).
-    pub bytes: Option<u64>,
-    /// Start a new file after this packet time (`-G`).
-    pub span: Option<Duration>,
-    /// Keep this many files and overwrite the oldest (`-W`).
-    pub files: Option<u32>,
-}
-
 /// Writes packets to a file or a series of files.
 ///
-/// Files of a series are named as in tcpdump: `FILE`, `FILE1`, `FILE2`…, or `FILE00`, `FILE01`… in turn if their number is
-/// limited. Reading the folder restores the order of the packets.
+/// `series.rs` says how the files of a series are named. Reading their folder restores the order of the packets.
 ///
 /// A file ends with a complete packet after every write, even on a full disk. Packets that don't fit are counted
 /// ([`PacketWriter::lost`]), and writing resumes when there is room. Dropping the writer writes its buffer.
 pub struct PacketWriter {
     target: Target,
-    files: Option<FileSeries>,
+    files: Option<Series>,
+    /// When to start the next file.
+    rotation: Rotation,
     format: Encoding,
     /// Complete packets that are not written yet.
     buffer: Vec<u8>,
@@ -61,19 +55,6 @@ pub struct PacketWriter {
     lost: u64,
     /// Set when a stream broke inside a packet: anything after that would be unreadable.
     broken: bool,
-}
-
-/// The files of a rotation.
-struct FileSeries {
-    path: PathBuf,
-    rotation: Rotation,
-    count: u64,
-}
-
-impl FileSeries {
-    fn current(&self) -> PathBuf {
-        numbered(&self.path, self.rotation, self.count)
-    }
 }
 
 /// The file format.
@@ -122,6 +103,7 @@ impl PacketWriter {
         let mut writer = Self {
             target,
             files: None,
+            rotation: Rotation::default(),
             format,
             buffer: Vec::with_capacity(BUFFER),
             written: Instant::now(),
@@ -142,12 +124,11 @@ impl PacketWriter {
         if path == Path::new("-") {
             return Ok(Self::new(Box::new(io::stdout())));
         }
-        let files = FileSeries { path: path.to_owned(), rotation, count: 0 };
-        let first = files.current();
-        let target = Target::create(&first).map_err(|error| at(&first, &error))?;
+        let (files, target) = Series::create(path, rotation, now())?;
         let mut writer = Self::to(target, Encoding::of(path));
         writer.files = Some(files);
-        writer.limit = rotation.bytes;
+        writer.rotation = rotation;
+        writer.limit = rotation.full();
         if writer.target.can_recover() {
             // Even without packets, the file must be a valid capture. A full disk may have room again later.
             _ = writer.flush();
@@ -255,30 +236,35 @@ impl PacketWriter {
 
     /// Starts the next file if this one is full. If it can't be created, this one is used for another turn.
     fn rotate(&mut self, now: Timestamp) -> io::Result<()> {
-        let first = *self.first.get_or_insert(now);
         let Some(files) = &mut self.files else { return Ok(()) };
-        let rotation = files.rotation;
+        if self.first.is_none() {
+            files.date(now);
+        }
+        let first = *self.first.get_or_insert(now);
+        let Rotation { span, .. } = self.rotation;
         let len = self.target.len() + self.buffer.len() as u64;
-        let is_full = self.limit.is_some_and(|limit| len >= limit)
-            || rotation.span.is_some_and(|span| now >= first + span);
+        let is_full =
+            self.limit.is_some_and(|limit| len >= limit) || span.is_some_and(|span| now >= first + span);
         if !is_full {
             return Ok(());
         }
         self.first = Some(now);
-        let next = numbered(&files.path, rotation, files.count + 1);
-        let target = Target::create(&next).map_err(|error| {
-            self.limit = rotation.bytes.map(|bytes| len + bytes);
-            at(&next, &error)
-        })?;
+        // What is buffered belongs to the full file.
         let flushed = self.finish();
-        self.target = target;
-        self.limit = rotation.bytes;
-        if let Some(files) = &mut self.files {
-            files.count += 1;
+        let len = self.target.len();
+        let Some(files) = &mut self.files else { return flushed };
+        match files.next(len, now) {
+            Ok(target) => self.target = target,
+            Err(error) => {
+                self.limit = self.rotation.full().map(|bytes| len + bytes);
+                return flushed.and(Err(error));
+            }
         }
+        self.limit = self.rotation.full();
+        let room = files.make_room(self.limit.unwrap_or(0));
         self.buffer.clear();
         self.begin();
-        flushed
+        flushed.and(room)
     }
 
     /// Starts a section (pcapng) or a file (pcap).
@@ -293,7 +279,7 @@ impl PacketWriter {
     fn named(&self, error: &io::Error) -> io::Error {
         match &self.files {
             None => io::Error::new(error.kind(), format!("standard output can't be written: {error}")),
-            Some(files) => at(&files.current(), error),
+            Some(files) => at(files.current(), error),
         }
     }
 }
@@ -328,20 +314,11 @@ impl Tap for PacketWriter {
     }
 }
 
-/// The name of file number `count`.
-fn numbered(path: &Path, rotation: Rotation, count: u64) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    let rotates = rotation.bytes.is_some() || rotation.span.is_some();
-    match rotation.files {
-        Some(files) if rotates => {
-            let files = u64::from(files.max(1));
-            let width = (files - 1).to_string().len();
-            name.push(format!("{:0width$}", count % files));
-        }
-        _ if count > 0 => name.push(count.to_string()),
-        _ => {}
-    }
-    PathBuf::from(name)
+/// The time of the host.
+fn now() -> Timestamp {
+    // A clock centuries off names a file wrongly, and that is all.
+    let nanoseconds = jiff::Timestamp::now().as_nanosecond();
+    Timestamp(i64::try_from(nanoseconds).unwrap_or_default())
 }
 
 /// An error that names the file.
@@ -351,6 +328,8 @@ fn at(path: &Path, error: &io::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::source::{CapturePoint, LinkType, Record, Source, files};
 
@@ -418,20 +397,20 @@ mod tests {
     #[test]
     fn rotation_by_size_and_by_time() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.pcapng");
+        let path = folder.path().join("x");
         let rotation = Rotation { bytes: Some(10_000), ..Rotation::default() };
         let mut writer = PacketWriter::create(&path, rotation).unwrap();
         for i in 0..30 {
             writer.write(&packet(i, i as i64, 0, &[i as u8; 1000]), None).unwrap();
         }
         writer.finish().unwrap();
-        assert_eq!(names(folder.path()), ["x.pcapng", "x.pcapng1", "x.pcapng2"]);
+        assert_eq!(names(folder.path()), ["x", "x1", "x2"]);
         let all = read(&[folder.path().to_owned()]);
         assert!(all.iter().enumerate().all(|(i, p)| p.4 == vec![i as u8; 1000]));
         assert_eq!(all.len(), 30);
 
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.pcapng");
+        let path = folder.path().join("x");
         let rotation = Rotation { span: Some(Duration::from_nanos(10)), ..Rotation::default() };
         let mut writer = PacketWriter::create(&path, rotation).unwrap();
         for time in [5, 14, 15, 24, 40] {
@@ -439,7 +418,7 @@ mod tests {
         }
         writer.finish().unwrap();
         let times = |n: &str| -> Vec<i64> {
-            read(&[folder.path().join(format!("x.pcapng{n}"))]).iter().map(|p| p.0).collect()
+            read(&[folder.path().join(format!("x{n}"))]).iter().map(|p| p.0).collect()
         };
         assert_eq!([times(""), times("1"), times("2")], [vec![5, 14], vec![15, 24], vec![40]]);
     }

@@ -459,7 +459,7 @@ fn facts(call: &Call) -> Node {
     let name = |name: &Option<crate::calls::record::Name>| name.as_deref().map(str::to_owned);
     let process = |end: usize| call.process[end].as_ref().map(|p| format!("{} ({})", p.name, p.pid));
     put("start", Some(String::from_utf8_lossy(&call.start.rfc3339()).into_owned()));
-    put("client", Some(call.client.to_string()));
+    put("client", Some(call.caller_address().to_string()));
     put("client process", process(0));
     put("server", Some(call.server.to_string()));
     put("server process", process(1));

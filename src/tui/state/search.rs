@@ -119,7 +119,7 @@ impl Context {
             text.push_str(name);
         }
         // Writing to a String can't fail.
-        _ = write!(text, " {} {}", call.client, call.server);
+        _ = write!(text, " {} {}", call.caller_address(), call.server);
         text
     }
 }

@@ -51,6 +51,7 @@ pub(in crate::tui) fn connection(first_packet: u64, state: ConnectionState) -> C
         end: call.end,
         client: call.client,
         server: call.server,
+        via: None,
         network: Network::Tcp,
         capture_point: CapturePoint::default(),
         protocol: None,

@@ -462,7 +462,7 @@ fn cell_tests(call: &Call, column: Column, equal: bool) -> String {
             .map(|ns| format!("latency {} {}us", if equal { ">=" } else { "<" }, ns / 1_000))
             .unwrap_or_default(),
         CLIENT if call.caller.is_some() => both(&["caller"]),
-        CLIENT => format!("client {} {}", if equal { "==" } else { "!=" }, call.client.ip),
+        CLIENT => format!("client {} {}", if equal { "==" } else { "!=" }, call.caller_address().ip),
         SERVER => both(&["server"]),
         PROTOCOL => both(&["rpc", "transport"]),
         METHOD => both(&["service", "method"]),

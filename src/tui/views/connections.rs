@@ -103,7 +103,7 @@ impl View for Connections {
                     Some(name) => (text::escape(name).into_owned(), theme.strong),
                     None => ("—".to_owned(), theme.dim),
                 },
-                CLIENT => (connection.client.to_string(), Style::new()),
+                CLIENT => (connection.caller_address().to_string(), Style::new()),
                 SERVER => (text::escape(&cx.names.address(&connection.server)).into_owned(), Style::new()),
                 STATE => {
                     let broken =
@@ -195,7 +195,7 @@ impl View for Connections {
 
 fn sort_key(connection: &Connection, column: Column, names: &Names) -> SortKey {
     match column {
-        CLIENT => SortKey::Text(connection.client.to_string()),
+        CLIENT => SortKey::Text(connection.caller_address().to_string()),
         SERVER => SortKey::Text(names.address(&connection.server)),
         PROTOCOL => SortKey::Text(connection.protocol.unwrap_or_default().to_owned()),
         STATE => SortKey::Text(connection.state.name().to_owned()),

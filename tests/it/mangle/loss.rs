@@ -62,12 +62,23 @@ fn is_true(record: &Value, truth: &Value) -> bool {
 
 /// Holds the calls of a capture that lost something against those of the whole one.
 fn hold(complaints: &mut Complaints, original: &Original, what: &str, found: &[Value]) {
+    let proxied = original.calls.iter().any(|call| call.get("via").is_some());
+    let blank = |call: &Value| {
+        let mut call = call.clone();
+        // Without the packet that names it, the client is the proxy.
+        if proxied {
+            call["client"] = Value::Null;
+        }
+        call
+    };
+    let [calls, found] =
+        [&original.calls[..], found].map(|calls| calls.iter().map(blank).collect::<Vec<_>>());
     let mut by_ends: HashMap<(&Value, &Value), Vec<&Value>> = HashMap::new();
-    for truth in &original.calls {
+    for truth in &calls {
         by_ends.entry((&truth["client"], &truth["server"])).or_default().push(truth);
     }
     let mut wrong = Vec::new();
-    for record in found {
+    for record in &found {
         let known = by_ends.get(&(&record["client"], &record["server"])).map_or(&[][..], Vec::as_slice);
         if !known.iter().any(|truth| is_true(record, truth)) {
             let same_id: Vec<String> = known
@@ -86,8 +97,8 @@ fn hold(complaints: &mut Complaints, original: &Original, what: &str, found: &[V
         }
         counts
     };
-    let true_counts = count(&original.calls);
-    for (key, n) in count(found) {
+    let true_counts = count(&calls);
+    for (key, n) in count(&found) {
         let known = true_counts.get(&key).copied().unwrap_or(0);
         if n > known && known > 0 {
             wrong.push(format!("{n} calls where {known} were made: {key}"));

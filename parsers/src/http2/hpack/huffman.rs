@@ -34,25 +34,28 @@ const QUICK_BITS: u32 = 12;
 /// Bits of a load of eight octets that count at the least: the first octet may have been read up to its last bit.
 const LOADED_BITS: u32 = 57;
 
-/// In place of a number of bits: more than any, so that it ends a round of look-ups by itself.
+/// Look-ups of a round: as many as the bits of one load are enough for.
+const LOOKUPS: u32 = LOADED_BITS / QUICK_BITS;
+
+/// In place of a number of bits: more than those of a whole round, which the bits below it then still count.
 const TOO_LONG: u8 = 64;
 
-/// Most symbols of a round, and one more that is written before it is known whether it is one.
-const ROUND: usize = LOADED_BITS as usize / 5 + 1;
+/// Octets that a round writes, whether all of them count or not.
+const ROUND: usize = 2 * LOOKUPS as usize;
 
-/// The symbols with which a few bits begin.
+/// The symbols with which a few bits begin: at most two.
 #[derive(Clone, Copy)]
 struct Quick {
-    /// Zero where there is no symbol.
-    symbols: [u8; 2],
-    /// How many symbols.
-    count: u8,
+    /// The first one in the low octet; zero where there is no symbol.
+    symbols: u16,
+    /// Bits of `symbols` that are filled: eight for each.
+    filled: u8,
     /// Bits of the codes of all of them; [`TOO_LONG`] if the code of the first is longer than [`QUICK_BITS`].
     bits: u8,
 }
 
 impl Quick {
-    const NONE: Self = Self { symbols: [0; 2], count: 0, bits: TOO_LONG };
+    const NONE: Self = Self { symbols: 0, filled: 0, bits: TOO_LONG };
 }
 
 /// The tables for decoding, see [`build`].
@@ -96,7 +99,7 @@ const fn build() -> Code {
                     let mut low = 0;
                     while low < 1 << free {
                         code.quick[((next << free) | low) as usize] =
-                            Quick { symbols: [symbol as u8, 0], count: 1, bits: length as u8 };
+                            Quick { symbols: symbol as u16, filled: 8, bits: length as u8 };
                         low += 1;
                     }
                 }
@@ -113,14 +116,14 @@ const fn build() -> Code {
     let mut bits = 0;
     while bits < 1 << QUICK_BITS {
         let quick = code.quick[bits];
-        if quick.count > 0 {
-            let first = LENGTHS[quick.symbols[0] as usize] as u32;
+        if quick.filled > 0 {
+            let first = LENGTHS[quick.symbols as usize & 0xff] as u32;
             let behind = code.quick[(bits << first) & ((1 << QUICK_BITS) - 1)];
-            if behind.count > 0 {
-                let second = LENGTHS[behind.symbols[0] as usize] as u32;
+            if behind.filled > 0 {
+                let second = LENGTHS[behind.symbols as usize & 0xff] as u32;
                 if first + second <= QUICK_BITS {
-                    let symbols = [quick.symbols[0], behind.symbols[0]];
-                    code.quick[bits] = Quick { symbols, count: 2, bits: (first + second) as u8 };
+                    let symbols = quick.symbols & 0xff | behind.symbols << 8;
+                    code.quick[bits] = Quick { symbols, filled: 16, bits: (first + second) as u8 };
                 }
             }
         }
@@ -132,7 +135,7 @@ const fn build() -> Code {
 /// Appends the decoded `coded` to `out`. `Err` if a code is broken, EOS stands in it, or the padding is not the beginning
 /// of EOS or longer than 7 bits (RFC 7541, section 5.2); `out` is then as before.
 ///
-/// By hand, because it takes 14 instructions an octet; nom's bit parsers take one symbol at a time.
+/// By hand, because a round of six to eight octets takes 75 instructions; nom's bit parsers take one symbol at a time.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), ()> {
     let before = out.len();
     // No code is shorter than five bits; a round is written before it is known how much of it counts.
@@ -149,22 +152,22 @@ fn decode_into(coded: &[u8], slots: &mut [u8]) -> Option<usize> {
     let mut read = 0;
     while read < total {
         let mut window = load(coded, read / 8) << (read % 8);
-        let round: &mut [u8; ROUND] = slots.get_mut(written..)?.first_chunk_mut()?;
-        let (mut symbols, mut bits) = (0, 0);
-        while bits <= LOADED_BITS - QUICK_BITS {
+        // Symbols are put together in a word and stored at once.
+        let (mut text, mut filled, mut bits) = (0, 0, 0);
+        for _ in 0..LOOKUPS {
             let quick =
                 CODE.quick.get((window >> (64 - QUICK_BITS)) as usize).copied().unwrap_or(Quick::NONE);
-            *round.get_mut(symbols..)?.first_chunk_mut()? = quick.symbols;
-            symbols += usize::from(quick.count);
+            text |= u64::from(quick.symbols) << filled;
+            filled += u32::from(quick.filled);
             bits += u32::from(quick.bits);
             window <<= quick.bits & 63;
         }
-        written += symbols;
-        let Some(before) = bits.checked_sub(u32::from(TOO_LONG)) else {
-            read += bits as usize;
+        *slots.get_mut(written..)?.first_chunk_mut::<ROUND>()? = text.to_le_bytes();
+        written += filled as usize / 8;
+        read += bits as usize % usize::from(TOO_LONG);
+        if bits < u32::from(TOO_LONG) {
             continue;
-        };
-        read += before as usize;
+        }
         if read >= total {
             break;
         }

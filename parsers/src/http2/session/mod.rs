@@ -423,6 +423,14 @@ impl Reader for Connection {
     fn oldest(&self, at: At) -> u64 {
         let At { side, offset } = at;
         let direction = side.of(&self.directions);
+        // Nearly always, and asked after every packet.
+        if direction.block.is_none()
+            && direction.passing.is_none()
+            && self.upgrade.is_none()
+            && !self.streams.has_pending()
+        {
+            return offset.max(direction.floor);
+        }
         let block = direction.block.as_ref().map(|block| block.start);
         let passing = direction.passing.filter(Passing::is_data);
         let data = passing.map(|passing| passing.start.max(passing.end().saturating_sub(HOLD_LIMIT)));

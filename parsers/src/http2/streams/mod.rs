@@ -121,6 +121,11 @@ impl Streams {
         side.of_mut(&mut self.positions).now = offset;
     }
 
+    /// Whether anything is pending.
+    pub(super) fn has_pending(&self) -> bool {
+        !self.candidates.is_empty()
+    }
+
     /// The first byte of `side` that is pending.
     pub(super) fn oldest_pending(&self, side: Side) -> Option<u64> {
         let pending = self.candidates.iter().filter_map(|id| match &self.open.get(id)?.state {
