@@ -138,6 +138,8 @@ pub struct Analyzer {
     last: Stamp,
     /// The source waits for packets, and time passes meanwhile.
     waits: bool,
+    /// Packets that the source has dropped, and those of which the pending calls know.
+    dropped: [u64; 2],
     totals: Totals,
 }
 
@@ -308,12 +310,14 @@ impl Analyzer {
             next_tick: None,
             last: Stamp::default(),
             waits: false,
+            dropped: [0; 2],
             totals: Totals::default(),
         }
     }
 
     /// Reads the packets of a batch.
     pub fn batch(&mut self, batch: &Batch) {
+        self.dropped[0] = self.dropped[0].max(batch.dropped);
         for group in batch.records.chunks(GROUP) {
             if self.table.len() >= LARGE_TABLE {
                 let keys = batch.packets_of(group).filter_map(|packet| self.decoder.peek(&packet));
@@ -383,6 +387,7 @@ impl Analyzer {
         let due = now.time >= next;
         if due {
             self.next_tick = Some(now.time + TICK);
+            self.doubt();
             let before = self.owner.matcher.in_grace();
             self.table.tick(now, &mut self.owner);
             self.owner.matcher.settle(before);
@@ -390,8 +395,19 @@ impl Analyzer {
         due
     }
 
+    /// Marks the pending calls if the source has dropped packets: their answers may be among them. Once per [`TICK`], because
+    /// this looks at all connections.
+    fn doubt(&mut self) {
+        let [dropped, known] = self.dropped;
+        if dropped > known {
+            self.dropped[1] = dropped;
+            self.table.slots_mut().for_each(|slot| slot.pending.doubt_answers());
+        }
+    }
+
     /// Ends all connections: the capture is over.
     pub fn finish(&mut self) {
+        self.doubt();
         let before = self.owner.matcher.in_grace();
         self.table.finish(self.last, &mut self.owner);
         self.owner.matcher.settle(before);

@@ -101,6 +101,11 @@ impl<T> Lru<T> {
             .filter_map(|(id, node)| Some((id, node.value.as_ref()?)))
     }
 
+    /// All values.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.nodes.blocks.iter_mut().flatten().filter_map(|node| node.value.as_mut())
+    }
+
     /// Puts a value at the back of a queue and says its number.
     pub(super) fn insert(&mut self, value: T, queue: Queue) -> u32 {
         let node = Node { value: Some(value), queue, before: NONE, behind: NONE };

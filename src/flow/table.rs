@@ -130,6 +130,11 @@ impl<S> Table<S> {
         self.lru.iter().map(|(_, entry)| (&entry.flow, &entry.slot))
     }
 
+    /// The slots of all connections.
+    pub fn slots_mut(&mut self) -> impl Iterator<Item = &mut S> {
+        self.lru.iter_mut().map(|entry| &mut entry.slot)
+    }
+
     /// Reads what the next segments of these connections will need, so that it is in the processor's caches. One look-up in a
     /// large table waits for memory several times; the look-ups of a group wait together.
     pub fn warm<O: Owner<S>>(&self, keys: impl Iterator<Item = FlowKey>, owner: &O) {

@@ -101,6 +101,9 @@ pub struct Batch {
     /// Live: it is this late, and all packets up to now are in this batch or in earlier ones. Lets time pass while nothing
     /// is received.
     pub now: Option<Timestamp>,
+    /// Live: packets that were dropped so far, before or among those of this batch. No stream shows a hole for the last packets
+    /// of a connection.
+    pub dropped: u64,
     /// Bytes read of bytes in all, after this batch; filled in by the pipeline from [`Source::progress`].
     pub progress: Option<(u64, u64)>,
 }
@@ -133,6 +136,7 @@ impl Batch {
         self.data.clear();
         self.records.clear();
         self.now = None;
+        self.dropped = 0;
         self.progress = None;
     }
 }

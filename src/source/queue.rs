@@ -32,6 +32,9 @@ pub struct Queued {
     troubles: Arc<Mutex<Vec<SourceError>>>,
     quit: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
+    counters: Arc<Counters>,
+    /// The drops that the last batch had.
+    reported: u64,
 }
 
 impl Queued {
@@ -48,14 +51,14 @@ impl Queued {
         let mut reader = CaptureThread {
             source,
             taps: TapFeed::new(tap),
-            counters,
+            counters: Arc::clone(&counters),
             filled: filled_in,
             empty: empty_out,
             troubles: Arc::clone(&troubles),
             quit: Arc::clone(&quit),
         };
         let reader = std::thread::Builder::new().name("capture".into()).spawn(move || reader.run())?;
-        Ok(Self { filled, empty, troubles, quit, reader: Some(reader) })
+        Ok(Self { filled, empty, troubles, quit, reader: Some(reader), counters, reported: 0 })
     }
 }
 
@@ -63,7 +66,13 @@ impl Source for Queued {
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
         batch.clear();
         // The thread passes on ticks too, so this returns as often as the source does.
-        let Ok(next) = self.filled.recv() else { return self.end() };
+        let Ok(next) = self.filled.recv() else {
+            // Packets may have been dropped behind the last batch.
+            batch.dropped = self.counters.drops().packets();
+            let is_new = batch.dropped > std::mem::replace(&mut self.reported, batch.dropped);
+            return if is_new { Ok(true) } else { self.end() };
+        };
+        self.reported = next.dropped;
         let used = std::mem::replace(batch, next);
         // If there are enough buffers, this one is freed.
         let _ = self.empty.try_send(used);
@@ -150,6 +159,7 @@ impl<S: Source> CaptureThread<S> {
             if self.filled.len() >= FULLISH {
                 self.counters.shortened(shorten(&mut batch));
             }
+            batch.dropped = self.counters.drops().packets();
             let next = self.empty.try_recv().unwrap_or_default();
             match self.filled.try_send(std::mem::replace(&mut batch, next)) {
                 Ok(()) => {}
@@ -250,8 +260,9 @@ mod tests {
         let fast = Fast { left: total, done: 0 };
         let mut queued = Queued::spawn(fast, Arc::clone(&counters), Some(Box::new(Count(0, give)))).unwrap();
         assert_eq!(taken.recv().unwrap(), total, "the tap gets everything");
-        let (mut batch, mut whole, mut short) = (Batch::default(), 0, 0);
+        let (mut batch, mut whole, mut short, mut dropped) = (Batch::default(), 0, 0, 0);
         while queued.next_batch(&mut batch).unwrap() {
+            dropped = dropped.max(batch.dropped);
             for packet in batch.packets() {
                 assert_eq!(packet.wire_len, 1000);
                 if packet.data.len() == 1000 { whole += 1 } else { short += 1 }
@@ -260,6 +271,7 @@ mod tests {
         let drops = counters.drops();
         assert_eq!((whole, short), (FULLISH as u64, (BATCHES - FULLISH) as u64));
         assert_eq!(drops.own, total - BATCHES as u64);
+        assert_eq!(dropped, drops.own, "the reader learns of all of them");
         assert!(drops.shortened >= short);
         assert!(queued.troubles().iter().all(|t| t.to_string() == "late"));
     }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use rpcscope::calls::{Class, Finding};
 use rpcscope::pipeline::{Options, Output};
-use rpcscope::source::files;
+use rpcscope::source::{Batch, Source, SourceError, files};
 use serde_json::Value;
 
 use crate::support;
@@ -152,4 +153,55 @@ fn a_wrong_record_is_noticed() {
     let mut wrong = right.clone();
     wrong["class"] = "rpc".into();
     assert_eq!(complaints(std::slice::from_ref(&truth), vec![right, wrong]).len(), 2);
+}
+
+/// A capture whose reader lost what comes behind a packet.
+struct Cut {
+    inner: files::FileSource,
+    last: u64,
+    dropped: u64,
+    is_over: bool,
+}
+
+impl Source for Cut {
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
+        let more = !self.is_over && self.inner.next_batch(batch)?;
+        if more {
+            batch.records.retain(|record| record.number <= self.last);
+        } else if !self.is_over {
+            self.is_over = true;
+            batch.clear();
+            batch.dropped = self.dropped;
+            return Ok(true);
+        }
+        Ok(more)
+    }
+}
+
+#[test]
+fn calls_that_wait_when_packets_are_dropped_are_unknown_and_marked() {
+    for name in [
+        "kitex/kitex-ttheader-biz-status.pcap",
+        "grpc/grpc-go-py-details-utf8.pcap",
+        "trpc/trpc-unary-ok.pcap",
+    ] {
+        let path = support::captures().join(name);
+        let whole = support::calls(std::slice::from_ref(&path), &Options::default());
+        let call = whole.iter().find(|call| call.latency.is_some()).expect("an answered call");
+        for threads in [1, 2] {
+            let decided = |dropped| {
+                let inner = files::open(std::slice::from_ref(&path), files::Options::default());
+                let mut source = Cut { inner, last: call.packets.0, dropped, is_over: false };
+                let options = Options { threads, ..Options::default() };
+                let (outputs, _) = support::outputs(&mut source, &options);
+                let mut calls = outputs.into_iter().filter_map(support::call);
+                calls.find(|other| other.uid == call.uid).expect("the call")
+            };
+            let (quiet, marked) = (decided(0), decided(7));
+            assert_eq!(quiet.class(), Some(Class::Unanswered), "{name}");
+            assert!(!quiet.findings.contains(Finding::Gap), "{name}");
+            assert_eq!(marked.class(), None, "{name}");
+            assert!(marked.findings.contains(Finding::Gap), "{name}");
+        }
+    }
 }

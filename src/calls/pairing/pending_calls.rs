@@ -72,6 +72,14 @@ impl PendingCalls {
         }
     }
 
+    /// Packets of either side may be lost without a hole that shows it: the answers of all pending calls may be among them.
+    pub fn doubt_answers(&mut self) {
+        for pending in self.calls.iter_mut() {
+            pending.answer_lost = true;
+            pending.call.findings.insert(Finding::Gap);
+        }
+    }
+
     /// What of the callee's packets was not captured, so that its silence proves nothing: some, or all of them.
     pub(super) fn unheard(&self, flow: &Flow, callee: Side) -> Option<Finding> {
         let none = flow.segments[callee.index()] == 0 && flow.key.network == Network::Tcp;
