@@ -81,6 +81,7 @@ enum State {
         protocol: &'static dyn Protocol,
         /// Boxed, because few sessions had any.
         trouble: Option<Box<(Error, u64)>>,
+        client: Option<Side>,
     },
 }
 
@@ -141,9 +142,19 @@ impl Conversation {
             State::Known { protocol, session, .. } => {
                 session.trouble().map(|(error, _)| error.what).or_else(|| idle(*protocol))
             }
-            State::Over { protocol, trouble } => {
+            State::Over { protocol, trouble, .. } => {
                 trouble.as_ref().map(|trouble| trouble.0.what).or_else(|| idle(*protocol))
             }
+        }
+    }
+
+    /// The side that sent the requests, as far as the protocol shows it.
+    #[must_use]
+    pub fn client(&self) -> Option<Side> {
+        match &self.state {
+            State::Known { session, .. } => session.client(),
+            State::Over { client, .. } => *client,
+            State::Silent { .. } | State::Undecided(_) | State::Foreign { .. } => None,
         }
     }
 
@@ -160,9 +171,11 @@ impl Conversation {
     /// Both sides have ended: frees the session, because the connection itself is remembered for a while.
     pub fn finish(&mut self) {
         let over = match &self.state {
-            State::Known { protocol, session, .. } => {
-                State::Over { protocol: *protocol, trouble: session.trouble().map(Box::new) }
-            }
+            State::Known { protocol, session, .. } => State::Over {
+                protocol: *protocol,
+                trouble: session.trouble().map(Box::new),
+                client: session.client(),
+            },
             State::Undecided(_) => State::Foreign { reason: self.reason(false).unwrap_or_default() },
             _ => return,
         };

@@ -72,6 +72,11 @@ pub trait Session: Send {
     /// messages emitted later are never before them.
     fn held(&self, side: Side) -> usize;
 
+    /// The side that sent the requests, once that is known, whether or not they were calls.
+    fn client(&self) -> Option<Side> {
+        None
+    }
+
     /// The last trouble with undecodable bytes and how often there was one; for the connection record.
     fn trouble(&self) -> Option<(Error, u64)> {
         None

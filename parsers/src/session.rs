@@ -122,6 +122,11 @@ pub trait Reader: Send {
         at.offset
     }
 
+    /// See [`Session::client`].
+    fn client(&self) -> Option<Side> {
+        None
+    }
+
     /// See [`Session::trouble`].
     fn trouble(&self) -> Option<(Error, u64)>;
 }
@@ -336,6 +341,10 @@ impl<R: Reader> Session for Core<R> {
         let stream = side.of(&self.streams);
         let now = stream.offset + stream.carry.len() as u64;
         (now - self.reader.oldest(At { side, offset: stream.offset }).min(now)) as usize
+    }
+
+    fn client(&self) -> Option<Side> {
+        self.reader.client()
     }
 
     fn trouble(&self) -> Option<(Error, u64)> {

@@ -101,6 +101,8 @@ pub struct Flow {
     pub first: Stamp,
     /// Its last segment so far.
     pub last: Stamp,
+    /// The side that sent the first segment.
+    pub first_by: Side,
     /// The side that sent the SYN without ACK (or to which a SYN with ACK went); `None` where no handshake was captured.
     pub opener: Option<Side>,
     /// Whether the stream of each side was captured from its first byte on.

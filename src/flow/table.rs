@@ -313,6 +313,7 @@ impl<S> Table<S> {
             key: segment.key,
             first: now,
             last: now,
+            first_by: segment.side,
             opener: None,
             from_start: [false; 2],
             segments: [0; 2],

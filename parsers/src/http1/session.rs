@@ -479,6 +479,10 @@ impl Reader for Connection {
             .map_or(at.offset, |oldest| oldest.min(at.offset))
     }
 
+    fn client(&self) -> Option<Side> {
+        self.client
+    }
+
     fn trouble(&self) -> Option<(Error, u64)> {
         self.faults.last()
     }

@@ -171,7 +171,10 @@ fn detect_settings(own: &[u8], other: &[u8]) -> Detection {
     }
     match payload.get(..head.length as usize) {
         Some(settings) if !settings.is_empty() && resync::settings_fit(settings) => Detection::Yes,
-        // Empty, or with unknown settings: the client's preface decides.
-        _ => Detection::More,
+        // Empty, or with unknown settings: the client's preface decides, or the frames that follow.
+        _ => match resync::look(own, &|_| false, resync::DETECT) {
+            resync::Sight::Yes => Detection::Yes,
+            resync::Sight::Maybe(_) | resync::Sight::No => Detection::More,
+        },
     }
 }

@@ -35,6 +35,7 @@ impl Line {
                 key,
                 first: Stamp::default(),
                 last: Stamp::default(),
+                first_by: Side::A,
                 opener: Some(CLIENT),
                 from_start: [true, true],
                 segments: [0, 0],

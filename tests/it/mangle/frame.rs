@@ -233,3 +233,37 @@ pub(crate) fn ipv6(from: [u8; 16], to: [u8; 16], next: u8, body: &[u8]) -> Vec<u
     out.extend_from_slice(body);
     out
 }
+
+/// An address and a port.
+pub(crate) type End = ([u8; 4], u16);
+
+/// Bytes that the client (`true`) or the server sends.
+pub(crate) type Said = (bool, &'static [u8]);
+
+/// A connection of client and server with its handshake, these bytes, and both FINs.
+pub(crate) fn conversation(ends: [End; 2], exchange: &[Said]) -> Vec<Frame> {
+    let ends = ends.map(|(ip, port)| (IpAddr::from(ip), port));
+    let mut at = [1_000_u32, 7_000];
+    let mut frames = Vec::new();
+    let mut send = |from: usize, flags: u8, payload: &[u8]| {
+        let tcp = Tcp { seq: at[from], ack: at[1 - from], flags };
+        at[from] += payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0);
+        frames.push(Frame {
+            time: 1_000_000 * frames.len() as i64,
+            source: ends[from],
+            destination: ends[1 - from],
+            id: 0,
+            tcp: Some(tcp),
+            payload: payload.to_vec(),
+        });
+    };
+    send(0, SYN, &[]);
+    send(1, SYN | ACK, &[]);
+    send(0, ACK, &[]);
+    for (from_client, bytes) in exchange {
+        send(usize::from(!from_client), ACK, bytes);
+    }
+    send(1, FIN | ACK, &[]);
+    send(0, FIN | ACK, &[]);
+    frames
+}

@@ -6,14 +6,11 @@ use rpcscope::dispatch::DecodeAs;
 use rpcscope::pipeline::{Options, Output};
 use serde_json::{Value, json};
 
-use super::frame::{ACK, FIN, Frame, SYN, Tcp};
+use super::frame::{ACK, End, Frame, SYN, Said, Tcp, conversation};
 use super::rewrite;
 use super::wrap::{Wrap, wrap};
 use super::{Complaints, Memory, Original, bundled, essences, of_frames, one_thread, some_of};
 use crate::support;
-
-/// What client (`true`) and proxy say before the client's own bytes.
-type Said = (bool, &'static [u8]);
 
 /// A prelude, the client that it names, and all addresses.
 struct Prelude {
@@ -244,39 +241,14 @@ fn a_proxy_header_may_come_after_the_first_bytes_of_the_server() {
     assert!(servers_first > 0);
 }
 
-/// A connection with these bytes, and both FINs.
-fn conversation(exchange: &[Said]) -> Vec<Frame> {
-    let ends = [([10, 0, 0, 1].into(), 40_000), ([10, 0, 0, 2].into(), 3128)];
-    let mut at = [1_000_u32, 7_000];
-    let mut frames = Vec::new();
-    let mut send = |from: usize, flags: u8, payload: &[u8]| {
-        let tcp = Tcp { seq: at[from], ack: at[1 - from], flags };
-        at[from] += payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0);
-        frames.push(Frame {
-            time: 1_000_000 * frames.len() as i64,
-            source: ends[from],
-            destination: ends[1 - from],
-            id: 0,
-            tcp: Some(tcp),
-            payload: payload.to_vec(),
-        });
-    };
-    send(0, SYN, &[]);
-    send(1, SYN | ACK, &[]);
-    send(0, ACK, &[]);
-    for (from_client, bytes) in exchange {
-        send(usize::from(!from_client), ACK, bytes);
-    }
-    send(1, FIN | ACK, &[]);
-    send(0, FIN | ACK, &[]);
-    frames
-}
+/// A client and a proxy.
+const ENDS: [End; 2] = [([10, 0, 0, 1], 40_000), ([10, 0, 0, 2], 3128)];
 
 /// Everything that comes out of a conversation.
 fn outputs(exchange: &[Said], decode_as: &[&str]) -> Vec<Output> {
     let decode_as = decode_as.iter().map(|rule| rule.parse::<DecodeAs>().unwrap()).collect();
     let options = Options { connections: true, decode_as, ..one_thread() };
-    let packets = conversation(exchange).iter().flat_map(|frame| wrap(frame, Wrap::Ethernet)).collect();
+    let packets = conversation(ENDS, exchange).iter().flat_map(|frame| wrap(frame, Wrap::Ethernet)).collect();
     support::outputs(&mut Memory { packets, at: 0 }, &options).0
 }
 

@@ -441,6 +441,10 @@ impl Reader for Connection {
         oldest.map_or(offset, |oldest| oldest.min(offset)).max(direction.floor)
     }
 
+    fn client(&self) -> Option<Side> {
+        self.streams.client()
+    }
+
     fn trouble(&self) -> Option<(Error, u64)> {
         self.faults.last()
     }

@@ -399,7 +399,8 @@ impl Streams {
         if stream.web.is_some() || (content == Some(Content::Other) && self.adopt(id, list)) {
             return self.web_answer(id, &block, emit);
         }
-        let Some(stream) = self.open.get(&id) else { return };
+        let Some(stream) = self.open.get_mut(&id) else { return };
+        stream.codec = stream.codec.or(codec_of(content));
         if !matches!(stream.state, State::Call) && !self.prove(id, &block, content, emit) {
             return;
         }
@@ -469,7 +470,7 @@ impl Streams {
         let alone = block.filter(|(list, cut, only)| *only && !cut && http_status(*list).is_some());
         let quoted = alone.and_then(|(list, ..)| quoted_by(list));
         let cut = block.is_some_and(|(_, cut, _)| cut);
-        let codec = block.and_then(|(list, ..)| codec_of(content_of(list)));
+        let codec = block.and_then(|(list, ..)| codec_of(content_of(list))).or(stream.codec);
         // The bytes of DATA that ends a stream were emitted as a part of it.
         let span = if block.is_some() { span } else { Span { bytes: 0, ..span } };
         let head = Head { codec, ..head_of(Rpc::Grpc, id, span, stream.is_truncated() || cut) };

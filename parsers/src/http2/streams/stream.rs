@@ -105,6 +105,8 @@ pub(super) struct Stream {
     pub(super) suspect: bool,
     /// The answer's HTTP status.
     pub(super) http: Option<u16>,
+    /// The codec that the answer's first header block names.
+    pub(super) codec: Option<&'static str>,
     pub(super) scanners: [Scanner; 2],
     /// What is known of it if it is of Connect or its kin.
     pub(super) web: Option<Box<WebStream>>,
@@ -114,7 +116,16 @@ impl Stream {
     /// A stream whose request was seen.
     pub(super) fn new(state: State, loss: Loss) -> Self {
         let response = Response::Awaited;
-        Self { state, response, loss, suspect: false, http: None, scanners: [Scanner::START; 2], web: None }
+        Self {
+            state,
+            response,
+            loss,
+            suspect: false,
+            http: None,
+            codec: None,
+            scanners: [Scanner::START; 2],
+            web: None,
+        }
     }
 
     /// A stream whose request was not seen.
