@@ -210,10 +210,10 @@ impl Conversation {
         match &mut self.state {
             State::Silent { .. } | State::Foreign { .. } | State::Over { .. } => u64::MAX,
             State::Known { session, start, silent, .. } => {
-                let mut chunk = chunk;
                 if *silent == Some(side) {
                     *silent = None;
-                    chunk = behind_prelude(start, flow, side, chunk, origin, take);
+                    let chunk = behind_prelude(start, flow, side, chunk, origin, take);
+                    return feed(session.as_mut(), *start, flow, side, chunk, origin, take);
                 }
                 feed(session.as_mut(), *start, flow, side, chunk, origin, take)
             }

@@ -5,6 +5,7 @@
 
 mod feed;
 mod sharded;
+mod slot;
 mod totals;
 
 use std::sync::Arc;
@@ -21,8 +22,8 @@ use crate::dispatch::{Conversation, DecodeAs};
 use crate::flow::{Chunk, End, Flow, GapReason, Limits, Owner, Stamp, Table};
 use crate::source::{Batch, CapturePoint, Packet, Source, SourceError};
 use crate::time::Timestamp;
+use slot::{Calls, Slot};
 
-use totals::BACKWARDS;
 pub use totals::{Tallied, Tally, Totals};
 
 /// Connections from which on the table is larger than the processor's caches, and packets are prepared for in groups.
@@ -146,12 +147,6 @@ pub struct Analyzer {
     totals: Totals,
 }
 
-/// What the table keeps for each connection.
-struct Slot {
-    conversation: Conversation,
-    pending: PendingCalls,
-}
-
 /// The owner of the slots: passes chunks to the dispatcher and its events to the matcher.
 struct Stages {
     matcher: Matcher,
@@ -170,7 +165,7 @@ impl Owner<Slot> for Stages {
         }
         Slot {
             conversation: Conversation::new(&flow.key, flow.from_start, &self.decode_as),
-            pending: PendingCalls::default(),
+            calls: Calls::Open(Box::default()),
         }
     }
 
@@ -183,10 +178,13 @@ impl Owner<Slot> for Stages {
         origin: Stamp,
         now: Stamp,
     ) -> u64 {
+        // A connection whose sides have ended gets no chunks.
+        let Slot { conversation, calls } = slot;
+        let Some(pending) = calls.pending() else { return u64::MAX };
         match chunk {
             Chunk::Gap { reason, .. } => {
                 self.totals.gaps += u64::from(reason == GapReason::Lost);
-                slot.pending.lose(
+                pending.lose(
                     side,
                     match reason {
                         GapReason::Lost => Finding::Gap,
@@ -195,10 +193,9 @@ impl Owner<Slot> for Stages {
                     },
                 );
             }
-            Chunk::Datagram { missing: 1.., .. } => slot.pending.lose(side, Finding::Truncated),
+            Chunk::Datagram { missing: 1.., .. } => pending.lose(side, Finding::Truncated),
             _ => {}
         }
-        let Slot { conversation, pending, .. } = slot;
         conversation.set_start(flow.from_start);
         let matcher = &mut self.matcher;
         let is_tcp = flow.key.network == Network::Tcp;
@@ -207,25 +204,27 @@ impl Owner<Slot> for Stages {
             matcher.event(At { flow, now, origin: origin.stamp, position }, pending, from, event);
         });
         if let Chunk::End(end) = chunk {
-            self.matcher.end(At { flow, now, origin, position: None }, &mut slot.pending, side, end);
+            self.matcher.end(At { flow, now, origin, position: None }, pending, side, end);
             if flow.ended.iter().all(Option::is_some) {
-                slot.conversation.finish();
-                slot.pending.finish();
+                conversation.finish();
+                calls.finish();
             }
         }
         needed
     }
 
     fn warm(&self, slot: &Slot) -> u64 {
-        slot.conversation.warm() + slot.pending.decided
+        slot.conversation.warm() + slot.calls.decided()
     }
 
     fn close(&mut self, flow: &Flow, mut slot: Slot, _why: End, now: Stamp) {
-        self.matcher.close(At { flow, now, origin: now, position: None }, &mut slot.pending);
+        if let Some(pending) = slot.calls.pending() {
+            self.matcher.close(At { flow, now, origin: now, position: None }, pending);
+        }
         if let Some((error, messages)) = slot.conversation.trouble() {
             self.totals.undecodable.add(error.what, messages);
         }
-        if slot.pending.decided == 0 {
+        if slot.calls.decided() == 0 {
             let reason = reason(flow, &slot, state(flow, &slot, true)).unwrap_or("no call in it");
             self.totals.without_calls.add(reason, flow.bytes.iter().sum());
         }
@@ -257,7 +256,7 @@ fn state(flow: &Flow, slot: &Slot, over: bool) -> ConnectionState {
 /// shows it, a system port (RFC 6335, section 6) is the server's, a first datagram the client's, and otherwise the lower port
 /// the server's.
 fn client(flow: &Flow, slot: &Slot) -> Side {
-    let known = flow.opener.or(slot.pending.client()).or_else(|| slot.conversation.client());
+    let known = flow.opener.or(slot.calls.client()).or_else(|| slot.conversation.client());
     known.unwrap_or_else(|| {
         let [a, b] = [flow.key.a.port, flow.key.b.port];
         let one_is_system = (a < SYSTEM_PORTS) != (b < SYSTEM_PORTS);
@@ -275,7 +274,7 @@ fn reason(flow: &Flow, slot: &Slot, state: ConnectionState) -> Option<&'static s
     match state {
         ConnectionState::Refused => Some("refused"),
         ConnectionState::Reset if is_unknown && flow.bytes == [0, 0] => Some("reset before any call"),
-        _ => slot.conversation.reason(slot.pending.decided > 0),
+        _ => slot.conversation.reason(slot.calls.decided() > 0),
     }
 }
 
@@ -290,14 +289,14 @@ fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
         end: flow.last.time,
         client: flow.key.endpoint(client),
         server: flow.key.endpoint(client.other()),
-        via: slot.pending.via.clone(),
+        via: slot.calls.via().cloned(),
         network: flow.key.network,
         capture_point: flow.key.capture_point,
         protocol: slot.conversation.protocol(),
         reason: reason(flow, slot, state),
         state,
-        calls: slot.pending.decided,
-        failed: slot.pending.failed,
+        calls: slot.calls.decided(),
+        failed: slot.calls.failed(),
         packets: flow.segments[0] + flow.segments[1],
         bytes: [flow.bytes[client.index()], flow.bytes[client.other().index()]],
         retransmissions: flow.retransmissions,
@@ -356,14 +355,7 @@ impl Analyzer {
     fn packet(&mut self, packet: &Packet<'_>) {
         self.totals.packets += 1;
         self.totals.bytes += packet.data.len() as u64;
-        let (first, last) = self.totals.span.unwrap_or((packet.time, packet.time));
-        self.totals.span = Some((first.min(packet.time), last.max(packet.time)));
-        self.totals.pause = self.totals.pause.max(packet.time.since(last));
-        let behind = last.since(packet.time);
-        if behind >= BACKWARDS {
-            let (count, most) = self.totals.backwards;
-            self.totals.backwards = (count + 1, most.max(behind));
-        }
+        self.totals.note(packet.time);
         self.last = Stamp { packet: packet.number, time: self.last.time.max(packet.time) };
         if self.next_tick.is_none_or(|next| self.last.time >= next) {
             self.tick();
@@ -386,7 +378,7 @@ impl Analyzer {
 
     /// Notes the state of a live run: the oldest pending call, and the open connections.
     fn look(&mut self) {
-        self.totals.oldest_open = self.table.flows().filter_map(|(_, slot)| slot.pending.oldest()).min();
+        self.totals.oldest_open = self.table.flows().filter_map(|(_, slot)| slot.calls.oldest()).min();
         if self.open_connections {
             let open =
                 self.table.flows().take(MAX_OPEN_SHOWN).map(|(flow, slot)| connection(flow, slot, false));
@@ -416,7 +408,10 @@ impl Analyzer {
         let [dropped, known] = self.dropped;
         if dropped > known {
             self.dropped[1] = dropped;
-            self.table.slots_mut().for_each(|slot| slot.pending.doubt_answers());
+            self.table
+                .slots_mut()
+                .filter_map(|slot| slot.calls.pending())
+                .for_each(PendingCalls::doubt_answers);
         }
     }
 

@@ -1,13 +1,12 @@
 //! The keys of the call record: one row of one table for everything that names them, JSON lines, csv, `--fields`, the filter
 //! language, completion, help and the test of the documentation.
 
-use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use super::record::{
     Call, CallKind, Carrier, Class, Finding, Findings, GoAwayNote, Initiator, Name, Process, Uid, Via,
 };
-use super::reported::reported_as;
+use super::reported::{Reported, reported_as};
 use crate::decode::Endpoint;
 use crate::time::Timestamp;
 
@@ -81,7 +80,9 @@ pub enum Value<'a> {
     /// A word of our own: nothing in it needs an escape.
     Word(&'static str),
     /// Text of the wire.
-    Text(Cow<'a, str>),
+    Text(&'a str),
+    /// Text of ours and of the wire.
+    Reported(Reported<'a>),
     /// Number.
     Number(i64),
     /// Bytes.
@@ -143,6 +144,7 @@ impl fmt::Display for Value<'_> {
             Self::Null => Ok(()),
             Self::Word(word) => f.write_str(word),
             Self::Text(text) => f.write_str(text),
+            Self::Reported(text) => text.fmt(f),
             Self::Number(n) => write!(f, "{n}"),
             Self::Bytes(n) | Self::Duration(n) => write!(f, "{n}"),
             Self::Time(time) => time.fmt(f),
@@ -238,7 +240,7 @@ fn words<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
 }
 
 fn text(text: Option<&Name>) -> Value<'_> {
-    text.map_or(Value::Null, |t| Value::Text(Cow::Borrowed(t)))
+    text.map_or(Value::Null, |t| Value::Text(t))
 }
 
 fn word(word: Option<&'static str>) -> Value<'static> {
@@ -404,7 +406,7 @@ keys! {
         |c| word(c.outcome.code_name);
     "message" | "msg": Type::Text,
         "text of the error",
-        |c| c.outcome.message.as_deref().map_or(Value::Null, |m| Value::Text(Cow::Borrowed(m)));
+        |c| c.outcome.message.as_deref().map_or(Value::Null, Value::Text);
     "initiator": Type::Choice(|| words(Initiator::ALL, Initiator::name)),
         "who broke, reset or cancelled the call",
         |c| word(c.outcome.initiator.map(Initiator::name));
@@ -419,7 +421,7 @@ keys! {
         |c| number(c.outcome.func_ret);
     "reported_as": Type::Text,
         "how the caller's library words this error in its logs, where that is known",
-        |c| reported_as(c).map_or(Value::Null, |text| Value::Text(Cow::Owned(text)));
+        |c| reported_as(c).map_or(Value::Null, Value::Reported);
     "biz_extra": Type::Map,
         "map of the business error",
         |c| if c.outcome.biz_extra.is_empty() { Value::Null } else { Value::Map(&c.outcome.biz_extra) };

@@ -1,10 +1,66 @@
 //! How the caller's library words the failure of a call in its logs: the way from the wire to a log line.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use rpcscope_parsers::{Rpc, Transport};
 
 use super::record::{Call, Carrier, Class, Finding, Initiator};
 use crate::codes::{grpc, kitex, trpc, ttstream};
-use crate::digits::Decimal;
+
+/// A text in pieces. Every failed call has one, and joining them cost four times as much as writing them one by one.
+#[derive(Clone, Debug)]
+pub struct Reported<'a> {
+    /// Empty ones at the end.
+    pieces: [Piece<'a>; MOST_PIECES],
+    count: usize,
+}
+
+/// Pieces of the longest text.
+const MOST_PIECES: usize = 6;
+
+/// A part of a [`Reported`] text.
+#[derive(Clone, Debug)]
+pub enum Piece<'a> {
+    /// Text as it is.
+    Text(Cow<'a, str>),
+    /// A number in decimal.
+    Number(i64),
+}
+
+impl Reported<'_> {
+    /// The pieces in order.
+    pub fn pieces(&self) -> impl Iterator<Item = &Piece<'_>> {
+        self.pieces.iter().take(self.count)
+    }
+}
+
+impl fmt::Display for Reported<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pieces().try_for_each(|piece| match piece {
+            Piece::Text(text) => f.write_str(text),
+            Piece::Number(number) => write!(f, "{number}"),
+        })
+    }
+}
+
+impl<'a> From<&'a str> for Piece<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<i64> for Piece<'_> {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+fn reported<const N: usize>(pieces: [Piece<'_>; N]) -> Reported<'_> {
+    const { assert!(N <= MOST_PIECES) }
+    let mut pieces = pieces.into_iter();
+    Reported { pieces: std::array::from_fn(|_| pieces.next().unwrap_or_else(|| "".into())), count: N }
+}
 
 /// The text that the caller's library prints for the failure of a call. The library is trpc-go, Kitex or grpc-go, depending
 /// on the call's protocol and the server's words. `None` if the call did not fail, or if the wire does not show the caller's
@@ -13,8 +69,7 @@ use crate::digits::Decimal;
 /// The text is meant for a search in logs, and may be only a part of what the caller prints: on a tRPC stream the part after
 /// `caused by`, for Kitex over gRPC the part after `remote or network error: `.
 #[must_use]
-// Joined from parts: every failed call has one, and a formatter took four times as many instructions.
-pub fn reported_as(call: &Call) -> Option<String> {
+pub fn reported_as(call: &Call) -> Option<Reported<'_>> {
     let outcome = &call.outcome;
     let code = outcome.code;
     let message = outcome.message.as_deref().unwrap_or_default();
@@ -29,12 +84,12 @@ pub fn reported_as(call: &Call) -> Option<String> {
         Carrier::BizStatus if outcome.class == Some(Class::Business) => {
             let alone = !call.findings.contains(Finding::BizStatusWithException);
             let code = code.filter(|_| alone)?;
-            Some([kitex::BIZ_STATUS, &Decimal::from(code), ", msg=", message].concat())
+            Some(reported([kitex::BIZ_STATUS.into(), code.into(), ", msg=".into(), message.into()]))
         }
         Carrier::ThriftException
             if call.transport == Transport::TtHeader || kitex::is_server_text(message) =>
         {
-            Some([kitex::REMOTE_ERROR, "[remote]: ", message].concat())
+            Some(reported([kitex::REMOTE_ERROR.into(), "[remote]: ".into(), message.into()]))
         }
         // Kitex pkg/remote/trans/ttstream: the caller reports every exception in a trailer as 12001.
         Carrier::TtstreamTrailer => Some(ttstream_text(ttstream::APPLICATION_EXCEPTION, message)),
@@ -45,30 +100,29 @@ pub fn reported_as(call: &Call) -> Option<String> {
         // calls; the wire can't distinguish these from streams that fail early, so the prefix is left out.
         // The callers of gRPC-Web are browsers and proxies, in many languages.
         Carrier::GrpcStatus if call.rpc == Rpc::GrpcWeb => None,
-        Carrier::GrpcStatus if kitex::is_server_text(message) => {
-            Some(grpc_text(&Decimal::from(code?), message))
-        }
-        Carrier::GrpcStatus => Some(grpc_text(&grpc::go_name(code?), message)),
+        Carrier::GrpcStatus if kitex::is_server_text(message) => Some(grpc_text(code?.into(), message)),
+        Carrier::GrpcStatus => Some(grpc_text(Piece::Text(grpc::go_name(code?)), message)),
         Carrier::TcpFin if !streams && outcome.initiator == Some(Initiator::Client) => kitex_timeout(call),
         _ => None,
     }
 }
 
-fn trpc_text(kind: &str, code: i64, message: &str) -> String {
-    [trpc::ERROR_TEXT, kind, ", code:", &Decimal::from(code), ", msg:", message].concat()
+fn trpc_text<'a>(kind: &'a str, code: i64, message: &'a str) -> Reported<'a> {
+    let [start, middle, end] = [trpc::ERROR_TEXT, ", code:", ", msg:"].map(Piece::from);
+    reported([start, kind.into(), middle, code.into(), end, message.into()])
 }
 
-fn ttstream_text(code: i64, message: &str) -> String {
-    [ttstream::ERROR_TEXT, &Decimal::from(code), "] [client-side stream] ", message].concat()
+fn ttstream_text(code: i64, message: &str) -> Reported<'_> {
+    reported([ttstream::ERROR_TEXT.into(), code.into(), "] [client-side stream] ".into(), message.into()])
 }
 
-fn grpc_text(code: &str, message: &str) -> String {
-    [grpc::ERROR_TEXT, code, " desc = ", message].concat()
+fn grpc_text<'a>(code: Piece<'a>, message: &'a str) -> Reported<'a> {
+    reported([grpc::ERROR_TEXT.into(), code, " desc = ".into(), message.into()])
 }
 
 /// Kitex's text for a time-out (`client/rpctimeout.go`), if the request's header has what it needs and the caller closed its
 /// connection no earlier than its timeout allows.
-fn kitex_timeout(call: &Call) -> Option<String> {
+fn kitex_timeout(call: &Call) -> Option<Reported<'_>> {
     /// By how much the close may seem too early, nanoseconds: the clock of the capture is not the caller's.
     const SLACK: u64 = 5_000_000;
     let timeout = call.timeout.filter(|_| call.transport == Transport::TtHeader)?;
@@ -76,12 +130,13 @@ fn kitex_timeout(call: &Call) -> Option<String> {
     let late = waited + SLACK >= timeout;
     let (callee, method) = (call.callee.as_deref()?, call.method.as_deref()?);
     late.then(|| {
-        format!(
+        let text = format!(
             "{}: timeout={}, to={callee}, method={method}, location=kitex.rpcTimeoutMW, remote={}",
             kitex::RPC_TIMEOUT,
             go_duration(timeout),
             call.server
-        )
+        );
+        reported([Piece::Text(Cow::Owned(text))])
     })
 }
 

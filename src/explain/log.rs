@@ -559,7 +559,7 @@ mod tests {
             call.outcome.code = Some(9);
             call.outcome.initiator = Some(Initiator::Client);
             call.outcome.message = Some("the shelf is empty".to_owned());
-            let text = reported_as(&call).unwrap();
+            let text = reported_as(&call).unwrap().to_string();
             let error = parse_log(&text).unwrap_or_else(|| panic!("{text}"));
             assert!(error.matches(&call), "{text}: {error:?}");
         }

@@ -92,6 +92,7 @@ impl Test {
             Value::Null => false,
             Value::Word(word) => holds(word),
             Value::Text(text) => holds(text),
+            Value::Reported(text) => holds(&text.to_string()),
             Value::List(names) => names.iter().any(|name| holds(name)),
             Value::Map(pairs) | Value::Pairs(pairs) => {
                 pairs.iter().any(|(name, text)| meant(name) && holds(text))

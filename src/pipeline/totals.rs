@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 
 /// How much older a packet may be than one before it, in nanoseconds: interfaces and files that are merged differ by less,
 /// and nothing depends on smaller differences.
-pub(super) const BACKWARDS: u64 = 1_000_000_000;
+const BACKWARDS: u64 = 1_000_000_000;
 
 /// A time without packets, in nanoseconds, that is more likely a clock that was set than a pause: 30 days.
 const LEAP: u64 = 30 * 86_400_000_000_000;
@@ -129,6 +129,30 @@ impl<'c> FromIterator<&'c Connection> for Tally {
 }
 
 impl Totals {
+    /// Takes the time of the next packet.
+    #[inline]
+    pub(super) fn note(&mut self, time: Timestamp) {
+        let (_, last) = self.span.get_or_insert((time, time));
+        if time >= *last {
+            self.pause = self.pause.max(time.since(*last));
+            *last = time;
+        } else {
+            self.note_older(time);
+        }
+    }
+
+    /// The same for a packet that is older than one before it.
+    #[cold]
+    fn note_older(&mut self, time: Timestamp) {
+        let Some((first, last)) = &mut self.span else { return };
+        *first = time.min(*first);
+        let behind = last.since(time);
+        if behind >= BACKWARDS {
+            let (count, most) = self.backwards;
+            self.backwards = (count + 1, most.max(behind));
+        }
+    }
+
     /// An error that says how much of the input could not be decoded, if any.
     #[must_use]
     pub fn undecoded(&self) -> Option<SourceError> {

@@ -103,8 +103,7 @@ impl FieldValue<'_, '_> {
 fn push_value(out: &mut String, value: &Value<'_>) {
     match value {
         Value::Null => {}
-        Value::Word(text) => out.push_str(text),
-        Value::Text(text) => out.push_str(text),
+        Value::Word(text) | Value::Text(text) => out.push_str(text),
         Value::Number(number) => {
             if *number < 0 {
                 out.push('-');

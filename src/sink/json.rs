@@ -94,6 +94,18 @@ impl Room<'_> {
         }
     }
 
+    /// The first `len` of the octets of a fixed number, which one check and a few stores copy.
+    #[inline(always)]
+    fn start_of<const N: usize>(self, octets: &[u8; N], len: usize) -> Self {
+        match self.0.first_chunk_mut() {
+            Some(place) => {
+                *place = *octets;
+                Self(self.0.get_mut(len..).unwrap_or_default())
+            }
+            None => Self::default(),
+        }
+    }
+
     /// The octets of a word from the lowest on, `len` of them: text of up to eight letters in one store.
     #[inline(always)]
     fn octets(self, word: u64, len: usize) -> Self {
@@ -110,27 +122,31 @@ impl Room<'_> {
 impl Room<'_> {
     /// `"text"` with everything escaped that JSON forbids or a terminal could take as a command.
     pub fn string(self, text: &str) -> Self {
-        if is_plain(text.as_bytes()) { self.text("\"").text(text).text("\"") } else { self.escaped(text) }
+        self.text("\"").within_string(text).text("\"")
     }
 
-    /// [`Self::string`] for texts that need escapes, or have letters beyond ASCII.
-    fn escaped(self, text: &str) -> Self {
-        let mut room = self.text("\"");
+    /// The same without the quotes: a part of a text.
+    pub fn within_string(self, text: &str) -> Self {
+        if is_plain(text.as_bytes()) { self.text(text) } else { self.escaped(text) }
+    }
+
+    /// [`Self::within_string`] for texts that need escapes, or have letters beyond ASCII.
+    fn escaped(mut self, text: &str) -> Self {
         // Everything before `done` is written; runs of characters that stay are copied at once.
         let mut done = 0;
         for (at, c) in text.char_indices().filter(|(_, c)| matches!(c, '"' | '\\') || is_unsafe(*c)) {
-            room = room.text(&text[done..at]);
-            room = match c {
-                '"' => room.text("\\\""),
-                '\\' => room.text("\\\\"),
-                '\n' => room.text("\\n"),
-                '\r' => room.text("\\r"),
-                '\t' => room.text("\\t"),
-                c => c.encode_utf16(&mut [0; 2]).iter().fold(room, |room, unit| room.unicode(*unit)),
+            self = self.text(&text[done..at]);
+            self = match c {
+                '"' => self.text("\\\""),
+                '\\' => self.text("\\\\"),
+                '\n' => self.text("\\n"),
+                '\r' => self.text("\\r"),
+                '\t' => self.text("\\t"),
+                c => c.encode_utf16(&mut [0; 2]).iter().fold(self, |room, unit| room.unicode(*unit)),
             };
             done = at + c.len_utf8();
         }
-        room.text(&text[done..]).text("\"")
+        self.text(&text[done..])
     }
 
     fn unicode(self, unit: u16) -> Self {
@@ -140,14 +156,30 @@ impl Room<'_> {
     }
 
     /// A number in decimal.
+    #[inline]
     pub fn number(self, value: u64) -> Self {
+        // Every second number of a record.
+        if let Ok(small) = u8::try_from(value) {
+            let (text, len) = digits::octet(small);
+            self.octets(text, len)
+        } else {
+            self.large_number(value)
+        }
+    }
+
+    fn large_number(self, value: u64) -> Self {
         if value < digits::EIGHT {
             let (text, len) = digits::all(value as u32);
             self.octets(text, len)
         } else {
-            let back = digits::eight((value % digits::EIGHT) as u32);
-            self.number(value / digits::EIGHT).octets(back, 8)
+            self.huge_number(value)
         }
+    }
+
+    #[inline(never)]
+    fn huge_number(self, value: u64) -> Self {
+        let back = digits::eight((value % digits::EIGHT) as u32);
+        self.large_number(value / digits::EIGHT).octets(back, 8)
     }
 
     /// A number in decimal.
@@ -236,6 +268,68 @@ fn not_plain(word: u64) -> u64 {
     (word | control | quote | backslash | delete) & each(0x80)
 }
 
+/// What was written last of what takes long to convert and comes again.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// Times.
+    pub dates: Dates,
+    /// Addresses.
+    pub addresses: Addresses,
+}
+
+impl Memory {
+    /// For many records. The default remembers no addresses.
+    #[must_use]
+    pub fn lasting() -> Self {
+        Self { dates: Dates::default(), addresses: Addresses(vec![Remembered::default(); REMEMBERED]) }
+    }
+}
+
+/// Writes addresses. Remembers the texts of some: a copy takes a third of what conversion takes, and most calls of a busy capture
+/// come from a few connections.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses(Vec<Remembered>);
+
+/// Addresses remembered, each at the place that its port chooses.
+const REMEMBERED: usize = 64;
+
+/// Longest text of an IPv4 address with its port, in whole words.
+const ADDRESS_ROOM: usize = 24;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Remembered {
+    endpoint: Option<Endpoint>,
+    len: u8,
+    text: [u8; ADDRESS_ROOM],
+}
+
+impl Addresses {
+    /// `address:port` without quotes.
+    #[inline]
+    pub fn write<'b>(&mut self, room: Room<'b>, endpoint: Endpoint) -> Room<'b> {
+        let Some(place) = self.0.get_mut(usize::from(endpoint.port) % REMEMBERED) else {
+            return room.address(endpoint);
+        };
+        if place.endpoint != Some(endpoint) {
+            place.remember(endpoint);
+        }
+        match place.endpoint {
+            Some(_) => room.start_of(&place.text, place.len.into()),
+            None => room.address(endpoint),
+        }
+    }
+}
+
+impl Remembered {
+    #[inline(never)]
+    fn remember(&mut self, endpoint: Endpoint) {
+        let left = Room(&mut self.text).address(endpoint).0.len();
+        // Most IPv6 addresses don't fit.
+        self.endpoint = Some(endpoint).filter(|_| left > 0);
+        self.len = (ADDRESS_ROOM - left) as u8;
+    }
+}
+
 /// Writes times as RFC 3339 in UTC with nanoseconds. Remembers the second it wrote last, because most records of a busy
 /// capture share it with the one before.
 #[derive(Clone, Debug)]
@@ -298,6 +392,20 @@ mod tests {
             for port in ports {
                 let text = std::net::SocketAddr::new(ip, port).to_string();
                 assert_eq!(written(|room| room.address(Endpoint { ip, port })), text);
+            }
+        }
+    }
+
+    #[test]
+    fn remembered_addresses_are_as_others() {
+        let mut addresses = Memory::lasting().addresses;
+        let ips = ["10.0.0.1", "255.255.255.255", "::1", "2001:db8:1234:5678:9abc:def0:1234:5678"];
+        for port in [80, 80 + REMEMBERED as u16, 80, 65_535, 65_535] {
+            for ip in ips.iter().chain(&ips).map(|ip| ip.parse().unwrap()) {
+                let endpoint = Endpoint { ip, port };
+                for _ in 0..2 {
+                    assert_eq!(written(|room| addresses.write(room, endpoint)), endpoint.to_string());
+                }
             }
         }
     }

@@ -7,10 +7,11 @@
 
 use std::io;
 
-use super::json::{Dates, Room, Scratch};
+use super::json::{Memory, Room, Scratch};
 use super::{RecordWriter, Sink, json};
 use crate::calls::keys::{self, Member, Value, Visit, member};
 use crate::calls::record::{Call, Connection, GoAwayNote, Process, Uid};
+use crate::calls::reported::{Piece, Reported};
 use crate::pipeline::{Tally, Totals};
 
 /// The sink for `--format jsonl`.
@@ -18,7 +19,7 @@ use crate::pipeline::{Tally, Totals};
 pub struct JsonLines {
     out: RecordWriter,
     scratch: Scratch,
-    dates: Dates,
+    memory: Memory,
     totals: bool,
 }
 
@@ -26,7 +27,7 @@ impl JsonLines {
     /// Writes to `out`.
     #[must_use]
     pub fn new(out: RecordWriter) -> Self {
-        Self { out, scratch: Scratch::default(), dates: Dates::default(), totals: false }
+        Self { out, scratch: Scratch::default(), memory: Memory::lasting(), totals: false }
     }
 
     /// Whether to end with a record of the totals.
@@ -38,15 +39,15 @@ impl JsonLines {
 
 impl Sink for JsonLines {
     fn call(&mut self, call: &Call) -> io::Result<()> {
-        let Self { out, scratch, dates, .. } = self;
-        let line = scratch.write(|room| call_fields(room.text("{"), dates, call).text("}\n"));
+        let Self { out, scratch, memory, .. } = self;
+        let line = scratch.write(|room| call_fields(room.text("{"), memory, call).text("}\n"));
         out.buffer.extend_from_slice(line);
         self.out.end_record()
     }
 
     fn connection(&mut self, connection: &Connection) -> io::Result<()> {
-        let Self { out, scratch, dates, .. } = self;
-        let line = scratch.write(|room| connection_object(room, dates, connection).text("\n"));
+        let Self { out, scratch, memory, .. } = self;
+        let line = scratch.write(|room| connection_object(room, memory, connection).text("\n"));
         out.buffer.extend_from_slice(line);
         self.out.end_record()
     }
@@ -70,27 +71,27 @@ impl Sink for JsonLines {
 
 /// Appends the record of `--totals`, with its line end.
 pub fn write_totals(out: &mut Vec<u8>, totals: &Totals) {
-    let mut dates = Dates::default();
-    json::append(out, |room| totals_object(room, &mut dates, totals).text("\n"));
+    let mut memory = Memory::default();
+    json::append(out, |room| totals_object(room, &mut memory, totals).text("\n"));
 }
 
 /// Appends the call as one JSON object.
 pub fn write_call(out: &mut Vec<u8>, call: &Call) {
-    let mut dates = Dates::default();
-    json::append(out, |room| call_fields(room.text("{"), &mut dates, call).text("}"));
+    let mut memory = Memory::default();
+    json::append(out, |room| call_fields(room.text("{"), &mut memory, call).text("}"));
 }
 
 /// Appends the keys and values of the call without the braces around them, so that a caller can add its own.
 pub fn write_call_fields(out: &mut Vec<u8>, call: &Call) {
-    let mut dates = Dates::default();
-    json::append(out, |room| call_fields(room, &mut dates, call));
+    let mut memory = Memory::default();
+    json::append(out, |room| call_fields(room, &mut memory, call));
 }
 
 /// Keys and values of the call.
 // Not inlined: the compiler would load every field of the call before the loop that tries again (300 instructions).
 #[inline(never)]
-fn call_fields<'b>(room: Room<'b>, dates: &mut Dates, call: &Call) -> Room<'b> {
-    let mut members = Members { room: room.text("\"type\":\"call\""), dates };
+fn call_fields<'b>(room: Room<'b>, memory: &mut Memory, call: &Call) -> Room<'b> {
+    let mut members = Members { room: room.text("\"type\":\"call\""), memory };
     keys::visit(call, &mut members);
     members.room
 }
@@ -98,7 +99,7 @@ fn call_fields<'b>(room: Room<'b>, dates: &mut Dates, call: &Call) -> Room<'b> {
 /// Writes each key of a record as a member of an object.
 struct Members<'b, 'd> {
     room: Room<'b>,
-    dates: &'d mut Dates,
+    memory: &'d mut Memory,
 }
 
 impl Visit for Members<'_, '_> {
@@ -114,11 +115,12 @@ impl Visit for Members<'_, '_> {
             },
             // What needs no escapes.
             Value::Word(word) => room.text(quoted).text(word).text("\""),
-            Value::Time(time) => self.dates.write(room.text(quoted), time).text("\""),
-            Value::Address(address) => room.text(quoted).address(address).text("\""),
+            Value::Time(time) => self.memory.dates.write(room.text(quoted), time).text("\""),
+            Value::Address(address) => self.memory.addresses.write(room.text(quoted), address).text("\""),
             Value::Uid(id) => uid(room.text(quoted), id).text("\""),
             Value::UnknownName(group) => room.text(quoted).text("unknown#").number(group).text("\""),
-            Value::Text(text) => room.text(plain).string(&text),
+            Value::Text(text) => room.text(plain).string(text),
+            Value::Reported(text) => reported(room.text(quoted), &text).text("\""),
             Value::Number(n) => room.text(plain).signed(n),
             Value::Bytes(n) | Value::Duration(n) => room.text(plain).number(n),
             Value::Findings(findings) => room
@@ -135,6 +137,14 @@ impl Visit for Members<'_, '_> {
             Value::Packets(first, last) => room.text(plain).array([first, last], Room::number),
         };
     }
+}
+
+/// The pieces of a text, without quotes.
+fn reported<'b>(room: Room<'b>, text: &Reported<'_>) -> Room<'b> {
+    text.pieces().fold(room, |room, piece| match piece {
+        Piece::Text(text) => room.within_string(text),
+        Piece::Number(number) => room.signed(*number),
+    })
 }
 
 /// A call id as [`Uid`] writes it, without quotes.
@@ -192,10 +202,10 @@ fn same(a: &(bool, String, String), b: &(bool, String, String)) -> bool {
 }
 
 /// Writes the connection as one JSON object.
-fn connection_object<'b>(room: Room<'b>, dates: &mut Dates, connection: &Connection) -> Room<'b> {
+fn connection_object<'b>(room: Room<'b>, memory: &mut Memory, connection: &Connection) -> Room<'b> {
     let word = |word: Option<&'static str>| word.map_or(Value::Null, Value::Word);
     let [sent, answered] = connection.bytes;
-    let mut members = Members { room: room.text("{\"type\":\"connection\""), dates };
+    let mut members = Members { room: room.text("{\"type\":\"connection\""), memory };
     for (member, value) in [
         (member!("start"), Value::Time(connection.start)),
         (member!("end"), Value::Time(connection.end)),
@@ -220,8 +230,8 @@ fn connection_object<'b>(room: Room<'b>, dates: &mut Dates, connection: &Connect
     members.room.text("}")
 }
 
-fn totals_object<'b>(room: Room<'b>, dates: &mut Dates, totals: &Totals) -> Room<'b> {
-    let mut members = Members { room: room.text("{\"type\":\"totals\""), dates };
+fn totals_object<'b>(room: Room<'b>, memory: &mut Memory, totals: &Totals) -> Room<'b> {
+    let mut members = Members { room: room.text("{\"type\":\"totals\""), memory };
     let span = totals.span.map(|(first, last)| [Value::Time(first), Value::Time(last)]);
     let [start, end] = span.unwrap_or([Value::Null, Value::Null]);
     for (member, value) in [

@@ -58,7 +58,7 @@ fn printed() -> Vec<(Call, Vec<String>)> {
 fn callers_print_what_is_reported_and_what_they_print_finds_the_call() {
     let mut carriers = BTreeMap::<&str, usize>::new();
     for (call, texts) in printed() {
-        let Some(reported) = reported_as(&call) else { continue };
+        let Some(reported) = reported_as(&call).map(|text| text.to_string()) else { continue };
         let carrier = call.outcome.carrier.name();
         let text = texts.iter().find(|text| text.ends_with(&reported));
         let text = text.unwrap_or_else(|| panic!("call {}: {reported}\nprinted was {texts:#?}", call.uid));
@@ -83,7 +83,7 @@ fn what_is_reported_finds_its_own_call_and_no_other_verdict() {
         for capture in captures {
             let calls = support::calls(std::slice::from_ref(&capture), &Options::default());
             for call in &calls {
-                let Some(reported) = reported_as(call) else { continue };
+                let Some(reported) = reported_as(call).map(|text| text.to_string()) else { continue };
                 let error =
                     explain::parse_log(&reported).unwrap_or_else(|| panic!("not understood: {reported}"));
                 assert!(error.matches(call), "{}: {reported}\nis not found in {call:#?}", capture.display());

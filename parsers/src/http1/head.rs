@@ -8,6 +8,9 @@ pub const HEAD_LIMIT: usize = 64 * 1024;
 /// The most header fields that are read.
 const FIELD_LIMIT: usize = 256;
 
+/// Header fields that there is room for from the beginning.
+const USUAL_FIELDS: usize = 16;
+
 /// The methods that a connection may begin with. `PRI` is not among them: it is HTTP/2's.
 const METHODS: [&[u8]; 9] =
     [b"GET", b"POST", b"PUT", b"HEAD", b"DELETE", b"PATCH", b"OPTIONS", b"CONNECT", b"TRACE"];
@@ -121,7 +124,7 @@ pub fn parse_head(input: &[u8]) -> Result<Option<Head<'_>>, Error> {
         return if input.len() > HEAD_LIMIT { Err(error(0, "start line over the limit")) } else { Ok(None) };
     };
     let (start, minor) = parse_start(line).ok_or_else(|| error(0, "malformed start line"))?;
-    let mut fields = Vec::new();
+    let mut fields = Vec::with_capacity(USUAL_FIELDS);
     loop {
         let Some((line, next)) = next_line(input, at) else {
             return if input.len() > HEAD_LIMIT { Err(error(at, "head over the limit")) } else { Ok(None) };

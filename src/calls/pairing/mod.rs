@@ -517,7 +517,7 @@ impl Matcher {
             self.shed += 1;
             self.broken(at, pending, waiting, Ending::Silence);
         }
-        if pending.len() == 0 || at.now.time < pending.looked.time + PATIENCE_STEP {
+        if pending.is_empty() || at.now.time < pending.looked.time + PATIENCE_STEP {
             return;
         }
         pending.looked = at.now;

@@ -29,6 +29,9 @@ pub(super) struct Pending {
     pub(super) http_error: Option<u16>,
 }
 
+/// Code and debug data.
+type LastGoAway = (i64, Option<String>);
+
 /// The calls of one connection.
 #[derive(Debug, Default)]
 pub struct PendingCalls {
@@ -42,8 +45,8 @@ pub struct PendingCalls {
     pub via: Option<Arc<Via>>,
     /// Which sides have sent FIN.
     pub(super) fin: [bool; 2],
-    /// The GOAWAY of each side that counts: code and debug data.
-    goaways: [Option<(i64, Option<String>)>; 2],
+    /// The GOAWAY of each side that counts. Boxed, because few connections have one.
+    goaways: Option<Box<[Option<LastGoAway>; 2]>>,
     /// What was lost of each side: [`Finding::Gap`] or [`Finding::Truncated`].
     pub(super) lost: [Option<Finding>; 2],
     /// Packet and next ordinal of the last identity.
@@ -90,7 +93,7 @@ impl PendingCalls {
     /// (RFC 9113, section 6.8), and some give their reason only in the first. Some close without an error code after one with
     /// an error: that is what happened.
     pub(super) fn note_goaway(&mut self, side: Side, code: i64, text: Option<String>) {
-        let known = side.of_mut(&mut self.goaways);
+        let known = side.of_mut(self.goaways.get_or_insert_default());
         if code == 0 && known.as_ref().is_some_and(|(before, _)| *before != 0) {
             return;
         }
@@ -101,7 +104,7 @@ impl PendingCalls {
     /// The GOAWAY that counts for calls of `client`: the callee's rather than the caller's own.
     pub(super) fn goaway_for(&self, client: Side) -> Option<Box<GoAwayNote>> {
         let note = |side: Side, by| {
-            let (code, text) = side.of(&self.goaways).clone()?;
+            let (code, text) = side.of(self.goaways.as_deref()?).clone()?;
             Some(Box::new(GoAwayNote { by, code, text }))
         };
         note(client.other(), Initiator::Server).or_else(|| note(client, Initiator::Client))
@@ -138,6 +141,12 @@ impl PendingCalls {
     /// Lets a call wait, for the first time or (until the rest of its answer has come) again.
     pub(super) fn add(&mut self, pending: Pending) {
         self.calls.insert(pending);
+    }
+
+    /// Whether no call waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// How many calls wait.

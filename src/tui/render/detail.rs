@@ -201,7 +201,7 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
     let mut put = |label: &str, value: String| lines.push((label.to_owned(), value));
     put("raised by", raised_by(call).to_owned());
     if let Some(logged) = reported_as(call) {
-        put("caller logs", text::escape(&logged).into_owned());
+        put("caller logs", text::escape(&logged.to_string()).into_owned());
     }
     lines
 }

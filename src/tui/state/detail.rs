@@ -444,7 +444,7 @@ fn verdict(call: &Call) -> Node {
         let dash = if line.meaning.is_empty() { "" } else { " — " };
         Node::leaf(line.label, format!("{}{dash}{}", line.value, line.meaning))
     });
-    let logged = reported_as(call).map(|logged| Node::leaf("caller logs", logged));
+    let logged = reported_as(call).map(|logged| Node::leaf("caller logs", logged.to_string()));
     Node::group("verdict".to_owned(), lines.chain(logged).collect())
 }
 

@@ -142,6 +142,8 @@ fn parse_string(input: &[u8]) -> Parse<'_, Coded<'_>> {
 /// ```
 ///
 /// A literal goes on with its name, if the index is 0, and its value.
+#[expect(clippy::inline_always, reason = "storing and loading what it returns takes 35 of 130 instructions")]
+#[inline(always)]
 pub(in super::super) fn parse_representation(input: &[u8]) -> Parse<'_, Representation<'_>> {
     let first = input.first().copied().unwrap_or_default();
     let (rest, index) = match first {

@@ -153,6 +153,11 @@ impl Connection {
             self.direction(side).speculative = None;
         }
         let length = head.length as usize;
+        // Nearly half of all frames: they say nothing of messages.
+        let is_idle = matches!(head.kind, frame::PRIORITY | frame::PING | frame::WINDOW_UPDATE);
+        if is_idle && length <= rest.len() {
+            return Step::Done(frame::HEAD + length);
+        }
         let whole = match head.kind {
             frame::HEADERS | frame::PUSH_PROMISE => length <= BLOCK_LIMIT,
             frame::CONTINUATION => goes_on.is_some() && length <= BLOCK_LIMIT,

@@ -1,0 +1,87 @@
+//! What is kept of a connection between its chunks.
+
+use std::sync::Arc;
+
+use rpcscope_parsers::Side;
+
+use crate::calls::pairing::PendingCalls;
+use crate::calls::record::Via;
+use crate::dispatch::Conversation;
+use crate::time::Timestamp;
+
+/// What the table keeps for each connection.
+pub(super) struct Slot {
+    pub(super) conversation: Conversation,
+    pub(super) calls: Calls,
+}
+
+/// The calls of a connection.
+pub(super) enum Calls {
+    /// Boxed, because closed connections are remembered for a while, and most connections of a busy capture are closed.
+    Open(Box<PendingCalls>),
+    /// Both sides have ended, and no call waits.
+    Over {
+        client: Option<Side>,
+        /// How many there were, and how many of them failed.
+        decided: u64,
+        failed: u64,
+        via: Option<Arc<Via>>,
+    },
+}
+
+impl Calls {
+    /// Those that wait, unless none can any more.
+    pub(super) fn pending(&mut self) -> Option<&mut PendingCalls> {
+        match self {
+            Self::Open(pending) => Some(pending),
+            Self::Over { .. } => None,
+        }
+    }
+
+    /// Both sides have ended.
+    pub(super) fn finish(&mut self) {
+        let Self::Open(pending) = self else { return };
+        pending.finish();
+        if pending.is_empty() {
+            let (client, via) = (pending.client(), pending.via.take());
+            *self = Self::Over { client, decided: pending.decided, failed: pending.failed, via };
+        }
+    }
+
+    pub(super) fn client(&self) -> Option<Side> {
+        match self {
+            Self::Open(pending) => pending.client(),
+            Self::Over { client, .. } => *client,
+        }
+    }
+
+    pub(super) fn decided(&self) -> u64 {
+        match self {
+            Self::Open(pending) => pending.decided,
+            Self::Over { decided, .. } => *decided,
+        }
+    }
+
+    pub(super) fn failed(&self) -> u64 {
+        match self {
+            Self::Open(pending) => pending.failed,
+            Self::Over { failed, .. } => *failed,
+        }
+    }
+
+    /// What the connection came through.
+    pub(super) fn via(&self) -> Option<&Arc<Via>> {
+        match self {
+            Self::Open(pending) => pending.via.as_ref(),
+            Self::Over { via, .. } => via.as_ref(),
+        }
+    }
+
+    /// Start of the oldest one that waits.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        match self {
+            Self::Open(pending) => pending.oldest(),
+            Self::Over { .. } => None,
+        }
+    }
+}
