@@ -4,7 +4,7 @@
 use nom::Err;
 
 use crate::error::{Error, Layer, ParseResult, missing};
-use crate::event::{CallId, Complete, Event, Pairs, Side};
+use crate::event::{CallId, Complete, Event, Pairs, Side, Transport};
 use crate::protocol::{Emit, Session};
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step};
 use crate::thrift::skip::{Skipped, StructFormat, StructSkip};
@@ -386,6 +386,24 @@ impl<F: Framing> Reader for FramedReader<F> {
                     head.start = at.offset;
                     head.bytes = sent;
                     head.truncated |= cut || sent > bytes.len() as u64;
+                }
+                emit(at.side, &event);
+            }
+            Ok(Parsed::Unsized { mut event, head: body, format }) => {
+                let skipped = StructSkip::new(format).advance(bytes.get(body..).unwrap_or_default());
+                let whole = match skipped {
+                    Ok(Skipped::Done(end)) if body + end == bytes.len() => true,
+                    Ok(Skipped::More) => false,
+                    _ => {
+                        self.faults.note(Error::new(0, Layer::Frame, "datagram is no single message"));
+                        return;
+                    }
+                };
+                if let Some(head) = event.head_mut() {
+                    head.transport = Transport::Datagram;
+                    head.start = at.offset;
+                    head.bytes = bytes.len() as u64;
+                    head.truncated |= cut || !whole;
                 }
                 emit(at.side, &event);
             }

@@ -70,6 +70,7 @@ protocols! {
     ttheader => thrift::ThriftTransport::TtHeader;
     mesh_header => thrift::ThriftTransport::MeshHeader;
     theader => thrift::ThriftTransport::THeader;
+    ttwitter => thrift::ThriftTransport::TTwitter;
     thrift_framed => thrift::ThriftTransport::Framed;
     thrift_buffered => thrift::ThriftTransport::Buffered;
 }

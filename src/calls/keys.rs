@@ -354,6 +354,7 @@ keys! {
         |c| via(c.via.as_deref());
     "transport": Type::Word(&[
             "ttheader", "framed", "buffered", "theader", "http2", "http1", "trpc", "mesh-header",
+            "ttwitter", "datagram",
         ]),
         "what carries the messages",
         |c| word(Some(c.transport.name()));

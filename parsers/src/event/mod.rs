@@ -176,6 +176,10 @@ pub enum Transport {
     Buffered,
     /// `THeader` of Apache Thrift.
     THeader,
+    /// Frames of Finagle's thrift: a header struct before each message.
+    TTwitter,
+    /// One message in each UDP datagram.
+    Datagram,
     /// Kitex mesh header before another form.
     MeshHeader,
     /// HTTP/2.
@@ -197,6 +201,8 @@ impl Transport {
             Self::Framed => "framed",
             Self::Buffered => "buffered",
             Self::THeader => "theader",
+            Self::TTwitter => "ttwitter",
+            Self::Datagram => "datagram",
             Self::MeshHeader => "mesh-header",
             Self::Http2 => "http2",
             Self::Http1 => "http1",
@@ -214,6 +220,8 @@ impl Transport {
             | Self::Framed
             | Self::Buffered
             | Self::THeader
+            | Self::TTwitter
+            | Self::Datagram
             | Self::MeshHeader
             | Self::Http1
             | Self::Trpc

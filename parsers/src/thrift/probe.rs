@@ -17,7 +17,7 @@ use crate::varint::varint;
 const NAME_LIMIT: usize = 512;
 
 /// After this many bytes of a struct that all make sense its end need not be seen.
-const SKIPPED_ENOUGH: usize = 256;
+pub(crate) const SKIPPED_ENOUGH: usize = 256;
 
 /// What a compact message has at least besides its name: protocol id, type, sequence number, length, end of the struct.
 const COMPACT_SIZE: usize = 5;
@@ -51,7 +51,7 @@ pub(crate) fn probe_message(input: &[u8], room: Option<usize>) -> Verdict {
         Some(0x80) => probe_strict(input, room),
         Some(0x90) if room.is_some() => probe_kitex_protobuf(input, room),
         Some(0x82) => probe_compact(input, room),
-        Some(b'[') if room.is_some() => probe_json(input),
+        Some(b'[') => probe_json(input),
         Some(0) => probe_old(input, room),
         Some(_) => return Verdict::No,
     };
@@ -104,8 +104,12 @@ fn probe_kitex_protobuf(input: &[u8], room: Option<usize>) -> ParseResult<Verdic
 
 fn probe_json(input: &[u8]) -> ParseResult<Verdict> {
     tag(&b"[1,\""[..])(input)?;
-    parse_message_in(Encoding::Json, input)?;
-    Ok(Verdict::Yes)
+    let envelope = parse_message_in(Encoding::Json, input)?;
+    Ok(match input.get(envelope.body) {
+        None => Verdict::More,
+        Some(b'{') => Verdict::Yes,
+        Some(_) => Verdict::No,
+    })
 }
 
 /// The compact form is known by two bytes only, so its struct must make sense too.

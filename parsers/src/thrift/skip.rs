@@ -111,6 +111,45 @@ pub enum StructFormat {
     Binary,
     /// As in the compact protocol.
     Compact,
+    /// As in the JSON protocol; the end of the array that is the message belongs to it.
+    Json,
+}
+
+/// Skips JSON up to the end of the array in which it begins. Counts brackets, since strings are all that can hold others.
+#[derive(Clone, Copy, Debug)]
+struct JsonSkip {
+    /// Arrays and objects that are open.
+    depth: usize,
+    in_string: bool,
+    /// The next byte of the string stands for itself.
+    escaped: bool,
+}
+
+impl JsonSkip {
+    const START: Self = Self { depth: 1, in_string: false, escaped: false };
+
+    fn advance(&mut self, piece: &[u8]) -> Result<Skipped, &'static str> {
+        for (at, byte) in piece.iter().enumerate() {
+            if self.in_string {
+                self.in_string = self.escaped || *byte != b'"';
+                self.escaped = !self.escaped && *byte == b'\\';
+                continue;
+            }
+            match byte {
+                b'"' => self.in_string = true,
+                b'[' | b'{' if self.depth < DEPTH_LIMIT => self.depth += 1,
+                b'[' | b'{' => return Err("nested too deeply"),
+                b']' | b'}' => self.depth -= 1,
+                b',' | b':' | b'-' | b'+' | b'.' | b' ' | b'\t' | b'\r' | b'\n' => {}
+                byte if byte.is_ascii_alphanumeric() => {}
+                _ => return Err("unexpected character in JSON"),
+            }
+            if self.depth == 0 {
+                return Ok(Skipped::Done(at + 1));
+            }
+        }
+        Ok(Skipped::More)
+    }
 }
 
 /// Skips a struct or a value piece by piece: the pieces may end after any byte.
@@ -118,6 +157,7 @@ pub enum StructFormat {
 pub struct StructSkip {
     /// How structs are written.
     format: StructFormat,
+    json: JsonSkip,
     levels: SmallVec<[Level; 8]>,
     /// Bytes of the current string or numbers still to skip.
     bytes: u64,
@@ -154,7 +194,7 @@ impl StructSkip {
 
     fn from_level(format: StructFormat, level: Level) -> Self {
         let levels = SmallVec::from_iter([level]);
-        Self { format, levels, bytes: 0, head: SmallVec::new(), skipped: 0 }
+        Self { format, json: JsonSkip::START, levels, bytes: 0, head: SmallVec::new(), skipped: 0 }
     }
 
     /// Skips `missing` bytes that were lost. Returns whether they all belong to a string or numbers; if not, the end of
@@ -177,6 +217,9 @@ impl StructSkip {
 
     /// Takes the next piece. An error is final.
     pub fn advance(&mut self, piece: &[u8]) -> Result<Skipped, Error> {
+        if self.format == StructFormat::Json {
+            return self.json.advance(piece).map_err(|what| Error::new(0, Layer::Payload, what));
+        }
         let mut at = 0;
         loop {
             let passed = self.bytes.min((piece.len() - at) as u64);
@@ -232,6 +275,7 @@ impl StructSkip {
                 let (rest, head) = match self.format {
                     StructFormat::Binary => binary_field(input),
                     StructFormat::Compact => compact_field(0)(input),
+                    StructFormat::Json => Ok((input, None)),
                 }?;
                 (rest, head.map(|FieldHead { kind, .. }| kind))
             }

@@ -173,9 +173,10 @@ impl<'a> Envelope<'a> {
             let oneway = self.message_type == MessageType::Oneway;
             let custom = match transport {
                 // These have no header.
-                Transport::Framed | Transport::Buffered => false,
+                Transport::Framed | Transport::Buffered | Transport::Datagram => false,
                 Transport::TtHeader
                 | Transport::THeader
+                | Transport::TTwitter
                 | Transport::MeshHeader
                 | Transport::Http1
                 | Transport::Http2

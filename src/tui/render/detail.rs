@@ -209,7 +209,10 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
 fn biz_status(call: &Call, code: &str) -> String {
     if call.outcome.carrier == Carrier::BizStatus {
         code.to_owned()
-    } else if matches!(call.transport, Transport::Framed | Transport::Buffered) {
+    } else if matches!(
+        call.transport,
+        Transport::Framed | Transport::Buffered | Transport::TTwitter | Transport::Datagram
+    ) {
         "— (this transport can't carry it)".to_owned()
     } else {
         "— (not in the header)".to_owned()

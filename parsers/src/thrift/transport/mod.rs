@@ -12,6 +12,7 @@
 //! .. .. .. .. 82    | 5b      framed: compact | JSON
 //! .. .. .. .. 00              framed: old binary, if the second number is less than the first by 10 or more
 //! 80 01 | 82 | 00 .. .. ..    buffered, that is, without a frame: strict binary | compact | old binary
+//! 5b "1," …                   buffered: JSON
 //! ```
 
 mod buffered;
@@ -22,6 +23,7 @@ mod mesh;
 mod tests;
 mod theader;
 mod ttheader;
+mod ttwitter;
 
 use input::{Input, Peers};
 use nom::Parser as _;
@@ -48,6 +50,8 @@ pub enum ThriftTransport {
     MeshHeader,
     /// Apache Thrift THeader.
     THeader,
+    /// Finagle's frames with a header struct before each message.
+    TTwitter,
     /// A length before each message.
     Framed,
     /// No length at all.
@@ -112,6 +116,13 @@ impl ThriftTransport {
                 metadata: theader::metadata,
                 dissect: theader::dissect,
             },
+            Self::TTwitter => &Functions {
+                name: "ttwitter",
+                probe: ttwitter::probe,
+                parse: ttwitter::parse,
+                metadata: ttwitter::metadata,
+                dissect: ttwitter::dissect,
+            },
             Self::Framed => &Functions {
                 name: "framed",
                 probe: framed::probe,
@@ -132,9 +143,9 @@ impl ThriftTransport {
     /// The transport of a message that begins with these bytes.
     fn of(input: &[u8]) -> ParseResult<Self> {
         match input {
-            [] | [0xff | 0x80] => return incomplete(1),
+            [] | [0xff | 0x80 | b'['] | [b'[', b'1'] => return incomplete(1),
             [0xff, 0xaf, ..] => return Ok(Self::MeshHeader),
-            [0x80, 0x01, ..] | [0x82, ..] => return Ok(Self::Buffered),
+            [0x80, 0x01, ..] | [0x82, ..] | [b'[', b'1', b',', ..] => return Ok(Self::Buffered),
             _ => {}
         }
         let (rest, _) = length(input)?;
@@ -147,6 +158,11 @@ impl ThriftTransport {
             _ => wrong(rest, "no transport of thrift begins like this"),
         }
         .map_err(|error| placed(error, Layer::Frame, input))
+    }
+
+    /// The transport of the next message on a connection of this transport.
+    fn next(self, input: &[u8]) -> ParseResult<Self> {
+        if self == Self::TTwitter { Ok(self) } else { Self::of(input) }
     }
 
     /// The transport of a message that stands behind a mesh header.
@@ -186,7 +202,9 @@ impl Protocol for ThriftTransport {
 
     fn detect(&self, opening: &Opening<'_>) -> Detection {
         if opening.datagram {
-            return Detection::No;
+            let is_one = |bytes: &[u8]| buffered::probe_datagram(bytes) == Verdict::Yes;
+            let found = *self == Self::Buffered && opening.bytes.into_iter().any(is_one);
+            return if found { Detection::Yes } else { Detection::No };
         }
         let [a, b] =
             opening.bytes.map(|bytes| if bytes.is_empty() { Verdict::More } else { self.probe(bytes) });
@@ -202,7 +220,7 @@ impl Protocol for ThriftTransport {
     }
 
     fn dissect(&self, _side: Side, message: &[u8]) -> Vec<Field> {
-        match Self::of(message) {
+        match self.next(message) {
             Ok(transport) => (transport.functions().dissect)(message, 0),
             Err(_) => Vec::new(),
         }
@@ -218,7 +236,7 @@ struct ThriftFraming {
 
 impl ThriftFraming {
     fn read<'a>(&mut self, input: Input<'a>, unpacked: &'a mut Vec<u8>) -> ParseResult<Parsed<'a>> {
-        let transport = ThriftTransport::of(input.bytes)?;
+        let transport = self.detected.next(input.bytes)?;
         (transport.functions().parse)(&mut self.peers, input, unpacked)
     }
 }
@@ -243,7 +261,7 @@ impl Framing for ThriftFraming {
     }
 
     fn metadata(&self, _side: Side, input: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
-        if let Ok(transport) = ThriftTransport::of(input) {
+        if let Ok(transport) = self.detected.next(input) {
             (transport.functions().metadata)(input, each);
         }
     }

@@ -9,12 +9,13 @@ use crate::testing::{Seen, messages, own, samples};
 use crate::thrift::dissect::dissect_message;
 use crate::thrift::probe::Verdict;
 
-const FORMS: [(&str, ThriftTransport); 5] = [
+const FORMS: [(&str, ThriftTransport); 6] = [
     ("ttheader", ThriftTransport::TtHeader),
     ("mesh_header", ThriftTransport::MeshHeader),
     ("theader", ThriftTransport::THeader),
     ("thrift_framed", ThriftTransport::Framed),
     ("thrift_buffered", ThriftTransport::Buffered),
+    ("ttwitter", ThriftTransport::TTwitter),
 ];
 
 fn seen(form: usize, name: &str) -> Vec<Seen> {
@@ -316,5 +317,116 @@ proptest! {
                 form.detect(&Opening { bytes: [&bytes, &tail], from_start: [true, false], datagram: false });
             }
         }
+    }
+}
+
+#[test]
+fn finagle_says_who_calls_in_a_header_struct() {
+    let seen = seen(5, "upgraded");
+    // The upgrade itself is no call.
+    let kinds: Vec<Kind> = seen.iter().map(|seen| seen.message.kind).collect();
+    assert_eq!(kinds, [Kind::Request, Kind::Answer].repeat(3));
+    assert!(seen.iter().all(|seen| seen.message.transport == "ttwitter" && seen.message.rpc == "thrift"));
+    let find = &seen[0];
+    assert_eq!(find.message.method.as_deref(), Some(&b"find"[..]));
+    assert_eq!(
+        (find.message.caller.as_deref(), find.message.timeout),
+        (Some(&b"web"[..]), Some(250_000_000))
+    );
+    let value = |at: usize, key: &str| {
+        let metadata: &[(String, String)] = &seen[at].metadata;
+        metadata.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone())
+    };
+    for (key, expected) in [
+        ("X-B3-TraceId", "0102030405060708"),
+        ("X-B3-SpanId", "1112131415161718"),
+        ("X-B3-ParentSpanId", "0102030405060708"),
+        ("X-B3-Sampled", "1"),
+        ("client_id", "web"),
+        ("tenant", "north"),
+        ("dest", "/s/stock"),
+    ] {
+        assert_eq!(value(0, key).as_deref(), Some(expected), "{key}");
+    }
+    assert_eq!(value(2, "X-B3-TraceId").as_deref(), Some("71727374757677780102030405060708"));
+    assert_eq!((seen[2].message.timeout, seen[4].message.caller.as_deref()), (None, None));
+    assert_eq!(value(3, "server"), None);
+}
+
+#[test]
+fn a_server_that_does_not_know_the_upgrade_goes_on_without_headers() {
+    let [(_, call), ..] = &samples("ttwitter").remove("upgraded").unwrap()[..] else { panic!("no call") };
+    let refusal =
+        b"\0\0\0\x2c\x80\x01\0\x03\0\0\0\x1b__can__finagle__trace__v3__\0\0\0\0\x08\0\x02\0\0\0\x01\0";
+    let ping = b"\0\0\0\x11\x80\x01\0\x01\0\0\0\x04ping\0\0\0\x01\0";
+    let conversation = [(Side::A, call.clone()), (Side::B, refusal.to_vec()), (Side::A, ping.to_vec())];
+    let seen = messages(&ThriftTransport::TTwitter, &conversation);
+    let [ping] = &seen[..] else { panic!("{seen:?}") };
+    assert_eq!((ping.message.method.as_deref(), ping.message.transport), (Some(&b"ping"[..]), "framed"));
+}
+
+#[test]
+fn a_datagram_is_one_message() {
+    let datagram = |bytes: &[u8]| {
+        let opening = Opening { bytes: [bytes, b""], from_start: [true, true], datagram: true };
+        ThriftTransport::Buffered.detect(&opening)
+    };
+    // emitBatch, a one-way call with a struct, compact and binary.
+    let compact = b"\x82\x81\x01\x09emitBatch\x1c\x1c\x18\x03web\0\x19\x0c\0\0";
+    let binary = b"\x80\x01\0\x04\0\0\0\x09emitBatch\0\0\0\x01\x0c\0\x01\x0b\0\x01\0\0\0\x03web\0\0";
+    for bytes in [&compact[..], binary] {
+        assert_eq!(datagram(bytes), Detection::Yes);
+        assert_eq!(datagram(&[bytes, b"\0"].concat()), Detection::No, "more than a message");
+        for cut in 0..bytes.len() {
+            assert_eq!(datagram(&bytes[..cut]), Detection::No, "{cut} bytes of a short one");
+        }
+        let mut session = ThriftTransport::Buffered.session();
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            session.datagram(Side::A, bytes, &mut |_, event| {
+                let head = *event.head().unwrap();
+                seen.push((event.kind(), head.transport.name(), head.start, head.bytes, head.truncated));
+            });
+        }
+        let size = bytes.len() as u64;
+        let first = (crate::event::Kind::Oneway, "datagram", 0, size, false);
+        assert_eq!(seen, [first, (first.0, first.1, size, size, false)]);
+        session.datagram(Side::A, &[bytes, b"\0"].concat(), &mut |_, _| panic!("two messages"));
+        assert!(session.trouble().is_some());
+    }
+    // The rest of a long one may be cut off.
+    let long = [&b"\x80\x01\0\x01\0\0\0\x03put\0\0\0\x01\x0b\0\x01\0\0\x02\0"[..], &[b'x'; 300]].concat();
+    assert_eq!(datagram(&long), Detection::Yes);
+    // RTP with two sources, and the old form, which has no version.
+    let rtp = b"\x82\x21\x05\x04abcd\0\0\0\0more of the payload";
+    let old = b"\0\0\0\x03add\x01\0\0\0\x06\x08\0\x01\0\0\0\x04\0";
+    for foreign in [&rtp[..], old, b"hello", b""] {
+        assert_eq!(datagram(foreign), Detection::No);
+    }
+}
+
+#[test]
+fn json_needs_no_frame() {
+    let seen = seen(4, "json");
+    let calls: Vec<_> =
+        seen.iter().filter(|seen| seen.message.kind != Kind::Complete).map(|seen| &seen.message).collect();
+    let methods: Vec<_> = calls.iter().filter_map(|message| message.method.as_deref()).collect();
+    let expected = ["ping", "ping", "add", "add", "divide", "divide", "ghost", "ghost", "zip"];
+    assert_eq!(methods, expected.map(str::as_bytes));
+    assert!(
+        calls.iter().all(|message| (message.transport, message.codec) == ("buffered", Some("thrift-json")))
+    );
+    for foreign in [&br#"[1,"realm",{"roles":{}}]"#[..], br"[1,2,3,4,{}]", br#"[1,"x",1,0,"no struct"]"#] {
+        assert_ne!(detect(ThriftTransport::Buffered, foreign, b""), Detection::Yes);
+    }
+}
+
+#[test]
+fn dce_rpc_is_no_ttheader_of_80_megabytes() {
+    // A bind request and a request, little-endian as nearly always.
+    let bind = b"\x05\0\x0b\x03\x10\0\0\0\x48\0\0\0\x01\0\0\0\xd0\x16\xd0\x16\0\0\0\0\x01\0\0\0\0\0\x01\0";
+    let request = b"\x05\0\0\x03\x10\0\0\0\x18\x01\x10\0\x01\0\0\0\0\x01\0\0\0\0\x07\0";
+    for pdu in [&bind[..], request] {
+        assert_eq!(detect(ThriftTransport::TtHeader, pdu, b""), Detection::No);
     }
 }

@@ -175,7 +175,31 @@ fn rpc_without_message(peers: Peers, payload: &[u8]) -> Option<Rpc> {
     if found { Some(Rpc::KitexProtobuf) } else { peers.rpc }
 }
 
+/// Whether a PDU of DCE/RPC stands here, whose fields look like a TTHeader of 80 MB (The Open Group C706, section 12.6):
+///
+/// ```text
+/// 05 | 00 | type | flags | data representation 10 00 00 00 | length of the PDU (2) | length of its verifier (2) | …
+/// ```
+fn is_dce_rpc(input: &[u8]) -> bool {
+    const LAST_TYPE: u8 = 19;
+    const HEAD_SIZE: u16 = 16;
+    match input {
+        [5, 0 | 1, 0..=LAST_TYPE, _, 0x10, 0, 0, 0, length @ ..] => match length {
+            // As a sequence number these would be of a connection with millions of calls.
+            [low, high, verifier_low, verifier_high, ..] => {
+                let length = u16::from_le_bytes([*low, *high]);
+                length >= HEAD_SIZE && u16::from_le_bytes([*verifier_low, *verifier_high]) < length
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
 pub(super) fn probe(input: &[u8]) -> Verdict {
+    if is_dce_rpc(input) {
+        return Verdict::No;
+    }
     let (rest, head) = match fixed_head(input) {
         Ok((rest, head)) if head.plausible() => (rest, head),
         Ok(_) => return Verdict::No,
