@@ -34,9 +34,6 @@ const GROUP: usize = 16;
 /// How often, in packet time, idle connections are looked for.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Ports below this one are assigned to servers.
-const SYSTEM_PORTS: u16 = 1024;
-
 /// Most open connections that are shown at a time.
 const MAX_OPEN_SHOWN: usize = 10_000;
 
@@ -252,20 +249,10 @@ fn state(flow: &Flow, slot: &Slot, over: bool) -> ConnectionState {
     }
 }
 
-/// Who opened the connection: known from its SYN, from the calls on it, or from what else its protocol shows. Where nothing
-/// shows it, a system port (RFC 6335, section 6) is the server's, a first datagram the client's, and otherwise the lower port
-/// the server's.
+/// Who opened the connection: known from its SYN, from the calls on it, or from what else its protocol shows; otherwise likely.
 fn client(flow: &Flow, slot: &Slot) -> Side {
     let known = flow.opener.or(slot.calls.client()).or_else(|| slot.conversation.client());
-    known.unwrap_or_else(|| {
-        let [a, b] = [flow.key.a.port, flow.key.b.port];
-        let one_is_system = (a < SYSTEM_PORTS) != (b < SYSTEM_PORTS);
-        match flow.key.network {
-            Network::Udp if !one_is_system => flow.first_by,
-            _ if a < b => Side::B,
-            _ => Side::A,
-        }
-    })
+    known.unwrap_or_else(|| flow.likely_client())
 }
 
 /// Why a connection was not decoded, or not to its end, or has no calls.

@@ -31,8 +31,11 @@ pub use table::Table;
 
 use rpcscope_parsers::Side;
 
-use crate::decode::{FlowKey, Segment};
+use crate::decode::{FlowKey, Network, Segment};
 use crate::time::Timestamp;
+
+/// Ports below this one are assigned to servers.
+const SYSTEM_PORTS: u16 = 1024;
 
 /// Where in the capture something was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,6 +140,21 @@ impl Flow {
         self.last = now;
         self.segments[segment.side.index()] += 1;
         self.bytes[segment.side.index()] += segment.wire_len();
+    }
+
+    /// The side that called, as far as handshake and ports tell: a system port (RFC 6335, section 6) is the server's, a first
+    /// datagram the client's, and otherwise the lower port the server's.
+    #[must_use]
+    pub fn likely_client(&self) -> Side {
+        self.opener.unwrap_or_else(|| {
+            let [a, b] = [self.key.a.port, self.key.b.port];
+            let one_is_system = (a < SYSTEM_PORTS) != (b < SYSTEM_PORTS);
+            match self.key.network {
+                Network::Udp if !one_is_system => self.first_by,
+                _ if a < b => Side::B,
+                _ => Side::A,
+            }
+        })
     }
 
     /// Where the byte of `side` at `offset` comes from; `otherwise` is taken where nothing of that side is remembered.

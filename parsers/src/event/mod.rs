@@ -390,8 +390,18 @@ pub struct Part<'a> {
     pub messages: u32,
     /// Bytes of the sender are missing in which the stream may have ended.
     pub end_lost: bool,
+    /// Nothing that was captured of the connection shows who called.
+    pub unplaced: bool,
     /// Names and values of its header.
     pub headers: Headers<'a>,
+}
+
+impl Part<'_> {
+    /// That many messages, and nothing else of note.
+    #[must_use]
+    pub fn new(head: Head, messages: u32) -> Self {
+        Self { head, messages, end_lost: false, unplaced: false, headers: None }
+    }
 }
 
 /// One side sends nothing more on the stream. Not a verdict.

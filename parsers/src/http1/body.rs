@@ -4,7 +4,7 @@ use super::head::{Head, Start};
 use crate::error::{Error, Layer};
 
 /// The longest line between chunks: a size with extensions, or a trailer field.
-pub(super) const LINE_LIMIT: usize = 8 * 1024;
+pub(super) const LINE_LIMIT: usize = 64 * 1024;
 
 /// The largest chunk that is believed.
 const CHUNK_LIMIT: u64 = 1 << 40;

@@ -1,5 +1,7 @@
 //! What the module makes of real exchanges (see `samples/http1`) and of made ones.
 
+mod web;
+
 use super::*;
 use crate::event::Event;
 use crate::testing::flat::{Kind, Message, ResultField};

@@ -176,7 +176,7 @@ impl Web {
         let bytes = end.offset.saturating_sub(self.counted);
         if bytes > 0 {
             let head = event::Head { start: self.counted, bytes, truncated, ..event_head(&self.claim) };
-            emit(end.side, &Event::Part(Part { head, messages, end_lost: false, headers: None }));
+            emit(end.side, &Event::Part(Part::new(head, messages)));
             self.counted = end.offset;
         }
     }

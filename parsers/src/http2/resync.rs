@@ -44,6 +44,8 @@ pub(super) enum Sight {
 pub(super) fn look(input: &[u8], known: &dyn Fn(u32) -> bool, enough: u32) -> Sight {
     let mut rest = input;
     let mut points = 0;
+    // The stream of the DATA frame before, if one gRPC message filled it.
+    let mut filled = None;
     for _ in 0..CHAIN_LIMIT {
         let Ok((after, head)) = frame::parse_head(rest) else { break };
         if !fits(head) {
@@ -54,6 +56,11 @@ pub(super) fn look(input: &[u8], known: &dyn Fn(u32) -> bool, enough: u32) -> Si
             None => return Sight::No,
             Some(more) => points += more,
         }
+        let fills =
+            head.kind == frame::DATA && !head.has(frame::PADDED) && payload.len() > 5 && is_message(payload);
+        // One message after the other on the same stream.
+        points += u32::from(fills && filled == Some(head.stream));
+        filled = fills.then_some(head.stream);
         if points >= enough {
             return Sight::Yes;
         }
@@ -104,9 +111,7 @@ fn worth(head: Head, payload: &[u8], known: &dyn Fn(u32) -> bool) -> Option<u32>
         frame::DATA => {
             let familiar = u32::from(known(head.stream));
             // A frame that one gRPC message fills.
-            let message = payload.split_first_chunk::<5>().is_some_and(|([flag, length @ ..], rest)| {
-                *flag <= 1 && !head.has(frame::PADDED) && u32::from_be_bytes(*length) as usize == rest.len()
-            });
+            let message = !head.has(frame::PADDED) && is_message(payload);
             Some(1 + familiar + 2 * u32::from(message))
         }
         frame::HEADERS => {
@@ -130,6 +135,13 @@ fn worth(head: Head, payload: &[u8], known: &dyn Fn(u32) -> bool) -> Option<u32>
         frame::WINDOW_UPDATE => number.filter(|size| (1..1 << 31).contains(size)).map(|_| 3),
         _ => Some(0),
     }
+}
+
+/// Whether one gRPC message fills these bytes.
+fn is_message(payload: &[u8]) -> bool {
+    payload.split_first_chunk::<5>().is_some_and(|([flag, length @ ..], rest)| {
+        *flag <= 1 && u32::from_be_bytes(*length) as usize == rest.len()
+    })
 }
 
 /// Whether these are settings with values that they can have (RFC 9113, section 6.5.2).

@@ -1,6 +1,8 @@
 //! Whole connections: beginnings, gaps, hostile peers, and what a reader who comes late may say.
 
 mod speculative;
+mod unplaced;
+mod web;
 
 use std::collections::BTreeMap;
 

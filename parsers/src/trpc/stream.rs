@@ -98,7 +98,7 @@ pub(super) fn init<'a>(head: &FrameHead, fields: &ProtobufFields<'a>, from_calle
 
 /// One message of a stream.
 pub(super) fn data(head: &FrameHead) -> Event<'static> {
-    Event::Part(Part { head: event_head(head), messages: 1, end_lost: false, headers: None })
+    Event::Part(Part::new(event_head(head), 1))
 }
 
 /// What trpc-go answers to a message that reaches it after the stream's end (`codec_stream.go`, `server/service.go`):

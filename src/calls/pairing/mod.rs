@@ -294,9 +294,18 @@ impl Matcher {
             {
                 call.findings.insert(Finding::MessageAfterError);
             }
-        } else if let Some(mut waiting) = self.stream(at, pending, side, &part.head, false) {
-            count(&mut waiting, side, at, part, how);
-            pending.add(waiting);
+        } else {
+            if part.unplaced {
+                pending.client.get_or_insert_with(|| at.flow.likely_client());
+            }
+            if let Some(mut waiting) = self.stream(at, pending, side, &part.head, false) {
+                count(&mut waiting, side, at, part, how);
+                if part.unplaced {
+                    // What the answer is measured from was not captured.
+                    waiting.call.latency = None;
+                }
+                pending.add(waiting);
+            }
         }
     }
 

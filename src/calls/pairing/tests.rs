@@ -301,7 +301,7 @@ fn named_open(id: i64, names: Names<'static>, unknown_name: Option<u64>) -> Even
 }
 
 fn part(id: i64, messages: u32, bytes: u64) -> Event<'static> {
-    Event::Part(Part { head: Head { bytes, ..stream(id) }, messages, end_lost: false, headers: None })
+    Event::Part(Part::new(Head { bytes, ..stream(id) }, messages))
 }
 
 fn broken_off(id: i64) -> Event<'static> {
@@ -576,7 +576,7 @@ fn a_gap_that_may_hold_the_answer_leaves_no_verdict() {
     line.say(CLIENT, open(1));
     line.pending.lose(SERVER, Finding::Gap);
     let head = Head { truncated: true, ..stream(1) };
-    line.say(SERVER, Event::Part(Part { head, messages: 0, end_lost: true, headers: None }));
+    line.say(SERVER, Event::Part(Part { end_lost: true, ..Part::new(head, 0) }));
     line.say(CLIENT, open(3));
     line.end(SERVER, End::Fin);
     let calls = line.calls();

@@ -53,12 +53,12 @@ impl Connection {
                 }
             };
         }
-        // A server begins with its settings (RFC 9113, section 3.4).
+        // A server begins with its settings (RFC 9113, section 3.4), of which nobody sets flags other than ACK.
         let head = match frame::parse_head(input) {
             Ok((_, head)) => head,
             Err(error) => return Step::Need(Need::Bytes(frame::needed(input, &error))),
         };
-        if head.kind == frame::SETTINGS && !head.has(frame::ACK) && head.check().is_ok() {
+        if head.kind == frame::SETTINGS && head.flags == 0 && head.check().is_ok() {
             self.begin_frames(side, emit);
             return Step::Done(0);
         }

@@ -80,7 +80,7 @@ pub(super) fn answer_of<'a>(
 /// Emits a DATA frame in which that many messages ended.
 pub(super) fn emit_part(rpc: Rpc, id: u32, span: Span, messages: u32, truncated: bool, emit: &mut Emit<'_>) {
     let head = head_of(rpc, id, span, truncated);
-    emit(span.side, &Event::Part(Part { head, messages, end_lost: false, headers: None }));
+    emit(span.side, &Event::Part(Part::new(head, messages)));
 }
 
 /// The content type of a header block.

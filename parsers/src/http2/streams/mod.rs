@@ -4,8 +4,10 @@
 //! | --- | --- |
 //! | the state of one stream, with its diagram | `stream.rs` |
 //! | stream numbers that may have been missed | `numbers.rs` |
+//! | where frames stand in the bytes of their side | `positions.rs` |
 //! | requests whose path is not known | `unknown_paths.rs` |
 //! | whether header blocks can be among missing bytes | `loss_proof.rs` |
+//! | DATA of which nothing shows who called | `unplaced.rs` |
 //! | header blocks and the events made of them | `messages.rs` |
 //! | streams of Connect, gRPC-Web and Triple | `web.rs` |
 //! | what each frame does | here |
@@ -16,8 +18,10 @@
 mod loss_proof;
 mod messages;
 mod numbers;
+mod positions;
 mod stream;
 mod unknown_paths;
+mod unplaced;
 mod web;
 
 use std::collections::BTreeSet;
@@ -38,8 +42,10 @@ use messages::{
     http_status, quoted_by, status_of,
 };
 use numbers::Numbers;
+use positions::Position;
 use stream::{Claim, Loss, Pending, Response, State, Stream, claim_of};
 use unknown_paths::UnknownPaths;
+use unplaced::Unplaced;
 
 pub(super) use loss_proof::MissedBlocks;
 pub(super) use messages::{HeaderBlock, Piece, Span};
@@ -71,17 +77,6 @@ enum Traffic {
     Grpc,
 }
 
-/// What is known of the bytes of one side.
-#[derive(Clone, Copy, Debug, Default)]
-struct Position {
-    /// Nothing emitted may begin before it, because bytes before it are missing.
-    floor: u64,
-    /// Where its current frame begins.
-    now: u64,
-    /// Its frames are seen. Not before its first one, and not while they are being looked for.
-    in_step: bool,
-}
-
 /// All streams of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
@@ -96,6 +91,7 @@ pub(super) struct Streams {
     /// Those in [`State::Candidate`].
     candidates: BTreeSet<u32>,
     unknown_paths: UnknownPaths,
+    unplaced: Unplaced,
     positions: [Position; 2],
 }
 
@@ -116,14 +112,9 @@ impl Streams {
         self.numbers.begin();
     }
 
-    /// The current frame of `side` begins at `offset`.
-    pub(super) fn advance(&mut self, side: Side, offset: u64) {
-        side.of_mut(&mut self.positions).now = offset;
-    }
-
     /// Whether anything is pending.
     pub(super) fn has_pending(&self) -> bool {
-        !self.candidates.is_empty()
+        !self.candidates.is_empty() || !self.unplaced.is_empty()
     }
 
     /// The first byte of `side` that is pending.
@@ -132,17 +123,8 @@ impl Streams {
             State::Candidate(pending) => pending.oldest(side),
             _ => None,
         });
-        pending.min().map(|start| self.clip(side, start))
-    }
-
-    /// `start`, or the first byte after it that is still within reach.
-    pub(super) fn clip(&self, side: Side, start: u64) -> u64 {
-        let Position { floor, now, .. } = *side.of(&self.positions);
-        start.max(floor).max(now.saturating_sub(HOLD_LIMIT))
-    }
-
-    fn reachable(&self, span: Span) -> Span {
-        Span { start: self.clip(span.side, span.start), ..span }
+        let unplaced = self.unplaced.oldest(side);
+        pending.chain(unplaced).min().map(|start| self.clip(side, start))
     }
 
     /// Bytes of `side` are missing before `offset`, and frames may be among them: the end of every open stream, or the
@@ -164,29 +146,9 @@ impl Streams {
             if before < Loss::Answer && of_callee && matches!(stream.state, State::Call) {
                 let span = Span { side, start: offset, bytes: 0 };
                 let head = head_of(stream.rpc(), id, span, true);
-                emit(side, &Event::Part(Part { head, messages: 0, end_lost: true, headers: None }));
+                emit(side, &Event::Part(Part { end_lost: true, ..Part::new(head, 0) }));
             }
         }
-    }
-
-    /// Bytes of `side` are missing before `offset`, all of them within one frame.
-    pub(super) fn raise_floor(&mut self, side: Side, offset: u64) {
-        side.of_mut(&mut self.positions).floor = offset;
-    }
-
-    /// Where the current frame of `side` begins.
-    fn last_frame(&self, side: Side) -> u64 {
-        side.of(&self.positions).now
-    }
-
-    /// Frames of `side` are seen from here on, or not seen any more.
-    pub(super) fn set_in_step(&mut self, side: Side, in_step: bool) {
-        side.of_mut(&mut self.positions).in_step = in_step;
-    }
-
-    /// Whether frames of `side` are seen.
-    pub(super) fn in_step(&self, side: Side) -> bool {
-        side.of(&self.positions).in_step
     }
 
     /// The stream, made if its opening may have been missed.
@@ -245,6 +207,7 @@ impl Streams {
         }
         let side = block.span.side;
         if self.client.is_none() {
+            self.unplaced.clear();
             if block.list.is_of_request() {
                 self.client = Some(side);
             } else if !block.list.is_empty() {
@@ -284,7 +247,8 @@ impl Streams {
         };
         let loss = if cut { Loss::Bytes } else { Loss::Nothing };
         let is_call = matches!(state, State::Call);
-        self.insert(id, Stream::new(state, loss));
+        let typed = matches!(content, Some(Content::Grpc(_)));
+        self.insert(id, Stream { typed, ..Stream::new(state, loss) });
         if is_call {
             self.emit_request(id, span, list, codec_of(content), cut, emit);
         }
@@ -433,6 +397,9 @@ impl Streams {
     ) -> bool {
         let list = block.list;
         let speaks_grpc = list.get(Name::GrpcStatus).is_some() || list.get(Name::BizStatus).is_some();
+        if let Some(stream) = self.open.get_mut(&id) {
+            stream.typed |= matches!(content, Some(Content::Grpc(_)));
+        }
         match content {
             Some(Content::Grpc(codec)) => self.resolve(id, codec, emit),
             _ if speaks_grpc => self.resolve(id, None, emit),
@@ -464,7 +431,12 @@ impl Streams {
             State::Candidate(_) | State::Orphan => return self.finish(id),
         }
         let Some(stream) = self.open.get_mut(&id) else { return };
-        let status = block.map_or(NO_STATUS, |(list, cut, only)| status_of(list, cut, only));
+        let no_status = if stream.typed {
+            NO_STATUS
+        } else {
+            GrpcStatus { code: GrpcCode::Unknown, cut: true, ..NO_STATUS }
+        };
+        let status = block.map_or(no_status, |(list, cut, only)| status_of(list, cut, only));
         let status = GrpcStatus { http: stream.http, ..status };
         // Nothing can have come before this block only if it is all of the answer.
         let alone = block.filter(|(list, cut, only)| *only && !cut && http_status(*list).is_some());
@@ -513,6 +485,9 @@ impl Streams {
                 }
             }
         }
+        if self.client.is_none() {
+            self.unplaced.add(id, span, messages);
+        }
         if end_stream && let Some(client) = self.client {
             if client == side { self.half_close(id, span, emit) } else { self.end(id, span, None, emit) }
         }
@@ -556,7 +531,10 @@ impl Streams {
         let opened_before = matches!(stream.state, State::Orphan | State::ProvenOrphan)
             && stream.response == Response::Awaited;
         let answer_missing = stream.loss == Loss::Answer || !self.in_step(server) || opened_before;
-        if code == 0 && by_client && answer_missing {
+        // What the callee sent is none of gRPC's messages: gRPC-Web and Connect end their answers so, and whether well can't be read.
+        let other_end =
+            !stream.typed && stream.web.is_none() && *server.of(&stream.scanners) == Scanner::Foreign;
+        if other_end || (code == 0 && by_client && answer_missing) {
             // A client that has its answer ends a stream so (RFC 9113, section 8.1): the answer is what is missing.
             let span = Span { side: server, start: self.last_frame(server), bytes: 0 };
             let status = GrpcStatus { code: GrpcCode::Unknown, cut: true, ..NO_STATUS };
@@ -594,6 +572,12 @@ impl Streams {
     /// Nothing more comes from `side`: requests that only an answer could have proved to be calls are emitted if others of
     /// the connection were calls.
     pub(super) fn close(&mut self, side: Side, emit: &mut Emit<'_>) {
+        if self.client.is_none() {
+            for (id, (span, messages)) in self.unplaced.take(side) {
+                let head = head_of(Rpc::Grpc, id, self.reachable(span), false);
+                emit(side, &Event::Part(Part { unplaced: true, ..Part::new(head, messages) }));
+            }
+        }
         if self.client == Some(side) || self.traffic != Traffic::Grpc {
             return;
         }

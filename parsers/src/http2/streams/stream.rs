@@ -103,6 +103,8 @@ pub(super) struct Stream {
     pub(super) loss: Loss,
     /// A header block of its answer may be among missing bytes (`loss_proof.rs`).
     pub(super) suspect: bool,
+    /// A content type says that it is of gRPC. Messages and a status alone may be of gRPC-Web or Connect too.
+    pub(super) typed: bool,
     /// The answer's HTTP status.
     pub(super) http: Option<u16>,
     /// The codec that the answer's first header block names.
@@ -121,6 +123,7 @@ impl Stream {
             response,
             loss,
             suspect: false,
+            typed: false,
             http: None,
             codec: None,
             scanners: [Scanner::START; 2],

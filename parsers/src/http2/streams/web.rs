@@ -151,28 +151,38 @@ impl Streams {
             }
         } else {
             let answer = AnswerReader::new(web.claim, http, &list, cut || !list.is_complete());
-            let (opening, if_refused, rpc) = (answer.opening(), web.if_refused, web.claim.rpc);
+            let (opening, if_refused) = (answer.opening(), web.if_refused);
             web.answer = Some(answer);
             match (opening, if_refused) {
                 (Opening::Open, true) => {}
                 (_, true) => return self.finish(id),
                 (Opening::Decided(verdict), false) => {
                     self.resolve(id, None, emit);
+                    // What an event has is not in the next one too.
+                    if !end_stream && self.emit_web_begin(id, span, list, emit) {
+                        return self.emit_verdict(id, Span { bytes: 0, ..span }, &verdict, None, emit);
+                    }
                     return self.emit_verdict(id, span, &verdict, Some(&list), emit);
                 }
                 (Opening::Open | Opening::Good, false) => {
                     self.resolve(id, None, emit);
-                    if let Some(stream) = self.open.get(&id)
-                        && matches!(stream.state, State::Call)
-                    {
-                        emit_begin(rpc, id, span, list, None, stream.is_truncated(), emit);
-                    }
+                    self.emit_web_begin(id, span, list, emit);
                 }
             }
         }
         if end_stream {
             self.web_end(id, Span { bytes: 0, ..span }, BodyEnd::Whole, emit);
         }
+    }
+
+    /// Emits the head of an answer if its request was emitted; says whether it was.
+    fn emit_web_begin(&self, id: u32, span: Span, list: List<'_>, emit: &mut Emit<'_>) -> bool {
+        let Some(stream) = self.open.get(&id) else { return false };
+        let is_call = matches!(stream.state, State::Call);
+        if is_call {
+            emit_begin(stream.rpc(), id, span, list, None, stream.is_truncated(), emit);
+        }
+        is_call
     }
 
     /// Takes bytes of a DATA frame; says how many messages ended in the frame so far.

@@ -106,7 +106,7 @@ pub(super) fn parse<'a>(
             Event::Open(Open { head, unary: false, names, timeout, unknown_name: None, custom, headers })
         }
         StreamFrame::Begin => Event::Begin(Begin { head, names, http: None, has_status: false, headers }),
-        StreamFrame::Data => Event::Part(Part { head, messages: 1, end_lost: false, headers }),
+        StreamFrame::Data => Event::Part(Part { headers, ..Part::new(head, 1) }),
         StreamFrame::HalfClose => Event::HalfClose(HalfClose { head, headers }),
         StreamFrame::Trailer => {
             let lost = exception.is_none() && frame.head.payload_size() > 0;
