@@ -10,6 +10,7 @@
 
 mod undecided;
 
+use rpcscope_parsers::event::Foreign;
 use rpcscope_parsers::prelude::{self, Found};
 use rpcscope_parsers::{Error, Event, Protocol, Session, Side};
 
@@ -53,6 +54,15 @@ impl std::str::FromStr for DecodeAs {
     }
 }
 
+/// Where the bytes that a session was given begin.
+#[derive(Clone, Copy)]
+struct Base {
+    /// Stream offset of the first byte of each side: the session counts from there.
+    start: [u64; 2],
+    /// Whether each side's bytes begin with its very first, preludes apart.
+    whole: [bool; 2],
+}
+
 enum State {
     /// No payload so far.
     Silent {
@@ -68,8 +78,7 @@ enum State {
     Known {
         protocol: &'static dyn Protocol,
         session: Box<dyn Session>,
-        /// Stream offset of the first byte of each side that the session was given: it counts from there.
-        start: [u64; 2],
+        base: Base,
         /// The side that had sent nothing when the protocol was recognised: a PROXY header may still come from it.
         silent: Option<Side>,
     },
@@ -209,13 +218,13 @@ impl Conversation {
         }
         match &mut self.state {
             State::Silent { .. } | State::Foreign { .. } | State::Over { .. } => u64::MAX,
-            State::Known { session, start, silent, .. } => {
+            State::Known { session, base, silent, .. } => {
                 if *silent == Some(side) {
                     *silent = None;
-                    let chunk = behind_prelude(start, flow, side, chunk, origin, take);
-                    return feed(session.as_mut(), *start, flow, side, chunk, origin, take);
+                    let chunk = behind_prelude(&mut base.start, flow, side, chunk, origin, take);
+                    return feed(session.as_mut(), *base, flow, side, chunk, origin, take);
                 }
-                feed(session.as_mut(), *start, flow, side, chunk, origin, take)
+                feed(session.as_mut(), *base, flow, side, chunk, origin, take)
             }
             State::Undecided(undecided) => {
                 let forced = undecided.forced.map(Decided::Known);
@@ -237,7 +246,8 @@ impl Conversation {
                     Some(Decided::Known(protocol)) => {
                         let kept = std::mem::take(undecided);
                         let mut session = protocol.session();
-                        let mut start = [Side::A, Side::B].map(|side| kept.kept_from(flow, side));
+                        let start = [Side::A, Side::B].map(|side| kept.kept_from(flow, side));
+                        let mut base = Base { start, whole: kept.from_start };
                         // Only data was kept; any other chunk has passed its own offsets already.
                         let passed = match chunk {
                             Chunk::Datagram { bytes, .. } => Some(bytes.len() as u64),
@@ -245,10 +255,10 @@ impl Conversation {
                             Chunk::End(_) => Some(0),
                             Chunk::Data(_) => None,
                         };
-                        start[side.index()] -= passed.unwrap_or(0);
-                        replay(session.as_mut(), &kept, start, flow, origin, take);
+                        base.start[side.index()] -= passed.unwrap_or(0);
+                        replay(session.as_mut(), &kept, base, flow, origin, take);
                         let needed = match passed {
-                            Some(_) => feed(session.as_mut(), start, flow, side, chunk, origin, take),
+                            Some(_) => feed(session.as_mut(), base, flow, side, chunk, origin, take),
                             None => needed(session.as_ref(), flow, side),
                         };
                         let silent = match kept.bytes.each_ref().map(Vec::is_empty) {
@@ -256,7 +266,7 @@ impl Conversation {
                             [false, true] => Some(Side::B),
                             _ => None,
                         };
-                        self.state = State::Known { protocol, session, start, silent };
+                        self.state = State::Known { protocol, session, base, silent };
                         needed
                     }
                 }
@@ -290,7 +300,7 @@ fn behind_prelude<'a>(
 fn replay(
     session: &mut dyn Session,
     kept: &Undecided,
-    start: [u64; 2],
+    base: Base,
     flow: &Flow,
     origin: Stamp,
     take: &mut Take<'_>,
@@ -301,8 +311,8 @@ fn replay(
         let from = done[side];
         done[side] += chunk.len;
         if let Some(bytes) = kept.bytes[side].get(from..done[side]) {
-            let stamp = flow.origin(chunk.side, start[side] + from as u64, origin).stamp;
-            feed(session, start, flow, chunk.side, Chunk::Data(bytes), stamp, take);
+            let stamp = flow.origin(chunk.side, base.start[side] + from as u64, origin).stamp;
+            feed(session, base, flow, chunk.side, Chunk::Data(bytes), stamp, take);
         }
     }
 }
@@ -311,7 +321,7 @@ fn replay(
 /// begin with.
 fn feed(
     session: &mut dyn Session,
-    start: [u64; 2],
+    base: Base,
     flow: &Flow,
     side: Side,
     chunk: Chunk<'_>,
@@ -319,8 +329,15 @@ fn feed(
     take: &mut Take<'_>,
 ) -> u64 {
     let mut emit = |from: Side, event: &Event<'_>| {
-        let offset = start[from.index()] + event.start();
-        take(from, event, flow.origin(from, offset, origin));
+        let offset = base.start[from.index()] + event.start();
+        let origin = flow.origin(from, offset, origin);
+        match event {
+            // What came before may explain it.
+            Event::Foreign(Foreign { start, .. }) if !base.whole[from.index()] => {
+                take(from, &Event::Lost { start: *start }, origin);
+            }
+            event => take(from, event, origin),
+        }
     };
     match chunk {
         Chunk::Data(bytes) => session.data(side, bytes, &mut emit),

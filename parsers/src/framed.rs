@@ -5,6 +5,7 @@ use nom::Err;
 
 use crate::error::{Error, Layer, ParseResult, missing};
 use crate::event::{CallId, Complete, Event, Pairs, Side, Transport};
+use crate::foreign::{Language, Strange, Watch};
 use crate::protocol::{Emit, Session};
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step};
 use crate::thrift::skip::{Skipped, StructFormat, StructSkip};
@@ -72,6 +73,18 @@ pub trait Framing: Send + 'static {
     /// `None` if there is none.
     fn find(&mut self, side: Side, input: &[u8]) -> Option<usize>;
 
+    /// The language of this format: an answer in another one is reported as such ([`Event::Foreign`]). `None`: such answers are
+    /// not looked for, and bytes that can't be read are only lost.
+    fn language(&self) -> Option<Language> {
+        None
+    }
+
+    /// Whether a message of this format may begin like `input`, although it could not be read. Bytes for which it is false
+    /// are certainly none.
+    fn may_begin(&self, _input: &[u8]) -> bool {
+        true
+    }
+
     /// The most bytes that a head may need; a message that asks for more is invalid.
     fn head_limit(&self) -> usize {
         1024 * 1024
@@ -81,7 +94,8 @@ pub trait Framing: Send + 'static {
 /// A session for a connection of this format, which expects a message at the first byte of either side.
 pub fn session<F: Framing>(framing: F) -> Box<dyn Session> {
     let inbound = [Inbound::default(), Inbound::default()];
-    Box::new(Core::new(FramedReader { framing, inbound, faults: Faults::default() }))
+    let watch = framing.language().map(Watch::new);
+    Box::new(Core::new(FramedReader { framing, inbound, watch, faults: Faults::default() }))
 }
 
 /// A message whose event was emitted and whose body is still passing.
@@ -109,6 +123,8 @@ struct Inbound {
     unsized_body: Option<UnsizedBody>,
     /// Only the length is known of the message that the current gap cut.
     unknown_cut: bool,
+    /// It has sent requests.
+    asks: bool,
 }
 
 impl Inbound {
@@ -140,6 +156,7 @@ impl Inbound {
         let here = bytes.min(header.input.len() as u64);
         let left = bytes - here;
         event.set_headers(header);
+        self.asks |= matches!(event, Event::Request(_) | Event::Open(_));
         if let Some(head) = event.head_mut() {
             head.start = at.offset;
             head.bytes = bytes;
@@ -164,6 +181,7 @@ impl Inbound {
         emit: &mut Emit<'_>,
     ) {
         event.set_headers(header);
+        self.asks |= matches!(event, Event::Request(_) | Event::Open(_));
         if let Some(head) = event.head_mut() {
             head.start = at.offset;
             head.more = true;
@@ -239,10 +257,34 @@ fn emit_lost(side: Side, start: u64, emit: &mut Emit<'_>) {
 struct FramedReader<F> {
     framing: F,
     inbound: [Inbound; 2],
+    watch: Option<Watch>,
     faults: Faults,
 }
 
 impl<F: Framing> FramedReader<F> {
+    /// Bytes of `side` are missing or could not be read.
+    fn lose(&mut self, side: Side) {
+        if let Some(watch) = &mut self.watch {
+            watch.lose(side);
+        }
+    }
+
+    /// Whether `carried`, with which `side` ends, is an answer in another language.
+    fn last_answer(&mut self, at: At, carried: &[u8], emit: &mut Emit<'_>) -> bool {
+        let Self { inbound, watch, faults, .. } = self;
+        let watch = watch.as_mut().filter(|_| !at.side.of(inbound).asks);
+        watch.is_some_and(|watch| watch.last(at, carried, faults, emit))
+    }
+
+    /// What `input` is, at which `side` begins to answer, if it is in another language.
+    fn first_answer(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Option<Strange> {
+        if at.offset > 0 {
+            return None;
+        }
+        let asked = at.side.other().of(&self.inbound).asks && !at.side.of(&self.inbound).asks;
+        self.watch.as_mut().filter(|_| asked)?.first(at, input, &mut self.faults, emit)
+    }
+
     /// Reads what is left of a message that was cut; the bytes of it that are still to come, if they are known.
     fn read_cut(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Option<u64> {
         let mut unpacked = Vec::new();
@@ -275,10 +317,17 @@ impl<F: Framing> Reader for FramedReader<F> {
         let inbound = at.side.of_mut(&mut self.inbound);
         if let Some(body) = inbound.unsized_body.take() {
             return inbound.advance(body, at, input, emit).unwrap_or_else(|error| {
+                self.lose(at.side);
                 self.faults.note(error);
                 Step::Lost(0)
             });
         }
+        match self.first_answer(at, input, emit) {
+            Some(Strange::Wait(need)) => return Step::Need(need),
+            Some(Strange::Language | Strange::Bytes) => return Step::Lost(1),
+            None => {}
+        }
+        let inbound = at.side.of_mut(&mut self.inbound);
         let mut unpacked = Vec::new();
         let mut parsed = self.framing.parse(at.side, input, &mut unpacked);
         let header = WireHeader { framing: &self.framing, side: at.side, input };
@@ -307,6 +356,14 @@ impl<F: Framing> Reader for FramedReader<F> {
             Err(Err::Error(error) | Err::Failure(error)) => error.placed(Layer::Header, input),
             Ok(_) => Error::new(0, Layer::Frame, "message without bytes"),
         };
+        let may_begin = self.framing.may_begin(input);
+        let watch = self.watch.as_mut().filter(|_| !at.side.of(&self.inbound).asks);
+        match watch.and_then(|watch| watch.unread(at, input, may_begin, &mut self.faults, emit)) {
+            Some(Strange::Wait(need)) => return Step::Need(need),
+            Some(Strange::Language | Strange::Bytes) => return Step::Lost(1),
+            None => {}
+        }
+        self.lose(at.side);
         self.faults.note(error);
         emit_lost(at.side, at.offset, emit);
         Step::Lost(1)
@@ -334,6 +391,7 @@ impl<F: Framing> Reader for FramedReader<F> {
     }
 
     fn gap(&mut self, at: At, missing: Option<u64>, emit: &mut Emit<'_>) -> Gap {
+        self.lose(at.side);
         let inbound = at.side.of_mut(&mut self.inbound);
         inbound.unknown_cut = false;
         inbound.truncate();
@@ -365,8 +423,16 @@ impl<F: Framing> Reader for FramedReader<F> {
     }
 
     fn end(&mut self, at: At, carried: &[u8], emit: &mut Emit<'_>) {
-        if !carried.is_empty() {
-            self.read_cut(at, carried, emit);
+        if !carried.is_empty() && !self.last_answer(at, carried, emit) {
+            let unreadable = matches!(
+                self.framing.parse(at.side, carried, &mut Vec::new()),
+                Err(Err::Error(_) | Err::Failure(_))
+            );
+            if unreadable {
+                emit_lost(at.side, at.offset, emit);
+            } else {
+                self.read_cut(at, carried, emit);
+            }
         }
         // A body that did not come to its end stays open: the connection's end is what decides its call.
         at.side.of_mut(&mut self.inbound).pending = None;

@@ -10,6 +10,7 @@
 //! | detection and sessions | [`protocol`] |
 //! | what all sessions share: carried bytes, offsets, gaps | [`session`] |
 //! | formats of messages that stand one after the other | [`framed`] |
+//! | answers in another language | [`foreign`] |
 //! | errors with offset and layer, nom's included | [`error`] |
 //! | what proxies put in front of any protocol | [`prelude`] |
 //! | the protocols | [`thrift`], [`trpc`], [`http1`], [`http2`] |
@@ -21,6 +22,7 @@
 mod dissect;
 pub mod error;
 pub mod event;
+pub mod foreign;
 pub mod framed;
 pub mod http1;
 pub mod http2;

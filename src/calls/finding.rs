@@ -119,6 +119,23 @@ table! {
             look: "The server's own documentation of its codes.",
             remark: Some("no published table has the code"),
         },
+        /// The answer is in another language than the request.
+        ForeignAnswer = "foreign-answer" {
+            meaning: "The answer is no message of the call's protocol but something else: an HTTP error page, a TLS \
+                alert, the banner of another server. The message is its first line, or says what it is.",
+            look: "What listens at the server's address, and proxies before it: the port, plaintext against TLS, \
+                the protocol that the client is set to.",
+            remark: None,
+        },
+        /// The answer can't be decoded.
+        UndecodableAnswer = "undecodable-answer" {
+            meaning: "The bytes of the answer are there and can't be decoded. The class is rpc if no client of the \
+                protocol could, and null where later answers on the connection could be read again or the answer \
+                begins like a message.",
+            look: "What listens at the server's address; then `rpcscope calls --connections`, which says what is wrong \
+                with the bytes.",
+            remark: Some("the bytes of the answer can't be decoded"),
+        },
         /// A gRPC status that only a handler should return, made by a library.
         LibraryMade = "library-made" {
             meaning: "A gRPC status that by the specification only a handler's code returns; its text shows that a \

@@ -40,6 +40,8 @@ pub enum Ending<'a> {
     },
     /// The answer began with this HTTP status, which is none of success, and without a status of the RPC; none came later.
     HttpError(u16),
+    /// The answer was no message of the protocol, but what these words say; `None` if it was in no known language.
+    Foreign(Option<&'a str>),
     /// The connection was closed before the answer.
     Fin(Initiator),
     /// The connection was reset before the answer.
@@ -207,6 +209,10 @@ pub fn decide(ending: Ending<'_>) -> Decision {
             Decision::of(Class::Transport, Carrier::H2Goaway).by(by).published(Family::Http2, code)
         }
         Ending::HttpError(http) => http_status(http),
+        Ending::Foreign(answer) => {
+            let found = if answer.is_some() { Finding::ForeignAnswer } else { Finding::UndecodableAnswer };
+            Decision::of(Class::Rpc, Carrier::None).text(answer.map(str::as_bytes)).finding(found, true)
+        }
         Ending::Fin(by) => Decision::of(Class::Transport, Carrier::TcpFin).by(by),
         Ending::Rst(by) => Decision::of(Class::Transport, Carrier::TcpRst).by(by),
         Ending::Silence => Decision::of(Class::Unanswered, Carrier::None),

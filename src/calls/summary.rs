@@ -25,6 +25,12 @@ pub fn sentence(call: &Call) -> String {
         Some(Class::Transport) => transport(call),
         Some(Class::Unanswered) => unanswered(call),
         Some(Class::Oneway) => format!("one-way call of {}: no answer is expected", operation(call)),
+        None if call.findings.contains(Finding::UndecodableAnswer) => {
+            format!(
+                "{} was answered with bytes that can't be decoded: whether it failed is not known",
+                operation(call)
+            )
+        }
         None => format!(
             "{} was answered, but the capture lacks the part of the answer that holds the outcome{}",
             operation(call),
@@ -211,6 +217,14 @@ fn rpc(call: &Call) -> String {
         Carrier::TrpcStreamClose => {
             format!("RPC error{error}: the framework of {operation} ended the stream")
         }
+        Carrier::None if call.findings.contains(Finding::ForeignAnswer) => format!(
+            "{operation} was answered in another language:{error}; look at what listens at {}, and at proxies before it",
+            call.server
+        ),
+        Carrier::None if call.findings.contains(Finding::UndecodableAnswer) => format!(
+            "{operation} was answered with bytes that no client of its protocol can decode; look at what listens at {}",
+            call.server
+        ),
         Carrier::None => {
             format!("{operation} ended without any status of the RPC; look at {server} and proxies before it")
         }
@@ -320,7 +334,11 @@ fn unanswered(call: &Call) -> String {
 
 /// What a finding adds to the sentence, where the sentence does not say it already.
 fn remark(finding: Finding, call: &Call) -> Option<&'static str> {
-    let said = finding == Finding::CauseBelow && call.class() != Some(Class::Business);
+    let said = match finding {
+        Finding::CauseBelow => call.class() != Some(Class::Business),
+        Finding::UndecodableAnswer => matches!(call.class(), Some(Class::Rpc) | None),
+        _ => false,
+    };
     finding.row().remark.filter(|_| !said)
 }
 
@@ -367,6 +385,14 @@ mod tests {
         }
         add(&failed(Class::Rpc, Carrier::HttpStatus, Some(502), ""));
         add(&failed(Class::Rpc, Carrier::None, None, ""));
+        for finding in [Finding::ForeignAnswer, Finding::UndecodableAnswer] {
+            let mut foreign = failed(Class::Rpc, Carrier::None, None, "HTTP/1.1 400 Bad Request");
+            foreign.findings.insert(finding);
+            add(&foreign);
+        }
+        let mut undecodable = bare();
+        undecodable.findings.insert(Finding::UndecodableAnswer);
+        add(&undecodable);
         let mut cancelled = failed(Class::Rpc, Carrier::TtstreamRst, Some(12_007), "canceled");
         cancelled.outcome.cancel_path = vec!["gateway".into(), "order".into()];
         add(&cancelled);

@@ -270,7 +270,7 @@ impl Observer<'_> {
         let (id, size) = match event {
             // The connection itself is stream 0.
             Event::GoAway(goaway) => (CallId::Stream(0), goaway.bytes),
-            Event::Lost { .. } | Event::Prelude(_) => return,
+            Event::Foreign(_) | Event::Lost { .. } | Event::Prelude(_) => return,
             Event::Complete(complete) => (complete.id, complete.bytes),
             _ => event.head().map_or((CallId::Order, 0), |head| (head.id, head.bytes)),
         };

@@ -92,6 +92,7 @@ impl Message {
             Kind::Reset => "reset",
             Kind::GoAway => "go away",
             Kind::Complete => "end",
+            Kind::Foreign => "answer in another language",
             Kind::Prelude => "prelude",
             Kind::Lost => "missing bytes",
         }

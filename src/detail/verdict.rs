@@ -1,7 +1,7 @@
 //! The verdict of a call in labelled lines: what was captured, what it means, where to look.
 
 use crate::calls::labels;
-use crate::calls::record::{Call, Carrier, Class};
+use crate::calls::record::{Call, Carrier, Class, Finding};
 use crate::codes::{self, Family, grpc, http2};
 use crate::explain;
 use crate::text;
@@ -25,14 +25,14 @@ pub fn lines(call: &Call) -> Vec<Line> {
         lines.push(Line { label, value, meaning: meaning.to_owned() });
     };
     let outcome = &call.outcome;
-    match outcome.class {
-        Some(class) => {
-            push("class", labels::label(Some(class)).to_owned(), explain::class(class).meaning);
+    let meaning = match outcome.class {
+        Some(class) => explain::class(class).meaning,
+        None if call.findings.contains(Finding::UndecodableAnswer) => {
+            "There is an answer, but it can't be decoded."
         }
-        None => {
-            push("class", "unknown".to_owned(), "There is an answer, but its status was not captured.");
-        }
-    }
+        None => "There is an answer, but its status was not captured.",
+    };
+    push("class", labels::label(outcome.class).to_owned(), meaning);
     if outcome.carrier != Carrier::None || call.failed() {
         push("carrier", outcome.carrier.name().to_owned(), explain::carrier(outcome.carrier).meaning);
     }

@@ -205,3 +205,29 @@ fn calls_that_wait_when_packets_are_dropped_are_unknown_and_marked() {
         }
     }
 }
+
+#[test]
+fn connections_say_in_which_language_they_were_answered() {
+    let path = |name: &str| support::captures().join(name);
+    for (name, findings, reason, connections) in [
+        ("grpc/grpc-tonic-http1-server.pcap", 3, "answered in HTTP/1.x", 6),
+        ("kitex/kitex-wrong-port.pcap", 2, "answered with a page without HTTP", 3),
+    ] {
+        let options = Options { threads: 1, connections: true, ..Options::default() };
+        let mut source = files::open(&[path(name)], files::Options::default());
+        let (outputs, _) = support::outputs(&mut source, &options);
+        let mut seen = (0, 0);
+        for output in &outputs {
+            match output {
+                Output::Call(call) => {
+                    assert!(call.failed(), "{name}");
+                    seen.0 += usize::from(call.findings.contains(rpcscope::calls::Finding::ForeignAnswer));
+                }
+                Output::Connection(connection) => {
+                    seen.1 += usize::from(connection.reason == Some(reason));
+                }
+            }
+        }
+        assert_eq!(seen, (findings, connections), "{name}");
+    }
+}

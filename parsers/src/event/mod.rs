@@ -15,6 +15,7 @@
 //! | [`GoAway`] | one side accepts no new streams |
 //! | [`Event::Prelude`] | none: it names the addresses in front of the connection |
 //! | [`Complete`] | the last byte of an event with [`Head::more`] has passed |
+//! | [`Foreign`] | the callee answers with something that is no message of the protocol |
 //! | [`Event::Lost`] | bytes are missing in which answers may have stood |
 
 mod status;
@@ -495,6 +496,39 @@ pub struct Complete {
     pub truncated: bool,
 }
 
+/// What an answer in another language is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForeignAnswer<'a> {
+    /// For the record of the connection: in which language the callee answers.
+    pub reason: &'static str,
+    /// What it is, in words; empty where its own first line says it.
+    pub what: &'static str,
+    /// Its first line, or what it says of an error; may be empty.
+    pub detail: &'a [u8],
+}
+
+impl fmt::Display for ForeignAnswer<'_> {
+    /// What it is in one line. Undecodable bytes are replaced; may hold control characters.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let detail = String::from_utf8_lossy(self.detail);
+        match (self.what, &*detail) {
+            ("", detail) => f.write_str(detail),
+            (what, "") => f.write_str(what),
+            (what, detail) => write!(f, "{what}: {detail}"),
+        }
+    }
+}
+
+/// The callee answers with something that is no message of the protocol, certainly: nothing of its bytes is missing, and it
+/// stands where a message has to begin. Which call it answers can't be said, but no client of the protocol can read on.
+#[derive(Clone, Copy, Debug)]
+pub struct Foreign<'a> {
+    /// Stream offset of its first byte.
+    pub start: u64,
+    /// What it is; `None` for bytes that are in no known language.
+    pub answer: Option<ForeignAnswer<'a>>,
+}
+
 /// One thing that a protocol saw.
 #[derive(Clone, Copy)]
 pub enum Event<'a> {
@@ -518,6 +552,8 @@ pub enum Event<'a> {
     Complete(Complete),
     /// A proxy stands in between, and these are the addresses that it was told or that it tells. Comes before all others.
     Prelude(Prelude<'a>),
+    /// The sender answers with something that is no message of the protocol.
+    Foreign(Foreign<'a>),
     /// Bytes of the sender are missing, or make no sense, where whole messages may have stood: the answer to every call
     /// that waits for one may be among them.
     Lost {
@@ -552,6 +588,8 @@ pub enum Kind {
     Complete,
     /// [`Event::Prelude`].
     Prelude,
+    /// [`Event::Foreign`].
+    Foreign,
     /// [`Event::Lost`].
     Lost,
 }
@@ -572,6 +610,7 @@ impl<'a> Event<'a> {
             Self::GoAway(_) => Kind::GoAway,
             Self::Complete(_) => Kind::Complete,
             Self::Prelude(_) => Kind::Prelude,
+            Self::Foreign(_) => Kind::Foreign,
             Self::Lost { .. } => Kind::Lost,
         }
     }
@@ -587,7 +626,9 @@ impl<'a> Event<'a> {
             | Self::HalfClose(HalfClose { head, .. })
             | Self::Answer(Answer { head, .. })
             | Self::Reset(Reset { head, .. }) => Some(head),
-            Self::GoAway(_) | Self::Complete(_) | Self::Prelude(_) | Self::Lost { .. } => None,
+            Self::GoAway(_) | Self::Complete(_) | Self::Foreign(_) | Self::Prelude(_) | Self::Lost { .. } => {
+                None
+            }
         }
     }
 
@@ -601,7 +642,9 @@ impl<'a> Event<'a> {
             | Self::HalfClose(HalfClose { head, .. })
             | Self::Answer(Answer { head, .. })
             | Self::Reset(Reset { head, .. }) => Some(head),
-            Self::GoAway(_) | Self::Complete(_) | Self::Prelude(_) | Self::Lost { .. } => None,
+            Self::GoAway(_) | Self::Complete(_) | Self::Foreign(_) | Self::Prelude(_) | Self::Lost { .. } => {
+                None
+            }
         }
     }
 
@@ -611,6 +654,7 @@ impl<'a> Event<'a> {
         match self {
             Self::GoAway(goaway) => goaway.start,
             Self::Complete(complete) => complete.end,
+            Self::Foreign(foreign) => foreign.start,
             Self::Lost { start } => *start,
             _ => self.head().map_or(0, |head| head.start),
         }
@@ -630,6 +674,7 @@ impl<'a> Event<'a> {
             | Self::GoAway(_)
             | Self::Complete(_)
             | Self::Prelude(_)
+            | Self::Foreign(_)
             | Self::Lost { .. } => None,
         }
     }
@@ -647,6 +692,7 @@ impl<'a> Event<'a> {
             | Self::GoAway(_)
             | Self::Complete(_)
             | Self::Prelude(_)
+            | Self::Foreign(_)
             | Self::Lost { .. } => None,
         }
     }
@@ -662,7 +708,9 @@ impl<'a> Event<'a> {
             | Self::HalfClose(HalfClose { headers, .. })
             | Self::Answer(Answer { headers, .. })
             | Self::Reset(Reset { headers, .. }) => *headers,
-            Self::GoAway(_) | Self::Complete(_) | Self::Prelude(_) | Self::Lost { .. } => None,
+            Self::GoAway(_) | Self::Complete(_) | Self::Foreign(_) | Self::Prelude(_) | Self::Lost { .. } => {
+                None
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use super::head::{self, HEAD_LIMIT, Head, Start};
 use super::web::Web;
 use crate::error::{Error, Layer};
 use crate::event::{CallId, Complete, Event, Kind, Side};
+use crate::foreign::{Language, Strange, Watch};
 use crate::protocol::Emit;
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step, UNBOUNDED};
 use crate::web::{BodyEnd, Claimed};
@@ -66,12 +67,13 @@ struct Direction {
 }
 
 /// A connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Connection {
     directions: [Direction; 2],
     /// The side that sends requests, once a head was seen.
     client: Option<Side>,
     exchanges: Exchanges,
+    watch: Watch,
     faults: Faults,
 }
 
@@ -119,7 +121,13 @@ impl Placed<'_> {
 impl Connection {
     /// The session of a connection of which nothing was seen yet.
     pub(super) fn session() -> Core<Self> {
-        Core::new(Self::default())
+        Core::new(Self {
+            directions: [Direction::default(), Direction::default()],
+            client: None,
+            exchanges: Exchanges::default(),
+            watch: Watch::new(Language::Http1),
+            faults: Faults::default(),
+        })
     }
 
     fn direction(&mut self, side: Side) -> &mut Direction {
@@ -381,8 +389,30 @@ impl Connection {
     }
 
     /// What a side sends at `at` can't be read. If an answer was due, this was it.
-    fn skip(&mut self, at: At, error: Error, emit: &mut Emit<'_>) -> Step {
-        self.faults.note(error);
+    fn skip(&mut self, at: At, input: &[u8], error: Error, emit: &mut Emit<'_>) -> Step {
+        let between = self.direction(at.side).phase == Phase::Message;
+        let strange = if between && self.answers(at.side) {
+            let Self { watch, faults, .. } = self;
+            watch.unread(at, input, head::may_begin(input), faults, emit)
+        } else {
+            None
+        };
+        match strange {
+            Some(Strange::Wait(need)) => return Step::Need(need),
+            Some(Strange::Language | Strange::Bytes) => {}
+            None => self.faults.note(error),
+        }
+        self.pass_over(at, emit)
+    }
+
+    /// Whether `side` answers requests.
+    fn answers(&self, side: Side) -> bool {
+        self.client == Some(side.other())
+    }
+
+    /// What a side sends at `at` is no HTTP. If an answer was due, this was it.
+    fn pass_over(&mut self, at: At, emit: &mut Emit<'_>) -> Step {
+        self.watch.lose(at.side);
         self.lose(at, emit);
         if self.client == Some(at.side.other()) {
             self.exchanges.lose_one(at, emit);
@@ -396,12 +426,20 @@ impl Reader for Connection {
         if self.client == Some(at.side) {
             self.exchanges.expire(at.after(input.len()).offset);
         }
+        if at.offset == 0 && self.answers(at.side) {
+            let Self { watch, faults, .. } = self;
+            match watch.first(at, input, faults, emit) {
+                Some(Strange::Wait(need)) => return Step::Need(need),
+                Some(Strange::Language | Strange::Bytes) => return self.pass_over(at, emit),
+                None => {}
+            }
+        }
         let read = match self.direction(at.side).phase {
             Phase::Message => self.read_head(at, input, emit),
             Phase::Chunked(chunks) => self.read_chunk_line(chunks, at, input, emit),
             Phase::UntilClose | Phase::Tunnel => Ok(Step::Body(0, UNBOUNDED)),
         };
-        read.unwrap_or_else(|error| self.skip(at, error, emit))
+        read.unwrap_or_else(|error| self.skip(at, input, error, emit))
     }
 
     fn body(&mut self, at: At, bytes: &[u8], left: u64, emit: &mut Emit<'_>) {
@@ -437,6 +475,7 @@ impl Reader for Connection {
         if self.direction(at.side).phase == Phase::Tunnel {
             return Gap::InStep;
         }
+        self.watch.lose(at.side);
         self.lose(at, emit);
         self.exchanges.lose(at, self.client == Some(at.side.other()), emit);
         Gap::Lost
@@ -447,7 +486,12 @@ impl Reader for Connection {
             .map_or_else(|| Found::NotBefore(input.len().saturating_sub(SEARCH_TAIL)), Found::At)
     }
 
-    fn end(&mut self, at: At, _carried: &[u8], emit: &mut Emit<'_>) {
+    fn end(&mut self, at: At, carried: &[u8], emit: &mut Emit<'_>) {
+        let between = self.direction(at.side).phase == Phase::Message;
+        if between && !carried.is_empty() && self.answers(at.side) {
+            let Self { watch, faults, .. } = self;
+            watch.last(at, carried, faults, emit);
+        }
         if self.direction(at.side).phase == Phase::UntilClose {
             self.finish(at, emit);
             return;

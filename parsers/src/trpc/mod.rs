@@ -20,6 +20,7 @@ use self::frame::{FrameHead, FrameType, MAGIC, frame_head};
 use self::unary::Role;
 use crate::error::{Layer, ParseResult, in_layer, incomplete, wrong};
 use crate::event::{Side, Text};
+use crate::foreign::Language;
 use crate::framed::{Framing, Parsed, session};
 use crate::protocol::{Detection, Field, Opening, Protocol, Session};
 
@@ -271,6 +272,14 @@ impl Framing for Frames {
         {
             each(b"content_type", (number as i32).to_string().as_bytes());
         }
+    }
+
+    fn language(&self) -> Option<Language> {
+        Some(Language::Trpc)
+    }
+
+    fn may_begin(&self, input: &[u8]) -> bool {
+        input.starts_with(&MAGIC)
     }
 
     fn find(&mut self, _side: Side, input: &[u8]) -> Option<usize> {

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpcscope_parsers::event::{
-    Answer, Begin, Complete, GoAway, Head, Headers, Names, Open, Pairs, Part, Prelude, Request, Reset, Text,
+    Answer, Begin, Complete, Foreign, GoAway, Head, Headers, Names, Open, Pairs, Part, Prelude, Request,
+    Reset, Text,
 };
 use rpcscope_parsers::prelude::Address;
 use rpcscope_parsers::{CallId, Event, Rpc, Side, Status};
@@ -107,6 +108,7 @@ impl Matcher {
             Event::Reset(reset) => self.reset(at, pending, side, reset),
             Event::GoAway(goaway) => self.goaway(at, pending, side, goaway),
             Event::Complete(complete) => self.complete(at, pending, side, complete),
+            Event::Foreign(foreign) => Self::foreign(at, pending, side, foreign),
             Event::Prelude(prelude) => self.prelude(pending, side, prelude),
             Event::Lost { .. } => pending.lose_answers(side),
         }
@@ -340,6 +342,11 @@ impl Matcher {
             call.findings.insert(Finding::LateAnswer);
         }
         let mut decision = outcome::decide(Ending::Answered { status: &answer.status, body: answer.body });
+        if let (None, Some(other)) = (decision.outcome.class, pending.foreign_of(side)) {
+            decision = outcome::decide(Ending::Foreign(other.answer.as_deref()));
+        } else if decision.outcome.class.is_some() {
+            pending.understand(side);
+        }
         if answer.oneway {
             // The request was not captured; the answer says that none was due.
             if decision.outcome.is_error() {
@@ -350,7 +357,10 @@ impl Matcher {
         }
         self.weigh_answer(pending, call, decision.outcome.class, answer.quoted.as_ref());
         if head.truncated || decision.outcome.class.is_none() {
-            call.findings.insert(pending.lost[side.index()].unwrap_or(Finding::MidStream));
+            // Where nothing is missing, an answer that says nothing can't be decoded.
+            if let Some(how) = pending.holed(at.flow, side) {
+                call.findings.insert(how);
+            }
         }
         if head.more {
             waiting.answer = Some(Box::new(decision));
@@ -415,8 +425,8 @@ impl Matcher {
             waiting.call.findings.insert(how);
         }
         pending.end_id(reset.head.id);
-        let ending = waiting.http_error.map_or(Ending::Reset { by, reset }, Ending::HttpError);
-        self.decide(at, pending, waiting, outcome::decide(ending));
+        let decision = outcome::decide(Self::ending_of(pending, &waiting, Ending::Reset { by, reset }));
+        self.decide(at, pending, waiting, decision);
     }
 
     fn goaway(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, goaway: &GoAway<'_>) {
@@ -430,8 +440,29 @@ impl Matcher {
             waiting.call.goaway = pending.goaway_for(side.other());
             let by = initiator(side, waiting.client);
             pending.end_id(waiting.id);
-            let ending = waiting.http_error.map_or(Ending::Goaway { by, code }, Ending::HttpError);
-            self.decide(at, pending, waiting, outcome::decide(ending));
+            let decision = outcome::decide(Self::ending_of(pending, &waiting, Ending::Goaway { by, code }));
+            self.decide(at, pending, waiting, decision);
+        }
+    }
+
+    /// `side` answers with something that is no message. Who waits for it waits on: the client may read on all the same.
+    fn foreign(at: At<'_>, pending: &mut PendingCalls, side: Side, foreign: &Foreign<'_>) {
+        let gave_up = pending.fin[side.other().index()];
+        for waiting in pending.iter_mut().filter(|waiting| waiting.client != side) {
+            waiting.call.latency.get_or_insert(at.origin.time.since(waiting.call.start));
+            if gave_up {
+                waiting.call.findings.insert(Finding::LateAnswer);
+            }
+        }
+        pending.note_foreign(side, foreign.answer.map(|answer| answer.to_string()));
+    }
+
+    /// How a call ends for which no status came: what was seen of its answer counts more than who broke it off.
+    fn ending_of<'e>(pending: &'e PendingCalls, waiting: &Pending, ending: Ending<'e>) -> Ending<'e> {
+        match (waiting.http_error, pending.foreign_of(waiting.client.other())) {
+            (Some(http), _) => Ending::HttpError(http),
+            (None, Some(strange)) => Ending::Foreign(strange.answer.as_deref()),
+            (None, None) => ending,
         }
     }
 
@@ -510,13 +541,12 @@ impl Matcher {
         if let Some(how) = pending.unheard(at.flow, waiting.client.other()) {
             waiting.call.findings.insert(how);
         }
-        if let Some(http) = waiting.http_error {
-            ending = Ending::HttpError(http);
-        } else if waiting.answer_lost {
+        if waiting.answer_lost {
             ending = Ending::Answered { status: &Status::Missing, body: false };
         }
         pending.end_id(waiting.id);
-        self.decide(at, pending, waiting, outcome::decide(ending));
+        let decision = outcome::decide(Self::ending_of(pending, &waiting, ending));
+        self.decide(at, pending, waiting, decision);
     }
 
     /// Gives up calls that have waited too long or are too many.
@@ -547,6 +577,10 @@ impl Matcher {
             call.duration = Some(at.now.time.since(call.start));
         }
         call.findings.add(findings);
+        let marks = [Finding::Gap, Finding::Truncated, Finding::MidStream];
+        if outcome.class.is_none() && !marks.iter().any(|mark| call.findings.contains(*mark)) {
+            call.findings.insert(Finding::UndecodableAnswer);
+        }
         call.outcome = outcome;
         call.end = at.now.time;
         call.decided = at.now.packet;

@@ -32,6 +32,14 @@ pub(super) struct Pending {
 /// Code and debug data.
 type LastGoAway = (i64, Option<String>);
 
+/// An answer that is no message of its protocol.
+#[derive(Debug)]
+pub(super) struct StrangeAnswer {
+    callee: Side,
+    /// What it is in words, if it is in a known language.
+    pub(super) answer: Option<String>,
+}
+
 /// The calls of one connection.
 #[derive(Debug, Default)]
 pub struct PendingCalls {
@@ -45,6 +53,8 @@ pub struct PendingCalls {
     pub via: Option<Arc<Via>>,
     /// Which sides have sent FIN.
     pub(super) fin: [bool; 2],
+    /// The last thing that the callee sent, if that is no message of the protocol.
+    foreign: Option<Box<StrangeAnswer>>,
     /// The GOAWAY of each side that counts. Boxed, because few connections have one.
     goaways: Option<Box<[Option<LastGoAway>; 2]>>,
     /// What was lost of each side: [`Finding::Gap`] or [`Finding::Truncated`].
@@ -108,6 +118,24 @@ impl PendingCalls {
             Some(Box::new(GoAwayNote { by, code, text }))
         };
         note(client.other(), Initiator::Server).or_else(|| note(client, Initiator::Client))
+    }
+
+    /// `callee` answers with something that is no message: what the words say, if it is in a known language.
+    pub(super) fn note_foreign(&mut self, callee: Side, answer: Option<String>) {
+        self.foreign = Some(Box::new(StrangeAnswer { callee, answer }));
+    }
+
+    /// What `callee` answered last, if that is no message.
+    pub(super) fn foreign_of(&self, callee: Side) -> Option<&StrangeAnswer> {
+        self.foreign.as_deref().filter(|strange| strange.callee == callee)
+    }
+
+    /// The callee's answers are read again: what was none of them was not the end, and the client could decode it.
+    pub(super) fn understand(&mut self, callee: Side) {
+        if self.foreign_of(callee).is_some() {
+            self.foreign = None;
+            self.lose_answers(callee);
+        }
     }
 
     /// Remembers that the answers to the calls which wait for `side` may stand in bytes that could not be read.

@@ -1,5 +1,6 @@
 //! Pairing, driven event by event over an imagined connection.
 
+mod foreign;
 mod http_errors;
 
 use rpcscope_parsers::event::{Exception, GrpcCode, GrpcStatus, Quoted, Reply, ResultField, ThriftStatus};

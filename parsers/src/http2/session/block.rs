@@ -6,6 +6,7 @@ use super::Connection;
 use crate::error::Layer;
 use crate::event::Side;
 use crate::protocol::Emit;
+use crate::session::At;
 
 /// Longest header block collected, over all its frames.
 pub(super) const BLOCK_LIMIT: usize = 1024 * 1024;
@@ -126,6 +127,9 @@ impl Connection {
             self.direction(side).decoder.lose();
         } else if let Err(error) = read {
             self.faults.note(error);
+            if self.answers(side) {
+                self.watch.undecodable(At { side, offset: span.start }, emit);
+            }
         }
         if head.kind == frame::HEADERS {
             let list = side.of(&self.directions).decoder.list(fragments);

@@ -14,11 +14,15 @@ use super::resync;
 use super::streams::{HOLD_LIMIT, Piece, Span, Streams};
 use crate::error::{Error, Layer};
 use crate::event::Side;
+use crate::foreign::{Language, Strange, Watch};
 use crate::protocol::Emit;
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step, UNBOUNDED};
 
 /// Longest SETTINGS or GOAWAY frame read; longer ones are skipped.
 const CONTROL_LIMIT: u32 = 16 * 1024;
+
+/// The longest frame that is sent unless the peer allows more (RFC 9113, section 4.2).
+const USUAL_FRAME: u32 = 16 * 1024;
 
 /// Most bytes kept while looking for frames. More than a frame of the usual maximum size, so that a frame can be checked
 /// against the one after it.
@@ -99,7 +103,10 @@ impl Direction {
 pub(super) struct Connection {
     directions: [Direction; 2],
     streams: Streams,
+    /// Who sent the preface.
+    preface: Option<Side>,
     upgrade: Option<Box<Upgrade>>,
+    watch: Watch,
     faults: Faults,
 }
 
@@ -109,7 +116,9 @@ impl Connection {
         Core::new(Self {
             directions: [Direction::new(), Direction::new()],
             streams: Streams::default(),
+            preface: None,
             upgrade: None,
+            watch: Watch::new(Language::Http2),
             faults: Faults::default(),
         })
     }
@@ -138,6 +147,9 @@ impl Connection {
             Ok(read) => read,
             Err(error) => return Step::Need(Need::Bytes(frame::needed(input, &error))),
         };
+        if let Some(step) = self.other_language(at, input, head, false, emit) {
+            return step;
+        }
         if let Err(what) = head.check() {
             self.complain(Layer::Frame, 0, what);
             self.lose(at, emit);
@@ -210,6 +222,47 @@ impl Connection {
         Step::Done(frame::HEAD + length)
     }
 
+    /// Whether `side` answers a client whose preface was seen.
+    fn answers(&self, side: Side) -> bool {
+        self.preface == Some(side.other())
+    }
+
+    /// What is to be done with an answer that is in another language where a frame has to begin, its `first` one or another.
+    fn other_language(
+        &mut self,
+        at: At,
+        input: &[u8],
+        head: Head,
+        first: bool,
+        emit: &mut Emit<'_>,
+    ) -> Option<Step> {
+        let broken = head.check().is_err();
+        // Frames of unknown types are to be ignored, but the settings come first (RFC 9113, sections 3.4 and 5.5).
+        let strange = head.kind_name().is_none() && (first || head.length > USUAL_FRAME);
+        if !(strange || broken) || !self.answers(at.side) {
+            return None;
+        }
+        let Self { watch, faults, .. } = self;
+        let strange = watch.unread(at, input, !broken && !first, faults, emit)?;
+        Some(self.leave(at, strange, emit))
+    }
+
+    /// The step after bytes that are no HTTP/2.
+    fn leave(&mut self, at: At, strange: Strange, emit: &mut Emit<'_>) -> Step {
+        match strange {
+            Strange::Wait(need) => Step::Need(need),
+            Strange::Language => {
+                self.direction(at.side).phase = Phase::Foreign;
+                Step::Body(0, UNBOUNDED)
+            }
+            Strange::Bytes => {
+                self.direction(at.side).phase = Phase::Frames;
+                self.lose(at, emit);
+                Step::Lost(1)
+            }
+        }
+    }
+
     fn settings(&mut self, side: Side, payload: &[u8]) {
         for (id, value) in frame::parse_settings(payload) {
             if id == frame::HEADER_TABLE_SIZE {
@@ -271,6 +324,7 @@ impl Connection {
     /// Where the next frame of `side` begins is not known any more, and frames may have been missed.
     fn lose(&mut self, at: At, emit: &mut Emit<'_>) {
         let At { side, offset } = at;
+        self.watch.lose(side);
         self.give_up_block(side, emit);
         let direction = self.direction(side);
         direction.block = None;
@@ -418,6 +472,10 @@ impl Reader for Connection {
     }
 
     fn end(&mut self, at: At, carried: &[u8], emit: &mut Emit<'_>) {
+        if self.answers(at.side) && !carried.is_empty() {
+            let Self { watch, faults, .. } = self;
+            watch.last(at, carried, faults, emit);
+        }
         // Half a request still says what was asked; half an answer was none.
         if self.streams.client() == Some(at.side) && !carried.is_empty() {
             self.cut(at, carried, emit);

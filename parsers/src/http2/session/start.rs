@@ -29,6 +29,7 @@ impl Connection {
             return Step::Need(Need::Bytes(frame::PREFACE.len()));
         }
         if input.starts_with(frame::PREFACE) {
+            self.preface = Some(side);
             self.streams.begin(side);
             self.begin_frames(side, emit);
             return Step::Done(frame::PREFACE.len());
@@ -36,7 +37,14 @@ impl Connection {
         if self.upgrade.as_ref().is_some_and(|upgrade| upgrade.client != side) {
             return self.read_switch(side, input, emit);
         }
-        if input.first().is_some_and(u8::is_ascii_uppercase) {
+        let answers = self.answers(side);
+        if answers {
+            let Self { watch, faults, .. } = self;
+            if let Some(strange) = watch.first(at, input, faults, emit) {
+                return self.leave(at, strange, emit);
+            }
+        }
+        if !answers && input.first().is_some_and(u8::is_ascii_uppercase) {
             return match upgrade::parse_request(input) {
                 Opening::More => Step::Need(Need::Bytes(input.len() + 1)),
                 Opening::No => {
@@ -62,6 +70,10 @@ impl Connection {
             self.begin_frames(side, emit);
             return Step::Done(0);
         }
+        if let Some(step) = self.other_language(at, input, head, true, emit) {
+            return step;
+        }
+        self.watch.lose(side);
         let direction = self.direction(side);
         direction.decoder = Decoder::lost();
         direction.phase = Phase::Frames;

@@ -35,6 +35,7 @@ use super::dissect::dissect_message;
 use super::probe::Verdict;
 use crate::error::{Layer, Parse, ParseResult, incomplete, placed, wrong};
 use crate::event::Side;
+use crate::foreign::Language;
 use crate::framed::{Framing, Parsed, session};
 use crate::protocol::{Detection, Field, Opening, Protocol, Session};
 
@@ -264,6 +265,18 @@ impl Framing for ThriftFraming {
         if let Ok(transport) = self.detected.next(input) {
             (transport.functions().metadata)(input, each);
         }
+    }
+
+    fn language(&self) -> Option<Language> {
+        Some(Language::Thrift)
+    }
+
+    fn may_begin(&self, input: &[u8]) -> bool {
+        let signs = [input.get(..2), input.get(4..6)];
+        let signed = signs.into_iter().flatten().any(|sign| {
+            matches!(sign, [0xff, 0xaf] | [0x10, 0] | [0x0f, 0xff] | [0x80 | 0x90, 1] | [0x82, _])
+        });
+        signed || self.detected.probe(input) != Verdict::No
     }
 
     fn find(&mut self, _side: Side, input: &[u8]) -> Option<usize> {
