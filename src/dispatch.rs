@@ -201,7 +201,25 @@ impl Conversation {
 
     /// Takes the next chunk of `side`, carried by packet `origin`. Returns the offset of the first byte of `side` that a later
     /// message may begin with.
+    #[inline]
     pub fn chunk(
+        &mut self,
+        flow: &Flow,
+        side: Side,
+        chunk: Chunk<'_>,
+        origin: Stamp,
+        take: &mut Take<'_>,
+    ) -> u64 {
+        match &mut self.state {
+            State::Known { session, base, silent, .. } if *silent != Some(side) => {
+                feed(session.as_mut(), *base, flow, side, chunk, origin, take)
+            }
+            _ => self.early_chunk(flow, side, chunk, origin, take),
+        }
+    }
+
+    /// The same for a connection whose protocol is not known yet, or whose client has sent nothing so far.
+    fn early_chunk(
         &mut self,
         flow: &Flow,
         side: Side,
@@ -219,11 +237,8 @@ impl Conversation {
         match &mut self.state {
             State::Silent { .. } | State::Foreign { .. } | State::Over { .. } => u64::MAX,
             State::Known { session, base, silent, .. } => {
-                if *silent == Some(side) {
-                    *silent = None;
-                    let chunk = behind_prelude(&mut base.start, flow, side, chunk, origin, take);
-                    return feed(session.as_mut(), *base, flow, side, chunk, origin, take);
-                }
+                *silent = None;
+                let chunk = behind_prelude(&mut base.start, flow, side, chunk, origin, take);
                 feed(session.as_mut(), *base, flow, side, chunk, origin, take)
             }
             State::Undecided(undecided) => {

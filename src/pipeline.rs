@@ -166,6 +166,7 @@ impl Owner<Slot> for Stages {
         }
     }
 
+    #[inline]
     fn chunk(
         &mut self,
         flow: &Flow,

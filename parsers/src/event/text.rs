@@ -39,8 +39,14 @@ impl<'a> Text<'a> {
     }
 
     /// The bytes that are meant. Allocates only if they differ from what was sent.
+    #[inline]
     #[must_use]
     pub fn decode(self) -> Cow<'a, [u8]> {
+        // Nearly all texts.
+        if let Self::Plain(raw) = self { Cow::Borrowed(raw) } else { self.decode_encoded() }
+    }
+
+    fn decode_encoded(self) -> Cow<'a, [u8]> {
         match self {
             Self::Plain(raw) => Cow::Borrowed(raw),
             Self::Percent(raw) => decode_percent(raw),

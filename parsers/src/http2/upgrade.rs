@@ -32,7 +32,7 @@ pub(super) struct Request {
 }
 
 /// The lines of a head that ends with an empty line, and its size.
-fn parse_head(input: &[u8]) -> Opening<impl Iterator<Item = &[u8]>> {
+fn parse_head(input: &[u8]) -> Opening<impl Iterator<Item = &[u8]> + Clone> {
     match memchr::memmem::find(input, b"\r\n\r\n") {
         Some(end) if end <= HEAD_LIMIT => {
             let lines = input.get(..end).unwrap_or_default().split(|byte| *byte == b'\n');
@@ -67,23 +67,33 @@ pub(super) fn parse_request(input: &[u8]) -> Opening<Request> {
     else {
         return Opening::No;
     };
+    // Every request of HTTP/1.1 is asked, and hardly any asks for HTTP/2.
+    if !lines.clone().any(asks_for_http2) {
+        return Opening::No;
+    }
     let mut request = Request { fields: Fields::default(), chunked: false, table_size: None };
     request.fields.add(b":method", method);
     request.fields.add(b":scheme", b"http");
     request.fields.add(b":path", path);
-    let mut upgrades = false;
     for line in lines {
         let Some(colon) = memchr::memchr(b':', line) else { return Opening::No };
         let (name, value) = line.split_at(colon);
         let value = value.get(1..).unwrap_or_default().trim_ascii();
-        upgrades |= name.eq_ignore_ascii_case(b"upgrade") && has_token(value, b"h2c");
         request.chunked |= name.eq_ignore_ascii_case(b"transfer-encoding");
         if name.eq_ignore_ascii_case(b"http2-settings") {
             request.table_size = parse_settings_header(value);
         }
         request.fields.add(name, value);
     }
-    if upgrades { Opening::Yes(request, size) } else { Opening::No }
+    Opening::Yes(request, size)
+}
+
+/// Whether a header line is `Upgrade: h2c`, among others or not.
+fn asks_for_http2(line: &[u8]) -> bool {
+    const NAME: &[u8] = b"upgrade";
+    let named = line.split_at_checked(NAME.len()).filter(|(name, _)| name.eq_ignore_ascii_case(NAME));
+    let value = named.and_then(|(_, rest)| rest.strip_prefix(b":"));
+    value.is_some_and(|value| has_token(value, b"h2c"))
 }
 
 /// The table size in an `HTTP2-Settings` header: the payload of a SETTINGS frame in base64url (RFC 7540, section 3.2.1).

@@ -3,7 +3,7 @@
 //! Most connections wait for one call at a time: a few are searched where they stand, without a hash. From [`FEW`] on an
 //! index finds them, so that no operation walks them all (the cap is [`super::MAX_PENDING`]).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 use rpcscope_parsers::CallId;
@@ -27,8 +27,8 @@ pub(super) enum Queue {
 #[derive(Debug, Default)]
 pub(super) struct Many {
     calls: BTreeMap<Uid, Pending>,
-    /// Of each id, oldest first.
-    by_id: HashMap<CallId, VecDeque<Uid>, foldhash::fast::RandomState>,
+    /// Of each id, oldest first. Hardly ever do several wait under one.
+    by_id: HashMap<CallId, SmallVec<[Uid; 1]>, foldhash::fast::RandomState>,
 }
 
 impl Default for Queue {
@@ -89,7 +89,7 @@ impl Queue {
         match self {
             Self::Few(calls) => calls.iter_mut().find(|pending| pending.id == id),
             Self::Many(many) => {
-                let uid = many.by_id.get(&id)?.front()?;
+                let uid = many.by_id.get(&id)?.first()?;
                 many.calls.get_mut(uid)
             }
         }
@@ -103,7 +103,7 @@ impl Queue {
                 Some(if at + 1 == calls.len() { calls.pop()? } else { calls.remove(at) })
             }
             Self::Many(many) => {
-                let uid = *many.by_id.get(&id)?.front()?;
+                let uid = *many.by_id.get(&id)?.first()?;
                 self.remove(uid)
             }
         }
@@ -117,6 +117,9 @@ impl Queue {
 
     /// Takes those out that `which` says, oldest first.
     pub(super) fn take_where(&mut self, which: impl Fn(&Pending) -> bool) -> Vec<Pending> {
+        if self.len() == 0 {
+            return Vec::new();
+        }
         let uids: Vec<Uid> =
             self.iter().filter(|pending| which(pending)).map(|pending| pending.call.uid).collect();
         uids.into_iter().filter_map(|uid| self.remove(uid)).collect()
@@ -159,6 +162,8 @@ impl Many {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use proptest::prelude::*;
     use rpcscope_parsers::Side;
 
