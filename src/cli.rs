@@ -56,6 +56,10 @@ pub enum Command {
     ///
     /// rpcscope explain trpc 171 · rpcscope explain late-answer · rpcscope explain 'type:framework, code:101, msg:…' FILE
     Explain(Box<ExplainArgs>),
+    /// Serve a sandboxed run, which starts this by itself.
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Helper(HelperArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -125,6 +129,9 @@ pub struct Input {
     /// Number of threads; it never changes the output.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
+    /// Keep the rights to open files, start programs and connect while packets are parsed.
+    #[arg(long = "no-sandbox")]
+    pub no_sandbox: bool,
 }
 
 impl Input {
@@ -246,9 +253,27 @@ pub struct ExplainArgs {
     /// A capture file; the same as a bare FILE after the question.
     #[arg(short = 'r', long = "read", value_name = "FILE")]
     pub read: Vec<PathBuf>,
+    /// Keep the rights to open files, start programs and connect while packets are parsed.
+    #[arg(long = "no-sandbox")]
+    pub no_sandbox: bool,
     /// When to use colours.
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
+}
+
+/// Arguments of `helper`.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, Debug, Args)]
+pub struct HelperArgs {
+    /// What to do.
+    #[arg(value_enum)]
+    pub task: crate::helper::Task,
+    /// The user to become.
+    #[arg(long, requires = "gid")]
+    pub uid: Option<u32>,
+    /// The group to become.
+    #[arg(long, requires = "uid")]
+    pub gid: Option<u32>,
 }
 
 /// Arguments of `chains`.

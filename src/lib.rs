@@ -32,6 +32,7 @@
 //! | the meaning of codes, findings and log lines | [`explain`] |
 //! | captures of several hosts: which host took which file, how their clocks differ | [`capture_point`] |
 //! | which process of this host holds an end of a connection | [`process`] |
+//! | what the process may do while it parses packets, and the small processes for the rest | [`sandbox`], `helper` |
 //! | wire text made safe for terminals, packet time, numbers as text | [`text`], [`time`], [`digits`] |
 
 pub mod calls;
@@ -48,9 +49,12 @@ pub mod export;
 pub mod filter;
 pub mod flow;
 pub mod foreign;
+#[cfg(target_os = "linux")]
+pub mod helper;
 pub mod pipeline;
 pub mod process;
 pub mod run;
+pub mod sandbox;
 pub mod sink;
 pub mod source;
 pub mod text;

@@ -1,7 +1,7 @@
 //! `rpcscope calls`: one record per call.
 
 use super::linked::Linked;
-use super::runner::{self, Run};
+use super::runner::{self, Opening};
 use super::{Failure, Status, output};
 use crate::cli::CallsArgs;
 use crate::sink::{Appearance, Field, RecordFormat};
@@ -19,11 +19,12 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
             "--totals adds a record to --format jsonl; other formats have none".into(),
         ));
     }
-    let mut run = Run::open(&args.view.input, args.view.output.as_deref())?;
+    let opening = Opening::new(&args.view.input, args.view.output.as_deref())?;
+    let out = output::writer(&args.view, &opening.losses)?;
+    let mut run = opening.start()?;
     let metadata = args.metadata || fields.iter().any(Field::needs_metadata);
     run.options.metadata = metadata || args.link;
     run.options.connections = args.connections;
-    let out = output::writer(&args.view, &run.losses)?;
     let mut sink =
         args.format.open(out, Appearance { fields, totals: args.totals, ..output::appearance(&args.view) });
     if args.link {

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::runner::{self, Consumer, Run};
+use super::runner::{self, Consumer, Opening};
 use super::{Failure, Status, complain, output};
 use crate::calls::Call;
 use crate::chains::{Chain, Engine, Options};
@@ -25,14 +25,16 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
         let text = "--totals adds a record to the chains of --format jsonl; other formats have none";
         return Err(Failure::Usage(text.into()));
     }
-    let mut run = Run::open(&view.input, view.output.as_deref())?;
+    let opening = Opening::new(&view.input, view.output.as_deref())?;
+    let out = output::writer(view, &opening.losses)?;
+    let mut run = opening.start()?;
     run.options.metadata = true;
     // Linking works best on a whole file, but an endless input can't wait for its end.
     let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
     let look = Appearance { totals: args.totals, ..output::appearance(view) };
     let mut printer = ChainPrinter {
         engine: Engine::new(Options { patience, ..Options::default() }),
-        sink: args.format.open(args.summary, output::writer(view, &run.losses)?, &look),
+        sink: args.format.open(args.summary, out, &look),
         filter: filter.clone(),
         metadata: args.metadata,
     };

@@ -11,9 +11,9 @@ use crate::cli::Input;
 use crate::detail::{self, Detail};
 use crate::dispatch::DecodeAs;
 use crate::export::{self, Wanted};
-use crate::sink::packets::{PacketWriter, Rotation};
+use crate::sink::packets::PacketWriter;
 use crate::source::{Batch, Reread, Ring, Source, SourceError};
-use crate::tui::DetailSource;
+use crate::tui::{DetailSource, NewFile};
 
 /// Where to reread the packets of a call.
 #[derive(Clone, Debug)]
@@ -48,8 +48,13 @@ impl Packets {
         }
     }
 
-    /// Writes the packets of calls to a file and returns a line for the user.
-    pub(super) fn export(&self, calls: &[Arc<Call>], path: &Path) -> Result<String, String> {
+    /// Writes the packets of calls to a new file and returns a line for the user.
+    pub(super) fn export(
+        &self,
+        calls: &[Arc<Call>],
+        path: &Path,
+        new_file: &NewFile,
+    ) -> Result<String, String> {
         let mut wanted = Wanted::default();
         for call in calls {
             wanted.add(call);
@@ -58,8 +63,8 @@ impl Packets {
         let to = calls.iter().map(|call| *call.reading().end()).max().unwrap_or(0);
         let first = calls.iter().map(|call| call.packets.0).min().unwrap_or(0);
         let mut source = self.read(from..=to, first)?;
-        let written = PacketWriter::create(path, Rotation::default())
-            .and_then(|mut writer| export::write(&mut source, wanted, &mut writer))
+        let file = new_file(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let written = export::write(&mut source, wanted, &mut PacketWriter::opened(file, path))
             .map_err(|error| error.to_string())?;
         Ok(format!("{written} packets of {} calls written to {}", calls.len(), path.display()))
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::runner::{Consumer, Run};
+use super::runner::{Consumer, Opening};
 use super::{Failure, Status, output};
 use crate::calls::Call;
 use crate::cli::{ExplainArgs, Input, View};
@@ -14,13 +14,15 @@ use crate::sink::{Clock, Sink, Text};
 pub(super) fn run(args: &ExplainArgs) -> Result<Status, Failure> {
     let (answer, taken) = explain::answer(&args.what).map_err(Failure::Usage)?;
     let named = args.what.iter().skip(taken).map(PathBuf::from);
-    let input = Input { files: args.read.iter().cloned().chain(named).collect(), ..Input::default() };
+    let files = args.read.iter().cloned().chain(named).collect();
+    let input = Input { files, no_sandbox: args.no_sandbox, ..Input::default() };
     let view = View { input, color: args.color, ..View::default() };
     if !output::print(answer.text().as_bytes())? || view.input.files.is_empty() {
         return Ok(Status::default());
     }
-    let mut run = Run::open(&view.input, None)?;
-    let out = output::writer(&view, &run.losses)?;
+    let opening = Opening::new(&view.input, None)?;
+    let out = output::writer(&view, &opening.losses)?;
+    let mut run = opening.start()?;
     let look = output::appearance(&view);
     let text = Text::new(out, look.width, Clock::new(look.time, false), look.colored);
     let mut carriers = Carriers { answer, text, found: 0 };

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::runner::{self, Consumer, Run};
-use super::{Failure, Status, complain, input};
+use super::runner::{self, Consumer, Opening};
+use super::{Failure, Status, complain, input, output};
 use crate::calls::Call;
 use crate::cli::View;
 use crate::export::{self, Wanted};
@@ -24,16 +24,19 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
         ));
     }
     let filter = runner::filter(view)?;
-    let mut run = Run::open(&view.input, Some(path))?.choosing(filter, &view.fail_on);
+    let opening = Opening::new(&view.input, Some(path))?;
+    // In the sandbox it could not be created.
+    let created = PacketWriter::create(path, Rotation::default());
+    let mut writer = created.map_err(|error| Failure::Environment(error.to_string()))?;
+    let mut run = opening.start()?.choosing(filter, &view.fail_on);
     let mut wanted = Wanted::default();
     let status = run.drive(&mut wanted)?;
     if wanted.is_empty() {
-        complain("no call matches; nothing was written");
+        complain(&format!("no call matches; {} has no packets", output::name(Some(path))));
         return Ok(status);
     }
-    let mut reopened = input::reopen(&view.input, &run.source)?;
-    let written = PacketWriter::create(path, Rotation::default())
-        .and_then(|mut writer| export::write(&mut reopened, wanted, &mut writer));
+    let mut reopened = input::reopen(&view.input, &run.source);
+    let written = export::write(&mut reopened, wanted, &mut writer);
     // Read errors were reported the first time.
     drop(reopened.troubles());
     match written {

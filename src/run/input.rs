@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::rights::Rights;
 use super::{Failure, complain, signals};
 use crate::calls::Call;
 use crate::capture_point::{self, Survey};
@@ -17,10 +18,10 @@ use crate::pipeline::Options;
 use crate::process::Processes;
 use crate::sink::packets::{PacketWriter, Rotation};
 use crate::source::files::Secrets;
-use crate::source::live::{self, Counters, Refusal};
+use crate::source::live::{self, Counters, LiveSource, Refusal};
 use crate::source::site::Sites;
 use crate::source::{
-    Batch, Filtered, Limited, Queued, Reread, Ring, Source, SourceError, Tap, Tee, files, privileges,
+    Batch, Filtered, Limited, Programs, Queued, Reread, Ring, Source, SourceError, Tap, Tee, files,
 };
 
 /// Smaller files are read too quickly for a progress bar to be useful.
@@ -41,6 +42,8 @@ pub(super) struct Opened {
     pub(super) reread: Option<Reread>,
     /// Where the files were captured.
     sites: Arc<Sites>,
+    /// The capture filter of files.
+    filter: Option<Programs>,
     /// Receives problems with an interface while the others go on.
     report: Option<Box<dyn FnMut(SourceError) + Send>>,
     /// Whether a problem was reported.
@@ -57,6 +60,7 @@ impl Opened {
             processes: None,
             reread: None,
             sites: Arc::default(),
+            filter: None,
             report: None,
             has_reported: false,
         }
@@ -134,9 +138,20 @@ impl Source for Opened {
     }
 }
 
-/// Opens the files or the interfaces of the command line; the last packets of interfaces are kept in `ring`. Ctrl-C,
+/// The input of a command before anything of it is parsed: interfaces and outputs are open, and all rights are still there.
+pub(super) struct Prepared {
+    pub(super) rights: Rights,
+    stop: Arc<AtomicBool>,
+    /// `None` for files.
+    live: Option<LiveSource>,
+    /// The capture filter for files.
+    filter: Option<Programs>,
+    tap: Option<Box<dyn Tap>>,
+}
+
+/// Opens the interfaces and the `-w` file of the command line. `has_interface`: calls are shown in the live interface. Ctrl-C,
 /// SIGTERM and a hang-up end the source from here on.
-pub(super) fn open(input: &Input, ring: Option<&Arc<Ring>>) -> Result<Opened, Failure> {
+pub(super) fn prepare(input: &Input, has_interface: bool) -> Result<Prepared, Failure> {
     if input.rotate_count.is_some() && !input.rotates() {
         return Err(Failure::Usage(
             "-W limits the number of rotated files: add -C or -G (or --max-disk) to rotate".into(),
@@ -144,19 +159,34 @@ pub(super) fn open(input: &Input, ring: Option<&Arc<Ring>>) -> Result<Opened, Fa
     }
     let stop = Arc::new(AtomicBool::new(false));
     signals::catch(&stop)?;
-    let paths = input.paths();
-    let opened = match (paths.is_empty(), input.interfaces.is_empty()) {
+    let is_live = match (input.paths().is_empty(), input.interfaces.is_empty()) {
         (true, true) => {
             let text = "nothing to read: name a capture file (or - for standard input), or an interface with -i; \
                         see --help";
             return Err(Failure::Usage(text.into()));
         }
         (false, false) => return Err(Failure::Usage("files and interfaces can't be read together".into())),
-        (false, true) => files(input, &paths, &stop)?,
-        (true, false) => interfaces(input, &stop, ring)?,
+        (_, no_interfaces) => !no_interfaces,
     };
-    signals::answer_impatience()?;
-    Ok(opened)
+    let filter = input.bpf.as_deref().filter(|_| !is_live).map(Programs::compile).transpose();
+    let filter = filter.map_err(refused)?;
+    let rights = Rights::new(input, has_interface)?;
+    let live = if is_live { Some(open_interfaces(input, &stop, rights.is_sealed())?) } else { None };
+    // The -w file must belong to the user who takes over.
+    rights.hand_over()?;
+    Ok(Prepared { rights, stop, live, filter, tap: tap(input)? })
+}
+
+impl Prepared {
+    /// Starts the threads that read; the last packets of interfaces are kept in `ring`. Call this in the sandbox.
+    pub(super) fn start(mut self, input: &Input, ring: Option<&Arc<Ring>>) -> Result<Opened, Failure> {
+        let opened = match self.live.take() {
+            None => self.files(input),
+            Some(live) => self.interfaces(input, live, ring)?,
+        };
+        signals::answer_impatience()?;
+        Ok(opened)
+    }
 }
 
 /// Whether the input can be read twice, unlike standard input and interfaces.
@@ -166,18 +196,20 @@ pub(super) fn can_reread(input: &Input) -> bool {
 }
 
 /// Opens the files of the command line again, to read their packets a second time.
-pub(super) fn reopen(input: &Input, opened: &Opened) -> Result<Opened, Failure> {
-    let input = Input { write: None, follow: false, ..input.clone() };
-    files_at(&input, &input.paths(), &Arc::new(AtomicBool::new(false)), Arc::clone(&opened.sites))
+pub(super) fn reopen(input: &Input, opened: &Opened) -> Opened {
+    let input = Input { follow: false, ..input.clone() };
+    files_at(&input, &Arc::default(), Arc::clone(&opened.sites), opened.filter.clone(), None)
 }
 
-fn files(input: &Input, paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Opened, Failure> {
-    // Growing files can't be compared in advance.
-    let survey = if input.follow { Survey::default() } else { survey(paths, stop) };
-    for note in &survey.notes {
-        complain(note);
+impl Prepared {
+    fn files(self, input: &Input) -> Opened {
+        // Growing files can't be compared in advance.
+        let survey = if input.follow { Survey::default() } else { survey(&input.paths(), &self.stop) };
+        for note in &survey.notes {
+            complain(note);
+        }
+        files_at(input, &self.stop, Arc::new(survey.sites), self.filter, self.tap)
     }
-    files_at(input, paths, stop, Arc::new(survey.sites))
 }
 
 /// Finds out which files share a capture point, with a progress bar for large files.
@@ -199,26 +231,27 @@ fn survey(paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Survey {
 
 fn files_at(
     input: &Input,
-    paths: &[PathBuf],
     stop: &Arc<AtomicBool>,
     sites: Arc<Sites>,
-) -> Result<Opened, Failure> {
+    filter: Option<Programs>,
+    tap: Option<Box<dyn Tap>>,
+) -> Opened {
     let options = files::Options { follow: input.follow, stop: Arc::clone(stop), sites: Arc::clone(&sites) };
-    let source = files::open(paths, options);
+    let source = files::open(&input.paths(), options);
     let reread = source.reread();
-    let source: Box<dyn Source> = match &input.bpf {
+    let source: Box<dyn Source> = match &filter {
         None => Box::new(source),
-        Some(expression) => Box::new(Filtered::new(source, expression).map_err(refused)?),
+        Some(programs) => Box::new(Filtered::new(source, programs)),
     };
     let limited = Limited::new(source).packets(input.count).packet_time(input.duration);
-    let source: Box<dyn Source> = match tap(input)? {
+    let source: Box<dyn Source> = match tap {
         None => Box::new(limited),
         Some(tap) => Box::new(Tee::new(limited, tap)),
     };
-    Ok(Opened { reread, sites, ..Opened::new(source, stop) })
+    Opened { reread, sites, filter, ..Opened::new(source, stop) }
 }
 
-fn interfaces(input: &Input, stop: &Arc<AtomicBool>, ring: Option<&Arc<Ring>>) -> Result<Opened, Failure> {
+fn open_interfaces(input: &Input, stop: &Arc<AtomicBool>, is_sealed: bool) -> Result<LiveSource, Failure> {
     let options = live::Options {
         interfaces: input.interfaces.clone(),
         filter: input.bpf.clone(),
@@ -226,19 +259,29 @@ fn interfaces(input: &Input, stop: &Arc<AtomicBool>, ring: Option<&Arc<Ring>>) -
         buffer_size: input.buffer_size.map(|kib| kib.saturating_mul(1024)),
         no_promiscuous: input.no_promiscuous,
         stop: Arc::clone(stop),
+        is_sealed,
     };
-    let source = live::open(options).map_err(refused)?;
-    // The -w file must belong to the user who gets the privileges.
-    privileges::relinquish(input.relinquish.as_deref()).map_err(Failure::Environment)?;
-    let taps = LiveTaps { writer: tap(input)?, ring: ring.cloned() };
-    let counters = source.counters();
-    let limited = Limited::new(source).packets(input.count).wall_time(input.duration);
-    let queued = Queued::spawn(limited, Arc::clone(&counters), Some(Box::new(taps)))
-        .map_err(|error| Failure::Environment(format!("no thread for the capture: {error}")))?;
-    // Process names are optional: calls are reported without them too.
-    let processes = Processes::start().ok().map(Arc::new);
-    let listening = Some(input.interfaces.join(", "));
-    Ok(Opened { counters: Some(counters), listening, processes, ..Opened::new(Box::new(queued), stop) })
+    live::open(options).map_err(refused)
+}
+
+impl Prepared {
+    fn interfaces(
+        mut self,
+        input: &Input,
+        live: LiveSource,
+        ring: Option<&Arc<Ring>>,
+    ) -> Result<Opened, Failure> {
+        let taps = LiveTaps { writer: self.tap.take(), ring: ring.cloned() };
+        let counters = live.counters();
+        let limited = Limited::new(live).packets(input.count).wall_time(input.duration);
+        let queued = Queued::spawn(limited, Arc::clone(&counters), Some(Box::new(taps)))
+            .map_err(|error| Failure::Environment(format!("no thread for the capture: {error}")))?;
+        // Process names are optional: calls are reported without them too.
+        let processes = self.rights.scan().and_then(|scan| Processes::start(scan).ok()).map(Arc::new);
+        let listening = Some(input.interfaces.join(", "));
+        let opened = Opened::new(Box::new(queued), &self.stop);
+        Ok(Opened { counters: Some(counters), listening, processes, ..opened })
+    }
 }
 
 /// Receives every live packet: the `-w` file and the ring of recent packets.

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::{Failure, Status, output};
+use super::{Failure, Status, complain, output};
+use crate::sandbox;
 use crate::source::live;
 use crate::text::{self, Align};
 
-/// Prints one interface per line: name, state, addresses, libpcap's description.
+/// Prints one interface per line: name, state, addresses, libpcap's description. Standard error says what a sandbox does here.
 pub(super) fn run() -> Result<Status, Failure> {
     let interfaces = live::interfaces().map_err(|refusal| Failure::Environment(refusal.to_string()))?;
     let columns = interfaces.iter().map(|interface| text::width(&interface.name)).max().unwrap_or(0);
@@ -22,5 +23,9 @@ pub(super) fn run() -> Result<Status, Failure> {
         // Writing to a String can't fail.
         _ = writeln!(out, "{}", rest.join("  "));
     }
-    output::print(out.as_bytes()).map(|_| Status::default())
+    let printed = output::print(out.as_bytes());
+    if cfg!(target_os = "linux") {
+        complain(&format!("the sandbox of a run on this system: {}", sandbox::available()));
+    }
+    printed.map(|_| Status::default())
 }

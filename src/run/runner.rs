@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
-use super::input::{self, Opened, progress_bar};
+use super::input::{self, Opened, Prepared, progress_bar};
 use super::output;
 use super::{Failure, Status, complain};
 use crate::calls::{Call, Class, record::Connection};
@@ -19,6 +19,7 @@ use crate::sink::{self, Losses, Sink};
 use crate::source::live::Counters;
 use crate::source::{Ring, Source};
 use crate::text;
+use crate::tui::NewFile;
 
 /// How long a decided call may stay in a buffer, which limits the loss on SIGKILL.
 const MAX_DELAY: Duration = Duration::from_millis(500);
@@ -96,43 +97,76 @@ pub(super) struct Run {
     fail_on: Vec<Class>,
     output: String,
     /// Lines that could not be written.
-    pub(super) losses: Arc<Losses>,
+    losses: Arc<Losses>,
     /// `None`: standard error, which also gets a progress bar.
     report: Option<Report>,
 }
 
-impl Run {
+/// A run whose outputs are being opened. Nothing is parsed, and all rights are still there.
+pub(super) struct Opening<'a> {
+    input: &'a Input,
+    prepared: Prepared,
+    /// Whether calls are shown in the live interface.
+    has_interface: bool,
+    options: Options,
+    output: String,
+    /// Lines that could not be written.
+    pub(super) losses: Arc<Losses>,
+}
+
+impl<'a> Opening<'a> {
     /// Opens the input of a command that writes to `output` (`None`: standard output).
-    pub(super) fn open(input: &Input, output: Option<&Path>) -> Result<Self, Failure> {
-        Self::with_ring(input, output, None)
+    pub(super) fn new(input: &'a Input, output: Option<&Path>) -> Result<Self, Failure> {
+        Self::with(input, output, false)
     }
 
-    /// The same; the last packets of interfaces are kept in `ring`.
-    pub(super) fn with_ring(
-        input: &Input,
-        output: Option<&Path>,
-        ring: Option<&Arc<Ring>>,
-    ) -> Result<Self, Failure> {
+    /// Opens the input of the live interface.
+    pub(super) fn interface(input: &'a Input) -> Result<Self, Failure> {
+        Self::with(input, None, true)
+    }
+
+    fn with(input: &'a Input, output: Option<&Path>, has_interface: bool) -> Result<Self, Failure> {
         output::check(input, output)?;
-        let source = input::open(input, ring)?;
-        let mut options =
-            Options { decode_as: input.decode_as.clone(), stop: source.abandon(), ..Options::default() };
+        let mut options = Options { decode_as: input.decode_as.clone(), ..Options::default() };
         if let Some(threads) = input.threads {
             options.threads = threads.into();
         }
+        let prepared = input::prepare(input, has_interface)?;
+        let output = output::name(output);
+        Ok(Self { input, prepared, has_interface, options, output, losses: Arc::default() })
+    }
+
+    /// Creates the files of exports later.
+    pub(super) fn new_file(&mut self) -> NewFile {
+        self.prepared.rights.new_file()
+    }
+
+    /// Enters the sandbox and starts to read. All outputs must be open.
+    pub(super) fn start(self) -> Result<Run, Failure> {
+        self.start_with(None)
+    }
+
+    /// The same; the last packets of interfaces are kept in `ring`.
+    pub(super) fn start_with(self, ring: Option<&Arc<Ring>>) -> Result<Run, Failure> {
+        let Self { input, prepared, has_interface, mut options, output, losses } = self;
+        prepared.rights.give_up(input, has_interface)?;
+        let source = prepared.start(input, ring)?;
+        options.stop = source.abandon();
         source.watch(&mut options);
-        Ok(Self {
+        Ok(Run {
             source,
             options,
             filter: None,
             passes_all: false,
             fail_on: Vec::new(),
-            output: output::name(output),
-            losses: Arc::default(),
+            output,
+            losses,
             report: None,
         })
     }
+}
 
+impl Run {
     /// Passes on only calls that match the filter (`-Y`), and notes calls of the `--fail-on` classes.
     pub(super) fn choosing(mut self, filter: Option<Filter>, fail_on: &[Class]) -> Self {
         self.options.metadata |= filter.as_ref().is_some_and(Filter::needs_metadata);

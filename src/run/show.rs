@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::runner::{Consumer, Run};
+use super::runner::{Consumer, Opening};
 use super::{Failure, Status, input, output};
 use crate::calls::Call;
 use crate::calls::record::Uid;
@@ -20,7 +20,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
                 .into(),
         ));
     }
-    let mut run = Run::open(&args.input, None)?;
+    let mut run = Opening::new(&args.input, None)?.start()?;
     run.options.metadata = true;
     let mut search = Search { id: args.id, found: None };
     let status = run.drive(&mut search)?;

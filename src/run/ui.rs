@@ -11,7 +11,7 @@ use crossbeam_channel::{Sender, bounded};
 use super::chains::LIVE_PATIENCE;
 use super::evidence::Packets;
 use super::linking::Linking;
-use super::runner::{self, Consumer, Report, Run};
+use super::runner::{self, Consumer, Opening, Report};
 use super::{Failure, Status, complain};
 use crate::calls::{Call, record::Connection};
 use crate::chains::{self, Engine};
@@ -19,7 +19,7 @@ use crate::cli::{Color, View};
 use crate::pipeline::Totals;
 use crate::source::Ring;
 use crate::source::live::Counters;
-use crate::tui::{self, Colors, DetailSource, PacketExport, Progress, TuiOptions, Update};
+use crate::tui::{self, Colors, DetailSource, NewFile, PacketExport, Progress, TuiOptions, Update};
 
 /// Capacity of the update channel; when it is full, reading waits.
 const QUEUE: usize = 64;
@@ -43,7 +43,9 @@ pub(super) fn fits(view: &View) -> bool {
 pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
     let filter = runner::filter(view)?;
     let ring = (!view.input.interfaces.is_empty()).then(|| Ring::new(RING));
-    let mut run = Run::with_ring(&view.input, None, ring.as_ref())?.noting(filter, &view.fail_on);
+    let mut opening = Opening::interface(&view.input)?;
+    let new_file = opening.new_file();
+    let mut run = opening.start_with(ring.as_ref())?.noting(filter, &view.fail_on);
     run.options.connections = true;
     run.options.open_connections = true;
     run.options.metadata = true;
@@ -68,7 +70,7 @@ pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
     let must_end = view.input.is_endless() || view.input.write.is_some();
     let reading =
         Reading::spawn(updates, stop, must_end, move |report| run.reporting_to(report).drive(&mut feed))?;
-    let shown = tui::run(shown, ui_options(view, max_memory, packets));
+    let shown = tui::run(shown, ui_options(view, max_memory, packets, new_file));
     let ended = reading.end();
     shown.map_err(|error| {
         Failure::Environment(match error.kind() {
@@ -80,7 +82,7 @@ pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
     ended
 }
 
-fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>) -> TuiOptions {
+fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, new_file: NewFile) -> TuiOptions {
     let files = view.input.paths().into_iter().map(|path| path.display().to_string());
     let names: Vec<String> = files.chain(view.input.interfaces.iter().cloned()).collect();
     let colors = match view.color {
@@ -95,8 +97,10 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>) -> TuiOp
         colors,
         time: view.time,
         detail: packets.clone().map(|packets| Box::new(packets) as Box<dyn DetailSource>),
-        export: packets
-            .map(|packets| -> PacketExport { Box::new(move |calls, path| packets.export(calls, path)) }),
+        new_file,
+        export: packets.map(|packets| -> PacketExport {
+            Box::new(move |calls, path, new_file| packets.export(calls, path, new_file))
+        }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The destination of bytes: a file that always ends with a complete record, or a stream.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -27,10 +27,12 @@ impl Target {
 
     /// Creates the file, which must not exist yet.
     pub(crate) fn create_new(path: &Path) -> io::Result<Self> {
-        Ok(Self::of(File::create_new(path)?))
+        // `File::create_new` would open it for reading too, which the sandbox forbids.
+        Ok(Self::of(OpenOptions::new().write(true).create_new(true).open(path)?))
     }
 
-    fn of(file: File) -> Self {
+    /// Writes to an open file.
+    pub(crate) fn of(file: File) -> Self {
         let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
         if is_regular { Self::File { file, len: 0 } } else { Self::Stream(Box::new(file)) }
     }

@@ -1,46 +1,69 @@
 //! Capture filters for files. For live interfaces, the kernel applies them.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use ::pcap::{BpfProgram, Capture, Linktype};
 
 use super::files::Secrets;
 use super::live::Refusal;
-use super::{Batch, LinkType, Source, SourceError};
+use super::{Batch, LinkType, Record, Source, SourceError};
 
 /// Maximum number of link types in a capture for which the filter is compiled.
 const MAX_LINKS: usize = 64;
+/// The usual link types, for which the filter is compiled at once: Ethernet, loopback (BSD), raw IP, cooked (Linux), and IPv4
+/// and IPv6. Names of hosts and ports in the filter can be looked up only then, because the sandbox allows that no more.
+const USUAL: [LinkType; 7] =
+    [LinkType(1), LinkType(0), LinkType(101), LinkType(113), LinkType(276), LinkType(228), LinkType(229)];
 
-/// The packets of another source that match a filter in libpcap syntax. They keep their numbers.
+/// A filter in libpcap syntax, compiled for each link type.
+#[derive(Clone)]
+pub struct Programs(Arc<Mutex<Compiled>>);
+
+struct Compiled {
+    expression: String,
+    /// Why it can't be compiled for a link type; it matches nothing then.
+    programs: Vec<(LinkType, Result<BpfProgram, Refusal>)>,
+}
+
+impl Programs {
+    /// Compiles the filter. Whether it is right shows with Ethernet.
+    pub fn compile(expression: &str) -> Result<Self, Refusal> {
+        let mut compiled = Compiled { expression: expression.to_owned(), programs: Vec::new() };
+        for link in USUAL {
+            match compile(link, expression) {
+                Err(refusal) if compiled.programs.is_empty() => return Err(refusal),
+                program => compiled.programs.push((link, program)),
+            }
+        }
+        Ok(Self(Arc::new(Mutex::new(compiled))))
+    }
+}
+
+impl Compiled {
+    /// Compiles the filter for a link type, unless it is. Returns why it can't be compiled.
+    fn prepare(&mut self, link: LinkType) -> Option<&Refusal> {
+        let is_known = self.programs.iter().any(|(known, _)| *known == link);
+        if !is_known && self.programs.len() < MAX_LINKS {
+            self.programs.push((link, compile(link, &self.expression)));
+        }
+        let (_, program) = self.programs.iter().find(|(known, _)| *known == link)?;
+        program.as_ref().err()
+    }
+}
+
+/// The packets of another source that match a filter. They keep their numbers.
 pub struct Filtered<S> {
     inner: S,
-    expression: String,
-    /// The filter for each link type; `None` if it can't be compiled for it and matches nothing.
-    programs: Vec<(LinkType, Option<BpfProgram>)>,
+    programs: Programs,
+    /// The link types seen so far.
+    links: Vec<LinkType>,
     troubles: Vec<SourceError>,
 }
 
 impl<S: Source> Filtered<S> {
-    /// Checks the filter by compiling it for Ethernet.
-    pub fn new(inner: S, expression: &str) -> Result<Self, Refusal> {
-        const ETHERNET: LinkType = LinkType(1);
-        let program = compile(ETHERNET, expression).map_err(|e| Refusal::filter(expression, &e))?;
-        let programs = vec![(ETHERNET, Some(program))];
-        Ok(Self { inner, expression: expression.to_owned(), programs, troubles: Vec::new() })
-    }
-
-    /// Compiles the filter for a new link type.
-    fn prepare(&mut self, link: LinkType) {
-        if self.programs.len() >= MAX_LINKS || self.programs.iter().any(|(known, _)| *known == link) {
-            return;
-        }
-        let program = match compile(link, &self.expression) {
-            Ok(program) => Some(program),
-            Err(error) => {
-                let refusal = Refusal::filter(&self.expression, &error);
-                self.troubles.push(SourceError(format!("packets of link type {}: {refusal}", link.0)));
-                None
-            }
-        };
-        self.programs.push((link, program));
+    /// Passes on the packets that match.
+    pub fn new(inner: S, programs: &Programs) -> Self {
+        Self { inner, programs: programs.clone(), links: Vec::new(), troubles: Vec::new() }
     }
 }
 
@@ -49,17 +72,26 @@ impl<S: Source> Source for Filtered<S> {
         if !self.inner.next_batch(batch)? {
             return Ok(false);
         }
+        // Nobody else reads at the same time.
+        let mut compiled = self.programs.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut last = None;
-        for record in &batch.records {
-            if last.replace(record.link) != Some(record.link) {
-                self.prepare(record.link);
+        for Record { link, .. } in &batch.records {
+            if last.replace(*link) == Some(*link)
+                || self.links.contains(link)
+                || self.links.len() >= MAX_LINKS
+            {
+                continue;
+            }
+            self.links.push(*link);
+            if let Some(refusal) = compiled.prepare(*link) {
+                self.troubles.push(SourceError(format!("packets of link type {}: {refusal}", link.0)));
             }
         }
         let Batch { data, records, .. } = batch;
         records.retain(|record| {
             let bytes = data.get(record.offset as usize..).and_then(|rest| rest.get(..record.len as usize));
-            let program = self.programs.iter().find(|(link, _)| *link == record.link);
-            matches!((bytes, program), (Some(bytes), Some((_, Some(program)))) if program.filter(bytes))
+            let program = compiled.programs.iter().find(|(link, _)| *link == record.link);
+            matches!((bytes, program), (Some(bytes), Some((_, Ok(program)))) if program.filter(bytes))
         });
         Ok(true)
     }
@@ -87,20 +119,21 @@ impl<S: Source> Source for Filtered<S> {
     }
 }
 
-fn compile(link: LinkType, expression: &str) -> Result<BpfProgram, ::pcap::Error> {
+fn compile(link: LinkType, expression: &str) -> Result<BpfProgram, Refusal> {
     // Raw IP has different numbers in the API and in files.
     let number = match link.0 {
         101 if cfg!(target_os = "openbsd") => Linktype(14),
         101 => Linktype(12),
         number => Linktype(i32::from(number)),
     };
-    Capture::dead(number)?.compile(expression, true)
+    let compiled = Capture::dead(number).and_then(|capture| capture.compile(expression, true));
+    compiled.map_err(|error| Refusal::filter(expression, &error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::{CapturePoint, Packet, Record};
+    use crate::source::{CapturePoint, Packet};
     use crate::time::Timestamp;
 
     /// One batch of the packets given, once.
@@ -148,7 +181,7 @@ mod tests {
             (raw, frame(81).split_off(14)),
             (LinkType(9999), frame(80)),
         ];
-        let mut source = Filtered::new(Once(packets), "udp port 80").unwrap();
+        let mut source = Filtered::new(Once(packets), &Programs::compile("udp port 80").unwrap());
         let mut batch = Batch::default();
         assert!(source.next_batch(&mut batch).unwrap());
         let numbers: Vec<u64> = batch.packets().map(|p: Packet<'_>| p.number).collect();
@@ -159,7 +192,7 @@ mod tests {
 
     #[test]
     fn an_invalid_filter_is_reported_with_libpcaps_message() {
-        let error = Filtered::new(Once(Vec::new()), "prot 80").err().unwrap();
+        let error = Programs::compile("prot 80").err().unwrap();
         assert!(matches!(error, Refusal::Filter(_)));
         assert!(
             error.to_string().contains("`prot 80`") && error.to_string().contains("syntax error"),

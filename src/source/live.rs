@@ -52,6 +52,8 @@ pub struct Options {
     pub no_promiscuous: bool,
     /// Ends the capture when set; packets that the kernel holds are still read.
     pub stop: Arc<AtomicBool>,
+    /// The process will be in a sandbox, where a vanished interface can't be opened again.
+    pub is_sealed: bool,
 }
 
 /// Why a capture could not begin.
@@ -275,12 +277,21 @@ impl LiveSource {
         let back = self.gone.iter().position(|(name, _)| exists(name));
         if let Some(at) = back.filter(|_| !self.handles.is_empty()) {
             let (name, number) = self.gone.swap_remove(at);
-            let text = match Handle::open(&name, number, &self.options) {
+            let opened = if self.options.is_sealed {
+                Err(format!(
+                    "{name}: is back, but the sandbox keeps it closed: start again, or with --no-sandbox to have interfaces \
+                     opened again"
+                ))
+            } else {
+                Handle::open(&name, number, &self.options)
+                    .map_err(|refusal| format!("{refusal} (the interface had vanished and is back)"))
+            };
+            let text = match opened {
                 Ok(handle) => {
                     self.handles.push(handle);
                     format!("{name}: is back; capturing it again")
                 }
-                Err(refusal) => format!("{refusal} (the interface had vanished and is back)"),
+                Err(text) => text,
             };
             self.troubles.push(SourceError(text));
         }
@@ -313,10 +324,27 @@ impl LiveSource {
         if self.kernel_indices.len() >= MAX_INTERFACES {
             return otherwise;
         }
-        let name = kernel_name(index).unwrap_or_else(|| format!("interface {index}"));
+        let name = self.kernel_name(index).unwrap_or_else(|| format!("interface {index}"));
         let number = self.number(&name);
         self.kernel_indices.push((index, number));
         number
+    }
+}
+
+impl LiveSource {
+    /// The name of the network interface with this index. The kernel is asked through an open interface, because the sandbox
+    /// allows no new socket.
+    #[cfg(target_os = "linux")]
+    fn kernel_name(&self, index: u32) -> Option<String> {
+        let handle = self.handles.first()?;
+        rustix::net::netdevice::index_to_name(&handle.capture, index).ok()
+    }
+
+    /// Other systems have no interface `any`.
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, reason = "Linux asks through a handle")]
+    fn kernel_name(&self, _: u32) -> Option<String> {
+        None
     }
 }
 
@@ -481,15 +509,6 @@ fn exists(name: &str) -> bool {
     } else {
         interfaces().is_ok_and(|all| all.iter().any(|interface| interface.name == name))
     }
-}
-
-/// The name of the network interface with this index (Linux).
-fn kernel_name(index: u32) -> Option<String> {
-    let entries = std::fs::read_dir("/sys/class/net").ok()?;
-    entries.filter_map(Result::ok).find_map(|entry| {
-        let text = std::fs::read_to_string(entry.path().join("ifindex")).ok()?;
-        (text.trim().parse() == Ok(index)).then(|| entry.file_name().to_string_lossy().into_owned())
-    })
 }
 
 /// The time of a packet. With nanosecond precision, libpcap uses the microseconds field for nanoseconds.

@@ -32,7 +32,7 @@ mod tee;
 #[cfg(test)]
 mod tests;
 
-pub use bpf::Filtered;
+pub use bpf::{Filtered, Programs};
 pub use limit::Limited;
 pub use live::LiveSource;
 pub use queue::Queued;

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use nix::unistd::{Gid, Uid, User, setgid, setuid};
 
+use crate::sandbox::{Capability, capabilities};
+
 /// A message that names the missing privilege and the command that grants it.
 pub(super) fn missing(interface: &str, libpcap: &str) -> String {
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("rpcscope"));
     let program = program.display();
     let reason = if cfg!(target_os = "linux") {
-        if nix::unistd::geteuid().is_root() {
+        if is_root() {
             "root lacks the capability CAP_NET_RAW here: add it to the container (`--cap-add NET_RAW`)".into()
         } else {
             format!(
@@ -26,17 +28,57 @@ pub(super) fn missing(interface: &str, libpcap: &str) -> String {
     format!("{interface}: capturing is not permitted ({libpcap}): {reason}")
 }
 
-/// Drops root privileges: switches to `user` (a name or a number) or to the user who called sudo. Returns the user's name,
-/// or `None` if there was nothing to drop or no user to switch to.
-///
-/// Call this when the interfaces are open and before any thread starts. If the privileges come from file capabilities, those
-/// are dropped instead. There is no way back: a vanished interface can't be reopened, and the names of other users'
-/// processes are unavailable.
-pub fn relinquish(user: Option<&str>) -> Result<Option<String>, String> {
-    if !nix::unistd::geteuid().is_root() {
+/// The user who takes over from root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Successor {
+    uid: Uid,
+    gid: Gid,
+    name: String,
+}
+
+impl Successor {
+    /// A user by number.
+    #[must_use]
+    pub fn numbered(uid: u32, gid: u32) -> Self {
+        Self { uid: Uid::from_raw(uid), gid: Gid::from_raw(gid), name: format!("user {uid}") }
+    }
+
+    /// The number of the user.
+    #[must_use]
+    pub fn uid(&self) -> u32 {
+        self.uid.as_raw()
+    }
+
+    /// The number of the user's group.
+    #[must_use]
+    pub fn gid(&self) -> u32 {
+        self.gid.as_raw()
+    }
+
+    /// Makes the user the owner of this process, for good. Of root's capabilities, only `keep` stay. Call this before any
+    /// thread starts.
+    pub fn take_over(&self, keep: &[Capability]) -> Result<(), String> {
+        #[cfg(target_os = "linux")]
+        rustix::thread::set_keep_capabilities(!keep.is_empty())
+            .map_err(|error| format!("capabilities can't be kept: {error}"))?;
+        let denied = |error| format!("can't become {}: {error}", self.name);
+        supplementary_groups(self.gid).map_err(denied)?;
+        setgid(self.gid).map_err(denied)?;
+        setuid(self.uid).map_err(denied)?;
+        if setuid(Uid::from_raw(0)).is_ok() {
+            return Err(format!("root privileges were not dropped: {} can still become root", self.name));
+        }
+        capabilities::keep_only(keep)
+    }
+}
+
+/// The user to whom root hands over: `user` (a name or a number) or the user who called sudo. `None` if this is not root, or if
+/// there is nobody.
+pub fn successor(user: Option<&str>) -> Result<Option<Successor>, String> {
+    if !is_root() {
         return match user {
             Some(user) => Err(format!("only root can become {user} (-Z)")),
-            None => drop_capabilities().map(|()| None),
+            None => Ok(None),
         };
     }
     let invoker = std::env::var("SUDO_UID").ok();
@@ -45,22 +87,17 @@ pub fn relinquish(user: Option<&str>) -> Result<Option<String>, String> {
         Ok(number) => User::from_uid(Uid::from_raw(number)),
         Err(_) => User::from_name(user),
     };
-    let found = match found {
-        Ok(Some(found)) => found,
-        Ok(None) => return Err(format!("there is no user {user}")),
-        Err(error) => return Err(format!("the user {user} can't be looked up: {error}")),
-    };
-    if found.uid.is_root() {
-        return Ok(None);
+    match found {
+        Ok(Some(found)) if found.uid.is_root() => Ok(None),
+        Ok(Some(User { uid, gid, name, .. })) => Ok(Some(Successor { uid, gid, name })),
+        Ok(None) => Err(format!("there is no user {user}")),
+        Err(error) => Err(format!("the user {user} can't be looked up: {error}")),
     }
-    let denied = |error| format!("can't become {}: {error}", found.name);
-    supplementary_groups(found.gid).map_err(denied)?;
-    setgid(found.gid).map_err(denied)?;
-    setuid(found.uid).map_err(denied)?;
-    if setuid(Uid::from_raw(0)).is_ok() {
-        return Err(format!("root privileges were not dropped: {} can still become root", found.name));
-    }
-    Ok(Some(found.name))
+}
+
+/// Whether this process runs as root.
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
 }
 
 #[cfg(not(target_vendor = "apple"))]
@@ -71,19 +108,5 @@ fn supplementary_groups(group: Gid) -> nix::Result<()> {
 /// macOS looks up groups by user id and has no list to set.
 #[cfg(target_vendor = "apple")]
 fn supplementary_groups(_: Gid) -> nix::Result<()> {
-    Ok(())
-}
-
-#[cfg(target_os = "linux")]
-fn drop_capabilities() -> Result<(), String> {
-    use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
-    let none = CapabilitySet::empty();
-    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
-    set_capabilities(None, sets).map_err(|error| format!("capabilities can't be dropped: {error}"))
-}
-
-#[cfg(not(target_os = "linux"))]
-#[expect(clippy::unnecessary_wraps, reason = "the other systems can fail")]
-fn drop_capabilities() -> Result<(), String> {
     Ok(())
 }

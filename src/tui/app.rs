@@ -11,7 +11,7 @@ use crossterm::event::{Event, KeyEventKind};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
-use super::packets::{DetailSource, PacketExport};
+use super::packets::{DetailSource, NewFile, PacketExport};
 use super::render::render;
 use super::state::{Effect, State};
 use super::terminal::Screen;
@@ -40,7 +40,7 @@ const QUEUE: usize = 256;
 ///
 /// Fails only if the terminal can't be used; it is restored in every case.
 pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
-    let TuiOptions { source, filter, max_memory, colors, time, detail, export } = options;
+    let TuiOptions { source, filter, max_memory, colors, time, detail, export, new_file } = options;
     let mut state = State::new(source, max_memory, time, colors);
     if let Some(filter) = filter {
         state.start_with(&filter);
@@ -54,7 +54,7 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
     state.resize(size.width, size.height);
     let keys = read_keys();
     let signals = read_signals()?;
-    let worker = Worker::start(detail, export);
+    let worker = Worker::start(detail, export, new_file);
     let mut app = App { state, screen, worker, drawn: None };
     let shown = app.show(updates, &keys, &signals);
     let App { state, screen, .. } = app;
@@ -247,14 +247,18 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(mut detail: Option<Box<dyn DetailSource>>, mut export: Option<PacketExport>) -> Self {
+    fn start(
+        mut detail: Option<Box<dyn DetailSource>>,
+        mut export: Option<PacketExport>,
+        new_file: NewFile,
+    ) -> Self {
         let (tasks, todo) = bounded::<Task>(QUEUE);
         let (results, done) = bounded(QUEUE);
         std::thread::spawn(move || {
             let mut next = None;
             while let Some(task) = next.take().or_else(|| todo.recv().ok()) {
                 let task = newest(task, || todo.try_recv().ok(), &mut next);
-                if results.send(perform(task, detail.as_deref_mut(), export.as_mut())).is_err() {
+                if results.send(perform(task, detail.as_deref_mut(), export.as_mut(), &new_file)).is_err() {
                     return;
                 }
             }
@@ -294,6 +298,7 @@ fn perform(
     task: Task,
     detail: Option<&mut (dyn DetailSource + 'static)>,
     export: Option<&mut PacketExport>,
+    new_file: &NewFile,
 ) -> Done {
     let gone = || "the packets of this run can't be read again".to_owned();
     match task {
@@ -306,20 +311,20 @@ fn perform(
         }
         Task::Export(calls, path) => {
             let result = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pcapng")) {
-                export.ok_or_else(gone).and_then(|export| export(&calls, &path))
+                export.ok_or_else(gone).and_then(|export| export(&calls, &path, new_file))
             } else {
-                write_records(&calls, &path)
+                write_records(&calls, &path, new_file)
             };
             Done::Line(result.unwrap_or_else(|why| format!("not written: {why}")))
         }
     }
 }
 
-/// Writes one JSON record for each call to a new file; an existing file is never overwritten.
-fn write_records(calls: &[Arc<Call>], path: &Path) -> Result<String, String> {
+/// Writes one JSON record for each call to a new file.
+fn write_records(calls: &[Arc<Call>], path: &Path, new_file: &NewFile) -> Result<String, String> {
     let name = path.display();
     let wrong = |error: io::Error| format!("{name}: {error}");
-    let file = std::fs::File::create_new(path).map_err(wrong)?;
+    let file = new_file(path).map_err(wrong)?;
     let mut sink = JsonLines::new(RecordWriter::new(Box::new(file), false));
     calls.iter().try_for_each(|call| sink.call(call)).and_then(|()| sink.finish()).map_err(wrong)?;
     Ok(format!("wrote {} to {name}", text::counted(calls.len() as u64, "call")))

@@ -30,7 +30,7 @@ mod views;
 use std::sync::Arc;
 
 pub use app::run;
-pub use packets::{DetailSource, PacketExport};
+pub use packets::{DetailSource, NewFile, PacketExport};
 pub use theme::Colors;
 
 use crate::calls::{Call, record::Connection};
@@ -91,4 +91,6 @@ pub struct TuiOptions {
     pub detail: Option<Box<dyn DetailSource>>,
     /// Writes the packets of calls; `None` where packets can't be read again.
     pub export: Option<PacketExport>,
+    /// Creates the files of exports.
+    pub new_file: NewFile,
 }

@@ -1,5 +1,7 @@
 //! What the interface needs the packets of a call for. Done outside the event loop, because it may take long.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,5 +16,8 @@ pub trait DetailSource: Send {
     fn detail(&mut self, call: &Call, stop: &Arc<AtomicBool>) -> Result<Detail, String>;
 }
 
-/// Writes the packets of calls to a file that Wireshark opens; returns a line for the user in either case.
-pub type PacketExport = Box<dyn FnMut(&[Arc<Call>], &Path) -> Result<String, String> + Send>;
+/// Creates a file for an export; an existing file is never overwritten.
+pub type NewFile = Box<dyn Fn(&Path) -> io::Result<File> + Send>;
+
+/// Writes the packets of calls to a new file that Wireshark opens; returns a line for the user in either case.
+pub type PacketExport = Box<dyn FnMut(&[Arc<Call>], &Path, &NewFile) -> Result<String, String> + Send>;

@@ -12,6 +12,8 @@ mod hosts;
 mod mangle;
 mod peers;
 mod replay;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod support;
 mod terminal;
 mod tui;

@@ -4,6 +4,7 @@ mod pcap;
 mod pcapng;
 mod series;
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -125,6 +126,16 @@ impl PacketWriter {
             return Ok(Self::new(Box::new(io::stdout())));
         }
         let (files, target) = Series::create(path, rotation, now())?;
+        Ok(Self::series(path, files, target, rotation))
+    }
+
+    /// Writes to a file that was opened at `path`.
+    #[must_use]
+    pub fn opened(file: File, path: &Path) -> Self {
+        Self::series(path, Series::single(path), Target::of(file), Rotation::default())
+    }
+
+    fn series(path: &Path, files: Series, target: Target, rotation: Rotation) -> Self {
         let mut writer = Self::to(target, Encoding::of(path));
         writer.files = Some(files);
         writer.rotation = rotation;
@@ -133,7 +144,7 @@ impl PacketWriter {
             // Even without packets, the file must be a valid capture. A full disk may have room again later.
             _ = writer.flush();
         }
-        Ok(writer)
+        writer
     }
 
     /// Writes every packet at once (`-U`).

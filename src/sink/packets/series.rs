@@ -98,7 +98,19 @@ pub(super) struct Series {
 impl Series {
     /// Creates the first file. `now` names it until its first packet comes.
     pub(super) fn create(path: &Path, rotation: Rotation, now: Timestamp) -> io::Result<(Self, Target)> {
-        let mut series = Self {
+        let mut series = Self::new(path, rotation);
+        let (name, target) = series.open(0, now)?;
+        series.current = name;
+        Ok((series, target))
+    }
+
+    /// A single file that is open.
+    pub(super) fn single(path: &Path) -> Self {
+        Self { current: path.to_owned(), ..Self::new(path, Rotation::default()) }
+    }
+
+    fn new(path: &Path, rotation: Rotation) -> Self {
+        Self {
             path: path.to_owned(),
             rotation,
             naming: Naming::of(path, rotation),
@@ -107,10 +119,7 @@ impl Series {
             count: 0,
             done: VecDeque::new(),
             is_dated: false,
-        };
-        let (name, target) = series.open(0, now)?;
-        series.current = name;
-        Ok((series, target))
+        }
     }
 
     /// The file that is written.

@@ -1,0 +1,306 @@
+//! Small processes for what the sandbox forbids: the program itself, started anew before it gives up its rights.
+//!
+//! Each does one thing, on request over a socket to its parent, which is its only way in and out. It never sees a packet,
+//! takes requests of bounded length, ends when its parent ends, and lives in a sandbox of its own:
+//!
+//! | task | request | answer | its rights |
+//! | --- | --- | --- | --- |
+//! | [`Task::Processes`] | a byte | the sockets of this host and the processes that hold them | root keeps `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH`; no file may be written. Landlock would hide other processes, so seccomp does it |
+//! | [`Task::Files`] | length and path | a new, empty file with this name, open for writing, or why not | files may only be created, and nothing be read |
+//!
+//! A parent that was taken over can ask for any path, so only the endings of exports are accepted, and no file that exists:
+//! there is no program that such a file could start.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
+
+use crate::process::{HeldSocket, Scanner, wire};
+use crate::sandbox::{self, Capability, Rules, paths, syscalls};
+use crate::source::privileges::Successor;
+
+/// Maximum length of a path in bytes, as in the kernel.
+const MAX_PATH: usize = 4096;
+/// Maximum length of an error text in bytes.
+const MAX_TEXT: usize = 4096;
+/// Endings of the files that may be created.
+const ENDINGS: [&str; 2] = ["jsonl", "pcapng"];
+/// The answer to a request for a file: it comes with the first byte, or a text follows.
+const CREATED: u8 = 0;
+const REFUSED: u8 = 1;
+
+/// What a helper does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Task {
+    /// Finds the processes of sockets.
+    Processes,
+    /// Creates files.
+    Files,
+}
+
+impl Task {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Processes => "processes",
+            Self::Files => "files",
+        }
+    }
+}
+
+/// A running helper. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Helper {
+    /// `None` only while it ends.
+    stream: Option<UnixStream>,
+    child: Child,
+}
+
+impl Helper {
+    /// Starts a helper, which switches to `user`. Call this before anything is opened that it must not inherit.
+    pub(crate) fn start(task: Task, user: Option<&Successor>) -> io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("rpcscope").args(["helper", task.name()]);
+        if let Some(user) = user {
+            command.args(["--uid", &user.uid().to_string(), "--gid", &user.gid().to_string()]);
+        }
+        command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
+        // Signals of the terminal are for the parent.
+        command.process_group(0);
+        Ok(Self { stream: Some(ours), child: command.spawn()? })
+    }
+
+    fn stream(&self) -> io::Result<&UnixStream> {
+        self.stream.as_ref().ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+
+    /// The sockets of this host. Only of a helper for [`Task::Processes`].
+    pub(crate) fn scan(&mut self) -> io::Result<Vec<HeldSocket>> {
+        let mut stream = self.stream()?;
+        stream.write_all(&[0])?;
+        let table = read_block(&mut stream, wire::MAX_TABLE)?;
+        wire::decode(&table).ok_or_else(|| ErrorKind::InvalidData.into())
+    }
+
+    /// Creates a file. Only of a helper for [`Task::Files`].
+    pub(crate) fn create(&mut self, path: &Path) -> io::Result<File> {
+        let mut stream = self.stream()?;
+        write_block(&mut stream, path.as_os_str().as_bytes())?;
+        let mut kind = [0];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let received =
+            recvmsg(stream, &mut [IoSliceMut::new(&mut kind)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+        if received.bytes == 0 {
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, "the process that creates files has ended"));
+        }
+        if kind == [REFUSED] {
+            let text = read_block(&mut stream, MAX_TEXT)?;
+            return Err(io::Error::other(String::from_utf8_lossy(&text).into_owned()));
+        }
+        let mut files = ancillary.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+            _ => None,
+        });
+        files.next().map(File::from).ok_or_else(|| ErrorKind::InvalidData.into())
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        // It ends at the end of its requests.
+        self.stream = None;
+        _ = self.child.wait();
+    }
+}
+
+/// The whole life of a helper. Its requests come from standard input. Nobody reads messages of it.
+///
+/// # Errors
+///
+/// Says which right could not be given up. Nothing is served then.
+pub fn serve(task: Task, user: Option<(u32, u32)>) -> Result<(), String> {
+    sandbox::forbid_new_privileges()?;
+    let keep: &[Capability] = match (task, user) {
+        (Task::Processes, _) => &[Capability::SeeProcesses, Capability::ReadAny],
+        // The user's rights suffice. Root's exports may go to any folder.
+        (Task::Files, Some(_)) => &[],
+        (Task::Files, None) => &[Capability::WriteAny],
+    };
+    match user {
+        Some((uid, gid)) => Successor::numbered(uid, gid).take_over(keep)?,
+        None => sandbox::capabilities::keep_only(keep)?,
+    }
+    let stream = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from);
+    let stream = stream.map_err(|error| error.to_string())?;
+    let served = match task {
+        Task::Processes => {
+            syscalls::restrict(syscalls::Role::Reading)?;
+            serve_scans(&stream)
+        }
+        Task::Files => {
+            paths::restrict(&Rules { create: vec!["/".into()], ..Rules::default() })?;
+            syscalls::restrict(syscalls::Role::Creating)?;
+            serve_files(&stream)
+        }
+    };
+    match served {
+        // The parent has ended.
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(()),
+        other => other.map_err(|error| error.to_string()),
+    }
+}
+
+fn serve_scans(mut stream: &UnixStream) -> io::Result<()> {
+    let mut scanner = Scanner::default();
+    loop {
+        stream.read_exact(&mut [0])?;
+        write_block(&mut stream, &wire::encode(&scanner.scan(Path::new("/proc"))))?;
+    }
+}
+
+fn serve_files(mut stream: &UnixStream) -> io::Result<()> {
+    loop {
+        let path = PathBuf::from(std::ffi::OsString::from_vec(read_block(&mut stream, MAX_PATH)?));
+        match create(&path) {
+            Ok(file) => {
+                let files = [file.as_fd()];
+                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+                let mut ancillary = SendAncillaryBuffer::new(&mut space);
+                ancillary.push(SendAncillaryMessage::ScmRights(&files));
+                sendmsg(stream, &[IoSlice::new(&[CREATED])], &mut ancillary, SendFlags::NOSIGNAL)?;
+            }
+            Err(error) => {
+                stream.write_all(&[REFUSED])?;
+                write_block(&mut stream, error.to_string().as_bytes())?;
+            }
+        }
+    }
+}
+
+/// Creates a new file for an export.
+fn create(path: &Path) -> io::Result<File> {
+    let is_export =
+        path.extension().is_some_and(|found| ENDINGS.iter().any(|ending| found.eq_ignore_ascii_case(ending)));
+    if !is_export {
+        return Err(io::Error::new(
+            ErrorKind::PermissionDenied,
+            "name it .jsonl or .pcapng (--no-sandbox allows any name)",
+        ));
+    }
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+/// Reads a block: its length (4 bytes, little-endian), then its bytes.
+fn read_block(stream: &mut impl Read, max: usize) -> io::Result<Vec<u8>> {
+    let mut len = [0; 4];
+    stream.read_exact(&mut len)?;
+    let len = u32::from_le_bytes(len) as usize;
+    if len > max {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    let mut block = vec![0; len];
+    stream.read_exact(&mut block)?;
+    Ok(block)
+}
+
+fn write_block(stream: &mut impl Write, block: &[u8]) -> io::Result<()> {
+    stream.write_all(&(block.len() as u32).to_le_bytes())?;
+    stream.write_all(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_new_files_with_the_endings_of_exports_are_created() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["calls.jsonl", "PACKETS.PCAPNG", ".hidden.jsonl"] {
+            let path = folder.path().join(name);
+            create(&path).unwrap().write_all(b"x").unwrap();
+            assert_eq!(create(&path).unwrap_err().kind(), ErrorKind::AlreadyExists, "{name}");
+            assert_eq!(std::fs::read(&path).unwrap(), b"x");
+        }
+        for name in ["calls", ".bashrc", "jsonl", ".jsonl", "x.jsonl.sh", "x.json", "authorized_keys", ""] {
+            assert!(create(&folder.path().join(name)).is_err(), "{name}");
+        }
+        // A link that leads somewhere else is not followed.
+        let link = folder.path().join("link.jsonl");
+        std::os::unix::fs::symlink(folder.path().join("elsewhere.sh"), &link).unwrap();
+        assert_eq!(create(&link).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn blocks_are_bounded() {
+        let mut bytes = Vec::new();
+        write_block(&mut bytes, b"four").unwrap();
+        assert_eq!(read_block(&mut bytes.as_slice(), 4).unwrap(), b"four");
+        assert_eq!(read_block(&mut bytes.as_slice(), 3).unwrap_err().kind(), ErrorKind::InvalidData);
+        bytes.pop();
+        assert_eq!(read_block(&mut bytes.as_slice(), 4).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    }
+
+    /// Serves requests in a thread, without giving up rights.
+    fn serving(
+        serve: impl FnOnce(&UnixStream) -> io::Result<()> + Send + 'static,
+        act: impl FnOnce(&mut Helper),
+    ) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let server = std::thread::spawn(move || serve(&theirs));
+        let child = Command::new("true").spawn().unwrap();
+        let mut helper = Helper { stream: Some(ours), child };
+        act(&mut helper);
+        drop(helper);
+        // The end of the requests is the end of the server.
+        assert_eq!(server.join().unwrap().unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn files_come_over_the_socket_or_the_reason_why_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calls.jsonl");
+        let named = path.clone();
+        serving(serve_files, move |helper| {
+            helper.create(&named).unwrap().write_all(b"a record").unwrap();
+            let again = helper.create(&named).unwrap_err().to_string();
+            assert!(again.contains("exists"), "{again}");
+            let other = helper.create(Path::new("/etc/cron.d/x")).unwrap_err().to_string();
+            assert!(other.contains("--no-sandbox"), "{other}");
+            let missing = helper.create(Path::new("/no/such/folder/x.jsonl")).unwrap_err().to_string();
+            assert!(missing.contains("No such file"), "{missing}");
+        });
+        assert_eq!(std::fs::read(path).unwrap(), b"a record");
+    }
+
+    #[test]
+    fn sockets_of_this_process_come_over_the_socket() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        serving(serve_scans, move |helper| {
+            let sockets = helper.scan().unwrap();
+            let listening = sockets.iter().find(|socket| socket.own.port == port && socket.peer.is_none());
+            let process = listening.unwrap().process.clone().unwrap();
+            assert_eq!(process.pid, std::process::id());
+        });
+    }
+
+    #[test]
+    fn a_long_path_ends_the_service() {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let server = std::thread::spawn(move || serve_files(&theirs));
+        ours.write_all(&u32::MAX.to_le_bytes()).unwrap();
+        assert_eq!(server.join().unwrap().unwrap_err().kind(), ErrorKind::InvalidData);
+    }
+}

@@ -1,0 +1,246 @@
+//! The rights of a run, which follow from its options: what stays reachable in the sandbox, and what helpers do outside.
+//!
+//! The order matters. Helpers start first, because they must not inherit open interfaces. Interfaces are opened, root hands
+//! over to the user, and outputs are created, which then belong to that user. Then the sandbox is entered, threads are
+//! started, and only now is anything parsed.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Failure, complain};
+use crate::cli::Input;
+use crate::process::{self, HeldSocket};
+use crate::sandbox::{self, Rules};
+use crate::source::privileges::{self, Successor};
+use crate::tui::NewFile;
+
+/// What `--no-sandbox` gives up.
+const GIVEN_UP: &str = "--no-sandbox: a mistake in the analysis of hostile traffic could read and change files, start programs \
+                        and open connections with the rights of this user";
+
+/// The rights of a run, before they are given up.
+pub(super) struct Rights {
+    /// `--no-sandbox`.
+    is_waived: bool,
+    /// Who takes over from root.
+    successor: Option<Successor>,
+    helpers: Helpers,
+}
+
+/// What is done outside the sandbox. Without one, the process does it itself.
+#[derive(Default)]
+struct Helpers {
+    #[cfg(target_os = "linux")]
+    processes: Option<crate::helper::Helper>,
+    #[cfg(target_os = "linux")]
+    files: Option<io::Result<crate::helper::Helper>>,
+}
+
+impl Rights {
+    /// Starts the helpers that a run needs; the interface needs one for exports.
+    pub(super) fn new(input: &Input, has_interface: bool) -> Result<Self, Failure> {
+        let is_live = !input.interfaces.is_empty();
+        let successor = if is_live {
+            privileges::successor(input.relinquish.as_deref()).map_err(Failure::Environment)?
+        } else {
+            None
+        };
+        let mut rights = Self { is_waived: input.no_sandbox, successor, helpers: Helpers::default() };
+        if rights.is_waived {
+            complain(GIVEN_UP);
+        } else {
+            rights.start_helpers(is_live, has_interface)?;
+        }
+        Ok(rights)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn start_helpers(&mut self, is_live: bool, has_interface: bool) -> Result<(), Failure> {
+        use crate::helper::{Helper, Task};
+        // Not even a program file with capabilities gets them back.
+        sandbox::forbid_new_privileges().map_err(Failure::Environment)?;
+        let user = self.successor.as_ref();
+        self.helpers = Helpers {
+            // Process names are optional: calls are reported without them too.
+            processes: is_live.then(|| Helper::start(Task::Processes, user).ok()).flatten(),
+            files: has_interface.then(|| Helper::start(Task::Files, user)),
+        };
+        Ok(())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "Linux starts processes")]
+    fn start_helpers(&mut self, _: bool, _: bool) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Root hands over to the user, if there is one. Others drop the capabilities of the program file.
+    pub(super) fn hand_over(&self) -> Result<(), Failure> {
+        let handed = match &self.successor {
+            Some(successor) => successor.take_over(&[]),
+            // Root without a successor needs its rights once more, to create the outputs.
+            None if privileges::is_root() => Ok(()),
+            None => sandbox::capabilities::keep_only(&[]),
+        };
+        handed.map_err(Failure::Environment)
+    }
+
+    /// Enters the sandbox, unless it is waived. Call this before threads are started.
+    pub(super) fn give_up(&self, input: &Input, has_interface: bool) -> Result<(), Failure> {
+        if self.is_waived {
+            return Ok(());
+        }
+        sandbox::enter(&rules(input, has_interface)).map(|_| ()).map_err(|why| {
+            Failure::Environment(format!("the sandbox can't be entered: {why}; --no-sandbox runs without it"))
+        })
+    }
+
+    /// Whether interfaces can't be opened later.
+    pub(super) fn is_sealed(&self) -> bool {
+        cfg!(target_os = "linux") && !self.is_waived
+    }
+
+    /// Finds the processes of sockets; `None` if that is not possible.
+    #[cfg(target_os = "linux")]
+    pub(super) fn scan(&mut self) -> Option<Scan> {
+        if self.is_waived {
+            return Some(Box::new(process::scanning()));
+        }
+        let mut helper = self.helpers.processes.take()?;
+        Some(Box::new(move || helper.scan()))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "Linux asks a helper")]
+    pub(super) fn scan(&mut self) -> Option<Scan> {
+        Some(Box::new(process::scanning()))
+    }
+
+    /// Creates the files of exports.
+    #[cfg(target_os = "linux")]
+    pub(super) fn new_file(&mut self) -> NewFile {
+        use std::sync::{Mutex, PoisonError};
+        match self.helpers.files.take() {
+            None => Box::new(|path: &Path| File::create_new(path)),
+            Some(Ok(helper)) => {
+                let helper = Mutex::new(helper);
+                Box::new(move |path: &Path| {
+                    helper.lock().unwrap_or_else(PoisonError::into_inner).create(path)
+                })
+            }
+            Some(Err(why)) => {
+                let why =
+                    format!("no process could be started to write files: {why} (--no-sandbox needs none)");
+                Box::new(move |_: &Path| Err(io::Error::other(why.clone())))
+            }
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, reason = "Linux asks a helper")]
+    pub(super) fn new_file(&mut self) -> NewFile {
+        Box::new(|path: &Path| File::create_new(path))
+    }
+}
+
+/// Finds sockets and their processes.
+pub(super) type Scan = Box<dyn FnMut() -> io::Result<Vec<HeldSocket>> + Send>;
+
+/// What the options leave reachable. Outputs are open already.
+fn rules(input: &Input, has_interface: bool) -> Rules {
+    let mut rules = Rules { terminal: has_interface, ..Rules::default() };
+    for path in input.paths() {
+        // A growing file may be replaced by another one with its name.
+        match folder(&path).filter(|_| input.follow && path.is_file()) {
+            Some(folder) => rules.read.push(folder),
+            None => rules.read.push(path),
+        }
+    }
+    // libpcap reads how many packets the interface dropped.
+    rules.read.extend(input.interfaces.iter().map(|name| Path::new("/sys/class/net").join(name)));
+    if let Some(folder) = input.write.as_deref().filter(|_| input.rotates()).and_then(constant_folder) {
+        rules.rotate.push(folder);
+    }
+    #[cfg(target_os = "linux")]
+    keep_needed(&mut rules);
+    rules
+}
+
+/// Keeps the capabilities without which root could not reach the files of others that the rules name.
+#[cfg(target_os = "linux")]
+fn keep_needed(rules: &mut Rules) {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+
+    use crate::sandbox::Capability;
+    use crate::source::files;
+    let (can_read, can_write) = sandbox::capabilities::suspended(|| {
+        let may = |path: &Path, access| accessat(CWD, path, access, AtFlags::EACCESS).is_ok();
+        let reads = rules.read.iter().filter(|path| path.exists()).all(|path| {
+            // The files of a folder may belong to others than the folder.
+            let all = files::expand(path).unwrap_or_else(|_| vec![path.clone()]);
+            all.iter().all(|path| path == Path::new("-") || may(path, Access::READ_OK))
+        });
+        let writes = rules.rotate.iter().all(|folder| may(folder, Access::WRITE_OK | Access::EXEC_OK));
+        (reads, writes)
+    });
+    rules.keep.extend((!can_read).then_some(Capability::ReadAny));
+    rules.keep.extend((!can_write).then_some(Capability::WriteAny));
+}
+
+/// The folder of a file.
+fn folder(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent()?;
+    Some(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() })
+}
+
+/// The folder of a file, as far as its name does not depend on the time.
+fn constant_folder(path: &Path) -> Option<PathBuf> {
+    let folder = folder(path)?;
+    let varies = |part: &std::ffi::OsStr| part.to_string_lossy().contains('%');
+    let constant: PathBuf = folder.iter().take_while(|part| !varies(part)).collect();
+    Some(if constant.as_os_str().is_empty() { PathBuf::from(".") } else { constant })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(names: &[&str]) -> Vec<PathBuf> {
+        names.iter().map(PathBuf::from).collect()
+    }
+
+    #[test]
+    fn rules_follow_from_the_options() {
+        let temporary = tempfile::tempdir().unwrap();
+        let file = temporary.path().join("x.pcap");
+        std::fs::write(&file, "").unwrap();
+        let input = Input { files: vec![file.clone(), "-".into()], ..Input::default() };
+        let replay = rules(&input, false);
+        assert_eq!(replay.read, [file.clone(), "-".into()]);
+        assert_eq!((replay.rotate, replay.create, replay.terminal), (vec![], vec![], false));
+        let follow = rules(&Input { follow: true, ..input }, true);
+        assert_eq!((follow.read, follow.terminal), (vec![temporary.path().to_owned(), "-".into()], true));
+
+        let live =
+            Input { interfaces: vec!["lo".into()], write: Some("/a/b.pcap".into()), ..Input::default() };
+        assert_eq!(rules(&live, false).read, paths(&["/sys/class/net/lo"]));
+        assert_eq!(rules(&live, false).rotate, paths(&[]));
+        let rotating = Input { rotate_size: Some(1), ..live };
+        assert_eq!(rules(&rotating, false).rotate, paths(&["/a"]));
+    }
+
+    #[test]
+    fn folders_end_where_names_have_a_time() {
+        for (path, expected) in [
+            ("x.pcap", "."),
+            ("./x.pcap", "."),
+            ("/a/b/x_%H.pcap", "/a/b"),
+            ("/a/%Y/%m/x.pcap", "/a"),
+            ("%Y/x.pcap", "."),
+            ("/x.pcap", "/"),
+        ] {
+            assert_eq!(constant_folder(Path::new(path)), Some(PathBuf::from(expected)), "{path}");
+        }
+    }
+}
