@@ -457,6 +457,7 @@ impl Analyzer {
             .filter(|(_, count)| *count > 0)
             .collect();
         totals.unknown_link = self.decoder.unknown_link();
+        totals.ended = self.decoder.ended().to_vec();
         if self.shard.is_first() {
             // Every shard decodes all packets.
             totals.gaps += self.decoder.lost_datagrams();

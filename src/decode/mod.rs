@@ -6,6 +6,7 @@
 //! payload and bytes that the snap length cut are known to be missing.
 
 mod fragments;
+mod link;
 mod plain;
 mod rest;
 mod shard;
@@ -22,12 +23,13 @@ use rpcscope_parsers::Side;
 use crate::source::{CapturePoint, LinkType, Packet};
 use crate::time::Timestamp;
 
+pub use link::Ended;
 pub use shard::Shard;
 
 use fragments::Fragments;
 pub(crate) use plain::Plain;
 use rest::Rest;
-use walk::{Found, Next};
+use walk::{Found, Next, Stop};
 
 /// An address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -189,11 +191,13 @@ pub enum Skip {
     Malformed,
     /// More nested headers than any real network has.
     TooDeep,
+    /// A piece of a stream that Wireshark exported: without its sequence number it can't be put back.
+    Exported,
 }
 
 impl Skip {
     /// All reasons, in the order in which they are declared.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Link,
         Self::NotIp,
         Self::OtherTransport,
@@ -202,6 +206,7 @@ impl Skip {
         Self::Truncated,
         Self::Malformed,
         Self::TooDeep,
+        Self::Exported,
     ];
 
     /// As shown to users.
@@ -216,6 +221,7 @@ impl Skip {
             Self::Truncated => "cut within a head",
             Self::Malformed => "malformed head",
             Self::TooDeep => "too many heads",
+            Self::Exported => "exported PDU without sequence number",
         }
     }
 }
@@ -240,7 +246,11 @@ pub struct Decoder {
     assembled: [Vec<u8>; 2],
     skipped: [u64; Skip::ALL.len()],
     unknown_link: Option<LinkType>,
+    ended: Vec<(Ended, u64)>,
 }
+
+/// Most numbers of [`Decoder::ended`] that are told apart.
+const MAX_ENDED: usize = 64;
 
 impl Decoder {
     /// A decoder that returns only the segments of one share of the connections. It still counts all packets that it skips,
@@ -289,12 +299,19 @@ impl Decoder {
 
     /// The general way, for packets that are not plain.
     fn walk<'a>(&'a mut self, packet: &Packet<'a>) -> Decoded<'a> {
-        let Self { fragments, assembled: [outer, inner], skipped, unknown_link, .. } = self;
+        let Self { fragments, assembled: [outer, inner], skipped, unknown_link, ended, .. } = self;
         match segment(packet, fragments, outer, inner) {
             Ok(segment) => Decoded::Segment(segment),
-            Err(skip) => {
+            Err((skip, at)) => {
                 if skip == Skip::Link {
                     unknown_link.get_or_insert(packet.link);
+                }
+                if let Some(at) = at {
+                    if let Some((_, count)) = ended.iter_mut().find(|(known, _)| *known == at) {
+                        *count += 1;
+                    } else if ended.len() < MAX_ENDED {
+                        ended.push((at, 1));
+                    }
                 }
                 if let Some(count) = skipped.get_mut(skip as usize) {
                     *count += 1;
@@ -308,6 +325,13 @@ impl Decoder {
     #[must_use]
     pub fn skipped(&self, why: Skip) -> u64 {
         self.skipped.get(why as usize).copied().unwrap_or(0)
+    }
+
+    /// What announced the header at which packets ended that have no segment, and how many: Ethernet types, IP protocols and link
+    /// types that lead no further.
+    #[must_use]
+    pub fn ended(&self) -> &[(Ended, u64)] {
+        &self.ended
     }
 
     /// The first unknown link type, if there was one.
@@ -329,21 +353,26 @@ fn segment<'a>(
     fragments: &mut Fragments,
     outer: &'a mut Vec<u8>,
     inner: &'a mut Vec<u8>,
-) -> Result<Segment<'a>, Skip> {
+) -> Result<Segment<'a>, (Skip, Option<Ended>)> {
+    let stopped = |Stop { skip, at }| match skip {
+        Skip::NotIp | Skip::OtherTransport | Skip::Encrypted => (skip, Ended::at(at)),
+        skip => (skip, None),
+    };
     let cut = packet.wire_len.saturating_sub(packet.data.len() as u32);
-    let mut found = walk::walk(Next::link(packet.link)?, Rest::new(packet.data, cut), packet, fragments)?;
+    let link = Next::link(packet.link).map_err(|skip| (skip, Some(Ended::Link(packet.link))))?;
+    let mut found = walk::walk(link, Rest::new(packet.data, cut), packet, fragments).map_err(stopped)?;
     for buffer in [outer, inner] {
         match found {
             Found::Segment(segment) => return Ok(segment),
             Found::Assembled(datagram) => {
                 *buffer = datagram.bytes;
                 let next = Next::Protocol(datagram.protocol, datagram.hosts);
-                found = walk::walk(next, Rest::new(buffer, 0), packet, fragments)?;
+                found = walk::walk(next, Rest::new(buffer, 0), packet, fragments).map_err(stopped)?;
             }
         }
     }
     match found {
         Found::Segment(segment) => Ok(segment),
-        Found::Assembled(_) => Err(Skip::TooDeep),
+        Found::Assembled(_) => Err((Skip::TooDeep, None)),
     }
 }

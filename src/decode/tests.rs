@@ -130,6 +130,11 @@ fn tcp_fields() {
     assert_eq!(segment.transport, Transport::Tcp(TcpHead { seq: 5, ack: 0, flags }));
 }
 
+/// The header that macOS writes before a packet of that link type.
+fn pktap(link: u32, packet: &[u8]) -> Vec<u8> {
+    [&108_u32.to_le_bytes()[..], &1_u32.to_le_bytes(), &link.to_le_bytes(), &[0; 96], packet].concat()
+}
+
 #[test]
 fn every_link() {
     let ip = tcp4(b"hello");
@@ -148,6 +153,27 @@ fn every_link() {
         (14, ip.clone()),
         (101, ip.clone()),
         (228, ip.clone()),
+        (9, [&[0xff, 3, 0, 0x21][..], &ip].concat()),
+        (9, [&[0x21][..], &ip].concat()),
+        (50, [&[0xff, 3, 0x21][..], &ip].concat()),
+        (50, [&[0x0f, 0, 8, 0][..], &ip].concat()),
+        (104, [&[0x8f, 0, 8, 0][..], &ip].concat()),
+        (51, [&[0x11, 0, 0, 7, 0, 47, 0, 0x21][..], &ip].concat()),
+        (166, [&[0, 0xff, 3, 0, 0x21][..], &ip].concat()),
+        (204, [&[1, 0xff, 3, 0, 0x21][..], &ip].concat()),
+        (100, [&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0][..], &ip].concat()),
+        (100, [&[6, 6, 3][..], &ip].concat()),
+        (109, [&[2, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0][..], &ip].concat()),
+        (117, [&[61, 2][..], &[0; 62], &ip].concat()),
+        (138, [&[7; 16][..], &[8, 0], &ip].concat()),
+        (239, [&[2, 0, 0, 5, 6, 0, 10, 0, 1, 2, 0, 0, 49, 0, 9, 0][..], &ip].concat()),
+        (239, [&[2, 0, 0, 5, 0, 49, 0, 9][..], &ip].concat()),
+        (242, [&[8, 0, 0, 0][..], &ip].concat()),
+        (242, [&[9; 40][..], &[8, 0, 0, 0], &ip].concat()),
+        (252, [&[0, 12, 0, 4, b'i', b'p', 0, 0, 0, 0, 0, 0][..], &ip].concat()),
+        (258, pktap(1, &ethernet(0x0800, &ip))),
+        (258, pktap(0, &[&[2, 0, 0, 0][..], &ip].concat())),
+        (149, pktap(12, &ip)),
     ];
     for (link, data) in cases {
         assert_eq!(body_of_tcp4(link, &data), b"hello", "link {link}");
@@ -171,6 +197,47 @@ fn unknown_link_is_counted_and_named() {
     assert!(matches!(decoder.decode(&packet(105, &data)), Decoded::Skipped(Skip::Link)));
     assert_eq!(decoder.skipped(Skip::Link), 1);
     assert_eq!(decoder.unknown_link(), Some(LinkType(105)));
+    assert_eq!(LinkType(105).to_string(), "IEEE802_11 (105)");
+    assert_eq!(LinkType(60_000).to_string(), "60000");
+}
+
+#[test]
+fn what_packets_end_at_is_counted_by_its_number() {
+    let mut decoder = Decoder::default();
+    let lldp = ethernet(0x88cc, &[0; 40]);
+    let ospf = ethernet(0x0800, &ipv4(89, &[0; 20]));
+    for (link, data) in [(ETHERNET, &lldp), (ETHERNET, &ospf), (ETHERNET, &lldp), (105, &lldp)] {
+        assert!(matches!(decoder.decode(&packet(link, data)), Decoded::Skipped(_)));
+    }
+    let ended: Vec<_> = decoder.ended().iter().map(|(at, count)| (at.to_string(), *count)).collect();
+    let expected =
+        [("Ethernet type 0x88cc (LLDP)", 2), ("IP protocol 89 (OSPF)", 1), ("link type IEEE802_11 (105)", 1)];
+    assert_eq!(ended, expected.map(|(at, count)| (at.to_owned(), count)));
+    // Many different ones do not take more memory.
+    for number in 0x9000..0x9200_u16 {
+        assert!(matches!(decoder.decode(&packet(ETHERNET, &ethernet(number, &[]))), Decoded::Skipped(_)));
+    }
+    assert_eq!(decoder.ended().len(), MAX_ENDED);
+}
+
+/// The payload of a datagram that Wireshark exported keeps its ends; that of a stream has lost its place.
+#[test]
+fn exported_datagrams_are_datagrams() {
+    let exported = |port_type: u8| {
+        let name = [&[0, 12, 0, 4][..], b"dns\0"].concat();
+        let ends = [0, 20, 0, 4, 10, 0, 0, 2, 0, 21, 0, 4, 10, 0, 0, 1, 0, 24, 0, 4, 0, 0, 0, port_type];
+        let ports = [0, 25, 0, 4, 0, 0, 0, 53, 0, 26, 0, 4, 0, 0, 0x10, 0, 0, 0, 0, 0];
+        [&name[..], &ends, &ports, b"payload"].concat()
+    };
+    let mut decoder = Decoder::default();
+    let datagram = exported(3);
+    let segment = decoded(&mut decoder, &packet(252, &datagram));
+    assert_eq!((segment.payload, segment.side), (&b"payload"[..], Side::B));
+    assert_eq!(
+        (segment.key.a.to_string(), segment.key.b.to_string()),
+        ("10.0.0.1:4096".into(), "10.0.0.2:53".into())
+    );
+    assert_eq!(skipped(&packet(252, &exported(2))), Skip::Exported);
 }
 
 #[test]
@@ -187,6 +254,14 @@ fn tags_and_labels() {
         ethernet(0x8847, &[&last[..], &[0, 0, 0, 0], &frame].concat()),
         ethernet(0x8847, &[&last[..], &frame].concat()),
         ethernet(0x8100, &tag(0x8848, &[&last[..], &frame].concat())),
+        ethernet(0x8864, &[&[0x11, 0, 0, 9, 0, 43, 0, 0x21][..], &ip, b"padding"].concat()),
+        ethernet(0x8100, &tag(0x8864, &[&[0x11, 0, 0, 9, 0, 44, 0xc0, 0x21][..6], &[0, 0x21], &ip].concat())),
+        ethernet(0x88a8, &tag(0x88e7, &[&[0, 0, 1, 2][..], &frame].concat())),
+        ethernet(0x8926, &[&[0, 1, 0, 2, 8, 0][..], &ip].concat()),
+        ethernet(0x892f, &[&[0, 60, 0, 7, 8, 0][..], &ip].concat()),
+        ethernet(0x22f3, &[&[0, 0x40, 0, 1, 0, 2, 9, 9, 9, 9][..], &frame].concat()),
+        ethernet(0x894f, &[&[0x0f, 0xc6, 1, 3][..], &[0; 20], &frame].concat()),
+        ethernet(0x894f, &[&[0x0f, 0xc2, 2, 1][..], &[0; 4], &ip].concat()),
     ] {
         assert_eq!(body_of_tcp4(ETHERNET, &data), b"x");
     }
@@ -202,6 +277,7 @@ fn tunnels() {
     let geneve_ip = [&[0, 0, 0x08, 0x00, 0, 0, 5, 0][..], &ip].concat();
     let gre = [&[0, 0, 8, 0][..], &ip].concat();
     let gre_all = [&[0xb0, 0, 8, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2][..], &ip].concat();
+    let [label, last] = [[0, 1, 0, 64], [0, 2, 1, 64]];
     let nvgre = [&[0x20, 0, 0x65, 0x58, 0, 0, 1, 0][..], &frame].concat();
     let erspan = [&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 0, 0, 0, 0, 0, 0, 0][..], &frame].concat();
     for data in [
@@ -215,7 +291,27 @@ fn tunnels() {
         ipv4(47, &nvgre),
         ipv4(47, &erspan),
         ipv4(4, &ip),
+        ipv4(94, &ip),
         ipv6(4, &ip),
+        ipv4(97, &[&[0x30, 0][..], &frame].concat()),
+        ipv4(
+            47,
+            &[&[0x30, 0x81, 0x88, 0x0b, 0, 45, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0xff, 3, 0, 0x21][..], &ip]
+                .concat(),
+        ),
+        ipv4(47, &[&[0, 0, 0x88, 0x0b, 0, 0x21][..], &ip].concat()),
+        ipv4(47, &[&[0, 0, 0x88, 0x3e][..], &ip].concat()),
+        ipv4(47, &[&[0, 0, 0x88, 0x3e, 1, 2, 3, 4][..], &ip].concat()),
+        udp4(4790, &[&[0x0c, 0, 0, 1, 0, 0, 5, 0][..], &ip].concat()),
+        udp4(4790, &[&[0x0c, 0, 0, 3, 0, 0, 5, 0][..], &frame].concat()),
+        udp4(2152, &[&[0x30, 0xff, 0, 41, 0, 0, 0, 1][..], &ip].concat()),
+        udp4(
+            2152,
+            &[&[0x34, 0xff, 0, 53, 0, 0, 0, 1, 0, 0, 0, 0x85, 2, 0, 0, 0, 0, 0, 0, 0][..], &ip].concat(),
+        ),
+        udp4(1701, &[&[0, 2, 0, 1, 0, 2, 0xff, 3, 0, 0x21][..], &ip].concat()),
+        udp4(1701, &[&[0x4a, 2, 0, 57, 0, 1, 0, 2, 0, 3, 0, 4, 0, 0, 0, 0x21][..], &ip].concat()),
+        udp4(6635, &[&label[..], &last, &ip].concat()),
         ipv4(137, &[&[0, 2, 1, 64][..], &ip].concat()),
         udp4(4789, &[&[8, 0, 0, 0, 0, 0, 5, 0][..], &ethernet(0x8100, &tag(0x0800, &ip))].concat()),
     ] {
@@ -224,12 +320,16 @@ fn tunnels() {
     let mut decoder = Decoder::default();
     let data = ipv4(41, &udp6(b"six in four"));
     assert_eq!(decoded(&mut decoder, &packet(RAW, &data)).payload, b"six in four");
+    for before in [&[][..], &[0, 0, 1, 2, 3, 4, 5, 6], &[0, 1, 0, 0, 8, 8, 8, 8, 8, 8, 8, 8, 0]] {
+        let data = udp4(3544, &[before, &udp6(b"teredo")].concat());
+        assert_eq!(decoded(&mut decoder, &packet(RAW, &data)).payload, b"teredo");
+    }
 }
 
 #[test]
 fn a_datagram_on_a_tunnel_port_is_no_tunnel_by_itself() {
     for body in [&b"hello world, no tunnel at all"[..], &[8, 0, 0, 0, 0, 0, 5, 1], &[8; 40], &[]] {
-        for port in [4789, 8472, 6081] {
+        for port in [4789, 8472, 6081, 4790, 2152, 3544, 1701, 6635] {
             let data = udp4(port, body);
             let mut decoder = Decoder::default();
             let segment = decoded(&mut decoder, &packet(RAW, &data));

@@ -6,7 +6,7 @@ use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice};
 
 use super::fragments::{Datagram, DatagramKey, FragmentField, Fragments};
 use super::rest::Rest;
-use super::{Endpoint, FlowKey, Network, Segment, Skip, TcpFlags, TcpHead, Transport, tunnel};
+use super::{Endpoint, FlowKey, Network, Segment, Skip, TcpFlags, TcpHead, Transport, link, tunnel};
 use crate::source::{LinkType, Packet};
 
 /// Headers within each other, tags and labels included, that are read before a packet is given up.
@@ -21,6 +21,13 @@ pub(super) mod ether_type {
     pub(in super::super) const MPLS: u16 = 0x8847;
     pub(in super::super) const MPLS_UPSTREAM: u16 = 0x8848;
     pub(in super::super) const QINQ: u16 = 0x88a8;
+    pub(in super::super) const PPPOE_SESSION: u16 = 0x8864;
+    /// The service tag of 802.1ah, a whole frame behind it.
+    pub(in super::super) const BACKBONE: u16 = 0x88e7;
+    pub(in super::super) const TRILL: u16 = 0x22f3;
+    pub(in super::super) const VN_TAG: u16 = 0x8926;
+    pub(in super::super) const HSR: u16 = 0x892f;
+    pub(in super::super) const NSH: u16 = 0x894f;
     /// What switches used for outer tags before 802.1ad.
     pub(in super::super) const QINQ_OLD: u16 = 0x9100;
     /// Largest value of the field that is a length (IEEE 802.3) and not a type.
@@ -37,9 +44,11 @@ pub(super) mod protocol {
     pub(super) const ROUTING: u8 = 43;
     pub(super) const FRAGMENT: u8 = 44;
     pub(super) const GRE: u8 = 47;
-    pub(super) const ESP: u8 = 50;
+    pub(in super::super) const ESP: u8 = 50;
     pub(super) const AH: u8 = 51;
     pub(super) const DESTINATION: u8 = 60;
+    pub(super) const IP_IN_IP: u8 = 94;
+    pub(super) const ETHER_IP: u8 = 97;
     pub(super) const MOBILITY: u8 = 135;
     pub(super) const MPLS: u8 = 137;
     pub(super) const HIP: u8 = 139;
@@ -62,6 +71,22 @@ pub(super) enum Next {
     CookedV1,
     CookedV2,
     Loopback,
+    Ppp,
+    /// PPP behind a byte with the direction.
+    DirectedPpp,
+    Hdlc,
+    PppOe,
+    Pktap,
+    NfLog,
+    PfLog,
+    Enc,
+    Infiniband,
+    Llc,
+    Exported,
+    /// An Ethernet type behind this number of bytes.
+    TypeBehind(usize),
+    /// The payload of a UDP datagram with these ports.
+    Datagram(Hosts, [u16; 2]),
     /// What an Ethernet type announces.
     Type(u16),
     Mpls,
@@ -85,6 +110,21 @@ impl Next {
             // Raw IP: the two numbers that libpcap uses on different systems, the file's own, and the two that name
             // the version.
             12 | 14 | 101 | 228 | 229 => Self::Ip,
+            // PPP as such, and behind a byte with the direction or in place of the address.
+            9 => Self::Ppp,
+            50 | 104 => Self::Hdlc,
+            51 => Self::PppOe,
+            166 | 204 => Self::DirectedPpp,
+            100 => Self::Llc,
+            109 => Self::Enc,
+            117 => Self::PfLog,
+            // Apple's IP over IEEE 1394: two addresses of 8 bytes.
+            138 => Self::TypeBehind(16),
+            239 => Self::NfLog,
+            242 => Self::Infiniband,
+            252 => Self::Exported,
+            // 149 is the number that macOS used before it had one.
+            149 | 258 => Self::Pktap,
             _ => return Err(Skip::Link),
         })
     }
@@ -98,54 +138,103 @@ pub(super) enum Found<'a> {
     Assembled(Datagram),
 }
 
+/// Why headers end before TCP or UDP, and the header that can't be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stop {
+    pub(super) skip: Skip,
+    pub(super) at: Next,
+}
+
 /// Reads headers from `next` on.
 pub(super) fn walk<'a>(
     mut next: Next,
     mut rest: Rest<'a>,
     packet: &Packet<'_>,
     fragments: &mut Fragments,
-) -> Result<Found<'a>, Skip> {
+) -> Result<Found<'a>, Stop> {
     for _ in 0..MAX_HEADS {
-        (next, rest) = match next {
-            Next::Ethernet => {
-                let (head, rest) = rest.head::<14>()?;
-                (Next::Type(u16::from_be_bytes([head[12], head[13]])), rest)
-            }
-            Next::CookedV1 => {
-                let (head, rest) = rest.head::<16>()?;
-                (Next::Type(u16::from_be_bytes([head[14], head[15]])), rest)
-            }
-            Next::CookedV2 => {
-                let (head, rest) = rest.head::<20>()?;
-                (Next::Type(u16::from_be_bytes([head[0], head[1]])), rest)
-            }
-            Next::Loopback => loopback(rest)?,
-            Next::Type(number) => typed(number, rest)?,
-            Next::Mpls => mpls(rest)?,
-            Next::Ip => match rest.bytes.first().map(|b| b >> 4) {
-                Some(4) => ipv4(rest)?,
-                Some(6) => ipv6(rest)?,
-                Some(_) => return Err(Skip::Malformed),
-                None => return Err(rest.short(1)),
-            },
-            Next::Fragment(key, place) => {
-                if rest.cut > 0 {
-                    return Err(Skip::Truncated);
-                }
-                let key = DatagramKey { capture_point: packet.capture_point, ..key };
-                return fragments.add(key, place, rest.bytes, packet.time).map(Found::Assembled);
-            }
-            Next::Protocol(protocol::TCP, hosts) => {
-                return tcp(hosts, rest, packet).map(Found::Segment);
-            }
-            Next::Protocol(protocol::UDP, hosts) => match udp(hosts, rest, packet)? {
-                Datagrams::Plain(segment) => return Ok(Found::Segment(segment)),
-                Datagrams::Tunnel(next, rest) => (next, rest),
-            },
-            Next::Protocol(number, hosts) => inside_ip(number, hosts, rest)?,
-        };
+        match step(next, rest, packet, fragments) {
+            Ok(Step::Next(then, behind)) => (next, rest) = (then, behind),
+            Ok(Step::Found(found)) => return Ok(found),
+            Err(skip) => return Err(Stop { skip, at: next }),
+        }
     }
-    Err(Skip::TooDeep)
+    Err(Stop { skip: Skip::TooDeep, at: next })
+}
+
+/// What a header leads to.
+enum Step<'a> {
+    Next(Next, Rest<'a>),
+    Found(Found<'a>),
+}
+
+/// Reads one header.
+fn step<'a>(
+    next: Next,
+    rest: Rest<'a>,
+    packet: &Packet<'_>,
+    fragments: &mut Fragments,
+) -> Result<Step<'a>, Skip> {
+    let (next, rest) = match next {
+        Next::Ethernet => {
+            let (head, rest) = rest.head::<14>()?;
+            (Next::Type(u16::from_be_bytes([head[12], head[13]])), rest)
+        }
+        Next::CookedV1 => {
+            let (head, rest) = rest.head::<16>()?;
+            (Next::Type(u16::from_be_bytes([head[14], head[15]])), rest)
+        }
+        Next::CookedV2 => {
+            let (head, rest) = rest.head::<20>()?;
+            (Next::Type(u16::from_be_bytes([head[0], head[1]])), rest)
+        }
+        Next::Loopback => loopback(rest)?,
+        Next::Ppp => link::ppp(rest)?,
+        Next::DirectedPpp => link::ppp(rest.skip(1)?)?,
+        Next::Hdlc => link::hdlc(rest)?,
+        Next::PppOe => link::pppoe(rest)?,
+        Next::Pktap => link::pktap(rest)?,
+        Next::NfLog => link::nflog(rest)?,
+        Next::PfLog => link::pflog(rest)?,
+        Next::Enc => link::enc(rest)?,
+        Next::Infiniband => link::ip_over_infiniband(rest)?,
+        Next::Llc => link::llc(rest)?,
+        Next::Exported => link::exported_pdu(rest)?,
+        Next::TypeBehind(bytes) => {
+            let (number, rest) = rest.skip(bytes)?.head::<2>()?;
+            (Next::Type(u16::from_be_bytes(*number)), rest)
+        }
+        Next::Datagram(hosts, [from, to]) => {
+            let ([a, b], [c, d]) = (from.to_be_bytes(), to.to_be_bytes());
+            let transport = Transport::Udp { packet_id: hosts.packet_id };
+            return Ok(Step::Found(Found::Segment(segment(hosts, [a, b, c, d], transport, rest, packet))));
+        }
+        Next::Type(number) => typed(number, rest)?,
+        Next::Mpls => mpls(rest)?,
+        Next::Ip => match rest.bytes.first().map(|b| b >> 4) {
+            Some(4) => ipv4(rest)?,
+            Some(6) => ipv6(rest)?,
+            Some(_) => return Err(Skip::Malformed),
+            None => return Err(rest.short(1)),
+        },
+        Next::Fragment(key, place) => {
+            if rest.cut > 0 {
+                return Err(Skip::Truncated);
+            }
+            let key = DatagramKey { capture_point: packet.capture_point, ..key };
+            let datagram = fragments.add(key, place, rest.bytes, packet.time)?;
+            return Ok(Step::Found(Found::Assembled(datagram)));
+        }
+        Next::Protocol(protocol::TCP, hosts) => {
+            return Ok(Step::Found(Found::Segment(tcp(hosts, rest, packet)?)));
+        }
+        Next::Protocol(protocol::UDP, hosts) => match udp(hosts, rest, packet)? {
+            Datagrams::Plain(segment) => return Ok(Step::Found(Found::Segment(segment))),
+            Datagrams::Tunnel(next, rest) => (next, rest),
+        },
+        Next::Protocol(number, hosts) => inside_ip(number, hosts, rest)?,
+    };
+    Ok(Step::Next(next, rest))
 }
 
 /// What an Ethernet type leads to; tags are passed.
@@ -158,14 +247,19 @@ fn typed(number: u16, rest: Rest<'_>) -> Result<(Next, Rest<'_>), Skip> {
         }
         ether_type::MPLS | ether_type::MPLS_UPSTREAM => (Next::Mpls, rest),
         ether_type::TRANSPARENT_ETHERNET => (Next::Ethernet, rest),
-        0..=ether_type::MAX_LENGTH => {
-            // IEEE 802.2 with SNAP (RFC 1042): the type follows the organization code 0.
-            let (snap, rest) = rest.head::<8>()?;
-            if snap[..6] != [0xaa, 0xaa, 3, 0, 0, 0] {
-                return Err(Skip::NotIp);
-            }
-            (Next::Type(u16::from_be_bytes([snap[6], snap[7]])), rest)
+        ether_type::PPPOE_SESSION => (Next::PppOe, rest),
+        // Flags and the number of the service.
+        ether_type::BACKBONE => (Next::Ethernet, rest.skip(4)?),
+        // Two bridge identifiers (IEEE 802.1BR), or path, size and number of a ring (IEC 62439-3).
+        ether_type::VN_TAG | ether_type::HSR => (Next::TypeBehind(4), rest),
+        ether_type::TRILL => {
+            // RFC 6325, section 3: the length of the options is in units of 4 bytes, across the first two bytes.
+            let (head, rest) = rest.head::<6>()?;
+            let options = u16::from_be_bytes([head[0], head[1]]) >> 6 & 0x1f;
+            (Next::Ethernet, rest.skip(usize::from(options) * 4)?)
         }
+        ether_type::NSH => link::nsh(rest)?,
+        0..=ether_type::MAX_LENGTH => (Next::Llc, rest),
         _ => return Err(Skip::NotIp),
     })
 }
@@ -175,11 +269,7 @@ fn loopback(rest: Rest<'_>) -> Result<(Next, Rest<'_>), Skip> {
     let (head, rest) = rest.head::<4>()?;
     let little = u32::from_le_bytes(*head);
     let family = if little > 0xffff { little.swap_bytes() } else { little };
-    match family {
-        // AF_INET everywhere; AF_INET6 of Linux, NetBSD and OpenBSD, FreeBSD, macOS.
-        2 | 10 | 24 | 28 | 30 => Ok((Next::Ip, rest)),
-        _ => Err(Skip::NotIp),
-    }
+    if link::is_ip_family(family) { Ok((Next::Ip, rest)) } else { Err(Skip::NotIp) }
 }
 
 /// One label (RFC 3032). What follows the last one is not said by any field: IP shows its version, and a pseudowire
@@ -246,7 +336,8 @@ fn ipv6(rest: Rest<'_>) -> Result<(Next, Rest<'_>), Skip> {
 /// Extension headers and tunnels that IP carries by itself.
 fn inside_ip(number: u8, hosts: Hosts, rest: Rest<'_>) -> Result<(Next, Rest<'_>), Skip> {
     match number {
-        protocol::IPV4 | protocol::IPV6 => Ok((Next::Ip, rest)),
+        protocol::IPV4 | protocol::IPV6 | protocol::IP_IN_IP => Ok((Next::Ip, rest)),
+        protocol::ETHER_IP => link::ether_in_ip(rest),
         protocol::GRE => tunnel::gre(rest),
         protocol::MPLS => Ok((Next::Mpls, rest)),
         protocol::FRAGMENT if hosts.source.is_ipv6() => fragment(hosts, rest),
@@ -329,7 +420,9 @@ fn udp<'a>(hosts: Hosts, rest: Rest<'a>, packet: &Packet<'_>) -> Result<Datagram
         len if len > rest.wire_len() => payload,
         len => payload.limit(len - head.len()),
     };
-    if let Some((next, rest)) = tunnel::udp(u16::from_be_bytes([head[2], head[3]]), payload) {
+    if let Some((next, rest)) =
+        tunnel::udp([[head[0], head[1]], [head[2], head[3]]].map(u16::from_be_bytes), payload)
+    {
         return Ok(Datagrams::Tunnel(next, rest));
     }
     let ports = [head[0], head[1], head[2], head[3]];

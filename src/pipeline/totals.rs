@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::calls::record::Connection;
-use crate::decode::Skip;
+use crate::decode::{Ended, Skip};
 use crate::flow::Shed;
 use crate::source::{LinkType, SourceError};
 use crate::text::{counted, duration, thousands};
@@ -28,6 +28,8 @@ pub struct Totals {
     pub skipped: Vec<(Skip, u64)>,
     /// The first link type that can't be decoded, if there was one.
     pub unknown_link: Option<LinkType>,
+    /// The numbers at which packets without a segment ended, in the order in which they came.
+    pub ended: Vec<(Ended, u64)>,
     /// Time of the first and the last packet.
     pub span: Option<(Timestamp, Timestamp)>,
     /// Packets that are older than ones before them by [`BACKWARDS`] or more, and the largest difference in nanoseconds.
@@ -153,15 +155,22 @@ impl Totals {
         }
     }
 
-    /// An error that says how much of the input could not be decoded, if any.
+    /// An error, if nothing of the input could be decoded because of its link type.
     #[must_use]
     pub fn undecoded(&self) -> Option<SourceError> {
         let link = self.unknown_link?;
         let (_, count) = self.skipped.iter().find(|(skip, _)| *skip == Skip::Link)?;
-        Some(SourceError(format!(
-            "{count} packets of {} can't be decoded: link type {}",
-            self.packets, link.0
-        )))
+        (*count == self.packets).then(|| {
+            SourceError(format!("{count} packets of {} can't be decoded: link type {link}", self.packets))
+        })
+    }
+
+    /// What announced the headers at which packets ended, the most frequent first: `7 Ethernet type 0x88cc (LLDP)`.
+    fn endings(&self, of: impl Fn(&Ended) -> bool) -> String {
+        const SHOWN: usize = 5;
+        let mut chosen: Vec<_> = self.ended.iter().filter(|(ended, _)| of(ended)).collect();
+        chosen.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        words(chosen.iter().take(SHOWN).map(|(ended, count)| (*count, ended.to_string())))
     }
 
     /// Adds the numbers of another share of the connections. Every share reads all packets.
@@ -197,7 +206,11 @@ impl Totals {
             return Some(format!(
                 "no calls: none of {} belongs to a TCP or UDP connection{}",
                 counted(self.packets, "packet"),
-                if skipped.is_empty() { skipped } else { format!(" ({skipped})") }
+                match (skipped.is_empty(), self.endings(|_| true)) {
+                    (true, _) => String::new(),
+                    (false, at) if at.is_empty() => format!(" ({skipped})"),
+                    (false, at) => format!(" ({skipped}: {at})"),
+                }
             ));
         }
         let all = counted(self.connections, "connection");
@@ -224,10 +237,17 @@ impl Totals {
 
     /// Packets that were not read to their end, unless they are of other protocols.
     fn opaque(&self) -> Option<String> {
-        let hidden =
-            |skip: &Skip| matches!(skip, Skip::Encrypted | Skip::Truncated | Skip::Malformed | Skip::TooDeep);
+        let hidden = |skip: &Skip| {
+            matches!(
+                skip,
+                Skip::Encrypted | Skip::Truncated | Skip::Malformed | Skip::TooDeep | Skip::Exported
+            )
+        };
         let chosen = self.skipped.iter().filter(|(skip, _)| hidden(skip));
-        let words = words(chosen.map(|(skip, count)| (*count, skip.reason())));
+        let hidden = words(chosen.map(|(skip, count)| (*count, skip.reason())));
+        let links = self.endings(|ended| matches!(ended, Ended::Link(_)));
+        let words =
+            [hidden, links].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(", ");
         (!words.is_empty())
             .then(|| format!("packets that could not be read to a TCP or UDP segment: {words}"))
     }
@@ -272,7 +292,7 @@ impl Totals {
 }
 
 /// `5 not IP, 3 fragment`, without what is zero.
-fn words<'w>(counts: impl IntoIterator<Item = (u64, &'w str)>) -> String {
+fn words(counts: impl IntoIterator<Item = (u64, impl std::fmt::Display)>) -> String {
     let some = counts.into_iter().filter(|(count, _)| *count > 0);
     some.map(|(count, word)| format!("{} {word}", thousands(count))).collect::<Vec<_>>().join(", ")
 }
@@ -317,7 +337,27 @@ mod tests {
         let expected = "no calls: none of 1,200 packets belongs to a TCP or UDP connection (1,190 not IP, 10 neither \
                         TCP nor UDP)";
         assert_eq!(totals.remarks(), [expected]);
+        let (lldp, ospf) = (Ended::EtherType(0x88cc), Ended::Protocol(89));
+        totals.ended = vec![(ospf, 10), (lldp, 1_190)];
+        let [remark] = &totals.remarks()[..] else { panic!("one remark") };
+        let end = "TCP nor UDP: 1,190 Ethernet type 0x88cc (LLDP), 10 IP protocol 89 (OSPF))";
+        assert!(remark.ends_with(end), "{remark}");
         assert_eq!(Totals::default().remarks(), ["no packets"]);
+    }
+
+    #[test]
+    fn an_unknown_link_type_is_an_error_only_where_nothing_else_is_there() {
+        let mut totals = totals();
+        totals.unknown_link = Some(LinkType(105));
+        totals.skipped = vec![(Skip::Link, 1_200)];
+        totals.ended = vec![(Ended::Link(LinkType(105)), 1_200)];
+        let error = totals.undecoded().expect("an error").to_string();
+        assert_eq!(error, "1200 packets of 1200 can't be decoded: link type IEEE802_11 (105)");
+        totals.packets = 1_300;
+        assert!(totals.undecoded().is_none());
+        let expected =
+            "packets that could not be read to a TCP or UDP segment: 1,200 link type IEEE802_11 (105)";
+        assert_eq!(totals.remarks(), [expected]);
     }
 
     #[test]

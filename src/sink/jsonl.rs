@@ -258,6 +258,9 @@ fn totals_object<'b>(room: Room<'b>, memory: &mut Memory, totals: &Totals) -> Ro
     let room = room.text(",\"skipped\":").array(&totals.skipped, |room, (skip, count)| {
         room.text("{\"reason\":").string(skip.reason()).text(",\"packets\":").number(*count).text("}")
     });
+    let room = room.text(",\"ended\":").array(&totals.ended, |room, (ended, count)| {
+        room.text("{\"at\":").string(&ended.to_string()).text(",\"packets\":").number(*count).text("}")
+    });
     let room = room.text(",\"shed\":{");
     let shed = [
         ("connections", totals.shed.evicted),

@@ -18,6 +18,7 @@ pub mod files;
 mod foreign;
 mod input;
 mod limit;
+mod link_type;
 pub mod live;
 mod pcap;
 mod pcapng;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use bpf::{Filtered, Programs};
 pub use limit::Limited;
+pub use link_type::LinkType;
 pub use live::LiveSource;
 pub use queue::Queued;
 pub use reread::Reread;
@@ -41,10 +43,6 @@ pub use ring::Ring;
 pub use tee::{Tap, Tee};
 
 use crate::time::Timestamp;
-
-/// Link-layer header type as capture files number it (`LINKTYPE_…`, <https://www.tcpdump.org/linktypes.html>).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LinkType(pub u16);
 
 /// A place at which packets were captured, among those that are read together: a host, a mirror port. What passes several
 /// of them is seen several times. 0 where there is only one, or nothing is known.

@@ -145,7 +145,7 @@ fn an_unknown_link_type_is_reported() {
         assert_eq!(status(&output), 1);
         assert!(output.stdout.is_empty());
         let err = text(&output.stderr);
-        assert!(err.contains("1068 packets of 1068 can't be decoded: link type 105"), "{err}");
+        assert!(err.contains("1068 packets of 1068 can't be decoded: link type IEEE802_11 (105)"), "{err}");
     }
 }
 
