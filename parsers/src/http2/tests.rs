@@ -221,6 +221,21 @@ fn answers_without_a_grpc_status() {
 }
 
 #[test]
+fn messages_show_that_they_are_json() {
+    let mut feed = Feed::begun();
+    let mut message = vec![0, 0, 0, 0, 8];
+    message.extend(b"{\"a\": 1}");
+    feed.data(CLIENT, &frame(frame::HEADERS, frame::END_HEADERS, 1, &request_fields()));
+    feed.data(CLIENT, &frame(frame::DATA, frame::END_STREAM, 1, &message));
+    let codecs: Vec<_> = feed.emitted.iter().map(|emitted| (emitted.kind, emitted.codec)).collect();
+    let half_close = (Kind::HalfClose, None);
+    assert_eq!(codecs, [(Kind::Open, Some("protobuf")), (Kind::Part, Some("json")), half_close]);
+    feed.emitted.clear();
+    feed.data(CLIENT, &request(3));
+    assert_eq!(feed.emitted[1].codec, None, "a message of Protobuf says nothing");
+}
+
+#[test]
 fn the_beginning_of_an_answer_says_whether_it_has_a_status() {
     for (fields, expected) in [
         (vec![("content-type", "text/html")], false),

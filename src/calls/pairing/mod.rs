@@ -671,6 +671,8 @@ fn count(waiting: &mut Pending, side: Side, at: At<'_>, part: &Part<'_>, how: Fi
             call.latency.get_or_insert(at.origin.time.since(call.start));
         }
     }
+    // The messages themselves show their codec, whatever the content type leaves open.
+    call.codec = part.head.codec.or(call.codec);
     if part.head.truncated {
         call.findings.insert(how);
     }

@@ -431,6 +431,16 @@ fn streams_count_their_messages_and_tell_their_kind_by_them() {
 }
 
 #[test]
+fn messages_that_show_their_codec_count_more_than_the_content_type() {
+    let mut line = Line::new();
+    line.say(CLIENT, with(open(1), |head| head.codec = Some("protobuf")));
+    line.say(CLIENT, with(part(1, 1, 10), |head| head.codec = Some("json")));
+    line.say(SERVER, part(1, 1, 20));
+    line.say(SERVER, trailers(1, 0));
+    assert_eq!(line.calls()[0].codec, Some("json"));
+}
+
+#[test]
 fn calls_that_wait_are_bounded() {
     let mut line = Line::new();
     for id in 0..=MAX_PENDING as i64 {

@@ -77,9 +77,16 @@ pub(super) fn answer_of<'a>(
     Answer { head, names: Names::default(), quoted, status, body: false, oneway: false, headers }
 }
 
-/// Emits a DATA frame in which that many messages ended.
-pub(super) fn emit_part(rpc: Rpc, id: u32, span: Span, messages: u32, truncated: bool, emit: &mut Emit<'_>) {
-    let head = head_of(rpc, id, span, truncated);
+/// Emits a DATA frame in which that many messages of that codec, if it is known, ended.
+pub(super) fn emit_part(
+    rpc: Rpc,
+    id: u32,
+    span: Span,
+    (messages, codec): (u32, Option<&'static str>),
+    truncated: bool,
+    emit: &mut Emit<'_>,
+) {
+    let head = Head { codec, ..head_of(rpc, id, span, truncated) };
     emit(span.side, &Event::Part(Part::new(head, messages)));
 }
 

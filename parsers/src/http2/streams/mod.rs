@@ -5,6 +5,7 @@
 //! | the state of one stream, with its diagram | `stream.rs` |
 //! | stream numbers that may have been missed | `numbers.rs` |
 //! | where frames stand in the bytes of their side | `positions.rs` |
+//! | whether messages are JSON | `json.rs` |
 //! | requests whose path is not known | `unknown_paths.rs` |
 //! | whether header blocks can be among missing bytes | `loss_proof.rs` |
 //! | DATA of which nothing shows who called | `unplaced.rs` |
@@ -15,6 +16,7 @@
 //! A stream is a call once its request says so, or, where the request can't be read, once something else proves it. Until
 //! then what is seen of it is pending.
 
+mod json;
 mod loss_proof;
 mod messages;
 mod numbers;
@@ -333,7 +335,7 @@ impl Streams {
         }
         let emit_parts = |side: Side, emit: &mut Emit<'_>| {
             if let Some((span, messages)) = *side.of(&pending.parts) {
-                emit_part(rpc, id, self.reachable(span), messages, truncated, emit);
+                emit_part(rpc, id, self.reachable(span), (messages, None), truncated, emit);
             }
         };
         emit_parts(client, emit);
@@ -459,6 +461,7 @@ impl Streams {
         if stream.web.is_some() {
             return self.web_data(id, piece, emit);
         }
+        side.of_mut(&mut stream.json).feed(data);
         let scanner = stream.scanner(side);
         if let Some(length) = begins {
             scanner.begin_frame(length);
@@ -469,7 +472,10 @@ impl Streams {
         let truncated = stream.is_truncated();
         match &mut stream.state {
             State::Done => return messages,
-            State::Call => emit_part(Rpc::Grpc, id, span, messages, truncated, emit),
+            State::Call => {
+                let codec = side.of(&stream.json).codec();
+                emit_part(Rpc::Grpc, id, span, (messages, codec), truncated, emit);
+            }
             State::Candidate(_) | State::Orphan | State::ProvenOrphan => {
                 if let State::Candidate(pending) = &mut stream.state {
                     pending.add(span, messages);

@@ -20,6 +20,7 @@
 use super::super::grpc::{Content, Scanner};
 use super::super::hpack::{Fields, List};
 use super::super::known::Name;
+use super::json::JsonSign;
 use super::messages::Span;
 use super::web::WebStream;
 use crate::event::{Rpc, Side};
@@ -110,6 +111,8 @@ pub(super) struct Stream {
     /// The codec that the answer's first header block names.
     pub(super) codec: Option<&'static str>,
     pub(super) scanners: [Scanner; 2],
+    /// Whether the messages of each side are JSON.
+    pub(super) json: [JsonSign; 2],
     /// What is known of it if it is of Connect or its kin.
     pub(super) web: Option<Box<WebStream>>,
 }
@@ -127,18 +130,24 @@ impl Stream {
             http: None,
             codec: None,
             scanners: [Scanner::START; 2],
+            json: [JsonSign::default(); 2],
             web: None,
         }
     }
 
     /// A stream whose request was not seen.
     pub(super) fn orphan() -> Self {
-        Self { scanners: [Scanner::Lost; 2], ..Self::new(State::Orphan, Loss::Bytes) }
+        Self {
+            scanners: [Scanner::Lost; 2],
+            json: [JsonSign::LOST; 2],
+            ..Self::new(State::Orphan, Loss::Bytes)
+        }
     }
 
     /// Bytes of `side`, which is the client if `of_client`, are missing (`None`: an unknown number).
     pub(super) fn skip(&mut self, side: Side, of_client: bool, missing: Option<u64>) {
         self.scanner(side).skip(missing);
+        side.of_mut(&mut self.json).skip();
         if let Some(web) = &mut self.web {
             web.skip(of_client, missing);
         }

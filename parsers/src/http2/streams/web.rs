@@ -197,7 +197,7 @@ impl Streams {
         let Some((span, end_stream)) = ends else { return messages };
         match &mut stream.state {
             State::Done => return messages,
-            State::Call => emit_part(rpc, id, span, messages, truncated, emit),
+            State::Call => emit_part(rpc, id, span, (messages, None), truncated, emit),
             State::Candidate(pending) => pending.add(span, messages),
             State::Orphan | State::ProvenOrphan => {}
         }
