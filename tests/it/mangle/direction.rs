@@ -97,7 +97,8 @@ fn answers_alone_are_calls() {
                 // Resets by the client are none of the answers, and plain answers of HTTP don't show what was asked for.
                 && call["initiator"] != "client"
                 && call["carrier"] != "http-status"
-                && call["rpc"] != "trpc-http"
+                && matches!(call["rpc"].as_str(), Some("thrift" | "kitex-protobuf" | "grpc" | "ttstream" | "trpc" | "trpc-stream"))
+                && call["transport"] != "http1"
                 && call["response_bytes"] != 0;
             let client: std::net::SocketAddr = call["client"].as_str().unwrap().parse().unwrap();
             if !answered || !clients.contains(&(client.ip(), client.port())) {

@@ -193,7 +193,9 @@ fn is_whole(frames: &[Frame]) -> bool {
     let mut begun = Vec::new();
     frames.iter().all(|frame| match frame.tcp {
         Some(tcp) if tcp.has(SYN) => {
-            begun.push(frame.flow());
+            if !tcp.has(ACK) {
+                begun.push(frame.flow());
+            }
             true
         }
         Some(_) if !frame.payload.is_empty() => begun.contains(&frame.flow()),
