@@ -211,6 +211,13 @@ impl Owner<Slot> for Stages {
         needed
     }
 
+    fn reset(&mut self, flow: &Flow, slot: &mut Slot, side: Side, read: u32, now: Stamp) {
+        if let Some(pending) = slot.calls.pending() {
+            self.matcher.unread(At { flow, now, origin: now, position: None }, pending, side, read);
+            slot.calls.finish();
+        }
+    }
+
     fn warm(&self, slot: &Slot) -> u64 {
         slot.conversation.warm() + slot.calls.decided()
     }

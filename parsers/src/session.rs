@@ -325,6 +325,9 @@ impl<R: Reader> Session for Core<R> {
         }
         let stream = side.of_mut(&mut self.streams);
         let at = At { side, offset: stream.offset };
+        if lost && !carry.is_empty() {
+            self.reader.passed_over(at.after(carry.len()), carry.len(), false, emit);
+        }
         let carried = if lost { &[][..] } else { &carry };
         self.reader.end(at, carried, emit);
         stream.offset += carry.len() as u64;

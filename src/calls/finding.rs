@@ -51,6 +51,14 @@ table! {
             look: "What the handler returns beside its error.",
             remark: Some("a body came with the error, which the caller drops"),
         },
+        /// A unary gRPC call went well without a message.
+        MessageMissing = "message-missing" {
+            meaning: "A gRPC answer with status 0 and without a message, to one request. If the method is unary, the \
+                caller's library makes a failure of it (grpc-go and gRPC C++: INTERNAL; grpc-java: INTERNAL, \
+                'No value received for unary call'); an answer of a stream may be empty.",
+            look: "The handler or the proxy that ended the call without an answer, if the method is unary.",
+            remark: Some("there is no message in the answer, which fails the call if its method is unary"),
+        },
         /// The answer came after the caller gave up.
         LateAnswer = "late-answer" {
             meaning: "The answer came after the caller had closed its side, or later than the time-out of the \

@@ -11,7 +11,7 @@ use rpcscope_parsers::{Rpc, Status};
 
 use super::details;
 use super::record::{Carrier, Class, Finding, Findings, Initiator, Name};
-use crate::codes::library_made::library_made;
+use crate::codes::library_made::{library_made, needs_text};
 use crate::codes::{self, Entry, Family, grpc, kitex, trpc, volo};
 
 /// How a call came to its end.
@@ -474,6 +474,12 @@ fn grpc_code(status: &GrpcStatus<'_>) -> Decision {
         GrpcCode::Code(code @ grpc::INTERNAL) if status.cut => {
             Decision::from(Outcome::of(None, Carrier::GrpcStatus)).published(Family::Grpc, code).text(text)
         }
+        // Nor can a library's be told from a handler's where the text is missing.
+        GrpcCode::Code(code)
+            if status.cut && text.is_none() && grpc::is_for_handlers(code) && needs_text(code) =>
+        {
+            Decision::from(Outcome::of(None, Carrier::GrpcStatus)).published(Family::Grpc, code)
+        }
         GrpcCode::Code(code) => failed_status(Carrier::GrpcStatus, code, text),
         GrpcCode::Malformed(raw) => Decision::of(Class::Rpc, Carrier::GrpcStatus)
             .text(Some(text.unwrap_or(&raw.decode())))
@@ -743,6 +749,10 @@ mod tests {
         is(&of(grpc_status(GrpcCode::Unknown)), None, Carrier::GrpcStatus, None, &[]);
         let cut = GrpcStatus { cut: true, ..grpc_status(GrpcCode::Code(13)) };
         is(&of(cut), None, Carrier::GrpcStatus, Some(13), &[]);
+        for (code, class) in [(5, Some(Class::Business)), (11, None), (4, Some(Class::Rpc))] {
+            let cut = GrpcStatus { cut: true, ..grpc_status(GrpcCode::Code(code)) };
+            is(&of(cut), class, Carrier::GrpcStatus, Some(code), &[]);
+        }
         let proxy = GrpcStatus { http: Some(502), ..grpc_status(GrpcCode::Absent) };
         is(&of(proxy), Some(Class::Rpc), Carrier::HttpStatus, Some(502), &[]);
         let mended = GrpcStatus { http: Some(500), ..grpc_status(GrpcCode::Code(0)) };

@@ -130,6 +130,16 @@ impl Findings {
         self.0 & (1 << finding as u64) != 0
     }
 
+    /// Those that say what the capture lacks.
+    #[must_use]
+    pub fn of_capture(self) -> Self {
+        let mut lacking = Self::default();
+        for finding in [Finding::Gap, Finding::Truncated, Finding::MidStream] {
+            lacking.insert(finding);
+        }
+        Self(self.0 & lacking.0)
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(self) -> bool {

@@ -32,6 +32,12 @@ pub fn library_made(code: i64, text: &[u8]) -> Option<&'static LibraryMade> {
     ALL.iter().find(fits)
 }
 
+/// Whether libraries make that status, so that its text is needed to know what it says.
+#[must_use]
+pub fn needs_text(code: i64) -> bool {
+    ALL.iter().any(|made| made.entry.code == code)
+}
+
 const fn made(
     library: &'static str,
     (code, name): (i64, &'static str),

@@ -85,6 +85,8 @@ pub(super) struct FirstHeld {
     pub(super) at: Position,
     pub(super) needs: Option<Position>,
     pub(super) origin: Stamp,
+    /// It is the FIN.
+    pub(super) fin: bool,
 }
 
 /// Bytes that were not captured although bytes after them, or their acknowledgement, were.
@@ -231,9 +233,13 @@ impl HalfStream {
 
     /// The first of what is held back.
     pub(super) fn first_held(&self) -> Option<FirstHeld> {
-        let segment =
-            self.first_segment().map(|s| FirstHeld { at: s.start, needs: s.needs, origin: s.origin });
-        let fin = self.fin().map(|f| FirstHeld { at: f.at, needs: f.needs, origin: f.origin });
+        let segment = self.first_segment().map(|s| FirstHeld {
+            at: s.start,
+            needs: s.needs,
+            origin: s.origin,
+            fin: false,
+        });
+        let fin = self.fin().map(|f| FirstHeld { at: f.at, needs: f.needs, origin: f.origin, fin: true });
         match (segment, fin) {
             (Some(segment), Some(fin)) if fin.at < segment.at => Some(fin),
             (Some(segment), _) => Some(segment),
@@ -349,6 +355,17 @@ impl HalfStream {
         self.done = true;
         self.discard();
         to.end(side, End::Fin, origin);
+    }
+
+    /// Ends a stream whose last byte was acknowledged but never captured, if nothing is known to follow: it was a FIN.
+    pub(super) fn pass_lost_fin<S, O: Owner<S>>(&mut self, side: Side, to: &mut Delivery<'_, S, O>) {
+        if !self.fin_lost || self.done || self.holds() {
+            return;
+        }
+        self.fin_lost = false;
+        self.done = true;
+        self.discard();
+        to.end(side, End::Fin, to.now);
     }
 
     /// Delivers the first of what is held back.

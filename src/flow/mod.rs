@@ -182,6 +182,10 @@ pub trait Owner<S> {
         now: Stamp,
     ) -> u64;
 
+    /// The host of `side` reset the connection. Of the other side's stream it had acknowledged what stands before sequence
+    /// number `read`. Comes after the ends of both sides, which may have been FINs.
+    fn reset(&mut self, _flow: &Flow, _slot: &mut S, _side: Side, _read: u32, _now: Stamp) {}
+
     /// Reads what the next chunk of the connection will need, and returns anything that depends on it. See [`Table::warm`].
     fn warm(&self, _slot: &S) -> u64 {
         0

@@ -45,6 +45,8 @@ struct Reset {
     side: Side,
     at: Option<Position>,
     needs: Option<Position>,
+    /// Sequence number before which its sender had acknowledged the other stream.
+    read: Option<u32>,
     origin: Stamp,
     segments: u64,
 }
@@ -192,6 +194,7 @@ impl Streams {
         if flags.syn && !flags.rst {
             self.shake_hands(side, head, to.flow);
         }
+        let read = self.read_by(side);
         let needs = if flags.ack { self.acknowledge(side.other(), head, to.flow) } else { None };
         if let Some(half) = self.half_mut(side) {
             half.sent = half.sent.max(half.next.near(head.seq));
@@ -200,7 +203,7 @@ impl Streams {
             let at = self.half(side).map(|half| half.next.near(head.seq));
             let segments = segments(to.flow);
             let origin = to.now;
-            self.reset.get_or_insert_with(|| Box::new(Reset { side, at, needs, origin, segments }));
+            self.reset.get_or_insert_with(|| Box::new(Reset { side, at, needs, read, origin, segments }));
         } else {
             let seq = head.seq.wrapping_add(u32::from(flags.syn));
             self.arrive(segment, seq, flags.fin, needs, to);
@@ -254,6 +257,26 @@ impl Streams {
         }
         half.acked = half.acked.max(position);
         Some(position)
+    }
+
+    /// The sequence number before which `side` has acknowledged the other stream.
+    fn read_by(&self, side: Side) -> Option<u32> {
+        self.half(side.other()).map(|half| half.acked.number())
+    }
+
+    /// Takes a segment of a connection that both sides have closed. If it is a RST: the sequence number before which its
+    /// sender had acknowledged the other stream.
+    pub(super) fn after_close(&mut self, side: Side, head: &TcpHead) -> Option<u32> {
+        if head.flags.rst {
+            return self.read_by(side);
+        }
+        if head.flags.ack
+            && let Some(half) = self.half_mut(side.other())
+        {
+            let acked = half.next.near(head.ack);
+            half.acked = half.acked.max(acked.min(half.next));
+        }
+        None
     }
 
     /// Whether the stream of `side` has been delivered up to `position`, or never will be.
@@ -329,7 +352,12 @@ impl Streams {
                 half.pass(side, &arrival, to);
             }
             if fin {
-                half.pass_fin(side, to.now, to);
+                if let Some(other) = self.half_mut(side.other()) {
+                    other.pass_lost_fin(side.other(), to);
+                }
+                if let Some(half) = self.half_mut(side) {
+                    half.pass_fin(side, to.now, to);
+                }
             }
             news
         } else {
@@ -390,9 +418,21 @@ impl Streams {
                 }
                 _ => return,
             };
+            self.end_by_lost_fin(side, to);
             if let Some(half) = self.half_mut(side) {
                 half.pass_first(side, to);
             }
+        }
+    }
+
+    /// The FIN of `side` is next. If the other side's last byte was acknowledged but never captured, it was a FIN: nothing
+    /// followed it, and it came first.
+    fn end_by_lost_fin<S, O: Owner<S>>(&mut self, side: Side, to: &mut Delivery<'_, S, O>) {
+        let is_fin = |half: &HalfStream| half.next_held().is_some_and(|first| first.fin);
+        if self.half(side).is_some_and(is_fin)
+            && let Some(other) = self.half_mut(side.other())
+        {
+            other.pass_lost_fin(side.other(), to);
         }
     }
 
@@ -468,6 +508,12 @@ impl Streams {
             if !self.skip_first_hole(to) {
                 break;
             }
+            // What was sent before a RST came first, a lost FIN too.
+            if let Some(side) = self.reset.as_ref().map(|reset| reset.side)
+                && let Some(half) = self.half_mut(side)
+            {
+                half.pass_lost_fin(side, to);
+            }
         }
         for side in [Side::A, Side::B] {
             let heard = heard(to.flow, side);
@@ -479,8 +525,16 @@ impl Streams {
                 half.skip(side, hole, to);
             }
         }
+        if self.reset.is_none() {
+            for side in [Side::A, Side::B] {
+                if let Some(half) = self.half_mut(side) {
+                    half.pass_lost_fin(side, to);
+                }
+            }
+        }
         // A RST that was still waiting is a better reason than whatever cut the wait short.
-        let (first, end, origin) = match self.reset.take() {
+        let reset = self.reset.take();
+        let (first, end, origin) = match &reset {
             Some(reset) => (reset.side, End::Rst, reset.origin),
             None => (Side::A, end, to.now),
         };
@@ -489,6 +543,9 @@ impl Streams {
         }
         to.end(first, end, origin);
         to.end(first.other(), end, origin);
+        if let Some(read) = reset.and_then(|reset| reset.read) {
+            to.owner.reset(to.flow, to.slot, first, read, origin);
+        }
         for half in self.halves.iter_mut().flatten() {
             half.done = true;
             half.discard();

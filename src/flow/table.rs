@@ -363,6 +363,11 @@ impl<S> Table<S> {
                     self.unsettled.push(id);
                 }
             }
+            (Reassembly::Tcp(streams), Transport::Tcp(head)) => {
+                if let Some(read) = streams.after_close(segment.side, head) {
+                    to.owner.reset(to.flow, to.slot, segment.side, read, now);
+                }
+            }
             (Reassembly::Udp(seen), Transport::Udp { packet_id }) => {
                 let hash = self.hasher.hash_one(segment.payload);
                 if seen.repeated(segment.side, *packet_id, hash, now.time) {

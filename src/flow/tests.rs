@@ -398,9 +398,9 @@ fn a_lost_fin_is_no_lost_byte() {
         Open,
         Data(A, b"x?".to_vec()),
         Data(B, b"x!".to_vec()),
+        Event::End(A, End::Fin),
         Event::End(B, End::Fin),
-        Event::End(A, End::Idle),
-        Close(End::Idle),
+        Close(End::Fin),
     ];
     let mut capture = Capture::new();
     capture.feed(&talk.sent).wait(Duration::from_secs(2)).wait(Duration::from_secs(2));

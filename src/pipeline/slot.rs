@@ -42,7 +42,7 @@ impl Calls {
     pub(super) fn finish(&mut self) {
         let Self::Open(pending) = self else { return };
         pending.finish();
-        if pending.is_empty() {
+        if pending.is_settled() {
             let (client, via) = (pending.client(), pending.via.take());
             *self = Self::Over { client, decided: pending.decided, failed: pending.failed, via };
         }

@@ -9,6 +9,7 @@ mod direction;
 pub(crate) mod file;
 pub(crate) mod frame;
 mod loss;
+mod mutations;
 mod preludes;
 mod rewrite;
 mod wrap;

@@ -186,6 +186,16 @@ pub(super) fn thrift_status<'a>(head: &'a Head<'a>, cut: bool) -> Event<'a> {
     answer(event_head(Rpc::Thrift), status, false, Some(head))
 }
 
+/// The empty answer of a server to a thrift call that is done with it: it has no answer to give, whatever the message type of
+/// the call was (clients of Apache Thrift that send one-way calls as CALL).
+pub(super) fn thrift_silence<'a>(head: &'a Head<'a>) -> Event<'a> {
+    let mut event = thrift_status(head, false);
+    if let Event::Answer(answer) = &mut event {
+        answer.oneway = true;
+    }
+    event
+}
+
 /// A lost answer to a call of that protocol, which was due before `start`.
 pub(super) fn lost_answer(rpc: Rpc, start: u64) -> Event<'static> {
     let status = match rpc {

@@ -277,6 +277,9 @@ impl Connection {
             Some(Asked::ThriftComing | Asked::Thrift { .. }) if calls::is_thrift(head) && !empty => {
                 keep(sent, false)
             }
+            Some(Asked::ThriftComing | Asked::Thrift { .. }) if empty && calls::is_success(head) => {
+                placed.announce(&mut calls::thrift_silence(head), length, emit)
+            }
             Some(Asked::ThriftComing | Asked::Thrift { .. }) => {
                 placed.announce(&mut calls::thrift_status(head, false), length, emit)
             }
@@ -335,7 +338,9 @@ impl Connection {
                 }
             }
             None => {
-                let mut answer = calls::thrift_status(&head, true);
+                let silence = content.is_empty() && !truncated && calls::is_success(&head);
+                let mut answer =
+                    if silence { calls::thrift_silence(&head) } else { calls::thrift_status(&head, true) };
                 place(&mut answer, start, bytes, more, truncated);
                 emit(end.side, &answer);
             }

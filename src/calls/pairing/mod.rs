@@ -5,7 +5,12 @@
 //! one-way call or a message after the end of a stream still becomes a finding of the call that it belongs to.
 
 mod ended;
+mod grace;
 mod groups;
+mod kind;
+mod late;
+mod loose;
+mod methods;
 mod pending_calls;
 mod queue;
 
@@ -18,8 +23,10 @@ use rpcscope_parsers::event::{
     Reset, Text,
 };
 use rpcscope_parsers::prelude::Address;
-use rpcscope_parsers::{CallId, Event, Rpc, Side, Status};
+use rpcscope_parsers::{CallId, Event, Rpc, Side, Status, Transport};
 
+use kind::{is_beside_message, stream_kind};
+use loose::Partner;
 use pending_calls::Pending;
 pub use pending_calls::PendingCalls;
 
@@ -27,7 +34,7 @@ use super::names::Names as Interned;
 use super::outcome::{self, Decision, Ending};
 use super::record::{Call, CallKind, Class, Finding, GoAwayNote, Initiator, Name};
 use super::trace;
-use crate::decode::Endpoint;
+use crate::decode::{Endpoint, Network};
 use crate::flow::{End, Flow, Stamp};
 
 /// How long a decided call stays within reach of what still comes.
@@ -110,7 +117,7 @@ impl Matcher {
             Event::Complete(complete) => self.complete(at, pending, side, complete),
             Event::Foreign(foreign) => Self::foreign(at, pending, side, foreign),
             Event::Prelude(prelude) => self.prelude(pending, side, prelude),
-            Event::Lost { .. } => pending.lose_answers(side),
+            Event::Lost { .. } => pending.lose_messages(side),
         }
     }
 
@@ -127,6 +134,9 @@ impl Matcher {
     }
 
     fn request(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, request: &Request<'_>) {
+        if at.flow.key.network == Network::Udp && self.overtaken(at, pending, side, request) {
+            return;
+        }
         let mut waiting = self.caller_opens(at, pending, side, &request.head);
         let call = &mut waiting.call;
         call.kind = if request.oneway { CallKind::Oneway } else { CallKind::Unary };
@@ -204,6 +214,8 @@ impl Matcher {
             stream: false,
             answer_lost: false,
             http_error: None,
+            last_message: 0,
+            status_unread: false,
         }
     }
 
@@ -251,6 +263,7 @@ impl Matcher {
             call.response_bytes += begin.head.bytes;
             call.codec = call.codec.or(begin.head.codec);
             waiting.http_error = outcome::http_error(begin);
+            waiting.status_unread = begin.http.is_none() && begin.head.transport == Transport::Http2;
             self.describe(call, &begin.names, begin.headers, true);
             pending.add(waiting);
         }
@@ -287,7 +300,7 @@ impl Matcher {
     }
 
     fn part(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, part: &Part<'_>) {
-        let how = pending.lost[side.index()].unwrap_or(Finding::Gap);
+        let how = pending.lost[side.index()].or(pending.lost[side.other().index()]).unwrap_or(Finding::Gap);
         if let Some(waiting) = pending.oldest_of(part.head.id) {
             count(waiting, side, at, part, how);
         } else if pending.has_ended(part.head.id) {
@@ -313,7 +326,7 @@ impl Matcher {
 
     fn answer(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, answer: &Answer<'_>) {
         let head = &answer.head;
-        let Some(mut waiting) = self.partner(at, pending, side, answer) else { return };
+        let Some(Partner { mut waiting, certain }) = self.partner(at, pending, side, answer) else { return };
         let call = &mut waiting.call;
         if call.codec.is_none() && head.codec.is_some() {
             // The payload of the request was cut off, and with it what distinguishes the protocols under TTHeader.
@@ -341,13 +354,16 @@ impl Matcher {
         if gave_up || timed_out {
             call.findings.insert(Finding::LateAnswer);
         }
-        let mut decision = outcome::decide(Ending::Answered { status: &answer.status, body: answer.body });
+        let body = answer.body || is_beside_message(&waiting, at, pending);
+        let call = &mut waiting.call;
+        let status = if certain { &answer.status } else { &Status::Missing };
+        let mut decision = outcome::decide(Ending::Answered { status, body });
         if let (None, Some(other)) = (decision.outcome.class, pending.foreign_of(side)) {
             decision = outcome::decide(Ending::Foreign(other.answer.as_deref()));
         } else if decision.outcome.class.is_some() {
             pending.understand(side);
         }
-        if answer.oneway {
+        if answer.oneway && certain {
             // The request was not captured; the answer says that none was due.
             if decision.outcome.is_error() {
                 call.findings.insert(Finding::OnewayAnswered);
@@ -367,8 +383,7 @@ impl Matcher {
             pending.add(waiting);
         } else {
             call.duration = call.latency.map(|_| at.now.time.since(call.start));
-            pending.end_id(waiting.id);
-            self.decide(at, pending, waiting, decision);
+            self.answered(at, pending, waiting, decision, at.position);
         }
     }
 
@@ -379,28 +394,20 @@ impl Matcher {
         pending: &mut PendingCalls,
         side: Side,
         answer: &Answer<'_>,
-    ) -> Option<Pending> {
+    ) -> Option<Partner> {
         let id = answer.head.id;
-        if pending.oldest_of(id).is_some_and(|waiting| waiting.client != side) {
-            return pending.take(id);
-        }
         let client = side.other();
         let holed = pending.holed(at.flow, client);
+        if let CallId::Loose(_) = id {
+            if let Some(partner) = self.loose_partner(at, pending, client, answer, holed) {
+                return Some(partner);
+            }
+        } else if pending.oldest_of(id).is_some_and(|waiting| waiting.client == client) {
+            return pending.take(id).map(Partner::certain);
+        }
         if pending.has_ended(id) {
             self.answered_again(at, answer);
             return None;
-        }
-        // A peer that answers with a wrong sequence number (thrift leaves the check to the caller): certain only if one
-        // call waits and nothing was lost.
-        if matches!(id, CallId::Loose(_)) && holed.is_none() && pending.len() == 1 {
-            let waiting = pending.iter().next()?;
-            let asked = waiting.call.method.as_deref().zip(answer.names.method);
-            let same_name = asked.is_none_or(|(asked, sent)| asked.as_bytes() == &*sent.decode());
-            if waiting.client == client && same_name {
-                let asked_by = waiting.id;
-                pending.end_id(asked_by);
-                return pending.take(asked_by).map(|waiting| Pending { id, ..waiting });
-            }
         }
         pending.client.get_or_insert(client);
         let how = holed?;
@@ -411,7 +418,7 @@ impl Matcher {
         if waiting.stream {
             waiting.call.kind = CallKind::Stream;
         }
-        Some(waiting)
+        Some(Partner::certain(waiting))
     }
 
     fn reset(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, reset: &Reset<'_>) {
@@ -425,7 +432,11 @@ impl Matcher {
             waiting.call.findings.insert(how);
         }
         pending.end_id(reset.head.id);
-        let decision = outcome::decide(Self::ending_of(pending, &waiting, Ending::Reset { by, reset }));
+        let mut ending = Ending::Reset { by, reset };
+        if waiting.status_unread {
+            ending = pending.unread_status(&mut waiting);
+        }
+        let decision = outcome::decide(Self::ending_of(pending, &waiting, ending));
         self.decide(at, pending, waiting, decision);
     }
 
@@ -467,14 +478,14 @@ impl Matcher {
     }
 
     fn complete(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, complete: &Complete) {
-        let Some(waiting) = pending.oldest_of(complete.id) else { return };
-        // A stream has summed its messages up as they began.
-        if waiting.client == side {
-            if !waiting.stream {
+        if pending.client == Some(side) {
+            // A stream has summed its messages up as they began.
+            if let Some(waiting) = pending.newest_of(complete.id).filter(|waiting| !waiting.stream) {
                 waiting.call.request_bytes = complete.bytes;
             }
             return;
         }
+        let Some(waiting) = pending.oldest_of(complete.id) else { return };
         if waiting.answer.is_none() {
             return;
         }
@@ -488,14 +499,19 @@ impl Matcher {
         if complete.truncated {
             call.findings.insert(pending.lost[side.index()].unwrap_or(Finding::Gap));
         }
-        pending.end_id(complete.id);
-        self.decide(at, pending, waiting, *decision);
+        let position = call.positions[1];
+        self.answered(at, pending, waiting, *decision, position);
     }
 
     /// `side` ends: what still waits for it is decided, if this end decides it.
     pub fn end(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, end: End) {
         if end == End::Fin {
             pending.fin[side.index()] = true;
+        }
+        // If the caller's own RST ended the connection, what it had read by then is known next.
+        let by_caller = end == End::Rst && at.flow.reset_by == pending.client;
+        if pending.client != Some(side) && !by_caller {
+            self.settle_held(at, pending);
         }
         // The caller's FIN is half a close: the answer may still come. So is silence of the caller alone.
         for waiting in pending.take_where(|waiting| side != waiting.client || end == End::Rst) {
@@ -511,6 +527,7 @@ impl Matcher {
 
     /// The connection leaves the table: nothing waits any longer.
     pub fn close(&mut self, at: At<'_>, pending: &mut PendingCalls) {
+        self.settle_held(at, pending);
         for waiting in pending.take_where(|_| true) {
             let ending = if pending.fin[waiting.client.index()] {
                 Ending::Fin(Initiator::Client)
@@ -538,11 +555,21 @@ impl Matcher {
             }
         }
         // Where the answer may stand in what was lost, silence proves nothing; the record says so.
-        if let Some(how) = pending.unheard(at.flow, waiting.client.other()) {
+        let unheard = pending.unheard(at.flow, waiting.client.other());
+        if let Some(how) = unheard {
             waiting.call.findings.insert(how);
         }
-        if waiting.answer_lost {
+        if let (Ending::Fin(Initiator::Client), Some(how)) = (ending, pending.lost[waiting.client.index()]) {
+            // What is missing of the caller may be more of the call, or the FIN itself.
+            waiting.call.findings.insert(how);
+        }
+        if waiting.status_unread {
+            ending = pending.unread_status(&mut waiting);
+        } else if pending.is_answer_lost(&waiting) {
             ending = Ending::Answered { status: &Status::Missing, body: false };
+        } else if unheard.is_none() && pending.methods.needs_no_answer(waiting.call.method.as_ref()) {
+            waiting.call.kind = CallKind::Oneway;
+            ending = Ending::Oneway(None);
         }
         pending.end_id(waiting.id);
         let decision = outcome::decide(Self::ending_of(pending, &waiting, ending));
@@ -556,7 +583,7 @@ impl Matcher {
             self.shed += 1;
             self.broken(at, pending, waiting, Ending::Silence);
         }
-        if pending.is_empty() || at.now.time < pending.looked.time + PATIENCE_STEP {
+        if pending.len() == 0 || at.now.time < pending.looked.time + PATIENCE_STEP {
             return;
         }
         pending.looked = at.now;
@@ -567,94 +594,54 @@ impl Matcher {
     }
 
     fn decide(&mut self, at: At<'_>, pending: &mut PendingCalls, waiting: Pending, decision: Decision) {
+        let seen = Stamp { packet: at.flow.last.packet, time: at.now.time };
+        self.conclude(at, pending, waiting, decision, seen);
+    }
+
+    /// Decides a call of which `seen` is the last packet that counts.
+    fn conclude(
+        &mut self,
+        at: At<'_>,
+        pending: &mut PendingCalls,
+        mut waiting: Pending,
+        decision: Decision,
+        seen: Stamp,
+    ) {
+        pending.mark(&mut waiting);
         let Pending { mut call, stream, .. } = waiting;
-        let Decision { outcome, findings } = decision;
+        let Decision { outcome, mut findings } = decision;
         if stream && call.kind != CallKind::Unary {
-            call.kind = stream_kind(&call, outcome.class);
+            if call.response_messages > 1
+                && let Some(method) = &call.method
+            {
+                pending.methods.note_streaming(method);
+            }
+            let streaming = || pending.methods.is_streaming(call.method.as_ref());
+            call.kind = stream_kind(&call, outcome.class, streaming);
+            let empty = call.response_messages == 0 && call.kind == CallKind::Stream;
+            if empty
+                && matches!(call.rpc, Rpc::Grpc | Rpc::GrpcWeb)
+                && outcome.class == Some(Class::Ok)
+                && call.findings.of_capture().is_empty()
+            {
+                findings.insert(Finding::MessageMissing);
+            }
         }
         let answered = matches!(outcome.class, Some(Class::Ok | Class::Business | Class::Rpc) | None);
         if stream && answered && call.latency.is_some() {
-            call.duration = Some(at.now.time.since(call.start));
+            call.duration = Some(seen.time.since(call.start));
         }
         call.findings.add(findings);
-        let marks = [Finding::Gap, Finding::Truncated, Finding::MidStream];
-        if outcome.class.is_none() && !marks.iter().any(|mark| call.findings.contains(*mark)) {
+        if outcome.class.is_none() && call.findings.of_capture().is_empty() {
             call.findings.insert(Finding::UndecodableAnswer);
         }
         call.outcome = outcome;
-        call.end = at.now.time;
+        call.end = seen.time;
         call.decided = at.now.packet;
-        call.packets.1 = at.flow.last.packet.max(call.packets.0);
+        call.packets.1 = seen.packet.max(call.packets.0);
         pending.decided += 1;
         pending.failed += u64::from(call.failed());
         self.grace.push_back(call);
-    }
-
-    /// The call of an event that comes after its end, while that is in its grace period.
-    fn decided(&mut self, at: At<'_>, head: &Head) -> Option<&mut Call> {
-        let key = &at.flow.key;
-        let id = head.id.number();
-        let found = self.grace.iter_mut().rev().find(|call| {
-            call.id == id
-                && call.network == key.network
-                && call.capture_point == key.capture_point
-                && call.rpc == head.rpc
-                && ((call.client == key.a && call.server == key.b)
-                    || (call.client == key.b && call.server == key.a))
-                && at.now.time.since(call.end) <= GRACE_PERIOD.as_nanos() as u64
-        });
-        found.map(|call| &mut **call)
-    }
-
-    /// An answer came to a call that is already decided.
-    fn answered_again(&mut self, at: At<'_>, answer: &Answer<'_>) {
-        let Some(call) = self.decided(at, &answer.head) else { return };
-        if call.kind == CallKind::Oneway {
-            let decision = outcome::decide(Ending::Answered { status: &answer.status, body: false });
-            call.outcome.ret = decision.outcome.ret;
-            call.outcome.func_ret = decision.outcome.func_ret;
-            if decision.outcome.is_error() {
-                call.findings.insert(Finding::OnewayAnswered);
-            }
-        } else if matches!(answer.head.id, CallId::Request(_) | CallId::Loose(_)) {
-            call.findings.insert(Finding::DuplicateAnswer);
-        }
-    }
-
-    /// Gives out the calls whose grace period is over by `now`, in the order in which they were decided; all of them if `now` is
-    /// `None`.
-    pub fn release(&mut self, now: Option<Stamp>, mut give: impl FnMut(Box<Call>)) {
-        while let Some(call) = self.grace.front() {
-            let over = now.is_none_or(|now| now.time.since(call.end) > GRACE_PERIOD.as_nanos() as u64);
-            if !over && self.grace.len() <= MAX_IN_GRACE {
-                break;
-            }
-            if let Some(call) = self.grace.pop_front() {
-                give(call);
-            }
-        }
-    }
-
-    /// Packet that decided the oldest call in its grace period.
-    #[must_use]
-    pub fn oldest_in_grace(&self) -> Option<u64> {
-        self.grace.front().map(|call| call.decided)
-    }
-
-    /// Sorts the calls that were decided by the packet just read, so that the order never depends on a table's order.
-    pub fn settle(&mut self, before: usize) {
-        if self.grace.len() < before + 2 {
-            return;
-        }
-        if let Some(new) = self.grace.make_contiguous().get_mut(before..) {
-            new.sort_by_key(|call| call.uid);
-        }
-    }
-
-    /// How many calls over.
-    #[must_use]
-    pub fn in_grace(&self) -> usize {
-        self.grace.len()
     }
 }
 
@@ -667,6 +654,9 @@ fn count(waiting: &mut Pending, side: Side, at: At<'_>, part: &Part<'_>, how: Fi
     } else {
         call.response_messages = call.response_messages.saturating_add(part.messages);
         call.response_bytes += part.head.bytes;
+        if part.messages > 0 {
+            waiting.last_message = at.now.packet;
+        }
         if part.head.bytes > 0 {
             call.latency.get_or_insert(at.origin.time.since(call.start));
         }
@@ -681,23 +671,6 @@ fn count(waiting: &mut Pending, side: Side, at: At<'_>, part: &Part<'_>, how: Fi
 
 fn initiator(side: Side, client: Side) -> Initiator {
     if side == client { Initiator::Client } else { Initiator::Server }
-}
-
-/// The kind of a stream by the numbers of its messages: one each way looks like a unary call, and is called that.
-fn stream_kind(call: &Call, class: Option<Class>) -> CallKind {
-    let whole = class == Some(Class::Ok);
-    match (call.request_messages, call.response_messages) {
-        // Connect says of every call whether it is a stream.
-        (0 | 1, 0 | 1)
-            if call.rpc != Rpc::Connect && (whole || matches!(call.rpc, Rpc::Grpc | Rpc::GrpcWeb)) =>
-        {
-            if call.request_messages == 1 { CallKind::Unary } else { CallKind::Stream }
-        }
-        (2.., 2..) => CallKind::BidiStream,
-        (2.., _) => CallKind::ClientStream,
-        (_, 2..) => CallKind::ServerStream,
-        _ => CallKind::Stream,
-    }
 }
 
 fn keep(into: &mut Vec<(bool, String, String)>, answer: bool, headers: &dyn Pairs) {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use rpcscope_parsers::{CallId, Side};
+use rpcscope_parsers::{CallId, Side, Status};
 
 use super::ended::Ended;
 use super::groups::Groups;
+use super::methods::Methods;
 use super::queue::Queue;
-use crate::calls::outcome::Decision;
+use crate::calls::outcome::{Decision, Ending};
 use crate::calls::record::{Call, Finding, GoAwayNote, Initiator, Uid, Via};
 use crate::decode::Network;
 use crate::flow::{Flow, Stamp};
@@ -27,6 +28,68 @@ pub(super) struct Pending {
     pub(super) answer_lost: bool,
     /// The answer began with this HTTP status, which fails the call unless a status of the RPC follows.
     pub(super) http_error: Option<u16>,
+    /// The answer began with an HTTP status that can't be read: it may be one of failure.
+    pub(super) status_unread: bool,
+    /// The packet with the callee's last message of a stream.
+    pub(super) last_message: u64,
+}
+
+/// What an event did to all calls that began before it: the first identity that it did not touch. So the event costs the
+/// same whatever the number of calls.
+#[derive(Clone, Copy, Debug, Default)]
+struct Before(Uid);
+
+impl Before {
+    fn touches(self, call: &Call) -> bool {
+        call.uid < self.0
+    }
+}
+
+/// What may be missing of calls, by how it was lost.
+#[derive(Clone, Copy, Debug, Default)]
+struct Losses {
+    gap: Before,
+    truncated: Before,
+    mid_stream: Before,
+}
+
+impl Losses {
+    fn note(&mut self, how: Finding, before: Before) {
+        match how {
+            Finding::Truncated => self.truncated = before,
+            Finding::MidStream => self.mid_stream = before,
+            _ => self.gap = before,
+        }
+    }
+
+    fn mark(&self, call: &mut Call) {
+        for (finding, before) in [
+            (Finding::Gap, self.gap),
+            (Finding::Truncated, self.truncated),
+            (Finding::MidStream, self.mid_stream),
+        ] {
+            if before.touches(call) {
+                call.findings.insert(finding);
+            }
+        }
+    }
+}
+
+/// What was lost while calls waited, and what came late. Boxed, because few connections have any of it.
+#[derive(Debug, Default)]
+struct Doubts {
+    /// Bytes of either side: what ended a stream may be among them.
+    streams: Losses,
+    /// An answer came that fits none of the calls that wait for the side.
+    answers: [Losses; 2],
+    /// The answers to the calls of each side may stand in bytes that could not be read.
+    unread: [Before; 2],
+    /// Messages were lost, so that answers of equal numbers may belong to calls that were not seen, or to earlier ones.
+    order: Option<Finding>,
+    /// Calls that were answered after the caller had closed: whether anybody read the answer is not known yet.
+    held: Vec<Held>,
+    /// The same, decided as if it had been read.
+    late: Vec<LateAnswer>,
 }
 
 /// Code and debug data.
@@ -46,7 +109,10 @@ pub struct PendingCalls {
     calls: Queue,
     /// Calls of unknown names.
     pub(super) groups: Groups,
+    /// What is known of the methods of the connection.
+    pub(super) methods: Methods,
     ended: Ended,
+    doubts: Option<Box<Doubts>>,
     /// The side that sent requests, once one did.
     pub(super) client: Option<Side>,
     /// What the preludes of the connection named.
@@ -68,29 +134,131 @@ pub struct PendingCalls {
     pub failed: u64,
 }
 
+/// A call that was answered after its caller had closed.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) waiting: Pending,
+    pub(super) decision: Decision,
+    /// The packet of the answer's last byte.
+    pub(super) answered: Stamp,
+    /// TCP: sequence number of the answer's last part.
+    pub(super) position: u32,
+}
+
+/// A call that was answered after its caller had closed, and is decided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LateAnswer {
+    pub(super) uid: Uid,
+    /// The packet that decided its call.
+    pub(super) decided: u64,
+    /// TCP: sequence number of its first byte.
+    pub(super) position: u32,
+}
+
+/// Most answers remembered that came after the caller had closed.
+const MAX_LATE: usize = 64;
+
 impl PendingCalls {
+    fn doubts(&mut self) -> &mut Doubts {
+        self.doubts.get_or_insert_default()
+    }
+
+    /// All calls so far.
+    fn before(&self) -> Before {
+        let (packet, ordinal) = self.last_uid;
+        Before(Uid { packet, ordinal })
+    }
+
     /// Remembers that bytes of `side` were lost, and how. The end of an open stream may be among them, whoever ended it: a
     /// later one is then only the second.
     pub fn lose(&mut self, side: Side, how: Finding) {
         self.lost[side.index()] = Some(how);
-        for pending in self.calls.iter_mut().filter(|pending| pending.stream) {
-            pending.call.findings.insert(how);
+        let before = self.before();
+        self.doubts().streams.note(how, before);
+    }
+
+    /// An answer came that fits none of the calls which `client` waits for: it may be the answer of one. Where bytes were
+    /// cut off it is: the number by which it would be found was among them.
+    pub(super) fn doubt(&mut self, client: Side, how: Finding) {
+        let before = self.before();
+        let doubts = self.doubts();
+        doubts.answers[client.index()].note(how, before);
+        if how == Finding::Truncated {
+            doubts.unread[client.index()] = before;
         }
     }
 
-    /// Marks the calls that `client` waits for: an answer that fits none of them may be the answer of one.
-    pub(super) fn doubt(&mut self, client: Side, how: Finding) {
-        for pending in self.calls.iter_mut().filter(|pending| pending.client == client) {
-            pending.call.findings.insert(how);
+    /// Marks a call with what was lost while it waited.
+    pub(super) fn mark(&self, waiting: &mut Pending) {
+        if let Some(doubts) = &self.doubts {
+            if waiting.stream {
+                doubts.streams.mark(&mut waiting.call);
+            }
+            doubts.answers[waiting.client.index()].mark(&mut waiting.call);
         }
     }
 
     /// Packets of either side may be lost without a hole that shows it: the answers of all pending calls may be among them.
     pub fn doubt_answers(&mut self) {
-        for pending in self.calls.iter_mut() {
-            pending.answer_lost = true;
-            pending.call.findings.insert(Finding::Gap);
+        let before = self.before();
+        let doubts = self.doubts();
+        doubts.unread = [before; 2];
+        doubts.answers.iter_mut().for_each(|losses| losses.note(Finding::Gap, before));
+        doubts.order = Some(Finding::Gap);
+    }
+
+    /// Whether the answer to a call may stand in bytes that could not be read.
+    pub(super) fn is_answer_lost(&self, waiting: &Pending) -> bool {
+        waiting.answer_lost
+            || self
+                .doubts
+                .as_ref()
+                .is_some_and(|doubts| doubts.unread[waiting.client.index()].touches(&waiting.call))
+    }
+
+    /// The first call of `client` whose answer can't have been lost.
+    pub(super) fn first_certain(&self, client: Side) -> Uid {
+        self.doubts.as_ref().map_or(Uid::default(), |doubts| doubts.unread[client.index()].0)
+    }
+
+    /// How messages were lost, as long as that puts in doubt which of several calls with the same number an answer belongs to.
+    pub(super) fn order_lost(&self) -> Option<Finding> {
+        self.doubts.as_ref().and_then(|doubts| doubts.order)
+    }
+
+    /// No call waits, so that later answers belong to later calls.
+    pub(super) fn restore_order(&mut self) {
+        if let Some(doubts) = &mut self.doubts {
+            doubts.order = None;
         }
+    }
+
+    /// Remembers a call that was answered after its caller had closed.
+    pub(super) fn note_late(&mut self, late: LateAnswer) {
+        let late_ones = &mut self.doubts().late;
+        if late_ones.len() < MAX_LATE {
+            late_ones.push(late);
+        }
+    }
+
+    /// Keeps a call until it is known whether its answer was read; gives it back if there are too many.
+    pub(super) fn hold(&mut self, held: Held) -> Option<Held> {
+        let all = &mut self.doubts().held;
+        if all.len() < MAX_LATE {
+            all.push(held);
+            return None;
+        }
+        Some(held)
+    }
+
+    /// Takes these calls out.
+    pub(super) fn take_held(&mut self) -> Vec<Held> {
+        self.doubts.as_mut().map(|doubts| std::mem::take(&mut doubts.held)).unwrap_or_default()
+    }
+
+    /// Takes those out that were decided.
+    pub(super) fn take_late(&mut self) -> Vec<LateAnswer> {
+        self.doubts.as_mut().map(|doubts| std::mem::take(&mut doubts.late)).unwrap_or_default()
     }
 
     /// What of the callee's packets was not captured, so that its silence proves nothing: some, or all of them.
@@ -139,10 +307,17 @@ impl PendingCalls {
     }
 
     /// Remembers that the answers to the calls which wait for `side` may stand in bytes that could not be read.
-    pub(super) fn lose_answers(&mut self, side: Side) {
-        for pending in self.calls.iter_mut() {
-            pending.answer_lost |= pending.client != side;
-        }
+    fn lose_answers(&mut self, side: Side) {
+        let before = self.before();
+        self.doubts().unread[side.other().index()] = before;
+    }
+
+    /// Remembers that messages of `side` may stand in bytes that could not be read: requests, or the answers to the calls that
+    /// wait for it.
+    pub(super) fn lose_messages(&mut self, side: Side) {
+        let how = self.lost[side.index()].unwrap_or(Finding::Gap);
+        self.lose_answers(side);
+        self.doubts().order = Some(how);
     }
 
     /// The caller's side, once it is known.
@@ -171,10 +346,10 @@ impl PendingCalls {
         self.calls.insert(pending);
     }
 
-    /// Whether no call waits.
+    /// Whether no call waits, and none that is decided can still change.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub fn is_settled(&self) -> bool {
+        self.len() == 0 && self.doubts.is_none()
     }
 
     /// How many calls wait.
@@ -182,9 +357,24 @@ impl PendingCalls {
         self.calls.len()
     }
 
-    /// Those that wait, oldest first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Pending> {
-        self.calls.iter()
+    /// The one call that waits, if there is just one.
+    pub(super) fn only(&self) -> Option<&Pending> {
+        self.calls.iter().next().filter(|_| self.calls.len() == 1)
+    }
+
+    /// The oldest call of that id that began at `from` or later.
+    pub(super) fn first_of(&self, id: CallId, from: Uid) -> Option<&Pending> {
+        self.calls.first_of(id, from)
+    }
+
+    /// The same of a [`CallId::Loose`], of that method or of none that is known.
+    pub(super) fn first_named(&self, id: CallId, method: &str, from: Uid) -> Option<&Pending> {
+        self.calls.first_named(id, method, from)
+    }
+
+    /// Takes a call out.
+    pub(super) fn remove(&mut self, uid: Uid) -> Option<Pending> {
+        self.calls.remove(uid)
     }
 
     /// The same, to change them.
@@ -195,6 +385,18 @@ impl PendingCalls {
     /// The oldest call of that id.
     pub(super) fn oldest_of(&mut self, id: CallId) -> Option<&mut Pending> {
         self.calls.find(id)
+    }
+
+    /// The newest call of that id.
+    pub(super) fn newest_of(&mut self, id: CallId) -> Option<&mut Pending> {
+        self.calls.newest(id)
+    }
+
+    /// What is known of the end of a call whose HTTP status can't be read.
+    pub(super) fn unread_status(&self, waiting: &mut Pending) -> Ending<'static> {
+        let how = self.lost[waiting.client.other().index()].unwrap_or(Finding::MidStream);
+        waiting.call.findings.insert(how);
+        Ending::Answered { status: &Status::Missing, body: false }
     }
 
     /// Takes the oldest call of that id out.
@@ -232,6 +434,8 @@ impl PendingCalls {
     pub fn finish(&mut self) {
         self.ended = Ended::default();
         self.groups = Groups::default();
+        self.methods = Methods::default();
+        self.doubts.take_if(|doubts| doubts.held.is_empty() && doubts.late.is_empty());
     }
 
     /// Whether the call of that id is over.

@@ -1,16 +1,17 @@
-//! The calls of one connection that wait for their end, in the order in which they began, found by id.
+//! The calls of one connection that wait for their end, in the order in which they began, found by id, or by id and method.
 //!
-//! Most connections wait for one call at a time: a few are searched where they stand, without a hash. From [`FEW`] on an
-//! index finds them, so that no operation walks them all (the cap is [`super::MAX_PENDING`]).
+//! Most connections wait for one call at a time: a few are searched where they stand, without a hash. From [`FEW`] on
+//! indices find them, so that no look-up walks them all (the cap is [`super::MAX_PENDING`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
 
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 use rpcscope_parsers::CallId;
 use smallvec::SmallVec;
 
 use super::pending_calls::Pending;
-use crate::calls::record::Uid;
+use crate::calls::record::{Name, Uid};
 
 /// Most calls that are kept without an index.
 const FEW: usize = 8;
@@ -27,8 +28,63 @@ pub(super) enum Queue {
 #[derive(Debug, Default)]
 pub(super) struct Many {
     calls: BTreeMap<Uid, Pending>,
-    /// Of each id, oldest first. Hardly ever do several wait under one.
-    by_id: HashMap<CallId, SmallVec<[Uid; 1]>, foldhash::fast::RandomState>,
+    by_id: Index<CallId>,
+    /// Those with a [`CallId::Loose`].
+    by_name: Index<IdAndName>,
+}
+
+/// The calls of each key.
+#[derive(Debug)]
+struct Index<K>(HashMap<K, BTreeSet<Uid>, foldhash::fast::RandomState>);
+
+impl<K> Default for Index<K> {
+    fn default() -> Self {
+        Self(HashMap::default())
+    }
+}
+
+impl<K: Hash + Eq> Index<K> {
+    fn insert(&mut self, key: K, uid: Uid) {
+        self.0.entry(key).or_default().insert(uid);
+    }
+
+    fn remove<Q: Hash + Equivalent<K>>(&mut self, key: &Q, uid: Uid) {
+        if let Some(same) = self.0.get_mut(key) {
+            same.remove(&uid);
+            if same.is_empty() {
+                self.0.remove(key);
+            }
+        }
+    }
+
+    fn last<Q: Hash + Equivalent<K>>(&self, key: &Q) -> Option<Uid> {
+        self.0.get(key)?.last().copied()
+    }
+
+    /// The first that began at `from` or later.
+    fn first<Q: Hash + Equivalent<K>>(&self, key: &Q, from: Uid) -> Option<Uid> {
+        self.0.get(key)?.range(from..).next().copied()
+    }
+}
+
+/// A number that others may have too, and the method beside it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct IdAndName {
+    id: CallId,
+    method: Option<Name>,
+}
+
+/// The same, to look for it.
+#[derive(Hash)]
+struct IdAndText<'a> {
+    id: CallId,
+    method: Option<&'a str>,
+}
+
+impl Equivalent<IdAndName> for IdAndText<'_> {
+    fn equivalent(&self, key: &IdAndName) -> bool {
+        self.id == key.id && self.method == key.method.as_deref()
+    }
 }
 
 impl Default for Queue {
@@ -89,8 +145,43 @@ impl Queue {
         match self {
             Self::Few(calls) => calls.iter_mut().find(|pending| pending.id == id),
             Self::Many(many) => {
-                let uid = many.by_id.get(&id)?.first()?;
-                many.calls.get_mut(uid)
+                let uid = many.by_id.first(&id, Uid::default())?;
+                many.calls.get_mut(&uid)
+            }
+        }
+    }
+
+    /// The newest call of that id.
+    pub(super) fn newest(&mut self, id: CallId) -> Option<&mut Pending> {
+        match self {
+            Self::Few(calls) => calls.iter_mut().rev().find(|pending| pending.id == id),
+            Self::Many(many) => {
+                let uid = many.by_id.last(&id)?;
+                many.calls.get_mut(&uid)
+            }
+        }
+    }
+
+    /// The oldest call of that id that began at `from` or later.
+    pub(super) fn first_of(&self, id: CallId, from: Uid) -> Option<&Pending> {
+        match self {
+            Self::Few(calls) => calls.iter().find(|pending| pending.id == id && pending.call.uid >= from),
+            Self::Many(many) => many.calls.get(&many.by_id.first(&id, from)?),
+        }
+    }
+
+    /// As [`Queue::first_of`], of a [`CallId::Loose`] and of that method, or of none that is known.
+    pub(super) fn first_named(&self, id: CallId, method: &str, from: Uid) -> Option<&Pending> {
+        match self {
+            Self::Few(calls) => calls.iter().find(|pending| {
+                pending.id == id
+                    && pending.call.uid >= from
+                    && pending.call.method.as_deref().is_none_or(|known| known == method)
+            }),
+            Self::Many(many) => {
+                let first = |method| many.by_name.first(&IdAndText { id, method }, from);
+                let uid = first(Some(method)).into_iter().chain(first(None)).min()?;
+                many.calls.get(&uid)
             }
         }
     }
@@ -103,7 +194,7 @@ impl Queue {
                 Some(if at + 1 == calls.len() { calls.pop()? } else { calls.remove(at) })
             }
             Self::Many(many) => {
-                let uid = *many.by_id.get(&id)?.first()?;
+                let uid = many.by_id.first(&id, Uid::default())?;
                 self.remove(uid)
             }
         }
@@ -125,7 +216,8 @@ impl Queue {
         uids.into_iter().filter_map(|uid| self.remove(uid)).collect()
     }
 
-    fn remove(&mut self, uid: Uid) -> Option<Pending> {
+    /// Takes a call out.
+    pub(super) fn remove(&mut self, uid: Uid) -> Option<Pending> {
         match self {
             Self::Few(calls) => {
                 let at = calls.iter().position(|pending| pending.call.uid == uid)?;
@@ -133,13 +225,10 @@ impl Queue {
             }
             Self::Many(many) => {
                 let pending = many.calls.remove(&uid)?;
-                if let Some(same) = many.by_id.get_mut(&pending.id) {
-                    if let Ok(at) = same.binary_search(&uid) {
-                        same.remove(at);
-                    }
-                    if same.is_empty() {
-                        many.by_id.remove(&pending.id);
-                    }
+                many.by_id.remove(&pending.id, uid);
+                if let CallId::Loose(_) = pending.id {
+                    let method = pending.call.method.as_deref();
+                    many.by_name.remove(&IdAndText { id: pending.id, method }, uid);
                 }
                 if many.calls.is_empty() {
                     *self = Self::default();
@@ -153,9 +242,10 @@ impl Queue {
 impl Many {
     fn insert(&mut self, pending: Pending) {
         let uid = pending.call.uid;
-        let same = self.by_id.entry(pending.id).or_default();
-        let at = same.partition_point(|other| *other < uid);
-        same.insert(at, uid);
+        self.by_id.insert(pending.id, uid);
+        if let CallId::Loose(_) = pending.id {
+            self.by_name.insert(IdAndName { id: pending.id, method: pending.call.method.clone() }, uid);
+        }
         self.calls.insert(uid, pending);
     }
 }
@@ -173,6 +263,7 @@ mod tests {
     fn pending(packet: u64, id: i64) -> Pending {
         let mut call = ok();
         call.uid = Uid { packet, ordinal: 0 };
+        call.method = (id % 3 > 0).then(|| format!("m{}", packet % 2).into());
         Pending {
             id: CallId::Loose(id),
             call: Box::new(call),
@@ -181,6 +272,8 @@ mod tests {
             stream: false,
             answer_lost: false,
             http_error: None,
+            last_message: 0,
+            status_unread: false,
         }
     }
 
@@ -227,6 +320,17 @@ mod tests {
                 prop_assert_eq!(queue.len(), list.len());
                 let first = list.iter().find(|(_, other)| *other == id).map(|(uid, _)| *uid);
                 prop_assert_eq!(queue.find(CallId::Loose(id)).map(|pending| pending.call.uid.packet), first);
+                let last = list.iter().rfind(|(_, other)| *other == id).map(|(uid, _)| *uid);
+                prop_assert_eq!(queue.newest(CallId::Loose(id)).map(|pending| pending.call.uid.packet), last);
+                let from = Uid { packet: now / 2, ordinal: 0 };
+                let of_id = |(uid, other): &&(u64, i64)| *other == id && *uid >= from.packet;
+                let later = list.iter().find(of_id).map(|(uid, _)| *uid);
+                let found = queue.first_of(CallId::Loose(id), from);
+                prop_assert_eq!(found.map(|pending| pending.call.uid.packet), later);
+                let named = |(uid, _): &&(u64, i64)| id % 3 == 0 || *uid % 2 == 1;
+                let later = list.iter().filter(of_id).find(named).map(|(uid, _)| *uid);
+                let found = queue.first_named(CallId::Loose(id), "m1", from);
+                prop_assert_eq!(found.map(|pending| pending.call.uid.packet), later);
             }
         }
     }

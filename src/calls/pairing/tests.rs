@@ -2,6 +2,8 @@
 
 mod foreign;
 mod http_errors;
+mod late;
+mod loose;
 
 use rpcscope_parsers::event::{Exception, GrpcCode, GrpcStatus, Quoted, Reply, ResultField, ThriftStatus};
 use rpcscope_parsers::{CallId, Event, Side, Status, Transport};
@@ -116,21 +118,24 @@ fn with(mut event: Event<'_>, change: impl Fn(&mut Head)) -> Event<'_> {
     event
 }
 
-fn answered(head: Head, status: Status<'static>) -> Event<'static> {
-    let names = Names::default();
+fn answered(head: Head, names: Names<'static>, status: Status<'static>) -> Event<'static> {
     Event::Answer(Answer { head, names, quoted: None, status, body: false, oneway: false, headers: None })
 }
 
-fn replied(id: i64, reply: Reply<'static>) -> Event<'static> {
-    answered(head(id), Status::Thrift(ThriftStatus { biz: None, reply, http: None, cut: false }))
+fn replied(id: i64, method: &'static str, reply: Reply<'static>) -> Event<'static> {
+    answered(
+        head(id),
+        named(method),
+        Status::Thrift(ThriftStatus { biz: None, reply, http: None, cut: false }),
+    )
 }
 
-fn answer(id: i64) -> Event<'static> {
-    replied(id, Reply::Result(ResultField::Success))
+fn answer(id: i64, method: &'static str) -> Event<'static> {
+    replied(id, method, Reply::Result(ResultField::Success))
 }
 
-fn failure(id: i64, code: i32) -> Event<'static> {
-    replied(id, Reply::Exception(Exception { type_id: code, message: Text::Plain(b"no") }))
+fn failure(id: i64, method: &'static str, code: i32) -> Event<'static> {
+    replied(id, method, Reply::Exception(Exception { type_id: code, message: Text::Plain(b"no") }))
 }
 
 /// Method, class and code of each call.
@@ -146,8 +151,8 @@ fn answers_find_their_requests_by_number_in_any_order() {
     let mut line = Line::new();
     line.say(CLIENT, request(1, "a"));
     line.say(CLIENT, request(2, "b"));
-    line.say(SERVER, failure(2, 6));
-    line.say(SERVER, answer(1));
+    line.say(SERVER, failure(2, "", 6));
+    line.say(SERVER, answer(1, ""));
     let calls = line.calls();
     assert_eq!(verdicts(&calls), [("b", Some(Class::Rpc), Some(6)), ("a", Some(Class::Ok), None)]);
     assert_eq!(calls[0].latency, Some(1_000_000));
@@ -159,8 +164,8 @@ fn equal_numbers_pair_in_order() {
     let mut line = Line::new();
     line.say(CLIENT, request(0, "a"));
     line.say(CLIENT, request(0, "b"));
-    line.say(SERVER, failure(0, 6));
-    line.say(SERVER, answer(0));
+    line.say(SERVER, failure(0, "", 6));
+    line.say(SERVER, answer(0, ""));
     assert_eq!(verdicts(&line.calls()), [("a", Some(Class::Rpc), Some(6)), ("b", Some(Class::Ok), None)]);
 }
 
@@ -168,13 +173,13 @@ fn equal_numbers_pair_in_order() {
 fn a_wrong_number_pairs_only_where_nothing_else_can_be_meant() {
     let mut line = Line::new();
     line.say(CLIENT, request(7, "a"));
-    line.say(SERVER, answer(107));
+    line.say(SERVER, answer(107, ""));
     assert_eq!(verdicts(&line.calls()), [("a", Some(Class::Ok), None)]);
 
     let mut line = Line::new();
     line.say(CLIENT, request(7, "a"));
     line.say(CLIENT, request(8, "b"));
-    line.say(SERVER, failure(107, 6));
+    line.say(SERVER, failure(107, "", 6));
     let unanswered = Some(Class::Unanswered);
     assert_eq!(verdicts(&line.calls()), [("a", unanswered, None), ("b", unanswered, None)]);
 
@@ -182,7 +187,7 @@ fn a_wrong_number_pairs_only_where_nothing_else_can_be_meant() {
     let mut line = Line::new();
     line.pending.lose(CLIENT, Finding::Gap);
     line.say(CLIENT, request(8, "b"));
-    line.say(SERVER, failure(7, 6));
+    line.say(SERVER, failure(7, "", 6));
     let calls = line.calls();
     assert_eq!(verdicts(&calls), [("?", Some(Class::Rpc), Some(6)), ("b", unanswered, None)]);
     assert!(calls[0].findings.contains(Finding::Gap));
@@ -191,12 +196,12 @@ fn a_wrong_number_pairs_only_where_nothing_else_can_be_meant() {
 #[test]
 fn an_answer_without_a_request_is_a_call_only_where_requests_may_be_missing() {
     let mut line = Line::new();
-    line.say(SERVER, failure(1, 6));
+    line.say(SERVER, failure(1, "", 6));
     assert!(line.calls().is_empty());
 
     let mut line = Line::new();
     line.flow.from_start = [false, false];
-    line.say(SERVER, failure(1, 6));
+    line.say(SERVER, failure(1, "", 6));
     let calls = line.calls();
     assert_eq!(verdicts(&calls), [("?", Some(Class::Rpc), Some(6))]);
     assert!(calls[0].findings.contains(Finding::MidStream));
@@ -208,8 +213,8 @@ fn a_second_answer_is_a_finding_and_no_call() {
     let mut line = Line::new();
     line.flow.from_start = [false, false];
     line.say(CLIENT, request(1, "a"));
-    line.say(SERVER, answer(1));
-    line.say(SERVER, failure(1, 6));
+    line.say(SERVER, answer(1, ""));
+    line.say(SERVER, failure(1, "", 6));
     let calls = line.calls();
     assert_eq!(verdicts(&calls), [("a", Some(Class::Ok), None)]);
     assert!(calls[0].findings.contains(Finding::DuplicateAnswer));
@@ -219,7 +224,7 @@ fn a_second_answer_is_a_finding_and_no_call() {
 fn a_one_way_call_stays_one_way_when_it_is_answered() {
     let mut line = Line::new();
     line.say(CLIENT, oneway(1, "a"));
-    line.say(SERVER, failure(1, 6));
+    line.say(SERVER, failure(1, "", 6));
     let calls = line.calls();
     assert_eq!(verdicts(&calls), [("a", Some(Class::Oneway), None)]);
     assert!(calls[0].findings.contains(Finding::OnewayAnswered));
@@ -230,7 +235,7 @@ fn the_callers_fin_is_half_a_close() {
     let mut line = Line::new();
     line.say(CLIENT, request(1, "a"));
     line.end(CLIENT, End::Fin);
-    line.say(SERVER, answer(1));
+    line.say(SERVER, answer(1, ""));
     let calls = line.calls();
     assert_eq!(verdicts(&calls), [("a", Some(Class::Ok), None)]);
     assert!(calls[0].findings.contains(Finding::LateAnswer));
@@ -250,7 +255,7 @@ fn the_callees_end_decides_what_still_waits() {
         let mut line = Line::new();
         line.say(CLIENT, request(1, "a"));
         line.say(CLIENT, request(2, "b"));
-        line.say(SERVER, answer(1));
+        line.say(SERVER, answer(1, ""));
         line.end(SERVER, end);
         let calls = line.calls();
         assert_eq!(verdicts(&calls), [("a", Some(Class::Ok), None), ("b", Some(Class::Transport), None)]);
@@ -263,13 +268,13 @@ fn the_callees_end_decides_what_still_waits() {
 fn an_answer_that_breaks_off_is_no_answer() {
     let mut line = Line::new();
     line.say(CLIENT, request(1, "a"));
-    line.say(SERVER, with(answer(1), |head| (head.more, head.bytes) = (true, 5000)));
+    line.say(SERVER, with(answer(1, ""), |head| (head.more, head.bytes) = (true, 5000)));
     line.end(SERVER, End::Rst);
     assert_eq!(verdicts(&line.calls()), [("a", Some(Class::Transport), None)]);
 
     let mut line = Line::new();
     line.say(CLIENT, request(1, "a"));
-    line.say(SERVER, with(answer(1), |head| (head.more, head.bytes) = (true, 5000)));
+    line.say(SERVER, with(answer(1, ""), |head| (head.more, head.bytes) = (true, 5000)));
     line.pass(4);
     line.say(
         SERVER,
@@ -313,7 +318,7 @@ fn broken_off(id: i64) -> Event<'static> {
 fn trailers(id: i64, code: i64) -> Event<'static> {
     let code = GrpcCode::Code(code);
     let status = GrpcStatus { code, message: None, details: None, biz: None, http: None, cut: false };
-    answered(stream(id), Status::Grpc(status))
+    answered(stream(id), Names::default(), Status::Grpc(status))
 }
 
 fn goaway(code: i64, last: i64) -> Event<'static> {
@@ -595,4 +600,50 @@ fn a_gap_that_may_hold_the_answer_leaves_no_verdict() {
     assert_eq!(calls[0].latency, None);
     assert!(calls[0].findings.contains(Finding::Gap));
     assert_eq!(calls[1].class(), Some(Class::Transport), "it began after the gap");
+}
+
+#[test]
+fn an_answer_without_a_message_is_not_said_to_be_unary() {
+    let call = |messages: &[u32]| {
+        let mut line = Line::new();
+        for (at, count) in messages.iter().enumerate() {
+            let id = 2 * at as i64 + 1;
+            line.say(CLIENT, named_open(id, named("Get"), None));
+            line.say(CLIENT, part(id, 1, 10));
+            if *count > 0 {
+                line.say(SERVER, part(id, *count, 20));
+            }
+            line.say(SERVER, trailers(id, 0));
+        }
+        let call = line.calls().pop().unwrap();
+        (call.kind, call.findings.contains(Finding::MessageMissing))
+    };
+    assert_eq!(call(&[1]), (CallKind::Unary, false));
+    assert_eq!(call(&[1, 0]), (CallKind::Stream, true));
+    // Another call of the method was a stream.
+    assert_eq!(call(&[3, 0]), (CallKind::ServerStream, false));
+}
+
+#[test]
+fn a_message_beside_an_error_is_a_finding_unless_it_came_before() {
+    let found = |apart, count| {
+        let mut line = Line::new();
+        line.say(CLIENT, open(1));
+        line.say(CLIENT, part(1, 1, 10));
+        line.pass(1);
+        let at = |line: &Line| line.flow.last;
+        let now = at(&line);
+        let place = At { flow: &line.flow, now, origin: now, position: None };
+        line.matcher.event(place, &mut line.pending, SERVER, &part(1, count, 20));
+        if apart {
+            line.pass(1);
+        }
+        let now = at(&line);
+        let place = At { flow: &line.flow, now, origin: now, position: None };
+        line.matcher.event(place, &mut line.pending, SERVER, &trailers(1, 13));
+        line.calls()[0].findings.contains(Finding::BodyWithError)
+    };
+    assert!(found(false, 1));
+    assert!(!found(true, 1), "the last message of a stream that failed later");
+    assert!(!found(false, 2), "a stream");
 }

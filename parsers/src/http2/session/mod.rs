@@ -83,6 +83,8 @@ struct Direction {
     speculative: Option<Box<Speculative>>,
     /// Where the bytes begin that follow the last missing ones.
     floor: u64,
+    /// Bytes came since frames were looked for.
+    searched: bool,
 }
 
 impl Direction {
@@ -94,6 +96,7 @@ impl Direction {
             decoder: Decoder::new(),
             speculative: None,
             floor: 0,
+            searched: false,
         }
     }
 }
@@ -133,7 +136,9 @@ impl Connection {
 
     /// Frames of `side` follow. If the other side asked for HTTP/2, it has it now.
     fn begin_frames(&mut self, side: Side, emit: &mut Emit<'_>) {
-        self.direction(side).phase = Phase::Frames;
+        let direction = self.direction(side);
+        direction.phase = Phase::Frames;
+        direction.searched = false;
         self.streams.set_in_step(side, true);
         if let Some(upgrade) = self.upgrade.take_if(|upgrade| upgrade.client != side) {
             self.switch(&upgrade, emit);
@@ -432,7 +437,8 @@ impl Reader for Connection {
     }
 
     /// Looks for the next frame.
-    fn find(&mut self, _side: Side, input: &[u8], end: bool) -> Found {
+    fn find(&mut self, side: Side, input: &[u8], end: bool) -> Found {
+        self.direction(side).searched = true;
         let streams = &self.streams;
         let known = |id| streams.is_open(id);
         if end {
@@ -479,6 +485,10 @@ impl Reader for Connection {
         // Half a request still says what was asked; half an answer was none.
         if self.streams.client() == Some(at.side) && !carried.is_empty() {
             self.cut(at, carried, emit);
+        }
+        if self.direction(at.side).searched && self.streams.client() == Some(at.side.other()) {
+            // The answers to all open streams may stand in what could not be read.
+            self.streams.gap(at.side, at.offset, emit);
         }
         self.streams.close(at.side, emit);
     }

@@ -323,6 +323,7 @@ impl Streams {
         self.candidates.remove(&id);
         let truncated = stream.is_truncated();
         let (rpc, claim) = (stream.rpc(), stream.web.as_ref().map(|web| web.claim()));
+        let answer_lost = stream.loss == Loss::Answer;
         let client = self.client.unwrap_or(Side::A);
         let (span, request) = &pending.request;
         let list = request.list();
@@ -348,6 +349,12 @@ impl Streams {
             emit_begin(rpc, id, span, list, content_of(list), truncated, emit);
         }
         emit_parts(client.other(), emit);
+        if answer_lost {
+            let side = client.other();
+            let span = Span { side, start: self.last_frame(side), bytes: 0 };
+            let head = head_of(rpc, id, span, true);
+            emit(side, &Event::Part(Part { end_lost: true, ..Part::new(head, 0) }));
+        }
     }
 
     fn answer(&mut self, id: u32, block: HeaderBlock<'_>, emit: &mut Emit<'_>) {

@@ -82,7 +82,7 @@ fn a_client_that_reads_on_could_decode_what_we_could_not() {
     line.say(CLIENT, request(1, "a"));
     line.say(SERVER, foreign(None));
     line.say(CLIENT, request(2, "b"));
-    line.say(SERVER, answer(2));
+    line.say(SERVER, answer(2, ""));
     line.end(CLIENT, End::Fin);
     line.end(SERVER, End::Fin);
     let calls = line.calls();
@@ -127,7 +127,7 @@ fn a_status_that_cant_be_read_although_nothing_is_missing_is_not_from_the_middle
         call(|line| {
             line.flow.from_start = seen;
             line.say(CLIENT, open(1));
-            line.say(SERVER, answered(stream(1), Status::Grpc(status)));
+            line.say(SERVER, answered(stream(1), Names::default(), Status::Grpc(status)));
         })
     };
     let whole = of([true, true]);

@@ -15,7 +15,7 @@ fn reset(code: i64) -> Event<'static> {
 }
 
 fn ended(status: GrpcStatus<'static>) -> Event<'static> {
-    answered(stream(1), Status::Grpc(status))
+    answered(stream(1), Names::default(), Status::Grpc(status))
 }
 
 /// Trailers after an answer that began with that HTTP status.
@@ -84,5 +84,26 @@ fn an_answer_that_begins_well_or_with_its_own_status_is_broken_off_as_ever() {
             line.say(CLIENT, reset(8));
         });
         assert_eq!(verdict, broken, "{http}");
+    }
+}
+
+#[test]
+fn an_http_status_that_cant_be_read_may_be_one_of_failure() {
+    let unreadable = || {
+        let (head, names) = (stream(1), Names::default());
+        Event::Begin(Begin { head, names, http: None, has_status: false, headers: None })
+    };
+    for by_reset in [true, false] {
+        let mut line = Line::new();
+        line.say(CLIENT, open(1));
+        line.say(SERVER, unreadable());
+        if by_reset {
+            line.say(SERVER, reset(0));
+        } else {
+            line.end(SERVER, End::Fin);
+        }
+        let calls = line.calls();
+        assert_eq!(calls[0].class(), None, "by reset: {by_reset}");
+        assert!(calls[0].findings.contains(Finding::MidStream));
     }
 }

@@ -1,0 +1,116 @@
+//! Decided calls within reach of what still comes.
+
+use rpcscope_parsers::CallId;
+use rpcscope_parsers::Side;
+use rpcscope_parsers::event::{Answer, Head, Request};
+
+use super::pending_calls::PendingCalls;
+use super::{At, GRACE_PERIOD, MAX_IN_GRACE, Matcher};
+use crate::calls::outcome::{self, Ending};
+use crate::calls::record::{Call, CallKind, Finding};
+use crate::flow::Stamp;
+
+impl Matcher {
+    /// Datagrams overtake each other: a request whose answer came just before it completes the record of the answer. Says
+    /// whether it was one.
+    pub(super) fn overtaken(
+        &mut self,
+        at: At<'_>,
+        pending: &PendingCalls,
+        side: Side,
+        request: &Request<'_>,
+    ) -> bool {
+        let head = &request.head;
+        if !pending.has_ended(head.id) {
+            return false;
+        }
+        let Some(place) = self.find_decided(at, head) else { return false };
+        let mut grace = std::mem::take(&mut self.grace);
+        let client = at.flow.key.endpoint(side);
+        let found = grace.get_mut(place).filter(|call| call.request_messages == 0 && call.client == client);
+        let is_one = found.is_some();
+        if let Some(call) = found {
+            call.findings.remove(Finding::MidStream);
+            call.request_messages = 1;
+            call.request_bytes = head.bytes;
+            call.timeout = request.timeout;
+            call.codec = head.codec.or(call.codec);
+            self.describe(call, &request.names, request.headers, false);
+            self.trace(call, request.headers.filter(|_| request.custom));
+        }
+        self.grace = grace;
+        is_one
+    }
+
+    /// The call of an event that comes after its end, while that is in its grace period.
+    pub(super) fn decided(&mut self, at: At<'_>, head: &Head) -> Option<&mut Call> {
+        let found = self.find_decided(at, head)?;
+        self.grace.get_mut(found).map(|call| &mut **call)
+    }
+
+    /// Its place among the decided calls.
+    pub(super) fn find_decided(&self, at: At<'_>, head: &Head) -> Option<usize> {
+        let key = &at.flow.key;
+        let id = head.id.number();
+        self.grace.iter().rposition(|call| {
+            call.id == id
+                && call.network == key.network
+                && call.capture_point == key.capture_point
+                && call.rpc == head.rpc
+                && ((call.client == key.a && call.server == key.b)
+                    || (call.client == key.b && call.server == key.a))
+                && at.now.time.since(call.end) <= GRACE_PERIOD.as_nanos() as u64
+        })
+    }
+
+    /// An answer came to a call that is already decided.
+    pub(super) fn answered_again(&mut self, at: At<'_>, answer: &Answer<'_>) {
+        let Some(call) = self.decided(at, &answer.head) else { return };
+        if call.kind == CallKind::Oneway {
+            let decision = outcome::decide(Ending::Answered { status: &answer.status, body: false });
+            call.outcome.ret = decision.outcome.ret;
+            call.outcome.func_ret = decision.outcome.func_ret;
+            if decision.outcome.is_error() {
+                call.findings.insert(Finding::OnewayAnswered);
+            }
+        } else if matches!(answer.head.id, CallId::Request(_) | CallId::Loose(_)) {
+            call.findings.insert(Finding::DuplicateAnswer);
+        }
+    }
+
+    /// Gives out the calls whose grace period is over by `now`, in the order in which they were decided; all of them if `now` is
+    /// `None`.
+    pub fn release(&mut self, now: Option<Stamp>, mut give: impl FnMut(Box<Call>)) {
+        while let Some(call) = self.grace.front() {
+            let over = now.is_none_or(|now| now.time.since(call.end) > GRACE_PERIOD.as_nanos() as u64);
+            if !over && self.grace.len() <= MAX_IN_GRACE {
+                break;
+            }
+            if let Some(call) = self.grace.pop_front() {
+                give(call);
+            }
+        }
+    }
+
+    /// Packet that decided the oldest call in its grace period.
+    #[must_use]
+    pub fn oldest_in_grace(&self) -> Option<u64> {
+        self.grace.front().map(|call| call.decided)
+    }
+
+    /// Sorts the calls that were decided by the packet just read, so that the order never depends on a table's order.
+    pub fn settle(&mut self, before: usize) {
+        if self.grace.len() < before + 2 {
+            return;
+        }
+        if let Some(new) = self.grace.make_contiguous().get_mut(before..) {
+            new.sort_by_key(|call| call.uid);
+        }
+    }
+
+    /// How many calls over.
+    #[must_use]
+    pub fn in_grace(&self) -> usize {
+        self.grace.len()
+    }
+}

@@ -1,0 +1,89 @@
+//! Calls that are answered after their caller has closed.
+//!
+//! A FIN may be half a close, and the caller reads on. If it has left, its host meets the answer with a RST that acknowledges
+//! nothing of it: nobody read it. So these calls wait for the end of the connection.
+
+use rpcscope_parsers::{CallId, Side};
+
+use super::pending_calls::{Held, LateAnswer, Pending, PendingCalls};
+use super::{At, GRACE_PERIOD, Matcher};
+use crate::calls::outcome::{self, Decision, Ending};
+use crate::calls::record::{Call, Finding, Initiator};
+use crate::flow::Stamp;
+
+impl Matcher {
+    /// The whole answer to a call has come; its last part began at `position`.
+    pub(super) fn answered(
+        &mut self,
+        at: At<'_>,
+        pending: &mut PendingCalls,
+        waiting: Pending,
+        decision: Decision,
+        position: Option<u32>,
+    ) {
+        if let (CallId::Loose(_), Some(method)) = (waiting.id, &waiting.call.method) {
+            pending.methods.note_answered(method);
+        }
+        pending.end_id(waiting.id);
+        if pending.len() == 0 {
+            pending.restore_order();
+        }
+        let answered = Stamp { packet: at.flow.last.packet, time: at.now.time };
+        match position {
+            Some(position) if pending.fin[waiting.client.index()] => {
+                let held = Held { waiting, decision, answered, position };
+                if let Some(Held { waiting, decision, .. }) = pending.hold(held) {
+                    self.conclude(at, pending, waiting, decision, answered);
+                }
+            }
+            _ => self.conclude(at, pending, waiting, decision, answered),
+        }
+    }
+
+    /// Decides the calls that were answered after the caller had closed, as if it had read the answers.
+    pub(super) fn settle_held(&mut self, at: At<'_>, pending: &mut PendingCalls) {
+        for Held { waiting, decision, answered, position } in pending.take_held() {
+            pending.note_late(LateAnswer { uid: waiting.call.uid, decided: at.now.packet, position });
+            self.conclude(at, pending, waiting, decision, answered);
+        }
+    }
+
+    /// The caller's host reset the connection after its FIN, and had acknowledged bytes of the callee up to `acked`: what
+    /// was answered behind them had no reader any more.
+    pub fn unread(&mut self, at: At<'_>, pending: &mut PendingCalls, client: Side, acked: u32) {
+        if pending.client != Some(client) || !pending.fin[client.index()] {
+            return self.settle_held(at, pending);
+        }
+        let was_read = |position: u32| (position.wrapping_sub(acked) as i32) < 0;
+        for Held { mut waiting, decision, answered, position } in pending.take_held() {
+            let decision = if was_read(position) {
+                decision
+            } else {
+                waiting.call.findings = waiting.call.findings.of_capture();
+                waiting.call.findings.insert(Finding::LateAnswer);
+                outcome::decide(Ending::Fin(Initiator::Client))
+            };
+            self.conclude(at, pending, waiting, decision, answered);
+        }
+        for LateAnswer { uid, decided, position } in pending.take_late() {
+            if was_read(position) {
+                continue;
+            }
+            let first = self.grace.partition_point(|call| call.decided < decided);
+            let same_packet = self.grace.range_mut(first..).take_while(|call| call.decided == decided);
+            let is_it = |call: &&mut Box<Call>| {
+                call.uid == uid
+                    && call.connection == at.flow.first.packet
+                    && call.client == at.flow.key.endpoint(client)
+                    && at.now.time.since(call.end) <= GRACE_PERIOD.as_nanos() as u64
+            };
+            if let Some(call) = { same_packet }.find(is_it) {
+                pending.failed -= u64::from(call.failed());
+                call.findings = call.findings.of_capture();
+                call.findings.insert(Finding::LateAnswer);
+                call.outcome = outcome::decide(Ending::Fin(Initiator::Client)).outcome;
+                pending.failed += u64::from(call.failed());
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Pairing by a number that does not identify its call: peers may leave it the same in every message (generated C++, PHP, Ruby
+//! and old Python clients of Thrift send 0), or get it wrong.
+//!
+//! Number and method together find the request. Calls with equal numbers are answered in the order of their requests, because
+//! their caller could not tell the answers apart otherwise: whatever waits before the one that is answered gets no answer any
+//! more. Only loss puts that in doubt, until no call waits.
+
+use rpcscope_parsers::event::{Answer, Text};
+use rpcscope_parsers::{CallId, Side};
+
+use super::pending_calls::{Pending, PendingCalls};
+use super::{At, Ending, Matcher};
+use crate::calls::outcome;
+use crate::calls::record::{CallKind, Finding, Uid};
+use crate::decode::Network;
+
+/// The call that an answer belongs to.
+pub(super) struct Partner {
+    pub(super) waiting: Pending,
+    /// It is this one. If not, others may have got this answer, so that what it says is not known of any.
+    pub(super) certain: bool,
+}
+
+impl Partner {
+    pub(super) fn certain(waiting: Pending) -> Self {
+        Self { waiting, certain: true }
+    }
+}
+
+/// The identity after this one.
+fn after(uid: Uid) -> Uid {
+    Uid { ordinal: uid.ordinal + 1, ..uid }
+}
+
+impl Matcher {
+    /// The call of `client` that an answer belongs to, taken out. `holed`: why requests may be missing.
+    pub(super) fn loose_partner(
+        &mut self,
+        at: At<'_>,
+        pending: &mut PendingCalls,
+        client: Side,
+        answer: &Answer<'_>,
+        holed: Option<Finding>,
+    ) -> Option<Partner> {
+        let id = answer.head.id;
+        let method = answer.names.method.map(Text::decode);
+        let method = method.as_deref().map(String::from_utf8_lossy).filter(|method| !method.is_empty());
+        let of_client = |waiting: &&Pending| waiting.client == client;
+        let uid_of = |waiting: &Pending| waiting.call.uid;
+        let named = |from: Uid| {
+            match &method {
+                Some(method) => pending.first_named(id, method, from),
+                None => pending.first_of(id, from),
+            }
+            .filter(of_client)
+            .map(uid_of)
+        };
+        let mut certain = true;
+        let chosen = named(pending.first_certain(client)).or_else(|| {
+            let first = named(Uid::default())?;
+            certain = named(after(first)).is_none();
+            Some(first)
+        });
+        let Some(oldest) = pending.first_of(id, Uid::default()).filter(of_client).map(uid_of) else {
+            return Self::other_number(pending, client, id, method.as_deref(), holed);
+        };
+        let alone = pending.first_of(id, after(oldest)).is_none();
+        // Numbers that are used again identify nothing.
+        let used_again = |pending: &PendingCalls| !alone || pending.has_ended(id);
+        let chosen = match chosen {
+            Some(chosen) => chosen,
+            // The request of that name was not captured.
+            None if holed.is_some() && (id == CallId::Loose(0) || used_again(pending)) => return None,
+            None => oldest,
+        };
+        let doubt = pending.order_lost().filter(|_| used_again(pending));
+        while let Some(older) = pending.first_of(id, Uid::default())
+            && older.call.uid < chosen
+            && older.client == client
+            && older.answer.is_none()
+        {
+            let older = pending.remove(older.call.uid)?;
+            self.pass_over(at, pending, older);
+        }
+        let mut waiting = pending.remove(chosen)?;
+        if let Some(how) = doubt {
+            waiting.call.findings.insert(how);
+        }
+        Some(Partner { waiting, certain })
+    }
+
+    /// A peer that answers with another number than it was asked with (thrift leaves the check to the caller): certain only
+    /// if one call waits and nothing was lost, or if the number of the message was what was cut off.
+    fn other_number(
+        pending: &mut PendingCalls,
+        client: Side,
+        id: CallId,
+        method: Option<&str>,
+        holed: Option<Finding>,
+    ) -> Option<Partner> {
+        if pending.has_ended(id) {
+            return None;
+        }
+        let waiting = pending.only().filter(|waiting| waiting.client == client)?;
+        let call = &waiting.call;
+        let known = match holed {
+            None => matches!(waiting.id, CallId::Loose(_)),
+            // A mesh's header may have 0 where the message behind it has another number.
+            Some(Finding::Truncated) => waiting.id == CallId::Loose(0) && call.codec.is_none(),
+            Some(_) => false,
+        };
+        let same_name = method.zip(call.method.as_deref()).is_none_or(|(sent, asked)| sent == asked);
+        if !known || !same_name {
+            return None;
+        }
+        let asked_by = waiting.id;
+        pending.end_id(asked_by);
+        let waiting = pending.take(asked_by)?;
+        Some(Partner::certain(Pending { id, ..waiting }))
+    }
+
+    /// A later call with the same number was answered: this one gets no answer any more.
+    fn pass_over(&mut self, at: At<'_>, pending: &mut PendingCalls, mut waiting: Pending) {
+        let seen = !pending.is_answer_lost(&waiting) && at.flow.key.network == Network::Tcp;
+        if seen
+            && let Some(method) = &waiting.call.method
+            && pending.methods.note_passed(method)
+        {
+            waiting.call.kind = CallKind::Oneway;
+            pending.end_id(waiting.id);
+            self.decide(at, pending, waiting, outcome::decide(Ending::Oneway(None)));
+        } else {
+            self.broken(at, pending, waiting, Ending::Silence);
+        }
+    }
+}

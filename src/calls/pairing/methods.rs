@@ -1,0 +1,69 @@
+//! What is known of the methods of a connection from the calls that are over.
+
+use std::sync::Arc;
+
+use crate::calls::record::Name;
+
+/// The most methods remembered of a connection, each kind.
+const MAX_METHODS: usize = 32;
+
+/// Boxed, because connections without thrift and without streams need none of it.
+#[derive(Debug, Default)]
+pub(super) struct Methods(Option<Box<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    answered: Vec<Name>,
+    never_answered: Vec<Name>,
+    streaming: Vec<Name>,
+}
+
+fn holds(names: &[Name], name: &Name) -> bool {
+    // Names are interned, but for those beyond the limit of the interner.
+    names.iter().any(|known| Arc::ptr_eq(known, name) || known == name)
+}
+
+fn note(names: &mut Vec<Name>, name: &Name) {
+    if names.len() < MAX_METHODS && !holds(names, name) {
+        names.push(Arc::clone(name));
+    }
+}
+
+impl Methods {
+    /// A call was answered.
+    #[inline]
+    pub(super) fn note_answered(&mut self, method: &Name) {
+        let known = self.0.get_or_insert_default();
+        if known.answered.first().is_some_and(|first| Arc::ptr_eq(first, method)) {
+            return;
+        }
+        note(&mut known.answered, method);
+        known.never_answered.retain(|other| other != method);
+    }
+
+    /// Later calls were answered and this one was not, although nothing was lost. Says whether it needed no answer: no call
+    /// of its method ever got one.
+    pub(super) fn note_passed(&mut self, method: &Name) -> bool {
+        let known = self.0.get_or_insert_default();
+        if holds(&known.answered, method) || known.answered.len() == MAX_METHODS {
+            return false;
+        }
+        note(&mut known.never_answered, method);
+        true
+    }
+
+    /// Whether calls of the method are known to need no answer.
+    pub(super) fn needs_no_answer(&self, method: Option<&Name>) -> bool {
+        self.0.as_ref().zip(method).is_some_and(|(known, method)| holds(&known.never_answered, method))
+    }
+
+    /// A call of the method had several messages in an answer.
+    pub(super) fn note_streaming(&mut self, method: &Name) {
+        note(&mut self.0.get_or_insert_default().streaming, method);
+    }
+
+    /// Whether answers of the method are known to be streams.
+    pub(super) fn is_streaming(&self, method: Option<&Name>) -> bool {
+        self.0.as_ref().zip(method).is_some_and(|(known, method)| holds(&known.streaming, method))
+    }
+}

@@ -1,0 +1,142 @@
+//! Numbers that do not identify their calls.
+
+use super::*;
+
+/// Clients that send 0 in every message.
+#[test]
+fn a_request_without_an_answer_shifts_no_later_verdict() {
+    let mut line = Line::new();
+    line.flow.segments = [9, 9];
+    line.say(CLIENT, request(0, "log"));
+    line.say(CLIENT, request(0, "ping"));
+    line.say(SERVER, answer(0, "ping"));
+    line.say(CLIENT, request(0, "charge"));
+    line.say(SERVER, failure(0, "charge", 6));
+    line.say(CLIENT, request(0, "refund"));
+    line.say(SERVER, answer(0, "refund"));
+    // A method that is known to need no answer, and one that is known to get one.
+    line.say(CLIENT, request(0, "log"));
+    line.say(CLIENT, request(0, "ping"));
+    line.say(CLIENT, request(0, "charge"));
+    line.say(SERVER, answer(0, "charge"));
+    line.say(CLIENT, request(0, "log"));
+    line.end(CLIENT, End::Fin);
+    line.end(SERVER, End::Fin);
+    let (ok, oneway) = (Some(Class::Ok), Some(Class::Oneway));
+    let expected = [
+        ("log", oneway, None),
+        ("ping", ok, None),
+        ("charge", Some(Class::Rpc), Some(6)),
+        ("refund", ok, None),
+        ("log", oneway, None),
+        ("ping", Some(Class::Unanswered), None),
+        ("charge", ok, None),
+        ("log", oneway, None),
+    ];
+    let calls = line.calls();
+    assert_eq!(verdicts(&calls), expected);
+    assert!(calls.iter().all(|call| call.findings.is_empty()));
+    assert_eq!(calls[0].kind, CallKind::Oneway);
+}
+
+#[test]
+fn a_method_that_is_answered_after_all_needs_answers() {
+    let mut line = Line::new();
+    line.say(CLIENT, request(0, "slow"));
+    line.say(CLIENT, request(0, "ping"));
+    line.say(SERVER, answer(0, "ping"));
+    line.say(CLIENT, request(0, "slow"));
+    line.say(SERVER, answer(0, "slow"));
+    line.say(CLIENT, request(0, "slow"));
+    line.end(CLIENT, End::Fin);
+    line.end(SERVER, End::Fin);
+    assert_eq!(line.calls().last().unwrap().class(), Some(Class::Transport));
+}
+
+#[test]
+fn after_lost_answers_older_calls_are_unknown_and_later_ones_not_shifted() {
+    for methods in [["a", "b", "c"], ["get", "get", "get"]] {
+        let mut line = Line::new();
+        line.say(CLIENT, request(0, methods[0]));
+        line.pending.lose(SERVER, Finding::Gap);
+        line.say(SERVER, Event::Lost { start: 0 });
+        line.say(CLIENT, request(0, methods[1]));
+        line.say(SERVER, failure(0, methods[1], 6));
+        line.say(CLIENT, request(0, methods[2]));
+        line.say(SERVER, answer(0, methods[2]));
+        let calls = line.calls();
+        let expected = [
+            (methods[0], None, None),
+            (methods[1], Some(Class::Rpc), Some(6)),
+            (methods[2], Some(Class::Ok), None),
+        ];
+        assert_eq!(verdicts(&calls), expected);
+        let marked: Vec<bool> = calls.iter().map(|call| call.findings.contains(Finding::Gap)).collect();
+        assert_eq!(marked, [true, true, false], "in doubt until no call waits");
+    }
+}
+
+#[test]
+fn which_of_several_answers_was_lost_is_not_guessed() {
+    let mut line = Line::new();
+    line.say(CLIENT, request(0, "get"));
+    line.say(CLIENT, request(0, "get"));
+    line.pending.lose(SERVER, Finding::Gap);
+    line.say(SERVER, Event::Lost { start: 0 });
+    line.say(SERVER, failure(0, "get", 6));
+    assert_eq!(verdicts(&line.calls()), [("get", None, None), ("get", None, None)]);
+}
+
+#[test]
+fn the_answer_to_a_lost_request_is_not_that_of_another_method() {
+    let mut line = Line::new();
+    line.pending.lose(CLIENT, Finding::Gap);
+    line.say(CLIENT, Event::Lost { start: 0 });
+    line.say(CLIENT, request(0, "b"));
+    line.say(SERVER, failure(0, "a", 6));
+    line.say(SERVER, answer(0, "b"));
+    let calls = line.calls();
+    assert_eq!(calls.iter().map(Call::class).collect::<Vec<_>>(), [Some(Class::Rpc), Some(Class::Ok)]);
+    assert!(calls.iter().all(|call| call.findings.contains(Finding::Gap)));
+}
+
+/// Kitex mesh: the header has 0, the message behind it another number, and the message was cut off.
+#[test]
+fn a_number_that_was_cut_off_pairs_with_the_only_answer() {
+    let cut = |id| with(request(id, "a"), |head| (head.truncated, head.codec) = (true, None));
+    let mut line = Line::new();
+    line.pending.lose(CLIENT, Finding::Truncated);
+    line.say(CLIENT, cut(0));
+    line.say(SERVER, answer(1, "a"));
+    assert_eq!(verdicts(&line.calls()), [("a", Some(Class::Ok), None)]);
+
+    // Two that wait, or a number that is one: unknown, since the answer was not lost.
+    for ids in [&[0, 0][..], &[4]] {
+        let mut line = Line::new();
+        line.pending.lose(CLIENT, Finding::Truncated);
+        for id in ids {
+            line.say(CLIENT, cut(*id));
+        }
+        line.say(SERVER, answer(1, "a"));
+        line.end(CLIENT, End::Fin);
+        line.end(SERVER, End::Fin);
+        let calls = line.calls();
+        assert!(calls.iter().skip(1).all(|call| call.class().is_none()), "{ids:?}");
+        assert!(calls.iter().all(|call| call.findings.contains(Finding::Truncated)));
+    }
+}
+
+#[test]
+fn the_size_of_a_request_is_not_that_of_an_older_one_with_its_number() {
+    let mut line = Line::new();
+    for (method, bytes) in [("log", 20), ("ping", 30)] {
+        line.say(CLIENT, with(request(0, method), |head| (head.more, head.bytes) = (true, 0)));
+        line.say(
+            CLIENT,
+            Event::Complete(Complete { id: CallId::Loose(0), end: bytes, bytes, truncated: false }),
+        );
+    }
+    line.say(SERVER, answer(0, "ping"));
+    let sizes: Vec<_> = line.calls().iter().map(|call| call.request_bytes).collect();
+    assert_eq!(sizes, [20, 30]);
+}
