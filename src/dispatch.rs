@@ -12,7 +12,7 @@ mod undecided;
 
 use rpcscope_parsers::event::Foreign;
 use rpcscope_parsers::prelude::{self, Found};
-use rpcscope_parsers::{Error, Event, Protocol, Session, Side};
+use rpcscope_parsers::{Error, Event, Protocol, Session, Side, Unread};
 
 use undecided::{Decided, Undecided};
 
@@ -173,6 +173,15 @@ impl Conversation {
         match &self.state {
             State::Known { session, .. } => session.trouble(),
             State::Over { trouble, .. } => trouble.as_deref().copied(),
+            _ => None,
+        }
+    }
+
+    /// What keeps fields of messages to come from being read.
+    #[must_use]
+    pub fn unread(&self) -> Option<Unread> {
+        match &self.state {
+            State::Known { session, .. } => session.unread(),
             _ => None,
         }
     }

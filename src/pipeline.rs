@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rpcscope_parsers::Side;
+use rpcscope_parsers::{Side, Unread};
 
 use crate::calls::dedup::{Connections, Dedup, Item};
+use crate::calls::likely::Waiting;
 use crate::calls::pairing::{At, Matcher, PendingCalls};
-use crate::calls::record::{Call, Connection, ConnectionState, Finding, Uid};
+use crate::calls::record::{Call, Connection, ConnectionState, Finding, Renewal, Uid};
 use crate::decode::{Decoded, Decoder, FlowKey, Network, Segment, Shard, Skip};
 use crate::dispatch::{Conversation, DecodeAs};
 use crate::flow::{Chunk, End, Flow, GapReason, Limits, Owner, Stamp, Table};
@@ -40,6 +41,9 @@ const MAX_OPEN_SHOWN: usize = 10_000;
 /// Most threads that are used without being asked for: from here on the one that writes is the slowest.
 const MAX_DEFAULT_THREADS: usize = 6;
 
+/// The usual [`Options::lookahead`].
+const LOOKAHEAD: Duration = Duration::from_secs(30);
+
 /// Called for every new connection.
 pub type OnOpen = Arc<dyn Fn(&FlowKey) + Send + Sync>;
 
@@ -60,6 +64,9 @@ pub struct Options {
     pub limits: Limits,
     /// Called for every new connection, in the thread that analyses it.
     pub on_open: Option<OnOpen>,
+    /// How long, in packet time, calls of which something is not known wait for what others say of them, with everything
+    /// behind them. Nothing of a live run should wait.
+    pub lookahead: Duration,
     /// Set from outside to end the run as if the source had ended.
     pub stop: Arc<AtomicBool>,
 }
@@ -74,6 +81,7 @@ impl Default for Options {
             decode_as: Vec::new(),
             limits: Limits::default(),
             on_open: None,
+            lookahead: LOOKAHEAD,
             stop: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -101,6 +109,11 @@ impl Output {
             Self::Connection(connection) => connection.capture_point,
         };
         capture_point != CapturePoint::default()
+    }
+
+    /// Whether it is a call of a connection that began before the capture.
+    fn has_clues(&self) -> bool {
+        matches!(self, Self::Call(call) if call.clues.is_some())
     }
 
     /// The order of outputs: the packet that decided, calls before connections, then the identity.
@@ -289,6 +302,10 @@ fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
         capture_point: flow.key.capture_point,
         protocol: slot.conversation.protocol(),
         reason: reason(flow, slot, state),
+        mid_stream: flow.key.network == Network::Tcp
+            && slot.conversation.protocol().is_some()
+            && !flow.from_start[client.index()],
+        unread: slot.conversation.unread().map(|unread| renewal(unread, slot.calls.decided())),
         state,
         calls: slot.calls.decided(),
         failed: slot.calls.failed(),
@@ -296,6 +313,15 @@ fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
         bytes: [flow.bytes[client.index()], flow.bytes[client.other().index()]],
         retransmissions: flow.retransmissions,
         gaps: flow.gaps,
+    }
+}
+
+/// When what can't be read will have left its table, if the calls to come enter as much as those so far.
+fn renewal(unread: Unread, calls: u64) -> Renewal {
+    let left = unread.size.saturating_sub(unread.entered);
+    match left.saturating_mul(calls).checked_div(unread.entered) {
+        Some(more) => Renewal::Calls(more.max(1)),
+        None => Renewal::Reconnect,
     }
 }
 
@@ -494,7 +520,8 @@ pub fn run(
     receiver: &mut dyn Receive,
 ) -> Result<Totals, SourceError> {
     let (dedup, connections) = (Dedup::default(), Connections::default());
-    let mut joining = Joining { receiver, dedup, connections, stopped: false };
+    let waiting = Waiting::new(options.lookahead);
+    let mut joining = Joining { receiver, dedup, connections, waiting, stopped: false };
     let totals = match options.threads {
         0 | 1 => inline(source, options, &mut joining),
         threads => sharded::run(source, options, &mut joining, threads),
@@ -509,16 +536,39 @@ struct Joining<'r> {
     receiver: &'r mut dyn Receive,
     dedup: Dedup<Box<Connection>>,
     connections: Connections,
+    /// Behind them, calls of which something is not known wait for what others say.
+    waiting: Waiting<Box<Connection>>,
     stopped: bool,
 }
 
 impl Joining<'_> {
     fn finish(&mut self, totals: &Totals) {
-        if !self.stopped && !self.dedup.is_empty() {
-            let mut outputs = Vec::new();
-            self.dedup.finish(&mut |item| outputs.push(item.into()));
+        if self.stopped {
+            return;
+        }
+        let mut outputs = Vec::new();
+        self.dedup.finish(&mut |item| outputs.push(item.into()));
+        self.wait(&mut outputs);
+        self.waiting.finish(&mut |item| outputs.push(item.into()));
+        if !outputs.is_empty() {
             self.receiver.receive(&mut outputs, totals);
         }
+    }
+
+    /// Lets outputs wait if there is a call of which something is not known, and replaces them by those that are ready.
+    fn wait(&mut self, outputs: &mut Vec<Output>) {
+        if !self.waiting.is_active() && !outputs.iter().any(Output::has_clues) {
+            return;
+        }
+        let mut ready = Vec::new();
+        let give = &mut |item: Item<Box<Connection>>| ready.push(item.into());
+        for output in outputs.drain(..) {
+            match output {
+                Output::Call(call) => self.waiting.call(call, give),
+                Output::Connection(connection) => self.waiting.passenger(connection, give),
+            }
+        }
+        outputs.append(&mut ready);
     }
 }
 
@@ -537,6 +587,7 @@ impl Receive for Joining<'_> {
             }
             outputs.append(&mut ready);
         }
+        self.wait(outputs);
         let more = self.receiver.receive(outputs, totals);
         self.stopped |= !more;
         more

@@ -40,7 +40,7 @@ mod web;
 pub use error::{Error, Layer};
 pub use event::{CallId, Event, Kind, Rpc, Side, Status, Transport};
 pub use framed::Framing;
-pub use protocol::{Detection, Opening, Protocol, Session};
+pub use protocol::{Detection, Opening, Protocol, Session, Unread};
 
 /// Registers the protocols: one line each, `name => value`, in the order in which detection asks them.
 ///

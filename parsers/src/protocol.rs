@@ -81,6 +81,21 @@ pub trait Session: Send {
     fn trouble(&self) -> Option<(Error, u64)> {
         None
     }
+
+    /// What keeps fields of messages to come from being read; `None` if nothing does.
+    fn unread(&self) -> Option<Unread> {
+        None
+    }
+}
+
+/// A table to which messages refer, and which was filled where nothing was captured. It is known again when as much has
+/// entered as it can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Bytes that have entered since.
+    pub entered: u64,
+    /// Bytes that it holds, as far as one can tell.
+    pub size: u64,
 }
 
 /// A node of a dissected message.

@@ -20,7 +20,7 @@
 
 use crate::error::Error;
 use crate::event::Side;
-use crate::protocol::{Emit, Session};
+use crate::protocol::{Emit, Session, Unread};
 
 /// A body that ends with the connection.
 pub const UNBOUNDED: u64 = u64::MAX;
@@ -129,6 +129,11 @@ pub trait Reader: Send {
 
     /// See [`Session::trouble`].
     fn trouble(&self) -> Option<(Error, u64)>;
+
+    /// See [`Session::unread`].
+    fn unread(&self) -> Option<Unread> {
+        None
+    }
 }
 
 /// Undecodable bytes of a connection: the last error and how many there were. Boxed, because few connections have any.
@@ -352,6 +357,10 @@ impl<R: Reader> Session for Core<R> {
 
     fn trouble(&self) -> Option<(Error, u64)> {
         self.reader.trouble()
+    }
+
+    fn unread(&self) -> Option<Unread> {
+        self.reader.unread()
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
+use super::likely::Likely;
 use super::record::{
     Call, CallKind, Carrier, Class, Finding, Findings, GoAwayNote, Initiator, Name, Process, Uid, Via,
 };
@@ -107,6 +108,8 @@ pub enum Value<'a> {
     Pairs(&'a [(String, String)]),
     /// Code, name and text of a GOAWAY.
     GoAway(&'a GoAwayNote),
+    /// What is likely.
+    Likely(&'a Likely),
     /// Headers: from the answer?, name, text; never empty.
     Metadata(&'a [(bool, String, String)]),
     /// Processes at the caller's and the callee's end, at least one of them known.
@@ -157,6 +160,7 @@ impl fmt::Display for Value<'_> {
                 joined(f, pairs.iter(), |f, (k, v)| write!(f, "{k}={v}"))
             }
             Self::GoAway(goaway) => joined(f, goaway.members(), |f, (k, v)| write!(f, "{k}={v}")),
+            Self::Likely(likely) => joined(f, likely.members(), |f, (k, v)| write!(f, "{k}={v}")),
             Self::Metadata(pairs) => joined(f, pairs.iter(), |f, (_, k, v)| write!(f, "{k}={v}")),
             Self::Processes(ends) => {
                 joined(f, ends.iter().flatten(), |f, p| write!(f, "{}({})", p.name, p.pid))
@@ -206,7 +210,8 @@ pub fn help() -> String {
         };
     }
     out.push_str(
-        "Texts of a map have names of their own: metadata.NAME, biz_extra.NAME, details.NAME, goaway.text.",
+        "Texts of a map have names of their own: metadata.NAME, biz_extra.NAME, details.NAME, goaway.text,\n\
+         likely.class.",
     );
     out
 }
@@ -414,6 +419,9 @@ keys! {
     "goaway": Type::Map,
         "GOAWAY that ended the call or came before its connection broke",
         |c| c.goaway.as_deref().map_or(Value::Null, Value::GoAway);
+    "likely": Type::Map,
+        "what is likely of a gRPC call where it is not known",
+        |c| c.likely.as_deref().map_or(Value::Null, Value::Likely);
     "ret": Type::Number,
         "tRPC: the framework's code as sent",
         |c| number(c.outcome.ret);

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use rpcscope_parsers::Rpc;
 
+use super::likely::Likely;
 use super::record::{Call, Carrier, Class, Initiator, Name, Process};
+use crate::codes::{self, Family};
 use crate::decode::Endpoint;
 use crate::text::{escape, push_escaped};
 
@@ -34,7 +36,53 @@ pub fn operation(call: &Call) -> String {
     out
 }
 
-/// The same from its parts.
+/// [`operation`], or `≈Service.Method` where it is only likely. For showing, never for counting.
+#[must_use]
+pub fn likely_operation(call: &Call) -> String {
+    let likely = call.likely.as_deref().filter(|likely| call.method.is_none() && likely.method.is_some());
+    let Some(likely) = likely else { return operation(call) };
+    let mut out = String::from(LIKELY);
+    let service = call.service.as_deref().or(likely.service.as_deref());
+    push_operation(&mut out, service.filter(|name| !name.is_empty()), likely.method.as_deref(), None);
+    out
+}
+
+/// The class as outputs name it, or `≈ok` where it is only likely.
+#[must_use]
+pub fn likely_class(call: &Call) -> Cow<'static, str> {
+    match (call.class(), call.likely.as_deref()) {
+        (Some(class), _) => class.name().into(),
+        (None, Some(Likely { class: Some(class), .. })) => format!("{LIKELY}{}", class.name()).into(),
+        (None, Some(likely)) if likely.failed() => format!("{LIKELY}failed").into(),
+        (None, _) => "unknown".into(),
+    }
+}
+
+/// [`verdict`], or what is likely of it: `≈ok`, `≈13 INTERNAL`, `≈failed`.
+#[must_use]
+pub fn likely_verdict(call: &Call) -> String {
+    let Some(likely) = call.likely.as_deref().filter(|_| call.class().is_none()) else {
+        return verdict(call);
+    };
+    let mut out = match likely.code {
+        Some(code) => {
+            let name = codes::name(Family::Grpc, code);
+            format!("{LIKELY}{code}{}{}", if name.is_some() { " " } else { "" }, name.unwrap_or_default())
+        }
+        None if likely.class.is_some() || likely.failed() => likely_class(call).into_owned(),
+        None => return verdict(call),
+    };
+    if let Some(message) = call.outcome.message.as_deref().filter(|message| !message.is_empty()) {
+        out.push(' ');
+        push_escaped(&mut out, message);
+    }
+    out
+}
+
+/// Stands before what is only likely.
+pub const LIKELY: char = '≈';
+
+/// [`operation`] from its parts.
 pub fn push_operation(
     out: &mut String,
     service: Option<&str>,

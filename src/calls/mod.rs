@@ -8,6 +8,7 @@ mod family;
 pub mod finding;
 pub mod keys;
 pub mod labels;
+pub mod likely;
 pub mod names;
 pub mod outcome;
 pub mod pairing;

@@ -464,6 +464,14 @@ fn grpc_trailers(status: &GrpcStatus<'_>) -> Decision {
     decision
 }
 
+/// The class of a gRPC call whose answer has that status and text, and no other sign of what became of it.
+#[must_use]
+pub fn class_of_status(code: i64, text: Option<&str>) -> Option<Class> {
+    let message = text.map(|text| Text::Plain(text.as_bytes()));
+    let code = GrpcCode::Code(code);
+    grpc_code(&GrpcStatus { code, message, details: None, biz: None, http: None, cut: false }).outcome.class
+}
+
 fn grpc_code(status: &GrpcStatus<'_>) -> Decision {
     let text = status.message.map(Text::decode);
     let text = text.as_deref();

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use rpcscope_parsers::{Rpc, Transport};
 
+use super::likely::{Clues, Likely};
 use super::outcome::Outcome;
 pub use super::{carrier::Carrier, class::Class, finding::Finding};
 use crate::codes::{self, Family};
 use crate::decode::{Endpoint, Network};
 use crate::source::CapturePoint;
+use crate::text;
 use crate::time::Timestamp;
 
 /// A repeated string (service, method, name), shared by all calls that carry it. Always valid UTF-8; may hold control
@@ -276,6 +278,12 @@ pub struct Call {
     pub outcome: Outcome,
     /// HTTP/2: the GOAWAY that ended it, or that came before its connection broke and the call with it.
     pub goaway: Option<Box<GoAwayNote>>,
+    /// What is likely where it is not known; never counted as known.
+    pub likely: Option<Box<Likely>>,
+    /// What was noted of it for [`super::likely`]: on HTTP/2 connections of which the beginning was not captured.
+    pub clues: Option<Box<Clues>>,
+    /// Bytes of HTTP/2 DATA that each end sent, the caller's first; other protocols do not count them.
+    pub message_bytes: [u64; 2],
     /// Bytes of the request on the connection, its own headers included.
     pub request_bytes: u64,
     /// Bytes of the answer.
@@ -356,6 +364,9 @@ impl Call {
             kind: CallKind::Unary,
             outcome: Outcome::unknown(),
             goaway: None,
+            likely: None,
+            clues: None,
+            message_bytes: [0; 2],
             request_bytes: 0,
             response_bytes: 0,
             request_messages: 0,
@@ -449,6 +460,10 @@ pub struct Connection {
     pub protocol: Option<&'static str>,
     /// Why there is no protocol or what is wrong with it ("TLS without keys", "refused", "not of a known protocol").
     pub reason: Option<&'static str>,
+    /// Its beginning was not captured.
+    pub mid_stream: bool,
+    /// Names or statuses stand in tables from before the capture, and what will make them known.
+    pub unread: Option<Renewal>,
     /// How it stands.
     pub state: ConnectionState,
     /// Calls so far.
@@ -465,11 +480,40 @@ pub struct Connection {
     pub gaps: u64,
 }
 
+/// What makes names and statuses known that stand in tables from before the capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// About so many more calls like those so far.
+    Calls(u64),
+    /// A new connection: the calls so far enter nothing into the tables.
+    Reconnect,
+}
+
 impl Connection {
     /// As [`Call::caller_address`].
     #[must_use]
     pub fn caller_address(&self) -> Endpoint {
         caller_address(self.via.as_deref(), self.client)
+    }
+
+    /// In words, that it began before the capture and what its names and statuses wait for; empty if it did not.
+    #[must_use]
+    pub fn beginning(&self) -> String {
+        let renewal = match self.unread {
+            Some(Renewal::Calls(calls)) => {
+                format!(
+                    ": all is readable once it reconnects, or after about {}",
+                    text::counted(calls, "more call")
+                )
+            }
+            Some(Renewal::Reconnect) => ": all is readable once it reconnects".to_owned(),
+            None => String::new(),
+        };
+        match self {
+            Self { mid_stream: true, .. } => format!("began before the capture{renewal}"),
+            Self { unread: Some(_), .. } => format!("header tables lost in a gap{renewal}"),
+            _ => String::new(),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rpcscope_parsers::{Rpc, Transport};
 
+use super::likely::{Likely, Reason};
 use super::record::{Call, CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Process, Uid, Via};
 use crate::decode::Endpoint;
 use crate::time::Timestamp;
@@ -73,6 +74,14 @@ pub(crate) fn full() -> Call {
     ];
     call.outcome.details = vec![("ErrorInfo".into(), "reason=QUOTA".into())];
     call.goaway = Some(Box::new(GoAwayNote { by: Initiator::Server, code: 0, text: Some("max_age".into()) }));
+    call.likely = Some(Box::new(Likely {
+        service: Some("stock.v1.Stock".into()),
+        method: Some("Count".into()),
+        class: Some(Class::Rpc),
+        code: Some(14),
+        percent: 98,
+        why: vec![Reason::Number, Reason::SameShape],
+    }));
     call.timeout = Some(1_000_000_000);
     call.trace_id = Some("4bf92f3577b34da6a3ce929d0e0e4736".into());
     call.span_id = Some("00f067aa0ba902b7".into());

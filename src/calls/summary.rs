@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use rpcscope_parsers::Rpc;
 
 use super::labels;
+use super::likely::Likely;
 use super::record::{Call, Carrier, Class, Finding, Initiator};
 use crate::codes::library_made::library_made;
 use crate::codes::{grpc, http2, thrift, trpc};
@@ -37,6 +38,9 @@ pub fn sentence(call: &Call) -> String {
             span(call, ", after "),
         ),
     };
+    if let Some(likely) = call.likely.as_deref() {
+        out.push_str(&guess(likely));
+    }
     for finding in call.findings.iter() {
         if let Some(remark) = remark(finding, call) {
             out.push_str("; ");
@@ -44,6 +48,17 @@ pub fn sentence(call: &Call) -> String {
         }
     }
     out
+}
+
+/// What is likely, and why: `; likely ok (ok: trailers without an error after one message)`.
+fn guess(likely: &Likely) -> String {
+    let method = likely.method.as_deref().map(|method| text::escape(method).into_owned());
+    let class = likely.class.map(|class| labels::label(Some(class)).to_owned());
+    let code = likely.code.map(|code| code.to_string());
+    let parts: Vec<String> = [method, class, code].into_iter().flatten().collect();
+    let why: Vec<&str> = likely.why.iter().map(|reason| reason.name()).collect();
+    let what = if parts.is_empty() { "failed".to_owned() } else { parts.join(" ") };
+    format!("; likely {} ({})", text::cut_middle(&what, NAME), why.join("; "))
 }
 
 /// Longest name that the sentence repeats, in columns.

@@ -57,6 +57,30 @@ pub fn entry(code: i64, text: &[u8]) -> Option<&'static Entry> {
     library_made(code, text).map(|made| &made.entry).or_else(|| super::entry(Family::Grpc, code))
 }
 
+/// Texts that a server's library sends with one status only: how they begin and end, and the status. A handler may send the
+/// same text, or pass it on, so it is evidence and no proof.
+const SERVER_TEXTS: [(&str, &str, i64); 10] = [
+    // grpc-java `ServerImpl`; grpc-js `server.ts`; stubs of grpc-java and protoc-gen-go-grpc for what is not implemented.
+    ("Method not found: ", "", UNIMPLEMENTED),
+    ("The server does not implement the method ", "", UNIMPLEMENTED),
+    ("Method ", " is unimplemented", UNIMPLEMENTED),
+    ("method ", " not implemented", UNIMPLEMENTED),
+    // grpcio `_server.py`, and its generated stubs.
+    ("Method not found!", "", UNIMPLEMENTED),
+    ("Method not implemented!", "", UNIMPLEMENTED),
+    ("Exception calling application: ", "", UNKNOWN),
+    ("Exception iterating responses: ", "", UNKNOWN),
+    ("Exception deserializing request!", "", INTERNAL),
+    ("Failed to serialize response!", "", INTERNAL),
+];
+
+/// The status with which libraries send a text, if there is one.
+#[must_use]
+pub fn code_of_text(text: &str) -> Option<i64> {
+    let found = SERVER_TEXTS.iter().find(|(start, end, _)| text.starts_with(start) && text.ends_with(end));
+    found.map(|(.., code)| *code)
+}
+
 /// The names that grpc-go prints (`codes/code_string.go`), by code.
 const GO_NAMES: [&str; 17] = [
     "OK",

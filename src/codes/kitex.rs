@@ -49,6 +49,16 @@ pub fn is_handler_error(text: &[u8]) -> bool {
     text.starts_with(PLAIN_ERROR.as_bytes()) || has_suffix(text)
 }
 
+/// Whether a text that came as a gRPC status most likely is a failure of the framework, whatever its number. The server has no
+/// such service or method, which Kitex and grpc-go word alike and number differently. Or a handler has passed on the error of
+/// a call of Kitex as it was: it gave no status then, and its library sends UNKNOWN or INTERNAL.
+#[must_use]
+pub fn is_rpc_failure(text: &str) -> bool {
+    [UNKNOWN_SERVICE_TEXT, UNKNOWN_METHOD_TEXT, PLAIN_ERROR, REMOTE_ERROR]
+        .iter()
+        .any(|start| text.starts_with(start))
+}
+
 /// Whether the server marked the text as a handler's error with a number of its own.
 #[must_use]
 pub fn has_suffix(text: &[u8]) -> bool {

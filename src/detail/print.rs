@@ -37,6 +37,7 @@ const SHOWN: &[&str] = &[
     "message",
     "initiator",
     "goaway",
+    "likely",
     "ret",
     "func_ret",
     "biz_extra",
@@ -62,7 +63,7 @@ pub fn push(out: &mut String, detail: &Detail, look: Look) {
     let call = &detail.call;
     let page = &mut Page { out, look };
     let class = color::class(call.class());
-    page.styled(color::head(), &labels::operation(call));
+    page.styled(color::head(), &labels::likely_operation(call));
     page.out.push_str("  ");
     page.styled(class.bold(), labels::label(call.class()));
     _ = writeln!(page.out, "  call {}", call.uid);

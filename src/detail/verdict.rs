@@ -79,6 +79,19 @@ pub fn lines(call: &Call) -> Vec<Line> {
         let meaning = reason.or(codes::entry(Family::Http2, note.code).map(|entry| entry.meaning));
         push("goaway", parts.join(" "), meaning.unwrap_or_default());
     }
+    if let Some(likely) = call.likely.as_deref() {
+        let known = |name: &str| !matches!(name, "confidence" | "why");
+        let parts: Vec<_> = likely
+            .members()
+            .filter(|(name, _)| known(name))
+            .map(|(name, part)| format!("{name} {}{}", labels::LIKELY, text::escape(&part)))
+            .collect();
+        let of =
+            |wanted| likely.members().find(|(name, _)| *name == wanted).map(|(_, part)| part.into_owned());
+        let sure =
+            of("confidence").map(|confidence| format!("confidence {confidence}: ")).unwrap_or_default();
+        push("likely", parts.join(", "), &format!("{sure}{}", of("why").unwrap_or_default()));
+    }
     if let Some(initiator) = outcome.initiator {
         push("broken by", initiator.name().to_owned(), "");
     }

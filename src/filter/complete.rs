@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::lexer::{self, Operator, Token, quote};
-use super::parser::{operators, resolve};
+use super::parser::{operators, resolve, values_of};
 use crate::calls::keys::{KEYS, Key, Type};
+use crate::calls::likely::Likely;
 
 /// Most candidates of one completion.
 const MAX_CANDIDATES: usize = 200;
@@ -61,7 +62,13 @@ pub fn complete_with(text: &str, cursor: usize, seen: &dyn Fn(&'static Key) -> V
     let all = if open_quote && !matches!(expected, Expected::Value(..)) {
         Vec::new()
     } else {
-        expected.candidates(seen)
+        let mut all = expected.candidates(seen);
+        // Its parts have the names of other keys, which they must not hide.
+        if matches!(expected, Expected::Key) && written.get(..3).is_some_and(|start| start == "lik") {
+            let part = |part| Candidate { text: format!("likely.{part}"), doc: "where it is only likely" };
+            all.extend(Likely::PARTS.map(part));
+        }
+        all
     };
     Completion { span: last, candidates: fitting(all, written) }
 }
@@ -85,8 +92,8 @@ fn fitting(all: Vec<Candidate>, written: &str) -> Vec<Candidate> {
 enum Expected {
     /// A key, `not` or a parenthesis.
     Key,
-    /// After a key.
-    Operator(&'static Key),
+    /// After a key; the second one has the values of a part of it (`likely.class`).
+    Operator(&'static Key, &'static Key),
     /// After an operator, or in a list.
     Value(&'static Key, After),
     /// After `in`.
@@ -114,10 +121,13 @@ impl Expected {
             Self::Key => match token {
                 Token::Not | Token::Open => Self::Key,
                 Token::Word(_) if keyword("not") => Self::Key,
-                Token::Word(word) => resolve(word).map_or(Self::Nowhere, |(key, _)| Self::Operator(key)),
+                Token::Word(word) => {
+                    let operator = |(key, part): (_, Option<&str>)| Self::Operator(key, values_of(key, part));
+                    resolve(word).map_or(Self::Nowhere, operator)
+                }
                 _ => Self::Nowhere,
             },
-            Self::Operator(key) => match token {
+            Self::Operator(_, key) => match token {
                 Token::Operator(Operator::Equal | Operator::Unequal) => Self::Value(key, After::Equal),
                 Token::Operator(_) => Self::Value(key, After::Other),
                 Token::And | Token::Or => Self::Key,
@@ -158,7 +168,7 @@ impl Expected {
                 all.push(Candidate { text: "not".to_owned(), doc: "the opposite of what follows" });
                 all
             }
-            Self::Operator(key) => plain(operators(key.kind)),
+            Self::Operator(key, _) => plain(operators(key.kind)),
             Self::Value(key, after) => {
                 let known = key.kind.values();
                 let mut all: Vec<_> =
@@ -236,6 +246,9 @@ mod tests {
         assert_eq!(offered("latency > "), ["20ms"]);
         assert_eq!(offered("latency == "), ["20ms", "null"]);
         assert!(offered("nonsense == ").is_empty());
+        assert_eq!(offered("likely.cl"), ["likely.class"]);
+        assert_eq!(offered("likely.class == o")[..2], ["ok", "oneway"]);
+        assert_eq!(offered("likely.service == \"a"), ["\"a b\""]);
     }
 
     #[test]

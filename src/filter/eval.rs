@@ -98,6 +98,7 @@ impl Test {
                 pairs.iter().any(|(name, text)| meant(name) && holds(text))
             }
             Value::GoAway(note) => note.members().any(|(name, text)| meant(name) && holds(&text)),
+            Value::Likely(likely) => likely.members().any(|(name, text)| meant(name) && holds(&text)),
             Value::Metadata(headers) => headers.iter().any(|(_, name, text)| meant(name) && holds(text)),
             Value::Findings(findings) => findings.iter().any(|finding| holds(finding.name())),
             Value::Processes(ends) => ends.iter().flatten().any(|process| holds(&process.name)),

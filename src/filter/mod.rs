@@ -19,7 +19,7 @@
 //! | `not x`, `!x`; `x and y`, `x && y`; `x or y`, <code>x \|\| y</code>; `(x)` | as usual: `not` binds tightest, then `and` |
 //!
 //! Values are bare words, or quoted by `"` or `'`. Durations have the units `ns us ms s m h`, sizes `B kB KiB MB MiB GB GiB`.
-//! `metadata.NAME`, `biz_extra.NAME`, `details.NAME` and `goaway.text` select one text of a map.
+//! `metadata.NAME`, `biz_extra.NAME`, `details.NAME`, `goaway.text` and `likely.class` select one text of a map.
 //!
 //! A filter is compiled once and evaluated without allocation. Types are checked at compile time: a test that can never be true
 //! (`class == busines`) is an error.
@@ -131,6 +131,13 @@ pub fn test_of(key: &Key, call: &Call, equal: bool) -> String {
     format!("{} {operator} {value}", key.name)
 }
 
+/// A test of one text of a map: `likely.method == "Get"`.
+#[must_use]
+pub fn test_of_part(map: &Key, part: &str, text: &str, equal: bool) -> String {
+    let operator = if equal { "==" } else { "!=" };
+    format!("{}.{part} {operator} {}", map.name, lexer::quote(text))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -225,6 +232,8 @@ mod tests {
             "findings in (truncated, gap) and findings ~ ^late",
             "cancel_path == order and cancel_path ~ gate and cancel_path != web",
             "goaway.text == max_age and goaway.code == 0 and goaway ~ NO_ERROR and goaway.name != max_age",
+            "likely.class == rpc and likely.method ~ ^Cou and likely.code == 14 and likely.confidence == 0.98",
+            "likely and likely.service != x and likely.CLASS in (ok, rpc) and likely ~ entry",
             "biz_extra.cell == 7 and biz_extra.reason ~ sold and biz_extra == 7",
             "metadata.X-User == 8 and metadata.x-user in (1, 9) and metadata.nothing == null",
             "metadata.isn and not metadata.nothing and metadata.isn != x",
@@ -274,6 +283,8 @@ mod tests {
                 "findings == lat-answer",
                 "class == ok class == rpc",
                 "code.x == 1",
+                "likely.class == busines",
+                "likely.clas == ok",
                 "服务 == \"订单\" & x",
                 "method == a or service contains b",
                 "and",

@@ -183,6 +183,9 @@ pub(super) fn of_value(value: &Value<'_>) -> String {
             headers.first().map_or_else(|| "null".to_owned(), |(_, _, text)| quote(text))
         }
         Value::GoAway(note) => note.code.to_string(),
+        Value::Likely(likely) => {
+            likely.members().next().map_or_else(|| "null".to_owned(), |(_, text)| quote(&text))
+        }
         Value::Processes(ends) => {
             ends.iter().flatten().next().map_or_else(|| "null".to_owned(), |p| p.pid.to_string())
         }

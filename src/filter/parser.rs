@@ -9,6 +9,7 @@ use super::eval::{Check, Node, Test};
 use super::lexer::{self, Operator, Spanned, Token, Wrong, unescape};
 use super::{MAX_DEPTH, MAX_LENGTH, MAX_REGEX, operand};
 use crate::calls::keys::{KEYS, Key, Type, closest, key};
+use crate::calls::likely::Likely;
 use crate::text;
 
 /// Compiles a filter.
@@ -36,7 +37,14 @@ pub(super) fn resolve(word: &str) -> Option<(&'static Key, Option<&str>)> {
     }
     let (map, member) = word.split_once('.')?;
     let key = key(&map.to_ascii_lowercase())?;
-    (matches!(key.kind, Type::Map) && !member.is_empty()).then_some((key, Some(member)))
+    let known = key.name != "likely" || Likely::PARTS.iter().any(|part| part.eq_ignore_ascii_case(member));
+    (matches!(key.kind, Type::Map) && !member.is_empty() && known).then_some((key, Some(member)))
+}
+
+/// The key whose values a part of a map has: `likely.class` has those of `class`.
+pub(super) fn values_of(map: &'static Key, part: Option<&str>) -> &'static Key {
+    let of = part.filter(|_| map.name == "likely").and_then(|part| key(&part.to_ascii_lowercase()));
+    of.unwrap_or(map)
 }
 
 /// The operators that can follow a key of this type, for completion and messages.
@@ -284,7 +292,10 @@ fn is_connective(word: &str) -> bool {
     ["and", "or", "not", "in"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
 
-fn read(word: &str, span: &Range<usize>, key: &Key, name: &str) -> Result<operand::Operand, Wrong> {
+fn read(word: &str, span: &Range<usize>, key: &'static Key, name: &str) -> Result<operand::Operand, Wrong> {
+    // Of the parts of a map, those that are one of a few words are written as texts.
+    let part = values_of(key, name.split_once('.').map(|(_, part)| part));
+    let key = if matches!(part.kind, Type::Choice(_)) { part } else { key };
     operand::parse(word, key, name).map_err(|(message, hint)| Wrong { span: span.clone(), message, hint })
 }
 
@@ -298,6 +309,9 @@ fn unknown_key(name: &str, span: &Range<usize>) -> Wrong {
     if let Some((map, _)) = name.split_once('.')
         && key(&map.to_ascii_lowercase()).is_some()
     {
+        if map.eq_ignore_ascii_case("likely") {
+            return wrong.hint(format!("its parts are {}", Likely::PARTS.join(", ")));
+        }
         return wrong.hint("only metadata, biz_extra and details have named texts");
     }
     match near.as_slice() {

@@ -128,6 +128,10 @@ impl<'a> Opening<'a> {
     fn with(input: &'a Input, output: Option<&Path>, has_interface: bool) -> Result<Self, Failure> {
         output::check(input, output)?;
         let mut options = Options { decode_as: input.decode_as.clone(), ..Options::default() };
+        if !input.interfaces.is_empty() || input.follow {
+            // Whoever watches wants each call at once.
+            options.lookahead = Duration::ZERO;
+        }
         if let Some(threads) = input.threads {
             options.threads = threads.into();
         }

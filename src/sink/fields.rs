@@ -81,6 +81,13 @@ impl FieldValue<'_, '_> {
                 .for_each(|(_, text)| out.push_str(&text));
             return;
         }
+        if let Value::Likely(likely) = self.value {
+            likely
+                .members()
+                .filter(|(name, _)| name.eq_ignore_ascii_case(member))
+                .for_each(|(_, text)| out.push_str(&text));
+            return;
+        }
         let texts: Vec<&str> = match &self.value {
             Value::Map(pairs) | Value::Pairs(pairs) => pairs
                 .iter()

@@ -5,12 +5,14 @@
 //! scripts can read these two without a test. Characters that could harm a terminal are written as `\u` escapes: a line
 //! is safe to print.
 
+use std::borrow::Cow;
 use std::io;
 
 use super::json::{Memory, Room, Scratch};
 use super::{RecordWriter, Sink, json};
 use crate::calls::keys::{self, Member, Value, Visit, member};
-use crate::calls::record::{Call, Connection, GoAwayNote, Process, Uid};
+use crate::calls::likely::Likely;
+use crate::calls::record::{Call, Connection, GoAwayNote, Process, Renewal, Uid};
 use crate::calls::reported::{Piece, Reported};
 use crate::pipeline::{Tally, Totals};
 
@@ -132,6 +134,7 @@ impl Visit for Members<'_, '_> {
                 room.text("{\"type\":").string(kind).text(",\"text\":").string(text).text("}")
             }),
             Value::GoAway(note) => goaway(room.text(plain), note),
+            Value::Likely(likely) => self::likely(room.text(plain), likely),
             Value::Metadata(headers) => metadata(room.text(plain), headers),
             Value::Processes(ends) => processes(room.text(plain), ends),
             Value::Packets(first, last) => room.text(plain).array([first, last], Room::number),
@@ -164,6 +167,18 @@ fn goaway<'b>(room: Room<'b>, note: &GoAwayNote) -> Room<'b> {
         Some(text) => room.text(",\"text\":").string(text).text("}"),
         None => room.text("}"),
     }
+}
+
+/// `{"service":"a.S","method":"Do","class":"rpc","code":13,"confidence":0.98,"why":"…"}`, without what is not likely.
+fn likely<'b>(room: Room<'b>, likely: &Likely) -> Room<'b> {
+    let each = |room: Room<'b>, (name, value): (&'static str, Cow<'_, str>)| {
+        let room = room.text("\"").text(name).text("\":");
+        match name {
+            "code" | "confidence" => room.text(&value),
+            _ => room.string(&value),
+        }
+    };
+    room.text("{").list(likely.members(), each).text("}")
 }
 
 fn processes<'b>(room: Room<'b>, ends: &[Option<Process>; 2]) -> Room<'b> {
@@ -205,6 +220,11 @@ fn same(a: &(bool, String, String), b: &(bool, String, String)) -> bool {
 fn connection_object<'b>(room: Room<'b>, memory: &mut Memory, connection: &Connection) -> Room<'b> {
     let word = |word: Option<&'static str>| word.map_or(Value::Null, Value::Word);
     let [sent, answered] = connection.bytes;
+    let beginning = connection.beginning();
+    let readable_after = match connection.unread {
+        Some(Renewal::Calls(calls)) => Value::Bytes(calls),
+        Some(Renewal::Reconnect) | None => Value::Null,
+    };
     let mut members = Members { room: room.text("{\"type\":\"connection\""), memory };
     for (member, value) in [
         (member!("start"), Value::Time(connection.start)),
@@ -215,6 +235,8 @@ fn connection_object<'b>(room: Room<'b>, memory: &mut Memory, connection: &Conne
         (member!("network"), Value::Word(connection.network.name())),
         (member!("protocol"), word(connection.protocol)),
         (member!("reason"), word(connection.reason)),
+        (member!("beginning"), if beginning.is_empty() { Value::Null } else { Value::Text(&beginning) }),
+        (member!("readable_after"), readable_after),
         (member!("state"), Value::Word(connection.state.name())),
         (member!("calls"), Value::Bytes(connection.calls)),
         (member!("failed"), Value::Bytes(connection.failed)),
@@ -307,6 +329,7 @@ mod tests {
                     Value::Map(_)
                     | Value::Pairs(_)
                     | Value::GoAway(_)
+                    | Value::Likely(_)
                     | Value::Metadata(_)
                     | Value::Processes(_)
                     | Value::Packets(..),
@@ -318,6 +341,18 @@ mod tests {
         assert_eq!(json["type"], "call");
         assert_eq!(json["biz_extra"], json!({"reason": "sold \"out\"", "cell": "7"}));
         assert_eq!(json["goaway"], json!({"code": 0, "name": "NO_ERROR", "text": "max_age"}));
+        assert_eq!(
+            json["likely"],
+            json!({
+                "service": "stock.v1.Stock",
+                "method": "Count",
+                "class": "rpc",
+                "code": 14,
+                "confidence": 0.98,
+                "why": "the status is a number beside an entry that has its name; \
+                        calls of this path look like those of the method",
+            })
+        );
         assert_eq!(json["details"], json!([{"type": "ErrorInfo", "text": "reason=QUOTA"}]));
         assert_eq!(json["packets"], json!([71, 78]));
         assert_eq!(json["process"], json!({"server": {"pid": 4711, "name": "stock"}}));

@@ -171,9 +171,9 @@ impl Text {
             self.cell.push_str(labels::protocol(call));
             self.end_cell(self.layout.protocol, Align::Left);
         }
-        self.cell.push_str(&labels::operation(call));
+        self.cell.push_str(&labels::likely_operation(call));
         self.end_cell(self.layout.operation, Align::Left);
-        self.cell.push_str(&labels::verdict(call));
+        self.cell.push_str(&labels::likely_verdict(call));
         for (i, finding) in call.findings.iter().enumerate() {
             self.cell.push_str(if i == 0 { " [" } else { ", " });
             self.cell.push_str(finding.name());
@@ -271,6 +271,10 @@ impl Sink for Text {
                 _ = write!(self.cell, ", {count} {what}");
             }
         }
+        let beginning = connection.beginning();
+        if !beginning.is_empty() {
+            _ = write!(self.cell, "; {beginning}");
+        }
         self.verdict(Style::new());
         self.end_line()
     }
@@ -288,7 +292,7 @@ impl Sink for Text {
 mod tests {
     use super::super::{Shared, TimeFormat};
     use super::*;
-    use crate::calls::record::{Carrier, Class, ConnectionState, Finding, Initiator};
+    use crate::calls::record::{Carrier, Class, ConnectionState, Finding, Initiator, Renewal};
     use crate::calls::sample::{bare, failed, full, ok};
     use crate::decode::Network;
 
@@ -322,6 +326,8 @@ mod tests {
             capture_point: crate::source::CapturePoint::default(),
             protocol: None,
             reason: Some("TLS without keys"),
+            mid_stream: true,
+            unread: Some(Renewal::Calls(120)),
             state: ConnectionState::Closed,
             calls: 0,
             failed: 0,

@@ -9,6 +9,7 @@ mod detail;
 mod endings;
 mod explain;
 mod hosts;
+mod likely;
 mod mangle;
 mod peers;
 mod replay;

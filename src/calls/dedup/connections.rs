@@ -84,6 +84,8 @@ mod tests {
             capture_point: CapturePoint(capture_point),
             protocol: None,
             reason: None,
+            mid_stream: false,
+            unread: None,
             state: ConnectionState::Closed,
             calls: 0,
             failed: 0,

@@ -262,6 +262,9 @@ impl Matcher {
             call.positions[1] = call.positions[1].or(at.position);
             call.response_bytes += begin.head.bytes;
             call.codec = call.codec.or(begin.head.codec);
+            if let (Some(headers), true) = (begin.headers, pending.is_holed(at.flow, waiting.client)) {
+                call.clues.get_or_insert_default().begin(headers);
+            }
             waiting.http_error = outcome::http_error(begin);
             waiting.status_unread = begin.http.is_none() && begin.head.transport == Transport::Http2;
             self.describe(call, &begin.names, begin.headers, true);
@@ -372,6 +375,9 @@ impl Matcher {
             decision = outcome::decide(Ending::Oneway(Some(&answer.status)));
         }
         self.weigh_answer(pending, call, decision.outcome.class, answer.quoted.as_ref());
+        if let (None, Rpc::Grpc, Some(headers)) = (decision.outcome.class, head.rpc, answer.headers) {
+            call.clues.get_or_insert_default().end(headers);
+        }
         if head.truncated || decision.outcome.class.is_none() {
             // Where nothing is missing, an answer that says nothing can't be decoded.
             if let Some(how) = pending.holed(at.flow, side) {
@@ -608,7 +614,7 @@ impl Matcher {
         seen: Stamp,
     ) {
         pending.mark(&mut waiting);
-        let Pending { mut call, stream, .. } = waiting;
+        let Pending { mut call, stream, client, .. } = waiting;
         let Decision { outcome, mut findings } = decision;
         if stream && call.kind != CallKind::Unary {
             if call.response_messages > 1
@@ -639,6 +645,9 @@ impl Matcher {
         call.end = seen.time;
         call.decided = at.now.packet;
         call.packets.1 = seen.packet.max(call.packets.0);
+        if call.rpc == Rpc::Grpc && pending.is_holed(at.flow, client) {
+            call.clues.get_or_insert_default().losses = pending.losses;
+        }
         pending.decided += 1;
         pending.failed += u64::from(call.failed());
         self.grace.push_back(call);
@@ -651,12 +660,14 @@ fn count(waiting: &mut Pending, side: Side, at: At<'_>, part: &Part<'_>, how: Fi
     if side == waiting.client {
         call.request_messages = call.request_messages.saturating_add(part.messages);
         call.request_bytes += part.head.bytes;
+        call.message_bytes[0] += part.head.bytes;
     } else {
         call.response_messages = call.response_messages.saturating_add(part.messages);
         call.response_bytes += part.head.bytes;
         if part.messages > 0 {
             waiting.last_message = at.now.packet;
         }
+        call.message_bytes[1] += part.head.bytes;
         if part.head.bytes > 0 {
             call.latency.get_or_insert(at.origin.time.since(call.start));
         }

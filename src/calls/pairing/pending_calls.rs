@@ -125,6 +125,8 @@ pub struct PendingCalls {
     goaways: Option<Box<[Option<LastGoAway>; 2]>>,
     /// What was lost of each side: [`Finding::Gap`] or [`Finding::Truncated`].
     pub(super) lost: [Option<Finding>; 2],
+    /// How often bytes were lost.
+    pub(super) losses: u32,
     /// Packet and next ordinal of the last identity.
     last_uid: (u64, u32),
     pub(super) looked: Stamp,
@@ -173,6 +175,7 @@ impl PendingCalls {
     /// later one is then only the second.
     pub fn lose(&mut self, side: Side, how: Finding) {
         self.lost[side.index()] = Some(how);
+        self.losses = self.losses.wrapping_add(1);
         let before = self.before();
         self.doubts().streams.note(how, before);
     }
@@ -428,6 +431,11 @@ impl PendingCalls {
         }
         // The capture shows one direction: the SYN of the other one is known by its acknowledgement.
         (flow.bytes[client.index()] == 0).then_some(Finding::Gap)
+    }
+
+    /// Whether header blocks of either side may have been missed, so that fields of later ones can't be read.
+    pub(super) fn is_holed(&self, flow: &Flow, client: Side) -> bool {
+        self.lost != [None; 2] || self.holed(flow, client).is_some()
     }
 
     /// Both sides have ended: frees what only further messages would need.

@@ -74,15 +74,18 @@ fn head(buffer: &mut Buffer, area: Rect, cx: &Context, page: &DetailPage) {
     let call = &page.call;
     line::clear(buffer, area, 1);
     let place = page.failure.map(|(n, all)| format!("{n} of {all} failed")).unwrap_or_default();
-    let mut what = format!("◀ {}", labels::operation(call));
+    let mut what = format!("◀ {}", labels::likely_operation(call));
     if let Some(id) = call.id {
         // Writing to a String can't fail.
         _ = write!(what, "  id {id}");
     }
-    let label = labels::label(call.class());
-    let room = usize::from(area.width).saturating_sub(text::width(&place) + text::width(label) + 7);
+    let label = match call.class() {
+        None if call.likely.is_some() => labels::likely_class(call),
+        class => labels::label(class).into(),
+    };
+    let room = usize::from(area.width).saturating_sub(text::width(&place) + text::width(&label) + 7);
     let x = line::put(buffer, area, 1, 1, &text::cut_middle(&what, room), cx.theme.strong);
-    line::put(buffer, area, x + 3, 1, label, cx.theme.class(call.class()));
+    line::put(buffer, area, x + 3, 1, &label, cx.theme.class(call.class()));
     let x = usize::from(area.width).saturating_sub(text::width(&place) + 1);
     line::put(buffer, area, x as u16, 1, &place, cx.theme.dim);
 }
@@ -164,6 +167,9 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
             put(
                 "grpc-status",
                 match outcome.carrier {
+                    Carrier::GrpcStatus if outcome.class.is_none() && call.likely.is_some() => {
+                        labels::likely_verdict(call)
+                    }
                     Carrier::GrpcStatus => code(),
                     Carrier::None if outcome.class == Some(Class::Ok) => "0 OK".to_owned(),
                     Carrier::BizStatus => "only carries the business error".to_owned(),

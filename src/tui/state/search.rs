@@ -109,7 +109,11 @@ impl Context {
 
     /// The text of a call's row.
     pub(in crate::tui) fn call_text(&self, call: &Call) -> String {
-        let mut text = labels::verdict(call);
+        let mut text = labels::likely_verdict(call);
+        if let Some(method) = call.likely.as_deref().and_then(|likely| likely.method.as_deref()) {
+            text.push(' ');
+            text.push_str(method);
+        }
         let (service, method) = (call.service.as_deref(), call.method.as_deref());
         text.push(' ');
         labels::push_operation(&mut text, service, method, call.unknown_name);

@@ -56,6 +56,8 @@ pub(in crate::tui) fn connection(first_packet: u64, state: ConnectionState) -> C
         capture_point: CapturePoint::default(),
         protocol: None,
         reason: None,
+        mid_stream: false,
+        unread: None,
         state,
         calls: 0,
         failed: 0,

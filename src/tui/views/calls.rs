@@ -273,6 +273,7 @@ impl View for Calls {
                         PROTOCOL => theme.dim,
                         _ => Style::new(),
                     };
+                    let style = if is_likely(call, column) { theme.dim } else { style };
                     (cell(call, column, &cx.names), style)
                 }
             })
@@ -407,6 +408,24 @@ fn worst(cx: &Context) -> Option<Sentence> {
     Some(Sentence::from(text::escape(&text).into_owned()).colored(cx, group.class))
 }
 
+/// The test that selects the calls of which the same is likely; empty if there is nothing.
+fn likely_test(call: &Call, part: &str, equal: bool) -> String {
+    let text = call.likely.as_deref().and_then(|likely| likely.members().find(|(name, _)| *name == part));
+    let test = keys::key("likely")
+        .zip(text)
+        .map(|(map, (part, text))| filter::test_of_part(map, part, &text, equal));
+    test.unwrap_or_default()
+}
+
+/// Whether the cell shows what is only likely.
+fn is_likely(call: &Call, column: Column) -> bool {
+    call.likely.as_deref().is_some_and(|likely| match column {
+        METHOD => call.method.is_none() && likely.method.is_some(),
+        CLASS | CODE | VERDICT | MESSAGE => call.class().is_none(),
+        _ => false,
+    })
+}
+
 /// The cell of a call, safe for a terminal; all columns but the time.
 fn cell(call: &Call, column: Column, names: &Names) -> String {
     match column {
@@ -414,14 +433,18 @@ fn cell(call: &Call, column: Column, names: &Names) -> String {
         CLIENT => text::escape(&names.client(call)).into_owned(),
         SERVER => text::escape(&names.server(call)).into_owned(),
         PROTOCOL => labels::protocol(call).to_owned(),
-        METHOD => labels::operation(call),
-        CLASS => call.class().map_or("unknown", Class::name).to_owned(),
-        CODE => call.outcome.code.map(|c| c.to_string()).unwrap_or_default(),
-        VERDICT => labels::verdict(call),
+        METHOD => labels::likely_operation(call),
+        CLASS => labels::likely_class(call).into_owned(),
+        CODE => match (call.outcome.code, call.likely.as_deref().and_then(|likely| likely.code)) {
+            (Some(code), _) => code.to_string(),
+            (None, Some(code)) => format!("{}{code}", labels::LIKELY),
+            (None, None) => String::new(),
+        },
+        VERDICT => labels::likely_verdict(call),
         MESSAGE => match (&call.outcome.message, call.outcome.code_name) {
             (Some(message), _) if !message.is_empty() => text::escape(message).into_owned(),
             (_, Some(name)) if call.outcome.code.is_some() => name.to_owned(),
-            _ => labels::verdict(call),
+            _ => labels::likely_verdict(call),
         },
         _ => String::new(),
     }
@@ -465,7 +488,10 @@ fn cell_tests(call: &Call, column: Column, equal: bool) -> String {
         CLIENT => format!("client {} {}", if equal { "==" } else { "!=" }, call.caller_address().ip),
         SERVER => both(&["server"]),
         PROTOCOL => both(&["rpc", "transport"]),
+        METHOD if is_likely(call, column) => likely_test(call, "method", equal),
         METHOD => both(&["service", "method"]),
+        CODE if is_likely(call, column) => likely_test(call, "code", equal),
+        CLASS | VERDICT if is_likely(call, column) => likely_test(call, "class", equal),
         VERDICT if call.outcome.code.is_some() => both(&["class", "code"]),
         CLASS | VERDICT => both(&["class"]),
         CODE => both(&["code"]),

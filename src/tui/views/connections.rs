@@ -118,7 +118,7 @@ impl View for Connections {
                     (text::thousands(connection.retransmissions), alarm(connection.retransmissions))
                 }
                 GAPS => (text::thousands(connection.gaps), alarm(connection.gaps)),
-                REASON => (text::escape(connection.reason.unwrap_or_default()).into_owned(), theme.dim),
+                REASON => (text::escape(&why(connection)).into_owned(), theme.dim),
                 _ => (String::new(), Style::new()),
             })
             .collect();
@@ -135,7 +135,7 @@ impl View for Connections {
                 cx.names.address(&c.server),
                 c.protocol.unwrap_or_default(),
                 c.state,
-                c.reason.unwrap_or_default()
+                why(c)
             )
         })
     }
@@ -150,7 +150,8 @@ impl View for Connections {
 
     fn sentence(&self, cx: &Context) -> Sentence {
         let Some(connection) = self.selected(cx) else { return Sentence::default() };
-        let why = connection.reason.map(|r| format!("; {r}")).unwrap_or_default();
+        let why = why(connection);
+        let why = if why.is_empty() { why } else { format!("; {why}") };
         let matching = cx.filtered.as_ref().map_or_else(String::new, |filtered| {
             format!(", {} pass the filter", text::thousands(filtered.calls(connection) as u64))
         });
@@ -193,6 +194,16 @@ impl View for Connections {
     }
 }
 
+/// Why it is not decoded, or not all of it.
+fn why(connection: &Connection) -> String {
+    let beginning = connection.beginning();
+    match connection.reason {
+        Some(reason) if beginning.is_empty() => reason.to_owned(),
+        Some(reason) => format!("{reason}; {beginning}"),
+        None => beginning,
+    }
+}
+
 fn sort_key(connection: &Connection, column: Column, names: &Names) -> SortKey {
     match column {
         CLIENT => SortKey::Text(connection.caller_address().to_string()),
@@ -205,6 +216,6 @@ fn sort_key(connection: &Connection, column: Column, names: &Names) -> SortKey {
         BYTES => SortKey::Number(i128::from(connection.bytes[0]) + i128::from(connection.bytes[1])),
         RETRANSMISSIONS => SortKey::Number(connection.retransmissions.into()),
         GAPS => SortKey::Number(connection.gaps.into()),
-        _ => SortKey::Text(connection.reason.unwrap_or_default().to_owned()),
+        _ => SortKey::Text(why(connection)),
     }
 }

@@ -23,7 +23,8 @@ use smallvec::SmallVec;
 
 use super::known::{Name, Value};
 use crate::error::{Error, Layer};
-use crate::event::Pairs;
+use crate::event::{Pairs, Shown};
+use crate::protocol::Unread;
 use table::Table;
 
 pub(super) use table::{DEFAULT_SIZE, EntryId, SIZE_LIMIT, STATIC_LEN, fixed};
@@ -207,6 +208,13 @@ impl<'a> List<'a> {
         text.get(start as usize..end as usize)
     }
 
+    fn shown(self, part: Part) -> Shown<'a> {
+        match part {
+            Part::Unknown(id) => Shown::Entry(id.number()),
+            known => Shown::Text(self.text(known).unwrap_or_default()),
+        }
+    }
+
     /// The value of the first field of that name.
     pub(super) fn get(self, name: Name) -> Option<&'a [u8]> {
         let first = self.fields.first.get(name as usize)?;
@@ -303,6 +311,12 @@ impl Pairs for List<'_> {
             }
         }
     }
+
+    fn each_field(&self, each: &mut dyn FnMut(Shown<'_>, Shown<'_>)) {
+        for field in &self.fields.list {
+            each(self.shown(field.key), self.shown(field.value));
+        }
+    }
 }
 
 /// The decoding state of one direction.
@@ -363,6 +377,11 @@ impl Decoder {
     /// A header block was missed: the table is unknown from here on. The fields that were read last stay.
     pub(super) fn lose(&mut self) {
         self.table.lose(self.limit);
+    }
+
+    /// What of the table can't be read.
+    pub(super) fn unread(&self) -> Option<Unread> {
+        self.table.unread()
     }
 
     /// The fields of `block`, which must be the one that was decoded last.

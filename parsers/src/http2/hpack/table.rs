@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::super::known::Name;
 use super::{Coded, Fault, Field, Part, USUAL_FIELDS};
+use crate::protocol::Unread;
 
 /// RFC 7541, appendix A; index 1 is the first.
 #[rustfmt::skip]
@@ -124,6 +125,13 @@ pub(in super::super) struct EntryId {
     depth: i32,
 }
 
+impl EntryId {
+    /// The identity as one number: higher ones of a generation stand deeper in the table.
+    pub(super) fn number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.depth.cast_unsigned() ^ (1 << 31))
+    }
+}
+
 /// An entry whose value is known.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -217,6 +225,12 @@ impl Table {
     /// of their own.
     pub(super) fn restore(&mut self, before: Self) {
         *self = Self { generations: self.generations, ..before };
+    }
+
+    /// How far it is from being known again, if it is lost.
+    pub(super) fn unread(&self) -> Option<Unread> {
+        let size = self.max.unwrap_or(DEFAULT_SIZE) as u64;
+        self.lost.then_some(Unread { entered: self.size as u64, size })
     }
 
     #[cfg(test)]

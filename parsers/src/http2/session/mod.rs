@@ -15,7 +15,7 @@ use super::streams::{HOLD_LIMIT, Piece, Span, Streams};
 use crate::error::{Error, Layer};
 use crate::event::Side;
 use crate::foreign::{Language, Strange, Watch};
-use crate::protocol::Emit;
+use crate::protocol::{Emit, Unread};
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step, UNBOUNDED};
 
 /// Longest SETTINGS or GOAWAY frame read; longer ones are skipped.
@@ -520,5 +520,10 @@ impl Reader for Connection {
 
     fn trouble(&self) -> Option<(Error, u64)> {
         self.faults.last()
+    }
+
+    fn unread(&self) -> Option<Unread> {
+        let unread = self.directions.iter().filter_map(|direction| direction.decoder.unread());
+        unread.min_by_key(|unread| unread.entered)
     }
 }

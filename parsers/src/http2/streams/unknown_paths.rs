@@ -25,6 +25,8 @@ enum DestinationMethod {
 pub(super) struct UnknownPaths {
     /// By the entries that may hold the path: the path's number.
     groups: HashMap<SmallVec<[EntryId; 4]>, u64>,
+    /// The highest number given so far.
+    given: u64,
     destination_method: DestinationMethod,
 }
 
@@ -56,8 +58,23 @@ impl UnknownPaths {
         if key.is_empty() || (self.groups.len() >= GROUPS_LIMIT && !self.groups.contains_key(&key)) {
             return None;
         }
-        let next = self.groups.len() as u64 + 1;
-        Some(*self.groups.entry(key).or_insert(next))
+        if let Some(number) = self.groups.get(&key) {
+            return Some(*number);
+        }
+        // One entry alone is the path itself: among several it was the path too, since an entry has one name.
+        let same = match key.as_slice() {
+            [path] => self
+                .groups
+                .iter()
+                .filter(|(several, _)| several.contains(path))
+                .map(|(_, number)| *number)
+                .min(),
+            _ => None,
+        };
+        let number = same.unwrap_or(self.given + 1);
+        self.given = self.given.max(number);
+        self.groups.insert(key, number);
+        Some(number)
     }
 
     /// Service and method of a request, as far as they are known.

@@ -1,0 +1,174 @@
+//! The methods of a server, and which of them an unnamed call is likely one of.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::Reason;
+use super::shapes::Shape;
+use crate::calls::record::{Call, Name};
+
+/// Most methods remembered of a server, and groups of a connection.
+const MAX_METHODS: usize = 256;
+
+/// How likely it is at first that a group is none of the methods whose names were seen.
+const UNSEEN: f64 = 0.5;
+
+/// How likely it is that there is another method that looks the same and was not seen.
+const TWIN: f64 = 0.02;
+
+/// Nothing is said that is less likely than this.
+const ENOUGH: f64 = 0.97;
+
+/// An answer is that of a method only if it is that much more like it than like any group, as a logarithm.
+const CLEAR: f64 = 3.5;
+
+/// A group and a method are held against each other when they have so many calls together.
+const FEWEST: u32 = 6;
+
+/// Service and method.
+pub(super) type Path = (Option<Name>, Name);
+
+/// The methods of a server.
+#[derive(Debug, Default)]
+pub(super) struct Methods {
+    shapes: HashMap<Path, Shape, FixedState>,
+    /// How many calls it was learnt from.
+    calls: u64,
+}
+
+/// When paths were written out.
+type Written = HashMap<Path, (u32, u64), FixedState>;
+
+/// The calls of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    unnamed: HashMap<u64, Group, FixedState>,
+    /// Paths that were written out, and when: how often bytes were lost before, and the call.
+    written: Written,
+}
+
+#[derive(Debug)]
+struct Group {
+    shape: Shape,
+    /// Its first and last call, and how often bytes were lost before each.
+    first: (u32, u64),
+    last: (u32, u64),
+    /// The path that it likely has, with the odds; and of how many calls of it and of named methods that was found out.
+    best: Option<(Path, f64)>,
+    looked: u64,
+}
+
+impl Group {
+    /// Whether it can have this path. One that was written out while the table had that of the group is another: encoders refer
+    /// to what the table has.
+    fn can_be(&self, path: &Path, written: &Written) -> bool {
+        written.get(path).is_none_or(|(losses, at)| *losses != self.last.0 || *at > self.last.1)
+    }
+
+    /// Looks for its path again if there are an eighth more calls to go by than before, which bounds the work.
+    fn look(&mut self, written: &Written, methods: &Methods) {
+        let known = methods.calls + u64::from(self.shape.calls());
+        let impossible = self.best.as_ref().is_some_and(|(path, _)| !self.can_be(path, written));
+        if impossible || known > self.looked + self.looked / 8 {
+            self.looked = known;
+            let best = methods.best(&self.shape, &|path| self.can_be(path, written));
+            self.best = best.map(|(path, odds)| (path.clone(), odds));
+        }
+    }
+
+    /// Whether no bytes were lost between the two, so that they have two names. What was lost changes the entries of a path.
+    fn is_beside(&self, other: &Self) -> bool {
+        self.first.0 <= other.last.0 && other.first.0 <= self.last.0
+    }
+}
+
+/// The path of a call, if it is known.
+fn path(call: &Call) -> Option<Path> {
+    Some((call.service.clone(), call.method.clone()?))
+}
+
+impl Methods {
+    /// Learns from a call whose name is known.
+    pub(super) fn learn(&mut self, call: &Call) {
+        let Some(path) = path(call) else { return };
+        self.calls += 1;
+        if self.shapes.len() < MAX_METHODS || self.shapes.contains_key(&path) {
+            self.shapes.entry(path).or_default().add(call);
+        }
+    }
+
+    /// The method that this shape is most likely of among those that are `possible`, with the odds that it is this one and
+    /// not another or one of which no name was seen.
+    fn best(&self, shape: &Shape, possible: &dyn Fn(&Path) -> bool) -> Option<(&Path, f64)> {
+        let (paths, shapes): (Vec<&Path>, Vec<&Shape>) =
+            self.shapes.iter().filter(|(path, _)| possible(path)).unzip();
+        let all: Vec<(&Path, f64)> = paths.into_iter().zip(shape.likeness(&shapes)).collect();
+        let (best, most) = all.iter().copied().max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        if self.shapes.get(best).is_none_or(|method| method.calls() + shape.calls() < FEWEST) {
+            return None;
+        }
+        let share = (1.0 - UNSEEN) / all.len() as f64;
+        // Relative to the best, so that no power overflows.
+        let others = all.iter().filter(|(path, _)| *path != best);
+        let others: f64 = others.map(|(_, likeness)| (likeness - most).exp() * share).sum();
+        Some((best, share / (others + UNSEEN * (-most).exp())))
+    }
+}
+
+impl Groups {
+    /// Learns from a call. `losses`: how often bytes of the connection were lost before.
+    pub(super) fn learn(&mut self, call: &Call, losses: u32) {
+        let at = (losses, call.uid.packet);
+        if let (Some(group), None) = (call.unknown_name, &call.method) {
+            if self.unnamed.len() < MAX_METHODS || self.unnamed.contains_key(&group) {
+                let new = || Group { shape: Shape::default(), first: at, last: at, best: None, looked: 0 };
+                let group = self.unnamed.entry(group).or_insert_with(new);
+                group.shape.add(call);
+                group.first = group.first.min(at);
+                group.last = group.last.max(at);
+            }
+        } else if call.unknown_name.is_none()
+            && let Some(path) = path(call)
+            && (self.written.len() < MAX_METHODS || self.written.contains_key(&path))
+        {
+            let first = self.written.entry(path).or_insert(at);
+            if first.0 != losses {
+                *first = at;
+            }
+        }
+    }
+
+    /// What the name of a call is likely, and how likely.
+    pub(super) fn guess(&mut self, call: &Call, methods: &Methods) -> Option<(Path, u8, Reason)> {
+        let (path, likely, reason) = match call.unknown_name {
+            Some(group) => self.guess_group(group, methods)?,
+            None => self.guess_call(call, methods)?,
+        };
+        (likely >= ENOUGH).then_some((path, (likely * 100.0) as u8, reason))
+    }
+
+    /// The name of a group: at most one of those that were in use at the same time has it.
+    fn guess_group(&mut self, group: u64, methods: &Methods) -> Option<(Path, f64, Reason)> {
+        let Self { unnamed, written } = self;
+        unnamed.values_mut().for_each(|group| group.look(written, methods));
+        let own = unnamed.get(&group)?;
+        let (path, odds) = own.best.clone()?;
+        let others = unnamed.iter().filter(|(other, _)| **other != group).map(|(_, other)| other);
+        let others = others.filter(|other| other.is_beside(own)).filter_map(|other| other.best.as_ref());
+        let others: f64 = others.filter(|(its, _)| *its == path).map(|(_, odds)| odds).sum();
+        Some((path, odds / (odds * (1.0 + TWIN) + 1.0 + others), Reason::SameShape))
+    }
+
+    /// The name of a call whose request was not captured, or which is of no group.
+    fn guess_call(&self, call: &Call, methods: &Methods) -> Option<(Path, f64, Reason)> {
+        let shape = Shape::of(call);
+        let (path, odds) = methods.best(&shape, &|_| true)?;
+        // It may as well be a call of a path without a name.
+        let groups = self.unnamed.values().map(|group| &group.shape);
+        let shapes: Vec<&Shape> = methods.shapes.get(path).into_iter().chain(groups).collect();
+        let likeness = shape.likeness(&shapes);
+        let (own, others) = likeness.split_first()?;
+        let clear = others.iter().all(|other| *other <= own - CLEAR);
+        clear.then(|| (path.clone(), odds / (odds * (1.0 + TWIN) + 1.0), Reason::SameAnswer))
+    }
+}
