@@ -312,7 +312,8 @@ impl Matcher {
             {
                 call.findings.insert(Finding::MessageAfterError);
             }
-        } else {
+        } else if part.head.id != CallId::Order {
+            // Without a number nothing says that it does not belong to a call that is over.
             if part.unplaced {
                 pending.client.get_or_insert_with(|| at.flow.likely_client());
             }

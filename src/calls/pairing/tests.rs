@@ -4,6 +4,7 @@ mod foreign;
 mod http_errors;
 mod late;
 mod loose;
+mod parts;
 
 use rpcscope_parsers::event::{Exception, GrpcCode, GrpcStatus, Quoted, Reply, ResultField, ThriftStatus};
 use rpcscope_parsers::{CallId, Event, Side, Status, Transport};

@@ -440,7 +440,8 @@ impl Streams {
             State::Candidate(_) | State::Orphan => return self.finish(id),
         }
         let Some(stream) = self.open.get_mut(&id) else { return };
-        let no_status = if stream.typed {
+        // Where the head of the answer is missing, what it said may be missing too.
+        let no_status = if stream.typed && stream.response == Response::Begun {
             NO_STATUS
         } else {
             GrpcStatus { code: GrpcCode::Unknown, cut: true, ..NO_STATUS }
