@@ -185,7 +185,10 @@ impl Statuses {
                 if let Some(meaning) = text.and_then(meaning_of) {
                     return meaning.verdict(97, Reason::KnownText);
                 }
-                if messages == 1 && !trailers.alone && is_plain(trailers, &fields) {
+                // A stream may fail after one message: its status is then none of those that most answers have.
+                let foreign =
+                    self.successes > ONE_MESSAGE && !fields.iter().any(|field| self.is_common(field.name));
+                if messages == 1 && !trailers.alone && !foreign && is_plain(trailers, &fields) {
                     return Verdict::Ok(98, Reason::OneMessage);
                 }
                 if trailers.alone && messages == 0 { Verdict::Failed } else { Verdict::Open }

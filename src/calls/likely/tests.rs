@@ -118,6 +118,9 @@ fn a_stream_with_the_trailers_of_successes_is_one() {
     let classes: Vec<_> =
         verdicts(unary.into_iter().chain(streams)).into_iter().map(|(class, _)| class).collect();
     assert_eq!(classes, [ok, ok, ok, ok, None]);
+    // A stream that fails after one message has other entries than most.
+    let others = (1..4).map(|n| call(n, 1, OK)).chain([call(4, 1, &[Old(7), Old(6)])]);
+    assert_eq!(verdicts(others), [(ok, None), (ok, None), (ok, None), (None, None)]);
     // One stream alone may have ended with anything.
     assert_eq!(verdicts([call(1, 7, OK)]), [(None, None)]);
 }
