@@ -290,8 +290,8 @@ impl Memory {
 #[derive(Clone, Debug, Default)]
 pub struct Addresses(Vec<Remembered>);
 
-/// Addresses remembered, each at the place that its port chooses.
-const REMEMBERED: usize = 64;
+/// Addresses remembered, each at a place that address and port choose.
+const REMEMBERED: usize = 256;
 
 /// Longest text of an IPv4 address with its port, in whole words.
 const ADDRESS_ROOM: usize = 24;
@@ -303,11 +303,22 @@ struct Remembered {
     text: [u8; ADDRESS_ROOM],
 }
 
+/// Where an address stands among those remembered.
+#[inline]
+fn place(endpoint: Endpoint) -> usize {
+    let ip = match endpoint.ip {
+        IpAddr::V4(ip) => ip.to_bits(),
+        IpAddr::V6(ip) => ip.to_bits() as u32,
+    };
+    let mixed = (ip ^ u32::from(endpoint.port)).wrapping_mul(0x9e37_79b9);
+    (mixed >> 16) as usize % REMEMBERED
+}
+
 impl Addresses {
     /// `address:port` without quotes.
     #[inline]
     pub fn write<'b>(&mut self, room: Room<'b>, endpoint: Endpoint) -> Room<'b> {
-        let Some(place) = self.0.get_mut(usize::from(endpoint.port) % REMEMBERED) else {
+        let Some(place) = self.0.get_mut(place(endpoint)) else {
             return room.address(endpoint);
         };
         if place.endpoint != Some(endpoint) {

@@ -43,8 +43,8 @@ pub const GRACE_PERIOD: Duration = Duration::from_millis(100);
 /// Most calls in their grace period; beyond that the oldest go on early.
 const MAX_IN_GRACE: usize = 8192;
 
-/// Most records kept to be used again: as many as a batch of packets decides.
-const MAX_SPARE: usize = 512;
+/// Most records kept to be used again: as many as a batch of packets brings out of the grace period at once.
+const MAX_SPARE: usize = 1024;
 
 /// Most calls that wait on one connection; beyond that the oldest are given up as unanswered.
 const MAX_PENDING: usize = 16_384;
