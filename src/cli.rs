@@ -56,10 +56,6 @@ pub enum Command {
     ///
     /// rpcscope explain trpc 171 · rpcscope explain late-answer · rpcscope explain 'type:framework, code:101, msg:…' FILE
     Explain(Box<ExplainArgs>),
-    /// Serve a sandboxed run, which starts this by itself.
-    #[cfg(target_os = "linux")]
-    #[command(hide = true)]
-    Helper(HelperArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -259,21 +255,6 @@ pub struct ExplainArgs {
     /// When to use colours.
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
-}
-
-/// Arguments of `helper`.
-#[cfg(target_os = "linux")]
-#[derive(Clone, Copy, Debug, Args)]
-pub struct HelperArgs {
-    /// What to do.
-    #[arg(value_enum)]
-    pub task: crate::helper::Task,
-    /// The user to become.
-    #[arg(long, requires = "gid")]
-    pub uid: Option<u32>,
-    /// The group to become.
-    #[arg(long, requires = "uid")]
-    pub gid: Option<u32>,
 }
 
 /// Arguments of `chains`.

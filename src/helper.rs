@@ -5,12 +5,13 @@
 //!
 //! | task | request | answer | its rights |
 //! | --- | --- | --- | --- |
-//! | [`Task::Processes`] | a byte | the sockets of this host and the processes that hold them | root keeps `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH`; no file may be written. Landlock would hide other processes, so seccomp does it |
-//! | [`Task::Files`] | length and path | a new, empty file with this name, open for writing, or why not | files may only be created, and nothing be read |
+//! | processes | a byte | the sockets of this host and the processes that hold them | root keeps `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH`; no file may be written. Landlock would hide other processes, so seccomp does it |
+//! | files | length and path | a new, empty file with this name, open for writing, or why not | files may only be created, and nothing be read |
 //!
 //! A parent that was taken over can ask for any path, so only the endings of exports are accepted, and no file that exists:
 //! there is no program that such a file could start.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -19,7 +20,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -34,6 +35,8 @@ use crate::source::privileges::Successor;
 const MAX_PATH: usize = 4096;
 /// Maximum length of an error text in bytes.
 const MAX_TEXT: usize = 4096;
+/// The name under which a helper runs. It is no command, so nobody types it by mistake, and no file has to be told from it.
+const NAME: &str = "rpcscope-helper";
 /// Endings of the files that may be created.
 const ENDINGS: [&str; 2] = ["jsonl", "pcapng"];
 /// The answer to a request for a file: it comes with the first byte, or a text follows.
@@ -41,8 +44,8 @@ const CREATED: u8 = 0;
 const REFUSED: u8 = 1;
 
 /// What a helper does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Task {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
     /// Finds the processes of sockets.
     Processes,
     /// Creates files.
@@ -71,9 +74,9 @@ impl Helper {
     pub(crate) fn start(task: Task, user: Option<&Successor>) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("rpcscope").args(["helper", task.name()]);
+        command.arg0(NAME).arg(task.name());
         if let Some(user) = user {
-            command.args(["--uid", &user.uid().to_string(), "--gid", &user.gid().to_string()]);
+            command.args([user.uid().to_string(), user.gid().to_string()]);
         }
         command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
         // Signals of the terminal are for the parent.
@@ -125,12 +128,33 @@ impl Drop for Helper {
     }
 }
 
-/// The whole life of a helper. Its requests come from standard input. Nobody reads messages of it.
-///
-/// # Errors
-///
-/// Says which right could not be given up. Nothing is served then.
-pub fn serve(task: Task, user: Option<(u32, u32)>) -> Result<(), String> {
+/// Runs as a helper if the program was started as one. Nobody reads its messages.
+pub fn main(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    if arguments.next()? != NAME {
+        return None;
+    }
+    let served = requested(arguments).ok_or_else(|| "not started by rpcscope".to_owned());
+    Some(match served.and_then(|(task, user)| serve(task, user)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    })
+}
+
+/// The task, and the numbers of user and group.
+fn requested(mut arguments: impl Iterator<Item = OsString>) -> Option<(Task, Option<(u32, u32)>)> {
+    let name = arguments.next()?;
+    let task = [Task::Processes, Task::Files].into_iter().find(|task| task.name() == name)?;
+    let mut number = || Some(arguments.next()?.to_str().and_then(|text| text.parse().ok()));
+    match (number(), number()) {
+        (None, None) => Some((task, None)),
+        (Some(Some(user)), Some(Some(group))) => Some((task, Some((user, group)))),
+        _ => None,
+    }
+}
+
+/// The whole life of a helper. Its requests come from standard input. If it can't give up a right, it serves nothing and says
+/// why.
+fn serve(task: Task, user: Option<(u32, u32)>) -> Result<(), String> {
     sandbox::forbid_new_privileges()?;
     let keep: &[Capability] = match (task, user) {
         (Task::Processes, _) => &[Capability::SeeProcesses, Capability::ReadAny],
@@ -172,7 +196,7 @@ fn serve_scans(mut stream: &UnixStream) -> io::Result<()> {
 
 fn serve_files(mut stream: &UnixStream) -> io::Result<()> {
     loop {
-        let path = PathBuf::from(std::ffi::OsString::from_vec(read_block(&mut stream, MAX_PATH)?));
+        let path = PathBuf::from(OsString::from_vec(read_block(&mut stream, MAX_PATH)?));
         match create(&path) {
             Ok(file) => {
                 let files = [file.as_fd()];
@@ -240,6 +264,19 @@ mod tests {
         let link = folder.path().join("link.jsonl");
         std::os::unix::fs::symlink(folder.path().join("elsewhere.sh"), &link).unwrap();
         assert_eq!(create(&link).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn only_the_name_makes_a_helper() {
+        let requested = |line: &str| requested(line.split_whitespace().map(OsString::from));
+        assert_eq!(requested("processes"), Some((Task::Processes, None)));
+        assert_eq!(requested("files 1000 100"), Some((Task::Files, Some((1000, 100)))));
+        for wrong in ["", "other", "files 1000", "files x 100", "files 1000 -1"] {
+            assert_eq!(requested(wrong), None, "{wrong}");
+        }
+        for line in [&["rpcscope"][..], &["rpcscope", "rpcscope-helper"], &["/bin/rpcscope-helper"], &[]] {
+            assert!(main(line.iter().map(OsString::from)).is_none(), "{line:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,13 @@
 //! The `rpcscope` binary: parses the command line and returns the exit status.
 
+use std::process::ExitCode;
+
 use clap::Parser as _;
 
-fn main() -> std::process::ExitCode {
+fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if let Some(status) = rpcscope::helper::main(std::env::args_os()) {
+        return status;
+    }
     rpcscope::run::main(rpcscope::cli::Cli::parse())
 }

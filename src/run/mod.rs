@@ -74,10 +74,6 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Export(view)) => export::run(&view),
         Some(Command::Interfaces) => interfaces::run(),
         Some(Command::Explain(args)) => explain::run(&args),
-        #[cfg(target_os = "linux")]
-        Some(Command::Helper(args)) => crate::helper::serve(args.task, args.uid.zip(args.gid))
-            .map(|()| Status::default())
-            .map_err(Failure::Environment),
         Some(Command::Completions { shell }) => completions(shell),
         None if cli.list_interfaces => interfaces::run(),
         None if ui::fits(&cli.live) => ui::run(&cli.live, cli.max_memory),

@@ -174,15 +174,16 @@ fn keep_needed(rules: &mut Rules) {
 
     use crate::sandbox::Capability;
     use crate::source::files;
+    // The files of a folder may belong to others than the folder.
+    let all = |path: &PathBuf| files::expand(path).unwrap_or_else(|_| vec![path.clone()]);
+    let there = rules.read.iter().filter(|path| path.exists());
+    let inputs: Vec<PathBuf> = there.flat_map(|path| [vec![path.clone()], all(path)].concat()).collect();
     let (can_read, can_write) = sandbox::capabilities::suspended(|| {
-        let may = |path: &Path, access| accessat(CWD, path, access, AtFlags::EACCESS).is_ok();
-        let reads = rules.read.iter().filter(|path| path.exists()).all(|path| {
-            // The files of a folder may belong to others than the folder.
-            let all = files::expand(path).unwrap_or_else(|_| vec![path.clone()]);
-            all.iter().all(|path| path == Path::new("-") || may(path, Access::READ_OK))
-        });
-        let writes = rules.rotate.iter().all(|folder| may(folder, Access::WRITE_OK | Access::EXEC_OK));
-        (reads, writes)
+        let may = |path: &PathBuf, access| accessat(CWD, path, access, AtFlags::EACCESS).is_ok();
+        (
+            inputs.iter().all(|path| may(path, Access::READ_OK)),
+            rules.rotate.iter().all(|folder| may(folder, Access::WRITE_OK | Access::EXEC_OK)),
+        )
     });
     rules.keep.extend((!can_read).then_some(Capability::ReadAny));
     rules.keep.extend((!can_write).then_some(Capability::WriteAny));
@@ -228,6 +229,35 @@ mod tests {
         assert_eq!(rules(&live, false).rotate, paths(&[]));
         let rotating = Input { rotate_size: Some(1), ..live };
         assert_eq!(rules(&rotating, false).rotate, paths(&["/a"]));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn root_keeps_the_capabilities_that_the_files_of_others_need() {
+        use crate::sandbox::Capability::{ReadAny, WriteAny};
+        if !privileges::is_root() {
+            eprintln!("SKIPPED: only root has files of others");
+            return;
+        }
+        let temporary = tempfile::tempdir().unwrap();
+        let at = |name: &str| temporary.path().join(name);
+        for name in ["own", "other"] {
+            std::fs::create_dir(at(name)).unwrap();
+            std::fs::write(at(name).join("x.pcap"), "").unwrap();
+        }
+        let closed = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(at("other"), closed).unwrap();
+        std::os::unix::fs::chown(at("other"), Some(12345), Some(12345)).unwrap();
+        let kept = |read: &str, write: &str| {
+            let (files, write) = (vec![at(read)], Some(at(write).join("w.pcap")));
+            rules(&Input { files, write, rotate_size: Some(1), ..Input::default() }, false).keep
+        };
+        assert_eq!(kept("own", "own"), []);
+        assert_eq!(kept("own/x.pcap", "own"), []);
+        assert_eq!(kept("missing", "own"), []);
+        assert_eq!(kept("other", "own"), [ReadAny]);
+        assert_eq!(kept("other/x.pcap", "own"), [ReadAny]);
+        assert_eq!(kept("own", "other"), [WriteAny]);
     }
 
     #[test]

@@ -681,6 +681,14 @@ mod tests {
         assert!(pair.make());
         assert_eq!(report(&mut source), format!("{}: is back; capturing it again", pair.0));
         assert_eq!(source.handles.len(), 2);
+        // In a sandbox it stays closed, and that is said once.
+        source.options.is_sealed = true;
+        assert!(pair.take_away());
+        assert!(report(&mut source).ends_with("; the others go on"));
+        assert!(pair.make());
+        let back = report(&mut source);
+        assert!(back.starts_with(&pair.0) && back.contains("--no-sandbox"), "{back}");
+        assert_eq!((source.handles.len(), source.gone.len()), (1, 0));
     }
 
     #[test]
