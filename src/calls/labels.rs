@@ -194,6 +194,7 @@ pub fn verdict(call: &Call) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calls::likely::Reason;
     use crate::calls::sample::{bare, failed, ok};
 
     #[test]
@@ -218,6 +219,32 @@ mod tests {
         assert_eq!(operation(&call), "a\\x1bb.unknown#17");
         call.process[1] = Some(Process { pid: 1, name: "init".into() });
         assert_eq!(server(&call), "init");
+    }
+
+    #[test]
+    fn what_is_likely_is_marked_and_never_hides_what_is_known() {
+        let likely = |class, code, why| Likely {
+            service: Some("a.S".into()),
+            method: Some("Get".into()),
+            class,
+            code,
+            percent: 98,
+            why: vec![why],
+        };
+        let of = |likely| Call { unknown_name: Some(17), likely: Some(Box::new(likely)), ..bare() };
+        let labels =
+            |call: &Call| (likely_operation(call), likely_class(call).into_owned(), likely_verdict(call));
+        let texts = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
+        let ok_call = of(likely(Some(Class::Ok), None, Reason::OneMessage));
+        assert_eq!(labels(&ok_call), texts("≈a.S.Get", "≈ok", "≈ok"));
+        let code = of(likely(Some(Class::Business), Some(5), Reason::Number));
+        assert_eq!(labels(&code), texts("≈a.S.Get", "≈business", "≈5 NOT_FOUND"));
+        let failed = of(likely(None, None, Reason::TrailersOnly));
+        assert_eq!(labels(&failed), texts("≈a.S.Get", "≈failed", "≈failed"));
+        // What is used for counting does not know of it.
+        assert_eq!((operation(&code).as_str(), verdict(&code).as_str()), ("unknown#17", "answer lost"));
+        let known = Call { likely: code.likely.clone(), ..ok() };
+        assert_eq!(labels(&known), texts("OrderService.PlaceOrder", "ok", "ok"));
     }
 
     #[test]

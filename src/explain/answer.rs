@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::log::{LogError, Wording};
-use super::{Topic, carrier, class, finding, parse_log};
+use super::{LIKELY, Topic, carrier, class, finding, parse_log};
 use crate::calls::{Call, Carrier, Class, Finding};
 use crate::codes::{self, Entry, ErrorKind, Family, Range, kitex, range};
 use crate::text;
@@ -60,7 +60,8 @@ fn word(name: &str) -> Option<(String, Topic)> {
     let finding_of = || Finding::from_name(name).map(|found| (format!("finding {found}"), finding(found)));
     let carrier_of = || Carrier::from_name(name).map(|found| (format!("carrier {found}"), carrier(found)));
     let class_of = || Class::from_name(name).map(|found| (format!("class {found}"), class(found)));
-    finding_of().or_else(class_of).or_else(carrier_of)
+    let likely = || (name == "likely").then(|| ("key likely".to_owned(), LIKELY));
+    finding_of().or_else(class_of).or_else(carrier_of).or_else(likely)
 }
 
 fn usage() -> String {
@@ -228,6 +229,7 @@ impl Answer {
                 call.findings.iter().any(found)
                     || super::carrier(call.outcome.carrier) == *topic
                     || call.outcome.class.is_some_and(|class| super::class(class) == *topic)
+                    || (call.likely.is_some() && *topic == LIKELY)
             }
             Self::Log(error) => error.matches(call),
         }
@@ -339,6 +341,7 @@ mod tests {
     fn words_and_texts_are_understood_and_files_are_left() {
         assert!(explained(&["late-answer"]).starts_with("finding late-answer\n"));
         assert!(explained(&["unanswered"]).starts_with("class unanswered\n"));
+        assert!(explained(&["likely"]).starts_with("key likely\n"));
         assert!(explained(&["func_ret"]).starts_with("carrier func_ret\n"));
         let (_, taken) = ask(&["trpc", "12", "a.pcap", "b.pcap"]).unwrap();
         assert_eq!(taken, 2);

@@ -41,6 +41,13 @@ pub fn carrier(carrier: Carrier) -> Topic {
     Topic { meaning: row.meaning, look: row.look }
 }
 
+/// What the key `likely` means.
+pub const LIKELY: Topic = Topic {
+    meaning: "Not known, but likely: the call's name or status stands in a header table that was filled before the capture \
+              began. Nothing counts it.",
+    look: "`why` and `confidence` in the record; a capture that begins before the connection, to know.",
+};
+
 /// What a class means.
 #[must_use]
 pub fn class(class: Class) -> Topic {

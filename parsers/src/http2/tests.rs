@@ -438,6 +438,19 @@ fn calls_of_an_unknown_path_form_groups() {
 }
 
 #[test]
+fn an_unknown_path_keeps_its_number_when_its_authority_becomes_readable() {
+    let mut feed = Feed::new();
+    // The authority is written out anew, and enters the table: old entries are one index further on.
+    let block = [&[0x83, 0x86, 0xc8, 0x41, 1, b'h'][..], &[0xc4, 0xc3]].concat();
+    let renewed = frame(frame::HEADERS, frame::END_HEADERS, 9, &block);
+    let data = |stream| frame(frame::DATA, frame::END_STREAM, stream, &[0, 0, 0, 0, 1, 7]);
+    let other = frame(frame::HEADERS, frame::END_HEADERS, 11, &[0x83, 0x86, 0xcb, 0xbe, 0xc4, 0xc3]);
+    feed.data(CLIENT, &[unknown_request(7, 0xc8), renewed, data(9), other, data(11)].concat());
+    let opens = feed.emitted.iter().filter(|emitted| emitted.kind == Kind::Open);
+    assert_eq!(opens.map(|emitted| emitted.unknown_name).collect::<Vec<_>>(), [Some(1), Some(1), Some(2)]);
+}
+
+#[test]
 fn an_unreadable_post_is_a_call_only_if_something_says_so() {
     let silent = |body: &[u8], reply: &[u8]| {
         let mut feed = Feed::new();
