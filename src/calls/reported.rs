@@ -98,8 +98,8 @@ pub fn reported_as(call: &Call) -> Option<Reported<'_>> {
         }
         // Kitex prints codes by number (pkg/remote/trans/nphttp2/status). It puts one more prefix before errors of unary
         // calls; the wire can't distinguish these from streams that fail early, so the prefix is left out.
-        // The callers of gRPC-Web are browsers and proxies, in many languages.
-        Carrier::GrpcStatus if call.rpc == Rpc::GrpcWeb => None,
+        // The callers of gRPC-Web are browsers and proxies, in many languages; gRPC over HTTP/1.1 is none of grpc-go's or Kitex's.
+        Carrier::GrpcStatus if call.rpc == Rpc::GrpcWeb || call.transport != Transport::Http2 => None,
         Carrier::GrpcStatus if kitex::is_server_text(message) => Some(grpc_text(code?.into(), message)),
         Carrier::GrpcStatus => Some(grpc_text(Piece::Text(grpc::go_name(code?)), message)),
         Carrier::TcpFin if !streams && outcome.initiator == Some(Initiator::Client) => kitex_timeout(call),
