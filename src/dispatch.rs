@@ -356,8 +356,8 @@ fn feed(
         let offset = base.start[from.index()] + event.start();
         let origin = flow.origin(from, offset, origin);
         match event {
-            // What came before may explain it.
-            Event::Foreign(Foreign { start, .. }) if !base.whole[from.index()] => {
+            // What came before may explain it: an answer, or a request in the answer's own language.
+            Event::Foreign(Foreign { start, .. }) if base.whole != [true, true] => {
                 take(from, &Event::Lost { start: *start }, origin);
             }
             event => take(from, event, origin),

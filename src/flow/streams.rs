@@ -232,8 +232,13 @@ impl Streams {
         if head.flags.ack {
             let half =
                 self.halves[other.index()].get_or_insert_with(|| HalfStream::at(Position::first(head.ack)));
-            // The acknowledgement of the SYN is the beginning of the other stream, wherever it is seen.
-            if half.base == half.base.near(head.ack) {
+            // The acknowledgement of the SYN is the beginning of the other stream, wherever it is seen. One of later bytes
+            // may have been captured before it.
+            let start = half.base.near(head.ack);
+            if !half.begun && start < half.base {
+                half.rebase(start);
+            }
+            if half.base == start {
                 flow.from_start[other.index()] = true;
             }
         }

@@ -404,7 +404,7 @@ pub struct Part<'a> {
     pub head: Head,
     /// How many messages end in it.
     pub messages: u32,
-    /// Bytes of the sender are missing in which the stream may have ended.
+    /// Bytes of the sender are missing in which it may have ended the stream, or broken it off.
     pub end_lost: bool,
     /// Nothing that was captured of the connection shows who called.
     pub unplaced: bool,

@@ -105,6 +105,8 @@ impl Matcher {
 
     /// Takes an event of `side`.
     pub fn event(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, event: &Event<'_>) {
+        let read = !matches!(event, Event::Foreign(_) | Event::Prelude(_) | Event::Lost { .. });
+        pending.heard[side.index()] |= read;
         match event {
             Event::Request(request) => self.request(at, pending, side, request),
             Event::Open(open) => self.open_stream(at, pending, side, open),
@@ -138,6 +140,7 @@ impl Matcher {
             return;
         }
         let mut waiting = self.caller_opens(at, pending, side, &request.head);
+        waiting.type_unread = request.head.truncated && request.head.codec.is_none();
         let call = &mut waiting.call;
         call.kind = if request.oneway { CallKind::Oneway } else { CallKind::Unary };
         call.request_messages = 1;
@@ -213,6 +216,8 @@ impl Matcher {
             answer: None,
             stream: false,
             answer_lost: false,
+            reset_lost: false,
+            type_unread: false,
             http_error: None,
             last_message: 0,
             status_unread: false,
@@ -309,6 +314,7 @@ impl Matcher {
         } else if pending.has_ended(part.head.id) {
             if let Some(call) = self.decided(at, &part.head)
                 && call.outcome.is_error()
+                && !part.end_lost
             {
                 call.findings.insert(Finding::MessageAfterError);
             }
@@ -360,7 +366,7 @@ impl Matcher {
         }
         let body = answer.body || is_beside_message(&waiting, at, pending);
         let call = &mut waiting.call;
-        let status = if certain { &answer.status } else { &Status::Missing };
+        let status = if certain && !waiting.reset_lost { &answer.status } else { &Status::Missing };
         let mut decision = outcome::decide(Ending::Answered { status, body });
         if let (None, Some(other)) = (decision.outcome.class, pending.foreign_of(side)) {
             decision = outcome::decide(Ending::Foreign(other.answer.as_deref()));
@@ -412,7 +418,8 @@ impl Matcher {
         } else if pending.oldest_of(id).is_some_and(|waiting| waiting.client == client) {
             return pending.take(id).map(Partner::certain);
         }
-        if pending.has_ended(id) {
+        // Peers that leave the number at 0 use it for every call, of which the request may be what is missing.
+        if pending.has_ended(id) && (holed.is_none() || id != CallId::Loose(0)) {
             self.answered_again(at, answer);
             return None;
         }
@@ -572,7 +579,11 @@ impl Matcher {
         }
         if waiting.status_unread {
             ending = pending.unread_status(&mut waiting);
-        } else if pending.is_answer_lost(&waiting) {
+        } else if pending.is_answer_lost(&waiting)
+            || waiting.type_unread
+            // What is cut of a datagram is its message.
+            || (unheard == Some(Finding::Truncated) && at.flow.key.network == Network::Udp)
+        {
             ending = Ending::Answered { status: &Status::Missing, body: false };
         } else if unheard.is_none() && pending.methods.needs_no_answer(waiting.call.method.as_ref()) {
             waiting.call.kind = CallKind::Oneway;
@@ -679,6 +690,7 @@ fn count(waiting: &mut Pending, side: Side, at: At<'_>, part: &Part<'_>, how: Fi
         call.findings.insert(how);
     }
     waiting.answer_lost |= part.end_lost && side != waiting.client;
+    waiting.reset_lost |= part.end_lost && side == waiting.client;
 }
 
 fn initiator(side: Side, client: Side) -> Initiator {

@@ -26,6 +26,10 @@ pub(super) struct Pending {
     pub(super) stream: bool,
     /// The answer may stand in bytes that are missing: silence proves nothing.
     pub(super) answer_lost: bool,
+    /// The caller may have broken the stream off in bytes that are missing, before the answer.
+    pub(super) reset_lost: bool,
+    /// The payload of the request is missing, and with it whether an answer is due.
+    pub(super) type_unread: bool,
     /// The answer began with this HTTP status, which fails the call unless a status of the RPC follows.
     pub(super) http_error: Option<u16>,
     /// The answer began with an HTTP status that can't be read: it may be one of failure.
@@ -125,6 +129,8 @@ pub struct PendingCalls {
     goaways: Option<Box<[Option<LastGoAway>; 2]>>,
     /// What was lost of each side: [`Finding::Gap`] or [`Finding::Truncated`].
     pub(super) lost: [Option<Finding>; 2],
+    /// Which sides sent a message that was read.
+    pub(super) heard: [bool; 2],
     /// How often bytes were lost.
     pub(super) losses: u32,
     /// Packet and next ordinal of the last identity.
@@ -264,10 +270,13 @@ impl PendingCalls {
         self.doubts.as_mut().map(|doubts| std::mem::take(&mut doubts.late)).unwrap_or_default()
     }
 
-    /// What of the callee's packets was not captured, so that its silence proves nothing: some, or all of them.
+    /// What of the callee's packets was not captured, so that its silence proves nothing: some, all of them, or those from before
+    /// the capture, if none that was captured could be read. A server may have said by then why it will answer nothing.
     pub(super) fn unheard(&self, flow: &Flow, callee: Side) -> Option<Finding> {
-        let none = flow.segments[callee.index()] == 0 && flow.key.network == Network::Tcp;
-        self.lost[callee.index()].or(none.then_some(Finding::Gap))
+        let tcp = flow.key.network == Network::Tcp;
+        let none = tcp && flow.segments[callee.index()] == 0;
+        let unread = tcp && !flow.from_start[callee.index()] && !self.heard[callee.index()];
+        self.lost[callee.index()].or(none.then_some(Finding::Gap)).or(unread.then_some(Finding::MidStream))
     }
 
     /// Remembers a GOAWAY. Graceful servers send one more with the same code when they know the last stream

@@ -271,6 +271,8 @@ mod tests {
             answer: None,
             stream: false,
             answer_lost: false,
+            reset_lost: false,
+            type_unread: false,
             http_error: None,
             last_message: 0,
             status_unread: false,

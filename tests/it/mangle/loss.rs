@@ -200,6 +200,53 @@ fn a_snap_length_claims_nothing_wrong() {
     complaints.none();
 }
 
+/// Usual snap lengths: a class is that of the whole packets, or none.
+#[test]
+fn what_is_said_of_cut_packets_is_what_the_whole_ones_say() {
+    let mut complaints = Complaints::default();
+    for original in bundled() {
+        let request = |record: &Value| ["client", "server", "start", "id"].map(|key| record[key].to_string());
+        for snap in [96, 128, 256] {
+            let cut = |mut packet: Captured| {
+                packet.data.truncate(snap);
+                packet
+            };
+            let packets =
+                original.frames.iter().flat_map(|frame| wrap::wrap(frame, Wrap::Ethernet)).map(cut).collect();
+            let mut wrong = Vec::new();
+            for record in of_packets(packets).iter().filter(|record| !record["class"].is_null()) {
+                let of_request = |truth: &&Value| request(truth) == request(record);
+                let truths: Vec<&Value> = original.calls.iter().filter(of_request).collect();
+                let same =
+                    |truth: &&Value| truth["class"] == record["class"] && agrees(record, truth, "code");
+                if !truths.is_empty() && !truths.iter().any(same) {
+                    wrong.push(format!("wrong {record}\n      truth {}", truths[0]));
+                }
+            }
+            if !wrong.is_empty() {
+                complaints.0.push(format!("{}, cut at {snap}:\n    {}", original.name, wrong.join("\n    ")));
+            }
+        }
+    }
+    complaints.none();
+}
+
+/// Without a frame and with a compact encoding, no message says how long it is: the next one is found all the same.
+#[test]
+fn unframed_compact_thrift_does_not_vanish() {
+    let original =
+        bundled().iter().find(|original| original.name == "thrift-py-java-buffered-compact").unwrap();
+    for snap in [96, 128, 256] {
+        let cut = |mut packet: Captured| {
+            packet.data.truncate(snap);
+            packet
+        };
+        let packets = original.frames.iter().flat_map(|frame| wrap::wrap(frame, Wrap::Ethernet)).map(cut);
+        let found = of_packets(packets.collect());
+        assert!(found.len() * 10 >= original.calls.len() * 9, "cut at {snap}: {} calls", found.len());
+    }
+}
+
 #[test]
 fn what_a_snap_length_cut_off_is_no_gap() {
     for original in bundled() {
@@ -210,9 +257,13 @@ fn what_a_snap_length_cut_off_is_no_gap() {
         // In disorder, so that a cut segment is not always the one that is being read.
         let frames = rewrite::swapped(&original.frames, 0);
         let packets = frames.iter().flat_map(|frame| wrap::wrap(frame, Wrap::Ethernet)).map(cut).collect();
+        let has_gap = |record: &Value| record["findings"].as_array().unwrap().contains(&"gap".into());
+        if original.calls.iter().any(has_gap) {
+            // Packets are missing in the capture itself.
+            continue;
+        }
         for record in of_packets(packets) {
-            let findings = record["findings"].as_array().unwrap();
-            assert!(!findings.iter().any(|finding| finding == "gap"), "{}: {record}", original.name);
+            assert!(!has_gap(&record), "{}: {record}", original.name);
         }
     }
 }

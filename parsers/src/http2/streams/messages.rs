@@ -56,11 +56,12 @@ pub(super) fn emit_begin(
     span: Span,
     list: List<'_>,
     content: Option<Content>,
-    truncated: bool,
+    (truncated, typed): (bool, bool),
     emit: &mut Emit<'_>,
 ) {
     let head = Head { codec: codec_of(content), ..head_of(rpc, id, span, truncated) };
-    let http = http_status(list);
+    // A failure may be that of a protocol in which the text of the error follows, if nothing says that it is gRPC.
+    let http = http_status(list).filter(|http| typed || *http == 200);
     let has_status = list.has(Name::GrpcStatus) || list.has(Name::BizStatus);
     let begin = Begin { head, names: Names::default(), http, has_status, headers: Some(&list) };
     emit(span.side, &Event::Begin(begin));

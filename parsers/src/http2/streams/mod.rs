@@ -321,7 +321,7 @@ impl Streams {
         }
         let State::Candidate(pending) = std::mem::replace(&mut stream.state, State::Call) else { return };
         self.candidates.remove(&id);
-        let truncated = stream.is_truncated();
+        let (truncated, typed) = (stream.is_truncated(), stream.typed || stream.web.is_some());
         let (rpc, claim) = (stream.rpc(), stream.web.as_ref().map(|web| web.claim()));
         let answer_lost = stream.loss == Loss::Answer;
         let client = self.client.unwrap_or(Side::A);
@@ -346,7 +346,7 @@ impl Streams {
         }
         if let Some((span, begin)) = &pending.begin {
             let (span, list) = (self.reachable(*span), begin.list());
-            emit_begin(rpc, id, span, list, content_of(list), truncated, emit);
+            emit_begin(rpc, id, span, list, content_of(list), (truncated, typed), emit);
         }
         emit_parts(client.other(), emit);
         if answer_lost {
@@ -386,9 +386,9 @@ impl Streams {
             return;
         }
         stream.response = Response::Begun;
-        let truncated = stream.is_truncated();
+        let (truncated, typed) = (stream.is_truncated(), stream.typed);
         match &mut stream.state {
-            State::Call => emit_begin(Rpc::Grpc, id, span, list, content, truncated, emit),
+            State::Call => emit_begin(Rpc::Grpc, id, span, list, content, (truncated, typed), emit),
             State::Candidate(pending) => pending.begin = Some((span, list.keep())),
             // From here on all of the answer is seen.
             State::Orphan | State::ProvenOrphan => *stream.scanner(span.side) = Scanner::START,

@@ -180,7 +180,7 @@ impl Streams {
         let Some(stream) = self.open.get(&id) else { return false };
         let is_call = matches!(stream.state, State::Call);
         if is_call {
-            emit_begin(stream.rpc(), id, span, list, None, stream.is_truncated(), emit);
+            emit_begin(stream.rpc(), id, span, list, None, (stream.is_truncated(), true), emit);
         }
         is_call
     }

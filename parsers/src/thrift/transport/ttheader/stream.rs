@@ -53,11 +53,16 @@ enum StreamFrame {
     /// The server's trailer.
     Trailer,
     Rst,
+    /// Its type is missing: it may end the stream.
+    Unread,
 }
 
 /// What a frame means when `side` sent it; `None` for a frame that belongs to no call or whose meaning is unknown.
 fn kind(peers: &mut Peers, frame: Frame<'_, '_>, side: Side) -> Option<StreamFrame> {
-    match frame.fields.frame_type? {
+    let Some(frame_type) = frame.fields.frame_type else {
+        return (!frame.whole && peers.client.is_some()).then_some(StreamFrame::Unread);
+    };
+    match frame_type {
         HEADER => {
             if frame.fields.service.is_some() {
                 peers.client = Some(side);
@@ -107,6 +112,7 @@ pub(super) fn parse<'a>(
         }
         StreamFrame::Begin => Event::Begin(Begin { head, names, http: None, has_status: false, headers }),
         StreamFrame::Data => Event::Part(Part { headers, ..Part::new(head, 1) }),
+        StreamFrame::Unread => Event::Part(Part { end_lost: true, ..Part::new(head, 0) }),
         StreamFrame::HalfClose => Event::HalfClose(HalfClose { head, headers }),
         StreamFrame::Trailer => {
             let lost = exception.is_none() && frame.head.payload_size() > 0;
