@@ -27,9 +27,6 @@ pub struct Cli {
     /// Input and output of the live interface.
     #[command(flatten)]
     pub live: View,
-    /// Memory limit for calls in the interface (512MiB, 4GB); the oldest ok calls are evicted first, failed ones last.
-    #[arg(long = "max-memory", value_name = "SIZE", value_parser = parse_size, default_value = "2GiB")]
-    pub max_memory: usize,
     /// List the interfaces that can be sniffed (same as the command `interfaces`).
     #[arg(short = 'D', long = "list-interfaces", exclusive = true)]
     pub list_interfaces: bool,
@@ -125,12 +122,27 @@ pub struct Input {
     /// Number of threads; it never changes the output.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
+    /// Use about this much memory at most (256MiB, 4GB); by default 512MiB. What is shed at the bound is counted and said.
+    #[arg(long = "max-memory", value_name = "SIZE", value_parser = parse_memory)]
+    pub max_memory: Option<usize>,
     /// Keep the rights to open files, start programs and connect while packets are parsed.
     #[arg(long = "no-sandbox")]
     pub no_sandbox: bool,
 }
 
+/// The bound of memory, where none is set.
+const MAX_MEMORY: usize = 512 << 20;
+
+/// The least bound of memory that leaves something for connections, in bytes.
+const LEAST_MEMORY: usize = 64 << 20;
+
 impl Input {
+    /// Bytes of memory to use at most.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.max_memory.unwrap_or(MAX_MEMORY)
+    }
+
     /// All files, those of `-r` first.
     #[must_use]
     pub fn paths(&self) -> Vec<PathBuf> {
@@ -301,6 +313,14 @@ fn parse_size(text: &str) -> Result<usize, String> {
         _ => return Err(wrong()),
     };
     number.checked_mul(factor).ok_or_else(|| "too large".to_owned())
+}
+
+/// A size that the program can do with.
+fn parse_memory(text: &str) -> Result<usize, String> {
+    match parse_size(text)? {
+        bytes if bytes < LEAST_MEMORY => Err("at least 64MiB".to_owned()),
+        bytes => Ok(bytes),
+    }
 }
 
 /// A size of at least one million bytes: less than that would hold hardly a packet of each file.

@@ -129,6 +129,16 @@ impl Conversation {
         }
     }
 
+    /// About how many bytes of memory it takes, in addition to its own size.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        match &self.state {
+            State::Known { session, .. } => session.memory(),
+            State::Undecided(undecided) => undecided.memory(),
+            State::Silent { .. } | State::Foreign { .. } | State::Over { .. } => 0,
+        }
+    }
+
     /// Name of the protocol, once it is known.
     #[must_use]
     pub fn protocol(&self) -> Option<&'static str> {

@@ -168,15 +168,15 @@ struct Stages {
 }
 
 impl Owner<Slot> for Stages {
-    fn open(&mut self, flow: &Flow) -> Slot {
+    fn appears(&mut self, key: &FlowKey) {
         self.totals.connections += 1;
         if let Some(on_open) = &self.on_open {
-            on_open(&flow.key);
+            on_open(key);
         }
-        Slot {
-            conversation: Conversation::new(&flow.key, flow.from_start, &self.decode_as),
-            calls: Calls::Open(Box::default()),
-        }
+    }
+
+    fn open(&mut self, flow: &Flow) -> Slot {
+        self.slot(flow)
     }
 
     #[inline]
@@ -231,6 +231,10 @@ impl Owner<Slot> for Stages {
         }
     }
 
+    fn weight(&self, slot: &Slot) -> usize {
+        slot.conversation.memory() + slot.calls.memory()
+    }
+
     fn warm(&self, slot: &Slot) -> u64 {
         slot.conversation.warm() + slot.calls.decided()
     }
@@ -251,6 +255,16 @@ impl Owner<Slot> for Stages {
             // The order of outputs is that of the packets at which they were made.
             connection.last_packet = now.packet;
             self.closed.push(connection);
+        }
+    }
+}
+
+impl Stages {
+    /// What is kept for a connection at its beginning.
+    fn slot(&self, flow: &Flow) -> Slot {
+        Slot {
+            conversation: Conversation::new(&flow.key, flow.from_start, &self.decode_as),
+            calls: Calls::Open(Box::default()),
         }
     }
 }
@@ -401,10 +415,13 @@ impl Analyzer {
     fn look(&mut self) {
         self.totals.oldest_open = self.table.flows().filter_map(|(_, slot)| slot.calls.oldest()).min();
         if self.open_connections {
-            let open =
-                self.table.flows().take(MAX_OPEN_SHOWN).map(|(flow, slot)| connection(flow, slot, false));
+            let full = self.table.flows().map(|(flow, slot)| connection(flow, slot, false));
+            let owner = &self.owner;
+            let begun = self.table.handshakes().map(|flow| connection(&flow, &owner.slot(&flow), false));
+            let open: Vec<_> = full.chain(begun).take(MAX_OPEN_SHOWN).collect();
             let last_packet = self.last.packet;
-            self.owner.closed.extend(open.map(|connection| Connection { last_packet, ..connection }));
+            let open = open.into_iter().map(|connection| Connection { last_packet, ..connection });
+            self.owner.closed.extend(open);
         }
     }
 

@@ -72,6 +72,11 @@ pub trait Session: Send {
     /// messages emitted later are never before them.
     fn held(&self, side: Side) -> usize;
 
+    /// About how many bytes of memory the session takes.
+    fn memory(&self) -> usize {
+        size_of_val(self) + self.held(Side::A) + self.held(Side::B)
+    }
+
     /// The side that sent the requests, once that is known, whether or not they were calls.
     fn client(&self) -> Option<Side> {
         None

@@ -122,6 +122,11 @@ pub trait Reader: Send {
         at.offset
     }
 
+    /// About how many bytes of memory it takes, in addition to its own size.
+    fn memory(&self) -> usize {
+        0
+    }
+
     /// See [`Session::client`].
     fn client(&self) -> Option<Side> {
         None
@@ -349,6 +354,11 @@ impl<R: Reader> Session for Core<R> {
         let stream = side.of(&self.streams);
         let now = stream.offset + stream.carry.len() as u64;
         (now - self.reader.oldest(At { side, offset: stream.offset }).min(now)) as usize
+    }
+
+    fn memory(&self) -> usize {
+        let carried: usize = self.streams.iter().map(|stream| stream.carry.capacity()).sum();
+        size_of::<Self>() + carried + self.reader.memory()
     }
 
     fn client(&self) -> Option<Side> {

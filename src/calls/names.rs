@@ -11,6 +11,9 @@ use super::record::Name;
 /// Most different names kept; later ones are made anew each time, so that hostile traffic can't fill the memory.
 const MAX_NAMES: usize = 65_536;
 
+/// Most bytes of them, for the same reason.
+const MAX_NAME_BYTES: usize = 8 * 1024 * 1024;
+
 /// Longest text that is kept as a name; longer ones are cut there (HTTP/2 paths and thrift names have no limit).
 const MAX_LEN: usize = 4096;
 
@@ -24,13 +27,15 @@ pub struct Names {
     recent: Box<[Option<Name>; RECENT]>,
     /// By the hash of their bytes, so that bytes of the wire are looked up before they are known to be UTF-8.
     table: HashTable<Name>,
+    /// Bytes of their texts.
+    bytes: usize,
     hasher: foldhash::fast::RandomState,
 }
 
 impl Default for Names {
     fn default() -> Self {
         let recent = Box::new([const { None }; RECENT]);
-        Self { recent, table: HashTable::new(), hasher: foldhash::fast::RandomState::default() }
+        Self { recent, table: HashTable::new(), bytes: 0, hasher: foldhash::fast::RandomState::default() }
     }
 }
 
@@ -73,7 +78,8 @@ impl Names {
             return name;
         }
         let name: Name = Arc::from(&*text);
-        if self.table.len() < MAX_NAMES {
+        if self.table.len() < MAX_NAMES && self.bytes < MAX_NAME_BYTES {
+            self.bytes += name.len();
             let hasher = &self.hasher;
             let hash = |name: &Name| hasher.hash_one(name.as_bytes());
             self.table.insert_unique(hash(&name), Arc::clone(&name), hash);

@@ -66,6 +66,15 @@ pub enum Method {
     GapScores,
 }
 
+impl Options {
+    /// The default options, with at most this many calls held.
+    #[must_use]
+    pub fn within(max_held: usize) -> Self {
+        let usual = Self::default();
+        Self { max_held: usual.max_held.min(max_held.max(1)), ..usual }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self { patience: None, max_held: 200_000, method: Method::default() }

@@ -65,6 +65,12 @@ impl Undecided {
         Self { forced, from_start, ..Self::default() }
     }
 
+    /// Memory taken, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        let kept = self.bytes.iter().map(Vec::capacity).sum::<usize>();
+        size_of::<Self>() + kept + self.chunks.capacity() * size_of::<KeptChunk>()
+    }
+
     /// Why nothing is decoded so far.
     pub(super) fn reason(&self) -> &'static str {
         match self.refused {

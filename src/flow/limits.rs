@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use super::table::HANDSHAKE;
+
 /// Bounds of a [`Table`](super::Table). All times are packet time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections held at a time; one more evicts the one that was silent for the longest time.
     pub flows: usize,
+    /// Connections held of which only the handshake was captured; one more ends the one that was silent for the longest time.
+    pub handshakes: usize,
     /// A TCP connection without a packet for this long is given up.
     pub idle: Duration,
     /// The same for a pair of UDP ports.
@@ -25,12 +29,51 @@ pub struct Limits {
     pub flow_pieces: usize,
     /// Bytes held back in all connections together.
     pub total_bytes: usize,
+    /// Bytes of memory of all connections together, apart from handshakes and what is held back. More evict closed connections,
+    /// then the one that was silent for the longest time; one that takes an eighth of it by itself is given up.
+    pub memory: usize,
+}
+
+/// The part of the memory that one connection may take.
+pub(super) const HEAVIEST: usize = 8;
+
+impl Limits {
+    /// The default bounds, made smaller so that all connections together stay within `bytes` of memory: five eighths for what is
+    /// kept of connections, one for handshakes, one for what is held back, and one for what the allocator adds.
+    #[must_use]
+    pub fn within(bytes: usize) -> Self {
+        let usual = Self::default();
+        let part = bytes / 8;
+        Self {
+            memory: 5 * part,
+            handshakes: usual.handshakes.min(part / HANDSHAKE),
+            total_bytes: usual.total_bytes.min(part),
+            flow_bytes: usual.flow_bytes.min(part / 2),
+            ..usual
+        }
+    }
+}
+
+impl Limits {
+    /// The bounds of each of `tables` that share all connections.
+    #[must_use]
+    pub fn shared(self, tables: usize) -> Self {
+        let part = |whole: usize| (whole / tables.max(1)).max(1);
+        Self {
+            flows: part(self.flows),
+            handshakes: part(self.handshakes),
+            total_bytes: part(self.total_bytes),
+            memory: part(self.memory),
+            ..self
+        }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             flows: 1_000_000,
+            handshakes: 1_000_000,
             idle: Duration::from_secs(300),
             datagram_idle: Duration::from_secs(60),
             linger: Duration::from_secs(5),
@@ -40,6 +83,7 @@ impl Default for Limits {
             flow_bytes: 4 << 20,
             flow_pieces: 8192,
             total_bytes: 128 << 20,
+            memory: 1 << 30,
         }
     }
 }
@@ -49,6 +93,10 @@ impl Default for Limits {
 pub struct Shed {
     /// Connections evicted because the table was full.
     pub evicted: u64,
+    /// Connections ended after their handshake because too many had sent nothing else.
+    pub handshakes: u64,
+    /// Connections given up because they alone took too much memory.
+    pub heavy: u64,
     /// Times that holes were given up early because too much was held back.
     pub overflows: u64,
     /// TCP segments outside every window of their connection.
@@ -60,6 +108,8 @@ pub struct Shed {
 impl std::ops::AddAssign for Shed {
     fn add_assign(&mut self, other: Self) {
         self.evicted += other.evicted;
+        self.handshakes += other.handshakes;
+        self.heavy += other.heavy;
         self.overflows += other.overflows;
         self.out_of_window += other.out_of_window;
         self.repeats += other.repeats;

@@ -73,6 +73,9 @@ pub(super) struct Lru<T> {
 }
 
 impl<T> Lru<T> {
+    /// Memory of one value.
+    pub(super) const NODE: usize = size_of::<Node<T>>();
+
     pub(super) fn new() -> Self {
         Self {
             nodes: Nodes { blocks: Vec::new() },

@@ -6,6 +6,7 @@
 //! | file | noun |
 //! | --- | --- |
 //! | `table.rs` | all connections: finding, opening, expiring, evicting |
+//! | `handshake.rs` | a connection of which only its handshake was captured, in little memory |
 //! | `streams.rs` | one TCP connection: which segments belong to it, which direction has to wait for the other |
 //! | `half_stream.rs` | one direction: what is next, what is held back, what is missing |
 //! | `origins.rs` | stream offsets: which packet carried a byte, and with which sequence number |
@@ -15,6 +16,7 @@
 //! | `limits.rs` | bounds, and what was shed at them |
 
 mod half_stream;
+mod handshake;
 mod limits;
 mod lru;
 mod origins;
@@ -166,7 +168,10 @@ impl Flow {
 
 /// Owner of the slots of a [`Table`]: makes one for each connection, gets its chunks, and takes it back at its end.
 pub trait Owner<S> {
-    /// A connection appears.
+    /// A connection with that key appears.
+    fn appears(&mut self, _key: &FlowKey) {}
+
+    /// The first payload of a connection follows, or its end. Until then, nothing is kept for it.
     fn open(&mut self, flow: &Flow) -> S;
 
     /// The next chunk of `side`. `origin` is the packet that carried its first byte, `now` the packet being read: they differ
@@ -188,6 +193,11 @@ pub trait Owner<S> {
 
     /// Reads what the next chunk of the connection will need, and returns anything that depends on it. See [`Table::warm`].
     fn warm(&self, _slot: &S) -> u64 {
+        0
+    }
+
+    /// About how many bytes of memory the slot takes, in addition to its own size.
+    fn weight(&self, _slot: &S) -> usize {
         0
     }
 

@@ -76,6 +76,11 @@ impl Origins {
         older.drain(..last);
     }
 
+    /// Memory taken in addition to the connection's own.
+    pub(super) fn memory(&self) -> usize {
+        self.older.as_ref().map_or(0, |older| older.capacity() * size_of::<Mark>())
+    }
+
     /// Sequence number of the next byte.
     pub(super) fn next_sequence(&self) -> u32 {
         self.base.wrapping_add(self.next as u32)

@@ -9,7 +9,8 @@ use rpcscope_parsers::Side;
 use smallvec::SmallVec;
 
 use super::half_stream::Delivery;
-use super::limits::{Limits, Shed};
+use super::handshake::Handshake;
+use super::limits::{HEAVIEST, Limits, Shed};
 use super::lru::{Lru, Queue};
 use super::sightings::Sightings;
 use super::streams::{Judgement, Streams};
@@ -20,6 +21,17 @@ use crate::time::Timestamp;
 /// A connection moves to the back of its queue at most once in this time, in nanoseconds: the order of idleness is exact
 /// enough, and most packets touch no connection but their own.
 const TOUCH_TIME: u64 = 1_000_000_000;
+
+/// A connection is weighed again after this many bytes of payload, each segment counting [`SEGMENT`] more. Weighing takes time
+/// in proportion to what is found, so that the next time comes after [`WEIGHED_PART`] of it if that is more.
+const WEIGHED: u32 = 4096;
+const WEIGHED_PART: usize = 16;
+
+/// What a segment may add to the memory of its connection, whatever its payload.
+const SEGMENT: u32 = 256;
+
+/// Memory of a connection of which only the handshake was captured, in bytes; a hash table may be half empty.
+pub(super) const HANDSHAKE: usize = Lru::<Handshake>::NODE + 2 * (size_of::<Indexed>() + 1);
 
 /// Segments that [`Table::warm`] prepares for at a time without allocating.
 const WARMED: usize = 32;
@@ -39,11 +51,22 @@ struct Entry<S> {
     tag: u32,
     /// The table's clock when it was moved to the back of its queue.
     touched: Timestamp,
+    /// Its memory when it was weighed last.
+    weight: usize,
+    /// Payload that may come before the next time; see [`WEIGHED`].
+    unweighed: u32,
     /// It is in the list of unsettled connections.
     listed: bool,
 }
 
 impl<S> Entry<S> {
+    /// Counts the payload of a segment; says whether it is time to weigh the connection.
+    #[inline]
+    fn grow(&mut self, payload: u64) -> bool {
+        self.unweighed = self.unweighed.saturating_sub(payload as u32 + SEGMENT);
+        self.unweighed == 0
+    }
+
     fn is_closed(&self) -> bool {
         self.flow.ended.iter().all(Option::is_some)
     }
@@ -74,10 +97,15 @@ fn spread(tag: u32) -> u64 {
 pub struct Table<S> {
     lru: Lru<Entry<S>>,
     index: HashTable<Indexed>,
+    /// Connections without payload so far; those above have had some, or anything else that is no handshake.
+    handshakes: Lru<Handshake>,
+    handshake_index: HashTable<Indexed>,
     hasher: RandomState,
     limits: Limits,
     /// Bytes held back in all connections.
     held: usize,
+    /// Memory of all connections, as weighed.
+    weight: usize,
     /// Connections for which time may change something; may name some that are gone.
     unsettled: Vec<u32>,
     shed: Shed,
@@ -86,15 +114,21 @@ pub struct Table<S> {
 }
 
 impl<S> Table<S> {
+    /// Memory of a connection apart from what its owner keeps; a hash table may be half empty.
+    const CONNECTION: usize = Lru::<Entry<S>>::NODE + 2 * (size_of::<Indexed>() + 1);
+
     /// An empty table.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
             lru: Lru::new(),
             index: HashTable::new(),
+            handshakes: Lru::new(),
+            handshake_index: HashTable::new(),
             hasher: RandomState::default(),
             limits,
             held: 0,
+            weight: 0,
             unsettled: Vec::new(),
             clock: Timestamp::default(),
             shed: Shed::default(),
@@ -104,13 +138,13 @@ impl<S> Table<S> {
     /// Connections in the table, closed ones that linger among them.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lru.len()
+        self.lru.len() + self.handshakes.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.lru.len() == 0
+        self.len() == 0
     }
 
     /// What was shed or refused so far.
@@ -125,7 +159,12 @@ impl<S> Table<S> {
         self.held
     }
 
-    /// All connections with their slots, in no particular order.
+    /// Connections of which only a handshake was captured so far.
+    pub fn handshakes(&self) -> impl Iterator<Item = Flow> {
+        self.handshakes.iter().map(|(_, handshake)| handshake.replay().0)
+    }
+
+    /// All other connections with their slots, in no particular order.
     pub fn flows(&self) -> impl Iterator<Item = (&Flow, &S)> {
         self.lru.iter().map(|(_, entry)| (&entry.flow, &entry.slot))
     }
@@ -171,7 +210,61 @@ impl<S> Table<S> {
         {
             return;
         }
+        let found = match found {
+            None if self.take_handshake(segment, tag, owner) => return,
+            None => self.find(tag, &segment.key),
+            found => found,
+        };
         self.take_any(segment, tag, found, owner);
+    }
+
+    /// Takes a segment of a connection that has none but its handshake; says whether this one belongs to it. If another one
+    /// follows, the connection moves to the others.
+    fn take_handshake<O: Owner<S>>(&mut self, segment: &Segment<'_>, tag: u32, owner: &mut O) -> bool {
+        let of_key = |found: &Indexed| {
+            found.tag == tag && self.handshakes.get(found.id).is_some_and(|known| known.key == segment.key)
+        };
+        if let Some(id) = self.handshake_index.find(spread(tag), of_key).map(|found| found.id) {
+            let Some(known) = self.handshakes.get_mut(id) else { return false };
+            if !known.take(segment) {
+                self.promote(id, owner);
+                return false;
+            }
+            if self.clock.since(known.touched) >= TOUCH_TIME {
+                known.touched = self.clock;
+                self.handshakes.move_to_back(id, Queue::Open);
+            }
+            return true;
+        }
+        let Some(new) = Handshake::begin(segment, tag, self.clock) else { return false };
+        while self.handshakes.len() >= self.limits.handshakes.max(1)
+            && let Some(oldest) = self.handshakes.front(Queue::Open)
+        {
+            self.shed.handshakes += 1;
+            self.retire_handshake(oldest, End::Evicted, segment.stamp(), owner);
+        }
+        owner.appears(&segment.key);
+        let id = self.handshakes.insert(new, Queue::Open);
+        self.handshake_index.insert_unique(spread(tag), Indexed { tag, id }, |known| spread(known.tag));
+        true
+    }
+
+    /// Makes a connection of a handshake.
+    fn promote<O: Owner<S>>(&mut self, id: u32, owner: &mut O) -> Option<u32> {
+        let handshake = self.handshakes.remove(id)?;
+        let tag = handshake.tag;
+        if let Ok(indexed) = self.handshake_index.find_entry(spread(tag), |indexed| indexed.id == id) {
+            indexed.remove();
+        }
+        let (flow, streams) = handshake.replay();
+        let slot = owner.open(&flow);
+        Some(self.insert(flow, slot, Reassembly::Tcp(streams), tag, Queue::Open))
+    }
+
+    fn retire_handshake<O: Owner<S>>(&mut self, id: u32, why: End, now: Stamp, owner: &mut O) {
+        if let Some(id) = self.promote(id, owner) {
+            self.retire(id, why, now, owner);
+        }
     }
 
     /// Takes a segment of any kind.
@@ -216,15 +309,22 @@ impl<S> Table<S> {
         self.expire(Queue::Lingering, self.limits.linger.as_nanos(), now, owner);
         self.expire(Queue::Datagrams, self.limits.datagram_idle.as_nanos(), now, owner);
         self.expire(Queue::Open, self.limits.idle.as_nanos(), now, owner);
+        self.expire_handshakes(now, owner);
     }
 
     /// Ends the capture: every connection delivers what it holds back, ends with [`End::Idle`] where it has not ended
     /// otherwise, and leaves, in the order in which they appeared.
     pub fn finish<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
-        let mut all: Vec<(Stamp, u32)> = self.lru.iter().map(|(id, entry)| (entry.flow.first, id)).collect();
+        let connections = self.lru.iter().map(|(id, entry)| (entry.flow.first, false, id));
+        let handshakes = self.handshakes.iter().map(|(id, known)| (known.first, true, id));
+        let mut all: Vec<(Stamp, bool, u32)> = connections.chain(handshakes).collect();
         all.sort_unstable();
-        for (_, id) in all {
-            self.retire(id, End::Idle, now, owner);
+        for (_, is_handshake, id) in all {
+            if is_handshake {
+                self.retire_handshake(id, End::Idle, now, owner);
+            } else {
+                self.retire(id, End::Idle, now, owner);
+            }
         }
         self.unsettled.clear();
     }
@@ -284,15 +384,43 @@ impl<S> Table<S> {
             return false;
         }
         entry.flow.count(segment, now);
+        let mut is_due = false;
         if payload > 0 {
             let mut to = Delivery { flow: &mut entry.flow, slot: &mut entry.slot, owner, now };
             streams.deliver(segment, &mut to);
+            is_due = entry.grow(payload);
         }
         if self.clock.since(entry.touched) >= TOUCH_TIME {
             entry.touched = self.clock;
             self.lru.move_to_back(id, Queue::Open);
         }
+        if is_due {
+            self.weigh(id, now, owner);
+        }
         true
+    }
+
+    /// Finds out how much memory a connection takes. If it is too much for one, it is given up; if all take too much, others are.
+    #[cold]
+    fn weigh<O: Owner<S>>(&mut self, id: u32, now: Stamp, owner: &mut O) {
+        let Some(entry) = self.lru.get_mut(id) else { return };
+        let others = self.weight - entry.weight;
+        let origins: usize = entry.flow.origins.iter().map(Origins::memory).sum();
+        entry.weight = Self::CONNECTION + origins + owner.weight(&entry.slot);
+        entry.unweighed = WEIGHED.max(u32::try_from(entry.weight / WEIGHED_PART).unwrap_or(u32::MAX));
+        self.weight = others + entry.weight;
+        if entry.weight > self.limits.memory / HEAVIEST {
+            self.shed.heavy += 1;
+            self.retire(id, End::Evicted, now, owner);
+        }
+        self.make_room(now, owner);
+    }
+
+    /// Evicts connections until the others are within the bound of memory.
+    fn make_room<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
+        while self.weight > self.limits.memory && self.lru.len() > 1 {
+            self.evict(now, owner);
+        }
     }
 
     fn judge(&mut self, id: u32, segment: &Segment<'_>, head: &TcpHead) -> Judgement {
@@ -309,35 +437,26 @@ impl<S> Table<S> {
         while self.lru.len() >= self.limits.flows.max(1) {
             self.evict(now, owner);
         }
-        let mut flow = Flow {
-            key: segment.key,
-            first: now,
-            last: now,
-            first_by: segment.side,
-            opener: None,
-            from_start: [false; 2],
-            segments: [0; 2],
-            bytes: [0; 2],
-            origins: [Origins::default(), Origins::default()],
-            retransmissions: 0,
-            gaps: 0,
-            ended: [None; 2],
-            reset_by: None,
-        };
-        let (reassembly, queue) = match &segment.transport {
-            Transport::Tcp(head) => {
-                if head.flags.syn {
-                    let opener = if head.flags.ack { segment.side.other() } else { segment.side };
-                    flow.opener = Some(opener);
-                    flow.from_start[segment.side.index()] = true;
-                    flow.from_start[opener.index()] = true;
-                }
-                (Reassembly::Tcp(Streams::default()), Queue::Open)
-            }
-            Transport::Udp { .. } => (Reassembly::Udp(Box::default()), Queue::Datagrams),
-        };
+        self.make_room(now, owner);
+        owner.appears(&segment.key);
+        let flow = Flow::of(segment);
         let slot = owner.open(&flow);
-        let entry = Entry { flow, slot, reassembly, tag, touched: self.clock, listed: false };
+        match &segment.transport {
+            Transport::Tcp(_) => {
+                self.insert(flow, slot, Reassembly::Tcp(Streams::default()), tag, Queue::Open)
+            }
+            Transport::Udp { .. } => {
+                self.insert(flow, slot, Reassembly::Udp(Box::default()), tag, Queue::Datagrams)
+            }
+        }
+    }
+
+    fn insert(&mut self, flow: Flow, slot: S, reassembly: Reassembly, tag: u32, queue: Queue) -> u32 {
+        let weight = Self::CONNECTION;
+        self.weight += weight;
+        let touched = self.clock;
+        // The first payload is a reason to weigh it.
+        let entry = Entry { flow, slot, reassembly, tag, touched, weight, unweighed: 0, listed: false };
         let id = self.lru.insert(entry, queue);
         self.index.insert_unique(spread(tag), Indexed { tag, id }, |indexed| spread(indexed.tag));
         id
@@ -380,7 +499,10 @@ impl<S> Table<S> {
             }
             _ => {}
         }
+        let payload = segment.wire_len();
+        let mut is_due = payload > 0 && entry.grow(payload);
         if entry.is_closed() && !was_closed {
+            is_due = true;
             entry.touched = self.clock;
             self.lru.move_to_back(id, Queue::Lingering);
         } else if !was_closed && self.clock.since(entry.touched) >= TOUCH_TIME {
@@ -390,6 +512,9 @@ impl<S> Table<S> {
                 Reassembly::Udp(_) => Queue::Datagrams,
             };
             self.lru.move_to_back(id, queue);
+        }
+        if is_due {
+            self.weigh(id, now, owner);
         }
     }
 
@@ -436,6 +561,23 @@ impl<S> Table<S> {
         }
     }
 
+    /// The same for handshakes that stay alone.
+    fn expire_handshakes<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
+        let silent = |since: Timestamp| u128::from(now.time.since(since)) >= self.limits.idle.as_nanos();
+        let mut old = Vec::new();
+        let mut next = self.handshakes.front(Queue::Open);
+        while let Some(id) = next
+            && let Some(known) = self.handshakes.get(id)
+            && silent(known.touched)
+        {
+            next = self.handshakes.behind(id);
+            old.extend(silent(known.last.time).then_some(id));
+        }
+        for id in old {
+            self.retire_handshake(id, End::Idle, now, owner);
+        }
+    }
+
     /// Evicts a closed connection, or else the one that has been silent for the longest time.
     fn evict<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
         let touched = |id: &u32| self.lru.get(*id).map(|entry| entry.touched);
@@ -459,6 +601,7 @@ impl<S> Table<S> {
             indexed.remove();
         }
         self.held -= entry.held();
+        self.weight -= entry.weight;
         let Entry { mut flow, mut slot, reassembly, .. } = entry;
         if let Some(end) = closed_by(&flow) {
             owner.close(&flow, slot, end, now);

@@ -53,6 +53,8 @@ pub(super) fn run(
     receiver: &mut dyn Receive,
     threads: usize,
 ) -> Result<Totals, SourceError> {
+    let limits = options.limits.shared(threads);
+    let options = &Options { limits, ..options.clone() };
     let feed = Feed::new(source, &options.stop, threads);
     let mut shards = Shard::split(threads, first_share(threads)).into_iter();
     let own = shards.next().unwrap_or_default();

@@ -48,6 +48,14 @@ impl Calls {
         }
     }
 
+    /// About how many bytes of memory they take, in addition to their own size.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Open(pending) => pending.memory(),
+            Self::Over { .. } => 0,
+        }
+    }
+
     pub(super) fn client(&self) -> Option<Side> {
         match self {
             Self::Open(pending) => pending.client(),

@@ -255,7 +255,12 @@ impl Totals {
     /// What was dropped at a bound.
     fn dropped(&self) -> Option<String> {
         let words = words([
-            (self.shed.evicted, "connections evicted because too many were open"),
+            (self.shed.evicted, "connections evicted because too many were open (--max-memory)"),
+            (self.shed.heavy, "connections given up because one took too much memory (--max-memory)"),
+            (
+                self.shed.handshakes,
+                "connections without payload evicted because too many were open (--max-memory)",
+            ),
             (self.shed_calls, "pending calls dropped because too many of one connection waited"),
             (self.shed.overflows, "gaps given up early because too many bytes waited behind them"),
             (self.shed.out_of_window, "segments outside the window of their connection"),
@@ -287,7 +292,11 @@ impl Totals {
     /// All that was dropped at a bound or could not be decoded.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.shed.evicted + self.shed_calls + self.shed.overflows + self.undecodable.sum().amount
+        self.shed.evicted
+            + self.shed.heavy
+            + self.shed_calls
+            + self.shed.overflows
+            + self.undecodable.sum().amount
     }
 }
 
@@ -371,7 +380,7 @@ mod tests {
             "3 messages in 1 connection could not be decoded: 1 length over the limit; rpcscope calls --connections says \
              where",
             "packets that could not be read to a TCP or UDP segment: 4 IPsec ESP, 1 too many heads",
-            "not everything was followed: 2 connections evicted because too many were open, 9 pending calls dropped \
+            "not everything was followed: 2 connections evicted because too many were open (--max-memory), 9 pending calls dropped \
              because too many of one connection waited",
         ];
         assert_eq!(totals.remarks(), expected);

@@ -1,6 +1,7 @@
 //! `rpcscope calls`: one record per call.
 
 use super::linked::Linked;
+use super::memory::Shares;
 use super::runner::{self, Opening};
 use super::{Failure, Status, output};
 use crate::cli::CallsArgs;
@@ -28,6 +29,7 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
     let mut sink =
         args.format.open(out, Appearance { fields, totals: args.totals, ..output::appearance(&args.view) });
     if args.link {
+        run.options.limits = Shares::of_chains(&args.view.input).limits();
         let mut linked = Linked::new(sink, filter, &args.view, metadata);
         let status = run.drive(&mut linked)?;
         return Ok(Status { matched: linked.matched, ..status });

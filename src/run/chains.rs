@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::memory::Shares;
 use super::runner::{self, Consumer, Opening};
 use super::{Failure, Status, complain, output};
 use crate::calls::Call;
@@ -29,11 +30,14 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     let out = output::writer(view, &opening.losses)?;
     let mut run = opening.start()?;
     run.options.metadata = true;
+    let shares = Shares::of_chains(&view.input);
+    run.options.limits = shares.limits();
+    let options = Options::within(shares.max_linked());
     // Linking works best on a whole file, but an endless input can't wait for its end.
     let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
     let look = Appearance { totals: args.totals, ..output::appearance(view) };
     let mut printer = ChainPrinter {
-        engine: Engine::new(Options { patience, ..Options::default() }),
+        engine: Engine::new(Options { patience, ..options }),
         sink: args.format.open(args.summary, out, &look),
         filter: filter.clone(),
         metadata: args.metadata,

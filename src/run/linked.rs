@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::chains::LIVE_PATIENCE;
 use super::complain;
+use super::memory::Shares;
 use super::runner::Consumer;
 use crate::calls::{Call, Class, record::Connection};
 use crate::chains::{Chain, Engine, Evidence, Options};
@@ -33,7 +34,8 @@ impl<C: Consumer> Linked<C> {
     /// Passes on to `inner` the calls of a view, with their headers if `metadata`.
     pub(super) fn new(inner: C, filter: Option<Filter>, view: &View, metadata: bool) -> Self {
         let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
-        let engine = Engine::new(Options { patience, ..Options::default() });
+        let options = Options::within(Shares::of_chains(&view.input).max_linked());
+        let engine = Engine::new(Options { patience, ..options });
         Self { inner, engine, filter, fail_on: view.fail_on.clone(), matched: false, metadata }
     }
 

@@ -9,6 +9,7 @@ mod input;
 mod interfaces;
 mod linked;
 mod linking;
+mod memory;
 mod output;
 mod rights;
 mod runner;
@@ -76,7 +77,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Completions { shell }) => completions(shell),
         None if cli.list_interfaces => interfaces::run(),
-        None if ui::fits(&cli.live) => ui::run(&cli.live, cli.max_memory),
+        None if ui::fits(&cli.live) => ui::run(&cli.live),
         None => calls::run(&crate::cli::CallsArgs { view: cli.live, ..Default::default() }),
     };
     match result {

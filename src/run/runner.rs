@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::ProgressBar;
 
 use super::input::{self, Opened, Prepared, progress_bar};
+use super::memory::Shares;
 use super::output;
 use super::{Failure, Status, complain};
 use crate::calls::{Call, Class, record::Connection};
@@ -127,7 +128,8 @@ impl<'a> Opening<'a> {
 
     fn with(input: &'a Input, output: Option<&Path>, has_interface: bool) -> Result<Self, Failure> {
         output::check(input, output)?;
-        let mut options = Options { decode_as: input.decode_as.clone(), ..Options::default() };
+        let limits = Shares::of_calls(input).limits();
+        let mut options = Options { decode_as: input.decode_as.clone(), limits, ..Options::default() };
         if !input.interfaces.is_empty() || input.follow {
             // Whoever watches wants each call at once.
             options.lookahead = Duration::ZERO;

@@ -11,6 +11,7 @@ use crossbeam_channel::{Sender, bounded};
 use super::chains::LIVE_PATIENCE;
 use super::evidence::Packets;
 use super::linking::Linking;
+use super::memory::Shares;
 use super::runner::{self, Consumer, Opening, Report};
 use super::{Failure, Status, complain};
 use crate::calls::{Call, record::Connection};
@@ -23,15 +24,9 @@ use crate::tui::{self, Colors, DetailSource, NewFile, PacketExport, Progress, Tu
 
 /// Capacity of the update channel; when it is full, reading waits.
 const QUEUE: usize = 64;
-/// Estimated size of a call with its headers, in bytes.
-const CALL: usize = 2_048;
-/// Calls pending for linking may take this fraction of the memory; most are in the list anyway.
-const WAITING_PART: usize = 2;
-/// Calls being linked may take this fraction.
-const LINKED_PART: usize = 4;
 /// Maximum number of problems printed after the interface closes.
 const MAX_TROUBLES: usize = 100;
-/// Bytes of recent live packets kept for the detail view.
+/// Most bytes of recent live packets kept for the detail view.
 const RING: usize = 64 << 20;
 
 /// Whether the interface can be shown: standard output is a terminal.
@@ -39,25 +34,27 @@ pub(super) fn fits(view: &View) -> bool {
     view.output.is_none() && io::stdout().is_terminal()
 }
 
-/// Opens the interface; its calls may take `max_memory` bytes.
-pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
+/// Opens the interface.
+pub(super) fn run(view: &View) -> Result<Status, Failure> {
+    let shares = Shares::of_interface(&view.input);
     let filter = runner::filter(view)?;
-    let ring = (!view.input.interfaces.is_empty()).then(|| Ring::new(RING));
+    let ring = (!view.input.interfaces.is_empty()).then(|| Ring::new(RING.min(shares.packets)));
     let mut opening = Opening::interface(&view.input)?;
     let new_file = opening.new_file();
     let mut run = opening.start_with(ring.as_ref())?.noting(filter, &view.fail_on);
     run.options.connections = true;
     run.options.open_connections = true;
     run.options.metadata = true;
+    run.options.limits = shares.limits();
     let packets = Packets::of(&run.source, &view.input, ring);
     let stop = Arc::clone(&run.source.stop);
     let (updates, shown) = bounded(QUEUE);
     // Linking works best on a whole file, but an endless input can't wait for its end.
     let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
-    let usual = chains::Options::default();
-    let max_held = usual.max_held.min(max_memory / CALL / LINKED_PART);
-    let engine = Engine::new(chains::Options { patience, max_held, ..usual });
-    let limit = max_memory / CALL / WAITING_PART;
+    let options = chains::Options::within(shares.max_linked() / 2);
+    let engine = Engine::new(chains::Options { patience, ..options });
+    // The other half is for what waits before the engine.
+    let limit = shares.max_linked();
     let linking = Linking::start(engine, limit, updates.clone(), Arc::clone(&stop));
     let mut feed = Feed {
         counters: run.source.counters.clone(),
@@ -70,7 +67,7 @@ pub(super) fn run(view: &View, max_memory: usize) -> Result<Status, Failure> {
     let must_end = view.input.is_endless() || view.input.write.is_some();
     let reading =
         Reading::spawn(updates, stop, must_end, move |report| run.reporting_to(report).drive(&mut feed))?;
-    let shown = tui::run(shown, ui_options(view, max_memory, packets, new_file));
+    let shown = tui::run(shown, ui_options(view, shares.history, packets, new_file));
     let ended = reading.end();
     shown.map_err(|error| {
         Failure::Environment(match error.kind() {

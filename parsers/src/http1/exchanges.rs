@@ -94,6 +94,15 @@ struct Exchange {
 pub(super) struct Exchanges(VecDeque<Exchange>);
 
 impl Exchanges {
+    /// Memory taken in addition to its own size, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        let heads = self.0.iter().map(|exchange| match &exchange.asked {
+            Asked::Candidate { head, .. } => head.capacity(),
+            _ => 0,
+        });
+        self.0.capacity() * size_of::<Exchange>() + heads.sum::<usize>()
+    }
+
     /// A request comes. `false` if there were too many, which are forgotten.
     pub(super) fn push(&mut self, method: &[u8], asked: Asked) -> bool {
         let fits = self.0.len() < EXCHANGE_LIMIT;

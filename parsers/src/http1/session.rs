@@ -427,6 +427,15 @@ impl Connection {
 }
 
 impl Reader for Connection {
+    fn memory(&self) -> usize {
+        let of = |direction: &Direction| match direction.open.as_ref().map(|open| &open.purpose) {
+            Some(Purpose::Thrift { head, content, .. }) => head.capacity() + content.capacity(),
+            Some(Purpose::Web(web)) => web.memory(),
+            _ => 0,
+        };
+        self.exchanges.memory() + self.directions.iter().map(of).sum::<usize>()
+    }
+
     fn head(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
         if self.client == Some(at.side) {
             self.exchanges.expire(at.after(input.len()).offset);

@@ -42,6 +42,19 @@ pub(super) struct Web {
     counted: u64,
 }
 
+impl Web {
+    /// Memory taken, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        let reading = match &self.reading {
+            Reading::Request(envelopes) => envelopes.memory(),
+            Reading::Answer(reader) => reader.memory(),
+            Reading::Candidate(reader, candidate) => reader.memory() + candidate.head.capacity(),
+            Reading::Done => 0,
+        };
+        size_of::<Self>() + reading
+    }
+}
+
 fn requested<'a>(head: &Head<'a>) -> Option<Requested<'a>> {
     let Start::Request { method, target } = head.start else { return None };
     Some(Requested { method, target, content_type: head.field("content-type").unwrap_or_default() })

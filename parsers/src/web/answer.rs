@@ -232,6 +232,18 @@ pub(crate) struct AnswerReader {
 }
 
 impl AnswerReader {
+    /// About how many bytes of memory it takes in addition to its own size.
+    pub(crate) fn memory(&self) -> usize {
+        let Trailers { status, message, details } = &self.fields.trailers;
+        let texts = [status, message, details].into_iter().flatten().map(Vec::capacity).sum::<usize>();
+        let body = match &self.body {
+            Body::Unread => 0,
+            Body::Json { bytes, .. } => bytes.capacity(),
+            Body::Envelopes(envelopes) => envelopes.memory(),
+        };
+        body + texts + self.fields.content_type.capacity()
+    }
+
     /// Reads the head of the answer to a request that claims to be `claim`. `hidden`: some of its fields can't be read.
     pub(crate) fn new(claim: Claim, http: Option<u16>, headers: &dyn Pairs, hidden: bool) -> Self {
         let fields = Fields::of(headers);

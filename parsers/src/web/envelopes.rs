@@ -104,6 +104,11 @@ impl Envelopes {
         }
     }
 
+    /// Memory taken in addition to its own size, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.last.capacity()
+    }
+
     /// A frame with `length` bytes begins, which is where messages mostly begin too.
     pub(crate) fn begin_frame(&mut self, length: u32) {
         if matches!(self.place, Place::Lost | Place::Probe(..)) && self.form != Form::GrpcWebText {

@@ -5,7 +5,7 @@ use rpcscope_parsers::Side;
 use rpcscope_parsers::event::{Answer, Head, Request};
 
 use super::pending_calls::PendingCalls;
-use super::{At, GRACE_PERIOD, MAX_IN_GRACE, Matcher};
+use super::{At, GRACE_PERIOD, MAX_IN_GRACE, MAX_METADATA_IN_GRACE, Matcher, metadata_size};
 use crate::calls::outcome::{self, Ending};
 use crate::calls::record::{Call, CallKind, Finding};
 use crate::flow::Stamp;
@@ -83,10 +83,12 @@ impl Matcher {
     pub fn release(&mut self, now: Option<Stamp>, mut give: impl FnMut(Box<Call>)) {
         while let Some(call) = self.grace.front() {
             let over = now.is_none_or(|now| now.time.since(call.end) > GRACE_PERIOD.as_nanos() as u64);
-            if !over && self.grace.len() <= MAX_IN_GRACE {
+            let fits = self.grace.len() <= MAX_IN_GRACE && self.grace_metadata <= MAX_METADATA_IN_GRACE;
+            if !over && fits {
                 break;
             }
             if let Some(call) = self.grace.pop_front() {
+                self.grace_metadata = self.grace_metadata.saturating_sub(metadata_size(&call));
                 give(call);
             }
         }

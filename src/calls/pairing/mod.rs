@@ -27,8 +27,8 @@ use rpcscope_parsers::{CallId, Event, Rpc, Side, Status, Transport};
 
 use kind::{is_beside_message, stream_kind};
 use loose::Partner;
-use pending_calls::Pending;
 pub use pending_calls::PendingCalls;
+use pending_calls::{Pending, metadata_size};
 
 use super::names::Names as Interned;
 use super::outcome::{self, Decision, Ending};
@@ -66,6 +66,14 @@ const PATIENCE_STEP: Duration = Duration::from_secs(30);
 const MAX_PAIRS: usize = 256;
 const MAX_VALUE: usize = 16 * 1024;
 
+/// Most bytes of headers kept of one call, and of all calls that wait on one connection; beyond that the oldest are given up.
+/// With HPACK, a few octets stand for kilobytes.
+const MAX_METADATA: usize = 64 * 1024;
+const MAX_PENDING_METADATA: usize = 4 * 1024 * 1024;
+
+/// Most bytes of headers of calls in their grace period.
+const MAX_METADATA_IN_GRACE: usize = 8 * 1024 * 1024;
+
 /// Everything that stays the same while one chunk of a connection is read.
 #[derive(Clone, Copy)]
 pub struct At<'a> {
@@ -84,6 +92,8 @@ pub struct At<'a> {
 pub struct Matcher {
     names: Interned,
     grace: VecDeque<Box<Call>>,
+    /// Bytes of headers that they keep.
+    grace_metadata: usize,
     /// Records that were written, for new calls: allocating and freeing one costs more than filling it in.
     #[expect(
         clippy::vec_box,
@@ -596,7 +606,7 @@ impl Matcher {
 
     /// Gives up calls that have waited too long or are too many.
     fn give_up(&mut self, at: At<'_>, pending: &mut PendingCalls) {
-        while pending.len() >= MAX_PENDING {
+        while pending.len() >= MAX_PENDING || pending.metadata() > MAX_PENDING_METADATA {
             let Some(waiting) = pending.take_oldest() else { break };
             self.shed += 1;
             self.broken(at, pending, waiting, Ending::Silence);
@@ -662,6 +672,7 @@ impl Matcher {
         }
         pending.decided += 1;
         pending.failed += u64::from(call.failed());
+        self.grace_metadata += metadata_size(&call);
         self.grace.push_back(call);
     }
 }
@@ -698,8 +709,13 @@ fn initiator(side: Side, client: Side) -> Initiator {
 }
 
 fn keep(into: &mut Vec<(bool, String, String)>, answer: bool, headers: &dyn Pairs) {
+    let mut room =
+        MAX_METADATA.saturating_sub(into.iter().map(|(_, key, value)| key.len() + value.len()).sum());
     headers.each(&mut |key, value| {
-        if into.len() < MAX_PAIRS {
+        let value = value.get(..MAX_VALUE).unwrap_or(value);
+        let size = key.len().min(MAX_VALUE) + value.len();
+        if into.len() < MAX_PAIRS && size <= room {
+            room -= size;
             let text =
                 |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..MAX_VALUE).unwrap_or(bytes)).into_owned();
             into.push((answer, text(key), text(value)));

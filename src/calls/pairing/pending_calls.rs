@@ -96,6 +96,18 @@ struct Doubts {
     late: Vec<LateAnswer>,
 }
 
+/// Memory of a call that waits, its headers apart, in bytes: its record, its place in the queue and the indices.
+const WAITING: usize = size_of::<Call>() + size_of::<Pending>() + 128;
+
+/// Bytes of the headers that a call keeps.
+#[inline]
+pub(super) fn metadata_size(call: &Call) -> usize {
+    call.metadata.iter().map(|(_, key, value)| PAIR + key.capacity() + value.capacity()).sum()
+}
+
+/// Memory of a header pair without its texts.
+const PAIR: usize = size_of::<(bool, String, String)>() + 32;
+
 /// Code and debug data.
 type LastGoAway = (i64, Option<String>);
 
@@ -111,6 +123,8 @@ pub(super) struct StrangeAnswer {
 #[derive(Debug, Default)]
 pub struct PendingCalls {
     calls: Queue,
+    /// Bytes of headers that they keep.
+    metadata: usize,
     /// Calls of unknown names.
     pub(super) groups: Groups,
     /// What is known of the methods of the connection.
@@ -355,7 +369,28 @@ impl PendingCalls {
 
     /// Lets a call wait, for the first time or (until the rest of its answer has come) again.
     pub(super) fn add(&mut self, pending: Pending) {
+        self.metadata += metadata_size(&pending.call);
         self.calls.insert(pending);
+    }
+
+    /// Bytes of headers of those that wait.
+    pub(super) fn metadata(&self) -> usize {
+        self.metadata
+    }
+
+    /// About how many bytes of memory they take.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.calls.len() * WAITING + self.metadata
+    }
+
+    /// Counts a call that no longer waits.
+    #[inline]
+    fn gone(&mut self, pending: Option<Pending>) -> Option<Pending> {
+        if let Some(pending) = &pending {
+            self.metadata = self.metadata.saturating_sub(metadata_size(&pending.call));
+        }
+        pending
     }
 
     /// Whether no call waits, and none that is decided can still change.
@@ -386,7 +421,8 @@ impl PendingCalls {
 
     /// Takes a call out.
     pub(super) fn remove(&mut self, uid: Uid) -> Option<Pending> {
-        self.calls.remove(uid)
+        let pending = self.calls.remove(uid);
+        self.gone(pending)
     }
 
     /// The same, to change them.
@@ -413,17 +449,22 @@ impl PendingCalls {
 
     /// Takes the oldest call of that id out.
     pub(super) fn take(&mut self, id: CallId) -> Option<Pending> {
-        self.calls.take(id)
+        let pending = self.calls.take(id);
+        self.gone(pending)
     }
 
     /// Takes the oldest call out.
     pub(super) fn take_oldest(&mut self) -> Option<Pending> {
-        self.calls.take_oldest()
+        let pending = self.calls.take_oldest();
+        self.gone(pending)
     }
 
     /// Takes those out that `which` says, oldest first.
     pub(super) fn take_where(&mut self, which: impl Fn(&Pending) -> bool) -> Vec<Pending> {
-        self.calls.take_where(which)
+        let taken = self.calls.take_where(which);
+        let bytes = taken.iter().map(|pending| metadata_size(&pending.call)).sum();
+        self.metadata = self.metadata.saturating_sub(bytes);
+        taken
     }
 
     pub(super) fn end_id(&mut self, id: CallId) {

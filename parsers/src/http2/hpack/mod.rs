@@ -137,6 +137,11 @@ impl Default for Fields {
 }
 
 impl Fields {
+    /// Memory taken in addition to its own size, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.list.capacity() * size_of::<Field>() + self.decoded.capacity()
+    }
+
     /// Makes room for the next block.
     fn clear(&mut self) {
         self.list.clear();
@@ -274,6 +279,11 @@ impl<'a> List<'a> {
         Some(ids)
     }
 
+    /// About how many bytes of memory [`List::keep`] takes.
+    pub(super) fn memory(self) -> usize {
+        self.fields.list.len() * size_of::<Field>() + self.fields.octets as usize
+    }
+
     /// The fields with texts of their own, to outlive block and table.
     pub(super) fn keep(self) -> Fields {
         let mut kept = self.fields.clone();
@@ -334,6 +344,11 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
+    /// Memory taken in addition to its own size, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.table.memory() + self.fields.memory()
+    }
+
     /// The state at the beginning of a connection.
     pub(super) fn new() -> Self {
         Self { table: Table::new(), limit: Some(DEFAULT_SIZE), fields: Fields::default() }

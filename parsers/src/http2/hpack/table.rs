@@ -181,6 +181,11 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Memory taken in addition to its own size, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>() + self.text.capacity()
+    }
+
     /// The empty table with which a connection begins.
     pub(super) fn new() -> Self {
         Self {

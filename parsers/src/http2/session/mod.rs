@@ -351,6 +351,15 @@ impl Connection {
 }
 
 impl Reader for Connection {
+    fn memory(&self) -> usize {
+        let of = |direction: &Direction| {
+            let block = direction.block.as_ref().map_or(0, |block| block.fragments.capacity());
+            let speculative = direction.speculative.as_ref().map_or(0, |speculative| speculative.memory());
+            direction.decoder.memory() + block + speculative
+        };
+        self.streams.memory() + self.directions.iter().map(of).sum::<usize>()
+    }
+
     fn head(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
         let step = match self.direction(at.side).phase {
             Phase::Frames => self.read_frame(at, input, emit),

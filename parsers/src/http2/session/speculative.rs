@@ -22,6 +22,13 @@ pub(super) struct Speculative {
     blocks: u32,
 }
 
+impl Speculative {
+    /// Memory taken, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.decoder.memory()
+    }
+}
+
 impl Connection {
     /// Bytes of `side` are missing, and frames may be among them. The state of its decoder before that, if it can turn out
     /// to be right.

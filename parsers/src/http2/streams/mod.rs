@@ -61,6 +61,9 @@ const EVICTED: usize = STREAMS_LIMIT / 16;
 /// The most streams whose request is kept until it is known what they are.
 const PENDING_LIMIT: usize = 1024;
 
+/// The most memory that their headers may take together, in bytes: an index of one octet may stand for thousands.
+const KEPT_LIMIT: usize = 1024 * 1024;
+
 /// The most ranges of stream numbers remembered that may have been opened unseen.
 const UNSEEN_LIMIT: usize = 64;
 
@@ -92,6 +95,8 @@ pub(super) struct Streams {
     open: HashMap<u32, Stream>,
     /// Those in [`State::Candidate`].
     candidates: BTreeSet<u32>,
+    /// Memory that they take, in bytes.
+    kept: usize,
     unknown_paths: UnknownPaths,
     unplaced: Unplaced,
     positions: [Position; 2],
@@ -117,6 +122,17 @@ impl Streams {
     /// Whether anything is pending.
     pub(super) fn has_pending(&self) -> bool {
         !self.candidates.is_empty() || !self.unplaced.is_empty()
+    }
+
+    /// Whether one more request can be kept until it is known what it is.
+    fn can_keep(&self, list: List<'_>) -> bool {
+        self.candidates.len() < PENDING_LIMIT && self.kept + list.memory() <= KEPT_LIMIT
+    }
+
+    /// Memory taken in addition to its own size, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        let more = self.open.values().map(Stream::memory).sum::<usize>();
+        self.open.capacity() * size_of::<(u32, Stream)>() + more
     }
 
     /// The first byte of `side` that is pending.
@@ -162,12 +178,24 @@ impl Streams {
     }
 
     fn insert(&mut self, id: u32, stream: Stream) {
-        if matches!(stream.state, State::Candidate(_)) {
+        if let State::Candidate(pending) = &stream.state {
             self.candidates.insert(id);
+            self.kept += pending.memory();
         }
-        self.open.insert(id, stream);
+        if let Some(before) = self.open.insert(id, stream) {
+            self.let_go(id, &before.state);
+        }
         if self.open.len() > STREAMS_LIMIT {
             self.evict();
+        }
+    }
+
+    /// A stream is no candidate any more, if it was one.
+    fn let_go(&mut self, id: u32, state: &State) {
+        if let State::Candidate(pending) = state
+            && self.candidates.remove(&id)
+        {
+            self.kept -= pending.memory();
         }
     }
 
@@ -176,8 +204,9 @@ impl Streams {
         let mut ids: Vec<u32> = self.open.keys().copied().collect();
         let (oldest, ..) = ids.select_nth_unstable(EVICTED);
         for id in oldest {
-            self.open.remove(id);
-            self.candidates.remove(id);
+            if let Some(stream) = self.open.remove(id) {
+                self.let_go(*id, &stream.state);
+            }
         }
         self.untracked = Untracked::Streams;
     }
@@ -187,7 +216,7 @@ impl Streams {
     fn finish(&mut self, id: u32) {
         let Some(mut stream) = self.open.remove(&id) else { return };
         if let State::Candidate(_) = stream.state {
-            self.candidates.remove(&id);
+            self.let_go(id, &stream.state);
             self.untracked = Untracked::Streams;
         }
         if stream.suspect {
@@ -237,7 +266,7 @@ impl Streams {
         let content = content_of(list);
         let state = match claim_of(list, content, cut) {
             Claim::Call => State::Call,
-            Claim::Unclear if self.candidates.len() < PENDING_LIMIT => {
+            Claim::Unclear if self.can_keep(list) => {
                 State::Candidate(Box::new(Pending::new(span, list.keep(), cut)))
             }
             Claim::Foreign if self.web_request(id, &block, emit) => return,
@@ -319,11 +348,12 @@ impl Streams {
         if !matches!(stream.state, State::Candidate(_)) {
             return;
         }
-        let State::Candidate(pending) = std::mem::replace(&mut stream.state, State::Call) else { return };
-        self.candidates.remove(&id);
+        let state = std::mem::replace(&mut stream.state, State::Call);
         let (truncated, typed) = (stream.is_truncated(), stream.typed || stream.web.is_some());
         let (rpc, claim) = (stream.rpc(), stream.web.as_ref().map(|web| web.claim()));
         let answer_lost = stream.loss == Loss::Answer;
+        self.let_go(id, &state);
+        let State::Candidate(pending) = state else { return };
         let client = self.client.unwrap_or(Side::A);
         let (span, request) = &pending.request;
         let list = request.list();
@@ -389,7 +419,13 @@ impl Streams {
         let (truncated, typed) = (stream.is_truncated(), stream.typed);
         match &mut stream.state {
             State::Call => emit_begin(Rpc::Grpc, id, span, list, content, (truncated, typed), emit),
-            State::Candidate(pending) => pending.begin = Some((span, list.keep())),
+            // Calls have no heads of that size. This one's end says whether it was a call.
+            State::Candidate(_) if self.kept + list.memory() > KEPT_LIMIT => {}
+            State::Candidate(pending) => {
+                let before = pending.memory();
+                pending.begin = Some((span, list.keep()));
+                self.kept += pending.memory() - before;
+            }
             // From here on all of the answer is seen.
             State::Orphan | State::ProvenOrphan => *stream.scanner(span.side) = Scanner::START,
             State::Done => {}

@@ -77,6 +77,12 @@ impl Pending {
         Self { request: (span, request), cut, half_close: None, begin: None, parts: [None, None] }
     }
 
+    /// Memory taken, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        let begin = self.begin.as_ref().map_or(0, |(_, fields)| fields.memory());
+        size_of::<Self>() + self.request.1.memory() + begin
+    }
+
     /// Adds a DATA frame in which that many messages ended.
     pub(super) fn add(&mut self, span: Span, messages: u32) {
         let part = span.side.of_mut(&mut self.parts);
@@ -151,6 +157,12 @@ impl Stream {
         if let Some(web) = &mut self.web {
             web.skip(of_client, missing);
         }
+    }
+
+    /// Memory taken in addition to its own size, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        let pending = if let State::Candidate(pending) = &self.state { pending.memory() } else { 0 };
+        pending + self.web.as_ref().map_or(0, |web| web.memory())
     }
 
     /// The protocol of its call.

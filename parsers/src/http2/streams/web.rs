@@ -4,7 +4,7 @@ use super::super::hpack::List;
 use super::super::known::Name;
 use super::messages::{HeaderBlock, Piece, Span, emit_begin, emit_part, head_of};
 use super::stream::{Loss, Pending, Response, State, Stream};
-use super::{PENDING_LIMIT, Streams, Traffic};
+use super::{Streams, Traffic};
 use crate::event::{Answer, Event, Head, Names, Open, Pairs, Rpc, Side, Text};
 use crate::protocol::Emit;
 use crate::web::{
@@ -25,6 +25,11 @@ pub(super) struct WebStream {
 impl WebStream {
     fn new(claim: Claim, if_refused: bool) -> Box<Self> {
         Box::new(Self { claim, request: Envelopes::new(claim.form), answer: None, if_refused })
+    }
+
+    /// Memory taken, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.request.memory() + self.answer.as_ref().map_or(0, AnswerReader::memory)
     }
 
     pub(super) fn rpc(&self) -> Rpc {
@@ -83,7 +88,7 @@ impl Streams {
                 self.emit_web_request(id, span, list, claim, cut, emit);
                 (State::Call, WebStream::new(claim, false))
             }
-            Claimed::IfRefused(claim) if self.candidates.len() < PENDING_LIMIT => {
+            Claimed::IfRefused(claim) if self.can_keep(list) => {
                 let pending = Pending::new(span, list.keep(), cut);
                 (State::Candidate(Box::new(pending)), WebStream::new(claim, true))
             }
