@@ -36,6 +36,13 @@ pub enum Parsed<'a> {
         /// Whole size as sent.
         bytes: u64,
     },
+    /// A frame whose contents can't be decoded, to be skipped.
+    Undecodable {
+        /// Whole size as sent.
+        bytes: u64,
+        /// What is wrong with them.
+        error: Error,
+    },
 }
 
 /// A format whose messages stand one after the other, each with its length in its head or with an end that can be found.
@@ -253,6 +260,14 @@ fn emit_lost(side: Side, start: u64, emit: &mut Emit<'_>) {
     emit(side, &Event::Lost { start });
 }
 
+/// The step over a frame of `bytes` bytes, with which `input` begins.
+fn skip(bytes: u64, input: &[u8]) -> Step {
+    match bytes.checked_sub(input.len() as u64) {
+        Some(left) if left > 0 => Step::Body(input.len(), left),
+        _ => Step::Done(bytes as usize),
+    }
+}
+
 /// The [`Reader`] of a [`Framing`].
 struct FramedReader<F> {
     framing: F,
@@ -274,6 +289,16 @@ impl<F: Framing> FramedReader<F> {
         let Self { inbound, watch, faults, .. } = self;
         let watch = watch.as_mut().filter(|_| !at.side.of(inbound).asks);
         watch.is_some_and(|watch| watch.last(at, carried, faults, emit))
+    }
+
+    /// A frame of `side` can't be decoded: its answer, if that is certain.
+    fn undecodable(&mut self, at: At, error: Error, emit: &mut Emit<'_>) {
+        self.faults.note(error);
+        let Self { inbound, watch, .. } = self;
+        let watch = watch.as_mut().filter(|_| !at.side.of(inbound).asks);
+        if !watch.is_some_and(|watch| watch.undecodable(at, emit)) {
+            emit_lost(at.side, at.offset, emit);
+        }
     }
 
     /// What `input` is, at which `side` begins to answer, if it is in another language.
@@ -340,11 +365,12 @@ impl<F: Framing> Reader for FramedReader<F> {
                 inbound.unsized_body = Some(UnsizedBody::Whole(*format));
                 return Step::Done(*head);
             }
-            Ok(Parsed::Control { bytes }) if *bytes > 0 => {
-                return match bytes.checked_sub(input.len() as u64) {
-                    Some(left) if left > 0 => Step::Body(input.len(), left),
-                    _ => Step::Done(*bytes as usize),
-                };
+            Ok(Parsed::Control { bytes }) if *bytes > 0 => return skip(*bytes, input),
+            Ok(Parsed::Undecodable { bytes, error }) if *bytes > 0 => {
+                let step = skip(*bytes, input);
+                let error = *error;
+                self.undecodable(at, error, emit);
+                return step;
             }
             Err(Err::Incomplete(needed)) => {
                 let wanted = input.len().saturating_add(missing(*needed));

@@ -76,6 +76,7 @@ impl Undecided {
         match self.refused {
             Some(reason) => reason,
             None if self.tries > 0 => self.seems.unwrap_or("no message of a known protocol begins in it"),
+            None if self.seems.is_some() => self.guess(),
             None if self.preludes == 0 && self.bytes.iter().all(Vec::is_empty) => "no payload",
             None => "too little payload to tell",
         }
@@ -114,10 +115,18 @@ impl Undecided {
         }
         match self.ask() {
             (Detection::No, _) => {}
-            answer => return self.conclude(answer),
+            answer => {
+                if answer.0 == Detection::Yes && self.greeter(flow).is_some() {
+                    self.put_requests_first(flow);
+                }
+                return self.conclude(answer);
+            }
         }
         if self.from_start.iter().zip(&self.bytes).all(|(start, kept)| *start || kept.is_empty()) {
-            return Some(Decided::Foreign(self.guess()));
+            return match self.greeting(flow) {
+                Some(answer) => self.conclude(answer),
+                None => Some(Decided::Foreign(self.guess())),
+            };
         }
         if let Some(reason) = self.try_again() {
             return Some(Decided::Foreign(reason));
@@ -138,6 +147,44 @@ impl Undecided {
             }
             answer => self.conclude(answer),
         }
+    }
+
+    /// What the client of a server that speaks first says, as far as it has spoken: the requests of a client that took it for another
+    /// server are calls all the same. `None` if there is no such server.
+    fn greeting(&mut self, flow: &Flow) -> Option<Answer> {
+        let seems = self.greeter(flow)?;
+        let client = flow.opener?;
+        let asked = &self.bytes[client.index()];
+        let answer = if asked.is_empty() {
+            (Detection::More, None)
+        } else {
+            let mut bytes: [&[u8]; 2] = [&[], &[]];
+            bytes[client.index()] = asked;
+            detect(&Opening { bytes, from_start: self.from_start, datagram: false })
+        };
+        match answer.0 {
+            Detection::No => return None,
+            Detection::More => self.seems = Some(seems),
+            Detection::Yes => self.put_requests_first(flow),
+        }
+        Some(answer)
+    }
+
+    /// What a server that spoke first seems to be.
+    fn greeter(&self, flow: &Flow) -> Option<&'static str> {
+        let server = flow.opener?.other();
+        let greeting = &self.bytes[server.index()];
+        let first = self.chunks.first().is_some_and(|chunk| chunk.side == server);
+        if first && greeting.len() <= DETECT_LIMIT {
+            foreign::guess(Network::Tcp, [greeting, &[]])
+        } else {
+            None
+        }
+    }
+
+    /// What the server said before it was asked is read as its answer.
+    fn put_requests_first(&mut self, flow: &Flow) {
+        self.chunks.sort_by_key(|chunk| Some(chunk.side) != flow.opener);
     }
 
     /// Removes the preludes at the beginning of the connection, and says what they name.

@@ -625,6 +625,8 @@ proptest! {
             }
         }
         part.end();
+        // Of a side whose first bytes are missing, the pipeline does not believe this.
+        part.emitted.retain(|emitted| emitted.kind != Kind::Foreign || skip[emitted.side.index()] == 0);
         let whole = by_stream(&whole.emitted);
         for (stream, seen) in by_stream(&part.emitted) {
             let Some(all) = whole.get(&stream) else { panic!("{name}: stream {stream} is invented: {seen:?}") };

@@ -484,7 +484,10 @@ impl Matcher {
     fn foreign(at: At<'_>, pending: &mut PendingCalls, side: Side, foreign: &Foreign<'_>) {
         let gave_up = pending.fin[side.other().index()];
         for waiting in pending.iter_mut().filter(|waiting| waiting.client != side) {
-            waiting.call.latency.get_or_insert(at.origin.time.since(waiting.call.start));
+            // What a server says before it is asked took no time.
+            if at.origin.packet >= waiting.call.packets.0 {
+                waiting.call.latency.get_or_insert(at.origin.time.since(waiting.call.start));
+            }
             if gave_up {
                 waiting.call.findings.insert(Finding::LateAnswer);
             }

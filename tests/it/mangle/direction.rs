@@ -149,3 +149,59 @@ fn each_direction_in_a_file_of_its_own_is_one_capture() {
     }
     complaints.none();
 }
+
+/// A TTHeader request: fixed head, the method in the header, a call in the payload.
+const TTHEADER: &[u8] = b"\0\0\0\x2f\x10\0\0\0\0\0\0\x01\0\x04\0\0\x10\0\x01\0\x09\0\x04ping\0\0\0\0\0\0\x11\x80\x01\0\x01\0\0\0\x04ping\0\0\0\x01\0";
+
+/// A server that speaks first is another one than the client thinks: what it said is the answer to the requests that follow.
+#[test]
+fn a_greeting_in_another_language_answers_the_requests_behind_it() {
+    const SSH: &[u8] = b"SSH-2.0-OpenSSH_9.2\r\n";
+    const MYSQL: &[u8] = b"\x0c\0\0\0\x0a8.0.36\0\x08\0\0\0";
+    let requests: [&[u8]; 4] = [
+        TTHEADER,
+        b"\0\0\0\x11\x80\x01\0\x01\0\0\0\x04ping\0\0\0\x01\0",
+        b"\x80\x01\0\x01\0\0\0\x04ping\0\0\0\x01\0",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x2e\x01\x04\0\0\0\x01\
+          \x83\x86\0\x05:path\x05/a/Do\0\x0ccontent-type\x10application/grpc",
+    ];
+    for request in requests {
+        for (greeting, said) in [(SSH, "SSH-2.0-OpenSSH_9.2"), (MYSQL, "a MySQL greeting: 8.0.36")] {
+            for exchange in [[(false, greeting), (true, request)], [(true, request), (false, greeting)]] {
+                let calls = of_frames(&conversation(ENDS, &exchange));
+                let [call] = &calls[..] else { panic!("{exchange:?}: {calls:?}") };
+                assert_eq!(call["class"], "rpc", "{exchange:?}: {call}");
+                assert_eq!(call["findings"], serde_json::json!(["foreign-answer"]), "{exchange:?}: {call}");
+                assert_eq!(call["message"], said, "{exchange:?}: {call}");
+            }
+        }
+    }
+    // Who speaks that language with the server makes no calls.
+    let ssh: &[Said] = &[(false, SSH), (true, b"SSH-2.0-Go\r\n"), (true, b"\0\0\x01\x14\x05\x14aaaaaaaa")];
+    assert_eq!(of_frames(&conversation(ENDS, ssh)), Vec::<Value>::new());
+}
+
+/// A frame of which neither header nor payload can be decoded, where an answer has to begin.
+#[test]
+fn an_answer_that_can_not_be_decoded_fails_its_call() {
+    const ANSWER: &[u8] =
+        b"\0\0\0\x23\x10\0\0\0\0\0\0\x01\0\x01\0\0\0\0\0\0\0\x11\x80\x01\0\x02\0\0\0\x04ping\0\0\0\x01\0";
+    let no_header = b"\0\0\0\x16\x10\0\0\0\0\0\0\x01\0\x01\xff\xff\xff\xff\xde\xad\xbe\xef\xde\xad\xbe\xef";
+    let no_message = b"\0\0\0\x16\x10\0\0\0\0\0\0\x01\0\x01\0\0\0\0\0\0\0\x04\xde\xad\xbe\xef";
+    for answer in [&no_header[..], no_message] {
+        let exchange = [(true, TTHEADER), (false, answer)];
+        let calls = of_frames(&conversation(ENDS, &exchange));
+        assert_eq!(calls.len(), 1, "{calls:?}");
+        assert_eq!(calls[0]["class"], "rpc", "{}", calls[0]);
+        assert_eq!(calls[0]["findings"], serde_json::json!(["undecodable-answer"]), "{}", calls[0]);
+        // With a packet missing before it, it may be the rest of a message.
+        let mut frames = conversation(ENDS, &[(true, TTHEADER), (false, b"\0\0\0"), (false, answer)]);
+        frames.remove(4);
+        let calls = of_frames(&frames);
+        assert!(calls[0]["class"].is_null(), "{}", calls[0]);
+        // The client reads on: it could decode what is not decoded here.
+        let exchange = [(true, TTHEADER), (false, answer), (false, ANSWER)];
+        let calls = of_frames(&conversation(ENDS, &exchange));
+        assert_ne!(calls[0]["class"], "rpc", "{}", calls[0]);
+    }
+}

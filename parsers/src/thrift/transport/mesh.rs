@@ -98,7 +98,7 @@ pub(super) fn parse<'a>(
             wrap(event, &fields);
             *head += base;
         }
-        Parsed::Control { bytes } => *bytes += base as u64,
+        Parsed::Control { bytes } | Parsed::Undecodable { bytes, .. } => *bytes += base as u64,
     }
     Ok(parsed)
 }

@@ -111,7 +111,7 @@ fn is_upgrade(parsed: &Parsed<'_>) -> bool {
         Parsed::Message { event, .. } => {
             event.names().and_then(|names| names.method).is_some_and(|method| method.raw() == UPGRADE)
         }
-        Parsed::Unsized { .. } | Parsed::Control { .. } => false,
+        Parsed::Unsized { .. } | Parsed::Control { .. } | Parsed::Undecodable { .. } => false,
     }
 }
 

@@ -16,7 +16,7 @@ use nom::Err;
 
 use super::input::{Input, Peers};
 use crate::dissect::{field, group, hex, number, shown};
-use crate::error::{Layer, ParseResult, in_layer, incomplete, missing, placed, within};
+use crate::error::{Error, Layer, ParseResult, in_layer, incomplete, missing, placed, within};
 use crate::event::{
     Answer, CallId, Event, Head, Names, Reply, Request, ResultField, Rpc, Status, ThriftStatus, Transport,
 };
@@ -90,7 +90,12 @@ pub(super) fn parse<'a>(
 ) -> ParseResult<Parsed<'a>> {
     let (rest, head) = in_layer(Layer::Frame, fixed_head)(input.bytes)?;
     let mut fields = HeaderFields::default();
-    let whole = parse_sections(&mut fields, head, rest, input)?;
+    let whole = match parse_sections(&mut fields, head, rest, input) {
+        Err(Err::Error(error) | Err::Failure(error)) if answers(*peers, input) => {
+            return Ok(Parsed::Undecodable { bytes: head.total(), error });
+        }
+        read => read?,
+    };
     let frame = Frame { head, fields: &fields, whole };
     let flags = head.flags;
     if flags & FLAG_STREAMING != 0 {
@@ -116,8 +121,15 @@ fn parse_call<'a>(peers: &mut Peers, frame: Frame<'_, 'a>, input: Input<'a>) -> 
         }
         None => type_without_payload(*peers, frame, input),
     };
-    // Nothing says whether the frame is a request or an answer: it is skipped by its length.
-    let Some(message_type) = message_type else { return Ok(control) };
+    let Some(message_type) = message_type else {
+        // Heartbeats have a type in the header, and frames of the connection no payload.
+        if frame.whole && head.payload_size() > 0 && fields.message_type.is_none() && answers(*peers, input) {
+            let error = Error::new(head.payload(), Layer::Payload, "payload is no message");
+            return Ok(Parsed::Undecodable { bytes: head.total(), error });
+        }
+        // Nothing says whether the frame is a request or an answer: it is skipped by its length.
+        return Ok(control);
+    };
     peers.learn(input.side, message_type);
     let rpc = match &envelope {
         Some(envelope) => *peers.rpc.insert(envelope.encoding.rpc()),
@@ -146,6 +158,11 @@ fn parse_call<'a>(peers: &mut Peers, frame: Frame<'_, 'a>, input: Input<'a>) -> 
         Event::Request(Request { head: event_head, oneway, names, timeout, custom, headers: None })
     };
     Ok(Parsed::Message { event, bytes: head.total() })
+}
+
+/// Whether `input` is all of a frame in answer to requests whose payloads could be read.
+fn answers(peers: Peers, input: Input<'_>) -> bool {
+    !input.cut && peers.rpc.is_some() && peers.client == Some(input.side.other())
 }
 
 /// The type of a message whose payload can't be read.
