@@ -390,6 +390,8 @@ impl LogError {
 
 #[cfg(test)]
 mod tests {
+    use rpcscope_parsers::Transport;
+
     use super::*;
     use crate::calls::reported::reported_as;
     use crate::calls::sample;
@@ -554,6 +556,9 @@ mod tests {
         for (carrier, class, rpc) in carriers {
             let mut call = sample::bare();
             call.rpc = rpc;
+            if rpc == Rpc::Grpc {
+                call.transport = Transport::Http2;
+            }
             call.outcome.class = Some(class);
             call.outcome.carrier = carrier;
             call.outcome.code = Some(9);
