@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::log::{LogError, Wording};
-use super::{LIKELY, Topic, carrier, class, finding, parse_log};
+use super::{Topic, WORDS, carrier, class, finding, parse_log};
 use crate::calls::{Call, Carrier, Class, Finding};
 use crate::codes::{self, Entry, ErrorKind, Family, Range, kitex, range};
 use crate::text;
@@ -60,8 +60,11 @@ fn word(name: &str) -> Option<(String, Topic)> {
     let finding_of = || Finding::from_name(name).map(|found| (format!("finding {found}"), finding(found)));
     let carrier_of = || Carrier::from_name(name).map(|found| (format!("carrier {found}"), carrier(found)));
     let class_of = || Class::from_name(name).map(|found| (format!("class {found}"), class(found)));
-    let likely = || (name == "likely").then(|| ("key likely".to_owned(), LIKELY));
-    finding_of().or_else(class_of).or_else(carrier_of).or_else(likely)
+    let other = || {
+        let word = WORDS.iter().find(|word| word.name == name)?;
+        Some((format!("{} {name}", word.kind), word.topic))
+    };
+    finding_of().or_else(class_of).or_else(carrier_of).or_else(other)
 }
 
 fn usage() -> String {
@@ -74,9 +77,14 @@ fn usage() -> String {
         "ask for a code (explain trpc 171), a word of the call record (explain late-answer), or an error text from a log \
          (explain 'type:framework, code:101, msg:…')\n\n",
     );
-    for (label, list) in
-        [("codes of", families), ("classes", classes), ("carriers", carriers), ("findings", findings)]
-    {
+    let others = names(WORDS.iter().map(|word| word.name).collect());
+    for (label, list) in [
+        ("codes of", families),
+        ("classes", classes),
+        ("carriers", carriers),
+        ("findings", findings),
+        ("others", others),
+    ] {
         put(&mut out, label, &list);
     }
     out.trim_end().to_owned()
@@ -229,7 +237,7 @@ impl Answer {
                 call.findings.iter().any(found)
                     || super::carrier(call.outcome.carrier) == *topic
                     || call.outcome.class.is_some_and(|class| super::class(class) == *topic)
-                    || (call.likely.is_some() && *topic == LIKELY)
+                    || WORDS.iter().any(|word| word.topic == *topic && (word.is_of)(call))
             }
             Self::Log(error) => error.matches(call),
         }
@@ -342,6 +350,7 @@ mod tests {
         assert!(explained(&["late-answer"]).starts_with("finding late-answer\n"));
         assert!(explained(&["unanswered"]).starts_with("class unanswered\n"));
         assert!(explained(&["likely"]).starts_with("key likely\n"));
+        assert!(explained(&["ttwitter"]).starts_with("transport ttwitter\n"));
         assert!(explained(&["func_ret"]).starts_with("carrier func_ret\n"));
         let (_, taken) = ask(&["trpc", "12", "a.pcap", "b.pcap"]).unwrap();
         assert_eq!(taken, 2);

@@ -12,9 +12,11 @@
 
 mod answer;
 mod log;
+mod words;
 
 pub use answer::{Answer, answer};
 pub use log::{LogError, Wording, parse_log};
+pub use words::{WORDS, Word};
 
 use crate::calls::{Carrier, Class, Finding};
 
@@ -41,13 +43,6 @@ pub fn carrier(carrier: Carrier) -> Topic {
     Topic { meaning: row.meaning, look: row.look }
 }
 
-/// What the key `likely` means.
-pub const LIKELY: Topic = Topic {
-    meaning: "Not known, but likely: the call's name or status stands in a header table that was filled before the capture \
-              began. Nothing counts it.",
-    look: "`why` and `confidence` in the record; a capture that begins before the connection, to know.",
-};
-
 /// What a class means.
 #[must_use]
 pub fn class(class: Class) -> Topic {
@@ -64,7 +59,8 @@ mod tests {
     fn every_finding_carrier_and_class_is_explained() {
         let topics = Finding::ALL.iter().map(|f| finding(*f));
         let topics = topics.chain(Carrier::ALL.iter().map(|c| carrier(*c)));
-        for topic in topics.chain(Class::ALL.iter().map(|c| class(*c))) {
+        let topics = topics.chain(Class::ALL.iter().map(|c| class(*c)));
+        for topic in topics.chain(WORDS.iter().map(|word| word.topic)) {
             assert!(topic.meaning.ends_with('.') && topic.look.ends_with('.'), "{topic:?}");
         }
     }
