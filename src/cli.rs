@@ -287,6 +287,31 @@ pub struct ChainsArgs {
     /// End with a record of type totals: what was read, and what of it could not be decoded (jsonl).
     #[arg(long)]
     pub totals: bool,
+    /// Make only links that are at least this likely right, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse_share)]
+    pub min_confidence: f64,
+    /// Evidence that counts: all of it, or only ids that both calls carry.
+    #[arg(long, value_enum, default_value_t, value_name = "KIND")]
+    pub evidence: LinkEvidence,
+    /// All services that a service calls, as SERVICE=CALLEE,CALLEE; repeatable.
+    #[arg(long, value_name = "HINT")]
+    pub calls: Vec<crate::chains::CallHint>,
+}
+
+/// Evidence of `chains --evidence`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LinkEvidence {
+    /// Ids, names, contents, and times.
+    #[default]
+    All,
+    /// Trace, log and request ids.
+    Ids,
+}
+
+/// A share from 0 to 1.
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("not from 0 to 1".to_owned()) }
 }
 
 fn parse_class(text: &str) -> Result<Class, String> {

@@ -89,6 +89,8 @@ pub(super) struct Found {
     pub(super) candidates: Vec<Vec<Candidate>>,
     /// Members with too many possible causes, of which only the latest were considered.
     pub(super) crowded: Vec<u32>,
+    /// By member: whether its host makes so few calls that all evidence is weighed together with its other links.
+    pub(super) joint: Vec<bool>,
 }
 
 /// Finds the possible causes of every member, and weighs them. `members` are sorted by start; `begun` is when the work on each
@@ -114,7 +116,7 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
     let connections = Connections::new(members, &hosts);
     let mut crowded = Vec::new();
     let mut in_work = InWork::default();
-    let candidates = members
+    let mut candidates: Vec<Vec<Candidate>> = members
         .iter()
         .enumerate()
         .map(|(index, child)| {
@@ -140,16 +142,39 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
                 }
             }
             let Some(host) = hosts.get(&child.call.client.ip) else { return Vec::new() };
-            let in_work = in_work.at(child.call.client.ip, host, members, child.traits.start);
-            let mut possible = possible(members, index, host, in_work, &owners);
+            let joint = host.is_small();
+            let in_work = in_work.at(child.call.client.ip, host, members, child.traits.start, joint);
+            let mut possible = possible(members, index, host, in_work, &owners, joint);
             if possible.parents.len() > MAX_CANDIDATES {
                 possible.parents.drain(..possible.parents.len() - MAX_CANDIDATES);
                 crowded.push(index as u32);
             }
-            weigh(members, begun, index, host, &possible, &connections)
+            weigh(members, begun, index, host, &possible, &connections, joint)
         })
         .collect();
-    Found { candidates, crowded }
+    drop_strangers(members, &mut candidates);
+    let is_joint = |member: &Member<'_>| hosts.get(&member.call.client.ip).is_some_and(HostCalls::is_small);
+    let joint = members.iter().map(is_joint).collect();
+    Found { candidates, crowded, joint }
+}
+
+/// Drops calls after the answer where no call of the host begins while another is in work at it: its calls have nothing to do with
+/// those that it answers.
+fn drop_strangers(members: &[Member<'_>], candidates: &mut [Vec<Candidate>]) {
+    let is_late = |child: &Member<'_>, candidate: &Candidate| {
+        candidate.weight < SETTLED && members[candidate.parent as usize].work().1 < child.traits.start
+    };
+    let mut busy: Set<IpAddr> = Set::default();
+    for (child, candidates) in members.iter().zip(candidates.iter()) {
+        if candidates.iter().any(|candidate| !is_late(child, candidate)) {
+            busy.insert(child.call.client.ip);
+        }
+    }
+    for (child, candidates) in members.iter().zip(candidates) {
+        if !busy.contains(&child.call.client.ip) {
+            candidates.retain(|candidate| !is_late(child, candidate));
+        }
+    }
 }
 
 /// Which service behind a shared address makes the calls of a connection or under a caller's name: a service whose calls are
@@ -183,7 +208,7 @@ impl Owners {
             let ip = child.call.client.ip;
             let Some(host) = hosts.get(&ip).filter(|host| host.ports.len() > 1) else { continue };
             let mut inside: Set<u16> = Set::default();
-            for &parent in in_work.at(ip, host, members, child.traits.start) {
+            for &parent in in_work.at(ip, host, members, child.traits.start, false) {
                 let parent = &members[parent as usize];
                 if contains(parent, child) {
                     inside.insert(parent.call.server.port);
@@ -296,6 +321,7 @@ fn possible(
     host: &HostCalls,
     in_work: &[u32],
     owners: &Owners,
+    joint: bool,
 ) -> Possible {
     let child = &members[index];
     let mut possible: Vec<u32> = in_work
@@ -338,7 +364,13 @@ fn possible(
             parent.traits.trace.is_none() || parent.traits.trace == child.traits.trace
         });
     }
-    keep(&mut possible, &|parent| contains(parent, child));
+    // A try that another one beat may outlive its cause. Whether another call outlives it, or comes after its answer, is weighed where
+    // it is open anyway which of the calls in work all the time is the cause; a single one of these is.
+    let beaten = matches!(child.call.class(), Some(Class::Transport | Class::Unanswered));
+    let inside = possible.iter().filter(|&&parent| contains(&members[parent as usize], child)).count();
+    if !joint || (inside == 1 && !beaten) {
+        keep(&mut possible, &|parent| contains(parent, child));
+    }
     Possible { parents: possible, named }
 }
 
@@ -350,15 +382,16 @@ fn weigh(
     host: &HostCalls,
     possible: &Possible,
     connections: &Connections,
+    joint: bool,
 ) -> Vec<Candidate> {
     let child = &members[index];
     let Possible { parents: possible, named } = possible;
     let mut found: Vec<Candidate> = possible
         .iter()
         .map(|&parent| {
-            let mut candidate = pair(&members[parent as usize], child, host);
+            let mut candidate = pair(&members[parent as usize], child, host, joint);
             candidate.parent = parent;
-            if begun[parent as usize] > child.traits.start {
+            if !joint && begun[parent as usize] > child.traits.start {
                 candidate.weight -= QUEUED;
             }
             let owned = connections.weight(members[parent as usize].call, child.call, possible.len());
@@ -387,6 +420,14 @@ fn weigh(
             }
         }
     }
+    // Nor is what holds for all of them.
+    for evidence in [Evidence::Connection, Evidence::Message] {
+        if found.len() > 1 && found.iter().all(|candidate| candidate.evidence.contains(evidence)) {
+            for candidate in &mut found {
+                candidate.evidence.remove(evidence);
+            }
+        }
+    }
     if let [only] = &mut found[..] {
         only.evidence.insert(Evidence::OnlyCandidate);
     } else if close > 1 {
@@ -407,7 +448,7 @@ fn is_deadline_propagated(parent: &Member<'_>, child: &Member<'_>) -> bool {
 }
 
 /// Weighs two calls as cause and effect by their contents.
-fn pair(parent: &Member<'_>, child: &Member<'_>, host: &HostCalls) -> Candidate {
+fn pair(parent: &Member<'_>, child: &Member<'_>, host: &HostCalls, joint: bool) -> Candidate {
     let mut evidence = EvidenceSet::default();
     let mut weight = 0.0;
     let all = host.parents.len() as f32;
@@ -442,14 +483,14 @@ fn pair(parent: &Member<'_>, child: &Member<'_>, host: &HostCalls) -> Candidate 
             && wording::relation(above, below) != Relation::Other
         {
             evidence.insert(Evidence::Message);
-            weight += 5.0;
+            weight += if joint { 0.0 } else { 5.0 };
         }
-        if matches!(parent.call.class(), Some(Class::Ok)) {
+        if !joint && matches!(parent.call.class(), Some(Class::Ok)) {
             // Services report errors far more often than they swallow them.
             weight -= 1.5;
         }
         let codes = (parent.call.outcome.code, child.call.outcome.code);
-        if codes.0.is_some() && codes.0 == codes.1 {
+        if !joint && codes.0.is_some() && codes.0 == codes.1 {
             weight += 1.0;
         }
         let (upper, lower) = (&parent.call.outcome.cancel_path, &child.call.outcome.cancel_path);

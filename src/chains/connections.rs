@@ -60,7 +60,7 @@ impl Connections {
                 continue;
             }
             covering.clear();
-            for &parent in in_work.at(ip, host, members, child.traits.start) {
+            for &parent in in_work.at(ip, host, members, child.traits.start, false) {
                 let parent = &members[parent as usize];
                 let incoming = connection(parent.call);
                 if found.calls[&incoming] >= MIN_CALLS && contains(parent, child) {

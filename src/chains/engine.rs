@@ -11,11 +11,13 @@ use hashbrown::{HashMap, HashSet};
 
 use foldhash::fast::FixedState;
 
-use super::assign::{self, Edge, SETTLED, Span, TimingModel, Window, baselines};
+use super::assign::{self, Edge, SETTLED, Solution, Span, TimingModel, Window, baselines};
 use super::candidates::{self, Candidate, Found, LATE};
+use super::facts;
+use super::hints::Hints;
 use super::judge;
 use super::members::Member;
-use super::record::{Chain, Evidence, Hop, Link};
+use super::record::{Chain, Evidence, FACT, Hop, Link};
 use super::traits::{Traits, hash};
 use crate::calls::record::{Call, Class, Uid};
 use crate::text;
@@ -31,6 +33,9 @@ const PAUSE: i64 = 250_000_000;
 /// operations differ.
 const ENOUGH: u32 = 500;
 
+/// Longest pause after a failed try before the next one, nanoseconds.
+const RETRY_PAUSE: i64 = 10_000_000_000;
+
 /// Most operations that are counted.
 const MAX_OPERATIONS: usize = 65_536;
 
@@ -39,6 +44,12 @@ const PROVED: f64 = 0.99;
 
 /// Highest confidence of a link by time, or by there being no other call.
 const INFERRED: f64 = 0.99;
+
+/// Most rivals of a link that are named.
+const MAX_RIVALS: usize = 8;
+
+/// Least probability of a rival that counts.
+const LEAST_RIVAL: f64 = 0.01;
 
 /// How the engine holds and links calls.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +61,10 @@ pub struct Options {
     pub max_held: usize,
     /// How times decide where other evidence leaves a choice.
     pub method: Method,
+    /// Links that are less likely right are not made, 0 to 1.
+    pub min_confidence: f64,
+    /// Whether calls keep their headers.
+    pub metadata: bool,
 }
 
 /// How times decide.
@@ -77,7 +92,13 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { patience: None, max_held: 200_000, method: Method::default() }
+        Self {
+            patience: None,
+            max_held: 200_000,
+            method: Method::default(),
+            min_confidence: 0.0,
+            metadata: true,
+        }
     }
 }
 
@@ -90,11 +111,20 @@ struct Held {
     /// Whether the cause has been settled.
     settled: bool,
     children: Vec<Uid>,
+    /// See [`Hop::rivals`].
+    rivals: Vec<(Uid, f64)>,
+    /// See [`Hop::missed`].
+    missed: f64,
+    /// The next try of the same call, where this is an earlier try of a root.
+    next_try: Option<Uid>,
+    /// The earlier tries of a root, by start.
+    tries: Vec<Uid>,
 }
 
 /// Links calls into chains.
 pub struct Engine {
     options: Options,
+    hints: Hints,
     /// All held calls.
     held: HashMap<Uid, Held, FixedState>,
     /// Those whose cause is not settled, by start.
@@ -106,6 +136,8 @@ pub struct Engine {
     operations: HashMap<u64, u32, FixedState>,
     /// Addresses from which calls were made: the capture shows what their processes do.
     egress: HashSet<std::net::IpAddr, FixedState>,
+    /// The last failed call without a cause, by who called what: a further try of it may follow.
+    retriable: HashMap<u64, Uid, FixedState>,
     next_tick: i64,
     /// Calls linked before all calls that began before them were decided, to stay within `max_held`.
     hurried: u64,
@@ -119,31 +151,56 @@ impl Engine {
     pub fn new(options: Options) -> Self {
         Self {
             options,
+            hints: Hints::default(),
             held: HashMap::default(),
             unsettled: BTreeSet::new(),
             settled: BTreeSet::new(),
             model: TimingModel::default(),
             operations: HashMap::default(),
             egress: HashSet::default(),
+            retriable: HashMap::default(),
             next_tick: i64::MIN,
             hurried: 0,
             crowded: 0,
         }
     }
 
+    /// With what a person says about the links.
+    #[must_use]
+    pub fn with_hints(self, hints: Hints) -> Self {
+        Self { hints, ..self }
+    }
+
     /// Takes a decided call. Calls come in the order of the packets that decided them; chains that can't grow any more go to
     /// `out`.
     pub fn call(&mut self, call: impl Into<Arc<Call>>, out: &mut dyn FnMut(Chain)) {
-        let call = call.into();
+        let mut call = call.into();
         let key = (call.start.0, call.uid);
         if self.egress.len() < self.options.max_held {
             self.egress.insert(call.client.ip);
         }
         let traits = Traits::of(&call);
+        // Headers are large, and have been read.
+        if !self.options.metadata
+            && let Some(call) = Arc::get_mut(&mut call)
+        {
+            call.metadata = Vec::new();
+        }
         if self.operations.len() < MAX_OPERATIONS || self.operations.contains_key(&traits.operation) {
             *self.operations.entry(traits.operation).or_default() += 1;
         }
-        self.held.insert(call.uid, Held { call, traits, parent: None, settled: false, children: Vec::new() });
+        let held = Held {
+            call,
+            traits,
+            parent: None,
+            settled: false,
+            children: Vec::new(),
+            rivals: Vec::new(),
+            missed: 0.0,
+            next_try: None,
+            tries: Vec::new(),
+        };
+        self.held.insert(key.1, held);
         self.unsettled.insert(key);
         if self.held.len() > self.options.max_held {
             self.hurry(out);
@@ -245,20 +302,39 @@ impl Engine {
             })
             .collect();
         let begun = candidates::begun(&members);
-        let Found { candidates: found, crowded } = candidates::candidates(&members, &begun);
+        let Found { candidates: mut found, crowded, joint } = candidates::candidates(&members, &begun);
+        if !self.hints.is_empty() {
+            for (child, found) in members.iter().zip(&mut found) {
+                found.retain(|candidate| {
+                    self.hints.allow(members[candidate.parent as usize].call, child.call, candidate)
+                });
+            }
+        }
         // Calls after `until` are considered again later, and counted then.
         self.crowded += crowded.iter().filter(|&&index| keys[index as usize].0 < until).count() as u64;
         let classes: Vec<u32> =
             members.iter().map(|member| class(member.call, member.traits, &self.operations)).collect();
-        let links = settle(&members, &classes, &begun, &found, self.options.method, &mut self.model);
+        let links =
+            settle(&members, &classes, &begun, (&found, &joint), self.options.method, &mut self.model);
         let mut done = Vec::new();
         for (index, &(start, uid)) in keys.iter().enumerate() {
             if start < until && !self.held[&uid].settled {
-                done.push((start, uid, links[index].map(|(parent, link)| (keys[parent as usize].1, link))));
+                let name = |index: u32| keys[index as usize].1;
+                let Settled { link, rivals } = &links[index];
+                let mut rivals: Vec<_> = rivals.iter().map(|(rival, share)| (name(*rival), *share)).collect();
+                let link = link.map(|(parent, link)| (name(parent), link));
+                let (link, dropped) = match link {
+                    Some((_, Link { confidence, .. })) if confidence < self.options.min_confidence => {
+                        (None, link)
+                    }
+                    _ => (link, None),
+                };
+                rivals.extend(dropped.map(|(parent, link)| (parent, link.confidence)));
+                done.push((start, uid, link, rivals));
             }
         }
         drop(members);
-        for (start, uid, link) in done {
+        for (start, uid, link, rivals) in done {
             self.unsettled.remove(&(start, uid));
             self.settled.insert((start, uid));
             let parent = link.filter(|(parent, _)| self.can_attach(*parent, uid));
@@ -267,10 +343,52 @@ impl Engine {
             {
                 held.children.push(uid);
             }
+            let has_failed = self.held.get(&uid).is_some_and(|held| held.call.failed());
+            for (rival, share) in &rivals {
+                if let Some(held) = self.held.get_mut(rival).filter(|_| has_failed) {
+                    held.missed = 1.0 - (1.0 - held.missed) * (1.0 - share);
+                }
+            }
             if let Some(held) = self.held.get_mut(&uid) {
                 held.parent = parent;
                 held.settled = true;
+                if parent.is_some_and(|(_, link)| link.confidence < FACT) {
+                    held.rivals = rivals;
+                    held.rivals.truncate(MAX_RIVALS);
+                }
             }
+            if parent.is_none() {
+                self.join_tries(uid);
+            }
+        }
+    }
+
+    /// Joins a call without a cause to the failed one that it is a further try of.
+    fn join_tries(&mut self, uid: Uid) {
+        let Some(held) = self.held.get(&uid) else { return };
+        let (call, is_retry) = (&held.call, held.traits.retry);
+        let who = hash(&(call.client.ip, &call.service, &call.method, call.server.port, call.kind as u8));
+        let (start, failed) =
+            (call.start, !matches!(call.class(), Some(Class::Ok | Class::Business)) && call.failed());
+        let before = self.retriable.get(&who).copied();
+        if is_retry
+            && let Some(before) = before
+            && let Some(earlier) = self.held.get_mut(&before)
+            && earlier.next_try.is_none()
+            && earlier.call.start < start
+            && earlier.call.end.0.saturating_add(RETRY_PAUSE) >= start.0
+        {
+            earlier.next_try = Some(uid);
+            let mut tries = std::mem::take(&mut earlier.tries);
+            tries.push(before);
+            if let Some(held) = self.held.get_mut(&uid) {
+                held.tries = tries;
+            }
+        }
+        if !failed {
+            self.retriable.remove(&who);
+        } else if self.retriable.len() < MAX_OPERATIONS {
+            self.retriable.insert(who, uid);
         }
     }
 
@@ -296,10 +414,18 @@ impl Engine {
             .settled
             .iter()
             .map(|(_, uid)| *uid)
-            .filter(|uid| self.held.get(uid).is_some_and(|held| held.parent.is_none()))
+            .filter(|uid| {
+                self.held.get(uid).is_some_and(|held| held.parent.is_none() && held.next_try.is_none())
+            })
             .collect();
         for root in roots {
-            let order = self.walk(root);
+            let mut order = self.walk(root);
+            // The trees of the earlier tries follow.
+            for tried in self.held[&root].tries.clone() {
+                let first = order.len();
+                let shift = |(uid, parent): (Uid, Option<usize>)| (uid, parent.map(|parent| parent + first));
+                order.extend(self.walk(tried).into_iter().map(shift));
+            }
             let whole = order.iter().all(|(uid, _)| {
                 let held = &self.held[uid];
                 held.settled && (until == i64::MAX || held.traits.end.saturating_add(late) < until)
@@ -347,7 +473,10 @@ impl Engine {
                 }),
                 parent,
                 link: held.parent.map(|(_, link)| link),
-                retried_by: None,
+                rivals: held.rivals,
+                missed: held.missed,
+                retried_by: (parent.is_none() && !hops.is_empty()).then_some(0),
+                is_retry: held.traits.retry,
                 call: held.call,
             });
         }
@@ -356,38 +485,66 @@ impl Engine {
     }
 }
 
+/// What was settled about a call.
+#[derive(Clone, Debug, Default)]
+struct Settled {
+    /// Its cause.
+    link: Option<(u32, Link)>,
+    /// Other possible causes with their probabilities, the likeliest first.
+    rivals: Vec<(u32, f64)>,
+}
+
 /// Settles who caused whom: by evidence first, by time where that leaves a choice.
 fn settle(
     members: &[Member<'_>],
     classes: &[u32],
     begun: &[i64],
-    found: &[Vec<Candidate>],
+    (found, joint): (&[Vec<Candidate>], &[bool]),
     method: Method,
     model: &mut TimingModel,
-) -> Vec<Option<(u32, Link)>> {
-    let mut links = vec![None; members.len()];
+) -> Vec<Settled> {
+    let mut links = vec![Settled::default(); members.len()];
     let proved = |candidates: &[Candidate]| matches!(candidates, [only] if only.weight >= SETTLED);
     for (index, candidates) in found.iter().enumerate() {
         if proved(candidates) {
-            let link = Link { evidence: candidates[0].evidence, confidence: PROVED };
-            links[index] = Some((candidates[0].parent, link));
+            let link = Link { evidence: candidates[0].evidence, confidence: PROVED, caller: PROVED };
+            links[index].link = Some((candidates[0].parent, link));
         }
     }
     if found.iter().all(|candidates| candidates.is_empty() || proved(candidates)) {
         return links;
     }
-    let window = window(members, classes, begun, found);
-    let beliefs = match method {
+    let window = window(members, classes, begun, found, joint);
+    let simply = |beliefs| Solution { beliefs, shares: Vec::new() };
+    let solution = match method {
         Method::Joint => assign::solve(&window, model),
-        Method::Nearest => baselines::nearest(&window),
-        Method::FirstInFirstOut => baselines::first_in_first_out(&window),
-        Method::GapScores => baselines::gap_scores(&window),
+        Method::Nearest => simply(baselines::nearest(&window)),
+        Method::FirstInFirstOut => simply(baselines::first_in_first_out(&window)),
+        Method::GapScores => simply(baselines::gap_scores(&window)),
     };
-    for (child, belief) in beliefs.into_iter().enumerate() {
-        let Some(edge) = belief.edge else { continue };
-        if links[child].is_some() {
+    let mut rivals: Vec<Vec<(u32, f64)>> = vec![Vec::new(); members.len()];
+    for (edge, share) in window.edges.iter().zip(&solution.shares) {
+        if f64::from(*share) >= LEAST_RIVAL {
+            rivals[edge.child as usize].push((edge.parent, f64::from(*share)));
+        }
+    }
+    for (child, (belief, mut rivals)) in solution.beliefs.into_iter().zip(rivals).enumerate() {
+        if links[child].link.is_some() {
             continue;
         }
+        let chosen = belief.edge.map(|edge| window.edges[edge as usize].parent);
+        let service = |parent: u32| window.facts.get(parent as usize).map(|facts| facts.service);
+        let others: f64 = rivals
+            .iter()
+            .filter(|(rival, _)| {
+                chosen.is_some_and(|chosen| *rival != chosen && service(*rival) == service(chosen))
+            })
+            .map(|(_, share)| share)
+            .sum();
+        rivals.retain(|(rival, _)| Some(*rival) != chosen);
+        rivals.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        links[child].rivals = rivals;
+        let Some(edge) = belief.edge else { continue };
         let parent = window.edges[edge as usize].parent;
         let Some(candidate) = found[child].iter().find(|candidate| candidate.parent == parent) else {
             continue;
@@ -398,13 +555,21 @@ fn settle(
             evidence.insert(Evidence::Timing);
         }
         let most = if by_id { PROVED } else { INFERRED };
-        links[child] = Some((parent, Link { evidence, confidence: belief.probability.min(most) }));
+        let confidence = belief.probability.min(most);
+        let caller = (confidence + others).min(most);
+        links[child].link = Some((parent, Link { evidence, confidence, caller }));
     }
     links
 }
 
 /// Builds the input of the assignment.
-fn window(members: &[Member<'_>], classes: &[u32], begun: &[i64], found: &[Vec<Candidate>]) -> Window {
+fn window(
+    members: &[Member<'_>],
+    classes: &[u32],
+    begun: &[i64],
+    found: &[Vec<Candidate>],
+    joint: &[bool],
+) -> Window {
     let mut window = Window::default();
     for ((member, &class), &begun) in members.iter().zip(classes).zip(begun) {
         let call = member.call;
@@ -421,6 +586,8 @@ fn window(members: &[Member<'_>], classes: &[u32], begun: &[i64], found: &[Vec<C
         }
     }
     window.edges.sort_unstable_by_key(|edge| (edge.parent, edge.child));
+    window.joint = joint.to_vec();
+    facts::find(members, &mut window);
     window
 }
 

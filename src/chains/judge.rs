@@ -18,10 +18,11 @@ pub(super) fn judge(mut hops: Vec<Hop>, egress_seen: impl Fn(usize) -> bool) -> 
     mark_retries(&mut hops, &children);
     let origin = origin(&hops, &children, egress_seen);
     let changes = changes(&hops, &children);
+    let origin_confidence = origin_confidence(&hops, origin);
     let links = hops.iter().filter_map(|hop| hop.link);
     let evidence = links.clone().fold(EvidenceSet::default(), |all, link| all.union(link.evidence));
     let confidence = links.map(|link| link.confidence).product();
-    Chain { hops, origin, changes, evidence, confidence }
+    Chain { hops, origin, origin_confidence, changes, evidence, confidence }
 }
 
 /// Indices of the children of every hop, by start.
@@ -35,13 +36,16 @@ fn children_of(hops: &[Hop]) -> Vec<Vec<usize>> {
     children
 }
 
-/// Whether two calls of one caller are attempts at the same call: the same operation, requests of the same size.
-fn same_attempt(a: &Call, b: &Call) -> bool {
+/// Whether two calls of one caller are attempts at the same call: the same operation, and requests of the same size, unless the
+/// later one says that it is a further try.
+fn same_attempt(a: &Hop, b: &Hop) -> bool {
+    let later = if a.call.start <= b.call.start { b } else { a };
+    let (a, b) = (&a.call, &b.call);
     a.service == b.service
         && a.method == b.method
         && a.rpc == b.rpc
         && a.kind == b.kind
-        && a.request_bytes.abs_diff(b.request_bytes) <= RETRY_SIZE_SLACK
+        && (later.is_retry || a.request_bytes.abs_diff(b.request_bytes) <= RETRY_SIZE_SLACK)
 }
 
 /// Marks failed attempts that were retried afterwards, or hedged by a parallel one. The last attempt decides; an answered one
@@ -55,10 +59,10 @@ fn mark_retries(hops: &mut [Hop], children: &[Vec<usize>]) {
                 continue;
             }
             let later = &siblings[place + 1..];
-            let again = later.iter().copied().filter(|&other| same_attempt(call, &hops[other].call));
-            let sequential = again.clone().rfind(|&other| {
-                hops[other].call.start >= call.end || call.class() == Some(Class::Unanswered)
-            });
+            let again = later.iter().copied().filter(|&other| same_attempt(&hops[index], &hops[other]));
+            // The next try may begin before the connection of the one that timed out is closed.
+            let gave_up = matches!(call.class(), Some(Class::Unanswered | Class::Transport));
+            let sequential = again.clone().rfind(|&other| hops[other].call.start >= call.end || gave_up);
             // A hedged request runs in parallel with the first; the answered one decides.
             let hedge = siblings.iter().copied().find(|&other| {
                 let hedge = &hops[other].call;
@@ -66,7 +70,7 @@ fn mark_retries(hops: &mut [Hop], children: &[Vec<usize>]) {
                     && hedge.start < call.end
                     && call.start < hedge.end
                     && !hedge.failed()
-                    && same_attempt(call, hedge)
+                    && same_attempt(&hops[index], &hops[other])
             });
             hops[index].retried_by = hedge.or(sequential);
         }
@@ -116,6 +120,18 @@ fn origin(hops: &[Hop], children: &[Vec<usize>], egress_seen: impl Fn(usize) -> 
     if cause_is_hidden(&hops[at].call, egress_seen(at)) { Origin::BelowOf(at) } else { Origin::At(at) }
 }
 
+/// Probability that the error began there: all links up to the root are right, and no failed call below was missed.
+fn origin_confidence(hops: &[Hop], origin: Origin) -> f64 {
+    let (Origin::At(lowest) | Origin::BelowOf(lowest)) = origin else { return 1.0 };
+    let mut confidence = 1.0 - hops[lowest].missed;
+    let mut at = lowest;
+    while let (Some(link), Some(parent)) = (hops[at].link, hops[at].parent) {
+        confidence *= link.confidence;
+        at = parent;
+    }
+    confidence
+}
+
 /// Whether a failed call without a failed callee reports by itself that a call of its own failed.
 fn cause_is_hidden(call: &Call, egress_seen: bool) -> bool {
     let outcome = &call.outcome;
@@ -142,7 +158,12 @@ fn changes(hops: &[Hop], children: &[Vec<usize>]) -> Vec<Change> {
                 None => Reported { class: Some(Class::Ok), code: None, message: None },
             };
             let at = call.callee.clone().or_else(|| call.service.clone());
-            changes.push(Change { hop: index, below, at, from, to: Reported::of(call), finding, prefixes });
+            let confidence = match below {
+                Some(below) => hops[below].link.map_or(1.0, |link| link.confidence),
+                None => 1.0 - hops[index].missed,
+            };
+            let to = Reported::of(call);
+            changes.push(Change { hop: index, below, at, from, to, finding, prefixes, confidence });
         };
         if call.failed() {
             match explaining(hops, &children[index], call) {

@@ -15,6 +15,12 @@ pub(super) type Set<K> = HashSet<K, FixedState>;
 /// causes come before effects.
 const SLACK: i64 = 0;
 
+/// How long after a call's answer it still counts as a possible cause, where that is weighed, nanoseconds.
+const LATE: i64 = 100_000_000;
+
+/// Most answered calls that do.
+const MAX_LATE: usize = 6;
+
 /// A call with what its headers say.
 pub(super) struct Member<'a> {
     /// The call.
@@ -68,6 +74,19 @@ pub(super) struct HostCalls {
     pub(super) ports: Set<u16>,
     /// Operations that were called.
     pub(super) methods: Set<u64>,
+    /// Number of calls that were made from here.
+    pub(super) made: usize,
+}
+
+/// Most calls of a host that are linked jointly.
+const MAX_JOINT: usize = 320;
+
+impl HostCalls {
+    /// Whether its calls are linked jointly, by all evidence at once. Which of the services behind a shared address calls which is
+    /// rather told by who covers whom.
+    pub(super) fn is_small(&self) -> bool {
+        self.made <= MAX_JOINT && self.ports.len() < 2
+    }
 }
 
 /// Collects the calls to every address from which calls were made.
@@ -88,6 +107,11 @@ pub(super) fn hosts(members: &[Member<'_>]) -> Map<IpAddr, HostCalls> {
             *host.values.entry(*value).or_default() += 1;
         }
     }
+    for member in members.iter().filter(|member| member.is_child) {
+        if let Some(host) = hosts.get_mut(&member.call.client.ip) {
+            host.made += 1;
+        }
+    }
     for host in hosts.values_mut() {
         host.parents.sort_by_key(|&parent| members[parent as usize].work().0);
     }
@@ -102,8 +126,16 @@ pub(super) struct InWork {
 }
 
 impl InWork {
-    /// Calls to `ip` that are in work at `time`, by the beginning of their work. Times must not decrease.
-    pub(super) fn at(&mut self, ip: IpAddr, host: &HostCalls, members: &[Member<'_>], time: i64) -> &[u32] {
+    /// Calls to `ip` that are in work at `time`, by the beginning of their work. Times must not decrease. With `late`, also those
+    /// that were answered a moment before: at most [`MAX_LATE`], the last ones to be answered.
+    pub(super) fn at(
+        &mut self,
+        ip: IpAddr,
+        host: &HostCalls,
+        members: &[Member<'_>],
+        time: i64,
+        late: bool,
+    ) -> &[u32] {
         let (next, in_work) = self.hosts.entry(ip).or_default();
         while let Some(&parent) = host.parents.get(*next)
             && is_begun(&members[parent as usize], time)
@@ -111,7 +143,17 @@ impl InWork {
             in_work.push(parent);
             *next += 1;
         }
-        in_work.retain(|&parent| members[parent as usize].work().1.saturating_add(SLACK) >= time);
+        let end = |parent: u32| members[parent as usize].work().1.saturating_add(SLACK);
+        let since = if late {
+            let mut ends: Vec<i64> =
+                in_work.iter().map(|&parent| end(parent)).filter(|end| *end < time).collect();
+            ends.sort_unstable();
+            let last = ends.len().checked_sub(MAX_LATE).map_or(i64::MIN, |first| ends[first]);
+            last.max(time.saturating_sub(LATE))
+        } else {
+            time
+        };
+        in_work.retain(|&parent| end(parent) >= since);
         in_work
     }
 }

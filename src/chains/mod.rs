@@ -8,6 +8,8 @@ mod assign;
 mod candidates;
 mod connections;
 mod engine;
+mod facts;
+mod hints;
 mod judge;
 mod members;
 mod record;
@@ -17,5 +19,6 @@ mod traits;
 mod wording;
 
 pub use engine::{Engine, Method, Options};
-pub use record::{Chain, Change, Evidence, EvidenceSet, Hop, Link, Operation, Origin, Reported};
+pub use hints::{CallHint, Hints};
+pub use record::{Chain, Change, Evidence, EvidenceSet, FACT, Hop, Link, Operation, Origin, Reported};
 pub use summary::Summary;

@@ -86,6 +86,9 @@ impl FromIterator<Evidence> for EvidenceSet {
     }
 }
 
+/// Confidence from which a link, and what rests on it, is told as a fact.
+pub const FACT: f64 = 0.8;
+
 /// The belief that one call caused another.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Link {
@@ -93,6 +96,8 @@ pub struct Link {
     pub evidence: EvidenceSet,
     /// Probability that it is right, 0 to 1.
     pub confidence: f64,
+    /// Probability that the cause is a call to that service at all, whichever, 0 to 1.
+    pub caller: f64,
 }
 
 /// A call in its chain.
@@ -106,8 +111,15 @@ pub struct Hop {
     pub parent: Option<usize>,
     /// The evidence for `parent`; `None` for the root.
     pub link: Option<Link>,
-    /// Index of the attempt that decided instead of this one, if the caller retried.
+    /// Other calls that may have caused it, the likeliest first, each with its probability. Empty where the link is sure.
+    pub rivals: Vec<(Uid, f64)>,
+    /// Probability that a failed call that is linked elsewhere, or nowhere, is one of its own, 0 to 1.
+    pub missed: f64,
+    /// Index of the attempt that decided instead of this one, if the caller retried. Earlier tries of the root have the root here,
+    /// and no parent.
     pub retried_by: Option<usize>,
+    /// Whether its headers say that it is a further try of a call.
+    pub is_retry: bool,
     /// It began after its parent had answered.
     pub after_answer: bool,
 }
@@ -164,7 +176,7 @@ impl Reported {
 }
 
 /// How a service changed the error of one of its callees.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     /// Index of the hop whose service made the change.
     pub hop: usize,
@@ -180,6 +192,16 @@ pub struct Change {
     pub finding: Finding,
     /// Number of hop prefixes (`biz error: `, `remote or network error[remote]: ` …) that were put before the text.
     pub prefixes: u32,
+    /// Probability that the callee is the service's own, 0 to 1.
+    pub confidence: f64,
+}
+
+impl Change {
+    /// Whether it is told as a fact.
+    #[must_use]
+    pub fn is_fact(&self) -> bool {
+        self.confidence >= FACT
+    }
 }
 
 /// A call and all that it caused.
@@ -189,6 +211,8 @@ pub struct Chain {
     pub hops: Vec<Hop>,
     /// Where the error began.
     pub origin: Origin,
+    /// Probability that it began there, 0 to 1: all links from there to the root are right, and no failed call below is missed.
+    pub origin_confidence: f64,
     /// How the hops changed the error, the lowest hop first.
     pub changes: Vec<Change>,
     /// All evidence for its links.
@@ -210,6 +234,12 @@ impl Chain {
         self.origin.hop().and_then(|hop| self.hops.get(hop)).map(|hop| &*hop.call)
     }
 
+    /// Whether its origin is told as a fact.
+    #[must_use]
+    pub fn is_origin_sure(&self) -> bool {
+        self.origin_confidence >= FACT
+    }
+
     /// Indices of the hops from the origin (or the lowest hop seen) up to the root; empty if nothing failed.
     #[must_use]
     pub fn path(&self) -> Vec<usize> {
@@ -229,6 +259,11 @@ impl Chain {
     #[must_use]
     pub fn find(&self, uid: Uid) -> Option<usize> {
         self.hops.iter().position(|hop| hop.call.uid == uid)
+    }
+
+    /// Indices of the earlier tries of the root, by start.
+    pub fn tries(&self) -> impl Iterator<Item = usize> {
+        self.hops.iter().enumerate().skip(1).filter(|(_, hop)| hop.parent.is_none()).map(|(index, _)| index)
     }
 
     /// Indices of the calls that the hop caused, by start.
@@ -298,6 +333,29 @@ impl Chain {
             at = below;
         }
         Some(at)
+    }
+
+    /// Probability that the failure of a hop began where [`Self::deepest`] says, 0 to 1: all links between them are right, and no
+    /// failed call below is missed.
+    #[must_use]
+    pub fn cause_confidence(&self, hop: usize) -> f64 {
+        let Some(lowest) = self.deepest(hop) else { return 1.0 };
+        let mut confidence = 1.0 - self.hops[lowest].missed;
+        let mut at = lowest;
+        while at != hop
+            && let (Some(link), Some(parent)) = (self.hops[at].link, self.hops[at].parent)
+        {
+            confidence *= link.confidence;
+            at = parent;
+        }
+        confidence
+    }
+
+    /// Number of failed calls of which it is not known for sure where their failure began.
+    #[must_use]
+    pub fn unsure_failures(&self) -> u64 {
+        let unsure = |hop: &usize| self.hops[*hop].failed() && self.cause_confidence(*hop) < FACT;
+        (0..self.hops.len()).filter(unsure).count() as u64
     }
 
     /// The line drawing before the name of each hop, which joins them to a tree.

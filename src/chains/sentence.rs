@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::record::{Chain, Change, Operation, Origin, Reported};
+use super::record::{Chain, Change, FACT, Operation, Origin, Reported};
 use crate::calls::record::{Call, Carrier, Class, Finding, Initiator};
 
 /// Most characters of an error text that the sentence quotes.
@@ -108,14 +108,34 @@ fn quote(reported: &Reported) -> Option<String> {
 
 /// See [`Chain::sentence`].
 pub(super) fn sentence(chain: &Chain) -> String {
+    let told = tell(chain);
+    if chain.is_origin_sure() {
+        return told;
+    }
+    let root = happened(chain.root());
+    if chain.origin == Origin::At(0) {
+        let quote = quote(&Reported::of(chain.root())).map(|quote| format!(" {quote}")).unwrap_or_default();
+        return format!(
+            "{root}{quote}; perhaps it began here: which failed calls are its own is not known for sure"
+        );
+    }
+    let what = if chain.root().failed() { "it" } else { "an error below it" };
+    format!("{root}; where {what} began is not known for sure, perhaps: {told}")
+}
+
+/// The story of a chain as if its links were sure.
+fn tell(chain: &Chain) -> String {
     let mut text = String::new();
     match chain.origin {
         Origin::Nothing => {
-            if let Some(change) = chain.changes.iter().find(|change| change.finding == Finding::Swallowed)
+            let swallowed = || chain.changes.iter().filter(|change| change.finding == Finding::Swallowed);
+            let change = swallowed().find(|change| change.is_fact()).or(swallowed().next());
+            if let Some(change) = change
                 && let Some(below) = change.below
             {
                 let (below, above) = (&chain.hops[below].call, &chain.hops[change.hop].call);
-                return format!("{}; {} recovered and answered ok", happened(below), name(above));
+                let perhaps = if change.is_fact() { "" } else { "perhaps " };
+                return format!("{}; {perhaps}{} recovered and answered ok", happened(below), name(above));
             }
             let calls = chain.hops.len();
             let retried = chain.hops.iter().filter(|hop| hop.retried_by.is_some()).count();
@@ -156,6 +176,7 @@ pub(super) fn sentence(chain: &Chain) -> String {
 /// See [`Chain::cause`].
 pub(super) fn cause(chain: &Chain, hop: usize) -> Option<String> {
     let deepest = chain.deepest(hop)?;
+    let perhaps = if chain.cause_confidence(hop) >= FACT { "" } else { "perhaps " };
     let call = &chain.hops[deepest].call;
     let hidden = chain.origin == Origin::BelowOf(deepest);
     // Only the chain's own origin has been checked for a hidden cause.
@@ -164,9 +185,9 @@ pub(super) fn cause(chain: &Chain, hop: usize) -> Option<String> {
     if deepest == hop {
         let alone = chain.changes.iter().any(|c| c.hop == hop && c.finding == Finding::FailedAlone);
         return Some(match (hidden, alone) {
-            (true, _) => format!("it {reports}"),
-            (false, true) => "it began here: all its own calls were ok".to_owned(),
-            (false, false) => "it began here: no failed call below it".to_owned(),
+            (true, _) => format!("{perhaps}it {reports}"),
+            (false, true) => format!("{perhaps}it began here: all its own calls were ok"),
+            (false, false) => format!("{perhaps}it began here: no failed call below it"),
         });
     }
     let hops = match chain.hops[deepest].depth.saturating_sub(chain.hops[hop].depth) {
@@ -176,11 +197,11 @@ pub(super) fn cause(chain: &Chain, hop: usize) -> Option<String> {
         many => format!("{many} hops"),
     };
     Some(if hidden {
-        format!("it began further down than {hops} below: {} {reports}", name(call))
+        format!("{perhaps}it began further down than {hops} below: {} {reports}", name(call))
     } else if proved {
-        format!("it began {hops} below: {}", happened(call))
+        format!("{perhaps}it began {hops} below: {}", happened(call))
     } else {
-        format!("it stems from {hops} below: {}", happened(call))
+        format!("{perhaps}it stems from {hops} below: {}", happened(call))
     })
 }
 
@@ -218,15 +239,23 @@ fn above(chain: &Chain, text: &mut String) {
 pub(super) fn remark(chain: &Chain, hop: usize) -> Option<String> {
     let mut remarks: Vec<String> = Vec::new();
     match chain.origin {
-        Origin::At(origin) if origin == hop => remarks.push("★ began here".to_owned()),
+        Origin::At(origin) if origin == hop => {
+            let perhaps = if chain.is_origin_sure() { "" } else { "perhaps " };
+            remarks.push(format!("★ {perhaps}began here"));
+        }
         Origin::BelowOf(lowest) if lowest == hop => {
-            remarks.push("★ began further down, not in the capture".to_owned());
+            let perhaps = if chain.is_origin_sure() { "" } else { "perhaps " };
+            remarks.push(format!("★ {perhaps}began further down, not in the capture"));
         }
         _ => {}
     }
     let changes = chain.changes.iter().filter(|change| change.hop == hop);
     let mut changed: Vec<&str> = Vec::new();
+    let mut perhaps = "";
     for change in changes {
+        if !change.is_fact() {
+            perhaps = "perhaps ";
+        }
         let words = match change.finding {
             Finding::PassedOn => "passed on",
             Finding::BusinessBecameRpc => "business became RPC",
@@ -245,7 +274,7 @@ pub(super) fn remark(chain: &Chain, hop: usize) -> Option<String> {
         }
     }
     if !changed.is_empty() {
-        remarks.push(format!("← {}", changed.join(", ")));
+        remarks.push(format!("← {perhaps}{}", changed.join(", ")));
     }
     let hop = chain.hops.get(hop)?;
     if hop.retried_by.is_some() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::record::{Chain, Operation};
+use super::record::{Chain, FACT, Operation};
 use crate::calls::record::{Call, Class, Finding, Findings, Uid};
 
 /// Most kinds of turns and of edges that are kept; more are only counted ([`Summary::beyond`]).
@@ -84,6 +84,10 @@ pub struct Summary {
     pub errors: u64,
     /// Turns and calls whose kind was not kept.
     pub beyond: u64,
+    /// Failed calls of which it is not known for sure where their failure began.
+    pub unsure: u64,
+    /// Turns that rest on links that are not sure. They are not among [`Self::turns`].
+    pub unsure_turns: u64,
     turns: BTreeMap<(Option<Ending>, Ending), Turn>,
     edges: BTreeMap<(String, String), Traffic>,
 }
@@ -109,16 +113,19 @@ pub fn outside(call: &Call) -> String {
 pub fn ends(chain: &Chain, hop: usize) -> (String, String) {
     let call = &chain.hops[hop].call;
     let from = match chain.hops[hop].parent {
-        Some(parent) => node(&chain.hops[parent].call),
-        None => outside(call),
+        // Which of the calls to a service caused it may be open while the service is not.
+        Some(parent) if chain.hops[hop].link.is_none_or(|link| link.caller >= FACT) => {
+            node(&chain.hops[parent].call)
+        }
+        _ => outside(call),
     };
     (from, node(call))
 }
 
-/// How the services of a chain turn errors, one by one.
+/// How the services of a chain turn errors, one by one, as far as that is sure.
 pub fn turns(chain: &Chain) -> impl Iterator<Item = Turn> {
     chain.changes.chunk_by(|a, b| a.hop == b.hop && a.below == b.below).filter_map(|changes| {
-        let first = changes.first()?;
+        let first = changes.first().filter(|change| change.is_fact())?;
         let call = &chain.hops[first.hop].call;
         let mut findings = Findings::default();
         for change in changes {
@@ -134,9 +141,13 @@ impl Summary {
     pub fn add(&mut self, chain: &Chain) {
         self.chains += 1;
         self.calls += chain.hops.len() as u64;
-        self.links += chain.hops.len() as u64 - 1;
+        self.links += chain.hops.iter().filter(|hop| hop.parent.is_some()).count() as u64;
         let path = chain.path();
         self.errors += u64::from(!path.is_empty());
+        self.unsure += chain.unsure_failures();
+        let turns_in_all = chain.changes.chunk_by(|a, b| a.hop == b.hop && a.below == b.below);
+        self.unsure_turns += turns_in_all.filter(|changes| !changes[0].is_fact()).count() as u64;
+        let is_sure = chain.is_origin_sure();
         for (index, hop) in chain.hops.iter().enumerate() {
             let key = ends(chain, index);
             if self.edges.len() >= MAX_KINDS && !self.edges.contains_key(&key) {
@@ -152,9 +163,9 @@ impl Summary {
             }
             traffic.broken +=
                 u64::from(matches!(hop.call.class(), Some(Class::Transport | Class::Unanswered)));
-            if chain.origin.hop() == Some(index) {
+            if is_sure && chain.origin.hop() == Some(index) {
                 traffic.began += 1;
-            } else if hop.failed() && path.contains(&index) {
+            } else if is_sure && hop.failed() && path.contains(&index) {
                 traffic.passed += 1;
             }
         }
@@ -171,6 +182,12 @@ impl Summary {
         }
     }
 
+    /// What is not known for sure, in words: `12 failed calls: origin not known for sure`. `None` where all is.
+    #[must_use]
+    pub fn doubts(&self) -> Option<String> {
+        doubts(self.unsure)
+    }
+
     /// How services turn errors, the most frequent first.
     #[must_use]
     pub fn turns(&self) -> Vec<&Turn> {
@@ -183,6 +200,13 @@ impl Summary {
     pub fn edges(&self) -> impl Iterator<Item = (&str, &str, Traffic)> {
         self.edges.iter().map(|((from, to), traffic)| (from.as_str(), to.as_str(), *traffic))
     }
+}
+
+/// `12 failed calls: origin not known for sure`; `None` for none.
+#[must_use]
+pub fn doubts(failed: u64) -> Option<String> {
+    (failed > 0)
+        .then(|| format!("{}: origin not known for sure", crate::text::counted(failed, "failed call")))
 }
 
 /// The findings of a turn in words: `business-became-rpc, code-lost`.

@@ -63,6 +63,9 @@ pub(super) struct Traits {
     pub(super) end: i64,
     /// Whether `end` is the answer; if not, it is only an upper bound.
     pub(super) answered: bool,
+    /// Whether its headers say that it is a further try of a call (Kitex's `RPC_PERSIST_RetryReq`, gRPC's
+    /// `grpc-previous-rpc-attempts`).
+    pub(super) retry: bool,
     /// Its operation. Unanswered calls are an operation of their own, because their end says nothing about their parent.
     pub(super) operation: u64,
 }
@@ -106,6 +109,9 @@ const DESCRIPTIVE: [&str; 36] = [
     "readtimeout",
     "destinationmethod",
 ];
+
+/// Header names that mark a further try of a call. Compared after [`bare`].
+const RETRY_MARKS: [&str; 2] = ["retryreq", "grpcpreviousrpcattempts"];
 
 /// Header names of log and request ids. Compared after [`bare`].
 const LOG_IDS: [&str; 9] =
@@ -172,6 +178,7 @@ impl Traits {
         let name = bare(key);
         match name.as_str() {
             "frommethod" | "sourcemethod" => self.from_method = Some(hash(value)),
+            name if RETRY_MARKS.contains(&name) => self.retry = true,
             name if LOG_IDS.contains(&name) && value.len() >= MIN_VALUE => self.ids.push(hash(value)),
             name if DESCRIPTIVE.contains(&name) || value.len() < MIN_VALUE => {}
             _ if self.values.len() < MAX_VALUES => self.values.push(mark(value)),

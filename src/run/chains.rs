@@ -8,8 +8,8 @@ use super::memory::Shares;
 use super::runner::{self, Consumer, Opening};
 use super::{Failure, Status, complain, output};
 use crate::calls::Call;
-use crate::chains::{Chain, Engine, Options};
-use crate::cli::ChainsArgs;
+use crate::chains::{Chain, Engine, Hints, Options};
+use crate::cli::{ChainsArgs, LinkEvidence};
 use crate::filter::Filter;
 use crate::pipeline::Totals;
 use crate::sink::Appearance;
@@ -37,7 +37,13 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
     let look = Appearance { totals: args.totals, ..output::appearance(view) };
     let mut printer = ChainPrinter {
-        engine: Engine::new(Options { patience, ..options }),
+        engine: Engine::new(Options {
+            patience,
+            min_confidence: args.min_confidence,
+            metadata: args.metadata || filter.is_some(),
+            ..options
+        })
+        .with_hints(Hints { ids_only: args.evidence == LinkEvidence::Ids, calls: args.calls.clone() }),
         sink: args.format.open(args.summary, out, &look),
         filter: filter.clone(),
         metadata: args.metadata,

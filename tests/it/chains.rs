@@ -17,7 +17,7 @@ fn link(calls: impl IntoIterator<Item = Call>, options: Options) -> Vec<Chain> {
 }
 
 /// The chains of a bundled capture.
-fn chains_of(capture: &Path, threads: usize) -> Vec<Chain> {
+pub(crate) fn chains_of(capture: &Path, threads: usize) -> Vec<Chain> {
     let options = pipeline::Options { metadata: true, threads, ..pipeline::Options::default() };
     link(support::calls(&[capture.to_owned()], &options), Options::default())
 }

@@ -10,6 +10,8 @@
 //! association in tracking (Williams and Lau, IEEE TAES 2014), with a forward-backward pass per parent ([`trellis`]) in place of
 //! a single factor. [`baselines`] holds the simple methods that it must not lose against.
 
+use std::sync::Arc;
+
 mod background_rate;
 pub(super) mod baselines;
 mod factor_graph;
@@ -18,6 +20,8 @@ mod followers;
 mod gaps;
 mod model_selection;
 mod parallel_model;
+mod parts;
+mod sampler;
 mod seed;
 mod solve;
 mod steps;
@@ -49,6 +53,41 @@ pub(crate) struct Edge {
     pub(crate) weight: f32,
 }
 
+/// How a call ended, as far as times and outcomes of others depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// With an answer that is no error.
+    #[default]
+    Fine,
+    /// With an error as its answer.
+    Failed,
+    /// Without an answer; when the caller or the connection gave up is known.
+    Broken,
+    /// Without an answer; when it ended is not known.
+    Open,
+}
+
+/// What is known of a call but its times, as numbers that are dense within the window.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Facts {
+    /// Service, and the port that it listens at.
+    pub(crate) service: u32,
+    /// Service and method.
+    pub(crate) operation: u32,
+    /// Connection.
+    pub(crate) connection: u32,
+    /// Class and code; 0 if it did not fail.
+    pub(crate) outcome: u32,
+    /// Code of the error.
+    pub(crate) code: Option<i64>,
+    /// Text of the error; 0 if there is none.
+    pub(crate) text: u32,
+    /// How it ended.
+    pub(crate) ending: Ending,
+    /// Whether it failed.
+    pub(crate) failed: bool,
+}
+
 /// The input of an assignment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Window {
@@ -58,9 +97,20 @@ pub(crate) struct Window {
     pub(crate) children: Vec<Span>,
     /// Possible pairs, by parent, then by child.
     pub(crate) edges: Vec<Edge>,
+    /// What else is known of each call; only the sampler asks.
+    pub(crate) facts: Vec<Facts>,
+    /// Texts of errors, by their numbers in [`Facts`], of which the first contains the second.
+    pub(crate) related: Arc<hashbrown::HashSet<(u32, u32), foldhash::fast::FixedState>>,
+    /// By child: whether it is linked jointly with all others of its host, by sampling.
+    pub(crate) joint: Vec<bool>,
 }
 
 impl Window {
+    /// Whether the text of a parent's error contains that of a child's.
+    fn is_related(&self, parent: u32, child: u32) -> bool {
+        self.related.contains(&(self.facts[parent as usize].text, self.facts[child as usize].text))
+    }
+
     /// The edges by child: where the edges of each child begin (one entry more than there are children), and their indices.
     fn by_child(&self) -> (Vec<u32>, Vec<u32>) {
         let mut firsts = vec![0_u32; self.children.len() + 1];
@@ -81,6 +131,15 @@ impl Window {
 
 /// Weight of a pair that other evidence has settled: its parent's walk goes through it, whatever the times say.
 pub(crate) const SETTLED: f32 = 25.0;
+
+/// The answer to a window.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Solution {
+    /// By child.
+    pub(crate) beliefs: Vec<Belief>,
+    /// By edge: its probability. Empty where only the beliefs are known.
+    pub(crate) shares: Vec<f32>,
+}
 
 /// The most probable parent of one child.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -8,7 +8,7 @@ use super::model_selection::{self, ModelSelection};
 use super::parallel_model::{ParallelCounts, ParallelModel};
 use super::seed::{self, Lags};
 use super::trellis::Trellis;
-use super::{Belief, Edge, SETTLED, Window, background_rate, baselines, fifo};
+use super::{Belief, Edge, SETTLED, Solution, Window, background_rate, baselines, fifo, parts};
 
 /// Children that are solved together; a larger window is solved in slices, in order of time.
 const SLICE: usize = 3_000;
@@ -31,7 +31,23 @@ pub(crate) struct TimingModel {
 }
 
 /// Finds the most probable parent of every child; learns the gaps meanwhile.
-pub(crate) fn solve(window: &Window, model: &mut TimingModel) -> Vec<Belief> {
+pub(crate) fn solve(window: &Window, model: &mut TimingModel) -> Solution {
+    let mut solution = parts::solve(window);
+    if !window.edges.iter().any(|edge| !window.joint[edge.child as usize]) {
+        return solution;
+    }
+    let (crowded, members, edges) = parts::crowded(window);
+    for (member, belief) in members.into_iter().zip(solve_by_time(&crowded, model)) {
+        if !window.joint[member as usize] {
+            let edge = belief.edge.map(|edge| edges[edge as usize]);
+            solution.beliefs[member as usize] = Belief { edge, ..belief };
+        }
+    }
+    solution
+}
+
+/// Finds the most probable parents by time and the weight of other evidence alone.
+fn solve_by_time(window: &Window, model: &mut TimingModel) -> Vec<Belief> {
     let counts = &mut model.parallel;
     let parallel = by_slices(window, |graph| {
         graph.price(&counts.strays, STRAYS[1]);

@@ -105,7 +105,8 @@ fn mermaid(summary: &Summary) -> String {
             _ = writeln!(styles, "    linkStyle {index} stroke:{colour},stroke-width:2px");
         }
     }
-    out + &styles
+    let doubts = summary.doubts().map(|doubts| format!("    %% {doubts}\n")).unwrap_or_default();
+    out + &styles + &doubts
 }
 
 /// The graph as DOT.
@@ -119,6 +120,9 @@ fn dot(summary: &Summary) -> String {
     for (from, to, traffic) in summary.edges() {
         let colour = colour(traffic).map(|colour| format!(", color=\"{colour}\"")).unwrap_or_default();
         _ = writeln!(out, "    n{} -> n{} [label=\"{}\"{colour}];", nodes[from], nodes[to], label(traffic));
+    }
+    if let Some(doubts) = summary.doubts() {
+        _ = writeln!(out, "    // {doubts}");
     }
     out.push_str("}\n");
     out

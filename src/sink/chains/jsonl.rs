@@ -55,12 +55,12 @@ impl ChainSink for ChainLines {
 /// Appends the chain as one JSON object.
 pub fn write_chain(out: &mut Vec<u8>, chain: &Chain) {
     out.extend_from_slice(b"{\"type\":\"chain\",\"root\":");
-    write_hop(out, chain, 0);
+    write_hop(out, chain, 0, None);
     out.extend_from_slice(b",\"calls\":[");
-    json::list(out, 0..chain.hops.len(), |out, hop| write_hop(out, chain, hop));
+    json::list(out, 0..chain.hops.len(), |out, hop| write_hop(out, chain, hop, None));
     out.extend_from_slice(b"],\"origin\":");
     match chain.origin.hop() {
-        Some(hop) => write_hop(out, chain, hop),
+        Some(hop) => write_hop(out, chain, hop, Some(chain.origin_confidence)),
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"path\":[");
@@ -79,21 +79,38 @@ pub fn write_chain(out: &mut Vec<u8>, chain: &Chain) {
     out.push(b'}');
 }
 
-/// A call with its place in the chain.
-fn write_hop(out: &mut Vec<u8>, chain: &Chain, index: usize) {
+/// A call with its place in the chain; `confidence` stands in place of that of its link.
+fn write_hop(out: &mut Vec<u8>, chain: &Chain, index: usize, confidence: Option<f64>) {
     let hop = &chain.hops[index];
     out.push(b'{');
     jsonl::write_call_fields(out, &hop.call);
     _ = write!(out, ",\"depth\":{}", hop.depth);
+    if let Some(confidence) = confidence.or(hop.link.map(|link| link.confidence)) {
+        _ = write!(out, ",\"confidence\":{confidence:.4}");
+    }
     if let Some(link) = hop.link {
-        _ = write!(out, ",\"confidence\":{:.4},\"evidence\":[", link.confidence);
+        out.extend_from_slice(b",\"evidence\":[");
         json::list(out, link.evidence.iter(), |out, evidence| {
             _ = write!(out, "\"{}\"", evidence.name());
         });
         out.push(b']');
     }
+    if !hop.rivals.is_empty() {
+        out.extend_from_slice(b",\"rivals\":[");
+        json::list(out, &hop.rivals, |out, (parent, confidence)| {
+            _ = write!(out, "{{\"parent\":\"{parent}\",\"confidence\":{confidence:.4}}}");
+        });
+        out.push(b']');
+    }
     if let Some(decided) = hop.retried_by {
         _ = write!(out, ",\"retried_by\":\"{}\"", chain.hops[decided].call.uid);
+    }
+    if index == 0 && chain.tries().next().is_some() {
+        out.extend_from_slice(b",\"tries\":[");
+        json::list(out, chain.tries(), |out, hop| {
+            _ = write!(out, "\"{}\"", chain.hops[hop].call.uid);
+        });
+        out.push(b']');
     }
     if hop.after_answer {
         out.extend_from_slice(b",\"after_answer\":true");
@@ -119,6 +136,7 @@ fn write_change(out: &mut Vec<u8>, chain: &Chain, change: &Change) {
     if change.prefixes > 0 {
         _ = write!(out, ",\"prefixes\":{}", change.prefixes);
     }
+    _ = write!(out, ",\"confidence\":{:.4}", change.confidence);
     out.push(b'}');
 }
 
@@ -182,6 +200,10 @@ impl ChainSink for SummaryLines {
                 _ = write!(out, "\"{}\"", finding.name());
             });
             _ = writeln!(out, "],\"count\":{},\"example\":\"{}\"}}", turn.count, turn.example);
+        }
+        let Summary { unsure, unsure_turns, .. } = self.summary;
+        if unsure + unsure_turns > 0 {
+            _ = writeln!(out, "{{\"type\":\"unsure\",\"failed_calls\":{unsure},\"turns\":{unsure_turns}}}");
         }
         self.out.flush()
     }

@@ -31,13 +31,15 @@ pub struct ChainText {
     colored: bool,
     plain: u64,
     shown: u64,
+    /// Failed calls whose origin is not sure.
+    unsure: u64,
 }
 
 impl ChainText {
     /// Writes to `out`; lines are cut to `width` columns, if given.
     #[must_use]
     pub fn new(out: RecordWriter, width: Option<usize>, colored: bool) -> Self {
-        Self { out, width, colored, plain: 0, shown: 0 }
+        Self { out, width, colored, plain: 0, shown: 0, unsure: 0 }
     }
 }
 
@@ -48,6 +50,7 @@ impl ChainSink for ChainText {
             return Ok(());
         }
         self.shown += 1;
+        self.unsure += chain.unsure_failures();
         let text = tree(chain, self.width, self.colored);
         self.out.buffer.extend_from_slice(text.as_bytes());
         self.out.buffer.push(b'\n');
@@ -65,7 +68,8 @@ impl ChainSink for ChainText {
             count => format!("; {} ok calls without calls of their own were omitted", text::thousands(count)),
         };
         let chains = if self.shown == 1 { "chain" } else { "chains" };
-        let line = format!("{} {chains}{calls}\n", text::thousands(self.shown));
+        let doubts = summary::doubts(self.unsure).map(|doubts| format!("; {doubts}")).unwrap_or_default();
+        let line = format!("{} {chains}{calls}{doubts}\n", text::thousands(self.shown));
         self.out.buffer.extend_from_slice(line.as_bytes());
         self.out.flush()
     }
@@ -130,7 +134,7 @@ fn verdict(call: &Call) -> String {
 /// `trace-id for 2 of 3 links, timing for 1; 93 % sure of all`.
 #[must_use]
 pub fn evidence(chain: &Chain) -> Option<String> {
-    let links = chain.hops.len().saturating_sub(1);
+    let links = chain.hops.iter().filter(|hop| hop.parent.is_some()).count();
     if links == 0 {
         return None;
     }
@@ -215,6 +219,16 @@ impl ChainSink for ChainSummary {
         let sums = &self.summary;
         let counts = [sums.chains, sums.calls, sums.links].map(text::thousands);
         _ = writeln!(out, "{} chains, {} calls, {} links", counts[0], counts[1], counts[2]);
+        if let Some(doubts) = sums.doubts() {
+            let turns = match sums.unsure_turns {
+                0 => String::new(),
+                turns => format!(
+                    "; {} that rest on links that are not sure are not listed",
+                    text::counted(turns, "change")
+                ),
+            };
+            _ = writeln!(out, "{doubts}{turns}");
+        }
         if sums.beyond > 0 {
             _ = writeln!(
                 out,

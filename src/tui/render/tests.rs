@@ -158,7 +158,7 @@ fn chain() -> Chain {
     let mut cause = failed(2, Class::Business, 5, "no row for 7");
     cause.service = Some("catalog.v1.Catalog".into());
     cause.method = Some("Get".into());
-    let link = Link { evidence: [Evidence::TraceId].into_iter().collect(), confidence: 0.97 };
+    let link = Link { evidence: [Evidence::TraceId].into_iter().collect(), confidence: 0.97, caller: 0.97 };
     let change = Change {
         hop: 0,
         below: Some(2),
@@ -167,19 +167,24 @@ fn chain() -> Chain {
         to: Reported::of(&root),
         finding: Finding::BusinessBecameRpc,
         prefixes: 1,
+        confidence: 0.97,
     };
     let hop = |call: Call, depth, parent, link| Hop {
         call: Arc::new(call),
         depth,
         parent,
         link,
+        rivals: Vec::new(),
+        missed: 0.0,
         retried_by: None,
+        is_retry: false,
         after_answer: false,
     };
     let below = |call| hop(call, 1, Some(0), Some(link));
     Chain {
         hops: vec![hop(root, 0, None, None), below(fine), below(cause)],
         origin: Origin::At(2),
+        origin_confidence: 0.97,
         changes: vec![change],
         evidence: link.evidence,
         confidence: 0.94,

@@ -206,18 +206,23 @@ fn chain(root: Call, cause: Call) -> Chain {
         to: Reported::of(&root),
         finding: Finding::BusinessBecameRpc,
         prefixes: 1,
+        confidence: 0.97,
     };
     let hop = |call: Call, parent: Option<usize>| Hop {
         call: call.into(),
         depth: u32::from(parent.is_some()),
         parent,
         link: None,
+        rivals: Vec::new(),
+        missed: 0.0,
         retried_by: None,
+        is_retry: false,
         after_answer: false,
     };
     Chain {
         hops: vec![hop(root, None), hop(cause, Some(0))],
         origin: Origin::At(1),
+        origin_confidence: 0.97,
         changes: vec![change],
         evidence: EvidenceSet::default(),
         confidence: 1.0,

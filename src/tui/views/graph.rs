@@ -371,13 +371,17 @@ mod tests {
                 depth: depth as u32,
                 parent,
                 link: None,
+                rivals: Vec::new(),
+                missed: 0.0,
                 retried_by: None,
+                is_retry: false,
                 after_answer: false,
             }
         });
         Chain {
             hops: hops.collect(),
             origin: Origin::Nothing,
+            origin_confidence: 0.97,
             changes: Vec::new(),
             evidence: EvidenceSet::default(),
             confidence: 1.0,

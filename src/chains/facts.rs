@@ -1,0 +1,95 @@
+//! What is known of the calls of a window but their times, as small numbers.
+
+use std::sync::Arc;
+
+use super::assign::{Ending, Facts, Window};
+use super::members::{Map, Member};
+use super::traits::hash;
+use super::wording::{self, Relation};
+use crate::calls::record::{Call, Class};
+
+/// Shortest error text whose repetition in another answer is evidence.
+const MIN_TEXT: usize = 4;
+
+/// Numbers things in the order in which they come.
+#[derive(Default)]
+struct Numbers(Map<u64, u32>);
+
+impl Numbers {
+    fn of(&mut self, thing: u64) -> u32 {
+        let next = self.0.len() as u32;
+        *self.0.entry(thing).or_insert(next)
+    }
+}
+
+/// How a call ended.
+fn ending(member: &Member<'_>) -> Ending {
+    match member.call.class() {
+        Some(Class::Oneway | Class::Unanswered) => Ending::Open,
+        Some(Class::Transport) => Ending::Broken,
+        _ if member.call.failed() => Ending::Failed,
+        _ => Ending::Fine,
+    }
+}
+
+/// The service of a call: one service may listen at many addresses; services without names are distinguished by them.
+fn service(call: &Call) -> u64 {
+    match &call.service {
+        Some(service) => hash(&(service, call.server.port)),
+        None => hash(&call.server),
+    }
+}
+
+/// Fills in the facts of a window and which texts contain each other.
+pub(super) fn find(members: &[Member<'_>], window: &mut Window) {
+    let (mut services, mut operations) = (Numbers::default(), Numbers::default());
+    let (mut connections, mut outcomes, mut texts) =
+        (Numbers::default(), Numbers::default(), Numbers::default());
+    // 0 stands for no error, and for no text.
+    outcomes.of(0);
+    texts.of(0);
+    let mut worded: Vec<String> = vec![String::new()];
+    window.facts = members
+        .iter()
+        .map(|member| {
+            let call = member.call;
+            let service = service(call);
+            let failed = call.failed();
+            let outcome = &call.outcome;
+            let text = match &outcome.message {
+                Some(text) if failed && !text.trim().is_empty() => {
+                    let stable = wording::stable(text);
+                    let number = texts.of(hash(&stable).max(1));
+                    if number as usize == worded.len() {
+                        worded.push(stable);
+                    }
+                    number
+                }
+                _ => 0,
+            };
+            Facts {
+                service: services.of(service),
+                operation: operations.of(hash(&(service, &call.method, call.nameless()))),
+                connection: connections.of(hash(&(call.client, call.server))),
+                outcome: if failed { outcomes.of(hash(&(outcome.class, outcome.code)).max(1)) } else { 0 },
+                code: outcome.code.filter(|_| failed),
+                text,
+                ending: ending(member),
+                failed,
+            }
+        })
+        .collect();
+    let mut related = super::members::Set::default();
+    let mut asked = super::members::Set::default();
+    for edge in &window.edges {
+        let pair = (window.facts[edge.parent as usize].text, window.facts[edge.child as usize].text);
+        if pair.0 == 0 || pair.1 == 0 || !asked.insert(pair) {
+            continue;
+        }
+        let (above, below) = (&worded[pair.0 as usize], &worded[pair.1 as usize]);
+        if below.len() >= MIN_TEXT && wording::relation(above, below) != Relation::Other {
+            related.insert(pair);
+        }
+    }
+    window.related = Arc::new(related);
+}
