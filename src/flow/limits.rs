@@ -9,6 +9,8 @@ use super::table::HANDSHAKE;
 pub struct Limits {
     /// Connections held at a time; one more evicts the one that was silent for the longest time.
     pub flows: usize,
+    /// While there are fewer connections than this, each is kept in full from its first segment on, which is faster.
+    pub in_full: usize,
     /// Connections held of which only the handshake was captured; one more ends the one that was silent for the longest time.
     pub handshakes: usize,
     /// A TCP connection without a packet for this long is given up.
@@ -73,6 +75,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             flows: 1_000_000,
+            in_full: 4096,
             handshakes: 1_000_000,
             idle: Duration::from_secs(300),
             datagram_idle: Duration::from_secs(60),

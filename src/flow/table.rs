@@ -86,6 +86,14 @@ struct Indexed {
     id: u32,
 }
 
+/// What became of a segment that belongs to no connection but perhaps to a handshake.
+enum Taken {
+    /// It is a part of one.
+    Kept,
+    /// It is not; the number of the connection that the handshake was.
+    Not(Option<u32>),
+}
+
 /// Spreads a tag over the bits that a hash table looks at.
 fn spread(tag: u32) -> u64 {
     u64::from(tag).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -210,33 +218,38 @@ impl<S> Table<S> {
         {
             return;
         }
-        let found = match found {
-            None if self.take_handshake(segment, tag, owner) => return,
-            None => self.find(tag, &segment.key),
-            found => found,
-        };
-        self.take_any(segment, tag, found, owner);
+        let is_sparing = self.handshakes.len() > 0 || self.lru.len() >= self.limits.in_full;
+        match found {
+            None if is_sparing => match self.take_handshake(segment, tag, owner) {
+                Taken::Kept => {}
+                Taken::Not(found) => self.take_any(segment, tag, found, owner),
+            },
+            found => self.take_any(segment, tag, found, owner),
+        }
     }
 
-    /// Takes a segment of a connection that has none but its handshake; says whether this one belongs to it. If another one
-    /// follows, the connection moves to the others.
-    fn take_handshake<O: Owner<S>>(&mut self, segment: &Segment<'_>, tag: u32, owner: &mut O) -> bool {
+    /// Takes a segment of a connection that has none but its handshake, if this one belongs to it. If another one follows, the
+    /// connection moves to the others.
+    #[cold]
+    fn take_handshake<O: Owner<S>>(&mut self, segment: &Segment<'_>, tag: u32, owner: &mut O) -> Taken {
         let of_key = |found: &Indexed| {
             found.tag == tag && self.handshakes.get(found.id).is_some_and(|known| known.key == segment.key)
         };
         if let Some(id) = self.handshake_index.find(spread(tag), of_key).map(|found| found.id) {
-            let Some(known) = self.handshakes.get_mut(id) else { return false };
+            let Some(known) = self.handshakes.get_mut(id) else { return Taken::Not(None) };
             if !known.take(segment) {
-                self.promote(id, owner);
-                return false;
+                self.make_way(segment.stamp(), owner);
+                return Taken::Not(self.promote(id, owner));
             }
             if self.clock.since(known.touched) >= TOUCH_TIME {
                 known.touched = self.clock;
                 self.handshakes.move_to_back(id, Queue::Open);
             }
-            return true;
+            return Taken::Kept;
         }
-        let Some(new) = Handshake::begin(segment, tag, self.clock) else { return false };
+        let new =
+            Handshake::begin(segment, tag, self.clock).filter(|_| self.lru.len() >= self.limits.in_full);
+        let Some(new) = new else { return Taken::Not(None) };
         while self.handshakes.len() >= self.limits.handshakes.max(1)
             && let Some(oldest) = self.handshakes.front(Queue::Open)
         {
@@ -246,7 +259,7 @@ impl<S> Table<S> {
         owner.appears(&segment.key);
         let id = self.handshakes.insert(new, Queue::Open);
         self.handshake_index.insert_unique(spread(tag), Indexed { tag, id }, |known| spread(known.tag));
-        true
+        Taken::Kept
     }
 
     /// Makes a connection of a handshake.
@@ -416,6 +429,14 @@ impl<S> Table<S> {
         self.make_room(now, owner);
     }
 
+    /// Evicts connections until there is room for one more.
+    fn make_way<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
+        while self.lru.len() >= self.limits.flows.max(1) {
+            self.evict(now, owner);
+        }
+        self.make_room(now, owner);
+    }
+
     /// Evicts connections until the others are within the bound of memory.
     fn make_room<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
         while self.weight > self.limits.memory && self.lru.len() > 1 {
@@ -434,10 +455,7 @@ impl<S> Table<S> {
     }
 
     fn open<O: Owner<S>>(&mut self, tag: u32, segment: &Segment<'_>, now: Stamp, owner: &mut O) -> u32 {
-        while self.lru.len() >= self.limits.flows.max(1) {
-            self.evict(now, owner);
-        }
-        self.make_room(now, owner);
+        self.make_way(now, owner);
         owner.appears(&segment.key);
         let flow = Flow::of(segment);
         let slot = owner.open(&flow);

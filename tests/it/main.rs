@@ -9,6 +9,8 @@ mod detail;
 #[cfg(target_os = "linux")]
 mod endings;
 mod explain;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod hosts;
 mod likely;
 mod mangle;

@@ -1,14 +1,49 @@
 //! Decided calls within reach of what still comes.
 
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
 use rpcscope_parsers::CallId;
 use rpcscope_parsers::Side;
 use rpcscope_parsers::event::{Answer, Head, Request};
 
 use super::pending_calls::PendingCalls;
-use super::{At, GRACE_PERIOD, MAX_IN_GRACE, MAX_METADATA_IN_GRACE, Matcher, metadata_size};
+use super::{At, GRACE_PERIOD, MAX_IN_GRACE, MAX_METADATA_IN_GRACE, MAX_SPARE, Matcher, metadata_size};
 use crate::calls::outcome::{self, Ending};
 use crate::calls::record::{Call, CallKind, Finding};
 use crate::flow::Stamp;
+
+/// Finds calls in their grace period by connection and id. Hardly ever is one looked for, so that the index is made when one is, of
+/// the calls that have been decided since the last time.
+#[derive(Debug, Default)]
+pub(super) struct Reach {
+    /// Number of the first call in its grace period, of all that were ever decided.
+    first: u64,
+    /// Up to which number calls are in the index.
+    indexed: u64,
+    /// Numbers of calls, some of which may have gone.
+    index: HashMap<(u64, Option<i64>), u64, foldhash::fast::RandomState>,
+}
+
+impl Reach {
+    /// The place of the last call with that key.
+    fn find(&mut self, grace: &VecDeque<Box<Call>>, key: (u64, Option<i64>)) -> Option<usize> {
+        let new = self.indexed.saturating_sub(self.first) as usize;
+        for (number, call) in (self.first + new as u64..).zip(grace.range(new.min(grace.len())..)) {
+            self.index.insert((call.connection, call.id), number);
+        }
+        self.indexed = self.first + grace.len() as u64;
+        if self.index.len() > 2 * (grace.len() + MAX_SPARE) {
+            self.index.retain(|_, number| *number >= self.first);
+        }
+        Some(self.index.get(&key)?.checked_sub(self.first)? as usize)
+    }
+
+    /// The calls from this place on are put in another order.
+    fn reorder(&mut self, from: usize) {
+        self.indexed = self.indexed.min(self.first + from as u64);
+    }
+}
 
 impl Matcher {
     /// Datagrams overtake each other: a request whose answer came just before it completes the record of the answer. Says
@@ -49,18 +84,11 @@ impl Matcher {
     }
 
     /// Its place among the decided calls.
-    pub(super) fn find_decided(&self, at: At<'_>, head: &Head) -> Option<usize> {
-        let key = &at.flow.key;
-        let id = head.id.number();
-        self.grace.iter().rposition(|call| {
-            call.id == id
-                && call.network == key.network
-                && call.capture_point == key.capture_point
-                && call.rpc == head.rpc
-                && ((call.client == key.a && call.server == key.b)
-                    || (call.client == key.b && call.server == key.a))
-                && at.now.time.since(call.end) <= GRACE_PERIOD.as_nanos() as u64
-        })
+    pub(super) fn find_decided(&mut self, at: At<'_>, head: &Head) -> Option<usize> {
+        let place = self.reach.find(&self.grace, (at.flow.first.packet, head.id.number()))?;
+        let call = self.grace.get(place)?;
+        let in_reach = at.now.time.since(call.end) <= GRACE_PERIOD.as_nanos() as u64;
+        (call.rpc == head.rpc && in_reach).then_some(place)
     }
 
     /// An answer came to a call that is already decided.
@@ -88,6 +116,7 @@ impl Matcher {
                 break;
             }
             if let Some(call) = self.grace.pop_front() {
+                self.reach.first += 1;
                 self.grace_metadata = self.grace_metadata.saturating_sub(metadata_size(&call));
                 give(call);
             }
@@ -105,6 +134,7 @@ impl Matcher {
         if self.grace.len() < before + 2 {
             return;
         }
+        self.reach.reorder(before);
         if let Some(new) = self.grace.make_contiguous().get_mut(before..) {
             new.sort_by_key(|call| call.uid);
         }

@@ -25,6 +25,7 @@ use rpcscope_parsers::event::{
 use rpcscope_parsers::prelude::Address;
 use rpcscope_parsers::{CallId, Event, Rpc, Side, Status, Transport};
 
+use grace::Reach;
 use kind::{is_beside_message, stream_kind};
 use loose::Partner;
 pub use pending_calls::PendingCalls;
@@ -92,6 +93,7 @@ pub struct At<'a> {
 pub struct Matcher {
     names: Interned,
     grace: VecDeque<Box<Call>>,
+    reach: Reach,
     /// Bytes of headers that they keep.
     grace_metadata: usize,
     /// Records that were written, for new calls: allocating and freeing one costs more than filling it in.
@@ -469,9 +471,7 @@ impl Matcher {
         let text = goaway.text.map(|text| String::from_utf8_lossy(&text.decode()).into_owned());
         pending.note_goaway(side, code, text);
         let Some(last) = goaway.last_stream else { return };
-        let refused =
-            |waiting: &Pending| matches!(waiting.id, CallId::Stream(n) if n > last) && waiting.client != side;
-        for mut waiting in pending.take_where(refused) {
+        for mut waiting in pending.take_refused(side, last) {
             waiting.call.goaway = pending.goaway_for(side.other());
             let by = initiator(side, waiting.client);
             pending.end_id(waiting.id);

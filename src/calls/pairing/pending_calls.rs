@@ -119,6 +119,19 @@ pub(super) struct StrangeAnswer {
     pub(super) answer: Option<String>,
 }
 
+/// How often a side may lower the stream that its GOAWAYs name; servers do it once.
+const MAX_LOWERED: u32 = 64;
+
+/// The streams that a side has refused.
+#[derive(Debug, Default)]
+struct Refused {
+    /// The stream that its last GOAWAY named: no higher one of those that began before `from` waits.
+    last: Option<i64>,
+    from: Uid,
+    /// How often it was lower than the one before.
+    lowered: u32,
+}
+
 /// The calls of one connection.
 #[derive(Debug, Default)]
 pub struct PendingCalls {
@@ -141,6 +154,8 @@ pub struct PendingCalls {
     foreign: Option<Box<StrangeAnswer>>,
     /// The GOAWAY of each side that counts. Boxed, because few connections have one.
     goaways: Option<Box<[Option<LastGoAway>; 2]>>,
+    /// What the GOAWAYs of each side have refused.
+    refused: Option<Box<[Refused; 2]>>,
     /// What was lost of each side: [`Finding::Gap`] or [`Finding::Truncated`].
     pub(super) lost: [Option<Finding>; 2],
     /// Which sides sent a message that was read.
@@ -459,11 +474,37 @@ impl PendingCalls {
         self.gone(pending)
     }
 
+    /// Takes the streams out that `side` refuses by a GOAWAY that names `last`. Each GOAWAY looks only at those that were opened
+    /// since the one before, unless it names a lower stream, which is believed a few times.
+    pub(super) fn take_refused(&mut self, side: Side, last: i64) -> Vec<Pending> {
+        let Before(now) = self.before();
+        let Refused { last: before, from, lowered } = side.of_mut(self.refused.get_or_insert_default());
+        if before.is_none_or(|before| last < before) {
+            if *lowered == MAX_LOWERED {
+                return Vec::new();
+            }
+            *lowered += 1;
+            *from = Uid::default();
+        }
+        let from = std::mem::replace(from, now);
+        *before = Some(last);
+        let refused =
+            |waiting: &Pending| matches!(waiting.id, CallId::Stream(n) if n > last) && waiting.client != side;
+        let taken = self.calls.take_from(from, refused);
+        self.let_go(&taken);
+        taken
+    }
+
+    /// Counts calls that no longer wait.
+    fn let_go(&mut self, taken: &[Pending]) {
+        let bytes = taken.iter().map(|pending| metadata_size(&pending.call)).sum();
+        self.metadata = self.metadata.saturating_sub(bytes);
+    }
+
     /// Takes those out that `which` says, oldest first.
     pub(super) fn take_where(&mut self, which: impl Fn(&Pending) -> bool) -> Vec<Pending> {
         let taken = self.calls.take_where(which);
-        let bytes = taken.iter().map(|pending| metadata_size(&pending.call)).sum();
-        self.metadata = self.metadata.saturating_sub(bytes);
+        self.let_go(&taken);
         taken
     }
 

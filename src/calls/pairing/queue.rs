@@ -208,11 +208,17 @@ impl Queue {
 
     /// Takes those out that `which` says, oldest first.
     pub(super) fn take_where(&mut self, which: impl Fn(&Pending) -> bool) -> Vec<Pending> {
-        if self.len() == 0 {
-            return Vec::new();
-        }
-        let uids: Vec<Uid> =
-            self.iter().filter(|pending| which(pending)).map(|pending| pending.call.uid).collect();
+        self.take_from(Uid::default(), which)
+    }
+
+    /// The same of those that began at `from` or later; the others are not looked at.
+    pub(super) fn take_from(&mut self, from: Uid, which: impl Fn(&Pending) -> bool) -> Vec<Pending> {
+        let uid = |pending: &Pending| which(pending).then_some(pending.call.uid);
+        let uids: Vec<Uid> = match self {
+            Self::Few(calls) if calls.is_empty() => return Vec::new(),
+            Self::Few(calls) => calls.iter().filter_map(uid).filter(|uid| *uid >= from).collect(),
+            Self::Many(many) => many.calls.range(from..).filter_map(|(_, pending)| uid(pending)).collect(),
+        };
         uids.into_iter().filter_map(|uid| self.remove(uid)).collect()
     }
 

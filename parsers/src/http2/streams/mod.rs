@@ -55,6 +55,13 @@ pub(super) use messages::{HeaderBlock, Piece, Span};
 /// The most streams followed at a time.
 const STREAMS_LIMIT: usize = 16 * 1024;
 
+/// How many streams may be looked at because bytes are missing, in addition to one for each byte that was seen since the last ones
+/// were.
+const GAP_STEPS: u64 = 256 * 1024;
+
+/// How many streams stay when that is used up.
+const NEWEST: usize = 64;
+
 /// How many streams are evicted when there are more, the oldest first.
 const EVICTED: usize = STREAMS_LIMIT / 16;
 
@@ -95,6 +102,8 @@ pub(super) struct Streams {
     open: HashMap<u32, Stream>,
     /// Those in [`State::Candidate`].
     candidates: BTreeSet<u32>,
+    /// How many streams were looked at because bytes were missing, less one for each byte seen since.
+    gap_steps: u64,
     /// Memory that they take, in bytes.
     kept: usize,
     unknown_paths: UnknownPaths,
@@ -148,6 +157,7 @@ impl Streams {
     /// Bytes of `side` are missing before `offset`, and frames may be among them: the end of every open stream, or the
     /// opening of new ones. Calls whose answer may be missing are reported at once.
     pub(super) fn gap(&mut self, side: Side, offset: u64, emit: &mut Emit<'_>) {
+        self.gap_steps = self.gap_steps.saturating_sub(self.seen(side));
         self.raise_floor(side, offset);
         let of_callee = self.client == Some(side.other());
         let of_client = self.client == Some(side);
@@ -165,6 +175,25 @@ impl Streams {
                 let span = Span { side, start: offset, bytes: 0 };
                 let head = head_of(stream.rpc(), id, span, true);
                 emit(side, &Event::Part(Part { end_lost: true, ..Part::new(head, 0) }));
+            }
+        }
+        self.gap_steps += self.open.len() as u64;
+        if self.gap_steps > GAP_STEPS {
+            self.thin_out(emit);
+        }
+    }
+
+    /// Bytes are missing so often that looking at all streams each time would take too long: forgets all but the newest. What
+    /// becomes of the others is not known.
+    fn thin_out(&mut self, emit: &mut Emit<'_>) {
+        let Some(count) = self.open.len().checked_sub(NEWEST) else { return };
+        let callee = self.client.map_or(Side::B, Side::other);
+        let start = self.clip(callee, self.last_frame(callee));
+        for (id, stream) in self.evict(count) {
+            if matches!(stream.state, State::Call) {
+                let span = Span { side: callee, start, bytes: 0 };
+                let head = head_of(stream.rpc(), id, span, true);
+                emit(callee, &Event::Part(Part { end_lost: true, ..Part::new(head, 0) }));
             }
         }
     }
@@ -186,7 +215,7 @@ impl Streams {
             self.let_go(id, &before.state);
         }
         if self.open.len() > STREAMS_LIMIT {
-            self.evict();
+            self.evict(EVICTED);
         }
     }
 
@@ -199,16 +228,23 @@ impl Streams {
         }
     }
 
-    /// Forgets the oldest streams.
-    fn evict(&mut self) {
+    /// Forgets that many streams, the oldest; says which.
+    fn evict(&mut self, count: usize) -> Vec<(u32, Stream)> {
         let mut ids: Vec<u32> = self.open.keys().copied().collect();
-        let (oldest, ..) = ids.select_nth_unstable(EVICTED);
-        for id in oldest {
-            if let Some(stream) = self.open.remove(id) {
-                self.let_go(*id, &stream.state);
+        if count < ids.len() {
+            ids.select_nth_unstable(count);
+            ids.truncate(count);
+        }
+        ids.sort_unstable();
+        self.untracked = Untracked::Streams;
+        let mut evicted = Vec::with_capacity(ids.len());
+        for id in ids {
+            if let Some(stream) = self.open.remove(&id) {
+                self.let_go(id, &stream.state);
+                evicted.push((id, stream));
             }
         }
-        self.untracked = Untracked::Streams;
+        evicted
     }
 
     /// The stream is over. Where its opening was not seen it is remembered as such, so that what still comes of it is not

@@ -36,6 +36,12 @@ impl Streams {
         side.of_mut(&mut self.positions).floor = offset;
     }
 
+    /// Bytes of `side` that were seen since the last ones that are missing.
+    pub(super) fn seen(&self, side: Side) -> u64 {
+        let Position { floor, now, .. } = *side.of(&self.positions);
+        now.saturating_sub(floor)
+    }
+
     /// Where the current frame of `side` begins.
     pub(super) fn last_frame(&self, side: Side) -> u64 {
         side.of(&self.positions).now

@@ -1,0 +1,323 @@
+//! The cases. A larger `n` makes the input larger in proportion.
+
+use std::io::Write as _;
+
+use super::wire::{ACK, Capture, Client, FIN, REQUEST, RST, SYN, Server, frame, preface, thrift};
+
+/// Input made to take memory or time.
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    /// The bound that holds it.
+    pub(super) bound: &'static str,
+    /// The size in tests.
+    pub(super) n: usize,
+    pub(super) make: fn(usize) -> Vec<u8>,
+    /// What the program says of it, where something is shed.
+    pub(super) says: &'static str,
+}
+
+const fn case(name: &'static str, bound: &'static str, n: usize, make: fn(usize) -> Vec<u8>) -> Case {
+    Case { name, bound, n, make, says: "" }
+}
+
+impl Case {
+    const fn saying(self, says: &'static str) -> Self {
+        Self { says, ..self }
+    }
+}
+
+pub(super) static CASES: &[Case] = &[
+    case("syn_flood", "flow::Limits::handshakes", 10_000, syn_flood)
+        .saying("connections without payload evicted"),
+    case("half_begun", "flow::Limits::handshakes", 5_000, half_begun),
+    case("silent_sessions", "flow::Limits::memory", 4_000, silent_sessions).saying("connections evicted"),
+    case("endless_headers", "http1 HEAD_LIMIT", 200, endless_headers),
+    case("continuation_flood", "http2 CONTINUATION_LIMIT", 10_000, continuation_flood),
+    case("hpack_bomb", "calls::pairing MAX_METADATA", 100, hpack_bomb),
+    case("hpack_bomb_of_unclear_requests", "http2 KEPT_LIMIT", 500, hpack_bomb_of_unclear_requests),
+    case("rapid_reset", "http2 STREAMS_LIMIT", 3_000, rapid_reset),
+    case("open_streams", "http2 STREAMS_LIMIT, MAX_PENDING", 5_000, open_streams)
+        .saying("took too much memory"),
+    case("waiting_calls", "calls::pairing MAX_PENDING", 5_000, waiting_calls).saying("took too much memory"),
+    case("waiting_calls_of_one_id", "calls::pairing MAX_PENDING", 5_000, waiting_calls_of_one_id)
+        .saying("took too much memory"),
+    case("late_answers", "calls::pairing MAX_IN_GRACE", 1_500, late_answers),
+    case("goaways_while_streams_wait", "calls::pairing MAX_PENDING", 1_000, goaways_while_streams_wait),
+    case("gaps_while_streams_wait", "http2 STREAMS_LIMIT", 500, gaps_while_streams_wait),
+    case("holes_that_never_close", "flow::Limits::flow_pieces", 3_000, holes_that_never_close),
+    case("overlaps_that_disagree", "flow::Limits::flow_bytes", 3_000, overlaps_that_disagree),
+    case("tiny_segments", "dispatch DETECT_LIMIT", 10_000, tiny_segments),
+    case("tiny_fragments", "decode::fragments", 10_000, tiny_fragments),
+    case("gzip_bomb", "source: read as a stream", 2_000, gzip_bomb),
+    case("zstd_bomb", "source: read as a stream", 2_000, zstd_bomb),
+    case("thrift_depth", "thrift DEPTH_LIMIT", 200, thrift_depth),
+    case("thrift_sizes", "thrift VALUE_LIMIT", 2_000, thrift_sizes),
+    case("endless_varints", "varint VARINT_LIMIT", 2_000, endless_varints),
+    case("lengths_of_4_gib", "LENGTH_LIMIT of each protocol", 2_000, lengths_of_4_gib),
+    case("new_names", "calls::names MAX_NAME_BYTES", 10_000, new_names),
+    case("jumping_clocks", "flow::Table::set_clock", 5_000, jumping_clocks),
+];
+
+/// One capture with one connection.
+fn one(fill: impl FnOnce(&mut Capture)) -> Vec<u8> {
+    let mut capture = Capture::new();
+    capture.open(0);
+    fill(&mut capture);
+    capture.bytes().to_vec()
+}
+
+/// One connection with what its client sends.
+fn client(bytes: &[u8]) -> Vec<u8> {
+    one(|capture| {
+        capture.say(Client, bytes);
+    })
+}
+
+fn syn_flood(n: usize) -> Vec<u8> {
+    let mut capture = Capture::new();
+    (0..n).for_each(|i| {
+        capture.connection(i).segment(Client, SYN, b"");
+    });
+    capture.bytes().to_vec()
+}
+
+fn half_begun(n: usize) -> Vec<u8> {
+    let mut capture = Capture::new();
+    (0..n).for_each(|i| {
+        capture.open(i);
+    });
+    capture.bytes().to_vec()
+}
+
+fn silent_sessions(n: usize) -> Vec<u8> {
+    let mut capture = Capture::new();
+    let preface = preface();
+    (0..n).for_each(|i| {
+        capture.open(i).say(Client, &preface);
+    });
+    capture.bytes().to_vec()
+}
+
+fn endless_headers(n: usize) -> Vec<u8> {
+    let mut bytes = b"POST /a HTTP/1.1\r\n".to_vec();
+    (0..n * 100).for_each(|i| bytes.extend(format!("x-{i}: {i}\r\n").bytes()));
+    client(&bytes)
+}
+
+fn continuation_flood(n: usize) -> Vec<u8> {
+    let mut bytes = preface();
+    bytes.extend(frame(1, 0, 1, b"\x83"));
+    (0..n).for_each(|_| bytes.extend(frame(9, 0, 1, b"")));
+    client(&bytes)
+}
+
+/// A header of 3,900 octets in the table, and blocks that name it sixty times each.
+fn bomb(n: usize, request: &[u8]) -> Vec<u8> {
+    let mut bytes = preface();
+    let value = [b'y'; 3_900];
+    let length = [0x7f, 0x80 | ((3_900 - 127) % 128) as u8, ((3_900 - 127) / 128) as u8];
+    let first = [request, b"\x40\x01x", &length, &value].concat();
+    bytes.extend(frame(1, 4, 1, &first));
+    let block = [request, &[0xbe; 60]].concat();
+    (1..n as u32).for_each(|i| bytes.extend(frame(1, 4, 1 + 2 * i, &block)));
+    bytes
+}
+
+fn hpack_bomb(n: usize) -> Vec<u8> {
+    client(&bomb(n, REQUEST))
+}
+
+/// A request whose content type stands in an entry that nobody knows: only its answer can say what it is.
+fn hpack_bomb_of_unclear_requests(n: usize) -> Vec<u8> {
+    client(&bomb(n, b"\x83\x86\x04\x04/a/b\x0f\x10\x10application/json"))
+}
+
+fn rapid_reset(n: usize) -> Vec<u8> {
+    let mut bytes = preface();
+    for i in 0..n as u32 {
+        bytes.extend(frame(1, 4, 1 + 2 * i, REQUEST));
+        bytes.extend(frame(3, 0, 1 + 2 * i, &[0, 0, 0, 8]));
+    }
+    client(&bytes)
+}
+
+fn streams(n: usize) -> Vec<u8> {
+    let mut bytes = preface();
+    (0..n as u32).for_each(|i| bytes.extend(frame(1, 4, 1 + 2 * i, REQUEST)));
+    bytes
+}
+
+fn open_streams(n: usize) -> Vec<u8> {
+    client(&streams(n))
+}
+
+fn waiting_calls(n: usize) -> Vec<u8> {
+    client(&(0..n as u32).flat_map(|id| thrift(1, id, b"\0")).collect::<Vec<_>>())
+}
+
+fn waiting_calls_of_one_id(n: usize) -> Vec<u8> {
+    client(&(0..n).flat_map(|_| thrift(1, 7, b"\0")).collect::<Vec<_>>())
+}
+
+/// Answers to a call that was decided long ago, while as many calls of another connection as possible are within reach.
+fn late_answers(n: usize) -> Vec<u8> {
+    one(|capture| {
+        capture.say(Client, &thrift(1, 1, b"\0")).say(Server, &thrift(2, 1, b"\0"));
+        let first = capture.pause();
+        capture.time += 200_000;
+        let calls = 0..n as u32;
+        capture.open(1).say(Client, &calls.clone().flat_map(|id| thrift(1, id, b"\0")).collect::<Vec<_>>());
+        capture.say(Server, &calls.flat_map(|id| thrift(2, id, b"\0")).collect::<Vec<_>>());
+        capture.resume(first);
+        capture.say(Server, &thrift(2, 1, b"\0").repeat(n));
+    })
+}
+
+fn goaways_while_streams_wait(n: usize) -> Vec<u8> {
+    one(|capture| {
+        capture.say(Client, &streams(n));
+        let goaway = frame(7, 0, 0, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+        capture.say(Server, &[frame(4, 0, 0, b""), goaway.repeat(n)].concat());
+    })
+}
+
+fn gaps_while_streams_wait(n: usize) -> Vec<u8> {
+    one(|capture| {
+        capture.say(Client, &streams(n)).say(Server, &frame(4, 0, 0, b""));
+        let ping = frame(6, 0, 0, &[0; 8]);
+        for _ in 0..n {
+            capture.lose(Server, 17).segment(Server, ACK, &ping).segment(Client, ACK, b"");
+            capture.time += 20_000;
+        }
+    })
+}
+
+fn holes_that_never_close(n: usize) -> Vec<u8> {
+    one(|capture| {
+        for _ in 0..n {
+            capture.lose(Client, 100).segment(Client, ACK, &[7; 100]);
+        }
+    })
+}
+
+fn overlaps_that_disagree(n: usize) -> Vec<u8> {
+    one(|capture| {
+        let (seq, ack) = (capture.at(Client) + 1_000, capture.at(Server));
+        for i in 0..n as u32 {
+            let at = seq + (i * 7_919) % 60_000;
+            capture.raw(Client, ACK, at, ack, &[i as u8; 1_400]);
+        }
+    })
+}
+
+fn tiny_segments(n: usize) -> Vec<u8> {
+    one(|capture| {
+        (0..n).for_each(|_| {
+            capture.segment(Client, ACK, b"G");
+        });
+    })
+}
+
+/// Fragments of 8 bytes of datagrams that never get whole.
+fn tiny_fragments(n: usize) -> Vec<u8> {
+    let mut capture = Capture::new();
+    for i in 0..n {
+        let more = 0x2000 | (1 + i % 100 * 2) as u16;
+        capture.ip(0x0a00_0001 + (i / 100) as u32, 0xc0a8_0001, (i / 100) as u16, more, &[7; 8]);
+    }
+    capture.bytes().to_vec()
+}
+
+/// A capture whose packets are all alike.
+fn alike(n: usize) -> Vec<u8> {
+    one(|capture| {
+        let (seq, ack) = (capture.at(Client), capture.at(Server));
+        (0..n).for_each(|_| {
+            capture.raw(Client, ACK, seq, ack, &[0; 1_400]);
+        });
+    })
+}
+
+fn gzip_bomb(n: usize) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(&alike(n)).expect("compressed");
+    encoder.finish().expect("compressed")
+}
+
+fn zstd_bomb(n: usize) -> Vec<u8> {
+    zstd::encode_all(&alike(n)[..], 3).expect("compressed")
+}
+
+/// Structs in structs.
+fn thrift_depth(n: usize) -> Vec<u8> {
+    let deep = [12, 0, 1].repeat(500);
+    client(&(0..n as u32).flat_map(|id| thrift(1, id, &deep)).collect::<Vec<_>>())
+}
+
+/// Lists that claim two thousand million elements of no size.
+fn thrift_sizes(n: usize) -> Vec<u8> {
+    let list = [15, 0, 1, 12, 0x7f, 0xff, 0xff, 0xff, 0];
+    client(&(0..n as u32).flat_map(|id| thrift(1, id, &list)).collect::<Vec<_>>())
+}
+
+/// Compact thrift whose lengths do not end.
+fn endless_varints(n: usize) -> Vec<u8> {
+    let mut capture = Capture::new();
+    let message = [&[0, 0, 0, 60, 0x82, 0x21][..], &[0xff; 58]].concat();
+    for i in 0..n {
+        capture.open(i).say(Client, &message).segment(Client, RST | ACK, b"");
+    }
+    capture.bytes().to_vec()
+}
+
+fn lengths_of_4_gib(n: usize) -> Vec<u8> {
+    let mut capture = Capture::new();
+    let heads: [&[u8]; 4] = [
+        // Framed thrift, TTHeader, tRPC, an HTTP/2 frame.
+        b"\xff\xff\xff\xff\x80\x01\x00\x01\x00\x00\x00\x04ping",
+        b"\xff\xff\xff\xff\x10\x00\x00\x00\x00\x00\x00\x01\x00\x02",
+        b"\x09\x30\x00\x00\xff\xff\xff\xff\x00\x10\x00\x00\x00\x01\x00\x00",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\x00\x00\x00\x00\x00\x01",
+    ];
+    for i in 0..n {
+        capture.open(i).say(Client, heads[i % heads.len()]).say(Client, &[0; 64]).segment(
+            Client,
+            FIN | ACK,
+            b"",
+        );
+    }
+    capture.bytes().to_vec()
+}
+
+/// Every call has a long method of its own.
+fn new_names(n: usize) -> Vec<u8> {
+    one(|capture| {
+        for id in 0..n as u32 {
+            let name = [b"m".repeat(400), id.to_string().into_bytes()].concat();
+            for (from, kind) in [(Client, 1), (Server, 2)] {
+                let mut message = vec![0x80, 1, 0, kind];
+                message.extend((name.len() as u32).to_be_bytes());
+                message.extend(&name);
+                message.extend(id.to_be_bytes());
+                message.push(0);
+                capture.say(from, &[&(message.len() as u32).to_be_bytes()[..], &message].concat());
+            }
+        }
+    })
+}
+
+/// The time of every tenth packet is years before or after that of the others.
+fn jumping_clocks(n: usize) -> Vec<u8> {
+    let mut capture = Capture::new();
+    for i in 0..n {
+        let time = capture.time;
+        match i % 20 {
+            0 => capture.time = 0,
+            10 => capture.time += 100_000_000_000_000,
+            _ => {}
+        }
+        capture.open(i % 500).say(Client, b"GET / HTTP/1.1\r\n\r\n");
+        capture.time = time + 100;
+    }
+    capture.bytes().to_vec()
+}
