@@ -334,6 +334,28 @@ fn ports_used_again_are_new_connections() {
     complaints.none();
 }
 
+/// Traffic of the same sizes and turns whose bytes are others holds no calls.
+#[test]
+fn scrambled_bytes_are_no_calls() {
+    let mut complaints = Complaints::default();
+    for Original { name, frames, .. } in bundled() {
+        for key in [0x01, 0x20, 0x55, 0x80, 0xff] {
+            let scrambled = |frame: &Frame| Frame {
+                payload: frame.payload.iter().map(|byte| byte ^ key).collect(),
+                ..frame.clone()
+            };
+            let found = of_frames(&frames.iter().map(scrambled).collect::<Vec<_>>());
+            complaints.same(name, &format!("each byte xor {key:#x}"), &[], &essences(&found));
+        }
+        // The bytes of one packet, each at another place.
+        let turned =
+            |frame: &Frame| Frame { payload: frame.payload.iter().rev().copied().collect(), ..frame.clone() };
+        let found = of_frames(&frames.iter().map(turned).collect::<Vec<_>>());
+        complaints.same(name, "each packet backwards", &[], &essences(&found));
+    }
+    complaints.none();
+}
+
 /// Files that were put together out of order: time jumps back by half a minute at every second connection.
 #[test]
 fn threads_agree_where_the_clock_jumps_back() {
