@@ -12,12 +12,15 @@ mod undecided;
 
 use rpcscope_parsers::event::Foreign;
 use rpcscope_parsers::prelude::{self, Found};
-use rpcscope_parsers::{Error, Event, Protocol, Session, Side, Unread};
+use rpcscope_parsers::{Detection, Error, Event, Opening, Protocol, Session, Side, Unread};
 
 use undecided::{Decided, Undecided};
 
 use crate::decode::{FlowKey, Network};
 use crate::flow::{Chunk, Flow, Origin, Stamp};
+
+/// The longest greeting of a server that is kept until its client speaks: servers of HTTP/2 send their settings first.
+const GREETING_LIMIT: usize = 256;
 
 /// What to do with connections of one port, whatever their bytes look like (`--decode-as tcp:9000=trpc`).
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +84,8 @@ enum State {
         base: Base,
         /// The side that had sent nothing when the protocol was recognised: a PROXY header may still come from it.
         silent: Option<Side>,
+        /// What the other one had sent by then, if the protocol may still be another.
+        greeting: Option<Box<[u8]>>,
     },
     Foreign {
         reason: &'static str,
@@ -255,9 +260,21 @@ impl Conversation {
         }
         match &mut self.state {
             State::Silent { .. } | State::Foreign { .. } | State::Over { .. } => u64::MAX,
-            State::Known { session, base, silent, .. } => {
+            State::Known { protocol, session, base, silent, greeting } => {
                 *silent = None;
                 let chunk = behind_prelude(&mut base.start, flow, side, chunk, origin, take);
+                let server = side.other();
+                let all = |kept: &[u8]| {
+                    flow.origins[server.index()].next() == base.start[server.index()] + kept.len() as u64
+                };
+                if let (Some(kept), Chunk::Data(bytes)) = (greeting.take().filter(|kept| all(kept)), chunk)
+                    && let Some(asked) = asked_instead(*protocol, side, bytes)
+                {
+                    (*protocol, *session) = (asked, asked.session());
+                    feed(session.as_mut(), *base, flow, side, chunk, origin, take);
+                    feed(session.as_mut(), *base, flow, server, Chunk::Data(&kept), origin, take);
+                    return needed(session.as_ref(), flow, side);
+                }
                 feed(session.as_mut(), *base, flow, side, chunk, origin, take)
             }
             State::Undecided(undecided) => {
@@ -300,12 +317,33 @@ impl Conversation {
                             [false, true] => Some(Side::B),
                             _ => None,
                         };
-                        self.state = State::Known { protocol, session, base, silent };
+                        let asks_next = silent.filter(|silent| flow.opener == Some(*silent));
+                        let spoken = asks_next.map(|client| &kept.bytes[client.other().index()]);
+                        let greeting = spoken
+                            .filter(|spoken| base.whole == [true; 2] && spoken.len() <= GREETING_LIMIT)
+                            .filter(|_| kept.forced.is_none())
+                            .map(|spoken| spoken.clone().into_boxed_slice());
+                        self.state = State::Known { protocol, session, base, silent, greeting };
                         needed
                     }
                 }
             }
         }
+    }
+}
+
+/// The protocol in which the client of a server that spoke `protocol` first asks with `bytes`, if it is another one: the client
+/// took the server for one of its own.
+fn asked_instead(protocol: &dyn Protocol, client: Side, bytes: &[u8]) -> Option<&'static dyn Protocol> {
+    let mut both: [&[u8]; 2] = [&[], &[]];
+    both[client.index()] = bytes;
+    let opening = Opening { bytes: both, from_start: [true, true], datagram: false };
+    if protocol.detect(&opening) != Detection::No {
+        return None;
+    }
+    match undecided::detect(&opening) {
+        (Detection::Yes, asked) => asked,
+        _ => None,
     }
 }
 

@@ -313,10 +313,10 @@ enum Preludes {
 }
 
 /// What the protocols say together, and which one says yes.
-type Answer = (Detection, Option<&'static dyn Protocol>);
+pub(super) type Answer = (Detection, Option<&'static dyn Protocol>);
 
 /// Asks the protocols in their order. The first that says yes has it, unless one before it needs more bytes.
-fn detect(opening: &Opening<'_>) -> Answer {
+pub(super) fn detect(opening: &Opening<'_>) -> Answer {
     let mut answer = Detection::No;
     for protocol in rpcscope_parsers::all() {
         match protocol.detect(opening) {

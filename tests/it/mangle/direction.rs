@@ -157,6 +157,7 @@ const TTHEADER: &[u8] = b"\0\0\0\x2f\x10\0\0\0\0\0\0\x01\0\x04\0\0\x10\0\x01\0\x
 #[test]
 fn a_greeting_in_another_language_answers_the_requests_behind_it() {
     const SSH: &[u8] = b"SSH-2.0-OpenSSH_9.2\r\n";
+    const SETTINGS: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64";
     const MYSQL: &[u8] = b"\x0c\0\0\0\x0a8.0.36\0\x08\0\0\0";
     let requests: [&[u8]; 4] = [
         TTHEADER,
@@ -175,6 +176,13 @@ fn a_greeting_in_another_language_answers_the_requests_behind_it() {
                 assert_eq!(call["message"], said, "{exchange:?}: {call}");
             }
         }
+    }
+    // Servers of HTTP/2 send their settings first.
+    for request in &requests[..3] {
+        let calls = of_frames(&conversation(ENDS, &[(false, SETTINGS), (true, request)]));
+        let [call] = &calls[..] else { panic!("{request:?}: {calls:?}") };
+        assert_eq!(call["message"], "an HTTP/2 SETTINGS frame", "{call}");
+        assert_eq!((&call["class"], &call["carrier"]), (&"rpc".into(), &"none".into()), "{call}");
     }
     // Who speaks that language with the server makes no calls.
     let ssh: &[Said] = &[(false, SSH), (true, b"SSH-2.0-Go\r\n"), (true, b"\0\0\x01\x14\x05\x14aaaaaaaa")];
