@@ -1,6 +1,6 @@
 # The same commands on a desk, in CI and in the README.
 .POSIX:
-.PHONY: help setup demo test check fmt bench budget budget-update pictures clean
+.PHONY: help setup demo test check fmt bench budget budget-update fuzz pictures clean
 
 CARGO = cargo
 
@@ -30,6 +30,9 @@ budget: setup ## Compares the instructions of each stage with benches/budget.tom
 
 budget-update: setup ## Writes benches/budget.toml from this build (needs valgrind).
 	@sh scripts/budget.sh --update
+
+fuzz: setup ## Runs every fuzz target for 30 seconds (needs a C++ compiler; docs/fuzzing.md).
+	@sh scripts/fuzz.sh
 
 pictures: setup ## Makes the pictures of the README from the program's own screen.
 	$(CARGO) build --release --locked

@@ -103,6 +103,11 @@ impl Exchanges {
         self.0.capacity() * size_of::<Exchange>() + heads.sum::<usize>()
     }
 
+    /// Whether no request waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// A request comes. `false` if there were too many, which are forgotten.
     pub(super) fn push(&mut self, method: &[u8], asked: Asked) -> bool {
         let fits = self.0.len() < EXCHANGE_LIMIT;

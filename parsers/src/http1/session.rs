@@ -185,11 +185,11 @@ impl Connection {
         let (length, purpose) = match head.start {
             Start::Request { method, .. } => {
                 let length = body::length(head, b"")?;
-                self.client = Some(at.side);
+                self.take_sides(at.side, emit);
                 (length, self.take_request(placed, method, length, emit))
             }
             Start::Status { code } => {
-                self.client = Some(at.side.other());
+                self.take_sides(at.side.other(), emit);
                 let interim = (100..200).contains(&code) && code != 101;
                 // An answer that turns out to be unreadable leaves its exchange where it is, to be reported as lost.
                 let asked: &[u8] = if interim { b"" } else { self.exchanges.next_method().name() };
@@ -216,6 +216,17 @@ impl Connection {
         let open = Some(Open { start: at.offset, bytes, purpose, truncated: false });
         *self.direction(at.side) = Direction { phase, open };
         Ok(step)
+    }
+
+    /// `client` asks. If the other side was taken for it until now, what that one asked has no answer that can be known, and its
+    /// offsets are of the other stream.
+    fn take_sides(&mut self, client: Side, emit: &mut Emit<'_>) {
+        if self.client.replace(client) == Some(client.other()) && !self.exchanges.is_empty() {
+            self.exchanges = Exchanges::default();
+            emit(client, &Event::Lost { start: 0 });
+            let what = "requests and answers of the same side";
+            self.faults.note(Error::new(0, Layer::Frame, what));
+        }
     }
 
     fn take_request(

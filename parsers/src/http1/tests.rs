@@ -93,6 +93,25 @@ fn an_error_answer_makes_a_call_of_a_bare_request() {
     assert_eq!(summary(&talk(&[(Side::A, bare), (Side::B, good)])), []);
 }
 
+/// Found by fuzzing: the request of one side was reported as the other's, at an offset that the other had not reached.
+#[test]
+fn an_answer_of_the_side_that_asked_answers_nothing() {
+    let asked = "POST /trpc.app.Greeter/SayHello HTTP/1.1\r\nContent-Length: 0\r\n\r\n";
+    let answer = "HTTP/1.1 200 OK\r\ntrpc-ret: 1\r\ntrpc-error-msg: x\r\nContent-Length: 0\r\n\r\n";
+    let seen = talk(&[(Side::A, asked), (Side::A, answer)]);
+    let kinds: Vec<_> = seen.iter().map(|seen| (seen.side, seen.message.kind)).collect();
+    assert!(!kinds.contains(&(Side::B, Kind::Request)), "{kinds:?}");
+
+    let mut session = Http1.session();
+    let mut lost = 0;
+    session.data(Side::A, asked.as_bytes(), &mut |_, _| {});
+    session.data(Side::A, answer.as_bytes(), &mut |side, event| {
+        lost += usize::from(side == Side::B && matches!(event, Event::Lost { .. }));
+    });
+    assert_eq!(lost, 1, "the answer of the other side is not known");
+    assert!(session.trouble().is_some());
+}
+
 #[test]
 fn interim_answers_and_bodies_of_all_kinds_are_passed() {
     let chunked =

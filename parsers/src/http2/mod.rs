@@ -56,6 +56,8 @@
 
 mod dissect;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod grpc;
 mod hpack;
 mod known;
