@@ -188,6 +188,10 @@ impl Matcher {
         let mut waiting = self.open(at, pending, side, head);
         waiting.call.request_bytes = head.bytes;
         waiting.call.positions[0] = at.position;
+        if pending.early.take_if(|early| *early == head.id).is_some() {
+            // Its answer may have been captured before it.
+            waiting.call.findings.insert(Finding::Gap);
+        }
         if head.truncated
             && let Some(how) = pending.lost[side.index()]
         {
@@ -438,6 +442,7 @@ impl Matcher {
         pending.client.get_or_insert(client);
         let how = holed?;
         pending.doubt(client, how);
+        pending.early = (at.flow.bytes[client.index()] == 0).then_some(id);
         let mut waiting = self.open(at, pending, client, &answer.head);
         waiting.call.findings.insert(how);
         waiting.stream = matches!(id, CallId::Stream(_));

@@ -160,6 +160,8 @@ pub struct PendingCalls {
     pub(super) lost: [Option<Finding>; 2],
     /// Which sides sent a message that was read.
     pub(super) heard: [bool; 2],
+    /// The last answer that came before anything of the caller was captured.
+    pub(super) early: Option<CallId>,
     /// How often bytes were lost.
     pub(super) losses: u32,
     /// Packet and next ordinal of the last identity.

@@ -213,3 +213,21 @@ fn an_answer_that_can_not_be_decoded_fails_its_call() {
         assert_ne!(calls[0]["class"], "rpc", "{}", calls[0]);
     }
 }
+
+/// The answer was captured before its request, and nothing else of the client before it: two calls that admit it.
+#[test]
+fn an_answer_before_all_of_its_client_leaves_a_mark_on_its_request() {
+    let request = b"\0\0\0\x11\x80\x01\0\x01\0\0\0\x04ping\0\0\0\x01\0";
+    let answer = b"\0\0\0\x11\x80\x01\0\x02\0\0\0\x04ping\0\0\0\x01\0";
+    let frames = conversation(ENDS, &[(true, request), (false, answer)]);
+    // SYN-ACK, answer, request, both FINs.
+    let order = [1, 4, 3, 5, 6].map(|at: usize| frames[at].clone());
+    let calls = of_frames(&order);
+    assert!(!calls.is_empty());
+    for call in calls {
+        assert!(
+            call["class"] == "ok" || call["findings"].as_array().unwrap().contains(&"gap".into()),
+            "{call}"
+        );
+    }
+}
