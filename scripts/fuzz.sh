@@ -43,11 +43,13 @@ for name; do
 	corpus=$folder/corpus/$name
 	artifacts=$folder/artifacts/$name
 	log=$folder/$name.log
-	mkdir -p "$corpus" "$artifacts" "fuzz/corpus/$name"
+	mkdir -p "$corpus" "$artifacts"
+	kept=fuzz/corpus/$name
+	[ -d "$kept" ] || kept=
 	RPCSCOPE_SEEDS=$corpus "$programs/$name" >"$log" 2>&1
 	# Four seconds for one input is a bug of its own.
 	if "$programs/$name" -seed="$seed" -max_total_time="$seconds" -timeout=4 -rss_limit_mb=2048 -max_len=16384 \
-		-reload=0 -print_final_stats=1 -artifact_prefix="$artifacts/" "$corpus" "fuzz/corpus/$name" >"$log" 2>&1; then
+		-reload=0 -print_final_stats=1 -artifact_prefix="$artifacts/" "$corpus" $kept >"$log" 2>&1; then
 		executed=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
 		covered=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
 		summary="$summary$(printf '%-24s %12s executions, %6s branches' "$name" "$executed" "$covered")

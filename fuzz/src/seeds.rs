@@ -157,6 +157,10 @@ fn conversations(root: &Path, module: &str) -> Vec<Vec<u8>> {
         seed.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
         seed.extend_from_slice(&bytes);
     }
+    // With detection, with trees, with neither.
+    for (seed, flags) in talks.values_mut().zip([24, 0, 8, 0, 16, 0].into_iter().cycle()) {
+        seed[0] = flags;
+    }
     talks.into_values().collect()
 }
 

@@ -1,6 +1,8 @@
 //! Detection and sessions of the protocols.
 //!
-//! Input: pieces of `op │ length 2 │ bytes`. The lowest bit of the op is the side; the others say whether the bytes are stream data
+//! Input: `flags`, then pieces of `op │ length 2 │ bytes`. The flags say how the connection began, and whether detection (16) and
+//! trees of fields (8) are tried too, which take most of the time.
+//! The lowest bit of the op is the side; the others say whether the bytes are stream data
 //! or a datagram, or that bytes are lost, or the side ends.
 
 use rpcscope_parsers::{Detection, Event, Opening, Protocol, Side, protocol};
@@ -11,8 +13,8 @@ use crate::bytes::Input;
 pub const PROTOCOLS: [&str; 9] =
     ["http2", "trpc", "http1", "ttheader", "mesh-header", "theader", "ttwitter", "framed", "buffered"];
 
-/// Most bytes of a message head that a session keeps, and what it may keep of text beyond.
-const HELD_LIMIT: usize = 256 * 1024;
+/// Offsets that a session may look back, as the tests that every protocol inherits have it (`HELD_LIMIT` there).
+const HELD_LIMIT: usize = 4 * 1024 * 1024;
 
 fn side(bit: u8) -> Side {
     if bit & 1 == 0 { Side::A } else { Side::B }
@@ -98,7 +100,9 @@ pub fn session(name: &str, data: &[u8]) {
                 if opening[from.index()].len() < protocol::DETECT_LIMIT {
                     opening[from.index()].extend_from_slice(bytes);
                 }
-                check_fields(&protocol.dissect(from, bytes), bytes.len(), 0);
+                if flags & 8 != 0 {
+                    check_fields(&protocol.dissect(from, bytes), bytes.len(), 0);
+                }
                 session.data(from, bytes, &mut |side, event| visit(event, sent, side));
             }
         }
@@ -111,7 +115,9 @@ pub fn session(name: &str, data: &[u8]) {
         }
     }
     std::hint::black_box((session.trouble(), session.unread(), session.client()));
-    detect(&opening, flags);
+    if flags & 16 != 0 {
+        detect(&opening, flags);
+    }
 }
 
 /// Every protocol is asked of every opening, since a connection shows its bytes to all of them.

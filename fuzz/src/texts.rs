@@ -36,7 +36,7 @@ fn utf8(data: &[u8]) -> String {
     String::from_utf8_lossy(&data[..data.len().min(MAX_TEXT)]).into_owned()
 }
 
-/// A filter: compiled, tried, completed at every place.
+/// A filter: compiled, tried, completed at its end and in its middle.
 pub fn filter(data: &[u8]) {
     let text = utf8(data);
     match Filter::parse(&text) {
@@ -60,7 +60,7 @@ pub fn filter(data: &[u8]) {
             assert!(!rendered.chars().any(|c| c != '\n' && text::is_unsafe(c)), "{rendered:?}");
         }
     }
-    for cursor in (0..=text.len()).step_by(1 + text.len() / 8) {
+    for cursor in [text.len(), text.len() / 2] {
         let completion = filter::complete(&text, cursor);
         assert!(text.get(completion.span.clone()).is_some(), "{completion:?} of {text:?}");
         for candidate in &completion.candidates {
