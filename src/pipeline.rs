@@ -32,6 +32,9 @@ const LARGE_TABLE: usize = 4096;
 /// Packets of a group.
 const GROUP: usize = 16;
 
+/// Calls that wait for what later ones tell of them may take this part of the memory of connections.
+const LOOKAHEAD_PART: usize = 8;
+
 /// How often, in packet time, idle connections are looked for.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -537,7 +540,7 @@ pub fn run(
     receiver: &mut dyn Receive,
 ) -> Result<Totals, SourceError> {
     let (dedup, connections) = (Dedup::default(), Connections::default());
-    let waiting = Waiting::new(options.lookahead);
+    let waiting = Waiting::new(options.lookahead).within(options.limits.memory / LOOKAHEAD_PART);
     let mut joining = Joining { receiver, dedup, connections, waiting, stopped: false };
     let totals = match options.threads {
         0 | 1 => inline(source, options, &mut joining),

@@ -24,7 +24,7 @@ const TOUCH_TIME: u64 = 1_000_000_000;
 
 /// A connection is weighed again after this many bytes of payload, each segment counting [`SEGMENT`] more. Weighing takes time
 /// in proportion to what is found, so that the next time comes after [`WEIGHED_PART`] of it if that is more.
-const WEIGHED: u32 = 4096;
+const WEIGHED: u32 = 8192;
 const WEIGHED_PART: usize = 16;
 
 /// What a segment may add to the memory of its connection, whatever its payload.

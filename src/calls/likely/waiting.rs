@@ -20,6 +20,9 @@ use crate::time::Timestamp;
 /// Most outputs that wait.
 const MAX_WAITING: usize = 1 << 15;
 
+/// Estimated memory of one of them, in bytes: a call with its headers.
+const ITEM: usize = 2048;
+
 /// Most connections, servers, and texts of a server that are remembered; when there are more, all are forgotten.
 const MAX_CONNECTIONS: usize = 4096;
 const MAX_SERVERS: usize = 1024;
@@ -29,6 +32,8 @@ const MAX_TEXTS: usize = 1024;
 #[derive(Debug)]
 pub struct Waiting<T> {
     queue: VecDeque<Item<T>>,
+    /// Most outputs that wait.
+    most: usize,
     /// How long a call waits, in packet time.
     patience: Duration,
     /// A call came of which something is not known. Before that nothing waits, and nothing is learnt.
@@ -62,11 +67,18 @@ impl<T> Waiting<T> {
     pub fn new(patience: Duration) -> Self {
         Self {
             queue: VecDeque::new(),
+            most: MAX_WAITING,
             patience,
             active: false,
             now: Timestamp(i64::MIN),
             knowledge: Knowledge::default(),
         }
+    }
+
+    /// The same queue, in which outputs take at most about this many bytes.
+    #[must_use]
+    pub fn within(self, bytes: usize) -> Self {
+        Self { most: MAX_WAITING.min(bytes / ITEM), ..self }
     }
 
     /// Whether calls have to go through the queue.
@@ -101,7 +113,7 @@ impl<T> Waiting<T> {
         while let Some(item) = self.queue.front() {
             if let Item::Call(call) = item
                 && is_open(call)
-                && self.queue.len() <= MAX_WAITING
+                && self.queue.len() <= self.most
                 && u128::from(self.now.since(call.end)) < self.patience.as_nanos()
             {
                 return;

@@ -13,12 +13,17 @@ use crate::calls::outcome::{self, Ending};
 use crate::calls::record::{Call, CallKind, Finding};
 use crate::flow::Stamp;
 
-/// Finds calls in their grace period by connection and id. Hardly ever is one looked for, so that the index is made when one is, of
-/// the calls that have been decided since the last time.
+/// How many calls may be looked at for each that is decided.
+const STEPS: u64 = 4;
+
+/// Finds calls in their grace period by connection and id. Hardly ever is one looked for: they are searched from the last one on
+/// until that has taken more than [`STEPS`] for each call. Only then they are put into an index.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
     /// Number of the first call in its grace period, of all that were ever decided.
     first: u64,
+    /// Calls looked at without the index.
+    steps: u64,
     /// Up to which number calls are in the index.
     indexed: u64,
     /// Numbers of calls, some of which may have gone.
@@ -28,6 +33,11 @@ pub(super) struct Reach {
 impl Reach {
     /// The place of the last call with that key.
     fn find(&mut self, grace: &VecDeque<Box<Call>>, key: (u64, Option<i64>)) -> Option<usize> {
+        if self.steps < STEPS * (self.first + grace.len() as u64) {
+            let found = grace.iter().rposition(|call| (call.connection, call.id) == key);
+            self.steps += (grace.len() - found.unwrap_or(0)) as u64;
+            return found;
+        }
         let new = self.indexed.saturating_sub(self.first) as usize;
         for (number, call) in (self.first + new as u64..).zip(grace.range(new.min(grace.len())..)) {
             self.index.insert((call.connection, call.id), number);
