@@ -4,5 +4,5 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-cargo build --profile bench --locked --quiet --bin rpcscope --example bench
-exec target/release/examples/bench "$@"
+cargo build --profile measured --locked --quiet --bin rpcscope --example bench
+exec target/measured/examples/bench "$@"

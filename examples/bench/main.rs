@@ -46,10 +46,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// The program to measure: two folders above this one (`target/release/examples/bench`).
+/// The program to measure: two folders above this one (`target/measured/examples/bench`).
 fn program() -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
-    own.ancestors().nth(2).unwrap_or(Path::new("target/release")).join("rpcscope")
+    own.ancestors().nth(2).unwrap_or(Path::new("target/measured")).join("rpcscope")
 }
 
 /// Where captures and profiles go.
