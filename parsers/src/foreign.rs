@@ -198,30 +198,12 @@ fn http2(input: &[u8], _end: bool) -> Sight<'_> {
             Sight::words(Language::Http2, reason, "an HTTP/2 SETTINGS frame", b"")
         }
         [0, _, _, 7, 0, 0, 0, 0, 0, _, _, _, _, 0, 0, 0, code, ..] => {
-            let name = GOAWAY_CODES.get(usize::from(code)).copied().unwrap_or_default();
+            let name = crate::http2::error_name(code.into()).unwrap_or_default();
             Sight::words(Language::Http2, reason, "an HTTP/2 GOAWAY frame", name.as_bytes())
         }
         _ => Sight::Unknown,
     }
 }
-
-/// Error codes by number (RFC 9113, section 7).
-const GOAWAY_CODES: [&str; 14] = [
-    "NO_ERROR",
-    "PROTOCOL_ERROR",
-    "INTERNAL_ERROR",
-    "FLOW_CONTROL_ERROR",
-    "SETTINGS_TIMEOUT",
-    "STREAM_CLOSED",
-    "FRAME_SIZE_ERROR",
-    "REFUSED_STREAM",
-    "CANCEL",
-    "COMPRESSION_ERROR",
-    "CONNECT_ERROR",
-    "ENHANCE_YOUR_CALM",
-    "INADEQUATE_SECURITY",
-    "HTTP_1_1_REQUIRED",
-];
 
 /// Frames of other RPC protocols.
 fn rpc(input: &[u8], _end: bool) -> Sight<'_> {

@@ -240,7 +240,7 @@ pub(super) fn setting_name(id: u16) -> Option<&'static str> {
 }
 
 /// Name of an error code (RFC 9113, section 7).
-pub(super) fn error_name(code: u32) -> Option<&'static str> {
+pub(crate) fn error_name(code: u32) -> Option<&'static str> {
     Some(match code {
         0x0 => "NO_ERROR",
         0x1 => "PROTOCOL_ERROR",

@@ -70,6 +70,7 @@ mod upgrade;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use frame::error_name;
 pub(crate) use grpc::{parse_status, parse_timeout};
 
 use crate::event::Side;
