@@ -25,7 +25,7 @@ use crate::source::{Batch, CapturePoint, Packet, Source, SourceError};
 use crate::time::Timestamp;
 use slot::{Calls, Slot};
 
-pub use totals::{Tallied, Tally, Totals};
+pub use totals::{ShedKind, Tallied, Tally, Totals};
 
 /// Connections from which on the table is larger than the processor's caches, and packets are prepared for in groups.
 const LARGE_TABLE: usize = 4096;

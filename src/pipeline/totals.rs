@@ -56,6 +56,17 @@ pub struct Totals {
     pub progress: Option<(u64, u64)>,
 }
 
+/// How much of one kind was dropped at a bound, or passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShedKind {
+    /// Its key in the record of `--totals`.
+    pub name: &'static str,
+    /// What it is, for people; empty for what is no loss.
+    pub words: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
 /// Connections by reason, each with an amount of something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally(BTreeMap<&'static str, Tallied>);
@@ -227,7 +238,7 @@ impl Totals {
         let Tallied { connections, amount } = self.undecodable.sum();
         (connections > 0).then(|| {
             format!(
-                "{} in {} could not be decoded: {}; rpcscope calls --connections says where",
+                "{} in {} could not be decoded as the connection's protocol: {}; rpcscope calls --connections says where",
                 counted(amount, "message"),
                 counted(connections, "connection"),
                 self.undecodable.words()
@@ -252,19 +263,31 @@ impl Totals {
             .then(|| format!("packets that could not be read to a TCP or UDP segment: {words}"))
     }
 
+    /// What was dropped at a bound or passed over, by kind.
+    #[must_use]
+    pub fn shed_by_kind(&self) -> [ShedKind; 7] {
+        let Shed { evicted, handshakes, heavy, overflows, out_of_window, repeats } = self.shed;
+        let kind = |name, words, count| ShedKind { name, words, count };
+        [
+            kind("connections", "connections evicted because too many were open (--max-memory)", evicted),
+            kind("heavy", "connections given up because one took too much memory (--max-memory)", heavy),
+            kind(
+                "handshakes",
+                "connections without payload evicted because too many were open (--max-memory)",
+                handshakes,
+            ),
+            kind("calls", "pending calls dropped because too many of one connection waited", self.shed_calls),
+            kind("overflows", "gaps given up early because too many bytes waited behind them", overflows),
+            kind("out_of_window", "segments outside the window of their connection", out_of_window),
+            // Interfaces that see a packet twice have many: no loss.
+            kind("repeated_datagrams", "", repeats),
+        ]
+    }
+
     /// What was dropped at a bound.
     fn dropped(&self) -> Option<String> {
-        let words = words([
-            (self.shed.evicted, "connections evicted because too many were open (--max-memory)"),
-            (self.shed.heavy, "connections given up because one took too much memory (--max-memory)"),
-            (
-                self.shed.handshakes,
-                "connections without payload evicted because too many were open (--max-memory)",
-            ),
-            (self.shed_calls, "pending calls dropped because too many of one connection waited"),
-            (self.shed.overflows, "gaps given up early because too many bytes waited behind them"),
-            (self.shed.out_of_window, "segments outside the window of their connection"),
-        ]);
+        let kinds = self.shed_by_kind().into_iter().filter(|kind| !kind.words.is_empty());
+        let words = words(kinds.map(|kind| (kind.count, kind.words)));
         (!words.is_empty()).then(|| format!("not everything was followed: {words}"))
     }
 
@@ -374,10 +397,10 @@ mod tests {
         let mut totals = totals();
         totals.undecodable.add("length over the limit", 3);
         totals.skipped = vec![(Skip::NotIp, 7), (Skip::Encrypted, 4), (Skip::TooDeep, 1)];
-        totals.shed = Shed { evicted: 2, ..Shed::default() };
+        totals.shed = Shed { evicted: 2, repeats: 5, ..Shed::default() };
         totals.shed_calls = 9;
         let expected = [
-            "3 messages in 1 connection could not be decoded: 1 length over the limit; rpcscope calls --connections says \
+            "3 messages in 1 connection could not be decoded as the connection's protocol: 1 length over the limit; rpcscope calls --connections says \
              where",
             "packets that could not be read to a TCP or UDP segment: 4 IPsec ESP, 1 too many heads",
             "not everything was followed: 2 connections evicted because too many were open (--max-memory), 9 pending calls dropped \
@@ -385,6 +408,17 @@ mod tests {
         ];
         assert_eq!(totals.remarks(), expected);
         assert_eq!(totals.lost(), 3 + 2 + 9);
+    }
+
+    #[test]
+    fn every_kind_of_loss_has_a_key_and_a_count() {
+        let mut totals = totals();
+        totals.shed =
+            Shed { evicted: 1, handshakes: 2, heavy: 3, overflows: 4, out_of_window: 5, repeats: 6 };
+        totals.shed_calls = 7;
+        let mut counts = totals.shed_by_kind().map(|kind| kind.count);
+        counts.sort_unstable();
+        assert_eq!(counts, [1, 2, 3, 4, 5, 6, 7]);
     }
 
     #[test]

@@ -284,14 +284,8 @@ fn totals_object<'b>(room: Room<'b>, memory: &mut Memory, totals: &Totals) -> Ro
         room.text("{\"at\":").string(&ended.to_string()).text(",\"packets\":").number(*count).text("}")
     });
     let room = room.text(",\"shed\":{");
-    let shed = [
-        ("connections", totals.shed.evicted),
-        ("calls", totals.shed_calls),
-        ("overflows", totals.shed.overflows),
-        ("out_of_window", totals.shed.out_of_window),
-        ("repeated_datagrams", totals.shed.repeats),
-    ];
-    room.list(shed, |room, (name, count)| room.string(name).text(":").number(count)).text("}}")
+    room.list(totals.shed_by_kind(), |room, kind| room.string(kind.name).text(":").number(kind.count))
+        .text("}}")
 }
 
 #[cfg(test)]
