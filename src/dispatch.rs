@@ -8,6 +8,7 @@
 //! What proxies put in front of any protocol ([`rpcscope_parsers::prelude`]) is removed before the protocols are asked, and
 //! before `--decode-as` decides.
 
+mod guess;
 mod undecided;
 
 use rpcscope_parsers::event::Foreign;
@@ -57,6 +58,13 @@ impl std::str::FromStr for DecodeAs {
     }
 }
 
+/// A side that had sent nothing when the protocol was recognised by what the other one sent: a PROXY header may still come from it.
+struct Awaited {
+    side: Side,
+    /// What the other one had sent by then, if the protocol may still be another.
+    greeting: Option<Box<[u8]>>,
+}
+
 /// Where the bytes that a session was given begin.
 #[derive(Clone, Copy)]
 struct Base {
@@ -82,10 +90,8 @@ enum State {
         protocol: &'static dyn Protocol,
         session: Box<dyn Session>,
         base: Base,
-        /// The side that had sent nothing when the protocol was recognised: a PROXY header may still come from it.
-        silent: Option<Side>,
-        /// What the other one had sent by then, if the protocol may still be another.
-        greeting: Option<Box<[u8]>>,
+        /// Boxed, because few servers send before their clients.
+        awaited: Option<Box<Awaited>>,
     },
     Foreign {
         reason: &'static str,
@@ -235,7 +241,7 @@ impl Conversation {
         take: &mut Take<'_>,
     ) -> u64 {
         match &mut self.state {
-            State::Known { session, base, silent, .. } if *silent != Some(side) => {
+            State::Known { session, base, awaited: None, .. } => {
                 feed(session.as_mut(), *base, flow, side, chunk, origin, take)
             }
             _ => self.early_chunk(flow, side, chunk, origin, take),
@@ -260,14 +266,18 @@ impl Conversation {
         }
         match &mut self.state {
             State::Silent { .. } | State::Foreign { .. } | State::Over { .. } => u64::MAX,
-            State::Known { protocol, session, base, silent, greeting } => {
-                *silent = None;
+            State::Known { protocol, session, base, awaited } => {
+                let Some(Awaited { greeting, .. }) =
+                    awaited.take_if(|awaited| awaited.side == side).map(|it| *it)
+                else {
+                    return feed(session.as_mut(), *base, flow, side, chunk, origin, take);
+                };
                 let chunk = behind_prelude(&mut base.start, flow, side, chunk, origin, take);
                 let server = side.other();
                 let all = |kept: &[u8]| {
                     flow.origins[server.index()].next() == base.start[server.index()] + kept.len() as u64
                 };
-                if let (Some(kept), Chunk::Data(bytes)) = (greeting.take().filter(|kept| all(kept)), chunk)
+                if let (Some(kept), Chunk::Data(bytes)) = (greeting.filter(|kept| all(kept)), chunk)
                     && let Some(asked) = asked_instead(*protocol, side, bytes)
                 {
                     (*protocol, *session) = (asked, asked.session());
@@ -323,7 +333,8 @@ impl Conversation {
                             .filter(|spoken| base.whole == [true; 2] && spoken.len() <= GREETING_LIMIT)
                             .filter(|_| kept.forced.is_none())
                             .map(|spoken| spoken.clone().into_boxed_slice());
-                        self.state = State::Known { protocol, session, base, silent, greeting };
+                        let awaited = silent.map(|side| Box::new(Awaited { side, greeting }));
+                        self.state = State::Known { protocol, session, base, awaited };
                         needed
                     }
                 }

@@ -28,7 +28,6 @@
 //! | one call in full, reread from its packets | [`detail`] |
 //! | the packets of chosen calls as a capture of their own | [`export`] |
 //! | error codes and error texts of the frameworks | [`codes`] |
-//! | what connections without calls seem to be | [`foreign`] |
 //! | the meaning of codes, findings and log lines | [`explain`] |
 //! | captures of several hosts: which host took which file, how their clocks differ | [`capture_point`] |
 //! | which process of this host holds an end of a connection | [`process`] |
@@ -48,7 +47,6 @@ pub mod explain;
 pub mod export;
 pub mod filter;
 pub mod flow;
-pub mod foreign;
 #[cfg(target_os = "linux")]
 pub mod helper;
 pub mod pipeline;

@@ -5,9 +5,9 @@ use rpcscope_parsers::protocol::DETECT_LIMIT;
 use rpcscope_parsers::{Detection, Event, Opening, Protocol, Side};
 
 use super::Take;
+use super::guess::guess;
 use crate::decode::Network;
 use crate::flow::{Flow, Stamp};
-use crate::foreign;
 
 /// How many segments of a connection that was not seen from its start may be tried as the beginning of a message.
 const TRIES: u32 = 64;
@@ -175,11 +175,7 @@ impl Undecided {
         let server = flow.opener?.other();
         let greeting = &self.bytes[server.index()];
         let first = self.chunks.first().is_some_and(|chunk| chunk.side == server);
-        if first && greeting.len() <= DETECT_LIMIT {
-            foreign::guess(Network::Tcp, [greeting, &[]])
-        } else {
-            None
-        }
+        if first && greeting.len() <= DETECT_LIMIT { guess(Network::Tcp, [greeting, &[]]) } else { None }
     }
 
     /// What the server said before it was asked is read as its answer.
@@ -239,7 +235,7 @@ impl Undecided {
 
     /// What the kept bytes look like.
     fn look(&self, network: Network) -> Option<&'static str> {
-        foreign::guess(network, [&self.bytes[0], &self.bytes[1]])
+        guess(network, [&self.bytes[0], &self.bytes[1]])
     }
 
     /// What the connection seems to be, for people.
@@ -282,7 +278,7 @@ impl Undecided {
             return Some(Decided::Known(protocol));
         }
         self.tries += 1;
-        self.seems = self.seems.or_else(|| foreign::guess(Network::Udp, both));
+        self.seems = self.seems.or_else(|| guess(Network::Udp, both));
         (self.tries >= DATAGRAM_TRIES).then(|| Decided::Foreign(self.seems.unwrap_or(UNKNOWN)))
     }
 

@@ -70,8 +70,7 @@ const fn udp(name: &'static str, is: fn(&[u8]) -> bool) -> Sign {
 }
 
 /// What `bytes` seem to begin, those of one side each; by preference the beginning of the connection.
-#[must_use]
-pub fn guess(network: Network, bytes: [&[u8]; 2]) -> Option<&'static str> {
+pub(super) fn guess(network: Network, bytes: [&[u8]; 2]) -> Option<&'static str> {
     let sign =
         SIGNS.iter().find(|sign| sign.network == network && bytes.iter().any(|bytes| (sign.is)(bytes)))?;
     Some(sign.name)
