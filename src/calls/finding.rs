@@ -235,5 +235,12 @@ table! {
             look: "A capture with a larger snap length.",
             remark: Some("the capture cut packets short"),
         },
+        /// A bound of the program was reached before the answer.
+        Shed = "shed" {
+            meaning: "rpcscope gave this call up before it had read an answer, because a bound was reached (memory, \
+                connections, calls that wait). Whether an answer came is unknown.",
+            look: "What `--totals` says was shed; then a larger `--max-memory` or a narrower capture filter.",
+            remark: None,
+        },
     }
 }

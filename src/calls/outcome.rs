@@ -48,6 +48,8 @@ pub enum Ending<'a> {
     Rst(Initiator),
     /// Nothing more was seen.
     Silence,
+    /// What came next was not read, because a bound was reached.
+    Shed,
     /// No answer was due; what the callee sent all the same.
     Oneway(Option<&'a Status<'a>>),
 }
@@ -144,7 +146,7 @@ impl Decision {
         Self::of(Class::Ok, Carrier::None)
     }
 
-    /// An answer came and what it says is lost.
+    /// What an answer says, or whether one came, can't be known.
     fn unknown() -> Self {
         Outcome::unknown().into()
     }
@@ -216,6 +218,7 @@ pub fn decide(ending: Ending<'_>) -> Decision {
         Ending::Fin(by) => Decision::of(Class::Transport, Carrier::TcpFin).by(by),
         Ending::Rst(by) => Decision::of(Class::Transport, Carrier::TcpRst).by(by),
         Ending::Silence => Decision::of(Class::Unanswered, Carrier::None),
+        Ending::Shed => Decision::unknown().finding(Finding::Shed, true),
         Ending::Oneway(answer) => {
             let mut decision = Decision::of(Class::Oneway, Carrier::None);
             if let Some(status) = answer {

@@ -132,11 +132,11 @@ impl Findings {
         self.0 & (1 << finding as u64) != 0
     }
 
-    /// Those that say what the capture lacks.
+    /// Those that say what of the call was not read.
     #[must_use]
     pub fn of_capture(self) -> Self {
         let mut lacking = Self::default();
-        for finding in [Finding::Gap, Finding::Truncated, Finding::MidStream] {
+        for finding in [Finding::Gap, Finding::Truncated, Finding::MidStream, Finding::Shed] {
             lacking.insert(finding);
         }
         Self(self.0 & lacking.0)

@@ -32,6 +32,10 @@ pub fn sentence(call: &Call) -> String {
                 operation(call)
             )
         }
+        None if call.findings.contains(Finding::Shed) => format!(
+            "no answer to {} was read before rpcscope reached a bound and gave the call up: its outcome is not known",
+            operation(call)
+        ),
         None => format!(
             "{} was answered, but the capture lacks the part of the answer that holds the outcome{}",
             operation(call),

@@ -5,7 +5,7 @@ use crate::calls::record::{Call, CalleeView, Class, Finding};
 use crate::decode::Network;
 
 /// Findings about parts of a call that a capture does not have.
-const LOSSES: [Finding; 3] = [Finding::MidStream, Finding::Gap, Finding::Truncated];
+const LOSSES: [Finding; 4] = [Finding::MidStream, Finding::Gap, Finding::Truncated, Finding::Shed];
 
 /// Joins the copies of a call into one record; `None` if there are none.
 ///

@@ -548,10 +548,12 @@ impl Matcher {
         // The caller's FIN is half a close: the answer may still come. So is silence of the caller alone.
         for waiting in pending.take_where(|waiting| side != waiting.client || end == End::Rst) {
             let ending = match end {
+                // Behind the caller's FIN, too, the answer may still have come.
+                End::Evicted => Ending::Shed,
                 _ if pending.fin[waiting.client.index()] => Ending::Fin(Initiator::Client),
                 End::Fin => Ending::Fin(Initiator::Server),
                 End::Rst => Ending::Rst(initiator(side, waiting.client)),
-                End::Idle | End::Replaced | End::Evicted => Ending::Silence,
+                End::Idle | End::Replaced => Ending::Silence,
             };
             self.broken(at, pending, waiting, ending);
         }
@@ -617,7 +619,7 @@ impl Matcher {
         while pending.len() >= MAX_PENDING || pending.metadata() > MAX_PENDING_METADATA {
             let Some(waiting) = pending.take_oldest() else { break };
             self.shed += 1;
-            self.broken(at, pending, waiting, Ending::Silence);
+            self.broken(at, pending, waiting, Ending::Shed);
         }
         if pending.len() == 0 || at.now.time < pending.looked.time + PATIENCE_STEP {
             return;

@@ -454,7 +454,27 @@ fn calls_that_wait_are_bounded() {
     }
     assert_eq!(line.pending.len(), MAX_PENDING);
     assert_eq!(line.matcher.shed, 1);
-    assert_eq!(line.calls().len(), MAX_PENDING + 1);
+    let calls = line.calls();
+    assert_eq!(calls.len(), MAX_PENDING + 1);
+    let shed = |call: &&Call| call.outcome.class.is_none() && call.findings.contains(Finding::Shed);
+    assert_eq!(calls.iter().filter(shed).map(|call| call.id).collect::<Vec<_>>(), [Some(0)]);
+}
+
+#[test]
+fn of_calls_on_a_connection_that_was_evicted_nobody_knows_the_answer() {
+    // With and without the caller's FIN: the answer may come behind it.
+    for fin in [false, true] {
+        let mut line = Line::new();
+        line.say(CLIENT, request(1, "a"));
+        if fin {
+            line.end(CLIENT, End::Fin);
+        }
+        line.end(CLIENT, End::Evicted);
+        line.end(SERVER, End::Evicted);
+        let calls = line.calls();
+        assert_eq!(verdicts(&calls), [("a", None, None)], "{fin}");
+        assert!(calls[0].findings.contains(Finding::Shed), "{fin}");
+    }
 }
 
 #[test]
