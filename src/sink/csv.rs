@@ -1,5 +1,6 @@
 //! Comma-separated values (RFC 4180) with a header line. Times are RFC 3339 in UTC, durations are nanoseconds. Control
-//! characters from the wire are escaped (`\n`, `\x1b`), so a record is always one line and safe on a terminal.
+//! characters from the wire are escaped (`\n`, `\x1b`), so a record is always one line and safe on a terminal. A cell that a
+//! spreadsheet would take for a formula begins with `'`, which spreadsheets read as "text follows".
 
 use std::io;
 
@@ -39,6 +40,11 @@ impl Csv {
     }
 }
 
+/// Whether a spreadsheet would calculate the cell. Numbers may have a sign.
+fn is_formula(value: &str) -> bool {
+    value.starts_with(['=', '+', '-', '@']) && value.parse::<f64>().is_err()
+}
+
 /// Appends a cell, quoted if necessary.
 fn push(out: &mut Vec<u8>, first: bool, value: &str) {
     if !first {
@@ -46,11 +52,15 @@ fn push(out: &mut Vec<u8>, first: bool, value: &str) {
     }
     // Most cells need neither escapes nor quotes.
     let is_plain = |byte: &u8| matches!(byte, b'!' | b'#'..=b'+' | b'-'..=b'~');
-    if value.as_bytes().iter().all(is_plain) {
+    let is_formula = is_formula(value);
+    if !is_formula && value.as_bytes().iter().all(is_plain) {
         out.extend_from_slice(value.as_bytes());
         return;
     }
-    let value = text::escape(value);
+    let mut value = text::escape(value);
+    if is_formula {
+        value.to_mut().insert(0, '\'');
+    }
     if value.contains([',', '"']) || value.starts_with(' ') || value.ends_with(' ') {
         out.push(b'"');
         out.extend_from_slice(value.replace('"', "\"\"").as_bytes());
@@ -111,6 +121,26 @@ mod tests {
              \"reason=first,reason=sold \"\"out\"\",cell=7\",\"7,9,8\"\n\
              71,2026-01-02T01:34:09.120000000Z,,,,\n"
         );
+    }
+
+    #[test]
+    fn no_text_of_the_wire_is_a_formula() {
+        let cells = [
+            ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+            ("@SUM(A1,A2)", "\"'@SUM(A1,A2)\""),
+            ("+1+2", "'+1+2"),
+            ("-2+3", "'-2+3"),
+            ("\t=1", "\\t=1"),
+            ("\r=1", "\\r=1"),
+            // A number, which calculates nothing.
+            ("-4041", "-4041"),
+            ("a=b", "a=b"),
+        ];
+        for (text, cell) in cells {
+            let mut call = bare();
+            call.outcome.message = Some(text.to_owned());
+            assert_eq!(printed(&["message"], &[call]), format!("message\n{cell}\n"));
+        }
     }
 
     #[test]
