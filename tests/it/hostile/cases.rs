@@ -43,6 +43,12 @@ pub(super) static CASES: &[Case] = &[
         .saying("took too much memory"),
     case("late_answers", "calls::pairing MAX_IN_GRACE", 1_500, late_answers),
     case("goaways_while_streams_wait", "calls::pairing MAX_PENDING", 1_000, goaways_while_streams_wait),
+    case(
+        "foreign_answers_while_calls_wait",
+        "calls::pairing MAX_PENDING",
+        2_000,
+        foreign_answers_while_calls_wait,
+    ),
     case("gaps_while_streams_wait", "http2 STREAMS_LIMIT", 500, gaps_while_streams_wait),
     case("holes_that_never_close", "flow::Limits::flow_pieces", 3_000, holes_that_never_close),
     case("overlaps_that_disagree", "flow::Limits::flow_bytes", 3_000, overlaps_that_disagree),
@@ -55,6 +61,8 @@ pub(super) static CASES: &[Case] = &[
     case("endless_varints", "varint VARINT_LIMIT", 2_000, endless_varints),
     case("lengths_of_4_gib", "LENGTH_LIMIT of each protocol", 2_000, lengths_of_4_gib),
     case("new_names", "calls::names MAX_NAME_BYTES", 10_000, new_names),
+    case("zipped_bodies", "web LAST_LIMIT", 200, zipped_bodies),
+    case("absurd_blocks", "source::pcapng MAX_BLOCK", 20_000, absurd_blocks).saying("4294967292"),
     case("jumping_clocks", "flow::Table::set_clock", 5_000, jumping_clocks),
 ];
 
@@ -181,6 +189,17 @@ fn goaways_while_streams_wait(n: usize) -> Vec<u8> {
     })
 }
 
+/// A server that says something else between its answers, and never answers what waits.
+fn foreign_answers_while_calls_wait(n: usize) -> Vec<u8> {
+    one(|capture| {
+        capture.say(Client, &(0..n as u32).flat_map(|id| thrift(1, id, b"\0")).collect::<Vec<_>>());
+        for _ in 0..n {
+            capture.segment(Server, ACK, b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            capture.segment(Server, ACK, &thrift(2, u32::MAX, b"\0")).segment(Client, ACK, b"");
+        }
+    })
+}
+
 fn gaps_while_streams_wait(n: usize) -> Vec<u8> {
     one(|capture| {
         capture.say(Client, &streams(n)).say(Server, &frame(4, 0, 0, b""));
@@ -304,6 +323,38 @@ fn new_names(n: usize) -> Vec<u8> {
             }
         }
     })
+}
+
+/// Errors of Connect whose bodies are small on the wire and large behind gzip.
+fn zipped_bodies(n: usize) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(br#"{"code":"internal","message":""#).expect("compressed");
+    encoder.write_all(&vec![b' '; 16 << 20]).expect("compressed");
+    let body = encoder.finish().expect("compressed");
+    let request = b"POST /a.B/C HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+        connect-protocol-version: 1\r\ncontent-length: 2\r\n\r\n{}";
+    let head = format!(
+        "HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\n\
+         content-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = [head.as_bytes(), &body].concat();
+    one(|capture| {
+        for _ in 0..n {
+            capture.say(Client, request).say(Server, &answer);
+        }
+    })
+}
+
+/// Blocks of no known type, and one that claims 4 GiB.
+fn absurd_blocks(n: usize) -> Vec<u8> {
+    let block = |kind: u32, length: u32, body: &[u8]| {
+        [&kind.to_le_bytes()[..], &length.to_le_bytes(), body, &length.to_le_bytes()].concat()
+    };
+    let section =
+        block(0x0a0d_0d0a, 28, &[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
+    let interface = block(1, 20, &[101, 0, 0, 0, 0, 0, 4, 0]);
+    [section, interface, block(0x4bad, 12, b"").repeat(n), block(6, u32::MAX - 3, &[0; 64])].concat()
 }
 
 /// The time of every tenth packet is years before or after that of the others.

@@ -58,7 +58,7 @@ fn time(path: &Path) -> f64 {
 }
 
 fn write(case: &Case, n: usize, folder: &Path) -> PathBuf {
-    let path = folder.join(format!("{}-{n}.pcap", case.name));
+    let path = folder.join(format!("{}-{n}", case.name));
     std::fs::write(&path, (case.make)(n)).expect("written");
     path
 }
@@ -144,6 +144,7 @@ hostile! {
     waiting_calls_of_one_id,
     late_answers,
     goaways_while_streams_wait,
+    foreign_answers_while_calls_wait,
     gaps_while_streams_wait,
     holes_that_never_close,
     overlaps_that_disagree,
@@ -156,5 +157,7 @@ hostile! {
     endless_varints,
     lengths_of_4_gib,
     new_names,
+    zipped_bodies,
+    absurd_blocks,
     jumping_clocks,
 }
