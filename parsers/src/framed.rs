@@ -110,7 +110,6 @@ pub fn session<F: Framing>(framing: F) -> Box<dyn Session> {
 struct PendingBody {
     id: CallId,
     bytes: u64,
-    truncated: bool,
 }
 
 /// The rest of a message without a length.
@@ -126,6 +125,8 @@ enum UnsizedBody {
 #[derive(Debug, Default)]
 struct Inbound {
     pending: Option<PendingBody>,
+    /// A part of that message is missing.
+    truncated: bool,
     /// The current body, if it has no length.
     unsized_body: Option<UnsizedBody>,
     /// Only the length is known of the message that the current gap cut.
@@ -137,14 +138,13 @@ struct Inbound {
 impl Inbound {
     /// Marks the current message as incomplete.
     fn truncate(&mut self) {
-        if let Some(pending) = &mut self.pending {
-            pending.truncated = true;
-        }
+        self.truncated = true;
     }
 
     /// Reports that the current message has ended before `at`.
     fn complete(&mut self, at: At, emit: &mut Emit<'_>) {
-        if let Some(PendingBody { id, bytes, truncated }) = self.pending.take() {
+        if let Some(PendingBody { id, bytes }) = self.pending.take() {
+            let truncated = self.truncated;
             let end = at.offset.saturating_sub(1);
             emit(at.side, &Event::Complete(Complete { id, end, bytes, truncated }));
         }
@@ -170,7 +170,8 @@ impl Inbound {
             head.more = left > 0;
             head.truncated |= truncated;
             if left > 0 {
-                self.pending = Some(PendingBody { id: head.id, bytes, truncated });
+                self.pending = Some(PendingBody { id: head.id, bytes });
+                self.truncated = truncated;
             }
         }
         emit(at.side, event);
@@ -193,7 +194,8 @@ impl Inbound {
             head.start = at.offset;
             head.more = true;
             head.truncated |= truncated;
-            self.pending = Some(PendingBody { id: head.id, bytes: bytes as u64, truncated });
+            self.pending = Some(PendingBody { id: head.id, bytes: bytes as u64 });
+            self.truncated = truncated;
         }
         emit(at.side, event);
     }

@@ -51,6 +51,24 @@ pub enum Need {
     Line(usize),
 }
 
+/// The same in half the memory, of which there is one for each side of a connection.
+#[derive(Clone, Copy, Debug)]
+enum KeptNeed {
+    Bytes(u32),
+    Line(u32),
+}
+
+impl From<Need> for KeptNeed {
+    fn from(need: Need) -> Self {
+        // No head may be that long: a look that comes too early only costs time.
+        let short = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
+        match need {
+            Need::Bytes(bytes) => Self::Bytes(short(bytes)),
+            Need::Line(bytes) => Self::Line(short(bytes)),
+        }
+    }
+}
+
 /// What a reader makes of the bytes at the beginning of its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -179,21 +197,23 @@ struct Stream {
     /// Bytes of a head that is not whole, or of a search.
     carry: Vec<u8>,
     /// When the carried bytes are worth another look.
-    need: Need,
+    need: KeptNeed,
     /// Stream offset of the first carried byte, or of the next byte to come.
     offset: u64,
 }
 
 impl Stream {
     fn new() -> Self {
-        Self { state: State::Head, carry: Vec::new(), need: Need::Bytes(0), offset: 0 }
+        Self { state: State::Head, carry: Vec::new(), need: KeptNeed::Bytes(0), offset: 0 }
     }
 
     /// Whether `bytes`, which were appended to the carried ones, may let a step be taken.
     fn is_worth_a_look(&self, bytes: &[u8]) -> bool {
         match self.need {
-            Need::Bytes(wanted) => self.carry.len() >= wanted,
-            Need::Line(limit) => self.carry.len() > limit || memchr::memchr(b'\n', bytes).is_some(),
+            KeptNeed::Bytes(wanted) => self.carry.len() >= wanted as usize,
+            KeptNeed::Line(limit) => {
+                self.carry.len() > limit as usize || memchr::memchr(b'\n', bytes).is_some()
+            }
         }
     }
 }
@@ -238,7 +258,7 @@ impl<R: Reader> Core<R> {
                         step
                     }
                     Step::Need(need) => {
-                        stream.need = need;
+                        stream.need = need.into();
                         break;
                     }
                 },
@@ -259,7 +279,7 @@ impl<R: Reader> Core<R> {
                     }
                     reader.passed_over(at.after(step), step, found, emit);
                     if !found {
-                        stream.need = Need::Bytes(0);
+                        stream.need = KeptNeed::Bytes(0);
                         stream.offset += step as u64;
                         done += step;
                         break;
@@ -614,13 +634,13 @@ mod tests {
     #[test]
     fn a_line_is_looked_at_again_once_it_may_be_whole() {
         let mut stream = Stream::new();
-        stream.need = Need::Line(4);
+        stream.need = Need::Line(4).into();
         stream.carry = b"abc".to_vec();
         assert!(!stream.is_worth_a_look(b"c"));
         assert!(stream.is_worth_a_look(b"c\n"));
         stream.carry = b"abcde".to_vec();
         assert!(stream.is_worth_a_look(b"e"));
-        stream.need = Need::Bytes(6);
+        stream.need = Need::Bytes(6).into();
         assert!(!stream.is_worth_a_look(b"e"));
     }
 

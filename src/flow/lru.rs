@@ -30,44 +30,105 @@ struct Node<T> {
     value: Option<T>,
     queue: Queue,
     before: u32,
-    /// The next in the queue; of a free node, the next free one.
+    /// The next in the queue; of a free node, the next free one of its block.
     behind: u32,
 }
 
-/// Nodes by number.
+/// Nodes that are allocated together.
+#[derive(Debug)]
+struct Block<T> {
+    nodes: Vec<Node<T>>,
+    /// The first free one of them.
+    free: u32,
+    used: u32,
+}
+
+/// Nodes by number. A block without values is freed, but for the one that the next value goes to.
 #[derive(Debug)]
 struct Nodes<T> {
-    /// All full but the last.
-    blocks: Vec<Vec<Node<T>>>,
+    blocks: Vec<Block<T>>,
+    /// Blocks with room; the next value goes to the last.
+    roomy: Vec<u32>,
 }
 
 impl<T> Nodes<T> {
     #[inline]
     fn get(&self, id: u32) -> Option<&Node<T>> {
-        self.blocks.get(id as usize / BLOCK)?.get(id as usize % BLOCK)
+        self.blocks.get(id as usize / BLOCK)?.nodes.get(id as usize % BLOCK)
     }
 
     #[inline]
     fn get_mut(&mut self, id: u32) -> Option<&mut Node<T>> {
-        self.blocks.get_mut(id as usize / BLOCK)?.get_mut(id as usize % BLOCK)
+        self.blocks.get_mut(id as usize / BLOCK)?.nodes.get_mut(id as usize % BLOCK)
     }
 
     fn push(&mut self, node: Node<T>) -> u32 {
-        if self.blocks.last().is_none_or(|block| block.len() == BLOCK) {
-            self.blocks.push(Vec::with_capacity(BLOCK));
+        if self.roomy.is_empty() {
+            self.roomy.push(self.blocks.len() as u32);
+            self.blocks.push(Block { nodes: Vec::new(), free: NONE, used: 0 });
         }
-        let full = self.blocks.len() - 1;
-        let Some(block) = self.blocks.last_mut() else { return NONE };
-        block.push(node);
-        (full * BLOCK + block.len() - 1) as u32
+        let Some((&number, block)) =
+            self.roomy.last().and_then(|number| Some((number, self.blocks.get_mut(*number as usize)?)))
+        else {
+            return NONE;
+        };
+        let first = number * BLOCK as u32;
+        let id = match block.nodes.get_mut((block.free % BLOCK as u32) as usize) {
+            Some(free) if block.free != NONE => {
+                let id = block.free;
+                block.free = free.behind;
+                *free = node;
+                id
+            }
+            _ => {
+                if block.nodes.is_empty() {
+                    block.nodes.reserve_exact(BLOCK);
+                }
+                block.nodes.push(node);
+                first + block.nodes.len() as u32 - 1
+            }
+        };
+        block.used += 1;
+        if block.used == BLOCK as u32 {
+            self.roomy.pop();
+        }
+        id
+    }
+
+    /// Notes that a node is free.
+    fn release(&mut self, id: u32) {
+        let number = id / BLOCK as u32;
+        let Some(block) = self.blocks.get_mut(number as usize) else { return };
+        if let Some(node) = block.nodes.get_mut(id as usize % BLOCK) {
+            node.behind = block.free;
+        }
+        block.free = id;
+        block.used -= 1;
+        let next = self.roomy.last().copied();
+        if block.used + 1 == BLOCK as u32 {
+            self.roomy.push(number);
+            if let Some(next) = next {
+                self.free_unused(next);
+            }
+        } else if next != Some(number) {
+            self.free_unused(number);
+        }
+    }
+
+    /// Frees a block if nothing is in it.
+    fn free_unused(&mut self, number: u32) {
+        if let Some(block) = self.blocks.get_mut(number as usize)
+            && block.used == 0
+        {
+            (block.nodes, block.free) = (Vec::new(), NONE);
+        }
     }
 }
 
-/// Values at stable small numbers, threaded on queues. All operations are O(1).
+/// Values at small numbers that stay the same, threaded on queues. All operations are O(1).
 #[derive(Debug)]
 pub(super) struct Lru<T> {
     nodes: Nodes<T>,
-    free: u32,
     len: usize,
     queues: [Ends; 3],
 }
@@ -78,8 +139,7 @@ impl<T> Lru<T> {
 
     pub(super) fn new() -> Self {
         Self {
-            nodes: Nodes { blocks: Vec::new() },
-            free: NONE,
+            nodes: Nodes { blocks: Vec::new(), roomy: Vec::new() },
             len: 0,
             queues: [Ends { front: NONE, back: NONE }; 3],
         }
@@ -99,27 +159,21 @@ impl<T> Lru<T> {
 
     /// The values with their numbers, in the order of these.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..)
-            .zip(self.nodes.blocks.iter().flatten())
-            .filter_map(|(id, node)| Some((id, node.value.as_ref()?)))
+        (0..).step_by(BLOCK).zip(&self.nodes.blocks).flat_map(|(first, block)| {
+            (first..).zip(&block.nodes).filter_map(|(id, node)| Some((id, node.value.as_ref()?)))
+        })
     }
 
     /// All values.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.nodes.blocks.iter_mut().flatten().filter_map(|node| node.value.as_mut())
+        let nodes = self.nodes.blocks.iter_mut().flat_map(|block| &mut block.nodes);
+        nodes.filter_map(|node| node.value.as_mut())
     }
 
     /// Puts a value at the back of a queue and says its number.
     pub(super) fn insert(&mut self, value: T, queue: Queue) -> u32 {
         let node = Node { value: Some(value), queue, before: NONE, behind: NONE };
-        let id = self.free;
-        let id = if let Some(free) = self.nodes.get_mut(id) {
-            self.free = free.behind;
-            *free = node;
-            id
-        } else {
-            self.nodes.push(node)
-        };
+        let id = self.nodes.push(node);
         self.len += 1;
         self.link(id, queue);
         id
@@ -129,8 +183,7 @@ impl<T> Lru<T> {
     pub(super) fn remove(&mut self, id: u32) -> Option<T> {
         let value = self.nodes.get_mut(id)?.value.take()?;
         self.unlink(id);
-        self.nodes.get_mut(id)?.behind = self.free;
-        self.free = id;
+        self.nodes.release(id);
         self.len -= 1;
         Some(value)
     }
@@ -187,6 +240,26 @@ mod tests {
 
     fn queued(lru: &Lru<u16>, queue: Queue) -> Vec<u32> {
         std::iter::successors(lru.front(queue), |id| lru.behind(*id)).collect()
+    }
+
+    #[test]
+    fn blocks_without_values_are_freed() {
+        let mut lru = Lru::new();
+        let ids: Vec<u32> = (0..3 * BLOCK as u16).map(|value| lru.insert(value, Queue::Open)).collect();
+        let allocated =
+            |lru: &Lru<u16>| lru.nodes.blocks.iter().filter(|block| block.nodes.capacity() > 0).count();
+        assert_eq!(allocated(&lru), 3);
+        for id in &ids[..2 * BLOCK] {
+            lru.remove(*id);
+        }
+        // One stays for the next value.
+        assert_eq!((allocated(&lru), lru.len()), (2, BLOCK));
+        let again: Vec<u32> = (0..2 * BLOCK as u16).map(|value| lru.insert(value, Queue::Open)).collect();
+        assert_eq!((allocated(&lru), lru.nodes.blocks.len()), (3, 3));
+        assert!(again.iter().all(|id| ids[..2 * BLOCK].contains(id)));
+        let found: Vec<(u32, u16)> = lru.iter().map(|(id, value)| (id, *value)).collect();
+        assert!(found.iter().all(|(id, value)| lru.get(*id) == Some(value)));
+        assert_eq!(found.len(), 3 * BLOCK);
     }
 
     proptest! {

@@ -29,6 +29,8 @@ mod tests;
 
 pub use limits::{Limits, Shed};
 pub use origins::{Origin, Origins};
+#[cfg(test)]
+pub(crate) use table::HANDSHAKE;
 pub use table::Table;
 
 use rpcscope_parsers::Side;

@@ -30,8 +30,10 @@ struct Mark {
 pub struct Origins {
     /// Offset of the next byte.
     next: u64,
-    /// The chunk that was added last, if `is_kept`.
-    last: Mark,
+    /// The packet with the chunk that was added last, if that is kept; packet 0 if it is not.
+    last: Stamp,
+    /// Bytes of that chunk.
+    last_len: u32,
     /// Those before it, ascending. Boxed, because few connections are ever asked for them.
     #[expect(
         clippy::box_collection,
@@ -40,26 +42,40 @@ pub struct Origins {
     older: Option<Box<Vec<Mark>>>,
     /// Sequence number that offset 0 would have.
     base: u32,
-    is_kept: bool,
 }
 
 impl Origins {
+    #[inline]
+    fn is_kept(&self) -> bool {
+        self.last.packet != 0
+    }
+
+    /// The chunk that was added last.
+    #[inline]
+    fn last(&self) -> Mark {
+        Mark { offset: self.next - u64::from(self.last_len), stamp: self.last }
+    }
+
     /// Adds a chunk of `len` bytes with this sequence number.
     #[inline]
     pub(super) fn push(&mut self, seq: u32, len: u64, stamp: Stamp) {
-        if self.is_kept {
-            self.older.get_or_insert_default().push(self.last);
+        if self.is_kept() {
+            let last = self.last();
+            self.older.get_or_insert_default().push(last);
         }
         self.base = seq.wrapping_sub(self.next as u32);
-        self.last = Mark { offset: self.next, stamp };
-        self.is_kept = true;
+        self.last = stamp;
+        // No chunk is as long as the sequence numbers go: windows are much smaller.
+        self.last_len = len as u32;
         self.next += len;
     }
 
     /// Forgets the origins of all bytes before `needed`.
     #[inline]
     pub(super) fn release(&mut self, needed: u64) {
-        self.is_kept &= needed < self.next;
+        if needed >= self.next {
+            self.last.packet = 0;
+        }
         if self.older.is_some() {
             self.release_older(needed);
         }
@@ -67,8 +83,9 @@ impl Origins {
 
     /// The same for chunks before the last one.
     fn release_older(&mut self, needed: u64) {
+        let keeps_none = !self.is_kept() || self.last().offset <= needed;
         let Some(older) = &mut self.older else { return };
-        if !self.is_kept || self.last.offset <= needed {
+        if keeps_none {
             older.clear();
             return;
         }
@@ -96,12 +113,12 @@ impl Origins {
     #[must_use]
     pub fn at(&self, offset: u64, otherwise: Stamp) -> Origin {
         let stamp = match &self.older {
-            _ if !self.is_kept => otherwise,
-            Some(older) if offset < self.last.offset => {
+            _ if !self.is_kept() => otherwise,
+            Some(older) if offset < self.last().offset => {
                 let after = older.partition_point(|mark| mark.offset <= offset);
-                older.get(after.saturating_sub(1)).map_or(self.last.stamp, |mark| mark.stamp)
+                older.get(after.saturating_sub(1)).map_or(self.last, |mark| mark.stamp)
             }
-            _ => self.last.stamp,
+            _ => self.last,
         };
         Origin { offset, stamp, sequence: self.base.wrapping_add(offset.min(self.next) as u32) }
     }

@@ -31,7 +31,7 @@ const WEIGHED_PART: usize = 16;
 const SEGMENT: u32 = 256;
 
 /// Memory of a connection of which only the handshake was captured, in bytes; a hash table may be half empty.
-pub(super) const HANDSHAKE: usize = Lru::<Handshake>::NODE + 2 * (size_of::<Indexed>() + 1);
+pub(crate) const HANDSHAKE: usize = Lru::<Handshake>::NODE + 2 * (size_of::<Indexed>() + 1);
 
 /// Segments that [`Table::warm`] prepares for at a time without allocating.
 const WARMED: usize = 32;
@@ -123,7 +123,7 @@ pub struct Table<S> {
 
 impl<S> Table<S> {
     /// Memory of a connection apart from what its owner keeps; a hash table may be half empty.
-    const CONNECTION: usize = Lru::<Entry<S>>::NODE + 2 * (size_of::<Indexed>() + 1);
+    pub(crate) const CONNECTION: usize = Lru::<Entry<S>>::NODE + 2 * (size_of::<Indexed>() + 1);
 
     /// An empty table.
     #[must_use]

@@ -43,7 +43,7 @@ impl Calls {
         let Self::Open(pending) = self else { return };
         pending.finish();
         if pending.is_settled() {
-            let (client, via) = (pending.client(), pending.via.take());
+            let (client, via) = (pending.client(), pending.via().cloned());
             *self = Self::Over { client, decided: pending.decided, failed: pending.failed, via };
         }
     }
@@ -80,7 +80,7 @@ impl Calls {
     /// What the connection came through.
     pub(super) fn via(&self) -> Option<&Arc<Via>> {
         match self {
-            Self::Open(pending) => pending.via.as_ref(),
+            Self::Open(pending) => pending.via(),
             Self::Over { via, .. } => via.as_ref(),
         }
     }
@@ -90,6 +90,34 @@ impl Calls {
         match self {
             Self::Open(pending) => pending.oldest(),
             Self::Over { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{HANDSHAKE, Table};
+
+    /// Each of these is there once for every open connection: proxies hold 100,000 of them, and what few connections need
+    /// belongs in a box.
+    #[test]
+    fn what_every_connection_takes_is_small() {
+        let handshake = HANDSHAKE;
+        assert!(handshake <= 200, "a connection with nothing but its handshake: {handshake}");
+        let connection = Table::<Slot>::CONNECTION;
+        assert!(connection <= 528, "its place in the table: {connection}");
+        let calls = size_of::<PendingCalls>();
+        assert!(calls <= 184, "its calls: {calls}");
+        for protocol in rpcscope_parsers::all() {
+            let bound = match protocol.name() {
+                // Its header tables have room for the fields of usual requests.
+                "http2" => 4096,
+                "http1" => 384,
+                _ => 240,
+            };
+            let session = protocol.session().memory();
+            assert!(session <= bound, "its session, {}: {session}", protocol.name());
         }
     }
 }

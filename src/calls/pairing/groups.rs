@@ -34,13 +34,13 @@ enum GroupName {
     Contradictions,
 }
 
-/// The groups of a connection, by [`Call::unknown_name`]. Boxed, because few connections have any.
+/// The groups of a connection, by [`Call::unknown_name`].
 #[derive(Debug, Default)]
-pub(super) struct Groups(Option<Box<HashMap<u64, GroupName, foldhash::fast::RandomState>>>);
+pub(super) struct Groups(HashMap<u64, GroupName, foldhash::fast::RandomState>);
 
 impl Groups {
     fn name(&mut self, group: u64) -> &mut GroupName {
-        self.0.get_or_insert_default().entry(group).or_default()
+        self.0.entry(group).or_default()
     }
 }
 
@@ -77,7 +77,7 @@ impl Matcher {
     /// A call has begun whose own headers were read: it takes the name of its group, or names it.
     pub(super) fn join_group(&mut self, pending: &mut PendingCalls, call: &mut Call) {
         let Some(group) = call.unknown_name else { return };
-        let known = pending.groups.name(group);
+        let known = pending.rare().groups.name(group);
         if call.method.is_none() {
             match known {
                 GroupName::Quoted(names) => names.give(call, true),
@@ -125,7 +125,7 @@ impl Matcher {
             }
             return;
         };
-        let known = pending.groups.name(group);
+        let known = pending.rare().groups.name(group);
         match (names, &*known) {
             (Some(names), GroupName::Unknown) => {
                 *known = GroupName::Quoted(names.clone());

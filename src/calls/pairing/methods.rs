@@ -7,12 +7,18 @@ use crate::calls::record::Name;
 /// The most methods remembered of a connection, each kind.
 const MAX_METHODS: usize = 32;
 
-/// Boxed, because connections without thrift and without streams need none of it.
+/// Most connections call one method and have it answered.
 #[derive(Debug, Default)]
-pub(super) struct Methods(Option<Box<Known>>);
+pub(super) struct Methods {
+    /// The first that was answered.
+    answered: Option<Name>,
+    /// Boxed, because few connections need any of it.
+    more: Option<Box<Known>>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
+    /// Behind the first.
     answered: Vec<Name>,
     never_answered: Vec<Name>,
     streaming: Vec<Name>,
@@ -33,19 +39,34 @@ impl Methods {
     /// A call was answered.
     #[inline]
     pub(super) fn note_answered(&mut self, method: &Name) {
-        let known = self.0.get_or_insert_default();
-        if known.answered.first().is_some_and(|first| Arc::ptr_eq(first, method)) {
-            return;
+        if self.answered.as_ref().is_none_or(|first| !Arc::ptr_eq(first, method)) {
+            self.note_another(method);
         }
-        note(&mut known.answered, method);
-        known.never_answered.retain(|other| other != method);
+    }
+
+    /// The same of any other method than the first.
+    fn note_another(&mut self, method: &Name) {
+        match &self.answered {
+            None => self.answered = Some(Arc::clone(method)),
+            Some(first) if first == method => {}
+            Some(_) => {
+                let answered = &mut self.more.get_or_insert_default().answered;
+                if answered.len() + 1 < MAX_METHODS {
+                    note(answered, method);
+                }
+            }
+        }
+        if let Some(known) = &mut self.more {
+            known.never_answered.retain(|other| other != method);
+        }
     }
 
     /// Later calls were answered and this one was not, although nothing was lost. Says whether it needed no answer: no call
     /// of its method ever got one.
     pub(super) fn note_passed(&mut self, method: &Name) -> bool {
-        let known = self.0.get_or_insert_default();
-        if holds(&known.answered, method) || known.answered.len() == MAX_METHODS {
+        let first = self.answered.as_ref().is_some_and(|first| first == method);
+        let known = self.more.get_or_insert_default();
+        if first || holds(&known.answered, method) || known.answered.len() + 1 == MAX_METHODS {
             return false;
         }
         note(&mut known.never_answered, method);
@@ -54,16 +75,16 @@ impl Methods {
 
     /// Whether calls of the method are known to need no answer.
     pub(super) fn needs_no_answer(&self, method: Option<&Name>) -> bool {
-        self.0.as_ref().zip(method).is_some_and(|(known, method)| holds(&known.never_answered, method))
+        self.more.as_ref().zip(method).is_some_and(|(known, method)| holds(&known.never_answered, method))
     }
 
     /// A call of the method had several messages in an answer.
     pub(super) fn note_streaming(&mut self, method: &Name) {
-        note(&mut self.0.get_or_insert_default().streaming, method);
+        note(&mut self.more.get_or_insert_default().streaming, method);
     }
 
     /// Whether answers of the method are known to be streams.
     pub(super) fn is_streaming(&self, method: Option<&Name>) -> bool {
-        self.0.as_ref().zip(method).is_some_and(|(known, method)| holds(&known.streaming, method))
+        self.more.as_ref().zip(method).is_some_and(|(known, method)| holds(&known.streaming, method))
     }
 }

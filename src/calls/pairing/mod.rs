@@ -33,7 +33,7 @@ use pending_calls::{Pending, metadata_size};
 
 use super::names::Names as Interned;
 use super::outcome::{self, Decision, Ending};
-use super::record::{Call, CallKind, Class, Finding, GoAwayNote, Initiator, Name};
+use super::record::{Call, CallKind, Class, Finding, GoAwayNote, Initiator, Name, Via};
 use super::trace;
 use crate::decode::{Endpoint, Network};
 use crate::flow::{End, Flow, Stamp};
@@ -138,13 +138,13 @@ impl Matcher {
     /// What a proxy says of the connection: it comes before all calls.
     fn prelude(&mut self, pending: &mut PendingCalls, side: Side, prelude: &Prelude<'_>) {
         pending.client.get_or_insert(side);
-        let mut via = pending.via.as_deref().cloned().unwrap_or_default();
+        let mut via = pending.via().map(|via| Via::clone(via)).unwrap_or_default();
         if let Some(source) = prelude.source {
             via.client = Some(Endpoint { ip: source.ip(), port: source.port() });
         }
         let addresses = prelude.source.map(Address::Ip).into_iter().chain(prelude.target);
         via.addresses.extend(addresses.filter_map(|named| self.names.get(named.to_string().as_bytes())));
-        pending.via = Some(Arc::new(via));
+        pending.rare().via = Some(Arc::new(via));
     }
 
     fn request(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, request: &Request<'_>) {
@@ -188,7 +188,7 @@ impl Matcher {
         let mut waiting = self.open(at, pending, side, head);
         waiting.call.request_bytes = head.bytes;
         waiting.call.positions[0] = at.position;
-        if pending.early.take_if(|early| *early == head.id).is_some() {
+        if pending.rare_if_any().is_some_and(|rare| rare.early.take_if(|early| *early == head.id).is_some()) {
             // Its answer may have been captured before it.
             waiting.call.findings.insert(Finding::Gap);
         }
@@ -215,7 +215,7 @@ impl Matcher {
             packets: (at.origin.packet, at.now.packet),
             connection: at.flow.first.packet,
             capture_point: key.capture_point,
-            via: pending.via.clone(),
+            via: pending.via().cloned(),
             ..Call::new(uid, at.origin.time, key.endpoint(client), key.endpoint(client.other()))
         };
         let call = match self.spare.pop() {
@@ -442,7 +442,7 @@ impl Matcher {
         pending.client.get_or_insert(client);
         let how = holed?;
         pending.doubt(client, how);
-        pending.early = (at.flow.bytes[client.index()] == 0).then_some(id);
+        pending.rare().early = (at.flow.bytes[client.index()] == 0).then_some(id);
         let mut waiting = self.open(at, pending, client, &answer.head);
         waiting.call.findings.insert(how);
         waiting.stream = matches!(id, CallId::Stream(_));
@@ -621,10 +621,10 @@ impl Matcher {
             self.shed += 1;
             self.broken(at, pending, waiting, Ending::Shed);
         }
-        if pending.len() == 0 || at.now.time < pending.looked.time + PATIENCE_STEP {
+        if pending.len() == 0 || at.now.time < pending.looked + PATIENCE_STEP {
             return;
         }
-        pending.looked = at.now;
+        pending.looked = at.now.time;
         let tired = |waiting: &Pending| !waiting.stream && waiting.call.start + PATIENCE < at.now.time;
         for waiting in pending.take_where(tired) {
             self.broken(at, pending, waiting, Ending::Silence);

@@ -12,6 +12,7 @@ use crate::calls::outcome::{Decision, Ending};
 use crate::calls::record::{Call, Finding, GoAwayNote, Initiator, Uid, Via};
 use crate::decode::Network;
 use crate::flow::{Flow, Stamp};
+use crate::time::Timestamp;
 
 /// A call that waits for its end.
 #[derive(Debug)]
@@ -132,45 +133,53 @@ struct Refused {
     lowered: u32,
 }
 
+/// What few connections have.
+#[derive(Debug, Default)]
+pub(super) struct Rare {
+    /// Calls of unknown names.
+    pub(super) groups: Groups,
+    /// The last thing that the callee sent, if that is no message of the protocol.
+    foreign: Option<StrangeAnswer>,
+    /// The GOAWAY of each side that counts.
+    goaways: [Option<LastGoAway>; 2],
+    /// What the GOAWAYs of each side have refused.
+    refused: [Refused; 2],
+    /// The last answer that came before anything of the caller was captured.
+    pub(super) early: Option<CallId>,
+    /// What the preludes of the connection named.
+    pub(super) via: Option<Arc<Via>>,
+}
+
 /// The calls of one connection.
 #[derive(Debug, Default)]
 pub struct PendingCalls {
     calls: Queue,
-    /// Bytes of headers that they keep.
-    metadata: usize,
-    /// Calls of unknown names.
-    pub(super) groups: Groups,
     /// What is known of the methods of the connection.
     pub(super) methods: Methods,
     ended: Ended,
     doubts: Option<Box<Doubts>>,
+    rare: Option<Box<Rare>>,
+    /// Packet and next ordinal of the last identity.
+    last_packet: u64,
+    next_ordinal: u32,
+    /// Bytes of headers that the calls keep: bounded by [`super::MAX_PENDING_METADATA`] and those of one call more.
+    metadata: u32,
+    /// When calls to give up were looked for.
+    pub(super) looked: Timestamp,
+    /// Calls decided so far.
+    pub decided: u64,
+    /// How many of them failed.
+    pub failed: u64,
+    /// How often bytes were lost.
+    pub(super) losses: u32,
     /// The side that sent requests, once one did.
     pub(super) client: Option<Side>,
-    /// What the preludes of the connection named.
-    pub via: Option<Arc<Via>>,
     /// Which sides have sent FIN.
     pub(super) fin: [bool; 2],
-    /// The last thing that the callee sent, if that is no message of the protocol.
-    foreign: Option<Box<StrangeAnswer>>,
-    /// The GOAWAY of each side that counts. Boxed, because few connections have one.
-    goaways: Option<Box<[Option<LastGoAway>; 2]>>,
-    /// What the GOAWAYs of each side have refused.
-    refused: Option<Box<[Refused; 2]>>,
     /// What was lost of each side: [`Finding::Gap`] or [`Finding::Truncated`].
     pub(super) lost: [Option<Finding>; 2],
     /// Which sides sent a message that was read.
     pub(super) heard: [bool; 2],
-    /// The last answer that came before anything of the caller was captured.
-    pub(super) early: Option<CallId>,
-    /// How often bytes were lost.
-    pub(super) losses: u32,
-    /// Packet and next ordinal of the last identity.
-    last_uid: (u64, u32),
-    pub(super) looked: Stamp,
-    /// Calls decided so far, and how many of them failed.
-    pub decided: u64,
-    /// Calls that failed so far.
-    pub failed: u64,
 }
 
 /// A call that was answered after its caller had closed.
@@ -198,14 +207,28 @@ pub(super) struct LateAnswer {
 const MAX_LATE: usize = 64;
 
 impl PendingCalls {
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// What the preludes of the connection named.
+    #[must_use]
+    pub fn via(&self) -> Option<&Arc<Via>> {
+        self.rare.as_deref()?.via.as_ref()
+    }
+
+    /// The same, if there is any.
+    pub(super) fn rare_if_any(&mut self) -> Option<&mut Rare> {
+        self.rare.as_deref_mut()
+    }
+
     fn doubts(&mut self) -> &mut Doubts {
         self.doubts.get_or_insert_default()
     }
 
     /// All calls so far.
     fn before(&self) -> Before {
-        let (packet, ordinal) = self.last_uid;
-        Before(Uid { packet, ordinal })
+        Before(Uid { packet: self.last_packet, ordinal: self.next_ordinal })
     }
 
     /// Remembers that bytes of `side` were lost, and how. The end of an open stream may be among them, whoever ended it: a
@@ -314,7 +337,7 @@ impl PendingCalls {
     /// (RFC 9113, section 6.8), and some give their reason only in the first. Some close without an error code after one with
     /// an error: that is what happened.
     pub(super) fn note_goaway(&mut self, side: Side, code: i64, text: Option<String>) {
-        let known = side.of_mut(self.goaways.get_or_insert_default());
+        let known = side.of_mut(&mut self.rare().goaways);
         if code == 0 && known.as_ref().is_some_and(|(before, _)| *before != 0) {
             return;
         }
@@ -325,7 +348,7 @@ impl PendingCalls {
     /// The GOAWAY that counts for calls of `client`: the callee's rather than the caller's own.
     pub(super) fn goaway_for(&self, client: Side) -> Option<Box<GoAwayNote>> {
         let note = |side: Side, by| {
-            let (code, text) = side.of(self.goaways.as_deref()?).clone()?;
+            let (code, text) = side.of(&self.rare.as_deref()?.goaways).clone()?;
             Some(Box::new(GoAwayNote { by, code, text }))
         };
         note(client.other(), Initiator::Server).or_else(|| note(client, Initiator::Client))
@@ -333,18 +356,19 @@ impl PendingCalls {
 
     /// `callee` answers with something that is no message: what the words say, if it is in a known language.
     pub(super) fn note_foreign(&mut self, callee: Side, answer: Option<String>) {
-        self.foreign = Some(Box::new(StrangeAnswer { callee, answer }));
+        self.rare().foreign = Some(StrangeAnswer { callee, answer });
     }
 
     /// What `callee` answered last, if that is no message.
     pub(super) fn foreign_of(&self, callee: Side) -> Option<&StrangeAnswer> {
-        self.foreign.as_deref().filter(|strange| strange.callee == callee)
+        self.rare.as_deref()?.foreign.as_ref().filter(|strange| strange.callee == callee)
     }
 
     /// The callee's answers are read again: what was none of them was not the end, and the client could decode it.
     pub(super) fn understand(&mut self, callee: Side) {
-        if self.foreign_of(callee).is_some() {
-            self.foreign = None;
+        if let Some(rare) = &mut self.rare
+            && rare.foreign.take_if(|strange| strange.callee == callee).is_some()
+        {
             self.lose_answers(callee);
         }
     }
@@ -376,36 +400,36 @@ impl PendingCalls {
     }
 
     pub(super) fn uid(&mut self, packet: u64) -> Uid {
-        if self.last_uid.0 != packet {
-            self.last_uid = (packet, 0);
+        if self.last_packet != packet {
+            (self.last_packet, self.next_ordinal) = (packet, 0);
         }
-        let uid = Uid { packet, ordinal: self.last_uid.1 };
-        self.last_uid.1 += 1;
+        let uid = Uid { packet, ordinal: self.next_ordinal };
+        self.next_ordinal += 1;
         uid
     }
 
     /// Lets a call wait, for the first time or (until the rest of its answer has come) again.
     pub(super) fn add(&mut self, pending: Pending) {
-        self.metadata += metadata_size(&pending.call);
+        self.metadata = self.metadata.saturating_add(metadata_size(&pending.call) as u32);
         self.calls.insert(pending);
     }
 
     /// Bytes of headers of those that wait.
     pub(super) fn metadata(&self) -> usize {
-        self.metadata
+        self.metadata as usize
     }
 
     /// About how many bytes of memory they take.
     #[must_use]
     pub fn memory(&self) -> usize {
-        size_of::<Self>() + self.calls.len() * WAITING + self.metadata
+        size_of::<Self>() + self.calls.len() * WAITING + self.metadata()
     }
 
     /// Counts a call that no longer waits.
     #[inline]
     fn gone(&mut self, pending: Option<Pending>) -> Option<Pending> {
         if let Some(pending) = &pending {
-            self.metadata = self.metadata.saturating_sub(metadata_size(&pending.call));
+            self.metadata = self.metadata.saturating_sub(metadata_size(&pending.call) as u32);
         }
         pending
     }
@@ -480,7 +504,7 @@ impl PendingCalls {
     /// since the one before, unless it names a lower stream, which is believed a few times.
     pub(super) fn take_refused(&mut self, side: Side, last: i64) -> Vec<Pending> {
         let Before(now) = self.before();
-        let Refused { last: before, from, lowered } = side.of_mut(self.refused.get_or_insert_default());
+        let Refused { last: before, from, lowered } = side.of_mut(&mut self.rare().refused);
         if before.is_none_or(|before| last < before) {
             if *lowered == MAX_LOWERED {
                 return Vec::new();
@@ -499,8 +523,8 @@ impl PendingCalls {
 
     /// Counts calls that no longer wait.
     fn let_go(&mut self, taken: &[Pending]) {
-        let bytes = taken.iter().map(|pending| metadata_size(&pending.call)).sum();
-        self.metadata = self.metadata.saturating_sub(bytes);
+        let bytes: usize = taken.iter().map(|pending| metadata_size(&pending.call)).sum();
+        self.metadata = self.metadata.saturating_sub(bytes as u32);
     }
 
     /// Takes those out that `which` says, oldest first.
@@ -534,7 +558,9 @@ impl PendingCalls {
     /// Both sides have ended: frees what only further messages would need.
     pub fn finish(&mut self) {
         self.ended = Ended::default();
-        self.groups = Groups::default();
+        if let Some(rare) = &mut self.rare {
+            rare.groups = Groups::default();
+        }
         self.methods = Methods::default();
         self.doubts.take_if(|doubts| doubts.held.is_empty() && doubts.late.is_empty());
     }

@@ -1,14 +1,13 @@
 //! The calls of one connection that wait for their end, in the order in which they began, found by id, or by id and method.
 //!
-//! Most connections wait for one call at a time: a few are searched where they stand, without a hash. From [`FEW`] on
-//! indices find them, so that no look-up walks them all (the cap is [`super::MAX_PENDING`]).
+//! Most connections wait for one call at a time, which takes no allocation: a few are searched where they stand, without a hash.
+//! From [`FEW`] on indices find them, so that no look-up walks them all (the cap is [`super::MAX_PENDING`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
 use hashbrown::{Equivalent, HashMap};
 use rpcscope_parsers::CallId;
-use smallvec::SmallVec;
 
 use super::pending_calls::Pending;
 use crate::calls::record::{Name, Uid};
@@ -17,10 +16,13 @@ use crate::calls::record::{Name, Uid};
 const FEW: usize = 8;
 
 /// Calls by the order of their beginning, and by id.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) enum Queue {
-    /// At most [`FEW`], oldest first.
-    Few(SmallVec<[Pending; 1]>),
+    #[default]
+    Empty,
+    One(Pending),
+    /// At most [`FEW`], oldest first; perhaps none.
+    Few(Vec<Pending>),
     /// More than that.
     Many(Box<Many>),
 }
@@ -87,48 +89,88 @@ impl Equivalent<IdAndName> for IdAndText<'_> {
     }
 }
 
-impl Default for Queue {
-    fn default() -> Self {
-        Self::Few(SmallVec::new())
-    }
-}
-
 impl Queue {
-    pub(super) fn len(&self) -> usize {
+    /// Those without an index, or all with theirs.
+    #[inline]
+    fn few(&self) -> Result<&[Pending], &Many> {
         match self {
-            Self::Few(calls) => calls.len(),
-            Self::Many(many) => many.calls.len(),
+            Self::Empty => Ok(&[]),
+            Self::One(call) => Ok(std::slice::from_ref(call)),
+            Self::Few(calls) => Ok(calls),
+            Self::Many(many) => Err(many),
+        }
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    fn few_mut(&mut self) -> Result<&mut [Pending], &mut Many> {
+        match self {
+            Self::Empty => Ok(&mut []),
+            Self::One(call) => Ok(std::slice::from_mut(call)),
+            Self::Few(calls) => Ok(calls),
+            Self::Many(many) => Err(many),
+        }
+    }
+
+    /// Takes one of those without an index out.
+    #[inline]
+    fn take_at(&mut self, at: usize) -> Option<Pending> {
+        match self {
+            Self::One(_) => match std::mem::take(self) {
+                Self::One(call) => Some(call),
+                _ => None,
+            },
+            Self::Few(calls) => (at < calls.len()).then(|| calls.remove(at)),
+            Self::Empty | Self::Many(_) => None,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self.few() {
+            Ok(few) => few.len(),
+            Err(many) => many.calls.len(),
         }
     }
 
     /// All, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Pending> {
-        let (few, many) = match self {
-            Self::Few(calls) => (Some(calls.iter()), None),
-            Self::Many(many) => (None, Some(many.calls.values())),
+        let (few, many) = match self.few() {
+            Ok(few) => (few, None),
+            Err(many) => (&[][..], Some(many.calls.values())),
         };
-        few.into_iter().flatten().chain(many.into_iter().flatten())
+        few.iter().chain(many.into_iter().flatten())
     }
 
     /// All, oldest first, to be changed.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Pending> {
-        let (few, many) = match self {
-            Self::Few(calls) => (Some(calls.iter_mut()), None),
-            Self::Many(many) => (None, Some(many.calls.values_mut())),
+        let (few, many) = match self.few_mut() {
+            Ok(few) => (few, None),
+            Err(many) => (&mut [][..], Some(many.calls.values_mut())),
         };
-        few.into_iter().flatten().chain(many.into_iter().flatten())
+        few.iter_mut().chain(many.into_iter().flatten())
     }
 
+    #[inline]
     pub(super) fn insert(&mut self, pending: Pending) {
+        match self {
+            Self::Empty => *self = Self::One(pending),
+            _ => self.insert_another(pending),
+        }
+    }
+
+    /// Adds to others.
+    fn insert_another(&mut self, pending: Pending) {
+        if let Self::One(_) = self
+            && let Self::One(first) = std::mem::take(self)
+        {
+            *self = Self::Few(vec![first]);
+        }
         match self {
             Self::Few(calls) if calls.len() < FEW => {
                 let uid = pending.call.uid;
                 // New calls are the latest; only one that was taken out for a moment goes before others.
-                match calls.iter().rposition(|other| other.call.uid < uid) {
-                    Some(before) if before + 1 < calls.len() => calls.insert(before + 1, pending),
-                    None if !calls.is_empty() => calls.insert(0, pending),
-                    _ => calls.push(pending),
-                }
+                let at = calls.iter().rposition(|other| other.call.uid < uid).map_or(0, |before| before + 1);
+                calls.insert(at, pending);
             }
             Self::Few(calls) => {
                 let mut many = Box::<Many>::default();
@@ -137,14 +179,15 @@ impl Queue {
                 *self = Self::Many(many);
             }
             Self::Many(many) => many.insert(pending),
+            Self::Empty | Self::One(_) => *self = Self::One(pending),
         }
     }
 
     /// The oldest call of that id.
     pub(super) fn find(&mut self, id: CallId) -> Option<&mut Pending> {
-        match self {
-            Self::Few(calls) => calls.iter_mut().find(|pending| pending.id == id),
-            Self::Many(many) => {
+        match self.few_mut() {
+            Ok(few) => few.iter_mut().find(|pending| pending.id == id),
+            Err(many) => {
                 let uid = many.by_id.first(&id, Uid::default())?;
                 many.calls.get_mut(&uid)
             }
@@ -153,9 +196,9 @@ impl Queue {
 
     /// The newest call of that id.
     pub(super) fn newest(&mut self, id: CallId) -> Option<&mut Pending> {
-        match self {
-            Self::Few(calls) => calls.iter_mut().rev().find(|pending| pending.id == id),
-            Self::Many(many) => {
+        match self.few_mut() {
+            Ok(few) => few.iter_mut().rev().find(|pending| pending.id == id),
+            Err(many) => {
                 let uid = many.by_id.last(&id)?;
                 many.calls.get_mut(&uid)
             }
@@ -164,21 +207,21 @@ impl Queue {
 
     /// The oldest call of that id that began at `from` or later.
     pub(super) fn first_of(&self, id: CallId, from: Uid) -> Option<&Pending> {
-        match self {
-            Self::Few(calls) => calls.iter().find(|pending| pending.id == id && pending.call.uid >= from),
-            Self::Many(many) => many.calls.get(&many.by_id.first(&id, from)?),
+        match self.few() {
+            Ok(few) => few.iter().find(|pending| pending.id == id && pending.call.uid >= from),
+            Err(many) => many.calls.get(&many.by_id.first(&id, from)?),
         }
     }
 
     /// As [`Queue::first_of`], of a [`CallId::Loose`] and of that method, or of none that is known.
     pub(super) fn first_named(&self, id: CallId, method: &str, from: Uid) -> Option<&Pending> {
-        match self {
-            Self::Few(calls) => calls.iter().find(|pending| {
+        match self.few() {
+            Ok(few) => few.iter().find(|pending| {
                 pending.id == id
                     && pending.call.uid >= from
                     && pending.call.method.as_deref().is_none_or(|known| known == method)
             }),
-            Self::Many(many) => {
+            Err(many) => {
                 let first = |method| many.by_name.first(&IdAndText { id, method }, from);
                 let uid = first(Some(method)).into_iter().chain(first(None)).min()?;
                 many.calls.get(&uid)
@@ -188,12 +231,12 @@ impl Queue {
 
     /// Takes the oldest call of that id out.
     pub(super) fn take(&mut self, id: CallId) -> Option<Pending> {
-        match self {
-            Self::Few(calls) => {
-                let at = calls.iter().position(|pending| pending.id == id)?;
-                Some(if at + 1 == calls.len() { calls.pop()? } else { calls.remove(at) })
+        match self.few() {
+            Ok(few) => {
+                let at = few.iter().position(|pending| pending.id == id)?;
+                self.take_at(at)
             }
-            Self::Many(many) => {
+            Err(many) => {
                 let uid = many.by_id.first(&id, Uid::default())?;
                 self.remove(uid)
             }
@@ -214,34 +257,37 @@ impl Queue {
     /// The same of those that began at `from` or later; the others are not looked at.
     pub(super) fn take_from(&mut self, from: Uid, which: impl Fn(&Pending) -> bool) -> Vec<Pending> {
         let uid = |pending: &Pending| which(pending).then_some(pending.call.uid);
-        let uids: Vec<Uid> = match self {
-            Self::Few(calls) if calls.is_empty() => return Vec::new(),
-            Self::Few(calls) => calls.iter().filter_map(uid).filter(|uid| *uid >= from).collect(),
-            Self::Many(many) => many.calls.range(from..).filter_map(|(_, pending)| uid(pending)).collect(),
+        let uids: Vec<Uid> = match self.few() {
+            Ok([]) => return Vec::new(),
+            Ok(few) => few.iter().filter_map(uid).filter(|uid| *uid >= from).collect(),
+            Err(many) => many.calls.range(from..).filter_map(|(_, pending)| uid(pending)).collect(),
         };
         uids.into_iter().filter_map(|uid| self.remove(uid)).collect()
     }
 
     /// Takes a call out.
     pub(super) fn remove(&mut self, uid: Uid) -> Option<Pending> {
-        match self {
-            Self::Few(calls) => {
-                let at = calls.iter().position(|pending| pending.call.uid == uid)?;
-                Some(calls.remove(at))
+        match self.few() {
+            Ok(few) => {
+                let at = few.iter().position(|pending| pending.call.uid == uid)?;
+                self.take_at(at)
             }
-            Self::Many(many) => {
-                let pending = many.calls.remove(&uid)?;
-                many.by_id.remove(&pending.id, uid);
-                if let CallId::Loose(_) = pending.id {
-                    let method = pending.call.method.as_deref();
-                    many.by_name.remove(&IdAndText { id: pending.id, method }, uid);
-                }
-                if many.calls.is_empty() {
-                    *self = Self::default();
-                }
-                Some(pending)
-            }
+            Err(_) => self.remove_indexed(uid),
         }
+    }
+
+    fn remove_indexed(&mut self, uid: Uid) -> Option<Pending> {
+        let Self::Many(many) = self else { return None };
+        let pending = many.calls.remove(&uid)?;
+        many.by_id.remove(&pending.id, uid);
+        if let CallId::Loose(_) = pending.id {
+            let method = pending.call.method.as_deref();
+            many.by_name.remove(&IdAndText { id: pending.id, method }, uid);
+        }
+        if many.calls.is_empty() {
+            *self = Self::default();
+        }
+        Some(pending)
     }
 }
 

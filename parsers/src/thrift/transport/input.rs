@@ -3,16 +3,16 @@
 use nom::Err;
 
 use crate::error::{Error, ParseResult};
-use crate::event::{Rpc, Side};
+use crate::event::Side;
 use crate::framed::Parsed;
-use crate::thrift::types::MessageType;
+use crate::thrift::types::{Encoding, MessageType};
 
 /// What the two sides have shown so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Peers {
     pub(crate) client: Option<Side>,
-    /// The RPC protocol of their last message under TTHeader, whose header does not name it.
-    pub(crate) rpc: Option<Rpc>,
+    /// The encoding of their last message under TTHeader, whose header does not name it.
+    pub(crate) encoding: Option<Encoding>,
 }
 
 impl Peers {

@@ -25,7 +25,7 @@ use crate::protocol::Field;
 use crate::thrift::dissect::{dissect_payload, dissect_struct, type_name};
 use crate::thrift::payload::{KITEX_PROTOBUF_MAGIC, parse_payload};
 use crate::thrift::probe::Verdict;
-use crate::thrift::types::{Envelope, MessageType};
+use crate::thrift::types::{Encoding, Envelope, MessageType};
 
 /// Name of the message that Kitex puts into frames which belong to no call.
 const CONTROL_NAME: &[u8] = b"none";
@@ -132,7 +132,7 @@ fn parse_call<'a>(peers: &mut Peers, frame: Frame<'_, 'a>, input: Input<'a>) -> 
     };
     peers.learn(input.side, message_type);
     let rpc = match &envelope {
-        Some(envelope) => *peers.rpc.insert(envelope.encoding.rpc()),
+        Some(envelope) => peers.encoding.insert(envelope.encoding).rpc(),
         None => rpc_without_message(*peers, input.after(head.payload()).bytes).unwrap_or(Rpc::Thrift),
     };
     let id = CallId::Loose(i64::from(head.seq_id));
@@ -162,7 +162,7 @@ fn parse_call<'a>(peers: &mut Peers, frame: Frame<'_, 'a>, input: Input<'a>) -> 
 
 /// Whether `input` is all of a frame in answer to requests whose payloads could be read.
 fn answers(peers: Peers, input: Input<'_>) -> bool {
-    !input.cut && peers.rpc.is_some() && peers.client == Some(input.side.other())
+    !input.cut && peers.encoding.is_some() && peers.client == Some(input.side.other())
 }
 
 /// The type of a message whose payload can't be read.
@@ -189,7 +189,7 @@ fn type_without_payload(peers: Peers, frame: Frame<'_, '_>, input: Input<'_>) ->
 fn rpc_without_message(peers: Peers, payload: &[u8]) -> Option<Rpc> {
     let is_kitex_protobuf = |message: &[u8]| message.starts_with(&KITEX_PROTOBUF_MAGIC);
     let found = is_kitex_protobuf(payload) || payload.get(4..).is_some_and(is_kitex_protobuf);
-    if found { Some(Rpc::KitexProtobuf) } else { peers.rpc }
+    if found { Some(Rpc::KitexProtobuf) } else { peers.encoding.map(Encoding::rpc) }
 }
 
 /// Whether a PDU of DCE/RPC stands here, whose fields look like a TTHeader of 80 MB (The Open Group C706, section 12.6):
