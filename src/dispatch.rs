@@ -292,9 +292,8 @@ impl Conversation {
                 let decided = match chunk {
                     Chunk::Data(bytes) => undecided.data(flow, side, bytes, origin, take),
                     Chunk::Datagram { bytes, .. } => undecided.datagram(side, bytes),
-                    Chunk::Gap { .. } if forced.is_none() => {
-                        undecided.restart(side);
-                        None
+                    Chunk::Gap { bytes, reason } if forced.is_none() => {
+                        undecided.gap(flow, side, bytes, reason)
                     }
                     Chunk::Gap { .. } | Chunk::End(_) => forced,
                 };

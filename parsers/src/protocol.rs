@@ -40,6 +40,12 @@ pub trait Protocol: Sync {
     /// traffic is as bad as a missed one. Works on structure (lengths that add up, known numbers), never on ports.
     fn detect(&self, opening: &Opening<'_>) -> Detection;
 
+    /// Whether a connection that begins like this is of this protocol, although [`detect`](Self::detect) needs more: what follows
+    /// on one side is missing, as in captures whose packets are cut. As strict as detection.
+    fn detect_cut(&self, _opening: &Opening<'_>) -> bool {
+        false
+    }
+
     /// State for one connection.
     fn session(&self) -> Box<dyn Session>;
 

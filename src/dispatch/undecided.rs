@@ -7,7 +7,7 @@ use rpcscope_parsers::{Detection, Event, Opening, Protocol, Side};
 use super::Take;
 use super::guess::guess;
 use crate::decode::Network;
-use crate::flow::{Flow, Stamp};
+use crate::flow::{Flow, GapReason, Stamp};
 
 /// How many segments of a connection that was not seen from its start may be tried as the beginning of a message.
 const TRIES: u32 = 64;
@@ -282,8 +282,65 @@ impl Undecided {
         (self.tries >= DATAGRAM_TRIES).then(|| Decided::Foreign(self.seems.unwrap_or(UNKNOWN)))
     }
 
+    /// The next `missing` bytes of `side` are missing.
+    pub(super) fn gap(
+        &mut self,
+        flow: &Flow,
+        side: Side,
+        missing: u64,
+        reason: GapReason,
+    ) -> Option<Decided> {
+        if reason == GapReason::Cut {
+            if let Some(protocol) = self.shown_by_cut(side) {
+                return Some(Decided::Known(protocol));
+            }
+            if self.cut_prelude(flow, side, missing) {
+                return None;
+            }
+        }
+        self.restart(side);
+        None
+    }
+
+    /// What is kept of `side` may show its protocol although its packet was cut.
+    fn shown_by_cut(&self, side: Side) -> Option<&'static dyn Protocol> {
+        if self.bytes[side.index()].is_empty() {
+            return None;
+        }
+        let bytes: [&[u8]; 2] = [&self.bytes[0], &self.bytes[1]];
+        let opening = Opening { bytes, from_start: self.from_start, datagram: false };
+        rpcscope_parsers::all().iter().find(|protocol| protocol.detect_cut(&opening)).copied()
+    }
+
+    /// Whether what is kept is a request for a tunnel or the answer to one: what follows is behind it all the same. A client waits for
+    /// the answer before it sends more (RFC 9110, section 9.3.6), so that only this head is missing.
+    fn cut_prelude(&mut self, flow: &Flow, side: Side, missing: u64) -> bool {
+        let Some(first) = self.chunks.first().filter(|_| !self.passed) else { return false };
+        let client = flow.opener.unwrap_or(first.side);
+        let kept = &mut self.bytes[side.index()];
+        if side == client {
+            let closed =
+                prelude::close_cut(kept).filter(|closed| closed.len() as u64 <= kept.len() as u64 + missing);
+            let Some(closed) = closed.filter(|_| self.chunks.iter().all(|chunk| chunk.side == side)) else {
+                return false;
+            };
+            self.chunks = vec![KeptChunk { side, len: closed.len() }];
+            *kept = closed;
+            return true;
+        }
+        let asked = &self.bytes[client.index()];
+        if !prelude::is_request(asked) {
+            return false;
+        }
+        self.bytes[side.index()].clear();
+        self.chunks.retain(|chunk| chunk.side == client);
+        self.lost[side.index()] = true;
+        self.from_start[side.index()] = false;
+        true
+    }
+
     /// What is kept of `side` is not in one piece with what comes: it begins anew.
-    pub(super) fn restart(&mut self, side: Side) {
+    fn restart(&mut self, side: Side) {
         if !self.bytes[side.index()].is_empty() {
             self.clear();
         }

@@ -12,6 +12,7 @@ mod loss;
 mod mutations;
 mod preludes;
 mod rewrite;
+mod snaplen;
 mod wrap;
 
 use std::collections::BTreeMap;

@@ -108,6 +108,11 @@ impl Exchanges {
         self.0.is_empty()
     }
 
+    /// Whether no request that was seen waits.
+    pub(super) fn is_unasked(&self) -> bool {
+        self.0.iter().all(|exchange| exchange.asked.is_hole())
+    }
+
     /// A request comes. `false` if there were too many, which are forgotten.
     pub(super) fn push(&mut self, method: &[u8], asked: Asked) -> bool {
         let fits = self.0.len() < EXCHANGE_LIMIT;
@@ -201,12 +206,17 @@ impl Exchanges {
         self.0.insert(place, Exchange { method: Method::Other, asked });
     }
 
-    /// The request that came last, if it is of thrift and its body was just read, is `asked`.
-    pub(super) fn resolve_thrift(&mut self, asked: Asked) {
-        if let Some(exchange) = self.0.back_mut()
-            && matches!(exchange.asked, Asked::ThriftComing)
-        {
-            exchange.asked = asked;
+    /// The request that came last, if it is of thrift and its body was just read, is `asked`; `None`: it is not known.
+    pub(super) fn resolve_thrift(&mut self, asked: Option<Asked>) {
+        let Some(exchange) = self.0.back_mut().filter(|last| matches!(last.asked, Asked::ThriftComing))
+        else {
+            return;
+        };
+        match asked {
+            Some(asked) => exchange.asked = asked,
+            None => {
+                self.0.pop_back();
+            }
         }
     }
 

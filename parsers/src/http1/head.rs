@@ -145,6 +145,27 @@ pub fn parse_head(input: &[u8]) -> Result<Option<Head<'_>>, Error> {
     }
 }
 
+/// A head that is cut, with an end as if there were no more; `None` if not even its start line is whole. Of the line in which
+/// it is cut, the name of the field is kept, which may show what the message is, and of a content type the part that is certain.
+#[must_use]
+pub fn close_cut(input: &[u8]) -> Option<Vec<u8>> {
+    let end = memchr::memrchr(b'\n', input)? + 1;
+    let (lines, last) = input.split_at_checked(end)?;
+    let mut closed = lines.to_vec();
+    if let Some(colon) = memchr::memchr(b':', last) {
+        let (name, value) = last.split_at_checked(colon)?;
+        let certain = match memchr::memrchr2(b'+', b';', value) {
+            Some(end) if name.eq_ignore_ascii_case(b"content-type") => end,
+            _ => 1,
+        };
+        closed.extend_from_slice(name);
+        closed.extend_from_slice(value.get(..certain)?);
+        closed.extend_from_slice(b"\r\n");
+    }
+    closed.extend_from_slice(b"\r\n");
+    matches!(parse_head(&closed), Ok(Some(head)) if head.len == closed.len()).then_some(closed)
+}
+
 /// The first offset at which a head can begin after bytes were lost: at the beginning of a line, with a whole start line.
 #[must_use]
 pub fn find_head(input: &[u8]) -> Option<usize> {
@@ -213,6 +234,25 @@ mod tests {
             b"GET / HTTP/1.1\r\nbad name: x\r\n",
         ] {
             assert!(parse_head(bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_cut_head_is_kept_what_is_certain() {
+        let cut = close_cut(b"POST /a.B/C HTTP/1.1\r\nHost: x\r\nContent-Ty").unwrap();
+        let head = parse_head(&cut).unwrap().unwrap();
+        assert_eq!(head.fields, [(&b"Host"[..], &b"x"[..])]);
+        assert!(close_cut(b"POST /a.B/C HTTP/1.1\r\n").is_some());
+        for (last, name, value) in [
+            ("Trpc-Callee: trpc.sho", "trpc-callee", ""),
+            ("Content-Type: application/grpc-web+pro", "content-type", "application/grpc-web"),
+            ("Content-Type: application/grpc", "content-type", ""),
+        ] {
+            let cut = close_cut(format!("POST /a.B/C HTTP/1.1\r\n{last}").as_bytes()).unwrap();
+            assert_eq!(parse_head(&cut).unwrap().unwrap().field(name), Some(value.as_bytes()), "{last}");
+        }
+        for bytes in [&b"POST /a.B/C HTTP/1"[..], b"POST /a.B/C\r\n", b"GET / HTTP/1.1\r\nbad name: x\r\n"] {
+            assert_eq!(close_cut(bytes), None, "{bytes:?}");
         }
     }
 

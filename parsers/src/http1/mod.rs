@@ -54,6 +54,18 @@ impl Protocol for Http1 {
         verdict
     }
 
+    fn detect_cut(&self, opening: &Opening<'_>) -> bool {
+        let shows_call = |bytes: &[u8]| {
+            let closed = head::close_cut(bytes);
+            let head = closed.as_deref().and_then(|closed| head::parse_head(closed).ok().flatten());
+            // What an upgrading request asks for is another protocol's.
+            head.is_some_and(|head| head.field("upgrade").is_none() && session::shows_call(&head))
+        };
+        !opening.datagram
+            && self.detect(opening) == Detection::More
+            && opening.bytes.into_iter().any(shows_call)
+    }
+
     fn session(&self) -> Box<dyn Session> {
         Box::new(session::Connection::session())
     }

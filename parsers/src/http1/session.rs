@@ -6,7 +6,7 @@ use super::exchanges::{Asked, Exchanges};
 use super::head::{self, HEAD_LIMIT, Head, Start};
 use super::web::Web;
 use crate::error::{Error, Layer};
-use crate::event::{CallId, Complete, Event, Kind, Side};
+use crate::event::{CallId, Complete, Event, Kind, Rpc, Side};
 use crate::foreign::{Language, Strange, Watch};
 use crate::protocol::Emit;
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step, UNBOUNDED};
@@ -86,6 +86,28 @@ pub(super) fn whole_size(head: &Head<'_>, length: Length) -> Option<u64> {
     }
 }
 
+/// The calls to which an answer belongs whose request was not seen, if its head shows them.
+fn orphan_rpc(head: &Head<'_>) -> Option<Rpc> {
+    if calls::is_trpc_error(head) {
+        Some(Rpc::TrpcHttp)
+    } else if calls::is_thrift(head) {
+        Some(Rpc::Thrift)
+    } else {
+        super::web::claim_of_orphan(head).map(|claim| claim.rpc)
+    }
+}
+
+/// Whether the head alone shows that its message belongs to a call.
+pub(super) fn shows_call(head: &Head<'_>) -> bool {
+    match head.start {
+        Start::Request { method, .. } => {
+            let claims = matches!(super::web::claim(head), Claimed::Yes(_));
+            claims || calls::is_trpc_request(head) || (calls::is_thrift(head) && method == b"POST")
+        }
+        Start::Status { .. } => orphan_rpc(head).is_some(),
+    }
+}
+
 /// Fills in where an event stands on the wire.
 pub(super) fn place(event: &mut Event<'_>, start: u64, bytes: u64, more: bool, truncated: bool) {
     if let Some(head) = event.head_mut() {
@@ -105,6 +127,8 @@ pub(super) struct Placed<'h> {
     pub(super) at: At,
     /// Bytes of the message at hand, the head's own included.
     available: usize,
+    /// The rest of the head is missing.
+    pub(super) cut: bool,
 }
 
 impl Placed<'_> {
@@ -112,7 +136,7 @@ impl Placed<'_> {
     pub(super) fn announce(&self, event: &mut Event<'_>, length: Length, emit: &mut Emit<'_>) -> Purpose {
         let bytes = whole_size(self.head, length);
         let more = bytes.is_none_or(|bytes| bytes > self.available as u64);
-        place(event, self.at.offset, bytes.unwrap_or(0), more, false);
+        place(event, self.at.offset, bytes.unwrap_or(0), more, self.cut);
         emit(self.at.side, event);
         if more { Purpose::Announced } else { Purpose::Pass }
     }
@@ -146,10 +170,31 @@ impl Connection {
         match head::parse_head(input)? {
             Some(head) => {
                 let sent = input.get(..head.len).unwrap_or_default();
-                self.take_head(&Placed { head: &head, sent, at, available: input.len() }, emit)
+                let available = input.len();
+                self.take_head(&Placed { head: &head, sent, at, available, cut: false }, emit)
             }
             None => Ok(Step::Need(Need::Line(HEAD_LIMIT))),
         }
+    }
+
+    /// Reads a head whose rest is missing. What an answer says is not known without all of its fields.
+    fn read_cut(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) {
+        let Some(sent) = head::close_cut(input) else { return };
+        let Ok(Some(mut head)) = head::parse_head(&sent) else { return };
+        let Start::Request { method, .. } = head.start else {
+            if let Some(rpc) = orphan_rpc(&head).filter(|_| self.exchanges.is_unasked()) {
+                self.take_sides(at.side.other(), emit);
+                let mut answer = calls::lost_answer(rpc, at.offset);
+                place(&mut answer, at.offset, 0, false, true);
+                emit(at.side, &answer);
+            }
+            return;
+        };
+        head.len = input.len();
+        self.take_sides(at.side, emit);
+        let placed = Placed { head: &head, sent: &sent, at, available: input.len(), cut: true };
+        let purpose = self.take_request(&placed, method, Length::UntilClose, emit);
+        self.direction(at.side).open = Some(Open { start: at.offset, bytes: None, purpose, truncated: true });
     }
 
     /// Reads a line of a chunked body.
@@ -195,6 +240,10 @@ impl Connection {
                 let asked: &[u8] = if interim { b"" } else { self.exchanges.next_method().name() };
                 let length = body::length(head, asked)?;
                 let purpose = if interim {
+                    Purpose::Pass
+                } else if code == 101 {
+                    // The answer follows in the other protocol.
+                    self.exchanges.lose_one(at, emit);
                     Purpose::Pass
                 } else {
                     let asked = self.exchanges.answer(at, emit);
@@ -245,12 +294,16 @@ impl Connection {
             (Asked::ThriftComing, keep(sent, false))
         } else if let Claimed::Yes(claim) = super::web::claim(head) {
             (Asked::Web(claim), Web::request(placed, claim, length, emit))
-        } else if sent.len() <= CANDIDATE_LIMIT && matches!(method, b"GET" | b"POST") {
+        } else if sent.len() <= CANDIDATE_LIMIT && matches!(method, b"GET" | b"POST") && !placed.cut {
             let (head, start, bytes) = (sent.to_vec(), at.offset, bytes.unwrap_or(0));
             (Asked::Candidate { head, start, bytes }, Purpose::Pass)
         } else {
             (Asked::Foreign, Purpose::Pass)
         };
+        // What a cut head does not show to be a call, its answer may.
+        if placed.cut && matches!(asked, Asked::Foreign) {
+            return purpose;
+        }
         if !self.exchanges.push(method, asked) {
             let what = "too many requests without an answer";
             self.faults.note(Error::new(0, Layer::Frame, what));
@@ -333,10 +386,15 @@ impl Connection {
         let message = calls::thrift_message(&head, &content);
         let is_request = matches!(head.start, Start::Request { .. });
         if is_request {
-            self.exchanges.resolve_thrift(match &message {
-                Some(event) => Asked::Thrift { oneway: event.kind() == Kind::Oneway },
-                None => Asked::Foreign,
-            });
+            match &message {
+                Some(event) => {
+                    let oneway = event.kind() == Kind::Oneway;
+                    self.exchanges.resolve_thrift(Some(Asked::Thrift { oneway }));
+                }
+                // Whether it was a call is for its answer to say.
+                None if truncated && content.is_empty() => self.exchanges.resolve_thrift(None),
+                None => self.exchanges.resolve_thrift(Some(Asked::Foreign)),
+            }
         }
         match message {
             Some(mut event) => {
@@ -494,6 +552,14 @@ impl Reader for Connection {
         if left == 0 {
             self.finish_body(at, emit);
         }
+    }
+
+    fn cut(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Option<u64> {
+        if self.direction(at.side).phase == Phase::Message {
+            self.read_cut(at, input, emit);
+        }
+        // Where the body ends stands among the fields that are missing.
+        None
     }
 
     fn gap(&mut self, at: At, _missing: Option<u64>, emit: &mut Emit<'_>) -> Gap {

@@ -127,7 +127,7 @@ impl Web {
             custom: true,
             headers: Some(head),
         });
-        place(&mut open, at.offset, head.len as u64, false, false);
+        place(&mut open, at.offset, head.len as u64, false, placed.cut);
         emit(at.side, &open);
         let reading = Reading::Request(Envelopes::new(claim.form));
         Self::purpose(claim, reading, at.after(head.len).offset)

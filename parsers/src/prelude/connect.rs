@@ -39,6 +39,12 @@ pub(super) fn read<'a>(sent: &'a [u8], answered: Option<&'a [u8]>) -> Result<Exc
     Ok(Exchange { sent: client.at, answered: end, refused: Some(why), ..Exchange::default() })
 }
 
+/// Whether `sent` is a whole request.
+pub(super) fn is_request(sent: &[u8]) -> bool {
+    let head = parse_head(sent).ok().flatten();
+    head.is_some_and(|head| matches!(head.start, Start::Request { method: b"CONNECT", .. }))
+}
+
 fn head(input: &[u8]) -> Parse<'_, Head<'_>> {
     match parse_head(input) {
         Ok(Some(head)) => Ok((input.get(head.len..).unwrap_or_default(), head)),

@@ -22,6 +22,7 @@ use nom::{Err, Needed};
 
 use crate::error::{Error, Parse};
 use crate::event::Side;
+use crate::http1::head::close_cut as close_cut_head;
 
 /// Most preludes that may stand one behind the other (a PROXY header, then a CONNECT through another proxy).
 pub const MAX_PRELUDES: usize = 4;
@@ -101,6 +102,19 @@ pub fn read(bytes: [&[u8]; 2], client: Side, heard: bool) -> Found<'_> {
         Err(Stop::Nothing) => Found::Nothing,
         Err(Stop::Opaque(why)) => Found::Opaque(why),
     }
+}
+
+/// An HTTP CONNECT whose head is cut, closed as if there were no more fields; `None` if `sent` is none.
+#[must_use]
+pub fn close_cut(sent: &[u8]) -> Option<Vec<u8>> {
+    let closed = close_cut_head(sent)?;
+    is_request(&closed).then_some(closed)
+}
+
+/// Whether `sent` is the whole head of an HTTP CONNECT.
+#[must_use]
+pub fn is_request(sent: &[u8]) -> bool {
+    connect::is_request(sent)
 }
 
 /// A prelude as its own format reads it: bytes of the client and of the proxy that belong to it, and what it names.

@@ -16,7 +16,7 @@ mod unary;
 use nom::Err;
 
 use self::fields::ProtobufFields;
-use self::frame::{FrameHead, FrameType, MAGIC, frame_head};
+use self::frame::{FrameHead, FrameType, HEAD_LEN, MAGIC, frame_head};
 use self::unary::Role;
 use crate::error::{Layer, ParseResult, in_layer, incomplete, wrong};
 use crate::event::{Side, Text};
@@ -43,6 +43,11 @@ impl Protocol for Trpc {
             }
         }
         verdict
+    }
+
+    fn detect_cut(&self, opening: &Opening<'_>) -> bool {
+        let mut spoken = opening.bytes.into_iter().filter(|bytes| !bytes.is_empty());
+        !opening.datagram && self.detect(opening) == Detection::More && spoken.all(ends_in_a_head)
     }
 
     fn session(&self) -> Box<dyn Session> {
@@ -112,6 +117,22 @@ fn detect_frames(bytes: &[u8]) -> Detection {
         }
     }
     sure
+}
+
+/// How many bytes of a head show that a frame is one, where the rest is cut off.
+const CUT_META_LEN: usize = 8;
+
+/// Whether frames stand one after the other, the last of which is cut in its head.
+fn ends_in_a_head(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    loop {
+        let Ok(head) = check_frame(rest) else { return false };
+        match rest.get(head.total as usize..) {
+            Some(next) if !next.is_empty() => rest = next,
+            Some(_) => return false,
+            None => return rest.len() >= head.meta_end().min(HEAD_LEN + CUT_META_LEN),
+        }
+    }
 }
 
 /// A datagram is one frame, no more and (unless it was cut) no less.

@@ -601,6 +601,8 @@ impl Matcher {
             ending = pending.unread_status(&mut waiting);
         } else if pending.is_answer_lost(&waiting)
             || waiting.type_unread
+            // A caller's Rst frame of TTHeader Streaming fails the RPC, where a close only breaks the connection.
+            || (waiting.reset_lost && waiting.call.rpc == Rpc::Ttstream && !matches!(ending, Ending::Reset { .. }))
             // What is cut of a datagram is its message.
             || (unheard == Some(Finding::Truncated) && at.flow.key.network == Network::Udp)
         {

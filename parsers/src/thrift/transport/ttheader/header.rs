@@ -223,6 +223,17 @@ pub(crate) fn sections<'a>(header: &'a [u8], mut each: impl FnMut(Entry<'a>, Ran
     Ok((rest, ()))
 }
 
+/// Whether sections that are cut end in the value of `isn`, which only requests have.
+#[cold]
+pub(crate) fn ends_in_service(header: &[u8]) -> bool {
+    let mut end = (protocol_id, transforms).parse(header).map_or(0, |(rest, _)| header.len() - rest.len());
+    let _ = sections(header, |_, range| end = range.1);
+    let rest = header.get(end..).unwrap_or_default();
+    let is_service = |pairs: &[u8]| matches!(text(pairs), Ok((_, b"isn")));
+    // The pair stands behind another one, or at the beginning of its section.
+    is_service(rest) || (rest.first() == Some(&1) && rest.get(3..).is_some_and(is_service))
+}
+
 /// Calls `each` with every entry of the sections by name.
 pub(crate) fn pairs(header: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
     let _ = sections(header, |entry, _| match entry {
@@ -256,6 +267,8 @@ pub(crate) struct HeaderFields<'a> {
     pub(crate) biz: Option<BizStatus<'a>>,
     /// `ttscp`.
     pub(crate) cancel_path: Option<Text<'a>>,
+    /// The sections are cut in the value of `isn`.
+    pub(crate) service_cut: bool,
     /// `crrst`: the connection is going to be closed.
     pub(crate) closing: bool,
     /// There are string pairs besides these: of applications and their middleware.
@@ -297,6 +310,11 @@ impl<'a> HeaderFields<'a> {
             27 => self.frame_type = number_of(value),
             _ => {}
         }
+    }
+
+    /// Whether there is an `isn`, which only requests have.
+    pub(crate) fn is_request(&self) -> bool {
+        self.service.is_some() || self.service_cut
     }
 
     /// The service, unless the header leaves its name empty.

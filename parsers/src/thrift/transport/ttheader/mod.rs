@@ -59,7 +59,10 @@ fn parse_sections<'a>(
     let sections = |header| header::sections(header, |entry, _| fields.set(entry));
     match within(head.header_size, TOO_LONG, rest, sections) {
         Ok(_) => Ok(whole),
-        Err(Err::Incomplete(_)) => Ok(false),
+        Err(Err::Incomplete(_)) => {
+            fields.service_cut = header::ends_in_service(rest);
+            Ok(false)
+        }
         Err(error) => Err(placed(error, Layer::Header, input.bytes)),
     }
 }
@@ -175,7 +178,7 @@ fn type_without_payload(peers: Peers, frame: Frame<'_, '_>, input: Input<'_>) ->
     if fields.biz.is_some() {
         return Some(MessageType::Reply);
     }
-    if fields.service.is_some() || fields.method.is_some() {
+    if fields.is_request() || fields.method.is_some() {
         return Some(MessageType::Call);
     }
     // Once the client is known, the direction of a cut frame is enough.

@@ -60,6 +60,11 @@ enum StreamFrame {
 /// What a frame means when `side` sent it; `None` for a frame that belongs to no call or whose meaning is unknown.
 fn kind(peers: &mut Peers, frame: Frame<'_, '_>, side: Side) -> Option<StreamFrame> {
     let Some(frame_type) = frame.fields.frame_type else {
+        // The type of a frame stands behind its names.
+        if !frame.whole && frame.fields.is_request() {
+            peers.client = Some(side);
+            return Some(StreamFrame::Open);
+        }
         return (!frame.whole && peers.client.is_some()).then_some(StreamFrame::Unread);
     };
     match frame_type {
