@@ -9,5 +9,8 @@ fn main() -> ExitCode {
     if let Some(status) = rpcscope::helper::main(std::env::args_os()) {
         return status;
     }
-    rpcscope::run::main(rpcscope::cli::Cli::parse())
+    match rpcscope::cli::Cli::try_parse() {
+        Ok(cli) => rpcscope::run::main(cli),
+        Err(text) => rpcscope::run::conclude_without_run(&text),
+    }
 }

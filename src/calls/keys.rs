@@ -357,18 +357,23 @@ keys! {
     "via": Type::List,
         "addresses that PROXY headers, HTTP CONNECT or SOCKS named",
         |c| via(c.via.as_deref());
-    "transport": Type::Word(&[
-            "ttheader", "framed", "buffered", "theader", "http2", "http1", "trpc", "mesh-header",
-            "ttwitter", "datagram",
-        ]),
+    "transport": Type::Choice(|| {
+            vec![
+                "ttheader", "framed", "buffered", "theader", "http2", "http1", "trpc", "mesh-header",
+                "ttwitter", "datagram",
+            ]
+        }),
         "what carries the messages",
         |c| word(Some(c.transport.name()));
     "network": Type::Choice(|| vec!["tcp", "udp"]),
         "tcp or udp",
         |c| word(Some(c.network.name()));
-    "rpc" | "protocol": Type::Word(&[
-            "thrift", "kitex-protobuf", "grpc", "ttstream", "trpc", "trpc-stream", "trpc-http",
-        ]),
+    "rpc" | "protocol": Type::Choice(|| {
+            vec![
+                "thrift", "kitex-protobuf", "grpc", "grpc-web", "connect", "triple", "ttstream", "trpc",
+                "trpc-stream", "trpc-http",
+            ]
+        }),
         "RPC protocol",
         |c| word(Some(c.rpc.name()));
     "codec": Type::Word(&[

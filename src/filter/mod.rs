@@ -263,6 +263,8 @@ mod tests {
             [
                 "clas == business",
                 "class == busines",
+                "rpc == thrft",
+                "transport == tcp",
                 "class busines",
                 "class ==",
                 "class == ok and",

@@ -89,6 +89,19 @@ pub fn main(cli: Cli) -> ExitCode {
     }
 }
 
+/// Prints what the command line asked for instead of a run, such as help, or what is wrong with it.
+#[must_use]
+pub fn conclude_without_run(text: &clap::Error) -> ExitCode {
+    match text.print().and_then(|()| io::stdout().flush()) {
+        Err(error) if !text.use_stderr() && !crate::sink::closed_pipe(&error) => {
+            let failure = output::unwritable("standard output", &error);
+            complain(&failure.to_string());
+            failure.exit()
+        }
+        _ => ExitCode::from(u8::try_from(text.exit_code()).unwrap_or(2)),
+    }
+}
+
 /// Prints a message on standard error, escaped for terminals. Only its first line names the program.
 fn complain(text: &str) {
     let mut err = io::stderr().lock();

@@ -101,6 +101,9 @@ pub(super) fn check(input: &Input, output: Option<&Path>) -> Result<(), Failure>
             "-w and -o would both write to standard output: name a file for one of them".into(),
         ));
     }
+    if input.paths().iter().filter(|path| is_standard(Some(path))).count() > 1 {
+        return Err(Failure::Usage("standard input (-) is named twice: it can be read only once".into()));
+    }
     let rotates = input.rotates();
     for path in input.paths() {
         // An unreadable folder is reported when it is opened.

@@ -67,11 +67,26 @@ fn wrong_usage_exits_with_2_and_names_the_mistake() {
         &["calls", "x.pcap", "--decode-as", "tcp:9000=smtp"],
         &["calls", "x.pcap", "--duration", "soon"],
         &["calls", "x.pcap", "-Y", "class =="],
+        &["calls", "x.pcap", "-Y", "rpc == thrft"],
+        &["calls", "-", "-"],
+        &["stats", "-r", "-", "x.pcap", "-"],
     ] {
         let output = run(args);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", text(&output.stderr));
         assert!(output.stdout.is_empty(), "{args:?}");
         assert!(!output.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn help_that_can_not_be_written_is_a_failure() {
+    for args in [&["--help"][..], &["--version"], &["help", "calls"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("there is one");
+        let output = rpcscope().args(args).stdout(full).output().expect("the program starts");
+        assert_eq!(status(&output), 1, "{args:?}");
+        assert!(text(&output.stderr).contains("standard output can't be written"), "{args:?}");
+        assert_eq!(status(&run(args)), 0, "{args:?}");
     }
 }
 

@@ -196,7 +196,8 @@ fn an_answer_that_can_not_be_decoded_fails_its_call() {
         b"\0\0\0\x23\x10\0\0\0\0\0\0\x01\0\x01\0\0\0\0\0\0\0\x11\x80\x01\0\x02\0\0\0\x04ping\0\0\0\x01\0";
     let no_header = b"\0\0\0\x16\x10\0\0\0\0\0\0\x01\0\x01\xff\xff\xff\xff\xde\xad\xbe\xef\xde\xad\xbe\xef";
     let no_message = b"\0\0\0\x16\x10\0\0\0\0\0\0\x01\0\x01\0\0\0\0\0\0\0\x04\xde\xad\xbe\xef";
-    for answer in [&no_header[..], no_message] {
+    let no_fit = b"\0\0\0\x16\x10\0\0\0\0\0\0\x01\0\x09\0\0\0\0\0\0\0\x04\xde\xad\xbe\xef";
+    for answer in [&no_header[..], no_message, no_fit] {
         let exchange = [(true, TTHEADER), (false, answer)];
         let calls = of_frames(&conversation(ENDS, &exchange));
         assert_eq!(calls.len(), 1, "{calls:?}");

@@ -145,6 +145,13 @@ pub(crate) fn fixed_head(input: &[u8]) -> Parse<'_, TtHeaderHead> {
     header_size(length).map(|header_size| TtHeaderHead { length, flags, seq_id, header_size }).parse(input)
 }
 
+/// The size of a frame whose header size does not fit into it.
+#[cold]
+pub(crate) fn size_of_misfit(input: &[u8]) -> Option<u64> {
+    let (rest, (length, ..)) = (length, magic, be_u16, be_i32).parse(input).ok()?;
+    matches!(header_size(length)(rest), Err(nom::Err::Error(_))).then_some(u64::from(length) + 4)
+}
+
 /// One entry of the sections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry<'a> {

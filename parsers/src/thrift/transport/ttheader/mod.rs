@@ -91,7 +91,15 @@ pub(super) fn parse<'a>(
     input: Input<'a>,
     _unpacked: &'a mut Vec<u8>,
 ) -> ParseResult<Parsed<'a>> {
-    let (rest, head) = in_layer(Layer::Frame, fixed_head)(input.bytes)?;
+    let (rest, head) = match in_layer(Layer::Frame, fixed_head)(input.bytes) {
+        Err(Err::Error(error)) if answers(*peers, input) => {
+            return match header::size_of_misfit(input.bytes) {
+                Some(bytes) => Ok(Parsed::Undecodable { bytes, error }),
+                None => Err(Err::Error(error)),
+            };
+        }
+        read => read?,
+    };
     let mut fields = HeaderFields::default();
     let whole = match parse_sections(&mut fields, head, rest, input) {
         Err(Err::Error(error) | Err::Failure(error)) if answers(*peers, input) => {
