@@ -540,12 +540,32 @@ fn fragments_within_fragments() {
 }
 
 #[test]
-fn a_cut_fragment_is_not_used() {
+fn a_cut_fragment_is_not_put_together() {
+    for whole in [tcp4(&[3; 100]), udp4(80, &[3; 100])] {
+        let fragments = fragments4(&whole, 64);
+        let mut decoder = Decoder::default();
+        let last = &fragments[fragments.len() - 1];
+        let cut = Packet { wire_len: last.len() as u32, ..packet(RAW, &last[..30]) };
+        assert!(matches!(decoder.decode(&cut), Decoded::Skipped(Skip::Truncated)));
+        assert!(matches!(decoder.decode(&packet(RAW, &fragments[0])), Decoded::Skipped(Skip::Fragment)));
+    }
+    let fragments = fragments4(&tcp4(&[3; 100]), 64);
+    let cut = Packet { wire_len: fragments[0].len() as u32, ..packet(RAW, &fragments[0][..50]) };
+    assert!(matches!(Decoder::default().decode(&cut), Decoded::Skipped(Skip::Truncated)));
+}
+
+/// A UDP message whose answer comes in cut fragments has an answer: without it the call would be unanswered.
+#[test]
+fn the_first_fragment_of_a_datagram_shows_it_although_it_is_cut() {
     let fragments = fragments4(&udp4(80, &[3; 100]), 64);
     let mut decoder = Decoder::default();
     let cut = Packet { wire_len: fragments[0].len() as u32, ..packet(RAW, &fragments[0][..50]) };
-    assert!(matches!(decoder.decode(&cut), Decoded::Skipped(Skip::Truncated)));
+    let segment = decoded(&mut decoder, &cut);
+    assert_eq!((segment.payload, segment.missing), (&[3; 22][..], 78));
     assert!(matches!(decoder.decode(&packet(RAW, &fragments[1])), Decoded::Skipped(Skip::Fragment)));
+    // Not even the length of the datagram is there.
+    let cut = Packet { wire_len: fragments[0].len() as u32, ..packet(RAW, &fragments[0][..25]) };
+    assert!(matches!(decoder.decode(&cut), Decoded::Skipped(Skip::Truncated)));
 }
 
 #[test]

@@ -219,7 +219,10 @@ fn step<'a>(
         },
         Next::Fragment(key, place) => {
             if rest.cut > 0 {
-                return Err(Skip::Truncated);
+                // The datagram can't become whole, but its first fragment says whose it is.
+                let first = place.offset == 0 && place.protocol == protocol::UDP;
+                let datagram = first.then(|| whole_datagram(rest)).flatten().ok_or(Skip::Truncated)?;
+                return Ok(Step::Next(Next::Protocol(protocol::UDP, key.hosts), datagram));
             }
             let key = DatagramKey { capture_point: packet.capture_point, ..key };
             let datagram = fragments.add(key, place, rest.bytes, packet.time)?;
@@ -428,6 +431,13 @@ fn udp<'a>(hosts: Hosts, rest: Rest<'a>, packet: &Packet<'_>) -> Result<Datagram
     let ports = [head[0], head[1], head[2], head[3]];
     let transport = Transport::Udp { packet_id: hosts.packet_id };
     Ok(Datagrams::Plain(segment(hosts, ports, transport, payload, packet)))
+}
+
+/// The UDP datagram of which `first` is a fragment that was cut, as if it had come in one piece: its head says how long it is.
+fn whole_datagram(first: Rest<'_>) -> Option<Rest<'_>> {
+    let len = u32::from(u16::from_be_bytes(*first.bytes.get(4..)?.first_chunk()?));
+    let cut = len.checked_sub(first.bytes.len() as u32)?;
+    Some(Rest::new(first.bytes, cut))
 }
 
 fn segment<'a>(
