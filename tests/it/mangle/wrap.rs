@@ -24,6 +24,30 @@ pub(crate) enum Wrap {
     Geneve,
     Gre,
     IpInIp,
+    /// PPP with its frame's address, on a serial line, and in Ethernet.
+    Ppp,
+    Hdlc,
+    PppOe,
+    /// Packets as the capture points of macOS, Linux and BSD hand them on.
+    Pktap,
+    NfLog,
+    PfLog,
+    Enc,
+    /// Wireshark's exported PDUs.
+    Exported,
+    /// IEEE 802.3 with LLC and SNAP.
+    Snap,
+    /// Provider backbone (802.1ah), bridge extension (802.1BR), service chain.
+    Backbone,
+    VnTag,
+    Nsh,
+    EtherIp,
+    Erspan,
+    GrePpp,
+    VxlanGpe,
+    GtpU,
+    L2tp,
+    MplsUdp,
     /// VXLAN on a tagged link that carries a tagged packet.
     Deep,
     /// IP fragments of this many bytes.
@@ -47,6 +71,25 @@ pub(crate) const ALL: &[Wrap] = &[
     Wrap::Geneve,
     Wrap::Gre,
     Wrap::IpInIp,
+    Wrap::Ppp,
+    Wrap::Hdlc,
+    Wrap::PppOe,
+    Wrap::Pktap,
+    Wrap::NfLog,
+    Wrap::PfLog,
+    Wrap::Enc,
+    Wrap::Exported,
+    Wrap::Snap,
+    Wrap::Backbone,
+    Wrap::VnTag,
+    Wrap::Nsh,
+    Wrap::EtherIp,
+    Wrap::Erspan,
+    Wrap::GrePpp,
+    Wrap::VxlanGpe,
+    Wrap::GtpU,
+    Wrap::L2tp,
+    Wrap::MplsUdp,
     Wrap::Deep,
     Wrap::Fragments(64),
     Wrap::Fragments(1480),
@@ -65,6 +108,11 @@ fn ether_type(ip: &[u8]) -> [u8; 2] {
 
 fn ethernet(tags: &[u8], ip: &[u8]) -> Vec<u8> {
     [&MACS[..], tags, &ether_type(ip), ip].concat()
+}
+
+/// PPP without its frame.
+fn ppp(ip: &[u8]) -> Vec<u8> {
+    [&[0, if is_v6(ip) { 0x57 } else { 0x21 }][..], ip].concat()
 }
 
 fn udp(port: u16, body: &[u8]) -> Vec<u8> {
@@ -129,6 +177,73 @@ pub(crate) fn wrap(frame: &Frame, wrap: Wrap) -> Vec<Captured> {
         Wrap::IpInIp => {
             let protocol = if is_v6(&ip) { 41 } else { 4 };
             (ETHERNET, vec![ethernet(&[], &outer(protocol, &ip))])
+        }
+        Wrap::Ppp => (9, vec![[&[0xff, 3][..], &ppp(&ip)].concat()]),
+        Wrap::Hdlc => (104, vec![[&[0x0f, 0][..], &ether_type(&ip), &ip].concat()]),
+        Wrap::PppOe => {
+            let body = ppp(&ip);
+            let head = [0x88, 0x64, 0x11, 0, 0, 7];
+            (ETHERNET, vec![[&MACS[..], &head, &(body.len() as u16).to_be_bytes(), &body].concat()])
+        }
+        Wrap::Pktap => {
+            // Length of the head, type, link type.
+            let head = [108_u32, 1, u32::from(ETHERNET)].map(u32::to_le_bytes).concat();
+            (258, vec![[&head[..], &[0; 96], &ethernet(&[], &ip)].concat()])
+        }
+        Wrap::NfLog => {
+            let payload = [(ip.len() as u16 + 4).to_le_bytes(), [9, 0]].concat();
+            (239, vec![[&[2, 0, 0, 7, 5, 0, 10, 0, b'x', 0, 0, 0][..], &payload, &ip].concat()])
+        }
+        Wrap::PfLog => (117, vec![[&[61, family as u8][..], &[0; 62], &ip].concat()]),
+        Wrap::Enc => (109, vec![[&family.to_le_bytes()[..], &[0; 8], &ip].concat()]),
+        Wrap::Exported => {
+            let tags: &[u8] =
+                if is_v6(&ip) { b"\0\x0c\0\x04ipv6\0\0\0\0" } else { b"\0\x0c\0\x04ip\0\0\0\0\0\0" };
+            (252, vec![[tags, &ip].concat()])
+        }
+        Wrap::Snap => {
+            let body = [&[0xaa, 0xaa, 3, 0, 0, 0][..], &ether_type(&ip), &ip].concat();
+            // The field of the length holds no more than 1500.
+            (ETHERNET, vec![[&MACS[..], &(body.len().min(1500) as u16).to_be_bytes(), &body].concat()])
+        }
+        Wrap::Backbone => {
+            let head = [&MACS[..], &[0x88, 0xe7, 0, 0, 0, 5]].concat();
+            (ETHERNET, vec![[&head[..], &ethernet(&CUSTOMER, &ip)].concat()])
+        }
+        Wrap::VnTag => (ETHERNET, vec![ethernet(&[0x89, 0x26, 0x80, 1, 0, 2], &ip)]),
+        Wrap::Nsh => {
+            let head = [0x89, 0x4f, 0, 6, 2, 3, 0, 0, 1, 0xff];
+            (ETHERNET, vec![[&MACS[..], &head, &[0; 16], &ethernet(&[], &ip)].concat()])
+        }
+        Wrap::EtherIp => {
+            let body = [&[0x30, 0][..], &ethernet(&[], &ip)].concat();
+            (ETHERNET, vec![ethernet(&[], &outer(97, &body))])
+        }
+        Wrap::Erspan => {
+            // Type II: a sequence number in the head of GRE, and 8 bytes of its own.
+            let head = [0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 7, 0, 0, 0, 0, 0, 0];
+            (ETHERNET, vec![ethernet(&[], &outer(47, &[&head[..], &ethernet(&[], &ip)].concat()))])
+        }
+        Wrap::GrePpp => {
+            let body = [&[0, 0, 0x88, 0x0b][..], &ppp(&ip)].concat();
+            (ETHERNET, vec![ethernet(&[], &outer(47, &body))])
+        }
+        Wrap::VxlanGpe => {
+            let next = if is_v6(&ip) { 2 } else { 1 };
+            let body = [&[0x0c, 0, 0, next, 0, 0, 42, 0][..], &ip].concat();
+            (ETHERNET, vec![ethernet(&[], &outer(17, &udp(4790, &body)))])
+        }
+        Wrap::GtpU => {
+            let head = [[0x30, 0xff], (ip.len() as u16).to_be_bytes(), [0, 0], [0, 9]].concat();
+            (ETHERNET, vec![ethernet(&[], &outer(17, &udp(2152, &[&head[..], &ip].concat())))])
+        }
+        Wrap::L2tp => {
+            let body = [&[0, 2, 0, 1, 0, 2, 0xff, 3][..], &ppp(&ip)].concat();
+            (ETHERNET, vec![ethernet(&[], &outer(17, &udp(1701, &body)))])
+        }
+        Wrap::MplsUdp => {
+            let body = [&[0, 1, 0x11, 64][..], &ip].concat();
+            (ETHERNET, vec![ethernet(&[], &outer(17, &udp(6635, &body)))])
         }
         Wrap::Deep => (ETHERNET, vec![ethernet(&CUSTOMER, &outer(17, &vxlan(&CUSTOMER, &ip)))]),
         Wrap::Fragments(size) => {
