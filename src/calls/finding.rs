@@ -154,8 +154,9 @@ table! {
         /// The callee forwards a failure of its own call.
         CauseBelow = "cause-below" {
             meaning: "The answer's `ret` is a client code (101 to 200): the callee forwards the failure of a call \
-                of its own.",
-            look: "The callee's calls to the services below it at this time.",
+                of its own. 111, 121, 123, 124 and 131 mean that its client never sent that call.",
+            look: "The callee's calls to the services below it at this time; if none was sent, the callee's client: \
+                its addresses, naming and limits.",
             remark: Some("the error comes from a call below"),
         },
         /// Chains: the error was passed on unchanged.

@@ -171,9 +171,16 @@ fn rpc(call: &Call) -> String {
         Carrier::Ret | Carrier::TrpcStreamClose
             if code.is_some_and(|code| trpc::CLIENT_CODES.contains(&code)) =>
         {
-            format!(
-                "RPC error{error}: {operation} passes on a failure of a call that it made itself; look at the services below it"
-            )
+            let code = code.unwrap_or_default();
+            let failed = trpc::client_failed(code);
+            match trpc::progress(code, call.outcome.message.as_deref()) {
+                Some(trpc::Progress::Unsent) => format!(
+                    "RPC error{error}: the client of {operation} {failed}, so it sent no call; look at its log, and at the addresses, naming and limits of what it calls"
+                ),
+                _ => format!(
+                    "RPC error{error}: {operation} passes on a failure of a call that it made itself; look at the services below it"
+                ),
+            }
         }
         Carrier::Ret => format!(
             "RPC error{error}, raised by the framework of {operation}, not by its handler's business logic"

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use super::record::{Chain, Change, EvidenceSet, Hop, Origin, Reported};
 use super::wording::{self, Relation};
 use crate::calls::record::{Call, CallKind, Carrier, Class, Finding};
-use crate::codes::{self, trpc};
+use crate::codes::{self, trpc, trpc::Progress};
 
 /// Bytes by which the requests of two attempts at one call may differ (deadlines and attempt counters in the header).
 const RETRY_SIZE_SLACK: u64 = 16;
@@ -18,11 +18,14 @@ pub(super) fn judge(mut hops: Vec<Hop>, egress_seen: impl Fn(usize) -> bool) -> 
     mark_retries(&mut hops, &children);
     let origin = origin(&hops, &children, egress_seen);
     let changes = changes(&hops, &children);
-    let origin_confidence = origin_confidence(&hops, origin);
     let links = hops.iter().filter_map(|hop| hop.link);
     let evidence = links.clone().fold(EvidenceSet::default(), |all, link| all.union(link.evidence));
     let confidence = links.map(|link| link.confidence).product();
-    Chain { hops, origin, origin_confidence, changes, evidence, confidence }
+    let mut chain = Chain { hops, origin, origin_confidence: 1.0, changes, evidence, confidence };
+    if let Some(&lowest) = chain.path().first() {
+        chain.origin_confidence = chain.confidence_between(lowest, 0);
+    }
+    chain
 }
 
 /// Indices of the children of every hop, by start.
@@ -77,23 +80,92 @@ fn mark_retries(hops: &mut [Hop], children: &[Vec<usize>]) {
     }
 }
 
+/// Probability that the failed tries among the callees were made up for by further tries of the same caller, 0 to 1.
+fn sure_retries(hops: &[Hop], children: &[usize]) -> f64 {
+    let decided = children.iter().filter_map(|&child| hops[child].retried_by);
+    decided.filter_map(|by| hops[by].unsure_link()).map(|link| link.confidence).product()
+}
+
 /// Whether a call can be the reason for its parent's error.
 fn counts(hop: &Hop) -> bool {
     hop.failed() && !hop.after_answer && hop.call.kind != CallKind::Oneway
 }
 
-/// The failed child that best explains how `above` ended.
-fn explaining(hops: &[Hop], children: &[usize], above: &Call) -> Option<usize> {
-    children.iter().copied().filter(|&child| counts(&hops[child])).max_by_key(|&child| {
-        let below = &hops[child].call;
-        let text = match (&above.outcome.message, &below.outcome.message) {
-            (Some(above), Some(below)) => wording::relation(above, below) != Relation::Other,
-            _ => false,
-        };
-        let code = below.outcome.code.is_some() && below.outcome.code == above.outcome.code;
-        // Among equals the last to end, because the answer followed it; uids make the choice deterministic.
-        (text, code, below.end.min(above.end), Reverse(below.uid))
-    })
+/// How far the call came that a service reports as failed by a code of its client. `None` if it reports none.
+fn own_call(call: &Call) -> Option<Progress> {
+    let outcome = &call.outcome;
+    let is_ret = matches!(
+        outcome.carrier,
+        Carrier::Ret | Carrier::TrpcStreamClose | Carrier::TrpcStreamReset | Carrier::TrpcStreamInit
+    );
+    // An answer with a code of the handler too is an exception that the handler made (trpc-java `TRpcException`).
+    let is_framework = is_ret && outcome.func_ret.is_none_or(|func_ret| func_ret == 0);
+    outcome.code.filter(|_| is_framework).and_then(|code| trpc::progress(code, outcome.message.as_deref()))
+}
+
+/// The child that explains how a service answered.
+#[derive(Clone, Copy)]
+struct Cause {
+    hop: usize,
+    /// Probability that it is this one of the children, 0 to 1.
+    share: f64,
+}
+
+/// The failed child that best explains how `above` ended, or the one whose good answer its client could not use.
+fn explaining(hops: &[Hop], children: &[usize], above: &Call) -> Option<Cause> {
+    let progress = own_call(above).filter(|_| above.failed());
+    let is_text = |below: &Call| match (&above.outcome.message, &below.outcome.message) {
+        (Some(above), Some(below)) => wording::relation(above, below) != Relation::Other,
+        _ => false,
+    };
+    let is_code = |below: &Call| below.outcome.code.is_some() && below.outcome.code == above.outcome.code;
+    let failed = children.iter().copied().filter(|&child| counts(&hops[child]));
+    let best = failed
+        .map(|child| {
+            let below = &*hops[child].call;
+            let (text, code) = (is_text(below), is_code(below));
+            let fits = text || code || progress.is_some_and(|progress| fits(progress, below, above));
+            // Among equals the last to end, because the answer followed it; uids make the choice deterministic.
+            (fits && progress.is_some(), text, code, below.end.min(above.end), Reverse(below.uid), child)
+        })
+        .max();
+    let of_failed = best.map(|(fits, .., child)| (fits, Cause { hop: child, share: 1.0 }));
+    match (of_failed, progress) {
+        (Some((true, cause)), _) | (Some((false, cause)), None) => Some(cause),
+        // A call that was never sent can't be one of the others that failed.
+        (_, Some(Progress::Unsent)) | (None, None) => None,
+        (other, Some(progress)) => unused(hops, children, above, progress).or(other.map(|(_, cause)| cause)),
+    }
+}
+
+/// Whether the end of a call is what a client that raised such a code saw of it.
+fn fits(progress: Progress, below: &Call, above: &Call) -> bool {
+    let is_broken = matches!(below.class(), Some(Class::Transport | Class::Unanswered));
+    let is_unreadable = below.findings.contains(Finding::UndecodableAnswer)
+        || below.findings.contains(Finding::ForeignAnswer);
+    match progress {
+        Progress::Unsent => false,
+        Progress::GivenUp => {
+            is_broken || below.findings.contains(Finding::LateAnswer) || below.end > above.end
+        }
+        Progress::Broken => is_broken,
+        Progress::Answered => !is_broken && (!below.failed() || is_unreadable),
+    }
+}
+
+/// The child whose good answer the client of `above` could not use: it came too late, or it could not be read.
+fn unused(hops: &[Hop], children: &[usize], above: &Call, progress: Progress) -> Option<Cause> {
+    let fitting = || {
+        children.iter().copied().filter(|&child| {
+            let hop = &hops[child];
+            let is_ok = hop.call.class() == Some(Class::Ok) && !hop.after_answer;
+            is_ok && hop.call.kind != CallKind::Oneway && fits(progress, &hop.call, above)
+        })
+    };
+    let last = fitting().max_by_key(|&child| (hops[child].call.end, Reverse(hops[child].call.uid)))?;
+    // The service answered after the call that failed; it may be any of those that ran beside the last one.
+    let beside = fitting().filter(|&child| hops[child].call.end > hops[last].call.start).count();
+    Some(Cause { hop: last, share: 1.0 / beside.max(1) as f64 })
 }
 
 /// Where the error began.
@@ -106,7 +178,7 @@ fn origin(hops: &[Hop], children: &[Vec<usize>], egress_seen: impl Fn(usize) -> 
     let start = if hops[0].failed() {
         Some(0)
     } else {
-        explaining(hops, &children[0], &hops[0].call).or_else(|| {
+        explaining(hops, &children[0], &hops[0].call).map(|cause| cause.hop).or_else(|| {
             (0..hops.len()).find(|&index| {
                 let parent_is_ok = hops[index].parent.is_some_and(|parent| !hops[parent].call.failed());
                 parent_is_ok && counts(&hops[index]) && hops[index].call.class() == Some(Class::Business)
@@ -114,35 +186,24 @@ fn origin(hops: &[Hop], children: &[Vec<usize>], egress_seen: impl Fn(usize) -> 
         })
     };
     let Some(mut at) = start else { return Origin::Nothing };
-    while let Some(below) = explaining(hops, &children[at], &hops[at].call) {
-        at = below;
+    while hops[at].call.failed()
+        && let Some(cause) = explaining(hops, &children[at], &hops[at].call)
+    {
+        at = cause.hop;
     }
-    if cause_is_hidden(&hops[at].call, egress_seen(at)) { Origin::BelowOf(at) } else { Origin::At(at) }
-}
-
-/// Probability that the error began there: all links up to the root are right, and no failed call below was missed.
-fn origin_confidence(hops: &[Hop], origin: Origin) -> f64 {
-    let (Origin::At(lowest) | Origin::BelowOf(lowest)) = origin else { return 1.0 };
-    let mut confidence = 1.0 - hops[lowest].missed;
-    let mut at = lowest;
-    while let (Some(link), Some(parent)) = (hops[at].link, hops[at].parent) {
-        confidence *= link.confidence;
-        at = parent;
+    match own_call(&hops[at].call) {
+        Some(Progress::Unsent) => Origin::InClient(at),
+        _ if cause_is_hidden(&hops[at].call, egress_seen(at)) => Origin::BelowOf(at),
+        _ => Origin::At(at),
     }
-    confidence
 }
 
 /// Whether a failed call without a failed callee reports by itself that a call of its own failed.
 fn cause_is_hidden(call: &Call, egress_seen: bool) -> bool {
-    let outcome = &call.outcome;
-    match (outcome.carrier, outcome.code) {
-        (Carrier::Ret, Some(code)) if trpc::CLIENT_CODES.contains(&code) => {
-            // A call that was sent (it timed out, its connection broke, its answer was unreadable) is in the capture if the
-            // process's calls are; if none of them failed there, the code is the callee's own.
-            trpc::is_unsent(code) || !egress_seen
-        }
-        _ => !egress_seen && outcome.message.as_deref().is_some_and(wording::speaks_of_callee),
-    }
+    // A call that was sent (it timed out, its connection broke, its answer was unreadable) is in the capture if the process's
+    // calls are; if none of them failed there, the code is the callee's own.
+    let speaks = || call.outcome.message.as_deref().is_some_and(wording::speaks_of_callee);
+    !egress_seen && (own_call(call).is_some() || speaks())
 }
 
 /// How every hop changed the errors of its callees, the lowest hops first.
@@ -152,27 +213,31 @@ fn changes(hops: &[Hop], children: &[Vec<usize>]) -> Vec<Change> {
     order.sort_by_key(|&index| (Reverse(hops[index].depth), index));
     for index in order {
         let call = &hops[index].call;
-        let mut add = |below: Option<usize>, finding, prefixes| {
+        let mut add = |below: Option<Cause>, finding, prefixes| {
             let from = match below {
-                Some(below) => Reported::of(&hops[below].call),
+                Some(below) => Reported::of(&hops[below.hop].call),
                 None => Reported { class: Some(Class::Ok), code: None, message: None },
             };
             let at = call.callee.clone().or_else(|| call.service.clone());
             let confidence = match below {
-                Some(below) => hops[below].link.map_or(1.0, |link| link.confidence),
-                None => 1.0 - hops[index].missed,
+                Some(Cause { hop, share }) => hops[hop].link.map_or(1.0, |link| link.confidence) * share,
+                None => (1.0 - hops[index].missed) * sure_retries(hops, &children[index]),
             };
+            let below = below.map(|cause| cause.hop);
             let to = Reported::of(call);
             changes.push(Change { hop: index, below, at, from, to, finding, prefixes, confidence });
         };
         if call.failed() {
             match explaining(hops, &children[index], call) {
                 Some(below) => {
-                    for (finding, prefixes) in compare(&hops[below].call, call) {
+                    for (finding, prefixes) in compare(&hops[below.hop].call, call) {
                         add(Some(below), finding, prefixes);
                     }
                 }
-                None if children[index].iter().any(|&child| !hops[child].after_answer) => {
+                // A failed callee may be left that has nothing to do with this failure.
+                None if children[index].iter().any(|&child| !hops[child].after_answer)
+                    && !children[index].iter().any(|&child| counts(&hops[child])) =>
+                {
                     add(None, Finding::FailedAlone, 0);
                 }
                 None => {}
@@ -180,7 +245,7 @@ fn changes(hops: &[Hop], children: &[Vec<usize>]) -> Vec<Change> {
         } else {
             for &below in &children[index] {
                 if counts(&hops[below]) {
-                    add(Some(below), Finding::Swallowed, 0);
+                    add(Some(Cause { hop: below, share: 1.0 }), Finding::Swallowed, 0);
                 }
             }
         }
@@ -201,6 +266,9 @@ fn is_generic(call: &Call) -> bool {
 
 /// How the answer `above` differs from the error `below` that explains it, with the number of hop prefixes that were added.
 fn compare(below: &Call, above: &Call) -> Vec<(Finding, u32)> {
+    if !below.failed() {
+        return vec![(Finding::CauseBelow, 0)];
+    }
     let mut found = Vec::new();
     let (from, to) = (&below.outcome, &above.outcome);
     match (is_framework(from.class), is_framework(to.class)) {

@@ -130,6 +130,12 @@ impl Hop {
     pub fn failed(&self) -> bool {
         self.call.failed() && self.retried_by.is_none()
     }
+
+    /// The link to its parent, if that is not told as a fact.
+    #[must_use]
+    pub fn unsure_link(&self) -> Option<Link> {
+        self.link.filter(|link| link.confidence < FACT)
+    }
 }
 
 /// Where the error of a chain began.
@@ -140,6 +146,9 @@ pub enum Origin {
     Nothing,
     /// At the hop with this index: no call below it failed.
     At(usize),
+    /// In the client of the service that answered the hop with this index: the service failed because of a call that its client
+    /// never sent, so that no capture can have it.
+    InClient(usize),
     /// Below the hop with this index, the lowest one seen: it failed because of a call of its own that is not in the capture.
     BelowOf(usize),
 }
@@ -149,7 +158,7 @@ impl Origin {
     #[must_use]
     pub fn hop(self) -> Option<usize> {
         match self {
-            Self::At(hop) => Some(hop),
+            Self::At(hop) | Self::InClient(hop) => Some(hop),
             Self::Nothing | Self::BelowOf(_) => None,
         }
     }
@@ -245,7 +254,7 @@ impl Chain {
     pub fn path(&self) -> Vec<usize> {
         let mut at = match self.origin {
             Origin::Nothing => None,
-            Origin::At(hop) | Origin::BelowOf(hop) => Some(hop),
+            Origin::At(hop) | Origin::InClient(hop) | Origin::BelowOf(hop) => Some(hop),
         };
         let mut path = Vec::new();
         while let Some(hop) = at {
@@ -297,7 +306,7 @@ impl fmt::Display for Operation<'_> {
 }
 
 /// The last part of a dotted service name: `Order` of `trpc.shop.order.Order`.
-fn last_part(service: &str) -> &str {
+pub(super) fn last_part(service: &str) -> &str {
     service.rsplit('.').find(|part| !part.is_empty()).unwrap_or(service)
 }
 
@@ -315,8 +324,8 @@ impl Chain {
         super::sentence::cause(self, hop)
     }
 
-    /// Index of the deepest failed call that explains the failure of a hop: the hop itself if no callee explains it, `None` if it
-    /// did not fail.
+    /// Index of the deepest call that explains the failure of a hop: the hop itself if no callee explains it, `None` if it did not
+    /// fail. It failed too, unless its caller could not use its answer.
     #[must_use]
     pub fn deepest(&self, hop: usize) -> Option<usize> {
         let mut at = hop;
@@ -324,11 +333,12 @@ impl Chain {
             return None;
         }
         // A change names the failed callee that explains its hop; hops come after those that caused them.
-        while let Some(below) = self
-            .changes
-            .iter()
-            .filter(|change| change.hop == at)
-            .find_map(|change| change.below.filter(|below| *below > at))
+        while self.hops[at].call.failed()
+            && let Some(below) = self
+                .changes
+                .iter()
+                .filter(|change| change.hop == at)
+                .find_map(|change| change.below.filter(|below| *below > at))
         {
             at = below;
         }
@@ -339,16 +349,32 @@ impl Chain {
     /// failed call below is missed.
     #[must_use]
     pub fn cause_confidence(&self, hop: usize) -> f64 {
-        let Some(lowest) = self.deepest(hop) else { return 1.0 };
-        let mut confidence = 1.0 - self.hops[lowest].missed;
+        self.deepest(hop).map_or(1.0, |lowest| self.confidence_between(lowest, hop))
+    }
+
+    /// Probability that what happened at `top` began at `lowest`, a hop below it or itself, 0 to 1.
+    pub(super) fn confidence_between(&self, lowest: usize, top: usize) -> f64 {
+        let alone = self.changes.iter().find(|change| change.hop == lowest && change.below.is_none());
+        let found = &self.hops[lowest];
+        let missed = if found.call.failed() { found.missed } else { 0.0 };
+        let mut confidence = alone.map_or(1.0 - missed, |change| change.confidence);
         let mut at = lowest;
-        while at != hop
+        while at != top
             && let (Some(link), Some(parent)) = (self.hops[at].link, self.hops[at].parent)
         {
-            confidence *= link.confidence;
+            let step = |change: &&Change| change.hop == parent && change.below == Some(at);
+            confidence *= self.changes.iter().find(step).map_or(link.confidence, |change| change.confidence);
             at = parent;
         }
         confidence
+    }
+
+    /// Whether it is sure that a hop was retried: both tries surely have one caller. `None` if it was not.
+    #[must_use]
+    pub fn retry_is_sure(&self, hop: usize) -> Option<bool> {
+        let hop = self.hops.get(hop)?;
+        let decided = self.hops.get(hop.retried_by?)?;
+        Some(hop.unsure_link().is_none() && decided.unsure_link().is_none())
     }
 
     /// Number of failed calls of which it is not known for sure where their failure began.
@@ -358,7 +384,8 @@ impl Chain {
         (0..self.hops.len()).filter(unsure).count() as u64
     }
 
-    /// The line drawing before the name of each hop, which joins them to a tree.
+    /// The line drawing before the name of each hop, which joins them to a tree. A question mark stands at links that are not
+    /// sure.
     #[must_use]
     pub fn branches(&self) -> Vec<String> {
         let mut last_child = vec![None; self.hops.len()];
@@ -377,7 +404,12 @@ impl Chain {
             }
             above.reverse();
             if hop.parent.is_some() {
-                above.push(if is_last(index) { "└ " } else { "├ " });
+                above.push(match (is_last(index), hop.unsure_link().is_some()) {
+                    (true, false) => "└ ",
+                    (false, false) => "├ ",
+                    (true, true) => "└?",
+                    (false, true) => "├?",
+                });
             }
             above.concat()
         };

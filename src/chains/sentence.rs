@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::record::{Chain, Change, FACT, Operation, Origin, Reported};
+use super::record::{Chain, Change, FACT, Hop, Operation, Origin, Reported, last_part};
 use crate::calls::record::{Call, Carrier, Class, Finding, Initiator};
+use crate::codes::trpc;
 
 /// Most characters of an error text that the sentence quotes.
 const MAX_QUOTE: usize = 60;
@@ -20,8 +21,10 @@ fn name(call: &Call) -> String {
 
 /// The short name of the service that answered a call.
 fn service(call: &Call) -> String {
-    let name = name(call);
-    name.split_once('.').map_or(name.clone(), |(service, _)| service.to_owned())
+    match call.service.as_deref().or(call.callee.as_deref()) {
+        Some(service) => plain(last_part(service)),
+        None => name(call),
+    }
 }
 
 /// `business 20013`, `RPC exception 6`, `no answer`.
@@ -60,6 +63,21 @@ fn happened(call: &Call) -> String {
     }
 }
 
+/// What happened to the client of the service that answered a call, by the code of the answer: `could not connect`.
+fn client_failed(call: &Call) -> &'static str {
+    trpc::client_failed(call.outcome.code.unwrap_or_default())
+}
+
+/// `the client of Order could not connect`.
+fn client(call: &Call) -> String {
+    format!("the client of {} {}", service(call), client_failed(call))
+}
+
+/// Where a failure began of which no call was sent: `in the client of Order, which could not connect and sent no call`.
+fn in_client(call: &Call) -> String {
+    format!("in the client of {}, which {} and sent no call", service(call), client_failed(call))
+}
+
 /// How the service changed the error, as a verb phrase: `wrapped it into a plain error`.
 fn deed(changes: &[&Change], above: &Call) -> String {
     let has = |finding| changes.iter().any(|change| change.finding == finding);
@@ -74,6 +92,8 @@ fn deed(changes: &[&Change], above: &Call) -> String {
         "passed the framework's failure on as a business error".to_owned()
     } else if has(Finding::CodeLost) {
         "wrapped it without its code".to_owned()
+    } else if has(Finding::CauseBelow) && changes.iter().any(|change| change.from.class == Some(Class::Ok)) {
+        format!("could not use that: {}, which is {}", client(above), outcome(above))
     } else if has(Finding::CauseBelow) {
         format!("reported that as {}", outcome(above))
     } else if has(Finding::CodeChanged) {
@@ -88,7 +108,14 @@ fn deed(changes: &[&Change], above: &Call) -> String {
 /// The losses that the sentence names at its end.
 fn losses(chain: &Chain) -> Vec<String> {
     let mut losses = Vec::new();
-    for change in chain.changes.iter().filter(|change| change.finding == Finding::CodeLost) {
+    let path = chain.path();
+    let is_told = |change: &&Change| {
+        // The whole story of an unsure path is told as perhaps; of what stands beside it only facts are told.
+        let on_path = |hop: usize| path.contains(&hop);
+        change.is_fact() || on_path(change.hop) && change.below.is_some_and(on_path)
+    };
+    let lost = chain.changes.iter().filter(|change| change.finding == Finding::CodeLost);
+    for change in lost.filter(is_told) {
         let kind = if change.from.class == Some(Class::Business) { "business code" } else { "code" };
         losses.push(format!("the {kind} is lost at {}", service(&chain.hops[change.hop].call)));
     }
@@ -113,7 +140,7 @@ pub(super) fn sentence(chain: &Chain) -> String {
         return told;
     }
     let root = happened(chain.root());
-    if chain.origin == Origin::At(0) {
+    if matches!(chain.origin, Origin::At(0) | Origin::InClient(0)) {
         let quote = quote(&Reported::of(chain.root())).map(|quote| format!(" {quote}")).unwrap_or_default();
         return format!(
             "{root}{quote}; perhaps it began here: which failed calls are its own is not known for sure"
@@ -138,14 +165,21 @@ fn tell(chain: &Chain) -> String {
                 return format!("{}; {perhaps}{} recovered and answered ok", happened(below), name(above));
             }
             let calls = chain.hops.len();
-            let retried = chain.hops.iter().filter(|hop| hop.retried_by.is_some()).count();
-            let _ = match (calls, retried) {
-                (1, _) => write!(text, "{}", happened(chain.root())),
-                (_, 0) => write!(text, "{}; {calls} calls in total", happened(chain.root())),
-                (_, 1) => write!(text, "{}; a retry made up for one failed attempt", happened(chain.root())),
-                _ => {
-                    write!(text, "{}; retries made up for {retried} failed attempts", happened(chain.root()))
+            let unsure = chain.hops.iter().filter(|hop| hop.unsure_link().is_some()).count();
+            let retried = |sure: bool| {
+                let hops = 0..chain.hops.len();
+                hops.filter(|&hop| chain.retry_is_sure(hop) == Some(sure)).count()
+            };
+            text.push_str(&happened(chain.root()));
+            let _ = match (calls, retried(true), retried(false)) {
+                (1, ..) => Ok(()),
+                (_, 0, 0) if unsure == 0 => write!(text, "; {calls} calls in total"),
+                (_, 0, 0) => {
+                    write!(text, "; {calls} calls in total, of which {unsure} perhaps belong elsewhere")
                 }
+                (_, 0, _) => write!(text, "; perhaps retries made up for failed attempts"),
+                (_, 1, _) => write!(text, "; a retry made up for one failed attempt"),
+                (_, retried, _) => write!(text, "; retries made up for {retried} failed attempts"),
             };
         }
         Origin::BelowOf(hop) => {
@@ -157,13 +191,15 @@ fn tell(chain: &Chain) -> String {
             );
             above(chain, &mut text);
         }
-        Origin::At(hop) => {
+        Origin::At(hop) | Origin::InClient(hop) => {
             let call = &chain.hops[hop].call;
             text.push_str(&happened(call));
             if let Some(quote) = quote(&Reported::of(call)) {
                 let _ = write!(text, " {quote}");
             }
-            if hop == 0 {
+            if matches!(chain.origin, Origin::InClient(_)) {
+                let _ = write!(text, "; it began {}", in_client(call));
+            } else if hop == 0 {
                 let alone = chain.changes.iter().any(|change| change.finding == Finding::FailedAlone);
                 text.push_str(if alone { "; all its own calls were ok: it began here" } else { "" });
             }
@@ -182,6 +218,9 @@ pub(super) fn cause(chain: &Chain, hop: usize) -> Option<String> {
     // Only the chain's own origin has been checked for a hidden cause.
     let proved = chain.origin == Origin::At(deepest);
     let reports = "reports the failure of a call of its own that is not in the capture";
+    if chain.origin == Origin::InClient(deepest) && deepest == hop {
+        return Some(format!("{perhaps}it began here, {}", in_client(call)));
+    }
     if deepest == hop {
         let alone = chain.changes.iter().any(|c| c.hop == hop && c.finding == Finding::FailedAlone);
         return Some(match (hidden, alone) {
@@ -196,7 +235,12 @@ pub(super) fn cause(chain: &Chain, hop: usize) -> Option<String> {
         3 => "three hops".to_owned(),
         many => format!("{many} hops"),
     };
-    Some(if hidden {
+    Some(if chain.origin == Origin::InClient(deepest) {
+        format!("{perhaps}it began {hops} below, {}", in_client(call))
+    } else if let Some(parent) = chain.hops[deepest].parent.filter(|_| !call.failed()) {
+        let above = &chain.hops[parent].call;
+        format!("{perhaps}it began {hops} below: {}; {}", happened(call), client(above))
+    } else if hidden {
         format!("{perhaps}it began further down than {hops} below: {} {reports}", name(call))
     } else if proved {
         format!("{perhaps}it began {hops} below: {}", happened(call))
@@ -238,17 +282,17 @@ fn above(chain: &Chain, text: &mut String) {
 /// See [`Chain::remark`].
 pub(super) fn remark(chain: &Chain, hop: usize) -> Option<String> {
     let mut remarks: Vec<String> = Vec::new();
-    match chain.origin {
-        Origin::At(origin) if origin == hop => {
-            let perhaps = if chain.is_origin_sure() { "" } else { "perhaps " };
-            remarks.push(format!("★ {perhaps}began here"));
-        }
-        Origin::BelowOf(lowest) if lowest == hop => {
-            let perhaps = if chain.is_origin_sure() { "" } else { "perhaps " };
-            remarks.push(format!("★ {perhaps}began further down, not in the capture"));
-        }
-        _ => {}
+    if let Some(link) = chain.hops.get(hop).and_then(Hop::unsure_link) {
+        remarks.push(format!("? {:.0} % sure", link.confidence * 100.0));
     }
+    let began = match chain.origin {
+        Origin::At(origin) if origin == hop => Some("began here"),
+        Origin::InClient(origin) if origin == hop => Some("began here, in its client"),
+        Origin::BelowOf(lowest) if lowest == hop => Some("began further down, not in the capture"),
+        _ => None,
+    };
+    let star = if chain.is_origin_sure() { "★" } else { "☆ perhaps" };
+    remarks.extend(began.map(|began| format!("{star} {began}")));
     let changes = chain.changes.iter().filter(|change| change.hop == hop);
     let mut changed: Vec<&str> = Vec::new();
     let mut perhaps = "";
@@ -264,6 +308,7 @@ pub(super) fn remark(chain: &Chain, hop: usize) -> Option<String> {
             Finding::CodeChanged => "code changed",
             Finding::MessageChanged if change.prefixes > 0 => "message wrapped",
             Finding::MessageChanged => "message changed",
+            Finding::CauseBelow if change.from.class == Some(Class::Ok) => "could not use an answer",
             Finding::CauseBelow => "reports the failed call below",
             Finding::Swallowed => "swallowed an error",
             Finding::FailedAlone => "all its calls were ok",
@@ -276,11 +321,12 @@ pub(super) fn remark(chain: &Chain, hop: usize) -> Option<String> {
     if !changed.is_empty() {
         remarks.push(format!("← {perhaps}{}", changed.join(", ")));
     }
-    let hop = chain.hops.get(hop)?;
-    if hop.retried_by.is_some() {
-        remarks.push("← retried".to_owned());
+    match chain.retry_is_sure(hop) {
+        Some(true) => remarks.push("← retried".to_owned()),
+        Some(false) => remarks.push("← perhaps retried".to_owned()),
+        None => {}
     }
-    if hop.after_answer {
+    if chain.hops.get(hop)?.after_answer {
         remarks.push("← after the answer".to_owned());
     }
     (!remarks.is_empty()).then(|| remarks.join("  "))

@@ -22,8 +22,12 @@ const LAST_OF_PROTO: i64 = 1000;
 pub const CLIENT_TIMEOUT: i64 = 101;
 /// The time that the caller's caller allowed passed.
 pub const CLIENT_FULL_LINK_TIMEOUT: i64 = 102;
+/// The answer could not be decoded.
+pub const CLIENT_DECODE: i64 = 122;
 /// The connection broke.
 pub const CLIENT_NETWORK: i64 = 141;
+/// The fields of the answer are not valid.
+pub const CLIENT_VALIDATE: i64 = 151;
 /// The calling code cancelled.
 pub const CLIENT_CANCELED: i64 = 161;
 /// The connection broke, as another network stack of trpc-go reports it.
@@ -75,10 +79,70 @@ pub fn is_reserved(code: i64) -> bool {
     (0..FIRST_USER_CODE).contains(&code) && code != UNKNOWN
 }
 
-/// Whether the call that failed with this code was never sent, so that no capture can have it.
+/// How far the call came whose client raised a code, as far as the code and its text say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It was never sent, so that no capture can have it.
+    Unsent,
+    /// It may have been sent; its client did not wait for the answer.
+    GivenUp,
+    /// It may have been sent; its connection broke.
+    Broken,
+    /// It was answered; its client could not use the answer.
+    Answered,
+}
+
+/// What trpc-go writes in the text of a code that usually means a sent call, if it had sent nothing: `client/client.go`
+/// (`selectNode`), `transport/client_transport_{tcp,udp}.go`, `transport/tnet`, `http/transport.go`, `pool/connpool/pool.go`.
+/// `dial tcp` is how Go's `net` package words that it could not connect.
+const BEFORE_SENDING: [&str; 12] = [
+    "before tcp dial",
+    "after tcp dial",
+    "before Write",
+    "canceled after Select",
+    "timeout after Select",
+    "get multiplex connection failed",
+    "client dial tls fail",
+    "client dial tnet tls fail",
+    "udp client transport Dial",
+    "client transport NewRequest",
+    "client json marshal metadata fail",
+    ": dial tcp",
+];
+
+/// How far the call came whose client raised the code. `None` if clients do not raise it.
 #[must_use]
-pub fn is_unsent(code: i64) -> bool {
-    super::entry(Family::Trpc, code).is_some_and(|entry| entry.wire == Wire::Unsent)
+pub fn progress(code: i64, text: Option<&str>) -> Option<Progress> {
+    if !CLIENT_CODES.contains(&code) {
+        return None;
+    }
+    let is_unsent = super::entry(Family::Trpc, code).is_some_and(|entry| entry.wire == Wire::Unsent);
+    let says_so = || text.is_some_and(|text| BEFORE_SENDING.iter().any(|words| text.contains(words)));
+    Some(match code {
+        _ if is_unsent || says_so() => Progress::Unsent,
+        CLIENT_NETWORK | CLIENT_READ_FRAME => Progress::Broken,
+        CLIENT_DECODE | CLIENT_VALIDATE => Progress::Answered,
+        _ => Progress::GivenUp,
+    })
+}
+
+/// What happened to a client that raised the code, as the verb of a sentence about it: `could not connect`.
+#[must_use]
+pub fn client_failed(code: i64) -> &'static str {
+    match code {
+        CLIENT_TIMEOUT => "gave up waiting",
+        CLIENT_FULL_LINK_TIMEOUT => "gave up, because its own caller allowed no more time",
+        111 => "could not connect",
+        121 => "could not encode its request",
+        CLIENT_DECODE => "could not decode the answer",
+        123 => "was stopped by its own rate limit",
+        124 => "was stopped by its own overload protection",
+        131 => "found no address",
+        CLIENT_NETWORK | CLIENT_READ_FRAME => "lost its connection",
+        CLIENT_VALIDATE => "refused the answer, because its fields are not valid",
+        CLIENT_CANCELED => "was cancelled",
+        _ => "failed",
+    }
 }
 
 /// The text without the duration that trpc-go's client appends (`, cost:150.8ms`).
@@ -523,10 +587,35 @@ mod tests {
     }
 
     #[test]
-    fn codes_about_a_received_answer_leave_a_call_on_the_wire() {
-        // codec.go decodes and validates what came back; it connects, encodes, limits and routes before it sends.
-        let unsent: Vec<i64> = CLIENT_CODES.filter(|code| is_unsent(*code)).collect();
+    fn codes_and_texts_of_a_client_say_how_far_its_call_came() {
+        let unsent: Vec<i64> =
+            CLIENT_CODES.filter(|code| progress(*code, None) == Some(Progress::Unsent)).collect();
         assert_eq!(unsent, [111, 121, 123, 124, 131]);
+        for (code, expected) in [
+            (101, Progress::GivenUp),
+            (102, Progress::GivenUp),
+            (122, Progress::Answered),
+            (141, Progress::Broken),
+            (151, Progress::Answered),
+            (161, Progress::GivenUp),
+            (171, Progress::Broken),
+        ] {
+            assert_eq!(progress(code, Some("tcp client transport ReadFrame: EOF")), Some(expected), "{code}");
+        }
+        for (code, text) in [
+            (101, "client timeout before tcp dial: context deadline exceeded, cost:12µs"),
+            (101, "tcp client transport timeout before Write: context deadline exceeded"),
+            (102, "selector timeout after Select: context deadline exceeded"),
+            (122, "client dial tls fail: x509: certificate signed by unknown authority"),
+            (
+                141,
+                "http client transport RoundTrip: Post \"http://a/b\": dial tcp 10.0.0.9:80: connection refused",
+            ),
+            (161, "client canceled after tcp dial: context canceled"),
+        ] {
+            assert_eq!(progress(code, Some(text)), Some(Progress::Unsent), "{text}");
+        }
+        assert_eq!(progress(21, None), None);
     }
 
     #[test]

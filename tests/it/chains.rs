@@ -283,39 +283,145 @@ fn a_failed_attempt_with_a_successful_retry_is_no_origin() {
     assert!(chains[0].changes.is_empty(), "{:?}", chains[0].changes);
 }
 
-#[test]
-fn a_failure_of_a_call_that_is_not_captured_has_no_origin() {
-    let mut root = call(1, 0, 20 * MS, endpoint(1, 1000), endpoint(2, 80));
-    root.outcome.class = Some(Class::Rpc);
-    root.outcome.carrier = rpcscope::calls::Carrier::Ret;
-    root.outcome.code = Some(111);
-    let chains = link([root], Options::default());
-    assert_eq!(chains[0].origin, Origin::BelowOf(0));
-    assert!(chains[0].origin_call().is_none());
-    assert!(chains[0].sentence().contains("is not in the capture"));
-}
-
-/// The callee of the root answers with a tRPC code of a client, after a call of its own that was answered well.
-fn origin_above_a_good_call(code: i64) -> Origin {
+/// A call to B that B's client failed with a code of tRPC.
+fn with_client_code(code: i64, text: &str) -> Call {
     let mut root = call(1, 0, 20 * MS, endpoint(1, 1000), endpoint(2, 80));
     root.rpc = rpcscope_parsers::Rpc::Trpc;
+    root.service = Some("trpc.shop.order.Order".into());
     root.outcome.class = Some(Class::Rpc);
     root.outcome.carrier = rpcscope::calls::Carrier::Ret;
     root.outcome.code = Some(code);
-    let below = call(2, MS, 5 * MS, endpoint(2, 4000), endpoint(3, 80));
-    link([below, root], Options::default())[0].origin
+    root.outcome.ret = i32::try_from(code).ok();
+    root.outcome.message = Some(text.into());
+    root
+}
+
+/// The codes of a tRPC client that never sent its call.
+const UNSENT: [i64; 5] = [111, 121, 123, 124, 131];
+/// Those of a client whose call is or may be on the wire.
+const SENT: [i64; 7] = [101, 102, 122, 141, 151, 161, 171];
+
+/// A call that B made, in whichever way it ended.
+fn below(packet: u64, start: i64, end: i64) -> Call {
+    let mut below = call(packet, start, end, endpoint(2, 4000), endpoint(3, 80));
+    below.rpc = rpcscope_parsers::Rpc::Trpc;
+    below.service = Some("trpc.shop.stock.Stock".into());
+    below
+}
+
+fn with_outcome(mut call: Call, class: Class, carrier: rpcscope::calls::Carrier) -> Call {
+    (call.outcome.class, call.outcome.carrier) = (Some(class), carrier);
+    call
 }
 
 #[test]
-fn a_code_about_a_received_answer_has_no_hidden_call() {
-    // 122 and 151 are about an answer that the callee received and could not read: its call is in the capture.
-    for received in [122, 151] {
-        assert_eq!(origin_above_a_good_call(received), Origin::At(0), "{received}");
+fn codes_of_calls_that_were_never_sent_begin_in_the_client_of_the_service_that_answered() {
+    use rpcscope::calls::Carrier;
+    let gone = || with_outcome(below(2, MS, 5 * MS), Class::Transport, Carrier::TcpRst);
+    let fine = || below(2, MS, 5 * MS);
+    for code in UNSENT {
+        for calls in [vec![], vec![fine()], vec![gone()]] {
+            let what = format!("{code} beside {:?}", calls.first().map(Call::class));
+            let root = with_client_code(code, "client Select: no such service");
+            let chains = link(calls.into_iter().chain([root]), Options::default());
+            let chain = &chains[0];
+            assert_eq!(chain.origin, Origin::InClient(0), "{what}");
+            assert_eq!(chain.origin_call().map(|call| call.uid), Some(chain.root().uid), "{what}");
+            let told = chain.sentence();
+            assert!(
+                told.contains("it began in the client of Order") && told.contains("sent no call"),
+                "{told}"
+            );
+            assert!(chain.remark(0).unwrap().contains("in its client"), "{what}");
+            let mut line = Vec::new();
+            rpcscope::sink::chains::write_chain(&mut line, chain);
+            let record: Value = serde_json::from_slice(&line).unwrap();
+            assert_eq!(record["origin"]["began_in"], "client", "{what}");
+            assert!(record["root"]["began_in"].is_null(), "only the origin has it");
+        }
     }
-    // These are raised before anything is sent: no capture can have the call.
-    for unsent in [111, 121, 123, 124, 131] {
-        assert_eq!(origin_above_a_good_call(unsent), Origin::BelowOf(0), "{unsent}");
+    // The text says it of codes that usually mean a call on the wire.
+    let root = with_client_code(101, "client timeout before tcp dial: context deadline exceeded, cost:3µs");
+    assert_eq!(link([fine(), root], Options::default())[0].origin, Origin::InClient(0));
+}
+
+#[test]
+fn a_code_that_a_callee_sent_and_its_caller_passed_on_began_in_the_callees_client() {
+    // trpc-go sends a callee's `ret` on as `func_ret`, trpc-java as `ret`.
+    use rpcscope::calls::Carrier;
+    for (class, carrier) in [(Class::Business, Carrier::FuncRet), (Class::Rpc, Carrier::Ret)] {
+        let mut low = with_outcome(below(2, MS, 5 * MS), Class::Rpc, Carrier::Ret);
+        low.outcome.code = Some(131);
+        low.outcome.message = Some("client Select: no such service".into());
+        let root = with_outcome(with_client_code(131, "client Select: no such service"), class, carrier);
+        let chains = link([low, root], Options::default());
+        assert_eq!(chains[0].origin, Origin::InClient(1), "{carrier:?}");
+        assert!(
+            chains[0]
+                .sentence()
+                .contains("it began in the client of Stock, which found no address and sent no call"),
+            "{}",
+            chains[0].sentence()
+        );
+        assert!(chains[0].cause(0).unwrap().starts_with("it began one hop below"));
     }
+}
+
+#[test]
+fn codes_of_calls_that_may_be_on_the_wire_began_one_hop_deeper_where_that_was_captured() {
+    use rpcscope::calls::Carrier;
+    for code in SENT {
+        let of = |calls: Vec<Call>| {
+            let root = with_client_code(code, "tcp client transport ReadFrame");
+            link(calls.into_iter().chain([root]), Options::default()).remove(0)
+        };
+        // Nothing of what B calls is in the capture.
+        let hidden = of(vec![]);
+        assert_eq!(hidden.origin, Origin::BelowOf(0), "{code}");
+        assert!(hidden.origin_call().is_none() && hidden.sentence().contains("is not in the capture"));
+        if code != 122 && code != 151 {
+            // It went unanswered; an earlier call that was refused has nothing to do with that.
+            let mut refused = with_outcome(below(2, MS, 2 * MS), Class::Business, Carrier::FuncRet);
+            refused.outcome.code = Some(10_404);
+            refused.server = endpoint(4, 80);
+            let silent = with_outcome(below(3, 3 * MS, 19 * MS), Class::Transport, Carrier::TcpFin);
+            let chain = of(vec![refused, silent]);
+            assert_eq!(chain.origin_call().map(|call| call.uid.packet), Some(3), "{code}");
+            assert_eq!(
+                chain.changes.last().map(|change| change.finding),
+                Some(Finding::CauseBelow),
+                "{code}"
+            );
+            continue;
+        }
+        // It was answered well, but B could not use the answer: the last of two calls in a row.
+        let chain = of(vec![below(2, MS, 5 * MS), below(3, 6 * MS, 19 * MS)]);
+        assert_eq!(chain.origin_call().map(|call| call.uid.packet), Some(3), "{code}");
+        let told = chain.sentence();
+        assert!(told.contains("could not use that: the client of Order"), "{told}");
+        assert!(chain.is_origin_sure(), "{code}");
+        // Of two side by side, either may be it.
+        let chain = of(vec![below(2, MS, 18 * MS), below(3, 2 * MS, 19 * MS)]);
+        assert!(!chain.is_origin_sure() && chain.sentence().contains("perhaps"), "{}", chain.sentence());
+        // One that failed below well-answered ones does not explain it.
+        let silent = with_outcome(below(2, MS, 2 * MS), Class::Transport, Carrier::TcpRst);
+        let chain = of(vec![silent, below(3, 3 * MS, 19 * MS)]);
+        assert_eq!(chain.origin_call().map(|call| call.uid.packet), Some(3), "{code}");
+    }
+    // An answer that came after the time-out.
+    let mut late = below(2, MS, 19 * MS);
+    late.findings.insert(Finding::LateAnswer);
+    let root = with_client_code(101, "tcp client transport ReadFrame");
+    let chains = link([late, root], Options::default());
+    assert_eq!(chains[0].origin, Origin::At(1));
+    assert!(chains[0].cause(0).unwrap().contains("the client of Order gave up waiting"));
+}
+
+#[test]
+fn a_code_that_a_handler_sends_beside_its_own_is_not_its_clients() {
+    let mut root = with_client_code(141, "code and bizCode together");
+    root.outcome.func_ret = Some(5);
+    assert_eq!(link([root], Options::default())[0].origin, Origin::At(0));
 }
 
 /// One seed of a simulation, with its chains.

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use super::super::{RecordWriter, json, jsonl};
 use super::ChainSink;
-use crate::chains::{Chain, Change, Reported, Summary};
+use crate::chains::{Chain, Change, Origin, Reported, Summary};
 use crate::pipeline::Totals;
 
 /// The sink of `chains --format jsonl`.
@@ -79,13 +79,13 @@ pub fn write_chain(out: &mut Vec<u8>, chain: &Chain) {
     out.push(b'}');
 }
 
-/// A call with its place in the chain; `confidence` stands in place of that of its link.
-fn write_hop(out: &mut Vec<u8>, chain: &Chain, index: usize, confidence: Option<f64>) {
+/// A call with its place in the chain. The call of the origin has the confidence of the origin in place of that of its link.
+fn write_hop(out: &mut Vec<u8>, chain: &Chain, index: usize, confidence_of_origin: Option<f64>) {
     let hop = &chain.hops[index];
     out.push(b'{');
     jsonl::write_call_fields(out, &hop.call);
     _ = write!(out, ",\"depth\":{}", hop.depth);
-    if let Some(confidence) = confidence.or(hop.link.map(|link| link.confidence)) {
+    if let Some(confidence) = confidence_of_origin.or(hop.link.map(|link| link.confidence)) {
         _ = write!(out, ",\"confidence\":{confidence:.4}");
     }
     if let Some(link) = hop.link {
@@ -114,6 +114,9 @@ fn write_hop(out: &mut Vec<u8>, chain: &Chain, index: usize, confidence: Option<
     }
     if hop.after_answer {
         out.extend_from_slice(b",\"after_answer\":true");
+    }
+    if confidence_of_origin.is_some() && matches!(chain.origin, Origin::InClient(_)) {
+        out.extend_from_slice(b",\"began_in\":\"client\"");
     }
     out.push(b'}');
 }

@@ -102,7 +102,7 @@ pub fn tree(chain: &Chain, width: Option<usize>, colored: bool) -> String {
         out.push_str("  ");
         text::push_cell(&mut out, &took, 8, Align::Right);
         if let Some(remark) = chain.remark(index) {
-            let style = if remark.starts_with('★') { color::head() } else { anstyle::Style::new() };
+            let style = if remark.contains('★') { color::head() } else { anstyle::Style::new() };
             out.push_str("  ");
             color::push(&mut out, style, colored, &remark);
         }

@@ -11,6 +11,7 @@ use super::line;
 use super::sentence::Sentence;
 use crate::calls::reported::reported_as;
 use crate::calls::{Call, Carrier, Class, Finding, Initiator, labels};
+use crate::codes::trpc;
 use crate::text;
 use crate::tui::state::context::Context;
 use crate::tui::state::detail::{DetailLayout, DetailPage, Loaded, Pane};
@@ -231,7 +232,13 @@ fn raised_by(call: &Call) -> &'static str {
         (Some(Class::Ok), _) => "no error",
         (Some(Class::Oneway), _) => "no answer is expected",
         (Some(Class::Business), _) => "callee's business code",
-        (Some(Class::Rpc), _) if call.findings.contains(Finding::CauseBelow) => "a call that the callee made",
+        (Some(Class::Rpc), _) if call.findings.contains(Finding::CauseBelow) => {
+            let code = call.outcome.code.unwrap_or_default();
+            match trpc::progress(code, call.outcome.message.as_deref()) {
+                Some(trpc::Progress::Unsent) => "the callee's client, which sent no call",
+                _ => "a call that the callee made",
+            }
+        }
         (Some(Class::Rpc), _) if call.findings.contains(Finding::BusinessAsRpc) => {
             "callee's framework, for a handler error"
         }

@@ -267,7 +267,11 @@ fn draw_hop(
     line::put(buffer, area, 1, 0, &labels::letter(class).to_string(), color);
     let name = text::escape(&Operation(call).to_string()).into_owned();
     let branch = text::cut_end(branch, DEEPEST);
-    let star = if chain.origin.hop() == Some(hop) { " ★" } else { "" };
+    let star = match chain.origin.hop().filter(|origin| *origin == hop) {
+        Some(_) if chain.is_origin_sure() => " ★",
+        Some(_) => " ☆",
+        None => "",
+    };
     let room = widths.tree.saturating_sub(text::width(&branch) + text::width(star) + 1);
     let x = line::put(buffer, area, 3, 0, &branch, theme.dim);
     let x = line::put(buffer, area, x, 0, &text::cut_middle(&name, room), theme.strong);
