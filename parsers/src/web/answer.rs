@@ -7,6 +7,9 @@ use super::envelopes::{Envelopes, LAST_LIMIT, Last};
 use super::json::{self, End, JsonError};
 use crate::event::{GrpcCode, GrpcStatus, Pairs, Rpc, Status, Text};
 
+/// Binary logarithm of the largest window that a decoder of zstd may allocate: what RFC 8878, section 3.1.1.1.2, recommends to support.
+const ZSTD_WINDOW_LOG: u32 = 23;
+
 /// How a body is compressed, as far as it can be undone here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Encoding {
@@ -16,6 +19,8 @@ enum Encoding {
     Gzip,
     /// zlib, which gRPC calls `deflate`.
     Zlib,
+    /// Zstandard (RFC 8878).
+    Zstd,
     /// In a way that is not read here.
     Other,
 }
@@ -26,6 +31,7 @@ impl Encoding {
             b"" | b"identity" => Self::Identity,
             b"gzip" => Self::Gzip,
             b"deflate" => Self::Zlib,
+            b"zstd" => Self::Zstd,
             _ => Self::Other,
         }
     }
@@ -38,6 +44,11 @@ impl Encoding {
             Self::Identity => return Some(bytes.to_vec()),
             Self::Gzip => flate2::read::GzDecoder::new(bytes).take(limit).read_to_end(&mut plain),
             Self::Zlib => flate2::read::ZlibDecoder::new(bytes).take(limit).read_to_end(&mut plain),
+            Self::Zstd => {
+                let mut stream = zstd::Decoder::with_buffer(bytes).ok()?;
+                stream.window_log_max(ZSTD_WINDOW_LOG).ok()?;
+                stream.take(limit).read_to_end(&mut plain)
+            }
             Self::Other => return None,
         };
         read.is_ok().then_some(plain).filter(|plain| plain.len() <= LAST_LIMIT)
@@ -470,6 +481,14 @@ mod tests {
         assert_eq!((code(&failed), failed.message.as_deref()), (Some(5), Some(&b"no row"[..])));
         let packed = read(unary, 404, &[JSON, ("content-encoding", "gzip")], &gzip(ERROR));
         assert_eq!(packed, failed);
+        let zstd = |text: &[u8]| zstd::encode_all(text, 3).unwrap();
+        let encoded = |body: &[u8]| read(unary, 404, &[JSON, ("content-encoding", "zstd")], body);
+        assert_eq!(encoded(&zstd(ERROR)), failed);
+        let broken = zstd(ERROR);
+        assert_eq!(encoded(&broken[..broken.len() - 1]).code, Code::Unknown);
+        assert_eq!(encoded(&zstd(&vec![b' '; 8 << 20])).code, Code::Unknown, "more than the limit");
+        // A frame that asks for a window of 2 GiB (RFC 8878, section 3.1.1.1.2).
+        assert_eq!(encoded(b"\x28\xb5\x2f\xfd\0\xa8\x01\0\0").code, Code::Unknown);
         assert!(matches!(failed.status(), Status::Connect(_)));
         assert!(read(unary, 200, &[JSON], b"{}").is_ok());
         assert!(read(unary, 304, &NONE, b"").is_ok());
