@@ -438,10 +438,10 @@ keys! {
         |c| reported_as(c).map_or(Value::Null, Value::Reported);
     "biz_extra": Type::Map,
         "map of the business error",
-        |c| if c.outcome.biz_extra.is_empty() { Value::Null } else { Value::Map(&c.outcome.biz_extra) };
+        |c| if c.outcome.biz_extra().is_empty() { Value::Null } else { Value::Map(c.outcome.biz_extra()) };
     "details": Type::Map,
         "gRPC status details: type and text",
-        |c| if c.outcome.details.is_empty() { Value::Null } else { Value::Pairs(&c.outcome.details) };
+        |c| if c.outcome.details().is_empty() { Value::Null } else { Value::Pairs(c.outcome.details()) };
     "request_bytes": Type::Bytes,
         "size of the request on the connection, its own headers included",
         |c| Value::Bytes(c.request_bytes);
@@ -471,7 +471,7 @@ keys! {
         |c| text(c.outcome.canceled_by());
     "cancel_path": Type::List,
         "ttstream: the services on the way of the cancel",
-        |c| if c.outcome.cancel_path.is_empty() { Value::Null } else { Value::List(&c.outcome.cancel_path) };
+        |c| if c.outcome.cancel_path().is_empty() { Value::Null } else { Value::List(c.outcome.cancel_path()) };
     "parent": Type::Uid,
         "the call that caused this one, where known (with --link)",
         |c| c.parent.map_or(Value::Null, Value::Uid);
@@ -483,9 +483,7 @@ keys! {
         |c| if c.findings.is_empty() { Value::Null } else { Value::Findings(c.findings) };
     "process": Type::Text,
         "live: processes of this host at either end",
-        |c| {
-            if c.process.iter().all(Option::is_none) { Value::Null } else { Value::Processes(&c.process) }
-    };
+        |c| c.processes.as_deref().map_or(Value::Null, Value::Processes);
     "metadata" | "header": Type::Map,
         "headers of request and answer (with --metadata)",
         |c| if c.metadata.is_empty() { Value::Null } else { Value::Metadata(&c.metadata) };

@@ -107,13 +107,13 @@ pub fn push_operation(
 /// Who called, in the words that say most: service name, process, address.
 #[must_use]
 pub fn client(call: &Call) -> Cow<'_, str> {
-    end(call.caller.as_ref(), call.process[0].as_ref(), call.caller_address())
+    end(call.caller.as_ref(), call.process(Initiator::Client), call.caller_address())
 }
 
 /// Who was called, likewise.
 #[must_use]
 pub fn server(call: &Call) -> Cow<'_, str> {
-    end(call.callee.as_ref(), call.process[1].as_ref(), call.server)
+    end(call.callee.as_ref(), call.process(Initiator::Server), call.server)
 }
 
 fn end<'c>(name: Option<&'c Name>, process: Option<&'c Process>, address: Endpoint) -> Cow<'c, str> {
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(operation(&call), "unknown#17");
         call.service = Some("a\x1bb".into());
         assert_eq!(operation(&call), "a\\x1bb.unknown#17");
-        call.process[1] = Some(Process { pid: 1, name: "init".into() });
+        call.set_processes([None, Some(Process { pid: 1, name: "init".into() })]);
         assert_eq!(server(&call), "init");
     }
 

@@ -75,6 +75,13 @@ pub struct Outcome {
     pub func_ret: Option<i32>,
     /// Of an IDL exception: field of the result struct.
     pub field_id: Option<i16>,
+    /// Boxed, because few calls have any of it.
+    extra: Option<Box<Extra>>,
+}
+
+/// What few outcomes have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extra {
     /// The map of the business error.
     pub biz_extra: Vec<(String, String)>,
     /// `google.rpc.Status` details, decoded as far as known: type and text.
@@ -84,6 +91,29 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The map of the business error.
+    #[must_use]
+    pub fn biz_extra(&self) -> &[(String, String)] {
+        self.extra.as_deref().map_or(&[], |extra| &extra.biz_extra)
+    }
+
+    /// `google.rpc.Status` details, decoded as far as known: type and text.
+    #[must_use]
+    pub fn details(&self) -> &[(String, String)] {
+        self.extra.as_deref().map_or(&[], |extra| &extra.details)
+    }
+
+    /// ttstream: services on the way of a cancel, from the first canceller on.
+    #[must_use]
+    pub fn cancel_path(&self) -> &[Name] {
+        self.extra.as_deref().map_or(&[], |extra| &extra.cancel_path)
+    }
+
+    /// All of these, to be filled in.
+    pub fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
     /// Of a call that is not decided yet, or whose answer could not be read.
     #[must_use]
     pub fn unknown() -> Self {
@@ -103,16 +133,14 @@ impl Outcome {
             ret: None,
             func_ret: None,
             field_id: None,
-            biz_extra: Vec::new(),
-            details: Vec::new(),
-            cancel_path: Vec::new(),
+            extra: None,
         }
     }
 
     /// ttstream: the service that cancelled first.
     #[must_use]
     pub fn canceled_by(&self) -> Option<&Name> {
-        self.cancel_path.first()
+        self.cancel_path().first()
     }
 
     /// Whether the framework or the business said that the call failed.
@@ -144,6 +172,15 @@ impl Decision {
 
     fn ok() -> Self {
         Self::of(Class::Ok, Carrier::None)
+    }
+
+    /// With the details of a `google.rpc.Status`.
+    fn details(mut self, status: Option<Text<'_>>) -> Self {
+        let details = status.map(|status| details::decode(&status.decode())).unwrap_or_default();
+        if !details.is_empty() {
+            self.outcome.extra().details = details;
+        }
+        self
     }
 
     /// What an answer says, or whether one came, can't be known.
@@ -280,7 +317,7 @@ fn reset(reset: &Reset<'_>, by: Initiator) -> Decision {
             if let Some(path) = reset.cancel_path {
                 let path = path.decode();
                 let path = String::from_utf8_lossy(&path);
-                decision.outcome.cancel_path =
+                decision.outcome.extra().cancel_path =
                     path.split(',').map(str::trim).filter(|s| !s.is_empty()).map(Into::into).collect();
             }
             decision
@@ -420,7 +457,9 @@ fn business(biz: &BizStatus<'_>, fallback: Option<Text<'_>>) -> Option<Decision>
         (Some(code), Some(extra)) => {
             let mut decision = Decision::of(Class::Business, Carrier::BizStatus).message(text);
             decision.outcome.code = Some(code);
-            decision.outcome.biz_extra = extra;
+            if !extra.is_empty() {
+                decision.outcome.extra().biz_extra = extra;
+            }
             Some(decision)
         }
         // Kitex transmeta fails the call on the caller's side when it can't read what the callee sent.
@@ -457,14 +496,11 @@ fn ttstream(status: &TtstreamStatus<'_>) -> Decision {
 
 fn grpc_trailers(status: &GrpcStatus<'_>) -> Decision {
     // Kitex pkg/remote/trans/nphttp2: the business status is the answer, grpc-status only how it travels.
-    let mut decision = match status.biz.as_ref().and_then(|biz| business(biz, status.message)) {
+    let decision = match status.biz.as_ref().and_then(|biz| business(biz, status.message)) {
         Some(decision) => decision,
         None => grpc_code(status),
     };
-    if let Some(details) = status.details {
-        decision.outcome.details = details::decode(&details.decode());
-    }
-    decision
+    decision.details(status.details)
 }
 
 /// The class of a gRPC call whose answer has that status and text, and no other sign of what became of it.
@@ -553,7 +589,7 @@ fn failed_status(carrier: Carrier, code: i64, text: Option<&[u8]>) -> Decision {
 fn connect(status: &GrpcStatus<'_>) -> Decision {
     let text = status.message.map(Text::decode);
     let text = text.as_deref().filter(|text| !text.is_empty());
-    let mut decision = match status.code {
+    let decision = match status.code {
         GrpcCode::Code(0) => Decision::ok(),
         GrpcCode::Code(code) => failed_status(Carrier::ConnectError, code, text),
         GrpcCode::Malformed(_) => {
@@ -565,10 +601,7 @@ fn connect(status: &GrpcStatus<'_>) -> Decision {
             _ => Decision::of(Class::Rpc, Carrier::None),
         },
     };
-    if let Some(details) = status.details {
-        decision.outcome.details = details::decode(&details.decode());
-    }
-    decision
+    decision.details(status.details)
 }
 
 #[cfg(test)]

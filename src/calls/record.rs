@@ -304,8 +304,8 @@ pub struct Call {
     pub parent_evidence: Option<&'static str>,
     /// What is remarkable.
     pub findings: Findings,
-    /// Live: process at the caller's and at the callee's end.
-    pub process: [Option<Process>; 2],
+    /// Live: processes at the caller's and at the callee's end, at least one of them known. Boxed, because files have none.
+    pub processes: Option<Box<[Option<Process>; 2]>>,
     /// Headers of request and answer, where they were asked for: `(from the answer?, key, value)`.
     pub metadata: Vec<(bool, String, String)>,
     /// First and last packet of the call.
@@ -377,7 +377,7 @@ impl Call {
             parent: None,
             parent_evidence: None,
             findings: Findings::default(),
-            process: [None, None],
+            processes: None,
             metadata: Vec::new(),
             packets: (uid.packet, uid.packet),
             connection: uid.packet,
@@ -413,6 +413,21 @@ impl Call {
     pub fn network_time(&self) -> Option<u64> {
         let callee = self.callee_view.as_deref()?.latency?;
         Some(self.latency?.saturating_sub(callee))
+    }
+
+    /// Live: the process at an end.
+    #[must_use]
+    pub fn process(&self, end: Initiator) -> Option<&Process> {
+        let [client, server] = self.processes.as_deref()?;
+        match end {
+            Initiator::Client => client.as_ref(),
+            Initiator::Server => server.as_ref(),
+        }
+    }
+
+    /// Live: what is known of the processes at both ends.
+    pub fn set_processes(&mut self, ends: [Option<Process>; 2]) {
+        self.processes = ends.iter().any(Option::is_some).then(|| Box::new(ends));
     }
 
     /// The class; `None` where it is not known.

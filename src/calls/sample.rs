@@ -67,12 +67,12 @@ pub(crate) fn full() -> Call {
     call.outcome.initiator = Some(Initiator::Server);
     call.outcome.ret = Some(0);
     call.outcome.func_ret = Some(i32::MIN);
-    call.outcome.biz_extra = vec![
+    call.outcome.extra().biz_extra = vec![
         ("reason".into(), "first".into()),
         ("reason".into(), "sold \"out\"".into()),
         ("cell".into(), "7".into()),
     ];
-    call.outcome.details = vec![("ErrorInfo".into(), "reason=QUOTA".into())];
+    call.outcome.extra().details = vec![("ErrorInfo".into(), "reason=QUOTA".into())];
     call.goaway = Some(Box::new(GoAwayNote { by: Initiator::Server, code: 0, text: Some("max_age".into()) }));
     call.likely = Some(Box::new(Likely {
         service: Some("stock.v1.Stock".into()),
@@ -86,7 +86,7 @@ pub(crate) fn full() -> Call {
     call.trace_id = Some("4bf92f3577b34da6a3ce929d0e0e4736".into());
     call.span_id = Some("00f067aa0ba902b7".into());
     call.outcome.field_id = Some(1);
-    call.outcome.cancel_path = vec!["gateway".into(), "order".into()];
+    call.outcome.extra().cancel_path = vec!["gateway".into(), "order".into()];
     call.parent = Some(Uid { packet: 70, ordinal: 1 });
     call.parent_evidence = Some("trace-id");
     call.findings.insert(Finding::LateAnswer);
@@ -97,7 +97,7 @@ pub(crate) fn full() -> Call {
         end: Timestamp(call.start.0 + 3_100_000),
         latency: Some(3_000_000),
     }));
-    call.process = [None, Some(Process { pid: 4711, name: "stock".into() })];
+    call.set_processes([None, Some(Process { pid: 4711, name: "stock".into() })]);
     call.metadata = vec![
         (false, "x-user".into(), "7".into()),
         (false, "isn".into(), "Order".into()),

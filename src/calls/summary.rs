@@ -265,10 +265,10 @@ fn rpc(call: &Call) -> String {
 
 /// ` (by way of gateway, order)`.
 fn path(call: &Call) -> String {
-    if call.outcome.cancel_path.len() < 2 {
+    if call.outcome.cancel_path().len() < 2 {
         return String::new();
     }
-    let names: Vec<_> = call.outcome.cancel_path.iter().map(|name| text::escape(name)).collect();
+    let names: Vec<_> = call.outcome.cancel_path().iter().map(|name| text::escape(name)).collect();
     format!(" (by way of {})", text::cut_middle(&names.join(", "), NAME))
 }
 
@@ -420,7 +420,7 @@ mod tests {
         undecodable.findings.insert(Finding::UndecodableAnswer);
         add(&undecodable);
         let mut cancelled = failed(Class::Rpc, Carrier::TtstreamRst, Some(12_007), "canceled");
-        cancelled.outcome.cancel_path = vec!["gateway".into(), "order".into()];
+        cancelled.outcome.extra().cancel_path = vec!["gateway".into(), "order".into()];
         add(&cancelled);
         for carrier in [Carrier::TcpFin, Carrier::TcpRst, Carrier::H2RstStream, Carrier::H2Goaway] {
             for initiator in [Some(Initiator::Client), Some(Initiator::Server)] {

@@ -8,7 +8,7 @@ use super::members::{HostCalls, InWork, Map, Member, Set, contains, hosts, is_be
 use super::record::{Evidence, EvidenceSet};
 use super::traits::{hash, is_rich};
 use super::wording::{self, Relation};
-use crate::calls::record::{Call, CallKind, Class};
+use crate::calls::record::{Call, CallKind, Class, Initiator};
 use crate::decode::Endpoint;
 
 /// Most possible causes of one call that are considered.
@@ -236,7 +236,8 @@ impl Owners {
 
 /// Whether `parent` can be the cause of `child`, judged by processes and addresses.
 fn is_possible(parent: &Call, child: &Call) -> bool {
-    let pids = (parent.process[1].as_ref().map(|p| p.pid), child.process[0].as_ref().map(|p| p.pid));
+    let pids =
+        (parent.process(Initiator::Server).map(|p| p.pid), child.process(Initiator::Client).map(|p| p.pid));
     if let (Some(server), Some(client)) = pids {
         return server == client;
     }
@@ -470,7 +471,7 @@ fn pair(parent: &Member<'_>, child: &Member<'_>, host: &HostCalls, joint: bool) 
         evidence.insert(Evidence::Deadline);
         weight += 3.0;
     }
-    let process = (&parent.call.process[1], &child.call.process[0]);
+    let process = (parent.call.process(Initiator::Server), child.call.process(Initiator::Client));
     if let (Some(server), Some(client)) = process
         && server.pid == client.pid
     {
@@ -493,7 +494,7 @@ fn pair(parent: &Member<'_>, child: &Member<'_>, host: &HostCalls, joint: bool) 
         if !joint && codes.0.is_some() && codes.0 == codes.1 {
             weight += 1.0;
         }
-        let (upper, lower) = (&parent.call.outcome.cancel_path, &child.call.outcome.cancel_path);
+        let (upper, lower) = (parent.call.outcome.cancel_path(), child.call.outcome.cancel_path());
         if !upper.is_empty() && lower.len() > upper.len() && lower.starts_with(upper) {
             evidence.insert(Evidence::CancelPath);
             weight += 8.0;

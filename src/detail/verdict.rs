@@ -68,7 +68,7 @@ pub fn lines(call: &Call) -> Vec<Line> {
     if let Some(message) = outcome.message.as_deref() {
         push("message", text::escape(message).into_owned(), "");
     }
-    for (label, pairs) in [("biz extra", &call.outcome.biz_extra), ("details", &call.outcome.details)] {
+    for (label, pairs) in [("biz extra", call.outcome.biz_extra()), ("details", call.outcome.details())] {
         for (name, value) in pairs {
             push(label, format!("{}: {}", text::escape(name), text::escape(value)), "");
         }
@@ -96,7 +96,7 @@ pub fn lines(call: &Call) -> Vec<Line> {
         push("broken by", initiator.name().to_owned(), "");
     }
     if let Some(by) = call.outcome.canceled_by() {
-        let path: Vec<_> = call.outcome.cancel_path.iter().map(|name| text::escape(name)).collect();
+        let path: Vec<_> = call.outcome.cancel_path().iter().map(|name| text::escape(name)).collect();
         push("cancelled by", text::escape(by).into_owned(), &path.join(" → "));
     }
     if let Some(entry) = entry.filter(|_| call.failed() && outcome.class != Some(Class::Business)) {

@@ -363,7 +363,7 @@ impl LogError {
             }
             Wording::Ttstream(_, path) => {
                 let path_agrees =
-                    path.is_empty() || call.outcome.cancel_path.iter().map(|name| &**name).eq(path);
+                    path.is_empty() || call.outcome.cancel_path().iter().map(|name| &**name).eq(path);
                 let rst = outcome.carrier == Carrier::TtstreamRst && coded;
                 // The caller's library reports every exception in a trailer as 12001.
                 let trailer = outcome.carrier == Carrier::TtstreamTrailer

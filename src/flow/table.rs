@@ -186,9 +186,10 @@ impl<S> Table<S> {
     /// large table waits for memory several times; the look-ups of a group wait together.
     pub fn warm<O: Owner<S>>(&self, keys: impl Iterator<Item = FlowKey>, owner: &O) {
         let tags: SmallVec<[u32; WARMED]> = keys.map(|key| self.tag(&key)).collect();
-        let found =
-            tags.iter().filter_map(|tag| self.index.find(spread(*tag), |indexed| indexed.tag == *tag));
-        let ids: SmallVec<[u32; WARMED]> = found.map(|indexed| indexed.id).collect();
+        let find = |index: &HashTable<Indexed>, tag: u32| {
+            index.find(spread(tag), |indexed| indexed.tag == tag).map(|indexed| indexed.id)
+        };
+        let ids: SmallVec<[u32; WARMED]> = tags.iter().filter_map(|tag| find(&self.index, *tag)).collect();
         let entries = || ids.iter().filter_map(|id| self.lru.get(*id));
         // Only that the fields are read matters. They stand in different cache lines.
         let read: u64 = entries()
@@ -198,7 +199,15 @@ impl<S> Table<S> {
             })
             .fold(0, u64::wrapping_add);
         let slots = entries().map(|entry| owner.warm(&entry.slot)).fold(0, u64::wrapping_add);
-        std::hint::black_box((read, slots));
+        let begun = if ids.len() < tags.len() && self.handshakes.len() > 0 {
+            let ids = tags.iter().filter_map(|tag| find(&self.handshake_index, *tag));
+            let known: SmallVec<[&Handshake; WARMED]> =
+                ids.filter_map(|id| self.handshakes.get(id)).collect();
+            known.iter().map(|known| known.first.packet + known.last.packet).fold(0, u64::wrapping_add)
+        } else {
+            0
+        };
+        std::hint::black_box((read, slots, begun));
     }
 
     /// Sets the clock to the latest time of the capture so far. The queues are in the order of this clock: packet times may

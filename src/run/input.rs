@@ -99,7 +99,7 @@ impl Opened {
         let processes = self.processes.clone();
         move |call| {
             if let Some(processes) = &processes {
-                call.process = processes.at([call.client, call.server], call.network);
+                call.set_processes(processes.at([call.client, call.server], call.network));
             }
         }
     }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
-use crate::calls::{Call, record::Name};
+use crate::calls::Call;
+use crate::calls::record::{Initiator, Name};
 use crate::decode::Endpoint;
 
 /// The most addresses whose names are kept.
@@ -45,7 +46,7 @@ impl Names {
 
     /// The name of the caller.
     pub(super) fn client_name<'n>(&'n self, call: &'n Call) -> Option<&'n str> {
-        let named = call.caller.as_deref().or(call.process[0].as_ref().map(|process| &*process.name));
+        let named = call.caller.as_deref().or(call.process(Initiator::Client).map(|process| &*process.name));
         named.or_else(|| match self.hosts.get(&call.caller_address().ip) {
             Some(Known::One(name)) => Some(name),
             _ => None,
@@ -59,7 +60,7 @@ impl Names {
 
     /// The name of the callee.
     pub(super) fn server_name<'n>(&'n self, call: &'n Call) -> Option<&'n str> {
-        let named = call.callee.as_deref().or(call.process[1].as_ref().map(|process| &*process.name));
+        let named = call.callee.as_deref().or(call.process(Initiator::Server).map(|process| &*process.name));
         named.or_else(|| self.address_name(&call.server))
     }
 

@@ -161,8 +161,8 @@ fn weight(call: &Call) -> usize {
         // Its row in the Calls view.
         + size_of::<Serial>()
         + call.outcome.message.as_ref().map_or(0, String::capacity)
-        + pairs(&call.outcome.biz_extra)
-        + pairs(&call.outcome.details)
+        + pairs(call.outcome.biz_extra())
+        + pairs(call.outcome.details())
         + metadata
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rpcscope::calls::record::{Call, Class, Finding, Uid};
+use rpcscope::calls::record::{Call, Class, Finding, Initiator, Uid};
 use rpcscope::chains::{Chain, Engine, Evidence, Method, Options, Origin};
 use rpcscope::pipeline;
 use serde_json::Value;
@@ -543,7 +543,7 @@ fn processes_behind_one_address_are_distinguished_by_what_is_known() {
     for chain in &chains {
         for hop in chain.hops.iter().filter(|hop| hop.parent.is_some()) {
             let above = &chain.hops[hop.parent.unwrap()].call;
-            assert_eq!(hop.call.process[0], above.process[1]);
+            assert_eq!(hop.call.process(Initiator::Client), above.process(Initiator::Server));
             assert!(hop.link.unwrap().evidence.contains(Evidence::Process));
         }
     }
@@ -598,8 +598,8 @@ fn a_cancel_that_is_passed_on_shows_its_path() {
             assert!(
                 hop.call
                     .outcome
-                    .cancel_path
-                    .starts_with(&chain.hops[hop.parent.unwrap()].call.outcome.cancel_path)
+                    .cancel_path()
+                    .starts_with(chain.hops[hop.parent.unwrap()].call.outcome.cancel_path())
             );
         }
     }

@@ -129,8 +129,8 @@ fn complete(call: &mut Call, view: &Call) {
     }
     if (call.class(), call.outcome.code) == (view.class(), view.outcome.code) {
         fill(&mut call.outcome.message, view.outcome.message.as_ref());
-        if call.outcome.details.is_empty() {
-            call.outcome.details.clone_from(&view.outcome.details);
+        if call.outcome.details().is_empty() && !view.outcome.details().is_empty() {
+            call.outcome.extra().details = view.outcome.details().to_vec();
         }
     }
     // With compressed headers, a capture with missing packets shows only some of them.

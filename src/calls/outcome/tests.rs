@@ -138,7 +138,7 @@ fn a_business_status_that_cant_be_read_fails_the_call() {
     is(&of(biz("0", None)), Some(Class::Ok), Carrier::None, None, &[]);
     let fine = of(biz("-7", Some(r#"{"a":"1"}"#)));
     is(&fine, Some(Class::Business), Carrier::BizStatus, Some(-7), &[]);
-    assert_eq!(fine.outcome.biz_extra, [("a".to_owned(), "1".to_owned())]);
+    assert_eq!(fine.outcome.biz_extra(), [("a".to_owned(), "1".to_owned())]);
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn a_cancelled_ttstream_names_the_way_of_the_cancel() {
     };
     let decision = of(Rpc::Ttstream, Transport::TtHeader);
     is(&decision, Some(Class::Rpc), Carrier::TtstreamRst, Some(12007), &[]);
-    assert_eq!(decision.outcome.cancel_path, ["A".into(), "B".into()]);
+    assert_eq!(decision.outcome.cancel_path(), ["A".into(), "B".into()]);
     let h2 = of(Rpc::Grpc, Transport::Http2).outcome;
     assert_eq!((h2.class, h2.carrier), (Some(Class::Transport), Carrier::H2RstStream));
 }

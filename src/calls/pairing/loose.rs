@@ -5,6 +5,8 @@
 //! their caller could not tell the answers apart otherwise: whatever waits before the one that is answered gets no answer any
 //! more. Only loss puts that in doubt, until no call waits.
 
+use std::borrow::Cow;
+
 use rpcscope_parsers::event::{Answer, Text};
 use rpcscope_parsers::{CallId, Side};
 
@@ -44,7 +46,11 @@ impl Matcher {
     ) -> Option<Partner> {
         let id = answer.head.id;
         let method = answer.names.method.map(Text::decode);
-        let method = method.as_deref().map(String::from_utf8_lossy).filter(|method| !method.is_empty());
+        // As names have it; to look whether all is ASCII takes a quarter of the time of a check for UTF-8.
+        let method = method.as_deref().filter(|method| !method.is_empty()).map(|method| match method {
+            ascii if ascii.is_ascii() => Cow::Borrowed(ascii),
+            other => Cow::Owned(String::from_utf8_lossy(other).into_owned().into_bytes()),
+        });
         let of_client = |waiting: &&Pending| waiting.client == client;
         let uid_of = |waiting: &Pending| waiting.call.uid;
         let named = |from: Uid| {
@@ -95,7 +101,7 @@ impl Matcher {
         pending: &mut PendingCalls,
         client: Side,
         id: CallId,
-        method: Option<&str>,
+        method: Option<&[u8]>,
         holed: Option<Finding>,
     ) -> Option<Partner> {
         if pending.has_ended(id) {
@@ -109,7 +115,8 @@ impl Matcher {
             Some(Finding::Truncated) => waiting.id == CallId::Loose(0) && call.codec.is_none(),
             Some(_) => false,
         };
-        let same_name = method.zip(call.method.as_deref()).is_none_or(|(sent, asked)| sent == asked);
+        let same_name =
+            method.zip(call.method.as_deref()).is_none_or(|(sent, asked)| sent == asked.as_bytes());
         if !known || !same_name {
             return None;
         }

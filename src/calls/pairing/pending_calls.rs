@@ -456,7 +456,7 @@ impl PendingCalls {
     }
 
     /// The same of a [`CallId::Loose`], of that method or of none that is known.
-    pub(super) fn first_named(&self, id: CallId, method: &str, from: Uid) -> Option<&Pending> {
+    pub(super) fn first_named(&self, id: CallId, method: &[u8], from: Uid) -> Option<&Pending> {
         self.calls.first_named(id, method, from)
     }
 

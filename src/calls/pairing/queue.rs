@@ -213,17 +213,18 @@ impl Queue {
         }
     }
 
-    /// As [`Queue::first_of`], of a [`CallId::Loose`] and of that method, or of none that is known.
-    pub(super) fn first_named(&self, id: CallId, method: &str, from: Uid) -> Option<&Pending> {
+    /// As [`Queue::first_of`], of a [`CallId::Loose`] and of that method (UTF-8), or of none that is known.
+    pub(super) fn first_named(&self, id: CallId, method: &[u8], from: Uid) -> Option<&Pending> {
         match self.few() {
             Ok(few) => few.iter().find(|pending| {
                 pending.id == id
                     && pending.call.uid >= from
-                    && pending.call.method.as_deref().is_none_or(|known| known == method)
+                    && pending.call.method.as_deref().is_none_or(|known| known.as_bytes() == method)
             }),
             Err(many) => {
                 let first = |method| many.by_name.first(&IdAndText { id, method }, from);
-                let uid = first(Some(method)).into_iter().chain(first(None)).min()?;
+                let named = std::str::from_utf8(method).ok().and_then(|method| first(Some(method)));
+                let uid = named.into_iter().chain(first(None)).min()?;
                 many.calls.get(&uid)
             }
         }
@@ -383,7 +384,7 @@ mod tests {
                 prop_assert_eq!(found.map(|pending| pending.call.uid.packet), later);
                 let named = |(uid, _): &&(u64, i64)| id % 3 == 0 || *uid % 2 == 1;
                 let later = list.iter().filter(of_id).find(named).map(|(uid, _)| *uid);
-                let found = queue.first_named(CallId::Loose(id), "m1", from);
+                let found = queue.first_named(CallId::Loose(id), b"m1", from);
                 prop_assert_eq!(found.map(|pending| pending.call.uid.packet), later);
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rpcscope_parsers::protocol::Field;
 
 use super::list::List;
+use crate::calls::record::Initiator;
 use crate::calls::reported::reported_as;
 use crate::calls::{Call, labels};
 use crate::detail::{Detail, Message};
@@ -457,12 +458,12 @@ fn facts(call: &Call) -> Node {
         }
     };
     let name = |name: &Option<crate::calls::record::Name>| name.as_deref().map(str::to_owned);
-    let process = |end: usize| call.process[end].as_ref().map(|p| format!("{} ({})", p.name, p.pid));
+    let process = |end| call.process(end).map(|p| format!("{} ({})", p.name, p.pid));
     put("start", Some(String::from_utf8_lossy(&call.start.rfc3339()).into_owned()));
     put("client", Some(call.caller_address().to_string()));
-    put("client process", process(0));
+    put("client process", process(Initiator::Client));
     put("server", Some(call.server.to_string()));
-    put("server process", process(1));
+    put("server process", process(Initiator::Server));
     put("caller", name(&call.caller));
     put("callee", name(&call.callee));
     put("protocol", Some(format!("{} over {} over {}", call.rpc, call.transport, call.network.name())));

@@ -68,7 +68,7 @@ fn one(index: usize, event: &Event, root: i64, knobs: &Knobs) -> Call {
     }
     if knobs.processes == Processes::Pids {
         let process = Process { pid: 100 + u32::from(process), name: "service".into() };
-        call.process[usize::from(own)] = Some(process);
+        call.set_processes(if own { [None, Some(process)] } else { [Some(process), None] });
     }
     if event.given_up {
         call.outcome.class = Some(Class::Unanswered);
@@ -99,9 +99,9 @@ fn one(index: usize, event: &Event, root: i64, knobs: &Knobs) -> Call {
     }
     if event.canceled {
         call.outcome.class = Some(Class::Rpc);
-        call.outcome.cancel_path = vec![format!("caller-{}", event.number % 50).into()];
+        call.outcome.extra().cancel_path = vec![format!("caller-{}", event.number % 50).into()];
         if !own {
-            call.outcome.cancel_path.push("front".into());
+            call.outcome.extra().cancel_path.push("front".into());
         }
     }
     call
