@@ -204,6 +204,49 @@ pub(super) fn llc(rest: Rest<'_>) -> Step<'_> {
     Ok((Next::Type(u16::from_be_bytes([snap[6], snap[7]])), rest))
 }
 
+/// What a radio received, behind which the frame stands: version 0, padding, length of all (2, little-endian), fields
+/// (<https://www.radiotap.org>).
+pub(super) fn radiotap(rest: Rest<'_>) -> Step<'_> {
+    let (head, _) = rest.head::<4>()?;
+    let length = usize::from(u16::from_le_bytes([head[2], head[3]]));
+    if head[0] != 0 || length < 8 {
+        return Err(Skip::Malformed);
+    }
+    Ok((Next::Wireless, rest.skip(length)?))
+}
+
+/// A data frame (IEEE 802.11-2020, section 9.3.2) that carries one packet, not encrypted:
+///
+/// ```text
+///  subtype, type, version   order, protected, …, fragments follow, from and to the distribution system   duration (2)
+///  three addresses (18)   sequence and fragment (2)   a fourth address (6): to and from   QoS (2)   HT control (4): QoS and order
+/// ```
+pub(super) fn wireless(rest: Rest<'_>) -> Step<'_> {
+    const HEAD_LEN: usize = 24;
+    let (head, _) = rest.head::<HEAD_LEN>()?;
+    let [kind, flags] = [head[0], head[1]];
+    // Subtypes with 4 carry nothing.
+    if kind & 0x0f != 0x08 || kind & 0x40 != 0 {
+        return Err(Skip::NotIp);
+    }
+    if flags & 0x40 != 0 {
+        return Err(Skip::Encrypted);
+    }
+    if flags & 0x04 != 0 || head[22] & 0x0f != 0 {
+        return Err(Skip::Fragment);
+    }
+    let mut body = rest.skip(HEAD_LEN + if flags & 3 == 3 { 6 } else { 0 })?;
+    if kind & 0x80 != 0 {
+        let (control, behind) = body.head::<2>()?;
+        // Several packets in one frame.
+        if control[0] & 0x80 != 0 {
+            return Err(Skip::NotIp);
+        }
+        body = if flags & 0x80 == 0 { behind } else { behind.skip(4)? };
+    }
+    Ok((Next::Llc, body))
+}
+
 /// Network service header (RFC 8300, section 2).
 ///
 /// ```text

@@ -190,14 +190,39 @@ fn every_link() {
     }
 }
 
+/// Frames of IEEE 802.11 that carry no packet, or none that can be read.
+#[test]
+fn of_wireless_frames_only_whole_plain_data_is_read() {
+    let frame = |head: [u8; 2], sequence: u8, qos: &[u8]| {
+        let head = [&head[..], &[0; 20], &[sequence, 0], qos, &[0xaa, 0xaa, 3, 0, 0, 0, 8, 0]].concat();
+        [&head[..], &udp4(80, b"datagram")].concat()
+    };
+    let mut decoder = Decoder::default();
+    for (data, expected) in [
+        (frame([0x88, 1], 0, &[0x80, 0]), Skip::NotIp),
+        (frame([0x48, 1], 0, &[]), Skip::NotIp),
+        (frame([0x80, 0], 0, &[]), Skip::NotIp),
+        (frame([0x08, 0x41], 0, &[]), Skip::Encrypted),
+        (frame([0x08, 0x05], 0, &[]), Skip::Fragment),
+        (frame([0x08, 1], 1, &[]), Skip::Fragment),
+        (vec![0x08, 1, 0, 0], Skip::Malformed),
+    ] {
+        let skipped = decoder.decode(&packet(105, &data));
+        assert!(matches!(skipped, Decoded::Skipped(skip) if skip == expected), "{data:?}: {skipped:?}");
+    }
+    for data in [frame([0x08, 1], 0x10, &[]), frame([0x88, 0x82], 0, &[0, 0, 1, 2, 3, 4])] {
+        assert_eq!(decoded(&mut decoder, &packet(105, &data)).payload, b"datagram");
+    }
+}
+
 #[test]
 fn unknown_link_is_counted_and_named() {
     let mut decoder = Decoder::default();
     let data = [0; 40];
-    assert!(matches!(decoder.decode(&packet(105, &data)), Decoded::Skipped(Skip::Link)));
+    assert!(matches!(decoder.decode(&packet(119, &data)), Decoded::Skipped(Skip::Link)));
     assert_eq!(decoder.skipped(Skip::Link), 1);
-    assert_eq!(decoder.unknown_link(), Some(LinkType(105)));
-    assert_eq!(LinkType(105).to_string(), "IEEE802_11 (105)");
+    assert_eq!(decoder.unknown_link(), Some(LinkType(119)));
+    assert_eq!(LinkType(119).to_string(), "IEEE802_11_PRISM (119)");
     assert_eq!(LinkType(60_000).to_string(), "60000");
 }
 
@@ -206,12 +231,15 @@ fn what_packets_end_at_is_counted_by_its_number() {
     let mut decoder = Decoder::default();
     let lldp = ethernet(0x88cc, &[0; 40]);
     let ospf = ethernet(0x0800, &ipv4(89, &[0; 20]));
-    for (link, data) in [(ETHERNET, &lldp), (ETHERNET, &ospf), (ETHERNET, &lldp), (105, &lldp)] {
+    for (link, data) in [(ETHERNET, &lldp), (ETHERNET, &ospf), (ETHERNET, &lldp), (119, &lldp)] {
         assert!(matches!(decoder.decode(&packet(link, data)), Decoded::Skipped(_)));
     }
     let ended: Vec<_> = decoder.ended().iter().map(|(at, count)| (at.to_string(), *count)).collect();
-    let expected =
-        [("Ethernet type 0x88cc (LLDP)", 2), ("IP protocol 89 (OSPF)", 1), ("link type IEEE802_11 (105)", 1)];
+    let expected = [
+        ("Ethernet type 0x88cc (LLDP)", 2),
+        ("IP protocol 89 (OSPF)", 1),
+        ("link type IEEE802_11_PRISM (119)", 1),
+    ];
     assert_eq!(ended, expected.map(|(at, count)| (at.to_owned(), count)));
     // Many different ones do not take more memory.
     for number in 0x9000..0x9200_u16 {

@@ -82,6 +82,9 @@ pub(super) enum Next {
     Enc,
     Infiniband,
     Llc,
+    /// IEEE 802.11, as such and behind radiotap.
+    Wireless,
+    Radiotap,
     Exported,
     /// An Ethernet type behind this number of bytes.
     TypeBehind(usize),
@@ -116,6 +119,8 @@ impl Next {
             51 => Self::PppOe,
             166 | 204 => Self::DirectedPpp,
             100 => Self::Llc,
+            105 => Self::Wireless,
+            127 => Self::Radiotap,
             109 => Self::Enc,
             117 => Self::PfLog,
             // Apple's IP over IEEE 1394: two addresses of 8 bytes.
@@ -199,6 +204,8 @@ fn step<'a>(
         Next::Enc => link::enc(rest)?,
         Next::Infiniband => link::ip_over_infiniband(rest)?,
         Next::Llc => link::llc(rest)?,
+        Next::Wireless => link::wireless(rest)?,
+        Next::Radiotap => link::radiotap(rest)?,
         Next::Exported => link::exported_pdu(rest)?,
         Next::TypeBehind(bytes) => {
             let (number, rest) = rest.skip(bytes)?.head::<2>()?;

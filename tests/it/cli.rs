@@ -152,15 +152,18 @@ fn an_unknown_link_type_is_reported() {
     let folder = folder();
     let path = folder.path().join("radio.pcap");
     let mut bytes = std::fs::read(mixed()).expect("the capture");
-    // IEEE 802.11, in the file's byte order.
-    bytes[20] = 105;
+    // IEEE 802.11 behind a Prism header, in the order of the bytes of the file.
+    bytes[20] = 119;
     std::fs::write(&path, bytes).expect("a temporary file");
     for threads in ["1", "2"] {
         let output = run(&["calls", &path.to_string_lossy(), "--threads", threads]);
         assert_eq!(status(&output), 1);
         assert!(output.stdout.is_empty());
         let err = text(&output.stderr);
-        assert!(err.contains("1068 packets of 1068 can't be decoded: link type IEEE802_11 (105)"), "{err}");
+        assert!(
+            err.contains("1068 packets of 1068 can't be decoded: link type IEEE802_11_PRISM (119)"),
+            "{err}"
+        );
     }
 }
 

@@ -37,6 +37,9 @@ pub(crate) enum Wrap {
     Exported,
     /// IEEE 802.3 with LLC and SNAP.
     Snap,
+    /// IEEE 802.11 behind radiotap, with QoS and a checksum; and a frame of a bridge with four addresses.
+    Radiotap,
+    Wireless,
     /// Provider backbone (802.1ah), bridge extension (802.1BR), service chain.
     Backbone,
     VnTag,
@@ -80,6 +83,8 @@ pub(crate) const ALL: &[Wrap] = &[
     Wrap::Enc,
     Wrap::Exported,
     Wrap::Snap,
+    Wrap::Radiotap,
+    Wrap::Wireless,
     Wrap::Backbone,
     Wrap::VnTag,
     Wrap::Nsh,
@@ -205,6 +210,16 @@ pub(crate) fn wrap(frame: &Frame, wrap: Wrap) -> Vec<Captured> {
             let body = [&[0xaa, 0xaa, 3, 0, 0, 0][..], &ether_type(&ip), &ip].concat();
             // The field of the length holds no more than 1500.
             (ETHERNET, vec![[&MACS[..], &(body.len().min(1500) as u16).to_be_bytes(), &body].concat()])
+        }
+        Wrap::Radiotap => {
+            let radio = [0, 0, 12, 0, 2, 0, 0, 0, 0x10, 0, 0, 0];
+            let head = [&[0x88, 1, 0, 0][..], &MACS, &MACS[..6], &[0x30, 1, 0, 0]].concat();
+            let body = [&[0xaa, 0xaa, 3, 0, 0, 0][..], &ether_type(&ip), &ip, &[1, 2, 3, 4]].concat();
+            (127, vec![[&radio[..], &head, &body].concat()])
+        }
+        Wrap::Wireless => {
+            let head = [&[0x08, 3, 0, 0][..], &MACS, &MACS[..6], &[0x30, 1], &MACS[6..]].concat();
+            (105, vec![[&head[..], &[0xaa, 0xaa, 3, 0, 0, 0], &ether_type(&ip), &ip].concat()])
         }
         Wrap::Backbone => {
             let head = [&MACS[..], &[0x88, 0xe7, 0, 0, 0, 5]].concat();
