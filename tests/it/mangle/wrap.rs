@@ -37,7 +37,7 @@ pub(crate) enum Wrap {
     Exported,
     /// IEEE 802.3 with LLC and SNAP.
     Snap,
-    /// IEEE 802.11 behind radiotap, with QoS and a checksum; and a frame of a bridge with four addresses.
+    /// IEEE 802.11 behind radiotap, with a class of service and a checksum; and a frame of a bridge with four addresses.
     Radiotap,
     Wireless,
     /// Provider backbone (802.1ah), bridge extension (802.1BR), service chain.
