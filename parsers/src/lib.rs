@@ -15,7 +15,7 @@
 //! | what proxies put in front of any protocol | [`prelude`] |
 //! | the protocols | [`thrift`], [`trpc`], [`http1`], [`http2`] |
 //! | Connect, gRPC-Web and Triple, whichever version of HTTP carries them | `web` |
-//! | protobuf without a schema | [`protobuf`] |
+//! | protobuf without a schema, and the layout of such messages | [`protobuf`], [`layout`] |
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
@@ -26,6 +26,7 @@ pub mod foreign;
 pub mod framed;
 pub mod http1;
 pub mod http2;
+pub mod layout;
 pub mod prelude;
 pub mod protobuf;
 pub mod protocol;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use rpcscope_parsers::event::Layout;
 use rpcscope_parsers::{Rpc, Transport};
 
 use super::likely::{Clues, Likely};
@@ -284,6 +285,9 @@ pub struct Call {
     pub clues: Option<Box<Clues>>,
     /// Bytes of HTTP/2 DATA that each end sent, the caller's first; other protocols do not count them.
     pub message_bytes: [u64; 2],
+    /// HTTP/2: what the first message that each end sent and its first field with a length are made of, the caller's first,
+    /// where that was looked at.
+    pub layouts: [[Layout; 2]; 2],
     /// Bytes of the request on the connection, its own headers included.
     pub request_bytes: u64,
     /// Bytes of the answer.
@@ -367,6 +371,7 @@ impl Call {
             likely: None,
             clues: None,
             message_bytes: [0; 2],
+            layouts: [[Layout::default(); 2]; 2],
             request_bytes: 0,
             response_bytes: 0,
             request_messages: 0,

@@ -31,6 +31,7 @@ pub use status::{
 };
 pub use text::Text;
 
+pub use crate::layout::{Form, Layout};
 pub use crate::prelude::Prelude;
 
 /// One of the two ends of a connection, named by the bytes it sends. The events say which end is the client.
@@ -253,6 +254,8 @@ pub struct Part<'a> {
     pub end_lost: bool,
     /// Nothing that was captured of the connection shows who called.
     pub unplaced: bool,
+    /// What the sender's first message of the stream and its first field with a length are made of, where that was looked at.
+    pub layouts: [Layout; 2],
     /// Names and values of its header.
     pub headers: Headers<'a>,
 }
@@ -261,7 +264,14 @@ impl Part<'_> {
     /// That many messages, and nothing else of note.
     #[must_use]
     pub fn new(head: Head, messages: u32) -> Self {
-        Self { head, messages, end_lost: false, unplaced: false, headers: None }
+        Self {
+            head,
+            messages,
+            end_lost: false,
+            unplaced: false,
+            layouts: [Layout::default(); 2],
+            headers: None,
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What gRPC puts into HTTP/2 (gRPC, doc/PROTOCOL-HTTP2.md): content types, paths, time-outs, and the
 //! prefix of every message in the DATA of a stream.
 
+use crate::layout::Layout;
+
 /// Bytes of the prefix of a message: compressed flag and length.
 const PREFIX: usize = 5;
 
@@ -67,6 +69,18 @@ pub(crate) fn parse_timeout(value: &[u8]) -> Option<u64> {
 /// Reads a status: decimal digits. Something else is `None`.
 pub(crate) fn parse_status(value: &[u8]) -> Option<i64> {
     parse_digits(value).and_then(|number| i64::try_from(number).ok())
+}
+
+/// The layouts of the message that begins with `data`, and of its first field with a length.
+pub(super) fn layouts(data: &[u8]) -> [Layout; 2] {
+    match data.split_first_chunk::<PREFIX>() {
+        Some(([0, length @ ..], rest)) => {
+            let length = u32::from_be_bytes(*length) as usize;
+            Layout::of(rest.get(..length).unwrap_or(rest), rest.len() >= length)
+        }
+        Some(([1, ..], _)) => [Layout::COMPRESSED, Layout::default()],
+        _ => [Layout::default(); 2],
+    }
 }
 
 /// Finds the messages in the DATA of one side of a stream, however they are cut.
@@ -171,7 +185,23 @@ impl Scanner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::Form;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_message_has_a_layout_if_its_prefix_is_there() {
+        let form = |data: &[u8]| layouts(data)[0].form();
+        let data = b"\0\0\0\0\x04\x08\x05\x10\x06";
+        assert_eq!(form(data), Some(Form::Protobuf));
+        assert_eq!(layouts(data)[0].fields().collect::<Vec<_>>(), [(1, 0), (2, 0)]);
+        // Another message behind it, and one that goes on.
+        assert_eq!(layouts(&[&data[..], b"\0\0\0\0\x02\x18\x01"].concat()), layouts(data));
+        assert_eq!(form(&data[..7]), Some(Form::Begun));
+        assert_eq!(form(b"\x01\0\0\0\x01\x1f"), Some(Form::Compressed));
+        for none in [&data[..4], b"\x02\0\0\0\0"] {
+            assert_eq!(form(none), None);
+        }
+    }
 
     #[test]
     fn content_types() {

@@ -4,14 +4,24 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::Reason;
+use super::assignment::{Candidates, assign};
 use super::shapes::Shape;
 use crate::calls::record::{Call, Name};
 
 /// Most methods remembered of a server, and groups of a connection.
 const MAX_METHODS: usize = 256;
 
-/// How likely it is at first that a group is none of the methods whose names were seen.
+/// How likely it is that a call without a request is of none of the methods whose names were seen.
 const UNSEEN: f64 = 0.5;
+
+/// How much less likely a group has a path that its connection wrote out later, as a logarithm: the entry must have left the
+/// table in between.
+const WRITTEN: f64 = 4.0;
+
+/// Most methods that a group is held against together with the other groups, and how much less likely than the first they are
+/// at most, as a logarithm.
+const MAX_CANDIDATES: usize = 8;
+const FARTHEST: f64 = 10.0;
 
 /// How likely it is that there is another method that looks the same and was not seen.
 const TWIN: f64 = 0.02;
@@ -22,8 +32,9 @@ const ENOUGH: f64 = 0.97;
 /// An answer is that of a method only if it is that much more like it than like any group, as a logarithm.
 const CLEAR: f64 = 3.5;
 
-/// A group and a method are held against each other when they have so many calls together.
-const FEWEST: u32 = 6;
+/// A group and a method are held against each other when they have so many calls together, and the group that many.
+const FEWEST: u32 = 8;
+const FEWEST_UNNAMED: u32 = 2;
 
 /// Service and method.
 pub(super) type Path = (Option<Name>, Name);
@@ -53,9 +64,13 @@ struct Group {
     /// Its first and last call, and how often bytes were lost before each.
     first: (u32, u64),
     last: (u32, u64),
-    /// The path that it likely has, with the odds; and of how many calls of it and of named methods that was found out.
-    best: Option<(Path, f64)>,
+    /// The paths that it may have, the likeliest first, with the odds as logarithms; how many there are in all; and of how
+    /// many calls of it and of named methods that was found out.
+    candidates: Vec<(Path, f64)>,
+    all: usize,
     looked: u64,
+    /// The path that it likely has.
+    best: Option<(Path, f64)>,
 }
 
 impl Group {
@@ -65,15 +80,28 @@ impl Group {
         written.get(path).is_none_or(|(losses, at)| *losses != self.last.0 || *at > self.last.1)
     }
 
-    /// Looks for its path again if there are an eighth more calls to go by than before, which bounds the work.
-    fn look(&mut self, written: &Written, methods: &Methods) {
+    /// Looks for its paths again if there are an eighth more calls to go by than before, which bounds the work; says whether it
+    /// did.
+    fn look(&mut self, written: &Written, methods: &Methods) -> bool {
         let known = methods.calls + u64::from(self.shape.calls());
         let impossible = self.best.as_ref().is_some_and(|(path, _)| !self.can_be(path, written));
-        if impossible || known > self.looked + self.looked / 8 {
+        let again = impossible || known > self.looked + self.looked / 8;
+        if again {
             self.looked = known;
-            let best = methods.best(&self.shape, &|path| self.can_be(path, written));
-            self.best = best.map(|(path, odds)| (path.clone(), odds));
+            let mut all = methods.likeness(&self.shape, &|path| self.can_be(path, written));
+            for (path, likeness) in &mut all {
+                if written.contains_key(*path) {
+                    *likeness -= WRITTEN;
+                }
+            }
+            all.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+            let farthest = all.first().map_or(0.0, |(_, most)| most - FARTHEST);
+            self.all = all.len();
+            let near = all.into_iter().take_while(|(_, likeness)| *likeness >= farthest);
+            self.candidates =
+                near.take(MAX_CANDIDATES).map(|(path, likeness)| (path.clone(), likeness)).collect();
         }
+        again
     }
 
     /// Whether no bytes were lost between the two, so that they have two names. What was lost changes the entries of a path.
@@ -97,21 +125,29 @@ impl Methods {
         }
     }
 
-    /// The method that this shape is most likely of among those that are `possible`, with the odds that it is this one and
-    /// not another or one of which no name was seen.
-    fn best(&self, shape: &Shape, possible: &dyn Fn(&Path) -> bool) -> Option<(&Path, f64)> {
+    /// How much more likely calls of this shape are such of each method that is `possible` than of one whose name was not
+    /// seen, as logarithms.
+    fn likeness(&self, shape: &Shape, possible: &dyn Fn(&Path) -> bool) -> Vec<(&Path, f64)> {
         let (paths, shapes): (Vec<&Path>, Vec<&Shape>) =
             self.shapes.iter().filter(|(path, _)| possible(path)).unzip();
-        let all: Vec<(&Path, f64)> = paths.into_iter().zip(shape.likeness(&shapes)).collect();
+        paths.into_iter().zip(shape.likeness(&shapes)).collect()
+    }
+
+    /// Whether there are enough calls of the method and of this shape to hold them against each other.
+    fn suffice(&self, path: &Path, shape: &Shape) -> bool {
+        self.shapes.get(path).is_some_and(|method| method.calls() + shape.calls() >= FEWEST)
+    }
+
+    /// The method that this shape is most likely of, with the odds that it is this one and not another or one of which no name
+    /// was seen.
+    fn best(&self, shape: &Shape) -> Option<(&Path, f64)> {
+        let all = self.likeness(shape, &|_| true);
         let (best, most) = all.iter().copied().max_by(|(_, a), (_, b)| a.total_cmp(b))?;
-        if self.shapes.get(best).is_none_or(|method| method.calls() + shape.calls() < FEWEST) {
-            return None;
-        }
         let share = (1.0 - UNSEEN) / all.len() as f64;
         // Relative to the best, so that no power overflows.
         let others = all.iter().filter(|(path, _)| *path != best);
         let others: f64 = others.map(|(_, likeness)| (likeness - most).exp() * share).sum();
-        Some((best, share / (others + UNSEEN * (-most).exp())))
+        self.suffice(best, shape).then(|| (best, share / (others + UNSEEN * (-most).exp())))
     }
 }
 
@@ -121,7 +157,15 @@ impl Groups {
         let at = (losses, call.uid.packet);
         if let (Some(group), None) = (call.unknown_name, &call.method) {
             if self.unnamed.len() < MAX_METHODS || self.unnamed.contains_key(&group) {
-                let new = || Group { shape: Shape::default(), first: at, last: at, best: None, looked: 0 };
+                let new = || Group {
+                    shape: Shape::default(),
+                    first: at,
+                    last: at,
+                    candidates: Vec::new(),
+                    all: 0,
+                    looked: 0,
+                    best: None,
+                };
                 let group = self.unnamed.entry(group).or_insert_with(new);
                 group.shape.add(call);
                 group.first = group.first.min(at);
@@ -149,20 +193,40 @@ impl Groups {
 
     /// The name of a group: at most one of those that were in use at the same time has it.
     fn guess_group(&mut self, group: u64, methods: &Methods) -> Option<(Path, f64, Reason)> {
-        let Self { unnamed, written } = self;
-        unnamed.values_mut().for_each(|group| group.look(written, methods));
-        let own = unnamed.get(&group)?;
-        let (path, odds) = own.best.clone()?;
-        let others = unnamed.iter().filter(|(other, _)| **other != group).map(|(_, other)| other);
-        let others = others.filter(|other| other.is_beside(own)).filter_map(|other| other.best.as_ref());
-        let others: f64 = others.filter(|(its, _)| *its == path).map(|(_, odds)| odds).sum();
-        Some((path, odds / (odds * (1.0 + TWIN) + 1.0 + others), Reason::SameShape))
+        let mut again = false;
+        for group in self.unnamed.values_mut() {
+            again |= group.look(&self.written, methods);
+        }
+        if again {
+            self.assign();
+        }
+        let own = self.unnamed.get(&group)?;
+        let (path, likely) = own.best.clone()?;
+        let enough = own.shape.calls() >= FEWEST_UNNAMED && methods.suffice(&path, &own.shape);
+        enough.then_some((path, likely / (1.0 + TWIN), Reason::SameShape))
+    }
+
+    /// Finds the likeliest path of each group, given those of the others.
+    fn assign(&mut self) {
+        let mut groups: Vec<&mut Group> = self.unnamed.values_mut().collect();
+        groups.sort_unstable_by_key(|group| group.first);
+        let candidates: Vec<_> =
+            groups.iter().map(|group| Candidates { methods: &group.candidates, all: group.all }).collect();
+        let beside = |a: usize, b: usize| match (groups.get(a), groups.get(b)) {
+            (Some(a), Some(b)) => a.is_beside(b),
+            _ => false,
+        };
+        let likely = assign(&candidates, &beside);
+        for (group, likely) in groups.iter_mut().zip(likely) {
+            let best = group.candidates.iter().zip(likely).max_by(|(_, a), (_, b)| a.total_cmp(b));
+            group.best = best.map(|((path, _), likely)| (path.clone(), likely));
+        }
     }
 
     /// The name of a call whose request was not captured, or which is of no group.
     fn guess_call(&self, call: &Call, methods: &Methods) -> Option<(Path, f64, Reason)> {
         let shape = Shape::of(call);
-        let (path, odds) = methods.best(&shape, &|_| true)?;
+        let (path, odds) = methods.best(&shape)?;
         // It may as well be a call of a path without a name.
         let groups = self.unnamed.values().map(|group| &group.shape);
         let shapes: Vec<&Shape> = methods.shapes.get(path).into_iter().chain(groups).collect();

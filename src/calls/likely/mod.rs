@@ -8,9 +8,10 @@
 //! | --- | --- |
 //! | what pairing notes of a call | `clues.rs` |
 //! | entries of trailers that mean success or a code | `statuses.rs` |
-//! | methods of a server that look like the unnamed ones | `shapes.rs`, `methods.rs` |
+//! | methods of a server that look like the unnamed ones | `shapes.rs`, `methods.rs`, `assignment.rs` |
 //! | calls that wait for what others say | `waiting.rs` |
 
+mod assignment;
 mod clues;
 mod methods;
 mod shapes;

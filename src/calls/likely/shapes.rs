@@ -4,6 +4,7 @@
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
+use rpcscope_parsers::event::{Form, Layout};
 use smallvec::SmallVec;
 
 use super::clues::{Clues, Field, Trailers, Value};
@@ -15,6 +16,9 @@ const MAX_VALUES: usize = 24;
 /// Most values of a group that are held against those of a method. More of them prove no more, since the sizes of a method's
 /// messages depend on each other.
 const MAX_COMPARED: usize = 6;
+
+/// How likely a message goes on after its beginning or a field.
+const GOES_ON: f64 = 0.75;
 
 /// Bytes of a DATA frame with an empty message: the frame's head and the message's prefix.
 const EMPTY: u64 = 9 + 5;
@@ -28,12 +32,29 @@ enum Trait {
     Request,
     /// Bytes of the answer's messages.
     Response,
+    /// Layout of the request's first message.
+    RequestLayout,
+    /// That of its first field with a length.
+    RequestField,
+    /// Layout of the answer's first message.
+    ResponseLayout,
+    /// That of its first field with a length.
+    ResponseField,
     /// Text of the error, or the entries in which it stands.
     Error,
 }
 
 impl Trait {
-    const ALL: [Self; 4] = [Self::Kind, Self::Request, Self::Response, Self::Error];
+    const ALL: [Self; 8] = [
+        Self::Kind,
+        Self::Request,
+        Self::Response,
+        Self::RequestLayout,
+        Self::RequestField,
+        Self::ResponseLayout,
+        Self::ResponseField,
+        Self::Error,
+    ];
 
     /// How often any call has this value, as far as one can say without knowing the server.
     fn prior(self, value: u64) -> f64 {
@@ -45,7 +66,41 @@ impl Trait {
             Self::Request | Self::Response if value <= EMPTY => 0.3,
             Self::Request | Self::Response if value <= EMPTY + 8 => 0.03,
             Self::Request | Self::Response => 0.06 / ((value - EMPTY) as f64 + 8.0),
+            Self::RequestLayout | Self::ResponseLayout => prior_of(Layout::from_number(value)),
+            Self::RequestField | Self::ResponseField => {
+                (prior_of(Layout::from_number(value)) / 2.0).max(0.02)
+            }
             Self::Error => 0.01,
+        }
+    }
+}
+
+/// How often any message has this layout. Fields are mostly texts and messages or numbers, and mostly counted up from 1.
+fn prior_of(layout: Layout) -> f64 {
+    let Some(form) = layout.form() else { return 1.0 };
+    match form {
+        // A client compresses all of its messages or none, and a server has one codec.
+        Form::Compressed | Form::Other => 0.5,
+        // That of another method's field may begin the same.
+        Form::Text => 0.3,
+        Form::Protobuf | Form::Begun => {
+            let mut before = 0;
+            let mut share = 1.0;
+            for (number, wire_type) in layout.fields() {
+                let step = match number.saturating_sub(before) {
+                    1 => 0.6,
+                    2 => 0.2,
+                    _ => 0.05,
+                };
+                let kind = match wire_type {
+                    2 => 0.6,
+                    0 => 0.35,
+                    _ => 0.05,
+                };
+                share *= GOES_ON * step * kind;
+                before = number;
+            }
+            if form == Form::Protobuf { share * (1.0 - GOES_ON) } else { share }
         }
     }
 }
@@ -89,17 +144,55 @@ impl Counts {
             return None;
         }
         let total = f64::from(self.total);
+        // As many calls as have a value of their own are to be expected to have one that was not seen (Good and Turing).
+        let repeated: u32 = self.values.iter().map(|(_, count)| *count).filter(|count| *count > 1).sum();
+        let own = f64::from(self.total.saturating_sub(repeated)) + 1.0;
         let seen = self.values.iter().find(|(known, _)| *known == value).map_or(0, |(_, count)| *count);
         let near = match of {
             Trait::Request | Trait::Response => {
                 let magnitude = magnitude(value);
                 let width = 2_f64.powi(magnitude.saturating_sub(1) as i32);
-                f64::from(self.by_magnitude.get(magnitude).copied().unwrap_or_default()) / total / width
+                // Sizes on both sides of a power of two are near each other too.
+                let of = |magnitude: Option<usize>| {
+                    let count = magnitude.and_then(|magnitude| self.by_magnitude.get(magnitude));
+                    f64::from(count.copied().unwrap_or_default())
+                };
+                let beside = of(magnitude.checked_sub(1)) + of(Some(magnitude + 1));
+                f64::midpoint(of(Some(magnitude)), beside / 2.0) / total / width
             }
-            Trait::Kind | Trait::Error => 0.0,
+            _ => 0.0,
         };
-        let unseen = 0.7 * near + 0.3 * of.prior(value);
-        Some((f64::from(seen) + unseen) / (total + 1.0))
+        let unseen = 0.8 * near + 0.2 * of.prior(value);
+        Some((f64::from(seen) + own * unseen) / (total + own))
+    }
+}
+
+/// How much more likely the values of a trait are, as a logarithm.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    /// Of all calls whose value speaks for the method, and how many they are. Together they prove as much as one: the values
+    /// of a method depend on each other.
+    likely: f64,
+    calls: u32,
+    /// Of the values that speak against it.
+    unlikely: f64,
+    others: u32,
+}
+
+impl Sum {
+    /// Adds a value of that many calls.
+    fn add(&mut self, likeness: f64, calls: u32) {
+        if likeness < 0.0 {
+            self.unlikely += likeness;
+            self.others += calls;
+        } else {
+            self.likely += likeness * f64::from(calls);
+            self.calls += calls;
+        }
+    }
+
+    fn of_all(self) -> f64 {
+        self.unlikely + self.likely / f64::from((self.calls + self.others).max(1))
     }
 }
 
@@ -142,6 +235,13 @@ impl Shape {
         if whole && call.response_messages > 0 {
             self.count(Trait::Response, call.message_bytes[1]);
         }
+        let layouts =
+            [Trait::RequestLayout, Trait::RequestField, Trait::ResponseLayout, Trait::ResponseField];
+        for (of, layout) in layouts.into_iter().zip(call.layouts.into_iter().flatten()) {
+            if layout.form().is_some() {
+                self.count(of, layout.number());
+            }
+        }
         if let Some(error) = error_of(call) {
             self.count(Trait::Error, error);
         }
@@ -159,19 +259,22 @@ impl Shape {
         let mut all = vec![0.0; methods.len()];
         for of in Trait::ALL {
             let Some(own) = self.traits.get(of as usize) else { continue };
-            for (value, _) in own.values.iter().take(MAX_COMPARED) {
+            let mut sums = vec![Sum::default(); methods.len()];
+            for (value, count) in own.values.iter().take(MAX_COMPARED) {
                 let share = |method: &&Self| {
                     method.traits.get(of as usize).and_then(|counts| counts.share(of, *value))
                 };
                 let shares: Vec<Option<f64>> = methods.iter().map(share).collect();
                 let known = shares.iter().flatten().count();
                 let sum: f64 = shares.iter().flatten().sum();
-                for (likeness, share) in all.iter_mut().zip(shares) {
+                for (total, share) in sums.iter_mut().zip(shares) {
                     let Some(share) = share else { continue };
                     let others = if known > 1 { (sum - share) / (known - 1) as f64 } else { 0.0 };
-                    *likeness += (share / of.prior(*value).max(others / 2.0)).ln();
+                    let likeness = (share / of.prior(*value).max(others)).ln();
+                    total.add(likeness, *count);
                 }
             }
+            all.iter_mut().zip(sums).for_each(|(likeness, sum)| *likeness += sum.of_all());
         }
         all
     }

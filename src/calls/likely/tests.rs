@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rpcscope_parsers::event::{Pairs, Shown};
+use rpcscope_parsers::event::{Layout, Pairs, Shown};
 use rpcscope_parsers::{Rpc, Transport};
 
 use super::*;
@@ -226,6 +226,40 @@ fn calls_that_look_like_a_method_of_the_server_likely_are_of_it() {
     assert_eq!(method(empty.chain(ping).collect()), None);
     // Too few calls of both.
     assert_eq!(method(group().take(2).chain(get().take(2)).collect()), None);
+}
+
+/// The layout of a protobuf message with these fields: number and wire type.
+fn layout(fields: &[(u64, u64)]) -> Layout {
+    let bytes =
+        (1..=fields.len()).zip(fields).map(|(nth, (number, kind))| (number << 3 | kind) << (56 - 8 * nth));
+    Layout::from_number(bytes.fold(1 << 56, |all, byte| all | byte))
+}
+
+/// Calls whose messages are made of this.
+fn laid_out(layouts: [Layout; 2], calls: impl Iterator<Item = Call>) -> Vec<Call> {
+    let of = |layout| [layout, Layout::default()];
+    calls.map(|call| Call { layouts: layouts.map(of), ..call }).collect()
+}
+
+#[test]
+fn messages_of_other_fields_are_those_of_another_method() {
+    let id = layout(&[(1, 2)]);
+    let order = layout(&[(1, 2), (2, 2), (4, 0), (6, 2), (7, 0)]);
+    let user = layout(&[(1, 2), (3, 1), (4, 2)]);
+    // No size is that of another call.
+    let group = (1..6).map(|n| unnamed(7, sized([57 + n, 430 + 7 * n], call(n, 1, OK))));
+    let group = laid_out([id, order], group);
+    let named = |name, layouts| {
+        let calls = (20..28).map(|n| named(name, sized([50 + n, 400 + 7 * n], call(n, 1, OK))));
+        laid_out(layouts, calls.map(|call| Call { connection: 99, ..call }))
+    };
+    let method =
+        |others: &[Vec<Call>]| methods(others.concat().into_iter().chain(group.clone())).pop().flatten();
+    let put = || named("Put", [order, id]);
+    assert_eq!(method(&[named("Get", [id, order]), put()]).as_deref(), Some("Get"));
+    assert_eq!(method(&[named("Find", [id, user]), put()]), None);
+    // Two methods with the same messages.
+    assert_eq!(method(&[named("Get", [id, order]), named("Last", [id, order]), put()]), None);
 }
 
 #[test]

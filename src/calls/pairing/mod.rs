@@ -692,6 +692,12 @@ impl Matcher {
 /// Counts messages of a stream; `how` is what bytes of `side` were lost by, where any were.
 fn count(waiting: &mut Pending, side: Side, at: At<'_>, part: &Part<'_>, how: Finding) {
     let call = &mut waiting.call;
+    let of_callee = usize::from(side != waiting.client);
+    if part.layouts[0].form().is_some()
+        && let Some(layouts) = call.layouts.get_mut(of_callee)
+    {
+        *layouts = part.layouts;
+    }
     if side == waiting.client {
         call.request_messages = call.request_messages.saturating_add(part.messages);
         call.request_bytes += part.head.bytes;

@@ -8,6 +8,7 @@ use crate::event::{
     Answer, Begin, BizStatus, CallId, Event, GoAway, GrpcCode, GrpcStatus, Head, Headers, Names, Part,
     Quoted, Rpc, Side, Status, Text, Transport,
 };
+use crate::layout::Layout;
 use crate::protocol::Emit;
 
 /// Bytes in the stream of their side.
@@ -84,11 +85,12 @@ pub(super) fn emit_part(
     id: u32,
     span: Span,
     (messages, codec): (u32, Option<&'static str>),
+    layouts: [Layout; 2],
     truncated: bool,
     emit: &mut Emit<'_>,
 ) {
     let head = Head { codec, ..head_of(rpc, id, span, truncated) };
-    emit(span.side, &Event::Part(Part::new(head, messages)));
+    emit(span.side, &Event::Part(Part { layouts, ..Part::new(head, messages) }));
 }
 
 /// The content type of a header block.

@@ -74,6 +74,10 @@ const KEPT_LIMIT: usize = 1024 * 1024;
 /// The most ranges of stream numbers remembered that may have been opened unseen.
 const UNSEEN_LIMIT: usize = 64;
 
+/// Of how many streams the layouts of the messages are looked at, from the first one that is seen; later of one in so many.
+const LOOKED_AT_FIRST: u32 = 12;
+const LOOKED_AT_LATER: u32 = 32;
+
 /// How many bytes back the beginning of a message may lie when it is emitted.
 pub(super) const HOLD_LIMIT: u64 = 64 * 1024;
 
@@ -109,6 +113,8 @@ pub(super) struct Streams {
     unknown_paths: UnknownPaths,
     unplaced: Unplaced,
     positions: [Position; 2],
+    /// How many streams were looked at for the layouts of their messages.
+    looked_at: u32,
 }
 
 impl Streams {
@@ -206,7 +212,9 @@ impl Streams {
         self.open.get_mut(&id)
     }
 
-    fn insert(&mut self, id: u32, stream: Stream) {
+    fn insert(&mut self, id: u32, mut stream: Stream) {
+        stream.looked_at = self.looked_at < LOOKED_AT_FIRST || (id / 2).is_multiple_of(LOOKED_AT_LATER);
+        self.looked_at += u32::from(stream.looked_at);
         if let State::Candidate(pending) = &stream.state {
             self.candidates.insert(id);
             self.kept += pending.memory();
@@ -387,7 +395,7 @@ impl Streams {
         let state = std::mem::replace(&mut stream.state, State::Call);
         let (truncated, typed) = (stream.is_truncated(), stream.typed || stream.web.is_some());
         let (rpc, claim) = (stream.rpc(), stream.web.as_ref().map(|web| web.claim()));
-        let answer_lost = stream.loss == Loss::Answer;
+        let (answer_lost, layouts) = (stream.loss == Loss::Answer, stream.layouts);
         self.let_go(id, &state);
         let State::Candidate(pending) = state else { return };
         let client = self.client.unwrap_or(Side::A);
@@ -402,7 +410,8 @@ impl Streams {
         }
         let emit_parts = |side: Side, emit: &mut Emit<'_>| {
             if let Some((span, messages)) = *side.of(&pending.parts) {
-                emit_part(rpc, id, self.reachable(span), (messages, None), truncated, emit);
+                let layouts = *side.of(&layouts);
+                emit_part(rpc, id, self.reachable(span), (messages, None), layouts, truncated, emit);
             }
         };
         emit_parts(client, emit);
@@ -536,12 +545,16 @@ impl Streams {
     /// Takes bytes of a DATA frame; says how many messages ended in the frame so far.
     pub(super) fn data(&mut self, id: u32, piece: Piece<'_>, emit: &mut Emit<'_>) -> u32 {
         let Piece { side, begins, data, ends, mut messages } = piece;
+        let of_client = self.client == Some(side);
         let stream = if begins.is_some() { self.reach(id) } else { self.open.get_mut(&id) };
         let Some(stream) = stream else { return messages };
         if stream.web.is_some() {
             return self.web_data(id, piece, emit);
         }
         side.of_mut(&mut stream.json).feed(data);
+        if begins.is_some() && stream.awaits_first_message(side, of_client) {
+            *side.of_mut(&mut stream.layouts) = grpc::layouts(data);
+        }
         let scanner = stream.scanner(side);
         if let Some(length) = begins {
             scanner.begin_frame(length);
@@ -554,7 +567,8 @@ impl Streams {
             State::Done => return messages,
             State::Call => {
                 let codec = side.of(&stream.json).codec();
-                emit_part(Rpc::Grpc, id, span, (messages, codec), truncated, emit);
+                let layouts = *side.of(&stream.layouts);
+                emit_part(Rpc::Grpc, id, span, (messages, codec), layouts, truncated, emit);
             }
             State::Candidate(_) | State::Orphan | State::ProvenOrphan => {
                 if let State::Candidate(pending) = &mut stream.state {

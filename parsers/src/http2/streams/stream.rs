@@ -24,6 +24,7 @@ use super::json::JsonSign;
 use super::messages::Span;
 use super::web::WebStream;
 use crate::event::{Rpc, Side};
+use crate::layout::Layout;
 
 /// What a stream is.
 #[derive(Debug)]
@@ -119,6 +120,10 @@ pub(super) struct Stream {
     pub(super) scanners: [Scanner; 2],
     /// Whether the messages of each side are JSON.
     pub(super) json: [JsonSign; 2],
+    /// Whether the layouts of its messages are looked at.
+    pub(super) looked_at: bool,
+    /// What the first message of each side and its first field with a length are made of, where that was looked at.
+    pub(super) layouts: [[Layout; 2]; 2],
     /// What is known of it if it is of Connect or its kin.
     pub(super) web: Option<Box<WebStream>>,
 }
@@ -137,6 +142,8 @@ impl Stream {
             codec: None,
             scanners: [Scanner::START; 2],
             json: [JsonSign::default(); 2],
+            looked_at: false,
+            layouts: [[Layout::default(); 2]; 2],
             web: None,
         }
     }
@@ -168,6 +175,20 @@ impl Stream {
     /// The protocol of its call.
     pub(super) fn rpc(&self) -> Rpc {
         self.web.as_ref().map_or(Rpc::Grpc, |web| web.rpc())
+    }
+
+    /// Whether a message of `side` begins with the next bytes of DATA, and none did before.
+    pub(super) fn awaits_first_message(&self, side: Side, of_client: bool) -> bool {
+        if !self.looked_at {
+            return false;
+        }
+        let begins = match side.of(&self.scanners) {
+            scanner if scanner.is_between() => true,
+            // The head of the answer was seen.
+            Scanner::Lost => !of_client && self.response == Response::Begun && !self.suspect,
+            _ => false,
+        };
+        begins && side.of(&self.layouts) == &[Layout::default(); 2]
     }
 
     pub(super) fn scanner(&mut self, side: Side) -> &mut Scanner {

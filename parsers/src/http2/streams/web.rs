@@ -6,6 +6,7 @@ use super::messages::{HeaderBlock, Piece, Span, emit_begin, emit_part, head_of};
 use super::stream::{Loss, Pending, Response, State, Stream};
 use super::{Streams, Traffic};
 use crate::event::{Answer, Event, Head, Names, Open, Pairs, Rpc, Side, Text};
+use crate::layout::Layout;
 use crate::protocol::Emit;
 use crate::web::{
     AnswerReader, BodyEnd, Claim, Claimed, Envelopes, Form, Opening, Requested, Verdict, claim,
@@ -202,7 +203,9 @@ impl Streams {
         let Some((span, end_stream)) = ends else { return messages };
         match &mut stream.state {
             State::Done => return messages,
-            State::Call => emit_part(rpc, id, span, (messages, None), truncated, emit),
+            State::Call => {
+                emit_part(rpc, id, span, (messages, None), [Layout::default(); 2], truncated, emit);
+            }
             State::Candidate(pending) => pending.add(span, messages),
             State::Orphan | State::ProvenOrphan => {}
         }
