@@ -239,7 +239,7 @@ impl Owner<Slot> for Stages {
     }
 
     fn warm(&self, slot: &Slot) -> u64 {
-        slot.conversation.warm() + slot.calls.decided()
+        slot.conversation.warm() + slot.calls.warm()
     }
 
     fn close(&mut self, flow: &Flow, mut slot: Slot, _why: End, now: Stamp) {

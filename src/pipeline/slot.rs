@@ -63,6 +63,14 @@ impl Calls {
         }
     }
 
+    /// Reads what the next event will need; the sum means nothing.
+    pub(super) fn warm(&self) -> u64 {
+        match self {
+            Self::Open(pending) => pending.warm(),
+            Self::Over { .. } => 0,
+        }
+    }
+
     pub(super) fn decided(&self) -> u64 {
         match self {
             Self::Open(pending) => pending.decided,

@@ -75,6 +75,10 @@ impl Ended {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
     pub(super) fn contains(&self, id: CallId) -> bool {
         parts(id).is_some_and(|(kind, number)| self.runs.iter().any(|run| run.contains(kind, number)))
     }
