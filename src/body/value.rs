@@ -1,0 +1,130 @@
+//! A decoded value, and how it prints.
+
+use std::io::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::sink::json;
+
+/// A decoded value, as JSON has it, but with exact integers, and with the numbers of fields that have no name as their keys
+/// (`"5"`).
+///
+/// What JSON has no form for follows the proto3 JSON mapping: 64-bit integers of a protobuf message that a description names are
+/// [`Value::Text`] (`"7"`), thrift's are numbers; NaN and infinities print as `"NaN"`, `"Infinity"`, `"-Infinity"`, and
+/// bytes as base64.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Nothing: thrift's void, JSON's null.
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A signed integer.
+    Int(i64),
+    /// An unsigned integer.
+    UInt(u64),
+    /// A floating-point number.
+    Float(f64),
+    /// Text, names of enum values included.
+    Text(String),
+    /// Elements in their order on the wire; a map whose keys are no text is a list of `[key, value]`.
+    List(Vec<Value>),
+    /// Fields in their order on the wire.
+    Object(Vec<(String, Value)>),
+    /// Bytes.
+    Raw(Vec<u8>),
+}
+
+impl Value {
+    /// The value of a field of an object; the last one counts, as in protobuf.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(fields) => fields.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// Appends it as JSON in one line.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Null => out.extend(b"null"),
+            Self::Bool(value) => out.extend(if *value { &b"true"[..] } else { b"false" }),
+            Self::Int(value) => write(out, format_args!("{value}")),
+            Self::UInt(value) => write(out, format_args!("{value}")),
+            Self::Float(value) if value.is_nan() => out.extend(br#""NaN""#),
+            Self::Float(value) if value.is_infinite() => {
+                out.extend(if *value > 0.0 { &br#""Infinity""#[..] } else { br#""-Infinity""# });
+            }
+            // The shortest text that is read back as the same number.
+            Self::Float(value) => write(out, format_args!("{value:?}")),
+            Self::Text(text) => json::string(out, text),
+            Self::List(elements) => {
+                out.push(b'[');
+                for (index, element) in elements.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    element.write_json(out);
+                }
+                out.push(b']');
+            }
+            Self::Object(fields) => {
+                out.push(b'{');
+                for (index, (name, value)) in fields.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    json::string(out, name);
+                    out.push(b':');
+                    value.write_json(out);
+                }
+                out.push(b'}');
+            }
+            Self::Raw(bytes) => json::string(out, &STANDARD.encode(bytes)),
+        }
+    }
+
+    /// It as JSON in one line.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut out = Vec::new();
+        self.write_json(&mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+}
+
+/// Writing to memory does not fail.
+fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    let _ = out.write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_prints_as_json() {
+        let value = Value::Object(vec![
+            ("null".into(), Value::Null),
+            ("yes".into(), Value::Bool(true)),
+            ("low".into(), Value::Int(i64::MIN)),
+            ("high".into(), Value::UInt(u64::MAX)),
+            ("float".into(), Value::List(vec![Value::Float(0.1), Value::Float(1e300), Value::Float(-0.0)])),
+            ("odd".into(), Value::List(vec![Value::Float(f64::NAN), Value::Float(f64::NEG_INFINITY)])),
+            ("text\n".into(), Value::Text("\"\u{1b}é".into())),
+            ("5".into(), Value::Raw(vec![0xff, 0])),
+            ("empty".into(), Value::List(vec![Value::Object(vec![]), Value::List(vec![])])),
+        ]);
+        let expected = r#"{"null":null,"yes":true,"low":-9223372036854775808,"high":18446744073709551615,"float":[0.1,1e300,-0.0],"odd":["NaN","-Infinity"],"text\n":"\"\u001bé","5":"/wA=","empty":[{},[]]}"#;
+        assert_eq!(value.to_json(), expected);
+        serde_json::from_str::<serde_json::Value>(expected).unwrap();
+    }
+
+    #[test]
+    fn fields_are_found_by_name() {
+        let value = Value::Object(vec![("a".into(), Value::Int(1)), ("a".into(), Value::Int(2))]);
+        assert_eq!(value.get("a"), Some(&Value::Int(2)));
+        assert_eq!((value.get("b"), Value::Null.get("a")), (None, None));
+    }
+}
