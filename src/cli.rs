@@ -246,6 +246,9 @@ pub struct ShowArgs {
     /// Input.
     #[command(flatten)]
     pub input: Input,
+    /// Link all calls, and add what caused the call, what else may have, and what it caused.
+    #[arg(long)]
+    pub link: bool,
     /// When to use colours.
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,

@@ -352,7 +352,8 @@ impl Engine {
             if let Some(held) = self.held.get_mut(&uid) {
                 held.parent = parent;
                 held.settled = true;
-                if parent.is_some_and(|(_, link)| link.confidence < FACT) {
+                let others: f64 = rivals.iter().map(|(_, share)| share).sum();
+                if parent.map_or(others > 1.0 - FACT, |(_, link)| link.confidence < FACT) {
                     held.rivals = rivals;
                     held.rivals.truncate(MAX_RIVALS);
                 }

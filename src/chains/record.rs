@@ -111,7 +111,8 @@ pub struct Hop {
     pub parent: Option<usize>,
     /// The evidence for `parent`; `None` for the root.
     pub link: Option<Link>,
-    /// Other calls that may have caused it, the likeliest first, each with its probability. Empty where the link is sure.
+    /// Other calls that may have caused it, the likeliest first, each with its probability. Empty where the link is sure, or where it
+    /// is sure that no call of the capture caused it.
     pub rivals: Vec<(Uid, f64)>,
     /// Probability that a failed call that is linked elsewhere, or nowhere, is one of its own, 0 to 1.
     pub missed: f64,
@@ -377,11 +378,10 @@ impl Chain {
         Some(hop.unsure_link().is_none() && decided.unsure_link().is_none())
     }
 
-    /// Number of failed calls of which it is not known for sure where their failure began.
-    #[must_use]
-    pub fn unsure_failures(&self) -> u64 {
+    /// Indices of the failed calls of which it is not known for sure where their failure began.
+    pub fn unsure_failures(&self) -> impl Iterator<Item = usize> {
         let unsure = |hop: &usize| self.hops[*hop].failed() && self.cause_confidence(*hop) < FACT;
-        (0..self.hops.len()).filter(unsure).count() as u64
+        (0..self.hops.len()).filter(unsure)
     }
 
     /// The line drawing before the name of each hop, which joins them to a tree. A question mark stands at links that are not

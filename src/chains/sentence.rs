@@ -284,6 +284,8 @@ pub(super) fn remark(chain: &Chain, hop: usize) -> Option<String> {
     let mut remarks: Vec<String> = Vec::new();
     if let Some(link) = chain.hops.get(hop).and_then(Hop::unsure_link) {
         remarks.push(format!("? {:.0} % sure", link.confidence * 100.0));
+    } else if chain.hops.get(hop).is_some_and(|hop| hop.parent.is_none() && !hop.rivals.is_empty()) {
+        remarks.push("? perhaps part of another chain".to_owned());
     }
     let began = match chain.origin {
         Origin::At(origin) if origin == hop => Some("began here"),

@@ -28,7 +28,7 @@ impl Ending {
 /// How a service turns an error into its own answer.
 #[derive(Clone, Debug)]
 pub struct Turn {
-    /// What the callee answered; `None` if all callees were ok.
+    /// What the callee answered; `None` if all callees were ok, or if it is not sure where the failure began.
     pub from: Option<Ending>,
     /// What the service answered.
     pub to: Ending,
@@ -38,6 +38,16 @@ pub struct Turn {
     pub count: u64,
     /// One call that shows it.
     pub example: Uid,
+    /// Whether it is known for sure where the failure began.
+    pub is_sure: bool,
+}
+
+impl Turn {
+    /// A failed call whose origin is not sure.
+    fn unsure(call: &Call) -> Self {
+        let to = Ending::of(call);
+        Self { from: None, to, findings: Findings::default(), count: 1, example: call.uid, is_sure: false }
+    }
 }
 
 /// Calls from one service to another.
@@ -88,7 +98,11 @@ pub struct Summary {
     pub unsure: u64,
     /// Turns that rest on links that are not sure. They are not among [`Self::turns`].
     pub unsure_turns: u64,
+    /// Links of which it is not known for sure which service made the call.
+    pub unsure_callers: u64,
     turns: BTreeMap<(Option<Ending>, Ending), Turn>,
+    /// Failed calls whose origin is not sure, by how they ended.
+    doubtful: BTreeMap<Ending, Turn>,
     edges: BTreeMap<(String, String), Traffic>,
 }
 
@@ -132,8 +146,13 @@ pub fn turns(chain: &Chain) -> impl Iterator<Item = Turn> {
             findings.insert(change.finding);
         }
         let from = first.below.map(|below| Ending::of(&chain.hops[below].call));
-        Some(Turn { from, to: Ending::of(call), findings, count: 1, example: call.uid })
+        Some(Turn { from, to: Ending::of(call), findings, count: 1, example: call.uid, is_sure: true })
     })
+}
+
+/// The failed calls of a chain whose origin is not sure.
+pub fn doubtful(chain: &Chain) -> impl Iterator<Item = Turn> {
+    chain.unsure_failures().map(|hop| Turn::unsure(&chain.hops[hop].call))
 }
 
 impl Summary {
@@ -144,7 +163,18 @@ impl Summary {
         self.links += chain.hops.iter().filter(|hop| hop.parent.is_some()).count() as u64;
         let path = chain.path();
         self.errors += u64::from(!path.is_empty());
-        self.unsure += chain.unsure_failures();
+        for turn in doubtful(chain) {
+            self.unsure += 1;
+            if let Some(known) = self.doubtful.get_mut(&turn.to) {
+                known.count += 1;
+            } else if self.doubtful.len() < MAX_KINDS {
+                self.doubtful.insert(turn.to.clone(), turn);
+            } else {
+                self.beyond += 1;
+            }
+        }
+        let callers = chain.hops.iter().filter_map(|hop| hop.link).filter(|link| link.caller < FACT);
+        self.unsure_callers += callers.count() as u64;
         let turns_in_all = chain.changes.chunk_by(|a, b| a.hop == b.hop && a.below == b.below);
         self.unsure_turns += turns_in_all.filter(|changes| !changes[0].is_fact()).count() as u64;
         let is_sure = chain.is_origin_sure();
@@ -182,24 +212,40 @@ impl Summary {
         }
     }
 
-    /// What is not known for sure, in words: `12 failed calls: origin not known for sure`. `None` where all is.
+    /// What is not known for sure, in words: `12 failed calls: origin not known for sure; 3 calls: caller not known for sure`.
+    /// `None` where all is.
     #[must_use]
     pub fn doubts(&self) -> Option<String> {
-        doubts(self.unsure)
+        let callers = self.unsure_callers;
+        let callers = (callers > 0)
+            .then(|| format!("{}: caller not known for sure", crate::text::counted(callers, "call")));
+        let parts: Vec<String> = doubts(self.unsure).into_iter().chain(callers).collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// Failed calls whose origin is not sure, by how they ended, the most frequent first.
+    #[must_use]
+    pub fn doubtful(&self) -> Vec<&Turn> {
+        by_count(self.doubtful.values())
     }
 
     /// How services turn errors, the most frequent first.
     #[must_use]
     pub fn turns(&self) -> Vec<&Turn> {
-        let mut turns: Vec<&Turn> = self.turns.values().collect();
-        turns.sort_by_key(|turn| std::cmp::Reverse(turn.count));
-        turns
+        by_count(self.turns.values())
     }
 
     /// Who calls whom, by name.
     pub fn edges(&self) -> impl Iterator<Item = (&str, &str, Traffic)> {
         self.edges.iter().map(|((from, to), traffic)| (from.as_str(), to.as_str(), *traffic))
     }
+}
+
+/// The most frequent first.
+fn by_count<'t>(turns: impl Iterator<Item = &'t Turn>) -> Vec<&'t Turn> {
+    let mut turns: Vec<&Turn> = turns.collect();
+    turns.sort_by_key(|turn| std::cmp::Reverse(turn.count));
+    turns
 }
 
 /// `12 failed calls: origin not known for sure`; `None` for none.

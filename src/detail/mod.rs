@@ -10,10 +10,12 @@
 //! | --- | --- |
 //! | reading the packets again | [`collect()`] |
 //! | the verdict in labelled lines | [`verdict`] |
+//! | its place in its chain | [`linked`] |
 //! | bytes as hex and text | [`hex`] |
 //! | all of it as text | [`mod@print`] |
 
 pub mod hex;
+pub mod linked;
 pub mod print;
 pub mod verdict;
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use rpcscope_parsers::protocol::Field;
 
+use super::verdict::Line;
 use super::{Detail, Message, hex, verdict};
 use crate::calls::keys::{KEYS, Type, Value};
 use crate::calls::labels;
@@ -58,8 +59,8 @@ pub struct Look {
     pub width: usize,
 }
 
-/// Appends the whole text; its last line ends with a line break too.
-pub fn push(out: &mut String, detail: &Detail, look: Look) {
+/// Appends the whole text, with what is known of its chain; its last line ends with a line break too.
+pub fn push(out: &mut String, detail: &Detail, chain: &[Line], look: Look) {
     let call = &detail.call;
     let page = &mut Page { out, look };
     let class = color::class(call.class());
@@ -73,6 +74,13 @@ pub fn push(out: &mut String, detail: &Detail, look: Look) {
     for line in verdict::lines(call) {
         let style = if line.label == "class" { class } else { Style::new() };
         page.labelled(line.label, &line.value, style, &line.meaning);
+    }
+
+    if !chain.is_empty() {
+        page.head("Chain");
+    }
+    for line in chain {
+        page.labelled(line.label, &line.value, Style::new(), &line.meaning);
     }
 
     page.head("Call");

@@ -2,15 +2,24 @@
 
 use std::io;
 
+use hashbrown::HashMap;
+
+use super::memory::Shares;
 use super::runner::{Consumer, Opening};
-use super::{Failure, Status, input, output};
+use super::{Failure, Status, complain, input, output};
 use crate::calls::Call;
 use crate::calls::record::Uid;
+use crate::chains::{Chain, Engine, Operation, Options};
 use crate::cli::ShowArgs;
-use crate::detail::{self, print};
+use crate::detail::{self, linked, print};
+use crate::pipeline::Totals;
+use crate::text;
 
 /// Width at which explanations wrap if the output is not a terminal.
 const PLAIN_WIDTH: usize = 110;
+
+/// Most calls whose names are kept for the rivals of a link; others are named by their uid alone.
+const MAX_NAMED: usize = 1 << 20;
 
 /// Prints the call with the given uid.
 pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
@@ -22,8 +31,15 @@ pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
     }
     let mut run = Opening::new(&args.input, None)?.start()?;
     run.options.metadata = true;
-    let mut search = Search { id: args.id, found: None };
+    let mut linking = None;
+    if args.link {
+        let shares = Shares::of_chains(&args.input);
+        run.options.limits = shares.limits();
+        linking = Some(Linking::new(Options::within(shares.max_linked())));
+    }
+    let mut search = Search { id: args.id, found: None, linking };
     let status = run.drive(&mut search)?;
+    let chain = search.linking.as_ref().map(|linking| linking.lines(args.id)).unwrap_or_default();
     let Some(call) = search.found else {
         let text = format!(
             "there is no call {} in the input; see the key uid in rpcscope calls --format jsonl",
@@ -42,14 +58,15 @@ pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
         width: output::columns().unwrap_or(PLAIN_WIDTH),
     };
     let mut out = String::new();
-    print::push(&mut out, &detail, look);
+    print::push(&mut out, &detail, &chain, look);
     output::print(out.as_bytes()).map(|_| status)
 }
 
-/// Ends the run when the call is found.
+/// Finds a call. Unless all calls are linked, the run ends there.
 struct Search {
     id: Uid,
     found: Option<Box<Call>>,
+    linking: Option<Linking>,
 }
 
 impl Consumer for Search {
@@ -57,10 +74,70 @@ impl Consumer for Search {
         if call.uid == self.id {
             self.found = Some(Box::new(call.clone()));
         }
+        if let Some(linking) = &mut self.linking {
+            linking.call(call, self.id);
+        }
+        Ok(())
+    }
+
+    fn totals(&mut self, _totals: &Totals) -> io::Result<()> {
+        if let Some(linking) = &mut self.linking {
+            linking.finish(self.id);
+        }
         Ok(())
     }
 
     fn is_done(&self) -> bool {
-        self.found.is_some()
+        self.linking.is_none() && self.found.is_some()
+    }
+}
+
+/// Links all calls, and keeps the chain of one of them.
+struct Linking {
+    engine: Engine,
+    chain: Option<Chain>,
+    /// The numbers of the operations of calls, for the names of rivals, which may be in other chains.
+    operations: HashMap<Uid, u32>,
+    numbers: HashMap<String, u32>,
+}
+
+impl Linking {
+    fn new(options: Options) -> Self {
+        let engine = Engine::new(Options { metadata: false, ..options });
+        Self { engine, chain: None, operations: HashMap::new(), numbers: HashMap::new() }
+    }
+
+    fn call(&mut self, call: &Call, wanted: Uid) {
+        if self.operations.len() < MAX_NAMED {
+            let next = self.numbers.len() as u32;
+            let number = *self.numbers.entry(Operation(call).to_string()).or_insert(next);
+            self.operations.insert(call.uid, number);
+        }
+        let Self { engine, chain, .. } = self;
+        engine.call(call.clone(), &mut |linked| keep(chain, linked, wanted));
+    }
+
+    fn finish(&mut self, wanted: Uid) {
+        let Self { engine, chain, .. } = self;
+        engine.finish(&mut |linked| keep(chain, linked, wanted));
+        engine.shortfalls().iter().for_each(|shortfall| complain(shortfall));
+    }
+
+    fn lines(&self, id: Uid) -> Vec<detail::verdict::Line> {
+        let Some((chain, hop)) = self.chain.as_ref().and_then(|chain| Some((chain, chain.find(id)?))) else {
+            return Vec::new();
+        };
+        linked::lines(chain, hop, |uid| {
+            let wanted = self.operations.get(&uid)?;
+            let (name, _) = self.numbers.iter().find(|(_, number)| *number == wanted)?;
+            Some(text::escape(name).into_owned())
+        })
+    }
+}
+
+/// Keeps the chain with the wanted call.
+fn keep(kept: &mut Option<Chain>, chain: Chain, wanted: Uid) {
+    if chain.find(wanted).is_some() {
+        *kept = Some(chain);
     }
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use rpcscope::calls::record::Uid;
 use rpcscope::chains::{Chain, FACT, Hop};
+use rpcscope::sink::chains::ChainFormat;
+use rpcscope::sink::{Appearance, RecordWriter};
 use serde_json::Value;
 
 use super::chains::chains_of;
@@ -120,6 +122,77 @@ fn calls_at_the_same_instant_with_the_same_text_are_told_as_perhaps() {
     assert!(guesses.iter().all(|hop| !hop.rivals.is_empty()));
     for chain in chains.iter().filter(|chain| chain.root().failed() && !chain.is_origin_sure()) {
         assert!(chain.sentence().contains("perhaps"), "{}", chain.sentence());
-        assert!(chain.unsure_failures() > 0);
+        assert!(chain.unsure_failures().count() > 0);
     }
+}
+
+/// Everything that the sink of a format writes about chains.
+fn written(chains: &[Chain], format: ChainFormat, is_summary: bool) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("out");
+    let out = RecordWriter::create(&path, false).expect("a file");
+    let mut sink = format.open(is_summary, out, &Appearance::default());
+    for chain in chains {
+        sink.chain(chain).expect("it is written");
+    }
+    sink.finish().expect("it is written");
+    std::fs::read_to_string(path).expect("it is there")
+}
+
+#[test]
+fn every_output_counts_and_lists_what_is_not_sure() {
+    let chains = chains_of(&support::captures().join("links/links-48-waves8-mux-verbatim.pcap"), 1);
+    let failures: usize = chains.iter().map(|chain| chain.unsure_failures().count()).sum();
+    assert!(failures > 1);
+    let counted = format!("{failures} failed calls: origin not known for sure");
+
+    let text = written(&chains, ChainFormat::Text, false);
+    assert!(text.contains(&counted) && text.contains("rpcscope show CALL --link"), "{text}");
+    // The line of every link that is not sure has a question mark, its probability and its uid; of no other has.
+    let unsure = |hop: &&Hop| hop.unsure_link().is_some();
+    let hops = || chains.iter().filter(|chain| chain.is_telling()).flat_map(|chain| &chain.hops);
+    let marked = text.lines().filter(|line| line.contains("└?") || line.contains("├?")).collect::<Vec<_>>();
+    assert_eq!(marked.len(), hops().filter(unsure).count());
+    assert!(marked.iter().all(|line| line.contains(" % sure") && line.contains("(call ")), "{marked:#?}");
+    let stars = chains.iter().filter(|chain| chain.is_origin_sure() && !chain.path().is_empty()).count();
+    assert_eq!(text.matches('★').count(), stars);
+
+    let listed =
+        |summary: &str| summary.lines().filter(|line| line.contains("origin not known for sure")).count();
+    let summary = written(&chains, ChainFormat::Text, true);
+    assert!(summary.contains(&counted) && listed(&summary) > 1, "{summary}");
+    let lines = written(&chains, ChainFormat::Jsonl, true);
+    let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (last["type"].as_str(), last["failed_calls"].as_u64()),
+        (Some("unsure"), Some(failures as u64))
+    );
+    let counts = last["calls"].as_array().unwrap().iter().map(|call| call["count"].as_u64().unwrap());
+    assert_eq!(counts.sum::<u64>(), failures as u64);
+    for format in [ChainFormat::Mermaid, ChainFormat::Dot] {
+        assert!(written(&chains, format, false).contains(&format!("\"{counted}")), "{format:?}");
+    }
+}
+
+#[test]
+fn show_with_links_names_what_else_may_have_caused_a_call() {
+    let capture = support::captures().join("links/links-48-waves8-mux-verbatim.pcap");
+    let chains = chains_of(&capture, 1);
+    let guess = chains.iter().flat_map(|chain| &chain.hops).find(|hop| !hop.rivals.is_empty()).unwrap();
+    let show = |link: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rpcscope"));
+        let output =
+            command.arg("show").arg(guess.call.uid.to_string()).arg(&capture).args(link).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let page = show(&["--link"]);
+    assert!(page.contains("perhaps caused by"), "{page}");
+    for (rival, share) in &guess.rivals {
+        let line =
+            page.lines().find(|line| line.contains("or perhaps by") && line.ends_with(&format!("  {rival}")));
+        let line = line.unwrap_or_else(|| panic!("no {rival} in {page}"));
+        assert!(line.contains(&format!("{:.0} %", share * 100.0)) && line.contains('.'), "{line}");
+    }
+    assert!(!show(&[]).contains("caused by"));
 }

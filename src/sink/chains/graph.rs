@@ -105,8 +105,11 @@ fn mermaid(summary: &Summary) -> String {
             _ = writeln!(styles, "    linkStyle {index} stroke:{colour},stroke-width:2px");
         }
     }
-    let doubts = summary.doubts().map(|doubts| format!("    %% {doubts}\n")).unwrap_or_default();
-    out + &styles + &doubts
+    if let Some(doubts) = summary.doubts() {
+        // A box of its own, because nobody sees comments in the drawing.
+        _ = write!(out, "    doubts[\"{doubts}\"]\n    style doubts stroke-dasharray:4\n");
+    }
+    out + &styles
 }
 
 /// The graph as DOT.
@@ -122,7 +125,7 @@ fn dot(summary: &Summary) -> String {
         _ = writeln!(out, "    n{} -> n{} [label=\"{}\"{colour}];", nodes[from], nodes[to], label(traffic));
     }
     if let Some(doubts) = summary.doubts() {
-        _ = writeln!(out, "    // {doubts}");
+        _ = writeln!(out, "    label=\"{doubts}\";");
     }
     out.push_str("}\n");
     out

@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 
 use super::super::{RecordWriter, json, jsonl};
 use super::ChainSink;
+use crate::chains::summary::Ending;
 use crate::chains::{Chain, Change, Origin, Reported, Summary};
 use crate::pipeline::Totals;
 
@@ -160,6 +161,19 @@ fn write_outcome(out: &mut Vec<u8>, outcome: &Reported) {
     out.push(b'}');
 }
 
+/// The keys of how a call ended.
+fn write_ending(out: &mut Vec<u8>, ending: &Ending) {
+    out.extend_from_slice(b"\"operation\":");
+    json::string(out, &ending.operation);
+    match ending.class {
+        Some(class) => _ = write!(out, ",\"class\":\"{}\"", class.name()),
+        None => out.extend_from_slice(b",\"class\":null"),
+    }
+    if let Some(code) = ending.code {
+        _ = write!(out, ",\"code\":{code}");
+    }
+}
+
 /// The sink of `chains --summary --format jsonl`: one object per kind of turn.
 #[derive(Debug)]
 pub struct SummaryLines {
@@ -187,15 +201,8 @@ impl ChainSink for SummaryLines {
             out.extend_from_slice(b"{\"type\":\"turn\"");
             for (key, ending) in [("from", turn.from.as_ref()), ("to", Some(&turn.to))] {
                 let Some(ending) = ending else { continue };
-                _ = write!(out, ",\"{key}\":{{\"operation\":");
-                json::string(out, &ending.operation);
-                match ending.class {
-                    Some(class) => _ = write!(out, ",\"class\":\"{}\"", class.name()),
-                    None => out.extend_from_slice(b",\"class\":null"),
-                }
-                if let Some(code) = ending.code {
-                    _ = write!(out, ",\"code\":{code}");
-                }
+                _ = write!(out, ",\"{key}\":{{");
+                write_ending(out, ending);
                 out.push(b'}');
             }
             out.extend_from_slice(b",\"findings\":[");
@@ -204,9 +211,16 @@ impl ChainSink for SummaryLines {
             });
             _ = writeln!(out, "],\"count\":{},\"example\":\"{}\"}}", turn.count, turn.example);
         }
-        let Summary { unsure, unsure_turns, .. } = self.summary;
-        if unsure + unsure_turns > 0 {
-            _ = writeln!(out, "{{\"type\":\"unsure\",\"failed_calls\":{unsure},\"turns\":{unsure_turns}}}");
+        let Summary { unsure, unsure_turns, unsure_callers, .. } = self.summary;
+        if unsure + unsure_turns + unsure_callers > 0 {
+            _ = write!(out, "{{\"type\":\"unsure\",\"failed_calls\":{unsure},\"turns\":{unsure_turns}");
+            _ = write!(out, ",\"callers\":{unsure_callers},\"calls\":[");
+            json::list(out, self.summary.doubtful(), |out, turn| {
+                out.push(b'{');
+                write_ending(out, &turn.to);
+                _ = write!(out, ",\"count\":{},\"example\":\"{}\"}}", turn.count, turn.example);
+            });
+            out.extend_from_slice(b"]}\n");
         }
         self.out.flush()
     }

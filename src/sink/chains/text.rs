@@ -23,6 +23,9 @@ const MIN_VERDICT: usize = 16;
 /// Total width of letters, durations and gaps.
 const BETWEEN: usize = 16;
 
+/// Where to look for the other calls that may have caused one.
+const RIVALS: &str = "; what else may have caused a call with ?: rpcscope show CALL --link, or the key rivals of --format jsonl";
+
 /// The sink of `chains --format text`.
 #[derive(Debug)]
 pub struct ChainText {
@@ -33,13 +36,15 @@ pub struct ChainText {
     shown: u64,
     /// Failed calls whose origin is not sure.
     unsure: u64,
+    /// Whether a link was printed that has rivals.
+    has_rivals: bool,
 }
 
 impl ChainText {
     /// Writes to `out`; lines are cut to `width` columns, if given.
     #[must_use]
     pub fn new(out: RecordWriter, width: Option<usize>, colored: bool) -> Self {
-        Self { out, width, colored, plain: 0, shown: 0, unsure: 0 }
+        Self { out, width, colored, plain: 0, shown: 0, unsure: 0, has_rivals: false }
     }
 }
 
@@ -50,7 +55,8 @@ impl ChainSink for ChainText {
             return Ok(());
         }
         self.shown += 1;
-        self.unsure += chain.unsure_failures();
+        self.has_rivals |= chain.hops.iter().any(|hop| !hop.rivals.is_empty());
+        self.unsure += chain.unsure_failures().count() as u64;
         let text = tree(chain, self.width, self.colored);
         self.out.buffer.extend_from_slice(text.as_bytes());
         self.out.buffer.push(b'\n');
@@ -69,7 +75,8 @@ impl ChainSink for ChainText {
         };
         let chains = if self.shown == 1 { "chain" } else { "chains" };
         let doubts = summary::doubts(self.unsure).map(|doubts| format!("; {doubts}")).unwrap_or_default();
-        let line = format!("{} {chains}{calls}{doubts}\n", text::thousands(self.shown));
+        let rivals = if self.has_rivals { RIVALS } else { "" };
+        let line = format!("{} {chains}{calls}{doubts}{rivals}\n", text::thousands(self.shown));
         self.out.buffer.extend_from_slice(line.as_bytes());
         self.out.flush()
     }
@@ -101,7 +108,10 @@ pub fn tree(chain: &Chain, width: Option<usize>, colored: bool) -> String {
         let took = hop.call.duration.or(hop.call.latency).map_or_else(|| "—".to_owned(), text::duration);
         out.push_str("  ");
         text::push_cell(&mut out, &took, 8, Align::Right);
-        if let Some(remark) = chain.remark(index) {
+        if let Some(mut remark) = chain.remark(index) {
+            if !hop.rivals.is_empty() {
+                _ = write!(remark, "  (call {})", hop.call.uid);
+            }
             let style = if remark.contains('★') { color::head() } else { anstyle::Style::new() };
             out.push_str("  ");
             color::push(&mut out, style, colored, &remark);
@@ -195,6 +205,15 @@ impl ChainSink for ChainSummary {
                 turn.from.as_ref().map_or_else(|| "all ok".to_owned(), ending),
                 ending(&turn.to),
                 summary::words(turn.findings),
+                turn.example.to_string(),
+            ]);
+        }
+        for turn in self.summary.doubtful() {
+            rows.push([
+                text::thousands(turn.count),
+                "not known for sure".to_owned(),
+                ending(&turn.to),
+                "origin not known for sure".to_owned(),
                 turn.example.to_string(),
             ]);
         }

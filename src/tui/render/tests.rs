@@ -211,6 +211,81 @@ fn linked(width: u16, height: u16) -> State {
     state
 }
 
+/// The same chain and calls where the link to the failed callee is a guess: another call may have made it as well.
+fn guessed(width: u16, height: u16) -> State {
+    let mut state = state(width, height);
+    let mut chain = chain();
+    let rival = call(9);
+    let cause = &mut chain.hops[2];
+    cause.link = Some(Link {
+        evidence: [Evidence::Message, Evidence::Timing].into_iter().collect(),
+        confidence: 0.61,
+        caller: 0.61,
+    });
+    cause.rivals = vec![(rival.uid, 0.35)];
+    chain.changes[0].confidence = 0.61;
+    chain.origin_confidence = 0.61;
+    let mut alone = chain.clone();
+    alone.hops = vec![Hop { call: Arc::new(rival.clone()), ..chain.hops[0].clone() }, chain.hops[1].clone()];
+    (alone.origin, alone.changes) = (Origin::Nothing, Vec::new());
+    let mut fine = call(10);
+    fine.method = Some("Get".into());
+    alone.hops[1].call = Arc::new(fine.clone());
+    send(&mut state, chain.hops.iter().map(|hop| Call::clone(&hop.call)).chain([rival, fine]));
+    state.receive(Update::Chains(vec![chain, alone]));
+    settle(&mut state);
+    state
+}
+
+#[test]
+fn no_view_tells_a_guess_as_a_fact() {
+    for (width, height) in [(80, 24), (200, 50)] {
+        let shown = |pressed: &str| {
+            let mut state = guessed(width, height);
+            keys(&mut state, pressed);
+            screen(&state).split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        let has = |screen: &str, wanted: &[&str]| {
+            for words in wanted {
+                assert!(screen.contains(words), "{width}x{height}: no {words:?} in {screen}");
+            }
+        };
+        // The tree: a question mark at the link, a hollow star, and "perhaps" in the sentence.
+        let tree = shown("5");
+        has(&tree, &["└?Catalog.Get ☆", "? 61 % sure", "☆ perhaps", "not known for sure, perhaps:"]);
+        assert!(!tree.contains('★'), "{tree}");
+        // The summary lists and counts what is not known, and tells no change of it.
+        let summary = shown("5s");
+        has(&summary, &["1 not known for sure", "1 failed call: origin not known for sure"]);
+        assert!(!summary.contains("business-became-rpc"), "{summary}");
+        has(&shown("5s\n"), &["└?Catalog.Get ☆"]);
+        // The graph: the failed call hangs below its caller's address, and no error began or passed for sure.
+        let graph = shown("5v");
+        has(&graph, &["1 failed call: origin not known for sure; 1 call: caller not known for sure"]);
+        assert!(!graph.contains('%') || graph.contains("at least 0 began here"), "{graph}");
+        // Errors, the list of calls and the page of a call say the same about where it began.
+        for pressed in ["2", "1g", "1g\n"] {
+            has(&shown(pressed), &["perhaps it began one hop below"]);
+        }
+        // The origin, by its key, says so above the call; what else may have caused it is on the same page.
+        let origin = shown("1gO");
+        has(
+            &origin,
+            &["it perhaps began here: that is not known for sure", "perhaps caused by", "or perhaps by"],
+        );
+    }
+}
+
+#[test]
+fn the_rivals_of_a_link_are_one_key_away() {
+    let mut state = guessed(200, 50);
+    keys(&mut state, "5jj\n");
+    let page = screen(&state);
+    assert!(page.contains("perhaps caused by  61 %  ") && page.contains("— by message, timing"), "{page}");
+    let rival = call(9).uid;
+    assert!(page.contains("or perhaps by  35 %  ") && page.contains(&format!("  {rival}")), "{page}");
+}
+
 #[test]
 fn summary_of_changes() {
     insta::assert_snapshot!(screens(|width, height| {

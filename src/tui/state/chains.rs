@@ -119,8 +119,12 @@ impl ChainStore {
         if self.of(turn.example).is_some() {
             return Some(turn.example);
         }
-        let same = |other: &Turn| (&other.from, &other.to) == (&turn.from, &turn.to);
-        self.all.iter().flat_map(|held| summary::turns(&held.chain)).find(same).map(|other| other.example)
+        let same =
+            |other: &Turn| (&other.from, &other.to, other.is_sure) == (&turn.from, &turn.to, turn.is_sure);
+        let mut chains = self.all.iter().map(|held| &held.chain);
+        let example =
+            chains.find_map(|chain| summary::turns(chain).chain(summary::doubtful(chain)).find(same));
+        example.map(|other| other.example)
     }
 
     fn make_room(&mut self) {

@@ -8,10 +8,13 @@ use super::list::List;
 use crate::calls::record::Initiator;
 use crate::calls::reported::reported_as;
 use crate::calls::{Call, labels};
+use crate::detail::verdict::Line;
 use crate::detail::{Detail, Message};
 use crate::text;
 use crate::tui::columns::METHOD;
 
+/// The group of nodes about the chain of the call.
+const CHAIN: &str = "chain";
 /// The most nodes of a message that are shown; a note says if there are more.
 const NODES_LIMIT: usize = 20_000;
 /// The groups of a message are unfolded at first if it has at most this many nodes.
@@ -167,14 +170,30 @@ impl DetailPage {
         let wire: Vec<Node> = detail.messages.iter().enumerate().map(|(i, m)| message_node(m, i)).collect();
         let shown = detail.messages.iter().rposition(|m| !m.from_client && !m.is_empty());
         self.message = shown.filter(|_| self.call.failed()).unwrap_or(0);
-        // The messages come first; the verdict and the record, folded, after them.
-        for made in &mut self.tree {
+        // The messages come first, but for a doubt about the chain; the verdict and the record, folded, after them.
+        let doubts = usize::from(self.tree.first().is_some_and(|node| node.label == CHAIN));
+        for made in self.tree.iter_mut().skip(doubts) {
             made.open = wire.is_empty();
         }
-        self.tree.splice(0..0, wire);
+        self.tree.splice(doubts..doubts, wire);
         self.loaded = Loaded::Ready(detail);
         self.flatten();
         self.go_to_message(self.message);
+        if doubts > 0 {
+            self.list.top = 0;
+        }
+    }
+
+    /// Takes the place of the call in its chain. It stands before everything else if it is not sure.
+    pub(in crate::tui) fn set_chain(&mut self, lines: &[Line], is_sure: bool) {
+        if lines.is_empty() || self.tree.iter().any(|node| node.label == CHAIN) {
+            return;
+        }
+        let mut group = Node::group(CHAIN.to_owned(), lines.iter().map(leaf).collect());
+        group.open = !is_sure || self.tree.iter().any(|node| node.range.is_none() && node.open);
+        let at = if is_sure { self.tree.len() } else { 0 };
+        self.tree.insert(at, group);
+        self.flatten();
     }
 
     /// The node of a row.
@@ -321,7 +340,11 @@ impl DetailPage {
         self.message = message;
         self.byte = 0;
         self.bytes_top = 0;
-        if let Some(row) = self.rows.iter().position(|row| row.path == [message]) {
+        let is_message = |row: &TreeRow| {
+            let node = if row.path.len() == 1 { self.node(row) } else { None };
+            node.and_then(|node| node.range).is_some_and(|(of, ..)| of == message)
+        };
+        if let Some(row) = self.rows.iter().position(is_message) {
             self.list.go(row);
             self.list.top = row;
         }
@@ -439,14 +462,17 @@ fn node(field: &Field, message: usize, left: &mut usize) -> Option<Node> {
     })
 }
 
+/// A labelled line with its explanation.
+fn leaf(line: &Line) -> Node {
+    let dash = if line.meaning.is_empty() { "" } else { " — " };
+    Node::leaf(line.label, format!("{}{dash}{}", line.value, line.meaning))
+}
+
 /// The verdict, with explanations.
 fn verdict(call: &Call) -> Node {
-    let lines = crate::detail::verdict::lines(call).into_iter().map(|line| {
-        let dash = if line.meaning.is_empty() { "" } else { " — " };
-        Node::leaf(line.label, format!("{}{dash}{}", line.value, line.meaning))
-    });
+    let lines = crate::detail::verdict::lines(call);
     let logged = reported_as(call).map(|logged| Node::leaf("caller logs", logged.to_string()));
-    Node::group("verdict".to_owned(), lines.chain(logged).collect())
+    Node::group("verdict".to_owned(), lines.iter().map(leaf).chain(logged).collect())
 }
 
 /// The other facts of the call's record.

@@ -6,7 +6,9 @@ use super::detail::DetailPage;
 use super::matcher::Only;
 use super::{Effect, State};
 use crate::calls::{Call, Uid};
-use crate::chains::Origin;
+use crate::chains::{FACT, Operation, Origin};
+use crate::detail::linked;
+use crate::text;
 use crate::tui::views::{Target, View, ViewId};
 
 impl State {
@@ -34,7 +36,20 @@ impl State {
         // New calls must not move the list behind the detail.
         self.views.calls.follow = false;
         self.detail = Some(DetailPage::new(Arc::clone(&call), failure));
+        self.link_detail();
         Effect::ReadPackets(call)
+    }
+
+    /// Shows on the open page of a call where it stands in its chain.
+    pub(super) fn link_detail(&mut self) {
+        let Some(page) = &mut self.detail else { return };
+        let Some((chain, hop)) = self.cx.chains.of(page.call.uid) else { return };
+        let name_of = |uid| {
+            let (chain, hop) = self.cx.chains.of(uid)?;
+            Some(text::escape(&Operation(&chain.hops[hop].call).to_string()).into_owned())
+        };
+        let is_sure = chain.hops[hop].unsure_link().is_none() && chain.cause_confidence(hop) >= FACT;
+        page.set_chain(&linked::lines(chain, hop, name_of), is_sure);
     }
 
     /// Shows only the calls on the connection of the current call.
@@ -102,8 +117,19 @@ impl State {
             if self.detail.is_some() {
                 return None;
             }
-        } else if hidden {
-            self.notice = Some("it began further down, in a call that was not captured".to_owned());
+        } else {
+            let is_sure = if chain.deepest(hop).is_some() {
+                chain.cause_confidence(hop) >= FACT
+            } else {
+                chain.is_origin_sure()
+            };
+            self.notice = match (hidden, is_sure) {
+                (true, true) => Some("it began further down, in a call that was not captured"),
+                (true, false) => Some("it perhaps began further down, in a call that was not captured"),
+                (false, true) => None,
+                (false, false) => Some("it perhaps began here: that is not known for sure"),
+            }
+            .map(str::to_owned);
         }
         let call = Arc::clone(&chain.hops[origin].call);
         let jumped = self.detail.is_some();

@@ -201,6 +201,7 @@ impl State {
             }
             Update::Chains(chains) => {
                 self.cx.chains.put(chains, &self.cx.matcher);
+                self.link_detail();
                 self.edge_stale = matches!(self.cx.matcher.only, Some(Only::Edge { .. }));
                 self.stale = true;
             }

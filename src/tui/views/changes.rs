@@ -25,12 +25,14 @@ const EXAMPLE: Column = Column::text("example");
 pub(in crate::tui) struct Changes {
     /// In the order of the screen.
     pub turns: Vec<Turn>,
+    /// What is not known for sure, in words.
+    doubts: Option<String>,
     list: List,
 }
 
 impl Default for Changes {
     fn default() -> Self {
-        Self { turns: Vec::new(), list: List::new(ANSWERED, None) }
+        Self { turns: Vec::new(), doubts: None, list: List::new(ANSWERED, None) }
     }
 }
 
@@ -76,11 +78,15 @@ impl View for Changes {
     /// cursor, it stays on its change.
     fn arrange(&mut self, cx: &Context) {
         let moved = self.selected().filter(|_| self.list.moved);
-        let selected = moved.map(|turn| (turn.from.clone(), turn.to.clone()));
-        self.turns = cx.chains.sum(&cx.matcher).turns().into_iter().cloned().collect();
+        let selected = moved.map(|turn| (turn.from.clone(), turn.to.clone(), turn.is_sure));
+        let sum = cx.chains.sum(&cx.matcher);
+        self.turns = sum.turns().into_iter().chain(sum.doubtful()).cloned().collect();
+        self.doubts = sum.doubts();
         self.list.order(&mut self.turns, sort_key);
-        let row = selected
-            .and_then(|(from, to)| self.turns.iter().position(|turn| (&turn.from, &turn.to) == (&from, &to)));
+        let row = selected.and_then(|(from, to, is_sure)| {
+            let same = |turn: &Turn| (&turn.from, &turn.to, turn.is_sure) == (&from, &to, is_sure);
+            self.turns.iter().position(same)
+        });
         if let Some(row) = row {
             self.list.keep(row);
         }
@@ -96,7 +102,7 @@ impl View for Changes {
                 COUNT => (text::thousands(turn.count), theme.strong),
                 BELOW => (below(turn), turn.from.as_ref().map_or(theme.dim, |from| style(from.class))),
                 ANSWERED => (ending(&turn.to), style(turn.to.class)),
-                FINDINGS => (summary::words(turn.findings), theme.dim),
+                FINDINGS => (findings(turn), theme.dim),
                 EXAMPLE => (turn.example.to_string(), theme.dim),
                 _ => (String::new(), Style::new()),
             })
@@ -106,7 +112,7 @@ impl View for Changes {
 
     fn row_text(&self, _cx: &Context, at: usize) -> String {
         self.turns.get(at).map_or_else(String::new, |turn| {
-            format!("{} {} {}", below(turn), ending(&turn.to), summary::words(turn.findings))
+            format!("{} {} {}", below(turn), ending(&turn.to), findings(turn))
         })
     }
 
@@ -116,7 +122,13 @@ impl View for Changes {
     }
 
     fn open(&self, cx: &Context) -> Option<Target> {
-        let example = cx.chains.example(self.selected()?);
+        let turn = self.selected()?;
+        let example = cx.chains.example(turn);
+        if example.is_none() && !turn.is_sure {
+            return Some(Target::Nothing(
+                "no chain of it is held: its failure may have begun in a call that is linked elsewhere",
+            ));
+        }
         Some(example.map_or(Target::Nothing("all chains with this change were evicted"), Target::Chain))
     }
 
@@ -128,8 +140,22 @@ impl View for Changes {
         };
         let below = turn.from.as_ref().map_or_else(|| "all its own calls were ok".to_owned(), answered);
         let (times, to) = (text::counted(turn.count, "time"), answered(&turn.to));
-        let words = summary::words(turn.findings);
-        Sentence::from(format!("{times}: {below}, and {to} ({words}). ⏎ shows an example in its chain."))
+        let main = if turn.is_sure {
+            let words = summary::words(turn.findings);
+            format!("{times}: {below}, and {to} ({words}). ⏎ shows an example in its chain.")
+        } else {
+            format!("{times}: {to}, and it is not known for sure where that began. ⏎ shows an example.")
+        };
+        Sentence { main, rest: self.doubts.clone(), ..Sentence::default() }
+    }
+
+    /// What is not known for sure takes a line of its own.
+    fn sentence_lines(&self, height: u16) -> u16 {
+        match height {
+            ..16 => 1,
+            16..20 => 2,
+            _ => 3,
+        }
     }
 
     fn why_empty(&self, cx: &Context) -> Vec<String> {
@@ -154,12 +180,20 @@ fn sort_key(turn: &Turn, column: Column) -> SortKey {
     match column {
         COUNT => SortKey::Number(turn.count.into()),
         BELOW => SortKey::Text(below(turn)),
-        FINDINGS => SortKey::Text(summary::words(turn.findings)),
+        FINDINGS => SortKey::Text(findings(turn)),
         _ => SortKey::Text(ending(&turn.to)),
     }
 }
 
+/// What happened.
+fn findings(turn: &Turn) -> String {
+    if turn.is_sure { summary::words(turn.findings) } else { "origin not known for sure".to_owned() }
+}
+
 /// What the callee answered, safe for a terminal.
 fn below(turn: &Turn) -> String {
+    if !turn.is_sure {
+        return "not known for sure".to_owned();
+    }
     turn.from.as_ref().map_or_else(|| "all its calls ok".to_owned(), ending)
 }

@@ -61,12 +61,14 @@ pub(in crate::tui) struct Graph {
     pub edges: Vec<Edge>,
     /// Chains with an error: 100 % of the shares of errors.
     errors: u64,
+    /// What is not known for sure, in words.
+    doubts: Option<String>,
     list: List,
 }
 
 impl Default for Graph {
     fn default() -> Self {
-        Self { edges: Vec::new(), errors: 0, list: List::new(EDGE, None) }
+        Self { edges: Vec::new(), errors: 0, doubts: None, list: List::new(EDGE, None) }
     }
 }
 
@@ -124,6 +126,7 @@ impl View for Graph {
         let selected = moved.map(|edge| (edge.from.clone(), edge.to.clone()));
         let summary = cx.chains.sum(&cx.matcher);
         self.errors = summary.errors;
+        self.doubts = summary.doubts();
         self.edges = tree(&summary);
         if self.list.sort.is_some() {
             for edge in &mut self.edges {
@@ -205,10 +208,24 @@ impl View for Graph {
         if self.errors > 0 {
             let all = text::counted(self.errors, "error");
             let [began, passed] = [traffic.began, traffic.passed].map(number);
-            _ = write!(line, "; of {all} in all, {began} began here and {passed} passed through");
+            let least = if self.doubts.is_some() { "at least " } else { "" };
+            _ = write!(
+                line,
+                "; of {all} in all, {least}{began} began here and {least}{passed} passed through"
+            );
         }
         line.push_str(". ⏎ shows the calls.");
-        Sentence::from(text::escape(&line).into_owned())
+        let main = text::escape(&line).into_owned();
+        Sentence { main, rest: self.doubts.clone(), ..Sentence::default() }
+    }
+
+    /// What is not known for sure takes a line of its own.
+    fn sentence_lines(&self, height: u16) -> u16 {
+        match height {
+            ..16 => 1,
+            16..20 => 2,
+            _ => 3,
+        }
     }
 
     fn why_empty(&self, cx: &Context) -> Vec<String> {
