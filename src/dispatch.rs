@@ -99,6 +99,8 @@ enum State {
     /// Both sides have ended: what is left of a known one for the connection's record.
     Over {
         protocol: &'static dyn Protocol,
+        /// Why there are no calls, if there are none.
+        idle: &'static str,
         /// Boxed, because few sessions had any.
         trouble: Option<Box<(Error, u64)>>,
         client: Option<Side>,
@@ -164,16 +166,16 @@ impl Conversation {
     /// Why nothing is decoded, where nothing is; why there are no calls, unless the connection `has_calls`.
     #[must_use]
     pub fn reason(&self, has_calls: bool) -> Option<&'static str> {
-        let idle = |protocol: &'static dyn Protocol| (!has_calls).then(|| protocol.without_calls());
         match &self.state {
             State::Foreign { reason } => Some(reason),
             State::Silent { .. } => Some("no payload"),
             State::Undecided(undecided) => Some(undecided.reason()),
             State::Known { protocol, session, .. } => {
-                session.trouble().map(|(error, _)| error.what).or_else(|| idle(*protocol))
+                let idle = || (!has_calls).then(|| idle(*protocol, session.as_ref()));
+                session.trouble().map(|(error, _)| error.what).or_else(idle)
             }
-            State::Over { protocol, trouble, .. } => {
-                trouble.as_ref().map(|trouble| trouble.0.what).or_else(|| idle(*protocol))
+            State::Over { idle, trouble, .. } => {
+                trouble.as_ref().map(|trouble| trouble.0.what).or((!has_calls).then_some(*idle))
             }
         }
     }
@@ -212,6 +214,7 @@ impl Conversation {
         let over = match &self.state {
             State::Known { protocol, session, .. } => State::Over {
                 protocol: *protocol,
+                idle: idle(*protocol, session.as_ref()),
                 trouble: session.trouble().map(Box::new),
                 client: session.client(),
             },
@@ -340,6 +343,11 @@ impl Conversation {
             }
         }
     }
+}
+
+/// Why a connection of `protocol` shows no calls, if it shows none.
+fn idle(protocol: &dyn Protocol, session: &dyn Session) -> &'static str {
+    session.without_calls().unwrap_or_else(|| protocol.without_calls())
 }
 
 /// The protocol in which the client of a server that spoke `protocol` first asks with `bytes`, if it is another one: the client

@@ -97,6 +97,11 @@ pub trait Session: Send {
     fn unread(&self) -> Option<Unread> {
         None
     }
+
+    /// Why this connection shows no calls, where it is not what [`Protocol::without_calls`] says.
+    fn without_calls(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A table to which messages refer, and which was filled where nothing was captured. It is known again when as much has

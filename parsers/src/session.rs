@@ -157,6 +157,11 @@ pub trait Reader: Send {
     fn unread(&self) -> Option<Unread> {
         None
     }
+
+    /// See [`Session::without_calls`].
+    fn without_calls(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// Undecodable bytes of a connection: the last error and how many there were. Boxed, because few connections have any.
@@ -391,6 +396,10 @@ impl<R: Reader> Session for Core<R> {
 
     fn unread(&self) -> Option<Unread> {
         self.reader.unread()
+    }
+
+    fn without_calls(&self) -> Option<&'static str> {
+        self.reader.without_calls()
     }
 }
 

@@ -191,7 +191,15 @@ impl Undecided {
             let proxy = client.other();
             let heard = flow.segments[proxy.index()] > 0 && !self.lost[proxy.index()];
             let bytes: [&[u8]; 2] = [&self.bytes[0], &self.bytes[1]];
-            let prelude = match prelude::read(bytes, client, heard) {
+            let answers_alone =
+                flow.opener != Some(first.side) && flow.segments[first.side.other().index()] == 0;
+            let found = if answers_alone {
+                prelude::read_answers(bytes[first.side.index()], first.side.other())
+            } else {
+                Found::Nothing
+            };
+            let found = if found == Found::Nothing { prelude::read(bytes, client, heard) } else { found };
+            let prelude = match found {
                 Found::Nothing => return Preludes::Over,
                 Found::More if bytes.iter().any(|kept| kept.len() > DETECT_LIMIT) => return Preludes::Over,
                 Found::More => return Preludes::More,
@@ -201,6 +209,7 @@ impl Undecided {
             self.preludes += 1;
             self.refused = prelude.refused;
             if prelude.refused.is_none() {
+                let client = prelude.client;
                 let at = flow.origin(client, self.kept_from(flow, client), origin);
                 take(client, &Event::Prelude(prelude), at);
             }

@@ -20,6 +20,8 @@ pub mod head;
 mod session;
 mod web;
 
+pub(crate) use session::shows_call;
+
 use crate::event::Side;
 use crate::protocol::{Detection, Field, Opening, Protocol, Session};
 
@@ -59,7 +61,7 @@ impl Protocol for Http1 {
             let closed = head::close_cut(bytes);
             let head = closed.as_deref().and_then(|closed| head::parse_head(closed).ok().flatten());
             // What an upgrading request asks for is another protocol's.
-            head.is_some_and(|head| head.field("upgrade").is_none() && session::shows_call(&head))
+            head.is_some_and(|head| head.field("upgrade").is_none() && shows_call(&head))
         };
         !opening.datagram
             && self.detect(opening) == Detection::More

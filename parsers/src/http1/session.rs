@@ -98,7 +98,7 @@ fn orphan_rpc(head: &Head<'_>) -> Option<Rpc> {
 }
 
 /// Whether the head alone shows that its message belongs to a call.
-pub(super) fn shows_call(head: &Head<'_>) -> bool {
+pub(crate) fn shows_call(head: &Head<'_>) -> bool {
     match head.start {
         Start::Request { method, .. } => {
             let claims = matches!(super::web::claim(head), Claimed::Yes(_));

@@ -3,6 +3,7 @@
 use super::{Address, Answers, Exchange, Reader, Stop, more};
 use crate::error::{Parse, wrong};
 use crate::http1::head::{Head, Start, parse_head};
+use crate::http1::shows_call;
 
 /// Interim answers (1xx) that may come before the final one.
 const INTERIM_LIMIT: usize = 8;
@@ -37,6 +38,20 @@ pub(super) fn read<'a>(sent: &'a [u8], answered: Option<&'a [u8]>) -> Result<Exc
         return Err(Stop::More);
     }
     Ok(Exchange { sent: client.at, answered: end, refused: Some(why), ..Exchange::default() })
+}
+
+/// Bytes of the head that grants a tunnel, where the request for it is not known.
+pub(super) fn read_grant(answered: &[u8]) -> Result<usize, Stop> {
+    let (rest, head) = head(answered)?;
+    let of_body = ["content-length", "transfer-encoding", "content-type"];
+    // A 2xx to a CONNECT has no length (RFC 9110, section 8.6); 204 never has one.
+    if head.start != (Start::Status { code: 200 })
+        || of_body.into_iter().any(|name| head.field(name).is_some())
+        || shows_call(&head)
+    {
+        return Err(Stop::Nothing);
+    }
+    Ok(answered.len() - rest.len())
 }
 
 /// Whether `sent` is a whole request.

@@ -104,6 +104,27 @@ pub fn read(bytes: [&[u8]; 2], client: Side, heard: bool) -> Found<'_> {
     }
 }
 
+/// The same where nothing of `client` was captured: what the proxy `answered` is told by its form. An HTTP CONNECT was granted with the
+/// head of a 200 that says nothing of a body, which other answers do; SOCKS with fixed bytes that no other protocol begins with.
+#[must_use]
+pub fn read_answers(answered: &[u8], client: Side) -> Found<'_> {
+    let read = match answered.first() {
+        Some(b'H') => connect::read_grant(answered),
+        Some(0) => socks::read_grant_4(answered),
+        Some(5) => socks::read_grant_5(answered),
+        _ => return Found::Nothing,
+    };
+    match read {
+        Ok(len) => {
+            let mut both = [0; 2];
+            *client.other().of_mut(&mut both) = len;
+            Found::Whole(Prelude { client, len: both, source: None, target: None, refused: None })
+        }
+        Err(Stop::More) => Found::More,
+        Err(Stop::Nothing | Stop::Opaque(_)) => Found::Nothing,
+    }
+}
+
 /// An HTTP CONNECT whose head is cut, closed as if there were no more fields; `None` if `sent` is none.
 #[must_use]
 pub fn close_cut(sent: &[u8]) -> Option<Vec<u8>> {

@@ -43,6 +43,28 @@ pub(super) fn read_4<'a>(sent: &'a [u8], answered: Option<&'a [u8]>) -> Result<E
     Ok(Exchange { sent: client.at, answered: answers.len(), target, refused, ..Exchange::default() })
 }
 
+/// Bytes of the answer that grants a request of version 4, where the request is not known. Its six bytes without meaning have to be the
+/// zeros that most proxies send: with them, no length field of another protocol fits.
+pub(super) fn read_grant_4(answered: &[u8]) -> Result<usize, Stop> {
+    let mut answers = Reader::new(answered);
+    answers.read(tag(&[0, 0x5a, 0, 0, 0, 0, 0, 0][..]))?;
+    Ok(answers.at)
+}
+
+/// Bytes of the answers that grant a request of version 5, where the request is not known.
+pub(super) fn read_grant_5(answered: &[u8]) -> Result<usize, Stop> {
+    let mut answers = Reader::new(answered);
+    match answers.read(method)? {
+        0 => {}
+        2 => {
+            answers.read(|input| verify(verdict, |code| *code == 0).parse(input))?;
+        }
+        _ => return Err(Stop::Nothing),
+    }
+    answers.read(|input| verify(answer_5, |code| *code == 0).parse(input))?;
+    Ok(answers.at)
+}
+
 /// A text that ends with a zero.
 fn text(input: &[u8]) -> Parse<'_, &[u8]> {
     if input.len() > TEXT_LIMIT && !input.iter().take(TEXT_LIMIT + 1).any(|byte| *byte == 0) {

@@ -46,6 +46,11 @@ pub(super) fn name(input: &[u8]) -> Parse<'_, Text<'_>> {
     string(NAME_LIMIT).map(Text::Plain).parse(input)
 }
 
+/// The type of a message of the strict form, which stands in front of everything else.
+pub(super) fn strict_type(input: &[u8]) -> Parse<'_, MessageType> {
+    (strict_version, be_u8, message_type).map(|(_, _, message_type)| message_type).parse(input)
+}
+
 /// The strict form of the message head.
 pub(super) fn strict_head(input: &[u8]) -> Parse<'_, MessageHead<'_>> {
     (strict_version, be_u8, message_type, name, be_i32)

@@ -44,6 +44,11 @@ fn name(input: &[u8]) -> Parse<'_, Text<'_>> {
     varint_bytes(NAME_LIMIT).map(Text::Plain).parse(input)
 }
 
+/// The type of a message, which stands in front of everything else.
+pub(super) fn type_of(input: &[u8]) -> Parse<'_, MessageType> {
+    (protocol_id, message_type).map(|(_, message_type)| message_type).parse(input)
+}
+
 /// The message head.
 pub(super) fn head(input: &[u8]) -> Parse<'_, MessageHead<'_>> {
     (protocol_id, message_type, seq_id, name)

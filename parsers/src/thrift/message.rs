@@ -16,6 +16,16 @@ pub fn parse_message(input: &[u8]) -> ParseResult<Envelope<'_>> {
     }
 }
 
+/// Encoding and type of the message at the beginning of `input`, which may end before its name does. `None` if they can't be told.
+pub(crate) fn parse_beginning(input: &[u8]) -> Option<(Encoding, MessageType)> {
+    let read = match Encoding::of_first_byte(*input.first()?)? {
+        encoding @ Encoding::Binary => binary::strict_type(input).map(|(_, read)| (encoding, read)),
+        encoding @ Encoding::Compact => compact::type_of(input).map(|(_, read)| (encoding, read)),
+        Encoding::OldBinary | Encoding::Json | Encoding::KitexProtobuf => return None,
+    };
+    read.ok()
+}
+
 /// Reads the message at the beginning of `input` in a known encoding, which is one of thrift's own.
 pub fn parse_message_in(encoding: Encoding, input: &[u8]) -> ParseResult<Envelope<'_>> {
     parse(encoding, input).map_err(|error| placed(error, Layer::Payload, input))

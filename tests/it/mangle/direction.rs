@@ -74,7 +74,7 @@ fn ports_tell_the_client_where_nothing_else_does() {
 }
 
 /// Clients of the TCP connections that begin in a capture.
-fn clients(frames: &[Frame]) -> HashSet<(std::net::IpAddr, u16)> {
+pub(super) fn clients(frames: &[Frame]) -> HashSet<(std::net::IpAddr, u16)> {
     let opens = |frame: &&Frame| frame.tcp.is_some_and(|tcp| tcp.has(SYN) && !tcp.has(ACK));
     frames.iter().filter(opens).map(|frame| frame.source).collect()
 }

@@ -1,11 +1,12 @@
 //! Proxies in front of the bundled conversations.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rpcscope::dispatch::DecodeAs;
 use rpcscope::pipeline::{Options, Output};
 use serde_json::{Value, json};
 
+use super::direction::clients;
 use super::frame::{ACK, End, Frame, SYN, Said, Tcp, conversation};
 use super::rewrite;
 use super::wrap::{Wrap, wrap};
@@ -241,6 +242,67 @@ fn a_proxy_header_may_come_after_the_first_bytes_of_the_server() {
     }
     complaints.none();
     assert!(servers_first > 0);
+}
+
+/// What the servers of a capture sent.
+fn answers(frames: &[Frame], clients: &HashSet<(std::net::IpAddr, u16)>) -> Vec<Frame> {
+    frames.iter().filter(|frame| !clients.contains(&frame.source)).cloned().collect()
+}
+
+/// Only the proxy's side of a tunnel was captured: the answers behind it are the calls that they are without it.
+#[test]
+fn answers_alone_behind_a_tunnel_are_the_same_calls() {
+    let mut complaints = Complaints::default();
+    // Whoever is refused first asks again: that answer looks like any other.
+    let tunnels: Vec<&Prelude> = ALL
+        .iter()
+        .filter(|prelude| prelude.exchange.len() > 1 && prelude.name != "CONNECT with a password")
+        .collect();
+    let mut seen = 0;
+    for (at, Original { name, frames, .. }) in whole().enumerate() {
+        let clients = clients(frames);
+        let direct = of_frames(&answers(frames, &clients));
+        for prelude in some_of(&tunnels, at) {
+            let found = of_frames(&answers(&behind(frames, prelude.exchange, false), &clients));
+            seen += found.len();
+            complaints.same(name, prelude.name, &essences(&direct), &essences(&found));
+        }
+    }
+    complaints.none();
+    assert!(seen > 0);
+}
+
+#[test]
+fn the_answers_of_a_tunnel_need_no_handshake() {
+    const ANSWER: &[u8] = b"\0\0\0\x15\x80\x01\0\x02\0\0\0\x04ping\0\0\0\x01\0\0\0\0\0";
+    let said: &[&[Said]] = &[
+        &[(false, ESTABLISHED), (false, ANSWER)],
+        &[(false, b"\0\x5a\0\0\0\0\0\0"), (false, ANSWER)],
+        &[(false, b"\x05\0"), (false, b"\x05\0\0\x01\0\0\0\0\0\0"), (false, ANSWER)],
+        &[(false, b"\x05\x02"), (false, b"\x01\0"), (false, b"\x05\0\0\x03\x05proxy\0\x50"), (false, ANSWER)],
+    ];
+    let alone = |exchange: &[Said], syn: bool| {
+        let of_server = |frame: &Frame| {
+            frame.source.1 == ENDS[1].1 && (syn || !frame.tcp.is_some_and(|tcp| tcp.has(SYN)))
+        };
+        of_frames(&conversation(ENDS, exchange).into_iter().filter(of_server).collect::<Vec<_>>())
+    };
+    for exchange in said {
+        for syn in [true, false] {
+            let calls = alone(exchange, syn);
+            let [call] = &calls[..] else { panic!("{exchange:?}, {syn}: {calls:?}") };
+            assert_eq!(
+                (&call["rpc"], &call["server"]),
+                (&json!("thrift"), &json!("10.0.0.2:3128")),
+                "{call}"
+            );
+        }
+    }
+    // A page is none, nor is a refusal.
+    const PAGE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n";
+    for first in [PAGE, b"\0\x5b\0\0\0\0\0\0", b"HTTP/1.1 204 No Content\r\n\r\n"] {
+        assert!(alone(&[(false, first), (false, ANSWER)], true).is_empty(), "{first:?}");
+    }
 }
 
 /// A client and a proxy.

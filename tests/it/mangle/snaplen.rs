@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use rpcscope::pipeline::{Options, Output};
 use serde_json::Value;
 
 use super::frame::{Captured, End, Frame, Said, conversation};
 use super::wrap::{self, Wrap};
-use super::{bundled, of_packets};
+use super::{Memory, bundled, of_packets, one_thread};
+use crate::support;
 
 /// The packets of frames, each no longer than this.
 fn cut(frames: &[Frame], snap: usize) -> Vec<Captured> {
@@ -27,7 +29,7 @@ fn count_by_transport(calls: &[Value], counts: &mut HashMap<String, usize>) {
 #[test]
 fn calls_of_cut_packets_do_not_vanish() {
     for (snap, transport, least) in
-        [(96, "trpc", 95), (96, "ttheader", 95), (128, "trpc", 98), (256, "http1", 90)]
+        [(96, "trpc", 95), (96, "ttheader", 95), (96, "theader", 95), (128, "trpc", 98), (256, "http1", 90)]
     {
         let (mut made, mut found) = (HashMap::new(), HashMap::new());
         for original in bundled().iter().filter(|o| o.calls.iter().any(|call| call["transport"] == transport))
@@ -79,5 +81,57 @@ fn a_tunnel_is_followed_although_its_request_is_cut() {
         let calls = of_cut(&exchange, payload);
         let seen: Vec<_> = calls.iter().map(|call| (&call["rpc"], &call["class"], &call["via"][0])).collect();
         assert_eq!(seen, [(&"trpc".into(), &"ok".into(), &"shop.test:7000".into())], "{payload}");
+    }
+}
+
+/// Reasons of the connections of an exchange, each packet with so many bytes of payload.
+fn reasons(exchange: &[Said], payload: usize) -> Vec<Option<&'static str>> {
+    let packets = cut(&conversation(ENDS, exchange), HEADS + payload);
+    let options = Options { connections: true, ..one_thread() };
+    let (outputs, _) = support::outputs(&mut Memory { packets, at: 0 }, &options);
+    let reason = |output: &Output| match output {
+        Output::Connection(connection) => Some(connection.reason),
+        Output::Call(_) => None,
+    };
+    outputs.iter().filter_map(reason).collect()
+}
+
+#[test]
+fn http2_whose_header_blocks_are_cut_is_not_said_to_be_without_rpc() {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    // A GET of `/`, with a field that makes the block longer than what is kept of it.
+    const GET: &[u8] = b"\0\0\x59\x01\x05\0\0\0\x01\x82\x84\x86\0\x03x-y\x50\
+        vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv";
+    let exchange = [(true, PREFACE), (false, SETTINGS), (true, GET)];
+    assert_eq!(reasons(&exchange, 200), [Some("HTTP/2 without RPC")]);
+    for payload in [34, 40, 60] {
+        let expected = "HTTP/2 with header blocks that are cut off (snap length) or lost";
+        assert_eq!(reasons(&exchange, payload), [Some(expected)], "{payload}");
+    }
+}
+
+/// A message of THeader with a header of zeros, that number, and this payload.
+fn theader(seq_id: u8, payload: &[u8]) -> Vec<u8> {
+    let head = [0, 0, 0, 22 + payload.len() as u8 - 8, 0x0f, 0xff, 0, 0, 0, 0, 0, seq_id, 0, 1, 0, 0, 0, 0];
+    [&head, payload].concat()
+}
+
+#[test]
+fn theader_messages_are_paired_by_their_frames_where_their_names_are_cut() {
+    let said = |own: u8| {
+        let call = [b"\x80\x01\0\x01\0\0\0\x10ping_with_length\0\0\0".as_slice(), &[own, 0]].concat();
+        let reply = [b"\x80\x01\0\x02\0\0\0\x10ping_with_length\0\0\0".as_slice(), &[own, 0]].concat();
+        [(true, theader(7, &call).leak() as &[u8]), (false, theader(7, &reply).leak() as &[u8])]
+    };
+    let whole = of_cut(&said(7), 1000);
+    assert_eq!((whole.len(), &whole[0]["class"]), (1, &"ok".into()), "{whole:?}");
+    for payload in 22..46 {
+        for own in [7, 0] {
+            let calls = of_cut(&said(own), payload);
+            let [call] = &calls[..] else { panic!("{payload}, {own}: {calls:?}") };
+            assert_eq!((&call["transport"], &call["method"]), (&"theader".into(), &Value::Null), "{call}");
+            assert_eq!((&call["class"], call["response_bytes"] != 0), (&Value::Null, true), "{call}");
+        }
     }
 }

@@ -109,6 +109,8 @@ pub(super) struct Connection {
     /// Who sent the preface.
     preface: Option<Side>,
     upgrade: Option<Box<Upgrade>>,
+    /// The rest of a header block was not captured.
+    cut_block: bool,
     watch: Watch,
     faults: Faults,
 }
@@ -121,6 +123,7 @@ impl Connection {
             streams: Streams::default(),
             preface: None,
             upgrade: None,
+            cut_block: false,
             watch: Watch::new(Language::Http2),
             faults: Faults::default(),
         })
@@ -410,6 +413,7 @@ impl Reader for Connection {
         let (payload, head) = frame::parse_head(input).ok()?;
         let left = (head.length as usize).checked_sub(payload.len())?;
         if head.is_block() {
+            self.cut_block = true;
             if head.kind != frame::CONTINUATION {
                 self.begin_block(side, head, start);
             }
@@ -534,5 +538,9 @@ impl Reader for Connection {
     fn unread(&self) -> Option<Unread> {
         let unread = self.directions.iter().filter_map(|direction| direction.decoder.unread());
         unread.min_by_key(|unread| unread.entered)
+    }
+
+    fn without_calls(&self) -> Option<&'static str> {
+        self.cut_block.then_some("HTTP/2 with header blocks that are cut off (snap length) or lost")
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct Peers {
     pub(crate) client: Option<Side>,
     /// The encoding of their last message under TTHeader, whose header does not name it.
     pub(crate) encoding: Option<Encoding>,
+    /// A message under THeader had another sequence number than its header.
+    pub(crate) own_ids: bool,
 }
 
 impl Peers {

@@ -25,13 +25,14 @@ use super::LENGTH_LIMIT;
 use super::input::{Input, Peers};
 use crate::dissect::{Range, field, group, hex, moved, number, shown};
 use crate::error::{Layer, Parse, ParseResult, in_layer, incomplete, placed, within, wrong};
-use crate::event::Transport;
+use crate::event::{Answer, CallId, Event, Head, Names, Reply, Request, Status, ThriftStatus, Transport};
 use crate::framed::Parsed;
 use crate::protocol::Field;
 use crate::thrift::dissect::dissect_message;
+use crate::thrift::message::parse_beginning;
 use crate::thrift::payload::parse_bare;
 use crate::thrift::probe::Verdict;
-use crate::thrift::types::{Envelope, ReplyBody};
+use crate::thrift::types::{Encoding, Envelope, MessageType, ReplyBody};
 use crate::varint::{varint, varint_bytes};
 
 /// Bytes before the variable header.
@@ -57,6 +58,8 @@ const TOO_LONG: &str = "pairs longer than the header";
 /// The fixed head.
 struct THeaderHead {
     length: u32,
+    /// Of the message, in most libraries.
+    seq_id: i32,
     /// Bytes of the variable header.
     header_size: usize,
 }
@@ -98,8 +101,8 @@ fn header_size<'a>(length: u32) -> impl FnMut(&'a [u8]) -> Parse<'a, usize> {
 }
 
 fn fixed_head(input: &[u8]) -> Parse<'_, THeaderHead> {
-    let (input, (length, _magic, _flags, _seq_id)) = (length, magic, be_u16, be_i32).parse(input)?;
-    header_size(length).map(|header_size| THeaderHead { length, header_size }).parse(input)
+    let (input, (length, _magic, _flags, seq_id)) = (length, magic, be_u16, be_i32).parse(input)?;
+    header_size(length).map(|header_size| THeaderHead { length, seq_id, header_size }).parse(input)
 }
 
 fn encoding(input: &[u8]) -> Parse<'_, u64> {
@@ -200,6 +203,26 @@ fn parse_compressed<'a>(
     }
 }
 
+/// A message of which only the type was captured, so that the header's sequence number stands for its own. Its codec is left open:
+/// a request whose answer has another number is not said to be without one.
+fn nameless(encoding: Encoding, message_type: MessageType, seq_id: i32) -> Event<'static> {
+    let id = CallId::Loose(i64::from(seq_id));
+    let head = Head::new(encoding.rpc(), Transport::THeader, id);
+    if message_type.is_answer() {
+        let status = ThriftStatus { biz: None, reply: Reply::Missing, http: None, cut: true };
+        return Event::Answer(Answer::new(head, Status::Thrift(status)));
+    }
+    let oneway = message_type == MessageType::Oneway;
+    Event::Request(Request {
+        head,
+        oneway,
+        names: Names::default(),
+        timeout: None,
+        custom: true,
+        headers: None,
+    })
+}
+
 pub(super) fn parse<'a>(
     peers: &mut Peers,
     input: Input<'a>,
@@ -224,12 +247,20 @@ pub(super) fn parse<'a>(
     };
     let envelope = match envelope {
         Ok(envelope) => envelope,
+        Err(Err::Incomplete(_)) if input.cut && transforms.is_empty() && !peers.own_ids => {
+            let Some((encoding, message_type)) = parse_beginning(payload) else {
+                return Ok(Parsed::Control { bytes });
+            };
+            peers.learn(input.side, message_type);
+            return Ok(Parsed::Message { event: nameless(encoding, message_type, head.seq_id), bytes });
+        }
         Err(error) => return input.give_up(bytes, placed(error, Layer::Payload, input.bytes)),
     };
     if let Some(needed) = envelope.wanted().filter(|_| !input.cut) {
         return incomplete(needed.saturating_sub(payload.len()));
     }
     peers.learn(input.side, envelope.message_type);
+    peers.own_ids |= envelope.seq_id != head.seq_id;
     Ok(Parsed::Message { event: envelope.event(Transport::THeader), bytes })
 }
 
