@@ -274,6 +274,7 @@ fn answers_alone_behind_a_tunnel_are_the_same_calls() {
 
 #[test]
 fn the_answers_of_a_tunnel_need_no_handshake() {
+    const PAGE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n";
     const ANSWER: &[u8] = b"\0\0\0\x15\x80\x01\0\x02\0\0\0\x04ping\0\0\0\x01\0\0\0\0\0";
     let said: &[&[Said]] = &[
         &[(false, ESTABLISHED), (false, ANSWER)],
@@ -299,7 +300,6 @@ fn the_answers_of_a_tunnel_need_no_handshake() {
         }
     }
     // A page is none, nor is a refusal.
-    const PAGE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n";
     for first in [PAGE, b"\0\x5b\0\0\0\0\0\0", b"HTTP/1.1 204 No Content\r\n\r\n"] {
         assert!(alone(&[(false, first), (false, ANSWER)], true).is_empty(), "{first:?}");
     }
