@@ -290,13 +290,14 @@ pub struct ChainsArgs {
     /// End with a record of type totals: what was read, and what of it could not be decoded (jsonl).
     #[arg(long)]
     pub totals: bool,
-    /// Make only links that are at least this likely right, 0 to 1.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse_share)]
+    /// Make only links that are at least this likely right, 0 to 1 or 0% to 100%. No link is surer than 0.99.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse_share, allow_negative_numbers = true)]
     pub min_confidence: f64,
     /// Evidence that counts: all of it, or only ids that both calls carry.
     #[arg(long, value_enum, default_value_t, value_name = "KIND")]
     pub evidence: LinkEvidence,
-    /// All services that a service calls, as SERVICE=CALLEE,CALLEE; repeatable.
+    /// All services that a service calls, as SERVICE=CALLEE,CALLEE; repeatable. A name is that in the header, the interface, the last
+    /// part of either, or an address with its port. Services that are not named before a = may call any.
     #[arg(long, value_name = "HINT")]
     pub calls: Vec<crate::chains::CallHint>,
 }
@@ -311,10 +312,15 @@ pub enum LinkEvidence {
     Ids,
 }
 
-/// A share from 0 to 1.
+/// A share from 0 to 1, or in percent.
 fn parse_share(text: &str) -> Result<f64, String> {
-    let share: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
-    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("not from 0 to 1".to_owned()) }
+    let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |number| (number.trim_end(), 100.0));
+    let share: f64 = number.parse().map_err(|_| "not a number from 0 to 1, or from 0% to 100%".to_owned())?;
+    match share / unit {
+        share if (0.0..=1.0).contains(&share) => Ok(share),
+        share if (1.0..=100.0).contains(&share) => Err(format!("not from 0 to 1; did you mean {text}%?")),
+        _ => Err("not from 0 to 1, or from 0% to 100%".to_owned()),
+    }
 }
 
 fn parse_class(text: &str) -> Result<Class, String> {

@@ -303,13 +303,7 @@ impl Engine {
             .collect();
         let begun = candidates::begun(&members);
         let Found { candidates: mut found, crowded, joint } = candidates::candidates(&members, &begun);
-        if !self.hints.is_empty() {
-            for (child, found) in members.iter().zip(&mut found) {
-                found.retain(|candidate| {
-                    self.hints.allow(members[candidate.parent as usize].call, child.call, candidate)
-                });
-            }
-        }
+        let unweighed = self.apply_hints(&members, &mut found);
         // Calls after `until` are considered again later, and counted then.
         self.crowded += crowded.iter().filter(|&&index| keys[index as usize].0 < until).count() as u64;
         let classes: Vec<u32> =
@@ -334,6 +328,14 @@ impl Engine {
             }
         }
         drop(members);
+        for (child, parent, share) in unweighed {
+            let ((start, child), parent) = (keys[child], keys[parent as usize].1);
+            // Calls after `until` are considered again later.
+            let is_done = start < until && !self.held[&child].settled;
+            if let Some(held) = self.held.get_mut(&parent).filter(|_| is_done) {
+                held.missed = 1.0 - (1.0 - held.missed) * (1.0 - share);
+            }
+        }
         for (start, uid, link, rivals) in done {
             self.unsettled.remove(&(start, uid));
             self.settled.insert((start, uid));
@@ -362,6 +364,26 @@ impl Engine {
                 self.join_tries(uid);
             }
         }
+    }
+
+    /// Removes the candidates that the hints forbid. Of a failed call all of whose candidates are set aside unweighed, any may be the
+    /// cause: each is returned after the index of the child, with its share.
+    fn apply_hints(&self, members: &[Member<'_>], found: &mut [Vec<Candidate>]) -> Vec<(usize, u32, f64)> {
+        let mut unweighed = Vec::new();
+        if self.hints.is_empty() {
+            return unweighed;
+        }
+        for (index, (child, found)) in members.iter().zip(found).enumerate() {
+            let before: Vec<u32> = found.iter().map(|candidate| candidate.parent).collect();
+            found.retain(|candidate| {
+                self.hints.allow(members[candidate.parent as usize].call, child.call, candidate)
+            });
+            if self.hints.ids_only && found.is_empty() && child.is_child && child.call.failed() {
+                let share = 1.0 / before.len().max(1) as f64;
+                unweighed.extend(before.into_iter().map(|parent| (index, parent, share)));
+            }
+        }
+        unweighed
     }
 
     /// Joins a call without a cause to the failed one that it is a further try of.

@@ -26,10 +26,30 @@ impl FromStr for CallHint {
     }
 }
 
-/// Whether a call is one to the service of that name: its name in the header, its interface, or the last part of either.
+/// Whether a call is one to the service of that name: its name in the header, its interface, the last part of either, or its
+/// address with the port.
 fn is_named(call: &Call, name: &str) -> bool {
     let names = [call.callee.as_deref(), call.service.as_deref()];
     names.into_iter().flatten().any(|full| full == name || full.rsplit('.').next() == Some(name))
+        || name.contains(':') && call.server.to_string() == name
+}
+
+/// The names in hints that no call has had yet.
+#[derive(Clone, Debug, Default)]
+pub struct UnusedNames(Vec<String>);
+
+impl UnusedNames {
+    /// Notes the names of a call.
+    pub fn see(&mut self, call: &Call) {
+        self.0.retain(|name| !is_named(call, name));
+    }
+
+    /// What to tell a person about them; `None` if all names occurred.
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
+        let names: Vec<_> = self.0.iter().map(|name| crate::text::escape(name)).collect();
+        (!names.is_empty()).then(|| format!("--calls: no call is one to {}", names.join(", ")))
+    }
 }
 
 /// Restricts which links are made.
@@ -45,6 +65,16 @@ impl Hints {
     /// Whether they restrict anything.
     pub(super) fn is_empty(&self) -> bool {
         !self.ids_only && self.calls.is_empty()
+    }
+
+    /// All names in them, before any call.
+    #[must_use]
+    pub fn names(&self) -> UnusedNames {
+        let names = |hint: &CallHint| std::iter::once(hint.caller.clone()).chain(hint.callees.clone());
+        let mut all: Vec<String> = self.calls.iter().flat_map(names).collect();
+        all.sort_unstable();
+        all.dedup();
+        UnusedNames(all)
     }
 
     /// Whether a link may be made.
@@ -65,8 +95,19 @@ mod tests {
     #[test]
     fn hints_name_a_service_and_its_callees() {
         let hint: CallHint = "cart = stock, pay".parse().unwrap();
-        assert_eq!(hint, CallHint { caller: "cart".into(), callees: vec!["stock".into(), "pay".into()] });
+        assert_eq!(
+            hint.clone(),
+            CallHint { caller: "cart".into(), callees: vec!["stock".into(), "pay".into()] }
+        );
         assert!("cart=".parse::<CallHint>().unwrap().callees.is_empty(), "it calls nobody");
+        let mut call = crate::calls::sample::ok();
+        call.callee = Some("shop.cart".into());
+        for name in ["cart", "shop.cart", &call.server.to_string()] {
+            assert!(is_named(&call, name), "{name}");
+        }
+        let mut names = Hints { calls: vec![hint], ids_only: false }.names();
+        names.see(&call);
+        assert_eq!(names.complaint().as_deref(), Some("--calls: no call is one to pay, stock"));
         assert!("cart".parse::<CallHint>().is_err() && "=stock".parse::<CallHint>().is_err());
     }
 }

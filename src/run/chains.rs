@@ -8,7 +8,7 @@ use super::memory::Shares;
 use super::runner::{self, Consumer, Opening};
 use super::{Failure, Status, complain, output};
 use crate::calls::Call;
-use crate::chains::{Chain, Engine, Hints, Options};
+use crate::chains::{Chain, Engine, Hints, Options, UnusedNames};
 use crate::cli::{ChainsArgs, LinkEvidence};
 use crate::filter::Filter;
 use crate::pipeline::Totals;
@@ -36,6 +36,8 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     // Linking works best on a whole file, but an endless input can't wait for its end.
     let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
     let look = Appearance { totals: args.totals, ..output::appearance(view) };
+    let hints = Hints { ids_only: args.evidence == LinkEvidence::Ids, calls: args.calls.clone() };
+    let names = hints.names();
     let mut printer = ChainPrinter {
         engine: Engine::new(Options {
             patience,
@@ -43,7 +45,9 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
             metadata: args.metadata || filter.is_some(),
             ..options
         })
-        .with_hints(Hints { ids_only: args.evidence == LinkEvidence::Ids, calls: args.calls.clone() }),
+        .with_hints(hints),
+        names,
+        links: 0,
         sink: args.format.open(args.summary, out, &look),
         filter: filter.clone(),
         metadata: args.metadata,
@@ -53,12 +57,24 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     for shortfall in printer.engine.shortfalls() {
         complain(&shortfall);
     }
+    if let Some(complaint) = printer.names.complaint() {
+        complain(&complaint);
+    }
+    if args.evidence == LinkEvidence::Ids && printer.links == 0 {
+        complain(
+            "--evidence ids: no two calls carry the same trace, log or request id, so nothing is linked",
+        );
+    }
     Ok(status)
 }
 
 /// Links calls and prints the chains.
 struct ChainPrinter {
     engine: Engine,
+    /// Names in the hints that no call has had yet.
+    names: UnusedNames,
+    /// Links that were made.
+    links: u64,
     sink: Box<dyn ChainSink>,
     filter: Option<Filter>,
     metadata: bool,
@@ -67,9 +83,10 @@ struct ChainPrinter {
 impl ChainPrinter {
     /// Runs the engine and writes the chains that it completes.
     fn feed(&mut self, act: impl FnOnce(&mut Engine, &mut dyn FnMut(Chain))) -> io::Result<()> {
-        let Self { engine, sink, filter, metadata } = self;
+        let Self { engine, sink, filter, metadata, links, .. } = self;
         let mut written = Ok(());
         act(engine, &mut |mut chain: Chain| {
+            *links += chain.hops.iter().filter(|hop| hop.link.is_some()).count() as u64;
             // A chain is shown whole if any of its calls matches.
             let shown = filter.as_ref().is_none_or(|f| chain.hops.iter().any(|hop| f.matches(&hop.call)));
             if !shown || written.is_err() {
@@ -88,6 +105,7 @@ impl ChainPrinter {
 
 impl Consumer for ChainPrinter {
     fn call(&mut self, call: &Call) -> io::Result<()> {
+        self.names.see(call);
         self.feed(|engine, out| engine.call(call.clone(), out))
     }
 

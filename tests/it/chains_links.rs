@@ -196,3 +196,59 @@ fn show_with_links_names_what_else_may_have_caused_a_call() {
     }
     assert!(!show(&[]).contains("caused by"));
 }
+
+/// What `chains` says on both outputs, with its exit status.
+fn run_chains(args: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rpcscope"));
+    let capture = support::captures().join("links/links-48-waves8-mux-verbatim.pcap");
+    let output = command.arg("chains").arg(capture).args(args).output().expect("the program starts");
+    let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// The confidences of all links that `chains` makes.
+fn confidences(args: &[&str]) -> Vec<f64> {
+    let (_, out, _) = run_chains(&[args, &["--format", "jsonl"]].concat());
+    let chains = out.lines().map(|line| serde_json::from_str::<Value>(line).expect("a record"));
+    let calls = chains.flat_map(|chain| chain["calls"].as_array().cloned().unwrap_or_default());
+    calls.filter_map(|call| call["confidence"].as_f64()).collect()
+}
+
+#[test]
+fn links_can_be_restricted_and_wrong_restrictions_are_explained() {
+    let all = confidences(&[]);
+    for share in ["0.8", "80%"] {
+        let sure = confidences(&["--min-confidence", share]);
+        assert!(
+            sure.len() < all.len() && !sure.is_empty() && sure.iter().all(|sure| *sure >= 0.8),
+            "{share}"
+        );
+        assert_eq!(sure.len(), all.iter().filter(|sure| **sure >= 0.8).count());
+    }
+    for (share, hint) in
+        [("80", "did you mean 80%"), ("-1", "not from 0 to 1"), ("a", "not a number"), ("NaN", "not")]
+    {
+        let (status, _, err) = run_chains(&["--min-confidence", share]);
+        assert!(status == Some(2) && err.contains(hint), "{share}: {err}");
+    }
+
+    let (status, _, err) = run_chains(&["--evidence", "ids"]);
+    assert!(status == Some(0) && err.contains("nothing is linked"), "{err}");
+    // Failed calls are no origins for sure because nobody looked for others below them.
+    let (_, out, _) = run_chains(&["--evidence", "ids"]);
+    assert!(out.contains("CartService") && out.contains("failed calls: origin not known for sure"), "{out}");
+    assert!(
+        out.lines().any(|line| line.starts_with("CartService") && line.contains("☆ perhaps began here")),
+        "{out}"
+    );
+    assert!(confidences(&["--evidence", "ids"]).is_empty());
+
+    // A service that calls nobody, one that calls its callee, and names that no call has.
+    assert!(confidences(&["--calls", "CartService="]).is_empty());
+    assert_eq!(confidences(&["--calls", "CartService=Inventory"]), all);
+    assert_eq!(confidences(&["--calls", "CartService=nobody", "--calls", "CartService=Inventory"]), all);
+    let (_, _, err) = run_chains(&["--calls", "cart=Inventory,Orders"]);
+    assert!(err.contains("no call is one to Orders, cart"), "{err}");
+    let (status, _, err) = run_chains(&["--calls", "CartService"]);
+    assert!(status == Some(2) && err.contains("SERVICE=CALLEE"), "{err}");
+}
