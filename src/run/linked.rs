@@ -12,6 +12,7 @@ use crate::chains::{Chain, Engine, Evidence, Options};
 use crate::cli::View;
 use crate::filter::Filter;
 use crate::pipeline::Totals;
+use crate::time::Timestamp;
 
 /// A parent is named only if it is at least this likely.
 const SURE: f64 = 0.8;
@@ -73,6 +74,10 @@ fn push_calls(chain: Chain, out: &mut Vec<Arc<Call>>) {
 }
 
 impl<C: Consumer> Consumer for Linked<C> {
+    fn begin(&mut self, first: Timestamp) {
+        self.inner.begin(first);
+    }
+
     fn call(&mut self, call: &Call) -> io::Result<()> {
         let call = call.clone();
         self.feed(|engine, out| engine.call(call, out))

@@ -20,6 +20,7 @@ use crate::sink::{self, Losses, Sink};
 use crate::source::live::Counters;
 use crate::source::{Ring, Source};
 use crate::text;
+use crate::time::Timestamp;
 use crate::tui::NewFile;
 
 /// How long a decided call may stay in a buffer, which limits the loss on SIGKILL.
@@ -27,6 +28,9 @@ const MAX_DELAY: Duration = Duration::from_millis(500);
 
 /// What a command does with calls and connections. An error comes from its output and ends the run.
 pub(super) trait Consumer {
+    /// The time of the first packet, once, before everything else.
+    fn begin(&mut self, _first: Timestamp) {}
+
     /// The next call that matches the filter. Whoever keeps it copies it: calls are freed by the thread that made them.
     fn call(&mut self, call: &Call) -> io::Result<()>;
 
@@ -63,6 +67,10 @@ pub(super) trait Consumer {
 
 /// A sink takes calls and connections as they are.
 impl<S: Sink + ?Sized> Consumer for Box<S> {
+    fn begin(&mut self, first: Timestamp) {
+        Sink::begin(&mut **self, first);
+    }
+
     fn call(&mut self, call: &Call) -> io::Result<()> {
         Sink::call(&mut **self, call)
     }
@@ -206,10 +214,15 @@ impl Run {
         let mut result = Ok(());
         let mut read = Totals::default();
         let (mut calls, mut matching) = (0, 0);
+        let mut has_begun = false;
         let end = pipeline::run(source, options, &mut |outputs: &mut Vec<Output>, totals: &Totals| {
             read.clone_from(totals);
             if let (Some(bar), Some((at, _))) = (&bar, totals.progress) {
                 bar.set_position(at);
+            }
+            if let (false, Some((first, _))) = (has_begun, totals.span) {
+                has_begun = true;
+                consumer.begin(first);
             }
             let passed_on = outputs.iter_mut().try_for_each(|output| match output {
                 Output::Connection(connection) => consumer.connection(connection),

@@ -15,7 +15,7 @@ pub enum TimeFormat {
     Local,
     /// UTC.
     Utc,
-    /// Seconds since the first call.
+    /// Seconds since the first packet.
     Relative,
     /// Seconds since the call before.
     Delta,
@@ -44,6 +44,13 @@ impl Clock {
         match (self.format, self.full) {
             (TimeFormat::Local | TimeFormat::Utc, true) => 26,
             _ => 12,
+        }
+    }
+
+    /// Sets what relative times count from; without it, that is the time of the first record.
+    pub fn begin(&mut self, first: Timestamp) {
+        if self.format == TimeFormat::Relative {
+            self.reference = Some(first);
         }
     }
 
@@ -81,7 +88,7 @@ impl Clock {
 }
 
 /// Seconds with microseconds, aligned at the point: `    0.003200`. Records come in the order in which calls were decided,
-/// so one may have begun before the one it refers to.
+/// so one may have begun before the one it refers to; before the first packet only where the clock of the capture ran backwards.
 fn push_seconds(out: &mut String, nanoseconds: i64) {
     let microseconds = nanoseconds.unsigned_abs() / 1_000;
     let sign = if nanoseconds < 0 && microseconds > 0 { "-" } else { "" };
@@ -121,6 +128,22 @@ mod tests {
         );
         assert_eq!(shown(TimeFormat::Delta, true, &times), ["    0.000000", "    1.500000", "   -1.500250"]);
         assert_eq!(shown(TimeFormat::Utc, true, &[i64::MIN, i64::MAX]).len(), 2);
+    }
+
+    #[test]
+    fn relative_times_count_from_the_beginning() {
+        let mut clock = Clock::new(TimeFormat::Relative, false);
+        clock.begin(Timestamp(1_000_000_000));
+        for (time, expected) in [(3_000_000_000, "    2.000000"), (1_500_000_000, "    0.500000")] {
+            let mut out = String::new();
+            clock.push(&mut out, Timestamp(time));
+            assert_eq!(out, expected);
+        }
+        let mut delta = Clock::new(TimeFormat::Delta, false);
+        delta.begin(Timestamp(1_000_000_000));
+        let mut out = String::new();
+        delta.push(&mut out, Timestamp(3_000_000_000));
+        assert_eq!(out, "    0.000000");
     }
 
     #[test]

@@ -46,6 +46,7 @@ use clap::ValueEnum;
 use self::target::{Shortfall, Target};
 use crate::calls::record::{Call, Connection};
 use crate::pipeline::Totals;
+use crate::time::Timestamp;
 
 pub use clock::{Clock, TimeFormat};
 pub use csv::Csv;
@@ -56,6 +57,9 @@ pub use text::Text;
 
 /// Receives calls, and connections if requested, in the order of the packets that decided them.
 pub trait Sink: Send {
+    /// The time of the first packet, once, before everything else: what relative times count from.
+    fn begin(&mut self, _first: Timestamp) {}
+
     /// The next call.
     fn call(&mut self, call: &Call) -> io::Result<()>;
 

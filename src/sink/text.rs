@@ -16,6 +16,7 @@ use crate::calls::labels;
 use crate::calls::record::{Call, Connection};
 use crate::decode::Endpoint;
 use crate::text::{self, Align, push_cell};
+use crate::time::Timestamp;
 
 /// Widths of columns; 0 omits the column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,6 +216,10 @@ fn faint() -> Style {
 }
 
 impl Sink for Text {
+    fn begin(&mut self, first: Timestamp) {
+        self.clock.begin(first);
+    }
+
     fn call(&mut self, call: &Call) -> io::Result<()> {
         if self.fields.is_empty() {
             self.line(call);

@@ -57,6 +57,24 @@ fn calls_are_printed_one_a_line() {
 }
 
 #[test]
+fn relative_times_count_from_the_first_packet() {
+    for name in ["demo/all-classes.pcap", "grpc/chain-grpc-ttheader-grpc.pcap"] {
+        let path = capture(name).to_string_lossy().into_owned();
+        for more in [&["--threads", "1"][..], &["--threads", "2"], &["--link"]] {
+            let output = run(&[&["calls", &path, "-t", "relative"], more].concat());
+            assert_eq!(status(&output), 0, "{}", text(&output.stderr));
+            let lines = lines(&output);
+            let times: Vec<f64> = lines
+                .iter()
+                .filter_map(|line| line.split_whitespace().find_map(|word| word.parse().ok()))
+                .collect();
+            assert_eq!(times.len(), lines.len(), "{lines:?}");
+            assert!(times.iter().all(|time| *time >= 0.0), "{name} {more:?}: {times:?}");
+        }
+    }
+}
+
+#[test]
 fn wrong_usage_exits_with_2_and_names_the_mistake() {
     for args in [
         &["calls"][..],
