@@ -393,7 +393,10 @@ fn is_named_capture(path: &Path) -> bool {
 fn begins_as_capture(path: &Path) -> bool {
     let mut magic = [0; 4];
     let begun = fs::File::open(path).and_then(|mut file| io::Read::read_exact(&mut file, &mut magic));
-    begun.is_ok() && (super::pcap::magic(magic).is_some() || magic == super::pcapng::MAGIC)
+    begun.is_ok()
+        && (super::pcap::magic(magic).is_some()
+            || magic == super::pcapng::MAGIC
+            || super::snoop::MAGIC.starts_with(&magic))
 }
 
 /// Compares names so that `x.pcap9` comes before `x.pcap10`.

@@ -2,7 +2,6 @@
 
 /// First bytes, file type, advice.
 const KNOWN: &[(&[u8], &str, &str)] = &[
-    (b"snoop\0\0\0", "a snoop capture", CONVERT),
     (b"GMBU", "a Network Monitor capture", CONVERT),
     (b"RTSS", "a Network Monitor capture", CONVERT),
     (b"TRSNIFF data", "a Sniffer capture", CONVERT),

@@ -27,6 +27,7 @@ mod queue;
 mod reread;
 mod ring;
 pub mod site;
+mod snoop;
 mod stream;
 mod tee;
 

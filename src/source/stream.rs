@@ -10,7 +10,7 @@ use super::foreign::foreign;
 use super::input::{Compression, InputFile};
 use super::reread::{Checkpoint, Checkpoints};
 use super::site::Site;
-use super::{Batch, Record, SourceError, pcap, pcapng};
+use super::{Batch, Record, SourceError, pcap, pcapng, snoop};
 
 /// Largest packet that is believed, in bytes; libpcap's own limit for Ethernet is 256 KiB, some links have more.
 pub(super) const MAX_PACKET: usize = 16 << 20;
@@ -83,6 +83,7 @@ pub(super) enum More {
 pub(super) enum Format {
     Pcap(pcap::Reader),
     Pcapng(pcapng::Reader),
+    Snoop(snoop::Reader),
 }
 
 /// What a read gave.
@@ -300,6 +301,7 @@ impl Stream {
             let parsed = match &mut self.format {
                 Some(Format::Pcap(reader)) => reader.parse(rest, records),
                 Some(Format::Pcapng(reader)) => reader.parse(rest, records, shared),
+                Some(Format::Snoop(reader)) => reader.parse(rest, records),
                 None => match self.detect(rest, shared)? {
                     Some(head) => {
                         done += head;
@@ -341,6 +343,14 @@ impl Stream {
             };
             self.format = pcap::Reader::new(head, shared).map(Format::Pcap);
             return Ok(Some(pcap::HEAD));
+        }
+        if snoop::MAGIC.starts_with(data.get(..snoop::MAGIC.len()).unwrap_or(data)) {
+            let Some(head) = data.first_chunk::<{ snoop::HEAD }>() else {
+                self.need = snoop::HEAD;
+                return Ok(None);
+            };
+            self.format = Some(Format::Snoop(snoop::Reader::new(head, shared)?));
+            return Ok(Some(snoop::HEAD));
         }
         Err(foreign(data))
     }

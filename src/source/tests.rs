@@ -37,6 +37,24 @@ fn micro(packets: &[(u32, u32, &[u8])]) -> Vec<u8> {
     pcap(false, 0xa1b2_c3d4, 1, packets)
 }
 
+/// A capture of Solaris' snoop: times, and packets whose records are padded to 4 bytes.
+fn snoop(version: u32, link: u32, packets: &[(u32, u32, &[u8])]) -> Vec<u8> {
+    let mut out = b"snoop\0\0\0".to_vec();
+    for number in [version, link] {
+        out.extend(number.to_be_bytes());
+    }
+    for (seconds, micros, bytes) in packets {
+        let len = bytes.len() as u32;
+        let padded = len.next_multiple_of(4);
+        for number in [len + 10, len, 24 + padded, 0, *seconds, *micros] {
+            out.extend(number.to_be_bytes());
+        }
+        out.extend_from_slice(bytes);
+        out.resize(out.len() + (padded - len) as usize, 0);
+    }
+    out
+}
+
 fn block(big: bool, kind: u32, body: &[u8]) -> Vec<u8> {
     let padded = body.len().next_multiple_of(4);
     let len = word(big, padded as u32 + 12);
@@ -236,7 +254,8 @@ fn batches_stay_small_and_packets_span_reads() {
     for body in &bodies {
         blocks.extend(enhanced(false, 0, 1, body));
     }
-    for bytes in [&classic, &blocks, &gzip(&classic), &zstd::encode_all(&blocks[..], 1).unwrap()] {
+    let solaris = snoop(2, 4, &packets);
+    for bytes in [&classic, &blocks, &solaris, &gzip(&classic), &zstd::encode_all(&blocks[..], 1).unwrap()] {
         let mut source = open(&[folder.file("x", bytes)], Options::default());
         let (mut batch, mut seen) = (Batch::default(), 0);
         while source.next_batch(&mut batch).unwrap() {
@@ -251,6 +270,33 @@ fn batches_stay_small_and_packets_span_reads() {
         assert_eq!(seen, bodies.len());
         assert_eq!(source.troubles().len(), 0);
         assert_eq!(source.progress(), Some((bytes.len() as u64, bytes.len() as u64)));
+    }
+}
+
+#[test]
+fn snoop_has_the_same_packets() {
+    let folder = Folder::new();
+    let (packets, troubles) = read(&[folder.file("x.snoop", &snoop(2, 4, &[(7, 9, b"one"), (8, 0, b"")]))]);
+    let (expected, _) = read(&[folder.file("x.pcap", &micro(&[(7, 9, b"one"), (8, 0, b"")]))]);
+    assert_eq!(troubles, [""; 0]);
+    let of = |packets: &[Read]| packets.iter().map(|p| (p.0, p.1, p.2, p.5.clone())).collect::<Vec<_>>();
+    assert_eq!(of(&packets), of(&expected));
+    assert_eq!(packets[0].4, 13);
+}
+
+#[test]
+fn a_snoop_record_that_does_not_fit_is_damage() {
+    let folder = Folder::new();
+    let good = snoop(2, 4, &[(1, 0, b"four")]);
+    // Captured length and length of the record: too small, with too much padding, endless.
+    for (len, size) in [(8, 24), (4, 24 + 4 + 100), (u32::MAX, u32::MAX)] {
+        let mut bytes = [good.clone(), good[16..].to_vec()].concat();
+        let second = good.len();
+        bytes[second + 4..second + 8].copy_from_slice(&len.to_be_bytes());
+        bytes[second + 8..second + 12].copy_from_slice(&size.to_be_bytes());
+        let (packets, troubles) = read(&[folder.file("bad.snoop", &bytes)]);
+        assert_eq!(packets.len(), 1, "{len}");
+        assert!(troubles[0].contains("snoop never writes"), "{troubles:?}");
     }
 }
 
@@ -277,7 +323,9 @@ fn cut_at_every_byte_of_the_last_record() {
     let blocks = [section(false), interface(false, 1, 0, &[]), enhanced(false, 0, 1, b"first")].concat();
     let blocks_head = blocks.len();
     let blocks = [blocks, enhanced(false, 0, 1, b"second")].concat();
-    for (whole, head) in [(classic, head), (blocks, blocks_head)] {
+    let solaris_head = snoop(2, 4, &[(1, 0, b"first...")]).len();
+    let solaris = snoop(2, 4, &[(1, 0, b"first..."), (2, 0, b"second..")]);
+    for (whole, head) in [(classic, head), (blocks, blocks_head), (solaris, solaris_head)] {
         for len in head..whole.len() {
             let path = folder.file("cut.pcap", &whole[..len]);
             let (packets, troubles) = read(&[path]);
@@ -384,7 +432,10 @@ fn what_is_no_capture_is_said_in_one_line_each() {
         (folder.file("text", b"hello world"), "is not a capture but text"),
         (folder.file("program", b"\x7fELF\x02\x01"), "is not a capture but a program"),
         (folder.file("packed", b"\xfd7zXZ\0\0"), "unpack it first"),
-        (folder.file("snoop", b"snoop\0\0\0"), "editcap"),
+        (folder.file("monitor", b"GMBU\0\0\0\0"), "editcap"),
+        (folder.file("snoop", &snoop(3, 4, &[])), "snoop capture of version 3"),
+        (folder.file("ring.snoop", &snoop(2, 2, &[])), "snoop capture of data link 2"),
+        (folder.file("head.snoop", b"snoop\0\0\0"), "cut off within its head"),
         (folder.file("noise", &[0, 1, 2, 3, 4]), "neither a pcap nor a pcapng"),
         (folder.file("short", &[0xa1, 0xb2]), "cut off within its head"),
         (folder.file("text.gz", &gzip(b"some text")), "is not a capture but text"),
