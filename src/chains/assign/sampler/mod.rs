@@ -111,6 +111,8 @@ struct Sampler<'a> {
     walks: Vec<Walk>,
     new: Walk,
     other: Vec<u32>,
+    /// Number of walks that were weighed against others.
+    weighed: u64,
 }
 
 /// The beliefs about all children, and the probability of every edge.
@@ -168,6 +170,7 @@ impl<'a> Sampler<'a> {
             walks: vec![Walk::default(); window.parents.len()],
             new: Walk::default(),
             other: Vec::new(),
+            weighed: 0,
         };
         sampler.find_strays();
         for child in 0..window.children.len() as u32 {
@@ -304,14 +307,15 @@ impl<'a> Sampler<'a> {
         self.tables.count(walk, 1.0);
     }
 
-    /// By how much a parent's walk is likelier with other calls than with those that it has.
-    fn gain_by(&mut self, parent: u32, calls: &[u32]) -> f64 {
+    /// By how much a parent's walk is likelier with other calls than with those that it has, `old`.
+    fn gain_by(&mut self, parent: u32, old: &[u32], calls: &[u32]) -> f64 {
         let Self { window, common, tables, walks, new, .. } = self;
         let now = &walks[parent as usize];
+        let difference = walk::retrace(window, common, tables, parent, (now, old, calls), new);
         tables.count_choices(now, -1.0);
-        walk::trace(window, common, tables, parent, calls, new);
-        let gain = tables.score(new, now) - tables.score(now, now);
+        let gain = tables.score(new.whole(), now) - tables.score(now.parts(difference), now);
         tables.count_choices(now, 1.0);
+        self.weighed += 1;
         gain
     }
 
@@ -327,7 +331,7 @@ impl<'a> Sampler<'a> {
         }
         self.other.extend_from_slice(&calls[place + usize::from(has)..]);
         let other = std::mem::take(&mut self.other);
-        let gain = self.gain_by(parent, &other);
+        let gain = self.gain_by(parent, &calls, &other);
         self.other = other;
         self.calls[parent as usize] = calls;
         if has { -gain } else { gain }
@@ -448,14 +452,14 @@ impl<'a> Sampler<'a> {
         gain += self.fits_connection(other, a) - self.fits_connection(other, b);
         let calls_b = self.calls[b as usize].clone();
         let new_b = exchanged(&calls_b, other, child);
-        gain += self.gain_by(b, &new_b);
+        gain += self.gain_by(b, &calls_b, &new_b);
         let mut new_a = Vec::new();
         if a == NONE {
             gain += self.stray_rate(other) - self.stray_rate(child);
         } else {
             let calls_a = self.calls[a as usize].clone();
             new_a = exchanged(&calls_a, child, other);
-            gain += self.gain_by(a, &new_a);
+            gain += self.gain_by(a, &calls_a, &new_a);
             gain += weight(self, a, other) - weight(self, a, child);
         }
         if self.random.unit().ln() < gain / temperature {
@@ -510,8 +514,8 @@ impl<'a> Sampler<'a> {
                 gain += self.fits_connection(call, to) - self.fits_connection(call, from);
             }
         }
-        gain += self.gain_by(b, &new_b);
-        gain += self.gain_by(a, &new_a);
+        gain += self.gain_by(b, &calls_b, &new_b);
+        gain += self.gain_by(a, &calls_a, &new_a);
         if self.random.unit().ln() < gain / temperature {
             for (calls, to) in [(tail_a, b), (tail_b, a)] {
                 for &call in calls {

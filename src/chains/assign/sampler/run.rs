@@ -140,7 +140,7 @@ impl Sampler<'_> {
         let mut sum = 0.0;
         for walk in &self.walks {
             self.tables.count_choices(walk, -1.0);
-            sum += self.tables.score(walk, walk);
+            sum += self.tables.score(walk.whole(), walk);
             self.tables.count_choices(walk, 1.0);
         }
         for &child in open {

@@ -7,6 +7,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::super::gaps::{self, BINS, Masses};
+use super::walk::{Difference, Mark};
 
 /// A choice among alternatives, counted for the operation and for its whole service. The service's counts are the prior of the
 /// operation's, and `base` that of the service's.
@@ -42,6 +43,10 @@ pub(super) struct Walk {
     pub(super) text: Option<(Choice, bool, f32)>,
     /// Logarithm of the factors that are not learnt.
     pub(super) fixed: f64,
+    /// Where each step begins, so that a change need not be traced from the beginning.
+    pub(super) marks: Vec<Mark>,
+    /// Whether any of its calls failed.
+    pub(super) has_failed: bool,
 }
 
 impl Walk {
@@ -50,7 +55,41 @@ impl Walk {
         self.gaps.clear();
         self.text = None;
         self.fixed = 0.0;
+        self.marks.clear();
+        self.has_failed = false;
     }
+
+    /// All of it.
+    pub(super) fn whole(&self) -> Parts<'_> {
+        let Self { choices, gaps, text, fixed, .. } = self;
+        Parts { choices: [choices, &[]], gaps, text: text.as_ref(), fixed: *fixed }
+    }
+
+    /// What another walk with that difference does not share.
+    pub(super) fn parts(&self, difference: Difference) -> Parts<'_> {
+        let [first, end] = [difference.steps.0, difference.steps.1].map(|at| self.marks[at]);
+        let outcome = self.marks[self.marks.len() - 1];
+        let (rest, text, fixed) = if difference.outcome {
+            (&self.choices[outcome.choices..], self.text.as_ref(), self.fixed - outcome.fixed)
+        } else {
+            (&[][..], None, 0.0)
+        };
+        Parts {
+            choices: [&self.choices[first.choices..end.choices], rest],
+            gaps: &self.gaps[first.gaps..end.gaps],
+            text,
+            fixed: end.fixed - first.fixed + fixed,
+        }
+    }
+}
+
+/// Parts of a walk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts<'a> {
+    choices: [&'a [Choice]; 2],
+    gaps: &'a [Gap],
+    text: Option<&'a (Choice, bool, f32)>,
+    fixed: f64,
 }
 
 /// The kinds of gaps, which differ before anything is learnt.
@@ -262,26 +301,26 @@ impl Tables {
         f64::from((mass + GAP_PRIOR * prior) / (all + GAP_PRIOR)) / width(at) * UNIT
     }
 
-    /// Logarithm of the likelihood of a walk. The choices of `own`, the present walk of its parent, must not be counted; its gaps
-    /// are left out here.
-    pub(super) fn score(&self, walk: &Walk, own: &Walk) -> f64 {
+    /// Logarithm of the likelihood of parts of a walk. The choices of `own`, the present walk of its parent, must not be counted;
+    /// its gaps are left out here.
+    pub(super) fn score(&self, walk: Parts<'_>, own: &Walk) -> f64 {
         let mut sum = walk.fixed;
         let mut product = 1.0_f64;
-        for choice in &walk.choices {
+        for choice in walk.choices.into_iter().flatten() {
             product *= f64::from(self.probability(choice));
             if product < 1e-100 {
                 sum += product.max(f64::MIN_POSITIVE).ln();
                 product = 1.0;
             }
         }
-        for gap in &walk.gaps {
+        for gap in walk.gaps {
             product *= self.density(*gap, own);
             if !(1e-100..1e100).contains(&product) {
                 sum += product.max(f64::MIN_POSITIVE).ln();
                 product = 1.0;
             }
         }
-        if let Some((choice, related, common)) = &walk.text {
+        if let Some((choice, related, common)) = walk.text {
             let passed = f64::from(self.probability(choice)).clamp(0.01, 0.99);
             let common = f64::from(*common);
             product *= if *related {

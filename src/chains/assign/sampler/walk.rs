@@ -111,6 +111,65 @@ fn next_base(common: &Common, service: u32, last: Option<&Facts>, next: Option<&
     }
 }
 
+/// Most services of which a walk remembers whether it has called them.
+const MAX_CALLED: usize = 8;
+
+/// How far a walk has come: all that its next step depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    /// The last call before the answer, the one of those that ended last, and the last one after the answer.
+    last: Option<u32>,
+    latest: Option<u32>,
+    late: Option<u32>,
+    /// The set of services that have been called.
+    called: u32,
+    kinds: [u32; MAX_CALLED],
+    kind_count: usize,
+}
+
+impl Progress {
+    const START: Self = Self {
+        last: None,
+        latest: None,
+        late: None,
+        called: 0,
+        kinds: [u32::MAX; MAX_CALLED],
+        kind_count: 0,
+    };
+
+    /// Whether the same steps follow from both.
+    fn leads_on_like(&self, other: &Self) -> bool {
+        (self.last, self.latest, self.late) == (other.last, other.latest, other.late)
+            && (self.called, self.kind_count) == (other.called, other.kind_count)
+    }
+}
+
+/// A place in a walk: before each of its calls, before its answer, and before its outcome.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    progress: Progress,
+    /// How much of [`Walk::choices`], [`Walk::gaps`] and [`Walk::fixed`] comes before.
+    pub(super) choices: usize,
+    pub(super) gaps: usize,
+    pub(super) fixed: f64,
+}
+
+impl Walk {
+    fn mark(&mut self, progress: Progress) {
+        let (choices, gaps) = (self.choices.len(), self.gaps.len());
+        self.marks.push(Mark { progress, choices, gaps, fixed: self.fixed });
+    }
+}
+
+/// What differs between a walk and one with other calls.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Difference {
+    /// The steps that differ, as indices of [`Walk::marks`] of the walk that is replaced.
+    pub(super) steps: (usize, usize),
+    /// Whether the outcome may follow from other calls.
+    pub(super) outcome: bool,
+}
+
 /// Writes the walk of `parent` with these calls, sorted by start, to `out`.
 pub(super) fn trace(
     window: &Window,
@@ -121,115 +180,178 @@ pub(super) fn trace(
     out: &mut Walk,
 ) {
     out.clear();
+    let mut progress = Progress::START;
+    for &call in calls {
+        out.mark(progress);
+        step(window, common, tables, parent, call, &mut progress, out);
+    }
+    out.mark(progress);
+    answer(window, common, tables, parent, &progress, out);
+    out.mark(progress);
+    outcome(window, common, tables, parent, calls, out);
+    out.has_failed = calls.iter().any(|&call| window.facts[call as usize].failed);
+}
+
+/// Writes to `out` only what would be different in `now`, the walk of `parent` with the calls `old`, if it had the calls `new`.
+/// Most steps of a long walk do not depend on which other calls it has.
+pub(super) fn retrace(
+    window: &Window,
+    common: &Common,
+    tables: &mut Tables,
+    parent: u32,
+    (now, old, new): (&Walk, &[u32], &[u32]),
+    out: &mut Walk,
+) -> Difference {
+    let first = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+    let (old_rest, new_rest) = (&old[first..], &new[first..]);
+    let same = old_rest.iter().rev().zip(new_rest.iter().rev()).take_while(|(a, b)| a == b).count();
+    out.clear();
+    let mut progress = now.marks[first].progress;
+    let mut end = None;
+    for (place, &call) in new_rest.iter().enumerate() {
+        let left = new_rest.len() - place;
+        if left <= same && progress.leads_on_like(&now.marks[old.len() - left].progress) {
+            end = Some(old.len() - left);
+            break;
+        }
+        step(window, common, tables, parent, call, &mut progress, out);
+    }
+    let end = end.unwrap_or_else(|| {
+        if progress.leads_on_like(&now.marks[old.len()].progress) {
+            return old.len();
+        }
+        answer(window, common, tables, parent, &progress, out);
+        old.len() + 1
+    });
+    let failed = |calls: &[u32]| calls.iter().any(|&call| window.facts[call as usize].failed);
+    let changed = failed(&old_rest[..old_rest.len() - same]) || failed(&new_rest[..new_rest.len() - same]);
+    let is_outcome_open = now.has_failed || changed;
+    if is_outcome_open {
+        outcome(window, common, tables, parent, new, out);
+    }
+    Difference { steps: (first, end), outcome: is_outcome_open }
+}
+
+/// One call of a walk.
+fn step(
+    window: &Window,
+    common: &Common,
+    tables: &mut Tables,
+    parent: u32,
+    call: u32,
+    progress: &mut Progress,
+    out: &mut Walk,
+) {
     let (span, facts) = (window.parents[parent as usize], &window.facts[parent as usize]);
     let who = (facts.operation, facts.service);
-    let answered = !matches!(facts.ending, Ending::Open | Ending::Broken);
-    let mut last: Option<u32> = None;
-    let mut called = 0;
-    let mut kinds: [u32; 8] = [u32::MAX; 8];
-    let mut kind_count = 0;
-    let mut latest: Option<u32> = None;
-    let mut late = None;
     let end_of = |call: u32| window.children[call as usize].end;
-    for &call in calls {
-        let (child, its) = (window.children[call as usize], &window.facts[call as usize]);
-        if child.start > span.end {
-            let from = late.map_or(span.end, |call: u32| window.children[call as usize].start);
-            out.choices.push(tables.choice(NEXT, who, ANSWERED, its.service + 1, || {
-                0.03 / common.callees[facts.service as usize].max(1.0)
-            }));
-            operation(common, tables, who, None, its, &mut out.choices);
-            out.gaps.push(tables.gap(Kind::Late, facts.service, ANSWERED, its.service, child.start - from));
-            late = Some(call);
-            continue;
-        }
-        let before = last.map(|call| &window.facts[call as usize]);
-        let at = before.map_or(REQUEST, |before| state(called, before));
-        let (beside, gap) = if let Some(last) = last {
-            let of = &window.facts[last as usize];
-            let before = window.children[last as usize];
-            let ended = latest.map_or(before.end, end_of);
-            let open = matches!(of.ending, Ending::Open);
-            if child.start >= ended && !open {
-                let of = latest.map_or(of, |latest| &window.facts[latest as usize]);
-                let gap = child.start - ended;
-                (false, tables.gap(Kind::After, facts.service, gap_state(of), its.service, gap))
-            } else if child.start >= before.end && !open {
-                let gap = child.start - before.end;
-                (false, tables.gap(Kind::After, facts.service, gap_state(of), its.service, gap))
-            } else {
-                let again = u32::from(of.service == its.service);
-                let gap = child.start - before.start;
-                (true, tables.gap(Kind::Beside, facts.service, BESIDE, again, gap))
-            }
+    let (child, its) = (window.children[call as usize], &window.facts[call as usize]);
+    if child.start > span.end {
+        let from = progress.late.map_or(span.end, |call: u32| window.children[call as usize].start);
+        out.choices.push(tables.choice(NEXT, who, ANSWERED, its.service + 1, || {
+            0.03 / common.callees[facts.service as usize].max(1.0)
+        }));
+        operation(common, tables, who, None, its, &mut out.choices);
+        out.gaps.push(tables.gap(Kind::Late, facts.service, ANSWERED, its.service, child.start - from));
+        progress.late = Some(call);
+        return;
+    }
+    let (last, latest) = (progress.last, progress.latest);
+    let before = last.map(|call| &window.facts[call as usize]);
+    let at = before.map_or(REQUEST, |before| state(progress.called, before));
+    let (beside, gap) = if let Some(last) = last {
+        let of = &window.facts[last as usize];
+        let before = window.children[last as usize];
+        let ended = latest.map_or(before.end, end_of);
+        let open = matches!(of.ending, Ending::Open);
+        if child.start >= ended && !open {
+            let of = latest.map_or(of, |latest| &window.facts[latest as usize]);
+            let gap = child.start - ended;
+            (false, tables.gap(Kind::After, facts.service, gap_state(of), its.service, gap))
+        } else if child.start >= before.end && !open {
+            let gap = child.start - before.end;
+            (false, tables.gap(Kind::After, facts.service, gap_state(of), its.service, gap))
         } else {
-            let gap = child.start - span.start;
-            (false, tables.gap(Kind::After, facts.service, REQUEST, its.service, gap))
-        };
-        let next = if beside { BESIDE } else { its.service + 1 };
-        out.choices.push(
-            tables
-                .choice(NEXT, who, at, next, || next_base(common, facts.service, before, Some(its), beside)),
-        );
-        let known = kinds[..kind_count].contains(&its.service);
-        if beside {
-            // Calls side by side may come in any order.
-            let again = known;
-            out.choices.push(tables.choice(
-                AGAIN,
-                who,
-                0,
-                u32::from(again),
-                || if again { 0.3 } else { 0.7 },
-            ));
-            let rest = common.callees[facts.service as usize] - kind_count as f32;
-            let among = if again { kind_count as f32 } else { rest };
-            out.fixed -= f64::from(among.max(1.0)).ln();
+            let again = u32::from(of.service == its.service);
+            let gap = child.start - before.start;
+            (true, tables.gap(Kind::Beside, facts.service, BESIDE, again, gap))
         }
-        if !known && kind_count < kinds.len() {
-            kinds[kind_count] = its.service;
-            kind_count += 1;
-            called = add_service(called, its.service);
-        }
-        operation(common, tables, who, before, its, &mut out.choices);
-        out.gaps.push(gap);
-        if child.start < span.start {
-            // Its work had not begun.
-            out.fixed -= 6.0;
-        }
-        last = Some(call);
-        let outlives = child.end > span.end && !matches!(its.ending, Ending::Open);
-        if answered {
-            let broken = matches!(its.ending, Ending::Broken);
-            let (alternative, base) = if broken { (2, 0.3) } else { (0, 0.02) };
-            out.choices.push(tables.choice(OUTLIVED, who, alternative, u32::from(outlives), || {
-                if outlives { base } else { 1.0 - base }
-            }));
-        }
-        if !outlives && latest.is_none_or(|latest| child.end >= end_of(latest)) {
-            latest = Some(call);
-        }
+    } else {
+        let gap = child.start - span.start;
+        (false, tables.gap(Kind::After, facts.service, REQUEST, its.service, gap))
+    };
+    let next = if beside { BESIDE } else { its.service + 1 };
+    out.choices.push(
+        tables.choice(NEXT, who, at, next, || next_base(common, facts.service, before, Some(its), beside)),
+    );
+    let known = progress.kinds[..progress.kind_count].contains(&its.service);
+    if beside {
+        // Calls side by side may come in any order.
+        let again = known;
+        out.choices.push(tables.choice(AGAIN, who, 0, u32::from(again), || if again { 0.3 } else { 0.7 }));
+        let rest = common.callees[facts.service as usize] - progress.kind_count as f32;
+        let among = if again { progress.kind_count as f32 } else { rest };
+        out.fixed -= f64::from(among.max(1.0)).ln();
     }
-    if answered {
-        let before = last.map(|call| &window.facts[call as usize]);
-        let at = before.map_or(REQUEST, |before| state(called, before));
-        out.choices.push(
-            tables.choice(NEXT, who, at, ANSWER, || next_base(common, facts.service, before, None, false)),
-        );
-        out.choices.push(tables.choice(NEXT, who, ANSWERED, ANSWER, || 0.97));
-        let gap = match latest.or(last) {
-            None => tables.gap(Kind::Alone, facts.service, REQUEST, ANSWER, span.end - span.start),
-            Some(call) => {
-                let its = &window.facts[call as usize];
-                let child = window.children[call as usize];
-                let open = matches!(its.ending, Ending::Open) || child.end > span.end;
-                let (kind, from) = if open { (Kind::Silent, child.start) } else { (Kind::Answer, child.end) };
-                tables.gap(kind, facts.service, gap_state(its), ANSWER, span.end - from)
-            }
-        };
-        out.gaps.push(gap);
+    if !known && progress.kind_count < MAX_CALLED {
+        progress.kinds[progress.kind_count] = its.service;
+        progress.kind_count += 1;
+        progress.called = add_service(progress.called, its.service);
     }
-    outcome(window, common, tables, parent, calls, out);
+    operation(common, tables, who, before, its, &mut out.choices);
+    out.gaps.push(gap);
+    if child.start < span.start {
+        // Its work had not begun.
+        out.fixed -= 6.0;
+    }
+    progress.last = Some(call);
+    let outlives = child.end > span.end && !matches!(its.ending, Ending::Open);
+    if is_answered(facts) {
+        let broken = matches!(its.ending, Ending::Broken);
+        let (alternative, base) = if broken { (2, 0.3) } else { (0, 0.02) };
+        out.choices.push(tables.choice(OUTLIVED, who, alternative, u32::from(outlives), || {
+            if outlives { base } else { 1.0 - base }
+        }));
+    }
+    if !outlives && latest.is_none_or(|latest| child.end >= end_of(latest)) {
+        progress.latest = Some(call);
+    }
+}
+
+fn is_answered(facts: &Facts) -> bool {
+    !matches!(facts.ending, Ending::Open | Ending::Broken)
+}
+
+/// The answer, after all calls.
+fn answer(
+    window: &Window,
+    common: &Common,
+    tables: &mut Tables,
+    parent: u32,
+    progress: &Progress,
+    out: &mut Walk,
+) {
+    let (span, facts) = (window.parents[parent as usize], &window.facts[parent as usize]);
+    if !is_answered(facts) {
+        return;
+    }
+    let who = (facts.operation, facts.service);
+    let before = progress.last.map(|call| &window.facts[call as usize]);
+    let at = before.map_or(REQUEST, |before| state(progress.called, before));
+    out.choices
+        .push(tables.choice(NEXT, who, at, ANSWER, || next_base(common, facts.service, before, None, false)));
+    out.choices.push(tables.choice(NEXT, who, ANSWERED, ANSWER, || 0.97));
+    let gap = match progress.latest.or(progress.last) {
+        None => tables.gap(Kind::Alone, facts.service, REQUEST, ANSWER, span.end - span.start),
+        Some(call) => {
+            let its = &window.facts[call as usize];
+            let child = window.children[call as usize];
+            let open = matches!(its.ending, Ending::Open) || child.end > span.end;
+            let (kind, from) = if open { (Kind::Silent, child.start) } else { (Kind::Answer, child.end) };
+            tables.gap(kind, facts.service, gap_state(its), ANSWER, span.end - from)
+        }
+    };
+    out.gaps.push(gap);
 }
 
 /// Which operation of a service is called.
