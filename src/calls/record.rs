@@ -392,6 +392,13 @@ impl Call {
         }
     }
 
+    /// Moves the call out, and leaves one of which nothing is known but its identity.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let left = Self::new(self.uid, self.start, self.client, self.server);
+        std::mem::replace(self, left)
+    }
+
     /// The caller's address: the one that a PROXY header names, else the one of the connection.
     #[must_use]
     pub fn caller_address(&self) -> Endpoint {

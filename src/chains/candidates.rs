@@ -21,6 +21,9 @@ pub(super) const LATE: i64 = 1_000_000_000;
 /// the call; the bound is for ids that are reused.
 const LATE_BY_ID: i64 = 60_000_000_000;
 
+/// Most possible causes with the same id; an id of more is a constant.
+const MAX_BY_ID: usize = 16;
+
 /// Assumed number of different values of a header that looks like an id.
 const RICH_DOMAIN: f32 = 1_000.0;
 
@@ -284,6 +287,10 @@ fn by_id(
     let best = found.iter().map(|(_, weight)| *weight).fold(f32::MIN, f32::max);
     found.retain(|(_, weight)| *weight >= best - 1.0);
     found.sort_unstable_by_key(|(parent, _)| *parent);
+    // An id that very many calls share is that of none.
+    if found.len() > MAX_BY_ID {
+        return None;
+    }
     let alone = found.len() == 1;
     let candidates: Vec<Candidate> = found
         .into_iter()

@@ -3,21 +3,20 @@
 //! Most children end before their parents, so calls are held until everything that began before them has been decided. Then their
 //! causes are settled together. A chain is emitted when no later call can belong to it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
-use foldhash::fast::FixedState;
-
-use super::assign::{self, Edge, SETTLED, Solution, Span, TimingModel, Window, baselines};
+use super::assign::TimingModel;
 use super::candidates::{self, Candidate, Found, LATE};
-use super::facts;
+use super::held::{Held, HeldCalls, Slot};
 use super::hints::Hints;
 use super::judge;
 use super::members::Member;
 use super::record::{Chain, Evidence, FACT, Hop, Link};
+use super::settle::{Settled, class, settle};
 use super::traits::{Traits, hash};
 use crate::calls::record::{Call, Class, Uid};
 use crate::text;
@@ -26,12 +25,12 @@ use crate::time::Timestamp;
 /// Greatest depth of a chain; deeper calls become roots of their own.
 const MAX_DEPTH: u32 = 64;
 
-/// Least time between two rounds of live linking, nanoseconds.
-const PAUSE: i64 = 250_000_000;
+/// Least time between two rounds of live linking, nanoseconds, with few calls and with many: each round looks at all calls that are
+/// held.
+const PAUSE: [i64; 2] = [250_000_000, 1_000_000_000];
 
-/// Fewest calls of an operation for gaps of its own. The gaps of fewer calls say less than those of the whole service, even if the
-/// operations differ.
-const ENOUGH: u32 = 500;
+/// Number of held calls from which rounds are rarer.
+const MANY: usize = 4_000;
 
 /// Longest pause after a failed try before the next one, nanoseconds.
 const RETRY_PAUSE: i64 = 10_000_000_000;
@@ -39,17 +38,8 @@ const RETRY_PAUSE: i64 = 10_000_000_000;
 /// Most operations that are counted.
 const MAX_OPERATIONS: usize = 65_536;
 
-/// Confidence of a link by an id that both calls carry.
-const PROVED: f64 = 0.99;
-
-/// Highest confidence of a link by time, or by there being no other call.
-const INFERRED: f64 = 0.99;
-
 /// Most rivals of a link that are named.
 const MAX_RIVALS: usize = 8;
-
-/// Least probability of a rival that counts.
-const LEAST_RIVAL: f64 = 0.01;
 
 /// How the engine holds and links calls.
 #[derive(Clone, Copy, Debug)]
@@ -102,47 +92,37 @@ impl Default for Options {
     }
 }
 
-/// A held call.
-struct Held {
-    call: Arc<Call>,
-    traits: Traits,
-    /// Its cause, once settled.
-    parent: Option<(Uid, Link)>,
-    /// Whether the cause has been settled.
-    settled: bool,
-    children: Vec<Uid>,
-    /// See [`Hop::rivals`].
-    rivals: Vec<(Uid, f64)>,
-    /// See [`Hop::missed`].
-    missed: f64,
-    /// The next try of the same call, where this is an earlier try of a root.
-    next_try: Option<Uid>,
-    /// The earlier tries of a root, by start.
-    tries: Vec<Uid>,
-}
+/// A held call in the order of calls: its start, its id, its place.
+type Key = (i64, Uid, Slot);
 
 /// Links calls into chains.
 pub struct Engine {
     options: Options,
     hints: Hints,
     /// All held calls.
-    held: HashMap<Uid, Held, FixedState>,
-    /// Those whose cause is not settled, by start.
-    unsettled: BTreeSet<(i64, Uid)>,
+    held: HeldCalls,
+    /// Those whose cause is not settled, in the order in which they came.
+    unsettled: Vec<Key>,
     /// Those whose cause is settled, by start: they may still be causes, or their chains may still grow.
-    settled: BTreeSet<(i64, Uid)>,
+    settled: Vec<Key>,
     model: TimingModel,
     /// Calls so far, by operation.
     operations: HashMap<u64, u32, FixedState>,
     /// Addresses from which calls were made: the capture shows what their processes do.
     egress: HashSet<std::net::IpAddr, FixedState>,
     /// The last failed call without a cause, by who called what: a further try of it may follow.
-    retriable: HashMap<u64, Uid, FixedState>,
+    retriable: HashMap<u64, (Slot, Uid), FixedState>,
     next_tick: i64,
+    /// All calls that began before this time have been decided.
+    decided: i64,
     /// Calls linked before all calls that began before them were decided, to stay within `max_held`.
     hurried: u64,
     /// Calls with too many possible causes to consider all.
     crowded: u64,
+    /// Whether there is no time for models.
+    is_hasty: bool,
+    /// Calls linked without models because of that.
+    hasty: u64,
 }
 
 impl Engine {
@@ -152,16 +132,19 @@ impl Engine {
         Self {
             options,
             hints: Hints::default(),
-            held: HashMap::default(),
-            unsettled: BTreeSet::new(),
-            settled: BTreeSet::new(),
+            held: HeldCalls::default(),
+            unsettled: Vec::new(),
+            settled: Vec::new(),
             model: TimingModel::default(),
             operations: HashMap::default(),
             egress: HashSet::default(),
             retriable: HashMap::default(),
             next_tick: i64::MIN,
+            decided: i64::MIN,
             hurried: 0,
             crowded: 0,
+            is_hasty: false,
+            hasty: 0,
         }
     }
 
@@ -175,10 +158,6 @@ impl Engine {
     /// `out`.
     pub fn call(&mut self, call: impl Into<Arc<Call>>, out: &mut dyn FnMut(Chain)) {
         let mut call = call.into();
-        let key = (call.start.0, call.uid);
-        if self.egress.len() < self.options.max_held {
-            self.egress.insert(call.client.ip);
-        }
         let traits = Traits::of(&call);
         // Headers are large, and have been read.
         if !self.options.metadata
@@ -186,39 +165,39 @@ impl Engine {
         {
             call.metadata = Vec::new();
         }
+        self.hold(call, traits, out);
+    }
+
+    fn hold(&mut self, call: Arc<Call>, traits: Traits, out: &mut dyn FnMut(Chain)) {
+        if self.egress.len() < self.options.max_held {
+            self.egress.insert(call.client.ip);
+        }
         if self.operations.len() < MAX_OPERATIONS || self.operations.contains_key(&traits.operation) {
             *self.operations.entry(traits.operation).or_default() += 1;
         }
-        let held = Held {
-            call,
-            traits,
-            parent: None,
-            settled: false,
-            children: Vec::new(),
-            rivals: Vec::new(),
-            missed: 0.0,
-            next_try: None,
-            tries: Vec::new(),
-        };
-        self.held.insert(key.1, held);
-        self.unsettled.insert(key);
+        let (start, uid) = (call.start.0, call.uid);
+        let slot = self.held.insert(Held::new(call, traits));
+        self.unsettled.push((start, uid, slot));
         if self.held.len() > self.options.max_held {
             self.hurry(out);
         }
     }
 
     /// Advances to the time of the newest packet. Calls that began before it, and before the oldest call that is still open
-    /// (`None`: none is), can be linked. Only live capture needs this; for a file, [`Self::finish`] is enough.
+    /// (`None`: none is), can be linked. Live capture needs this; for a file, [`Self::finish`] is enough.
     pub fn tick(&mut self, now: Timestamp, oldest_open: Option<Timestamp>, out: &mut dyn FnMut(Chain)) {
+        let open = oldest_open.map_or(i64::MAX, |open| open.0);
+        // A decided call may take a moment to arrive here.
+        let arrived = now.0.saturating_sub(LATE);
+        self.decided = self.decided.max(open.min(arrived));
         let Some(patience) = self.options.patience else { return };
         if now.0 < self.next_tick {
             return;
         }
-        self.next_tick = now.0.saturating_add(PAUSE);
+        self.next_tick = now.0.saturating_add(PAUSE[usize::from(self.held.len() >= MANY)]);
         let patience = i64::try_from(patience.as_nanos()).unwrap_or(i64::MAX);
-        // A stream may stay open for hours, so the wait is bounded. A decided call may take a moment to arrive here.
-        let open = oldest_open.map_or(i64::MAX, |open| open.0).max(now.0.saturating_sub(patience));
-        let until = open.min(now.0.saturating_sub(LATE));
+        // A stream may stay open for hours, so the wait is bounded.
+        let until = open.max(now.0.saturating_sub(patience)).min(arrived);
         self.link(until, until);
         self.emit(until, LATE, out);
     }
@@ -227,6 +206,17 @@ impl Engine {
     pub fn finish(&mut self, out: &mut dyn FnMut(Chain)) {
         self.link(i64::MAX, i64::MAX);
         self.emit(i64::MAX, 0, out);
+    }
+
+    /// Whether to link by the simplest evidence from now on, because calls come faster than they are linked.
+    pub fn hasten(&mut self, is_hasty: bool) {
+        self.is_hasty = is_hasty;
+    }
+
+    /// Number of calls that are held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held.len()
     }
 
     /// Number of calls that were linked too early, because too many were held.
@@ -255,19 +245,29 @@ impl Engine {
             let most = candidates::MAX_CANDIDATES;
             format!("{calls} linked by cheaper evidence: only the latest {most} of the calls in work at that time were weighed")
         });
-        hurried.into_iter().chain(crowded).collect()
+        let hasty = (self.hasty > 0).then(|| {
+            let calls = text::counted(self.hasty, "call");
+            format!(
+                "{calls} linked by names, words and order alone: calls came faster than times can be weighed"
+            )
+        });
+        hurried.into_iter().chain(crowded).chain(hasty).collect()
     }
 
-    /// Links the older half of the unsettled calls.
+    /// Links the older calls of the unsettled ones.
     fn hurry(&mut self, out: &mut dyn FnMut(Chain)) {
-        let half = self.unsettled.len() / 2;
-        let until = match self.unsettled.iter().nth(half) {
-            Some(&(start, _)) if half > 0 => start,
+        self.unsettled.sort();
+        let older = self.unsettled.len() / 3 * 2;
+        let start = |place: usize| self.unsettled.get(place).map(|&(start, ..)| start);
+        let (until, horizon) = match start(older) {
+            Some(until) if older > 0 => (until, start(older + older / 8).unwrap_or(i64::MAX)),
             // Nearly all are settled and belong to chains that could still grow: these are emitted as they are.
-            _ => i64::MAX,
+            _ => (i64::MAX, i64::MAX),
         };
-        self.hurried += half as u64;
-        self.link(until, i64::MAX);
+        let early = until.min(self.decided);
+        let is_early = |(start, ..): &&Key| *start >= early;
+        self.hurried += self.unsettled[..older].iter().filter(is_early).count() as u64;
+        self.link(until, horizon);
         self.emit(until, LATE, out);
         // If too many calls remain, the wait for late calls is cut short; if still too many remain, everything is emitted.
         if self.held.len() > self.options.max_held / 4 * 3 {
@@ -281,22 +281,24 @@ impl Engine {
 
     /// Settles the causes of calls that began before `until`; calls that began before `horizon` are considered too.
     fn link(&mut self, until: i64, horizon: i64) {
-        if self.unsettled.range(..(until, Uid::default())).next().is_none() {
+        self.unsettled.sort();
+        let before = |time: i64| self.unsettled.partition_point(|&(start, ..)| start < time);
+        let (wanted, considered) = (before(until), before(horizon));
+        if wanted == 0 {
             return;
         }
-        let keys: Vec<(i64, Uid)> = {
-            let waiting = self.unsettled.range(..(horizon, Uid::default())).copied();
-            let mut keys: Vec<_> = waiting.chain(self.settled.iter().copied()).collect();
-            keys.sort_unstable();
-            keys
-        };
-        let index_of: HashMap<Uid, u32, FixedState> =
-            keys.iter().enumerate().map(|(index, (_, uid))| (*uid, index as u32)).collect();
-        let members: Vec<Member<'_>> = keys
+        let mut keys: Vec<Key> = self.unsettled[..considered].to_vec();
+        keys.extend_from_slice(&self.settled);
+        keys.sort();
+        let slots: Vec<Slot> = keys.into_iter().map(|(.., slot)| slot).collect();
+        let mut index_of = vec![u32::MAX; self.held.places()];
+        slots.iter().enumerate().for_each(|(index, &slot)| index_of[slot as usize] = index as u32);
+        let members: Vec<Member<'_>> = slots
             .iter()
-            .map(|(_, uid)| {
-                let held = &self.held[uid];
-                let settled = held.parent.and_then(|(parent, _)| index_of.get(&parent).copied());
+            .map(|&slot| {
+                let held = &self.held[slot];
+                let settled = held.parent.map(|(parent, _)| index_of[parent as usize]);
+                let settled = settled.filter(|&index| index != u32::MAX);
                 let is_child = !held.settled || settled.is_some();
                 Member { call: &held.call, traits: &held.traits, settled, is_child }
             })
@@ -305,65 +307,28 @@ impl Engine {
         let Found { candidates: mut found, crowded, joint } = candidates::candidates(&members, &begun);
         let unweighed = self.apply_hints(&members, &mut found);
         // Calls after `until` are considered again later, and counted then.
-        self.crowded += crowded.iter().filter(|&&index| keys[index as usize].0 < until).count() as u64;
+        self.crowded +=
+            crowded.iter().filter(|&&index| members[index as usize].call.start.0 < until).count() as u64;
         let classes: Vec<u32> =
             members.iter().map(|member| class(member.call, member.traits, &self.operations)).collect();
-        let links =
-            settle(&members, &classes, &begun, (&found, &joint), self.options.method, &mut self.model);
-        let mut done = Vec::new();
-        for (index, &(start, uid)) in keys.iter().enumerate() {
-            if start < until && !self.held[&uid].settled {
-                let name = |index: u32| keys[index as usize].1;
-                let Settled { link, rivals } = &links[index];
-                let mut rivals: Vec<_> = rivals.iter().map(|(rival, share)| (name(*rival), *share)).collect();
-                let link = link.map(|(parent, link)| (name(parent), link));
-                let (link, dropped) = match link {
-                    Some((_, Link { confidence, .. })) if confidence < self.options.min_confidence => {
-                        (None, link)
-                    }
-                    _ => (link, None),
-                };
-                rivals.extend(dropped.map(|(parent, link)| (parent, link.confidence)));
-                done.push((start, uid, link, rivals));
-            }
-        }
+        let method = if self.is_hasty { Method::Nearest } else { self.options.method };
+        self.hasty += if self.is_hasty { wanted as u64 } else { 0 };
+        let mut links = settle(&members, &classes, &begun, (&found, &joint), method, &mut self.model);
         drop(members);
         for (child, parent, share) in unweighed {
-            let ((start, child), parent) = (keys[child], keys[parent as usize].1);
+            let child = &self.held[slots[child]];
             // Calls after `until` are considered again later.
-            let is_done = start < until && !self.held[&child].settled;
-            if let Some(held) = self.held.get_mut(&parent).filter(|_| is_done) {
-                held.missed = 1.0 - (1.0 - held.missed) * (1.0 - share);
+            if child.call.start.0 < until && !child.settled {
+                let parent = &mut self.held[slots[parent as usize]];
+                parent.missed = 1.0 - (1.0 - parent.missed) * (1.0 - share);
             }
         }
-        for (start, uid, link, rivals) in done {
-            self.unsettled.remove(&(start, uid));
-            self.settled.insert((start, uid));
-            let parent = link.filter(|(parent, _)| self.can_attach(*parent, uid));
-            if let Some((above, _)) = parent
-                && let Some(held) = self.held.get_mut(&above)
-            {
-                held.children.push(uid);
-            }
-            let has_failed = self.held.get(&uid).is_some_and(|held| held.call.failed());
-            for (rival, share) in &rivals {
-                if let Some(held) = self.held.get_mut(rival).filter(|_| has_failed) {
-                    held.missed = 1.0 - (1.0 - held.missed) * (1.0 - share);
-                }
-            }
-            if let Some(held) = self.held.get_mut(&uid) {
-                held.parent = parent;
-                held.settled = true;
-                let others: f64 = rivals.iter().map(|(_, share)| share).sum();
-                if parent.map_or(others > 1.0 - FACT, |(_, link)| link.confidence < FACT) {
-                    held.rivals = rivals;
-                    held.rivals.truncate(MAX_RIVALS);
-                }
-            }
-            if parent.is_none() {
-                self.join_tries(uid);
-            }
+        let settled_now: Vec<Key> = self.unsettled.drain(..wanted).collect();
+        for &(.., slot) in &settled_now {
+            self.attach(slot, std::mem::take(&mut links[index_of[slot as usize] as usize]), &slots);
         }
+        self.settled.extend(settled_now);
+        self.settled.sort();
     }
 
     /// Removes the candidates that the hints forbid. Of a failed call all of whose candidates are set aside unweighed, any may be the
@@ -386,43 +351,77 @@ impl Engine {
         unweighed
     }
 
+    /// Attaches a call to its cause. Both are named by their index in `slots`.
+    fn attach(&mut self, slot: Slot, Settled { link, rivals }: Settled, slots: &[Slot]) {
+        let link = link.map(|(parent, link)| (slots[parent as usize], link));
+        let is_made = |link: &(Slot, Link)| link.1.confidence >= self.options.min_confidence;
+        let dropped = link.filter(|link| !is_made(link)).map(|(parent, link)| (parent, link.confidence));
+        let parent = link.filter(is_made).filter(|(parent, _)| self.can_attach(*parent, slot));
+        if let Some((above, _)) = parent {
+            self.held[above].children.push(slot);
+        }
+        let rivals: Vec<(Slot, f64)> =
+            rivals.into_iter().map(|(rival, share)| (slots[rival as usize], share)).chain(dropped).collect();
+        let mut named = Vec::new();
+        let has_failed = self.held[slot].call.failed();
+        let others: f64 = rivals.iter().map(|(_, share)| share).sum();
+        let is_unsure = parent.map_or(others > 1.0 - FACT, |(_, link)| link.confidence < FACT);
+        if has_failed || is_unsure {
+            for (rival, share) in rivals {
+                let rival = &mut self.held[rival];
+                if has_failed {
+                    rival.missed = 1.0 - (1.0 - rival.missed) * (1.0 - share);
+                }
+                if is_unsure && named.len() < MAX_RIVALS {
+                    named.push((rival.call.uid, share));
+                }
+            }
+        }
+        let held = &mut self.held[slot];
+        held.parent = parent;
+        held.settled = true;
+        held.rivals = named;
+        if parent.is_none() {
+            self.join_tries(slot);
+        }
+    }
+
     /// Joins a call without a cause to the failed one that it is a further try of.
-    fn join_tries(&mut self, uid: Uid) {
-        let Some(held) = self.held.get(&uid) else { return };
+    fn join_tries(&mut self, slot: Slot) {
+        let held = &self.held[slot];
+        let uid = held.call.uid;
         let (call, is_retry) = (&held.call, held.traits.retry);
         let who = hash(&(call.client.ip, &call.service, &call.method, call.server.port, call.kind as u8));
         let (start, failed) =
             (call.start, !matches!(call.class(), Some(Class::Ok | Class::Business)) && call.failed());
         let before = self.retriable.get(&who).copied();
         if is_retry
-            && let Some(before) = before
-            && let Some(earlier) = self.held.get_mut(&before)
+            && let Some((before, named)) = before
+            && let Some(earlier) = self.held.get_mut(before).filter(|earlier| earlier.call.uid == named)
             && earlier.next_try.is_none()
             && earlier.call.start < start
             && earlier.call.end.0.saturating_add(RETRY_PAUSE) >= start.0
         {
-            earlier.next_try = Some(uid);
+            earlier.next_try = Some(slot);
             let mut tries = std::mem::take(&mut earlier.tries);
             tries.push(before);
-            if let Some(held) = self.held.get_mut(&uid) {
-                held.tries = tries;
-            }
+            self.held[slot].tries = tries;
         }
         if !failed {
             self.retriable.remove(&who);
         } else if self.retriable.len() < MAX_OPERATIONS {
-            self.retriable.insert(who, uid);
+            self.retriable.insert(who, (slot, uid));
         }
     }
 
     /// Whether `child` can be attached below `parent`: no cycle, and not too deep.
-    fn can_attach(&self, parent: Uid, child: Uid) -> bool {
+    fn can_attach(&self, parent: Slot, child: Slot) -> bool {
         let mut at = parent;
         for _ in 0..MAX_DEPTH {
             if at == child {
                 return false;
             }
-            match self.held.get(&at).map(|held| held.parent) {
+            match self.held.get(at).map(|held| held.parent) {
                 Some(Some((above, _))) => at = above,
                 Some(None) => return true,
                 None => return false,
@@ -433,61 +432,62 @@ impl Engine {
 
     /// Emits the chains to which no call that began at `until` or later can belong, if calls are late by at most `late`.
     fn emit(&mut self, until: i64, late: i64, out: &mut dyn FnMut(Chain)) {
-        let roots: Vec<Uid> = self
+        let is_over = |held: &Held| until == i64::MAX || held.traits.end.saturating_add(late) < until;
+        let is_root = |held: &Held| held.parent.is_none() && held.next_try.is_none();
+        let roots: Vec<Slot> = self
             .settled
             .iter()
-            .map(|(_, uid)| *uid)
-            .filter(|uid| {
-                self.held.get(uid).is_some_and(|held| held.parent.is_none() && held.next_try.is_none())
-            })
+            .map(|&(.., slot)| slot)
+            .filter(|&slot| is_root(&self.held[slot]) && is_over(&self.held[slot]))
             .collect();
         for root in roots {
+            if self.held[root].children.is_empty() && self.held[root].tries.is_empty() {
+                out(self.take(&[(root, None)]));
+                continue;
+            }
             let mut order = self.walk(root);
             // The trees of the earlier tries follow.
-            for tried in self.held[&root].tries.clone() {
+            for &tried in &self.held[root].tries {
                 let first = order.len();
-                let shift = |(uid, parent): (Uid, Option<usize>)| (uid, parent.map(|parent| parent + first));
+                let shift =
+                    |(slot, parent): (Slot, Option<usize>)| (slot, parent.map(|parent| parent + first));
                 order.extend(self.walk(tried).into_iter().map(shift));
             }
-            let whole = order.iter().all(|(uid, _)| {
-                let held = &self.held[uid];
-                held.settled && (until == i64::MAX || held.traits.end.saturating_add(late) < until)
-            });
-            if whole {
+            if order.iter().all(|&(slot, _)| self.held[slot].settled && is_over(&self.held[slot])) {
                 out(self.take(&order));
             }
         }
+        let held = &self.held;
+        self.settled.retain(|&(.., slot)| held.get(slot).is_some());
     }
 
     /// The calls of a tree, depth first, each with the index of its parent.
-    fn walk(&self, root: Uid) -> Vec<(Uid, Option<usize>)> {
+    fn walk(&self, root: Slot) -> Vec<(Slot, Option<usize>)> {
         let mut order = Vec::new();
         let mut stack = vec![(root, None)];
-        while let Some((uid, parent)) = stack.pop() {
+        while let Some((slot, parent)) = stack.pop() {
             let index = order.len();
-            order.push((uid, parent));
-            let Some(held) = self.held.get(&uid) else { continue };
-            let mut children = held.children.clone();
-            children.sort_by_key(|child| std::cmp::Reverse((self.held[child].call.start, *child)));
-            stack.extend(children.into_iter().map(|child| (child, Some(index))));
+            order.push((slot, parent));
+            let first = stack.len();
+            stack.extend(self.held[slot].children.iter().map(|&child| (child, Some(index))));
+            stack[first..].sort_by_key(|&(child, _)| std::cmp::Reverse(self.held[child].key()));
         }
         order
     }
 
     /// Removes a tree and judges it.
-    fn take(&mut self, order: &[(Uid, Option<usize>)]) -> Chain {
+    fn take(&mut self, order: &[(Slot, Option<usize>)]) -> Chain {
         let mut hops: Vec<Hop> = Vec::with_capacity(order.len());
-        for &(uid, parent) in order {
-            let Some(mut held) = self.held.remove(&uid) else { continue };
+        for &(slot, parent) in order {
+            let Some(mut held) = self.held.remove(slot) else { continue };
+            let above = parent.and_then(|parent| hops.get(parent));
             // If others hold the call too (the live interface), it stays unchanged.
-            if let Some((parent, link)) = held.parent
+            if let (Some((_, link)), Some(above)) = (held.parent, above)
                 && let Some(call) = Arc::get_mut(&mut held.call)
             {
-                call.parent = Some(parent);
+                call.parent = Some(above.call.uid);
                 call.parent_evidence = link.evidence.strongest().map(Evidence::name);
             }
-            self.settled.remove(&(held.call.start.0, uid));
-            let above = parent.and_then(|parent| hops.get(parent));
             hops.push(Hop {
                 depth: above.map_or(0, |above| above.depth + 1),
                 after_answer: above.is_some_and(|above| {
@@ -506,124 +506,4 @@ impl Engine {
         let seen: Vec<bool> = hops.iter().map(|hop| self.egress.contains(&hop.call.server.ip)).collect();
         judge::judge(hops, |hop| seen[hop])
     }
-}
-
-/// What was settled about a call.
-#[derive(Clone, Debug, Default)]
-struct Settled {
-    /// Its cause.
-    link: Option<(u32, Link)>,
-    /// Other possible causes with their probabilities, the likeliest first.
-    rivals: Vec<(u32, f64)>,
-}
-
-/// Settles who caused whom: by evidence first, by time where that leaves a choice.
-fn settle(
-    members: &[Member<'_>],
-    classes: &[u32],
-    begun: &[i64],
-    (found, joint): (&[Vec<Candidate>], &[bool]),
-    method: Method,
-    model: &mut TimingModel,
-) -> Vec<Settled> {
-    let mut links = vec![Settled::default(); members.len()];
-    let proved = |candidates: &[Candidate]| matches!(candidates, [only] if only.weight >= SETTLED);
-    for (index, candidates) in found.iter().enumerate() {
-        if proved(candidates) {
-            let link = Link { evidence: candidates[0].evidence, confidence: PROVED, caller: PROVED };
-            links[index].link = Some((candidates[0].parent, link));
-        }
-    }
-    if found.iter().all(|candidates| candidates.is_empty() || proved(candidates)) {
-        return links;
-    }
-    let window = window(members, classes, begun, found, joint);
-    let simply = |beliefs| Solution { beliefs, shares: Vec::new() };
-    let solution = match method {
-        Method::Joint => assign::solve(&window, model),
-        Method::Nearest => simply(baselines::nearest(&window)),
-        Method::FirstInFirstOut => simply(baselines::first_in_first_out(&window)),
-        Method::GapScores => simply(baselines::gap_scores(&window)),
-    };
-    let mut rivals: Vec<Vec<(u32, f64)>> = vec![Vec::new(); members.len()];
-    for (edge, share) in window.edges.iter().zip(&solution.shares) {
-        if f64::from(*share) >= LEAST_RIVAL {
-            rivals[edge.child as usize].push((edge.parent, f64::from(*share)));
-        }
-    }
-    for (child, (belief, mut rivals)) in solution.beliefs.into_iter().zip(rivals).enumerate() {
-        if links[child].link.is_some() {
-            continue;
-        }
-        let chosen = belief.edge.map(|edge| window.edges[edge as usize].parent);
-        let service = |parent: u32| window.facts.get(parent as usize).map(|facts| facts.service);
-        let others: f64 = rivals
-            .iter()
-            .filter(|(rival, _)| {
-                chosen.is_some_and(|chosen| *rival != chosen && service(*rival) == service(chosen))
-            })
-            .map(|(_, share)| share)
-            .sum();
-        rivals.retain(|(rival, _)| Some(*rival) != chosen);
-        rivals.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        links[child].rivals = rivals;
-        let Some(edge) = belief.edge else { continue };
-        let parent = window.edges[edge as usize].parent;
-        let Some(candidate) = found[child].iter().find(|candidate| candidate.parent == parent) else {
-            continue;
-        };
-        let mut evidence = candidate.evidence;
-        let by_id = evidence.contains(Evidence::TraceId) || evidence.contains(Evidence::LogId);
-        if evidence.is_empty() {
-            evidence.insert(Evidence::Timing);
-        }
-        let most = if by_id { PROVED } else { INFERRED };
-        let confidence = belief.probability.min(most);
-        let caller = (confidence + others).min(most);
-        links[child].link = Some((parent, Link { evidence, confidence, caller }));
-    }
-    links
-}
-
-/// Builds the input of the assignment.
-fn window(
-    members: &[Member<'_>],
-    classes: &[u32],
-    begun: &[i64],
-    found: &[Vec<Candidate>],
-    joint: &[bool],
-) -> Window {
-    let mut window = Window::default();
-    for ((member, &class), &begun) in members.iter().zip(classes).zip(begun) {
-        let call = member.call;
-        let traits = member.traits;
-        let span = |start, end, ip: &std::net::IpAddr| Span { start, end, class, host: hash(ip) as u32 };
-        window.parents.push(span(begun, member.work().1, &call.server.ip));
-        let end = if traits.answered { traits.end } else { traits.start };
-        window.children.push(span(traits.start, end, &call.client.ip));
-    }
-    for (child, candidates) in found.iter().enumerate() {
-        for candidate in candidates {
-            let (parent, child) = (candidate.parent, child as u32);
-            window.edges.push(Edge { parent, child, weight: candidate.weight });
-        }
-    }
-    window.edges.sort_unstable_by_key(|edge| (edge.parent, edge.child));
-    window.joint = joint.to_vec();
-    facts::find(members, &mut window);
-    window
-}
-
-/// The class of calls that are expected to behave like this one: its operation if that has enough calls to learn from, else its
-/// service.
-fn class(call: &Call, traits: &Traits, operations: &HashMap<u64, u32, FixedState>) -> u32 {
-    if operations.get(&traits.operation).is_some_and(|calls| *calls >= ENOUGH) {
-        return traits.operation as u32;
-    }
-    // One service may listen at many addresses; services without names are distinguished by them.
-    let service = match &call.service {
-        Some(service) => hash(&(service, call.server.port, traits.answered)),
-        None => hash(&(call.server, traits.answered)),
-    };
-    service as u32
 }

@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::FixedState;
+use smallvec::SmallVec;
 
 use crate::calls::record::{Call, Class};
 use crate::calls::trace::{self, Contexts, Trace};
@@ -48,9 +49,9 @@ pub(super) struct Traits {
     /// Parent span, if the format carries it (B3, Jaeger).
     pub(super) parent_span: Option<u64>,
     /// Log and request ids.
-    pub(super) ids: Vec<u64>,
+    pub(super) ids: SmallVec<[u64; 2]>,
     /// Other header values of the request.
-    pub(super) values: Vec<u64>,
+    pub(super) values: SmallVec<[u64; 4]>,
     /// Name of the calling service.
     pub(super) caller: Option<u64>,
     /// Method of the caller that made the call (Kitex `FromMethod`, `source-method`, sw8).
@@ -70,65 +71,100 @@ pub(super) struct Traits {
     pub(super) operation: u64,
 }
 
-/// Header names that describe the call or its transport, not its cause. Compared after [`bare`].
-const DESCRIPTIVE: [&str; 36] = [
-    "accept",
-    "acceptencoding",
-    "authority",
-    "bizextra",
-    "bizmessage",
-    "bizstatus",
-    "callee",
-    "caller",
-    "connection",
-    "contentencoding",
-    "contentlength",
-    "contenttype",
-    "destaddress",
-    "grpcacceptencoding",
-    "grpcencoding",
-    "grpctimeout",
-    "host",
-    "isn",
-    "method",
-    "msgtype",
-    "path",
-    "frommethod",
-    "fromservice",
-    "rpctimeout",
-    "scheme",
-    "sourcemethod",
-    "sourceservice",
-    "te",
-    "tomethod",
-    "toservice",
-    "transporttype",
-    "timeout",
-    "useragent",
-    "connecttimeout",
-    "readtimeout",
-    "destinationmethod",
-];
+/// Whether a header describes the call or its transport, not its cause. Its name comes from [`Bare`].
+fn is_descriptive(name: &str) -> bool {
+    matches!(
+        name,
+        "accept"
+            | "acceptencoding"
+            | "authority"
+            | "bizextra"
+            | "bizmessage"
+            | "bizstatus"
+            | "callee"
+            | "caller"
+            | "connection"
+            | "contentencoding"
+            | "contentlength"
+            | "contenttype"
+            | "destaddress"
+            | "grpcacceptencoding"
+            | "grpcencoding"
+            | "grpctimeout"
+            | "host"
+            | "isn"
+            | "method"
+            | "msgtype"
+            | "path"
+            | "frommethod"
+            | "fromservice"
+            | "rpctimeout"
+            | "scheme"
+            | "sourcemethod"
+            | "sourceservice"
+            | "te"
+            | "tomethod"
+            | "toservice"
+            | "transporttype"
+            | "timeout"
+            | "useragent"
+            | "connecttimeout"
+            | "readtimeout"
+            | "destinationmethod"
+    )
+}
 
-/// Header names that mark a further try of a call. Compared after [`bare`].
-const RETRY_MARKS: [&str; 2] = ["retryreq", "grpcpreviousrpcattempts"];
+/// Whether a header marks a further try of a call.
+fn is_retry_mark(name: &str) -> bool {
+    matches!(name, "retryreq" | "grpcpreviousrpcattempts")
+}
 
-/// Header names of log and request ids. Compared after [`bare`].
-const LOG_IDS: [&str; 9] =
-    ["logid", "requestid", "ttlogid", "correlationid", "reqid", "rid", "klogid", "traceid", "globalid"];
+/// Whether a header carries a log or request id.
+fn is_log_id(name: &str) -> bool {
+    matches!(
+        name,
+        "logid"
+            | "requestid"
+            | "ttlogid"
+            | "correlationid"
+            | "reqid"
+            | "rid"
+            | "klogid"
+            | "traceid"
+            | "globalid"
+    )
+}
+
+/// Longest header name that means anything here; the rest of a longer one is ignored.
+const MAX_NAME: usize = 64;
 
 /// A header name in lower case, without separators and without the prefixes that frameworks put before users' names.
-fn bare(key: &str) -> String {
-    let mut name: String =
-        key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-    for prefix in ["rpctransitupstream", "rpctransit", "rpcpersist", "trpc", "x"] {
-        if name.len() > prefix.len() + 1
-            && let Some(rest) = name.strip_prefix(prefix)
-        {
-            name = rest.to_owned();
+struct Bare {
+    bytes: [u8; MAX_NAME],
+    len: usize,
+}
+
+impl Bare {
+    fn of(key: &str) -> Self {
+        let mut bare = Self { bytes: [0; MAX_NAME], len: 0 };
+        for (place, byte) in bare.bytes.iter_mut().zip(key.bytes().filter(u8::is_ascii_alphanumeric)) {
+            *place = byte.to_ascii_lowercase();
+            bare.len += 1;
         }
+        bare
     }
-    name
+
+    fn name(&self) -> &str {
+        let mut name = std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default();
+        for prefix in ["rpctransitupstream", "rpctransit", "rpcpersist", "trpc", "x"] {
+            if name.len() > prefix.len() + 1
+                && let Some(rest) = name.strip_prefix(prefix)
+            {
+                name = rest;
+            }
+        }
+        name
+    }
 }
 
 impl Traits {
@@ -160,7 +196,7 @@ impl Traits {
         let mut contexts = Contexts::default();
         for (_, key, value) in call.metadata.iter().filter(|(answer, ..)| !answer) {
             if !contexts.read(key.as_bytes(), value.as_bytes()) {
-                traits.read(key, value.trim());
+                traits.read(key, value);
             }
         }
         traits.set_trace(&contexts.trace());
@@ -172,16 +208,20 @@ impl Traits {
 
     /// Reads one header of the request.
     fn read(&mut self, key: &str, value: &str) {
+        let bare = Bare::of(key);
+        let name = bare.name();
+        if is_descriptive(name) && !matches!(name, "frommethod" | "sourcemethod") {
+            return;
+        }
+        let value = value.trim();
         if value.is_empty() {
             return;
         }
-        let name = bare(key);
-        match name.as_str() {
+        match name {
             "frommethod" | "sourcemethod" => self.from_method = Some(hash(value)),
-            name if RETRY_MARKS.contains(&name) => self.retry = true,
-            name if LOG_IDS.contains(&name) && value.len() >= MIN_VALUE => self.ids.push(hash(value)),
-            name if DESCRIPTIVE.contains(&name) || value.len() < MIN_VALUE => {}
-            _ if self.values.len() < MAX_VALUES => self.values.push(mark(value)),
+            name if is_retry_mark(name) => self.retry = true,
+            name if is_log_id(name) && value.len() >= MIN_VALUE => self.ids.push(hash(value)),
+            _ if value.len() >= MIN_VALUE && self.values.len() < MAX_VALUES => self.values.push(mark(value)),
             _ => {}
         }
     }
@@ -239,7 +279,7 @@ mod tests {
             ("LogID", "2021abcd"),
             ("a", "1"),
         ]);
-        assert_eq!(traits.values, [mark("north")]);
-        assert_eq!(traits.ids, [hash("7f3a99"), hash("2021abcd")]);
+        assert_eq!(traits.values[..], [mark("north")]);
+        assert_eq!(traits.ids[..], [hash("7f3a99"), hash("2021abcd")]);
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     run.options.metadata = true;
     let shares = Shares::of_chains(&view.input);
     run.options.limits = shares.limits();
-    let options = Options::within(shares.max_linked());
+    let options = Options::within(shares.window(&view.input));
     // Linking works best on a whole file, but an endless input can't wait for its end.
     let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
     let look = Appearance { totals: args.totals, ..output::appearance(view) };
@@ -104,9 +104,10 @@ impl ChainPrinter {
 }
 
 impl Consumer for ChainPrinter {
-    fn call(&mut self, call: &Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Call) -> io::Result<()> {
         self.names.see(call);
-        self.feed(|engine, out| engine.call(call.clone(), out))
+        let call = call.take();
+        self.feed(|engine, out| engine.call(call, out))
     }
 
     fn progress(&mut self, totals: &Totals) -> io::Result<()> {

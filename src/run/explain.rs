@@ -41,7 +41,7 @@ struct Carriers {
 }
 
 impl Consumer for Carriers {
-    fn call(&mut self, call: &Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Call) -> io::Result<()> {
         if !self.answer.matches(call) {
             return Ok(());
         }

@@ -47,7 +47,7 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
 }
 
 impl Consumer for Wanted {
-    fn call(&mut self, call: &Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Call) -> io::Result<()> {
         self.add(call);
         Ok(())
     }

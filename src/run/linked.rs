@@ -36,7 +36,7 @@ impl<C: Consumer> Linked<C> {
     pub(super) fn new(inner: C, filter: Option<Filter>, view: &View, metadata: bool) -> Self {
         let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
         let options = Options::within(Shares::of_chains(&view.input).max_linked());
-        let engine = Engine::new(Options { patience, ..options });
+        let engine = Engine::new(Options { patience, metadata: metadata || filter.is_some(), ..options });
         Self { inner, engine, filter, fail_on: view.fail_on.clone(), matched: false, metadata }
     }
 
@@ -52,7 +52,7 @@ impl<C: Consumer> Linked<C> {
             if !self.metadata {
                 Arc::make_mut(&mut call).metadata.clear();
             }
-            self.inner.call(&call)?;
+            self.inner.call(Arc::make_mut(&mut call))?;
         }
         Ok(())
     }
@@ -78,8 +78,8 @@ impl<C: Consumer> Consumer for Linked<C> {
         self.inner.begin(first);
     }
 
-    fn call(&mut self, call: &Call) -> io::Result<()> {
-        let call = call.clone();
+    fn call(&mut self, call: &mut Call) -> io::Result<()> {
+        let call = call.take();
         self.feed(|engine, out| engine.call(call, out))
     }
 

@@ -1,10 +1,11 @@
 //! Links calls to chains in a separate thread, so that calls appear before their causes are known.
 //!
-//! Without trace headers, linking can take much longer than reading. Reading never waits for it: pending calls are ones that
-//! the interface holds anyway, and beyond a limit they stay unlinked and are counted.
+//! Without trace headers, linking can take longer than reading. Reading never waits for it: pending calls are ones that the
+//! interface holds anyway. If many wait, the models of times go first; beyond a limit, calls that are ok stay unlinked and are
+//! counted; only beyond twice the limit failed ones do.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
@@ -12,7 +13,7 @@ use crate::calls::Call;
 use crate::chains::{Chain, Engine};
 use crate::text;
 use crate::time::Timestamp;
-use crate::tui::Update;
+use crate::tui::{self, Update};
 
 /// Maximum number of chains in one update.
 const BATCH: usize = 1_000;
@@ -24,14 +25,37 @@ enum Task {
     Tick(Timestamp, Option<Timestamp>),
 }
 
+/// How far the thread is.
+#[derive(Default)]
+struct Counts {
+    /// Calls that were queued.
+    queued: AtomicU64,
+    /// Calls that are in a chain.
+    linked: AtomicU64,
+}
+
+impl Counts {
+    fn state(&self) -> tui::Linking {
+        // Calls are queued before they are linked, so this order never shows more than all.
+        let linked = self.linked.load(Ordering::Acquire);
+        tui::Linking { linked, of: self.queued.load(Ordering::Acquire) }
+    }
+
+    /// Calls that are not in a chain yet.
+    fn waiting(&self) -> usize {
+        let tui::Linking { linked, of } = self.state();
+        of.saturating_sub(linked) as usize
+    }
+}
+
 /// A handle to the thread.
 pub(super) struct Linking {
     tasks: Sender<Task>,
-    /// Calls that are not in a chain yet.
-    waiting: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
     /// Maximum number of pending calls.
     limit: usize,
-    left_out: u64,
+    /// Calls without and with an error that were not queued.
+    left_out: [u64; 2],
 }
 
 impl Linking {
@@ -43,21 +67,39 @@ impl Linking {
         stop: Arc<AtomicBool>,
     ) -> Self {
         let (tasks, todo) = unbounded();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let linker = Linker { engine, updates, stop, waiting: Arc::clone(&waiting), chains: Vec::new() };
+        let counts = Arc::<Counts>::default();
+        let linker = Linker {
+            engine,
+            updates,
+            stop,
+            counts: Arc::clone(&counts),
+            patience: limit / 4,
+            chains: Vec::new(),
+        };
         std::thread::spawn(move || linker.work(&todo));
-        Self { tasks, waiting, limit, left_out: 0 }
+        Self { tasks, counts, limit, left_out: [0; 2] }
     }
 
     /// Queues calls for linking.
-    pub(super) fn calls(&mut self, calls: Vec<Arc<Call>>) {
-        if self.waiting.load(Ordering::Relaxed) + calls.len() > self.limit {
-            self.left_out += calls.len() as u64;
+    pub(super) fn calls(&mut self, mut calls: Vec<Arc<Call>>) {
+        let waiting = self.counts.waiting();
+        if waiting + calls.len() > self.limit {
+            let all = calls.len();
+            calls.retain(|call| call.failed());
+            self.left_out[0] += (all - calls.len()) as u64;
+        }
+        if waiting + calls.len() > self.limit * 2 {
+            self.left_out[1] += calls.len() as u64;
             return;
         }
-        self.waiting.fetch_add(calls.len(), Ordering::Relaxed);
+        self.counts.queued.fetch_add(calls.len() as u64, Ordering::Release);
         // The thread exits before this handle only if the interface was closed.
         _ = self.tasks.send(Task::Calls(calls));
+    }
+
+    /// How far it is.
+    pub(super) fn state(&self) -> tui::Linking {
+        self.counts.state()
     }
 
     /// Passes the time on to [`Engine::tick`].
@@ -67,9 +109,11 @@ impl Linking {
 
     /// No more calls follow: the thread links the remaining ones and exits. Returns a line about calls that were left out.
     pub(super) fn finish(self) -> Option<String> {
-        (self.left_out > 0).then(|| {
-            let calls = text::counted(self.left_out, "call");
-            format!("{calls} left out of the chains: linking is slower than reading, and too many wait (--max-memory)")
+        let [ok, failed] = self.left_out;
+        (ok + failed > 0).then(|| {
+            let calls = text::counted(ok + failed, "call");
+            let failed = if failed > 0 { format!(", {} of them failed,", text::thousands(failed)) } else { String::new() };
+            format!("{calls}{failed} left out of the chains: linking is slower than reading, and too many wait (--max-memory)")
         })
     }
 }
@@ -78,13 +122,17 @@ struct Linker {
     engine: Engine,
     updates: Sender<Update>,
     stop: Arc<AtomicBool>,
-    waiting: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
+    /// Most calls that may wait before the engine until it hurries.
+    patience: usize,
     chains: Vec<Chain>,
 }
 
 impl Linker {
     fn work(mut self, todo: &Receiver<Task>) {
         while let Ok(task) = todo.recv() {
+            let before = self.counts.waiting().saturating_sub(self.engine.held());
+            self.engine.hasten(before > self.patience);
             match task {
                 Task::Calls(calls) => {
                     for call in calls {
@@ -99,6 +147,7 @@ impl Linker {
                 return;
             }
         }
+        self.engine.hasten(false);
         self.link(Engine::finish);
         for shortfall in self.engine.shortfalls() {
             _ = self.updates.send(Update::Trouble(shortfall));
@@ -108,67 +157,92 @@ impl Linker {
 
     /// Runs the engine and sends on the chains that it completes.
     fn link(&mut self, act: impl FnOnce(&mut Engine, &mut dyn FnMut(Chain))) {
-        let Self { engine, updates, waiting, chains, .. } = self;
+        let Self { engine, updates, counts, chains, .. } = self;
         act(engine, &mut |chain: Chain| {
             chains.push(chain);
             if chains.len() >= BATCH {
-                send(updates, waiting, chains);
+                send(updates, counts, chains);
             }
         });
     }
 
     fn send(&mut self) {
-        send(&self.updates, &self.waiting, &mut self.chains);
+        send(&self.updates, &self.counts, &mut self.chains);
     }
 }
 
-fn send(updates: &Sender<Update>, waiting: &AtomicUsize, chains: &mut Vec<Chain>) {
+fn send(updates: &Sender<Update>, counts: &Counts, chains: &mut Vec<Chain>) {
     if chains.is_empty() {
         return;
     }
-    let linked: usize = chains.iter().map(|chain| chain.hops.len()).sum();
-    let left = waiting.fetch_sub(linked, Ordering::Relaxed).saturating_sub(linked);
+    let calls: usize = chains.iter().map(|chain| chain.hops.len()).sum();
+    counts.linked.fetch_add(calls as u64, Ordering::Release);
     // The send fails only if the interface was closed.
     _ = updates.send(Update::Chains(std::mem::take(chains)));
-    _ = updates.send(Update::Linking(left as u64));
+    _ = updates.send(Update::Linking(counts.state()));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calls::record::{Carrier, Class};
     use crate::calls::{Uid, sample};
     use crate::chains::Options;
 
-    #[test]
-    fn calls_beyond_the_limit_are_left_out_and_counted() {
-        let (sender, updates) = unbounded();
-        let mut linking = Linking::start(Engine::new(Options::default()), 3, sender, Arc::default());
-        let calls = |packets: std::ops::Range<u64>| {
-            let call = |packet| {
-                let mut call = sample::ok();
-                call.uid = Uid { packet, ordinal: 0 };
-                Arc::new(call)
-            };
-            packets.map(call).collect::<Vec<_>>()
+    /// Calls with these numbers of packets.
+    fn calls(packets: std::ops::Range<u64>, of: fn() -> Call) -> Vec<Arc<Call>> {
+        let call = |packet| {
+            let mut call = of();
+            call.uid = Uid { packet, ordinal: 0 };
+            Arc::new(call)
         };
-        // A file is linked at its end, so the first two are still pending.
-        linking.calls(calls(0..2));
-        linking.calls(calls(2..4));
-        linking.calls(calls(4..5));
-        assert!(linking.finish().unwrap().starts_with("2 calls left out"));
-        // The thread exits by itself, which closes the channel.
-        let mut linked = Vec::new();
-        let mut waiting = None;
+        packets.map(call).collect()
+    }
+
+    fn failed() -> Call {
+        sample::failed(Class::Business, Carrier::BizStatus, Some(1001), "no stock")
+    }
+
+    /// The packets of all calls that were linked, and the last state.
+    fn received(updates: impl IntoIterator<Item = Update>) -> (Vec<u64>, Option<tui::Linking>) {
+        let (mut linked, mut state) = (Vec::new(), None);
         for update in updates {
             match update {
                 Update::Chains(chains) => {
                     linked.extend(chains.iter().flat_map(|chain| &chain.hops).map(|hop| hop.call.uid.packet));
                 }
-                Update::Linking(left) => waiting = Some(left),
+                Update::Linking(linking) => state = Some(linking),
                 other => panic!("{other:?}"),
             }
         }
         linked.sort_unstable();
-        assert_eq!((linked, waiting), (vec![0, 1, 4], Some(0)));
+        (linked, state)
+    }
+
+    #[test]
+    fn calls_beyond_the_limit_are_left_out_and_counted() {
+        let (sender, updates) = unbounded();
+        let mut linking = Linking::start(Engine::new(Options::default()), 3, sender, Arc::default());
+        // A file is linked at its end, so the first two are still pending.
+        linking.calls(calls(0..2, sample::ok));
+        linking.calls(calls(2..4, sample::ok));
+        linking.calls(calls(4..5, sample::ok));
+        assert_eq!(linking.state(), tui::Linking { linked: 0, of: 3 });
+        assert!(linking.finish().unwrap().starts_with("2 calls left out"));
+        // The thread exits by itself, which closes the channel.
+        assert_eq!(received(updates), (vec![0, 1, 4], Some(tui::Linking { linked: 3, of: 3 })));
+    }
+
+    #[test]
+    fn failed_calls_are_left_out_last() {
+        let (sender, updates) = unbounded();
+        let mut linking = Linking::start(Engine::new(Options::default()), 3, sender, Arc::default());
+        linking.calls(calls(0..3, sample::ok));
+        let mut mixed = calls(3..5, sample::ok);
+        mixed.extend(calls(5..7, failed));
+        linking.calls(mixed);
+        linking.calls(calls(7..9, failed));
+        assert!(linking.finish().unwrap().starts_with("4 calls, 2 of them failed, left out"));
+        assert_eq!(received(updates).0, [0, 1, 2, 5, 6]);
     }
 }

@@ -14,6 +14,9 @@ const LIVE: usize = 24 << 20;
 /// Estimated memory of a call that waits to be linked, with its headers, in bytes.
 pub(super) const LINKED: usize = 2048;
 
+/// Calls that are linked at a time unless `--max-memory` says how much room there is: more find few causes that these do not.
+const WINDOW: usize = 28_000;
+
 /// Bytes for each part of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shares {
@@ -59,6 +62,11 @@ impl Shares {
     /// Most calls that wait to be linked.
     pub(super) fn max_linked(self) -> usize {
         self.linking / LINKED
+    }
+
+    /// Most calls that wait to be linked where only their chains are kept.
+    pub(super) fn window(self, input: &Input) -> usize {
+        if input.max_memory.is_some() { self.max_linked() } else { self.max_linked().min(WINDOW) }
     }
 }
 

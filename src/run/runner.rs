@@ -31,8 +31,9 @@ pub(super) trait Consumer {
     /// The time of the first packet, once, before everything else.
     fn begin(&mut self, _first: Timestamp) {}
 
-    /// The next call that matches the filter. Whoever keeps it copies it: calls are freed by the thread that made them.
-    fn call(&mut self, call: &Call) -> io::Result<()>;
+    /// The next call that matches the filter. Whoever keeps it takes it ([`Call::take`]): nobody reads it afterwards, but its memory is
+    /// used again.
+    fn call(&mut self, call: &mut Call) -> io::Result<()>;
 
     /// The next connection, if connections were requested.
     fn connection(&mut self, _connection: &Connection) -> io::Result<()> {
@@ -71,7 +72,7 @@ impl<S: Sink + ?Sized> Consumer for Box<S> {
         Sink::begin(&mut **self, first);
     }
 
-    fn call(&mut self, call: &Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Call) -> io::Result<()> {
         Sink::call(&mut **self, call)
     }
 

@@ -70,7 +70,7 @@ struct Search {
 }
 
 impl Consumer for Search {
-    fn call(&mut self, call: &Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Call) -> io::Result<()> {
         if call.uid == self.id {
             self.found = Some(Box::new(call.clone()));
         }

@@ -186,8 +186,8 @@ impl Feed {
 }
 
 impl Consumer for Feed {
-    fn call(&mut self, call: &Call) -> io::Result<()> {
-        self.calls.push(Arc::new(call.clone()));
+    fn call(&mut self, call: &mut Call) -> io::Result<()> {
+        self.calls.push(Arc::new(call.take()));
         Ok(())
     }
 
@@ -206,8 +206,11 @@ impl Consumer for Feed {
                 linking.calls(calls);
             }
         }
-        if let (Some(linking), Some((_, now))) = (&self.linking, totals.span) {
-            linking.tick(now, totals.oldest_open);
+        if let Some(linking) = &self.linking {
+            self.send(Update::Linking(linking.state()))?;
+            if let Some((_, now)) = totals.span {
+                linking.tick(now, totals.oldest_open);
+            }
         }
         if !self.connections.is_empty() {
             let connections = std::mem::take(&mut self.connections);

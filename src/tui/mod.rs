@@ -46,14 +46,31 @@ pub enum Update {
     Connections(Vec<Connection>),
     /// Chains of calls, each of which is sent once.
     Chains(Vec<Chain>),
-    /// The number of calls whose chain is not known yet.
-    Linking(u64),
+    /// How many of the calls are in a chain.
+    Linking(Linking),
     /// How much was read.
     Progress(Progress),
     /// A problem, in words: an input that can't be read, an interface that vanished.
     Trouble(String),
     /// Nothing more comes.
     Ended,
+}
+
+/// How far calls are linked to chains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Linking {
+    /// Calls whose chain is known.
+    pub linked: u64,
+    /// All calls so far that are or will be linked.
+    pub of: u64,
+}
+
+impl Linking {
+    /// Whether some calls wait for their chain.
+    #[must_use]
+    pub fn is_working(self) -> bool {
+        self.linked < self.of
+    }
 }
 
 /// How much was read, and what was lost.

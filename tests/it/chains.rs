@@ -223,6 +223,28 @@ fn ids_link_where_addresses_do_not() {
 }
 
 #[test]
+fn an_id_that_several_calls_of_other_hosts_share_proves_nothing() {
+    let with_id = |mut call: Call| {
+        call.metadata.push((false, "x-request-id".into(), "constant-1".into()));
+        call
+    };
+    let shared_by = |count: u64| {
+        let mut calls = vec![with_id(call(90, 30 * MS, 33 * MS, endpoint(7, 4000), endpoint(9, 80)))];
+        calls.extend((0..count).map(|n| {
+            let host = endpoint(10 + n as u8, 80);
+            with_id(call(n + 1, n64(n) * MS / 4, 50 * MS, endpoint(100 + n as u8, 1000), host))
+        }));
+        let chains = link(calls, Options::default());
+        let uid = Uid { packet: 90, ordinal: 0 };
+        let hop = chains.iter().find_map(|chain| Some(chain.hops[chain.find(uid)?].clone()));
+        hop.expect("every call is in a chain").link
+    };
+    assert!(shared_by(1).is_some_and(|link| link.confidence > 0.9));
+    assert!(shared_by(5).is_some_and(|link| link.confidence <= 0.21));
+    assert_eq!(shared_by(20), None);
+}
+
+#[test]
 fn a_header_value_of_one_open_call_links() {
     let mut calls: Vec<Call> = (0..5)
         .map(|n| {

@@ -19,6 +19,9 @@ const MAX_PAIRS: usize = 512;
 /// Weight of the old price in the new one, as an exponent.
 const DAMPING: f64 = 0.4;
 
+/// Change of the logarithm of prices below which no further messages are passed.
+const SETTLING: f64 = 0.01;
+
 /// Least share of the calls of a class that have no captured parent.
 const LEAST_STRAYS: f64 = 1e-3;
 
@@ -33,6 +36,8 @@ pub(super) struct Pair {
     evidence: f64,
     /// Message to the parent: one over all other offers for the child.
     pub(super) price: f64,
+    /// Its logarithm.
+    log_price: f64,
     /// Message to the child: what the parent offers for it.
     pub(super) offer: f64,
     /// This parent's share of all offers for the child if parents did not compete.
@@ -43,6 +48,10 @@ impl Pair {
     /// The factor by which the child raises the weight of a walk of the parent through it.
     pub(super) fn weight(&self) -> f64 {
         self.evidence * self.price
+    }
+
+    fn set_price(&mut self, price: f64) {
+        (self.price, self.log_price) = (price, price.ln());
     }
 
     /// Whether other evidence has settled the pair.
@@ -148,6 +157,7 @@ impl<'a> FactorGraph<'a> {
                     child,
                     evidence: f64::from(edge.weight).exp(),
                     price: 0.0,
+                    log_price: 0.0,
                     offer: 0.0,
                     share: 0.0,
                 });
@@ -215,31 +225,41 @@ impl<'a> FactorGraph<'a> {
             child.offers = child.strays + rate;
         }
         for pair in &mut self.pairs {
-            pair.price = 1.0 / self.children[pair.child as usize].offers;
+            pair.set_price(1.0 / self.children[pair.child as usize].offers);
         }
     }
 
-    /// Passes messages to and fro; afterwards, `offer` and `price` of every pair have converged as far as `sweeps` allow.
+    /// Passes messages to and fro, until hardly any changes; afterwards, `offer` and `price` of every pair have converged as far as
+    /// `sweeps` allow.
     pub(super) fn pass(&mut self, model: &mut dyn ParentModel, sweeps: usize) {
+        // How densely calls follow each other does not depend on the messages.
+        let mut followed = vec![f64::NAN; self.children.len() * FOLLOWERS];
         for _ in 0..sweeps {
             model.offer(self);
-            self.follow(model);
+            self.follow(model, &mut followed);
             for child in &mut self.children {
                 child.offers = child.strays;
             }
             for pair in &self.pairs {
                 self.children[pair.child as usize].offers += pair.offer;
             }
+            let mut most = 0.0_f64;
             for pair in &mut self.pairs {
                 let child = &self.children[pair.child as usize];
                 let others = (child.offers - pair.offer).max(child.strays);
-                pair.price = (DAMPING * pair.price.ln() - (1.0 - DAMPING) * others.ln()).exp();
+                let log_price = DAMPING * pair.log_price - (1.0 - DAMPING) * others.ln();
+                most = most.max((log_price - pair.log_price).abs());
+                (pair.price, pair.log_price) = (log_price.exp(), log_price);
+            }
+            if most < SETTLING {
+                break;
             }
         }
     }
 
-    /// Lets uncaptured parents offer for the calls that follow one of theirs: whoever makes one call makes others too.
-    fn follow(&mut self, model: &mut dyn ParentModel) {
+    /// Lets uncaptured parents offer for the calls that follow one of theirs: whoever makes one call makes others too. `followed` are
+    /// the densities found so far, by the position of the first call and by how many come before the second.
+    fn follow(&mut self, model: &mut dyn ParentModel, followed: &mut [f64]) {
         let alone = |child: &ChildNode| if child.offers > 0.0 { child.strays / child.offers } else { 0.0 };
         let lonely: Vec<(usize, f64)> = self
             .by_start
@@ -252,12 +272,16 @@ impl<'a> FactorGraph<'a> {
         for (position, alone) in lonely {
             let node = &self.children[self.by_start[position] as usize];
             let (before, class) = (self.span(node), node.class);
-            for &index in self.by_start[position + 1..].iter().take(FOLLOWERS) {
+            let followed = &mut followed[position * FOLLOWERS..][..FOLLOWERS];
+            for (&index, density) in self.by_start[position + 1..].iter().zip(followed) {
                 let child = &mut self.children[index as usize];
-                let after = self.window.children[child.child as usize];
-                if after.host == before.host {
-                    child.strays += alone * model.follow((before, class), (after, child.class));
+                if density.is_nan() {
+                    let after = self.window.children[child.child as usize];
+                    let is_here = after.host == before.host;
+                    *density =
+                        if is_here { model.follow((before, class), (after, child.class)) } else { 0.0 };
                 }
+                child.strays += alone * *density;
             }
         }
     }
@@ -268,12 +292,12 @@ impl<'a> FactorGraph<'a> {
         for pair in &mut self.pairs {
             let child = &self.children[pair.child as usize];
             let arrivals = &self.arrivals[&self.window.children[child.child as usize].class];
-            pair.price = arrivals.time / (arrivals.children + 1.0);
+            pair.set_price(arrivals.time / (arrivals.children + 1.0));
         }
         self.pass(model, 1);
         for (pair, price) in self.pairs.iter_mut().zip(prices) {
             pair.share = pair.offer / self.children[pair.child as usize].offers;
-            pair.price = price;
+            pair.set_price(price);
         }
     }
 

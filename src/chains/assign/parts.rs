@@ -17,9 +17,16 @@ struct Part {
     is_open: bool,
 }
 
-/// How often possible pairs of a window may be weighed: any window, and for each of its calls.
-const BUDGET: f64 = 1_000_000.0;
-const BUDGET_PER_CALL: f64 = 6.0;
+/// How many walks may be weighed in a window: in a small one, and for each call in a large one. Between them, the time for a call
+/// falls with the square of their number.
+const WALKS: f64 = 1_000_000.0;
+const WALKS_PER_CALL: f64 = 2.0;
+
+/// Calls of a small window.
+const SMALL: f64 = 4_000.0;
+
+/// Most possible causes of one call that are weighed, and how many are if there is no time for more.
+const MOST_CAUSES: [usize; 5] = [32, 24, 16, 12, 8];
 
 /// Links the calls of all hosts that make few calls; those of others are left without a parent.
 pub(super) fn solve(window: &Window) -> Solution {
@@ -47,23 +54,38 @@ pub(super) fn solve(window: &Window) -> Solution {
             }
         }
     }
-    let open: usize = parts.iter().filter(|part| part.is_open).map(|part| part.edges.len()).sum();
-    let budget = BUDGET + BUDGET_PER_CALL * window.children.len() as f64;
-    let effort = Effort::of(budget / (open.max(1) as f64 * Effort::SWEEPS));
-    let mut local = vec![0_u32; window.children.len()];
-    for part in parts {
-        if !part.is_open {
-            for &index in &part.edges {
-                let child = window.edges[index as usize].child as usize;
-                solution.beliefs[child] = Belief { edge: Some(index), probability: 1.0 };
-                solution.shares[index as usize] = 1.0;
-            }
-            continue;
+    let decided = decide_by_id(window, &mut parts);
+    for part in &mut parts {
+        // An id may link calls of different hosts.
+        let known: HashSet<u32, FixedState> = part.members.iter().copied().collect();
+        let parents = part.edges.iter().map(|&edge| window.edges[edge as usize].parent);
+        let strangers: HashSet<u32, FixedState> = parents.filter(|parent| !known.contains(parent)).collect();
+        part.members.extend(strangers);
+        part.members.sort_unstable();
+    }
+    for part in parts.iter().filter(|part| !part.is_open) {
+        for &index in &part.edges {
+            let child = window.edges[index as usize].child as usize;
+            solution.beliefs[child] = Belief { edge: Some(index), probability: 1.0 };
+            solution.shares[index as usize] = 1.0;
         }
+    }
+    parts.retain(|part| part.is_open);
+    let calls = window.children.len() as f64;
+    let mut time = (WALKS * (SMALL / calls.max(SMALL)).powi(2)).max(WALKS_PER_CALL * calls);
+    drop_unlikely(window, &mut parts, time);
+    // What takes less than its share leaves more to the others.
+    parts.sort_by_key(|part| part.edges.len());
+    let mut local = vec![0_u32; window.children.len()];
+    let mut left = parts.len() as f64;
+    for part in parts {
         for (index, &member) in part.members.iter().enumerate() {
             local[member as usize] = index as u32;
         }
-        let (beliefs, shares) = sampler::solve(&cut_out(window, &part, &local), effort);
+        let effort = Effort::of(time / left / (part.edges.len() as f64 * Effort::SWEEPS));
+        let (beliefs, shares, weighed) = sampler::solve(&cut_out(window, &part, &local, &decided), effort);
+        time = (time - weighed as f64).max(0.0);
+        left -= 1.0;
         for (&index, share) in part.edges.iter().zip(shares) {
             solution.shares[index as usize] = share;
             let child = window.edges[index as usize].child;
@@ -72,7 +94,96 @@ pub(super) fn solve(window: &Window) -> Solution {
             solution.beliefs[child as usize] = Belief { edge, ..belief };
         }
     }
+    for (&edge, &probability) in &decided {
+        let child = window.edges[edge as usize].child as usize;
+        solution.beliefs[child] = Belief { edge: Some(edge), probability };
+        solution.shares[edge as usize] = probability as f32;
+    }
     solution
+}
+
+/// Decides calls that an id links to one of several calls that their own host did not answer: which of them a host makes says
+/// nothing about others' hosts. Returns the chosen edges with their probabilities; the other edges of these calls are dropped.
+fn decide_by_id(window: &Window, parts: &mut [Part]) -> HashMap<u32, f64, FixedState> {
+    let is_foreign = |edge: &Edge| {
+        edge.weight < SETTLED
+            && window.parents[edge.parent as usize].host != window.children[edge.child as usize].host
+    };
+    let foreign: HashSet<u32, FixedState> =
+        window.edges.iter().filter(|edge| is_foreign(edge)).map(|edge| edge.child).collect();
+    let mut decided = HashMap::default();
+    if foreign.is_empty() {
+        return decided;
+    }
+    for part in parts {
+        // By child: the sum of all likelihoods, the greatest weight, and its edge; of equals, the call that began last.
+        let mut best: HashMap<u32, (f64, f32, u32), FixedState> = HashMap::default();
+        for &index in &part.edges {
+            let edge = window.edges[index as usize];
+            if foreign.contains(&edge.child) {
+                let best = best.entry(edge.child).or_insert((0.0, f32::MIN, index));
+                best.0 += f64::from(edge.weight).exp();
+                if edge.weight >= best.1 {
+                    (best.1, best.2) = (edge.weight, index);
+                }
+            }
+        }
+        decided.extend(best.values().map(|&(sum, most, edge)| (edge, f64::from(most).exp() / sum)));
+        part.edges.retain(|index| {
+            !foreign.contains(&window.edges[*index as usize].child) || decided.contains_key(index)
+        });
+        part.is_open = part
+            .edges
+            .iter()
+            .any(|index| window.edges[*index as usize].weight < SETTLED && !decided.contains_key(index));
+    }
+    decided
+}
+
+/// Drops the less likely causes of calls that have too many.
+fn drop_unlikely(window: &Window, parts: &mut [Part], time: f64) {
+    let mut causes = vec![0_usize; window.children.len()];
+    for &edge in parts.iter().flat_map(|part| &part.edges) {
+        causes[window.edges[edge as usize].child as usize] += 1;
+    }
+    let sum = |most: usize| causes.iter().map(|&causes| causes.min(most)).sum::<usize>() as f64;
+    let fits = |most: &usize| sum(*most) * Effort::LEAST_SWEEPS <= time;
+    let most = MOST_CAUSES.into_iter().find(fits).unwrap_or(MOST_CAUSES[MOST_CAUSES.len() - 1]);
+    if causes.iter().all(|&causes| causes <= most) {
+        return;
+    }
+    let mut ranked: Vec<(u32, f32, u32)> = parts
+        .iter()
+        .flat_map(|part| &part.edges)
+        .map(|&index| (index, window.edges[index as usize]))
+        .filter(|(_, edge)| causes[edge.child as usize] > most)
+        .map(|(index, edge)| (edge.child, -likelihood(window, edge), index))
+        .collect();
+    ranked.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
+    let dropped: HashSet<u32, FixedState> = ranked
+        .chunk_by(|a, b| a.0 == b.0)
+        .flat_map(|of_child| &of_child[most..])
+        .map(|(.., index)| *index)
+        .collect();
+    for part in parts {
+        part.edges.retain(|edge| !dropped.contains(edge));
+    }
+}
+
+/// How likely a pair looks by itself, as a logarithm: the shorter the gaps, the more; related errors speak for it.
+fn likelihood(window: &Window, edge: Edge) -> f32 {
+    let (parent, child) = (window.parents[edge.parent as usize], window.children[edge.child as usize]);
+    let octave = |gap: i64| (gap.unsigned_abs().max(1 << 16) as f32).log2();
+    let mut sum = edge.weight - octave(child.start - parent.start) / 2.0;
+    if child.end <= parent.end {
+        sum -= octave(parent.end - child.end) / 2.0;
+    }
+    let (above, below) = (&window.facts[edge.parent as usize], &window.facts[edge.child as usize]);
+    if below.failed {
+        sum += if window.is_related(edge.parent, edge.child) { 6.0 } else { 0.0 };
+        sum += if above.failed { 2.0 } else { 0.0 };
+    }
+    sum
 }
 
 /// Numbers things anew, in the order in which they come.
@@ -86,8 +197,8 @@ impl Numbers {
     }
 }
 
-/// A part as a window of its own. `local` are the new indices of its members.
-fn cut_out(window: &Window, part: &Part, local: &[u32]) -> Window {
+/// A part as a window of its own. `local` are the new indices of its members; the `decided` edges are settled.
+fn cut_out(window: &Window, part: &Part, local: &[u32], decided: &HashMap<u32, f64, FixedState>) -> Window {
     let members = || part.members.iter().map(|&member| member as usize);
     let (mut services, mut operations, mut connections) =
         (Numbers::default(), Numbers::default(), Numbers::default());
@@ -102,7 +213,8 @@ fn cut_out(window: &Window, part: &Part, local: &[u32]) -> Window {
     });
     let edges = part.edges.iter().map(|&index| {
         let edge = window.edges[index as usize];
-        Edge { parent: local[edge.parent as usize], child: local[edge.child as usize], ..edge }
+        let weight = if decided.contains_key(&index) { SETTLED } else { edge.weight };
+        Edge { parent: local[edge.parent as usize], child: local[edge.child as usize], weight }
     });
     Window {
         facts: facts.collect(),

@@ -56,9 +56,14 @@ impl ChainSink for ChainLines {
 /// Appends the chain as one JSON object.
 pub fn write_chain(out: &mut Vec<u8>, chain: &Chain) {
     out.extend_from_slice(b"{\"type\":\"chain\",\"root\":");
+    let root = out.len();
     write_hop(out, chain, 0, None);
+    let root = root..out.len();
     out.extend_from_slice(b",\"calls\":[");
-    json::list(out, 0..chain.hops.len(), |out, hop| write_hop(out, chain, hop, None));
+    json::list(out, 0..chain.hops.len(), |out, hop| match hop {
+        0 => out.extend_from_within(root.clone()),
+        hop => write_hop(out, chain, hop, None),
+    });
     out.extend_from_slice(b"],\"origin\":");
     match chain.origin.hop() {
         Some(hop) => write_hop(out, chain, hop, Some(chain.origin_confidence)),
@@ -75,7 +80,9 @@ pub fn write_chain(out: &mut Vec<u8>, chain: &Chain) {
     json::list(out, chain.evidence.iter(), |out, evidence| {
         _ = write!(out, "\"{}\"", evidence.name());
     });
-    _ = write!(out, "],\"confidence\":{:.4},\"sentence\":", chain.confidence);
+    out.push(b']');
+    write_confidence(out, chain.confidence);
+    out.extend_from_slice(b",\"sentence\":");
     json::string(out, &chain.sentence());
     out.push(b'}');
 }
@@ -87,7 +94,7 @@ fn write_hop(out: &mut Vec<u8>, chain: &Chain, index: usize, confidence_of_origi
     jsonl::write_call_fields(out, &hop.call);
     _ = write!(out, ",\"depth\":{}", hop.depth);
     if let Some(confidence) = confidence_of_origin.or(hop.link.map(|link| link.confidence)) {
-        _ = write!(out, ",\"confidence\":{confidence:.4}");
+        write_confidence(out, confidence);
     }
     if let Some(link) = hop.link {
         out.extend_from_slice(b",\"evidence\":[");
@@ -122,6 +129,16 @@ fn write_hop(out: &mut Vec<u8>, chain: &Chain, index: usize, confidence_of_origi
     out.push(b'}');
 }
 
+fn write_confidence(out: &mut Vec<u8>, confidence: f64) {
+    // Most chains are a single call; formatting this takes the slowest way through the standard library.
+    if confidence >= 1.0 {
+        out.extend_from_slice(b",\"confidence\":1.0000");
+    } else {
+        // Writing to a Vec can't fail.
+        _ = write!(out, ",\"confidence\":{confidence:.4}");
+    }
+}
+
 fn write_change(out: &mut Vec<u8>, chain: &Chain, change: &Change) {
     out.extend_from_slice(b"{\"at\":");
     match &change.at {
@@ -140,7 +157,7 @@ fn write_change(out: &mut Vec<u8>, chain: &Chain, change: &Change) {
     if change.prefixes > 0 {
         _ = write!(out, ",\"prefixes\":{}", change.prefixes);
     }
-    _ = write!(out, ",\"confidence\":{:.4}", change.confidence);
+    write_confidence(out, change.confidence);
     out.push(b'}');
 }
 

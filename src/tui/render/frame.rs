@@ -169,9 +169,6 @@ pub(super) fn tabs(buffer: &mut Buffer, area: Rect, state: &State) {
     }
 }
 
-/// From this number on, calls whose chains are not known yet are shown while others still come.
-const MANY: u64 = 100_000;
-
 /// Importance (0 is highest), text and style, in the order of the screen.
 fn progress_pieces(state: &State) -> Vec<(u8, String, Style)> {
     let theme = &state.cx.theme;
@@ -201,14 +198,17 @@ fn progress_pieces(state: &State) -> Vec<(u8, String, Style)> {
     if state.cx.store.evicted > 0 {
         pieces.push((1, format!("evicted {}", short_number(state.cx.store.evicted)), theme.alarm));
     }
-    let whole = progress.read.is_some_and(|(read, all)| read >= all);
-    if !state.cx.ended && ((whole && state.linking > 0) || state.linking >= MANY) {
-        pieces.push((3, format!("linking {}", short_number(state.linking)), theme.strong));
+    let is_linking = !state.cx.ended && state.linking.is_working();
+    if is_linking {
+        let [linked, of] = [state.linking.linked, state.linking.of].map(short_number);
+        pieces.push((3, format!("linked {linked} of {of}"), theme.strong));
     }
     let (text, style) = match progress.read {
         _ if state.cx.ended => ("read".to_owned(), theme.dim),
         Some((read, all)) => {
-            let part = if all == 0 { 1.0 } else { (read as f64 / all as f64).clamp(0.0, 1.0) };
+            // It is not done while it links.
+            let most = if is_linking { 0.99 } else { 1.0 };
+            let part = if all == 0 { most } else { (read as f64 / all as f64).clamp(0.0, most) };
             let full = (part * 4.0) as usize;
             (format!("▕{}{}▏{:3.0}%", "█".repeat(full), " ".repeat(4 - full), part * 100.0), theme.strong)
         }

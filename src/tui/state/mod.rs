@@ -35,7 +35,7 @@ use self::prompt::{History, Prompt};
 use self::trail::TrailStep;
 use super::keys::Scope;
 use super::views::{View, ViewId, Views};
-use super::{Colors, Update};
+use super::{Colors, Linking, Update};
 use crate::calls::{Call, Uid};
 use crate::detail::Detail;
 use crate::sink::TimeFormat;
@@ -81,8 +81,8 @@ pub(super) struct State {
     pub source: String,
     pub width: u16,
     pub height: u16,
-    /// Calls whose chain is not known yet.
-    pub linking: u64,
+    /// How many of the calls are in a chain.
+    pub linking: Linking,
     pub troubles: Vec<String>,
     /// Where jumps from one thing to another began, the newest last.
     trail: Vec<TrailStep>,
@@ -117,7 +117,7 @@ impl State {
             source,
             width: 80,
             height: 24,
-            linking: 0,
+            linking: Linking::default(),
             troubles: Vec::new(),
             trail: Vec::new(),
             detail: None,
@@ -205,7 +205,7 @@ impl State {
                 self.edge_stale = matches!(self.cx.matcher.only, Some(Only::Edge { .. }));
                 self.stale = true;
             }
-            Update::Linking(calls) => self.linking = calls,
+            Update::Linking(linking) => self.linking = linking,
             Update::Progress(progress) => self.cx.progress = progress,
             Update::Trouble(line) => {
                 if self.troubles.len() < TROUBLES_LIMIT {

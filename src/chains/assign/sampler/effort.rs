@@ -22,12 +22,15 @@ impl Effort {
             return usual;
         }
         let starts = (8.0 * share.sqrt()).round().clamp(1.0, 8.0);
-        let sweeps = (Self::SWEEPS * share / starts).clamp(6.0, 34.0);
+        let sweeps = (Self::SWEEPS * share / starts).clamp(Self::LEAST_SWEEPS, 34.0);
         let part = |of: f64| (sweeps * of / 34.0).round().max(1.0) as usize;
         let (hot, settling, counted) = (part(20.0), part(6.0), part(8.0));
         let starts = starts as usize;
         Self { hot, settling, counted, starts, full_starts: starts.min(3), hopeless: 1e-3 }
     }
+
+    /// Sweeps of the least effort.
+    pub(crate) const LEAST_SWEEPS: f64 = 6.0;
 
     /// Sweeps of the usual effort in all.
     pub(crate) const SWEEPS: f64 = 272.0;

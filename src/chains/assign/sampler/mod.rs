@@ -81,7 +81,12 @@ struct Stray {
     /// Connection, and its host.
     connection: u32,
     host: u32,
+    /// Its owner, if it has no parent.
+    owner: Owner,
 }
+
+/// The tallies of a service as the owner of a connection, and of any connection of the host.
+type Owner = [u32; 2];
 
 struct Sampler<'a> {
     window: &'a Window,
@@ -100,6 +105,8 @@ struct Sampler<'a> {
     /// The children of every parent, by start.
     calls: Vec<Vec<u32>>,
     strays: Vec<Stray>,
+    /// By edge: the parent's service as the owner of the child's connection.
+    owners: Vec<Owner>,
     random: Random,
     effort: Effort,
     /// Whether it has just begun.
@@ -111,12 +118,14 @@ struct Sampler<'a> {
     walks: Vec<Walk>,
     new: Walk,
     other: Vec<u32>,
+    drawing: Vec<u32>,
+    weights: Vec<f64>,
     /// Number of walks that were weighed against others.
     weighed: u64,
 }
 
-/// The beliefs about all children, and the probability of every edge.
-pub(super) fn solve(window: &Window, effort: Effort) -> (Vec<Belief>, Vec<f32>) {
+/// The beliefs about all children, the probability of every edge, and how many walks were weighed.
+pub(super) fn solve(window: &Window, effort: Effort) -> (Vec<Belief>, Vec<f32>, u64) {
     let mut sampler = Sampler::new(window, effort);
     let open: Vec<u32> = sampler.open();
     sampler.run(&open);
@@ -144,7 +153,7 @@ pub(super) fn solve(window: &Window, effort: Effort) -> (Vec<Belief>, Vec<f32>) 
             best
         })
         .collect();
-    (beliefs, shares)
+    (beliefs, shares, sampler.weighed)
 }
 
 impl<'a> Sampler<'a> {
@@ -162,6 +171,7 @@ impl<'a> Sampler<'a> {
             parent: vec![NONE; window.children.len()],
             calls: vec![Vec::new(); window.parents.len()],
             strays: Vec::new(),
+            owners: Vec::new(),
             random: Random(0x5eed),
             effort,
             hot: true,
@@ -170,9 +180,15 @@ impl<'a> Sampler<'a> {
             walks: vec![Walk::default(); window.parents.len()],
             new: Walk::default(),
             other: Vec::new(),
+            drawing: Vec::new(),
+            weights: Vec::new(),
             weighed: 0,
         };
         sampler.find_strays();
+        for edge in &window.edges {
+            let owner = sampler.owner(edge.child, edge.parent);
+            sampler.owners.push(owner);
+        }
         for child in 0..window.children.len() as u32 {
             let settled = sampler.settled(child);
             if let Some(parent) = settled {
@@ -237,7 +253,9 @@ impl<'a> Sampler<'a> {
             let operation = self.tables.tally(STRAY_OPERATION, child.host, facts.operation);
             let host = self.tables.tally(OWNED_USUALLY, child.host, ALL);
             let connection = self.tables.tally(OWNED, facts.connection, ALL);
+            let none = self.owner(self.strays.len() as u32, NONE);
             self.strays.push(Stray {
+                owner: none,
                 service,
                 operation,
                 time: units(last - first).max(LEAST_TIME),
@@ -250,7 +268,7 @@ impl<'a> Sampler<'a> {
     }
 
     /// The tallies of who owns the connection of a child if that is its parent.
-    fn owner(&mut self, child: u32, parent: u32) -> [u32; 2] {
+    fn owner(&mut self, child: u32, parent: u32) -> Owner {
         let owner = if parent == NONE { 0 } else { self.window.facts[parent as usize].service + 1 };
         let (host, connection) =
             (self.window.children[child as usize].host, self.window.facts[child as usize].connection);
@@ -272,7 +290,11 @@ impl<'a> Sampler<'a> {
 
     /// How well it fits the connection that the call has such a parent; the call itself is not counted.
     fn fits_connection(&mut self, child: u32, parent: u32) -> f64 {
-        let [of_connection, of_host] = self.owner(child, parent);
+        let owner = self.owner(child, parent);
+        self.fits_owner(child, owner)
+    }
+
+    fn fits_owner(&self, child: u32, [of_connection, of_host]: Owner) -> f64 {
         let stray = self.strays[child as usize];
         let tables = &self.tables;
         let usual = (tables.tallied(of_host) + 0.1) / (tables.tallied(stray.host) + 0.3);
@@ -364,38 +386,42 @@ impl<'a> Sampler<'a> {
 
     /// Draws the parent of a child anew, with all others as they are. What it says of strays and connections is not counted.
     fn draw(&mut self, child: u32, temperature: f64, counted: bool) {
-        let edges = self.edges(child).to_vec();
-        let mut weights = Vec::with_capacity(edges.len() + 1);
+        let mut edges = std::mem::take(&mut self.drawing);
+        edges.clear();
+        edges.extend_from_slice(self.edges(child));
+        let mut weights = std::mem::take(&mut self.weights);
+        weights.clear();
         for &index in &edges {
             let edge = self.window.edges[index as usize];
-            let weight = self.gain(edge.parent, child) + self.fits_connection(child, edge.parent);
+            let weight = self.gain(edge.parent, child) + self.fits_owner(child, self.owners[index as usize]);
             weights.push(weight + f64::from(edge.weight));
         }
-        weights.push(self.stray_rate(child) + self.fits_connection(child, NONE));
+        weights.push(self.stray_rate(child) + self.fits_owner(child, self.strays[child as usize].owner));
         let most = weights.iter().copied().fold(f64::MIN, f64::max);
-        let shares = |temperature: f64| {
-            let shares: Vec<f64> =
-                weights.iter().map(|weight| ((weight - most) / temperature).exp()).collect();
-            let sum: f64 = shares.iter().sum();
-            shares.into_iter().map(move |share| share / sum).collect::<Vec<f64>>()
-        };
-        let heated = shares(temperature);
-        for (&edge, share) in edges.iter().zip(&heated) {
+        if counted {
+            let sum: f64 = weights.iter().map(|weight| (weight - most).exp()).sum();
+            let share = |weight: f64| ((weight - most).exp() / sum) as f32;
+            for (&edge, &weight) in edges.iter().zip(&weights) {
+                self.drawn[edge as usize] += share(weight);
+            }
+            self.alone[child as usize] += share(weights[edges.len()]);
+        }
+        let heated = &mut weights;
+        for weight in heated.iter_mut() {
+            *weight = ((*weight - most) / temperature).exp();
+        }
+        let sum: f64 = heated.iter().sum();
+        for share in heated.iter_mut() {
+            *share /= sum;
+        }
+        for (&edge, share) in edges.iter().zip(&*heated) {
             self.likeliest[edge as usize] = self.likeliest[edge as usize].max(*share as f32);
         }
         let alone = &mut self.likeliest_alone[child as usize];
         *alone = alone.max(heated[edges.len()] as f32);
-        if counted {
-            let shares = shares(1.0);
-            let (alone, drawn) = (&mut self.alone, &mut self.drawn);
-            for (&edge, share) in edges.iter().zip(&shares) {
-                drawn[edge as usize] += *share as f32;
-            }
-            alone[child as usize] += shares[edges.len()] as f32;
-        }
         let mut left = self.random.unit();
         let mut chosen = edges.len();
-        for (place, share) in heated.into_iter().enumerate() {
+        for (place, share) in heated.iter().enumerate() {
             left -= share;
             if left <= 0.0 {
                 chosen = place;
@@ -403,6 +429,7 @@ impl<'a> Sampler<'a> {
             }
         }
         let to = edges.get(chosen).map_or(NONE, |&edge| self.window.edges[edge as usize].parent);
+        (self.drawing, self.weights) = (edges, weights);
         self.set(child, to);
         self.count_stray(child, to, 1.0);
     }

@@ -1,0 +1,146 @@
+//! Settles who caused whom: by evidence first, by time where that leaves a choice.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::assign::{self, Edge, SETTLED, Solution, Span, TimingModel, Window, baselines};
+use super::candidates::Candidate;
+use super::engine::Method;
+use super::facts;
+use super::members::Member;
+use super::record::{Evidence, Link};
+use super::traits::{Traits, hash};
+use crate::calls::record::Call;
+
+/// Fewest calls of an operation for gaps of its own. The gaps of fewer calls say less than those of the whole service, even if the
+/// operations differ.
+const ENOUGH: u32 = 500;
+
+/// Confidence of a link by an id that both calls carry.
+const PROVED: f64 = 0.99;
+
+/// Highest confidence of a link by time, or by there being no other call.
+const INFERRED: f64 = 0.99;
+
+/// Least probability of a rival that counts.
+const LEAST_RIVAL: f64 = 0.01;
+
+/// What was settled about a call.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settled {
+    /// Its cause.
+    pub(super) link: Option<(u32, Link)>,
+    /// Other possible causes with their probabilities, the likeliest first.
+    pub(super) rivals: Vec<(u32, f64)>,
+}
+
+/// Settles who caused whom: by evidence first, by time where that leaves a choice.
+pub(super) fn settle(
+    members: &[Member<'_>],
+    classes: &[u32],
+    begun: &[i64],
+    (found, joint): (&[Vec<Candidate>], &[bool]),
+    method: Method,
+    model: &mut TimingModel,
+) -> Vec<Settled> {
+    let mut links = vec![Settled::default(); members.len()];
+    let proved = |candidates: &[Candidate]| matches!(candidates, [only] if only.weight >= SETTLED);
+    for (index, candidates) in found.iter().enumerate() {
+        if proved(candidates) {
+            let link = Link { evidence: candidates[0].evidence, confidence: PROVED, caller: PROVED };
+            links[index].link = Some((candidates[0].parent, link));
+        }
+    }
+    if found.iter().all(|candidates| candidates.is_empty() || proved(candidates)) {
+        return links;
+    }
+    let window = window(members, classes, begun, found, joint);
+    let simply = |beliefs| Solution { beliefs, shares: Vec::new() };
+    let solution = match method {
+        Method::Joint => assign::solve(&window, model),
+        Method::Nearest => simply(baselines::nearest(&window)),
+        Method::FirstInFirstOut => simply(baselines::first_in_first_out(&window)),
+        Method::GapScores => simply(baselines::gap_scores(&window)),
+    };
+    let mut rivals: Vec<Vec<(u32, f64)>> = vec![Vec::new(); members.len()];
+    for (edge, share) in window.edges.iter().zip(&solution.shares) {
+        if f64::from(*share) >= LEAST_RIVAL {
+            rivals[edge.child as usize].push((edge.parent, f64::from(*share)));
+        }
+    }
+    for (child, (belief, mut rivals)) in solution.beliefs.into_iter().zip(rivals).enumerate() {
+        if links[child].link.is_some() {
+            continue;
+        }
+        let chosen = belief.edge.map(|edge| window.edges[edge as usize].parent);
+        let service = |parent: u32| window.facts.get(parent as usize).map(|facts| facts.service);
+        let others: f64 = rivals
+            .iter()
+            .filter(|(rival, _)| {
+                chosen.is_some_and(|chosen| *rival != chosen && service(*rival) == service(chosen))
+            })
+            .map(|(_, share)| share)
+            .sum();
+        rivals.retain(|(rival, _)| Some(*rival) != chosen);
+        rivals.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        links[child].rivals = rivals;
+        let Some(edge) = belief.edge else { continue };
+        let parent = window.edges[edge as usize].parent;
+        let Some(candidate) = found[child].iter().find(|candidate| candidate.parent == parent) else {
+            continue;
+        };
+        let mut evidence = candidate.evidence;
+        let by_id = evidence.contains(Evidence::TraceId) || evidence.contains(Evidence::LogId);
+        if evidence.is_empty() {
+            evidence.insert(Evidence::Timing);
+        }
+        let most = if by_id { PROVED } else { INFERRED };
+        let confidence = belief.probability.min(most);
+        let caller = (confidence + others).min(most);
+        links[child].link = Some((parent, Link { evidence, confidence, caller }));
+    }
+    links
+}
+
+/// Builds the input of the assignment.
+fn window(
+    members: &[Member<'_>],
+    classes: &[u32],
+    begun: &[i64],
+    found: &[Vec<Candidate>],
+    joint: &[bool],
+) -> Window {
+    let mut window = Window::default();
+    for ((member, &class), &begun) in members.iter().zip(classes).zip(begun) {
+        let call = member.call;
+        let traits = member.traits;
+        let span = |start, end, ip: &std::net::IpAddr| Span { start, end, class, host: hash(ip) as u32 };
+        window.parents.push(span(begun, member.work().1, &call.server.ip));
+        let end = if traits.answered { traits.end } else { traits.start };
+        window.children.push(span(traits.start, end, &call.client.ip));
+    }
+    for (child, candidates) in found.iter().enumerate() {
+        for candidate in candidates {
+            let (parent, child) = (candidate.parent, child as u32);
+            window.edges.push(Edge { parent, child, weight: candidate.weight });
+        }
+    }
+    window.edges.sort_unstable_by_key(|edge| (edge.parent, edge.child));
+    window.joint = joint.to_vec();
+    facts::find(members, &mut window);
+    window
+}
+
+/// The class of calls that are expected to behave like this one: its operation if that has enough calls to learn from, else its
+/// service.
+pub(super) fn class(call: &Call, traits: &Traits, operations: &HashMap<u64, u32, FixedState>) -> u32 {
+    if operations.get(&traits.operation).is_some_and(|calls| *calls >= ENOUGH) {
+        return traits.operation as u32;
+    }
+    // One service may listen at many addresses; services without names are distinguished by them.
+    let service = match &call.service {
+        Some(service) => hash(&(service, call.server.port, traits.answered)),
+        None => hash(&(call.server, traits.answered)),
+    };
+    service as u32
+}
