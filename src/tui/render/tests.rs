@@ -16,7 +16,7 @@ use crate::detail::{Detail, Message};
 use crate::tui::keys::Key;
 use crate::tui::state::State;
 use crate::tui::state::testing::{self, call, failed, send, settle, state};
-use crate::tui::{Progress, Update};
+use crate::tui::{Linking, Progress, Update};
 
 /// The screen as text, without the spaces at the ends of lines.
 pub(in crate::tui) fn screen(state: &State) -> String {
@@ -96,6 +96,21 @@ fn mixed(width: u16, height: u16) -> State {
 #[test]
 fn calls() {
     insta::assert_snapshot!(screens(mixed));
+}
+
+#[test]
+fn reading_is_not_done_while_calls_are_linked() {
+    let mut state = mixed(110, 24);
+    let all_read = |linked| {
+        let read = Update::Progress(Progress { read: Some((400, 400)), ..Progress::default() });
+        [read, Update::Linking(Linking { linked, of: 157_000 })]
+    };
+    all_read(151_000).map(|update| state.receive(update));
+    let seen = screen(&state);
+    assert!(seen.contains("linked 151k of 157k") && seen.contains(" 99%"), "{seen}");
+    all_read(157_000).map(|update| state.receive(update));
+    let seen = screen(&state);
+    assert!(!seen.contains("linked") && seen.contains("100%"), "{seen}");
 }
 
 #[test]
