@@ -105,10 +105,14 @@ fn reading_is_not_done_while_calls_are_linked() {
         let read = Update::Progress(Progress { read: Some((400, 400)), ..Progress::default() });
         [read, Update::Linking(Linking { linked, of: 157_000 })]
     };
-    all_read(151_000).into_iter().for_each(|update| state.receive(update));
+    for update in all_read(151_000) {
+        state.receive(update);
+    }
     let seen = screen(&state);
     assert!(seen.contains("linked 151k of 157k") && seen.contains(" 99%"), "{seen}");
-    all_read(157_000).into_iter().for_each(|update| state.receive(update));
+    for update in all_read(157_000) {
+        state.receive(update);
+    }
     let seen = screen(&state);
     assert!(!seen.contains("linked") && seen.contains("100%"), "{seen}");
 }
