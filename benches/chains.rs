@@ -1,17 +1,24 @@
 //! How well and how fast calls are linked by time alone, and by ids: `cargo bench --bench chains`.
 //!
-//! Prints right, wrong and unlinked shares and the calibration error against the number of calls in work, beside the simple
+//! First the bundled captures of real services (`captures/links`): right links, changes told as a fact and how many of them rest on a
+//! wrong link, and the calibration error. Then a simulator: it prints right, wrong and unlinked shares and the calibration error against the number of calls in work, beside the simple
 //! baselines; `LOSES` marks where one of them is better by more than a point. Arguments after `--`: `calls=4000`, `seeds=5`,
-//! `at=1,5,20` (calls in work), and parts of the names of scenarios, of which all are run if none is named.
+//! `at=1,5,20` (calls in work), and parts of the names of scenarios (`real` for the captures), of which all are run if none is named.
 
 #![allow(clippy::print_stdout, reason = "what a bench finds is its output")]
 
+#[path = "../tests/it/known_links.rs"]
+mod known_links;
 #[path = "../tests/it/chains_simulator/mod.rs"]
 mod simulator;
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/it/support.rs"]
+mod support;
 
 use std::time::Instant;
 
 use rpcscope::chains::{Engine, Method, Options};
+use rpcscope::pipeline;
 use simulator::{Gaps, Knobs, Plan, Processes, Score};
 
 /// A change of the knobs.
@@ -58,6 +65,9 @@ fn main() {
         }
     }
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part));
+    if is_wanted("real") {
+        real();
+    }
     println!("{:15} {:>4}  right wrong alone adopt  error   nearest  fifo  gaps    calls/s", "scenario", "N");
     for (name, plan, turn) in SCENARIOS.into_iter().filter(|(name, ..)| is_wanted(name)) {
         for &concurrency in &at {
@@ -92,6 +102,30 @@ fn main() {
         let knobs = Knobs { ids: 1.0, ..Knobs::new(Plan::Sequence, concurrency, 50_000, 1) };
         println!("{:15} {concurrency:4}  {:.0} calls/s", "ids", speed(&knobs));
     }
+}
+
+/// Links the bundled captures of real services.
+fn real() {
+    println!("{:30} links right adopted  changes told wrong  error", "real services");
+    let row = |name: &str, score: &known_links::Score| {
+        let known_links::Score { links, right, adopted, told, told_wrong, changes, .. } = score;
+        let error = score.calibration();
+        println!(
+            "{name:30} {links:5} {right:5} {adopted:7}  {changes:7} {told:4} {told_wrong:5}  {error:.3}"
+        );
+    };
+    let mut sum = known_links::Score::default();
+    for known in support::bundled(".links.jsonl") {
+        let capture = known.to_string_lossy().replace(".links.jsonl", ".pcap");
+        let options = pipeline::Options { metadata: true, threads: 1, ..pipeline::Options::default() };
+        let calls = support::calls(&[capture.into()], &options);
+        let score =
+            known_links::score(&simulator::chains(calls, Options::default()), &support::lines(&known));
+        let name = known.file_name().unwrap_or_default().to_string_lossy();
+        row(name.trim_end_matches(".links.jsonl"), &score);
+        sum.add(&score);
+    }
+    row("all", &sum);
 }
 
 /// Calls linked in a second.

@@ -1,80 +1,13 @@
 //! Chains of really running services: each application logged which of its calls caused which (`captures/links`).
 
-use std::collections::HashMap;
-
-use rpcscope::calls::record::Uid;
 use rpcscope::chains::{Chain, FACT, Hop};
 use rpcscope::sink::chains::ChainFormat;
 use rpcscope::sink::{Appearance, RecordWriter};
 use serde_json::Value;
 
 use super::chains::chains_of;
+use crate::known_links::{Score, score};
 use crate::support;
-
-/// A call as the known links name it: its first packet, its method, its number on the connection, its client.
-type Key = (u64, String, Option<i64>, String);
-
-fn key(call: &Value) -> Key {
-    let text = |key: &str| call[key].as_str().unwrap_or_default().to_owned();
-    (call["packet"].as_u64().unwrap_or_default(), text("method"), call["id"].as_i64(), text("client"))
-}
-
-fn seen(hop: &Hop) -> Key {
-    let method = hop.call.method.as_deref().unwrap_or_default().to_owned();
-    (hop.call.packets.0, method, hop.call.id, hop.call.client.to_string())
-}
-
-/// How the links of a capture compare with the known ones.
-#[derive(Debug, Default)]
-struct Score {
-    links: usize,
-    right: usize,
-    /// Calls without a cause in the capture that are linked to one.
-    adopted: usize,
-    /// Changes told as a fact, and those of them that rest on a wrong link.
-    told: usize,
-    told_wrong: usize,
-}
-
-fn score(chains: &[Chain], known: &[Value]) -> Score {
-    let hops = || chains.iter().flat_map(|chain| chain.hops.iter().map(move |hop| (chain, hop)));
-    // Rows of some protocols have no number; there the first packet is enough.
-    let uids: HashMap<Key, Uid> = hops()
-        .flat_map(|(_, hop)| {
-            let (packet, method, id, client) = seen(hop);
-            [id, None].map(|id| ((packet, method.clone(), id, client.clone()), hop.call.uid))
-        })
-        .collect();
-    let wanted: HashMap<Uid, Option<Uid>> = known
-        .iter()
-        .map(|row| {
-            let child = uids.get(&key(&row["child"])).unwrap_or_else(|| panic!("no call {row}"));
-            (*child, (!row["parent"].is_null()).then(|| uids[&key(&row["parent"])]))
-        })
-        .collect();
-    let is_right = |chain: &Chain, hop: &Hop| {
-        let have = hop.parent.map(|parent| chain.hops[parent].call.uid);
-        wanted.get(&hop.call.uid).is_none_or(|want| *want == have)
-    };
-    let mut score = Score::default();
-    for (chain, hop) in hops() {
-        match wanted.get(&hop.call.uid) {
-            Some(Some(_)) => {
-                score.links += 1;
-                score.right += usize::from(is_right(chain, hop));
-            }
-            Some(None) => score.adopted += usize::from(hop.parent.is_some()),
-            None => {}
-        }
-    }
-    for chain in chains {
-        for below in chain.changes.iter().filter(|change| change.confidence >= FACT).filter_map(|c| c.below) {
-            score.told += 1;
-            score.told_wrong += usize::from(!is_right(chain, &chain.hops[below]));
-        }
-    }
-    score
-}
 
 #[test]
 fn calls_of_real_services_are_linked_as_their_applications_say() {
@@ -91,7 +24,7 @@ fn calls_of_real_services_are_linked_as_their_applications_say() {
         ("30-conc8-verbatim", 90),
         ("48-waves8-mux-verbatim", 80),
     ];
-    let (mut told, mut told_wrong) = (0, 0);
+    let mut sum = Score::default();
     for (name, least) in least {
         let base = support::captures().join("links");
         let chains = chains_of(&base.join(format!("links-{name}.pcap")), 1);
@@ -99,9 +32,11 @@ fn calls_of_real_services_are_linked_as_their_applications_say() {
         let score = score(&chains, &known);
         assert!(score.right * 100 >= score.links * least, "{name}: {score:?}");
         assert_eq!(score.adopted, 0, "{name}: {score:?}");
-        (told, told_wrong) = (told + score.told, told_wrong + score.told_wrong);
+        sum.add(&score);
     }
-    assert!(told >= 100 && told_wrong * 100 <= told, "{told_wrong} of {told} stories rest on a wrong link");
+    assert!(sum.told >= 100 && sum.told_wrong * 100 <= sum.told, "{sum:?}");
+    assert!(sum.told * 100 >= sum.changes * 80, "{sum:?}");
+    assert!(sum.calibration() <= 0.05, "{}", sum.calibration());
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod explain;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod hosts;
+mod known_links;
 mod likely;
 mod mangle;
 mod peers;
