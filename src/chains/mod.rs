@@ -14,6 +14,7 @@ mod hints;
 mod judge;
 mod members;
 mod record;
+mod rivals;
 mod sentence;
 mod settle;
 pub mod summary;

@@ -9,6 +9,7 @@ use super::engine::Method;
 use super::facts;
 use super::members::Member;
 use super::record::{Evidence, Link};
+use super::rivals;
 use super::traits::{Traits, hash};
 use crate::calls::record::Call;
 
@@ -21,9 +22,6 @@ const PROVED: f64 = 0.99;
 
 /// Highest confidence of a link by time, or by there being no other call.
 const INFERRED: f64 = 0.99;
-
-/// Least probability of a rival that counts.
-const LEAST_RIVAL: f64 = 0.01;
 
 /// What was settled about a call.
 #[derive(Clone, Debug, Default)]
@@ -62,12 +60,7 @@ pub(super) fn settle(
         Method::FirstInFirstOut => simply(baselines::first_in_first_out(&window)),
         Method::GapScores => simply(baselines::gap_scores(&window)),
     };
-    let mut rivals: Vec<Vec<(u32, f64)>> = vec![Vec::new(); members.len()];
-    for (edge, share) in window.edges.iter().zip(&solution.shares) {
-        if f64::from(*share) >= LEAST_RIVAL {
-            rivals[edge.child as usize].push((edge.parent, f64::from(*share)));
-        }
-    }
+    let rivals = rivals::find(&window, &solution);
     for (child, (belief, mut rivals)) in solution.beliefs.into_iter().zip(rivals).enumerate() {
         if links[child].link.is_some() {
             continue;
