@@ -77,6 +77,74 @@ pub fn fields(message: &[u8]) -> impl Iterator<Item = Field<'_>> {
     })
 }
 
+/// The deepest nesting of groups whose end is looked for.
+const GROUP_LIMIT: usize = 64;
+
+/// A field with groups, which proto2 has and editions call delimited messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element<'a> {
+    /// Any other field.
+    Value(Value<'a>),
+    /// Wire types 3 and 4: the fields between start and end.
+    Group(&'a [u8]),
+}
+
+/// Why no more fields are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// A field goes on after the end of the input.
+    Short,
+    /// The bytes make no sense.
+    Wrong,
+}
+
+/// The field at the beginning of `input`, groups included: what follows it, its number and value.
+pub fn element(input: &[u8]) -> Result<(&[u8], u32, Element<'_>), Stop> {
+    let (rest, (number, wire_type)) = tag(input).map_err(|error| stop(&error))?;
+    if number > HIGHEST_NUMBER {
+        return Err(Stop::Wrong);
+    }
+    if wire_type != 3 {
+        let (rest, field) = field(input).map_err(|error| stop(&error))?;
+        return Ok((rest, number, Element::Value(field.value)));
+    }
+    let mut open = vec![number];
+    let mut at = rest;
+    loop {
+        let (after, (number, wire_type)) = tag(at).map_err(|error| stop(&error))?;
+        match wire_type {
+            3 if open.len() == GROUP_LIMIT => return Err(Stop::Wrong),
+            3 => {
+                open.push(number);
+                at = after;
+            }
+            4 if open.pop() != Some(number) => return Err(Stop::Wrong),
+            4 if open.is_empty() => {
+                let inner = rest.get(..rest.len() - at.len()).unwrap_or_default();
+                return Ok((after, number, Element::Group(inner)));
+            }
+            4 => at = after,
+            _ => (at, _) = field(at).map_err(|error| stop(&error))?,
+        }
+    }
+}
+
+/// The highest number that a field can have.
+pub const HIGHEST_NUMBER: u32 = (1 << 29) - 1;
+
+fn stop(error: &nom::Err<crate::error::Error>) -> Stop {
+    match error {
+        nom::Err::Incomplete(_) => Stop::Short,
+        nom::Err::Error(_) | nom::Err::Failure(_) => Stop::Wrong,
+    }
+}
+
+/// The number at the beginning of `input`, as packed fields hold one after the other.
+#[must_use]
+pub fn packed_varint(input: &[u8]) -> Option<(&[u8], u64)> {
+    varint(input).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use nom::{Err, Needed};
@@ -97,6 +165,22 @@ mod tests {
         assert_eq!(cut_field(b"\x12\x05he"), Some((2, &b"he"[..])));
         assert_eq!(cut_field(b"\x08"), None);
         assert_eq!(fields(b"\x08\x01\x12\x05he").count(), 1);
+    }
+
+    #[test]
+    fn groups_end_where_they_say() {
+        let group = b"\x2b\x32\x02hi\x3b\x08\x01\x3c\x2c\x08\x02";
+        let (rest, number, value) = element(group).unwrap();
+        assert_eq!((rest, number), (&b"\x08\x02"[..], 5));
+        assert_eq!(value, Element::Group(b"\x32\x02hi\x3b\x08\x01\x3c"));
+        for end in 0..group.len() - 2 {
+            assert_eq!(element(&group[..end]), Err(Stop::Short), "{end}");
+        }
+        assert_eq!(element(b"\x2b\x34"), Err(Stop::Wrong));
+        assert_eq!(element(b"\x2c"), Err(Stop::Wrong));
+        assert_eq!(element(&[0x2b; 1000]), Err(Stop::Wrong));
+        assert_eq!(element(b"\x08\x96\x01"), Ok((&b""[..], 1, Element::Value(Value::Varint(150)))));
+        assert_eq!(element(b"\xf8\xff\xff\xff\x7f\x01"), Err(Stop::Wrong));
     }
 
     #[test]

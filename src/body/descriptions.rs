@@ -1,6 +1,10 @@
 //! Descriptions of messages: what the user gave and what the capture showed.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::idl::{self, Schema};
 
 /// Where descriptions are read from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,13 +26,14 @@ pub struct LoadError(pub String);
 
 /// Descriptions that the user gave or the capture showed. A copy shares what was loaded.
 #[derive(Clone, Debug, Default)]
-pub struct Descriptions {}
+pub struct Descriptions {
+    pub(super) idl: Arc<Schema>,
+}
 
 impl Descriptions {
     /// Reads descriptions.
     pub fn load(sources: &Sources) -> Result<Self, LoadError> {
-        let _ = sources;
-        Ok(Self::default())
+        Ok(Self { idl: Arc::new(idl::load(&sources.idl, &sources.include)?) })
     }
 
     /// Adds a file that the capture showed: a serialised `google.protobuf.FileDescriptorProto`, as gRPC server reflection sends
@@ -41,12 +46,13 @@ impl Descriptions {
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        true
+        self.idl.is_empty()
     }
 
     /// The names of all described fields, sorted, each once: for completion.
     #[must_use]
     pub fn field_names(&self) -> Vec<String> {
-        Vec::new()
+        let names: BTreeSet<&str> = self.idl.field_names().collect();
+        names.into_iter().map(str::to_owned).collect()
     }
 }

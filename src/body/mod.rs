@@ -8,11 +8,20 @@
 //! | what the user described and the capture showed | [`descriptions`] |
 //! | what is remarkable about a body | [`note`] |
 
+mod decompress;
 pub mod descriptions;
+mod files;
+mod guess;
+mod idl;
+mod jce;
+mod json;
 pub mod note;
+mod thrift;
 pub mod value;
 
 use rpcscope_parsers::Rpc;
+use rpcscope_parsers::protobuf::Stop;
+use rpcscope_parsers::thrift::skip::StructFormat;
 
 pub use descriptions::{Descriptions, LoadError, Sources};
 pub use note::{Note, NoteKind};
@@ -21,6 +30,12 @@ pub use value::Value;
 /// The most bytes of one message that are decoded, after decompression: bodies are for reading, and a value needs many times the
 /// memory of its bytes.
 pub const BODY_LIMIT: usize = 1 << 20;
+
+/// The deepest nesting that is followed.
+const DEPTH_LIMIT: usize = 64;
+
+/// Most values of one message.
+const VALUE_LIMIT: usize = 1 << 17;
 
 /// What is known of a message before its bytes are read.
 #[derive(Clone, Copy, Debug)]
@@ -95,8 +110,72 @@ impl Decoded {
 /// A description that doesn't fit never gives a wrong value: the field stays under its number, with a [`Note`].
 #[must_use]
 pub fn decode(bytes: &[u8], context: &Context<'_>, descriptions: &Descriptions) -> Decoded {
-    let _ = (context, descriptions);
-    Decoded::raw(bytes)
+    match decompress::open(bytes, context.encoding) {
+        Ok(opened) => {
+            let mut decoded = opened_body(&opened.bytes, context, descriptions);
+            if opened.cut {
+                decoded.notes.push(Note::new(NoteKind::Cut, "the body is longer than what is decoded of it"));
+            }
+            decoded
+        }
+        Err(error) => undecodable(bytes, error),
+    }
+}
+
+/// Decodes a message that is not compressed.
+fn opened_body(bytes: &[u8], context: &Context<'_>, descriptions: &Descriptions) -> Decoded {
+    let thrift = |format| thrift::decode(bytes, format, context, &descriptions.idl);
+    match codec(context) {
+        "thrift-binary" => thrift(StructFormat::Binary),
+        "thrift-compact" => thrift(StructFormat::Compact),
+        "thrift-json" => thrift(StructFormat::Json),
+        "protobuf" => guessed(bytes),
+        "json" => match json::decode(bytes) {
+            Ok(value) => Decoded::of(value),
+            // Nothing at all is how some peers send nothing.
+            Err(_) if bytes.is_empty() => Decoded::of(Value::Null),
+            Err(error) => undecodable(bytes, format!("JSON: {error}")),
+        },
+        "jce" => match jce::decode(bytes) {
+            Some(value) => Decoded::of(value),
+            None => undecodable(bytes, "no JCE".to_owned()),
+        },
+        _ => Decoded::of(value::printable_or_raw(bytes)),
+    }
+}
+
+/// The codec of a body: of a record that names none, the one that its protocol has by itself.
+fn codec<'a>(context: &Context<'a>) -> &'a str {
+    match (context.codec, context.rpc) {
+        (Some(codec), _) => codec,
+        (None, Rpc::Grpc | Rpc::KitexProtobuf | Rpc::GrpcWeb) => "protobuf",
+        (None, Rpc::Thrift | Rpc::Ttstream) => "thrift-binary",
+        (None, _) => "",
+    }
+}
+
+/// Protobuf without a description.
+fn guessed(bytes: &[u8]) -> Decoded {
+    let guess = guess::message(bytes);
+    let mut decoded = Decoded { guessed: true, ..Decoded::of(guess.value) };
+    match guess.stop {
+        Some(Stop::Wrong) => return undecodable(bytes, "no protobuf".to_owned()),
+        Some(Stop::Short) if guess.over => {
+            decoded.notes.push(Note::new(NoteKind::Cut, "too many values"));
+        }
+        Some(Stop::Short) => {
+            decoded.notes.push(Note::new(NoteKind::Cut, "the body ends in the middle of a value"));
+        }
+        None => {}
+    }
+    decoded
+}
+
+fn undecodable(bytes: &[u8], why: String) -> Decoded {
+    let kept = bytes.get(..BODY_LIMIT).unwrap_or(bytes);
+    let mut decoded = Decoded::of(value::printable_or_raw(kept));
+    decoded.notes.push(Note::new(NoteKind::Undecodable, why));
+    decoded
 }
 
 /// The details of a `google.rpc.Status` (`grpc-status-details-bin` without its base64), each an object with `@type`.
@@ -105,3 +184,6 @@ pub fn decode_details(status: &[u8], descriptions: &Descriptions) -> Vec<Value> 
     let _ = (status, descriptions);
     Vec::new()
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,3 +46,22 @@ impl Note {
         Self { kind, text: text.into() }
     }
 }
+
+/// Most remarks on one body: one that fits nowhere would have thousands.
+const NOTES_LIMIT: usize = 16;
+
+/// Remarks on one body, each once.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    pub(super) list: Vec<Note>,
+}
+
+impl Notes {
+    /// Adds a remark.
+    pub(super) fn add(&mut self, kind: NoteKind, text: impl Into<String>) {
+        let note = Note::new(kind, text);
+        if self.list.len() < NOTES_LIMIT && !self.list.contains(&note) {
+            self.list.push(note);
+        }
+    }
+}

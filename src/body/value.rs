@@ -1,5 +1,6 @@
 //! A decoded value, and how it prints.
 
+use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
 
 use base64::Engine as _;
@@ -92,6 +93,88 @@ impl Value {
         self.write_json(&mut out);
         String::from_utf8_lossy(&out).into_owned()
     }
+}
+
+/// Fields on their way to an object, each under one key.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    fields: Vec<(String, Value)>,
+    /// Where a key is, and whether its value is a list of what came under it.
+    places: HashMap<String, (usize, bool)>,
+}
+
+impl Fields {
+    /// Sets a field; the last value counts.
+    pub(super) fn set(&mut self, name: String, value: Value) {
+        match self.places.get(&name) {
+            Some((place, _)) => self.fields[*place].1 = value,
+            None => self.add(name, value),
+        }
+    }
+
+    /// Adds a field by its number; several values of one number become a list.
+    pub(super) fn push(&mut self, number: u32, value: Value) {
+        let name = number.to_string();
+        let Some((place, listed)) = self.places.get_mut(&name) else { return self.add(name, value) };
+        let earlier = &mut self.fields[*place].1;
+        if let (Value::List(elements), true) = (&mut *earlier, *listed) {
+            elements.push(value);
+        } else {
+            *listed = true;
+            let first = std::mem::replace(earlier, Value::Null);
+            *earlier = Value::List(vec![first, value]);
+        }
+    }
+
+    fn add(&mut self, name: String, value: Value) {
+        self.places.insert(name.clone(), (self.fields.len(), false));
+        self.fields.push((name, value));
+    }
+
+    /// The object.
+    pub(super) fn object(self) -> Value {
+        Value::Object(self.fields)
+    }
+}
+
+/// A map: an object if all keys are text and none comes twice, else a list of pairs.
+pub(super) fn map(entries: Vec<(Value, Value)>) -> Value {
+    let mut seen = HashSet::new();
+    let as_object = entries.iter().all(|(key, _)| match key {
+        Value::Text(key) => seen.insert(key.as_str()),
+        _ => false,
+    });
+    if as_object {
+        let field = |(key, value)| match key {
+            Value::Text(key) => Some((key, value)),
+            _ => None,
+        };
+        Value::Object(entries.into_iter().filter_map(field).collect())
+    } else {
+        Value::List(entries.into_iter().map(|(key, value)| Value::List(vec![key, value])).collect())
+    }
+}
+
+/// Text if the bytes are UTF-8, else the bytes.
+pub(super) fn text_or_raw(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Value::Text(text.to_owned()),
+        Err(_) => Value::Raw(bytes.to_vec()),
+    }
+}
+
+/// Text if the bytes are UTF-8 without control characters but those of lines, else the bytes.
+pub(super) fn printable_or_raw(bytes: &[u8]) -> Value {
+    let printable = |text: &&str| !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+    match std::str::from_utf8(bytes).ok().filter(printable) {
+        Some(text) if !text.is_empty() => Value::Text(text.to_owned()),
+        _ => Value::Raw(bytes.to_vec()),
+    }
+}
+
+/// A number of 32 bits with the digits that it has, not those of its nearest 64-bit number.
+pub(super) fn float32(value: f32) -> Value {
+    Value::Float(value.to_string().parse().unwrap_or(f64::from(value)))
 }
 
 /// Writing to memory does not fail.

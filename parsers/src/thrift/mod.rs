@@ -14,6 +14,7 @@
 //! | the head of a message and the outcome of an answer | [`message`] |
 //! | message heads and exceptions in the three encodings | `binary`, `compact`, `json` |
 //! | the end of a struct that has no length | [`skip`] |
+//! | a struct as a tree of values | [`value`] |
 //! | heads of fields and containers | `field` |
 //! | what a message is made of | [`types`] |
 
@@ -28,6 +29,7 @@ mod probe;
 pub mod skip;
 pub mod transport;
 pub mod types;
+pub mod value;
 
 pub use field::Encoded;
 pub use message::{parse_message, parse_message_in};

@@ -1,0 +1,429 @@
+//! Reads IDL files with what they include, and resolves the names in them.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::lexer::Fault;
+use super::syntax::{self, Definition, Document, Field, TypeName};
+use super::{FieldType, Method, Schema, StructType, Type};
+use crate::body::LoadError;
+use crate::body::files;
+
+/// The largest file that is read.
+const FILE_LIMIT: u64 = 4 << 20;
+
+/// Most files, included ones counted.
+const FILES_LIMIT: usize = 10_000;
+
+/// The deepest nesting of a type whose names are resolved: typedefs of containers of typedefs.
+const RESOLVED_DEPTH: usize = 64;
+
+/// Longest chain of services that extend one another.
+const EXTENDS_LIMIT: usize = 64;
+
+/// A file that was read.
+struct File {
+    path: PathBuf,
+    text: String,
+    document: Document,
+    /// What each include names in this file (`base` for `dir/base.thrift`), and the file it is.
+    includes: HashMap<String, usize>,
+}
+
+impl File {
+    fn fault(&self, fault: &Fault) -> LoadError {
+        let before = self.text.get(..fault.at).unwrap_or(&self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        LoadError(format!("{}:{line}:{column}: {}", self.path.display(), fault.what))
+    }
+}
+
+/// Reads files and folders, and what they include.
+pub(in crate::body) fn load(sources: &[PathBuf], include: &[PathBuf]) -> Result<Schema, LoadError> {
+    let mut loader = Loader { files: Vec::new(), places: HashMap::new(), include, roots: Vec::new() };
+    for source in sources {
+        if source.is_dir() {
+            loader.roots.push(source.clone());
+        }
+    }
+    for source in sources {
+        for path in files::of(source, "thrift")? {
+            loader.read(path)?;
+        }
+    }
+    Resolver::new(&loader.files).resolve()
+}
+
+struct Loader<'a> {
+    files: Vec<File>,
+    places: HashMap<PathBuf, usize>,
+    include: &'a [PathBuf],
+    /// Folders that were given: includes are looked for there too.
+    roots: Vec<PathBuf>,
+}
+
+impl Loader<'_> {
+    /// Reads a file and what it includes, unless that has been done.
+    fn read(&mut self, path: PathBuf) -> Result<(), LoadError> {
+        let mut waiting = Vec::new();
+        self.read_one(path, &mut waiting)?;
+        while let Some(place) = waiting.pop() {
+            let Some(file) = self.files.get_mut(place) else { break };
+            let wanted = std::mem::take(&mut file.document.includes);
+            let folder = file.path.parent().map(Path::to_path_buf).unwrap_or_default();
+            for include in wanted {
+                let relative = Path::new(&include.path);
+                let folders = std::iter::once(&folder).chain(self.include).chain(&self.roots);
+                let found = folders.map(|folder| folder.join(relative)).find(|path| path.is_file());
+                let Some(found) = found else {
+                    let what = format!(
+                        "the included file '{}' is not found; name its folder with -I",
+                        include.path.escape_debug()
+                    );
+                    return Err(self.fault(place, include.at, what));
+                };
+                let included = self.read_one(found, &mut waiting)?;
+                let prefix = relative.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                if let Some(file) = self.files.get_mut(place) {
+                    file.includes.insert(prefix, included);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fault(&self, place: usize, at: usize, what: String) -> LoadError {
+        match self.files.get(place) {
+            Some(file) => file.fault(&Fault { at, what }),
+            None => LoadError(what),
+        }
+    }
+
+    /// Reads one file; what it includes waits.
+    fn read_one(&mut self, path: PathBuf, waiting: &mut Vec<usize>) -> Result<usize, LoadError> {
+        let failed = |error: std::io::Error| LoadError(format!("{}: {error}", path.display()));
+        let canonical = fs::canonicalize(&path).map_err(failed)?;
+        if let Some(place) = self.places.get(&canonical) {
+            return Ok(*place);
+        }
+        if self.files.len() == FILES_LIMIT {
+            return Err(LoadError(format!("{}: more than {FILES_LIMIT} files", path.display())));
+        }
+        let mut bytes = Vec::new();
+        let file = fs::File::open(&path).map_err(failed)?;
+        file.take(FILE_LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > FILE_LIMIT {
+            return Err(LoadError(format!("{}: larger than {FILE_LIMIT} bytes", path.display())));
+        }
+        // Comments in other encodings are common, and names are ASCII.
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let parsed = syntax::parse(&text);
+        let mut file = File { path, text, document: Document::default(), includes: HashMap::new() };
+        file.document = parsed.map_err(|fault| file.fault(&fault))?;
+        let place = self.files.len();
+        self.files.push(file);
+        self.places.insert(canonical, place);
+        waiting.push(place);
+        Ok(place)
+    }
+}
+
+/// What a name of a file stands for.
+#[derive(Clone, Copy)]
+enum Named<'a> {
+    Typedef(&'a TypeName),
+    Struct(usize),
+    Enum(usize),
+}
+
+struct Resolver<'a> {
+    files: &'a [File],
+    /// By file and name.
+    names: HashMap<(usize, &'a str), Named<'a>>,
+    /// Typedefs that were resolved, with the depth of what they stand for; `None` while that is being done.
+    aliases: HashMap<(usize, &'a str), Option<(Type, usize)>>,
+    structs: Vec<StructType>,
+    enums: Vec<HashMap<i32, String>>,
+}
+
+/// A service of a file.
+struct ServiceRef<'a> {
+    file: usize,
+    name: &'a str,
+    extends: Option<&'a str>,
+    functions: &'a [syntax::Function],
+}
+
+impl<'a> Resolver<'a> {
+    fn new(files: &'a [File]) -> Self {
+        let mut resolver = Self {
+            files,
+            names: HashMap::new(),
+            aliases: HashMap::new(),
+            structs: Vec::new(),
+            enums: Vec::new(),
+        };
+        for (place, file) in files.iter().enumerate() {
+            for definition in &file.document.definitions {
+                let (name, named) = match definition {
+                    Definition::Typedef { name, alias } => (name, Named::Typedef(alias)),
+                    Definition::Struct { name, .. } => {
+                        resolver.structs.push(StructType::default());
+                        (name, Named::Struct(resolver.structs.len() - 1))
+                    }
+                    Definition::Enum { name, values } => {
+                        let mut names = HashMap::new();
+                        for (number, name) in values {
+                            names.entry(*number).or_insert_with(|| name.clone());
+                        }
+                        resolver.enums.push(names);
+                        (name, Named::Enum(resolver.enums.len() - 1))
+                    }
+                    Definition::Service { .. } => continue,
+                };
+                resolver.names.insert((place, name.as_str()), named);
+            }
+        }
+        resolver
+    }
+
+    fn resolve(mut self) -> Result<Schema, LoadError> {
+        let mut services = Vec::new();
+        let mut next_struct = 0;
+        for (place, file) in self.files.iter().enumerate() {
+            for definition in &file.document.definitions {
+                match definition {
+                    Definition::Struct { name, fields } => {
+                        let fields = self.fields(place, fields)?;
+                        if let Some(slot) = self.structs.get_mut(next_struct) {
+                            *slot = StructType::new(name.clone(), fields);
+                        }
+                        next_struct += 1;
+                    }
+                    // Names that it has and nobody uses are looked at too: a fault is a fault.
+                    Definition::Typedef { alias, .. } => _ = self.kind(place, alias, 0)?,
+                    Definition::Service { name, extends, functions } => services.push(ServiceRef {
+                        file: place,
+                        name,
+                        extends: extends.as_deref(),
+                        functions,
+                    }),
+                    Definition::Enum { .. } => {}
+                }
+            }
+        }
+        let methods = self.methods(&services)?;
+        Ok(Schema { structs: self.structs, enums: self.enums, methods })
+    }
+
+    fn methods(&mut self, services: &[ServiceRef<'a>]) -> Result<HashMap<String, Vec<Method>>, LoadError> {
+        // By file and name, the first of each; a name without a prefix is one of the same file.
+        let mut places = HashMap::new();
+        for (place, service) in services.iter().enumerate() {
+            places.entry((service.file, service.name)).or_insert(place);
+        }
+        let base = |service: &ServiceRef<'a>| -> Option<usize> {
+            let (file, name) = self.split(service.file, service.extends?)?;
+            places.get(&(file, name)).copied()
+        };
+        let mut exposed: Vec<Vec<String>> = services.iter().map(|_| Vec::new()).collect();
+        for service in services {
+            let mut at = places.get(&(service.file, service.name)).copied();
+            for _ in 0..EXTENDS_LIMIT {
+                let Some(place) = at else { break };
+                if let Some(names) = exposed.get_mut(place)
+                    && !names.iter().any(|name| name == service.name)
+                {
+                    names.push(service.name.to_owned());
+                }
+                at = services.get(place).and_then(base);
+            }
+        }
+        let mut methods: HashMap<String, Vec<Method>> = HashMap::new();
+        for (service, exposed_by) in services.iter().zip(exposed) {
+            for function in service.functions {
+                let arguments = self.fields(service.file, &function.arguments)?;
+                let mut result = self.fields(service.file, &function.throws)?;
+                if let Some(value) = &function.returns {
+                    let (kind, _) = self.kind(service.file, value, 0)?;
+                    result.retain(|field| field.id != 0);
+                    result.push(FieldType { id: 0, name: "success".to_owned(), kind });
+                }
+                methods.entry(function.name.clone()).or_default().push(Method {
+                    service: service.name.to_owned(),
+                    name: function.name.clone(),
+                    arguments: StructType::new(function.name.clone(), arguments),
+                    result: StructType::new(function.name.clone(), result),
+                    exposed_by: exposed_by.clone(),
+                });
+            }
+        }
+        Ok(methods)
+    }
+
+    fn fields(&mut self, file: usize, fields: &'a [Field]) -> Result<Vec<FieldType>, LoadError> {
+        let typed = |field: &'a Field| {
+            let (kind, _) = self.kind(file, &field.kind, 0)?;
+            Ok(FieldType { id: field.id, name: field.name.clone(), kind })
+        };
+        fields.iter().map(typed).collect()
+    }
+
+    /// The file in which a name is looked up, and the name there: `base.Money` is `Money` of the included file.
+    fn split(&self, file: usize, name: &'a str) -> Option<(usize, &'a str)> {
+        match name.rsplit_once('.') {
+            None => Some((file, name)),
+            Some((prefix, name)) => self.files.get(file)?.includes.get(prefix).map(|file| (*file, name)),
+        }
+    }
+
+    /// The type and how deep it nests.
+    fn kind(&mut self, file: usize, name: &'a TypeName, depth: usize) -> Result<(Type, usize), LoadError> {
+        if depth > RESOLVED_DEPTH {
+            return Ok((Type::Unknown, 0));
+        }
+        let (kind, nested) = match name {
+            TypeName::Foreign => (Type::Unknown, 0),
+            TypeName::List(element) => {
+                let (element, nested) = self.kind(file, element, depth + 1)?;
+                (Type::List(Arc::new(element)), nested + 1)
+            }
+            TypeName::Set(element) => {
+                let (element, nested) = self.kind(file, element, depth + 1)?;
+                (Type::Set(Arc::new(element)), nested + 1)
+            }
+            TypeName::Map(key, value) => {
+                let (key, one) = self.kind(file, key, depth + 1)?;
+                let (value, other) = self.kind(file, value, depth + 1)?;
+                (Type::Map(Arc::new((key, value))), one.max(other) + 1)
+            }
+            TypeName::Named { name, at } => return self.named(file, name, *at, depth),
+        };
+        Ok(if nested > RESOLVED_DEPTH { (Type::Unknown, 0) } else { (kind, nested) })
+    }
+
+    fn named(
+        &mut self,
+        file: usize,
+        name: &'a str,
+        at: usize,
+        depth: usize,
+    ) -> Result<(Type, usize), LoadError> {
+        let base = match name {
+            "bool" => Type::Bool,
+            "byte" | "i8" => Type::I8,
+            "i16" => Type::I16,
+            "i32" => Type::I32,
+            "i64" => Type::I64,
+            "double" => Type::Double,
+            "string" | "slist" => Type::String,
+            "binary" => Type::Binary,
+            "uuid" => Type::Uuid,
+            // fbthrift's, which Apache Thrift has no form for.
+            "float" => Type::Unknown,
+            _ => return self.defined(file, name, at, depth),
+        };
+        Ok((base, 0))
+    }
+
+    fn defined(
+        &mut self,
+        file: usize,
+        name: &'a str,
+        at: usize,
+        depth: usize,
+    ) -> Result<(Type, usize), LoadError> {
+        let fault = |what: String| match self.files.get(file) {
+            Some(file) => file.fault(&Fault { at, what }),
+            None => LoadError(what),
+        };
+        let Some((owner, short)) = self.split(file, name) else {
+            return Err(fault(format!("'{name}' names a file that is not included")));
+        };
+        let key = (owner, short);
+        match self.names.get(&key).copied() {
+            None => Err(fault(format!("the type '{name}' is not defined"))),
+            Some(Named::Struct(place)) => Ok((Type::Struct(place), 0)),
+            Some(Named::Enum(place)) => Ok((Type::Enum(place), 0)),
+            Some(Named::Typedef(alias)) => match self.aliases.get(&key) {
+                Some(Some(resolved)) => Ok(resolved.clone()),
+                Some(None) => Err(fault(format!("the type '{name}' is defined by itself"))),
+                None => {
+                    self.aliases.insert(key, None);
+                    let resolved = self.kind(owner, alias, depth + 1)?;
+                    self.aliases.insert(key, Some(resolved.clone()));
+                    Ok(resolved)
+                }
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_text(files: &[(&str, &str)]) -> Result<Schema, String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let first = folder.path().join(files[0].0);
+        let prefix = format!("{}/", folder.path().display());
+        load(&[first], &[folder.path().join("more")]).map_err(|error| error.to_string().replace(&prefix, ""))
+    }
+
+    #[test]
+    fn includes_are_found_beside_the_file_and_in_given_folders() {
+        let schema = load_text(&[
+            ("a/one.thrift", "include \"../b/two.x.thrift\"\ninclude \"far.thrift\" service S extends far.Base { two.x.T f(1: far.T t) }"),
+            ("b/two.x.thrift", "include \"../a/one.thrift\" struct T { 1: i32 a }"),
+            ("more/far.thrift", "typedef Other T struct Other { 1: T next } service Base { void g() }"),
+        ])
+        .unwrap();
+        let mut services = schema.methods("g")[0].exposed_by.clone();
+        services.sort();
+        assert_eq!(services, ["Base", "S"]);
+        let method = &schema.methods("f")[0];
+        assert!(matches!(method.result.field(0).unwrap().kind, Type::Struct(_)));
+        let Type::Struct(place) = method.arguments.field(1).unwrap().kind else { panic!("no struct") };
+        assert_eq!(schema.struct_type(place).unwrap().name, "Other");
+    }
+
+    #[test]
+    fn faults_name_file_line_and_column() {
+        for (text, fault) in [
+            ("struct A {\n  1: é.Money m\n}", "x.thrift:2:6: 'é.Money' names a file that is not included"),
+            ("struct A {\n  1: Money m\n}", "x.thrift:2:6: the type 'Money' is not defined"),
+            (
+                "\n\ninclude 'no.thrift'",
+                "x.thrift:3:1: the included file 'no.thrift' is not found; name its folder with -I",
+            ),
+            ("typedef list<A> B\ntypedef B A", "x.thrift:1:14: the type 'A' is defined by itself"),
+            ("service S { void f(1 i32 a) }", "x.thrift:1:22: expected ':', found 'i32'"),
+        ] {
+            assert_eq!(load_text(&[("x.thrift", text)]).unwrap_err(), fault);
+        }
+        assert!(
+            load_text(&[("x.thrift", "service A extends B {} service B extends A { void f() }")]).is_ok()
+        );
+    }
+
+    #[test]
+    fn bombs_of_typedefs_take_no_more_than_their_text() {
+        let lines = (1..5000).map(|n| format!("typedef map<T{0}, T{0}> T{n}\n", n - 1));
+        let text =
+            format!("typedef map<i32, i32> T0\n{}struct S {{ 1: T4999 a }}", lines.collect::<String>());
+        assert!(load_text(&[("x.thrift", &text)]).is_ok());
+        // The other way round each needs the next.
+        let lines = (0..5000).map(|n| format!("typedef list<T{}> T{n}\n", n + 1));
+        let text = format!("struct S {{ 1: T0 a }}\n{}typedef i32 T5000", lines.collect::<String>());
+        assert!(load_text(&[("x.thrift", &text)]).is_ok());
+    }
+}
