@@ -119,6 +119,10 @@ pub struct Input {
     /// Treat connections on this port as this protocol (tcp:9000=trpc; =none ignores them).
     #[arg(long = "decode-as", value_name = "PORT=PROTOCOL")]
     pub decode_as: Vec<DecodeAs>,
+    /// Read TLS with the secrets of this key log (`SSLKEYLOGFILE`); repeatable. It may grow, be replaced, or come later. `env`
+    /// stands for the file that the variable SSLKEYLOGFILE names. Secrets inside of pcapng files are used in any case.
+    #[arg(long = "tls-keylog", value_name = "FILE")]
+    pub tls_keylog: Vec<PathBuf>,
     /// Number of threads; it never changes the output.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
@@ -147,6 +151,20 @@ impl Input {
     #[must_use]
     pub fn paths(&self) -> Vec<PathBuf> {
         self.read.iter().chain(&self.files).cloned().collect()
+    }
+
+    /// The key logs; `env` is replaced by what the environment names. An error if it names none.
+    pub fn key_logs(&self) -> Result<Vec<PathBuf>, String> {
+        let named = |path: &PathBuf| {
+            if path.as_os_str() != "env" {
+                return Ok(path.clone());
+            }
+            let file = std::env::var_os("SSLKEYLOGFILE").filter(|file| !file.is_empty());
+            file.map(PathBuf::from).ok_or_else(|| {
+                "--tls-keylog env takes the file that SSLKEYLOGFILE names, but that is not set".to_owned()
+            })
+        };
+        self.tls_keylog.iter().map(named).collect()
     }
 
     /// Whether `-w` may write several files.

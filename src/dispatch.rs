@@ -5,20 +5,28 @@
 //! for a bounded number of tries; after that, only the first segment of a side after the other one sent. A connection that no
 //! protocol recognises is then ignored.
 //!
+//! What looks like TLS is read with the keys that the user has ([`tls`](crate::tls)), and what is inside begins undecided in its turn.
+//!
 //! What proxies put in front of any protocol ([`rpcscope_parsers::prelude`]) is removed before the protocols are asked, and
 //! before `--decode-as` decides.
 
 mod guess;
+mod layered;
 mod undecided;
+
+use std::sync::Arc;
 
 use rpcscope_parsers::event::Foreign;
 use rpcscope_parsers::prelude::{self, Found};
 use rpcscope_parsers::{Detection, Error, Event, Opening, Protocol, Session, Side, Unread};
 
+use layered::Layered;
+pub use layered::Plaintext;
 use undecided::{Decided, Undecided};
 
 use crate::decode::{FlowKey, Network};
-use crate::flow::{Chunk, Flow, Origin, Stamp};
+use crate::flow::{Chunk, Flow, GapReason, Origin, Stamp};
+use crate::tls::{Facts, Keys, Passed};
 
 /// The longest greeting of a server that is kept until its client speaks: servers of HTTP/2 send their settings first.
 const GREETING_LIMIT: usize = 256;
@@ -74,6 +82,15 @@ struct Base {
     whole: [bool; 2],
 }
 
+/// What a connection needs if it turns out to be TLS.
+#[derive(Clone, Default)]
+struct ForTls {
+    /// `None` if nothing can be read.
+    keys: Option<Arc<Keys>>,
+    /// What is read is kept for [`Conversation::take_plaintext`].
+    keeps_plaintext: bool,
+}
+
 enum State {
     /// No payload so far.
     Silent {
@@ -83,7 +100,10 @@ enum State {
         ended: bool,
         /// The protocol that `--decode-as` sets.
         forced: Option<&'static dyn Protocol>,
+        tls: ForTls,
     },
+    /// TLS, and what is inside of it.
+    Tls(Box<Layered>),
     /// Boxed, as few connections are undecided for long.
     Undecided(Box<Undecided>),
     Known {
@@ -107,6 +127,12 @@ enum State {
     },
 }
 
+impl State {
+    fn silent(from_start: [bool; 2], forced: Option<&'static dyn Protocol>) -> Self {
+        Self::Silent { from_start, ended: false, forced, tls: ForTls::default() }
+    }
+}
+
 /// The protocol state of one connection.
 pub struct Conversation {
     state: State,
@@ -123,14 +149,63 @@ impl Conversation {
             .iter()
             .find(|rule| rule.network == key.network && (rule.port == key.a.port || rule.port == key.b.port));
         let state = match rule.map(|rule| rule.protocol) {
-            None => State::Silent { from_start, ended: false, forced: None },
+            None => State::silent(from_start, None),
             Some(None) => State::Foreign { reason: "left out by --decode-as" },
             Some(Some(name)) => match rpcscope_parsers::all().iter().find(|p| p.name() == name) {
-                Some(protocol) => State::Silent { from_start, ended: false, forced: Some(*protocol) },
+                Some(protocol) => State::silent(from_start, Some(*protocol)),
                 None => State::Foreign { reason: "left out by --decode-as" },
             },
         };
         Self { state }
+    }
+
+    /// The same connection, whose TLS can be read with these keys.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Option<&Arc<Keys>>) -> Self {
+        if let State::Silent { tls, .. } = &mut self.state {
+            tls.keys = keys.cloned();
+        }
+        self
+    }
+
+    /// The same connection, which keeps what is read of its TLS until [`take_plaintext`](Self::take_plaintext).
+    #[must_use]
+    pub fn keeping_plaintext(mut self) -> Self {
+        if let State::Silent { tls, .. } = &mut self.state {
+            tls.keeps_plaintext = true;
+        }
+        self
+    }
+
+    /// What was read of its TLS since the last time; `None` if it is not TLS.
+    pub fn take_plaintext(&mut self) -> Option<Vec<Plaintext>> {
+        match &mut self.state {
+            State::Tls(layered) => Some(layered.take_plaintext()),
+            _ => None,
+        }
+    }
+
+    /// What is known of its TLS; `None` if there is none.
+    #[must_use]
+    pub fn tls(&self) -> Option<Facts> {
+        match &self.state {
+            State::Tls(layered) => Some(layered.facts()),
+            _ => None,
+        }
+    }
+
+    /// Whether chunks wait for the keys of its TLS: even the end of a side may not be the end of what it says.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        matches!(&self.state, State::Tls(layered) if layered.is_waiting())
+    }
+
+    /// Reads what waits, if there are new keys, or none will come any more. Call this until all is read.
+    pub fn wake(&mut self, flow: &Flow, take: &mut Take<'_>) -> Passed {
+        match &mut self.state {
+            State::Tls(layered) => layered.wake(flow, take),
+            _ => Passed::All,
+        }
     }
 
     /// Reads what the next chunk will need; the sum means nothing.
@@ -148,6 +223,7 @@ impl Conversation {
         match &self.state {
             State::Known { session, .. } => session.memory(),
             State::Undecided(undecided) => undecided.memory(),
+            State::Tls(layered) => layered.memory(),
             State::Silent { .. } | State::Foreign { .. } | State::Over { .. } => 0,
         }
     }
@@ -159,6 +235,7 @@ impl Conversation {
             State::Known { protocol, .. } | State::Over { protocol, .. } => Some(protocol.name()),
             State::Silent { forced, .. } => forced.map(Protocol::name),
             State::Undecided(undecided) => undecided.forced.map(Protocol::name),
+            State::Tls(layered) => layered.inner.protocol(),
             State::Foreign { .. } => None,
         }
     }
@@ -170,6 +247,7 @@ impl Conversation {
             State::Foreign { reason } => Some(reason),
             State::Silent { .. } => Some("no payload"),
             State::Undecided(undecided) => Some(undecided.reason()),
+            State::Tls(layered) => layered.reason(has_calls),
             State::Known { protocol, session, .. } => {
                 let idle = || (!has_calls).then(|| idle(*protocol, session.as_ref()));
                 session.trouble().map(|(error, _)| error.what).or_else(idle)
@@ -186,6 +264,7 @@ impl Conversation {
         match &self.state {
             State::Known { session, .. } => session.client(),
             State::Over { client, .. } => *client,
+            State::Tls(layered) => layered.client(),
             State::Silent { .. } | State::Undecided(_) | State::Foreign { .. } => None,
         }
     }
@@ -196,6 +275,7 @@ impl Conversation {
         match &self.state {
             State::Known { session, .. } => session.trouble(),
             State::Over { trouble, .. } => trouble.as_deref().copied(),
+            State::Tls(layered) => layered.inner.trouble(),
             _ => None,
         }
     }
@@ -205,13 +285,15 @@ impl Conversation {
     pub fn unread(&self) -> Option<Unread> {
         match &self.state {
             State::Known { session, .. } => session.unread(),
+            State::Tls(layered) => layered.inner.unread(),
             _ => None,
         }
     }
 
     /// Both sides have ended: frees the session, because the connection itself is remembered for a while.
     pub fn finish(&mut self) {
-        let over = match &self.state {
+        let over = match &mut self.state {
+            State::Tls(layered) => return layered.finish(),
             State::Known { protocol, session, .. } => State::Over {
                 protocol: *protocol,
                 idle: idle(*protocol, session.as_ref()),
@@ -260,15 +342,17 @@ impl Conversation {
         origin: Stamp,
         take: &mut Take<'_>,
     ) -> u64 {
-        if let State::Silent { from_start, ended, forced } = &mut self.state {
+        if let State::Silent { from_start, ended, forced, tls } = &mut self.state {
             if matches!(chunk, Chunk::End(_)) {
                 *ended = true;
                 return u64::MAX;
             }
-            self.state = State::Undecided(Box::new(Undecided::new(*from_start, *forced)));
+            let undecided = Undecided::new(*from_start, *forced, std::mem::take(tls));
+            self.state = State::Undecided(Box::new(undecided));
         }
         match &mut self.state {
             State::Silent { .. } | State::Foreign { .. } | State::Over { .. } => u64::MAX,
+            State::Tls(layered) => layered.chunk(flow, side, chunk, origin, take),
             State::Known { protocol, session, base, awaited } => {
                 let Some(Awaited { greeting, .. }) =
                     awaited.take_if(|awaited| awaited.side == side).map(|it| *it)
@@ -302,6 +386,11 @@ impl Conversation {
                 };
                 match decided {
                     None => undecided.kept_from(flow, side),
+                    Some(Decided::Tls) => {
+                        let layered = Layered::begin(undecided, flow, origin, take);
+                        self.state = State::Tls(Box::new(layered));
+                        u64::MAX
+                    }
                     Some(Decided::Foreign(reason)) => {
                         self.state = State::Foreign { reason };
                         u64::MAX
@@ -314,8 +403,8 @@ impl Conversation {
                         // Only data was kept; any other chunk has passed its own offsets already.
                         let passed = match chunk {
                             Chunk::Datagram { bytes, .. } => Some(bytes.len() as u64),
+                            Chunk::Gap { reason: GapReason::Sealed, .. } | Chunk::End(_) => Some(0),
                             Chunk::Gap { bytes, .. } => Some(bytes),
-                            Chunk::End(_) => Some(0),
                             Chunk::Data(_) => None,
                         };
                         base.start[side.index()] -= passed.unwrap_or(0);
@@ -432,7 +521,9 @@ fn feed(
     match chunk {
         Chunk::Data(bytes) => session.data(side, bytes, &mut emit),
         Chunk::Datagram { bytes, .. } => session.datagram(side, bytes, &mut emit),
-        Chunk::Gap { bytes, .. } => session.gap(side, Some(bytes), &mut emit),
+        Chunk::Gap { bytes, reason } => {
+            session.gap(side, (reason != GapReason::Sealed).then_some(bytes), &mut emit);
+        }
         Chunk::End(_) => session.end(side, &mut emit),
     }
     needed(session, flow, side)

@@ -14,6 +14,7 @@
 //! | links, tunnels, IP, fragments | [`decode`] | [`decode::Segment`] |
 //! | connections, TCP reassembly | [`flow`] | [`flow::Chunk`] |
 //! | which protocol, its session | [`dispatch`] | [`rpcscope_parsers::Event`] |
+//! | TLS, for whoever has its keys | [`tls`] | chunks of plaintext |
 //! | pairing, classes | [`calls`] | [`calls::Call`] |
 //! | which call caused which | [`chains`] | [`chains::Chain`] |
 //! | outputs | [`sink`] | bytes |
@@ -59,4 +60,5 @@ pub mod sink;
 pub mod source;
 pub mod text;
 pub mod time;
+pub mod tls;
 pub mod tui;

@@ -8,6 +8,7 @@ mod sharded;
 mod slot;
 mod totals;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,8 +22,10 @@ use crate::calls::record::{Call, Connection, ConnectionState, Finding, Renewal, 
 use crate::decode::{Decoded, Decoder, FlowKey, Network, Segment, Shard, Skip};
 use crate::dispatch::{Conversation, DecodeAs};
 use crate::flow::{Chunk, End, Flow, GapReason, Limits, Owner, Stamp, Table};
+use crate::source::files::Secrets;
 use crate::source::{Batch, CapturePoint, Packet, Source, SourceError};
 use crate::time::Timestamp;
+use crate::tls::{KeyLogs, Keys, Passed};
 use slot::{Calls, Slot};
 
 pub use totals::{ShedKind, Tallied, Tally, Totals};
@@ -34,6 +37,12 @@ const GROUP: usize = 16;
 
 /// Calls that wait for what later ones tell of them may take this part of the memory of connections.
 const LOOKAHEAD_PART: usize = 8;
+
+/// Ciphertext that waits for keys may take this part of the memory of connections.
+const SEALED_PART: usize = 8;
+/// Closed connections that are kept because keys may come for what they said, and for how long in live runs.
+const MAX_SEALED: usize = 4096;
+const SEALED_TIME: Duration = Duration::from_secs(30);
 
 /// How often, in packet time, idle connections are looked for.
 const TICK: Duration = Duration::from_secs(1);
@@ -70,6 +79,8 @@ pub struct Options {
     /// How long, in packet time, calls of which something is not known wait for what others say of them, with everything
     /// behind them. Nothing of a live run should wait.
     pub lookahead: Duration,
+    /// The key logs by which TLS is read; `None` if none can be.
+    pub key_logs: Option<Arc<KeyLogs>>,
     /// Set from outside to end the run as if the source had ended.
     pub stop: Arc<AtomicBool>,
 }
@@ -85,6 +96,7 @@ impl Default for Options {
             limits: Limits::default(),
             on_open: None,
             lookahead: LOOKAHEAD,
+            key_logs: Some(Arc::default()),
             stop: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -157,6 +169,8 @@ pub struct Analyzer {
     waits: bool,
     /// Packets that the source has dropped, and those of which the pending calls know.
     dropped: [u64; 2],
+    /// The lines of key logs that are known to the connections.
+    lines: u64,
     totals: Totals,
 }
 
@@ -167,7 +181,17 @@ struct Stages {
     connections: bool,
     closed: Vec<Connection>,
     on_open: Option<OnOpen>,
+    keys: Option<Arc<Keys>>,
+    /// Closed connections whose keys may still come, in the order in which they closed.
+    sealed: VecDeque<SealedConnection>,
     totals: Totals,
+}
+
+/// A connection that has left the table.
+struct SealedConnection {
+    flow: Flow,
+    slot: Slot,
+    since: Stamp,
 }
 
 impl Owner<Slot> for Stages {
@@ -201,7 +225,7 @@ impl Owner<Slot> for Stages {
                 pending.lose(
                     side,
                     match reason {
-                        GapReason::Lost => Finding::Gap,
+                        GapReason::Lost | GapReason::Sealed => Finding::Gap,
                         GapReason::Cut => Finding::Truncated,
                         GapReason::BeforeStart => Finding::MidStream,
                     },
@@ -218,6 +242,10 @@ impl Owner<Slot> for Stages {
             matcher.event(At { flow, now, origin: origin.stamp, position }, pending, from, event);
         });
         if let Chunk::End(end) = chunk {
+            if conversation.is_waiting() {
+                // What the side has said is not read yet.
+                return needed;
+            }
             self.matcher.end(At { flow, now, origin, position: None }, pending, side, end);
             if flow.ended.iter().all(Option::is_some) {
                 conversation.finish();
@@ -228,6 +256,9 @@ impl Owner<Slot> for Stages {
     }
 
     fn reset(&mut self, flow: &Flow, slot: &mut Slot, side: Side, read: u32, now: Stamp) {
+        if slot.conversation.is_waiting() {
+            return;
+        }
         if let Some(pending) = slot.calls.pending() {
             self.matcher.unread(At { flow, now, origin: now, position: None }, pending, side, read);
             slot.calls.finish();
@@ -242,7 +273,77 @@ impl Owner<Slot> for Stages {
         slot.conversation.warm() + slot.calls.warm()
     }
 
-    fn close(&mut self, flow: &Flow, mut slot: Slot, _why: End, now: Stamp) {
+    fn close(&mut self, flow: &Flow, slot: Slot, _why: End, now: Stamp) {
+        let awaits_keys = |keys: &Arc<Keys>| keys.is_open() && keys.has_source();
+        if slot.conversation.is_waiting() && self.keys.as_ref().is_some_and(awaits_keys) {
+            self.sealed.push_back(SealedConnection { flow: flow.clone(), slot, since: now });
+            if self.sealed.len() > MAX_SEALED {
+                self.unseal(now);
+            }
+            return;
+        }
+        self.conclude(flow, slot, now);
+    }
+}
+
+impl Stages {
+    /// Gives up the closed connection that has waited longest for its keys.
+    fn unseal(&mut self, now: Stamp) {
+        if let Some(SealedConnection { flow, slot, .. }) = self.sealed.pop_front() {
+            self.conclude(&flow, slot, now);
+        }
+    }
+
+    /// Reads what has waited for keys in all connections. What it says is decided now.
+    fn wake(&mut self, table: &mut Table<Slot>, now: Stamp) {
+        let Some(keys) = self.keys.clone() else { return };
+        let before = self.matcher.in_grace();
+        loop {
+            // The keys of one session may be those of others.
+            let version = keys.version();
+            for (flow, slot) in table.flows_mut() {
+                self.wake_one(flow, slot, now);
+            }
+            let mut sealed = std::mem::take(&mut self.sealed);
+            for one in &mut sealed {
+                self.wake_one(&one.flow, &mut one.slot, now);
+            }
+            let (open, waiting): (VecDeque<_>, _) =
+                sealed.into_iter().partition(|one| !one.slot.conversation.is_waiting());
+            self.sealed = waiting;
+            for one in open {
+                self.conclude(&one.flow, one.slot, now);
+            }
+            if keys.version() == version {
+                break;
+            }
+        }
+        self.matcher.settle(before);
+    }
+
+    fn wake_one(&mut self, flow: &Flow, slot: &mut Slot, now: Stamp) {
+        let Slot { conversation, calls } = slot;
+        if !conversation.is_waiting() {
+            return;
+        }
+        let is_tcp = flow.key.network == Network::Tcp;
+        while let Some(pending) = calls.pending() {
+            let matcher = &mut self.matcher;
+            let passed = conversation.wake(flow, &mut |from, event, origin| {
+                let position = is_tcp.then_some(origin.sequence);
+                matcher.event(At { flow, now, origin: origin.stamp, position }, pending, from, event);
+            });
+            let Passed::End(side, end, origin) = passed else { break };
+            self.matcher.end(At { flow, now, origin, position: None }, pending, side, end);
+        }
+        if !conversation.is_waiting() && flow.ended.iter().all(Option::is_some) {
+            conversation.finish();
+            calls.finish();
+        }
+    }
+
+    /// The connection is over, and nothing of it waits.
+    fn conclude(&mut self, flow: &Flow, mut slot: Slot, now: Stamp) {
         if let Some(pending) = slot.calls.pending() {
             self.matcher.close(At { flow, now, origin: now, position: None }, pending);
         }
@@ -260,13 +361,12 @@ impl Owner<Slot> for Stages {
             self.closed.push(connection);
         }
     }
-}
 
-impl Stages {
     /// What is kept for a connection at its beginning.
     fn slot(&self, flow: &Flow) -> Slot {
         Slot {
-            conversation: Conversation::new(&flow.key, flow.from_start, &self.decode_as),
+            conversation: Conversation::new(&flow.key, flow.from_start, &self.decode_as)
+                .with_keys(self.keys.as_ref()),
             calls: Calls::Open(Box::default()),
         }
     }
@@ -319,6 +419,7 @@ fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
         capture_point: flow.key.capture_point,
         protocol: slot.conversation.protocol(),
         reason: reason(flow, slot, state),
+        tls: slot.conversation.tls().map(Box::new),
         mid_stream: flow.key.network == Network::Tcp
             && slot.conversation.protocol().is_some()
             && !flow.from_start[client.index()],
@@ -346,6 +447,8 @@ impl Analyzer {
     /// The stages for one share of the connections.
     #[must_use]
     pub fn new(options: &Options, shard: Shard) -> Self {
+        let room = options.limits.memory / SEALED_PART;
+        let keys = options.key_logs.clone().map(|logs| Arc::new(Keys::new(logs, room)));
         Self {
             decoder: Decoder::of(shard),
             table: Table::new(options.limits),
@@ -355,6 +458,8 @@ impl Analyzer {
                 connections: options.connections,
                 closed: Vec::new(),
                 on_open: options.on_open.clone(),
+                keys,
+                sealed: VecDeque::new(),
                 totals: Totals::default(),
             },
             open_connections: options.open_connections,
@@ -363,6 +468,7 @@ impl Analyzer {
             last: Stamp::default(),
             waits: false,
             dropped: [0; 2],
+            lines: 0,
             totals: Totals::default(),
         }
     }
@@ -370,6 +476,7 @@ impl Analyzer {
     /// Reads the packets of a batch.
     pub fn batch(&mut self, batch: &Batch) {
         self.dropped[0] = self.dropped[0].max(batch.dropped);
+        self.take_keys(&batch.secrets);
         for group in batch.records.chunks(GROUP) {
             if self.table.len() >= LARGE_TABLE {
                 let keys = batch.packets_of(group).filter_map(|packet| self.decoder.peek(&packet));
@@ -387,6 +494,19 @@ impl Analyzer {
             }
         }
         self.totals.progress = batch.progress;
+    }
+
+    /// Takes secrets that the capture carries, and looks for new lines of key logs.
+    fn take_keys(&mut self, secrets: &[Secrets]) {
+        let Some(keys) = &self.owner.keys else { return };
+        for secrets in secrets {
+            keys.take_block(secrets.kind, &secrets.data);
+        }
+        keys.poll();
+        let lines = keys.lines();
+        if std::mem::replace(&mut self.lines, lines) != lines {
+            self.owner.wake(&mut self.table, self.last);
+        }
     }
 
     #[inline]
@@ -439,6 +559,14 @@ impl Analyzer {
             let before = self.owner.matcher.in_grace();
             self.table.tick(now, &mut self.owner);
             self.owner.matcher.settle(before);
+            if self.waits {
+                let waits = |one: &SealedConnection| {
+                    u128::from(now.time.since(one.since.time)) < SEALED_TIME.as_nanos()
+                };
+                while self.owner.sealed.front().is_some_and(|one| !waits(one)) {
+                    self.owner.unseal(now);
+                }
+            }
         }
         due
     }
@@ -459,6 +587,10 @@ impl Analyzer {
     /// Ends all connections: the capture is over.
     pub fn finish(&mut self) {
         self.doubt();
+        if let Some(keys) = &self.owner.keys {
+            keys.close();
+            self.owner.wake(&mut self.table, self.last);
+        }
         let before = self.owner.matcher.in_grace();
         self.table.finish(self.last, &mut self.owner);
         self.owner.matcher.settle(before);

@@ -157,8 +157,9 @@ fn tls(input: &[u8], _end: bool) -> Sight<'_> {
     }
 }
 
-/// The name of an alert (RFC 8446, section 6; older ones in RFC 5246, section 7.2).
-fn alert_name(alert: u8) -> &'static str {
+/// The name of an alert of TLS (RFC 8446, section 6; older ones in RFC 5246, section 7.2).
+#[must_use]
+pub fn alert_name(alert: u8) -> &'static str {
     match alert {
         0 => "close_notify",
         10 => "unexpected_message",

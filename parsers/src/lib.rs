@@ -15,6 +15,7 @@
 //! | what proxies put in front of any protocol | [`prelude`] |
 //! | the protocols | [`thrift`], [`trpc`], [`http1`], [`http2`] |
 //! | Connect, gRPC-Web and Triple, whichever version of HTTP carries them | `web` |
+//! | TLS for whoever has its secrets | [`tls`] |
 //! | protobuf without a schema, and the layout of such messages | [`protobuf`], [`layout`] |
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
@@ -34,6 +35,7 @@ pub mod session;
 #[cfg(test)]
 mod testing;
 pub mod thrift;
+pub mod tls;
 pub mod trpc;
 mod varint;
 mod web;

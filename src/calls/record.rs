@@ -15,6 +15,7 @@ use crate::decode::{Endpoint, Network};
 use crate::source::CapturePoint;
 use crate::text;
 use crate::time::Timestamp;
+use crate::tls::Facts;
 
 /// A repeated string (service, method, name), shared by all calls that carry it. Always valid UTF-8; may hold control
 /// characters of the wire, which every output for people must escape.
@@ -487,6 +488,8 @@ pub struct Connection {
     pub protocol: Option<&'static str>,
     /// Why there is no protocol or what is wrong with it ("TLS without keys", "refused", "not of a known protocol").
     pub reason: Option<&'static str>,
+    /// What is known of its TLS.
+    pub tls: Option<Box<Facts>>,
     /// Its beginning was not captured.
     pub mid_stream: bool,
     /// Names or statuses stand in tables from before the capture, and what will make them known.

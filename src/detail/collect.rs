@@ -1,22 +1,33 @@
 //! Reads the packets of a call's connection again and keeps what the pipeline drops.
 
+use std::sync::Arc;
+
 use rpcscope_parsers::{CallId, Event, Kind, Side};
 
 use super::{Detail, MAX_BYTES, MAX_HEADERS, MAX_MESSAGES, MAX_PACKETS, Message, Segment, frames};
 use crate::calls::record::Call;
 use crate::decode::{Decoded, Decoder, FlowKey, TcpFlags, Transport};
-use crate::dispatch::{Conversation, DecodeAs};
+use crate::dispatch::{Conversation, DecodeAs, Plaintext};
 use crate::flow::{Chunk, End, Flow, Limits, Origin, Owner, Stamp, Table};
 use crate::source::{Batch, Source, SourceError};
 use crate::time::Timestamp;
+use crate::tls::{KeyLogs, Keys};
 
+/// `key_logs`: those of the run that found the call, if its TLS was read.
+///
 /// Reads `source`, which must yield the packets that the call was found in, up to the call's last packet. Packets that the
 /// source no longer has are missing in the detail; it is an error only if the source fails.
-pub fn collect(source: &mut dyn Source, call: &Call, decode_as: &[DecodeAs]) -> Result<Detail, SourceError> {
+pub fn collect(
+    source: &mut dyn Source,
+    call: &Call,
+    decode_as: &[DecodeAs],
+    key_logs: Option<&Arc<KeyLogs>>,
+) -> Result<Detail, SourceError> {
     let (key, client) = FlowKey::new(call.client, call.server, call.network);
     let key = key.at(call.capture_point);
     let last = call.packets.1.max(call.decided);
-    let mut observer = Observer { first: call.packets.0, last, id: call.id, decode_as, found: None };
+    let keys = key_logs.map(|logs| Arc::new(Keys::complete(Arc::clone(logs))));
+    let mut observer = Observer { first: call.packets.0, last, id: call.id, decode_as, keys, found: None };
     let mut table: Table<Slot> = Table::new(Limits::default());
     let mut decoder = Decoder::default();
     let mut batch = Batch::default();
@@ -126,6 +137,14 @@ struct SideBytes {
 }
 
 impl SideBytes {
+    /// Keeps bytes that begin at `offset`, as far as there is room.
+    fn keep(&mut self, offset: u64, bytes: &[u8]) {
+        let room = bytes.len().min(MAX_BYTES - self.kept);
+        self.pieces.push((offset, bytes[..room].to_vec()));
+        self.kept += room;
+        self.dropped += (bytes.len() - room) as u64;
+    }
+
     /// The bytes from offset `start` on, at most `size`, up to the first gap.
     fn bytes(&self, start: u64, size: u64) -> Vec<u8> {
         let mut out = Vec::new();
@@ -154,6 +173,8 @@ struct Slot {
     messages: Vec<FoundMessage>,
     /// Messages beyond the limit.
     more: u64,
+    /// What is kept are not the bytes of the packets but what TLS holds.
+    is_tls: bool,
 }
 
 impl Slot {
@@ -208,6 +229,7 @@ struct Observer<'a> {
     last: u64,
     id: Option<i64>,
     decode_as: &'a [DecodeAs],
+    keys: Option<Arc<Keys>>,
     /// The connection with messages of the call.
     found: Option<Slot>,
 }
@@ -215,10 +237,13 @@ struct Observer<'a> {
 impl Owner<Slot> for Observer<'_> {
     fn open(&mut self, flow: &Flow) -> Slot {
         Slot {
-            conversation: Conversation::new(&flow.key, flow.from_start, self.decode_as),
+            conversation: Conversation::new(&flow.key, flow.from_start, self.decode_as)
+                .with_keys(self.keys.as_ref())
+                .keeping_plaintext(),
             sides: [SideBytes::default(), SideBytes::default()],
             messages: Vec::new(),
             more: 0,
+            is_tls: false,
         }
     }
 
@@ -233,22 +258,31 @@ impl Owner<Slot> for Observer<'_> {
     ) -> u64 {
         let kept = &mut slot.sides[side.index()];
         match chunk {
+            _ if slot.is_tls => {}
             Chunk::Data(bytes) | Chunk::Datagram { bytes, .. } => {
                 if (self.first..=self.last).contains(&origin.packet) {
-                    let room = bytes.len().min(MAX_BYTES - kept.kept);
-                    kept.pieces.push((kept.received, bytes[..room].to_vec()));
-                    kept.kept += room;
-                    kept.dropped += (bytes.len() - room) as u64;
+                    kept.keep(kept.received, bytes);
                 }
                 kept.received += bytes.len() as u64;
             }
             Chunk::Gap { bytes, .. } => kept.received += bytes,
             Chunk::End(_) => {}
         }
-        let Slot { conversation, messages, more, .. } = slot;
-        conversation.chunk(flow, side, chunk, origin, &mut |from, event, origin| {
+        let Slot { conversation, messages, more, sides, is_tls } = slot;
+        let needed = conversation.chunk(flow, side, chunk, origin, &mut |from, event, origin| {
             self.take(messages, more, from, event, origin);
-        })
+        });
+        if let Some(plaintext) = conversation.take_plaintext() {
+            if !std::mem::replace(is_tls, true) {
+                *sides = <[SideBytes; 2]>::default();
+            }
+            for Plaintext { side, offset, packet, bytes } in plaintext {
+                if (self.first..=self.last).contains(&packet) {
+                    sides[side.index()].keep(offset, &bytes);
+                }
+            }
+        }
+        needed
     }
 
     fn close(&mut self, _flow: &Flow, slot: Slot, _why: End, _now: Stamp) {
@@ -349,7 +383,7 @@ mod tests {
                 Ok(false)
             }
         }
-        let detail = collect(&mut Empty, &ok(), &[]).unwrap();
+        let detail = collect(&mut Empty, &ok(), &[], None).unwrap();
         assert!(detail.messages.is_empty() && detail.packets.is_empty());
         assert_eq!(detail.left_out, ["the packets of the call are no longer held"]);
     }

@@ -2,7 +2,7 @@
 //! pipeline has to collect nothing for it.
 //!
 //! ```text
-//! let detail = detail::collect(&mut source, &call, &decode_as)?;   // any Source over the same packets: files, a ring
+//! let detail = detail::collect(&mut source, &call, &decode_as, key_logs)?;   // any Source over the same packets: files, a ring
 //! print::push(&mut out, &detail, &Look { … });                      // `rpcscope show`
 //! ```
 //!

@@ -2,10 +2,11 @@
 
 use rpcscope_parsers::prelude::{self, Found, MAX_PRELUDES};
 use rpcscope_parsers::protocol::DETECT_LIMIT;
+use rpcscope_parsers::tls::record;
 use rpcscope_parsers::{Detection, Event, Opening, Protocol, Side};
 
-use super::Take;
 use super::guess::guess;
+use super::{ForTls, Take};
 use crate::decode::Network;
 use crate::flow::{Flow, GapReason, Stamp};
 
@@ -36,6 +37,7 @@ pub(super) struct Undecided {
     pub(super) chunks: Vec<KeptChunk>,
     /// The protocol that `--decode-as` sets, whatever the bytes look like.
     pub(super) forced: Option<&'static dyn Protocol>,
+    pub(super) tls: ForTls,
     /// Preludes that were removed.
     preludes: usize,
     /// The beginning of the connection is no longer kept, so that no prelude can follow.
@@ -56,13 +58,14 @@ pub(super) struct Undecided {
 /// What became of it.
 pub(super) enum Decided {
     Known(&'static dyn Protocol),
+    Tls,
     Foreign(&'static str),
 }
 
 impl Undecided {
     /// A connection of which nothing was sent yet.
-    pub(super) fn new(from_start: [bool; 2], forced: Option<&'static dyn Protocol>) -> Self {
-        Self { forced, from_start, ..Self::default() }
+    pub(super) fn new(from_start: [bool; 2], forced: Option<&'static dyn Protocol>, tls: ForTls) -> Self {
+        Self { forced, tls, from_start, ..Self::default() }
     }
 
     /// Memory taken, in bytes.
@@ -111,9 +114,10 @@ impl Undecided {
             Preludes::Opaque(reason) => return Some(Decided::Foreign(reason)),
         }
         if let Some(protocol) = self.forced {
-            return Some(Decided::Known(protocol));
+            return Some(if self.is_tls() { Decided::Tls } else { Decided::Known(protocol) });
         }
         match self.ask() {
+            (Detection::No, _) if self.is_tls() => return Some(Decided::Tls),
             (Detection::No, _) => {}
             answer => {
                 if answer.0 == Detection::Yes && self.greeter(flow).is_some() {
@@ -141,12 +145,20 @@ impl Undecided {
         self.bytes[side.index()].extend_from_slice(bytes);
         self.chunks.push(KeptChunk { side, len: bytes.len() });
         match self.ask() {
+            (Detection::No, _) if self.is_tls() => Some(Decided::Tls),
             (Detection::No, _) => {
                 self.clear();
                 None
             }
             answer => self.conclude(answer),
         }
+    }
+
+    /// Whether what is kept begins with records of TLS: those of a handshake, or protected ones in the middle of a connection.
+    fn is_tls(&self) -> bool {
+        self.bytes.iter().zip(self.from_start).any(|(kept, from_start)| {
+            record::begins_handshake(kept) || (!from_start && record::begins_protected(kept))
+        })
     }
 
     /// What the client of a server that speaks first says, as far as it has spoken: the requests of a client that took it for another

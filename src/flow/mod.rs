@@ -97,6 +97,8 @@ pub enum GapReason {
     Cut,
     /// They were sent before the first captured bytes of this side, and acknowledged after the other side had spoken.
     BeforeStart,
+    /// They stand in records of TLS that can't be read. How many they are is not known, and no offset counts them.
+    Sealed,
 }
 
 /// What the table knows of a connection; readable by whoever owns the slots.
@@ -159,6 +161,15 @@ impl Flow {
                 _ => Side::A,
             }
         })
+    }
+
+    /// Takes over what has changed in `outer`, the connection that this one is seen from inside of.
+    pub(crate) fn mirror(&mut self, outer: &Self) {
+        self.last = outer.last;
+        (self.segments, self.bytes) = (outer.segments, outer.bytes);
+        (self.retransmissions, self.gaps) = (outer.retransmissions, outer.gaps);
+        (self.ended, self.reset_by) = (outer.ended, outer.reset_by);
+        self.opener = outer.opener.or(self.opener);
     }
 
     /// Where the byte of `side` at `offset` comes from; `otherwise` is taken where nothing of that side is remembered.

@@ -23,6 +23,8 @@ struct Mark {
     /// Offset of its first byte.
     offset: u64,
     stamp: Stamp,
+    /// Sequence number that offset 0 would have, counted back from the chunk.
+    base: u32,
 }
 
 /// The origins of the last bytes of one side.
@@ -40,7 +42,8 @@ pub struct Origins {
         reason = "a vector by itself takes three times as much of every connection"
     )]
     older: Option<Box<Vec<Mark>>>,
-    /// Sequence number that offset 0 would have.
+    /// Sequence number that offset 0 would have, counted back from the chunk that was added last: the same for all of a TCP stream, but not
+    /// for the plaintext of one, whose bytes are fewer.
     base: u32,
 }
 
@@ -53,12 +56,12 @@ impl Origins {
     /// The chunk that was added last.
     #[inline]
     fn last(&self) -> Mark {
-        Mark { offset: self.next - u64::from(self.last_len), stamp: self.last }
+        Mark { offset: self.next - u64::from(self.last_len), stamp: self.last, base: self.base }
     }
 
     /// Adds a chunk of `len` bytes with this sequence number.
     #[inline]
-    pub(super) fn push(&mut self, seq: u32, len: u64, stamp: Stamp) {
+    pub(crate) fn push(&mut self, seq: u32, len: u64, stamp: Stamp) {
         if self.is_kept() {
             let last = self.last();
             self.older.get_or_insert_default().push(last);
@@ -72,7 +75,7 @@ impl Origins {
 
     /// Forgets the origins of all bytes before `needed`.
     #[inline]
-    pub(super) fn release(&mut self, needed: u64) {
+    pub(crate) fn release(&mut self, needed: u64) {
         if needed >= self.next {
             self.last.packet = 0;
         }
@@ -94,7 +97,7 @@ impl Origins {
     }
 
     /// Memory taken in addition to the connection's own.
-    pub(super) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.older.as_ref().map_or(0, |older| older.capacity() * size_of::<Mark>())
     }
 
@@ -112,15 +115,17 @@ impl Origins {
     /// Where the byte at `offset` comes from. `otherwise` is taken for a side of which nothing is remembered.
     #[must_use]
     pub fn at(&self, offset: u64, otherwise: Stamp) -> Origin {
-        let stamp = match &self.older {
-            _ if !self.is_kept() => otherwise,
+        let (stamp, base) = match &self.older {
+            _ if !self.is_kept() => (otherwise, self.base),
             Some(older) if offset < self.last().offset => {
                 let after = older.partition_point(|mark| mark.offset <= offset);
-                older.get(after.saturating_sub(1)).map_or(self.last, |mark| mark.stamp)
+                older
+                    .get(after.saturating_sub(1))
+                    .map_or((self.last, self.base), |mark| (mark.stamp, mark.base))
             }
-            _ => self.last,
+            _ => (self.last, self.base),
         };
-        Origin { offset, stamp, sequence: self.base.wrapping_add(offset.min(self.next) as u32) }
+        Origin { offset, stamp, sequence: base.wrapping_add(offset.min(self.next) as u32) }
     }
 }
 

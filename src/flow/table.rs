@@ -177,6 +177,11 @@ impl<S> Table<S> {
         self.lru.iter().map(|(_, entry)| (&entry.flow, &entry.slot))
     }
 
+    /// The same, to be changed.
+    pub fn flows_mut(&mut self) -> impl Iterator<Item = (&Flow, &mut S)> {
+        self.lru.iter_mut().map(|entry| (&entry.flow, &mut entry.slot))
+    }
+
     /// The slots of all connections.
     pub fn slots_mut(&mut self) -> impl Iterator<Item = &mut S> {
         self.lru.iter_mut().map(|entry| &mut entry.slot)

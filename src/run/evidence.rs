@@ -13,24 +13,37 @@ use crate::dispatch::DecodeAs;
 use crate::export::{self, Wanted};
 use crate::sink::packets::PacketWriter;
 use crate::source::{Batch, Reread, Ring, Source, SourceError};
+use crate::tls::KeyLogs;
 use crate::tui::{DetailSource, NewFile};
 
 /// Where to reread the packets of a call.
 #[derive(Clone, Debug)]
 pub(super) enum Packets {
     /// The files of the command line.
-    Files(Reread, Vec<DecodeAs>),
+    Files(Reread, Again),
     /// The part of a live capture that is still in memory.
-    Ring(Arc<Ring>, Vec<DecodeAs>),
+    Ring(Arc<Ring>, Again),
+}
+
+/// What it takes to read them as they were read first.
+#[derive(Clone, Debug)]
+pub(super) struct Again {
+    decode_as: Vec<DecodeAs>,
+    key_logs: Option<Arc<KeyLogs>>,
 }
 
 impl Packets {
     /// `None` if the input can be read only once.
-    pub(super) fn of(source: &Opened, input: &Input, ring: Option<Arc<Ring>>) -> Option<Self> {
-        let decode_as = input.decode_as.clone();
+    pub(super) fn of(
+        source: &Opened,
+        input: &Input,
+        ring: Option<Arc<Ring>>,
+        key_logs: Option<Arc<KeyLogs>>,
+    ) -> Option<Self> {
+        let again = Again { decode_as: input.decode_as.clone(), key_logs };
         match ring {
-            Some(ring) => Some(Self::Ring(ring, decode_as)),
-            None => source.reread.clone().map(|reread| Self::Files(reread, decode_as)),
+            Some(ring) => Some(Self::Ring(ring, again)),
+            None => source.reread.clone().map(|reread| Self::Files(reread, again)),
         }
     }
 
@@ -74,10 +87,9 @@ impl DetailSource for Packets {
     fn detail(&mut self, call: &Call, stop: &Arc<AtomicBool>) -> Result<Detail, String> {
         let inner = self.read(call.reading(), call.packets.0)?;
         let mut source = Stoppable { inner, stop: Arc::clone(stop) };
-        let decode_as = match self {
-            Self::Files(_, decode_as) | Self::Ring(_, decode_as) => decode_as,
-        };
-        detail::collect(&mut source, call, decode_as).map_err(|error| error.to_string())
+        let (Self::Files(_, again) | Self::Ring(_, again)) = self;
+        detail::collect(&mut source, call, &again.decode_as, again.key_logs.as_ref())
+            .map_err(|error| error.to_string())
     }
 }
 

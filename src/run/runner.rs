@@ -21,6 +21,7 @@ use crate::source::live::Counters;
 use crate::source::{Ring, Source};
 use crate::text;
 use crate::time::Timestamp;
+use crate::tls::KeyLogs;
 use crate::tui::NewFile;
 
 /// How long a decided call may stay in a buffer, which limits the loss on SIGKILL.
@@ -146,6 +147,10 @@ impl<'a> Opening<'a> {
         if let Some(threads) = input.threads {
             options.threads = threads.into();
         }
+        let key_logs = input.key_logs().map_err(Failure::Usage)?;
+        // Without a key log, secrets can only come inside of files.
+        let has_keys = !key_logs.is_empty() || input.interfaces.is_empty();
+        options.key_logs = has_keys.then(|| Arc::new(KeyLogs::new(&key_logs, input.is_endless())));
         let prepared = input::prepare(input, has_interface)?;
         let output = output::name(output);
         Ok(Self { input, prepared, has_interface, options, output, losses: Arc::default() })
@@ -168,6 +173,9 @@ impl<'a> Opening<'a> {
         let source = prepared.start(input, ring)?;
         options.stop = source.abandon();
         source.watch(&mut options);
+        if let Some(key_logs) = &options.key_logs {
+            key_logs.read();
+        }
         Ok(Run {
             source,
             options,
@@ -252,6 +260,9 @@ impl Run {
             report(&losses);
         }
         status.input_failed = source.has_reported();
+        for trouble in options.key_logs.iter().flat_map(|logs| logs.troubles()) {
+            report(&trouble);
+        }
         for trouble in source.troubles().iter().chain(&read.undecoded()).chain(end.as_ref().err()) {
             status.input_failed = true;
             report(&trouble.to_string());

@@ -51,7 +51,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
         return Err(Failure::Environment("the packets of the call can't be reread".into()));
     };
     let mut packets = reread.packets(call.reading());
-    let detail = detail::collect(&mut packets, &call, &args.input.decode_as)
+    let detail = detail::collect(&mut packets, &call, &args.input.decode_as, run.options.key_logs.as_ref())
         .map_err(|error| Failure::Environment(error.to_string()))?;
     let look = print::Look {
         colored: output::colored(args.color, false),

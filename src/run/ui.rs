@@ -46,7 +46,7 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     run.options.open_connections = true;
     run.options.metadata = true;
     run.options.limits = shares.limits();
-    let packets = Packets::of(&run.source, &view.input, ring);
+    let packets = Packets::of(&run.source, &view.input, ring, run.options.key_logs.clone());
     let stop = Arc::clone(&run.source.stop);
     let (updates, shown) = bounded(QUEUE);
     // Linking works best on a whole file, but an endless input can't wait for its end.

@@ -225,6 +225,7 @@ fn connection_object<'b>(room: Room<'b>, memory: &mut Memory, connection: &Conne
         Some(Renewal::Calls(calls)) => Value::Bytes(calls),
         Some(Renewal::Reconnect) | None => Value::Null,
     };
+    let tls = connection.tls.as_ref().map(|facts| facts.pairs()).unwrap_or_default();
     let mut members = Members { room: room.text("{\"type\":\"connection\""), memory };
     for (member, value) in [
         (member!("start"), Value::Time(connection.start)),
@@ -235,6 +236,7 @@ fn connection_object<'b>(room: Room<'b>, memory: &mut Memory, connection: &Conne
         (member!("network"), Value::Word(connection.network.name())),
         (member!("protocol"), word(connection.protocol)),
         (member!("reason"), word(connection.reason)),
+        (member!("tls"), if tls.is_empty() { Value::Null } else { Value::Map(&tls) }),
         (member!("beginning"), if beginning.is_empty() { Value::Null } else { Value::Text(&beginning) }),
         (member!("readable_after"), readable_after),
         (member!("state"), Value::Word(connection.state.name())),

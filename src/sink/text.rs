@@ -331,6 +331,7 @@ mod tests {
             capture_point: crate::source::CapturePoint::default(),
             protocol: None,
             reason: Some("TLS without keys"),
+            tls: None,
             mid_stream: true,
             unread: Some(Renewal::Calls(120)),
             state: ConnectionState::Closed,

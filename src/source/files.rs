@@ -81,6 +81,8 @@ pub struct FileSource {
     /// Open files that have none at hand.
     idle: Vec<Active>,
     shared: Shared,
+    /// Secrets that were handed out.
+    given: usize,
     packets: u64,
     read: Arc<AtomicU64>,
     total: Option<u64>,
@@ -142,6 +144,7 @@ impl FileSource {
             ready: BinaryHeap::new(),
             idle: Vec::new(),
             shared: Shared::default(),
+            given: 0,
             packets: 0,
             read: Arc::default(),
             total: Some(0),
@@ -326,6 +329,12 @@ impl Source for FileSource {
     fn next_batch(&mut self, out: &mut Batch) -> Result<bool, SourceError> {
         let more = self.read(out);
         out.now = None;
+        let secrets = self.shared.secrets();
+        out.secrets.clear();
+        if let Some(new) = secrets.get(self.given..).filter(|new| !new.is_empty()) {
+            out.secrets.extend_from_slice(new);
+            self.given = secrets.len();
+        }
         match (out.records.last(), self.last) {
             (Some(record), _) => self.last = Some((record.time, Instant::now())),
             // A pipe or a growing file is silent: time goes on from its last packet.

@@ -103,6 +103,8 @@ pub struct Batch {
     /// Live: packets that were dropped so far, before or among those of this batch. No stream shows a hole for the last packets
     /// of a connection.
     pub dropped: u64,
+    /// Secrets that the capture carries and that were found since the last batch.
+    pub secrets: Vec<files::Secrets>,
     /// Bytes read of bytes in all, after this batch; filled in by the pipeline from [`Source::progress`].
     pub progress: Option<(u64, u64)>,
 }
@@ -136,6 +138,7 @@ impl Batch {
         self.records.clear();
         self.now = None;
         self.dropped = 0;
+        self.secrets.clear();
         self.progress = None;
     }
 }

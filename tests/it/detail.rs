@@ -26,7 +26,7 @@ fn details(path: &std::path::Path) -> Vec<Detail> {
         .into_iter()
         .map(|call| {
             let mut source = files::open(&paths, files::Options::default());
-            detail::collect(&mut source, call, &[]).expect("the capture was read before")
+            detail::collect(&mut source, call, &[], None).expect("the capture was read before")
         })
         .collect()
 }

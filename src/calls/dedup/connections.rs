@@ -84,6 +84,7 @@ mod tests {
             capture_point: CapturePoint(capture_point),
             protocol: None,
             reason: None,
+            tls: None,
             mid_stream: false,
             unread: None,
             state: ConnectionState::Closed,

@@ -56,6 +56,7 @@ pub(in crate::tui) fn connection(first_packet: u64, state: ConnectionState) -> C
         capture_point: CapturePoint::default(),
         protocol: None,
         reason: None,
+        tls: None,
         mid_stream: false,
         unread: None,
         state,

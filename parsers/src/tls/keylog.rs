@@ -1,0 +1,151 @@
+//! Lines of a key log: `LABEL CLIENT_RANDOM SECRET`, both in hexadecimal (RFC 9850, section 2).
+
+use super::secret::Secret;
+
+/// The random of a `ClientHello`, by which a key log names the connection.
+pub type Random = [u8; 32];
+
+/// The secret that a line has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Label {
+    /// `CLIENT_RANDOM`: the master secret of TLS 1.2.
+    Master,
+    /// `CLIENT_EARLY_TRAFFIC_SECRET`.
+    ClientEarly,
+    /// `CLIENT_HANDSHAKE_TRAFFIC_SECRET`.
+    ClientHandshake,
+    /// `SERVER_HANDSHAKE_TRAFFIC_SECRET`.
+    ServerHandshake,
+    /// `CLIENT_TRAFFIC_SECRET_0`.
+    ClientTraffic,
+    /// `SERVER_TRAFFIC_SECRET_0`.
+    ServerTraffic,
+}
+
+impl Label {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Master,
+        Self::ClientEarly,
+        Self::ClientHandshake,
+        Self::ServerHandshake,
+        Self::ClientTraffic,
+        Self::ServerTraffic,
+    ];
+
+    /// As a key log has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Master => "CLIENT_RANDOM",
+            Self::ClientEarly => "CLIENT_EARLY_TRAFFIC_SECRET",
+            Self::ClientHandshake => "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+            Self::ServerHandshake => "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+            Self::ClientTraffic => "CLIENT_TRAFFIC_SECRET_0",
+            Self::ServerTraffic => "SERVER_TRAFFIC_SECRET_0",
+        }
+    }
+
+    /// Whether a secret of `len` bytes can be of this kind: master secrets have 48, those of TLS 1.3 as many as the suite's hash.
+    fn fits(self, len: usize) -> bool {
+        match self {
+            Self::Master => len == 48,
+            _ => len == 32 || len == 48,
+        }
+    }
+}
+
+/// What a line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A secret of the connection whose `ClientHello` has this random.
+    Secret(Label, Random, Secret),
+    /// An empty line or a comment.
+    Nothing,
+    /// A line whose label is not known, or names something that no record is protected with.
+    Other,
+    /// A line of a known label that is no such line: cut, or not hexadecimal.
+    Malformed,
+}
+
+impl Line {
+    /// Reads a line without its end.
+    #[must_use]
+    pub fn read(line: &[u8]) -> Self {
+        let line = line.trim_ascii();
+        if line.is_empty() || line.starts_with(b"#") {
+            return Self::Nothing;
+        }
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let label = words.next().unwrap_or_default();
+        let Some(label) = Label::ALL.into_iter().find(|known| known.name().as_bytes() == label) else {
+            return Self::Other;
+        };
+        let (random, secret) = (words.next(), words.next());
+        let read = || {
+            let random = Secret::from_hex(random?)?.bytes().try_into().ok()?;
+            let secret = Secret::from_hex(secret?).filter(|secret| label.fits(secret.bytes().len()))?;
+            words.next().is_none().then_some(Self::Secret(label, random, secret))
+        };
+        let mut read = read;
+        read().unwrap_or(Self::Malformed)
+    }
+}
+
+impl Secret {
+    /// The bytes that hexadecimal digits of either case stand for.
+    fn from_hex(text: &[u8]) -> Option<Self> {
+        if !text.len().is_multiple_of(2) || text.len() / 2 > super::secret::MAX_SECRET {
+            return None;
+        }
+        let digit = |byte: u8| (byte as char).to_digit(16);
+        let is_hex = text.iter().all(u8::is_ascii_hexdigit);
+        is_hex.then(|| {
+            Self::filled(text.len() / 2, |bytes| {
+                for (byte, digits) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+                    *byte = digits
+                        .iter()
+                        .filter_map(|one| digit(*one))
+                        .fold(0, |byte, one| byte << 4 | one as u8);
+                }
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_in_every_form_that_peers_write() {
+        let random = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
+        let secret = "0f".repeat(48);
+        let line = |text: String| Line::read(text.as_bytes());
+        for text in [
+            format!("CLIENT_RANDOM {random} {secret}"),
+            format!("CLIENT_RANDOM {random} {secret}\r"),
+            format!("  CLIENT_RANDOM  {random}\t{} ", secret.to_uppercase()),
+        ] {
+            let Line::Secret(Label::Master, read, bytes) = line(text) else { panic!("a secret") };
+            assert_eq!((read[1], read[15], bytes.bytes()), (0x11, 0xff, &[0x0f; 48][..]));
+        }
+        for text in ["", "\r", "# TUPLE src=192.0.2.1 dst=192.0.2.2", "  # comment"] {
+            assert_eq!(Line::read(text.as_bytes()), Line::Nothing, "{text}");
+        }
+        for text in ["RSA 0011 2233", "EXPORTER_SECRET 00 11", "ECH_SECRET 00 11", "CLIENT_RANDOMX 00 11"] {
+            assert_eq!(Line::read(text.as_bytes()), Line::Other, "{text}");
+        }
+        for text in [
+            format!("CLIENT_RANDOM {random} {}", &secret[..90]),
+            format!("CLIENT_RANDOM {random}"),
+            format!("CLIENT_RANDOM {} {secret}", &random[..62]),
+            format!("CLIENT_RANDOM {random} {}zz", &secret[..94]),
+            format!("CLIENT_RANDOM {random} {secret} 00"),
+            format!("CLIENT_TRAFFIC_SECRET_0 {random} {}", &secret[..40]),
+            format!("CLIENT_RANDOM {random} {secret}{secret}"),
+        ] {
+            assert_eq!(line(text.clone()), Line::Malformed, "{text}");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Which key opens a record of one direction.
+//!
+//! Every protection of TLS is authenticated, so that a record opens under its own key and number and no other. Changes of keys are followed as
+//! the handshake says them, and where records were lost, what comes next is tried: the numbers that the lost bytes can have held, the keys that
+//! come later. What was found open is never in doubt.
+
+use rpcscope_parsers::tls::keylog::Random;
+use rpcscope_parsers::tls::{Label, Opened, Record, RecordKey, Secret, Suite, schedule};
+
+use super::keys::Keys;
+
+/// Work that one connection may spend on searching, in blocks of a cipher: some ten milliseconds.
+pub(super) const SEARCH: u64 = 1 << 22;
+/// Numbers that a record may have in a connection of which nothing was captured before.
+const MAX_NUMBER: u64 = 1 << 16;
+/// The fewest bytes that a record of TLS takes: a head and a tag, and a byte in between.
+const LEAST_RECORD: u64 = 22;
+/// Updates of keys that may have been lost in one gap.
+const MAX_UPDATES: usize = 4;
+/// Secrets that are tried on a connection whose `ClientHello` was not captured.
+const MAX_SECRETS: usize = 4096;
+/// Ciphers other than GCM are searched with records up to this size: each number costs the whole record.
+const MAX_SLOW: usize = 1024;
+
+/// The part of a connection of TLS 1.3 that a secret protects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    Early,
+    Handshake,
+    Traffic,
+}
+
+impl Stage {
+    const ALL: [Self; 3] = [Self::Early, Self::Handshake, Self::Traffic];
+
+    fn label(self, of_client: bool) -> Option<Label> {
+        match (self, of_client) {
+            (Self::Early, true) => Some(Label::ClientEarly),
+            (Self::Early, false) => None,
+            (Self::Handshake, true) => Some(Label::ClientHandshake),
+            (Self::Handshake, false) => Some(Label::ServerHandshake),
+            (Self::Traffic, true) => Some(Label::ClientTraffic),
+            (Self::Traffic, false) => Some(Label::ServerTraffic),
+        }
+    }
+}
+
+/// Why a record does not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Miss {
+    /// A secret that may open it is not known.
+    NoSecret,
+    /// It belongs to a part of the handshake whose secret is not known; what follows may open.
+    Passed,
+    /// Nothing that is known opens it.
+    Wrong,
+}
+
+/// What the handshake says of a connection, as far as keys depend on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context<'a> {
+    pub(super) keys: &'a Keys,
+    /// Whether the direction is the client's; `None` if that is not known.
+    pub(super) of_client: Option<bool>,
+    pub(super) random: Option<&'a Random>,
+    pub(super) suite: Option<&'static Suite>,
+}
+
+impl Context<'_> {
+    /// The suites that a secret of TLS 1.3 may be of: that of the `ServerHello`, or those that have secrets of this length.
+    fn suites(&self, secret: &Secret) -> impl Iterator<Item = &'static Suite> {
+        let known = self.suite;
+        Suite::of_secret(secret.bytes().len()).filter(move |suite| known.is_none_or(|known| known == *suite))
+    }
+}
+
+/// The key at hand.
+struct Current {
+    stage: Stage,
+    secret: Secret,
+    suite: &'static Suite,
+    key: RecordKey,
+}
+
+/// What opened a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hit {
+    pub(super) opened: Opened,
+    pub(super) stage: Stage,
+    pub(super) number: u64,
+    /// The part of the fragment before what it carries.
+    pub(super) lead: usize,
+}
+
+/// What was learnt by searching for a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) random: Random,
+    pub(super) of_client: bool,
+}
+
+/// The keys of one direction of TLS 1.3.
+#[derive(Default)]
+pub(super) struct Epochs {
+    current: Option<Current>,
+    /// The number of the next record under the key at hand.
+    number: u64,
+    /// The handshake says that earlier keys are over.
+    least: Option<Stage>,
+    /// Whether a record has opened.
+    pub(super) has_opened: bool,
+}
+
+impl Epochs {
+    /// The number of the next record.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The suite of the key at hand.
+    pub(super) fn suite(&self) -> Option<&'static Suite> {
+        self.current.as_ref().map(|current| current.suite)
+    }
+
+    /// Whether a record has opened that came after all early data.
+    pub(super) fn is_past_early(&self) -> bool {
+        self.current.as_ref().map(|current| current.stage).max(self.least) > Some(Stage::Early)
+    }
+
+    /// The handshake says that the next record is protected with the keys of `stage`.
+    pub(super) fn advance(&mut self, stage: Stage) {
+        if self.current.as_ref().is_none_or(|current| current.stage < stage) {
+            self.current = None;
+            self.number = 0;
+            self.least = Some(stage);
+        }
+    }
+
+    /// The sender has updated its keys.
+    pub(super) fn update(&mut self) {
+        self.current = self.current.take().and_then(|current| current.next());
+        self.number = 0;
+    }
+
+    /// Opens a record into `out`. `lost`: bytes of this direction that were lost since the last one.
+    pub(super) fn open(
+        &mut self,
+        context: Context<'_>,
+        record: &Record<'_>,
+        lost: u64,
+        budget: &mut u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Hit, Miss> {
+        let ahead = if lost > 0 { (lost / LEAST_RECORD + 1).min(MAX_NUMBER) } else { 0 };
+        if let Some(current) = &self.current
+            && let Some((number, opened)) = open(&current.key, record, self.number, ahead, budget, out)
+        {
+            return Ok(self.hit(number, opened));
+        }
+        let Some(random) = context.random else { return Err(Miss::NoSecret) };
+        let of_client = context.of_client.unwrap_or(true);
+        let (mut missing, mut later) = (None, false);
+        let (now, least) = (self.current.as_ref().map(|current| current.stage), self.least);
+        let is_later =
+            |stage: &Stage| now.is_none_or(|now| *stage > now) && least.is_none_or(|least| *stage >= least);
+        for stage in Stage::ALL.into_iter().filter(is_later) {
+            let Some(label) = stage.label(of_client) else { continue };
+            let Some(secret) = context.keys.find(random, label) else {
+                missing = Some(stage);
+                continue;
+            };
+            later = true;
+            let opened = context.suites(&secret).find_map(|suite| {
+                let key = schedule::traffic_key(suite, &secret)?;
+                let (number, opened) = open(&key, record, 0, ahead, budget, out)?;
+                Some((suite, key, number, opened))
+            });
+            if let Some((suite, key, number, opened)) = opened {
+                context.keys.note_use(random);
+                self.current = Some(Current { stage, secret, suite, key });
+                return Ok(self.hit(number, opened));
+            }
+        }
+        if ahead > 0
+            && let Some((current, number, opened)) = self.find_updated(record, ahead, budget, out)
+        {
+            self.current = Some(current);
+            return Ok(self.hit(number, opened));
+        }
+        let traffic = missing == Some(Stage::Traffic);
+        Err(match missing {
+            Some(_) if traffic => Miss::NoSecret,
+            Some(_) if later && !self.has_opened => Miss::Passed,
+            Some(_) if !later => Miss::NoSecret,
+            _ => Miss::Wrong,
+        })
+    }
+
+    /// Keys that were updated in a gap.
+    fn find_updated(
+        &self,
+        record: &Record<'_>,
+        ahead: u64,
+        budget: &mut u64,
+        out: &mut Vec<u8>,
+    ) -> Option<(Current, u64, Opened)> {
+        let mut next = self.current.as_ref().filter(|current| current.stage == Stage::Traffic)?.next()?;
+        for _ in 0..MAX_UPDATES {
+            if let Some((number, opened)) = open(&next.key, record, 0, ahead, budget, out) {
+                return Some((next, number, opened));
+            }
+            next = next.next()?;
+        }
+        None
+    }
+
+    /// Looks for the secret that opens a record of a connection whose `ClientHello` was not captured. `from_start`: the record may be the
+    /// first of its key.
+    pub(super) fn search(
+        &mut self,
+        context: Context<'_>,
+        record: &Record<'_>,
+        from_start: bool,
+        budget: &mut u64,
+        out: &mut Vec<u8>,
+    ) -> Option<(Found, Hit)> {
+        let labels =
+            [Label::ClientTraffic, Label::ServerTraffic, Label::ClientHandshake, Label::ServerHandshake];
+        let is_possible = |label: &Label| {
+            let of_client = matches!(label, Label::ClientTraffic | Label::ClientHandshake);
+            let is_traffic = matches!(label, Label::ClientTraffic | Label::ServerTraffic);
+            context.of_client.is_none_or(|known| known == of_client) && (from_start || is_traffic)
+        };
+        let labels: Vec<Label> = labels.into_iter().filter(is_possible).collect();
+        // First each secret with the number 0, which is cheap.
+        let rounds: &[u64] = if from_start { &[1, MAX_NUMBER] } else { &[MAX_NUMBER] };
+        let found = rounds.iter().find_map(|count| {
+            context.keys.search(&labels, MAX_SECRETS, |random, label, secret| {
+                context.suites(secret).find_map(|suite| {
+                    let is_slow = !matches!(suite.cipher, rpcscope_parsers::tls::suite::Cipher::Gcm(_));
+                    if is_slow && *count > 1 && record.fragment.len() > MAX_SLOW {
+                        return None;
+                    }
+                    let key = schedule::traffic_key(suite, secret)?;
+                    let number = key.find(record, 0, *count, budget)?;
+                    let (stage, of_client) = match label {
+                        Label::ClientTraffic => (Stage::Traffic, true),
+                        Label::ServerTraffic => (Stage::Traffic, false),
+                        label => (Stage::Handshake, label == Label::ClientHandshake),
+                    };
+                    let current = Current { stage, secret: secret.clone(), suite, key };
+                    Some((Found { random: *random, of_client }, current, number))
+                })
+            })
+        });
+        let (found, current, number) = found?;
+        context.keys.note_use(&found.random);
+        self.current = Some(current);
+        let opened = self.current.as_ref()?.key.open(number, record, out)?;
+        Some((found, self.hit(number, opened)))
+    }
+
+    fn hit(&mut self, number: u64, opened: Opened) -> Hit {
+        self.number = number + 1;
+        self.has_opened = true;
+        let (stage, lead) =
+            self.current.as_ref().map_or((Stage::Traffic, 0), |current| (current.stage, current.key.lead()));
+        Hit { opened, stage, number, lead }
+    }
+}
+
+/// Opens a record that has the number `number`, or one of the `ahead` numbers after it.
+fn open(
+    key: &RecordKey,
+    record: &Record<'_>,
+    number: u64,
+    ahead: u64,
+    budget: &mut u64,
+    out: &mut Vec<u8>,
+) -> Option<(u64, Opened)> {
+    if let Some(opened) = key.open(number, record, out) {
+        return Some((number, opened));
+    }
+    let number = key.find(record, number + 1, ahead, budget)?;
+    Some((number, key.open(number, record, out)?))
+}
+
+impl Current {
+    /// After an update.
+    fn next(&self) -> Option<Self> {
+        let secret = schedule::next_secret(self.suite, &self.secret);
+        let key = schedule::traffic_key(self.suite, &secret)?;
+        Some(Self { stage: self.stage, secret, suite: self.suite, key })
+    }
+}
+
+/// The keys of one direction of TLS 1.2.
+pub(super) struct Fixed {
+    key: RecordKey,
+    number: u64,
+    /// The part of the nonce that the last record carried.
+    nonce: Option<u64>,
+    pub(super) has_opened: bool,
+}
+
+impl Fixed {
+    pub(super) fn new(key: RecordKey) -> Self {
+        Self { key, number: 0, nonce: None, has_opened: false }
+    }
+
+    /// The number of the next record.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Opens a record into `out`; `lost` as in [`Epochs::open`].
+    pub(super) fn open(
+        &mut self,
+        record: &Record<'_>,
+        lost: u64,
+        budget: &mut u64,
+        out: &mut Vec<u8>,
+    ) -> Option<Hit> {
+        let nonce = self.key.explicit_nonce(record);
+        let number = if let Some(opened) = self.key.open(self.number, record, out) {
+            Some((self.number, opened))
+        } else if lost > 0 {
+            let ahead = (lost / LEAST_RECORD + 1).min(MAX_NUMBER);
+            // Most senders count the nonces of records, from anywhere.
+            let counted = nonce
+                .zip(self.nonce)
+                .map(|(nonce, last)| self.number.wrapping_add(nonce.wrapping_sub(last)).wrapping_sub(1));
+            let counted = counted.into_iter().chain(nonce).find_map(|number| {
+                let is_ahead = number.wrapping_sub(self.number) <= ahead;
+                is_ahead.then(|| self.key.find(record, number, 1, budget)).flatten()
+            });
+            let number = counted.or_else(|| self.key.find(record, self.number + 1, ahead, budget));
+            number.and_then(|number| Some((number, self.key.open(number, record, out)?)))
+        } else {
+            None
+        };
+        let (number, opened) = number?;
+        self.number = number + 1;
+        self.nonce = nonce;
+        self.has_opened = true;
+        Some(Hit { opened, stage: Stage::Traffic, number, lead: self.key.lead() })
+    }
+}

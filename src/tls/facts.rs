@@ -1,0 +1,146 @@
+//! What a connection's record says of its TLS.
+
+use rpcscope_parsers::tls::hello::{ClientHello, ServerHello};
+use rpcscope_parsers::tls::{Suite, Version};
+
+/// Longest protocol name that is kept, in bytes.
+const MAX_ALPN: usize = 64;
+
+/// Why the records of a connection are not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Nobody named a key log, and the capture carries none.
+    NoKeys,
+    /// The key logs have no line for this connection.
+    NoLine,
+    /// The handshake was not captured, and no secret opens what was.
+    NoHandshake,
+    /// The suite is not one of those that are read.
+    Suite,
+    /// TLS 1.1 or older.
+    Version,
+    /// There is a line, but it does not open the records.
+    WrongKey,
+    /// Keys came, but by then what waited for them had been dropped.
+    TooLate,
+    /// The handshake was broken off.
+    Refused,
+    /// It is not TLS after all.
+    NotTls,
+    /// A second handshake inside the first (TLS 1.2).
+    Renegotiated,
+}
+
+impl Reason {
+    /// In words, for the connection's record and the summary.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NoKeys => "TLS without keys",
+            Self::NoLine => "TLS without a line in the key log",
+            Self::NoHandshake => "TLS whose handshake was not captured",
+            Self::Suite => "TLS with a cipher suite that is not read",
+            Self::Version => "TLS of a version that is not read (1.1 and older)",
+            Self::WrongKey => "TLS that the line in the key log does not open",
+            Self::TooLate => "TLS whose keys came too late",
+            Self::Refused => "TLS handshake that failed",
+            Self::NotTls => "TLS that was not answered in TLS",
+            Self::Renegotiated => "TLS with a second handshake, which is not read",
+        }
+    }
+}
+
+/// What is known of a connection's TLS, with keys or without.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The version, as far as it is known.
+    pub version: Option<Version>,
+    /// The number of the cipher suite.
+    pub suite: Option<u16>,
+    /// The name of the server that the client wants to reach.
+    pub server_name: Option<String>,
+    /// The application's protocol: what the server has chosen, else what the client offers.
+    pub alpn: Option<String>,
+    /// Names in the server's certificate; TLS 1.3 encrypts it.
+    pub certificate: Vec<String>,
+    /// Why the records are not read.
+    pub reason: Option<Reason>,
+    /// The number of the first record that the key did not open.
+    pub failed_record: Option<u64>,
+    /// Bytes of ciphertext that were dropped before their keys came.
+    pub dropped: u64,
+    /// The alert that ended the handshake.
+    pub alert: Option<u8>,
+}
+
+fn text(bytes: &[u8], limit: usize) -> String {
+    String::from_utf8_lossy(bytes.get(..bytes.len().min(limit)).unwrap_or_default()).into_owned()
+}
+
+impl Facts {
+    pub(super) fn client_hello(&mut self, hello: &ClientHello<'_>) {
+        self.server_name = self.server_name.take().or_else(|| hello.server_name.map(|name| text(name, 255)));
+        if self.alpn.is_none() {
+            let offered: Vec<String> = hello.protocols().map(|name| text(name, MAX_ALPN)).collect();
+            self.alpn = (!offered.is_empty()).then(|| offered.join(","));
+        }
+    }
+
+    pub(super) fn server_hello(&mut self, hello: &ServerHello<'_>) {
+        self.version = Some(hello.version);
+        self.suite = Some(hello.suite);
+        self.chosen(hello.alpn);
+    }
+
+    pub(super) fn chosen(&mut self, alpn: Option<&[u8]>) {
+        if let Some(chosen) = alpn {
+            self.alpn = Some(text(chosen, MAX_ALPN));
+        }
+    }
+
+    /// The cipher suite as people write it.
+    #[must_use]
+    pub fn suite_name(&self) -> Option<String> {
+        let number = self.suite?;
+        Some(Suite::find(number).map_or_else(|| format!("0x{number:04x}"), |suite| suite.name.to_owned()))
+    }
+
+    /// All of it as names and texts.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        let certificate = (!self.certificate.is_empty()).then(|| self.certificate.join(", "));
+        [
+            ("version", self.version.map(|version| version.name().to_owned())),
+            ("suite", self.suite_name()),
+            ("server_name", self.server_name.clone()),
+            ("alpn", self.alpn.clone()),
+            ("certificate", certificate),
+            ("reason", self.reason_text()),
+        ]
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.to_owned(), text?)))
+        .collect()
+    }
+
+    /// Why the records are not read, with what is known of it.
+    #[must_use]
+    pub fn reason_text(&self) -> Option<String> {
+        let reason = self.reason?;
+        let words = reason.words();
+        Some(match (reason, self.failed_record) {
+            (Reason::WrongKey, Some(number)) => format!("{words} (record {number})"),
+            (Reason::TooLate, _) => format!("{words} ({} bytes were dropped)", self.dropped),
+            (Reason::Refused, _) => match self.alert {
+                Some(alert) => format!("{words}: {}", rpcscope_parsers::foreign::alert_name(alert)),
+                None => words.to_owned(),
+            },
+            (Reason::Version, _) => self
+                .version
+                .map_or_else(|| words.to_owned(), |version| format!("{} is not read", version.name())),
+            (Reason::Suite, _) => self
+                .suite_name()
+                .map_or_else(|| words.to_owned(), |suite| format!("cipher suite {suite} is not read")),
+            _ => words.to_owned(),
+        })
+    }
+}

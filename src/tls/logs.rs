@@ -1,0 +1,373 @@
+//! Key log files: they grow, are truncated, replaced, or do not exist yet, and may be FIFOs.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rpcscope_parsers::tls::Label;
+use rpcscope_parsers::tls::keylog::Random;
+
+use super::store::{Lines, Secrets, Store};
+
+/// How often live runs look for new lines.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// Bytes read at once.
+const CHUNK: usize = 64 * 1024;
+/// Bytes read of a file in one turn of a live run, so that no packet waits for long.
+const MAX_TURN: usize = 16 << 20;
+
+/// The key logs of a run, shared by its threads.
+#[derive(Debug, Default)]
+pub struct KeyLogs {
+    files: Mutex<Vec<LogFile>>,
+    store: Mutex<Store>,
+    /// Secrets that the capture itself carries, for whoever reads its packets again.
+    blocks: Mutex<Store>,
+    /// That of the store.
+    version: AtomicU64,
+    /// When a live run looked last.
+    polled: Mutex<Option<Instant>>,
+    /// Packets and keys come at the same time.
+    is_live: AtomicBool,
+    used: Mutex<Vec<Random>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl KeyLogs {
+    /// The key logs at these paths. Nothing is opened yet.
+    #[must_use]
+    pub fn new(paths: &[PathBuf], is_live: bool) -> Self {
+        let files = paths.iter().map(|path| LogFile::new(path)).collect();
+        Self { files: Mutex::new(files), is_live: AtomicBool::new(is_live), ..Self::default() }
+    }
+
+    /// Whether there are any.
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        !lock(&self.files).is_empty()
+    }
+
+    /// Reads what the files hold by now.
+    pub fn read(&self) {
+        let is_live = self.is_live.load(Ordering::Relaxed);
+        let mut files = lock(&self.files);
+        for file in files.iter_mut() {
+            let mut store = lock(&self.store);
+            file.read(&mut store, if is_live { MAX_TURN } else { usize::MAX });
+            if !is_live {
+                file.lines.take_begun(&mut store);
+            }
+            self.version.store(store.version(), Ordering::Release);
+        }
+    }
+
+    /// Live: looks for new lines if it is time to.
+    pub(super) fn poll(&self) {
+        if !self.is_live.load(Ordering::Relaxed) {
+            return;
+        }
+        // Whoever comes while another thread looks has nothing to do.
+        let Ok(mut polled) = self.polled.try_lock() else { return };
+        if polled.is_none_or(|last| last.elapsed() >= INTERVAL) {
+            *polled = Some(Instant::now());
+            self.read();
+        }
+    }
+
+    /// The end: no more lines are waited for.
+    pub(super) fn read_last(&self) {
+        self.is_live.store(false, Ordering::Relaxed);
+        self.read();
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Gives the store to `look`.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Store) -> T) -> T {
+        look(&lock(&self.store))
+    }
+
+    /// Keeps the secrets that a capture carries.
+    pub(super) fn keep_block(&self, text: &[u8]) {
+        lock(&self.blocks).text(text);
+    }
+
+    /// Gives the secrets that the capture carries to `look`.
+    pub(super) fn look_at_blocks<T>(&self, look: impl FnOnce(&Store) -> T) -> T {
+        look(&lock(&self.blocks))
+    }
+
+    /// The secrets of this connection open its records.
+    pub(super) fn note_use(&self, random: &Random) {
+        let mut used = lock(&self.used);
+        if !used.contains(random) {
+            used.push(*random);
+        }
+    }
+
+    /// The lines of all connections that were read with them, from number `from` on, and how many connections that are in all.
+    #[must_use]
+    pub fn used_lines(&self, from: usize) -> (Vec<u8>, usize) {
+        let used = lock(&self.used);
+        let mut out = Vec::new();
+        let mut write = |random: &Random, secrets: Option<&Secrets>| {
+            for (label, secret) in secrets.into_iter().flatten() {
+                push_line(&mut out, *label, random, secret.bytes());
+            }
+        };
+        for random in used.iter().skip(from) {
+            self.look(|store| write(random, store.find(random)));
+        }
+        (out, used.len())
+    }
+
+    /// Files that were never there or could not be read, and why.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<String> {
+        let files = lock(&self.files);
+        let unread = files.iter().filter_map(|file| {
+            let name = file.path.to_string_lossy().replace(char::is_control, "\u{fffd}");
+            match file.error.as_ref()? {
+                ErrorKind::NotFound => Some(format!("{name}: there was no such key log")),
+                ErrorKind::PermissionDenied => {
+                    Some(format!("{name}: the key log may not be read (permission denied)"))
+                }
+                kind => Some(format!("{name}: the key log can't be read: {kind}")),
+            }
+        });
+        let counts = lock(&self.store).counts;
+        let forgotten = (counts.forgotten > 0).then(|| {
+            format!(
+                "the secrets of {} connections were forgotten: the key logs hold too many",
+                counts.forgotten
+            )
+        });
+        let malformed = (counts.malformed > 0).then(|| {
+            format!(
+                "{} of the key logs can't be read as such",
+                crate::text::counted(counts.malformed, "line")
+            )
+        });
+        unread.chain(forgotten).chain(malformed).collect()
+    }
+}
+
+/// Appends a line of a key log.
+fn push_line(out: &mut Vec<u8>, label: Label, random: &Random, secret: &[u8]) {
+    let hex = |out: &mut Vec<u8>, bytes: &[u8]| {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        out.extend(bytes.iter().flat_map(|byte| {
+            [byte >> 4, byte & 15].map(|digit| DIGITS.get(usize::from(digit)).copied().unwrap_or(b'0'))
+        }));
+    };
+    out.extend_from_slice(label.name().as_bytes());
+    out.push(b' ');
+    hex(out, random);
+    out.push(b' ');
+    hex(out, secret);
+    out.push(b'\n');
+}
+
+/// One key log.
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    open: Option<OpenLog>,
+    lines: Lines,
+    /// Why it can't be read at present.
+    error: Option<ErrorKind>,
+}
+
+#[derive(Debug)]
+struct OpenLog {
+    file: File,
+    /// What is open, as the file system has it.
+    identity: Identity,
+    /// Bytes read.
+    read: u64,
+    /// A file, not a FIFO.
+    has_size: bool,
+}
+
+type Identity = (u64, u64);
+
+#[cfg(unix)]
+fn identity(of: &std::fs::Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt as _;
+    (of.dev(), of.ino())
+}
+
+impl LogFile {
+    fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), open: None, lines: Lines::default(), error: Some(ErrorKind::NotFound) }
+    }
+
+    /// Reads what is new, at most `limit` bytes.
+    fn read(&mut self, store: &mut Store, limit: usize) {
+        match self.try_read(store, limit) {
+            Ok(()) => self.error = None,
+            // What was read before counts; the file may come back.
+            Err(error) if self.open.is_none() => self.error = Some(error.kind()),
+            Err(_) => {}
+        }
+    }
+
+    fn try_read(&mut self, store: &mut Store, limit: usize) -> io::Result<()> {
+        if let Some(open) = &mut self.open {
+            if open.has_size && open.file.metadata()?.len() < open.read {
+                // Begun anew in place.
+                io::Seek::rewind(&mut open.file)?;
+                open.read = 0;
+                self.lines.clear();
+            }
+            open.read(&mut self.lines, store, limit)?;
+        }
+        // Its name may have gone to another file.
+        let there = match std::fs::metadata(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && self.open.is_some() => return Ok(()),
+            there => there?,
+        };
+        if self.open.as_ref().is_some_and(|open| open.identity == identity(&there)) {
+            return Ok(());
+        }
+        let file = open_without_waiting(&self.path)?;
+        let now = file.metadata()?;
+        if now.is_dir() {
+            return Err(ErrorKind::IsADirectory.into());
+        }
+        self.lines.take_begun(store);
+        self.lines.clear();
+        let open =
+            self.open.insert(OpenLog { file, identity: identity(&now), read: 0, has_size: now.is_file() });
+        open.read(&mut self.lines, store, limit)
+    }
+}
+
+/// A FIFO without a writer must not be waited for.
+#[cfg(unix)]
+fn open_without_waiting(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = rustix::fs::OFlags::NONBLOCK.bits();
+    std::fs::OpenOptions::new().read(true).custom_flags(flags as i32).open(path)
+}
+
+impl OpenLog {
+    fn read(&mut self, lines: &mut Lines, store: &mut Store, limit: usize) -> io::Result<()> {
+        let mut buffer = zeroize::Zeroizing::new(vec![0; CHUNK]);
+        let mut taken = 0;
+        while taken < limit {
+            match self.file.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(n) => {
+                    lines.take(buffer.get(..n).unwrap_or_default(), store);
+                    self.read += n as u64;
+                    taken += n;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn line(random: u8) -> String {
+        format!("CLIENT_RANDOM {} {}\n", format!("{random:02x}").repeat(32), "ab".repeat(48))
+    }
+
+    fn known(logs: &KeyLogs) -> Vec<u8> {
+        let mut all: Vec<u8> = logs.look(|store| store.latest().map(|(random, _)| random[0]).collect());
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn a_log_that_comes_later_grows_is_cut_and_replaced_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let logs = KeyLogs::new(std::slice::from_ref(&path), true);
+        logs.read();
+        assert_eq!(logs.troubles().len(), 1);
+        let mut file = File::create(&path).unwrap();
+        file.write_all(line(1).as_bytes()).unwrap();
+        logs.read();
+        assert_eq!((known(&logs), logs.troubles().len()), (vec![1], 0));
+        let two = line(2);
+        file.write_all(&two.as_bytes()[..50]).unwrap();
+        logs.read();
+        assert_eq!(known(&logs), [1]);
+        file.write_all(&two.as_bytes()[50..]).unwrap();
+        logs.read();
+        assert_eq!(known(&logs), [1, 2]);
+        std::fs::write(&path, line(3)).unwrap();
+        logs.read();
+        assert_eq!(known(&logs), [1, 2, 3], "truncated and begun anew");
+        let other = folder.path().join("other");
+        std::fs::write(&other, line(4) + &line(5)).unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        logs.read();
+        assert_eq!(known(&logs), [1, 2, 3, 4, 5], "replaced");
+        std::fs::remove_file(&path).unwrap();
+        logs.read();
+        assert_eq!((known(&logs).len(), logs.troubles().len()), (5, 0));
+    }
+
+    #[test]
+    fn a_file_that_does_not_grow_may_end_without_a_line_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        std::fs::write(&path, line(1).trim_end()).unwrap();
+        let logs = KeyLogs::new(&[path], false);
+        logs.read();
+        assert_eq!(known(&logs), [1]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_fifo_is_read_without_waiting_for_its_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let logs = KeyLogs::new(std::slice::from_ref(&path), true);
+        logs.read();
+        assert_eq!(known(&logs), [0; 0]);
+        let mut writer = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        for round in 1..=2 {
+            writer.write_all(line(round).as_bytes()).unwrap();
+            logs.read();
+        }
+        assert_eq!(known(&logs), [1, 2]);
+    }
+
+    #[test]
+    fn the_lines_that_were_used_can_be_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        std::fs::write(&path, line(1) + &line(2)).unwrap();
+        let logs = KeyLogs::new(&[path], false);
+        logs.read();
+        assert_eq!(logs.used_lines(0), (Vec::new(), 0));
+        logs.note_use(&[2; 32]);
+        logs.note_use(&[1; 32]);
+        logs.note_use(&[2; 32]);
+        assert_eq!(logs.used_lines(0), ((line(2) + &line(1)).into_bytes(), 2));
+        assert_eq!(logs.used_lines(1), (line(1).into_bytes(), 2));
+        assert_eq!(logs.used_lines(2), (Vec::new(), 2));
+    }
+}

@@ -1,0 +1,200 @@
+//! Secrets by the random of the `ClientHello`.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+use rpcscope_parsers::tls::keylog::Random;
+use rpcscope_parsers::tls::{Label, Line, Secret};
+
+/// Connections whose secrets are kept, about 300 bytes each; those of the oldest are forgotten first.
+const MAX_RANDOMS: usize = 1 << 17;
+/// The longest line that is read, in bytes: a label, a random and a secret take at most 200.
+const MAX_LINE: usize = 1024;
+
+/// The secrets of one connection, those logged last for each label.
+pub(super) type Secrets = Vec<(Label, Secret)>;
+
+/// The secrets of a key log.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    secrets: HashMap<Random, Secrets>,
+    /// In the order in which they came.
+    order: VecDeque<Random>,
+    /// Changes with every line that says something new.
+    version: u64,
+    /// Lines by what became of them.
+    pub(super) counts: Counts,
+}
+
+/// Lines of key logs that have no secret for a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Of labels that are not known, or not needed.
+    pub(super) other: u64,
+    /// Cut, or no such line.
+    pub(super) malformed: u64,
+    /// Connections whose secrets were forgotten at the bound.
+    pub(super) forgotten: u64,
+}
+
+impl Store {
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The secrets of the connection whose `ClientHello` has this random.
+    pub(super) fn find(&self, random: &Random) -> Option<&Secrets> {
+        self.secrets.get(random)
+    }
+
+    /// All connections, the latest first.
+    pub(super) fn latest(&self) -> impl Iterator<Item = (&Random, &Secrets)> {
+        self.order.iter().rev().filter_map(|random| Some((random, self.secrets.get(random)?)))
+    }
+
+    /// Takes a line without its end. The latest line for a random and a label counts.
+    pub(super) fn line(&mut self, line: &[u8]) {
+        match Line::read(line) {
+            Line::Nothing => {}
+            Line::Other => self.counts.other += 1,
+            Line::Malformed => self.counts.malformed += 1,
+            Line::Secret(label, random, secret) => self.add(label, random, secret),
+        }
+    }
+
+    pub(super) fn add(&mut self, label: Label, random: Random, secret: Secret) {
+        let Some(known) = self.secrets.get_mut(&random) else {
+            if self.order.len() >= MAX_RANDOMS
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.secrets.remove(&oldest);
+                self.counts.forgotten += 1;
+            }
+            self.order.push_back(random);
+            self.secrets.insert(random, vec![(label, secret)]);
+            self.version += 1;
+            return;
+        };
+        match known.iter_mut().find(|(known, _)| *known == label) {
+            Some((_, known)) if *known == secret => return,
+            Some((_, known)) => *known = secret,
+            None => known.push((label, secret)),
+        }
+        self.version += 1;
+    }
+
+    /// Takes the whole text of a key log.
+    pub(super) fn text(&mut self, text: &[u8]) {
+        text.split(|byte| *byte == b'\n').for_each(|line| self.line(line));
+    }
+}
+
+/// Puts the lines of a growing text together.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// The begin of a line.
+    begun: zeroize::Zeroizing<Vec<u8>>,
+    /// The line is too long: what is left of it is passed over.
+    is_too_long: bool,
+}
+
+impl Lines {
+    /// Takes the next bytes; whole lines go to `store`.
+    pub(super) fn take(&mut self, bytes: &[u8], store: &mut Store) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let is_whole = part.ends_with(b"\n");
+            if self.begun.len() + part.len() > MAX_LINE {
+                self.is_too_long = true;
+                self.begun.clear();
+            } else if !self.is_too_long {
+                self.begun.extend_from_slice(part);
+            }
+            if is_whole {
+                if std::mem::take(&mut self.is_too_long) {
+                    store.counts.malformed += 1;
+                } else {
+                    store.line(&self.begun);
+                }
+                self.begun.clear();
+            }
+        }
+    }
+
+    /// Takes what has begun as a line: no more may come. If more does come, it is read once more with it.
+    pub(super) fn take_begun(&self, store: &mut Store) {
+        if let Line::Secret(label, random, secret) = Line::read(&self.begun) {
+            store.add(label, random, secret);
+        }
+    }
+
+    /// Another text begins.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(random: u8, secret: u8) -> String {
+        format!(
+            "CLIENT_RANDOM {} {}\n",
+            format!("{random:02x}").repeat(32),
+            format!("{secret:02x}").repeat(48)
+        )
+    }
+
+    fn secret(store: &Store, random: u8) -> Option<u8> {
+        let (_, secret) = store.find(&[random; 32])?.first()?;
+        secret.bytes().first().copied()
+    }
+
+    #[test]
+    fn the_latest_line_for_a_random_counts() {
+        let mut store = Store::default();
+        store.text((line(1, 1) + &line(2, 2) + &line(1, 3)).as_bytes());
+        assert_eq!((secret(&store, 1), secret(&store, 2), store.version()), (Some(3), Some(2), 3));
+        store.text(line(1, 3).as_bytes());
+        assert_eq!(store.version(), 3, "nothing new");
+    }
+
+    #[test]
+    fn a_cut_line_waits_for_its_end_in_every_cut() {
+        let text = "# comment\r\n".to_owned() + &line(1, 1) + &line(2, 2);
+        for cut in 0..text.len() {
+            let (mut store, mut lines) = (Store::default(), Lines::default());
+            lines.take(&text.as_bytes()[..cut], &mut store);
+            lines.take_begun(&mut store);
+            lines.take(&text.as_bytes()[cut..], &mut store);
+            assert_eq!((secret(&store, 1), secret(&store, 2)), (Some(1), Some(2)), "{cut}");
+            assert_eq!(store.counts, Counts::default(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_not_kept() {
+        let (mut store, mut lines) = (Store::default(), Lines::default());
+        for _ in 0..1000 {
+            lines.take(&[b'a'; 100], &mut store);
+        }
+        assert!(lines.begun.capacity() <= 2 * MAX_LINE);
+        lines.take(("\n".to_owned() + &line(1, 1)).as_bytes(), &mut store);
+        assert_eq!((secret(&store, 1), store.counts.malformed), (Some(1), 1));
+    }
+
+    #[test]
+    fn secrets_are_bounded_and_the_oldest_go_first() {
+        let mut store = Store::default();
+        for number in 0..MAX_RANDOMS as u32 + 5 {
+            let mut random = [0; 32];
+            random[..4].copy_from_slice(&number.to_be_bytes());
+            store.add(Label::Master, random, Secret::new(&[1; 48]).unwrap());
+        }
+        assert_eq!(
+            (store.order.len(), store.secrets.len(), store.counts.forgotten),
+            (MAX_RANDOMS, MAX_RANDOMS, 5)
+        );
+        assert!(store.find(&[0; 32]).is_none());
+    }
+}
