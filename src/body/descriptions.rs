@@ -1,10 +1,10 @@
 //! Descriptions of messages: what the user gave and what the capture showed.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::idl::{self, Schema};
+use super::proto::Pools;
 
 /// Where descriptions are read from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,31 +28,34 @@ pub struct LoadError(pub String);
 #[derive(Clone, Debug, Default)]
 pub struct Descriptions {
     pub(super) idl: Arc<Schema>,
+    pub(super) proto: Pools,
 }
 
 impl Descriptions {
     /// Reads descriptions.
     pub fn load(sources: &Sources) -> Result<Self, LoadError> {
-        Ok(Self { idl: Arc::new(idl::load(&sources.idl, &sources.include)?) })
+        let idl = Arc::new(idl::load(&sources.idl, &sources.include)?);
+        Ok(Self { idl, proto: Pools::load(sources)? })
     }
 
     /// Adds a file that the capture showed: a serialised `google.protobuf.FileDescriptorProto`, as gRPC server reflection sends
     /// it. Files may come in any order; one that depends on others is used when they are known. Descriptions that the user gave
     /// stay.
     pub fn learn_file(&mut self, file_descriptor_proto: &[u8]) {
-        let _ = file_descriptor_proto;
+        self.proto.learn(file_descriptor_proto);
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.idl.is_empty()
+        self.idl.is_empty() && self.proto.is_empty()
     }
 
     /// The names of all described fields, sorted, each once: for completion.
     #[must_use]
     pub fn field_names(&self) -> Vec<String> {
-        let names: BTreeSet<&str> = self.idl.field_names().collect();
-        names.into_iter().map(str::to_owned).collect()
+        let mut names = self.proto.field_names();
+        names.extend(self.idl.field_names().map(str::to_owned));
+        names.into_iter().collect()
     }
 }

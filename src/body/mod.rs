@@ -16,6 +16,11 @@ mod idl;
 mod jce;
 mod json;
 pub mod note;
+#[cfg(not(feature = "descriptors"))]
+#[path = "no_descriptors.rs"]
+mod proto;
+#[cfg(feature = "descriptors")]
+mod proto;
 mod thrift;
 pub mod value;
 
@@ -129,7 +134,14 @@ fn opened_body(bytes: &[u8], context: &Context<'_>, descriptions: &Descriptions)
         "thrift-binary" => thrift(StructFormat::Binary),
         "thrift-compact" => thrift(StructFormat::Compact),
         "thrift-json" => thrift(StructFormat::Json),
-        "protobuf" => guessed(bytes),
+        "protobuf" => match proto::decode(bytes, context, &descriptions.proto) {
+            (Some(decoded), _) => decoded,
+            (None, notes) => {
+                let mut decoded = guessed(bytes);
+                decoded.notes.extend(notes.list);
+                decoded
+            }
+        },
         "json" => match json::decode(bytes) {
             Ok(value) => Decoded::of(value),
             // Nothing at all is how some peers send nothing.
@@ -181,8 +193,7 @@ fn undecodable(bytes: &[u8], why: String) -> Decoded {
 /// The details of a `google.rpc.Status` (`grpc-status-details-bin` without its base64), each an object with `@type`.
 #[must_use]
 pub fn decode_details(status: &[u8], descriptions: &Descriptions) -> Vec<Value> {
-    let _ = (status, descriptions);
-    Vec::new()
+    proto::details(status, &descriptions.proto)
 }
 
 #[cfg(test)]

@@ -125,3 +125,185 @@ fn protobuf_without_a_description_is_read_by_number() {
     let decoded = decode(&request[0], &context, &Descriptions::default());
     assert_eq!(decoded.value.to_json(), r#"{"1":6,"1023":"hello"}"#);
 }
+
+#[cfg(feature = "descriptors")]
+mod with_descriptors {
+    use super::*;
+
+    fn sources(proto: &[&str], sets: &[&str]) -> Descriptions {
+        let paths = |names: &[&str]| names.iter().map(|name| folder().join(name)).collect();
+        let sources = Sources { proto: paths(proto), descriptor_sets: paths(sets), ..Sources::default() };
+        Descriptions::load(&sources).unwrap()
+    }
+
+    fn decoded(
+        bytes: &[u8],
+        service: Option<&str>,
+        method: &str,
+        answer: bool,
+        from: &Descriptions,
+    ) -> Decoded {
+        let context = Context {
+            rpc: Rpc::Grpc,
+            codec: Some("protobuf"),
+            service,
+            method: Some(method),
+            answer,
+            encoding: None,
+        };
+        decode(bytes, &context, from)
+    }
+
+    /// Every call has the messages of its line in the truth; `skipped` calls of something else come first.
+    fn hold(name: &str, truths: &str, skipped: usize, from: &Descriptions) {
+        let calls = grpc_messages(name).split_off(skipped);
+        let truths = truth(truths);
+        assert_eq!(calls.len(), truths.len(), "{name}");
+        for (sides, truth) in calls.iter().zip(truths) {
+            for (messages, key) in sides.iter().zip(["request", "response"]) {
+                let answer = key == "response";
+                let method = truth["method"].as_str().unwrap();
+                let read =
+                    |message: &Vec<u8>| decoded(message, truth["service"].as_str(), method, answer, from);
+                let given: Vec<_> = messages.iter().map(|message| as_json(&read(message).value)).collect();
+                let mut expected = truth[key].clone();
+                // What no description names is kept by number.
+                if let (Some(_), Some(first)) = (truth.get(format!("{key}_unknown_hex")), expected.get_mut(0))
+                {
+                    let first = first.as_object_mut().unwrap();
+                    for (number, _) in
+                        given[0].as_object().unwrap().iter().filter(|(key, _)| key.parse::<u32>().is_ok())
+                    {
+                        first.insert(format!("#{number}"), json!("*"));
+                    }
+                }
+                assert!(
+                    same(&expected, &json!(given)),
+                    "{name} {method} {key}:\n{expected}\n{}",
+                    json!(given)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn protobuf_bodies_have_the_names_of_their_descriptors() {
+        let lone =
+            Sources { proto: vec![folder().join("proto/orders/v1/orders.proto")], ..Sources::default() };
+        let all = [sources(&["proto"], &[]), sources(&[], &["all.pb"]), Descriptions::load(&lone).unwrap()];
+        for from in &all {
+            for name in [
+                "grpc-go-unary-types",
+                "grpc-go-old-proto",
+                "grpc-go-unknown-fields",
+                "grpc-go-status-details",
+            ] {
+                hold(name, &format!("{name}.payload"), 0, from);
+            }
+        }
+        let numbers = grpc_messages("grpc-go-unknown-fields")[0][0][0].clone();
+        let value = decoded(&numbers, Some("orders.v1.Orders"), "Find", false, &all[0]);
+        assert_eq!(value.value.to_json(), r#"{"id":"6","1023":"hello"}"#);
+        assert_eq!(value.type_name.as_deref(), Some("orders.v1.OrderId"));
+    }
+
+    #[test]
+    fn bodies_that_older_descriptors_describe_keep_what_does_not_fit_by_number() {
+        hold("grpc-go-old-proto", "grpc-go-old-proto.payload-old", 0, &sources(&["proto-old"], &[]));
+        let message = &grpc_messages("grpc-go-old-proto")[0][1][0];
+        let read = decoded(message, Some("orders.v1.Orders"), "Find", true, &sources(&["proto-old"], &[]));
+        let notes: Vec<_> = read.notes.iter().map(|note| (note.kind.name(), note.text.as_str())).collect();
+        assert_eq!(
+            notes[0],
+            (
+                "description-mismatch",
+                "lines.count: field 2 has another type on the wire than the description says"
+            )
+        );
+    }
+
+    #[test]
+    fn descriptors_are_learnt_from_reflection() {
+        let name = "grpc-go-reflection-v1";
+        let calls = grpc_messages(name);
+        let mut learnt = Descriptions::default();
+        let skipped = calls.len() - truth(&format!("{name}.payload")).len();
+        // ServerReflectionResponse: 4 file_descriptor_response: 1 file_descriptor_proto.
+        for message in calls[..skipped].iter().flat_map(|[_, answers]| answers) {
+            for field in rpcscope_parsers::protobuf::fields(message) {
+                if let (4, rpcscope_parsers::protobuf::Value::Bytes(files)) = (field.number, field.value) {
+                    for file in rpcscope_parsers::protobuf::fields(files) {
+                        let rpcscope_parsers::protobuf::Value::Bytes(file) = file.value else {
+                            panic!("no file")
+                        };
+                        learnt.learn_file(file);
+                    }
+                }
+            }
+        }
+        assert!(!learnt.is_empty());
+        hold(name, &format!("{name}.payload"), skipped, &learnt);
+    }
+
+    #[test]
+    fn a_cut_message_keeps_its_names() {
+        let from = sources(&["proto"], &[]);
+        let message = &grpc_messages("grpc-go-unary-types")[0][0][0];
+        let read = decoded(&message[..message.len() - 1], Some("orders.v1.Orders"), "Place", false, &from);
+        let Value::Object(fields) = &read.value else { panic!("no message") };
+        assert!(fields.len() > 20 && fields.iter().all(|(name, _)| name.parse::<u32>().is_err()));
+        assert_eq!(read.notes[0].kind, NoteKind::Cut);
+        // The service is not told: what fits is taken.
+        let read = decoded(message, None, "Place", false, &from);
+        assert_eq!((read.guessed, read.type_name.as_deref()), (false, Some("orders.v1.Order")));
+        let read = decoded(message, Some("other.Orders"), "Place", false, &from);
+        assert!(read.guessed);
+    }
+
+    #[test]
+    fn details_of_a_status_are_named() {
+        let any = |name: &str, content: &[u8]| {
+            let url = format!("type.googleapis.com/{name}");
+            let mut any = vec![0x0a, url.len() as u8];
+            any.extend(url.bytes());
+            any.extend([0x12, content.len() as u8]);
+            any.extend(content);
+            let mut detail = vec![0x1a, any.len() as u8];
+            detail.extend(any);
+            detail
+        };
+        let mut status = b"\x08\x09\x12\x02no".to_vec();
+        status.extend(any("common.v1.StockShortage", b"\x0a\x03B-2\x10\x09\x22\x01\x02"));
+        status.extend(any("google.protobuf.Duration", b"\x08\x01\x10\x80\xca\xb5\xee\x01"));
+        status.extend(any("google.rpc.ErrorInfo", b"\x0a\x01R\x1a\x06\x0a\x01k\x12\x01v"));
+        status.extend(any("unknown.Type", b"\x08\x05"));
+        let expected = [
+            r#"{"@type":"type.googleapis.com/common.v1.StockShortage","sku":"B-2","wanted":9,"colors":["GREEN"]}"#,
+            r#"{"@type":"type.googleapis.com/google.protobuf.Duration","value":"1.500s"}"#,
+            r#"{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"R","metadata":{"k":"v"}}"#,
+            r#"{"@type":"type.googleapis.com/unknown.Type","1":5}"#,
+        ];
+        let details = decode_details(&status, &sources(&["proto"], &[]));
+        assert_eq!(details.iter().map(Value::to_json).collect::<Vec<_>>(), expected);
+        assert_eq!(decode_details(&status, &Descriptions::default())[2].to_json(), expected[2]);
+        assert!(decode_details(b"\x1a\xff", &Descriptions::default()).is_empty());
+    }
+
+    #[test]
+    fn faults_of_proto_files_say_where() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.proto");
+        for (text, fault) in [
+            ("syntax = \"proto3\";\nmessage A { int32 a 1; }", ":2:"),
+            ("syntax = \"proto3\";\nimport \"no.proto\";", "no.proto"),
+            ("syntax = \"proto3\";\nmessage A { B b = 1; }", ":2:"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let sources = Sources { proto: vec![path.clone()], ..Sources::default() };
+            let error = Descriptions::load(&sources).unwrap_err().to_string();
+            assert!(error.contains("x.proto") && error.contains(fault), "{error}");
+        }
+        let sources = Sources { descriptor_sets: vec![path], ..Sources::default() };
+        assert!(Descriptions::load(&sources).unwrap_err().to_string().contains("no descriptor set"));
+    }
+}
