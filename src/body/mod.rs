@@ -11,6 +11,8 @@
 mod decompress;
 pub mod descriptions;
 mod files;
+#[cfg(all(fuzzing, feature = "descriptors"))]
+mod fuzzing;
 mod guess;
 mod idl;
 mod jce;

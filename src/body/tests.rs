@@ -103,6 +103,94 @@ fn methods_of_the_same_name_are_told_apart_by_what_fits() {
     }
 }
 
+/// An IDL in a folder of its own.
+fn idl_of(text: &str) -> Descriptions {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.thrift");
+    std::fs::write(&path, text).unwrap();
+    Descriptions::load(&Sources { idl: vec![path], ..Sources::default() }).unwrap()
+}
+
+const RESULT: &[u8] = b"\x0c\0\x01\x08\0\x01\0\0\x01\x93\x0b\0\x02\0\0\0\x04gone\x08\0\x07\0\0\0\x01\0\0";
+
+#[test]
+fn exceptions_have_code_and_text_by_the_names_of_their_fields() {
+    let service = "service S { void f() throws (1: E e) }";
+    for (fields, code, message) in [
+        ("1: i32 code, 2: string message, 7: i32 status", Some(403), Some("gone")),
+        ("1: i32 status, 2: string Err_Msg, 7: i32 errCode", Some(1), Some("gone")),
+        ("1: i32 id, 2: string name", None, None),
+        ("1: Why why, 2: binary message, 7: Why code", Some(1), None),
+        // Types that do not fit.
+        ("1: i64 code, 2: i32 message, 7: i32 other", None, None),
+    ] {
+        let from = idl_of(&format!("enum Why {{ A = 1 }} exception E {{ {fields} }} {service}"));
+        let read = decode(RESULT, &thrift_context("thrift-binary", "f", true), &from);
+        let exception = read.exception.unwrap();
+        assert_eq!((exception.code, exception.message.as_deref()), (code, message), "{fields}");
+        assert_eq!((exception.name.as_deref(), exception.field_id, read.value), (Some("E"), 1, Value::Null));
+    }
+    let from = idl_of(&format!("exception E {{ 1: string a, 3: i32 b }} {service}"));
+    let read = decode(RESULT, &thrift_context("thrift-binary", "f", true), &from);
+    assert_eq!(read.exception.unwrap().name, None);
+    assert_eq!(read.notes[0].kind, NoteKind::DescriptionMismatch);
+}
+
+#[test]
+fn the_service_that_the_wire_names_decides() {
+    let from = idl_of(
+        "service A { void f(1: i32 a) } service B { void f(1: i32 b) } service C extends B {} service D { void g(1: i32 d) }",
+    );
+    let body = b"\x08\0\x01\0\0\0\x05\0";
+    let read = |service: Option<&str>, method: &str| {
+        let context = Context { service, ..thrift_context("thrift-binary", method, false) };
+        let read = decode(body, &context, &from);
+        (read.value.to_json(), read.guessed, read.notes.first().map(|note| note.kind))
+    };
+    assert_eq!(read(Some("A"), "f"), (r#"{"a":5}"#.into(), false, None));
+    assert_eq!(read(Some("pkg.C"), "f"), (r#"{"b":5}"#.into(), false, None));
+    assert_eq!(read(None, "f"), (r#"{"1":5}"#.into(), false, Some(NoteKind::MethodAmbiguous)));
+    assert_eq!(read(Some("X"), "f"), (r#"{"1":5}"#.into(), false, Some(NoteKind::MethodAmbiguous)));
+    // Another service's method that fits wholly is a guess.
+    assert_eq!(read(Some("X"), "g"), (r#"{"d":5}"#.into(), true, None));
+    assert_eq!(read(None, "h"), (r#"{"1":5}"#.into(), false, None));
+}
+
+#[test]
+fn messages_of_streams_are_the_structs_themselves() {
+    let from = idl_of(
+        "struct Q { 1: i32 q } struct R { 1: i32 r } service S { R f(1: Q q) (streaming.mode = \"bidirectional\") }",
+    );
+    let body = b"\x08\0\x01\0\0\0\x05\0";
+    for (answer, expected) in [(false, r#"{"q":5}"#), (true, r#"{"r":5}"#)] {
+        let context = Context { rpc: Rpc::Ttstream, ..thrift_context("thrift-binary", "f", answer) };
+        assert_eq!(decode(body, &context, &from).value.to_json(), expected);
+    }
+}
+
+#[test]
+fn bodies_that_can_not_be_read_are_shown_as_they_are() {
+    let none = Descriptions::default();
+    let context = |codec| thrift_context(codec, "f", false);
+    for (codec, bytes) in
+        [("thrift-binary", &b"\x07\0"[..]), ("protobuf", b"\x07"), ("json", b"\xff"), ("jce", b"\x0b\x01")]
+    {
+        let read = decode(bytes, &context(codec), &none);
+        assert_eq!(
+            (read.value, read.notes[0].kind),
+            (Value::Raw(bytes.to_vec()), NoteKind::Undecodable),
+            "{codec}"
+        );
+    }
+    assert_eq!(decode(b"not json", &context("json"), &none).value, Value::Text("not json".into()));
+    let cut = decode(b"\x08\0\x01\0\0\0\x05\x08\0", &context("thrift-binary"), &none);
+    assert_eq!((cut.value.to_json().as_str(), cut.notes[0].kind), (r#"{"1":5}"#, NoteKind::Cut));
+    let packed = Context { encoding: Some("br"), ..context("json") };
+    assert_eq!(decode(b"{}", &packed, &none).notes[0].kind, NoteKind::Undecodable);
+    let long = vec![b' '; BODY_LIMIT + 1];
+    assert!(decode(&long, &context("xml"), &none).notes.iter().any(|note| note.kind == NoteKind::Cut));
+}
+
 #[test]
 fn protobuf_without_a_description_is_read_by_number() {
     let context = Context {
@@ -287,6 +375,20 @@ mod with_descriptors {
         assert_eq!(details.iter().map(Value::to_json).collect::<Vec<_>>(), expected);
         assert_eq!(decode_details(&status, &Descriptions::default())[2].to_json(), expected[2]);
         assert!(decode_details(b"\x1a\xff", &Descriptions::default()).is_empty());
+    }
+
+    #[test]
+    fn copies_of_files_do_not_disturb_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let text =
+            "syntax = \"proto3\"; package p; message M { int32 a = 1; } service S { rpc F(M) returns (M); }";
+        for name in ["one.proto", "two.proto"] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let sources = Sources { proto: vec![folder.path().to_owned()], ..Sources::default() };
+        let from = Descriptions::load(&sources).unwrap();
+        assert_eq!(decoded(b"\x08\x05", Some("p.S"), "F", true, &from).value.to_json(), r#"{"a":5}"#);
+        assert_eq!(from.field_names(), ["a"]);
     }
 
     #[test]

@@ -236,6 +236,17 @@ impl<'a> Reader<'a> {
             }
             (_, Some(FieldType { name, kind: Type::Struct(place), .. }), Wire::Struct(fields)) => {
                 let Some(struct_type) = self.schema.struct_type(*place) else { return decoded };
+                // An exception of which nothing fits is another one.
+                let fits = |field: &Field<'_>| {
+                    struct_type.field(field.id).is_some_and(|one| self.fits(&field.value, &one.kind))
+                };
+                if !fields.is_empty() && !fields.iter().any(fits) {
+                    self.misfits += 1;
+                    let text = format!("{name}: none of its fields is one of {}", struct_type.name);
+                    self.notes.add(NoteKind::DescriptionMismatch, text);
+                    decoded.exception = Some(unnamed_exception(field));
+                    return decoded;
+                }
                 self.path.push(name.clone());
                 decoded.exception = Some(ExceptionName {
                     name: Some(struct_type.name.clone()),

@@ -58,6 +58,16 @@ pub(in crate::body) fn load(sources: &[PathBuf], include: &[PathBuf]) -> Result<
     Resolver::new(&loader.files).resolve()
 }
 
+/// Reads one file from memory, which can include nothing.
+#[cfg(fuzzing)]
+pub(in crate::body) fn of_text(text: &str) -> Result<Schema, LoadError> {
+    let path = PathBuf::from("memory.thrift");
+    let mut file =
+        File { path, text: text.to_owned(), document: Document::default(), includes: HashMap::new() };
+    file.document = syntax::parse(text).map_err(|fault| file.fault(&fault))?;
+    Resolver::new(&[file]).resolve()
+}
+
 struct Loader<'a> {
     files: Vec<File>,
     places: HashMap<PathBuf, usize>,

@@ -35,6 +35,10 @@ pub(super) fn decode(bytes: &[u8], context: &Context<'_>, pools: &Pools) -> (Opt
         types.iter().filter_map(one).collect::<Vec<_>>()
     });
     let mut described = described.unwrap_or_default();
+    // Where the wire names no service, the method may be another one's: only what fits wholly is taken.
+    if context.service.is_none() {
+        described.retain(|one| one.misfits == 0);
+    }
     if described.len() > 1 && described.iter().any(|one| one.misfits == 0) {
         described.retain(|one| one.misfits == 0);
     }

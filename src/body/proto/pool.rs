@@ -31,8 +31,8 @@ const PACKAGE_LIMIT: usize = 1 << 20;
 /// The descriptors that the user gave and the capture showed. A copy shares them.
 #[derive(Clone, Debug, Default)]
 pub(in crate::body) struct Pools {
-    /// What the user gave: one pool for all `.proto` files, and one for each set, since sets of different origin may have
-    /// different states of a file.
+    /// What the user gave: a pool for the `.proto` files that go together, and one for each set, since sets of different origin may
+    /// have different states of a file.
     given: Arc<Vec<DescriptorPool>>,
     /// What the capture showed.
     learnt: Option<DescriptorPool>,
@@ -50,7 +50,7 @@ impl Pools {
         let mut given = Vec::new();
         if !sources.proto.is_empty() {
             let compiled = contained(|| compile(&sources.proto, &sources.include));
-            given.push(
+            given.extend(
                 compiled
                     .unwrap_or_else(|| Err(LoadError("the .proto files can't be compiled".to_owned())))?,
             );
@@ -136,6 +136,29 @@ impl Pools {
     }
 }
 
+/// Doors for the fuzz targets.
+#[cfg(fuzzing)]
+impl Pools {
+    pub(in crate::body) fn of_text(text: &str) -> Result<Self, LoadError> {
+        let compile = || {
+            let mut resolver = ChainFileResolver::new();
+            resolver.add(One(File::from_source("memory.proto", text)?));
+            resolver.add(GoogleFileResolver::new());
+            let mut compiler = Compiler::with_file_resolver(resolver);
+            compiler.open_file("memory.proto")?;
+            Ok(compiler.descriptor_pool())
+        };
+        let compiled =
+            contained(compile).unwrap_or_else(|| Err(protox::Error::file_not_found("memory.proto")));
+        let pool = compiled.map_err(|error| LoadError(format!("{error:?}")))?;
+        Ok(Self { given: Arc::new(vec![pool]), ..Self::default() })
+    }
+
+    pub(in crate::body) fn of_set(bytes: &[u8]) -> Result<Self, LoadError> {
+        Ok(Self { given: Arc::new(vec![set(bytes).map_err(LoadError)?]), ..Self::default() })
+    }
+}
+
 /// The types of `google.rpc` and `google.protobuf`, which details of errors have.
 fn built_in() -> Option<&'static DescriptorPool> {
     static POOL: OnceLock<Option<DescriptorPool>> = OnceLock::new();
@@ -168,7 +191,7 @@ impl protox::file::FileResolver for One {
 }
 
 /// Compiles `.proto` files and folders of them.
-fn compile(sources: &[PathBuf], include: &[PathBuf]) -> Result<DescriptorPool, LoadError> {
+fn compile(sources: &[PathBuf], include: &[PathBuf]) -> Result<Vec<DescriptorPool>, LoadError> {
     let mut paths = Vec::new();
     let mut roots: Vec<PathBuf> = include.to_vec();
     for source in sources {
@@ -180,21 +203,32 @@ fn compile(sources: &[PathBuf], include: &[PathBuf]) -> Result<DescriptorPool, L
         }
         paths.extend(found);
     }
-    let mut resolver = ChainFileResolver::new();
     let mut seen = HashSet::new();
-    for root in roots {
-        if seen.insert(root.clone()) {
-            resolver.add(IncludeFileResolver::new(root));
+    roots.retain(|root| seen.insert(root.clone()));
+    let compiler = || {
+        let mut resolver = ChainFileResolver::new();
+        for root in &roots {
+            resolver.add(IncludeFileResolver::new(root.clone()));
+        }
+        resolver.add(GoogleFileResolver::new());
+        let mut compiler = Compiler::with_file_resolver(resolver);
+        compiler.include_imports(true);
+        compiler
+    };
+    let mut current = compiler();
+    let mut pools = Vec::new();
+    for path in &paths {
+        if current.open_file(path).is_err() {
+            // Files that define the same names, copies of each other mostly, are each right by themselves.
+            let mut fresh = compiler();
+            // The debug form has line and column.
+            let failed = |error| LoadError(format!("{}: {error:?}", path.display()));
+            fresh.open_file(path).map_err(failed)?;
+            pools.push(std::mem::replace(&mut current, fresh).descriptor_pool());
         }
     }
-    resolver.add(GoogleFileResolver::new());
-    let mut compiler = Compiler::with_file_resolver(resolver);
-    compiler.include_imports(true);
-    for path in &paths {
-        // The debug form has line and column.
-        compiler.open_file(path).map_err(|error| LoadError(format!("{}: {error:?}", path.display())))?;
-    }
-    Ok(compiler.descriptor_pool())
+    pools.push(current.descriptor_pool());
+    Ok(pools)
 }
 
 /// The folder from which a file's imports are named, which its package tells: `x/orders/v1/orders.proto` of package `orders.v1` is
