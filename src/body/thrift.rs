@@ -9,6 +9,9 @@ use super::note::{Note, NoteKind, Notes};
 use super::value::{Fields, map, text_or_raw};
 use super::{Context, Decoded, ExceptionName, Value};
 
+/// Most methods of one name that a body is tried on: each reads all of it.
+const CANDIDATES_LIMIT: usize = 64;
+
 /// Names of fields that hold an error code, without their underscores, the best first.
 const CODE_FIELDS: [&str; 11] = [
     "code",
@@ -113,6 +116,9 @@ fn choose(
     };
     let by_service = !of_service.is_empty();
     let candidates = if by_service { of_service } else { all.iter().collect() };
+    if candidates.len() > CANDIDATES_LIMIT {
+        return Choice::Ambiguous(format!("{} services have a method {name}", candidates.len()));
+    }
     let mut described: Vec<Described> = candidates
         .into_iter()
         .filter_map(|method| describe(fields, format, shape, context.answer, method, schema))

@@ -18,6 +18,9 @@ use super::note::{NoteKind, Notes};
 use super::{Context, Decoded, Value};
 use render::Reader;
 
+/// Most types that a body is tried on: each reads all of it.
+const CANDIDATES_LIMIT: usize = 64;
+
 /// A message as one description has it.
 struct Described {
     decoded: Decoded,
@@ -30,6 +33,10 @@ pub(super) fn decode(bytes: &[u8], context: &Context<'_>, pools: &Pools) -> (Opt
     let mut notes = Notes::default();
     let Some(method) = context.method else { return (None, notes) };
     let types = pools.messages_of(context.service, method, context.answer);
+    if types.len() > CANDIDATES_LIMIT {
+        notes.add(NoteKind::MethodAmbiguous, format!("{} types are those of a method {method}", types.len()));
+        return (None, notes);
+    }
     let described = pool::contained(|| {
         let one = |descriptor: &MessageDescriptor| describe(bytes, descriptor, pools);
         types.iter().filter_map(one).collect::<Vec<_>>()
