@@ -3,6 +3,7 @@
 //! `fuzz_targets/` has one file for each name here, so that cargo-fuzz and `scripts/fuzz.sh` find them. How to run them and
 //! what each checks: `docs/fuzzing.md`.
 
+mod bodies;
 mod bytes;
 mod calls;
 mod captures;
@@ -13,6 +14,7 @@ mod sessions;
 mod texts;
 mod traffic;
 
+pub use bodies::{body, body_descriptors, body_idl, body_proto};
 pub use calls::{outcome, pairing};
 pub use captures::{capture, file_gzip, file_pcap, file_pcapng, file_zstd, packet};
 pub use headers::{hpack, prelude};

@@ -28,6 +28,10 @@ fn seeds(target: &str, root: &Path) -> Vec<Vec<u8>> {
         "prelude" => PRELUDES.iter().map(|bytes| [&[0, 0xff, 0xff], *bytes].concat()).collect(),
         "filter" => FILTERS.iter().map(|text| text.as_bytes().to_vec()).collect(),
         "explain" => LINES.iter().map(|text| text.as_bytes().to_vec()).collect(),
+        "body_idl" => described(root, "thrift"),
+        "body_proto" => described(root, "proto"),
+        "body_descriptors" => described(root, "pb"),
+        "body" => BODIES.iter().map(|bytes| bytes.to_vec()).collect(),
         "time" => TIMES.iter().map(|text| text.as_bytes().to_vec()).collect(),
         _ => match target.strip_prefix("session_") {
             Some(protocol) => conversations(root, &protocol.replace('-', "_")),
@@ -52,6 +56,21 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found.sort();
     found
 }
+
+/// The bundled descriptions.
+fn described(root: &Path, ending: &str) -> Vec<Vec<u8>> {
+    files(&root.join("captures/payload"), ending).iter().filter_map(|path| fs::read(path).ok()).collect()
+}
+
+/// Codec, compression and flags, and a body of each codec.
+const BODIES: [&[u8]; 6] = [
+    b"\x00\x00\x00\x0c\0\x01\x0a\0\x01\0\0\0\0\0\0\0\x07\x0f\0\x02\x0c\0\0\0\x01\x0b\0\x01\0\0\0\x01a\0\0\0",
+    b"\x01\x00\x00\x1c\x16\x0e\x19\x1c\x18\x01a\x00\x00\x00",
+    b"\x02\x00\x00{\"1\":{\"rec\":{\"1\":{\"i64\":7},\"2\":{\"lst\":[\"rec\",1,{\"1\":{\"str\":\"a\"}}]}}}}",
+    b"\x03\x00\x80\x08\x07\x10\x02\x1a\x05\x0a\x01a\x10\x03\x72\x08\x0a\x04a/b.\x12\x00",
+    b"\x04\x00\x00{\"a\":[1,null,\"x\"]}",
+    b"\x05\x00\x00\x08\x00\x01\x06\x01k\x10\x05\x19\x00\x01\x0c\x2a\x06\x01s\x0b",
+];
 
 /// The beginnings of all bundled captures, each cut behind a whole packet.
 fn captures(root: &Path) -> Vec<Vec<u8>> {
