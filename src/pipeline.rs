@@ -66,6 +66,8 @@ pub struct Options {
     pub threads: usize,
     /// Keep headers in the call records.
     pub metadata: bool,
+    /// Keep what linking reads of headers, where these are not kept.
+    pub marks: bool,
     /// Deliver connections too.
     pub connections: bool,
     /// Live: deliver the open connections too, about once a second.
@@ -90,6 +92,7 @@ impl Default for Options {
         Self {
             threads: default_threads(),
             metadata: false,
+            marks: false,
             connections: false,
             open_connections: false,
             decode_as: Vec::new(),
@@ -453,7 +456,7 @@ impl Analyzer {
             decoder: Decoder::of(shard),
             table: Table::new(options.limits),
             owner: Stages {
-                matcher: Matcher::new(options.metadata),
+                matcher: Matcher::new(options.metadata).marking(options.marks),
                 decode_as: options.decode_as.clone(),
                 connections: options.connections,
                 closed: Vec::new(),

@@ -9,6 +9,7 @@ pub mod finding;
 pub mod keys;
 pub mod labels;
 pub mod likely;
+pub mod marks;
 pub mod names;
 pub mod outcome;
 pub mod pairing;

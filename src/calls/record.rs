@@ -8,6 +8,7 @@ use rpcscope_parsers::event::Layout;
 use rpcscope_parsers::{Rpc, Transport};
 
 use super::likely::{Clues, Likely};
+use super::marks::Marks;
 use super::outcome::Outcome;
 pub use super::{carrier::Carrier, class::Class, finding::Finding};
 use crate::codes::{self, Family};
@@ -313,6 +314,8 @@ pub struct Call {
     pub processes: Option<Box<[Option<Process>; 2]>>,
     /// Headers of request and answer, where they were asked for: `(from the answer?, key, value)`.
     pub metadata: Vec<(bool, String, String)>,
+    /// What the headers of the request say about its cause, where that was asked for instead of headers.
+    pub marks: Option<Box<Marks>>,
     /// First and last packet of the call.
     pub packets: (u64, u64),
     /// Number of the packet with which its connection begins ([`Connection::first_packet`]): from there on it can be
@@ -385,6 +388,7 @@ impl Call {
             findings: Findings::default(),
             processes: None,
             metadata: Vec::new(),
+            marks: None,
             packets: (uid.packet, uid.packet),
             connection: uid.packet,
             capture_point: CapturePoint::default(),

@@ -94,7 +94,7 @@ const MAX_TEXT: usize = 128;
 const MAX_HEADER: usize = 512;
 
 /// Collects trace context from headers one by one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Contexts {
     /// By format; nothing until a header of one was found.
     found: Option<Box<[Option<Trace>; FORMATS]>>,
@@ -152,6 +152,18 @@ impl Contexts {
     pub fn trace(self) -> Trace {
         let mut found = self.found.into_iter().flat_map(|found| found.into_iter().flatten());
         found.find(|trace| trace.trace_id.is_some()).unwrap_or_default()
+    }
+
+    /// The same where it stands; `None` if there is none.
+    #[must_use]
+    pub fn best(&self) -> Option<&Trace> {
+        self.found.iter().flat_map(|found| found.iter().flatten()).find(|trace| trace.trace_id.is_some())
+    }
+
+    /// Memory that it takes beside itself, in bytes; the texts in it are short.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.found.as_ref().map_or(0, |found| size_of_val(&**found))
     }
 }
 

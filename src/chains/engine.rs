@@ -160,10 +160,11 @@ impl Engine {
         let mut call = call.into();
         let traits = Traits::of(&call);
         // Headers are large, and have been read.
-        if !self.options.metadata
-            && let Some(call) = Arc::get_mut(&mut call)
-        {
-            call.metadata = Vec::new();
+        if let Some(call) = Arc::get_mut(&mut call) {
+            call.marks = None;
+            if !self.options.metadata {
+                call.metadata = Vec::new();
+            }
         }
         self.hold(call, traits, out);
     }

@@ -5,6 +5,7 @@ use super::memory::Shares;
 use super::runner::{self, Opening};
 use super::{Failure, Status, output};
 use crate::cli::CallsArgs;
+use crate::filter::Filter;
 use crate::sink::{Appearance, Field, RecordFormat};
 
 /// Prints the calls of the input.
@@ -24,7 +25,10 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
     let out = output::writer(&args.view, &opening.losses)?;
     let mut run = opening.start()?;
     let metadata = args.metadata || fields.iter().any(Field::needs_metadata);
-    run.options.metadata = metadata || args.link;
+    // With --link, the filter is asked after linking.
+    let asked = filter.as_ref().is_some_and(Filter::needs_metadata);
+    run.options.metadata = metadata || (args.link && asked);
+    run.options.marks = args.link;
     run.options.connections = args.connections;
     let mut sink =
         args.format.open(out, Appearance { fields, totals: args.totals, ..output::appearance(&args.view) });

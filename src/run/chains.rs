@@ -29,7 +29,8 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     let opening = Opening::new(&view.input, view.output.as_deref())?;
     let out = output::writer(view, &opening.losses)?;
     let mut run = opening.start()?;
-    run.options.metadata = true;
+    run.options.metadata = args.metadata;
+    run.options.marks = true;
     let shares = Shares::of_chains(&view.input);
     run.options.limits = shares.limits();
     let options = Options::within(shares.window(&view.input));

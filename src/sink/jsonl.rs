@@ -83,10 +83,26 @@ pub fn write_call(out: &mut Vec<u8>, call: &Call) {
     json::append(out, |room| call_fields(room.text("{"), &mut memory, call).text("}"));
 }
 
-/// Appends the keys and values of the call without the braces around them, so that a caller can add its own.
-pub fn write_call_fields(out: &mut Vec<u8>, call: &Call) {
-    let mut memory = Memory::default();
-    json::append(out, |room| call_fields(room, &mut memory, call));
+/// Writes the keys of many calls for a caller that adds its own: what it remembers spares most of the work on addresses and
+/// times.
+#[derive(Debug)]
+pub struct CallFields {
+    scratch: Scratch,
+    memory: Memory,
+}
+
+impl Default for CallFields {
+    fn default() -> Self {
+        Self { scratch: Scratch::default(), memory: Memory::lasting() }
+    }
+}
+
+impl CallFields {
+    /// Appends the keys and values of the call without the braces around them.
+    pub fn write(&mut self, out: &mut Vec<u8>, call: &Call) {
+        let Self { scratch, memory } = self;
+        out.extend_from_slice(scratch.write(|room| call_fields(room, memory, call)));
+    }
 }
 
 /// Keys and values of the call.

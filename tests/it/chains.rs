@@ -181,6 +181,34 @@ fn chains_are_the_same_at_any_number_of_threads() {
 }
 
 #[test]
+fn what_is_noted_of_headers_links_as_the_headers_do() {
+    let lines = |capture: &Path, metadata: bool| {
+        let options = pipeline::Options { metadata, marks: true, threads: 1, ..pipeline::Options::default() };
+        let calls = support::calls(&[capture.to_owned()], &options);
+        assert!(metadata || calls.iter().all(|call| call.metadata.is_empty()));
+        let noted = calls.iter().any(|call| call.marks.is_some());
+        let chains = link(calls, Options { metadata: false, ..Options::default() });
+        let mut out = Vec::new();
+        for chain in chains {
+            rpcscope::sink::chains::write_chain(&mut out, &chain);
+            out.push(b'\n');
+        }
+        (noted, String::from_utf8(out).unwrap())
+    };
+    let captures: Vec<_> = support::bundled(".chains.jsonl")
+        .into_iter()
+        .map(|truth| truth.to_string_lossy().replace(".chains.jsonl", ".pcap"))
+        .collect();
+    let mut any = false;
+    for capture in captures {
+        let (noted, by_marks) = lines(Path::new(&capture), false);
+        any |= noted;
+        assert_eq!(by_marks, lines(Path::new(&capture), true).1, "{capture}");
+    }
+    assert!(any);
+}
+
+#[test]
 fn a_chain_record_has_the_promised_keys() {
     let chains = chains_of(&support::captures().join("kitex/kitex-chains.pcap"), 1);
     let mut line = Vec::new();

@@ -142,4 +142,8 @@ fn complete(call: &mut Call, view: &Call) {
         }
     }
     call.metadata.sort_by_key(|header| header.0);
+    let marked = |of: &Call| of.marks.as_ref().map_or(0, |marks| marks.headers);
+    if marked(view) > marked(call) {
+        call.marks.clone_from(&view.marks);
+    }
 }

@@ -31,6 +31,7 @@ use loose::Partner;
 pub use pending_calls::PendingCalls;
 use pending_calls::{Pending, metadata_size};
 
+use super::marks::Marks;
 use super::names::Names as Interned;
 use super::outcome::{self, Decision, Ending};
 use super::record::{Call, CallKind, Class, Finding, GoAwayNote, Initiator, Name, Via};
@@ -104,6 +105,8 @@ pub struct Matcher {
     spare: Vec<Box<Call>>,
     /// Whether headers are kept in the records.
     metadata: bool,
+    /// Whether [`Call::marks`] are, where headers are not.
+    marks: bool,
     /// Calls that were given up because too many waited.
     pub shed: u64,
 }
@@ -113,6 +116,12 @@ impl Matcher {
     #[must_use]
     pub fn new(metadata: bool) -> Self {
         Self { metadata, ..Self::default() }
+    }
+
+    /// Whether to keep what linking reads of headers where these are not kept.
+    #[must_use]
+    pub fn marking(self, marks: bool) -> Self {
+        Self { marks: marks && !self.metadata, ..self }
     }
 
     /// Takes an event of `side`.
@@ -261,10 +270,12 @@ impl Matcher {
         name(&mut call.method, said.method);
         name(&mut call.caller, said.caller);
         name(&mut call.callee, said.callee);
-        if self.metadata
-            && let Some(headers) = headers
-        {
-            keep(&mut call.metadata, answer, headers);
+        if let Some(headers) = headers {
+            if self.metadata {
+                keep(&mut call.metadata, answer, headers);
+            } else if self.marks && !answer {
+                mark(&mut call.marks, headers);
+            }
         }
     }
 
@@ -737,6 +748,21 @@ fn keep(into: &mut Vec<(bool, String, String)>, answer: bool, headers: &dyn Pair
             let text =
                 |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..MAX_VALUE).unwrap_or(bytes)).into_owned();
             into.push((answer, text(key), text(value)));
+        }
+    });
+}
+
+/// Notes what headers say about the cause of their call, within the bounds of [`keep`].
+// Apart, so that runs without linking do not pay for its registers.
+#[inline(never)]
+fn mark(into: &mut Option<Box<Marks>>, headers: &dyn Pairs) {
+    headers.each(&mut |key, value| {
+        let value = value.get(..MAX_VALUE).unwrap_or(value);
+        let key = key.get(..MAX_VALUE).unwrap_or(key);
+        let marks = into.get_or_insert_default();
+        let octets = marks.octets as usize + key.len() + value.len();
+        if (marks.headers as usize) < MAX_PAIRS && octets <= MAX_METADATA {
+            marks.read(&String::from_utf8_lossy(key), &String::from_utf8_lossy(value));
         }
     });
 }

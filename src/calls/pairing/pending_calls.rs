@@ -100,10 +100,12 @@ struct Doubts {
 /// Memory of a call that waits, its headers apart, in bytes: its record, its place in the queue and the indices.
 const WAITING: usize = size_of::<Call>() + size_of::<Pending>() + 128;
 
-/// Bytes of the headers that a call keeps.
+/// Bytes of what a call keeps of headers.
 #[inline]
 pub(super) fn metadata_size(call: &Call) -> usize {
-    call.metadata.iter().map(|(_, key, value)| PAIR + key.capacity() + value.capacity()).sum()
+    let marks = call.marks.as_ref().map_or(0, |marks| marks.size());
+    call.metadata.iter().map(|(_, key, value)| PAIR + key.capacity() + value.capacity()).sum::<usize>()
+        + marks
 }
 
 /// Memory of a header pair without its texts.

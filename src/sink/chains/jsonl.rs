@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use super::super::jsonl::CallFields;
 use super::super::{RecordWriter, json, jsonl};
 use super::ChainSink;
 use crate::chains::summary::Ending;
@@ -12,6 +13,7 @@ use crate::pipeline::Totals;
 #[derive(Debug)]
 pub struct ChainLines {
     out: RecordWriter,
+    fields: CallFields,
     totals: bool,
 }
 
@@ -19,7 +21,7 @@ impl ChainLines {
     /// Writes to `out`.
     #[must_use]
     pub fn new(out: RecordWriter) -> Self {
-        Self { out, totals: false }
+        Self { out, fields: CallFields::default(), totals: false }
     }
 
     /// Whether to end with a record of the totals.
@@ -31,7 +33,7 @@ impl ChainLines {
 
 impl ChainSink for ChainLines {
     fn chain(&mut self, chain: &Chain) -> io::Result<()> {
-        write_chain(&mut self.out.buffer, chain);
+        append_chain(&mut self.out.buffer, &mut self.fields, chain);
         self.out.buffer.push(b'\n');
         self.out.end_record()
     }
@@ -55,18 +57,22 @@ impl ChainSink for ChainLines {
 
 /// Appends the chain as one JSON object.
 pub fn write_chain(out: &mut Vec<u8>, chain: &Chain) {
+    append_chain(out, &mut CallFields::default(), chain);
+}
+
+fn append_chain(out: &mut Vec<u8>, fields: &mut CallFields, chain: &Chain) {
     out.extend_from_slice(b"{\"type\":\"chain\",\"root\":");
     let root = out.len();
-    write_hop(out, chain, 0, None);
+    write_hop(out, fields, chain, 0, None);
     let root = root..out.len();
     out.extend_from_slice(b",\"calls\":[");
     json::list(out, 0..chain.hops.len(), |out, hop| match hop {
         0 => out.extend_from_within(root.clone()),
-        hop => write_hop(out, chain, hop, None),
+        hop => write_hop(out, fields, chain, hop, None),
     });
     out.extend_from_slice(b"],\"origin\":");
     match chain.origin.hop() {
-        Some(hop) => write_hop(out, chain, hop, Some(chain.origin_confidence)),
+        Some(hop) => write_hop(out, fields, chain, hop, Some(chain.origin_confidence)),
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"path\":[");
@@ -88,10 +94,16 @@ pub fn write_chain(out: &mut Vec<u8>, chain: &Chain) {
 }
 
 /// A call with its place in the chain. The call of the origin has the confidence of the origin in place of that of its link.
-fn write_hop(out: &mut Vec<u8>, chain: &Chain, index: usize, confidence_of_origin: Option<f64>) {
+fn write_hop(
+    out: &mut Vec<u8>,
+    fields: &mut CallFields,
+    chain: &Chain,
+    index: usize,
+    confidence_of_origin: Option<f64>,
+) {
     let hop = &chain.hops[index];
     out.push(b'{');
-    jsonl::write_call_fields(out, &hop.call);
+    fields.write(out, &hop.call);
     _ = write!(out, ",\"depth\":{}", hop.depth);
     if let Some(confidence) = confidence_of_origin.or(hop.link.map(|link| link.confidence)) {
         write_confidence(out, confidence);

@@ -1,0 +1,213 @@
+//! What the headers of a request say about its cause: trace and log ids, the caller's method, propagated values. Linking compares
+//! only these, so that it needs no copies of headers.
+
+use std::hash::{BuildHasher, Hash};
+
+use foldhash::fast::FixedState;
+use smallvec::SmallVec;
+
+use super::trace::{Contexts, Trace};
+
+/// Shortest header value that can identify a call.
+const MIN_VALUE: usize = 4;
+
+/// Most header values of one call that are compared.
+const MAX_VALUES: usize = 24;
+
+/// Shortest value with a digit that counts as an id.
+const RICH: usize = 8;
+
+/// A hash that is the same in every run and on every machine of one word size.
+pub fn hash<T: Hash + ?Sized>(value: &T) -> u64 {
+    FixedState::default().hash_one(value)
+}
+
+/// The hash of a header value; its lowest bit is set if the value looks like an id, one of very many.
+fn mark(value: &str) -> u64 {
+    let rich = value.len() >= RICH && value.bytes().any(|byte| byte.is_ascii_digit());
+    hash(value) & !1 | u64::from(rich)
+}
+
+/// Whether a value of [`Marks::values`] looks like an id.
+#[must_use]
+pub fn is_rich(mark: u64) -> bool {
+    mark & 1 == 1
+}
+
+/// What the headers of a request say about its cause, as hashes that can be compared.
+#[derive(Clone, Debug, Default)]
+pub struct Marks {
+    /// Log and request ids.
+    pub ids: SmallVec<[u64; 2]>,
+    /// Other header values, of which [`is_rich`] tells the ids.
+    pub values: SmallVec<[u64; 4]>,
+    /// Method of the caller that made the call (Kitex `FromMethod`, `source-method`).
+    pub from_method: Option<u64>,
+    /// Whether it is a further try of a call (Kitex's `RPC_PERSIST_RetryReq`, gRPC's `grpc-previous-rpc-attempts`).
+    pub retry: bool,
+    /// Number of headers that were read.
+    pub headers: u32,
+    /// Their octets.
+    pub octets: u32,
+    contexts: Contexts,
+}
+
+impl Marks {
+    /// Reads one header.
+    pub fn read(&mut self, key: &str, value: &str) {
+        self.headers += 1;
+        self.octets = self.octets.saturating_add((key.len() + value.len()) as u32);
+        if !self.contexts.read(key.as_bytes(), value.as_bytes()) {
+            self.read_value(key, value);
+        }
+    }
+
+    /// The trace context of the headers.
+    #[must_use]
+    pub fn trace(&self) -> Option<&Trace> {
+        self.contexts.best()
+    }
+
+    /// Memory that it takes, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let spilled = self.ids.len().saturating_sub(2) + self.values.len().saturating_sub(4);
+        size_of::<Self>() + spilled * size_of::<u64>() + self.contexts.size()
+    }
+
+    fn read_value(&mut self, key: &str, value: &str) {
+        let bare = Bare::of(key);
+        let name = bare.name();
+        if is_descriptive(name) && !matches!(name, "frommethod" | "sourcemethod") {
+            return;
+        }
+        let value = value.trim();
+        if value.is_empty() {
+            return;
+        }
+        match name {
+            "frommethod" | "sourcemethod" => self.from_method = Some(hash(value)),
+            name if is_retry_mark(name) => self.retry = true,
+            name if is_log_id(name) && value.len() >= MIN_VALUE => self.ids.push(hash(value)),
+            _ if value.len() >= MIN_VALUE && self.values.len() < MAX_VALUES => self.values.push(mark(value)),
+            _ => {}
+        }
+    }
+}
+
+/// Whether a header describes the call or its transport, not its cause. Its name comes from [`Bare`].
+fn is_descriptive(name: &str) -> bool {
+    matches!(
+        name,
+        "accept"
+            | "acceptencoding"
+            | "authority"
+            | "bizextra"
+            | "bizmessage"
+            | "bizstatus"
+            | "callee"
+            | "caller"
+            | "connection"
+            | "contentencoding"
+            | "contentlength"
+            | "contenttype"
+            | "destaddress"
+            | "grpcacceptencoding"
+            | "grpcencoding"
+            | "grpctimeout"
+            | "host"
+            | "isn"
+            | "method"
+            | "msgtype"
+            | "path"
+            | "frommethod"
+            | "fromservice"
+            | "rpctimeout"
+            | "scheme"
+            | "sourcemethod"
+            | "sourceservice"
+            | "te"
+            | "tomethod"
+            | "toservice"
+            | "transporttype"
+            | "timeout"
+            | "useragent"
+            | "connecttimeout"
+            | "readtimeout"
+            | "destinationmethod"
+    )
+}
+
+/// Whether a header marks a further try of a call.
+fn is_retry_mark(name: &str) -> bool {
+    matches!(name, "retryreq" | "grpcpreviousrpcattempts")
+}
+
+/// Whether a header carries a log or request id.
+fn is_log_id(name: &str) -> bool {
+    matches!(
+        name,
+        "logid"
+            | "requestid"
+            | "ttlogid"
+            | "correlationid"
+            | "reqid"
+            | "rid"
+            | "klogid"
+            | "traceid"
+            | "globalid"
+    )
+}
+
+/// Longest header name that means anything here; the rest of a longer one is ignored.
+const MAX_NAME: usize = 64;
+
+/// A header name in lower case, without separators and without the prefixes that frameworks put before users' names.
+struct Bare {
+    bytes: [u8; MAX_NAME],
+    len: usize,
+}
+
+impl Bare {
+    fn of(key: &str) -> Self {
+        let mut bare = Self { bytes: [0; MAX_NAME], len: 0 };
+        for (place, byte) in bare.bytes.iter_mut().zip(key.bytes().filter(u8::is_ascii_alphanumeric)) {
+            *place = byte.to_ascii_lowercase();
+            bare.len += 1;
+        }
+        bare
+    }
+
+    fn name(&self) -> &str {
+        let mut name = std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default();
+        for prefix in ["rpctransitupstream", "rpctransit", "rpcpersist", "trpc", "x"] {
+            if name.len() > prefix.len() + 1
+                && let Some(rest) = name.strip_prefix(prefix)
+            {
+                name = rest;
+            }
+        }
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptive_headers_are_no_values() {
+        let mut marks = Marks::default();
+        for (key, value) in [
+            ("content-type", "application/grpc"),
+            ("x-request-id", "7f3a99"),
+            ("RPC_PERSIST_tenant", "north"),
+            ("LogID", "2021abcd"),
+            ("a", "1"),
+        ] {
+            marks.read(key, value);
+        }
+        assert_eq!(marks.values[..], [mark("north")]);
+        assert_eq!(marks.ids[..], [hash("7f3a99"), hash("2021abcd")]);
+    }
+}
