@@ -3,6 +3,7 @@
 
 use nom::Err;
 
+use crate::bodies::{Bodies, BodySpan};
 use crate::error::{Error, Layer, ParseResult, missing};
 use crate::event::{CallId, Complete, Event, Pairs, Side, Transport};
 use crate::foreign::{Language, Strange, Watch};
@@ -76,6 +77,12 @@ pub trait Framing: Send + 'static {
     /// in the order of the wire. Called only for a message whose header is wanted, so it may read the head again.
     fn metadata(&self, _side: Side, _input: &[u8], _each: &mut dyn FnMut(&[u8], &[u8])) {}
 
+    /// Where the body is in the message that `parse` found at the beginning of `input`. Called only for messages whose bodies are
+    /// wanted, so it may read the head again. `None`: it has none, or what there is is read already (exceptions).
+    fn body(&self, _side: Side, _input: &[u8]) -> Option<BodySpan> {
+        None
+    }
+
     /// The first offset in `input` at which a message can begin, decided as strictly as detection; used after a gap.
     /// `None` if there is none.
     fn find(&mut self, side: Side, input: &[u8]) -> Option<usize>;
@@ -102,7 +109,13 @@ pub trait Framing: Send + 'static {
 pub fn session<F: Framing>(framing: F) -> Box<dyn Session> {
     let inbound = [Inbound::default(), Inbound::default()];
     let watch = framing.language().map(Watch::new);
-    Box::new(Core::new(FramedReader { framing, inbound, watch, faults: Faults::default() }))
+    Box::new(Core::new(FramedReader {
+        framing,
+        inbound,
+        watch,
+        faults: Faults::default(),
+        bodies: None,
+    }))
 }
 
 /// A message whose event was emitted and whose body is still passing.
@@ -142,10 +155,13 @@ impl Inbound {
     }
 
     /// Reports that the current message has ended before `at`.
-    fn complete(&mut self, at: At, emit: &mut Emit<'_>) {
+    fn complete(&mut self, at: At, bodies: &mut Option<Box<Bodies>>, emit: &mut Emit<'_>) {
         if let Some(PendingBody { id, bytes }) = self.pending.take() {
             let truncated = self.truncated;
             let end = at.offset.saturating_sub(1);
+            if let Some(bodies) = bodies {
+                bodies.end(at.side, id, end, emit);
+            }
             emit(at.side, &Event::Complete(Complete { id, end, bytes, truncated }));
         }
     }
@@ -158,6 +174,7 @@ impl Inbound {
         header: &'a WireHeader<'_, F>,
         bytes: u64,
         truncated: bool,
+        bodies: &mut Option<Box<Bodies>>,
         emit: &mut Emit<'_>,
     ) -> Step {
         let here = bytes.min(header.input.len() as u64);
@@ -173,6 +190,14 @@ impl Inbound {
                 self.pending = Some(PendingBody { id: head.id, bytes });
                 self.truncated = truncated;
             }
+            if let Some(bodies) = bodies {
+                let message = header.input.get(..here as usize).unwrap_or_default();
+                let span = header.framing.body(at.side, header.input).filter(|_| !truncated);
+                bodies.begin(at.side, span, message);
+                if left == 0 {
+                    bodies.end(at.side, head.id, at.offset + here.saturating_sub(1), emit);
+                }
+            }
         }
         emit(at.side, event);
         if left > 0 { Step::Body(here as usize, left) } else { Step::Done(here as usize) }
@@ -186,6 +211,7 @@ impl Inbound {
         header: &'a WireHeader<'_, F>,
         bytes: usize,
         truncated: bool,
+        bodies: &mut Option<Box<Bodies>>,
         emit: &mut Emit<'_>,
     ) {
         event.set_headers(header);
@@ -197,6 +223,10 @@ impl Inbound {
             self.pending = Some(PendingBody { id: head.id, bytes: bytes as u64 });
             self.truncated = truncated;
         }
+        if let Some(bodies) = bodies {
+            let span = header.framing.body(at.side, header.input).filter(|_| !truncated);
+            bodies.begin(at.side, span, header.input.get(..bytes).unwrap_or_default());
+        }
         emit(at.side, event);
     }
 
@@ -206,6 +236,7 @@ impl Inbound {
         body: UnsizedBody,
         at: At,
         input: &[u8],
+        bodies: &mut Option<Box<Bodies>>,
         emit: &mut Emit<'_>,
     ) -> Result<Step, Error> {
         let skipped = match body {
@@ -230,15 +261,21 @@ impl Inbound {
             Ok(Skipped::Done(len)) => (len, true),
             Err(error) => {
                 self.truncate();
-                self.complete(at, emit);
+                if let Some(bodies) = bodies {
+                    bodies.lose(at.side);
+                }
+                self.complete(at, bodies, emit);
                 return Err(error);
             }
         };
         if let Some(pending) = &mut self.pending {
             pending.bytes += len as u64;
         }
+        if let Some(bodies) = bodies {
+            bodies.add(at.side, input.get(..len).unwrap_or_default());
+        }
         if ended {
-            self.complete(at.after(len), emit);
+            self.complete(at.after(len), bodies, emit);
         }
         Ok(Step::Done(len))
     }
@@ -276,6 +313,8 @@ struct FramedReader<F> {
     inbound: [Inbound; 2],
     watch: Option<Watch>,
     faults: Faults,
+    /// The bodies of messages, if somebody asked for them.
+    bodies: Option<Box<Bodies>>,
 }
 
 impl<F: Framing> FramedReader<F> {
@@ -322,12 +361,12 @@ impl<F: Framing> FramedReader<F> {
         match &mut parsed {
             Ok(Parsed::Message { event, bytes }) if *bytes > 0 => {
                 let bytes = (*bytes).max(input.len() as u64);
-                inbound.emit(at, event, &header, bytes, true, emit);
+                inbound.emit(at, event, &header, bytes, true, &mut self.bodies, emit);
                 Some(bytes - input.len() as u64)
             }
             // The end of a message without a length can't be found once a part of it is missing.
             Ok(Parsed::Unsized { event, .. }) => {
-                inbound.emit_unsized(at, event, &header, input.len(), true, emit);
+                inbound.emit_unsized(at, event, &header, input.len(), true, &mut self.bodies, emit);
                 None
             }
             Ok(Parsed::Control { bytes }) if *bytes > 0 => {
@@ -343,7 +382,7 @@ impl<F: Framing> Reader for FramedReader<F> {
     fn head(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
         let inbound = at.side.of_mut(&mut self.inbound);
         if let Some(body) = inbound.unsized_body.take() {
-            return inbound.advance(body, at, input, emit).unwrap_or_else(|error| {
+            return inbound.advance(body, at, input, &mut self.bodies, emit).unwrap_or_else(|error| {
                 self.lose(at.side);
                 self.faults.note(error);
                 Step::Lost(0)
@@ -360,10 +399,10 @@ impl<F: Framing> Reader for FramedReader<F> {
         let header = WireHeader { framing: &self.framing, side: at.side, input };
         let error = match &mut parsed {
             Ok(Parsed::Message { event, bytes }) if *bytes > 0 => {
-                return inbound.emit(at, event, &header, *bytes, false, emit);
+                return inbound.emit(at, event, &header, *bytes, false, &mut self.bodies, emit);
             }
             Ok(Parsed::Unsized { event, head, format }) if (1..=input.len()).contains(head) => {
-                inbound.emit_unsized(at, event, &header, *head, false, emit);
+                inbound.emit_unsized(at, event, &header, *head, false, &mut self.bodies, emit);
                 inbound.unsized_body = Some(UnsizedBody::Whole(*format));
                 return Step::Done(*head);
             }
@@ -398,16 +437,22 @@ impl<F: Framing> Reader for FramedReader<F> {
     }
 
     fn body(&mut self, at: At, bytes: &[u8], left: u64, emit: &mut Emit<'_>) {
+        if let Some(bodies) = &mut self.bodies {
+            bodies.add(at.side, bytes);
+        }
         if left == 0 {
-            at.side.of_mut(&mut self.inbound).complete(at.after(bytes.len()), emit);
+            at.side.of_mut(&mut self.inbound).complete(at.after(bytes.len()), &mut self.bodies, emit);
         }
     }
 
     fn body_lost(&mut self, at: At, _missing: Option<u64>, left: u64, emit: &mut Emit<'_>) {
         let inbound = at.side.of_mut(&mut self.inbound);
         inbound.truncate();
+        if let Some(bodies) = &mut self.bodies {
+            bodies.lose(at.side);
+        }
         if left == 0 {
-            inbound.complete(at, emit);
+            inbound.complete(at, &mut self.bodies, emit);
         }
         if std::mem::take(&mut inbound.unknown_cut) {
             emit_lost(at.side, at.offset, emit);
@@ -423,6 +468,9 @@ impl<F: Framing> Reader for FramedReader<F> {
         let inbound = at.side.of_mut(&mut self.inbound);
         inbound.unknown_cut = false;
         inbound.truncate();
+        if let Some(bodies) = &mut self.bodies {
+            bodies.lose(at.side);
+        }
         if let (Some(UnsizedBody::Rest(skip)), Some(missing)) = (&mut inbound.unsized_body, missing)
             && skip.lose(missing)
         {
@@ -432,7 +480,7 @@ impl<F: Framing> Reader for FramedReader<F> {
             return Gap::InStep;
         }
         inbound.unsized_body = None;
-        inbound.complete(at, emit);
+        inbound.complete(at, &mut self.bodies, emit);
         emit_lost(at.side, at.offset, emit);
         Gap::Lost
     }
@@ -464,6 +512,17 @@ impl<F: Framing> Reader for FramedReader<F> {
         }
         // A body that did not come to its end stays open: the connection's end is what decides its call.
         at.side.of_mut(&mut self.inbound).pending = None;
+        if let Some(bodies) = &mut self.bodies {
+            bodies.give_up(at.side);
+        }
+    }
+
+    fn collect_bodies(&mut self, limit: usize) {
+        self.bodies = Some(Box::new(Bodies::new(limit)));
+    }
+
+    fn memory(&self) -> usize {
+        self.bodies.as_ref().map_or(0, |bodies| bodies.memory())
     }
 
     fn datagram(&mut self, at: At, bytes: &[u8], emit: &mut Emit<'_>) {
@@ -480,6 +539,9 @@ impl<F: Framing> Reader for FramedReader<F> {
                     head.start = at.offset;
                     head.bytes = sent;
                     head.truncated |= cut || sent > bytes.len() as u64;
+                }
+                if let (Some(kept), Some(head)) = (&mut self.bodies, event.head()) {
+                    kept.datagram(at, head, self.framing.body(at.side, bytes), bytes, emit);
                 }
                 emit(at.side, &event);
             }
@@ -498,6 +560,9 @@ impl<F: Framing> Reader for FramedReader<F> {
                     head.start = at.offset;
                     head.bytes = bytes.len() as u64;
                     head.truncated |= cut || !whole;
+                }
+                if let (Some(kept), Some(head)) = (&mut self.bodies, event.head()) {
+                    kept.datagram(at, head, self.framing.body(at.side, bytes), bytes, emit);
                 }
                 emit(at.side, &event);
             }

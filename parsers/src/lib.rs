@@ -9,6 +9,7 @@
 //! | what every protocol delivers | [`event`] |
 //! | detection and sessions | [`protocol`] |
 //! | what all sessions share: carried bytes, offsets, gaps | [`session`] |
+//! | the bodies of messages, for whoever asks for them | [`bodies`] |
 //! | formats of messages that stand one after the other | [`framed`] |
 //! | answers in another language | [`foreign`] |
 //! | errors with offset and layer, nom's included | [`error`] |
@@ -20,6 +21,7 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+pub mod bodies;
 mod dissect;
 pub mod error;
 pub mod event;

@@ -74,6 +74,10 @@ pub trait Session: Send {
     /// Takes one datagram: whole messages only.
     fn datagram(&mut self, _side: Side, _bytes: &[u8], _emit: &mut Emit<'_>) {}
 
+    /// From here on, emit the bodies of messages too ([`Event::Body`]), each up to so many bytes. Until then they are passed over,
+    /// which costs nothing.
+    fn collect_bodies(&mut self, _limit: usize) {}
+
     /// How many of the last bytes of `side` are kept because they are no whole message head yet. The stream offsets of
     /// messages emitted later are never before them.
     fn held(&self, side: Side) -> usize;

@@ -140,6 +140,9 @@ pub trait Reader: Send {
         at.offset
     }
 
+    /// See [`Session::collect_bodies`].
+    fn collect_bodies(&mut self, _limit: usize) {}
+
     /// About how many bytes of memory it takes, in addition to its own size.
     fn memory(&self) -> usize {
         0
@@ -373,6 +376,10 @@ impl<R: Reader> Session for Core<R> {
         let stream = side.of_mut(streams);
         reader.datagram(At { side, offset: stream.offset }, bytes, emit);
         stream.offset += bytes.len() as u64;
+    }
+
+    fn collect_bodies(&mut self, limit: usize) {
+        self.reader.collect_bodies(limit);
     }
 
     fn held(&self, side: Side) -> usize {

@@ -15,6 +15,7 @@
 //! | [`GoAway`] | one side accepts no new streams |
 //! | [`Event::Prelude`] | none: it names the addresses in front of the connection |
 //! | [`Complete`] | the last byte of an event with [`Head::more`] has passed |
+//! | [`Body`] | none: it is what a message says, for whoever asked for it |
 //! | [`Foreign`] | the callee answers with something that is no message of the protocol |
 //! | [`Event::Lost`] | bytes are missing in which answers may have stood |
 
@@ -366,6 +367,23 @@ pub struct Complete {
     pub truncated: bool,
 }
 
+/// The body of one message: thrift's struct after the message head, a protobuf or JSON message, without what carries it. Emitted only
+/// by sessions that were asked for bodies ([`Session::collect_bodies`](crate::Session::collect_bodies)), directly before the event
+/// that comes with the last byte of its message: the message's own event, or its [`Complete`]. A [`Part`] may have several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Body<'a> {
+    /// The id of that event.
+    pub id: CallId,
+    /// Stream offset of a byte of its message.
+    pub at: u64,
+    /// The bytes, as sent; empty unless `whole`.
+    pub bytes: &'a [u8],
+    /// Nothing of it is missing, and it is not larger than what was asked for.
+    pub whole: bool,
+    /// How it is compressed: the value of `grpc-encoding`, or that name for the number of another protocol; `None` if it is not.
+    pub encoding: Option<&'a str>,
+}
+
 /// What an answer in another language is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForeignAnswer<'a> {
@@ -420,6 +438,8 @@ pub enum Event<'a> {
     GoAway(GoAway<'a>),
     /// The last byte of an event with [`Head::more`] has passed.
     Complete(Complete),
+    /// The body of a message whose event comes next.
+    Body(Body<'a>),
     /// A proxy stands in between, and these are the addresses that it was told or that it tells. Comes before all others.
     Prelude(Prelude<'a>),
     /// The sender answers with something that is no message of the protocol.
@@ -456,6 +476,8 @@ pub enum Kind {
     GoAway,
     /// [`Event::Complete`].
     Complete,
+    /// [`Event::Body`].
+    Body,
     /// [`Event::Prelude`].
     Prelude,
     /// [`Event::Foreign`].
@@ -479,6 +501,7 @@ impl<'a> Event<'a> {
             Self::Reset(_) => Kind::Reset,
             Self::GoAway(_) => Kind::GoAway,
             Self::Complete(_) => Kind::Complete,
+            Self::Body(_) => Kind::Body,
             Self::Prelude(_) => Kind::Prelude,
             Self::Foreign(_) => Kind::Foreign,
             Self::Lost { .. } => Kind::Lost,
@@ -496,9 +519,12 @@ impl<'a> Event<'a> {
             | Self::HalfClose(HalfClose { head, .. })
             | Self::Answer(Answer { head, .. })
             | Self::Reset(Reset { head, .. }) => Some(head),
-            Self::GoAway(_) | Self::Complete(_) | Self::Foreign(_) | Self::Prelude(_) | Self::Lost { .. } => {
-                None
-            }
+            Self::GoAway(_)
+            | Self::Complete(_)
+            | Self::Body(_)
+            | Self::Foreign(_)
+            | Self::Prelude(_)
+            | Self::Lost { .. } => None,
         }
     }
 
@@ -512,9 +538,12 @@ impl<'a> Event<'a> {
             | Self::HalfClose(HalfClose { head, .. })
             | Self::Answer(Answer { head, .. })
             | Self::Reset(Reset { head, .. }) => Some(head),
-            Self::GoAway(_) | Self::Complete(_) | Self::Foreign(_) | Self::Prelude(_) | Self::Lost { .. } => {
-                None
-            }
+            Self::GoAway(_)
+            | Self::Complete(_)
+            | Self::Body(_)
+            | Self::Foreign(_)
+            | Self::Prelude(_)
+            | Self::Lost { .. } => None,
         }
     }
 
@@ -524,6 +553,7 @@ impl<'a> Event<'a> {
         match self {
             Self::GoAway(goaway) => goaway.start,
             Self::Complete(complete) => complete.end,
+            Self::Body(body) => body.at,
             Self::Foreign(foreign) => foreign.start,
             Self::Lost { start } => *start,
             _ => self.head().map_or(0, |head| head.start),
@@ -543,6 +573,7 @@ impl<'a> Event<'a> {
             | Self::HalfClose(_)
             | Self::GoAway(_)
             | Self::Complete(_)
+            | Self::Body(_)
             | Self::Prelude(_)
             | Self::Foreign(_)
             | Self::Lost { .. } => None,
@@ -561,6 +592,7 @@ impl<'a> Event<'a> {
             | Self::HalfClose(_)
             | Self::GoAway(_)
             | Self::Complete(_)
+            | Self::Body(_)
             | Self::Prelude(_)
             | Self::Foreign(_)
             | Self::Lost { .. } => None,
@@ -578,9 +610,12 @@ impl<'a> Event<'a> {
             | Self::HalfClose(HalfClose { headers, .. })
             | Self::Answer(Answer { headers, .. })
             | Self::Reset(Reset { headers, .. }) => *headers,
-            Self::GoAway(_) | Self::Complete(_) | Self::Foreign(_) | Self::Prelude(_) | Self::Lost { .. } => {
-                None
-            }
+            Self::GoAway(_)
+            | Self::Complete(_)
+            | Self::Body(_)
+            | Self::Foreign(_)
+            | Self::Prelude(_)
+            | Self::Lost { .. } => None,
         }
     }
 

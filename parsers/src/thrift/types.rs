@@ -1,6 +1,7 @@
 //! What a message is made of, in every encoding.
 
 use super::TEXT_LIMIT;
+use crate::bodies::BodySpan;
 use crate::event::{
     Answer, CallId, Event, Exception, Head, Names, Reply, Request, ResultField, Rpc, Status, Text,
     ThriftStatus, Transport,
@@ -188,6 +189,12 @@ impl<'a> Envelope<'a> {
         let reply = self.outcome.reply();
         let status = ThriftStatus { biz: None, reply, http: None, cut: reply == Reply::Missing };
         Event::Answer(Answer { names, ..Answer::new(head, Status::Thrift(status)) })
+    }
+
+    /// Where its struct is, from the beginning of the message. `None` for a `TApplicationException`, which the outcome has whole.
+    #[must_use]
+    pub fn body_span(&self) -> Option<BodySpan> {
+        (self.message_type != MessageType::Exception).then(|| BodySpan::from(self.body))
     }
 
     /// The bytes needed to know the outcome, where they are not there yet and are worth waiting for.

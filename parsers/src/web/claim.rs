@@ -12,6 +12,7 @@
 //!
 //! The last kind comes from tools such as curl. Its successes look like any other exchange of JSON, so they are no calls.
 
+use crate::bodies::Shape;
 use crate::event::{Pairs, Rpc};
 
 /// Nanoseconds of a millisecond, the unit of `connect-timeout-ms`.
@@ -65,6 +66,15 @@ impl Form {
     /// The flag of an envelope that ends the answer.
     pub(super) fn last_flag(self) -> u8 {
         self.flags() & !1
+    }
+
+    /// How the bodies of messages stand in it.
+    pub(crate) fn shape(self) -> Shape {
+        match self {
+            Self::Unary => Shape::Whole,
+            Self::ConnectStream | Self::GrpcWeb | Self::Grpc => Shape::Prefixed(self.last_flag()),
+            Self::GrpcWebText => Shape::Base64(self.last_flag()),
+        }
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) enum Last<'a> {
 
 /// What of a message in base64 is not whole yet.
 #[derive(Clone, Copy, Debug, Default)]
-struct Group {
+pub(crate) struct Group {
     /// Six bits for every character.
     bits: u32,
     characters: u8,
@@ -51,7 +51,7 @@ struct Group {
 
 impl Group {
     /// Takes a character: the bytes that it completes, and how many of them count. `None` if it is none of base64.
-    fn take(&mut self, character: u8) -> Option<([u8; 3], usize)> {
+    pub(crate) fn take(&mut self, character: u8) -> Option<([u8; 3], usize)> {
         let sextet = match character {
             b'A'..=b'Z' => character - b'A',
             b'a'..=b'z' => character - b'a' + 26,

@@ -34,4 +34,4 @@ mod json;
 
 pub(crate) use answer::{AnswerReader, BodyEnd, Opening, Verdict};
 pub(crate) use claim::{Claim, Claimed, Form, Requested, claim, claim_of_type, split_target};
-pub(crate) use envelopes::Envelopes;
+pub(crate) use envelopes::{Envelopes, Group};

@@ -363,6 +363,10 @@ impl Reader for Connection {
         self.streams.memory() + self.directions.iter().map(of).sum::<usize>()
     }
 
+    fn collect_bodies(&mut self, limit: usize) {
+        self.streams.collect_bodies(limit);
+    }
+
     fn head(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
         let step = match self.direction(at.side).phase {
             Phase::Frames => self.read_frame(at, input, emit),

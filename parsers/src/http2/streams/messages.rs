@@ -5,11 +5,12 @@ use super::super::hpack::List;
 use super::super::known::{Name, Value};
 use super::super::quote::parse_quote;
 use crate::event::{
-    Answer, Begin, BizStatus, CallId, Event, GoAway, GrpcCode, GrpcStatus, Head, Headers, Names, Part,
+    Answer, Begin, BizStatus, CallId, Event, GoAway, GrpcCode, GrpcStatus, Head, Headers, Names, Pairs as _, Part,
     Quoted, Rpc, Side, Status, Text, Transport,
 };
 use crate::layout::Layout;
 use crate::protocol::Emit;
+use crate::web::Form;
 
 /// Bytes in the stream of their side.
 #[derive(Clone, Copy, Debug)]
@@ -179,4 +180,30 @@ pub(super) fn emit_goaway(
     let last_stream = (client == Some(side.other())).then_some(i64::from(last));
     let text = (!text.is_empty()).then_some(Text::Plain(text));
     emit(side, &Event::GoAway(GoAway { start, bytes, code: i64::from(code), text, last_stream }));
+}
+
+impl super::Streams {
+    /// Notes how the messages of a side are compressed, if their bodies are wanted.
+    pub(super) fn note_encoding(&mut self, id: u32, side: Side, list: List<'_>) {
+        if self.bodies.is_none() {
+            return;
+        }
+        let Some(stream) = self.open.get_mut(&id) else { return };
+        let Some(bodies) = &mut stream.bodies else { return };
+        let bodies = side.of_mut(&mut **bodies);
+        if let Some(value) = list.get(Name::GrpcEncoding) {
+            bodies.set_encoding(value);
+        } else if let Some(web) = &stream.web {
+            let name: &[u8] = match web.claim().form {
+                Form::Unary => b"content-encoding",
+                Form::ConnectStream => b"connect-content-encoding",
+                Form::GrpcWeb | Form::GrpcWebText | Form::Grpc => return,
+            };
+            list.each(&mut |key, value| {
+                if key == name {
+                    bodies.set_encoding(value);
+                }
+            });
+        }
+    }
 }

@@ -35,7 +35,7 @@ use super::grpc::{self, Content, Scanner};
 use super::hpack::List;
 use super::known::Name;
 use crate::event::{
-    Event, GrpcCode, GrpcStatus, HalfClose, Head, Names, Open, Pairs, Part, Reset, Rpc, Side, Status, Text,
+    CallId, Event, GrpcCode, GrpcStatus, HalfClose, Head, Names, Open, Pairs, Part, Reset, Rpc, Side, Status, Text,
 };
 use crate::protocol::Emit;
 use loss_proof::{Proof, Untracked};
@@ -115,6 +115,8 @@ pub(super) struct Streams {
     positions: [Position; 2],
     /// How many streams were looked at for the layouts of their messages.
     looked_at: u32,
+    /// Up to which size the bodies of messages are wanted, if they are.
+    bodies: Option<usize>,
 }
 
 impl Streams {
@@ -132,6 +134,11 @@ impl Streams {
     pub(super) fn begin(&mut self, client: Side) {
         self.client = Some(client);
         self.numbers.begin();
+    }
+
+    /// From here on, the bodies of messages up to this size are wanted.
+    pub(super) fn collect_bodies(&mut self, limit: usize) {
+        self.bodies = Some(limit);
     }
 
     /// Whether anything is pending.
@@ -215,6 +222,9 @@ impl Streams {
     fn insert(&mut self, id: u32, mut stream: Stream) {
         stream.looked_at = self.looked_at < LOOKED_AT_FIRST || (id / 2).is_multiple_of(LOOKED_AT_LATER);
         self.looked_at += u32::from(stream.looked_at);
+        if let Some(limit) = self.bodies {
+            stream.collect_bodies(limit);
+        }
         if let State::Candidate(pending) = &stream.state {
             self.candidates.insert(id);
             self.kept += pending.memory();
@@ -324,6 +334,7 @@ impl Streams {
         let is_call = matches!(state, State::Call);
         let typed = matches!(content, Some(Content::Grpc(_)));
         self.insert(id, Stream { typed, ..Stream::new(state, loss) });
+        self.note_encoding(id, span.side, list);
         if is_call {
             self.emit_request(id, span, list, codec_of(content), cut, emit);
         }
@@ -396,6 +407,7 @@ impl Streams {
         let (truncated, typed) = (stream.is_truncated(), stream.typed || stream.web.is_some());
         let (rpc, claim) = (stream.rpc(), stream.web.as_ref().map(|web| web.claim()));
         let (answer_lost, layouts) = (stream.loss == Loss::Answer, stream.layouts);
+        let mut kept = stream.bodies.take();
         self.let_go(id, &state);
         let State::Candidate(pending) = state else { return };
         let client = self.client.unwrap_or(Side::A);
@@ -408,7 +420,11 @@ impl Streams {
             let codec = codec_of(content_of(list)).or(codec);
             self.emit_request(id, span, list, codec, pending.cut, emit);
         }
-        let emit_parts = |side: Side, emit: &mut Emit<'_>| {
+        let mut emit_parts = |side: Side, emit: &mut Emit<'_>| {
+            if let Some(bodies) = &mut kept {
+                let at = side.of(&pending.parts).map_or(0, |(span, _)| self.reachable(span).start);
+                side.of_mut(&mut **bodies).emit(side, CallId::Stream(i64::from(id)), at, emit);
+            }
             if let Some((span, messages)) = *side.of(&pending.parts) {
                 let layouts = *side.of(&layouts);
                 emit_part(rpc, id, self.reachable(span), (messages, None), layouts, truncated, emit);
@@ -424,6 +440,9 @@ impl Streams {
             emit_begin(rpc, id, span, list, content_of(list), (truncated, typed), emit);
         }
         emit_parts(client.other(), emit);
+        if let Some(stream) = self.open.get_mut(&id) {
+            stream.bodies = kept;
+        }
         if answer_lost {
             let side = client.other();
             let span = Span { side, start: self.last_frame(side), bytes: 0 };
@@ -444,6 +463,8 @@ impl Streams {
         }
         stream.http = stream.http.or(http);
         let content = content_of(list);
+        self.note_encoding(id, span.side, list);
+        let Some(stream) = self.open.get(&id) else { return };
         if stream.web.is_some() || (content == Some(Content::Other) && self.adopt(id, list)) {
             return self.web_answer(id, &block, emit);
         }
@@ -472,7 +493,12 @@ impl Streams {
                 self.kept += pending.memory() - before;
             }
             // From here on all of the answer is seen.
-            State::Orphan | State::ProvenOrphan => *stream.scanner(span.side) = Scanner::START,
+            State::Orphan | State::ProvenOrphan => {
+                *stream.scanner(span.side) = Scanner::START;
+                if let Some(bodies) = &mut stream.bodies {
+                    span.side.of_mut(&mut **bodies).find();
+                }
+            }
             State::Done => {}
         }
     }
@@ -521,6 +547,7 @@ impl Streams {
             State::Candidate(_) | State::Orphan => return self.finish(id),
         }
         let Some(stream) = self.open.get_mut(&id) else { return };
+        stream.emit_bodies(id, span, true, emit);
         // Where the head of the answer is missing, what it said may be missing too.
         let no_status = if stream.typed && stream.response == Response::Begun {
             NO_STATUS
@@ -552,6 +579,14 @@ impl Streams {
             return self.web_data(id, piece, emit);
         }
         side.of_mut(&mut stream.json).feed(data);
+        if let Some(bodies) = &mut stream.bodies {
+            let in_step = begins.is_some() && side.of(&stream.scanners).is_between();
+            let bodies = side.of_mut(&mut **bodies);
+            if in_step {
+                bodies.find();
+            }
+            bodies.feed(data);
+        }
         if begins.is_some() && stream.awaits_first_message(side, of_client) {
             *side.of_mut(&mut stream.layouts) = grpc::layouts(data);
         }
@@ -566,6 +601,7 @@ impl Streams {
         match &mut stream.state {
             State::Done => return messages,
             State::Call => {
+                stream.emit_bodies(id, span, false, emit);
                 let codec = side.of(&stream.json).codec();
                 let layouts = *side.of(&stream.layouts);
                 emit_part(Rpc::Grpc, id, span, (messages, codec), layouts, truncated, emit);

@@ -23,8 +23,10 @@ use super::super::known::Name;
 use super::json::JsonSign;
 use super::messages::Span;
 use super::web::WebStream;
-use crate::event::{Rpc, Side};
+use crate::bodies::{Shape, StreamBodies};
+use crate::event::{CallId, Rpc, Side};
 use crate::layout::Layout;
+use crate::protocol::Emit;
 
 /// What a stream is.
 #[derive(Debug)]
@@ -126,6 +128,8 @@ pub(super) struct Stream {
     pub(super) layouts: [[Layout; 2]; 2],
     /// What is known of it if it is of Connect or its kin.
     pub(super) web: Option<Box<WebStream>>,
+    /// The bodies of the messages of each side, if they are wanted.
+    pub(super) bodies: Option<Box<[StreamBodies; 2]>>,
 }
 
 impl Stream {
@@ -145,6 +149,7 @@ impl Stream {
             looked_at: false,
             layouts: [[Layout::default(); 2]; 2],
             web: None,
+            bodies: None,
         }
     }
 
@@ -161,6 +166,9 @@ impl Stream {
     pub(super) fn skip(&mut self, side: Side, of_client: bool, missing: Option<u64>) {
         self.scanner(side).skip(missing);
         side.of_mut(&mut self.json).skip();
+        if let Some(bodies) = &mut self.bodies {
+            side.of_mut(&mut **bodies).skip(missing);
+        }
         if let Some(web) = &mut self.web {
             web.skip(of_client, missing);
         }
@@ -169,7 +177,28 @@ impl Stream {
     /// Memory taken in addition to its own size, in bytes.
     pub(super) fn memory(&self) -> usize {
         let pending = if let State::Candidate(pending) = &self.state { pending.memory() } else { 0 };
-        pending + self.web.as_ref().map_or(0, |web| web.memory())
+        let bodies = self.bodies.iter().flat_map(|bodies| bodies.iter()).map(StreamBodies::memory);
+        pending + bodies.sum::<usize>() + self.web.as_ref().map_or(0, |web| web.memory())
+    }
+
+    /// From here on, the bodies of its messages up to this size are wanted.
+    pub(super) fn collect_bodies(&mut self, limit: usize) {
+        let shape = self.web.as_ref().map_or(Shape::Prefixed(0), |web| web.claim().form.shape());
+        let lost = matches!(self.state, State::Orphan);
+        self.bodies = Some(Box::new([Side::A, Side::B].map(|_| StreamBodies::new(shape, limit, lost))));
+    }
+
+    /// Emits the bodies of the messages of a side that are over; `span` is that of the event with which they go. `ends`: the side
+    /// sends nothing more.
+    pub(super) fn emit_bodies(&mut self, id: u32, span: Span, ends: bool, emit: &mut Emit<'_>) {
+        let cut = self.is_truncated();
+        if let Some(bodies) = &mut self.bodies {
+            let bodies = span.side.of_mut(&mut **bodies);
+            if ends {
+                bodies.finish(cut);
+            }
+            bodies.emit(span.side, CallId::Stream(i64::from(id)), span.start, emit);
+        }
     }
 
     /// The protocol of its call.

@@ -96,6 +96,7 @@ impl Streams {
             Claimed::IfRefused(_) | Claimed::No => return false,
         };
         self.insert(id, Stream { web: Some(web), ..Stream::new(state, loss) });
+        self.note_encoding(id, span.side, list);
         if end_stream {
             self.half_close(id, span, emit);
         }
@@ -138,6 +139,9 @@ impl Streams {
         let claim = claim_of_type(content_type).filter(|claim| claim.form != Form::Grpc);
         let (Some(claim), Some(stream)) = (claim, self.open.get_mut(&id)) else { return false };
         stream.web = Some(WebStream::new(claim, false));
+        if let Some(bodies) = &mut stream.bodies {
+            bodies.iter_mut().for_each(|bodies| bodies.set_shape(claim.form.shape()));
+        }
         if matches!(stream.state, State::Orphan) {
             stream.state = State::ProvenOrphan;
         }
@@ -200,10 +204,14 @@ impl Streams {
         if let Some(web) = &mut stream.web {
             messages += web.feed(of_client, begins, data);
         }
+        if let Some(bodies) = &mut stream.bodies {
+            side.of_mut(&mut **bodies).feed(data);
+        }
         let Some((span, end_stream)) = ends else { return messages };
         match &mut stream.state {
             State::Done => return messages,
             State::Call => {
+                stream.emit_bodies(id, span, end_stream, emit);
                 emit_part(rpc, id, span, (messages, None), [Layout::default(); 2], truncated, emit);
             }
             State::Candidate(pending) => pending.add(span, messages),
@@ -239,7 +247,8 @@ impl Streams {
         headers: Option<&dyn Pairs>,
         emit: &mut Emit<'_>,
     ) {
-        let Some(stream) = self.open.get(&id) else { return };
+        let Some(stream) = self.open.get_mut(&id) else { return };
+        stream.emit_bodies(id, span, true, emit);
         let Some(web) = &stream.web else { return };
         let head = head_of(web.claim.rpc, id, span, stream.is_truncated());
         let head = Head { codec: web.claim.codec, ..head };

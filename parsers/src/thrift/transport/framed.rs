@@ -14,8 +14,9 @@ use nom::number::streaming::be_u32;
 
 use super::LENGTH_LIMIT;
 use super::input::{Input, Peers};
+use crate::bodies::BodySpan;
 use crate::dissect::number;
-use crate::error::{Layer, Parse, ParseResult, incomplete, placed};
+use crate::error::{Error, Layer, Parse, ParseResult, incomplete, placed};
 use crate::event::Transport;
 use crate::framed::Parsed;
 use crate::protocol::Field;
@@ -48,6 +49,12 @@ pub(super) fn parse<'a>(
     }
     peers.learn(input.side, envelope.message_type);
     Ok(Parsed::Message { event: envelope.event(Transport::Framed), bytes })
+}
+
+pub(super) fn body(input: &[u8]) -> Option<BodySpan> {
+    let (message, length) = be_u32::<_, Error>(input).ok()?;
+    let span = parse_bare(message, length as usize).ok()?.body_span()?;
+    Some(span.moved(input.len() - message.len()))
 }
 
 pub(super) fn probe(input: &[u8]) -> Verdict {

@@ -32,7 +32,9 @@ use nom::error::context;
 use nom::number::streaming::be_u32;
 
 use super::dissect::dissect_message;
+use super::message::parse_message;
 use super::probe::Verdict;
+use crate::bodies::BodySpan;
 use crate::error::{Layer, Parse, ParseResult, incomplete, placed, wrong};
 use crate::event::Side;
 use crate::foreign::Language;
@@ -70,6 +72,8 @@ struct Functions {
     parse: for<'a> fn(&mut Peers, Input<'a>, &'a mut Vec<u8>) -> ParseResult<Parsed<'a>>,
     /// Calls a function with the names and values of the message's header.
     metadata: Metadata,
+    /// Where the body of the message is, as [`Framing::body`] has it.
+    body: fn(&[u8]) -> Option<BodySpan>,
     /// The fields of the message that begins at an offset.
     dissect: fn(&[u8], usize) -> Vec<Field>,
 }
@@ -86,6 +90,7 @@ impl ThriftTransport {
                 probe: ttheader::probe,
                 parse: ttheader::parse,
                 metadata: ttheader::metadata,
+                body: ttheader::body,
                 dissect: ttheader::dissect,
             },
             Self::MeshHeader => &Functions {
@@ -108,6 +113,11 @@ impl ThriftTransport {
                         (inner.functions().metadata)(behind, each);
                     }
                 },
+                body: |input| {
+                    let behind = mesh::metadata(input, &mut |_, _| {})?;
+                    let inner = Self::behind_mesh(behind).ok()?;
+                    (inner.functions().body)(behind).map(|span| span.moved(input.len() - behind.len()))
+                },
                 dissect: dissect_mesh,
             },
             Self::THeader => &Functions {
@@ -115,6 +125,7 @@ impl ThriftTransport {
                 probe: theader::probe,
                 parse: theader::parse,
                 metadata: theader::metadata,
+                body: theader::body,
                 dissect: theader::dissect,
             },
             Self::TTwitter => &Functions {
@@ -122,6 +133,7 @@ impl ThriftTransport {
                 probe: ttwitter::probe,
                 parse: ttwitter::parse,
                 metadata: ttwitter::metadata,
+                body: ttwitter::body,
                 dissect: ttwitter::dissect,
             },
             Self::Framed => &Functions {
@@ -129,6 +141,7 @@ impl ThriftTransport {
                 probe: framed::probe,
                 parse: framed::parse,
                 metadata: no_metadata,
+                body: framed::body,
                 dissect: framed::dissect,
             },
             Self::Buffered => &Functions {
@@ -136,6 +149,7 @@ impl ThriftTransport {
                 probe: buffered::probe,
                 parse: buffered::parse,
                 metadata: no_metadata,
+                body: |input| parse_message(input).ok()?.body_span(),
                 dissect: dissect_message,
             },
         }
@@ -265,6 +279,11 @@ impl Framing for ThriftFraming {
         if let Ok(transport) = self.detected.next(input) {
             (transport.functions().metadata)(input, each);
         }
+    }
+
+    fn body(&self, _side: Side, input: &[u8]) -> Option<BodySpan> {
+        let transport = self.detected.next(input).ok()?;
+        (transport.functions().body)(input)
     }
 
     fn language(&self) -> Option<Language> {

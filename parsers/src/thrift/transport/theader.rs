@@ -23,6 +23,7 @@ use nom::{Err, Parser as _};
 
 use super::LENGTH_LIMIT;
 use super::input::{Input, Peers};
+use crate::bodies::BodySpan;
 use crate::dissect::{Range, field, group, hex, moved, number, shown};
 use crate::error::{Layer, Parse, ParseResult, in_layer, incomplete, placed, within, wrong};
 use crate::event::{Answer, CallId, Event, Head, Names, Reply, Request, Status, ThriftStatus, Transport};
@@ -147,10 +148,10 @@ fn variable_header<'a>(
     Ok(transforms)
 }
 
-/// The beginning of a payload that was compressed with zlib, and whether there may be more of it.
-fn inflate(compressed: &[u8]) -> (Vec<u8>, bool) {
+/// The first `limit` bytes of a payload that was compressed with zlib, and whether there may be more of it.
+fn inflate(compressed: &[u8], limit: usize) -> (Vec<u8>, bool) {
     let mut inflated =
-        Vec::with_capacity(INFLATE_LIMIT.min(compressed.len().saturating_mul(4).max(INFLATE_LEAST)));
+        Vec::with_capacity(limit.min(compressed.len().saturating_mul(4).max(INFLATE_LEAST)));
     let mut stream = Decompress::new(true);
     loop {
         let before = (stream.total_in(), stream.total_out());
@@ -159,11 +160,11 @@ fn inflate(compressed: &[u8]) -> (Vec<u8>, bool) {
             Ok(flate2::Status::StreamEnd) | Err(_) => return (inflated, false),
             Ok(_) => before == (stream.total_in(), stream.total_out()),
         };
-        if inflated.len() >= INFLATE_LIMIT {
+        if inflated.len() >= limit {
             return (inflated, false);
         }
         if inflated.len() == inflated.capacity() {
-            inflated.reserve((INFLATE_LIMIT - inflated.len()).min(inflated.len().max(INFLATE_LEAST)));
+            inflated.reserve((limit - inflated.len()).min(inflated.len().max(INFLATE_LEAST)));
         } else if ended {
             return (inflated, true);
         }
@@ -183,7 +184,7 @@ fn parse_compressed<'a>(
     if compressed.len() < least && !cut {
         return incomplete(least - compressed.len());
     }
-    let (inflated, open) = inflate(compressed);
+    let (inflated, open) = inflate(compressed, INFLATE_LIMIT);
     *unpacked = inflated;
     // How many compressed bytes are needed can't be foreseen; asking for as many again keeps the work linear.
     let more = (size - compressed.len()).min(compressed.len());
@@ -288,6 +289,23 @@ pub(super) fn metadata(input: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
     }
 }
 
+pub(super) fn body(input: &[u8]) -> Option<BodySpan> {
+    let (rest, head) = fixed_head(input).ok()?;
+    let (header, payload) = rest.split_at_checked(head.header_size)?;
+    match variable_header(header, |_, _, _| {}).ok()?.as_slice() {
+        [] => Some(parse_bare(payload, head.payload_size()).ok()?.body_span()?.moved(head.payload())),
+        [ZLIB] => Some(BodySpan { unpack: Some(unpack), ..BodySpan::from(head.payload()) }),
+        _ => None,
+    }
+}
+
+/// The body of the message in a whole payload that was compressed with zlib.
+fn unpack(compressed: &[u8], limit: usize) -> Option<Vec<u8>> {
+    let (mut inflated, open) = inflate(compressed, limit);
+    let span = parse_bare(&inflated, inflated.len()).ok()?.body_span()?;
+    (!open && inflated.len() < limit).then(|| inflated.split_off(span.start.min(inflated.len())))
+}
+
 pub(super) fn dissect(message: &[u8], base: usize) -> Vec<Field> {
     let mut fields = Vec::new();
     number(&mut fields, message, "length", base, 4);
@@ -308,7 +326,7 @@ pub(super) fn dissect(message: &[u8], base: usize) -> Vec<Field> {
         Ok([]) => fields.extend(dissect_message(message, payload)),
         Ok([ZLIB]) if payload < message.len() => {
             let range = (payload, message.len());
-            let (inflated, _) = inflate(message.get(payload..).unwrap_or_default());
+            let (inflated, _) = inflate(message.get(payload..).unwrap_or_default(), INFLATE_LIMIT);
             let children = moved(dissect_message(&inflated, 0), range);
             fields.extend(group("payload, compressed with zlib", range, children));
         }

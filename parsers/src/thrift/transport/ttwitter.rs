@@ -23,6 +23,7 @@ use nom::number::streaming::be_u32;
 use super::LENGTH_LIMIT;
 use super::framed;
 use super::input::{Input, Peers};
+use crate::bodies::BodySpan;
 use crate::dissect::{group, number};
 use crate::error::{Layer, Parse, ParseResult, incomplete, placed, wrong};
 use crate::event::{Event, Text, Transport};
@@ -103,6 +104,14 @@ pub(super) fn parse<'a>(
         request.timeout = fields.timeout;
     }
     Ok(Parsed::Message { event, bytes: total })
+}
+
+pub(super) fn body(input: &[u8]) -> Option<BodySpan> {
+    let (frame, length) = length(input).ok()?;
+    let frame = frame.get(..length as usize).unwrap_or(frame);
+    let size = header_size(frame).ok()?;
+    let span = parse_bare(frame.get(size..)?, (length as usize).checked_sub(size)?).ok()?.body_span()?;
+    Some(span.moved(input.len().min(length as usize + 4) - frame.len() + size))
 }
 
 /// Whether it is the call that asks for the upgrade, or the answer to it.

@@ -15,6 +15,7 @@ use header::{
 use nom::Err;
 
 use super::input::{Input, Peers};
+use crate::bodies::BodySpan;
 use crate::dissect::{field, group, hex, number, shown};
 use crate::error::{Error, Layer, ParseResult, in_layer, incomplete, missing, placed, within};
 use crate::event::{
@@ -250,6 +251,17 @@ pub(super) fn metadata(input: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
     if let Some((_, sections)) = head_and_sections(input) {
         header::pairs(sections, each);
     }
+}
+
+pub(super) fn body(input: &[u8]) -> Option<BodySpan> {
+    let (head, sections) = head_and_sections(input)?;
+    let payload = input.get(head.payload()..)?;
+    if head.flags & FLAG_STREAMING != 0 {
+        let mut fields = HeaderFields::default();
+        header::sections(sections, |entry, _| fields.set(entry)).ok()?;
+        return (fields.frame_type == Some(stream::DATA)).then(|| BodySpan::from(head.payload()));
+    }
+    Some(parse_payload(payload, head.payload_size()).ok()?.body_span()?.moved(head.payload()))
 }
 
 pub(super) fn dissect(message: &[u8], base: usize) -> Vec<Field> {

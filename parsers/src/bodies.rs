@@ -1,0 +1,170 @@
+//! The bodies of messages, collected for whoever asked for them ([`Session::collect_bodies`](crate::Session::collect_bodies)).
+
+mod stream;
+
+pub(crate) use stream::{Shape, StreamBodies};
+
+use crate::event::{Body, CallId, Event, Head, Side};
+use crate::protocol::Emit;
+use crate::session::At;
+
+/// Where the body is in its message.
+#[derive(Clone, Copy, Debug)]
+pub struct BodySpan {
+    /// Offset of its first byte, from the beginning of the message.
+    pub start: usize,
+    /// Offset after its last byte; `u64::MAX` if it is the rest of the message.
+    pub end: u64,
+    /// As in [`Body::encoding`].
+    pub encoding: Option<&'static str>,
+    /// What is sent is packed together with more than the body: unpacks it, up to so many bytes. `None` if that can't be done.
+    pub unpack: Option<fn(&[u8], usize) -> Option<Vec<u8>>>,
+}
+
+impl BodySpan {
+    /// A body that is the rest of the message from `start` on, not compressed.
+    #[must_use]
+    pub fn from(start: usize) -> Self {
+        Self { start, end: u64::MAX, encoding: None, unpack: None }
+    }
+
+    /// The same in a message that stands `len` bytes further on.
+    #[must_use]
+    pub fn moved(self, len: usize) -> Self {
+        Self { start: self.start + len, end: self.end.saturating_add(len as u64), ..self }
+    }
+}
+
+/// A body of which bytes come one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    bytes: Vec<u8>,
+    /// Bytes that came, or are known to be missing, whether or not they were kept.
+    size: u64,
+    /// Bytes of it are missing.
+    broken: bool,
+}
+
+impl Collected {
+    /// Takes its next bytes; beyond `limit` none are kept.
+    pub(crate) fn add(&mut self, bytes: &[u8], limit: usize) {
+        self.size += bytes.len() as u64;
+        if self.size > limit as u64 {
+            self.broken = true;
+        }
+        if self.broken {
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// Bytes of it are missing.
+    pub(crate) fn lose(&mut self) {
+        self.broken = true;
+        self.bytes = Vec::new();
+    }
+
+    /// Whether nothing is missing.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.broken
+    }
+
+    /// Its bytes; empty unless it is whole.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Memory taken in addition to its own size, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+/// The body of the message that a side is sending.
+#[derive(Debug)]
+struct Passing {
+    span: BodySpan,
+    /// Where in the message the next bytes stand.
+    at: u64,
+    collected: Collected,
+}
+
+/// The bodies of both sides, in formats whose messages stand one after the other.
+#[derive(Debug)]
+pub(crate) struct Bodies {
+    limit: usize,
+    sides: [Option<Passing>; 2],
+}
+
+impl Bodies {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, sides: [None, None] }
+    }
+
+    /// Memory taken, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let kept = self.sides.iter().flatten().map(|passing| passing.collected.memory());
+        size_of::<Self>() + kept.sum::<usize>()
+    }
+
+    /// A message begins with these bytes, and its body is there; `None`: it has none of interest.
+    pub(crate) fn begin(&mut self, side: Side, span: Option<BodySpan>, message: &[u8]) {
+        *side.of_mut(&mut self.sides) =
+            span.map(|span| Passing { span, at: 0, collected: Collected::default() });
+        self.add(side, message);
+    }
+
+    /// The next bytes of the message.
+    pub(crate) fn add(&mut self, side: Side, bytes: &[u8]) {
+        let Some(passing) = side.of_mut(&mut self.sides) else { return };
+        let within = |offset: u64| usize::try_from(offset.saturating_sub(passing.at)).unwrap_or(usize::MAX);
+        let (from, to) = (within(passing.span.start as u64), within(passing.span.end).min(bytes.len()));
+        passing.at += bytes.len() as u64;
+        if let Some(body) = bytes.get(from..to) {
+            passing.collected.add(body, self.limit);
+        }
+    }
+
+    /// Bytes of the message are missing.
+    pub(crate) fn lose(&mut self, side: Side) {
+        if let Some(passing) = side.of_mut(&mut self.sides) {
+            passing.collected.lose();
+        }
+    }
+
+    /// The message does not come to its end.
+    pub(crate) fn give_up(&mut self, side: Side) {
+        *side.of_mut(&mut self.sides) = None;
+    }
+
+    /// Emits the body of a message that is all of a datagram.
+    pub(crate) fn datagram(
+        &mut self,
+        at: At,
+        head: &Head,
+        span: Option<BodySpan>,
+        message: &[u8],
+        emit: &mut Emit<'_>,
+    ) {
+        self.begin(at.side, span, message);
+        if head.truncated {
+            self.lose(at.side);
+        }
+        self.end(at.side, head.id, at.offset, emit);
+    }
+
+    /// The message ends at `at`: emits its body.
+    pub(crate) fn end(&mut self, side: Side, id: CallId, at: u64, emit: &mut Emit<'_>) {
+        let Some(Passing { span, collected, .. }) = side.of_mut(&mut self.sides).take() else { return };
+        let mut whole = collected.is_whole();
+        let mut bytes = collected.bytes;
+        if let Some(unpack) = span.unpack.filter(|_| whole) {
+            match unpack(&bytes, self.limit) {
+                Some(unpacked) => bytes = unpacked,
+                None => (whole, bytes) = (false, Vec::new()),
+            }
+        }
+        emit(side, &Event::Body(Body { id, at, bytes: &bytes, whole, encoding: span.encoding }));
+    }
+}
