@@ -129,7 +129,7 @@ fn stages(c: &mut Criterion) {
             let mut receive = |outputs: &mut Vec<Output>, _: &Totals| {
                 outputs.drain(..).all(|output| match output {
                     Output::Call(call) => sink.call(&call).is_ok(),
-                    Output::Connection(_) => true,
+                    Output::Connection(_) | Output::Learned(_) => true,
                 })
             };
             pipeline::run(&mut Memory { batches: &batches, at: 0 }, &options, &mut receive).map(|t| t.packets)

@@ -1,5 +1,6 @@
 //! Command-line arguments. The commands themselves are in `run/`.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -132,7 +133,49 @@ pub struct Input {
     /// Keep the rights to open files, start programs and connect while packets are parsed.
     #[arg(long = "no-sandbox")]
     pub no_sandbox: bool,
+    /// Bodies of messages.
+    #[command(flatten)]
+    pub bodies: Bodies,
 }
+
+/// What to make of the bodies of messages.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Bodies of messages")]
+pub struct Bodies {
+    /// Thrift IDL: a file, or a folder with all its .thrift files; repeatable. Exceptions of the IDL get their names.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub idl: Vec<PathBuf>,
+    /// Protobuf: a .proto file, or a folder with all its .proto files; repeatable.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub proto: Vec<PathBuf>,
+    /// Look for includes and imports in this folder too; repeatable.
+    #[arg(short = 'I', long = "include", value_name = "DIR")]
+    pub include: Vec<PathBuf>,
+    /// Protobuf: a serialised set of descriptors (`protoc --include_imports -o FILE`, `buf build -o FILE`); repeatable.
+    #[arg(long = "descriptor-set", value_name = "FILE")]
+    pub descriptor_set: Vec<PathBuf>,
+    /// Include the bodies of messages in the records (keys request, response, exception, error of jsonl).
+    #[arg(long)]
+    pub payload: bool,
+    /// Leave out bodies of more bytes than this (64KiB, 10MB); by default 1MiB.
+    #[arg(long = "payload-limit", value_name = "SIZE", value_parser = parse_payload_limit)]
+    pub payload_limit: Option<NonZeroU32>,
+    /// Replace the values of these fields of bodies, or of all, in every output; export zeroes all bodies.
+    #[arg(long, value_name = "FIELD,…|all", value_delimiter = ',', num_args = 0..=1, default_missing_value = "all")]
+    pub redact: Vec<String>,
+}
+
+impl Bodies {
+    /// Whether any of it needs bodies to be read.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        let Self { idl, proto, include: _, descriptor_set, payload, payload_limit: _, redact } = self;
+        *payload || !(idl.is_empty() && proto.is_empty() && descriptor_set.is_empty() && redact.is_empty())
+    }
+}
+
+/// The most bytes of a message that may be asked for.
+const MAX_PAYLOAD: u32 = 64 << 20;
 
 /// The bound of memory, where none is set.
 const MAX_MEMORY: usize = 512 << 20;
@@ -373,6 +416,12 @@ fn parse_memory(text: &str) -> Result<usize, String> {
         bytes if bytes < LEAST_MEMORY => Err("at least 64MiB".to_owned()),
         bytes => Ok(bytes),
     }
+}
+
+/// A size of one message.
+fn parse_payload_limit(text: &str) -> Result<NonZeroU32, String> {
+    let bytes = u32::try_from(parse_size(text)?).ok().filter(|bytes| *bytes <= MAX_PAYLOAD);
+    bytes.and_then(NonZeroU32::new).ok_or_else(|| "from 1 byte to 64MiB".to_owned())
 }
 
 /// A size of at least one million bytes: less than that would hold hardly a packet of each file.

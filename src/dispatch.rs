@@ -14,6 +14,7 @@ mod guess;
 mod layered;
 mod undecided;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use rpcscope_parsers::event::Foreign;
@@ -71,6 +72,8 @@ struct Awaited {
     side: Side,
     /// What the other one had sent by then, if the protocol may still be another.
     greeting: Option<Box<[u8]>>,
+    /// Up to which size the bodies of messages are wanted, if they are.
+    bodies: Option<NonZeroU32>,
 }
 
 /// Where the bytes that a session was given begin.
@@ -101,6 +104,8 @@ enum State {
         /// The protocol that `--decode-as` sets.
         forced: Option<&'static dyn Protocol>,
         tls: ForTls,
+        /// Up to which size the bodies of messages are wanted, if they are.
+        bodies: Option<NonZeroU32>,
     },
     /// TLS, and what is inside of it.
     Tls(Box<Layered>),
@@ -128,8 +133,12 @@ enum State {
 }
 
 impl State {
-    fn silent(from_start: [bool; 2], forced: Option<&'static dyn Protocol>) -> Self {
-        Self::Silent { from_start, ended: false, forced, tls: ForTls::default() }
+    fn silent(
+        from_start: [bool; 2],
+        forced: Option<&'static dyn Protocol>,
+        bodies: Option<NonZeroU32>,
+    ) -> Self {
+        Self::Silent { from_start, ended: false, forced, tls: ForTls::default(), bodies }
     }
 }
 
@@ -142,17 +151,23 @@ pub struct Conversation {
 pub type Take<'t> = dyn FnMut(Side, &Event<'_>, Origin) + 't;
 
 impl Conversation {
-    /// A connection of which nothing is known but its key and whether each side is seen from its start.
+    /// A connection of which nothing is known but its key and whether each side is seen from its start. With `bodies`, its session
+    /// emits the bodies of messages too, each up to so many bytes.
     #[must_use]
-    pub fn new(key: &FlowKey, from_start: [bool; 2], decode_as: &[DecodeAs]) -> Self {
+    pub fn new(
+        key: &FlowKey,
+        from_start: [bool; 2],
+        decode_as: &[DecodeAs],
+        bodies: Option<NonZeroU32>,
+    ) -> Self {
         let rule = decode_as
             .iter()
             .find(|rule| rule.network == key.network && (rule.port == key.a.port || rule.port == key.b.port));
         let state = match rule.map(|rule| rule.protocol) {
-            None => State::silent(from_start, None),
+            None => State::silent(from_start, None, bodies),
             Some(None) => State::Foreign { reason: "left out by --decode-as" },
             Some(Some(name)) => match rpcscope_parsers::all().iter().find(|p| p.name() == name) {
-                Some(protocol) => State::silent(from_start, Some(*protocol)),
+                Some(protocol) => State::silent(from_start, Some(*protocol), bodies),
                 None => State::Foreign { reason: "left out by --decode-as" },
             },
         };
@@ -342,19 +357,19 @@ impl Conversation {
         origin: Stamp,
         take: &mut Take<'_>,
     ) -> u64 {
-        if let State::Silent { from_start, ended, forced, tls } = &mut self.state {
+        if let State::Silent { from_start, ended, forced, tls, bodies } = &mut self.state {
             if matches!(chunk, Chunk::End(_)) {
                 *ended = true;
                 return u64::MAX;
             }
-            let undecided = Undecided::new(*from_start, *forced, std::mem::take(tls));
+            let undecided = Undecided::new(*from_start, *forced, std::mem::take(tls), *bodies);
             self.state = State::Undecided(Box::new(undecided));
         }
         match &mut self.state {
             State::Silent { .. } | State::Foreign { .. } | State::Over { .. } => u64::MAX,
             State::Tls(layered) => layered.chunk(flow, side, chunk, origin, take),
             State::Known { protocol, session, base, awaited } => {
-                let Some(Awaited { greeting, .. }) =
+                let Some(Awaited { greeting, bodies, .. }) =
                     awaited.take_if(|awaited| awaited.side == side).map(|it| *it)
                 else {
                     return feed(session.as_mut(), *base, flow, side, chunk, origin, take);
@@ -367,7 +382,7 @@ impl Conversation {
                 if let (Some(kept), Chunk::Data(bytes)) = (greeting.filter(|kept| all(kept)), chunk)
                     && let Some(asked) = asked_instead(*protocol, side, bytes)
                 {
-                    (*protocol, *session) = (asked, asked.session());
+                    (*protocol, *session) = (asked, session_of(asked, bodies));
                     feed(session.as_mut(), *base, flow, side, chunk, origin, take);
                     feed(session.as_mut(), *base, flow, server, Chunk::Data(&kept), origin, take);
                     return needed(session.as_ref(), flow, side);
@@ -397,7 +412,7 @@ impl Conversation {
                     }
                     Some(Decided::Known(protocol)) => {
                         let kept = std::mem::take(undecided);
-                        let mut session = protocol.session();
+                        let mut session = session_of(protocol, kept.bodies_wanted);
                         let start = [Side::A, Side::B].map(|side| kept.kept_from(flow, side));
                         let mut base = Base { start, whole: kept.from_start };
                         // Only data was kept; any other chunk has passed its own offsets already.
@@ -424,7 +439,8 @@ impl Conversation {
                             .filter(|spoken| base.whole == [true; 2] && spoken.len() <= GREETING_LIMIT)
                             .filter(|_| kept.forced.is_none())
                             .map(|spoken| spoken.clone().into_boxed_slice());
-                        let awaited = silent.map(|side| Box::new(Awaited { side, greeting }));
+                        let awaited = silent
+                            .map(|side| Box::new(Awaited { side, greeting, bodies: kept.bodies_wanted }));
                         self.state = State::Known { protocol, session, base, awaited };
                         needed
                     }
@@ -437,6 +453,15 @@ impl Conversation {
 /// Why a connection of `protocol` shows no calls, if it shows none.
 fn idle(protocol: &dyn Protocol, session: &dyn Session) -> &'static str {
     session.without_calls().unwrap_or_else(|| protocol.without_calls())
+}
+
+/// State for one connection, which emits bodies if they are wanted.
+fn session_of(protocol: &dyn Protocol, bodies: Option<NonZeroU32>) -> Box<dyn Session> {
+    let mut session = protocol.session();
+    if let Some(limit) = bodies {
+        session.collect_bodies(limit.get() as usize);
+    }
+    session
 }
 
 /// The protocol in which the client of a server that spoke `protocol` first asks with `bytes`, if it is another one: the client

@@ -28,6 +28,7 @@
 //! | choosing calls (`-Y`) | [`filter`] |
 //! | one call in full, reread from its packets | [`detail`] |
 //! | what is in the body of a message, with the names that descriptions give | [`body`] |
+//! | bodies on their way into the records: collected, decoded, redacted | [`payload`] |
 //! | the packets of chosen calls as a capture of their own | [`export`] |
 //! | error codes and error texts of the frameworks | [`codes`] |
 //! | the meaning of codes, findings and log lines | [`explain`] |
@@ -52,6 +53,7 @@ pub mod filter;
 pub mod flow;
 #[cfg(target_os = "linux")]
 pub mod helper;
+pub mod payload;
 pub mod pipeline;
 pub mod process;
 pub mod run;

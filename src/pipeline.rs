@@ -9,6 +9,7 @@ mod slot;
 mod totals;
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,11 +18,12 @@ use rpcscope_parsers::{Side, Unread};
 
 use crate::calls::dedup::{Connections, Dedup, Item};
 use crate::calls::likely::Waiting;
-use crate::calls::pairing::{At, Matcher, PendingCalls};
+use crate::calls::pairing::{At, Learned, Matcher, PendingCalls};
 use crate::calls::record::{Call, Connection, ConnectionState, Finding, Renewal, Uid};
 use crate::decode::{Decoded, Decoder, FlowKey, Network, Segment, Shard, Skip};
 use crate::dispatch::{Conversation, DecodeAs};
 use crate::flow::{Chunk, End, Flow, GapReason, Limits, Owner, Stamp, Table};
+use crate::payload::BodyDecoder;
 use crate::source::files::Secrets;
 use crate::source::{Batch, CapturePoint, Packet, Source, SourceError};
 use crate::time::Timestamp;
@@ -74,6 +76,8 @@ pub struct Options {
     pub open_connections: bool,
     /// Protocols set by port.
     pub decode_as: Vec<DecodeAs>,
+    /// Decodes the bodies of messages, if they are wanted.
+    pub bodies: Option<Arc<BodyDecoder>>,
     /// Bounds of the connection table.
     pub limits: Limits,
     /// Called for every new connection, in the thread that analyses it.
@@ -96,6 +100,7 @@ impl Default for Options {
             connections: false,
             open_connections: false,
             decode_as: Vec::new(),
+            bodies: None,
             limits: Limits::default(),
             on_open: None,
             lookahead: LOOKAHEAD,
@@ -117,6 +122,8 @@ pub enum Output {
     Call(Box<Call>),
     /// A connection: at its end, and on live runs also while it lasts.
     Connection(Box<Connection>),
+    /// A description of messages that passed by. It reaches no receiver.
+    Learned(Box<Learned>),
 }
 
 impl Output {
@@ -125,6 +132,7 @@ impl Output {
         let capture_point = match self {
             Self::Call(call) => call.capture_point,
             Self::Connection(connection) => connection.capture_point,
+            Self::Learned(_) => return false,
         };
         capture_point != CapturePoint::default()
     }
@@ -141,6 +149,7 @@ impl Output {
             Self::Connection(connection) => {
                 (connection.last_packet, true, Uid { packet: connection.first_packet, ordinal: 0 })
             }
+            Self::Learned(learned) => (learned.packet, false, Uid { packet: 0, ordinal: learned.ordinal }),
         }
     }
 }
@@ -181,6 +190,8 @@ pub struct Analyzer {
 struct Stages {
     matcher: Matcher,
     decode_as: Vec<DecodeAs>,
+    /// Up to which size the bodies of messages are wanted, if they are.
+    bodies: Option<NonZeroU32>,
     connections: bool,
     closed: Vec<Connection>,
     on_open: Option<OnOpen>,
@@ -368,7 +379,7 @@ impl Stages {
     /// What is kept for a connection at its beginning.
     fn slot(&self, flow: &Flow) -> Slot {
         Slot {
-            conversation: Conversation::new(&flow.key, flow.from_start, &self.decode_as)
+            conversation: Conversation::new(&flow.key, flow.from_start, &self.decode_as, self.bodies)
                 .with_keys(self.keys.as_ref()),
             calls: Calls::Open(Box::default()),
         }
@@ -456,8 +467,11 @@ impl Analyzer {
             decoder: Decoder::of(shard),
             table: Table::new(options.limits),
             owner: Stages {
-                matcher: Matcher::new(options.metadata).marking(options.marks),
+                matcher: Matcher::new(options.metadata)
+                    .marking(options.marks)
+                    .with_bodies(options.bodies.is_some()),
                 decode_as: options.decode_as.clone(),
+                bodies: options.bodies.as_ref().map(|bodies| bodies.limit()),
                 connections: options.connections,
                 closed: Vec::new(),
                 on_open: options.on_open.clone(),
@@ -611,6 +625,13 @@ impl Analyzer {
             let oldest = self.owner.matcher.oldest_in_grace();
             oldest.map_or(passed, |decided| passed.min(decided.saturating_sub(1)))
         };
+        let before = outputs.len();
+        outputs.extend(self.owner.matcher.learned(ready).map(|learned| Output::Learned(Box::new(learned))));
+        if outputs.len() > before
+            && let Some(new) = outputs.get_mut(start..)
+        {
+            new.sort_by_key(Output::key);
+        }
         if !self.owner.closed.is_empty() {
             let (go, stay): (Vec<_>, Vec<_>) =
                 self.owner.closed.drain(..).partition(|connection| connection.last_packet <= ready);
@@ -676,7 +697,8 @@ pub fn run(
 ) -> Result<Totals, SourceError> {
     let (dedup, connections) = (Dedup::default(), Connections::default());
     let waiting = Waiting::new(options.lookahead).within(options.limits.memory / LOOKAHEAD_PART);
-    let mut joining = Joining { receiver, dedup, connections, waiting, stopped: false };
+    let bodies = options.bodies.clone();
+    let mut joining = Joining { receiver, bodies, dedup, connections, waiting, stopped: false };
     let totals = match options.threads {
         0 | 1 => inline(source, options, &mut joining),
         threads => sharded::run(source, options, &mut joining, threads),
@@ -689,6 +711,8 @@ pub fn run(
 /// their number makes no difference.
 struct Joining<'r> {
     receiver: &'r mut dyn Receive,
+    /// Decodes bodies before anything else looks at a call.
+    bodies: Option<Arc<BodyDecoder>>,
     dedup: Dedup<Box<Connection>>,
     connections: Connections,
     /// Behind them, calls of which something is not known wait for what others say.
@@ -721,14 +745,30 @@ impl Joining<'_> {
             match output {
                 Output::Call(call) => self.waiting.call(call, give),
                 Output::Connection(connection) => self.waiting.passenger(connection, give),
+                Output::Learned(_) => {}
             }
         }
         outputs.append(&mut ready);
     }
 }
 
+/// Decodes the bodies of calls in their order, each with the descriptions that came before it.
+fn decode(bodies: &BodyDecoder, outputs: &mut Vec<Output>) {
+    for output in outputs.iter_mut() {
+        match output {
+            Output::Call(call) => bodies.decode(call),
+            Output::Learned(learned) => bodies.learn(&learned.file),
+            Output::Connection(_) => {}
+        }
+    }
+    outputs.retain(|output| !matches!(output, Output::Learned(_)));
+}
+
 impl Receive for Joining<'_> {
     fn receive(&mut self, outputs: &mut Vec<Output>, totals: &Totals) -> bool {
+        if let Some(bodies) = &self.bodies {
+            decode(bodies, outputs);
+        }
         // With one capture, or with several that have nothing in common, there are no copies.
         if !self.dedup.is_empty() || outputs.iter().any(Output::may_have_copies) {
             let mut ready = Vec::new();
@@ -736,6 +776,7 @@ impl Receive for Joining<'_> {
             for output in outputs.drain(..) {
                 match output {
                     Output::Call(call) => self.dedup.call(call, give),
+                    Output::Learned(_) => {}
                     Output::Connection(connection) if self.connections.is_copy(&connection) => {}
                     Output::Connection(connection) => self.dedup.passenger(connection, give),
                 }

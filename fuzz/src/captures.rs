@@ -164,6 +164,7 @@ pub fn capture(data: &[u8]) {
                     sink.connection(&connection).expect("a sink takes all");
                 }
             }
+            Output::Learned(_) => {}
         }
     }
     engine.finish(&mut count);

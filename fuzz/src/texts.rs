@@ -24,7 +24,7 @@ fn samples() -> &'static [Box<Call>] {
             .into_iter()
             .filter_map(|output| match output {
                 Output::Call(call) => Some(call),
-                Output::Connection(_) => None,
+                Output::Connection(_) | Output::Learned(_) => None,
             })
             .collect();
         assert!(calls.len() > 10, "the bundled capture has calls");

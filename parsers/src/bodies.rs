@@ -4,7 +4,7 @@ mod stream;
 
 pub(crate) use stream::{Shape, StreamBodies};
 
-use crate::event::{Body, CallId, Event, Head, Side};
+use crate::event::{Body, CallId, Event, Head};
 use crate::protocol::Emit;
 use crate::session::At;
 
@@ -17,9 +17,12 @@ pub struct BodySpan {
     pub end: u64,
     /// As in [`Body::encoding`].
     pub encoding: Option<&'static str>,
-    /// What is sent is packed together with more than the body: unpacks it, up to so many bytes. `None` if that can't be done.
-    pub unpack: Option<fn(&[u8], usize) -> Option<Vec<u8>>>,
+    /// What is sent is packed together with more than the body.
+    pub unpack: Option<Unpack>,
 }
+
+/// Takes the body out of what is sent, up to so many bytes. `None` if that can't be done.
+pub type Unpack = fn(&[u8], usize) -> Option<Vec<u8>>;
 
 impl BodySpan {
     /// A body that is the rest of the message from `start` on, not compressed.
@@ -90,34 +93,32 @@ struct Passing {
     collected: Collected,
 }
 
-/// The bodies of both sides, in formats whose messages stand one after the other.
+/// The bodies that one side sends, in formats whose messages stand one after the other.
 #[derive(Debug)]
 pub(crate) struct Bodies {
     limit: usize,
-    sides: [Option<Passing>; 2],
+    passing: Option<Passing>,
 }
 
 impl Bodies {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, sides: [None, None] }
+        Self { limit, passing: None }
     }
 
     /// Memory taken, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        let kept = self.sides.iter().flatten().map(|passing| passing.collected.memory());
-        size_of::<Self>() + kept.sum::<usize>()
+        size_of::<Self>() + self.passing.as_ref().map_or(0, |passing| passing.collected.memory())
     }
 
     /// A message begins with these bytes, and its body is there; `None`: it has none of interest.
-    pub(crate) fn begin(&mut self, side: Side, span: Option<BodySpan>, message: &[u8]) {
-        *side.of_mut(&mut self.sides) =
-            span.map(|span| Passing { span, at: 0, collected: Collected::default() });
-        self.add(side, message);
+    pub(crate) fn begin(&mut self, span: Option<BodySpan>, message: &[u8]) {
+        self.passing = span.map(|span| Passing { span, at: 0, collected: Collected::default() });
+        self.add(message);
     }
 
     /// The next bytes of the message.
-    pub(crate) fn add(&mut self, side: Side, bytes: &[u8]) {
-        let Some(passing) = side.of_mut(&mut self.sides) else { return };
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        let Some(passing) = &mut self.passing else { return };
         let within = |offset: u64| usize::try_from(offset.saturating_sub(passing.at)).unwrap_or(usize::MAX);
         let (from, to) = (within(passing.span.start as u64), within(passing.span.end).min(bytes.len()));
         passing.at += bytes.len() as u64;
@@ -127,15 +128,15 @@ impl Bodies {
     }
 
     /// Bytes of the message are missing.
-    pub(crate) fn lose(&mut self, side: Side) {
-        if let Some(passing) = side.of_mut(&mut self.sides) {
+    pub(crate) fn lose(&mut self) {
+        if let Some(passing) = &mut self.passing {
             passing.collected.lose();
         }
     }
 
     /// The message does not come to its end.
-    pub(crate) fn give_up(&mut self, side: Side) {
-        *side.of_mut(&mut self.sides) = None;
+    pub(crate) fn give_up(&mut self) {
+        self.passing = None;
     }
 
     /// Emits the body of a message that is all of a datagram.
@@ -147,24 +148,23 @@ impl Bodies {
         message: &[u8],
         emit: &mut Emit<'_>,
     ) {
-        self.begin(at.side, span, message);
+        self.begin(span, message);
         if head.truncated {
-            self.lose(at.side);
+            self.lose();
         }
-        self.end(at.side, head.id, at.offset, emit);
+        self.end(at, head.id, emit);
     }
 
-    /// The message ends at `at`: emits its body.
-    pub(crate) fn end(&mut self, side: Side, id: CallId, at: u64, emit: &mut Emit<'_>) {
-        let Some(Passing { span, collected, .. }) = side.of_mut(&mut self.sides).take() else { return };
-        let mut whole = collected.is_whole();
-        let mut bytes = collected.bytes;
-        if let Some(unpack) = span.unpack.filter(|_| whole) {
-            match unpack(&bytes, self.limit) {
-                Some(unpacked) => bytes = unpacked,
-                None => (whole, bytes) = (false, Vec::new()),
-            }
-        }
-        emit(side, &Event::Body(Body { id, at, bytes: &bytes, whole, encoding: span.encoding }));
+    /// The message ends `at` its last byte: emits its body.
+    pub(crate) fn end(&mut self, at: At, id: CallId, emit: &mut Emit<'_>) {
+        let Some(Passing { span, collected, .. }) = self.passing.take() else { return };
+        let whole = collected.is_whole();
+        let unpacked = match span.unpack.filter(|_| whole) {
+            Some(unpack) => unpack(collected.bytes(), self.limit),
+            None => Some(collected.bytes),
+        };
+        let (bytes, whole) = unpacked.map_or((Vec::new(), false), |bytes| (bytes, whole));
+        let body = Body { id, at: at.offset, bytes: &bytes, whole, encoding: span.encoding };
+        emit(at.side, &Event::Body(body));
     }
 }

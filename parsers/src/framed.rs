@@ -109,13 +109,7 @@ pub trait Framing: Send + 'static {
 pub fn session<F: Framing>(framing: F) -> Box<dyn Session> {
     let inbound = [Inbound::default(), Inbound::default()];
     let watch = framing.language().map(Watch::new);
-    Box::new(Core::new(FramedReader {
-        framing,
-        inbound,
-        watch,
-        faults: Faults::default(),
-        bodies: None,
-    }))
+    Box::new(Core::new(FramedReader { framing, inbound, watch, faults: Faults::default() }))
 }
 
 /// A message whose event was emitted and whose body is still passing.
@@ -146,6 +140,8 @@ struct Inbound {
     unknown_cut: bool,
     /// It has sent requests.
     asks: bool,
+    /// The bodies of its messages, if somebody asked for them.
+    bodies: Option<Box<Bodies>>,
 }
 
 impl Inbound {
@@ -155,12 +151,12 @@ impl Inbound {
     }
 
     /// Reports that the current message has ended before `at`.
-    fn complete(&mut self, at: At, bodies: &mut Option<Box<Bodies>>, emit: &mut Emit<'_>) {
+    fn complete(&mut self, at: At, emit: &mut Emit<'_>) {
         if let Some(PendingBody { id, bytes }) = self.pending.take() {
             let truncated = self.truncated;
             let end = at.offset.saturating_sub(1);
-            if let Some(bodies) = bodies {
-                bodies.end(at.side, id, end, emit);
+            if let Some(bodies) = &mut self.bodies {
+                bodies.end(At { offset: end, ..at }, id, emit);
             }
             emit(at.side, &Event::Complete(Complete { id, end, bytes, truncated }));
         }
@@ -174,7 +170,6 @@ impl Inbound {
         header: &'a WireHeader<'_, F>,
         bytes: u64,
         truncated: bool,
-        bodies: &mut Option<Box<Bodies>>,
         emit: &mut Emit<'_>,
     ) -> Step {
         let here = bytes.min(header.input.len() as u64);
@@ -190,17 +185,32 @@ impl Inbound {
                 self.pending = Some(PendingBody { id: head.id, bytes });
                 self.truncated = truncated;
             }
-            if let Some(bodies) = bodies {
-                let message = header.input.get(..here as usize).unwrap_or_default();
-                let span = header.framing.body(at.side, header.input).filter(|_| !truncated);
-                bodies.begin(at.side, span, message);
-                if left == 0 {
-                    bodies.end(at.side, head.id, at.offset + here.saturating_sub(1), emit);
-                }
+            if self.bodies.is_some() {
+                let id = (left == 0).then_some(head.id);
+                self.begin_body(at, header, here as usize, truncated, id, emit);
             }
         }
         emit(at.side, event);
         if left > 0 { Step::Body(here as usize, left) } else { Step::Done(here as usize) }
+    }
+
+    /// Collects the body of a message of which `here` bytes are there; with an `id` they are all, and its event comes next.
+    #[cold]
+    fn begin_body<F: Framing>(
+        &mut self,
+        at: At,
+        header: &WireHeader<'_, F>,
+        here: usize,
+        truncated: bool,
+        id: Option<CallId>,
+        emit: &mut Emit<'_>,
+    ) {
+        let Some(bodies) = &mut self.bodies else { return };
+        let span = header.framing.body(at.side, header.input).filter(|_| !truncated);
+        bodies.begin(span, header.input.get(..here).unwrap_or_default());
+        if let Some(id) = id {
+            bodies.end(at.after(here.saturating_sub(1)), id, emit);
+        }
     }
 
     /// Emits the event of a message without a length, whose body begins after `bytes` bytes.
@@ -211,7 +221,6 @@ impl Inbound {
         header: &'a WireHeader<'_, F>,
         bytes: usize,
         truncated: bool,
-        bodies: &mut Option<Box<Bodies>>,
         emit: &mut Emit<'_>,
     ) {
         event.set_headers(header);
@@ -223,9 +232,8 @@ impl Inbound {
             self.pending = Some(PendingBody { id: head.id, bytes: bytes as u64 });
             self.truncated = truncated;
         }
-        if let Some(bodies) = bodies {
-            let span = header.framing.body(at.side, header.input).filter(|_| !truncated);
-            bodies.begin(at.side, span, header.input.get(..bytes).unwrap_or_default());
+        if self.bodies.is_some() {
+            self.begin_body(at, header, bytes, truncated, None, emit);
         }
         emit(at.side, event);
     }
@@ -236,7 +244,6 @@ impl Inbound {
         body: UnsizedBody,
         at: At,
         input: &[u8],
-        bodies: &mut Option<Box<Bodies>>,
         emit: &mut Emit<'_>,
     ) -> Result<Step, Error> {
         let skipped = match body {
@@ -261,21 +268,21 @@ impl Inbound {
             Ok(Skipped::Done(len)) => (len, true),
             Err(error) => {
                 self.truncate();
-                if let Some(bodies) = bodies {
-                    bodies.lose(at.side);
+                if let Some(bodies) = &mut self.bodies {
+                    bodies.lose();
                 }
-                self.complete(at, bodies, emit);
+                self.complete(at, emit);
                 return Err(error);
             }
         };
         if let Some(pending) = &mut self.pending {
             pending.bytes += len as u64;
         }
-        if let Some(bodies) = bodies {
-            bodies.add(at.side, input.get(..len).unwrap_or_default());
+        if let Some(bodies) = &mut self.bodies {
+            bodies.add(input.get(..len).unwrap_or_default());
         }
         if ended {
-            self.complete(at.after(len), bodies, emit);
+            self.complete(at.after(len), emit);
         }
         Ok(Step::Done(len))
     }
@@ -313,8 +320,6 @@ struct FramedReader<F> {
     inbound: [Inbound; 2],
     watch: Option<Watch>,
     faults: Faults,
-    /// The bodies of messages, if somebody asked for them.
-    bodies: Option<Box<Bodies>>,
 }
 
 impl<F: Framing> FramedReader<F> {
@@ -361,12 +366,12 @@ impl<F: Framing> FramedReader<F> {
         match &mut parsed {
             Ok(Parsed::Message { event, bytes }) if *bytes > 0 => {
                 let bytes = (*bytes).max(input.len() as u64);
-                inbound.emit(at, event, &header, bytes, true, &mut self.bodies, emit);
+                inbound.emit(at, event, &header, bytes, true, emit);
                 Some(bytes - input.len() as u64)
             }
             // The end of a message without a length can't be found once a part of it is missing.
             Ok(Parsed::Unsized { event, .. }) => {
-                inbound.emit_unsized(at, event, &header, input.len(), true, &mut self.bodies, emit);
+                inbound.emit_unsized(at, event, &header, input.len(), true, emit);
                 None
             }
             Ok(Parsed::Control { bytes }) if *bytes > 0 => {
@@ -382,7 +387,7 @@ impl<F: Framing> Reader for FramedReader<F> {
     fn head(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
         let inbound = at.side.of_mut(&mut self.inbound);
         if let Some(body) = inbound.unsized_body.take() {
-            return inbound.advance(body, at, input, &mut self.bodies, emit).unwrap_or_else(|error| {
+            return inbound.advance(body, at, input, emit).unwrap_or_else(|error| {
                 self.lose(at.side);
                 self.faults.note(error);
                 Step::Lost(0)
@@ -399,10 +404,10 @@ impl<F: Framing> Reader for FramedReader<F> {
         let header = WireHeader { framing: &self.framing, side: at.side, input };
         let error = match &mut parsed {
             Ok(Parsed::Message { event, bytes }) if *bytes > 0 => {
-                return inbound.emit(at, event, &header, *bytes, false, &mut self.bodies, emit);
+                return inbound.emit(at, event, &header, *bytes, false, emit);
             }
             Ok(Parsed::Unsized { event, head, format }) if (1..=input.len()).contains(head) => {
-                inbound.emit_unsized(at, event, &header, *head, false, &mut self.bodies, emit);
+                inbound.emit_unsized(at, event, &header, *head, false, emit);
                 inbound.unsized_body = Some(UnsizedBody::Whole(*format));
                 return Step::Done(*head);
             }
@@ -437,22 +442,23 @@ impl<F: Framing> Reader for FramedReader<F> {
     }
 
     fn body(&mut self, at: At, bytes: &[u8], left: u64, emit: &mut Emit<'_>) {
-        if let Some(bodies) = &mut self.bodies {
-            bodies.add(at.side, bytes);
+        let inbound = at.side.of_mut(&mut self.inbound);
+        if let Some(bodies) = &mut inbound.bodies {
+            bodies.add(bytes);
         }
         if left == 0 {
-            at.side.of_mut(&mut self.inbound).complete(at.after(bytes.len()), &mut self.bodies, emit);
+            inbound.complete(at.after(bytes.len()), emit);
         }
     }
 
     fn body_lost(&mut self, at: At, _missing: Option<u64>, left: u64, emit: &mut Emit<'_>) {
         let inbound = at.side.of_mut(&mut self.inbound);
         inbound.truncate();
-        if let Some(bodies) = &mut self.bodies {
-            bodies.lose(at.side);
+        if let Some(bodies) = &mut inbound.bodies {
+            bodies.lose();
         }
         if left == 0 {
-            inbound.complete(at, &mut self.bodies, emit);
+            inbound.complete(at, emit);
         }
         if std::mem::take(&mut inbound.unknown_cut) {
             emit_lost(at.side, at.offset, emit);
@@ -468,8 +474,8 @@ impl<F: Framing> Reader for FramedReader<F> {
         let inbound = at.side.of_mut(&mut self.inbound);
         inbound.unknown_cut = false;
         inbound.truncate();
-        if let Some(bodies) = &mut self.bodies {
-            bodies.lose(at.side);
+        if let Some(bodies) = &mut inbound.bodies {
+            bodies.lose();
         }
         if let (Some(UnsizedBody::Rest(skip)), Some(missing)) = (&mut inbound.unsized_body, missing)
             && skip.lose(missing)
@@ -480,7 +486,7 @@ impl<F: Framing> Reader for FramedReader<F> {
             return Gap::InStep;
         }
         inbound.unsized_body = None;
-        inbound.complete(at, &mut self.bodies, emit);
+        inbound.complete(at, emit);
         emit_lost(at.side, at.offset, emit);
         Gap::Lost
     }
@@ -511,18 +517,21 @@ impl<F: Framing> Reader for FramedReader<F> {
             }
         }
         // A body that did not come to its end stays open: the connection's end is what decides its call.
-        at.side.of_mut(&mut self.inbound).pending = None;
-        if let Some(bodies) = &mut self.bodies {
-            bodies.give_up(at.side);
+        let inbound = at.side.of_mut(&mut self.inbound);
+        inbound.pending = None;
+        if let Some(bodies) = &mut inbound.bodies {
+            bodies.give_up();
         }
     }
 
     fn collect_bodies(&mut self, limit: usize) {
-        self.bodies = Some(Box::new(Bodies::new(limit)));
+        for inbound in &mut self.inbound {
+            inbound.bodies = Some(Box::new(Bodies::new(limit)));
+        }
     }
 
     fn memory(&self) -> usize {
-        self.bodies.as_ref().map_or(0, |bodies| bodies.memory())
+        self.inbound.iter().filter_map(|inbound| inbound.bodies.as_ref()).map(|bodies| bodies.memory()).sum()
     }
 
     fn datagram(&mut self, at: At, bytes: &[u8], emit: &mut Emit<'_>) {
@@ -540,7 +549,8 @@ impl<F: Framing> Reader for FramedReader<F> {
                     head.bytes = sent;
                     head.truncated |= cut || sent > bytes.len() as u64;
                 }
-                if let (Some(kept), Some(head)) = (&mut self.bodies, event.head()) {
+                let inbound = at.side.of_mut(&mut self.inbound);
+                if let (Some(kept), Some(head)) = (&mut inbound.bodies, event.head()) {
                     kept.datagram(at, head, self.framing.body(at.side, bytes), bytes, emit);
                 }
                 emit(at.side, &event);
@@ -561,7 +571,8 @@ impl<F: Framing> Reader for FramedReader<F> {
                     head.bytes = bytes.len() as u64;
                     head.truncated |= cut || !whole;
                 }
-                if let (Some(kept), Some(head)) = (&mut self.bodies, event.head()) {
+                let inbound = at.side.of_mut(&mut self.inbound);
+                if let (Some(kept), Some(head)) = (&mut inbound.bodies, event.head()) {
                     kept.datagram(at, head, self.framing.body(at.side, bytes), bytes, emit);
                 }
                 emit(at.side, &event);

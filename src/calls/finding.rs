@@ -236,6 +236,41 @@ table! {
             look: "A capture with a larger snap length.",
             remark: Some("the capture cut packets short"),
         },
+        /// Code of the error from a field of the exception.
+        CodeFromField = "code-from-field" {
+            meaning: "The exception is one of the IDL, which has no codes of its own: `code` is the value of its field \
+                that is named code, err_code, status or the like.",
+            look: "The IDL, for what the numbers of this exception mean.",
+            remark: None,
+        },
+        /// A description of messages does not fit them.
+        DescriptionMismatch = "description-mismatch" {
+            meaning: "The description (--idl, --proto, --descriptor-set, server reflection) is not that of the messages: \
+                fields of other types than it says are shown by their number.",
+            look: "The version of the description: one of the peers was built with another one.",
+            remark: None,
+        },
+        /// Several descriptions have such a method.
+        MethodAmbiguous = "method-ambiguous" {
+            meaning: "Several services of the descriptions have a method of this name, and neither the call nor the \
+                fields on the wire tell which one is meant: fields are shown by their number.",
+            look: "The service that is meant: give only its description.",
+            remark: None,
+        },
+        /// The body of a message can't be decoded.
+        UndecodableBody = "undecodable-body" {
+            meaning: "The body of a message is not what its codec says, or its compression can't be undone: it is shown \
+                as bytes.",
+            look: "The codec and the compression that the headers name.",
+            remark: None,
+        },
+        /// A body is not shown whole.
+        BodyCut = "body-cut" {
+            meaning: "A body is not shown, or not to its end: bytes of it are missing from the capture, it is over \
+                --payload-limit, or the call has more messages than are kept.",
+            look: "--payload-limit; then the packets of the call.",
+            remark: None,
+        },
         /// A bound of the program was reached before the answer.
         Shed = "shed" {
             meaning: "rpcscope gave this call up before it had read an answer, because a bound was reached (memory, \

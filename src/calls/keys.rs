@@ -8,7 +8,9 @@ use super::record::{
     Call, CallKind, Carrier, Class, Finding, Findings, GoAwayNote, Initiator, Name, Process, Uid, Via,
 };
 use super::reported::{Reported, reported_as};
+use crate::body::{self, Decoded};
 use crate::decode::Endpoint;
+use crate::payload::Payload;
 use crate::time::Timestamp;
 
 /// What the values of a key are, for the filter language and for help.
@@ -40,6 +42,8 @@ pub enum Type {
     Map,
     /// Packet numbers, the first and the last.
     Packets,
+    /// Bodies of messages: `key.a.b` are the values of a field of theirs.
+    Body,
 }
 
 impl Type {
@@ -59,6 +63,7 @@ impl Type {
             Self::List => "list of texts",
             Self::Map => "map of texts",
             Self::Packets => "packet numbers",
+            Self::Body => "fields of messages",
         }
     }
 
@@ -116,6 +121,10 @@ pub enum Value<'a> {
     Processes(&'a [Option<Process>; 2]),
     /// First and last packet.
     Packets(u64, u64),
+    /// Bodies of messages, and whether records have them; never empty.
+    Messages(&'a [Decoded], bool),
+    /// A part of a body, and whether records have it.
+    Body(&'a body::Value, bool),
 }
 
 impl Value<'_> {
@@ -166,6 +175,10 @@ impl fmt::Display for Value<'_> {
                 joined(f, ends.iter().flatten(), |f, p| write!(f, "{}({})", p.name, p.pid))
             }
             Self::Packets(first, last) => write!(f, "{first}-{last}"),
+            Self::Messages(messages, _) => {
+                joined(f, messages.iter(), |f, message| f.write_str(&message.value.to_json()))
+            }
+            Self::Body(value, _) => f.write_str(&value.to_json()),
         }
     }
 }
@@ -211,7 +224,7 @@ pub fn help() -> String {
     }
     out.push_str(
         "Texts of a map have names of their own: metadata.NAME, biz_extra.NAME, details.NAME, goaway.text,\n\
-         likely.class.",
+         likely.class. Fields of bodies have paths: req.user.id, resp.lines.0.sku, exception.name.",
     );
     out
 }
@@ -263,6 +276,20 @@ fn number<T: Into<i64>>(number: Option<T>) -> Value<'static> {
 
 fn duration(span: Option<u64>) -> Value<'static> {
     span.map_or(Value::Null, Value::Duration)
+}
+
+/// The bodies of one side.
+fn messages(call: &Call, of: fn(&Payload) -> &Vec<Decoded>) -> Value<'_> {
+    match call.bodies.as_deref().map(|bodies| (of(&bodies.payload), bodies.payload.shown)) {
+        Some((messages, shown)) if !messages.is_empty() => Value::Messages(messages, shown),
+        _ => Value::Null,
+    }
+}
+
+/// Something else of the bodies.
+fn body_part(call: &Call, of: fn(&Payload) -> Option<&body::Value>) -> Value<'_> {
+    let part = call.bodies.as_deref().and_then(|bodies| Some((of(&bodies.payload)?, bodies.payload.shown)));
+    part.map_or(Value::Null, |(part, shown)| Value::Body(part, shown))
 }
 
 /// The name of a key as the start of a member of a JSON object, with a comma before it.
@@ -487,6 +514,18 @@ keys! {
     "metadata" | "header": Type::Map,
         "headers of request and answer (with --metadata)",
         |c| if c.metadata.is_empty() { Value::Null } else { Value::Metadata(&c.metadata) };
+    "request" | "req": Type::Body,
+        "bodies of the caller's messages (with --payload)",
+        |c| messages(c, |payload| &payload.request);
+    "response" | "resp": Type::Body,
+        "bodies of the callee's messages (with --payload)",
+        |c| messages(c, |payload| &payload.response);
+    "exception": Type::Body,
+        "exception of the IDL: name, field, fields (with --payload)",
+        |c| body_part(c, |payload| payload.exception.as_ref());
+    "error": Type::Body,
+        "gRPC status with details: code, message, details (with --payload)",
+        |c| body_part(c, |payload| payload.error.as_ref());
     "packets" | "packet": Type::Packets,
         "numbers of the first and last packet of the call",
         |c| Value::Packets(c.packets.0, c.packets.1);

@@ -13,6 +13,7 @@ use super::outcome::Outcome;
 pub use super::{carrier::Carrier, class::Class, finding::Finding};
 use crate::codes::{self, Family};
 use crate::decode::{Endpoint, Network};
+use crate::payload::Bodies;
 use crate::source::CapturePoint;
 use crate::text;
 use crate::time::Timestamp;
@@ -316,6 +317,8 @@ pub struct Call {
     pub metadata: Vec<(bool, String, String)>,
     /// What the headers of the request say about its cause, where that was asked for instead of headers.
     pub marks: Option<Box<Marks>>,
+    /// What its messages say, where that was asked for. Boxed, because mostly it was not.
+    pub bodies: Option<Box<Bodies>>,
     /// First and last packet of the call.
     pub packets: (u64, u64),
     /// Number of the packet with which its connection begins ([`Connection::first_packet`]): from there on it can be
@@ -389,6 +392,7 @@ impl Call {
             processes: None,
             metadata: Vec::new(),
             marks: None,
+            bodies: None,
             packets: (uid.packet, uid.packet),
             connection: uid.packet,
             capture_point: CapturePoint::default(),

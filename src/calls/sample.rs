@@ -7,7 +7,9 @@ use rpcscope_parsers::{Rpc, Transport};
 
 use super::likely::{Likely, Reason};
 use super::record::{Call, CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Process, Uid, Via};
+use crate::body::{Decoded, Value};
 use crate::decode::Endpoint;
+use crate::payload::{Bodies, Payload};
 use crate::time::Timestamp;
 
 fn endpoint(last: u8, port: u16) -> Endpoint {
@@ -98,6 +100,20 @@ pub(crate) fn full() -> Call {
         latency: Some(3_000_000),
     }));
     call.set_processes([None, Some(Process { pid: 4711, name: "stock".into() })]);
+    let object = |name: &str, value| Value::Object(vec![(name.to_owned(), value)]);
+    let message = |value| Decoded { value, type_name: None, guessed: false, notes: vec![], exception: None };
+    let mut bodies = Bodies::default();
+    bodies.payload = Payload {
+        request: vec![message(object("user", object("id", Value::Int(7))))],
+        response: vec![
+            message(object("names", Value::List(vec![Value::Text("a\u{1b}".into())]))),
+            message(Value::Null),
+        ],
+        exception: Some(object("name", Value::Text("StockError".into()))),
+        error: Some(object("code", Value::Int(5))),
+        shown: true,
+    };
+    call.bodies = Some(Box::new(bodies));
     call.metadata = vec![
         (false, "x-user".into(), "7".into()),
         (false, "isn".into(), "Order".into()),

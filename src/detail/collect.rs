@@ -1,14 +1,17 @@
 //! Reads the packets of a call's connection again and keeps what the pipeline drops.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use rpcscope_parsers::{CallId, Event, Kind, Side};
+use rpcscope_parsers::event::Answer;
+use rpcscope_parsers::{CallId, Event, Kind, Side, Status};
 
 use super::{Detail, MAX_BYTES, MAX_HEADERS, MAX_MESSAGES, MAX_PACKETS, Message, Segment, frames};
 use crate::calls::record::Call;
 use crate::decode::{Decoded, Decoder, FlowKey, TcpFlags, Transport};
 use crate::dispatch::{Conversation, DecodeAs, Plaintext};
 use crate::flow::{Chunk, End, Flow, Limits, Origin, Owner, Stamp, Table};
+use crate::payload::{Bodies, BodyDecoder, RawBody};
 use crate::source::{Batch, Source, SourceError};
 use crate::time::Timestamp;
 use crate::tls::{KeyLogs, Keys};
@@ -22,12 +25,15 @@ pub fn collect(
     call: &Call,
     decode_as: &[DecodeAs],
     key_logs: Option<&Arc<KeyLogs>>,
+    bodies: &BodyDecoder,
 ) -> Result<Detail, SourceError> {
     let (key, client) = FlowKey::new(call.client, call.server, call.network);
     let key = key.at(call.capture_point);
     let last = call.packets.1.max(call.decided);
     let keys = key_logs.map(|logs| Arc::new(Keys::complete(Arc::clone(logs))));
-    let mut observer = Observer { first: call.packets.0, last, id: call.id, decode_as, keys, found: None };
+    let limit = bodies.limit();
+    let mut observer =
+        Observer { first: call.packets.0, last, id: call.id, decode_as, keys, limit, found: None };
     let mut table: Table<Slot> = Table::new(Limits::default());
     let mut decoder = Decoder::default();
     let mut batch = Batch::default();
@@ -63,6 +69,10 @@ pub fn collect(
     }
     if let Some(slot) = observer.found {
         slot.finish(client, &mut detail);
+    }
+    bodies.decode(&mut detail.call);
+    if bodies.redaction().is_on() {
+        detail.redact();
     }
     if detail.packets.is_empty() {
         detail.left_out.push("the packets of the call are no longer held".to_owned());
@@ -171,6 +181,10 @@ struct Slot {
     conversation: Conversation,
     sides: [SideBytes; 2],
     messages: Vec<FoundMessage>,
+    /// Bodies of the messages, with who sent them.
+    bodies: Vec<(Side, RawBody)>,
+    /// The status of a gRPC answer.
+    status: Bodies,
     /// Messages beyond the limit.
     more: u64,
     /// What is kept are not the bytes of the packets but what TLS holds.
@@ -213,6 +227,14 @@ impl Slot {
             });
         }
         detail.messages.sort_by_key(|message| message.packet);
+        let (mut bodies, mut left_out) = (self.status, 0);
+        for (side, body) in self.bodies {
+            left_out += usize::from(!bodies.add(side != client, body));
+        }
+        if left_out > 0 {
+            detail.left_out.push(format!("{left_out} bodies that are not whole or over the limit"));
+        }
+        detail.call.bodies = Some(Box::new(bodies));
         if self.more > 0 {
             detail.left_out.push(format!("{} more messages", self.more));
         }
@@ -230,6 +252,8 @@ struct Observer<'a> {
     id: Option<i64>,
     decode_as: &'a [DecodeAs],
     keys: Option<Arc<Keys>>,
+    /// Up to which size bodies are kept.
+    limit: NonZeroU32,
     /// The connection with messages of the call.
     found: Option<Slot>,
 }
@@ -237,11 +261,13 @@ struct Observer<'a> {
 impl Owner<Slot> for Observer<'_> {
     fn open(&mut self, flow: &Flow) -> Slot {
         Slot {
-            conversation: Conversation::new(&flow.key, flow.from_start, self.decode_as)
+            conversation: Conversation::new(&flow.key, flow.from_start, self.decode_as, Some(self.limit))
                 .with_keys(self.keys.as_ref())
                 .keeping_plaintext(),
             sides: [SideBytes::default(), SideBytes::default()],
             messages: Vec::new(),
+            bodies: Vec::new(),
+            status: Bodies::default(),
             more: 0,
             is_tls: false,
         }
@@ -268,8 +294,24 @@ impl Owner<Slot> for Observer<'_> {
             Chunk::Gap { bytes, .. } => kept.received += bytes,
             Chunk::End(_) => {}
         }
-        let Slot { conversation, messages, more, sides, is_tls } = slot;
+        let Slot { conversation, messages, bodies, status, more, sides, is_tls } = slot;
         let needed = conversation.chunk(flow, side, chunk, origin, &mut |from, event, origin| {
+            if let Event::Body(body) = event {
+                let of_call = body.id.number() == self.id;
+                if of_call
+                    && (self.first..=self.last).contains(&origin.stamp.packet)
+                    && bodies.len() < MAX_MESSAGES
+                {
+                    bodies.push((from, RawBody::of(body)));
+                }
+                return;
+            }
+            if let Event::Answer(Answer { head, status: Status::Grpc(said), .. }) = event
+                && head.id.number() == self.id
+                && let Some(details) = said.details
+            {
+                status.set_status(details);
+            }
             self.take(messages, more, from, event, origin);
         });
         if let Some(plaintext) = conversation.take_plaintext() {
@@ -304,7 +346,7 @@ impl Observer<'_> {
         let (id, size) = match event {
             // The connection itself is stream 0.
             Event::GoAway(goaway) => (CallId::Stream(0), goaway.bytes),
-            Event::Foreign(_) | Event::Lost { .. } | Event::Prelude(_) => return,
+            Event::Foreign(_) | Event::Lost { .. } | Event::Prelude(_) | Event::Body(_) => return,
             Event::Complete(complete) => (complete.id, complete.bytes),
             _ => event.head().map_or((CallId::Order, 0), |head| (head.id, head.bytes)),
         };
@@ -383,7 +425,7 @@ mod tests {
                 Ok(false)
             }
         }
-        let detail = collect(&mut Empty, &ok(), &[], None).unwrap();
+        let detail = collect(&mut Empty, &ok(), &[], None, &BodyDecoder::default()).unwrap();
         assert!(detail.messages.is_empty() && detail.packets.is_empty());
         assert_eq!(detail.left_out, ["the packets of the call are no longer held"]);
     }

@@ -2,7 +2,7 @@
 //! pipeline has to collect nothing for it.
 //!
 //! ```text
-//! let detail = detail::collect(&mut source, &call, &decode_as, key_logs)?;   // any Source over the same packets: files, a ring
+//! let detail = detail::collect(&mut source, &call, &decode_as, key_logs, &bodies)?;   // any Source over the same packets: files, a ring
 //! print::push(&mut out, &detail, &Look { … });                      // `rpcscope show`
 //! ```
 //!
@@ -54,6 +54,17 @@ pub struct Detail {
     pub left_out: Vec<String>,
 }
 
+impl Detail {
+    /// Takes the bytes of messages out, and their fields, which repeat them.
+    fn redact(&mut self) {
+        for message in &mut self.messages {
+            message.bytes = Vec::new();
+            message.fields = Vec::new();
+        }
+        self.left_out.push("bytes and fields of messages (--redact)".to_owned());
+    }
+}
+
 /// A message of the call.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -94,6 +105,7 @@ impl Message {
             Kind::Reset => "reset",
             Kind::GoAway => "go away",
             Kind::Complete => "end",
+            Kind::Body => "body",
             Kind::Foreign => "answer in another language",
             Kind::Prelude => "prelude",
             Kind::Lost => "missing bytes",

@@ -1,5 +1,7 @@
 //! A connection whose protocol is not known yet: what it sent so far, and what the protocols say of it.
 
+use std::num::NonZeroU32;
+
 use rpcscope_parsers::prelude::{self, Found, MAX_PRELUDES};
 use rpcscope_parsers::protocol::DETECT_LIMIT;
 use rpcscope_parsers::tls::record;
@@ -38,6 +40,8 @@ pub(super) struct Undecided {
     /// The protocol that `--decode-as` sets, whatever the bytes look like.
     pub(super) forced: Option<&'static dyn Protocol>,
     pub(super) tls: ForTls,
+    /// Up to which size the bodies of messages are wanted, if they are.
+    pub(super) bodies_wanted: Option<NonZeroU32>,
     /// Preludes that were removed.
     preludes: usize,
     /// The beginning of the connection is no longer kept, so that no prelude can follow.
@@ -64,8 +68,13 @@ pub(super) enum Decided {
 
 impl Undecided {
     /// A connection of which nothing was sent yet.
-    pub(super) fn new(from_start: [bool; 2], forced: Option<&'static dyn Protocol>, tls: ForTls) -> Self {
-        Self { forced, tls, from_start, ..Self::default() }
+    pub(super) fn new(
+        from_start: [bool; 2],
+        forced: Option<&'static dyn Protocol>,
+        tls: ForTls,
+        bodies_wanted: Option<NonZeroU32>,
+    ) -> Self {
+        Self { forced, tls, bodies_wanted, from_start, ..Self::default() }
     }
 
     /// Memory taken, in bytes.

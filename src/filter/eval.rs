@@ -6,8 +6,10 @@ use std::fmt::{self, Write as _};
 use regex::Regex;
 
 use super::operand::Operand;
-use crate::calls::keys::{Key, Value};
+use crate::body::Value as Field;
+use crate::calls::keys::{Key, Type, Value};
 use crate::calls::record::Call;
+use crate::payload::path;
 
 #[derive(Clone, Debug)]
 pub(super) enum Node {
@@ -46,6 +48,15 @@ impl Node {
         }
     }
 
+    /// Whether it tests fields of bodies.
+    pub(super) fn tests_bodies(&self) -> bool {
+        match self {
+            Self::All(nodes) | Self::Any(nodes) => nodes.iter().any(Self::tests_bodies),
+            Self::Not(node) => node.tests_bodies(),
+            Self::Test(test) => matches!(test.key.kind, Type::Body),
+        }
+    }
+
     /// Whether it tests the key of that name.
     pub(super) fn tests(&self, name: &str) -> bool {
         match self {
@@ -64,6 +75,11 @@ impl Test {
                 None => !value.is_null(),
                 Some(_) => self.texts(&value, &mut |_| true),
             },
+            Check::Order(orders, Operand::Text(text)) if matches!(self.key.kind, Type::Body) => {
+                path::of(&value, self.member.as_deref().unwrap_or_default(), &mut |value| {
+                    order_of_field(value, text).is_some_and(|order| orders.contains(&order))
+                })
+            }
             Check::Match(regex) => self.texts(&value, &mut |text| regex.is_match(text)),
             Check::Equal(operand) => self.equal(&value, operand),
             Check::Order(orders, operand) => order(&value, operand).is_some_and(|o| orders.contains(&o)),
@@ -78,6 +94,11 @@ impl Test {
             (Value::Processes(ends), Operand::Text(text)) => {
                 let pid = text.parse().ok();
                 ends.iter().flatten().any(|process| Some(process.pid) == pid || *process.name == **text)
+            }
+            (Value::Messages(..) | Value::Body(..), Operand::Text(text)) => {
+                path::of(value, self.member.as_deref().unwrap_or_default(), &mut |value| {
+                    order_of_field(value, text) == Some(Ordering::Equal)
+                })
             }
             (_, Operand::Text(text)) => self.texts(value, &mut |one| one == text),
             _ => order(value, operand) == Some(Ordering::Equal),
@@ -101,6 +122,10 @@ impl Test {
             Value::Likely(likely) => likely.members().any(|(name, text)| meant(name) && holds(&text)),
             Value::Metadata(headers) => headers.iter().any(|(_, name, text)| meant(name) && holds(text)),
             Value::Findings(findings) => findings.iter().any(|finding| holds(finding.name())),
+            Value::Messages(..) | Value::Body(..) => {
+                let path = self.member.as_deref().unwrap_or_default();
+                path::of(value, path, &mut |value| !matches!(value, Field::Null) && holds(&path::text(value)))
+            }
             Value::Processes(ends) => ends.iter().flatten().any(|process| holds(&process.name)),
             other => {
                 let mut text = ShortText::default();
@@ -119,6 +144,31 @@ fn order(value: &Value<'_>, operand: &Operand) -> Option<Ordering> {
         (Value::Time(a), Operand::Time(b)) => Some(a.cmp(b)),
         (Value::Uid(a), Operand::Uid(b)) => Some(a.cmp(b)),
         _ => None,
+    }
+}
+
+/// How a field of a body compares with a word: as numbers if both are, and a text with a number in it is one (64-bit numbers of
+/// protobuf); otherwise as texts, which are equal or not.
+fn order_of_field(value: &Field, word: &str) -> Option<Ordering> {
+    let exact = match value {
+        Field::Int(number) => Some(i128::from(*number)),
+        Field::UInt(number) => Some(i128::from(*number)),
+        Field::Text(text) => text.parse::<i128>().ok(),
+        _ => None,
+    };
+    if let (Some(number), Ok(wanted)) = (exact, word.parse::<i128>()) {
+        return Some(number.cmp(&wanted));
+    }
+    let float = match value {
+        Field::Float(number) => Some(*number),
+        _ => exact.map(|number| number as f64),
+    };
+    if let (Some(number), Ok(wanted)) = (float, word.parse::<f64>()) {
+        return number.partial_cmp(&wanted);
+    }
+    match value {
+        Field::Null | Field::List(_) | Field::Object(_) => None,
+        value => (path::text(value) == word).then_some(Ordering::Equal),
     }
 }
 

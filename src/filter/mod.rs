@@ -19,7 +19,8 @@
 //! | `not x`, `!x`; `x and y`, `x && y`; `x or y`, <code>x \|\| y</code>; `(x)` | as usual: `not` binds tightest, then `and` |
 //!
 //! Values are bare words, or quoted by `"` or `'`. Durations have the units `ns us ms s m h`, sizes `B kB KiB MB MiB GB GiB`.
-//! `metadata.NAME`, `biz_extra.NAME`, `details.NAME`, `goaway.text` and `likely.class` select one text of a map.
+//! `metadata.NAME`, `biz_extra.NAME`, `details.NAME`, `goaway.text` and `likely.class` select one text of a map. `req.user.id`
+//! selects the values of a field of the messages: a test is true if it is for one of them.
 //!
 //! A filter is compiled once and evaluated without allocation. Types are checked at compile time: a test that can never be true
 //! (`class == busines`) is an error.
@@ -33,7 +34,7 @@ mod parser;
 use std::fmt;
 use std::ops::Range;
 
-use crate::calls::keys::Key;
+use crate::calls::keys::{Key, Value};
 use crate::calls::record::Call;
 use crate::text;
 
@@ -67,6 +68,12 @@ impl Filter {
     #[must_use]
     pub fn matches(&self, call: &Call) -> bool {
         self.root.matches(call)
+    }
+
+    /// Whether it tests fields of bodies, which are decoded only on request.
+    #[must_use]
+    pub fn needs_bodies(&self) -> bool {
+        self.root.tests_bodies()
     }
 
     /// Whether it tests headers, which calls only keep on request.
@@ -127,7 +134,12 @@ impl std::error::Error for FilterError {}
 #[must_use]
 pub fn test_of(key: &Key, call: &Call, equal: bool) -> String {
     let operator = if equal { "==" } else { "!=" };
-    let value = operand::of_value(&(key.get)(call));
+    let value = (key.get)(call);
+    if let Value::Messages(..) | Value::Body(..) = value {
+        // Bodies are compared by their fields.
+        return format!("{} {} null", key.name, if equal { "!=" } else { "==" });
+    }
+    let value = operand::of_value(&value);
     format!("{} {operator} {value}", key.name)
 }
 
@@ -246,6 +258,25 @@ mod tests {
         ] {
             assert!(passes(filter, &call), "{filter}");
         }
+    }
+
+    #[test]
+    fn fields_of_bodies_are_compared_as_what_they_are() {
+        let call = full();
+        for filter in [
+            "req.user.id == 7 and req.user.id < 8 and req.user.id >= 7.0 and req.user.id != 8",
+            "request.user.ID in (1, 7) and req.user and not req.user.name and req.user.name == null",
+            "resp.names ~ ^a and resp.names == 'a\u{1b}' and resp and resp.names.0 != b",
+            "exception.name == StockError and error.code == 5 and error.code <= 5",
+        ] {
+            assert!(passes(filter, &call), "{filter}");
+            assert!(Filter::parse(filter).unwrap().needs_bodies());
+        }
+        for filter in ["req.user.id == x", "req.user.id > 7", "resp.names < b", "req.user > 1"] {
+            assert!(!passes(filter, &call), "{filter}");
+            assert!(!passes(filter, &bare()), "{filter}");
+        }
+        assert!(!Filter::parse("request_bytes > 1").unwrap().needs_bodies());
     }
 
     #[test]

@@ -72,7 +72,9 @@ pub(super) fn parse(word: &str, key: &Key, name: &str) -> Result<Operand, Refusa
     let not =
         |what: &str, hint: &str| (format!("'{}' is not {what}", text::escape(word)), Some(hint.to_owned()));
     match key.kind {
-        Type::Text | Type::Word(_) | Type::List | Type::Map => Ok(Operand::Text(word.to_owned())),
+        Type::Text | Type::Word(_) | Type::List | Type::Map | Type::Body => {
+            Ok(Operand::Text(word.to_owned()))
+        }
         Type::Choice(words) => choice(word, name, &words()).map(|found| Operand::Text(found.to_owned())),
         Type::Set(words) => {
             let found = choice(word, name, &words())?;

@@ -38,7 +38,7 @@ pub(super) fn resolve(word: &str) -> Option<(&'static Key, Option<&str>)> {
     let (map, member) = word.split_once('.')?;
     let key = key(&map.to_ascii_lowercase())?;
     let known = key.name != "likely" || Likely::PARTS.iter().any(|part| part.eq_ignore_ascii_case(member));
-    (matches!(key.kind, Type::Map) && !member.is_empty() && known).then_some((key, Some(member)))
+    (matches!(key.kind, Type::Map | Type::Body) && !member.is_empty() && known).then_some((key, Some(member)))
 }
 
 /// The key whose values a part of a map has: `likely.class` has those of `class`.
@@ -53,7 +53,7 @@ pub(super) fn operators(kind: Type) -> &'static [&'static str] {
         Type::Number | Type::Bytes | Type::Duration | Type::Time => {
             &["==", "!=", "<", "<=", ">", ">=", "in", "not in"]
         }
-        Type::Uid => &["==", "!=", "<", "<=", ">", ">=", "~", "!~", "in", "not in"],
+        Type::Uid | Type::Body => &["==", "!=", "<", "<=", ">", ">=", "~", "!~", "in", "not in"],
         Type::Packets => &["==", "!=", "in", "not in"],
         _ => &["==", "!=", "~", "!~", "in", "not in"],
     }
@@ -312,7 +312,7 @@ fn unknown_key(name: &str, span: &Range<usize>) -> Wrong {
         if map.eq_ignore_ascii_case("likely") {
             return wrong.hint(format!("its parts are {}", Likely::PARTS.join(", ")));
         }
-        return wrong.hint("only metadata, biz_extra and details have named texts");
+        return wrong.hint("only metadata, biz_extra, details, req, resp, exception and error have parts");
     }
     match near.as_slice() {
         [] => wrong.hint("rpcscope calls --help lists the keys"),

@@ -30,6 +30,9 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
     run.options.metadata = metadata || (args.link && asked);
     run.options.marks = args.link;
     run.options.connections = args.connections;
+    if fields.iter().any(Field::needs_bodies) {
+        run.read_bodies();
+    }
     let mut sink =
         args.format.open(out, Appearance { fields, totals: args.totals, ..output::appearance(&args.view) });
     if args.link {

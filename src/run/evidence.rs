@@ -11,6 +11,7 @@ use crate::cli::Input;
 use crate::detail::{self, Detail};
 use crate::dispatch::DecodeAs;
 use crate::export::{self, Wanted};
+use crate::payload::BodyDecoder;
 use crate::sink::packets::PacketWriter;
 use crate::source::{Batch, Reread, Ring, Source, SourceError};
 use crate::tls::KeyLogs;
@@ -30,6 +31,7 @@ pub(super) enum Packets {
 pub(super) struct Again {
     decode_as: Vec<DecodeAs>,
     key_logs: Option<Arc<KeyLogs>>,
+    bodies: Arc<BodyDecoder>,
 }
 
 impl Packets {
@@ -39,8 +41,9 @@ impl Packets {
         input: &Input,
         ring: Option<Arc<Ring>>,
         key_logs: Option<Arc<KeyLogs>>,
+        bodies: Arc<BodyDecoder>,
     ) -> Option<Self> {
-        let again = Again { decode_as: input.decode_as.clone(), key_logs };
+        let again = Again { decode_as: input.decode_as.clone(), key_logs, bodies };
         match ring {
             Some(ring) => Some(Self::Ring(ring, again)),
             None => source.reread.clone().map(|reread| Self::Files(reread, again)),
@@ -88,7 +91,7 @@ impl DetailSource for Packets {
         let inner = self.read(call.reading(), call.packets.0)?;
         let mut source = Stoppable { inner, stop: Arc::clone(stop) };
         let (Self::Files(_, again) | Self::Ring(_, again)) = self;
-        detail::collect(&mut source, call, &again.decode_as, again.key_logs.as_ref())
+        detail::collect(&mut source, call, &again.decode_as, again.key_logs.as_ref(), &again.bodies)
             .map_err(|error| error.to_string())
     }
 }

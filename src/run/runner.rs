@@ -12,9 +12,12 @@ use super::input::{self, Opened, Prepared, progress_bar};
 use super::memory::Shares;
 use super::output;
 use super::{Failure, Status, complain};
+use crate::body::{Descriptions, Sources};
 use crate::calls::{Call, Class, record::Connection};
-use crate::cli::{Input, View};
+use crate::cli::{self, Input, View};
 use crate::filter::Filter;
+use crate::payload::BodyDecoder;
+use crate::payload::redact::Redaction;
 use crate::pipeline::{self, Options, Output, Totals};
 use crate::sink::{self, Losses, Sink};
 use crate::source::live::Counters;
@@ -107,6 +110,8 @@ pub(super) struct Run {
     passes_all: bool,
     fail_on: Vec<Class>,
     output: String,
+    /// Decodes the bodies of messages; in `options` only if that is wanted.
+    pub(super) bodies: Arc<BodyDecoder>,
     /// Lines that could not be written.
     losses: Arc<Losses>,
     /// `None`: standard error, which also gets a progress bar.
@@ -120,6 +125,7 @@ pub(super) struct Opening<'a> {
     /// Whether calls are shown in the live interface.
     has_interface: bool,
     options: Options,
+    bodies: Arc<BodyDecoder>,
     output: String,
     /// Lines that could not be written.
     pub(super) losses: Arc<Losses>,
@@ -151,9 +157,13 @@ impl<'a> Opening<'a> {
         // Without a key log, secrets can only come inside of files.
         let has_keys = !key_logs.is_empty() || input.interfaces.is_empty();
         options.key_logs = has_keys.then(|| Arc::new(KeyLogs::new(&key_logs, input.is_endless())));
+        let bodies = Arc::new(bodies(&input.bodies)?);
+        if input.bodies.asks() {
+            options.bodies = Some(Arc::clone(&bodies));
+        }
         let prepared = input::prepare(input, has_interface)?;
         let output = output::name(output);
-        Ok(Self { input, prepared, has_interface, options, output, losses: Arc::default() })
+        Ok(Self { input, prepared, has_interface, options, bodies, output, losses: Arc::default() })
     }
 
     /// Creates the files of exports later.
@@ -168,7 +178,7 @@ impl<'a> Opening<'a> {
 
     /// The same; the last packets of interfaces are kept in `ring`.
     pub(super) fn start_with(self, ring: Option<&Arc<Ring>>) -> Result<Run, Failure> {
-        let Self { input, prepared, has_interface, mut options, output, losses } = self;
+        let Self { input, prepared, has_interface, mut options, bodies, output, losses } = self;
         prepared.rights.give_up(input, has_interface)?;
         let source = prepared.start(input, ring)?;
         options.stop = source.abandon();
@@ -183,6 +193,7 @@ impl<'a> Opening<'a> {
             passes_all: false,
             fail_on: Vec::new(),
             output,
+            bodies,
             losses,
             report: None,
         })
@@ -193,9 +204,17 @@ impl Run {
     /// Passes on only calls that match the filter (`-Y`), and notes calls of the `--fail-on` classes.
     pub(super) fn choosing(mut self, filter: Option<Filter>, fail_on: &[Class]) -> Self {
         self.options.metadata |= filter.as_ref().is_some_and(Filter::needs_metadata);
+        if filter.as_ref().is_some_and(Filter::needs_bodies) {
+            self.read_bodies();
+        }
         self.filter = filter;
         self.fail_on = fail_on.to_vec();
         self
+    }
+
+    /// Lets calls have the bodies of their messages.
+    pub(super) fn read_bodies(&mut self) {
+        self.options.bodies = Some(Arc::clone(&self.bodies));
     }
 
     /// Passes on all calls, and notes calls of the `--fail-on` classes that match the filter (`-Y`).
@@ -235,6 +254,7 @@ impl Run {
             }
             let passed_on = outputs.iter_mut().try_for_each(|output| match output {
                 Output::Connection(connection) => consumer.connection(connection),
+                Output::Learned(_) => Ok(()),
                 Output::Call(call) => {
                     lookup(call);
                     calls += 1;
@@ -325,6 +345,19 @@ impl Written {
         }
         Ok(())
     }
+}
+
+/// Reads the descriptions of messages, which the sandbox would hide.
+fn bodies(asked: &cli::Bodies) -> Result<BodyDecoder, Failure> {
+    let sources = Sources {
+        idl: asked.idl.clone(),
+        proto: asked.proto.clone(),
+        include: asked.include.clone(),
+        descriptor_sets: asked.descriptor_set.clone(),
+    };
+    let descriptions =
+        Descriptions::load(&sources).map_err(|error| Failure::Environment(error.to_string()))?;
+    Ok(BodyDecoder::new(descriptions, Redaction::of(&asked.redact), asked.payload_limit, asked.payload))
 }
 
 /// Parses the filter of `-Y`; errors are shown with a caret.

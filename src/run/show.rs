@@ -51,7 +51,8 @@ pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
         return Err(Failure::Environment("the packets of the call can't be reread".into()));
     };
     let mut packets = reread.packets(call.reading());
-    let detail = detail::collect(&mut packets, &call, &args.input.decode_as, run.options.key_logs.as_ref())
+    let (keys, bodies) = (run.options.key_logs.as_ref(), &run.bodies);
+    let detail = detail::collect(&mut packets, &call, &args.input.decode_as, keys, bodies)
         .map_err(|error| Failure::Environment(error.to_string()))?;
     let look = print::Look {
         colored: output::colored(args.color, false),

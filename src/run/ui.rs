@@ -46,7 +46,8 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     run.options.open_connections = true;
     run.options.metadata = true;
     run.options.limits = shares.limits();
-    let packets = Packets::of(&run.source, &view.input, ring, run.options.key_logs.clone());
+    let (keys, bodies) = (run.options.key_logs.clone(), Arc::clone(&run.bodies));
+    let packets = Packets::of(&run.source, &view.input, ring, keys, bodies);
     let stop = Arc::clone(&run.source.stop);
     let (updates, shown) = bounded(QUEUE);
     // Linking works best on a whole file, but an endless input can't wait for its end.

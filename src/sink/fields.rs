@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::calls::keys::{KEYS, Key, Type, Value, closest, key};
 use crate::calls::record::Call;
 use crate::decode::Endpoint;
+use crate::payload::path;
 use crate::text;
 
 /// A column: a key of the call record, or one entry of a map (`metadata.x-user`).
@@ -24,7 +25,7 @@ impl Field {
         }
         if let Some((map, member)) = name.split_once('.')
             && let Some(key) = key(map)
-            && matches!(key.kind, Type::Map)
+            && matches!(key.kind, Type::Map | Type::Body)
         {
             return Ok(Self { key, member: Some(member.to_owned()) });
         }
@@ -36,10 +37,11 @@ impl Field {
         Err(format!("there is no key '{}': {hint}", text::escape(name)))
     }
 
-    /// All keys of the record except the headers, whose number varies.
+    /// All keys of the record except headers and bodies, whose number and size vary.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        KEYS.iter().filter(|key| key.name != "metadata").map(|key| Self { key, member: None }).collect()
+        let varies = |key: &&Key| key.name == "metadata" || matches!(key.kind, Type::Body);
+        KEYS.iter().filter(|key| !varies(key)).map(|key| Self { key, member: None }).collect()
     }
 
     /// The name in the header line.
@@ -55,6 +57,12 @@ impl Field {
     #[must_use]
     pub fn needs_metadata(&self) -> bool {
         self.key.name == "metadata"
+    }
+
+    /// Whether it needs the bodies of the messages.
+    #[must_use]
+    pub fn needs_bodies(&self) -> bool {
+        matches!(self.key.kind, Type::Body)
     }
 
     /// The call's value; for a map entry, all texts with that name.
@@ -86,6 +94,15 @@ impl FieldValue<'_, '_> {
                 .members()
                 .filter(|(name, _)| name.eq_ignore_ascii_case(member))
                 .for_each(|(_, text)| out.push_str(&text));
+            return;
+        }
+        if let Value::Messages(..) | Value::Body(..) = self.value {
+            let mut texts = Vec::new();
+            path::of(&self.value, member, &mut |value| {
+                texts.push(path::text(value));
+                false
+            });
+            out.push_str(&texts.join(","));
             return;
         }
         let texts: Vec<&str> = match &self.value {

@@ -154,6 +154,11 @@ impl Visit for Members<'_, '_> {
             Value::Metadata(headers) => metadata(room.text(plain), headers),
             Value::Processes(ends) => processes(room.text(plain), ends),
             Value::Packets(first, last) => room.text(plain).array([first, last], Room::number),
+            Value::Messages(_, false) | Value::Body(_, false) => room,
+            Value::Messages(messages, true) => {
+                room.text(plain).array(messages, |room, message| room.text(&message.value.to_json()))
+            }
+            Value::Body(value, true) => room.text(plain).text(&value.to_json()),
         };
     }
 }
@@ -344,6 +349,8 @@ mod tests {
                     | Value::Likely(_)
                     | Value::Metadata(_)
                     | Value::Processes(_)
+                    | Value::Messages(..)
+                    | Value::Body(..)
                     | Value::Packets(..),
                     _,
                 ) => {}
@@ -367,6 +374,9 @@ mod tests {
         );
         assert_eq!(json["details"], json!([{"type": "ErrorInfo", "text": "reason=QUOTA"}]));
         assert_eq!(json["packets"], json!([71, 78]));
+        assert_eq!(json["request"], json!([{"user": {"id": 7}}]));
+        assert_eq!(json["response"], json!([{"names": ["a\u{1b}"]}, null]));
+        assert_eq!(json["exception"], json!({"name": "StockError"}));
         assert_eq!(json["process"], json!({"server": {"pid": 4711, "name": "stock"}}));
         assert_eq!(
             json["metadata"],

@@ -2,6 +2,7 @@
 
 use rpcscope::calls::{Call, CallKind, Class, Finding};
 use rpcscope::detail::{self, Detail, print};
+use rpcscope::payload::BodyDecoder;
 use rpcscope::pipeline::Options;
 use rpcscope::source::files;
 use rpcscope::text;
@@ -26,7 +27,8 @@ fn details(path: &std::path::Path) -> Vec<Detail> {
         .into_iter()
         .map(|call| {
             let mut source = files::open(&paths, files::Options::default());
-            detail::collect(&mut source, call, &[], None).expect("the capture was read before")
+            detail::collect(&mut source, call, &[], None, &BodyDecoder::default())
+                .expect("the capture was read before")
         })
         .collect()
 }

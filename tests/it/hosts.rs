@@ -558,7 +558,8 @@ fn packets_are_read_again_from_the_capture_that_the_record_is_of() {
     let (outputs, _) = support::outputs(&mut source, &Options { threads: 1, ..Options::default() });
     for call in outputs.into_iter().filter_map(support::call) {
         let mut packets = reread.packets(call.reading());
-        let detail = rpcscope::detail::collect(&mut packets, &call, &[], None).unwrap();
+        let bodies = rpcscope::payload::BodyDecoder::default();
+        let detail = rpcscope::detail::collect(&mut packets, &call, &[], None, &bodies).unwrap();
         let sent: u64 = detail.messages.iter().filter(|m| m.from_client).map(|m| m.size).sum();
         assert_eq!(sent, call.request_bytes, "{call:#?}");
         assert_eq!(detail.messages[0].time, call.start);

@@ -122,6 +122,7 @@ fn everything(paths: &[PathBuf], threads: usize) -> (Vec<String>, String) {
     let lines = outputs.iter().map(|output| match output {
         Output::Call(call) => support::record(call).to_string(),
         Output::Connection(connection) => format!("{connection:?}"),
+        Output::Learned(learned) => format!("{learned:?}"),
     });
     (lines.collect(), format!("{totals:?}"))
 }
@@ -226,6 +227,7 @@ fn connections_say_in_which_language_they_were_answered() {
                 Output::Connection(connection) => {
                     seen.1 += usize::from(connection.reason == Some(reason));
                 }
+                Output::Learned(_) => {}
             }
         }
         assert_eq!(seen, (findings, connections), "{name}");

@@ -66,7 +66,7 @@ pub(crate) fn lines(path: &Path) -> Vec<Value> {
 pub(crate) fn call(output: Output) -> Option<Call> {
     match output {
         Output::Call(call) => Some(*call),
-        Output::Connection(_) => None,
+        Output::Connection(_) | Output::Learned(_) => None,
     }
 }
 
@@ -74,6 +74,6 @@ pub(crate) fn call(output: Output) -> Option<Call> {
 pub(crate) fn call_record(output: &Output) -> Option<Value> {
     match output {
         Output::Call(call) => Some(record(call)),
-        Output::Connection(_) => None,
+        Output::Connection(_) | Output::Learned(_) => None,
     }
 }

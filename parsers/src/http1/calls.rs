@@ -178,6 +178,11 @@ pub(super) fn thrift_message<'a>(head: &'a Head<'a>, body: &'a [u8]) -> Option<E
     Some(event)
 }
 
+/// The struct of a thrift message in a body; `None` where it has none of interest.
+pub(super) fn thrift_body(body: &[u8]) -> Option<&[u8]> {
+    body.get(thrift::parse_message(body).ok()?.body_span()?.start..)
+}
+
 /// The answer to a thrift call that carries no thrift message: an HTTP status is all that it says. `cut`: there is a
 /// message, which can't be read.
 pub(super) fn thrift_status<'a>(head: &'a Head<'a>, cut: bool) -> Event<'a> {

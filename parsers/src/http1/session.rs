@@ -5,8 +5,9 @@ use super::calls;
 use super::exchanges::{Asked, Exchanges};
 use super::head::{self, HEAD_LIMIT, Head, Start};
 use super::web::Web;
+use crate::bodies::{Shape, StreamBodies};
 use crate::error::{Error, Layer};
-use crate::event::{CallId, Complete, Event, Kind, Rpc, Side};
+use crate::event::{Body, CallId, Complete, Event, Kind, Rpc, Side};
 use crate::foreign::{Language, Strange, Watch};
 use crate::protocol::Emit;
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step, UNBOUNDED};
@@ -43,6 +44,8 @@ struct Open {
     bytes: Option<u64>,
     purpose: Purpose,
     truncated: bool,
+    /// Its body, if it is wanted and its message was emitted already.
+    body: Option<Box<StreamBodies>>,
 }
 
 /// What the body of a message is for.
@@ -75,6 +78,8 @@ pub(super) struct Connection {
     exchanges: Exchanges,
     watch: Watch,
     faults: Faults,
+    /// Up to which size the bodies of messages are wanted, if they are.
+    bodies: Option<usize>,
 }
 
 /// The whole size of a message, where its head says it.
@@ -126,16 +131,42 @@ pub(super) struct Placed<'h> {
     pub(super) sent: &'h [u8],
     pub(super) at: At,
     /// Bytes of the message at hand, the head's own included.
-    available: usize,
+    available: &'h [u8],
     /// The rest of the head is missing.
     pub(super) cut: bool,
+    /// As in [`Connection`].
+    pub(super) bodies: Option<usize>,
 }
 
 impl Placed<'_> {
+    /// What the bodies of the message are collected in.
+    pub(super) fn collect(&self, shape: Shape, limit: usize) -> StreamBodies {
+        // Where the request could not be read to its end, the answer's own type is what is certain.
+        let shape = match super::web::claim_of_orphan(self.head) {
+            Some(claim) if shape == Shape::Whole => claim.form.shape(),
+            _ => shape,
+        };
+        let mut bodies = StreamBodies::new(shape, limit, self.cut);
+        let names: &[&str] = match shape {
+            Shape::Whole => &["content-encoding"],
+            Shape::Prefixed(_) | Shape::Base64(_) => &["grpc-encoding", "connect-content-encoding"],
+        };
+        if let Some(value) = names.iter().find_map(|name| self.head.field(name)) {
+            bodies.set_encoding(value);
+        }
+        bodies
+    }
+
     /// Emits what the head says. What is to be done with the body follows from whether all of it is at hand.
     pub(super) fn announce(&self, event: &mut Event<'_>, length: Length, emit: &mut Emit<'_>) -> Purpose {
         let bytes = whole_size(self.head, length);
-        let more = bytes.is_none_or(|bytes| bytes > self.available as u64);
+        let more = bytes.is_none_or(|bytes| bytes > self.available.len() as u64);
+        if let (Some(limit), Some(bytes), false) = (self.bodies, bytes, more) {
+            let mut body = self.collect(Shape::Whole, limit);
+            body.feed(self.available.get(self.head.len..bytes as usize).unwrap_or_default());
+            body.finish(false);
+            body.emit(self.at.side, CallId::Order, self.at.offset, emit);
+        }
         place(event, self.at.offset, bytes.unwrap_or(0), more, self.cut);
         emit(self.at.side, event);
         if more { Purpose::Announced } else { Purpose::Pass }
@@ -151,6 +182,7 @@ impl Connection {
             exchanges: Exchanges::default(),
             watch: Watch::new(Language::Http1),
             faults: Faults::default(),
+            bodies: None,
         })
     }
 
@@ -170,8 +202,8 @@ impl Connection {
         match head::parse_head(input)? {
             Some(head) => {
                 let sent = input.get(..head.len).unwrap_or_default();
-                let available = input.len();
-                self.take_head(&Placed { head: &head, sent, at, available, cut: false }, emit)
+                let bodies = self.bodies;
+                self.take_head(&Placed { head: &head, sent, at, available: input, cut: false, bodies }, emit)
             }
             None => Ok(Step::Need(Need::Line(HEAD_LIMIT))),
         }
@@ -192,9 +224,11 @@ impl Connection {
         };
         head.len = input.len();
         self.take_sides(at.side, emit);
-        let placed = Placed { head: &head, sent: &sent, at, available: input.len(), cut: true };
+        let bodies = self.bodies;
+        let placed = Placed { head: &head, sent: &sent, at, available: input, cut: true, bodies };
         let purpose = self.take_request(&placed, method, Length::UntilClose, emit);
-        self.direction(at.side).open = Some(Open { start: at.offset, bytes: None, purpose, truncated: true });
+        let open = Open { start: at.offset, bytes: None, purpose, truncated: true, body: None };
+        self.direction(at.side).open = Some(open);
     }
 
     /// Reads a line of a chunked body.
@@ -262,7 +296,9 @@ impl Connection {
             }
         };
         let bytes = whole_size(head, length);
-        let open = Some(Open { start: at.offset, bytes, purpose, truncated: false });
+        let wanted = self.bodies.filter(|_| matches!(purpose, Purpose::Announced));
+        let body = wanted.map(|limit| Box::new(placed.collect(Shape::Whole, limit)));
+        let open = Some(Open { start: at.offset, bytes, purpose, truncated: false, body });
         *self.direction(at.side) = Direction { phase, open };
         Ok(step)
     }
@@ -399,6 +435,13 @@ impl Connection {
         match message {
             Some(mut event) => {
                 place(&mut event, start, bytes, more, truncated);
+                if let Some(limit) = self.bodies {
+                    let body = calls::thrift_body(&content).filter(|body| body.len() <= limit);
+                    let whole = body.is_some() && !more && !truncated;
+                    let bytes = body.filter(|_| whole).unwrap_or_default();
+                    let body = Body { id: CallId::Order, at: start, bytes, whole, encoding: None };
+                    emit(end.side, &Event::Body(body));
+                }
                 emit(end.side, &event);
             }
             None if is_request || orphan => {
@@ -425,7 +468,11 @@ impl Connection {
         if direction.phase != Phase::Tunnel {
             direction.phase = Phase::Message;
         }
-        let Some(open) = direction.open.take() else { return };
+        let Some(mut open) = direction.open.take() else { return };
+        if let Some(body) = &mut open.body {
+            body.finish(open.truncated);
+            body.emit(side, CallId::Order, offset.saturating_sub(1), emit);
+        }
         let bytes = open.bytes.unwrap_or(offset - open.start);
         if matches!(open.purpose, Purpose::Announced) {
             let (id, end, truncated) = (CallId::Order, offset.saturating_sub(1), open.truncated);
@@ -502,7 +549,14 @@ impl Reader for Connection {
             Some(Purpose::Web(web)) => web.memory(),
             _ => 0,
         };
-        self.exchanges.memory() + self.directions.iter().map(of).sum::<usize>()
+        let bodies = self.directions.iter().filter_map(|direction| direction.open.as_ref()?.body.as_ref());
+        self.exchanges.memory()
+            + self.directions.iter().map(of).sum::<usize>()
+            + bodies.map(|body| body.memory()).sum::<usize>()
+    }
+
+    fn collect_bodies(&mut self, limit: usize) {
+        self.bodies = Some(limit);
     }
 
     fn head(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
@@ -530,10 +584,10 @@ impl Reader for Connection {
         if self.client == Some(at.side) {
             self.exchanges.expire(end.offset);
         }
-        if let Some(Open { purpose: Purpose::Web(web), .. }) = &mut self.direction(at.side).open {
-            web.body(at, bytes, emit);
-        } else {
-            self.keep_content(end, bytes, emit);
+        match &mut self.direction(at.side).open {
+            Some(Open { purpose: Purpose::Web(web), .. }) => web.body(at, bytes, emit),
+            Some(Open { body: Some(body), .. }) => body.feed(bytes),
+            _ => self.keep_content(end, bytes, emit),
         }
         if left == 0 {
             self.finish_body(end, emit);
@@ -543,6 +597,9 @@ impl Reader for Connection {
     fn body_lost(&mut self, at: At, missing: Option<u64>, left: u64, emit: &mut Emit<'_>) {
         if let Some(open) = &mut self.direction(at.side).open {
             open.truncated = true;
+            if let Some(body) = &mut open.body {
+                body.skip(missing);
+            }
             match &mut open.purpose {
                 Purpose::Thrift { broken, .. } => *broken = true,
                 Purpose::Web(web) => web.skip(missing),

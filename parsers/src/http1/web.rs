@@ -3,6 +3,7 @@
 use super::body::Length;
 use super::head::{self, Head, Start};
 use super::session::{Placed, Purpose, place, whole_size};
+use crate::bodies::StreamBodies;
 use crate::event::{
     self, Answer, Begin, CallId, Event, HalfClose, Names, Open, Part, Request, Status, Text, Transport,
 };
@@ -40,6 +41,8 @@ pub(super) struct Web {
     reading: Reading,
     /// Up to where bytes are in events already.
     counted: u64,
+    /// The bodies of its messages, if they are wanted.
+    bodies: Option<Box<StreamBodies>>,
 }
 
 impl Web {
@@ -51,7 +54,8 @@ impl Web {
             Reading::Candidate(reader, candidate) => reader.memory() + candidate.head.capacity(),
             Reading::Done => 0,
         };
-        size_of::<Self>() + reading
+        let bodies = self.bodies.as_ref().map_or(0, |bodies| bodies.memory());
+        size_of::<Self>() + bodies + reading
     }
 }
 
@@ -108,8 +112,9 @@ fn answer<'a>(claim: &Claim, status: Status<'a>, headers: event::Headers<'a>) ->
 }
 
 impl Web {
-    fn purpose(claim: Claim, reading: Reading, counted: u64) -> Purpose {
-        Purpose::Web(Box::new(Self { claim, reading, counted }))
+    fn purpose(placed: &Placed<'_>, claim: Claim, reading: Reading, counted: u64) -> Purpose {
+        let bodies = placed.bodies.map(|limit| Box::new(placed.collect(claim.form.shape(), limit)));
+        Purpose::Web(Box::new(Self { claim, reading, counted, bodies }))
     }
 
     /// Emits a request whose head was read; says what its body is for.
@@ -130,7 +135,7 @@ impl Web {
         place(&mut open, at.offset, head.len as u64, false, placed.cut);
         emit(at.side, &open);
         let reading = Reading::Request(Envelopes::new(claim.form));
-        Self::purpose(claim, reading, at.after(head.len).offset)
+        Self::purpose(placed, claim, reading, at.after(head.len).offset)
     }
 
     /// Takes the head of the answer to a call; says what its body is for.
@@ -139,7 +144,9 @@ impl Web {
         let reader = AnswerReader::new(claim, http_status(head), head, false);
         let after_head = at.after(head.len).offset;
         match reader.opening() {
-            Opening::Open if reader.is_unary() => Self::purpose(claim, Reading::Answer(reader), after_head),
+            Opening::Open if reader.is_unary() => {
+                Self::purpose(placed, claim, Reading::Answer(reader), after_head)
+            }
             Opening::Good => {
                 let verdict = reader.verdict(BodyEnd::Whole);
                 placed.announce(
@@ -166,7 +173,7 @@ impl Web {
                 });
                 place(&mut begin, at.offset, head.len as u64, false, false);
                 emit(at.side, &begin);
-                Self::purpose(claim, Reading::Answer(reader), after_head)
+                Self::purpose(placed, claim, Reading::Answer(reader), after_head)
             }
         }
     }
@@ -180,22 +187,36 @@ impl Web {
         let Claimed::IfRefused(claim) = claim else { return None };
         let reader = AnswerReader::new(claim, http_status(head), head, false);
         let candidate = Box::new(Candidate { head: asked, start, bytes });
-        (reader.opening() == Opening::Open)
-            .then(|| Self::purpose(claim, Reading::Candidate(reader, candidate), 0))
+        if reader.opening() != Opening::Open {
+            return None;
+        }
+        let reading = Reading::Candidate(reader, candidate);
+        Some(Purpose::Web(Box::new(Self { claim, reading, counted: 0, bodies: None })))
     }
 
     /// Emits that `messages` ended in the bytes up to `end`.
     fn emit_part(&mut self, end: At, messages: u32, truncated: bool, emit: &mut Emit<'_>) {
         let bytes = end.offset.saturating_sub(self.counted);
         if bytes > 0 {
+            self.emit_bodies(end, emit);
             let head = event::Head { start: self.counted, bytes, truncated, ..event_head(&self.claim) };
             emit(end.side, &Event::Part(Part::new(head, messages)));
             self.counted = end.offset;
         }
     }
 
+    /// Emits the bodies of messages that are over.
+    fn emit_bodies(&mut self, end: At, emit: &mut Emit<'_>) {
+        if let Some(bodies) = &mut self.bodies {
+            bodies.emit(end.side, CallId::Order, end.offset.saturating_sub(1), emit);
+        }
+    }
+
     /// Takes the next bytes of the body.
     pub(super) fn body(&mut self, at: At, bytes: &[u8], emit: &mut Emit<'_>) {
+        if let Some(kept) = &mut self.bodies {
+            kept.feed(bytes);
+        }
         let messages = match &mut self.reading {
             Reading::Request(envelopes) => envelopes.feed(bytes),
             Reading::Answer(reader) if !reader.is_unary() => reader.feed(bytes),
@@ -212,6 +233,9 @@ impl Web {
 
     /// The next `missing` bytes of the body are lost (`None`: an unknown number).
     pub(super) fn skip(&mut self, missing: Option<u64>) {
+        if let Some(bodies) = &mut self.bodies {
+            bodies.skip(missing);
+        }
         match &mut self.reading {
             Reading::Request(envelopes) => envelopes.skip(missing),
             Reading::Answer(reader) | Reading::Candidate(reader, _) => reader.skip(missing),
@@ -249,6 +273,9 @@ impl Web {
     /// The body ends before `end`, in that way; its message began at `start`.
     pub(super) fn finish(&mut self, end: At, start: u64, truncated: bool, how: BodyEnd, emit: &mut Emit<'_>) {
         let bytes = end.offset - start;
+        if let Some(bodies) = &mut self.bodies {
+            bodies.finish(truncated || how != BodyEnd::Whole);
+        }
         match std::mem::replace(&mut self.reading, Reading::Done) {
             Reading::Done => {}
             Reading::Request(_) => {
@@ -260,6 +287,7 @@ impl Web {
                 }
             }
             Reading::Answer(reader) if reader.is_unary() => {
+                self.emit_bodies(end, emit);
                 let verdict = reader.verdict(how);
                 let mut event = Event::Answer(answer(&self.claim, verdict.status(), None));
                 place(&mut event, start, bytes, false, truncated);

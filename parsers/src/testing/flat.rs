@@ -100,7 +100,7 @@ pub(crate) struct Status<'a> {
 }
 
 /// One thing that a protocol saw. Names and texts are wire bytes; they may be no UTF-8 and may hold control characters.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub(crate) struct Message<'a> {
     /// What it does to its call.
     pub(crate) kind: Kind,
@@ -285,7 +285,8 @@ pub(crate) fn own(side: Side, event: &Event<'_>) -> Seen {
             message.truncated = complete.truncated;
         }
         Event::Begin(begin) => message.status.http = begin.http,
-        Event::HalfClose(_) | Event::Foreign(_) | Event::Prelude(_) | Event::Lost { .. } => {}
+        Event::HalfClose(_) | Event::Body(_) | Event::Foreign(_) | Event::Prelude(_) | Event::Lost { .. } => {
+        }
     }
     Seen { side, message, metadata }
 }

@@ -9,12 +9,13 @@
 //! same messages however the bytes are cut into pieces, what is missing makes it say less and never something else, and
 //! hostile bytes neither make it panic nor make it hold memory without bound.
 
+pub(crate) mod bodies;
 pub(crate) mod flat;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::event::{CallId, Kind, Side};
+use crate::event::{CallId, Event, Kind, Side};
 use crate::protocol::{Detection, Field, Opening, Protocol, Session};
 pub(crate) use flat::own;
 use flat::{GrpcStatus, Message, Status};
@@ -41,6 +42,11 @@ macro_rules! inherit {
         #[test]
         fn says_less_and_never_something_else_when_bytes_are_missing() {
             crate::testing::check_truncation($module, &$protocol);
+        }
+
+        #[test]
+        fn emits_the_same_bodies_at_every_split_and_none_with_a_hole() {
+            crate::testing::bodies::check_bodies($module, &$protocol);
         }
 
         #[test]
@@ -95,7 +101,7 @@ pub(crate) fn samples(module: &str) -> BTreeMap<String, Conversation> {
 }
 
 /// A message that outlives its bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Seen {
     /// Who sent it.
     pub(crate) side: Side,
@@ -161,26 +167,42 @@ fn settle(seen: Vec<Seen>) -> Vec<Seen> {
 struct Feed {
     session: Box<dyn Session>,
     seen: Vec<Seen>,
+    /// The bodies, apart.
+    bodies: Vec<bodies::Seen>,
+}
+
+/// Keeps an event with the others of its kind.
+fn keep(seen: &mut Vec<Seen>, bodies: &mut Vec<bodies::Seen>, side: Side, event: &Event<'_>) {
+    match event {
+        Event::Body(body) => bodies.push(bodies::own(side, body)),
+        event => seen.push(own(side, event)),
+    }
 }
 
 impl Feed {
     fn new(protocol: &dyn Protocol) -> Self {
-        Self { session: protocol.session(), seen: Vec::new() }
+        let mut feed = Self::without_bodies(protocol);
+        feed.session.collect_bodies(bodies::LIMIT);
+        feed
+    }
+
+    fn without_bodies(protocol: &dyn Protocol) -> Self {
+        Self { session: protocol.session(), seen: Vec::new(), bodies: Vec::new() }
     }
 
     fn data(&mut self, side: Side, bytes: &[u8]) {
-        let seen = &mut self.seen;
-        self.session.data(side, bytes, &mut |side, event| seen.push(own(side, event)));
+        let Self { session, seen, bodies } = self;
+        session.data(side, bytes, &mut |side, event| keep(seen, bodies, side, event));
     }
 
     fn gap(&mut self, side: Side, missing: Option<u64>) {
-        let seen = &mut self.seen;
-        self.session.gap(side, missing, &mut |side, event| seen.push(own(side, event)));
+        let Self { session, seen, bodies } = self;
+        session.gap(side, missing, &mut |side, event| keep(seen, bodies, side, event));
     }
 
     fn end(&mut self, side: Side) {
-        let seen = &mut self.seen;
-        self.session.end(side, &mut |side, event| seen.push(own(side, event)));
+        let Self { session, seen, bodies } = self;
+        session.end(side, &mut |side, event| keep(seen, bodies, side, event));
     }
 
     fn finish(mut self) -> Vec<Seen> {

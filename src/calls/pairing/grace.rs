@@ -8,7 +8,9 @@ use rpcscope_parsers::Side;
 use rpcscope_parsers::event::{Answer, Head, Request};
 
 use super::pending_calls::PendingCalls;
-use super::{At, GRACE_PERIOD, MAX_IN_GRACE, MAX_METADATA_IN_GRACE, MAX_SPARE, Matcher, metadata_size};
+use super::{
+    At, GRACE_PERIOD, MAX_IN_GRACE, MAX_METADATA_IN_GRACE, MAX_SPARE, Matcher, body_size, metadata_size,
+};
 use crate::calls::outcome::{self, Ending};
 use crate::calls::record::{Call, CallKind, Finding};
 use crate::flow::Stamp;
@@ -93,6 +95,13 @@ impl Matcher {
         self.grace.get_mut(found).map(|call| &mut **call)
     }
 
+    /// The same of a call of which only the id is known.
+    pub(super) fn decided_by_id(&mut self, at: At<'_>, id: CallId) -> Option<&mut Call> {
+        let place = self.reach.find(&self.grace, (at.flow.first.packet, id.number()))?;
+        let call = self.grace.get_mut(place)?;
+        (at.now.time.since(call.end) <= GRACE_PERIOD.as_nanos() as u64).then_some(&mut **call)
+    }
+
     /// Its place among the decided calls.
     pub(super) fn find_decided(&mut self, at: At<'_>, head: &Head) -> Option<usize> {
         let place = self.reach.find(&self.grace, (at.flow.first.packet, head.id.number()))?;
@@ -128,6 +137,9 @@ impl Matcher {
             if let Some(call) = self.grace.pop_front() {
                 self.reach.first += 1;
                 self.grace_metadata = self.grace_metadata.saturating_sub(metadata_size(&call));
+                if call.bodies.is_some() {
+                    self.grace_metadata = self.grace_metadata.saturating_sub(body_size(&call));
+                }
                 give(call);
             }
         }

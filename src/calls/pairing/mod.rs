@@ -4,6 +4,7 @@
 //! share. A decided call stays for a grace period ([`GRACE_PERIOD`]) before it goes on: a second answer, an answer to a
 //! one-way call or a message after the end of a stream still becomes a finding of the call that it belongs to.
 
+mod bodies;
 mod ended;
 mod grace;
 mod groups;
@@ -25,11 +26,13 @@ use rpcscope_parsers::event::{
 use rpcscope_parsers::prelude::Address;
 use rpcscope_parsers::{CallId, Event, Rpc, Side, Status, Transport};
 
+use bodies::Held;
+pub use bodies::Learned;
 use grace::Reach;
 use kind::{is_beside_message, stream_kind};
 use loose::Partner;
 pub use pending_calls::PendingCalls;
-use pending_calls::{Pending, metadata_size};
+use pending_calls::{Pending, body_size, metadata_size};
 
 use super::marks::Marks;
 use super::names::Names as Interned;
@@ -107,6 +110,8 @@ pub struct Matcher {
     metadata: bool,
     /// Whether [`Call::marks`] are, where headers are not.
     marks: bool,
+    /// Bodies that wait for the event with which they go.
+    bodies: Held,
     /// Calls that were given up because too many waited.
     pub shed: u64,
 }
@@ -124,8 +129,23 @@ impl Matcher {
         Self { marks: marks && !self.metadata, ..self }
     }
 
+    /// The same, which also keeps the bodies of messages in the calls, and finds descriptions among them.
+    #[must_use]
+    pub fn with_bodies(mut self, wanted: bool) -> Self {
+        self.bodies.wanted = wanted;
+        self
+    }
+
+    /// Descriptions that passed by since the last time, up to the packet `ready`.
+    pub fn learned(&mut self, ready: u64) -> impl Iterator<Item = Learned> {
+        self.bodies.learned(ready)
+    }
+
     /// Takes an event of `side`.
     pub fn event(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, event: &Event<'_>) {
+        if !self.bodies.is_empty() && !matches!(event, Event::Body(_)) {
+            return self.event_with_bodies(at, pending, side, event);
+        }
         let read = !matches!(event, Event::Foreign(_) | Event::Prelude(_) | Event::Lost { .. });
         pending.heard[side.index()] |= read;
         match event {
@@ -134,6 +154,7 @@ impl Matcher {
             Event::Begin(begin) => self.begin(at, pending, side, begin),
             Event::Part(part) => self.part(at, pending, side, part),
             Event::HalfClose(_) => {}
+            Event::Body(body) => self.bodies.hold(side, body),
             Event::Answer(answer) => self.answer(at, pending, side, answer),
             Event::Reset(reset) => self.reset(at, pending, side, reset),
             Event::GoAway(goaway) => self.goaway(at, pending, side, goaway),
@@ -195,6 +216,7 @@ impl Matcher {
         pending.client.get_or_insert(side);
         self.give_up(at, pending);
         let mut waiting = self.open(at, pending, side, head);
+        pending.note_bodies(self.bodies.give(side, head.id, false, &mut waiting.call));
         waiting.call.request_bytes = head.bytes;
         waiting.call.positions[0] = at.position;
         if pending.rare_if_any().is_some_and(|rare| rare.early.take_if(|early| *early == head.id).is_some()) {
@@ -337,7 +359,9 @@ impl Matcher {
     fn part(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, part: &Part<'_>) {
         let how = pending.lost[side.index()].or(pending.lost[side.other().index()]).unwrap_or(Finding::Gap);
         if let Some(waiting) = pending.oldest_of(part.head.id) {
+            let given = self.bodies.give_part(at, side, part.head.id, waiting);
             count(waiting, side, at, part, how);
+            pending.note_bodies(given);
         } else if pending.has_ended(part.head.id) {
             if let Some(call) = self.decided(at, &part.head)
                 && call.outcome.is_error()
@@ -351,6 +375,7 @@ impl Matcher {
                 pending.client.get_or_insert_with(|| at.flow.likely_client());
             }
             if let Some(mut waiting) = self.stream(at, pending, side, &part.head, false) {
+                self.bodies.give_part(at, side, part.head.id, &mut waiting);
                 count(&mut waiting, side, at, part, how);
                 if part.unplaced {
                     // What the answer is measured from was not captured.
@@ -364,6 +389,8 @@ impl Matcher {
     fn answer(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, answer: &Answer<'_>) {
         let head = &answer.head;
         let Some(Partner { mut waiting, certain }) = self.partner(at, pending, side, answer) else { return };
+        pending.note_bodies(self.bodies.give(side, head.id, true, &mut waiting.call));
+        self.bodies.note_status(&answer.status, &mut waiting.call);
         let call = &mut waiting.call;
         if call.codec.is_none() && head.codec.is_some() {
             // The payload of the request was cut off, and with it what distinguishes the protocols under TTHeader.
@@ -522,14 +549,21 @@ impl Matcher {
 
     fn complete(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, complete: &Complete) {
         if pending.client == Some(side) {
-            // A stream has summed its messages up as they began.
-            if let Some(waiting) = pending.newest_of(complete.id).filter(|waiting| !waiting.stream) {
-                waiting.call.request_bytes = complete.bytes;
+            if let Some(waiting) = pending.newest_of(complete.id) {
+                let given = self.bodies.give_part(at, side, complete.id, waiting);
+                // A stream has summed its messages up as they began.
+                if !waiting.stream {
+                    waiting.call.request_bytes = complete.bytes;
+                }
+                pending.note_bodies(given);
             }
             return;
         }
         let Some(waiting) = pending.oldest_of(complete.id) else { return };
-        if waiting.answer.is_none() {
+        let given = self.bodies.give_part(at, side, complete.id, waiting);
+        let is_answered = waiting.answer.is_some();
+        pending.note_bodies(given);
+        if !is_answered {
             return;
         }
         let Some(mut waiting) = pending.take(complete.id) else { return };
@@ -696,6 +730,11 @@ impl Matcher {
         pending.decided += 1;
         pending.failed += u64::from(call.failed());
         self.grace_metadata += metadata_size(&call);
+        if call.bodies.is_some() {
+            let bytes = body_size(&call);
+            pending.drop_bodies(bytes);
+            self.grace_metadata += bytes;
+        }
         self.grace.push_back(call);
     }
 }

@@ -108,6 +108,12 @@ pub(super) fn metadata_size(call: &Call) -> usize {
         + marks
 }
 
+/// Bytes of the bodies that a call keeps.
+#[inline]
+pub(super) fn body_size(call: &Call) -> usize {
+    call.bodies.as_ref().map_or(0, |bodies| bodies.size())
+}
+
 /// Memory of a header pair without its texts.
 const PAIR: usize = size_of::<(bool, String, String)>() + 32;
 
@@ -166,6 +172,8 @@ pub struct PendingCalls {
     next_ordinal: u32,
     /// Bytes of headers that the calls keep: bounded by [`super::MAX_PENDING_METADATA`] and those of one call more.
     metadata: u32,
+    /// Bytes of bodies that they keep.
+    bodies: u32,
     /// When calls to give up were looked for.
     pub(super) looked: Timestamp,
     /// Calls decided so far.
@@ -424,7 +432,7 @@ impl PendingCalls {
     /// About how many bytes of memory they take.
     #[must_use]
     pub fn memory(&self) -> usize {
-        size_of::<Self>() + self.calls.len() * WAITING + self.metadata()
+        size_of::<Self>() + self.calls.len() * WAITING + self.metadata() + self.bodies as usize
     }
 
     /// Reads what the next event will need: its own parts stand in different cache lines, and so do those of the oldest call.
@@ -444,6 +452,17 @@ impl PendingCalls {
             self.metadata = self.metadata.saturating_sub(metadata_size(&pending.call) as u32);
         }
         pending
+    }
+
+    /// Calls that wait have bodies of so many bytes more.
+    pub(super) fn note_bodies(&mut self, bytes: usize) {
+        self.bodies = self.bodies.saturating_add(bytes as u32);
+    }
+
+    /// A call with bodies of so many bytes is decided.
+    #[cold]
+    pub(super) fn drop_bodies(&mut self, bytes: usize) {
+        self.bodies = self.bodies.saturating_sub(bytes as u32);
     }
 
     /// Whether no call waits, and none that is decided can still change.

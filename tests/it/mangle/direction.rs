@@ -23,7 +23,7 @@ fn client_of(frames: &[Frame]) -> String {
         .iter()
         .filter_map(|output| match output {
             Output::Connection(connection) => Some(connection.client.to_string()),
-            Output::Call(_) => None,
+            Output::Call(_) | Output::Learned(_) => None,
         })
         .collect();
     let [client] = &connections[..] else { panic!("{outputs:?}") };

@@ -5,8 +5,8 @@ use super::super::hpack::List;
 use super::super::known::{Name, Value};
 use super::super::quote::parse_quote;
 use crate::event::{
-    Answer, Begin, BizStatus, CallId, Event, GoAway, GrpcCode, GrpcStatus, Head, Headers, Names, Pairs as _, Part,
-    Quoted, Rpc, Side, Status, Text, Transport,
+    Answer, Begin, BizStatus, CallId, Event, GoAway, GrpcCode, GrpcStatus, Head, Headers, Names, Pairs as _,
+    Part, Quoted, Rpc, Side, Status, Text, Transport,
 };
 use crate::layout::Layout;
 use crate::protocol::Emit;
@@ -183,14 +183,12 @@ pub(super) fn emit_goaway(
 }
 
 impl super::Streams {
-    /// Notes how the messages of a side are compressed, if their bodies are wanted.
+    /// Notes how the messages of a side are compressed whose bodies are wanted.
+    #[cold]
     pub(super) fn note_encoding(&mut self, id: u32, side: Side, list: List<'_>) {
-        if self.bodies.is_none() {
-            return;
-        }
         let Some(stream) = self.open.get_mut(&id) else { return };
         let Some(bodies) = &mut stream.bodies else { return };
-        let bodies = side.of_mut(&mut **bodies);
+        let bodies = side.of_mut(bodies);
         if let Some(value) = list.get(Name::GrpcEncoding) {
             bodies.set_encoding(value);
         } else if let Some(web) = &stream.web {

@@ -35,7 +35,8 @@ use super::grpc::{self, Content, Scanner};
 use super::hpack::List;
 use super::known::Name;
 use crate::event::{
-    CallId, Event, GrpcCode, GrpcStatus, HalfClose, Head, Names, Open, Pairs, Part, Reset, Rpc, Side, Status, Text,
+    CallId, Event, GrpcCode, GrpcStatus, HalfClose, Head, Names, Open, Pairs, Part, Reset, Rpc, Side, Status,
+    Text,
 };
 use crate::protocol::Emit;
 use loss_proof::{Proof, Untracked};
@@ -334,7 +335,9 @@ impl Streams {
         let is_call = matches!(state, State::Call);
         let typed = matches!(content, Some(Content::Grpc(_)));
         self.insert(id, Stream { typed, ..Stream::new(state, loss) });
-        self.note_encoding(id, span.side, list);
+        if self.bodies.is_some() {
+            self.note_encoding(id, span.side, list);
+        }
         if is_call {
             self.emit_request(id, span, list, codec_of(content), cut, emit);
         }
@@ -423,7 +426,7 @@ impl Streams {
         let mut emit_parts = |side: Side, emit: &mut Emit<'_>| {
             if let Some(bodies) = &mut kept {
                 let at = side.of(&pending.parts).map_or(0, |(span, _)| self.reachable(span).start);
-                side.of_mut(&mut **bodies).emit(side, CallId::Stream(i64::from(id)), at, emit);
+                side.of_mut(bodies).emit(side, CallId::Stream(i64::from(id)), at, emit);
             }
             if let Some((span, messages)) = *side.of(&pending.parts) {
                 let layouts = *side.of(&layouts);
@@ -455,6 +458,10 @@ impl Streams {
         let HeaderBlock { span, end_stream, list, cut } = block;
         let http = http_status(list);
         let interim = http.is_some_and(|code| (100..200).contains(&code));
+        if self.bodies.is_some() {
+            self.reach(id);
+            self.note_encoding(id, span.side, list);
+        }
         let Some(stream) = self.reach(id).filter(|stream| !matches!(stream.state, State::Done)) else {
             return;
         };
@@ -463,8 +470,6 @@ impl Streams {
         }
         stream.http = stream.http.or(http);
         let content = content_of(list);
-        self.note_encoding(id, span.side, list);
-        let Some(stream) = self.open.get(&id) else { return };
         if stream.web.is_some() || (content == Some(Content::Other) && self.adopt(id, list)) {
             return self.web_answer(id, &block, emit);
         }
@@ -496,7 +501,7 @@ impl Streams {
             State::Orphan | State::ProvenOrphan => {
                 *stream.scanner(span.side) = Scanner::START;
                 if let Some(bodies) = &mut stream.bodies {
-                    span.side.of_mut(&mut **bodies).find();
+                    span.side.of_mut(bodies).find();
                 }
             }
             State::Done => {}
@@ -581,7 +586,7 @@ impl Streams {
         side.of_mut(&mut stream.json).feed(data);
         if let Some(bodies) = &mut stream.bodies {
             let in_step = begins.is_some() && side.of(&stream.scanners).is_between();
-            let bodies = side.of_mut(&mut **bodies);
+            let bodies = side.of_mut(bodies);
             if in_step {
                 bodies.find();
             }

@@ -167,7 +167,7 @@ impl Stream {
         self.scanner(side).skip(missing);
         side.of_mut(&mut self.json).skip();
         if let Some(bodies) = &mut self.bodies {
-            side.of_mut(&mut **bodies).skip(missing);
+            side.of_mut(bodies).skip(missing);
         }
         if let Some(web) = &mut self.web {
             web.skip(of_client, missing);
@@ -193,7 +193,7 @@ impl Stream {
     pub(super) fn emit_bodies(&mut self, id: u32, span: Span, ends: bool, emit: &mut Emit<'_>) {
         let cut = self.is_truncated();
         if let Some(bodies) = &mut self.bodies {
-            let bodies = span.side.of_mut(&mut **bodies);
+            let bodies = span.side.of_mut(bodies);
             if ends {
                 bodies.finish(cut);
             }

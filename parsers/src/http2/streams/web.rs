@@ -153,6 +153,12 @@ impl Streams {
         let HeaderBlock { span, end_stream, list, cut } = *block;
         let Some(stream) = self.open.get_mut(&id) else { return };
         let (http, begun) = (stream.http, stream.response == Response::Begun);
+        if let (Some(bodies), false) = (&mut stream.bodies, begun)
+            && let Some(claim) = list.get(Name::ContentType).and_then(claim_of_type)
+        {
+            // Where the request could not be read to its end, the answer's own type is what is certain.
+            span.side.of_mut(bodies).set_shape(claim.form.shape());
+        }
         stream.response = Response::Begun;
         let Some(web) = &mut stream.web else { return };
         if begun {
@@ -205,7 +211,7 @@ impl Streams {
             messages += web.feed(of_client, begins, data);
         }
         if let Some(bodies) = &mut stream.bodies {
-            side.of_mut(&mut **bodies).feed(data);
+            side.of_mut(bodies).feed(data);
         }
         let Some((span, end_stream)) = ends else { return messages };
         match &mut stream.state {

@@ -150,8 +150,7 @@ fn variable_header<'a>(
 
 /// The first `limit` bytes of a payload that was compressed with zlib, and whether there may be more of it.
 fn inflate(compressed: &[u8], limit: usize) -> (Vec<u8>, bool) {
-    let mut inflated =
-        Vec::with_capacity(limit.min(compressed.len().saturating_mul(4).max(INFLATE_LEAST)));
+    let mut inflated = Vec::with_capacity(limit.min(compressed.len().saturating_mul(4).max(INFLATE_LEAST)));
     let mut stream = Decompress::new(true);
     loop {
         let before = (stream.total_in(), stream.total_out());

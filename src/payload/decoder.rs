@@ -1,0 +1,232 @@
+//! Decodes the bodies of calls, in the order in which the calls come out, and lets what they say into the records.
+
+use std::num::NonZeroU32;
+use std::sync::{PoisonError, RwLock};
+
+use rpcscope_parsers::Rpc;
+
+use super::names::static_name;
+use super::redact::{REDACTED, Redaction};
+use super::{Bodies, RawBody};
+use crate::body::{self, BODY_LIMIT, Context, Decoded, Descriptions, ExceptionName, NoteKind, Value};
+use crate::calls::record::{Call, CallKind, Carrier, Class, Finding};
+
+/// What is shown of the bodies of a call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Payload {
+    /// Messages of the caller.
+    pub request: Vec<Decoded>,
+    /// Messages of the callee.
+    pub response: Vec<Decoded>,
+    /// The exception that the IDL declares: an object of its name, its field and its fields.
+    pub exception: Option<Value>,
+    /// A gRPC status with details: an object of code, message and details.
+    pub error: Option<Value>,
+    /// Records have it (`--payload`), not only whoever asks for single fields.
+    pub shown: bool,
+}
+
+/// Decodes bodies.
+#[derive(Debug)]
+pub struct BodyDecoder {
+    /// Grows while descriptions pass by.
+    descriptions: RwLock<Descriptions>,
+    redaction: Redaction,
+    limit: NonZeroU32,
+    shown: bool,
+}
+
+impl Default for BodyDecoder {
+    fn default() -> Self {
+        Self::new(Descriptions::default(), Redaction::Nothing, None, false)
+    }
+}
+
+impl BodyDecoder {
+    /// Decodes with these descriptions, messages of at most `limit` bytes. `shown`: whole bodies go into the records.
+    #[must_use]
+    pub fn new(
+        descriptions: Descriptions,
+        redaction: Redaction,
+        limit: Option<NonZeroU32>,
+        shown: bool,
+    ) -> Self {
+        let limit = limit.or(NonZeroU32::new(BODY_LIMIT as u32)).unwrap_or(NonZeroU32::MAX);
+        Self { descriptions: RwLock::new(descriptions), redaction, limit, shown }
+    }
+
+    /// The most bytes of a message.
+    #[must_use]
+    pub fn limit(&self) -> NonZeroU32 {
+        self.limit
+    }
+
+    /// What is not to be shown.
+    #[must_use]
+    pub fn redaction(&self) -> &Redaction {
+        &self.redaction
+    }
+
+    /// The names of all described fields, sorted.
+    #[must_use]
+    pub fn field_names(&self) -> Vec<String> {
+        self.descriptions.read().unwrap_or_else(PoisonError::into_inner).field_names()
+    }
+
+    /// Adds a description that passed by: a serialised `google.protobuf.FileDescriptorProto`.
+    pub fn learn(&self, file: &[u8]) {
+        self.descriptions.write().unwrap_or_else(PoisonError::into_inner).learn_file(file);
+    }
+
+    /// Decodes the bodies of a call, and lets the record say what they show.
+    pub fn decode(&self, call: &mut Call) {
+        if let Some(mut bodies) = call.bodies.take() {
+            let descriptions = self.descriptions.read().unwrap_or_else(PoisonError::into_inner);
+            self.decode_messages(&descriptions, call, &mut bodies);
+            self.decode_status(&descriptions, call, &mut bodies);
+            call.bodies = Some(bodies);
+        }
+        if self.redaction.is_on() {
+            self.redact_texts(call);
+        }
+    }
+
+    fn decode_messages(&self, descriptions: &Descriptions, call: &mut Call, bodies: &mut Bodies) {
+        let mut exception = None;
+        let mut payload = Payload { shown: self.shown, ..Payload::default() };
+        for (answer, body) in bodies.take_messages() {
+            if answer && is_error_body(call) {
+                continue;
+            }
+            let mut decoded = decode_body(descriptions, call, answer, &body);
+            for note in &decoded.notes {
+                call.findings.insert(finding_of(note.kind));
+            }
+            self.redaction.apply(&mut decoded);
+            if let Some(found) = decoded.exception.take() {
+                exception = Some(found);
+            } else if answer {
+                payload.response.push(decoded);
+            } else {
+                payload.request.push(decoded);
+            }
+        }
+        if let Some(exception) = exception {
+            payload.exception = Some(exception_value(&exception));
+            name_exception(call, exception);
+        }
+        bodies.payload = payload;
+    }
+
+    /// Opens the details of a gRPC status.
+    fn decode_status(&self, descriptions: &Descriptions, call: &mut Call, bodies: &mut Bodies) {
+        let Some(status) = bodies.status.take() else { return };
+        let mut details = body::decode_details(&status, descriptions);
+        if details.is_empty() {
+            return;
+        }
+        for detail in &mut details {
+            self.redaction.value(detail);
+        }
+        if !descriptions.is_empty() {
+            name_details(call, &details);
+        }
+        let mut error = Vec::new();
+        error.extend(call.outcome.code.map(|code| ("code".to_owned(), Value::Int(code))));
+        let message = call
+            .outcome
+            .message
+            .clone()
+            .map(|text| if self.redaction.hides("message") { REDACTED.to_owned() } else { text });
+        error.extend(message.map(|text| ("message".to_owned(), Value::Text(text))));
+        error.push(("details".to_owned(), Value::List(details)));
+        bodies.payload.error = Some(Value::Object(error));
+    }
+
+    /// Replaces what else of the record the peers' applications wrote: the text of the error, and the texts beside it.
+    fn redact_texts(&self, call: &mut Call) {
+        if self.redaction.hides("message")
+            && let Some(message) = &mut call.outcome.message
+        {
+            REDACTED.clone_into(message);
+        }
+        let outcome = &mut call.outcome;
+        if !outcome.biz_extra().is_empty() {
+            for (name, text) in &mut outcome.extra().biz_extra {
+                if self.redaction.hides(name) {
+                    REDACTED.clone_into(text);
+                }
+            }
+        }
+        if !outcome.details().is_empty() {
+            // Their text holds fields of any name.
+            for (_, text) in &mut outcome.extra().details {
+                REDACTED.clone_into(text);
+            }
+        }
+    }
+}
+
+/// Decodes one body.
+fn decode_body(descriptions: &Descriptions, call: &Call, answer: bool, body: &RawBody) -> Decoded {
+    let context = Context {
+        rpc: call.rpc,
+        codec: call.codec,
+        service: call.service.as_deref(),
+        method: call.method.as_deref(),
+        answer,
+        encoding: body.encoding.as_deref(),
+    };
+    body::decode(&body.bytes, &context, descriptions)
+}
+
+/// Whether the answer's body is no message but says what went wrong, which the record has already.
+fn is_error_body(call: &Call) -> bool {
+    matches!(call.rpc, Rpc::Connect | Rpc::Triple)
+        && call.kind == CallKind::Unary
+        && call.outcome.class != Some(Class::Ok)
+}
+
+fn finding_of(kind: NoteKind) -> Finding {
+    match kind {
+        NoteKind::DescriptionMismatch => Finding::DescriptionMismatch,
+        NoteKind::MethodAmbiguous => Finding::MethodAmbiguous,
+        NoteKind::Undecodable => Finding::UndecodableBody,
+        NoteKind::Cut => Finding::BodyCut,
+    }
+}
+
+/// An exception as the record has it.
+fn exception_value(exception: &ExceptionName) -> Value {
+    let mut parts = Vec::new();
+    parts.extend(exception.name.clone().map(|name| ("name".to_owned(), Value::Text(name))));
+    parts.push(("field".to_owned(), Value::Text(exception.field.clone())));
+    parts.push(("fields".to_owned(), exception.fields.clone()));
+    Value::Object(parts)
+}
+
+/// Lets a record say which exception of the IDL its answer holds.
+fn name_exception(call: &mut Call, exception: ExceptionName) {
+    let Some(name) = exception.name.filter(|_| call.outcome.carrier == Carrier::IdlException) else { return };
+    call.outcome.code_name = static_name(&name);
+    if call.outcome.message.is_none() {
+        call.outcome.message = exception.message;
+    }
+    if let (None, Some(code)) = (call.outcome.code, exception.code) {
+        call.outcome.code = Some(code);
+        call.findings.insert(Finding::CodeFromField);
+    }
+}
+
+/// Lets the texts of details say what only a description names.
+fn name_details(call: &mut Call, details: &[Value]) {
+    let texts = &mut call.outcome.extra().details;
+    for ((name, text), detail) in texts.iter_mut().zip(details) {
+        if !name.starts_with("google.rpc.")
+            && let Value::Object(fields) = detail
+        {
+            let fields = fields.iter().filter(|(name, _)| name != "@type").cloned().collect();
+            *text = Value::Object(fields).to_json();
+        }
+    }
+}
