@@ -91,7 +91,7 @@ fn reasons(exchange: &[Said], payload: usize) -> Vec<Option<&'static str>> {
     let (outputs, _) = support::outputs(&mut Memory { packets, at: 0 }, &options);
     let reason = |output: &Output| match output {
         Output::Connection(connection) => Some(connection.reason),
-        Output::Call(_) => None,
+        Output::Call(_) | Output::Learned(_) => None,
     };
     outputs.iter().filter_map(reason).collect()
 }
