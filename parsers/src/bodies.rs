@@ -4,7 +4,9 @@ mod stream;
 
 pub(crate) use stream::{Shape, StreamBodies};
 
-use crate::event::{Body, CallId, Event, Head};
+use hashbrown::HashMap;
+
+use crate::event::{Body, CallId, Event, Head, Side};
 use crate::protocol::Emit;
 use crate::session::At;
 
@@ -35,6 +37,34 @@ impl BodySpan {
     #[must_use]
     pub fn moved(self, len: usize) -> Self {
         Self { start: self.start + len, end: self.end.saturating_add(len as u64), ..self }
+    }
+}
+
+/// The most streams of which it is remembered how their messages are compressed.
+const ENCODINGS_LIMIT: usize = 1024;
+
+/// How the messages of streams are compressed, by who sends them and the number of the stream.
+#[derive(Debug, Default)]
+pub struct Encodings(HashMap<(Side, u32), &'static str>);
+
+impl Encodings {
+    /// Remembers what the beginning of a stream says.
+    pub fn note(&mut self, side: Side, stream: u32, encoding: &'static str) {
+        if self.0.len() >= ENCODINGS_LIMIT {
+            self.0.clear();
+        }
+        self.0.insert((side, stream), encoding);
+    }
+
+    /// How the messages of a stream are compressed; `None` if they are not.
+    #[must_use]
+    pub fn of(&self, side: Side, stream: u32) -> Option<&'static str> {
+        self.0.get(&(side, stream)).copied()
+    }
+
+    /// Memory taken in addition to its own size, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.0.capacity() * size_of::<((Side, u32), &str)>()
     }
 }
 

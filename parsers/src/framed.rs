@@ -3,9 +3,9 @@
 
 use nom::Err;
 
-use crate::bodies::{Bodies, BodySpan};
+use crate::bodies::{Bodies, BodySpan, Encodings};
 use crate::error::{Error, Layer, ParseResult, missing};
-use crate::event::{CallId, Complete, Event, Pairs, Side, Transport};
+use crate::event::{CallId, Complete, Event, Head, Pairs, Side, Transport};
 use crate::foreign::{Language, Strange, Watch};
 use crate::protocol::{Emit, Session};
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step};
@@ -78,8 +78,9 @@ pub trait Framing: Send + 'static {
     fn metadata(&self, _side: Side, _input: &[u8], _each: &mut dyn FnMut(&[u8], &[u8])) {}
 
     /// Where the body is in the message that `parse` found at the beginning of `input`. Called only for messages whose bodies are
-    /// wanted, so it may read the head again. `None`: it has none, or what there is is read already (exceptions).
-    fn body(&self, _side: Side, _input: &[u8]) -> Option<BodySpan> {
+    /// wanted, so it may read the head again. `None`: it has none, or what there is is read already (exceptions). How the messages of a
+    /// stream are compressed is remembered in `encodings`, where its first message says it.
+    fn body(&self, _side: Side, _input: &[u8], _encodings: &mut Encodings) -> Option<BodySpan> {
         None
     }
 
@@ -109,7 +110,7 @@ pub trait Framing: Send + 'static {
 pub fn session<F: Framing>(framing: F) -> Box<dyn Session> {
     let inbound = [Inbound::default(), Inbound::default()];
     let watch = framing.language().map(Watch::new);
-    Box::new(Core::new(FramedReader { framing, inbound, watch, faults: Faults::default() }))
+    Box::new(Core::new(FramedReader { framing, inbound, watch, faults: Faults::default(), bodies: None }))
 }
 
 /// A message whose event was emitted and whose body is still passing.
@@ -140,8 +141,6 @@ struct Inbound {
     unknown_cut: bool,
     /// It has sent requests.
     asks: bool,
-    /// The bodies of its messages, if somebody asked for them.
-    bodies: Option<Box<Bodies>>,
 }
 
 impl Inbound {
@@ -151,12 +150,12 @@ impl Inbound {
     }
 
     /// Reports that the current message has ended before `at`.
-    fn complete(&mut self, at: At, emit: &mut Emit<'_>) {
+    fn complete(&mut self, at: At, bodies: &mut Option<Box<BothBodies>>, emit: &mut Emit<'_>) {
         if let Some(PendingBody { id, bytes }) = self.pending.take() {
             let truncated = self.truncated;
             let end = at.offset.saturating_sub(1);
-            if let Some(bodies) = &mut self.bodies {
-                bodies.end(At { offset: end, ..at }, id, emit);
+            if let Some(bodies) = bodies {
+                bodies.of(at.side).end(At { offset: end, ..at }, id, emit);
             }
             emit(at.side, &Event::Complete(Complete { id, end, bytes, truncated }));
         }
@@ -185,32 +184,9 @@ impl Inbound {
                 self.pending = Some(PendingBody { id: head.id, bytes });
                 self.truncated = truncated;
             }
-            if self.bodies.is_some() {
-                let id = (left == 0).then_some(head.id);
-                self.begin_body(at, header, here as usize, truncated, id, emit);
-            }
         }
         emit(at.side, event);
         if left > 0 { Step::Body(here as usize, left) } else { Step::Done(here as usize) }
-    }
-
-    /// Collects the body of a message of which `here` bytes are there; with an `id` they are all, and its event comes next.
-    #[cold]
-    fn begin_body<F: Framing>(
-        &mut self,
-        at: At,
-        header: &WireHeader<'_, F>,
-        here: usize,
-        truncated: bool,
-        id: Option<CallId>,
-        emit: &mut Emit<'_>,
-    ) {
-        let Some(bodies) = &mut self.bodies else { return };
-        let span = header.framing.body(at.side, header.input).filter(|_| !truncated);
-        bodies.begin(span, header.input.get(..here).unwrap_or_default());
-        if let Some(id) = id {
-            bodies.end(at.after(here.saturating_sub(1)), id, emit);
-        }
     }
 
     /// Emits the event of a message without a length, whose body begins after `bytes` bytes.
@@ -232,9 +208,6 @@ impl Inbound {
             self.pending = Some(PendingBody { id: head.id, bytes: bytes as u64 });
             self.truncated = truncated;
         }
-        if self.bodies.is_some() {
-            self.begin_body(at, header, bytes, truncated, None, emit);
-        }
         emit(at.side, event);
     }
 
@@ -244,6 +217,7 @@ impl Inbound {
         body: UnsizedBody,
         at: At,
         input: &[u8],
+        bodies: &mut Option<Box<BothBodies>>,
         emit: &mut Emit<'_>,
     ) -> Result<Step, Error> {
         let skipped = match body {
@@ -268,21 +242,21 @@ impl Inbound {
             Ok(Skipped::Done(len)) => (len, true),
             Err(error) => {
                 self.truncate();
-                if let Some(bodies) = &mut self.bodies {
-                    bodies.lose();
+                if let Some(bodies) = bodies {
+                    bodies.of(at.side).lose();
                 }
-                self.complete(at, emit);
+                self.complete(at, bodies, emit);
                 return Err(error);
             }
         };
         if let Some(pending) = &mut self.pending {
             pending.bytes += len as u64;
         }
-        if let Some(bodies) = &mut self.bodies {
-            bodies.add(input.get(..len).unwrap_or_default());
+        if let Some(bodies) = bodies {
+            bodies.of(at.side).add(input.get(..len).unwrap_or_default());
         }
         if ended {
-            self.complete(at.after(len), emit);
+            self.complete(at.after(len), bodies, emit);
         }
         Ok(Step::Done(len))
     }
@@ -320,6 +294,44 @@ struct FramedReader<F> {
     inbound: [Inbound; 2],
     watch: Option<Watch>,
     faults: Faults,
+    /// The bodies of messages, if somebody asked for them.
+    bodies: Option<Box<BothBodies>>,
+}
+
+/// The bodies of messages that somebody asked for.
+struct BothBodies {
+    sides: [Bodies; 2],
+    encodings: Encodings,
+}
+
+impl BothBodies {
+    fn of(&mut self, side: Side) -> &mut Bodies {
+        side.of_mut(&mut self.sides)
+    }
+
+    fn memory(&self) -> usize {
+        self.sides.iter().map(Bodies::memory).sum::<usize>() + self.encodings.memory()
+    }
+
+    /// Collects the body of the message with which the input of `header` begins. `total`: its size; if all of it is there, its event
+    /// comes next.
+    #[cold]
+    fn begin<F: Framing>(
+        &mut self,
+        at: At,
+        head: &Head,
+        header: &WireHeader<'_, F>,
+        total: Option<u64>,
+        emit: &mut Emit<'_>,
+    ) {
+        let span = header.framing.body(at.side, header.input, &mut self.encodings);
+        let here = total.map_or(header.input.len(), |total| header.input.len().min(total as usize));
+        let bodies = self.of(at.side);
+        bodies.begin(span, header.input.get(..here).unwrap_or_default());
+        if total == Some(here as u64) {
+            bodies.end(at.after(here.saturating_sub(1)), head.id, emit);
+        }
+    }
 }
 
 impl<F: Framing> FramedReader<F> {
@@ -387,7 +399,7 @@ impl<F: Framing> Reader for FramedReader<F> {
     fn head(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
         let inbound = at.side.of_mut(&mut self.inbound);
         if let Some(body) = inbound.unsized_body.take() {
-            return inbound.advance(body, at, input, emit).unwrap_or_else(|error| {
+            return inbound.advance(body, at, input, &mut self.bodies, emit).unwrap_or_else(|error| {
                 self.lose(at.side);
                 self.faults.note(error);
                 Step::Lost(0)
@@ -404,9 +416,16 @@ impl<F: Framing> Reader for FramedReader<F> {
         let header = WireHeader { framing: &self.framing, side: at.side, input };
         let error = match &mut parsed {
             Ok(Parsed::Message { event, bytes }) if *bytes > 0 => {
+                if let (Some(bodies), Some(head)) = (&mut self.bodies, event.head()) {
+                    bodies.begin(at, head, &header, Some(*bytes), emit);
+                }
                 return inbound.emit(at, event, &header, *bytes, false, emit);
             }
             Ok(Parsed::Unsized { event, head, format }) if (1..=input.len()).contains(head) => {
+                if let (Some(bodies), Some(known)) = (&mut self.bodies, event.head()) {
+                    let header = WireHeader { input: input.get(..*head).unwrap_or_default(), ..header };
+                    bodies.begin(at, known, &header, None, emit);
+                }
                 inbound.emit_unsized(at, event, &header, *head, false, emit);
                 inbound.unsized_body = Some(UnsizedBody::Whole(*format));
                 return Step::Done(*head);
@@ -442,23 +461,22 @@ impl<F: Framing> Reader for FramedReader<F> {
     }
 
     fn body(&mut self, at: At, bytes: &[u8], left: u64, emit: &mut Emit<'_>) {
-        let inbound = at.side.of_mut(&mut self.inbound);
-        if let Some(bodies) = &mut inbound.bodies {
-            bodies.add(bytes);
+        if let Some(bodies) = &mut self.bodies {
+            bodies.of(at.side).add(bytes);
         }
         if left == 0 {
-            inbound.complete(at.after(bytes.len()), emit);
+            at.side.of_mut(&mut self.inbound).complete(at.after(bytes.len()), &mut self.bodies, emit);
         }
     }
 
     fn body_lost(&mut self, at: At, _missing: Option<u64>, left: u64, emit: &mut Emit<'_>) {
         let inbound = at.side.of_mut(&mut self.inbound);
         inbound.truncate();
-        if let Some(bodies) = &mut inbound.bodies {
-            bodies.lose();
+        if let Some(bodies) = &mut self.bodies {
+            bodies.of(at.side).lose();
         }
         if left == 0 {
-            inbound.complete(at, emit);
+            inbound.complete(at, &mut self.bodies, emit);
         }
         if std::mem::take(&mut inbound.unknown_cut) {
             emit_lost(at.side, at.offset, emit);
@@ -474,8 +492,8 @@ impl<F: Framing> Reader for FramedReader<F> {
         let inbound = at.side.of_mut(&mut self.inbound);
         inbound.unknown_cut = false;
         inbound.truncate();
-        if let Some(bodies) = &mut inbound.bodies {
-            bodies.lose();
+        if let Some(bodies) = &mut self.bodies {
+            bodies.of(at.side).lose();
         }
         if let (Some(UnsizedBody::Rest(skip)), Some(missing)) = (&mut inbound.unsized_body, missing)
             && skip.lose(missing)
@@ -486,7 +504,7 @@ impl<F: Framing> Reader for FramedReader<F> {
             return Gap::InStep;
         }
         inbound.unsized_body = None;
-        inbound.complete(at, emit);
+        inbound.complete(at, &mut self.bodies, emit);
         emit_lost(at.side, at.offset, emit);
         Gap::Lost
     }
@@ -517,21 +535,21 @@ impl<F: Framing> Reader for FramedReader<F> {
             }
         }
         // A body that did not come to its end stays open: the connection's end is what decides its call.
-        let inbound = at.side.of_mut(&mut self.inbound);
-        inbound.pending = None;
-        if let Some(bodies) = &mut inbound.bodies {
-            bodies.give_up();
+        at.side.of_mut(&mut self.inbound).pending = None;
+        if let Some(bodies) = &mut self.bodies {
+            bodies.of(at.side).give_up();
         }
     }
 
     fn collect_bodies(&mut self, limit: usize) {
-        for inbound in &mut self.inbound {
-            inbound.bodies = Some(Box::new(Bodies::new(limit)));
-        }
+        self.bodies = Some(Box::new(BothBodies {
+            sides: [Bodies::new(limit), Bodies::new(limit)],
+            encodings: Encodings::default(),
+        }));
     }
 
     fn memory(&self) -> usize {
-        self.inbound.iter().filter_map(|inbound| inbound.bodies.as_ref()).map(|bodies| bodies.memory()).sum()
+        self.bodies.as_ref().map_or(0, |bodies| bodies.memory())
     }
 
     fn datagram(&mut self, at: At, bytes: &[u8], emit: &mut Emit<'_>) {
@@ -549,9 +567,9 @@ impl<F: Framing> Reader for FramedReader<F> {
                     head.bytes = sent;
                     head.truncated |= cut || sent > bytes.len() as u64;
                 }
-                let inbound = at.side.of_mut(&mut self.inbound);
-                if let (Some(kept), Some(head)) = (&mut inbound.bodies, event.head()) {
-                    kept.datagram(at, head, self.framing.body(at.side, bytes), bytes, emit);
+                if let (Some(kept), Some(head)) = (&mut self.bodies, event.head()) {
+                    let span = self.framing.body(at.side, bytes, &mut kept.encodings);
+                    kept.of(at.side).datagram(at, head, span, bytes, emit);
                 }
                 emit(at.side, &event);
             }
@@ -571,9 +589,9 @@ impl<F: Framing> Reader for FramedReader<F> {
                     head.bytes = bytes.len() as u64;
                     head.truncated |= cut || !whole;
                 }
-                let inbound = at.side.of_mut(&mut self.inbound);
-                if let (Some(kept), Some(head)) = (&mut inbound.bodies, event.head()) {
-                    kept.datagram(at, head, self.framing.body(at.side, bytes), bytes, emit);
+                if let (Some(kept), Some(head)) = (&mut self.bodies, event.head()) {
+                    let span = self.framing.body(at.side, bytes, &mut kept.encodings);
+                    kept.of(at.side).datagram(at, head, span, bytes, emit);
                 }
                 emit(at.side, &event);
             }

@@ -63,7 +63,7 @@ impl Type {
             Self::List => "list of texts",
             Self::Map => "map of texts",
             Self::Packets => "packet numbers",
-            Self::Body => "fields of messages",
+            Self::Body => "fields",
         }
     }
 
@@ -521,10 +521,10 @@ keys! {
         "bodies of the callee's messages (with --payload)",
         |c| messages(c, |payload| &payload.response);
     "exception": Type::Body,
-        "exception of the IDL: name, field, fields (with --payload)",
+        "exception of the IDL: name and fields (with --payload)",
         |c| body_part(c, |payload| payload.exception.as_ref());
     "error": Type::Body,
-        "gRPC status with details: code, message, details (with --payload)",
+        "gRPC status with its details (with --payload)",
         |c| body_part(c, |payload| payload.error.as_ref());
     "packets" | "packet": Type::Packets,
         "numbers of the first and last packet of the call",

@@ -15,6 +15,7 @@ mod hosts;
 mod known_links;
 mod likely;
 mod mangle;
+mod payload;
 mod peers;
 mod replay;
 #[cfg(target_os = "linux")]

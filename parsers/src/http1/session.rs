@@ -1,5 +1,7 @@
 //! The state of one connection: where each side stands in its messages, and which bodies are read for a call.
 
+use std::num::NonZeroU32;
+
 use super::body::{self, Chunks, Length};
 use super::calls;
 use super::exchanges::{Asked, Exchanges};
@@ -44,8 +46,6 @@ struct Open {
     bytes: Option<u64>,
     purpose: Purpose,
     truncated: bool,
-    /// Its body, if it is wanted and its message was emitted already.
-    body: Option<Box<StreamBodies>>,
 }
 
 /// What the body of a message is for.
@@ -53,8 +53,8 @@ struct Open {
 pub(super) enum Purpose {
     /// Nothing.
     Pass,
-    /// Its message was emitted, and its end has to be.
-    Announced,
+    /// Its message was emitted, and its end has to be, and before it the body, if that is wanted.
+    Announced(Option<Box<StreamBodies>>),
     /// It is read as a message of Connect or its kin.
     Web(Box<Web>),
     /// It is kept to be read as a thrift message. `orphan`: an answer whose request was not seen. `broken`: bytes of it
@@ -79,7 +79,7 @@ pub(super) struct Connection {
     watch: Watch,
     faults: Faults,
     /// Up to which size the bodies of messages are wanted, if they are.
-    bodies: Option<usize>,
+    bodies: Option<NonZeroU32>,
 }
 
 /// The whole size of a message, where its head says it.
@@ -169,7 +169,8 @@ impl Placed<'_> {
         }
         place(event, self.at.offset, bytes.unwrap_or(0), more, self.cut);
         emit(self.at.side, event);
-        if more { Purpose::Announced } else { Purpose::Pass }
+        let body = self.bodies.filter(|_| more).map(|limit| Box::new(self.collect(Shape::Whole, limit)));
+        if more { Purpose::Announced(body) } else { Purpose::Pass }
     }
 }
 
@@ -184,6 +185,11 @@ impl Connection {
             faults: Faults::default(),
             bodies: None,
         })
+    }
+
+    /// Up to which size the bodies of messages are wanted, if they are.
+    fn limit(&self) -> Option<usize> {
+        self.bodies.map(|limit| limit.get() as usize)
     }
 
     fn direction(&mut self, side: Side) -> &mut Direction {
@@ -202,7 +208,7 @@ impl Connection {
         match head::parse_head(input)? {
             Some(head) => {
                 let sent = input.get(..head.len).unwrap_or_default();
-                let bodies = self.bodies;
+                let bodies = self.limit();
                 self.take_head(&Placed { head: &head, sent, at, available: input, cut: false, bodies }, emit)
             }
             None => Ok(Step::Need(Need::Line(HEAD_LIMIT))),
@@ -224,11 +230,10 @@ impl Connection {
         };
         head.len = input.len();
         self.take_sides(at.side, emit);
-        let bodies = self.bodies;
+        let bodies = self.limit();
         let placed = Placed { head: &head, sent: &sent, at, available: input, cut: true, bodies };
         let purpose = self.take_request(&placed, method, Length::UntilClose, emit);
-        let open = Open { start: at.offset, bytes: None, purpose, truncated: true, body: None };
-        self.direction(at.side).open = Some(open);
+        self.direction(at.side).open = Some(Open { start: at.offset, bytes: None, purpose, truncated: true });
     }
 
     /// Reads a line of a chunked body.
@@ -296,9 +301,7 @@ impl Connection {
             }
         };
         let bytes = whole_size(head, length);
-        let wanted = self.bodies.filter(|_| matches!(purpose, Purpose::Announced));
-        let body = wanted.map(|limit| Box::new(placed.collect(Shape::Whole, limit)));
-        let open = Some(Open { start: at.offset, bytes, purpose, truncated: false, body });
+        let open = Some(Open { start: at.offset, bytes, purpose, truncated: false });
         *self.direction(at.side) = Direction { phase, open };
         Ok(step)
     }
@@ -407,7 +410,7 @@ impl Connection {
     /// Reads the thrift message that was kept and emits what it says; `end` is where it ends, or goes on if `more`.
     fn emit_thrift(&mut self, end: At, more: bool, emit: &mut Emit<'_>) {
         let Some(open) = &mut self.direction(end.side).open else { return };
-        let after = if more { Purpose::Announced } else { Purpose::Pass };
+        let after = if more { Purpose::Announced(None) } else { Purpose::Pass };
         let (head, content, orphan, broken) = match std::mem::replace(&mut open.purpose, after) {
             Purpose::Thrift { head, content, orphan, broken } => (head, content, orphan, broken),
             other => {
@@ -435,7 +438,7 @@ impl Connection {
         match message {
             Some(mut event) => {
                 place(&mut event, start, bytes, more, truncated);
-                if let Some(limit) = self.bodies {
+                if let Some(limit) = self.limit() {
                     let body = calls::thrift_body(&content).filter(|body| body.len() <= limit);
                     let whole = body.is_some() && !more && !truncated;
                     let bytes = body.filter(|_| whole).unwrap_or_default();
@@ -469,12 +472,12 @@ impl Connection {
             direction.phase = Phase::Message;
         }
         let Some(mut open) = direction.open.take() else { return };
-        if let Some(body) = &mut open.body {
+        if let Purpose::Announced(Some(body)) = &mut open.purpose {
             body.finish(open.truncated);
             body.emit(side, CallId::Order, offset.saturating_sub(1), emit);
         }
         let bytes = open.bytes.unwrap_or(offset - open.start);
-        if matches!(open.purpose, Purpose::Announced) {
+        if matches!(open.purpose, Purpose::Announced(_)) {
             let (id, end, truncated) = (CallId::Order, offset.saturating_sub(1), open.truncated);
             emit(side, &Event::Complete(Complete { id, end, bytes, truncated }));
         }
@@ -547,16 +550,14 @@ impl Reader for Connection {
         let of = |direction: &Direction| match direction.open.as_ref().map(|open| &open.purpose) {
             Some(Purpose::Thrift { head, content, .. }) => head.capacity() + content.capacity(),
             Some(Purpose::Web(web)) => web.memory(),
+            Some(Purpose::Announced(Some(body))) => body.memory(),
             _ => 0,
         };
-        let bodies = self.directions.iter().filter_map(|direction| direction.open.as_ref()?.body.as_ref());
-        self.exchanges.memory()
-            + self.directions.iter().map(of).sum::<usize>()
-            + bodies.map(|body| body.memory()).sum::<usize>()
+        self.exchanges.memory() + self.directions.iter().map(of).sum::<usize>()
     }
 
     fn collect_bodies(&mut self, limit: usize) {
-        self.bodies = Some(limit);
+        self.bodies = u32::try_from(limit).ok().and_then(NonZeroU32::new);
     }
 
     fn head(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
@@ -586,7 +587,7 @@ impl Reader for Connection {
         }
         match &mut self.direction(at.side).open {
             Some(Open { purpose: Purpose::Web(web), .. }) => web.body(at, bytes, emit),
-            Some(Open { body: Some(body), .. }) => body.feed(bytes),
+            Some(Open { purpose: Purpose::Announced(Some(body)), .. }) => body.feed(bytes),
             _ => self.keep_content(end, bytes, emit),
         }
         if left == 0 {
@@ -597,13 +598,11 @@ impl Reader for Connection {
     fn body_lost(&mut self, at: At, missing: Option<u64>, left: u64, emit: &mut Emit<'_>) {
         if let Some(open) = &mut self.direction(at.side).open {
             open.truncated = true;
-            if let Some(body) = &mut open.body {
-                body.skip(missing);
-            }
             match &mut open.purpose {
                 Purpose::Thrift { broken, .. } => *broken = true,
                 Purpose::Web(web) => web.skip(missing),
-                Purpose::Pass | Purpose::Announced => {}
+                Purpose::Announced(Some(body)) => body.skip(missing),
+                Purpose::Pass | Purpose::Announced(None) => {}
             }
         }
         if left == 0 {

@@ -13,13 +13,12 @@ mod frame;
 mod stream;
 mod unary;
 
-use hashbrown::HashMap;
 use nom::Err;
 
 use self::fields::ProtobufFields;
 use self::frame::{FrameHead, FrameType, HEAD_LEN, MAGIC, frame_head};
 use self::unary::Role;
-use crate::bodies::BodySpan;
+use crate::bodies::{BodySpan, Encodings};
 use crate::error::{Layer, ParseResult, in_layer, incomplete, wrong};
 use crate::event::{Side, Text};
 use crate::foreign::Language;
@@ -74,9 +73,6 @@ fn codec_name(content_type: i32) -> Option<&'static str> {
         _ => return None,
     })
 }
-
-/// The most streams of which it is remembered how their messages are compressed.
-const ENCODINGS_LIMIT: usize = 1024;
 
 /// The name of a `TrpcCompressType` (trpc-go `codec/compress.go`), as `grpc-encoding` has it; `None` for no compression. zlib's
 /// format is what HTTP calls deflate.
@@ -188,9 +184,6 @@ struct Frames {
     caller: Option<Side>,
     /// A request without an id was seen, so that an answer without an id means something.
     zero_id: bool,
-    /// How the messages of streams are compressed, by who sends them and the stream's number; at most [`ENCODINGS_LIMIT`].
-    /// Boxed, because hardly any stream is.
-    encodings: Option<Box<HashMap<(Side, u32), &'static str>>>,
 }
 
 impl Frames {
@@ -217,13 +210,6 @@ impl Frames {
         match head.frame_type {
             FrameType::Unary => self.read_unary(side, &head, &fields, rest),
             FrameType::Init => {
-                if let Some(name) = fields.number(5).and_then(encoding_name) {
-                    let known = self.encodings.get_or_insert_default();
-                    if known.len() >= ENCODINGS_LIMIT {
-                        known.clear();
-                    }
-                    known.insert((side, head.stream_id), name);
-                }
                 let from_caller = stream::init_is_callers(&fields);
                 if let Some(from_caller) = from_caller {
                     self.caller.get_or_insert(if from_caller { side } else { side.other() });
@@ -323,14 +309,11 @@ impl Framing for Frames {
         }
     }
 
-    fn body(&self, side: Side, input: &[u8]) -> Option<BodySpan> {
+    fn body(&self, side: Side, input: &[u8], encodings: &mut Encodings) -> Option<BodySpan> {
         let (rest, head) = frame_head(input).ok()?;
         let span = BodySpan::from(head.meta_end());
         match head.frame_type {
-            FrameType::Data => {
-                let encoding = self.encodings.as_ref().and_then(|known| known.get(&(side, head.stream_id)));
-                Some(BodySpan { encoding: encoding.copied(), ..span })
-            }
+            FrameType::Data => Some(BodySpan { encoding: encodings.of(side, head.stream_id), ..span }),
             FrameType::Unary => {
                 let fields = ProtobufFields::read(rest.get(..head.meta_len())?).ok()?;
                 let attachment = fields.number(12).unwrap_or(0);
@@ -339,7 +322,12 @@ impl Framing for Frames {
                 let end = u64::from(head.total).checked_sub(attachment)?;
                 Some(BodySpan { end, encoding: encoding_name(encoding), ..span })
             }
-            FrameType::Init | FrameType::Feedback | FrameType::Close => None,
+            FrameType::Init => {
+                let fields = ProtobufFields::read(rest.get(..head.meta_len())?).ok()?;
+                encodings.note(side, head.stream_id, encoding_name(fields.number(5)?)?);
+                None
+            }
+            FrameType::Feedback | FrameType::Close => None,
         }
     }
 

@@ -34,7 +34,7 @@ use nom::number::streaming::be_u32;
 use super::dissect::dissect_message;
 use super::message::parse_message;
 use super::probe::Verdict;
-use crate::bodies::BodySpan;
+use crate::bodies::{BodySpan, Encodings};
 use crate::error::{Layer, Parse, ParseResult, incomplete, placed, wrong};
 use crate::event::Side;
 use crate::foreign::Language;
@@ -281,7 +281,7 @@ impl Framing for ThriftFraming {
         }
     }
 
-    fn body(&self, _side: Side, input: &[u8]) -> Option<BodySpan> {
+    fn body(&self, _side: Side, input: &[u8], _encodings: &mut Encodings) -> Option<BodySpan> {
         let transport = self.detected.next(input).ok()?;
         (transport.functions().body)(input)
     }

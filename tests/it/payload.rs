@@ -1,0 +1,181 @@
+//! Bodies of messages: what the records say of them is what the peers sent, by the names of the descriptions.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rpcscope::body::{Descriptions, Sources};
+use rpcscope::payload::BodyDecoder;
+use rpcscope::payload::redact::Redaction;
+use rpcscope::pipeline::{Options, Output};
+use rpcscope::source::files;
+use serde_json::Value;
+
+use crate::support;
+
+/// What describes the messages.
+#[derive(Clone, Copy)]
+enum Described {
+    Idl(&'static str),
+    Proto(&'static str),
+    Set(&'static str),
+    /// Server reflection on the wire.
+    Wire,
+}
+
+fn path(name: &str) -> PathBuf {
+    support::captures().join("payload").join(name)
+}
+
+fn decoder(described: Described, redaction: Redaction) -> BodyDecoder {
+    let mut sources = Sources::default();
+    match described {
+        Described::Idl(folder) => sources.idl.push(path(folder)),
+        Described::Proto(folder) => sources.proto.push(path(folder)),
+        Described::Set(file) => sources.descriptor_sets.push(path(file)),
+        Described::Wire => {}
+    }
+    let descriptions = Descriptions::load(&sources).expect("the descriptions are good");
+    BodyDecoder::new(descriptions, redaction, None, true)
+}
+
+/// The records of a capture, without those of reflection itself.
+fn records(capture: &str, described: Described, redaction: Redaction, threads: usize) -> Vec<Value> {
+    let bodies = Some(Arc::new(decoder(described, redaction)));
+    let options = Options { threads, bodies, ..Options::default() };
+    let mut source = files::open(&[path(&format!("{capture}.pcap"))], files::Options::default());
+    let (outputs, _) = support::outputs(&mut source, &options);
+    let calls = outputs.iter().filter_map(|output| match output {
+        Output::Call(call) => Some(support::record(call)),
+        Output::Connection(_) | Output::Learned(_) => None,
+    });
+    let of_reflection =
+        |record: &Value| record["service"].as_str().is_some_and(|name| name.starts_with("grpc.reflection."));
+    calls.filter(|record| !of_reflection(record)).collect()
+}
+
+/// A number, also of a text.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Whether a value is the true one: `"*"` is any, `"#5"` is field 5 by its number, 64-bit numbers may be texts, sets and pairs come in
+/// any order.
+fn is_true(truth: &Value, seen: &Value) -> bool {
+    match (truth, seen) {
+        (Value::String(any), _) if any == "*" => true,
+        (Value::Object(truth), Value::Object(seen)) => {
+            truth.len() == seen.len()
+                && truth.iter().all(|(name, value)| {
+                    seen.get(name.trim_start_matches('#')).is_some_and(|seen| is_true(value, seen))
+                })
+        }
+        (Value::Array(truth), Value::Array(seen)) => {
+            let mut left: Vec<&Value> = seen.iter().collect();
+            truth.len() == seen.len()
+                && truth.iter().all(|value| {
+                    let place = left.iter().position(|seen| is_true(value, seen));
+                    place.map(|place| left.remove(place)).is_some()
+                })
+        }
+        _ if truth == seen || truth.to_string().trim_matches('"') == seen.to_string().trim_matches('"') => {
+            true
+        }
+        // Of fractions, the nearest number of 32 bits is the same one.
+        _ if truth.is_i64() && !seen.is_f64() => false,
+        _ => match (number(truth), number(seen)) {
+            (Some(truth), Some(seen)) => (truth as f32).to_bits() == (seen as f32).to_bits(),
+            _ => false,
+        },
+    }
+}
+
+/// Whether a record says what was sent.
+fn matches(truth: &Value, record: &Value) -> bool {
+    let messages = |value: &Value| match value {
+        Value::Array(messages) if messages.iter().any(|message| !message.is_null()) => value.clone(),
+        Value::String(_) => value.clone(),
+        _ => Value::Array(Vec::new()),
+    };
+    let same = |key: &str| is_true(&messages(&truth[key]), &messages(&record[key]));
+    let exception = &truth["exception"];
+    let named = exception["name"].as_str().filter(|name| *name != "TApplicationException");
+    truth["method"] == record["method"]
+        && same("request")
+        && same("response")
+        && named.is_none_or(|name| {
+            let seen = &record["exception"];
+            let code_name = record["code_name"] == name;
+            seen["name"] == name && is_true(&exception["fields"], &seen["fields"]) && code_name
+        })
+        && (truth["error"]["details"].is_null()
+            || is_true(&truth["error"]["details"], &record["error"]["details"]))
+}
+
+#[test]
+fn every_body_is_what_was_sent() {
+    use Described::{Idl, Proto, Set, Wire};
+    for (capture, described, truth) in [
+        ("thrift-py-framed-binary", Idl("idl"), "payload"),
+        ("thrift-py-framed-binary", Idl("idl-two"), "payload"),
+        ("thrift-py-framed-binary", Idl("idl-old"), "payload-old"),
+        ("thrift-py-buffered-compact", Idl("idl"), "payload"),
+        ("thrift-py-buffered-compact", Idl("idl-old"), "payload-old"),
+        ("grpc-go-unary-types", Proto("proto"), "payload"),
+        ("grpc-go-unary-types", Set("all.pb"), "payload"),
+        ("grpc-go-status-details", Proto("proto"), "payload"),
+        ("grpc-go-old-proto", Proto("proto"), "payload"),
+        ("grpc-go-old-proto", Proto("proto-old"), "payload-old"),
+        ("grpc-go-reflection-v1", Wire, "payload"),
+    ] {
+        let truth = support::lines(&path(&format!("{capture}.{truth}.jsonl")));
+        for threads in [1, 3] {
+            let records = records(capture, described, Redaction::Nothing, threads);
+            assert_eq!(records.len(), truth.len(), "{capture}");
+            let mut left: Vec<&Value> = records.iter().collect();
+            for truth in &truth {
+                let place = left.iter().position(|record| matches(truth, record));
+                let Some(place) = place else { panic!("{capture}: none is\n{truth}\nof\n{left:#?}") };
+                left.remove(place);
+            }
+        }
+    }
+}
+
+#[test]
+fn without_descriptions_thrift_has_numbers_and_exceptions_none_of_their_names() {
+    let records = records("thrift-py-framed-binary", Described::Wire, Redaction::Nothing, 1);
+    assert_eq!(records[1]["request"][0]["1"]["1"], 7, "{}", records[1]);
+    assert_eq!(records[1]["code_name"], Value::Null);
+    assert!(records.iter().all(|record| record["request"].is_array()));
+}
+
+#[test]
+fn an_exception_of_the_idl_gives_name_text_and_code() {
+    let records = records("thrift-py-framed-binary", Described::Idl("idl"), Redaction::Nothing, 1);
+    let of = |name: &str| records.iter().find(|record| record["code_name"] == name).expect(name);
+    assert_eq!((&of("Sold")["message"], &of("Sold")["code"]), (&"sold out: 7".into(), &Value::Null));
+    let denied = of("Denied");
+    assert_eq!((&denied["message"], &denied["code"]), (&"not for you".into(), &403.into()));
+    assert_eq!(denied["findings"], serde_json::json!(["code-from-field"]));
+}
+
+#[test]
+fn redacted_values_are_nowhere_in_the_records() {
+    for (words, hidden, shown) in [
+        (&["message", "reason"][..], &["sold out", "not for you"][..], "A-1"),
+        (&["all"], &["sold out", "not for you", "A-1", "iVBORw0KAP8"], "currency"),
+    ] {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let redaction = Redaction::of(&words);
+        let records = records("thrift-py-framed-binary", Described::Idl("idl"), redaction, 1);
+        let all: String = records.iter().map(Value::to_string).collect();
+        for hidden in hidden {
+            assert!(!all.contains(hidden), "{hidden}");
+        }
+        assert!(all.contains(shown) && all.contains("[redacted]"));
+    }
+}
