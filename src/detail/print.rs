@@ -48,6 +48,10 @@ const SHOWN: &[&str] = &[
     "cancel_path",
     "findings",
     "metadata",
+    "request",
+    "response",
+    "exception",
+    "error",
 ];
 
 /// The style of the text.

@@ -4,6 +4,7 @@ use crate::calls::labels;
 use crate::calls::record::{Call, Carrier, Class, Finding};
 use crate::codes::{self, Family, grpc, http2};
 use crate::explain;
+use crate::payload::Payload;
 use crate::text;
 
 /// A line of the verdict.
@@ -109,7 +110,37 @@ pub fn lines(call: &Call) -> Vec<Line> {
     for finding in call.findings.iter() {
         push("finding", finding.name().to_owned(), explain::finding(finding).meaning);
     }
+    if let Some(bodies) = call.bodies.as_deref() {
+        push_bodies(&bodies.payload, &mut push);
+    }
     lines
+}
+
+/// Most messages of each side that are shown.
+const MAX_MESSAGES: usize = 20;
+
+/// The bodies of the messages: a line each.
+fn push_bodies(payload: &Payload, push: &mut dyn FnMut(&'static str, String, &str)) {
+    for (label, messages) in [("request", &payload.request), ("response", &payload.response)] {
+        for message in messages.iter().take(MAX_MESSAGES) {
+            let name = message.type_name.as_deref().map(|name| text::escape(name).into_owned());
+            let meaning = match (name, message.guessed) {
+                (Some(name), true) => format!("{name}, which is a guess"),
+                (Some(name), false) => name,
+                (None, true) => "Types of fields are a guess: no description names them.".to_owned(),
+                (None, false) => String::new(),
+            };
+            push(label, text::escape(&message.value.to_json()).into_owned(), &meaning);
+        }
+        if messages.len() > MAX_MESSAGES {
+            push(label, format!("{} more messages", messages.len() - MAX_MESSAGES), "");
+        }
+    }
+    for (label, part) in [("exception", &payload.exception), ("error", &payload.error)] {
+        if let Some(part) = part {
+            push(label, text::escape(&part.to_json()).into_owned(), "");
+        }
+    }
 }
 
 #[cfg(test)]

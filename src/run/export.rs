@@ -16,6 +16,11 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     let Some(path) = &view.output else {
         return Err(Failure::Usage("export needs -o FILE for the packets (-o - for standard output)".into()));
     };
+    if !view.input.bodies.redact.is_empty() {
+        return Err(Failure::Usage(
+            "export writes packets as they were captured: --redact can't take anything out of them".into(),
+        ));
+    }
     if !input::can_reread(&view.input) {
         return Err(Failure::Usage(
             "export reads its input twice, which is impossible for standard input and interfaces: save the capture \
