@@ -114,6 +114,10 @@ pub struct Input {
     /// Keep at most this much in all -w files of the run together (10GB); the oldest are deleted.
     #[arg(long = "max-disk", value_name = "SIZE", requires = "write", value_parser = parse_quota)]
     pub max_disk: Option<u64>,
+    /// Put the secrets that were used into the -w file, or the -o file of export, so that others can read its TLS. Whoever has the
+    /// file then can read all that these connections said.
+    #[arg(long = "embed-secrets", requires = "tls_keylog")]
+    pub embed_secrets: bool,
     /// Write each packet to the -w file as soon as it is captured, instead of within half a second.
     #[arg(short = 'U', long = "packet-buffered", requires = "write")]
     pub packet_buffered: bool,

@@ -495,6 +495,9 @@ impl Analyzer {
         self.dropped[0] = self.dropped[0].max(batch.dropped);
         self.take_keys(&batch.secrets);
         for group in batch.records.chunks(GROUP) {
+            if let (Some(keys), Some(first)) = (&self.owner.keys, group.first()) {
+                keys.reach(first.number);
+            }
             if self.table.len() >= LARGE_TABLE {
                 let keys = batch.packets_of(group).filter_map(|packet| self.decoder.peek(&packet));
                 self.table.warm(keys, &self.owner);
@@ -502,6 +505,9 @@ impl Analyzer {
             for packet in batch.packets_of(group) {
                 self.packet(&packet);
             }
+        }
+        if let (Some(keys), Some(last)) = (&self.owner.keys, batch.records.last()) {
+            keys.reach(last.number + 1);
         }
         self.waits = batch.now.is_some();
         if let Some(now) = batch.now {

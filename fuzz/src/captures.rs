@@ -13,6 +13,7 @@ use rpcscope::pipeline::{self, Options, Output, Totals};
 use rpcscope::sink::{Appearance, RecordFormat, RecordWriter, Sink};
 use rpcscope::source::{Batch, CapturePoint, LinkType, Packet, Source, files};
 use rpcscope::time::Timestamp;
+use rpcscope::tls::KeyLogs;
 
 use crate::bytes::Input;
 
@@ -122,9 +123,24 @@ pub fn file_zstd(data: &[u8]) {
     file([0x28, 0xb5, 0x2f, 0xfd], data);
 }
 
+/// The key logs of the bundled captures.
+fn key_logs() -> &'static std::sync::Arc<KeyLogs> {
+    static LOGS: OnceLock<std::sync::Arc<KeyLogs>> = OnceLock::new();
+    LOGS.get_or_init(|| {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../captures/tls");
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let logs: Vec<PathBuf> =
+            files.filter(|path| path.extension().is_some_and(|ending| ending == "keys")).collect();
+        let logs = KeyLogs::new(&logs, false);
+        logs.read();
+        std::sync::Arc::new(logs)
+    })
+}
+
 /// All calls and connections of a file.
 pub(crate) fn outputs(bytes: &[u8], connections: bool) -> (Vec<Output>, Totals) {
-    let options = Options { threads: 1, metadata: true, connections, ..Options::default() };
+    let key_logs = Some(std::sync::Arc::clone(key_logs()));
+    let options = Options { threads: 1, metadata: true, connections, key_logs, ..Options::default() };
     let mut all = Vec::new();
     let mut seen = Totals::default();
     let mut receive = |outputs: &mut Vec<Output>, totals: &Totals| {

@@ -12,6 +12,7 @@ mod reassembly;
 mod seeds;
 mod sessions;
 mod texts;
+mod tls;
 mod traffic;
 
 pub use bodies::{body, body_descriptors, body_idl, body_proto};
@@ -22,6 +23,7 @@ pub use reassembly::reassembly;
 pub use seeds::write_if_asked;
 pub use sessions::{PROTOCOLS, session};
 pub use texts::{escape, explain, filter, time};
+pub use tls::{tls_keylog, tls_records};
 pub use traffic::traffic;
 
 /// Most bytes of an input that a target looks at.

@@ -32,6 +32,8 @@ fn seeds(target: &str, root: &Path) -> Vec<Vec<u8>> {
         "body_proto" => described(root, "proto"),
         "body_descriptors" => described(root, "pb"),
         "body" => BODIES.iter().map(|bytes| bytes.to_vec()).collect(),
+        "tls_records" => captures(root).iter().map(|file| payloads(file)).collect(),
+        "tls_keylog" => key_log_lines(root),
         "time" => TIMES.iter().map(|text| text.as_bytes().to_vec()).collect(),
         _ => match target.strip_prefix("session_") {
             Some(protocol) => conversations(root, &protocol.replace('-', "_")),
@@ -71,6 +73,21 @@ const BODIES: [&[u8]; 6] = [
     b"\x04\x00\x00{\"a\":[1,null,\"x\"]}",
     b"\x05\x00\x00\x08\x00\x01\x06\x01k\x10\x05\x19\x00\x01\x0c\x2a\x06\x01s\x0b",
 ];
+
+/// The first line of each bundled key log.
+fn key_log_lines(root: &Path) -> Vec<Vec<u8>> {
+    let first = |path: &PathBuf| Some(fs::read_to_string(path).ok()?.lines().next()?.as_bytes().to_vec());
+    files(&root.join("captures"), "keys").iter().filter_map(first).collect()
+}
+
+/// What looks like the beginning of a handshake in a capture, in pieces as `tls_records` takes them.
+fn payloads(file: &[u8]) -> Vec<u8> {
+    let hello = file.windows(6).position(|bytes| matches!(bytes, [22, 3, 1 | 3, _, _, 1 | 2]));
+    let Some(from) = hello else { return Vec::new() };
+    let bytes = &file[from..(from + 2000).min(file.len())];
+    let pieces = bytes.chunks(255).flat_map(|piece| [&[piece.len() as u8][..], piece].concat());
+    std::iter::once(0).chain(pieces).collect()
+}
 
 /// The beginnings of all bundled captures, each cut behind a whole packet.
 fn captures(root: &Path) -> Vec<Vec<u8>> {

@@ -55,6 +55,9 @@ pub(super) fn run(
 ) -> Result<Totals, SourceError> {
     let limits = options.limits.shared(threads);
     let options = &Options { limits, ..options.clone() };
+    if let Some(key_logs) = &options.key_logs {
+        key_logs.begin(threads);
+    }
     let feed = Feed::new(source, &options.stop, threads);
     let mut shards = Shard::split(threads, first_share(threads)).into_iter();
     let own = shards.next().unwrap_or_default();

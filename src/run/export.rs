@@ -29,7 +29,7 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
         ));
     }
     let filter = runner::filter(view)?;
-    let opening = Opening::new(&view.input, Some(path))?;
+    let opening = Opening::export(&view.input, path)?;
     // In the sandbox it could not be created.
     let created = PacketWriter::create(path, Rotation::default());
     let mut writer = created.map_err(|error| Failure::Environment(error.to_string()))?;
@@ -39,6 +39,9 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     if wanted.is_empty() {
         complain(&format!("no call matches; {} has no packets", output::name(Some(path))));
         return Ok(status);
+    }
+    if let Some(secrets) = run.key_logs_to_embed(&view.input).and_then(|logs| logs.used_secrets(&mut 0)) {
+        writer.secrets(&[secrets]);
     }
     let mut reopened = input::reopen(&view.input, &run.source);
     let written = export::write(&mut reopened, wanted, &mut writer);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::embed::WithSecrets;
 use super::rights::Rights;
 use super::{Failure, complain, signals};
 use crate::calls::Call;
@@ -23,6 +24,7 @@ use crate::source::site::Sites;
 use crate::source::{
     Batch, Filtered, Limited, Programs, Queued, Reread, Ring, Source, SourceError, Tap, Tee, files,
 };
+use crate::tls::KeyLogs;
 
 /// Smaller files are read too quickly for a progress bar to be useful.
 pub(super) const WORTH_A_BAR: u64 = 32 * 1024 * 1024;
@@ -151,7 +153,11 @@ pub(super) struct Prepared {
 
 /// Opens the interfaces and the `-w` file of the command line. `has_interface`: calls are shown in the live interface. Ctrl-C,
 /// SIGTERM and a hang-up end the source from here on.
-pub(super) fn prepare(input: &Input, has_interface: bool) -> Result<Prepared, Failure> {
+pub(super) fn prepare(
+    input: &Input,
+    has_interface: bool,
+    key_logs: Option<&Arc<KeyLogs>>,
+) -> Result<Prepared, Failure> {
     if input.rotate_count.is_some() && !input.rotates() {
         return Err(Failure::Usage(
             "-W limits the number of rotated files: add -C or -G (or --max-disk) to rotate".into(),
@@ -174,7 +180,7 @@ pub(super) fn prepare(input: &Input, has_interface: bool) -> Result<Prepared, Fa
     let live = if is_live { Some(open_interfaces(input, &stop, rights.is_sealed())?) } else { None };
     // The -w file must belong to the user who takes over.
     rights.hand_over()?;
-    Ok(Prepared { rights, stop, live, filter, tap: tap(input)? })
+    Ok(Prepared { rights, stop, live, filter, tap: tap(input, key_logs)? })
 }
 
 impl Prepared {
@@ -315,7 +321,7 @@ fn refused(refusal: Refusal) -> Failure {
 }
 
 /// Creates the `-w` file.
-fn tap(input: &Input) -> Result<Option<Box<dyn Tap>>, Failure> {
+fn tap(input: &Input, key_logs: Option<&Arc<KeyLogs>>) -> Result<Option<Box<dyn Tap>>, Failure> {
     let Some(path) = &input.write else { return Ok(None) };
     let rotation = Rotation {
         bytes: input.rotate_size.map(|megabytes| megabytes.saturating_mul(1_000_000)),
@@ -325,7 +331,11 @@ fn tap(input: &Input) -> Result<Option<Box<dyn Tap>>, Failure> {
     };
     let writer =
         PacketWriter::create(path, rotation).map_err(|error| Failure::Environment(error.to_string()))?;
-    Ok(Some(Box::new(writer.packet_buffered(input.packet_buffered))))
+    let writer = writer.packet_buffered(input.packet_buffered);
+    Ok(Some(match key_logs.filter(|_| input.embed_secrets) {
+        Some(key_logs) => Box::new(WithSecrets { writer, key_logs: Arc::clone(key_logs), written: 0 }),
+        None => Box::new(writer),
+    }))
 }
 
 /// A progress bar on standard error.

@@ -2,6 +2,7 @@
 
 mod calls;
 mod chains;
+mod embed;
 mod evidence;
 mod explain;
 mod export;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
+use super::embed;
 use super::input::{self, Opened, Prepared, progress_bar};
 use super::memory::Shares;
 use super::output;
@@ -134,15 +135,25 @@ pub(super) struct Opening<'a> {
 impl<'a> Opening<'a> {
     /// Opens the input of a command that writes to `output` (`None`: standard output).
     pub(super) fn new(input: &'a Input, output: Option<&Path>) -> Result<Self, Failure> {
-        Self::with(input, output, false)
+        Self::with(input, output, input.write.as_deref(), false)
+    }
+
+    /// Opens the input of a command that writes packets to `output`.
+    pub(super) fn export(input: &'a Input, output: &Path) -> Result<Self, Failure> {
+        Self::with(input, Some(output), Some(output), false)
     }
 
     /// Opens the input of the live interface.
     pub(super) fn interface(input: &'a Input) -> Result<Self, Failure> {
-        Self::with(input, None, true)
+        Self::with(input, None, input.write.as_deref(), true)
     }
 
-    fn with(input: &'a Input, output: Option<&Path>, has_interface: bool) -> Result<Self, Failure> {
+    fn with(
+        input: &'a Input,
+        output: Option<&Path>,
+        packets: Option<&Path>,
+        has_interface: bool,
+    ) -> Result<Self, Failure> {
         output::check(input, output)?;
         let limits = Shares::of_calls(input).limits();
         let mut options = Options { decode_as: input.decode_as.clone(), limits, ..Options::default() };
@@ -153,6 +164,7 @@ impl<'a> Opening<'a> {
         if let Some(threads) = input.threads {
             options.threads = threads.into();
         }
+        embed::check(input, packets)?;
         let key_logs = input.key_logs().map_err(Failure::Usage)?;
         // Without a key log, secrets can only come inside of files.
         let has_keys = !key_logs.is_empty() || input.interfaces.is_empty();
@@ -161,7 +173,7 @@ impl<'a> Opening<'a> {
         if input.bodies.asks() {
             options.bodies = Some(Arc::clone(&bodies));
         }
-        let prepared = input::prepare(input, has_interface)?;
+        let prepared = input::prepare(input, has_interface, options.key_logs.as_ref())?;
         let output = output::name(output);
         Ok(Self { input, prepared, has_interface, options, bodies, output, losses: Arc::default() })
     }
@@ -201,6 +213,11 @@ impl<'a> Opening<'a> {
 }
 
 impl Run {
+    /// The key logs whose secrets go into a file of packets.
+    pub(super) fn key_logs_to_embed(&self, input: &Input) -> Option<&KeyLogs> {
+        self.options.key_logs.as_deref().filter(|_| input.embed_secrets)
+    }
+
     /// Passes on only calls that match the filter (`-Y`), and notes calls of the `--fail-on` classes.
     pub(super) fn choosing(mut self, filter: Option<Filter>, fail_on: &[Class]) -> Self {
         self.options.metadata |= filter.as_ref().is_some_and(Filter::needs_metadata);

@@ -19,6 +19,11 @@ pub trait Tap: Send {
     fn lost(&self) -> u64 {
         0
     }
+
+    /// Whether the end has to wait until all packets were analysed.
+    fn ends_after_analysis(&self) -> bool {
+        false
+    }
 }
 
 /// Feeds a tap and reports its errors: the first when it happens, and the number of lost packets at the end.
@@ -43,6 +48,11 @@ impl TapFeed {
     ) -> Option<SourceError> {
         let error = self.tap.as_mut()?.packets(batch, name).err()?;
         self.first(&error)
+    }
+
+    /// Whether [`finish`](Self::finish) has to wait until all packets were analysed.
+    fn end_after_analysis(&self) -> bool {
+        self.tap.as_ref().is_some_and(|tap| tap.ends_after_analysis())
     }
 
     /// The end. Returns problems to report.
@@ -90,7 +100,7 @@ impl<S: Source> Source for Tee<S> {
             let inner = &self.inner;
             let name = |number| inner.interface_name(number).map(Into::into);
             self.troubles.extend(self.taps.packets(batch, &name));
-        } else {
+        } else if !self.taps.end_after_analysis() {
             self.finish();
         }
         Ok(more)

@@ -624,7 +624,7 @@ impl Connection {
         let Some(master) = self.master(keys) else { return };
         let handshake = &mut self.handshake;
         for name in handshake.tickets.drain(..).chain(handshake.server_session.clone()) {
-            keys.keep_session(&name, &master);
+            keys.keep_session(&name, &master, self.inner.last.packet);
         }
         handshake.master = Some(master);
     }
@@ -632,7 +632,11 @@ impl Connection {
     /// The master secret, if it is known.
     fn master(&self, keys: &Keys) -> Option<Secret> {
         let logged = || keys.find(self.handshake.client_random.as_ref()?, Label::Master);
-        self.handshake.master.clone().or_else(logged).or_else(|| self.handshake.resumed(keys))
+        self.handshake
+            .master
+            .clone()
+            .or_else(logged)
+            .or_else(|| self.handshake.resumed(keys, self.inner.last.packet))
     }
 
     /// Takes what a protected record holds.
@@ -734,12 +738,13 @@ impl Connection {
 
 impl Handshake {
     /// The master secret of the session that is resumed, if its beginning was seen.
-    fn resumed(&self, keys: &Keys) -> Option<Secret> {
+    fn resumed(&self, keys: &Keys, packet: u64) -> Option<Secret> {
         let [id, ticket] = &self.offered;
-        let by_ticket = ticket.as_ref().and_then(|ticket| keys.session(ticket));
+        let by_ticket = ticket.as_ref().and_then(|ticket| keys.session(ticket, packet));
         // A server that goes on with a session repeats its id.
-        by_ticket
-            .or_else(|| keys.session(id.as_ref().filter(|id| Some(*id) == self.server_session.as_ref())?))
+        by_ticket.or_else(|| {
+            keys.session(id.as_ref().filter(|id| Some(*id) == self.server_session.as_ref())?, packet)
+        })
     }
 }
 

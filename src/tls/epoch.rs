@@ -9,10 +9,14 @@ use rpcscope_parsers::tls::{Label, Opened, Record, RecordKey, Secret, Suite, sch
 
 use super::keys::Keys;
 
-/// Work that one connection may spend on searching, in blocks of a cipher: some ten milliseconds.
-pub(super) const SEARCH: u64 = 1 << 22;
+/// Work that one connection may spend on searching, in blocks of a cipher: some milliseconds.
+pub(super) const SEARCH: u64 = 1 << 20;
 /// Numbers that a record may have in a connection of which nothing was captured before.
 const MAX_NUMBER: u64 = 1 << 16;
+/// The numbers that are tried one after the other, with all secrets, on a connection whose `ClientHello` was not captured.
+const ROUNDS: [std::ops::Range<u64>; 5] = [0..1, 1..64, 64..1024, 1024..16_384, 16_384..MAX_NUMBER];
+/// What making keys costs, in blocks of a cipher.
+const SCHEDULE: u64 = 128;
 /// The fewest bytes that a record of TLS takes: a head and a tag, and a byte in between.
 const LEAST_RECORD: u64 = 22;
 /// Updates of keys that may have been lost in one gap.
@@ -153,65 +157,73 @@ impl Epochs {
     ) -> Result<Hit, Miss> {
         let ahead = if lost > 0 { (lost / LEAST_RECORD + 1).min(MAX_NUMBER) } else { 0 };
         if let Some(current) = &self.current
-            && let Some((number, opened)) = open(&current.key, record, self.number, ahead, budget, out)
+            && let Some(opened) = current.key.open(self.number, record, out)
         {
-            return Ok(self.hit(number, opened));
+            return Ok(self.hit(self.number, opened));
         }
-        let Some(random) = context.random else { return Err(Miss::NoSecret) };
+        let (others, miss) = self.others(context, ahead > 0);
+        // Low numbers of all keys come before high ones of any.
+        for numbers in ROUNDS.iter().take_while(|numbers| numbers.start <= ahead) {
+            let count = numbers.end.min(ahead + 1) - numbers.start;
+            if let Some(current) = self.current.as_ref().filter(|_| numbers.start > 0)
+                && let Some(number) = current.key.find(record, self.number + numbers.start, count, budget)
+                && let Some(opened) = current.key.open(number, record, out)
+            {
+                return Ok(self.hit(number, opened));
+            }
+            let found = others.iter().enumerate().find_map(|(at, other)| {
+                // What comes first costs nothing of the budget.
+                let number = if numbers.start == 0 {
+                    0
+                } else {
+                    other.key.find(record, numbers.start, count, budget)?
+                };
+                Some((at, number, other.key.open(number, record, out)?))
+            });
+            if let Some((at, number, opened)) = found {
+                if let Some(random) = context.random {
+                    context.keys.note_use(random);
+                }
+                self.current = others.into_iter().nth(at);
+                return Ok(self.hit(number, opened));
+            }
+        }
+        Err(miss)
+    }
+
+    /// The keys that may come after the one at hand, and what it means if none of them opens a record. `updated`: also those after updates
+    /// that may have been lost.
+    fn others(&self, context: Context<'_>, updated: bool) -> (Vec<Current>, Miss) {
+        let mut others = Vec::new();
+        let Some(random) = context.random else { return (others, Miss::NoSecret) };
         let of_client = context.of_client.unwrap_or(true);
-        let (mut missing, mut later) = (None, false);
         let (now, least) = (self.current.as_ref().map(|current| current.stage), self.least);
         let is_later =
             |stage: &Stage| now.is_none_or(|now| *stage > now) && least.is_none_or(|least| *stage >= least);
+        let mut missing = None;
         for stage in Stage::ALL.into_iter().filter(is_later) {
             let Some(label) = stage.label(of_client) else { continue };
             let Some(secret) = context.keys.find(random, label) else {
                 missing = Some(stage);
                 continue;
             };
-            later = true;
-            let opened = context.suites(&secret).find_map(|suite| {
+            others.extend(context.suites(&secret).filter_map(|suite| {
                 let key = schedule::traffic_key(suite, &secret)?;
-                let (number, opened) = open(&key, record, 0, ahead, budget, out)?;
-                Some((suite, key, number, opened))
-            });
-            if let Some((suite, key, number, opened)) = opened {
-                context.keys.note_use(random);
-                self.current = Some(Current { stage, secret, suite, key });
-                return Ok(self.hit(number, opened));
-            }
+                Some(Current { stage, secret: secret.clone(), suite, key })
+            }));
         }
-        if ahead > 0
-            && let Some((current, number, opened)) = self.find_updated(record, ahead, budget, out)
-        {
-            self.current = Some(current);
-            return Ok(self.hit(number, opened));
-        }
-        let traffic = missing == Some(Stage::Traffic);
-        Err(match missing {
-            Some(_) if traffic => Miss::NoSecret,
-            Some(_) if later && !self.has_opened => Miss::Passed,
-            Some(_) if !later => Miss::NoSecret,
+        let miss = match missing {
+            Some(stage) if stage == Stage::Traffic || others.is_empty() => Miss::NoSecret,
+            Some(_) if !self.has_opened => Miss::Passed,
             _ => Miss::Wrong,
-        })
-    }
-
-    /// Keys that were updated in a gap.
-    fn find_updated(
-        &self,
-        record: &Record<'_>,
-        ahead: u64,
-        budget: &mut u64,
-        out: &mut Vec<u8>,
-    ) -> Option<(Current, u64, Opened)> {
-        let mut next = self.current.as_ref().filter(|current| current.stage == Stage::Traffic)?.next()?;
-        for _ in 0..MAX_UPDATES {
-            if let Some((number, opened)) = open(&next.key, record, 0, ahead, budget, out) {
-                return Some((next, number, opened));
-            }
-            next = next.next()?;
+        };
+        if let Some(current) =
+            self.current.as_ref().filter(|current| updated && current.stage == Stage::Traffic)
+        {
+            let next = |current: &Current| current.next();
+            others.extend(std::iter::successors(next(current), next).take(MAX_UPDATES));
         }
-        None
+        (others, miss)
     }
 
     /// Looks for the secret that opens a record of a connection whose `ClientHello` was not captured. `from_start`: the record may be the
@@ -232,17 +244,20 @@ impl Epochs {
             context.of_client.is_none_or(|known| known == of_client) && (from_start || is_traffic)
         };
         let labels: Vec<Label> = labels.into_iter().filter(is_possible).collect();
-        // First each secret with the number 0, which is cheap.
-        let rounds: &[u64] = if from_start { &[1, MAX_NUMBER] } else { &[MAX_NUMBER] };
-        let found = rounds.iter().find_map(|count| {
+        // All secrets with low numbers come before any with high ones.
+        let found = ROUNDS.iter().find_map(|numbers| {
             context.keys.search(&labels, MAX_SECRETS, |random, label, secret| {
                 context.suites(secret).find_map(|suite| {
                     let is_slow = !matches!(suite.cipher, rpcscope_parsers::tls::suite::Cipher::Gcm(_));
-                    if is_slow && *count > 1 && record.fragment.len() > MAX_SLOW {
+                    if is_slow && numbers.start > 0 && record.fragment.len() > MAX_SLOW {
+                        return None;
+                    }
+                    *budget = budget.checked_sub(SCHEDULE).unwrap_or_default();
+                    if *budget == 0 {
                         return None;
                     }
                     let key = schedule::traffic_key(suite, secret)?;
-                    let number = key.find(record, 0, *count, budget)?;
+                    let number = key.find(record, numbers.start, numbers.end - numbers.start, budget)?;
                     let (stage, of_client) = match label {
                         Label::ClientTraffic => (Stage::Traffic, true),
                         Label::ServerTraffic => (Stage::Traffic, false),
@@ -267,22 +282,6 @@ impl Epochs {
             self.current.as_ref().map_or((Stage::Traffic, 0), |current| (current.stage, current.key.lead()));
         Hit { opened, stage, number, lead }
     }
-}
-
-/// Opens a record that has the number `number`, or one of the `ahead` numbers after it.
-fn open(
-    key: &RecordKey,
-    record: &Record<'_>,
-    number: u64,
-    ahead: u64,
-    budget: &mut u64,
-    out: &mut Vec<u8>,
-) -> Option<(u64, Opened)> {
-    if let Some(opened) = key.open(number, record, out) {
-        return Some((number, opened));
-    }
-    let number = key.find(record, number + 1, ahead, budget)?;
-    Some((number, key.open(number, record, out)?))
 }
 
 impl Current {

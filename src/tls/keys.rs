@@ -1,20 +1,17 @@
 //! What the connections of one thread ask for secrets.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hashbrown::HashMap;
 use rpcscope_parsers::tls::keylog::Random;
 use rpcscope_parsers::tls::{Label, Secret};
 
 use super::logs::KeyLogs;
+use super::sessions::Turn;
 use super::store::{Secrets, Store};
 
 /// What a Decryption Secrets Block with a TLS key log says it holds.
-const TLS_KEY_LOG: u32 = 0x544c_534b;
-/// Sessions of TLS 1.2 that can be resumed and are remembered, about 100 bytes each; the oldest are forgotten first.
-const MAX_SESSIONS: usize = 1 << 16;
+pub(super) const TLS_KEY_LOG: u32 = 0x544c_534b;
 
 /// The secrets that the connections of one thread can have.
 #[derive(Debug)]
@@ -25,7 +22,8 @@ pub struct Keys {
     blocks_version: AtomicU64,
     /// All secrets that the capture carries count: it was read to its end.
     has_all_blocks: bool,
-    sessions: Mutex<Sessions>,
+    /// The thread's place among those that share the sessions.
+    turn: Turn,
     /// Bytes of ciphertext that wait for keys, and the most that may.
     held: AtomicUsize,
     limit: usize,
@@ -44,11 +42,11 @@ impl Keys {
     #[must_use]
     pub fn new(logs: Arc<KeyLogs>, limit: usize) -> Self {
         Self {
+            turn: Turn::new(logs.turns()),
             logs,
             blocks: Mutex::default(),
             blocks_version: AtomicU64::new(0),
             has_all_blocks: false,
-            sessions: Mutex::default(),
             held: AtomicUsize::new(0),
             limit,
             is_open: AtomicBool::new(true),
@@ -59,7 +57,10 @@ impl Keys {
     /// For whoever reads packets again: all secrets are known.
     #[must_use]
     pub fn complete(logs: Arc<KeyLogs>) -> Self {
-        Self { has_all_blocks: true, is_open: AtomicBool::new(false), ..Self::new(logs, 0) }
+        let mut keys = Self::new(logs, 0);
+        keys.has_all_blocks = true;
+        keys.is_open = AtomicBool::new(false);
+        keys
     }
 
     /// Takes secrets that the capture carries.
@@ -98,7 +99,7 @@ impl Keys {
     /// Changes whenever there are new lines, or sessions that may be resumed.
     #[must_use]
     pub fn version(&self) -> u64 {
-        self.lines() + lock(&self.sessions).version
+        self.lines() + self.logs.sessions().version()
     }
 
     /// Whether a key log was named, or the capture carries secrets.
@@ -150,14 +151,21 @@ impl Keys {
         self.logs.note_use(random);
     }
 
-    /// A session of TLS 1.2 that may be resumed by this ticket or id.
-    pub(super) fn keep_session(&self, name: &[u8], master: &Secret) {
-        lock(&self.sessions).add(name, master);
+    /// A session of TLS 1.2 may be resumed by this ticket or id, from packet `packet` on.
+    pub(super) fn keep_session(&self, name: &[u8], master: &Secret, packet: u64) {
+        self.logs.sessions().add(name, master, packet);
     }
 
-    /// The master secret of the session that is resumed by this ticket or id.
-    pub(super) fn session(&self, name: &[u8]) -> Option<Secret> {
-        lock(&self.sessions).find(name)
+    /// The master secret of the session that is resumed by this ticket or id in packet `packet`. Waits until the other threads have come as
+    /// far, so that their number makes no difference.
+    pub(super) fn session(&self, name: &[u8], packet: u64) -> Option<Secret> {
+        self.turn.wait(packet);
+        self.logs.sessions().find(name, packet)
+    }
+
+    /// All packets of this thread's connections before `packet` have been read.
+    pub fn reach(&self, packet: u64) {
+        self.turn.reach(packet);
     }
 
     /// Reserves room for ciphertext that waits for keys; says whether there was any left.
@@ -185,37 +193,5 @@ impl Keys {
 
     pub(super) fn return_buffer(&self, buffer: Vec<u8>) {
         *lock(&self.plain) = buffer;
-    }
-}
-
-/// Sessions that may be resumed, by a fingerprint of the ticket or id.
-#[derive(Debug, Default)]
-struct Sessions {
-    masters: HashMap<u64, Secret>,
-    order: VecDeque<u64>,
-    hasher: foldhash::fast::FixedState,
-    version: u64,
-}
-
-impl Sessions {
-    fn fingerprint(&self, name: &[u8]) -> u64 {
-        std::hash::BuildHasher::hash_one(&self.hasher, name)
-    }
-
-    fn add(&mut self, name: &[u8], master: &Secret) {
-        let fingerprint = self.fingerprint(name);
-        if self.masters.insert(fingerprint, master.clone()).is_none() {
-            self.order.push_back(fingerprint);
-            self.version += 1;
-            if self.order.len() > MAX_SESSIONS
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.masters.remove(&oldest);
-            }
-        }
-    }
-
-    fn find(&self, name: &[u8]) -> Option<Secret> {
-        self.masters.get(&self.fingerprint(name)).cloned()
     }
 }

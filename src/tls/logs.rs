@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use rpcscope_parsers::tls::Label;
 use rpcscope_parsers::tls::keylog::Random;
 
+use super::keys::TLS_KEY_LOG;
+use super::sessions::{Sessions, Turns};
 use super::store::{Lines, Secrets, Store};
+use crate::source::files;
 
 /// How often live runs look for new lines.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -33,6 +36,8 @@ pub struct KeyLogs {
     /// Packets and keys come at the same time.
     is_live: AtomicBool,
     used: Mutex<Vec<Random>>,
+    sessions: Mutex<Sessions>,
+    turns: Turns,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -86,6 +91,19 @@ impl KeyLogs {
         self.read();
     }
 
+    /// `threads` threads will ask for secrets.
+    pub(crate) fn begin(&self, threads: usize) {
+        self.turns.begin(threads);
+    }
+
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
+    pub(super) fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        lock(&self.sessions)
+    }
+
     pub(super) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
@@ -111,6 +129,14 @@ impl KeyLogs {
         if !used.contains(random) {
             used.push(*random);
         }
+    }
+
+    /// Secrets for a pcapng file: what [`used_lines`](Self::used_lines) says; `None` if there is nothing new.
+    #[must_use]
+    pub fn used_secrets(&self, from: &mut usize) -> Option<files::Secrets> {
+        let (data, used) = self.used_lines(std::mem::replace(from, usize::MAX));
+        *from = used;
+        (!data.is_empty()).then_some(files::Secrets { kind: TLS_KEY_LOG, data })
     }
 
     /// The lines of all connections that were read with them, from number `from` on, and how many connections that are in all.

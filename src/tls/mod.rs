@@ -9,6 +9,7 @@
 //! | `store.rs` | secrets by the random of the `ClientHello` |
 //! | `logs.rs` | key log files, which grow, are replaced, or do not exist yet |
 //! | `keys.rs` | what the connections of one thread ask for secrets |
+//! | `sessions.rs` | sessions of TLS 1.2 that may be resumed |
 //! | `connection.rs` | one connection: its handshake, and what waits for keys |
 //! | `direction.rs` | one direction: records of the stream, and their keys |
 //! | `epoch.rs` | which key opens a record |
@@ -22,6 +23,7 @@ mod facts;
 mod held;
 mod keys;
 mod logs;
+mod sessions;
 mod store;
 
 pub use connection::{Connection, Passed};

@@ -1,5 +1,7 @@
 //! A call in full: what is read from the packets again agrees with the record.
 
+use std::sync::Arc;
+
 use rpcscope::calls::{Call, CallKind, Class, Finding};
 use rpcscope::detail::{self, Detail, print};
 use rpcscope::payload::BodyDecoder;
@@ -16,8 +18,12 @@ const LOOKED_AT: usize = 12;
 
 fn details(path: &std::path::Path) -> Vec<Detail> {
     let paths = [path.to_owned()];
-    let options = Options { metadata: true, threads: 1, ..Options::default() };
-    let calls = support::calls(&paths, &options);
+    let key_logs = support::key_logs(&paths);
+    let options =
+        Options { metadata: true, threads: 1, key_logs: Some(Arc::clone(&key_logs)), ..Options::default() };
+    let mut source = files::open(&paths, files::Options::default());
+    let (outputs, _) = support::outputs(&mut source, &options);
+    let calls: Vec<Call> = outputs.into_iter().filter_map(support::call).collect();
     // Some of every class, because each ends in another way.
     let mut chosen: Vec<&Call> = Vec::new();
     for class in Class::ALL {
@@ -27,7 +33,7 @@ fn details(path: &std::path::Path) -> Vec<Detail> {
         .into_iter()
         .map(|call| {
             let mut source = files::open(&paths, files::Options::default());
-            detail::collect(&mut source, call, &[], None, &BodyDecoder::default())
+            detail::collect(&mut source, call, &[], Some(&key_logs), &BodyDecoder::default())
                 .expect("the capture was read before")
         })
         .collect()

@@ -100,7 +100,10 @@ pub(crate) fn complaints(truth: &[Value], mut records: Vec<Value>) -> Vec<String
 
 /// The differences between the calls of a capture and its truth at `path`.
 fn check(path: &Path, options: &Options) -> Option<String> {
-    let capture = path.to_string_lossy().replace(".truth.jsonl", ".pcap");
+    let mut capture = path.to_string_lossy().replace(".truth.jsonl", ".pcap");
+    if !Path::new(&capture).exists() {
+        capture.push_str("ng");
+    }
     let calls = support::calls(&[capture.clone().into()], options);
     let wrong = complaints(&support::lines(path), calls.iter().map(support::record).collect());
     (!wrong.is_empty()).then(|| format!("{capture}:\n{}", wrong.join("\n")))
@@ -116,7 +119,8 @@ fn every_capture_gives_the_calls_that_the_applications_made() {
 
 /// Everything that comes out of captures that are read as one, byte for byte and in order.
 fn everything(paths: &[PathBuf], threads: usize) -> (Vec<String>, String) {
-    let options = Options { threads, metadata: true, connections: true, ..Options::default() };
+    let key_logs = Some(support::key_logs(paths));
+    let options = Options { threads, metadata: true, connections: true, key_logs, ..Options::default() };
     let mut source = files::open(paths, files::Options::default());
     let (outputs, totals) = support::outputs(&mut source, &options);
     let lines = outputs.iter().map(|output| match output {

@@ -1,10 +1,12 @@
 //! Shared by the tests: bundled captures, and call records of files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rpcscope::calls::Call;
 use rpcscope::pipeline::{self, Options, Output, Totals};
 use rpcscope::source::{Source, files};
+use rpcscope::tls::KeyLogs;
 use serde_json::Value;
 
 /// The folder of the bundled captures.
@@ -26,6 +28,14 @@ pub(crate) fn bundled(ending: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The key logs that stand beside capture files.
+pub(crate) fn key_logs(paths: &[PathBuf]) -> Arc<KeyLogs> {
+    let beside = paths.iter().map(|path| path.with_extension("keys"));
+    let logs = KeyLogs::new(&beside.filter(|path| path.exists()).collect::<Vec<_>>(), false);
+    logs.read();
+    Arc::new(logs)
+}
+
 /// Runs the pipeline over `source` and returns its outputs.
 pub(crate) fn outputs(source: &mut dyn Source, options: &Options) -> (Vec<Output>, Totals) {
     let mut all = Vec::new();
@@ -37,8 +47,9 @@ pub(crate) fn outputs(source: &mut dyn Source, options: &Options) -> (Vec<Output
     (all, totals)
 }
 
-/// The calls of capture files.
+/// The calls of capture files, with the key logs beside them.
 pub(crate) fn calls(paths: &[PathBuf], options: &Options) -> Vec<Call> {
+    let options = &Options { key_logs: Some(key_logs(paths)), ..options.clone() };
     let mut source = files::open(paths, files::Options::default());
     let (all, _) = outputs(&mut source, options);
     let troubles = source.troubles();

@@ -15,8 +15,8 @@ use super::suite::{Aes, Cipher};
 type Block = aes::Block;
 
 impl RecordKey {
-    /// The first number from `from` on, among `count`, under which the record opens. `cost` counts what was tried, in about the blocks of a
-    /// cipher that this takes, and the search ends when it has used up `budget`.
+    /// The first number from `from` on, among `count`, under which the record opens. What was tried is taken from `budget`, in about the
+    /// blocks of a cipher that it takes, and the search ends when nothing is left of it.
     pub fn find(&self, record: &Record<'_>, from: u64, count: u64, budget: &mut u64) -> Option<u64> {
         match (self.kind, self.form()) {
             (Cipher::Gcm(Aes::Bits128), Form::Tls13) => {
@@ -27,9 +27,11 @@ impl RecordKey {
             }
             _ => {
                 let cost = 4 + record.fragment.len() as u64 / 16;
+                let end = from.saturating_add(count.min(*budget / cost));
                 let mut out = Vec::new();
-                (from..from.saturating_add(count))
-                    .find(|number| spend(budget, cost) && self.open(*number, record, &mut out).is_some())
+                let found = (from..end).find(|number| self.open(*number, record, &mut out).is_some());
+                *budget -= found.map_or(end - from, |number| number - from + 1) * cost;
+                found
             }
         }
     }
@@ -66,14 +68,23 @@ impl RecordKey {
         for ((to, tag), hashed) in wanted.iter_mut().zip(tag).zip(hashed) {
             *to = tag ^ hashed;
         }
-        (from..from.saturating_add(count)).find(|number| {
-            let mut block = Block::default();
-            for (to, from) in block.iter_mut().zip(self.nonce(*number).into_iter().chain([0, 0, 0, 1])) {
-                *to = from;
+        let nonce = self.nonce(0);
+        let counted = u64::from_be_bytes(*nonce.last_chunk()?);
+        let mut first = Block::default();
+        for (to, from) in first.iter_mut().zip(nonce.into_iter().chain([0, 0, 0, 1])) {
+            *to = from;
+        }
+        let end = from.saturating_add(count.min(*budget));
+        let found = (from..end).find(|number| {
+            let mut block = first;
+            if let Some(part) = block.get_mut(4..12) {
+                part.copy_from_slice(&(counted ^ number).to_be_bytes());
             }
             cipher.encrypt_block(&mut block);
-            spend(budget, 1) && block == wanted
-        })
+            block == wanted
+        });
+        *budget -= found.map_or(end - from, |number| number - from + 1);
+        found
     }
 }
 
@@ -82,4 +93,79 @@ fn spend(budget: &mut u64, cost: u64) -> bool {
     let left = budget.checked_sub(cost);
     *budget = left.unwrap_or(0);
     left.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::keylog::Random;
+    use super::super::schedule::{connection_keys, traffic_key};
+    use super::super::suite::{Suite, Version};
+    use super::super::{ContentType, Head, Opened, Record, RecordKey, Secret};
+
+    /// A record of 40 bytes that no key has made.
+    fn foreign() -> [u8; 40] {
+        std::array::from_fn(|at| at as u8)
+    }
+
+    fn record(fragment: &[u8]) -> Record<'_> {
+        let head =
+            Head { content_type: ContentType::ApplicationData, version: [3, 3], len: fragment.len() as u16 };
+        Record { head, fragment }
+    }
+
+    fn keys() -> Vec<RecordKey> {
+        let (short, long) = (Secret::new(&[1; 32]).unwrap(), Secret::new(&[1; 48]).unwrap());
+        let random: Random = [2; 32];
+        let all = [0x1301, 0x1302, 0x1303, 0x1304, 0x1305, 0xc02f, 0xc0ac, 0xcca8, 0xc013, 0xc028];
+        all.into_iter()
+            .map(|number| {
+                let suite = Suite::find(number).unwrap();
+                let secret = if suite.hash.len() == 32 { &short } else { &long };
+                if suite.version == Version::TLS13 {
+                    return traffic_key(suite, secret).unwrap();
+                }
+                let [key, _] = connection_keys(suite, &long, &random, &random, false).unwrap();
+                key
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_search_spends_no_more_than_its_budget() {
+        let fragment = foreign();
+        for key in keys() {
+            for budget in [0, 1, 100, 5000] {
+                let mut left = budget;
+                assert_eq!(key.find(&record(&fragment), 0, u64::MAX, &mut left), None, "{key:?}");
+                assert!(left < 32, "{key:?}: {left} of {budget}");
+            }
+            let mut left = 1_000_000;
+            assert_eq!(key.find(&record(&fragment), 7, 100, &mut left), None);
+            assert!(1_000_000 - left < 100 * 16, "{key:?}: {left}");
+        }
+    }
+
+    /// RFC 8448, section 3: application data of the client, its second record being an alert.
+    #[test]
+    fn a_record_is_found_under_its_number_and_no_other() {
+        let bytes = |hex: &str| -> Vec<u8> {
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+        };
+        let secret = bytes("9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5");
+        let key = traffic_key(Suite::find(0x1301).unwrap(), &Secret::new(&secret).unwrap()).unwrap();
+        let data = bytes(
+            "a23f7054b62c94d0affafe8228ba55cbefacea42f914aa66bcab3f2b9819a8a5b46b395bd54a9a20441e2b62974e1f5a6292a2977014bd1e3deae63\
+             aeebb21694915e4",
+        );
+        let alert = bytes("c9872760655666b74d7ff1153efd6db6d0b0e3");
+        let mut out = Vec::new();
+        let opened = key.open(0, &record(&data), &mut out).unwrap();
+        assert_eq!(opened, Opened { content_type: ContentType::ApplicationData, len: 50 });
+        assert_eq!(out[..50], *(0..50).collect::<Vec<u8>>());
+        for (fragment, number) in [(&data, 0), (&alert, 1)] {
+            assert_eq!(key.find(&record(fragment), 0, 10, &mut 1000), Some(number));
+            assert_eq!(key.find(&record(fragment), number + 1, 10, &mut 1000), None);
+        }
+        assert_eq!(key.open(1, &record(&alert), &mut out).unwrap().content_type, ContentType::Alert);
+    }
 }

@@ -61,7 +61,7 @@ fn is_true(record: &Value, truth: &Value) -> bool {
 }
 
 /// Holds the calls of a capture that lost something against those of the whole one.
-fn hold(complaints: &mut Complaints, original: &Original, what: &str, found: &[Value]) {
+pub(super) fn hold(complaints: &mut Complaints, original: &Original, what: &str, found: &[Value]) {
     let proxied = original.calls.iter().any(|call| call.get("via").is_some());
     let blank = |call: &Value| {
         let mut call = call.clone();
@@ -110,7 +110,7 @@ fn hold(complaints: &mut Complaints, original: &Original, what: &str, found: &[V
 }
 
 /// Without the packets at these places.
-fn without(frames: &[Frame], lost: impl Fn(usize) -> bool) -> Vec<Frame> {
+pub(super) fn without(frames: &[Frame], lost: impl Fn(usize) -> bool) -> Vec<Frame> {
     frames.iter().enumerate().filter(|(at, _)| !lost(*at)).map(|(_, frame)| frame.clone()).collect()
 }
 

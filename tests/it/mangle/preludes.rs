@@ -183,6 +183,21 @@ fn without_clients(records: Vec<Value>, prelude: &Prelude) -> Vec<String> {
     essences(&records.into_iter().map(blank).collect::<Vec<_>>())
 }
 
+/// Puts frames behind some preludes, and compares what `read` finds in them with the calls that it found without.
+pub(super) fn try_some(
+    complaints: &mut Complaints,
+    original: &Original,
+    read: &dyn Fn(&[Frame]) -> Vec<Value>,
+) {
+    let Original { name, frames, calls } = original;
+    for prelude in ALL.iter().take(6) {
+        let found = read(&behind(frames, prelude.exchange, false));
+        let found = found.into_iter().map(|record| restored(record, prelude, calls)).collect();
+        let expected = without_clients(calls.clone(), prelude);
+        complaints.same(name, prelude.name, &expected, &without_clients(found, prelude));
+    }
+}
+
 /// The captures whose connections can be put behind a proxy.
 fn whole() -> impl Iterator<Item = &'static Original> {
     let direct = |original: &&Original| original.calls.iter().all(|call| call.get("via").is_none());

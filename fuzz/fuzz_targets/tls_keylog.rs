@@ -1,0 +1,2 @@
+#![no_main]
+rpcscope_fuzz::target!(tls_keylog);

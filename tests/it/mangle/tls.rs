@@ -1,0 +1,233 @@
+//! Records of TLS in whatever segments they come, lost in part, and keys that come when they come.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rpcscope::calls::record::Connection;
+use rpcscope::pipeline::{Options, Output, Totals};
+use rpcscope::source::{Batch, Source, SourceError, files};
+use rpcscope::tls::KeyLogs;
+use serde_json::Value;
+
+use super::frame::{self, Frame};
+use super::wrap::{self, Wrap};
+use super::{Complaints, Memory, Original, essences, loss, preludes, rewrite};
+use crate::support;
+
+/// Captures of each form of record and each way in which keys change, small ones.
+const SMALL: [&str; 9] = [
+    "tls13-trpc-go-openssl",
+    "tls13-openssl-key-update",
+    "tls13-openssl-early-data",
+    "tls13-go-go-hello-retry",
+    "tls13-go-go-chacha20",
+    "tls12-go-go-aes128gcm-ecdsa",
+    "tls12-go-go-chacha20-rsa",
+    "tls12-go-go-aes128cbc-sha-rsa",
+    "tls12-openssl-cbc-encrypt-then-mac",
+];
+
+fn path(name: &str) -> PathBuf {
+    let path = support::captures().join("tls").join(name);
+    if path.extension().is_some() { path } else { path.with_extension("pcap") }
+}
+
+fn packets(frames: &[Frame]) -> Memory {
+    Memory { packets: frames.iter().flat_map(|frame| wrap::wrap(frame, Wrap::Ethernet)).collect(), at: 0 }
+}
+
+/// The calls of frames, with the key log of the capture that they come from.
+fn of_frames(name: &str, frames: &[Frame]) -> Vec<Value> {
+    let key_logs = Some(support::key_logs(&[path(name)]));
+    let options = Options { threads: 1, key_logs, ..Options::default() };
+    let (outputs, _) = support::outputs(&mut packets(frames), &options);
+    outputs.iter().filter_map(support::call_record).collect()
+}
+
+fn original(name: &str) -> Original {
+    let frames = frame::read(&path(name));
+    let calls = of_frames(name, &frames);
+    assert!(!calls.is_empty(), "{name}");
+    Original { name: name.to_owned(), frames, calls }
+}
+
+#[test]
+fn segments_do_not_matter() {
+    let mut complaints = Complaints::default();
+    for (at, name) in SMALL.into_iter().enumerate() {
+        let Original { frames, calls, .. } = original(name);
+        let expected = essences(&calls);
+        // A head of a record has 5 bytes, an explicit nonce 8, a block 16.
+        let sizes = [1, 4, 5, 6, 13, 21, 29, 100];
+        for size in sizes.into_iter().skip(at % 3).step_by(3) {
+            let found = of_frames(name, &rewrite::split(&frames, size));
+            complaints.same(name, &format!("segments of {size}"), &expected, &essences(&found));
+        }
+        for (what, frames) in [
+            ("merged", rewrite::merged(&frames)),
+            ("swapped", rewrite::swapped(&frames, at % 2)),
+            ("repeated", rewrite::repeated(&frames, 2)),
+        ] {
+            complaints.same(name, what, &expected, &essences(&of_frames(name, &frames)));
+        }
+    }
+    complaints.none();
+}
+
+#[test]
+fn lost_packets_claim_nothing_wrong_and_cost_only_what_they_held() {
+    let mut complaints = Complaints::default();
+    for (at, name) in SMALL.into_iter().enumerate() {
+        let original = original(name);
+        let frames = &original.frames;
+        let mut kept = 0;
+        let lost: Vec<usize> = (at % 5..frames.len()).step_by(5).collect();
+        for lost in &lost {
+            let found = of_frames(name, &loss::without(frames, |n| n == *lost));
+            loss::hold(&mut complaints, &original, &format!("without packet {}", lost + 1), &found);
+            kept += usize::from(found.len() + 2 >= original.calls.len());
+        }
+        // Only the hellos of TLS 1.2 take all with them.
+        assert!(kept * 3 >= lost.len() * 2, "{name}: {kept} of {}", lost.len());
+        for first in (at % 4..frames.len()).step_by(11) {
+            let found = of_frames(name, &frames[first..]);
+            loss::hold(&mut complaints, &original, &format!("without the first {first}"), &found);
+        }
+    }
+    complaints.none();
+}
+
+#[test]
+fn tls_behind_a_prelude_is_read() {
+    let mut complaints = Complaints::default();
+    for name in ["tls13-trpc-go-openssl", "tls12-go-go-aes128gcm-ecdsa"] {
+        preludes::try_some(&mut complaints, &original(name), &|frames| of_frames(name, frames));
+    }
+    complaints.none();
+}
+
+/// Packets among which other things happen: `act` is called before each batch, with its number.
+struct Acting<F> {
+    inner: Memory,
+    batches: usize,
+    act: F,
+}
+
+impl<F: FnMut(usize) + Send> Source for Acting<F> {
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
+        (self.act)(self.batches);
+        self.batches += 1;
+        self.inner.next_batch(batch)
+    }
+}
+
+#[test]
+fn keys_may_come_later_than_the_packets_in_any_pieces() {
+    let mut complaints = Complaints::default();
+    for name in ["tls13-go-go-resumed", "tls12-go-go-resumed", "tls12-openssl-session-id-resumed"] {
+        let Original { frames, calls, .. } = original(name);
+        let text = std::fs::read(path(name).with_extension("keys")).unwrap();
+        for pieces in [1, 2] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("keys");
+            let logs = Arc::new(KeyLogs::new(std::slice::from_ref(&file), true));
+            let (shared, text) = (Arc::clone(&logs), text.clone());
+            // From the second of three batches on, a piece before each.
+            let act = move |batch: usize| {
+                if (1..=pieces).contains(&batch) {
+                    let part = text.len().div_ceil(pieces);
+                    let mut out = OpenOptions::new().create(true).append(true).open(&file).unwrap();
+                    out.write_all(text.chunks(part).nth(batch - 1).unwrap_or_default()).unwrap();
+                    shared.read();
+                }
+            };
+            let mut source = Acting { inner: packets(&frames), batches: 0, act };
+            let options = Options { threads: 1, key_logs: Some(logs), ..Options::default() };
+            let (outputs, _) = support::outputs(&mut source, &options);
+            let found: Vec<Value> = outputs.iter().filter_map(support::call_record).collect();
+            complaints.same(name, &format!("{pieces} pieces"), &essences(&calls), &essences(&found));
+        }
+    }
+    complaints.none();
+}
+
+fn connections(name: &str, key_logs: Arc<KeyLogs>) -> (Vec<Connection>, Totals) {
+    let mut source = files::open(&[path(name)], files::Options::default());
+    let options = Options { threads: 1, connections: true, key_logs: Some(key_logs), ..Options::default() };
+    let (outputs, totals) = support::outputs(&mut source, &options);
+    let connections = outputs.into_iter().filter_map(|output| match output {
+        Output::Connection(connection) => Some(*connection),
+        Output::Call(_) | Output::Learned(_) => None,
+    });
+    (connections.collect(), totals)
+}
+
+#[test]
+fn every_connection_says_why_it_is_not_read() {
+    type Logs<'a> = &'a dyn Fn(&str) -> Arc<KeyLogs>;
+    let own = |name: &str| support::key_logs(&[path(name)]);
+    let none = |_: &str| Arc::new(KeyLogs::default());
+    let cases: [(&str, Logs<'_>, &[&str]); 8] = [
+        ("tls13-go-go-chacha20", &none, &["TLS without keys"]),
+        ("tls12-go-go-aes128gcm-ecdsa", &none, &["TLS without keys"]),
+        ("tls11-openssl-cbc", &own, &["TLS of a version that is not read (1.1 and older)"]),
+        ("edit-keylog-of-another-run", &own, &["TLS without a line in the key log"]),
+        ("edit-mid-unreadable-tls12-go-go-gcm", &own, &["TLS whose handshake was not captured"]),
+        ("edit-keylog-lacks-connections", &own, &["TLS without a line in the key log"]),
+        ("tls13-openssl-key-update", &own, &[]),
+        ("noise-https1-pages", &own, &["HTTP/1.1 without RPC"]),
+    ];
+    for (name, logs, expected) in cases {
+        let (connections, _) = connections(name, logs(name));
+        let mut reasons: Vec<&str> = connections.iter().filter_map(|connection| connection.reason).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        assert_eq!(reasons, expected, "{name}");
+        for connection in connections.iter().filter(|connection| connection.bytes != [0, 0]) {
+            let tls = connection.tls.as_ref().unwrap_or_else(|| panic!("{name}: {connection:?}"));
+            assert_eq!(tls.version.is_some(), !name.contains("mid"), "{name}: {tls:?}");
+        }
+    }
+}
+
+#[test]
+fn what_the_handshake_shows_is_there_without_keys() {
+    let (all, _) = connections("tls12-go-go-aes128gcm-ecdsa", Arc::new(KeyLogs::default()));
+    let pairs = all[0].tls.as_ref().unwrap().pairs();
+    let expected = [
+        ("version", "TLS 1.2"),
+        ("suite", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
+        ("server_name", "localhost"),
+        ("alpn", "h2"),
+        ("certificate", "localhost, 127.0.0.1"),
+        ("reason", "TLS without keys"),
+    ];
+    assert_eq!(pairs, expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
+}
+
+#[test]
+fn a_line_that_does_not_fit_is_said_with_the_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    for (name, record) in [("tls13-go-go-chacha20", 0), ("tls12-go-go-aes128gcm-ecdsa", 0)] {
+        let right = std::fs::read_to_string(path(name).with_extension("keys")).unwrap();
+        // Another secret for the same connection.
+        let mut wrong = String::new();
+        for line in right.lines() {
+            let (start, secret) = line.rsplit_once(' ').unwrap();
+            wrong.extend([start, " "]);
+            wrong.extend(secret.chars().rev());
+            wrong.push('\n');
+        }
+        std::fs::write(&file, wrong).unwrap();
+        let logs = KeyLogs::new(std::slice::from_ref(&file), false);
+        logs.read();
+        let (all, _) = connections(name, Arc::new(logs));
+        let tls = all[0].tls.as_ref().unwrap();
+        let expected = format!("TLS that the line in the key log does not open (record {record})");
+        assert_eq!(tls.reason_text(), Some(expected), "{name}: {tls:?}");
+        assert_eq!(all[0].calls, 0);
+    }
+}
