@@ -163,6 +163,12 @@ pub fn verdict(call: &Call) -> String {
                 (Carrier::HttpStatus, Some(code)) => _ = write!(out, "HTTP {code}"),
                 // The reset is the error; its code may say nothing of it.
                 (Carrier::TrpcStreamReset, Some(0)) => out.push_str("stream reset"),
+                (Carrier::IdlException, code) if outcome.code_name.is_some() => {
+                    out.push_str(outcome.code_name.unwrap_or_default());
+                    if let Some(code) = code {
+                        _ = write!(out, " {code}");
+                    }
+                }
                 (_, Some(code)) => _ = write!(out, "{code}"),
                 (Carrier::IdlException, None) => {
                     out.push_str("exception");
@@ -176,6 +182,7 @@ pub fn verdict(call: &Call) -> String {
             // The message says it better where there is one.
             let has_text = outcome.message.as_deref().is_some_and(|message| !message.is_empty());
             let named = outcome.code != Some(0)
+                && carrier != Carrier::IdlException
                 && (!has_text || matches!(carrier, Carrier::GrpcStatus | Carrier::ConnectError));
             if let Some(name) = outcome.code_name.filter(|_| named) {
                 out.push(' ');

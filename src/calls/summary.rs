@@ -100,6 +100,18 @@ fn error(call: &Call) -> String {
     out
 }
 
+/// The name of an exception of the IDL, if a description names it.
+fn outcome_name(call: &Call) -> Option<&'static str> {
+    call.outcome.code_name.filter(|_| call.outcome.carrier == Carrier::IdlException)
+}
+
+/// The text of the error in quotes: ` "sold out"`.
+fn quoted(call: &Call) -> String {
+    let message = call.outcome.message.as_deref().filter(|message| !message.is_empty());
+    let message = message.map(|message| format!(" \"{}\"", text::cut_end(&text::escape(message), QUOTE)));
+    message.unwrap_or_default()
+}
+
 /// The same after a verb: ` with 8 CANCEL`.
 fn with(call: &Call) -> String {
     let error = error(call);
@@ -132,7 +144,14 @@ fn business(call: &Call) -> String {
                 .field_id
                 .map(|field| format!(" (field {field} of its result)"))
                 .unwrap_or_default();
-            format!("exception declared in the IDL{field} thrown by the handler of {operation}; {fine}")
+            match outcome_name(call) {
+                Some(name) => {
+                    format!("exception {name}{} thrown by the handler of {operation}; {fine}", quoted(call))
+                }
+                None => format!(
+                    "exception declared in the IDL{field} thrown by the handler of {operation}; {fine}"
+                ),
+            }
         }
         Carrier::GrpcStatus => format!(
             "business error{error} by the handler of {operation}, with a status that gRPC itself never raises; {fine}"

@@ -34,7 +34,10 @@ fn outcome(call: &Call) -> String {
     match (outcome.class, outcome.carrier) {
         (None, _) => "an answer that was lost".to_owned(),
         (Some(Class::Ok | Class::Oneway), _) => "ok".to_owned(),
-        (Some(Class::Business), Carrier::IdlException) => "an exception of its IDL".to_owned(),
+        (Some(Class::Business), Carrier::IdlException) => match outcome.code_name {
+            Some(name) => format!("the exception {name}"),
+            None => "an exception of its IDL".to_owned(),
+        },
         (Some(Class::Business), _) => format!("business{code}"),
         (Some(Class::Rpc), Carrier::ThriftException) => format!("RPC exception{code}"),
         (Some(Class::Rpc), _) => format!("RPC error{code}"),

@@ -111,8 +111,9 @@ fn matches(truth: &Value, record: &Value) -> bool {
             let code_name = record["code_name"] == name;
             seen["name"] == name && is_true(&exception["fields"], &seen["fields"]) && code_name
         })
-        && (truth["error"]["details"].is_null()
-            || is_true(&truth["error"]["details"], &record["error"]["details"]))
+        && truth["error"]["details"].as_array().is_none_or(|details| {
+            details.is_empty() || is_true(&truth["error"]["details"], &record["error"]["details"])
+        })
 }
 
 #[test]
@@ -161,6 +162,20 @@ fn an_exception_of_the_idl_gives_name_text_and_code() {
     let denied = of("Denied");
     assert_eq!((&denied["message"], &denied["code"]), (&"not for you".into(), &403.into()));
     assert_eq!(denied["findings"], serde_json::json!(["code-from-field"]));
+}
+
+#[test]
+fn an_exception_goes_by_its_name_in_text_and_sentence() {
+    let bodies = Some(Arc::new(decoder(Described::Idl("idl"), Redaction::Nothing)));
+    let calls = support::calls(
+        &[path("thrift-py-framed-binary.pcap")],
+        &Options { threads: 1, bodies, ..Options::default() },
+    );
+    let sold =
+        calls.iter().find(|call| call.outcome.code_name == Some("Sold")).expect("it is in the capture");
+    assert_eq!(rpcscope::calls::labels::verdict(sold), "Sold sold out: 7");
+    let sentence = rpcscope::calls::summary::sentence(sold);
+    assert!(sentence.contains("exception Sold \"sold out: 7\" thrown by"), "{sentence}");
 }
 
 #[test]
