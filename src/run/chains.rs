@@ -4,6 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::{Receiver, unbounded};
+
+use super::linking::Linking;
 use super::memory::Shares;
 use super::runner::{self, Consumer, Opening};
 use super::{Failure, Status, complain, output};
@@ -14,6 +17,7 @@ use crate::filter::Filter;
 use crate::pipeline::Totals;
 use crate::sink::Appearance;
 use crate::sink::chains::{ChainFormat, ChainSink};
+use crate::tui::Update;
 
 /// In live runs, how long a call waits for calls that began before it.
 pub(super) const LIVE_PATIENCE: Duration = Duration::from_secs(10);
@@ -33,35 +37,41 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     run.options.marks = true;
     let shares = Shares::of_chains(&view.input);
     run.options.limits = shares.limits();
-    let options = Options::within(shares.window(&view.input));
     // Linking works best on a whole file, but an endless input can't wait for its end.
     let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
-    let look = Appearance { totals: args.totals, ..output::appearance(view) };
+    let is_live = !view.input.interfaces.is_empty();
+    // Half of what waits for linking may wait before the engine.
+    let max_held = if is_live { shares.max_linked() / 2 } else { shares.window(&view.input) };
     let hints = Hints { ids_only: args.evidence == LinkEvidence::Ids, calls: args.calls.clone() };
     let names = hints.names();
+    let engine = Engine::new(Options {
+        patience,
+        min_confidence: args.min_confidence,
+        metadata: args.metadata || filter.is_some(),
+        ..Options::within(max_held)
+    })
+    .with_hints(hints);
+    let linker = if is_live { Linker::apart(engine, shares.max_linked()) } else { Linker::Here(engine) };
+    let look = Appearance { totals: args.totals, ..output::appearance(view) };
     let mut printer = ChainPrinter {
-        engine: Engine::new(Options {
-            patience,
-            min_confidence: args.min_confidence,
-            metadata: args.metadata || filter.is_some(),
-            ..options
-        })
-        .with_hints(hints),
+        linker,
         names,
-        links: 0,
-        sink: args.format.open(args.summary, out, &look),
-        filter: filter.clone(),
-        metadata: args.metadata,
+        printed: Printed {
+            links: 0,
+            sink: args.format.open(args.summary, out, &look),
+            filter: filter.clone(),
+            metadata: args.metadata,
+        },
     };
     // The filter chooses chains: calls that do not match may belong to one that is printed.
     let status = run.noting(filter, &view.fail_on).drive(&mut printer)?;
-    for shortfall in printer.engine.shortfalls() {
-        complain(&shortfall);
+    if let Linker::Here(engine) = &printer.linker {
+        engine.shortfalls().iter().for_each(|shortfall| complain(shortfall));
     }
     if let Some(complaint) = printer.names.complaint() {
         complain(&complaint);
     }
-    if args.evidence == LinkEvidence::Ids && printer.links == 0 {
+    if args.evidence == LinkEvidence::Ids && printer.printed.links == 0 {
         complain(
             "--evidence ids: no two calls carry the same trace, log or request id, so nothing is linked",
         );
@@ -69,11 +79,38 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     Ok(status)
 }
 
+/// Where calls are linked.
+enum Linker {
+    /// Here: the input can wait.
+    Here(Engine),
+    /// In a thread of its own: the packets of an interface can't.
+    Apart {
+        /// `None` after its end.
+        linking: Option<Linking>,
+        /// Calls since the last batch.
+        calls: Vec<Arc<Call>>,
+        updates: Receiver<Update>,
+    },
+}
+
+impl Linker {
+    fn apart(engine: Engine, limit: usize) -> Self {
+        let (sender, updates) = unbounded();
+        let linking = Linking::start(engine, limit, sender, Arc::default());
+        Self::Apart { linking: Some(linking), calls: Vec::new(), updates }
+    }
+}
+
 /// Links calls and prints the chains.
 struct ChainPrinter {
-    engine: Engine,
+    linker: Linker,
     /// Names in the hints that no call has had yet.
     names: UnusedNames,
+    printed: Printed,
+}
+
+/// What is printed.
+struct Printed {
     /// Links that were made.
     links: u64,
     sink: Box<dyn ChainSink>,
@@ -81,26 +118,48 @@ struct ChainPrinter {
     metadata: bool,
 }
 
-impl ChainPrinter {
+impl Printed {
+    fn chain(&mut self, mut chain: Chain) -> io::Result<()> {
+        self.links += chain.hops.iter().filter(|hop| hop.link.is_some()).count() as u64;
+        // A chain is shown whole if any of its calls matches.
+        let shown =
+            self.filter.as_ref().is_none_or(|filter| chain.hops.iter().any(|hop| filter.matches(&hop.call)));
+        if !shown {
+            return Ok(());
+        }
+        if !self.metadata {
+            for hop in &mut chain.hops {
+                Arc::make_mut(&mut hop.call).metadata.clear();
+            }
+        }
+        self.sink.chain(&chain)
+    }
+
     /// Runs the engine and writes the chains that it completes.
-    fn feed(&mut self, act: impl FnOnce(&mut Engine, &mut dyn FnMut(Chain))) -> io::Result<()> {
-        let Self { engine, sink, filter, metadata, links, .. } = self;
+    fn feed(
+        &mut self,
+        engine: &mut Engine,
+        act: impl FnOnce(&mut Engine, &mut dyn FnMut(Chain)),
+    ) -> io::Result<()> {
         let mut written = Ok(());
-        act(engine, &mut |mut chain: Chain| {
-            *links += chain.hops.iter().filter(|hop| hop.link.is_some()).count() as u64;
-            // A chain is shown whole if any of its calls matches.
-            let shown = filter.as_ref().is_none_or(|f| chain.hops.iter().any(|hop| f.matches(&hop.call)));
-            if !shown || written.is_err() {
-                return;
+        act(engine, &mut |chain: Chain| {
+            if written.is_ok() {
+                written = self.chain(chain);
             }
-            if !*metadata {
-                for hop in &mut chain.hops {
-                    Arc::make_mut(&mut hop.call).metadata.clear();
-                }
-            }
-            written = sink.chain(&chain);
         });
         written
+    }
+
+    /// Writes what the thread has linked.
+    fn take(&mut self, updates: impl Iterator<Item = Update>) -> io::Result<()> {
+        for update in updates {
+            match update {
+                Update::Chains(chains) => chains.into_iter().try_for_each(|chain| self.chain(chain))?,
+                Update::Trouble(shortfall) => complain(&shortfall),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -108,26 +167,108 @@ impl Consumer for ChainPrinter {
     fn call(&mut self, call: &mut Call) -> io::Result<()> {
         self.names.see(call);
         let call = call.take();
-        self.feed(|engine, out| engine.call(call, out))
+        match &mut self.linker {
+            Linker::Here(engine) => self.printed.feed(engine, |engine, out| engine.call(call, out)),
+            Linker::Apart { calls, .. } => {
+                calls.push(Arc::new(call));
+                Ok(())
+            }
+        }
     }
 
     fn progress(&mut self, totals: &Totals) -> io::Result<()> {
-        match totals.span {
-            Some((_, now)) => self.feed(|engine, out| engine.tick(now, totals.oldest_open, out)),
-            None => Ok(()),
+        match &mut self.linker {
+            Linker::Here(engine) => match totals.span {
+                Some((_, now)) => {
+                    self.printed.feed(engine, |engine, out| engine.tick(now, totals.oldest_open, out))
+                }
+                None => Ok(()),
+            },
+            Linker::Apart { linking, calls, updates } => {
+                if let (Some(linking), Some((_, now))) = (linking, totals.span) {
+                    linking.calls(std::mem::take(calls));
+                    linking.tick(now, totals.oldest_open);
+                }
+                self.printed.take(updates.try_iter())
+            }
         }
     }
 
     fn tick(&mut self) -> io::Result<()> {
-        self.sink.tick()
+        self.printed.sink.tick()
     }
 
     fn totals(&mut self, totals: &Totals) -> io::Result<()> {
-        self.feed(Engine::finish)?;
-        self.sink.totals(totals)
+        match &mut self.linker {
+            Linker::Here(engine) => self.printed.feed(engine, Engine::finish)?,
+            Linker::Apart { linking, calls, updates } => {
+                if let Some(mut linking) = linking.take() {
+                    linking.calls(std::mem::take(calls));
+                    if let Some(left_out) = linking.finish() {
+                        complain(&left_out);
+                    }
+                }
+                // Until the thread has ended.
+                self.printed.take(updates.iter())?;
+            }
+        }
+        self.printed.sink.totals(totals)
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.sink.finish()
+        self.printed.sink.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::calls::{Uid, sample};
+
+    /// Counts the calls of its chains.
+    struct Count(Arc<AtomicU64>);
+
+    impl ChainSink for Count {
+        fn chain(&mut self, chain: &Chain) -> io::Result<()> {
+            self.0.fetch_add(chain.hops.len() as u64, Ordering::Relaxed);
+            Ok(())
+        }
+
+        fn finish(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_another_thread_links_is_printed_to_the_end() {
+        for shown in [true, false] {
+            let printed = Arc::<AtomicU64>::default();
+            let mut printer = ChainPrinter {
+                linker: Linker::apart(Engine::new(Options::default()), 1_000),
+                names: Hints::default().names(),
+                printed: Printed {
+                    links: 0,
+                    sink: Box::new(Count(Arc::clone(&printed))),
+                    filter: (!shown).then(|| Filter::parse("code == 12345").unwrap()),
+                    metadata: false,
+                },
+            };
+            let totals = Totals {
+                span: Some((crate::time::Timestamp(0), crate::time::Timestamp(1))),
+                ..Totals::default()
+            };
+            for packet in 0..100 {
+                let mut call = sample::ok();
+                call.uid = Uid { packet, ordinal: 0 };
+                printer.call(&mut call).unwrap();
+                if packet % 10 == 0 {
+                    printer.progress(&totals).unwrap();
+                }
+            }
+            printer.totals(&totals).unwrap();
+            assert_eq!(printed.load(Ordering::Relaxed), if shown { 100 } else { 0 });
+        }
     }
 }

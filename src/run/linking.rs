@@ -1,8 +1,7 @@
-//! Links calls to chains in a separate thread, so that calls appear before their causes are known.
+//! Links calls to chains in a separate thread, for the interface and for live runs.
 //!
-//! Without trace headers, linking can take longer than reading. Reading never waits for it: pending calls are ones that the
-//! interface holds anyway. If many wait, the models of times go first; beyond a limit, calls that are ok stay unlinked and are
-//! counted; only beyond twice the limit failed ones do.
+//! Without trace headers, linking can take longer than reading. Reading never waits for it. If many calls wait, the models of times
+//! go first; beyond a limit, calls that are ok stay unlinked and are counted; only beyond twice the limit failed ones do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -82,6 +81,9 @@ impl Linking {
 
     /// Queues calls for linking.
     pub(super) fn calls(&mut self, mut calls: Vec<Arc<Call>>) {
+        if calls.is_empty() {
+            return;
+        }
         let waiting = self.counts.waiting();
         if waiting + calls.len() > self.limit {
             let all = calls.len();
@@ -93,7 +95,7 @@ impl Linking {
             return;
         }
         self.counts.queued.fetch_add(calls.len() as u64, Ordering::Release);
-        // The thread exits before this handle only if the interface was closed.
+        // The thread exits before this handle only if its receiver has.
         _ = self.tasks.send(Task::Calls(calls));
     }
 
@@ -177,7 +179,7 @@ fn send(updates: &Sender<Update>, counts: &Counts, chains: &mut Vec<Chain>) {
     }
     let calls: usize = chains.iter().map(|chain| chain.hops.len()).sum();
     counts.linked.fetch_add(calls as u64, Ordering::Release);
-    // The send fails only if the interface was closed.
+    // The send fails only if the receiver has ended.
     _ = updates.send(Update::Chains(std::mem::take(chains)));
     _ = updates.send(Update::Linking(counts.state()));
 }
