@@ -51,7 +51,8 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
         ..Options::within(max_held)
     })
     .with_hints(hints);
-    let linker = if is_live { Linker::apart(engine, shares.max_linked()) } else { Linker::Here(engine) };
+    let linker =
+        if is_live { Linker::apart(engine, shares.max_linked()) } else { Linker::Here(Box::new(engine)) };
     let look = Appearance { totals: args.totals, ..output::appearance(view) };
     let mut printer = ChainPrinter {
         linker,
@@ -82,7 +83,7 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
 /// Where calls are linked.
 enum Linker {
     /// Here: the input can wait.
-    Here(Engine),
+    Here(Box<Engine>),
     /// In a thread of its own: the packets of an interface can't.
     Apart {
         /// `None` after its end.
