@@ -146,7 +146,8 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
             }
             let Some(host) = hosts.get(&child.call.client.ip) else { return Vec::new() };
             let joint = host.is_small();
-            let in_work = in_work.at(child.call.client.ip, host, members, child.traits.start, joint);
+            let late = joint && !host.is_shared();
+            let in_work = in_work.at(child.call.client.ip, host, members, child.traits.start, late);
             let mut possible = possible(members, index, host, in_work, &owners, joint);
             if possible.parents.len() > MAX_CANDIDATES {
                 possible.parents.drain(..possible.parents.len() - MAX_CANDIDATES);
@@ -373,10 +374,11 @@ fn possible(
         });
     }
     // A try that another one beat may outlive its cause. Whether another call outlives it, or comes after its answer, is weighed where
-    // it is open anyway which of the calls in work all the time is the cause; a single one of these is.
+    // it is open anyway which of the calls in work all the time is the cause; a single one of these is. Where several services share
+    // the address, too much is open already.
     let beaten = matches!(child.call.class(), Some(Class::Transport | Class::Unanswered));
     let inside = possible.iter().filter(|&&parent| contains(&members[parent as usize], child)).count();
-    if !joint || (inside == 1 && !beaten) {
+    if !joint || (!beaten && (inside == 1 || host.is_shared())) {
         keep(&mut possible, &|parent| contains(parent, child));
     }
     Possible { parents: possible, named }

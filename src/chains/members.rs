@@ -82,10 +82,14 @@ pub(super) struct HostCalls {
 const MAX_JOINT: usize = 320;
 
 impl HostCalls {
-    /// Whether its calls are linked jointly, by all evidence at once. Which of the services behind a shared address calls which is
-    /// rather told by who covers whom.
+    /// Whether its calls are linked jointly, by all evidence at once.
     pub(super) fn is_small(&self) -> bool {
-        self.made <= MAX_JOINT && self.ports.len() < 2
+        self.made <= MAX_JOINT
+    }
+
+    /// Whether several services share the address.
+    pub(super) fn is_shared(&self) -> bool {
+        self.ports.len() > 1
     }
 }
 

@@ -320,6 +320,33 @@ fn services_behind_one_address_are_distinguished() {
 }
 
 #[test]
+fn a_hedge_that_lost_belongs_to_the_call_of_the_try_that_beat_it() {
+    let mut calls = Vec::new();
+    let mut hedges = Vec::new();
+    for n in 0..16_u64 {
+        // Slow calls are hedged after 12 ms; the try that lost is cancelled when the other one is answered, 50 us later.
+        let (start, packet) = (n64(n) * 7 * MS, n * 10 + 1);
+        let is_slow = n % 2 == 0;
+        let end = start + if is_slow { 23 } else { 8 } * MS;
+        let begin = start + (2 + n64(n % 3)) * MS / 2;
+        calls.push(call(packet, start, end + MS / 4, endpoint(1, 1000 + n as u16), endpoint(2, 80)));
+        calls.push(call(packet + 1, begin, end, endpoint(2, 4000), endpoint(3, 80)));
+        if is_slow {
+            let mut hedge =
+                call(packet + 2, begin + 12 * MS, end + MS / 20, endpoint(2, 4000), endpoint(3, 80));
+            hedge.outcome.class = Some(Class::Transport);
+            calls.push(hedge);
+            hedges.push(packet);
+        }
+    }
+    calls.sort_by_key(|call| (call.end, call.uid));
+    let chains = link(calls, Options::default());
+    for packet in hedges {
+        assert_eq!((parent(&chains, packet + 1), parent(&chains, packet + 2)), (Some(packet), Some(packet)));
+    }
+}
+
+#[test]
 fn a_failed_attempt_with_a_successful_retry_is_no_origin() {
     let root = call(1, 0, 20 * MS, endpoint(1, 1000), endpoint(2, 80));
     let mut failed = call(2, MS, 5 * MS, endpoint(2, 4000), endpoint(3, 80));

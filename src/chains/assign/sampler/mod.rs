@@ -16,6 +16,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{Belief, SETTLED, Window};
 pub(super) use effort::Effort;
+use run::TEMPER;
 use tables::{Tables, Walk, units};
 use walk::Common;
 
@@ -24,6 +25,10 @@ const STRAYS: f64 = 0.3;
 
 /// Probability that there are calls without a cause in the capture at all, where none came while nothing was in work.
 const UNSEEN: f64 = 0.1;
+
+/// The same behind an address that several services share: who calls one of them is most likely another one, or comes from outside
+/// while none of them is in work.
+const UNSEEN_SHARED: f64 = 0.001;
 
 /// The same at first, when none is known.
 const STRAYS_AT_FIRST: f64 = 0.01;
@@ -107,6 +112,8 @@ struct Sampler<'a> {
     strays: Vec<Stray>,
     /// By edge: the parent's service as the owner of the child's connection.
     owners: Vec<Owner>,
+    /// Probability that there are strays of a kind of which none is certain.
+    unseen: f64,
     random: Random,
     effort: Effort,
     /// Whether it has just begun.
@@ -172,6 +179,7 @@ impl<'a> Sampler<'a> {
             calls: vec![Vec::new(); window.parents.len()],
             strays: Vec::new(),
             owners: Vec::new(),
+            unseen: UNSEEN,
             random: Random(0x5eed),
             effort,
             hot: true,
@@ -184,6 +192,9 @@ impl<'a> Sampler<'a> {
             weights: Vec::new(),
             weighed: 0,
         };
+        if sampler.is_shared() {
+            sampler.unseen = UNSEEN_SHARED;
+        }
         sampler.find_strays();
         for edge in &window.edges {
             let owner = sampler.owner(edge.child, edge.parent);
@@ -318,7 +329,7 @@ impl<'a> Sampler<'a> {
         };
         let share = (same + 1.0 / stray.operations) / (all + 1.0);
         // Where none came while nothing was in work, there are most likely none at all.
-        let doubt = if self.hot || stray.certain > 0.0 { 1.0 } else { UNSEEN };
+        let doubt = if self.hot || stray.certain > 0.0 { 1.0 } else { self.unseen };
         ((all + least) / stray.time * share * doubt).ln()
     }
 
@@ -399,8 +410,9 @@ impl<'a> Sampler<'a> {
         weights.push(self.stray_rate(child) + self.fits_owner(child, self.strays[child as usize].owner));
         let most = weights.iter().copied().fold(f64::MIN, f64::max);
         if counted {
-            let sum: f64 = weights.iter().map(|weight| (weight - most).exp()).sum();
-            let share = |weight: f64| ((weight - most).exp() / sum) as f32;
+            let odds = |weight: f64| ((weight - most) / TEMPER).exp();
+            let sum: f64 = weights.iter().copied().map(odds).sum();
+            let share = |weight: f64| (odds(weight) / sum) as f32;
             for (&edge, &weight) in edges.iter().zip(&weights) {
                 self.drawn[edge as usize] += share(weight);
             }

@@ -107,6 +107,8 @@ pub(super) enum Kind {
     Alone,
     /// From the answer to a call after it.
     Late,
+    /// From the answer of one of two equal calls side by side to the moment at which the caller gives up the other.
+    Beaten,
 }
 
 impl Kind {
@@ -119,10 +121,12 @@ impl Kind {
             Self::Silent => (25.0, 2.5, 2.5),
             Self::Alone => (21.0, 3.0, 3.0),
             Self::Late => (19.5, 2.0, 2.5),
+            Self::Beaten => (16.0, 2.0, 1.5),
         }
     }
 
-    const ALL: [Self; 6] = [Self::After, Self::Beside, Self::Answer, Self::Silent, Self::Alone, Self::Late];
+    const ALL: [Self; 7] =
+        [Self::After, Self::Beside, Self::Answer, Self::Silent, Self::Alone, Self::Late, Self::Beaten];
 }
 
 /// Share of the prior that is spread evenly over all bins.
@@ -196,7 +200,7 @@ pub(super) struct Tables {
     choices: HashMap<Key, Choice, FixedState>,
     rows: HashMap<Key, u32, FixedState>,
     histograms: Vec<Histogram>,
-    priors: [Masses; 6],
+    priors: [Masses; 7],
 }
 
 /// Set in the kind of a key for the counts of the service.
@@ -207,7 +211,7 @@ const ALL: u32 = u32::MAX;
 
 impl Tables {
     pub(super) fn new() -> Self {
-        let mut priors = [[0.0; BINS]; 6];
+        let mut priors = [[0.0; BINS]; 7];
         for (kind, prior) in Kind::ALL.into_iter().zip(&mut priors) {
             let (top, below, above) = kind.prior();
             let mut sum = 0.0;

@@ -24,6 +24,15 @@ const BESIDE: u32 = u32::MAX - 1;
 const REQUEST: u32 = 0;
 const ANSWERED: u32 = 1;
 
+/// Logarithm of the probability that a call side by side with one that its own host answers lies within that by chance.
+const NESTED: f64 = -2.5;
+
+/// Logarithm of the probability that a call is given up although none beside it has been answered.
+const GIVEN_UP_BEFORE: f64 = -1.5;
+
+/// Time over which calls are given up for other reasons, in milliseconds.
+const GIVEN_UP: f64 = 20.0;
+
 /// What the walks of a window have in common.
 pub(super) struct Common {
     /// By service: number of services that its parents may call.
@@ -300,6 +309,9 @@ fn step(
     }
     operation(common, tables, who, before, its, &mut out.choices);
     out.gaps.push(gap);
+    if let Some(last) = last.filter(|_| beside) {
+        side_by_side(window, tables, facts.service, last, call, out);
+    }
     if child.start < span.start {
         // Its work had not begun.
         out.fixed -= 6.0;
@@ -315,6 +327,31 @@ fn step(
     }
     if !outlives && latest.is_none_or(|latest| child.end >= end_of(latest)) {
         progress.latest = Some(call);
+    }
+}
+
+/// What two calls side by side show but the gap between their starts.
+fn side_by_side(window: &Window, tables: &mut Tables, service: u32, last: u32, call: u32, out: &mut Walk) {
+    let [before, child] = [last, call].map(|call| window.children[call as usize]);
+    let [of, its] = [last, call].map(|call| &window.facts[call as usize]);
+    if child.end < before.end && window.parents[last as usize].host == child.host {
+        // It lies within a call that its own host answers, and which rather made it.
+        out.fixed += NESTED;
+    }
+    if of.operation != its.operation {
+        return;
+    }
+    let (answered, beaten) = match (of.ending, its.ending) {
+        (Ending::Fine | Ending::Failed, Ending::Broken) => (before.end, child.end),
+        (Ending::Broken, Ending::Fine | Ending::Failed) => (child.end, before.end),
+        _ => return,
+    };
+    // The first answer to a hedged call makes the caller give up the other try at once.
+    if beaten < answered {
+        out.fixed += GIVEN_UP_BEFORE;
+    } else {
+        out.gaps.push(tables.gap(Kind::Beaten, service, BESIDE, 0, beaten - answered));
+        out.fixed += GIVEN_UP.ln();
     }
 }
 
