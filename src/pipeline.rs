@@ -345,9 +345,12 @@ impl Stages {
             let matcher = &mut self.matcher;
             let passed = conversation.wake(flow, &mut |from, event, origin| {
                 let position = is_tcp.then_some(origin.sequence);
+                // It is decided now, but it happened then.
+                let now = Stamp { time: origin.stamp.time, ..now };
                 matcher.event(At { flow, now, origin: origin.stamp, position }, pending, from, event);
             });
             let Passed::End(side, end, origin) = passed else { break };
+            let now = Stamp { time: origin.time, ..now };
             self.matcher.end(At { flow, now, origin, position: None }, pending, side, end);
         }
         if !conversation.is_waiting() && flow.ended.iter().all(Option::is_some) {
