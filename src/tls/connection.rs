@@ -21,6 +21,8 @@ const UNKNOWN_LOSS: u64 = 1 << 21;
 const MAX_FAILURES: u64 = 64;
 /// Early data that is kept until the server has said whether it takes it, in bytes: servers allow 16 KiB.
 const MAX_EARLY: usize = 64 * 1024;
+/// The most records of it.
+const MAX_EARLY_RECORDS: usize = 4096;
 /// Tickets of sessions whose master secret is not known yet, and the longest that is kept.
 const MAX_TICKETS: usize = 4;
 const MAX_TICKET: usize = 4096;
@@ -96,6 +98,8 @@ pub struct Connection {
     /// Chunks that have waited are being read.
     is_catching_up: bool,
     early: Vec<Early>,
+    /// There was more early data than is kept.
+    is_early_cut: bool,
     /// What is left to spend on searching.
     budget: u64,
     is_over: bool,
@@ -124,6 +128,7 @@ impl Connection {
             held: None,
             is_catching_up: false,
             early: Vec::new(),
+            is_early_cut: false,
             budget: SEARCH,
             is_over: false,
         }
@@ -382,11 +387,8 @@ impl Connection {
 
     /// Nothing more is read.
     fn end_with(&mut self, reason: Reason) {
-        self.is_over = true;
         self.facts.reason.get_or_insert(reason);
-        for direction in &mut self.directions {
-            (direction.buffer, direction.marks) = (Vec::new(), Vec::new());
-        }
+        self.give_up();
     }
 
     /// Nothing more is read, for a reason that the facts show.
@@ -651,13 +653,15 @@ impl Connection {
         match hit.opened.content_type {
             ContentType::ApplicationData if hit.stage == Stage::Early => {
                 let kept: usize = self.early.iter().map(|early| early.bytes.len()).sum();
-                if kept + content.len() <= MAX_EARLY {
+                self.is_early_cut |=
+                    kept + content.len() > MAX_EARLY || self.early.len() >= MAX_EARLY_RECORDS;
+                if !self.is_early_cut && !content.is_empty() {
                     let (offset, stamp) = (place.start, stamp_at(place.marks, place.start, place.origin));
                     self.early.push(Early { offset, stamp, bytes: content.to_vec() });
                 }
             }
             ContentType::ApplicationData => {
-                self.pass_early(flow, side, give);
+                self.pass_early(flow, give);
                 // The end of the handshake is record 0 of TLS 1.2.
                 let is_first = lost < UNKNOWN_LOSS && hit.number <= u64::from(is_tls12);
                 self.speak(flow, place, hit.lead, content, is_first, give);
@@ -667,7 +671,7 @@ impl Connection {
                 handshakes
                     .content(content, &mut |kind, body| self.message(side, kind, body, Some(hit.stage)));
                 self.directions[side.index()].handshakes = handshakes;
-                self.pass_early(flow, side, give);
+                self.pass_early(flow, give);
             }
             ContentType::Alert => {
                 let has_spoken = self.directions.iter().any(|direction| direction.has_spoken);
@@ -682,7 +686,7 @@ impl Connection {
     }
 
     /// Gives early data on, or forgets it, once it is known whether the server takes it: rejected data is sent again.
-    fn pass_early(&mut self, flow: &Flow, _side: Side, give: &mut Give<'_>) {
+    fn pass_early(&mut self, flow: &Flow, give: &mut Give<'_>) {
         if self.early.is_empty() {
             return;
         }
@@ -691,9 +695,14 @@ impl Connection {
         match self.handshake.takes_early_data {
             None if !is_past => {}
             Some(true) => {
+                let mut last = Stamp::default();
                 for Early { offset, stamp, bytes } in std::mem::take(&mut self.early) {
                     let place = Place { side: client, start: offset, marks: &[], origin: stamp };
                     self.speak(flow, place, 0, &bytes, true, give);
+                    last = stamp;
+                }
+                if std::mem::take(&mut self.is_early_cut) {
+                    self.say_gap(client, last, give);
                 }
             }
             None | Some(false) => self.early = Vec::new(),
