@@ -127,6 +127,7 @@ fn grpc<'a>(input: &mut Input<'a>) -> GrpcStatus<'a> {
         biz: biz(input),
         http: http(input),
         cut: input.bool(),
+        deduced: false,
     }
 }
 

@@ -224,6 +224,13 @@ table! {
             look: "A capture that starts earlier.",
             remark: Some("the capture began in the middle of the connection"),
         },
+        /// The status was found by exclusion.
+        StatusDeduced = "status-deduced" {
+            meaning: "The names of the trailers were sent before the capture began. Trailers of gRPC must have a \
+                `grpc-status`, and only one of their values can be it; the text behind it is taken for `grpc-message`.",
+            look: "A capture of the connection from its beginning, if in doubt.",
+            remark: Some("the capture lacks the names of its trailers, of which only one can be the status"),
+        },
         /// Packets are missing.
         Gap = "gap" {
             meaning: "Packets of this call are missing from the capture.",

@@ -500,7 +500,7 @@ fn grpc_trailers(status: &GrpcStatus<'_>) -> Decision {
         Some(decision) => decision,
         None => grpc_code(status),
     };
-    decision.details(status.details)
+    decision.details(status.details).finding(Finding::StatusDeduced, status.deduced)
 }
 
 /// The class of a gRPC call whose answer has that status and text, and no other sign of what became of it.
@@ -508,7 +508,7 @@ fn grpc_trailers(status: &GrpcStatus<'_>) -> Decision {
 pub fn class_of_status(code: i64, text: Option<&str>) -> Option<Class> {
     let message = text.map(|text| Text::Plain(text.as_bytes()));
     let code = GrpcCode::Code(code);
-    grpc_code(&GrpcStatus { code, message, details: None, biz: None, http: None, cut: false }).outcome.class
+    grpc_code(&GrpcStatus { message, ..GrpcStatus::of(code) }).outcome.class
 }
 
 fn grpc_code(status: &GrpcStatus<'_>) -> Decision {

@@ -19,8 +19,8 @@ const CUTS: [usize; 3] = [10, 30, 60];
 const FILE_HEAD: usize = 24;
 const PACKET_HEAD: usize = 16;
 
-/// A capture without the first `percent` of its packets, and how many those are.
-fn cut(capture: &Path, percent: usize) -> (tempfile::NamedTempFile, u64) {
+/// A capture without its first packets, and how many those are: `gone` of all.
+pub(crate) fn cut(capture: &Path, gone: impl FnOnce(usize) -> usize) -> (tempfile::NamedTempFile, u64) {
     let file = std::fs::read(capture).expect("a bundled capture");
     assert_eq!(file[..4], [0xd4, 0xc3, 0xb2, 0xa1], "a little-endian pcap file");
     let mut starts = Vec::new();
@@ -29,7 +29,7 @@ fn cut(capture: &Path, percent: usize) -> (tempfile::NamedTempFile, u64) {
         starts.push(at);
         at += PACKET_HEAD + u32::from_le_bytes(*length) as usize;
     }
-    let gone = starts.len() * percent / 100;
+    let gone = gone(starts.len());
     let rest = starts.get(gone).map_or(&[][..], |start| &file[*start..]);
     let mut short = tempfile::Builder::new().suffix(".pcap").tempfile().expect("a temporary file");
     short.write_all(&[&file[..FILE_HEAD], rest].concat()).expect("room for a capture");
@@ -107,7 +107,7 @@ impl fmt::Display for Measured {
 }
 
 /// The gRPC calls of a capture.
-fn grpc(capture: &Path) -> Vec<Call> {
+pub(crate) fn grpc(capture: &Path) -> Vec<Call> {
     let options = Options { threads: 1, ..Options::default() };
     let calls = support::calls(&[capture.to_owned()], &options);
     calls.into_iter().filter(|call| call.rpc == Rpc::Grpc).collect()
@@ -115,7 +115,7 @@ fn grpc(capture: &Path) -> Vec<Call> {
 
 /// Measures the guesses of a capture without the first `percent` of its packets. `whole`: the calls of all of it.
 fn measure(capture: &Path, whole: &[Call], percent: usize) -> Measured {
-    let (file, gone) = cut(capture, percent);
+    let (file, gone) = cut(capture, |packets| packets * percent / 100);
     let calls = grpc(file.path());
     // A connection may use the same ports as an earlier one: the call that ended with the same packet is the same.
     let truth: HashMap<_, _> =
@@ -217,7 +217,7 @@ fn methods_that_look_like_others_are_not_mistaken_for_them() {
 #[test]
 fn the_number_of_threads_changes_no_guess() {
     let capture = support::captures().join("grpc/grpc-go-go-concurrent.pcap");
-    let (file, _) = cut(&capture, 30);
+    let (file, _) = cut(&capture, |packets| packets * 30 / 100);
     let records = |threads| -> Vec<String> {
         let options = Options { threads, ..Options::default() };
         support::calls(&[file.path().to_owned()], &options)
@@ -233,7 +233,7 @@ fn the_number_of_threads_changes_no_guess() {
 #[test]
 fn guesses_count_for_nothing_that_is_known() {
     let capture = support::captures().join("grpc/grpc-go-go-concurrent.pcap");
-    let (file, _) = cut(&capture, 10);
+    let (file, _) = cut(&capture, |packets| packets * 10 / 100);
     for call in grpc(file.path()) {
         let Some(likely) = call.likely.as_deref() else { continue };
         assert!(likely.class.is_none() || call.class().is_none(), "{call:?}");

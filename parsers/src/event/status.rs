@@ -174,4 +174,14 @@ pub struct GrpcStatus<'a> {
     pub http: Option<u16>,
     /// Bytes or table entries are missing in which another field of these may have stood.
     pub cut: bool,
+    /// The name of the code's or the text's field can't be read and was found by exclusion.
+    pub deduced: bool,
+}
+
+impl<'a> GrpcStatus<'a> {
+    /// That code and nothing else.
+    #[must_use]
+    pub const fn of(code: GrpcCode<'a>) -> Self {
+        Self { code, message: None, details: None, biz: None, http: None, cut: false, deduced: false }
+    }
 }

@@ -1,5 +1,6 @@
 //! Whole connections: beginnings, gaps, hostile peers, and what a reader who comes late may say.
 
+mod exclusion;
 mod speculative;
 mod unplaced;
 mod web;

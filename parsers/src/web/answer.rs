@@ -102,6 +102,7 @@ impl Verdict {
             biz: None,
             http: self.http,
             cut: self.code == Code::Unknown,
+            deduced: false,
         };
         match self.rpc {
             Rpc::Connect | Rpc::Triple => Status::Connect(status),

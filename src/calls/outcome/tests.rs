@@ -58,7 +58,7 @@ fn thrift_status(reply: Reply<'static>) -> ThriftStatus<'static> {
 }
 
 fn grpc_status(code: GrpcCode<'static>) -> GrpcStatus<'static> {
-    GrpcStatus { code, message: None, details: None, biz: None, http: None, cut: false }
+    GrpcStatus::of(code)
 }
 
 #[test]

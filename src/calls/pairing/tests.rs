@@ -318,7 +318,7 @@ fn broken_off(id: i64) -> Event<'static> {
 
 fn trailers(id: i64, code: i64) -> Event<'static> {
     let code = GrpcCode::Code(code);
-    let status = GrpcStatus { code, message: None, details: None, biz: None, http: None, cut: false };
+    let status = GrpcStatus::of(code);
     answered(stream(id), Names::default(), Status::Grpc(status))
 }
 

@@ -5,12 +5,14 @@
 //! | integers, strings, representations | `wire.rs` |
 //! | Huffman code | `huffman.rs` |
 //! | static and dynamic table | `table.rs` |
+//! | names that can't be read, found by exclusion | `exclusion.rs` |
 //! | blocks to lists of fields | here |
 //!
 //! A [`Decoder`] is the state of one direction of a connection. It begins empty, or *lost*: then static entries and
 //! literals are exact, what is inserted from here on is learned, and an index beyond that is
 //! a [`Part::Unknown`]. A name or value that it returns is always the one that a decoder with the full state would return.
 
+mod exclusion;
 mod huffman;
 mod table;
 mod wire;
@@ -25,8 +27,10 @@ use super::known::{Name, Value};
 use crate::error::{Error, Layer};
 use crate::event::{Pairs, Shown};
 use crate::protocol::Unread;
+use exclusion::Exclusion;
 use table::Table;
 
+pub(super) use exclusion::Place;
 pub(super) use table::{DEFAULT_SIZE, EntryId, SIZE_LIMIT, STATIC_LEN, fixed};
 pub(super) use wire::{Coded, Fault, LiteralName, Representation, parse_representation, what_is_wrong};
 
@@ -169,6 +173,18 @@ impl Fields {
         self.list.push(*field);
     }
 
+    /// The field at that place has that name, which can't be read.
+    fn name(&mut self, place: usize, name: Name) {
+        let Some(field) = self.list.get_mut(place) else { return };
+        if field.name == Name::Unknown {
+            self.unknown -= 1;
+        }
+        field.name = name;
+        if let Some(first) = self.first.get_mut(name as usize) {
+            *first = (*first).min(place as u16);
+        }
+    }
+
     /// Appends a field that did not come from a header block.
     pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
         let start = self.decoded.len();
@@ -238,6 +254,22 @@ impl<'a> List<'a> {
     /// Whether there is a field of that name, even if its value can't be read.
     pub(super) fn has(self, name: Name) -> bool {
         self.fields.first.get(name as usize).is_some_and(|first| *first != NONE)
+    }
+
+    /// The place of the first field of that name.
+    fn place(self, name: Name) -> Option<usize> {
+        self.fields.first.get(name as usize).filter(|first| **first != NONE).map(|first| usize::from(*first))
+    }
+
+    /// The value of the field at that place.
+    fn value(self, place: usize) -> Option<&'a [u8]> {
+        self.text(self.fields.list.get(place)?.value)
+    }
+
+    /// Whether the name of the first field of that name can't be read and was found by exclusion.
+    pub(super) fn is_deduced(self, name: Name) -> bool {
+        let field = self.place(name).and_then(|place| self.fields.list.get(place));
+        field.is_some_and(|field| matches!(field.key, Part::Unknown(_)))
     }
 
     /// Whether there is a field that only a request can have.
@@ -341,17 +373,23 @@ pub(super) struct Decoder {
     limit: Option<usize>,
     /// The fields of the block that was read last.
     fields: Fields,
+    exclusion: Exclusion,
 }
 
 impl Decoder {
     /// Memory taken in addition to its own size, in bytes.
     pub(super) fn memory(&self) -> usize {
-        self.table.memory() + self.fields.memory()
+        self.table.memory() + self.fields.memory() + self.exclusion.memory()
     }
 
     /// The state at the beginning of a connection.
     pub(super) fn new() -> Self {
-        Self { table: Table::new(), limit: Some(DEFAULT_SIZE), fields: Fields::default() }
+        Self {
+            table: Table::new(),
+            limit: Some(DEFAULT_SIZE),
+            fields: Fields::default(),
+            exclusion: Exclusion::default(),
+        }
     }
 
     /// The state in the middle of a connection of which nothing is known.
@@ -380,18 +418,36 @@ impl Decoder {
 
     /// Header blocks may have been missed: returns the state as it was, and is lost itself.
     pub(super) fn fork(&mut self) -> Self {
-        Self { table: self.table.fork(self.limit), limit: self.limit, fields: Fields::default() }
+        Self {
+            table: self.table.fork(self.limit),
+            limit: self.limit,
+            fields: Fields::default(),
+            exclusion: std::mem::take(&mut self.exclusion),
+        }
     }
 
     /// None were missed: `before`, which came from [`Decoder::fork`], is the state, and what it read last was read.
     pub(super) fn restore(&mut self, before: Self) {
         self.table.restore(before.table);
         self.fields = before.fields;
+        self.exclusion = before.exclusion;
     }
 
     /// A header block was missed: the table is unknown from here on. The fields that were read last stay.
     pub(super) fn lose(&mut self) {
         self.table.lose(self.limit);
+        self.exclusion.forget();
+    }
+
+    /// Finds names that can't be read in `block`, which must be a whole block of the callee, and the one that was decoded last.
+    pub(super) fn find_names(&mut self, block: &[u8], place: Place) {
+        if self.fields.unknown == 0 || self.fields.shed {
+            return;
+        }
+        let list = List { fields: &self.fields, block, table: self.table.text() };
+        for (at, name) in self.exclusion.judge(list, place) {
+            self.fields.name(at, name);
+        }
     }
 
     /// What of the table can't be read.

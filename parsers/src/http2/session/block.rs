@@ -1,6 +1,7 @@
 //! Header blocks: one frame, or HEADERS and its CONTINUATION frames (RFC 9113, section 4.3).
 
 use super::super::frame::{self, Head};
+use super::super::hpack::Place;
 use super::super::streams::{HeaderBlock, Span};
 use super::Connection;
 use crate::error::Layer;
@@ -132,6 +133,14 @@ impl Connection {
             }
         }
         if head.kind == frame::HEADERS {
+            if !cut && read.is_ok() && self.streams.client() == Some(side.other()) {
+                let place = match head.has(frame::END_STREAM) {
+                    false => Place::Head,
+                    true if self.streams.awaits_trailers(head.stream) => Place::Trailers,
+                    true => Place::End,
+                };
+                self.direction(side).decoder.find_names(fragments, place);
+            }
             let list = side.of(&self.directions).decoder.list(fragments);
             let end_stream = head.has(frame::END_STREAM);
             let block = HeaderBlock { span, end_stream, list, cut: cut || read.is_err() };

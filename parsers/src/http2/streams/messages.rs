@@ -144,12 +144,12 @@ pub(super) fn status_of(list: List<'_>, cut: bool, only: bool) -> GrpcStatus<'_>
         biz,
         http: None,
         cut: cut || (failed && biz.is_none() && hidden),
+        deduced: list.is_deduced(Name::GrpcStatus) || list.is_deduced(Name::GrpcMessage),
     }
 }
 
 /// A status of which nothing was sent.
-pub(super) const NO_STATUS: GrpcStatus<'static> =
-    GrpcStatus { code: GrpcCode::Absent, message: None, details: None, biz: None, http: None, cut: false };
+pub(super) const NO_STATUS: GrpcStatus<'static> = GrpcStatus::of(GrpcCode::Absent);
 
 /// The names that trailers quote.
 pub(super) fn quoted_by(list: List<'_>) -> Option<Quoted<'_>> {

@@ -131,6 +131,14 @@ impl Streams {
         self.open.get(&id).is_some_and(|stream| !matches!(stream.state, State::Done))
     }
 
+    /// Whether the stream is a gRPC call whose answer goes on with trailers, if with a header block.
+    pub(super) fn awaits_trailers(&self, id: u32) -> bool {
+        self.open.get(&id).is_some_and(|stream| {
+            let is_call = matches!(stream.state, State::Call | State::ProvenOrphan) && stream.web.is_none();
+            is_call && stream.response == Response::Begun
+        })
+    }
+
     /// The connection's beginning was seen: `client` sent the preface.
     pub(super) fn begin(&mut self, client: Side) {
         self.client = Some(client);

@@ -115,14 +115,7 @@ fn an_answer_that_comes_too_late_is_late_in_any_language() {
 
 #[test]
 fn a_status_that_cant_be_read_although_nothing_is_missing_is_not_from_the_middle() {
-    let status = GrpcStatus {
-        code: GrpcCode::Unknown,
-        message: None,
-        details: None,
-        biz: None,
-        http: None,
-        cut: true,
-    };
+    let status = GrpcStatus { cut: true, ..GrpcStatus::of(GrpcCode::Unknown) };
     let of = |seen: [bool; 2]| {
         call(|line| {
             line.flow.from_start = seen;

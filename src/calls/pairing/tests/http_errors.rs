@@ -21,7 +21,7 @@ fn ended(status: GrpcStatus<'static>) -> Event<'static> {
 /// Trailers after an answer that began with that HTTP status.
 fn after(http: u16, code: GrpcCode<'static>) -> Event<'static> {
     let http = Some(http);
-    ended(GrpcStatus { code, message: None, details: None, biz: None, http, cut: false })
+    ended(GrpcStatus { http, ..GrpcStatus::of(code) })
 }
 
 /// Class, carrier, code and initiator of the only call that these steps make after its request.
