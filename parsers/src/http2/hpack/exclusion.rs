@@ -64,9 +64,10 @@ struct Unread<'a> {
 pub(super) type Found = Vec<(usize, Name)>;
 
 impl Exclusion {
-    /// Memory taken in addition to its own size, in bytes.
+    /// Memory taken, in bytes.
     pub(super) fn memory(&self) -> usize {
-        self.names.capacity() * size_of::<(EntryId, Name)>()
+        size_of::<Self>()
+            + self.names.capacity() * size_of::<(EntryId, Name)>()
             + (self.of_heads.capacity() + self.no_status.capacity()) * size_of::<EntryId>()
     }
 

@@ -373,23 +373,20 @@ pub(super) struct Decoder {
     limit: Option<usize>,
     /// The fields of the block that was read last.
     fields: Fields,
-    exclusion: Exclusion,
+    /// What is known of names that can't be read, once there were any.
+    exclusion: Option<Box<Exclusion>>,
 }
 
 impl Decoder {
     /// Memory taken in addition to its own size, in bytes.
     pub(super) fn memory(&self) -> usize {
-        self.table.memory() + self.fields.memory() + self.exclusion.memory()
+        let exclusion = self.exclusion.as_ref().map_or(0, |exclusion| exclusion.memory());
+        self.table.memory() + self.fields.memory() + exclusion
     }
 
     /// The state at the beginning of a connection.
     pub(super) fn new() -> Self {
-        Self {
-            table: Table::new(),
-            limit: Some(DEFAULT_SIZE),
-            fields: Fields::default(),
-            exclusion: Exclusion::default(),
-        }
+        Self { table: Table::new(), limit: Some(DEFAULT_SIZE), fields: Fields::default(), exclusion: None }
     }
 
     /// The state in the middle of a connection of which nothing is known.
@@ -422,7 +419,7 @@ impl Decoder {
             table: self.table.fork(self.limit),
             limit: self.limit,
             fields: Fields::default(),
-            exclusion: std::mem::take(&mut self.exclusion),
+            exclusion: self.exclusion.take(),
         }
     }
 
@@ -436,7 +433,9 @@ impl Decoder {
     /// A header block was missed: the table is unknown from here on. The fields that were read last stay.
     pub(super) fn lose(&mut self) {
         self.table.lose(self.limit);
-        self.exclusion.forget();
+        if let Some(exclusion) = &mut self.exclusion {
+            exclusion.forget();
+        }
     }
 
     /// Finds names that can't be read in `block`, which must be a whole block of the callee, and the one that was decoded last.
@@ -445,7 +444,8 @@ impl Decoder {
             return;
         }
         let list = List { fields: &self.fields, block, table: self.table.text() };
-        for (at, name) in self.exclusion.judge(list, place) {
+        let exclusion = self.exclusion.get_or_insert_default();
+        for (at, name) in exclusion.judge(list, place) {
             self.fields.name(at, name);
         }
     }
