@@ -70,7 +70,7 @@ fn is_open(truth: &Value, record: &Value) -> bool {
         let of_record = KEYS.iter().find(|(of_truth, _)| of_truth == key).map(|(_, of_record)| *of_record);
         of_record.is_some_and(|key| value(record, key).is_null())
     };
-    value(record, "class").is_null() && differences(truth, record, true).iter().all(|key| is_null(key))
+    value(record, "class").is_null() && differences(truth, record, true).iter().all(is_null)
 }
 
 /// Compares records with truth lines. Returns the differences.
