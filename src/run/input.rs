@@ -184,6 +184,12 @@ pub(super) fn prepare(
 }
 
 impl Prepared {
+    /// Enters the sandbox, unless it is waived. Call this before threads are started.
+    pub(super) fn give_up_rights(&self, input: &Input, has_interface: bool) -> Result<(), Failure> {
+        let read_only_from = self.live.as_ref().and_then(LiveSource::sealed_from);
+        self.rights.give_up(input, has_interface, read_only_from)
+    }
+
     /// Starts the threads that read; the last packets of interfaces are kept in `ring`. Call this in the sandbox.
     pub(super) fn start(mut self, input: &Input, ring: Option<&Arc<Ring>>) -> Result<Opened, Failure> {
         let opened = match self.live.take() {

@@ -87,11 +87,18 @@ impl Rights {
     }
 
     /// Enters the sandbox, unless it is waived. Call this before threads are started.
-    pub(super) fn give_up(&self, input: &Input, has_interface: bool) -> Result<(), Failure> {
+    /// `read_only_from`: the lowest descriptor of a capture.
+    pub(super) fn give_up(
+        &self,
+        input: &Input,
+        has_interface: bool,
+        read_only_from: Option<u32>,
+    ) -> Result<(), Failure> {
         if self.is_waived {
             return Ok(());
         }
-        sandbox::enter(&rules(input, has_interface)).map(|_| ()).map_err(|why| {
+        let rules = Rules { read_only_from, ..rules(input, has_interface) };
+        sandbox::enter(&rules).map(|_| ()).map_err(|why| {
             Failure::Environment(format!("the sandbox can't be entered: {why}; --no-sandbox runs without it"))
         })
     }

@@ -191,7 +191,7 @@ impl<'a> Opening<'a> {
     /// The same; the last packets of interfaces are kept in `ring`.
     pub(super) fn start_with(self, ring: Option<&Arc<Ring>>) -> Result<Run, Failure> {
         let Self { input, prepared, has_interface, mut options, bodies, output, losses } = self;
-        prepared.rights.give_up(input, has_interface)?;
+        prepared.give_up_rights(input, has_interface)?;
         let source = prepared.start(input, ring)?;
         options.stop = source.abandon();
         source.watch(&mut options);

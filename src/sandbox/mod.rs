@@ -7,7 +7,7 @@
 //! | `no_new_privs` | set-user-id programs and file capabilities |
 //! | [`capabilities`] | what root may do beyond others, except what the files of the run need |
 //! | Landlock (`paths`, Linux 5.13) | every file but those in [`Rules`]; signals to other processes |
-//! | seccomp (`syscalls`, Linux 3.17) | programs, processes, sockets, other processes' memory, mounts, modules and the like |
+//! | seccomp (`syscalls`, Linux 3.17) | programs, processes, sockets, other processes' memory, mounts, modules and the like; sending on captures |
 //!
 //! A kernel without one of the layers leaves it out. What has to happen outside is done by small processes that were started
 //! before ([`crate::helper`]).
@@ -47,6 +47,8 @@ pub struct Rules {
     pub terminal: bool,
     /// Capabilities that stay, if the process has them.
     pub keep: Vec<Capability>,
+    /// From this number on, descriptors may only be read ([`crate::source::LiveSource::sealed_from`]).
+    pub read_only_from: Option<u32>,
 }
 
 /// What the kernel enforces.
@@ -82,7 +84,7 @@ pub fn enter(rules: &Rules) -> Result<InForce, String> {
     forbid_new_privileges()?;
     capabilities::keep_only(&rules.keep)?;
     let landlock = paths::restrict(rules)?;
-    let seccomp = syscalls::restrict(syscalls::Role::Analysis)?;
+    let seccomp = syscalls::restrict(syscalls::Role::Analysis, rules.read_only_from)?;
     Ok(InForce { landlock, seccomp })
 }
 

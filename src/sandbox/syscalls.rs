@@ -50,8 +50,8 @@ const DENIED: &[c_long] = &[
     // Code in the kernel, and its programmable parts.
     libc::SYS_init_module, libc::SYS_finit_module, libc::SYS_delete_module, libc::SYS_kexec_load,
     libc::SYS_bpf, libc::SYS_perf_event_open, libc::SYS_userfaultfd, libc::SYS_io_uring_setup,
-    libc::SYS_io_uring_enter, libc::SYS_io_uring_register, libc::SYS_add_key, libc::SYS_request_key, libc::SYS_keyctl,
-    libc::SYS_fanotify_init, libc::SYS_fanotify_mark,
+    libc::SYS_io_uring_enter, libc::SYS_io_uring_register, libc::SYS_io_setup, libc::SYS_io_submit,
+    libc::SYS_add_key, libc::SYS_request_key, libc::SYS_keyctl, libc::SYS_fanotify_init, libc::SYS_fanotify_mark,
     // The machine.
     libc::SYS_reboot, libc::SYS_swapon, libc::SYS_swapoff, libc::SYS_sethostname, libc::SYS_setdomainname,
     libc::SYS_settimeofday, libc::SYS_clock_settime, libc::SYS_adjtimex, libc::SYS_clock_adjtime, libc::SYS_acct,
@@ -110,11 +110,12 @@ const X32: c_long = 0x4000_0000;
 #[cfg(target_arch = "x86_64")]
 const X32_OWN: std::ops::RangeInclusive<c_long> = 512..=547;
 
-/// Filters the system calls of all threads. Returns `false` if the kernel or the architecture has no filters.
-pub(crate) fn restrict(role: Role) -> Result<bool, String> {
+/// Filters the system calls of all threads. From `read_only_from` on, descriptors may only be read. Returns `false` if
+/// the kernel or the architecture has no filters.
+pub(crate) fn restrict(role: Role, read_only_from: Option<u32>) -> Result<bool, String> {
     let failed = |error: Error| format!("system calls can't be filtered (seccomp): {error}");
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(false) };
-    for program in programs(role, arch).map_err(|error| failed(error.into()))? {
+    for program in programs(role, read_only_from, arch).map_err(|error| failed(error.into()))? {
         match seccompiler::apply_filter_all_threads(&program) {
             Ok(()) => {}
             // A kernel without `seccomp`, or without filters (seccomp(2)).
@@ -136,19 +137,23 @@ pub(crate) fn is_available() -> bool {
 }
 
 /// The filters: one for each answer.
-fn programs(role: Role, arch: TargetArch) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
+fn programs(
+    role: Role,
+    read_only_from: Option<u32>,
+    arch: TargetArch,
+) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
     let denied = SeccompAction::Errno(libc::EPERM as u32);
     // The flags of `clone3` are in memory that filters can't see. Without it, the C library uses `clone`.
     let unknown = SeccompAction::Errno(libc::ENOSYS as u32);
     let hidden = with_x32(BTreeMap::from([(libc::SYS_clone3, Vec::new())]));
     let filter = |rules, action| SeccompFilter::new(rules, SeccompAction::Allow, action, arch)?.try_into();
-    Ok([filter(with_x32(rules(role)?), denied)?, filter(hidden, unknown)?])
+    Ok([filter(with_x32(rules(role, read_only_from)?), denied)?, filter(hidden, unknown)?])
 }
 
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
 /// The denied calls; of those with rules, only what matches one of them.
-fn rules(role: Role) -> Result<Rules, seccompiler::BackendError> {
+fn rules(role: Role, read_only_from: Option<u32>) -> Result<Rules, seccompiler::BackendError> {
     let argument = |at: u8, len: Len, is: Is, value: u64| {
         SeccompCondition::new(at, len, is, value).and_then(|condition| SeccompRule::new(vec![condition]))
     };
@@ -191,7 +196,31 @@ fn rules(role: Role) -> Result<Rules, seccompiler::BackendError> {
             );
         }
     }
+    if let Some(lowest) = read_only_from {
+        for (call, at) in writing() {
+            let sealed = argument(at, Len::Dword, Is::Ge, lowest.into())?;
+            rules.entry(call).or_default().push(sealed);
+        }
+        // A copy with a lower number.
+        for command in [libc::F_DUPFD, libc::F_DUPFD_CLOEXEC] {
+            let sealed = SeccompCondition::new(0, Len::Dword, Is::Ge, lowest.into())?;
+            let copies = SeccompCondition::new(1, Len::Dword, Is::Eq, command as u64)?;
+            rules.entry(libc::SYS_fcntl).or_default().push(SeccompRule::new(vec![sealed, copies])?);
+        }
+    }
     Ok(rules)
+}
+
+/// What sends on a socket, sets its options or makes a copy of it, and which argument is its descriptor.
+#[rustfmt::skip]
+fn writing() -> Vec<(c_long, u8)> {
+    vec![
+        (libc::SYS_write, 0), (libc::SYS_writev, 0), (libc::SYS_pwrite64, 0), (libc::SYS_pwritev, 0), (libc::SYS_pwritev2, 0),
+        (libc::SYS_sendto, 0), (libc::SYS_sendfile, 0), (libc::SYS_splice, 2), (libc::SYS_setsockopt, 0),
+        (libc::SYS_dup, 0), (libc::SYS_dup3, 0),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_dup2, 0),
+    ]
 }
 
 /// Puts a character into the input of a terminal (`TIOCSTI(2const)`), the same number on all these architectures.
@@ -271,9 +300,13 @@ mod tests {
     fn outcome(role: Role, call: c_long, arguments: &[u64]) -> Option<i32> {
         let mut all = [0; 6];
         all[..arguments.len()].copy_from_slice(arguments);
-        let programs = programs(role, TargetArch::try_from(std::env::consts::ARCH).unwrap()).unwrap();
+        let programs =
+            programs(role, Some(LOWEST), TargetArch::try_from(std::env::consts::ARCH).unwrap()).unwrap();
         programs.iter().find_map(|program| answer(program, ARCH, call, all))
     }
+
+    /// The lowest descriptor of a capture.
+    const LOWEST: u32 = 512;
 
     const EPERM: Option<i32> = Some(libc::EPERM);
     const ROLES: [Role; 3] = [Role::Analysis, Role::Creating, Role::Reading];
@@ -337,6 +370,35 @@ mod tests {
     }
 
     #[test]
+    fn captures_are_only_read() {
+        let lowest = u64::from(LOWEST);
+        for (call, at) in writing() {
+            let outcome = |descriptor: u64| {
+                let mut arguments = [0; 6];
+                arguments[usize::from(at)] = descriptor;
+                outcome(Role::Analysis, call, &arguments)
+            };
+            assert_eq!(outcome(lowest - 1), None, "{call}");
+            // The kernel looks at 32 bits only.
+            for descriptor in [lowest, lowest + 3, 1 << 32 | lowest] {
+                assert_eq!(outcome(descriptor), EPERM, "{call}");
+            }
+        }
+        for (command, expected) in
+            [(libc::F_DUPFD, EPERM), (libc::F_DUPFD_CLOEXEC, EPERM), (libc::F_GETFL, None)]
+        {
+            let arguments = |descriptor| [descriptor, command as u64];
+            assert_eq!(outcome(Role::Analysis, libc::SYS_fcntl, &arguments(lowest)), expected);
+            assert_eq!(outcome(Role::Analysis, libc::SYS_fcntl, &arguments(1)), None);
+        }
+        for call in
+            [libc::SYS_read, libc::SYS_recvmsg, libc::SYS_getsockopt, libc::SYS_ioctl, libc::SYS_close]
+        {
+            assert_eq!(outcome(Role::Analysis, call, &[lowest]), None, "{call}");
+        }
+    }
+
+    #[test]
     fn helpers_change_nothing_that_is_there() {
         let opened = |role, flags: i32| {
             openings().into_iter().map(move |(call, at)| {
@@ -380,7 +442,7 @@ mod tests {
         assert_eq!(outcome(Role::Analysis, libc::SYS_clone | X32, &[0]), EPERM);
         // The calls of 32-bit programs have other numbers: those end the process.
         let arch = TargetArch::x86_64;
-        let programs = programs(Role::Analysis, arch).unwrap();
+        let programs = programs(Role::Analysis, None, arch).unwrap();
         assert_eq!(answer(&programs[0], 0x4000_0003, 11, [0; 6]), Some(0));
     }
 }

@@ -12,7 +12,7 @@ pub(crate) enum Role {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "other architectures can fail")]
-pub(crate) fn restrict(_: Role) -> Result<bool, String> {
+pub(crate) fn restrict(_: Role, _: Option<u32>) -> Result<bool, String> {
     Ok(false)
 }
 

@@ -4,6 +4,7 @@
 //! a silent interface neither delays the others nor keeps the program from exiting. The kernel delivers packets in blocks,
 //! when a block is full or after a few milliseconds, which keeps the cost per packet low.
 
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,6 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 use ::pcap::{Active, Capture, Device, Error, Linktype, PacketHeader, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+#[cfg(target_os = "linux")]
+use super::descriptors::Occupied;
 use super::{Batch, CapturePoint, LinkType, Record, Source, SourceError, privileges};
 use crate::time::Timestamp;
 
@@ -175,7 +178,10 @@ pub fn open(options: Options) -> Result<LiveSource, Refusal> {
         checked: Instant::now(),
         last_call: None,
         troubles: Vec::new(),
+        sealed_from: None,
     };
+    #[cfg(target_os = "linux")]
+    let _occupied = source.seal()?;
     for name in source.options.interfaces.clone() {
         let number = source.number(&name);
         if source.handles.iter().any(|handle| handle.number == number) {
@@ -206,9 +212,36 @@ pub struct LiveSource {
     /// Set when the capture is ending.
     last_call: Option<LastCall>,
     troubles: Vec<SourceError>,
+    /// The lowest number of the descriptors, if the process will be in a sandbox.
+    sealed_from: Option<u32>,
 }
 
 impl LiveSource {
+    /// The descriptors of the interfaces.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.handles.iter().map(|handle| handle.capture.as_fd())
+    }
+
+    /// From this number on, descriptors are those of interfaces, on which nothing is ever sent. `None` if the process will not be in a
+    /// sandbox, which denies it.
+    #[must_use]
+    pub fn sealed_from(&self) -> Option<u32> {
+        self.sealed_from
+    }
+
+    /// Gives the interfaces that are opened next descriptors with numbers of their own, as long as the result lives.
+    #[cfg(target_os = "linux")]
+    fn seal(&mut self) -> Result<Option<Occupied>, Refusal> {
+        if !self.options.is_sealed {
+            return Ok(None);
+        }
+        let occupied = Occupied::new().map_err(|error| {
+            Refusal::Interface(format!("no descriptors that can't send: {error}; --no-sandbox needs none"))
+        })?;
+        self.sealed_from = Some(occupied.lowest());
+        Ok(Some(occupied))
+    }
+
     /// Counts of lost packets, shared with other threads.
     #[must_use]
     pub fn counters(&self) -> Arc<Counters> {
@@ -254,8 +287,8 @@ impl LiveSource {
 
     /// Waits for packets on any interface, with a time-out.
     fn wait(&self) {
-        let fds = self.handles.iter().map(|handle| PollFd::new(&handle.capture, PollFlags::IN));
-        let mut fds: Vec<PollFd<'_>> = fds.collect();
+        let mut fds: Vec<PollFd<'_>> =
+            self.descriptors().map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)).collect();
         let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(PATIENCE.subsec_nanos()) };
         // If the wait fails, for example because of a signal, the next one follows soon.
         let _ = poll(&mut fds, Some(&timeout));

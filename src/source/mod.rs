@@ -14,6 +14,8 @@
 //! | [`Reread`], [`Ring`] | that were read before, from their files or from memory |
 
 mod bpf;
+#[cfg(target_os = "linux")]
+mod descriptors;
 pub mod files;
 mod foreign;
 mod input;

@@ -7,13 +7,14 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rpcscope::sandbox::{self, Rules};
+use rpcscope::source::{Batch, LiveSource, Source as _, live};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, kill_process, pidfd_open, test_kill_process};
 
@@ -60,6 +61,10 @@ fn attempts(folder: &Path) -> Vec<(&'static str, std::io::Result<()>)> {
         ("signal itself", test_kill_process(rustix::process::getpid()).map_err(Into::into)),
         ("read another process", fs::read(format!("/proc/{}/environ", parent.as_raw_nonzero())).map(drop)),
         ("read the time zone", fs::read("/usr/share/zoneinfo/UTC").map(drop)),
+        ("trace another process", nix::sys::ptrace::attach(nix_pid(parent)).map_err(Into::into)),
+        ("write its own memory", File::options().write(true).open("/proc/self/mem").map(drop)),
+        ("mount", mount_nothing()),
+        ("make a namespace", nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).map_err(Into::into)),
         ("become another user", nix::unistd::setgid(nix::unistd::getgid()).map_err(Into::into)),
         ("start a thread", std::thread::Builder::new().spawn(|| {}).map(|thread| spawned.push(thread))),
     ];
@@ -70,6 +75,98 @@ fn attempts(folder: &Path) -> Vec<(&'static str, std::io::Result<()>)> {
         thread.join().expect("no panic");
     }
     attempts
+}
+
+fn nix_pid(pid: Pid) -> nix::unistd::Pid {
+    nix::unistd::Pid::from_raw(pid.as_raw_nonzero().get())
+}
+
+fn mount_nothing() -> std::io::Result<()> {
+    let none = None::<&str>;
+    nix::mount::mount(none, "/proc", Some("tmpfs"), nix::mount::MsFlags::empty(), none).map_err(Into::into)
+}
+
+/// What becomes of sending on an open capture, in every way that a descriptor takes.
+fn sending(capture: BorrowedFd<'_>) -> Vec<(&'static str, std::io::Result<()>)> {
+    use nix::fcntl::{SpliceFFlags, splice};
+    use rustix::{fs, io, net};
+    // Ethernet from nobody to nobody, of a type for experiments (IEEE 802).
+    let mut frame = [0; 60];
+    frame[12..14].copy_from_slice(&[0x88, 0xb5]);
+    let slice = std::io::IoSlice::new(&frame);
+    let (read, write) = std::io::pipe().expect("a pipe");
+    io::write(&write, &frame).expect("a pipe takes it");
+    let file = File::open("/proc/self/exe");
+    let mut ways = vec![
+        ("write to the capture", io::write(capture, &frame).map(drop)),
+        ("write pieces to the capture", io::writev(capture, &[slice]).map(drop)),
+        ("send on the capture", net::send(capture, &frame, net::SendFlags::empty()).map(drop)),
+        ("copy the capture", io::dup(capture).map(drop)),
+        ("copy the capture by number", io::fcntl_dupfd_cloexec(capture, 0).map(drop)),
+        ("set options of the capture", net::sockopt::set_socket_recv_buffer_size(capture, 1 << 20)),
+    ];
+    if let Ok(file) = file {
+        ways.push(("send a file on the capture", fs::sendfile(capture, file, None, 60).map(drop)));
+    }
+    let mut ways: Vec<(_, std::io::Result<()>)> =
+        ways.into_iter().map(|(what, result)| (what, result.map_err(Into::into))).collect();
+    let spliced = splice(&read, None, capture, None, 60, SpliceFFlags::empty());
+    ways.push(("splice into the capture", spliced.map(drop).map_err(Into::into)));
+    ways
+}
+
+/// The probe of captures, if this is its process; otherwise nothing. Its output is what worked before the sandbox and what in it.
+#[test]
+fn probe_of_captures() {
+    let Some(folder) = std::env::var_os(PROBE).map(PathBuf::from) else { return };
+    let mut output = File::create(folder.join("output")).expect("a file");
+    let options =
+        live::Options { interfaces: vec!["lo".into()], is_sealed: true, ..live::Options::default() };
+    let mut source = match live::open(options) {
+        Ok(source) => source,
+        Err(refusal) => return output.write_all(refusal.to_string().as_bytes()).expect("written"),
+    };
+    let read_only_from = source.sealed_from();
+    assert!(read_only_from.is_some());
+    let try_all = |source: &LiveSource| {
+        let capture = source.descriptors().next().expect("one interface");
+        sending(capture).iter().fold(String::new(), |text, (what, result)| {
+            let result = result.as_ref().map_or_else(|error| error.kind().to_string(), |()| "done".into());
+            format!("{text}{what}\t{result}\n")
+        })
+    };
+    let before = try_all(&source);
+    sandbox::enter(&Rules { read_only_from, ..Rules::default() }).expect("entered");
+    let after = try_all(&source);
+    // It can still be read, and the outputs be written.
+    source.next_batch(&mut Batch::default()).expect("a batch");
+    output.write_all(format!("{before}--\n{after}").as_bytes()).expect("written");
+}
+
+#[test]
+fn nothing_can_be_sent_on_a_capture() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let status = Command::new(std::env::current_exe().expect("this test"))
+        .args(["sandbox::probe_of_captures", "--exact", "--test-threads=1"])
+        .env(PROBE, folder.path())
+        .stdout(Stdio::null())
+        .status()
+        .expect("started");
+    assert!(status.success());
+    let output = fs::read_to_string(folder.path().join("output")).expect("the probe's output");
+    let Some((before, after)) = output.split_once("--\n") else {
+        assert!(output.contains("not permitted"), "{output}");
+        eprintln!("SKIPPED: capturing on loopback is not permitted: {output}");
+        return;
+    };
+    let results = |text: &str| {
+        text.lines().map(|line| line.split_once('\t').expect("a result").1.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(results(before), ["done"; 8], "{before}");
+    if sandbox::available().seccomp {
+        let denied = results(after);
+        assert!(denied.len() >= 7 && denied.iter().all(|result| result == "permission denied"), "{after}");
+    }
 }
 
 /// The probe, if this is its process; otherwise nothing.
@@ -131,6 +228,9 @@ fn only_what_the_rules_name_is_left() {
             "signal another process",
             "change a mode",
             "become another user",
+            "trace another process",
+            "mount",
+            "make a namespace",
         ] {
             assert_eq!(found(what), "permission denied", "{what}");
         }
@@ -159,6 +259,7 @@ fn only_what_the_rules_name_is_left() {
             "make a folder there",
             "create elsewhere",
             "read another process",
+            "write its own memory",
             "read passwords in a thread",
         ] {
             assert_eq!(found(what), "permission denied", "{what}");
