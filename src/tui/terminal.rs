@@ -1,6 +1,6 @@
 //! The terminal: set up once, and restored whatever happens.
 
-use std::io::{self, Stdout, Write as _};
+use std::io::{self, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::cursor::{Hide, Show};
@@ -19,9 +19,27 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// A panic has restored the terminal, so nothing may be drawn any more.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
+/// Standard output as long as the terminal is set up; nothing after that. [`Terminal`] shows the cursor when it is dropped, and panics if
+/// that fails and standard error is the same closed terminal.
+pub(super) struct Output(Stdout);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if TAKEN.load(Ordering::SeqCst) { self.0.write(bytes) } else { Ok(bytes.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if TAKEN.load(Ordering::SeqCst) { self.0.flush() } else { Ok(()) }
+    }
+}
+
 /// The terminal; dropping it restores it.
 pub(super) struct Screen {
-    pub terminal: Terminal<CrosstermBackend<Stdout>>,
+    pub terminal: Terminal<CrosstermBackend<Output>>,
+}
+
+fn terminal() -> io::Result<Terminal<CrosstermBackend<Output>>> {
+    Terminal::new(CrosstermBackend::new(Output(io::stdout())))
 }
 
 impl Screen {
@@ -34,7 +52,7 @@ impl Screen {
             before(panic);
         }));
         set_up()?;
-        let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).inspect_err(|_| restore())?;
+        let terminal = terminal().inspect_err(|_| restore())?;
         Ok(Self { terminal })
     }
 
@@ -55,7 +73,7 @@ impl Screen {
     /// position of the cursor and wait for an answer that goes to the thread that reads the keys.
     pub(super) fn forget(&mut self) -> io::Result<()> {
         execute!(io::stdout(), Clear(ClearType::All))?;
-        self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        self.terminal = terminal()?;
         Ok(())
     }
 

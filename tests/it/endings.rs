@@ -455,7 +455,8 @@ fn a_terminal_that_is_closed_loses_no_packet() {
     }
     peers.call(CALLS);
     drop((pair, reader));
-    child.wait().expect("it ends");
+    let status = child.wait().expect("it ends");
+    assert!(status.success(), "{status:?}");
     assert_eq!(count(&files.packets), peers.delivered());
 }
 
