@@ -496,6 +496,7 @@ impl Analyzer {
     /// Reads the packets of a batch.
     pub fn batch(&mut self, batch: &Batch) {
         self.dropped[0] = self.dropped[0].max(batch.dropped);
+        self.table.reserve(batch.reserved);
         self.take_keys(&batch.secrets);
         for group in batch.records.chunks(GROUP) {
             if let (Some(keys), Some(first)) = (&self.owner.keys, group.first()) {

@@ -34,6 +34,19 @@ pub struct Limits {
     /// Bytes of memory of all connections together, apart from handshakes and what is held back. More evict closed connections,
     /// then the one that was silent for the longest time; one that takes an eighth of it by itself is given up.
     pub memory: usize,
+    /// How many tables share all connections.
+    pub tables: usize,
+}
+
+/// The part of the memory that stays for connections, whatever else takes of it.
+const LEAST: usize = 8;
+
+impl Limits {
+    /// The bounds of memory while `bytes` of what all tables share are needed for something else.
+    #[must_use]
+    pub(super) fn memory_beside(&self, bytes: usize) -> usize {
+        self.memory.saturating_sub(bytes / self.tables).max(self.memory / LEAST)
+    }
 }
 
 /// The part of the memory that one connection may take.
@@ -66,6 +79,7 @@ impl Limits {
             handshakes: part(self.handshakes),
             total_bytes: part(self.total_bytes),
             memory: part(self.memory),
+            tables: tables.max(1),
             ..self
         }
     }
@@ -87,6 +101,7 @@ impl Default for Limits {
             flow_pieces: 8192,
             total_bytes: 128 << 20,
             memory: 1 << 30,
+            tables: 1,
         }
     }
 }

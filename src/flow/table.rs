@@ -110,6 +110,8 @@ pub struct Table<S> {
     handshake_index: HashTable<Indexed>,
     hasher: RandomState,
     limits: Limits,
+    /// Bytes of memory that connections may take now.
+    memory: usize,
     /// Bytes held back in all connections.
     held: usize,
     /// Memory of all connections, as weighed.
@@ -135,12 +137,18 @@ impl<S> Table<S> {
             handshake_index: HashTable::new(),
             hasher: RandomState::default(),
             limits,
+            memory: limits.memory,
             held: 0,
             weight: 0,
             unsettled: Vec::new(),
             clock: Timestamp::default(),
             shed: Shed::default(),
         }
+    }
+
+    /// Leaves `bytes` of the memory of all tables to something else from here on.
+    pub fn reserve(&mut self, bytes: u64) {
+        self.memory = self.limits.memory_beside(usize::try_from(bytes).unwrap_or(usize::MAX));
     }
 
     /// Connections in the table, closed ones that linger among them.
@@ -436,7 +444,7 @@ impl<S> Table<S> {
         entry.weight = Self::CONNECTION + origins + owner.weight(&entry.slot);
         entry.unweighed = WEIGHED.max(u32::try_from(entry.weight / WEIGHED_PART).unwrap_or(u32::MAX));
         self.weight = others + entry.weight;
-        if entry.weight > self.limits.memory / HEAVIEST {
+        if entry.weight > self.memory / HEAVIEST {
             self.shed.heavy += 1;
             self.retire(id, End::Evicted, now, owner);
         }
@@ -453,7 +461,7 @@ impl<S> Table<S> {
 
     /// Evicts connections until the others are within the bound of memory.
     fn make_room<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
-        while self.weight > self.limits.memory && self.lru.len() > 1 {
+        while self.weight > self.memory && self.lru.len() > 1 {
             self.evict(now, owner);
         }
     }

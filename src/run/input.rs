@@ -9,6 +9,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::embed::WithSecrets;
+use super::memory::Shares;
 use super::rights::Rights;
 use super::{Failure, complain, signals};
 use crate::calls::Call;
@@ -22,7 +23,7 @@ use crate::source::files::Secrets;
 use crate::source::live::{self, Counters, LiveSource, Refusal};
 use crate::source::site::Sites;
 use crate::source::{
-    Batch, Filtered, Limited, Programs, Queued, Reread, Ring, Source, SourceError, Tap, Tee, files,
+    Batch, Filtered, Limited, Programs, Queued, Reread, Ring, Source, SourceError, Tap, Tee, Windows, files,
 };
 use crate::tls::KeyLogs;
 
@@ -248,7 +249,14 @@ fn files_at(
     filter: Option<Programs>,
     tap: Option<Box<dyn Tap>>,
 ) -> Opened {
-    let options = files::Options { follow: input.follow, stop: Arc::clone(stop), sites: Arc::clone(&sites) };
+    let windows = Arc::new(Windows::within(Shares::unpacking(input)));
+    let options = files::Options {
+        follow: input.follow,
+        stop: Arc::clone(stop),
+        sites: Arc::clone(&sites),
+        windows,
+        max_secrets: Some(Shares::carried_secrets(input)),
+    };
     let source = files::open(&input.paths(), options);
     let reread = source.reread();
     let source: Box<dyn Source> = match &filter {

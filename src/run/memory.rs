@@ -36,6 +36,22 @@ impl Shares {
         input.memory().saturating_sub(PROGRAM + live)
     }
 
+    /// For the windows of files that are being unpacked, which come out of what connections have: as much as these have in the
+    /// interface, and never less than what decoders should support (RFC 8878, section 3.1.1.1.2).
+    pub(super) fn unpacking(input: &Input) -> u64 {
+        (Self::room(input) as u64 / 8 * 3).max(8 << 20)
+    }
+
+    /// For the secrets of TLS, as they are looked up: a quarter, in which all that are ever kept fit with the usual bound.
+    pub(super) fn secrets(input: &Input) -> usize {
+        Self::room(input) / 4
+    }
+
+    /// For the text of secrets that files carry, which comes out of what connections have.
+    pub(super) fn carried_secrets(input: &Input) -> usize {
+        Self::room(input) / 16
+    }
+
     /// For a command that only pairs calls.
     pub(super) fn of_calls(input: &Input) -> Self {
         Self { connections: Self::room(input), linking: 0, history: 0, packets: 0 }

@@ -168,7 +168,8 @@ impl<'a> Opening<'a> {
         let key_logs = input.key_logs().map_err(Failure::Usage)?;
         // Without a key log, secrets can only come inside of files.
         let has_keys = !key_logs.is_empty() || input.interfaces.is_empty();
-        options.key_logs = has_keys.then(|| Arc::new(KeyLogs::new(&key_logs, input.is_endless())));
+        options.key_logs = has_keys
+            .then(|| Arc::new(KeyLogs::new(&key_logs, input.is_endless()).within(Shares::secrets(input))));
         let bodies = Arc::new(bodies(&input.bodies)?);
         if input.bodies.asks() {
             options.bodies = Some(Arc::clone(&bodies));

@@ -13,6 +13,7 @@ use super::input::InputFile;
 use super::reread::{Checkpoint, Checkpoints, Reread};
 use super::site::Sites;
 use super::stream::{ReadOutcome, Shared, Stream, name};
+use super::zstd_frames::Windows;
 use super::{Batch, Source, SourceError};
 use crate::time::Timestamp;
 
@@ -34,6 +35,10 @@ pub struct Options {
     pub stop: Arc<AtomicBool>,
     /// Where the files were captured.
     pub sites: Arc<Sites>,
+    /// What unpacking may take.
+    pub windows: Arc<Windows>,
+    /// Most bytes of secrets that the files carry, if less than usual.
+    pub max_secrets: Option<usize>,
 }
 
 /// Secrets that a pcapng file carries for the decryption of its packets.
@@ -137,13 +142,14 @@ impl Eq for Active {}
 
 impl FileSource {
     fn new(paths: &[PathBuf], options: Options) -> Self {
+        let shared = Shared::within(options.max_secrets);
         Self {
             options,
             chunk: CHUNK,
             waiting: Vec::new(),
             ready: BinaryHeap::new(),
             idle: Vec::new(),
-            shared: Shared::default(),
+            shared,
             given: 0,
             packets: 0,
             read: Arc::default(),
@@ -220,7 +226,8 @@ impl FileSource {
     }
 
     fn stream(&self, path: &Path, input: InputFile, chunk: usize) -> Stream {
-        Stream::new(path, input, Arc::clone(&self.options.stop), chunk).at(self.options.sites.get(path))
+        let stream = Stream::new(path, input, Arc::clone(&self.options.stop), chunk);
+        stream.at(self.options.sites.get(path)).within(&self.options.windows)
     }
 
     fn trouble(&mut self, path: &Path, text: &str) {
@@ -328,6 +335,7 @@ impl FileSource {
 impl Source for FileSource {
     fn next_batch(&mut self, out: &mut Batch) -> Result<bool, SourceError> {
         let more = self.read(out);
+        out.reserved = self.options.windows.used() + self.shared.secret_memory();
         out.now = None;
         let secrets = self.shared.secrets();
         out.secrets.clear();

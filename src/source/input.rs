@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::zstd_frames::{Frames, Windows};
+
 /// Maximum time that a read of a pipe or a growing file waits before it returns to the caller.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Number of compressed bytes read at a time.
@@ -130,15 +132,24 @@ impl Compression {
     }
 
     /// Decompresses `input`, of which `begun` was already read. Several members or frames become one stream.
+    /// `windows` bounds the memory for that.
     pub(super) fn unpack(
         self,
         begun: Vec<u8>,
         input: Box<dyn Read + Send>,
+        windows: &Arc<Windows>,
     ) -> io::Result<Box<dyn Read + Send>> {
-        let whole = BufReader::with_capacity(COMPRESSED_CHUNK, Cursor::new(begun).chain(input));
+        let whole = Cursor::new(begun).chain(input);
         Ok(match self {
-            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
-            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(whole)?),
+            Self::Gzip => {
+                let members = BufReader::with_capacity(COMPRESSED_CHUNK, whole);
+                Box::new(flate2::bufread::MultiGzDecoder::new(members))
+            }
+            Self::Zstd => {
+                let frames =
+                    BufReader::with_capacity(COMPRESSED_CHUNK, Frames::new(whole, Arc::clone(windows)));
+                Box::new(zstd::stream::read::Decoder::with_buffer(frames)?)
+            }
         })
     }
 }

@@ -287,8 +287,10 @@ impl LiveSource {
 
     /// Waits for packets on any interface, with a time-out.
     fn wait(&self) {
-        let mut fds: Vec<PollFd<'_>> =
-            self.descriptors().map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)).collect();
+        let mut fds: Vec<PollFd<'_>> = self
+            .descriptors()
+            .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
+            .collect();
         let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(PATIENCE.subsec_nanos()) };
         // If the wait fails, for example because of a signal, the next one follows soon.
         let _ = poll(&mut fds, Some(&timeout));

@@ -32,6 +32,7 @@ pub mod site;
 mod snoop;
 mod stream;
 mod tee;
+mod zstd_frames;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub use queue::Queued;
 pub use reread::Reread;
 pub use ring::Ring;
 pub use tee::{Tap, Tee};
+pub use zstd_frames::Windows;
 
 use crate::time::Timestamp;
 
@@ -109,6 +111,9 @@ pub struct Batch {
     pub secrets: Vec<files::Secrets>,
     /// Bytes read of bytes in all, after this batch; filled in by the pipeline from [`Source::progress`].
     pub progress: Option<(u64, u64)>,
+    /// Bytes of memory that unpacking and secrets take at this point of the capture. In the batch, so that what is shed for them depends
+    /// on the input alone.
+    pub reserved: u64,
 }
 
 impl Batch {
@@ -142,6 +147,7 @@ impl Batch {
         self.dropped = 0;
         self.secrets.clear();
         self.progress = None;
+        self.reserved = 0;
     }
 }
 

@@ -10,12 +10,15 @@ use super::foreign::foreign;
 use super::input::{Compression, InputFile};
 use super::reread::{Checkpoint, Checkpoints};
 use super::site::Site;
+use super::zstd_frames::Windows;
 use super::{Batch, Record, SourceError, pcap, pcapng, snoop};
 
 /// Largest packet that is believed, in bytes; libpcap's own limit for Ethernet is 256 KiB, some links have more.
 pub(super) const MAX_PACKET: usize = 16 << 20;
 /// Bytes of decryption secrets that are kept of all files together.
 const MAX_SECRETS: usize = 16 << 20;
+/// How many times as much memory as their text secrets take in all places together.
+const SECRET_COST: u64 = 4;
 /// Interfaces whose names are kept.
 const MAX_NAMES: usize = 1 << 16;
 
@@ -27,6 +30,8 @@ pub(super) struct Shared {
     names: Vec<Option<String>>,
     secrets: Vec<Secrets>,
     secret_bytes: usize,
+    /// Most of them, if less than usual.
+    max_secrets: Option<usize>,
 }
 
 impl Shared {
@@ -40,9 +45,19 @@ impl Shared {
         number
     }
 
+    /// Keeps at most `max_secrets` bytes of decryption secrets.
+    pub(super) fn within(max_secrets: Option<usize>) -> Self {
+        Self { max_secrets, ..Self::default() }
+    }
+
+    /// Memory that the decryption secrets take, in bytes: here, on their way, and in the stores of the analysis.
+    pub(super) fn secret_memory(&self) -> u64 {
+        self.secret_bytes as u64 * SECRET_COST
+    }
+
     /// Keeps decryption secrets as long as there is room.
     pub(super) fn keep_secrets(&mut self, kind: u32, data: &[u8]) {
-        if self.secret_bytes + data.len() <= MAX_SECRETS {
+        if self.secret_bytes + data.len() <= self.max_secrets.unwrap_or(MAX_SECRETS).min(MAX_SECRETS) {
             self.secret_bytes += data.len();
             self.secrets.push(Secrets { kind, data: data.to_vec() });
         }
@@ -119,6 +134,8 @@ pub(super) struct Stream {
     checkpoints: Option<Arc<Checkpoints>>,
     /// Where it was captured, if that is anything but usual.
     site: Option<Site>,
+    /// What unpacking may take.
+    windows: Arc<Windows>,
 }
 
 impl Stream {
@@ -139,7 +156,14 @@ impl Stream {
             ended: false,
             checkpoints: None,
             site: None,
+            windows: Arc::default(),
         }
+    }
+
+    /// Unpacks within these bounds.
+    pub(super) fn within(mut self, windows: &Arc<Windows>) -> Self {
+        self.windows = Arc::clone(windows);
+        self
     }
 
     /// Tells where the file was captured.
@@ -253,8 +277,9 @@ impl Stream {
             if let Some(compression) = self.compressed(unread) {
                 let packed = std::mem::replace(&mut self.input, Box::new(io::empty()));
                 self.compression = Some(compression);
-                self.input =
-                    compression.unpack(unread.to_vec(), packed).map_err(|error| error.to_string())?;
+                self.input = compression
+                    .unpack(unread.to_vec(), packed, &self.windows)
+                    .map_err(|error| error.to_string())?;
                 filled = 0;
                 continue;
             }

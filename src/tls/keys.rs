@@ -43,8 +43,8 @@ impl Keys {
     pub fn new(logs: Arc<KeyLogs>, limit: usize) -> Self {
         Self {
             turn: Turn::new(logs.turns()),
+            blocks: Mutex::new(logs.empty_store()),
             logs,
-            blocks: Mutex::default(),
             blocks_version: AtomicU64::new(0),
             has_all_blocks: false,
             held: AtomicUsize::new(0),

@@ -12,7 +12,7 @@ use rpcscope_parsers::tls::keylog::Random;
 
 use super::keys::TLS_KEY_LOG;
 use super::sessions::{Sessions, Turns};
-use super::store::{Lines, Secrets, Store};
+use super::store::{Lines, RANDOM, Secrets, Store};
 use crate::source::files;
 
 /// How often live runs look for new lines.
@@ -50,6 +50,20 @@ impl KeyLogs {
     pub fn new(paths: &[PathBuf], is_live: bool) -> Self {
         let files = paths.iter().map(|path| LogFile::new(path)).collect();
         Self { files: Mutex::new(files), is_live: AtomicBool::new(is_live), ..Self::default() }
+    }
+
+    /// Lets all secrets take about `bytes` of memory: those of files, of the capture, and of the capture as far as it was read.
+    #[must_use]
+    pub fn within(self, bytes: usize) -> Self {
+        let most = Some(bytes / 3 / RANDOM);
+        lock(&self.store).most = most;
+        lock(&self.blocks).most = most;
+        self
+    }
+
+    /// A store with the bounds of the others.
+    pub(super) fn empty_store(&self) -> Store {
+        lock(&self.blocks).empty()
     }
 
     /// Whether there are any.

@@ -6,8 +6,10 @@ use hashbrown::HashMap;
 use rpcscope_parsers::tls::keylog::Random;
 use rpcscope_parsers::tls::{Label, Line, Secret};
 
-/// Connections whose secrets are kept, about 300 bytes each; those of the oldest are forgotten first.
+/// Connections whose secrets are kept; those of the oldest are forgotten first.
 const MAX_RANDOMS: usize = 1 << 17;
+/// Memory of one of them, in bytes.
+pub(super) const RANDOM: usize = 300;
 /// The longest line that is read, in bytes: a label, a random and a secret take at most 200.
 const MAX_LINE: usize = 1024;
 
@@ -22,6 +24,8 @@ pub(super) struct Store {
     order: VecDeque<Random>,
     /// Changes with every line that says something new.
     version: u64,
+    /// Most connections, if fewer than usual.
+    pub(super) most: Option<usize>,
     /// Lines by what became of them.
     pub(super) counts: Counts,
 }
@@ -38,6 +42,11 @@ pub(super) struct Counts {
 }
 
 impl Store {
+    /// One with the same bound.
+    pub(super) fn empty(&self) -> Self {
+        Self { most: self.most, ..Self::default() }
+    }
+
     pub(super) fn version(&self) -> u64 {
         self.version
     }
@@ -64,7 +73,7 @@ impl Store {
 
     pub(super) fn add(&mut self, label: Label, random: Random, secret: Secret) {
         let Some(known) = self.secrets.get_mut(&random) else {
-            if self.order.len() >= MAX_RANDOMS
+            if self.order.len() >= self.most.unwrap_or(MAX_RANDOMS).clamp(1, MAX_RANDOMS)
                 && let Some(oldest) = self.order.pop_front()
             {
                 self.secrets.remove(&oldest);

@@ -31,38 +31,47 @@ pub(super) static CASES: &[Case] = &[
         .saying("connections without payload evicted"),
     case("half_begun", "flow::Limits::handshakes", 5_000, half_begun),
     case("silent_sessions", "flow::Limits::memory", 4_000, silent_sessions).saying("connections evicted"),
-    case("endless_headers", "http1 HEAD_LIMIT", 200, endless_headers),
-    case("continuation_flood", "http2 CONTINUATION_LIMIT", 10_000, continuation_flood),
-    case("hpack_bomb", "calls::pairing MAX_METADATA", 100, hpack_bomb),
+    case("endless_headers", "http1 HEAD_LIMIT", 1_000, endless_headers),
+    case("continuation_flood", "http2 CONTINUATION_LIMIT", 20_000, continuation_flood),
+    case("hpack_bomb", "calls::pairing MAX_METADATA", 300, hpack_bomb),
     case("hpack_bomb_of_unclear_requests", "http2 KEPT_LIMIT", 500, hpack_bomb_of_unclear_requests),
-    case("rapid_reset", "http2 STREAMS_LIMIT", 3_000, rapid_reset),
+    case("header_lists", "hpack FIELDS_LIMIT, LIST_LIMIT", 12, header_lists),
+    case("header_tables", "hpack SIZE_LIMIT", 100, header_tables),
+    case("rapid_reset", "http2 STREAMS_LIMIT", 5_000, rapid_reset),
     case("open_streams", "http2 STREAMS_LIMIT, MAX_PENDING", 5_000, open_streams)
         .saying("took too much memory"),
     case("waiting_calls", "calls::pairing MAX_PENDING", 5_000, waiting_calls).saying("took too much memory"),
     case("waiting_calls_of_one_id", "calls::pairing MAX_PENDING", 5_000, waiting_calls_of_one_id)
         .saying("took too much memory"),
-    case("late_answers", "calls::pairing MAX_IN_GRACE", 1_500, late_answers),
-    case("goaways_while_streams_wait", "calls::pairing MAX_PENDING", 1_000, goaways_while_streams_wait),
+    case("unanswered_requests", "http1 WAITING_LIMIT", 500, unanswered_requests),
+    case("late_answers", "calls::pairing MAX_IN_GRACE", 2_500, late_answers),
+    case("goaways_while_streams_wait", "calls::pairing MAX_PENDING", 5_000, goaways_while_streams_wait),
     case(
         "foreign_answers_while_calls_wait",
         "calls::pairing MAX_PENDING",
-        2_000,
+        5_000,
         foreign_answers_while_calls_wait,
     ),
-    case("gaps_while_streams_wait", "http2 STREAMS_LIMIT", 500, gaps_while_streams_wait),
+    case("gaps_while_streams_wait", "http2 STREAMS_LIMIT", 1_000, gaps_while_streams_wait),
     case("holes_that_never_close", "flow::Limits::flow_pieces", 3_000, holes_that_never_close),
     case("overlaps_that_disagree", "flow::Limits::flow_bytes", 3_000, overlaps_that_disagree),
     case("tiny_segments", "dispatch DETECT_LIMIT", 10_000, tiny_segments),
     case("tiny_fragments", "decode::fragments", 10_000, tiny_fragments),
-    case("gzip_bomb", "source: read as a stream", 2_000, gzip_bomb),
-    case("zstd_bomb", "source: read as a stream", 2_000, zstd_bomb),
-    case("thrift_depth", "thrift DEPTH_LIMIT", 200, thrift_depth),
+    case("gzip_bomb", "source: read as a stream", 4_000, gzip_bomb),
+    case("zstd_bomb", "source: read as a stream", 8_000, zstd_bomb),
+    case("zstd_window", "source::Windows", 5_000, zstd_window).saying("connections evicted"),
+    case("thrift_depth", "thrift DEPTH_LIMIT", 400, thrift_depth),
     case("thrift_sizes", "thrift VALUE_LIMIT", 2_000, thrift_sizes),
     case("endless_varints", "varint VARINT_LIMIT", 2_000, endless_varints),
     case("lengths_of_4_gib", "LENGTH_LIMIT of each protocol", 2_000, lengths_of_4_gib),
+    case("ciphertext_without_keys", "tls MAX_HELD", 100, ciphertext_without_keys),
+    case("closed_ciphertext", "pipeline MAX_SEALED", 1_000, closed_ciphertext),
+    case("endless_handshake", "tls MAX_MESSAGE", 100, endless_handshake),
+    case("many_secrets", "tls MAX_RANDOMS", 40_000, many_secrets),
+    case("unreadable_calls", "calls::likely MAX_WAITING", 10_000, unreadable_calls),
     case("new_names", "calls::names MAX_NAME_BYTES", 10_000, new_names),
     case("zipped_bodies", "web LAST_LIMIT", 200, zipped_bodies),
-    case("absurd_blocks", "source::pcapng MAX_BLOCK", 20_000, absurd_blocks).saying("4294967292"),
+    case("absurd_blocks", "source::pcapng MAX_BLOCK", 100_000, absurd_blocks).saying("4294967292"),
     case("jumping_clocks", "flow::Table::set_clock", 5_000, jumping_clocks),
 ];
 
@@ -119,6 +128,37 @@ fn continuation_flood(n: usize) -> Vec<u8> {
     client(&bytes)
 }
 
+/// Blocks of as many fields as fit, all of them of the static table.
+fn header_lists(n: usize) -> Vec<u8> {
+    let mut bytes = preface();
+    for i in 0..n as u32 {
+        bytes.extend(frame(1, 0, 1 + 2 * i, REQUEST));
+        (0..3).for_each(|_| bytes.extend(frame(9, 0, 1 + 2 * i, &[0x90; 16_000])));
+        bytes.extend(frame(9, 4, 1 + 2 * i, b""));
+    }
+    client(&bytes)
+}
+
+/// Ever new entries in a table that the server allowed to be large.
+fn header_tables(n: usize) -> Vec<u8> {
+    one(|capture| {
+        capture.say(Client, &preface());
+        // SETTINGS_HEADER_TABLE_SIZE (RFC 9113, section 6.5.2).
+        capture.say(Server, &frame(4, 0, 0, &[0, 1, 0x7f, 0xff, 0xff, 0xff]));
+        capture.say(Client, &frame(4, 1, 0, b""));
+        for i in 0..n as u32 {
+            let fields = (0..100_u32).flat_map(|field| {
+                let value = format!("{i:08}{field:08}");
+                [&b"\x40\x01x\x10"[..], value.as_bytes()].concat()
+            });
+            // A table of 2^20 octets (RFC 7541, section 6.3).
+            let resize: &[u8] = if i == 0 { b"\x3f\xe1\xff\x3f" } else { b"" };
+            let block = [resize, REQUEST, &fields.collect::<Vec<u8>>()].concat();
+            capture.say(Client, &frame(1, 5, 1 + 2 * i, &block));
+        }
+    })
+}
+
 /// A header of 3,900 octets in the table, and blocks that name it sixty times each.
 fn bomb(n: usize, request: &[u8]) -> Vec<u8> {
     let mut bytes = preface();
@@ -165,6 +205,13 @@ fn waiting_calls(n: usize) -> Vec<u8> {
 
 fn waiting_calls_of_one_id(n: usize) -> Vec<u8> {
     client(&(0..n).flat_map(|_| thrift(1, 7, b"\0")).collect::<Vec<_>>())
+}
+
+/// Pipelined requests of HTTP/1.1.
+fn unanswered_requests(n: usize) -> Vec<u8> {
+    let request = b"POST /a.B/C HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+        connect-protocol-version: 1\r\ncontent-length: 2\r\n\r\n{}";
+    client(&request.repeat(n))
 }
 
 /// Answers to a call that was decided long ago, while as many calls of another connection as possible are within reach.
@@ -267,6 +314,14 @@ fn zstd_bomb(n: usize) -> Vec<u8> {
     zstd::encode_all(&alike(n)[..], 3).expect("compressed")
 }
 
+/// Connections that fill the memory, in a file whose unpacking takes a part of it.
+fn zstd_window(n: usize) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("an encoder");
+    encoder.window_log(23).expect("a window of 8 MiB");
+    encoder.write_all(&silent_sessions(n)).expect("compressed");
+    encoder.finish().expect("compressed")
+}
+
 /// Structs in structs.
 fn thrift_depth(n: usize) -> Vec<u8> {
     let deep = [12, 0, 1].repeat(500);
@@ -304,6 +359,99 @@ fn lengths_of_4_gib(n: usize) -> Vec<u8> {
             FIN | ACK,
             b"",
         );
+    }
+    capture.bytes().to_vec()
+}
+
+/// A record of TLS 1.2 (RFC 5246, section 6.2.1). `kind`: 22 handshake, 23 application data.
+fn record(kind: u8, content: &[u8]) -> Vec<u8> {
+    [&[kind, 3, 3][..], &(content.len() as u16).to_be_bytes(), content].concat()
+}
+
+/// The first messages of TLS 1.3, without extensions but the version (RFC 8446, sections 4.1.2 and 4.1.3).
+fn hellos(random: u64) -> [Vec<u8>; 2] {
+    let random = [&random.to_be_bytes()[..], &[7; 24]].concat();
+    let message = |kind: u8, body: &[u8]| {
+        record(22, &[&[kind][..], &(body.len() as u32).to_be_bytes()[1..], body].concat())
+    };
+    let client = [&[3, 3][..], &random, &[0, 0, 2, 0x13, 1, 1, 0, 0, 7, 0, 43, 0, 3, 2, 3, 4]].concat();
+    let server = [&[3, 3][..], &random, &[0, 0x13, 1, 0, 0, 6, 0, 43, 0, 2, 3, 4]].concat();
+    [message(1, &client), message(2, &server)]
+}
+
+/// Records that nobody has the keys of.
+fn ciphertext_without_keys(n: usize) -> Vec<u8> {
+    one(|capture| {
+        let [client, server] = hellos(0);
+        capture.say(Client, &client).say(Server, &server);
+        for _ in 0..n {
+            capture.say(Client, &record(23, &[0x5a; 16_000])).say(Server, &record(23, &[0xa5; 16_000]));
+        }
+    })
+}
+
+/// The same on connections that end.
+fn closed_ciphertext(n: usize) -> Vec<u8> {
+    let mut capture = Capture::new();
+    for i in 0..n {
+        let [client, server] = hellos(i as u64);
+        capture.open(i).say(Client, &client).say(Server, &server);
+        capture.say(Client, &record(23, &[0x5a; 200])).say(Server, &record(23, &[0xa5; 200]));
+        capture.segment(Client, FIN | ACK, b"").segment(Server, FIN | ACK, b"");
+    }
+    capture.bytes().to_vec()
+}
+
+/// Messages of a handshake that are as long as a length can say.
+fn endless_handshake(n: usize) -> Vec<u8> {
+    let piece = record(22, &[&[11, 0xff, 0xff, 0xff][..], &[0; 15_996]].concat());
+    one(|capture| {
+        let [client, server] = hellos(0);
+        capture.say(Client, &client).say(Server, &server).say(Server, &piece.repeat(n));
+    })
+}
+
+/// A pcapng file with secrets of ever new connections, and one connection that has none of them.
+fn many_secrets(n: usize) -> Vec<u8> {
+    let block = |kind: u32, body: &[u8]| {
+        let mut body = body.to_vec();
+        body.resize(body.len().next_multiple_of(4), 0);
+        let length = (body.len() as u32 + 12).to_le_bytes();
+        [&kind.to_le_bytes()[..], &length, &body, &length].concat()
+    };
+    let mut bytes =
+        block(0x0a0d_0d0a, &[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
+    bytes.extend(block(1, &[101, 0, 0, 0, 0, 0, 4, 0]));
+    for first in (0..n).step_by(1_000) {
+        let lines: String = (first..n.min(first + 1_000))
+            .map(|i| format!("CLIENT_TRAFFIC_SECRET_0 {i:064x} {i:064x}\n"))
+            .collect();
+        // A TLS key log (draft-ietf-opsawg-pcapng, section 4.7).
+        let head = [&0x544c_534b_u32.to_le_bytes()[..], &(lines.len() as u32).to_le_bytes()].concat();
+        bytes.extend(block(10, &[&head[..], lines.as_bytes()].concat()));
+    }
+    let capture = ciphertext_without_keys(1);
+    let mut at = 24;
+    while let Some(len) = capture.get(at + 8..at + 12) {
+        let len = u32::from_le_bytes(len.try_into().expect("four bytes")) as usize;
+        let packet = &capture[at + 16..at + 16 + len];
+        bytes.extend(block(3, &[&(len as u32).to_le_bytes()[..], packet].concat()));
+        at += 16 + len;
+    }
+    bytes
+}
+
+/// Calls of a connection that began before the capture, whose names and statuses stand in entries that nobody knows.
+fn unreadable_calls(n: usize) -> Vec<u8> {
+    let mut capture = Capture::new();
+    capture.connection(0);
+    for i in 0..n as u32 {
+        let id = 1001 + 2 * i;
+        let message = frame(0, 1, id, &[0, 0, 0, 0, 3, 8, 1, 16]);
+        capture.say(Client, &[frame(1, 4, id, &[0x83, 0x86, 0xbe, 0xbf, 0xc0]), message.clone()].concat());
+        let answer =
+            [frame(1, 4, id, &[0x88, 0xbe]), frame(0, 0, id, &[0, 0, 0, 0, 0]), frame(1, 5, id, &[0xbf])];
+        capture.say(Server, &answer.concat());
     }
     capture.bytes().to_vec()
 }
