@@ -1,5 +1,6 @@
 //! The cases. A larger `n` makes the input larger in proportion.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use super::wire::{ACK, Capture, Client, FIN, REQUEST, RST, SYN, Server, frame, preface, thrift};
@@ -423,9 +424,10 @@ fn many_secrets(n: usize) -> Vec<u8> {
         block(0x0a0d_0d0a, &[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
     bytes.extend(block(1, &[101, 0, 0, 0, 0, 0, 4, 0]));
     for first in (0..n).step_by(1_000) {
-        let lines: String = (first..n.min(first + 1_000))
-            .map(|i| format!("CLIENT_TRAFFIC_SECRET_0 {i:064x} {i:064x}\n"))
-            .collect();
+        let mut lines = String::new();
+        for i in first..n.min(first + 1_000) {
+            writeln!(lines, "CLIENT_TRAFFIC_SECRET_0 {i:064x} {i:064x}").expect("text");
+        }
         // A TLS key log (draft-ietf-opsawg-pcapng, section 4.7).
         let head = [&0x544c_534b_u32.to_le_bytes()[..], &(lines.len() as u32).to_le_bytes()].concat();
         bytes.extend(block(10, &[&head[..], lines.as_bytes()].concat()));
