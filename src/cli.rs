@@ -164,7 +164,8 @@ pub struct Bodies {
     /// Leave out bodies of more bytes than this (64KiB, 10MB); by default 1MiB.
     #[arg(long = "payload-limit", value_name = "SIZE", value_parser = parse_payload_limit)]
     pub payload_limit: Option<NonZeroU32>,
-    /// Replace the values of these fields of bodies, or of all, in records and views; packets (-w, export) stay as they are.
+    /// Replace the values of these fields of bodies, or of all, in records and views; export leaves out
+    /// the bytes of all bodies, and -w writes packets as they are.
     #[arg(long, value_name = "FIELD,…|all", value_delimiter = ',', num_args = 0..=1, default_missing_value = "all")]
     pub redact: Vec<String>,
 }

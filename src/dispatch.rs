@@ -72,8 +72,7 @@ struct Awaited {
     side: Side,
     /// What the other one had sent by then, if the protocol may still be another.
     greeting: Option<Box<[u8]>>,
-    /// Up to which size the bodies of messages are wanted, if they are.
-    bodies: Option<NonZeroU32>,
+    wanted: Wanted,
 }
 
 /// Where the bytes that a session was given begin.
@@ -104,8 +103,7 @@ enum State {
         /// The protocol that `--decode-as` sets.
         forced: Option<&'static dyn Protocol>,
         tls: ForTls,
-        /// Up to which size the bodies of messages are wanted, if they are.
-        bodies: Option<NonZeroU32>,
+        wanted: Wanted,
     },
     /// TLS, and what is inside of it.
     Tls(Box<Layered>),
@@ -133,18 +131,26 @@ enum State {
 }
 
 impl State {
-    fn silent(
-        from_start: [bool; 2],
-        forced: Option<&'static dyn Protocol>,
-        bodies: Option<NonZeroU32>,
-    ) -> Self {
-        Self::Silent { from_start, ended: false, forced, tls: ForTls::default(), bodies }
+    fn silent(from_start: [bool; 2], forced: Option<&'static dyn Protocol>, wanted: Wanted) -> Self {
+        Self::Silent { from_start, ended: false, forced, tls: ForTls::default(), wanted }
     }
 }
 
 /// The protocol state of one connection.
 pub struct Conversation {
     state: State,
+}
+
+/// What is wanted of the bodies of messages.
+#[derive(Clone, Copy, Debug, Default)]
+enum Wanted {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The bodies, each up to that size.
+    Bodies(NonZeroU32),
+    /// Which bytes are theirs.
+    Marks,
 }
 
 /// Takes what a session saw: who sent it, the event, and where its first byte came from.
@@ -160,14 +166,15 @@ impl Conversation {
         decode_as: &[DecodeAs],
         bodies: Option<NonZeroU32>,
     ) -> Self {
+        let wanted = bodies.map_or(Wanted::Nothing, Wanted::Bodies);
         let rule = decode_as
             .iter()
             .find(|rule| rule.network == key.network && (rule.port == key.a.port || rule.port == key.b.port));
         let state = match rule.map(|rule| rule.protocol) {
-            None => State::silent(from_start, None, bodies),
+            None => State::silent(from_start, None, wanted),
             Some(None) => State::Foreign { reason: "left out by --decode-as" },
             Some(Some(name)) => match rpcscope_parsers::all().iter().find(|p| p.name() == name) {
-                Some(protocol) => State::silent(from_start, Some(*protocol), bodies),
+                Some(protocol) => State::silent(from_start, Some(*protocol), wanted),
                 None => State::Foreign { reason: "left out by --decode-as" },
             },
         };
@@ -190,6 +197,24 @@ impl Conversation {
             tls.keeps_plaintext = true;
         }
         self
+    }
+
+    /// The same connection, whose session emits which bytes are those of bodies, in place of the bodies.
+    #[must_use]
+    pub fn marking_bodies(mut self) -> Self {
+        if let State::Silent { wanted, .. } = &mut self.state {
+            *wanted = Wanted::Marks;
+        }
+        self
+    }
+
+    /// Offset of the first byte of each side that its session was given; `None` as long as its protocol is not known.
+    #[must_use]
+    pub fn read_from(&self) -> Option<[u64; 2]> {
+        match &self.state {
+            State::Known { base, .. } => Some(base.start),
+            _ => None,
+        }
     }
 
     /// What was read of its TLS since the last time; `None` if it is not TLS.
@@ -357,19 +382,19 @@ impl Conversation {
         origin: Stamp,
         take: &mut Take<'_>,
     ) -> u64 {
-        if let State::Silent { from_start, ended, forced, tls, bodies } = &mut self.state {
+        if let State::Silent { from_start, ended, forced, tls, wanted } = &mut self.state {
             if matches!(chunk, Chunk::End(_)) {
                 *ended = true;
                 return u64::MAX;
             }
-            let undecided = Undecided::new(*from_start, *forced, std::mem::take(tls), *bodies);
+            let undecided = Undecided::new(*from_start, *forced, std::mem::take(tls), *wanted);
             self.state = State::Undecided(Box::new(undecided));
         }
         match &mut self.state {
             State::Silent { .. } | State::Foreign { .. } | State::Over { .. } => u64::MAX,
             State::Tls(layered) => layered.chunk(flow, side, chunk, origin, take),
             State::Known { protocol, session, base, awaited } => {
-                let Some(Awaited { greeting, bodies, .. }) =
+                let Some(Awaited { greeting, wanted, .. }) =
                     awaited.take_if(|awaited| awaited.side == side).map(|it| *it)
                 else {
                     return feed(session.as_mut(), *base, flow, side, chunk, origin, take);
@@ -382,7 +407,7 @@ impl Conversation {
                 if let (Some(kept), Chunk::Data(bytes)) = (greeting.filter(|kept| all(kept)), chunk)
                     && let Some(asked) = asked_instead(*protocol, side, bytes)
                 {
-                    (*protocol, *session) = (asked, session_of(asked, bodies));
+                    (*protocol, *session) = (asked, session_of(asked, wanted));
                     feed(session.as_mut(), *base, flow, side, chunk, origin, take);
                     feed(session.as_mut(), *base, flow, server, Chunk::Data(&kept), origin, take);
                     return needed(session.as_ref(), flow, side);
@@ -412,7 +437,7 @@ impl Conversation {
                     }
                     Some(Decided::Known(protocol)) => {
                         let kept = std::mem::take(undecided);
-                        let mut session = session_of(protocol, kept.bodies_wanted);
+                        let mut session = session_of(protocol, kept.wanted);
                         let start = [Side::A, Side::B].map(|side| kept.kept_from(flow, side));
                         let mut base = Base { start, whole: kept.from_start };
                         // Only data was kept; any other chunk has passed its own offsets already.
@@ -439,8 +464,8 @@ impl Conversation {
                             .filter(|spoken| base.whole == [true; 2] && spoken.len() <= GREETING_LIMIT)
                             .filter(|_| kept.forced.is_none())
                             .map(|spoken| spoken.clone().into_boxed_slice());
-                        let awaited = silent
-                            .map(|side| Box::new(Awaited { side, greeting, bodies: kept.bodies_wanted }));
+                        let awaited =
+                            silent.map(|side| Box::new(Awaited { side, greeting, wanted: kept.wanted }));
                         self.state = State::Known { protocol, session, base, awaited };
                         needed
                     }
@@ -455,11 +480,13 @@ fn idle(protocol: &dyn Protocol, session: &dyn Session) -> &'static str {
     session.without_calls().unwrap_or_else(|| protocol.without_calls())
 }
 
-/// State for one connection, which emits bodies if they are wanted.
-fn session_of(protocol: &dyn Protocol, bodies: Option<NonZeroU32>) -> Box<dyn Session> {
+/// State for one connection, which emits of bodies what is wanted.
+fn session_of(protocol: &dyn Protocol, wanted: Wanted) -> Box<dyn Session> {
     let mut session = protocol.session();
-    if let Some(limit) = bodies {
-        session.collect_bodies(limit.get() as usize);
+    match wanted {
+        Wanted::Nothing => {}
+        Wanted::Bodies(limit) => session.collect_bodies(limit.get() as usize),
+        Wanted::Marks => session.mark_bodies(),
     }
     session
 }

@@ -1,5 +1,10 @@
 //! The packets of calls, read again and written as pcapng for Wireshark.
 
+mod checksum;
+mod marks;
+mod ranges;
+
+use std::collections::BTreeMap;
 use std::io;
 
 use hashbrown::HashMap;
@@ -7,8 +12,13 @@ use hashbrown::HashMap;
 use crate::calls::Call;
 use crate::calls::summary::sentence;
 use crate::decode::{Decoded, Decoder, FlowKey};
+use crate::dispatch::DecodeAs;
+use crate::flow::{Limits, Stamp, Table};
 use crate::sink::packets::PacketWriter;
 use crate::source::{Batch, Source};
+
+pub use marks::LeftOut;
+use marks::{Fate, Marker, Marks};
 
 /// The packets that belong to calls: for each call, the packets of its connection from the call's first to its last. HTTP/2
 /// calls start at the connection's first packet, because a header block depends on the earlier ones. On a shared connection
@@ -64,20 +74,80 @@ impl Wanted {
     }
 }
 
+/// Which bytes of the wanted packets are those of bodies; made by [`Redacted::read`].
+#[derive(Debug)]
+pub struct Redacted {
+    marks: Marks,
+    /// Packets that were left out, by the reason.
+    left_out: BTreeMap<LeftOut, u64>,
+}
+
+impl Redacted {
+    /// Reads the connections of wanted calls from `source`, from its first packet on.
+    pub fn read(
+        source: &mut dyn Source,
+        wanted: &Wanted,
+        decode_as: &[DecodeAs],
+        limits: Limits,
+    ) -> io::Result<Self> {
+        let mut marker = Marker::new(decode_as);
+        let mut table = Table::new(limits);
+        let (mut decoder, mut batch) = (Decoder::default(), Batch::default());
+        let mut now = Stamp::default();
+        'packets: while source.next_batch(&mut batch).map_err(io::Error::other)? {
+            for packet in batch.packets() {
+                if packet.number > wanted.last {
+                    break 'packets;
+                }
+                let Decoded::Segment(segment) = decoder.decode(&packet) else { continue };
+                if wanted.ranges.contains_key(&segment.key) {
+                    now = Stamp { packet: packet.number, time: packet.time };
+                    table.segment(&segment, &mut marker);
+                }
+            }
+        }
+        table.finish(now, &mut marker);
+        Ok(Self { marks: marker.marks, left_out: BTreeMap::new() })
+    }
+
+    /// How many packets were left out for which reason.
+    pub fn left_out(&self) -> impl Iterator<Item = (LeftOut, u64)> {
+        self.left_out.iter().map(|(why, packets)| (*why, *packets))
+    }
+}
+
 /// Writes the wanted packets of `source` and returns their number. Of a fragmented datagram, only the last fragment is
-/// written.
-pub fn write(source: &mut dyn Source, mut wanted: Wanted, writer: &mut PacketWriter) -> io::Result<u64> {
+/// written. With `redacted`, the bytes of bodies are zeros in them, and the secrets in `source` are left out.
+pub fn write(
+    source: &mut dyn Source,
+    mut wanted: Wanted,
+    mut redacted: Option<&mut Redacted>,
+    writer: &mut PacketWriter,
+) -> io::Result<u64> {
     wanted.settle();
     let mut decoder = Decoder::default();
     let mut batch = Batch::default();
     let (mut written, mut secrets) = (0, 0);
+    let mut replaced = Vec::new();
     while source.next_batch(&mut batch).map_err(io::Error::other)? {
-        writer.secrets(source.secrets().get(secrets..).unwrap_or_default());
-        secrets = source.secrets().len();
-        for packet in batch.packets() {
+        if redacted.is_none() {
+            writer.secrets(source.secrets().get(secrets..).unwrap_or_default());
+            secrets = source.secrets().len();
+        }
+        for mut packet in batch.packets() {
             let Decoded::Segment(segment) = decoder.decode(&packet) else { continue };
             if !wanted.has(&segment.key, packet.number) {
                 continue;
+            }
+            if let Some(Redacted { marks, left_out }) = redacted.as_deref_mut() {
+                match marks.fate(&segment, packet.data, &mut replaced) {
+                    Fate::Same => {}
+                    Fate::Replaced => packet.data = &replaced,
+                    Fate::LeftOut(why) => {
+                        *left_out.entry(why).or_default() += 1;
+                        continue;
+                    }
+                }
             }
             writer
                 .name_interface(packet.interface, || source.interface_name(packet.interface).map(Into::into));

@@ -1,14 +1,17 @@
 //! The bodies of messages, collected for whoever asked for them ([`Session::collect_bodies`](crate::Session::collect_bodies)).
 
+mod masking;
 mod stream;
 
+pub use masking::Masking;
 pub(crate) use stream::{Shape, StreamBodies};
 
 use hashbrown::HashMap;
 
-use crate::event::{Body, CallId, Event, Head, Side};
+use crate::event::{Body, BodyForm, BodyPiece, CallId, Event, Head, Rpc, Side};
 use crate::protocol::Emit;
 use crate::session::At;
+use crate::thrift::skip::StructFormat;
 
 /// Where the body is in its message.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +114,55 @@ impl Collected {
     /// Memory taken in addition to its own size, in bytes.
     pub(crate) fn memory(&self) -> usize {
         self.bytes.capacity()
+    }
+}
+
+/// What has to stay of the body of a message with that head.
+pub(crate) fn form_of(head: &Head, span: BodySpan) -> BodyForm {
+    match (head.rpc, head.codec) {
+        _ if span.unpack.is_some() => BodyForm::Sealed,
+        (Rpc::Thrift, Some("thrift-binary")) => BodyForm::Struct(StructFormat::Binary),
+        (Rpc::Thrift, Some("thrift-compact")) => BodyForm::Struct(StructFormat::Compact),
+        (Rpc::Thrift, Some("thrift-json")) => BodyForm::Sealed,
+        _ => BodyForm::Opaque,
+    }
+}
+
+/// What is reported of the bytes of bodies as they pass ([`Event::BodyPiece`]), for one side of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// Of the message that passes: where in it its body begins, and what has to stay of it.
+    passing: Option<(u64, BodyForm)>,
+    /// Where in the message the next bytes stand.
+    at: u64,
+}
+
+impl Marks {
+    /// A message begins; its body begins after that many bytes. `None`: all of it has to stay.
+    pub(crate) fn begin(&mut self, body: Option<(u64, BodyForm)>) {
+        *self = Self { passing: body, at: 0 };
+    }
+
+    /// The next bytes of the message.
+    pub(crate) fn add(&mut self, at: At, bytes: &[u8], emit: &mut Emit<'_>) {
+        let Some((start, form)) = self.passing else { return };
+        let skipped = start.saturating_sub(self.at).min(bytes.len() as u64) as usize;
+        let begins = self.at <= start && start < self.at + bytes.len() as u64;
+        self.at += bytes.len() as u64;
+        if let Some(bytes) = bytes.get(skipped..).filter(|bytes| !bytes.is_empty()) {
+            let piece = BodyPiece { at: at.after(skipped).offset, bytes, begins, form };
+            emit(at.side, &Event::BodyPiece(piece));
+        }
+    }
+
+    /// Bytes of the message are missing. Where its body begins with them, what has to stay of the others is not known.
+    pub(crate) fn lose(&mut self, missing: u64) {
+        self.at += missing;
+        if let Some((start, form @ BodyForm::Struct(_))) = &mut self.passing
+            && (self.at - missing..self.at).contains(start)
+        {
+            *form = BodyForm::Opaque;
+        }
     }
 }
 

@@ -3,13 +3,16 @@
 
 use nom::Err;
 
-use crate::bodies::{Bodies, BodySpan, Encodings};
+use crate::bodies::{Bodies, BodySpan, Encodings, Marks, form_of};
 use crate::error::{Error, Layer, ParseResult, missing};
-use crate::event::{CallId, Complete, Event, Head, Pairs, Side, Transport};
+use crate::event::{BodyForm, CallId, Complete, Event, Kind, Pairs, Side, Transport};
 use crate::foreign::{Language, Strange, Watch};
 use crate::protocol::{Emit, Session};
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step};
 use crate::thrift::skip::{Skipped, StructFormat, StructSkip};
+
+/// Bytes of a frame that say how long it is and what it is, in any format here: they stay where the frame can't be decoded.
+const FIXED_HEAD: u64 = 20;
 
 /// Bytes kept while searching for the next message after a gap: enough for the fixed head of any format here.
 const SEARCH_TAIL: usize = 64;
@@ -243,7 +246,7 @@ impl Inbound {
             Err(error) => {
                 self.truncate();
                 if let Some(bodies) = bodies {
-                    bodies.of(at.side).lose();
+                    bodies.lose(at.side, 0);
                 }
                 self.complete(at, bodies, emit);
                 return Err(error);
@@ -253,7 +256,7 @@ impl Inbound {
             pending.bytes += len as u64;
         }
         if let Some(bodies) = bodies {
-            bodies.of(at.side).add(input.get(..len).unwrap_or_default());
+            bodies.add(at, input.get(..len).unwrap_or_default(), emit);
         }
         if ended {
             self.complete(at.after(len), bodies, emit);
@@ -302,6 +305,8 @@ struct FramedReader<F> {
 struct BothBodies {
     sides: [Bodies; 2],
     encodings: Encodings,
+    /// What is reported of their bytes, in place of the bodies.
+    marks: Option<[Marks; 2]>,
 }
 
 impl BothBodies {
@@ -313,21 +318,71 @@ impl BothBodies {
         self.sides.iter().map(Bodies::memory).sum::<usize>() + self.encodings.memory()
     }
 
+    /// The next bytes of the message that passes.
+    fn add(&mut self, at: At, bytes: &[u8], emit: &mut Emit<'_>) {
+        self.of(at.side).add(bytes);
+        if let Some(marks) = &mut self.marks {
+            at.side.of_mut(marks).add(at, bytes, emit);
+        }
+    }
+
+    /// That many bytes of the message that passes are missing, as far as that is known.
+    fn lose(&mut self, side: Side, missing: u64) {
+        self.of(side).lose();
+        if let Some(marks) = &mut self.marks {
+            side.of_mut(marks).lose(missing);
+        }
+    }
+
+    /// Reports which of the bytes of a message may be replaced, with the first of which `input` begins.
+    fn mark(&mut self, at: At, event: &Event<'_>, span: Option<BodySpan>, input: &[u8], emit: &mut Emit<'_>) {
+        let Some(marks) = &mut self.marks else { return };
+        let body = match (span, event.head()) {
+            // Behind the body may be attachments.
+            (Some(span), Some(head)) => Some((span.start as u64, form_of(head, span))),
+            // The arguments are there, but packed in a way that can't be opened.
+            (None, _) if matches!(event.kind(), Kind::Request | Kind::Oneway) => Some((0, BodyForm::Sealed)),
+            _ => None,
+        };
+        let marks = at.side.of_mut(marks);
+        marks.begin(body);
+        marks.add(at, input, emit);
+    }
+
+    /// A frame without a body passes.
+    fn pass_over(&mut self, side: Side) {
+        if let Some(marks) = &mut self.marks {
+            side.of_mut(marks).begin(None);
+        }
+    }
+
+    /// The same for a frame that can't be decoded: what follows its fixed head may be replaced.
+    fn mark_undecodable(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) {
+        if let Some(marks) = &mut self.marks {
+            let marks = at.side.of_mut(marks);
+            marks.begin(Some((FIXED_HEAD, BodyForm::Unread)));
+            marks.add(at, input, emit);
+        }
+    }
+
     /// Collects the body of the message with which the input of `header` begins. `total`: its size; if all of it is there, its event
     /// comes next.
     #[cold]
     fn begin<F: Framing>(
         &mut self,
         at: At,
-        head: &Head,
+        event: &Event<'_>,
         header: &WireHeader<'_, F>,
         total: Option<u64>,
         emit: &mut Emit<'_>,
     ) {
+        let Some(head) = event.head() else { return };
         let span = header.framing.body(at.side, header.input, &mut self.encodings);
         let here = total.map_or(header.input.len(), |total| header.input.len().min(total as usize));
+        let input = header.input.get(..here).unwrap_or_default();
+        self.mark(at, event, span, input, emit);
         let bodies = self.of(at.side);
-        bodies.begin(span, header.input.get(..here).unwrap_or_default());
+        bodies.begin(span, input);
         if total == Some(here as u64) {
             bodies.end(at.after(here.saturating_sub(1)), head.id, emit);
         }
@@ -374,6 +429,16 @@ impl<F: Framing> FramedReader<F> {
         let inbound = at.side.of_mut(&mut self.inbound);
         let mut parsed = self.framing.parse_cut(at.side, input, &mut unpacked);
         let header = WireHeader { framing: &self.framing, side: at.side, input };
+        if let Some(bodies) = &mut self.bodies {
+            match &parsed {
+                Ok(Parsed::Message { event, .. } | Parsed::Unsized { event, .. }) => {
+                    let span = self.framing.body(at.side, input, &mut bodies.encodings);
+                    bodies.mark(at, event, span, input, emit);
+                }
+                Ok(Parsed::Control { .. }) => bodies.pass_over(at.side),
+                _ => bodies.mark_undecodable(at, input, emit),
+            }
+        }
         // By reference: an event is some 400 bytes, and every copy of one costs 70 instructions.
         match &mut parsed {
             Ok(Parsed::Message { event, bytes }) if *bytes > 0 => {
@@ -416,24 +481,32 @@ impl<F: Framing> Reader for FramedReader<F> {
         let header = WireHeader { framing: &self.framing, side: at.side, input };
         let error = match &mut parsed {
             Ok(Parsed::Message { event, bytes }) if *bytes > 0 => {
-                if let (Some(bodies), Some(head)) = (&mut self.bodies, event.head()) {
-                    bodies.begin(at, head, &header, Some(*bytes), emit);
+                if let Some(bodies) = &mut self.bodies {
+                    bodies.begin(at, event, &header, Some(*bytes), emit);
                 }
                 return inbound.emit(at, event, &header, *bytes, false, emit);
             }
             Ok(Parsed::Unsized { event, head, format }) if (1..=input.len()).contains(head) => {
-                if let (Some(bodies), Some(known)) = (&mut self.bodies, event.head()) {
+                if let Some(bodies) = &mut self.bodies {
                     let header = WireHeader { input: input.get(..*head).unwrap_or_default(), ..header };
-                    bodies.begin(at, known, &header, None, emit);
+                    bodies.begin(at, event, &header, None, emit);
                 }
                 inbound.emit_unsized(at, event, &header, *head, false, emit);
                 inbound.unsized_body = Some(UnsizedBody::Whole(*format));
                 return Step::Done(*head);
             }
-            Ok(Parsed::Control { bytes }) if *bytes > 0 => return skip(*bytes, input),
+            Ok(Parsed::Control { bytes }) if *bytes > 0 => {
+                if let Some(bodies) = &mut self.bodies {
+                    bodies.pass_over(at.side);
+                }
+                return skip(*bytes, input);
+            }
             Ok(Parsed::Undecodable { bytes, error }) if *bytes > 0 => {
                 let step = skip(*bytes, input);
-                let error = *error;
+                let (error, here) = (*error, input.len().min(*bytes as usize));
+                if let Some(bodies) = &mut self.bodies {
+                    bodies.mark_undecodable(at, input.get(..here).unwrap_or_default(), emit);
+                }
                 self.undecodable(at, error, emit);
                 return step;
             }
@@ -462,18 +535,18 @@ impl<F: Framing> Reader for FramedReader<F> {
 
     fn body(&mut self, at: At, bytes: &[u8], left: u64, emit: &mut Emit<'_>) {
         if let Some(bodies) = &mut self.bodies {
-            bodies.of(at.side).add(bytes);
+            bodies.add(at, bytes, emit);
         }
         if left == 0 {
             at.side.of_mut(&mut self.inbound).complete(at.after(bytes.len()), &mut self.bodies, emit);
         }
     }
 
-    fn body_lost(&mut self, at: At, _missing: Option<u64>, left: u64, emit: &mut Emit<'_>) {
+    fn body_lost(&mut self, at: At, missing: Option<u64>, left: u64, emit: &mut Emit<'_>) {
         let inbound = at.side.of_mut(&mut self.inbound);
         inbound.truncate();
         if let Some(bodies) = &mut self.bodies {
-            bodies.of(at.side).lose();
+            bodies.lose(at.side, missing.unwrap_or(0));
         }
         if left == 0 {
             inbound.complete(at, &mut self.bodies, emit);
@@ -493,7 +566,7 @@ impl<F: Framing> Reader for FramedReader<F> {
         inbound.unknown_cut = false;
         inbound.truncate();
         if let Some(bodies) = &mut self.bodies {
-            bodies.of(at.side).lose();
+            bodies.lose(at.side, missing.unwrap_or(0));
         }
         if let (Some(UnsizedBody::Rest(skip)), Some(missing)) = (&mut inbound.unsized_body, missing)
             && skip.lose(missing)
@@ -545,7 +618,15 @@ impl<F: Framing> Reader for FramedReader<F> {
         self.bodies = Some(Box::new(BothBodies {
             sides: [Bodies::new(limit), Bodies::new(limit)],
             encodings: Encodings::default(),
+            marks: None,
         }));
+    }
+
+    fn mark_bodies(&mut self) {
+        self.collect_bodies(0);
+        if let Some(bodies) = &mut self.bodies {
+            bodies.marks = Some(Default::default());
+        }
     }
 
     fn memory(&self) -> usize {
@@ -569,6 +650,7 @@ impl<F: Framing> Reader for FramedReader<F> {
                 }
                 if let (Some(kept), Some(head)) = (&mut self.bodies, event.head()) {
                     let span = self.framing.body(at.side, bytes, &mut kept.encodings);
+                    kept.mark(at, &event, span, bytes, emit);
                     kept.of(at.side).datagram(at, head, span, bytes, emit);
                 }
                 emit(at.side, &event);
@@ -591,6 +673,7 @@ impl<F: Framing> Reader for FramedReader<F> {
                 }
                 if let (Some(kept), Some(head)) = (&mut self.bodies, event.head()) {
                     let span = self.framing.body(at.side, bytes, &mut kept.encodings);
+                    kept.mark(at, &event, span, bytes, emit);
                     kept.of(at.side).datagram(at, head, span, bytes, emit);
                 }
                 emit(at.side, &event);

@@ -78,6 +78,9 @@ pub trait Session: Send {
     /// which costs nothing.
     fn collect_bodies(&mut self, _limit: usize) {}
 
+    /// From here on, emit which bytes may be replaced ([`Event::BodyPiece`]), in place of the bodies themselves.
+    fn mark_bodies(&mut self) {}
+
     /// How many of the last bytes of `side` are kept because they are no whole message head yet. The stream offsets of
     /// messages emitted later are never before them.
     fn held(&self, side: Side) -> usize;

@@ -19,7 +19,7 @@
 //! costs nothing but the body's bytes. In `Lost`, the reader looks for the next place at which a message begins.
 
 use crate::error::Error;
-use crate::event::Side;
+use crate::event::{BodyForm, BodyPiece, Event, Side};
 use crate::protocol::{Emit, Session, Unread};
 
 /// A body that ends with the connection.
@@ -143,6 +143,9 @@ pub trait Reader: Send {
     /// See [`Session::collect_bodies`].
     fn collect_bodies(&mut self, _limit: usize) {}
 
+    /// See [`Session::mark_bodies`].
+    fn mark_bodies(&mut self) {}
+
     /// About how many bytes of memory it takes, in addition to its own size.
     fn memory(&self) -> usize {
         0
@@ -226,17 +229,28 @@ impl Stream {
     }
 }
 
+/// Reports that bytes could not be read.
+#[cold]
+fn emit_unread(at: At, bytes: &[u8], emit: &mut Emit<'_>) {
+    if !bytes.is_empty() {
+        let piece = BodyPiece { at: at.offset, bytes, begins: true, form: BodyForm::Unread };
+        emit(at.side, &Event::BodyPiece(piece));
+    }
+}
+
 /// A [`Session`] over a [`Reader`].
 #[derive(Debug)]
 pub struct Core<R> {
     streams: [Stream; 2],
     reader: R,
+    /// Bytes that can't be read are reported as pieces of bodies.
+    marks: bool,
 }
 
 impl<R: Reader> Core<R> {
     /// A session that expects a head at the first byte of either side.
     pub fn new(reader: R) -> Self {
-        Self { streams: [Stream::new(), Stream::new()], reader }
+        Self { streams: [Stream::new(), Stream::new()], reader, marks: false }
     }
 
     fn stream(&mut self, side: Side) -> &mut Stream {
@@ -245,7 +259,7 @@ impl<R: Reader> Core<R> {
 
     /// Takes steps through `input` as far as possible; says how many bytes are done with.
     fn read(&mut self, side: Side, input: &[u8], end: bool, emit: &mut Emit<'_>) -> usize {
-        let Self { streams, reader } = self;
+        let Self { streams, reader, marks } = self;
         let stream = side.of_mut(streams);
         let mut done = 0;
         while let Some(rest) = input.get(done..).filter(|rest| !rest.is_empty()) {
@@ -263,6 +277,9 @@ impl<R: Reader> Core<R> {
                     }
                     Step::Lost(step) => {
                         stream.state = State::Lost;
+                        if *marks {
+                            emit_unread(at, rest.get(..step).unwrap_or_default(), emit);
+                        }
                         step
                     }
                     Step::Need(need) => {
@@ -286,6 +303,9 @@ impl<R: Reader> Core<R> {
                         stream.state = State::Head;
                     }
                     reader.passed_over(at.after(step), step, found, emit);
+                    if *marks {
+                        emit_unread(at, rest.get(..step).unwrap_or_default(), emit);
+                    }
                     if !found {
                         stream.need = KeptNeed::Bytes(0);
                         stream.offset += step as u64;
@@ -325,10 +345,13 @@ impl<R: Reader> Session for Core<R> {
         if missing == Some(0) {
             return;
         }
-        let Self { streams, reader } = self;
+        let Self { streams, reader, marks } = self;
         let stream = side.of_mut(streams);
         if !stream.carry.is_empty() {
             let at = At { side, offset: stream.offset };
+            if *marks && stream.state == State::Lost {
+                emit_unread(at, &stream.carry, emit);
+            }
             if stream.state == State::Head
                 && let Some(left) = reader.cut(at, &stream.carry, emit)
             {
@@ -365,6 +388,9 @@ impl<R: Reader> Session for Core<R> {
         let at = At { side, offset: stream.offset };
         if lost && !carry.is_empty() {
             self.reader.passed_over(at.after(carry.len()), carry.len(), false, emit);
+            if self.marks {
+                emit_unread(at, &carry, emit);
+            }
         }
         let carried = if lost { &[][..] } else { &carry };
         self.reader.end(at, carried, emit);
@@ -372,7 +398,7 @@ impl<R: Reader> Session for Core<R> {
     }
 
     fn datagram(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>) {
-        let Self { streams, reader } = self;
+        let Self { streams, reader, .. } = self;
         let stream = side.of_mut(streams);
         reader.datagram(At { side, offset: stream.offset }, bytes, emit);
         stream.offset += bytes.len() as u64;
@@ -380,6 +406,11 @@ impl<R: Reader> Session for Core<R> {
 
     fn collect_bodies(&mut self, limit: usize) {
         self.reader.collect_bodies(limit);
+    }
+
+    fn mark_bodies(&mut self) {
+        self.marks = true;
+        self.reader.mark_bodies();
     }
 
     fn held(&self, side: Side) -> usize {

@@ -295,6 +295,7 @@ impl Owner<Slot> for Observer<'_> {
             Chunk::End(_) => {}
         }
         let Slot { conversation, messages, bodies, status, more, sides, is_tls } = slot;
+        conversation.set_start(flow.from_start);
         let needed = conversation.chunk(flow, side, chunk, origin, &mut |from, event, origin| {
             if let Event::Body(body) = event {
                 let of_call = body.id.number() == self.id;
@@ -346,7 +347,11 @@ impl Observer<'_> {
         let (id, size) = match event {
             // The connection itself is stream 0.
             Event::GoAway(goaway) => (CallId::Stream(0), goaway.bytes),
-            Event::Foreign(_) | Event::Lost { .. } | Event::Prelude(_) | Event::Body(_) => return,
+            Event::Foreign(_)
+            | Event::Lost { .. }
+            | Event::Prelude(_)
+            | Event::Body(_)
+            | Event::BodyPiece(_) => return,
             Event::Complete(complete) => (complete.id, complete.bytes),
             _ => event.head().map_or((CallId::Order, 0), |head| (head.id, head.bytes)),
         };

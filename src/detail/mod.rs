@@ -105,7 +105,7 @@ impl Message {
             Kind::Reset => "reset",
             Kind::GoAway => "go away",
             Kind::Complete => "end",
-            Kind::Body => "body",
+            Kind::Body | Kind::BodyPiece => "body",
             Kind::Foreign => "answer in another language",
             Kind::Prelude => "prelude",
             Kind::Lost => "missing bytes",

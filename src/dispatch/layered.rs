@@ -42,7 +42,7 @@ impl Layered {
         let outside = Connection::new(flow, kept.from_start, kept.tls.keys.clone());
         let mut layered = Self {
             outside: Outside::Open(Box::new(outside)),
-            inner: Conversation { state: State::silent(kept.from_start, kept.forced, kept.bodies_wanted) },
+            inner: Conversation { state: State::silent(kept.from_start, kept.forced, kept.wanted) },
             plaintext: kept.tls.keeps_plaintext.then(Vec::new),
         };
         let mut done = [0usize; 2];

@@ -1,14 +1,12 @@
 //! A connection whose protocol is not known yet: what it sent so far, and what the protocols say of it.
 
-use std::num::NonZeroU32;
-
 use rpcscope_parsers::prelude::{self, Found, MAX_PRELUDES};
 use rpcscope_parsers::protocol::DETECT_LIMIT;
 use rpcscope_parsers::tls::record;
 use rpcscope_parsers::{Detection, Event, Opening, Protocol, Side};
 
 use super::guess::guess;
-use super::{ForTls, Take};
+use super::{ForTls, Take, Wanted};
 use crate::decode::Network;
 use crate::flow::{Flow, GapReason, Stamp};
 
@@ -40,8 +38,7 @@ pub(super) struct Undecided {
     /// The protocol that `--decode-as` sets, whatever the bytes look like.
     pub(super) forced: Option<&'static dyn Protocol>,
     pub(super) tls: ForTls,
-    /// Up to which size the bodies of messages are wanted, if they are.
-    pub(super) bodies_wanted: Option<NonZeroU32>,
+    pub(super) wanted: Wanted,
     /// Preludes that were removed.
     preludes: usize,
     /// The beginning of the connection is no longer kept, so that no prelude can follow.
@@ -72,9 +69,9 @@ impl Undecided {
         from_start: [bool; 2],
         forced: Option<&'static dyn Protocol>,
         tls: ForTls,
-        bodies_wanted: Option<NonZeroU32>,
+        wanted: Wanted,
     ) -> Self {
-        Self { forced, tls, bodies_wanted, from_start, ..Self::default() }
+        Self { forced, tls, wanted, from_start, ..Self::default() }
     }
 
     /// Memory taken, in bytes.

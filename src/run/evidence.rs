@@ -10,7 +10,8 @@ use crate::calls::Call;
 use crate::cli::Input;
 use crate::detail::{self, Detail};
 use crate::dispatch::DecodeAs;
-use crate::export::{self, Wanted};
+use crate::export::{self, Redacted, Wanted};
+use crate::flow::Limits;
 use crate::payload::BodyDecoder;
 use crate::sink::packets::PacketWriter;
 use crate::source::{Batch, Reread, Ring, Source, SourceError};
@@ -78,11 +79,24 @@ impl Packets {
         let from = calls.iter().map(|call| *call.reading().start()).min().unwrap_or(0);
         let to = calls.iter().map(|call| *call.reading().end()).max().unwrap_or(0);
         let first = calls.iter().map(|call| call.packets.0).min().unwrap_or(0);
+        let (Self::Files(_, again) | Self::Ring(_, again)) = self;
+        let mut redacted = None;
+        if again.bodies.redaction().is_on() {
+            let mut source = self.read(from..=to, first)?;
+            let read = Redacted::read(&mut source, &wanted, &again.decode_as, Limits::default());
+            redacted = Some(read.map_err(|error| error.to_string())?);
+        }
         let mut source = self.read(from..=to, first)?;
         let file = new_file(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let written = export::write(&mut source, wanted, &mut PacketWriter::opened(file, path))
+        let mut writer = PacketWriter::opened(file, path);
+        let written = export::write(&mut source, wanted, redacted.as_mut(), &mut writer)
             .map_err(|error| error.to_string())?;
-        Ok(format!("{written} packets of {} calls written to {}", calls.len(), path.display()))
+        let left_out: u64 = redacted.iter().flat_map(Redacted::left_out).map(|(_, packets)| packets).sum();
+        let left_out = match left_out {
+            0 => String::new(),
+            packets => format!(", {packets} left out, whose bodies --redact can't take out"),
+        };
+        Ok(format!("{written} packets of {} calls written to {}{left_out}", calls.len(), path.display()))
     }
 }
 

@@ -6,19 +6,21 @@ use super::runner::{self, Consumer, Opening};
 use super::{Failure, Status, complain, input, output};
 use crate::calls::Call;
 use crate::cli::View;
-use crate::export::{self, Wanted};
+use crate::export::{self, Redacted, Wanted};
 use crate::sink;
 use crate::sink::packets::{PacketWriter, Rotation};
 use crate::source::Source;
+use crate::text;
 
 /// Reads the input twice: first the calls, then their packets.
 pub(super) fn run(view: &View) -> Result<Status, Failure> {
     let Some(path) = &view.output else {
         return Err(Failure::Usage("export needs -o FILE for the packets (-o - for standard output)".into()));
     };
-    if !view.input.bodies.redact.is_empty() {
+    let redacts = !view.input.bodies.redact.is_empty();
+    if redacts && view.input.embed_secrets {
         return Err(Failure::Usage(
-            "export writes packets as they were captured: --redact can't take anything out of them".into(),
+            "--embed-secrets lets others read what --redact takes out: export takes one of them".into(),
         ));
     }
     if !input::can_reread(&view.input) {
@@ -43,8 +45,21 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     if let Some(secrets) = run.key_logs_to_embed(&view.input).and_then(|logs| logs.used_secrets(&mut 0)) {
         writer.secrets(&[secrets]);
     }
+    let mut redacted = None;
+    if redacts {
+        let mut reopened = input::reopen(&view.input, &run.source);
+        let read = Redacted::read(&mut reopened, &wanted, &run.options.decode_as, run.options.limits);
+        redacted = Some(read.map_err(|error| Failure::Environment(error.to_string()))?);
+    }
     let mut reopened = input::reopen(&view.input, &run.source);
-    let written = export::write(&mut reopened, wanted, &mut writer);
+    let written = export::write(&mut reopened, wanted, redacted.as_mut(), &mut writer);
+    for (why, packets) in redacted.iter().flat_map(Redacted::left_out) {
+        complain(&format!(
+            "{} left out: --redact can't take the bodies out of {}",
+            text::counted(packets, "packet"),
+            why.words()
+        ));
+    }
     // Read errors were reported the first time.
     drop(reopened.troubles());
     match written {

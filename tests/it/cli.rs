@@ -459,6 +459,36 @@ fn exported_packets_give_the_same_calls_again() {
 }
 
 #[test]
+fn packets_exported_without_their_bodies_give_the_same_calls() {
+    let folder = folder();
+    let [whole, redacted] = ["whole.pcapng", "redacted.pcapng"]
+        .map(|name| folder.path().join(name).to_string_lossy().into_owned());
+    let keys =
+        "start,duration_ns,client,server,rpc,transport,service,method,class,carrier,code,request_bytes";
+    for (name, secret) in [
+        ("payload/thrift-py-framed-binary.pcap", "тест ✓"),
+        ("payload/thrift-py-buffered-compact.pcap", "тест ✓"),
+        ("payload/grpc-go-unary-types.pcap", "break ✓"),
+        ("trpc/mixed-large.pcap", "hi alice"),
+        ("web/triple-go-h1-json.pcap", "screw"),
+    ] {
+        let input = capture(name).to_string_lossy().into_owned();
+        let exported = run(&["export", &input, "-o", &whole]);
+        assert_eq!(status(&exported), 0, "{}", text(&exported.stderr));
+        let exported = run(&["export", "--redact", "all", &input, "-o", &redacted]);
+        assert_eq!(status(&exported), 0, "{}", text(&exported.stderr));
+        let [wanted, again] = [&whole, &redacted].map(|file| lines(&run(&["calls", file, "--fields", keys])));
+        assert!(!wanted.is_empty());
+        assert_eq!(again, wanted, "{name}");
+        let [shown, hidden] = [&whole, &redacted].map(|file| {
+            let bytes = std::fs::read(file).unwrap();
+            bytes.windows(secret.len()).filter(|piece| *piece == secret.as_bytes()).count()
+        });
+        assert!(shown > 0 && hidden == 0, "{name}: {shown} times, then {hidden}");
+    }
+}
+
+#[test]
 fn a_capture_without_calls_says_what_it_holds_instead() {
     let tls = capture("noise/noise-tls-no-keys.pcap").to_string_lossy().into_owned();
     for command in ["calls", "stats", "chains"] {

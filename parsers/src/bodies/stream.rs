@@ -2,7 +2,7 @@
 //! that is all of it.
 
 use super::Collected;
-use crate::event::{Body, CallId, Event, Side};
+use crate::event::{Body, BodyForm, CallId, Event, Side};
 use crate::protocol::Emit;
 use crate::web::Group;
 
@@ -31,6 +31,9 @@ pub(crate) enum Shape {
     /// The same in base64.
     Base64(u8),
 }
+
+/// Takes the offset of a piece of a body, its length, and what has to stay of it.
+pub(crate) type EachPiece<'e> = dyn FnMut(usize, usize, BodyForm) + 'e;
 
 /// Where the next byte stands.
 #[derive(Clone, Copy, Debug)]
@@ -111,28 +114,35 @@ impl StreamBodies {
         }
     }
 
-    /// Takes the next bytes.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+    /// Takes the next bytes. Calls `each` with the offset and the length of those that are bodies, or of which that is not known.
+    pub(crate) fn feed(&mut self, bytes: &[u8], each: &mut EachPiece<'_>) {
         match self.shape {
-            Shape::Whole => self.current.add(bytes, self.limit),
-            Shape::Prefixed(last) => self.feed_prefixed(last, bytes),
+            Shape::Whole => {
+                self.current.add(bytes, self.limit);
+                each(0, bytes.len(), BodyForm::Opaque);
+            }
+            Shape::Prefixed(last) => self.feed_prefixed(last, bytes, each),
             Shape::Base64(last) => {
                 for byte in bytes {
                     match self.group.take(*byte) {
                         Some((group, len)) => {
-                            self.feed_prefixed(last, group.get(..len).unwrap_or_default());
+                            self.feed_prefixed(last, group.get(..len).unwrap_or_default(), &mut |_, _, _| {});
                         }
                         None => self.place = Place::Lost,
                     }
                 }
+                each(0, bytes.len(), BodyForm::Sealed);
             }
         }
     }
 
-    fn feed_prefixed(&mut self, last: u8, mut bytes: &[u8]) {
+    fn feed_prefixed(&mut self, last: u8, all: &[u8], each: &mut EachPiece<'_>) {
+        let mut bytes = all;
         while let Some((first, rest)) = bytes.split_first() {
+            let at = all.len() - bytes.len();
             match &mut self.place {
-                Place::Lost => return,
+                Place::Lost => return each(at, bytes.len(), BodyForm::Unread),
+                Place::Prefix(_, 0) if *first & !(COMPRESSED | last) != 0 => self.place = Place::Lost,
                 Place::Prefix(prefix, have) => {
                     if let Some(slot) = prefix.get_mut(usize::from(*have)) {
                         *slot = *first;
@@ -142,10 +152,6 @@ impl StreamBodies {
                     if usize::from(*have) == PREFIX {
                         let [flags, length @ ..] = *prefix;
                         let length = u32::from_be_bytes(length);
-                        if flags & !(COMPRESSED | last) != 0 {
-                            self.place = Place::Lost;
-                            return;
-                        }
                         self.place = Place::Message(flags, length);
                         if length == 0 {
                             self.end(last, flags);
@@ -158,6 +164,7 @@ impl StreamBodies {
                     let (flags, over) = (*flags, *left == 0);
                     if flags & last == 0 {
                         self.current.add(taken, self.limit);
+                        each(at, taken.len(), BodyForm::Opaque);
                     }
                     bytes = rest;
                     if over {
@@ -244,8 +251,8 @@ mod tests {
         bodies.set_encoding(b"GZip");
         let mut seen = Vec::new();
         let (before, after) = wire.split_at(cut);
-        bodies.feed(before);
-        bodies.feed(after);
+        bodies.feed(before, &mut |_, _, _| {});
+        bodies.feed(after, &mut |_, _, _| {});
         bodies.finish(false);
         bodies.emit(Side::A, CallId::Stream(1), 0, &mut |_, event| {
             if let Event::Body(body) = event {
@@ -280,13 +287,13 @@ mod tests {
     #[test]
     fn a_message_with_a_hole_is_not_whole() {
         let mut bodies = StreamBodies::new(Shape::Prefixed(0), 100, false);
-        bodies.feed(b"\0\0\0\0\x06ab");
+        bodies.feed(b"\0\0\0\0\x06ab", &mut |_, _, _| {});
         bodies.skip(Some(2));
-        bodies.feed(b"ef\0\0\0\0\x01x\0\0");
+        bodies.feed(b"ef\0\0\0\0\x01x\0\0", &mut |_, _, _| {});
         bodies.skip(Some(9));
-        bodies.feed(b"anything");
+        bodies.feed(b"anything", &mut |_, _, _| {});
         bodies.find();
-        bodies.feed(b"\0\0\0\0\x01y");
+        bodies.feed(b"\0\0\0\0\x01y", &mut |_, _, _| {});
         let mut seen = Vec::new();
         bodies.emit(Side::A, CallId::Stream(1), 0, &mut |_, event| {
             if let Event::Body(body) = event {

@@ -16,6 +16,7 @@
 //! | [`Event::Prelude`] | none: it names the addresses in front of the connection |
 //! | [`Complete`] | the last byte of an event with [`Head::more`] has passed |
 //! | [`Body`] | none: it is what a message says, for whoever asked for it |
+//! | [`BodyPiece`] | none: it says which bytes may be replaced, for whoever asked for that |
 //! | [`Foreign`] | the callee answers with something that is no message of the protocol |
 //! | [`Event::Lost`] | bytes are missing in which answers may have stood |
 
@@ -34,6 +35,7 @@ pub use text::Text;
 
 pub use crate::layout::{Form, Layout};
 pub use crate::prelude::Prelude;
+pub use crate::thrift::skip::StructFormat;
 
 /// One of the two ends of a connection, named by the bytes it sends. The events say which end is the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -384,6 +386,34 @@ pub struct Body<'a> {
     pub encoding: Option<&'a str>,
 }
 
+/// Bytes that may be replaced without any call being read in another way: those of a body as they pass, and what could not be read.
+/// Emitted only by sessions that were asked for them ([`Session::mark_bodies`](crate::Session::mark_bodies)). What heads and errors say is
+/// never among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyPiece<'a> {
+    /// Stream offset of its first byte.
+    pub at: u64,
+    /// The bytes, as sent.
+    pub bytes: &'a [u8],
+    /// They are the first ones of a body.
+    pub begins: bool,
+    /// What of them has to stay.
+    pub form: BodyForm,
+}
+
+/// What has to stay of a body's bytes for its call to be read as before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyForm {
+    /// Nothing.
+    Opaque,
+    /// Nothing; it was not read as a message, and what stands in its place must not be read as one either.
+    Unread,
+    /// The structure of a thrift struct: it says where the message ends, or which exception it holds.
+    Struct(StructFormat),
+    /// All: the body is packed together with what has to stay.
+    Sealed,
+}
+
 /// What an answer in another language is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForeignAnswer<'a> {
@@ -440,6 +470,8 @@ pub enum Event<'a> {
     Complete(Complete),
     /// The body of a message whose event comes next.
     Body(Body<'a>),
+    /// Bytes of a body as they pass.
+    BodyPiece(BodyPiece<'a>),
     /// A proxy stands in between, and these are the addresses that it was told or that it tells. Comes before all others.
     Prelude(Prelude<'a>),
     /// The sender answers with something that is no message of the protocol.
@@ -478,6 +510,8 @@ pub enum Kind {
     Complete,
     /// [`Event::Body`].
     Body,
+    /// [`Event::BodyPiece`].
+    BodyPiece,
     /// [`Event::Prelude`].
     Prelude,
     /// [`Event::Foreign`].
@@ -502,6 +536,7 @@ impl<'a> Event<'a> {
             Self::GoAway(_) => Kind::GoAway,
             Self::Complete(_) => Kind::Complete,
             Self::Body(_) => Kind::Body,
+            Self::BodyPiece(_) => Kind::BodyPiece,
             Self::Prelude(_) => Kind::Prelude,
             Self::Foreign(_) => Kind::Foreign,
             Self::Lost { .. } => Kind::Lost,
@@ -522,6 +557,7 @@ impl<'a> Event<'a> {
             Self::GoAway(_)
             | Self::Complete(_)
             | Self::Body(_)
+            | Self::BodyPiece(_)
             | Self::Foreign(_)
             | Self::Prelude(_)
             | Self::Lost { .. } => None,
@@ -541,6 +577,7 @@ impl<'a> Event<'a> {
             Self::GoAway(_)
             | Self::Complete(_)
             | Self::Body(_)
+            | Self::BodyPiece(_)
             | Self::Foreign(_)
             | Self::Prelude(_)
             | Self::Lost { .. } => None,
@@ -554,6 +591,7 @@ impl<'a> Event<'a> {
             Self::GoAway(goaway) => goaway.start,
             Self::Complete(complete) => complete.end,
             Self::Body(body) => body.at,
+            Self::BodyPiece(piece) => piece.at,
             Self::Foreign(foreign) => foreign.start,
             Self::Lost { start } => *start,
             _ => self.head().map_or(0, |head| head.start),
@@ -574,6 +612,7 @@ impl<'a> Event<'a> {
             | Self::GoAway(_)
             | Self::Complete(_)
             | Self::Body(_)
+            | Self::BodyPiece(_)
             | Self::Prelude(_)
             | Self::Foreign(_)
             | Self::Lost { .. } => None,
@@ -593,6 +632,7 @@ impl<'a> Event<'a> {
             | Self::GoAway(_)
             | Self::Complete(_)
             | Self::Body(_)
+            | Self::BodyPiece(_)
             | Self::Prelude(_)
             | Self::Foreign(_)
             | Self::Lost { .. } => None,
@@ -613,6 +653,7 @@ impl<'a> Event<'a> {
             Self::GoAway(_)
             | Self::Complete(_)
             | Self::Body(_)
+            | Self::BodyPiece(_)
             | Self::Foreign(_)
             | Self::Prelude(_)
             | Self::Lost { .. } => None,

@@ -9,10 +9,12 @@
 use base64::Engine as _;
 
 use super::head::{Head, Start};
+use crate::bodies::form_of;
 use crate::event::{
-    self, Answer, CallId, Codes, Event, Names, Pairs, Reply, Request, Rpc, Status, Text, ThriftStatus,
-    Transport,
+    self, Answer, BodyForm, BodyPiece, CallId, Codes, Event, Names, Pairs, Reply, Request, Rpc, Status, Text,
+    ThriftStatus, Transport,
 };
+use crate::session::At;
 use crate::{thrift, web};
 
 /// Nanoseconds of a millisecond, the unit of `trpc-timeout`.
@@ -176,6 +178,29 @@ pub(super) fn thrift_message<'a>(head: &'a Head<'a>, body: &'a [u8]) -> Option<E
         status.http = http_status(head);
     }
     Some(event)
+}
+
+/// What may be replaced of the content of a message in which a thrift message was looked for. `sized`: it stands in one piece from `at`
+/// on, not in chunks.
+pub(super) fn thrift_piece<'a>(
+    message: Option<&Event<'_>>,
+    at: At,
+    content: &'a [u8],
+    sized: bool,
+) -> Option<BodyPiece<'a>> {
+    if content.is_empty() {
+        return None;
+    }
+    let (start, form) = match message.and_then(Event::head) {
+        Some(head) => {
+            let span = thrift::parse_message(content).ok()?.body_span()?;
+            (span.start, form_of(head, span))
+        }
+        None => (0, BodyForm::Opaque),
+    };
+    let form = if sized { form } else { BodyForm::Sealed };
+    let bytes = content.get(start..)?;
+    Some(BodyPiece { at: at.after(start).offset, bytes, begins: true, form })
 }
 
 /// The struct of a thrift message in a body; `None` where it has none of interest.

@@ -9,7 +9,7 @@ use super::head::{self, HEAD_LIMIT, Head, Start};
 use super::web::Web;
 use crate::bodies::{Shape, StreamBodies};
 use crate::error::{Error, Layer};
-use crate::event::{Body, CallId, Complete, Event, Kind, Rpc, Side};
+use crate::event::{Body, BodyForm, BodyPiece, CallId, Complete, Event, Kind, Rpc, Side};
 use crate::foreign::{Language, Strange, Watch};
 use crate::protocol::Emit;
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step, UNBOUNDED};
@@ -80,6 +80,8 @@ pub(super) struct Connection {
     faults: Faults,
     /// Up to which size the bodies of messages are wanted, if they are.
     bodies: Option<NonZeroU32>,
+    /// Which bytes are those of bodies is reported, in place of the bodies.
+    marks: bool,
 }
 
 /// The whole size of a message, where its head says it.
@@ -163,7 +165,10 @@ impl Placed<'_> {
         let more = bytes.is_none_or(|bytes| bytes > self.available.len() as u64);
         if let (Some(limit), Some(bytes), false) = (self.bodies, bytes, more) {
             let mut body = self.collect(Shape::Whole, limit);
-            body.feed(self.available.get(self.head.len..bytes as usize).unwrap_or_default());
+            body.feed(
+                self.available.get(self.head.len..bytes as usize).unwrap_or_default(),
+                &mut |_, _, _| {},
+            );
             body.finish(false);
             body.emit(self.at.side, CallId::Order, self.at.offset, emit);
         }
@@ -184,6 +189,7 @@ impl Connection {
             watch: Watch::new(Language::Http1),
             faults: Faults::default(),
             bodies: None,
+            marks: false,
         })
     }
 
@@ -394,6 +400,14 @@ impl Connection {
         }
     }
 
+    /// Reports bytes of a body of which nothing has to stay, if that is wanted.
+    fn mark(&self, at: At, bytes: &[u8], emit: &mut Emit<'_>) {
+        if self.marks && !bytes.is_empty() {
+            let piece = BodyPiece { at: at.offset, bytes, begins: true, form: BodyForm::Opaque };
+            emit(at.side, &Event::BodyPiece(piece));
+        }
+    }
+
     /// Keeps bytes of a body that is read as a thrift message, up to `end`.
     fn keep_content(&mut self, end: At, bytes: &[u8], emit: &mut Emit<'_>) {
         if let Some(Open { purpose: Purpose::Thrift { content, broken: false, .. }, .. }) =
@@ -403,6 +417,7 @@ impl Connection {
             content.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
             if content.len() == CONTENT_LIMIT {
                 self.emit_thrift(end, true, emit);
+                self.mark(end, bytes.get(room.min(bytes.len())..).unwrap_or_default(), emit);
             }
         }
     }
@@ -419,10 +434,16 @@ impl Connection {
             }
         };
         let Ok(Some(head)) = head::parse_head(&head) else { return };
-        let truncated = open.truncated || broken;
+        let (truncated, whole_length) = (open.truncated || broken, open.bytes.is_some());
         let whole = if more || truncated { 0 } else { end.offset - open.start };
         let (start, bytes) = (open.start, open.bytes.unwrap_or(whole));
         let message = calls::thrift_message(&head, &content);
+        if self.marks {
+            let content_at = At { offset: start + head.len as u64, ..end };
+            if let Some(piece) = calls::thrift_piece(message.as_ref(), content_at, &content, whole_length) {
+                emit(end.side, &Event::BodyPiece(piece));
+            }
+        }
         let is_request = matches!(head.start, Start::Request { .. });
         if is_request {
             match &message {
@@ -560,6 +581,11 @@ impl Reader for Connection {
         self.bodies = u32::try_from(limit).ok().and_then(NonZeroU32::new);
     }
 
+    fn mark_bodies(&mut self) {
+        self.collect_bodies(1);
+        self.marks = true;
+    }
+
     fn head(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
         if self.client == Some(at.side) {
             self.exchanges.expire(at.after(input.len()).offset);
@@ -585,10 +611,17 @@ impl Reader for Connection {
         if self.client == Some(at.side) {
             self.exchanges.expire(end.offset);
         }
+        let marks = self.marks;
         match &mut self.direction(at.side).open {
-            Some(Open { purpose: Purpose::Web(web), .. }) => web.body(at, bytes, emit),
-            Some(Open { purpose: Purpose::Announced(Some(body)), .. }) => body.feed(bytes),
-            _ => self.keep_content(end, bytes, emit),
+            Some(Open { purpose: Purpose::Web(web), .. }) => web.body(at, bytes, marks, emit),
+            Some(Open { purpose: Purpose::Announced(Some(body)), .. }) => {
+                body.feed(bytes, &mut |_, _, _| {});
+                self.mark(at, bytes, emit);
+            }
+            Some(Open { purpose: Purpose::Thrift { broken: false, .. }, .. }) => {
+                self.keep_content(end, bytes, emit);
+            }
+            _ => self.mark(at, bytes, emit),
         }
         if left == 0 {
             self.finish_body(end, emit);

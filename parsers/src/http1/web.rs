@@ -5,7 +5,8 @@ use super::head::{self, Head, Start};
 use super::session::{Placed, Purpose, place, whole_size};
 use crate::bodies::StreamBodies;
 use crate::event::{
-    self, Answer, Begin, CallId, Event, HalfClose, Names, Open, Part, Request, Status, Text, Transport,
+    self, Answer, Begin, BodyPiece, CallId, Event, HalfClose, Names, Open, Part, Request, Status, Text,
+    Transport,
 };
 use crate::protocol::Emit;
 use crate::session::At;
@@ -213,9 +214,17 @@ impl Web {
     }
 
     /// Takes the next bytes of the body.
-    pub(super) fn body(&mut self, at: At, bytes: &[u8], emit: &mut Emit<'_>) {
+    pub(super) fn body(&mut self, at: At, bytes: &[u8], marks: bool, emit: &mut Emit<'_>) {
+        // What went wrong with a unary call stands in the body of its answer.
+        let marks = marks && !matches!(&self.reading, Reading::Answer(reader) if reader.is_unary());
         if let Some(kept) = &mut self.bodies {
-            kept.feed(bytes);
+            kept.feed(bytes, &mut |from, len, form| {
+                let bytes = bytes.get(from..from + len).filter(|bytes| marks && !bytes.is_empty());
+                if let Some(bytes) = bytes {
+                    let piece = BodyPiece { at: at.after(from).offset, bytes, begins: true, form };
+                    emit(at.side, &Event::BodyPiece(piece));
+                }
+            });
         }
         let messages = match &mut self.reading {
             Reading::Request(envelopes) => envelopes.feed(bytes),

@@ -285,8 +285,12 @@ pub(crate) fn own(side: Side, event: &Event<'_>) -> Seen {
             message.truncated = complete.truncated;
         }
         Event::Begin(begin) => message.status.http = begin.http,
-        Event::HalfClose(_) | Event::Body(_) | Event::Foreign(_) | Event::Prelude(_) | Event::Lost { .. } => {
-        }
+        Event::HalfClose(_)
+        | Event::Body(_)
+        | Event::BodyPiece(_)
+        | Event::Foreign(_)
+        | Event::Prelude(_)
+        | Event::Lost { .. } => {}
     }
     Seen { side, message, metadata }
 }

@@ -50,6 +50,11 @@ macro_rules! inherit {
         }
 
         #[test]
+        fn reads_the_same_calls_without_the_bytes_of_bodies() {
+            crate::testing::bodies::check_marks($module, &$protocol);
+        }
+
+        #[test]
         fn survives_hostile_bytes() {
             crate::testing::check_hostile_bytes($module, &$protocol);
         }
@@ -169,12 +174,21 @@ struct Feed {
     seen: Vec<Seen>,
     /// The bodies, apart.
     bodies: Vec<bodies::Seen>,
+    /// How bytes of bodies are replaced, by side and offset, if that is marked.
+    marks: bodies::Marks,
 }
 
 /// Keeps an event with the others of its kind.
-fn keep(seen: &mut Vec<Seen>, bodies: &mut Vec<bodies::Seen>, side: Side, event: &Event<'_>) {
+fn keep(
+    seen: &mut Vec<Seen>,
+    bodies: &mut Vec<bodies::Seen>,
+    marks: &mut bodies::Marks,
+    side: Side,
+    event: &Event<'_>,
+) {
     match event {
         Event::Body(body) => bodies.push(bodies::own(side, body)),
+        Event::BodyPiece(piece) => marks.take(side, piece),
         event => seen.push(own(side, event)),
     }
 }
@@ -187,22 +201,23 @@ impl Feed {
     }
 
     fn without_bodies(protocol: &dyn Protocol) -> Self {
-        Self { session: protocol.session(), seen: Vec::new(), bodies: Vec::new() }
+        let (seen, bodies, marks) = <(Vec<Seen>, Vec<bodies::Seen>, bodies::Marks)>::default();
+        Self { session: protocol.session(), seen, bodies, marks }
     }
 
     fn data(&mut self, side: Side, bytes: &[u8]) {
-        let Self { session, seen, bodies } = self;
-        session.data(side, bytes, &mut |side, event| keep(seen, bodies, side, event));
+        let Self { session, seen, bodies, marks } = self;
+        session.data(side, bytes, &mut |side, event| keep(seen, bodies, marks, side, event));
     }
 
     fn gap(&mut self, side: Side, missing: Option<u64>) {
-        let Self { session, seen, bodies } = self;
-        session.gap(side, missing, &mut |side, event| keep(seen, bodies, side, event));
+        let Self { session, seen, bodies, marks } = self;
+        session.gap(side, missing, &mut |side, event| keep(seen, bodies, marks, side, event));
     }
 
     fn end(&mut self, side: Side) {
-        let Self { session, seen, bodies } = self;
-        session.end(side, &mut |side, event| keep(seen, bodies, side, event));
+        let Self { session, seen, bodies, marks } = self;
+        session.end(side, &mut |side, event| keep(seen, bodies, marks, side, event));
     }
 
     fn finish(mut self) -> Vec<Seen> {

@@ -1,5 +1,9 @@
 //! Finds the end of a struct that has no length, byte by byte and in bounded memory.
 
+mod mask;
+
+pub use mask::{Note, StructMask, Veil};
+
 use nom::combinator::{success, verify};
 use nom::error::context;
 use nom::number::streaming::be_u32;

@@ -153,7 +153,8 @@ impl Matcher {
             Event::Open(open) => self.open_stream(at, pending, side, open),
             Event::Begin(begin) => self.begin(at, pending, side, begin),
             Event::Part(part) => self.part(at, pending, side, part),
-            Event::HalfClose(_) => {}
+            // Nobody here asks which bytes are those of bodies.
+            Event::HalfClose(_) | Event::BodyPiece(_) => {}
             Event::Body(body) => self.bodies.hold(side, body),
             Event::Answer(answer) => self.answer(at, pending, side, answer),
             Event::Reset(reset) => self.reset(at, pending, side, reset),

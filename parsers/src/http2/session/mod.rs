@@ -208,7 +208,8 @@ impl Connection {
         let span = Span { side, start, bytes: head.size() };
         match head.kind {
             frame::DATA => {
-                let piece = Piece { side, begins: Some(head.length), data: payload, ends: None, messages: 0 };
+                let (at, begins) = (start + frame::HEAD as u64, Some(head.length));
+                let piece = Piece { side, at, begins, data: payload, ends: None, messages: 0 };
                 self.end_data(head, piece, start, emit);
             }
             frame::HEADERS | frame::PUSH_PROMISE | frame::CONTINUATION => {
@@ -283,18 +284,26 @@ impl Connection {
     fn pass(&mut self, side: Side, bytes: &[u8], left: u64, emit: &mut Emit<'_>) {
         match self.direction(side).passing {
             Some(passing) if passing.is_data() => self.data(side, passing, bytes, left, emit),
-            Some(_) if left == 0 => self.direction(side).passing = None,
-            _ => {}
+            Some(passing) => {
+                let at = (passing.end() - left).saturating_sub(bytes.len() as u64);
+                self.streams.mark_unread(At { side, offset: at }, bytes, emit);
+                if left == 0 {
+                    self.direction(side).passing = None;
+                }
+            }
+            None => {}
         }
     }
 
     /// Takes bytes of a DATA frame, of which `left` come after them.
     fn data(&mut self, side: Side, mut passing: Passing, bytes: &[u8], left: u64, emit: &mut Emit<'_>) {
         let mut data = bytes;
+        let mut at = (passing.end() - left).saturating_sub(bytes.len() as u64);
         // Payload from `data` on.
         let mut rest = bytes.len() as u64 + left;
         if let (Padding::Unread, Some((length, after))) = (passing.padding, bytes.split_first()) {
             data = after;
+            at += 1;
             rest -= 1;
             if u64::from(*length) > rest {
                 self.complain(Layer::Frame, frame::HEAD, "padding longer than its frame");
@@ -308,7 +317,7 @@ impl Connection {
             data = data.get(..(unpadded as usize).min(data.len())).unwrap_or_default();
         }
         passing.begun |= begins.is_some();
-        let piece = Piece { side, begins, data, ends: None, messages: passing.messages };
+        let piece = Piece { side, at, begins, data, ends: None, messages: passing.messages };
         if left == 0 {
             self.direction(side).passing = None;
             self.end_data(passing.head, piece, passing.start, emit);
@@ -367,6 +376,10 @@ impl Reader for Connection {
         self.streams.collect_bodies(limit);
     }
 
+    fn mark_bodies(&mut self) {
+        self.streams.mark_bodies();
+    }
+
     fn head(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
         let step = match self.direction(at.side).phase {
             Phase::Frames => self.read_frame(at, input, emit),
@@ -383,6 +396,10 @@ impl Reader for Connection {
     fn body(&mut self, at: At, bytes: &[u8], left: u64, emit: &mut Emit<'_>) {
         let At { side, offset } = at.after(bytes.len());
         self.streams.advance(side, offset);
+        if self.direction(side).passing.is_none() {
+            // The rest of a frame whose head was cut, or what is no HTTP/2.
+            self.streams.mark_unread(at, bytes, emit);
+        }
         self.pass(side, bytes, left, emit);
     }
 
@@ -399,7 +416,8 @@ impl Reader for Connection {
                 passing.padding = Padding::Known(0);
             } else if !passing.begun {
                 let begins = Some(passing.head.length);
-                streams.data(stream, Piece { side, begins, data: &[], ends: None, messages: 0 }, emit);
+                let piece = Piece { side, at: offset, begins, data: &[], ends: None, messages: 0 };
+                streams.data(stream, piece, emit);
             }
             passing.begun = true;
             streams.data_missing(stream, side, missing.filter(|_| !unread));

@@ -133,7 +133,8 @@ impl Connection {
             let start = self.streams.clip(*client, span.start + span.bytes);
             let body = Span { start, bytes: upgrade.body, ..*span };
             let ends = Some((body, true));
-            let piece = Piece { side: *client, begins: None, data: &[], ends, messages: upgrade.messages };
+            let piece =
+                Piece { side: *client, at: 0, begins: None, data: &[], ends, messages: upgrade.messages };
             self.streams.data(1, piece, emit);
         }
     }

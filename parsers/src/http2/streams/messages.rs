@@ -5,8 +5,8 @@ use super::super::hpack::List;
 use super::super::known::{Name, Value};
 use super::super::quote::parse_quote;
 use crate::event::{
-    Answer, Begin, BizStatus, CallId, Event, GoAway, GrpcCode, GrpcStatus, Head, Headers, Names, Pairs as _,
-    Part, Quoted, Rpc, Side, Status, Text, Transport,
+    Answer, Begin, BizStatus, BodyForm, BodyPiece, CallId, Event, GoAway, GrpcCode, GrpcStatus, Head,
+    Headers, Names, Pairs as _, Part, Quoted, Rpc, Side, Status, Text, Transport,
 };
 use crate::layout::Layout;
 use crate::protocol::Emit;
@@ -36,6 +36,8 @@ pub(in super::super) struct HeaderBlock<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Piece<'a> {
     pub(in super::super) side: Side,
+    /// Stream offset of the first of them.
+    pub(in super::super) at: u64,
     /// These are the frame's first bytes: how many it has.
     pub(in super::super) begins: Option<u32>,
     pub(in super::super) data: &'a [u8],
@@ -43,6 +45,17 @@ pub(in super::super) struct Piece<'a> {
     pub(in super::super) ends: Option<(Span, bool)>,
     /// Messages that ended in the frame before these bytes.
     pub(in super::super) messages: u32,
+}
+
+impl Piece<'_> {
+    /// Reports which of its bytes are those of a body, if that is wanted.
+    pub(super) fn mark(&self, wanted: bool, (at, len): (usize, usize), form: BodyForm, emit: &mut Emit<'_>) {
+        let bytes = self.data.get(at..at + len).unwrap_or_default();
+        if wanted && !bytes.is_empty() {
+            let piece = BodyPiece { at: self.at + at as u64, bytes, begins: true, form };
+            emit(self.side, &Event::BodyPiece(piece));
+        }
+    }
 }
 
 /// The head of an event of a stream.

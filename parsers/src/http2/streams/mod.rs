@@ -35,10 +35,11 @@ use super::grpc::{self, Content, Scanner};
 use super::hpack::List;
 use super::known::Name;
 use crate::event::{
-    CallId, Event, GrpcCode, GrpcStatus, HalfClose, Head, Names, Open, Pairs, Part, Reset, Rpc, Side, Status,
-    Text,
+    BodyForm, BodyPiece, CallId, Event, GrpcCode, GrpcStatus, HalfClose, Head, Names, Open, Pairs, Part,
+    Reset, Rpc, Side, Status, Text,
 };
 use crate::protocol::Emit;
+use crate::session::At;
 use loss_proof::{Proof, Untracked};
 use messages::{
     NO_STATUS, PendingGoaway, answer_of, codec_of, content_of, emit_begin, emit_goaway, emit_part, head_of,
@@ -118,6 +119,13 @@ pub(super) struct Streams {
     looked_at: u32,
     /// Up to which size the bodies of messages are wanted, if they are.
     bodies: Option<usize>,
+    /// Which bytes are those of bodies is reported, in place of the bodies.
+    marks: bool,
+}
+
+/// Whether a frame with that length, with whose first bytes `data` begins, looks like one whole message.
+fn is_one_message(data: &[u8], length: u32) -> bool {
+    matches!(*data, [0 | 1, a, b, c, d, ..] if u32::from_be_bytes([a, b, c, d]).checked_add(5) == Some(length))
 }
 
 impl Streams {
@@ -148,6 +156,20 @@ impl Streams {
     /// From here on, the bodies of messages up to this size are wanted.
     pub(super) fn collect_bodies(&mut self, limit: usize) {
         self.bodies = Some(limit);
+    }
+
+    /// From here on, which bytes may be replaced is reported.
+    pub(super) fn mark_bodies(&mut self) {
+        self.collect_bodies(0);
+        self.marks = true;
+    }
+
+    /// Reports bytes of which nothing is read, if that is wanted.
+    pub(super) fn mark_unread(&self, at: At, bytes: &[u8], emit: &mut Emit<'_>) {
+        if self.marks && !bytes.is_empty() {
+            let piece = BodyPiece { at: at.offset, bytes, begins: true, form: BodyForm::Unread };
+            emit(at.side, &Event::BodyPiece(piece));
+        }
     }
 
     /// Whether anything is pending.
@@ -584,21 +606,28 @@ impl Streams {
 
     /// Takes bytes of a DATA frame; says how many messages ended in the frame so far.
     pub(super) fn data(&mut self, id: u32, piece: Piece<'_>, emit: &mut Emit<'_>) -> u32 {
-        let Piece { side, begins, data, ends, mut messages } = piece;
+        let Piece { side, begins, data, ends, mut messages, .. } = piece;
         let of_client = self.client == Some(side);
+        let marks = self.marks;
         let stream = if begins.is_some() { self.reach(id) } else { self.open.get_mut(&id) };
-        let Some(stream) = stream else { return messages };
+        let Some(stream) = stream else {
+            self.mark_unread(At { side, offset: piece.at }, data, emit);
+            return messages;
+        };
         if stream.web.is_some() {
             return self.web_data(id, piece, emit);
         }
         side.of_mut(&mut stream.json).feed(data);
         if let Some(bodies) = &mut stream.bodies {
-            let in_step = begins.is_some() && side.of(&stream.scanners).is_between();
+            let in_step = begins.is_some() && side.of(&stream.scanners).is_between()
+                || marks && begins.is_some_and(|length| is_one_message(data, length));
             let bodies = side.of_mut(bodies);
             if in_step {
                 bodies.find();
             }
-            bodies.feed(data);
+            bodies.feed(data, &mut |at, len, form| piece.mark(marks, (at, len), form, emit));
+        } else {
+            piece.mark(marks, (0, data.len()), BodyForm::Unread, emit);
         }
         if begins.is_some() && stream.awaits_first_message(side, of_client) {
             *side.of_mut(&mut stream.layouts) = grpc::layouts(data);

@@ -5,7 +5,7 @@ use super::super::known::Name;
 use super::messages::{HeaderBlock, Piece, Span, emit_begin, emit_part, head_of};
 use super::stream::{Loss, Pending, Response, State, Stream};
 use super::{Streams, Traffic};
-use crate::event::{Answer, Event, Head, Names, Open, Pairs, Rpc, Side, Text};
+use crate::event::{Answer, BodyForm, Event, Head, Names, Open, Pairs, Rpc, Side, Text};
 use crate::layout::Layout;
 use crate::protocol::Emit;
 use crate::web::{
@@ -203,15 +203,24 @@ impl Streams {
 
     /// Takes bytes of a DATA frame; says how many messages ended in the frame so far.
     pub(super) fn web_data(&mut self, id: u32, piece: Piece<'_>, emit: &mut Emit<'_>) -> u32 {
-        let Piece { side, begins, data, ends, mut messages } = piece;
+        let Piece { side, begins, data, ends, mut messages, .. } = piece;
         let of_client = self.client == Some(side);
         let Some(stream) = self.open.get_mut(&id) else { return messages };
         let (rpc, truncated) = (stream.rpc(), stream.is_truncated());
         if let Some(web) = &mut stream.web {
             messages += web.feed(of_client, begins, data);
         }
+        // What went wrong with a unary call stands in the body of its answer.
+        let is_error = |web: &WebStream| {
+            let answer = web.answer.as_ref().filter(|_| !of_client);
+            answer.is_some_and(|answer| answer.is_unary() && answer.opening() == Opening::Open)
+        };
+        let marks = self.marks && !stream.web.as_deref().is_some_and(is_error);
         if let Some(bodies) = &mut stream.bodies {
-            side.of_mut(bodies).feed(data);
+            let bodies = side.of_mut(bodies);
+            bodies.feed(data, &mut |at, len, form| piece.mark(marks, (at, len), form, emit));
+        } else {
+            piece.mark(marks, (0, data.len()), BodyForm::Unread, emit);
         }
         let Some((span, end_stream)) = ends else { return messages };
         match &mut stream.state {
