@@ -107,7 +107,9 @@ impl Marks {
 }
 
 fn fed(mut feed: Feed, conversation: &Conversation) -> Feed {
-    conversation.iter().for_each(|(side, bytes)| feed.data(*side, bytes));
+    for (side, bytes) in conversation {
+        feed.data(*side, bytes);
+    }
     feed.end(Side::A);
     feed.end(Side::B);
     feed
@@ -147,7 +149,9 @@ pub(crate) fn check_marks(module: &str, protocol: &dyn Protocol) {
         let [again, before] = [&replaced, &conversation].map(|conversation| {
             let mut seen = fed(Feed::without_bodies(protocol), conversation).finish();
             // What a body is written in may show in its first byte.
-            seen.iter_mut().for_each(|seen| seen.message.codec = None);
+            for seen in &mut seen {
+                seen.message.codec = None;
+            }
             seen
         });
         assert_eq!(again.len(), before.len(), "{module}/{name}: {again:?}");
