@@ -12,6 +12,7 @@
 
 mod answer;
 mod log;
+mod matching;
 mod words;
 
 pub use answer::{Answer, answer};
