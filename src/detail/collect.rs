@@ -62,6 +62,7 @@ pub fn collect(
         protocol: None,
         messages: Vec::new(),
         packets: packets.list,
+        tls: None,
         left_out: Vec::new(),
     };
     if packets.more > 0 {
@@ -195,6 +196,7 @@ impl Slot {
     fn finish(self, client: Side, detail: &mut Detail) {
         let protocol = self.conversation.protocol();
         detail.protocol = protocol;
+        detail.tls = self.conversation.tls().map(|facts| facts.summary());
         let protocol = rpcscope_parsers::all().iter().find(|known| Some(known.name()) == protocol);
         for found in &self.messages {
             let side = &self.sides[found.side.index()];

@@ -50,6 +50,8 @@ pub struct Detail {
     pub messages: Vec<Message>,
     /// The packets of its connection from its first to its last one.
     pub packets: Vec<Segment>,
+    /// What the handshake of its TLS shows, in one line. May hold control characters.
+    pub tls: Option<String>,
     /// What was left out although it was captured, in words ("200 more packets").
     pub left_out: Vec<String>,
 }

@@ -109,6 +109,10 @@ pub fn push(out: &mut String, detail: &Detail, chain: &[Line], look: Look) {
         page.labelled(label, &shown, Style::new(), "");
     }
 
+    if let Some(tls) = &detail.tls {
+        page.labelled("tls", &text::escape(tls), Style::new(), "");
+    }
+
     page.head("Time line");
     for message in &detail.messages {
         page.time(call.start, message.time, message.from_client);

@@ -21,7 +21,7 @@ pub enum Reason {
     Version,
     /// There is a line, but it does not open the records.
     WrongKey,
-    /// Keys came, but by then what waited for them had been dropped.
+    /// Keys came, but by then what waited for them had been dropped, or a part of it.
     TooLate,
     /// The handshake was broken off.
     Refused,
@@ -115,11 +115,33 @@ impl Facts {
             ("server_name", self.server_name.clone()),
             ("alpn", self.alpn.clone()),
             ("certificate", certificate),
+            ("dropped", (self.dropped > 0).then(|| format!("{} bytes before their keys came", self.dropped))),
             ("reason", self.reason_text()),
         ]
         .into_iter()
         .filter_map(|(name, text)| Some((name.to_owned(), text?)))
         .collect()
+    }
+
+    /// What the handshake shows, in one line: `TLS 1.3, TLS_AES_128_GCM_SHA256, server name a.example, ALPN h2`. May hold
+    /// control characters.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let version = self.version.map_or("TLS", Version::name).to_owned();
+        let named = |what: &str, name: &Option<String>| name.as_ref().map(|name| format!("{what} {name}"));
+        let certificate =
+            (!self.certificate.is_empty()).then(|| format!("certificate of {}", self.certificate.join(", ")));
+        let dropped =
+            (self.dropped > 0).then(|| format!("{} bytes dropped before their keys came", self.dropped));
+        let parts = [
+            Some(version),
+            self.suite_name(),
+            named("server name", &self.server_name),
+            named("ALPN", &self.alpn),
+            certificate,
+            dropped,
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
     /// Why the records are not read, with what is known of it.

@@ -10,7 +10,7 @@
 //! | `logs.rs` | key log files, which grow, are replaced, or do not exist yet |
 //! | `keys.rs` | what the connections of one thread ask for secrets |
 //! | `sessions.rs` | sessions of TLS 1.2 that may be resumed |
-//! | `connection.rs` | one connection: its handshake, and what waits for keys |
+//! | `connection/` | one connection: its handshake, its records, and what waits for keys |
 //! | `direction.rs` | one direction: records of the stream, and their keys |
 //! | `epoch.rs` | which key opens a record |
 //! | `held.rs` | ciphertext that waits for keys |

@@ -388,6 +388,7 @@ fn detail(call: &Call) -> Detail {
             message(false, Kind::Answer, 8, answer, vec![head]),
         ],
         packets: Vec::new(),
+        tls: None,
         left_out: Vec::new(),
     }
 }

@@ -71,7 +71,10 @@ impl ConnectionStore {
 
 #[cfg(test)]
 mod tests {
+    use rpcscope_parsers::tls::Version;
+
     use super::*;
+    use crate::tls::{Facts, Reason};
     use crate::tui::state::testing::{connection, state};
     use crate::tui::views::{View as _, ViewId};
 
@@ -91,5 +94,27 @@ mod tests {
         assert!(state.cx.connections.get(1).is_none(), "the oldest closed one");
         let screen = crate::tui::render::tests::screen(&state);
         assert!(screen.lines().nth(2).unwrap().contains("12,500 evicted"), "{screen}");
+    }
+
+    #[test]
+    fn the_sentence_says_what_the_handshake_of_tls_shows() {
+        let mut state = state(400, 24);
+        let facts = Facts {
+            version: Some(Version::TLS12),
+            suite: Some(0xc02f),
+            server_name: Some("depot\u{7}.example".to_owned()),
+            alpn: Some("h2".to_owned()),
+            certificate: vec!["depot.example".to_owned(), "127.0.0.1".to_owned()],
+            ..Facts::default()
+        };
+        let reason = Some(Reason::NoKeys.words());
+        let tls = Some(Box::new(facts));
+        state.cx.connections.put(Connection { reason, tls, ..connection(1, ConnectionState::Open) });
+        state.show(ViewId::Connections);
+        state.refresh();
+        let screen = crate::tui::render::tests::screen(&state);
+        let said = "; TLS 1.2, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, server name depot\\x07.example, ALPN h2, \
+            certificate of depot.example, 127.0.0.1; TLS without keys.";
+        assert!(screen.contains(said), "{screen}");
     }
 }

@@ -15,6 +15,9 @@ use crate::tui::columns::METHOD;
 
 /// The group of nodes about the chain of the call.
 const CHAIN: &str = "chain";
+/// The group of nodes with the facts of the call's record.
+const FACTS: &str = "call";
+
 /// The most nodes of a message that are shown; a note says if there are more.
 const NODES_LIMIT: usize = 20_000;
 /// The groups of a message are unfolded at first if it has at most this many nodes.
@@ -167,6 +170,10 @@ impl DetailPage {
                 return;
             }
         };
+        if let (Some(tls), Some(facts)) = (&detail.tls, self.tree.iter_mut().find(|node| node.label == FACTS))
+        {
+            facts.children.push(Node::leaf("tls", text::escape(tls).into_owned()));
+        }
         let wire: Vec<Node> = detail.messages.iter().enumerate().map(|(i, m)| message_node(m, i)).collect();
         let shown = detail.messages.iter().rposition(|m| !m.from_client && !m.is_empty());
         self.message = shown.filter(|_| self.call.failed()).unwrap_or(0);
@@ -510,7 +517,7 @@ fn facts(call: &Call) -> Node {
     put("span id", name(&call.span_id));
     put("parent", call.parent.map(|uid| uid.to_string()));
     put("packets", Some(format!("{} to {}", call.packets.0, call.packets.1)));
-    Node::group("call".to_owned(), rows)
+    Node::group(FACTS.to_owned(), rows)
 }
 
 fn sizes(bytes: u64, messages: u32) -> String {

@@ -129,13 +129,14 @@ impl View for Connections {
         let connection = self.rows.ids.get(at).and_then(|id| cx.connections.get(*id));
         connection.map_or_else(String::new, |c| {
             format!(
-                "{} {} {} {} {} {}",
+                "{} {} {} {} {} {} {}",
                 c.client,
                 c.server,
                 cx.names.address(&c.server),
                 c.protocol.unwrap_or_default(),
                 c.state,
-                why(c)
+                why(c),
+                tls(c)
             )
         })
     }
@@ -151,12 +152,13 @@ impl View for Connections {
     fn sentence(&self, cx: &Context) -> Sentence {
         let Some(connection) = self.selected(cx) else { return Sentence::default() };
         let why = why(connection);
-        let why = if why.is_empty() { why } else { format!("; {why}") };
+        let after = |text: String| if text.is_empty() { text } else { format!("; {text}") };
+        let (tls, why) = (after(tls(connection)), after(why));
         let matching = cx.filtered.as_ref().map_or_else(String::new, |filtered| {
             format!(", {} pass the filter", text::thousands(filtered.calls(connection) as u64))
         });
         let line = format!(
-            "{} connection {} → {}, {} from packet {} to {}: {}, {} failed{matching}; {}, {}{why}.",
+            "{} connection {} → {}, {} from packet {} to {}: {}, {} failed{matching}; {}, {}{tls}{why}.",
             connection.network.name(),
             connection.client,
             connection.server,
@@ -202,6 +204,11 @@ fn why(connection: &Connection) -> String {
         Some(reason) => format!("{reason}; {beginning}"),
         None => beginning,
     }
+}
+
+/// What the handshake of its TLS shows.
+fn tls(connection: &Connection) -> String {
+    connection.tls.as_ref().map_or_else(String::new, |facts| facts.summary())
 }
 
 fn sort_key(connection: &Connection, column: Column, names: &Names) -> SortKey {
