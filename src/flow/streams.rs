@@ -349,6 +349,11 @@ impl Streams {
             half.fin_lost = false;
             half.next = end;
         }
+        // The byte that could have been the FIN comes after all.
+        if total > 0 && half.fin_lost && start < half.next && end >= half.next {
+            half.fin_lost = false;
+            half.next = half.next.back(1);
+        }
         let news = if half.done || end < half.next || (end == half.next && !fin) {
             false
         } else if start <= half.next && reached && half.is_clear_to(end) {

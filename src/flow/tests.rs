@@ -442,6 +442,24 @@ fn a_lost_byte_is_no_fin_if_more_follows() {
 }
 
 #[test]
+fn a_byte_that_was_taken_for_a_lost_fin_is_delivered_if_it_comes() {
+    for late in [&b"?"[..], b"x?"] {
+        let mut talk = Talk::new([1, 2]);
+        talk.say(A, b"x").say(A, b"?").say(B, b"x!");
+        let lost = talk.sent.remove(4);
+        let mut capture = Capture::new();
+        capture.feed(&talk.sent).wait(Duration::ZERO).wait(Duration::from_secs(2));
+        assert_eq!(capture.seen.events[1..], [Data(A, b"x".to_vec()), Data(B, b"x!".to_vec())]);
+        capture.feed(&[sent(A, "A", lost.head.seq + 1 - late.len() as u32, lost.head.ack, late)]);
+        assert_eq!(capture.seen.events[3..], [Data(A, b"?".to_vec())]);
+        assert_eq!(
+            capture.end().events[4..],
+            [Event::End(A, End::Idle), Event::End(B, End::Idle), Close(End::Idle)]
+        );
+    }
+}
+
+#[test]
 fn an_answer_waits_for_its_request_and_no_longer_than_patience() {
     let mut talk = Talk::new([1, 2]);
     talk.say(A, b"lost").say(B, b"x!");
