@@ -1,6 +1,6 @@
 # The same commands on a desk, in CI and in the README.
 .POSIX:
-.PHONY: help setup demo test check fmt bench budget budget-update fuzz pictures clean
+.PHONY: help setup demo test check fmt bench budget budget-update fuzz fuzz-minute valgrind pictures clean
 
 CARGO = cargo
 
@@ -33,6 +33,12 @@ budget-update: setup ## Writes benches/budget.toml from this build (needs valgri
 
 fuzz: setup ## Runs every fuzz target for 30 seconds (needs a C++ compiler; docs/fuzzing.md).
 	@sh scripts/fuzz.sh
+
+fuzz-minute: setup ## Runs every fuzz target on known and new inputs, for a minute in all (CI).
+	@sh scripts/fuzz-minute.sh
+
+valgrind: setup ## Runs the hostile captures under memcheck (needs valgrind).
+	@scripts/valgrind.sh
 
 pictures: setup ## Makes the pictures of the README from the program's own screen.
 	$(CARGO) build --release --locked

@@ -5,7 +5,7 @@
 #
 # Each target first runs the inputs in fuzz/corpus/TARGET and the seeds that it makes of samples and captures, then
 # mutates them for SECONDS (30). What it finds new is kept in FOLDER/corpus (target/fuzz), an input that crashes
-# it in FOLDER/artifacts. The last lines say how often each target was executed.
+# it in FOLDER/artifacts. The last lines say how often each target was executed, FOLDER/executions.tsv how often in all runs.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -52,6 +52,7 @@ for name; do
 		-reload=0 -print_final_stats=1 -artifact_prefix="$artifacts/" "$corpus" $kept >"$log" 2>&1; then
 		executed=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
 		covered=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
+		printf '%s\tguided\t%s\t%s\t%s\n' "$name" "$seed" "$executed" "$seconds" >>"$folder/executions.tsv"
 		summary="$summary$(printf '%-24s %12s executions, %6s branches' "$name" "$executed" "$covered")
 "
 	else

@@ -18,7 +18,9 @@ pub fn write_if_asked(target: &str) {
     std::process::exit(0);
 }
 
-fn seeds(target: &str, root: &Path) -> Vec<Vec<u8>> {
+/// The first inputs of a target, out of the folder of the project.
+#[must_use]
+pub fn seeds(target: &str, root: &Path) -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = match target {
         "packet" => captures(root).iter().map(|file| packets(file)).collect(),
         "capture" | "file_pcap" => captures(root),

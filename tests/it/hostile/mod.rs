@@ -181,6 +181,15 @@ fn a_file_whose_window_is_beyond_the_bound_is_refused_and_others_are_read() {
     assert_eq!(run(&large, "512MiB").1, all);
 }
 
+/// Writes all cases small into a folder, if one is named: for `scripts/valgrind.sh`.
+#[test]
+fn written() {
+    let Some(folder) = std::env::var_os("RPCSCOPE_HOSTILE_WRITE").map(PathBuf::from) else { return };
+    for case in CASES {
+        write(case, case.n.div_ceil(40), &folder);
+    }
+}
+
 macro_rules! hostile {
     ($($name:ident),+ $(,)?) => {
         $(
