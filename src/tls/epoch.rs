@@ -23,7 +23,7 @@ const LEAST_RECORD: u64 = 22;
 const MAX_UPDATES: usize = 4;
 /// Secrets that are tried on a connection whose `ClientHello` was not captured.
 const MAX_SECRETS: usize = 4096;
-/// Ciphers other than GCM are searched with records up to this size: each number costs the whole record.
+/// With ciphers other than GCM, each number costs the whole record. Records over this size leave half of the work to smaller ones.
 const MAX_SLOW: usize = 1024;
 
 /// The part of a connection of TLS 1.3 that a secret protects.
@@ -249,15 +249,16 @@ impl Epochs {
             context.keys.search(&labels, MAX_SECRETS, |random, label, secret| {
                 context.suites(secret).find_map(|suite| {
                     let is_slow = !matches!(suite.cipher, rpcscope_parsers::tls::suite::Cipher::Gcm(_));
-                    if is_slow && numbers.start > 0 && record.fragment.len() > MAX_SLOW {
-                        return None;
-                    }
-                    *budget = budget.checked_sub(SCHEDULE).unwrap_or_default();
-                    if *budget == 0 {
+                    let is_large = is_slow && record.fragment.len() > MAX_SLOW;
+                    let kept = if is_large { SEARCH / 2 } else { 0 };
+                    let mut part = budget.saturating_sub(SCHEDULE.saturating_add(kept));
+                    if part == 0 {
                         return None;
                     }
                     let key = schedule::traffic_key(suite, secret)?;
-                    let number = key.find(record, numbers.start, numbers.end - numbers.start, budget)?;
+                    let number = key.find(record, numbers.start, numbers.end - numbers.start, &mut part);
+                    *budget = kept + part;
+                    let number = number?;
                     let (stage, of_client) = match label {
                         Label::ClientTraffic => (Stage::Traffic, true),
                         Label::ServerTraffic => (Stage::Traffic, false),

@@ -23,4 +23,6 @@ mod replay;
 mod sandbox;
 mod support;
 mod terminal;
+#[cfg(target_os = "linux")]
+mod tls_live;
 mod tui;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{replay, support};
 
 /// Prints why nothing was tested; fails if that is not accepted.
-fn skip(why: &str) {
+pub(crate) fn skip(why: &str) {
     assert!(std::env::var_os("RPCSCOPE_PEERS").is_none_or(|value| value != "require"), "{why}");
     eprintln!("SKIPPED: real peers were not tested: {why}");
 }
@@ -36,7 +36,7 @@ fn json(text: &str) -> Option<Value> {
     text.starts_with('{').then(|| serde_json::from_str(text).expect("a JSON line"))
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("an address").port()
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rpcscope::calls::record::Connection;
+use rpcscope::flow::Limits;
 use rpcscope::pipeline::{Options, Output, Totals};
 use rpcscope::source::{Batch, Source, SourceError, files};
 use rpcscope::tls::KeyLogs;
@@ -28,6 +29,9 @@ const SMALL: [&str; 9] = [
     "tls12-go-go-aes128cbc-sha-rsa",
     "tls12-openssl-cbc-encrypt-then-mac",
 ];
+
+/// Memory of all connections of which the ciphertext that waits may take an eighth, 18 KiB: less than three connections have.
+const LITTLE_MEMORY: usize = 144 * 1024;
 
 fn path(name: &str) -> PathBuf {
     let path = support::captures().join("tls").join(name);
@@ -151,6 +155,60 @@ fn keys_may_come_later_than_the_packets_in_any_pieces() {
         }
     }
     complaints.none();
+}
+
+#[test]
+fn large_records_of_any_cipher_are_found_in_the_middle() {
+    for name in ["tls13-go-go-chacha20", "tls13-openssl-aes256gcm"] {
+        let Original { frames, calls, .. } = original(name);
+        let (at, large) = frames
+            .iter()
+            .enumerate()
+            .find(|(_, frame)| frame.payload.len() > 2000 && frame.payload.starts_with(&[23, 3, 3]))
+            .expect("a large record");
+        // Smaller records of that side would follow.
+        let found = of_frames(name, std::slice::from_ref(large));
+        let ids = |calls: &[Value]| calls.iter().map(|call| call["id"].as_i64()).collect::<Vec<_>>();
+        assert!(!found.is_empty(), "{name}: {} bytes in frame {at}", large.payload.len());
+        assert!(ids(&found).iter().all(|id| ids(&calls).contains(id)), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn what_was_dropped_before_the_keys_came_is_said_and_the_rest_is_read() {
+    let name = "tls13-go-go-resumed";
+    let Original { frames, calls, .. } = original(name);
+    let text = std::fs::read(path(name).with_extension("keys")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    let logs = Arc::new(KeyLogs::new(std::slice::from_ref(&file), true));
+    let shared = Arc::clone(&logs);
+    let act = move |batch: usize| {
+        if batch == 3 {
+            std::fs::write(&file, &text).unwrap();
+            shared.read();
+        }
+    };
+    let mut source = Acting { inner: packets(&frames), batches: 0, act };
+    let limits = Limits { memory: LITTLE_MEMORY, ..Limits::default() };
+    let options =
+        Options { threads: 1, connections: true, key_logs: Some(logs), limits, ..Options::default() };
+    let (outputs, _) = support::outputs(&mut source, &options);
+    let found: Vec<Value> = outputs.iter().filter_map(support::call_record).collect();
+    assert!(!found.is_empty() && found.len() < calls.len(), "{} of {}", found.len(), calls.len());
+    let connections = outputs.iter().filter_map(|output| match output {
+        Output::Connection(connection) => Some(connection),
+        Output::Call(_) | Output::Learned(_) => None,
+    });
+    let mut partly = 0;
+    for connection in connections {
+        let tls = connection.tls.as_ref().expect("TLS");
+        let is_said = connection.reason == Some("TLS whose keys came too late")
+            && tls.pairs().iter().any(|(name, _)| name == "dropped");
+        assert_eq!(is_said, tls.dropped > 0, "{connection:?}");
+        partly += usize::from(is_said && connection.calls > 0);
+    }
+    assert!(partly > 0, "what comes after what was dropped is read");
 }
 
 fn connections(name: &str, key_logs: Arc<KeyLogs>) -> (Vec<Connection>, Totals) {
