@@ -7,19 +7,29 @@
 //! | whether a code only means "some error" | [`is_catch_all`] |
 //! | which tRPC codes belong to the framework, and which to its client | [`trpc`] |
 //! | which gRPC statuses only a handler returns, and which of these a library made all the same | [`grpc`], [`library_made`] |
+//! | what a name in code stands for (`ErrNoResolver`, `codes.NotFound`, `RetServerNoFunc`), and what a monitor counts it as | [`named`] |
+//! | which library sent a request | [`library`] |
 //! | the words by which a framework's error texts are recognised | [`kitex`], [`trpc`], [`grpc`], [`ttstream`], [`thrift`], [`volo`] |
 //!
 //! The module is a leaf: it uses nothing else of this crate, so that the class of a call, its chain, its explanation and the
 //! interface can all read the same table. Each file names the specification or the framework's source that it follows.
 
 pub mod grpc;
+pub mod grpc_names;
 pub mod http;
 pub mod http2;
 pub mod kitex;
+mod kitex_errors;
+pub mod library;
 pub mod library_made;
+pub mod named;
 pub mod thrift;
+mod thrift_errors;
+pub mod trace;
 pub mod trpc;
+mod trpc_names;
 pub mod ttstream;
+pub mod value;
 pub mod volo;
 
 /// A numbering of errors.

@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use super::log::{LogError, Wording};
+use super::names::{self, put_named, put_values, same};
 use super::{Topic, WORDS, carrier, class, finding, parse_log};
 use crate::calls::{Call, Carrier, Class, Finding};
+use crate::codes::named::{Named, counts, named, named_in, values};
 use crate::codes::{self, Entry, ErrorKind, Family, Range, kitex, range};
 use crate::text;
 
@@ -22,6 +24,8 @@ pub enum Answer {
     Number(i64),
     /// A word of the call record.
     Word(String, Topic),
+    /// What a name in code stands for: at least one thing.
+    Named(Vec<Named>),
     /// An error text.
     Log(LogError),
 }
@@ -33,8 +37,11 @@ pub fn answer(words: &[String]) -> Result<(Answer, usize), String> {
     if let Some(family) = Family::from_name(first) {
         let Some(wanted) = words.get(1) else { return Ok((Answer::Table(family), 1)) };
         let wanted_code = wanted.trim();
-        if let Some(code) = wanted_code.parse().ok().or_else(|| family.code(wanted_code)) {
+        if let Ok(code) = wanted_code.parse() {
             return Ok((Answer::Code(family, code), 2));
+        }
+        if let Some(answer) = of_name(named_in(family, wanted_code)) {
+            return Ok((answer, 2));
         }
         // Some errors of Kitex have words but no number.
         if let Some(error) = parse_log(wanted) {
@@ -49,9 +56,21 @@ pub fn answer(words: &[String]) -> Result<(Answer, usize), String> {
     if let Some((kind, topic)) = word(first) {
         return Ok((Answer::Word(kind, topic), 1));
     }
+    if let Some(answer) = of_name(named(first)) {
+        return Ok((answer, 1));
+    }
     match parse_log(first) {
         Some(error) => Ok((Answer::Log(error), 1)),
         None => Err(format!("'{}' is unknown\n\n{}", text::escape(first), usage())),
+    }
+}
+
+/// The answer to a name that stands for these things.
+fn of_name(found: Vec<Named>) -> Option<Answer> {
+    match *found {
+        [] => None,
+        [Named::Code(family, code)] => Some(Answer::Code(family, code)),
+        _ => Some(Answer::Named(found)),
     }
 }
 
@@ -74,8 +93,8 @@ fn usage() -> String {
     let carriers = names(Carrier::ALL.iter().map(|carrier| carrier.name()).collect());
     let classes = names(Class::ALL.iter().map(|class| class.name()).collect());
     let mut out = String::from(
-        "ask for a code (explain trpc 171), a word of the call record (explain late-answer), or an error text from a log \
-         (explain 'type:framework, code:101, msg:…')\n\n",
+        "ask for a code (explain trpc 171), a name in code (explain ErrNoResolver, explain codes.NotFound), a word of the call record \
+         (explain late-answer), or an error text from a log (explain 'type:framework, code:101, msg:…')\n\n",
     );
     let others = names(WORDS.iter().map(|word| word.name).collect());
     for (label, list) in [
@@ -96,11 +115,15 @@ fn table(family: Family) -> String {
         // Writing to a String can't fail.
         _ = writeln!(out, "  {:>6}  {}", entry.code, entry.name);
     }
+    if !values(family).is_empty() {
+        _ = writeln!(out, "\nerror values:");
+        put_values(&mut out, family);
+    }
     out.trim_end().to_owned()
 }
 
 /// Appends a label and its text, wrapped to the width of a page.
-fn put(out: &mut String, label: &str, words: &str) {
+pub(super) fn put(out: &mut String, label: &str, words: &str) {
     const PAGE: usize = 100;
     let mut column = 0;
     for word in words.split_whitespace() {
@@ -127,11 +150,12 @@ fn put_entry(out: &mut String, family: Family, entry: &Entry) {
     put(out, "what", entry.meaning);
     put(out, "who", &format!("{}; raised by {}", entry.kind.phrase(), entry.raiser.phrase()));
     put(out, "wire", entry.wire.sentence());
+    put(out, "counts as", counts(family, entry));
     put(out, "caller", entry.caller);
     put(out, "look at", entry.look);
 }
 
-fn put_code(out: &mut String, family: Family, number: i64) {
+pub(super) fn put_code(out: &mut String, family: Family, number: i64) {
     if let Some(entry) = codes::entry(family, number) {
         put_entry(out, family, entry);
         return;
@@ -207,6 +231,14 @@ impl Answer {
                 put(&mut out, "what", topic.meaning);
                 put(&mut out, "look at", topic.look);
             }
+            Self::Named(all) => {
+                for named in all {
+                    if !out.is_empty() {
+                        out.push('\n');
+                    }
+                    put_named(&mut out, named);
+                }
+            }
             Self::Log(error) => put_log(&mut out, error),
         }
         let mut safe = String::with_capacity(out.len());
@@ -220,11 +252,6 @@ impl Answer {
     /// Whether the question is about this call.
     #[must_use]
     pub fn matches(&self, call: &Call) -> bool {
-        let same = |wanted: Family, seen: Family| {
-            // Kitex shares its exceptions with thrift, and with peers on other frameworks: either family may be meant.
-            wanted == seen
-                || matches!((wanted, seen), (Family::Thrift, Family::Kitex) | (Family::Kitex, Family::Thrift))
-        };
         match self {
             Self::Table(wanted) => call.code_family().is_some_and(|seen| same(*wanted, seen)),
             Self::Code(wanted, number) => {
@@ -239,6 +266,7 @@ impl Answer {
                     || call.outcome.class.is_some_and(|class| super::class(class) == *topic)
                     || WORDS.iter().any(|word| word.topic == *topic && (word.is_of)(call))
             }
+            Self::Named(all) => all.iter().any(|named| names::matches(named, call)),
             Self::Log(error) => error.matches(call),
         }
     }
@@ -330,6 +358,51 @@ mod tests {
         assert_eq!(text, explained(&["TRPC", "client_read_frame_err"]));
         assert!(explained(&["kitex", "6"]).contains("INTERNAL_ERROR"));
         assert!(explained(&["ttstream", "12008"]).contains("Never on the wire"));
+    }
+
+    #[test]
+    fn names_in_code_are_explained() {
+        let text = explained(&["kitex", "ErrNoResolver"]);
+        assert!(
+            text.starts_with("Kitex ErrNoResolver\n") && text.contains("internal exception: no resolver"),
+            "{text}"
+        );
+        assert!(
+            text.contains("basic     ErrInternalException") && text.contains("IsTimeoutError: no"),
+            "{text}"
+        );
+        assert!(text.contains("counts as An RPC failure of the caller's side"), "{text}");
+        assert_eq!(text, explained(&["kerrors.ErrNoResolver"]));
+        assert!(explained(&["codes.NotFound"]).starts_with("grpc 5 NOT_FOUND\n"));
+        assert!(explained(&["codes.NotFound"]).contains("counts as A success with a business code"));
+        assert!(explained(&["grpc", "not_found"]).starts_with("grpc 5 NOT_FOUND\n"));
+        assert!(explained(&["RetServerNoFunc"]).starts_with("trpc 12 SERVER_NOFUNC_ERR\n"));
+        assert!(explained(&["thrift", "VALIDATION_FAILED"]).starts_with("thrift 11\n"));
+        let both = explained(&["INTERNAL_ERROR"]);
+        assert!(
+            both.contains("thrift 6 INTERNAL_ERROR") && both.contains("http2 2 INTERNAL_ERROR"),
+            "{both}"
+        );
+        assert!(
+            explained(&["kitex"]).contains("ErrInstanceCircuitBreak  forbidden by circuitbreaker: instance")
+        );
+        assert!(ask(&["kitex", "ErrNothing"]).is_err() && ask(&["ErrNothing"]).is_err());
+    }
+
+    #[test]
+    fn an_error_value_finds_the_calls_that_carry_it() {
+        let mut call = crate::calls::sample::bare();
+        call.outcome.class = Some(crate::calls::Class::Rpc);
+        call.outcome.carrier = Carrier::ThriftException;
+        call.outcome.code = Some(6);
+        call.outcome.message = Some("request over limit: request too frequent".to_owned());
+        let finds = |name: &str, call: &Call| ask(&[name]).unwrap().0.matches(call);
+        assert!(finds("ErrQPSOverLimit", &call) && finds("ErrOverlimit", &call));
+        assert!(
+            !finds("ErrConnOverLimit", &call) && !finds("ErrACL", &call) && !finds("BizStatusError", &call)
+        );
+        call.outcome.carrier = Carrier::BizStatus;
+        assert!(finds("BizStatusError", &call));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 mod answer;
 mod log;
 mod matching;
+mod names;
 mod words;
 
 pub use answer::{Answer, answer};
