@@ -356,7 +356,11 @@ impl Conversation {
 
     /// Takes the next chunk of `side`, carried by packet `origin`. Returns the offset of the first byte of `side` that a later
     /// message may begin with.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "its seven arguments then stay in registers: 40 instructions a packet"
+    )]
+    #[inline(always)]
     pub fn chunk(
         &mut self,
         flow: &Flow,

@@ -4,6 +4,7 @@ use rpcscope_parsers::prelude::{self, Found, MAX_PRELUDES};
 use rpcscope_parsers::protocol::DETECT_LIMIT;
 use rpcscope_parsers::tls::record;
 use rpcscope_parsers::{Detection, Event, Opening, Protocol, Side};
+use smallvec::{SmallVec, smallvec};
 
 use super::guess::guess;
 use super::{ForTls, Take, Wanted};
@@ -34,7 +35,8 @@ pub(super) struct KeptChunk {
 #[derive(Default)]
 pub(super) struct Undecided {
     pub(super) bytes: [Vec<u8>; 2],
-    pub(super) chunks: Vec<KeptChunk>,
+    /// Nearly always the first is enough, which takes no allocation.
+    pub(super) chunks: SmallVec<[KeptChunk; 1]>,
     /// The protocol that `--decode-as` sets, whatever the bytes look like.
     pub(super) forced: Option<&'static dyn Protocol>,
     pub(super) tls: ForTls,
@@ -77,7 +79,8 @@ impl Undecided {
     /// Memory taken, in bytes.
     pub(super) fn memory(&self) -> usize {
         let kept = self.bytes.iter().map(Vec::capacity).sum::<usize>();
-        size_of::<Self>() + kept + self.chunks.capacity() * size_of::<KeptChunk>()
+        let chunks = if self.chunks.spilled() { self.chunks.capacity() } else { 0 };
+        size_of::<Self>() + kept + chunks * size_of::<KeptChunk>()
     }
 
     /// Why nothing is decoded so far.
@@ -351,7 +354,7 @@ impl Undecided {
             let Some(closed) = closed.filter(|_| self.chunks.iter().all(|chunk| chunk.side == side)) else {
                 return false;
             };
-            self.chunks = vec![KeptChunk { side, len: closed.len() }];
+            self.chunks = smallvec![KeptChunk { side, len: closed.len() }];
             *kept = closed;
             return true;
         }

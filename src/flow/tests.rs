@@ -224,9 +224,13 @@ impl Capture {
     }
 
     fn feed_to(&mut self, port: u16, sent: &Sent) {
+        self.feed_between(endpoint(1, port), endpoint(2, 80), sent);
+    }
+
+    fn feed_between(&mut self, client: Endpoint, server: Endpoint, sent: &Sent) {
         self.packet += 1;
         self.now += MS / 10;
-        let (key, low) = FlowKey::new(endpoint(1, port), endpoint(2, 80), Network::Tcp);
+        let (key, low) = FlowKey::new(client, server, Network::Tcp);
         assert_eq!(low, A);
         let segment = Segment {
             packet: self.packet,
@@ -693,6 +697,25 @@ fn ports_used_again() {
         Data(A, b"new".to_vec()),
     ];
     assert_eq!(capture.seen.events, expected);
+}
+
+#[test]
+fn connections_of_other_hosts_with_the_same_ports_are_others() {
+    let hosts = [1, 3, 5, 1, 5, 3].map(|host| endpoint(host, 1000));
+    let mut capture = Capture::new();
+    for sent in Talk::three_calls([1, 2]) {
+        hosts[..3].iter().for_each(|host| capture.feed_between(*host, endpoint(9, 80), &sent));
+    }
+    let bytes: Vec<[u64; 2]> = capture.table.flows().map(|(flow, _)| flow.bytes).collect();
+    assert_eq!(bytes, [[16, 13]; 3]);
+    // Where there is room for one, its number passes on to the next.
+    let mut capture = Capture::with(Limits { flows: 1, ..Limits::default() });
+    for host in hosts {
+        capture.feed_between(host, endpoint(9, 80), &sent(A, "A", 1, 1, b"x"));
+        let keys: Vec<Endpoint> = capture.table.flows().map(|(flow, _)| flow.key.a).collect();
+        assert_eq!(keys, [host]);
+    }
+    assert_eq!(capture.table.shed().evicted, 5);
 }
 
 #[test]

@@ -424,6 +424,11 @@ impl PendingCalls {
         self.calls.insert(pending);
     }
 
+    /// A call that waits has headers of so many bytes more.
+    pub(super) fn note_metadata(&mut self, bytes: usize) {
+        self.metadata = self.metadata.saturating_add(bytes as u32);
+    }
+
     /// Bytes of headers of those that wait.
     pub(super) fn metadata(&self) -> usize {
         self.metadata as usize
@@ -522,6 +527,12 @@ impl PendingCalls {
     /// Takes the oldest call of that id out.
     pub(super) fn take(&mut self, id: CallId) -> Option<Pending> {
         let pending = self.calls.take(id);
+        self.gone(pending)
+    }
+
+    /// The same if it is one of `client`.
+    pub(super) fn take_of(&mut self, id: CallId, client: Side) -> Option<Pending> {
+        let pending = self.calls.take_if(id, |waiting| waiting.client == client);
         self.gone(pending)
     }
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
+use hashbrown::hash_map::{Entry, EntryRef};
 use hashbrown::{Equivalent, HashMap};
 use rpcscope_parsers::CallId;
 
@@ -37,7 +38,16 @@ pub(super) struct Many {
 
 /// The calls of each key.
 #[derive(Debug)]
-struct Index<K>(HashMap<K, BTreeSet<Uid>, foldhash::fast::RandomState>);
+struct Index<K>(HashMap<K, Same, foldhash::fast::RandomState>);
+
+/// The calls of one key.
+#[derive(Debug)]
+enum Same {
+    /// Nearly always: it takes no allocation.
+    One(Uid),
+    /// Two or more.
+    More(BTreeSet<Uid>),
+}
 
 impl<K> Default for Index<K> {
     fn default() -> Self {
@@ -47,25 +57,51 @@ impl<K> Default for Index<K> {
 
 impl<K: Hash + Eq> Index<K> {
     fn insert(&mut self, key: K, uid: Uid) {
-        self.0.entry(key).or_default().insert(uid);
+        match self.0.entry(key) {
+            Entry::Vacant(place) => _ = place.insert(Same::One(uid)),
+            Entry::Occupied(same) => match same.into_mut() {
+                Same::More(uids) => _ = uids.insert(uid),
+                same @ Same::One(_) => {
+                    let first = same.last();
+                    *same = Same::More(first.into_iter().chain([uid]).collect());
+                }
+            },
+        }
     }
 
     fn remove<Q: Hash + Equivalent<K>>(&mut self, key: &Q, uid: Uid) {
-        if let Some(same) = self.0.get_mut(key) {
-            same.remove(&uid);
-            if same.is_empty() {
-                self.0.remove(key);
+        let EntryRef::Occupied(mut same) = self.0.entry_ref(key) else { return };
+        let is_last = match same.get_mut() {
+            Same::One(one) => *one == uid,
+            Same::More(uids) => {
+                uids.remove(&uid);
+                uids.is_empty()
             }
+        };
+        if is_last {
+            same.remove();
         }
     }
 
     fn last<Q: Hash + Equivalent<K>>(&self, key: &Q) -> Option<Uid> {
-        self.0.get(key)?.last().copied()
+        self.0.get(key)?.last()
     }
 
     /// The first that began at `from` or later.
     fn first<Q: Hash + Equivalent<K>>(&self, key: &Q, from: Uid) -> Option<Uid> {
-        self.0.get(key)?.range(from..).next().copied()
+        match self.0.get(key)? {
+            Same::One(uid) => Some(*uid).filter(|uid| *uid >= from),
+            Same::More(uids) => uids.range(from..).next().copied(),
+        }
+    }
+}
+
+impl Same {
+    fn last(&self) -> Option<Uid> {
+        match self {
+            Self::One(uid) => Some(*uid),
+            Self::More(uids) => uids.last().copied(),
+        }
     }
 }
 
@@ -232,14 +268,22 @@ impl Queue {
 
     /// Takes the oldest call of that id out.
     pub(super) fn take(&mut self, id: CallId) -> Option<Pending> {
+        self.take_if(id, |_| true)
+    }
+
+    /// The same if it is one that `which` says.
+    #[inline]
+    pub(super) fn take_if(&mut self, id: CallId, which: impl Fn(&Pending) -> bool) -> Option<Pending> {
         match self.few() {
             Ok(few) => {
                 let at = few.iter().position(|pending| pending.id == id)?;
+                few.get(at).filter(|pending| which(pending))?;
                 self.take_at(at)
             }
             Err(many) => {
                 let uid = many.by_id.first(&id, Uid::default())?;
-                self.remove(uid)
+                many.calls.get(&uid).filter(|pending| which(pending))?;
+                self.remove_indexed(uid)
             }
         }
     }

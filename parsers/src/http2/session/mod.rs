@@ -155,10 +155,14 @@ impl Connection {
             Ok(read) => read,
             Err(error) => return Step::Need(Need::Bytes(frame::needed(input, &error))),
         };
-        if let Some(step) = self.other_language(at, input, head, false, emit) {
+        let checked = head.check();
+        // Nearly all frames are of a known type, and sound.
+        if (checked.is_err() || head.kind > frame::CONTINUATION)
+            && let Some(step) = self.other_language(at, input, head, false, emit)
+        {
             return step;
         }
-        if let Err(what) = head.check() {
+        if let Err(what) = checked {
             self.complain(Layer::Frame, 0, what);
             self.lose(at, emit);
             return Step::Lost(1);
