@@ -7,7 +7,7 @@ use super::connections::Connections;
 use super::members::{HostCalls, InWork, Map, Member, Set, contains, hosts, is_begun, names};
 use super::record::{Evidence, EvidenceSet};
 use super::traits::{hash, is_rich};
-use super::wording::{self, Relation};
+use super::wording;
 use crate::calls::record::{Call, CallKind, Class, Initiator};
 use crate::decode::Endpoint;
 
@@ -490,7 +490,7 @@ fn pair(parent: &Member<'_>, child: &Member<'_>, host: &HostCalls, joint: bool) 
         let texts = (&parent.call.outcome.message, &child.call.outcome.message);
         if let (Some(above), Some(below)) = texts
             && below.len() >= MIN_TEXT
-            && wording::relation(above, below) != Relation::Other
+            && wording::is_related(above, below)
         {
             evidence.insert(Evidence::Message);
             weight += if joint { 0.0 } else { 5.0 };

@@ -301,7 +301,7 @@ impl Engine {
                 let settled = held.parent.map(|(parent, _)| index_of[parent as usize]);
                 let settled = settled.filter(|&index| index != u32::MAX);
                 let is_child = !held.settled || settled.is_some();
-                Member { call: &held.call, traits: &held.traits, settled, is_child }
+                Member::new(&held.call, &held.traits, settled, is_child)
             })
             .collect();
         let begun = candidates::begun(&members);

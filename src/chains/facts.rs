@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::assign::{Ending, Facts, Window};
 use super::members::{Map, Member};
 use super::traits::hash;
-use super::wording::{self, Relation};
+use super::wording;
 use crate::calls::record::{Call, Class};
 
 /// Shortest error text whose repetition in another answer is evidence.
@@ -87,7 +87,7 @@ pub(super) fn find(members: &[Member<'_>], window: &mut Window) {
             continue;
         }
         let (above, below) = (&worded[pair.0 as usize], &worded[pair.1 as usize]);
-        if below.len() >= MIN_TEXT && wording::relation(above, below) != Relation::Other {
+        if below.len() >= MIN_TEXT && wording::is_related(above, below) {
             related.insert(pair);
         }
     }

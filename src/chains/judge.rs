@@ -115,7 +115,7 @@ struct Cause {
 fn explaining(hops: &[Hop], children: &[usize], above: &Call) -> Option<Cause> {
     let progress = own_call(above).filter(|_| above.failed());
     let is_text = |below: &Call| match (&above.outcome.message, &below.outcome.message) {
-        (Some(above), Some(below)) => wording::relation(above, below) != Relation::Other,
+        (Some(above), Some(below)) => wording::is_related(above, below),
         _ => false,
     };
     let is_code = |below: &Call| below.outcome.code.is_some() && below.outcome.code == above.outcome.code;

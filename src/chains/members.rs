@@ -31,15 +31,23 @@ pub(super) struct Member<'a> {
     pub(super) settled: Option<u32>,
     /// Whether its cause is wanted (or settled); if not, it only serves as a possible cause.
     pub(super) is_child: bool,
+    /// See [`Self::work`]; kept here, because every possible cause is asked for every call.
+    work: (i64, i64),
 }
 
-impl Member<'_> {
+impl<'a> Member<'a> {
+    pub(super) fn new(call: &'a Call, traits: &'a Traits, settled: Option<u32>, is_child: bool) -> Self {
+        let work = match call.callee_view.as_deref() {
+            None => (traits.start, traits.end),
+            Some(view) => (view.start.0, if traits.answered { view.end.0 } else { traits.end }),
+        };
+        Self { call, traits, settled, is_child, work }
+    }
+
     /// The first and last moment at which the callee had it in work. If the callee's host was captured, these are by the same
     /// clock as the calls that it made meanwhile, and exclude the network.
     pub(super) fn work(&self) -> (i64, i64) {
-        let (start, end) = (self.traits.start, self.traits.end);
-        let Some(callee_view) = self.call.callee_view.as_deref() else { return (start, end) };
-        (callee_view.start.0, if self.traits.answered { callee_view.end.0 } else { end })
+        self.work
     }
 }
 

@@ -1,5 +1,6 @@
 //! A chain in one or two sentences: where the error began, how each service changed it, and what was lost on the way.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::record::{Chain, Change, FACT, Hop, Operation, Origin, Reported, last_part};
@@ -16,7 +17,11 @@ fn plain(text: &str) -> String {
 
 /// The operation's name, escaped for terminals.
 fn name(call: &Call) -> String {
-    plain(&Operation(call).to_string())
+    let name = Operation(call).to_string();
+    match crate::text::escape(&name) {
+        Cow::Borrowed(_) => name,
+        Cow::Owned(escaped) => escaped,
+    }
 }
 
 /// The short name of the service that answered a call.
@@ -28,21 +33,24 @@ fn service(call: &Call) -> String {
 }
 
 /// `business 20013`, `RPC exception 6`, `no answer`.
-fn outcome(call: &Call) -> String {
+fn outcome(call: &Call) -> Cow<'static, str> {
     let outcome = &call.outcome;
-    let code = outcome.code.map(|code| format!(" {code}")).unwrap_or_default();
+    let with_code = |what: &'static str| match outcome.code {
+        Some(code) => Cow::Owned(format!("{what} {code}")),
+        None => what.into(),
+    };
     match (outcome.class, outcome.carrier) {
-        (None, _) => "an answer that was lost".to_owned(),
-        (Some(Class::Ok | Class::Oneway), _) => "ok".to_owned(),
+        (None, _) => "an answer that was lost".into(),
+        (Some(Class::Ok | Class::Oneway), _) => "ok".into(),
         (Some(Class::Business), Carrier::IdlException) => match outcome.code_name {
-            Some(name) => format!("the exception {name}"),
-            None => "an exception of its IDL".to_owned(),
+            Some(name) => Cow::Owned(format!("the exception {name}")),
+            None => "an exception of its IDL".into(),
         },
-        (Some(Class::Business), _) => format!("business{code}"),
-        (Some(Class::Rpc), Carrier::ThriftException) => format!("RPC exception{code}"),
-        (Some(Class::Rpc), _) => format!("RPC error{code}"),
-        (Some(Class::Transport), _) => "a broken connection".to_owned(),
-        (Some(class), _) => class.row().label.to_owned(),
+        (Some(Class::Business), _) => with_code("business"),
+        (Some(Class::Rpc), Carrier::ThriftException) => with_code("RPC exception"),
+        (Some(Class::Rpc), _) => with_code("RPC error"),
+        (Some(Class::Transport), _) => "a broken connection".into(),
+        (Some(class), _) => class.row().label.into(),
     }
 }
 
@@ -61,7 +69,8 @@ fn happened(call: &Call) -> String {
             (Some(by), Carrier::TtstreamRst) => {
                 format!("{} cancelled the stream of {name} ({})", plain(by), outcome(call))
             }
-            _ => format!("{name} answered {}", outcome(call)),
+            // Of nearly every chain.
+            _ => [&name, " answered ", &*outcome(call)].concat(),
         },
     }
 }
@@ -131,9 +140,10 @@ fn quote(reported: &Reported) -> Option<String> {
     if text.is_empty() {
         return None;
     }
-    let cut: String = text.chars().take(MAX_QUOTE).collect();
-    let dots = if cut.len() < text.len() { "…" } else { "" };
-    Some(format!("\"{cut}{dots}\""))
+    Some(match text.char_indices().nth(MAX_QUOTE) {
+        Some((end, _)) => ["\"", &text[..end], "…\""].concat(),
+        None => ["\"", &text, "\""].concat(),
+    })
 }
 
 /// See [`Chain::sentence`].

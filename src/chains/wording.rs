@@ -48,15 +48,32 @@ pub(super) enum Relation {
 
 /// Compares the text of an answer with that of a callee's error.
 pub(super) fn relation(above: &str, below: &str) -> Relation {
+    if above == below {
+        return Relation::Same;
+    }
     let (above, below) = (stable(above), stable(below));
     if above == below {
         return Relation::Same;
     }
-    if below.len() >= MIN_QUOTED && above.contains(&below) {
+    if is_quoted(&above, &below) {
         let added = hops(&above).saturating_sub(hops(&below));
         return Relation::Wrapped { prefixes: added.max(1) };
     }
     Relation::Other
+}
+
+/// Whether the text of an answer has anything of a callee's error: [`relation`] without counting prefixes, which takes as long.
+pub(super) fn is_related(above: &str, below: &str) -> bool {
+    if above == below {
+        return true;
+    }
+    let (above, below) = (stable(above), stable(below));
+    above == below || is_quoted(&above, &below)
+}
+
+/// Whether a text contains another one that is long enough. Both are [`stable`].
+fn is_quoted(above: &str, below: &str) -> bool {
+    below.len() >= MIN_QUOTED && above.contains(below)
 }
 
 /// The number of hops that the prefixes of a text stand for.
@@ -99,5 +116,28 @@ mod tests {
         assert_eq!(relation("a, cost:1ms", "a, cost:2ms"), Relation::Same);
         assert_eq!(relation("out of stock", "no row"), Relation::Other);
         assert_eq!(relation("xyz", "y"), Relation::Other);
+    }
+
+    #[test]
+    fn texts_are_related_that_are_not_others() {
+        let texts = [
+            "no row",
+            "gateway: no row",
+            "no row, cost:1ms",
+            "no row, cost:2ms",
+            "gateway: no",
+            "y",
+            "xyz",
+            "",
+        ];
+        for above in texts {
+            for below in texts {
+                let expected = relation(above, below) != Relation::Other;
+                assert_eq!(is_related(above, below), expected, "{above:?} above {below:?}");
+            }
+        }
+        assert!(
+            is_related("no row, cost:1ms", "no row, cost:2ms") && !is_related("no row", "gateway: no row")
+        );
     }
 }

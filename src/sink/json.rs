@@ -133,8 +133,16 @@ impl Room<'_> {
     /// [`Self::within_string`] for texts that need escapes, or have letters beyond ASCII.
     fn escaped(mut self, text: &str) -> Self {
         // Everything before `done` is written; runs of characters that stay are copied at once.
-        let mut done = 0;
-        for (at, c) in text.char_indices().filter(|(_, c)| matches!(c, '"' | '\\') || is_unsafe(*c)) {
+        let (mut done, mut looked_at) = (0, 0);
+        let is_usual = |octet: &u8| matches!(octet, b' '..=b'~') && !matches!(octet, b'"' | b'\\');
+        while let Some(usual) = text.as_bytes()[looked_at..].iter().position(|octet| !is_usual(octet))
+            && let at = looked_at + usual
+            && let Some(c) = text[at..].chars().next()
+        {
+            looked_at = at + c.len_utf8();
+            if !matches!(c, '"' | '\\') && !is_unsafe(c) {
+                continue;
+            }
             self = self.text(&text[done..at]);
             self = match c {
                 '"' => self.text("\\\""),
@@ -144,7 +152,7 @@ impl Room<'_> {
                 '\t' => self.text("\\t"),
                 c => c.encode_utf16(&mut [0; 2]).iter().fold(self, |room, unit| room.unicode(*unit)),
             };
-            done = at + c.len_utf8();
+            done = looked_at;
         }
         self.text(&text[done..])
     }

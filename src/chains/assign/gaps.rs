@@ -76,10 +76,10 @@ pub(crate) struct GapModel {
 const PRIOR: f32 = 0.3;
 
 /// Bins over which a gap is smoothed to either side if many gaps were seen.
-const NARROW: isize = 2;
+const NARROW: usize = 2;
 
 /// The same if few were seen.
-const WIDE: isize = 8;
+const WIDE: usize = 8;
 
 /// Number of gaps at which narrow and wide smoothing have equal weight.
 const FEW: f32 = 8.0;
@@ -162,30 +162,31 @@ impl GapModel {
     }
 }
 
+/// Sums of the masses around each bin, the nearer ones with more weight, up to `REACH` bins to either side.
+fn blurred<const REACH: usize>(padded: &[f32; BINS + 2 * WIDE]) -> Masses {
+    let mut sums = [0.0; BINS];
+    // All bins at once, so that the processor adds several together.
+    for (by, around) in padded.windows(BINS).skip(WIDE - REACH).take(2 * REACH + 1).enumerate() {
+        let weight = (REACH + 1 - REACH.abs_diff(by)) as f32;
+        sums.iter_mut().zip(around).for_each(|(sum, mass)| *sum += mass * weight);
+    }
+    sums.map(|sum| sum / ((REACH + 1) * (REACH + 1)) as f32)
+}
+
 /// Masses smoothed over neighbouring bins, with the prior added: their sum grows by [`PRIOR`].
 fn smooth(masses: &Masses) -> Masses {
-    let at = |bin: isize| usize::try_from(bin).ok().and_then(|b| masses.get(b)).copied().unwrap_or(0.0);
-    let kernel = |bin: isize, reach: isize| {
-        let weights = (-reach..=reach).map(|by| at(bin + by) * (reach + 1 - by.abs()) as f32);
-        weights.sum::<f32>() / ((reach + 1) * (reach + 1)) as f32
-    };
+    // Beside the first and the last bin, no mass.
+    let mut padded = [0.0; BINS + 2 * WIDE];
+    padded[WIDE..][..BINS].copy_from_slice(masses);
     // A few gaps say little about how much others will differ.
     let blur = FEW / (FEW + masses.iter().sum::<f32>());
-    let mut smooth = [PRIOR / BINS as f32; BINS];
-    // Bins out of reach of any mass only have the prior.
-    let Some(first) = masses.iter().position(|mass| *mass != 0.0) else { return smooth };
-    let last = masses.iter().rposition(|mass| *mass != 0.0).unwrap_or(first);
-    let reach = first.saturating_sub(WIDE as usize)..=(last + WIDE as usize).min(BINS - 1);
-    for bin in reach {
-        let mass = &mut smooth[bin];
-        let bin = bin as isize;
-        *mass += if blur < 0.05 {
-            kernel(bin, NARROW)
-        } else {
-            (1.0 - blur) * kernel(bin, NARROW) + blur * kernel(bin, WIDE)
-        };
+    let mut smooth = blurred::<NARROW>(&padded);
+    if blur >= 0.05 {
+        for (narrow, wide) in smooth.iter_mut().zip(blurred::<WIDE>(&padded)) {
+            *narrow = (1.0 - blur) * *narrow + blur * wide;
+        }
     }
-    smooth
+    smooth.map(|mass| PRIOR / BINS as f32 + mass)
 }
 
 /// The density of gaps with those masses, per nanosecond by bin.

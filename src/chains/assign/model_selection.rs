@@ -449,7 +449,7 @@ fn unexplained(
         let before = numbered[index.saturating_sub(FOLLOWERS)..index].iter();
         let next: f64 = before
             .filter(|(before, _)| before.host == span.host)
-            .map(|before| followers.density(table, *before, (span, number)))
+            .map(|(before, class)| followers.density(table, (before, *class), (&span, number)))
             .sum();
         let rate = all.1 * count / all.0 + next;
         each(services.of_child[&span.class], true, rate.ln() - SILENCE);

@@ -284,9 +284,13 @@ impl ParentModel for ParallelModel {
             for (position, &index) in group.iter().enumerate() {
                 let (before, after) =
                     (&self.before[position * terms..][..terms], &self.after[position * terms..][..terms]);
+                // By number, the sum over all ways to divide it.
+                let mut others = [0.0; MAX_CALLS + 1];
+                for (some, before) in before.iter().enumerate() {
+                    others[some..].iter_mut().zip(after).for_each(|(sum, after)| *sum += before * after);
+                }
                 let (mut with, mut without) = (0.0, 0.0);
-                for number in 0..terms {
-                    let others: f64 = (0..=number).map(|some| before[some] * after[number - some]).sum();
+                for (number, others) in others[..terms].iter().enumerate() {
                     without += calls[number] * others;
                     if let Some(share) = calls.get(number + 1) {
                         with += share * others;

@@ -10,8 +10,6 @@ const KINDS: usize = 4;
 /// The density of a step with its gap.
 #[derive(Clone, Copy)]
 pub(super) struct StepDensity {
-    /// The kind of step.
-    pub(super) next: Next,
     /// The bin of the gap.
     pub(super) bin: u8,
     /// Per nanosecond.
@@ -20,7 +18,7 @@ pub(super) struct StepDensity {
 
 impl StepDensity {
     /// Of a step that was not looked up.
-    pub(super) const NONE: Self = Self { next: Next::Answer, bin: 0, value: 0.0 };
+    pub(super) const NONE: Self = Self { bin: 0, value: 0.0 };
 }
 
 /// Looks each step up once, by numbers that are dense within the slice.
@@ -75,6 +73,6 @@ impl<'a> StepCache<'a> {
         };
         let bin = bin(gap);
         let value = if row.is_none() && least > 0.0 { 0.0 } else { self.table.density(row, bin) };
-        StepDensity { next: step.2, bin: bin as u8, value: if value < least { 0.0 } else { value } }
+        StepDensity { bin: bin as u8, value: if value < least { 0.0 } else { value } }
     }
 }

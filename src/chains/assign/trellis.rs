@@ -37,10 +37,35 @@ struct WalkState {
 }
 
 /// A step from one state of a trellis to a later one.
+#[derive(Clone, Copy)]
 struct Transition {
     from: u32,
     to: u32,
-    density: StepDensity,
+    /// Its density.
+    value: f64,
+}
+
+/// A possible child of a parent, as its trellis sees it.
+#[derive(Clone, Copy)]
+struct PossibleCall {
+    start: i64,
+    end: i64,
+    class: u32,
+    /// Dense number of its class.
+    number: u32,
+    /// Whether other evidence has settled the pair.
+    settled: bool,
+}
+
+/// A state from which a walk may go on.
+#[derive(Clone, Copy)]
+struct Active {
+    state: u32,
+    /// The last call, and the one that ends last: indices in the parent's pairs.
+    pair: u32,
+    latest: u32,
+    /// Calls that begin later do not follow, unless the last call is settled.
+    until: i64,
 }
 
 /// The trellis of one parent: its states by pair, and its transitions by the pair of their target.
@@ -58,6 +83,8 @@ pub(super) struct Trellis {
     parents: Vec<ParentTrellis>,
     states: Vec<WalkState>,
     transitions: Vec<Transition>,
+    /// What step each transition is, and the bin of its gap: only learning asks.
+    steps: Vec<(Next, u8)>,
     sums: PathSums,
     table: GapTable,
     followers: Followers,
@@ -105,10 +132,13 @@ impl Trellis {
         self.followers = Followers::new(classes, graph.numbers[1].len());
         self.parents.clear();
         self.transitions.clear();
+        self.steps.clear();
         self.states.clear();
         let steps = StepCache::new(table, graph.numbers[0].len(), graph.numbers[1].len());
         let mut horizons: HashMap<u32, (f64, i64), foldhash::fast::FixedState> = HashMap::default();
-        let mut active: Vec<u32> = Vec::new();
+        let mut active: Vec<Active> = Vec::new();
+        let mut calls: Vec<PossibleCall> = Vec::new();
+        let mut useful: Vec<bool> = Vec::new();
         for node in &graph.parents {
             let parent = graph.window.parents[node.parent as usize];
             let &mut (least, horizon) = horizons.entry(parent.host).or_insert_with(|| {
@@ -116,17 +146,17 @@ impl Trellis {
                 (least, table.horizon(least))
             });
             let (first_transition, first_state) = (self.transitions.len(), self.states.len());
-            let pairs = &graph.pairs[node.pairs.clone()];
-            let child_node = |pair: u32| &graph.children[pairs[pair as usize].child as usize];
-            let span = |pair: u32| graph.span(child_node(pair));
-            let number = |pair: u32| child_node(pair).class;
+            calls.clear();
+            calls.extend(graph.pairs[node.pairs.clone()].iter().map(|pair| {
+                let child = &graph.children[pair.child as usize];
+                let Span { start, end, class, .. } = graph.span(child);
+                PossibleCall { start, end, class, number: child.class, settled: pair.is_settled() }
+            }));
             let dense = |state, next| DenseStep { parent: node.class, state, next };
             let empty = (parent.class, State::Request, Next::Answer);
             let empty = steps.look(dense(0, 0), empty, parent.end - parent.start, 0.0);
             active.clear();
-            for to in 0..pairs.len() as u32 {
-                let child = span(to);
-                let settled = pairs[to as usize].is_settled();
+            for (to, child) in (0..).zip(&calls) {
                 let own_states = self.states.len();
                 // The state of a walk whose last call is this child, created when first reached.
                 let state_of = |states: &mut Vec<WalkState>, latest: u32, first: StepDensity| {
@@ -134,11 +164,11 @@ impl Trellis {
                     if let Some(known) = known {
                         return (own_states + known - first_state) as u32;
                     }
-                    let least = if settled { 0.0 } else { least };
+                    let least = if child.settled { 0.0 } else { least };
                     let last = steps.look(
-                        dense(number(to) + 1, 0),
+                        dense(child.number + 1, 0),
                         (parent.class, State::Made(child.class), Next::Answer),
-                        parent.end - span(latest).end,
+                        parent.end - calls[latest as usize].end,
                         least,
                     );
                     states.push(WalkState { pair: to, latest, first, last });
@@ -146,31 +176,27 @@ impl Trellis {
                 };
                 let first = (parent.class, State::Request, Next::After(child.class));
                 let first = steps.look(
-                    dense(0, number(to)),
+                    dense(0, child.number),
                     first,
                     (child.start - parent.start).abs(),
-                    if settled { 0.0 } else { least },
+                    if child.settled { 0.0 } else { least },
                 );
                 if first.value > 0.0 {
                     state_of(&mut self.states, to, first);
                 }
-                active.retain(|&from| {
-                    let from = self.states[first_state + from as usize];
-                    pairs[from.pair as usize].is_settled()
-                        || child.start <= span(from.latest).end.saturating_add(horizon)
-                });
-                for &from in &active {
-                    let WalkState { pair, latest, .. } = self.states[first_state + from as usize];
-                    let (before, longest) = (span(pair), span(latest));
-                    let least = if settled && pairs[pair as usize].is_settled() { 0.0 } else { least };
+                active.retain(|from| child.start <= from.until || calls[from.pair as usize].settled);
+                for &Active { state: from, pair, latest, .. } in &active {
+                    let (before, longest) = (&calls[pair as usize], &calls[latest as usize]);
+                    let least = if child.settled && before.settled { 0.0 } else { least };
                     let state = State::Made(before.class);
-                    let step = dense(number(pair) + 1, number(to));
+                    let step = dense(before.number + 1, child.number);
                     let latest = if child.end >= longest.end { to } else { latest };
                     let mut add = |next, gap| {
                         let density = steps.look(step, (parent.class, state, next), gap, least);
                         if density.value > 0.0 {
                             let to = state_of(&mut self.states, latest, StepDensity::NONE);
-                            self.transitions.push(Transition { from, to, density });
+                            self.transitions.push(Transition { from, to, value: density.value });
+                            self.steps.push((next, density.bin));
                         }
                     };
                     if child.start >= longest.end {
@@ -183,11 +209,18 @@ impl Trellis {
                         add(Next::FromRequest(child.class), child.start - parent.start);
                     }
                 }
-                active.extend((own_states - first_state) as u32..(self.states.len() - first_state) as u32);
+                active.extend((own_states - first_state..).zip(&self.states[own_states..]).map(
+                    |(state, &WalkState { pair, latest, .. })| Active {
+                        state: state as u32,
+                        pair,
+                        latest,
+                        until: calls[latest as usize].end.saturating_add(horizon),
+                    },
+                ));
             }
             // States from which the answer can't be reached need no transitions to them.
-            let mut useful: Vec<bool> =
-                self.states[first_state..].iter().map(|state| state.last.value > 0.0).collect();
+            useful.clear();
+            useful.extend(self.states[first_state..].iter().map(|state| state.last.value > 0.0));
             for transition in self.transitions[first_transition..].iter().rev() {
                 if useful[transition.to as usize] {
                     useful[transition.from as usize] = true;
@@ -196,11 +229,13 @@ impl Trellis {
             let mut kept = first_transition;
             for at in first_transition..self.transitions.len() {
                 if useful[self.transitions[at].to as usize] {
-                    self.transitions.swap(kept, at);
+                    self.transitions[kept] = self.transitions[at];
+                    self.steps[kept] = self.steps[at];
                     kept += 1;
                 }
             }
             self.transitions.truncate(kept);
+            self.steps.truncate(kept);
             self.parents.push(ParentTrellis {
                 states: first_state..self.states.len(),
                 transitions: first_transition..kept,
@@ -227,6 +262,7 @@ impl Trellis {
             let pairs = &graph.pairs[node.pairs.clone()];
             let states = &self.states[trellis.states.clone()];
             let transitions = &self.transitions[trellis.transitions.clone()];
+            let steps = &self.steps[trellis.transitions.clone()];
             let all = sums.compute(pairs, states, transitions, &trellis.empty);
             if all <= 0.0 {
                 continue;
@@ -235,8 +271,10 @@ impl Trellis {
             let class = |state: &WalkState| {
                 graph.span(&graph.children[pairs[state.pair as usize].child as usize]).class
             };
-            for (state, (forward, backward)) in states.iter().zip(sums.forward.iter().zip(&sums.backward)) {
-                let first = state.first.value * pairs[state.pair as usize].weight() * backward / all;
+            for ((state, weight), (forward, backward)) in
+                states.iter().zip(&sums.weights).zip(sums.forward.iter().zip(&sums.backward))
+            {
+                let first = state.first.value * weight * backward / all;
                 if first > LEAST_SHARE {
                     add((parent.class, State::Request, Next::After(class(state))), state.first.bin, first);
                 }
@@ -245,13 +283,13 @@ impl Trellis {
                     add((parent.class, State::Made(class(state)), Next::Answer), state.last.bin, last);
                 }
             }
-            for transition in transitions {
-                let to = &states[transition.to as usize];
-                let weight = pairs[to.pair as usize].weight() * sums.backward[transition.to as usize];
-                let share = sums.forward[transition.from as usize] * transition.density.value * weight / all;
+            for (transition, &(next, bin)) in transitions.iter().zip(steps) {
+                let to = transition.to as usize;
+                let weight = sums.weights[to] * sums.backward[to];
+                let share = sums.forward[transition.from as usize] * transition.value * weight / all;
                 if share > LEAST_SHARE {
                     let from = State::Made(class(&states[transition.from as usize]));
-                    add((parent.class, from, transition.density.next), transition.density.bin, share);
+                    add((parent.class, from, next), bin, share);
                 }
             }
         }
@@ -292,7 +330,7 @@ impl ParentModel for Trellis {
     }
 
     fn follow(&mut self, before: (Span, u32), after: (Span, u32)) -> f64 {
-        self.followers.density(&self.table, before, after)
+        self.followers.density(&self.table, (&before.0, before.1), (&after.0, after.1))
     }
 }
 
@@ -306,6 +344,8 @@ struct PathSums {
     forward: Vec<f64>,
     /// Weight of all paths from a state to the answer.
     backward: Vec<f64>,
+    /// The factor of each state's call.
+    weights: Vec<f64>,
 }
 
 impl PathSums {
@@ -317,31 +357,30 @@ impl PathSums {
         transitions: &[Transition],
         empty: &StepDensity,
     ) -> f64 {
-        let weight = |state: &WalkState| pairs[state.pair as usize].weight();
-        self.forward.clear();
-        self.forward.extend(states.iter().map(|state| state.first.value));
+        self.weights.clear();
+        self.weights.extend(states.iter().map(|state| pairs[state.pair as usize].weight()));
+        let Self { forward, backward, weights } = self;
+        forward.clear();
+        forward.extend(states.iter().map(|state| state.first.value));
         let mut next = 0;
         for transition in transitions {
             // Transitions are sorted by the pair of their target, so a state is complete before the first transition from it.
             while next <= transition.from as usize {
-                self.forward[next] *= weight(&states[next]);
+                forward[next] *= weights[next];
                 next += 1;
             }
-            self.forward[transition.to as usize] +=
-                self.forward[transition.from as usize] * transition.density.value;
+            forward[transition.to as usize] += forward[transition.from as usize] * transition.value;
         }
-        for (forward, state) in self.forward[next..].iter_mut().zip(&states[next..]) {
-            *forward *= weight(state);
+        for (forward, weight) in forward[next..].iter_mut().zip(&weights[next..]) {
+            *forward *= weight;
         }
-        self.backward.clear();
-        self.backward.extend(states.iter().map(|state| state.last.value));
+        backward.clear();
+        backward.extend(states.iter().map(|state| state.last.value));
         for transition in transitions.iter().rev() {
             let to = transition.to as usize;
-            self.backward[transition.from as usize] +=
-                transition.density.value * weight(&states[to]) * self.backward[to];
+            backward[transition.from as usize] += transition.value * weights[to] * backward[to];
         }
-        let walks: f64 =
-            self.forward.iter().zip(states).map(|(forward, state)| forward * state.last.value).sum();
+        let walks: f64 = forward.iter().zip(states).map(|(forward, state)| forward * state.last.value).sum();
         walks + empty.value
     }
 }

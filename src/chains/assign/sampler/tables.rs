@@ -3,6 +3,8 @@
 //! All tables are counts of the present assignment, with priors that fit any service: what five calls show weighs as much as five
 //! calls do. A walk is always judged without its own counts.
 
+use std::sync::LazyLock;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -129,6 +131,32 @@ impl Kind {
         [Self::After, Self::Beside, Self::Answer, Self::Silent, Self::Alone, Self::Late, Self::Beaten];
 }
 
+/// The prior of each kind of gap, by bin. Made once: every host that is linked jointly has tables of its own.
+static PRIORS: LazyLock<[Masses; Kind::ALL.len()]> = LazyLock::new(|| Kind::ALL.map(prior));
+
+/// The masses of a kind of gap before anything is learnt, which sum to one.
+fn prior(kind: Kind) -> Masses {
+    let mut prior = [0.0; BINS];
+    let (top, below, above) = kind.prior();
+    let mut sum = 0.0;
+    let mut low = 0.0_f64;
+    let first = bin(0);
+    for (at, mass) in prior.iter_mut().enumerate() {
+        let octave = ((low + gaps::width(at) / 2.0).log2()) as f32;
+        low += gaps::width(at);
+        let away = octave - top;
+        *mass = (away / if away < 0.0 { below } else { -above }).exp();
+        sum += *mass;
+    }
+    for mass in &mut prior {
+        *mass = (1.0 - EVEN) * *mass / sum + EVEN / BINS as f32;
+    }
+    let shortest: f32 = prior[..=first].iter().sum();
+    prior[..first].fill(0.0);
+    prior[first] = shortest;
+    prior
+}
+
 /// Share of the prior that is spread evenly over all bins.
 const EVEN: f32 = 0.08;
 
@@ -200,7 +228,6 @@ pub(super) struct Tables {
     choices: HashMap<Key, Choice, FixedState>,
     rows: HashMap<Key, u32, FixedState>,
     histograms: Vec<Histogram>,
-    priors: [Masses; 7],
 }
 
 /// Set in the kind of a key for the counts of the service.
@@ -211,33 +238,12 @@ const ALL: u32 = u32::MAX;
 
 impl Tables {
     pub(super) fn new() -> Self {
-        let mut priors = [[0.0; BINS]; 7];
-        for (kind, prior) in Kind::ALL.into_iter().zip(&mut priors) {
-            let (top, below, above) = kind.prior();
-            let mut sum = 0.0;
-            let mut low = 0.0_f64;
-            let first = bin(0);
-            for (at, mass) in prior.iter_mut().enumerate() {
-                let octave = ((low + gaps::width(at) / 2.0).log2()) as f32;
-                low += gaps::width(at);
-                let away = octave - top;
-                *mass = (away / if away < 0.0 { below } else { -above }).exp();
-                sum += *mass;
-            }
-            for mass in prior.iter_mut() {
-                *mass = (1.0 - EVEN) * *mass / sum + EVEN / BINS as f32;
-            }
-            let shortest: f32 = prior[..=first].iter().sum();
-            prior[..first].fill(0.0);
-            prior[first] = shortest;
-        }
         Self {
             slots: HashMap::default(),
             counts: Vec::new(),
             choices: HashMap::default(),
             rows: HashMap::default(),
             histograms: Vec::new(),
-            priors,
         }
     }
 
@@ -301,7 +307,7 @@ impl Tables {
         }
         let blur = FEW / (FEW + all);
         let mass = (1.0 - blur) * narrow / SUMS[0] + blur * wide / SUMS[1];
-        let prior = self.priors[histogram.kind as usize][at];
+        let prior = PRIORS[histogram.kind as usize][at];
         f64::from((mass + GAP_PRIOR * prior) / (all + GAP_PRIOR)) / width(at) * UNIT
     }
 
