@@ -43,6 +43,7 @@ pub mod capture_point;
 pub mod chains;
 pub mod cli;
 pub mod codes;
+mod contain;
 pub mod decode;
 pub mod detail;
 pub mod digits;

@@ -29,13 +29,23 @@ pub struct LoadError(pub String);
 pub struct Descriptions {
     pub(super) idl: Arc<Schema>,
     pub(super) proto: Pools,
+    faults: Arc<Vec<LoadError>>,
 }
 
 impl Descriptions {
-    /// Reads descriptions.
+    /// Reads descriptions. A file that was named must be right; one of a folder that is not is left out, with what needs it, and is
+    /// among the [`faults`](Self::faults).
     pub fn load(sources: &Sources) -> Result<Self, LoadError> {
-        let idl = Arc::new(idl::load(&sources.idl, &sources.include)?);
-        Ok(Self { idl, proto: Pools::load(sources)? })
+        let (idl, mut faults) = idl::load(&sources.idl, &sources.include)?;
+        let (proto, more) = Pools::load(sources)?;
+        faults.extend(more);
+        Ok(Self { idl: Arc::new(idl), proto, faults: Arc::new(faults) })
+    }
+
+    /// What was left out, each file once.
+    #[must_use]
+    pub fn faults(&self) -> &[LoadError] {
+        &self.faults
     }
 
     /// Adds a file that the capture showed: a serialised `google.protobuf.FileDescriptorProto`, as gRPC server reflection sends

@@ -26,6 +26,8 @@ mod proto;
 mod thrift;
 pub mod value;
 
+use std::borrow::Cow;
+
 use rpcscope_parsers::Rpc;
 use rpcscope_parsers::protobuf::Stop;
 use rpcscope_parsers::thrift::skip::StructFormat;
@@ -127,6 +129,13 @@ pub fn decode(bytes: &[u8], context: &Context<'_>, descriptions: &Descriptions) 
         }
         Err(error) => undecodable(bytes, error),
     }
+}
+
+/// The whole message in bytes that are compressed like that (as in [`Context::encoding`]); `None` if it can't be opened, or is longer
+/// than [`BODY_LIMIT`].
+#[must_use]
+pub fn opened<'a>(bytes: &'a [u8], encoding: Option<&str>) -> Option<Cow<'a, [u8]>> {
+    decompress::open(bytes, encoding).ok().filter(|opened| !opened.cut).map(|opened| opened.bytes)
 }
 
 /// Decodes a message that is not compressed.

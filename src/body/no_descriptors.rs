@@ -10,13 +10,13 @@ use super::{Context, Decoded, LoadError, Sources, Value};
 pub(super) struct Pools;
 
 impl Pools {
-    pub(super) fn load(sources: &Sources) -> Result<Self, LoadError> {
+    pub(super) fn load(sources: &Sources) -> Result<(Self, Vec<LoadError>), LoadError> {
         match sources.proto.iter().chain(&sources.descriptor_sets).next() {
             Some(path) => Err(LoadError(format!(
                 "{}: this program was built without the feature 'descriptors'",
                 path.display()
             ))),
-            None => Ok(Self),
+            None => Ok((Self, Vec::new())),
         }
     }
 

@@ -31,6 +31,9 @@ use crate::tui::NewFile;
 /// How long a decided call may stay in a buffer, which limits the loss on SIGKILL.
 const MAX_DELAY: Duration = Duration::from_millis(500);
 
+/// Most faults in descriptions that are reported.
+const MAX_FAULTS: usize = 20;
+
 /// What a command does with calls and connections. An error comes from its output and ends the run.
 pub(super) trait Consumer {
     /// The time of the first packet, once, before everything else.
@@ -373,8 +376,14 @@ fn bodies(asked: &cli::Bodies) -> Result<BodyDecoder, Failure> {
         include: asked.include.clone(),
         descriptor_sets: asked.descriptor_set.clone(),
     };
-    let descriptions =
-        Descriptions::load(&sources).map_err(|error| Failure::Environment(error.to_string()))?;
+    let descriptions = Descriptions::load(&sources).map_err(|error| Failure::Usage(error.to_string()))?;
+    let faults = descriptions.faults();
+    for fault in faults.iter().take(MAX_FAULTS) {
+        complain(&format!("{fault}; left out"));
+    }
+    if faults.len() > MAX_FAULTS {
+        complain(&format!("{} more faults in descriptions", faults.len() - MAX_FAULTS));
+    }
     Ok(BodyDecoder::new(descriptions, Redaction::of(&asked.redact), asked.payload_limit, asked.payload))
 }
 

@@ -47,6 +47,9 @@ impl Screen {
     pub(super) fn new() -> io::Result<Self> {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
+            if crate::contain::is_contained() {
+                return;
+            }
             PANICKED.store(true, Ordering::SeqCst);
             restore();
             before(panic);

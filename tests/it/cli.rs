@@ -459,6 +459,31 @@ fn exported_packets_give_the_same_calls_again() {
 }
 
 #[test]
+fn a_broken_description_is_named_and_takes_the_others_only_if_it_was_asked_for() {
+    let folder = folder();
+    let capture = capture("payload/thrift-py-framed-binary.pcap").to_string_lossy().into_owned();
+    for (name, broken) in [("x.thrift", "struct A {\n 1 i32 x }"), ("x.proto", "message A {\n int32 x }")] {
+        let kind = if name == "x.proto" { "--proto" } else { "--idl" };
+        let descriptions = folder.path().join(kind);
+        std::fs::create_dir(&descriptions).unwrap();
+        let path = descriptions.join(name);
+        let good =
+            if kind == "--idl" { "struct G { 1: i32 a }" } else { "syntax = \"proto3\"; message G {}" };
+        std::fs::write(&path, broken).unwrap();
+        std::fs::write(descriptions.join(name.replace('x', "good")), good).unwrap();
+        let [file, all] = [&path, &descriptions].map(|path| path.to_string_lossy().into_owned());
+        let alone = run(&["calls", kind, &file, &capture]);
+        assert_eq!((status(&alone), text(&alone.stdout).as_str()), (2, ""));
+        assert!(text(&alone.stderr).contains(&format!("{name}:2:")), "{}", text(&alone.stderr));
+        let output = run(&["calls", kind, &all, &capture]);
+        assert_eq!(status(&output), 0);
+        assert!(!output.stdout.is_empty());
+        let named = text(&output.stderr).lines().filter(|line| line.contains(&format!("{name}:2:"))).count();
+        assert_eq!(named, 1, "{}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn packets_exported_without_their_bodies_give_the_same_calls() {
     let folder = folder();
     let [whole, redacted] = ["whole.pcapng", "redacted.pcapng"]

@@ -1,6 +1,6 @@
 //! Reads IDL files with what they include, and resolves the names in them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,10 @@ struct File {
     document: Document,
     /// What each include names in this file (`base` for `dir/base.thrift`), and the file it is.
     includes: HashMap<String, usize>,
+    /// The same of includes that can't be read.
+    lost: HashSet<String>,
+    /// It came out of a folder: what is wrong in it is left out.
+    is_lenient: bool,
 }
 
 impl File {
@@ -42,28 +46,56 @@ impl File {
     }
 }
 
-/// Reads files and folders, and what they include.
-pub(in crate::body) fn load(sources: &[PathBuf], include: &[PathBuf]) -> Result<Schema, LoadError> {
-    let mut loader = Loader { files: Vec::new(), places: HashMap::new(), include, roots: Vec::new() };
+/// Reads files and folders, and what they include; beside them, what is wrong in the files of folders.
+pub(in crate::body) fn load(
+    sources: &[PathBuf],
+    include: &[PathBuf],
+) -> Result<(Schema, Vec<LoadError>), LoadError> {
+    let mut loader = Loader {
+        files: Vec::new(),
+        places: HashMap::new(),
+        broken: HashMap::new(),
+        faults: Vec::new(),
+        include,
+        roots: Vec::new(),
+    };
     for source in sources {
         if source.is_dir() {
             loader.roots.push(source.clone());
         }
     }
     for source in sources {
+        let is_lenient = source.is_dir();
         for path in files::of(source, "thrift")? {
-            loader.read(path)?;
+            loader.read(path, is_lenient)?;
         }
     }
-    Resolver::new(&loader.files).resolve()
+    let Loader { files, mut faults, .. } = loader;
+    if files.is_empty()
+        && let Some(first) = faults.first()
+    {
+        return Err(first.clone());
+    }
+    let mut resolver = Resolver::new(&files);
+    let schema = resolver.resolve()?;
+    faults.append(&mut resolver.faults);
+    let mut seen = HashSet::new();
+    faults.retain(|fault| seen.insert(fault.0.clone()));
+    Ok((schema, faults))
 }
 
 /// Reads one file from memory, which can include nothing.
 #[cfg(fuzzing)]
 pub(in crate::body) fn of_text(text: &str) -> Result<Schema, LoadError> {
     let path = PathBuf::from("memory.thrift");
-    let mut file =
-        File { path, text: text.to_owned(), document: Document::default(), includes: HashMap::new() };
+    let mut file = File {
+        path,
+        text: text.to_owned(),
+        document: Document::default(),
+        includes: HashMap::new(),
+        lost: HashSet::new(),
+        is_lenient: false,
+    };
     file.document = syntax::parse(text).map_err(|fault| file.fault(&fault))?;
     Resolver::new(&[file]).resolve()
 }
@@ -71,39 +103,65 @@ pub(in crate::body) fn of_text(text: &str) -> Result<Schema, LoadError> {
 struct Loader<'a> {
     files: Vec<File>,
     places: HashMap<PathBuf, usize>,
+    /// Files that can't be read.
+    broken: HashMap<PathBuf, LoadError>,
+    faults: Vec<LoadError>,
     include: &'a [PathBuf],
     /// Folders that were given: includes are looked for there too.
     roots: Vec<PathBuf>,
 }
 
 impl Loader<'_> {
-    /// Reads a file and what it includes, unless that has been done.
-    fn read(&mut self, path: PathBuf) -> Result<(), LoadError> {
+    /// Reads a file and what it includes, unless that has been done. `is_lenient`: what can't be read is left out.
+    fn read(&mut self, path: PathBuf, is_lenient: bool) -> Result<(), LoadError> {
         let mut waiting = Vec::new();
-        self.read_one(path, &mut waiting)?;
+        if let Err(error) = self.read_one(path, is_lenient, &mut waiting) {
+            self.leave_out(error, is_lenient)?;
+        }
         while let Some(place) = waiting.pop() {
             let Some(file) = self.files.get_mut(place) else { break };
             let wanted = std::mem::take(&mut file.document.includes);
             let folder = file.path.parent().map(Path::to_path_buf).unwrap_or_default();
             for include in wanted {
                 let relative = Path::new(&include.path);
+                let prefix = relative.file_stem().unwrap_or_default().to_string_lossy().into_owned();
                 let folders = std::iter::once(&folder).chain(self.include).chain(&self.roots);
                 let found = folders.map(|folder| folder.join(relative)).find(|path| path.is_file());
-                let Some(found) = found else {
-                    let what = format!(
-                        "the included file '{}' is not found; name its folder with -I",
-                        include.path.escape_debug()
-                    );
-                    return Err(self.fault(place, include.at, what));
+                let included = match found {
+                    Some(found) => self.read_one(found, is_lenient, &mut waiting),
+                    None => {
+                        let what = format!(
+                            "the included file '{}' is not found; name its folder with -I",
+                            include.path.escape_debug()
+                        );
+                        Err(self.fault(place, include.at, what))
+                    }
                 };
-                let included = self.read_one(found, &mut waiting)?;
-                let prefix = relative.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                if let Some(file) = self.files.get_mut(place) {
-                    file.includes.insert(prefix, included);
+                match included {
+                    Ok(included) => {
+                        if let Some(file) = self.files.get_mut(place) {
+                            file.includes.insert(prefix, included);
+                        }
+                    }
+                    Err(error) => {
+                        self.leave_out(error, is_lenient)?;
+                        if let Some(file) = self.files.get_mut(place) {
+                            file.lost.insert(prefix);
+                        }
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Notes what can't be read, or gives up.
+    fn leave_out(&mut self, error: LoadError, is_lenient: bool) -> Result<(), LoadError> {
+        if is_lenient {
+            self.faults.push(error);
+            return Ok(());
+        }
+        Err(error)
     }
 
     fn fault(&self, place: usize, at: usize, what: String) -> LoadError {
@@ -114,11 +172,19 @@ impl Loader<'_> {
     }
 
     /// Reads one file; what it includes waits.
-    fn read_one(&mut self, path: PathBuf, waiting: &mut Vec<usize>) -> Result<usize, LoadError> {
+    fn read_one(
+        &mut self,
+        path: PathBuf,
+        is_lenient: bool,
+        waiting: &mut Vec<usize>,
+    ) -> Result<usize, LoadError> {
         let failed = |error: std::io::Error| LoadError(format!("{}: {error}", path.display()));
         let canonical = fs::canonicalize(&path).map_err(failed)?;
         if let Some(place) = self.places.get(&canonical) {
             return Ok(*place);
+        }
+        if let Some(error) = self.broken.get(&canonical) {
+            return Err(error.clone());
         }
         if self.files.len() == FILES_LIMIT {
             return Err(LoadError(format!("{}: more than {FILES_LIMIT} files", path.display())));
@@ -132,8 +198,16 @@ impl Loader<'_> {
         // Comments in other encodings are common, and names are ASCII.
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let parsed = syntax::parse(&text);
-        let mut file = File { path, text, document: Document::default(), includes: HashMap::new() };
-        file.document = parsed.map_err(|fault| file.fault(&fault))?;
+        let (includes, lost) = (HashMap::new(), HashSet::new());
+        let mut file = File { path, text, document: Document::default(), includes, lost, is_lenient };
+        match parsed {
+            Ok(document) => file.document = document,
+            Err(fault) => {
+                let error = file.fault(&fault);
+                self.broken.insert(canonical, error.clone());
+                return Err(error);
+            }
+        }
         let place = self.files.len();
         self.files.push(file);
         self.places.insert(canonical, place);
@@ -158,6 +232,8 @@ struct Resolver<'a> {
     aliases: HashMap<(usize, &'a str), Option<(Type, usize)>>,
     structs: Vec<StructType>,
     enums: Vec<HashMap<i32, String>>,
+    /// Types of lenient files that are not known.
+    faults: Vec<LoadError>,
 }
 
 /// A service of a file.
@@ -176,6 +252,7 @@ impl<'a> Resolver<'a> {
             aliases: HashMap::new(),
             structs: Vec::new(),
             enums: Vec::new(),
+            faults: Vec::new(),
         };
         for (place, file) in files.iter().enumerate() {
             for definition in &file.document.definitions {
@@ -201,7 +278,7 @@ impl<'a> Resolver<'a> {
         resolver
     }
 
-    fn resolve(mut self) -> Result<Schema, LoadError> {
+    fn resolve(&mut self) -> Result<Schema, LoadError> {
         let mut services = Vec::new();
         let mut next_struct = 0;
         for (place, file) in self.files.iter().enumerate() {
@@ -227,7 +304,8 @@ impl<'a> Resolver<'a> {
             }
         }
         let methods = self.methods(&services)?;
-        Ok(Schema { structs: self.structs, enums: self.enums, methods })
+        let (structs, enums) = (std::mem::take(&mut self.structs), std::mem::take(&mut self.enums));
+        Ok(Schema { structs, enums, methods })
     }
 
     fn methods(&mut self, services: &[ServiceRef<'a>]) -> Result<HashMap<String, Vec<Method>>, LoadError> {
@@ -340,6 +418,26 @@ impl<'a> Resolver<'a> {
         Ok((base, 0))
     }
 
+    /// What stands for a type that is not known for that reason, unless its file has to be right. Of a type in a file that can't be
+    /// read, that one's fault says enough.
+    fn unknown(
+        &mut self,
+        file: usize,
+        at: usize,
+        what: String,
+        name: &str,
+    ) -> Result<(Type, usize), LoadError> {
+        let Some(file) = self.files.get(file) else { return Err(LoadError(what)) };
+        let fault = file.fault(&Fault { at, what });
+        if !file.is_lenient {
+            return Err(fault);
+        }
+        if !name.rsplit_once('.').is_some_and(|(prefix, _)| file.lost.contains(prefix)) {
+            self.faults.push(fault);
+        }
+        Ok((Type::Unknown, 0))
+    }
+
     fn defined(
         &mut self,
         file: usize,
@@ -347,21 +445,17 @@ impl<'a> Resolver<'a> {
         at: usize,
         depth: usize,
     ) -> Result<(Type, usize), LoadError> {
-        let fault = |what: String| match self.files.get(file) {
-            Some(file) => file.fault(&Fault { at, what }),
-            None => LoadError(what),
-        };
         let Some((owner, short)) = self.split(file, name) else {
-            return Err(fault(format!("'{name}' names a file that is not included")));
+            return self.unknown(file, at, format!("'{name}' names a file that is not included"), name);
         };
         let key = (owner, short);
         match self.names.get(&key).copied() {
-            None => Err(fault(format!("the type '{name}' is not defined"))),
+            None => self.unknown(file, at, format!("the type '{name}' is not defined"), name),
             Some(Named::Struct(place)) => Ok((Type::Struct(place), 0)),
             Some(Named::Enum(place)) => Ok((Type::Enum(place), 0)),
             Some(Named::Typedef(alias)) => match self.aliases.get(&key) {
                 Some(Some(resolved)) => Ok(resolved.clone()),
-                Some(None) => Err(fault(format!("the type '{name}' is defined by itself"))),
+                Some(None) => self.unknown(file, at, format!("the type '{name}' is defined by itself"), name),
                 None => {
                     self.aliases.insert(key, None);
                     let resolved = self.kind(owner, alias, depth + 1)?;
@@ -386,7 +480,45 @@ mod tests {
         }
         let first = folder.path().join(files[0].0);
         let prefix = format!("{}/", folder.path().display());
-        load(&[first], &[folder.path().join("more")]).map_err(|error| error.to_string().replace(&prefix, ""))
+        let loaded = load(&[first], &[folder.path().join("more")]);
+        loaded.map(|(schema, _)| schema).map_err(|error| error.to_string().replace(&prefix, ""))
+    }
+
+    #[test]
+    fn a_broken_file_of_a_folder_takes_only_what_needs_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("good.thrift", "struct A { 1: string name }\nservice Good { void f(1: A a) }"),
+            ("bad.thrift", "struct B {\n  1 string name\n}"),
+            (
+                "half.thrift",
+                "include 'bad.thrift'\ninclude 'none.thrift'\nstruct C {\n 1: bad.B b\n 2: Nowhere n\n 3: i32 n2 }\nservice Half { C g(1: none.D d, 2: i32 x) }",
+            ),
+        ] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let (schema, faults) = load(&[folder.path().to_owned()], &[]).unwrap();
+        let prefix = format!("{}/", folder.path().display());
+        let faults: Vec<String> = faults.iter().map(|fault| fault.to_string().replace(&prefix, "")).collect();
+        assert_eq!(
+            faults,
+            [
+                "bad.thrift:2:5: expected ':', found 'string'",
+                "half.thrift:2:1: the included file 'none.thrift' is not found; name its folder with -I",
+                "half.thrift:5:5: the type 'Nowhere' is not defined",
+            ]
+        );
+        assert!(matches!(schema.methods("f")[0].arguments.field(1).unwrap().kind, Type::Struct(_)));
+        let half = &schema.methods("g")[0];
+        assert!(matches!(half.arguments.field(1).unwrap().kind, Type::Unknown));
+        assert!(matches!(half.arguments.field(2).unwrap().kind, Type::I32));
+        // A file that is named has to be right, and so has what it includes.
+        for name in ["bad.thrift", "half.thrift"] {
+            assert!(load(&[folder.path().join(name)], &[]).is_err(), "{name}");
+        }
+        fs::remove_file(folder.path().join("good.thrift")).unwrap();
+        fs::remove_file(folder.path().join("half.thrift")).unwrap();
+        assert!(load(&[folder.path().to_owned()], &[]).is_err(), "nothing is left");
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! `prost-reflect` is tested with what protoc writes, and may panic on odder sets: whatever it does is contained.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -15,6 +14,7 @@ use protox::Compiler;
 use protox::file::{ChainFileResolver, File, GoogleFileResolver, IncludeFileResolver};
 
 use crate::body::{LoadError, Sources, files};
+pub(super) use crate::contain::contained;
 
 /// The largest descriptor set that is read.
 const SET_LIMIT: u64 = 64 << 20;
@@ -40,25 +40,16 @@ pub(in crate::body) struct Pools {
     learnt_bytes: usize,
 }
 
-/// The result of `work`; `None` if it panics.
-pub(super) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(work)).ok()
-}
-
 impl Pools {
-    pub(in crate::body) fn load(sources: &Sources) -> Result<Self, LoadError> {
-        let mut given = Vec::new();
+    pub(in crate::body) fn load(sources: &Sources) -> Result<(Self, Vec<LoadError>), LoadError> {
+        let (mut given, mut faults) = (Vec::new(), Vec::new());
         if !sources.proto.is_empty() {
-            let compiled = contained(|| compile(&sources.proto, &sources.include));
-            given.extend(
-                compiled
-                    .unwrap_or_else(|| Err(LoadError("the .proto files can't be compiled".to_owned())))?,
-            );
+            given = compile(&sources.proto, &sources.include, &mut faults)?;
         }
         for path in &sources.descriptor_sets {
-            given.push(read_set(path)?);
+            given.push(read_set(path, &mut faults)?);
         }
-        Ok(Self { given: Arc::new(given), ..Self::default() })
+        Ok((Self { given: Arc::new(given), ..Self::default() }, faults))
     }
 
     /// Adds a file that the capture showed.
@@ -155,7 +146,7 @@ impl Pools {
     }
 
     pub(in crate::body) fn of_set(bytes: &[u8]) -> Result<Self, LoadError> {
-        Ok(Self { given: Arc::new(vec![set(bytes).map_err(LoadError)?]), ..Self::default() })
+        Ok(Self { given: Arc::new(vec![set(bytes).map_err(LoadError)?.0]), ..Self::default() })
     }
 }
 
@@ -190,8 +181,12 @@ impl protox::file::FileResolver for One {
     }
 }
 
-/// Compiles `.proto` files and folders of them.
-fn compile(sources: &[PathBuf], include: &[PathBuf]) -> Result<Vec<DescriptorPool>, LoadError> {
+/// Compiles `.proto` files and folders of them. What is wrong with the files of folders becomes a fault.
+fn compile(
+    sources: &[PathBuf],
+    include: &[PathBuf],
+    faults: &mut Vec<LoadError>,
+) -> Result<Vec<DescriptorPool>, LoadError> {
     let mut paths = Vec::new();
     let mut roots: Vec<PathBuf> = include.to_vec();
     for source in sources {
@@ -201,7 +196,8 @@ fn compile(sources: &[PathBuf], include: &[PathBuf]) -> Result<Vec<DescriptorPoo
         } else if !include.iter().any(|root| source.starts_with(root)) {
             roots.push(root_of(source));
         }
-        paths.extend(found);
+        let is_lenient = source.is_dir();
+        paths.extend(found.into_iter().map(|path| (path, is_lenient)));
     }
     let mut seen = HashSet::new();
     roots.retain(|root| seen.insert(root.clone()));
@@ -217,18 +213,41 @@ fn compile(sources: &[PathBuf], include: &[PathBuf]) -> Result<Vec<DescriptorPoo
     };
     let mut current = compiler();
     let mut pools = Vec::new();
-    for path in &paths {
-        if current.open_file(path).is_err() {
-            // Files that define the same names, copies of each other mostly, are each right by themselves.
-            let mut fresh = compiler();
-            // The debug form has line and column.
-            let failed = |error| LoadError(format!("{}: {error:?}", path.display()));
-            fresh.open_file(path).map_err(failed)?;
-            pools.push(std::mem::replace(&mut current, fresh).descriptor_pool());
+    let (mut any, mut first) = (false, None);
+    let mut seen = HashSet::new();
+    for (path, is_lenient) in &paths {
+        let mut before = std::mem::replace(&mut current, compiler());
+        if contained(|| before.open_file(path).is_ok()) == Some(true) {
+            (current, any) = (before, true);
+            continue;
         }
+        pools.extend(contained(|| before.descriptor_pool()));
+        // Files that define the same names, copies of each other mostly, are each right by themselves.
+        let opened = contained(|| current.open_file(path).map(|_| ()));
+        let error = match opened {
+            Some(Ok(())) => {
+                any = true;
+                continue;
+            }
+            // The debug form has line and column.
+            Some(Err(error)) => format!("{error:?}"),
+            None => "the compiler can't read it".to_owned(),
+        };
+        current = compiler();
+        // The fault of an imported file, which everything that needs it has.
+        let fault = if seen.insert(error.clone()) {
+            LoadError(format!("{}: {error}", path.display()))
+        } else {
+            LoadError(format!("{}: it imports a file that can't be read", path.display()))
+        };
+        if !is_lenient {
+            return Err(fault);
+        }
+        first.get_or_insert_with(|| fault.clone());
+        faults.push(fault);
     }
-    pools.push(current.descriptor_pool());
-    Ok(pools)
+    pools.extend(contained(|| current.descriptor_pool()));
+    first.filter(|_| !any).map_or(Ok(pools), Err)
 }
 
 /// The folder from which a file's imports are named, which its package tells: `x/orders/v1/orders.proto` of package `orders.v1` is
@@ -249,8 +268,8 @@ fn root_of(path: &Path) -> PathBuf {
     if root.as_os_str().is_empty() { PathBuf::from(".") } else { root }
 }
 
-/// Reads a descriptor set.
-fn read_set(path: &Path) -> Result<DescriptorPool, LoadError> {
+/// Reads a descriptor set. What of it can't be used becomes a fault.
+fn read_set(path: &Path, faults: &mut Vec<LoadError>) -> Result<DescriptorPool, LoadError> {
     use std::io::Read as _;
 
     let failed = |what: String| LoadError(format!("{}: {what}", path.display()));
@@ -260,17 +279,25 @@ fn read_set(path: &Path) -> Result<DescriptorPool, LoadError> {
     if bytes.len() as u64 > SET_LIMIT {
         return Err(failed(format!("larger than {SET_LIMIT} bytes")));
     }
-    set(&bytes).map_err(failed)
+    let (pool, left_out) = set(&bytes).map_err(failed)?;
+    faults.extend(left_out.iter().map(|name| {
+        LoadError(format!("{}: the file '{}' in it can't be used", path.display(), name.escape_debug()))
+    }));
+    Ok(pool)
 }
 
-/// The pool of a serialised descriptor set.
-pub(super) fn set(bytes: &[u8]) -> Result<DescriptorPool, String> {
+/// The pool of a serialised descriptor set, and the names of its files that can't be used.
+pub(super) fn set(bytes: &[u8]) -> Result<(DescriptorPool, Vec<String>), String> {
     let set = FileDescriptorSet::decode(bytes)
         .map_err(|_| "no descriptor set (protoc's -o writes one)".to_owned())?;
     if set.file.iter().all(|file| file.name().is_empty()) {
         return Err("no descriptor set (protoc's -o writes one)".to_owned());
     }
-    contained(|| build(&set.file)).ok_or_else(|| "this descriptor set can't be used".to_owned())
+    let unusable = || "this descriptor set can't be used".to_owned();
+    let pool = contained(|| build(&set.file)).ok_or_else(unusable)?;
+    let names = set.file.iter().map(|file| file.name().to_owned());
+    let left_out: Vec<String> = names.filter(|name| pool.get_file_by_name(name).is_none()).collect();
+    if left_out.len() == set.file.len() { Err(unusable()) } else { Ok((pool, left_out)) }
 }
 
 /// A pool of files in any order. What they import and nobody has is left out, with the fields that need it; a file that can't be
