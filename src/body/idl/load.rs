@@ -127,15 +127,14 @@ impl Loader<'_> {
                 let prefix = relative.file_stem().unwrap_or_default().to_string_lossy().into_owned();
                 let folders = std::iter::once(&folder).chain(self.include).chain(&self.roots);
                 let found = folders.map(|folder| folder.join(relative)).find(|path| path.is_file());
-                let included = match found {
-                    Some(found) => self.read_one(found, is_lenient, &mut waiting),
-                    None => {
-                        let what = format!(
-                            "the included file '{}' is not found; name its folder with -I",
-                            include.path.escape_debug()
-                        );
-                        Err(self.fault(place, include.at, what))
-                    }
+                let included = if let Some(found) = found {
+                    self.read_one(found, is_lenient, &mut waiting)
+                } else {
+                    let what = format!(
+                        "the included file '{}' is not found; name its folder with -I",
+                        include.path.escape_debug()
+                    );
+                    Err(self.fault(place, include.at, what))
                 };
                 match included {
                     Ok(included) => {
