@@ -31,12 +31,17 @@ pub struct Completion {
 /// Completes at the cursor, a byte offset, which is moved back to a character boundary.
 #[must_use]
 pub fn complete(text: &str, cursor: usize) -> Completion {
-    complete_with(text, cursor, &|_| Vec::new())
+    complete_with(text, cursor, &|_| Vec::new(), &Vec::new)
 }
 
-/// The same, with the values seen so far of text keys (services, methods).
+/// The same, with the values `seen` so far of text keys (services, methods), and the names of the `fields` that bodies can have.
 #[must_use]
-pub fn complete_with(text: &str, cursor: usize, seen: &dyn Fn(&'static Key) -> Vec<String>) -> Completion {
+pub fn complete_with(
+    text: &str,
+    cursor: usize,
+    seen: &dyn Fn(&'static Key) -> Vec<String>,
+    fields: &dyn Fn() -> Vec<String>,
+) -> Completion {
     let cursor = (0..=cursor.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let before = &text[..cursor];
     let mut expected = Expected::Key;
@@ -68,9 +73,19 @@ pub fn complete_with(text: &str, cursor: usize, seen: &dyn Fn(&'static Key) -> V
             let part = |part| Candidate { text: format!("likely.{part}"), doc: "where it is only likely" };
             all.extend(Likely::PARTS.map(part));
         }
+        if let (Expected::Key, Some(path)) = (expected, body_path(written)) {
+            let field = |name| Candidate { text: format!("{path}.{name}"), doc: "a field of bodies" };
+            all.extend(fields().into_iter().map(field));
+        }
         all
     };
     Completion { span: last, candidates: fitting(all, written) }
+}
+
+/// What is written before the last dot, if it leads to a field of a body (`req.user`).
+fn body_path(written: &str) -> Option<&str> {
+    let (path, _) = written.rsplit_once('.')?;
+    resolve(path).filter(|(key, _)| matches!(key.kind, Type::Body)).map(|_| path)
 }
 
 /// The candidates that begin with the written part, then those that contain it.
@@ -225,7 +240,17 @@ mod tests {
             "service" => vec!["OrderService".to_owned(), "a b".to_owned()],
             _ => Vec::new(),
         };
-        complete_with(text, text.len(), &seen).candidates.into_iter().map(|c| c.text).collect()
+        let fields = || ["user", "userId", "name"].map(str::to_owned).into();
+        complete_with(text, text.len(), &seen, &fields).candidates.into_iter().map(|c| c.text).collect()
+    }
+
+    #[test]
+    fn fields_of_bodies_are_offered_behind_their_dots() {
+        assert_eq!(offered("req.us"), ["req.user", "req.userId"]);
+        assert_eq!(offered("code == 5 and response.user.na"), ["response.user.name"]);
+        assert_eq!(offered("req."), ["req.user", "req.userId", "req.name"]);
+        assert_eq!(offered("req.user ")[0], "==");
+        assert!(offered("service.us").is_empty() && offered("nonsense.us").is_empty());
     }
 
     #[test]

@@ -48,6 +48,7 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     run.options.limits = shares.limits();
     let (keys, bodies) = (run.options.key_logs.clone(), Arc::clone(&run.bodies));
     let packets = Packets::of(&run.source, &view.input, ring, keys, bodies);
+    let read_bodies = run.options.bodies.clone();
     let stop = Arc::clone(&run.source.stop);
     let (updates, shown) = bounded(QUEUE);
     // Linking works best on a whole file, but an endless input can't wait for its end.
@@ -68,7 +69,8 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     let must_end = view.input.is_endless() || view.input.write.is_some();
     let reading =
         Reading::spawn(updates, stop, must_end, move |report| run.reporting_to(report).drive(&mut feed))?;
-    let shown = tui::run(shown, ui_options(view, shares.history, packets, new_file));
+    let options = TuiOptions { bodies: read_bodies, ..ui_options(view, shares.history, packets, new_file) };
+    let shown = tui::run(shown, options);
     let ended = reading.end();
     shown.map_err(|error| {
         Failure::Environment(match error.kind() {
@@ -91,6 +93,7 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, new_file
     TuiOptions {
         source: names.join(" "),
         filter: view.filter.clone(),
+        bodies: None,
         max_memory,
         colors,
         time: view.time,

@@ -40,8 +40,9 @@ const QUEUE: usize = 256;
 ///
 /// Fails only if the terminal can't be used; it is restored in every case.
 pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
-    let TuiOptions { source, filter, max_memory, colors, time, detail, export, new_file } = options;
+    let TuiOptions { source, filter, bodies, max_memory, colors, time, detail, export, new_file } = options;
     let mut state = State::new(source, max_memory, time, colors);
+    state.cx.bodies = bodies;
     if let Some(filter) = filter {
         state.start_with(&filter);
     }

@@ -35,6 +35,7 @@ pub use theme::Colors;
 
 use crate::calls::{Call, record::Connection};
 use crate::chains::Chain;
+use crate::payload::BodyDecoder;
 use crate::sink::TimeFormat;
 
 /// What the analysis sends to the interface.
@@ -98,6 +99,8 @@ pub struct TuiOptions {
     pub source: String,
     /// The call filter at the start (`-Y`).
     pub filter: Option<String>,
+    /// Decodes the bodies of calls; `None` if they are not read.
+    pub bodies: Option<Arc<BodyDecoder>>,
     /// Bytes of memory for calls. Above it the oldest ok calls are evicted first, failed ones last.
     pub max_memory: usize,
     /// The colours of the terminal.

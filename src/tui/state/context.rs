@@ -7,6 +7,7 @@ use super::connections::ConnectionStore;
 use super::filtered::Filtered;
 use super::matcher::{Matcher, Only};
 use crate::calls::{Call, Class};
+use crate::payload::BodyDecoder;
 use crate::pipeline::Tally;
 use crate::sink::{Clock, TimeFormat};
 use crate::text;
@@ -40,6 +41,8 @@ pub(in crate::tui) struct Context {
     pub chains: ChainStore,
     /// The text that is searched for; empty without a search.
     pub search: String,
+    /// Decodes the bodies of calls; `None` if they are not read.
+    pub bodies: Option<Arc<BodyDecoder>>,
 }
 
 impl Context {
@@ -58,6 +61,7 @@ impl Context {
             connections: ConnectionStore::default(),
             chains: ChainStore::default(),
             search: String::new(),
+            bodies: None,
         }
     }
 

@@ -80,6 +80,11 @@ impl Matcher {
         self.filter.is_some()
     }
 
+    /// Whether the filter asks for fields of bodies.
+    pub(in crate::tui) fn needs_bodies(&self) -> bool {
+        self.filter.as_ref().is_some_and(Filter::needs_bodies)
+    }
+
     /// Whether any call can be hidden.
     pub(in crate::tui) fn is_active(&self) -> bool {
         self.has_filter() || self.only.is_some() || self.hidden.contains(&true)

@@ -398,6 +398,20 @@ fn a_pause_holds_the_screen_and_loses_nothing() {
 }
 
 #[test]
+fn a_filter_for_bodies_that_were_not_read_says_so() {
+    let mut state = state(80, 24);
+    keys(&mut state, "freq.x == 1\n");
+    assert!(state.prompt.is_none());
+    assert!(state.notice.as_ref().is_some_and(|line| line.contains("bodies were not read")));
+    keys(&mut state, "f");
+    assert_eq!(state.notice, None);
+    press(&mut state, KeyCode::Esc);
+    state.cx.bodies = Some(std::sync::Arc::default());
+    keys(&mut state, "f and resp.x == 1\n");
+    assert_eq!(state.notice, None);
+}
+
+#[test]
 fn a_pause_ends_before_the_memory_does() {
     let mut state =
         State::new(String::new(), 1 << 20, crate::sink::TimeFormat::Utc, crate::tui::Colors::None);
