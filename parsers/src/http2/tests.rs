@@ -653,3 +653,21 @@ proptest! {
         prop_assert_ne!(late(&a, &b), Detection::Yes);
     }
 }
+
+#[test]
+fn a_refused_upgrade_ends_the_frame_that_was_passing() {
+    let request = b"POST /a HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+        HTTP2-Settings: AAMAAABk\r\nContent-Length: 0\r\n\r\n";
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // A DATA frame with padding, of which little comes before the answer.
+    let data = [0, 1, 0, 0, 9, 0, 0, 0, 1, 3, b'x'];
+    let mut session = Http2.session();
+    let mut seen = Vec::new();
+    let emit: &mut crate::protocol::Emit<'_> = &mut |_, event| seen.push(event.kind());
+    session.data(crate::Side::A, &[request, PREFACE, &settings, &data[..]].concat(), emit);
+    session.data(crate::Side::B, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", emit);
+    session.gap(crate::Side::A, None, emit);
+    session.data(crate::Side::A, &[7; 600], emit);
+    session.end(crate::Side::A, emit);
+    assert!(!seen.iter().any(|kind| format!("{kind:?}").contains("Part")), "{seen:?}");
+}

@@ -99,6 +99,12 @@ impl Direction {
             searched: false,
         }
     }
+
+    /// No frames come from here on, not even the rest of one.
+    fn be_foreign(&mut self) {
+        self.phase = Phase::Foreign;
+        self.passing = None;
+    }
 }
 
 /// One connection.
@@ -265,7 +271,7 @@ impl Connection {
         match strange {
             Strange::Wait(need) => Step::Need(need),
             Strange::Language => {
-                self.direction(at.side).phase = Phase::Foreign;
+                self.direction(at.side).be_foreign();
                 Step::Body(0, UNBOUNDED)
             }
             Strange::Bytes => {

@@ -5,7 +5,7 @@ use super::super::grpc::Scanner;
 use super::super::hpack::Decoder;
 use super::super::streams::{HeaderBlock, Piece, Span};
 use super::super::upgrade::{self, Opening};
-use super::{Connection, Phase};
+use super::{Connection, Direction, Phase};
 use crate::event::Side;
 use crate::protocol::Emit;
 use crate::session::{At, Need, Step, UNBOUNDED};
@@ -48,7 +48,7 @@ impl Connection {
             return match upgrade::parse_request(input) {
                 Opening::More => Step::Need(Need::Bytes(input.len() + 1)),
                 Opening::No => {
-                    self.direction(side).phase = Phase::Foreign;
+                    self.direction(side).be_foreign();
                     Step::Body(0, UNBOUNDED)
                 }
                 Opening::Yes(request, size) => {
@@ -112,7 +112,7 @@ impl Connection {
             Opening::Yes(100..=199, size) => Step::Done(size),
             Opening::Yes(..) | Opening::No => {
                 self.upgrade = None;
-                self.directions.iter_mut().for_each(|direction| direction.phase = Phase::Foreign);
+                self.directions.iter_mut().for_each(Direction::be_foreign);
                 Step::Body(0, UNBOUNDED)
             }
         }
