@@ -1,7 +1,7 @@
 //! Detection and sessions of the protocols.
 //!
 //! Input: `flags`, then pieces of `op │ length 2 │ bytes`. The flags say how the connection began, and whether detection (16) and
-//! trees of fields (8) are tried too, which take most of the time.
+//! trees of fields (8) are tried too, which take most of the time, and whether bodies (32) or the places of their bytes (64) are asked for.
 //! The lowest bit of the op is the side; the others say whether the bytes are stream data
 //! or a datagram, or that bytes are lost, or the side ends.
 
@@ -29,6 +29,9 @@ fn find(name: &str) -> &'static dyn Protocol {
     *all.iter().find(|protocol| protocol.name() == name).expect("a protocol of the registry")
 }
 
+/// The largest body that is asked for.
+const BODY_LIMIT: usize = 16 * 1024;
+
 /// Adds up how long a text is, without keeping it.
 struct Length<'a>(&'a mut usize);
 
@@ -44,6 +47,9 @@ fn visit(event: &Event<'_>, sent: [u64; 2], from: Side) {
     let at = sent[from.index()];
     assert!(event.start() <= at, "{:?} of {from:?} begins at {} of {sent:?}", event.kind(), event.start());
     let mut octets = 0;
+    if let Event::BodyPiece(piece) = event {
+        assert!(piece.at + piece.bytes.len() as u64 <= at, "a piece of {from:?} ends behind {sent:?}");
+    }
     if let Some(headers) = event.headers() {
         headers.each(&mut |name, value| octets += name.len() + value.len());
         headers.each_custom(&mut |name, value| octets += name.len() + value.len());
@@ -80,6 +86,12 @@ pub fn session(name: &str, data: &[u8]) {
     let mut input = Input(data);
     let flags = input.u8();
     let mut session = protocol.session();
+    if flags & 32 != 0 {
+        session.collect_bodies(BODY_LIMIT);
+    }
+    if flags & 64 != 0 {
+        session.mark_bodies();
+    }
     let mut sent = [0_u64; 2];
     let mut opening = [Vec::new(), Vec::new()];
     let mut ended = [false; 2];

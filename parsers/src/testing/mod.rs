@@ -424,6 +424,9 @@ impl Noise {
 /// Feeds bytes in pieces of any size, with gaps between them, and checks the bounds.
 fn feed_hostile(protocol: &dyn Protocol, conversation: &[(Side, Vec<u8>)], noise: &mut Noise) {
     let mut feed = Feed::new(protocol);
+    if noise.below(2) == 0 {
+        feed.session.mark_bodies();
+    }
     // Bytes that the session received or knows to be lost.
     let mut sent = 0;
     for (side, bytes) in conversation {
