@@ -24,7 +24,7 @@ pub const BIZ_STATUS: &str = "biz error: code=";
 
 /// What the server appends to the text of an error that a handler returned with a number of its own
 /// (`pkg/remote/trans/nphttp2/codes.go`, `server/invoke.go`).
-const SUFFIX: &str = "[biz error]";
+pub const SUFFIX: &str = "[biz error]";
 
 /// The beginning of the text of a service that the server does not have (`pkg/remote/trans/nphttp2/server_handler.go`).
 pub(super) const UNKNOWN_SERVICE_TEXT: &str = "unknown service ";
@@ -92,6 +92,18 @@ pub const CALLER_ERRORS: &[(&str, &str)] = &[
     (
         RPC_TIMEOUT,
         "The caller waited for its timeout and gave up. On the wire its FIN comes first, and the answer is late or missing.",
+    ),
+    (
+        "canceled by business",
+        "The calling code cancelled. On the wire the caller's FIN comes first, and the answer is late or missing.",
+    ),
+    (
+        "timeout by business",
+        "The deadline of the calling code's context passed before the configured time-out did. On the wire the caller's FIN comes first.",
+    ),
+    (
+        "payload validation error",
+        "The checksum does not fit the payload: something changed it on the way, or one side computes it otherwise.",
     ),
     (
         "request forbidden",

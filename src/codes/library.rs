@@ -63,6 +63,12 @@ pub enum Library {
     Envoy,
     /// <https://nginx.org>
     Nginx,
+    /// Go's `net` and `net/http`, on which Go's libraries are built.
+    GoNet,
+    /// Node's sockets.
+    NodeNet,
+    /// Java's sockets.
+    JavaNet,
 }
 
 impl Library {
@@ -100,6 +106,9 @@ impl Library {
             Self::TrpcCpp => "trpc-cpp",
             Self::Envoy => "Envoy",
             Self::Nginx => "nginx",
+            Self::GoNet => "Go's net package",
+            Self::NodeNet => "Node's sockets",
+            Self::JavaNet => "Java's sockets",
         }
     }
 

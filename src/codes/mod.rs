@@ -14,12 +14,14 @@
 //! The module is a leaf: it uses nothing else of this crate, so that the class of a call, its chain, its explanation and the
 //! interface can all read the same table. Each file names the specification or the framework's source that it follows.
 
+pub mod client_texts;
 pub mod grpc;
 pub mod grpc_names;
 pub mod http;
 pub mod http2;
 pub mod kitex;
 mod kitex_errors;
+pub mod leading_bytes;
 pub mod library;
 pub mod library_made;
 pub mod named;

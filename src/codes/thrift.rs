@@ -13,6 +13,22 @@ pub const UNKNOWN_SERVICE: i64 = 20;
 /// The beginning of an error text of Apache Thrift's libraries.
 pub const ERROR_TEXT: &str = "TApplicationException";
 
+/// Beginnings of the texts that servers make, with the type that they send with each: generated code of Apache Thrift in each language,
+/// Kitex `server/invoke.go`.
+const SERVER_TEXTS: [(&str, i64); 5] = [
+    ("Unknown function ", UNKNOWN_METHOD),
+    ("Invalid method name: '", UNKNOWN_METHOD),
+    ("Internal error processing ", INTERNAL_ERROR),
+    ("unknown method ", UNKNOWN_METHOD),
+    ("unknown service ", UNKNOWN_SERVICE),
+];
+
+/// The type with which servers send a text, if there is one.
+#[must_use]
+pub fn code_of_text(text: &str) -> Option<i64> {
+    SERVER_TEXTS.iter().find(|(start, _)| text.starts_with(start)).map(|(_, code)| *code)
+}
+
 /// Published ranges of Apache Thrift.
 pub(super) const RANGES: &[Range] = &[
     Range { first: 0, last: 10, meaning: "Apache Thrift's own types" },

@@ -71,8 +71,8 @@ pub(super) const CODES: &[Entry] = &[
         12004,
         "illegal frame",
         Raiser::Either,
-        "A frame could not be read.",
-        "The peer's version and protocol: whether it is TTHeader Streaming at all.",
+        "A frame could not be read; or the connection ended, which Kitex words as 12004 too (`EOF peer close`).",
+        "The text: with `EOF peer close` how the connection ended in the capture; otherwise whether the peer speaks TTHeader Streaming at all.",
     ),
     local(
         12005,
@@ -123,11 +123,11 @@ pub(super) const CODES: &[Entry] = &[
         "The framework cancelled the stream: a deadline of the context passed, or a cancellation cascades downwards.",
         "The cancel path; `non-ttstream path` means that the deadline came in over another protocol.",
     ),
-    local(
+    sent(
         12012,
         "canceled by business handler returning",
         Raiser::Server,
-        "The handler returned while streams that it had opened were still running.",
+        "The handler returned while streams that it had opened were still running; they are cancelled with this number (seen from v0.16 on).",
         "The handler: it should end the streams that it opens before it returns.",
     ),
     local(
@@ -137,18 +137,18 @@ pub(super) const CODES: &[Entry] = &[
         "The connection to the caller closed, and its streams to services below were cancelled with it.",
         "How the connection to the caller ended.",
     ),
-    local(
+    sent(
         12014,
         "stream recv timeout",
         Raiser::Client,
-        "No message arrived within the timeout of one Recv.",
+        "No message arrived within the timeout of one Recv; the stream is cancelled with this number unless DisableCancelRemote is set (v0.16.0 on).",
         "The pace of the sender, and the Recv timeout of the caller.",
     ),
-    local(
+    sent(
         12015,
         "stream timeout",
         Raiser::Client,
-        "The stream took longer than its timeout.",
+        "The stream took longer than its timeout, and is cancelled with this number (v0.16.2 on).",
         "The timeout of the stream against how long it needs to live.",
     ),
 ];

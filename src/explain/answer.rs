@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::log::{LogError, Wording};
+use super::layers::put_log;
+use super::log::LogError;
 use super::names::{self, put_named, put_values, same};
 use super::{Topic, WORDS, carrier, class, finding, parse_log};
 use crate::calls::{Call, Carrier, Class, Finding};
 use crate::codes::named::{Named, counts, named, named_in, values};
-use crate::codes::{self, Entry, ErrorKind, Family, Range, kitex, range};
+use crate::codes::{self, Entry, Family, Range, range};
 use crate::text;
 
 /// Width of the labels, columns.
@@ -174,35 +175,6 @@ pub(super) fn put_code(out: &mut String, family: Family, number: i64) {
     put(out, "look at", "The callee's own documentation of its codes.");
 }
 
-/// The source of a layer of an error text, in one phrase.
-fn phrase(error: &LogError) -> String {
-    match &error.wording {
-        Wording::TrpcFramework => "trpc-go at this side: its framework failed (type 1)".to_owned(),
-        Wording::TrpcBusiness => "trpc-go: the callee's business logic refused (type 2)".to_owned(),
-        Wording::TrpcCalleeFramework => "trpc-go: the callee's framework failed (type 3)".to_owned(),
-        Wording::KitexRemote(None) => "Kitex: the callee answered with a failure (one hop)".to_owned(),
-        Wording::KitexRemote(Some(address)) => {
-            format!("Kitex: the callee at {address} answered with a failure (one hop)")
-        }
-        Wording::KitexLocal(words) => format!("Kitex at this side: {words}"),
-        Wording::KitexHandler => {
-            "Kitex: the handler returned an error other than a business error".to_owned()
-        }
-        Wording::BizStatus => "Kitex: the callee's business logic refused".to_owned(),
-        Wording::Ttstream(side, path) => {
-            let side = side.map(|side| format!(", raised at the {}'s side", side.name())).unwrap_or_default();
-            match path.first() {
-                Some(first) => {
-                    format!("a stream of Kitex{side}; cancelled by {first} (path {})", path.join(" → "))
-                }
-                None => format!("a stream of Kitex{side}"),
-            }
-        }
-        Wording::Grpc => "gRPC: a status".to_owned(),
-        Wording::Thrift => "thrift: an application exception".to_owned(),
-    }
-}
-
 impl Answer {
     /// The answer as text, escaped for terminals.
     #[must_use]
@@ -269,72 +241,6 @@ impl Answer {
             Self::Named(all) => all.iter().any(|named| names::matches(named, call)),
             Self::Log(error) => error.matches(call),
         }
-    }
-}
-
-fn put_log(out: &mut String, error: &LogError) {
-    let from = match error.hops() {
-        0 => String::new(),
-        1 => "; it came from the callee, one hop down".to_owned(),
-        hops => format!("; it came from {hops} hops down"),
-    };
-    _ = writeln!(out, "an error text{from}");
-    let mut layers = error.layers().peekable();
-    let mut explained: Vec<&'static Entry> = Vec::new();
-    while let Some(layer) = layers.next() {
-        let mut who = phrase(layer);
-        let mut layer = layer;
-        // Kitex words the callee's answer and its handler's error alike: one paragraph for both.
-        if let Some(inner) = layers.next_if(|inner| inner.message == layer.message) {
-            who = format!("{who}; {}", phrase(inner));
-            layer = inner;
-        }
-        let code = layer.code.map(|code| format!(", code {code}")).unwrap_or_default();
-        _ = writeln!(out, "\n{who}{code}");
-        put(out, "text", if layer.message.is_empty() { "(none)" } else { &layer.message });
-        put_layer(out, layer, &mut explained);
-    }
-}
-
-/// Appends what is known about a layer beyond its words. Each entry is explained once.
-fn put_layer(out: &mut String, layer: &LogError, explained: &mut Vec<&'static Entry>) {
-    match (&layer.wording, layer.entry()) {
-        (Wording::TrpcBusiness, entry) => {
-            put(out, "who", "business error; raised by the server's handler");
-            match entry.filter(|entry| entry.kind != ErrorKind::Success) {
-                Some(entry) => {
-                    let note = format!(
-                        "The number is also the framework's {}: the callee may have passed on a framework error from \
-                         below as its own.",
-                        entry.name
-                    );
-                    put(out, "note", &note);
-                }
-                None => put(out, "look at", "The code in the callee's own table."),
-            }
-        }
-        (_, Some(entry)) => {
-            put(out, "name", entry.name);
-            if !explained.contains(&entry) {
-                explained.push(entry);
-                put(out, "what", entry.meaning);
-                put(out, "who", &format!("{}; raised by {}", entry.kind.phrase(), entry.raiser.phrase()));
-                put(out, "look at", entry.look);
-            }
-        }
-        (Wording::KitexLocal(words), None) => {
-            if let Some((_, meaning)) = kitex::CALLER_ERRORS.iter().find(|(known, _)| known == words) {
-                put(out, "what", meaning);
-            }
-        }
-        (Wording::BizStatus, None) => put(out, "look at", "The code in the callee's own table."),
-        (Wording::KitexHandler, None) => put(out, "look at", "The handler, and the callee's log."),
-        (Wording::TrpcFramework | Wording::TrpcCalleeFramework, None) => {
-            if let Some(range) = layer.code.and_then(|code| range(Family::Trpc, code)) {
-                put(out, "code", &format!("no published table has it; published range: {}", range.meaning));
-            }
-        }
-        (_, None) => {}
     }
 }
 

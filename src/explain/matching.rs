@@ -93,7 +93,18 @@ impl LogError {
                 let coded = self.code.is_none() || coded;
                 outcome.carrier == Carrier::ThriftException && coded && text == self.message
             }
-            Wording::TrpcFramework | Wording::KitexLocal(_) | Wording::Grpc => false,
+            // The server logs a text before it marks it as one of the handler's own numbers.
+            Wording::KitexServer(_) => {
+                let carriers = [Carrier::ThriftException, Carrier::TtstreamTrailer, Carrier::GrpcStatus];
+                let marked = text.strip_suffix(kitex::SUFFIX).map(str::trim_end);
+                carriers.contains(&outcome.carrier) && (text == self.message || marked == Some(&self.message))
+            }
+            Wording::Trpc => {
+                let sent =
+                    matches!(outcome.carrier, Carrier::Ret | Carrier::FuncRet | Carrier::TrpcStreamInit);
+                trpc && same && (sent || stream_end)
+            }
+            Wording::TrpcFramework | Wording::KitexLocal(_) | Wording::Grpc | Wording::Local => false,
         }
     }
 }

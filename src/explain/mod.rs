@@ -11,6 +11,8 @@
 //! says so, where to look first.
 
 mod answer;
+mod forms;
+mod layers;
 mod log;
 mod matching;
 mod names;
