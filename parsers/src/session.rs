@@ -51,24 +51,6 @@ pub enum Need {
     Line(usize),
 }
 
-/// The same in half the memory, of which there is one for each side of a connection.
-#[derive(Clone, Copy, Debug)]
-enum KeptNeed {
-    Bytes(u32),
-    Line(u32),
-}
-
-impl From<Need> for KeptNeed {
-    fn from(need: Need) -> Self {
-        // No head may be that long: a look that comes too early only costs time.
-        let short = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
-        match need {
-            Need::Bytes(bytes) => Self::Bytes(short(bytes)),
-            Need::Line(bytes) => Self::Line(short(bytes)),
-        }
-    }
-}
-
 /// What a reader makes of the bytes at the beginning of its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -207,24 +189,35 @@ struct Stream {
     state: State,
     /// Bytes of a head that is not whole, or of a search.
     carry: Vec<u8>,
-    /// When the carried bytes are worth another look.
-    need: KeptNeed,
+    /// When the carried bytes are worth another look: from this number on, or at a line end if it is one that is needed. Apart from
+    /// each other and beside `marks`, because there is one stream for each side of every connection.
+    wanted: u32,
+    wants_line: bool,
+    /// Bytes that can't be read are reported as pieces of bodies.
+    marks: bool,
     /// Stream offset of the first carried byte, or of the next byte to come.
     offset: u64,
 }
 
 impl Stream {
     fn new() -> Self {
-        Self { state: State::Head, carry: Vec::new(), need: KeptNeed::Bytes(0), offset: 0 }
+        Self { state: State::Head, carry: Vec::new(), wanted: 0, wants_line: false, marks: false, offset: 0 }
+    }
+
+    fn set_need(&mut self, need: Need) {
+        let (Need::Bytes(bytes) | Need::Line(bytes)) = need;
+        // No head may be that long: a look that comes too early only costs time.
+        self.wanted = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.wants_line = matches!(need, Need::Line(_));
     }
 
     /// Whether `bytes`, which were appended to the carried ones, may let a step be taken.
     fn is_worth_a_look(&self, bytes: &[u8]) -> bool {
-        match self.need {
-            KeptNeed::Bytes(wanted) => self.carry.len() >= wanted as usize,
-            KeptNeed::Line(limit) => {
-                self.carry.len() > limit as usize || memchr::memchr(b'\n', bytes).is_some()
-            }
+        let wanted = self.wanted as usize;
+        if self.wants_line {
+            self.carry.len() > wanted || memchr::memchr(b'\n', bytes).is_some()
+        } else {
+            self.carry.len() >= wanted
         }
     }
 }
@@ -243,14 +236,12 @@ fn emit_unread(at: At, bytes: &[u8], emit: &mut Emit<'_>) {
 pub struct Core<R> {
     streams: [Stream; 2],
     reader: R,
-    /// Bytes that can't be read are reported as pieces of bodies.
-    marks: bool,
 }
 
 impl<R: Reader> Core<R> {
     /// A session that expects a head at the first byte of either side.
     pub fn new(reader: R) -> Self {
-        Self { streams: [Stream::new(), Stream::new()], reader, marks: false }
+        Self { streams: [Stream::new(), Stream::new()], reader }
     }
 
     fn stream(&mut self, side: Side) -> &mut Stream {
@@ -259,7 +250,7 @@ impl<R: Reader> Core<R> {
 
     /// Takes steps through `input` as far as possible; says how many bytes are done with.
     fn read(&mut self, side: Side, input: &[u8], end: bool, emit: &mut Emit<'_>) -> usize {
-        let Self { streams, reader, marks } = self;
+        let Self { streams, reader } = self;
         let stream = side.of_mut(streams);
         let mut done = 0;
         while let Some(rest) = input.get(done..).filter(|rest| !rest.is_empty()) {
@@ -277,13 +268,13 @@ impl<R: Reader> Core<R> {
                     }
                     Step::Lost(step) => {
                         stream.state = State::Lost;
-                        if *marks {
+                        if stream.marks {
                             emit_unread(at, rest.get(..step).unwrap_or_default(), emit);
                         }
                         step
                     }
                     Step::Need(need) => {
-                        stream.need = need.into();
+                        stream.set_need(need);
                         break;
                     }
                 },
@@ -303,11 +294,11 @@ impl<R: Reader> Core<R> {
                         stream.state = State::Head;
                     }
                     reader.passed_over(at.after(step), step, found, emit);
-                    if *marks {
+                    if stream.marks {
                         emit_unread(at, rest.get(..step).unwrap_or_default(), emit);
                     }
                     if !found {
-                        stream.need = KeptNeed::Bytes(0);
+                        stream.set_need(Need::Bytes(0));
                         stream.offset += step as u64;
                         done += step;
                         break;
@@ -345,11 +336,11 @@ impl<R: Reader> Session for Core<R> {
         if missing == Some(0) {
             return;
         }
-        let Self { streams, reader, marks } = self;
+        let Self { streams, reader } = self;
         let stream = side.of_mut(streams);
         if !stream.carry.is_empty() {
             let at = At { side, offset: stream.offset };
-            if *marks && stream.state == State::Lost {
+            if stream.marks && stream.state == State::Lost {
                 emit_unread(at, &stream.carry, emit);
             }
             if stream.state == State::Head
@@ -388,7 +379,7 @@ impl<R: Reader> Session for Core<R> {
         let at = At { side, offset: stream.offset };
         if lost && !carry.is_empty() {
             self.reader.passed_over(at.after(carry.len()), carry.len(), false, emit);
-            if self.marks {
+            if stream.marks {
                 emit_unread(at, &carry, emit);
             }
         }
@@ -398,7 +389,7 @@ impl<R: Reader> Session for Core<R> {
     }
 
     fn datagram(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>) {
-        let Self { streams, reader, .. } = self;
+        let Self { streams, reader } = self;
         let stream = side.of_mut(streams);
         reader.datagram(At { side, offset: stream.offset }, bytes, emit);
         stream.offset += bytes.len() as u64;
@@ -409,7 +400,7 @@ impl<R: Reader> Session for Core<R> {
     }
 
     fn mark_bodies(&mut self) {
-        self.marks = true;
+        self.streams.iter_mut().for_each(|stream| stream.marks = true);
         self.reader.mark_bodies();
     }
 
@@ -681,13 +672,13 @@ mod tests {
     #[test]
     fn a_line_is_looked_at_again_once_it_may_be_whole() {
         let mut stream = Stream::new();
-        stream.need = Need::Line(4).into();
+        stream.set_need(Need::Line(4));
         stream.carry = b"abc".to_vec();
         assert!(!stream.is_worth_a_look(b"c"));
         assert!(stream.is_worth_a_look(b"c\n"));
         stream.carry = b"abcde".to_vec();
         assert!(stream.is_worth_a_look(b"e"));
-        stream.need = Need::Bytes(6).into();
+        stream.set_need(Need::Bytes(6));
         assert!(!stream.is_worth_a_look(b"e"));
     }
 

@@ -439,10 +439,16 @@ impl Decoder {
     }
 
     /// Finds names that can't be read in `block`, which must be a whole block of the callee, and the one that was decoded last.
+    #[inline]
     pub(super) fn find_names(&mut self, block: &[u8], place: Place) {
-        if self.fields.unknown == 0 || self.fields.shed {
-            return;
+        if self.fields.unknown > 0 && !self.fields.shed {
+            self.exclude(block, place);
         }
+    }
+
+    /// The same where there are such names. Apart, so that the usual block does not pay for its registers.
+    #[cold]
+    fn exclude(&mut self, block: &[u8], place: Place) {
         let list = List { fields: &self.fields, block, table: self.table.text() };
         let exclusion = self.exclusion.get_or_insert_default();
         for (at, name) in exclusion.judge(list, place) {
