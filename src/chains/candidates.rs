@@ -1,15 +1,12 @@
 //! Which calls can have caused a call at all, and what all evidence but time says of each pair.
 
-use std::net::IpAddr;
-
 use super::assign::SETTLED;
 use super::connections::Connections;
-use super::members::{HostCalls, InWork, Map, Member, Set, contains, hosts, is_begun, names};
+use super::members::{HostCalls, Hosts, InWork, Map, Member, Set, contains, hosts, is_begun, names};
 use super::record::{Evidence, EvidenceSet};
 use super::traits::{hash, is_rich};
 use super::wording;
 use crate::calls::record::{Call, CallKind, Class, Initiator};
-use crate::decode::Endpoint;
 
 /// Most possible causes of one call that are considered.
 pub(super) const MAX_CANDIDATES: usize = 256;
@@ -60,11 +57,11 @@ const QUEUED: f32 = 4.0;
 /// When the work on each member can have begun. On a connection that is served one call at a time, work on a call begins when
 /// the call before it has been answered, no matter when it was sent.
 pub(super) fn begun(members: &[Member<'_>]) -> Vec<i64> {
-    let mut connections: Map<(Endpoint, Endpoint), Vec<u32>> = Map::default();
+    let mut connections: Map<u64, Vec<u32>> = Map::default();
     for (index, member) in members.iter().enumerate() {
         let call = member.call;
         if matches!(call.kind, CallKind::Unary) && member.traits.answered {
-            connections.entry((call.client, call.server)).or_default().push(index as u32);
+            connections.entry(member.connection).or_default().push(index as u32);
         }
     }
     let work: Vec<(i64, i64)> = members.iter().map(Member::work).collect();
@@ -118,7 +115,7 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
     let owners = Owners::new(members, &hosts);
     let connections = Connections::new(members, &hosts);
     let mut crowded = Vec::new();
-    let mut in_work = InWork::default();
+    let mut in_work = InWork::new(&hosts);
     let mut candidates: Vec<Vec<Candidate>> = members
         .iter()
         .enumerate()
@@ -144,10 +141,10 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
                     return found;
                 }
             }
-            let Some(host) = hosts.get(&child.call.client.ip) else { return Vec::new() };
+            let Some(host) = hosts.get(child.caller) else { return Vec::new() };
             let joint = host.is_small();
             let late = joint && !host.is_shared();
-            let in_work = in_work.at(child.call.client.ip, host, members, child.traits.start, late);
+            let in_work = in_work.at(child.caller, host, members, child.traits.start, late);
             let mut possible = possible(members, index, host, in_work, &owners, joint);
             if possible.parents.len() > MAX_CANDIDATES {
                 possible.parents.drain(..possible.parents.len() - MAX_CANDIDATES);
@@ -156,26 +153,26 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
             weigh(members, begun, index, host, &possible, &connections, joint)
         })
         .collect();
-    drop_strangers(members, &mut candidates);
-    let is_joint = |member: &Member<'_>| hosts.get(&member.call.client.ip).is_some_and(HostCalls::is_small);
+    drop_strangers(members, &hosts, &mut candidates);
+    let is_joint = |member: &Member<'_>| hosts.get(member.caller).is_some_and(HostCalls::is_small);
     let joint = members.iter().map(is_joint).collect();
     Found { candidates, crowded, joint }
 }
 
 /// Drops calls after the answer where no call of the host begins while another is in work at it: its calls have nothing to do with
 /// those that it answers.
-fn drop_strangers(members: &[Member<'_>], candidates: &mut [Vec<Candidate>]) {
+fn drop_strangers(members: &[Member<'_>], hosts: &Hosts, candidates: &mut [Vec<Candidate>]) {
     let is_late = |child: &Member<'_>, candidate: &Candidate| {
         candidate.weight < SETTLED && members[candidate.parent as usize].work().1 < child.traits.start
     };
-    let mut busy: Set<IpAddr> = Set::default();
+    let mut busy = vec![false; hosts.count()];
     for (child, candidates) in members.iter().zip(candidates.iter()) {
         if candidates.iter().any(|candidate| !is_late(child, candidate)) {
-            busy.insert(child.call.client.ip);
+            busy[child.caller as usize] = true;
         }
     }
     for (child, candidates) in members.iter().zip(candidates) {
-        if !busy.contains(&child.call.client.ip) {
+        if !busy[child.caller as usize] {
             candidates.retain(|candidate| !is_late(child, candidate));
         }
     }
@@ -205,14 +202,13 @@ fn wide_group(call: &Call) -> u64 {
 }
 
 impl Owners {
-    fn new(members: &[Member<'_>], hosts: &Map<IpAddr, HostCalls>) -> Self {
+    fn new(members: &[Member<'_>], hosts: &Hosts) -> Self {
         let mut cover: Map<(u64, u16), (u32, u32)> = Map::default();
-        let mut in_work = InWork::default();
+        let mut in_work = InWork::new(hosts);
         for child in members.iter().filter(|member| member.is_child) {
-            let ip = child.call.client.ip;
-            let Some(host) = hosts.get(&ip).filter(|host| host.ports.len() > 1) else { continue };
+            let Some(host) = hosts.get(child.caller).filter(|host| host.ports.len() > 1) else { continue };
             let mut inside: Set<u16> = Set::default();
-            for &parent in in_work.at(ip, host, members, child.traits.start, false) {
+            for &parent in in_work.at(child.caller, host, members, child.traits.start, false) {
                 let parent = &members[parent as usize];
                 if contains(parent, child) {
                     inside.insert(parent.call.server.port);
@@ -404,7 +400,7 @@ fn weigh(
             if !joint && begun[parent as usize] > child.traits.start {
                 candidate.weight -= QUEUED;
             }
-            let owned = connections.weight(members[parent as usize].call, child.call, possible.len());
+            let owned = connections.weight(&members[parent as usize], child, possible.len());
             candidate.weight += owned;
             if owned > LISTED {
                 candidate.evidence.insert(Evidence::Connection);

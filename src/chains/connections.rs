@@ -3,11 +3,7 @@
 //! If all calls of a connection fall into calls of one other connection, and would not by chance, that connection owns it. Where
 //! connections are shared (a pool, HTTP/2), none covers another better than chance does, and there is no evidence.
 
-use std::net::IpAddr;
-
-use super::members::{HostCalls, InWork, Map, Member, contains};
-use super::traits::hash;
-use crate::calls::record::Call;
+use super::members::{Hosts, InWork, Map, Member, contains};
 
 /// Fewest calls of a connection to say anything about it.
 const MIN_CALLS: u32 = 4;
@@ -37,49 +33,42 @@ pub(super) struct Connections {
     owners: Map<u64, (f64, Map<u64, f64>)>,
 }
 
-/// The connection of a call.
-fn connection(call: &Call) -> u64 {
-    hash(&(call.client, call.server))
-}
-
 impl Connections {
     /// Counts which connections belong together. `hosts` are the calls by the address that answers them.
-    pub(super) fn new(members: &[Member<'_>], hosts: &Map<IpAddr, HostCalls>) -> Self {
+    pub(super) fn new(members: &[Member<'_>], hosts: &Hosts) -> Self {
         let mut found = Self::default();
         for member in members {
-            *found.calls.entry(connection(member.call)).or_default() += 1;
+            *found.calls.entry(member.connection).or_default() += 1;
         }
-        let mut in_work = InWork::default();
+        let mut in_work = InWork::new(hosts);
         let mut covering: Vec<u64> = Vec::new();
-        let mut made: Map<IpAddr, u32> = Map::default();
+        let mut made = vec![0_u32; hosts.count()];
         for child in members.iter().filter(|member| member.is_child && member.settled.is_none()) {
-            let ip = child.call.client.ip;
-            let Some(host) = hosts.get(&ip) else { continue };
-            let outgoing = connection(child.call);
+            let Some(host) = hosts.get(child.caller) else { continue };
+            let outgoing = child.connection;
             if found.calls[&outgoing] < MIN_CALLS || found.covered.len() > MAX_PAIRS {
                 continue;
             }
             covering.clear();
-            for &parent in in_work.at(ip, host, members, child.traits.start, false) {
+            for &parent in in_work.at(child.caller, host, members, child.traits.start, false) {
                 let parent = &members[parent as usize];
-                let incoming = connection(parent.call);
+                let incoming = parent.connection;
                 if found.calls[&incoming] >= MIN_CALLS && contains(parent, child) {
                     covering.push(incoming);
                 }
             }
             covering.sort_unstable();
             covering.dedup();
-            *made.entry(ip).or_default() += 1;
+            made[child.caller as usize] += 1;
             for &incoming in &covering {
                 *found.covered.entry((outgoing, incoming)).or_default() += 1;
                 found.shares.entry(incoming).or_default().0 += 1;
             }
         }
         for member in members {
-            if let (Some(share), Some(all)) =
-                (found.shares.get_mut(&connection(member.call)), made.get(&member.call.server.ip))
-            {
-                share.1 = *all;
+            let all = made[member.callee as usize];
+            if let Some(share) = found.shares.get_mut(&member.connection).filter(|_| all > 0) {
+                share.1 = all;
             }
         }
         found.find_owners();
@@ -113,9 +102,9 @@ impl Connections {
     }
 
     /// Logarithm of how much likelier the two connections are of a true pair than of any of `possible` pairs.
-    pub(super) fn weight(&self, parent: &Call, child: &Call, possible: usize) -> f32 {
-        let Some((shared, owners)) = self.owners.get(&connection(child)) else { return 0.0 };
-        let incoming = connection(parent);
+    pub(super) fn weight(&self, parent: &Member<'_>, child: &Member<'_>, possible: usize) -> f32 {
+        let Some((shared, owners)) = self.owners.get(&child.connection) else { return 0.0 };
+        let incoming = parent.connection;
         if self.calls.get(&incoming).is_none_or(|calls| *calls < MIN_CALLS) {
             return 0.0;
         }

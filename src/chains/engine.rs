@@ -14,7 +14,7 @@ use super::candidates::{self, Candidate, Found, LATE};
 use super::held::{Held, HeldCalls, Slot};
 use super::hints::Hints;
 use super::judge;
-use super::members::Member;
+use super::members::{HostNumbers, Member};
 use super::record::{Chain, Evidence, FACT, Hop, Link};
 use super::settle::{Settled, class, settle};
 use super::traits::{Traits, hash};
@@ -294,6 +294,7 @@ impl Engine {
         let slots: Vec<Slot> = keys.into_iter().map(|(.., slot)| slot).collect();
         let mut index_of = vec![u32::MAX; self.held.places()];
         slots.iter().enumerate().for_each(|(index, &slot)| index_of[slot as usize] = index as u32);
+        let mut hosts = HostNumbers::default();
         let members: Vec<Member<'_>> = slots
             .iter()
             .map(|&slot| {
@@ -301,7 +302,7 @@ impl Engine {
                 let settled = held.parent.map(|(parent, _)| index_of[parent as usize]);
                 let settled = settled.filter(|&index| index != u32::MAX);
                 let is_child = !held.settled || settled.is_some();
-                Member::new(&held.call, &held.traits, settled, is_child)
+                Member::new(&held.call, &held.traits, settled, is_child, &mut hosts)
             })
             .collect();
         let begun = candidates::begun(&members);

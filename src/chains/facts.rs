@@ -70,7 +70,7 @@ pub(super) fn find(members: &[Member<'_>], window: &mut Window) {
             Facts {
                 service: services.of(service),
                 operation: operations.of(hash(&(service, &call.method, call.nameless()))),
-                connection: connections.of(hash(&(call.client, call.server))),
+                connection: connections.of(member.connection),
                 outcome: if failed { outcomes.of(hash(&(outcome.class, outcome.code)).max(1)) } else { 0 },
                 code: outcome.code.filter(|_| failed),
                 text,

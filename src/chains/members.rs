@@ -31,17 +31,41 @@ pub(super) struct Member<'a> {
     pub(super) settled: Option<u32>,
     /// Whether its cause is wanted (or settled); if not, it only serves as a possible cause.
     pub(super) is_child: bool,
+    /// Numbers of the hosts that made and that answered it.
+    pub(super) caller: u32,
+    pub(super) callee: u32,
+    /// Its connection.
+    pub(super) connection: u64,
     /// See [`Self::work`]; kept here, because every possible cause is asked for every call.
     work: (i64, i64),
 }
 
+/// Numbers addresses in the order in which they come.
+#[derive(Default)]
+pub(super) struct HostNumbers(Map<IpAddr, u32>);
+
+impl HostNumbers {
+    fn of(&mut self, ip: IpAddr) -> u32 {
+        let next = self.0.len() as u32;
+        *self.0.entry(ip).or_insert(next)
+    }
+}
+
 impl<'a> Member<'a> {
-    pub(super) fn new(call: &'a Call, traits: &'a Traits, settled: Option<u32>, is_child: bool) -> Self {
+    pub(super) fn new(
+        call: &'a Call,
+        traits: &'a Traits,
+        settled: Option<u32>,
+        is_child: bool,
+        hosts: &mut HostNumbers,
+    ) -> Self {
+        let (caller, callee) = (hosts.of(call.client.ip), hosts.of(call.server.ip));
+        let connection = hash(&(call.client, call.server));
         let work = match call.callee_view.as_deref() {
             None => (traits.start, traits.end),
             Some(view) => (view.start.0, if traits.answered { view.end.0 } else { traits.end }),
         };
-        Self { call, traits, settled, is_child, work }
+        Self { call, traits, settled, is_child, caller, callee, connection, work }
     }
 
     /// The first and last moment at which the callee had it in work. If the callee's host was captured, these are by the same
@@ -101,16 +125,34 @@ impl HostCalls {
     }
 }
 
+/// The calls to every address from which calls were made, by the numbers of hosts.
+pub(super) struct Hosts(Vec<HostCalls>);
+
+impl Hosts {
+    /// The calls to a host, if there were any.
+    pub(super) fn get(&self, host: u32) -> Option<&HostCalls> {
+        self.0.get(host as usize).filter(|host| !host.parents.is_empty())
+    }
+
+    /// Greatest number of a host, plus one.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// Collects the calls to every address from which calls were made.
-pub(super) fn hosts(members: &[Member<'_>]) -> Map<IpAddr, HostCalls> {
-    let callers: Set<IpAddr> =
-        members.iter().filter(|member| member.is_child).map(|member| member.call.client.ip).collect();
-    let mut hosts: Map<IpAddr, HostCalls> = Map::default();
+pub(super) fn hosts(members: &[Member<'_>]) -> Hosts {
+    let count = members.iter().map(|member| member.caller.max(member.callee) + 1).max().unwrap_or(0);
+    let mut hosts: Vec<HostCalls> = Vec::new();
+    hosts.resize_with(count as usize, HostCalls::default);
+    for member in members.iter().filter(|member| member.is_child) {
+        hosts[member.caller as usize].made += 1;
+    }
     for (index, member) in members.iter().enumerate() {
-        if !callers.contains(&member.call.server.ip) {
+        let host = &mut hosts[member.callee as usize];
+        if host.made == 0 {
             continue;
         }
-        let host = hosts.entry(member.call.server.ip).or_default();
         host.parents.push(index as u32);
         host.names.extend(names(member.call));
         host.ports.insert(member.call.server.port);
@@ -119,36 +161,34 @@ pub(super) fn hosts(members: &[Member<'_>]) -> Map<IpAddr, HostCalls> {
             *host.values.entry(*value).or_default() += 1;
         }
     }
-    for member in members.iter().filter(|member| member.is_child) {
-        if let Some(host) = hosts.get_mut(&member.call.client.ip) {
-            host.made += 1;
-        }
-    }
-    for host in hosts.values_mut() {
+    for host in &mut hosts {
         host.parents.sort_by_key(|&parent| members[parent as usize].work().0);
     }
-    hosts
+    Hosts(hosts)
 }
 
-/// The calls in work at each address, in a sweep over time.
-#[derive(Default)]
+/// The calls in work at each host, in a sweep over time.
 pub(super) struct InWork {
-    /// By address: the next parent that has not begun, and those in work.
-    hosts: Map<IpAddr, (usize, Vec<u32>)>,
+    /// By host: the next parent that has not begun, and those in work.
+    hosts: Vec<(usize, Vec<u32>)>,
 }
 
 impl InWork {
-    /// Calls to `ip` that are in work at `time`, by the beginning of their work. Times must not decrease. With `late`, also those
+    pub(super) fn new(hosts: &Hosts) -> Self {
+        Self { hosts: vec![(0, Vec::new()); hosts.count()] }
+    }
+
+    /// Calls to the host of that number that are in work at `time`, by the beginning of their work. Times must not decrease. With `late`, also those
     /// that were answered a moment before: at most [`MAX_LATE`], the last ones to be answered.
     pub(super) fn at(
         &mut self,
-        ip: IpAddr,
+        number: u32,
         host: &HostCalls,
         members: &[Member<'_>],
         time: i64,
         late: bool,
     ) -> &[u32] {
-        let (next, in_work) = self.hosts.entry(ip).or_default();
+        let (next, in_work) = &mut self.hosts[number as usize];
         while let Some(&parent) = host.parents.get(*next)
             && is_begun(&members[parent as usize], time)
         {
