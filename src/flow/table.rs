@@ -36,8 +36,8 @@ pub(crate) const HANDSHAKE: usize = Lru::<Handshake>::NODE + 2 * (size_of::<Inde
 /// Segments that [`Table::warm`] prepares for at a time without allocating.
 const WARMED: usize = 32;
 
-/// Connections that are found without a hash, each at a place that its ports choose.
-const RECENT: usize = 64;
+/// Connections that are found without the index, each at a place that its mark chooses.
+const RECENT: usize = 256;
 
 #[derive(Debug)]
 enum Reassembly {
@@ -89,25 +89,31 @@ struct Indexed {
     id: u32,
 }
 
-/// The last connection at one place of [`Table::recent`]. With both ports here, a segment of another connection touches no
-/// memory of this one.
+/// The last connection at one place of [`Table::recent`]. With its mark here, a segment of another connection touches no memory
+/// of this one.
 #[derive(Clone, Copy, Debug)]
 struct Recent {
-    ports: u32,
+    mark: u32,
     id: u32,
 }
 
 impl Recent {
-    /// Both ports of a key.
+    /// What hardly two connections at a time have in common: ports and IPv4 addresses, mixed in a few steps.
     #[inline]
-    fn ports(key: &FlowKey) -> u32 {
-        u32::from(key.a.port) << 16 | u32::from(key.b.port)
+    fn mark(key: &FlowKey) -> u32 {
+        let ports = u32::from(key.a.port) << 16 | u32::from(key.b.port);
+        match (key.a.ip, key.b.ip) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                (a.to_bits() ^ b.to_bits().rotate_left(7)).wrapping_mul(0x85eb_ca6b) ^ ports
+            }
+            _ => ports,
+        }
     }
 
-    /// The place of connections with these ports.
+    /// The place of connections with that mark.
     #[inline]
-    fn place(ports: u32) -> usize {
-        (ports.wrapping_mul(0x9e37_79b9) >> 16) as usize % RECENT
+    fn place(mark: u32) -> usize {
+        (mark.wrapping_mul(0x9e37_79b9) >> 16) as usize % RECENT
     }
 }
 
@@ -160,7 +166,7 @@ impl<S> Table<S> {
         Self {
             lru: Lru::new(),
             index: HashTable::new(),
-            recent: [Recent { ports: 0, id: u32::MAX }; RECENT],
+            recent: [Recent { mark: 0, id: u32::MAX }; RECENT],
             handshakes: Lru::new(),
             handshake_index: HashTable::new(),
             hasher: RandomState::default(),
@@ -421,9 +427,9 @@ impl<S> Table<S> {
     /// most are found where the last one was: half of what hash and index take.
     #[inline]
     pub(super) fn look_up(&mut self, key: &FlowKey) -> (u32, Option<u32>) {
-        let ports = Recent::ports(key);
-        let place = Recent::place(ports);
-        if let Some(recent) = self.recent.get(place).filter(|recent| recent.ports == ports)
+        let mark = Recent::mark(key);
+        let place = Recent::place(mark);
+        if let Some(recent) = self.recent.get(place).filter(|recent| recent.mark == mark)
             && let Some(entry) = self.lru.get(recent.id)
             && entry.flow.key == *key
         {
@@ -432,7 +438,7 @@ impl<S> Table<S> {
         let tag = self.tag(key);
         let found = self.find(tag, key);
         if let (Some(id), Some(recent)) = (found, self.recent.get_mut(place)) {
-            *recent = Recent { ports, id };
+            *recent = Recent { mark, id };
         }
         (tag, found)
     }

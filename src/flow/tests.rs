@@ -1,6 +1,6 @@
 //! The table as its owner sees it: whole conversations, mixed up in every way a capture can mix them up.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -701,21 +701,27 @@ fn ports_used_again() {
 
 #[test]
 fn connections_of_other_hosts_with_the_same_ports_are_others() {
-    let hosts = [1, 3, 5, 1, 5, 3].map(|host| endpoint(host, 1000));
-    let mut capture = Capture::new();
-    for sent in Talk::three_calls([1, 2]) {
-        hosts[..3].iter().for_each(|host| capture.feed_between(*host, endpoint(9, 80), &sent));
+    let v6 =
+        |host: u8, port| Endpoint { ip: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, host.into()).into(), port };
+    // The mark by which a connection is found knows nothing of IPv6 addresses.
+    for at in [endpoint, v6] {
+        let hosts = [1, 3, 5, 1, 5, 3].map(|host| at(host, 1000));
+        let server = at(9, 80);
+        let mut capture = Capture::new();
+        for sent in Talk::three_calls([1, 2]) {
+            hosts[..3].iter().for_each(|host| capture.feed_between(*host, server, &sent));
+        }
+        let bytes: Vec<[u64; 2]> = capture.table.flows().map(|(flow, _)| flow.bytes).collect();
+        assert_eq!(bytes, [[16, 13]; 3]);
+        // Where there is room for one, its number passes on to the next.
+        let mut capture = Capture::with(Limits { flows: 1, ..Limits::default() });
+        for host in hosts {
+            capture.feed_between(host, server, &sent(A, "A", 1, 1, b"x"));
+            let keys: Vec<Endpoint> = capture.table.flows().map(|(flow, _)| flow.key.a).collect();
+            assert_eq!(keys, [host]);
+        }
+        assert_eq!(capture.table.shed().evicted, 5);
     }
-    let bytes: Vec<[u64; 2]> = capture.table.flows().map(|(flow, _)| flow.bytes).collect();
-    assert_eq!(bytes, [[16, 13]; 3]);
-    // Where there is room for one, its number passes on to the next.
-    let mut capture = Capture::with(Limits { flows: 1, ..Limits::default() });
-    for host in hosts {
-        capture.feed_between(host, endpoint(9, 80), &sent(A, "A", 1, 1, b"x"));
-        let keys: Vec<Endpoint> = capture.table.flows().map(|(flow, _)| flow.key.a).collect();
-        assert_eq!(keys, [host]);
-    }
-    assert_eq!(capture.table.shed().evicted, 5);
 }
 
 #[test]
