@@ -18,8 +18,8 @@ use crate::sink::{RecordFormat, StatsFormat, TimeFormat};
 #[derive(Debug, Parser)]
 #[command(name = "rpcscope", version, max_term_width = 110, args_conflicts_with_subcommands = true)]
 #[command(
-    after_help = "Exit status: 0 success; 1 an input could not be read to its end, or an output could not be written; 2 wrong usage; \
-3 a call of a --fail-on class was seen."
+    after_help = "Exit status: 0 success; 1 an input could not be read to its end, or an output could not be written, or no call is \
+what explain was asked for; 2 wrong usage; 3 a call of a --fail-on class was seen."
 )]
 pub struct Cli {
     /// The command; by default the live interface, or calls as text.
@@ -323,19 +323,33 @@ pub struct ShowArgs {
 /// Arguments of `explain`.
 #[derive(Clone, Debug, Args)]
 pub struct ExplainArgs {
-    /// A family and a code (trpc, thrift, kitex, ttstream, grpc, http2, http), a code, a word of the record, or an error
-    /// text from a log; then capture files.
+    /// A family and a code (trpc, thrift, kitex, ttstream, grpc, http2, http), a code, a word of the record, or a line of a
+    /// log as it was pasted (`-` reads it from standard input); then capture files. With files, the calls that the line is about
+    /// are printed, the likeliest first; the exit status is 1 if there is none.
     #[arg(value_name = "WHAT", allow_negative_numbers = true)]
     pub what: Vec<String>,
     /// A capture file; the same as a bare FILE after the question.
     #[arg(short = 'r', long = "read", value_name = "FILE")]
     pub read: Vec<PathBuf>,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: ExplanationFormat,
     /// Keep the rights to open files, start programs and connect while packets are parsed.
     #[arg(long = "no-sandbox")]
     pub no_sandbox: bool,
     /// When to use colours.
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
+}
+
+/// Output formats of `explain`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ExplanationFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object of type explanation in a line, then the calls, one in a line.
+    Jsonl,
 }
 
 /// Arguments of `chains`.

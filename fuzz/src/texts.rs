@@ -92,7 +92,7 @@ pub fn explain(data: &[u8]) {
         if words.is_empty() {
             continue;
         }
-        match explain::answer(&words) {
+        match explain::answer(&words, true) {
             Ok((answer, taken)) => {
                 assert!((1..=words.len()).contains(&taken), "{taken} of {words:?}");
                 let shown = answer.text();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::layers::put_log;
-use super::log::LogError;
+use super::line::LogLine;
 use super::names::{self, put_named, put_values, same};
 use super::{Topic, WORDS, carrier, class, finding, parse_log};
 use crate::calls::{Call, Carrier, Class, Finding};
@@ -13,6 +13,9 @@ use crate::text;
 
 /// Width of the labels, columns.
 const LABEL: usize = 10;
+
+/// Most bytes of an unknown text that are repeated to the user.
+const SHOWN_LIMIT: usize = 200;
 
 /// The subject of a question.
 #[derive(Clone, Debug)]
@@ -27,13 +30,14 @@ pub enum Answer {
     Word(String, Topic),
     /// What a name in code stands for: at least one thing.
     Named(Vec<Named>),
-    /// An error text.
-    Log(LogError),
+    /// A line of a log, with an error in it.
+    Log(Box<LogLine>),
 }
 
 /// Parses a question: `["trpc", "171"]`, `["kitex", "UNKNOWN_METHOD"]`, `["12007"]`, `["late-answer"]`, or an error text. Returns the
-/// answer and the number of words that belong to the question; the others are files. The error is a message for the user.
-pub fn answer(words: &[String]) -> Result<(Answer, usize), String> {
+/// answer and the number of words that belong to the question; the others are files. `has_files` if there are more of them: in files,
+/// a text that no library is known to word is looked for as it is. The error is a message for the user.
+pub fn answer(words: &[String], has_files: bool) -> Result<(Answer, usize), String> {
     let first = words.first().ok_or_else(usage)?.trim();
     if let Some(family) = Family::from_name(first) {
         let Some(wanted) = words.get(1) else { return Ok((Answer::Table(family), 1)) };
@@ -45,8 +49,8 @@ pub fn answer(words: &[String]) -> Result<(Answer, usize), String> {
             return Ok((answer, 2));
         }
         // Some errors of Kitex have words but no number.
-        if let Some(error) = parse_log(wanted) {
-            return Ok((Answer::Log(error), 2));
+        if parse_log(wanted).is_some() {
+            return Ok((Answer::Log(Box::new(LogLine::read(wanted))), 2));
         }
         let wanted = text::escape(wanted);
         return Err(format!("'{wanted}' is not a code of {}\n\n{}", family.name(), table(family)));
@@ -60,10 +64,11 @@ pub fn answer(words: &[String]) -> Result<(Answer, usize), String> {
     if let Some(answer) = of_name(named(first)) {
         return Ok((answer, 1));
     }
-    match parse_log(first) {
-        Some(error) => Ok((Answer::Log(error), 1)),
-        None => Err(format!("'{}' is unknown\n\n{}", text::escape(first), usage())),
+    let line = LogLine::read(first);
+    if line.is_known() || has_files || words.len() > 1 {
+        return Ok((Answer::Log(Box::new(line)), 1));
     }
+    Err(format!("'{}' is unknown\n\n{}", text::escape(text::head(first, SHOWN_LIMIT)), usage()))
 }
 
 /// The answer to a name that stands for these things.
@@ -211,7 +216,15 @@ impl Answer {
                     put_named(&mut out, named);
                 }
             }
-            Self::Log(error) => put_log(&mut out, error),
+            Self::Log(line) if line.is_known() => {
+                for (index, error) in line.errors.iter().enumerate() {
+                    if index > 0 {
+                        out.push('\n');
+                    }
+                    put_log(&mut out, error);
+                }
+            }
+            Self::Log(_) => out.push_str("a text that no library is known to word\n"),
         }
         let mut safe = String::with_capacity(out.len());
         for line in out.lines() {
@@ -239,7 +252,7 @@ impl Answer {
                     || WORDS.iter().any(|word| word.topic == *topic && (word.is_of)(call))
             }
             Self::Named(all) => all.iter().any(|named| names::matches(named, call)),
-            Self::Log(error) => error.matches(call),
+            Self::Log(line) => line.fit(call).is_some(),
         }
     }
 }
@@ -249,7 +262,7 @@ mod tests {
     use super::*;
 
     fn ask(words: &[&str]) -> Result<(Answer, usize), String> {
-        answer(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+        answer(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), false)
     }
 
     fn explained(words: &[&str]) -> String {

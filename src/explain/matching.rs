@@ -1,12 +1,22 @@
-//! Which calls an error text is about.
+//! Which calls a layer of an error text is about.
 
 use rpcscope_parsers::Rpc;
 
+use super::agreement::{Agreement, agreement, cut_mark};
 use super::log::{LogError, Wording};
-use crate::calls::{Call, Carrier, Class, Finding, Initiator};
+use super::signs::End;
+use crate::calls::{Call, Carrier, Class, Initiator};
 use crate::codes::library_made::library_made;
-use crate::codes::trpc::without_cost;
 use crate::codes::{grpc, kitex, trpc, ttstream};
+
+/// How a layer of an error text fits a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerFit {
+    /// How much of the call's text stands in it; `None` if the wire does not carry the text, so that the call is found by its end.
+    pub text: Option<Agreement>,
+    /// It has the call's code.
+    pub code: bool,
+}
 
 impl LogError {
     /// Whether a call ended with this error or one that it contains.
@@ -18,58 +28,68 @@ impl LogError {
     /// Whether a call ended with exactly this layer.
     #[must_use]
     pub fn is_of(&self, call: &Call) -> bool {
+        self.fit(call).is_some()
+    }
+
+    /// How this layer alone fits a call; `None` if the call ended otherwise.
+    #[must_use]
+    pub fn fit(&self, call: &Call) -> Option<LayerFit> {
         let outcome = &call.outcome;
-        let text = outcome.message.as_deref().unwrap_or_default();
-        let same = without_cost(text) == without_cost(&self.message);
         let coded = outcome.code.is_some() && outcome.code == self.code;
-        let broken = matches!(outcome.class, Some(Class::Transport));
-        let silent =
-            matches!(outcome.class, Some(Class::Unanswered)) || call.findings.contains(Finding::LateAnswer);
-        let by = |side| broken && outcome.initiator == Some(side);
+        let text = || agreement(&self.message, outcome.message.as_deref().unwrap_or_default(), coded);
+        // The wire carries the text.
+        let sent = |is_so: bool| {
+            let text = text().filter(|_| is_so)?;
+            Some(LayerFit { text: Some(text), code: coded })
+        };
+        // The caller's library made the text.
+        let ended = |is_so: bool| is_so.then_some(LayerFit { text: None, code: false });
+        let is_broken = matches!(outcome.class, Some(Class::Transport));
+        let by = |side| is_broken && outcome.initiator == Some(side);
+        let gave_up = End::CallerLeft.is_of(call, "");
         let trpc = call.rpc.is_trpc();
         let stream_end = matches!(outcome.carrier, Carrier::TrpcStreamReset | Carrier::TrpcStreamClose);
-        match &self.wording {
+        let fit = match &self.wording {
             Wording::TrpcBusiness => {
-                trpc && coded && same && (outcome.carrier == Carrier::FuncRet || stream_end)
+                sent(trpc && coded && (outcome.carrier == Carrier::FuncRet || stream_end))
             }
             Wording::TrpcCalleeFramework => {
-                let sent = matches!(outcome.carrier, Carrier::Ret | Carrier::TrpcStreamInit) || stream_end;
-                trpc && coded && same && sent
+                let carried = matches!(outcome.carrier, Carrier::Ret | Carrier::TrpcStreamInit) || stream_end;
+                sent(trpc && coded && carried)
             }
-            Wording::TrpcFramework if trpc => match self.code {
-                _ if coded && same && outcome.carrier == Carrier::Ret => true,
+            Wording::TrpcFramework if trpc => sent(coded && outcome.carrier == Carrier::Ret).or_else(|| {
                 // Raised at the caller: the wire shows how the call ended, but not the number.
-                Some(trpc::CLIENT_TIMEOUT | trpc::CLIENT_FULL_LINK_TIMEOUT) => {
-                    by(Initiator::Client) || silent
-                }
-                Some(trpc::CLIENT_CANCELED) => by(Initiator::Client),
-                Some(trpc::CLIENT_NETWORK | trpc::CLIENT_READ_FRAME) => by(Initiator::Server),
-                Some(trpc::STREAM_CLIENT_READ_END) if self.cause.is_none() => {
-                    call.rpc == Rpc::TrpcStream && (call.failed() || broken)
-                }
-                _ => false,
-            },
-            Wording::BizStatus => outcome.carrier == Carrier::BizStatus && coded && text == self.message,
+                ended(match self.code {
+                    Some(trpc::CLIENT_TIMEOUT | trpc::CLIENT_FULL_LINK_TIMEOUT) => gave_up,
+                    Some(trpc::CLIENT_CANCELED) => by(Initiator::Client),
+                    Some(trpc::CLIENT_NETWORK | trpc::CLIENT_READ_FRAME) => by(Initiator::Server),
+                    Some(trpc::STREAM_CLIENT_READ_END) if self.cause.is_none() => {
+                        call.rpc == Rpc::TrpcStream && (call.failed() || is_broken)
+                    }
+                    _ => false,
+                })
+            }),
+            Wording::BizStatus => sent(outcome.carrier == Carrier::BizStatus && coded),
             Wording::KitexRemote(address) => {
                 let there = address.as_ref().is_none_or(|address| *address == call.server.to_string());
-                there && outcome.carrier == Carrier::ThriftException && text == self.message
+                sent(there && outcome.carrier == Carrier::ThriftException)
             }
             Wording::KitexHandler => {
                 let carriers = [Carrier::ThriftException, Carrier::TtstreamTrailer, Carrier::GrpcStatus];
-                carriers.contains(&outcome.carrier) && text == self.message
+                sent(carriers.contains(&outcome.carrier))
             }
             Wording::KitexLocal(kitex::RPC_TIMEOUT) => {
-                let field = |name: &str| {
-                    self.message.split(", ").find_map(|part| part.strip_prefix(name)).map(str::to_owned)
-                };
-                let agrees = |name: &str, value: Option<String>| match (field(name), value) {
-                    (Some(said), Some(seen)) => said == seen,
+                let agrees = |name: &str, value: Option<String>| match (self.field(name), value) {
+                    (Some((said, false)), Some(seen)) => said == seen,
+                    (Some((said, true)), Some(seen)) => seen.starts_with(said),
                     _ => true,
                 };
-                !trpc
-                    && (by(Initiator::Client) || silent)
-                    && agrees("remote=", Some(call.server.to_string()))
-                    && agrees("method=", call.method.as_deref().map(str::to_owned))
+                ended(
+                    !trpc
+                        && gave_up
+                        && agrees("remote=", Some(call.server.to_string()))
+                        && agrees("method=", call.method.as_deref().map(str::to_owned)),
+                )
             }
             Wording::Ttstream(_, path) => {
                 let path_agrees =
@@ -78,34 +98,56 @@ impl LogError {
                 // The caller's library reports every exception in a trailer as 12001.
                 let trailer = outcome.carrier == Carrier::TtstreamTrailer
                     && self.code == Some(ttstream::APPLICATION_EXCEPTION);
-                (rst || trailer) && text == self.message && path_agrees
+                sent((rst || trailer) && path_agrees)
             }
-            Wording::Grpc if call.rpc == Rpc::Grpc => {
-                let by_callee = self.code.and_then(|code| library_made(code, self.message.as_bytes()));
-                let raised_by_caller = match self.code.filter(|_| by_callee.is_none()) {
-                    Some(grpc::CANCELLED | grpc::DEADLINE_EXCEEDED) => by(Initiator::Client),
-                    Some(grpc::UNAVAILABLE) => broken && outcome.initiator != Some(Initiator::Client),
-                    _ => false,
-                };
-                raised_by_caller || (outcome.carrier == Carrier::GrpcStatus && coded && text == self.message)
+            Wording::Grpc if matches!(call.rpc, Rpc::Grpc | Rpc::GrpcWeb | Rpc::Connect | Rpc::Triple) => {
+                let carried = matches!(outcome.carrier, Carrier::GrpcStatus | Carrier::ConnectError);
+                sent(carried && coded).or_else(|| {
+                    let by_callee = self.code.and_then(|code| library_made(code, self.message.as_bytes()));
+                    ended(match self.code.filter(|_| by_callee.is_none()) {
+                        Some(grpc::CANCELLED | grpc::DEADLINE_EXCEEDED) => by(Initiator::Client),
+                        Some(grpc::UNAVAILABLE) => is_broken && outcome.initiator != Some(Initiator::Client),
+                        _ => false,
+                    })
+                })
             }
             Wording::Thrift => {
-                let coded = self.code.is_none() || coded;
-                outcome.carrier == Carrier::ThriftException && coded && text == self.message
+                sent(outcome.carrier == Carrier::ThriftException && (self.code.is_none() || coded))
             }
             // The server logs a text before it marks it as one of the handler's own numbers.
             Wording::KitexServer(_) => {
                 let carriers = [Carrier::ThriftException, Carrier::TtstreamTrailer, Carrier::GrpcStatus];
-                let marked = text.strip_suffix(kitex::SUFFIX).map(str::trim_end);
-                carriers.contains(&outcome.carrier) && (text == self.message || marked == Some(&self.message))
+                let is_carried = carriers.contains(&outcome.carrier);
+                let marked = outcome.message.as_deref().and_then(|text| text.strip_suffix(kitex::SUFFIX));
+                sent(is_carried).or_else(|| {
+                    let text = agreement(&self.message, marked?.trim_end(), coded).filter(|_| is_carried)?;
+                    Some(LayerFit { text: Some(text), code: coded })
+                })
             }
             Wording::Trpc => {
-                let sent =
+                let carried =
                     matches!(outcome.carrier, Carrier::Ret | Carrier::FuncRet | Carrier::TrpcStreamInit);
-                trpc && same && (sent || stream_end)
+                sent(trpc && (carried || stream_end))
             }
-            Wording::TrpcFramework | Wording::KitexLocal(_) | Wording::Grpc | Wording::Local => false,
-        }
+            // With the reason why there was no further try in the place of `remote`.
+            Wording::KitexLocal(kitex::REMOTE_ERROR) => sent(outcome.carrier == Carrier::ThriftException),
+            Wording::TrpcFramework | Wording::KitexLocal(_) | Wording::Grpc | Wording::Local => None,
+        };
+        fit.or_else(|| {
+            // With Kitex's suffix a server sent it on.
+            let text = self.client_text().filter(|_| !self.message.contains(kitex::SUFFIX))?;
+            ended(End::of(text.trace)?.is_of(call, &self.message))
+        })
+    }
+
+    /// The value of a field of Kitex's text for a time-out (`timeout=150ms, to=…, method=…, remote=…`). It ends with the field, or
+    /// with what can't be in an address or a name, since anything may follow the text in a line. And whether the line was cut within it.
+    fn field(&self, name: &str) -> Option<(&str, bool)> {
+        let (_, value) = self.message.split_once(name)?;
+        let can_be = |c: char| c.is_alphanumeric() || matches!(c, '.' | ':' | '[' | ']' | '_' | '-' | '/');
+        let end = value.find(|c: char| !can_be(c)).unwrap_or(value.len());
+        let is_cut = cut_mark(value).is_some_and(|at| at <= end);
+        Some((value.get(..end)?.trim_end_matches(['.', ':', '-']), is_cut))
     }
 }
 

@@ -3,23 +3,35 @@
 //! | question | answer |
 //! | --- | --- |
 //! | what does the finding, carrier or class mean | [`finding`], [`carrier`], [`class`] |
-//! | what does this line of a log mean, and which call is it about | [`parse_log`], [`LogError::matches`] |
+//! | what does this error text mean | [`parse_log`] |
+//! | which calls is this line of a log about, whatever stands around the error in it | [`LogLine`], [`Ranking`] |
 //! | all of it for a person | [`answer`] |
 //!
 //! The codes themselves, and the words of the frameworks' texts, are in [`crate::codes`]; how the caller's library words the
 //! error of a call is in [`crate::calls::reported`]. The texts are for people who look at a failed call: what happened, who
 //! says so, where to look first.
 
+pub mod agreement;
 mod answer;
+pub mod clues;
+pub mod exceptions;
 mod forms;
 mod layers;
+mod line;
 mod log;
 mod matching;
 mod names;
+mod ranking;
+mod record;
+pub mod signs;
 mod words;
+pub mod wrapping;
 
 pub use answer::{Answer, answer};
+pub use line::{Fit, LogLine, Rank};
 pub use log::{LogError, Wording, parse_log};
+pub use matching::LayerFit;
+pub use ranking::{CALL_LIMIT, Ranking};
 pub use words::{WORDS, Word};
 
 use crate::calls::{Carrier, Class, Finding};

@@ -33,12 +33,16 @@ pub struct Status {
     pub output_failed: bool,
     /// A call of a class named with `--fail-on` was seen.
     pub matched: bool,
+    /// The calls that were asked for are not in the files.
+    pub found_nothing: bool,
 }
 
 impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
         match status {
-            Status { input_failed: true, .. } | Status { output_failed: true, .. } => Self::from(1),
+            Status { input_failed: true, .. }
+            | Status { output_failed: true, .. }
+            | Status { found_nothing: true, .. } => Self::from(1),
             Status { matched: true, .. } => Self::from(3),
             Status { .. } => Self::SUCCESS,
         }

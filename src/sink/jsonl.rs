@@ -10,6 +10,7 @@ use std::io;
 
 use super::json::{Memory, Room, Scratch};
 use super::{RecordWriter, Sink, json};
+use crate::body::Value as Object;
 use crate::calls::keys::{self, Member, Value, Visit, member};
 use crate::calls::likely::Likely;
 use crate::calls::record::{Call, Connection, GoAwayNote, Process, Renewal, Uid};
@@ -30,6 +31,25 @@ impl JsonLines {
     #[must_use]
     pub fn new(out: RecordWriter) -> Self {
         Self { out, scratch: Scratch::default(), memory: Memory::lasting(), totals: false }
+    }
+
+    /// Writes another object than a call or connection.
+    pub fn object(&mut self, object: &Object) -> io::Result<()> {
+        object.write_json(&mut self.out.buffer);
+        self.out.buffer.push(b'\n');
+        self.out.end_record()
+    }
+
+    /// Writes a call with a key more: the words that say why it is named.
+    pub fn call_named_for(&mut self, call: &Call, why: &[String]) -> io::Result<()> {
+        let Self { out, scratch, memory, .. } = self;
+        let words = || why.iter().map(String::as_str);
+        let line = scratch.write(|room| {
+            let room = call_fields(room.text("{"), memory, call).text(",\"why\":");
+            room.array(words(), Room::string).text("}\n")
+        });
+        out.buffer.extend_from_slice(line);
+        self.out.end_record()
     }
 
     /// Whether to end with a record of the totals.

@@ -89,6 +89,19 @@ impl Text {
         self
     }
 
+    /// Writes a text of several lines as it is. Must be safe to print.
+    pub fn paragraph(&mut self, text: &str) -> io::Result<()> {
+        self.out.buffer.extend_from_slice(text.as_bytes());
+        self.out.end_record()
+    }
+
+    /// Writes a line below a call, indented. Must be safe to print.
+    pub fn note(&mut self, note: &str) -> io::Result<()> {
+        self.line.push_str("    ");
+        self.line.push_str(note);
+        self.end_line()
+    }
+
     /// Writes an empty line.
     pub fn blank_line(&mut self) -> io::Result<()> {
         self.out.buffer.push(b'\n');

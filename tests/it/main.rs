@@ -10,6 +10,7 @@ mod detail;
 #[cfg(target_os = "linux")]
 mod endings;
 mod explain;
+mod explain_lines;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod hosts;

@@ -1,0 +1,301 @@
+//! A pasted log line as a whole: the errors in it, and how well it fits a call.
+
+use super::agreement::{self, Agreement, agreement};
+use super::clues::Clues;
+use super::exceptions;
+use super::log::{LogError, parse_log};
+use super::signs::{End, signs};
+use super::wrapping::candidates;
+use crate::calls::Call;
+use crate::text;
+
+/// Most errors of one line that are explained.
+const ERROR_LIMIT: usize = 8;
+
+/// Most ends of calls that the words of one line stand for.
+const END_LIMIT: usize = 64;
+
+/// Most bytes of a candidate that are parsed.
+const PARSE_LIMIT: usize = 64 << 10;
+
+/// Most bytes of candidates in which the texts of calls are looked for.
+const SEARCH_LIMIT: usize = 256 << 10;
+
+/// Shortest text of a call that is found in a line without a known form, bytes; shorter ones have to be the whole line.
+const BARE_LIMIT: usize = 4;
+
+/// Shortest end of a call's text that is found so, bytes.
+const ENDING_LIMIT: usize = 8;
+
+/// Most ends of a call's text that are looked for.
+const ENDINGS: usize = 8;
+
+/// A pasted log line.
+#[derive(Clone, Debug, Default)]
+pub struct LogLine {
+    /// The errors in it, the likeliest first; empty if it has no known form.
+    pub errors: Vec<LogError>,
+    /// Each layer that was read, with its depth: 0 for the outermost.
+    layers: Vec<(usize, LogError)>,
+    /// The candidates for the text of the error, the whole line first.
+    texts: Vec<String>,
+    ends: Vec<(End, String)>,
+    printed: Vec<String>,
+    clues: Clues,
+}
+
+/// How sure a line and a call belong together, the better the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    /// Nothing in the line contradicts it.
+    consistent: bool,
+    tier: Tier,
+    /// Layers in which the one that fits does not lie.
+    outermost: std::cmp::Reverse<usize>,
+    agreed: usize,
+    whole: bool,
+    weight: u32,
+    /// Nanoseconds between the line and the end of the call; the most there are if the line has no time.
+    distance: std::cmp::Reverse<u64>,
+}
+
+/// By what a call was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Tier {
+    /// Its text stands in a line of no known form.
+    Bare,
+    /// It ended as the caller's library says.
+    End,
+    /// Text (or the values of an exception) and code.
+    Text,
+}
+
+impl Rank {
+    /// Whether it was found by nothing but a text in a line that is worded by no known library.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.tier == Tier::Bare
+    }
+}
+
+/// How a line fits a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fit {
+    /// How well.
+    pub rank: Rank,
+    /// What of the line agrees with the call, for people.
+    pub why: Vec<String>,
+}
+
+impl LogLine {
+    /// Reads a pasted text: one line or several.
+    #[must_use]
+    pub fn read(pasted: &str) -> Self {
+        let texts = candidates(pasted);
+        let mut line = Self::default();
+        for text in &texts {
+            if let Some(error) = parse_log(text::head(text, PARSE_LIMIT)) {
+                line.add(error);
+            }
+        }
+        for end in texts.iter().flat_map(|text| signs(text)) {
+            if line.ends.len() < END_LIMIT && !line.ends.contains(&end) {
+                line.ends.push(end);
+            }
+        }
+        line.printed = texts.iter().flat_map(|text| exceptions::printed(text)).map(str::to_owned).collect();
+        line.printed.dedup();
+        line.clues = Clues::read(&texts);
+        line.texts = texts;
+        line
+    }
+
+    /// Adds what one candidate says. Where two say the same, the one with less around it is shown.
+    fn add(&mut self, error: LogError) {
+        let same = |a: &LogError, b: &LogError| a.wording == b.wording && a.code == b.code;
+        let known = self.layers.iter().find(|(_, layer)| same(layer, &error)).map(|(depth, _)| *depth);
+        for (depth, layer) in error.layers().enumerate() {
+            self.layers.push((depth + known.unwrap_or(0), layer.alone()));
+        }
+        if let Some(shown) = self.errors.iter_mut().find(|shown| same(shown, &error)) {
+            if error.message.len() < shown.message.len() && shown.message.starts_with(&error.message) {
+                *shown = error;
+            }
+        } else if known.is_none() && self.errors.len() < ERROR_LIMIT {
+            self.errors.push(error);
+        }
+    }
+
+    /// Whether the line has words of a library.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// Whether calls need their headers for it.
+    #[must_use]
+    pub fn needs_headers(&self) -> bool {
+        self.clues.needs_headers()
+    }
+
+    /// Whether calls need the bodies of their messages for it.
+    #[must_use]
+    pub fn needs_bodies(&self) -> bool {
+        !self.printed.is_empty()
+    }
+
+    /// What a capture shows of calls that end with an error of a client's own.
+    pub fn traces(&self) -> impl Iterator<Item = &'static str> {
+        let mut said: Vec<&str> = self.ends.iter().map(|(end, _)| end.sentence()).collect();
+        said.sort_unstable();
+        said.dedup();
+        said.into_iter()
+    }
+
+    /// How it fits a call; `None` if the call has nothing to do with it.
+    #[must_use]
+    pub fn fit(&self, call: &Call) -> Option<Fit> {
+        if !call.failed() && !End::CallerLeft.is_of(call, "") {
+            return None;
+        }
+        let text = call.outcome.message.as_deref().unwrap_or_default();
+        let found = [self.by_layer(call), self.by_fields(call), self.by_end(call)];
+        let found = found.into_iter().flatten().max_by_key(Found::key).or_else(|| self.by_text(call))?;
+        let agreed = self.clues.agree(call, text);
+        let rank = Rank {
+            consistent: !agreed.contradicted,
+            tier: found.tier,
+            outermost: std::cmp::Reverse(found.depth),
+            agreed: found.agreement.length,
+            whole: found.agreement.whole,
+            weight: agreed.weight,
+            distance: std::cmp::Reverse(agreed.distance.map_or(u64::MAX, i64::unsigned_abs)),
+        };
+        Some(Fit { rank, why: found.why.iter().map(|why| (*why).to_owned()).chain(agreed.why).collect() })
+    }
+
+    fn by_layer(&self, call: &Call) -> Option<Found> {
+        let fits = self.layers.iter().filter_map(|(depth, layer)| {
+            let fit = layer.fit(call)?;
+            let tier = if fit.text.is_some() { Tier::Text } else { Tier::End };
+            let agreement = fit.text.unwrap_or(Agreement { length: 0, whole: true });
+            let mut why = match fit.text {
+                None => vec!["end"],
+                Some(Agreement { length: 0, .. }) => Vec::new(),
+                Some(Agreement { whole: true, .. }) => vec!["text"],
+                Some(_) => vec!["text (cut)"],
+            };
+            why.extend(fit.code.then_some("code"));
+            Some(Found { tier, depth: *depth, agreement, why })
+        });
+        fits.max_by_key(Found::key)
+    }
+
+    fn by_fields(&self, call: &Call) -> Option<Found> {
+        let lengths = self.printed.iter().filter_map(|printed| exceptions::agreement_with(printed, call));
+        let agreement = Agreement { length: lengths.max()?, whole: true };
+        Some(Found { tier: Tier::Text, depth: 0, agreement, why: vec!["fields"] })
+    }
+
+    fn by_end(&self, call: &Call) -> Option<Found> {
+        self.ends.iter().find(|(end, after)| end.is_of(call, after))?;
+        let agreement = Agreement { length: 0, whole: true };
+        Some(Found { tier: Tier::End, depth: self.depth(), agreement, why: vec!["end"] })
+    }
+
+    /// Layers of the error with the most.
+    fn depth(&self) -> usize {
+        self.layers.iter().map(|(depth, _)| depth + 1).max().unwrap_or(0)
+    }
+
+    /// Looks for the call's text, or what stands in it behind a colon: a handler's words, which frameworks put their own before.
+    fn by_text(&self, call: &Call) -> Option<Found> {
+        let text = call.outcome.message.as_deref().filter(|text| !text.is_empty())?;
+        let has_code = call.outcome.code.is_some_and(|code| {
+            let digits = code.to_string();
+            self.texts.iter().any(|text| agreement::find(text, &digits).is_some())
+        });
+        // A form with another code speaks of another error.
+        let other_code = self.errors.first().and_then(|error| error.code);
+        if other_code.is_some() && call.outcome.code.is_some() && other_code != call.outcome.code && !has_code
+        {
+            return None;
+        }
+        let endings =
+            text.match_indices(": ").take(ENDINGS).filter_map(|(at, mark)| text.get(at + mark.len()..));
+        let endings = endings.filter(|ending| ending.len() >= ENDING_LIMIT);
+        let mut searched = 0;
+        let texts = self.texts.iter().take_while(|text| {
+            searched += text.len();
+            searched <= SEARCH_LIMIT
+        });
+        let texts: Vec<&String> = texts.collect();
+        let agreement = std::iter::once(text)
+            .chain(endings)
+            .find_map(|wanted| texts.iter().filter_map(|text| standing(text, wanted)).max())?;
+        let mut why = vec![if agreement.whole { "text" } else { "text (cut)" }];
+        why.extend(has_code.then_some("code"));
+        Some(Found { tier: Tier::Bare, depth: 0, agreement, why })
+    }
+
+    /// Shows no more of the errors' texts than what calls have of them.
+    pub fn trim_to<'a>(&mut self, calls: impl Iterator<Item = &'a Call>) {
+        let mut texts: Vec<&str> = calls.filter_map(|call| call.outcome.message.as_deref()).collect();
+        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        for error in &mut self.errors {
+            error.trim_to(&texts);
+        }
+    }
+}
+
+/// What was found, before the clues.
+struct Found {
+    tier: Tier,
+    depth: usize,
+    agreement: Agreement,
+    why: Vec<&'static str>,
+}
+
+impl Found {
+    fn key(&self) -> (Tier, std::cmp::Reverse<usize>, usize, bool) {
+        (self.tier, std::cmp::Reverse(self.depth), self.agreement.length, self.agreement.whole)
+    }
+}
+
+/// How much of a call's text stands somewhere in a line.
+fn standing(line: &str, text: &str) -> Option<Agreement> {
+    if text.len() < BARE_LIMIT {
+        return (line == text).then_some(Agreement { length: text.len(), whole: true });
+    }
+    if agreement::find(line, text).is_some() {
+        return Some(Agreement { length: text.len(), whole: true });
+    }
+    // The line may be cut: look for where the text begins.
+    let head = Some(text::head(text, ENDING_LIMIT)).filter(|head| head.len() >= BARE_LIMIT)?;
+    let places = line.match_indices(head).map(|(at, _)| at).take(ENDINGS);
+    let rests = places.filter_map(|at| {
+        let (before, rest) = line.split_at_checked(at)?;
+        agreement::begins_between(before, head).then_some(rest)
+    });
+    rests.filter_map(|rest| agreement(rest, text, false)).max()
+}
+
+impl LogError {
+    /// The layer without those that it contains.
+    fn alone(&self) -> Self {
+        Self { wording: self.wording.clone(), message: self.message.clone(), cause: None, ..*self }
+    }
+
+    /// Cuts off what stands behind the text of a call, which is one of `texts`, the longest first.
+    fn trim_to(&mut self, texts: &[&str]) {
+        let whole = |text: &&&str| {
+            !text.is_empty() && agreement(&self.message, text, false).is_some_and(|agreement| agreement.whole)
+        };
+        if let Some(text) = texts.iter().find(whole) {
+            self.message.truncate(text.len().min(self.message.len()));
+        }
+        if let Some(cause) = &mut self.cause {
+            cause.trim_to(texts);
+        }
+    }
+}
