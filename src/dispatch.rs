@@ -248,6 +248,13 @@ impl Conversation {
         }
     }
 
+    /// Gives up what waits for keys: nothing of it is read any more, but how the handshake went on is known.
+    pub fn settle(&mut self, flow: &Flow) {
+        if let State::Tls(layered) = &mut self.state {
+            layered.settle(flow);
+        }
+    }
+
     /// Reads what the next chunk will need; the sum means nothing.
     #[must_use]
     pub fn warm(&self) -> u64 {

@@ -361,6 +361,7 @@ impl Stages {
 
     /// The connection is over, and nothing of it waits.
     fn conclude(&mut self, flow: &Flow, mut slot: Slot, now: Stamp) {
+        slot.conversation.settle(flow);
         if let Some(pending) = slot.calls.pending() {
             self.matcher.close(At { flow, now, origin: now, position: None }, pending);
         }

@@ -8,6 +8,7 @@ use crate::error::{Error, Layer};
 use crate::event::{Event, Foreign, ForeignAnswer, Side};
 use crate::protocol::Emit;
 use crate::session::{At, Faults, Need};
+use crate::tls::alert;
 
 /// The longest first line that is read, and repeated.
 const LINE_LIMIT: usize = 256;
@@ -143,7 +144,7 @@ fn tls(input: &[u8], _end: bool) -> Sight<'_> {
     let reason = "answered in TLS";
     match *input {
         [21, 3, 0..=4, 0, 2, 1 | 2, alert, ..] => {
-            Sight::words(Language::Other, reason, "a TLS alert", alert_name(alert).as_bytes())
+            Sight::words(Language::Other, reason, "a TLS alert", alert::name(alert).as_bytes())
         }
         [22, 3, 0..=4, 0..=0x48, _, 0..=24, ..] => {
             Sight::words(Language::Other, reason, "a TLS handshake record", b"")
@@ -154,36 +155,6 @@ fn tls(input: &[u8], _end: bool) -> Sight<'_> {
         [21, 3, 0..=4, 0, 2, 1 | 2] => Sight::More(Need::Bytes(7)),
         [22, 3, 0..=4, ..] if input.len() < 6 => Sight::More(Need::Bytes(6)),
         _ => Sight::Unknown,
-    }
-}
-
-/// The name of an alert of TLS (RFC 8446, section 6; older ones in RFC 5246, section 7.2).
-#[must_use]
-pub fn alert_name(alert: u8) -> &'static str {
-    match alert {
-        0 => "close_notify",
-        10 => "unexpected_message",
-        20 => "bad_record_mac",
-        22 => "record_overflow",
-        40 => "handshake_failure",
-        42 => "bad_certificate",
-        45 => "certificate_expired",
-        46 => "certificate_unknown",
-        47 => "illegal_parameter",
-        48 => "unknown_ca",
-        49 => "access_denied",
-        50 => "decode_error",
-        51 => "decrypt_error",
-        70 => "protocol_version",
-        71 => "insufficient_security",
-        80 => "internal_error",
-        86 => "inappropriate_fallback",
-        90 => "user_canceled",
-        109 => "missing_extension",
-        112 => "unrecognized_name",
-        116 => "certificate_required",
-        120 => "no_application_protocol",
-        _ => "of another kind",
     }
 }
 

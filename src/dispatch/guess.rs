@@ -55,9 +55,20 @@ const SIGNS: &[Sign] = &[
         [_, _, flags, _, 0, 1, 0, _, 0, _, 0, _, label, ..] => flags & 0x78 == 0 && (1..=63).contains(label),
         _ => false,
     }),
-    // Long header, version 1 or 2 (RFC 9000, section 17.2; RFC 9369).
-    udp("QUIC", |bytes| {
-        matches!(bytes, [0xc0..=0xff, 0, 0, 0, 1, ..] | [0xc0..=0xff, 0x6b, 0x33, 0x43, 0xcf, ..])
+    // A record: content type 20 to 25, version 1.0 or 1.2 (also what a ClientHello of 1.3 says), epoch, sequence number, length (RFC 6347,
+    // section 4.1; RFC 9146, section 4). No connection has many epochs.
+    udp("DTLS (not supported)", |bytes| match bytes {
+        [20..=25, 0xfe, 0xfd | 0xff, 0, 0..=15, _, _, _, _, _, _, high, low, ..] => {
+            (1..=18_432).contains(&u16::from_be_bytes([*high, *low]))
+        }
+        _ => false,
+    }),
+    // Long header, version 1 or 2, connection id of at most 20 bytes (RFC 9000, section 17.2; RFC 9369).
+    udp("QUIC (not supported)", |bytes| {
+        matches!(
+            bytes,
+            [0xc0..=0xff, 0, 0, 0, 1, 0..=20, ..] | [0xc0..=0xff, 0x6b, 0x33, 0x43, 0xcf, 0..=20, ..]
+        )
     }),
 ];
 
@@ -82,7 +93,7 @@ mod tests {
 
     #[test]
     fn protocols_are_named_by_either_side() {
-        let cases: [(Network, &[u8], Option<&str>); 17] = [
+        let cases: [(Network, &[u8], Option<&str>); 24] = [
             (Network::Tcp, b"\x16\x03\x01\x02\x00\x01", Some("TLS without keys")),
             (Network::Tcp, b"\x17\x03\x03\x00\x20\xaa", Some("TLS without keys")),
             (Network::Tcp, b"\x17\x03\x03\xff\xff\xaa", None),
@@ -97,7 +108,14 @@ mod tests {
             (Network::Tcp, b"220 mail.example ESMTP\r\n", Some("SMTP or FTP")),
             (Network::Tcp, b"\x05\x00\x0b\x03\x10\x00\x00\x00\x48\x00", Some("DCE/RPC")),
             (Network::Udp, b"\x12\x34\x01\x00\x00\x01\0\0\0\0\0\0\x07example", Some("DNS")),
-            (Network::Udp, b"\xc3\x00\x00\x00\x01\x08", Some("QUIC")),
+            (Network::Udp, b"\xc3\x00\x00\x00\x01\x08", Some("QUIC (not supported)")),
+            (Network::Udp, b"\xd3\x6b\x33\x43\xcf\x08", Some("QUIC (not supported)")),
+            (Network::Udp, b"\xc3\x00\x00\x00\x01\x15", None),
+            (Network::Udp, b"\x16\xfe\xff\0\0\0\0\0\0\0\0\x00\xc4\x01", Some("DTLS (not supported)")),
+            (Network::Udp, b"\x17\xfe\xfd\0\x01\0\0\0\0\0\x07\x00\x20\xaa", Some("DTLS (not supported)")),
+            (Network::Udp, b"\x16\xfe\xfd\0\0\0\0\0\0\0\0\x00\x00\x01", None),
+            (Network::Udp, b"\x16\xfe\xfd\x09\0\0\0\0\0\0\0\x00\x20\x01", None),
+            (Network::Tcp, b"\x16\xfe\xfd\0\0\0\0\0\0\0\0\x00\xc4\x01", None),
             (Network::Udp, b"SSH-2.0", None),
             (Network::Tcp, b"", None),
         ];

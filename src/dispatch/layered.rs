@@ -102,6 +102,12 @@ impl Layered {
         })
     }
 
+    pub(super) fn settle(&mut self, flow: &Flow) {
+        if let Outside::Open(outside) = &mut self.outside {
+            outside.settle(flow);
+        }
+    }
+
     pub(super) fn is_waiting(&self) -> bool {
         matches!(&self.outside, Outside::Open(outside) if outside.is_waiting())
     }

@@ -45,8 +45,14 @@ pub(super) struct Direction {
     pub(super) is_protected: bool,
     /// Records that did not open since one did.
     pub(super) failures: u64,
+    /// Nothing of it was lost so far.
+    pub(super) is_whole: bool,
     /// A record was read.
     pub(super) has_records: bool,
+    /// It has sent a protected record.
+    pub(super) has_sealed: bool,
+    /// There was no key for one.
+    pub(super) is_unread: bool,
     /// Application data was read.
     pub(super) has_spoken: bool,
 }
@@ -72,6 +78,7 @@ impl Direction {
     /// Bytes of this direction were lost. Says whether application data may be among them.
     pub(super) fn lose(&mut self, bytes: u64) {
         self.handshakes.clear();
+        self.is_whole = false;
         // The gap may end within the record that has begun: then the next one begins where that would have ended.
         let rest = match Head::read(&self.buffer) {
             Ok((_, head)) if !self.is_out_of_step => {

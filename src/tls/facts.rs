@@ -1,10 +1,31 @@
 //! What a connection's record says of its TLS.
 
 use rpcscope_parsers::tls::hello::{ClientHello, ServerHello};
-use rpcscope_parsers::tls::{Suite, Version};
+use rpcscope_parsers::tls::{Suite, Version, alert};
 
 /// Longest protocol name that is kept, in bytes.
 const MAX_ALPN: usize = 64;
+
+/// An alert that is more than the end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Alert {
+    /// The client sent it.
+    pub by_client: bool,
+    /// Its number; `None` if it was encrypted and not read.
+    pub number: Option<u8>,
+}
+
+impl Alert {
+    /// Its number, its name and its sender: `48 unknown_ca, from the client`.
+    #[must_use]
+    pub fn text(self) -> String {
+        let sender = if self.by_client { "the client" } else { "the server" };
+        match self.number {
+            Some(number) => format!("{number} {}, from {sender}", alert::name(number)),
+            None => format!("encrypted, from {sender}"),
+        }
+    }
+}
 
 /// Why the records of a connection are not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,13 +39,22 @@ pub enum Reason {
     /// The suite is not one of those that are read.
     Suite,
     /// TLS 1.1 or older.
-    Version,
+    Version(Version),
     /// There is a line, but it does not open the records.
     WrongKey,
     /// Keys came, but by then what waited for them had been dropped, or a part of it.
     TooLate,
-    /// The handshake was broken off.
-    Refused,
+    /// An alert ended the handshake.
+    Refused(Alert),
+    /// A side ended the connection during the handshake.
+    Ended {
+        /// It was the client.
+        by_client: bool,
+        /// By RST.
+        by_reset: bool,
+    },
+    /// The server has not answered the client's first message.
+    Unanswered,
     /// It is not TLS after all.
     NotTls,
     /// A second handshake inside the first (TLS 1.2).
@@ -40,10 +70,24 @@ impl Reason {
             Self::NoLine => "TLS without a line in the key log",
             Self::NoHandshake => "TLS whose handshake was not captured",
             Self::Suite => "TLS with a cipher suite that is not read",
-            Self::Version => "TLS of a version that is not read (1.1 and older)",
+            Self::Version(Version(0x0302)) => "TLS 1.1, which is not read",
+            Self::Version(Version(0x0301)) => "TLS 1.0, which is not read",
+            Self::Version(Version(0x0300)) => "SSL 3.0, which is not read",
+            Self::Version(_) => "TLS of an unknown version, which is not read",
             Self::WrongKey => "TLS that the line in the key log does not open",
             Self::TooLate => "TLS whose keys came too late",
-            Self::Refused => "TLS handshake that failed",
+            Self::Refused(Alert { number: Some(number), .. }) => alert::failure(number),
+            Self::Refused(Alert { number: None, by_client: true }) => {
+                "TLS handshake failed: an encrypted alert of the client"
+            }
+            Self::Refused(Alert { number: None, by_client: false }) => {
+                "TLS handshake failed: an encrypted alert of the server"
+            }
+            Self::Ended { by_client: true, by_reset: false } => "TLS handshake that the client closed",
+            Self::Ended { by_client: true, by_reset: true } => "TLS handshake that the client reset",
+            Self::Ended { by_client: false, by_reset: false } => "TLS handshake that the server closed",
+            Self::Ended { by_client: false, by_reset: true } => "TLS handshake that the server reset",
+            Self::Unanswered => "TLS handshake that the server did not answer",
             Self::NotTls => "TLS that was not answered in TLS",
             Self::Renegotiated => "TLS with a second handshake, which is not read",
         }
@@ -69,8 +113,8 @@ pub struct Facts {
     pub failed_record: Option<u64>,
     /// Bytes of ciphertext that were dropped before their keys came.
     pub dropped: u64,
-    /// The alert that ended the handshake.
-    pub alert: Option<u8>,
+    /// An alert during the handshake, other than that the connection ends.
+    pub alert: Option<Alert>,
 }
 
 fn text(bytes: &[u8], limit: usize) -> String {
@@ -116,6 +160,7 @@ impl Facts {
             ("alpn", self.alpn.clone()),
             ("certificate", certificate),
             ("dropped", (self.dropped > 0).then(|| format!("{} bytes before their keys came", self.dropped))),
+            ("alert", self.alert.map(Alert::text)),
             ("reason", self.reason_text()),
         ]
         .into_iter()
@@ -152,13 +197,6 @@ impl Facts {
         Some(match (reason, self.failed_record) {
             (Reason::WrongKey, Some(number)) => format!("{words} (record {number})"),
             (Reason::TooLate, _) => format!("{words} ({} bytes were dropped)", self.dropped),
-            (Reason::Refused, _) => match self.alert {
-                Some(alert) => format!("{words}: {}", rpcscope_parsers::foreign::alert_name(alert)),
-                None => words.to_owned(),
-            },
-            (Reason::Version, _) => self
-                .version
-                .map_or_else(|| words.to_owned(), |version| format!("{} is not read", version.name())),
             (Reason::Suite, _) => self
                 .suite_name()
                 .map_or_else(|| words.to_owned(), |suite| format!("cipher suite {suite} is not read")),

@@ -27,6 +27,6 @@ mod sessions;
 mod store;
 
 pub use connection::{Connection, Passed};
-pub use facts::{Facts, Reason};
+pub use facts::{Alert, Facts, Reason};
 pub use keys::Keys;
 pub use logs::KeyLogs;

@@ -14,6 +14,7 @@ mod preludes;
 mod rewrite;
 mod snaplen;
 mod tls;
+mod tls_handshakes;
 mod wrap;
 
 use std::collections::BTreeMap;

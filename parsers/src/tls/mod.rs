@@ -7,6 +7,7 @@
 //! | `handshake.rs` | handshake messages, put together from records |
 //! | `hello.rs` | `ClientHello` and `ServerHello` |
 //! | `certificate.rs` | the names in a certificate |
+//! | `alert.rs` | the names of alerts |
 //! | `suite.rs` | cipher suites |
 //! | `secret.rs` | secret bytes, which are wiped and never printed |
 //! | `keylog.rs` | lines of a key log |
@@ -14,6 +15,7 @@
 //! | `protection.rs` | one direction's keys: records open or do not |
 //! | `search.rs` | the number of a record that nobody has counted to |
 
+pub mod alert;
 pub mod certificate;
 pub mod handshake;
 pub mod hello;

@@ -1,7 +1,7 @@
 //! Cipher suites: those whose records can be read, and how (IANA, TLS Cipher Suites).
 
 /// A version of TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u16);
 
 impl Version {

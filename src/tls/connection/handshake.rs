@@ -31,6 +31,8 @@ pub(super) struct Handshake {
     pub(super) tickets: Vec<Box<[u8]>>,
     pub(super) master: Option<Secret>,
     pub(super) has_early_data: bool,
+    /// Both sides have accepted it: an alert that follows is not of the handshake.
+    pub(super) is_settled: bool,
     /// What the server says of the early data.
     pub(super) takes_early_data: Option<bool>,
 }
@@ -60,7 +62,7 @@ impl Connection {
                 handshake.suite = Suite::find(hello.suite);
                 self.facts.server_hello(&hello);
                 if hello.version < Version::TLS12 {
-                    self.end_with(Reason::Version);
+                    self.end_with(Reason::Version(hello.version));
                 } else if handshake.suite.is_none() {
                     self.end_with(Reason::Suite);
                 }

@@ -76,6 +76,10 @@ pub struct Connection {
     /// What is left to spend on searching.
     budget: u64,
     is_over: bool,
+    /// No keys come any more: only the course of the handshake is of interest.
+    only_looks: bool,
+    /// Who ended it first, and whether by RST.
+    ended: Option<(Side, bool)>,
 }
 
 impl Connection {
@@ -88,6 +92,7 @@ impl Connection {
         let directions = from_start.map(|from_start| Direction {
             lost: if from_start { 0 } else { UNKNOWN_LOSS },
             is_out_of_step: !from_start,
+            is_whole: from_start,
             ..Direction::default()
         });
         Self {
@@ -104,6 +109,8 @@ impl Connection {
             is_early_cut: false,
             budget: SEARCH,
             is_over: false,
+            only_looks: false,
+            ended: None,
         }
     }
 
@@ -128,7 +135,10 @@ impl Connection {
         let keys = self.keys.as_ref().filter(|keys| keys.has_source());
         let knows = |keys: &Arc<Keys>| self.handshake.client_random.is_some_and(|random| keys.knows(&random));
         match keys {
-            _ if self.facts.alert.is_some() => Some(Reason::Refused),
+            _ if self.facts.alert.is_some() && !self.handshake.is_settled => {
+                self.facts.alert.map(Reason::Refused)
+            }
+            _ if self.broken_off().is_some() => self.broken_off(),
             None => Some(Reason::NoKeys),
             Some(keys) if knows(keys) && self.facts.dropped > 0 => Some(Reason::TooLate),
             Some(keys) if knows(keys) && self.facts.failed_record.is_some() => Some(Reason::WrongKey),
@@ -138,6 +148,26 @@ impl Connection {
             }
             Some(_) => Some(Reason::NoLine),
         }
+    }
+
+    /// What ended the handshake, or keeps it from going on, without an alert. Nothing is said where bytes are missing: they may hold the rest.
+    fn broken_off(&self) -> Option<Reason> {
+        let client = self.handshake.client?;
+        let server = &self.directions[client.other().index()];
+        if !self.may_break_off() {
+            return None;
+        }
+        if let Some((side, by_reset)) = self.ended {
+            return Some(Reason::Ended { by_client: side == client, by_reset });
+        }
+        (!server.has_records && server.buffer.is_empty()).then_some(Reason::Unanswered)
+    }
+
+    /// The handshake was captured from its start, and is not over: its last message of either side is protected.
+    pub(super) fn may_break_off(&self) -> bool {
+        self.handshake.client_random.is_some()
+            && self.directions.iter().all(|direction| direction.is_whole)
+            && !self.directions.iter().all(|direction| direction.has_sealed)
     }
 
     /// The client, as far as the handshake shows it.
@@ -229,6 +259,16 @@ impl Connection {
         Passed::All
     }
 
+    /// Gives up what waits for keys, after a look at how the handshake went on.
+    pub(crate) fn settle(&mut self, flow: &Flow) {
+        if !self.is_waiting() {
+            return;
+        }
+        self.only_looks = true;
+        self.is_catching_up = true;
+        while let Passed::End(..) = self.wake(flow, &mut |_, _, _, _| u64::MAX) {}
+    }
+
     /// Takes a chunk that nothing waits before.
     fn pass(
         &mut self,
@@ -240,7 +280,12 @@ impl Connection {
         give: &mut Give<'_>,
     ) {
         match chunk {
-            Chunk::End(_) => _ = give(&self.inner, side, chunk, origin),
+            Chunk::End(end) => {
+                if matches!(end, End::Fin | End::Rst) {
+                    self.ended.get_or_insert((side, end == End::Rst));
+                }
+                give(&self.inner, side, chunk, origin);
+            }
             _ if self.is_over => {}
             Chunk::Data(bytes) => self.data(flow, side, offset, bytes, origin, give),
             Chunk::Gap { bytes, .. } => {

@@ -54,20 +54,20 @@ impl Connection {
                 self.speak(flow, place, hit.lead, content, is_first, give);
             }
             ContentType::Handshake if !is_tls12 => {
+                // Whoever sends tickets has accepted the handshake.
+                self.handshake.is_settled |=
+                    hit.stage == Stage::Traffic && self.handshake.client != Some(side);
                 let mut handshakes = std::mem::take(&mut self.directions[side.index()].handshakes);
                 handshakes
                     .content(content, &mut |kind, body| self.message(side, kind, body, Some(hit.stage)));
                 self.directions[side.index()].handshakes = handshakes;
                 self.pass_early(flow, give);
             }
-            ContentType::Alert => {
-                let has_spoken = self.directions.iter().any(|direction| direction.has_spoken);
-                if let ([_, alert], false) = (content, has_spoken)
-                    && *alert != 0
-                {
-                    self.facts.alert.get_or_insert(*alert);
-                }
-            }
+            ContentType::Alert => match content {
+                [_, 0] => _ = self.ended.get_or_insert((side, false)),
+                [_, alert] => self.note_alert(side, Some(*alert)),
+                _ => {}
+            },
             ContentType::Handshake | ContentType::ChangeCipherSpec => {}
         }
     }

@@ -5,6 +5,7 @@ use rpcscope_parsers::tls::{ContentType, Record, Version};
 
 use super::super::direction::Mark;
 use super::super::epoch::{Context, Hit, Miss};
+use super::super::facts::Alert;
 use super::super::keys::Keys;
 use super::{Connection, Give, MAX_FAILURES, Step, UNKNOWN_LOSS};
 use crate::flow::{Flow, Stamp};
@@ -19,6 +20,11 @@ pub(super) struct Place<'a> {
     pub(super) marks: &'a [Mark],
     /// The packet that brought the chunk at hand.
     pub(super) origin: Stamp,
+}
+
+/// Whether a protected record of TLS 1.3 is as long as an alert: level, description, type, and the tag of its cipher.
+fn is_sealed_alert(record: &Record<'_>) -> bool {
+    matches!(record.fragment.len(), 19 | 11)
 }
 
 impl Connection {
@@ -43,17 +49,21 @@ impl Connection {
         if !is_sealed {
             return self.open_record(place.side, record);
         }
-        let Some(keys) = self.keys.clone() else {
-            // The other side's part of the handshake may still come.
-            direction.has_records = true;
-            direction.is_out_of_step = false;
-            return if self.handshake.server_random.is_some() { self.give_up() } else { Step::Done };
-        };
+        let Some(keys) = self.keys.clone() else { return self.unread(place.side, record) };
+        if self.only_looks || (direction.is_unread && !keys.is_open()) {
+            return self.unread(place.side, record);
+        }
         let hit = if is_tls12 {
             self.open_tls12(&keys, place.side, record, plain)
         } else {
             self.open_tls13(&keys, place.side, record, plain)
         };
+        if !matches!(hit, Err(Miss::NoSecret)) {
+            // In TLS 1.2, each side's first protected record accepts what the other has said.
+            self.handshake.is_settled |=
+                is_tls12 && self.directions.iter().all(|direction| direction.has_sealed);
+            self.directions[place.side.index()].has_sealed = true;
+        }
         match hit {
             Ok(hit) => {
                 self.read(flow, place, hit, plain, give);
@@ -63,7 +73,7 @@ impl Connection {
                 self.tried = keys.version();
                 Step::Wait
             }
-            Err(Miss::NoSecret) => self.give_up(),
+            Err(Miss::NoSecret) => self.unread(place.side, record),
             Err(Miss::Passed) if self.directions[place.side.index()].failures < MAX_FAILURES => {
                 let direction = &mut self.directions[place.side.index()];
                 direction.failures += 1;
@@ -74,16 +84,53 @@ impl Connection {
         }
     }
 
+    /// A protected record for which there is no key. The rest of the handshake still shows whether it succeeds.
+    fn unread(&mut self, side: Side, record: &Record<'_>) -> Step {
+        let may_break_off = self.may_break_off();
+        let is_tls12 = self.handshake.version == Some(Version::TLS12);
+        let direction = &mut self.directions[side.index()];
+        let is_first = !std::mem::replace(&mut direction.has_sealed, true);
+        direction.is_unread = true;
+        (direction.has_records, direction.is_out_of_step) = (true, false);
+        // TLS 1.3 hides the type, but no other message is as short as an alert.
+        let is_alert = if is_tls12 {
+            record.head.content_type == ContentType::Alert
+        } else {
+            self.handshake.server_random.is_some()
+                && !self.handshake.has_early_data
+                && is_sealed_alert(record)
+        };
+        if is_first && may_break_off && is_alert {
+            self.note_alert(side, None);
+        }
+        // The other side's part of the handshake may still come.
+        let may_go_on =
+            self.may_break_off() || (self.keys.is_none() && self.handshake.server_random.is_none());
+        if may_go_on { Step::Done } else { self.give_up() }
+    }
+
+    /// Notes an alert of `side`.
+    pub(super) fn note_alert(&mut self, side: Side, number: Option<u8>) {
+        let by_client = self.handshake.client == Some(side);
+        self.facts.alert.get_or_insert(Alert { by_client, number });
+    }
+
     /// A record that is not protected.
     pub(super) fn open_record(&mut self, side: Side, record: &Record<'_>) -> Step {
+        if record.head.content_type != ContentType::Alert {
+            // Whoever goes on has only warned.
+            let by_client = self.handshake.client == Some(side);
+            self.facts.alert = self.facts.alert.filter(|alert| alert.by_client != by_client);
+        }
         let direction = &mut self.directions[side.index()];
         match (record.head.content_type, record.fragment) {
             (ContentType::ChangeCipherSpec, [1]) if self.handshake.version == Some(Version::TLS12) => {
                 direction.is_protected = true;
                 direction.lost = 0;
             }
-            (ContentType::Alert, [1 | 2, alert @ (1..)]) => _ = self.facts.alert.get_or_insert(*alert),
-            (ContentType::ChangeCipherSpec, [1]) | (ContentType::Alert, [1 | 2, 0]) => {}
+            (ContentType::Alert, [1 | 2, 0]) => _ = self.ended.get_or_insert((side, false)),
+            (ContentType::Alert, [1 | 2, alert]) => self.note_alert(side, Some(*alert)),
+            (ContentType::ChangeCipherSpec, [1]) => {}
             (ContentType::Handshake, fragment) => {
                 let mut handshakes = std::mem::take(&mut direction.handshakes);
                 handshakes.content(fragment, &mut |kind, body| self.message(side, kind, body, None));

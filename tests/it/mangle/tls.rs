@@ -33,12 +33,12 @@ const SMALL: [&str; 9] = [
 /// Memory of all connections of which the ciphertext that waits may take an eighth, 18 KiB: less than three connections have.
 const LITTLE_MEMORY: usize = 144 * 1024;
 
-fn path(name: &str) -> PathBuf {
+pub(super) fn path(name: &str) -> PathBuf {
     let path = support::captures().join("tls").join(name);
     if path.extension().is_some() { path } else { path.with_extension("pcap") }
 }
 
-fn packets(frames: &[Frame]) -> Memory {
+pub(super) fn packets(frames: &[Frame]) -> Memory {
     Memory { packets: frames.iter().flat_map(|frame| wrap::wrap(frame, Wrap::Ethernet)).collect(), at: 0 }
 }
 
@@ -227,10 +227,11 @@ fn every_connection_says_why_it_is_not_read() {
     type Logs<'a> = &'a dyn Fn(&str) -> Arc<KeyLogs>;
     let own = |name: &str| support::key_logs(&[path(name)]);
     let none = |_: &str| Arc::new(KeyLogs::default());
-    let cases: [(&str, Logs<'_>, &[&str]); 8] = [
+    let cases: [(&str, Logs<'_>, &[&str]); 9] = [
         ("tls13-go-go-chacha20", &none, &["TLS without keys"]),
         ("tls12-go-go-aes128gcm-ecdsa", &none, &["TLS without keys"]),
-        ("tls11-openssl-cbc", &own, &["TLS of a version that is not read (1.1 and older)"]),
+        ("tls11-openssl-cbc", &own, &["TLS 1.1, which is not read"]),
+        ("tls11-openssl-cbc", &none, &["TLS 1.1, which is not read"]),
         ("edit-keylog-of-another-run", &own, &["TLS without a line in the key log"]),
         ("edit-mid-unreadable-tls12-go-go-gcm", &own, &["TLS whose handshake was not captured"]),
         ("edit-keylog-lacks-connections", &own, &["TLS without a line in the key log"]),
