@@ -12,7 +12,7 @@ use rpcscope_parsers::tls::keylog::Random;
 
 use super::keys::TLS_KEY_LOG;
 use super::sessions::{Sessions, Turns};
-use super::store::{Lines, RANDOM, Secrets, Store};
+use super::store::{Lines, RANDOM, Secrets, Store, Unusable};
 use crate::source::files;
 
 /// How often live runs look for new lines.
@@ -29,6 +29,8 @@ pub struct KeyLogs {
     store: Mutex<Store>,
     /// Secrets that the capture itself carries, for whoever reads its packets again.
     blocks: Mutex<Store>,
+    /// Lines of them that can't be used, of each reason the first.
+    unusable: Mutex<Vec<Unusable>>,
     /// That of the store.
     version: AtomicU64,
     /// When a live run looked last.
@@ -129,7 +131,13 @@ impl KeyLogs {
 
     /// Keeps the secrets that a capture carries.
     pub(super) fn keep_block(&self, text: &[u8]) {
-        lock(&self.blocks).text(text);
+        let unusable = lock(&self.blocks).text(text);
+        let mut all = lock(&self.unusable);
+        for one in unusable {
+            if !all.iter().any(|known| known.why == one.why) {
+                all.push(one);
+            }
+        }
     }
 
     /// Gives the secrets that the capture carries to `look`.
@@ -173,8 +181,9 @@ impl KeyLogs {
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
         let files = lock(&self.files);
+        let name = |file: &LogFile| file.path.to_string_lossy().replace(char::is_control, "\u{fffd}");
         let unread = files.iter().filter_map(|file| {
-            let name = file.path.to_string_lossy().replace(char::is_control, "\u{fffd}");
+            let name = name(file);
             match file.error.as_ref()? {
                 ErrorKind::NotFound => Some(format!("{name}: there was no such key log")),
                 ErrorKind::PermissionDenied => {
@@ -183,20 +192,21 @@ impl KeyLogs {
                 kind => Some(format!("{name}: the key log can't be read: {kind}")),
             }
         });
-        let counts = lock(&self.store).counts;
-        let forgotten = (counts.forgotten > 0).then(|| {
-            format!(
-                "the secrets of {} connections were forgotten: the key logs hold too many",
-                counts.forgotten
-            )
+        let forgotten = lock(&self.store).forgotten;
+        let forgotten = (forgotten > 0).then(|| {
+            format!("the secrets of {forgotten} connections were forgotten: the key logs hold too many")
         });
-        let malformed = (counts.malformed > 0).then(|| {
-            format!(
-                "{} of the key logs can't be read as such",
-                crate::text::counted(counts.malformed, "line")
-            )
+        let in_files = files.iter().flat_map(|file| {
+            file.lines.unusable().into_iter().map(move |Unusable { why, line, count }| {
+                let more = if count > 1 { format!(" ({count} such lines)") } else { String::new() };
+                format!("{}:{line}: {why}{more}", name(file))
+            })
         });
-        unread.chain(forgotten).chain(malformed).collect()
+        let in_blocks = lock(&self.unusable).clone();
+        let in_blocks = in_blocks
+            .into_iter()
+            .map(|Unusable { why, line, .. }| format!("secrets in the capture, line {line}: {why}"));
+        unread.chain(forgotten).chain(in_files).chain(in_blocks).collect()
     }
 }
 
@@ -365,6 +375,30 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         logs.read();
         assert_eq!((known(&logs).len(), logs.troubles().len()), (5, 0));
+    }
+
+    #[test]
+    fn lines_that_cannot_be_used_are_said_once_by_file_and_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let rsa = format!("RSA {} {}\n", "01".repeat(8), "02".repeat(48));
+        let short = format!("CLIENT_RANDOM {} {}", "03".repeat(32), "04".repeat(40));
+        std::fs::write(&path, format!("# a comment\n{rsa}{}{rsa}UNKNOWN 00 11\n{short}", line(1))).unwrap();
+        let logs = KeyLogs::new(std::slice::from_ref(&path), false);
+        logs.read();
+        logs.read();
+        let name = path.display();
+        let rsa = "RSA lines (pre-master secrets) are not supported; CLIENT_RANDOM lines are";
+        let expected = [
+            format!("{name}:2: {rsa} (2 such lines)"),
+            format!("{name}:6: the master secret is not 48 bytes long"),
+        ];
+        assert_eq!(logs.troubles(), expected);
+        assert_eq!(known(&logs), [1]);
+        for _ in 0..3 {
+            logs.keep_block(b"RSA 00 11");
+        }
+        assert_eq!(logs.troubles()[2..], [format!("secrets in the capture, line 1: {rsa}")]);
     }
 
     #[test]

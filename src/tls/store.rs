@@ -26,19 +26,27 @@ pub(super) struct Store {
     version: u64,
     /// Most connections, if fewer than usual.
     pub(super) most: Option<usize>,
-    /// Lines by what became of them.
-    pub(super) counts: Counts,
-}
-
-/// Lines of key logs that have no secret for a record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    /// Of labels that are not known, or not needed.
-    pub(super) other: u64,
-    /// Cut, or no such line.
-    pub(super) malformed: u64,
     /// Connections whose secrets were forgotten at the bound.
     pub(super) forgotten: u64,
+}
+
+/// Lines of one text that can't be used, for one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unusable {
+    pub(super) why: &'static str,
+    /// The number of the first one, from 1.
+    pub(super) line: u64,
+    pub(super) count: u64,
+}
+
+impl Unusable {
+    /// Adds line number `line` to `all`, which has one entry for each reason: there are few of them.
+    fn add(all: &mut Vec<Self>, why: &'static str, line: u64) {
+        match all.iter_mut().find(|known| known.why == why) {
+            Some(known) => known.count += 1,
+            None => all.push(Self { why, line, count: 1 }),
+        }
+    }
 }
 
 impl Store {
@@ -61,14 +69,14 @@ impl Store {
         self.order.iter().rev().filter_map(|random| Some((random, self.secrets.get(random)?)))
     }
 
-    /// Takes a line without its end. The latest line for a random and a label counts.
-    pub(super) fn line(&mut self, line: &[u8]) {
+    /// Takes a line without its end, and says why it can't be used. The latest line for a random and a label counts.
+    pub(super) fn line(&mut self, line: &[u8]) -> Result<(), &'static str> {
         match Line::read(line) {
-            Line::Nothing => {}
-            Line::Other => self.counts.other += 1,
-            Line::Malformed => self.counts.malformed += 1,
+            Line::Nothing | Line::Other => {}
+            Line::Unusable(why) => return Err(why),
             Line::Secret(label, random, secret) => self.add(label, random, secret),
         }
+        Ok(())
     }
 
     pub(super) fn add(&mut self, label: Label, random: Random, secret: Secret) {
@@ -77,7 +85,7 @@ impl Store {
                 && let Some(oldest) = self.order.pop_front()
             {
                 self.secrets.remove(&oldest);
-                self.counts.forgotten += 1;
+                self.forgotten += 1;
             }
             self.order.push_back(random);
             self.secrets.insert(random, vec![(label, secret)]);
@@ -92,9 +100,15 @@ impl Store {
         self.version += 1;
     }
 
-    /// Takes the whole text of a key log.
-    pub(super) fn text(&mut self, text: &[u8]) {
-        text.split(|byte| *byte == b'\n').for_each(|line| self.line(line));
+    /// Takes the whole text of a key log, and says which of its lines can't be used.
+    pub(super) fn text(&mut self, text: &[u8]) -> Vec<Unusable> {
+        let mut unusable = Vec::new();
+        for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
+            if let Err(why) = self.line(line) {
+                Unusable::add(&mut unusable, why, number);
+            }
+        }
+        unusable
     }
 }
 
@@ -105,6 +119,9 @@ pub(super) struct Lines {
     begun: zeroize::Zeroizing<Vec<u8>>,
     /// The line is too long: what is left of it is passed over.
     is_too_long: bool,
+    /// Lines that have ended.
+    count: u64,
+    unusable: Vec<Unusable>,
 }
 
 impl Lines {
@@ -119,10 +136,14 @@ impl Lines {
                 self.begun.extend_from_slice(part);
             }
             if is_whole {
-                if std::mem::take(&mut self.is_too_long) {
-                    store.counts.malformed += 1;
+                self.count += 1;
+                let taken = if std::mem::take(&mut self.is_too_long) {
+                    Err("the line is too long")
                 } else {
-                    store.line(&self.begun);
+                    store.line(&self.begun)
+                };
+                if let Err(why) = taken {
+                    Unusable::add(&mut self.unusable, why, self.count);
                 }
                 self.begun.clear();
             }
@@ -138,7 +159,16 @@ impl Lines {
 
     /// Another text begins.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { unusable: std::mem::take(&mut self.unusable), ..Self::default() };
+    }
+
+    /// The lines that can't be used, among them one without an end.
+    pub(super) fn unusable(&self) -> Vec<Unusable> {
+        let mut all = self.unusable.clone();
+        if let Line::Unusable(why) = Line::read(&self.begun) {
+            Unusable::add(&mut all, why, self.count + 1);
+        }
+        all
     }
 }
 
@@ -162,9 +192,10 @@ mod tests {
     #[test]
     fn the_latest_line_for_a_random_counts() {
         let mut store = Store::default();
-        store.text((line(1, 1) + &line(2, 2) + &line(1, 3)).as_bytes());
+        let unusable = store.text((line(1, 1) + &line(2, 2) + &line(1, 3)).as_bytes());
+        assert_eq!(unusable, []);
         assert_eq!((secret(&store, 1), secret(&store, 2), store.version()), (Some(3), Some(2), 3));
-        store.text(line(1, 3).as_bytes());
+        assert_eq!(store.text(line(1, 3).as_bytes()), []);
         assert_eq!(store.version(), 3, "nothing new");
     }
 
@@ -177,7 +208,7 @@ mod tests {
             lines.take_begun(&mut store);
             lines.take(&text.as_bytes()[cut..], &mut store);
             assert_eq!((secret(&store, 1), secret(&store, 2)), (Some(1), Some(2)), "{cut}");
-            assert_eq!(store.counts, Counts::default(), "{cut}");
+            assert_eq!(lines.unusable(), [], "{cut}");
         }
     }
 
@@ -189,7 +220,8 @@ mod tests {
         }
         assert!(lines.begun.capacity() <= 2 * MAX_LINE);
         lines.take(("\n".to_owned() + &line(1, 1)).as_bytes(), &mut store);
-        assert_eq!((secret(&store, 1), store.counts.malformed), (Some(1), 1));
+        let too_long = Unusable { why: "the line is too long", line: 1, count: 1 };
+        assert_eq!((secret(&store, 1), lines.unusable()), (Some(1), vec![too_long]));
     }
 
     #[test]
@@ -200,10 +232,7 @@ mod tests {
             random[..4].copy_from_slice(&number.to_be_bytes());
             store.add(Label::Master, random, Secret::new(&[1; 48]).unwrap());
         }
-        assert_eq!(
-            (store.order.len(), store.secrets.len(), store.counts.forgotten),
-            (MAX_RANDOMS, MAX_RANDOMS, 5)
-        );
+        assert_eq!((store.order.len(), store.secrets.len(), store.forgotten), (MAX_RANDOMS, MAX_RANDOMS, 5));
         assert!(store.find(&[0; 32]).is_none());
     }
 }

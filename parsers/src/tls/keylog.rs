@@ -64,9 +64,21 @@ pub enum Line {
     Nothing,
     /// A line whose label is not known, or names something that no record is protected with.
     Other,
-    /// A line of a known label that is no such line: cut, or not hexadecimal.
-    Malformed,
+    /// A line that should open records and can't, and why: a secret of another kind, or a known label without what belongs to it.
+    Unusable(&'static str),
 }
+
+/// Labels of secrets that open records in other ways, and what to say of them: those of NSS (its key log format of before RFC 9850), and
+/// those of QUIC (RFC 9850, section 2.2; older implementations write them so).
+const UNSUPPORTED: [(&[u8], &str); 4] = [
+    (b"RSA", "RSA lines (pre-master secrets) are not supported; CLIENT_RANDOM lines are"),
+    (
+        b"PMS_CLIENT_RANDOM",
+        "PMS_CLIENT_RANDOM lines (pre-master secrets) are not supported; CLIENT_RANDOM lines are",
+    ),
+    (b"QUIC_CLIENT_TRAFFIC_SECRET_0", "secrets of QUIC are not supported"),
+    (b"QUIC_SERVER_TRAFFIC_SECRET_0", "secrets of QUIC are not supported"),
+];
 
 impl Line {
     /// Reads a line without its end.
@@ -78,17 +90,23 @@ impl Line {
         }
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let label = words.next().unwrap_or_default();
-        let Some(label) = Label::ALL.into_iter().find(|known| known.name().as_bytes() == label) else {
-            return Self::Other;
+        let Some(known) = Label::ALL.into_iter().find(|known| known.name().as_bytes() == label) else {
+            let unsupported = UNSUPPORTED.iter().find(|(name, _)| *name == label);
+            return unsupported.map_or(Self::Other, |(_, why)| Self::Unusable(why));
         };
-        let (random, secret) = (words.next(), words.next());
-        let read = || {
-            let random = Secret::from_hex(random?)?.bytes().try_into().ok()?;
-            let secret = Secret::from_hex(secret?).filter(|secret| label.fits(secret.bytes().len()))?;
-            words.next().is_none().then_some(Self::Secret(label, random, secret))
+        let hex = |word: Option<&[u8]>| Secret::from_hex(word?);
+        let Some(random) = hex(words.next()).and_then(|random| random.bytes().try_into().ok()) else {
+            return Self::Unusable("the random of the ClientHello is not 32 bytes in hexadecimal");
         };
-        let mut read = read;
-        read().unwrap_or(Self::Malformed)
+        match hex(words.next()) {
+            None => Self::Unusable("the secret is not in hexadecimal"),
+            Some(secret) if !known.fits(secret.bytes().len()) => Self::Unusable(match known {
+                Label::Master => "the master secret is not 48 bytes long",
+                _ => "the secret is not 32 or 48 bytes long",
+            }),
+            Some(_) if words.next().is_some() => Self::Unusable("there is more than a label and two numbers"),
+            Some(secret) => Self::Secret(known, random, secret),
+        }
     }
 }
 
@@ -118,6 +136,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_line_that_cannot_be_used_says_why() {
+        let random = "11".repeat(32);
+        for (text, why) in [
+            (format!("RSA 0011223344556677 {}", "22".repeat(48)), "RSA lines"),
+            (format!("RSA Session-ID:11 Master-Key:{}", "22".repeat(48)), "RSA lines"),
+            (format!("PMS_CLIENT_RANDOM {random} {}", "22".repeat(48)), "PMS_CLIENT_RANDOM lines"),
+            (format!("QUIC_CLIENT_TRAFFIC_SECRET_0 {random} {}", "22".repeat(32)), "secrets of QUIC"),
+            (format!("CLIENT_RANDOM {random} {}", "22".repeat(47)), "the master secret is not 48 bytes long"),
+            (format!("SERVER_TRAFFIC_SECRET_0 {random} {}", "22".repeat(20)), "the secret is not 32 or 48"),
+            (format!("CLIENT_RANDOM {random}"), "the secret is not in hexadecimal"),
+            (format!("CLIENT_RANDOM {} {random}", &random[2..]), "the random of the ClientHello"),
+        ] {
+            let Line::Unusable(found) = Line::read(text.as_bytes()) else { panic!("{text}") };
+            assert!(found.starts_with(why), "{text}: {found}");
+        }
+    }
+
+    #[test]
     fn lines_are_read_in_every_form_that_peers_write() {
         let random = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
         let secret = "0f".repeat(48);
@@ -133,7 +169,7 @@ mod tests {
         for text in ["", "\r", "# TUPLE src=192.0.2.1 dst=192.0.2.2", "  # comment"] {
             assert_eq!(Line::read(text.as_bytes()), Line::Nothing, "{text}");
         }
-        for text in ["RSA 0011 2233", "EXPORTER_SECRET 00 11", "ECH_SECRET 00 11", "CLIENT_RANDOMX 00 11"] {
+        for text in ["EXPORTER_SECRET 00 11", "ECH_SECRET 00 11", "CLIENT_RANDOMX 00 11"] {
             assert_eq!(Line::read(text.as_bytes()), Line::Other, "{text}");
         }
         for text in [
@@ -145,7 +181,7 @@ mod tests {
             format!("CLIENT_TRAFFIC_SECRET_0 {random} {}", &secret[..40]),
             format!("CLIENT_RANDOM {random} {secret}{secret}"),
         ] {
-            assert_eq!(line(text.clone()), Line::Malformed, "{text}");
+            assert!(matches!(line(text.clone()), Line::Unusable(_)), "{text}");
         }
     }
 }
