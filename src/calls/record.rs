@@ -324,6 +324,9 @@ pub struct Call {
     /// Number of the packet with which its connection begins ([`Connection::first_packet`]): from there on it can be
     /// read again.
     pub connection: u64,
+    /// Nanoseconds from the SYN with which the caller opened its connection to [`Self::start`]; `u32::MAX` where they are more, or
+    /// where the SYN was not captured.
+    pub since_opening: u32,
     /// Where its packets were captured.
     pub capture_point: CapturePoint,
     /// TCP sequence numbers of the first byte of its request and of its answer, where they were captured: the same wherever
@@ -395,6 +398,7 @@ impl Call {
             bodies: None,
             packets: (uid.packet, uid.packet),
             connection: uid.packet,
+            since_opening: u32::MAX,
             capture_point: CapturePoint::default(),
             positions: [None; 2],
             callee_view: None,

@@ -7,6 +7,7 @@ use super::members::{Map, Member};
 use super::traits::hash;
 use super::wording;
 use crate::calls::record::{Call, Class};
+use crate::decode::Endpoint;
 
 /// Shortest error text whose repetition in another answer is evidence.
 const MIN_TEXT: usize = 4;
@@ -40,6 +41,18 @@ fn service(call: &Call) -> u64 {
     }
 }
 
+/// Longest time from the SYN to the first call of a connection that was opened for this call, nanoseconds: a few round trips, for
+/// TCP and TLS. A connection that was opened ahead of need waits longer for its first call.
+const OPENING: u32 = 50_000_000;
+
+/// When the caller opened a connection for this call, if it did. The caller had decided to make the call then, and its request
+/// left later by the time of the handshake. `used` are the connections of earlier calls.
+fn opened(member: &Member<'_>, used: &mut super::members::Set<(Endpoint, Endpoint)>) -> Option<i64> {
+    let call = member.call;
+    let is_first = used.insert((call.client, call.server));
+    (is_first && call.since_opening <= OPENING).then(|| member.traits.start - i64::from(call.since_opening))
+}
+
 /// Fills in the facts of a window and which texts contain each other.
 pub(super) fn find(members: &[Member<'_>], window: &mut Window) {
     let (mut services, mut operations) = (Numbers::default(), Numbers::default());
@@ -48,6 +61,7 @@ pub(super) fn find(members: &[Member<'_>], window: &mut Window) {
     // 0 stands for no error, and for no text.
     outcomes.of(0);
     texts.of(0);
+    let mut used = super::members::Set::default();
     let mut worded: Vec<String> = vec![String::new()];
     window.facts = members
         .iter()
@@ -75,6 +89,7 @@ pub(super) fn find(members: &[Member<'_>], window: &mut Window) {
                 code: outcome.code.filter(|_| failed),
                 text,
                 ending: ending(member),
+                opened: opened(member, &mut used),
                 failed,
             }
         })

@@ -346,6 +346,47 @@ fn a_hedge_that_lost_belongs_to_the_call_of_the_try_that_beat_it() {
     }
 }
 
+/// A service that makes a call 0.3 ms after each request; of two requests 2 ms apart it opens a connection for each call, and both
+/// calls leave when both connections are open. With what the records say of that, or without.
+fn connections_opened_for_calls(is_known: bool) -> Vec<Chain> {
+    let mut calls = Vec::new();
+    let mut add = |packet: u64, start: i64, child: i64, end: i64, opened: Option<i64>| {
+        let port = packet as u16;
+        calls.push(call(packet, start, end + MS * 3 / 10, endpoint(1, 1000 + port), endpoint(2, 80)));
+        let client = endpoint(2, if opened.is_some() { 5000 + port } else { 4000 });
+        let since_opening = opened.filter(|_| is_known).map_or(u32::MAX, |opened| (child - opened) as u32);
+        calls.push(Call { since_opening, ..call(packet + 1, child, end, client, endpoint(3, 80)) });
+    };
+    let made = MS * 3 / 10;
+    for n in 0..12 {
+        let start = n64(n) * 40 * MS;
+        add(n * 10 + 1, start, start + made, start + 10 * MS, None);
+    }
+    for n in 12..15 {
+        let (start, end) = (n64(n) * 40 * MS, n64(n) * 40 * MS + 15 * MS);
+        let second = start + 2 * MS;
+        add(n * 10 + 1, start, start + 5 * MS + 10_000, end, Some(start + made));
+        add(n * 10 + 4, second, start + 5 * MS, end, Some(second + made));
+    }
+    calls.sort_by_key(|call| (call.end, call.uid));
+    link(calls, Options::default())
+}
+
+#[test]
+fn a_call_was_decided_when_a_connection_was_opened_for_it() {
+    let sure = |chains: &[Chain]| {
+        let hops = chains.iter().flat_map(|chain| &chain.hops);
+        let confidences = hops.filter_map(|hop| hop.link).map(|link| link.confidence);
+        confidences.filter(|confidence| *confidence >= rpcscope::chains::FACT).count()
+    };
+    let chains = connections_opened_for_calls(true);
+    for packet in (12..15).flat_map(|n| [n * 10 + 1, n * 10 + 4]) {
+        assert_eq!(parent(&chains, packet + 1), Some(packet));
+    }
+    assert_eq!(sure(&chains), 18);
+    assert_eq!(sure(&connections_opened_for_calls(false)), 12, "nothing else distinguishes them");
+}
+
 #[test]
 fn a_failed_attempt_with_a_successful_retry_is_no_origin() {
     let root = call(1, 0, 20 * MS, endpoint(1, 1000), endpoint(2, 80));

@@ -247,6 +247,7 @@ impl Matcher {
             id: head.id.number(),
             packets: (at.origin.packet, at.now.packet),
             connection: at.flow.first.packet,
+            since_opening: since_opening(at, client),
             capture_point: key.capture_point,
             via: pending.via().cloned(),
             ..Call::new(uid, at.origin.time, key.endpoint(client), key.endpoint(client.other()))
@@ -784,6 +785,14 @@ fn count(waiting: &mut Pending, side: Side, at: At<'_>, part: &Part<'_>, how: Fi
     }
     waiting.answer_lost |= part.end_lost && side != waiting.client;
     waiting.reset_lost |= part.end_lost && side == waiting.client;
+}
+
+/// See [`Call::since_opening`].
+fn since_opening(at: At<'_>, client: Side) -> u32 {
+    if at.flow.opener != Some(client) || at.flow.first_by != client {
+        return u32::MAX;
+    }
+    u32::try_from(at.origin.time.0.saturating_sub(at.flow.first.time.0)).unwrap_or(u32::MAX)
 }
 
 fn initiator(side: Side, client: Side) -> Initiator {

@@ -505,6 +505,21 @@ fn uids_are_unique_within_a_packet() {
 }
 
 #[test]
+fn a_call_knows_how_long_ago_its_caller_opened_the_connection() {
+    let since = |opener: Option<Side>, pause: i64| {
+        let mut line = Line::new();
+        line.flow.opener = opener;
+        line.pass(pause);
+        line.say(CLIENT, unnamed(1));
+        line.calls()[0].since_opening
+    };
+    assert_eq!(since(Some(CLIENT), 2), 3_000_000);
+    assert_eq!(since(Some(CLIENT), 10_000), u32::MAX, "more than the number holds");
+    assert_eq!(since(None, 2), u32::MAX, "no SYN was captured");
+    assert_eq!(since(Some(SERVER), 2), u32::MAX, "the callee opened it");
+}
+
+#[test]
 fn unknown_names_of_different_connections_are_different() {
     let group = |first: u64| {
         let mut line = Line::new();

@@ -84,6 +84,8 @@ pub(crate) struct Facts {
     pub(crate) text: u32,
     /// How it ended.
     pub(crate) ending: Ending,
+    /// When its caller opened a connection for it, if it did, nanoseconds.
+    pub(crate) opened: Option<i64>,
     /// Whether it failed.
     pub(crate) failed: bool,
 }

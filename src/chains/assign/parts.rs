@@ -4,7 +4,7 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
 use super::sampler::{self, Effort};
-use super::{Belief, Edge, Facts, SETTLED, Solution, Window};
+use super::{Belief, Edge, Facts, SETTLED, Solution, Span, Window};
 
 /// The members of a window that belong to one host, and the possible pairs among them.
 #[derive(Default)]
@@ -197,6 +197,14 @@ impl Numbers {
     }
 }
 
+/// A child from the moment on at which its caller opened a connection for it, if it did.
+fn as_opened(child: Span, opened: Option<i64>) -> Span {
+    let start = opened.unwrap_or(child.start);
+    // Where the end is not known, it equals the start.
+    let end = if child.end == child.start { start } else { child.end };
+    Span { start, end, ..child }
+}
+
 /// A part as a window of its own. `local` are the new indices of its members; the `decided` edges are settled.
 fn cut_out(window: &Window, part: &Part, local: &[u32], decided: &HashMap<u32, f64, FixedState>) -> Window {
     let members = || part.members.iter().map(|&member| member as usize);
@@ -219,7 +227,9 @@ fn cut_out(window: &Window, part: &Part, local: &[u32], decided: &HashMap<u32, f
     Window {
         facts: facts.collect(),
         parents: members().map(|member| window.parents[member]).collect(),
-        children: members().map(|member| window.children[member]).collect(),
+        children: members()
+            .map(|member| as_opened(window.children[member], window.facts[member].opened))
+            .collect(),
         edges: edges.collect(),
         related: std::sync::Arc::clone(&window.related),
         joint: Vec::new(),

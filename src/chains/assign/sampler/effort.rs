@@ -17,23 +17,27 @@ pub(crate) struct Effort {
 impl Effort {
     /// What there is time for, as a share of the usual effort.
     pub(crate) fn of(share: f64) -> Self {
-        let usual = Self { hot: 20, settling: 6, counted: 8, starts: 8, full_starts: 3, hopeless: 1e-4 };
+        // Few long starts: where several explanations come into question, a short one stops at the first that it meets.
+        let usual = Self { hot: 30, settling: 10, counted: 14, starts: 5, full_starts: 2, hopeless: 1e-4 };
         if share >= 1.0 {
             return usual;
         }
-        let starts = (8.0 * share.sqrt()).round().clamp(1.0, 8.0);
-        let sweeps = (Self::SWEEPS * share / starts).clamp(Self::LEAST_SWEEPS, 34.0);
-        let part = |of: f64| (sweeps * of / 34.0).round().max(1.0) as usize;
-        let (hot, settling, counted) = (part(20.0), part(6.0), part(8.0));
+        let most = usual.starts as f64;
+        let starts = (most * share.sqrt()).round().clamp(1.0, most);
+        let of_start = Self::SWEEPS / most;
+        let sweeps = (Self::SWEEPS * share / starts).clamp(Self::LEAST_SWEEPS, of_start);
+        let part = |of: usize| (sweeps * of as f64 / of_start).round().max(1.0) as usize;
+        let (hot, settling, counted) = (part(usual.hot), part(usual.settling), part(usual.counted));
         let starts = starts as usize;
-        Self { hot, settling, counted, starts, full_starts: starts.min(3), hopeless: 1e-3 }
+        let full_starts = starts.min(usual.full_starts);
+        Self { hot, settling, counted, starts, full_starts, hopeless: 1e-3 }
     }
 
     /// Sweeps of the least effort.
     pub(crate) const LEAST_SWEEPS: f64 = 6.0;
 
     /// Sweeps of the usual effort in all.
-    pub(crate) const SWEEPS: f64 = 272.0;
+    pub(crate) const SWEEPS: f64 = 270.0;
 
     pub(super) fn total(&self) -> f32 {
         (self.starts * self.counted) as f32

@@ -24,7 +24,7 @@ use walk::Common;
 const STRAYS: f64 = 0.3;
 
 /// Probability that there are calls without a cause in the capture at all, where none came while nothing was in work.
-const UNSEEN: f64 = 0.1;
+const UNSEEN: f64 = 0.05;
 
 /// The same behind an address that several services share: who calls one of them is most likely another one, or comes from outside
 /// while none of them is in work.
