@@ -49,6 +49,9 @@ const SEALED_TIME: Duration = Duration::from_secs(30);
 /// How often, in packet time, idle connections are looked for.
 const TICK: Duration = Duration::from_secs(1);
 
+/// A time without any packet in which no connection counts as silent: each would have to be the one that says nothing more.
+const SILENCE: Duration = Duration::from_secs(60);
+
 /// Most open connections that are shown at a time.
 const MAX_OPEN_SHOWN: usize = 10_000;
 
@@ -175,6 +178,8 @@ pub struct Analyzer {
     open_connections: bool,
     shard: Shard,
     next_tick: Option<Timestamp>,
+    /// The end of the last [`SILENCE`].
+    resumed: Option<Timestamp>,
     /// The last packet, and the latest time so far.
     last: Stamp,
     /// The source waits for packets, and time passes meanwhile.
@@ -486,6 +491,7 @@ impl Analyzer {
             open_connections: options.open_connections,
             shard,
             next_tick: None,
+            resumed: None,
             last: Stamp::default(),
             waits: false,
             dropped: [0; 2],
@@ -498,6 +504,7 @@ impl Analyzer {
     pub fn batch(&mut self, batch: &Batch) {
         self.dropped[0] = self.dropped[0].max(batch.dropped);
         self.table.reserve(batch.reserved);
+        self.totals.shed_secrets = batch.dropped_secrets;
         self.take_keys(&batch.secrets);
         for group in batch.records.chunks(GROUP) {
             if let (Some(keys), Some(first)) = (&self.owner.keys, group.first()) {
@@ -582,6 +589,11 @@ impl Analyzer {
         let next = *self.next_tick.get_or_insert(now.time + TICK);
         let due = now.time >= next;
         if due {
+            if u128::from(now.time.since(next)) >= SILENCE.as_nanos() {
+                self.table.resume(now.time);
+                self.owner.matcher.resume(now.time);
+                self.resumed = Some(now.time);
+            }
             self.next_tick = Some(now.time + TICK);
             self.doubt();
             let before = self.owner.matcher.in_grace();
@@ -627,7 +639,11 @@ impl Analyzer {
     /// Moves what is ready to `outputs`, in order; everything if `all`. Returns the packet up to which nothing more will come.
     pub fn drain(&mut self, outputs: &mut Vec<Output>, all: bool) -> u64 {
         let start = outputs.len();
-        self.owner.matcher.release((!all).then_some(self.last), |call| outputs.push(Output::Call(call)));
+        let Self { owner, totals, resumed, .. } = self;
+        owner.matcher.release((!all).then_some(self.last), |call| {
+            totals.across_silence += u64::from(resumed.is_some_and(|resumed| call.lasts_across(resumed)));
+            outputs.push(Output::Call(call));
+        });
         let ready = if all {
             u64::MAX
         } else {

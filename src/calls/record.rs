@@ -351,6 +351,13 @@ pub struct CalleeView {
 }
 
 impl Call {
+    /// Whether it began before `time` and its answer did not.
+    #[must_use]
+    pub fn lasts_across(&self, time: Timestamp) -> bool {
+        self.start < time
+            && self.latency.is_some_and(|latency| self.start.0.saturating_add_unsigned(latency) >= time.0)
+    }
+
     /// A call of which nothing is known but its identity, when it began and between whom: not decided, nothing sent, its
     /// connection and itself within the packet of the identity.
     #[must_use]

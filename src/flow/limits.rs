@@ -13,7 +13,8 @@ pub struct Limits {
     pub in_full: usize,
     /// Connections held of which only the handshake was captured; one more ends the one that was silent for the longest time.
     pub handshakes: usize,
-    /// A TCP connection without a packet for this long is given up.
+    /// A TCP connection without a packet for this long is given up. Time in which no connection had one counts as nothing; see
+    /// [`Table::resume`](super::Table::resume).
     pub idle: Duration,
     /// The same for a pair of UDP ports.
     pub datagram_idle: Duration,
@@ -119,6 +120,8 @@ pub struct Shed {
     pub overflows: u64,
     /// TCP segments outside every window of their connection.
     pub out_of_window: u64,
+    /// Segments that stand behind newer ones of their connection and came too late to be read in their place.
+    pub late: u64,
     /// Repeated sightings of one datagram.
     pub repeats: u64,
 }
@@ -130,6 +133,7 @@ impl std::ops::AddAssign for Shed {
         self.heavy += other.heavy;
         self.overflows += other.overflows;
         self.out_of_window += other.out_of_window;
+        self.late += other.late;
         self.repeats += other.repeats;
     }
 }

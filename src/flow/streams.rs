@@ -15,6 +15,7 @@ use super::limits::Limits;
 use super::position::Position;
 use super::{End, Flow, Owner, Stamp};
 use crate::decode::{Segment, TcpFlags, TcpHead};
+use crate::time::Timestamp;
 
 /// How far before the next byte a segment may begin to be a late one of the same connection. Windows in use are smaller.
 const BEHIND: u64 = 64 << 20;
@@ -48,6 +49,8 @@ struct Reset {
     /// Sequence number before which its sender had acknowledged the other stream.
     read: Option<u32>,
     origin: Stamp,
+    /// Since when it waits.
+    since: Timestamp,
     segments: u64,
 }
 
@@ -203,7 +206,9 @@ impl Streams {
             let at = self.half(side).map(|half| half.next.near(head.seq));
             let segments = segments(to.flow);
             let origin = to.now;
-            self.reset.get_or_insert_with(|| Box::new(Reset { side, at, needs, read, origin, segments }));
+            let since = origin.time;
+            self.reset
+                .get_or_insert_with(|| Box::new(Reset { side, at, needs, read, origin, since, segments }));
         } else {
             let seq = head.seq.wrapping_add(u32::from(flags.syn));
             self.arrive(segment, seq, flags.fin, needs, to);
@@ -446,6 +451,18 @@ impl Streams {
         }
     }
 
+    /// The whole capture was silent until `now`: what could not come meanwhile is waited for from now on.
+    pub(super) fn resume(&mut self, now: Timestamp) {
+        for half in self.halves.iter_mut().flatten() {
+            if let Some(wait) = half.wait() {
+                half.set_wait(Some(HoleWait { time: wait.time.max(now), ..wait }));
+            }
+        }
+        if let Some(reset) = &mut self.reset {
+            reset.since = reset.since.max(now);
+        }
+    }
+
     /// The side whose hole has been waited for long enough.
     fn overdue<S, O>(&mut self, limits: &Limits, to: &Delivery<'_, S, O>) -> Option<Side> {
         let segments = segments(to.flow);
@@ -480,7 +497,7 @@ impl Streams {
         let Some(reset) = &self.reset else { return false };
         let complete = self.has_reached(reset.side, reset.at, to.flow)
             && self.has_reached(reset.side.other(), reset.needs, to.flow);
-        let waited = u128::from(to.now.time.since(reset.origin.time));
+        let waited = u128::from(to.now.time.since(reset.since));
         complete
             || segments(to.flow) - reset.segments >= limits.hole_segments
             || waited >= limits.hole_time.as_nanos()

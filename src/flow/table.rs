@@ -30,6 +30,13 @@ const WEIGHED_PART: usize = 16;
 /// What a segment may add to the memory of its connection, whatever its payload.
 const SEGMENT: u32 = 256;
 
+/// Datagrams that are older by less than this, in nanoseconds, than what was captured before them are not counted as late: queues of
+/// a network card differ by that.
+const DISORDER: u64 = 1_000_000;
+
+/// In nanoseconds.
+const MICROSECOND: u64 = 1_000;
+
 /// Memory of a connection of which only the handshake was captured, in bytes; a hash table may be half empty.
 pub(crate) const HANDSHAKE: usize = Lru::<Handshake>::NODE + 2 * (size_of::<Indexed>() + 1);
 
@@ -54,6 +61,9 @@ struct Entry<S> {
     tag: u32,
     /// The table's clock when it was moved to the back of its queue.
     touched: Timestamp,
+    /// The latest time of its segments up to the last one that did not simply continue its stream: microseconds since its
+    /// first segment, as far as they fit.
+    newest: u32,
     /// Its memory when it was weighed last.
     weight: usize,
     /// Payload that may come before the next time; see [`WEIGHED`].
@@ -68,6 +78,12 @@ impl<S> Entry<S> {
     fn grow(&mut self, payload: u64) -> bool {
         self.unweighed = self.unweighed.saturating_sub(payload as u32 + SEGMENT);
         self.unweighed == 0
+    }
+
+    /// The latest time of its segments.
+    fn newest(&self) -> Timestamp {
+        let known = u64::from(self.newest) * MICROSECOND;
+        self.flow.last.time.max(Timestamp(self.flow.first.time.0.saturating_add_unsigned(known)))
     }
 
     fn is_closed(&self) -> bool {
@@ -154,6 +170,8 @@ pub struct Table<S> {
     shed: Shed,
     /// The latest time of the capture so far.
     clock: Timestamp,
+    /// The end of the last time in which the whole capture was silent: no connection is silent for longer than since then.
+    resumed: Timestamp,
 }
 
 impl<S> Table<S> {
@@ -176,6 +194,7 @@ impl<S> Table<S> {
             weight: 0,
             unsettled: Vec::new(),
             clock: Timestamp::default(),
+            resumed: Timestamp(i64::MIN),
             shed: Shed::default(),
         }
     }
@@ -262,6 +281,25 @@ impl<S> Table<S> {
     #[inline]
     pub fn set_clock(&mut self, latest: Timestamp) {
         self.clock = self.clock.max(latest);
+    }
+
+    /// The whole capture was silent until `now`, or its clock was set forward. Which connections would have said something is not
+    /// known, so that all of them count as silent from now on, and holes as new. Takes time for each connection with holes, as a
+    /// tick does.
+    pub fn resume(&mut self, now: Timestamp) {
+        self.resumed = self.resumed.max(now);
+        for id in &self.unsettled {
+            if let Some(Entry { reassembly: Reassembly::Tcp(streams), .. }) = self.lru.get_mut(*id) {
+                streams.resume(now);
+            }
+        }
+    }
+
+    /// Whether a connection that was last heard of at `since` has been silent for `limit` nanoseconds. Nothing more is expected of
+    /// closed ones, so that all time counts for them.
+    fn is_silent(&self, queue: Queue, since: Timestamp, limit: u128, now: Stamp) -> bool {
+        let since = if queue == Queue::Lingering { since } else { since.max(self.resumed) };
+        u128::from(now.time.since(since)) >= limit
     }
 
     /// Takes the next segment of the capture.
@@ -353,6 +391,8 @@ impl<S> Table<S> {
                     return;
                 }
                 Judgement::Another => {
+                    let is_late = |entry: &Entry<S>| now.time < entry.newest();
+                    self.shed.late += u64::from(self.lru.get(id).is_some_and(is_late));
                     self.retire(id, End::Replaced, now, owner);
                     found = None;
                 }
@@ -543,7 +583,9 @@ impl<S> Table<S> {
         self.weight += weight;
         let touched = self.clock;
         // The first payload is a reason to weigh it.
-        let entry = Entry { flow, slot, reassembly, tag, touched, weight, unweighed: 0, listed: false };
+        let newest = 0;
+        let entry =
+            Entry { flow, slot, reassembly, tag, touched, newest, weight, unweighed: 0, listed: false };
         let id = self.lru.insert(entry, queue);
         self.index.insert_unique(spread(tag), Indexed { tag, id }, |indexed| spread(indexed.tag));
         id
@@ -553,6 +595,10 @@ impl<S> Table<S> {
     fn take<O: Owner<S>>(&mut self, id: u32, segment: &Segment<'_>, now: Stamp, owner: &mut O) {
         let Some(entry) = self.lru.get_mut(id) else { return };
         let was_closed = entry.is_closed();
+        let payload = segment.wire_len();
+        let (first, repeated) = (entry.flow.first.time, entry.flow.retransmissions);
+        let newest = entry.newest();
+        entry.newest = u32::try_from(newest.since(entry.flow.first.time) / MICROSECOND).unwrap_or(u32::MAX);
         let flow = &mut entry.flow;
         flow.count(segment, now);
         let mut to = Delivery { flow, slot: &mut entry.slot, owner, now };
@@ -586,7 +632,19 @@ impl<S> Table<S> {
             }
             _ => {}
         }
-        let payload = segment.wire_len();
+        let begins = matches!(&segment.transport, Transport::Tcp(head) if head.flags.syn)
+            && entry.flow.bytes != [0; 2];
+        if (payload > 0 || begins) && now.time < newest {
+            self.shed.late += u64::from(match &entry.reassembly {
+                // What was before all that was read, the handshake too, or is behind the end.
+                Reassembly::Tcp(_) if now.time < first || was_closed => true,
+                // What was given up as lost, as far as can be known.
+                Reassembly::Tcp(_) => entry.flow.gaps > 0 && entry.flow.retransmissions > repeated,
+                Reassembly::Udp(_) => {
+                    newest.since(now.time) >= DISORDER && entry.flow.retransmissions == repeated
+                }
+            });
+        }
         let mut is_due = payload > 0 && entry.grow(payload);
         if entry.is_closed() && !was_closed {
             is_due = true;
@@ -635,14 +693,13 @@ impl<S> Table<S> {
 
     /// Removes those that have been silent for `limit` nanoseconds.
     fn expire<O: Owner<S>>(&mut self, queue: Queue, limit: u128, now: Stamp, owner: &mut O) {
-        let silent = |since: Timestamp| u128::from(now.time.since(since)) >= limit;
         let mut next = self.lru.front(queue);
         while let Some(id) = next
             && let Some(entry) = self.lru.get(id)
-            && silent(entry.touched)
+            && self.is_silent(queue, entry.touched, limit, now)
         {
             next = self.lru.behind(id);
-            if queue == Queue::Lingering || silent(entry.flow.last.time) {
+            if queue == Queue::Lingering || self.is_silent(queue, entry.flow.last.time, limit, now) {
                 self.retire(id, End::Idle, now, owner);
             }
         }
@@ -650,7 +707,7 @@ impl<S> Table<S> {
 
     /// The same for handshakes that stay alone.
     fn expire_handshakes<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
-        let silent = |since: Timestamp| u128::from(now.time.since(since)) >= self.limits.idle.as_nanos();
+        let silent = |since: Timestamp| self.is_silent(Queue::Open, since, self.limits.idle.as_nanos(), now);
         let mut old = Vec::new();
         let mut next = self.handshakes.front(Queue::Open);
         while let Some(id) = next

@@ -290,6 +290,14 @@ impl Capture {
         self
     }
 
+    fn resume(&mut self) -> &mut Self {
+        self.table.resume(Timestamp(self.now));
+        if let Some((table, _)) = &mut self.general {
+            table.resume(Timestamp(self.now));
+        }
+        self
+    }
+
     fn end(mut self) -> Recorder {
         let stamp = self.stamp();
         self.table.finish(stamp, &mut self.seen);
@@ -892,6 +900,69 @@ fn a_connection_in_use_does_not_expire() {
     assert_eq!(capture.table.len(), 1);
     capture.wait(Duration::from_secs(1));
     assert_eq!(capture.table.len(), 0);
+}
+
+#[test]
+fn time_in_which_the_whole_capture_was_silent_ends_nothing() {
+    let mut capture = Capture::new();
+    let mut talk = Talk::new([1, 2]);
+    talk.say(A, b"first").say(A, b"lost").say(A, b"third").say(B, b"answer").say(A, b"more");
+    let (lost, last) = (4, talk.sent.len() - 1);
+    capture.feed(talk.sent[..last].iter().enumerate().filter(|(at, _)| *at != lost).map(|(_, sent)| sent));
+    capture.now += 3_600_000 * MS;
+    capture.resume().wait(Duration::ZERO);
+    capture.feed([&talk.sent[lost], &talk.sent[last]]);
+    capture.wait(Duration::from_secs(299));
+    assert_eq!(capture.table.len(), 1);
+    let said =
+        [Open, Data(A, b"firstlostthird".to_vec()), Data(B, b"answer".to_vec()), Data(A, b"more".to_vec())];
+    assert_eq!(capture.seen.events, said);
+    capture.wait(Duration::from_secs(1));
+    assert_eq!(capture.table.len(), 0, "silent since then");
+}
+
+#[test]
+fn a_reset_waits_on_after_the_whole_capture_was_silent() {
+    let mut capture = Capture::new();
+    let mut talk = Talk::new([1, 2]);
+    talk.say(A, b"ask").say(B, b"answer").push(A, "RA", b"");
+    capture.feed([0, 1, 2, 3, 5].map(|at| &talk.sent[at]));
+    capture.now += 3_600_000 * MS;
+    capture.resume().wait(Duration::ZERO);
+    capture.feed([&talk.sent[4]]);
+    let said = [Open, Data(A, b"ask".to_vec()), Data(B, b"answer".to_vec()), Event::End(A, End::Rst)];
+    assert_eq!(capture.seen.events[..4], said);
+}
+
+#[test]
+fn segments_too_late_for_their_place_are_counted() {
+    let mut talk = Talk::new([1, 2]);
+    talk.say(A, b"first?").say(B, b"first!").say(A, b"second?").say(B, b"second!");
+    talk.push(A, "RA", b"");
+    let late = |order: &[usize]| {
+        let mut capture = Capture::new();
+        for at in order {
+            capture.now = 100 * MS + *at as i64 * MS;
+            capture.feed([&talk.sent[*at]]);
+        }
+        capture.table.shed().late
+    };
+    assert_eq!(late(&[0, 1, 2, 3, 4, 5, 6, 7]), 0);
+    assert_eq!(late(&[0, 2, 1, 4, 3, 6, 5, 7]), 0, "each is read in its place");
+    assert_eq!(late(&[0, 1, 2, 3, 7, 4, 5, 6]), 0, "the reset waits for them");
+    assert_eq!(late(&[5, 6, 0, 1, 2, 3, 4, 7]), 4, "the handshake and the data before what was read first");
+    assert_eq!(late(&[5, 6, 7, 3, 4]), 2, "data of one that has ended");
+    let mut capture = Capture::new();
+    capture.feed(&Talk::three_calls([1_000_000, 2_000_000]));
+    capture.now = 0;
+    capture.feed(&talk.sent);
+    assert_eq!(capture.table.shed().late, 1, "a connection whose place another one has taken");
+    let mut capture = Capture::new();
+    capture.now = 10 * MS;
+    capture.datagram(B, 1, b"answer");
+    capture.now -= MS;
+    capture.datagram(A, 2, b"request");
+    assert_eq!(capture.table.shed().late, 1);
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::source::{LinkType, SourceError};
 use crate::text::{counted, duration, thousands};
 use crate::time::Timestamp;
 
-/// How much older a packet may be than one before it, in nanoseconds: interfaces and files that are merged differ by less,
-/// and nothing depends on smaller differences.
+/// How much older a packet may be than one before it, in nanoseconds: interfaces and files that are merged differ by less.
+/// Where a smaller difference changes what is read of a connection, its segments are counted as [`late`](Shed::late).
 const BACKWARDS: u64 = 1_000_000_000;
 
 /// A time without packets, in nanoseconds, that is more likely a clock that was set than a pause: 30 days.
@@ -36,6 +36,8 @@ pub struct Totals {
     pub backwards: (u64, u64),
     /// The longest time without a packet, in nanoseconds.
     pub pause: u64,
+    /// Calls whose answer began only when the whole capture had been silent for a minute or more, or its clock was set forward.
+    pub across_silence: u64,
     /// Calls decided, before any filter. Counted by whoever receives them, because several captures may show one call.
     pub calls: u64,
     /// Connections seen.
@@ -50,6 +52,8 @@ pub struct Totals {
     pub shed: Shed,
     /// Pending calls dropped because too many of one connection waited.
     pub shed_calls: u64,
+    /// Blocks of secrets that were not kept because those of all files together would take too much.
+    pub shed_secrets: u64,
     /// Live: start of the oldest pending call, as of the last second.
     pub oldest_open: Option<Timestamp>,
     /// Bytes read of bytes in all, where the end is known.
@@ -188,6 +192,7 @@ impl Totals {
     pub(super) fn add(&mut self, other: &Self) {
         self.connections += other.connections;
         self.gaps += other.gaps;
+        self.across_silence += other.across_silence;
         self.without_calls.merge_all(&other.without_calls);
         self.undecodable.merge_all(&other.undecodable);
         self.shed += other.shed;
@@ -265,8 +270,8 @@ impl Totals {
 
     /// What was dropped at a bound or passed over, by kind.
     #[must_use]
-    pub fn shed_by_kind(&self) -> [ShedKind; 7] {
-        let Shed { evicted, handshakes, heavy, overflows, out_of_window, repeats } = self.shed;
+    pub fn shed_by_kind(&self) -> [ShedKind; 9] {
+        let Shed { evicted, handshakes, heavy, overflows, out_of_window, late, repeats } = self.shed;
         let kind = |name, words, count| ShedKind { name, words, count };
         [
             kind("connections", "connections evicted because too many were open (--max-memory)", evicted),
@@ -279,6 +284,16 @@ impl Totals {
             kind("calls", "pending calls dropped because too many of one connection waited", self.shed_calls),
             kind("overflows", "gaps given up early because too many bytes waited behind them", overflows),
             kind("out_of_window", "segments outside the window of their connection", out_of_window),
+            kind(
+                "late",
+                "segments that stand behind newer ones of their connection, too late to be read in their place (reordercap sorts a file)",
+                late,
+            ),
+            kind(
+                "secrets",
+                "blocks of TLS secrets in pcapng files not kept because all together are too large",
+                self.shed_secrets,
+            ),
             // Interfaces that see a packet twice have many: no loss.
             kind("repeated_datagrams", "", repeats),
         ]
@@ -304,12 +319,17 @@ impl Totals {
         });
         let leap = (self.pause >= LEAP).then(|| {
             let pause = duration(self.pause);
-            format!("the time leaps ahead by {pause} between two packets: connections that were open there count as idle")
+            format!("the time leaps ahead by {pause} between two packets")
         });
-        match (back, leap) {
-            (Some(back), Some(leap)) => Some(format!("{back}; {leap}")),
-            (back, leap) => back.or(leap),
-        }
+        let across = (self.across_silence > 0).then(|| {
+            format!(
+                "{} while no packet at all was captured for a minute or more, or the clock was set forward: latencies and late answers \
+                 are by the clock",
+                if self.across_silence == 1 { "1 call waited".to_owned() } else { format!("{} calls waited", thousands(self.across_silence)) }
+            )
+        });
+        let all: Vec<_> = [back, leap, across].into_iter().flatten().collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// All that was dropped at a bound or could not be decoded.
@@ -319,6 +339,7 @@ impl Totals {
             + self.shed.heavy
             + self.shed_calls
             + self.shed.overflows
+            + self.shed_secrets
             + self.undecodable.sum().amount
     }
 }
@@ -414,11 +435,11 @@ mod tests {
     fn every_kind_of_loss_has_a_key_and_a_count() {
         let mut totals = totals();
         totals.shed =
-            Shed { evicted: 1, handshakes: 2, heavy: 3, overflows: 4, out_of_window: 5, repeats: 6 };
-        totals.shed_calls = 7;
+            Shed { evicted: 1, handshakes: 2, heavy: 3, overflows: 4, out_of_window: 5, late: 6, repeats: 7 };
+        (totals.shed_calls, totals.shed_secrets) = (8, 9);
         let mut counts = totals.shed_by_kind().map(|kind| kind.count);
         counts.sort_unstable();
-        assert_eq!(counts, [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(counts, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
     }
 
     #[test]

@@ -339,6 +339,7 @@ impl Source for FileSource {
         out.now = None;
         let secrets = self.shared.secrets();
         out.secrets.clear();
+        out.dropped_secrets = self.shared.dropped_secrets();
         if let Some(new) = secrets.get(self.given..).filter(|new| !new.is_empty()) {
             out.secrets.extend_from_slice(new);
             self.given = secrets.len();

@@ -109,6 +109,8 @@ pub struct Batch {
     pub dropped: u64,
     /// Secrets that the capture carries and that were found since the last batch.
     pub secrets: Vec<files::Secrets>,
+    /// Blocks of secrets that were not kept so far, because all together would take too much.
+    pub dropped_secrets: u64,
     /// Bytes read of bytes in all, after this batch; filled in by the pipeline from [`Source::progress`].
     pub progress: Option<(u64, u64)>,
     /// Bytes of memory that unpacking and secrets take at this point of the capture. In the batch, so that what is shed for them depends
@@ -146,6 +148,7 @@ impl Batch {
         self.now = None;
         self.dropped = 0;
         self.secrets.clear();
+        self.dropped_secrets = 0;
         self.progress = None;
         self.reserved = 0;
     }

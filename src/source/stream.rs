@@ -30,6 +30,8 @@ pub(super) struct Shared {
     names: Vec<Option<String>>,
     secrets: Vec<Secrets>,
     secret_bytes: usize,
+    /// Blocks of them that were not kept.
+    dropped_secrets: u64,
     /// Most of them, if less than usual.
     max_secrets: Option<usize>,
 }
@@ -60,7 +62,14 @@ impl Shared {
         if self.secret_bytes + data.len() <= self.max_secrets.unwrap_or(MAX_SECRETS).min(MAX_SECRETS) {
             self.secret_bytes += data.len();
             self.secrets.push(Secrets { kind, data: data.to_vec() });
+        } else {
+            self.dropped_secrets += 1;
         }
+    }
+
+    /// Blocks of decryption secrets for which there was no room.
+    pub(super) fn dropped_secrets(&self) -> u64 {
+        self.dropped_secrets
     }
 
     /// The name of the interface with this number, where the file gave one.

@@ -204,6 +204,33 @@ fn pcapng_of_both_byte_orders() {
 }
 
 #[test]
+fn secrets_beyond_their_bound_are_counted() {
+    let folder = Folder::new();
+    let secrets = |len: u32| {
+        let data = vec![b'x'; len as usize];
+        block(false, 10, &[&word(false, 0x544c_534b)[..], &word(false, len), &data].concat())
+    };
+    let bytes = [
+        section(false),
+        interface(false, 1, 0, &[]),
+        secrets(8),
+        secrets(4),
+        enhanced(false, 0, 1, b"packet"),
+        secrets(4),
+        secrets(1),
+        enhanced(false, 0, 2, b"packet"),
+    ]
+    .concat();
+    let options = Options { max_secrets: Some(12), ..Options::default() };
+    let mut source = open(&[folder.file("x", &bytes)], options);
+    let (mut batch, mut dropped) = (Batch::default(), 0);
+    while source.next_batch(&mut batch).unwrap() {
+        dropped = batch.dropped_secrets;
+    }
+    assert_eq!((source.secrets().len(), dropped), (2, 2));
+}
+
+#[test]
 fn time_resolutions() {
     let folder = Folder::new();
     for (resolution, ticks, expected) in [

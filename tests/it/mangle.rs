@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod clock;
 mod direction;
 pub(crate) mod file;
 pub(crate) mod frame;

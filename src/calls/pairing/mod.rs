@@ -42,6 +42,7 @@ use super::record::{Call, CallKind, Class, Finding, GoAwayNote, Initiator, Name,
 use super::trace;
 use crate::decode::{Endpoint, Network};
 use crate::flow::{End, Flow, Stamp};
+use crate::time::Timestamp;
 
 /// How long a decided call stays within reach of what still comes.
 pub const GRACE_PERIOD: Duration = Duration::from_millis(100);
@@ -115,6 +116,8 @@ pub struct Matcher {
     bodies: Held,
     /// Calls that were given up because too many waited.
     pub shed: u64,
+    /// The end of the last time in which the whole capture was silent.
+    resumed: Option<Timestamp>,
 }
 
 impl Matcher {
@@ -135,6 +138,11 @@ impl Matcher {
     pub fn with_bodies(mut self, wanted: bool) -> Self {
         self.bodies.wanted = wanted;
         self
+    }
+
+    /// The whole capture was silent until `now`, or its clock was set forward: calls that waited then do so from now on.
+    pub fn resume(&mut self, now: Timestamp) {
+        self.resumed = Some(now);
     }
 
     /// Descriptions that passed by since the last time, up to the packet `ready`.
@@ -687,7 +695,12 @@ impl Matcher {
             return;
         }
         pending.looked = at.now.time;
-        let tired = |waiting: &Pending| !waiting.stream && waiting.call.start + PATIENCE < at.now.time;
+        let resumed = self.resumed;
+        let tired = |waiting: &Pending| {
+            !waiting.stream
+                && resumed.map_or(waiting.call.start, |resumed| waiting.call.start.max(resumed)) + PATIENCE
+                    < at.now.time
+        };
         for waiting in pending.take_where(tired) {
             self.broken(at, pending, waiting, Ending::Silence);
         }

@@ -1,0 +1,73 @@
+//! Clocks that are set while a capture runs, and files whose pieces were put together in the wrong order.
+
+use rpcscope::pipeline::Totals;
+use serde_json::Value;
+
+use super::frame::{Captured, Frame};
+use super::wrap::{self, Wrap};
+use super::{Complaints, Memory, Original, bundled, essences, of_frames, one_thread};
+use crate::support;
+
+const HOUR: i64 = 3600 * 1_000_000_000;
+
+/// What a record claims: all but its findings. One of them (an error beside a message) depends on the order in which both
+/// directions speak, which no sequence number says.
+fn claims(records: &[Value]) -> Vec<String> {
+    let without_findings = |record: &Value| {
+        let mut record = record.clone();
+        record["findings"] = Value::Null;
+        record
+    };
+    essences(&records.iter().map(without_findings).collect::<Vec<_>>())
+}
+
+/// The calls of frames, and what is said of the whole.
+fn read(frames: &[Frame]) -> (Vec<String>, Totals) {
+    let packets: Vec<Captured> = frames.iter().flat_map(|frame| wrap::wrap(frame, Wrap::Ethernet)).collect();
+    let (outputs, totals) = support::outputs(&mut Memory { packets, at: 0 }, &one_thread());
+    let calls: Vec<_> = outputs.iter().filter_map(support::call_record).collect();
+    (claims(&calls), totals)
+}
+
+/// No connection ends and no hole is given up because the clock leaps over the time that they may wait.
+#[test]
+fn a_clock_that_is_set_forward_changes_no_call() {
+    let mut complaints = Complaints::default();
+    for (at, original) in bundled().iter().enumerate() {
+        let from = original.frames.len() * (1 + at % 3) / 4;
+        let moved = |(index, frame): (usize, &Frame)| {
+            let leap = if index < from { 0 } else { HOUR };
+            Frame { time: frame.time + leap, ..frame.clone() }
+        };
+        let frames: Vec<Frame> = original.frames.iter().enumerate().map(moved).collect();
+        let found = essences(&of_frames(&frames));
+        complaints.same(&original.name, "an hour ahead", &essences(&original.calls), &found);
+    }
+    complaints.none();
+}
+
+/// What is read differently than from the ordered file is said, however small the difference of the times is.
+#[test]
+fn pieces_in_the_wrong_order_are_said_where_they_change_calls() {
+    let (mut changed, mut complaints) = (0, Complaints::default());
+    for Original { name, frames, calls } in bundled() {
+        let calls = claims(calls);
+        let third = frames.len() / 3;
+        let (_, ordered) = read(frames);
+        for order in [[2, 0, 1], [0, 2, 1], [1, 0, 2]] {
+            let piece = |index: usize| {
+                let end = if index == 2 { frames.len() } else { (index + 1) * third };
+                &frames[index * third..end]
+            };
+            let (found, totals) = read(&order.map(piece).concat());
+            if found != calls {
+                changed += 1;
+                if totals.remarks() == ordered.remarks() {
+                    complaints.same(name, &format!("pieces {order:?}"), &calls, &found);
+                }
+            }
+        }
+    }
+    complaints.none();
+    assert!(changed > 20, "{changed} captures show what the order is for");
+}
