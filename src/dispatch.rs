@@ -208,6 +208,23 @@ impl Conversation {
         self
     }
 
+    /// From here on, its session emits the bodies of messages too, each up to so many bytes. Of HTTP/2, those of the streams that begin later.
+    pub fn collect_bodies(&mut self, limit: NonZeroU32) {
+        let bodies = Wanted::Bodies(limit);
+        match &mut self.state {
+            State::Silent { wanted, .. } => *wanted = bodies,
+            State::Undecided(kept) => kept.wanted = bodies,
+            State::Known { session, awaited, .. } => {
+                session.collect_bodies(limit.get() as usize);
+                if let Some(awaited) = awaited {
+                    awaited.wanted = bodies;
+                }
+            }
+            State::Tls(layered) => layered.inner.collect_bodies(limit),
+            State::Foreign { .. } | State::Over { .. } => {}
+        }
+    }
+
     /// Offset of the first byte of each side that its session was given; `None` as long as its protocol is not known.
     #[must_use]
     pub fn read_from(&self) -> Option<[u64; 2]> {

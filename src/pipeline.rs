@@ -81,6 +81,8 @@ pub struct Options {
     pub decode_as: Vec<DecodeAs>,
     /// Decodes the bodies of messages, if they are wanted.
     pub bodies: Option<Arc<BodyDecoder>>,
+    /// Bodies are read only after this was set from outside; `None`: from the beginning.
+    pub bodies_from: Option<Arc<AtomicBool>>,
     /// Bounds of the connection table.
     pub limits: Limits,
     /// Called for every new connection, in the thread that analyses it.
@@ -104,6 +106,7 @@ impl Default for Options {
             open_connections: false,
             decode_as: Vec::new(),
             bodies: None,
+            bodies_from: None,
             limits: Limits::default(),
             on_open: None,
             lookahead: LOOKAHEAD,
@@ -184,6 +187,8 @@ pub struct Analyzer {
     last: Stamp,
     /// The source waits for packets, and time passes meanwhile.
     waits: bool,
+    /// Bodies that are not read yet: set once they are wanted, and the most bytes of each.
+    later_bodies: Option<(Arc<AtomicBool>, NonZeroU32)>,
     /// Packets that the source has dropped, and those of which the pending calls know.
     dropped: [u64; 2],
     /// The lines of key logs that are known to the connections.
@@ -472,15 +477,16 @@ impl Analyzer {
     pub fn new(options: &Options, shard: Shard) -> Self {
         let room = options.limits.memory / SEALED_PART;
         let keys = options.key_logs.clone().map(|logs| Arc::new(Keys::new(logs, room)));
+        let limit = options.bodies.as_ref().map(|bodies| bodies.limit());
+        let later_bodies = options.bodies_from.clone().zip(limit);
+        let bodies = limit.filter(|_| later_bodies.is_none());
         Self {
             decoder: Decoder::of(shard),
             table: Table::new(options.limits),
             owner: Stages {
-                matcher: Matcher::new(options.metadata)
-                    .marking(options.marks)
-                    .with_bodies(options.bodies.is_some()),
+                matcher: Matcher::new(options.metadata).marking(options.marks).with_bodies(bodies.is_some()),
                 decode_as: options.decode_as.clone(),
-                bodies: options.bodies.as_ref().map(|bodies| bodies.limit()),
+                bodies,
                 connections: options.connections,
                 closed: Vec::new(),
                 on_open: options.on_open.clone(),
@@ -494,6 +500,7 @@ impl Analyzer {
             resumed: None,
             last: Stamp::default(),
             waits: false,
+            later_bodies,
             dropped: [0; 2],
             lines: 0,
             totals: Totals::default(),
@@ -506,6 +513,7 @@ impl Analyzer {
         self.table.reserve(batch.reserved);
         self.totals.shed_secrets = batch.dropped_secrets;
         self.take_keys(&batch.secrets);
+        self.look_for_bodies();
         for group in batch.records.chunks(GROUP) {
             if let (Some(keys), Some(first)) = (&self.owner.keys, group.first()) {
                 keys.reach(first.number);
@@ -541,6 +549,17 @@ impl Analyzer {
         let lines = keys.lines();
         if std::mem::replace(&mut self.lines, lines) != lines {
             self.owner.wake(&mut self.table, self.last);
+        }
+    }
+
+    /// Lets all sessions collect bodies if these were asked for since the last batch.
+    fn look_for_bodies(&mut self) {
+        let asked = self.later_bodies.take_if(|(asked, _)| asked.load(Ordering::Relaxed));
+        let Some((_, limit)) = asked else { return };
+        self.owner.bodies = Some(limit);
+        self.owner.matcher.collect_bodies();
+        for slot in self.table.slots_mut() {
+            slot.conversation.collect_bodies(limit);
         }
     }
 

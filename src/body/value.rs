@@ -46,6 +46,23 @@ impl Value {
         }
     }
 
+    /// Memory that it takes beside its own size, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::UInt(_) | Self::Float(_) => 0,
+            Self::Text(text) => text.capacity(),
+            Self::Raw(bytes) => bytes.capacity(),
+            Self::List(values) => {
+                values.capacity() * size_of::<Self>() + values.iter().map(Self::memory).sum::<usize>()
+            }
+            Self::Object(fields) => {
+                let inside = fields.iter().map(|(name, value)| name.capacity() + value.memory());
+                fields.capacity() * size_of::<(String, Self)>() + inside.sum::<usize>()
+            }
+        }
+    }
+
     /// Appends it as JSON in one line.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match self {

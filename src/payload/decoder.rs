@@ -26,6 +26,20 @@ pub struct Payload {
     pub shown: bool,
 }
 
+impl Payload {
+    /// Memory that it takes beside its own size, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let messages = [&self.request, &self.response];
+        let decoded = messages.into_iter().flatten().map(|message| {
+            let names = message.type_name.as_ref().map_or(0, String::capacity);
+            size_of::<Decoded>() + names + message.value.memory()
+        });
+        let values = [&self.exception, &self.error].into_iter().flatten().map(Value::memory);
+        decoded.sum::<usize>() + values.sum::<usize>()
+    }
+}
+
 /// Decodes bodies.
 #[derive(Debug)]
 pub struct BodyDecoder {

@@ -100,6 +100,12 @@ impl Bodies {
         self.size + self.status.as_ref().map_or(0, Vec::len)
     }
 
+    /// Memory that all of it takes once it is decoded, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.size() + self.payload.memory()
+    }
+
     /// Takes the bodies as sent out.
     pub fn take_messages(&mut self) -> Vec<(bool, RawBody)> {
         self.size = 0;

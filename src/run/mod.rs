@@ -1,5 +1,6 @@
 //! The commands: they connect sources, pipeline and outputs, and return the exit status. [`runner`] holds what they share.
 
+mod bodies;
 mod calls;
 mod chains;
 mod embed;

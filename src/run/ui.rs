@@ -8,19 +8,22 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
 
+use super::bodies::Again;
 use super::chains::LIVE_PATIENCE;
 use super::evidence::Packets;
 use super::linking::Linking;
 use super::memory::Shares;
-use super::runner::{self, Consumer, Opening, Report};
+use super::runner::{self, Consumer, Opening, Report, Run};
 use super::{Failure, Status, complain};
 use crate::calls::{Call, record::Connection};
 use crate::chains::{self, Engine};
-use crate::cli::{Color, View};
+use crate::cli::{Color, Input, View};
 use crate::pipeline::Totals;
 use crate::source::Ring;
 use crate::source::live::Counters;
-use crate::tui::{self, Colors, DetailSource, NewFile, PacketExport, Progress, TuiOptions, Update};
+use crate::tui::{
+    self, BodySource, Colors, DetailSource, NewFile, PacketExport, Progress, TuiOptions, Update,
+};
 
 /// Capacity of the update channel; when it is full, reading waits.
 const QUEUE: usize = 64;
@@ -48,7 +51,8 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     run.options.limits = shares.limits();
     let (keys, bodies) = (run.options.key_logs.clone(), Arc::clone(&run.bodies));
     let packets = Packets::of(&run.source, &view.input, ring, keys, bodies);
-    let read_bodies = run.options.bodies.clone();
+    let decoder = run.options.bodies.clone();
+    let bodies = body_source(&mut run, &view.input);
     let stop = Arc::clone(&run.source.stop);
     let (updates, shown) = bounded(QUEUE);
     // Linking works best on a whole file, but an endless input can't wait for its end.
@@ -69,7 +73,7 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     let must_end = view.input.is_endless() || view.input.write.is_some();
     let reading =
         Reading::spawn(updates, stop, must_end, move |report| run.reporting_to(report).drive(&mut feed))?;
-    let options = TuiOptions { bodies: read_bodies, ..ui_options(view, shares.history, packets, new_file) };
+    let options = TuiOptions { decoder, bodies, ..ui_options(view, shares.history, packets, new_file) };
     let shown = tui::run(shown, options);
     let ended = reading.end();
     shown.map_err(|error| {
@@ -80,6 +84,22 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
         })
     })?;
     ended
+}
+
+/// Where the bodies of calls come from if nothing asks for them at the start.
+fn body_source(run: &mut Run, input: &Input) -> BodySource {
+    if run.options.bodies.is_some() {
+        return BodySource::WithCalls;
+    }
+    // A growing file has no end after which it could be read again.
+    if run.source.reread.is_some() && !input.follow {
+        let again = Again::of(input, &run.source, &run.options, &run.bodies);
+        return BodySource::Again(Box::new(move || again.begin()));
+    }
+    let asked = Arc::new(AtomicBool::new(false));
+    run.options.bodies_from = Some(Arc::clone(&asked));
+    run.read_bodies();
+    BodySource::FromNowOn(Box::new(move || asked.store(true, Ordering::Relaxed)))
 }
 
 fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, new_file: NewFile) -> TuiOptions {
@@ -93,7 +113,8 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, new_file
     TuiOptions {
         source: names.join(" "),
         filter: view.filter.clone(),
-        bodies: None,
+        decoder: None,
+        bodies: BodySource::WithCalls,
         max_memory,
         colors,
         time: view.time,

@@ -11,8 +11,9 @@ use crossterm::event::{Event, KeyEventKind};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
-use super::packets::{DetailSource, NewFile, PacketExport};
+use super::packets::{BodyBatch, BodySource, DetailSource, NewFile, PacketExport};
 use super::render::render;
+use super::state::bodies::Bodies;
 use super::state::{Effect, State};
 use super::terminal::Screen;
 use super::{TuiOptions, Update};
@@ -40,9 +41,10 @@ const QUEUE: usize = 256;
 ///
 /// Fails only if the terminal can't be used; it is restored in every case.
 pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
-    let TuiOptions { source, filter, bodies, max_memory, colors, time, detail, export, new_file } = options;
+    let TuiOptions { source, filter, decoder, bodies, max_memory, colors, time, detail, export, new_file } =
+        options;
     let mut state = State::new(source, max_memory, time, colors);
-    state.cx.bodies = bodies;
+    (state.cx.decoder, state.cx.bodies) = (decoder, Bodies::of(&bodies));
     if let Some(filter) = filter {
         state.start_with(&filter);
     }
@@ -56,7 +58,7 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
     let keys = read_keys();
     let signals = read_signals()?;
     let worker = Worker::start(detail, export, new_file);
-    let mut app = App { state, screen, worker, drawn: None };
+    let mut app = App { state, screen, worker, bodies, drawn: None };
     let shown = app.show(updates, &keys, &signals);
     let App { state, screen, .. } = app;
     drop(screen);
@@ -81,6 +83,7 @@ struct App {
     state: State,
     screen: Screen,
     worker: Worker,
+    bodies: BodySource,
     drawn: Option<Instant>,
 }
 
@@ -91,7 +94,11 @@ impl App {
         keys: &Receiver<io::Result<Event>>,
         signals: &Receiver<i32>,
     ) -> io::Result<()> {
+        let mut again = never();
         loop {
+            if self.state.begin_bodies() {
+                again = self.read_bodies();
+            }
             let now = Instant::now();
             let busy = self.state.work(now);
             let wait = self.draw_if_due(now)?;
@@ -130,6 +137,12 @@ impl App {
                         next = updates.try_recv();
                     }
                 }
+                recv(again) -> batch => if let Ok(batch) = batch {
+                    self.state.bodies_came(batch);
+                } else {
+                    again = never();
+                    self.state.bodies_ended();
+                },
                 recv(self.worker.done) -> done => match done {
                     Ok(Done::Detail(uid, result)) => self.state.packets_read(uid, result),
                     Ok(Done::Line(line)) => self.state.say(line),
@@ -145,6 +158,22 @@ impl App {
                 return Err(io::Error::other("a part of the program has failed; see the message above"));
             }
         }
+    }
+
+    /// Lets bodies be read. Returns where the calls come that are read again.
+    fn read_bodies(&mut self) -> Receiver<BodyBatch> {
+        match std::mem::replace(&mut self.bodies, BodySource::WithCalls) {
+            BodySource::WithCalls => {}
+            BodySource::FromNowOn(begin) => begin(),
+            BodySource::Again(begin) => match begin() {
+                Ok(again) => return again,
+                Err(error) => {
+                    self.state.bodies_ended();
+                    self.state.say(format!("bodies can't be read: {error}"));
+                }
+            },
+        }
+        never()
     }
 
     /// Draws if something changed and the last drawing is long enough ago; otherwise returns how long to wait.

@@ -30,7 +30,7 @@ mod views;
 use std::sync::Arc;
 
 pub use app::run;
-pub use packets::{DetailSource, NewFile, PacketExport};
+pub use packets::{BodyBatch, BodySource, DetailSource, NewFile, PacketExport};
 pub use theme::Colors;
 
 use crate::calls::{Call, record::Connection};
@@ -99,8 +99,10 @@ pub struct TuiOptions {
     pub source: String,
     /// The call filter at the start (`-Y`).
     pub filter: Option<String>,
-    /// Decodes the bodies of calls; `None` if they are not read.
-    pub bodies: Option<Arc<BodyDecoder>>,
+    /// Knows the names of fields of bodies; `None` if nothing describes them.
+    pub decoder: Option<Arc<BodyDecoder>>,
+    /// Where the bodies of calls come from.
+    pub bodies: BodySource,
     /// Bytes of memory for calls. Above it the oldest ok calls are evicted first, failed ones last.
     pub max_memory: usize,
     /// The colours of the terminal.

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crossbeam_channel::Receiver;
+
 use crate::calls::Call;
 use crate::detail::Detail;
 
@@ -21,3 +23,24 @@ pub type NewFile = Box<dyn Fn(&Path) -> io::Result<File> + Send>;
 
 /// Writes the packets of calls to a new file that Wireshark opens; returns a line for the user in either case.
 pub type PacketExport = Box<dyn FnMut(&[Arc<Call>], &Path, &NewFile) -> Result<String, String> + Send>;
+
+/// Where the bodies of calls come from, for filters that ask for them.
+pub enum BodySource {
+    /// Calls come with them.
+    WithCalls,
+    /// Starts to read the input again: all calls that have bodies come once more, in any order, until the channel is closed.
+    Again(Box<dyn FnOnce() -> io::Result<Receiver<BodyBatch>> + Send>),
+    /// Lets bodies be read from now on: the input can't be read again.
+    FromNowOn(Box<dyn FnOnce() + Send>),
+}
+
+/// Calls that were read again with their bodies.
+#[derive(Clone, Debug, Default)]
+pub struct BodyBatch {
+    /// The calls.
+    pub calls: Vec<Arc<Call>>,
+    /// Bytes read so far, and all bytes, where they are known.
+    pub read: Option<(u64, u64)>,
+    /// A problem, in words.
+    pub trouble: Option<String>,
+}

@@ -122,6 +122,16 @@ impl Store {
         self.entries.get_mut(position).filter(|e| e.serial == serial)
     }
 
+    /// Puts the same call with its bodies in the place of one that is held; `false` if that is another call, or none. Call
+    /// [`Self::evict`] after a batch.
+    pub(super) fn replace(&mut self, serial: Serial, call: &Arc<Call>) -> bool {
+        let same = |held: &Call| (held.uid, held.start, held.class()) == (call.uid, call.start, call.class());
+        let Some(entry) = self.get_mut(serial).filter(|entry| same(&entry.call)) else { return false };
+        let before = std::mem::replace(&mut entry.call, Arc::clone(call));
+        self.bytes = self.bytes.saturating_sub(weight(&before)) + weight(call);
+        true
+    }
+
     /// The calls from `serial` on, oldest first.
     pub(super) fn from(&self, serial: Serial) -> &[Entry] {
         &self.entries[self.position(serial)..]
@@ -164,6 +174,7 @@ fn weight(call: &Call) -> usize {
         + pairs(call.outcome.biz_extra())
         + pairs(call.outcome.details())
         + metadata
+        + call.bodies.as_ref().map_or(0, |bodies| bodies.memory())
 }
 
 #[cfg(test)]

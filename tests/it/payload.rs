@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rpcscope::body::{Descriptions, Sources};
 use rpcscope::payload::BodyDecoder;
 use rpcscope::payload::redact::Redaction;
 use rpcscope::pipeline::{Options, Output};
-use rpcscope::source::files;
+use rpcscope::source::{Batch, Source, SourceError, files};
 use serde_json::Value;
 
 use crate::support;
@@ -192,5 +193,87 @@ fn redacted_values_are_nowhere_in_the_records() {
             assert!(!all.contains(hidden), "{hidden}");
         }
         assert!(all.contains(shown) && all.contains("[redacted]"));
+    }
+}
+
+/// Two parts of a capture; before the second, bodies are asked for.
+struct Parts {
+    first: Box<dyn Source>,
+    second: Box<dyn Source>,
+    asked: Arc<AtomicBool>,
+}
+
+impl Source for Parts {
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
+        if !self.asked.load(Ordering::Relaxed) && self.first.next_batch(batch)? {
+            return Ok(true);
+        }
+        self.asked.store(true, Ordering::Relaxed);
+        self.second.next_batch(batch)
+    }
+}
+
+/// Whether the messages of one record are some of those of the other, in their order.
+fn are_some_of(some: &Value, all: &Value) -> bool {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut all = list(all).into_iter();
+    list(some).iter().all(|message| all.any(|other| other == *message))
+}
+
+#[test]
+fn bodies_that_are_asked_for_at_any_packet_are_whole() {
+    let without = |record: &Value| {
+        let mut record = record.clone();
+        for key in [
+            "request",
+            "response",
+            "exception",
+            "error",
+            "code_name",
+            "message",
+            "findings",
+            "sentence",
+            "reason",
+        ] {
+            record.as_object_mut().expect("an object").remove(key);
+        }
+        record
+    };
+    for capture in ["thrift-py-framed-binary", "grpc-go-unary-types", "grpc-go-status-details"] {
+        let source = files::open(&[path(&format!("{capture}.pcap"))], files::Options::default());
+        let reread = source.reread().expect("it is a file");
+        let run = |from: u64| {
+            let asked = Arc::new(AtomicBool::new(false));
+            let part = |numbers| Box::new(reread.packets(numbers));
+            let mut source =
+                Parts { first: part(1..=from - 1), second: part(from..=u64::MAX), asked: Arc::clone(&asked) };
+            let bodies = Some(Arc::new(decoder(Described::Wire, Redaction::Nothing)));
+            let options = Options { threads: 1, bodies, bodies_from: Some(asked), ..Options::default() };
+            let (outputs, _) = support::outputs(&mut source, &options);
+            let calls = outputs.iter().filter_map(|output| match output {
+                Output::Call(call) => Some(support::record(call)),
+                Output::Connection(_) | Output::Learned(_) => None,
+            });
+            calls.collect::<Vec<Value>>()
+        };
+        let (whole, none) = (run(1), run(u64::MAX));
+        assert!(none.iter().all(|record| record["request"].is_null() && record["response"].is_null()));
+        let mut last = whole.clone();
+        let ends = |record: &Value| record["packets"][1].as_u64().expect("packets");
+        for from in 2..=whole.iter().map(ends).max().expect("there are calls") {
+            let records = run(from);
+            assert_eq!(records.len(), whole.len());
+            for ((record, whole), before) in records.iter().zip(&whole).zip(&last) {
+                assert_eq!(without(record), without(whole), "{capture} from {from}");
+                for key in ["request", "response"] {
+                    assert!(are_some_of(&record[key], &before[key]), "{capture} from {from}: {record}");
+                }
+            }
+            let begun_later = |record: &&Value| record["packets"][0].as_u64().is_some_and(|at| at >= from);
+            for (record, whole) in records.iter().zip(&whole).filter(|(record, _)| begun_later(record)) {
+                assert_eq!(record["request"], whole["request"], "{capture} from {from}");
+            }
+            last = records;
+        }
     }
 }

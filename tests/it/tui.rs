@@ -1,5 +1,6 @@
 //! The real program in a pseudo-terminal: keys in, screen out.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::support::captures;
@@ -109,6 +110,52 @@ fn help_resize_and_a_tiny_screen() {
     session.resize((200, 50));
     session.wait_for("protocol");
     session.keys("\x03");
+    assert!(session.end().success());
+    assert_restored(&session);
+}
+
+#[test]
+fn a_filter_for_bodies_reads_a_file_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = open(&captures().join("payload/thrift-py-framed-binary.pcap"), folder.path());
+    session.wait_for("drops 0  read");
+    session.keys("freq.1.1 == 7\r");
+    session.wait_for("calls were read");
+    session.wait("the one call with it", |screen| {
+        let text = screen.contents();
+        text.contains("13 hidden") && text.contains("place") && !text.contains("photo")
+    });
+    session.keys("q");
+    assert!(session.end().success());
+    assert_restored(&session);
+}
+
+#[test]
+fn a_filter_for_bodies_of_a_pipe_finds_what_comes_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    let capture = std::fs::read(captures().join("payload/thrift-py-framed-binary.pcap")).unwrap();
+    // A record of the file says at its ninth byte how long its packet is.
+    let length = |at: usize| u32::from_le_bytes(capture[at + 8..at + 12].try_into().unwrap()) as usize;
+    let mut half = 24;
+    while half < capture.len() / 2 {
+        half += 16 + length(half);
+    }
+    let mut session = open(&pipe, folder.path());
+    let mut writer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    writer.write_all(&capture[..half]).unwrap();
+    session.wait_for("quote");
+    session.keys("freq.1 == \"p\"\r");
+    session.wait_for("calls before have none");
+    writer.write_all(&capture[half..]).unwrap();
+    drop(writer);
+    session.wait_for("drops 0  read");
+    session.wait("the one call with it", |screen| {
+        let text = screen.contents();
+        text.contains("photo") && !text.contains("quote")
+    });
+    session.keys("q");
     assert!(session.end().success());
     assert_restored(&session);
 }

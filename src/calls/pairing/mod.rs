@@ -145,6 +145,11 @@ impl Matcher {
         self.resumed = Some(now);
     }
 
+    /// From here on, keeps the bodies of messages.
+    pub fn collect_bodies(&mut self) {
+        self.bodies.wanted = true;
+    }
+
     /// Descriptions that passed by since the last time, up to the packet `ready`.
     pub fn learned(&mut self, ready: u64) -> impl Iterator<Item = Learned> {
         self.bodies.learned(ready)

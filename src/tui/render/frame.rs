@@ -198,6 +198,9 @@ fn progress_pieces(state: &State) -> Vec<(u8, String, Style)> {
     if state.cx.store.evicted > 0 {
         pieces.push((1, format!("evicted {}", short_number(state.cx.store.evicted)), theme.alarm));
     }
+    if let Some(percent) = state.cx.bodies.percent() {
+        pieces.push((1, format!("bodies {percent}%"), theme.strong));
+    }
     let is_linking = !state.cx.ended && state.linking.is_working();
     if is_linking {
         let [linked, of] = [state.linking.linked, state.linking.of].map(short_number);

@@ -63,6 +63,15 @@ impl ChainStore {
         }
     }
 
+    /// Puts the same call with its bodies in the place of one that is held.
+    pub(in crate::tui) fn replace(&mut self, call: &Arc<Call>) {
+        let root = self.members.get(&call.uid).and_then(|root| self.roots.get(root));
+        let Some(held) = root.and_then(|at| self.all.get_mut(*at)) else { return };
+        if let Some(hop) = held.chain.hops.iter_mut().find(|hop| hop.call.uid == call.uid) {
+            hop.call = Arc::clone(call);
+        }
+    }
+
     /// Applies a changed filter.
     pub(in crate::tui) fn filter(&mut self, matcher: &Matcher) {
         self.generation += 1;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::bodies::Bodies;
 use super::chains::ChainStore;
 use super::connections::ConnectionStore;
 use super::filtered::Filtered;
@@ -41,8 +42,10 @@ pub(in crate::tui) struct Context {
     pub chains: ChainStore,
     /// The text that is searched for; empty without a search.
     pub search: String,
-    /// Decodes the bodies of calls; `None` if they are not read.
-    pub bodies: Option<Arc<BodyDecoder>>,
+    /// Knows the names of fields of bodies; `None` if nothing describes them.
+    pub decoder: Option<Arc<BodyDecoder>>,
+    /// What the calls have of their bodies.
+    pub bodies: Bodies,
 }
 
 impl Context {
@@ -61,7 +64,8 @@ impl Context {
             connections: ConnectionStore::default(),
             chains: ChainStore::default(),
             search: String::new(),
-            bodies: None,
+            decoder: None,
+            bodies: Bodies::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Everything that is shown, and how updates, keys, mouse and time change it. Draws nothing and reads nothing.
 
+pub(super) mod bodies;
 pub(super) mod chains;
 pub(super) mod connections;
 pub(super) mod context;
@@ -207,12 +208,15 @@ impl State {
             }
             Update::Linking(linking) => self.linking = linking,
             Update::Progress(progress) => self.cx.progress = progress,
-            Update::Trouble(line) => {
-                if self.troubles.len() < TROUBLES_LIMIT {
-                    self.troubles.push(line);
-                }
-            }
+            Update::Trouble(line) => self.trouble(line),
             Update::Ended => self.cx.ended = true,
+        }
+    }
+
+    /// Keeps a problem.
+    fn trouble(&mut self, line: String) {
+        if self.troubles.len() < TROUBLES_LIMIT {
+            self.troubles.push(line);
         }
     }
 

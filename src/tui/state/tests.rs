@@ -2,8 +2,10 @@
 
 use crossterm::event::KeyCode;
 
+use super::bodies::{Bodies, Manner};
 use super::testing::{self, call, failed, send, settle, state};
 use super::{Effect, State};
+use crate::body::{Decoded, Value};
 use crate::calls::record::{Connection, ConnectionState};
 use crate::calls::{Call, Class, Finding};
 use crate::chains::{Chain, Change, EvidenceSet, Hop, Origin, Reported};
@@ -400,15 +402,76 @@ fn a_pause_holds_the_screen_and_loses_nothing() {
 #[test]
 fn a_filter_for_bodies_that_were_not_read_says_so() {
     let mut state = state(80, 24);
+    state.cx.ended = true;
     keys(&mut state, "freq.x == 1\n");
-    assert!(state.prompt.is_none());
+    assert!(state.prompt.is_none() && !state.begin_bodies());
     assert!(state.notice.as_ref().is_some_and(|line| line.contains("bodies were not read")));
     keys(&mut state, "f");
     assert_eq!(state.notice, None);
     press(&mut state, KeyCode::Esc);
-    state.cx.bodies = Some(std::sync::Arc::default());
+    state.cx.bodies = Bodies::Read;
     keys(&mut state, "f and resp.x == 1\n");
     assert_eq!(state.notice, None);
+}
+
+/// The same call, with a request whose field x is `x`.
+fn with_body(mut call: Call, x: i64) -> std::sync::Arc<Call> {
+    let value = Value::Object(vec![("x".to_owned(), Value::Int(x))]);
+    let message = Decoded { value, type_name: None, guessed: false, notes: Vec::new(), exception: None };
+    let mut bodies = crate::payload::Bodies::default();
+    bodies.payload.request.push(message);
+    call.bodies = Some(Box::new(bodies));
+    std::sync::Arc::new(call)
+}
+
+#[test]
+fn a_filter_for_bodies_of_a_file_has_it_read_again_when_it_has_been_read() {
+    let mut state = hundred();
+    state.receive(Update::Chains(vec![chain(call(3), call(4))]));
+    state.cx.bodies = Bodies::Unread(Manner::Again);
+    keys(&mut state, "freq.x == 7\n");
+    assert!(!state.begin_bodies(), "calls still come");
+    assert_eq!((state.cx.bodies.percent(), state.views.calls.len()), (Some(0), 0));
+    keys(&mut state, " ");
+    send(&mut state, [call(100)]);
+    state.receive(Update::Ended);
+    assert!(!state.begin_bodies(), "calls wait for the end of the pause");
+    keys(&mut state, " ");
+    assert!(state.begin_bodies() && !state.begin_bodies(), "once");
+    let before = state.cx.store.bytes();
+    let batch = |calls: Vec<std::sync::Arc<Call>>, read| crate::tui::BodyBatch {
+        calls,
+        read: Some((read, 200)),
+        trouble: None,
+    };
+    state.bodies_came(batch(vec![with_body(call(4), 7), with_body(call(100), 7)], 90));
+    assert_eq!(state.cx.bodies.percent(), Some(45));
+    // Another call in its place, and one that is not there: the file has changed.
+    let other = failed(5, Class::Rpc, 6, "");
+    state.bodies_came(batch(vec![with_body(call(9), 8), with_body(other, 7), with_body(call(700), 7)], 200));
+    state.bodies_ended();
+    settle(&mut state);
+    assert_eq!((state.cx.bodies.percent(), state.views.calls.len()), (None, 2));
+    assert_eq!((state.cx.chains.held(), state.cx.chains.hidden), (1, 0), "chains have the calls with bodies");
+    assert!(state.cx.store.bytes() > before, "bodies take memory");
+    let line = state.notice.clone().unwrap();
+    assert!(line.contains("bodies of 3 calls") && line.contains("2 calls are not as they were"), "{line}");
+    keys(&mut state, "f or req.x == 8\n");
+    assert!(!state.begin_bodies(), "they are there now");
+}
+
+#[test]
+fn a_filter_for_bodies_that_can_not_be_read_again_reads_them_from_then_on() {
+    let mut state = state(80, 24);
+    send(&mut state, [call(0)]);
+    keys(&mut state, "freq.x == 7\n");
+    let line = state.notice.clone().unwrap();
+    assert!(line.contains("from 01:34:09.123") && line.contains("before have none"), "{line}");
+    assert!(line.len() < 80, "{line}");
+    assert!(state.begin_bodies() && !state.begin_bodies());
+    state.receive(Update::Calls(vec![with_body(call(1), 7), with_body(call(2), 8)]));
+    settle(&mut state);
+    assert_eq!((state.views.calls.len(), selected(&state)), (1, 1));
 }
 
 #[test]

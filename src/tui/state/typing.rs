@@ -11,9 +11,6 @@ use crate::tui::keys::Key;
 /// The most methods whose names are offered as completions.
 const NAMES_LIMIT: usize = 2_000;
 
-/// What is said of a filter that can find nothing.
-const NO_BODIES: &str = "the filter finds nothing: bodies were not read; start with --payload, a description (--idl, --proto) or this filter (-Y)";
-
 impl State {
     /// Handles a key for the line.
     pub(super) fn type_key(&mut self, key: Key) -> Option<Effect> {
@@ -57,8 +54,8 @@ impl State {
                 if prompt.error.is_none() {
                     self.history.keep(Purpose::Filter, prompt.text());
                     self.prompt = None;
-                    if self.cx.bodies.is_none() && self.cx.matcher.needs_bodies() {
-                        self.say(NO_BODIES.to_owned());
+                    if self.cx.matcher.needs_bodies() {
+                        self.ask_for_bodies();
                     }
                 }
             }
@@ -120,7 +117,7 @@ impl State {
             names.dedup();
             names
         };
-        let fields = || self.cx.bodies.as_ref().map(|bodies| bodies.field_names()).unwrap_or_default();
+        let fields = || self.cx.decoder.as_ref().map(|decoder| decoder.field_names()).unwrap_or_default();
         let completion = filter::complete_with(prompt.text(), prompt.cursor(), &seen, &fields);
         let common = completion.candidates.iter().map(|c| c.text.as_str()).reduce(common_beginning);
         let Some(common) = common else {
