@@ -7,7 +7,7 @@ use crate::codes::trpc::without_cost;
 const CUTS: [&str; 2] = ["…", "..."];
 
 /// Shortest beginning of a text that counts where the line was cut, bytes; with the call's code beside it, and without.
-const CUT_LIMITS: [usize; 2] = [3, 8];
+const CUT_LIMITS: [usize; 2] = [1, 8];
 
 /// The same where nothing but a word that is broken off shows the cut.
 const SILENT_CUT_LIMIT: usize = 24;
@@ -153,7 +153,7 @@ mod tests {
             Some(Agreement { length: 15, whole: false })
         );
         assert_eq!((length("no s…", text), length("no such cat…", text)), (None, None));
-        assert_eq!(agreement("no s…", text, true).map(|agreed| agreed.length), Some(4), "beside its code");
+        assert_eq!(agreement("n…", text, true).map(|agreed| agreed.length), Some(1), "beside its code");
         assert_eq!(length("no such user in any of the sha", text), Some(30));
         assert_eq!(length("no such user in any of the", text), None, "a text of its own");
         assert_eq!(length("no such user", "no such user\nin the shards"), Some(12));

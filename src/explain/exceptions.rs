@@ -92,38 +92,48 @@ fn holds(printed: &str, mut leaves: Vec<Leaf>) -> Option<usize> {
     });
     let cut = agreement::cut_mark(printed);
     let mut rest = printed.get(..cut.unwrap_or(printed.len())).unwrap_or_default().to_owned();
-    let (mut length, mut longest, mut by_name) = (0, 0, 0_usize);
+    let (mut length, mut longest, mut whole, mut by_name) = (0, 0, 0_usize, 0_usize);
     for leaf in &leaves {
         let (Leaf::Text(text) | Leaf::Number(text)) = leaf;
-        let whole = agreement::find(&rest, text).map(|at| (at, text.len()));
-        let cut_off = || cut.and_then(|_| beginning_at_end(&rest, text)).map(|at| (at, rest.len() - at));
-        if let Some((at, taken)) = whole.or_else(cut_off) {
+        if let Some(at) = agreement::find(&rest, text) {
             // A mark that is no word, so that what is left can be told from it.
-            rest.replace_range(at..at + taken, "\0");
-            length += taken;
+            rest.replace_range(at..at + text.len(), "\0");
+            length += text.len();
+            whole += 1;
             if matches!(leaf, Leaf::Text(_)) {
-                longest = longest.max(taken);
+                longest = longest.max(text.len());
             }
         } else if matches!(leaf, Leaf::Number(_)) {
             // Enums are printed by their names.
             by_name += 1;
-        } else {
+        } else if cut.is_none() {
             return None;
+        } else if let Some(at) = beginning_at_end(&rest, text) {
+            length += rest.len() - at;
+            longest = longest.max(rest.len() - at);
+            rest.truncate(at);
         }
     }
-    let others = unexplained(inside(&rest));
+    let mut others = unexplained(inside(&rest));
+    // A name that is cut off.
+    if cut.is_some() && others.last().is_some_and(|last| rest.ends_with(*last)) {
+        others.pop();
+    }
     // Whatever else is printed must be the names of these.
     let are_names = others.iter().all(|word| word.starts_with(|c: char| c.is_alphabetic() || c == '_'));
     let agrees = others.len() <= by_name && are_names && (by_name == 0 || longest >= TEXT_LIMIT);
-    (agrees && length > 0).then_some(length)
+    (agrees && (whole > 0 || longest >= TEXT_LIMIT)).then_some(length)
 }
 
 /// Where the beginning of a value stands at the end of a line that was cut.
 fn beginning_at_end(line: &str, value: &str) -> Option<usize> {
     let starts = line.char_indices().map(|(at, _)| at).rev().take(value.len());
-    starts
-        .filter(|at| line.len() - at >= TEXT_LIMIT)
-        .find(|at| line.get(*at..).is_some_and(|end| value.starts_with(end)))
+    let begins = |at: &usize| {
+        let (before, end) = line.split_at_checked(*at).unwrap_or_default();
+        value.starts_with(end) && agreement::begins_between(before, end)
+    };
+    // The longest.
+    starts.filter(begins).last()
 }
 
 /// A printed struct up to the bracket that closes it; all of it if none does.
@@ -198,6 +208,8 @@ mod tests {
             }
         }
         assert!(agrees("StockError({Code:31 Reason:sold o…", 31, "sold out"));
+        assert!(agrees("StockError({Code:31 Reason:s…", 31, "sold out"));
+        assert!(agrees("StockError({Code:31 Rea…", 31, "sold out"));
         assert!(!agrees("StockError({Code:31 Reason:sold o…", 31, "gone"));
         assert!(agrees("StockError({Code:10 Reason:})", 10, ""));
         assert!(agrees("StockError({Kind:SOLD_OUT Reason:sold out})", 31, "sold out"), "an enum by its name");

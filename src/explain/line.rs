@@ -2,18 +2,15 @@
 
 use super::agreement::{self, Agreement, agreement};
 use super::clues::Clues;
+use super::ends::End;
 use super::exceptions;
 use super::log::{LogError, parse_log};
-use super::signs::{End, signs};
 use super::wrapping::candidates;
 use crate::calls::Call;
 use crate::text;
 
 /// Most errors of one line that are explained.
 const ERROR_LIMIT: usize = 8;
-
-/// Most ends of calls that the words of one line stand for.
-const END_LIMIT: usize = 64;
 
 /// Most bytes of a candidate that are parsed.
 const PARSE_LIMIT: usize = 64 << 10;
@@ -39,7 +36,6 @@ pub struct LogLine {
     layers: Vec<(usize, LogError)>,
     /// The candidates for the text of the error, the whole line first.
     texts: Vec<String>,
-    ends: Vec<(End, String)>,
     printed: Vec<String>,
     clues: Clues,
 }
@@ -98,11 +94,6 @@ impl LogLine {
                 line.add(error);
             }
         }
-        for end in texts.iter().flat_map(|text| signs(text)) {
-            if line.ends.len() < END_LIMIT && !line.ends.contains(&end) {
-                line.ends.push(end);
-            }
-        }
         line.printed = texts.iter().flat_map(|text| exceptions::printed(text)).map(str::to_owned).collect();
         line.printed.dedup();
         line.clues = Clues::read(&texts);
@@ -144,14 +135,6 @@ impl LogLine {
         !self.printed.is_empty()
     }
 
-    /// What a capture shows of calls that end with an error of a client's own.
-    pub fn traces(&self) -> impl Iterator<Item = &'static str> {
-        let mut said: Vec<&str> = self.ends.iter().map(|(end, _)| end.sentence()).collect();
-        said.sort_unstable();
-        said.dedup();
-        said.into_iter()
-    }
-
     /// How it fits a call; `None` if the call has nothing to do with it.
     #[must_use]
     pub fn fit(&self, call: &Call) -> Option<Fit> {
@@ -159,7 +142,7 @@ impl LogLine {
             return None;
         }
         let text = call.outcome.message.as_deref().unwrap_or_default();
-        let found = [self.by_layer(call), self.by_fields(call), self.by_end(call)];
+        let found = [self.by_layer(call), self.by_fields(call)];
         let found = found.into_iter().flatten().max_by_key(Found::key).or_else(|| self.by_text(call))?;
         let agreed = self.clues.agree(call, text);
         let rank = Rank {
@@ -195,17 +178,6 @@ impl LogLine {
         let lengths = self.printed.iter().filter_map(|printed| exceptions::agreement_with(printed, call));
         let agreement = Agreement { length: lengths.max()?, whole: true };
         Some(Found { tier: Tier::Text, depth: 0, agreement, why: vec!["fields"] })
-    }
-
-    fn by_end(&self, call: &Call) -> Option<Found> {
-        self.ends.iter().find(|(end, after)| end.is_of(call, after))?;
-        let agreement = Agreement { length: 0, whole: true };
-        Some(Found { tier: Tier::End, depth: self.depth(), agreement, why: vec!["end"] })
-    }
-
-    /// Layers of the error with the most.
-    fn depth(&self) -> usize {
-        self.layers.iter().map(|(depth, _)| depth + 1).max().unwrap_or(0)
     }
 
     /// Looks for the call's text, or what stands in it behind a colon: a handler's words, which frameworks put their own before.

@@ -3,8 +3,8 @@
 use rpcscope_parsers::Rpc;
 
 use super::agreement::{Agreement, agreement, cut_mark};
+use super::ends::End;
 use super::log::{LogError, Wording};
-use super::signs::End;
 use crate::calls::{Call, Carrier, Class, Initiator};
 use crate::codes::library_made::library_made;
 use crate::codes::{grpc, kitex, trpc, ttstream};
@@ -147,7 +147,10 @@ impl LogError {
         let can_be = |c: char| c.is_alphanumeric() || matches!(c, '.' | ':' | '[' | ']' | '_' | '-' | '/');
         let end = value.find(|c: char| !can_be(c)).unwrap_or(value.len());
         let is_cut = cut_mark(value).is_some_and(|at| at <= end);
-        Some((value.get(..end)?.trim_end_matches(['.', ':', '-']), is_cut))
+        let value = value.get(..end)?.trim_end_matches(['.', ':', '-']);
+        // A bracket is of an IPv6 address, or closes what stands around the text.
+        let value = if value.starts_with('[') { value } else { value.trim_end_matches(']') };
+        Some((value, is_cut))
     }
 }
 

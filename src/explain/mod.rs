@@ -14,6 +14,7 @@
 pub mod agreement;
 mod answer;
 pub mod clues;
+pub mod ends;
 pub mod exceptions;
 mod forms;
 mod layers;
@@ -23,7 +24,6 @@ mod matching;
 mod names;
 mod ranking;
 mod record;
-pub mod signs;
 mod words;
 pub mod wrapping;
 
