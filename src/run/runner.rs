@@ -310,7 +310,11 @@ impl Run {
         }
         if let Some((lines, why)) = self.losses.get() {
             status.output_failed = true;
-            report(&format!("{lines} lines could not be written to {}: {why}", self.output));
+            report(&format!(
+                "{} could not be written to {}: {why}",
+                text::counted(lines, "line"),
+                self.output
+            ));
         }
         // The interface shows the same in its own way.
         if self.report.is_none()
