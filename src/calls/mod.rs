@@ -17,6 +17,7 @@ pub mod record;
 pub mod reported;
 #[cfg(test)]
 pub(crate) mod sample;
+mod sender;
 pub mod stats;
 pub mod summary;
 pub mod trace;

@@ -11,6 +11,7 @@ use super::likely::{Clues, Likely};
 use super::marks::Marks;
 use super::outcome::Outcome;
 pub use super::{carrier::Carrier, class::Class, finding::Finding};
+use crate::codes::library::{Library, Version};
 use crate::codes::{self, Family};
 use crate::decode::{Endpoint, Network};
 use crate::payload::Bodies;
@@ -274,6 +275,8 @@ pub struct Call {
     pub caller: Option<Name>,
     /// Name of the called service, where the header has it.
     pub callee: Option<Name>,
+    /// The library of the caller and its version, where the request shows it.
+    pub sender: Option<(Library, Version)>,
     /// Number that pairs request and answer.
     pub id: Option<i64>,
     /// Shape.
@@ -381,6 +384,7 @@ impl Call {
             unknown_name: None,
             caller: None,
             callee: None,
+            sender: None,
             id: None,
             kind: CallKind::Unary,
             outcome: Outcome::unknown(),

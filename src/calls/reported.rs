@@ -6,7 +6,10 @@ use std::fmt;
 use rpcscope_parsers::{Rpc, Transport};
 
 use super::record::{Call, Carrier, Class, Finding, Initiator};
-use crate::codes::{grpc, kitex, trpc, ttstream};
+use crate::codes::library::Library;
+use crate::codes::{kitex, trpc, ttstream, volo};
+
+mod status;
 
 /// A text in pieces. Every failed call has one, and joining them cost four times as much as writing them one by one.
 #[derive(Clone, Debug)]
@@ -62,49 +65,72 @@ fn reported<const N: usize>(pieces: [Piece<'_>; N]) -> Reported<'_> {
     Reported { pieces: std::array::from_fn(|_| pieces.next().unwrap_or_else(|| "".into())), count: N }
 }
 
-/// The text that the caller's library prints for the failure of a call. The library is trpc-go, Kitex or grpc-go, depending
-/// on the call's protocol and the server's words. `None` if the call did not fail, or if the wire does not show the caller's
-/// words (most of its own time-outs, exceptions of the IDL).
+/// The text that the caller's library prints for the failure of a call. `None` if the call did not fail, if the request does not show
+/// which library sent it, or if the wire does not show the caller's words (most of its own time-outs, exceptions of the IDL).
 ///
-/// The text is meant for a search in logs, and may be only a part of what the caller prints: on a tRPC stream the part after
-/// `caused by`, for Kitex over gRPC the part after `remote or network error: `.
+/// The text is meant for a search in logs, and may be only a part of what the caller prints: for Kitex over gRPC the part after
+/// `remote or network error: `, for Java the part after the name of the class.
+///
+/// | protocol | what shows the library |
+/// | --- | --- |
+/// | gRPC | `user-agent` ([`Library::of_user_agent`]) |
+/// | TTHeader | integer keys of the request that only Kitex or Volo write |
+/// | ttstream, Kitex Protobuf | only Kitex has them |
+/// | thrift without a header | nothing: all libraries but one print the server's text, with words of their own before it |
+/// | tRPC | the fixed head, which trpc-go fills differently; nothing on streams and over HTTP |
 #[must_use]
 pub fn reported_as(call: &Call) -> Option<Reported<'_>> {
     let outcome = &call.outcome;
     let code = outcome.code;
     let message = outcome.message.as_deref().unwrap_or_default();
-    let streams = call.rpc == Rpc::Ttstream;
+    let sender = match call.rpc {
+        Rpc::Ttstream | Rpc::KitexProtobuf => Some(Library::Kitex),
+        _ => call.sender.map(|(library, _)| library),
+    };
+    let is_kitex = sender == Some(Library::Kitex);
     match outcome.carrier {
-        // trpc-go codec.go: `ret` makes type 3, `func_ret` type 2; stream/client.go: every failed stream type 3.
-        Carrier::Ret | Carrier::TrpcStreamInit | Carrier::TrpcStreamReset | Carrier::TrpcStreamClose => {
+        // trpc-go codec.go: `ret` makes type 3, `func_ret` type 2.
+        Carrier::Ret if sender == Some(Library::TrpcGo) => {
             Some(trpc_text(trpc::CALLEE_FRAMEWORK, code?, message))
         }
-        Carrier::FuncRet => Some(trpc_text(trpc::BUSINESS, code?, message)),
-        // Kitex pkg/kerrors/bizerrors.go. If the payload holds an exception too, callers report that one.
-        Carrier::BizStatus if outcome.class == Some(Class::Business) => {
+        Carrier::FuncRet if sender == Some(Library::TrpcGo) => {
+            Some(trpc_text(trpc::BUSINESS, code?, message))
+        }
+        // Kitex pkg/kerrors/bizerrors.go. If the payload holds an exception too, Kitex reports that one, and Volo the header.
+        Carrier::BizStatus if outcome.class == Some(Class::Business) && is_kitex => {
             let alone = !call.findings.contains(Finding::BizStatusWithException);
             let code = code.filter(|_| alone)?;
             Some(reported([kitex::BIZ_STATUS.into(), code.into(), ", msg=".into(), message.into()]))
         }
-        Carrier::ThriftException
-            if call.transport == Transport::TtHeader || kitex::is_server_text(message) =>
-        {
+        Carrier::BizStatus if outcome.class == Some(Class::Business) && sender == Some(Library::Volo) => {
+            let [start, middle, end] = [volo::BIZ_STATUS, ", status_message: ", ", extra: "].map(Piece::from);
+            Some(reported([start, code?.into(), middle, message.into(), end]))
+        }
+        Carrier::ThriftException if is_kitex => {
             Some(reported([kitex::REMOTE_ERROR.into(), "[remote]: ".into(), message.into()]))
+        }
+        Carrier::ThriftException if sender == Some(Library::Volo) => {
+            let [start, kind] = [volo::EXCEPTION, volo::kind(code?)].map(Piece::from);
+            Some(reported([start, kind, ": ".into(), message.into()]))
+        }
+        // Every library prints the text as it was sent, with words of its own before it.
+        Carrier::ThriftException if kitex::is_handler_error(message.as_bytes()) && !has_header(call) => {
+            Some(reported([message.into()]))
         }
         // Kitex pkg/remote/trans/ttstream: the caller reports every exception in a trailer as 12001.
         Carrier::TtstreamTrailer => Some(ttstream_text(ttstream::APPLICATION_EXCEPTION, message)),
         Carrier::TtstreamRst if outcome.initiator == Some(Initiator::Client) => {
             Some(ttstream_text(code?, message))
         }
-        // Kitex prints codes by number (pkg/remote/trans/nphttp2/status). It puts one more prefix before errors of unary
-        // calls; the wire can't distinguish these from streams that fail early, so the prefix is left out.
-        // The callers of gRPC-Web are browsers and proxies, in many languages; gRPC over HTTP/1.1 is none of grpc-go's or Kitex's.
-        Carrier::GrpcStatus if call.rpc == Rpc::GrpcWeb || call.transport != Transport::Http2 => None,
-        Carrier::GrpcStatus if kitex::is_server_text(message) => Some(grpc_text(code?.into(), message)),
-        Carrier::GrpcStatus => Some(grpc_text(Piece::Text(grpc::go_name(code?)), message)),
-        Carrier::TcpFin if !streams && outcome.initiator == Some(Initiator::Client) => kitex_timeout(call),
+        Carrier::GrpcStatus if call.rpc == Rpc::Grpc => status::text(call.sender?, code?, message),
+        Carrier::TcpFin if outcome.initiator == Some(Initiator::Client) && is_kitex => kitex_timeout(call),
         _ => None,
     }
+}
+
+/// Whether the transport has a header that shows the library of a request.
+fn has_header(call: &Call) -> bool {
+    !matches!(call.transport, Transport::Framed | Transport::Buffered)
 }
 
 fn trpc_text<'a>(kind: &'a str, code: i64, message: &'a str) -> Reported<'a> {
@@ -114,10 +140,6 @@ fn trpc_text<'a>(kind: &'a str, code: i64, message: &'a str) -> Reported<'a> {
 
 fn ttstream_text(code: i64, message: &str) -> Reported<'_> {
     reported([ttstream::ERROR_TEXT.into(), code.into(), "] [client-side stream] ".into(), message.into()])
-}
-
-fn grpc_text<'a>(code: Piece<'a>, message: &'a str) -> Reported<'a> {
-    reported([grpc::ERROR_TEXT.into(), code, " desc = ".into(), message.into()])
 }
 
 /// Kitex's text for a time-out (`client/rpctimeout.go`), if the request's header has what it needs and the caller closed its

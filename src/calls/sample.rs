@@ -8,6 +8,7 @@ use rpcscope_parsers::{Rpc, Transport};
 use super::likely::{Likely, Reason};
 use super::record::{Call, CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Process, Uid, Via};
 use crate::body::{Decoded, Value};
+use crate::codes::library::Library;
 use crate::decode::Endpoint;
 use crate::payload::{Bodies, Payload};
 use crate::time::Timestamp;
@@ -41,6 +42,7 @@ pub(crate) fn ok() -> Call {
     call.method = Some("PlaceOrder".into());
     call.caller = Some("web".into());
     call.callee = Some("order".into());
+    call.sender = Some((Library::Kitex, (0, 0, 0)));
     call.codec = Some("thrift-binary");
     call.latency = Some(3_200_000);
     call.duration = Some(3_400_000);

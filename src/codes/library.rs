@@ -112,12 +112,13 @@ impl Library {
         }
     }
 
-    /// The library that sent a request with this `user-agent`, and its version as far as it can be read: `(major, minor, patch)`.
+    /// The library that sent a request with this `user-agent`, and its version as far as it can be read.
     ///
     /// A program may put its own name before the library's (`grpcurl/1.9 grpc-go/1.61`), or after it in grpc-js. `None` for
     /// agents that only name an HTTP stack (`hyper/1`, `Go-http-client/2.0`, a browser), on which several libraries are built.
     #[must_use]
-    pub fn of_user_agent(agent: &str) -> Option<(Self, Version)> {
+    pub fn of_user_agent(agent: &[u8]) -> Option<(Self, Version)> {
+        let agent = std::str::from_utf8(agent).ok()?;
         if agent == VOLO_AGENT {
             return Some((Self::Volo, Version::default()));
         }
@@ -132,7 +133,7 @@ impl Library {
 }
 
 /// A version: major, minor and patch number, 0 where it can't be read.
-pub type Version = (u32, u32, u32);
+pub type Version = (u16, u16, u16);
 
 /// Most words of an agent that are looked at.
 const AGENT_WORDS: usize = 8;
@@ -201,7 +202,7 @@ mod tests {
             ("Mozilla/5.0 (X11; Linux x86_64)", None),
             ("", None),
         ] {
-            assert_eq!(Library::of_user_agent(agent), library, "{agent}");
+            assert_eq!(Library::of_user_agent(agent.as_bytes()), library, "{agent}");
         }
     }
 }

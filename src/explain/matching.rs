@@ -162,6 +162,7 @@ mod tests {
     use super::*;
     use crate::calls::reported::reported_as;
     use crate::calls::sample;
+    use crate::codes::library::Library;
 
     fn read(line: &str) -> LogError {
         parse_log(line).unwrap_or_else(|| panic!("not read: {line}"))
@@ -203,13 +204,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_text_of_a_stream_finds_its_call() {
+        let mut call = sample::bare();
+        call.rpc = Rpc::TrpcStream;
+        call.outcome.class = Some(Class::Business);
+        call.outcome.carrier = Carrier::TrpcStreamReset;
+        call.outcome.code = Some(9);
+        call.outcome.message = Some("the shelf is empty".to_owned());
+        // Nothing on a stream shows whose library the caller's is.
+        assert!(reported_as(&call).is_none());
+        assert!(read("type:callee framework, code:9, msg:the shelf is empty").matches(&call));
+        assert!(!read("type:callee framework, code:8, msg:the shelf is empty").matches(&call));
+    }
+
     /// The text that the caller prints leads back to the call.
     #[test]
     fn every_wording_finds_its_call_again() {
         let carriers = [
             (Carrier::Ret, Class::Rpc, Rpc::Trpc),
             (Carrier::FuncRet, Class::Business, Rpc::Trpc),
-            (Carrier::TrpcStreamReset, Class::Business, Rpc::TrpcStream),
             (Carrier::BizStatus, Class::Business, Rpc::Thrift),
             (Carrier::ThriftException, Class::Rpc, Rpc::Thrift),
             (Carrier::TtstreamTrailer, Class::Rpc, Rpc::Ttstream),
@@ -227,6 +241,13 @@ mod tests {
             call.outcome.code = Some(9);
             call.outcome.initiator = Some(Initiator::Client);
             call.outcome.message = Some("the shelf is empty".to_owned());
+            // What the caller's library prints is known where the request shows the library.
+            let library = match rpc {
+                Rpc::Trpc => Library::TrpcGo,
+                Rpc::Grpc => Library::GrpcGo,
+                _ => Library::Kitex,
+            };
+            call.sender = Some((library, (1, 0, 0)));
             let text = reported_as(&call).unwrap().to_string();
             let error = parse_log(&text).unwrap_or_else(|| panic!("{text}"));
             assert!(error.matches(&call), "{text}: {error:?}");

@@ -190,6 +190,21 @@ pub struct Names<'a> {
     pub caller: Option<Text<'a>>,
     /// Name of the called service.
     pub callee: Option<Text<'a>>,
+    /// The library that sent a request, where the request shows it.
+    pub sender: Option<Sender<'a>>,
+}
+
+/// What a request shows of the library that sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender<'a> {
+    /// It names itself (`user-agent`).
+    Named(&'a [u8]),
+    /// Kitex, by the integer keys of its TTHeader.
+    Kitex,
+    /// Volo, by the integer keys of its TTHeader.
+    Volo,
+    /// trpc-go, by the fixed head of its frame.
+    TrpcGo,
 }
 
 /// Opens a call to which one answer is due, or none.

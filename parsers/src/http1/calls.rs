@@ -128,6 +128,7 @@ pub(super) fn trpc_request<'a>(head: &'a Head<'a>) -> Event<'a> {
             method,
             caller: text(head, "trpc-caller"),
             callee: text(head, "trpc-callee"),
+            sender: None,
         },
         timeout: timeout.map(|ms| u64::from(ms) * MILLISECOND),
         headers: Some(head),

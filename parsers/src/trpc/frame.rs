@@ -52,6 +52,8 @@ pub(super) struct FrameHead {
     pub(super) protobuf: u16,
     /// Stream id; in unary frames a copy of the request id (trpc-go) or 0 (trpc-java).
     pub(super) stream_id: u32,
+    /// 1 in unary frames of trpc-go, 0 in those of other libraries.
+    pub(super) version: u8,
 }
 
 impl FrameHead {
@@ -103,13 +105,13 @@ fn sizes(input: &[u8]) -> Parse<'_, (u32, u16)> {
 
 /// The fixed head of a frame.
 pub(super) fn frame_head(input: &[u8]) -> Parse<'_, FrameHead> {
-    // Version and reserved byte differ between the libraries and have no meaning.
-    let (rest, (_magic, frame_type, (total, protobuf), stream_id, _)) =
-        (magic, frame_type, sizes, be_u32, be_u16).parse(input)?;
+    // Version and reserved byte differ between the libraries and have no meaning for the protocol.
+    let (rest, (_magic, frame_type, (total, protobuf), stream_id, version, _reserved)) =
+        (magic, frame_type, sizes, be_u32, be_u8, be_u8).parse(input)?;
     if frame_type != FrameType::Unary && protobuf != 0 {
         return wrong(input.get(8..).unwrap_or_default(), "stream frame with a protobuf head");
     }
-    Ok((rest, FrameHead { frame_type, total, protobuf, stream_id }))
+    Ok((rest, FrameHead { frame_type, total, protobuf, stream_id, version }))
 }
 
 #[cfg(test)]

@@ -251,7 +251,7 @@ impl Frames {
                     self.caller.get_or_insert(side);
                     self.zero_id |= id == 0;
                 }
-                Parsed::Message { event: unary::request(fields), bytes }
+                Parsed::Message { event: unary::request(head, fields), bytes }
             }
             // trpc-go answers a stray stream frame with a unary one whose head was cleared: it belongs to no call
             // (`stream/server.go`).

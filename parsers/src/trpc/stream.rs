@@ -69,7 +69,7 @@ pub(super) fn init<'a>(head: &FrameHead, fields: &ProtobufFields<'a>, from_calle
     let meta = |number| fields.bytes_or_partial(number).and_then(|meta| ProtobufFields::read(meta).ok());
     let request = meta(1).unwrap_or_default();
     let (service, method) = split_func(request.bytes(3));
-    let names = Names { service, method, caller: request.text(1), callee: request.text(2) };
+    let names = Names { service, method, caller: request.text(1), callee: request.text(2), sender: None };
     let head = Head { codec: fields.int32(4).and_then(codec_name), ..event_head(head) };
     let headers = None;
     if from_caller {

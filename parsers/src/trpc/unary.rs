@@ -3,7 +3,7 @@
 use super::fields::{ProtobufFields, Shape, Spec, map_entry};
 use super::frame::{FrameHead, HEAD_LEN};
 use super::{codec_name, split_func};
-use crate::event::{Answer, CallId, Codes, Event, Head, Names, Request, Rpc, Status, Transport};
+use crate::event::{Answer, CallId, Codes, Event, Head, Names, Request, Rpc, Sender, Status, Transport};
 use crate::protobuf::{self, Value};
 
 /// `call_type` of a call that wants no answer.
@@ -97,12 +97,20 @@ fn event_head(fields: &ProtobufFields<'_>, codec: Option<&'static str>) -> Head 
 }
 
 /// What a request says.
-pub(super) fn request<'a>(fields: &ProtobufFields<'a>) -> Event<'a> {
+pub(super) fn request<'a>(head: &FrameHead, fields: &ProtobufFields<'a>) -> Event<'a> {
     let (service, method) = split_func(fields.bytes(7));
     Event::Request(Request {
         head: event_head(fields, fields.int32(10).and_then(codec_name)),
         oneway: fields.number(2) == Some(ONEWAY),
-        names: Names { service, method, caller: fields.text(5), callee: fields.text(6) },
+        names: Names {
+            service,
+            method,
+            caller: fields.text(5),
+            callee: fields.text(6),
+            // trpc-go `codec.go`; trpc-java and trpc-cpp write 0 and 0.
+            sender: (head.version == 1 && i64::from(head.stream_id) == request_id(fields))
+                .then_some(Sender::TrpcGo),
+        },
         timeout: fields.number(4).filter(|ms| *ms > 0).map(|ms| u64::from(ms as u32) * MILLISECOND),
         // trans_info.
         custom: fields.bytes_or_partial(9).is_some(),

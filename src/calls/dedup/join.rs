@@ -116,6 +116,7 @@ fn complete(call: &mut Call, view: &Call) {
     fill(&mut call.method, view.method.as_ref());
     fill(&mut call.caller, view.caller.as_ref());
     fill(&mut call.callee, view.callee.as_ref());
+    fill(&mut call.sender, view.sender.as_ref());
     fill(&mut call.codec, view.codec.as_ref());
     fill(&mut call.timeout, view.timeout.as_ref());
     fill(&mut call.trace_id, view.trace_id.as_ref());

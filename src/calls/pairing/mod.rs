@@ -39,6 +39,7 @@ use super::marks::Marks;
 use super::names::Names as Interned;
 use super::outcome::{self, Decision, Ending};
 use super::record::{Call, CallKind, Class, Finding, GoAwayNote, Initiator, Name, Via};
+use super::sender::Senders;
 use super::trace;
 use crate::decode::{Endpoint, Network};
 use crate::flow::{End, Flow, Stamp};
@@ -98,6 +99,7 @@ pub struct At<'a> {
 #[derive(Debug, Default)]
 pub struct Matcher {
     names: Interned,
+    senders: Senders,
     grace: VecDeque<Box<Call>>,
     reach: Reach,
     /// Bytes of headers that they keep.
@@ -308,6 +310,9 @@ impl Matcher {
         name(&mut call.method, said.method);
         name(&mut call.caller, said.caller);
         name(&mut call.callee, said.callee);
+        if let Some(sender) = said.sender.filter(|_| !answer) {
+            call.sender = self.senders.get(sender);
+        }
         if let Some(headers) = headers {
             if self.metadata {
                 keep(&mut call.metadata, answer, headers);

@@ -13,7 +13,7 @@
 
 use super::{Begin, Form, Place, before_stack, layer, layer_of, leading_number, quoted};
 use crate::codes::library::Library;
-use crate::codes::thrift;
+use crate::codes::{thrift, volo};
 use crate::explain::log::{LogError, Wording};
 
 pub(super) const FORMS: &[Form] = &[
@@ -23,7 +23,7 @@ pub(super) const FORMS: &[Form] = &[
     ("ApplicationException { kind: ", Begin::Anywhere, parse_rust),
     ("ApplicationError { kind: ", Begin::Anywhere, parse_rust),
     ("ApplicationError: (<ApplicationErrorType.", Begin::Anywhere, parse_fbthrift),
-    ("application exception: ", Begin::Anywhere, parse_volo),
+    (volo::EXCEPTION, Begin::Anywhere, parse_volo),
     ("transport exception: ", Begin::Anywhere, parse_volo_local),
     ("protocol exception: ", Begin::Anywhere, parse_volo_local),
     ("BizError { status_code: ", Begin::Anywhere, parse_biz_debug),
@@ -82,32 +82,17 @@ fn parse_local(place: Place<'_>) -> Option<LogError> {
     Some(layer_of(library, Wording::Local, None, message, None))
 }
 
-/// The kinds of an application exception in Rust, by number.
-const KINDS: [(&str, &str); 11] = [
-    ("service error", "Unknown"),
-    ("unknown service method", "UnknownMethod"),
-    ("wrong message type received", "InvalidMessageType"),
-    ("unknown method reply received", "WrongMethodName"),
-    ("out of order sequence id", "BadSequenceId"),
-    ("missing method result", "MissingResult"),
-    ("remote service threw exception", "InternalError"),
-    ("protocol error", "ProtocolError"),
-    ("invalid transform", "InvalidTransform"),
-    ("invalid protocol requested", "InvalidProtocol"),
-    ("unsupported protocol client", "UnsupportedClientType"),
-];
-
 fn kind(is_it: impl Fn(&(&str, &str)) -> bool) -> Option<i64> {
-    KINDS.iter().position(is_it).map(|at| at as i64)
+    volo::KINDS.iter().position(is_it).map(|at| at as i64)
 }
 
 /// `application exception: remote service threw exception: TEXT`.
 fn parse_volo(place: Place<'_>) -> Option<LogError> {
-    let said = place.text.strip_prefix("application exception: ")?;
+    let said = place.text.strip_prefix(volo::EXCEPTION)?;
     let (words, message) = said.split_once(": ")?;
     let code = kind(|(known, _)| *known == words);
     // Numbers beyond those of thrift have one word in common.
-    if code.is_none() && words != "other error" {
+    if code.is_none() && words != volo::OTHER_KIND {
         return None;
     }
     let cause = place.cause(message).filter(|cause| cause.wording != Wording::Local);

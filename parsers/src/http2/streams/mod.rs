@@ -36,7 +36,7 @@ use super::hpack::List;
 use super::known::Name;
 use crate::event::{
     BodyForm, BodyPiece, CallId, Event, GrpcCode, GrpcStatus, HalfClose, Head, Names, Open, Pairs, Part,
-    Reset, Rpc, Side, Status, Text,
+    Reset, Rpc, Sender, Side, Status, Text,
 };
 use crate::protocol::Emit;
 use crate::session::At;
@@ -394,6 +394,7 @@ impl Streams {
             method: method.map(Text::Plain),
             caller: text(Name::SourceService),
             callee: text(Name::DestinationService),
+            sender: list.user_agent().map(Sender::Named),
         };
         let head = Head { codec, ..head_of(Rpc::Grpc, id, span, cut) };
         let timeout = list.get(Name::GrpcTimeout).and_then(grpc::parse_timeout);

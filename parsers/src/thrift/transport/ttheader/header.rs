@@ -26,7 +26,7 @@ use nom::number::streaming::{be_i32, be_u8, be_u16, be_u32};
 
 use crate::dissect::Range;
 use crate::error::{Parse, wrong};
-use crate::event::{BizStatus, Names, Text};
+use crate::event::{BizStatus, Names, Sender, Text};
 use crate::thrift::transport::LENGTH_LIMIT;
 
 /// Bytes of the fixed head.
@@ -280,6 +280,20 @@ pub(crate) struct HeaderFields<'a> {
     pub(crate) closing: bool,
     /// There are string pairs besides these: of applications and their middleware.
     pub(crate) custom: bool,
+    /// Which integer keys there are that show the library of a request.
+    habits: Habits,
+}
+
+/// Integer keys that libraries differ in. Volo writes `HTTPContentType` 3 and the address of the callee into every request, and none of
+/// those that Kitex writes alone (volo-thrift `codec/default/ttheader.rs`, Kitex `pkg/transmeta/ttheader.go`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Habits {
+    /// 11, `DestAddress`, not empty.
+    address: bool,
+    /// 16 in Volo's numbering with its value 3.
+    volo: bool,
+    /// 1, 20 or 22 in digits.
+    kitex: bool,
 }
 
 impl<'a> HeaderFields<'a> {
@@ -309,11 +323,17 @@ impl<'a> HeaderFields<'a> {
     fn set_integer(&mut self, key: u16, value: &'a [u8]) {
         let text = || Some(Text::Plain(value)).filter(|text| !text.is_empty());
         match key {
+            1 | 20 => self.habits.kitex = true,
             3 => self.caller = text(),
             6 => self.callee = text(),
             9 => self.method = text(),
             12 => self.timeout = decimal(value).and_then(|ms| ms.checked_mul(MILLISECOND)),
-            22 => self.message_type = number_of(value),
+            11 => self.habits.address = !value.is_empty(),
+            16 => self.habits.volo = value == b"3",
+            22 => {
+                self.message_type = number_of(value);
+                self.habits.kitex = true;
+            }
             27 => self.frame_type = number_of(value),
             _ => {}
         }
@@ -331,7 +351,19 @@ impl<'a> HeaderFields<'a> {
 
     /// The names in the header.
     pub(crate) fn names(&self) -> Names<'a> {
-        Names { service: self.named_service(), method: self.method, caller: self.caller, callee: self.callee }
+        Names {
+            service: self.named_service(),
+            method: self.method,
+            caller: self.caller,
+            callee: self.callee,
+            sender: Some(self.sender()),
+        }
+    }
+
+    /// The library of a request. Nothing but Kitex and Volo writes such headers.
+    fn sender(&self) -> Sender<'a> {
+        let Habits { address, volo, kitex } = self.habits;
+        if address && volo && !kitex { Sender::Volo } else { Sender::Kitex }
     }
 
     /// Whether the biz status alone decides: there is one and it is not the number 0.
