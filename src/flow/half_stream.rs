@@ -14,6 +14,8 @@ pub(super) struct Delivery<'d, S, O> {
     pub(super) slot: &'d mut S,
     pub(super) owner: &'d mut O,
     pub(super) now: Stamp,
+    /// A hole was given up: what was held back behind it arrived when it was captured, on each side up to these times.
+    pub(super) past_hole: Option<[Timestamp; 2]>,
 }
 
 impl<S, O: Owner<S>> Delivery<'_, S, O> {
@@ -390,13 +392,21 @@ impl HalfStream {
             needs: held.needs,
             origin: held.origin,
         };
+        let now = to.now;
+        if let Some(times) = &mut to.past_hole {
+            let seen = &mut times[side.index()];
+            *seen = held.origin.time.max(*seen);
+            to.now.time = *seen;
+        }
         self.pass(side, &arrival, to);
+        to.now = now;
     }
 
     /// Gives a hole up: goes on at its end.
     pub(super) fn skip<S, O: Owner<S>>(&mut self, side: Side, hole: Hole, to: &mut Delivery<'_, S, O>) {
         let start = self.next.back(u64::from(self.fin_lost));
         let bytes = hole.end - start;
+        to.past_hole.get_or_insert([Timestamp(i64::MIN); 2]);
         self.next = hole.end;
         if let Some(wait) = self.disorder.as_mut().and_then(|d| d.wait.as_mut()) {
             // What is left of the hole has waited as long.

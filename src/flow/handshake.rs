@@ -106,7 +106,13 @@ impl Handshake {
             let (_, head) = self.step(step);
             flow.count(&segment, self.last);
             flow.segments[segment.side.index()] += u64::from(self.seen[step] - 1);
-            let mut to = Delivery { flow: &mut flow, slot: &mut (), owner: &mut Nobody, now: self.last };
+            let mut to = Delivery {
+                flow: &mut flow,
+                slot: &mut (),
+                owner: &mut Nobody,
+                now: self.last,
+                past_hole: None,
+            };
             // Nothing is held back: no step has payload or acknowledges what was not seen.
             streams.segment(&segment, &head, &Limits::default(), 0, &mut to);
         }

@@ -508,7 +508,8 @@ impl<S> Table<S> {
         entry.flow.count(segment, now);
         let mut is_due = false;
         if payload > 0 {
-            let mut to = Delivery { flow: &mut entry.flow, slot: &mut entry.slot, owner, now };
+            let mut to =
+                Delivery { flow: &mut entry.flow, slot: &mut entry.slot, owner, now, past_hole: None };
             streams.deliver(segment, &mut to);
             is_due = entry.grow(payload);
         }
@@ -601,7 +602,7 @@ impl<S> Table<S> {
         entry.newest = u32::try_from(newest.since(entry.flow.first.time) / MICROSECOND).unwrap_or(u32::MAX);
         let flow = &mut entry.flow;
         flow.count(segment, now);
-        let mut to = Delivery { flow, slot: &mut entry.slot, owner, now };
+        let mut to = Delivery { flow, slot: &mut entry.slot, owner, now, past_hole: None };
         match (&mut entry.reassembly, &segment.transport) {
             (Reassembly::Tcp(streams), Transport::Tcp(head)) if !was_closed => {
                 let before = streams.held();
@@ -675,7 +676,8 @@ impl<S> Table<S> {
         {
             let others = self.held - streams.held();
             let room = self.limits.total_bytes.saturating_sub(others);
-            let mut to = Delivery { flow: &mut entry.flow, slot: &mut entry.slot, owner, now };
+            let mut to =
+                Delivery { flow: &mut entry.flow, slot: &mut entry.slot, owner, now, past_hole: None };
             self.shed.overflows += streams.settle(&self.limits, room, &mut to).0;
             self.held = others + streams.held();
             entry.listed = streams.unsettled();
@@ -751,7 +753,7 @@ impl<S> Table<S> {
             owner.close(&flow, slot, end, now);
             return;
         }
-        let mut to = Delivery { flow: &mut flow, slot: &mut slot, owner, now };
+        let mut to = Delivery { flow: &mut flow, slot: &mut slot, owner, now, past_hole: None };
         match reassembly {
             Reassembly::Tcp(mut streams) => streams.finish(why, &mut to),
             Reassembly::Udp(_) => {

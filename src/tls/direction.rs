@@ -51,8 +51,6 @@ pub(super) struct Direction {
     pub(super) has_records: bool,
     /// It has sent a protected record.
     pub(super) has_sealed: bool,
-    /// There was no key for one.
-    pub(super) is_unread: bool,
     /// Application data was read.
     pub(super) has_spoken: bool,
 }

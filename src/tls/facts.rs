@@ -57,7 +57,7 @@ pub enum Reason {
     Unanswered,
     /// It is not TLS after all.
     NotTls,
-    /// A second handshake inside the first (TLS 1.2).
+    /// A second handshake inside the first (TLS 1.2), for which the key logs have no line.
     Renegotiated,
 }
 
@@ -89,7 +89,7 @@ impl Reason {
             Self::Ended { by_client: false, by_reset: true } => "TLS handshake that the server reset",
             Self::Unanswered => "TLS handshake that the server did not answer",
             Self::NotTls => "TLS that was not answered in TLS",
-            Self::Renegotiated => "TLS with a second handshake, which is not read",
+            Self::Renegotiated => "TLS whose second handshake has no line in the key log",
         }
     }
 }
@@ -146,7 +146,7 @@ impl Facts {
     #[must_use]
     pub fn suite_name(&self) -> Option<String> {
         let number = self.suite?;
-        Some(Suite::find(number).map_or_else(|| format!("0x{number:04x}"), |suite| suite.name.to_owned()))
+        Some(Suite::name(number).map_or_else(|| format!("0x{number:04x}"), str::to_owned))
     }
 
     /// All of it as names and texts.

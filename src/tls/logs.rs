@@ -383,15 +383,18 @@ mod tests {
         let path = folder.path().join("keys");
         let rsa = format!("RSA {} {}\n", "01".repeat(8), "02".repeat(48));
         let short = format!("CLIENT_RANDOM {} {}", "03".repeat(32), "04".repeat(40));
-        std::fs::write(&path, format!("# a comment\n{rsa}{}{rsa}UNKNOWN 00 11\n{short}", line(1))).unwrap();
+        // That of OpenSSL stands before the line that says all.
+        let text = format!("# a comment\n{rsa}{}{rsa}{rsa}UNKNOWN 00 11\n{short}", line(1));
+        std::fs::write(&path, text).unwrap();
         let logs = KeyLogs::new(std::slice::from_ref(&path), false);
         logs.read();
         logs.read();
         let name = path.display();
-        let rsa = "RSA lines (pre-master secrets) are not supported; CLIENT_RANDOM lines are";
+        let rsa =
+            "RSA and PMS_CLIENT_RANDOM lines (pre-master secrets) are not supported; CLIENT_RANDOM lines are";
         let expected = [
-            format!("{name}:2: {rsa} (2 such lines)"),
-            format!("{name}:6: the master secret is not 48 bytes long"),
+            format!("{name}:4: {rsa} (2 such lines)"),
+            format!("{name}:7: the master secret is not 48 bytes long"),
         ];
         assert_eq!(logs.troubles(), expected);
         assert_eq!(known(&logs), [1]);

@@ -39,13 +39,54 @@ pub(super) struct Unusable {
     pub(super) count: u64,
 }
 
-impl Unusable {
-    /// Adds line number `line` to `all`, which has one entry for each reason: there are few of them.
-    fn add(all: &mut Vec<Self>, why: &'static str, line: u64) {
-        match all.iter_mut().find(|known| known.why == why) {
-            Some(known) => known.count += 1,
-            None => all.push(Self { why, line, count: 1 }),
+/// What is said of pre-master secrets.
+const PRE_MASTER: &str =
+    "RSA and PMS_CLIENT_RANDOM lines (pre-master secrets) are not supported; CLIENT_RANDOM lines are";
+
+/// Counts the lines of one text and notes those that can't be used.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Lines so far.
+    count: u64,
+    /// One entry for each reason: there are few of them.
+    unusable: Vec<Unusable>,
+    /// The last line is a pre-master secret, which may be followed by the master secret.
+    is_pre_master: bool,
+}
+
+impl Tally {
+    /// Notes the next line.
+    fn add(&mut self, line: Result<Option<Label>, &'static str>) {
+        let may_follow = std::mem::take(&mut self.is_pre_master);
+        if may_follow && line != Ok(Some(Label::Master)) {
+            self.note(PRE_MASTER, self.count);
         }
+        self.count += 1;
+        match line {
+            Err(PRE_MASTER) => self.is_pre_master = true,
+            Err(why) => self.note(why, self.count),
+            Ok(_) => {}
+        }
+    }
+
+    fn note(&mut self, why: &'static str, line: u64) {
+        match self.unusable.iter_mut().find(|known| known.why == why) {
+            Some(known) => known.count += 1,
+            None => self.unusable.push(Unusable { why, line, count: 1 }),
+        }
+    }
+
+    /// Those that can't be used, if the text ends with this line.
+    fn unusable(&self, last: &Line) -> Vec<Unusable> {
+        let mut all = Self { unusable: self.unusable.clone(), ..*self };
+        all.add(match last {
+            Line::Unusable(why) => Err(why),
+            Line::PreMaster => Err(PRE_MASTER),
+            Line::Secret(label, ..) => Ok(Some(*label)),
+            Line::Nothing | Line::Other => Ok(None),
+        });
+        all.add(Ok(None));
+        all.unusable
     }
 }
 
@@ -69,14 +110,17 @@ impl Store {
         self.order.iter().rev().filter_map(|random| Some((random, self.secrets.get(random)?)))
     }
 
-    /// Takes a line without its end, and says why it can't be used. The latest line for a random and a label counts.
-    pub(super) fn line(&mut self, line: &[u8]) -> Result<(), &'static str> {
+    /// Takes a line without its end, and says whose secret it has, or why it can't be used. The latest line for a random and a label counts.
+    fn line(&mut self, line: &[u8]) -> Result<Option<Label>, &'static str> {
         match Line::read(line) {
-            Line::Nothing | Line::Other => {}
-            Line::Unusable(why) => return Err(why),
-            Line::Secret(label, random, secret) => self.add(label, random, secret),
+            Line::Nothing | Line::Other => Ok(None),
+            Line::PreMaster => Err(PRE_MASTER),
+            Line::Unusable(why) => Err(why),
+            Line::Secret(label, random, secret) => {
+                self.add(label, random, secret);
+                Ok(Some(label))
+            }
         }
-        Ok(())
     }
 
     pub(super) fn add(&mut self, label: Label, random: Random, secret: Secret) {
@@ -102,13 +146,9 @@ impl Store {
 
     /// Takes the whole text of a key log, and says which of its lines can't be used.
     pub(super) fn text(&mut self, text: &[u8]) -> Vec<Unusable> {
-        let mut unusable = Vec::new();
-        for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
-            if let Err(why) = self.line(line) {
-                Unusable::add(&mut unusable, why, number);
-            }
-        }
-        unusable
+        let mut tally = Tally::default();
+        text.split(|byte| *byte == b'\n').for_each(|line| tally.add(self.line(line)));
+        tally.unusable(&Line::Nothing)
     }
 }
 
@@ -120,8 +160,7 @@ pub(super) struct Lines {
     /// The line is too long: what is left of it is passed over.
     is_too_long: bool,
     /// Lines that have ended.
-    count: u64,
-    unusable: Vec<Unusable>,
+    tally: Tally,
 }
 
 impl Lines {
@@ -136,15 +175,12 @@ impl Lines {
                 self.begun.extend_from_slice(part);
             }
             if is_whole {
-                self.count += 1;
-                let taken = if std::mem::take(&mut self.is_too_long) {
+                let is_too_long = std::mem::take(&mut self.is_too_long);
+                self.tally.add(if is_too_long {
                     Err("the line is too long")
                 } else {
                     store.line(&self.begun)
-                };
-                if let Err(why) = taken {
-                    Unusable::add(&mut self.unusable, why, self.count);
-                }
+                });
                 self.begun.clear();
             }
         }
@@ -159,16 +195,13 @@ impl Lines {
 
     /// Another text begins.
     pub(super) fn clear(&mut self) {
-        *self = Self { unusable: std::mem::take(&mut self.unusable), ..Self::default() };
+        let unusable = std::mem::take(&mut self.tally.unusable);
+        *self = Self { tally: Tally { unusable, ..Tally::default() }, ..Self::default() };
     }
 
     /// The lines that can't be used, among them one without an end.
     pub(super) fn unusable(&self) -> Vec<Unusable> {
-        let mut all = self.unusable.clone();
-        if let Line::Unusable(why) = Line::read(&self.begun) {
-            Unusable::add(&mut all, why, self.count + 1);
-        }
-        all
+        self.tally.unusable(&Line::read(&self.begun))
     }
 }
 

@@ -64,21 +64,17 @@ pub enum Line {
     Nothing,
     /// A line whose label is not known, or names something that no record is protected with.
     Other,
-    /// A line that should open records and can't, and why: a secret of another kind, or a known label without what belongs to it.
+    /// A pre-master secret. OpenSSL writes one before each `CLIENT_RANDOM` line of an RSA key exchange, which then says all that is needed.
+    PreMaster,
+    /// A line that should open records and can't, and why: a secret of QUIC, or a known label without what belongs to it.
     Unusable(&'static str),
 }
 
-/// Labels of secrets that open records in other ways, and what to say of them: those of NSS (its key log format of before RFC 9850), and
-/// those of QUIC (RFC 9850, section 2.2; older implementations write them so).
-const UNSUPPORTED: [(&[u8], &str); 4] = [
-    (b"RSA", "RSA lines (pre-master secrets) are not supported; CLIENT_RANDOM lines are"),
-    (
-        b"PMS_CLIENT_RANDOM",
-        "PMS_CLIENT_RANDOM lines (pre-master secrets) are not supported; CLIENT_RANDOM lines are",
-    ),
-    (b"QUIC_CLIENT_TRAFFIC_SECRET_0", "secrets of QUIC are not supported"),
-    (b"QUIC_SERVER_TRAFFIC_SECRET_0", "secrets of QUIC are not supported"),
-];
+/// Labels of pre-master secrets (NSS's key log format of before RFC 9850).
+const PRE_MASTER: [&[u8]; 2] = [b"RSA", b"PMS_CLIENT_RANDOM"];
+
+/// Labels of secrets of QUIC, as older implementations write them.
+const QUIC: [&[u8]; 2] = [b"QUIC_CLIENT_TRAFFIC_SECRET_0", b"QUIC_SERVER_TRAFFIC_SECRET_0"];
 
 impl Line {
     /// Reads a line without its end.
@@ -91,8 +87,11 @@ impl Line {
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let label = words.next().unwrap_or_default();
         let Some(known) = Label::ALL.into_iter().find(|known| known.name().as_bytes() == label) else {
-            let unsupported = UNSUPPORTED.iter().find(|(name, _)| *name == label);
-            return unsupported.map_or(Self::Other, |(_, why)| Self::Unusable(why));
+            return match label {
+                label if PRE_MASTER.contains(&label) => Self::PreMaster,
+                label if QUIC.contains(&label) => Self::Unusable("secrets of QUIC are not supported"),
+                _ => Self::Other,
+            };
         };
         let hex = |word: Option<&[u8]>| Secret::from_hex(word?);
         let Some(random) = hex(words.next()).and_then(|random| random.bytes().try_into().ok()) else {
@@ -136,12 +135,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn pre_master_secrets_are_told_apart() {
+        for text in ["RSA 0011 2233", "RSA Session-ID:11 Master-Key:22", "PMS_CLIENT_RANDOM 11 22"] {
+            assert_eq!(Line::read(text.as_bytes()), Line::PreMaster, "{text}");
+        }
+    }
+
+    #[test]
     fn a_line_that_cannot_be_used_says_why() {
         let random = "11".repeat(32);
         for (text, why) in [
-            (format!("RSA 0011223344556677 {}", "22".repeat(48)), "RSA lines"),
-            (format!("RSA Session-ID:11 Master-Key:{}", "22".repeat(48)), "RSA lines"),
-            (format!("PMS_CLIENT_RANDOM {random} {}", "22".repeat(48)), "PMS_CLIENT_RANDOM lines"),
             (format!("QUIC_CLIENT_TRAFFIC_SECRET_0 {random} {}", "22".repeat(32)), "secrets of QUIC"),
             (format!("CLIENT_RANDOM {random} {}", "22".repeat(47)), "the master secret is not 48 bytes long"),
             (format!("SERVER_TRAFFIC_SECRET_0 {random} {}", "22".repeat(20)), "the secret is not 32 or 48"),

@@ -9,6 +9,7 @@
 //! | `certificate.rs` | the names in a certificate |
 //! | `alert.rs` | the names of alerts |
 //! | `suite.rs` | cipher suites |
+//! | `suite_names.rs` | the names of suites that are not read |
 //! | `secret.rs` | secret bytes, which are wiped and never printed |
 //! | `keylog.rs` | lines of a key log |
 //! | `schedule.rs` | from secrets to the keys of a direction |
@@ -26,6 +27,7 @@ pub mod schedule;
 mod search;
 pub mod secret;
 pub mod suite;
+mod suite_names;
 
 pub use handshake::{Handshakes, Message};
 pub use hello::{ClientHello, ServerHello};

@@ -1,5 +1,7 @@
 //! Cipher suites: those whose records can be read, and how (IANA, TLS Cipher Suites).
 
+use super::suite_names::UNREAD;
+
 /// A version of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u16);
@@ -132,6 +134,13 @@ impl Suite {
         SUITES.iter().find(|suite| suite.number == number)
     }
 
+    /// The name of the suite with this number, whether its records can be read or not; `None` if it is not known.
+    #[must_use]
+    pub fn name(number: u16) -> Option<&'static str> {
+        let unread = || UNREAD.iter().find(|(known, _)| *known == number).map(|(_, name)| *name);
+        Self::find(number).map(|suite| suite.name).or_else(unread)
+    }
+
     /// The suites of TLS 1.3 with secrets of `len` bytes, the usual one first.
     pub fn of_secret(len: usize) -> impl Iterator<Item = &'static Self> {
         SUITES.iter().filter(move |suite| suite.version == Version::TLS13 && suite.hash.len() == len)
@@ -147,7 +156,7 @@ use self::Aes::{Bits128, Bits256};
 use self::Cipher::{Cbc, Ccm, Ccm8, ChaCha20Poly1305, Gcm};
 use self::Hash::{Sha256, Sha384};
 
-/// RFC 8446, section B.4; RFC 5246, appendix C; RFC 5288, 5289, 6655, 7251, 7905, 5487, 5489.
+/// RFC 8446, section B.4; RFC 5246, appendix C; RFC 5288, 5289, 6655, 7251, 7905, 5487, 5489, 4279, 5054.
 const SUITES: &[Suite] = &[
     suite(0x1301, "TLS_AES_128_GCM_SHA256", Gcm(Bits128), Sha256),
     suite(0x1303, "TLS_CHACHA20_POLY1305_SHA256", ChaCha20Poly1305, Sha256),
@@ -196,6 +205,57 @@ const SUITES: &[Suite] = &[
     suite(0x0039, "TLS_DHE_RSA_WITH_AES_256_CBC_SHA", Cbc(Bits256, Mac::Sha1), Sha256),
     suite(0x0067, "TLS_DHE_RSA_WITH_AES_128_CBC_SHA256", Cbc(Bits128, Mac::Sha256), Sha256),
     suite(0x006b, "TLS_DHE_RSA_WITH_AES_256_CBC_SHA256", Cbc(Bits256, Mac::Sha256), Sha256),
+    suite(0x0032, "TLS_DHE_DSS_WITH_AES_128_CBC_SHA", Cbc(Bits128, Mac::Sha1), Sha256),
+    suite(0x0034, "TLS_DH_anon_WITH_AES_128_CBC_SHA", Cbc(Bits128, Mac::Sha1), Sha256),
+    suite(0x0038, "TLS_DHE_DSS_WITH_AES_256_CBC_SHA", Cbc(Bits256, Mac::Sha1), Sha256),
+    suite(0x003a, "TLS_DH_anon_WITH_AES_256_CBC_SHA", Cbc(Bits256, Mac::Sha1), Sha256),
+    suite(0x0040, "TLS_DHE_DSS_WITH_AES_128_CBC_SHA256", Cbc(Bits128, Mac::Sha256), Sha256),
+    suite(0x006a, "TLS_DHE_DSS_WITH_AES_256_CBC_SHA256", Cbc(Bits256, Mac::Sha256), Sha256),
+    suite(0x006c, "TLS_DH_anon_WITH_AES_128_CBC_SHA256", Cbc(Bits128, Mac::Sha256), Sha256),
+    suite(0x006d, "TLS_DH_anon_WITH_AES_256_CBC_SHA256", Cbc(Bits256, Mac::Sha256), Sha256),
+    suite(0x008c, "TLS_PSK_WITH_AES_128_CBC_SHA", Cbc(Bits128, Mac::Sha1), Sha256),
+    suite(0x008d, "TLS_PSK_WITH_AES_256_CBC_SHA", Cbc(Bits256, Mac::Sha1), Sha256),
+    suite(0x0090, "TLS_DHE_PSK_WITH_AES_128_CBC_SHA", Cbc(Bits128, Mac::Sha1), Sha256),
+    suite(0x0091, "TLS_DHE_PSK_WITH_AES_256_CBC_SHA", Cbc(Bits256, Mac::Sha1), Sha256),
+    suite(0x0094, "TLS_RSA_PSK_WITH_AES_128_CBC_SHA", Cbc(Bits128, Mac::Sha1), Sha256),
+    suite(0x0095, "TLS_RSA_PSK_WITH_AES_256_CBC_SHA", Cbc(Bits256, Mac::Sha1), Sha256),
+    suite(0x00a2, "TLS_DHE_DSS_WITH_AES_128_GCM_SHA256", Gcm(Bits128), Sha256),
+    suite(0x00a3, "TLS_DHE_DSS_WITH_AES_256_GCM_SHA384", Gcm(Bits256), Sha384),
+    suite(0x00a6, "TLS_DH_anon_WITH_AES_128_GCM_SHA256", Gcm(Bits128), Sha256),
+    suite(0x00a7, "TLS_DH_anon_WITH_AES_256_GCM_SHA384", Gcm(Bits256), Sha384),
+    suite(0x00aa, "TLS_DHE_PSK_WITH_AES_128_GCM_SHA256", Gcm(Bits128), Sha256),
+    suite(0x00ab, "TLS_DHE_PSK_WITH_AES_256_GCM_SHA384", Gcm(Bits256), Sha384),
+    suite(0x00ac, "TLS_RSA_PSK_WITH_AES_128_GCM_SHA256", Gcm(Bits128), Sha256),
+    suite(0x00ad, "TLS_RSA_PSK_WITH_AES_256_GCM_SHA384", Gcm(Bits256), Sha384),
+    suite(0x00ae, "TLS_PSK_WITH_AES_128_CBC_SHA256", Cbc(Bits128, Mac::Sha256), Sha256),
+    suite(0x00af, "TLS_PSK_WITH_AES_256_CBC_SHA384", Cbc(Bits256, Mac::Sha384), Sha384),
+    suite(0x00b2, "TLS_DHE_PSK_WITH_AES_128_CBC_SHA256", Cbc(Bits128, Mac::Sha256), Sha256),
+    suite(0x00b3, "TLS_DHE_PSK_WITH_AES_256_CBC_SHA384", Cbc(Bits256, Mac::Sha384), Sha384),
+    suite(0x00b6, "TLS_RSA_PSK_WITH_AES_128_CBC_SHA256", Cbc(Bits128, Mac::Sha256), Sha256),
+    suite(0x00b7, "TLS_RSA_PSK_WITH_AES_256_CBC_SHA384", Cbc(Bits256, Mac::Sha384), Sha384),
+    suite(0xc018, "TLS_ECDH_anon_WITH_AES_128_CBC_SHA", Cbc(Bits128, Mac::Sha1), Sha256),
+    suite(0xc019, "TLS_ECDH_anon_WITH_AES_256_CBC_SHA", Cbc(Bits256, Mac::Sha1), Sha256),
+    suite(0xc01d, "TLS_SRP_SHA_WITH_AES_128_CBC_SHA", Cbc(Bits128, Mac::Sha1), Sha256),
+    suite(0xc01e, "TLS_SRP_SHA_RSA_WITH_AES_128_CBC_SHA", Cbc(Bits128, Mac::Sha1), Sha256),
+    suite(0xc01f, "TLS_SRP_SHA_DSS_WITH_AES_128_CBC_SHA", Cbc(Bits128, Mac::Sha1), Sha256),
+    suite(0xc020, "TLS_SRP_SHA_WITH_AES_256_CBC_SHA", Cbc(Bits256, Mac::Sha1), Sha256),
+    suite(0xc021, "TLS_SRP_SHA_RSA_WITH_AES_256_CBC_SHA", Cbc(Bits256, Mac::Sha1), Sha256),
+    suite(0xc022, "TLS_SRP_SHA_DSS_WITH_AES_256_CBC_SHA", Cbc(Bits256, Mac::Sha1), Sha256),
+    suite(0xc035, "TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA", Cbc(Bits128, Mac::Sha1), Sha256),
+    suite(0xc036, "TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA", Cbc(Bits256, Mac::Sha1), Sha256),
+    suite(0xc037, "TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA256", Cbc(Bits128, Mac::Sha256), Sha256),
+    suite(0xc038, "TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA384", Cbc(Bits256, Mac::Sha384), Sha384),
+    suite(0xc0a4, "TLS_PSK_WITH_AES_128_CCM", Ccm(Bits128), Sha256),
+    suite(0xc0a5, "TLS_PSK_WITH_AES_256_CCM", Ccm(Bits256), Sha256),
+    suite(0xc0a6, "TLS_DHE_PSK_WITH_AES_128_CCM", Ccm(Bits128), Sha256),
+    suite(0xc0a7, "TLS_DHE_PSK_WITH_AES_256_CCM", Ccm(Bits256), Sha256),
+    suite(0xc0a8, "TLS_PSK_WITH_AES_128_CCM_8", Ccm8(Bits128), Sha256),
+    suite(0xc0a9, "TLS_PSK_WITH_AES_256_CCM_8", Ccm8(Bits256), Sha256),
+    suite(0xc0aa, "TLS_PSK_DHE_WITH_AES_128_CCM_8", Ccm8(Bits128), Sha256),
+    suite(0xc0ab, "TLS_PSK_DHE_WITH_AES_256_CCM_8", Ccm8(Bits256), Sha256),
+    suite(0xccab, "TLS_PSK_WITH_CHACHA20_POLY1305_SHA256", ChaCha20Poly1305, Sha256),
+    suite(0xccad, "TLS_DHE_PSK_WITH_CHACHA20_POLY1305_SHA256", ChaCha20Poly1305, Sha256),
+    suite(0xccae, "TLS_RSA_PSK_WITH_CHACHA20_POLY1305_SHA256", ChaCha20Poly1305, Sha256),
 ];
 
 #[cfg(test)]
@@ -211,5 +271,8 @@ mod tests {
         assert_eq!(Suite::of_secret(48).map(|suite| suite.number).collect::<Vec<_>>(), [0x1302]);
         assert_eq!(Suite::find(0x1301).map(|suite| suite.version), Some(Version::TLS13));
         assert!(Suite::find(0x000a).is_none());
+        assert_eq!(Suite::name(0xc060), Some("TLS_ECDHE_RSA_WITH_ARIA_128_GCM_SHA256"));
+        assert_eq!((Suite::name(0x1302), Suite::name(0xfafa)), (Some("TLS_AES_256_GCM_SHA384"), None));
+        assert!(UNREAD.iter().all(|(number, _)| Suite::find(*number).is_none()));
     }
 }

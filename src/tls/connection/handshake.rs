@@ -44,6 +44,11 @@ impl Connection {
         let direction = &mut self.directions[side.index()];
         match Message::read(kind, body, sealed.is_some()) {
             Message::ClientHello(hello) if sealed.is_none() => {
+                if direction.is_protected {
+                    // A second handshake, inside the first: both go on with the keys that they have until they change them.
+                    *handshake =
+                        Handshake { version: handshake.version, is_settled: true, ..Handshake::default() };
+                }
                 handshake.client = Some(side);
                 handshake.client_random = Some(hello.random);
                 let keep = |name: &[u8]| (!name.is_empty() && name.len() <= MAX_TICKET).then(|| name.into());
@@ -124,10 +129,11 @@ impl Connection {
         };
         let Some((random, [client, server], master)) = made else { return Err(Miss::NoSecret) };
         let client_side = handshake.client.unwrap_or(Side::A);
-        self.handshake.client_random = Some(random);
-        self.handshake.master = Some(master);
-        self.directions[client_side.index()].fixed = Some(Fixed::new(client));
-        self.directions[client_side.other().index()].fixed = Some(Fixed::new(server));
+        let handshake = &mut self.handshake;
+        (handshake.client_random, handshake.master) = (Some(random), Some(master));
+        // A side that has not changed its keys yet, in a second handshake, keeps them.
+        self.directions[client_side.index()].fixed.get_or_insert_with(|| Fixed::new(client));
+        self.directions[client_side.other().index()].fixed.get_or_insert_with(|| Fixed::new(server));
         self.keep_sessions();
         Ok(())
     }

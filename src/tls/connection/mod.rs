@@ -76,7 +76,7 @@ pub struct Connection {
     /// What is left to spend on searching.
     budget: u64,
     is_over: bool,
-    /// No keys come any more: only the course of the handshake is of interest.
+    /// There is no key, and none comes any more: only the course of the handshake is of interest.
     only_looks: bool,
     /// Who ended it first, and whether by RST.
     ended: Option<(Side, bool)>,
@@ -142,7 +142,8 @@ impl Connection {
             None => Some(Reason::NoKeys),
             Some(keys) if knows(keys) && self.facts.dropped > 0 => Some(Reason::TooLate),
             Some(keys) if knows(keys) && self.facts.failed_record.is_some() => Some(Reason::WrongKey),
-            Some(keys) if knows(keys) => None,
+            // Lines for a part of its records are too few.
+            Some(keys) if knows(keys) => self.only_looks.then_some(Reason::NoLine),
             Some(_) if self.handshake.client_random.is_none() || self.handshake.server_random.is_none() => {
                 Some(Reason::NoHandshake)
             }

@@ -68,7 +68,14 @@ impl Connection {
                 [_, alert] => self.note_alert(side, Some(*alert)),
                 _ => {}
             },
-            ContentType::Handshake | ContentType::ChangeCipherSpec => {}
+            ContentType::Handshake => {
+                let mut handshakes = std::mem::take(&mut self.directions[side.index()].handshakes);
+                handshakes.content(content, &mut |kind, body| self.message(side, kind, body, None));
+                self.directions[side.index()].handshakes = handshakes;
+            }
+            // After a second handshake, this side's next record has the keys of that.
+            ContentType::ChangeCipherSpec if is_tls12 => self.directions[side.index()].fixed = None,
+            ContentType::ChangeCipherSpec => {}
         }
     }
 

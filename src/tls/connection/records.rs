@@ -5,10 +5,10 @@ use rpcscope_parsers::tls::{ContentType, Record, Version};
 
 use super::super::direction::Mark;
 use super::super::epoch::{Context, Hit, Miss};
-use super::super::facts::Alert;
+use super::super::facts::{Alert, Reason};
 use super::super::keys::Keys;
 use super::{Connection, Give, MAX_FAILURES, Step, UNKNOWN_LOSS};
-use crate::flow::{Flow, Stamp};
+use crate::flow::{Chunk, Flow, GapReason, Stamp};
 
 /// Where a record stands.
 #[derive(Clone, Copy)]
@@ -49,10 +49,9 @@ impl Connection {
         if !is_sealed {
             return self.open_record(place.side, record);
         }
-        let Some(keys) = self.keys.clone() else { return self.unread(place.side, record) };
-        if self.only_looks || (direction.is_unread && !keys.is_open()) {
+        let Some(keys) = self.keys.clone().filter(|_| !self.only_looks) else {
             return self.unread(place.side, record);
-        }
+        };
         let hit = if is_tls12 {
             self.open_tls12(&keys, place.side, record, plain)
         } else {
@@ -73,6 +72,15 @@ impl Connection {
                 self.tried = keys.version();
                 Step::Wait
             }
+            Err(Miss::NoSecret) if self.directions.iter().any(|direction| direction.has_spoken) => {
+                // From here on, all of both sides is missing.
+                for side in [Side::A, Side::B] {
+                    let gap = Chunk::Gap { bytes: 1, reason: GapReason::Sealed };
+                    give(&self.inner, side, gap, place.origin);
+                }
+                self.end_with(if is_tls12 { Reason::Renegotiated } else { Reason::NoLine });
+                Step::Over
+            }
             Err(Miss::NoSecret) => self.unread(place.side, record),
             Err(Miss::Passed) if self.directions[place.side.index()].failures < MAX_FAILURES => {
                 let direction = &mut self.directions[place.side.index()];
@@ -90,7 +98,8 @@ impl Connection {
         let is_tls12 = self.handshake.version == Some(Version::TLS12);
         let direction = &mut self.directions[side.index()];
         let is_first = !std::mem::replace(&mut direction.has_sealed, true);
-        direction.is_unread = true;
+        // One side alone would look as if the other were silent.
+        self.only_looks = true;
         (direction.has_records, direction.is_out_of_step) = (true, false);
         // TLS 1.3 hides the type, but no other message is as short as an alert.
         let is_alert = if is_tls12 {

@@ -119,6 +119,31 @@ fn spread(below: usize, count: usize, salt: usize) -> impl Iterator<Item = usize
     (0..count.min(below)).map(move |i| (i * below / count.min(below) + salt * 7919) % below)
 }
 
+/// The answers that are held back behind a loss are decided when that is given up; they came when they were captured.
+#[test]
+fn calls_behind_a_loss_took_as_long_as_they_did() {
+    let mut complaints = Complaints::default();
+    let mut compared = 0;
+    for (at, original) in bundled().iter().enumerate() {
+        for lost in spread(original.frames.len(), 2, at + 1) {
+            let found = of_frames(&without(&original.frames, |n| n == lost));
+            for record in found.iter().filter(|record| record["kind"] == "unary" && !admits(record)) {
+                let same = ["client", "server", "id", "start", "latency_ns", "class", "response_bytes"];
+                let is_same = |truth: &&Value| same.iter().all(|key| record[*key] == truth[*key]);
+                let mut truths = original.calls.iter().filter(is_same).peekable();
+                if truths.peek().is_some() {
+                    compared += 1;
+                    if !truths.any(|truth| truth["duration_ns"] == record["duration_ns"]) {
+                        complaints.0.push(format!("{}, without {lost}: {record}", original.name));
+                    }
+                }
+            }
+        }
+    }
+    assert!(compared > 1000, "{compared}");
+    complaints.none();
+}
+
 #[test]
 fn a_start_in_the_middle_claims_nothing_wrong() {
     let mut complaints = Complaints::default();

@@ -252,6 +252,40 @@ fn every_connection_says_why_it_is_not_read() {
 }
 
 #[test]
+fn secrets_of_one_side_alone_make_no_calls() {
+    let name = "tls13-go-go-chacha20";
+    let text = std::fs::read_to_string(path(name).with_extension("keys")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    for label in ["CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"] {
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with(label)).collect();
+        std::fs::write(&file, lines.join("\n")).unwrap();
+        let logs = KeyLogs::new(std::slice::from_ref(&file), false);
+        logs.read();
+        let (all, _) = connections(name, Arc::new(logs));
+        assert_eq!((all[0].calls, all[0].reason), (0, Some("TLS without a line in the key log")), "{label}");
+    }
+}
+
+#[test]
+fn what_comes_before_a_second_handshake_without_a_line_is_read() {
+    let name = "tls12-openssl-renegotiated";
+    let text = std::fs::read_to_string(path(name).with_extension("keys")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    // A comment, and a line for each of three handshakes, with two calls behind each.
+    for handshakes in 1..=3 {
+        let lines: Vec<&str> = text.lines().take(1 + handshakes).collect();
+        std::fs::write(&file, lines.join("\n")).unwrap();
+        let logs = KeyLogs::new(std::slice::from_ref(&file), false);
+        logs.read();
+        let (all, _) = connections(name, Arc::new(logs));
+        let reason = (handshakes < 3).then_some("TLS whose second handshake has no line in the key log");
+        assert_eq!((all[0].reason, all[0].calls, all[0].failed), (reason, 2 * handshakes as u64, 0));
+    }
+}
+
+#[test]
 fn what_the_handshake_shows_is_there_without_keys() {
     let (all, _) = connections("tls12-go-go-aes128gcm-ecdsa", Arc::new(KeyLogs::default()));
     let pairs = all[0].tls.as_ref().unwrap().pairs();
