@@ -1,7 +1,8 @@
 //! The types of `google.protobuf` that have a form of their own in JSON
 //! (<https://protobuf.dev/programming-guides/json/>).
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
+use jiff::civil::date;
 use prost_reflect::MessageDescriptor;
 use rpcscope_parsers::protobuf::{Value as Wire, fields};
 
@@ -103,7 +104,9 @@ fn timestamp(bytes: &[u8]) -> Option<Value> {
     if !(-62_135_596_800..=253_402_300_799).contains(&seconds) {
         return None;
     }
-    let whole = Timestamp::from_second(seconds).ok()?.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    // A `jiff::Timestamp` ends a day earlier, so that it has a date in every time zone.
+    let epoch = date(1970, 1, 1).at(0, 0, 0, 0);
+    let whole = epoch.checked_add(SignedDuration::from_secs(seconds)).ok()?.strftime("%Y-%m-%dT%H:%M:%S");
     Some(Value::Text(format!("{whole}{}Z", fraction(nanos))))
 }
 
@@ -196,4 +199,36 @@ fn is_special(name: &str) -> bool {
         name,
         "Any" | "Timestamp" | "Duration" | "FieldMask" | "Struct" | "Value" | "ListValue" | "Empty"
     ) || name.ends_with("Value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of whole seconds: field 1, a varint.
+    fn seconds(seconds: i64) -> Vec<u8> {
+        let mut left = seconds.cast_unsigned();
+        let mut bytes = vec![8];
+        while left >= 0x80 {
+            bytes.push(left as u8 | 0x80);
+            left >>= 7;
+        }
+        bytes.push(left as u8);
+        bytes
+    }
+
+    #[test]
+    fn timestamps_reach_from_the_first_second_of_year_1_to_the_last_of_year_9999() {
+        for (at, text) in [
+            (-62_135_596_801, None),
+            (-62_135_596_800, Some("0001-01-01T00:00:00Z")),
+            (-1, Some("1969-12-31T23:59:59Z")),
+            (0, Some("1970-01-01T00:00:00Z")),
+            (1_700_000_000, Some("2023-11-14T22:13:20Z")),
+            (253_402_300_799, Some("9999-12-31T23:59:59Z")),
+            (253_402_300_800, None),
+        ] {
+            assert_eq!(timestamp(&seconds(at)), text.map(|text| Value::Text(text.to_owned())), "{at}");
+        }
+    }
 }
