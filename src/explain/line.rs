@@ -106,7 +106,11 @@ impl LogLine {
         let same = |a: &LogError, b: &LogError| a.wording == b.wording && a.code == b.code;
         let known = self.layers.iter().find(|(_, layer)| same(layer, &error)).map(|(depth, _)| *depth);
         for (depth, layer) in error.layers().enumerate() {
-            self.layers.push((depth + known.unwrap_or(0), layer.alone()));
+            let read = (depth + known.unwrap_or(0), layer.alone());
+            // Most candidates say the same, and each layer is held against each call.
+            if !self.layers.contains(&read) {
+                self.layers.push(read);
+            }
         }
         if let Some(shown) = self.errors.iter_mut().find(|shown| same(shown, &error)) {
             if error.message.len() < shown.message.len() && shown.message.starts_with(&error.message) {

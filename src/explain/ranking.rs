@@ -105,6 +105,28 @@ mod tests {
     }
 
     #[test]
+    fn a_time_out_is_read_in_the_middle_of_a_sentence() {
+        let timed_out = || {
+            let mut call = sample::ok();
+            call.outcome.class = Some(Class::Transport);
+            call.outcome.carrier = Carrier::TcpFin;
+            call.outcome.initiator = Some(crate::calls::Initiator::Client);
+            call
+        };
+        let server = timed_out().server;
+        for around in
+            ["下单失败：{}，请重试", "The call ended with {}. Giving up.", "**{}**", "[order] [err: {}]"]
+        {
+            let text = format!("rpc timeout: timeout=150ms, to=order, method=PlaceOrder, remote={server}");
+            let (best, _) = ranked(&around.replace("{}", &text), vec![timed_out()]);
+            assert_eq!(best, [71], "{around}");
+            let (best, _) =
+                ranked(&around.replace("{}", &text.replace("PlaceOrder", "Other")), vec![timed_out()]);
+            assert!(best.is_empty(), "{around}");
+        }
+    }
+
+    #[test]
     fn no_more_than_ten_are_kept_and_the_others_counted() {
         let calls = (1..=33).map(|packet| call(packet, "biz error: gone")).collect();
         let (best, others) = ranked("remote or network error[remote]: biz error: gone", calls);

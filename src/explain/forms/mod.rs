@@ -23,8 +23,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::log::{LogError, Wording};
-use crate::codes::client_texts;
 use crate::codes::library::Library;
+use crate::codes::{self, client_texts};
 
 /// Most layers that are parsed.
 pub(super) const LAYER_LIMIT: usize = 64;
@@ -90,11 +90,13 @@ pub(super) fn parse_layer(text: &str, depth: usize) -> Option<LogError> {
 
 fn parse_at(place: Place<'_>) -> Option<LogError> {
     let begins = begins_error(place.before);
+    // Nothing but Kitex's time-out has these words.
+    let has_fields = place.text.starts_with(codes::kitex::RPC_TIMEOUT_FIELDS);
     let fits =
         |(words, begin, _): &&Form| place.text.starts_with(words) && (begins || *begin == Begin::Anywhere);
     let formed = forms().filter(fits).find_map(|(.., read)| read(place));
     formed
-        .or_else(|| kitex::parse_kerror(place).filter(|_| begins))
+        .or_else(|| kitex::parse_kerror(place).filter(|_| begins || has_fields))
         .or_else(|| status::parse_named(place))
         .or_else(|| parse_alone(place).filter(|_| begins))
 }
@@ -109,7 +111,8 @@ fn parse_alone(place: Place<'_>) -> Option<LogError> {
 /// Whether an error can begin after this text.
 fn begins_error(before: &str) -> bool {
     let before = before.trim_end();
-    before.is_empty() || before.ends_with([':', '"', '=', '\'', '[', '(', '`', '>', '\n'])
+    before.is_empty()
+        || before.ends_with([':', '：', '"', '“', '=', '\'', '[', '(', '（', '`', '*', '|', '>', '\n'])
 }
 
 /// The text from `at` on. Inside quotes (a field of a structured log), it ends with them, and escapes are resolved.
