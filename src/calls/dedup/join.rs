@@ -92,9 +92,10 @@ fn knowledge(call: &Call) -> u8 {
         (Some(Class::Unanswered), true) => 2,
         (Some(Class::Transport), false) => 1,
         (Some(Class::Unanswered), false) => 0,
-        // An answer.
-        (Some(_), true) => 6,
-        (Some(_), false) => 5,
+        // An answer: what was read is more than what was concluded.
+        (Some(_), _) if call.findings.contains(Finding::StatusDeduced) => 5,
+        (Some(_), false) => 6,
+        (Some(_), true) => 7,
     }
 }
 

@@ -104,6 +104,11 @@ fn a_capture_with_missing_packets_yields_to_a_complete_one() {
     let call = joined([late, view(2, 1, 2, 7)]);
     assert_eq!((call.latency, call.network_time()), (Some(7_000_000), None));
     assert_eq!(call.callee_view.unwrap().seen, 2);
+    // A status that one capture shows and another only lets conclude was read.
+    let deduced = lossy(view(1, 1, 0, 10), Finding::StatusDeduced);
+    for other in [view(2, 1, 2, 7), lossy(view(2, 1, 2, 7), Finding::Gap)] {
+        assert!(!joined([deduced.clone(), other]).findings.contains(Finding::StatusDeduced));
+    }
     // The request in one capture, the answer in the other: the call began with the request.
     let request = lossy(broken(Class::Unanswered, Carrier::None, 1, 0, 90), Finding::Gap);
     let mut answer = lossy(view(2, 1, 7, 0), Finding::Gap);
