@@ -169,8 +169,18 @@ fn put_layer(out: &mut String, layer: &LogError, explained: &mut Vec<&'static En
             }
         }
         (Wording::KitexLocal(words), None) => {
+            let value = layer.value();
+            if let Some(value) = value {
+                put(out, "name", value.name);
+            }
             if let Some((_, meaning)) = kitex::CALLER_ERRORS.iter().find(|(known, _)| known == words) {
                 put(out, "what", meaning);
+            }
+            if let Some(value) = value {
+                put(out, "who", value.raised);
+                put(out, "wire", value.wire);
+                put(out, "checks", value.checks);
+                put(out, "counts as", value.counts.sentence());
             }
         }
         (Wording::BizStatus, None) => {
@@ -251,6 +261,10 @@ mod tests {
             said.contains("Kitex: a status;") && said.contains(", code 5") && said.contains("NOT_FOUND"),
             "{said}"
         );
+        let said = explained("create order: rpc timeout: timeout=150ms, to=shop.order, method=Place");
+        assert!(said.contains("name ErrRPCTimeout") && said.contains("wire The caller's FIN"), "{said}");
+        let said = explained("internal exception: no resolver available");
+        assert!(said.contains("name ErrNoResolver") && said.contains("wire Nothing"), "{said}");
         let said = explained("biz error: status_code: 7, status_message: no, extra: ");
         assert!(said.contains("Volo: the callee's business logic refused, code 7"), "{said}");
     }

@@ -4,6 +4,8 @@ use super::forms::{LAYER_LIMIT, parse_layer};
 use crate::calls::Initiator;
 use crate::codes::client_texts::{ClientText, client_text};
 use crate::codes::library::Library;
+use crate::codes::named::values;
+use crate::codes::value::ErrorValue;
 use crate::codes::{self, Entry, Family, grpc, thrift};
 
 /// The library that worded a layer.
@@ -83,6 +85,15 @@ impl LogError {
             | Wording::KitexServer(_)
             | Wording::BizStatus => None,
         }
+    }
+
+    /// The error value of its library that it is, if its words show one.
+    #[must_use]
+    pub fn value(&self) -> Option<&'static ErrorValue> {
+        let Wording::KitexLocal(words) = self.wording else { return None };
+        let whole = format!("{words}: {}", self.message);
+        let known = values(Family::Kitex).iter().filter(|value| whole.starts_with(value.text));
+        known.max_by_key(|value| value.text.len())
     }
 
     /// The number of hosts that the error came through, according to the text.

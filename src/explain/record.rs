@@ -19,9 +19,10 @@ impl Answer {
             }
             Self::Log(line) => {
                 let layers = line.errors.iter().flat_map(LogError::layers);
-                let said = layers.filter_map(|layer| match layer.client_text() {
-                    Some(text) => Some(text.trace.sentence()),
-                    None => Some(layer.entry()?.wire.sentence()),
+                let said = layers.filter_map(|layer| match (layer.client_text(), layer.value()) {
+                    (Some(text), _) => Some(text.trace.sentence()),
+                    (None, Some(value)) => Some(value.wire),
+                    (None, None) => Some(layer.entry()?.wire.sentence()),
                 });
                 said.collect()
             }
@@ -110,18 +111,23 @@ fn value_record(value: &ErrorValue) -> Value {
 }
 
 fn layer_record(layer: &LogError) -> Value {
-    let library = layer.library.map(Library::name);
+    let value = layer.value();
+    let library = layer.library.or(value.map(|value| value.library)).map(Library::name);
     let protocol = layer.family().map(Family::name);
     let mut parts = Vec::new();
     parts.extend(library.or(protocol).map(|name| ("library".to_owned(), Value::Text(name.to_owned()))));
     parts.extend(layer.code.map(|code| ("code".to_owned(), Value::Int(code))));
     let entry = layer.entry();
-    parts.extend(entry.map(|entry| ("code_name".to_owned(), Value::Text(entry.name.to_owned()))));
+    let name = entry.map(|entry| entry.name).or(value.map(|value| value.name));
+    parts.extend(name.map(|name| ("code_name".to_owned(), Value::Text(name.to_owned()))));
     parts.push(("text".to_owned(), Value::Text(layer.message.clone())));
-    let (kind, raiser, wire) = match (layer.client_text(), entry) {
-        (Some(text), _) => (text.meaning, maker(layer, text), text.trace.sentence()),
-        (None, Some(entry)) => (entry.kind.phrase(), entry.raiser.phrase().to_owned(), entry.wire.sentence()),
-        (None, None) => return Value::Object(parts),
+    let (kind, raiser, wire) = match (layer.client_text(), entry, value) {
+        (Some(text), ..) => (text.meaning, maker(layer, text), text.trace.sentence()),
+        (None, Some(entry), _) => {
+            (entry.kind.phrase(), entry.raiser.phrase().to_owned(), entry.wire.sentence())
+        }
+        (None, None, Some(value)) => (value.counts.sentence(), value.raised.to_owned(), value.wire),
+        (None, None, None) => return Value::Object(parts),
     };
     for (name, text) in [("kind", kind.to_owned()), ("raiser", raiser), ("wire", wire.to_owned())] {
         parts.push((name.to_owned(), Value::Text(text)));
