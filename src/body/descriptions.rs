@@ -29,7 +29,7 @@ pub struct LoadError(pub String);
 pub struct Descriptions {
     pub(super) idl: Arc<Schema>,
     pub(super) proto: Pools,
-    faults: Arc<Vec<LoadError>>,
+    pub(super) faults: Arc<Vec<LoadError>>,
 }
 
 impl Descriptions {
