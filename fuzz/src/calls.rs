@@ -166,7 +166,13 @@ fn names<'a>(input: &mut Input<'a>) -> Names<'a> {
     if !input.bool() {
         return Names { method: Some(Text::Plain(b"Get")), ..Names::default() };
     }
-    Names { service: texts(input), method: texts(input), caller: texts(input), callee: texts(input) }
+    Names {
+        service: texts(input),
+        method: texts(input),
+        caller: texts(input),
+        callee: texts(input),
+        ..Names::default()
+    }
 }
 
 fn reset<'a>(input: &mut Input<'a>, head: Head) -> Reset<'a> {
