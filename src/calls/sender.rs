@@ -1,5 +1,7 @@
 //! Which library sent a request.
 
+use std::collections::VecDeque;
+
 use rpcscope_parsers::event::Sender;
 
 use crate::codes::library::{Library, Version};
@@ -7,11 +9,19 @@ use crate::codes::library::{Library, Version};
 /// Longest `user-agent` that is read.
 const AGENT_LIMIT: usize = 256;
 
-/// What the last `user-agent` said: nearly every request of a capture has the same one as the request before.
+/// How many agents are remembered. A capture has few, and nearly every request repeats one of the latest.
+const RECENT: usize = 8;
+
+/// What the latest agents said.
 #[derive(Debug, Default)]
 pub(super) struct Senders {
-    agent: Vec<u8>,
-    known: Option<(Library, Version)>,
+    recent: VecDeque<Agent>,
+}
+
+#[derive(Debug)]
+struct Agent {
+    text: Box<[u8]>,
+    library: Option<(Library, Version)>,
 }
 
 impl Senders {
@@ -21,20 +31,22 @@ impl Senders {
             Sender::Kitex => Some((Library::Kitex, Version::default())),
             Sender::Volo => Some((Library::Volo, Version::default())),
             Sender::TrpcGo => Some((Library::TrpcGo, Version::default())),
-            Sender::Named(agent) if agent == self.agent => self.known,
-            Sender::Named(agent) => self.read(agent),
+            Sender::Named(text) => match self.recent.iter().find(|agent| *agent.text == *text) {
+                Some(agent) => agent.library,
+                None => self.read(text),
+            },
         }
     }
 
     #[cold]
-    fn read(&mut self, agent: &[u8]) -> Option<(Library, Version)> {
-        if agent.len() > AGENT_LIMIT {
+    fn read(&mut self, text: &[u8]) -> Option<(Library, Version)> {
+        if text.len() > AGENT_LIMIT {
             return None;
         }
-        self.known = Library::of_user_agent(agent);
-        self.agent.clear();
-        self.agent.extend_from_slice(agent);
-        self.known
+        self.recent.truncate(RECENT - 1);
+        let library = Library::of_user_agent(text);
+        self.recent.push_front(Agent { text: text.into(), library });
+        library
     }
 }
 
@@ -53,6 +65,14 @@ mod tests {
             assert_eq!(library("curl/8.0"), None);
             assert_eq!(library(""), None);
             assert_eq!(library(&format!("grpc-go/1 {}", "x".repeat(AGENT_LIMIT))), None);
+        }
+        for number in 0..3 * RECENT {
+            let agent = format!("tonic/0.{number}.0");
+            for _ in 0..2 {
+                let version = u16::try_from(number).ok().map(|number| (Library::Tonic, (0, number, 0)));
+                assert_eq!(senders.get(Sender::Named(agent.as_bytes())), version);
+            }
+            assert!(senders.recent.len() <= RECENT);
         }
         assert_eq!(senders.get(Sender::Volo).map(|(library, _)| library), Some(Library::Volo));
     }

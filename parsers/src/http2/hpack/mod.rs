@@ -242,18 +242,6 @@ impl<'a> List<'a> {
         self.text(self.fields.list.get(usize::from(*first))?.value)
     }
 
-    /// The value of `user-agent` (RFC 9110, section 10.1.5), which is asked for once in a stream and is no [`Name`] for that.
-    pub(super) fn user_agent(self) -> Option<&'a [u8]> {
-        /// Its place in the static table.
-        const INDEX: u8 = 58;
-        let is_it = |field: &&Field| match field.key {
-            Part::FixedName(index) => index == INDEX,
-            Part::Known(_) => false,
-            key => self.text(key) == Some(b"user-agent"),
-        };
-        self.text(self.fields.list.iter().find(is_it)?.value)
-    }
-
     /// The known value of the first field of that name.
     pub(super) fn known(self, name: Name) -> Value {
         let first = self.fields.first.get(name as usize).copied().unwrap_or(NONE);

@@ -66,7 +66,7 @@ const STATIC: [(Name, &str, &str); 61] = [
     (Name::Other, "set-cookie", ""),
     (Name::Other, "strict-transport-security", ""),
     (Name::Other, "transfer-encoding", ""),
-    (Name::Other, "user-agent", ""),
+    (Name::UserAgent, "user-agent", ""),
     (Name::Other, "vary", ""),
     (Name::Other, "via", ""),
     (Name::Other, "www-authenticate", ""),

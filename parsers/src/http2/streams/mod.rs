@@ -394,7 +394,7 @@ impl Streams {
             method: method.map(Text::Plain),
             caller: text(Name::SourceService),
             callee: text(Name::DestinationService),
-            sender: list.user_agent().map(Sender::Named),
+            sender: list.get(Name::UserAgent).map(Sender::Named),
         };
         let head = Head { codec, ..head_of(Rpc::Grpc, id, span, cut) };
         let timeout = list.get(Name::GrpcTimeout).and_then(grpc::parse_timeout);
