@@ -23,6 +23,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::log::{LogError, Wording};
+use super::wrapping::{unescaped, unescaped_quotes};
 use crate::codes::library::Library;
 use crate::codes::{self, client_texts};
 
@@ -117,34 +118,13 @@ fn begins_error(before: &str) -> bool {
 
 /// The text from `at` on. Inside quotes (a field of a structured log), it ends with them, and escapes are resolved.
 fn unquoted(text: &str, at: usize) -> String {
-    let (before, rest) = text.split_at_checked(at).unwrap_or_default();
-    let mut chars = before.chars();
-    let mut quoted = false;
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => quoted = !quoted,
-            '\\' => _ = chars.next(),
-            _ => {}
-        }
+    let quotes = unescaped_quotes(text, b'"');
+    let before = quotes.partition_point(|quote| *quote < at);
+    if before % 2 == 0 {
+        return text.get(at..).unwrap_or_default().to_owned();
     }
-    if !quoted {
-        return rest.to_owned();
-    }
-    let mut out = String::with_capacity(rest.len());
-    let mut chars = rest.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => break,
-            '\\' => match chars.next() {
-                Some('n') => out.push('\n'),
-                Some('t') => out.push('\t'),
-                Some(escaped) => out.push(escaped),
-                None => break,
-            },
-            c => out.push(c),
-        }
-    }
-    out
+    let end = quotes.get(before).copied().unwrap_or(text.len());
+    unescaped(text.get(at..end).unwrap_or_default())
 }
 
 fn layer(wording: Wording, code: Option<i64>, message: &str, cause: Option<LogError>) -> LogError {
@@ -187,37 +167,12 @@ fn before_stack(text: &str) -> (&str, &str) {
     text.split_at_checked(end.unwrap_or(text.len())).unwrap_or((text, ""))
 }
 
-/// A quoted string with escapes at the beginning of a text: `"no \"such\" order"`, and the rest. In Rust's and Go's escapes, which agree
-/// as far as texts have them; others stay as they are. A string without its end was cut: it counts as far as it goes.
+/// A quoted string with escapes at the beginning of a text: `"no \"such\" order"`, and the rest. A string without its end was
+/// cut: it counts as far as it goes.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let inside = text.strip_prefix('"')?;
-    let mut out = String::new();
-    let mut chars = inside.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return Some((out, inside.get(at + 1..).unwrap_or_default())),
-            '\\' => match chars.next() {
-                Some((_, 'n')) => out.push('\n'),
-                Some((_, 't')) => out.push('\t'),
-                Some((_, 'r')) => out.push('\r'),
-                Some((_, escaped @ ('"' | '\\' | '\''))) => out.push(escaped),
-                Some((at, 'u')) => {
-                    let rest = inside.get(at + 1..).unwrap_or_default();
-                    let (digits, length) = match rest.strip_prefix('{').and_then(|rest| rest.split_once('}'))
-                    {
-                        Some((digits, _)) => (digits, digits.len() + 2),
-                        None => (rest.get(..4).unwrap_or_default(), 4),
-                    };
-                    out.extend(u32::from_str_radix(digits, 16).ok().and_then(char::from_u32));
-                    _ = chars.nth(length - 1);
-                }
-                Some((_, other)) => out.extend(['\\', other]),
-                None => break,
-            },
-            c => out.push(c),
-        }
-    }
-    Some((out, ""))
+    let end = unescaped_quotes(inside, b'"').first().copied().unwrap_or(inside.len());
+    Some((unescaped(inside.get(..end)?), inside.get(end + 1..).unwrap_or_default()))
 }
 
 #[cfg(test)]

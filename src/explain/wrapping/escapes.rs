@@ -150,7 +150,7 @@ pub(super) fn backslashes(text: &str) -> Vec<String> {
 }
 
 /// Resolves the escapes that JSON, Go, Rust, Java, Python and C share. What is no escape stays as it is.
-pub(super) fn unescaped(text: &str) -> String {
+pub(in super::super) fn unescaped(text: &str) -> String {
     let mut out: Vec<u8> = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\\') {

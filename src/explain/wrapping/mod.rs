@@ -22,6 +22,9 @@ use std::collections::{HashSet, VecDeque};
 
 use crate::text;
 
+pub(super) use escapes::unescaped;
+pub(super) use quotes::unescaped_quotes;
+
 /// Most bytes of pasted text that are read; what comes after them is left out.
 pub const LINE_LIMIT: usize = 1 << 20;
 

@@ -76,7 +76,7 @@ fn likelihood(before: &str, inside: &str) -> usize {
 }
 
 /// Where quotes without a backslash before them stand.
-fn unescaped_quotes(text: &str, quote: u8) -> Vec<usize> {
+pub(in super::super) fn unescaped_quotes(text: &str, quote: u8) -> Vec<usize> {
     let mut places = Vec::new();
     let mut escaped = false;
     for (at, byte) in text.bytes().enumerate() {
