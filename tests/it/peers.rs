@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use serde_json::Value;
 
@@ -47,27 +47,31 @@ fn lasting(mut record: Value) -> Value {
     record
 }
 
+/// Starts the program, with its outputs piped, and waits until it listens. Returns it and its standard error; the error is what it
+/// said instead.
+pub(crate) fn listening(command: &mut Command) -> Result<(Child, BufReader<ChildStderr>), String> {
+    let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut sniffer = piped.spawn().expect("the program starts");
+    let mut err = BufReader::new(sniffer.stderr.take().expect("piped"));
+    let mut line = String::new();
+    err.read_line(&mut line).expect("readable");
+    if line.contains("listening on") {
+        return Ok((sniffer, err));
+    }
+    err.read_to_string(&mut line).expect("readable");
+    sniffer.wait().expect("it ended");
+    Err(line)
+}
+
 /// Sniffs one scenario; the error is the reason why it could not be sniffed.
 fn sniff(peers: &Path, scenario: &str) -> Result<(), String> {
     let port = free_port();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let packets = folder.path().join("packets.pcapng");
-    let mut sniffer = Command::new(env!("CARGO_BIN_EXE_rpcscope"))
-        .args(["calls", "-i", "lo", "-f", &format!("tcp port {port}"), "--format", "jsonl", "-w"])
-        .arg(&packets)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut err = BufReader::new(sniffer.stderr.take().expect("piped"));
-    let mut line = String::new();
-    err.read_line(&mut line).expect("readable");
-    if !line.contains("listening on") {
-        err.read_to_string(&mut line).expect("readable");
-        sniffer.wait().expect("it ended");
-        return Err(line);
-    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rpcscope"));
+    command.args(["calls", "-i", "lo", "-f", &format!("tcp port {port}"), "--format", "jsonl", "-w"]);
+    // It may still say something: standard error stays open.
+    let (mut sniffer, _err) = listening(command.arg(&packets))?;
     let out = sniffer.stdout.take().expect("piped");
     let reader = std::thread::spawn(move || std::io::read_to_string(out).expect("UTF-8"));
     let output = Command::new(peers).args([scenario, &port.to_string()]).output().expect("the peers start");

@@ -1,15 +1,15 @@
 //! Sniffs a real client and server in TLS (tests/peers/tls.py) on a real interface with the real program, whose key log grows
 //! meanwhile, or comes when all packets have passed.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::peers::{free_port, skip};
+use crate::peers::{free_port, listening, skip};
 
 /// Connections, and calls on each.
 const CONNECTIONS: usize = 3;
@@ -51,32 +51,10 @@ fn sniff(version: &str, keys: Keys) -> Result<(), String> {
     let [log, written] = ["keys.log", "written.log"].map(|name| folder.path().join(name));
     let written = if keys == Keys::Growing { log.clone() } else { written };
     let port = free_port().to_string();
-    let mut sniffer = Command::new(env!("CARGO_BIN_EXE_rpcscope"))
-        .args([
-            "calls",
-            "-i",
-            "lo",
-            "-l",
-            "-f",
-            &format!("tcp port {port}"),
-            "--format",
-            "jsonl",
-            "--tls-keylog",
-        ])
-        .arg(&log)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut err = BufReader::new(sniffer.stderr.take().expect("piped"));
-    let mut line = String::new();
-    err.read_line(&mut line).expect("readable");
-    if !line.contains("listening on") {
-        err.read_to_string(&mut line).expect("readable");
-        sniffer.wait().expect("it ended");
-        return Err(line);
-    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rpcscope"));
+    let filter = format!("tcp port {port}");
+    command.args(["calls", "-i", "lo", "-l", "-f", &filter, "--format", "jsonl", "--tls-keylog"]);
+    let (mut sniffer, err) = listening(command.arg(&log))?;
     let said = std::thread::spawn(move || std::io::read_to_string(err).expect("UTF-8"));
     let out = BufReader::new(sniffer.stdout.take().expect("piped"));
     let (records, received) = mpsc::channel();
