@@ -37,7 +37,8 @@ fn is_standard(path: Option<&Path>) -> bool {
     path == Some(Path::new("-"))
 }
 
-/// Opens the `-o` file, or standard output unless `-w -` writes packets there. A live run continues after write errors and counts them in `losses`.
+/// Opens the `-o` file, or standard output unless `-w -` writes packets there. A run whose packets come only once, or are written to
+/// another file, continues after write errors and counts them in `losses`.
 pub(super) fn writer(view: &View, losses: &Arc<Losses>) -> Result<RecordWriter, Failure> {
     let is_live = !view.input.interfaces.is_empty();
     let out = if let Some(path) = view.output.as_deref().filter(|path| *path != Path::new("-")) {
@@ -50,7 +51,10 @@ pub(super) fn writer(view: &View, losses: &Arc<Losses>) -> Result<RecordWriter, 
         let is_watched = io::stdout().is_terminal() || is_live || view.input.follow || view.line_buffered;
         RecordWriter::new(Box::new(io::stdout()), is_watched)
     };
-    Ok(if is_live { out.lasting(Arc::clone(losses)) } else { out })
+    let comes_once =
+        is_live || view.input.follow || view.input.paths().iter().any(|path| is_standard(Some(path)));
+    let must_last = comes_once || view.input.write.is_some();
+    Ok(if must_last { out.lasting(Arc::clone(losses)) } else { out })
 }
 
 /// How records look in this output.

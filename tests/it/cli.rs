@@ -109,6 +109,29 @@ fn help_that_can_not_be_written_is_a_failure() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn records_that_can_not_be_written_cost_no_packet_of_the_copy() {
+    let folder = folder();
+    let [whole, beside] =
+        ["whole", "beside"].map(|name| folder.path().join(name).to_string_lossy().into_owned());
+    let captures = capture("kitex").to_string_lossy().into_owned();
+    let calls = lines(&run(&["calls", &captures, "--format", "jsonl", "-w", &whole])).len();
+    let output = run(&["calls", &captures, "--format", "jsonl", "-l", "-o", "/dev/full", "-w", &beside]);
+    let said = text(&output.stderr);
+    assert_eq!(status(&output), 1, "{said}");
+    assert!(said.contains(&format!("{calls} lines could not be written to /dev/full")), "{said}");
+    let [whole, beside] = [whole, beside].map(|path| std::fs::read(path).expect("it was written"));
+    assert!(whole == beside, "{} and {} bytes", whole.len(), beside.len());
+    // What comes only once is read to its end too.
+    let mut command = rpcscope();
+    command.args(["calls", "-", "--format", "jsonl", "-l", "-o", "/dev/full"]);
+    let mixed = std::fs::File::open(mixed()).expect("readable");
+    let output = command.stdin(mixed).output().expect("the program starts");
+    assert!(text(&output.stderr).contains("lines could not be written"), "{}", text(&output.stderr));
+    assert_eq!(status(&output), 1);
+}
+
+#[test]
 fn packets_on_standard_output_stand_alone() {
     let name = mixed();
     let packets = run(&["calls", &name, "-w", "-"]);
