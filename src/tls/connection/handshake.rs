@@ -38,8 +38,15 @@ pub(super) struct Handshake {
 }
 
 impl Connection {
+    /// Takes the content of a handshake record: messages, or parts of them.
+    pub(super) fn messages(&mut self, side: Side, content: &[u8], sealed: Option<Stage>) {
+        let mut handshakes = std::mem::take(&mut self.directions[side.index()].handshakes);
+        handshakes.content(content, &mut |kind, body| self.message(side, kind, body, sealed));
+        self.directions[side.index()].handshakes = handshakes;
+    }
+
     /// Takes a handshake message; `sealed`: the part of TLS 1.3 in which it was protected.
-    pub(super) fn message(&mut self, side: Side, kind: u8, body: &[u8], sealed: Option<Stage>) {
+    fn message(&mut self, side: Side, kind: u8, body: &[u8], sealed: Option<Stage>) {
         let handshake = &mut self.handshake;
         let direction = &mut self.directions[side.index()];
         match Message::read(kind, body, sealed.is_some()) {

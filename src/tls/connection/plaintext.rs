@@ -57,10 +57,7 @@ impl Connection {
                 // Whoever sends tickets has accepted the handshake.
                 self.handshake.is_settled |=
                     hit.stage == Stage::Traffic && self.handshake.client != Some(side);
-                let mut handshakes = std::mem::take(&mut self.directions[side.index()].handshakes);
-                handshakes
-                    .content(content, &mut |kind, body| self.message(side, kind, body, Some(hit.stage)));
-                self.directions[side.index()].handshakes = handshakes;
+                self.messages(side, content, Some(hit.stage));
                 self.pass_early(flow, give);
             }
             ContentType::Alert => match content {
@@ -68,11 +65,7 @@ impl Connection {
                 [_, alert] => self.note_alert(side, Some(*alert)),
                 _ => {}
             },
-            ContentType::Handshake => {
-                let mut handshakes = std::mem::take(&mut self.directions[side.index()].handshakes);
-                handshakes.content(content, &mut |kind, body| self.message(side, kind, body, None));
-                self.directions[side.index()].handshakes = handshakes;
-            }
+            ContentType::Handshake => self.messages(side, content, None),
             // After a second handshake, this side's next record has the keys of that.
             ContentType::ChangeCipherSpec if is_tls12 => self.directions[side.index()].fixed = None,
             ContentType::ChangeCipherSpec => {}

@@ -140,11 +140,7 @@ impl Connection {
             (ContentType::Alert, [1 | 2, 0]) => _ = self.ended.get_or_insert((side, false)),
             (ContentType::Alert, [1 | 2, alert]) => self.note_alert(side, Some(*alert)),
             (ContentType::ChangeCipherSpec, [1]) => {}
-            (ContentType::Handshake, fragment) => {
-                let mut handshakes = std::mem::take(&mut direction.handshakes);
-                handshakes.content(fragment, &mut |kind, body| self.message(side, kind, body, None));
-                self.directions[side.index()].handshakes = handshakes;
-            }
+            (ContentType::Handshake, fragment) => self.messages(side, fragment, None),
             _ if direction.is_out_of_step => return Step::Closed,
             // Neither of them: nothing that matters to what is read.
             _ => {}
