@@ -28,6 +28,9 @@ pub struct Cli {
     /// Input and output of the live interface.
     #[command(flatten)]
     pub live: View,
+    /// How the live interface links calls.
+    #[command(flatten)]
+    pub linking: Linking,
     /// List the interfaces that can be sniffed (same as the command `interfaces`).
     #[arg(short = 'D', long = "list-interfaces", exclusive = true)]
     pub list_interfaces: bool,
@@ -284,6 +287,9 @@ pub struct CallsArgs {
     /// Fill `parent`: the call that caused the call, where that is sure. Calls of a file are printed at its end.
     #[arg(long)]
     pub link: bool,
+    /// How `--link` links calls.
+    #[command(flatten)]
+    pub linking: Linking,
     /// Include headers and `trans_info`.
     #[arg(long)]
     pub metadata: bool,
@@ -315,6 +321,9 @@ pub struct ShowArgs {
     /// Link all calls, and add what caused the call, what else may have, and what it caused.
     #[arg(long)]
     pub link: bool,
+    /// How `--link` links calls.
+    #[command(flatten)]
+    pub linking: Linking,
     /// When to use colours.
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
@@ -370,6 +379,15 @@ pub struct ChainsArgs {
     /// End with a record of type totals: what was read, and what of it could not be decoded (jsonl).
     #[arg(long)]
     pub totals: bool,
+    /// How calls are linked.
+    #[command(flatten)]
+    pub linking: Linking,
+}
+
+/// Which links between calls are made.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+#[command(next_help_heading = "Links between calls")]
+pub struct Linking {
     /// Make only links that are at least this likely right, 0 to 1 or 0% to 100%. No link is surer than 0.99.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse_share, allow_negative_numbers = true)]
     pub min_confidence: f64,
@@ -382,7 +400,7 @@ pub struct ChainsArgs {
     pub calls: Vec<crate::chains::CallHint>,
 }
 
-/// Evidence of `chains --evidence`.
+/// Evidence of `--evidence`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LinkEvidence {
     /// Ids, names, contents, and times.

@@ -12,7 +12,7 @@ use hashbrown::{HashMap, HashSet};
 use super::assign::TimingModel;
 use super::candidates::{self, Candidate, Found, LATE};
 use super::held::{Held, HeldCalls, Slot};
-use super::hints::Hints;
+use super::hints::{Hints, UnusedNames};
 use super::judge;
 use super::members::{HostNumbers, Member};
 use super::record::{Chain, Evidence, FACT, Hop, Link};
@@ -99,6 +99,10 @@ type Key = (i64, Uid, Slot);
 pub struct Engine {
     options: Options,
     hints: Hints,
+    /// Names in the hints that no call has had yet.
+    unused: UnusedNames,
+    /// Whether any link was made.
+    has_linked: bool,
     /// All held calls.
     held: HeldCalls,
     /// Those whose cause is not settled, in the order in which they came.
@@ -132,6 +136,8 @@ impl Engine {
         Self {
             options,
             hints: Hints::default(),
+            unused: UnusedNames::default(),
+            has_linked: false,
             held: HeldCalls::default(),
             unsettled: Vec::new(),
             settled: Vec::new(),
@@ -151,7 +157,7 @@ impl Engine {
     /// With what a person says about the links.
     #[must_use]
     pub fn with_hints(self, hints: Hints) -> Self {
-        Self { hints, ..self }
+        Self { unused: hints.names(), hints, ..self }
     }
 
     /// Takes a decided call. Calls come in the order of the packets that decided them; chains that can't grow any more go to
@@ -159,6 +165,7 @@ impl Engine {
     pub fn call(&mut self, call: impl Into<Arc<Call>>, out: &mut dyn FnMut(Chain)) {
         let mut call = call.into();
         let traits = Traits::of(&call);
+        self.unused.see(&call);
         // Headers are large, and have been read.
         if let Some(call) = Arc::get_mut(&mut call) {
             call.marks = None;
@@ -232,7 +239,8 @@ impl Engine {
         self.crowded
     }
 
-    /// What was linked by less than all evidence to stay within bounds, in words for a person; empty if nothing was.
+    /// What was linked by less than all evidence to stay within bounds, and which hints had no effect, in words for a person. Call it
+    /// after [`Self::finish`].
     #[must_use]
     pub fn shortfalls(&self) -> Vec<String> {
         let hurried = (self.hurried > 0).then(|| {
@@ -252,7 +260,11 @@ impl Engine {
                 "{calls} linked by names, words and order alone: calls came faster than times can be weighed"
             )
         });
-        hurried.into_iter().chain(crowded).chain(hasty).collect()
+        let no_ids = (self.hints.ids_only && !self.has_linked).then(|| {
+            "--evidence ids: no two calls carry the same trace, log or request id, so nothing is linked"
+                .to_owned()
+        });
+        [hurried, crowded, hasty, self.unused.complaint(), no_ids].into_iter().flatten().collect()
     }
 
     /// Links the older calls of the unsettled ones.
@@ -361,6 +373,7 @@ impl Engine {
         let parent = link.filter(is_made).filter(|(parent, _)| self.can_attach(*parent, slot));
         if let Some((above, _)) = parent {
             self.held[above].children.push(slot);
+            self.has_linked = true;
         }
         let rivals: Vec<(Slot, f64)> =
             rivals.into_iter().map(|(rival, share)| (slots[rival as usize], share)).chain(dropped).collect();

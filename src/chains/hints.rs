@@ -36,17 +36,16 @@ fn is_named(call: &Call, name: &str) -> bool {
 
 /// The names in hints that no call has had yet.
 #[derive(Clone, Debug, Default)]
-pub struct UnusedNames(Vec<String>);
+pub(super) struct UnusedNames(Vec<String>);
 
 impl UnusedNames {
     /// Notes the names of a call.
-    pub fn see(&mut self, call: &Call) {
+    pub(super) fn see(&mut self, call: &Call) {
         self.0.retain(|name| !is_named(call, name));
     }
 
     /// What to tell a person about them; `None` if all names occurred.
-    #[must_use]
-    pub fn complaint(&self) -> Option<String> {
+    pub(super) fn complaint(&self) -> Option<String> {
         let names: Vec<_> = self.0.iter().map(|name| crate::text::escape(name)).collect();
         (!names.is_empty()).then(|| format!("--calls: no call is one to {}", names.join(", ")))
     }
@@ -68,8 +67,7 @@ impl Hints {
     }
 
     /// All names in them, before any call.
-    #[must_use]
-    pub fn names(&self) -> UnusedNames {
+    pub(super) fn names(&self) -> UnusedNames {
         let names = |hint: &CallHint| std::iter::once(hint.caller.clone()).chain(hint.callees.clone());
         let mut all: Vec<String> = self.calls.iter().flat_map(names).collect();
         all.sort_unstable();

@@ -22,6 +22,6 @@ mod traits;
 mod wording;
 
 pub use engine::{Engine, Method, Options};
-pub use hints::{CallHint, Hints, UnusedNames};
+pub use hints::{CallHint, Hints};
 pub use record::{Chain, Change, Evidence, EvidenceSet, FACT, Hop, Link, Operation, Origin, Reported};
 pub use summary::Summary;

@@ -4,7 +4,7 @@ use super::linked::Linked;
 use super::memory::Shares;
 use super::runner::{self, Opening};
 use super::{Failure, Status, output};
-use crate::cli::CallsArgs;
+use crate::cli::{CallsArgs, Linking};
 use crate::filter::Filter;
 use crate::sink::{Appearance, Field, RecordFormat};
 
@@ -19,6 +19,11 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
     if args.totals && !matches!(args.format, RecordFormat::Jsonl) {
         return Err(Failure::Usage(
             "--totals adds a record to --format jsonl; other formats have none".into(),
+        ));
+    }
+    if !args.link && args.linking != Linking::default() {
+        return Err(Failure::Usage(
+            "--min-confidence, --evidence and --calls choose links between calls: they need --link, or the command chains".into(),
         ));
     }
     let opening = Opening::new(&args.view.input, args.view.output.as_deref())?;
@@ -37,7 +42,7 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
         args.format.open(out, Appearance { fields, totals: args.totals, ..output::appearance(&args.view) });
     if args.link {
         run.options.limits = Shares::of_chains(&args.view.input).limits();
-        let mut linked = Linked::new(sink, filter, &args.view, metadata);
+        let mut linked = Linked::new(sink, filter, args, metadata);
         let status = run.drive(&mut linked)?;
         return Ok(Status { matched: linked.matched, ..status });
     }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
 
-use super::linking::Linking;
+use super::linking::{self, Linking};
 use super::memory::Shares;
 use super::runner::{self, Consumer, Opening};
 use super::{Failure, Status, complain, output};
 use crate::calls::Call;
-use crate::chains::{Chain, Engine, Hints, Options, UnusedNames};
-use crate::cli::{ChainsArgs, LinkEvidence};
+use crate::chains::{Chain, Engine, Options};
+use crate::cli::ChainsArgs;
 use crate::filter::Filter;
 use crate::pipeline::Totals;
 use crate::sink::Appearance;
@@ -42,23 +42,15 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     let is_live = !view.input.interfaces.is_empty();
     // Half of what waits for linking may wait before the engine.
     let max_held = if is_live { shares.max_linked() / 2 } else { shares.window(&view.input) };
-    let hints = Hints { ids_only: args.evidence == LinkEvidence::Ids, calls: args.calls.clone() };
-    let names = hints.names();
-    let engine = Engine::new(Options {
-        patience,
-        min_confidence: args.min_confidence,
-        metadata: args.metadata || filter.is_some(),
-        ..Options::within(max_held)
-    })
-    .with_hints(hints);
+    let metadata = args.metadata || filter.is_some();
+    let options = Options { patience, metadata, ..Options::within(max_held) };
+    let engine = linking::engine(&args.linking, options);
     let linker =
         if is_live { Linker::apart(engine, shares.max_linked()) } else { Linker::Here(Box::new(engine)) };
     let look = Appearance { totals: args.totals, ..output::appearance(view) };
     let mut printer = ChainPrinter {
         linker,
-        names,
         printed: Printed {
-            links: 0,
             sink: args.format.open(args.summary, out, &look),
             filter: filter.clone(),
             metadata: args.metadata,
@@ -68,14 +60,6 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     let status = run.noting(filter, &view.fail_on).drive(&mut printer)?;
     if let Linker::Here(engine) = &printer.linker {
         engine.shortfalls().iter().for_each(|shortfall| complain(shortfall));
-    }
-    if let Some(complaint) = printer.names.complaint() {
-        complain(&complaint);
-    }
-    if args.evidence == LinkEvidence::Ids && printer.printed.links == 0 {
-        complain(
-            "--evidence ids: no two calls carry the same trace, log or request id, so nothing is linked",
-        );
     }
     Ok(status)
 }
@@ -105,15 +89,11 @@ impl Linker {
 /// Links calls and prints the chains.
 struct ChainPrinter {
     linker: Linker,
-    /// Names in the hints that no call has had yet.
-    names: UnusedNames,
     printed: Printed,
 }
 
 /// What is printed.
 struct Printed {
-    /// Links that were made.
-    links: u64,
     sink: Box<dyn ChainSink>,
     filter: Option<Filter>,
     metadata: bool,
@@ -121,7 +101,6 @@ struct Printed {
 
 impl Printed {
     fn chain(&mut self, mut chain: Chain) -> io::Result<()> {
-        self.links += chain.hops.iter().filter(|hop| hop.link.is_some()).count() as u64;
         // A chain is shown whole if any of its calls matches.
         let shown =
             self.filter.as_ref().is_none_or(|filter| chain.hops.iter().any(|hop| filter.matches(&hop.call)));
@@ -166,7 +145,6 @@ impl Printed {
 
 impl Consumer for ChainPrinter {
     fn call(&mut self, call: &mut Call) -> io::Result<()> {
-        self.names.see(call);
         let call = call.take();
         match &mut self.linker {
             Linker::Here(engine) => self.printed.feed(engine, |engine, out| engine.call(call, out)),
@@ -248,9 +226,7 @@ mod tests {
             let printed = Arc::<AtomicU64>::default();
             let mut printer = ChainPrinter {
                 linker: Linker::apart(Engine::new(Options::default()), 1_000),
-                names: Hints::default().names(),
                 printed: Printed {
-                    links: 0,
                     sink: Box::new(Count(Arc::clone(&printed))),
                     filter: (!shown).then(|| Filter::parse("code == 12345").unwrap()),
                     metadata: false,

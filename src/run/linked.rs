@@ -5,17 +5,15 @@ use std::sync::Arc;
 
 use super::chains::LIVE_PATIENCE;
 use super::complain;
+use super::linking;
 use super::memory::Shares;
 use super::runner::Consumer;
 use crate::calls::{Call, Class, record::Connection};
-use crate::chains::{Chain, Engine, Evidence, Options};
-use crate::cli::View;
+use crate::chains::{Chain, Engine, Evidence, FACT, Options};
+use crate::cli::CallsArgs;
 use crate::filter::Filter;
 use crate::pipeline::Totals;
 use crate::time::Timestamp;
-
-/// A parent is named only if it is at least this likely.
-const SURE: f64 = 0.8;
 
 /// Links calls on their way to another consumer, which gets them in the order of the packets that decided them: those of a
 /// file at its end, live ones when their chain is complete.
@@ -32,11 +30,15 @@ pub(super) struct Linked<C> {
 }
 
 impl<C: Consumer> Linked<C> {
-    /// Passes on to `inner` the calls of a view, with their headers if `metadata`.
-    pub(super) fn new(inner: C, filter: Option<Filter>, view: &View, metadata: bool) -> Self {
+    /// Passes on to `inner` the calls that were asked for, with their headers if `metadata`.
+    pub(super) fn new(inner: C, filter: Option<Filter>, args: &CallsArgs, metadata: bool) -> Self {
+        let view = &args.view;
         let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
         let options = Options::within(Shares::of_chains(&view.input).max_linked());
-        let engine = Engine::new(Options { patience, metadata: metadata || filter.is_some(), ..options });
+        let engine = linking::engine(
+            &args.linking,
+            Options { patience, metadata: metadata || filter.is_some(), ..options },
+        );
         Self { inner, engine, filter, fail_on: view.fail_on.clone(), matched: false, metadata }
     }
 
@@ -63,7 +65,7 @@ fn push_calls(chain: Chain, out: &mut Vec<Arc<Call>>) {
     let ids: Vec<_> = chain.hops.iter().map(|hop| hop.call.uid).collect();
     out.extend(chain.hops.into_iter().map(|hop| {
         let mut call = hop.call;
-        let sure = hop.link.filter(|link| link.confidence >= SURE);
+        let sure = hop.link.filter(|link| link.confidence >= FACT);
         if let (Some(link), Some(parent)) = (sure, hop.parent.and_then(|parent| ids.get(parent))) {
             let call = Arc::make_mut(&mut call);
             call.parent = Some(*parent);

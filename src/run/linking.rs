@@ -9,13 +9,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::calls::Call;
-use crate::chains::{Chain, Engine};
+use crate::chains::{Chain, Engine, Hints, Options};
+use crate::cli::{self, LinkEvidence};
 use crate::text;
 use crate::time::Timestamp;
 use crate::tui::{self, Update};
 
 /// Maximum number of chains in one update.
 const BATCH: usize = 1_000;
+
+/// An engine that makes only the links that a person asked for.
+pub(super) fn engine(asked: &cli::Linking, options: Options) -> Engine {
+    let hints = Hints { ids_only: asked.evidence == LinkEvidence::Ids, calls: asked.calls.clone() };
+    Engine::new(Options { min_confidence: asked.min_confidence, ..options }).with_hints(hints)
+}
 
 /// Work for the thread.
 enum Task {

@@ -83,8 +83,10 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Completions { shell }) => completions(shell),
         None if cli.list_interfaces => interfaces::run(),
-        None if ui::fits(&cli.live) => ui::run(&cli.live),
-        None => calls::run(&crate::cli::CallsArgs { view: cli.live, ..Default::default() }),
+        None if ui::fits(&cli.live) => ui::run(&cli.live, &cli.linking),
+        None => {
+            calls::run(&crate::cli::CallsArgs { view: cli.live, linking: cli.linking, ..Default::default() })
+        }
     };
     match result {
         Ok(status) => status.into(),

@@ -10,7 +10,7 @@ use super::{Failure, Status, complain, input, output};
 use crate::calls::Call;
 use crate::calls::record::Uid;
 use crate::chains::{Chain, Engine, Operation, Options};
-use crate::cli::ShowArgs;
+use crate::cli::{self, ShowArgs};
 use crate::detail::{self, linked, print};
 use crate::pipeline::Totals;
 use crate::text;
@@ -32,10 +32,16 @@ pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
     let mut run = Opening::new(&args.input, None)?.start()?;
     run.options.metadata = true;
     let mut linking = None;
+    if !args.link && args.linking != cli::Linking::default() {
+        return Err(Failure::Usage(
+            "--min-confidence, --evidence and --calls choose links between calls: they need --link".into(),
+        ));
+    }
     if args.link {
         let shares = Shares::of_chains(&args.input);
         run.options.limits = shares.limits();
-        linking = Some(Linking::new(Options::within(shares.max_linked())));
+        let options = Options { metadata: false, ..Options::within(shares.max_linked()) };
+        linking = Some(Linking::new(super::linking::engine(&args.linking, options)));
     }
     let mut search = Search { id: args.id, found: None, linking };
     let status = run.drive(&mut search)?;
@@ -103,8 +109,7 @@ struct Linking {
 }
 
 impl Linking {
-    fn new(options: Options) -> Self {
-        let engine = Engine::new(Options { metadata: false, ..options });
+    fn new(engine: Engine) -> Self {
         Self { engine, chain: None, operations: HashMap::new(), numbers: HashMap::new() }
     }
 

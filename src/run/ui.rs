@@ -11,13 +11,13 @@ use crossbeam_channel::{Sender, bounded};
 use super::bodies::Again;
 use super::chains::LIVE_PATIENCE;
 use super::evidence::Packets;
-use super::linking::Linking;
+use super::linking::{self, Linking};
 use super::memory::Shares;
 use super::runner::{self, Consumer, Opening, Report, Run};
 use super::{Failure, Status, complain};
 use crate::calls::{Call, record::Connection};
-use crate::chains::{self, Engine};
-use crate::cli::{Color, Input, View};
+use crate::chains;
+use crate::cli::{self, Color, Input, View};
 use crate::pipeline::Totals;
 use crate::source::Ring;
 use crate::source::live::Counters;
@@ -38,7 +38,7 @@ pub(super) fn fits(view: &View) -> bool {
 }
 
 /// Opens the interface.
-pub(super) fn run(view: &View) -> Result<Status, Failure> {
+pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> {
     let shares = Shares::of_interface(&view.input);
     let filter = runner::filter(view)?;
     let ring = (!view.input.interfaces.is_empty()).then(|| Ring::new(RING.min(shares.packets)));
@@ -58,7 +58,7 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     // Linking works best on a whole file, but an endless input can't wait for its end.
     let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
     let options = chains::Options::within(shares.max_linked() / 2);
-    let engine = Engine::new(chains::Options { patience, ..options });
+    let engine = linking::engine(asked, chains::Options { patience, ..options });
     // The other half is for what waits before the engine.
     let limit = shares.max_linked();
     let linking = Linking::start(engine, limit, updates.clone(), Arc::clone(&stop));

@@ -630,6 +630,39 @@ fn calls_name_their_parents_if_asked_for() {
 }
 
 #[test]
+fn options_of_linking_hold_wherever_calls_are_linked() {
+    let chain = capture("grpc/chain-grpc-ttheader-grpc.pcap").to_string_lossy().into_owned();
+    let parents = |options: &[&str]| {
+        let output = run(&[&["calls", &chain, "--format", "jsonl", "--link"], options].concat());
+        let parents = lines(&output).iter().filter(|line| line.contains("\"parent\":")).count();
+        (parents, text(&output.stderr))
+    };
+    let (all, complaints) = parents(&[]);
+    assert!(all > 0 && complaints.is_empty());
+    // No link is surer than 0.99.
+    assert_eq!(parents(&["--min-confidence", "1"]).0, 0);
+    let (linked, complaints) = parents(&["--calls", "nobody=nothing"]);
+    assert_eq!(linked, all);
+    assert!(complaints.contains("no call is one to nobody, nothing"), "{complaints}");
+
+    let child =
+        lines(&run(&["calls", &chain, "--format", "jsonl", "--link", "-Y", "parent != null"])).remove(0);
+    let child: serde_json::Value = serde_json::from_str(&child).expect("JSON");
+    let shown = |options: &[&str]| {
+        let id = child["uid"].as_str().expect("a uid");
+        text(&run(&[&["show", id, &chain, "--link"], options].concat()).stdout)
+    };
+    let (linked, alone) = (shown(&[]), shown(&["--min-confidence", "1"]));
+    assert!(linked.contains("  caused by  ") && alone.contains("perhaps caused by"), "{linked}\n{alone}");
+
+    for command in [&["calls", &chain][..], &["show", "1", &chain]] {
+        let output = run(&[command, &["--evidence", "ids"]].concat());
+        assert_eq!(status(&output), 2);
+        assert!(text(&output.stderr).contains("--link"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn rotated_files_hold_all_packets_and_a_quota_only_the_newest() {
     let folder = folder();
     let big = capture("kitex").to_string_lossy().into_owned();
