@@ -87,6 +87,8 @@ pub struct Decoded {
     /// The value: for thrift the arguments by name, or the bare result (`Null` for void and beside an exception); for protobuf and
     /// JSON the message; [`Value::Raw`] if nothing could be made of the bytes.
     pub value: Value,
+    /// Fields of a protobuf message that its description does not name, apart from `value` ([`Decoded::settle`]).
+    pub unknown: Option<Value>,
     /// Name of the message's type, where a description says it (`orders.v1.Order`; thrift: `Shop.place`).
     pub type_name: Option<String>,
     /// Names and types of fields are a guess (protobuf without a description).
@@ -105,7 +107,13 @@ impl Decoded {
 
     /// A body of which nothing but its value is known.
     fn of(value: Value) -> Self {
-        Self { value, type_name: None, guessed: false, notes: Vec::new(), exception: None }
+        Self { value, unknown: None, type_name: None, guessed: false, notes: Vec::new(), exception: None }
+    }
+
+    /// Decides where fields are that the description does not name: `apart`, or among the others. A body that [`decode`] returns waits for
+    /// this.
+    pub fn settle(&mut self, apart: bool) {
+        self.unknown = self.value.settle(apart);
     }
 }
 
@@ -204,7 +212,11 @@ fn undecodable(bytes: &[u8], why: String) -> Decoded {
 /// The details of a `google.rpc.Status` (`grpc-status-details-bin` without its base64), each an object with `@type`.
 #[must_use]
 pub fn decode_details(status: &[u8], descriptions: &Descriptions) -> Vec<Value> {
-    proto::details(status, &descriptions.proto)
+    let mut details = proto::details(status, &descriptions.proto);
+    for detail in &mut details {
+        detail.settle(false);
+    }
+    details
 }
 
 #[cfg(test)]

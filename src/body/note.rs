@@ -5,6 +5,8 @@
 pub enum NoteKind {
     /// A field's type on the wire is not the one that the description gives it: it stays under its number.
     DescriptionMismatch,
+    /// The description of a protobuf message has no field of a number that is on the wire.
+    UnknownFields,
     /// Several descriptions have such a method, and the wire does not tell which is meant.
     MethodAmbiguous,
     /// The bytes are not what their codec says, or their compression can't be undone.
@@ -15,14 +17,15 @@ pub enum NoteKind {
 
 impl NoteKind {
     /// Every kind.
-    pub const ALL: [Self; 4] =
-        [Self::DescriptionMismatch, Self::MethodAmbiguous, Self::Undecodable, Self::Cut];
+    pub const ALL: [Self; 5] =
+        [Self::DescriptionMismatch, Self::UnknownFields, Self::MethodAmbiguous, Self::Undecodable, Self::Cut];
 
     /// The name of the finding.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::DescriptionMismatch => "description-mismatch",
+            Self::UnknownFields => "unknown-fields",
             Self::MethodAmbiguous => "method-ambiguous",
             Self::Undecodable => "undecodable-body",
             Self::Cut => "body-cut",

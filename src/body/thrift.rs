@@ -60,7 +60,7 @@ pub(super) fn decode(bytes: &[u8], format: StructFormat, context: &Context<'_>, 
     }
     let shape = Shape::of(context, &read.fields);
     let mut decoded = match choose(&read.fields, format, shape, context, schema) {
-        Choice::One(described) => described,
+        Choice::One(described) => *described,
         Choice::None => undescribed(&read.fields, shape),
         Choice::Ambiguous(services) => {
             notes.add(NoteKind::MethodAmbiguous, services);
@@ -96,7 +96,7 @@ impl Shape {
 /// Which description fits a message.
 enum Choice {
     None,
-    One(Decoded),
+    One(Box<Decoded>),
     Ambiguous(String),
 }
 
@@ -139,7 +139,7 @@ fn choose(
         [_] => {
             let mut decoded = described.remove(0).decoded;
             decoded.guessed = strict;
-            Choice::One(decoded)
+            Choice::One(Box::new(decoded))
         }
         [_, _, ..] => {
             let names: Vec<_> =

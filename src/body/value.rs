@@ -34,6 +34,9 @@ pub enum Value {
     Object(Vec<(String, Value)>),
     /// Bytes.
     Raw(Vec<u8>),
+    /// A field of a protobuf message whose number its description does not have, until it is decided where it is shown
+    /// ([`Value::settle`]).
+    Unknown(Box<Value>),
 }
 
 impl Value {
@@ -53,6 +56,7 @@ impl Value {
             Self::Null | Self::Bool(_) | Self::Int(_) | Self::UInt(_) | Self::Float(_) => 0,
             Self::Text(text) => text.capacity(),
             Self::Raw(bytes) => bytes.capacity(),
+            Self::Unknown(value) => size_of::<Self>() + value.memory(),
             Self::List(values) => {
                 values.capacity() * size_of::<Self>() + values.iter().map(Self::memory).sum::<usize>()
             }
@@ -100,6 +104,52 @@ impl Value {
                 out.push(b'}');
             }
             Self::Raw(bytes) => json::string(out, &STANDARD.encode(bytes)),
+            Self::Unknown(value) => value.write_json(out),
+        }
+    }
+
+    /// Decides where fields are that the description does not name: among the others, or, if they are to be `apart`, in the tree that is
+    /// returned. That has the shape of the value: the fields that lead to them, and an empty object for each element of a list that has
+    /// none. `None`: there are none, or they are not apart.
+    pub fn settle(&mut self, apart: bool) -> Option<Self> {
+        match self {
+            Self::Object(fields) if apart => {
+                let mut unknown = Vec::new();
+                fields.retain_mut(|(name, value)| {
+                    let found = match value {
+                        Self::Unknown(field) => Some(std::mem::replace(&mut **field, Self::Null)),
+                        _ => value.settle(true),
+                    };
+                    unknown.extend(found.map(|found| (name.clone(), found)));
+                    !matches!(value, Self::Unknown(_))
+                });
+                (!unknown.is_empty()).then_some(Self::Object(unknown))
+            }
+            Self::List(elements) if apart => {
+                let unknown: Vec<_> = elements.iter_mut().map(|element| element.settle(true)).collect();
+                let fill = |unknown: Option<Self>| unknown.unwrap_or_else(|| Self::Object(Vec::new()));
+                unknown
+                    .iter()
+                    .any(Option::is_some)
+                    .then(|| Self::List(unknown.into_iter().map(fill).collect()))
+            }
+            Self::Object(fields) => {
+                for (_, value) in fields {
+                    value.settle(false);
+                }
+                None
+            }
+            Self::List(elements) => {
+                for element in elements {
+                    element.settle(false);
+                }
+                None
+            }
+            Self::Unknown(field) => {
+                *self = std::mem::replace(&mut **field, Self::Null);
+                None
+            }
+            _ => None,
         }
     }
 
@@ -140,6 +190,15 @@ impl Fields {
             *listed = true;
             let first = std::mem::replace(earlier, Value::Null);
             *earlier = Value::List(vec![first, value]);
+        }
+    }
+
+    /// Marks the field with this number as one that the description does not name.
+    pub(super) fn mark_unknown(&mut self, number: u32) {
+        if let Some((place, _)) = self.places.get(&number.to_string())
+            && let Some((_, value)) = self.fields.get_mut(*place)
+        {
+            *value = Value::Unknown(Box::new(std::mem::replace(value, Value::Null)));
         }
     }
 

@@ -257,6 +257,14 @@ table! {
             look: "The version of the description: one of the peers was built with another one.",
             remark: None,
         },
+        /// Fields of a message are not in its description.
+        UnknownFields = "unknown-fields" {
+            meaning: "A protobuf message has fields whose numbers its description (--proto, --descriptor-set, server reflection) \
+                does not have. They are shown by number, their types by guess: in `request_unknown` and \
+                `response_unknown`, or among the others if one of those has another type than is described.",
+            look: "A newer description: the sender was built with one.",
+            remark: None,
+        },
         /// Several descriptions have such a method.
         MethodAmbiguous = "method-ambiguous" {
             meaning: "Several services of the descriptions have a method of this name, and neither the call nor the \

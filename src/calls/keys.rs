@@ -123,6 +123,8 @@ pub enum Value<'a> {
     Packets(u64, u64),
     /// Bodies of messages, and whether records have them; never empty.
     Messages(&'a [Decoded], bool),
+    /// Fields of messages that their description does not name, and whether records have them; at least one message has such.
+    UnknownFields(&'a [Decoded], bool),
     /// A part of a body, and whether records have it.
     Body(&'a body::Value, bool),
 }
@@ -178,9 +180,18 @@ impl fmt::Display for Value<'_> {
             Self::Messages(messages, _) => {
                 joined(f, messages.iter(), |f, message| f.write_str(&message.value.to_json()))
             }
+            Self::UnknownFields(messages, _) => {
+                joined(f, messages.iter(), |f, message| f.write_str(&unknown_fields(message)))
+            }
             Self::Body(value, _) => f.write_str(&value.to_json()),
         }
     }
+}
+
+/// The fields of a message that its description does not name, as JSON.
+#[must_use]
+pub fn unknown_fields(message: &Decoded) -> String {
+    message.unknown.as_ref().map_or_else(|| "{}".to_owned(), body::Value::to_json)
 }
 
 /// One key of the call record.
@@ -282,6 +293,16 @@ fn duration(span: Option<u64>) -> Value<'static> {
 fn messages(call: &Call, of: fn(&Payload) -> &Vec<Decoded>) -> Value<'_> {
     match call.bodies.as_deref().map(|bodies| (of(&bodies.payload), bodies.payload.shown)) {
         Some((messages, shown)) if !messages.is_empty() => Value::Messages(messages, shown),
+        _ => Value::Null,
+    }
+}
+
+/// Fields of one side's messages that their description does not name.
+fn unknown(call: &Call, of: fn(&Payload) -> &Vec<Decoded>) -> Value<'_> {
+    match messages(call, of) {
+        Value::Messages(messages, shown) if messages.iter().any(|message| message.unknown.is_some()) => {
+            Value::UnknownFields(messages, shown)
+        }
         _ => Value::Null,
     }
 }
@@ -520,6 +541,12 @@ keys! {
     "response" | "resp": Type::Body,
         "bodies of the callee's messages (with --payload)",
         |c| messages(c, |payload| &payload.response);
+    "request_unknown": Type::Body,
+        "fields of the caller's messages that no description names (protobuf)",
+        |c| unknown(c, |payload| &payload.request);
+    "response_unknown": Type::Body,
+        "fields of the callee's messages that no description names (protobuf)",
+        |c| unknown(c, |payload| &payload.response);
     "exception": Type::Body,
         "exception of the IDL: name and fields (with --payload)",
         |c| body_part(c, |payload| payload.exception.as_ref());

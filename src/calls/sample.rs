@@ -103,7 +103,14 @@ pub(crate) fn full() -> Call {
     }));
     call.set_processes([None, Some(Process { pid: 4711, name: "stock".into() })]);
     let object = |name: &str, value| Value::Object(vec![(name.to_owned(), value)]);
-    let message = |value| Decoded { value, type_name: None, guessed: false, notes: vec![], exception: None };
+    let message = |value| Decoded {
+        value,
+        unknown: Some(object("9", Value::Int(5))),
+        type_name: None,
+        guessed: false,
+        notes: vec![],
+        exception: None,
+    };
     let mut bodies = Bodies::default();
     bodies.payload = Payload {
         request: vec![message(object("user", object("id", Value::Int(7))))],

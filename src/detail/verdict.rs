@@ -131,6 +131,10 @@ fn push_bodies(payload: &Payload, push: &mut dyn FnMut(&'static str, String, &st
                 (None, false) => String::new(),
             };
             push(label, text::escape(&message.value.to_json()).into_owned(), &meaning);
+            if let Some(unknown) = &message.unknown {
+                let meaning = "The description does not name these fields: their types are a guess.";
+                push("unknown", text::escape(&unknown.to_json()).into_owned(), meaning);
+            }
         }
         if messages.len() > MAX_MESSAGES {
             push(label, format!("{} more messages", messages.len() - MAX_MESSAGES), "");

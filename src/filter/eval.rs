@@ -95,7 +95,7 @@ impl Test {
                 let pid = text.parse().ok();
                 ends.iter().flatten().any(|process| Some(process.pid) == pid || *process.name == **text)
             }
-            (Value::Messages(..) | Value::Body(..), Operand::Text(text)) => {
+            (Value::Messages(..) | Value::UnknownFields(..) | Value::Body(..), Operand::Text(text)) => {
                 path::of(value, self.member.as_deref().unwrap_or_default(), &mut |value| {
                     order_of_field(value, text) == Some(Ordering::Equal)
                 })
@@ -122,7 +122,7 @@ impl Test {
             Value::Likely(likely) => likely.members().any(|(name, text)| meant(name) && holds(&text)),
             Value::Metadata(headers) => headers.iter().any(|(_, name, text)| meant(name) && holds(text)),
             Value::Findings(findings) => findings.iter().any(|finding| holds(finding.name())),
-            Value::Messages(..) | Value::Body(..) => {
+            Value::Messages(..) | Value::UnknownFields(..) | Value::Body(..) => {
                 let path = self.member.as_deref().unwrap_or_default();
                 path::of(value, path, &mut |value| !matches!(value, Field::Null) && holds(&path::text(value)))
             }

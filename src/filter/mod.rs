@@ -135,7 +135,7 @@ impl std::error::Error for FilterError {}
 pub fn test_of(key: &Key, call: &Call, equal: bool) -> String {
     let operator = if equal { "==" } else { "!=" };
     let value = (key.get)(call);
-    if let Value::Messages(..) | Value::Body(..) = value {
+    if let Value::Messages(..) | Value::UnknownFields(..) | Value::Body(..) = value {
         // Bodies are compared by their fields.
         return format!("{} {} null", key.name, if equal { "!=" } else { "==" });
     }

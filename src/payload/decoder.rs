@@ -33,7 +33,8 @@ impl Payload {
         let messages = [&self.request, &self.response];
         let decoded = messages.into_iter().flatten().map(|message| {
             let names = message.type_name.as_ref().map_or(0, String::capacity);
-            size_of::<Decoded>() + names + message.value.memory()
+            let unknown = message.unknown.as_ref().map_or(0, Value::memory);
+            size_of::<Decoded>() + names + message.value.memory() + unknown
         });
         let values = [&self.exception, &self.error].into_iter().flatten().map(Value::memory);
         decoded.sum::<usize>() + values.sum::<usize>()
@@ -108,15 +109,22 @@ impl BodyDecoder {
     fn decode_messages(&self, descriptions: &Descriptions, call: &mut Call, bodies: &mut Bodies) {
         let mut exception = None;
         let mut payload = Payload { shown: self.shown, ..Payload::default() };
-        for (answer, body) in bodies.take_messages() {
-            if answer && is_error_body(call) {
-                continue;
-            }
-            let mut decoded = decode_body(descriptions, call, answer, &body);
-            for note in &decoded.notes {
-                call.findings.insert(finding_of(note.kind));
-            }
-            self.redaction.apply(&mut decoded);
+        let messages = bodies.take_messages().into_iter();
+        let mut messages: Vec<_> = messages
+            .filter(|(answer, _)| !(*answer && is_error_body(call)))
+            .map(|(answer, body)| (answer, decode_body(descriptions, call, answer, &body)))
+            .collect();
+        let notes = || messages.iter().flat_map(|(_, decoded)| &decoded.notes);
+        for note in notes() {
+            call.findings.insert(finding_of(note.kind));
+        }
+        // Beside a field of another type, a number without a name may be the same field's in another version.
+        let fits = !notes().any(|note| note.kind == NoteKind::DescriptionMismatch);
+        for (_, decoded) in &mut messages {
+            decoded.settle(fits);
+            self.redaction.apply(decoded);
+        }
+        for (answer, mut decoded) in messages {
             if let Some(found) = decoded.exception.take() {
                 exception = Some(found);
             } else if answer {
@@ -204,6 +212,7 @@ fn is_error_body(call: &Call) -> bool {
 fn finding_of(kind: NoteKind) -> Finding {
     match kind {
         NoteKind::DescriptionMismatch => Finding::DescriptionMismatch,
+        NoteKind::UnknownFields => Finding::UnknownFields,
         NoteKind::MethodAmbiguous => Finding::MethodAmbiguous,
         NoteKind::Undecodable => Finding::UndecodableBody,
         NoteKind::Cut => Finding::BodyCut,

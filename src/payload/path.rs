@@ -8,6 +8,10 @@ use crate::calls::keys;
 pub fn of(value: &keys::Value<'_>, path: &str, each: &mut dyn FnMut(&Value) -> bool) -> bool {
     match value {
         keys::Value::Messages(messages, _) => any(messages, path, each),
+        keys::Value::UnknownFields(messages, _) => messages
+            .iter()
+            .filter_map(|message| message.unknown.as_ref())
+            .any(|value| any_in(value, path, each)),
         keys::Value::Body(value, _) => any_in(value, path, each),
         _ => false,
     }
@@ -16,7 +20,11 @@ pub fn of(value: &keys::Value<'_>, path: &str, each: &mut dyn FnMut(&Value) -> b
 /// Calls `each` with the values at `path` in any of the messages, until it says that one is enough; says whether one was.
 /// A step through a list goes through all of its elements, unless it is the number of one.
 pub fn any(messages: &[Decoded], path: &str, each: &mut dyn FnMut(&Value) -> bool) -> bool {
-    messages.iter().any(|message| any_in(&message.value, path, each))
+    messages.iter().any(|message| {
+        // A path finds fields without a name wherever they are.
+        let unknown = message.unknown.as_ref().filter(|_| !path.is_empty());
+        any_in(&message.value, path, each) || unknown.is_some_and(|unknown| any_in(unknown, path, each))
+    })
 }
 
 /// The same in one value; an empty path is the value itself.

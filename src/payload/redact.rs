@@ -54,6 +54,9 @@ impl Redaction {
             return;
         }
         self.value(&mut decoded.value);
+        if let Some(unknown) = &mut decoded.unknown {
+            self.value(unknown);
+        }
         if let Some(exception) = &mut decoded.exception {
             self.exception(exception);
         }

@@ -13,8 +13,13 @@ use crate::sink::{Clock, JsonLines, Sink, Text};
 use crate::text;
 
 /// What only decoded bodies add to a record, which has none of it without them.
-const OF_BODIES: [Finding; 4] =
-    [Finding::DescriptionMismatch, Finding::MethodAmbiguous, Finding::UndecodableBody, Finding::BodyCut];
+const OF_BODIES: [Finding; 5] = [
+    Finding::DescriptionMismatch,
+    Finding::UnknownFields,
+    Finding::MethodAmbiguous,
+    Finding::UndecodableBody,
+    Finding::BodyCut,
+];
 
 /// Prints the explanation and, with files, the calls that match it.
 pub(super) fn run(args: &ExplainArgs) -> Result<Status, Failure> {

@@ -96,7 +96,7 @@ impl FieldValue<'_, '_> {
                 .for_each(|(_, text)| out.push_str(&text));
             return;
         }
-        if let Value::Messages(..) | Value::Body(..) = self.value {
+        if let Value::Messages(..) | Value::UnknownFields(..) | Value::Body(..) = self.value {
             let mut texts = Vec::new();
             path::of(&self.value, member, &mut |value| {
                 texts.push(path::text(value));

@@ -174,9 +174,12 @@ impl Visit for Members<'_, '_> {
             Value::Metadata(headers) => metadata(room.text(plain), headers),
             Value::Processes(ends) => processes(room.text(plain), ends),
             Value::Packets(first, last) => room.text(plain).array([first, last], Room::number),
-            Value::Messages(_, false) | Value::Body(_, false) => room,
+            Value::Messages(_, false) | Value::UnknownFields(_, false) | Value::Body(_, false) => room,
             Value::Messages(messages, true) => {
                 room.text(plain).array(messages, |room, message| room.text(&message.value.to_json()))
+            }
+            Value::UnknownFields(messages, true) => {
+                room.text(plain).array(messages, |room, message| room.text(&keys::unknown_fields(message)))
             }
             Value::Body(value, true) => room.text(plain).text(&value.to_json()),
         };
@@ -370,6 +373,7 @@ mod tests {
                     | Value::Metadata(_)
                     | Value::Processes(_)
                     | Value::Messages(..)
+                    | Value::UnknownFields(..)
                     | Value::Body(..)
                     | Value::Packets(..),
                     _,
@@ -395,6 +399,7 @@ mod tests {
         assert_eq!(json["details"], json!([{"type": "ErrorInfo", "text": "reason=QUOTA"}]));
         assert_eq!(json["packets"], json!([71, 78]));
         assert_eq!(json["request"], json!([{"user": {"id": 7}}]));
+        assert_eq!(json["request_unknown"], json!([{"9": 5}]));
         assert_eq!(json["response"], json!([{"names": ["a\u{1b}"]}, null]));
         assert_eq!(json["exception"], json!({"name": "StockError"}));
         assert_eq!(json["process"], json!({"server": {"pid": 4711, "name": "stock"}}));

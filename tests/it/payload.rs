@@ -132,6 +132,7 @@ fn every_body_is_what_was_sent() {
         ("grpc-go-old-proto", Proto("proto"), "payload"),
         ("grpc-go-old-proto", Proto("proto-old"), "payload-old"),
         ("grpc-go-reflection-v1", Wire, "payload"),
+        ("grpc-go-unknown-fields", Proto("proto"), "payload"),
     ] {
         let truth = support::lines(&path(&format!("{capture}.{truth}.jsonl")));
         for threads in [1, 3] {
@@ -144,6 +145,36 @@ fn every_body_is_what_was_sent() {
                 left.remove(place);
             }
         }
+    }
+}
+
+#[test]
+fn fields_that_no_description_names_stand_apart_and_are_found() {
+    let of = |redaction| {
+        let mut records =
+            records("grpc-go-unknown-fields", Described::Proto("proto"), redaction, 1).into_iter();
+        records.next().expect("a call")
+    };
+    let record = of(Redaction::Nothing);
+    assert_eq!(record["request_unknown"], serde_json::json!([{"1023": "hello"}]));
+    assert_eq!(
+        record["response_unknown"],
+        serde_json::json!([{"679": 730_291_861, "167": {"1": "abc", "2": "qrvM3Q=="}}])
+    );
+    assert_eq!(record["findings"], serde_json::json!(["unknown-fields"]));
+    let record = of(Redaction::of(&["sku".to_owned()]));
+    assert_eq!(record["request_unknown"], serde_json::json!([{"1023": "[redacted]"}]));
+
+    let bodies = Some(Arc::new(decoder(Described::Proto("proto"), Redaction::Nothing)));
+    let options = Options { threads: 1, bodies, ..Options::default() };
+    let calls = support::calls(&[path("grpc-go-unknown-fields.pcap")], &options);
+    for (filter, holds) in [
+        ("resp.679 == 730291861 and req.1023 == \"hello\"", true),
+        ("response_unknown.167.1 == \"abc\"", true),
+        ("resp.680 == 730291861", false),
+    ] {
+        let filter = rpcscope::filter::Filter::parse(filter).expect("a filter");
+        assert_eq!(filter.matches(&calls[0]), holds, "{filter:?}");
     }
 }
 

@@ -158,6 +158,7 @@ impl<'a> Reader<'a> {
         for (number, elements) in fields {
             let described = Described::of(descriptor, number);
             let name = described.as_ref().map(|described| described.name().to_owned());
+            let is_unknown = described.is_none();
             self.path.push(name.clone().unwrap_or_default());
             let value = described.and_then(|described| {
                 let value = self.field(&described, &elements, depth);
@@ -180,6 +181,10 @@ impl<'a> Reader<'a> {
             self.misfits += 1;
             for element in elements {
                 object.push(number, guess::value(element, depth, &mut self.left));
+            }
+            if is_unknown {
+                self.notes.add(NoteKind::UnknownFields, "fields that the description does not name");
+                object.mark_unknown(number);
             }
         }
         Some(object)

@@ -417,7 +417,8 @@ fn a_filter_for_bodies_that_were_not_read_says_so() {
 /// The same call, with a request whose field x is `x`.
 fn with_body(mut call: Call, x: i64) -> std::sync::Arc<Call> {
     let value = Value::Object(vec![("x".to_owned(), Value::Int(x))]);
-    let message = Decoded { value, type_name: None, guessed: false, notes: Vec::new(), exception: None };
+    let message =
+        Decoded { value, unknown: None, type_name: None, guessed: false, notes: Vec::new(), exception: None };
     let mut bodies = crate::payload::Bodies::default();
     bodies.payload.request.push(message);
     call.bodies = Some(Box::new(bodies));
