@@ -123,6 +123,9 @@ pub fn reported_as(call: &Call) -> Option<Reported<'_>> {
             Some(ttstream_text(code?, message))
         }
         Carrier::GrpcStatus if call.rpc == Rpc::Grpc => status::text(call.sender?, code?, message),
+        Carrier::H2RstStream if outcome.initiator == Some(Initiator::Client) && call.rpc == Rpc::Grpc => {
+            status::deadline(sender?).filter(|_| has_waited(call))
+        }
         Carrier::TcpFin if outcome.initiator == Some(Initiator::Client) && is_kitex => kitex_timeout(call),
         _ => None,
     }
@@ -142,16 +145,19 @@ fn ttstream_text(code: i64, message: &str) -> Reported<'_> {
     reported([ttstream::ERROR_TEXT.into(), code.into(), "] [client-side stream] ".into(), message.into()])
 }
 
+/// Whether the caller broke off no earlier than the time that its request allows.
+fn has_waited(call: &Call) -> bool {
+    /// By how much that may seem too early, nanoseconds: the clock of the capture is not the caller's.
+    const SLACK: u64 = 5_000_000;
+    call.timeout.is_some_and(|timeout| call.end.since(call.start) + SLACK >= timeout)
+}
+
 /// Kitex's text for a time-out (`client/rpctimeout.go`), if the request's header has what it needs and the caller closed its
 /// connection no earlier than its timeout allows.
 fn kitex_timeout(call: &Call) -> Option<Reported<'_>> {
-    /// By how much the close may seem too early, nanoseconds: the clock of the capture is not the caller's.
-    const SLACK: u64 = 5_000_000;
     let timeout = call.timeout.filter(|_| call.transport == Transport::TtHeader)?;
-    let waited = call.end.since(call.start);
-    let late = waited + SLACK >= timeout;
     let (callee, method) = (call.callee.as_deref()?, call.method.as_deref()?);
-    late.then(|| {
+    has_waited(call).then(|| {
         let text = format!(
             "{}: timeout={}, to={callee}, method={method}, location=kitex.rpcTimeoutMW, remote={}",
             kitex::RPC_TIMEOUT,
@@ -180,6 +186,40 @@ fn go_duration(nanoseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the caller prints is known only if it broke off when the time had passed that its request names.
+    #[test]
+    fn a_deadline_is_reported_in_the_words_of_the_callers_library() {
+        let broken_off = |agent: &str, waited: u64, timeout: Option<u64>| {
+            let mut call = crate::calls::sample::bare();
+            call.rpc = Rpc::Grpc;
+            call.sender = Library::of_user_agent(agent.as_bytes());
+            call.outcome.class = Some(Class::Transport);
+            (call.outcome.carrier, call.outcome.code) = (Carrier::H2RstStream, Some(8));
+            call.outcome.initiator = Some(Initiator::Client);
+            call.timeout = timeout.map(|ms| ms * 1_000_000);
+            call.end = crate::time::Timestamp(call.start.0 + i64::try_from(waited).unwrap() * 1_000_000);
+            call
+        };
+        for (agent, text) in [
+            ("grpc-go/1.68.0", Some("rpc error: code = DeadlineExceeded desc = context deadline exceeded")),
+            ("grpc-go-connect/1.16.0", Some("deadline_exceeded: context deadline exceeded")),
+            ("grpc-node-js/1.14.7", Some("4 DEADLINE_EXCEEDED: Deadline exceeded")),
+            ("grpc-java-netty/1.63.0", Some("DEADLINE_EXCEEDED: ")),
+            ("kitex/v0.16.3", None),
+            ("tonic/0.12.3", None),
+            ("curl/8.0", None),
+        ] {
+            let said = |waited, timeout| {
+                reported_as(&broken_off(agent, waited, timeout)).map(|reported| reported.to_string())
+            };
+            assert_eq!(said(200, Some(200)).as_deref(), text, "{agent}");
+            assert_eq!((said(100, Some(200)), said(200, None)), (None, None), "{agent}");
+        }
+        let mut by_server = broken_off("grpc-go/1.68.0", 200, Some(200));
+        by_server.outcome.initiator = Some(Initiator::Server);
+        assert!(reported_as(&by_server).is_none());
+    }
 
     #[test]
     fn durations_look_like_gos() {

@@ -120,15 +120,16 @@ pub fn from_go_name(name: &str) -> Option<i64> {
 pub(super) const CALLER: &str = "a status with this code: grpc-go `rpc error: code = NAME desc = TEXT`, Kitex the number in place of \
      the name";
 
-/// A code that libraries raise, and handlers may return too.
+/// A code that the libraries of both sides raise, and handlers may return too.
 const fn library(code: i64, name: &'static str, meaning: &'static str, look: &'static str) -> Entry {
-    let raiser = Raiser::ServerOrHandler;
-    Entry { code, name, meaning, raiser, kind: ErrorKind::Rpc, wire: Wire::Sent, caller: CALLER, look }
+    let (raiser, wire) = (Raiser::Anyone, Wire::SentByServer);
+    Entry { code, name, meaning, raiser, kind: ErrorKind::Rpc, wire, caller: CALLER, look }
 }
 
 /// A code that no library raises.
 const fn handler(code: i64, name: &'static str, meaning: &'static str, look: &'static str) -> Entry {
-    Entry { raiser: Raiser::Handler, kind: ErrorKind::Business, ..library(code, name, meaning, look) }
+    let (raiser, kind, wire) = (Raiser::Handler, ErrorKind::Business, Wire::Sent);
+    Entry { raiser, kind, wire, ..library(code, name, meaning, look) }
 }
 
 /// Every code, in order.
@@ -136,6 +137,7 @@ pub(super) const CODES: &[Entry] = &[
     Entry {
         raiser: Raiser::Nobody,
         kind: ErrorKind::Success,
+        wire: Wire::Sent,
         ..library(0, "OK", "The call succeeded.", "Nothing, unless a biz-status came with it.")
     },
     library(
@@ -212,7 +214,7 @@ pub(super) const CODES: &[Entry] = &[
     library(
         UNAVAILABLE,
         "UNAVAILABLE",
-        "The server can't be reached or is shutting down. Mostly raised by the caller's library itself.",
+        "The server can't be reached, is shutting down, or says that something it needs can't be reached.",
         "How the connection ended: by GOAWAY or RST, or refused.",
     ),
     handler(15, "DATA_LOSS", "Data is lost or damaged beyond repair.", "The server's storage."),

@@ -119,7 +119,7 @@ impl Library {
     #[must_use]
     pub fn of_user_agent(agent: &[u8]) -> Option<(Self, Version)> {
         let agent = std::str::from_utf8(agent).ok()?;
-        if agent == VOLO_AGENT {
+        if agent.split_ascii_whitespace().next_back() == Some(VOLO_AGENT) {
             return Some((Self::Volo, Version::default()));
         }
         agent.split_ascii_whitespace().take(AGENT_WORDS).find_map(|word| {
@@ -138,7 +138,7 @@ pub type Version = (u16, u16, u16);
 /// Most words of an agent that are looked at.
 const AGENT_WORDS: usize = 8;
 
-/// volo-grpc `src/layer/user_agent.rs`: the layer sends its own header's name.
+/// volo-grpc `src/layer/user_agent.rs`: this word without a version, behind the program's own name.
 const VOLO_AGENT: &str = "volo-user-agent";
 
 /// The names that libraries put before their version: grpc-go `rpc_util.go`, grpc-js `channel.ts`, C core
@@ -195,6 +195,8 @@ mod tests {
             ("connect-es/2.1.2", Some((Library::ConnectEs, (2, 1, 2)))),
             ("kitex/v0.16.3", Some((Library::Kitex, (0, 16, 3)))),
             ("volo-user-agent", Some((Library::Volo, (0, 0, 0)))),
+            ("Greeter 1.1 volo-user-agent", Some((Library::Volo, (0, 0, 0)))),
+            ("volo-user-agent-2", None),
             ("grpc-java-", None),
             ("Go-http-client/2.0", None),
             ("hyper/1.4", None),

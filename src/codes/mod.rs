@@ -143,6 +143,8 @@ pub enum Raiser {
     Handler,
     /// The server's framework or its handler: the number is ambiguous.
     ServerOrHandler,
+    /// The server's framework, its handler, or the client's framework: the number is ambiguous.
+    Anyone,
     /// The client's own code.
     Caller,
     /// A proxy or gateway between the two.
@@ -161,10 +163,19 @@ impl Raiser {
             Self::Either => "the framework at either side",
             Self::Handler => "the server's handler",
             Self::ServerOrHandler => "the server: its framework or its handler",
+            Self::Anyone => {
+                "the server (its framework or its handler), or the caller's library without an answer; the text says which"
+            }
             Self::Caller => "the caller's own code",
             Self::Between => "a proxy or gateway in between",
             Self::Nobody => "nobody",
         }
+    }
+
+    /// Who raises it where an answer carries it.
+    #[must_use]
+    pub fn of_answer(self) -> Self {
+        if self == Self::Anyone { Self::ServerOrHandler } else { self }
     }
 }
 
@@ -202,6 +213,8 @@ impl ErrorKind {
 pub enum Wire {
     /// It is sent.
     Sent,
+    /// A server sends it. The client's side raises it too, and then nothing carries it.
+    SentByServer,
     /// The side that raises it keeps it to itself; a capture shows it only if that side passes it on as its own answer.
     PassedOn,
     /// The same, and the call that it is about was never sent.
@@ -218,6 +231,10 @@ impl Wire {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Sent => "Sent on the wire.",
+            Self::SentByServer => {
+                "Sent on the wire where the server raises it. Where the caller's library does, the wire shows only how the call \
+                 ended: RST_STREAM, GOAWAY, a closed or refused connection, an HTTP status."
+            }
             Self::PassedOn => {
                 "Not sent on the connection it is about; it reaches the wire only if the service that met it \
                  passes it on to its own caller."

@@ -105,6 +105,12 @@ fn trpc_code(name: &str) -> Option<i64> {
     trpc_names::code(name).map(|(code, _)| code).or(of_proto)
 }
 
+fn trpc_extra(name: &str) -> Option<Named> {
+    let name = unqualified(name, &["errs."]);
+    let found = trpc_names::GO_EXTRA.iter().find(|(known, ..)| *known == name)?;
+    Some(Named::Extra(Family::Trpc, found.1, found.2))
+}
+
 /// What a name stands for in a family; a code first.
 #[must_use]
 pub fn named_in(family: Family, name: &str) -> Vec<Named> {
@@ -112,7 +118,7 @@ pub fn named_in(family: Family, name: &str) -> Vec<Named> {
         Family::Grpc => {
             grpc_names::spelled(name).or_else(|| family.code(name)).map(|code| Named::Code(family, code))
         }
-        Family::Trpc => trpc_code(name).map(|code| Named::Code(family, code)),
+        Family::Trpc => trpc_code(name).map(|code| Named::Code(family, code)).or_else(|| trpc_extra(name)),
         Family::Thrift | Family::Kitex => thrift_code(family, name),
         Family::Http2 => {
             let name = unqualified(name, &["NGHTTP2_"]);
@@ -183,6 +189,8 @@ mod tests {
         for (name, expected) in [
             ("codes.NotFound", ("grpc", 5)),
             ("RetServerNoFunc", ("trpc", 12)),
+            ("RetClientStreamInitErr", ("trpc", 361)),
+            ("errs.RetNotFound", ("trpc", 404)),
             ("errs.RetServerNoFunc", ("trpc", 12)),
             ("TRPC_SERVER_NOFUNC_ERR", ("trpc", 12)),
             ("TrpcRetCode_TRPC_SERVER_NOFUNC_ERR", ("trpc", 12)),

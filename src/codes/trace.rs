@@ -19,6 +19,10 @@ pub enum Trace {
     HttpStatus,
     /// An answer that is complete for the protocol; the caller could not use it.
     Answered,
+    /// An answer with a message above a limit of the caller, which mostly breaks the call off then.
+    TooLarge,
+    /// An answer that says OK and holds no message.
+    NoMessage,
     /// The server's side sent bytes of another protocol.
     Foreign,
     /// An error of the server as its answer carries it.
@@ -44,6 +48,12 @@ impl Trace {
             Self::Goaway => "GOAWAY from the server.",
             Self::HttpStatus => "An HTTP status without a status of the RPC, mostly from a proxy.",
             Self::Answered => "A complete answer, which the caller could not use.",
+            Self::TooLarge => {
+                "An answer with a message of the size that the text names; the caller reads it no further, and mostly breaks the call off."
+            }
+            Self::NoMessage => {
+                "A complete answer that says OK and holds no message: nothing on the wire is wrong."
+            }
             Self::Foreign => "Bytes of another protocol in place of the answer.",
             Self::Sent => "The server's answer carries it.",
             Self::Open => "The text alone does not say; the capture does.",

@@ -38,6 +38,16 @@ const GO: [(&str, i64); 27] = [
     ("RetUnknown", 999),
 ];
 
+/// Constants of trpc-go that lie outside of the published table, and what they mean (`errs/errs.go` since v1.0; `reflection/service.go`).
+pub(super) const GO_EXTRA: [(&str, i64, &str); 2] = [
+    (
+        "RetInvalidArgument",
+        400,
+        "trpc-go: the caller sent an argument that is not valid; its reflection service returns it",
+    ),
+    ("RetNotFound", 404, "trpc-go: what was asked for does not exist; its reflection service returns it"),
+];
+
 /// Constants of trpc-java that are named otherwise than those of `trpc.proto`.
 const JAVA: [(&str, i64); 6] = [
     ("TRPC_LINK_INVOKE_TIMEOUT_ERR", 102),

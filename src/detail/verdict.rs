@@ -101,7 +101,7 @@ pub fn lines(call: &Call) -> Vec<Line> {
         push("cancelled by", text::escape(by).into_owned(), &path.join(" → "));
     }
     if let Some(entry) = entry.filter(|_| call.failed() && outcome.class != Some(Class::Business)) {
-        push("raised by", entry.raiser.phrase().to_owned(), "");
+        push("raised by", entry.raiser.of_answer().phrase().to_owned(), "");
         push("caller sees", entry.caller.to_owned(), "");
         push("look at", entry.look.to_owned(), "");
     } else if call.failed() {

@@ -6,8 +6,11 @@ use crate::codes::trpc::without_cost;
 /// How loggers end a line that they cut.
 const CUTS: [&str; 2] = ["…", "..."];
 
-/// Shortest beginning of a text that counts where the line was cut, bytes; with the call's code beside it, and without.
-const CUT_LIMITS: [usize; 2] = [1, 8];
+/// Shortest beginning of a text that counts where a mark in the middle of a line may be a cut, bytes.
+const CUT_LIMIT: usize = 8;
+
+/// The same where the line ends with the mark. With the call's code beside it, nothing of the text need be left.
+const END_LIMIT: usize = 1;
 
 /// The same where nothing but a word that is broken off shows the cut.
 const SILENT_CUT_LIMIT: usize = 24;
@@ -38,13 +41,18 @@ pub fn agreement(said: &str, text: &str, coded: bool) -> Option<Agreement> {
     {
         return Some(Agreement { length: plain.len(), whole: true });
     }
-    cut(said, text, CUT_LIMITS[usize::from(!coded)]).map(|length| Agreement { length, whole: false })
+    cut(said, text, coded).map(|length| Agreement { length, whole: false })
 }
 
 /// How many bytes of a call's text stand in `said`, if that was cut within it.
-fn cut(said: &str, text: &str, least: usize) -> Option<usize> {
+fn cut(said: &str, text: &str, coded: bool) -> Option<usize> {
     let begins =
         |head: &str, least: usize| (head.len() >= least && text.starts_with(head)).then_some(head.len());
+    let least = match (coded, cut_at_end(said)) {
+        (true, Some(_)) => 0,
+        (true, None) | (false, Some(_)) => END_LIMIT,
+        (false, None) => CUT_LIMIT,
+    };
     if let Some(at) = cut_mark(said) {
         return begins(said.get(..at)?.trim_end(), least);
     }
@@ -53,7 +61,7 @@ fn cut(said: &str, text: &str, least: usize) -> Option<usize> {
         && let Some(rest) = said.strip_prefix(first.trim_end())
         && ends_between(first, rest)
     {
-        return begins(first.trim_end(), least);
+        return begins(first.trim_end(), least.max(END_LIMIT));
     }
     let head = said.trim_end();
     let (_, rest) = text.split_at_checked(head.len())?;
@@ -65,6 +73,13 @@ fn cut(said: &str, text: &str, least: usize) -> Option<usize> {
 #[must_use]
 pub fn cut_mark(said: &str) -> Option<usize> {
     CUTS.iter().filter_map(|mark| said.find(mark)).min()
+}
+
+/// What stands before the mark of a cut with which a line ends, but for quotes and brackets that are closed behind it.
+#[must_use]
+pub fn cut_at_end(said: &str) -> Option<&str> {
+    let end = said.trim_end_matches(|c: char| c.is_whitespace() || "\"'`)]}>*_”」".contains(c));
+    CUTS.iter().find_map(|mark| end.strip_suffix(mark)).map(str::trim_end)
 }
 
 /// Whether a text can end before what follows it: the next character does not continue its last word or number.
@@ -152,8 +167,10 @@ mod tests {
             agreement("no such user in ...\" uid=7", text, false),
             Some(Agreement { length: 15, whole: false })
         );
-        assert_eq!((length("no s…", text), length("no such cat…", text)), (None, None));
-        assert_eq!(agreement("n…", text, true).map(|agreed| agreed.length), Some(1), "beside its code");
+        assert_eq!((length("no s…", text), length("no such cat…", text)), (Some(4), None));
+        assert_eq!((length("…", text), length("no s… by u7", text)), (None, None));
+        let coded = |said| agreement(said, text, true).map(|agreed| agreed.length);
+        assert_eq!((coded("n…"), coded("…"), coded("x…"), coded("…\"}")), (Some(1), Some(0), None, Some(0)));
         assert_eq!(length("no such user in any of the sha", text), Some(30));
         assert_eq!(length("no such user in any of the", text), None, "a text of its own");
         assert_eq!(length("no such user", "no such user\nin the shards"), Some(12));

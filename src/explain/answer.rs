@@ -61,10 +61,14 @@ pub fn answer(words: &[String], has_files: bool) -> Result<(Answer, usize), Stri
     if let Some((kind, topic)) = word(first) {
         return Ok((Answer::Word(kind, topic), 1));
     }
-    if let Some(answer) = of_name(named(first)) {
+    // Names of a few words are the beginnings of texts.
+    let line = first.contains(' ').then(|| LogLine::read(first)).filter(LogLine::is_known);
+    if line.is_none()
+        && let Some(answer) = of_name(named(first))
+    {
         return Ok((answer, 1));
     }
-    let line = LogLine::read(first);
+    let line = line.unwrap_or_else(|| LogLine::read(first));
     if line.is_known() || has_files || words.len() > 1 {
         return Ok((Answer::Log(Box::new(line)), 1));
     }

@@ -1,7 +1,9 @@
 //! How a call ended, where a client's library made the error by itself: no answer carries the text of such an error
 //! ([`crate::codes::client_texts`]), so its calls are found by what it leaves on the wire.
 
-use crate::calls::{Call, Carrier, Class, Finding, Initiator};
+use rpcscope_parsers::Rpc;
+
+use crate::calls::{Call, CallKind, Carrier, Class, Finding, Initiator};
 use crate::codes::Family;
 use crate::codes::trace::Trace;
 
@@ -22,6 +24,10 @@ pub enum End {
     HttpStatus,
     /// An answer that ended without a status.
     NoStatus,
+    /// An answer with a message of a size that stands in the text.
+    TooLarge,
+    /// An answer that says OK and holds no message.
+    NoMessage,
     /// An answer of another protocol.
     Foreign,
     /// Nothing: no connection, or no request on it.
@@ -41,9 +47,17 @@ impl End {
             Trace::HttpStatus => Self::HttpStatus,
             Trace::Foreign => Self::Foreign,
             Trace::Answered => Self::NoStatus,
+            Trace::TooLarge => Self::TooLarge,
+            Trace::NoMessage => Self::NoMessage,
             Trace::Open => Self::Broken,
             Trace::Sent => return None,
         })
+    }
+
+    /// Whether calls that did not fail on the wire may have ended like this: only their caller could not use the answer.
+    #[must_use]
+    pub fn is_without_failure(self) -> bool {
+        matches!(self, Self::CallerLeft | Self::TooLarge | Self::NoMessage)
     }
 
     /// Whether the call ended like this; `text` is the error's, in which its code stands.
@@ -81,6 +95,24 @@ impl End {
                 let is_reset = outcome.carrier == Carrier::H2RstStream && outcome.code == Some(NO_ERROR);
                 is_bare || is_reset
             }
+            Self::TooLarge => {
+                let [_, answered] = call.message_bytes;
+                let sizes = || numbers(text).map(|size| size.saturating_add(PREFIX));
+                match outcome.class {
+                    Some(Class::Ok) => sizes().any(|size| size == answered),
+                    // The caller reads no more than the prefix, in which the size stands.
+                    Some(Class::Transport) => {
+                        by_caller && answered >= PREFIX && sizes().any(|size| size >= answered)
+                    }
+                    _ => false,
+                }
+            }
+            Self::NoMessage => {
+                outcome.class == Some(Class::Ok)
+                    && call.rpc == Rpc::Grpc
+                    && call.kind == CallKind::Unary
+                    && call.response_messages == 0
+            }
             Self::Foreign => call.findings.contains(Finding::ForeignAnswer),
             Self::Nothing => false,
         }
@@ -105,8 +137,16 @@ fn names(text: &str, code: i64) -> bool {
 
 /// Whether a text names an HTTP status.
 fn names_status(text: &str, status: i64) -> bool {
-    text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.parse() == Ok(status))
+    numbers(text).any(|said| i64::try_from(said) == Ok(status))
 }
+
+/// The numbers in a text.
+fn numbers(text: &str) -> impl Iterator<Item = u64> {
+    text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok())
+}
+
+/// The length of gRPC's prefix of a message, bytes (`PROTOCOL-HTTP2.md`, Length-Prefixed-Message).
+const PREFIX: u64 = 5;
 
 #[cfg(test)]
 mod tests {
@@ -125,6 +165,34 @@ mod tests {
 
     fn fits(text: &str, call: &Call) -> bool {
         parse_log(text).unwrap_or_else(|| panic!("not read: {text}")).matches(call)
+    }
+
+    /// The wire shows no failure, or none but the caller's own.
+    #[test]
+    fn answers_that_their_caller_could_not_use_are_found() {
+        let answered = |size: u64, messages: u32| {
+            let mut call = call(Class::Ok, Carrier::None, None, None);
+            (call.rpc, call.message_bytes, call.response_messages) = (Rpc::Grpc, [9, size], messages);
+            call
+        };
+        let line = |text: &str, call: &Call| crate::explain::LogLine::read(text).fit(call).is_some();
+        for text in [
+            "rpc error: code = ResourceExhausted desc = grpc: received message larger than max (5000000 vs. 4194304)",
+            "8 RESOURCE_EXHAUSTED: Received message larger than max (5000000 vs 4194304)",
+            "io.grpc.StatusRuntimeException: RESOURCE_EXHAUSTED: gRPC message exceeds maximum size 4194304: 5000000",
+        ] {
+            assert!(line(text, &answered(5_000_005, 1)), "{text}");
+            assert!(!line(text, &answered(5_000_000, 1)) && !line(text, &answered(4_096, 1)), "{text}");
+            let mut own = answered(16_384, 0);
+            own.outcome = Outcome::of(Some(Class::Transport), Carrier::H2RstStream);
+            own.outcome.initiator = Some(Initiator::Client);
+            assert!(line(text, &own), "broken off by its caller: {text}");
+            own.outcome.initiator = Some(Initiator::Server);
+            assert!(!line(text, &own), "{text}");
+        }
+        let empty = "rpc error: code = Internal desc = cardinality violation: received no response message from non-server-streaming RPC";
+        assert!(line(empty, &answered(0, 0)) && !line(empty, &answered(7, 1)));
+        assert!(!line("rpc error: code = NotFound desc = no such order", &answered(0, 0)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::codes::library::Library;
 use crate::codes::named::counts;
 use crate::codes::trace::Trace;
 use crate::codes::value::Counts;
-use crate::codes::{Entry, ErrorKind, Family, kitex, leading_bytes, range};
+use crate::codes::{Entry, ErrorKind, Family, Raiser, grpc, kitex, leading_bytes, range};
 
 /// The source of a layer of an error text, in one phrase.
 fn phrase(error: &LogError) -> String {
@@ -51,8 +51,18 @@ fn phrase(error: &LogError) -> String {
                 None => format!("a stream of Kitex{side}"),
             }
         }
+        Wording::Grpc if error.is_likely() => {
+            let library = library_or(error, "gRPC");
+            format!("{library}, if the program uses it (others may word an error of their own so): a status")
+        }
+        Wording::Grpc if error.library == Some(Library::Tonic) => {
+            "tonic, or Volo, which prints the same: a status".to_owned()
+        }
         Wording::Grpc => format!("{}: a status", library_or(error, "gRPC")),
         Wording::Thrift => format!("{}: an application exception", library_or(error, "thrift")),
+        Wording::Local if error.is_of_any_connection() => {
+            format!("{}: a connection, of an RPC or of anything else", library_or(error, "a library"))
+        }
         Wording::Local => format!("{} at this side: no answer of a server", library_or(error, "a library")),
     }
 }
@@ -108,6 +118,20 @@ pub(super) fn maker(layer: &LogError, text: &ClientText) -> String {
     }
 }
 
+/// Who raised an error with this code, as a phrase. Where several may, the text says more than the code.
+pub(super) fn raiser(layer: &LogError, entry: &Entry) -> &'static str {
+    if entry.raiser != Raiser::Anyone {
+        return entry.raiser.phrase();
+    }
+    if layer.message.is_empty() {
+        return "the server (its framework or its handler), or the caller's library; there is no text that says which";
+    }
+    if grpc::code_of_text(&layer.message) == Some(entry.code) {
+        return "the server's framework, which words it like this";
+    }
+    "the server: its framework or its handler; no caller's library is known to make this text"
+}
+
 /// Whether the text may be of the sockets on which a library is built.
 fn is_built_on(library: Library, text: &ClientText) -> bool {
     let sockets = [Library::GoNet, Library::NodeNet, Library::JavaNet];
@@ -123,10 +147,11 @@ fn put_client_text(out: &mut String, layer: &LogError, text: &ClientText) {
     put(out, "who", &maker(layer, text));
     put(out, "wire", text.trace.sentence());
     let counts = match text.trace {
-        Trace::Unsent => Counts::CallersFailure,
-        _ => Counts::Failure,
+        _ if layer.is_of_any_connection() => "An RPC failure where the connection was one of an RPC.",
+        Trace::Unsent => Counts::CallersFailure.sentence(),
+        _ => Counts::Failure.sentence(),
     };
-    put(out, "counts as", counts.sentence());
+    put(out, "counts as", counts);
 }
 
 /// Appends what is known about a layer beyond its words. Each entry is explained once.
@@ -159,7 +184,7 @@ fn put_layer(out: &mut String, layer: &LogError, explained: &mut Vec<&'static En
             if !explained.contains(&entry) {
                 explained.push(entry);
                 put(out, "what", entry.meaning);
-                put(out, "who", &format!("{}; raised by {}", entry.kind.phrase(), entry.raiser.phrase()));
+                put(out, "who", &format!("{}; raised by {}", entry.kind.phrase(), raiser(layer, entry)));
                 put(
                     out,
                     "counts as",
@@ -236,6 +261,21 @@ mod tests {
                 "who the caller's library; no server sent it",
             ),
             ("rpc error: code = NotFound desc = no such order", "raised by the server's handler"),
+            (
+                "rpc error: code = Unavailable desc = the stock is closed",
+                "raised by the server: its framework or its handler; no caller's library is known to make this text",
+            ),
+            ("5 NOT_FOUND: no such order", "raised by the server's handler"),
+            (
+                "12 UNIMPLEMENTED: The server does not implement the method /a.B/C",
+                "raised by the server's framework,",
+            ),
+            ("14 UNAVAILABLE: ", "there is no text that says which"),
+            (
+                "kafka: dial tcp 10.0.0.9:9092: connect: connection refused",
+                "counts as An RPC failure where the connection",
+            ),
+            ("already_exists: user", "connect-go, if the program uses it (others may word"),
         ] {
             let said = explained(text);
             assert!(said.contains(who), "{text}\n{said}");

@@ -142,7 +142,7 @@ impl LogLine {
     /// How it fits a call; `None` if the call has nothing to do with it.
     #[must_use]
     pub fn fit(&self, call: &Call) -> Option<Fit> {
-        if !call.failed() && !End::CallerLeft.is_of(call, "") {
+        if !call.failed() && !End::CallerLeft.is_of(call, "") && !self.is_of_unusable(call) {
             return None;
         }
         let text = call.outcome.message.as_deref().unwrap_or_default();
@@ -159,6 +159,13 @@ impl LogLine {
             distance: std::cmp::Reverse(agreed.distance.map_or(u64::MAX, i64::unsigned_abs)),
         };
         Some(Fit { rank, why: found.why.iter().map(|why| (*why).to_owned()).chain(agreed.why).collect() })
+    }
+
+    /// Whether it says that the answer to a call which did not fail is of no use to its caller.
+    fn is_of_unusable(&self, call: &Call) -> bool {
+        self.layers
+            .iter()
+            .any(|(_, layer)| layer.end().is_some_and(End::is_without_failure) && layer.is_of(call))
     }
 
     fn by_layer(&self, call: &Call) -> Option<Found> {

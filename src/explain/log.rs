@@ -1,8 +1,9 @@
 //! An error text as it was parsed: layers, the outermost first. The forms that are parsed are in [`super::forms`].
 
+use super::agreement::cut_at_end;
 use super::forms::{LAYER_LIMIT, parse_layer};
 use crate::calls::Initiator;
-use crate::codes::client_texts::{ClientText, client_text};
+use crate::codes::client_texts::{ClientText, client_text, cut_client_text};
 use crate::codes::library::Library;
 use crate::codes::named::values;
 use crate::codes::value::ErrorValue;
@@ -69,7 +70,8 @@ impl LogError {
     /// What is known of its text, if the library of a client makes it by itself.
     #[must_use]
     pub fn client_text(&self) -> Option<&'static ClientText> {
-        let own = |texts: &[Library]| client_text(&self.message, texts);
+        let cut = |texts: &[Library]| cut_client_text(cut_at_end(&self.message)?, texts);
+        let own = |texts: &[Library]| client_text(&self.message, texts).or_else(|| cut(texts));
         match &self.wording {
             Wording::Grpc | Wording::Thrift | Wording::Local => own(self.library.as_slice()),
             Wording::TrpcFramework | Wording::Trpc => own(&[self.library.unwrap_or(Library::TrpcGo)]),
@@ -85,6 +87,20 @@ impl LogError {
             | Wording::KitexServer(_)
             | Wording::BizStatus => None,
         }
+    }
+
+    /// Whether its form is not proof of its library: names of Connect's codes are words that other programs begin an error with too.
+    #[must_use]
+    pub fn is_likely(&self) -> bool {
+        let is_connect = matches!(self.library, Some(Library::ConnectGo | Library::ConnectEs));
+        self.wording == Wording::Grpc && is_connect && self.client_text().is_none()
+    }
+
+    /// Whether sockets or a proxy word it, which carry RPCs and everything else.
+    #[must_use]
+    pub fn is_of_any_connection(&self) -> bool {
+        let carriers = [Library::GoNet, Library::NodeNet, Library::JavaNet, Library::Nginx, Library::Envoy];
+        self.wording == Wording::Local && self.library.is_some_and(|library| carriers.contains(&library))
     }
 
     /// The error value of its library that it is, if its words show one.

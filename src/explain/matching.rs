@@ -133,11 +133,14 @@ impl LogError {
             Wording::KitexLocal(kitex::REMOTE_ERROR) => sent(outcome.carrier == Carrier::ThriftException),
             Wording::TrpcFramework | Wording::KitexLocal(_) | Wording::Grpc | Wording::Local => None,
         };
-        fit.or_else(|| {
-            // With Kitex's suffix a server sent it on.
-            let text = self.client_text().filter(|_| !self.message.contains(kitex::SUFFIX))?;
-            ended(End::of(text.trace)?.is_of(call, &self.message))
-        })
+        fit.or_else(|| ended(self.end()?.is_of(call, &self.message)))
+    }
+
+    /// How the call ended that this layer is about, if the library of a client made its text.
+    pub(super) fn end(&self) -> Option<End> {
+        // With Kitex's suffix a server sent it on.
+        let text = self.client_text().filter(|_| !self.message.contains(kitex::SUFFIX))?;
+        End::of(text.trace)
     }
 
     /// The value of a field of Kitex's text for a time-out (`timeout=150ms, to=…, method=…, remote=…`). It ends with the field, or

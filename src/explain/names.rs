@@ -17,7 +17,13 @@ pub(super) fn put_named(out: &mut String, named: &Named) {
             // Writing to a String can't fail.
             _ = writeln!(out, "{} {code}", family.name());
             put(out, "what", &format!("{meaning}. Other libraries may use the number for something else."));
-            put(out, "counts as", "An RPC failure.");
+            let counted = match family {
+                Family::Trpc => {
+                    "An RPC failure in `ret`; in `func_ret` alone a success with a business code."
+                }
+                _ => "An RPC failure.",
+            };
+            put(out, "counts as", counted);
         }
         Named::Value(value) => put_value(out, value),
     }

@@ -1,7 +1,7 @@
 //! Answers for programs: the record of type `explanation`.
 
 use super::Answer;
-use super::layers::maker;
+use super::layers::{maker, raiser};
 use super::log::LogError;
 use crate::body::Value;
 use crate::codes::library::Library;
@@ -124,7 +124,7 @@ fn layer_record(layer: &LogError) -> Value {
     let (kind, raiser, wire) = match (layer.client_text(), entry, value) {
         (Some(text), ..) => (text.meaning, maker(layer, text), text.trace.sentence()),
         (None, Some(entry), _) => {
-            (entry.kind.phrase(), entry.raiser.phrase().to_owned(), entry.wire.sentence())
+            (entry.kind.phrase(), raiser(layer, entry).to_owned(), entry.wire.sentence())
         }
         (None, None, Some(value)) => (value.counts.sentence(), value.raised.to_owned(), value.wire),
         (None, None, None) => return Value::Object(parts),

@@ -29,6 +29,10 @@ pub(super) fn text(sender: (Library, Version), code: i64, message: &str) -> Opti
             "\"".into(),
         ]),
         Library::Tonic => return tonic(version, published, message),
+        // volo-grpc src/status.rs, `impl Display for Status`, from its beginnings on.
+        Library::Volo => {
+            reported(["status: ".into(), rust(published)?, ", message: ".into(), debug(message)])
+        }
         Library::GrpcDotnet if published == code => {
             let name = Piece::Text(camel(code)?);
             reported([
@@ -54,6 +58,28 @@ pub(super) fn text(sender: (Library, Version), code: i64, message: &str) -> Opti
     })
 }
 
+/// How each library prints that the deadline passed which its request named, where nothing but the library words it: the beginning, if
+/// numbers follow that only the caller knows. `None` for libraries of which the version or the kind of call decides.
+///
+/// grpc-go `internal/status`, connect-go `protocol_grpc.go`, grpc-js `deadline.ts`, grpcio `_channel.py`, grpc-java `Status.java`
+/// (`CallOptions deadline exceeded after …`, `Context deadline exceeded after …` or `deadline exceeded after …`), grpc-dotnet
+/// `GrpcCall.cs`.
+pub(super) fn deadline(library: Library) -> Option<Reported<'static>> {
+    Some(match library {
+        Library::GrpcGo => {
+            go(Piece::Text(grpc::go_name(grpc::DEADLINE_EXCEEDED)), "context deadline exceeded")
+        }
+        Library::ConnectGo => reported(["deadline_exceeded: context deadline exceeded".into()]),
+        Library::GrpcJs => js(grpc::DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "Deadline exceeded"),
+        Library::Grpcio | Library::GrpcAio => {
+            reported(["status = StatusCode.DEADLINE_EXCEEDED\n\tdetails = \"Deadline Exceeded\"".into()])
+        }
+        Library::GrpcJava => reported(["DEADLINE_EXCEEDED: ".into()]),
+        Library::GrpcDotnet => reported(["Status(StatusCode=\"DeadlineExceeded\", Detail=\"\")".into()]),
+        _ => return None,
+    })
+}
+
 fn go<'a>(code: Piece<'a>, message: &'a str) -> Reported<'a> {
     reported([grpc::ERROR_TEXT.into(), code, " desc = ".into(), message.into()])
 }
@@ -71,7 +97,6 @@ fn swift(name: &str) -> Cow<'static, str> {
 
 /// tonic has changed its form twice: `tonic/src/status.rs` at v0.1.0, v0.3.0, v0.14.2 and v0.14.3.
 fn tonic(version: Version, code: i64, message: &str) -> Option<Reported<'_>> {
-    let quoted = || Piece::Text(Cow::Owned(format!("{message:?}")));
     let (start, name, middle) = match version {
         (0, 0, 0) => return None,
         version if version >= (0, 14, 3) && message.is_empty() => {
@@ -82,7 +107,12 @@ fn tonic(version: Version, code: i64, message: &str) -> Option<Reported<'_>> {
         version if version >= (0, 3, 0) => ("status: ", rust(code)?, ", message: "),
         _ => ("grpc-status: ", rust(code)?, ", grpc-message: "),
     };
-    Some(reported([start.into(), name, middle.into(), quoted()]))
+    Some(reported([start.into(), name, middle.into(), debug(message)]))
+}
+
+/// A text as Rust's `Debug` prints it.
+fn debug(text: &str) -> Piece<'_> {
+    Piece::Text(Cow::Owned(format!("{text:?}")))
 }
 
 fn rust(code: i64) -> Option<Piece<'static>> {
@@ -127,6 +157,7 @@ mod tests {
                 "grpc-dotnet/2.60.0 (.NET 8.0)",
                 "Status(StatusCode=\"NotFound\", Detail=\"no \"such\" order\")",
             ),
+            ("shop volo-user-agent", "status: NotFound, message: \"no \\\"such\\\" order\""),
             ("grpc-swift-nio/1.20.0", "not found (5): no \"such\" order"),
             ("grpc-go-connect/1.16.0 (go1.22)", "not_found: no \"such\" order"),
             ("connect-es/2.1.2", "[not_found] no \"such\" order"),

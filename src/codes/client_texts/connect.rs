@@ -31,8 +31,8 @@ pub(super) const ROWS: &[ClientText] = &[
         Trace::HttpStatus,
     )
     .alone(),
-    row(&[ConnectGo], ("unary response has zero messages", ""), NO_MESSAGE, Trace::Answered).alone(),
-    row(&[ConnectGo], ("message size ", " is larger than configured max "), TOO_LARGE, Trace::Answered)
+    row(&[ConnectGo], ("unary response has zero messages", ""), NO_MESSAGE, Trace::NoMessage).alone(),
+    row(&[ConnectGo], ("message size ", " is larger than configured max "), TOO_LARGE, Trace::TooLarge)
         .shared(),
     row(
         &[ConnectEs],
@@ -54,14 +54,14 @@ pub(super) const ROWS: &[ClientText] = &[
         &[ConnectEs],
         ("protocol error: missing output message for unary method", ""),
         NO_MESSAGE,
-        Trace::Answered,
+        Trace::NoMessage,
     )
     .alone(),
     row(
         &[ConnectEs],
         ("message size ", " is larger than configured readMaxBytes "),
         TOO_LARGE,
-        Trace::Answered,
+        Trace::TooLarge,
     )
     .shared(),
 ];

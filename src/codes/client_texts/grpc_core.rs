@@ -28,7 +28,7 @@ pub(super) const ROWS: &[ClientText] = &[
     row(CORE, ("Stream removed (RST_STREAM (Received", ""), STREAM_RESET, Trace::ServerReset).alone(),
     row(CORE, ("Stream removed (Data frame with END_STREAM flag received", ""), NO_STATUS, Trace::Answered)
         .alone(),
-    row(CORE, ("Stream removed (CLIENT: Received message larger", ""), TOO_LARGE, Trace::Answered).alone(),
+    row(CORE, ("Stream removed (CLIENT: Received message larger", ""), TOO_LARGE, Trace::TooLarge).alone(),
     row(CORE, ("Stream removed (Deadline Exceeded", ""), DEADLINE, Trace::CallerLeft).alone(),
     row(CORE, ("Stream removed (Error parsing '", ""), UNREADABLE, Trace::Answered).alone(),
     row(CORE, ("Stream removed (keepalive", ""), PING, Trace::CallerLeft).alone(),
@@ -44,7 +44,7 @@ pub(super) const ROWS: &[ClientText] = &[
     row(CORE, ("Locally cancelled by application!", ""), CANCELLED, Trace::CallerLeft).alone(),
     row(CORE, ("Cancelled upon garbage collection!", ""), CANCELLED, Trace::CallerLeft).alone(),
     row(CORE, ("Channel closed!", ""), OWN_CLOSE, Trace::CallerLeft),
-    row(CORE, ("CLIENT: Received message larger than max (", ""), TOO_LARGE, Trace::Answered).alone(),
+    row(CORE, ("CLIENT: Received message larger than max (", ""), TOO_LARGE, Trace::TooLarge).alone(),
     row(
         CORE,
         ("CLIENT: Sent message larger than max (", ""),
@@ -52,5 +52,5 @@ pub(super) const ROWS: &[ClientText] = &[
         Trace::Unsent,
     )
     .alone(),
-    row(CORE, ("Received message larger than max (", " vs. "), TOO_LARGE, Trace::Answered).shared(),
+    row(CORE, ("Received message larger than max (", " vs. "), TOO_LARGE, Trace::TooLarge).shared(),
 ];

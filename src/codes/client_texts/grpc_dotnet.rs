@@ -40,7 +40,7 @@ pub(super) const ROWS: &[ClientText] = &[
         &[GrpcDotnet],
         ("Received message exceeds the maximum configured message size.", ""),
         TOO_LARGE,
-        Trace::Answered,
+        Trace::TooLarge,
     )
     .shared(),
 ];

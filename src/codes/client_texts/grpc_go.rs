@@ -131,7 +131,8 @@ pub(super) const ROWS: &[ClientText] = &[
         ("transport is closing", ""),
         "The connection ended, by either side, before the answer.",
         Trace::Open,
-    ),
+    )
+    .alone(),
     row(&[GrpcGo], ("error reading from server: EOF", ""), CLOSED, Trace::ServerLeft).alone(),
     row(
         &[GrpcGo],
@@ -192,13 +193,13 @@ pub(super) const ROWS: &[ClientText] = &[
     .alone(),
     row(&[GrpcGo, Kitex], ("peer header list size exceeded limit", ""), UNREADABLE, Trace::Answered).alone(),
     row(&[GrpcGo], ("grpc-status-details-bin mismatch: ", ""), UNREADABLE, Trace::Answered).alone(),
-    row(&[GrpcGo, Kitex], ("grpc: received message larger than max (", " vs. "), TOO_LARGE, Trace::Answered)
+    row(&[GrpcGo, Kitex], ("grpc: received message larger than max (", " vs. "), TOO_LARGE, Trace::TooLarge)
         .shared(),
     row(
         &[GrpcGo],
         ("grpc: received message after decompression larger than max ", ""),
         TOO_LARGE,
-        Trace::Answered,
+        Trace::TooLarge,
     )
     .shared(),
     row(
@@ -221,7 +222,7 @@ pub(super) const ROWS: &[ClientText] = &[
         &[GrpcGo],
         ("cardinality violation: received no response message from non-server-streaming RPC", ""),
         NO_MESSAGE,
-        Trace::Answered,
+        Trace::NoMessage,
     )
     .alone(),
     row(

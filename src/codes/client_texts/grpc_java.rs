@@ -71,9 +71,9 @@ pub(super) const ROWS: &[ClientText] = &[
     row(&[GrpcJava, DubboJava], ("missing GRPC status in response", ""), NO_STATUS, Trace::Answered).alone(),
     row(&[GrpcJava], ("Received unexpected EOS on ", "DATA frame from server"), NO_STATUS, Trace::Answered)
         .alone(),
-    row(&[GrpcJava], ("gRPC message exceeds maximum size ", ""), TOO_LARGE, Trace::Answered).shared(),
-    row(&[GrpcJava], ("Decompressed gRPC message exceeds maximum size ", ""), TOO_LARGE, Trace::Answered)
+    row(&[GrpcJava], ("gRPC message exceeds maximum size ", ""), TOO_LARGE, Trace::TooLarge).shared(),
+    row(&[GrpcJava], ("Decompressed gRPC message exceeds maximum size ", ""), TOO_LARGE, Trace::TooLarge)
         .shared(),
-    row(&[GrpcJava], ("No value received for unary call", ""), NO_MESSAGE, Trace::Answered).alone(),
+    row(&[GrpcJava], ("No value received for unary call", ""), NO_MESSAGE, Trace::NoMessage).alone(),
     row(&[GrpcJava], ("End of stream or IOException", ""), CLOSED, Trace::ServerLeft).alone(),
 ];

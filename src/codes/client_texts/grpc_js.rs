@@ -67,8 +67,8 @@ pub(super) const ROWS: &[ClientText] = &[
     row(&[GrpcJs], ("Deadline exceeded after ", ""), NOT_READY, Trace::NoConnection),
     row(&[GrpcJs], ("Deadline exceeded", ""), DEADLINE, Trace::CallerLeft).shared(),
     row(&[GrpcJs], ("Received HTTP status code ", ""), HTTP, Trace::HttpStatus),
-    row(&[GrpcJs], ("Received message larger than max (", " vs "), TOO_LARGE, Trace::Answered).shared(),
-    row(&[GrpcJs], ("No message received", ""), NO_MESSAGE, Trace::Answered),
+    row(&[GrpcJs], ("Received message larger than max (", " vs "), TOO_LARGE, Trace::TooLarge).shared(),
+    row(&[GrpcJs], ("No message received", ""), NO_MESSAGE, Trace::NoMessage),
     row(&[GrpcJs], ("Response message parsing error", ""), UNREADABLE, Trace::Answered).alone(),
     row(&[GrpcJs], ("Failed to connect before the deadline", ""), NOT_READY, Trace::NoConnection).alone(),
 ];

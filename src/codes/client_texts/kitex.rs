@@ -69,8 +69,7 @@ pub(super) const ROWS: &[ClientText] = &[
         "The checksum does not fit the payload: something changed it on the way.",
         Trace::Answered,
     )
-    .shared()
-    .alone(),
+    .shared(),
     row(&[Kitex], ("service discovery error: ", ""), "The caller's resolver found no address.", Trace::Unsent).alone(),
     row(&[Kitex], ("forbidden by circuitbreaker: ", ""), BREAKER, Trace::Unsent).alone(),
     row(

@@ -64,6 +64,21 @@ pub fn client_text(text: &str, libraries: &[Library]) -> Option<&'static ClientT
     fits().find(own).or_else(|| fits().next())
 }
 
+/// Shortest beginning of a text that is cut by which its row is found, bytes.
+const CUT_LIMIT: usize = 8;
+
+/// The row of one of these libraries of which only the beginning of the text is left; `None` if several rows begin so and what they
+/// leave on the wire differs.
+#[must_use]
+pub fn cut_client_text(head: &str, libraries: &[Library]) -> Option<&'static ClientText> {
+    let own = |row: &&ClientText| {
+        row.start.starts_with(head) && row.libraries.iter().any(|library| libraries.contains(library))
+    };
+    let mut fits = ALL.iter().copied().flatten().filter(own);
+    let first = fits.next().filter(|_| head.len() >= CUT_LIMIT)?;
+    fits.all(|row| row.trace == first.trace).then_some(first)
+}
+
 /// The rows that count without the form of a library around them.
 pub fn alone() -> impl Iterator<Item = &'static ClientText> {
     ALL.iter().copied().flatten().filter(|row| row.alone)
@@ -135,6 +150,18 @@ mod tests {
         assert_eq!(of("io exception\nChannel Pipeline: [x]", &[GrpcJava]), Some((Trace::Open, false)));
         assert_eq!(of("Deadline Exceeded", &[Grpcio]), Some((Trace::CallerLeft, false)));
         assert_eq!(of("no such order", &[GrpcGo]), None);
+    }
+
+    #[test]
+    fn a_text_that_is_cut_leads_to_its_row_unless_another_one_begins_so() {
+        let trace = |head, library| cut_client_text(head, &[library]).map(|row| row.trace);
+        assert_eq!(
+            trace("error reading from ser", GrpcGo),
+            None,
+            "EOF, or a reset, or the caller's own close"
+        );
+        assert_eq!(trace("Network closed for unkn", GrpcJava), Some(Trace::ServerLeft));
+        assert_eq!((trace("Network closed for unkn", GrpcGo), trace("Network", GrpcJava)), (None, None));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) const ROWS: &[ClientText] = &[
     )
     .shared(),
     row(&[Tonic], ("grpc-status header missing, mapped from HTTP status code ", ""), HTTP, Trace::HttpStatus).alone(),
-    row(&[Tonic], ("Missing response message.", ""), NO_MESSAGE, Trace::Answered).alone(),
+    row(&[Tonic], ("Missing response message.", ""), NO_MESSAGE, Trace::NoMessage).alone(),
     row(&[Tonic], ("Unexpected EOF decoding stream.", ""), UNREADABLE, Trace::Answered).shared(),
     row(
         &[Tonic],

@@ -182,7 +182,12 @@ fn parse_connect_es(place: Place<'_>) -> Option<LogError> {
 fn parse_connect_body(place: Place<'_>) -> Option<LogError> {
     let (name, rest) = place.text.strip_prefix("{\"code\":\"")?.split_once('"')?;
     let code = from_snake(name)?;
-    let message = rest.trim_start_matches([',', ' ']).strip_prefix("\"message\":").map(str::trim_start);
+    let rest = rest.trim_start_matches([',', ' ']);
+    // Other interfaces have codes of these names too, and other fields beside them.
+    if !["\"message\":", "\"details\":", "}"].iter().any(|next| rest.starts_with(next)) {
+        return None;
+    }
+    let message = rest.strip_prefix("\"message\":").map(str::trim_start);
     let message = message.and_then(quoted).map(|(message, _)| message).unwrap_or_default();
     let cause = own_cause(place, &message);
     Some(layer(Wording::Grpc, Some(code), &message, cause))

@@ -45,6 +45,41 @@ fn parse_remote(place: Place<'_>) -> Option<LogError> {
     Some(layer(wording, code, wire, cause))
 }
 
+/// Errors of Kitex whose words other programs use as well, and how they go on where Kitex prints them (`kerrors.go`, `rpctimeout.go`,
+/// `retry/util.go`, `codec/validate.go`, `limiter_inbound.go`, `conn_wrapper.go`). Where nothing else shows Kitex, they count only so, or
+/// alone.
+const COMMON_WORDS: [(&str, &[&str]); 10] = [
+    (
+        "internal exception",
+        &[
+            "operation not supported",
+            "no resolver available",
+            "no dest ",
+            "no connection available",
+            "invoker request not set",
+            "non-existent method",
+            "not a ",
+            "unsupported target EndpointInfo type",
+        ],
+    ),
+    ("get connection error", &["dial ", "connection has been closed by peer", "long pool is already closed"]),
+    (kitex::RPC_TIMEOUT, &["timeout=", "CallWithTimeout: ", "default codec read failed: "]),
+    ("canceled by business", &["timeout="]),
+    ("timeout by business", &["timeout="]),
+    ("payload validation error", &["validation failed", "generate failed", "payload checksum value exceeds"]),
+    ("request forbidden", &[]),
+    ("request over limit", &["request too frequent", "to many connections"]),
+    ("retry error", &["retry["]),
+    ("panic", &["[happened in "]),
+];
+
+/// Whether nothing but Kitex prints these words with this text behind them.
+fn is_certain(place: Place<'_>, words: &str, message: &str) -> bool {
+    let is_alone = place.before.is_empty() && place.text == words && words.contains(' ');
+    let Some((_, causes)) = COMMON_WORDS.iter().find(|(common, _)| *common == words) else { return true };
+    place.is_inner() || is_alone || causes.iter().any(|cause| message.starts_with(cause))
+}
+
 pub(super) fn parse_kerror(place: Place<'_>) -> Option<LogError> {
     let (words, _) = kitex::CALLER_ERRORS.iter().find(|(words, _)| place.text.starts_with(words))?;
     let rest = place.text.strip_prefix(words)?;
@@ -53,6 +88,9 @@ pub(super) fn parse_kerror(place: Place<'_>) -> Option<LogError> {
         None => rest,
     };
     let message = if rest.is_empty() { "" } else { rest.strip_prefix(": ")? };
+    if !is_certain(place, words, message) {
+        return None;
+    }
     let cause = place.cause(message).filter(|cause| cause.wording != Wording::Local);
     Some(layer(Wording::KitexLocal(words), None, message, cause))
 }

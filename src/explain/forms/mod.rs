@@ -54,6 +54,11 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// Whether it stands within another error.
+    fn is_inner(&self) -> bool {
+        self.depth + 1 < LAYER_LIMIT
+    }
+
     /// The layers within a part of the text.
     fn cause(&self, text: &str) -> Option<LogError> {
         parse_layer(text, self.depth)

@@ -465,9 +465,36 @@ fn near_misses_are_unknown() {
         "Status(StatusCode=\"Shipped\", Detail=\"x\")",
         "the timeout: 5 s, to=be, method=or, not to be",
         "Code: blue Message: x",
+        "panic: runtime error: index out of range [3] with length 3",
+        "retry error: attempt 3 of 5",
+        "payment: request forbidden: card blocked",
+        "the request over limit",
+        "rpc timeout of 5 s is too long",
+        "internal exception: null",
+        "get connection error: pool is empty",
+        "payload validation error: field `name` is missing",
+        "{\"code\":\"not_found\",\"msg\":\"no such order\"}",
     ] {
         assert_eq!(parse_log(text).filter(|error| error.code != Some(4711)), None, "{text}");
     }
+}
+
+/// The same words where Kitex, and nothing else, goes on so.
+#[test]
+fn common_words_of_kitex_need_more_of_it() {
+    for text in [
+        "request over limit",
+        "order failed: request over limit: request too frequent",
+        "rpc timeout: timeout=150ms, to=shop.order, method=Place",
+        "canceled by business: timeout=150ms, to=shop.order, method=Place",
+        "retry error: retry[2] failed, exceed max duration[1s], toService=shop.order, method=Place",
+        "panic: [happened in biz handler, method=A.B, please check the panic at the server side] nil",
+        "remote or network error[remote]: request forbidden: not in the list",
+        "remote or network error: get connection error: pool is empty",
+    ] {
+        assert!(parse_log(text).is_some(), "{text}");
+    }
+    assert!(read("remote or network error[remote]: request forbidden: no").layers().count() == 2);
 }
 
 #[test]

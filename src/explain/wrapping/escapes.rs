@@ -1,5 +1,6 @@
 //! Escapes that change what a text says.
 
+use super::FANOUT_LIMIT;
 use crate::text::head;
 
 /// Longest entity of HTML that is read, `&` and `;` included.
@@ -142,11 +143,32 @@ fn percent(text: &str) -> String {
 /// The whole text with its backslashes resolved, if quotes or line ends stand behind some: the inside of a string, pasted without
 /// its quotes.
 pub(super) fn backslashes(text: &str) -> Vec<String> {
-    if ["\\\"", "\\n", "\\t", "\\u"].iter().any(|escape| text.contains(escape)) {
+    if ["\\\"", "\\n", "\\t", "\\u", "\\]"].iter().any(|escape| text.contains(escape)) {
         vec![unescaped(text)]
     } else {
         Vec::new()
     }
+}
+
+/// Shortest list of bytes that is read as a text, numbers.
+const BYTES_SHORTEST: usize = 4;
+
+/// Lists of bytes as decimal numbers, which journald exports of a text that holds control characters (`systemd.journal-fields`, JSON
+/// format): each as the text it is.
+pub(super) fn byte_lists(text: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    for part in text.split('[').skip(1) {
+        let Some((inside, _)) = part.split_once(']') else { continue };
+        let bytes: Result<Vec<u8>, _> = inside.split(',').map(|number| number.trim().parse::<u8>()).collect();
+        if let Ok(bytes) = bytes
+            && bytes.len() >= BYTES_SHORTEST
+            && let Ok(text) = String::from_utf8(bytes)
+            && out.len() < FANOUT_LIMIT
+        {
+            out.push(text);
+        }
+    }
+    out
 }
 
 /// Resolves the escapes that JSON, Go, Rust, Java, Python and C share. What is no escape stays as it is.
@@ -166,7 +188,8 @@ pub(in super::super) fn unescaped(text: &str) -> String {
             'r' => out.push(b'\r'),
             't' => out.push(b'\t'),
             'e' => out.push(0x1b),
-            '"' | '\'' | '\\' | '/' | '`' => out.push(c as u8),
+            // The bracket is of syslog's structured data (RFC 5424, section 6.3.3).
+            '"' | '\'' | '\\' | '/' | '`' | ']' => out.push(c as u8),
             'x' => match rest.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
                 Some(byte) => {
                     out.push(byte);

@@ -22,7 +22,20 @@ pub(super) fn lines(text: &str) -> Vec<String> {
     }
     let lines = text.lines().map(|line| without_bullet(line).trim_end()).filter(|line| !line.is_empty());
     let (frames, texts): (Vec<&str>, Vec<&str>) = lines.partition(|line| is_frame(line));
-    texts.into_iter().chain(frames).take(FANOUT_LIMIT).map(str::to_owned).collect()
+    let lines = texts.into_iter().chain(frames).map(str::to_owned);
+    unwrapped(text).into_iter().chain(lines).take(FANOUT_LIMIT).collect()
+}
+
+/// Fewest columns of a terminal or mail program that breaks lines.
+const NARROWEST: usize = 40;
+
+/// The one line that was broken into several of the same width, as a terminal or a mail program does.
+fn unwrapped(text: &str) -> Option<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let (last, full) = lines.split_last()?;
+    let width = full.first().map(|line| line.chars().count()).filter(|width| *width >= NARROWEST)?;
+    let is_full = full.iter().all(|line| line.chars().count() == width);
+    (is_full && last.chars().count() <= width).then(|| lines.concat())
 }
 
 /// A line without what marks it as an item of a list, a quotation or a cause.

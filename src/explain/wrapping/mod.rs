@@ -6,9 +6,9 @@
 //!
 //! | layer | module |
 //! | --- | --- |
-//! | colours, HTML entities and tags, URL escapes, backslashes | [`escapes`] |
+//! | colours, HTML entities and tags, URL escapes, backslashes, lists of bytes | [`escapes`] |
 //! | quoted strings (JSON, logfmt, Go, Rust, Python), cells of CSV | [`quotes`] |
-//! | what stands before the text in a line: times, levels, places in the source, bullets | [`header`] |
+//! | other lines, breaks within a line, and what stands before the text in a line: times, levels, places in the source, bullets | [`header`] |
 //!
 //! Pure, and bounded in length, number, depth and cost.
 
@@ -80,6 +80,7 @@ fn peel(text: &str) -> Vec<String> {
         escapes::html(text),
         escapes::url(text),
         escapes::backslashes(text),
+        escapes::byte_lists(text),
         tails,
     ];
     layers.into_iter().flat_map(|layer| layer.into_iter().take(FANOUT_LIMIT)).collect()

@@ -51,7 +51,19 @@ pub(super) fn double_quoted(text: &str) -> Vec<String> {
         found.push((likelihood(before, inside), inside));
     }
     found.sort_by_key(|(likelihood, _)| *likelihood);
-    found.into_iter().take(FANOUT_LIMIT).map(|(_, inside)| unescaped(inside)).collect()
+    let mut out: Vec<String> =
+        found.into_iter().take(FANOUT_LIMIT).map(|(_, inside)| unescaped(inside)).collect();
+    out.extend(is_certain.then(|| unclosed(text, &quotes)).flatten());
+    out
+}
+
+/// What stands behind the last quote of a text that opens a string and does not close it: the text was cut there, and is marked so.
+fn unclosed(text: &str, quotes: &[usize]) -> Option<String> {
+    let open = quotes.last().filter(|_| quotes.len() % 2 == 1)?;
+    let (before, inside) = (text.get(..*open)?, text.get(open + 1..)?);
+    let opens = before.trim_end().ends_with(['{', '[', '=', ':', ',', '(']);
+    let marked = || format!("{}…", unescaped(inside.trim_end_matches('\\')));
+    (opens && inside.len() >= SHORTEST).then(marked)
 }
 
 /// How likely a string is the error, 0 being the most likely, by the name before it.

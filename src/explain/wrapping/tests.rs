@@ -24,6 +24,12 @@ fn python(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
+/// A line as a terminal of that width breaks it.
+fn broken(line: &str, width: usize) -> String {
+    let chars: Vec<char> = line.chars().collect();
+    chars.chunks(width).map(|line| line.iter().collect::<String>()).collect::<Vec<_>>().join("\n")
+}
+
 /// Every wrapping with the text in it.
 fn wrapped(text: &str) -> Vec<(&'static str, String)> {
     let quoted = json(text);
@@ -56,6 +62,15 @@ fn wrapped(text: &str) -> Vec<(&'static str, String)> {
         ("markdown", format!("> {text}")),
         ("stack", format!("{text}\ngoroutine 12 [running]:\nmain.main()\n\t/app/main.go:12 +0x1d")),
         ("lines in json", format!("{{\"msg\":{}}}", json(&format!("failed:\n{text}\n\tat main")))),
+        (
+            "syslog's structured data",
+            format!(
+                "<131>1 - host order 4242 - [sd@32473 err={} uid=\"7\"] failed",
+                quoted.replace(']', "\\]")
+            ),
+        ),
+        ("journald's list of bytes", format!("{{\"PRIORITY\":\"3\",\"MESSAGE\":{:?}}}", text.as_bytes())),
+        ("broken into lines", broken(&format!("2026-11-25 22:33:00 ERROR {text}"), 48)),
         ("docker", format!("{{\"log\":{},\"stream\":\"stderr\"}}", json(&format!("{text}\n")))),
         (
             "loki",
@@ -74,6 +89,19 @@ fn the_text_is_a_candidate_in_every_wrapping() {
             let found = candidates(&line);
             assert!(found.iter().any(|candidate| candidate == text.trim()), "{name}: {line}\n{found:#?}");
         }
+    }
+}
+
+#[test]
+fn a_string_that_is_not_closed_was_cut() {
+    for (line, text) in [
+        ("{\"level\":\"error\",\"err\":\"rpc timeout: time", "rpc timeout: time…"),
+        ("level=error err=\"no \\\"such\\\" us\\", "no \"such\" us…"),
+    ] {
+        assert!(candidates(line).iter().any(|found| found == text), "{line}: {:?}", candidates(line));
+    }
+    for line in ["a disk of 3.5\" is full", "{\"err\":\"gone\"}"] {
+        assert!(!candidates(line).iter().any(|found| found.ends_with('…')), "{line}");
     }
 }
 
