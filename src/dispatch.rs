@@ -292,6 +292,15 @@ impl Conversation {
         }
     }
 
+    /// Frees buffers that hold nothing which later chunks need: worth it for a connection that is silent while memory is scarce.
+    pub fn shrink(&mut self) {
+        match &mut self.state {
+            State::Known { session, .. } => session.shrink(),
+            State::Tls(layered) => layered.inner.shrink(),
+            State::Silent { .. } | State::Undecided(_) | State::Foreign { .. } | State::Over { .. } => {}
+        }
+    }
+
     /// Name of the protocol, once it is known.
     #[must_use]
     pub fn protocol(&self) -> Option<&'static str> {

@@ -293,6 +293,11 @@ impl Owner<Slot> for Stages {
         slot.conversation.memory() + slot.calls.memory()
     }
 
+    fn shrink(&self, slot: &mut Slot) {
+        slot.conversation.shrink();
+        slot.calls.shrink();
+    }
+
     fn warm(&self, slot: &Slot) -> u64 {
         slot.conversation.warm() + slot.calls.warm()
     }

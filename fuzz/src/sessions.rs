@@ -3,7 +3,7 @@
 //! Input: `flags`, then pieces of `op │ length 2 │ bytes`. The flags say how the connection began, and whether detection (16) and
 //! trees of fields (8) are tried too, which take most of the time, and whether bodies (32) or the places of their bytes (64) are asked for.
 //! The lowest bit of the op is the side; the others say whether the bytes are stream data
-//! or a datagram, or that bytes are lost, or the side ends.
+//! or a datagram, or that bytes are lost, or the side ends, or memory is scarce.
 
 use std::fmt::{self, Write as _};
 
@@ -113,6 +113,7 @@ pub fn session(name: &str, data: &[u8]) {
                 ended[from.index()] = true;
                 session.end(from, &mut |side, event| visit(event, sent, side));
             }
+            4 => session.shrink(),
             3 => {
                 let bytes = input.take(len);
                 sent[from.index()] += bytes.len() as u64;

@@ -90,6 +90,10 @@ pub trait Session: Send {
         size_of_val(self) + self.held(Side::A) + self.held(Side::B)
     }
 
+    /// Frees buffers that hold nothing which later bytes need. They grow again where that is needed: worth it for a connection that is
+    /// silent while memory is scarce.
+    fn shrink(&mut self) {}
+
     /// The side that sent the requests, once that is known, whether or not they were calls.
     fn client(&self) -> Option<Side> {
         None

@@ -133,6 +133,9 @@ pub trait Reader: Send {
         0
     }
 
+    /// See [`Session::shrink`].
+    fn shrink(&mut self) {}
+
     /// See [`Session::client`].
     fn client(&self) -> Option<Side> {
         None
@@ -413,6 +416,11 @@ impl<R: Reader> Session for Core<R> {
     fn memory(&self) -> usize {
         let carried: usize = self.streams.iter().map(|stream| stream.carry.capacity()).sum();
         size_of::<Self>() + carried + self.reader.memory()
+    }
+
+    fn shrink(&mut self) {
+        self.streams.iter_mut().for_each(|stream| stream.carry.shrink_to_fit());
+        self.reader.shrink();
     }
 
     fn client(&self) -> Option<Side> {

@@ -11,6 +11,8 @@ const NONE: u32 = u32::MAX;
 pub(super) enum Queue {
     /// TCP connections in use.
     Open,
+    /// TCP connections that were shrunk when memory was scarce, and had no packet since.
+    Shrunk,
     /// UDP.
     Datagrams,
     /// Closed TCP connections.
@@ -130,7 +132,7 @@ impl<T> Nodes<T> {
 pub(super) struct Lru<T> {
     nodes: Nodes<T>,
     len: usize,
-    queues: [Ends; 3],
+    queues: [Ends; 4],
 }
 
 impl<T> Lru<T> {
@@ -141,7 +143,7 @@ impl<T> Lru<T> {
         Self {
             nodes: Nodes { blocks: Vec::new(), roomy: Vec::new() },
             len: 0,
-            queues: [Ends { front: NONE, back: NONE }; 3],
+            queues: [Ends { front: NONE, back: NONE }; 4],
         }
     }
 
@@ -265,11 +267,11 @@ mod tests {
     proptest! {
             #[test]
             fn queues_are_those_of_a_plain_model(steps in prop::collection::vec((0u8..4, any::<u16>()), 0..200)) {
-                const QUEUES: [Queue; 3] = [Queue::Open, Queue::Datagrams, Queue::Lingering];
+                const QUEUES: [Queue; 4] = [Queue::Open, Queue::Shrunk, Queue::Datagrams, Queue::Lingering];
                 let mut lru = Lru::new();
-                let mut model: [VecDeque<(u32, u16)>; 3] = Default::default();
+                let mut model: [VecDeque<(u32, u16)>; 4] = Default::default();
                 for (step, value) in steps {
-                    let queue = usize::from(value) % 3;
+                    let queue = usize::from(value) % 4;
                     let all: Vec<(u32, u16)> = model.iter().flatten().copied().collect();
                     match (step, all.get(usize::from(value) % all.len().max(1))) {
                         (1, Some(&(id, value))) => {

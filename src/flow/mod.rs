@@ -214,6 +214,9 @@ pub trait Owner<S> {
         0
     }
 
+    /// Memory is scarce, and the connection was silent for some time: buffers of the slot that hold nothing can go.
+    fn shrink(&self, _slot: &mut S) {}
+
     /// The connection leaves the table, for the reason given; every side that had not ended got its [`Chunk::End`] before.
     fn close(&mut self, flow: &Flow, slot: S, why: End, now: Stamp);
 }

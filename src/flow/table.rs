@@ -22,6 +22,9 @@ use crate::time::Timestamp;
 /// enough, and most packets touch no connection but their own.
 const TOUCH_TIME: u64 = 1_000_000_000;
 
+/// Heavier connections are not shrunk: each time takes as long as there is to look at, for a single segment in between.
+const SHRUNK: usize = 64 * 1024;
+
 /// A connection is weighed again after this many bytes of payload, each segment counting [`SEGMENT`] more. Weighing takes time
 /// in proportion to what is found, so that the next time comes after [`WEIGHED_PART`] of it if that is more.
 const WEIGHED: u32 = 8192;
@@ -417,6 +420,7 @@ impl<S> Table<S> {
         self.unsettled = unsettled;
         self.expire(Queue::Lingering, self.limits.linger.as_nanos(), now, owner);
         self.expire(Queue::Datagrams, self.limits.datagram_idle.as_nanos(), now, owner);
+        self.expire(Queue::Shrunk, self.limits.idle.as_nanos(), now, owner);
         self.expire(Queue::Open, self.limits.idle.as_nanos(), now, owner);
         self.expire_handshakes(now, owner);
     }
@@ -528,8 +532,7 @@ impl<S> Table<S> {
     fn weigh<O: Owner<S>>(&mut self, id: u32, now: Stamp, owner: &mut O) {
         let Some(entry) = self.lru.get_mut(id) else { return };
         let others = self.weight - entry.weight;
-        let origins: usize = entry.flow.origins.iter().map(Origins::memory).sum();
-        entry.weight = Self::CONNECTION + origins + owner.weight(&entry.slot);
+        entry.weight = Self::weight_of(entry, owner);
         entry.unweighed = WEIGHED.max(u32::try_from(entry.weight / WEIGHED_PART).unwrap_or(u32::MAX));
         self.weight = others + entry.weight;
         if entry.weight > self.memory / HEAVIEST {
@@ -547,11 +550,38 @@ impl<S> Table<S> {
         self.make_room(now, owner);
     }
 
-    /// Evicts connections until the others are within the bound of memory.
+    /// Forgets closed connections, then shrinks silent ones, then evicts others until they are within the bound of memory.
     fn make_room<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
         while self.weight > self.memory && self.lru.len() > 1 {
-            self.evict(now, owner);
+            if self.lru.front(Queue::Lingering).is_some() || !self.shrink(owner) {
+                self.evict(now, owner);
+            }
         }
+    }
+
+    /// Frees what a silent connection does not need, that of the longest silence which was not shrunk since; says whether there was
+    /// one. One that is heard of again is weighed at once.
+    fn shrink<O: Owner<S>>(&mut self, owner: &mut O) -> bool {
+        let Some(id) = self.lru.front(Queue::Open) else { return false };
+        let Some(entry) = self.lru.get_mut(id) else { return false };
+        if self.clock.since(entry.touched) < TOUCH_TIME {
+            return false;
+        }
+        if entry.weight <= SHRUNK {
+            owner.shrink(&mut entry.slot);
+            self.weight -= entry.weight;
+            entry.weight = Self::weight_of(entry, owner);
+            entry.unweighed = 0;
+            self.weight += entry.weight;
+        }
+        self.lru.move_to_back(id, Queue::Shrunk);
+        true
+    }
+
+    /// Memory of a connection, in bytes.
+    fn weight_of<O: Owner<S>>(entry: &Entry<S>, owner: &O) -> usize {
+        let origins: usize = entry.flow.origins.iter().map(Origins::memory).sum();
+        Self::CONNECTION + origins + owner.weight(&entry.slot)
     }
 
     fn judge(&mut self, id: u32, segment: &Segment<'_>, head: &TcpHead) -> Judgement {
@@ -727,7 +757,7 @@ impl<S> Table<S> {
     /// Evicts a closed connection, or else the one that has been silent for the longest time.
     fn evict<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
         let touched = |id: &u32| self.lru.get(*id).map(|entry| entry.touched);
-        let longest = [Queue::Open, Queue::Datagrams]
+        let longest = [Queue::Shrunk, Queue::Open, Queue::Datagrams]
             .into_iter()
             .filter_map(|queue| self.lru.front(queue))
             .min_by_key(touched);

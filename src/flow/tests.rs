@@ -987,6 +987,65 @@ fn a_full_table_evicts_closed_ones_then_the_idlest() {
     assert_eq!(ports, [1000, 4000, 5000]);
 }
 
+/// Each connection takes some memory that it does not need.
+#[derive(Default)]
+struct Roomy;
+
+impl Owner<usize> for Roomy {
+    fn open(&mut self, _: &Flow) -> usize {
+        0
+    }
+
+    fn chunk(&mut self, _: &Flow, room: &mut usize, _: Side, _: Chunk<'_>, _: Stamp, _: Stamp) -> u64 {
+        *room = 4000;
+        u64::MAX
+    }
+
+    fn weight(&self, room: &usize) -> usize {
+        1000 + room
+    }
+
+    fn shrink(&self, room: &mut usize) {
+        *room = 0;
+    }
+
+    fn close(&mut self, _: &Flow, _: usize, _: End, _: Stamp) {}
+}
+
+#[test]
+fn silent_connections_are_shrunk_before_any_is_evicted() {
+    let mut table = Table::new(Limits { memory: 100_000, ..Limits::default() });
+    let mut packet = 0_u32;
+    let mut say = |table: &mut Table<usize>, port: u16, seq: u32| {
+        packet += 1;
+        let (key, side) = FlowKey::new(endpoint(1, port), endpoint(2, 80), Network::Tcp);
+        let flags = TcpFlags { syn: seq == 0, ack: true, ..TcpFlags::default() };
+        let transport = Transport::Tcp(TcpHead { seq, ack: 1, flags });
+        let time = Timestamp(i64::from(packet) * 100 * MS);
+        let packet = packet.into();
+        table.segment(&Segment { packet, time, key, side, transport, payload: b"x", missing: 0 }, &mut Roomy);
+        let weight: usize =
+            table.flows().map(|(_, room)| Table::<usize>::CONNECTION + Roomy.weight(room)).sum();
+        assert!(weight <= 100_000, "{weight}");
+    };
+    let rooms = |table: &Table<usize>| table.flows().filter(|(_, room)| **room > 0).count();
+    let ports = 1000..1040_u16;
+    for port in ports.clone() {
+        say(&mut table, port, 0);
+    }
+    assert_eq!((table.len(), table.shed().evicted), (40, 0), "in full they would take twice what there is");
+    assert!((1..40).contains(&rooms(&table)), "{} are in full", rooms(&table));
+    // What is heard of again is weighed again, so that there is no room for all of them at a time.
+    for port in ports {
+        say(&mut table, port, 2);
+    }
+    assert_eq!(table.shed().evicted, 0);
+    for port in 2000..2100 {
+        say(&mut table, port, 0);
+    }
+    assert!(table.shed().evicted > 0);
+}
+
 #[test]
 fn a_flood_of_handshakes_evicts_no_connection_and_takes_little() {
     let mut capture = Capture::with(Limits { flows: 3, in_full: 1, handshakes: 10, ..Limits::default() });

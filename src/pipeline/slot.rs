@@ -56,6 +56,13 @@ impl Calls {
         }
     }
 
+    /// Frees room that is not needed now.
+    pub(super) fn shrink(&mut self) {
+        if let Self::Open(pending) = self {
+            pending.shrink();
+        }
+    }
+
     pub(super) fn client(&self) -> Option<Side> {
         match self {
             Self::Open(pending) => pending.client(),

@@ -487,6 +487,24 @@ fn a_status_beside_unreadable_fields_may_be_overruled() {
 }
 
 #[test]
+fn a_silent_session_keeps_nothing_but_its_tables_and_goes_on() {
+    let mut feed = Feed::begun();
+    let entered = literal(0x40, ":path", "/a.B/Other");
+    let fields = [&[0x83, 0x86][..], &entered, &literal(0x40, "content-type", "application/grpc")].concat();
+    feed.data(CLIENT, &frame(frame::HEADERS, frame::END_HEADERS | frame::END_STREAM, 1, &fields));
+    feed.data(SERVER, &answer(1));
+    let before = feed.session.memory();
+    feed.session.shrink();
+    let after = feed.session.memory();
+    assert!(after <= 1600 && 2 * after <= before, "{after} of {before}");
+    // Both fields by their index.
+    let again = frame(frame::HEADERS, frame::END_HEADERS, 3, &[0x83, 0x86, 0xbf, 0xbe]);
+    feed.data(CLIENT, &again);
+    let last = feed.emitted.last().unwrap();
+    assert_eq!((last.kind, last.stream, &*last.path), (Kind::Open, 3, "a.B/Other"));
+}
+
+#[test]
 fn streams_and_waiting_requests_are_bounded() {
     let mut feed = Feed::begun();
     let open = request_fields();

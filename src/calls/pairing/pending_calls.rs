@@ -440,6 +440,11 @@ impl PendingCalls {
         size_of::<Self>() + self.calls.len() * WAITING + self.metadata() + self.bodies as usize
     }
 
+    /// Frees room for calls that do not wait any more.
+    pub fn shrink(&mut self) {
+        self.calls.shrink();
+    }
+
     /// Reads what the next event will need: its own parts stand in different cache lines, and so do those of the oldest call.
     /// The sum means nothing.
     #[must_use]

@@ -384,6 +384,14 @@ impl Decoder {
         self.table.memory() + self.fields.memory() + exclusion
     }
 
+    /// Frees what no later block needs. The fields of the last one must not be used any more.
+    pub(super) fn shrink(&mut self) {
+        self.fields.clear();
+        self.fields.list = Vec::new();
+        self.fields.decoded = Vec::new();
+        self.table.shrink();
+    }
+
     /// The state at the beginning of a connection.
     pub(super) fn new() -> Self {
         Self { table: Table::new(), limit: Some(DEFAULT_SIZE), fields: Fields::default(), exclusion: None }

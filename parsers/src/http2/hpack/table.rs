@@ -343,11 +343,25 @@ impl Table {
         }
     }
 
+    /// Octets of evicted entries, before those of all others.
+    fn dead(&self) -> usize {
+        let first = self.entries.back().map_or(self.end(), |entry| entry.start);
+        first.wrapping_sub(self.begin) as usize
+    }
+
+    /// Keeps memory for nothing but the entries. Fields read before must not be used any more.
+    pub(super) fn shrink(&mut self) {
+        let dead = self.dead();
+        self.text.drain(..dead.min(self.text.len()));
+        self.begin = self.begin.wrapping_add(dead as u32);
+        self.text.shrink_to_fit();
+        self.entries.shrink_to_fit();
+    }
+
     /// Drops the octets of evicted entries once they are as many as those of entries can be. Fields read before must not be
     /// used any more.
     pub(super) fn compact(&mut self) {
-        let first = self.entries.back().map_or(self.end(), |entry| entry.start);
-        let dead = first.wrapping_sub(self.begin) as usize;
+        let dead = self.dead();
         if dead == self.text.len() {
             self.text.clear();
         } else if dead > self.text.len() / 2 && dead > DEFAULT_SIZE {

@@ -382,6 +382,16 @@ impl Reader for Connection {
         self.streams.memory() + self.directions.iter().map(of).sum::<usize>()
     }
 
+    fn shrink(&mut self) {
+        for direction in &mut self.directions {
+            direction.decoder.shrink();
+            if let Some(block) = &mut direction.block {
+                block.fragments.shrink_to_fit();
+            }
+        }
+        self.streams.shrink();
+    }
+
     fn collect_bodies(&mut self, limit: usize) {
         self.streams.collect_bodies(limit);
     }

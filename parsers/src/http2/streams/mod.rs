@@ -188,6 +188,11 @@ impl Streams {
         self.open.capacity() * size_of::<(u32, Stream)>() + more
     }
 
+    /// Frees what no open stream needs.
+    pub(super) fn shrink(&mut self) {
+        self.open.shrink_to_fit();
+    }
+
     /// The first byte of `side` that is pending.
     pub(super) fn oldest_pending(&self, side: Side) -> Option<u64> {
         let pending = self.candidates.iter().filter_map(|id| match &self.open.get(id)?.state {
