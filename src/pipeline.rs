@@ -40,8 +40,9 @@ const GROUP: usize = 16;
 /// Calls that wait for what later ones tell of them may take this part of the memory of connections.
 const LOOKAHEAD_PART: usize = 8;
 
-/// Ciphertext that waits for keys may take this part of the memory of connections.
-const SEALED_PART: usize = 8;
+/// Ciphertext that waits for keys may take this part of the memory of connections: half of what one connection may take, which would be given
+/// up for it.
+const SEALED_PART: usize = 16;
 /// Closed connections that are kept because keys may come for what they said, and for how long in live runs.
 const MAX_SEALED: usize = 4096;
 const SEALED_TIME: Duration = Duration::from_secs(30);

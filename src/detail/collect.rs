@@ -351,6 +351,7 @@ impl Observer<'_> {
             Event::GoAway(goaway) => (CallId::Stream(0), goaway.bytes),
             Event::Foreign(_)
             | Event::Lost { .. }
+            | Event::Sealed { .. }
             | Event::Prelude(_)
             | Event::Body(_)
             | Event::BodyPiece(_) => return,

@@ -110,7 +110,7 @@ impl Message {
             Kind::Body | Kind::BodyPiece => "body",
             Kind::Foreign => "answer in another language",
             Kind::Prelude => "prelude",
-            Kind::Lost => "missing bytes",
+            Kind::Lost | Kind::Sealed => "missing bytes",
         }
     }
 

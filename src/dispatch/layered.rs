@@ -1,10 +1,10 @@
 //! A connection in TLS, and the conversation inside of it.
 
-use rpcscope_parsers::Side;
+use rpcscope_parsers::{Event, Side};
 
 use super::undecided::Undecided;
 use super::{Conversation, State, Take};
-use crate::flow::{Chunk, Flow, Stamp};
+use crate::flow::{Chunk, Flow, GapReason, Stamp};
 use crate::tls::{Connection, Facts, Passed, Reason};
 
 /// Bytes that stood in records of TLS.
@@ -170,6 +170,10 @@ fn give(
     if let (Some(plaintext), Chunk::Data(bytes)) = (plaintext, chunk) {
         let offset = flow.origins[side.index()].next() - bytes.len() as u64;
         plaintext.push(Plaintext { side, offset, packet: origin.packet, bytes: bytes.to_vec() });
+    }
+    if let Chunk::Gap { reason: GapReason::Sealed, .. } = chunk {
+        let start = flow.origins[side.index()].next();
+        take(side, &Event::Sealed { start }, flow.origin(side, start, origin));
     }
     inner.set_start(flow.from_start);
     inner.chunk(flow, side, chunk, origin, take)

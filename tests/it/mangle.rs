@@ -16,6 +16,7 @@ mod rewrite;
 mod snaplen;
 mod tls;
 mod tls_handshakes;
+mod tls_made;
 mod wrap;
 
 use std::collections::BTreeMap;

@@ -19,6 +19,7 @@
 //! | [`BodyPiece`] | none: it says which bytes may be replaced, for whoever asked for that |
 //! | [`Foreign`] | the callee answers with something that is no message of the protocol |
 //! | [`Event::Lost`] | bytes are missing in which answers may have stood |
+//! | [`Event::Sealed`] | none: no session emits it, but whoever takes TLS apart, where bytes inside can't be read |
 
 mod protocol;
 mod status;
@@ -497,6 +498,11 @@ pub enum Event<'a> {
         /// Stream offset of the first of these bytes.
         start: u64,
     },
+    /// Bytes of the sender stay encrypted: the session was told of a gap, of unknown length.
+    Sealed {
+        /// Stream offset of what follows them.
+        start: u64,
+    },
 }
 
 /// Which [`Event`] it was, for whoever keeps a list of them.
@@ -533,6 +539,8 @@ pub enum Kind {
     Foreign,
     /// [`Event::Lost`].
     Lost,
+    /// [`Event::Sealed`].
+    Sealed,
 }
 
 impl<'a> Event<'a> {
@@ -555,6 +563,7 @@ impl<'a> Event<'a> {
             Self::Prelude(_) => Kind::Prelude,
             Self::Foreign(_) => Kind::Foreign,
             Self::Lost { .. } => Kind::Lost,
+            Self::Sealed { .. } => Kind::Sealed,
         }
     }
 
@@ -575,7 +584,8 @@ impl<'a> Event<'a> {
             | Self::BodyPiece(_)
             | Self::Foreign(_)
             | Self::Prelude(_)
-            | Self::Lost { .. } => None,
+            | Self::Lost { .. }
+            | Self::Sealed { .. } => None,
         }
     }
 
@@ -595,7 +605,8 @@ impl<'a> Event<'a> {
             | Self::BodyPiece(_)
             | Self::Foreign(_)
             | Self::Prelude(_)
-            | Self::Lost { .. } => None,
+            | Self::Lost { .. }
+            | Self::Sealed { .. } => None,
         }
     }
 
@@ -608,7 +619,7 @@ impl<'a> Event<'a> {
             Self::Body(body) => body.at,
             Self::BodyPiece(piece) => piece.at,
             Self::Foreign(foreign) => foreign.start,
-            Self::Lost { start } => *start,
+            Self::Lost { start } | Self::Sealed { start } => *start,
             _ => self.head().map_or(0, |head| head.start),
         }
     }
@@ -630,7 +641,8 @@ impl<'a> Event<'a> {
             | Self::BodyPiece(_)
             | Self::Prelude(_)
             | Self::Foreign(_)
-            | Self::Lost { .. } => None,
+            | Self::Lost { .. }
+            | Self::Sealed { .. } => None,
         }
     }
 
@@ -650,7 +662,8 @@ impl<'a> Event<'a> {
             | Self::BodyPiece(_)
             | Self::Prelude(_)
             | Self::Foreign(_)
-            | Self::Lost { .. } => None,
+            | Self::Lost { .. }
+            | Self::Sealed { .. } => None,
         }
     }
 
@@ -671,7 +684,8 @@ impl<'a> Event<'a> {
             | Self::BodyPiece(_)
             | Self::Foreign(_)
             | Self::Prelude(_)
-            | Self::Lost { .. } => None,
+            | Self::Lost { .. }
+            | Self::Sealed { .. } => None,
         }
     }
 

@@ -290,7 +290,8 @@ pub(crate) fn own(side: Side, event: &Event<'_>) -> Seen {
         | Event::BodyPiece(_)
         | Event::Foreign(_)
         | Event::Prelude(_)
-        | Event::Lost { .. } => {}
+        | Event::Lost { .. }
+        | Event::Sealed { .. } => {}
     }
     Seen { side, message, metadata }
 }

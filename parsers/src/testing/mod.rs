@@ -137,7 +137,7 @@ fn settle(seen: Vec<Seen>) -> Vec<Seen> {
         let of_call = |other: &&mut Seen| other.side == next.side && other.message.id == next.message.id;
         match next.message.kind {
             // Said once for every piece that could not be read.
-            Kind::Lost => {}
+            Kind::Lost | Kind::Sealed => {}
             Kind::Complete => {
                 if let Some(open) = settled.iter_mut().rev().filter(of_call).find(|seen| seen.message.more) {
                     open.message.more = false;

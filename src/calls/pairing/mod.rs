@@ -162,7 +162,10 @@ impl Matcher {
         if !self.bodies.is_empty() && !matches!(event, Event::Body(_)) {
             return self.event_with_bodies(at, pending, side, event);
         }
-        let read = !matches!(event, Event::Foreign(_) | Event::Prelude(_) | Event::Lost { .. });
+        let read = !matches!(
+            event,
+            Event::Foreign(_) | Event::Prelude(_) | Event::Lost { .. } | Event::Sealed { .. }
+        );
         pending.heard[side.index()] |= read;
         match event {
             Event::Request(request) => self.request(at, pending, side, request),
@@ -179,6 +182,7 @@ impl Matcher {
             Event::Foreign(foreign) => Self::foreign(at, pending, side, foreign),
             Event::Prelude(prelude) => self.prelude(pending, side, prelude),
             Event::Lost { .. } => pending.lose_messages(side),
+            Event::Sealed { .. } => pending.lose_sealed(side),
         }
     }
 

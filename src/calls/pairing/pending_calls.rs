@@ -250,6 +250,11 @@ impl PendingCalls {
         self.doubts().streams.note(how, before);
     }
 
+    /// Remembers that bytes of `side` stay encrypted. If that is because the capture lacks packets, it is known how.
+    pub(super) fn lose_sealed(&mut self, side: Side) {
+        self.lose(side, self.lost[side.index()].unwrap_or(Finding::Gap));
+    }
+
     /// An answer came that fits none of the calls which `client` waits for: it may be the answer of one. Where bytes were
     /// cut off it is: the number by which it would be found was among them.
     pub(super) fn doubt(&mut self, client: Side, how: Finding) {

@@ -30,8 +30,8 @@ const SMALL: [&str; 9] = [
     "tls12-openssl-cbc-encrypt-then-mac",
 ];
 
-/// Memory of all connections of which the ciphertext that waits may take an eighth, 18 KiB: less than three connections have.
-const LITTLE_MEMORY: usize = 144 * 1024;
+/// Memory of all connections of which the ciphertext that waits may take a sixteenth, 18 KiB: less than three connections have.
+const LITTLE_MEMORY: usize = 288 * 1024;
 
 pub(super) fn path(name: &str) -> PathBuf {
     let path = support::captures().join("tls").join(name);
@@ -113,10 +113,10 @@ fn tls_behind_a_prelude_is_read() {
 }
 
 /// Packets among which other things happen: `act` is called before each batch, with its number.
-struct Acting<F> {
-    inner: Memory,
-    batches: usize,
-    act: F,
+pub(super) struct Acting<F> {
+    pub(super) inner: Memory,
+    pub(super) batches: usize,
+    pub(super) act: F,
 }
 
 impl<F: FnMut(usize) + Send> Source for Acting<F> {

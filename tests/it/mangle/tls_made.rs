@@ -1,0 +1,268 @@
+//! Connections of TLS 1.3 made by hand, for what real peers seldom do.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use aes_gcm::aead::{AeadInOut, KeyInit};
+use aes_gcm::{Aes128Gcm, Key};
+use rpcscope::flow::Limits;
+use rpcscope::pipeline::{Options, Output, Totals};
+use rpcscope::tls::KeyLogs;
+use serde_json::Value;
+
+use super::frame::{ACK, Frame, SYN, Tcp};
+use super::tls::{Acting, packets};
+use crate::support;
+
+/// RFC 8448, section 3: `client_application_traffic_secret_0`, and the key and IV that follow from it. All parts of the connection have it.
+const SECRET: &str = "9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5";
+const KEY: [u8; 16] =
+    [0x17, 0x42, 0x2d, 0xda, 0x59, 0x6e, 0xd5, 0xd9, 0xac, 0xd8, 0x90, 0xe3, 0xc6, 0x3f, 0x50, 0x51];
+const IV: [u8; 12] = [0x5b, 0x78, 0x92, 0x3d, 0xee, 0x08, 0x57, 0x90, 0x33, 0xe5, 0x23, 0xd9];
+
+const HANDSHAKE: u8 = 22;
+const DATA: u8 = 23;
+
+/// The lines of the connection. Without early data, there is none for it: with one key for all, it could not be told apart.
+fn lines(early_data: bool) -> String {
+    let random = "01".repeat(32);
+    let early = early_data.then_some("CLIENT_EARLY_TRAFFIC_SECRET");
+    let labels = [
+        "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+        "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+        "CLIENT_TRAFFIC_SECRET_0",
+        "SERVER_TRAFFIC_SECRET_0",
+    ];
+    let lines = early.into_iter().chain(labels).map(|label| format!("{label} {random} {SECRET}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn logs(early_data: bool) -> Arc<KeyLogs> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    std::fs::write(&file, lines(early_data)).unwrap();
+    let logs = KeyLogs::new(&[file], false);
+    logs.read();
+    Arc::new(logs)
+}
+
+/// One side as a sender.
+#[derive(Clone, Copy, Debug)]
+struct Sender {
+    address: (IpAddr, u16),
+    seq: u32,
+    /// The number of its next record.
+    number: u64,
+}
+
+/// A connection that is being made.
+struct Made {
+    frames: Vec<Frame>,
+    /// Client and server.
+    sides: [Sender; 2],
+}
+
+const CLIENT: usize = 0;
+const SERVER: usize = 1;
+
+impl Made {
+    /// The connection up to both hellos.
+    fn new(early_data: bool) -> Self {
+        let sender = |last, port| Sender {
+            address: (Ipv4Addr::new(10, 0, 0, last).into(), port),
+            seq: 1000,
+            number: 0,
+        };
+        let mut made = Self { frames: Vec::new(), sides: [sender(1, 40_000), sender(2, 9090)] };
+        for (side, flags) in [(CLIENT, SYN), (SERVER, SYN | ACK)] {
+            made.segment(side, flags, Vec::new());
+            made.sides[side].seq += 1;
+        }
+        // Extensions: supported_versions, early_data, pre_shared_key.
+        let early: &[u8] = if early_data { &[0, 42, 0, 0, 0, 41, 0, 1, 0] } else { &[] };
+        let extensions = [&[0, 43, 0, 3, 2, 3, 4], early].concat();
+        let hello =
+            [&[3, 3][..], &[1; 32], &[0, 0, 2, 0x13, 1, 1, 0, 0, extensions.len() as u8], &extensions];
+        made.open_handshake(CLIENT, &message(1, &hello.concat()));
+        made
+    }
+
+    /// The server's hello, and its part of the handshake; `early_data`: it takes what was sent before.
+    fn answer(&mut self, early_data: bool) {
+        let hello = [&[3, 3][..], &[2; 32], &[0, 0x13, 1, 0, 0, 6, 0, 43, 0, 2, 3, 4]].concat();
+        self.open_handshake(SERVER, &message(2, &hello));
+        let extensions: &[u8] = if early_data { &[0, 4, 0, 42, 0, 0] } else { &[0, 0] };
+        let rest = [message(8, extensions), message(20, &[0; 32])].concat();
+        self.record(SERVER, HANDSHAKE, &rest);
+        self.sides[SERVER].number = 0;
+    }
+
+    /// The client's part of the handshake.
+    fn finish(&mut self, early_data: bool) {
+        if early_data {
+            self.record(CLIENT, HANDSHAKE, &message(5, &[]));
+        }
+        self.sides[CLIENT].number = 0;
+        self.record(CLIENT, HANDSHAKE, &message(20, &[0; 32]));
+        self.sides[CLIENT].number = 0;
+    }
+
+    fn segment(&mut self, side: usize, flags: u8, payload: Vec<u8>) {
+        let [from, to] = [self.sides[side], self.sides[1 - side]];
+        let at = self.frames.len() as i64;
+        self.frames.push(Frame {
+            time: 1_800_000_000_000_000_000 + at * 1_000_000,
+            source: from.address,
+            destination: to.address,
+            id: at as u16,
+            tcp: Some(Tcp { seq: from.seq, ack: to.seq, flags }),
+            payload,
+        });
+    }
+
+    fn send(&mut self, side: usize, bytes: &[u8]) {
+        for part in bytes.chunks(1448) {
+            self.segment(side, ACK, part.to_vec());
+            self.sides[side].seq += part.len() as u32;
+        }
+    }
+
+    fn open_handshake(&mut self, side: usize, message: &[u8]) {
+        let [high, low] = (message.len() as u16).to_be_bytes();
+        self.send(side, &[&[HANDSHAKE, 3, 3, high, low], message].concat());
+    }
+
+    /// A protected record.
+    fn record(&mut self, side: usize, kind: u8, content: &[u8]) {
+        let cipher = Aes128Gcm::new(&Key::<Aes128Gcm>::from(KEY));
+        let mut nonce = IV;
+        for (byte, counted) in nonce.iter_mut().skip(4).zip(self.sides[side].number.to_be_bytes()) {
+            *byte ^= counted;
+        }
+        self.sides[side].number += 1;
+        let mut sealed = [content, &[kind]].concat();
+        let [high, low] = (sealed.len() as u16 + 16).to_be_bytes();
+        let head = [DATA, 3, 3, high, low];
+        let tag = cipher
+            .encrypt_inout_detached(&nonce.into(), &head, sealed.as_mut_slice().into())
+            .expect("not too long");
+        self.send(side, &[&head[..], &sealed, &tag].concat());
+    }
+
+    /// Application data in records of at most `size` bytes.
+    fn data(&mut self, side: usize, content: &[u8], size: usize) {
+        for part in content.chunks(size) {
+            self.record(side, DATA, part);
+        }
+    }
+}
+
+/// A handshake message.
+fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    [&[kind, 0][..], &(body.len() as u16).to_be_bytes(), body].concat()
+}
+
+/// A framed message of the binary protocol: `Put`, with a text of so many bytes in a call.
+fn thrift(is_call: bool, id: u32, text: u32) -> Vec<u8> {
+    let head = [&[0x80, 1, 0, if is_call { 1 } else { 2 }, 0, 0, 0, 3][..], b"Put", &id.to_be_bytes()];
+    let field = [&[11, 0, 1][..], &text.to_be_bytes(), &vec![b'x'; text as usize]].concat();
+    let body = [&head.concat()[..], if is_call { &field[..] } else { &[] }, &[0]].concat();
+    [&(body.len() as u32).to_be_bytes()[..], &body].concat()
+}
+
+fn read(made: &Made, early_data: bool) -> Vec<Value> {
+    let options = Options { threads: 1, key_logs: Some(logs(early_data)), ..Options::default() };
+    let (outputs, _) = support::outputs(&mut packets(&made.frames), &options);
+    outputs.iter().filter_map(support::call_record).collect()
+}
+
+/// Number, class and findings of each call.
+fn said(calls: &[Value]) -> Vec<(i64, String, String)> {
+    let of = |call: &Value| {
+        let text = |key: &str| call[key].as_str().unwrap_or_default().to_owned();
+        (call["id"].as_i64().unwrap_or(-1), text("class"), call["findings"].to_string())
+    };
+    calls.iter().map(of).collect()
+}
+
+#[test]
+fn early_data_beyond_its_bound_is_lost_and_said_and_the_rest_is_read() {
+    // Four messages of 20 kB: the bound of 64 KiB is within the last one, whose record is not kept.
+    for taken in [true, false] {
+        let mut made = Made::new(true);
+        for id in 1..=4 {
+            made.data(CLIENT, &thrift(true, id, 20_000), 1 << 14);
+        }
+        made.answer(taken);
+        made.finish(taken);
+        if !taken {
+            for id in 1..=4 {
+                made.data(CLIENT, &thrift(true, id, 20_000), 1 << 14);
+            }
+        }
+        for id in 1..=4 {
+            made.data(SERVER, &thrift(false, id, 0), 1 << 14);
+        }
+        made.data(CLIENT, &thrift(true, 5, 10), 1 << 14);
+        made.data(SERVER, &thrift(false, 5, 0), 1 << 14);
+        let calls = said(&read(&made, true));
+        let gap = if taken { r#"["gap"]"# } else { "[]" };
+        let expected: Vec<_> = [(1, "[]"), (2, "[]"), (3, "[]"), (4, gap), (5, "[]")]
+            .map(|(id, findings)| (id, "ok".to_owned(), findings.to_owned()))
+            .into();
+        assert_eq!(calls, expected, "taken: {taken}");
+    }
+}
+
+#[test]
+fn records_of_any_limit_are_read() {
+    // RFC 8449 allows limits from 64 bytes on, content type included.
+    for size in [1, 63, 511, 1 << 14] {
+        let mut made = Made::new(false);
+        made.answer(false);
+        made.finish(false);
+        for id in 1..=3 {
+            made.data(CLIENT, &thrift(true, id, 300), size);
+            made.data(SERVER, &thrift(false, id, 0), size);
+        }
+        let expected: Vec<_> = (1..=3).map(|id| (id, "ok".to_owned(), "[]".to_owned())).collect();
+        assert_eq!(said(&read(&made, false)), expected, "records of {size}");
+    }
+}
+
+#[test]
+fn a_connection_that_waits_for_keys_drops_its_oldest_bytes_and_is_not_given_up() {
+    let mut made = Made::new(false);
+    made.answer(false);
+    made.finish(false);
+    for id in 1..=40 {
+        made.data(CLIENT, &thrift(true, id, 4000), 1 << 14);
+        made.data(SERVER, &thrift(false, id, 0), 1 << 14);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    let logs = Arc::new(KeyLogs::new(std::slice::from_ref(&file), true));
+    let shared = Arc::clone(&logs);
+    let packets = packets(&made.frames);
+    let last = packets.packets.len() / 50;
+    let act = move |batch: usize| {
+        if batch == last {
+            std::fs::write(&file, lines(false)).unwrap();
+            shared.read();
+        }
+    };
+    // One connection may take an eighth of this, 64 KiB, and twice that passes before the keys come.
+    let limits = Limits { memory: 512 * 1024, ..Limits::default() };
+    let options =
+        Options { threads: 1, connections: true, key_logs: Some(logs), limits, ..Options::default() };
+    let mut source = Acting { inner: packets, batches: 0, act };
+    let (outputs, totals): (_, Totals) = support::outputs(&mut source, &options);
+    assert_eq!(totals.shed.heavy, 0, "{totals:?}");
+    let dropped = outputs.iter().find_map(|output| match output {
+        Output::Connection(connection) => connection.tls.as_ref().map(|tls| tls.dropped),
+        Output::Call(_) | Output::Learned(_) => None,
+    });
+    assert!(dropped.is_some_and(|bytes| bytes > 0), "{dropped:?}");
+    let calls: Vec<Value> = outputs.iter().filter_map(support::call_record).collect();
+    assert_eq!(said(&calls).last(), Some(&(40, "ok".to_owned(), "[]".to_owned())));
+}
