@@ -11,6 +11,7 @@
 
 use std::borrow::Cow;
 
+use super::named::qualified;
 use super::{Family, grpc};
 
 /// Descriptions of tonic, by code.
@@ -34,28 +35,12 @@ const PHRASES: [&str; 17] = [
     "The request does not have valid authentication credentials",
 ];
 
-/// What stands before a name in code and dashboards. The longer ones come first.
-const PREFIXES: [&str; 19] = [
-    "io.grpc.Status.Code.",
-    "io.grpc.Status.",
-    "TriRpcStatus.Code.",
-    "absl::StatusCode::k",
-    "grpc::StatusCode::",
-    "grpc.StatusCode.",
-    "tonic::Code::",
-    "grpc.status.",
-    "Status.Code.",
-    "GRPC_STATUS_",
-    "StatusCode::",
-    "StatusCode.",
-    "connect.Code",
-    "grpc.codes.",
-    "Code::",
-    "codes.",
-    "Status.",
-    "Code.",
-    "status.",
-];
+/// What one of the words before a name in code contains, in lower case: `codes.NotFound`, `grpc::StatusCode::NOT_FOUND`,
+/// `connect.CodeNotFound`, `google.rpc.Code.NOT_FOUND`.
+const QUALIFIERS: [&str; 5] = ["code", "status", "grpc", "connect", "triple"];
+
+/// What a name itself begins with in some languages: `GRPC_STATUS_NOT_FOUND`, `Code_NOT_FOUND`, `CodeNotFound`, `kNotFound`.
+const PREFIXES: [&str; 4] = ["GRPC_STATUS_", "Code_", "Code", "k"];
 
 /// The name as grpc-java, C core and most others spell it: `NOT_FOUND`.
 #[must_use]
@@ -145,8 +130,14 @@ pub fn spelled(name: &str) -> Option<i64> {
             .or_else(|| from_swift(name))
             .or_else(|| from_phrase(name))
     };
-    let inner = || PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix).and_then(bare));
-    bare(name).or_else(inner)
+    let prefixed = |name: &str| PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix).and_then(bare));
+    let inner = || {
+        let (before, last) = qualified(name)?;
+        let before = before.to_ascii_lowercase();
+        let is_known = QUALIFIERS.iter().any(|word| before.contains(word));
+        is_known.then(|| bare(last).or_else(|| prefixed(last))).flatten()
+    };
+    bare(name).or_else(|| name.strip_prefix(PREFIXES[0]).and_then(bare)).or_else(inner)
 }
 
 #[cfg(test)]
@@ -182,6 +173,11 @@ mod tests {
             "connect.CodeNotFound",
             "Code.NotFound",
             "TriRpcStatus.Code.NOT_FOUND",
+            "google.rpc.Code.NOT_FOUND",
+            "code.Code_NOT_FOUND",
+            "Grpc.Core.StatusCode.NotFound",
+            "RPCError.Code.notFound",
+            "triple_protocol.CodeNotFound",
         ] {
             assert_eq!(spelled(name), Some(5), "{name}");
         }
@@ -192,7 +188,17 @@ mod tests {
             (spelled("internalError"), spelled("internal error"), spelled("code_20")),
             (Some(13), Some(13), Some(20))
         );
-        for name in ["notfound", "Not found", "NotFounds", "found", "codes.", "", "Some requested entity"] {
+        for name in [
+            "notfound",
+            "Not found",
+            "NotFounds",
+            "found",
+            "codes.",
+            "",
+            "Some requested entity",
+            "os.NotFound",
+            "kNotFound",
+        ] {
             assert_eq!(spelled(name), None, "{name}");
         }
     }

@@ -36,6 +36,30 @@ pub fn goaway_reason(text: &str) -> Option<&'static str> {
     })
 }
 
+/// The names in Go's `golang.org/x/net/http2` (`errors.go`), by code.
+const GO_NAMES: [&str; 14] = [
+    "ErrCodeNo",
+    "ErrCodeProtocol",
+    "ErrCodeInternal",
+    "ErrCodeFlowControl",
+    "ErrCodeSettingsTimeout",
+    "ErrCodeStreamClosed",
+    "ErrCodeFrameSize",
+    "ErrCodeRefusedStream",
+    "ErrCodeCancel",
+    "ErrCodeCompression",
+    "ErrCodeConnect",
+    "ErrCodeEnhanceYourCalm",
+    "ErrCodeInadequateSecurity",
+    "ErrCodeHTTP11Required",
+];
+
+/// The code of a name in Go.
+#[must_use]
+pub(super) fn from_go_name(name: &str) -> Option<i64> {
+    GO_NAMES.iter().position(|known| *known == name).map(|code| code as i64)
+}
+
 /// Every HTTP/2 error code, in order.
 pub(super) const CODES: &[Entry] = &[
     Entry {

@@ -2,7 +2,9 @@
 
 use super::library::Library;
 use super::value::ErrorValue;
-use super::{Entry, ErrorKind, Family, Raiser, Wire, grpc_names, kitex_errors, thrift_errors, trpc_names};
+use super::{
+    Entry, ErrorKind, Family, Raiser, Wire, grpc_names, http2, kitex_errors, thrift_errors, trpc_names,
+};
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,22 +28,39 @@ pub fn values(family: Family) -> &'static [ErrorValue] {
     }
 }
 
-/// What stands before a name of thrift in code.
-const THRIFT_PREFIXES: [&str; 13] = [
-    "org.apache.thrift.transport.",
-    "org.apache.thrift.protocol.",
-    "org.apache.thrift.",
-    "apache::thrift::transport::",
-    "apache::thrift::",
-    "thrift.",
-    "remote.",
-    "TApplicationExceptionType",
-    "TApplicationErrorType",
-    "TApplicationException",
-    "ApplicationExceptionKind",
-    "TTransportException",
-    "TProtocolException",
-];
+/// A name in code and what stands before it: `TApplicationException::UNKNOWN_METHOD`, `codes.NotFound`.
+pub(super) fn qualified(name: &str) -> Option<(&str, &str)> {
+    let at = name.rfind(['.', ':', '/'])?;
+    let (before, last) = name.split_at_checked(at)?;
+    let last = last.trim_start_matches(['.', ':', '/']);
+    (!before.is_empty() && !last.is_empty()).then_some((before, last))
+}
+
+/// A name of thrift without what stands before it, and whose it is as far as that shows.
+fn of_thrift(name: &str) -> Option<(ThriftKind, &str)> {
+    let Some((before, last)) = qualified(name) else { return Some((ThriftKind::Any, name)) };
+    let before = before.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| before.contains(word));
+    Some(if has(&["ttransport", "tprotocol", "transporterror", "protocolerror"]) {
+        (ThriftKind::Transport, last)
+    } else if has(&["application"]) {
+        (ThriftKind::Application, last)
+    } else if has(&["thrift", "remote"]) {
+        (ThriftKind::Any, last)
+    } else {
+        return None;
+    })
+}
+
+/// Of which of thrift's exceptions a constant is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ThriftKind {
+    Application,
+    /// `TTransportException` or `TProtocolException`.
+    Transport,
+    /// The name does not show it.
+    Any,
+}
 
 /// A name without what stands before it in code.
 fn unqualified<'a>(name: &'a str, prefixes: &[&str]) -> &'a str {
@@ -66,7 +85,8 @@ fn application(name: &str) -> Option<String> {
 }
 
 fn thrift_code(family: Family, name: &str) -> Option<Named> {
-    let name = application(unqualified(name, &THRIFT_PREFIXES))?;
+    let (_, name) = of_thrift(name).filter(|(kind, _)| *kind != ThriftKind::Transport)?;
+    let name = application(name)?;
     let known = family.entries().iter().find(|entry| plain(entry.name).is_some_and(|plain| plain == name));
     let extra = || {
         let of = |(known, ..): &&(&str, i64, &str)| plain(known).is_some_and(|plain| plain == name);
@@ -82,7 +102,7 @@ fn value(family: Family, name: &str) -> Option<Named> {
     let name = match family {
         Family::Kitex => unqualified(name, &["kerrors."]),
         Family::Trpc => unqualified(name, &["errs."]),
-        _ => unqualified(name, &THRIFT_PREFIXES),
+        _ => of_thrift(name).filter(|(kind, _)| *kind != ThriftKind::Application)?.1,
     };
     let is = |value: &&ErrorValue| {
         value.name.eq_ignore_ascii_case(name)
@@ -121,8 +141,17 @@ pub fn named_in(family: Family, name: &str) -> Vec<Named> {
         Family::Trpc => trpc_code(name).map(|code| Named::Code(family, code)).or_else(|| trpc_extra(name)),
         Family::Thrift | Family::Kitex => thrift_code(family, name),
         Family::Http2 => {
-            let name = unqualified(name, &["NGHTTP2_"]);
-            family.code(name).map(|code| Named::Code(family, code))
+            let last = match qualified(name) {
+                Some((before, last)) => {
+                    let before = before.to_ascii_lowercase();
+                    let is_http2 =
+                        ["h2", "http2", "reason", "error"].iter().any(|word| before.contains(word));
+                    is_http2.then_some(last).unwrap_or_default()
+                }
+                None => name,
+            };
+            let code = family.code(last.strip_prefix("NGHTTP2_").unwrap_or(last));
+            code.or_else(|| http2::from_go_name(last)).map(|code| Named::Code(family, code))
         }
         Family::Ttstream | Family::Http => family.code(name).map(|code| Named::Code(family, code)),
     };
@@ -203,16 +232,32 @@ mod tests {
             ("org.apache.thrift.TApplicationException.INTERNAL_ERROR", ("thrift", 6)),
             ("thrift.INVALID_MESSAGE_TYPE_EXCEPTION", ("thrift", 2)),
             ("ApplicationExceptionKind::MissingResult", ("thrift", 5)),
+            ("thrift.Thrift.TApplicationException.UNKNOWN", ("thrift", 0)),
+            ("thrift::ApplicationErrorKind::UnknownMethod", ("thrift", 1)),
+            ("ApplicationErrorType.INTERNAL_ERROR", ("thrift", 6)),
             ("LOADSHEDDING", ("thrift", 11)),
             ("remote.UnknownService", ("thrift", 20)),
             ("NGHTTP2_REFUSED_STREAM", ("http2", 7)),
             ("ENHANCE_YOUR_CALM", ("http2", 11)),
+            ("h2::Reason::CANCEL", ("http2", 8)),
+            ("http2.ErrCodeRefusedStream", ("http2", 7)),
         ] {
             assert!(codes(name).contains(&expected), "{name}: {:?}", codes(name));
         }
         assert_eq!(codes("INTERNAL_ERROR"), [("thrift", 6), ("http2", 2)]);
         assert_eq!(codes("remote.UnknownApplicationException"), [("thrift", 0), ("kitex", 0)]);
-        for name in ["ErrNoSuch", "unknown_method", "NETWORK", "RetServer", "not-found", ""] {
+        assert!(codes("TTransportException.UNKNOWN").is_empty(), "no exception that an answer carries");
+        assert!(value_names("TApplicationException.END_OF_FILE").is_empty());
+        for name in [
+            "order.CANCEL",
+            "shop.UNKNOWN_METHOD",
+            "ErrNoSuch",
+            "unknown_method",
+            "NETWORK",
+            "RetServer",
+            "not-found",
+            "",
+        ] {
             assert_eq!((codes(name), value_names(name)), (vec![], vec![]), "{name}");
         }
     }

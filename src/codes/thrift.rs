@@ -56,7 +56,13 @@ pub(super) const fn exception(
 
 /// Every type of Apache Thrift, and the two of Kitex, because its peers on other frameworks receive them too; in order.
 pub(super) const CODES: &[Entry] = &[
-    exception(0, "UNKNOWN", Raiser::Server, "An error without a type.", "The text, then the server's log."),
+    exception(
+        0,
+        "UNKNOWN",
+        Raiser::ServerOrHandler,
+        "An error without a type. Servers of Apache Thrift in C++, Node and Rust send every error of a handler so.",
+        "The text, then the server's log.",
+    ),
     exception(
         UNKNOWN_METHOD,
         "UNKNOWN_METHOD",
@@ -102,8 +108,8 @@ pub(super) const CODES: &[Entry] = &[
     exception(
         7,
         "PROTOCOL_ERROR",
-        Raiser::Server,
-        "The request could not be decoded.",
+        Raiser::Either,
+        "A message could not be decoded: at the server the request, at the caller the answer. Only the server's is sent.",
         "That both sides use the same IDL, protocol and transport.",
     ),
     exception(
