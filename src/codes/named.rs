@@ -146,7 +146,7 @@ pub fn named_in(family: Family, name: &str) -> Vec<Named> {
                     let before = before.to_ascii_lowercase();
                     let is_http2 =
                         ["h2", "http2", "reason", "error"].iter().any(|word| before.contains(word));
-                    is_http2.then_some(last).unwrap_or_default()
+                    if is_http2 { last } else { "" }
                 }
                 None => name,
             };
