@@ -54,6 +54,7 @@ pub mod filter;
 pub mod flow;
 #[cfg(target_os = "linux")]
 pub mod helper;
+pub mod logs;
 pub mod payload;
 pub mod pipeline;
 pub mod process;

@@ -109,15 +109,26 @@ impl Clues {
         clues
     }
 
+    /// The addresses that it names.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.addresses.iter().map(|(_, address)| *address)
+    }
+
+    /// Words that may be ids of traces, logs, requests, in lower case.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.ids.iter().map(String::as_str)
+    }
+
     /// Whether the headers of calls may hold one of its ids.
     #[must_use]
     pub fn needs_headers(&self) -> bool {
         !self.ids.is_empty()
     }
 
-    /// How it agrees with a call, `text` being the call's own text: what stands in that says nothing about the call itself.
+    /// How it agrees with a call, `text` being the call's own text: what stands in that says nothing about the call itself. `lag`: how
+    /// far the line is behind the end of the call, if that is known better than by its own times.
     #[must_use]
-    pub fn agree(&self, call: &Call, text: &str) -> Agreed {
+    pub fn agree(&self, call: &Call, text: &str, lag: Option<i64>) -> Agreed {
         let mut agreed = Agreed::default();
         self.agree_by_address(call, text, &mut agreed);
         self.agree_by_id(call, &mut agreed);
@@ -133,7 +144,7 @@ impl Clues {
             }
         }
         let stamps = self.stamps.iter().map(|stamp| stamp.distance(call.end));
-        agreed.distance = stamps.min_by_key(|distance| distance.unsigned_abs());
+        agreed.distance = lag.or_else(|| stamps.min_by_key(|distance| distance.unsigned_abs()));
         if let Some(distance) = agreed.distance.filter(|distance| distance.unsigned_abs() < stamp::NEAR) {
             agreed.why.push(format!("time {:+.1} s", distance as f64 / 1e9));
         }
@@ -167,6 +178,14 @@ impl Clues {
         } else {
             agreed.contradicted |= !beside.is_empty();
         }
+    }
+
+    /// Whether it holds the id of a trace, and that is another one than the call's.
+    #[must_use]
+    pub fn is_of_other_trace(&self, call: &Call) -> bool {
+        let mut agreed = Agreed::default();
+        self.agree_by_id(call, &mut agreed);
+        agreed.contradicted && agreed.why.is_empty()
     }
 
     fn agree_by_id(&self, call: &Call, agreed: &mut Agreed) {
@@ -205,12 +224,12 @@ mod tests {
     fn addresses_name_the_connection_unless_they_stand_in_the_text_itself() {
         let call = sample::bare();
         let (client, server) = (call.client.to_string(), call.server.to_string());
-        let agreed = clues(&format!("remoteAddr={client}, error=x")).agree(&call, "x");
+        let agreed = clues(&format!("remoteAddr={client}, error=x")).agree(&call, "x", None);
         assert_eq!((agreed.why, agreed.contradicted), (vec!["address".to_owned()], false));
-        assert!(clues("remote=203.0.113.9:1").agree(&call, "x").contradicted);
-        let own = clues("down at 203.0.113.9:1").agree(&call, "down at 203.0.113.9:1");
+        assert!(clues("remote=203.0.113.9:1").agree(&call, "x", None).contradicted);
+        let own = clues("down at 203.0.113.9:1").agree(&call, "down at 203.0.113.9:1", None);
         assert_eq!((own.weight, own.contradicted), (0, false));
-        let server = clues(&format!("dial {server}")).agree(&call, "").weight;
+        let server = clues(&format!("dial {server}")).agree(&call, "", None).weight;
         assert!(server > 0 && server < agreed.weight);
         assert_eq!(clues("[::1]:80 1.2.3.4:99999 1.2.3:4").addresses.len(), 1);
     }
@@ -220,19 +239,19 @@ mod tests {
         let mut call = sample::bare();
         call.trace_id = Some("0af7651916cd43dd8448eb211c80319c".into());
         call.metadata = vec![(false, "K_LOGID".into(), "20261126093011ABCDEF".into())];
-        let weight = |line: &str| clues(line).agree(&call, "").weight;
+        let weight = |line: &str| clues(line).agree(&call, "", None).weight;
         let full = weight("trace_id=0AF7651916cd43dd8448eb211c80319c");
         assert!(full > 0 && weight("traceid=8448eb211c80319c") == full);
         assert!(weight("[20261126093011abcdef]") > 0);
-        assert!(clues("trace_id=1af7651916cd43dd8448eb211c80319c").agree(&call, "").contradicted);
-        assert!(!clues("order 20261126").agree(&call, "").contradicted);
+        assert!(clues("trace_id=1af7651916cd43dd8448eb211c80319c").agree(&call, "", None).contradicted);
+        assert!(!clues("order 20261126").agree(&call, "", None).contradicted);
     }
 
     #[test]
     fn latencies_agree_within_a_tenth() {
         let mut call = sample::bare();
         call.latency = Some(153_000_000);
-        let has = |line: &str| clues(line).agree(&call, "").why.iter().any(|why| why == "latency");
+        let has = |line: &str| clues(line).agree(&call, "", None).why.iter().any(|why| why == "latency");
         assert!(has("cost=150ms") && has("(took 0.153s, attempt 2/3)") && has("\"latency\":\"153.2ms\""));
         assert!(!has("cost=15ms") && !has("timeout=153ms") && !has("took 153"));
     }

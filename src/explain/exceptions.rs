@@ -60,6 +60,23 @@ pub fn agreement_with(printed: &str, call: &Call) -> Option<usize> {
     holds(printed, leaves)
 }
 
+/// The texts among the values of a call's exception: generated code prints them as they are.
+#[must_use]
+pub fn texts_of(call: &Call) -> Vec<String> {
+    let exception = call.bodies.as_deref().and_then(|bodies| bodies.payload.exception.as_ref());
+    let mut leaves = Vec::new();
+    if let Some(fields) = exception.and_then(|exception| exception.get("fields"))
+        && call.outcome.carrier == Carrier::IdlException
+    {
+        collect(fields, &mut leaves);
+    }
+    let text = |leaf| match leaf {
+        Leaf::Text(text) => Some(text),
+        Leaf::Number(_) => None,
+    };
+    leaves.into_iter().filter_map(text).collect()
+}
+
 /// A value that is printed as it is.
 #[derive(Debug, PartialEq)]
 enum Leaf {

@@ -41,7 +41,7 @@ pub struct LogLine {
 }
 
 /// How sure a line and a call belong together, the better the greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rank {
     /// Nothing in the line contradicts it.
     consistent: bool,
@@ -56,7 +56,7 @@ pub struct Rank {
 }
 
 /// By what a call was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Tier {
     /// Its text stands in a line of no known form.
     Bare,
@@ -67,6 +67,24 @@ enum Tier {
 }
 
 impl Rank {
+    /// Whether nothing in the line speaks against it.
+    #[must_use]
+    pub fn is_consistent(&self) -> bool {
+        self.consistent
+    }
+
+    /// How much the line names of the call itself: its connection, its trace, its method.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    /// All of it but the time.
+    #[must_use]
+    pub fn without_time(self) -> Self {
+        Self { distance: std::cmp::Reverse(u64::MAX), ..self }
+    }
+
     /// Whether it was found by nothing but a text in a line that is worded by no known library.
     #[must_use]
     pub fn is_bare(&self) -> bool {
@@ -142,13 +160,24 @@ impl LogLine {
     /// How it fits a call; `None` if the call has nothing to do with it.
     #[must_use]
     pub fn fit(&self, call: &Call) -> Option<Fit> {
-        if !call.failed() && !End::CallerLeft.is_of(call, "") && !self.is_of_unusable(call) {
+        Some(self.weigh(&self.found(call)?, call, None))
+    }
+
+    /// What of the line agrees with how a call ended; `None` if the call ended otherwise. The same for all calls that ended so.
+    #[must_use]
+    pub fn found(&self, call: &Call) -> Option<Found> {
+        if !may_be_logged(call) && !self.is_of_unusable(call) {
             return None;
         }
-        let text = call.outcome.message.as_deref().unwrap_or_default();
         let found = [self.by_layer(call), self.by_fields(call)];
-        let found = found.into_iter().flatten().max_by_key(Found::key).or_else(|| self.by_text(call))?;
-        let agreed = self.clues.agree(call, text);
+        found.into_iter().flatten().max_by_key(Found::key).or_else(|| self.by_text(call))
+    }
+
+    /// How well what was found fits a call, by everything else that the line holds. `lag`: how far the line's time is behind the end of
+    /// the call, nanoseconds, where that is better known than by the line alone.
+    #[must_use]
+    pub fn weigh(&self, found: &Found, call: &Call, lag: Option<i64>) -> Fit {
+        let agreed = self.clues.agree(call, call.outcome.message.as_deref().unwrap_or_default(), lag);
         let rank = Rank {
             consistent: !agreed.contradicted,
             tier: found.tier,
@@ -158,7 +187,30 @@ impl LogLine {
             weight: agreed.weight,
             distance: std::cmp::Reverse(agreed.distance.map_or(u64::MAX, i64::unsigned_abs)),
         };
-        Some(Fit { rank, why: found.why.iter().map(|why| (*why).to_owned()).chain(agreed.why).collect() })
+        Fit { rank, why: found.why.iter().map(|why| (*why).to_owned()).chain(agreed.why).collect() }
+    }
+
+    /// What else it holds.
+    #[must_use]
+    pub fn clues(&self) -> &Clues {
+        &self.clues
+    }
+
+    /// The texts that may be the error, the whole first, then those with one layer less around them.
+    #[must_use]
+    pub fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    /// Each layer that was read, an error's text without those that it contains.
+    pub fn layers(&self) -> impl Iterator<Item = &LogError> {
+        self.layers.iter().map(|(_, layer)| layer)
+    }
+
+    /// Whether it holds exceptions as generated code prints them.
+    #[must_use]
+    pub fn has_fields(&self) -> bool {
+        !self.printed.is_empty()
     }
 
     /// Whether it says that the answer to a call which did not fail is of no use to its caller.
@@ -231,8 +283,16 @@ impl LogLine {
     }
 }
 
-/// What was found, before the clues.
-struct Found {
+/// Whether an application may have logged how a call ended, whatever its line says: it failed, its caller gave up before the answer, or
+/// the answer held nothing.
+#[must_use]
+pub fn may_be_logged(call: &Call) -> bool {
+    call.failed() || [End::CallerLeft, End::NoMessage].iter().any(|end| end.is_of(call, ""))
+}
+
+/// What of a line agrees with how a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
     tier: Tier,
     depth: usize,
     agreement: Agreement,
@@ -240,7 +300,15 @@ struct Found {
 }
 
 impl Found {
-    fn key(&self) -> (Tier, std::cmp::Reverse<usize>, usize, bool) {
+    /// Whether it was found by nothing but a text in a line that is worded by no known library.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.tier == Tier::Bare
+    }
+
+    /// What is greater for a better one.
+    #[must_use]
+    pub fn key(&self) -> impl Ord + Copy + use<> {
         (self.tier, std::cmp::Reverse(self.depth), self.agreement.length, self.agreement.whole)
     }
 }

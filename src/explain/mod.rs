@@ -28,7 +28,8 @@ mod words;
 pub mod wrapping;
 
 pub use answer::{Answer, answer};
-pub use line::{Fit, LogLine, Rank};
+pub use forms::{Sign, signs};
+pub use line::{Fit, Found, LogLine, Rank, may_be_logged};
 pub use log::{LogError, Wording, parse_log};
 pub use matching::LayerFit;
 pub use ranking::{CALL_LIMIT, Ranking};

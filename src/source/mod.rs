@@ -14,10 +14,12 @@
 //! | [`Reread`], [`Ring`] | that were read before, from their files or from memory |
 
 mod bpf;
+pub mod bytes;
 #[cfg(target_os = "linux")]
 mod descriptors;
 pub mod files;
 mod foreign;
+pub mod growing;
 mod input;
 mod limit;
 mod link_type;

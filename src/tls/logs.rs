@@ -1,7 +1,6 @@
 //! Key log files: they grow, are truncated, replaced, or do not exist yet, and may be FIFOs.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,11 +13,10 @@ use super::keys::TLS_KEY_LOG;
 use super::sessions::{Sessions, Turns};
 use super::store::{Lines, RANDOM, Secrets, Store, Unusable};
 use crate::source::files;
+use crate::source::growing::{Growing, Piece};
 
 /// How often live runs look for new lines.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// Bytes read at once.
-const CHUNK: usize = 64 * 1024;
 /// Bytes read of a file in one turn of a live run, so that no packet waits for long.
 const MAX_TURN: usize = 16 << 20;
 
@@ -181,10 +179,10 @@ impl KeyLogs {
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
         let files = lock(&self.files);
-        let name = |file: &LogFile| file.path.to_string_lossy().replace(char::is_control, "\u{fffd}");
+        let name = |file: &LogFile| file.file.path().to_string_lossy().replace(char::is_control, "\u{fffd}");
         let unread = files.iter().filter_map(|file| {
             let name = name(file);
-            match file.error.as_ref()? {
+            match file.file.error()? {
                 ErrorKind::NotFound => Some(format!("{name}: there was no such key log")),
                 ErrorKind::PermissionDenied => {
                     Some(format!("{name}: the key log may not be read (permission denied)"))
@@ -229,109 +227,33 @@ fn push_line(out: &mut Vec<u8>, label: Label, random: &Random, secret: &[u8]) {
 /// One key log.
 #[derive(Debug)]
 struct LogFile {
-    path: PathBuf,
-    open: Option<OpenLog>,
+    file: Growing,
     lines: Lines,
-    /// Why it can't be read at present.
-    error: Option<ErrorKind>,
-}
-
-#[derive(Debug)]
-struct OpenLog {
-    file: File,
-    /// What is open, as the file system has it.
-    identity: Identity,
-    /// Bytes read.
-    read: u64,
-    /// A file, not a FIFO.
-    has_size: bool,
-}
-
-type Identity = (u64, u64);
-
-#[cfg(unix)]
-fn identity(of: &std::fs::Metadata) -> Identity {
-    use std::os::unix::fs::MetadataExt as _;
-    (of.dev(), of.ino())
 }
 
 impl LogFile {
     fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), open: None, lines: Lines::default(), error: Some(ErrorKind::NotFound) }
+        Self { file: Growing::new(path), lines: Lines::default() }
     }
 
     /// Reads what is new, at most `limit` bytes.
     fn read(&mut self, store: &mut Store, limit: usize) {
-        match self.try_read(store, limit) {
-            Ok(()) => self.error = None,
-            // What was read before counts; the file may come back.
-            Err(error) if self.open.is_none() => self.error = Some(error.kind()),
-            Err(_) => {}
-        }
-    }
-
-    fn try_read(&mut self, store: &mut Store, limit: usize) -> io::Result<()> {
-        if let Some(open) = &mut self.open {
-            if open.has_size && open.file.metadata()?.len() < open.read {
-                // Begun anew in place.
-                io::Seek::rewind(&mut open.file)?;
-                open.read = 0;
-                self.lines.clear();
+        let Self { file, lines } = self;
+        let mut buffer = zeroize::Zeroizing::new(Vec::new());
+        file.read(limit, &mut buffer, &mut |piece| match piece {
+            Piece::Bytes(bytes) => lines.take(bytes, store),
+            Piece::Truncated => lines.clear(),
+            Piece::Replaced => {
+                lines.take_begun(store);
+                lines.clear();
             }
-            open.read(&mut self.lines, store, limit)?;
-        }
-        // Its name may have gone to another file.
-        let there = match std::fs::metadata(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound && self.open.is_some() => return Ok(()),
-            there => there?,
-        };
-        if self.open.as_ref().is_some_and(|open| open.identity == identity(&there)) {
-            return Ok(());
-        }
-        let file = open_without_waiting(&self.path)?;
-        let now = file.metadata()?;
-        if now.is_dir() {
-            return Err(ErrorKind::IsADirectory.into());
-        }
-        self.lines.take_begun(store);
-        self.lines.clear();
-        let open =
-            self.open.insert(OpenLog { file, identity: identity(&now), read: 0, has_size: now.is_file() });
-        open.read(&mut self.lines, store, limit)
-    }
-}
-
-/// A FIFO without a writer must not be waited for.
-#[cfg(unix)]
-fn open_without_waiting(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let flags = rustix::fs::OFlags::NONBLOCK.bits();
-    std::fs::OpenOptions::new().read(true).custom_flags(flags as i32).open(path)
-}
-
-impl OpenLog {
-    fn read(&mut self, lines: &mut Lines, store: &mut Store, limit: usize) -> io::Result<()> {
-        let mut buffer = zeroize::Zeroizing::new(vec![0; CHUNK]);
-        let mut taken = 0;
-        while taken < limit {
-            match self.file.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(n) => {
-                    lines.take(buffer.get(..n).unwrap_or_default(), store);
-                    self.read += n as u64;
-                    taken += n;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write as _;
 
     use super::*;

@@ -29,10 +29,10 @@ fn html(text: &str) -> String {
     pairs.iter().fold(text.to_owned(), |text, (plain, escaped)| text.replace(plain, escaped))
 }
 
-type Wrap = fn(&str) -> String;
+pub(crate) type Wrap = fn(&str) -> String;
 
 /// Wrappings as they stand in logs, tickets and chats.
-const WRAPPINGS: [(&str, Wrap); 25] = [
+pub(crate) const WRAPPINGS: [(&str, Wrap); 25] = [
     ("quote", |t| format!("could not place the order: '{t}'")),
     ("bracket and time", |t| format!("[order] place({t}) took 153ms")),
     ("full stop", |t| format!("The call ended with {t}. Giving up.")),

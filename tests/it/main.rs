@@ -16,6 +16,7 @@ mod hostile;
 mod hosts;
 mod known_links;
 mod likely;
+mod logs;
 mod mangle;
 mod payload;
 mod peers;

@@ -35,6 +35,14 @@ static COMMON_LOG: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(\d{2})/([A-Z][a-z]{2})/(\d{4}):(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?: ([+-]\d{4}))?")
 });
 
+/// A day without its year: klog's `E1125 22:33:00`, syslog's `Nov 25 22:33:00`.
+static DAY: LazyLock<Regex> = LazyLock::new(|| {
+    let months = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec";
+    pattern(&format!(
+        r"(?:^|[^0-9A-Za-z])(?:[IWEF](0[1-9]|1[0-2])([0-3]\d)|({months}) {{1,2}}(\d{{1,2}})) ([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:[.,](\d{{1,9}}))?"
+    ))
+});
+
 /// A time of day.
 static CLOCK: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"\b([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:[.,](\d{1,9}))?"));
@@ -46,7 +54,7 @@ static EPOCH: LazyLock<Regex> =
 /// A time that a line names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// Nanoseconds since 1970, or since midnight without a date; in UTC if it names no zone.
+    /// Nanoseconds since 1970, or since midnight without a date, or in 1972 without a year; in UTC if it names no zone.
     time: i64,
     known: Known,
     /// The smallest step of its digits, nanoseconds.
@@ -60,49 +68,116 @@ enum Known {
     Moment,
     /// A date, but no zone.
     Date,
+    /// A day, but neither year nor zone.
+    Day,
     /// Neither.
     Clock,
 }
+
+/// A year for days without one: it has all of them.
+const LEAP_YEAR: i16 = 1972;
+
+/// The length of a day, nanoseconds.
+const DAY_LENGTH: i64 = 86_400 * SECOND;
 
 impl Stamp {
     /// How far it is behind a moment, nanoseconds; negative before it. What it does not say of itself is taken as it fits best.
     #[must_use]
     pub fn distance(&self, moment: Timestamp) -> i64 {
-        let full = self.time.saturating_sub(moment.0);
+        let full = self.near(moment).0.saturating_sub(moment.0);
         let distance = match self.known {
             Known::Moment => full,
-            Known::Date if full.unsigned_abs() > ZONE_LIMIT as u64 + ZONE_STEP as u64 => full,
-            Known::Date | Known::Clock => {
-                let within = full.rem_euclid(ZONE_STEP);
-                if within > ZONE_STEP / 2 { within - ZONE_STEP } else { within }
-            }
+            Known::Date | Known::Day if full.unsigned_abs() > ZONE_LIMIT as u64 + ZONE_STEP as u64 => full,
+            Known::Date | Known::Day | Known::Clock => to_nearest(full, ZONE_STEP),
         };
         // Digits that are left out make a time earlier than it was.
         if distance < 0 && distance > -self.step { 0 } else { distance }
     }
+
+    /// The time that it names, in UTC unless it names a zone, in the year or on the day that is nearest to a moment where it does not
+    /// say which.
+    #[must_use]
+    pub fn near(&self, moment: Timestamp) -> Timestamp {
+        match self.known {
+            Known::Moment | Known::Date => Timestamp(self.time),
+            Known::Day => {
+                let of_moment = year_of(moment);
+                let years = [of_moment - 1, of_moment, of_moment + 1].map(|year| in_year(self.time, year));
+                let nearest = years.into_iter().flatten().min_by_key(|time| time.abs_diff(moment.0));
+                Timestamp(nearest.unwrap_or(self.time))
+            }
+            Known::Clock => {
+                let within = to_nearest(self.time.saturating_sub(moment.0), DAY_LENGTH);
+                Timestamp(moment.0.saturating_add(within))
+            }
+        }
+    }
+
+    /// Whether it names its zone.
+    #[must_use]
+    pub fn has_zone(&self) -> bool {
+        self.known == Known::Moment
+    }
+
+    /// Whether it names a day.
+    #[must_use]
+    pub fn has_day(&self) -> bool {
+        self.known != Known::Clock
+    }
+
+    /// The smallest step of its digits, nanoseconds.
+    #[must_use]
+    pub fn step(&self) -> i64 {
+        self.step
+    }
+
+    /// The first time in a text, and where it begins: that of a log line stands before what the line says.
+    #[must_use]
+    pub fn first(text: &str) -> Option<(usize, Self)> {
+        let of = |pattern: &Regex, read: fn(&Captures<'_>) -> Option<Self>| {
+            pattern.captures_iter(text).find_map(|found| Some((found.get(0)?.start(), read(&found)?)))
+        };
+        let first = [
+            of(&DATED, of_date),
+            of(&COMMON_LOG, of_common_log),
+            of(&DAY, of_day),
+            of(&EPOCH, of_epoch),
+            // A clock that is a part of a date stands behind the date's beginning.
+            of(&CLOCK, of_clock),
+        ];
+        first.into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+}
+
+/// A difference without whole steps, from minus half a step to half a step.
+fn to_nearest(difference: i64, step: i64) -> i64 {
+    let within = difference.rem_euclid(step);
+    if within > step / 2 { within - step } else { within }
+}
+
+/// The year of a moment, UTC.
+fn year_of(moment: Timestamp) -> i16 {
+    jiff::Timestamp::from_nanosecond(moment.0.into())
+        .map_or(LEAP_YEAR, |moment| TimeZone::UTC.to_datetime(moment).year())
+}
+
+/// A time of [`LEAP_YEAR`] in another year; `None` if that has no such day.
+fn in_year(time: i64, year: i16) -> Option<i64> {
+    let moment = jiff::Timestamp::from_nanosecond(time.into()).ok()?;
+    let civil = TimeZone::UTC.to_datetime(moment);
+    let moved = civil.with().year(year).build().ok()?;
+    self::moment(moved)
 }
 
 /// Adds the times of a text.
 pub(super) fn read(text: &str, stamps: &mut Vec<Stamp>) {
-    let dated = DATED.captures_iter(text).filter_map(|found| with_date(&found, [1, 2, 3], 4));
-    let common = COMMON_LOG.captures_iter(text).filter_map(|found| with_date(&found, [3, 2, 1], 4));
-    let clocks = CLOCK.captures_iter(text).filter_map(|found| {
-        let fraction = found.get(4).map_or("", |digits| digits.as_str());
-        let at = |group: usize| number(&found, group);
-        let seconds = at(1)? * 3_600 + at(2)? * 60 + at(3)?;
-        Some(Stamp {
-            time: seconds * SECOND + nanoseconds(fraction),
-            known: Known::Clock,
-            step: step(fraction),
-        })
-    });
-    let epochs = EPOCH.captures_iter(text).filter_map(|found| {
-        let fraction = (2..=5).find_map(|group| found.get(group)).map_or("", |digits| digits.as_str());
-        let time = number(&found, 1)?.checked_mul(SECOND)?.checked_add(nanoseconds(fraction))?;
-        Some(Stamp { time, known: Known::Moment, step: step(fraction) })
-    });
+    let dated = DATED.captures_iter(text).filter_map(|found| of_date(&found));
+    let common = COMMON_LOG.captures_iter(text).filter_map(|found| of_common_log(&found));
+    let days = DAY.captures_iter(text).filter_map(|found| of_day(&found));
+    let clocks = CLOCK.captures_iter(text).filter_map(|found| of_clock(&found));
+    let epochs = EPOCH.captures_iter(text).filter_map(|found| of_epoch(&found));
     let mut found: Vec<Stamp> = Vec::new();
-    for stamp in dated.chain(common).take(STAMP_LIMIT).chain(epochs.take(STAMP_LIMIT)) {
+    for stamp in dated.chain(common).chain(days).take(STAMP_LIMIT).chain(epochs.take(STAMP_LIMIT)) {
         found.push(stamp);
     }
     // A clock says less than the date that it is a part of.
@@ -128,6 +203,43 @@ fn step(fraction: &str) -> i64 {
     10_i64.pow(9_u32.saturating_sub(fraction.len() as u32))
 }
 
+fn of_date(found: &Captures<'_>) -> Option<Stamp> {
+    with_date(found, [1, 2, 3], 4)
+}
+
+fn of_common_log(found: &Captures<'_>) -> Option<Stamp> {
+    with_date(found, [3, 2, 1], 4)
+}
+
+fn of_clock(found: &Captures<'_>) -> Option<Stamp> {
+    let fraction = found.get(4).map_or("", |digits| digits.as_str());
+    let at = |group: usize| number(found, group);
+    let seconds = at(1)? * 3_600 + at(2)? * 60 + at(3)?;
+    Some(Stamp { time: seconds * SECOND + nanoseconds(fraction), known: Known::Clock, step: step(fraction) })
+}
+
+fn of_epoch(found: &Captures<'_>) -> Option<Stamp> {
+    let fraction = (2..=5).find_map(|group| found.get(group)).map_or("", |digits| digits.as_str());
+    let time = number(found, 1)?.checked_mul(SECOND)?.checked_add(nanoseconds(fraction))?;
+    Some(Stamp { time, known: Known::Moment, step: step(fraction) })
+}
+
+fn of_day(found: &Captures<'_>) -> Option<Stamp> {
+    let month = number(found, 1).or_else(|| month_of(found.get(3)?.as_str()))?;
+    let day = number(found, 2).or_else(|| number(found, 4))?;
+    let fraction = found.get(8).map_or("", |digits| digits.as_str());
+    let at = |group: usize| number(found, group).and_then(|number| i8::try_from(number).ok());
+    let (month, day) = (i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+    let nanosecond = i32::try_from(nanoseconds(fraction)).ok()?;
+    let time = moment(DateTime::new(LEAP_YEAR, month, day, at(5)?, at(6)?, at(7)?, nanosecond).ok()?)?;
+    Some(Stamp { time, known: Known::Day, step: step(fraction) })
+}
+
+/// Nanoseconds since 1970 of a time in UTC.
+fn moment(civil: DateTime) -> Option<i64> {
+    i64::try_from(civil.to_zoned(TimeZone::UTC).ok()?.timestamp().as_nanosecond()).ok()
+}
+
 /// A time with a date: the groups of year, month and day, and the first of hour, minute, second, fraction, zone.
 fn with_date(found: &Captures<'_>, date: [usize; 3], clock: usize) -> Option<Stamp> {
     let [year, month, day] = date;
@@ -149,8 +261,7 @@ fn with_date(found: &Captures<'_>, date: [usize; 3], clock: usize) -> Option<Sta
         at(clock + 2)?,
         nanosecond,
     );
-    let moment = civil.ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp().as_nanosecond();
-    let time = i64::try_from(moment).ok()?.checked_sub(offset(zone) * SECOND)?;
+    let time = moment(civil.ok()?)?.checked_sub(offset(zone) * SECOND)?;
     let known = if zone.is_some() { Known::Moment } else { Known::Date };
     Some(Stamp { time, known, step: step(fraction) })
 }
@@ -195,6 +306,7 @@ mod tests {
             "2026/11/25 22:33:00.230714 server.go:79: x",
             "2026-11-26 06:33:00,230 ERROR x",
             "E1125 22:33:00.230714    4242 order.go:31] x",
+            "W1126 06:33:00.230714    4242 order.go:31] x",
             "E20261125 22:33:00.230714 4242 order.cc:31] x",
             "22:33:00.230 [main] ERROR x",
             "Nov 25 22:33:00 host-7 order[4242]: x",
@@ -207,6 +319,27 @@ mod tests {
             assert_eq!(found.len(), 1, "{line}: {found:?}");
             assert!(found.iter().all(|distance| distance.abs() < 1_000), "{line}: {found:?}");
         }
+    }
+
+    #[test]
+    fn the_first_time_of_a_line_is_its_own() {
+        let near = |line: &str| Stamp::first(line).map(|(_, stamp)| stamp.near(MOMENT).0 - MOMENT.0);
+        for line in [
+            "E1125 22:33:00.230714123 4242 order.go:31] deadline was 2026-11-25 22:32:00",
+            "Nov 25 22:33:00.230714123 host order[1]: last at 1795645900",
+            "{\"ts\":1795645980.230714123,\"msg\":\"since 2026-11-24 00:00:00\"}",
+            "2026-11-25T22:33:00.230714123Z id=1795640000",
+            "22:33:00.230714123 [main] ERROR x",
+        ] {
+            assert_eq!(near(line), Some(0), "{line}");
+        }
+        assert_eq!(near("23:33:00.230714123 x"), Some(3_600 * SECOND));
+        assert_eq!(near("Dec 25 22:33:00.230714123 x"), Some(30 * DAY_LENGTH));
+        assert_eq!(near("no time at all 12:30"), None);
+        // Around the turn of the year, a day without its year is the nearest one.
+        let new_year = Timestamp(1_798_761_600_000_000_000);
+        let (_, stamp) = Stamp::first("E1231 23:59:59.000000 1 x.go:1] x").unwrap();
+        assert_eq!(stamp.near(new_year).0 - new_year.0, -SECOND);
     }
 
     #[test]

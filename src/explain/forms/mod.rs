@@ -14,6 +14,7 @@
 
 mod grpc;
 mod kitex;
+mod signs;
 mod status;
 mod thrift;
 mod trpc;
@@ -21,6 +22,8 @@ mod trpc;
 use std::sync::LazyLock;
 
 use regex::Regex;
+
+pub use signs::{Sign, signs};
 
 use super::log::{LogError, Wording};
 use super::wrapping::{unescaped, unescaped_quotes};

@@ -1,0 +1,405 @@
+//! Which line is about which call.
+//!
+//! 1. Lines that are about one call, whatever their time, say how far the clock of their log is from the capture's
+//!    ([`super::clock`]).
+//! 2. Each line has candidates: calls that ended as it says and that its time does not rule out.
+//! 3. Lines and calls are joined, the surest first: by ids and addresses, then by the distance of their times. Lines that one place in
+//!    the source of the application prints are about one call each, so that a call which one of them has is none of another of them.
+//!    Lines of different places may be about the same call: a client logs it, and then the handler above does.
+
+use std::collections::{HashMap, HashSet};
+
+use super::book::{Book, Line, NoCall};
+use super::clock::{self, LogClock};
+use super::index::CallIndex;
+use crate::calls::{Call, Class, Finding};
+use crate::explain::clues::Stamp;
+use crate::explain::{LogLine, Rank};
+use crate::time::Timestamp;
+
+const SECOND: i64 = 1_000_000_000;
+
+/// How long after the end of its call a line may come, nanoseconds: after further tries, or when a batch is done.
+const LATE: i64 = 60 * SECOND;
+
+/// How far a line may be before the start of its call, nanoseconds, where the offset of its clock is known: as far as that is exact.
+const EARLY: i64 = SECOND;
+
+/// The same where its zone is known, but the offset is not.
+const UNSURE: i64 = 60 * SECOND;
+
+/// How long no time may stand in a log before a line without one, nanoseconds.
+const INHERITED: i64 = 600 * SECOND;
+
+/// Calls of one kind that are weighed for one line.
+const NEAREST: usize = 32;
+
+/// Calls that are weighed for one line.
+const CANDIDATES: usize = 256;
+
+/// Most pairs of one line from which the offset of a clock is estimated.
+const PAIRS: usize = 64;
+
+/// From what weight on a line names its call and not only what it is like.
+const NAMED: u32 = 10;
+
+/// Times that are nearer to each other than this do not decide between calls, nanoseconds.
+const CLOSE: i64 = SECOND / 20;
+
+/// A line that names other addresses may still be about the only call that ended so at its time, within this, nanoseconds.
+const SAME_TIME: i64 = 2 * SECOND;
+
+/// The call of a line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Match {
+    /// The place of the call in the index.
+    pub call: usize,
+    /// What of the line agrees with it, for people.
+    pub why: Vec<String>,
+    /// How far the line is behind the end of the call, nanoseconds, by the capture's clock.
+    pub lag: Option<i64>,
+    /// Other calls that the line may as well be about.
+    pub others: usize,
+}
+
+/// Lines and their calls.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Of each line of the book: its call, or why it has none.
+    pub calls: Vec<Result<Match, NoCall>>,
+    /// The clock of each log.
+    pub clocks: Vec<Option<LogClock>>,
+}
+
+impl Told {
+    /// The lines of each call that has any: places in the book, in their order.
+    #[must_use]
+    pub fn lines_of_calls(&self) -> HashMap<usize, Vec<usize>> {
+        let mut all: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (line, told) in self.calls.iter().enumerate() {
+            if let Ok(told) = told {
+                all.entry(told.call).or_default().push(line);
+            }
+        }
+        all
+    }
+
+    /// The time of a line by the capture's clock, as far as that is known.
+    #[must_use]
+    pub fn time_of(&self, line: &Line, near: Timestamp) -> Option<Timestamp> {
+        let stamp = line.entry.stamp?;
+        let clock = self.clocks.get(line.source).copied().flatten();
+        if clock.is_none() && !stamp.has_zone() {
+            return None;
+        }
+        let offset = clock.map_or(0, |clock| clock.offset);
+        let of_log = stamp.near(Timestamp(near.0.saturating_add(offset)));
+        Some(Timestamp(of_log.0.saturating_sub(offset)))
+    }
+}
+
+/// When an application may have logged a call.
+fn logged_at(call: &Call) -> Timestamp {
+    let gave_up =
+        call.outcome.class == Some(Class::Unanswered) || call.findings.contains(Finding::LateAnswer);
+    match call.timeout {
+        Some(timeout) if gave_up => Timestamp(call.start.0.saturating_add_unsigned(timeout)),
+        None if call.outcome.class == Some(Class::Unanswered) => call.start,
+        _ => call.end,
+    }
+}
+
+/// How a line's time is compared with a call's.
+#[derive(Clone, Copy)]
+struct Times {
+    stamp: Stamp,
+    clock: Option<LogClock>,
+    is_inherited: bool,
+}
+
+impl Times {
+    fn of(line: &Line, clock: Option<LogClock>) -> Option<Self> {
+        Some(Self { stamp: line.entry.stamp?, clock, is_inherited: line.entry.is_inherited })
+    }
+
+    /// How far the line is behind the call.
+    fn lag(&self, call: &Call) -> i64 {
+        let at = logged_at(call);
+        match self.clock {
+            Some(LogClock { offset, .. }) => {
+                let of_log = self.stamp.near(Timestamp(at.0.saturating_add(offset)));
+                self.rounded(of_log.0.saturating_sub(offset).saturating_sub(at.0))
+            }
+            None if self.stamp.has_zone() => self.rounded(self.stamp.near(at).0.saturating_sub(at.0)),
+            None => self.stamp.distance(at),
+        }
+    }
+
+    /// Digits that are left out make a time earlier than it was.
+    fn rounded(&self, lag: i64) -> i64 {
+        if lag < 0 && lag > -self.stamp.step() { 0 } else { lag }
+    }
+
+    /// Whether a time that is so far behind a call may be that of a line about it.
+    fn allows(&self, call: &Call, lag: i64) -> bool {
+        let early = match self.clock {
+            _ if self.is_inherited => INHERITED,
+            Some(clock) => EARLY + clock.spread + self.stamp.step(),
+            None if self.stamp.has_zone() => UNSURE,
+            // Its zone may be any.
+            None => return true,
+        };
+        let lasted = logged_at(call).0.saturating_sub(call.start.0);
+        lag >= -early - lasted && lag <= LATE
+    }
+}
+
+/// A line and a call that may belong together.
+struct Pair {
+    rank: Rank,
+    lag: Option<i64>,
+    line: usize,
+    call: usize,
+    why: Vec<String>,
+}
+
+/// Joins lines and calls. `logs`: how many logs there are.
+#[must_use]
+pub fn assign(book: &Book, index: &CallIndex, logs: usize) -> Told {
+    let clocks: Vec<Option<LogClock>> = (0..logs).map(|source| clock_of(book, index, source)).collect();
+    let mut pairs = Vec::new();
+    let mut reasons = Vec::with_capacity(book.lines.len());
+    let mut choices: Vec<usize> = vec![0; book.lines.len()];
+    for (number, line) in book.lines.iter().enumerate() {
+        let clock = clocks.get(line.source).copied().flatten();
+        let (own, reason) = candidates(line, number, clock, index);
+        choices[number] = own.len();
+        reasons.push(reason);
+        pairs.extend(own);
+    }
+    pairs.sort_by_key(|pair| {
+        let distance = pair.lag.map_or(0, i64::unsigned_abs);
+        (std::cmp::Reverse(pair.rank.without_time()), distance, pair.line, pair.call)
+    });
+    let mut told = Told { calls: reasons.into_iter().map(Err).collect(), clocks };
+    let mut taken: HashSet<(usize, u64, usize)> = HashSet::new();
+    for pair in &pairs {
+        let (Some(line), Some(Err(_))) = (book.lines.get(pair.line), told.calls.get(pair.line)) else {
+            continue;
+        };
+        let is_free = taken.insert((line.source, line.shape, pair.call));
+        if is_free || pair.rank.weight() >= NAMED {
+            told.calls[pair.line] =
+                Ok(Match { call: pair.call, why: pair.why.clone(), lag: pair.lag, others: 0 });
+        }
+    }
+    put_in_order(&pairs, book, &mut told);
+    count_others(&pairs, book, &taken, &mut told);
+    for (number, told) in told.calls.iter_mut().enumerate() {
+        if let (Err(reason), true) = (told, choices.get(number).is_some_and(|choices| *choices > 0)) {
+            *reason = NoCall::MoreLines;
+        }
+    }
+    told
+}
+
+/// Lines that one place prints come in the order in which their calls ended. Where nothing but time decides, lines and calls that
+/// were joined crosswise are exchanged.
+fn put_in_order(pairs: &[Pair], book: &Book, told: &mut Told) {
+    // Lines that are about the same calls, with what is known of each pair of them.
+    let mut alike: HashMap<(usize, u64, Rank), Vec<usize>> = HashMap::new();
+    let mut known: HashMap<(usize, usize), &Pair> = HashMap::new();
+    for pair in pairs {
+        let (Some(line), Some(Ok(own))) = (book.lines.get(pair.line), told.calls.get(pair.line)) else {
+            continue;
+        };
+        known.insert((pair.line, pair.call), pair);
+        if own.call == pair.call && pair.rank.weight() < NAMED {
+            alike.entry((line.source, line.shape, pair.rank.without_time())).or_default().push(pair.line);
+        }
+    }
+    for mut lines in alike.into_values() {
+        // Lines stand in the book as they stand in their log.
+        lines.sort_unstable();
+        let mut calls: Vec<usize> = lines
+            .iter()
+            .filter_map(|line| told.calls.get(*line)?.as_ref().ok().map(|own| own.call))
+            .collect();
+        // They are numbered by their ends.
+        calls.sort_unstable();
+        let exchanged: Option<Vec<&Pair>> =
+            lines.iter().zip(&calls).map(|(line, call)| known.get(&(*line, *call)).copied()).collect();
+        let rank = |pair: &Pair| pair.rank.without_time();
+        // All of them or none: each must allow its new call as well as its old one.
+        let Some(exchanged) = exchanged.filter(|pairs| {
+            pairs.first().is_none_or(|first| pairs.iter().all(|pair| rank(pair) == rank(first)))
+        }) else {
+            continue;
+        };
+        for pair in exchanged {
+            if let Some(own) = told.calls.get_mut(pair.line) {
+                *own = Ok(Match { call: pair.call, why: pair.why.clone(), lag: pair.lag, others: 0 });
+            }
+        }
+    }
+}
+
+/// Counts for each line the calls that it may as well be about: of the same rank, as near in time, and of no other such line.
+fn count_others(pairs: &[Pair], book: &Book, taken: &HashSet<(usize, u64, usize)>, told: &mut Told) {
+    let mut best: HashMap<usize, Rank> = HashMap::new();
+    for pair in pairs {
+        if let Some(Ok(Match { call, .. })) = told.calls.get(pair.line)
+            && *call == pair.call
+        {
+            best.insert(pair.line, pair.rank.without_time());
+        }
+    }
+    for pair in pairs {
+        let Some(line) = book.lines.get(pair.line) else { continue };
+        let Some(Ok(own)) = told.calls.get_mut(pair.line) else { continue };
+        let as_good = best.get(&pair.line) == Some(&pair.rank.without_time());
+        let as_near = match (pair.lag, own.lag) {
+            (Some(lag), Some(own)) => lag.unsigned_abs() <= own.unsigned_abs() + CLOSE as u64,
+            _ => true,
+        };
+        let is_free = line.entry.stamp.is_none() || !taken.contains(&(line.source, line.shape, pair.call));
+        if pair.call != own.call && as_good && as_near && is_free {
+            own.others += 1;
+        }
+    }
+}
+
+/// The calls that a line may be about, and why it is about none if these are of no use.
+fn candidates(line: &Line, number: usize, clock: Option<LogClock>, index: &CallIndex) -> (Vec<Pair>, NoCall) {
+    let times = Times::of(line, clock);
+    let why_none = |default: NoCall| match times.and_then(|times| outside(&times, index)) {
+        _ if line.is_never_sent => NoCall::NeverSent,
+        Some(reason) => reason,
+        None => default,
+    };
+    if line.kinds.is_empty() {
+        return (Vec::new(), why_none(NoCall::Unknown));
+    }
+    let read = LogLine::read(&line.entry.text);
+    let named = index.named_by(&read);
+    let mut reason = NoCall::Unknown;
+    let mut rest = &line.kinds[..];
+    while let Some((_, first)) = rest.first() {
+        let same = rest.iter().take_while(|(_, found)| found.key() == first.key()).count();
+        let (group, others) = rest.split_at_checked(same).unwrap_or((rest, &[]));
+        rest = others;
+        let mut pairs = Vec::new();
+        for (kind, found) in group {
+            let of_kind = index.of_kind(*kind);
+            let near = nearest(of_kind, times.as_ref(), index);
+            let own = of_kind.iter().filter(|call| named.contains(call));
+            let all: HashSet<usize> = near.iter().chain(own).copied().collect();
+            let mut all: Vec<usize> = all.into_iter().collect();
+            all.sort_unstable();
+            for place in all {
+                let Some(call) = index.call(place).filter(|_| pairs.len() < CANDIDATES) else { continue };
+                let lag = times.as_ref().map(|times| times.lag(call));
+                if let (Some(times), Some(lag)) = (&times, lag)
+                    && !times.allows(call, lag)
+                {
+                    reason = reason.min(NoCall::OtherTime);
+                    continue;
+                }
+                if read.clues().is_of_other_trace(call) {
+                    continue;
+                }
+                let fit = read.weigh(found, call, lag);
+                pairs.push(Pair { rank: fit.rank, lag, line: number, call: place, why: fit.why });
+            }
+        }
+        if pairs.iter().any(|pair| pair.rank.is_consistent()) {
+            pairs.retain(|pair| pair.rank.is_consistent());
+            return (pairs, NoCall::Unknown);
+        }
+        // Other addresses than the call's may be of something else in the line, or the call may be another one.
+        let is_near = |pair: &Pair| pair.lag.is_some_and(|lag| lag.abs() < SAME_TIME);
+        let is_timed = clock.is_some() && !line.entry.is_inherited;
+        if is_timed && pairs.iter().filter(|pair| is_near(pair)).count() == 1 {
+            pairs.retain(is_near);
+            return (pairs, NoCall::Unknown);
+        }
+        if !pairs.is_empty() {
+            reason = NoCall::OtherHost;
+        }
+    }
+    (Vec::new(), why_none(reason))
+}
+
+/// Whether a line lies outside of the capture's time.
+fn outside(times: &Times, index: &CallIndex) -> Option<NoCall> {
+    let (first, last) = index.span()?;
+    if (times.clock.is_none() && !times.stamp.has_zone()) || times.is_inherited {
+        return None;
+    }
+    let (offset, unsure) = times.clock.map_or((0, UNSURE), |clock| (clock.offset, EARLY + clock.spread));
+    let middle = first.0 / 2 + last.0 / 2;
+    let at = times.stamp.near(Timestamp(middle.saturating_add(offset))).0.saturating_sub(offset);
+    if at < first.0.saturating_sub(unsure) {
+        Some(NoCall::Before)
+    } else if at > last.0.saturating_add(LATE.max(unsure)) {
+        Some(NoCall::After)
+    } else {
+        None
+    }
+}
+
+/// The calls of a kind that are nearest to a line in time, or the first ones.
+fn nearest<'i>(of_kind: &'i [usize], times: Option<&Times>, index: &CallIndex) -> &'i [usize] {
+    let first = || of_kind.get(..CANDIDATES.min(of_kind.len())).unwrap_or_default();
+    if of_kind.len() <= NEAREST {
+        return of_kind;
+    }
+    let Some(times) = times.filter(|times| times.clock.is_some() || times.stamp.has_zone()) else {
+        return first();
+    };
+    // The further back a call is, the further the line is behind it.
+    let lag = |place: &usize| index.call(*place).map_or(0, |call| times.lag(call));
+    let at = of_kind.partition_point(|place| lag(place) > 0);
+    let begin = at.saturating_sub(NEAREST / 2).min(of_kind.len() - NEAREST);
+    of_kind.get(begin..begin + NEAREST).unwrap_or_default()
+}
+
+/// The clock of a log, from its lines and their calls.
+fn clock_of(book: &Book, index: &CallIndex, source: usize) -> Option<LogClock> {
+    let lines = || book.lines.iter().filter(|line| line.source == source && !line.entry.is_inherited);
+    let zoned = lines().filter(|line| line.entry.stamp.is_some_and(|stamp| stamp.has_zone())).count();
+    let all = lines().filter(|line| line.entry.stamp.is_some()).count();
+    let has_zone = zoned * 2 > all;
+    // How often each call is the only one of a line: a call with many such lines of one shape is none of a pair.
+    let mut sure = Vec::new();
+    let mut likely = Vec::new();
+    let mut claims: HashMap<(u64, usize), Vec<i64>> = HashMap::new();
+    for line in lines().filter(|line| line.entry.stamp.is_some_and(|stamp| stamp.has_zone() == has_zone)) {
+        let (Some(stamp), Some((_, best))) = (line.entry.stamp, line.kinds.first()) else { continue };
+        let group = line.kinds.iter().take_while(|(_, found)| found.key() == best.key());
+        let calls: Vec<usize> =
+            group.flat_map(|(kind, _)| index.of_kind(*kind)).copied().take(PAIRS).collect();
+        let difference = |place: usize| {
+            let at = logged_at(index.call(place)?);
+            Some(stamp.near(at).0.saturating_sub(at.0))
+        };
+        let only = if let [only] = calls[..] {
+            Some(only)
+        } else {
+            let named = index.named_by(&LogLine::read(&line.entry.text));
+            let mut own = calls.iter().filter(|call| named.contains(call));
+            own.next().copied().filter(|_| own.next().is_none())
+        };
+        match only {
+            Some(only) => claims.entry((line.shape, only)).or_default().extend(difference(only)),
+            None => likely.push(calls.into_iter().filter_map(difference).collect::<Vec<i64>>()),
+        }
+    }
+    for (_, differences) in claims {
+        match differences[..] {
+            [difference] => sure.push(difference),
+            _ => likely.extend(differences.into_iter().map(|difference| vec![difference])),
+        }
+    }
+    clock::estimate(&sure, &likely, has_zone)
+}

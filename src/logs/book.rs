@@ -1,0 +1,191 @@
+//! The error lines of all logs, as far as they are kept.
+
+use std::hash::{Hash as _, Hasher as _};
+
+use foldhash::fast::FixedState;
+
+use super::entries::Entry;
+use super::index::CallIndex;
+use crate::codes::Wire;
+use crate::codes::trace::Trace;
+use crate::explain::{Found, LogLine};
+use crate::text;
+
+/// Most error lines that are kept; others are counted.
+pub const LINE_LIMIT: usize = 100_000;
+
+/// Most bytes of text of all lines that are kept.
+pub const TEXT_LIMIT: usize = 64 << 20;
+
+/// Most bytes of the text of one entry that are kept once it was read.
+const KEPT: usize = 8 << 10;
+
+/// Most bytes of a text that tell what a line is like.
+const SHAPE: usize = 240;
+
+/// Most kinds of calls that one line may be about.
+const KIND_LIMIT: usize = 256;
+
+/// Why a line that is read as an error of an RPC has no call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NoCall {
+    /// Such an error never reaches the wire: the call was not sent, or no connection came about.
+    NeverSent,
+    /// The line is from before the capture.
+    Before,
+    /// The line is from after the capture.
+    After,
+    /// The line names an address that no call of the capture has.
+    OtherHost,
+    /// Calls ended so, but at other times.
+    OtherTime,
+    /// As many calls ended so as other lines tell; this is one line more.
+    MoreLines,
+    /// Not known.
+    Unknown,
+}
+
+impl NoCall {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 7] = [
+        Self::NeverSent,
+        Self::Before,
+        Self::After,
+        Self::OtherHost,
+        Self::OtherTime,
+        Self::MoreLines,
+        Self::Unknown,
+    ];
+
+    /// The word that records have for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NeverSent => "never-on-the-wire",
+            Self::Before => "before-the-capture",
+            Self::After => "after-the-capture",
+            Self::OtherHost => "other-host",
+            Self::OtherTime => "other-time",
+            Self::MoreLines => "more-lines-than-calls",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The same for people.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::NeverSent => "such an error never reaches the wire",
+            Self::Before => "the line is older than the capture",
+            Self::After => "the line is younger than the capture",
+            Self::OtherHost => {
+                "the line names an address that no such call has: the call was on another connection or host"
+            }
+            Self::OtherTime => "calls ended so, but not at the time of the line",
+            Self::MoreLines => "there are more such lines than calls that ended so",
+            Self::Unknown => "why is not known: no failed call of the capture ended so",
+        }
+    }
+}
+
+/// An error line.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The number of its log.
+    pub source: usize,
+    /// The line itself.
+    pub entry: Entry,
+    /// What it is like: the same for lines that one place in the source of the application prints.
+    pub shape: u64,
+    /// The library that words it, if one is known to.
+    pub is_known: bool,
+    /// Such an error never reaches the wire.
+    pub is_never_sent: bool,
+    /// Kinds of calls that ended so, the best first.
+    pub(super) kinds: Vec<(usize, Found)>,
+}
+
+/// The error lines of all logs.
+#[derive(Debug, Default)]
+pub struct Book {
+    /// They, log by log.
+    pub lines: Vec<Line>,
+    bytes: usize,
+    /// Lines beyond the bounds: with and without a call that ended so.
+    pub left_out: [u64; 2],
+}
+
+impl Book {
+    /// Takes an entry of a log; returns whether it is an error of an RPC.
+    pub fn add(&mut self, source: usize, mut entry: Entry, index: &CallIndex) -> bool {
+        let read = LogLine::read(&entry.text);
+        let mut kinds = index.kinds_of(&read);
+        if kinds.is_empty() && !read.is_known() {
+            return false;
+        }
+        if self.lines.len() >= LINE_LIMIT || self.bytes + entry.text.len() > TEXT_LIMIT {
+            self.left_out[usize::from(kinds.is_empty())] += 1;
+            return true;
+        }
+        let shape = shape(&entry.text);
+        kinds.truncate(KIND_LIMIT);
+        if entry.text.len() > KEPT {
+            let kept = text::head(&entry.text, KEPT).len();
+            entry.text.truncate(kept);
+            entry.is_cut = true;
+        }
+        self.bytes += entry.text.len();
+        let line = Line {
+            source,
+            entry,
+            shape,
+            is_known: read.is_known(),
+            is_never_sent: is_never_sent(&read),
+            kinds,
+        };
+        self.lines.push(line);
+        true
+    }
+}
+
+/// Whether the outermost error of a line never reaches the wire.
+fn is_never_sent(line: &LogLine) -> bool {
+    let Some(error) = line.errors.first() else { return false };
+    match (error.client_text(), error.value()) {
+        (Some(text), _) => matches!(text.trace, Trace::Unsent | Trace::NoConnection),
+        (None, Some(value)) => value.wire.starts_with("Nothing"),
+        (None, None) => error.entry().is_some_and(|entry| matches!(entry.wire, Wire::Unsent | Wire::Never)),
+    }
+}
+
+/// What a line is like: its text without numbers and ids.
+fn shape(text: &str) -> u64 {
+    let mut hasher = std::hash::BuildHasher::build_hasher(&FixedState::default());
+    let mut plain = String::new();
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut rest = text::head(text, SHAPE);
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c| is_word(c) != is_word(first)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        // Words with digits are numbers, times, ids.
+        plain.push_str(if word.bytes().any(|byte| byte.is_ascii_digit()) { "0" } else { word });
+        rest = after;
+    }
+    plain.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_one_place_in_the_source_are_alike() {
+        let same = |a: &str, b: &str| shape(a) == shape(b);
+        assert!(same(
+            "2026-11-25 22:33:00.1 ERROR place 7 failed trace=0af7651916cd43dd: no such order",
+            "2026-11-25 22:33:09.9 ERROR place 12 failed trace=4bf92f3577b34da6: no such order"
+        ));
+        assert!(!same("reserve failed: no such order", "place failed: no such order"));
+    }
+}
