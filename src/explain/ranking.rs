@@ -6,18 +6,24 @@ use crate::calls::Call;
 /// Most calls that are kept; others are counted.
 pub const CALL_LIMIT: usize = 10;
 
-/// The calls that fit a line best, and how many others do.
-#[derive(Debug, Default)]
-pub struct Ranking {
+/// The calls that fit a line best, and how many others do. `C` is what is kept of a call.
+#[derive(Clone, Debug)]
+pub struct Ranking<C = Call> {
     /// The best first; of equal ones, the earlier one.
-    best: Vec<(Fit, Call)>,
+    best: Vec<(Fit, C)>,
     worded: u64,
     bare: u64,
 }
 
-impl Ranking {
-    /// Takes a call that fits.
-    pub fn add(&mut self, fit: Fit, call: &mut Call) {
+impl<C> Default for Ranking<C> {
+    fn default() -> Self {
+        Self { best: Vec::new(), worded: 0, bare: 0 }
+    }
+}
+
+impl<C> Ranking<C> {
+    /// Takes a call that fits. `keep` makes what is kept of it, if it is one of the best.
+    pub fn add(&mut self, fit: Fit, keep: impl FnOnce() -> C) {
         if fit.rank.is_bare() {
             self.bare += 1;
         } else {
@@ -26,14 +32,14 @@ impl Ranking {
         let at = self.best.partition_point(|(known, _)| key(&known.rank) >= key(&fit.rank));
         if at < CALL_LIMIT {
             self.best.truncate(CALL_LIMIT - 1);
-            self.best.insert(at, (fit, call.take()));
+            self.best.insert(at, (fit, keep()));
         }
     }
 
     /// The calls, the likeliest first, and the number of others that fit too. Where calls are worded by a library, those that just have
     /// a text of the line do not count.
     #[must_use]
-    pub fn finish(mut self) -> (Vec<(Fit, Call)>, u64) {
+    pub fn finish(mut self) -> (Vec<(Fit, C)>, u64) {
         let counted = if self.worded > 0 {
             self.best.retain(|(fit, _)| !fit.rank.is_bare());
             self.worded
@@ -71,7 +77,7 @@ mod tests {
         let mut ranking = Ranking::default();
         for mut call in calls {
             if let Some(fit) = line.fit(&call) {
-                ranking.add(fit, &mut call);
+                ranking.add(fit, || call.take());
             }
         }
         let (best, others) = ranking.finish();

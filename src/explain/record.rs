@@ -1,8 +1,8 @@
 //! Answers for programs: the record of type `explanation`.
 
-use super::Answer;
 use super::layers::{maker, raiser};
 use super::log::LogError;
+use super::{Answer, LogLine};
 use crate::body::Value;
 use crate::codes::library::Library;
 use crate::codes::named::Named;
@@ -17,15 +17,7 @@ impl Answer {
             Self::Code(family, code) => {
                 codes::entry(*family, *code).iter().map(|entry| entry.wire.sentence()).collect()
             }
-            Self::Log(line) => {
-                let layers = line.errors.iter().flat_map(LogError::layers);
-                let said = layers.filter_map(|layer| match (layer.client_text(), layer.value()) {
-                    (Some(text), _) => Some(text.trace.sentence()),
-                    (None, Some(value)) => Some(value.wire),
-                    (None, None) => Some(layer.entry()?.wire.sentence()),
-                });
-                said.collect()
-            }
+            Self::Log(line) => line.traces(),
             Self::Table(_) | Self::Number(_) | Self::Word(..) | Self::Named(_) => Vec::new(),
         };
         said.dedup();
@@ -66,6 +58,20 @@ impl Answer {
             }
         });
         Value::Object(fields)
+    }
+}
+
+impl LogLine {
+    /// What its errors leave on the wire, in sentences, the outermost first; empty if that is not known.
+    #[must_use]
+    pub fn traces(&self) -> Vec<&'static str> {
+        let layers = self.errors.iter().flat_map(LogError::layers);
+        let said = layers.filter_map(|layer| match (layer.client_text(), layer.value()) {
+            (Some(text), _) => Some(text.trace.sentence()),
+            (None, Some(value)) => Some(value.wire),
+            (None, None) => Some(layer.entry()?.wire.sentence()),
+        });
+        said.collect()
     }
 }
 

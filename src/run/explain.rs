@@ -156,7 +156,7 @@ impl Consumer for Search {
             for finding in OF_BODIES {
                 call.findings.remove(finding);
             }
-            self.ranking.add(fit, call);
+            self.ranking.add(fit, || call.take());
         }
         Ok(())
     }

@@ -101,6 +101,11 @@ impl App {
             }
             let now = Instant::now();
             let busy = self.state.work(now);
+            if let Some(effect) = self.state.outstanding.take()
+                && self.perform(effect)?
+            {
+                return Ok(());
+            }
             let wait = self.draw_if_due(now)?;
             let timer = match wait {
                 _ if busy => after(Duration::ZERO),
@@ -204,17 +209,21 @@ impl App {
             }
             _ => None,
         };
+        effect.map_or(Ok(false), |effect| self.perform(effect))
+    }
+
+    /// Does what the state can't do by itself. Returns whether to quit.
+    fn perform(&mut self, effect: Effect) -> io::Result<bool> {
         match effect {
-            None => {}
-            Some(Effect::Quit) => return Ok(true),
-            Some(Effect::Suspend) => self.suspend()?,
-            Some(Effect::Redraw) => {
+            Effect::Quit => return Ok(true),
+            Effect::Suspend => self.suspend()?,
+            Effect::Redraw => {
                 self.screen.forget()?;
                 self.state.dirty = true;
             }
-            Some(Effect::Copy(text)) => Screen::copy(&text)?,
-            Some(Effect::ReadPackets(call)) => self.worker.read_packets(call),
-            Some(Effect::Export(calls, path)) => self.worker.add(Task::Export(calls, path)),
+            Effect::Copy(text) => Screen::copy(&text)?,
+            Effect::ReadPackets(call) => self.worker.read_packets(call),
+            Effect::Export(calls, path) => self.worker.add(Task::Export(calls, path)),
         }
         Ok(false)
     }

@@ -130,7 +130,7 @@ fn a_line_leads_to_its_call_in_every_wrapping() {
                 let mut ranking = Ranking::default();
                 for call in &calls {
                     if let Some(fit) = line.fit(call) {
-                        ranking.add(fit, &mut call.clone());
+                        ranking.add(fit, || call.clone());
                     }
                 }
                 let (best, _) = ranking.finish();

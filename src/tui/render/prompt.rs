@@ -33,6 +33,9 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
             Purpose::Filter => {
                 "Tab completes  ↑↓ history  ⏎ accepts  Esc cancels   e.g. class in (business, rpc) and latency > 20ms"
             }
+            Purpose::Search if prompt.log_line.is_some() => {
+                "an error of a log: ⏎ goes to the call it is about, n and N to the next likeliest"
+            }
             Purpose::Search => "⏎ finds the next match, n and N go on  ↑↓ history  Esc cancels",
             Purpose::Export => {
                 ".pcapng: the packets, for Wireshark; any other name: one JSON record for each call"

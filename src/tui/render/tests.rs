@@ -99,6 +99,27 @@ fn calls() {
 }
 
 #[test]
+fn a_line_of_a_log() {
+    insta::assert_snapshot!(screens(|width, height| {
+        let mut state = mixed(width, height);
+        keys(&mut state, "/");
+        state.paste("2026/01/02 01:34:09 order.go:31: place failed: remote or network error[remote]: biz error: no stock\n");
+        state
+    }));
+}
+
+#[test]
+fn the_call_of_a_line_of_a_log() {
+    insta::assert_snapshot!(screens(|width, height| {
+        let mut state = mixed(width, height);
+        keys(&mut state, "/");
+        state.paste("2026/01/02 01:34:09 order.go:31: place failed: remote or network error[remote]: biz error: no stock\n");
+        keys(&mut state, "\n");
+        state
+    }));
+}
+
+#[test]
 fn reading_is_not_done_while_calls_are_linked() {
     let mut state = mixed(110, 24);
     let all_read = |linked| {

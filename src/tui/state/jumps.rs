@@ -32,7 +32,7 @@ impl State {
         self.rematch();
     }
 
-    fn open_call(&mut self, call: Arc<Call>, failure: Option<(usize, usize)>) -> Effect {
+    pub(super) fn open_call(&mut self, call: Arc<Call>, failure: Option<(usize, usize)>) -> Effect {
         // New calls must not move the list behind the detail.
         self.views.calls.follow = false;
         self.detail = Some(DetailPage::new(Arc::clone(&call), failure));

@@ -8,6 +8,7 @@ pub(super) mod detail;
 pub(super) mod filtered;
 mod jumps;
 pub(super) mod list;
+mod log_line;
 pub(super) mod matcher;
 mod mouse;
 mod moves;
@@ -31,6 +32,7 @@ use ratatui::layout::Rect;
 use self::context::Context;
 use self::detail::{DetailLayout, DetailPage};
 use self::filtered::Filtered;
+use self::log_line::LineSearch;
 use self::matcher::Only;
 use self::prompt::{History, Prompt};
 use self::trail::TrailStep;
@@ -93,6 +95,10 @@ pub(super) struct State {
     pub help: Option<usize>,
     pub prompt: Option<Prompt>,
     pub history: History,
+    /// The line of a log that was looked for, while `n` and `N` go through its calls.
+    line: Option<LineSearch>,
+    /// What the state can't do by itself and no key has asked for directly.
+    pub outstanding: Option<Effect>,
     /// A line for the user until the next key.
     pub notice: Option<String>,
     pub paused: bool,
@@ -125,6 +131,8 @@ impl State {
             help: None,
             prompt: None,
             history: History::default(),
+            line: None,
+            outstanding: None,
             notice: None,
             paused: false,
             waiting: VecDeque::new(),
@@ -269,7 +277,10 @@ impl State {
             self.stale = true;
             self.dirty = true;
         }
-        let more = self.views.calls.is_behind(&self.cx.store);
+        if self.is_looking_for_line() {
+            self.outstanding = self.look_for_line();
+        }
+        let more = self.views.calls.is_behind(&self.cx.store) || self.is_looking_for_line();
         let due = self.refreshed.is_none_or(|last| now.saturating_duration_since(last) >= REFRESH);
         if self.is_waiting() && due && !more {
             self.refresh();

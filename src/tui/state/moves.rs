@@ -44,6 +44,9 @@ impl State {
             Action::Search => {
                 self.prompt = Some(Prompt::new(Purpose::Search, String::new(), self.cx.search.clone()));
             }
+            Action::NextMatch | Action::PreviousMatch if self.line.is_some() && self.help.is_none() => {
+                return self.next_of_line(action == Action::NextMatch);
+            }
             Action::NextMatch => self.find(true),
             Action::PreviousMatch => self.find(false),
             Action::NextError => return self.find_error(true),

@@ -3,13 +3,17 @@
 use crossterm::event::KeyCode;
 use tui_input::{Input, InputRequest};
 
+use crate::explain::LogLine;
 use crate::filter::FilterError;
+use crate::text;
 use crate::tui::keys::Key;
 
 /// Lines of history that are kept for each purpose.
 const HISTORY_LIMIT: usize = 100;
 /// Longest line in bytes.
 const LINE_LIMIT: usize = 4_096;
+/// Most bytes that are kept of a pasted text.
+const PASTE_LIMIT: usize = 256 << 10;
 
 /// What the line is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,13 +63,26 @@ pub(in crate::tui) struct Prompt {
     pub error: Option<FilterError>,
     /// Completions at the cursor.
     pub candidates: Vec<String>,
+    /// The line of a log that is typed or was pasted, if it is read as an error.
+    pub log_line: Option<Box<LogLine>>,
+    /// What was pasted into an empty line, as long as nothing else was typed: lines and lengths that have no room here.
+    pasted: Option<String>,
     /// Index of the recalled line in the history.
     recalled: Option<usize>,
 }
 
 impl Prompt {
     pub(in crate::tui) fn new(purpose: Purpose, text: String, before: String) -> Self {
-        Self { purpose, input: Input::new(text), before, error: None, candidates: Vec::new(), recalled: None }
+        Self {
+            purpose,
+            input: Input::new(text),
+            before,
+            error: None,
+            candidates: Vec::new(),
+            log_line: None,
+            pasted: None,
+            recalled: None,
+        }
     }
 
     /// What was typed.
@@ -106,15 +123,29 @@ impl Prompt {
         let changed = self.input.handle(request).is_some_and(|changed| changed.value);
         if changed {
             self.candidates.clear();
+            self.pasted = None;
         }
         if changed { Typed::Changed } else { Typed::Moved }
     }
 
-    /// Inserts pasted text at the cursor, without control characters.
+    /// Inserts pasted text at the cursor, without control characters; of text to look for, lines as one.
     pub(in crate::tui) fn insert(&mut self, text: &str) -> Typed {
-        let clean: String = text.chars().filter(|c| !c.is_control()).collect();
+        let is_search = self.purpose == Purpose::Search;
+        let pasted = (is_search && self.text().is_empty()).then(|| text::head(text, PASTE_LIMIT).to_owned());
+        let text = if is_search { text.trim() } else { text };
+        let plain = |c: char| if is_search && c.is_whitespace() { ' ' } else { c };
+        let clean: String = text.chars().map(plain).filter(|c| !c.is_control()).collect();
+        let room = LINE_LIMIT.saturating_sub(self.text().len());
         let cursor = self.cursor();
-        self.replace(cursor, cursor, &clean)
+        let typed = self.replace(cursor, cursor, text::head(&clean, room));
+        self.pasted = pasted;
+        typed
+    }
+
+    /// Looks whether the text is an error as a log has it.
+    pub(in crate::tui) fn read_log_line(&mut self) {
+        let line = LogLine::read(self.pasted.as_deref().unwrap_or(self.text()));
+        self.log_line = line.is_known().then(|| Box::new(line));
     }
 
     /// Replaces a range of bytes and puts the cursor after it.
@@ -127,6 +158,7 @@ impl Prompt {
         let cursor = text[..start + with.len()].chars().count();
         self.input = Input::new(text).with_cursor(cursor);
         self.candidates.clear();
+        self.pasted = None;
         Typed::Changed
     }
 
@@ -151,6 +183,7 @@ impl Prompt {
         }
         self.recalled = at;
         self.input = Input::new(at.and_then(|at| lines.get(at)).cloned().unwrap_or_default());
+        self.pasted = None;
         self.candidates.clear();
         Typed::Changed
     }
@@ -261,6 +294,34 @@ mod tests {
         assert_eq!(prompt.key(plain(KeyCode::Char('y')), &History::default()), Typed::Moved);
         assert_eq!(prompt.insert("y"), Typed::Moved);
         assert_eq!(prompt.text().len(), LINE_LIMIT);
+    }
+
+    #[test]
+    fn a_pasted_error_is_read_as_it_was_and_anything_typed_as_it_stands() {
+        let read = |prompt: &mut Prompt| {
+            prompt.read_log_line();
+            prompt.log_line.as_ref().map(|line| line.errors[0].message.clone())
+        };
+        let mut prompt = Prompt::new(Purpose::Search, String::new(), String::new());
+        let stack = "\tat x\n".repeat(LINE_LIMIT);
+        prompt.insert(&format!(
+            "ERROR order failed\r\nio.grpc.StatusRuntimeException: NOT_FOUND: no such order\n{stack}"
+        ));
+        assert!(
+            prompt.text().starts_with("ERROR order failed  io.grpc") && prompt.text().len() <= LINE_LIMIT
+        );
+        assert_eq!(read(&mut prompt).as_deref(), Some("no such order"));
+        prompt.key(Key { code: KeyCode::Char('u'), control: true }, &History::default());
+        assert_eq!(read(&mut prompt), None);
+        prompt.insert("rpc error: code = NotFound desc = gone\n");
+        assert_eq!(read(&mut prompt).as_deref(), Some("gone"));
+        prompt.key(plain(KeyCode::Char('!')), &History::default());
+        assert_eq!(read(&mut prompt).as_deref(), Some("gone!"));
+        for c in "order".chars() {
+            prompt = Prompt::new(Purpose::Search, "order".to_owned(), String::new());
+            prompt.key(plain(KeyCode::Char(c)), &History::default());
+            assert_eq!(read(&mut prompt), None);
+        }
     }
 
     #[test]

@@ -32,6 +32,9 @@ impl State {
             (Typed::Changed, Purpose::Filter) => self.filter_typed(),
             (Typed::Changed, Purpose::Search) => {
                 prompt.text().clone_into(&mut self.cx.search);
+                if let Some(prompt) = &mut self.prompt {
+                    prompt.read_log_line();
+                }
             }
             (Typed::Moved, _)
             | (Typed::Changed | Typed::Complete, Purpose::Export)
@@ -61,11 +64,17 @@ impl State {
             }
             (Typed::Accepted, Purpose::Search) => {
                 let line = prompt.text().to_owned();
-                self.prompt = None;
+                let log_line = self.prompt.take()?.log_line.filter(|_| self.help.is_none());
+                self.line = None;
+                self.history.keep(Purpose::Search, &line);
                 if line.is_empty() {
                     self.cx.search.clear();
+                } else if let Some(log_line) = log_line {
+                    self.cx.search.clear();
+                    let effect = self.find_line(log_line);
+                    self.settle();
+                    return effect;
                 } else {
-                    self.history.keep(Purpose::Search, &line);
                     self.find(true);
                 }
             }

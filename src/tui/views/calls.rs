@@ -61,6 +61,14 @@ impl Calls {
         self.serials.get(row).copied()
     }
 
+    /// The row of a call, if it is shown.
+    pub(in crate::tui) fn row_of(&self, serial: Serial) -> Option<usize> {
+        if self.list.sort.is_none() {
+            return self.serials.binary_search(&serial).ok();
+        }
+        self.serials.iter().position(|row| *row == serial)
+    }
+
     fn entry<'c>(&self, cx: &'c Context, row: usize) -> Option<&'c Entry> {
         cx.store.get(self.serial(row)?)
     }
