@@ -38,6 +38,8 @@ pub struct LogLine {
     texts: Vec<String>,
     printed: Vec<String>,
     clues: Clues,
+    /// It may be about a call that did not fail on the wire.
+    is_of_unusable: bool,
 }
 
 /// How sure a line and a call belong together, the better the greater.
@@ -114,6 +116,8 @@ impl LogLine {
         }
         line.printed = texts.iter().flat_map(|text| exceptions::printed(text)).map(str::to_owned).collect();
         line.printed.dedup();
+        let is_unusable = line.layers().filter_map(LogError::end).any(End::is_without_failure);
+        line.is_of_unusable = is_unusable;
         line.clues = Clues::read(&texts);
         line.texts = texts;
         line
@@ -166,7 +170,7 @@ impl LogLine {
     /// What of the line agrees with how a call ended; `None` if the call ended otherwise. The same for all calls that ended so.
     #[must_use]
     pub fn found(&self, call: &Call) -> Option<Found> {
-        if !may_be_logged(call) && !self.is_of_unusable(call) {
+        if !may_be_logged(call) && !(self.is_of_unusable && self.is_unusable(call)) {
             return None;
         }
         let found = [self.by_layer(call), self.by_fields(call)];
@@ -214,7 +218,7 @@ impl LogLine {
     }
 
     /// Whether it says that the answer to a call which did not fail is of no use to its caller.
-    fn is_of_unusable(&self, call: &Call) -> bool {
+    fn is_unusable(&self, call: &Call) -> bool {
         self.layers
             .iter()
             .any(|(_, layer)| layer.end().is_some_and(End::is_without_failure) && layer.is_of(call))

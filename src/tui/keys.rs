@@ -189,8 +189,8 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Rows, &[key(KeyCode::PageUp), ctrl('b'), ctrl('u')], Action::PageUp, "one page up", ""),
     bind(Scope::Rows, &[ch('g'), key(KeyCode::Home)], Action::First, "to the first row", ""),
     bind(Scope::Rows, &[ch('G'), key(KeyCode::End)], Action::Last, "to the last row; in Calls: follow new calls", ""),
-    bind(Scope::Rows, &[ch('/')], Action::Search, "search in the rows, in the fields of a call, on this page; a log line goes to its calls", "search"),
-    bind(Scope::Rows, &[ch('n')], Action::NextMatch, "next match; of a log line: the next likeliest call", ""),
+    bind(Scope::Rows, &[ch('/')], Action::Search, "search rows, fields, this page; a log line: to its calls", "search"),
+    bind(Scope::Rows, &[ch('n')], Action::NextMatch, "next match, or the next call of the log line", ""),
     bind(Scope::Rows, &[ch('N')], Action::PreviousMatch, "previous match", ""),
 
     bind(Scope::Lists, &[key(KeyCode::Enter)], Action::Open, "open the call in full, or the calls of the row", "open"),

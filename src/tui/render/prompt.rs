@@ -34,7 +34,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
                 "Tab completes  ↑↓ history  ⏎ accepts  Esc cancels   e.g. class in (business, rpc) and latency > 20ms"
             }
             Purpose::Search if prompt.log_line.is_some() => {
-                "an error of a log: ⏎ goes to the call it is about, n and N to the next likeliest"
+                "an error line: ⏎ goes to its call, n and N to the next likeliest  Esc cancels"
             }
             Purpose::Search => "⏎ finds the next match, n and N go on  ↑↓ history  Esc cancels",
             Purpose::Export => {
