@@ -170,7 +170,8 @@ impl LogLine {
     /// What of the line agrees with how a call ended; `None` if the call ended otherwise. The same for all calls that ended so.
     #[must_use]
     pub fn found(&self, call: &Call) -> Option<Found> {
-        if !may_be_logged(call) && !(self.is_of_unusable && self.is_unusable(call)) {
+        let may_be_it = may_be_logged(call) || (self.is_of_unusable && self.is_unusable(call));
+        if !may_be_it {
             return None;
         }
         let found = [self.by_layer(call), self.by_fields(call)];
