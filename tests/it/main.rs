@@ -27,4 +27,5 @@ mod support;
 mod terminal;
 #[cfg(target_os = "linux")]
 mod tls_live;
+mod tls_tshark;
 mod tui;

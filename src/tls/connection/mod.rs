@@ -329,7 +329,7 @@ impl Connection {
             own.extend_from_slice(bytes);
             (direction.start, &own[..])
         };
-        let mut plain = self.keys.as_ref().map(|keys| keys.borrow_buffer()).unwrap_or_default();
+        let mut plain = Vec::new();
         let mut done = 0;
         while !self.is_over {
             let direction = &mut self.directions[side.index()];
@@ -345,6 +345,10 @@ impl Connection {
                     direction.is_out_of_step = true;
                 }
                 Next::Record(record) => {
+                    // Most packets end no record.
+                    if let Some(keys) = self.keys.as_ref().filter(|_| plain.capacity() == 0) {
+                        plain = keys.borrow_buffer();
+                    }
                     let len = record.head.record_len();
                     let place = Place { side, start: start + done as u64, marks: &marks, origin };
                     match self.record(flow, place, &record, &mut plain, give) {
@@ -359,7 +363,7 @@ impl Connection {
                 }
             }
         }
-        if let Some(keys) = &self.keys {
+        if let Some(keys) = self.keys.as_ref().filter(|_| plain.capacity() > 0) {
             keys.return_buffer(plain);
         }
         let direction = &mut self.directions[side.index()];
