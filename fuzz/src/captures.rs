@@ -14,6 +14,7 @@ use rpcscope::sink::{Appearance, RecordFormat, RecordWriter, Sink};
 use rpcscope::source::{Batch, CapturePoint, LinkType, Packet, Source, files};
 use rpcscope::time::Timestamp;
 use rpcscope::tls::KeyLogs;
+use serde::de::IgnoredAny;
 
 use crate::bytes::Input;
 
@@ -195,6 +196,7 @@ pub(crate) fn check(call: &Call) {
     let mut record = Vec::new();
     rpcscope::sink::jsonl::write_call(&mut record, call);
     let text = std::str::from_utf8(&record).expect("a record is UTF-8");
-    assert!(serde_json::from_str::<serde_json::Value>(text).is_ok(), "a record is JSON: {text}");
+    // Without a value of it, which would take most of the time.
+    assert!(serde_json::from_str::<IgnoredAny>(text).is_ok(), "a record is JSON: {text}");
     assert!(!text.trim_end().chars().any(char::is_control), "a record holds no control characters: {text:?}");
 }

@@ -22,6 +22,9 @@ const USAGE: &str = "sweep [--seconds N] [--executions N] [--seed N] [--jobs N] 
 
 /// Longest changed input, as of the guided runs.
 const MAX_LEN: usize = 16 * 1024;
+/// Half of all inputs stay within this length, half of the others within twice as much, and so on: what takes long is mostly the
+/// length, and few faults need any.
+const SHORT: usize = 256;
 /// How many inputs are made of one known input, each by changing the one before.
 const STEPS: u64 = 16;
 /// Longest time that one input may take.
@@ -212,13 +215,14 @@ fn executions(name: &str, settings: &Settings, tried: &mut dyn FnMut(&[u8]) -> b
             // Of two the shorter one: more executions, and errors have more room to matter.
             let (first, second) = (&known[numbers.below(known.len())], &known[numbers.below(known.len())]);
             let (base, other) = if first.len() <= second.len() { (first, second) } else { (second, first) };
+            let max_len = MAX_LEN.min(SHORT << numbers.next().trailing_zeros().min(16));
             input.clear();
-            input.extend_from_slice(base);
+            input.extend_from_slice(&base[..base.len().min(max_len)]);
             for _ in 0..STEPS {
                 if left == 0 {
                     return true;
                 }
-                step(&mut input, other, MAX_LEN, &mut numbers);
+                step(&mut input, other, max_len, &mut numbers);
                 left -= 1;
                 if !tried(&input) {
                     return false;
