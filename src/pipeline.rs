@@ -4,12 +4,14 @@
 //! connections, and the calling one also writes (`sharded.rs`).
 
 mod feed;
+mod salvage;
 mod sharded;
 mod slot;
 mod totals;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -750,13 +752,24 @@ pub fn run(
     let (dedup, connections) = (Dedup::default(), Connections::default());
     let waiting = Waiting::new(options.lookahead).within(options.limits.memory / LOOKAHEAD_PART);
     let bodies = options.bodies.clone();
-    let mut joining = Joining { receiver, bodies, dedup, connections, waiting, stopped: false };
-    let totals = match options.threads {
+    let mut joining =
+        Joining { receiver, bodies, dedup, connections, waiting, stopped: false, is_receiving: false };
+    let result = catch_unwind(AssertUnwindSafe(|| match options.threads {
         0 | 1 => inline(source, options, &mut joining),
         threads => sharded::run(source, options, &mut joining, threads),
-    };
-    joining.finish(totals.as_ref().unwrap_or(&Totals::default()));
-    totals
+    }));
+    match result {
+        Ok(totals) => {
+            joining.finish(totals.as_ref().unwrap_or(&Totals::default()));
+            totals
+        }
+        Err(panic) => {
+            if !joining.is_receiving {
+                joining.finish(&Totals::default());
+            }
+            resume_unwind(panic)
+        }
+    }
 }
 
 /// Puts the copies of calls that several captures show together, on the way to the receiver: behind the threads, so that
@@ -770,6 +783,8 @@ struct Joining<'r> {
     /// Behind them, calls of which something is not known wait for what others say.
     waiting: Waiting<Box<Connection>>,
     stopped: bool,
+    /// Stays after a panic of whatever took the outputs.
+    is_receiving: bool,
 }
 
 impl Joining<'_> {
@@ -818,6 +833,7 @@ fn decode(bodies: &BodyDecoder, outputs: &mut Vec<Output>) {
 
 impl Receive for Joining<'_> {
     fn receive(&mut self, outputs: &mut Vec<Output>, totals: &Totals) -> bool {
+        self.is_receiving = true;
         if let Some(bodies) = &self.bodies {
             decode(bodies, outputs);
         }
@@ -838,6 +854,7 @@ impl Receive for Joining<'_> {
         self.wait(outputs);
         let more = self.receiver.receive(outputs, totals);
         self.stopped |= !more;
+        self.is_receiving = false;
         more
     }
 }
@@ -870,10 +887,13 @@ fn inline(
             }
         }
         batch.progress = source.progress();
-        analyzer.batch(&batch);
-        analyzer.drain(&mut outputs, false);
+        let (_, panic) = salvage::analyze(&mut analyzer, &batch, &mut outputs);
         let totals = analyzer.totals();
-        if !receiver.receive(&mut outputs, &totals) {
+        let goes_on = receiver.receive(&mut outputs, &totals);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+        if !goes_on {
             return Ok(totals);
         }
         analyzer.reuse(&mut outputs);

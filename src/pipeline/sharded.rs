@@ -8,11 +8,13 @@
 //! allocator's locks, which costs more than a second core brings.
 
 use std::collections::VecDeque;
+use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::feed::{Feed, FeedReader};
+use super::salvage::{self, Panic};
 use super::{Analyzer, Options, Output, Receive, Totals};
 use crate::decode::Shard;
 use crate::source::{Batch, Source, SourceError};
@@ -30,11 +32,15 @@ struct Share {
 }
 
 impl Share {
-    /// What comes of a batch. `outputs` is an empty buffer.
-    fn of(batch: &Batch, analyzer: &mut Analyzer, thread: usize, mut outputs: Vec<Output>) -> Self {
-        analyzer.batch(batch);
-        let until = analyzer.drain(&mut outputs, false);
-        Self { thread, outputs, until, totals: analyzer.totals() }
+    /// What comes of a batch, and the panic that ends the analysis with it. `outputs` is an empty buffer.
+    fn of(
+        batch: &Batch,
+        analyzer: &mut Analyzer,
+        thread: usize,
+        mut outputs: Vec<Output>,
+    ) -> (Self, Option<Panic>) {
+        let (until, panic) = salvage::analyze(analyzer, batch, &mut outputs);
+        (Self { thread, outputs, until, totals: analyzer.totals() }, panic)
     }
 
     /// What comes at the end.
@@ -100,7 +106,12 @@ impl Worker {
             let mut outputs = self.back.try_recv().unwrap_or_default();
             analyzer.reuse(&mut outputs);
             self.back.try_iter().for_each(drop);
-            if self.give.send(Share::of(&batch, &mut analyzer, self.thread, outputs)).is_err() {
+            let (share, panic) = Share::of(&batch, &mut analyzer, self.thread, outputs);
+            let is_wanted = self.give.send(share).is_ok();
+            if let Some(panic) = panic {
+                resume_unwind(panic);
+            }
+            if !is_wanted {
                 return;
             }
         }
@@ -138,8 +149,16 @@ impl Merge<'_> {
     fn run(&mut self, mut analyzer: Analyzer, mut reader: FeedReader<'_, '_>) {
         while let Some(batch) = reader.next() {
             let buffer = self.inboxes.first_mut().and_then(|inbox| inbox.buffers.pop());
-            self.accept(Share::of(&batch, &mut analyzer, 0, buffer.unwrap_or_default()));
+            let (share, panic) = Share::of(&batch, &mut analyzer, 0, buffer.unwrap_or_default());
+            self.accept(share);
             drop(batch);
+            if let Some(panic) = panic {
+                // The others end with what was read.
+                self.options.stop.store(true, Ordering::Relaxed);
+                drop(reader);
+                self.collect();
+                resume_unwind(panic);
+            }
             while let Ok(share) = self.take.try_recv() {
                 self.accept(share);
             }
@@ -152,12 +171,19 @@ impl Merge<'_> {
         }
         drop(reader);
         self.accept(Share::last(analyzer, 0));
+        self.collect();
+    }
+
+    /// Hands on what still comes from the other threads until they have ended.
+    fn collect(&mut self) {
         while let Ok(share) = self.take.recv() {
             self.accept(share);
             if !self.hand_on() {
                 return;
             }
         }
+        // Nothing comes of a thread that has panicked: the others' outputs don't wait for it.
+        self.inboxes.iter_mut().for_each(|inbox| inbox.until = u64::MAX);
         self.hand_on();
     }
 

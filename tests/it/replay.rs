@@ -1,9 +1,12 @@
 //! Replays every bundled capture and compares the records with what the applications saw.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rpcscope::calls::{Class, Finding};
-use rpcscope::pipeline::{Options, Output};
+use rpcscope::calls::{Call, Class, Finding};
+use rpcscope::decode::FlowKey;
+use rpcscope::pipeline::{self, Options, Output, Totals};
 use rpcscope::source::{Batch, Source, SourceError, files};
 use serde_json::Value;
 
@@ -246,4 +249,57 @@ fn connections_say_in_which_language_they_were_answered() {
         }
         assert_eq!(seen, (findings, connections), "{name}");
     }
+}
+
+/// The calls that a run hands on before the analysis panics where the connection at these ports opens.
+fn salvaged(paths: &[PathBuf], ports: [u16; 2], threads: usize) -> Vec<Call> {
+    let on_open = move |key: &FlowKey| {
+        assert!(
+            [key.a.port, key.b.port] != ports && [key.b.port, key.a.port] != ports,
+            "a fault in the test"
+        );
+    };
+    let options = Options { threads, on_open: Some(Arc::new(on_open)), ..Options::default() };
+    let mut calls = Vec::new();
+    let run = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let mut source = files::open(paths, files::Options::default());
+        pipeline::run(&mut source, &options, &mut |outputs: &mut Vec<Output>, _: &Totals| {
+            calls.extend(outputs.drain(..).filter_map(support::call));
+            true
+        })
+    }));
+    assert!(run.is_err(), "the run ends with the panic");
+    calls
+}
+
+#[test]
+fn a_panic_of_the_analysis_costs_no_call_that_was_decided_before() {
+    let paths = [support::captures().join("demo/all-classes.pcap")];
+    let options = Options { connections: true, ..Options::default() };
+    let (outputs, _) = support::outputs(&mut files::open(&paths, files::Options::default()), &options);
+    let connections: Vec<(u64, [u16; 2])> = outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Connection(connection) => {
+                Some((connection.first_packet, [connection.client.port, connection.server.port]))
+            }
+            _ => None,
+        })
+        .collect();
+    let answered: Vec<Call> =
+        outputs.into_iter().filter_map(support::call).filter(|call| call.latency.is_some()).collect();
+    let mut expected = 0;
+    for (opened, ports) in connections {
+        for threads in [1, 2, 4] {
+            let calls = salvaged(&paths, ports, threads);
+            for before in answered.iter().filter(|call| call.packets.1 < opened) {
+                assert!(
+                    calls.iter().any(|call| call.uid == before.uid),
+                    "{threads} threads, {ports:?}: {before:?}"
+                );
+                expected += 1;
+            }
+        }
+    }
+    assert!(expected > 100, "{expected}");
 }
