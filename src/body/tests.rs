@@ -296,6 +296,14 @@ mod with_descriptors {
     }
 
     #[test]
+    fn a_packed_field_without_elements_is_absent() {
+        // Order: 11 deltas, packed, and 16 free_form, whose field "a" is an empty list.
+        let bytes = b"\x5a\x00\x82\x01\x09\x0a\x07\x0a\x01a\x12\x02\x32\x00";
+        let read = decoded(bytes, Some("orders.v1.Orders"), "Find", true, &sources(&["proto"], &[]));
+        assert_eq!(read.value.to_json(), r#"{"freeForm":{"a":[]}}"#);
+    }
+
+    #[test]
     fn fields_that_no_description_names_keep_their_place_when_they_stand_apart() {
         // Order: 3 lines of which the second has field 9 twice, 7 by_shelf {1: Line with field 9}, 28 parent with field 700.
         let bytes = [

@@ -253,7 +253,8 @@ fn sized(input: &[u8]) -> Parse<'_, &[u8]> {
 /// Reads a struct of the JSON protocol: `{"1":{"i32":5},"2":{"lst":["str",1,"a"]}}`. What is not whole is not read: JSON
 /// can't be read in part.
 fn json_struct(input: &[u8]) -> Struct<'_> {
-    let mut values = serde_json::Deserializer::from_slice(input).into_iter::<serde_json::Value>();
+    let input = standard_json(input);
+    let mut values = serde_json::Deserializer::from_slice(&input).into_iter::<serde_json::Value>();
     match values.next() {
         Some(Ok(value)) => {
             let left = input.len().saturating_sub(values.byte_offset());
@@ -268,6 +269,46 @@ fn json_struct(input: &[u8]) -> Struct<'_> {
         }
         _ => Struct { fields: Vec::new(), end: End::Short },
     }
+}
+
+/// The bytes without what Apache Thrift's Python library writes that is no JSON: control characters as they are within strings, and `nan`, `inf`
+/// and `-inf` (`lib/py/src/protocol/TJSONProtocol.py`, `writeJSONString` and `writeJSONNumber`). What comes behind the struct stays.
+fn standard_json(input: &[u8]) -> Cow<'_, [u8]> {
+    let is_odd = |byte: &u8| *byte < b' ' || matches!(byte, b'n' | b'i');
+    if !input.iter().any(is_odd) {
+        return Cow::Borrowed(input);
+    }
+    let mut out = Vec::with_capacity(input.len());
+    let mut rest = input;
+    let mut in_string = false;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'"' => {
+                in_string = !in_string;
+                out.push(*byte);
+            }
+            b'\\' if in_string => {
+                out.push(*byte);
+                if let Some((escaped, after)) = rest.split_first() {
+                    out.push(*escaped);
+                    rest = after;
+                }
+            }
+            0..=0x1f if in_string => out.extend(format!("\\u{byte:04x}").bytes()),
+            b'n' if !in_string && rest.starts_with(b"an") => {
+                out.extend(b"\"NaN\"");
+                rest = rest.get(2..).unwrap_or_default();
+            }
+            b'i' if !in_string && rest.starts_with(b"nf") => {
+                let is_negative = out.pop_if(|last| *last == b'-').is_some();
+                out.extend(if is_negative { &b"\"-Infinity\""[..] } else { b"\"Infinity\"" });
+                rest = rest.get(2..).unwrap_or_default();
+            }
+            _ => out.push(*byte),
+        }
+    }
+    Cow::Owned(out)
 }
 
 const ODD_JSON: End = End::Wrong("not a value of the JSON protocol");
@@ -396,6 +437,20 @@ mod tests {
         let order = |field: &Field<'_>| expected().iter().position(|one| one.id == field.id);
         read.fields.sort_by_key(order);
         assert_eq!((read.fields, read.end), (expected(), End::Whole(1)));
+    }
+
+    #[test]
+    fn json_is_read_as_the_library_of_python_writes_it() {
+        let json = b"{\"1\":{\"str\":\"a\x00\n\\\"nan\"},\n\"2\":{\"lst\":[\"dbl\",4,nan,-inf,inf,1.5]},\"3\":{\"map\":[\"str\",\"dbl\",1,{\"inf\":-inf}]}}]nan";
+        let Struct { fields, end } = parse_struct(StructFormat::Json, json);
+        assert_eq!(end, End::Whole(1 + "\"NaN\"".len()));
+        let text = |text: &str| Value::String(Cow::Owned(text.into()));
+        assert_eq!(fields[0].value, text("a\0\n\"nan"));
+        let Value::List(list) = &fields[1].value else { panic!("{fields:?}") };
+        assert!(matches!(list[0], Value::Double(number) if number.is_nan()));
+        let double = Value::Double;
+        assert_eq!(list[1..], [double(f64::NEG_INFINITY), double(f64::INFINITY), double(1.5)]);
+        assert_eq!(fields[2].value, Value::Map(vec![(text("inf"), double(f64::NEG_INFINITY))]));
     }
 
     #[test]

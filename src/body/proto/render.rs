@@ -159,6 +159,7 @@ impl<'a> Reader<'a> {
             let described = Described::of(descriptor, number);
             let name = described.as_ref().map(|described| described.name().to_owned());
             let is_unknown = described.is_none();
+            let is_list = described.as_ref().is_some_and(Described::is_list);
             self.path.push(name.clone().unwrap_or_default());
             let value = described.and_then(|described| {
                 let value = self.field(&described, &elements, depth);
@@ -175,7 +176,10 @@ impl<'a> Reader<'a> {
             });
             self.path.pop();
             if let (Some(name), Some(value)) = (name, value) {
-                object.set(name, value);
+                // A packed field without elements is as good as none.
+                if !is_list || value != Value::List(Vec::new()) {
+                    object.set(name, value);
+                }
                 continue;
             }
             self.misfits += 1;
