@@ -31,6 +31,10 @@ pub struct Cli {
     /// How the live interface links calls.
     #[command(flatten)]
     pub linking: Linking,
+    /// Mark the calls that the error lines of this log are about, in the interface; repeatable. It may grow, be replaced, or
+    /// come later.
+    #[arg(long = "log", value_name = "FILE")]
+    pub logs: Vec<PathBuf>,
     /// List the interfaces that can be sniffed (same as the command `interfaces`).
     #[arg(short = 'D', long = "list-interfaces", exclusive = true)]
     pub list_interfaces: bool,
@@ -143,6 +147,9 @@ pub struct Input {
     /// Bodies of messages.
     #[command(flatten)]
     pub bodies: Bodies,
+    /// Logs that are read beside it.
+    #[arg(skip)]
+    pub logs: Vec<PathBuf>,
 }
 
 /// What to make of the bodies of messages.

@@ -1,5 +1,6 @@
 //! The commands: they connect sources, pipeline and outputs, and return the exit status. [`runner`] holds what they share.
 
+mod beside;
 mod bodies;
 mod calls;
 mod chains;
@@ -72,7 +73,8 @@ impl Failure {
 
 /// Runs the command.
 #[must_use]
-pub fn main(cli: Cli) -> ExitCode {
+pub fn main(mut cli: Cli) -> ExitCode {
+    cli.live.input.logs = std::mem::take(&mut cli.logs);
     let result = match cli.command {
         Some(Command::Calls(args)) => calls::run(&args),
         Some(Command::Stats(args)) => stats::run(&args),
@@ -84,6 +86,9 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Completions { shell }) => completions(shell),
         None if cli.list_interfaces => interfaces::run(),
         None if ui::fits(&cli.live) => ui::run(&cli.live, &cli.linking),
+        None if !cli.live.input.logs.is_empty() => {
+            Err(Failure::Usage("--log marks calls in the interface, which needs a terminal".into()))
+        }
         None => {
             calls::run(&crate::cli::CallsArgs { view: cli.live, linking: cli.linking, ..Default::default() })
         }

@@ -164,9 +164,10 @@ fn rules(input: &Input, has_interface: bool) -> Rules {
             None => rules.read.push(path),
         }
     }
-    // A key log may come later or be replaced by another one with its name; a FIFO is what it is.
+    // A log or key log may come later or be replaced by another one with its name; a FIFO is what it is.
     let key_logs = input.key_logs().unwrap_or_default();
-    rules.read.extend(key_logs.iter().flat_map(|path| [folder(path), Some(path.clone())]).flatten());
+    let logs = key_logs.iter().chain(&input.logs);
+    rules.read.extend(logs.flat_map(|path| [folder(path), Some(path.clone())]).flatten());
     // libpcap reads how many packets the interface dropped.
     rules.read.extend(input.interfaces.iter().map(|name| Path::new("/sys/class/net").join(name)));
     if let Some(folder) = input.write.as_deref().filter(|_| input.rotates()).and_then(constant_folder) {

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
 
+use super::beside::Beside;
 use super::bodies::Again;
 use super::chains::LIVE_PATIENCE;
 use super::evidence::Packets;
@@ -29,6 +30,8 @@ use crate::tui::{
 const QUEUE: usize = 64;
 /// Maximum number of problems printed after the interface closes.
 const MAX_TROUBLES: usize = 100;
+/// The part of the memory for the calls of the lists that lines of logs and the calls they may be about take, if there are logs.
+const LOG_PART: usize = 4;
 /// Most bytes of recent live packets kept for the detail view.
 const RING: usize = 64 << 20;
 
@@ -62,7 +65,18 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
     // The other half is for what waits before the engine.
     let limit = shares.max_linked();
     let linking = Linking::start(engine, limit, updates.clone(), Arc::clone(&stop));
+    let mut history = shares.history;
+    let beside = if view.input.logs.is_empty() {
+        None
+    } else {
+        let memory = shares.history / LOG_PART;
+        history -= memory;
+        let (logs, is_endless) = (view.input.logs.clone(), view.input.is_endless());
+        let beside = Beside::start(logs, memory, is_endless, updates.clone(), Arc::clone(&stop));
+        Some(beside.map_err(|error| Failure::Environment(format!("no thread to read logs in: {error}")))?)
+    };
     let mut feed = Feed {
+        beside,
         counters: run.source.counters.clone(),
         linking: Some(linking),
         calls: Vec::new(),
@@ -73,7 +87,7 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
     let must_end = view.input.is_endless() || view.input.write.is_some();
     let reading =
         Reading::spawn(updates, stop, must_end, move |report| run.reporting_to(report).drive(&mut feed))?;
-    let options = TuiOptions { decoder, bodies, ..ui_options(view, shares.history, packets, new_file) };
+    let options = TuiOptions { decoder, bodies, ..ui_options(view, history, packets, new_file) };
     let shown = tui::run(shown, options);
     let ended = reading.end();
     shown.map_err(|error| {
@@ -115,6 +129,7 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, new_file
         filter: view.filter.clone(),
         decoder: None,
         bodies: BodySource::WithCalls,
+        has_logs: !view.input.logs.is_empty(),
         max_memory,
         colors,
         time: view.time,
@@ -194,6 +209,8 @@ impl Drop for Reading {
 
 /// Sends calls and connections to the interface and calls to the linking thread.
 struct Feed {
+    /// Reads logs.
+    beside: Option<Beside>,
     counters: Option<Arc<Counters>>,
     /// `None` after its end.
     linking: Option<Linking>,
@@ -227,6 +244,9 @@ impl Consumer for Feed {
         if !calls.is_empty() {
             // A call must appear before its chain.
             self.send(Update::Calls(calls.clone()))?;
+            if let Some(beside) = &self.beside {
+                beside.take(&calls);
+            }
             if let Some(linking) = &mut self.linking {
                 linking.calls(calls);
             }
@@ -253,6 +273,9 @@ impl Consumer for Feed {
     }
 
     fn finish(&mut self) -> io::Result<()> {
+        if let Some(beside) = &self.beside {
+            beside.end();
+        }
         match self.linking.take().and_then(Linking::finish) {
             Some(left_out) => self.send(Update::Trouble(left_out)),
             None => Ok(()),

@@ -11,6 +11,7 @@ use crossterm::event::{Event, KeyEventKind};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
+use super::logged::Logged;
 use super::packets::{BodyBatch, BodySource, DetailSource, NewFile, PacketExport};
 use super::render::render;
 use super::state::bodies::Bodies;
@@ -41,10 +42,22 @@ const QUEUE: usize = 256;
 ///
 /// Fails only if the terminal can't be used; it is restored in every case.
 pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
-    let TuiOptions { source, filter, decoder, bodies, max_memory, colors, time, detail, export, new_file } =
-        options;
+    let TuiOptions {
+        source,
+        filter,
+        decoder,
+        bodies,
+        has_logs,
+        max_memory,
+        colors,
+        time,
+        detail,
+        export,
+        new_file,
+    } = options;
     let mut state = State::new(source, max_memory, time, colors);
     (state.cx.decoder, state.cx.bodies) = (decoder, Bodies::of(&bodies));
+    state.cx.logged = has_logs.then(|| Arc::new(Logged::waiting()));
     if let Some(filter) = filter {
         state.start_with(&filter);
     }

@@ -241,6 +241,7 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Everywhere, &[ch('3')], Action::Show(ViewId::Services), "Services: rates, error shares, latencies", ""),
     bind(Scope::Everywhere, &[ch('4')], Action::Show(ViewId::Connections), "Connections", ""),
     bind(Scope::Everywhere, &[ch('5')], Action::Show(ViewId::Chains), "Chains: which call caused which, and where errors began", ""),
+    bind(Scope::Everywhere, &[ch('L')], Action::Show(ViewId::Logs), "Logs: error lines of --log, and their calls", ""),
     bind(Scope::Everywhere, &[key(KeyCode::Esc)], Action::Back, "go back", ""),
     bind(Scope::Everywhere, &[ch('?')], Action::Help, "this page", "keys"),
     bind(Scope::Everywhere, &[ctrl('z')], Action::Suspend, "suspend; `fg` resumes", ""),

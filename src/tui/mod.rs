@@ -16,6 +16,7 @@ mod app;
 mod columns;
 mod figures;
 mod keys;
+mod logged;
 mod names;
 mod packets;
 mod render;
@@ -30,6 +31,7 @@ mod views;
 use std::sync::Arc;
 
 pub use app::run;
+pub use logged::{Logged, LoggedCall, LoggedLine};
 pub use packets::{BodyBatch, BodySource, DetailSource, NewFile, PacketExport};
 pub use theme::Colors;
 
@@ -49,6 +51,8 @@ pub enum Update {
     Chains(Vec<Chain>),
     /// How many of the calls are in a chain.
     Linking(Linking),
+    /// The error lines of the logs beside the capture, all of them each time.
+    Logged(Arc<Logged>),
     /// How much was read.
     Progress(Progress),
     /// A problem, in words: an input that can't be read, an interface that vanished.
@@ -103,6 +107,8 @@ pub struct TuiOptions {
     pub decoder: Option<Arc<BodyDecoder>>,
     /// Where the bodies of calls come from.
     pub bodies: BodySource,
+    /// Logs are read beside the capture.
+    pub has_logs: bool,
     /// Bytes of memory for calls. Above it the oldest ok calls are evicted first, failed ones last.
     pub max_memory: usize,
     /// The colours of the terminal.

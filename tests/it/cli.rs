@@ -88,6 +88,7 @@ fn wrong_usage_exits_with_2_and_names_the_mistake() {
         &["calls", "x.pcap", "-Y", "rpc == thrft"],
         &["calls", "-", "-"],
         &["stats", "-r", "-", "x.pcap", "-"],
+        &["x.pcap", "--log", "app.log"],
     ] {
         let output = run(args);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", text(&output.stderr));

@@ -62,6 +62,43 @@ fn the_cause_of_a_failure_is_a_few_keys_away() {
     assert!(exported.iter().any(|call| call.class() == Some(rpcscope::calls::Class::Rpc)));
 }
 
+/// In the sandbox, which leaves the folder of a log reachable: it may come later and be replaced.
+#[test]
+fn lines_of_a_log_beside_the_capture_lead_to_their_calls() {
+    const BUSINESS: &str = "2026/11/22 01:00:00 reserve failed: type:business, code:";
+    let folder = tempfile::tempdir().unwrap();
+    let options = rpcscope::pipeline::Options::default();
+    let calls = crate::support::calls(&[capture()], &options);
+    let failed = calls.iter().find(|call| call.class() == Some(rpcscope::calls::Class::Business)).unwrap();
+    let (code, message) = (failed.outcome.code.unwrap(), failed.outcome.message.clone().unwrap());
+    let line = format!("{BUSINESS}{code}, msg:{message}");
+    let log = folder.path().join("app.log");
+    let program = Path::new(env!("CARGO_BIN_EXE_rpcscope"));
+    let arguments = [&capture(), Path::new("--log"), Path::new("app.log")];
+    let mut session = Session::open(program, &arguments, folder.path(), (80, 24));
+    session.wait_for("there is no such log");
+    std::fs::write(&log, format!("starting\n{line}\n")).unwrap();
+    session.wait_for("≡");
+    session.keys("L");
+    session.wait_for("app.log:2");
+    session.keys("\r");
+    session.wait_for("logged in   app.log:2");
+    // Another file of its name.
+    let next = folder.path().join("next");
+    std::fs::write(&next, format!("\n\n\n{line}\n")).unwrap();
+    std::fs::rename(&next, &log).unwrap();
+    session.keys("L");
+    session.wait_for("app.log:4");
+    // The same line, pasted.
+    session.keys(&format!("1g/\x1b[200~{line}\n\x1b[201~"));
+    session.wait_for("an error line");
+    session.keys("\r");
+    session.wait_for("of the line by text, code");
+    session.keys("q");
+    assert!(session.end().success());
+    assert_restored(&session);
+}
+
 #[test]
 fn chains_are_summed_up_and_drawn() {
     let folder = tempfile::tempdir().unwrap();

@@ -29,7 +29,7 @@ pub(super) fn render(buffer: &mut Buffer, area: Rect, cx: &Context, page: &Detai
             part(0, left),
             cx,
             "verdict",
-            &verdict_lines(call),
+            &verdict_lines(call, logged(cx, call)),
             (11, deciding(call), cx.theme.class(call.class())),
         );
         boxed(
@@ -133,7 +133,7 @@ fn is_answered(call: &Call) -> bool {
 }
 
 /// The elements of the wire that say how the call ended: those of its protocol, and the one that decided the class.
-fn verdict_lines(call: &Call) -> Vec<(String, String)> {
+fn verdict_lines(call: &Call, logged: Option<String>) -> Vec<(String, String)> {
     let outcome = &call.outcome;
     let code = || {
         let number = outcome.code.map(|c| c.to_string()).unwrap_or_default();
@@ -207,10 +207,24 @@ fn verdict_lines(call: &Call) -> Vec<(String, String)> {
     }
     let mut put = |label: &str, value: String| lines.push((label.to_owned(), value));
     put("raised by", raised_by(call).to_owned());
-    if let Some(logged) = reported_as(call) {
+    // What a log has says more than what it should have.
+    if let Some(logged) = logged {
+        put("logged in", logged);
+    } else if let Some(logged) = reported_as(call) {
         put("caller logs", text::escape(&logged.to_string()).into_owned());
     }
     lines
+}
+
+/// Where a call stands in the logs that are read beside the capture, and the error of the first line.
+fn logged(cx: &Context, call: &Call) -> Option<String> {
+    let mut lines = cx.logged.as_ref()?.of(call.uid);
+    let first = lines.next()?;
+    let more = match lines.count() {
+        0 => String::new(),
+        more => format!(" (+{more})"),
+    };
+    Some(text::escape(&format!("{}{more} {}", first.place, first.error())).into_owned())
 }
 
 fn biz_status(call: &Call, code: &str) -> String {
@@ -419,7 +433,7 @@ mod tests {
                 let mut call = sample::full();
                 call.outcome.class = Some(*class);
                 call.outcome.carrier = *carrier;
-                let (label, lines) = (deciding(&call), verdict_lines(&call));
+                let (label, lines) = (deciding(&call), verdict_lines(&call, None));
                 let shown = lines.iter().any(|(known, _)| known == label);
                 let expected = call.failed() && (label == "no answer" || *carrier != Carrier::None);
                 assert_eq!(shown, expected, "{class:?} {carrier:?} {lines:?}");
@@ -434,7 +448,7 @@ mod tests {
         call.rpc = Rpc::TrpcStream;
         call.outcome.ret = Some(0);
         assert_eq!(deciding(&call), "trpc-stream-reset");
-        let lines = verdict_lines(&call);
+        let lines = verdict_lines(&call, None);
         assert_eq!(lines[0].0, "trpc-stream-reset");
         assert!(lines.contains(&("ret".to_owned(), "0  no framework error".to_owned())));
     }

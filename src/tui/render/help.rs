@@ -11,7 +11,7 @@ use crate::tui::state::State;
 /// The letters of the classes.
 const LEGEND: [&str; 2] = [
     "B business error   R RPC error: the framework failed   N the connection broke",
-    "? no answer        1 one-way                           ~ outcome not captured",
+    "? no answer        1 one-way   ~ outcome not captured   ≡ a log has it (--log)",
 ];
 
 pub(super) fn render(buffer: &mut Buffer, area: Rect, state: &State, top: usize) {

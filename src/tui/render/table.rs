@@ -12,6 +12,9 @@ use crate::tui::state::context::Context;
 use crate::tui::state::list::List;
 use crate::tui::views::{Row, Sign, View};
 
+/// Stands before a call that a line of a log is about.
+pub(in crate::tui) const LOGGED: &str = "≡";
+
 /// Draws the heads of the columns in the first line of `area`, and the rows that are on the screen below them.
 pub(in crate::tui) fn render<V: View + ?Sized>(buffer: &mut Buffer, area: Rect, cx: &Context, view: &V) {
     let placed = view.columns(usize::from(area.width));
@@ -69,6 +72,9 @@ fn draw(buffer: &mut Buffer, area: Rect, y: u16, cx: &Context, placed: &[Placed]
     }
     if let Some(Sign(class)) = row.sign {
         line::put(buffer, area, 1, y, &labels::letter(class).to_string(), cx.theme.class(class));
+    }
+    if row.logged {
+        line::put(buffer, area, 2, y, LOGGED, cx.theme.strong);
     }
     let mut x = MARGIN;
     for (place, (cell, style)) in placed.iter().zip(&row.cells) {

@@ -119,6 +119,77 @@ fn the_call_of_a_line_of_a_log() {
     }));
 }
 
+/// Lines of a log about some of the calls of [`mixed`], and one about none.
+fn logged(state: &mut State) {
+    use crate::logs::NoCall;
+    use crate::tui::{Logged, LoggedCall, LoggedLine};
+
+    let line = |number: u64, text: &str, about: Result<u64, NoCall>| {
+        let of = |packet: u64| state.cx.store.entries().iter().find(|e| e.call.uid.packet == packet * 2 + 1);
+        LoggedLine {
+            place: format!("order.log:{number}"),
+            text: format!("2026/01/02 01:34:09 order.go:31: {text}"),
+            error_at: 33,
+            time: Some(crate::time::Timestamp(testing::START + number as i64 * 1_000_000)),
+            told: about.map(|packet| LoggedCall {
+                call: Arc::clone(&of(packet).unwrap().call),
+                why: vec!["text".to_owned(), "code".to_owned()],
+                others: 2,
+            }),
+        }
+    };
+    let lines = vec![
+        line(31, "remote or network error[remote]: biz error: no stock", Ok(37)),
+        line(40, "place failed:\n\tremote or network error[remote]: biz error: no stock", Ok(37)),
+        line(
+            77,
+            "rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing: dial tcp 10.0.0.9:80: connect: connection refused\"",
+            Err(NoCall::NeverSent),
+        ),
+        line(90, "biz error: code=4041, msg=no stock of sku 35", Ok(35)),
+    ];
+    state.receive(Update::Logged(Arc::new(Logged::new(lines, 3))));
+    settle(state);
+}
+
+#[test]
+fn calls_that_a_log_has_are_marked() {
+    insta::assert_snapshot!(screens(|width, height| {
+        let mut state = mixed(width, height);
+        logged(&mut state);
+        state
+    }));
+}
+
+#[test]
+fn logs() {
+    insta::assert_snapshot!(screens(|width, height| {
+        let mut state = mixed(width, height);
+        logged(&mut state);
+        keys(&mut state, "Ljj");
+        state
+    }));
+}
+
+#[test]
+fn the_lines_of_a_call() {
+    insta::assert_snapshot!(screens(|width, height| {
+        let mut state = mixed(width, height);
+        logged(&mut state);
+        keys(&mut state, "L\n");
+        state
+    }));
+}
+
+#[test]
+fn without_a_log_its_view_says_how_to_have_one() {
+    let mut state = mixed(80, 24);
+    keys(&mut state, "L");
+    assert!(screen(&state).contains("--log APP.log"));
+    state.cx.logged = Some(Arc::new(crate::tui::Logged::waiting()));
+    assert!(screen(&state).contains("the logs are read when the capture is"));
+}
+
 #[test]
 fn reading_is_not_done_while_calls_are_linked() {
     let mut state = mixed(110, 24);

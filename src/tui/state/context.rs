@@ -14,6 +14,7 @@ use crate::sink::{Clock, TimeFormat};
 use crate::text;
 use crate::time::Timestamp;
 use crate::tui::figures::{Catalog, Figures};
+use crate::tui::logged::Logged;
 use crate::tui::names::Names;
 use crate::tui::store::{Serial, Store};
 use crate::tui::theme::Theme;
@@ -42,6 +43,8 @@ pub(in crate::tui) struct Context {
     pub chains: ChainStore,
     /// The text that is searched for; empty without a search.
     pub search: String,
+    /// What the logs beside the capture say; `None` if there are none.
+    pub logged: Option<Arc<Logged>>,
     /// Knows the names of fields of bodies; `None` if nothing describes them.
     pub decoder: Option<Arc<BodyDecoder>>,
     /// What the calls have of their bodies.
@@ -64,6 +67,7 @@ impl Context {
             connections: ConnectionStore::default(),
             chains: ChainStore::default(),
             search: String::new(),
+            logged: None,
             decoder: None,
             bodies: Bodies::default(),
         }

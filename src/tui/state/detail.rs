@@ -12,9 +12,16 @@ use crate::detail::verdict::Line;
 use crate::detail::{Detail, Message};
 use crate::text;
 use crate::tui::columns::METHOD;
+use crate::tui::logged::LoggedLine;
 
 /// The group of nodes about the chain of the call.
 const CHAIN: &str = "chain";
+/// The group of nodes with the lines of logs.
+const LOG: &str = "log";
+/// Most lines of logs that are shown.
+const LOG_LIMIT: usize = 20;
+/// Most bytes of one of them.
+const LOG_LINE: usize = 4 << 10;
 /// The group of nodes with the facts of the call's record.
 const FACTS: &str = "call";
 
@@ -177,8 +184,9 @@ impl DetailPage {
         let wire: Vec<Node> = detail.messages.iter().enumerate().map(|(i, m)| message_node(m, i)).collect();
         let shown = detail.messages.iter().rposition(|m| !m.from_client && !m.is_empty());
         self.message = shown.filter(|_| self.call.failed()).unwrap_or(0);
-        // The messages come first, but for a doubt about the chain; the verdict and the record, folded, after them.
-        let doubts = usize::from(self.tree.first().is_some_and(|node| node.label == CHAIN));
+        // The messages come first, but for the lines of logs and a doubt about the chain; the verdict and the record, folded, after
+        // them.
+        let doubts = self.tree.iter().take_while(|node| [CHAIN, LOG].contains(&node.label.as_str())).count();
         for made in self.tree.iter_mut().skip(doubts) {
             made.open = wire.is_empty();
         }
@@ -200,6 +208,25 @@ impl DetailPage {
         group.open = !is_sure || self.tree.iter().any(|node| node.range.is_none() && node.open);
         let at = if is_sure { self.tree.len() } else { 0 };
         self.tree.insert(at, group);
+        self.flatten();
+    }
+
+    /// Takes the lines of logs that are about the call. They stand before everything else, from their error on; unfolded, the whole.
+    pub(in crate::tui) fn set_log<'l>(&mut self, lines: impl Iterator<Item = &'l LoggedLine>) {
+        let had = self.tree.iter().position(|node| node.label == LOG).map(|at| self.tree.remove(at));
+        let node = |line: &LoggedLine| {
+            let whole = Node::leaf("line", text::head(line.text.trim(), LOG_LINE));
+            let children = if line.error_at > 0 { vec![whole] } else { Vec::new() };
+            Node { children, ..Node::leaf(&text::escape(&line.place), text::head(&line.error(), LOG_LINE)) }
+        };
+        let lines: Vec<Node> = lines.take(LOG_LIMIT).map(node).collect();
+        if had.is_none() && lines.is_empty() {
+            return;
+        }
+        if !lines.is_empty() {
+            let group = Node::group(LOG.to_owned(), lines);
+            self.tree.insert(0, Node { open: had.is_none_or(|had| had.open), ..group });
+        }
         self.flatten();
     }
 

@@ -37,7 +37,14 @@ impl State {
         self.views.calls.follow = false;
         self.detail = Some(DetailPage::new(Arc::clone(&call), failure));
         self.link_detail();
+        self.log_detail();
         Effect::ReadPackets(call)
+    }
+
+    /// Shows on the open page of a call which lines of logs are about it.
+    pub(super) fn log_detail(&mut self) {
+        let Some((page, logged)) = self.detail.as_mut().zip(self.cx.logged.as_ref()) else { return };
+        page.set_log(logged.of(page.call.uid));
     }
 
     /// Shows on the open page of a call where it stands in its chain.

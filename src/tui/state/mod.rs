@@ -215,6 +215,11 @@ impl State {
                 self.stale = true;
             }
             Update::Linking(linking) => self.linking = linking,
+            Update::Logged(logged) => {
+                self.cx.logged = Some(logged);
+                self.log_detail();
+                self.stale = true;
+            }
             Update::Progress(progress) => self.cx.progress = progress,
             Update::Trouble(line) => self.trouble(line),
             Update::Ended => self.cx.ended = true,

@@ -637,3 +637,50 @@ fn the_mouse_scrolls_selects_opens_and_switches() {
         }
     }
 }
+
+#[test]
+fn lines_of_logs_lead_to_their_calls_and_follow_the_filter() {
+    use crate::logs::NoCall;
+    use crate::tui::{Logged, LoggedCall, LoggedLine};
+
+    let mut state = hundred();
+    let line = |state: &State, n: usize, told: Result<u64, NoCall>| LoggedLine {
+        place: format!("a.log:{n}"),
+        text: "no stock".to_owned(),
+        error_at: 0,
+        time: None,
+        told: told.map(|serial| LoggedCall {
+            call: state.cx.call(serial).unwrap(),
+            why: Vec::new(),
+            others: 0,
+        }),
+    };
+    let send_lines = |state: &mut State, told: &[Result<u64, NoCall>]| {
+        let lines = told.iter().enumerate().map(|(n, told)| line(state, n, *told)).collect();
+        state.receive(Update::Logged(std::sync::Arc::new(Logged::new(lines, 0))));
+        settle(state);
+    };
+    send_lines(&mut state, &[Ok(5), Err(NoCall::NeverSent), Ok(15)]);
+    keys(&mut state, "L");
+    assert_eq!((state.view_id, state.view().len()), (ViewId::Logs, 3));
+    keys(&mut state, "j\n");
+    assert!(state.detail.is_none() && state.notice.clone().unwrap().contains("never reaches the wire"));
+    keys(&mut state, "j");
+    assert!(
+        matches!(press(&mut state, KeyCode::Enter), Some(Effect::ReadPackets(call)) if call.uid.packet == 31)
+    );
+    let group = |state: &State| state.detail.as_ref().unwrap().tree[0].label.clone();
+    assert_eq!(group(&state), "log");
+    // Lines may come, change and go while the page is open.
+    send_lines(&mut state, &[Ok(5)]);
+    assert_ne!(group(&state), "log");
+    send_lines(&mut state, &[Ok(5), Ok(15), Ok(15)]);
+    assert_eq!((group(&state), state.detail.as_ref().unwrap().tree[0].children.len()), ("log".to_owned(), 2));
+    press(&mut state, KeyCode::Esc);
+    assert_eq!(state.view_id, ViewId::Logs);
+    send_lines(&mut state, &[Ok(5), Err(NoCall::Before), Ok(15)]);
+    keys(&mut state, "fclass == rpc\n");
+    assert_eq!(state.view().len(), 1);
+    press(&mut state, KeyCode::Esc);
+    assert_eq!(state.view_id, ViewId::Calls);
+}

@@ -286,7 +286,8 @@ impl View for Calls {
                 }
             })
             .collect();
-        Some(Row { marked: entry.marked, sign: Some(Sign(class)), cells })
+        let logged = cx.logged.as_ref().is_some_and(|logged| logged.has(call.uid));
+        Some(Row { marked: entry.marked, logged, sign: Some(Sign(class)), cells })
     }
 
     fn row_text(&self, cx: &Context, at: usize) -> String {

@@ -107,7 +107,7 @@ impl View for Changes {
                 _ => (String::new(), Style::new()),
             })
             .collect();
-        Some(Row { marked: false, sign: Some(Sign(turn.to.class)), cells })
+        Some(Row { marked: false, logged: false, sign: Some(Sign(turn.to.class)), cells })
     }
 
     fn row_text(&self, _cx: &Context, at: usize) -> String {

@@ -111,7 +111,7 @@ impl View for Errors {
                 _ => (String::new(), Style::new()),
             })
             .collect();
-        Some(Row { marked: false, sign: Some(Sign(group.class)), cells })
+        Some(Row { marked: false, logged: false, sign: Some(Sign(group.class)), cells })
     }
 
     fn row_text(&self, cx: &Context, at: usize) -> String {

@@ -169,7 +169,7 @@ impl View for Graph {
                 _ => (String::new(), Style::new()),
             })
             .collect();
-        Some(Row { marked: false, sign: None, cells })
+        Some(Row { marked: false, logged: false, sign: None, cells })
     }
 
     fn row_text(&self, _cx: &Context, at: usize) -> String {

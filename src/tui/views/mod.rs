@@ -6,6 +6,7 @@ mod changes;
 mod connections;
 mod errors;
 mod graph;
+mod logs;
 mod services;
 
 use std::fmt;
@@ -169,6 +170,8 @@ pub(super) trait View: fmt::Debug {
 /// One row of cells; texts are safe for a terminal.
 pub(super) struct Row {
     pub marked: bool,
+    /// A line of a log is about it.
+    pub logged: bool,
     /// The class whose letter is in front of the row; `None` for things that have no class.
     pub sign: Option<Sign>,
     pub cells: Vec<(String, Style)>,
@@ -249,6 +252,8 @@ views! {
     Changes in changes, tab Chains;
     /// Who calls whom, and where errors begin and pass.
     Graph in graph, tab Chains;
+    /// The error lines of logs, and their calls.
+    Logs in logs, tab Calls;
 }
 
 impl ViewId {

@@ -125,7 +125,7 @@ impl View for Services {
                 _ => (String::new(), Style::new()),
             })
             .collect();
-        Some(Row { marked: false, sign: None, cells })
+        Some(Row { marked: false, logged: false, sign: None, cells })
     }
 
     fn row_text(&self, cx: &Context, at: usize) -> String {
