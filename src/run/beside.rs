@@ -5,7 +5,7 @@
 //! longer it waits.
 
 use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -68,7 +68,7 @@ struct Pending {
 impl Beside {
     /// Starts to read these logs within so much memory. `is_endless`: calls come without an end, so that logs can't wait for it.
     pub(super) fn start(
-        paths: Vec<PathBuf>,
+        paths: &[PathBuf],
         memory: usize,
         is_endless: bool,
         updates: Sender<Update>,
@@ -168,7 +168,7 @@ impl Log {
 
     /// Whether all that the follower has read is still there.
     fn is_as_it_was(&self) -> bool {
-        let length = std::fs::metadata(&self.path).map(|data| data.len()).unwrap_or(0);
+        let length = std::fs::metadata(&self.path).map_or(0, |data| data.len());
         self.follower.as_ref().is_some_and(|log| (1..=AGAIN.min(length)).contains(&log.counts().bytes))
     }
 }
@@ -240,9 +240,8 @@ impl Teller {
         }
         let mut has_texts = false;
         for call in &new {
-            let mut hasher = self.hashing.build_hasher();
-            call.outcome.message.hash(&mut hasher);
-            has_texts |= call.outcome.message.is_some() && self.texts.insert(hasher.finish());
+            let text = call.outcome.message.as_ref();
+            has_texts |= text.is_some_and(|text| self.texts.insert(self.hashing.hash_one(text)));
         }
         self.calls.extend(new);
         let surplus = self.calls.len().saturating_sub(self.shared.calls);
@@ -394,8 +393,8 @@ mod tests {
         fn of(paths: &[&Path], is_endless: bool) -> Self {
             let (sender, updates) = bounded(64);
             let stop = Arc::new(AtomicBool::new(false));
-            let paths = paths.iter().map(|path| path.to_path_buf()).collect();
-            let beside = Beside::start(paths, 1 << 24, is_endless, sender, Arc::clone(&stop)).unwrap();
+            let paths: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
+            let beside = Beside::start(&paths, 1 << 24, is_endless, sender, Arc::clone(&stop)).unwrap();
             Self { beside, updates, stop, troubles: Vec::new() }
         }
 

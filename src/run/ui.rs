@@ -71,7 +71,7 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
     } else {
         let memory = shares.history / LOG_PART;
         history -= memory;
-        let (logs, is_endless) = (view.input.logs.clone(), view.input.is_endless());
+        let (logs, is_endless) = (&view.input.logs, view.input.is_endless());
         let beside = Beside::start(logs, memory, is_endless, updates.clone(), Arc::clone(&stop));
         Some(beside.map_err(|error| Failure::Environment(format!("no thread to read logs in: {error}")))?)
     };
