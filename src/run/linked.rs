@@ -65,12 +65,12 @@ fn push_calls(chain: Chain, out: &mut Vec<Arc<Call>>) {
     let ids: Vec<_> = chain.hops.iter().map(|hop| hop.call.uid).collect();
     out.extend(chain.hops.into_iter().map(|hop| {
         let mut call = hop.call;
-        let sure = hop.link.filter(|link| link.confidence >= FACT);
-        if let (Some(link), Some(parent)) = (sure, hop.parent.and_then(|parent| ids.get(parent))) {
-            let call = Arc::make_mut(&mut call);
-            call.parent = Some(*parent);
-            call.parent_evidence = link.evidence.strongest().map(Evidence::name);
-        }
+        let link = hop.link.filter(|link| link.confidence >= FACT);
+        let parent = hop.parent.filter(|_| link.is_some()).and_then(|parent| ids.get(parent));
+        let named = Arc::make_mut(&mut call);
+        // The engine names the parents of links that are not sure, too.
+        named.parent = parent.copied();
+        named.parent_evidence = link.and_then(|link| link.evidence.strongest()).map(Evidence::name);
         call
     }));
 }

@@ -631,6 +631,24 @@ fn calls_name_their_parents_if_asked_for() {
 }
 
 #[test]
+fn parents_that_are_not_sure_are_not_named() {
+    let capture = capture("links/links-30-conc4-after-answer.pcap").to_string_lossy().into_owned();
+    let records = |args: &[&str]| -> Vec<serde_json::Value> {
+        let output = run(&[args, &["--format", "jsonl", &capture]].concat());
+        lines(&output).iter().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    let chains = records(&["chains"]);
+    let hops = chains.iter().flat_map(|chain| chain["calls"].as_array().expect("calls"));
+    let (sure, unsure): (Vec<_>, Vec<_>) = hops
+        .filter(|hop| !hop["parent"].is_null())
+        .partition(|hop| hop["confidence"].as_f64().expect("a number") >= 0.8);
+    assert!(!unsure.is_empty());
+    let calls = records(&["calls", "--link"]);
+    let named = calls.iter().filter(|call| !call["parent"].is_null()).count();
+    assert_eq!(named, sure.len());
+}
+
+#[test]
 fn options_of_linking_hold_wherever_calls_are_linked() {
     let chain = capture("grpc/chain-grpc-ttheader-grpc.pcap").to_string_lossy().into_owned();
     let parents = |options: &[&str]| {
