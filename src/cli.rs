@@ -128,6 +128,9 @@ pub struct Input {
     /// Write each packet to the -w file as soon as it is captured, instead of within half a second.
     #[arg(short = 'U', long = "packet-buffered", requires = "write")]
     pub packet_buffered: bool,
+    /// The host that captured this, for the key host of the records; live, by default, the name of this one.
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
     /// Treat connections on this port as this protocol (tcp:9000=trpc; =none ignores them).
     #[arg(long = "decode-as", value_name = "PORT=PROTOCOL")]
     pub decode_as: Vec<DecodeAs>,

@@ -41,6 +41,21 @@ pub fn octet(value: u8) -> (u64, usize) {
     (text.into(), len.into())
 }
 
+/// The eight hexadecimal digits of a number.
+#[inline]
+#[must_use]
+pub fn hexadecimal(value: u32) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // One digit into each octet.
+    let spread = u64::from(value);
+    let spread = (spread << 16 | spread) & 0x0000_ffff_0000_ffff;
+    let spread = (spread << 8 | spread) & 0x00ff_00ff_00ff_00ff;
+    let spread = (spread << 4 | spread) & 0x0f0f_0f0f_0f0f_0f0f;
+    let letters = (spread + ONES * 6) >> 4 & ONES;
+    let beyond_nine = u64::from(b'a' - b'0' - 10);
+    (spread + ONES * u64::from(b'0') + letters * beyond_nine).swap_bytes()
+}
+
 /// The last two digits.
 #[inline]
 #[must_use]
@@ -134,6 +149,8 @@ mod tests {
         let edges = (0..8).flat_map(|digits| [10_u32.pow(digits) - 1, 10_u32.pow(digits)]);
         for value in steps.chain(edges).chain(0..30_000).chain([2_559_999, 2_560_000, 99_999_999]) {
             assert_eq!(eight(value).to_le_bytes(), format!("{value:08}").as_bytes());
+            let spread = value.wrapping_mul(0x9e37_79b9);
+            assert_eq!(hexadecimal(spread).to_le_bytes(), format!("{spread:08x}").as_bytes());
             let (text, len) = all(value);
             assert_eq!(text.to_le_bytes().get(..len), Some(value.to_string().as_bytes()));
         }

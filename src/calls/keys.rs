@@ -3,9 +3,11 @@
 
 use std::fmt::{self, Write as _};
 
+use super::join_key::JoinKey;
 use super::likely::Likely;
 use super::record::{
-    Call, CallKind, Carrier, Class, Finding, Findings, GoAwayNote, Initiator, Name, Process, Uid, Via,
+    Call, CallKind, Carrier, Class, Finding, Findings, GoAwayNote, Initiator, Name, Observer, Process, Uid,
+    Via,
 };
 use super::reported::{Reported, reported_as};
 use crate::body::{self, Decoded};
@@ -101,6 +103,8 @@ pub enum Value<'a> {
     Address(Endpoint),
     /// Identity of a call.
     Uid(Uid),
+    /// Identity of a call or connection at both of its ends.
+    JoinKey(JoinKey),
     /// Group of calls with the same unknown name.
     UnknownName(u64),
     /// Findings; never empty (an empty set is [`Value::Null`]).
@@ -164,6 +168,7 @@ impl fmt::Display for Value<'_> {
             Self::Time(time) => time.fmt(f),
             Self::Address(endpoint) => endpoint.fmt(f),
             Self::Uid(uid) => uid.fmt(f),
+            Self::JoinKey(key) => key.fmt(f),
             Self::UnknownName(group) => write!(f, "unknown#{group}"),
             Self::Findings(findings) => joined(f, findings.iter(), |f, x| f.write_str(x.name())),
             Self::List(names) => joined(f, names.iter(), |f, x| f.write_str(x)),
@@ -279,6 +284,10 @@ fn word(word: Option<&'static str>) -> Value<'static> {
 /// The addresses that the preludes of a connection name.
 pub(crate) fn via(via: Option<&Via>) -> Value<'_> {
     via.filter(|via| !via.addresses.is_empty()).map_or(Value::Null, |via| Value::List(&via.addresses))
+}
+
+fn join_key(key: Option<JoinKey>) -> Value<'static> {
+    key.map_or(Value::Null, Value::JoinKey)
 }
 
 fn number<T: Into<i64>>(number: Option<T>) -> Value<'static> {
@@ -556,6 +565,21 @@ keys! {
     "packets" | "packet": Type::Packets,
         "numbers of the first and last packet of the call",
         |c| Value::Packets(c.packets.0, c.packets.1);
+    "call_key": Type::Text,
+        "the same in the records of both ends, for joins over hosts",
+        |c| join_key(c.key());
+    "parent_key": Type::Text,
+        "call_key of the parent (with --link)",
+        |c| join_key(c.parent_key);
+    "conn_key": Type::Text,
+        "the connection, the same at both ends",
+        |c| Value::JoinKey(c.connection_key());
+    "host": Type::Text,
+        "the host that captured it (live, or --host)",
+        |c| text(c.host.as_ref());
+    "observer": Type::Choice(|| words(Observer::ALL, Observer::name)),
+        "live: which end of the call that host is",
+        |c| word(c.observer.map(Observer::name));
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rpcscope_parsers::event::Layout;
 use rpcscope_parsers::{Rpc, Transport};
 
+use super::join_key::JoinKey;
 use super::likely::{Clues, Likely};
 use super::marks::Marks;
 use super::outcome::Outcome;
@@ -196,6 +197,18 @@ pub struct Process {
     pub name: Name,
 }
 
+named! {
+    /// Which end of a call the host is that captured it.
+    Observer {
+        /// The caller's, or both.
+        Client = "client",
+        /// The callee's.
+        Server = "server",
+        /// Neither: packets that it forwards, or that a switch mirrors to it.
+        Middle = "middle",
+    }
+}
+
 /// An HTTP/2 GOAWAY (RFC 9113, section 6.8) of either side, as a call that it ended or that died after it shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GoAwayNote {
@@ -312,6 +325,12 @@ pub struct Call {
     pub parent: Option<Uid>,
     /// Why `parent` is believed.
     pub parent_evidence: Option<&'static str>,
+    /// The key of `parent`, where that has one.
+    pub parent_key: Option<JoinKey>,
+    /// The host that captured it, where that is known.
+    pub host: Option<Name>,
+    /// Which end of the call that host is, where that is known.
+    pub observer: Option<Observer>,
     /// What is remarkable.
     pub findings: Findings,
     /// Live: processes at the caller's and at the callee's end, at least one of them known. Boxed, because files have none.
@@ -402,6 +421,9 @@ impl Call {
             span_id: None,
             parent: None,
             parent_evidence: None,
+            parent_key: None,
+            host: None,
+            observer: None,
             findings: Findings::default(),
             processes: None,
             metadata: Vec::new(),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use rpcscope_parsers::{Rpc, Transport};
 
 use super::likely::{Likely, Reason};
-use super::record::{Call, CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Process, Uid, Via};
+use super::record::{
+    Call, CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Observer, Process, Uid, Via,
+};
 use crate::body::{Decoded, Value};
 use crate::codes::library::Library;
 use crate::decode::Endpoint;
@@ -93,6 +95,9 @@ pub(crate) fn full() -> Call {
     call.outcome.extra().cancel_path = vec!["gateway".into(), "order".into()];
     call.parent = Some(Uid { packet: 70, ordinal: 1 });
     call.parent_evidence = Some("trace-id");
+    call.positions[0] = Some(4711);
+    call.parent_key = call.key();
+    (call.host, call.observer) = (Some("shop-7".into()), Some(Observer::Server));
     call.findings.insert(Finding::LateAnswer);
     call.findings.insert(Finding::Gap);
     call.callee_view = Some(Box::new(CalleeView {

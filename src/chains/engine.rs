@@ -501,6 +501,7 @@ impl Engine {
                 && let Some(call) = Arc::get_mut(&mut held.call)
             {
                 call.parent = Some(above.call.uid);
+                call.parent_key = above.call.key();
                 call.parent_evidence = link.evidence.strongest().map(Evidence::name);
             }
             hops.push(Hop {

@@ -1,18 +1,21 @@
 //! Opens the input of a command: files or interfaces, with limits, capture filter and `-w`.
 
 use std::io::{self, IsTerminal};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use hashbrown::HashSet;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::embed::WithSecrets;
 use super::memory::Shares;
 use super::rights::Rights;
 use super::{Failure, complain, signals};
-use crate::calls::Call;
+use crate::calls::record::{Name, Observer};
+use crate::calls::{Call, Initiator};
 use crate::capture_point::{self, Survey};
 use crate::cli::Input;
 use crate::decode::FlowKey;
@@ -41,6 +44,10 @@ pub(super) struct Opened {
     pub(super) listening: Option<String>,
     /// Finds the local processes of connections (interfaces only).
     processes: Option<Arc<Processes>>,
+    /// The host that captures or captured.
+    host: Option<Name>,
+    /// Its addresses; empty for files.
+    own: HashSet<IpAddr>,
     /// Rereads packets of files.
     pub(super) reread: Option<Reread>,
     /// Where the files were captured.
@@ -61,6 +68,8 @@ impl Opened {
             counters: None,
             listening: None,
             processes: None,
+            host: None,
+            own: HashSet::default(),
             reread: None,
             sites: Arc::default(),
             filter: None,
@@ -97,12 +106,25 @@ impl Opened {
         }
     }
 
-    /// Adds the processes at both ends of a call.
+    /// Adds to a call where it was captured, and the processes at both of its ends.
     pub(super) fn lookup(&self) -> impl Fn(&mut Call) + Send + use<> {
-        let processes = self.processes.clone();
+        let (processes, host, own) = (self.processes.clone(), self.host.clone(), self.own.clone());
         move |call| {
             if let Some(processes) = &processes {
                 call.set_processes(processes.at([call.client, call.server], call.network));
+            }
+            if host.is_some() {
+                call.host.clone_from(&host);
+            }
+            if !own.is_empty() {
+                let is_here = |end: Initiator, ip: &IpAddr| {
+                    ip.is_loopback() || own.contains(ip) || call.process(end).is_some()
+                };
+                call.observer = Some(match () {
+                    () if is_here(Initiator::Client, &call.client.ip) => Observer::Client,
+                    () if is_here(Initiator::Server, &call.server.ip) => Observer::Server,
+                    () => Observer::Middle,
+                });
             }
         }
     }
@@ -147,6 +169,8 @@ pub(super) struct Prepared {
     stop: Arc<AtomicBool>,
     /// `None` for files.
     live: Option<LiveSource>,
+    /// Addresses of this host; empty for files.
+    own: HashSet<IpAddr>,
     /// The capture filter for files.
     filter: Option<Programs>,
     tap: Option<Box<dyn Tap>>,
@@ -181,7 +205,9 @@ pub(super) fn prepare(
     let live = if is_live { Some(open_interfaces(input, &stop, rights.is_sealed())?) } else { None };
     // The -w file must belong to the user who takes over.
     rights.hand_over()?;
-    Ok(Prepared { rights, stop, live, filter, tap: tap(input, key_logs)? })
+    let interfaces = if is_live { live::interfaces().unwrap_or_default() } else { Vec::new() };
+    let own = interfaces.into_iter().flat_map(|interface| interface.addresses).collect();
+    Ok(Prepared { rights, stop, live, own, filter, tap: tap(input, key_logs)? })
 }
 
 impl Prepared {
@@ -198,7 +224,9 @@ impl Prepared {
             Some(live) => self.interfaces(input, live, ring)?,
         };
         signals::answer_impatience()?;
-        Ok(opened)
+        let is_live = opened.counters.is_some();
+        let named = input.host.clone().or_else(|| is_live.then(host_name).flatten());
+        Ok(Opened { host: named.map(Name::from), ..opened })
     }
 }
 
@@ -300,8 +328,14 @@ impl Prepared {
         let processes = self.rights.scan().and_then(|scan| Processes::start(scan).ok()).map(Arc::new);
         let listening = Some(input.interfaces.join(", "));
         let opened = Opened::new(Box::new(queued), &self.stop);
-        Ok(Opened { counters: Some(counters), listening, processes, ..opened })
+        Ok(Opened { counters: Some(counters), listening, processes, own: self.own, ..opened })
     }
+}
+
+/// The name of this host.
+fn host_name() -> Option<String> {
+    let system = rustix::system::uname();
+    system.nodename().to_str().ok().filter(|name| !name.is_empty()).map(str::to_owned)
 }
 
 /// Receives every live packet: the `-w` file and the ring of recent packets.

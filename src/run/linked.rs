@@ -62,14 +62,14 @@ impl<C: Consumer> Linked<C> {
 
 /// Appends the calls of a chain, each with its parent where that is sure.
 fn push_calls(chain: Chain, out: &mut Vec<Arc<Call>>) {
-    let ids: Vec<_> = chain.hops.iter().map(|hop| hop.call.uid).collect();
+    let ids: Vec<_> = chain.hops.iter().map(|hop| (hop.call.uid, hop.call.key())).collect();
     out.extend(chain.hops.into_iter().map(|hop| {
         let mut call = hop.call;
         let link = hop.link.filter(|link| link.confidence >= FACT);
         let parent = hop.parent.filter(|_| link.is_some()).and_then(|parent| ids.get(parent));
         let named = Arc::make_mut(&mut call);
         // The engine names the parents of links that are not sure, too.
-        named.parent = parent.copied();
+        (named.parent, named.parent_key) = (parent.map(|(uid, _)| *uid), parent.and_then(|(_, key)| *key));
         named.parent_evidence = link.and_then(|link| link.evidence.strongest()).map(Evidence::name);
         call
     }));

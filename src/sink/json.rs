@@ -190,6 +190,13 @@ impl Room<'_> {
         self.large_number(value / digits::EIGHT).octets(back, 8)
     }
 
+    /// The 32 hexadecimal digits of a number.
+    pub fn hexadecimal(self, value: u128) -> Self {
+        [96, 64, 32, 0]
+            .iter()
+            .fold(self, |room, shift| room.octets(digits::hexadecimal((value >> shift) as u32), 8))
+    }
+
     /// A number in decimal.
     #[inline]
     pub fn signed(self, value: i64) -> Self {

@@ -156,6 +156,7 @@ impl Visit for Members<'_, '_> {
             Value::Time(time) => self.memory.dates.write(room.text(quoted), time).text("\""),
             Value::Address(address) => self.memory.addresses.write(room.text(quoted), address).text("\""),
             Value::Uid(id) => uid(room.text(quoted), id).text("\""),
+            Value::JoinKey(key) => room.text(quoted).hexadecimal(key.number()).text("\""),
             Value::UnknownName(group) => room.text(quoted).text("unknown#").number(group).text("\""),
             Value::Text(text) => room.text(plain).string(text),
             Value::Reported(text) => reported(room.text(quoted), &text).text("\""),
@@ -292,6 +293,7 @@ fn connection_object<'b>(room: Room<'b>, memory: &mut Memory, connection: &Conne
         (member!("retransmissions"), Value::Bytes(connection.retransmissions)),
         (member!("gaps"), Value::Bytes(connection.gaps)),
         (member!("packets"), Value::Packets(connection.first_packet, connection.last_packet)),
+        (member!("conn_key"), Value::JoinKey(connection.key())),
     ] {
         members.key(member, value, None);
     }

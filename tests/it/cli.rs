@@ -616,7 +616,7 @@ fn calls_name_their_parents_if_asked_for() {
     let bare = |call: &serde_json::Value| {
         let mut call = call.clone();
         let record = call.as_object_mut().expect("an object");
-        record.retain(|key, _| key != "parent" && key != "parent_evidence");
+        record.retain(|key, _| !key.starts_with("parent"));
         call
     };
     assert_eq!(linked.iter().map(bare).collect::<Vec<_>>(), plain);
@@ -626,8 +626,27 @@ fn calls_name_their_parents_if_asked_for() {
     let parents = linked.iter().filter_map(|call| call["parent"].as_str());
     let ids: Vec<_> = linked.iter().filter_map(|call| call["uid"].as_str()).collect();
     assert!(parents.into_iter().all(|parent| ids.contains(&parent)));
+    for call in linked.iter().filter(|call| !call["parent"].is_null()) {
+        let parent = linked.iter().find(|parent| parent["uid"] == call["parent"]).expect("a call");
+        assert!(call["parent_key"].is_string() && call["parent_key"] == parent["call_key"]);
+    }
     let children = records(&["--link", "-Y", "parent != null"]);
     assert_eq!(children.len(), hops);
+}
+
+#[test]
+fn records_of_files_name_their_host_if_told() {
+    let hosts = |options: &[&str]| -> Vec<serde_json::Value> {
+        let output = run(&[&["calls", &mixed(), "--format", "jsonl"], options].concat());
+        let records = lines(&output).into_iter();
+        records
+            .map(|line| serde_json::from_str::<serde_json::Value>(&line).expect("JSON")["host"].take())
+            .collect()
+    };
+    assert!(hosts(&[]).iter().all(serde_json::Value::is_null));
+    let named = hosts(&["--host", "shop-7"]);
+    assert!(!named.is_empty() && named.iter().all(|host| host == "shop-7"));
+    assert!(hosts(&["--host", "shop-7", "-Y", "host == shop-8"]).is_empty());
 }
 
 #[test]

@@ -41,9 +41,10 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-/// A record without processes, which only a live run can see.
+/// A record without what only a live run knows: processes, and where it runs.
 fn lasting(mut record: Value) -> Value {
-    record.as_object_mut().expect("an object").remove("process");
+    let keys = record.as_object_mut().expect("an object");
+    ["process", "host", "observer"].map(|key| keys.remove(key));
     record
 }
 
@@ -88,6 +89,11 @@ fn sniff(peers: &Path, scenario: &str) -> Result<(), String> {
     let wrong = replay::complaints(&truth, records.clone());
     assert!(wrong.is_empty(), "{scenario}:\n{}", wrong.join("\n"));
 
+    for record in &records {
+        // Both ends of the loopback interface are here.
+        assert_eq!(record["observer"], "client", "{scenario}");
+        assert!(record["host"].as_str().is_some_and(|host| !host.is_empty()), "{scenario}");
+    }
     let replayed: Vec<Value> = support::calls(&[packets], &rpcscope::pipeline::Options::default())
         .iter()
         .map(support::record)

@@ -1,0 +1,187 @@
+//! Keys of connections and calls that both ends compute alone: joins over the records of many hosts need them.
+//!
+//! A key is the XXH3 hash of 128 bits, with seed 0, of what both ends see alike. Numbers are big-endian; IPv4 addresses are those that
+//! IPv6 maps them to (RFC 4291, section 2.5.5.2).
+//!
+//! ```text
+//! connection:  version 1 (1)   IP protocol (1)   lower end: address (16), port (2)   higher end: address (16), port (2)
+//! call:        all of this   caller is the higher end (1)   TCP sequence number (4)   id (8)
+//! ```
+//!
+//! The sequence number is that of the request's first byte (its HEADERS frame in HTTP/2; in TLS, that of the ciphertext
+//! that it comes from). It is 0 over UDP. The id is the call's `id`, and 0 where it has none.
+//!
+//! Ports and sequence numbers come again, so that a join bounds the time, too. Address translation and proxies make other
+//! connections, and so other keys.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroU128;
+
+use twox_hash::XxHash3_128;
+
+use super::record::{Call, Connection};
+use crate::decode::{Endpoint, Network};
+
+/// Version of what is hashed.
+const VERSION: u8 = 1;
+
+/// Bytes that are hashed of a connection.
+const CONNECTION: usize = 38;
+
+/// A hash of 128 bits; written as 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JoinKey(NonZeroU128);
+
+impl JoinKey {
+    fn of(hashed: &[u8]) -> Self {
+        // One of 2^128 hashes is 0.
+        Self(NonZeroU128::new(XxHash3_128::oneshot(hashed)).unwrap_or(NonZeroU128::MAX))
+    }
+
+    /// The key of a connection; the same for both orders of its ends.
+    #[must_use]
+    pub fn of_connection(network: Network, ends: [Endpoint; 2]) -> Self {
+        let (hashed, _) = connection(network, ends);
+        Self::of(&hashed)
+    }
+
+    /// The key as a number.
+    #[must_use]
+    pub fn number(self) -> u128 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for JoinKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// What is hashed of a connection, and whether the first of the ends is the higher one.
+fn connection(network: Network, ends: [Endpoint; 2]) -> ([u8; CONNECTION], bool) {
+    let [mut lower, mut higher] = ends.map(octets);
+    let is_first_higher = higher < lower;
+    if is_first_higher {
+        (lower, higher) = (higher, lower);
+    }
+    let mut hashed = [0; CONNECTION];
+    hashed[0] = VERSION;
+    hashed[1] = match network {
+        Network::Tcp => 6,
+        Network::Udp => 17,
+    };
+    hashed[2..20].copy_from_slice(&lower);
+    hashed[20..].copy_from_slice(&higher);
+    (hashed, is_first_higher)
+}
+
+/// Address and port.
+fn octets(end: Endpoint) -> [u8; 18] {
+    let address = match end.ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    };
+    let mut octets = [0; 18];
+    octets[..16].copy_from_slice(&address.octets());
+    octets[16..].copy_from_slice(&end.port.to_be_bytes());
+    octets
+}
+
+impl Call {
+    /// The key of its connection.
+    #[must_use]
+    pub fn connection_key(&self) -> JoinKey {
+        JoinKey::of_connection(self.network, [self.client, self.server])
+    }
+
+    /// Its key; `None` where the first byte of its request was not captured, and over UDP where it has no id.
+    #[must_use]
+    pub fn key(&self) -> Option<JoinKey> {
+        let sequence = match self.network {
+            Network::Tcp => self.positions[0]?,
+            Network::Udp => self.id.map(|_| 0)?,
+        };
+        let (connection, is_client_higher) = connection(self.network, [self.client, self.server]);
+        let mut hashed = [0; CONNECTION + 13];
+        let (ends, call) = hashed.split_at_mut(CONNECTION);
+        ends.copy_from_slice(&connection);
+        call[0] = is_client_higher.into();
+        call[1..5].copy_from_slice(&sequence.to_be_bytes());
+        call[5..].copy_from_slice(&self.id.unwrap_or(0).to_be_bytes());
+        Some(JoinKey::of(&hashed))
+    }
+}
+
+impl Connection {
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> JoinKey {
+        JoinKey::of_connection(self.network, [self.client, self.server])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::sample;
+
+    fn end(text: &str, port: u16) -> Endpoint {
+        Endpoint { ip: text.parse().unwrap(), port }
+    }
+
+    fn call() -> Call {
+        let mut call = sample::ok();
+        (call.client, call.server) = (end("10.0.0.2", 40_000), end("10.0.0.1", 8_888));
+        call.network = Network::Tcp;
+        (call.id, call.positions) = (Some(3), [Some(7), None]);
+        call
+    }
+
+    /// Others hash the same: a key that changes between versions of the program joins nothing.
+    #[test]
+    fn keys_stay_as_they_are() {
+        let call = call();
+        assert_eq!(call.connection_key().to_string(), "e587e7b4100b8eaae30c6305bacde68b");
+        assert_eq!(call.key().unwrap().to_string(), "377777320cd56ece299d215e91d3a3b2");
+    }
+
+    #[test]
+    fn both_ends_have_one_key_and_different_calls_have_different_ones() {
+        let call = call();
+        assert_eq!(
+            JoinKey::of_connection(Network::Tcp, [call.client, call.server]),
+            JoinKey::of_connection(Network::Tcp, [call.server, call.client])
+        );
+        let mut mapped = call.clone();
+        mapped.client = end("::ffff:10.0.0.2", 40_000);
+        assert_eq!(mapped.key(), call.key());
+        let other = |turn: fn(&mut Call)| {
+            let mut other = call.clone();
+            turn(&mut other);
+            other.key()
+        };
+        let changed: [fn(&mut Call); 5] = [
+            |call| call.positions[0] = Some(8),
+            |call| call.id = Some(5),
+            |call| call.client.port += 1,
+            |call| call.server.ip = "10.0.0.3".parse().unwrap(),
+            |call| std::mem::swap(&mut call.client, &mut call.server),
+        ];
+        for turn in changed {
+            assert!(other(turn).is_some_and(|key| Some(key) != call.key()));
+        }
+    }
+
+    #[test]
+    fn a_call_whose_place_is_unknown_has_no_key() {
+        let mut call = call();
+        call.positions[0] = None;
+        assert_eq!(call.key(), None);
+        call.network = Network::Udp;
+        assert!(call.key().is_some());
+        call.id = None;
+        assert_eq!(call.key(), None);
+    }
+}
