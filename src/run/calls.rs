@@ -1,5 +1,7 @@
 //! `rpcscope calls`: one record per call.
 
+use std::io::{self, IsTerminal};
+
 use super::linked::Linked;
 use super::memory::Shares;
 use super::runner::{self, Opening};
@@ -14,7 +16,9 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
     let fields = args.fields.iter().map(|name| Field::parse(name)).collect::<Result<Vec<Field>, _>>();
     let fields = fields.map_err(Failure::Usage)?;
     if !fields.is_empty() && !args.format.has_columns() {
-        return Err(Failure::Usage("--fields chooses columns of text and csv; jsonl has all keys".into()));
+        return Err(Failure::Usage(
+            "--fields chooses columns of text and csv; other formats have all keys".into(),
+        ));
     }
     if args.totals && !matches!(args.format, RecordFormat::Jsonl) {
         return Err(Failure::Usage(
@@ -24,6 +28,11 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
     if !args.link && args.linking != Linking::default() {
         return Err(Failure::Usage(
             "--min-confidence, --evidence and --calls choose links between calls: they need --link, or the command chains".into(),
+        ));
+    }
+    if args.format.is_binary() && args.view.output.is_none() && io::stdout().is_terminal() {
+        return Err(Failure::Usage(
+            "this format is binary and no terminal shows it: name a file with -o".into(),
         ));
     }
     let opening = Opening::new(&args.view.input, args.view.output.as_deref())?;

@@ -19,6 +19,7 @@
 //! | [`packets::PacketWriter`] | packets, as pcapng or pcap |
 //! | [`text::Text`] | one aligned line per call, or selected fields separated by tabs |
 //! | [`csv::Csv`] | comma-separated values with a header line |
+//! | `parquet::Parquet` | columns for query engines, with the feature `parquet` |
 //! | [`chains`] | chains as trees, JSON lines and service graphs |
 //! | [`stats::StatsSink`] | totals per service and method, at the end |
 //!
@@ -32,6 +33,8 @@ pub mod fields;
 pub mod json;
 pub mod jsonl;
 pub mod packets;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod stats;
 mod target;
 pub mod text;
@@ -92,6 +95,9 @@ pub enum RecordFormat {
     Jsonl,
     /// Comma-separated values with a header line.
     Csv,
+    /// Apache Parquet, for query engines (binary).
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 impl RecordFormat {
@@ -105,13 +111,21 @@ impl RecordFormat {
             }
             Self::Jsonl => Box::new(JsonLines::new(out).totals(look.totals)),
             Self::Csv => Box::new(Csv::new(out, look.fields)),
+            #[cfg(feature = "parquet")]
+            Self::Parquet => Box::new(parquet::Parquet::new(out)),
         }
     }
 
     /// Whether the format has columns that `--fields` can select.
     #[must_use]
     pub fn has_columns(self) -> bool {
-        !matches!(self, Self::Jsonl)
+        matches!(self, Self::Text | Self::Csv)
+    }
+
+    /// Whether the format is no text, which a terminal can't show.
+    #[must_use]
+    pub fn is_binary(self) -> bool {
+        !matches!(self, Self::Text | Self::Jsonl | Self::Csv)
     }
 }
 
@@ -154,8 +168,12 @@ impl Losses {
         Some((self.lines.load(Ordering::Relaxed), why))
     }
 
-    fn add(&self, lines: usize, error: &io::Error) {
+    fn count(&self, lines: usize) {
         self.lines.fetch_add(lines as u64, Ordering::Relaxed);
+    }
+
+    fn add(&self, lines: usize, error: &io::Error) {
+        self.count(lines);
         let mut why = self.why.lock().unwrap_or_else(PoisonError::into_inner);
         why.get_or_insert_with(|| error.to_string());
     }
@@ -209,6 +227,19 @@ impl RecordWriter {
         self
     }
 
+    /// Where missing lines are counted, if the run continues after write errors.
+    #[cfg(feature = "parquet")]
+    fn losses(&self) -> Option<Arc<Losses>> {
+        self.losses.clone()
+    }
+
+    /// The same output for bytes that are no lines.
+    #[cfg(feature = "parquet")]
+    fn unframed(mut self) -> Unframed {
+        let target = std::mem::replace(&mut self.target, Target::Stream(Box::new(io::sink())));
+        Unframed { target, buffer: Vec::with_capacity(BUFFER) }
+    }
+
     /// Completes the current record.
     pub fn end_record(&mut self) -> io::Result<()> {
         self.whole = self.buffer.len();
@@ -240,6 +271,30 @@ impl RecordWriter {
     }
 }
 
+/// The output of a format with a framing of its own. All errors are returned.
+#[cfg(feature = "parquet")]
+pub struct Unframed {
+    target: Target,
+    buffer: Vec<u8>,
+}
+
+#[cfg(feature = "parquet")]
+impl Write for Unframed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let written = self.target.append(&self.buffer, <[u8]>::len);
+        self.buffer.clear();
+        written.map_err(|shortfall| shortfall.error)
+    }
+}
+
 impl Drop for RecordWriter {
     fn drop(&mut self) {
         self.buffer.truncate(self.whole);
@@ -258,7 +313,11 @@ pub(crate) struct Shared(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
 #[cfg(test)]
 impl Shared {
     pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(self.bytes()).unwrap()
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap().clone()
     }
 }
 

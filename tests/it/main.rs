@@ -9,6 +9,8 @@ mod detail;
 // Loopback is captured as `lo`, and files are watched with inotify.
 #[cfg(target_os = "linux")]
 mod endings;
+#[cfg(feature = "parquet")]
+mod engines;
 mod explain;
 mod explain_lines;
 #[cfg(target_os = "linux")]

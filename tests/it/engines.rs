@@ -1,0 +1,109 @@
+//! Engines that people use read the files of `--format parquet` as the records of `--format jsonl` say.
+//!
+//! They are Python packages: the tests need a `python3` (or what `RPCSCOPE_PYTHON` names) that has them, and say which one is missing.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support;
+
+/// Prints the rows as JSON lines; `TABLE` is the file's path. Each engine reads with its own code.
+const ENGINES: &[(&str, &str)] = &[
+    (
+        "pyarrow",
+        "import pyarrow.parquet as pq
+table = pq.read_table(TABLE)
+for row in table.to_pylist():
+    emit(row, dict(row['biz_extra'] or []), int(row['start'].timestamp() * 1_000_000))",
+    ),
+    (
+        "duckdb",
+        "import duckdb
+query = 'select *, epoch_us(\"start\") as micros from read_parquet(?)'
+cursor = duckdb.execute(query, [TABLE])
+names = [column[0] for column in cursor.description]
+for values in cursor.fetchall():
+    row = dict(zip(names, values))
+    emit(row, row['biz_extra'] or {}, row['micros'])",
+    ),
+    (
+        "polars",
+        "import polars
+for row in polars.read_parquet(TABLE).to_dicts():
+    emit(row, dict(row['biz_extra'] or {}), int(row['start'].timestamp() * 1_000_000))",
+    ),
+];
+
+/// What is compared of a row: text, numbers, times, a list, a map.
+const EMIT: &str = "
+import json, sys
+TABLE = sys.argv[1]
+KEYS = ['uid', 'client', 'class', 'service', 'method', 'code', 'message', 'latency_ns', 'start_ns', 'call_key', 'findings']
+def emit(row, extra, micros):
+    known = {key: row[key] for key in KEYS if row[key] is not None}
+    print(json.dumps({**known, 'biz_extra': extra, 'micros': micros, 'packets': list(row['packets'])}))
+";
+
+fn python() -> String {
+    std::env::var("RPCSCOPE_PYTHON").unwrap_or_else(|_| "python3".into())
+}
+
+/// The same of a record of JSON lines.
+fn expected(record: &Value) -> Value {
+    let mut known = serde_json::Map::new();
+    for key in [
+        "uid",
+        "client",
+        "class",
+        "service",
+        "method",
+        "code",
+        "message",
+        "latency_ns",
+        "call_key",
+        "findings",
+    ] {
+        if !record[key].is_null() {
+            known.insert(key.into(), record[key].clone());
+        }
+    }
+    let start: jiff::Timestamp = record["start"].as_str().expect("a time").parse().expect("RFC 3339");
+    known.insert("start_ns".into(), i64::try_from(start.as_nanosecond()).expect("in range").into());
+    known.insert("micros".into(), start.as_microsecond().into());
+    known.insert("packets".into(), record["packets"].clone());
+    let extra = record["biz_extra"].as_object().cloned().unwrap_or_default();
+    known.insert("biz_extra".into(), extra.into());
+    known.into()
+}
+
+#[test]
+fn engines_read_what_the_records_say() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = folder.path().join("calls.parquet");
+    let captures = support::captures();
+    let records = |format: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rpcscope"));
+        command.args(["calls", "--format", format]).arg(captures.join("demo/all-classes.pcap"));
+        command
+    };
+    let output = records("parquet").arg("-o").arg(&table).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(records("jsonl").output().expect("it starts").stdout).expect("UTF-8");
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let wanted: Vec<Value> = lines.iter().map(expected).collect();
+    assert!(wanted.iter().any(|row| row["biz_extra"].as_object().is_some_and(|extra| !extra.is_empty())));
+    for (engine, reads) in ENGINES {
+        let has = Command::new(python()).args(["-c", &format!("import {engine}")]).output();
+        if !has.is_ok_and(|output| output.status.success()) {
+            eprintln!("SKIPPED: {} has no {engine}, so that it read nothing", python());
+            continue;
+        }
+        let program = format!("{EMIT}{reads}");
+        let output = Command::new(python()).args(["-c", &program]).arg(&table).output().expect("it starts");
+        assert!(output.status.success(), "{engine}: {}", String::from_utf8_lossy(&output.stderr));
+        let rows = String::from_utf8(output.stdout).expect("UTF-8");
+        let rows: Vec<Value> = rows.lines().map(|row| serde_json::from_str(row).expect("JSON")).collect();
+        assert_eq!(rows, wanted, "{engine}");
+    }
+}
