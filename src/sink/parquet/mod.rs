@@ -47,6 +47,8 @@ pub struct Parquet {
     /// `None` after the end, and after an error.
     file: Option<SerializedFileWriter<Unframed>>,
     columns: Columns,
+    /// Most calls of a row group.
+    max_rows: usize,
     /// Counts the calls that are not in the file, where the run outlasts that.
     losses: Option<Arc<Losses>>,
     /// Calls in complete row groups.
@@ -65,7 +67,7 @@ impl Parquet {
     pub fn new(out: RecordWriter) -> Self {
         let losses = out.losses();
         let file = begin(out.unframed());
-        Self { file: Some(file), columns: Columns::default(), losses, written: 0 }
+        Self { file: Some(file), columns: Columns::default(), max_rows: MAX_ROWS, losses, written: 0 }
     }
 
     /// Writes the calls so far as a row group.
@@ -144,7 +146,7 @@ impl Sink for Parquet {
             return Ok(());
         }
         self.columns.push(call);
-        if self.columns.rows() < MAX_ROWS && self.columns.bytes() < MAX_BYTES {
+        if self.columns.rows() < self.max_rows && self.columns.bytes() < MAX_BYTES {
             return Ok(());
         }
         let written = self.write_group();

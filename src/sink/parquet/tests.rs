@@ -11,9 +11,13 @@ use crate::calls::keys::KEYS;
 use crate::calls::sample;
 use crate::sink::Shared;
 
+/// Calls of a row group here, since reading takes long without optimisation.
+const ROWS: usize = 100;
+
 fn written(calls: &[Call]) -> Vec<u8> {
     let shared = Shared::default();
     let mut sink = Parquet::new(RecordWriter::new(Box::new(shared.clone()), false));
+    sink.max_rows = ROWS;
     for call in calls {
         sink.call(call).unwrap();
     }
@@ -80,13 +84,13 @@ fn what_a_call_does_not_have_is_null_and_findings_are_an_empty_list() {
 
 #[test]
 fn many_calls_make_several_row_groups_and_all_come_back() {
-    let calls: Vec<Call> = (0..2 * MAX_ROWS as i64 + 7)
+    let calls: Vec<Call> = (0..2 * ROWS as i64 + 7)
         .map(|id| Call { id: Some(id), ..if id % 3 == 0 { sample::full() } else { sample::ok() } })
         .collect();
     let file = written(&calls);
     assert_eq!(reader(&file).num_row_groups(), 3);
     let ids: Vec<i64> = rows(&file).iter().map(|row| object(row)["id"].as_i64().unwrap()).collect();
-    assert_eq!(ids, (0..2 * MAX_ROWS as i64 + 7).collect::<Vec<_>>());
+    assert_eq!(ids, (0..2 * ROWS as i64 + 7).collect::<Vec<_>>());
 }
 
 #[test]
@@ -134,7 +138,7 @@ impl io::Write for Full {
 
 #[test]
 fn on_a_full_disk_all_calls_count_as_lost_or_the_run_ends() {
-    let calls = 2 * MAX_ROWS;
+    let calls = 2 * ROWS;
     let run = |losses: Option<Arc<Losses>>| -> io::Result<()> {
         let out = RecordWriter::new(Box::new(Full(1000)), false);
         let mut sink = Parquet::new(match losses {
