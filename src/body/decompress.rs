@@ -8,6 +8,9 @@ use super::BODY_LIMIT;
 /// The largest window of zstd that is granted, as a power of two: messages are small, and the window is memory.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
+/// Compressed bytes that the decoder of Brotli takes at a time. Its window is at most 16 MiB (RFC 7932, section 9.1).
+const BROTLI_BUFFER: usize = 4096;
+
 /// What begins a stream in snappy's framing format (`framing_format.txt`).
 const SNAPPY_STREAM: &[u8] = b"\xff\x06\0\0sNaPpY";
 
@@ -40,6 +43,7 @@ pub(super) fn open<'a>(bytes: &'a [u8], encoding: Option<&str>) -> Result<Opened
             reader.window_log_max(ZSTD_WINDOW_LOG).map_err(|error| error.to_string())?;
             all(&mut reader)
         }
+        "br" | "brotli" => all(&mut brotli_decompressor::Decompressor::new(bytes, BROTLI_BUFFER)),
         "snappy" | "snappy-stream" | "snappy-block" if bytes.starts_with(SNAPPY_STREAM) => {
             all(&mut snap::read::FrameDecoder::new(bytes))
         }
@@ -117,8 +121,29 @@ mod tests {
     }
 
     #[test]
+    fn brotli_opens_within_the_limit_whatever_its_bytes_are() {
+        // By Google's library: this text, and 4 MiB of zeros.
+        let text = b"\x1b\x1e\x00\xf8\x8d\xd3e\xf6\xd3\tm\r\xd26\x87\xa7Y\xca\xde\xe8\xc4P\x11@\x96\xb2\x0f";
+        let opened = open(text, Some("br")).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((&*opened.bytes, opened.cut), (&b"some text, some text, some text"[..], false));
+        let zeros = b"\x9b\xff\xff?\xf8'\x00\xe2\xb1@ \xf7\xfe\x07";
+        let opened = open(zeros, Some("br")).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((opened.bytes.len(), opened.cut), (BODY_LIMIT, true));
+        for at in 0..text.len() {
+            for bit in 0..8 {
+                let mut odd = *text;
+                odd[at] ^= 1 << bit;
+                let length = open(&odd, Some("br")).map_or(0, |opened| opened.bytes.len());
+                assert!(length <= BODY_LIMIT);
+            }
+            let cut = open(&text[..at], Some("br")).map_or(0, |opened| opened.bytes.len());
+            assert!(cut <= 31);
+        }
+    }
+
+    #[test]
     fn what_is_no_such_form_says_so() {
-        for name in ["gzip", "deflate", "zstd", "snappy", "lz4"] {
+        for name in ["gzip", "deflate", "zstd", "snappy", "br", "lz4"] {
             assert!(open(b"\x00\xff\xfe\xfd\xfc\xfb\xfa", Some(name)).is_err(), "{name}");
         }
     }

@@ -136,6 +136,13 @@ fn push_bodies(payload: &Payload, push: &mut dyn FnMut(&'static str, String, &st
                 push("unknown", text::escape(&unknown.to_json()).into_owned(), meaning);
             }
         }
+        let mut said: Vec<&str> = Vec::new();
+        for note in messages.iter().flat_map(|message| &message.notes) {
+            if !note.text.is_empty() && !said.contains(&&*note.text) && said.len() < MAX_MESSAGES {
+                said.push(&note.text);
+                push("remark", text::escape(&note.text).into_owned(), note.kind.name());
+            }
+        }
         if messages.len() > MAX_MESSAGES {
             push(label, format!("{} more messages", messages.len() - MAX_MESSAGES), "");
         }
@@ -166,6 +173,20 @@ mod tests {
         assert_eq!(of("func_ret"), Some("10001"));
         assert_eq!((of("code"), of("raised by")), (None, None));
         assert_eq!(of("message"), Some("no such user"));
+    }
+
+    #[test]
+    fn remarks_on_bodies_are_said_once_each() {
+        use crate::body::{Note, NoteKind};
+        let mut call = full();
+        let bodies = call.bodies.as_mut().unwrap();
+        for message in &mut bodies.payload.response {
+            message.notes.push(Note::new(NoteKind::Undecodable, "compression '\u{1b}' is not read"));
+        }
+        let lines = lines(&call);
+        let remarks: Vec<_> = lines.iter().filter(|line| line.label == "remark").collect();
+        assert_eq!(remarks.len(), 1);
+        assert!(!remarks[0].value.contains('\u{1b}') && remarks[0].value.contains("is not read"));
     }
 
     #[test]
