@@ -3,7 +3,7 @@
 use super::library::Library;
 use super::value::ErrorValue;
 use super::{
-    Entry, ErrorKind, Family, Raiser, Wire, grpc_names, http2, kitex_errors, thrift_errors, trpc_names,
+    Entry, ErrorKind, Family, Raiser, Wire, grpc_names, http2, kitex_errors, thrift_errors, trpc, trpc_names,
 };
 
 /// What a name stands for.
@@ -186,7 +186,8 @@ pub fn counts(family: Family, entry: &Entry) -> &'static str {
             "An RPC failure in `ret`; in `func_ret` alone a success with a business code."
         }
         (Family::Http, ErrorKind::Ambiguous, _) => "What the headers and trailers of the RPC say.",
-        _ if entry.wire == Wire::Unsent => {
+        // Nobody listens, or nothing gets through: the callee may well be at fault.
+        _ if entry.wire == Wire::Unsent && (family, entry.code) != (Family::Trpc, trpc::CLIENT_CONNECT) => {
             "An RPC failure of the caller's side; it says nothing about the callee."
         }
         (_, ErrorKind::Rpc | ErrorKind::Transport | ErrorKind::Ambiguous, _) => "An RPC failure.",
@@ -270,6 +271,13 @@ mod tests {
         assert_eq!(value_names("TTransportException.END_OF_FILE"), ["END_OF_FILE"]);
         assert_eq!(value_names("EndOfFile"), ["END_OF_FILE"]);
         assert_eq!(value_names("BizStatusError"), ["BizStatusError"]);
+    }
+
+    #[test]
+    fn a_refused_connection_may_be_the_callees_fault() {
+        let of = |code| super::super::entry(Family::Trpc, code).map(|entry| counts(Family::Trpc, entry));
+        assert_eq!(of(111), Some("An RPC failure."));
+        assert!(of(131).is_some_and(|text| text.contains("nothing about the callee")));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub const UNKNOWN: i64 = 999;
 /// The highest code of `TrpcRetCode`. What trpc-java adds above it lies in no published range.
 const LAST_OF_PROTO: i64 = 1000;
 
+/// The client could not connect.
+pub const CLIENT_CONNECT: i64 = 111;
 /// The client's own time-out passed.
 pub const CLIENT_TIMEOUT: i64 = 101;
 /// The time that the caller's caller allowed passed.
@@ -132,7 +134,7 @@ pub fn client_failed(code: i64) -> &'static str {
     match code {
         CLIENT_TIMEOUT => "gave up waiting",
         CLIENT_FULL_LINK_TIMEOUT => "gave up, because its own caller allowed no more time",
-        111 => "could not connect",
+        CLIENT_CONNECT => "could not connect",
         121 => "could not encode its request",
         CLIENT_DECODE => "could not decode the answer",
         123 => "was stopped by its own rate limit",
@@ -307,7 +309,7 @@ pub(super) const CODES: &[Entry] = &[
         "The timeout of the first caller of the chain against the time of each hop.",
     ),
     unsent(
-        111,
+        CLIENT_CONNECT,
         "CLIENT_CONNECT_ERR",
         "The caller could not connect.",
         "Whether the address is right and the server listens: the capture shows SYN and RST, or an unanswered SYN.",
@@ -369,7 +371,7 @@ pub(super) const CODES: &[Entry] = &[
     stream(
         201,
         "STREAM_SERVER_NETWORK_ERR",
-        Raiser::Server,
+        Raiser::Either,
         "The network failed under a stream; in trpc-go it means that the caller's queue is full.",
         PEER_GONE,
     ),

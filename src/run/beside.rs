@@ -200,8 +200,8 @@ impl Teller {
             }
             let began = Instant::now();
             let has_calls = self.take_calls();
-            let has_lines = self.read();
-            let told = (has_calls || has_lines || is_first).then(|| self.tell());
+            let has_changed = self.read();
+            let told = (has_calls || has_changed || is_first).then(|| self.tell());
             is_first = false;
             if told.is_some_and(|told| self.updates.send(Update::Logged(Arc::new(told))).is_err()) {
                 return;
@@ -263,21 +263,22 @@ impl Teller {
         true
     }
 
-    /// Reads what is new in the logs. Whether there are new lines.
+    /// Reads what is new in the logs. Whether there are new lines, or something else is wrong with a log.
     fn read(&mut self) -> bool {
-        let mut has_lines = false;
+        let mut has_changed = false;
         for log in &mut self.logs {
+            let trouble_before = log.trouble.clone();
             let mut trouble = None;
             if !log.is_begun {
                 trouble = log.begin(&self.index, &self.stop);
-                has_lines |= !log.entries.is_empty();
+                has_changed |= !log.entries.is_empty();
             }
             if let Some(follower) = &mut log.follower {
                 loop {
                     let before = follower.counts().bytes;
                     follower.read(&mut |entry| {
                         log.entries.push_back(entry);
-                        has_lines = true;
+                        has_changed = true;
                     });
                     if follower.counts().bytes == before || self.stop.load(Ordering::Relaxed) {
                         break;
@@ -287,13 +288,12 @@ impl Teller {
                 trouble = follower.trouble();
             }
             self.left_out += bound(&mut log.entries, self.bytes);
-            if trouble.is_some() && trouble != log.trouble {
-                let said = trouble.clone().unwrap_or_default();
-                _ = self.updates.send(Update::Trouble(format!("{}: {said}", log.path.display())));
-            }
-            log.trouble = trouble.or(log.trouble.take());
+            // One that is not followed stays as it is.
+            let trouble = trouble.or_else(|| log.trouble.take().filter(|_| log.follower.is_none()));
+            has_changed |= trouble != trouble_before;
+            log.trouble = trouble;
         }
-        has_lines
+        has_changed
     }
 
     /// Joins lines with calls.
@@ -310,7 +310,8 @@ impl Teller {
             self.line(line, call, &told, found)
         });
         let left_out = self.left_out + book.left_out.iter().sum::<u64>();
-        Logged::new(lines.collect(), left_out)
+        let said = |log: &Log| Some(format!("{}: {}", log.path.display(), log.trouble.as_ref()?));
+        Logged::new(lines.collect(), left_out, self.logs.iter().filter_map(said).collect())
     }
 
     fn line(
@@ -403,23 +404,18 @@ mod tests {
             let until = Instant::now() + PATIENCE;
             let mut seen = Vec::new();
             while let Ok(update) = self.updates.recv_deadline(until) {
-                match update {
-                    Update::Trouble(line) => self.troubles.push(line),
-                    Update::Logged(logged) => {
-                        seen = logged
-                            .lines
-                            .iter()
-                            .map(|line| {
-                                let told = line.told.as_ref().map(|told| told.call.uid.packet);
-                                (line.place.clone(), told.map_err(|why| *why))
-                            })
-                            .collect();
-                        if seen.iter().map(|(place, told)| (place.as_str(), *told)).eq(wanted.iter().copied())
-                        {
-                            return;
-                        }
-                    }
-                    _ => {}
+                let Update::Logged(logged) = update else { continue };
+                self.troubles.clone_from(&logged.troubles);
+                seen = logged
+                    .lines
+                    .iter()
+                    .map(|line| {
+                        let told = line.told.as_ref().map(|told| told.call.uid.packet);
+                        (line.place.clone(), told.map_err(|why| *why))
+                    })
+                    .collect();
+                if seen.iter().map(|(place, told)| (place.as_str(), *told)).eq(wanted.iter().copied()) {
+                    return;
                 }
             }
             panic!("never came: {wanted:?}; last {seen:?}");
@@ -465,9 +461,10 @@ mod tests {
         let log = dir.path().join("order.log");
         let mut told = Told::of(&[&log], true);
         told.wait_for(&[]);
+        assert!(told.troubles[0].contains("there is no such log"), "{:?}", told.troubles);
         append(&log, &format!("{STOCK}22:33:00 ERROR the shelf 7 is empty\n"));
         told.wait_for(&[("order.log:1", Err(NoCall::Unknown))]);
-        assert!(told.troubles[0].contains("there is no such log"), "{:?}", told.troubles);
+        assert!(told.troubles.is_empty(), "{:?}", told.troubles);
         told.beside.take(&[failed(7, "biz error: no stock"), failed(8, "biz error: the shelf 7 is empty")]);
         told.wait_for(&[("order.log:1", Ok(7)), ("order.log:2", Ok(8))]);
         // Rotated: the lines before stay.

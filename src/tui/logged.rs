@@ -51,21 +51,23 @@ pub struct Logged {
     by_call: HashMap<Uid, Vec<usize>>,
     /// Lines and calls that were left out at a bound.
     pub left_out: u64,
+    /// What is wrong with the logs at present.
+    pub troubles: Vec<String>,
     /// The logs were not read yet: that waits for the end of the capture.
     pub is_waiting: bool,
 }
 
 impl Logged {
-    /// These lines.
+    /// These lines, and what is wrong with the logs.
     #[must_use]
-    pub fn new(lines: Vec<LoggedLine>, left_out: u64) -> Self {
+    pub fn new(lines: Vec<LoggedLine>, left_out: u64, troubles: Vec<String>) -> Self {
         let mut by_call: HashMap<Uid, Vec<usize>> = HashMap::new();
         for (at, line) in lines.iter().enumerate() {
             if let Ok(told) = &line.told {
                 by_call.entry(told.call.uid).or_default().push(at);
             }
         }
-        Self { lines, by_call, left_out, is_waiting: false }
+        Self { lines, by_call, left_out, troubles, is_waiting: false }
     }
 
     /// What is known before a log was read.

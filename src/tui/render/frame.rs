@@ -274,12 +274,11 @@ pub(super) fn rule_with_filter(buffer: &mut Buffer, area: Rect, state: &State) {
 /// The rule above the sentence, with the newest problem.
 pub(super) fn rule_with_problem(buffer: &mut Buffer, area: Rect, state: &State, y: u16) {
     line::fill(buffer, area, 0, y, "─", state.cx.theme.dim);
-    if let Some(trouble) = state.troubles.last() {
-        let more = if state.troubles.len() > 1 {
-            format!(" (and {} before)", state.troubles.len() - 1)
-        } else {
-            String::new()
-        };
+    let of_logs = state.cx.logged.iter().flat_map(|logged| &logged.troubles);
+    let troubles: Vec<&String> = of_logs.chain(&state.troubles).collect();
+    if let Some(trouble) = troubles.last() {
+        let more =
+            if troubles.len() > 1 { format!(" (and {} before)", troubles.len() - 1) } else { String::new() };
         let room = usize::from(area.width).saturating_sub(6 + text::width(&more));
         let line = format!(" {}{more} ", text::cut_end(&text::escape(trouble), room));
         line::put(buffer, area, 2, y, &line, state.cx.theme.alarm);

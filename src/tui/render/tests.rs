@@ -148,7 +148,7 @@ fn logged(state: &mut State) {
         ),
         line(90, "biz error: code=4041, msg=no stock of sku 35", Ok(35)),
     ];
-    state.receive(Update::Logged(Arc::new(Logged::new(lines, 3))));
+    state.receive(Update::Logged(Arc::new(Logged::new(lines, 3, Vec::new()))));
     settle(state);
 }
 

@@ -657,7 +657,7 @@ fn lines_of_logs_lead_to_their_calls_and_follow_the_filter() {
     };
     let send_lines = |state: &mut State, told: &[Result<u64, NoCall>]| {
         let lines = told.iter().enumerate().map(|(n, told)| line(state, n, *told)).collect();
-        state.receive(Update::Logged(std::sync::Arc::new(Logged::new(lines, 0))));
+        state.receive(Update::Logged(std::sync::Arc::new(Logged::new(lines, 0, Vec::new()))));
         settle(state);
     };
     send_lines(&mut state, &[Ok(5), Err(NoCall::NeverSent), Ok(15)]);
