@@ -508,6 +508,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn payload_limits_are_from_one_byte_to_64_mib() {
+        let bytes = |text: &str| parse_payload_limit(text).ok().map(NonZeroU32::get);
+        assert_eq!((bytes("1"), bytes("2KiB"), bytes("64MiB")), (Some(1), Some(2048), Some(64 << 20)));
+        for odd in ["0", "64.1MiB", "67108865", "5GiB", "-1", ""] {
+            assert_eq!(bytes(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
     fn durations_have_a_unit_or_are_seconds() {
         for (text, milliseconds) in [
             ("5", 5_000),

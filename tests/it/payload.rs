@@ -179,6 +179,29 @@ fn fields_that_no_description_names_stand_apart_and_are_found() {
 }
 
 #[test]
+fn a_message_over_the_limit_is_left_out_and_said() {
+    // The request: field 1 is 6, field 1023 is "hello".
+    let capture = path("grpc-go-unknown-fields.pcap");
+    let descriptions = || Descriptions::load(&Sources::default()).expect("none");
+    let of = |limit: u32| {
+        let limit = std::num::NonZeroU32::new(limit);
+        let bodies = Some(Arc::new(BodyDecoder::new(descriptions(), Redaction::Nothing, limit, true)));
+        let options = Options { threads: 1, bodies, ..Options::default() };
+        support::record(&support::calls(std::slice::from_ref(&capture), &options)[0])
+    };
+    let whole = of(u32::MAX);
+    assert!(whole["request"].is_array() && whole["response"].is_array(), "{whole}");
+    assert_eq!(whole["findings"], serde_json::json!([]));
+    let none = of(1);
+    assert_eq!((&none["request"], &none["response"]), (&Value::Null, &Value::Null), "{none}");
+    assert_eq!(none["findings"], serde_json::json!(["body-cut"]));
+    // From the size of the message on, it is there.
+    let first =
+        (1..100).find(|limit| of(*limit)["request"].is_array()).expect("a message of less than 100 bytes");
+    assert_eq!(first, 10);
+}
+
+#[test]
 fn without_descriptions_thrift_has_numbers_and_exceptions_none_of_their_names() {
     let records = records("thrift-py-framed-binary", Described::Wire, Redaction::Nothing, 1);
     assert_eq!(records[1]["request"][0]["1"]["1"], 7, "{}", records[1]);
