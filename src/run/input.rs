@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hashbrown::HashSet;
@@ -54,6 +54,8 @@ pub(super) struct Opened {
     sites: Arc<Sites>,
     /// The capture filter of files.
     filter: Option<Programs>,
+    /// How many older files of `-w` were deleted.
+    deleted: Arc<AtomicU64>,
     /// Receives problems with an interface while the others go on.
     report: Option<Box<dyn FnMut(SourceError) + Send>>,
     /// Whether a problem was reported.
@@ -73,6 +75,7 @@ impl Opened {
             reread: None,
             sites: Arc::default(),
             filter: None,
+            deleted: Arc::default(),
             report: None,
             has_reported: false,
         }
@@ -89,6 +92,11 @@ impl Opened {
     /// captured live do.
     pub(super) fn abandon(&self) -> Arc<AtomicBool> {
         if self.counters.is_some() { Arc::default() } else { Arc::clone(&self.stop) }
+    }
+
+    /// How many older files of `-w` were deleted.
+    pub(super) fn deleted(&self) -> u64 {
+        self.deleted.load(Ordering::Relaxed)
     }
 
     /// Whether a problem was reported.
@@ -174,6 +182,8 @@ pub(super) struct Prepared {
     /// The capture filter for files.
     filter: Option<Programs>,
     tap: Option<Box<dyn Tap>>,
+    /// How many older files of `-w` were deleted.
+    deleted: Arc<AtomicU64>,
 }
 
 /// Opens the interfaces and the `-w` file of the command line. `has_interface`: calls are shown in the live interface. Ctrl-C,
@@ -207,7 +217,9 @@ pub(super) fn prepare(
     rights.hand_over()?;
     let interfaces = if is_live { live::interfaces().unwrap_or_default() } else { Vec::new() };
     let own = interfaces.into_iter().flat_map(|interface| interface.addresses).collect();
-    Ok(Prepared { rights, stop, live, own, filter, tap: tap(input, key_logs)? })
+    let mut deleted = Arc::default();
+    let tap = tap(input, key_logs, &mut deleted)?;
+    Ok(Prepared { rights, stop, live, own, filter, tap, deleted })
 }
 
 impl Prepared {
@@ -219,6 +231,7 @@ impl Prepared {
 
     /// Starts the threads that read; the last packets of interfaces are kept in `ring`. Call this in the sandbox.
     pub(super) fn start(mut self, input: &Input, ring: Option<&Arc<Ring>>) -> Result<Opened, Failure> {
+        let deleted = Arc::clone(&self.deleted);
         let opened = match self.live.take() {
             None => self.files(input),
             Some(live) => self.interfaces(input, live, ring)?,
@@ -226,7 +239,7 @@ impl Prepared {
         signals::answer_impatience()?;
         let is_live = opened.counters.is_some();
         let named = input.host.clone().or_else(|| is_live.then(host_name).flatten());
-        Ok(Opened { host: named.map(Name::from), ..opened })
+        Ok(Opened { host: named.map(Name::from), deleted, ..opened })
     }
 }
 
@@ -368,8 +381,12 @@ fn refused(refusal: Refusal) -> Failure {
     }
 }
 
-/// Creates the `-w` file.
-fn tap(input: &Input, key_logs: Option<&Arc<KeyLogs>>) -> Result<Option<Box<dyn Tap>>, Failure> {
+/// Creates the `-w` file. `deleted` will count the older files of a rotation that are deleted.
+fn tap(
+    input: &Input,
+    key_logs: Option<&Arc<KeyLogs>>,
+    deleted: &mut Arc<AtomicU64>,
+) -> Result<Option<Box<dyn Tap>>, Failure> {
     let Some(path) = &input.write else { return Ok(None) };
     let rotation = Rotation {
         bytes: input.rotate_size.map(|megabytes| megabytes.saturating_mul(1_000_000)),
@@ -380,6 +397,7 @@ fn tap(input: &Input, key_logs: Option<&Arc<KeyLogs>>) -> Result<Option<Box<dyn 
     let writer =
         PacketWriter::create(path, rotation).map_err(|error| Failure::Environment(error.to_string()))?;
     let writer = writer.packet_buffered(input.packet_buffered);
+    *deleted = writer.deleted();
     Ok(Some(match key_logs.filter(|_| input.embed_secrets) {
         Some(key_logs) => Box::new(WithSecrets { writer, key_logs: Arc::clone(key_logs), written: 0 }),
         None => Box::new(writer),

@@ -316,6 +316,11 @@ impl Run {
                 self.output
             ));
         }
+        let deleted = source.deleted();
+        if deleted > 0 && self.report.is_none() {
+            let files = text::counted(deleted, "older file");
+            complain(&format!("{files} of -w deleted or overwritten (-W, --max-disk)"));
+        }
         // The interface shows the same in its own way.
         if self.report.is_none()
             && result.is_ok()

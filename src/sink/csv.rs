@@ -42,7 +42,7 @@ impl Csv {
 
 /// Whether a spreadsheet would calculate the cell. Numbers may have a sign.
 fn is_formula(value: &str) -> bool {
-    value.starts_with(['=', '+', '-', '@']) && value.parse::<f64>().is_err()
+    value.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']) && value.parse::<f64>().is_err()
 }
 
 /// Appends a cell, quoted if necessary.
@@ -130,6 +130,7 @@ mod tests {
             ("@SUM(A1,A2)", "\"'@SUM(A1,A2)\""),
             ("+1+2", "'+1+2"),
             ("-2+3", "'-2+3"),
+            ("＝1+2", "'＝1+2"),
             ("\t=1", "\\t=1"),
             ("\r=1", "\\r=1"),
             // A number, which calculates nothing.

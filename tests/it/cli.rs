@@ -711,6 +711,7 @@ fn rotated_files_hold_all_packets_and_a_quota_only_the_newest() {
         let to = to.to_string_lossy().into_owned();
         let output = run(&[&["calls", &big, "-w", &to], options].concat());
         assert_eq!(status(&output), 0, "{}", text(&output.stderr));
+        text(&output.stderr)
     };
     let files = |name: &str| {
         let entries = std::fs::read_dir(folder.path().join(name)).expect("a folder");
@@ -721,13 +722,17 @@ fn rotated_files_hold_all_packets_and_a_quota_only_the_newest() {
     let captures = support::bundled(".pcap").into_iter().filter(|path| path.starts_with(capture("kitex")));
     let total: u64 = captures.map(|path| path.metadata().expect("a file").len()).sum();
     for name in ["a/x.pcapng", "b/x_%Y.pcapng", "c/x"] {
-        write(name, &["-C", "1"]);
+        assert!(!write(name, &["-C", "1"]).contains("deleted"), "{name}");
         let all = folder.path().join(&name[..1]).to_string_lossy().into_owned();
         assert!(files(&name[..1]).len() as u64 > total / 1_200_000, "{name}");
         assert_eq!(run(&["calls", &all, "--format", "jsonl"]).stdout, wanted, "{name}");
     }
-    write("d/x.pcapng", &["--max-disk", "1MB"]);
+    let said = write("d/x.pcapng", &["--max-disk", "1MB"]);
     let kept = files("d");
+    let name = kept.last().expect("files").file_name();
+    let number = name.to_str().and_then(|name| name.get(2..7)?.parse::<usize>().ok()).expect("a number");
+    let deleted = format!("{} older files of -w deleted", number - kept.len());
+    assert!(said.contains(&deleted), "{deleted}: {said}");
     let sum: u64 = kept.iter().map(|file| file.metadata().expect("a file").len()).sum();
     assert!(sum <= 1_000_000 && sum > 700_000, "{sum}");
     let newest = kept.last().expect("files").path().to_string_lossy().into_owned();

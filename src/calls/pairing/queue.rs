@@ -128,10 +128,8 @@ impl Equivalent<IdAndName> for IdAndText<'_> {
 impl Queue {
     /// Frees room for calls that do not wait any more.
     pub(super) fn shrink(&mut self) {
-        match self {
-            Self::Few(calls) if calls.is_empty() => *self = Self::Empty,
-            Self::Few(calls) => calls.shrink_to_fit(),
-            Self::Empty | Self::One(_) | Self::Many(_) => {}
+        if matches!(self, Self::Few(calls) if calls.is_empty()) {
+            *self = Self::Empty;
         }
     }
 

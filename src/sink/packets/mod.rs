@@ -7,6 +7,8 @@ mod series;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
@@ -158,6 +160,12 @@ impl PacketWriter {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// How many files of a series were deleted or overwritten by newer ones, now and later.
+    #[must_use]
+    pub fn deleted(&self) -> Arc<AtomicU64> {
+        self.files.as_ref().map_or_else(Arc::default, Series::deleted)
     }
 
     /// Sets the name of an interface before its first packet. `name` is called only once.

@@ -11,6 +11,8 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Zoned;
@@ -91,6 +93,8 @@ pub(super) struct Series {
     count: u64,
     /// The files before the current one that are there, with their sizes in bytes, the oldest first.
     done: VecDeque<(PathBuf, u64)>,
+    /// How many older ones were deleted or overwritten.
+    deleted: Arc<AtomicU64>,
     /// The current file has the time of its first packet.
     is_dated: bool,
 }
@@ -118,8 +122,14 @@ impl Series {
             current: PathBuf::new(),
             count: 0,
             done: VecDeque::new(),
+            deleted: Arc::default(),
             is_dated: false,
         }
+    }
+
+    /// How many files were deleted or overwritten, now and later.
+    pub(super) fn deleted(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.deleted)
     }
 
     /// The file that is written.
@@ -150,7 +160,9 @@ impl Series {
         self.count += 1;
         self.is_dated = true;
         // A ring of numbered files writes its oldest one anew.
+        let there = self.done.len();
         self.done.retain(|(done, _)| *done != name);
+        self.deleted.fetch_add((there - self.done.len()) as u64, Ordering::Relaxed);
         let before = std::mem::replace(&mut self.current, name);
         self.done.push_back((before, len));
         let files = self.rotation.files.map_or(usize::MAX, |files| files.max(1) as usize);
@@ -182,7 +194,10 @@ impl Series {
                 let text = format!("{} can't be deleted: {error}", oldest.display());
                 Err(io::Error::new(error.kind(), text))
             }
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.deleted.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
         }
     }
 

@@ -350,12 +350,13 @@ impl Table {
     }
 
     /// Keeps memory for nothing but the entries. Fields read before must not be used any more.
+    ///
+    /// Both are copied: memory cut off in place is too small for the next connection, and the heap grows.
     pub(super) fn shrink(&mut self) {
         let dead = self.dead();
-        self.text.drain(..dead.min(self.text.len()));
+        self.text = self.text.get(dead..).unwrap_or_default().to_vec();
         self.begin = self.begin.wrapping_add(dead as u32);
-        self.text.shrink_to_fit();
-        self.entries.shrink_to_fit();
+        self.entries = self.entries.iter().copied().collect();
     }
 
     /// Drops the octets of evicted entries once they are as many as those of entries can be. Fields read before must not be
