@@ -8,7 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::calls::{Class, Uid};
 use crate::dispatch::DecodeAs;
+use crate::logs::window::Moment;
 use crate::sink::chains::ChainFormat;
+use crate::sink::logs::LogFormat;
 use crate::sink::{RecordFormat, StatsFormat, TimeFormat};
 
 /// Shows every RPC on the wire, and for each failed one whether the framework or the business failed.
@@ -61,6 +63,11 @@ pub enum Command {
     ///
     /// rpcscope explain trpc 171 · rpcscope explain late-answer · rpcscope explain 'type:framework, code:101, msg:…' FILE
     Explain(Box<ExplainArgs>),
+    /// Read whole logs beside a capture: each error line with its call and where the error began, and what no line says.
+    ///
+    /// rpcscope logs app.log capture.pcap · rpcscope logs --follow -i any --log app.log
+    #[command(mut_arg("files", |files| files.help(LOG_FILES)), after_long_help = crate::calls::keys::help())]
+    Logs(Box<LogsArgs>),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -369,6 +376,34 @@ pub enum ExplanationFormat {
     Text,
     /// An object of type explanation in a line, then the calls, one in a line.
     Jsonl,
+}
+
+/// What the files of `logs` may be.
+const LOG_FILES: &str = "Logs and captures, told apart by their first bytes: captures as elsewhere, anything else is a log (also .gz and .zst). \
+- is what is missing: a log where a capture is named, else a capture";
+
+/// Arguments of `logs`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct LogsArgs {
+    /// Input and view; calls that do not match the filter are left out with their lines.
+    #[command(flatten)]
+    pub view: View,
+    /// A log; the same as a bare FILE, whatever it begins with. With -i or --follow it may grow, be replaced, or come later.
+    #[arg(long, value_name = "FILE")]
+    pub log: Vec<PathBuf>,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: LogFormat,
+    /// Leave out calls and lines before this time of the capture's clock: 22:33:00 on a day of the capture, or with a date (and a
+    /// zone; else the one in which times are printed).
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<Moment>,
+    /// Leave out calls and lines after this time.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<Moment>,
+    /// Links.
+    #[command(flatten)]
+    pub linking: Linking,
 }
 
 /// Arguments of `chains`.

@@ -212,6 +212,15 @@ impl LogLine {
         self.layers.iter().map(|(_, layer)| layer)
     }
 
+    /// Whether it says that an answer was of no use to its caller, which may be ok on the wire.
+    #[must_use]
+    pub fn may_be_of_ok_call(&self) -> bool {
+        self.errors
+            .first()
+            .and_then(LogError::end)
+            .is_some_and(|end| end != End::CallerLeft && end.is_without_failure())
+    }
+
     /// Whether it holds exceptions as generated code prints them.
     #[must_use]
     pub fn has_fields(&self) -> bool {

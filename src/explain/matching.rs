@@ -102,7 +102,9 @@ impl LogError {
             }
             Wording::Grpc if matches!(call.rpc, Rpc::Grpc | Rpc::GrpcWeb | Rpc::Connect | Rpc::Triple) => {
                 let carried = matches!(outcome.carrier, Carrier::GrpcStatus | Carrier::ConnectError);
-                sent(carried && coded).or_else(|| {
+                // Kitex sends a business status beside INTERNAL, which is all that other clients see of it.
+                let biz_status = outcome.carrier == Carrier::BizStatus && self.code == Some(grpc::INTERNAL);
+                sent((carried && coded) || biz_status).or_else(|| {
                     let by_callee = self.code.and_then(|code| library_made(code, self.message.as_bytes()));
                     ended(match self.code.filter(|_| by_callee.is_none()) {
                         Some(grpc::CANCELLED | grpc::DEADLINE_EXCEEDED) => by(Initiator::Client),
@@ -120,7 +122,14 @@ impl LogError {
                 let is_carried = carriers.contains(&outcome.carrier);
                 let marked = outcome.message.as_deref().and_then(|text| text.strip_suffix(kitex::SUFFIX));
                 sent(is_carried).or_else(|| {
-                    let text = agreement(&self.message, marked?.trim_end(), coded).filter(|_| is_carried)?;
+                    let marked = marked.filter(|_| is_carried)?.trim_end();
+                    // Over gRPC the words for a handler's error, and those of a status that it returned, are not sent.
+                    let plain = self.message.strip_prefix(kitex::PLAIN_ERROR);
+                    let status = plain.filter(|plain| plain.starts_with(grpc::ERROR_TEXT));
+                    let status = status.and_then(|status| status.split_once(" desc = "));
+                    let said = [Some(self.message.as_str()), plain, status.map(|(_, text)| text)];
+                    let text =
+                        said.into_iter().flatten().filter_map(|said| agreement(said, marked, coded)).max()?;
                     Some(LayerFit { text: Some(text), code: coded })
                 })
             }
@@ -205,6 +214,33 @@ mod tests {
             call.outcome.message = Some(wire.to_owned());
             assert_eq!(read(text).matches(&call), found, "{wire}");
         }
+    }
+
+    #[test]
+    fn what_kitex_sends_over_grpc_is_found_by_what_both_sides_print() {
+        let call = |carrier, code, message: &str| {
+            let mut call = sample::bare();
+            call.rpc = Rpc::Grpc;
+            call.outcome.class = Some(Class::Rpc);
+            call.outcome.carrier = carrier;
+            call.outcome.code = Some(code);
+            call.outcome.message = Some(message.to_owned());
+            call
+        };
+        let server = |error: &str| {
+            read(&format!(
+                "[Error] KITEX: processing gRPC request error, remoteAddr=127.0.0.1:40578, error={error}"
+            ))
+        };
+        let marked = call(Carrier::GrpcStatus, 13, "disk gone [biz error]");
+        assert!(server("biz error: disk gone").matches(&marked));
+        assert!(!server("biz error: disk full").matches(&marked));
+        let status = call(Carrier::GrpcStatus, 5, "no such letter [biz error]");
+        assert!(server("biz error: rpc error: code = 5 desc = no such letter").matches(&status));
+        let business = call(Carrier::BizStatus, 3003, "no stock");
+        assert!(read("rpc error: code = Internal desc = no stock").matches(&business));
+        assert!(!read("rpc error: code = NotFound desc = no stock").matches(&business));
+        assert!(!read("rpc error: code = Internal desc = no stocking").matches(&business));
     }
 
     #[test]

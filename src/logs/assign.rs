@@ -98,6 +98,11 @@ impl Told {
     }
 }
 
+/// Whether a line has a time of its own.
+fn is_timed(line: &Line) -> bool {
+    line.entry.stamp.is_some() && !line.entry.is_inherited
+}
+
 /// When an application may have logged a call.
 fn logged_at(call: &Call) -> Timestamp {
     let gave_up =
@@ -163,10 +168,11 @@ struct Pair {
     why: Vec<String>,
 }
 
-/// Joins lines and calls. `logs`: how many logs there are.
+/// Joins lines and calls. `known`: of each log what is known of its clock already, where its lines here do not show it.
 #[must_use]
-pub fn assign(book: &Book, index: &CallIndex, logs: usize) -> Told {
-    let clocks: Vec<Option<LogClock>> = (0..logs).map(|source| clock_of(book, index, source)).collect();
+pub fn assign(book: &Book, index: &CallIndex, known: &[Option<LogClock>]) -> Told {
+    let clock = |(source, known): (usize, &Option<LogClock>)| clock_of(book, index, source).or(*known);
+    let clocks: Vec<Option<LogClock>> = known.iter().enumerate().map(clock).collect();
     let mut pairs = Vec::new();
     let mut reasons = Vec::with_capacity(book.lines.len());
     let mut choices: Vec<usize> = vec![0; book.lines.len()];
@@ -179,7 +185,10 @@ pub fn assign(book: &Book, index: &CallIndex, logs: usize) -> Told {
     }
     pairs.sort_by_key(|pair| {
         let distance = pair.lag.map_or(0, i64::unsigned_abs);
-        (std::cmp::Reverse(pair.rank.without_time()), distance, pair.line, pair.call)
+        let has_time = book.lines.get(pair.line).is_some_and(is_timed);
+        // An application tells rather the try that decided.
+        let is_retried = !has_time && index.is_retried(pair.call);
+        (std::cmp::Reverse(pair.rank.without_time()), is_retried, distance, pair.line, pair.call)
     });
     let mut told = Told { calls: reasons.into_iter().map(Err).collect(), clocks };
     let mut taken: HashSet<(usize, u64, usize)> = HashSet::new();
@@ -259,10 +268,12 @@ fn count_others(pairs: &[Pair], book: &Book, taken: &HashSet<(usize, u64, usize)
         let Some(Ok(own)) = told.calls.get_mut(pair.line) else { continue };
         let as_good = best.get(&pair.line) == Some(&pair.rank.without_time());
         let as_near = match (pair.lag, own.lag) {
-            (Some(lag), Some(own)) => lag.unsigned_abs() <= own.unsigned_abs() + CLOSE as u64,
+            (Some(lag), Some(own)) if !line.entry.is_inherited => {
+                lag.unsigned_abs() <= own.unsigned_abs() + CLOSE as u64
+            }
             _ => true,
         };
-        let is_free = line.entry.stamp.is_none() || !taken.contains(&(line.source, line.shape, pair.call));
+        let is_free = !is_timed(line) || !taken.contains(&(line.source, line.shape, pair.call));
         if pair.call != own.call && as_good && as_near && is_free {
             own.others += 1;
         }
@@ -275,6 +286,7 @@ fn candidates(line: &Line, number: usize, clock: Option<LogClock>, index: &CallI
     let why_none = |default: NoCall| match times.and_then(|times| outside(&times, index)) {
         _ if line.is_never_sent => NoCall::NeverSent,
         Some(reason) => reason,
+        None if line.is_refused && default == NoCall::Unknown => NoCall::Refused,
         None => default,
     };
     if line.kinds.is_empty() {
@@ -308,7 +320,10 @@ fn candidates(line: &Line, number: usize, clock: Option<LogClock>, index: &CallI
                 if read.clues().is_of_other_trace(call) {
                     continue;
                 }
-                let fit = read.weigh(found, call, lag);
+                let mut fit = read.weigh(found, call, lag);
+                if line.entry.is_inherited {
+                    fit.why.retain(|why| !why.starts_with("time "));
+                }
                 pairs.push(Pair { rank: fit.rank, lag, line: number, call: place, why: fit.why });
             }
         }
@@ -318,8 +333,7 @@ fn candidates(line: &Line, number: usize, clock: Option<LogClock>, index: &CallI
         }
         // Other addresses than the call's may be of something else in the line, or the call may be another one.
         let is_near = |pair: &Pair| pair.lag.is_some_and(|lag| lag.abs() < SAME_TIME);
-        let is_timed = clock.is_some() && !line.entry.is_inherited;
-        if is_timed && pairs.iter().filter(|pair| is_near(pair)).count() == 1 {
+        if clock.is_some() && is_timed(line) && pairs.iter().filter(|pair| is_near(pair)).count() == 1 {
             pairs.retain(is_near);
             return (pairs, NoCall::Unknown);
         }
@@ -402,4 +416,126 @@ fn clock_of(book: &Book, index: &CallIndex, source: usize) -> Option<LogClock> {
         }
     }
     clock::estimate(&sure, &likely, has_zone)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::calls::record::{Carrier, Uid};
+    use crate::calls::sample;
+    use crate::logs::{Scanner, Scene};
+
+    /// 2026-11-25T22:33:00Z.
+    const START: i64 = 1_795_645_980 * SECOND;
+
+    /// A call that ended so many milliseconds after the start.
+    fn call(milliseconds: i64, message: &str) -> Call {
+        let mut call = sample::failed(Class::Rpc, Carrier::ThriftException, Some(6), message);
+        call.uid = Uid { packet: milliseconds as u64, ordinal: 0 };
+        call.end = Timestamp(START + milliseconds * 1_000_000);
+        call.start = Timestamp(call.end.0 - 2_000_000);
+        call
+    }
+
+    fn gone(milliseconds: i64) -> Call {
+        call(milliseconds, "biz error: gone away")
+    }
+
+    /// For each line, when its call ended, milliseconds after the start, or why it has none.
+    fn told(log: &str, calls: Vec<Call>) -> (Vec<Result<u64, NoCall>>, Option<LogClock>) {
+        let mut scene = Scene::default();
+        for call in &calls {
+            scene.see(call);
+        }
+        let index = CallIndex::new(calls.into_iter().map(Arc::new), &scene);
+        let mut scanner = Scanner::new(index.prefilter());
+        let mut book = Book::default();
+        scanner.push(log.as_bytes(), &mut |entry| _ = book.add(0, entry, &index));
+        scanner.finish(&mut |entry| _ = book.add(0, entry, &index));
+        let told = assign(&book, &index, &[None]);
+        let uid = |found: Match| index.call(found.call).map_or(0, |call| call.uid.packet);
+        (told.calls.into_iter().map(|told| told.map(uid)).collect(), told.clocks[0])
+    }
+
+    /// A line at so many milliseconds after the start, in a zone eight hours ahead.
+    fn line(milliseconds: i64, text: &str) -> String {
+        let at = START + (8 * 3_600_000 + milliseconds) * 1_000_000;
+        let at = Timestamp(at).to_string();
+        format!("{} {} ERROR order: {text}\n", &at[..10], &at[11..23])
+    }
+
+    const GONE: &str = "remote or network error[remote]: biz error: gone away";
+
+    #[test]
+    fn lines_of_one_text_are_joined_in_the_order_of_time() {
+        let calls: Vec<Call> =
+            (0..20).map(|n| gone(1_000 + n * 3)).chain([call(10, "biz error: torn")]).collect();
+        let torn = line(11, "remote or network error[remote]: biz error: torn");
+        let log: String = (0..20).map(|n| line(1_004 + n * 3, GONE)).collect();
+        let (told, clock) = told(&format!("{torn}{log}"), calls);
+        let expected: Vec<_> = [10].into_iter().chain((0..20).map(|n| 1_000 + n * 3)).map(Ok).collect();
+        assert_eq!(told, expected);
+        assert_eq!(clock.map(|clock| clock.parts().0), Some(8 * 3_600));
+    }
+
+    #[test]
+    fn a_call_that_no_line_tells_takes_no_line_of_another() {
+        let calls = [1_000, 5_000, 9_000].map(gone);
+        let log = line(1_001, GONE) + &line(9_001, GONE);
+        let (told, _) = told(&log, calls.to_vec());
+        assert_eq!(told, [Ok(1_000), Ok(9_000)]);
+    }
+
+    #[test]
+    fn what_time_rules_out_is_never_a_match() {
+        let calls = || vec![gone(1_000), call(500_000, "biz error: torn"), call(700_000, "biz error: worn")];
+        let torn = line(500_001, "remote or network error[remote]: biz error: torn");
+        let worn = line(700_001, "remote or network error[remote]: biz error: worn");
+        let with = |text: String| told(&format!("{text}{torn}{worn}"), calls()).0[0];
+        assert_eq!(with(line(1_500, GONE)), Ok(1_000));
+        assert_eq!(with(line(-500_000, GONE)), Err(NoCall::Before));
+        assert_eq!(with(line(300_000, GONE)), Err(NoCall::OtherTime));
+        assert_eq!(with(line(9_000_000, GONE)), Err(NoCall::After));
+    }
+
+    #[test]
+    fn more_lines_than_calls_are_said_to_be_so_and_other_places_may_tell_the_same_call() {
+        let log = line(1_001, GONE) + &line(3_000, GONE) + &line(1_003, &format!("giving up: {GONE}"));
+        let (told, _) = told(&log, vec![gone(1_000)]);
+        assert_eq!(told, [Ok(1_000), Err(NoCall::MoreLines), Ok(1_000)]);
+    }
+
+    #[test]
+    fn ids_and_addresses_are_surer_than_times() {
+        let mut calls: Vec<Call> = [1_000, 2_000, 3_000].map(gone).to_vec();
+        for (number, call) in calls.iter_mut().enumerate() {
+            call.client.port = 40_000 + number as u16;
+            call.trace_id = Some(format!("0af7651916cd43dd8448eb211c80319{number}").as_str().into());
+        }
+        let address = line(1_001, &format!("remoteAddr={}, {GONE}", calls[2].client));
+        let trace = line(1_001, &format!("trace=0af7651916cd43dd8448eb211c803191 {GONE}"));
+        let stranger = line(1_001, &format!("trace=ffff651916cd43dd8448eb211c803191 {GONE}"));
+        assert_eq!(told(&address, calls.clone()).0, [Ok(3_000)]);
+        assert_eq!(told(&trace, calls.clone()).0, [Ok(2_000)]);
+        assert_eq!(told(&stranger, calls.clone()).0, [Err(NoCall::Unknown)]);
+        let other = format!("remoteAddr=203.0.113.9:7, {GONE}\n");
+        assert_eq!(told(&other, calls).0, [Err(NoCall::OtherHost)]);
+    }
+
+    #[test]
+    fn lines_without_times_are_joined_in_their_order() {
+        let log = format!("first: {GONE}\nagain: {GONE}\nagain: {GONE}\n");
+        assert_eq!(told(&log, vec![gone(1), gone(2)]).0, [Ok(1), Ok(1), Ok(2)]);
+    }
+
+    #[test]
+    fn an_error_that_never_reaches_the_wire_is_said_to_be_so() {
+        let refused = line(
+            5,
+            "rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing: dial tcp 10.0.0.9:80: connect: connection refused\"",
+        );
+        assert_eq!(told(&refused, vec![gone(1)]).0, [Err(NoCall::NeverSent)]);
+    }
 }

@@ -14,8 +14,11 @@ use crate::text;
 /// Most error lines that are kept; others are counted.
 pub const LINE_LIMIT: usize = 100_000;
 
-/// Most bytes of text of all lines that are kept.
-pub const TEXT_LIMIT: usize = 64 << 20;
+/// Most bytes that all lines that are kept take, unless there is less room.
+pub const MEMORY_LIMIT: usize = 128 << 20;
+
+/// Estimated memory of a line beside its text, in bytes.
+const LINE_MEMORY: usize = 512;
 
 /// Most bytes of the text of one entry that are kept once it was read.
 const KEPT: usize = 8 << 10;
@@ -41,19 +44,22 @@ pub enum NoCall {
     OtherTime,
     /// As many calls ended so as other lines tell; this is one line more.
     MoreLines,
+    /// The call may be ok on the wire: its caller could not use the answer.
+    Refused,
     /// Not known.
     Unknown,
 }
 
 impl NoCall {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NeverSent,
         Self::Before,
         Self::After,
         Self::OtherHost,
         Self::OtherTime,
         Self::MoreLines,
+        Self::Refused,
         Self::Unknown,
     ];
 
@@ -67,6 +73,7 @@ impl NoCall {
             Self::OtherHost => "other-host",
             Self::OtherTime => "other-time",
             Self::MoreLines => "more-lines-than-calls",
+            Self::Refused => "answer-refused",
             Self::Unknown => "unknown",
         }
     }
@@ -83,6 +90,7 @@ impl NoCall {
             }
             Self::OtherTime => "calls ended so, but not at the time of the line",
             Self::MoreLines => "there are more such lines than calls that ended so",
+            Self::Refused => "the caller refused an answer, whose call may be ok on the wire",
             Self::Unknown => "why is not known: no failed call of the capture ended so",
         }
     }
@@ -101,6 +109,8 @@ pub struct Line {
     pub is_known: bool,
     /// Such an error never reaches the wire.
     pub is_never_sent: bool,
+    /// The caller refused an answer.
+    pub is_refused: bool,
     /// Kinds of calls that ended so, the best first.
     pub(super) kinds: Vec<(usize, Found)>,
 }
@@ -111,11 +121,19 @@ pub struct Book {
     /// They, log by log.
     pub lines: Vec<Line>,
     bytes: usize,
+    /// Most of them; 0 for [`MEMORY_LIMIT`].
+    most: usize,
     /// Lines beyond the bounds: with and without a call that ended so.
     pub left_out: [u64; 2],
 }
 
 impl Book {
+    /// A book whose lines take at most about `bytes`.
+    #[must_use]
+    pub fn within(bytes: usize) -> Self {
+        Self { most: bytes.clamp(1, MEMORY_LIMIT), ..Self::default() }
+    }
+
     /// Takes an entry of a log; returns whether it is an error of an RPC.
     pub fn add(&mut self, source: usize, mut entry: Entry, index: &CallIndex) -> bool {
         let read = LogLine::read(&entry.text);
@@ -123,7 +141,9 @@ impl Book {
         if kinds.is_empty() && !read.is_known() {
             return false;
         }
-        if self.lines.len() >= LINE_LIMIT || self.bytes + entry.text.len() > TEXT_LIMIT {
+        let most = if self.most == 0 { MEMORY_LIMIT } else { self.most };
+        let size = LINE_MEMORY + entry.text.len().min(KEPT);
+        if self.lines.len() >= LINE_LIMIT || self.bytes + size > most {
             self.left_out[usize::from(kinds.is_empty())] += 1;
             return true;
         }
@@ -134,13 +154,14 @@ impl Book {
             entry.text.truncate(kept);
             entry.is_cut = true;
         }
-        self.bytes += entry.text.len();
+        self.bytes += size;
         let line = Line {
             source,
             entry,
             shape,
             is_known: read.is_known(),
             is_never_sent: is_never_sent(&read),
+            is_refused: read.may_be_of_ok_call(),
             kinds,
         };
         self.lines.push(line);

@@ -39,6 +39,8 @@ pub struct Entry {
     pub is_inherited: bool,
     /// More of it was left out at a bound.
     pub is_cut: bool,
+    /// It has the level of an error.
+    pub has_level: bool,
 }
 
 /// What a log held.
@@ -70,6 +72,7 @@ pub struct Scanner {
     lines_before: u64,
     /// The rest of a long line is passed over.
     is_skipping: bool,
+    takes_levels: bool,
     counts: Counts,
     /// Hits of the part that is looked through, reused.
     hits: Vec<(usize, Seen)>,
@@ -87,9 +90,24 @@ impl Scanner {
             levels: Vec::new(),
             lines_before: 0,
             is_skipping: false,
+            takes_levels: false,
             counts: Counts::default(),
             hits: Vec::new(),
         }
+    }
+
+    /// Takes lines with the level of an error as entries too: whether they are about a call, calls that come later may show.
+    #[must_use]
+    pub fn taking_levels(mut self) -> Self {
+        self.takes_levels = true;
+        self
+    }
+
+    /// Passes over what is no news, and only counts its lines.
+    pub fn skip(&mut self, bytes: &[u8]) {
+        self.counts.bytes += bytes.len() as u64;
+        self.lines_before += memchr_iter(b'\n', bytes).count() as u64;
+        self.is_skipping = bytes.last().is_some_and(|byte| *byte != b'\n');
     }
 
     /// Looks for something else from here on.
@@ -207,7 +225,7 @@ impl Scanner {
             if begin < self.taken {
                 continue;
             }
-            if *seen == Seen::Level {
+            if *seen == Seen::Level && !self.takes_levels {
                 if place - begin < LEVEL_WITHIN && levels.last() != Some(&begin) {
                     levels.push(begin);
                 }
@@ -222,8 +240,10 @@ impl Scanner {
             let between = log.get(counted.0..begin).unwrap_or_default();
             counted = (begin, counted.1 + memchr_iter(b'\n', between).count() as u64);
             levels.truncate(levels.partition_point(|level| *level < begin));
+            let head = begin.saturating_sub(1)..(begin + LEVEL_WITHIN).min(entry_end);
+            let has_level = self.prefilter.has_level(log.get(head).unwrap_or_default());
             let is_cut = is_cut || (self.is_skipping && entry_end == log.len());
-            out(entry(log, begin..entry_end, counted.1 + 1, lines, is_cut));
+            out(entry(log, begin..entry_end, counted.1 + 1, lines, is_cut, has_level));
             self.taken = entry_end;
         }
         levels.truncate(levels.partition_point(|level| *level < until));
@@ -299,7 +319,7 @@ fn ending(log: &[u8], begin: usize, line_end: usize, is_last: bool) -> Option<(u
 }
 
 /// The entry between two places.
-fn entry(log: &[u8], place: Range<usize>, line: u64, lines: u32, is_cut: bool) -> Entry {
+fn entry(log: &[u8], place: Range<usize>, line: u64, lines: u32, is_cut: bool, has_level: bool) -> Entry {
     let (begin, end) = (place.start, place.end);
     let whole = log.get(place).unwrap_or_default();
     let mut text = String::new();
@@ -321,7 +341,7 @@ fn entry(log: &[u8], place: Range<usize>, line: u64, lines: u32, is_cut: bool) -
     let (_, first_end) = line_at(log, begin);
     let own = head::time(log.get(begin..first_end.min(end)).unwrap_or_default());
     let stamp = own.or_else(|| time_before(log, begin));
-    Entry { line, lines, text, stamp, is_inherited: own.is_none() && stamp.is_some(), is_cut }
+    Entry { line, lines, text, stamp, is_inherited: own.is_none() && stamp.is_some(), is_cut, has_level }
 }
 
 /// The last time that stands in a line before.

@@ -37,6 +37,8 @@ struct Kind {
 pub struct CallIndex {
     calls: Vec<Arc<Call>>,
     kinds: Vec<Kind>,
+    /// The kind of each call.
+    kind_of: Vec<usize>,
     /// The kinds of a text, or of what stands in it behind a colon.
     by_text: HashMap<String, Vec<usize>>,
     /// Kinds to which no text leads.
@@ -45,8 +47,7 @@ pub struct CallIndex {
     by_id: HashMap<String, Vec<usize>>,
     by_address: HashMap<SocketAddr, Vec<usize>>,
     by_uid: HashMap<Uid, usize>,
-    hosts: HashSet<IpAddr>,
-    span: Option<(Timestamp, Timestamp)>,
+    scene: Scene,
 }
 
 /// What the capture shows beside its failed calls.
@@ -56,6 +57,8 @@ pub struct Scene {
     hosts: HashSet<IpAddr>,
     /// From the start of the first call to the end of the last one.
     span: Option<(Timestamp, Timestamp)>,
+    /// Calls after which their caller tried once more.
+    retried: HashSet<Uid>,
 }
 
 impl Scene {
@@ -68,6 +71,11 @@ impl Scene {
         }
         let (first, last) = self.span.unwrap_or((call.start, call.end));
         self.span = Some((first.min(call.start), last.max(call.end)));
+    }
+
+    /// The caller of this call tried once more.
+    pub fn was_retried(&mut self, call: Uid) {
+        self.retried.insert(call);
     }
 
     /// The time of the capture, where it is known from more than its calls.
@@ -88,7 +96,7 @@ impl CallIndex {
         let mut by_text: HashMap<String, Vec<usize>> = HashMap::new();
         let (mut by_id, mut by_address) =
             (HashMap::<String, Vec<usize>>::new(), HashMap::<_, Vec<usize>>::new());
-        let mut always = Vec::new();
+        let (mut always, mut kind_of) = (Vec::new(), Vec::new());
         for (number, call) in calls.iter().enumerate() {
             let kind = *by_key.entry(key(call)).or_insert_with(|| {
                 let kind = kinds.len();
@@ -108,6 +116,7 @@ impl CallIndex {
             if let Some(kind) = kinds.get_mut(kind) {
                 kind.calls.push(number);
             }
+            kind_of.push(kind);
             let trace = call.trace_id.iter().map(|id| &**id);
             let headers = call.metadata.iter().take(ID_LIMIT).map(|(_, _, value)| value.as_str());
             for id in trace.chain(headers) {
@@ -123,8 +132,18 @@ impl CallIndex {
         let texts: BTreeSet<String> = calls.iter().flat_map(|call| texts_of(call)).collect();
         let prefilter = Arc::new(Prefilter::new(texts.iter().map(String::as_str)));
         let by_uid = calls.iter().enumerate().map(|(number, call)| (call.uid, number)).collect();
-        let Scene { hosts, span } = scene.clone();
-        Self { calls, kinds, by_text, always, prefilter, by_id, by_address, by_uid, hosts, span }
+        Self {
+            calls,
+            kinds,
+            kind_of,
+            by_text,
+            always,
+            prefilter,
+            by_id,
+            by_address,
+            by_uid,
+            scene: scene.clone(),
+        }
     }
 
     /// What to look for in logs.
@@ -154,13 +173,25 @@ impl CallIndex {
     /// The time of the capture.
     #[must_use]
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
-        self.span
+        self.scene.span
+    }
+
+    /// Whether the caller of a call tried once more.
+    #[must_use]
+    pub fn is_retried(&self, place: usize) -> bool {
+        self.call(place).is_some_and(|call| self.scene.retried.contains(&call.uid))
     }
 
     /// Whether the capture has a call from or to this host.
     #[must_use]
     pub fn has_host(&self, host: IpAddr) -> bool {
-        self.hosts.contains(&host)
+        self.scene.hosts.contains(&host)
+    }
+
+    /// The kind of a call.
+    #[must_use]
+    pub fn kind_of(&self, place: usize) -> usize {
+        self.kind_of.get(place).copied().unwrap_or(usize::MAX)
     }
 
     /// The places of the calls of a kind, by their ends.

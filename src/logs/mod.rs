@@ -12,13 +12,17 @@
 //! | the error lines of all logs | [`book`] |
 //! | how far the clock of a log is from the capture's | [`clock`] |
 //! | which line is about which call | [`assign`] |
+//! | what the chain of a call says about it | [`background`] |
+//! | what both tell together | [`report`] |
+//! | `--from` and `--to` | [`window`] |
 //!
 //! ```text
 //! log ─bytes▶ Scanner ─Entry▶ Book ─┐
-//! capture ─Call▶ CallIndex ─────────┴▶ assign ─▶ Told
+//! capture ─Call▶ CallIndex ─────────┴▶ assign ─Told▶ report ─▶ Report
 //! ```
 
 pub mod assign;
+pub mod background;
 pub mod book;
 pub mod clock;
 pub mod entries;
@@ -27,8 +31,11 @@ pub mod index;
 mod plain;
 pub mod prefilter;
 pub mod reader;
+pub mod report;
+pub mod window;
 
 pub use assign::{Match, Told, assign};
+pub use background::{Above, Background};
 pub use book::{Book, Line, NoCall};
 pub use clock::LogClock;
 pub use entries::{Counts, Entry, Scanner};

@@ -177,6 +177,19 @@ impl Prefilter {
         }
     }
 
+    /// Whether the level of an error stands in a text.
+    #[must_use]
+    pub fn has_level(&self, text: &[u8]) -> bool {
+        let mut at = 0;
+        while let Some((place, seen)) = self.next(text, at) {
+            if seen == Seen::Level {
+                return true;
+            }
+            at = place + 1;
+        }
+        false
+    }
+
     /// Whether an error may stand in a line in which escapes are.
     #[must_use]
     pub fn is_in_escaped(&self, line: &[u8]) -> bool {

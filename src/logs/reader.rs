@@ -17,6 +17,9 @@ const CHUNK: usize = 256 << 10;
 /// Most bytes of a growing log that are read in one turn, so that nothing else waits for long.
 const TURN: usize = 16 << 20;
 
+/// Bytes that show whether a file is text.
+const HEAD: usize = 512;
+
 /// From how many bytes of a file on what share of them are no text, it is none: logs may have a few.
 const BINARY_SHARE: usize = 10;
 
@@ -37,29 +40,43 @@ pub fn read(
     let mut buffer = vec![0; CHUNK];
     let mut is_first = true;
     loop {
-        let n = match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => n,
-            Err(error) => {
-                scanner.finish(out);
-                return Err(error);
-            }
-        };
+        let least = if is_first { HEAD } else { 1 };
+        let (n, error) = fill(&mut file, &mut buffer, least);
         let mut bytes = buffer.get(..n).unwrap_or_default();
         if std::mem::take(&mut is_first) {
             bytes = text(bytes)?;
         }
         scanner.push(bytes, out);
+        if let Some(error) = error {
+            scanner.finish(out);
+            return Err(error);
+        }
+        if n == 0 {
+            break;
+        }
     }
     scanner.finish(out);
     Ok(())
+}
+
+/// Reads at least so many bytes, unless the file ends before.
+fn fill(file: &mut ByteFile, buffer: &mut [u8], least: usize) -> (usize, Option<io::Error>) {
+    let mut filled = 0;
+    while filled < least {
+        match file.read(buffer.get_mut(filled..).unwrap_or_default()) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) => return (filled, Some(error)),
+        }
+    }
+    (filled, None)
 }
 
 /// The text that begins with these bytes, without its mark.
 fn text(bytes: &[u8]) -> io::Result<&[u8]> {
     let is_wide = |zero: usize| {
         let odd = bytes.iter().skip(zero).step_by(2).take(64);
-        bytes.len() > 16 && odd.clone().filter(|byte| **byte == 0).count() * 10 >= odd.count() * 9
+        bytes.len() >= 8 && odd.clone().filter(|byte| **byte == 0).count() * 10 >= odd.count() * 9
     };
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || is_wide(0) || is_wide(1) {
         return Err(io::Error::other("is text in UTF-16: convert it with `iconv -f UTF-16 -t UTF-8`"));
@@ -85,6 +102,21 @@ impl Follower {
     #[must_use]
     pub fn new(path: &Path, prefilter: Arc<Prefilter>) -> Self {
         Self { file: Growing::new(path), scanner: Scanner::new(prefilter), buffer: Vec::new() }
+    }
+
+    /// Takes lines with the level of an error as entries too.
+    #[must_use]
+    pub fn taking_levels(self) -> Self {
+        Self { scanner: self.scanner.taking_levels(), ..self }
+    }
+
+    /// Passes over what the log holds by now.
+    pub fn skip(&mut self) {
+        let Self { file, scanner, buffer } = self;
+        file.read(usize::MAX, buffer, &mut |piece| match piece {
+            Piece::Bytes(bytes) => scanner.skip(bytes),
+            Piece::Truncated | Piece::Replaced => scanner.restart(),
+        });
     }
 
     /// Where it is.
@@ -120,6 +152,12 @@ impl Follower {
         if !is_new {
             scanner.settle(out);
         }
+    }
+
+    /// No more is read: what is there is whole.
+    pub fn finish(&mut self, out: &mut dyn FnMut(Entry)) {
+        self.read(out);
+        self.scanner.finish(out);
     }
 
     /// Looks for something else from here on.

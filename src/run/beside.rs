@@ -304,7 +304,7 @@ impl Teller {
                 book.add(source, entry.clone(), &self.index);
             }
         }
-        let told = assign(&book, &self.index, self.logs.len());
+        let told = assign(&book, &self.index, &vec![None; self.logs.len()]);
         let lines = book.lines.iter().zip(&told.calls).map(|(line, found)| {
             let call = found.as_ref().ok().and_then(|found| self.index.call(found.call));
             self.line(line, call, &told, found)

@@ -12,6 +12,7 @@ mod input;
 mod interfaces;
 mod linked;
 mod linking;
+mod logs;
 mod memory;
 mod output;
 mod rights;
@@ -83,6 +84,7 @@ pub fn main(mut cli: Cli) -> ExitCode {
         Some(Command::Export(view)) => export::run(&view),
         Some(Command::Interfaces) => interfaces::run(),
         Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Logs(args)) => logs::run(&args),
         Some(Command::Completions { shell }) => completions(shell),
         None if cli.list_interfaces => interfaces::run(),
         None if ui::fits(&cli.live) => ui::run(&cli.live, &cli.linking),

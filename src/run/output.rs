@@ -105,11 +105,12 @@ pub(super) fn check(input: &Input, output: Option<&Path>) -> Result<(), Failure>
             "-w and -o would both write to standard output: name a file for one of them".into(),
         ));
     }
-    if input.paths().iter().filter(|path| is_standard(Some(path))).count() > 1 {
+    let read = || input.paths().into_iter().chain(input.logs.iter().cloned());
+    if read().filter(|path| is_standard(Some(path))).count() > 1 {
         return Err(Failure::Usage("standard input (-) is named twice: it can be read only once".into()));
     }
     let rotates = input.rotates();
-    for path in input.paths() {
+    for path in read() {
         // An unreadable folder is reported when it is opened.
         for file in files::expand(&path).unwrap_or_default() {
             let read = if file == Path::new("-") { standard(&io::stdin()) } else { regular(&file) };

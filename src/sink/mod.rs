@@ -21,6 +21,7 @@
 //! | [`csv::Csv`] | comma-separated values with a header line |
 //! | `parquet::Parquet` | columns for query engines, with the feature `parquet` |
 //! | [`chains`] | chains as trees, JSON lines and service graphs |
+//! | [`logs`] | lines of logs with their calls, as text and JSON lines |
 //! | [`stats::StatsSink`] | totals per service and method, at the end |
 //!
 //! Shared parts: [`clock`] (time formats), [`color`], [`fields`] (`--fields`), [`json`] (JSON values).
@@ -32,6 +33,7 @@ pub mod csv;
 pub mod fields;
 pub mod json;
 pub mod jsonl;
+pub mod logs;
 pub mod packets;
 #[cfg(feature = "parquet")]
 pub mod parquet;

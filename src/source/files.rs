@@ -395,7 +395,8 @@ fn reason(error: &io::Error) -> String {
 }
 
 /// Whether the name says capture: `x.pcap`, `x.pcapng`, `x.cap`, with what rotation and compression put behind it.
-fn is_named_capture(path: &Path) -> bool {
+#[must_use]
+pub fn is_named_capture(path: &Path) -> bool {
     path.file_name().is_some_and(|name| {
         let name = name.to_string_lossy().to_ascii_lowercase();
         [".pcap", ".cap", ".dmp"].iter().any(|part| {
