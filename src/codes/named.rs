@@ -30,10 +30,12 @@ pub fn values(family: Family) -> &'static [ErrorValue] {
 
 /// A name in code and what stands before it: `TApplicationException::UNKNOWN_METHOD`, `codes.NotFound`.
 pub(super) fn qualified(name: &str) -> Option<(&str, &str)> {
-    let at = name.rfind(['.', ':', '/'])?;
-    let (before, last) = name.split_at_checked(at)?;
-    let last = last.trim_start_matches(['.', ':', '/']);
-    (!before.is_empty() && !last.is_empty()).then_some((before, last))
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/');
+    let joints = ["::", ".", "/"].iter().filter_map(|joint| Some(name.rfind(joint)? + joint.len()));
+    let (before, last) = name.split_at_checked(joints.max()?)?;
+    let before = before.trim_end_matches([':', '.', '/']);
+    let is_one = name.chars().all(is_name) && !name.replace("::", "").contains(':');
+    (is_one && !before.is_empty() && !last.is_empty()).then_some((before, last))
 }
 
 /// A name of thrift without what stands before it, and whose it is as far as that shows.
@@ -249,6 +251,14 @@ mod tests {
         assert_eq!(codes("remote.UnknownApplicationException"), [("thrift", 0), ("kitex", 0)]);
         assert!(codes("TTransportException.UNKNOWN").is_empty(), "no exception that an answer carries");
         assert!(value_names("TApplicationException.END_OF_FILE").is_empty());
+        for text in [
+            "java.lang.IllegalArgumentException: No enum constant com.shop.Status.NOT_FOUND",
+            "type:image, code:12, msg:ok",
+            "status:NOT_FOUND",
+            "see https://shop/StatusCode.NOT_FOUND",
+        ] {
+            assert!(codes(text).is_empty(), "{text}");
+        }
         for name in [
             "order.CANCEL",
             "shop.UNKNOWN_METHOD",
