@@ -286,6 +286,28 @@ pub enum Color {
     Never,
 }
 
+/// What other systems get while calls are read.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Telemetry")]
+pub struct Telemetry {
+    /// Send spans and metrics of the calls to this receiver of OTLP/HTTP, such as `http://localhost:4318`; `env` takes the receiver and its
+    /// headers from the variables `OTEL_EXPORTER_OTLP_…`. The exit status is 1 if some could not be sent.
+    #[cfg(feature = "otlp")]
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
+    /// The version of OpenTelemetry's conventions whose names the attributes have.
+    #[cfg(feature = "otlp")]
+    #[arg(long = "otlp-names", value_enum, default_value_t, value_name = "VERSION", requires = "otlp")]
+    pub otlp_names: crate::telemetry::otlp::spans::Names,
+    /// Send this share of the traces in which nothing failed (1/100, 1%), and all others. Metrics count all calls.
+    #[cfg(feature = "otlp")]
+    #[arg(long, value_name = "SHARE", requires = "otlp")]
+    pub sample: Option<crate::telemetry::otlp::Sample>,
+    /// Serve a page for Prometheus at this address, path /metrics: a port (then on loopback), or ADDRESS:PORT.
+    #[arg(long, value_name = "ADDR", value_parser = crate::telemetry::scrape::address)]
+    pub metrics: Option<std::net::SocketAddr>,
+}
+
 /// Arguments of `calls`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct CallsArgs {
@@ -313,6 +335,9 @@ pub struct CallsArgs {
     /// End with a record of type totals: what was read, and what of it could not be decoded (jsonl).
     #[arg(long)]
     pub totals: bool,
+    /// What other systems get.
+    #[command(flatten)]
+    pub telemetry: Telemetry,
 }
 
 /// Arguments of `stats`.
@@ -427,6 +452,9 @@ pub struct ChainsArgs {
     /// How calls are linked.
     #[command(flatten)]
     pub linking: Linking,
+    /// What other systems get.
+    #[command(flatten)]
+    pub telemetry: Telemetry,
 }
 
 /// Which links between calls are made.

@@ -170,12 +170,12 @@ fn serve(task: Task, user: Option<(u32, u32)>) -> Result<(), String> {
     let stream = stream.map_err(|error| error.to_string())?;
     let served = match task {
         Task::Processes => {
-            syscalls::restrict(syscalls::Role::Reading, None)?;
+            syscalls::restrict(syscalls::Role::Reading, syscalls::Open::default())?;
             serve_scans(&stream)
         }
         Task::Files => {
             paths::restrict(&Rules { create: vec!["/".into()], ..Rules::default() })?;
-            syscalls::restrict(syscalls::Role::Creating, None)?;
+            syscalls::restrict(syscalls::Role::Creating, syscalls::Open::default())?;
             serve_files(&stream)
         }
     };

@@ -35,6 +35,7 @@
 //! | captures of several hosts: which host took which file, how their clocks differ | [`capture_point`] |
 //! | which process of this host holds an end of a connection | [`process`] |
 //! | what the process may do while it parses packets, and the small processes for the rest | [`sandbox`], `helper` |
+//! | spans and metrics for other systems | [`telemetry`] |
 //! | wire text made safe for terminals, packet time, numbers as text | [`text`], [`time`], [`digits`] |
 
 pub mod body;
@@ -62,6 +63,7 @@ pub mod run;
 pub mod sandbox;
 pub mod sink;
 pub mod source;
+pub mod telemetry;
 pub mod text;
 pub mod time;
 pub mod tls;

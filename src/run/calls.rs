@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use super::linked::Linked;
 use super::memory::Shares;
 use super::runner::{self, Opening};
+use super::telemetry::{Ready, Told};
 use super::{Failure, Status, output};
 use crate::cli::{CallsArgs, Linking};
 use crate::filter::Filter;
@@ -35,9 +36,12 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
             "this format is binary and no terminal shows it: name a file with -o".into(),
         ));
     }
-    let opening = Opening::new(&args.view.input, args.view.output.as_deref())?;
+    let mut opening = Opening::new(&args.view.input, args.view.output.as_deref())?;
     let out = output::writer(&args.view, &opening.losses)?;
+    let ready = Ready::new(&args.telemetry, &args.view.input)?;
+    opening.network = ready.network();
     let mut run = opening.start()?;
+    let mut telemetry = ready.start(run.source.counters.as_ref())?;
     let metadata = args.metadata || fields.iter().any(Field::needs_metadata);
     // With --link, the filter is asked after linking.
     let asked = filter.as_ref().is_some_and(Filter::needs_metadata);
@@ -51,9 +55,15 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
         args.format.open(out, Appearance { fields, totals: args.totals, ..output::appearance(&args.view) });
     if args.link {
         run.options.limits = Shares::of_chains(&args.view.input).limits();
-        let mut linked = Linked::new(sink, filter, args, metadata);
-        let status = run.drive(&mut linked)?;
+        let mut linked = Linked::new(sink, filter, args, metadata, telemetry);
+        let status = run.drive(&mut linked);
+        let status = linked.telemetry.conclude(status)?;
         return Ok(Status { matched: linked.matched, ..status });
     }
-    run.choosing(filter, &args.view.fail_on).drive(&mut sink)
+    let mut run = run.choosing(filter, &args.view.fail_on);
+    if telemetry.is_idle() {
+        return run.drive(&mut sink);
+    }
+    let status = run.drive(&mut Told { inner: sink, telemetry: &mut telemetry });
+    telemetry.conclude(status)
 }

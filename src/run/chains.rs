@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use super::linking::{self, Linking};
 use super::memory::Shares;
 use super::runner::{self, Consumer, Opening};
+use super::telemetry::{Ready, Telemetry};
 use super::{Failure, Status, complain, output};
 use crate::calls::Call;
 use crate::chains::{Chain, Engine, Options};
@@ -30,9 +31,12 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
         let text = "--totals adds a record to the chains of --format jsonl; other formats have none";
         return Err(Failure::Usage(text.into()));
     }
-    let opening = Opening::new(&view.input, view.output.as_deref())?;
+    let mut opening = Opening::new(&view.input, view.output.as_deref())?;
     let out = output::writer(view, &opening.losses)?;
+    let ready = Ready::new(&args.telemetry, &view.input)?;
+    opening.network = ready.network();
     let mut run = opening.start()?;
+    let telemetry = ready.start(run.source.counters.as_ref())?;
     run.options.metadata = args.metadata;
     run.options.marks = true;
     let shares = Shares::of_chains(&view.input);
@@ -54,14 +58,15 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
             sink: args.format.open(args.summary, out, &look),
             filter: filter.clone(),
             metadata: args.metadata,
+            telemetry,
         },
     };
     // The filter chooses chains: calls that do not match may belong to one that is printed.
-    let status = run.noting(filter, &view.fail_on).drive(&mut printer)?;
+    let status = run.noting(filter, &view.fail_on).drive(&mut printer);
     if let Linker::Here(engine) = &printer.linker {
         engine.shortfalls().iter().for_each(|shortfall| complain(shortfall));
     }
-    Ok(status)
+    printer.printed.telemetry.conclude(status)
 }
 
 /// Where calls are linked.
@@ -97,6 +102,7 @@ struct Printed {
     sink: Box<dyn ChainSink>,
     filter: Option<Filter>,
     metadata: bool,
+    telemetry: Telemetry,
 }
 
 impl Printed {
@@ -107,6 +113,7 @@ impl Printed {
         if !shown {
             return Ok(());
         }
+        self.telemetry.chain(&chain, &|_| true);
         if !self.metadata {
             for hop in &mut chain.hops {
                 Arc::make_mut(&mut hop.call).metadata.clear();
@@ -145,6 +152,7 @@ impl Printed {
 
 impl Consumer for ChainPrinter {
     fn call(&mut self, call: &mut Call) -> io::Result<()> {
+        self.printed.telemetry.count(call);
         let call = call.take();
         match &mut self.linker {
             Linker::Here(engine) => self.printed.feed(engine, |engine, out| engine.call(call, out)),
@@ -156,6 +164,7 @@ impl Consumer for ChainPrinter {
     }
 
     fn progress(&mut self, totals: &Totals) -> io::Result<()> {
+        self.printed.telemetry.totals(totals);
         match &mut self.linker {
             Linker::Here(engine) => match totals.span {
                 Some((_, now)) => {
@@ -174,6 +183,7 @@ impl Consumer for ChainPrinter {
     }
 
     fn tick(&mut self) -> io::Result<()> {
+        self.printed.telemetry.tick();
         self.printed.sink.tick()
     }
 
@@ -230,6 +240,7 @@ mod tests {
                     sink: Box::new(Count(Arc::clone(&printed))),
                     filter: (!shown).then(|| Filter::parse("code == 12345").unwrap()),
                     metadata: false,
+                    telemetry: Telemetry::default(),
                 },
             };
             let totals = Totals {

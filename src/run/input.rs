@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::embed::WithSecrets;
 use super::memory::Shares;
-use super::rights::Rights;
+use super::rights::{Network, Rights};
 use super::{Failure, complain, signals};
 use crate::calls::record::{Name, Observer};
 use crate::calls::{Call, Initiator};
@@ -224,9 +224,14 @@ pub(super) fn prepare(
 
 impl Prepared {
     /// Enters the sandbox, unless it is waived. Call this before threads are started.
-    pub(super) fn give_up_rights(&self, input: &Input, has_interface: bool) -> Result<(), Failure> {
+    pub(super) fn give_up_rights(
+        &self,
+        input: &Input,
+        has_interface: bool,
+        network: Network,
+    ) -> Result<(), Failure> {
         let read_only_from = self.live.as_ref().and_then(LiveSource::sealed_from);
-        self.rights.give_up(input, has_interface, read_only_from)
+        self.rights.give_up(input, has_interface, read_only_from, network)
     }
 
     /// Starts the threads that read; the last packets of interfaces are kept in `ring`. Call this in the sandbox.

@@ -8,6 +8,7 @@ use super::complain;
 use super::linking;
 use super::memory::Shares;
 use super::runner::Consumer;
+use super::telemetry::Telemetry;
 use crate::calls::{Call, Class, record::Connection};
 use crate::chains::{Chain, Engine, Evidence, FACT, Options};
 use crate::cli::CallsArgs;
@@ -27,11 +28,18 @@ pub(super) struct Linked<C> {
     pub(super) matched: bool,
     /// Whether headers stay in the records; linking needs them.
     metadata: bool,
+    pub(super) telemetry: Telemetry,
 }
 
 impl<C: Consumer> Linked<C> {
     /// Passes on to `inner` the calls that were asked for, with their headers if `metadata`.
-    pub(super) fn new(inner: C, filter: Option<Filter>, args: &CallsArgs, metadata: bool) -> Self {
+    pub(super) fn new(
+        inner: C,
+        filter: Option<Filter>,
+        args: &CallsArgs,
+        metadata: bool,
+        telemetry: Telemetry,
+    ) -> Self {
         let view = &args.view;
         let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
         let options = Options::within(Shares::of_chains(&view.input).max_linked());
@@ -39,18 +47,23 @@ impl<C: Consumer> Linked<C> {
             &args.linking,
             Options { patience, metadata: metadata || filter.is_some(), ..options },
         );
-        Self { inner, engine, filter, fail_on: view.fail_on.clone(), matched: false, metadata }
+        Self { inner, engine, filter, fail_on: view.fail_on.clone(), matched: false, metadata, telemetry }
     }
 
     fn feed(&mut self, act: impl FnOnce(&mut Engine, &mut dyn FnMut(Chain))) -> io::Result<()> {
         let mut linked = Vec::new();
-        act(&mut self.engine, &mut |chain| push_calls(chain, &mut linked));
+        let Self { engine, filter, telemetry, .. } = self;
+        act(engine, &mut |chain| {
+            telemetry.chain(&chain, &|call| filter.as_ref().is_none_or(|filter| filter.matches(call)));
+            push_calls(chain, &mut linked);
+        });
         linked.sort_by_key(|call| (call.decided, call.uid));
         for mut call in linked {
             if self.filter.as_ref().is_some_and(|filter| !filter.matches(&call)) {
                 continue;
             }
             self.matched |= call.class().is_some_and(|class| self.fail_on.contains(&class));
+            self.telemetry.count(&call);
             if !self.metadata {
                 Arc::make_mut(&mut call).metadata.clear();
             }
@@ -90,6 +103,7 @@ impl<C: Consumer> Consumer for Linked<C> {
     }
 
     fn progress(&mut self, totals: &Totals) -> io::Result<()> {
+        self.telemetry.totals(totals);
         match totals.span {
             Some((_, now)) => self.feed(|engine, out| engine.tick(now, totals.oldest_open, out)),
             None => Ok(()),
@@ -97,6 +111,7 @@ impl<C: Consumer> Consumer for Linked<C> {
     }
 
     fn tick(&mut self) -> io::Result<()> {
+        self.telemetry.tick();
         self.inner.tick()
     }
 

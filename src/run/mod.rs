@@ -20,6 +20,7 @@ mod runner;
 mod show;
 mod signals;
 mod stats;
+mod telemetry;
 mod ui;
 
 use std::io::{self, Write};

@@ -19,6 +19,15 @@ use crate::tui::NewFile;
 const GIVEN_UP: &str = "--no-sandbox: a mistake in the analysis of hostile traffic could read and change files, start programs \
                         and open connections with the rights of this user";
 
+/// What of the network a run needs besides its interfaces.
+#[derive(Debug, Default)]
+pub(super) struct Network {
+    /// TCP ports to connect to.
+    pub(super) connect: Vec<u16>,
+    /// The socket on which it accepts connections.
+    pub(super) accept: Option<u32>,
+}
+
 /// The rights of a run, before they are given up.
 pub(super) struct Rights {
     /// `--no-sandbox`.
@@ -93,11 +102,13 @@ impl Rights {
         input: &Input,
         has_interface: bool,
         read_only_from: Option<u32>,
+        network: Network,
     ) -> Result<(), Failure> {
         if self.is_waived {
             return Ok(());
         }
-        let rules = Rules { read_only_from, ..rules(input, has_interface) };
+        let Network { connect, accept } = network;
+        let rules = Rules { read_only_from, connect, accept, ..rules(input, has_interface) };
         sandbox::enter(&rules).map(|_| ()).map_err(|why| {
             Failure::Environment(format!("the sandbox can't be entered: {why}; --no-sandbox runs without it"))
         })

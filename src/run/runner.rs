@@ -12,6 +12,7 @@ use super::embed;
 use super::input::{self, Opened, Prepared, progress_bar};
 use super::memory::Shares;
 use super::output;
+use super::rights::Network;
 use super::{Failure, Status, complain};
 use crate::body::{Descriptions, Sources};
 use crate::calls::{Call, Class, record::Connection};
@@ -133,6 +134,8 @@ pub(super) struct Opening<'a> {
     output: String,
     /// Lines that could not be written.
     pub(super) losses: Arc<Losses>,
+    /// What of the network stays reachable.
+    pub(super) network: Network,
 }
 
 impl<'a> Opening<'a> {
@@ -179,7 +182,16 @@ impl<'a> Opening<'a> {
         }
         let prepared = input::prepare(input, has_interface, options.key_logs.as_ref())?;
         let output = output::name(output);
-        Ok(Self { input, prepared, has_interface, options, bodies, output, losses: Arc::default() })
+        Ok(Self {
+            input,
+            prepared,
+            has_interface,
+            options,
+            bodies,
+            output,
+            losses: Arc::default(),
+            network: Network::default(),
+        })
     }
 
     /// Creates the files of exports later.
@@ -194,8 +206,8 @@ impl<'a> Opening<'a> {
 
     /// The same; the last packets of interfaces are kept in `ring`.
     pub(super) fn start_with(self, ring: Option<&Arc<Ring>>) -> Result<Run, Failure> {
-        let Self { input, prepared, has_interface, mut options, bodies, output, losses } = self;
-        prepared.give_up_rights(input, has_interface)?;
+        let Self { input, prepared, has_interface, mut options, bodies, output, losses, network } = self;
+        prepared.give_up_rights(input, has_interface, network)?;
         let source = prepared.start(input, ring)?;
         options.stop = source.abandon();
         source.watch(&mut options);

@@ -6,8 +6,8 @@
 //! | --- | --- |
 //! | `no_new_privs` | set-user-id programs and file capabilities |
 //! | [`capabilities`] | what root may do beyond others, except what the files of the run need |
-//! | Landlock (`paths`, Linux 5.13) | every file but those in [`Rules`]; signals to other processes |
-//! | seccomp (`syscalls`, Linux 3.17) | programs, processes, sockets, other processes' memory, mounts, modules and the like; sending on captures |
+//! | Landlock (`paths`, Linux 5.13) | every file but those in [`Rules`]; TCP ports but those in them (Linux 6.7); signals to other processes (Linux 6.12) |
+//! | seccomp (`syscalls`, Linux 3.17) | programs, processes, sockets (but TCP where [`Rules`] allow it), other processes' memory, mounts, modules and the like; sending on captures |
 //!
 //! A kernel without one of the layers leaves it out. What has to happen outside is done by small processes that were started
 //! before ([`crate::helper`]).
@@ -49,6 +49,10 @@ pub struct Rules {
     pub keep: Vec<Capability>,
     /// From this number on, descriptors may only be read ([`crate::source::LiveSource::sealed_from`]).
     pub read_only_from: Option<u32>,
+    /// TCP ports that may be connected to. Empty: no sockets at all.
+    pub connect: Vec<u16>,
+    /// The listening socket on which connections may be accepted.
+    pub accept: Option<u32>,
 }
 
 /// What the kernel enforces.
@@ -84,7 +88,7 @@ pub fn enter(rules: &Rules) -> Result<InForce, String> {
     forbid_new_privileges()?;
     capabilities::keep_only(&rules.keep)?;
     let landlock = paths::restrict(rules)?;
-    let seccomp = syscalls::restrict(syscalls::Role::Analysis, rules.read_only_from)?;
+    let seccomp = syscalls::restrict(syscalls::Role::Analysis, rules.into())?;
     Ok(InForce { landlock, seccomp })
 }
 

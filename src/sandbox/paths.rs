@@ -1,12 +1,12 @@
-//! Landlock: which files the process may still open (<https://docs.kernel.org/userspace-api/landlock.html>).
+//! Landlock: which files the process may still open, and to which TCP ports it may connect (<https://docs.kernel.org/userspace-api/landlock.html>).
 //!
 //! Files that are open already stay usable, so outputs are opened before and need no rule.
 
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 use rustix::fs::{FileType, fstat, fstatfs};
 
@@ -71,6 +71,9 @@ fn ruleset(rules: &Rules) -> Result<RulesetCreated, RulesetError> {
         if let Some(rule) = rule(path, access) {
             ruleset = ruleset.add_rule(rule)?;
         }
+    }
+    for port in &rules.connect {
+        ruleset = ruleset.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
     }
     Ok(ruleset)
 }

@@ -25,6 +25,24 @@ pub(crate) enum Role {
     Reading,
 }
 
+/// What stays possible with descriptors and sockets.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Open {
+    /// From this number on, descriptors may only be read.
+    pub(crate) read_only_from: Option<u32>,
+    /// Whether TCP connections may be made. Addresses are in memory that filters can't see: Landlock knows the ports.
+    pub(crate) connect: bool,
+    /// The socket on which connections may be accepted.
+    pub(crate) accept: Option<u32>,
+}
+
+impl From<&super::Rules> for Open {
+    fn from(rules: &super::Rules) -> Self {
+        let super::Rules { read_only_from, connect, accept, .. } = rules;
+        Self { read_only_from: *read_only_from, connect: !connect.is_empty(), accept: *accept }
+    }
+}
+
 /// Calls that are denied whatever their arguments.
 #[rustfmt::skip]
 const DENIED: &[c_long] = &[
@@ -110,12 +128,11 @@ const X32: c_long = 0x4000_0000;
 #[cfg(target_arch = "x86_64")]
 const X32_OWN: std::ops::RangeInclusive<c_long> = 512..=547;
 
-/// Filters the system calls of all threads. From `read_only_from` on, descriptors may only be read. Returns `false` if
-/// the kernel or the architecture has no filters.
-pub(crate) fn restrict(role: Role, read_only_from: Option<u32>) -> Result<bool, String> {
+/// Filters the system calls of all threads. Returns `false` if the kernel or the architecture has no filters.
+pub(crate) fn restrict(role: Role, open: Open) -> Result<bool, String> {
     let failed = |error: Error| format!("system calls can't be filtered (seccomp): {error}");
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(false) };
-    for program in programs(role, read_only_from, arch).map_err(|error| failed(error.into()))? {
+    for program in programs(role, open, arch).map_err(|error| failed(error.into()))? {
         match seccompiler::apply_filter_all_threads(&program) {
             Ok(()) => {}
             // A kernel without `seccomp`, or without filters (seccomp(2)).
@@ -137,23 +154,19 @@ pub(crate) fn is_available() -> bool {
 }
 
 /// The filters: one for each answer.
-fn programs(
-    role: Role,
-    read_only_from: Option<u32>,
-    arch: TargetArch,
-) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
+fn programs(role: Role, open: Open, arch: TargetArch) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
     let denied = SeccompAction::Errno(libc::EPERM as u32);
     // The flags of `clone3` are in memory that filters can't see. Without it, the C library uses `clone`.
     let unknown = SeccompAction::Errno(libc::ENOSYS as u32);
     let hidden = with_x32(BTreeMap::from([(libc::SYS_clone3, Vec::new())]));
     let filter = |rules, action| SeccompFilter::new(rules, SeccompAction::Allow, action, arch)?.try_into();
-    Ok([filter(with_x32(rules(role, read_only_from)?), denied)?, filter(hidden, unknown)?])
+    Ok([filter(with_x32(rules(role, open)?), denied)?, filter(hidden, unknown)?])
 }
 
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
 /// The denied calls; of those with rules, only what matches one of them.
-fn rules(role: Role, read_only_from: Option<u32>) -> Result<Rules, seccompiler::BackendError> {
+fn rules(role: Role, open: Open) -> Result<Rules, seccompiler::BackendError> {
     let argument = |at: u8, len: Len, is: Is, value: u64| {
         SeccompCondition::new(at, len, is, value).and_then(|condition| SeccompRule::new(vec![condition]))
     };
@@ -196,7 +209,28 @@ fn rules(role: Role, read_only_from: Option<u32>) -> Result<Rules, seccompiler::
             );
         }
     }
-    if let Some(lowest) = read_only_from {
+    if open.connect {
+        // TCP over IPv4 and IPv6, whose type is 1 in the low four bits (`SOCK_TYPE_MASK` of linux/net.h); flags are above.
+        let family = |is: Is, value: i32| SeccompCondition::new(0, Len::Dword, is, value as u64);
+        let other = vec![family(Is::Ne, libc::AF_INET)?, family(Is::Ne, libc::AF_INET6)?];
+        let mut sockets = vec![SeccompRule::new(other)?];
+        for bit in [2, 4, 8] {
+            sockets.push(argument(1, Len::Dword, Is::MaskedEq(bit), bit)?);
+        }
+        // 0 is the protocol of the type. Others, such as MPTCP, are no TCP for Landlock.
+        sockets.push(SeccompRule::new(vec![
+            SeccompCondition::new(2, Len::Dword, Is::Ne, 0)?,
+            SeccompCondition::new(2, Len::Dword, Is::Ne, libc::IPPROTO_TCP as u64)?,
+        ])?);
+        rules.insert(libc::SYS_socket, sockets);
+        rules.remove(&libc::SYS_connect);
+    }
+    if let Some(listener) = open.accept {
+        for call in [libc::SYS_accept, libc::SYS_accept4] {
+            rules.insert(call, vec![argument(0, Len::Dword, Is::Ne, listener.into())?]);
+        }
+    }
+    if let Some(lowest) = open.read_only_from {
         for (call, at) in writing() {
             let sealed = argument(at, Len::Dword, Is::Ge, lowest.into())?;
             rules.entry(call).or_default().push(sealed);
@@ -300,8 +334,11 @@ mod tests {
     fn outcome(role: Role, call: c_long, arguments: &[u64]) -> Option<i32> {
         let mut all = [0; 6];
         all[..arguments.len()].copy_from_slice(arguments);
-        let programs =
-            programs(role, Some(LOWEST), TargetArch::try_from(std::env::consts::ARCH).unwrap()).unwrap();
+        outcome_with(Open { read_only_from: Some(LOWEST), ..Open::default() }, role, call, all)
+    }
+
+    fn outcome_with(open: Open, role: Role, call: c_long, all: [u64; 6]) -> Option<i32> {
+        let programs = programs(role, open, TargetArch::try_from(std::env::consts::ARCH).unwrap()).unwrap();
         programs.iter().find_map(|program| answer(program, ARCH, call, all))
     }
 
@@ -399,6 +436,40 @@ mod tests {
     }
 
     #[test]
+    fn sockets_are_for_whoever_names_a_host() {
+        let open = Open { connect: true, ..Open::default() };
+        let outcome = |open, call, [a, b, c]: [i32; 3]| {
+            let arguments = [a as u64, b as u64, c as u64, 0, 0, 0];
+            outcome_with(open, Role::Analysis, call, arguments)
+        };
+        let (inet, tcp, flags) = (libc::AF_INET, libc::SOCK_STREAM, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK);
+        for family in [inet, libc::AF_INET6] {
+            assert_eq!(outcome(open, libc::SYS_socket, [family, tcp | flags, 0]), None);
+            assert_eq!(outcome(open, libc::SYS_socket, [family, tcp, libc::IPPROTO_TCP]), None);
+            assert_eq!(outcome(open, libc::SYS_socket, [family, libc::SOCK_DGRAM | flags, 0]), EPERM);
+            assert_eq!(outcome(open, libc::SYS_socket, [family, libc::SOCK_RAW, 0]), EPERM);
+            assert_eq!(outcome(open, libc::SYS_socket, [family, libc::SOCK_SEQPACKET, 0]), EPERM);
+            assert_eq!(outcome(open, libc::SYS_socket, [family, tcp, libc::IPPROTO_MPTCP]), EPERM);
+        }
+        for family in [libc::AF_UNIX, libc::AF_NETLINK, libc::AF_PACKET, libc::AF_VSOCK] {
+            assert_eq!(outcome(open, libc::SYS_socket, [family, tcp, 0]), EPERM);
+        }
+        assert_eq!(outcome(open, libc::SYS_connect, [3, 0, 0]), None);
+        for call in [libc::SYS_bind, libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4] {
+            assert_eq!(outcome(open, call, [3, 0, 0]), EPERM, "{call}");
+        }
+
+        let open = Open { accept: Some(7), ..Open::default() };
+        for call in [libc::SYS_accept, libc::SYS_accept4] {
+            assert_eq!(outcome(open, call, [7, 0, 0]), None);
+            assert_eq!(outcome(open, call, [8, 0, 0]), EPERM);
+        }
+        for call in [libc::SYS_socket, libc::SYS_connect, libc::SYS_bind, libc::SYS_listen] {
+            assert_eq!(outcome(open, call, [inet, tcp, 0]), EPERM, "{call}");
+        }
+    }
+
+    #[test]
     fn helpers_change_nothing_that_is_there() {
         let opened = |role, flags: i32| {
             openings().into_iter().map(move |(call, at)| {
@@ -442,7 +513,7 @@ mod tests {
         assert_eq!(outcome(Role::Analysis, libc::SYS_clone | X32, &[0]), EPERM);
         // The calls of 32-bit programs have other numbers: those end the process.
         let arch = TargetArch::x86_64;
-        let programs = programs(Role::Analysis, None, arch).unwrap();
+        let programs = programs(Role::Analysis, Open::default(), arch).unwrap();
         assert_eq!(answer(&programs[0], 0x4000_0003, 11, [0; 6]), Some(0));
     }
 }

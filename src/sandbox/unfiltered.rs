@@ -11,8 +11,18 @@ pub(crate) enum Role {
     Reading,
 }
 
+/// What descriptors may be used for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Open;
+
+impl From<&super::Rules> for Open {
+    fn from(_: &super::Rules) -> Self {
+        Self
+    }
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "other architectures can fail")]
-pub(crate) fn restrict(_: Role, _: Option<u32>) -> Result<bool, String> {
+pub(crate) fn restrict(_: Role, _: Open) -> Result<bool, String> {
     Ok(false)
 }
 

@@ -107,9 +107,19 @@ pub struct Counters {
     own: AtomicU64,
     shortened: AtomicU64,
     unwritten: AtomicU64,
+    waiting: AtomicU64,
 }
 
 impl Counters {
+    /// Batches of packets that wait for the analysis.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_waiting(&self, batches: usize) {
+        self.waiting.store(batches as u64, Ordering::Relaxed);
+    }
+
     /// The current counts.
     pub fn drops(&self) -> Drops {
         Drops {

@@ -73,6 +73,7 @@ impl Source for Queued {
             return if is_new { Ok(true) } else { self.end() };
         };
         self.reported = next.dropped;
+        self.counters.set_waiting(self.filled.len());
         let used = std::mem::replace(batch, next);
         // If there are enough buffers, this one is freed.
         let _ = self.empty.try_send(used);

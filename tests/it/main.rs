@@ -26,6 +26,8 @@ mod replay;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod support;
+#[cfg(feature = "otlp")]
+mod telemetry;
 mod terminal;
 #[cfg(target_os = "linux")]
 mod tls_live;

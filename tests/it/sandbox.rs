@@ -21,12 +21,27 @@ use rustix::process::{Pid, PidfdFlags, Signal, getppid, kill_process, pidfd_open
 use crate::support::captures;
 use crate::terminal::Session;
 
+/// Set where the rules of the probe let it connect.
+const WITH_NETWORK: &str = "RPCSCOPE_TEST_NETWORK";
+
+/// Two ports on which the test listens. The rules of the probe may name the first.
+fn ports() -> (u16, u16) {
+    let ports = std::env::var("RPCSCOPE_TEST_PORTS").expect("set");
+    let (first, second) = ports.split_once(' ').expect("two ports");
+    (first.parse().expect("a port"), second.parse().expect("a port"))
+}
+
+/// Accepts on no socket in particular.
+fn accept() -> std::io::Result<()> {
+    rustix::net::accept(std::io::stdin()).map(drop).map_err(Into::into)
+}
+
 /// Names the folder of the probe; set only for the probe.
 const PROBE: &str = "RPCSCOPE_TEST_PROBE";
 
 /// What the probe tries, in its folder. Each line of its output is a name and what became of it.
 fn attempts(folder: &Path) -> Vec<(&'static str, std::io::Result<()>)> {
-    let listener = std::env::var("RPCSCOPE_TEST_PORT").expect("set").parse::<u16>().expect("a port");
+    let (listener, other) = ports();
     let inside = |name: &str| folder.join(name);
     let parent = getppid().expect("the test");
     let new = |path: PathBuf| File::options().write(true).create_new(true).open(path).map(drop);
@@ -53,6 +68,8 @@ fn attempts(folder: &Path) -> Vec<(&'static str, std::io::Result<()>)> {
         ("start a program", Command::new("/bin/true").status().map(drop)),
         ("start the program anew", Command::new("/proc/self/exe").arg("--version").status().map(drop)),
         ("connect", TcpStream::connect((Ipv4Addr::LOCALHOST, listener)).map(drop)),
+        ("connect to another port", TcpStream::connect((Ipv4Addr::LOCALHOST, other)).map(drop)),
+        ("accept", accept()),
         ("listen", TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop)),
         ("open a datagram socket", UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map(drop)),
         ("connect to a local service", UnixStream::connect(inside("service")).map(drop)),
@@ -173,8 +190,11 @@ fn nothing_can_be_sent_on_a_capture() {
 #[test]
 fn probe() {
     let Some(folder) = std::env::var_os(PROBE).map(PathBuf::from) else { return };
-    let rules =
+    let mut rules =
         Rules { read: vec![folder.join("input")], rotate: vec![folder.join("out")], ..Rules::default() };
+    if std::env::var_os(WITH_NETWORK).is_some() {
+        rules.connect.push(ports().0);
+    }
     // An output that is open already.
     let mut output = File::create(folder.join("output")).expect("a file");
     let in_force = sandbox::enter(&rules).expect("entered");
@@ -188,6 +208,15 @@ fn probe() {
 
 #[test]
 fn only_what_the_rules_name_is_left() {
+    only_what_is_named_is_left(false);
+}
+
+#[test]
+fn whoever_names_a_port_may_connect_to_it_and_nothing_else() {
+    only_what_is_named_is_left(true);
+}
+
+fn only_what_is_named_is_left(with_network: bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     for name in ["input", "out"] {
@@ -197,11 +226,16 @@ fn only_what_the_rules_name_is_left() {
         fs::write(at(name), "x").expect("written");
     }
     let _service = std::os::unix::net::UnixListener::bind(at("service")).expect("bound");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    let status = Command::new(std::env::current_exe().expect("this test"))
+    let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"));
+    let [first, second] = listeners.each_ref().map(|listener| listener.local_addr().expect("bound").port());
+    let mut command = Command::new(std::env::current_exe().expect("this test"));
+    if with_network {
+        command.env(WITH_NETWORK, "1");
+    }
+    let status = command
         .args(["sandbox::probe", "--exact", "--test-threads=1"])
         .env(PROBE, folder.path())
-        .env("RPCSCOPE_TEST_PORT", listener.local_addr().expect("bound").port().to_string())
+        .env("RPCSCOPE_TEST_PORTS", format!("{first} {second}"))
         .stdout(Stdio::null())
         .status()
         .expect("started");
@@ -221,7 +255,7 @@ fn only_what_the_rules_name_is_left() {
         for what in [
             "start a program",
             "start the program anew",
-            "connect",
+            "accept",
             "listen",
             "open a datagram socket",
             "connect to a local service",
@@ -233,6 +267,12 @@ fn only_what_the_rules_name_is_left() {
             "make a namespace",
         ] {
             assert_eq!(found(what), "permission denied", "{what}");
+        }
+        assert_eq!(found("connect"), if with_network { "done" } else { "permission denied" });
+        if with_network && available.landlock.is_none_or(|version| version < 4) {
+            eprintln!("SKIPPED: the kernel's Landlock knows no ports");
+        } else {
+            assert_eq!(found("connect to another port"), "permission denied");
         }
     } else {
         eprintln!("SKIPPED: the kernel has no seccomp filters");
@@ -299,14 +339,14 @@ fn program(arguments: &[&str]) -> Command {
 }
 
 /// A live run on loopback.
-struct Live {
+pub(crate) struct Live {
     child: Child,
     err: BufReader<std::process::ChildStderr>,
 }
 
 impl Live {
     /// Starts the program and waits until it listens. Returns what it said before; `None` where capturing is not permitted.
-    fn start(command: &mut Command) -> Option<(Self, String)> {
+    pub(crate) fn start(command: &mut Command) -> Option<(Self, String)> {
         let mut child = command.spawn().expect("the program starts");
         let err = BufReader::new(child.stderr.take().expect("piped"));
         let mut live = Self { child, err };
@@ -328,7 +368,7 @@ impl Live {
     }
 
     /// Ends it as Ctrl-C does. Returns the exit status and the rest of standard error.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         kill_process(Pid::from_child(&self.child), Signal::INT).expect("it runs");
         let mut said = String::new();
         self.err.read_to_string(&mut said).expect("UTF-8");
