@@ -292,4 +292,26 @@ mod tests {
         assert!(Sample::default().takes(&id(0)));
         assert!(!"0".parse::<Sample>().unwrap().takes(&id((1 << 56) - 1)));
     }
+    #[test]
+    fn a_live_run_drops_what_a_receiver_does_not_take_in_time_and_counts_it() {
+        use crate::calls::sample;
+        // It accepts connections and says nothing.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let endpoints = Endpoints::of(&url, &|_| None).unwrap();
+        let settings =
+            Settings { endpoints, names: Names::default(), sample: Sample::default(), is_live: true };
+        let mut exporter = Exporter::start(settings).unwrap();
+        let fed = BATCH * (QUEUE + 10);
+        for _ in 0..fed {
+            exporter.call(&sample::ok());
+        }
+        let (delivery, waiting) = exporter.delivery();
+        let batch = BATCH as u64;
+        assert_eq!((delivery.sent, waiting), (0, QUEUE));
+        // The thread may have taken one.
+        assert!([9 * batch, 10 * batch].contains(&delivery.dropped), "{delivery:?}");
+        assert!(exporter.trouble().is_some_and(|trouble| trouble.contains("64 batches wait")));
+        assert!(exporter.trouble().is_none(), "it is said once");
+    }
 }

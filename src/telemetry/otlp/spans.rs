@@ -291,3 +291,195 @@ fn bounded(text: &str) -> String {
     let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= MAX_MESSAGE;
     text.char_indices().take_while(fits).map(|(_, c)| c).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::calls::record::{CalleeView, Process};
+    use crate::calls::{Carrier, Class, Uid, sample};
+    use crate::chains::{Evidence, EvidenceSet, Link as Believed};
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+    /// A call between services, in a place of its own on the wire.
+    fn call(number: u32, caller: &str, callee: &str) -> Call {
+        let mut call = sample::ok();
+        call.uid = Uid { packet: number.into(), ordinal: 0 };
+        call.positions[0] = Some(number);
+        (call.caller, call.callee) = (Some(caller.into()), Some(callee.into()));
+        call.service = Some(callee.into());
+        call
+    }
+
+    fn at_both_ends(mut call: Call) -> Call {
+        let (start, end) = (Timestamp(call.start.0 + 1_000), Timestamp(call.end.0 - 1_000));
+        call.callee_view = Some(Box::new(CalleeView { seen: 2, start, end, latency: Some(1_000) }));
+        call
+    }
+
+    fn with_context(mut call: Call, trace: &str, span: &str) -> Call {
+        (call.trace_id, call.span_id) = (Some(trace.into()), Some(span.into()));
+        call
+    }
+
+    /// A chain in which each call but the first was caused by the one before, with this confidence.
+    fn chain(calls: Vec<Call>, confidence: f64) -> Chain {
+        let believed =
+            Believed { evidence: EvidenceSet::from_iter([Evidence::Timing]), confidence, caller: 1.0 };
+        let hops = calls.into_iter().enumerate().map(|(index, call)| Hop {
+            call: Arc::new(call),
+            depth: index as u32,
+            parent: index.checked_sub(1),
+            link: (index > 0).then_some(believed),
+            rivals: Vec::new(),
+            missed: 0.0,
+            retried_by: None,
+            is_retry: false,
+            after_answer: false,
+        });
+        Chain {
+            hops: hops.collect(),
+            origin: Origin::Nothing,
+            origin_confidence: 1.0,
+            changes: Vec::new(),
+            evidence: EvidenceSet::default(),
+            confidence,
+        }
+    }
+
+    /// Service, kind, and span of each.
+    fn spans(chain: &Chain) -> Vec<(String, SpanKind, Span)> {
+        let mut all = Vec::new();
+        of_chain(chain, Names::default(), &|_| true, &mut |observed| {
+            all.push((observed.service.name, observed.span.kind(), observed.span));
+        });
+        all
+    }
+
+    fn trace() -> Vec<u8> {
+        u128::from_str_radix(TRACE, 16).unwrap().to_be_bytes().to_vec()
+    }
+
+    #[test]
+    fn a_call_seen_at_both_ends_is_two_spans_of_two_services() {
+        let chain = chain(vec![at_both_ends(call(1, "web", "order")), call(2, "order", "stock")], 1.0);
+        let all = spans(&chain);
+        let ends: Vec<_> = all.iter().map(|(service, kind, _)| (&**service, *kind)).collect();
+        assert_eq!(
+            ends,
+            [("web", SpanKind::Client), ("order", SpanKind::Server), ("order", SpanKind::Client)]
+        );
+        let [outer, inner, below] = [0, 1, 2].map(|at| &all[at].2);
+        assert!(outer.parent_span_id.is_empty());
+        assert_eq!(inner.parent_span_id, outer.span_id);
+        assert_eq!(below.parent_span_id, inner.span_id);
+        assert!(outer.start_time_unix_nano < inner.start_time_unix_nano);
+        assert!(inner.end_time_unix_nano < outer.end_time_unix_nano);
+        assert!(all.iter().all(|(.., span)| span.trace_id == outer.trace_id));
+    }
+
+    #[test]
+    fn the_kind_is_that_of_the_host_that_captured() {
+        for (observer, kind, service) in [
+            (None, SpanKind::Client, "web"),
+            (Some(Observer::Client), SpanKind::Client, "web"),
+            (Some(Observer::Middle), SpanKind::Client, "web"),
+            (Some(Observer::Server), SpanKind::Server, "order"),
+        ] {
+            let mut call = call(1, "web", "order");
+            call.observer = observer;
+            let all = spans(&chain(vec![call], 1.0));
+            assert_eq!((all.len(), all[0].1, &*all[0].0), (1, kind, service));
+        }
+    }
+
+    #[test]
+    fn context_of_the_wire_is_kept_and_its_span_is_never_ours() {
+        let first = with_context(at_both_ends(call(1, "web", "order")), TRACE, "0a");
+        let second = with_context(call(2, "order", "stock"), TRACE, "0b");
+        let all = spans(&chain(vec![first, second], 1.0));
+        let parents: Vec<_> = all.iter().map(|(.., span)| span.parent_span_id.clone()).collect();
+        let sent = |last| vec![0, 0, 0, 0, 0, 0, 0, last];
+        assert_eq!(parents, [sent(0x0a), all[0].2.span_id.clone(), sent(0x0b)]);
+        assert!(all.iter().all(|(.., span)| span.trace_id == trace()));
+        assert!(all.iter().all(|(.., span)| ![sent(0x0a), sent(0x0b)].contains(&span.span_id)));
+    }
+
+    #[test]
+    fn context_that_a_service_only_passes_on_names_no_span_of_that_service() {
+        let first = with_context(call(1, "web", "order"), TRACE, "0a");
+        let second = with_context(call(2, "order", "stock"), TRACE, "0a");
+        let all = spans(&chain(vec![first, second], 1.0));
+        assert_eq!(all[1].2.parent_span_id, all[0].2.span_id);
+    }
+
+    #[test]
+    fn calls_without_context_are_in_the_one_trace_that_the_chain_has() {
+        let chain_of = |trace: &str| {
+            let second = with_context(call(2, "order", "stock"), TRACE, "0b");
+            let third = with_context(call(3, "stock", "rows"), trace, "0c");
+            chain(vec![call(1, "web", "order"), second, third], 1.0)
+        };
+        assert_eq!(spans(&chain_of(TRACE))[0].2.trace_id, trace());
+        // Of several, none is that of the root.
+        assert_ne!(spans(&chain_of("1"))[0].2.trace_id, trace());
+        assert_eq!(spans(&chain_of("1"))[1].2.trace_id, trace());
+    }
+
+    #[test]
+    fn what_is_not_sure_is_a_link_and_no_parent() {
+        let all = spans(&chain(vec![call(1, "web", "order"), call(2, "order", "stock")], 0.5));
+        let [above, below] = [0, 1].map(|at| &all[at].2);
+        assert!(below.parent_span_id.is_empty() && below.trace_id != above.trace_id);
+        assert_eq!((&below.links[0].trace_id, &below.links[0].span_id), (&above.trace_id, &above.span_id));
+        assert_eq!(below.links[0].attributes[0], attribute("rpcscope.confidence", Value::Double(0.5)));
+        assert_eq!(below.links[0].attributes[1], text("rpcscope.evidence", "timing"));
+        assert!(above.links.is_empty());
+    }
+
+    #[test]
+    fn services_without_a_name_are_called_by_what_is_known() {
+        let nameless = |number| {
+            let mut call = call(number, "", "");
+            (call.caller, call.callee) = (None, None);
+            call
+        };
+        let mut served = at_both_ends(nameless(1));
+        let all = spans(&chain(vec![served.clone(), nameless(2)], 1.0));
+        let names: Vec<_> = all.iter().map(|(name, ..)| &**name).collect();
+        assert_eq!(names, ["unknown:10.77.0.11", "unknown:10.77.0.12:8888", "unknown:10.77.0.12:8888"]);
+        let process = |name: &str| Some(Process { pid: 1, name: name.into() });
+        served.set_processes([process("shop"), process("orderd")]);
+        let all = spans(&chain(vec![served, nameless(2)], 1.0));
+        let names: Vec<_> = all.iter().map(|(name, ..)| &**name).collect();
+        assert_eq!(names, ["shop", "orderd", "orderd"]);
+    }
+
+    #[test]
+    fn errors_have_their_status_and_where_they_began() {
+        let mut root = sample::failed(Class::Rpc, Carrier::ThriftException, Some(6), "remote: \n no stock");
+        root.positions[0] = Some(1);
+        let mut failed = chain(vec![root, call(2, "order", "stock")], 1.0);
+        failed.origin = Origin::At(0);
+        let all = spans(&failed);
+        let status = all[0].2.status.as_ref().unwrap();
+        assert_eq!((status.code(), &*status.message), (StatusCode::Error, "remote: \n no stock"));
+        let has = |at: usize, key: &str| all[at].2.attributes.iter().any(|attribute| attribute.key == key);
+        for key in ["error.type", "rpcscope.origin", "rpcscope.is_origin", "rpcscope.sentence"] {
+            assert!(has(0, key) && !has(1, key), "{key}");
+        }
+        assert_eq!(all[1].2.status, None);
+    }
+
+    #[test]
+    fn texts_and_times_are_bounded() {
+        let mut call = sample::failed(Class::Business, Carrier::BizStatus, Some(7), &"é".repeat(4_000));
+        (call.start, call.end, call.duration) = (Timestamp(-5), Timestamp(-9), Some(u64::MAX));
+        let span = span(&call, End::Client, Names::default());
+        assert_eq!(span.status.unwrap().message.len(), MAX_MESSAGE);
+        assert_eq!(span.start_time_unix_nano, 0);
+        assert_eq!(span.end_time_unix_nano, i64::MAX as u64);
+    }
+}
