@@ -16,20 +16,20 @@ const FITS: usize = 5_000;
 #[derive(Debug)]
 pub(in crate::tui) enum LineSearch {
     /// Calls are compared with the line.
-    Looking { line: Box<LogLine>, scanned: Serial, ranking: Ranking<Serial> },
+    Looking { line: Box<LogLine>, text: String, scanned: Serial, ranking: Ranking<Serial> },
     /// All were.
     Found { best: Vec<(Fit, Serial)>, others: u64, at: usize },
 }
 
 impl LineSearch {
     /// Begins.
-    pub(super) fn new(line: Box<LogLine>) -> Self {
-        Self::Looking { line, scanned: 0, ranking: Ranking::default() }
+    pub(super) fn new(line: Box<LogLine>, text: String) -> Self {
+        Self::Looking { line, text, scanned: 0, ranking: Ranking::default() }
     }
 
     /// Compares the next calls. Whether it is done with that.
     fn advance(&mut self, store: &Store) -> bool {
-        let Self::Looking { line, scanned, ranking } = self else { return true };
+        let Self::Looking { line, scanned, ranking, .. } = self else { return true };
         let mut fits = 0;
         for entry in store.from(*scanned).iter().take(LOOKS) {
             *scanned = entry.serial + 1;
@@ -46,9 +46,9 @@ impl LineSearch {
 }
 
 impl State {
-    /// Looks for the calls of a line, and goes to the likeliest.
-    pub(super) fn find_line(&mut self, line: Box<LogLine>) -> Option<Effect> {
-        self.line = Some(LineSearch::new(line));
+    /// Looks for the calls of a line, and goes to the likeliest. `text` is the line as it was typed.
+    pub(super) fn find_line(&mut self, line: Box<LogLine>, text: String) -> Option<Effect> {
+        self.line = Some(LineSearch::new(line, text));
         self.look_for_line()
     }
 
@@ -65,10 +65,16 @@ impl State {
         if !search.advance(&self.cx.store) || is_behind {
             return None;
         }
-        let Some(LineSearch::Looking { line, ranking, .. }) = self.line.take() else { return None };
+        let Some(LineSearch::Looking { line, text, ranking, .. }) = self.line.take() else { return None };
         self.dirty = true;
         let (best, others) = ranking.finish();
         if best.is_empty() {
+            // The words of a library may just as well be searched for.
+            self.cx.search = text;
+            if self.find(true) {
+                return None;
+            }
+            self.cx.search.clear();
             let trace = line.traces().first().map(|trace| format!("; it leaves: {trace}"));
             self.notice = Some(format!("no call here carries this error{}", trace.unwrap_or_default()));
             return None;
@@ -190,6 +196,15 @@ mod tests {
         assert_eq!(selected(&state), before);
         press(&mut state, "n");
         assert!(state.notice.clone().unwrap().contains("nothing to search for"));
+    }
+
+    #[test]
+    fn words_of_a_library_that_no_call_ended_with_are_searched_for() {
+        let mut state = state(80, 24);
+        send(&mut state, [call(0), failed(1, Class::Business, 7, "we say request over limit"), call(2)]);
+        press(&mut state, "/request over limit\n");
+        assert_eq!((selected(&state), state.cx.search.as_str()), (1, "request over limit"));
+        assert!(state.line.is_none());
     }
 
     #[test]

@@ -47,8 +47,7 @@ impl State {
             Action::NextMatch | Action::PreviousMatch if self.line.is_some() && self.help.is_none() => {
                 return self.next_of_line(action == Action::NextMatch);
             }
-            Action::NextMatch => self.find(true),
-            Action::PreviousMatch => self.find(false),
+            Action::NextMatch | Action::PreviousMatch => _ = self.find(action == Action::NextMatch),
             Action::NextError => return self.find_error(true),
             Action::PreviousError => return self.find_error(false),
             Action::Filter => {

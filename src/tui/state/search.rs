@@ -31,11 +31,11 @@ impl State {
         false
     }
 
-    /// Moves to the next or previous match.
-    pub(super) fn find(&mut self, forward: bool) {
+    /// Moves to the next or previous match. Whether there is one.
+    pub(super) fn find(&mut self, forward: bool) -> bool {
         if self.cx.search.is_empty() {
             self.notice = Some("nothing to search for yet: / starts a search".to_owned());
-            return;
+            return false;
         }
         let needle = self.cx.search.to_lowercase();
         let layout = self.detail_layout();
@@ -59,6 +59,7 @@ impl State {
         if !found {
             self.notice = Some(format!("not found: {}", text::escape(&self.cx.search)));
         }
+        found
     }
 
     /// Moves to the next or previous failed call; if the page of a call is open, it shows that one.

@@ -71,11 +71,11 @@ impl State {
                     self.cx.search.clear();
                 } else if let Some(log_line) = log_line {
                     self.cx.search.clear();
-                    let effect = self.find_line(log_line);
+                    let effect = self.find_line(log_line, line);
                     self.settle();
                     return effect;
                 } else {
-                    self.find(true);
+                    _ = self.find(true);
                 }
             }
             (Typed::Accepted, Purpose::Export) => {
