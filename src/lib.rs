@@ -32,6 +32,7 @@
 //! | the packets of chosen calls as a capture of their own | [`export`] |
 //! | error codes and error texts of the frameworks | [`codes`] |
 //! | the meaning of codes, findings and log lines | [`explain`] |
+//! | whole logs beside a capture: which line is about which call | [`logs`] |
 //! | captures of several hosts: which host took which file, how their clocks differ | [`capture_point`] |
 //! | which process of this host holds an end of a connection | [`process`] |
 //! | what the process may do while it parses packets, and the small processes for the rest | [`sandbox`], `helper` |

@@ -25,7 +25,7 @@ const LATE: i64 = 60 * SECOND;
 /// How far a line may be before the start of its call, nanoseconds, where the offset of its clock is known: as far as that is exact.
 const EARLY: i64 = SECOND;
 
-/// The same where its zone is known, but the offset is not.
+/// The same where the offset is not known.
 const UNSURE: i64 = 60 * SECOND;
 
 /// How long no time may stand in a log before a line without one, nanoseconds.
@@ -150,9 +150,8 @@ impl Times {
         let early = match self.clock {
             _ if self.is_inherited => INHERITED,
             Some(clock) => EARLY + clock.spread + self.stamp.step(),
-            None if self.stamp.has_zone() => UNSURE,
-            // Its zone may be any.
-            None => return true,
+            // Without a zone, the lag is what no zone explains.
+            None => UNSURE,
         };
         let lasted = logged_at(call).0.saturating_sub(call.start.0);
         lag >= -early - lasted && lag <= LATE
@@ -498,6 +497,18 @@ mod tests {
         assert_eq!(with(line(-500_000, GONE)), Err(NoCall::Before));
         assert_eq!(with(line(300_000, GONE)), Err(NoCall::OtherTime));
         assert_eq!(with(line(9_000_000, GONE)), Err(NoCall::After));
+    }
+
+    #[test]
+    fn a_clock_that_nothing_shows_is_taken_to_be_right_but_for_its_zone() {
+        let alone = |milliseconds: i64| told(&line(milliseconds, GONE), vec![gone(1_000)]).0[0];
+        assert_eq!(alone(1_004), Ok(1_000));
+        assert_eq!(alone(30_000), Ok(1_000));
+        assert_eq!(alone(700_000), Err(NoCall::OtherTime));
+        // Many lines and few calls, at no time that has to do with each other.
+        let storm: String = (0..40).map(|n| line(200_000 + n * 10_000, GONE)).collect();
+        let (told, clock) = told(&storm, vec![gone(1_000), gone(2_000)]);
+        assert!(told.iter().all(Result::is_err), "{told:?} {clock:?}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ const LINES: usize = 4;
 /// Most other calls of a story that are named.
 const NAMED: usize = 8;
 
-/// Longest text of a line where there is no terminal, columns.
+/// Longest text of a line, columns. It is not cut to the terminal: what matters of an error line stands at its end.
 const TEXT: usize = 400;
 
 /// The sink of `logs --format text`.
@@ -75,11 +75,10 @@ impl LogText {
             place.push_str("  ");
             self.clock.push(&mut place, time);
         }
-        let room = self.width.map_or(TEXT, |width| width.saturating_sub(text::width(&place) + 2).max(20));
         let said = text::escape(&line.text);
         let mut out = String::new();
         color::push(&mut out, color::head(), self.colored, &place);
-        _ = writeln!(out, "  {}", text::cut_end(said.trim(), room));
+        _ = writeln!(out, "  {}", text::cut_end(said.trim(), TEXT));
         self.text.paragraph(&out)
     }
 
