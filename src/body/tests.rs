@@ -338,6 +338,17 @@ mod with_descriptors {
     }
 
     #[test]
+    fn a_field_of_a_map_entry_that_is_neither_key_nor_value_is_said() {
+        // Order: 7 by_shelf {1: Line with sku "a"}, and field 3 in the entry.
+        let bytes = b"\x3a\x09\x08\x01\x12\x03\x0a\x01a\x18\x05";
+        let read = decoded(bytes, Some("orders.v1.Orders"), "Find", true, &sources(&["proto"], &[]));
+        assert_eq!(read.value.to_json(), r#"{"byShelf":{"1":{"sku":"a"}}}"#);
+        let notes: Vec<_> = read.notes.iter().map(|note| (note.kind.name(), note.text.as_str())).collect();
+        let text = "byShelf: field 3 of a map entry, which has a key and a value only, is not shown";
+        assert_eq!(notes, [("unknown-fields", text)]);
+    }
+
+    #[test]
     fn bodies_that_older_descriptors_describe_keep_what_does_not_fit_by_number() {
         hold("grpc-go-old-proto", "grpc-go-old-proto.payload-old", 0, &sources(&["proto-old"], &[]));
         let message = &grpc_messages("grpc-go-old-proto")[0][1][0];

@@ -261,7 +261,8 @@ table! {
         UnknownFields = "unknown-fields" {
             meaning: "A protobuf message has fields whose numbers its description (--proto, --descriptor-set, server reflection) \
                 does not have. They are shown by number, their types by guess: in `request_unknown` and \
-                `response_unknown`, or among the others if one of those has another type than is described.",
+                `response_unknown`, or among the others if one of those has another type than is described. Those of a map's entry, \
+                beside its key and value, are not shown.",
             look: "A newer description: the sender was built with one.",
             remark: None,
         },

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
@@ -76,6 +77,24 @@ impl Growing {
         }
     }
 
+    /// Reads it as [`read`](Self::read) does without a limit, and what is a FIFO or a pipe to its end. Waits at most `patience` for a writer, and for
+    /// what it writes next. Says whether the end was seen; a file's always is.
+    pub fn read_to_end(
+        &mut self,
+        patience: Duration,
+        buffer: &mut Vec<u8>,
+        take: &mut dyn FnMut(Piece<'_>),
+    ) -> bool {
+        loop {
+            self.read(usize::MAX, buffer, take);
+            match self.open.as_ref().filter(|open| !open.has_size).map(|open| open.wait(patience)) {
+                None | Some(Ok(Waited::Over)) => return true,
+                Some(Ok(Waited::Ready)) => {}
+                Some(Ok(Waited::InVain) | Err(_)) => return false,
+            }
+        }
+    }
+
     fn try_read(
         &mut self,
         limit: usize,
@@ -119,7 +138,36 @@ fn open_without_waiting(path: &Path) -> io::Result<File> {
     std::fs::OpenOptions::new().read(true).custom_flags(flags as i32).open(path)
 }
 
+/// What became of waiting for bytes.
+enum Waited {
+    /// There are some.
+    Ready,
+    /// All writers have closed it.
+    Over,
+    /// There were none.
+    InVain,
+}
+
 impl Open {
+    /// Waits for bytes.
+    #[cfg(unix)]
+    fn wait(&self, patience: Duration) -> io::Result<Waited> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let patience = Timespec::try_from(patience).map_err(|_| ErrorKind::InvalidInput)?;
+        let mut all = [PollFd::new(&self.file, PollFlags::IN)];
+        while let Err(error) = poll(&mut all, Some(&patience)) {
+            if error != rustix::io::Errno::INTR {
+                return Err(error.into());
+            }
+        }
+        let [fd] = &all;
+        Ok(match fd.revents() {
+            events if events.contains(PollFlags::IN) => Waited::Ready,
+            events if events.is_empty() => Waited::InVain,
+            _ => Waited::Over,
+        })
+    }
+
     fn read(&mut self, limit: usize, buffer: &mut [u8], take: &mut dyn FnMut(Piece<'_>)) -> io::Result<()> {
         let mut taken = 0;
         while taken < limit {

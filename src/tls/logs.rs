@@ -19,6 +19,8 @@ use crate::source::growing::{Growing, Piece};
 const INTERVAL: Duration = Duration::from_millis(200);
 /// Bytes read of a file in one turn of a live run, so that no packet waits for long.
 const MAX_TURN: usize = 16 << 20;
+/// How long a run that is not live waits for the writer of a FIFO, and for what it writes next.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The key logs of a run, shared by its threads.
 #[derive(Debug, Default)]
@@ -35,6 +37,8 @@ pub struct KeyLogs {
     polled: Mutex<Option<Instant>>,
     /// Packets and keys come at the same time.
     is_live: AtomicBool,
+    /// They did when the run began.
+    was_live: bool,
     used: Mutex<Vec<Random>>,
     sessions: Mutex<Sessions>,
     turns: Turns,
@@ -49,7 +53,12 @@ impl KeyLogs {
     #[must_use]
     pub fn new(paths: &[PathBuf], is_live: bool) -> Self {
         let files = paths.iter().map(|path| LogFile::new(path)).collect();
-        Self { files: Mutex::new(files), is_live: AtomicBool::new(is_live), ..Self::default() }
+        Self {
+            files: Mutex::new(files),
+            is_live: AtomicBool::new(is_live),
+            was_live: is_live,
+            ..Self::default()
+        }
     }
 
     /// Lets all secrets take about `bytes` of memory: those of files, of the capture, and of the capture as far as it was read.
@@ -72,13 +81,21 @@ impl KeyLogs {
         !lock(&self.files).is_empty()
     }
 
-    /// Reads what the files hold by now.
+    /// Reads what the files hold by now. Not live, waits for the end of FIFOs.
     pub fn read(&self) {
+        self.read_files(PATIENCE);
+    }
+
+    fn read_files(&self, patience: Duration) {
         let is_live = self.is_live.load(Ordering::Relaxed);
         let mut files = lock(&self.files);
         for file in files.iter_mut() {
             let mut store = lock(&self.store);
-            file.read(&mut store, if is_live { MAX_TURN } else { usize::MAX });
+            match (is_live, self.was_live) {
+                (true, _) => file.read(&mut store, MAX_TURN),
+                (false, true) => file.read(&mut store, usize::MAX),
+                (false, false) => file.read_to_end(&mut store, patience),
+            }
             if !is_live {
                 file.lines.take_begun(&mut store);
             }
@@ -102,7 +119,7 @@ impl KeyLogs {
     /// The end: no more lines are waited for.
     pub(super) fn read_last(&self) {
         self.is_live.store(false, Ordering::Relaxed);
-        self.read();
+        self.read_files(Duration::ZERO);
     }
 
     /// `threads` threads will ask for secrets.
@@ -190,6 +207,9 @@ impl KeyLogs {
                 kind => Some(format!("{name}: the key log can't be read: {kind}")),
             }
         });
+        let begun = files.iter().filter(|file| file.is_awaited).map(|file| {
+            format!("{}: the writer of the key log has not closed it: later lines are not read", name(file))
+        });
         let forgotten = lock(&self.store).forgotten;
         let forgotten = (forgotten > 0).then(|| {
             format!("the secrets of {forgotten} connections were forgotten: the key logs hold too many")
@@ -204,7 +224,7 @@ impl KeyLogs {
         let in_blocks = in_blocks
             .into_iter()
             .map(|Unusable { why, line, .. }| format!("secrets in the capture, line {line}: {why}"));
-        unread.chain(forgotten).chain(in_files).chain(in_blocks).collect()
+        unread.chain(begun).chain(forgotten).chain(in_files).chain(in_blocks).collect()
     }
 }
 
@@ -229,25 +249,38 @@ fn push_line(out: &mut Vec<u8>, label: Label, random: &Random, secret: &[u8]) {
 struct LogFile {
     file: Growing,
     lines: Lines,
+    /// More of it may come, which nobody waits for.
+    is_awaited: bool,
 }
 
 impl LogFile {
     fn new(path: &Path) -> Self {
-        Self { file: Growing::new(path), lines: Lines::default() }
+        Self { file: Growing::new(path), lines: Lines::default(), is_awaited: false }
     }
 
     /// Reads what is new, at most `limit` bytes.
     fn read(&mut self, store: &mut Store, limit: usize) {
-        let Self { file, lines } = self;
+        let Self { file, lines, .. } = self;
         let mut buffer = zeroize::Zeroizing::new(Vec::new());
-        file.read(limit, &mut buffer, &mut |piece| match piece {
-            Piece::Bytes(bytes) => lines.take(bytes, store),
-            Piece::Truncated => lines.clear(),
-            Piece::Replaced => {
-                lines.take_begun(store);
-                lines.clear();
-            }
-        });
+        file.read(limit, &mut buffer, &mut |piece| take(lines, store, piece));
+    }
+
+    /// Reads all of it. Waits at most `patience` for the writer of a FIFO.
+    fn read_to_end(&mut self, store: &mut Store, patience: Duration) {
+        let Self { file, lines, is_awaited } = self;
+        let mut buffer = zeroize::Zeroizing::new(Vec::new());
+        *is_awaited = !file.read_to_end(patience, &mut buffer, &mut |piece| take(lines, store, piece));
+    }
+}
+
+fn take(lines: &mut Lines, store: &mut Store, piece: Piece<'_>) {
+    match piece {
+        Piece::Bytes(bytes) => lines.take(bytes, store),
+        Piece::Truncated => lines.clear(),
+        Piece::Replaced => {
+            lines.take_begun(store);
+            lines.clear();
+        }
     }
 }
 
@@ -336,13 +369,59 @@ mod tests {
         assert_eq!(known(&logs), [1]);
     }
 
+    #[cfg(target_os = "linux")]
+    fn fifo(folder: &tempfile::TempDir) -> PathBuf {
+        let path = folder.path().join("fifo");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        path
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_run_that_is_not_live_reads_a_fifo_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fifo(&folder);
+        let logs = KeyLogs::new(std::slice::from_ref(&path), false);
+        // Opening it waits for the reader, so that the reader comes first.
+        let writer = std::thread::spawn(move || {
+            let mut writer = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+            for part in [line(1).as_bytes(), &line(2).as_bytes()[..70], &line(2).as_bytes()[70..]] {
+                writer.write_all(part).unwrap();
+                std::thread::yield_now();
+            }
+        });
+        logs.read();
+        writer.join().unwrap();
+        assert_eq!((known(&logs), logs.troubles()), (vec![1, 2], Vec::new()));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_fifo_that_its_writer_keeps_open_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fifo(&folder);
+        let (mut file, mut store) = (LogFile::new(&path), Store::default());
+        file.read_to_end(&mut store, Duration::ZERO);
+        assert!(file.is_awaited, "no writer yet");
+        let mut writer = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        writer.write_all(line(1).as_bytes()).unwrap();
+        file.read_to_end(&mut store, Duration::ZERO);
+        assert!(file.is_awaited && store.find(&[1; 32]).is_some());
+        let name = path.display().to_string();
+        let logs = KeyLogs { files: Mutex::new(vec![file]), ..KeyLogs::default() };
+        let text = "the writer of the key log has not closed it: later lines are not read";
+        assert_eq!(logs.troubles(), [format!("{name}: {text}")]);
+        drop(writer);
+        logs.read();
+        assert_eq!(logs.troubles(), [""; 0]);
+    }
+
     #[test]
     #[cfg(target_os = "linux")]
     fn a_fifo_is_read_without_waiting_for_its_writer() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("fifo");
-        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let path = fifo(&folder);
         let logs = KeyLogs::new(std::slice::from_ref(&path), true);
         logs.read();
         assert_eq!(known(&logs), [0; 0]);

@@ -76,6 +76,9 @@ const PRE_MASTER: [&[u8]; 2] = [b"RSA", b"PMS_CLIENT_RANDOM"];
 /// Labels of secrets of QUIC, as older implementations write them.
 const QUIC: [&[u8]; 2] = [b"QUIC_CLIENT_TRAFFIC_SECRET_0", b"QUIC_SERVER_TRAFFIC_SECRET_0"];
 
+/// What a private key or a certificate begins with in its usual form (RFC 7468).
+const PEM: &[u8] = b"-----BEGIN";
+
 impl Line {
     /// Reads a line without its end.
     #[must_use]
@@ -90,6 +93,9 @@ impl Line {
             return match label {
                 label if PRE_MASTER.contains(&label) => Self::PreMaster,
                 label if QUIC.contains(&label) => Self::Unusable("secrets of QUIC are not supported"),
+                label if label.starts_with(PEM) => Self::Unusable(
+                    "private keys and certificates are not supported: a key log has the secrets of each connection",
+                ),
                 _ => Self::Other,
             };
         };
@@ -146,6 +152,7 @@ mod tests {
         let random = "11".repeat(32);
         for (text, why) in [
             (format!("QUIC_CLIENT_TRAFFIC_SECRET_0 {random} {}", "22".repeat(32)), "secrets of QUIC"),
+            ("-----BEGIN RSA PRIVATE KEY-----".to_owned(), "private keys and certificates are not supported"),
             (format!("CLIENT_RANDOM {random} {}", "22".repeat(47)), "the master secret is not 48 bytes long"),
             (format!("SERVER_TRAFFIC_SECRET_0 {random} {}", "22".repeat(20)), "the secret is not 32 or 48"),
             (format!("CLIENT_RANDOM {random}"), "the secret is not in hexadecimal"),

@@ -295,7 +295,15 @@ impl<'a> Reader<'a> {
                 let field = match number {
                     1 => &key_field,
                     2 => &value_field,
-                    _ => continue,
+                    _ => {
+                        self.misfits += 1;
+                        let text = format!(
+                            "{}: field {number} of a map entry, which has a key and a value only, is not shown",
+                            self.path.join(".")
+                        );
+                        self.notes.add(NoteKind::UnknownFields, text);
+                        continue;
+                    }
                 };
                 let read = self.field(&Described::Field(field.clone()), &occurrences, depth)?;
                 if number == 1 {

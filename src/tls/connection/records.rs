@@ -1,12 +1,15 @@
 //! Records: which of them are protected, and which keys open them.
 
+use std::sync::Arc;
+
 use rpcscope_parsers::Side;
-use rpcscope_parsers::tls::{ContentType, Record, Version};
+use rpcscope_parsers::tls::{ContentType, Label, Record, Version};
 
 use super::super::direction::Mark;
-use super::super::epoch::{Context, Hit, Miss};
+use super::super::epoch::{Context, Hit, Miss, Stage};
 use super::super::facts::{Alert, Reason};
 use super::super::keys::Keys;
+use super::handshake::Handshake;
 use super::{Connection, Give, MAX_FAILURES, Step, UNKNOWN_LOSS};
 use crate::flow::{Chunk, Flow, GapReason, Stamp};
 
@@ -49,7 +52,9 @@ impl Connection {
         if !is_sealed {
             return self.open_record(place.side, record);
         }
-        let Some(keys) = self.keys.clone().filter(|_| !self.only_looks) else {
+        // Each direction of TLS 1.3 has a secret of its own: where one is missing, the other still shows how the handshake ends.
+        let is_tried = !self.only_looks || (!is_tls12 && self.handshake.client_random.is_some());
+        let Some(keys) = self.keys.clone().filter(|_| is_tried) else {
             return self.unread(place.side, record);
         };
         let hit = if is_tls12 {
@@ -64,10 +69,12 @@ impl Connection {
             self.directions[place.side.index()].has_sealed = true;
         }
         match hit {
+            Ok(hit) if self.only_looks && self.ends_look(place.side, &hit) => self.give_up(),
             Ok(hit) => {
                 self.read(flow, place, hit, plain, give);
                 Step::Done
             }
+            Err(Miss::NoSecret) if self.only_looks => self.unread(place.side, record),
             Err(Miss::NoSecret) if keys.is_open() => {
                 self.tried = keys.version();
                 Step::Wait
@@ -113,9 +120,32 @@ impl Connection {
             self.note_alert(side, None);
         }
         // The other side's part of the handshake may still come.
-        let may_go_on =
-            self.may_break_off() || (self.keys.is_none() && self.handshake.server_random.is_none());
+        let may_go_on = self.may_break_off()
+            || (self.keys.is_none() && self.handshake.server_random.is_none())
+            || self.may_be_refused();
         if may_go_on { Step::Done } else { self.give_up() }
+    }
+
+    /// Whether an alert that ends the handshake of TLS 1.3 may still come and be opened: the server checks what the client has sent last, its
+    /// certificate, only after its own part, so that its alert has the keys of its application data.
+    fn may_be_refused(&self) -> bool {
+        let Handshake { client: Some(client), client_random: Some(random), is_settled: false, .. } =
+            &self.handshake
+        else {
+            return false;
+        };
+        let server = &self.directions[client.other().index()];
+        let knows = |keys: &Arc<Keys>| keys.find(random, Label::ServerTraffic).is_some();
+        server.is_whole && self.keys.as_ref().is_some_and(knows)
+    }
+
+    /// Whether a record says, to who only looks, that the handshake has succeeded: application data, or what the server sends after it.
+    fn ends_look(&self, side: Side, hit: &Hit) -> bool {
+        match hit.opened.content_type {
+            ContentType::ApplicationData => hit.stage == Stage::Traffic,
+            ContentType::Handshake => hit.stage == Stage::Traffic && self.handshake.client != Some(side),
+            _ => false,
+        }
     }
 
     /// Notes an alert of `side`.

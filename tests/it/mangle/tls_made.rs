@@ -7,7 +7,7 @@ use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes128Gcm, Key};
 use rpcscope::flow::Limits;
 use rpcscope::pipeline::{Options, Output, Totals};
-use rpcscope::tls::KeyLogs;
+use rpcscope::tls::{Alert, KeyLogs};
 use serde_json::Value;
 
 use super::frame::{ACK, Frame, SYN, Tcp};
@@ -20,6 +20,7 @@ const KEY: [u8; 16] =
     [0x17, 0x42, 0x2d, 0xda, 0x59, 0x6e, 0xd5, 0xd9, 0xac, 0xd8, 0x90, 0xe3, 0xc6, 0x3f, 0x50, 0x51];
 const IV: [u8; 12] = [0x5b, 0x78, 0x92, 0x3d, 0xee, 0x08, 0x57, 0x90, 0x33, 0xe5, 0x23, 0xd9];
 
+const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const DATA: u8 = 23;
 
@@ -37,11 +38,11 @@ fn lines(early_data: bool) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn logs(early_data: bool) -> Arc<KeyLogs> {
+fn logs(lines: &str, may_grow: bool) -> Arc<KeyLogs> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("keys");
-    std::fs::write(&file, lines(early_data)).unwrap();
-    let logs = KeyLogs::new(&[file], false);
+    std::fs::write(&file, lines).unwrap();
+    let logs = KeyLogs::new(&[file], may_grow);
     logs.read();
     Arc::new(logs)
 }
@@ -171,7 +172,8 @@ fn thrift(is_call: bool, id: u32, text: u32) -> Vec<u8> {
 }
 
 fn read(made: &Made, early_data: bool) -> Vec<Value> {
-    let options = Options { threads: 1, key_logs: Some(logs(early_data)), ..Options::default() };
+    let options =
+        Options { threads: 1, key_logs: Some(logs(&lines(early_data), false)), ..Options::default() };
     let (outputs, _) = support::outputs(&mut packets(&made.frames), &options);
     outputs.iter().filter_map(support::call_record).collect()
 }
@@ -265,4 +267,48 @@ fn a_connection_that_waits_for_keys_drops_its_oldest_bytes_and_is_not_given_up()
     assert!(dropped.is_some_and(|bytes| bytes > 0), "{dropped:?}");
     let calls: Vec<Value> = outputs.iter().filter_map(support::call_record).collect();
     assert_eq!(said(&calls).last(), Some(&(40, "ok".to_owned(), "[]".to_owned())));
+}
+
+#[test]
+fn a_server_that_refuses_what_the_client_has_sent_last_is_heard_without_the_clients_secret() {
+    // OpenSSL, as a server that refuses the client's certificate, logs no secret for the client's application data.
+    let all = lines(false);
+    let logged: Vec<&str> = all.lines().filter(|line| !line.starts_with("CLIENT_TRAFFIC")).collect();
+    let refused = (Some("TLS handshake failed: alert 116 certificate_required"), Some("from the server"));
+    let missing = (Some("TLS without a line in the key log"), None);
+    let alert: (u8, &[u8]) = (ALERT, &[2, 116]);
+    let ticket = message(4, &[0; 16]);
+    let answer = thrift(false, 1, 0);
+    for (sent, expected) in [
+        (vec![alert], refused),
+        // The server that has gone on has accepted the certificate: an alert is no failure of the handshake.
+        (vec![(HANDSHAKE, &ticket[..]), alert], missing),
+        (vec![(DATA, &answer[..]), alert], missing),
+    ] {
+        for may_grow in [false, true] {
+            let mut made = Made::new(false);
+            made.answer(false);
+            made.finish(false);
+            made.data(CLIENT, &thrift(true, 1, 300), 1 << 14);
+            for (kind, content) in &sent {
+                made.record(SERVER, *kind, content);
+            }
+            let key_logs = Some(logs(&logged.join("\n"), may_grow));
+            let options = Options { threads: 1, connections: true, key_logs, ..Options::default() };
+            let (outputs, _) = support::outputs(&mut packets(&made.frames), &options);
+            let connections: Vec<_> = outputs
+                .iter()
+                .filter_map(|output| match output {
+                    Output::Connection(connection) => {
+                        let alert = connection.tls.as_ref().and_then(|tls| tls.alert).map(Alert::text);
+                        let sender = alert.and_then(|text| Some(text.split_once(", ")?.1.to_owned()));
+                        Some((connection.reason, sender))
+                    }
+                    Output::Call(_) | Output::Learned(_) => None,
+                })
+                .collect();
+            let expected = (expected.0, expected.1.map(str::to_owned));
+            assert_eq!(connections, [expected], "{sent:?}, may grow: {may_grow}");
+        }
+    }
 }
