@@ -142,7 +142,7 @@ impl Telemetry {
         if let Some(exporter) = &mut self.exporter {
             exporter.tick();
             if let Some(trouble) = exporter.trouble() {
-                complain(&format!("spans are being dropped: {trouble}"));
+                complain(&trouble);
             }
             if let Some(page) = &self.page {
                 let (otlp::Delivery { sent, dropped, .. }, waiting) = exporter.delivery();

@@ -367,6 +367,11 @@ impl Live {
         }
     }
 
+    /// Its standard output.
+    pub(crate) fn stdout(&mut self) -> std::process::ChildStdout {
+        self.child.stdout.take().expect("piped, and taken once")
+    }
+
     /// Ends it as Ctrl-C does. Returns the exit status and the rest of standard error.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         kill_process(Pid::from_child(&self.child), Signal::INT).expect("it runs");

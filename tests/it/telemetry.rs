@@ -325,14 +325,17 @@ fn what_passes_is_tried_again() {
     }
 }
 
+/// A URL where nobody listens.
+fn nobody() -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    format!("http://{}", listener.local_addr().expect("bound"))
+}
+
 #[test]
 fn what_can_not_be_sent_is_said_and_calls_are_printed() {
     let file = capture("demo/all-classes.pcap");
     let expected = run(&["calls", &file]).stdout;
-    let nobody = {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        format!("http://{}", listener.local_addr().expect("bound"))
-    };
+    let nobody = nobody();
     let wrong = Receiver::answering(&[&answer("404 Not Found", "", b""), &answer("404 Not Found", "", b"")]);
     let moved = Receiver::answering(&[&answer("302 Found", "Location: http://127.0.0.1:9/\r\n", b"")]);
     let partial = PartialSuccess { rejected: 2, error_message: "too old".into() };
@@ -474,7 +477,7 @@ mod live {
                 made += 1;
                 let page = scrape(port);
                 assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
-                if page.contains(line) {
+                if page.contains(line) && page.contains("rpcscope_otlp_spans_total{result=\"sent\"} ") {
                     break page;
                 }
                 assert!(made < 10_000, "{page}");
@@ -497,5 +500,24 @@ mod live {
             assert!(requests.iter().any(|request| request.path == "/v1/metrics"));
             assert_eq!(peers.port.to_string(), filter.rsplit(' ').next().expect("a port"));
         }
+    }
+    #[test]
+    fn a_live_run_without_a_receiver_goes_on_and_says_what_was_lost() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let filter = format!("tcp port {}", listener.local_addr().expect("bound").port());
+        let mut program = rpcscope(&["calls", "-i", "lo", "-l", "-f", &filter, "--otlp", &nobody()]);
+        program.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let Some((mut live, _)) = Live::start(&mut program) else { return };
+        let mut printed = BufReader::new(live.stdout());
+        let mut peers = Peers::connect(&listener);
+        for _ in 0..3 {
+            peers.call();
+            let mut line = String::new();
+            printed.read_line(&mut line).expect("UTF-8");
+            assert!(line.contains("Ping"), "{line}");
+        }
+        let (status, said) = live.end();
+        assert_eq!(status, Some(1), "{said}");
+        assert!(said.contains("3 of 3 spans") && said.contains("refused"), "{said}");
     }
 }

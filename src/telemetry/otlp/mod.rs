@@ -217,16 +217,14 @@ impl Exporter {
             resource: Some(resource(&service)),
             scope_spans: vec![ScopeSpans { scope: Some(scope()), spans }],
         });
-        self.queue(Batch::Spans(
-            ExportTraceServiceRequest { resource_spans: resource_spans.collect() },
-            count,
-        ));
+        let request = ExportTraceServiceRequest { resource_spans: resource_spans.collect() };
+        self.queue(Batch::spans(&request, count));
     }
 
     fn send_metrics(&mut self) {
         self.reported = Instant::now();
         if let Some((request, points)) = self.metrics.report(self.settings.names) {
-            self.queue(Batch::Metrics(request, points));
+            self.queue(Batch::metrics(&request, points));
         }
     }
 

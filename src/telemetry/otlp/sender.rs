@@ -28,19 +28,35 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// How long a batch is tried: whoever waits for the end of a file has less patience than a live run.
 const FILE_PATIENCE: Duration = Duration::from_secs(20);
 const LIVE_PATIENCE: Duration = Duration::from_secs(60);
-/// Attempts at the end of a file, or in one, to reach a host where nobody listens.
+/// Attempts to reach a host where nobody listens, for files and at the end of a live run.
 const CONNECTIONS: u32 = 3;
 /// Most bytes of an answer that are read.
 const MAX_ANSWER: u64 = 64 << 10;
 /// Most bytes of a text of the receiver that are repeated.
 const MAX_TEXT: usize = 200;
 
-/// What is sent at once.
-pub(super) enum Batch {
-    /// Spans, and how many.
-    Spans(ExportTraceServiceRequest, u64),
-    /// Points of metrics, and how many.
-    Metrics(ExportMetricsServiceRequest, u64),
+/// What is sent at once, encoded: that takes a fourth of the memory.
+pub(super) struct Batch {
+    signal: Signal,
+    body: Vec<u8>,
+    /// Spans, or points of metrics.
+    count: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    Traces,
+    Metrics,
+}
+
+impl Batch {
+    pub(super) fn spans(request: &ExportTraceServiceRequest, count: u64) -> Self {
+        Self { signal: Signal::Traces, body: request.encode_to_vec(), count }
+    }
+
+    pub(super) fn metrics(request: &ExportMetricsServiceRequest, points: u64) -> Self {
+        Self { signal: Signal::Metrics, body: request.encode_to_vec(), count: points }
+    }
 }
 
 /// What became of spans and points.
@@ -56,6 +72,8 @@ pub struct Delivery {
     pub why: Option<String>,
     /// What happens now; taken when it is told.
     trouble: Option<String>,
+    /// It was told that something does not work.
+    is_noted: bool,
 }
 
 /// What the thread and its owner share.
@@ -85,24 +103,33 @@ impl State {
     /// Counts what is not sent.
     pub(super) fn count_dropped(&self, batch: &Batch, why: &str) {
         let mut delivery = lock(&self.delivery);
-        match batch {
-            Batch::Spans(_, count) => delivery.dropped += count,
-            Batch::Metrics(_, count) => delivery.dropped_points += count,
+        match batch.signal {
+            Signal::Traces => delivery.dropped += batch.count,
+            Signal::Metrics => delivery.dropped_points += batch.count,
         }
         if delivery.why.is_none() {
             delivery.why = Some(why.to_owned());
-            delivery.trouble = Some(why.to_owned());
+            delivery.trouble = Some(format!("spans are being dropped: {why}"));
+        }
+    }
+
+    /// Says once that it does not work yet.
+    fn note(&self, why: &str) {
+        let mut delivery = lock(&self.delivery);
+        if !std::mem::replace(&mut delivery.is_noted, true) && delivery.why.is_none() {
+            delivery.trouble = Some(format!("{why}; it is tried again"));
         }
     }
 
     fn taken(&self, batch: &Batch, rejected: u64, why: &str) {
         let mut delivery = lock(&self.delivery);
-        match batch {
-            Batch::Spans(_, count) => {
-                delivery.sent += count.saturating_sub(rejected);
-                delivery.dropped += rejected.min(*count);
+        let rejected = rejected.min(batch.count);
+        match batch.signal {
+            Signal::Traces => {
+                delivery.sent += batch.count - rejected;
+                delivery.dropped += rejected;
             }
-            Batch::Metrics(_, count) => delivery.dropped_points += rejected.min(*count),
+            Signal::Metrics => delivery.dropped_points += rejected,
         }
         if rejected > 0 && delivery.why.is_none() {
             delivery.why = Some(format!("the receiver rejected some: {why}"));
@@ -113,6 +140,10 @@ impl State {
     pub(super) fn end_within(&self, span: Duration) {
         *lock(&self.deadline) = Some(Instant::now() + span);
         self.deadline_set.notify_all();
+    }
+
+    fn is_ending(&self) -> bool {
+        lock(&self.deadline).is_some()
     }
 
     fn is_late(&self) -> bool {
@@ -223,8 +254,12 @@ impl Sender {
                 Err(Refused::Final { why, is_general }) => return Err((why, is_general)),
                 Err(Refused::ForNow { why, after, is_unreachable }) => (why, after, is_unreachable),
             };
+            if self.is_live {
+                self.state.note(&why);
+            }
             let wait = after.unwrap_or_else(|| jittered(pause));
-            let is_enough = is_unreachable && !self.is_live && attempts >= CONNECTIONS;
+            let is_last = !self.is_live || self.state.is_ending();
+            let is_enough = is_unreachable && is_last && attempts >= CONNECTIONS;
             if is_enough || Instant::now() + wait > until || self.state.is_late() || !self.state.pause(wait) {
                 return Err((why, true));
             }
@@ -234,9 +269,9 @@ impl Sender {
 
     /// One attempt. Returns how many spans or points the receiver did not take, and why.
     fn post(&self, batch: &Batch, body: &[u8]) -> Result<(u64, String), Refused> {
-        let (agent, Endpoint { url, headers, .. }) = match batch {
-            Batch::Spans(..) => (&self.agents[0], &self.endpoints.traces),
-            Batch::Metrics(..) => (&self.agents[1], &self.endpoints.metrics),
+        let (agent, Endpoint { url, headers, .. }) = match batch.signal {
+            Signal::Traces => (&self.agents[0], &self.endpoints.traces),
+            Signal::Metrics => (&self.agents[1], &self.endpoints.metrics),
         };
         let mut request = agent
             .post(url)
@@ -274,12 +309,8 @@ impl Sender {
 }
 
 fn packed(batch: &Batch) -> std::io::Result<Vec<u8>> {
-    let bytes = match batch {
-        Batch::Spans(request, _) => request.encode_to_vec(),
-        Batch::Metrics(request, _) => request.encode_to_vec(),
-    };
-    let mut packer = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
-    packer.write_all(&bytes)?;
+    let mut packer = GzEncoder::new(Vec::with_capacity(batch.body.len() / 4), Compression::fast());
+    packer.write_all(&batch.body)?;
     packer.finish()
 }
 
