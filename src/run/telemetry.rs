@@ -5,9 +5,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 
+#[cfg(feature = "otlp")]
+use super::complain;
 use super::rights::Network;
 use super::runner::Consumer;
-use super::{Failure, Status, complain};
+use super::{Failure, Status};
 use crate::calls::{Call, record::Connection};
 use crate::chains::Chain;
 use crate::cli::{self, Input};
@@ -18,6 +20,7 @@ use crate::telemetry::otlp::{self, Exporter, Settings, endpoint::Endpoints, endp
 use crate::telemetry::scrape::Scrape;
 #[cfg(feature = "otlp")]
 use crate::telemetry::scrape::Spans;
+#[cfg(feature = "otlp")]
 use crate::text;
 use crate::time::Timestamp;
 
