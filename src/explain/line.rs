@@ -221,12 +221,6 @@ impl LogLine {
             .is_some_and(|end| end != End::CallerLeft && end.is_without_failure())
     }
 
-    /// Whether it holds exceptions as generated code prints them.
-    #[must_use]
-    pub fn has_fields(&self) -> bool {
-        !self.printed.is_empty()
-    }
-
     /// Whether it says that the answer to a call which did not fail is of no use to its caller.
     fn is_unusable(&self, call: &Call) -> bool {
         self.layers

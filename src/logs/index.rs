@@ -4,7 +4,7 @@
 //! line may be about, their texts say: a line that holds the text of a call holds its beginning.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::prefilter::{Prefilter, parts};
@@ -18,9 +18,6 @@ const CUT_LIMIT: usize = 2048;
 
 /// Most bytes of a line's texts in which texts of calls are looked for.
 const SEARCH_LIMIT: usize = 256 << 10;
-
-/// Most addresses of which it is known whether the capture has them.
-const HOST_LIMIT: usize = 1 << 16;
 
 /// Most values of a call's headers that may be ids.
 const ID_LIMIT: usize = 64;
@@ -53,8 +50,6 @@ pub struct CallIndex {
 /// What the capture shows beside its failed calls.
 #[derive(Clone, Debug, Default)]
 pub struct Scene {
-    /// Addresses of hosts.
-    hosts: HashSet<IpAddr>,
     /// From the start of the first call to the end of the last one.
     span: Option<(Timestamp, Timestamp)>,
     /// Calls after which their caller tried once more.
@@ -64,11 +59,6 @@ pub struct Scene {
 impl Scene {
     /// Takes any call of the capture.
     pub fn see(&mut self, call: &Call) {
-        for host in [call.client.ip, call.server.ip, call.caller_address().ip] {
-            if self.hosts.len() < HOST_LIMIT {
-                self.hosts.insert(host);
-            }
-        }
         let (first, last) = self.span.unwrap_or((call.start, call.end));
         self.span = Some((first.min(call.start), last.max(call.end)));
     }
@@ -180,12 +170,6 @@ impl CallIndex {
     #[must_use]
     pub fn is_retried(&self, place: usize) -> bool {
         self.call(place).is_some_and(|call| self.scene.retried.contains(&call.uid))
-    }
-
-    /// Whether the capture has a call from or to this host.
-    #[must_use]
-    pub fn has_host(&self, host: IpAddr) -> bool {
-        self.scene.hosts.contains(&host)
     }
 
     /// The kind of a call.

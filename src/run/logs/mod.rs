@@ -27,6 +27,7 @@ use crate::sink::logs::LogSink;
 use crate::sink::{TimeFormat, closed_pipe};
 use crate::source::Windows;
 use crate::source::bytes::ByteFile;
+use crate::text;
 use crate::time::Timestamp;
 
 /// Prints what logs and calls tell together.
@@ -76,6 +77,13 @@ fn whole(
     gather.engine.shortfalls().iter().for_each(|shortfall| complain(shortfall));
     let Gather { scene, calls, backgrounds, forgotten, .. } = gather;
     let index = CallIndex::new(calls, &scene);
+    let left_out = index.prefilter().left_out();
+    if left_out > 0 {
+        complain(&format!(
+            "{} of calls are not looked for, because there are too many: only lines that a library words lead to these calls",
+            text::counted(left_out as u64, "text")
+        ));
+    }
     // What linking had is free by now.
     let mut book = Book::within(Shares::of_chains(&view.input).linking / 2);
     let mut all = Vec::new();
