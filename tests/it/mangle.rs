@@ -79,9 +79,21 @@ fn of_frames(frames: &[Frame]) -> Vec<Value> {
 /// What a record says apart from when and in which packets it was seen, as text.
 fn essence(record: &Value) -> String {
     let mut record = record.clone();
-    // `reported_as` words the callee's address and the time waited, which some rewrites change.
-    let apart =
-        ["uid", "start", "latency_ns", "duration_ns", "packets", "parent", "parent_evidence", "reported_as"];
+    // `reported_as` words the callee's address and the time waited, and keys are made of addresses and sequence numbers: some
+    // rewrites change these.
+    let apart = [
+        "uid",
+        "start",
+        "latency_ns",
+        "duration_ns",
+        "packets",
+        "parent",
+        "parent_evidence",
+        "parent_key",
+        "call_key",
+        "conn_key",
+        "reported_as",
+    ];
     for key in apart {
         record.as_object_mut().unwrap().remove(key);
     }
