@@ -53,6 +53,8 @@ pub enum Command {
     Stats(Box<StatsArgs>),
     /// Print which call caused which, where each error began, and how each hop changed it.
     Chains(Box<ChainsArgs>),
+    /// Join the records of many hosts (calls --link) into chains: which call caused which, and where each error began.
+    Judge(Box<JudgeArgs>),
     /// Print one call in full: verdict, headers, messages, bytes.
     Show(Box<ShowArgs>),
     /// Write the packets of the matching calls to -o FILE, as pcapng for Wireshark.
@@ -455,6 +457,39 @@ pub struct ChainsArgs {
     /// What other systems get.
     #[command(flatten)]
     pub telemetry: Telemetry,
+}
+
+/// Arguments of `judge`.
+#[derive(Clone, Debug, Args)]
+pub struct JudgeArgs {
+    /// Records of `calls --link --format jsonl` (also .gz and .zst) or `--format parquet`, folders of them, or - for standard input, which
+    /// is the default. Records of several hosts may come in any order.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Output format; mermaid and dot draw the service graph.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: ChainFormat,
+    /// Print totals instead: which service turns which error into what, how often, with an example (text and jsonl).
+    #[arg(long)]
+    pub summary: bool,
+    /// Show only chains with a matching call, in the syntax of `calls -Y`.
+    #[arg(short = 'Y', long = "filter", value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Write to this file instead of standard output.
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+    /// Exit with status 3 if a call of one of these classes is seen.
+    #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = parse_class)]
+    pub fail_on: Vec<Class>,
+    /// Use about this much memory at most (256MiB, 4GB); by default 512MiB. Calls beyond it are left out, counted and said.
+    #[arg(long = "max-memory", value_name = "SIZE", value_parser = parse_memory)]
+    pub max_memory: Option<usize>,
+    /// Keep the rights to open files, start programs and connect while records are parsed.
+    #[arg(long = "no-sandbox")]
+    pub no_sandbox: bool,
 }
 
 /// Which links between calls are made.

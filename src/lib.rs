@@ -33,6 +33,7 @@
 //! | error codes and error texts of the frameworks | [`codes`] |
 //! | the meaning of codes, findings and log lines | [`explain`] |
 //! | whole logs beside a capture: which line is about which call | [`logs`] |
+//! | records read back: those of other hosts, and of earlier runs | [`records`] |
 //! | captures of several hosts: which host took which file, how their clocks differ | [`capture_point`] |
 //! | which process of this host holds an end of a connection | [`process`] |
 //! | what the process may do while it parses packets, and the small processes for the rest | [`sandbox`], `helper` |
@@ -60,6 +61,7 @@ pub mod logs;
 pub mod payload;
 pub mod pipeline;
 pub mod process;
+pub mod records;
 pub mod run;
 pub mod sandbox;
 pub mod sink;

@@ -294,5 +294,13 @@ table! {
             look: "What `--totals` says was shed; then a larger `--max-memory` or a narrower capture filter.",
             remark: None,
         },
+        /// The call that caused this one is in none of the records.
+        ParentMissing = "parent-missing" {
+            meaning: "Chains of records: its host names the call that caused this one, but that call is in none of the \
+                records: its host was not captured, its records were not given, or its request was not captured. The \
+                chain begins below it.",
+            look: "The records of the host that calls it, of the same time.",
+            remark: Some("the call that caused it is in none of the records"),
+        },
     }
 }

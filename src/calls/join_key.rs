@@ -20,8 +20,9 @@ use std::num::NonZeroU128;
 
 use twox_hash::XxHash3_128;
 
-use super::record::{Call, Connection};
+use super::record::{Call, Connection, Uid};
 use crate::decode::{Endpoint, Network};
+use crate::time::Timestamp;
 
 /// Version of what is hashed.
 const VERSION: u8 = 1;
@@ -43,6 +44,27 @@ impl JoinKey {
     #[must_use]
     pub fn of_connection(network: Network, ends: [Endpoint; 2]) -> Self {
         let (hashed, _) = connection(network, ends);
+        Self::of(&hashed)
+    }
+
+    /// The key that is written so.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |octet: u8| octet.is_ascii_digit() || (b'a'..=b'f').contains(&octet);
+        let is_written = text.len() == 32 && text.bytes().all(is_digit);
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| is_written)?;
+        NonZeroU128::new(number).map(Self)
+    }
+
+    /// A key in place of the one that a call does not have, of what tells its record from others.
+    #[must_use]
+    pub fn of_record(host: Option<&str>, uid: Uid, start: Timestamp, connection: Self) -> Self {
+        let mut hashed = host.unwrap_or_default().as_bytes().to_vec();
+        hashed.push(0);
+        hashed.extend(uid.packet.to_be_bytes());
+        hashed.extend(uid.ordinal.to_be_bytes());
+        hashed.extend(start.0.to_be_bytes());
+        hashed.extend(connection.number().to_be_bytes());
         Self::of(&hashed)
     }
 
@@ -93,12 +115,18 @@ impl Call {
     /// The key of its connection.
     #[must_use]
     pub fn connection_key(&self) -> JoinKey {
+        if let Some(told) = &self.told {
+            return told.connection;
+        }
         JoinKey::of_connection(self.network, [self.client, self.server])
     }
 
     /// Its key; `None` where the first byte of its request was not captured, and over UDP where it has no id.
     #[must_use]
     pub fn key(&self) -> Option<JoinKey> {
+        if let Some(told) = &self.told {
+            return told.key;
+        }
         let sequence = match self.network {
             Network::Tcp => self.positions[0]?,
             Network::Udp => self.id.map(|_| 0)?,
@@ -145,6 +173,15 @@ mod tests {
         let call = call();
         assert_eq!(call.connection_key().to_string(), "e587e7b4100b8eaae30c6305bacde68b");
         assert_eq!(call.key().unwrap().to_string(), "377777320cd56ece299d215e91d3a3b2");
+        assert_eq!(JoinKey::parse("377777320cd56ece299d215e91d3a3b2"), call.key());
+        for wrong in [
+            "",
+            "377777320cd56ece299d215e91d3a3b",
+            "+77777320cd56ece299d215e91d3a3b2",
+            "377777320CD56ECE299D215E91D3A3B2",
+        ] {
+            assert_eq!(JoinKey::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::record::{
     Via,
 };
 use super::reported::{Reported, reported_as};
+use super::share::Share;
 use crate::body::{self, Decoded};
 use crate::decode::Endpoint;
 use crate::payload::Payload;
@@ -26,6 +27,8 @@ pub enum Type {
     Choice(fn() -> Vec<&'static str>),
     /// Whole number.
     Number,
+    /// Number from 0 to 1.
+    Share,
     /// Number of bytes.
     Bytes,
     /// Nanoseconds.
@@ -56,6 +59,7 @@ impl Type {
             Self::Text | Self::Word(_) => "text",
             Self::Choice(_) => "one of a few words",
             Self::Number => "number",
+            Self::Share => "share",
             Self::Bytes => "size",
             Self::Duration => "duration",
             Self::Time => "time",
@@ -93,6 +97,8 @@ pub enum Value<'a> {
     Reported(Reported<'a>),
     /// Number.
     Number(i64),
+    /// Number from 0 to 1.
+    Share(Share),
     /// Bytes.
     Bytes(u64),
     /// Nanoseconds.
@@ -164,6 +170,7 @@ impl fmt::Display for Value<'_> {
             Self::Text(text) => f.write_str(text),
             Self::Reported(text) => text.fmt(f),
             Self::Number(n) => write!(f, "{n}"),
+            Self::Share(share) => share.fmt(f),
             Self::Bytes(n) | Self::Duration(n) => write!(f, "{n}"),
             Self::Time(time) => time.fmt(f),
             Self::Address(endpoint) => endpoint.fmt(f),
@@ -294,6 +301,10 @@ fn number<T: Into<i64>>(number: Option<T>) -> Value<'static> {
     number.map_or(Value::Null, |n| Value::Number(n.into()))
 }
 
+fn share(share: Option<Share>) -> Value<'static> {
+    share.map_or(Value::Null, Value::Share)
+}
+
 fn duration(span: Option<u64>) -> Value<'static> {
     span.map_or(Value::Null, Value::Duration)
 }
@@ -393,6 +404,9 @@ keys! {
     "duration_ns" | "duration": Type::Duration,
         "request's first byte to answer's last byte",
         |c| duration(c.duration);
+    "end": Type::Time,
+        "time of the packet that decided the call, where that is not start and duration",
+        |c| c.later_end().map_or(Value::Null, Value::Time);
     "network_ns" | "network_time": Type::Duration,
         "time in the network, there and back (both ends captured)",
         |c| duration(c.network_time());
@@ -492,7 +506,10 @@ keys! {
         |c| number(c.outcome.func_ret);
     "reported_as": Type::Text,
         "how the caller's library words this error in its logs, where that is known",
-        |c| reported_as(c).map_or(Value::Null, Value::Reported);
+        |c| match c.told.as_deref() {
+            Some(told) => told.reported_as.as_deref().map_or(Value::Null, Value::Text),
+            None => reported_as(c).map_or(Value::Null, Value::Reported),
+        };
     "biz_extra": Type::Map,
         "map of the business error",
         |c| if c.outcome.biz_extra().is_empty() { Value::Null } else { Value::Map(c.outcome.biz_extra()) };
@@ -571,6 +588,12 @@ keys! {
     "parent_key": Type::Text,
         "call_key of the parent (with --link)",
         |c| join_key(c.parent_key);
+    "parent_confidence": Type::Share,
+        "how sure the parent is (with --link)",
+        |c| share(c.parent_confidence);
+    "missed": Type::Share,
+        "how likely it made a failed call that does not name it as parent (with --link)",
+        |c| share(c.missed);
     "conn_key": Type::Text,
         "the connection, the same at both ends",
         |c| Value::JoinKey(c.connection_key());

@@ -19,6 +19,7 @@ pub mod reported;
 #[cfg(test)]
 pub(crate) mod sample;
 mod sender;
+pub mod share;
 pub mod stats;
 pub mod summary;
 pub mod trace;
@@ -29,3 +30,4 @@ pub use finding::Finding;
 pub use join_key::JoinKey;
 pub use outcome::Outcome;
 pub use record::{Call, CallKind, Findings, Initiator, Uid};
+pub use share::Share;

@@ -11,6 +11,7 @@ use super::join_key::JoinKey;
 use super::likely::{Clues, Likely};
 use super::marks::Marks;
 use super::outcome::Outcome;
+use super::share::Share;
 pub use super::{carrier::Carrier, class::Class, finding::Finding};
 use crate::codes::library::{Library, Version};
 use crate::codes::{self, Family};
@@ -327,6 +328,12 @@ pub struct Call {
     pub parent_evidence: Option<&'static str>,
     /// The key of `parent`, where that has one.
     pub parent_key: Option<JoinKey>,
+    /// How sure it is that `parent` caused it.
+    pub parent_confidence: Option<Share>,
+    /// Probability that it caused a failed call that names no parent, or another one.
+    pub missed: Option<Share>,
+    /// What only the record said that it was read from. Boxed, because calls of packets have none.
+    pub told: Option<Box<Told>>,
     /// The host that captured it, where that is known.
     pub host: Option<Name>,
     /// Which end of the call that host is, where that is known.
@@ -356,6 +363,17 @@ pub struct Call {
     pub positions: [Option<u32>; 2],
     /// How it looked from where it was answered, if captures of several places show it ([`super::dedup`]).
     pub callee_view: Option<Box<CalleeView>>,
+}
+
+/// What a record says of a call that can't be found out from its other keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Key `call_key`.
+    pub key: Option<JoinKey>,
+    /// Key `conn_key`.
+    pub connection: JoinKey,
+    /// Key `reported_as`.
+    pub reported_as: Option<String>,
 }
 
 /// A call that several captures show, as the one nearest to its callee shows it. The record itself is that of the one
@@ -422,6 +440,9 @@ impl Call {
             parent: None,
             parent_evidence: None,
             parent_key: None,
+            parent_confidence: None,
+            missed: None,
+            told: None,
             host: None,
             observer: None,
             findings: Findings::default(),
@@ -463,6 +484,13 @@ impl Call {
     #[must_use]
     pub fn nameless(&self) -> Option<u64> {
         self.unknown_name.filter(|_| self.method.is_none())
+    }
+
+    /// Time of the packet that decided it, where that is not the one with the end of its answer.
+    #[must_use]
+    pub fn later_end(&self) -> Option<Timestamp> {
+        let answered = self.duration.map(|duration| self.start.0.saturating_add_unsigned(duration));
+        (answered != Some(self.end.0)).then_some(self.end)
     }
 
     /// Time that the network took for request and answer together, nanoseconds: what the call took its caller longer than

@@ -9,6 +9,7 @@ use super::likely::{Likely, Reason};
 use super::record::{
     Call, CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Observer, Process, Uid, Via,
 };
+use super::share::Share;
 use crate::body::{Decoded, Value};
 use crate::codes::library::Library;
 use crate::decode::Endpoint;
@@ -97,6 +98,7 @@ pub(crate) fn full() -> Call {
     call.parent_evidence = Some("trace-id");
     call.positions[0] = Some(4711);
     call.parent_key = call.key();
+    (call.parent_confidence, call.missed) = (Some(Share::of(0.975)), Some(Share::of(0.25)));
     (call.host, call.observer) = (Some("shop-7".into()), Some(Observer::Server));
     call.findings.insert(Finding::LateAnswer);
     call.findings.insert(Finding::Gap);

@@ -3,12 +3,15 @@
 //! [`Engine`] turns calls into [`Chain`]s. Three questions are kept apart: who caused a call (`candidates` weighs the evidence,
 //! `assign` decides by time where a choice is left), what the tree says about the error (`judge`), and how to say so in words
 //! (`sentence`).
+//!
+//! [`fleet::Fleet`] makes chains of records of many hosts, each of which has linked its own calls.
 
 mod assign;
 mod candidates;
 mod connections;
 mod engine;
 mod facts;
+pub mod fleet;
 mod held;
 mod hints;
 mod judge;

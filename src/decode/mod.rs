@@ -65,6 +65,12 @@ impl Network {
             Self::Udp => "udp",
         }
     }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Tcp, Self::Udp].into_iter().find(|network| network.name() == name)
+    }
 }
 
 /// The two ends of a connection, ordered, so that both directions have the same key.

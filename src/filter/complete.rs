@@ -221,6 +221,7 @@ fn short(key: &'static Key) -> &'static str {
 fn example(kind: Type) -> Option<Candidate> {
     let (text, doc) = match kind {
         Type::Duration => ("20ms", "a number and one of ns us ms s m h"),
+        Type::Share => ("0.9", "a number from 0 to 1, or in percent"),
         Type::Bytes => ("4KiB", "a number and one of B kB KiB MB MiB GB GiB"),
         Type::Time => ("2026-01-02T15:04:05Z", "date and time"),
         Type::Address => (":8888", "address, net, port, or address:port"),

@@ -140,6 +140,7 @@ impl Test {
 fn order(value: &Value<'_>, operand: &Operand) -> Option<Ordering> {
     match (value, operand) {
         (Value::Number(a), Operand::Number(b)) => Some(a.cmp(b)),
+        (Value::Share(a), Operand::Share(b)) => Some(a.cmp(b)),
         (Value::Bytes(a) | Value::Duration(a), Operand::Amount(b)) => Some(a.cmp(b)),
         (Value::Time(a), Operand::Time(b)) => Some(a.cmp(b)),
         (Value::Uid(a), Operand::Uid(b)) => Some(a.cmp(b)),

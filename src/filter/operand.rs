@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::lexer::{self, quote};
+use crate::calls::Share;
 use crate::calls::keys::{Key, Type, Value, closest};
 use crate::calls::record::{Finding, Uid};
 use crate::decode::Endpoint;
@@ -14,6 +15,7 @@ use crate::time::Timestamp;
 pub(super) enum Operand {
     Text(String),
     Number(i64),
+    Share(Share),
     /// Bytes, nanoseconds or a packet number.
     Amount(u64),
     Time(Timestamp),
@@ -90,6 +92,9 @@ pub(super) fn parse(word: &str, key: &Key, name: &str) -> Result<Operand, Refusa
             };
             not("a number", hint)
         }),
+        Type::Share => share(word)
+            .map(Operand::Share)
+            .ok_or_else(|| not("a share", "a number from 0 to 1, or in percent: 0.9, 90%")),
         Type::Packets => word
             .parse()
             .map(Operand::Amount)
@@ -129,6 +134,12 @@ fn with_unit(word: &str) -> Option<(f64, &str)> {
     let (number, unit) = word.split_at(border);
     let number: f64 = number.parse().ok()?;
     (number < 1e18).then_some((number, unit))
+}
+
+fn share(word: &str) -> Option<Share> {
+    let (number, whole) = word.strip_suffix('%').map_or((word, 1.0), |number| (number, 100.0));
+    let share = number.parse::<f64>().ok()? / whole;
+    (0.0..=1.0).contains(&share).then(|| Share::of(share))
 }
 
 fn size(word: &str) -> Option<u64> {

@@ -50,7 +50,7 @@ pub(super) fn values_of(map: &'static Key, part: Option<&str>) -> &'static Key {
 /// The operators that can follow a key of this type, for completion and messages.
 pub(super) fn operators(kind: Type) -> &'static [&'static str] {
     match kind {
-        Type::Number | Type::Bytes | Type::Duration | Type::Time => {
+        Type::Number | Type::Share | Type::Bytes | Type::Duration | Type::Time => {
             &["==", "!=", "<", "<=", ">", ">=", "in", "not in"]
         }
         Type::Uid | Type::Body => &["==", "!=", "<", "<=", ">", ">=", "~", "!~", "in", "not in"],

@@ -26,6 +26,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use rpcscope_parsers::event::{Body, Text};
 
 pub use decoder::{BodyDecoder, Payload};
+pub(crate) use names::static_name;
 
 /// Most messages of one call of which the bodies are kept.
 const MAX_MESSAGES: usize = 1000;

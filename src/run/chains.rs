@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
 
+use super::judge;
 use super::linking::{self, Linking};
 use super::memory::Shares;
 use super::runner::{self, Consumer, Opening};
@@ -26,6 +27,9 @@ pub(super) const LIVE_PATIENCE: Duration = Duration::from_secs(10);
 /// Prints the chains of the input's calls.
 pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     let view = &args.view;
+    if judge::reads(&view.input)? {
+        return of_records(args);
+    }
     let filter = runner::filter(view)?;
     if args.totals && (args.summary || !matches!(args.format, ChainFormat::Jsonl)) {
         let text = "--totals adds a record to the chains of --format jsonl; other formats have none";
@@ -67,6 +71,15 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
         engine.shortfalls().iter().for_each(|shortfall| complain(shortfall));
     }
     printer.printed.telemetry.conclude(status)
+}
+
+/// Prints the chains of Parquet files, in which the hosts have linked their calls.
+fn of_records(args: &ChainsArgs) -> Result<Status, Failure> {
+    if args.linking != Default::default() || args.totals {
+        let text = "--min-confidence, --evidence, --calls and --totals are for captures: these are records, in which calls are linked already";
+        return Err(Failure::Usage(text.into()));
+    }
+    judge::print(&args.view, args.view.input.paths(), args.format, args.summary)
 }
 
 /// Where calls are linked.

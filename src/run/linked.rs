@@ -9,7 +9,7 @@ use super::linking;
 use super::memory::Shares;
 use super::runner::Consumer;
 use super::telemetry::Telemetry;
-use crate::calls::{Call, Class, record::Connection};
+use crate::calls::{Call, Class, Share, record::Connection};
 use crate::chains::{Chain, Engine, Evidence, FACT, Options};
 use crate::cli::CallsArgs;
 use crate::filter::Filter;
@@ -76,13 +76,21 @@ impl<C: Consumer> Linked<C> {
 /// Appends the calls of a chain, each with its parent where that is sure.
 fn push_calls(chain: Chain, out: &mut Vec<Arc<Call>>) {
     let ids: Vec<_> = chain.hops.iter().map(|hop| (hop.call.uid, hop.call.key())).collect();
-    out.extend(chain.hops.into_iter().map(|hop| {
+    let mut missed: Vec<f64> = chain.hops.iter().map(|hop| hop.missed).collect();
+    for hop in chain.hops.iter().filter(|hop| hop.call.failed()) {
+        if let (Some(link), Some(parent)) = (hop.unsure_link(), hop.parent) {
+            missed[parent] = 1.0 - (1.0 - missed[parent]) * (1.0 - link.confidence);
+        }
+    }
+    out.extend(chain.hops.into_iter().zip(missed).map(|(hop, missed)| {
         let mut call = hop.call;
         let link = hop.link.filter(|link| link.confidence >= FACT);
         let parent = hop.parent.filter(|_| link.is_some()).and_then(|parent| ids.get(parent));
         let named = Arc::make_mut(&mut call);
         // The engine names the parents of links that are not sure, too.
         (named.parent, named.parent_key) = (parent.map(|(uid, _)| *uid), parent.and_then(|(_, key)| *key));
+        named.parent_confidence = parent.and(link).map(|link| Share::of(link.confidence));
+        named.missed = Some(Share::of(missed)).filter(|missed| *missed > Share::default());
         named.parent_evidence = link.and_then(|link| link.evidence.strongest()).map(Evidence::name);
         call
     }));

@@ -70,6 +70,11 @@ impl Shares {
         Self { connections: 3 * part, linking: 2 * part, history: 3 * part - packets, packets }
     }
 
+    /// For the records of other hosts.
+    pub(super) fn of_records(input: &Input) -> usize {
+        Self::room(input)
+    }
+
     /// Bounds of the table of connections.
     pub(super) fn limits(self) -> Limits {
         Limits::within(self.connections)

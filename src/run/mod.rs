@@ -10,6 +10,7 @@ mod explain;
 mod export;
 mod input;
 mod interfaces;
+mod judge;
 mod linked;
 mod linking;
 mod logs;
@@ -81,6 +82,7 @@ pub fn main(mut cli: Cli) -> ExitCode {
         Some(Command::Calls(args)) => calls::run(&args),
         Some(Command::Stats(args)) => stats::run(&args),
         Some(Command::Chains(args)) => chains::run(&args),
+        Some(Command::Judge(args)) => judge::run(&args),
         Some(Command::Show(args)) => show::run(&args),
         Some(Command::Export(view)) => export::run(&view),
         Some(Command::Interfaces) => interfaces::run(),

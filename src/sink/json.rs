@@ -7,6 +7,7 @@
 
 use std::net::IpAddr;
 
+use crate::calls::Share;
 use crate::decode::Endpoint;
 use crate::digits;
 use crate::text::is_unsafe;
@@ -202,6 +203,11 @@ impl Room<'_> {
     pub fn signed(self, value: i64) -> Self {
         let room = if value < 0 { self.text("-") } else { self };
         room.number(value.unsigned_abs())
+    }
+
+    /// A share with all its decimals.
+    pub fn share(self, share: Share) -> Self {
+        self.bytes(&share.digits())
     }
 
     /// `address:port` without quotes.

@@ -161,6 +161,7 @@ impl Visit for Members<'_, '_> {
             Value::Text(text) => room.text(plain).string(text),
             Value::Reported(text) => reported(room.text(quoted), &text).text("\""),
             Value::Number(n) => room.text(plain).signed(n),
+            Value::Share(share) => room.text(plain).share(share),
             Value::Bytes(n) | Value::Duration(n) => room.text(plain).number(n),
             Value::Findings(findings) => room
                 .text(plain)
@@ -363,6 +364,9 @@ mod tests {
                     let items: Vec<_> =
                         written.as_array().unwrap().iter().map(|x| x.as_str().unwrap()).collect();
                     assert_eq!(items.join(","), value.to_string());
+                }
+                (_, Type::Share) => {
+                    assert_eq!(format!("{:.4}", written.as_f64().unwrap()), value.to_string())
                 }
                 (_, Type::Number | Type::Bytes | Type::Duration) => {
                     assert_eq!(written.to_string(), value.to_string(), "{}", key.name);

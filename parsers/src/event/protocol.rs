@@ -51,6 +51,24 @@ impl Rpc {
         }
     }
 
+    /// The protocol of that name; `None` for one without rules of its own.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        const ALL: [Rpc; 10] = [
+            Rpc::Thrift,
+            Rpc::KitexProtobuf,
+            Rpc::Grpc,
+            Rpc::GrpcWeb,
+            Rpc::Connect,
+            Rpc::Triple,
+            Rpc::Ttstream,
+            Rpc::Trpc,
+            Rpc::TrpcStream,
+            Rpc::TrpcHttp,
+        ];
+        ALL.into_iter().find(|rpc| rpc.name() == name)
+    }
+
     /// Whether every call is a stream of messages of which several run at a time on a connection, each with an id of its
     /// own that is never used again.
     #[must_use]
@@ -135,6 +153,24 @@ impl Transport {
             Self::Trpc => "trpc",
             Self::Other(name) => name,
         }
+    }
+
+    /// The transport of that name; `None` for one without rules of its own.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        const ALL: [Transport; 10] = [
+            Transport::TtHeader,
+            Transport::Framed,
+            Transport::Buffered,
+            Transport::THeader,
+            Transport::TTwitter,
+            Transport::Datagram,
+            Transport::MeshHeader,
+            Transport::Http2,
+            Transport::Http1,
+            Transport::Trpc,
+        ];
+        ALL.into_iter().find(|transport| transport.name() == name)
     }
 
     /// Whether a message's headers can be read only by whoever has read all headers before it on its connection (HPACK).

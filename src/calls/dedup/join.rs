@@ -1,7 +1,7 @@
 //! Joins the copies of one call into one record.
 
 use super::Views;
-use crate::calls::record::{Call, CalleeView, Class, Finding};
+use crate::calls::record::{Call, CalleeView, Class, Finding, Observer};
 use crate::decode::Network;
 
 /// Findings about parts of a call that a capture does not have.
@@ -17,11 +17,17 @@ pub fn join(mut views: Views) -> Option<Box<Call>> {
     if views.len() < 2 {
         return views.pop();
     }
-    // Sort from the caller to the callee: the caller waits longest. If that is unknown, it saw the request first.
+    // Sort from the caller to the callee, as far as hosts know where they stand: the caller waits longest. If that is unknown, it saw the
+    // request first.
+    let side = |view: &Call| match view.observer {
+        Some(Observer::Client) => 0,
+        Some(Observer::Middle) | None => 1,
+        Some(Observer::Server) => 2,
+    };
     let all_answered = views.iter().all(|view| view.latency.is_some());
     views.sort_by_key(|view| {
         let wait = view.latency.filter(|_| all_answered).unwrap_or(0);
-        (!has_request(view), std::cmp::Reverse(wait), view.start, view.capture_point)
+        (!has_request(view), side(view), std::cmp::Reverse(wait), view.start, view.capture_point)
     });
     let seen = views.len() as u32;
     let decided = views.iter().map(|view| view.decided).max().unwrap_or(0);
@@ -65,6 +71,7 @@ pub fn join(mut views: Views) -> Option<Box<Call>> {
 /// Whether the request was captured.
 fn has_request(call: &Call) -> bool {
     call.positions[0].is_some()
+        || call.told.as_ref().is_some_and(|told| told.key.is_some() && call.network == Network::Tcp)
         || (call.network == Network::Udp && !call.findings.contains(Finding::MidStream))
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use parquet::basic::{LogicalType, Repetition, TimeUnit, Type as Physical};
-use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{Type, TypePtr};
@@ -23,6 +23,7 @@ pub(super) const SEARCHED: &[&str] = &["call_key", "parent_key", "trace_id"];
 enum Shape {
     Text,
     Number,
+    Share,
     /// Microseconds, and in a column of its own nanoseconds.
     Time,
     Texts,
@@ -38,6 +39,7 @@ impl Shape {
                 Self::Text
             }
             Kind::Number | Kind::Bytes | Kind::Duration => Self::Number,
+            Kind::Share => Self::Share,
             Kind::Time => Self::Time,
             Kind::Set(_) | Kind::List => Self::Texts,
             Kind::Map => Self::Map,
@@ -72,6 +74,7 @@ impl Shape {
         match self {
             Self::Text => vec![text(name, Repetition::OPTIONAL)],
             Self::Number => vec![number(name, Repetition::OPTIONAL)],
+            Self::Share => vec![leaf(name, Physical::DOUBLE, None, Repetition::OPTIONAL)],
             Self::Time => {
                 let time = LogicalType::timestamp(true, TimeUnit::MICROS);
                 vec![
@@ -102,6 +105,7 @@ struct Column {
     /// Of a map: the values of its names.
     values: Vec<ByteArray>,
     numbers: Vec<i64>,
+    shares: Vec<f64>,
     /// How much of the path to each value is there: 0 is nothing, 1 a value or an empty list, 2 an element.
     definition: Vec<i16>,
     /// 0 where a row begins, 1 for further elements; empty for columns without lists.
@@ -111,13 +115,15 @@ struct Column {
 impl Column {
     fn new(shape: Shape) -> Self {
         let (texts, values, numbers) = (Vec::new(), Vec::new(), Vec::new());
-        Self { shape, texts, values, numbers, definition: Vec::new(), repetition: Vec::new() }
+        let (shares, definition, repetition) = (Vec::new(), Vec::new(), Vec::new());
+        Self { shape, texts, values, numbers, shares, definition, repetition }
     }
 
     fn clear(&mut self) {
         self.texts.clear();
         self.values.clear();
         self.numbers.clear();
+        self.shares.clear();
         self.definition.clear();
         self.repetition.clear();
     }
@@ -156,6 +162,11 @@ impl Column {
             }
             Shape::Number | Shape::Time => {
                 self.numbers.push(number(value));
+                self.definition.push(1);
+                0
+            }
+            Shape::Share => {
+                self.shares.push(if let Value::Share(share) = value { share.number() } else { 0.0 });
                 self.definition.push(1);
                 0
             }
@@ -202,6 +213,11 @@ impl Column {
                 write_texts(group, &self.values, levels)?;
             }
             Shape::Number | Shape::Numbers => write_numbers(group, &self.numbers, levels)?,
+            Shape::Share => {
+                let Some(mut column) = group.next_column()? else { return Ok(()) };
+                column.typed::<DoubleType>().write_batch(&self.shares, Some(&self.definition), None)?;
+                column.close()?;
+            }
             Shape::Time => {
                 let micros: Vec<i64> = self.numbers.iter().map(|nanos| nanos.div_euclid(1_000)).collect();
                 write_numbers(group, &micros, levels)?;

@@ -7,6 +7,7 @@
 //! | times | `TIMESTAMP(MICROS)` in UTC, which every engine reads, and a column `…_ns` with nanoseconds since 1970 |
 //! | findings and other sets, lists | `LIST` of strings |
 //! | maps (headers, details, `biz_extra`) | `MAP` from string to string; values of one name are joined with `, ` |
+//! | shares (`parent_confidence`, `missed`) | `DOUBLE` |
 //! | `packets` | `LIST` of two integers |
 //! | bodies | their JSON as a string |
 //! | texts | as they were on the wire, not escaped |
@@ -33,8 +34,8 @@ use self::columns::Columns;
 use super::{Losses, RecordWriter, Sink, Unframed, closed_pipe};
 use crate::calls::record::Call;
 
-/// Version of the columns.
-const SCHEMA: &str = "1";
+/// Version of the columns, under `rpcscope.schema` in the file.
+pub const SCHEMA: &str = "1";
 
 /// Most calls of a row group.
 const MAX_ROWS: usize = 32_768;

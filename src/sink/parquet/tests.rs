@@ -43,6 +43,7 @@ fn value(field: &Field) -> Value {
     match field {
         Field::Null => Value::Null,
         Field::Long(number) | Field::TimestampMicros(number) => (*number).into(),
+        Field::Double(share) => (*share).into(),
         Field::Str(text) => text.as_str().into(),
         Field::ListInternal(list) => list.elements().iter().map(value).collect(),
         Field::MapInternal(map) => {

@@ -1,0 +1,501 @@
+//! An object with the keys of the call record, back to a call.
+//!
+//! Taken are the objects of `--format jsonl`, the rows of `--format parquet`, and those rows as engines write them to JSON. Where both
+//! differ (`start_ns` beside `start`, maps of texts, bodies as texts), each form is known.
+//!
+//! What a record does not have stays unknown: sequence numbers, sizes of messages, the library of the sender. What depends on
+//! them is carried along in [`Told`].
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rpcscope_parsers::{Rpc, Transport};
+
+use crate::body::{Decoded, Value};
+use crate::calls::keys;
+use crate::calls::likely::{Likely, Reason};
+use crate::calls::record::{
+    CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Name, Observer, Process, Told, Via,
+};
+use crate::calls::{Call, CallKind, JoinKey, Share, Uid};
+use crate::chains::Evidence;
+use crate::decode::{Endpoint, Network};
+use crate::payload::{Bodies, Payload, static_name};
+use crate::text;
+use crate::time::Timestamp;
+
+/// Most names that are shared between calls.
+const MAX_NAMES: usize = 65_536;
+
+/// What is wrong with a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// The key.
+    pub key: String,
+    /// What is wrong with its value.
+    pub what: String,
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key {}: {}", text::escape(&self.key), self.what)
+    }
+}
+
+/// Makes calls of objects. Equal names share their memory.
+#[derive(Debug, Default)]
+pub struct Objects {
+    names: HashSet<Name>,
+}
+
+/// What is found on the way through an object.
+#[derive(Default)]
+struct Found {
+    uid: Option<Uid>,
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+    arrival: Option<Timestamp>,
+    work: Option<u64>,
+    seen: Option<u32>,
+    client: Option<Endpoint>,
+    server: Option<Endpoint>,
+    network: Option<Network>,
+    transport: Option<Transport>,
+    rpc: Option<Rpc>,
+    kind: Option<CallKind>,
+    class: Option<Class>,
+    carrier: Option<Carrier>,
+    key: Option<JoinKey>,
+    connection: Option<JoinKey>,
+    reported_as: Option<String>,
+    payload: Payload,
+}
+
+type Of<T> = Result<T, String>;
+
+impl Objects {
+    /// The call of a record. Keys that are not known are ignored: newer versions may write more.
+    pub fn call(&mut self, record: &Value) -> Result<Call, Wrong> {
+        let wrong = |key: &str, what: String| Wrong { key: key.to_owned(), what };
+        let Value::Object(fields) = record else {
+            return Err(wrong("type", "the record is no object".into()));
+        };
+        let nowhere = Endpoint { ip: [0, 0, 0, 0].into(), port: 0 };
+        let mut call = Call::new(Uid::default(), Timestamp(0), nowhere, nowhere);
+        let mut found = Found::default();
+        for (name, value) in fields {
+            if !matches!(value, Value::Null) {
+                self.take(name, value, &mut call, &mut found).map_err(|what| wrong(name, what))?;
+            }
+        }
+        finish(call, found).map_err(|(key, what)| wrong(key, what))
+    }
+
+    /// Takes the value of a key.
+    fn take(&mut self, key: &str, value: &Value, call: &mut Call, found: &mut Found) -> Of<()> {
+        let outcome = &mut call.outcome;
+        match key {
+            "uid" => found.uid = Some(text(value)?.parse()?),
+            // Parquet has both; the one with nanoseconds counts, whatever its place.
+            "start" => found.start = found.start.or(Some(time(value)?)),
+            "start_ns" => found.start = Some(Timestamp(number(value)?)),
+            "end" => found.end = found.end.or(Some(time(value)?)),
+            "end_ns" => found.end = Some(Timestamp(number(value)?)),
+            "arrival" => found.arrival = found.arrival.or(Some(time(value)?)),
+            "arrival_ns" => found.arrival = Some(Timestamp(number(value)?)),
+            "latency_ns" => call.latency = Some(amount(value)?),
+            "duration_ns" => call.duration = Some(amount(value)?),
+            "work_ns" => found.work = Some(amount(value)?),
+            "seen" => found.seen = Some(small(value)?),
+            "client" => found.client = Some(endpoint(value)?),
+            "server" => found.server = Some(endpoint(value)?),
+            "via" => {
+                let addresses = list(value)?.iter().map(|one| self.name(one)).collect::<Of<_>>()?;
+                call.via = Some(Arc::new(Via { client: None, addresses }));
+            }
+            "transport" => found.transport = Some(known(value, Transport::from_name)?),
+            "network" => found.network = Some(known(value, Network::from_name)?),
+            "rpc" => found.rpc = Some(known(value, Rpc::from_name)?),
+            "codec" => call.codec = Some(known(value, codec)?),
+            "service" => call.service = Some(self.name(value)?),
+            "method" => call.method = Some(self.name(value)?),
+            "unknown_name" => {
+                let group = text(value)?.strip_prefix("unknown#").and_then(|group| group.parse().ok());
+                call.unknown_name = Some(group.ok_or("is not of the form unknown#17")?);
+            }
+            "caller" => call.caller = Some(self.name(value)?),
+            "callee" => call.callee = Some(self.name(value)?),
+            "id" => call.id = Some(number(value)?),
+            "kind" => found.kind = Some(known(value, CallKind::from_name)?),
+            "class" => found.class = Some(known(value, Class::from_name)?),
+            "carrier" => found.carrier = Some(known(value, Carrier::from_name)?),
+            "code" => outcome.code = Some(number(value)?),
+            "code_name" => outcome.code_name = Some(known(value, static_name)?),
+            "message" => outcome.message = Some(text(value)?.to_owned()),
+            "initiator" => outcome.initiator = Some(known(value, Initiator::from_name)?),
+            "goaway" => call.goaway = Some(Box::new(goaway(value)?)),
+            "likely" => call.likely = Some(Box::new(self.likely(value)?)),
+            "ret" => outcome.ret = Some(small(value)?),
+            "func_ret" => outcome.func_ret = Some(small(value)?),
+            "reported_as" => found.reported_as = Some(text(value)?.to_owned()),
+            "biz_extra" => outcome.extra().biz_extra = map(value)?,
+            "details" => outcome.extra().details = details(value)?,
+            "request_bytes" => call.request_bytes = amount(value)?,
+            "response_bytes" => call.response_bytes = amount(value)?,
+            "request_messages" => call.request_messages = small(value)?,
+            "response_messages" => call.response_messages = small(value)?,
+            "timeout_ns" => call.timeout = Some(amount(value)?),
+            "trace_id" => call.trace_id = Some(text(value)?.into()),
+            "span_id" => call.span_id = Some(text(value)?.into()),
+            "field_id" => outcome.field_id = Some(small(value)?),
+            "cancel_path" => {
+                let path = list(value)?.iter().map(|one| self.name(one)).collect::<Of<_>>()?;
+                outcome.extra().cancel_path = path;
+            }
+            "parent" => call.parent = Some(text(value)?.parse()?),
+            "parent_evidence" => call.parent_evidence = Some(known(value, Evidence::from_name)?.name()),
+            "parent_key" => call.parent_key = Some(known(value, JoinKey::parse)?),
+            "parent_confidence" => call.parent_confidence = Some(share(value)?),
+            "missed" => call.missed = Some(share(value)?),
+            "findings" => {
+                for finding in list(value)? {
+                    call.findings.insert(known(finding, Finding::from_name)?);
+                }
+            }
+            "process" => call.set_processes(self.processes(value)?),
+            "metadata" => call.metadata = metadata(value)?,
+            "request" => found.payload.request = messages(value)?,
+            "response" => found.payload.response = messages(value)?,
+            "exception" => found.payload.exception = Some(body(value)?),
+            "error" => found.payload.error = Some(body(value)?),
+            "packets" => match list(value)? {
+                [first, last] => call.packets = (amount(first)?, amount(last)?),
+                _ => return Err("is not two numbers".into()),
+            },
+            "call_key" => found.key = Some(known(value, JoinKey::parse)?),
+            "conn_key" => found.connection = Some(known(value, JoinKey::parse)?),
+            "host" => call.host = Some(self.name(value)?),
+            "observer" => call.observer = Some(known(value, Observer::from_name)?),
+            // Follow from others: type, network_ns, canceled_by.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, value: &Value) -> Of<Name> {
+        let name = text(value)?;
+        if let Some(known) = self.names.get(name) {
+            return Ok(Arc::clone(known));
+        }
+        let name: Name = name.into();
+        if self.names.len() < MAX_NAMES {
+            self.names.insert(Arc::clone(&name));
+        }
+        Ok(name)
+    }
+
+    fn likely(&mut self, value: &Value) -> Of<Likely> {
+        let mut likely = Likely::default();
+        for (part, value) in object(value)? {
+            match part.as_str() {
+                "service" => likely.service = Some(self.name(value)?),
+                "method" => likely.method = Some(self.name(value)?),
+                "class" => likely.class = Some(known(value, Class::from_name)?),
+                "code" => likely.code = Some(number_or_text(value)?),
+                "confidence" => likely.percent = (fraction(value)? * 100.0).round() as u8,
+                "why" => {
+                    let reasons = text(value)?.split("; ").filter(|reason| !reason.is_empty());
+                    let reason = |text: &str| {
+                        Reason::from_name(text)
+                            .ok_or_else(|| format!("why: {} is not known", text::escape(text)))
+                    };
+                    likely.why = reasons.map(reason).collect::<Of<_>>()?;
+                }
+                _ => {}
+            }
+        }
+        Ok(likely)
+    }
+
+    /// `{"client":{"pid":7,"name":"shop"}}`, or `client=shop(7)` of Parquet.
+    fn processes(&mut self, value: &Value) -> Of<[Option<Process>; 2]> {
+        let mut ends = [None, None];
+        let mut set = |end: &str, process| match end {
+            "client" => ends[0] = Some(process),
+            "server" => ends[1] = Some(process),
+            _ => {}
+        };
+        if let Value::Text(text) = value {
+            for part in text.split(',').filter(|part| !part.is_empty()) {
+                let parsed = part.split_once('=').and_then(|(end, process)| {
+                    let (name, pid) = process.strip_suffix(')')?.rsplit_once('(')?;
+                    Some((end, Process { pid: pid.parse().ok()?, name: name.into() }))
+                });
+                // A name may have a comma in it.
+                if let Some((end, process)) = parsed {
+                    set(end, process);
+                }
+            }
+            return Ok(ends);
+        }
+        for (end, process) in object(value)? {
+            let part = |name: &str| process.get(name).ok_or_else(|| format!("{name} is missing"));
+            set(end, Process { pid: small(part("pid")?)?, name: self.name(part("name")?)? });
+        }
+        Ok(ends)
+    }
+}
+
+/// Puts together what depends on several keys.
+fn finish(mut call: Call, found: Found) -> Result<Call, (&'static str, String)> {
+    let missing = |key| move || (key, "is missing: this is no record of a call".to_owned());
+    call.uid = found.uid.ok_or_else(missing("uid"))?;
+    call.start = found.start.ok_or_else(missing("start"))?;
+    call.client = found.client.ok_or_else(missing("client"))?;
+    call.server = found.server.ok_or_else(missing("server"))?;
+    call.network = found.network.ok_or_else(missing("network"))?;
+    call.transport = found.transport.ok_or_else(missing("transport"))?;
+    call.rpc = found.rpc.ok_or_else(missing("rpc"))?;
+    call.kind = found.kind.ok_or_else(missing("kind"))?;
+    let carrier = found.carrier.ok_or_else(missing("carrier"))?;
+    (call.outcome.class, call.outcome.carrier) = (found.class, carrier);
+    let answered = call.start.0.saturating_add_unsigned(call.duration.unwrap_or(0));
+    call.end = found.end.unwrap_or(Timestamp(answered));
+    (call.decided, call.connection) = (call.packets.1, call.packets.0);
+    if let Some(goaway) = &mut call.goaway {
+        goaway.by = call.outcome.initiator.unwrap_or(Initiator::Server);
+    }
+    if let (Some(start), Some(seen)) = (found.arrival, found.seen) {
+        let end = Timestamp(start.0.saturating_add_unsigned(found.work.unwrap_or(0)));
+        call.callee_view = Some(Box::new(CalleeView { seen, start, end, latency: found.work }));
+    }
+    let of_ends = JoinKey::of_connection(call.network, [call.client, call.server]);
+    call.told = Some(Box::new(Told {
+        key: found.key,
+        connection: found.connection.unwrap_or(of_ends),
+        reported_as: found.reported_as,
+    }));
+    let Payload { request, response, exception, error, .. } = &found.payload;
+    if !request.is_empty() || !response.is_empty() || exception.is_some() || error.is_some() {
+        let mut bodies = Bodies::default();
+        bodies.payload = Payload { shown: true, ..found.payload };
+        call.bodies = Some(Box::new(bodies));
+    }
+    Ok(call)
+}
+
+fn codec(name: &str) -> Option<&'static str> {
+    keys::key("codec")?.kind.values().into_iter().find(|codec| *codec == name)
+}
+
+fn text(value: &Value) -> Of<&str> {
+    match value {
+        Value::Text(text) => Ok(text),
+        _ => Err("is no text".into()),
+    }
+}
+
+/// A text that stands for one of a few things.
+fn known<T>(value: &Value, of: impl Fn(&str) -> Option<T>) -> Of<T> {
+    let text = text(value)?;
+    // Long texts are no words that anybody wrote on purpose.
+    let shown = || text::escape(&text.chars().take(40).collect::<String>()).into_owned();
+    of(text).ok_or_else(|| format!("'{}' is not known to this version of rpcscope", shown()))
+}
+
+fn number(value: &Value) -> Of<i64> {
+    match value {
+        Value::Int(number) => Ok(*number),
+        _ => Err("is no whole number of 64 bits".into()),
+    }
+}
+
+fn number_or_text(value: &Value) -> Of<i64> {
+    match value {
+        Value::Text(text) => text.parse().map_err(|_| "is no number".into()),
+        value => number(value),
+    }
+}
+
+fn amount(value: &Value) -> Of<u64> {
+    match value {
+        Value::UInt(number) => Ok(*number),
+        value => number(value)?.try_into().map_err(|_| "is negative".into()),
+    }
+}
+
+fn small<T: TryFrom<i64>>(value: &Value) -> Of<T> {
+    number(value)?.try_into().map_err(|_| "is out of its range".into())
+}
+
+fn fraction(value: &Value) -> Of<f64> {
+    let fraction = match value {
+        Value::Float(number) => Some(*number),
+        Value::Int(number) => Some(*number as f64),
+        Value::Text(text) => text.parse().ok(),
+        _ => None,
+    };
+    fraction
+        .filter(|fraction| (0.0..=1.0).contains(fraction))
+        .ok_or_else(|| "is no number from 0 to 1".into())
+}
+
+fn share(value: &Value) -> Of<Share> {
+    fraction(value).map(Share::of)
+}
+
+fn time(value: &Value) -> Of<Timestamp> {
+    let parsed = text(value)?.parse::<jiff::Timestamp>().ok();
+    let nanoseconds = parsed.and_then(|time| i64::try_from(time.as_nanosecond()).ok());
+    nanoseconds.map(Timestamp).ok_or_else(|| "is no time as in 2026-01-02T15:04:05.000000001Z".into())
+}
+
+fn endpoint(value: &Value) -> Of<Endpoint> {
+    let parsed = text(value)?.parse::<SocketAddr>().ok();
+    let endpoint = parsed.map(|address| Endpoint { ip: address.ip(), port: address.port() });
+    endpoint.ok_or_else(|| "is no address with a port".into())
+}
+
+fn list(value: &Value) -> Of<&[Value]> {
+    match value {
+        Value::List(list) => Ok(list),
+        _ => Err("is no list".into()),
+    }
+}
+
+fn object(value: &Value) -> Of<&[(String, Value)]> {
+    match value {
+        Value::Object(fields) => Ok(fields),
+        _ => Err("is no object".into()),
+    }
+}
+
+fn map(value: &Value) -> Of<Vec<(String, String)>> {
+    object(value)?.iter().map(|(name, value)| Ok((name.clone(), text(value)?.to_owned()))).collect()
+}
+
+/// `[{"type":"ErrorInfo","text":"reason=QUOTA"}]`, or a map of Parquet.
+fn details(value: &Value) -> Of<Vec<(String, String)>> {
+    let Value::List(details) = value else { return map(value) };
+    let part = |detail: &Value, name: &str| {
+        detail
+            .get(name)
+            .ok_or_else(|| format!("{name} is missing"))
+            .and_then(|part| text(part).map(str::to_owned))
+    };
+    details.iter().map(|detail| Ok((part(detail, "type")?, part(detail, "text")?))).collect()
+}
+
+fn goaway(value: &Value) -> Of<GoAwayNote> {
+    object(value)?;
+    let code = number_or_text(value.get("code").ok_or("code is missing")?)?;
+    let text = value.get("text").map(text).transpose()?.map(str::to_owned);
+    Ok(GoAwayNote { by: Initiator::Server, code, text })
+}
+
+/// `{"request":{"x-user":["7","8"]},"response":{}}`, or a map of Parquet, which does not tell them apart.
+fn metadata(value: &Value) -> Of<Vec<(bool, String, String)>> {
+    let is_nested = object(value)?.iter().all(|(_, part)| matches!(part, Value::Object(_)));
+    if !is_nested {
+        return Ok(map(value)?.into_iter().map(|(name, text)| (false, name, text)).collect());
+    }
+    let mut headers = Vec::new();
+    for (part, is_answer) in [("request", false), ("response", true)] {
+        let Some(part) = value.get(part) else { continue };
+        for (name, values) in object(part)? {
+            for one in list(values)? {
+                headers.push((is_answer, name.clone(), text(one)?.to_owned()));
+            }
+        }
+    }
+    Ok(headers)
+}
+
+/// A body, or its JSON.
+fn body(value: &Value) -> Of<Value> {
+    match value {
+        Value::Text(json) => serde_json::from_str(json).map_err(|error| format!("is no JSON: {error}")),
+        value => Ok(value.clone()),
+    }
+}
+
+fn messages(value: &Value) -> Of<Vec<Decoded>> {
+    let decoded =
+        |value| Decoded { value, type_name: None, guessed: false, notes: Vec::new(), exception: None };
+    match body(value)? {
+        Value::List(messages) => Ok(messages.into_iter().map(decoded).collect()),
+        _ => Err("is no list".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::sample;
+    use crate::sink::jsonl::write_call;
+
+    fn written(call: &Call) -> String {
+        let mut line = Vec::new();
+        write_call(&mut line, call);
+        String::from_utf8(line).unwrap()
+    }
+
+    fn parsed(record: &str) -> Result<Call, Wrong> {
+        Objects::default().call(&serde_json::from_str(record).unwrap())
+    }
+
+    #[test]
+    fn every_key_comes_back() {
+        for call in [sample::full(), sample::ok(), sample::bare()] {
+            let line = written(&call);
+            assert_eq!(written(&parsed(&line).unwrap()), line);
+        }
+    }
+
+    #[test]
+    fn the_end_is_kept_where_it_is_not_that_of_the_answer() {
+        let mut call = sample::ok();
+        for (end, is_written) in [(3_400_000, false), (9_000_000, true)] {
+            call.end = Timestamp(call.start.0 + end);
+            let line = written(&call);
+            assert_eq!(line.contains("\"end\":"), is_written);
+            assert_eq!(parsed(&line).unwrap().end, call.end);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_key() {
+        let line = written(&sample::full());
+        for (right, wrong, key) in [
+            ("\"uid\":\"71.2\"", "\"uid\":7", "uid"),
+            ("\"uid\":\"71.2\"", "\"no\":7", "uid"),
+            ("\"class\":\"business\"", "\"class\":\"busy\"", "class"),
+            ("\"rpc\":\"thrift\"", "\"rpc\":\"soap\"", "rpc"),
+            ("10.77.0.12:8888", "10.77.0.12", "server"),
+            ("\"latency_ns\":3200000", "\"latency_ns\":-1", "latency_ns"),
+            ("\"ret\":0", "\"ret\":4294967296", "ret"),
+            ("\"parent_confidence\":0.9750", "\"parent_confidence\":1.5", "parent_confidence"),
+            ("\"late-answer\"", "\"too-late\"", "findings"),
+            ("\"packets\":[71,78]", "\"packets\":[71]", "packets"),
+        ] {
+            assert!(line.contains(right), "{right}");
+            let wrong = parsed(&line.replace(right, wrong)).unwrap_err();
+            assert_eq!(wrong.key, key, "{wrong}");
+        }
+        assert!(parsed("[]").is_err() && parsed("{}").is_err());
+        assert!(
+            parsed(&line.replace("\"uid\"", "\"later_key\":{},\"uid\"")).is_ok(),
+            "keys that are not known"
+        );
+    }
+
+    #[test]
+    fn equal_names_share_their_memory() {
+        let mut objects = Objects::default();
+        let record = serde_json::from_str(&written(&sample::ok())).unwrap();
+        let [a, b] = [(); 2].map(|()| objects.call(&record).unwrap().service.unwrap());
+        assert!(Arc::ptr_eq(&a, &b));
+    }
+}

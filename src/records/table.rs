@@ -1,0 +1,79 @@
+//! Rows of Parquet files that rpcscope wrote, as objects. The crate's own reader of rows, without Arrow, holds a row group at a time.
+
+use std::fs::File;
+
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Field, Row};
+
+use crate::body::Value;
+use crate::sink::parquet::SCHEMA;
+
+/// Deepest nesting of a field; ours have two levels.
+const MAX_DEPTH: usize = 8;
+
+/// Passes the rows of a file to `take` until that says `false`.
+pub(super) fn read(file: File, take: &mut dyn FnMut(Value) -> bool) -> Result<(), String> {
+    let damaged = |error: ParquetError| {
+        format!("can't be read as Parquet: {error} (a file without its end is not complete)")
+    };
+    let reader = SerializedFileReader::new(file).map_err(damaged)?;
+    let facts = reader.metadata().file_metadata().key_value_metadata();
+    let schema = facts.and_then(|facts| facts.iter().find(|fact| fact.key == "rpcscope.schema"));
+    match schema.and_then(|fact| fact.value.as_deref()) {
+        Some(SCHEMA) => {}
+        Some(other) => {
+            let other = crate::text::escape(other);
+            return Err(format!("has columns of version {other}; this rpcscope reads version {SCHEMA}"));
+        }
+        None => {
+            return Err(
+                "is Parquet, but not of rpcscope calls --format parquet (no rpcscope.schema in it)".into()
+            );
+        }
+    }
+    for group in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(group).map_err(damaged)?;
+        for row in group.get_row_iter(None).map_err(damaged)? {
+            if !take(object(&row.map_err(damaged)?)) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A row as an object without its columns that are null.
+fn object(row: &Row) -> Value {
+    let fields = row.get_column_iter().filter(|(_, field)| !matches!(field, Field::Null));
+    let skips = ["start", "end", "arrival"];
+    // Microseconds of what another column has in nanoseconds.
+    let fields = fields.filter(|(name, field)| {
+        !(skips.contains(&name.as_str()) && matches!(field, Field::TimestampMicros(_)))
+    });
+    Value::Object(fields.map(|(name, field)| (name.clone(), value(field, 0))).collect())
+}
+
+fn value(field: &Field, depth: usize) -> Value {
+    if depth > MAX_DEPTH {
+        return Value::Null;
+    }
+    match field {
+        Field::Bool(truth) => Value::Bool(*truth),
+        Field::Int(number) => Value::Int((*number).into()),
+        Field::Long(number) | Field::TimestampMicros(number) => Value::Int(*number),
+        Field::Double(number) => Value::Float(*number),
+        Field::Str(text) => Value::Text(text.clone()),
+        Field::ListInternal(list) => {
+            Value::List(list.elements().iter().map(|element| value(element, depth + 1)).collect())
+        }
+        Field::MapInternal(map) => {
+            let entry = |(name, field): &(Field, Field)| match name {
+                Field::Str(name) => Some((name.clone(), value(field, depth + 1))),
+                _ => None,
+            };
+            Value::Object(map.entries().iter().filter_map(entry).collect())
+        }
+        _ => Value::Null,
+    }
+}

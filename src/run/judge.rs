@@ -1,0 +1,189 @@
+//! `rpcscope judge`: chains of the records of many hosts.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::memory::Shares;
+use super::rights::Rights;
+use super::{Failure, Status, complain, output, runner};
+use crate::calls::Class;
+use crate::chains::Chain;
+use crate::chains::fleet::Fleet;
+use crate::cli::{Input, JudgeArgs, View};
+use crate::filter::Filter;
+use crate::records::{self, Objects};
+use crate::sink::chains::{ChainFormat, ChainSink};
+use crate::sink::{self, Losses};
+use crate::source::files;
+use crate::text;
+
+/// Most faults of records that are told one by one.
+const MAX_FAULTS: u64 = 5;
+
+/// Prints the chains of the records.
+pub(super) fn run(args: &JudgeArgs) -> Result<Status, Failure> {
+    let args = args.clone();
+    let mut paths = args.files;
+    if paths.is_empty() {
+        if io::stdin().is_terminal() {
+            let text = "no records: name files or folders of them, or pipe them: rpcscope calls --link --format jsonl FILE | rpcscope judge";
+            return Err(Failure::Usage(text.into()));
+        }
+        paths.push("-".into());
+    }
+    let input = Input {
+        files: paths.clone(),
+        max_memory: args.max_memory,
+        no_sandbox: args.no_sandbox,
+        ..Input::default()
+    };
+    let (filter, output, color, fail_on) = (args.filter, args.output, args.color, args.fail_on);
+    let view = View { input, filter, output, color, fail_on, ..View::default() };
+    print(&view, paths, args.format, args.summary)
+}
+
+/// Whether all that is to be read are records, not captures. An error if only a part of it is.
+pub(super) fn reads(input: &Input) -> Result<bool, Failure> {
+    let is_records = |path: &PathBuf| {
+        records::is_table(path)
+            || path.is_dir() && files::expand(path).is_err() && records::expand(path).is_ok()
+    };
+    let paths = input.paths();
+    let count = paths.iter().filter(|path| is_records(path)).count();
+    if count > 0 && (count < paths.len() || !input.interfaces.is_empty()) {
+        let text = "records and captures can't be read together: make records of the captures first (calls --link --format parquet)";
+        return Err(Failure::Usage(text.into()));
+    }
+    Ok(count > 0)
+}
+
+/// Prints the chains of the records in these files and folders.
+pub(super) fn print(
+    view: &View,
+    paths: Vec<PathBuf>,
+    format: ChainFormat,
+    summary: bool,
+) -> Result<Status, Failure> {
+    let filter = runner::filter(view)?;
+    output::check(&view.input, view.output.as_deref())?;
+    let rights = Rights::new(&view.input, false)?;
+    rights.hand_over()?;
+    let losses = Arc::<Losses>::default();
+    let out = output::writer(view, &losses)?;
+    let look = output::appearance(view);
+    let mut printer = Printer {
+        sink: format.open(summary, out, &look),
+        filter,
+        fail_on: &view.fail_on,
+        shown: 0,
+        status: Status::default(),
+        written: Ok(()),
+    };
+    let mut reading = Reading { objects: Objects::default(), faults: 0, has_failed: false };
+    let files = reading.expand(paths);
+    rights.give_up(&view.input, false, None)?;
+    let mut fleet = Fleet::within(Shares::of_records(&view.input));
+    files.iter().for_each(|file| reading.read(file, &mut fleet));
+    let counts = fleet.finish(&mut |chain| printer.chain(&chain));
+    reading.conclude();
+    counts.remarks().iter().for_each(|remark| complain(remark));
+    if counts.taken == 0 && !reading.has_failed {
+        complain("no records of calls");
+    } else if counts.taken > 0 && printer.shown == 0 {
+        complain(&format!("none of {} matches the filter", text::counted(counts.taken, "call")));
+    }
+    let Printer { mut sink, mut status, written, .. } = printer;
+    let name = output::name(view.output.as_deref());
+    match written.and_then(|()| sink.finish()) {
+        Ok(()) => {}
+        // A closed pipe is a normal end.
+        Err(error) if sink::closed_pipe(&error) => {}
+        Err(error) => return Err(output::unwritable(&name, &error)),
+    }
+    if let Some((lines, why)) = losses.get() {
+        status.output_failed = true;
+        complain(&format!("{} could not be written to {name}: {why}", text::counted(lines, "line")));
+    }
+    status.input_failed = reading.has_failed;
+    Ok(status)
+}
+
+/// Reads records and says what is wrong with them.
+struct Reading {
+    objects: Objects,
+    faults: u64,
+    has_failed: bool,
+}
+
+impl Reading {
+    fn expand(&mut self, paths: Vec<PathBuf>) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for path in paths {
+            match records::expand(&path) {
+                Ok(found) => files.extend(found),
+                Err(why) => self.fail(&format!("{}: {why}", path.display())),
+            }
+        }
+        files
+    }
+
+    fn fail(&mut self, what: &str) {
+        self.has_failed = true;
+        complain(what);
+    }
+
+    fn read(&mut self, file: &Path, fleet: &mut Fleet) {
+        let Self { objects, faults, .. } = self;
+        let end = records::read(file, objects, &mut |record| {
+            match record {
+                Ok(call) => fleet.call(call),
+                Err(fault) => {
+                    *faults += 1;
+                    if *faults <= MAX_FAULTS {
+                        complain(&format!("{fault}; left out"));
+                    }
+                }
+            }
+            true
+        });
+        if let Err(why) = end {
+            self.fail(&why);
+        }
+    }
+
+    fn conclude(&mut self) {
+        self.has_failed |= self.faults > 0;
+        if self.faults > MAX_FAULTS {
+            let more = text::counted(self.faults - MAX_FAULTS, "more record");
+            complain(&format!("{more} left out, because they can't be read"));
+        }
+    }
+}
+
+/// Prints chains one of whose calls matches the filter.
+struct Printer<'v> {
+    sink: Box<dyn ChainSink>,
+    filter: Option<Filter>,
+    fail_on: &'v [Class],
+    shown: u64,
+    status: Status,
+    written: io::Result<()>,
+}
+
+impl Printer<'_> {
+    fn chain(&mut self, chain: &Chain) {
+        let matches =
+            |hop: &crate::chains::Hop| self.filter.as_ref().is_none_or(|filter| filter.matches(&hop.call));
+        let is_asked = |class: Class| self.fail_on.contains(&class);
+        let mut matching = chain.hops.iter().filter(|hop| matches(hop)).peekable();
+        if matching.peek().is_none() {
+            return;
+        }
+        self.shown += 1;
+        self.status.matched |= matching.any(|hop| hop.call.class().is_some_and(is_asked));
+        if self.written.is_ok() {
+            self.written = self.sink.chain(chain);
+        }
+    }
+}
