@@ -106,7 +106,7 @@ impl Decoded {
     }
 
     /// A body of which nothing but its value is known.
-    fn of(value: Value) -> Self {
+    pub(crate) fn of(value: Value) -> Self {
         Self { value, unknown: None, type_name: None, guessed: false, notes: Vec::new(), exception: None }
     }
 

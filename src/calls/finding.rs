@@ -297,9 +297,10 @@ table! {
         /// The call that caused this one is in none of the records.
         ParentMissing = "parent-missing" {
             meaning: "Chains of records: its host names the call that caused this one, but that call is in none of the \
-                records: its host was not captured, its records were not given, or its request was not captured. The \
+                records: its record is in another file or was filtered out, or its request was not captured. The \
                 chain begins below it.",
-            look: "The records of the host that calls it, of the same time.",
+            look: "The other records of the same host, those of the next hour among them: a cause ends after what it \
+                causes.",
             remark: Some("the call that caused it is in none of the records"),
         },
     }

@@ -405,7 +405,7 @@ keys! {
         "request's first byte to answer's last byte",
         |c| duration(c.duration);
     "end": Type::Time,
-        "time of the packet that decided the call, where that is not start and duration",
+        "when the call was decided, where that is not start + duration",
         |c| c.later_end().map_or(Value::Null, Value::Time);
     "network_ns" | "network_time": Type::Duration,
         "time in the network, there and back (both ends captured)",
@@ -592,7 +592,7 @@ keys! {
         "how sure the parent is (with --link)",
         |c| share(c.parent_confidence);
     "missed": Type::Share,
-        "how likely it made a failed call that does not name it as parent (with --link)",
+        "how likely it made a failed call not linked to it (with --link)",
         |c| share(c.missed);
     "conn_key": Type::Text,
         "the connection, the same at both ends",

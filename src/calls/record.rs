@@ -486,11 +486,11 @@ impl Call {
         self.unknown_name.filter(|_| self.method.is_none())
     }
 
-    /// Time of the packet that decided it, where that is not the one with the end of its answer.
+    /// Time of the packet that decided it, where that does not follow from its start and duration.
     #[must_use]
     pub fn later_end(&self) -> Option<Timestamp> {
-        let answered = self.duration.map(|duration| self.start.0.saturating_add_unsigned(duration));
-        (answered != Some(self.end.0)).then_some(self.end)
+        let answered = self.start.0.saturating_add_unsigned(self.duration.unwrap_or(0));
+        (answered != self.end.0).then_some(self.end)
     }
 
     /// Time that the network took for request and answer together, nanoseconds: what the call took its caller longer than

@@ -21,6 +21,7 @@ use crate::calls::record::{
 };
 use crate::calls::{Call, CallKind, JoinKey, Share, Uid};
 use crate::chains::Evidence;
+use crate::codes;
 use crate::decode::{Endpoint, Network};
 use crate::payload::{Bodies, Payload, static_name};
 use crate::text;
@@ -70,10 +71,29 @@ struct Found {
     key: Option<JoinKey>,
     connection: Option<JoinKey>,
     reported_as: Option<String>,
+    code_name: Option<String>,
     payload: Payload,
+    /// Times in no known form.
+    no_times: Vec<(&'static str, String)>,
+    /// Fields without a description, by message: of the request, and of the answer.
+    unknown: [Vec<Decoded>; 2],
 }
 
 type Of<T> = Result<T, String>;
+
+impl Found {
+    /// A time, unless its nanoseconds are known already. Engines have forms of their own, which only matter if those are missing.
+    fn time(&mut self, key: &'static str, known: Option<Timestamp>, value: &Value) -> Option<Timestamp> {
+        match time(value) {
+            _ if known.is_some() => known,
+            Ok(time) => Some(time),
+            Err(why) => {
+                self.no_times.push((key, why));
+                None
+            }
+        }
+    }
+}
 
 impl Objects {
     /// The call of a record. Keys that are not known are ignored: newer versions may write more.
@@ -99,11 +119,11 @@ impl Objects {
         match key {
             "uid" => found.uid = Some(text(value)?.parse()?),
             // Parquet has both; the one with nanoseconds counts, whatever its place.
-            "start" => found.start = found.start.or(Some(time(value)?)),
+            "start" => found.start = found.time("start", found.start, value),
             "start_ns" => found.start = Some(Timestamp(number(value)?)),
-            "end" => found.end = found.end.or(Some(time(value)?)),
+            "end" => found.end = found.time("end", found.end, value),
             "end_ns" => found.end = Some(Timestamp(number(value)?)),
-            "arrival" => found.arrival = found.arrival.or(Some(time(value)?)),
+            "arrival" => found.arrival = found.time("arrival", found.arrival, value),
             "arrival_ns" => found.arrival = Some(Timestamp(number(value)?)),
             "latency_ns" => call.latency = Some(amount(value)?),
             "duration_ns" => call.duration = Some(amount(value)?),
@@ -132,7 +152,7 @@ impl Objects {
             "class" => found.class = Some(known(value, Class::from_name)?),
             "carrier" => found.carrier = Some(known(value, Carrier::from_name)?),
             "code" => outcome.code = Some(number(value)?),
-            "code_name" => outcome.code_name = Some(known(value, static_name)?),
+            "code_name" => found.code_name = Some(text(value)?.to_owned()),
             "message" => outcome.message = Some(text(value)?.to_owned()),
             "initiator" => outcome.initiator = Some(known(value, Initiator::from_name)?),
             "goaway" => call.goaway = Some(Box::new(goaway(value)?)),
@@ -168,6 +188,8 @@ impl Objects {
             "metadata" => call.metadata = metadata(value)?,
             "request" => found.payload.request = messages(value)?,
             "response" => found.payload.response = messages(value)?,
+            "request_unknown" => found.unknown[0] = messages(value)?,
+            "response_unknown" => found.unknown[1] = messages(value)?,
             "exception" => found.payload.exception = Some(body(value)?),
             "error" => found.payload.error = Some(body(value)?),
             "packets" => match list(value)? {
@@ -249,8 +271,14 @@ impl Objects {
 }
 
 /// Puts together what depends on several keys.
-fn finish(mut call: Call, found: Found) -> Result<Call, (&'static str, String)> {
+fn finish(mut call: Call, mut found: Found) -> Result<Call, (&'static str, String)> {
     let missing = |key| move || (key, "is missing: this is no record of a call".to_owned());
+    for (key, why) in found.no_times {
+        let times = [("start", found.start), ("end", found.end), ("arrival", found.arrival)];
+        if times.contains(&(key, None)) {
+            return Err((key, why));
+        }
+    }
     call.uid = found.uid.ok_or_else(missing("uid"))?;
     call.start = found.start.ok_or_else(missing("start"))?;
     call.client = found.client.ok_or_else(missing("client"))?;
@@ -261,6 +289,13 @@ fn finish(mut call: Call, found: Found) -> Result<Call, (&'static str, String)> 
     call.kind = found.kind.ok_or_else(missing("kind"))?;
     let carrier = found.carrier.ok_or_else(missing("carrier"))?;
     (call.outcome.class, call.outcome.carrier) = (found.class, carrier);
+    if let Some(name) = &found.code_name {
+        let is_published = |published: &&str| *published == name.as_str();
+        let published =
+            call.code_family().zip(call.outcome.code).and_then(|(family, code)| codes::name(family, code));
+        let named = published.filter(is_published).or_else(|| static_name(name));
+        call.outcome.code_name = Some(named.ok_or_else(|| ("code_name", "is no name of a code".to_owned()))?);
+    }
     let answered = call.start.0.saturating_add_unsigned(call.duration.unwrap_or(0));
     call.end = found.end.unwrap_or(Timestamp(answered));
     (call.decided, call.connection) = (call.packets.1, call.packets.0);
@@ -277,6 +312,12 @@ fn finish(mut call: Call, found: Found) -> Result<Call, (&'static str, String)> 
         connection: found.connection.unwrap_or(of_ends),
         reported_as: found.reported_as,
     }));
+    let Payload { request, response, .. } = &mut found.payload;
+    for (messages, unknown) in [request, response].into_iter().zip(found.unknown) {
+        for (message, unknown) in messages.iter_mut().zip(unknown) {
+            message.unknown = Some(unknown.value).filter(|fields| *fields != Value::Object(Vec::new()));
+        }
+    }
     let Payload { request, response, exception, error, .. } = &found.payload;
     if !request.is_empty() || !response.is_empty() || exception.is_some() || error.is_some() {
         let mut bodies = Bodies::default();
@@ -422,10 +463,8 @@ fn body(value: &Value) -> Of<Value> {
 }
 
 fn messages(value: &Value) -> Of<Vec<Decoded>> {
-    let decoded =
-        |value| Decoded { value, type_name: None, guessed: false, notes: Vec::new(), exception: None };
     match body(value)? {
-        Value::List(messages) => Ok(messages.into_iter().map(decoded).collect()),
+        Value::List(messages) => Ok(messages.into_iter().map(Decoded::of).collect()),
         _ => Err("is no list".into()),
     }
 }
@@ -471,6 +510,7 @@ mod tests {
         for (right, wrong, key) in [
             ("\"uid\":\"71.2\"", "\"uid\":7", "uid"),
             ("\"uid\":\"71.2\"", "\"no\":7", "uid"),
+            ("2026-01-02T01:34:09.12", "2026-01-02 01.34.09.12", "start"),
             ("\"class\":\"business\"", "\"class\":\"busy\"", "class"),
             ("\"rpc\":\"thrift\"", "\"rpc\":\"soap\"", "rpc"),
             ("10.77.0.12:8888", "10.77.0.12", "server"),
@@ -484,6 +524,8 @@ mod tests {
             let wrong = parsed(&line.replace(right, wrong)).unwrap_err();
             assert_eq!(wrong.key, key, "{wrong}");
         }
+        let of_engine = line.replace("\"start\":\"", "\"start_ns\":1767317649120000000,\"start\":\"on ");
+        assert_eq!(parsed(&of_engine).unwrap().start, sample::full().start);
         assert!(parsed("[]").is_err() && parsed("{}").is_err());
         assert!(
             parsed(&line.replace("\"uid\"", "\"later_key\":{},\"uid\"")).is_ok(),

@@ -45,7 +45,7 @@ def emit(row, extra, micros):
     print(json.dumps({**known, 'biz_extra': extra, 'micros': micros, 'packets': list(row['packets'])}))
 ";
 
-fn python() -> String {
+pub(crate) fn python() -> String {
     std::env::var("RPCSCOPE_PYTHON").unwrap_or_else(|_| "python3".into())
 }
 

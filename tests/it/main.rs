@@ -22,6 +22,7 @@ mod logs;
 mod mangle;
 mod payload;
 mod peers;
+mod records;
 mod replay;
 #[cfg(target_os = "linux")]
 mod sandbox;

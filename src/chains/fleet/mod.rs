@@ -10,6 +10,9 @@
 mod observations;
 mod trees;
 
+#[cfg(test)]
+mod tests;
+
 use super::record::Chain;
 use crate::calls::Call;
 use crate::payload::Payload;

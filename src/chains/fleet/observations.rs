@@ -132,7 +132,17 @@ fn join(key: JoinKey, mut views: Vec<Box<Call>>, answerers: &Answerers) -> Optio
             turn_back(view, ahead);
         }
     }
+    // Latencies alone would mislead where clocks drift.
+    let observers: SmallVec<[_; 2]> = views.iter().map(|view| (view.host.clone(), view.observer)).collect();
+    for view in &mut views {
+        view.observer = match side(view, answerers) {
+            0 => Some(Observer::Client),
+            2 => Some(Observer::Server),
+            _ => view.observer,
+        };
+    }
     let mut call = dedup::join(views.into())?;
+    call.observer = observers.iter().find(|(host, _)| *host == call.host).and_then(|(_, observer)| *observer);
     call.uid = Uid { packet: (key.number() >> 64) as u64, ordinal: 0 };
     call.decided = call.uid.packet;
     (call.parent_key, call.parent_confidence, call.parent_evidence) = link.unwrap_or_default();

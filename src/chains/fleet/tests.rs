@@ -1,0 +1,203 @@
+//! Joins and trees of calls that were made by hand.
+
+use super::*;
+use crate::calls::record::{Carrier, Class, Finding, Told};
+use crate::calls::{JoinKey, Share, Uid, sample};
+use crate::chains::Origin;
+use crate::time::Timestamp;
+
+const MS: i64 = 1_000_000;
+const BEGIN: i64 = 1_767_317_649_000 * MS;
+
+fn key(number: u32) -> JoinKey {
+    JoinKey::parse(&format!("{number:08x}{:024x}", 1)).unwrap()
+}
+
+/// A call of that key at a host, which saw it begin and end at these milliseconds of its own clock.
+fn call(number: u32, host: &str, (start, end): (i64, i64)) -> Call {
+    let mut call = sample::ok();
+    call.uid = Uid { packet: number.into(), ordinal: 0 };
+    (call.start, call.end) = (Timestamp(BEGIN + start * MS), Timestamp(BEGIN + end * MS));
+    call.latency = Some(((end - start) * MS) as u64);
+    call.duration = call.latency;
+    call.host = Some(host.into());
+    call.told = Some(Box::new(Told { key: Some(key(number)), connection: key(0), reported_as: None }));
+    call
+}
+
+fn below(parent: u32, call: Call) -> Call {
+    Call { parent_key: Some(key(parent)), parent_confidence: Some(Share::of(0.97)), ..call }
+}
+
+fn refused(mut call: Call) -> Call {
+    (call.outcome.class, call.outcome.carrier) = (Some(Class::Business), Carrier::BizStatus);
+    call.outcome.code = Some(1001);
+    call
+}
+
+fn judged(calls: &[Call]) -> (Vec<Chain>, Counts) {
+    let (mut chains, mut fleet) = (Vec::new(), Fleet::within(usize::MAX / 8));
+    calls.iter().for_each(|call| fleet.call(Box::new(call.clone())));
+    let counts = fleet.finish(&mut |chain| chains.push(chain));
+    (chains, counts)
+}
+
+/// The same whatever the order.
+fn judged_in_all_orders(calls: &[Call]) -> (Vec<Chain>, Counts) {
+    let (chains, counts) = judged(calls);
+    let mut turned = calls.to_vec();
+    for _ in calls {
+        turned.rotate_left(1);
+        assert_eq!(format!("{:?}", judged(&turned)), format!("{:?}", (&chains, &counts)));
+    }
+    (chains, counts)
+}
+
+#[test]
+fn both_ends_of_a_call_are_one_and_clocks_are_corrected_down_the_tree() {
+    // b's clock is 3 s behind, c's 2 s ahead; each way through the network takes 2 ms.
+    let calls = [
+        refused(call(1, "a", (0, 40))),
+        refused(call(1, "b", (2 - 3000, 38 - 3000))),
+        refused(below(1, call(2, "b", (5 - 3000, 20 - 3000)))),
+        refused(call(2, "c", (7 + 2000, 18 + 2000))),
+        below(2, call(3, "c", (9 + 2000, 11 + 2000))),
+    ];
+    let (chains, counts) = judged_in_all_orders(&calls);
+    assert_eq!(counts, Counts { taken: 5, linked: 2, ..Counts::default() });
+    let [chain] = &chains[..] else { panic!("{chains:#?}") };
+    let times: Vec<i64> = chain.hops.iter().map(|hop| (hop.call.start.0 - BEGIN) / MS).collect();
+    assert_eq!(times, [0, 5, 9]);
+    let arrivals: Vec<Option<i64>> = chain
+        .hops
+        .iter()
+        .map(|hop| hop.call.callee_view.as_ref().map(|view| (view.start.0 - BEGIN) / MS))
+        .collect();
+    assert_eq!(arrivals, [Some(2), Some(7), None]);
+    let network: Vec<_> = chain.hops.iter().map(|hop| hop.call.network_time()).collect();
+    assert_eq!(network, [Some(4 * MS as u64), Some(4 * MS as u64), None]);
+    assert_eq!(chain.origin, Origin::At(1));
+    assert!((chain.confidence - 0.97 * 0.97).abs() < 1e-9);
+    assert_eq!(chain.hops[1].call.uid, Uid { packet: 2 << 32, ordinal: 0 });
+    assert_eq!(chain.hops[1].call.parent, Some(chain.hops[0].call.uid));
+}
+
+#[test]
+fn the_host_that_names_a_parent_is_the_caller_even_if_its_clock_runs_slower() {
+    let calls = [call(1, "a", (0, 9)), below(1, call(2, "a", (1, 4001))), call(2, "b", (2, 4003))];
+    let (chains, _) = judged_in_all_orders(&calls);
+    let below = &chains[0].hops[1].call;
+    assert_eq!((below.host.as_deref(), below.observer, below.network_time()), (Some("a"), None, Some(0)));
+    assert_eq!(below.start, calls[1].start);
+}
+
+#[test]
+fn an_answer_that_its_caller_never_got_is_lost_whatever_the_clocks_say() {
+    let broken = |mut call: Call| {
+        (call.outcome.class, call.outcome.carrier) = (Some(Class::Transport), Carrier::TcpRst);
+        (call.latency, call.duration) = (None, None);
+        call
+    };
+    for host_known in [true, false] {
+        for clock in [-3000, 0, 3000] {
+            let mut calls = [broken(call(1, "a", (0, 30))), call(1, "b", (clock + 2, clock + 9))];
+            if !host_known {
+                calls.iter_mut().for_each(|call| call.host = None);
+            }
+            let (chains, _) = judged_in_all_orders(&calls);
+            let [chain] = &chains[..] else { panic!("{chains:#?}") };
+            assert_eq!(chain.root().class(), Some(Class::Transport), "{host_known} {clock}");
+            assert!(chain.root().findings.contains(Finding::AnswerLost));
+        }
+    }
+}
+
+#[test]
+fn a_call_whose_parent_is_in_no_record_begins_a_chain_and_says_so() {
+    let (chains, counts) = judged_in_all_orders(&[below(7, call(1, "a", (0, 9))), call(2, "a", (1, 2))]);
+    assert_eq!((chains.len(), counts.orphans), (2, 1));
+    assert!(chains[0].root().findings.contains(Finding::ParentMissing));
+    assert_eq!((chains[0].root().parent, chains[0].root().parent_key), (None, Some(key(7))));
+    assert!(!chains[1].root().findings.contains(Finding::ParentMissing));
+    assert!(counts.remarks()[0].contains("1 call whose parent"), "{:?}", counts.remarks());
+}
+
+#[test]
+fn a_key_that_comes_again_later_is_another_call() {
+    const LATER: i64 = 70_000;
+    let calls = [
+        call(1, "a", (0, 9)),
+        below(1, call(2, "a", (2, 3))),
+        call(1, "a", (LATER, LATER + 9)),
+        below(1, call(3, "a", (LATER + 2, LATER + 3))),
+        below(1, call(4, "a", (10 * LATER, 10 * LATER + 3))),
+    ];
+    let (chains, counts) = judged_in_all_orders(&calls);
+    let sizes: Vec<usize> = chains.iter().map(|chain| chain.hops.len()).collect();
+    assert_eq!((sizes, counts.orphans), (vec![2, 2, 1], 1));
+}
+
+#[test]
+fn records_that_come_twice_count_once() {
+    let twice = [call(1, "a", (0, 9)), call(1, "a", (0, 9)), call(1, "b", (1, 8))];
+    let (chains, counts) = judged_in_all_orders(&twice);
+    assert_eq!((chains.len(), counts.repeated), (1, 1));
+    assert_eq!(chains[0].root().callee_view.as_ref().unwrap().seen, 2);
+}
+
+#[test]
+fn circles_of_parents_are_opened_and_deep_trees_cut() {
+    let (chains, counts) = judged_in_all_orders(&[
+        below(2, call(1, "a", (0, 9))),
+        below(3, call(2, "a", (1, 8))),
+        below(1, call(3, "a", (2, 7))),
+        below(3, call(4, "a", (3, 4))),
+        below(5, call(5, "a", (9, 9))),
+    ]);
+    let sizes: Vec<usize> = chains.iter().map(|chain| chain.hops.len()).collect();
+    assert_eq!((sizes, counts.circles, counts.orphans), (vec![4, 1], 1, 1));
+    let deep: Vec<Call> = (1..=200).map(|n| below(n - 1, call(n, "a", (i64::from(n), 400)))).collect();
+    let (chains, counts) = judged(&deep);
+    let sizes: Vec<usize> = chains.iter().map(|chain| chain.hops.len()).collect();
+    assert_eq!((sizes, counts.deep), (vec![65, 65, 65, 5], 3));
+}
+
+/// Work and memory grow with the records, not with their square: this would take hours.
+#[test]
+fn a_hundred_thousand_records_of_one_key_are_one_call() {
+    const COUNT: u32 = 100_000;
+    let one = call(1, "a", (0, 9));
+    let mut fleet = Fleet::within(usize::MAX / 8);
+    for number in 0..COUNT {
+        let mut view = one.clone();
+        (view.host, view.uid.packet) = (Some(number.to_string().into()), number.into());
+        fleet.call(Box::new(below(1, view)));
+    }
+    let mut chains = 0;
+    let counts = fleet.finish(&mut |_| chains += 1);
+    assert_eq!((chains, counts.unfit), (1, u64::from(COUNT) - 16));
+}
+
+#[test]
+fn what_there_is_no_memory_for_is_counted_and_failed_calls_go_last() {
+    let mut fleet = Fleet::within(10 * CALL);
+    for number in 0..20 {
+        fleet.call(Box::new(call(number, "a", (0, 9))));
+        fleet.call(Box::new(refused(call(100 + number, "a", (0, 9)))));
+    }
+    let counts = fleet.finish(&mut |_| ());
+    assert_eq!((counts.taken, counts.left_out), (12, [15, 13]));
+    let remarks = counts.remarks();
+    assert!(
+        remarks.iter().any(|remark| remark.starts_with("28 calls, 13 of them failed, left out")),
+        "{remarks:?}"
+    );
+}
+
+#[test]
+fn failures_that_may_be_missed_make_origins_unsure() {
+    let alone = |missed| Call { missed, ..refused(call(1, "a", (0, 9))) };
+    let origin = |missed| judged(&[alone(missed)]).0[0].origin_confidence;
+    assert!((origin(None) - 1.0).abs() < 1e-9);
+    assert!((origin(Some(Share::of(0.7))) - 0.3).abs() < 1e-9);
+}
