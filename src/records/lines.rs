@@ -33,11 +33,11 @@ const FOREIGN: &[(&[u8], &str)] = &[
     ),
 ];
 
+/// Receives the number of a line, and the line or what is wrong with it. `false` ends the reading.
+pub(super) type Take<'t> = &'t mut dyn FnMut(u64, Result<&[u8], String>) -> bool;
+
 /// Passes each line that is not empty to `take` with its number, or what is wrong with it, until that says `false`.
-pub(super) fn read(
-    stream: Box<dyn Read>,
-    take: &mut dyn FnMut(u64, Result<&[u8], String>) -> bool,
-) -> Result<(), String> {
+pub(super) fn read(stream: Box<dyn Read>, take: Take<'_>) -> Result<(), String> {
     let broken = |error: io::Error| format!("can't be read: {error}");
     let mut lines = decompressed(stream).map_err(broken)?;
     let begun = lines.fill_buf().map_err(broken)?;

@@ -14,7 +14,7 @@ use super::telemetry::{Ready, Telemetry};
 use super::{Failure, Status, complain, output};
 use crate::calls::Call;
 use crate::chains::{Chain, Engine, Options};
-use crate::cli::ChainsArgs;
+use crate::cli::{self, ChainsArgs};
 use crate::filter::Filter;
 use crate::pipeline::Totals;
 use crate::sink::Appearance;
@@ -75,7 +75,7 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
 
 /// Prints the chains of Parquet files, in which the hosts have linked their calls.
 fn of_records(args: &ChainsArgs) -> Result<Status, Failure> {
-    if args.linking != Default::default() || args.totals {
+    if args.linking != cli::Linking::default() || args.totals {
         let text = "--min-confidence, --evidence, --calls and --totals are for captures: these are records, in which calls are linked already";
         return Err(Failure::Usage(text.into()));
     }

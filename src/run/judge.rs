@@ -84,7 +84,9 @@ pub(super) fn print(
     let files = reading.expand(paths);
     rights.give_up(&view.input, false, None)?;
     let mut fleet = Fleet::within(Shares::of_records(&view.input));
-    files.iter().for_each(|file| reading.read(file, &mut fleet));
+    for file in &files {
+        reading.read(file, &mut fleet);
+    }
     let counts = fleet.finish(&mut |chain| printer.chain(&chain));
     reading.conclude();
     counts.remarks().iter().for_each(|remark| complain(remark));

@@ -366,7 +366,7 @@ mod tests {
                     assert_eq!(items.join(","), value.to_string());
                 }
                 (_, Type::Share) => {
-                    assert_eq!(format!("{:.4}", written.as_f64().unwrap()), value.to_string())
+                    assert_eq!(format!("{:.4}", written.as_f64().unwrap()), value.to_string());
                 }
                 (_, Type::Number | Type::Bytes | Type::Duration) => {
                     assert_eq!(written.to_string(), value.to_string(), "{}", key.name);

@@ -45,10 +45,13 @@ pub struct Counts {
     pub left_out: [u64; 2],
 }
 
+/// A call as a host saw it. Boxed: calls are large, and are sorted.
+type Record = Box<Call>;
+
 /// Holds the records until all have come.
 #[derive(Debug)]
 pub struct Fleet {
-    calls: Vec<Box<Call>>,
+    calls: Vec<Record>,
     /// Bytes that the calls may take.
     room: usize,
     taken: usize,

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use hashbrown::HashSet;
 use smallvec::SmallVec;
 
-use super::Counts;
+use super::{Counts, Record};
 use crate::calls::record::{Class, Name, Observer};
 use crate::calls::{Call, JoinKey, Uid, dedup};
 use crate::time::Timestamp;
@@ -26,7 +26,7 @@ pub(super) struct Span {
 /// A call as all hosts together saw it, with times of the caller's clock.
 #[derive(Debug)]
 pub(super) struct Joined {
-    pub(super) call: Box<Call>,
+    pub(super) call: Record,
     /// Its key, or one in its place.
     pub(super) key: JoinKey,
     /// By how much the callee's clock is ahead of the caller's, nanoseconds.
@@ -41,13 +41,13 @@ pub(super) struct Joined {
 type Answerers = HashSet<(JoinKey, Name)>;
 
 /// Joins all observations; the result is in order of keys, then of times.
-pub(super) fn join_all(calls: Vec<Box<Call>>, counts: &mut Counts) -> Vec<Joined> {
+pub(super) fn join_all(calls: Vec<Record>, counts: &mut Counts) -> Vec<Joined> {
     let answerer = |call: &Call| Some((call.parent_key?, call.host.clone()?));
     let answerers: Answerers = calls.iter().filter_map(|call| answerer(call)).collect();
-    let mut keyed: Vec<(JoinKey, Box<Call>)> = calls.into_iter().map(|call| (key(&call), call)).collect();
+    let mut keyed: Vec<(JoinKey, Record)> = calls.into_iter().map(|call| (key(&call), call)).collect();
     keyed.sort_unstable_by(|(a, one), (b, other)| a.cmp(b).then_with(|| order(one).cmp(&order(other))));
     let mut joined = Vec::with_capacity(keyed.len());
-    let mut views: Vec<Box<Call>> = Vec::new();
+    let mut views: Vec<Record> = Vec::new();
     let mut last = None;
     for (key, call) in keyed {
         let is_same = last == Some(key)
@@ -108,7 +108,7 @@ fn side(view: &Call, answerers: &Answerers) -> u8 {
 }
 
 /// Joins the observations of a call; `None` if there are none.
-fn join(key: JoinKey, mut views: Vec<Box<Call>>, answerers: &Answerers) -> Option<Joined> {
+fn join(key: JoinKey, mut views: Vec<Record>, answerers: &Answerers) -> Option<Joined> {
     // From the caller to the callee: what is known, then that an answer can be lost on its way, but not be found there, and that the
     // caller waits longest.
     views.sort_by_key(|view| {

@@ -37,7 +37,9 @@ fn refused(mut call: Call) -> Call {
 
 fn judged(calls: &[Call]) -> (Vec<Chain>, Counts) {
     let (mut chains, mut fleet) = (Vec::new(), Fleet::within(usize::MAX / 8));
-    calls.iter().for_each(|call| fleet.call(Box::new(call.clone())));
+    for call in calls {
+        fleet.call(Box::new(call.clone()));
+    }
     let counts = fleet.finish(&mut |chain| chains.push(chain));
     (chains, counts)
 }
@@ -102,7 +104,9 @@ fn an_answer_that_its_caller_never_got_is_lost_whatever_the_clocks_say() {
         for clock in [-3000, 0, 3000] {
             let mut calls = [broken(call(1, "a", (0, 30))), call(1, "b", (clock + 2, clock + 9))];
             if !host_known {
-                calls.iter_mut().for_each(|call| call.host = None);
+                for call in &mut calls {
+                    call.host = None;
+                }
             }
             let (chains, _) = judged_in_all_orders(&calls);
             let [chain] = &chains[..] else { panic!("{chains:#?}") };

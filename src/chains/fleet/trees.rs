@@ -8,7 +8,7 @@ use super::super::traits::Traits;
 use super::Counts;
 use super::observations::{APART, Joined, turn_back};
 use crate::calls::record::{Call, Class, Finding};
-use crate::calls::{JoinKey, Uid};
+use crate::calls::{JoinKey, Share, Uid};
 
 /// Greatest depth of a chain; deeper calls become roots of their own.
 const MAX_DEPTH: u32 = 64;
@@ -148,10 +148,10 @@ fn hop(mut call: Call, parent: Option<usize>, above: Option<&Hop>) -> Hop {
         call.parent = Some(above.call.uid);
         let evidence = call.parent_evidence.and_then(Evidence::from_name);
         // Only sure parents are named, so that one without a number is at least that.
-        let confidence = call.parent_confidence.map_or(FACT, |share| share.number());
+        let confidence = call.parent_confidence.map_or(FACT, Share::number);
         Link { evidence: evidence.into_iter().collect::<EvidenceSet>(), confidence, caller: confidence }
     });
-    let missed = call.missed.take().map_or(0.0, |share| share.number());
+    let missed = call.missed.take().map_or(0.0, Share::number);
     // The hop has it.
     call.parent_confidence = None;
     let is_answered = |above: &Hop| !matches!(above.call.class(), Some(Class::Unanswered | Class::Oneway));
