@@ -310,6 +310,18 @@ pub struct Telemetry {
     pub metrics: Option<std::net::SocketAddr>,
 }
 
+impl Telemetry {
+    /// Whether any of it is asked for.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        #[cfg(feature = "otlp")]
+        let has_receiver = self.otlp.is_some();
+        #[cfg(not(feature = "otlp"))]
+        let has_receiver = false;
+        has_receiver || self.metrics.is_some()
+    }
+}
+
 /// Arguments of `calls`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct CallsArgs {

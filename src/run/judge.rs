@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::memory::Shares;
-use super::rights::Rights;
+use super::rights::{Network, Rights};
 use super::{Failure, Status, complain, output, runner};
 use crate::calls::Class;
 use crate::chains::Chain;
@@ -82,7 +82,7 @@ pub(super) fn print(
     };
     let mut reading = Reading { objects: Objects::default(), faults: 0, has_failed: false };
     let files = reading.expand(paths);
-    rights.give_up(&view.input, false, None)?;
+    rights.give_up(&view.input, false, None, Network::default())?;
     let mut fleet = Fleet::within(Shares::of_records(&view.input));
     for file in &files {
         reading.read(file, &mut fleet);
