@@ -191,6 +191,7 @@ fn essence(call: &Call) -> String {
         "start",
         "latency_ns",
         "duration_ns",
+        "end",
         "network_ns",
         "arrival",
         "work_ns",

@@ -86,6 +86,7 @@ fn essence(record: &Value) -> String {
         "start",
         "latency_ns",
         "duration_ns",
+        "end",
         "packets",
         "parent",
         "parent_evidence",
