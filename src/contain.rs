@@ -14,6 +14,10 @@ pub(crate) fn is_contained() -> bool {
 }
 
 /// The result of `work`; `None` if it panics. Panics of other threads are reported meanwhile, as always.
+#[cfg_attr(
+    not(feature = "descriptors"),
+    expect(dead_code, reason = "only the library of descriptors may panic")
+)]
 pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

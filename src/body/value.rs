@@ -194,6 +194,7 @@ impl Fields {
     }
 
     /// Marks the field with this number as one that the description does not name.
+    #[cfg(feature = "descriptors")]
     pub(super) fn mark_unknown(&mut self, number: u32) {
         if let Some((place, _)) = self.places.get(&number.to_string())
             && let Some((_, value)) = self.fields.get_mut(*place)
