@@ -433,20 +433,23 @@ mod tests {
         file.write_all(lines.as_bytes()).unwrap();
     }
 
-    const STOCK: &str = "2026/11/25 22:33:00 remote or network error[remote]: biz error: no stock\n";
-    const ROOM: &str = "2026/11/25 22:33:01 remote or network error[remote]: biz error: no room\n";
+    /// A line about a call of this text, when it ended.
+    fn line(message: &str) -> String {
+        let at = failed(1, message).end;
+        format!("{at} remote or network error[remote]: biz error: {message}\n")
+    }
 
     #[test]
     fn logs_of_a_file_are_read_at_its_end_and_as_they_grow() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("order.log");
-        append(&log, &format!("listening\n{STOCK}{ROOM}"));
+        append(&log, &format!("listening\n{}{}", line("no stock"), line("no room")));
         let mut told = Told::of(&[&log], false);
         told.beside.take(&[failed(7, "biz error: no stock")]);
         assert!(told.updates.is_empty(), "calls are missing yet");
         told.beside.end();
         told.wait_for(&[("order.log:2", Ok(7)), ("order.log:3", Err(NoCall::Unknown))]);
-        append(&log, STOCK);
+        append(&log, &line("no stock"));
         let lines = [
             ("order.log:2", Ok(7)),
             ("order.log:3", Err(NoCall::Unknown)),
@@ -462,14 +465,14 @@ mod tests {
         let mut told = Told::of(&[&log], true);
         told.wait_for(&[]);
         assert!(told.troubles[0].contains("there is no such log"), "{:?}", told.troubles);
-        append(&log, &format!("{STOCK}22:33:00 ERROR the shelf 7 is empty\n"));
+        append(&log, &format!("{}ERROR the shelf 7 is empty\n", line("no stock")));
         told.wait_for(&[("order.log:1", Err(NoCall::Unknown))]);
         assert!(told.troubles.is_empty(), "{:?}", told.troubles);
         told.beside.take(&[failed(7, "biz error: no stock"), failed(8, "biz error: the shelf 7 is empty")]);
         told.wait_for(&[("order.log:1", Ok(7)), ("order.log:2", Ok(8))]);
         // Rotated: the lines before stay.
         std::fs::rename(&log, dir.path().join("order.log.1")).unwrap();
-        append(&log, ROOM);
+        append(&log, &line("no room"));
         told.beside.take(&[failed(9, "biz error: no room")]);
         told.wait_for(&[("order.log:1", Ok(7)), ("order.log:2", Ok(8)), ("order.log:1", Ok(9))]);
     }
@@ -479,7 +482,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (packed, capture) = (dir.path().join("old.log.gz"), dir.path().join("x.pcap"));
         let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gz.write_all(STOCK.as_bytes()).unwrap();
+        gz.write_all(line("no stock").as_bytes()).unwrap();
         std::fs::write(&packed, gz.finish().unwrap()).unwrap();
         std::fs::write(&capture, [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0]).unwrap();
         let mut told = Told::of(&[&packed, &capture], false);

@@ -65,13 +65,13 @@ fn the_cause_of_a_failure_is_a_few_keys_away() {
 /// In the sandbox, which leaves the folder of a log reachable: it may come later and be replaced.
 #[test]
 fn lines_of_a_log_beside_the_capture_lead_to_their_calls() {
-    const BUSINESS: &str = "2026/11/22 01:00:00 reserve failed: type:business, code:";
     let folder = tempfile::tempdir().unwrap();
     let options = rpcscope::pipeline::Options::default();
     let calls = crate::support::calls(&[capture()], &options);
-    let failed = calls.iter().find(|call| call.class() == Some(rpcscope::calls::Class::Business)).unwrap();
+    // The list follows its end.
+    let failed = calls.iter().rfind(|call| call.class() == Some(rpcscope::calls::Class::Business)).unwrap();
     let (code, message) = (failed.outcome.code.unwrap(), failed.outcome.message.clone().unwrap());
-    let line = format!("{BUSINESS}{code}, msg:{message}");
+    let line = format!("{} reserve failed: type:business, code:{code}, msg:{message}", failed.end);
     let log = folder.path().join("app.log");
     let program = Path::new(env!("CARGO_BIN_EXE_rpcscope"));
     let arguments = [&capture(), Path::new("--log"), Path::new("app.log")];
