@@ -11,7 +11,7 @@
 //! | the calls that a log may be about | [`index`] |
 //! | the error lines of all logs | [`book`] |
 //! | how far the clock of a log is from the capture's | [`clock`] |
-//! | which line is about which call | [`assign`] |
+//! | which line is about which call | [`mod@assign`] |
 //! | what the chain of a call says about it | [`background`] |
 //! | what both tell together | [`report`] |
 //! | `--from` and `--to` | [`window`] |
