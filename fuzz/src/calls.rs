@@ -19,33 +19,18 @@ use rpcscope_parsers::{CallId, Event, Rpc, Side, Status, Transport};
 use crate::bytes::Input;
 use crate::captures;
 
-const RPCS: [Rpc; 11] = [
-    Rpc::Thrift,
-    Rpc::KitexProtobuf,
-    Rpc::Grpc,
-    Rpc::GrpcWeb,
-    Rpc::Connect,
-    Rpc::Triple,
-    Rpc::Ttstream,
-    Rpc::Trpc,
-    Rpc::TrpcStream,
-    Rpc::TrpcHttp,
-    Rpc::Other("other"),
-];
+/// Those with rules of their own, and one without.
+const RPCS: [Rpc; 11] = {
+    let mut all = [Rpc::Other("other"); 11];
+    all.split_at_mut(10).0.copy_from_slice(&Rpc::ALL);
+    all
+};
 
-const TRANSPORTS: [Transport; 11] = [
-    Transport::TtHeader,
-    Transport::Framed,
-    Transport::Buffered,
-    Transport::THeader,
-    Transport::TTwitter,
-    Transport::Datagram,
-    Transport::MeshHeader,
-    Transport::Http2,
-    Transport::Http1,
-    Transport::Trpc,
-    Transport::Other("other"),
-];
+const TRANSPORTS: [Transport; 11] = {
+    let mut all = [Transport::Other("other"); 11];
+    all.split_at_mut(10).0.copy_from_slice(&Transport::ALL);
+    all
+};
 
 /// Texts whose wording decides something, and some that decide nothing.
 const TEXTS: [&[u8]; 20] = [

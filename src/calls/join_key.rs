@@ -83,32 +83,29 @@ impl fmt::Display for JoinKey {
 
 /// What is hashed of a connection, and whether the first of the ends is the higher one.
 fn connection(network: Network, ends: [Endpoint; 2]) -> ([u8; CONNECTION], bool) {
-    let [mut lower, mut higher] = ends.map(octets);
-    let is_first_higher = higher < lower;
-    if is_first_higher {
-        (lower, higher) = (higher, lower);
-    }
+    // Compared as numbers, which big-endian bytes are in order with.
+    let [first, second] = ends.map(|end| (address(end), end.port));
+    let is_first_higher = second < first;
+    let (lower, higher) = if is_first_higher { (second, first) } else { (first, second) };
     let mut hashed = [0; CONNECTION];
     hashed[0] = VERSION;
     hashed[1] = match network {
         Network::Tcp => 6,
         Network::Udp => 17,
     };
-    hashed[2..20].copy_from_slice(&lower);
-    hashed[20..].copy_from_slice(&higher);
+    hashed[2..18].copy_from_slice(&lower.0.to_be_bytes());
+    hashed[18..20].copy_from_slice(&lower.1.to_be_bytes());
+    hashed[20..36].copy_from_slice(&higher.0.to_be_bytes());
+    hashed[36..].copy_from_slice(&higher.1.to_be_bytes());
     (hashed, is_first_higher)
 }
 
-/// Address and port.
-fn octets(end: Endpoint) -> [u8; 18] {
-    let address = match end.ip {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-        IpAddr::V6(ip) => ip,
-    };
-    let mut octets = [0; 18];
-    octets[..16].copy_from_slice(&address.octets());
-    octets[16..].copy_from_slice(&end.port.to_be_bytes());
-    octets
+/// The address as that of IPv6.
+fn address(end: Endpoint) -> u128 {
+    match end.ip {
+        IpAddr::V4(ip) => 0xffff_0000_0000 | u128::from(ip.to_bits()),
+        IpAddr::V6(ip) => ip.to_bits(),
+    }
 }
 
 impl Call {

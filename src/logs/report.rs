@@ -89,11 +89,14 @@ pub enum Silence {
     ToldAbove,
     /// Nobody says.
     Untold,
+    /// More calls came at a time than are kept, so that a line may still have said it.
+    LeftOut,
 }
 
 impl Silence {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Untold, Self::Swallowed, Self::Healed, Self::Retried, Self::ToldAbove];
+    pub const ALL: [Self; 6] =
+        [Self::Untold, Self::Swallowed, Self::Healed, Self::Retried, Self::ToldAbove, Self::LeftOut];
 
     /// The word that records have for it.
     #[must_use]
@@ -104,6 +107,7 @@ impl Silence {
             Self::Swallowed => "swallowed",
             Self::ToldAbove => "told-above",
             Self::Untold => "untold",
+            Self::LeftOut => "left-out",
         }
     }
 
@@ -116,6 +120,7 @@ impl Silence {
             Self::Swallowed => "swallowed: its service answered ok",
             Self::ToldAbove => "told by a call above that it caused to fail",
             Self::Untold => "no line says it",
+            Self::LeftOut => "too many calls at a time to know",
         }
     }
 }

@@ -193,9 +193,11 @@ impl Room<'_> {
 
     /// The 32 hexadecimal digits of a number.
     pub fn hexadecimal(self, value: u128) -> Self {
-        [96, 64, 32, 0]
-            .iter()
-            .fold(self, |room, shift| room.octets(digits::hexadecimal((value >> shift) as u32), 8))
+        let mut text = [0; 32];
+        for (place, shift) in text.as_chunks_mut::<8>().0.iter_mut().zip([96, 64, 32, 0]) {
+            *place = digits::hexadecimal((value >> shift) as u32).to_le_bytes();
+        }
+        self.bytes(&text)
     }
 
     /// A number in decimal.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::foreign::foreign;
+use super::foreign;
 use super::input::{Compression, InputFile};
 use super::stream::name;
 use super::zstd_frames::Windows;
@@ -43,19 +43,15 @@ pub fn content(path: &Path) -> io::Result<Content> {
     let is_capture = head.first_chunk::<4>().is_some_and(|magic| {
         pcap::magic(*magic).is_some() || *magic == pcapng::MAGIC || snoop::MAGIC.starts_with(magic)
     });
-    Ok(match foreign(&head) {
-        _ if is_capture => Content::Capture,
-        // Its words for what it does not know.
-        what if what.starts_with("is neither") || what.contains("text") || head.is_empty() => Content::Other,
-        what => Content::Foreign(what.replacen("is not a capture but ", "is ", 1)),
-    })
+    if is_capture {
+        return Ok(Content::Capture);
+    }
+    let known = foreign::known(&head);
+    Ok(known.map_or(Content::Other, |(what, advice)| Content::Foreign(format!("is {what}{advice}"))))
 }
 
 /// A file that is read from its beginning to its end, or standard input (`-`).
-pub struct ByteFile {
-    input: Box<dyn Read + Send>,
-    stop: Arc<AtomicBool>,
-}
+pub struct ByteFile(Box<dyn Read + Send>);
 
 impl std::fmt::Debug for ByteFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -66,26 +62,17 @@ impl std::fmt::Debug for ByteFile {
 impl ByteFile {
     /// Opens it; `stop` ends the wait for a pipe.
     pub fn open(path: &Path, stop: &Arc<AtomicBool>, windows: &Arc<Windows>) -> io::Result<Self> {
-        let mut input = InputFile::open(path, false, Arc::<AtomicU64>::default(), Arc::clone(stop))?;
+        let input = InputFile::open(path, false, Arc::<AtomicU64>::default(), Arc::clone(stop))?;
+        // An unpacker does not go on after a wait.
+        let mut input = Patient { input, stop: Arc::clone(stop) };
         let mut begun = Vec::new();
-        let mut magic = [0; 4];
-        while begun.len() < magic.len() {
-            match input.read(magic.get_mut(..4 - begun.len()).unwrap_or_default()) {
-                Ok(0) => break,
-                Ok(n) => begun.extend_from_slice(magic.get(..n).unwrap_or_default()),
-                Err(error) if waits(&error) && !stop.load(Ordering::Relaxed) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        (&mut input).take(4).read_to_end(&mut begun)?;
         let compression = begun.first_chunk::<4>().and_then(|magic| Compression::of(*magic));
         let input: Box<dyn Read + Send> = match compression {
-            // An unpacker does not go on after a wait.
-            Some(compression) => {
-                compression.unpack(begun, Box::new(Patient { input, stop: Arc::clone(stop) }), windows)?
-            }
+            Some(compression) => compression.unpack(begun, Box::new(input), windows)?,
             None => Box::new(io::Cursor::new(begun).chain(input)),
         };
-        Ok(Self { input, stop: Arc::clone(stop) })
+        Ok(Self(input))
     }
 
     /// What messages call the file.
@@ -96,14 +83,8 @@ impl ByteFile {
 }
 
 impl Read for ByteFile {
-    /// Waits for a pipe.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.input.read(buffer) {
-                Err(error) if waits(&error) && !self.stop.load(Ordering::Relaxed) => {}
-                other => return other,
-            }
-        }
+        self.0.read(buffer)
     }
 }
 

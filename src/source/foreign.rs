@@ -25,19 +25,21 @@ const UNPACK: &str = "; unpack it first";
 /// Offset of the magic of a tar archive.
 const TAR_MAGIC: std::ops::Range<usize> = 257..262;
 
+/// What a file that starts with `bytes` is, and what to do about it; `None` for text and for what is not known.
+pub(super) fn known(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    let known = KNOWN.iter().find(|(magic, ..)| bytes.starts_with(magic));
+    match known {
+        Some((_, what, advice)) => Some((what, advice)),
+        None => (bytes.get(TAR_MAGIC) == Some(b"ustar")).then_some(("a tar archive", UNPACK)),
+    }
+}
+
 /// Why a file that starts with `bytes` can't be read.
 pub(super) fn foreign(bytes: &[u8]) -> String {
-    let known = KNOWN.iter().find(|(magic, ..)| bytes.starts_with(magic));
-    let (what, advice) = match known {
-        Some((_, what, advice)) => (*what, *advice),
-        None if bytes.get(TAR_MAGIC) == Some(b"ustar") => ("a tar archive", UNPACK),
-        None if is_text(bytes) => ("text", ""),
-        None => ("", ""),
-    };
-    if what.is_empty() {
-        "is neither a pcap nor a pcapng file".into()
-    } else {
-        format!("is not a capture but {what}{advice}")
+    match known(bytes) {
+        Some((what, advice)) => format!("is not a capture but {what}{advice}"),
+        None if is_text(bytes) => "is not a capture but text".into(),
+        None => "is neither a pcap nor a pcapng file".into(),
     }
 }
 

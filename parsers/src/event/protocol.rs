@@ -33,6 +33,20 @@ pub enum Rpc {
 }
 
 impl Rpc {
+    /// All protocols that have rules of their own.
+    pub const ALL: [Self; 10] = [
+        Self::Thrift,
+        Self::KitexProtobuf,
+        Self::Grpc,
+        Self::GrpcWeb,
+        Self::Connect,
+        Self::Triple,
+        Self::Ttstream,
+        Self::Trpc,
+        Self::TrpcStream,
+        Self::TrpcHttp,
+    ];
+
     /// The name in the call record (key `rpc`).
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -54,19 +68,7 @@ impl Rpc {
     /// The protocol of that name; `None` for one without rules of its own.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        const ALL: [Rpc; 10] = [
-            Rpc::Thrift,
-            Rpc::KitexProtobuf,
-            Rpc::Grpc,
-            Rpc::GrpcWeb,
-            Rpc::Connect,
-            Rpc::Triple,
-            Rpc::Ttstream,
-            Rpc::Trpc,
-            Rpc::TrpcStream,
-            Rpc::TrpcHttp,
-        ];
-        ALL.into_iter().find(|rpc| rpc.name() == name)
+        Self::ALL.into_iter().find(|rpc| rpc.name() == name)
     }
 
     /// Whether every call is a stream of messages of which several run at a time on a connection, each with an id of its
@@ -137,6 +139,20 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// All transports that have rules of their own.
+    pub const ALL: [Self; 10] = [
+        Self::TtHeader,
+        Self::Framed,
+        Self::Buffered,
+        Self::THeader,
+        Self::TTwitter,
+        Self::Datagram,
+        Self::MeshHeader,
+        Self::Http2,
+        Self::Http1,
+        Self::Trpc,
+    ];
+
     /// The name in the call record (key `transport`).
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -158,19 +174,7 @@ impl Transport {
     /// The transport of that name; `None` for one without rules of its own.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        const ALL: [Transport; 10] = [
-            Transport::TtHeader,
-            Transport::Framed,
-            Transport::Buffered,
-            Transport::THeader,
-            Transport::TTwitter,
-            Transport::Datagram,
-            Transport::MeshHeader,
-            Transport::Http2,
-            Transport::Http1,
-            Transport::Trpc,
-        ];
-        ALL.into_iter().find(|transport| transport.name() == name)
+        Self::ALL.into_iter().find(|transport| transport.name() == name)
     }
 
     /// Whether a message's headers can be read only by whoever has read all headers before it on its connection (HPACK).

@@ -51,25 +51,7 @@ pub(super) fn run(
         followers.iter_mut().for_each(Follower::skip);
     }
     let mut run = run.noting(filter.clone(), &view.fail_on);
-    let names = followers.iter().map(|follower| ByteFile::name(&follower.path()).into()).collect();
-    let clocks = vec![None; followers.len()];
-    let (errors, others) = (vec![0; followers.len()], vec![0; followers.len()]);
-    let mut meeting = Meeting {
-        args,
-        filter,
-        sink,
-        followers,
-        names,
-        clocks,
-        errors,
-        others,
-        entries: VecDeque::new(),
-        calls: VecDeque::new(),
-        scene: Scene::default(),
-        has_news: false,
-        summary: Summary::default(),
-        silent: HashMap::new(),
-    };
+    let mut meeting = Meeting::new(args, filter, sink, followers);
     let mut status = run.drive(&mut meeting)?;
     for follower in &meeting.followers {
         if let Some(trouble) = follower.trouble() {
@@ -121,7 +103,31 @@ struct Meeting<'a> {
     silent: HashMap<String, Silent>,
 }
 
-impl Meeting<'_> {
+impl<'a> Meeting<'a> {
+    fn new(
+        args: &'a LogsArgs,
+        filter: Option<Filter>,
+        sink: &'a mut dyn LogSink,
+        followers: Vec<Follower>,
+    ) -> Self {
+        Self {
+            args,
+            filter,
+            sink,
+            names: followers.iter().map(|follower| ByteFile::name(&follower.path()).into()).collect(),
+            clocks: vec![None; followers.len()],
+            errors: vec![0; followers.len()],
+            others: vec![0; followers.len()],
+            followers,
+            entries: VecDeque::new(),
+            calls: VecDeque::new(),
+            scene: Scene::default(),
+            has_news: false,
+            summary: Summary::default(),
+            silent: HashMap::new(),
+        }
+    }
+
     fn poll(&mut self, is_last: bool) {
         let Self { followers, entries, has_news, .. } = self;
         for (source, follower) in followers.iter_mut().enumerate() {
@@ -229,24 +235,27 @@ impl Meeting<'_> {
             if !is_last && oldest.at.elapsed() < MEMORY && self.calls.len() <= KEPT {
                 break;
             }
+            let is_early = !is_last && oldest.at.elapsed() < PATIENCE;
+            let silence = if is_early { Silence::LeftOut } else { Silence::Untold };
             if let Some(KeptCall { call, is_told: false, .. }) = self.calls.pop_front() {
-                self.add_silent(call);
+                self.add_silent(call, silence);
             }
         }
     }
 
-    fn add_silent(&mut self, call: Arc<Call>) {
+    fn add_silent(&mut self, call: Arc<Call>, silence: Silence) {
         let is_chosen = self.filter.as_ref().is_none_or(|filter| filter.matches(&call));
         if !call.failed() || !is_chosen {
             return;
         }
-        *self.summary.silent.entry(Silence::Untold).or_default() += 1;
+        *self.summary.silent.entry(silence).or_default() += 1;
         let outcome = &call.outcome;
-        let key =
-            format!("{:?}", (&call.service, &call.method, outcome.class, outcome.carrier, outcome.code));
+        let key = format!(
+            "{:?}",
+            (silence, &call.service, &call.method, outcome.class, outcome.carrier, outcome.code)
+        );
         if self.silent.len() < SILENT || self.silent.contains_key(&key) {
-            let silent =
-                self.silent.entry(key).or_insert(Silent { first: call, count: 0, silence: Silence::Untold });
+            let silent = self.silent.entry(key).or_insert(Silent { first: call, count: 0, silence });
             silent.count += 1;
         }
     }
@@ -349,22 +358,7 @@ mod tests {
 
     fn meeting<'a>(args: &'a LogsArgs, sink: &'a mut Said, path: &std::path::Path) -> Meeting<'a> {
         let index = CallIndex::new([], &Scene::default());
-        Meeting {
-            args,
-            filter: None,
-            sink,
-            followers: vec![follower(path, &index)],
-            names: vec!["app.log".into()],
-            clocks: vec![None],
-            errors: vec![0],
-            others: vec![0],
-            entries: VecDeque::new(),
-            calls: VecDeque::new(),
-            scene: Scene::default(),
-            has_news: false,
-            summary: Summary::default(),
-            silent: HashMap::new(),
-        }
+        Meeting::new(args, None, sink, vec![follower(path, &index)])
     }
 
     #[test]
@@ -414,5 +408,19 @@ mod tests {
         meeting.totals(&Totals::default()).unwrap();
         meeting.finish().unwrap();
         assert_eq!(said.0, ["line 1", "0 of 0"]);
+    }
+
+    #[test]
+    fn of_calls_beyond_the_bound_nobody_says_that_no_line_mentions_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let (args, mut said) = (LogsArgs::default(), Said::default());
+        let mut meeting = meeting(&args, &mut said, &folder.path().join("app.log"));
+        for packet in 0..KEPT as u64 + 7 {
+            meeting.call(&mut call(packet, "biz error: gone away")).unwrap();
+        }
+        meeting.tick().unwrap();
+        meeting.totals(&Totals::default()).unwrap();
+        let silent = meeting.summary.silent.clone();
+        assert_eq!((silent[&Silence::LeftOut], silent[&Silence::Untold]), (7, KEPT as u64));
     }
 }

@@ -146,23 +146,11 @@ pub fn of_chain<'c>(
         if chosen(call) {
             let above = above.map(|(above, _)| &*above.call);
             for &end in ends(call) {
-                let service = match end {
-                    End::Client => caller(call, above),
-                    End::Server => callee(call),
-                };
-                let id = ids::span_id(call, end);
-                let mut span = span(call, end, names);
-                (span.trace_id, span.span_id) = (trace.to_vec(), id.to_vec());
-                span.parent_span_id = parent.map(|parent| parent.to_vec()).unwrap_or_default();
-                span.attributes.extend(of_hop(chain, index));
-                span.links.extend(maybe_below(hop, &places));
+                let (id, mut observed) = observed(call, end, above, names, (trace, parent));
+                observed.span.attributes.extend(of_hop(chain, index));
+                observed.span.links.extend(maybe_below(hop, &places));
                 (parent, inner) = (Some(id), Some(id));
-                pass(Observed {
-                    call,
-                    end,
-                    service: Service { name: service, host: call.host.clone() },
-                    span,
-                });
+                pass(observed);
             }
         }
         places.push(Place { trace, inner });
@@ -175,17 +163,29 @@ pub fn of_call<'c>(call: &'c Call, names: Names, pass: &mut dyn FnMut(Observed<'
     let mut parent = trace.and(ids::wire_span(call));
     let trace = trace.unwrap_or_else(|| ids::trace_id(call));
     for &end in ends(call) {
-        let name = match end {
-            End::Client => caller(call, None),
-            End::Server => callee(call),
-        };
-        let id = ids::span_id(call, end);
-        let mut span = span(call, end, names);
-        (span.trace_id, span.span_id) = (trace.to_vec(), id.to_vec());
-        span.parent_span_id = parent.map(|parent| parent.to_vec()).unwrap_or_default();
+        let (id, observed) = observed(call, end, None, names, (trace, parent));
         parent = Some(id);
-        pass(Observed { call, end, service: Service { name, host: call.host.clone() }, span });
+        pass(observed);
     }
+}
+
+/// The span of a call at one of its ends, with its id, in its trace and below its parent; `above` is the call that caused it.
+fn observed<'c>(
+    call: &'c Call,
+    end: End,
+    above: Option<&Call>,
+    names: Names,
+    (trace, parent): (TraceId, Option<SpanId>),
+) -> (SpanId, Observed<'c>) {
+    let name = match end {
+        End::Client => caller(call, above),
+        End::Server => callee(call),
+    };
+    let id = ids::span_id(call, end);
+    let mut span = span(call, end, names);
+    (span.trace_id, span.span_id) = (trace.to_vec(), id.to_vec());
+    span.parent_span_id = parent.map(|parent| parent.to_vec()).unwrap_or_default();
+    (id, Observed { call, end, service: Service { name, host: call.host.clone() }, span })
 }
 
 /// A link to the call that may have caused this one.
