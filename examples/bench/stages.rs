@@ -52,7 +52,14 @@ pub(crate) const STAGES: &[Stage] = &[
         name: "json",
         unit: Unit::Call,
         aim: Some(1_500.0),
-        files: &["src/sink/", "src/digits", "src/time", "src/calls/keys", "src/calls/reported"],
+        files: &[
+            "src/sink/",
+            "src/digits",
+            "src/time",
+            "src/calls/keys",
+            "src/calls/join_key",
+            "src/calls/reported",
+        ],
     },
     Stage { name: "rest", unit: Unit::Packet, aim: None, files: &["src/"] },
 ];
