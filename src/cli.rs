@@ -484,6 +484,9 @@ pub struct JudgeArgs {
     /// Print totals instead: which service turns which error into what, how often, with an example (text and jsonl).
     #[arg(long)]
     pub summary: bool,
+    /// End with the records of --summary and one of type totals: how many records were taken, rejected and left out (jsonl).
+    #[arg(long)]
+    pub totals: bool,
     /// Show only chains with a matching call, in the syntax of `calls -Y`.
     #[arg(short = 'Y', long = "filter", value_name = "EXPR")]
     pub filter: Option<String>,

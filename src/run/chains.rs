@@ -80,7 +80,7 @@ fn of_records(args: &ChainsArgs) -> Result<Status, Failure> {
                     calls are linked already";
         return Err(Failure::Usage(text.into()));
     }
-    judge::print(&args.view, args.view.input.paths(), args.format, args.summary)
+    judge::print(&args.view, args.view.input.paths(), args.format, judge::Kind::of(args.summary))
 }
 
 /// Where calls are linked.

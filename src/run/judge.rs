@@ -8,8 +8,8 @@ use super::memory::Shares;
 use super::rights::{Network, Rights};
 use super::{Failure, Status, complain, output, runner};
 use crate::calls::Class;
-use crate::chains::Chain;
 use crate::chains::fleet::Fleet;
+use crate::chains::{Chain, Summary};
 use crate::cli::{Input, JudgeArgs, View};
 use crate::filter::Filter;
 use crate::records::{self, Objects};
@@ -24,6 +24,10 @@ const MAX_FAULTS: u64 = 5;
 /// Prints the chains of the records.
 pub(super) fn run(args: &JudgeArgs) -> Result<Status, Failure> {
     let args = args.clone();
+    if args.totals && (args.summary || !matches!(args.format, ChainFormat::Jsonl)) {
+        let text = "--totals adds records to the chains of --format jsonl; other formats have none";
+        return Err(Failure::Usage(text.into()));
+    }
     let mut paths = args.files;
     if paths.is_empty() {
         if io::stdin().is_terminal() {
@@ -40,7 +44,8 @@ pub(super) fn run(args: &JudgeArgs) -> Result<Status, Failure> {
     };
     let (filter, output, color, fail_on) = (args.filter, args.output, args.color, args.fail_on);
     let view = View { input, filter, output, color, fail_on, ..View::default() };
-    print(&view, paths, args.format, args.summary)
+    let kind = if args.totals { Kind::ChainsAndTotals } else { Kind::of(args.summary) };
+    print(&view, paths, args.format, kind)
 }
 
 /// Whether all that is to be read are records, not captures. An error if only a part of it is.
@@ -58,12 +63,26 @@ pub(super) fn reads(input: &Input) -> Result<bool, Failure> {
     Ok(count > 0)
 }
 
+/// What is printed of the chains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Chains,
+    Summary,
+    ChainsAndTotals,
+}
+
+impl Kind {
+    pub(super) fn of(summary: bool) -> Self {
+        if summary { Self::Summary } else { Self::Chains }
+    }
+}
+
 /// Prints the chains of the records in these files and folders.
 pub(super) fn print(
     view: &View,
     paths: Vec<PathBuf>,
     format: ChainFormat,
-    summary: bool,
+    kind: Kind,
 ) -> Result<Status, Failure> {
     let filter = runner::filter(view)?;
     output::check(&view.input, view.output.as_deref())?;
@@ -73,7 +92,8 @@ pub(super) fn print(
     let out = output::writer(view, &losses)?;
     let look = output::appearance(view);
     let mut printer = Printer {
-        sink: format.open(summary, out, &look),
+        sink: format.open(kind == Kind::Summary, out, &look),
+        summary: (kind == Kind::ChainsAndTotals).then(Summary::default),
         filter,
         fail_on: &view.fail_on,
         shown: 0,
@@ -95,9 +115,13 @@ pub(super) fn print(
     } else if counts.taken > 0 && printer.shown == 0 {
         complain(&format!("none of {} matches the filter", text::counted(counts.taken, "call")));
     }
-    let Printer { mut sink, mut status, written, .. } = printer;
+    let Printer { mut sink, summary, mut status, written, .. } = printer;
     let name = output::name(view.output.as_deref());
-    match written.and_then(|()| sink.finish()) {
+    let totals = |sink: &mut dyn ChainSink| match &summary {
+        Some(summary) => sink.records(summary, &counts, reading.faults),
+        None => Ok(()),
+    };
+    match written.and_then(|()| totals(&mut *sink)).and_then(|()| sink.finish()) {
         Ok(()) => {}
         // A closed pipe is a normal end.
         Err(error) if sink::closed_pipe(&error) => {}
@@ -166,6 +190,8 @@ impl Reading {
 /// Prints chains one of whose calls matches the filter.
 struct Printer<'v> {
     sink: Box<dyn ChainSink>,
+    /// Of the chains that are printed, if that is asked for.
+    summary: Option<Summary>,
     filter: Option<Filter>,
     fail_on: &'v [Class],
     shown: u64,
@@ -184,6 +210,9 @@ impl Printer<'_> {
         }
         self.shown += 1;
         self.status.matched |= matching.any(|hop| hop.call.class().is_some_and(is_asked));
+        if let Some(summary) = &mut self.summary {
+            summary.add(chain);
+        }
         if self.written.is_ok() {
             self.written = self.sink.chain(chain);
         }

@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 
-use hashbrown::HashSet;
 use smallvec::SmallVec;
 
 use super::{Counts, Record};
@@ -37,13 +36,14 @@ pub(super) struct Joined {
     pub(super) is_callee_captured: bool,
 }
 
-/// A host at which a call was answered, because calls there name it as their parent.
-type Answerers = HashSet<(JoinKey, Name)>;
+/// Hosts at which calls were answered, because calls that began there name these as their parents; in order.
+type Answerers = Vec<(JoinKey, Name, i64)>;
 
 /// Joins all observations; the result is in order of keys, then of times.
 pub(super) fn join_all(calls: Vec<Record>, counts: &mut Counts) -> Vec<Joined> {
-    let answerer = |call: &Call| Some((call.parent_key?, call.host.clone()?));
-    let answerers: Answerers = calls.iter().filter_map(|call| answerer(call)).collect();
+    let answerer = |call: &Call| Some((call.parent_key?, call.host.clone()?, call.start.0));
+    let mut answerers: Answerers = calls.iter().filter_map(|call| answerer(call)).collect();
+    answerers.sort_unstable();
     let mut keyed: Vec<(JoinKey, Record)> = calls.into_iter().map(|call| (key(&call), call)).collect();
     keyed.sort_unstable_by(|(a, one), (b, other)| a.cmp(b).then_with(|| order(one).cmp(&order(other))));
     let mut joined = Vec::with_capacity(keyed.len());
@@ -96,15 +96,20 @@ fn side(view: &Call, answerers: &Answerers) -> u8 {
     match view.observer {
         Some(Observer::Client) => 0,
         Some(Observer::Server) => 2,
-        Some(Observer::Middle) => 1,
         // A host links calls that it makes to calls that it answers.
         None if view.parent_key.is_some() => 0,
-        None => {
-            let is_parent =
-                |host: &Name| view.key().is_some_and(|key| answerers.contains(&(key, host.clone())));
-            if view.host.as_ref().is_some_and(is_parent) { 2 } else { 1 }
-        }
+        None if is_answered(view, answerers) => 2,
+        Some(Observer::Middle) | None => 1,
     }
+}
+
+/// Whether a call of the host of an observation names it as its parent. Another call has the same key after a while, so that the
+/// time has to fit.
+fn is_answered(view: &Call, answerers: &Answerers) -> bool {
+    let (Some(key), Some(host)) = (view.key(), &view.host) else { return false };
+    let (first, last) = (view.start.0.saturating_sub(APART), view.end.0.saturating_add(APART));
+    let at = answerers.partition_point(|(of, at, start)| (of, at, *start) < (&key, host, first));
+    answerers.get(at).is_some_and(|(of, at, start)| *of == key && at == host && *start <= last)
 }
 
 /// Joins the observations of a call; `None` if there are none.
@@ -125,13 +130,6 @@ fn join(key: JoinKey, mut views: Vec<Record>, answerers: &Answerers) -> Option<J
         Some(Observer::Client | Observer::Middle) => last.callee_view.is_some(),
         None => views.len() > 1 || last.callee_view.is_some(),
     });
-    let mut ahead = 0;
-    if let [caller, others @ ..] = &mut views[..] {
-        for view in others {
-            ahead = clock(caller, view);
-            turn_back(view, ahead);
-        }
-    }
     // Latencies alone would mislead where clocks drift.
     let observers: SmallVec<[_; 2]> = views.iter().map(|view| (view.host.clone(), view.observer)).collect();
     for view in &mut views {
@@ -140,6 +138,13 @@ fn join(key: JoinKey, mut views: Vec<Record>, answerers: &Answerers) -> Option<J
             2 => Some(Observer::Server),
             _ => view.observer,
         };
+    }
+    let mut ahead = 0;
+    if let [caller, others @ ..] = &mut views[..] {
+        for view in others {
+            ahead = clock(caller, view);
+            turn_back(view, ahead);
+        }
     }
     let mut call = dedup::join(views.into())?;
     call.observer = observers.iter().find(|(host, _)| *host == call.host).and_then(|(_, observer)| *observer);

@@ -205,3 +205,20 @@ fn failures_that_may_be_missed_make_origins_unsure() {
     assert!((origin(None) - 1.0).abs() < 1e-9);
     assert!((origin(Some(Share::of(0.7))) - 0.3).abs() < 1e-9);
 }
+
+#[test]
+fn a_call_of_the_same_key_an_hour_later_says_nothing_of_where_a_host_stands() {
+    // Neither host says which end it is, and the callee's clock runs faster. Only what b calls below could tell.
+    const HOUR: i64 = 3_600_000;
+    let first = [refused(call(1, "a", (0, 10))), refused(call(1, "b", (2, 13)))];
+    let later = [call(1, "a", (HOUR, HOUR + 10)), call(1, "b", (HOUR + 2, HOUR + 8))];
+    let child = below(1, call(2, "b", (HOUR + 3, HOUR + 5)));
+    let place = |chains: &[Chain]| -> Vec<String> {
+        chains.iter().filter(|chain| chain.hops[0].call.failed()).map(|chain| format!("{chain:?}")).collect()
+    };
+    let (alone, _) = judged(&first);
+    let (together, counts) = judged_in_all_orders(&[&first[..], &later, &[child]].concat());
+    assert_eq!(place(&together), place(&alone));
+    assert_eq!((together.len(), counts.orphans), (2, 0));
+    assert_eq!(together[1].hops.len(), 2);
+}

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use super::super::jsonl::CallFields;
 use super::super::{RecordWriter, json, jsonl};
 use super::ChainSink;
+use crate::chains::fleet::Counts;
 use crate::chains::summary::Ending;
 use crate::chains::{Chain, Change, Evidence, Origin, Reported, Summary};
 use crate::pipeline::Totals;
@@ -47,6 +48,12 @@ impl ChainSink for ChainLines {
             return Ok(());
         }
         jsonl::write_totals(&mut self.out.buffer, totals);
+        self.out.end_record()
+    }
+
+    fn records(&mut self, summary: &Summary, counts: &Counts, rejected: u64) -> io::Result<()> {
+        write_summary(&mut self.out.buffer, summary);
+        write_counts(&mut self.out.buffer, counts, rejected, summary.beyond);
         self.out.end_record()
     }
 
@@ -246,34 +253,60 @@ impl ChainSink for SummaryLines {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        let out = &mut self.out.buffer;
-        for turn in self.summary.turns() {
-            out.extend_from_slice(b"{\"type\":\"turn\"");
-            for (key, ending) in [("from", turn.from.as_ref()), ("to", Some(&turn.to))] {
-                let Some(ending) = ending else { continue };
-                _ = write!(out, ",\"{key}\":{{");
-                write_ending(out, ending);
-                out.push(b'}');
-            }
-            out.extend_from_slice(b",\"findings\":[");
-            json::list(out, turn.findings.iter(), |out, finding| {
-                _ = write!(out, "\"{}\"", finding.name());
-            });
-            _ = writeln!(out, "],\"count\":{},\"example\":\"{}\"}}", turn.count, turn.example);
-        }
-        let Summary { unsure, unsure_turns, unsure_callers, .. } = self.summary;
-        if unsure + unsure_turns + unsure_callers > 0 {
-            _ = write!(out, "{{\"type\":\"unsure\",\"failed_calls\":{unsure},\"turns\":{unsure_turns}");
-            _ = write!(out, ",\"callers\":{unsure_callers},\"calls\":[");
-            json::list(out, self.summary.doubtful(), |out, turn| {
-                out.push(b'{');
-                write_ending(out, &turn.to);
-                _ = write!(out, ",\"count\":{},\"example\":\"{}\"}}", turn.count, turn.example);
-            });
-            out.extend_from_slice(b"]}\n");
-        }
+        write_summary(&mut self.out.buffer, &self.summary);
         self.out.flush()
     }
+}
+
+/// Appends one object per kind of turn, and one of what is not sure.
+fn write_summary(out: &mut Vec<u8>, summary: &Summary) {
+    for turn in summary.turns() {
+        out.extend_from_slice(b"{\"type\":\"turn\"");
+        for (key, ending) in [("from", turn.from.as_ref()), ("to", Some(&turn.to))] {
+            let Some(ending) = ending else { continue };
+            _ = write!(out, ",\"{key}\":{{");
+            write_ending(out, ending);
+            out.push(b'}');
+        }
+        out.extend_from_slice(b",\"findings\":[");
+        json::list(out, turn.findings.iter(), |out, finding| {
+            _ = write!(out, "\"{}\"", finding.name());
+        });
+        _ = writeln!(out, "],\"count\":{},\"example\":\"{}\"}}", turn.count, turn.example);
+    }
+    let Summary { unsure, unsure_turns, unsure_callers, .. } = *summary;
+    if unsure + unsure_turns + unsure_callers > 0 {
+        _ = write!(out, "{{\"type\":\"unsure\",\"failed_calls\":{unsure},\"turns\":{unsure_turns}");
+        _ = write!(out, ",\"callers\":{unsure_callers},\"calls\":[");
+        json::list(out, summary.doubtful(), |out, turn| {
+            out.push(b'{');
+            write_ending(out, &turn.to);
+            _ = write!(out, ",\"count\":{},\"example\":\"{}\"}}", turn.count, turn.example);
+        });
+        out.extend_from_slice(b"]}\n");
+    }
+}
+
+/// Appends the record of the totals of `judge`.
+fn write_counts(out: &mut Vec<u8>, counts: &Counts, rejected: u64, beyond: u64) {
+    let Counts { taken, linked, orphans, circles, deep, repeated, unfit, left_out: [fine, failed] } = *counts;
+    out.extend_from_slice(b"{\"type\":\"totals\"");
+    for (key, count) in [
+        ("records", taken),
+        ("rejected", rejected),
+        ("linked", linked),
+        ("parent_missing", orphans),
+        ("circles", circles),
+        ("deep", deep),
+        ("repeated", repeated),
+        ("unfit", unfit),
+        ("left_out", fine + failed),
+        ("left_out_failed", failed),
+        ("turns_beyond", beyond),
+    ] {
+        _ = write!(out, ",\"{key}\":{count}");
+    }
+    out.extend_from_slice(b"}\n");
 }
 
 #[cfg(test)]

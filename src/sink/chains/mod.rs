@@ -9,7 +9,8 @@ use std::io;
 use clap::ValueEnum;
 
 use super::{Appearance, RecordWriter};
-use crate::chains::Chain;
+use crate::chains::fleet::Counts;
+use crate::chains::{Chain, Summary};
 use crate::pipeline::Totals;
 
 pub use graph::{ChainGraph, Graph};
@@ -28,6 +29,11 @@ pub trait ChainSink {
 
     /// What was read in all, once, before the end. Outputs without a place for it ignore it.
     fn totals(&mut self, _totals: &Totals) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// What was made of the records of other hosts, once, before the end. Outputs without a place for it ignore it.
+    fn records(&mut self, _summary: &Summary, _counts: &Counts, _rejected: u64) -> io::Result<()> {
         Ok(())
     }
 

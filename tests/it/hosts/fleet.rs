@@ -304,6 +304,29 @@ fn hostile_records_are_left_out_and_named() {
 }
 
 #[test]
+fn totals_count_what_became_of_the_records() {
+    let frames = stretched("trpc/chain-mixed.pcap", NEAR);
+    let Fleet { mut records, .. } = Fleet::of(&frames, NEAR);
+    let chains = judged(&records);
+    let (summary, _, _) = judge(&records, &["--format", "jsonl", "--summary"]);
+    assert!(summary.len() > 5, "{summary:?}");
+    let taken = records.len() as u64;
+    records.push("{}".to_owned());
+    records.push(records[0].clone());
+    let (lines, _, status) = judge(&records, &["--format", "jsonl", "--totals"]);
+    let (last, others) = lines.split_last().unwrap();
+    assert_eq!((others, status), (&[chains, summary].concat()[..], 1));
+    let totals: Value = serde_json::from_str(last).unwrap();
+    assert_eq!(totals["type"], "totals");
+    let counted = ["records", "rejected", "repeated", "left_out"].map(|key| totals[key].as_u64());
+    assert_eq!(counted, [taken + 1, 1, 1, 0].map(Some), "{last}");
+    assert!(totals["linked"].as_u64() > Some(5), "{last}");
+    for args in [&["--totals"][..], &["--totals", "--summary", "--format", "jsonl"]] {
+        assert_eq!(judge(&[], args).2, 2);
+    }
+}
+
+#[test]
 fn streams_without_chains_say_why() {
     let (chains, said, status) = judge(&[], &["--format", "jsonl"]);
     assert_eq!((chains.len(), status), (0, 0));
