@@ -140,6 +140,10 @@ pub struct Input {
     /// The host that captured this, for the key host of the records; live, by default, the name of this one.
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
+    /// Take names of addresses from this file: a hosts file, CSV (address,name,pod,node), `kubectl get pods,services -A -o json`, or the
+    /// JSON of Consul's catalog; repeatable. Live, it is read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    pub names: Vec<PathBuf>,
     /// Treat connections on this port as this protocol (tcp:9000=trpc; =none ignores them).
     #[arg(long = "decode-as", value_name = "PORT=PROTOCOL")]
     pub decode_as: Vec<DecodeAs>,
@@ -499,6 +503,9 @@ pub struct JudgeArgs {
     /// Exit with status 3 if a call of one of these classes is seen.
     #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = parse_class)]
     pub fail_on: Vec<Class>,
+    /// Take names of addresses from this file, where records have none: a hosts file, CSV, or JSON of kubectl or Consul; repeatable.
+    #[arg(long, value_name = "FILE")]
+    pub names: Vec<PathBuf>,
     /// Use about this much memory at most (256MiB, 4GB); by default 512MiB. Calls beyond it are left out, counted and said.
     #[arg(long = "max-memory", value_name = "SIZE", value_parser = parse_memory)]
     pub max_memory: Option<usize>,

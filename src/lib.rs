@@ -35,6 +35,7 @@
 //! | whole logs beside a capture: which line is about which call | [`logs`] |
 //! | records read back: those of other hosts, and of earlier runs | [`records`] |
 //! | captures of several hosts: which host took which file, how their clocks differ | [`capture_point`] |
+//! | names of addresses from files (`--names`) | [`naming`] |
 //! | which process of this host holds an end of a connection | [`process`] |
 //! | what the process may do while it parses packets, and the small processes for the rest | [`sandbox`], `helper` |
 //! | spans and metrics for other systems | [`telemetry`] |
@@ -58,6 +59,7 @@ pub mod flow;
 #[cfg(target_os = "linux")]
 pub mod helper;
 pub mod logs;
+pub mod naming;
 pub mod payload;
 pub mod pipeline;
 pub mod process;

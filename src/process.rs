@@ -4,8 +4,9 @@
 //! name the inode (`/proc/PID/fd`). A separate thread has both lists scanned when an unknown connection is looked up: by
 //! itself, or in a sandbox, where other processes can't be seen, by a small process that does nothing else
 //! ([`crate::helper`]). It pauses long enough between scans to use at most a twentieth of one core. A scan sees only sockets in
-//! its own network namespace and processes whose descriptors it may read.
+//! its own network namespace and processes whose descriptors it may read. The cgroups of a process say in which container and pod it runs.
 
+mod cgroup;
 mod scan;
 pub(crate) mod wire;
 

@@ -6,8 +6,8 @@ use std::fmt::{self, Write as _};
 use super::join_key::JoinKey;
 use super::likely::Likely;
 use super::record::{
-    Call, CallKind, Carrier, Class, Finding, Findings, GoAwayNote, Initiator, Name, Observer, Process, Uid,
-    Via,
+    Call, CallKind, Carrier, Class, Finding, Findings, GoAwayNote, Initiator, Name, Named, Observer, Process,
+    Uid, Via,
 };
 use super::reported::{Reported, reported_as};
 use super::share::Share;
@@ -284,6 +284,11 @@ fn text(text: Option<&Name>) -> Value<'_> {
     text.map_or(Value::Null, |t| Value::Text(t))
 }
 
+/// A part of what a file says of the names of an end.
+fn named(call: &Call, end: Initiator, of: fn(&Named) -> Option<&Name>) -> Value<'_> {
+    text(call.named(end).and_then(|named| of(named)))
+}
+
 fn word(word: Option<&'static str>) -> Value<'static> {
     word.map_or(Value::Null, Value::Word)
 }
@@ -556,8 +561,26 @@ keys! {
         "what is remarkable about the call",
         |c| if c.findings.is_empty() { Value::Null } else { Value::Findings(c.findings) };
     "process": Type::Text,
-        "live: processes of this host at either end",
+        "live: processes of this host at either end, and their containers and pods",
         |c| c.processes.as_deref().map_or(Value::Null, Value::Processes);
+    "client_name": Type::Text,
+        "name of client: service, else pod, else host (with --names)",
+        |c| named(c, Initiator::Client, Named::best);
+    "client_pod": Type::Text,
+        "pod of client (with --names)",
+        |c| named(c, Initiator::Client, |named| named.pod.as_ref());
+    "client_node": Type::Text,
+        "host that client is on (with --names)",
+        |c| named(c, Initiator::Client, |named| named.node.as_ref());
+    "server_name": Type::Text,
+        "name of server: service, else pod, else host (with --names)",
+        |c| named(c, Initiator::Server, Named::best);
+    "server_pod": Type::Text,
+        "pod of server (with --names)",
+        |c| named(c, Initiator::Server, |named| named.pod.as_ref());
+    "server_node": Type::Text,
+        "host that server is on (with --names)",
+        |c| named(c, Initiator::Server, |named| named.node.as_ref());
     "metadata" | "header": Type::Map,
         "headers of request and answer (with --metadata)",
         |c| if c.metadata.is_empty() { Value::Null } else { Value::Metadata(&c.metadata) };

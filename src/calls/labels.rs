@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use rpcscope_parsers::Rpc;
 
 use super::likely::Likely;
-use super::record::{Call, Carrier, Class, Initiator, Name, Process};
+use super::record::{Call, Carrier, Class, Initiator, Name};
 use crate::codes::{self, Family};
 use crate::decode::Endpoint;
 use crate::text::{escape, push_escaped};
@@ -104,22 +104,22 @@ pub fn push_operation(
     }
 }
 
-/// Who called, in the words that say most: service name, process, address.
+/// Who called, in the words that say most: service name of the wire, name in a file, process, address.
 #[must_use]
 pub fn client(call: &Call) -> Cow<'_, str> {
-    end(call.caller.as_ref(), call.process(Initiator::Client), call.caller_address())
+    end(call.caller.as_ref(), call, Initiator::Client, call.caller_address())
 }
 
 /// Who was called, likewise.
 #[must_use]
 pub fn server(call: &Call) -> Cow<'_, str> {
-    end(call.callee.as_ref(), call.process(Initiator::Server), call.server)
+    end(call.callee.as_ref(), call, Initiator::Server, call.server)
 }
 
-fn end<'c>(name: Option<&'c Name>, process: Option<&'c Process>, address: Endpoint) -> Cow<'c, str> {
-    let name =
-        name.map(|name| &**name).or(process.map(|process| &*process.name)).filter(|name| !name.is_empty());
-    name.map_or_else(|| Cow::Owned(address.to_string()), escape)
+fn end<'c>(name: Option<&'c Name>, call: &'c Call, end: Initiator, address: Endpoint) -> Cow<'c, str> {
+    let process = || call.process(end).map(|process| &process.name);
+    let name = name.or_else(|| call.file_name(end)).or_else(process).filter(|name| !name.is_empty());
+    name.map_or_else(|| Cow::Owned(address.to_string()), |name| escape(name))
 }
 
 /// The protocol as one word: the framing of thrift, which is what differs there, else the RPC protocol.
@@ -200,8 +200,11 @@ pub fn verdict(call: &Call) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::calls::likely::Reason;
+    use crate::calls::record::{Named, Process};
     use crate::calls::sample::{bare, failed, ok};
 
     #[test]
@@ -224,8 +227,10 @@ mod tests {
         assert_eq!(operation(&call), "unknown#17");
         call.service = Some("a\x1bb".into());
         assert_eq!(operation(&call), "a\\x1bb.unknown#17");
-        call.set_processes([None, Some(Process { pid: 1, name: "init".into() })]);
+        call.set_processes([None, Some(Process::new(1, "init"))]);
         assert_eq!(server(&call), "init");
+        call.set_names([None, Some(Arc::new(Named { pod: Some("shop/a\x1b".into()), ..Named::default() }))]);
+        assert_eq!(server(&call), "shop/a\\x1b");
     }
 
     #[test]

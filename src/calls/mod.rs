@@ -6,6 +6,7 @@ pub mod dedup;
 pub mod details;
 mod family;
 pub mod finding;
+pub mod identities;
 pub mod join_key;
 pub mod keys;
 pub mod labels;

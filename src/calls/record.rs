@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rpcscope_parsers::event::Layout;
 use rpcscope_parsers::{Rpc, Transport};
 
+pub use super::identities::{Named, Process};
 use super::join_key::JoinKey;
 use super::likely::{Clues, Likely};
 use super::marks::Marks;
@@ -189,15 +190,6 @@ named! {
     }
 }
 
-/// A process at an end of a call on this host (live only).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Process {
-    /// Process id.
-    pub pid: u32,
-    /// `comm` of the process.
-    pub name: Name,
-}
-
 named! {
     /// Which end of a call the host is that captured it.
     Observer {
@@ -342,6 +334,9 @@ pub struct Call {
     pub findings: Findings,
     /// Live: processes at the caller's and at the callee's end, at least one of them known. Boxed, because files have none.
     pub processes: Option<Box<[Option<Process>; 2]>>,
+    /// With `--names`: the names of the caller's and the callee's address, at least one of them known. Boxed, because mostly there
+    /// are none.
+    pub names: Option<Box<[Option<Arc<Named>>; 2]>>,
     /// Headers of request and answer, where they were asked for: `(from the answer?, key, value)`.
     pub metadata: Vec<(bool, String, String)>,
     /// What the headers of the request say about its cause, where that was asked for instead of headers.
@@ -447,6 +442,7 @@ impl Call {
             observer: None,
             findings: Findings::default(),
             processes: None,
+            names: None,
             metadata: Vec::new(),
             marks: None,
             bodies: None,
@@ -514,6 +510,27 @@ impl Call {
     /// Live: what is known of the processes at both ends.
     pub fn set_processes(&mut self, ends: [Option<Process>; 2]) {
         self.processes = ends.iter().any(Option::is_some).then(|| Box::new(ends));
+    }
+
+    /// The names of the address at an end, from a file.
+    #[must_use]
+    pub fn named(&self, end: Initiator) -> Option<&Arc<Named>> {
+        let [client, server] = self.names.as_deref()?;
+        match end {
+            Initiator::Client => client.as_ref(),
+            Initiator::Server => server.as_ref(),
+        }
+    }
+
+    /// The best of them.
+    #[must_use]
+    pub fn file_name(&self, end: Initiator) -> Option<&Name> {
+        self.named(end)?.best()
+    }
+
+    /// What files say of the names of both ends.
+    pub fn set_names(&mut self, ends: [Option<Arc<Named>>; 2]) {
+        self.names = ends.iter().any(Option::is_some).then(|| Box::new(ends));
     }
 
     /// The class; `None` where it is not known.

@@ -7,7 +7,7 @@ use rpcscope_parsers::{Rpc, Transport};
 
 use super::likely::{Likely, Reason};
 use super::record::{
-    Call, CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Observer, Process, Uid, Via,
+    Call, CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Named, Observer, Process, Uid, Via,
 };
 use super::share::Share;
 use crate::body::{Decoded, Value};
@@ -108,7 +108,19 @@ pub(crate) fn full() -> Call {
         end: Timestamp(call.start.0 + 3_100_000),
         latency: Some(3_000_000),
     }));
-    call.set_processes([None, Some(Process { pid: 4711, name: "stock".into() })]);
+    call.set_processes([
+        None,
+        Some(Process {
+            container: Some("c0ffee".repeat(11)[..64].into()),
+            pod_uid: Some("1b4e28ba-2fa1-11d2-883f-0016d3cca427".into()),
+            ..Process::new(4711, "stock")
+        }),
+    ]);
+    let named = |name: &str, pod: &str| {
+        let [name, pod, node] = [name, pod, "node-7"].map(|text| Some(text.into()));
+        Some(Arc::new(Named { name, pod, node, pod_uid: None }))
+    };
+    call.set_names([named("web\u{1b}", "shop/web-1"), named("stock.shop", "shop/stock-1")]);
     let object = |name: &str, value| Value::Object(vec![(name.to_owned(), value)]);
     let message = |value| Decoded {
         value,

@@ -3,7 +3,9 @@
 use hashbrown::{Equivalent, HashMap};
 use hdrhistogram::Histogram;
 
-use super::record::{Call, Carrier, Class, Finding, Name};
+use super::labels;
+use super::record::{Call, Carrier, Class, Finding, Initiator, Name};
+use crate::text;
 use crate::time::Timestamp;
 
 /// Maximum number of rows. Further operations are counted in one row (protocol `other`), so that hostile names can't fill
@@ -25,17 +27,44 @@ pub struct Operation {
     pub unknown_name: Option<u64>,
     /// RPC protocol; `other` for the row of all further operations.
     pub rpc: &'static str,
+    /// The callee's name in a file, where the wire names no service.
+    pub server_name: Option<Name>,
 }
 
 impl Operation {
+    /// That of a row for calls of several names.
+    fn nameless(rpc: &'static str) -> Self {
+        Self { service: None, method: None, unknown_name: None, rpc, server_name: None }
+    }
+
+    /// Its name for people, escaped for terminals: `Service.Method`, where the wire names no service with the callee's name in a file
+    /// before it.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let named = |name: &Option<Name>| name.clone().filter(|name| !name.is_empty());
+        let mut label = String::new();
+        if let Some(server) = &self.server_name {
+            text::push_escaped(&mut label, server);
+            label.push(' ');
+        }
+        let (service, method) = (named(&self.service), named(&self.method));
+        labels::push_operation(&mut label, service.as_deref(), method.as_deref(), self.unknown_name);
+        label
+    }
+
     pub(crate) fn of(call: &Call) -> Self {
         Self {
             service: call.service.clone(),
             method: call.method.clone(),
             unknown_name: call.nameless(),
             rpc: call.rpc.name(),
+            server_name: server_name(call).cloned(),
         }
     }
+}
+
+fn server_name(call: &Call) -> Option<&Name> {
+    if call.service.is_some() { None } else { call.file_name(Initiator::Server) }
 }
 
 /// The [`Operation`] of a call, borrowed for look-ups, with the same hash.
@@ -45,6 +74,7 @@ pub(crate) struct OperationRef<'c> {
     method: Option<&'c str>,
     unknown_name: Option<u64>,
     rpc: &'static str,
+    server_name: Option<&'c str>,
 }
 
 impl<'c> OperationRef<'c> {
@@ -54,6 +84,7 @@ impl<'c> OperationRef<'c> {
             method: call.method.as_deref(),
             unknown_name: call.nameless(),
             rpc: call.rpc.name(),
+            server_name: server_name(call).map(|name| &**name),
         }
     }
 }
@@ -64,6 +95,7 @@ impl Equivalent<Operation> for OperationRef<'_> {
             && self.method == key.method.as_deref()
             && self.unknown_name == key.unknown_name
             && self.rpc == key.rpc
+            && self.server_name == key.server_name.as_deref()
     }
 }
 
@@ -265,7 +297,7 @@ impl Stats {
             let operation = Operation::of(call);
             self.rows.entry(operation.clone()).or_insert_with(|| Row::new(operation)).add(call);
         } else {
-            let nothing = Operation { service: None, method: None, unknown_name: None, rpc: "other" };
+            let nothing = Operation::nameless("other");
             self.other.get_or_insert_with(|| Box::new(Row::new(nothing))).add(call);
         }
     }
@@ -314,7 +346,7 @@ impl Stats {
     /// One row over all calls.
     #[must_use]
     pub fn total(&self) -> Row {
-        let mut total = Row::new(Operation { service: None, method: None, unknown_name: None, rpc: "all" });
+        let mut total = Row::new(Operation::nameless("all"));
         // In the order of `rows`, so that the same codes find a place in every run.
         for row in self.rows() {
             total.merge(row);

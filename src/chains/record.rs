@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::calls::record::{Call, Class, Finding, Name, Uid, named};
+use crate::calls::record::{Call, Class, Finding, Initiator, Name, Uid, named};
 
 named! {
     /// Why one call is believed to be the cause of another, the strongest evidence first.
@@ -301,7 +301,10 @@ impl fmt::Display for Operation<'_> {
             (Some(service), None, _) => f.write_str(service),
             (None, Some(method), _) => f.write_str(method),
             (None, None, Some(number)) => write!(f, "unknown#{number}"),
-            (None, None, None) => write!(f, "{}", call.server),
+            (None, None, None) => match call.file_name(Initiator::Server) {
+                Some(name) => f.write_str(name),
+                None => write!(f, "{}", call.server),
+            },
         }
     }
 }

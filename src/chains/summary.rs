@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::record::{Chain, FACT, Operation};
-use crate::calls::record::{Call, Class, Finding, Findings, Uid};
+use crate::calls::record::{Call, Class, Finding, Findings, Initiator, Uid};
 
 /// Most kinds of turns and of edges that are kept; more are only counted ([`Summary::beyond`]).
 const MAX_KINDS: usize = 10_000;
@@ -107,19 +107,22 @@ pub struct Summary {
 }
 
 /// The name of the callee in a graph: its name in the header (several services may share one interface), else the service that
-/// the wire names, else its address.
+/// the wire names, else its name in a file, else its address.
 #[must_use]
 pub fn node(call: &Call) -> String {
     match call.callee.as_deref().or(call.service.as_deref()) {
         Some(name) => name.to_owned(),
-        None => call.server.to_string(),
+        None => {
+            call.file_name(Initiator::Server).map_or_else(|| call.server.to_string(), ToString::to_string)
+        }
     }
 }
 
-/// The name of the caller in a graph, for a call without a known cause: its name, else its address.
+/// The name of the caller in a graph, for a call without a known cause: its name on the wire, else in a file, else its address.
 #[must_use]
 pub fn outside(call: &Call) -> String {
-    call.caller.as_deref().map_or_else(|| call.client.ip.to_string(), str::to_owned)
+    let name = call.caller.as_ref().or_else(|| call.file_name(Initiator::Client));
+    name.map_or_else(|| call.client.ip.to_string(), ToString::to_string)
 }
 
 /// The names of the caller and the callee of a hop in a graph.

@@ -8,7 +8,7 @@ use regex::Regex;
 use super::operand::Operand;
 use crate::body::Value as Field;
 use crate::calls::keys::{Key, Type, Value};
-use crate::calls::record::Call;
+use crate::calls::record::{Call, Process};
 use crate::payload::path;
 
 #[derive(Clone, Debug)]
@@ -93,7 +93,13 @@ impl Test {
             (Value::Packets(first, last), Operand::Amount(n)) => (first..=last).contains(&n),
             (Value::Processes(ends), Operand::Text(text)) => {
                 let pid = text.parse().ok();
-                ends.iter().flatten().any(|process| Some(process.pid) == pid || *process.name == **text)
+                let is_meant = |process: &Process| {
+                    let places = [&process.container, &process.pod_uid];
+                    Some(process.pid) == pid
+                        || *process.name == **text
+                        || places.into_iter().flatten().any(|place| **place == **text)
+                };
+                ends.iter().flatten().any(is_meant)
             }
             (Value::Messages(..) | Value::UnknownFields(..) | Value::Body(..), Operand::Text(text)) => {
                 path::of(value, self.member.as_deref().unwrap_or_default(), &mut |value| {
@@ -126,7 +132,10 @@ impl Test {
                 let path = self.member.as_deref().unwrap_or_default();
                 path::of(value, path, &mut |value| !matches!(value, Field::Null) && holds(&path::text(value)))
             }
-            Value::Processes(ends) => ends.iter().flatten().any(|process| holds(&process.name)),
+            Value::Processes(ends) => ends.iter().flatten().any(|process| {
+                let places = [&process.container, &process.pod_uid].into_iter().flatten();
+                holds(&process.name) || places.into_iter().any(|place| holds(place))
+            }),
             other => {
                 let mut text = ShortText::default();
                 // No value of these types is longer than the buffer.

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::cgroup;
 use crate::calls::record::Process;
 use crate::decode::{Endpoint, Network};
 
@@ -99,7 +100,9 @@ impl Scanner {
 
 fn named(folder: &Path, pid: u32) -> Process {
     let name = fs::read(folder.join("comm")).unwrap_or_default();
-    Process { pid, name: String::from_utf8_lossy(&name).trim_end_matches('\n').into() }
+    let mut process = Process::new(pid, String::from_utf8_lossy(&name).trim_end_matches('\n'));
+    cgroup::place(&mut process, folder);
+    process
 }
 
 /// The inode in `socket:[4711]`.

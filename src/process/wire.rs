@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! ┌ flags 1 │ own address 16 │ port 2 ┐ then, if the flags say so:
-//! ┌ peer address 16 │ port 2 ┐ ┌ pid 4 │ length 1 │ name ┐
+//! ┌ peer address 16 │ port 2 ┐ ┌ pid 4 │ length 1 │ name │ length 1 │ container │ length 1 │ uid of the pod ┐
 //! ```
 //!
-//! Integers are little-endian, IPv4 addresses mapped to IPv6.
+//! Integers are little-endian, IPv4 addresses mapped to IPv6; a length of 0 stands for what is not known.
 
 use std::net::Ipv6Addr;
 
@@ -18,9 +18,10 @@ const PEER: u8 = 2;
 const PROCESS: u8 = 4;
 
 /// Most bytes of one socket.
-const MAX_SOCKET: usize = 1 + 2 * 18 + 4 + 1 + 255;
-/// Maximum length of a table in bytes: as many sockets as a scan returns, with names of the usual length (`comm` has 15 bytes).
-pub(crate) const MAX_TABLE: usize = super::MAX_SOCKETS * 64;
+const MAX_SOCKET: usize = 1 + 2 * 18 + 4 + 3 * (1 + 255);
+/// Maximum length of a table in bytes: as many sockets as a scan returns, with names of the usual length (`comm` has 15 bytes, the id of
+/// a container 64, the uid of a pod 36).
+pub(crate) const MAX_TABLE: usize = super::MAX_SOCKETS * 170;
 
 /// Writes a table. Sockets that don't fit into [`MAX_TABLE`] are left out.
 pub(crate) fn encode(sockets: &[HeldSocket]) -> Vec<u8> {
@@ -41,11 +42,14 @@ pub(crate) fn encode(sockets: &[HeldSocket]) -> Vec<u8> {
             out.extend(address.octets());
             out.extend(end.port.to_le_bytes());
         }
-        if let Some(Process { pid, name }) = process {
-            let name = name.as_bytes().get(..255).unwrap_or(name.as_bytes());
+        if let Some(Process { pid, name, container, pod_uid }) = process {
             out.extend(pid.to_le_bytes());
-            out.push(name.len() as u8);
-            out.extend(name);
+            for text in [Some(name), container.as_ref(), pod_uid.as_ref()] {
+                let text = text.map_or(&[][..], |text| text.as_bytes());
+                let text = text.get(..255).unwrap_or(text);
+                out.push(text.len() as u8);
+                out.extend(text);
+            }
         }
     }
     out
@@ -78,10 +82,15 @@ fn endpoint(bytes: &mut &[u8]) -> Option<Endpoint> {
 
 fn process(bytes: &mut &[u8]) -> Option<Process> {
     let pid = u32::from_le_bytes(take(bytes)?);
-    let [len] = take(bytes)?;
-    let (name, rest) = bytes.split_at_checked(len.into())?;
-    *bytes = rest;
-    Some(Process { pid, name: String::from_utf8_lossy(name).as_ref().into() })
+    let mut text = || {
+        let [len] = take(bytes)?;
+        let (text, rest) = bytes.split_at_checked(len.into())?;
+        *bytes = rest;
+        Some(String::from_utf8_lossy(text).into_owned())
+    };
+    let name = text()?.into();
+    let mut known = || text().map(|text| (!text.is_empty()).then(|| text.into()));
+    Some(Process { pid, name, container: known()?, pod_uid: known()? })
 }
 
 #[cfg(test)]
@@ -90,7 +99,11 @@ mod tests {
     use super::*;
 
     fn table() -> Vec<HeldSocket> {
-        let process = |pid, name: &str| Some(Process { pid, name: name.into() });
+        let process = |pid, name: &str| Some(Process::new(pid, name));
+        let in_pod = |process: Option<Process>| {
+            let (container, pod_uid) = (Some("c".repeat(64).into()), Some("p".repeat(36).into()));
+            process.map(|process| Process { container, pod_uid, ..process })
+        };
         let socket = |own, peer: Option<&str>, network, process| HeldSocket {
             own: end(own),
             peer: peer.map(end),
@@ -98,7 +111,7 @@ mod tests {
             process,
         };
         vec![
-            socket("10.0.0.1:80", Some("10.0.0.2:4000"), Network::Tcp, process(20, "server\u{1b}")),
+            socket("10.0.0.1:80", Some("10.0.0.2:4000"), Network::Tcp, in_pod(process(20, "server\u{1b}"))),
             socket("[fd00::1]:53", None, Network::Udp, process(u32::MAX, &"n".repeat(255))),
             socket("0.0.0.0:0", None, Network::Tcp, None),
         ]

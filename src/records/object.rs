@@ -17,7 +17,7 @@ use crate::body::{Decoded, Value};
 use crate::calls::keys;
 use crate::calls::likely::{Likely, Reason};
 use crate::calls::record::{
-    CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Name, Observer, Process, Told, Via,
+    CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Name, Named, Observer, Process, Told, Via,
 };
 use crate::calls::{Call, CallKind, JoinKey, Share, Uid};
 use crate::chains::Evidence;
@@ -62,6 +62,8 @@ struct Found {
     seen: Option<u32>,
     client: Option<Endpoint>,
     server: Option<Endpoint>,
+    /// Of the caller's and the callee's end.
+    names: [Named; 2],
     network: Option<Network>,
     transport: Option<Transport>,
     rpc: Option<Rpc>,
@@ -131,6 +133,16 @@ impl Objects {
             "seen" => found.seen = Some(small(value)?),
             "client" => found.client = Some(endpoint(value)?),
             "server" => found.server = Some(endpoint(value)?),
+            "client_name" | "client_pod" | "client_node" | "server_name" | "server_pod" | "server_node" => {
+                let name = Some(self.name(value)?);
+                let (end, part) = key.split_once('_').unwrap_or_default();
+                let named = &mut found.names[usize::from(end == "server")];
+                match part {
+                    "pod" => named.pod = name,
+                    "node" => named.node = name,
+                    _ => named.name = name,
+                }
+            }
             "via" => {
                 let addresses = list(value)?.iter().map(|one| self.name(one)).collect::<Of<_>>()?;
                 call.via = Some(Arc::new(Via { client: None, addresses }));
@@ -243,6 +255,11 @@ impl Objects {
 
     /// `{"client":{"pid":7,"name":"shop"}}`, or `client=shop(7)` of Parquet.
     fn processes(&mut self, value: &Value) -> Of<[Option<Process>; 2]> {
+        let place = |process: &mut Process, fact: &str, text: Name| match fact {
+            "container" => process.container = Some(text),
+            "pod_uid" => process.pod_uid = Some(text),
+            _ => {}
+        };
         let mut ends = [None, None];
         let mut set = |end: &str, process| match end {
             "client" => ends[0] = Some(process),
@@ -252,8 +269,13 @@ impl Objects {
         if let Value::Text(text) = value {
             for part in text.split(',').filter(|part| !part.is_empty()) {
                 let parsed = part.split_once('=').and_then(|(end, process)| {
-                    let (name, pid) = process.strip_suffix(')')?.rsplit_once('(')?;
-                    Some((end, Process { pid: pid.parse().ok()?, name: name.into() }))
+                    let (name, facts) = process.strip_suffix(')')?.rsplit_once('(')?;
+                    let mut facts = facts.split(' ');
+                    let mut process = Process::new(facts.next()?.parse().ok()?, name);
+                    for (fact, text) in facts.filter_map(|fact| fact.split_once('=')) {
+                        place(&mut process, fact, text.into());
+                    }
+                    Some((end, process))
                 });
                 // A name may have a comma in it.
                 if let Some((end, process)) = parsed {
@@ -264,7 +286,13 @@ impl Objects {
         }
         for (end, process) in object(value)? {
             let part = |name: &str| process.get(name).ok_or_else(|| format!("{name} is missing"));
-            set(end, Process { pid: small(part("pid")?)?, name: self.name(part("name")?)? });
+            let mut found = Process::new(small(part("pid")?)?, self.name(part("name")?)?);
+            for fact in ["container", "pod_uid"] {
+                if let Some(text) = process.get(fact) {
+                    place(&mut found, fact, self.name(text)?);
+                }
+            }
+            set(end, found);
         }
         Ok(ends)
     }
@@ -296,6 +324,7 @@ fn finish(mut call: Call, mut found: Found) -> Result<Call, (&'static str, Strin
         let named = published.filter(is_published).or_else(|| static_name(name));
         call.outcome.code_name = Some(named.ok_or_else(|| ("code_name", "is no name of a code".to_owned()))?);
     }
+    call.set_names(found.names.map(|named| (named != Named::default()).then(|| Arc::new(named))));
     let answered = call.start.0.saturating_add_unsigned(call.duration.unwrap_or(0));
     call.end = found.end.unwrap_or(Timestamp(answered));
     (call.decided, call.connection) = (call.packets.1, call.packets.0);

@@ -19,6 +19,7 @@ use crate::calls::{Call, Initiator};
 use crate::capture_point::{self, Survey};
 use crate::cli::Input;
 use crate::decode::FlowKey;
+use crate::naming::NameBook;
 use crate::pipeline::Options;
 use crate::process::Processes;
 use crate::sink::packets::{PacketWriter, Rotation};
@@ -48,6 +49,8 @@ pub(super) struct Opened {
     host: Option<Name>,
     /// Its addresses; empty for files.
     own: HashSet<IpAddr>,
+    /// Names of addresses from files.
+    pub(super) names: Option<Arc<NameBook>>,
     /// Rereads packets of files.
     pub(super) reread: Option<Reread>,
     /// Where the files were captured.
@@ -72,6 +75,7 @@ impl Opened {
             processes: None,
             host: None,
             own: HashSet::default(),
+            names: None,
             reread: None,
             sites: Arc::default(),
             filter: None,
@@ -114,12 +118,16 @@ impl Opened {
         }
     }
 
-    /// Adds to a call where it was captured, and the processes at both of its ends.
+    /// Adds to a call where it was captured, and the processes and names of both of its ends.
     pub(super) fn lookup(&self) -> impl Fn(&mut Call) + Send + use<> {
         let (processes, host, own) = (self.processes.clone(), self.host.clone(), self.own.clone());
+        let names = self.names.clone();
         move |call| {
             if let Some(processes) = &processes {
                 call.set_processes(processes.at([call.client, call.server], call.network));
+            }
+            if let Some(names) = &names {
+                names.name(call);
             }
             if host.is_some() {
                 call.host.clone_from(&host);
@@ -243,9 +251,22 @@ impl Prepared {
         };
         signals::answer_impatience()?;
         let is_live = opened.counters.is_some();
+        let names = self::names(input)?;
         let named = input.host.clone().or_else(|| is_live.then(host_name).flatten());
-        Ok(Opened { host: named.map(Name::from), deleted, ..opened })
+        Ok(Opened { host: named.map(Name::from), deleted, names, ..opened })
     }
+}
+
+/// Reads the files of names. Those of an endless run are read again when they change.
+pub(super) fn names(input: &Input) -> Result<Option<Arc<NameBook>>, Failure> {
+    if input.names.is_empty() {
+        return Ok(None);
+    }
+    let book = Arc::new(NameBook::read(&input.names).map_err(Failure::Environment)?);
+    if input.is_endless() {
+        book.watch().map_err(|error| Failure::Environment(format!("no thread to read names in: {error}")))?;
+    }
+    Ok(Some(book))
 }
 
 /// Whether the input can be read twice, unlike standard input and interfaces.

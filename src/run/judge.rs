@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use super::memory::Shares;
 use super::rights::{Network, Rights};
-use super::{Failure, Status, complain, output, runner};
+use super::{Failure, Status, complain, input, output, runner};
 use crate::calls::Class;
 use crate::chains::fleet::Fleet;
 use crate::chains::{Chain, Summary};
 use crate::cli::{Input, JudgeArgs, View};
 use crate::filter::Filter;
+use crate::naming::NameBook;
 use crate::records::{self, Objects};
 use crate::sink::chains::{ChainFormat, ChainSink};
 use crate::sink::{self, Losses};
@@ -39,6 +40,7 @@ pub(super) fn run(args: &JudgeArgs) -> Result<Status, Failure> {
     let input = Input {
         files: paths.clone(),
         max_memory: args.max_memory,
+        names: args.names,
         no_sandbox: args.no_sandbox,
         ..Input::default()
     };
@@ -103,9 +105,11 @@ pub(super) fn print(
     let mut reading = Reading { objects: Objects::default(), faults: 0, has_failed: false };
     let files = reading.expand(paths);
     rights.give_up(&view.input, false, None, Network::default())?;
+    let names = input::names(&view.input)?;
+    names.iter().flat_map(|names| names.take_troubles()).for_each(|trouble| complain(&trouble));
     let mut fleet = Fleet::within(Shares::of_records(&view.input));
     for file in &files {
-        reading.read(file, &mut fleet);
+        reading.read(file, names.as_deref(), &mut fleet);
     }
     let counts = fleet.finish(&mut |chain| printer.chain(&chain));
     reading.conclude();
@@ -159,11 +163,16 @@ impl Reading {
         complain(what);
     }
 
-    fn read(&mut self, file: &Path, fleet: &mut Fleet) {
+    fn read(&mut self, file: &Path, names: Option<&NameBook>, fleet: &mut Fleet) {
         let Self { objects, faults, .. } = self;
         let end = records::read(file, objects, &mut |record| {
             match record {
-                Ok(call) => fleet.call(call),
+                Ok(mut call) => {
+                    if let Some(names) = names {
+                        names.name(&mut call);
+                    }
+                    fleet.call(call);
+                }
                 Err(fault) => {
                     *faults += 1;
                     if *faults <= MAX_FAULTS {

@@ -105,7 +105,7 @@ pub(super) fn check(input: &Input, output: Option<&Path>) -> Result<(), Failure>
             "-w and -o would both write to standard output: name a file for one of them".into(),
         ));
     }
-    let read = || input.paths().into_iter().chain(input.logs.iter().cloned());
+    let read = || input.paths().into_iter().chain(input.logs.iter().chain(&input.names).cloned());
     if read().filter(|path| is_standard(Some(path))).count() > 1 {
         return Err(Failure::Usage("standard input (-) is named twice: it can be read only once".into()));
     }

@@ -175,9 +175,9 @@ fn rules(input: &Input, has_interface: bool) -> Rules {
             None => rules.read.push(path),
         }
     }
-    // A log or key log may come later or be replaced by another one with its name; a FIFO is what it is.
+    // A log, a key log or a file of names may come later or be replaced by another one with its name; a FIFO is what it is.
     let key_logs = input.key_logs().unwrap_or_default();
-    let logs = key_logs.iter().chain(&input.logs);
+    let logs = key_logs.iter().chain(&input.logs).chain(&input.names);
     rules.read.extend(logs.flat_map(|path| [folder(path), Some(path.clone())]).flatten());
     // libpcap reads how many packets the interface dropped.
     rules.read.extend(input.interfaces.iter().map(|name| Path::new("/sys/class/net").join(name)));

@@ -271,6 +271,7 @@ impl Run {
             Written { at: Instant::now(), losses: Arc::clone(&self.losses), has_reported: false };
         let Self { source, options, filter, passes_all, fail_on, output, .. } = self;
         let lookup = source.lookup();
+        let names = source.names.clone();
         let mut status = Status::default();
         let mut result = Ok(());
         let mut read = Totals::default();
@@ -278,6 +279,9 @@ impl Run {
         let mut has_begun = false;
         let end = pipeline::run(source, options, &mut |outputs: &mut Vec<Output>, totals: &Totals| {
             read.clone_from(totals);
+            for trouble in names.iter().flat_map(|names| names.take_troubles()) {
+                report(&trouble);
+            }
             if let (Some(bar), Some((at, _))) = (&bar, totals.progress) {
                 bar.set_position(at);
             }

@@ -56,6 +56,7 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
     let packets = Packets::of(&run.source, &view.input, ring, keys, bodies);
     let decoder = run.options.bodies.clone();
     let bodies = body_source(&mut run, &view.input);
+    let names = run.source.names.clone();
     let stop = Arc::clone(&run.source.stop);
     let (updates, shown) = bounded(QUEUE);
     // Linking works best on a whole file, but an endless input can't wait for its end.
@@ -87,7 +88,7 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
     let must_end = view.input.is_endless() || view.input.write.is_some();
     let reading =
         Reading::spawn(updates, stop, must_end, move |report| run.reporting_to(report).drive(&mut feed))?;
-    let options = TuiOptions { decoder, bodies, ..ui_options(view, history, packets, new_file) };
+    let options = TuiOptions { decoder, bodies, names, ..ui_options(view, history, packets, new_file) };
     let shown = tui::run(shown, options);
     let ended = reading.end();
     shown.map_err(|error| {
@@ -129,6 +130,7 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, new_file
         filter: view.filter.clone(),
         decoder: None,
         bodies: BodySource::WithCalls,
+        names: None,
         has_logs: !view.input.logs.is_empty(),
         max_memory,
         colors,

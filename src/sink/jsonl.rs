@@ -234,7 +234,10 @@ fn processes<'b>(room: Room<'b>, ends: &[Option<Process>; 2]) -> Room<'b> {
         .filter_map(|(end, process)| Some((end, process.as_ref()?)));
     let each = |room: Room<'b>, (end, process): (&str, &Process)| {
         let room = room.text("\"").text(end).text("\":{\"pid\":").number(process.pid.into());
-        room.text(",\"name\":").string(&process.name).text("}")
+        let room = room.text(",\"name\":").string(&process.name);
+        let places = [("container", &process.container), ("pod_uid", &process.pod_uid)];
+        let places = places.into_iter().filter_map(|(key, text)| Some((key, text.as_deref()?)));
+        places.fold(room, |room, (key, text)| room.text(",\"").text(key).text("\":").string(text)).text("}")
     };
     room.text("{").list(known, each).text("}")
 }
@@ -408,7 +411,11 @@ mod tests {
         assert_eq!(json["request_unknown"], json!([{"9": 5}]));
         assert_eq!(json["response"], json!([{"names": ["a\u{1b}"]}, null]));
         assert_eq!(json["exception"], json!({"name": "StockError"}));
-        assert_eq!(json["process"], json!({"server": {"pid": 4711, "name": "stock"}}));
+        let (container, pod) = (&"c0ffee".repeat(11)[..64], "1b4e28ba-2fa1-11d2-883f-0016d3cca427");
+        assert_eq!(
+            json["process"],
+            json!({"server": {"pid": 4711, "name": "stock", "container": container, "pod_uid": pod}})
+        );
         assert_eq!(
             json["metadata"],
             json!({"request": {"x-user": ["7", "8"], "isn": ["Order"]}, "response": {"x-user": ["9"]}})

@@ -6,7 +6,6 @@ use std::io::{self, Write as _};
 use clap::ValueEnum;
 
 use super::{Appearance, RecordWriter, Sink, color, json};
-use crate::calls::labels;
 use crate::calls::record::{Call, Class};
 use crate::calls::stats::{CodeCount, Latency, Row, Stats};
 use crate::text::{self, Align};
@@ -85,6 +84,10 @@ fn write_row(out: &mut Vec<u8>, row: &Row, seconds: f64) {
     }
     if let Some(group) = operation.unknown_name {
         _ = write!(out, ",\"unknown_name\":\"unknown#{group}\"");
+    }
+    if let Some(server) = &operation.server_name {
+        out.extend_from_slice(b",\"server_name\":");
+        json::string(out, server);
     }
     _ = write!(out, ",\"rpc\":\"{}\",\"calls\":{}", operation.rpc, row.calls);
     for class in Class::ALL {
@@ -210,14 +213,7 @@ fn name(row: &Row) -> String {
     if matches!(operation.rpc, "all" | "other") {
         return operation.rpc.to_owned();
     }
-    let mut out = String::new();
-    labels::push_operation(
-        &mut out,
-        operation.service.as_deref().filter(|name| !name.is_empty()),
-        operation.method.as_deref().filter(|name| !name.is_empty()),
-        operation.unknown_name,
-    );
-    out
+    operation.label()
 }
 
 fn dot(count: u64) -> String {

@@ -47,6 +47,7 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
         filter,
         decoder,
         bodies,
+        names,
         has_logs,
         max_memory,
         colors,
@@ -57,6 +58,7 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
     } = options;
     let mut state = State::new(source, max_memory, time, colors);
     (state.cx.decoder, state.cx.bodies) = (decoder, Bodies::of(&bodies));
+    state.cx.names.files = names;
     state.cx.logged = has_logs.then(|| Arc::new(Logged::waiting()));
     if let Some(filter) = filter {
         state.start_with(&filter);

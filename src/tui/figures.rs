@@ -11,7 +11,7 @@ use super::spark::{Spark, Window};
 use super::store::Serial;
 use super::template::template;
 use super::theme::{CLASSES, class_index};
-use crate::calls::labels::{self, push_operation};
+use crate::calls::labels;
 use crate::calls::record::{Call, Carrier, Class};
 use crate::calls::stats::{CodeCount, MAX_ROWS, Operation, OperationRef, Row};
 use crate::time::Timestamp;
@@ -48,12 +48,7 @@ pub(super) struct Catalog {
 impl Catalog {
     /// `service.method` of a method as far as known, safe for a terminal; empty where it has no number.
     pub(super) fn label(&self, method: Option<MethodId>) -> String {
-        let mut label = String::new();
-        if let Some(method) = method.and_then(|id| self.methods.get(id as usize)) {
-            let (service, name) = (method.service.as_deref(), method.method.as_deref());
-            push_operation(&mut label, service, name, method.unknown_name);
-        }
-        label
+        method.and_then(|id| self.methods.get(id as usize)).map(Operation::label).unwrap_or_default()
     }
 
     /// The numbers of a call's method and, if it failed, of its kind of error.

@@ -37,6 +37,7 @@ pub use theme::Colors;
 
 use crate::calls::{Call, record::Connection};
 use crate::chains::Chain;
+use crate::naming::NameBook;
 use crate::payload::BodyDecoder;
 use crate::sink::TimeFormat;
 
@@ -107,6 +108,8 @@ pub struct TuiOptions {
     pub decoder: Option<Arc<BodyDecoder>>,
     /// Where the bodies of calls come from.
     pub bodies: BodySource,
+    /// Names of addresses from files.
+    pub names: Option<Arc<NameBook>>,
     /// Logs are read beside the capture.
     pub has_logs: bool,
     /// Bytes of memory for calls. Above it the oldest ok calls are evicted first, failed ones last.

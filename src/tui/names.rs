@@ -1,12 +1,14 @@
-//! Names of addresses, learned from calls: people know `order`, not `10.77.0.12:8888`.
+//! Names of addresses, learned from calls and read from files: people know `order`, not `10.77.0.12:8888`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use crate::calls::Call;
 use crate::calls::record::{Initiator, Name};
 use crate::decode::Endpoint;
+use crate::naming::NameBook;
 
 /// The most addresses whose names are kept.
 const LIMIT: usize = 65_536;
@@ -23,6 +25,8 @@ enum Known {
 /// Names learned so far.
 #[derive(Debug, Default)]
 pub(super) struct Names {
+    /// Names from files, for what no call names.
+    pub(super) files: Option<Arc<NameBook>>,
     hosts: HashMap<IpAddr, Known>,
     servers: HashMap<Endpoint, Known>,
 }
@@ -46,7 +50,8 @@ impl Names {
 
     /// The name of the caller.
     pub(super) fn client_name<'n>(&'n self, call: &'n Call) -> Option<&'n str> {
-        let named = call.caller.as_deref().or(call.process(Initiator::Client).map(|process| &*process.name));
+        let of_process = || call.process(Initiator::Client).map(|process| &*process.name);
+        let named = call.caller.as_deref().or_else(|| of_file(call, Initiator::Client)).or_else(of_process);
         named.or_else(|| match self.hosts.get(&call.caller_address().ip) {
             Some(Known::One(name)) => Some(name),
             _ => None,
@@ -60,13 +65,23 @@ impl Names {
 
     /// The name of the callee.
     pub(super) fn server_name<'n>(&'n self, call: &'n Call) -> Option<&'n str> {
-        let named = call.callee.as_deref().or(call.process(Initiator::Server).map(|process| &*process.name));
+        let of_process = || call.process(Initiator::Server).map(|process| &*process.name);
+        let named = call.callee.as_deref().or_else(|| of_file(call, Initiator::Server)).or_else(of_process);
         named.or_else(|| self.address_name(&call.server))
     }
 
     /// An address of a server, with its name if known.
     pub(super) fn address(&self, endpoint: &Endpoint) -> String {
-        with_port(self.address_name(endpoint), endpoint)
+        match self.address_name(endpoint) {
+            Some(name) => with_port(Some(name), endpoint),
+            None => self.file_address(endpoint),
+        }
+    }
+
+    /// An address with its name in a file if it has one there.
+    pub(super) fn file_address(&self, endpoint: &Endpoint) -> String {
+        let named = self.files.as_ref().and_then(|files| files.find(*endpoint));
+        with_port(named.as_ref().and_then(|named| named.best()).map(|name| &**name), endpoint)
     }
 
     fn address_name(&self, endpoint: &Endpoint) -> Option<&str> {
@@ -79,6 +94,10 @@ impl Names {
             },
         }
     }
+}
+
+fn of_file(call: &Call, end: Initiator) -> Option<&str> {
+    call.file_name(end).map(|name| &**name)
 }
 
 fn with_port(name: Option<&str>, endpoint: &Endpoint) -> String {

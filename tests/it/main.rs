@@ -20,6 +20,7 @@ mod known_links;
 mod likely;
 mod logs;
 mod mangle;
+mod names;
 mod payload;
 mod peers;
 mod records;

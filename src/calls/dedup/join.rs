@@ -125,6 +125,7 @@ fn complete(call: &mut Call, view: &Call) {
     fill(&mut call.caller, view.caller.as_ref());
     fill(&mut call.callee, view.callee.as_ref());
     fill(&mut call.sender, view.sender.as_ref());
+    fill(&mut call.names, view.names.as_ref());
     fill(&mut call.codec, view.codec.as_ref());
     fill(&mut call.timeout, view.timeout.as_ref());
     fill(&mut call.trace_id, view.trace_id.as_ref());

@@ -10,7 +10,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{Type, TypePtr};
 
 use crate::calls::keys::{self, KEYS, Key, Member, Value, Visit};
-use crate::calls::record::Call;
+use crate::calls::record::{Call, Name};
 
 /// Columns whose values hardly come twice: a dictionary would cost and save nothing.
 pub(super) const UNIQUE: &[&str] = &["uid", "start_ns", "arrival_ns", "call_key"];
@@ -257,7 +257,14 @@ fn text(value: &Value<'_>) -> String {
         Value::Processes(ends) => {
             let ends = ["client", "server"].into_iter().zip(ends.iter());
             let known = ends.filter_map(|(end, process)| {
-                process.as_ref().map(|process| format!("{end}={}({})", process.name, process.pid))
+                process.as_ref().map(|process| {
+                    let place = |name: &str, place: &Option<Name>| {
+                        place.as_ref().map(|place| format!(" {name}={place}")).unwrap_or_default()
+                    };
+                    let (container, pod) =
+                        (place("container", &process.container), place("pod_uid", &process.pod_uid));
+                    format!("{end}={}({}{container}{pod})", process.name, process.pid)
+                })
             });
             known.collect::<Vec<_>>().join(",")
         }

@@ -73,7 +73,8 @@ pub fn ends(call: &Call) -> &'static [End] {
 /// The name of the service that answers the call.
 fn callee(call: &Call) -> String {
     let process = || call.process(Initiator::Server).map(|process| &process.name);
-    let name = call.callee.as_ref().or_else(process);
+    let of_file = || call.named(Initiator::Server).and_then(|named| named.name.as_ref());
+    let name = call.callee.as_ref().or_else(of_file).or_else(process);
     name.map_or_else(|| format!("unknown:{}", call.server), ToString::to_string)
 }
 
@@ -81,7 +82,8 @@ fn callee(call: &Call) -> String {
 fn caller(call: &Call, above: Option<&Call>) -> String {
     let process = || call.process(Initiator::Client).map(|process| process.name.to_string());
     let name = call.caller.as_ref().map(Name::to_string);
-    let name = name.or_else(|| above.map(callee)).or_else(process);
+    let of_file = || call.named(Initiator::Client).and_then(|named| named.name.as_ref()).map(Name::to_string);
+    let name = name.or_else(|| above.map(callee)).or_else(of_file).or_else(process);
     name.unwrap_or_else(|| format!("unknown:{}", call.caller_address().ip))
 }
 
@@ -450,7 +452,7 @@ mod tests {
         let all = spans(&chain(vec![served.clone(), nameless(2)], 1.0));
         let names: Vec<_> = all.iter().map(|(name, ..)| &**name).collect();
         assert_eq!(names, ["unknown:10.77.0.11", "unknown:10.77.0.12:8888", "unknown:10.77.0.12:8888"]);
-        let process = |name: &str| Some(Process { pid: 1, name: name.into() });
+        let process = |name: &str| Some(Process::new(1, name));
         served.set_processes([process("shop"), process("orderd")]);
         let all = spans(&chain(vec![served, nameless(2)], 1.0));
         let names: Vec<_> = all.iter().map(|(name, ..)| &**name).collect();

@@ -518,11 +518,25 @@ fn facts(call: &Call) -> Node {
         }
     };
     let name = |name: &Option<crate::calls::record::Name>| name.as_deref().map(str::to_owned);
-    let process = |end| call.process(end).map(|p| format!("{} ({})", p.name, p.pid));
+    let process = |end| {
+        let process = call.process(end)?;
+        let place = |what: &str, place: &Option<_>| {
+            place.as_ref().map(|place| format!(", {what} {place}")).unwrap_or_default()
+        };
+        let (container, pod) = (place("container", &process.container), place("pod", &process.pod_uid));
+        Some(format!("{} ({}){container}{pod}", process.name, process.pid))
+    };
     put("start", Some(String::from_utf8_lossy(&call.start.rfc3339()).into_owned()));
     put("client", Some(call.caller_address().to_string()));
+    let named = |end| {
+        let named = call.named(end)?;
+        let parts = [&named.name, &named.pod, &named.node].into_iter().flatten();
+        Some(parts.map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    };
+    put("client name", named(Initiator::Client));
     put("client process", process(Initiator::Client));
     put("server", Some(call.server.to_string()));
+    put("server name", named(Initiator::Server));
     put("server process", process(Initiator::Server));
     put("caller", name(&call.caller));
     put("callee", name(&call.callee));

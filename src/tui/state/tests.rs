@@ -106,7 +106,10 @@ fn keys_and_values_are_completed() {
     let mut state = hundred();
     keys(&mut state, "fserv");
     press(&mut state, KeyCode::Tab);
-    assert_eq!(state.prompt.as_ref().unwrap().candidates, ["server", "service", "observer"]);
+    assert_eq!(
+        state.prompt.as_ref().unwrap().candidates,
+        ["server", "service", "server_name", "server_pod", "server_node", "observer"]
+    );
     keys(&mut state, "i");
     press(&mut state, KeyCode::Tab);
     assert_eq!(state.prompt.as_ref().unwrap().text(), "service ");

@@ -103,7 +103,10 @@ impl View for Connections {
                     Some(name) => (text::escape(name).into_owned(), theme.strong),
                     None => ("—".to_owned(), theme.dim),
                 },
-                CLIENT => (connection.caller_address().to_string(), Style::new()),
+                CLIENT => {
+                    let client = cx.names.file_address(&connection.caller_address());
+                    (text::escape(&client).into_owned(), Style::new())
+                }
                 SERVER => (text::escape(&cx.names.address(&connection.server)).into_owned(), Style::new()),
                 STATE => {
                     let broken =
@@ -129,9 +132,10 @@ impl View for Connections {
         let connection = self.rows.ids.get(at).and_then(|id| cx.connections.get(*id));
         connection.map_or_else(String::new, |c| {
             format!(
-                "{} {} {} {} {} {} {}",
+                "{} {} {} {} {} {} {} {}",
                 c.client,
                 c.server,
+                cx.names.file_address(&c.caller_address()),
                 cx.names.address(&c.server),
                 c.protocol.unwrap_or_default(),
                 c.state,

@@ -67,7 +67,7 @@ fn one(index: usize, event: &Event, root: i64, knobs: &Knobs) -> Call {
         call.caller = Some(names[side].into());
     }
     if knobs.processes == Processes::Pids {
-        let process = Process { pid: 100 + u32::from(process), name: "service".into() };
+        let process = Process::new(100 + u32::from(process), "service");
         call.set_processes(if own { [None, Some(process)] } else { [Some(process), None] });
     }
     if event.given_up {
