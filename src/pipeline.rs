@@ -752,8 +752,16 @@ pub fn run(
     let (dedup, connections) = (Dedup::default(), Connections::default());
     let waiting = Waiting::new(options.lookahead).within(options.limits.memory / LOOKAHEAD_PART);
     let bodies = options.bodies.clone();
-    let mut joining =
-        Joining { receiver, bodies, dedup, connections, waiting, stopped: false, is_receiving: false };
+    let mut joining = Joining {
+        receiver,
+        has_news: bodies.is_some(),
+        bodies,
+        dedup,
+        connections,
+        waiting,
+        stopped: false,
+        is_receiving: false,
+    };
     let result = catch_unwind(AssertUnwindSafe(|| match options.threads {
         0 | 1 => inline(source, options, &mut joining),
         threads => sharded::run(source, options, &mut joining, threads),
@@ -778,6 +786,8 @@ struct Joining<'r> {
     receiver: &'r mut dyn Receive,
     /// Decodes bodies before anything else looks at a call.
     bodies: Option<Arc<BodyDecoder>>,
+    /// It has descriptions that `waiting` does not.
+    has_news: bool,
     dedup: Dedup<Box<Connection>>,
     connections: Connections,
     /// Behind them, calls of which something is not known wait for what others say.
@@ -806,6 +816,10 @@ impl Joining<'_> {
         if !self.waiting.is_active() && !outputs.iter().any(Output::has_clues) {
             return;
         }
+        if let Some(bodies) = self.bodies.as_ref().filter(|_| self.has_news) {
+            self.has_news = false;
+            self.waiting.describe(bodies.methods());
+        }
         let mut ready = Vec::new();
         let give = &mut |item: Item<Box<Connection>>| ready.push(item.into());
         for output in outputs.drain(..) {
@@ -819,8 +833,9 @@ impl Joining<'_> {
     }
 }
 
-/// Decodes the bodies of calls in their order, each with the descriptions that came before it.
-fn decode(bodies: &BodyDecoder, outputs: &mut Vec<Output>) {
+/// Decodes the bodies of calls in their order, each with the descriptions that came before it. Says whether descriptions came.
+fn decode(bodies: &BodyDecoder, outputs: &mut Vec<Output>) -> bool {
+    let all = outputs.len();
     for output in outputs.iter_mut() {
         match output {
             Output::Call(call) => bodies.decode(call),
@@ -829,13 +844,14 @@ fn decode(bodies: &BodyDecoder, outputs: &mut Vec<Output>) {
         }
     }
     outputs.retain(|output| !matches!(output, Output::Learned(_)));
+    outputs.len() < all
 }
 
 impl Receive for Joining<'_> {
     fn receive(&mut self, outputs: &mut Vec<Output>, totals: &Totals) -> bool {
         self.is_receiving = true;
         if let Some(bodies) = &self.bodies {
-            decode(bodies, outputs);
+            self.has_news |= decode(bodies, outputs);
         }
         // With one capture, or with several that have nothing in common, there are no copies.
         if !self.dedup.is_empty() || outputs.iter().any(Output::may_have_copies) {

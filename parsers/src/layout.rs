@@ -8,9 +8,6 @@
 
 use crate::protobuf::{Value, field};
 
-/// Most fields of a message that are noted.
-const NOTED: u32 = 7;
-
 /// Most fields of a message that are read: repeated ones count once.
 const READ: usize = 32;
 
@@ -47,6 +44,9 @@ impl Form {
 }
 
 impl Layout {
+    /// Most fields of a message that are noted.
+    pub const NOTED: u32 = 7;
+
     /// That of a message of which `message` was seen, and that of its first field with a length, if it is there; `whole`:
     /// that is all of the message.
     pub(crate) fn of(message: &[u8], whole: bool) -> [Self; 2] {
@@ -71,7 +71,7 @@ impl Layout {
         let (mut noted, mut last) = (0, None);
         let mut layout = 0;
         for _ in 0..READ {
-            if rest.is_empty() || noted == NOTED {
+            if rest.is_empty() || noted == Self::NOTED {
                 break;
             }
             let (after, field) = match field(rest) {
@@ -97,7 +97,7 @@ impl Layout {
             rest = after;
         }
         // What is noted of a message with more fields is the same whether its end is there or not.
-        let read = whole || noted == NOTED;
+        let read = whole || noted == Self::NOTED;
         Self::new(if read { Form::Protobuf } else { Form::Begun }, layout)
     }
 
@@ -117,7 +117,7 @@ impl Layout {
 
     /// Protobuf: number and wire type of its fields. Numbers above 31 are 31.
     pub fn fields(self) -> impl Iterator<Item = (u32, u8)> {
-        let bytes = (1..=NOTED).map(move |nth| (self.0 >> (FORM - 8 * nth)) as u8);
+        let bytes = (1..=Self::NOTED).map(move |nth| (self.0 >> (FORM - 8 * nth)) as u8);
         bytes.take_while(|byte| *byte != 0).map(|byte| (u32::from(byte >> 3), byte & 7))
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::idl::{self, Schema};
+use super::outline::MethodOutline;
 use super::proto::Pools;
 
 /// Where descriptions are read from.
@@ -67,5 +68,11 @@ impl Descriptions {
         let mut names = self.proto.field_names();
         names.extend(self.idl.field_names().map(str::to_owned));
         names.into_iter().collect()
+    }
+
+    /// The described gRPC methods, each once, at most 1,024.
+    #[must_use]
+    pub fn methods(&self) -> Vec<MethodOutline> {
+        self.proto.methods()
     }
 }

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | a decoded value, and how it prints | [`value`] |
 //! | what the user described and the capture showed | [`descriptions`] |
+//! | what a method's messages look like | [`outline`] |
 //! | what is remarkable about a body | [`note`] |
 
 mod decompress;
@@ -18,6 +19,7 @@ mod idl;
 mod jce;
 mod json;
 pub mod note;
+pub mod outline;
 #[cfg(not(feature = "descriptors"))]
 #[path = "no_descriptors.rs"]
 mod proto;

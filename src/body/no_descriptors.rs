@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::note::Notes;
+use super::outline::MethodOutline;
 use super::{Context, Decoded, LoadError, Sources, Value};
 
 /// No descriptors.
@@ -31,6 +32,11 @@ impl Pools {
     #[expect(clippy::unused_self, reason = "as with the feature")]
     pub(super) fn field_names(&self) -> BTreeSet<String> {
         BTreeSet::new()
+    }
+
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    pub(super) fn methods(&self) -> Vec<MethodOutline> {
+        Vec::new()
     }
 }
 

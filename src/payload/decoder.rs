@@ -8,6 +8,7 @@ use rpcscope_parsers::Rpc;
 use super::names::static_name;
 use super::redact::{REDACTED, Redaction};
 use super::{Bodies, RawBody};
+use crate::body::outline::MethodOutline;
 use crate::body::{self, BODY_LIMIT, Context, Decoded, Descriptions, ExceptionName, NoteKind, Value};
 use crate::calls::record::{Call, CallKind, Carrier, Class, Finding};
 
@@ -86,6 +87,12 @@ impl BodyDecoder {
     #[must_use]
     pub fn field_names(&self) -> Vec<String> {
         self.descriptions.read().unwrap_or_else(PoisonError::into_inner).field_names()
+    }
+
+    /// The described gRPC methods.
+    #[must_use]
+    pub fn methods(&self) -> Vec<MethodOutline> {
+        self.descriptions.read().unwrap_or_else(PoisonError::into_inner).methods()
     }
 
     /// Adds a description that passed by: a serialised `google.protobuf.FileDescriptorProto`.

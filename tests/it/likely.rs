@@ -4,9 +4,14 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::Write as _;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
+#[cfg(feature = "descriptors")]
+use rpcscope::body::{Descriptions, Sources};
 use rpcscope::calls::Call;
+use rpcscope::payload::BodyDecoder;
 use rpcscope::pipeline::Options;
 use rpcscope_parsers::Rpc;
 
@@ -21,6 +26,11 @@ const PACKET_HEAD: usize = 16;
 
 /// A capture without its first packets, and how many those are: `gone` of all.
 pub(crate) fn cut(capture: &Path, gone: impl FnOnce(usize) -> usize) -> (tempfile::NamedTempFile, u64) {
+    part(capture, |packets| gone(packets)..packets)
+}
+
+/// Some packets of a capture, and how many come before: `kept` of all.
+fn part(capture: &Path, kept: impl FnOnce(usize) -> Range<usize>) -> (tempfile::NamedTempFile, u64) {
     let file = std::fs::read(capture).expect("a bundled capture");
     assert_eq!(file[..4], [0xd4, 0xc3, 0xb2, 0xa1], "a little-endian pcap file");
     let mut starts = Vec::new();
@@ -29,11 +39,12 @@ pub(crate) fn cut(capture: &Path, gone: impl FnOnce(usize) -> usize) -> (tempfil
         starts.push(at);
         at += PACKET_HEAD + u32::from_le_bytes(*length) as usize;
     }
-    let gone = gone(starts.len());
-    let rest = starts.get(gone).map_or(&[][..], |start| &file[*start..]);
+    let kept = kept(starts.len());
+    let start_of = |packet: usize| starts.get(packet).copied().unwrap_or(file.len());
     let mut short = tempfile::Builder::new().suffix(".pcap").tempfile().expect("a temporary file");
-    short.write_all(&[&file[..FILE_HEAD], rest].concat()).expect("room for a capture");
-    (short, gone as u64)
+    let packets = &file[start_of(kept.start)..start_of(kept.end)];
+    short.write_all(&[&file[..FILE_HEAD], packets].concat()).expect("room for a capture");
+    (short, kept.start as u64)
 }
 
 /// How many calls there are, how many of them have a guess, and how many of those guesses are wrong.
@@ -108,7 +119,12 @@ impl fmt::Display for Measured {
 
 /// The gRPC calls of a capture.
 pub(crate) fn grpc(capture: &Path) -> Vec<Call> {
-    let options = Options { threads: 1, ..Options::default() };
+    described(capture, None)
+}
+
+/// The same with descriptions.
+fn described(capture: &Path, bodies: Option<Arc<BodyDecoder>>) -> Vec<Call> {
+    let options = Options { threads: 1, bodies, ..Options::default() };
     let calls = support::calls(&[capture.to_owned()], &options);
     calls.into_iter().filter(|call| call.rpc == Rpc::Grpc).collect()
 }
@@ -116,12 +132,16 @@ pub(crate) fn grpc(capture: &Path) -> Vec<Call> {
 /// Measures the guesses of a capture without the first `percent` of its packets. `whole`: the calls of all of it.
 fn measure(capture: &Path, whole: &[Call], percent: usize) -> Measured {
     let (file, gone) = cut(capture, |packets| packets * percent / 100);
-    let calls = grpc(file.path());
+    judge(&grpc(file.path()), whole, gone)
+}
+
+/// Holds the guesses of calls against those of the whole capture, which has so many packets before.
+fn judge(calls: &[Call], whole: &[Call], gone: u64) -> Measured {
     // A connection may use the same ports as an earlier one: the call that ended with the same packet is the same.
     let truth: HashMap<_, _> =
         whole.iter().map(|call| ((call.client, call.id, call.packets.1), call)).collect();
     let mut measured = Measured::default();
-    for call in &calls {
+    for call in calls {
         let Some(truth) = truth.get(&(call.client, call.id, call.packets.1 + gone)) else { continue };
         let likely = call.likely.as_deref();
         if call.class().is_none() && truth.class().is_some() {
@@ -240,4 +260,105 @@ fn guesses_count_for_nothing_that_is_known() {
         assert!(likely.method.is_none() || call.method.is_none(), "{call:?}");
         assert!(call.class().is_some() || !call.failed());
     }
+}
+
+/// What the servers of the `reconnect` captures describe, beside services that none of them has.
+#[cfg(feature = "descriptors")]
+const SHOP: &str = r#"
+    syntax = "proto3";
+    package shop.v1;
+    service Orders {
+        rpc ListOrders(Page) returns (List);
+        rpc GetOrder(Id) returns (Order);
+        rpc PlaceOrder(New) returns (Id);
+        rpc CancelOrder(Cancel) returns (Empty);
+    }
+    service Stock {
+        rpc Count(Item) returns (Item);
+        rpc Watch(Id) returns (stream Item);
+        rpc Drop(Id) returns (Empty);
+    }
+    message Empty {}
+    message Page { int32 size = 1; string token = 2; }
+    message List { repeated Order orders = 1; string next = 2; }
+    message Id { string id = 1; }
+    message Order { string id = 1; string customer = 2; repeated Item items = 3; int64 cents = 4; }
+    message Item { string sku = 1; int32 count = 2; }
+    message New { string customer = 1; repeated Item items = 2; bool gift = 3; string note = 4; }
+    message Cancel { string id = 1; string reason = 2; }
+"#;
+
+/// Some of the methods that the servers of the `look-alikes` captures have: six services with the same five methods.
+#[cfg(feature = "descriptors")]
+const SOME_OF_CRUD: &str = r#"
+    syntax = "proto3";
+    package crud.v1;
+    service Users { rpc GetUser(Id) returns (User); rpc DeleteUser(Id) returns (Empty); }
+    service Items { rpc CreateItem(NewItem) returns (Item); }
+    service Invoices {
+        rpc CreateInvoice(NewInvoice) returns (Invoice);
+        rpc GetInvoice(Id) returns (Invoice);
+        rpc ListInvoices(Page) returns (List);
+    }
+    message Empty {}
+    message Id { string id = 1; }
+    message Page { int64 size = 1; string token = 2; }
+    message User { string id = 1; string b = 2; string c = 3; string d = 4; string e = 5; }
+    message Item { string id = 1; int64 b = 2; }
+    message NewItem { Item item = 1; }
+    message Line { string a = 1; int64 b = 2; }
+    message Invoice {
+        string id = 1; int64 b = 2; int64 c = 3; string d = 4; string e = 5; repeated Line lines = 6; string g = 7; int64 h = 8;
+    }
+    message NewInvoice { Invoice invoice = 1; }
+    message List { repeated Invoice of = 1; string next = 2; }
+"#;
+
+/// Decodes by this file.
+#[cfg(feature = "descriptors")]
+fn decoder(proto: &str) -> Arc<BodyDecoder> {
+    let mut file = tempfile::Builder::new().suffix(".proto").tempfile().expect("a temporary file");
+    file.write_all(proto.as_bytes()).expect("room for a description");
+    let sources = Sources { proto: vec![file.path().to_owned()], ..Sources::default() };
+    let descriptions = Descriptions::load(&sources).expect("a good description");
+    Arc::new(BodyDecoder::new(descriptions, rpcscope::payload::redact::Redaction::Nothing, None, false))
+}
+
+#[cfg(feature = "descriptors")]
+#[test]
+fn described_methods_are_named_where_no_name_was_seen() {
+    let bodies = decoder(SHOP);
+    let mut all = [Measured::default(); 2];
+    for library in ["go-go", "py-py", "java-go"] {
+        let capture = support::captures().join("grpc").join(format!("grpc-{library}-reconnect.pcap"));
+        let whole = grpc(&capture);
+        // The first connection alone, without its beginning.
+        let first = whole.iter().filter(|call| call.client == whole[0].client);
+        let until = first.map(|call| call.packets.1).max().expect("calls") as usize;
+        for percent in [10, 20] {
+            let (file, gone) = part(&capture, |packets| packets * percent / 100..until);
+            for (sum, bodies) in all.iter_mut().zip([None, Some(Arc::clone(&bodies))]) {
+                sum.add(judge(&described(file.path(), bodies), &whole, gone));
+            }
+        }
+    }
+    let [without, with] = all;
+    assert!(without.method.all >= 200 && without.method.given == 0, "{without}");
+    assert!(with.method.coverage() >= 20.0 && with.method.wrong == 0, "{with}");
+}
+
+#[cfg(feature = "descriptors")]
+#[test]
+fn methods_that_no_description_has_are_not_mistaken_for_those_that_one_has() {
+    let bodies = decoder(SOME_OF_CRUD);
+    let mut all = Measured::default();
+    for library in ["go-py", "py-py"] {
+        let capture = support::captures().join("grpc").join(format!("grpc-{library}-look-alikes.pcap"));
+        let whole = grpc(&capture);
+        for (from, until) in [(10, 45), (30, 45), (10, 100), (30, 100), (60, 100)] {
+            let (file, gone) = part(&capture, |packets| packets * from / 100..packets * until / 100);
+            all.add(judge(&described(file.path(), Some(Arc::clone(&bodies))), &whole, gone));
+        }
+    }
+    assert!(all.method.all >= 600 && all.method.precision() >= 97.0, "{all}");
 }

@@ -3,9 +3,11 @@
 //! | for | module |
 //! | --- | --- |
 //! | descriptors and where they come from | `pool` |
+//! | what the messages of each method look like | `methods` |
 //! | a message as the proto3 JSON mapping has it | `render` |
 //! | the types with a form of their own in JSON | `well_known` |
 
+mod methods;
 mod pool;
 mod render;
 mod well_known;

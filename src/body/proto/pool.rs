@@ -73,7 +73,7 @@ impl Pools {
     }
 
     /// All pools, the best first.
-    fn all(&self) -> impl Iterator<Item = &DescriptorPool> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &DescriptorPool> {
         self.given.iter().chain(&self.learnt)
     }
 

@@ -1,11 +1,12 @@
 //! The methods of a server, and which of them an unnamed call is likely one of.
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::Reason;
 use super::assignment::{Candidates, assign};
-use super::shapes::Shape;
+use super::described::Described;
+use super::shapes::{Looks, Shape};
 use crate::calls::record::{Call, Name};
 
 /// Most methods remembered of a server, and groups of a connection.
@@ -25,6 +26,14 @@ const FARTHEST: f64 = 10.0;
 
 /// How likely it is that there is another method that looks the same and was not seen.
 const TWIN: f64 = 0.02;
+
+/// How much less likely a group has a described method of a service of which the server was not seen to have any, where it was
+/// seen to have others, as a logarithm.
+const ELSEWHERE: f64 = 2.0;
+
+/// A group has a method of which only the description is known if its calls are that much more like it than like any, as a
+/// logarithm: descriptions may lack others with such messages.
+const PLAIN: f64 = 6.0;
 
 /// Nothing is said that is less likely than this.
 const ENOUGH: f64 = 0.97;
@@ -82,13 +91,13 @@ impl Group {
 
     /// Looks for its paths again if there are an eighth more calls to go by than before, which bounds the work; says whether it
     /// did.
-    fn look(&mut self, written: &Written, methods: &Methods) -> bool {
+    fn look(&mut self, written: &Written, methods: &Methods, described: &[Described]) -> bool {
         let known = methods.calls + u64::from(self.shape.calls());
         let impossible = self.best.as_ref().is_some_and(|(path, _)| !self.can_be(path, written));
         let again = impossible || known > self.looked + self.looked / 8;
         if again {
             self.looked = known;
-            let mut all = methods.likeness(&self.shape, &|path| self.can_be(path, written));
+            let mut all = methods.likeness_of_all(&self.shape, described, &|path| self.can_be(path, written));
             for (path, likeness) in &mut all {
                 if written.contains_key(*path) {
                     *likeness -= WRITTEN;
@@ -102,6 +111,12 @@ impl Group {
                 near.take(MAX_CANDIDATES).map(|(path, likeness)| (path.clone(), likeness)).collect();
         }
         again
+    }
+
+    /// How much more likely its calls are such of this method than of one whose name was not seen, as a logarithm.
+    fn likeness(&self, path: &Path) -> f64 {
+        let own = self.candidates.iter().find(|(candidate, _)| candidate == path);
+        own.map_or(f64::NEG_INFINITY, |(_, likeness)| *likeness)
     }
 
     /// Whether no bytes were lost between the two, so that they have two names. What was lost changes the entries of a path.
@@ -128,9 +143,29 @@ impl Methods {
     /// How much more likely calls of this shape are such of each method that is `possible` than of one whose name was not
     /// seen, as logarithms.
     fn likeness(&self, shape: &Shape, possible: &dyn Fn(&Path) -> bool) -> Vec<(&Path, f64)> {
-        let (paths, shapes): (Vec<&Path>, Vec<&Shape>) =
-            self.shapes.iter().filter(|(path, _)| possible(path)).unzip();
-        paths.into_iter().zip(shape.likeness(&shapes)).collect()
+        self.likeness_of_all(shape, &[], possible)
+    }
+
+    /// The same of the described methods too, of which no name needs to have been seen.
+    fn likeness_of_all<'m>(
+        &'m self,
+        shape: &Shape,
+        described: &'m [Described],
+        possible: &dyn Fn(&Path) -> bool,
+    ) -> Vec<(&'m Path, f64)> {
+        let services: HashSet<&Option<Name>, FixedState> =
+            self.shapes.keys().map(|(service, _)| service).collect();
+        let unseen = described.iter().filter(|one| !self.shapes.contains_key(&one.path));
+        let (paths, looks): (Vec<&Path>, Vec<&dyn Looks>) = (self.shapes.iter())
+            .map(|(path, shape)| (path, shape as &dyn Looks))
+            .chain(unseen.map(|one| (&one.path, one as &dyn Looks)))
+            .filter(|(path, _)| possible(path))
+            .unzip();
+        let likeness = shape.likeness(&looks).into_iter();
+        let elsewhere = |path: &Path| !services.is_empty() && !services.contains(&path.0);
+        (paths.into_iter().zip(likeness))
+            .map(|(path, likeness)| (path, likeness - if elsewhere(path) { ELSEWHERE } else { 0.0 }))
+            .collect()
     }
 
     /// Whether there are enough calls of the method and of this shape to hold them against each other.
@@ -183,27 +218,42 @@ impl Groups {
     }
 
     /// What the name of a call is likely, and how likely.
-    pub(super) fn guess(&mut self, call: &Call, methods: &Methods) -> Option<(Path, u8, Reason)> {
+    pub(super) fn guess(
+        &mut self,
+        call: &Call,
+        methods: &Methods,
+        described: &[Described],
+    ) -> Option<(Path, u8, Reason)> {
         let (path, likely, reason) = match call.unknown_name {
-            Some(group) => self.guess_group(group, methods)?,
+            Some(group) => self.guess_group(group, methods, described)?,
             None => self.guess_call(call, methods)?,
         };
         (likely >= ENOUGH).then_some((path, (likely * 100.0) as u8, reason))
     }
 
     /// The name of a group: at most one of those that were in use at the same time has it.
-    fn guess_group(&mut self, group: u64, methods: &Methods) -> Option<(Path, f64, Reason)> {
+    fn guess_group(
+        &mut self,
+        group: u64,
+        methods: &Methods,
+        described: &[Described],
+    ) -> Option<(Path, f64, Reason)> {
         let mut again = false;
         for group in self.unnamed.values_mut() {
-            again |= group.look(&self.written, methods);
+            again |= group.look(&self.written, methods, described);
         }
         if again {
             self.assign();
         }
         let own = self.unnamed.get(&group)?;
         let (path, likely) = own.best.clone()?;
-        let enough = own.shape.calls() >= FEWEST_UNNAMED && methods.suffice(&path, &own.shape);
-        enough.then_some((path, likely / (1.0 + TWIN), Reason::SameShape))
+        let (reason, suffice) = if methods.shapes.contains_key(&path) {
+            (Reason::SameShape, methods.suffice(&path, &own.shape))
+        } else {
+            (Reason::Described, own.likeness(&path) >= PLAIN)
+        };
+        let enough = own.shape.calls() >= FEWEST_UNNAMED && suffice;
+        enough.then_some((path, likely / (1.0 + TWIN), reason))
     }
 
     /// Finds the likeliest path of each group, given those of the others.
@@ -229,8 +279,9 @@ impl Groups {
         let (path, odds) = methods.best(&shape)?;
         // It may as well be a call of a path without a name.
         let groups = self.unnamed.values().map(|group| &group.shape);
-        let shapes: Vec<&Shape> = methods.shapes.get(path).into_iter().chain(groups).collect();
-        let likeness = shape.likeness(&shapes);
+        let looks: Vec<&dyn Looks> =
+            methods.shapes.get(path).into_iter().chain(groups).map(|shape| shape as &dyn Looks).collect();
+        let likeness = shape.likeness(&looks);
         let (own, others) = likeness.split_first()?;
         let clear = others.iter().all(|other| *other <= own - CLEAR);
         clear.then(|| (path.clone(), odds / (odds * (1.0 + TWIN) + 1.0), Reason::SameAnswer))

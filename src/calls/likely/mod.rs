@@ -9,10 +9,12 @@
 //! | what pairing notes of a call | `clues.rs` |
 //! | entries of trailers that mean success or a code | `statuses.rs` |
 //! | methods of a server that look like the unnamed ones | `shapes.rs`, `methods.rs`, `assignment.rs` |
+//! | methods that descriptions name | `described.rs` |
 //! | calls that wait for what others say | `waiting.rs` |
 
 mod assignment;
 mod clues;
+mod described;
 mod methods;
 mod shapes;
 mod statuses;
@@ -94,6 +96,8 @@ named! {
         TrailersOnly = "failed: the answer is trailers only",
         /// Sizes and numbers of messages are those of a method of the server.
         SameShape = "calls of this path look like those of the method",
+        /// Messages are those of a method that the user, or the capture itself, described.
+        Described = "messages of this path are those of the described method",
         /// The answer is that of a method of the server.
         SameAnswer = "the answer looks like those of the method",
     }

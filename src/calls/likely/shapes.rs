@@ -25,7 +25,7 @@ const EMPTY: u64 = 9 + 5;
 
 /// What is looked at in a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trait {
+pub(super) enum Trait {
     /// How many messages went each way.
     Kind,
     /// Bytes of the request's messages.
@@ -203,9 +203,26 @@ pub(super) struct Shape {
     calls: u32,
 }
 
+/// What calls of a method look like.
+pub(super) trait Looks {
+    /// How often a call of it has this value; `None` if that is not known.
+    fn share(&self, of: Trait, value: u64) -> Option<f64>;
+}
+
+impl Looks for Shape {
+    fn share(&self, of: Trait, value: u64) -> Option<f64> {
+        self.traits.get(of as usize)?.share(of, value)
+    }
+}
+
 /// Numbers of messages, as far as they tell kinds of methods apart.
 fn kind(requests: u32, responses: u32) -> u64 {
     u64::from(requests.min(2)) << 8 | u64::from(responses.min(2))
+}
+
+/// The numbers of messages, 2 for more than one, in a value of [`Trait::Kind`].
+pub(super) fn kind_parts(value: u64) -> [u64; 2] {
+    [value >> 8, value & 0xff]
 }
 
 impl Shape {
@@ -255,16 +272,14 @@ impl Shape {
 
     /// Of each method, how many times more likely these calls are such of it than of one of which no name was seen, as a
     /// logarithm. That one is half like the other methods of the server: what many of them have speaks for none.
-    pub(super) fn likeness(&self, methods: &[&Self]) -> Vec<f64> {
+    pub(super) fn likeness(&self, methods: &[&dyn Looks]) -> Vec<f64> {
         let mut all = vec![0.0; methods.len()];
         for of in Trait::ALL {
             let Some(own) = self.traits.get(of as usize) else { continue };
             let mut sums = vec![Sum::default(); methods.len()];
             for (value, count) in own.values.iter().take(MAX_COMPARED) {
-                let share = |method: &&Self| {
-                    method.traits.get(of as usize).and_then(|counts| counts.share(of, *value))
-                };
-                let shares: Vec<Option<f64>> = methods.iter().map(share).collect();
+                let shares: Vec<Option<f64>> =
+                    methods.iter().map(|method| method.share(of, *value)).collect();
                 let known = shares.iter().flatten().count();
                 let sum: f64 = shares.iter().flatten().sum();
                 for (total, share) in sums.iter_mut().zip(shares) {

@@ -229,7 +229,7 @@ fn calls_that_look_like_a_method_of_the_server_likely_are_of_it() {
 }
 
 /// The layout of a protobuf message with these fields: number and wire type.
-fn layout(fields: &[(u64, u64)]) -> Layout {
+pub(super) fn layout(fields: &[(u64, u64)]) -> Layout {
     let bytes =
         (1..=fields.len()).zip(fields).map(|(nth, (number, kind))| (number << 3 | kind) << (56 - 8 * nth));
     Layout::from_number(bytes.fold(1 << 56, |all, byte| all | byte))

@@ -6,9 +6,11 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use super::described::Described;
 use super::methods::{Groups, Methods};
 use super::statuses::{Meaning, Statuses, Verdict, text_of};
 use super::{Likely, Reason, is_open};
+use crate::body::outline::MethodOutline;
 use crate::calls::dedup::Item;
 use crate::calls::outcome;
 use crate::calls::record::{Call, Carrier, Class};
@@ -46,6 +48,8 @@ pub struct Waiting<T> {
 struct Knowledge {
     connections: HashMap<(CapturePoint, u64), ConnectionKnowledge, FixedState>,
     servers: HashMap<Endpoint, ServerKnowledge, FixedState>,
+    /// Methods that descriptions name.
+    described: Vec<Described>,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +83,11 @@ impl<T> Waiting<T> {
     #[must_use]
     pub fn within(self, bytes: usize) -> Self {
         Self { most: MAX_WAITING.min(bytes / ITEM), ..self }
+    }
+
+    /// Takes what is described of gRPC methods, in place of what was described before.
+    pub fn describe(&mut self, methods: Vec<MethodOutline>) {
+        self.knowledge.described = methods.into_iter().map(Described::from).collect();
     }
 
     /// Whether calls have to go through the queue.
@@ -202,7 +211,8 @@ impl Knowledge {
             }
         }
         if call.method.is_none()
-            && let Some(((service, method), percent, reason)) = connection.groups.guess(call, &server.methods)
+            && let Some(((service, method), percent, reason)) =
+                connection.groups.guess(call, &server.methods, &self.described)
         {
             likely.service = service.filter(|_| call.service.is_none());
             likely.method = Some(method);
