@@ -309,6 +309,14 @@ pub struct Telemetry {
     #[cfg(feature = "otlp")]
     #[arg(long, value_name = "SHARE", requires = "otlp")]
     pub sample: Option<crate::telemetry::otlp::Sample>,
+    /// Keep batches in this folder until the receiver takes them, also for a later run. Without it, they wait in memory and for a minute at most.
+    #[cfg(feature = "otlp")]
+    #[arg(long = "otlp-queue", value_name = "DIR", requires = "otlp")]
+    pub otlp_queue: Option<std::path::PathBuf>,
+    /// Most bytes in that folder; beyond, the oldest batches are dropped. A file is read more slowly instead, as long as the receiver takes something.
+    #[cfg(feature = "otlp")]
+    #[arg(long = "otlp-queue-size", value_name = "SIZE", default_value = "256MB", value_parser = parse_queue, requires = "otlp_queue")]
+    pub otlp_queue_size: u64,
     /// Serve a page for Prometheus at this address, path /metrics: a port (then on loopback), or ADDRESS:PORT.
     #[arg(long, value_name = "ADDR", value_parser = crate::telemetry::scrape::address)]
     pub metrics: Option<std::net::SocketAddr>,
@@ -595,6 +603,15 @@ fn parse_payload_limit(text: &str) -> Result<NonZeroU32, String> {
 fn parse_quota(text: &str) -> Result<u64, String> {
     match parse_size(text)? {
         bytes if bytes < 1_000_000 => Err("at least 1MB".to_owned()),
+        bytes => Ok(bytes as u64),
+    }
+}
+
+/// A size of at least sixteen million bytes, so that several batches fit.
+#[cfg(feature = "otlp")]
+fn parse_queue(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        bytes if bytes < 16_000_000 => Err("at least 16MB".to_owned()),
         bytes => Ok(bytes as u64),
     }
 }

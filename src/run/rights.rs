@@ -19,13 +19,15 @@ use crate::tui::NewFile;
 const GIVEN_UP: &str = "--no-sandbox: a mistake in the analysis of hostile traffic could read and change files, start programs \
                         and open connections with the rights of this user";
 
-/// What of the network a run needs besides its interfaces.
+/// What a run needs to send and serve telemetry.
 #[derive(Debug, Default)]
 pub(super) struct Network {
     /// TCP ports to connect to.
     pub(super) connect: Vec<u16>,
     /// The socket on which it accepts connections.
     pub(super) accept: Option<u32>,
+    /// The folder of what waits to be sent.
+    pub(super) queue: Option<PathBuf>,
 }
 
 /// The rights of a run, before they are given up.
@@ -107,8 +109,14 @@ impl Rights {
         if self.is_waived {
             return Ok(());
         }
-        let Network { connect, accept } = network;
-        let rules = Rules { read_only_from, connect, accept, ..rules(input, has_interface) };
+        let Network { connect, accept, queue } = network;
+        let mut rules = Rules { read_only_from, connect, accept, ..rules(input, has_interface) };
+        if let Some(folder) = queue {
+            rules.read.push(folder.clone());
+            rules.rotate.push(folder);
+            #[cfg(target_os = "linux")]
+            keep_needed(&mut rules);
+        }
         sandbox::enter(&rules).map(|_| ()).map_err(|why| {
             Failure::Environment(format!("the sandbox can't be entered: {why}; --no-sandbox runs without it"))
         })

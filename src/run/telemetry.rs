@@ -16,7 +16,9 @@ use crate::cli::{self, Input};
 use crate::pipeline::Totals;
 use crate::source::live::Counters;
 #[cfg(feature = "otlp")]
-use crate::telemetry::otlp::{self, Exporter, Settings, endpoint::Endpoints, endpoint::Refusal};
+use crate::telemetry::otlp::{
+    self, Exporter, Settings, endpoint::Endpoints, endpoint::Refusal, queue::Backlog, queue::Queue,
+};
 use crate::telemetry::scrape::Scrape;
 #[cfg(feature = "otlp")]
 use crate::telemetry::scrape::Spans;
@@ -51,16 +53,22 @@ impl Ready {
     pub(super) fn network(&self) -> Network {
         let accept = self.listener.as_ref().and_then(|listener| u32::try_from(listener.as_raw_fd()).ok());
         #[cfg(feature = "otlp")]
-        let connect = self.otlp.as_ref().map(|otlp| otlp.endpoints.ports()).unwrap_or_default();
+        let (connect, queue) = self.otlp.as_ref().map_or_else(Default::default, |otlp| {
+            (otlp.endpoints.ports(), otlp.queue.as_ref().map(|queue| queue.folder().to_owned()))
+        });
         #[cfg(not(feature = "otlp"))]
-        let connect = Vec::new();
-        Network { connect, accept }
+        let (connect, queue) = (Vec::new(), None);
+        Network { connect, accept, queue }
     }
 
     /// Starts the threads. Call this in the sandbox.
     pub(super) fn start(self, counters: Option<&Arc<Counters>>) -> Result<Telemetry, Failure> {
         let failed = |error: io::Error| Failure::Environment(format!("no thread for telemetry: {error}"));
         let page = self.listener.map(|listener| Scrape::start(listener, counters.cloned()));
+        #[cfg(feature = "otlp")]
+        if let Some(queue) = self.otlp.as_ref().and_then(|otlp| otlp.queue.as_deref()) {
+            complain_of(queue, "of an earlier run", "");
+        }
         Ok(Telemetry {
             #[cfg(feature = "otlp")]
             exporter: self.otlp.map(Exporter::start).transpose().map_err(failed)?,
@@ -84,7 +92,9 @@ fn settings(asked: &cli::Telemetry, input: &Input) -> Result<Option<Settings>, F
         })?;
     let is_live = !input.interfaces.is_empty();
     let (names, sample) = (asked.otlp_names, asked.sample.unwrap_or_default());
-    Ok(Some(Settings { endpoints, names, sample, is_live }))
+    let queue = asked.otlp_queue.as_deref().map(|folder| Queue::open(folder, asked.otlp_queue_size));
+    let queue = queue.transpose().map_err(Failure::Environment)?.map(Arc::new);
+    Ok(Some(Settings { endpoints, names, sample, is_live, queue }))
 }
 
 /// What calls are told to.
@@ -144,12 +154,12 @@ impl Telemetry {
         #[cfg(feature = "otlp")]
         if let Some(exporter) = &mut self.exporter {
             exporter.tick();
-            if let Some(trouble) = exporter.trouble() {
-                complain(&trouble);
-            }
+            exporter.troubles().iter().for_each(|trouble| complain(trouble));
             if let Some(page) = &self.page {
                 let (otlp::Delivery { sent, dropped, .. }, waiting) = exporter.delivery();
-                page.spans(Spans { sent, dropped, waiting });
+                let backlog = exporter.queue().map(Queue::backlog);
+                let waiting = waiting + backlog.map_or(0, |backlog| backlog.batches);
+                page.spans(Spans { sent, dropped, waiting, on_disk: backlog.map(|backlog| backlog.bytes) });
             }
         }
     }
@@ -158,7 +168,11 @@ impl Telemetry {
     pub(super) fn conclude(&mut self, run: Result<Status, Failure>) -> Result<Status, Failure> {
         #[cfg(feature = "otlp")]
         if let Some(mut exporter) = self.exporter.take() {
-            let otlp::Delivery { sent, dropped, dropped_points, why, .. } = exporter.finish();
+            let otlp::Delivery { sent, dropped, dropped_points, why, failing, .. } = exporter.finish();
+            if let Some(queue) = exporter.queue() {
+                let why = failing.map_or_else(String::new, |why| format!(": {why}"));
+                complain_of(queue, "for the next run", &why);
+            }
             if dropped + dropped_points > 0 {
                 let all = text::counted(sent + dropped, "span");
                 let points = match dropped_points {
@@ -171,6 +185,17 @@ impl Telemetry {
             }
         }
         run
+    }
+}
+
+/// Says what waits on disk.
+#[cfg(feature = "otlp")]
+fn complain_of(queue: &Queue, whose: &str, why: &str) {
+    let Backlog { batches, spans, bytes } = queue.backlog();
+    if batches > 0 {
+        let (spans, bytes) = (text::counted(spans, "span"), text::bytes(bytes));
+        let files = text::counted(batches as u64, "file");
+        complain(&format!("waiting in {} {whose}: {files}, {spans}, {bytes}{why}", queue.folder().display()));
     }
 }
 

@@ -403,6 +403,8 @@ fn the_environment_counts_when_it_is_asked_for() {
     assert!(receiver.all().iter().all(|request| !request.headers.contains_key("authorization")));
 }
 
+mod queue;
+
 /// Live, where capturing is permitted.
 #[cfg(target_os = "linux")]
 mod live {
@@ -410,21 +412,21 @@ mod live {
     use crate::sandbox::Live;
 
     /// A thrift call over loopback.
-    struct Peers {
+    pub(super) struct Peers {
         client: TcpStream,
         server: TcpStream,
         port: u16,
     }
 
     impl Peers {
-        fn connect(listener: &TcpListener) -> Self {
+        pub(super) fn connect(listener: &TcpListener) -> Self {
             let address = listener.local_addr().expect("bound");
             let client = TcpStream::connect(address).expect("connected");
             let (server, _) = listener.accept().expect("connected");
             Self { client, server, port: address.port() }
         }
 
-        fn call(&mut self) {
+        pub(super) fn call(&mut self) {
             let message = |kind: u8| {
                 [&[0, 0, 0, 17, 0x80, 1, 0, kind, 0, 0, 0, 4][..], b"Ping", &[0, 0, 0, 1, 0]].concat()
             };

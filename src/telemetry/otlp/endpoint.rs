@@ -50,6 +50,11 @@ impl Endpoints {
     /// What `--otlp` says; looks up the hosts. `environment` reads a variable.
     pub fn of(option: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Refusal> {
         if option != ENVIRONMENT {
+            if ["/v1/traces", "/v1/metrics"].iter().any(|path| option.trim_end_matches('/').ends_with(path)) {
+                let text =
+                    format!("--otlp {option}: name the URL without /v1/…, which is added for each signal");
+                return Err(Refusal::Usage(text));
+            }
             let [traces, metrics] = ["traces", "metrics"].map(|signal| under(option, signal));
             return Ok(Self { traces: endpoint(&traces, vec![])?, metrics: endpoint(&metrics, vec![])? });
         }
@@ -219,6 +224,7 @@ mod tests {
             ("http://", &[], "not a URL"),
             ("http://u:p@localhost:1", &[], "credentials"),
             ("http://localhost:1/?a=b", &[], "query"),
+            ("http://localhost:4318/v1/traces", &[], "without /v1/"),
             ("env", &[], "not set"),
             ("env", &[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")], "not set"),
             ("env", &[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "http/protobuf"),

@@ -28,6 +28,14 @@ pub struct PartialSuccess {
     pub error_message: String,
 }
 
+/// `google.rpc.Status`: why a request was refused.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RpcStatus {
+    /// For people.
+    #[prost(string, tag = "2")]
+    pub message: String,
+}
+
 /// The spans of one service.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ResourceSpans {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! calls, chains ──▶ spans ──▶ sampling ──▶ batches ──bounded queue──▶ sender, a thread ──POST──▶ /v1/traces
-//!                     └────▶ metrics ─────▶                                                     /v1/metrics
+//!                     └────▶ metrics ─────▶    │                         ▲                      /v1/metrics
+//!                                              └──▶ files (`--otlp-queue`)┘
 //! ```
 //!
 //! | module | for |
@@ -11,15 +12,21 @@
 //! | [`ids`] | ids that follow from the call |
 //! | `metrics` | how long calls took |
 //! | [`endpoint`] | the URL, and the environment |
-//! | `sender` | the thread: attempts, pauses, what was dropped |
+//! | `client` | one attempt, and what its answer means |
+//! | `sender` | the thread: attempts and pauses |
+//! | [`queue`] | what waits on disk |
+//! | `state` | what became of everything |
 //! | [`message`] | the messages of OTLP |
 
+mod client;
 pub mod endpoint;
 pub mod ids;
 pub mod message;
 mod metrics;
+pub mod queue;
 mod sender;
 pub mod spans;
+mod state;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -35,9 +42,11 @@ use self::message::{
     ExportTraceServiceRequest, InstrumentationScope, Resource, ResourceSpans, ScopeSpans, Span, text,
 };
 use self::metrics::Metrics;
-pub use self::sender::Delivery;
-use self::sender::{Batch, Sender, State};
+use self::queue::Queue;
+use self::sender::{Batch, Sender};
 use self::spans::{Names, Observed, Service};
+pub use self::state::Delivery;
+use self::state::State;
 use crate::calls::Call;
 use crate::chains::Chain;
 
@@ -99,6 +108,8 @@ pub struct Settings {
     pub sample: Sample,
     /// Whether packets come from an interface: a run that can't wait for the receiver.
     pub is_live: bool,
+    /// Where batches wait.
+    pub queue: Option<Arc<Queue>>,
 }
 
 /// Makes spans and metrics of calls and has them sent.
@@ -123,14 +134,24 @@ impl std::fmt::Debug for Exporter {
 }
 
 impl Exporter {
-    /// Starts the thread that sends.
+    /// Starts the thread that sends, and the one that writes to the folder.
     pub fn start(settings: Settings) -> std::io::Result<Self> {
         let (batches, todo) = bounded(QUEUE);
         let (alive, ended) = bounded(0);
         let state = Arc::<State>::default();
         let sender = Sender::new(&settings.endpoints, &state, settings.is_live);
+        let queue = settings.queue.clone();
+        if let Some(queue) = queue.clone() {
+            queue.begin(&state);
+            let (todo, state, is_live) = (todo.clone(), Arc::clone(&state), settings.is_live);
+            let store = move || sender::store(&todo, &queue, is_live, &state);
+            std::thread::Builder::new().name("otlp-queue".into()).spawn(store)?;
+        }
         let thread = std::thread::Builder::new().name("otlp".into()).spawn(move || {
-            sender.work(&todo);
+            match queue {
+                Some(queue) => sender.drain(&queue),
+                None => sender.work(&todo),
+            }
             drop(alive);
         })?;
         Ok(Self {
@@ -174,8 +195,14 @@ impl Exporter {
 
     /// What has happened since this was asked last that somebody should know.
     #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        self.state.trouble()
+    pub fn troubles(&self) -> Vec<String> {
+        self.state.troubles()
+    }
+
+    /// Where batches wait on disk.
+    #[must_use]
+    pub fn queue(&self) -> Option<&Queue> {
+        self.settings.queue.as_deref()
     }
 
     /// What became of the spans so far, and how many batches wait.
@@ -190,7 +217,13 @@ impl Exporter {
         self.send_metrics();
         self.state.end_within(AT_THE_END);
         self.batches = None;
-        _ = self.ended.recv_timeout(AT_THE_END + LAST_REQUEST);
+        // The deadline may be postponed.
+        while let Some(deadline) = self.state.deadline() {
+            let end = deadline + LAST_REQUEST;
+            if end < Instant::now() || !self.ended.recv_deadline(end).is_err_and(|error| error.is_timeout()) {
+                break;
+            }
+        }
         if let Some(thread) = self.thread.take().filter(JoinHandle::is_finished) {
             // A panic was printed already.
             _ = thread.join();
@@ -218,19 +251,19 @@ impl Exporter {
             scope_spans: vec![ScopeSpans { scope: Some(scope()), spans }],
         });
         let request = ExportTraceServiceRequest { resource_spans: resource_spans.collect() };
-        self.queue(Batch::spans(&request, count));
+        self.enqueue(Batch::spans(&request, count));
     }
 
     fn send_metrics(&mut self) {
         self.reported = Instant::now();
         if let Some((request, points)) = self.metrics.report(self.settings.names) {
-            self.queue(Batch::metrics(&request, points));
+            self.enqueue(Batch::metrics(&request, points));
         }
     }
 
     /// Queues a batch. Packets of an interface can't wait for the receiver, those of a file can: the thread gives up if it does
     /// not answer.
-    fn queue(&self, batch: Batch) {
+    fn enqueue(&self, batch: Batch) {
         let Some(batches) = &self.batches else { return };
         let unsent = if self.settings.is_live {
             batches.try_send(batch).err().map(crossbeam_channel::TrySendError::into_inner)
@@ -239,8 +272,9 @@ impl Exporter {
         };
         if let Some(batch) = unsent {
             let url = self.settings.endpoints.name();
-            self.state
-                .count_dropped(&batch, &format!("{url} is slower than the calls: {QUEUE} batches wait"));
+            let what =
+                self.queue().map_or_else(|| url.to_owned(), |queue| queue.folder().display().to_string());
+            batch.drop_for(&format!("{what} is slower than the calls: {QUEUE} batches wait"), &self.state);
         }
     }
 }
@@ -297,8 +331,13 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let endpoints = Endpoints::of(&url, &|_| None).unwrap();
-        let settings =
-            Settings { endpoints, names: Names::default(), sample: Sample::default(), is_live: true };
+        let settings = Settings {
+            endpoints,
+            names: Names::default(),
+            sample: Sample::default(),
+            is_live: true,
+            queue: None,
+        };
         let mut exporter = Exporter::start(settings).unwrap();
         let fed = BATCH * (QUEUE + 10);
         for _ in 0..fed {
@@ -309,7 +348,7 @@ mod tests {
         assert_eq!((delivery.sent, waiting), (0, QUEUE));
         // The thread may have taken one.
         assert!([9 * batch, 10 * batch].contains(&delivery.dropped), "{delivery:?}");
-        assert!(exporter.trouble().is_some_and(|trouble| trouble.contains("64 batches wait")));
-        assert!(exporter.trouble().is_none(), "it is said once");
+        assert!(exporter.troubles().iter().any(|trouble| trouble.contains("64 batches wait")));
+        assert!(exporter.troubles().is_empty(), "it is said once");
     }
 }

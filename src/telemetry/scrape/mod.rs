@@ -21,6 +21,8 @@ pub struct Spans {
     pub dropped: u64,
     /// Batches that wait.
     pub waiting: usize,
+    /// Bytes of those that wait on disk, where they may.
+    pub on_disk: Option<u64>,
 }
 
 /// The page: what is counted, and the socket where it is asked for.

@@ -171,7 +171,7 @@ impl Board {
             page.head(name, "gauge", "Batches of packets that wait for the analysis.");
             page.line(name, &[], counters.waiting());
         }
-        if let Some(Spans { sent, dropped, waiting }) = self.spans {
+        if let Some(Spans { sent, dropped, waiting, on_disk }) = self.spans {
             let name = "rpcscope_otlp_spans_total";
             page.head(name, "counter", "Spans for --otlp.");
             page.line(name, &[("result", "sent")], sent);
@@ -179,6 +179,11 @@ impl Board {
             let name = "rpcscope_otlp_queue_batches";
             page.head(name, "gauge", "Batches of spans that wait to be sent.");
             page.line(name, &[], waiting);
+            if let Some(bytes) = on_disk {
+                let name = "rpcscope_otlp_queue_bytes";
+                page.head(name, "gauge", "Bytes of batches that wait on disk.");
+                page.line(name, &[], bytes);
+            }
         }
         if let Some(bytes) = memory() {
             let name = "process_resident_memory_bytes";
@@ -285,7 +290,7 @@ mod tests {
     fn figures_of_the_run_are_on_the_page() {
         let mut board = Board::new(Some(Arc::default()));
         board.totals(&Totals { packets: 7, gaps: 2, ..Totals::default() });
-        board.spans = Some(Spans { sent: 3, dropped: 1, waiting: 0 });
+        board.spans = Some(Spans { sent: 3, dropped: 1, waiting: 0, on_disk: Some(5) });
         let page = board.page();
         for line in [
             "rpcscope_packets_total 7",
@@ -294,6 +299,7 @@ mod tests {
             "rpcscope_packets_dropped_total{by=\"kernel\"} 0",
             "rpcscope_queue_batches 0",
             "rpcscope_otlp_spans_total{result=\"dropped\"} 1",
+            "rpcscope_otlp_queue_bytes 5",
         ] {
             assert!(page.lines().any(|other| other == line), "{line}: {page}");
         }
