@@ -253,13 +253,11 @@ impl Queue {
             if let Some(waiting) = shelf.waiting.iter().find(ready).cloned() {
                 shelf.sending = Some(waiting.number);
                 drop(shelf);
-                match self.body(&waiting) {
-                    Ok(body) => return Some((waiting, body)),
-                    Err(_) => {
-                        state.count_dropped(waiting.signal, waiting.count, &self.why_cut());
-                        self.done(waiting.number);
-                    }
+                if let Ok(body) = self.body(&waiting) {
+                    return Some((waiting, body));
                 }
+                state.count_dropped(waiting.signal, waiting.count, &self.why_cut());
+                self.done(waiting.number);
                 shelf = lock(&self.shelf);
                 continue;
             }
@@ -288,11 +286,10 @@ impl Queue {
     pub(super) fn done(&self, number: u64) {
         let mut shelf = lock(&self.shelf);
         shelf.sending = None;
-        if let Some(at) = shelf.waiting.iter().position(|waiting| waiting.number == number) {
-            if let Some(waiting) = shelf.waiting.remove(at) {
-                shelf.bytes -= waiting.bytes;
-                self.delete(&waiting);
-            }
+        let at = shelf.waiting.iter().position(|waiting| waiting.number == number);
+        if let Some(waiting) = at.and_then(|at| shelf.waiting.remove(at)) {
+            shelf.bytes -= waiting.bytes;
+            self.delete(&waiting);
         }
         self.changed.notify_all();
     }
