@@ -1,6 +1,6 @@
 # The same commands on a desk, in CI and in the README.
 .POSIX:
-.PHONY: help setup demo test check fmt bench budget budget-update fuzz fuzz-minute valgrind pictures clean
+.PHONY: help setup demo test check fmt bench budget budget-update fuzz fuzz-minute valgrind fleet-test engines-test pictures clean
 
 CARGO = cargo
 
@@ -39,6 +39,12 @@ fuzz-minute: setup ## Runs every fuzz target on known and new inputs, for a minu
 
 valgrind: setup ## Runs the hostile captures under memcheck (needs valgrind).
 	@scripts/valgrind.sh
+
+fleet-test: setup ## Chains of many hosts on Spark: a master and two workers, one of which is killed (needs Java 17, Python; 500 MB).
+	@scripts/fleet-test.sh spark
+
+engines-test: setup ## Reads Parquet with DuckDB, Polars, ClickHouse, DataFusion and Spark, and runs the SQL of fleet/ (needs Python; 1.3 GB).
+	@scripts/fleet-test.sh engines
 
 pictures: setup ## Makes the pictures of the README from the program's own screen.
 	$(CARGO) build --release --locked

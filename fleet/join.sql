@@ -101,7 +101,7 @@ order by calls desc, callee, service;
 
 create or replace temp view pairs as
 select
-    coalesce(caller, split_part(client, ':', 1)) as caller,
+    coalesce(caller, regexp_replace(client, ':[0-9]+$', '')) as caller,
     coalesce(callee, service, server) as callee,
     count(*) as calls,
     count(*) filter (class = 'business') as business,

@@ -199,6 +199,82 @@ fn folders_of_parquet_are_read_as_lines_are() {
     assert_eq!(program(&files, &["chains", "calls", "--evidence", "ids"]).status.code(), Some(2));
 }
 
+/// Writes the records of each host as Parquet, into `calls/host=…`.
+#[cfg(feature = "parquet")]
+fn write_tables(files: &Files) {
+    for path in &files.paths {
+        let host = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let folder = files.folder.path().join(format!("calls/host={host}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let table = folder.join("1.parquet").to_string_lossy().into_owned();
+        let file = path.to_str().unwrap();
+        let args = ["calls", "--link", "--format", "parquet", "-o", &table, "--host", &host, file];
+        assert!(program(files, &args).status.success());
+    }
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn clickhouse_joins_the_ends_of_calls_as_duckdb_does() {
+    const PROGRAM: &str = r#"
+import chdb.session, duckdb, json, sys
+calls, folder = sys.argv[1:]
+duckdb.execute(f"set variable calls = '{calls}'")
+duckdb.execute(open(f'{folder}/join.sql').read())
+clickhouse = chdb.session.Session()
+clickhouse.query('create database fleet engine = Atomic')
+clickhouse.query('use fleet')
+settings = "settings use_hive_partitioning = 0, schema_inference_mode = 'union'"
+clickhouse.query(f"create view calls as select * from file('{calls}', Parquet) {settings}")
+lines = open(f'{folder}/clickhouse.sql').read().splitlines()
+for statement in chr(10).join(line for line in lines if not line.lstrip().startswith('--')).split(';'):
+    if statement.strip():
+        clickhouse.query(statement)
+VIEWS = {
+    'observed': 'call_key host place hosts known is_whole',
+    'joined': 'call_key class carrier code code_name message network_ns ahead_ns work_ns seen is_caller is_answer_lost host callee_host',
+    'lost': 'client server service method host callee_host message call_key',
+    'turns': 'callee callee_method callee_class callee_code service method class code turn calls example',
+    'pairs': 'caller callee calls business rpc_errors transport unanswered answers_lost p50_ms p99_ms network_p50_ms',
+}
+def emit(view, engine, rows):
+    numbers = [{key: int(value) if isinstance(value, bool) else value for key, value in row.items()} for row in rows]
+    print(json.dumps({'view': view, 'engine': engine, 'rows': sorted(json.dumps(row) for row in numbers)}))
+for view, columns in VIEWS.items():
+    names = columns.split()
+    query = f"select {', '.join(names)} from {view}"
+    emit(view, 'duckdb', (dict(zip(names, row)) for row in duckdb.execute(query).fetchall()))
+    lines = str(clickhouse.query(f'{query} settings output_format_json_quote_64bit_integers = 0', 'JSONEachRow')).splitlines()
+    emit(view, 'clickhouse', map(json.loads, lines))
+"#;
+    let python = crate::engines::python();
+    let has = Command::new(&python).args(["-c", "import duckdb, chdb"]).output();
+    if !has.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: {python} has no chdb (ClickHouse) beside duckdb, so that it joined nothing");
+        return;
+    }
+    let mut rows_of: BTreeMap<String, usize> = BTreeMap::new();
+    for capture in ["trpc/chain-mixed.pcap", "trpc/chain-timeout.pcap", "kitex/kitex-chains.pcap"] {
+        let frames = stretched(capture, NEAR);
+        let Fleet { files, .. } = Fleet::of(&frames, NEAR);
+        write_tables(&files);
+        let tables = files.folder.path().join("calls/*/*.parquet");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fleet");
+        let output = Command::new(&python).args(["-c", PROGRAM]).args([&tables, &folder]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines: Vec<String> =
+            String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+        let views = parsed(&lines);
+        for pair in views.chunks(2) {
+            assert_eq!(pair[0]["rows"], pair[1]["rows"], "{capture}: {}", pair[0]["view"]);
+            let rows = pair[0]["rows"].as_array().unwrap().len();
+            *rows_of.entry(pair[0]["view"].as_str().unwrap().to_owned()).or_default() += rows;
+        }
+        assert_eq!(views.len(), 10);
+    }
+    assert!(["observed", "joined", "turns", "pairs"].iter().all(|view| rows_of[*view] > 5), "{rows_of:?}");
+}
+
 #[cfg(feature = "parquet")]
 #[test]
 fn sql_joins_the_ends_of_calls_as_chains_do() {
@@ -223,24 +299,7 @@ for view in ['lost', 'turns', 'pairs']:
     {
         let frames = stretched(capture, NEAR);
         let Fleet { files, records } = Fleet::of(&frames, NEAR);
-        for path in &files.paths {
-            let host = path.file_stem().unwrap().to_string_lossy().into_owned();
-            let folder = files.folder.path().join(format!("calls/host={host}"));
-            std::fs::create_dir_all(&folder).unwrap();
-            let table = folder.join("1.parquet").to_string_lossy().into_owned();
-            let args = [
-                "calls",
-                "--link",
-                "--format",
-                "parquet",
-                "-o",
-                &table,
-                "--host",
-                &host,
-                path.to_str().unwrap(),
-            ];
-            assert!(program(&files, &args).status.success());
-        }
+        write_tables(&files);
         let joins = Path::new(env!("CARGO_MANIFEST_DIR")).join("fleet/join.sql");
         let tables = files.folder.path().join("calls/**/*.parquet");
         let output = Command::new(&python).args(["-c", PROGRAM]).args([&tables, &joins]).output().unwrap();
