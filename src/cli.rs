@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "parquet")]
+use clap::Arg;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::calls::{Class, Uid};
@@ -55,6 +57,17 @@ pub enum Command {
     Chains(Box<ChainsArgs>),
     /// Join the records of many hosts (calls --link) into chains: which call caused which, and where each error began.
     Judge(Box<JudgeArgs>),
+    /// Write linked call records into a folder of Parquet files by hour and host, as an agent that may be killed at any time.
+    ///
+    /// sudo rpcscope record -i any --dir /var/lib/rpcscope --keep 7d --max-disk 50GB
+    #[cfg(feature = "parquet")]
+    #[command(
+        mut_arg("rotate_size", part_size),
+        mut_arg("rotate_seconds", part_seconds),
+        mut_arg("max_disk", records_quota),
+        mut_args(no_packets)
+    )]
+    Record(Box<RecordArgs>),
     /// Print one call in full: verdict, headers, messages, bytes.
     Show(Box<ShowArgs>),
     /// Write the packets of the matching calls to -o FILE, as pcapng for Wireshark.
@@ -166,6 +179,9 @@ pub struct Input {
     /// Logs that are read beside it.
     #[arg(skip)]
     pub logs: Vec<PathBuf>,
+    /// The folder of records that is written.
+    #[arg(skip)]
+    pub records: Option<PathBuf>,
 }
 
 /// What to make of the bodies of messages.
@@ -483,6 +499,76 @@ pub struct ChainsArgs {
     pub telemetry: Telemetry,
 }
 
+/// Arguments of `record`.
+#[cfg(feature = "parquet")]
+#[derive(Clone, Debug, Args)]
+pub struct RecordArgs {
+    /// Input.
+    #[command(flatten)]
+    pub input: Input,
+    /// Write into this folder, which is created: DIR/dt=2026-01-02/hour=03/host=NAME/….parquet, by the start of the calls in UTC.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Delete files of this host that were written longer ago than this (7d, 36h).
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub keep: Option<Duration>,
+    /// Record only matching calls, in the syntax of `calls -Y`.
+    #[arg(short = 'Y', long = "filter", value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Exit with status 3 if a call of one of these classes is seen.
+    #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = parse_class)]
+    pub fail_on: Vec<Class>,
+    /// Include headers and `trans_info`.
+    #[arg(long)]
+    pub metadata: bool,
+    /// How calls are linked.
+    #[command(flatten)]
+    pub linking: Linking,
+    /// What other systems get.
+    #[command(flatten)]
+    pub telemetry: Telemetry,
+}
+
+/// Millions of bytes of records, as JSON lines, in one file of `record` by default.
+#[cfg(feature = "parquet")]
+pub(crate) const PART_SIZE: u64 = 512;
+
+/// Seconds of one file of `record` by default.
+#[cfg(feature = "parquet")]
+pub(crate) const PART_SECONDS: u64 = 60;
+
+/// `-C` of `record`.
+#[cfg(feature = "parquet")]
+fn part_size(_: Arg) -> Arg {
+    let text = "Complete a file after this many million bytes of records, counted as JSON lines; Parquet takes much less [default: 512]";
+    let arg = Arg::new("rotate_size").short('C').value_name("MB").help(text);
+    arg.value_parser(clap::value_parser!(u64).range(1..))
+}
+
+/// `-G` of `record`.
+#[cfg(feature = "parquet")]
+fn part_seconds(_: Arg) -> Arg {
+    let text = "Complete a file after this many seconds [default: 60]";
+    let arg = Arg::new("rotate_seconds").short('G').value_name("SECONDS").help(text);
+    arg.value_parser(clap::value_parser!(u64).range(1..))
+}
+
+/// `--max-disk` of `record`.
+#[cfg(feature = "parquet")]
+fn records_quota(_: Arg) -> Arg {
+    let text = "Keep at most this much in all files of this host (10GB), those of earlier runs too; the oldest are deleted";
+    let arg = Arg::new("max_disk").long("max-disk").value_name("SIZE").help(text);
+    arg.value_parser(parse_quota)
+}
+
+/// `record` writes no packets.
+#[cfg(feature = "parquet")]
+fn no_packets(arg: Arg) -> Arg {
+    let is_of_packets =
+        ["write", "rotate_count", "embed_secrets", "packet_buffered"].contains(&arg.get_id().as_str());
+    if is_of_packets { arg.hide(true) } else { arg }
+}
+
 /// Arguments of `judge`.
 #[derive(Clone, Debug, Args)]
 pub struct JudgeArgs {
@@ -616,7 +702,7 @@ fn parse_queue(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A time such as 500ms, 30s, 1.5m or 1h30m; a bare number is seconds.
+/// A time such as 500ms, 30s, 1.5m, 1h30m or 7d; a bare number is seconds.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     // One number with one unit: unlike jiff, this takes `.5s` and many digits.
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -626,6 +712,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         "s" | "" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3600.0,
+        "d" => 86_400.0,
         _ => 0.0,
     };
     match number.parse::<f64>() {
@@ -664,6 +751,7 @@ mod tests {
             ("1.5m", 90_000),
             ("2min", 120_000),
             ("0.5h", 1_800_000),
+            ("7d", 604_800_000),
             ("1h30m", 5_400_000),
             ("2 hours", 7_200_000),
             ("1m 30s", 90_000),

@@ -81,6 +81,14 @@ impl Filter {
     pub fn needs_metadata(&self) -> bool {
         self.root.tests("metadata")
     }
+
+    /// Whether it tests what is known of a call only when it is linked.
+    #[must_use]
+    pub fn needs_links(&self) -> bool {
+        ["parent", "parent_key", "parent_evidence", "parent_confidence", "missed"]
+            .iter()
+            .any(|key| self.root.tests(key))
+    }
 }
 
 /// What is wrong with a filter, and where.

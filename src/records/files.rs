@@ -4,8 +4,14 @@ use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use super::folder::{self, Part};
+use super::journal::{self, Journals};
+
 /// Deepest folder below the one that was named; `dt=…/hour=…/host=…` is three.
 const MAX_DEPTH: usize = 16;
+
+/// How often a folder is looked through that changes meanwhile.
+const MAX_TRIES: usize = 5;
 
 /// Endings of files of records.
 const ENDINGS: [&str; 4] = [".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst"];
@@ -28,20 +34,53 @@ pub fn is_table(path: &Path) -> bool {
         && magic == *b"PAR1"
 }
 
-/// The files that a path stands for: itself, or the files of records in a folder and in all folders below it, in order of their paths.
-/// Names that begin with `.` or `_` are passed over: writers give them to files that are not complete.
-pub fn expand(path: &Path) -> Result<Vec<PathBuf>, String> {
+/// What a path stands for.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Files of records, in order of their paths.
+    pub files: Vec<PathBuf>,
+    /// What agents (`rpcscope record`) have not put into files yet.
+    pub journals: Vec<Journals>,
+}
+
+/// What a path stands for: itself, or the files of records in a folder and in all folders below it, and the journals of agents that fill
+/// it. Names that begin with `.` or `_` are passed over otherwise: writers give them to files that are not complete.
+pub fn expand(path: &Path) -> Result<Found, String> {
     if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
+        return Ok(Found { files: vec![path.to_owned()], journals: Vec::new() });
     }
-    let mut found = Vec::new();
-    walk(path, 0, &mut found).map_err(|error| reason(&error))?;
-    found.sort();
-    if found.is_empty() {
+    let mut found = Found::default();
+    let mut tries = 0;
+    loop {
+        // Journals come first: what agents put into files meanwhile is seen twice then, but not missed.
+        found.journals = journals(path).map_err(|error| reason(&error))?;
+        found.files.clear();
+        walk(path, 0, &mut found.files).map_err(|error| reason(&error))?;
+        tries += 1;
+        let now = journals(path).map_err(|error| reason(&error))?;
+        let parts = |journals: &[Journals]| -> Vec<Part> {
+            journals.iter().flat_map(Journals::parts).cloned().collect()
+        };
+        // Calls may have moved to a journal that was not there yet.
+        if parts(&now) == parts(&found.journals) || tries == MAX_TRIES {
+            break;
+        }
+    }
+    found.files.sort();
+    if found.files.is_empty() && found.journals.is_empty() {
         Err("holds no records (*.parquet, *.jsonl, .gz and .zst too)".into())
     } else {
         Ok(found)
     }
+}
+
+/// The journals of all hosts.
+fn journals(root: &Path) -> io::Result<Vec<Journals>> {
+    let mut all = Vec::new();
+    for folder in folder::hosts(root)? {
+        all.append(&mut journal::open(&folder)?);
+    }
+    Ok(all)
 }
 
 fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
@@ -82,10 +121,10 @@ mod tests {
         fs::write(root.join("_temporary/part.parquet"), "").unwrap();
         fs::write(root.join("a.jsonl"), "").unwrap();
         std::os::unix::fs::symlink(root, partition.join("again")).unwrap();
-        let names: Vec<_> = expand(root).unwrap();
+        let names = expand(root).unwrap().files;
         let expected = [root.join("a.jsonl"), partition.join("x.parquet"), partition.join("z.jsonl.zst")];
         assert_eq!(names, expected);
-        assert_eq!(expand(Path::new("-")).unwrap(), [PathBuf::from("-")]);
+        assert_eq!(expand(Path::new("-")).unwrap().files, [PathBuf::from("-")]);
         assert!(!is_table(&partition.join("x.parquet")));
     }
 }

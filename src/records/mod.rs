@@ -5,6 +5,8 @@
 //! | an object to a [`Call`] | `object.rs` |
 //! | lines of JSON, compressed or not | `lines.rs` |
 //! | rows of Parquet files | `table.rs` |
+//! | what `rpcscope record` has not put into Parquet yet | `journal.rs` |
+//! | names and places of what it writes | `folder.rs` |
 //! | which files a folder stands for, and what they are | `files.rs` |
 //!
 //! Records may come from anywhere: what is wrong with one is an error that names its place and its key, and the others are read.
@@ -12,6 +14,8 @@
 //! [`Call`]: crate::calls::Call
 
 mod files;
+pub mod folder;
+pub mod journal;
 mod lines;
 mod object;
 #[cfg(feature = "parquet")]
@@ -21,7 +25,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-pub use files::{expand, is_table};
+pub use files::{Found, expand, is_table};
 pub use object::{Objects, Wrong};
 
 use crate::body::Value;

@@ -55,7 +55,7 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
         args.format.open(out, Appearance { fields, totals: args.totals, ..output::appearance(&args.view) });
     if args.link {
         run.options.limits = Shares::of_chains(&args.view.input).limits();
-        let mut linked = Linked::new(sink, filter, args, metadata, telemetry);
+        let mut linked = Linked::new(sink, filter, &args.view, &args.linking, metadata, telemetry);
         let status = run.drive(&mut linked);
         let status = linked.telemetry.conclude(status)?;
         return Ok(Status { matched: linked.matched, ..status });

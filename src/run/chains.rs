@@ -4,22 +4,19 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, unbounded};
-
 use super::judge;
-use super::linking::{self, Linking};
+use super::linker::Linker;
 use super::memory::Shares;
 use super::runner::{self, Consumer, Opening};
 use super::telemetry::{Ready, Telemetry};
 use super::{Failure, Status, complain, output};
 use crate::calls::Call;
-use crate::chains::{Chain, Engine, Options};
+use crate::chains::{Chain, Options};
 use crate::cli::{self, ChainsArgs};
 use crate::filter::Filter;
 use crate::pipeline::Totals;
 use crate::sink::Appearance;
 use crate::sink::chains::{ChainFormat, ChainSink};
-use crate::tui::Update;
 
 /// In live runs, how long a call waits for calls that began before it.
 pub(super) const LIVE_PATIENCE: Duration = Duration::from_secs(10);
@@ -47,14 +44,9 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     run.options.limits = shares.limits();
     // Linking works best on a whole file, but an endless input can't wait for its end.
     let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
-    let is_live = !view.input.interfaces.is_empty();
-    // Half of what waits for linking may wait before the engine.
-    let max_held = if is_live { shares.max_linked() / 2 } else { shares.window(&view.input) };
     let metadata = args.metadata || filter.is_some();
-    let options = Options { patience, metadata, ..Options::within(max_held) };
-    let engine = linking::engine(&args.linking, options);
-    let linker =
-        if is_live { Linker::apart(engine, shares.max_linked()) } else { Linker::Here(Box::new(engine)) };
+    let options = Options { patience, metadata, ..Options::default() };
+    let linker = Linker::new(&args.linking, &view.input, shares.window(&view.input), options);
     let look = Appearance { totals: args.totals, ..output::appearance(view) };
     let mut printer = ChainPrinter {
         linker,
@@ -67,9 +59,7 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     };
     // The filter chooses chains: calls that do not match may belong to one that is printed.
     let status = run.noting(filter, &view.fail_on).drive(&mut printer);
-    if let Linker::Here(engine) = &printer.linker {
-        engine.shortfalls().iter().for_each(|shortfall| complain(shortfall));
-    }
+    printer.linker.shortfalls().iter().for_each(|shortfall| complain(shortfall));
     printer.printed.telemetry.conclude(status)
 }
 
@@ -81,28 +71,6 @@ fn of_records(args: &ChainsArgs) -> Result<Status, Failure> {
         return Err(Failure::Usage(text.into()));
     }
     judge::print(&args.view, args.view.input.paths(), args.format, judge::Kind::of(args.summary))
-}
-
-/// Where calls are linked.
-enum Linker {
-    /// Here: the input can wait.
-    Here(Box<Engine>),
-    /// In a thread of its own: the packets of an interface can't.
-    Apart {
-        /// `None` after its end.
-        linking: Option<Linking>,
-        /// Calls since the last batch.
-        calls: Vec<Arc<Call>>,
-        updates: Receiver<Update>,
-    },
-}
-
-impl Linker {
-    fn apart(engine: Engine, limit: usize) -> Self {
-        let (sender, updates) = unbounded();
-        let linking = Linking::start(engine, limit, sender, Arc::default());
-        Self::Apart { linking: Some(linking), calls: Vec::new(), updates }
-    }
 }
 
 /// Links calls and prints the chains.
@@ -136,31 +104,15 @@ impl Printed {
         self.sink.chain(&chain)
     }
 
-    /// Runs the engine and writes the chains that it completes.
-    fn feed(
-        &mut self,
-        engine: &mut Engine,
-        act: impl FnOnce(&mut Engine, &mut dyn FnMut(Chain)),
-    ) -> io::Result<()> {
+    /// Writes the chains that `act` completes.
+    fn feed(&mut self, act: impl FnOnce(&mut dyn FnMut(Chain))) -> io::Result<()> {
         let mut written = Ok(());
-        act(engine, &mut |chain: Chain| {
+        act(&mut |chain: Chain| {
             if written.is_ok() {
                 written = self.chain(chain);
             }
         });
         written
-    }
-
-    /// Writes what the thread has linked.
-    fn take(&mut self, updates: impl Iterator<Item = Update>) -> io::Result<()> {
-        for update in updates {
-            match update {
-                Update::Chains(chains) => chains.into_iter().try_for_each(|chain| self.chain(chain))?,
-                Update::Trouble(shortfall) => complain(&shortfall),
-                _ => {}
-            }
-        }
-        Ok(())
     }
 }
 
@@ -168,32 +120,14 @@ impl Consumer for ChainPrinter {
     fn call(&mut self, call: &mut Call) -> io::Result<()> {
         self.printed.telemetry.count(call);
         let call = call.take();
-        match &mut self.linker {
-            Linker::Here(engine) => self.printed.feed(engine, |engine, out| engine.call(call, out)),
-            Linker::Apart { calls, .. } => {
-                calls.push(Arc::new(call));
-                Ok(())
-            }
-        }
+        let Self { linker, printed } = self;
+        printed.feed(|out| linker.call(call, out))
     }
 
     fn progress(&mut self, totals: &Totals) -> io::Result<()> {
-        self.printed.telemetry.totals(totals);
-        match &mut self.linker {
-            Linker::Here(engine) => match totals.span {
-                Some((_, now)) => {
-                    self.printed.feed(engine, |engine, out| engine.tick(now, totals.oldest_open, out))
-                }
-                None => Ok(()),
-            },
-            Linker::Apart { linking, calls, updates } => {
-                if let (Some(linking), Some((_, now))) = (linking, totals.span) {
-                    linking.calls(std::mem::take(calls));
-                    linking.tick(now, totals.oldest_open);
-                }
-                self.printed.take(updates.try_iter())
-            }
-        }
+        let Self { linker, printed } = self;
+        printed.telemetry.totals(totals);
+        printed.feed(|out| linker.progress(totals, out))
     }
 
     fn tick(&mut self) -> io::Result<()> {
@@ -202,19 +136,8 @@ impl Consumer for ChainPrinter {
     }
 
     fn totals(&mut self, totals: &Totals) -> io::Result<()> {
-        match &mut self.linker {
-            Linker::Here(engine) => self.printed.feed(engine, Engine::finish)?,
-            Linker::Apart { linking, calls, updates } => {
-                if let Some(mut linking) = linking.take() {
-                    linking.calls(std::mem::take(calls));
-                    if let Some(left_out) = linking.finish() {
-                        complain(&left_out);
-                    }
-                }
-                // Until the thread has ended.
-                self.printed.take(updates.iter())?;
-            }
-        }
+        let Self { linker, printed } = self;
+        printed.feed(|out| linker.finish(out))?;
         self.printed.sink.totals(totals)
     }
 
@@ -229,6 +152,7 @@ mod tests {
 
     use super::*;
     use crate::calls::{Uid, sample};
+    use crate::chains::Engine;
 
     /// Counts the calls of its chains.
     struct Count(Arc<AtomicU64>);

@@ -372,7 +372,7 @@ impl Prepared {
 }
 
 /// The name of this host.
-fn host_name() -> Option<String> {
+pub(super) fn host_name() -> Option<String> {
     let system = rustix::system::uname();
     system.nodename().to_str().ok().filter(|name| !name.is_empty()).map(str::to_owned)
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use super::memory::Shares;
 use super::rights::{Network, Rights};
 use super::{Failure, Status, complain, input, output, runner};
-use crate::calls::Class;
+use crate::calls::{Call, Class};
 use crate::chains::fleet::Fleet;
 use crate::chains::{Chain, Summary};
 use crate::cli::{Input, JudgeArgs, View};
 use crate::filter::Filter;
 use crate::naming::NameBook;
-use crate::records::{self, Objects};
+use crate::records::journal;
+use crate::records::{self, Fault, Found, Objects};
 use crate::sink::chains::{ChainFormat, ChainSink};
 use crate::sink::{self, Losses};
 use crate::source::files;
@@ -103,14 +104,15 @@ pub(super) fn print(
         written: Ok(()),
     };
     let mut reading = Reading { objects: Objects::default(), faults: 0, has_failed: false };
-    let files = reading.expand(paths);
+    let found = reading.expand(paths);
     rights.give_up(&view.input, false, None, Network::default())?;
     let names = input::names(&view.input)?;
     names.iter().flat_map(|names| names.take_troubles()).for_each(|trouble| complain(&trouble));
     let mut fleet = Fleet::within(Shares::of_records(&view.input));
-    for file in &files {
+    for file in &found.files {
         reading.read(file, names.as_deref(), &mut fleet);
     }
+    reading.read_journals(found, names.as_deref(), &mut fleet);
     let counts = fleet.finish(&mut |chain| printer.chain(&chain));
     reading.conclude();
     counts.remarks().iter().for_each(|remark| complain(remark));
@@ -147,15 +149,18 @@ struct Reading {
 }
 
 impl Reading {
-    fn expand(&mut self, paths: Vec<PathBuf>) -> Vec<PathBuf> {
-        let mut files = Vec::new();
+    fn expand(&mut self, paths: Vec<PathBuf>) -> Found {
+        let mut all = Found::default();
         for path in paths {
             match records::expand(&path) {
-                Ok(found) => files.extend(found),
+                Ok(mut found) => {
+                    all.files.append(&mut found.files);
+                    all.journals.append(&mut found.journals);
+                }
                 Err(why) => self.fail(&format!("{}: {why}", path.display())),
             }
         }
-        files
+        all
     }
 
     fn fail(&mut self, what: &str) {
@@ -166,24 +171,36 @@ impl Reading {
     fn read(&mut self, file: &Path, names: Option<&NameBook>, fleet: &mut Fleet) {
         let Self { objects, faults, .. } = self;
         let end = records::read(file, objects, &mut |record| {
-            match record {
-                Ok(mut call) => {
-                    if let Some(names) = names {
-                        names.name(&mut call);
-                    }
-                    fleet.call(call);
-                }
-                Err(fault) => {
-                    *faults += 1;
-                    if *faults <= MAX_FAULTS {
-                        complain(&format!("{fault}; left out"));
-                    }
-                }
-            }
+            take(record, names, fleet, faults);
             true
         });
         if let Err(why) = end {
             self.fail(&why);
+        }
+    }
+
+    /// Reads the newest calls of agents, which are in none of the files yet.
+    fn read_journals(&mut self, found: Found, names: Option<&NameBook>, fleet: &mut Fleet) {
+        let Found { files, journals } = found;
+        let is_there = |table: &Path| files.iter().any(|file| file == table);
+        let mut all = journal::Summary::default();
+        for run in journals {
+            let Self { objects, faults, .. } = self;
+            let name = run.folder().journals().display().to_string();
+            match run.read(objects, &is_there, true, &mut |_, record| take(record, names, fleet, faults)) {
+                Ok(journal::Summary { calls, unlinked, .. }) => {
+                    all.calls += calls;
+                    all.unlinked += unlinked;
+                }
+                Err(error) => self.fail(&format!("{name}: {error}")),
+            }
+        }
+        if all.calls > 0 {
+            let calls = text::counted(all.calls, "call");
+            complain(&format!(
+                "{calls} from journals, which agents still write or have left behind; {} of them not linked yet",
+                text::thousands(all.unlinked)
+            ));
         }
     }
 
@@ -192,6 +209,24 @@ impl Reading {
         if self.faults > MAX_FAULTS {
             let more = text::counted(self.faults - MAX_FAULTS, "more record");
             complain(&format!("{more} left out, because they can't be read"));
+        }
+    }
+}
+
+/// Takes a call, or says what is wrong with its record.
+fn take(record: Result<Box<Call>, Fault>, names: Option<&NameBook>, fleet: &mut Fleet, faults: &mut u64) {
+    match record {
+        Ok(mut call) => {
+            if let Some(names) = names {
+                names.name(&mut call);
+            }
+            fleet.call(call);
+        }
+        Err(fault) => {
+            *faults += 1;
+            if *faults <= MAX_FAULTS {
+                complain(&format!("{fault}; left out"));
+            }
         }
     }
 }

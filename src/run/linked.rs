@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::chains::LIVE_PATIENCE;
 use super::complain;
-use super::linking;
+use super::linker::Linker;
 use super::memory::Shares;
 use super::runner::Consumer;
 use super::telemetry::Telemetry;
 use crate::calls::{Call, Class, Share, record::Connection};
-use crate::chains::{Chain, Engine, Evidence, FACT, Options};
-use crate::cli::CallsArgs;
+use crate::chains::{Chain, Evidence, FACT, Options};
+use crate::cli::{self, View};
 use crate::filter::Filter;
 use crate::pipeline::Totals;
 use crate::time::Timestamp;
@@ -19,8 +19,8 @@ use crate::time::Timestamp;
 /// Links calls on their way to another consumer, which gets them in the order of the packets that decided them: those of a
 /// file at its end, live ones when their chain is complete.
 pub(super) struct Linked<C> {
-    inner: C,
-    engine: Engine,
+    pub(super) inner: C,
+    linker: Linker,
     /// Chooses calls once their parents are known.
     filter: Option<Filter>,
     fail_on: Vec<Class>,
@@ -36,30 +36,30 @@ impl<C: Consumer> Linked<C> {
     pub(super) fn new(
         inner: C,
         filter: Option<Filter>,
-        args: &CallsArgs,
+        view: &View,
+        linking: &cli::Linking,
         metadata: bool,
         telemetry: Telemetry,
     ) -> Self {
-        let view = &args.view;
         let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
-        let options = Options::within(Shares::of_chains(&view.input).max_linked());
-        let engine = linking::engine(
-            &args.linking,
-            Options { patience, metadata: metadata || filter.is_some(), ..options },
-        );
-        Self { inner, engine, filter, fail_on: view.fail_on.clone(), matched: false, metadata, telemetry }
+        let max_held = Shares::of_chains(&view.input).max_linked();
+        let options = Options { patience, metadata: metadata || filter.is_some(), ..Options::default() };
+        let linker = Linker::new(linking, &view.input, max_held, options);
+        Self { inner, linker, filter, fail_on: view.fail_on.clone(), matched: false, metadata, telemetry }
     }
 
-    fn feed(&mut self, act: impl FnOnce(&mut Engine, &mut dyn FnMut(Chain))) -> io::Result<()> {
+    fn feed(&mut self, act: impl FnOnce(&mut Linker, &mut dyn FnMut(Chain))) -> io::Result<()> {
         let mut linked = Vec::new();
-        let Self { engine, filter, telemetry, .. } = self;
-        act(engine, &mut |chain| {
+        let Self { linker, filter, telemetry, .. } = self;
+        act(linker, &mut |chain| {
             telemetry.chain(&chain, &|call| filter.as_ref().is_none_or(|filter| filter.matches(call)));
             push_calls(chain, &mut linked);
         });
+        linked.append(&mut linker.left_out());
         linked.sort_by_key(|call| (call.decided, call.uid));
         for mut call in linked {
             if self.filter.as_ref().is_some_and(|filter| !filter.matches(&call)) {
+                self.inner.left_out(&call);
                 continue;
             }
             self.matched |= call.class().is_some_and(|class| self.fail_on.contains(&class));
@@ -103,7 +103,7 @@ impl<C: Consumer> Consumer for Linked<C> {
 
     fn call(&mut self, call: &mut Call) -> io::Result<()> {
         let call = call.take();
-        self.feed(|engine, out| engine.call(call, out))
+        self.feed(|linker, out| linker.call(call, out))
     }
 
     fn connection(&mut self, connection: &Connection) -> io::Result<()> {
@@ -112,10 +112,7 @@ impl<C: Consumer> Consumer for Linked<C> {
 
     fn progress(&mut self, totals: &Totals) -> io::Result<()> {
         self.telemetry.totals(totals);
-        match totals.span {
-            Some((_, now)) => self.feed(|engine, out| engine.tick(now, totals.oldest_open, out)),
-            None => Ok(()),
-        }
+        self.feed(|linker, out| linker.progress(totals, out))
     }
 
     fn tick(&mut self) -> io::Result<()> {
@@ -124,8 +121,8 @@ impl<C: Consumer> Consumer for Linked<C> {
     }
 
     fn totals(&mut self, totals: &Totals) -> io::Result<()> {
-        self.feed(Engine::finish)?;
-        self.engine.shortfalls().iter().for_each(|shortfall| complain(shortfall));
+        self.feed(|linker, out| linker.finish(out))?;
+        self.linker.shortfalls().iter().for_each(|shortfall| complain(shortfall));
         self.inner.totals(totals)
     }
 

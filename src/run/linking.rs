@@ -86,24 +86,26 @@ impl Linking {
         Self { tasks, counts, limit, left_out: [0; 2] }
     }
 
-    /// Queues calls for linking.
-    pub(super) fn calls(&mut self, mut calls: Vec<Arc<Call>>) {
+    /// Queues calls for linking. Returns those that are left out.
+    pub(super) fn calls(&mut self, mut calls: Vec<Arc<Call>>) -> Vec<Arc<Call>> {
         if calls.is_empty() {
-            return;
+            return calls;
         }
         let waiting = self.counts.waiting();
+        let mut left_out = Vec::new();
         if waiting + calls.len() > self.limit {
-            let all = calls.len();
-            calls.retain(|call| call.failed());
-            self.left_out[0] += (all - calls.len()) as u64;
+            (calls, left_out) = calls.into_iter().partition(|call| call.failed());
+            self.left_out[0] += left_out.len() as u64;
         }
         if waiting + calls.len() > self.limit * 2 {
             self.left_out[1] += calls.len() as u64;
-            return;
+            left_out.append(&mut calls);
+            return left_out;
         }
         self.counts.queued.fetch_add(calls.len() as u64, Ordering::Release);
         // The thread exits before this handle only if its receiver has.
         _ = self.tasks.send(Task::Calls(calls));
+        left_out
     }
 
     /// How far it is.

@@ -12,10 +12,13 @@ mod input;
 mod interfaces;
 mod judge;
 mod linked;
+mod linker;
 mod linking;
 mod logs;
 mod memory;
 mod output;
+#[cfg(feature = "parquet")]
+mod record;
 mod rights;
 mod runner;
 mod show;
@@ -83,6 +86,8 @@ pub fn main(mut cli: Cli) -> ExitCode {
         Some(Command::Stats(args)) => stats::run(&args),
         Some(Command::Chains(args)) => chains::run(&args),
         Some(Command::Judge(args)) => judge::run(&args),
+        #[cfg(feature = "parquet")]
+        Some(Command::Record(args)) => record::run(&args),
         Some(Command::Show(args)) => show::run(&args),
         Some(Command::Export(view)) => export::run(&view),
         Some(Command::Interfaces) => interfaces::run(),

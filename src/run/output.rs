@@ -51,10 +51,13 @@ pub(super) fn writer(view: &View, losses: &Arc<Losses>) -> Result<RecordWriter, 
         let is_watched = io::stdout().is_terminal() || is_live || view.input.follow || view.line_buffered;
         RecordWriter::new(Box::new(io::stdout()), is_watched)
     };
-    let comes_once =
-        is_live || view.input.follow || view.input.paths().iter().any(|path| is_standard(Some(path)));
-    let must_last = comes_once || view.input.write.is_some();
+    let must_last = comes_once(&view.input) || view.input.write.is_some();
     Ok(if must_last { out.lasting(Arc::clone(losses)) } else { out })
+}
+
+/// Whether the packets can't be read again: those of interfaces, growing files, standard input.
+pub(super) fn comes_once(input: &Input) -> bool {
+    input.is_endless() || input.paths().iter().any(|path| is_standard(Some(path)))
 }
 
 /// How records look in this output.

@@ -192,6 +192,7 @@ fn rules(input: &Input, has_interface: bool) -> Rules {
     if let Some(folder) = input.write.as_deref().filter(|_| input.rotates()).and_then(constant_folder) {
         rules.rotate.push(folder);
     }
+    rules.fill.extend(input.records.clone());
     #[cfg(target_os = "linux")]
     keep_needed(&mut rules);
     rules
@@ -212,7 +213,11 @@ fn keep_needed(rules: &mut Rules) {
         let may = |path: &PathBuf, access| accessat(CWD, path, access, AtFlags::EACCESS).is_ok();
         (
             inputs.iter().all(|path| may(path, Access::READ_OK)),
-            rules.rotate.iter().all(|folder| may(folder, Access::WRITE_OK | Access::EXEC_OK)),
+            rules
+                .rotate
+                .iter()
+                .chain(&rules.fill)
+                .all(|folder| may(folder, Access::WRITE_OK | Access::EXEC_OK)),
         )
     });
     rules.keep.extend((!can_read).then_some(Capability::ReadAny));

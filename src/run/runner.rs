@@ -44,6 +44,9 @@ pub(super) trait Consumer {
     /// used again.
     fn call(&mut self, call: &mut Call) -> io::Result<()>;
 
+    /// A call that does not match the filter, as is known only now that it is linked.
+    fn left_out(&mut self, _call: &Call) {}
+
     /// The next connection, if connections were requested.
     fn connection(&mut self, _connection: &Connection) -> io::Result<()> {
         Ok(())

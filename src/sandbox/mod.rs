@@ -41,6 +41,8 @@ pub struct Rules {
     pub read: Vec<PathBuf>,
     /// Folders in which files may be created, written, renamed and deleted, but not read.
     pub rotate: Vec<PathBuf>,
+    /// Folders in which files and folders may be created, read, written, renamed within their folder, and deleted.
+    pub fill: Vec<PathBuf>,
     /// Folders in which new files may be created, but nothing renamed or deleted.
     pub create: Vec<PathBuf>,
     /// Whether the terminal may be opened.

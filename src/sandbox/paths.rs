@@ -56,6 +56,7 @@ fn ruleset(rules: &Rules) -> Result<RulesetCreated, RulesetError> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let create = AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg;
     let rotate = create | AccessFs::RemoveFile;
+    let fill = read | rotate | AccessFs::MakeDir | AccessFs::RemoveDir;
     let terminal = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
@@ -65,9 +66,11 @@ fn ruleset(rules: &Rules) -> Result<RulesetCreated, RulesetError> {
     let harmless = HARMLESS.iter().map(|path| (Path::new(*path), read));
     let named = rules.read.iter().map(|path| (path.as_path(), read));
     let rotated = rules.rotate.iter().map(|path| (path.as_path(), rotate));
+    let filled = rules.fill.iter().map(|path| (path.as_path(), fill));
     let created = rules.create.iter().map(|path| (path.as_path(), create));
     let terminal = rules.terminal.then_some((Path::new(TERMINAL), terminal));
-    for (path, access) in harmless.chain(named).chain(rotated).chain(created).chain(terminal) {
+    let written = rotated.chain(filled).chain(created);
+    for (path, access) in harmless.chain(named).chain(written).chain(terminal) {
         if let Some(rule) = rule(path, access) {
             ruleset = ruleset.add_rule(rule)?;
         }

@@ -20,6 +20,7 @@
 //! | [`text::Text`] | one aligned line per call, or selected fields separated by tabs |
 //! | [`csv::Csv`] | comma-separated values with a header line |
 //! | `parquet::Parquet` | columns for query engines, with the feature `parquet` |
+//! | `record::Recorder` | a folder of Parquet files by hour and host, with journals, for agents |
 //! | [`chains`] | chains as trees, JSON lines and service graphs |
 //! | [`logs`] | lines of logs with their calls, as text and JSON lines |
 //! | [`stats::StatsSink`] | totals per service and method, at the end |
@@ -33,10 +34,13 @@ pub mod csv;
 pub mod fields;
 pub mod json;
 pub mod jsonl;
+mod kept;
 pub mod logs;
 pub mod packets;
 #[cfg(feature = "parquet")]
 pub mod parquet;
+#[cfg(feature = "parquet")]
+pub mod record;
 pub mod stats;
 mod target;
 pub mod text;

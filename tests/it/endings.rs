@@ -18,19 +18,19 @@ use crate::support;
 use crate::terminal::Session;
 
 /// Calls that each test makes.
-const CALLS: usize = 60;
+pub(crate) const CALLS: usize = 60;
 /// No file takes longer to change, however busy the machine is.
 const DEADLINE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
 /// Traffic of a framed thrift server and its client on loopback, and a capture that counts its packets.
-struct Peers {
+pub(crate) struct Peers {
     listener: TcpListener,
     witness: Capture<Active>,
 }
 
 impl Peers {
     /// `None` if capturing is not permitted, with a message; fails if that is not accepted.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let filter = filter(&listener);
         let opened = Capture::from_device("lo")
@@ -48,7 +48,7 @@ impl Peers {
     }
 
     /// Makes calls on a new connection and closes it. All packets have passed loopback when this returns.
-    fn call(&self, calls: usize) {
+    pub(crate) fn call(&self, calls: usize) {
         let address = self.listener.local_addr().expect("an address");
         let listener = self.listener.try_clone().expect("a descriptor");
         let server = std::thread::spawn(move || {
@@ -67,6 +67,11 @@ impl Peers {
         server.join().expect("no panic");
     }
 
+    /// What clients connect to.
+    pub(crate) fn listener(&self) -> &TcpListener {
+        &self.listener
+    }
+
     /// Packets that the kernel delivered so far.
     fn delivered(&mut self) -> usize {
         let mut packets = 0;
@@ -78,7 +83,7 @@ impl Peers {
     }
 }
 
-fn filter(listener: &TcpListener) -> String {
+pub(crate) fn filter(listener: &TcpListener) -> String {
     format!("tcp port {}", listener.local_addr().expect("an address").port())
 }
 
@@ -249,7 +254,7 @@ fn a_duration_and_a_count_end_with_whole_files() {
 }
 
 /// Waits until `wanted` holds for the files in a folder; checks again whenever one of them is written.
-fn wait_for_files(folder: &Path, mut wanted: impl FnMut() -> bool) {
+pub(crate) fn wait_for_files(folder: &Path, mut wanted: impl FnMut() -> bool) {
     let watch = inotify::init(inotify::CreateFlags::NONBLOCK).expect("inotify");
     inotify::add_watch(&watch, folder, inotify::WatchFlags::MODIFY).expect("a folder");
     while !wanted() {

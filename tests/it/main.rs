@@ -23,6 +23,8 @@ mod mangle;
 mod names;
 mod payload;
 mod peers;
+#[cfg(all(target_os = "linux", feature = "parquet"))]
+mod record;
 mod records;
 mod replay;
 #[cfg(target_os = "linux")]

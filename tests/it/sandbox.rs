@@ -63,6 +63,14 @@ fn attempts(folder: &Path) -> Vec<(&'static str, std::io::Result<()>)> {
         ("move out of there", fs::rename(inside("out/old"), inside("old"))),
         ("link to there", std::os::unix::fs::symlink("/etc/passwd", inside("out/link"))),
         ("make a folder there", fs::create_dir(inside("out/folder"))),
+        ("make a folder where records are filled", fs::create_dir(inside("records/hour"))),
+        ("write where records are filled", fs::write(inside("records/hour/1.tmp"), "1")),
+        ("name where records are filled", fs::rename(inside("records/hour/1.tmp"), inside("records/hour/1"))),
+        ("read where records are filled", fs::read(inside("records/hour/1")).map(drop)),
+        ("delete where records are filled", fs::remove_file(inside("records/hour/1"))),
+        ("remove a folder where records are filled", fs::remove_dir(inside("records/hour"))),
+        ("move out of the records", fs::rename(inside("records/kept"), inside("kept"))),
+        ("link to the records", std::os::unix::fs::symlink("/etc/passwd", inside("records/link"))),
         ("create elsewhere", new(inside("elsewhere"))),
         ("change a mode", fs::set_permissions(inside("out/old"), fs::Permissions::from_mode(0o777))),
         ("start a program", Command::new("/bin/true").status().map(drop)),
@@ -192,6 +200,7 @@ fn probe() {
     let Some(folder) = std::env::var_os(PROBE).map(PathBuf::from) else { return };
     let mut rules =
         Rules { read: vec![folder.join("input")], rotate: vec![folder.join("out")], ..Rules::default() };
+    rules.fill.push(folder.join("records"));
     if std::env::var_os(WITH_NETWORK).is_some() {
         rules.connect.push(ports().0);
     }
@@ -219,10 +228,10 @@ fn whoever_names_a_port_may_connect_to_it_and_nothing_else() {
 fn only_what_is_named_is_left(with_network: bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
-    for name in ["input", "out"] {
+    for name in ["input", "out", "records"] {
         fs::create_dir(at(name)).expect("created");
     }
-    for name in ["input/x.pcap", "secret", "out/old"] {
+    for name in ["input/x.pcap", "secret", "out/old", "records/kept"] {
         fs::write(at(name), "x").expect("written");
     }
     let _service = std::os::unix::net::UnixListener::bind(at("service")).expect("bound");
@@ -284,6 +293,12 @@ fn only_what_is_named_is_left(with_network: bool) {
             "overwrite where files rotate",
             "rename where files rotate",
             "delete where files rotate",
+            "make a folder where records are filled",
+            "write where records are filled",
+            "name where records are filled",
+            "read where records are filled",
+            "delete where records are filled",
+            "remove a folder where records are filled",
         ] {
             assert_eq!(found(what), "done", "{what}");
         }
@@ -296,6 +311,7 @@ fn only_what_is_named_is_left(with_network: bool) {
             "delete the input",
             "read where files rotate",
             "link to there",
+            "link to the records",
             "make a folder there",
             "create elsewhere",
             "read another process",
@@ -306,6 +322,7 @@ fn only_what_is_named_is_left(with_network: bool) {
         }
         // The kernel answers as for another filesystem.
         assert_ne!(found("move out of there"), "done");
+        assert_ne!(found("move out of the records"), "done");
     } else {
         eprintln!("SKIPPED: the kernel has no Landlock");
     }

@@ -8,17 +8,17 @@
 //!
 //! A file whose name has a time never replaces one that this run has not written: it gets another name.
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime};
 
 use jiff::Zoned;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
+use super::super::kept::Kept;
 use super::super::target::Target;
 use crate::time::Timestamp;
 
@@ -48,7 +48,7 @@ impl Rotation {
     }
 
     /// Size at which a file is full. Several must fit into the quota, so that deleting one does not delete all.
-    pub(super) fn full(self) -> Option<u64> {
+    pub(in crate::sink) fn full(self) -> Option<u64> {
         let part = self.quota.map(|quota| (quota / PARTS).max(1));
         match (self.bytes, part) {
             (Some(bytes), Some(part)) => Some(bytes.min(part)),
@@ -91,10 +91,8 @@ pub(super) struct Series {
     current: PathBuf,
     /// Files before the current one.
     count: u64,
-    /// The files before the current one that are there, with their sizes in bytes, the oldest first.
-    done: VecDeque<(PathBuf, u64)>,
-    /// How many older ones were deleted or overwritten.
-    deleted: Arc<AtomicU64>,
+    /// The files before the current one that are there.
+    done: Kept,
     /// The current file has the time of its first packet.
     is_dated: bool,
 }
@@ -121,15 +119,14 @@ impl Series {
             zone: TimeZone::system(),
             current: PathBuf::new(),
             count: 0,
-            done: VecDeque::new(),
-            deleted: Arc::default(),
+            done: Kept::default(),
             is_dated: false,
         }
     }
 
     /// How many files were deleted or overwritten, now and later.
     pub(super) fn deleted(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.deleted)
+        self.done.deleted()
     }
 
     /// The file that is written.
@@ -160,45 +157,17 @@ impl Series {
         self.count += 1;
         self.is_dated = true;
         // A ring of numbered files writes its oldest one anew.
-        let there = self.done.len();
-        self.done.retain(|(done, _)| *done != name);
-        self.deleted.fetch_add((there - self.done.len()) as u64, Ordering::Relaxed);
+        self.done.overwritten(&name);
         let before = std::mem::replace(&mut self.current, name);
-        self.done.push_back((before, len));
+        self.done.push(before, len, SystemTime::now());
         let files = self.rotation.files.map_or(usize::MAX, |files| files.max(1) as usize);
-        while self.done.len() >= files {
-            self.delete_oldest()?;
-        }
+        self.done.keep_count(files - 1)?;
         Ok(target)
     }
 
     /// Deletes the oldest files until the quota has room for the current one of `len` bytes.
     pub(super) fn make_room(&mut self, len: u64) -> io::Result<()> {
-        let Some(quota) = self.rotation.quota else { return Ok(()) };
-        let mut sum = self.done.iter().map(|(_, len)| len).sum::<u64>().saturating_add(len);
-        while sum > quota
-            && let Some((_, len)) = self.done.front()
-        {
-            sum -= len;
-            self.delete_oldest()?;
-        }
-        Ok(())
-    }
-
-    fn delete_oldest(&mut self) -> io::Result<()> {
-        let Some((oldest, _)) = self.done.pop_front() else { return Ok(()) };
-        match std::fs::remove_file(&oldest) {
-            // Somebody else has moved it away or deleted it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => {
-                let text = format!("{} can't be deleted: {error}", oldest.display());
-                Err(io::Error::new(error.kind(), text))
-            }
-            Ok(()) => {
-                self.deleted.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            }
-        }
+        self.rotation.quota.map_or(Ok(()), |quota| self.done.make_room(quota, len))
     }
 
     /// Creates file number `count`.

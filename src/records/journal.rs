@@ -1,0 +1,365 @@
+//! The journals of `rpcscope record`: calls that are in no complete Parquet file yet, because the agent still runs or did not end well.
+//!
+//! A journal is only ever appended to. A call stands in it from when it was decided, and once more, in few words, when it was linked:
+//!
+//! ```text
+//! {"type":"call","uid":"71",…}
+//! {"type":"link","uid":"71","parent":"70","parent_evidence":"trace-id",…}   its row is in the Parquet file of this part
+//! {"type":"left-out","uid":"72"}                                            the filter does not want it
+//! ```
+//!
+//! The next part begins with the calls of the one before that were not linked. A part whose Parquet file of an hour is complete needs
+//! its journal no more for calls that began in this hour.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _};
+use std::path::Path;
+
+use hashbrown::HashMap;
+
+use super::folder::{HostFolder, Hour, Part};
+use super::{Fault, Objects};
+use crate::body::Value;
+use crate::calls::{Call, Share, Uid};
+
+/// Longest line that is read; records are bounded far below it.
+const MAX_LINE: u64 = 64 << 20;
+
+/// The beginning of a line before the id, and what it says.
+const BEGINNINGS: [(&[u8], Kind); 3] = [
+    (b"{\"type\":\"call\",\"uid\":\"", Kind::Call),
+    (b"{\"type\":\"link\",\"uid\":\"", Kind::Link),
+    (b"{\"type\":\"left-out\",\"uid\":\"", Kind::LeftOut),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Call,
+    Link,
+    LeftOut,
+}
+
+/// Appends the line that says how a call was linked.
+pub fn write_link(out: &mut Vec<u8>, call: &Call) {
+    let member = |out: &mut Vec<u8>, name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            out.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
+        }
+    };
+    let quoted = |text: String| format!("\"{text}\"");
+    let share = |share: Share| share.to_string();
+    begin(out, Kind::Link, call.uid);
+    member(out, "parent", call.parent.map(|uid| quoted(uid.to_string())));
+    member(out, "parent_evidence", call.parent_evidence.map(|name| quoted(name.to_owned())));
+    member(out, "parent_key", call.parent_key.map(|key| quoted(key.to_string())));
+    member(out, "parent_confidence", call.parent_confidence.map(share));
+    member(out, "missed", call.missed.map(share));
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends the line that says that the filter does not want a call.
+pub fn write_left_out(out: &mut Vec<u8>, uid: Uid) {
+    begin(out, Kind::LeftOut, uid);
+    out.extend_from_slice(b"}\n");
+}
+
+fn begin(out: &mut Vec<u8>, kind: Kind, uid: Uid) {
+    let beginning =
+        BEGINNINGS.iter().find(|(_, of)| *of == kind).map_or(&b""[..], |(beginning, _)| *beginning);
+    out.extend_from_slice(beginning);
+    out.extend_from_slice(format!("{uid}\"").as_bytes());
+}
+
+/// The journals of one run, open, so that they can be read although their agent deletes them.
+#[derive(Debug)]
+pub struct Journals {
+    folder: HostFolder,
+    parts: Vec<(Part, File)>,
+}
+
+/// What was read besides the calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Calls that were passed on.
+    pub calls: u64,
+    /// Of them, those that had not been linked yet.
+    pub unlinked: u64,
+    /// Journals whose last line is cut off.
+    pub cut: u64,
+}
+
+/// A call, the part whose Parquet file its row belongs to, and whether it is linked.
+pub type Take<'t> = &'t mut dyn FnMut(&Part, Result<Box<Call>, Fault>);
+
+/// Opens the journals of a host, those of each run together.
+pub fn open(folder: &HostFolder) -> io::Result<Vec<Journals>> {
+    let mut runs: Vec<Journals> = Vec::new();
+    for part in folder.parts()? {
+        let file = match File::open(folder.journal(&part)) {
+            Ok(file) => file,
+            // Its rows are in Parquet by now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        match runs.last_mut() {
+            Some(run) if run.parts.last().is_some_and(|(last, _)| last.run == part.run) => {
+                run.parts.push((part, file));
+            }
+            _ => runs.push(Journals { folder: folder.clone(), parts: vec![(part, file)] }),
+        }
+    }
+    Ok(runs)
+}
+
+/// A call's line, until its link is known.
+struct Waiting {
+    /// Of the line.
+    number: u64,
+    part: usize,
+    line: Vec<u8>,
+}
+
+impl Journals {
+    /// The parts, in order.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().map(|(part, _)| part)
+    }
+
+    /// The journal of one part alone, if it is among them.
+    #[must_use]
+    pub fn only(self, part: &Part) -> Option<Self> {
+        let parts: Vec<_> = self.parts.into_iter().filter(|(of, _)| of == part).collect();
+        (!parts.is_empty()).then_some(Self { folder: self.folder, parts })
+    }
+
+    /// Where they are.
+    #[must_use]
+    pub fn folder(&self) -> &HostFolder {
+        &self.folder
+    }
+
+    /// Passes on the calls that are in no complete table. `is_there` says whether the table of a part and an hour is complete.
+    /// `with_unlinked`: also the calls that were not linked, at the end; without, the next part has them.
+    pub fn read(
+        self,
+        objects: &mut Objects,
+        is_there: &dyn Fn(&Path) -> bool,
+        with_unlinked: bool,
+        take: Take<'_>,
+    ) -> io::Result<Summary> {
+        let Self { folder, parts } = self;
+        let paths: Vec<_> = parts.iter().map(|(part, _)| folder.journal(part)).collect();
+        let mut summary = Summary::default();
+        let mut waiting: HashMap<Uid, Waiting> = HashMap::new();
+        let mut known: HashMap<(usize, Hour), bool> = HashMap::new();
+        let names: Vec<Part> = parts.iter().map(|(part, _)| part.clone()).collect();
+        let mut pass = |at: usize, origin: usize, number: u64, line: &[u8], take: Take<'_>| -> bool {
+            let Some(part) = names.get(at) else { return false };
+            let call = serde_json::from_slice::<Value>(line)
+                .map_err(|error| format!("is no JSON: {error}"))
+                .and_then(|value| objects.call(&value).map_err(|wrong| wrong.to_string()));
+            match call {
+                Ok(call) => {
+                    let hour = Hour::of(call.start);
+                    let is_known =
+                        *known.entry((at, hour)).or_insert_with(|| is_there(&folder.table(part, hour)));
+                    if !is_known {
+                        take(part, Ok(Box::new(call)));
+                    }
+                    !is_known
+                }
+                Err(what) => {
+                    let path = paths.get(origin).cloned().unwrap_or_default();
+                    take(part, Err(Fault { path, place: ("line", number), what }));
+                    false
+                }
+            }
+        };
+        let last = parts.len().saturating_sub(1);
+        for (at, (part, file)) in parts.into_iter().enumerate() {
+            let mut lines = BufReader::with_capacity(1 << 20, file);
+            let mut line = Vec::new();
+            for number in 1.. {
+                line.clear();
+                if lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
+                    break;
+                }
+                let Some(text) = line.strip_suffix(b"\n") else {
+                    summary.cut += 1;
+                    break;
+                };
+                let Some((kind, uid, rest)) = told(text) else {
+                    let (path, what) = (folder.journal(&part), "is no line of a journal".to_owned());
+                    take(&part, Err(Fault { path, place: ("line", number), what }));
+                    continue;
+                };
+                match kind {
+                    Kind::Call => _ = waiting.insert(uid, Waiting { number, part: at, line: text.to_vec() }),
+                    Kind::LeftOut => _ = waiting.remove(&uid),
+                    Kind::Link => {
+                        let Some(mut call) = waiting.remove(&uid) else { continue };
+                        // The members of the link become members of the call.
+                        call.line.pop();
+                        call.line.extend_from_slice(rest);
+                        summary.calls += u64::from(pass(at, call.part, call.number, &call.line, take));
+                    }
+                }
+            }
+        }
+        if with_unlinked {
+            let mut rest: Vec<(Uid, Waiting)> = waiting.into_iter().collect();
+            rest.sort_by_key(|(uid, _)| *uid);
+            for (_, call) in rest {
+                let passed = u64::from(pass(last, call.part, call.number, &call.line, take));
+                summary.calls += passed;
+                summary.unlinked += passed;
+            }
+        }
+        Ok(summary)
+    }
+}
+
+/// What a line says of which call, and what follows the id.
+fn told(line: &[u8]) -> Option<(Kind, Uid, &[u8])> {
+    if line.last() != Some(&b'}') {
+        return None;
+    }
+    let (beginning, kind) = BEGINNINGS.iter().find(|(beginning, _)| line.starts_with(beginning))?;
+    let rest = line.get(beginning.len()..)?;
+    let end = rest.iter().position(|byte| *byte == b'"')?;
+    let uid = std::str::from_utf8(rest.get(..end)?).ok()?.parse().ok()?;
+    Some((*kind, uid, rest.get(end + 1..)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::sample;
+    use crate::sink::jsonl::write_call;
+
+    fn call(packet: u64) -> Call {
+        Call { uid: Uid { packet, ordinal: 0 }, ..sample::ok() }
+    }
+
+    fn linked(packet: u64, parent: u64) -> Call {
+        let (parent, key) = (call(parent), sample::full().key());
+        Call {
+            parent: Some(parent.uid),
+            parent_key: key,
+            parent_confidence: Some(Share::of(0.975)),
+            parent_evidence: sample::full().parent_evidence,
+            missed: Some(Share::of(0.25)),
+            ..call(packet)
+        }
+    }
+
+    fn line(call: &Call) -> Vec<u8> {
+        let mut line = Vec::new();
+        write_call(&mut line, call);
+        line.push(b'\n');
+        line
+    }
+
+    fn link(call: &Call) -> Vec<u8> {
+        let mut line = Vec::new();
+        write_link(&mut line, call);
+        line
+    }
+
+    /// A host's folder with journals of one run.
+    fn folder(journals: &[&[u8]]) -> (tempfile::TempDir, HostFolder, Vec<Part>) {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = HostFolder::new(temporary.path(), "web");
+        std::fs::create_dir_all(folder.journals()).unwrap();
+        let mut part = Part::first();
+        let mut parts = Vec::new();
+        for journal in journals {
+            std::fs::write(folder.journal(&part), journal).unwrap();
+            parts.push(part.clone());
+            part = part.next();
+        }
+        (temporary, folder, parts)
+    }
+
+    /// What is read: number of the part, and the record or what is wrong.
+    fn read(folder: &HostFolder, is_there: &dyn Fn(&Path) -> bool) -> (Vec<(u32, String)>, Summary) {
+        let (mut all, mut sum) = (Vec::new(), Summary::default());
+        for journals in open(folder).unwrap() {
+            sum = journals
+                .read(&mut Objects::default(), is_there, true, &mut |part, call| {
+                    let text =
+                        call.map_or_else(|fault| fault.what, |call| String::from_utf8(line(&call)).unwrap());
+                    all.push((part.number, text));
+                })
+                .unwrap();
+        }
+        (all, sum)
+    }
+
+    fn text(call: &Call) -> String {
+        String::from_utf8(line(call)).unwrap()
+    }
+
+    #[test]
+    fn links_become_part_of_their_calls() {
+        let mut left_out = Vec::new();
+        write_left_out(&mut left_out, call(4).uid);
+        let journal = [
+            line(&call(1)),
+            line(&call(2)),
+            link(&linked(2, 1)),
+            line(&call(3)),
+            line(&call(4)),
+            left_out,
+            link(&call(1)),
+        ];
+        let (_kept, folder, _) = folder(&[&journal.concat()]);
+        let (all, sum) = read(&folder, &|_| false);
+        let expected = [linked(2, 1), call(1), call(3)].map(|call| (1, text(&call)));
+        assert_eq!(all, expected);
+        assert_eq!(sum, Summary { calls: 3, unlinked: 1, cut: 0 });
+    }
+
+    #[test]
+    fn calls_that_were_carried_on_come_once() {
+        let first = [line(&call(1)), line(&call(2)), link(&call(1))].concat();
+        let second = [line(&call(2)), line(&call(3)), link(&linked(2, 1))].concat();
+        let (_kept, folder, parts) = folder(&[&first, &second]);
+        let expected = [(1, text(&call(1))), (2, text(&linked(2, 1))), (2, text(&call(3)))];
+        assert_eq!(read(&folder, &|_| false).0, expected);
+        // The table of the first part is complete.
+        let table = folder.table(&parts[0], Hour::of(call(1).start));
+        assert_eq!(read(&folder, &|path| path == table).0, expected[1..]);
+    }
+
+    #[test]
+    fn a_journal_cut_anywhere_has_all_lines_before_the_cut() {
+        let whole = [line(&call(1)), line(&call(2)), link(&linked(2, 1)), line(&call(3))];
+        let ends: Vec<usize> = (1..=whole.len()).map(|count| whole[..count].concat().len()).collect();
+        let bytes = whole.concat();
+        let (_kept, folder, parts) = folder(&[&bytes]);
+        for cut in 0..=bytes.len() {
+            std::fs::write(folder.journal(&parts[0]), &bytes[..cut]).unwrap();
+            let (all, sum) = read(&folder, &|_| false);
+            let expected = match ends.iter().filter(|end| **end <= cut).count() {
+                0 => vec![],
+                1 => vec![call(1)],
+                2 => vec![call(1), call(2)],
+                3 => vec![linked(2, 1), call(1)],
+                _ => vec![linked(2, 1), call(1), call(3)],
+            };
+            let expected: Vec<_> = expected.iter().map(|call| (1, text(call))).collect();
+            assert_eq!(all, expected, "{cut}");
+            assert_eq!(sum.cut, u64::from(cut > 0 && !ends.contains(&cut)), "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_line_is_named_and_the_others_are_read() {
+        let journal = [line(&call(1)), vec![0; 70], b"\n{}\n".to_vec(), line(&call(2))].concat();
+        let (_kept, folder, _) = folder(&[&journal]);
+        let (all, _) = read(&folder, &|_| false);
+        let wrong = (1, "is no line of a journal".to_owned());
+        assert_eq!(all, [wrong.clone(), wrong, (1, text(&call(1))), (1, text(&call(2)))]);
+    }
+}

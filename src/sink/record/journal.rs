@@ -1,0 +1,143 @@
+//! The journal of a part, as it is written ([`crate::records::journal`] reads it).
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use hashbrown::HashMap;
+
+use super::super::BUFFER;
+use super::super::jsonl::CallFields;
+use super::super::target::{Shortfall, Target};
+use crate::calls::{Call, Uid};
+use crate::records::journal::{write_left_out, write_link};
+
+/// Appends lines to a new file. What could not be written is cut off behind the last whole line, and later lines are tried again.
+pub(super) struct Journal {
+    path: PathBuf,
+    target: Target,
+    /// Lines that are not in the file yet.
+    buffer: Vec<u8>,
+    fields: CallFields,
+    /// Where in the file the calls are that are not linked yet: offset and length.
+    waiting: HashMap<Uid, (u64, usize)>,
+    /// Bytes of the calls that are linked or left out, so that only others would be carried on.
+    pub(super) done: u64,
+    /// Calls that were linked, but whose lines could not be written.
+    pub(super) unprotected: u64,
+}
+
+impl Journal {
+    pub(super) fn create(path: PathBuf) -> io::Result<Self> {
+        let target = Target::create_new(&path)?;
+        Ok(Self {
+            path,
+            target,
+            buffer: Vec::with_capacity(BUFFER + 4096),
+            fields: CallFields::default(),
+            waiting: HashMap::new(),
+            done: 0,
+            unprotected: 0,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether calls in it are not linked yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// A call that is decided.
+    pub(super) fn call(&mut self, call: &Call) -> io::Result<()> {
+        let start = self.buffer.len();
+        self.buffer.push(b'{');
+        self.fields.write(&mut self.buffer, call);
+        self.buffer.extend_from_slice(b"}\n");
+        let (offset, len) = (self.target.len() + start as u64, self.buffer.len() - start);
+        self.waiting.insert(call.uid, (offset, len));
+        self.flush_if_full()
+    }
+
+    /// A call that is linked.
+    pub(super) fn link(&mut self, call: &Call) -> io::Result<()> {
+        match self.waiting.remove(&call.uid) {
+            Some((_, len)) => {
+                self.done += len as u64;
+                write_link(&mut self.buffer, call);
+            }
+            None => self.unprotected += 1,
+        }
+        self.flush_if_full()
+    }
+
+    /// A call that the filter does not want after all.
+    pub(super) fn left_out(&mut self, uid: Uid) -> io::Result<()> {
+        if let Some((_, len)) = self.waiting.remove(&uid) {
+            self.done += len as u64;
+            write_left_out(&mut self.buffer, uid);
+        }
+        self.flush_if_full()
+    }
+
+    fn flush_if_full(&mut self) -> io::Result<()> {
+        if self.buffer.len() >= BUFFER { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes all lines to the file.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let whole = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let written = self.target.append(&self.buffer, whole);
+        self.buffer.clear();
+        written.map_err(|Shortfall { error, .. }| {
+            let end = self.target.len();
+            self.waiting.retain(|_, (offset, len)| *offset + *len as u64 <= end);
+            error
+        })
+    }
+
+    /// Copies the calls that are not linked yet to the journal of the next part.
+    pub(super) fn carry_on(&mut self, next: &mut Self) -> io::Result<()> {
+        self.flush()?;
+        let mut waiting: Vec<(u64, usize, Uid)> =
+            self.waiting.iter().map(|(uid, (offset, len))| (*offset, *len, *uid)).collect();
+        if !waiting.is_empty() {
+            waiting.sort_unstable();
+            let file = File::open(&self.path)?;
+            for (offset, len, uid) in waiting {
+                let start = next.buffer.len();
+                next.buffer.resize(start + len, 0);
+                if let Some(line) = next.buffer.get_mut(start..)
+                    && let Err(error) = file.read_exact_at(line, offset)
+                {
+                    next.buffer.truncate(start);
+                    return Err(error);
+                }
+                next.waiting.insert(uid, (next.target.len() + start as u64, len));
+                next.flush_if_full()?;
+            }
+        }
+        next.flush()
+    }
+
+    /// The file, to bring it to the disk.
+    pub(super) fn file(&self) -> Option<File> {
+        match &self.target {
+            Target::File { file, .. } => file.try_clone().ok(),
+            Target::Stream(_) => None,
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // After a panic: the calls so far stay. The error can't be told to anybody.
+        _ = self.flush();
+    }
+}
