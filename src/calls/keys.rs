@@ -7,7 +7,7 @@ use super::join_key::JoinKey;
 use super::likely::Likely;
 use super::record::{
     Call, CallKind, Carrier, Class, Finding, Findings, GoAwayNote, Initiator, Name, Named, Observer, Process,
-    Uid, Via,
+    RivalParent, Uid, Via,
 };
 use super::reported::{Reported, reported_as};
 use super::share::Share;
@@ -113,14 +113,16 @@ pub enum Value<'a> {
     JoinKey(JoinKey),
     /// Group of calls with the same unknown name.
     UnknownName(u64),
-    /// Findings; never empty (an empty set is [`Value::Null`]).
-    Findings(Findings),
+    /// Findings, and words of a newer version; never empty (an empty set is [`Value::Null`]).
+    Findings(Findings, &'a [Name]),
     /// Texts; never empty.
     List(&'a [Name]),
     /// Names and texts, the last of a name being the one that counts; never empty.
     Map(&'a [(String, String)]),
     /// Names and texts, all of which count; never empty.
     Pairs(&'a [(String, String)]),
+    /// Calls that may be the parent; never empty.
+    Rivals(&'a [RivalParent]),
     /// Code, name and text of a GOAWAY.
     GoAway(&'a GoAwayNote),
     /// What is likely.
@@ -177,11 +179,16 @@ impl fmt::Display for Value<'_> {
             Self::Uid(uid) => uid.fmt(f),
             Self::JoinKey(key) => key.fmt(f),
             Self::UnknownName(group) => write!(f, "unknown#{group}"),
-            Self::Findings(findings) => joined(f, findings.iter(), |f, x| f.write_str(x.name())),
+            Self::Findings(findings, newer) => {
+                joined(f, finding_words(*findings, newer), |f, name| name.fmt(f))
+            }
             Self::List(names) => joined(f, names.iter(), |f, x| f.write_str(x)),
             Self::Map(pairs) | Self::Pairs(pairs) => {
                 joined(f, pairs.iter(), |f, (k, v)| write!(f, "{k}={v}"))
             }
+            Self::Rivals(rivals) => joined(f, rivals.iter(), |f, RivalParent { parent, confidence }| {
+                write!(f, "{parent}={confidence}")
+            }),
             Self::GoAway(goaway) => joined(f, goaway.members(), |f, (k, v)| write!(f, "{k}={v}")),
             Self::Likely(likely) => joined(f, likely.members(), |f, (k, v)| write!(f, "{k}={v}")),
             Self::Metadata(pairs) => joined(f, pairs.iter(), |f, (_, k, v)| write!(f, "{k}={v}")),
@@ -204,6 +211,11 @@ impl fmt::Display for Value<'_> {
 #[must_use]
 pub fn unknown_fields(message: &Decoded) -> String {
     message.unknown.as_ref().map_or_else(|| "{}".to_owned(), body::Value::to_json)
+}
+
+/// The words of [`Value::Findings`].
+pub fn finding_words(findings: Findings, newer: &[Name]) -> impl Iterator<Item = &str> {
+    findings.iter().map(|finding| -> &str { finding.name() }).chain(newer.iter().map(|name| &**name))
 }
 
 /// One key of the call record.
@@ -484,7 +496,10 @@ keys! {
         |c| word(c.outcome.class.map(Class::name));
     "carrier": Type::Choice(|| words(Carrier::ALL, Carrier::name)),
         "wire element that decided the class",
-        |c| word(Some(c.outcome.carrier.name()));
+        |c| match c.told.as_deref().and_then(|told| told.carrier.as_deref()) {
+            Some(newer) => Value::Text(newer),
+            None => word(Some(c.outcome.carrier.name())),
+        };
     "code": Type::Number,
         "number of the error, in the numbering of its carrier",
         |c| number(c.outcome.code);
@@ -559,7 +574,10 @@ keys! {
         |c| word(c.parent_evidence);
     "findings" | "finding" or "[]": Type::Set(|| words(Finding::ALL, Finding::name)),
         "what is remarkable about the call",
-        |c| if c.findings.is_empty() { Value::Null } else { Value::Findings(c.findings) };
+        |c| match c.told.as_deref().map_or(&[][..], |told| &told.findings) {
+            [] if c.findings.is_empty() => Value::Null,
+            newer => Value::Findings(c.findings, newer),
+        };
     "process": Type::Text,
         "live: processes of this host at either end, and their containers and pods",
         |c| c.processes.as_deref().map_or(Value::Null, Value::Processes);
@@ -614,6 +632,9 @@ keys! {
     "parent_confidence": Type::Share,
         "how sure the parent is (with --link)",
         |c| share(c.parent_confidence);
+    "rivals": Type::Map,
+        "calls that may be the parent, where none is sure (with --link)",
+        |c| c.rivals.as_deref().map_or(Value::Null, Value::Rivals);
     "missed": Type::Share,
         "how likely it made a failed call not linked to it (with --link)",
         |c| share(c.missed);

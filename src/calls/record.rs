@@ -322,6 +322,8 @@ pub struct Call {
     pub parent_key: Option<JoinKey>,
     /// How sure it is that `parent` caused it.
     pub parent_confidence: Option<Share>,
+    /// Where no parent is sure: the calls that may be it, the likeliest first. Boxed, because mostly there are none.
+    pub rivals: Option<Box<[RivalParent]>>,
     /// Probability that it caused a failed call that names no parent, or another one.
     pub missed: Option<Share>,
     /// What only the record said that it was read from. Boxed, because calls of packets have none.
@@ -360,6 +362,15 @@ pub struct Call {
     pub callee_view: Option<Box<CalleeView>>,
 }
 
+/// A call that may have caused another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RivalParent {
+    /// Its key.
+    pub parent: JoinKey,
+    /// How sure it is.
+    pub confidence: Share,
+}
+
 /// What a record says of a call that can't be found out from its other keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
@@ -369,6 +380,10 @@ pub struct Told {
     pub connection: JoinKey,
     /// Key `reported_as`.
     pub reported_as: Option<String>,
+    /// Key `carrier`, where this version does not know the word.
+    pub carrier: Option<Name>,
+    /// Words of the key `findings` that this version does not know.
+    pub findings: Vec<Name>,
 }
 
 /// A call that several captures show, as the one nearest to its callee shows it. The record itself is that of the one
@@ -436,6 +451,7 @@ impl Call {
             parent_evidence: None,
             parent_key: None,
             parent_confidence: None,
+            rivals: None,
             missed: None,
             told: None,
             host: None,

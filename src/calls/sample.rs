@@ -7,7 +7,8 @@ use rpcscope_parsers::{Rpc, Transport};
 
 use super::likely::{Likely, Reason};
 use super::record::{
-    Call, CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Named, Observer, Process, Uid, Via,
+    Call, CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Named, Observer, Process, RivalParent,
+    Uid, Via,
 };
 use super::share::Share;
 use crate::body::{Decoded, Value};
@@ -98,6 +99,8 @@ pub(crate) fn full() -> Call {
     call.parent_evidence = Some("trace-id");
     call.positions[0] = Some(4711);
     call.parent_key = call.key();
+    let rival = |parent| RivalParent { parent, confidence: Share::of(0.25) };
+    call.rivals = call.key().map(|key| Box::from([rival(key), rival(call.connection_key())]));
     (call.parent_confidence, call.missed) = (Some(Share::of(0.975)), Some(Share::of(0.25)));
     (call.host, call.observer) = (Some("shop-7".into()), Some(Observer::Server));
     call.findings.insert(Finding::LateAnswer);

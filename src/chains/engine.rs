@@ -15,7 +15,7 @@ use super::held::{Held, HeldCalls, Slot};
 use super::hints::{Hints, UnusedNames};
 use super::judge;
 use super::members::{HostNumbers, Member};
-use super::record::{Chain, Evidence, FACT, Hop, Link};
+use super::record::{Chain, Evidence, FACT, Hop, Link, Rival};
 use super::settle::{Settled, class, settle};
 use super::traits::{Traits, hash};
 use crate::calls::record::{Call, Class, Uid};
@@ -388,7 +388,8 @@ impl Engine {
                     rival.missed = 1.0 - (1.0 - rival.missed) * (1.0 - share);
                 }
                 if is_unsure && named.len() < MAX_RIVALS {
-                    named.push((rival.call.uid, share));
+                    let (uid, key) = (rival.call.uid, rival.call.key());
+                    named.push(Rival { uid, key, confidence: share });
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
-use super::record::Link;
+use super::record::{Link, Rival};
 use super::traits::Traits;
 use crate::calls::record::{Call, Uid};
 
@@ -20,7 +20,7 @@ pub(super) struct Held {
     pub(super) settled: bool,
     pub(super) children: Vec<Slot>,
     /// See [`super::record::Hop::rivals`].
-    pub(super) rivals: Vec<(Uid, f64)>,
+    pub(super) rivals: Vec<Rival>,
     /// See [`super::record::Hop::missed`].
     pub(super) missed: f64,
     /// The next try of the same call, where this is an earlier try of a root.

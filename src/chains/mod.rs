@@ -26,5 +26,5 @@ mod wording;
 
 pub use engine::{Engine, Method, Options};
 pub use hints::{CallHint, Hints};
-pub use record::{Chain, Change, Evidence, EvidenceSet, FACT, Hop, Link, Operation, Origin, Reported};
+pub use record::{Chain, Change, Evidence, EvidenceSet, FACT, Hop, Link, Operation, Origin, Reported, Rival};
 pub use summary::Summary;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::calls::JoinKey;
 use crate::calls::record::{Call, Class, Finding, Initiator, Name, Uid, named};
 
 named! {
@@ -100,6 +101,17 @@ pub struct Link {
     pub caller: f64,
 }
 
+/// Another call that may have caused one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rival {
+    /// The call.
+    pub uid: Uid,
+    /// Its key, if it has one.
+    pub key: Option<JoinKey>,
+    /// Probability that it caused it, 0 to 1.
+    pub confidence: f64,
+}
+
 /// A call in its chain.
 #[derive(Clone, Debug)]
 pub struct Hop {
@@ -113,7 +125,7 @@ pub struct Hop {
     pub link: Option<Link>,
     /// Other calls that may have caused it, the likeliest first, each with its probability. Empty where the link is sure, or where it
     /// is sure that no call of the capture caused it.
-    pub rivals: Vec<(Uid, f64)>,
+    pub rivals: Vec<Rival>,
     /// Probability that a failed call that is linked elsewhere, or nowhere, is one of its own, 0 to 1.
     pub missed: f64,
     /// Index of the attempt that decided instead of this one, if the caller retried. Earlier tries of the root have the root here,

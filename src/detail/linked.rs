@@ -2,7 +2,7 @@
 
 use super::verdict::Line;
 use crate::calls::record::{Call, Uid};
-use crate::chains::{Chain, Evidence, Hop, Operation};
+use crate::chains::{Chain, Evidence, Hop, Operation, Rival};
 use crate::text;
 
 /// Most rivals of a link that are listed.
@@ -35,10 +35,10 @@ pub fn lines(chain: &Chain, hop: usize, name_of: impl Fn(Uid) -> Option<String>)
         let label = if this.unsure_link().is_some() { "perhaps caused by" } else { "caused by" };
         lines.push(believed(label, &parent.call, this));
     }
-    for (rival, share) in this.rivals.iter().take(MAX_RIVALS) {
+    for Rival { uid, confidence, .. } in this.rivals.iter().take(MAX_RIVALS) {
         let label = if this.parent.is_some() { "or perhaps by" } else { "perhaps caused by" };
-        let name = name_of(*rival).unwrap_or_else(|| "call".to_owned());
-        lines.push(plain(label, named(*share, &name, *rival)));
+        let name = name_of(*uid).unwrap_or_else(|| "call".to_owned());
+        lines.push(plain(label, named(*confidence, &name, *uid)));
     }
     if let Some(cause) = chain.cause(hop) {
         lines.push(plain("its failure", cause));

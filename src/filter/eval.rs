@@ -7,7 +7,7 @@ use regex::Regex;
 
 use super::operand::Operand;
 use crate::body::Value as Field;
-use crate::calls::keys::{Key, Type, Value};
+use crate::calls::keys::{self, Key, Type, Value};
 use crate::calls::record::{Call, Process};
 use crate::payload::path;
 
@@ -89,7 +89,7 @@ impl Test {
     fn equal(&self, value: &Value<'_>, operand: &Operand) -> bool {
         match (value, operand) {
             (Value::Address(endpoint), Operand::Address(pattern)) => pattern.holds(*endpoint),
-            (Value::Findings(findings), Operand::Finding(finding)) => findings.contains(*finding),
+            (Value::Findings(findings, _), Operand::Finding(finding)) => findings.contains(*finding),
             (Value::Packets(first, last), Operand::Amount(n)) => (first..=last).contains(&n),
             (Value::Processes(ends), Operand::Text(text)) => {
                 let pid = text.parse().ok();
@@ -124,10 +124,15 @@ impl Test {
             Value::Map(pairs) | Value::Pairs(pairs) => {
                 pairs.iter().any(|(name, text)| meant(name) && holds(text))
             }
+            // The keys are what is looked for.
+            Value::Rivals(rivals) => rivals.iter().any(|rival| {
+                let key = rival.parent.to_string();
+                meant(&key) && holds(&key)
+            }),
             Value::GoAway(note) => note.members().any(|(name, text)| meant(name) && holds(&text)),
             Value::Likely(likely) => likely.members().any(|(name, text)| meant(name) && holds(&text)),
             Value::Metadata(headers) => headers.iter().any(|(_, name, text)| meant(name) && holds(text)),
-            Value::Findings(findings) => findings.iter().any(|finding| holds(finding.name())),
+            Value::Findings(findings, newer) => keys::finding_words(*findings, newer).any(holds),
             Value::Messages(..) | Value::UnknownFields(..) | Value::Body(..) => {
                 let path = self.member.as_deref().unwrap_or_default();
                 path::of(value, path, &mut |value| !matches!(value, Field::Null) && holds(&path::text(value)))

@@ -187,13 +187,16 @@ pub(super) fn of_value(value: &Value<'_>) -> String {
     match value {
         Value::Null => "null".to_owned(),
         // One of several is enough.
-        Value::Findings(findings) => findings.iter().next().map_or("null", Finding::name).to_owned(),
+        Value::Findings(findings, _) => findings.iter().next().map_or("null", Finding::name).to_owned(),
         Value::List(names) => names.first().map_or_else(|| "null".to_owned(), |name| quote(name)),
         Value::Map(pairs) | Value::Pairs(pairs) => {
             pairs.first().map_or_else(|| "null".to_owned(), |(_, text)| quote(text))
         }
         Value::Metadata(headers) => {
             headers.first().map_or_else(|| "null".to_owned(), |(_, _, text)| quote(text))
+        }
+        Value::Rivals(rivals) => {
+            rivals.first().map_or_else(|| "null".to_owned(), |rival| quote(&rival.parent.to_string()))
         }
         Value::GoAway(note) => note.code.to_string(),
         Value::Likely(likely) => {

@@ -9,12 +9,12 @@ const MAX_NAMES: usize = 65_536;
 /// Longest name.
 const MAX_LENGTH: usize = 256;
 
-/// A name of an IDL for a record that can only hold names which last. It lasts as long as the process; equal ones share their memory.
+/// A name of an IDL, or a word of another version's record, for a record that can only hold names which last. It lasts as long as the process; equal ones share their memory.
 /// `None` for what is no identifier, and beyond [`MAX_NAMES`].
 #[must_use]
 pub(crate) fn static_name(name: &str) -> Option<&'static str> {
     static NAMES: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     if name.is_empty() || name.len() > MAX_LENGTH || !name.bytes().all(plain) {
         return None;
     }

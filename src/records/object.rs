@@ -17,7 +17,8 @@ use crate::body::{Decoded, Value};
 use crate::calls::keys;
 use crate::calls::likely::{Likely, Reason};
 use crate::calls::record::{
-    CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Name, Named, Observer, Process, Told, Via,
+    CalleeView, Carrier, Class, Finding, GoAwayNote, Initiator, Name, Named, Observer, Process, RivalParent,
+    Told, Via,
 };
 use crate::calls::{Call, CallKind, JoinKey, Share, Uid};
 use crate::chains::Evidence;
@@ -29,6 +30,9 @@ use crate::time::Timestamp;
 
 /// Most names that are shared between calls.
 const MAX_NAMES: usize = 65_536;
+
+/// Most findings of a record that this version does not know.
+const MAX_NEWER: usize = 64;
 
 /// What is wrong with a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +74,9 @@ struct Found {
     kind: Option<CallKind>,
     class: Option<Class>,
     carrier: Option<Carrier>,
+    /// Words that this version does not know.
+    newer_carrier: Option<Name>,
+    newer_findings: Vec<Name>,
     key: Option<JoinKey>,
     connection: Option<JoinKey>,
     reported_as: Option<String>,
@@ -98,7 +105,8 @@ impl Found {
 }
 
 impl Objects {
-    /// The call of a record. Keys that are not known are ignored: newer versions may write more.
+    /// The call of a record. Keys that are not known are ignored, and carriers, findings, protocols and evidence that are not known are kept
+    /// as words: newer versions may write more. A class or kind that is not known is an error, because all else depends on it.
     pub fn call(&mut self, record: &Value) -> Result<Call, Wrong> {
         let wrong = |key: &str, what: String| Wrong { key: key.to_owned(), what };
         let Value::Object(fields) = record else {
@@ -147,10 +155,17 @@ impl Objects {
                 let addresses = list(value)?.iter().map(|one| self.name(one)).collect::<Of<_>>()?;
                 call.via = Some(Arc::new(Via { client: None, addresses }));
             }
-            "transport" => found.transport = Some(known(value, Transport::from_name)?),
+            "transport" => {
+                let other =
+                    |name: &str| Transport::from_name(name).or(static_name(name).map(Transport::Other));
+                found.transport = Some(known(value, other)?);
+            }
             "network" => found.network = Some(known(value, Network::from_name)?),
-            "rpc" => found.rpc = Some(known(value, Rpc::from_name)?),
-            "codec" => call.codec = Some(known(value, codec)?),
+            "rpc" => {
+                let other = |name: &str| Rpc::from_name(name).or(static_name(name).map(Rpc::Other));
+                found.rpc = Some(known(value, other)?);
+            }
+            "codec" => call.codec = Some(known(value, |name| codec(name).or(static_name(name)))?),
             "service" => call.service = Some(self.name(value)?),
             "method" => call.method = Some(self.name(value)?),
             "unknown_name" => {
@@ -162,7 +177,11 @@ impl Objects {
             "id" => call.id = Some(number(value)?),
             "kind" => found.kind = Some(known(value, CallKind::from_name)?),
             "class" => found.class = Some(known(value, Class::from_name)?),
-            "carrier" => found.carrier = Some(known(value, Carrier::from_name)?),
+            "carrier" => {
+                found.carrier = Some(Carrier::from_name(text(value)?).unwrap_or(Carrier::None));
+                found.newer_carrier =
+                    newer(value, Carrier::from_name)?.then(|| self.name(value)).transpose()?;
+            }
             "code" => outcome.code = Some(number(value)?),
             "code_name" => found.code_name = Some(text(value)?.to_owned()),
             "message" => outcome.message = Some(text(value)?.to_owned()),
@@ -187,13 +206,23 @@ impl Objects {
                 outcome.extra().cancel_path = path;
             }
             "parent" => call.parent = Some(text(value)?.parse()?),
-            "parent_evidence" => call.parent_evidence = Some(known(value, Evidence::from_name)?.name()),
+            "parent_evidence" => {
+                let name = |name: &str| Evidence::from_name(name).map(Evidence::name).or(static_name(name));
+                call.parent_evidence = Some(known(value, name)?);
+            }
             "parent_key" => call.parent_key = Some(known(value, JoinKey::parse)?),
             "parent_confidence" => call.parent_confidence = Some(share(value)?),
+            "rivals" => call.rivals = Some(rivals(value)?).filter(|rivals| !rivals.is_empty()),
             "missed" => call.missed = Some(share(value)?),
             "findings" => {
                 for finding in list(value)? {
-                    call.findings.insert(known(finding, Finding::from_name)?);
+                    match Finding::from_name(text(finding)?) {
+                        Some(finding) => call.findings.insert(finding),
+                        None if found.newer_findings.len() < MAX_NEWER => {
+                            found.newer_findings.push(self.name(finding)?);
+                        }
+                        None => return Err(format!("has more than {MAX_NEWER} words that are not known")),
+                    }
                 }
             }
             "process" => call.set_processes(self.processes(value)?),
@@ -340,6 +369,8 @@ fn finish(mut call: Call, mut found: Found) -> Result<Call, (&'static str, Strin
         key: found.key,
         connection: found.connection.unwrap_or(of_ends),
         reported_as: found.reported_as,
+        carrier: found.newer_carrier,
+        findings: found.newer_findings,
     }));
     let Payload { request, response, .. } = &mut found.payload;
     for (messages, unknown) in [request, response].into_iter().zip(found.unknown) {
@@ -367,12 +398,17 @@ fn text(value: &Value) -> Of<&str> {
     }
 }
 
+/// Whether a text stands for none of a few things: a newer version may know more.
+fn newer<T>(value: &Value, of: impl Fn(&str) -> Option<T>) -> Of<bool> {
+    Ok(of(text(value)?).is_none())
+}
+
 /// A text that stands for one of a few things.
 fn known<T>(value: &Value, of: impl Fn(&str) -> Option<T>) -> Of<T> {
     let text = text(value)?;
     // Long texts are no words that anybody wrote on purpose.
     let shown = || text::escape(&text.chars().take(40).collect::<String>()).into_owned();
-    of(text).ok_or_else(|| format!("'{}' is not known to this version of rpcscope", shown()))
+    of(text).ok_or_else(|| format!("'{}' is not known to this version of rpcscope, and what follows from it is not either: use the version that wrote it, or a newer one", shown()))
 }
 
 fn number(value: &Value) -> Of<i64> {
@@ -458,6 +494,21 @@ fn details(value: &Value) -> Of<Vec<(String, String)>> {
     details.iter().map(|detail| Ok((part(detail, "type")?, part(detail, "text")?))).collect()
 }
 
+/// `[{"parent":"3f…","confidence":0.5}]`, or a map of Parquet.
+fn rivals(value: &Value) -> Of<Box<[RivalParent]>> {
+    let rival = |parent: &Value, confidence: &Value| {
+        Ok(RivalParent { parent: known(parent, JoinKey::parse)?, confidence: share(confidence)? })
+    };
+    let part =
+        |value: &Value, name: &str| value.get(name).cloned().ok_or_else(|| format!("{name} is missing"));
+    match value {
+        Value::List(list) => {
+            list.iter().map(|one| rival(&part(one, "parent")?, &part(one, "confidence")?)).collect()
+        }
+        value => object(value)?.iter().map(|(key, share)| rival(&Value::Text(key.clone()), share)).collect(),
+    }
+}
+
 fn goaway(value: &Value) -> Of<GoAwayNote> {
     object(value)?;
     let code = number_or_text(value.get("code").ok_or("code is missing")?)?;
@@ -541,12 +592,13 @@ mod tests {
             ("\"uid\":\"71.2\"", "\"no\":7", "uid"),
             ("2026-01-02T01:34:09.12", "2026-01-02 01.34.09.12", "start"),
             ("\"class\":\"business\"", "\"class\":\"busy\"", "class"),
-            ("\"rpc\":\"thrift\"", "\"rpc\":\"soap\"", "rpc"),
+            ("\"kind\":\"unary\"", "\"kind\":\"carrier pigeon\"", "kind"),
+            ("\"rpc\":\"thrift\"", "\"rpc\":\"soap 1\"", "rpc"),
             ("10.77.0.12:8888", "10.77.0.12", "server"),
             ("\"latency_ns\":3200000", "\"latency_ns\":-1", "latency_ns"),
             ("\"ret\":0", "\"ret\":4294967296", "ret"),
             ("\"parent_confidence\":0.9750", "\"parent_confidence\":1.5", "parent_confidence"),
-            ("\"late-answer\"", "\"too-late\"", "findings"),
+            ("\"late-answer\"", "7", "findings"),
             ("\"packets\":[71,78]", "\"packets\":[71]", "packets"),
         ] {
             assert!(line.contains(right), "{right}");
@@ -560,6 +612,31 @@ mod tests {
             parsed(&line.replace("\"uid\"", "\"later_key\":{},\"uid\"")).is_ok(),
             "keys that are not known"
         );
+    }
+
+    #[test]
+    fn words_of_a_newer_version_are_kept() {
+        let mut line = written(&sample::full());
+        for (known, newer) in [
+            ("\"carrier\":\"biz-status\"", "\"carrier\":\"pigeon-status\""),
+            ("\"rpc\":\"thrift\"", "\"rpc\":\"soap-2\""),
+            ("\"transport\":\"ttheader\"", "\"transport\":\"pigeon\""),
+            ("\"codec\":\"thrift-binary\"", "\"codec\":\"asn-1\""),
+            ("\"parent_evidence\":\"trace-id\"", "\"parent_evidence\":\"dream-id\""),
+            ("\"late-answer\",\"gap\"]", "\"late-answer\",\"gap\",\"too-\\u001blate\",\"odd\"]"),
+        ] {
+            assert!(line.contains(known), "{known} in {line}");
+            line = line.replace(known, newer);
+        }
+        // The numbering of the carrier names no code.
+        line = line.replace(",\"code_name\":\"NOT_FOUND\"", "");
+        let call = parsed(&line).unwrap();
+        let unescaped = |line: &str| serde_json::from_str::<Value>(line).unwrap().to_json();
+        assert_eq!(unescaped(&written(&call)), unescaped(&line));
+        assert!(call.findings.contains(Finding::LateAnswer) && call.outcome.carrier == Carrier::None);
+        let many = format!("\"findings\":[{}\"x\"]", "\"x\",".repeat(MAX_NEWER));
+        let line = written(&sample::ok()).replace("\"findings\":[]", &many);
+        assert!(parsed(&line).is_err());
     }
 
     #[test]

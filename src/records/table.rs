@@ -21,10 +21,19 @@ pub(super) fn read(file: File, take: &mut dyn FnMut(Value) -> bool) -> Result<()
     let facts = reader.metadata().file_metadata().key_value_metadata();
     let schema = facts.and_then(|facts| facts.iter().find(|fact| fact.key == "rpcscope.schema"));
     match schema.and_then(|fact| fact.value.as_deref()) {
-        Some(SCHEMA) => {}
+        // What follows a point only adds.
+        Some(schema) if major(schema).is_some() && major(schema) == major(SCHEMA) => {}
         Some(other) => {
+            let is_newer = major(other) > major(SCHEMA);
+            let advice = if is_newer {
+                "read it with the version that wrote it, or a newer one"
+            } else {
+                "write it again with this version"
+            };
             let other = crate::text::escape(other);
-            return Err(format!("has columns of version {other}; this rpcscope reads version {SCHEMA}"));
+            return Err(format!(
+                "has columns of version {other}, and this rpcscope reads version {SCHEMA}: {advice}"
+            ));
         }
         None => {
             return Err(
@@ -41,6 +50,11 @@ pub(super) fn read(file: File, take: &mut dyn FnMut(Value) -> bool) -> Result<()
         }
     }
     Ok(())
+}
+
+/// The number before the point of a version.
+fn major(version: &str) -> Option<u32> {
+    version.split('.').next()?.parse().ok()
 }
 
 /// A row as an object without its columns that are null.

@@ -9,8 +9,9 @@ use super::linker::Linker;
 use super::memory::Shares;
 use super::runner::Consumer;
 use super::telemetry::Telemetry;
-use crate::calls::{Call, Class, Share, record::Connection};
-use crate::chains::{Chain, Evidence, FACT, Options};
+use crate::calls::record::{Connection, RivalParent};
+use crate::calls::{Call, Class, JoinKey, Share, Uid};
+use crate::chains::{Chain, Evidence, FACT, Hop, Options};
 use crate::cli::{self, View};
 use crate::filter::Filter;
 use crate::pipeline::Totals;
@@ -75,7 +76,8 @@ impl<C: Consumer> Linked<C> {
 
 /// Appends the calls of a chain, each with its parent where that is sure.
 fn push_calls(chain: Chain, out: &mut Vec<Arc<Call>>) {
-    let ids: Vec<_> = chain.hops.iter().map(|hop| (hop.call.uid, hop.call.key())).collect();
+    let ids: Vec<(Uid, Option<JoinKey>)> =
+        chain.hops.iter().map(|hop| (hop.call.uid, hop.call.key())).collect();
     let mut missed: Vec<f64> = chain.hops.iter().map(|hop| hop.missed).collect();
     for hop in chain.hops.iter().filter(|hop| hop.call.failed()) {
         if let (Some(link), Some(parent)) = (hop.unsure_link(), hop.parent) {
@@ -83,6 +85,7 @@ fn push_calls(chain: Chain, out: &mut Vec<Arc<Call>>) {
         }
     }
     out.extend(chain.hops.into_iter().zip(missed).map(|(hop, missed)| {
+        let rivals = rivals(&hop, &ids);
         let mut call = hop.call;
         let link = hop.link.filter(|link| link.confidence >= FACT);
         let parent = hop.parent.filter(|_| link.is_some()).and_then(|parent| ids.get(parent));
@@ -91,9 +94,24 @@ fn push_calls(chain: Chain, out: &mut Vec<Arc<Call>>) {
         (named.parent, named.parent_key) = (parent.map(|(uid, _)| *uid), parent.and_then(|(_, key)| *key));
         named.parent_confidence = parent.and(link).map(|link| Share::of(link.confidence));
         named.missed = Some(Share::of(missed)).filter(|missed| *missed > Share::default());
+        named.rivals = rivals;
         named.parent_evidence = link.and_then(|link| link.evidence.strongest()).map(Evidence::name);
         call
     }));
+}
+
+/// The calls that may have caused one of which no cause is sure: the one that the chain has above it, and its rivals.
+fn rivals(hop: &Hop, ids: &[(Uid, Option<JoinKey>)]) -> Option<Box<[RivalParent]>> {
+    let chosen = hop.unsure_link().zip(hop.parent);
+    let chosen = chosen.and_then(|(link, parent)| Some((ids.get(parent)?.1?, link.confidence)));
+    let others = hop.rivals.iter().filter_map(|rival| Some((rival.key?, rival.confidence)));
+    let mut all: Vec<RivalParent> = chosen
+        .into_iter()
+        .chain(others)
+        .map(|(parent, confidence)| RivalParent { parent, confidence: Share::of(confidence) })
+        .collect();
+    all.sort_by_key(|rival| std::cmp::Reverse(rival.confidence));
+    (!all.is_empty()).then(|| all.into())
 }
 
 impl<C: Consumer> Consumer for Linked<C> {

@@ -13,7 +13,7 @@ use super::{RecordWriter, Sink, json};
 use crate::body::Value as Object;
 use crate::calls::keys::{self, Member, Value, Visit, member};
 use crate::calls::likely::Likely;
-use crate::calls::record::{Call, Connection, GoAwayNote, Process, Renewal, Uid};
+use crate::calls::record::{Call, Connection, GoAwayNote, Process, Renewal, RivalParent, Uid};
 use crate::calls::reported::{Piece, Reported};
 use crate::pipeline::{Tally, Totals};
 
@@ -163,14 +163,23 @@ impl Visit for Members<'_, '_> {
             Value::Number(n) => room.text(plain).signed(n),
             Value::Share(share) => room.text(plain).share(share),
             Value::Bytes(n) | Value::Duration(n) => room.text(plain).number(n),
-            Value::Findings(findings) => room
+            Value::Findings(findings, []) => room
                 .text(plain)
                 .array(findings.iter(), |room, finding| room.text("\"").text(finding.name()).text("\"")),
+            Value::Findings(findings, newer) => {
+                room.text(plain).array(keys::finding_words(findings, newer), Room::string)
+            }
             Value::List(names) => room.text(plain).array(names, |room, name| room.string(name)),
             Value::Map(pairs) => room.text(plain).object(pairs),
             Value::Pairs(pairs) => room.text(plain).array(pairs, |room, (kind, text)| {
                 room.text("{\"type\":").string(kind).text(",\"text\":").string(text).text("}")
             }),
+            Value::Rivals(rivals) => {
+                room.text(plain).array(rivals, |room, RivalParent { parent, confidence }| {
+                    let room = room.text("{\"parent\":\"").hexadecimal(parent.number());
+                    room.text("\",\"confidence\":").share(*confidence).text("}")
+                })
+            }
             Value::GoAway(note) => goaway(room.text(plain), note),
             Value::Likely(likely) => self::likely(room.text(plain), likely),
             Value::Metadata(headers) => metadata(room.text(plain), headers),
@@ -363,7 +372,7 @@ mod tests {
             assert!(!value.is_null(), "the sample has no {}", key.name);
             let written = &json[key.name];
             match (&value, key.kind) {
-                (Value::Findings(_) | Value::List(_), _) => {
+                (Value::Findings(..) | Value::List(_), _) => {
                     let items: Vec<_> =
                         written.as_array().unwrap().iter().map(|x| x.as_str().unwrap()).collect();
                     assert_eq!(items.join(","), value.to_string());
@@ -377,6 +386,7 @@ mod tests {
                 (
                     Value::Map(_)
                     | Value::Pairs(_)
+                    | Value::Rivals(_)
                     | Value::GoAway(_)
                     | Value::Likely(_)
                     | Value::Metadata(_)

@@ -123,13 +123,52 @@ fn show_with_links_names_what_else_may_have_caused_a_call() {
     };
     let page = show(&["--link"]);
     assert!(page.contains("perhaps caused by"), "{page}");
-    for (rival, share) in &guess.rivals {
+    for rpcscope::chains::Rival { uid: rival, confidence: share, .. } in &guess.rivals {
         let line =
             page.lines().find(|line| line.contains("or perhaps by") && line.ends_with(&format!("  {rival}")));
         let line = line.unwrap_or_else(|| panic!("no {rival} in {page}"));
         assert!(line.contains(&format!("{:.0} %", share * 100.0)) && line.contains('.'), "{line}");
     }
     assert!(!show(&[]).contains("caused by"));
+}
+
+#[test]
+fn records_name_what_may_have_caused_a_call_where_no_parent_is_sure() {
+    let capture = support::captures().join("links/links-48-waves8-mux-verbatim.pcap");
+    let program = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rpcscope"));
+        let output = command.args(args).arg(&capture).output().expect("the program starts");
+        let lines = String::from_utf8(output.stdout).expect("UTF-8");
+        lines
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect::<Vec<serde_json::Value>>()
+    };
+    let records = program(&["calls", "--link", "--format", "jsonl"]);
+    let by_uid: std::collections::HashMap<&str, &serde_json::Value> =
+        records.iter().map(|record| (record["uid"].as_str().unwrap(), record)).collect();
+    let chains = program(&["chains", "--format", "jsonl"]);
+    let mut guesses = 0;
+    for hop in chains.iter().flat_map(|chain| chain["calls"].as_array().unwrap()) {
+        let record = by_uid[hop["uid"].as_str().unwrap()];
+        let rivals = record["rivals"].as_array();
+        assert!(rivals.is_none() || record["parent_key"].is_null(), "{record}");
+        let Some(others) = hop["rivals"].as_array() else {
+            continue;
+        };
+        let rivals = rivals.unwrap_or_else(|| panic!("no rivals in {record}"));
+        let is_named = |uid: &serde_json::Value, share: &serde_json::Value| {
+            let key = &by_uid[uid.as_str().unwrap()]["call_key"];
+            rivals.iter().any(|rival| rival["parent"] == *key && rival["confidence"] == *share)
+        };
+        assert!(
+            others.iter().all(|rival| is_named(&rival["parent"], &rival["confidence"])),
+            "{hop} {record}"
+        );
+        assert!(hop["depth"] == 0 || is_named(&hop["parent"], &hop["confidence"]), "{hop} {record}");
+        guesses += 1;
+    }
+    assert!(guesses > 5, "{guesses}");
 }
 
 /// What `chains` says on both outputs, with its exit status.

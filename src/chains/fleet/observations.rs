@@ -124,6 +124,7 @@ fn join(key: JoinKey, mut views: Vec<Record>, answerers: &Answerers) -> Option<J
     let link = views.iter().find(|view| view.parent_key.is_some());
     let link = link.map(|view| (view.parent_key, view.parent_confidence, view.parent_evidence));
     let named = views.iter().find_map(|view| view.parent);
+    let rivals = if link.is_some() { None } else { views.iter_mut().find_map(|view| view.rivals.take()) };
     let missed = views.iter().filter_map(|view| view.missed).max();
     let is_callee_captured = views.last().is_some_and(|last| match last.observer {
         Some(Observer::Server) => true,
@@ -148,12 +149,13 @@ fn join(key: JoinKey, mut views: Vec<Record>, answerers: &Answerers) -> Option<J
     }
     let mut call = dedup::join(views.into())?;
     call.observer = observers.iter().find(|(host, _)| *host == call.host).and_then(|(_, observer)| *observer);
-    call.uid = Uid { packet: (key.number() >> 64) as u64, ordinal: 0 };
+    call.uid = uid(key);
     call.decided = call.uid.packet;
     (call.parent_key, call.parent_confidence, call.parent_evidence) = link.unwrap_or_default();
     // Whether there is one; who it is follows from its key.
     call.parent = named;
     call.missed = missed;
+    call.rivals = rivals;
     Some(Joined { call, key, ahead, spans, is_callee_captured })
 }
 
@@ -167,6 +169,11 @@ fn clock(caller: &Call, view: &Call) -> i64 {
         }
         _ => apart,
     }
+}
+
+/// The identity of a call in chains of many hosts: the first half of its key.
+pub(super) fn uid(key: JoinKey) -> Uid {
+    Uid { packet: (key.number() >> 64) as u64, ordinal: 0 }
 }
 
 /// Moves the times of a call back.

@@ -1,7 +1,7 @@
 //! Joins and trees of calls that were made by hand.
 
 use super::*;
-use crate::calls::record::{Carrier, Class, Finding, Told};
+use crate::calls::record::{Carrier, Class, Finding, RivalParent, Told};
 use crate::calls::{JoinKey, Share, Uid, sample};
 use crate::chains::Origin;
 use crate::time::Timestamp;
@@ -21,7 +21,13 @@ fn call(number: u32, host: &str, (start, end): (i64, i64)) -> Call {
     call.latency = Some(((end - start) * MS) as u64);
     call.duration = call.latency;
     call.host = Some(host.into());
-    call.told = Some(Box::new(Told { key: Some(key(number)), connection: key(0), reported_as: None }));
+    call.told = Some(Box::new(Told {
+        key: Some(key(number)),
+        connection: key(0),
+        reported_as: None,
+        carrier: None,
+        findings: vec![],
+    }));
     call
 }
 
@@ -196,6 +202,21 @@ fn what_there_is_no_memory_for_is_counted_and_failed_calls_go_last() {
         remarks.iter().any(|remark| remark.starts_with("28 calls, 13 of them failed, left out")),
         "{remarks:?}"
     );
+}
+
+#[test]
+fn what_may_have_caused_a_call_is_named_and_its_tree_stays_apart() {
+    let rivals = [(1, 0.5), (7, 0.25)]
+        .map(|(number, share)| RivalParent { parent: key(number), confidence: Share::of(share) });
+    let made = Call { rivals: Some(rivals.into()), ..call(2, "b", (10, 20)) };
+    let (chains, _) =
+        judged_in_all_orders(&[call(1, "a", (0, 40)), call(1, "b", (1, 39)), made, call(2, "c", (11, 19))]);
+    assert_eq!(chains.len(), 2);
+    let named: Vec<_> = chains[1].hops[0].rivals.iter().map(|rival| (rival.key, rival.confidence)).collect();
+    assert_eq!(named, [(Some(key(1)), 0.5), (Some(key(7)), 0.25)]);
+    // The first is in the stream, under that identity.
+    assert_eq!(chains[1].hops[0].rivals[0].uid, chains[0].hops[0].call.uid);
+    assert!(chains[0].hops[0].rivals.is_empty() && chains[1].hops[0].call.rivals.is_none());
 }
 
 #[test]

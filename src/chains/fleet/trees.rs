@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::super::judge::judge;
-use super::super::record::{Chain, Evidence, EvidenceSet, FACT, Hop, Link};
+use super::super::record::{Chain, Evidence, EvidenceSet, FACT, Hop, Link, Rival};
 use super::super::traits::Traits;
 use super::Counts;
-use super::observations::{APART, Joined, turn_back};
-use crate::calls::record::{Call, Class, Finding};
+use super::observations::{APART, Joined, turn_back, uid};
+use crate::calls::record::{Call, Class, Finding, RivalParent};
 use crate::calls::{JoinKey, Share, Uid};
 
 /// Greatest depth of a chain; deeper calls become roots of their own.
@@ -152,6 +152,12 @@ fn hop(mut call: Call, parent: Option<usize>, above: Option<&Hop>) -> Hop {
         Link { evidence: evidence.into_iter().collect::<EvidenceSet>(), confidence, caller: confidence }
     });
     let missed = call.missed.take().map_or(0.0, Share::number);
+    let rivals = call.rivals.take().unwrap_or_default();
+    let rival = |RivalParent { parent, confidence }: &RivalParent| Rival {
+        uid: uid(*parent),
+        key: Some(*parent),
+        confidence: confidence.number(),
+    };
     // The hop has it.
     call.parent_confidence = None;
     let is_answered = |above: &Hop| !matches!(above.call.class(), Some(Class::Unanswered | Class::Oneway));
@@ -160,7 +166,7 @@ fn hop(mut call: Call, parent: Option<usize>, above: Option<&Hop>) -> Hop {
         after_answer: above.is_some_and(|above| is_answered(above) && call.start > above.call.end),
         parent,
         link,
-        rivals: Vec::new(),
+        rivals: rivals.iter().map(rival).collect(),
         missed,
         retried_by: None,
         is_retry: !call.metadata.is_empty() && Traits::of(&call).retry,

@@ -7,7 +7,7 @@ use super::super::{RecordWriter, json, jsonl};
 use super::ChainSink;
 use crate::chains::fleet::Counts;
 use crate::chains::summary::Ending;
-use crate::chains::{Chain, Change, Evidence, Origin, Reported, Summary};
+use crate::chains::{Chain, Change, Evidence, Origin, Reported, Rival, Summary};
 use crate::pipeline::Totals;
 
 /// The sink of `chains --format jsonl`.
@@ -125,7 +125,7 @@ fn write_hop(
     }
     if !hop.rivals.is_empty() {
         out.extend_from_slice(b",\"rivals\":[");
-        json::list(out, &hop.rivals, |out, (parent, confidence)| {
+        json::list(out, &hop.rivals, |out, Rival { uid: parent, confidence, .. }| {
             _ = write!(out, "{{\"parent\":\"{parent}\",\"confidence\":");
             write_share(out, *confidence);
             out.push(b'}');

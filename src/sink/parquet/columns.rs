@@ -10,7 +10,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{Type, TypePtr};
 
 use crate::calls::keys::{self, KEYS, Key, Member, Value, Visit};
-use crate::calls::record::{Call, Name};
+use crate::calls::record::{Call, Name, RivalParent};
 
 /// Columns whose values hardly come twice: a dictionary would cost and save nothing.
 pub(super) const UNIQUE: &[&str] = &["uid", "start_ns", "arrival_ns", "call_key"];
@@ -287,7 +287,9 @@ fn number(value: &Value<'_>) -> i64 {
 
 fn elements(value: &Value<'_>) -> Vec<String> {
     match value {
-        Value::Findings(findings) => findings.iter().map(|finding| finding.name().to_owned()).collect(),
+        Value::Findings(findings, newer) => {
+            keys::finding_words(*findings, newer).map(str::to_owned).collect()
+        }
         Value::List(names) => names.iter().map(|name| name.as_ref().to_owned()).collect(),
         other => vec![other.to_string()],
     }
@@ -297,6 +299,10 @@ fn elements(value: &Value<'_>) -> Vec<String> {
 fn pairs(value: &Value<'_>) -> Vec<(String, String)> {
     let all: Vec<(String, String)> = match value {
         Value::Map(pairs) | Value::Pairs(pairs) => pairs.to_vec(),
+        Value::Rivals(rivals) => {
+            let pair = |rival: &RivalParent| (rival.parent.to_string(), rival.confidence.to_string());
+            rivals.iter().map(pair).collect()
+        }
         Value::GoAway(note) => {
             note.members().map(|(name, text)| (name.to_owned(), text.into_owned())).collect()
         }

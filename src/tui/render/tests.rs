@@ -11,7 +11,7 @@ use rpcscope_parsers::protocol::Field;
 
 use super::render;
 use crate::calls::record::{Call, Class, Connection, ConnectionState, Finding};
-use crate::chains::{Chain, Change, Evidence, Hop, Link, Origin, Reported};
+use crate::chains::{Chain, Change, Evidence, Hop, Link, Origin, Reported, Rival};
 use crate::detail::{Detail, Message};
 use crate::tui::keys::Key;
 use crate::tui::state::State;
@@ -333,7 +333,7 @@ fn guessed(width: u16, height: u16) -> State {
         confidence: 0.61,
         caller: 0.61,
     });
-    cause.rivals = vec![(rival.uid, 0.35)];
+    cause.rivals = vec![Rival { uid: rival.uid, key: None, confidence: 0.35 }];
     chain.changes[0].confidence = 0.61;
     chain.origin_confidence = 0.61;
     let mut alone = chain.clone();
