@@ -71,7 +71,7 @@ def arguments():
 
 
 class Steps:
-    """Says what each step took, on standard error, and names it in Spark's event log."""
+    """Says what each step took, and names it in Spark's event log."""
 
     def __init__(self, spark):
         self.context, self.name, self.begun = spark.sparkContext, None, 0.0
@@ -84,7 +84,7 @@ class Steps:
     def end(self, **facts):
         if self.name:
             seconds = round(time.monotonic() - self.begun, 1)
-            print(json.dumps({"step": self.name, "seconds": seconds, **facts}), file=sys.stderr, flush=True)
+            print(json.dumps({"step": self.name, "seconds": seconds, **facts}), flush=True)
         self.name = None
 
 
@@ -305,11 +305,11 @@ def judge(program, arguments):
 
 # Sums.
 
-CALL = "struct<client string, server string, caller string, callee string, service string, class string, latency_ns long, network_ns long, findings array<string>>"
+CALL = "struct<client string, server string, client_name string, server_name string, caller string, callee string, service string, class string, latency_ns long, network_ns long, findings array<string>>"
 
 
 def pairs(chains):
-    """Who calls whom, as the view pairs of join.sql."""
+    """Who calls whom, as the view pairs of join.sql, and by the names of --names where the wire has none."""
     call = F.explode(F.from_json("line", f"calls array<{CALL}>")["calls"]).alias("call")
     calls = chains.select(call).select("call.*")
     address = F.regexp_replace("client", ":[0-9]+$", "")
@@ -321,7 +321,10 @@ def pairs(chains):
         return F.round(F.percentile_approx(column, share, 1000) / 1e6, 3)
 
     return (
-        calls.groupBy(F.coalesce("caller", address).alias("caller"), F.coalesce("callee", "service", "server").alias("callee"))
+        calls.groupBy(
+            F.coalesce("caller", "client_name", address).alias("caller"),
+            F.coalesce("callee", "service", "server_name", "server").alias("callee"),
+        )
         .agg(
             F.count(F.lit(1)).alias("calls"),
             count(F.col("class") == "business").alias("business"),

@@ -329,7 +329,7 @@ def test(rpcscope, folder):
         assert totals["rejected"] == 1 and totals["judges"] > 2, totals
         assert totals["circles"] == 2 and totals["deep"] > 3 and totals["repeated"] > 0 and totals["parent_missing"] >= 2, totals
         steps = {step["step"]: step for step in map(json.loads, re.findall(r'^\{"step".*$', said, re.MULTILINE))}
-        assert steps["keys that come again"]["keys"] >= 2 and steps["roots"]["is_united"], steps
+        assert steps["keys that come again"]["keys"] >= 1 and steps["roots"]["is_united"], steps
 
         print("one worker is killed while it judges", flush=True)
         began, gate, wrapper = folder / "began", folder / "gate", folder / "wrapper"
@@ -379,7 +379,8 @@ def test(rpcscope, folder):
 
         print("a judge that fails", flush=True)
         wrapper.write_text("#!/bin/sh\ncat > /dev/null; echo 'the moon is full' >&2; exit 9\n")
-        status, said = cluster.submit(calls, folder / "none", wrapper, **{"spark.task.maxFailures": "1"}).rest()
+        few = calls / "dt=2026-11-22"
+        status, said = cluster.submit(few, folder / "none", wrapper, **{"spark.task.maxFailures": "1"}).rest()
         assert status != 0 and "rpcscope judge ended with status 9:" in said and "the moon is full" in said, said[-4000:]
         print("same: its words", flush=True)
     finally:
@@ -388,6 +389,8 @@ def test(rpcscope, folder):
 
 def main():
     rpcscope = os.path.abspath(sys.argv[1])
+    # The cluster ends with this, however this ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("interrupted"))
     with tempfile.TemporaryDirectory(prefix="rpcscope-fleet-") as folder:
         test(rpcscope, pathlib.Path(folder))
 
