@@ -1,6 +1,6 @@
 # The same commands on a desk, in CI and in the README.
 .POSIX:
-.PHONY: help setup demo test check fmt bench budget budget-update fuzz fuzz-minute valgrind fleet-test engines-test pictures clean
+.PHONY: help setup demo test check fmt bench budget budget-update fuzz fuzz-minute valgrind fleet-test engines-test telemetry-test pictures clean
 
 CARGO = cargo
 
@@ -45,6 +45,9 @@ fleet-test: setup ## Chains of many hosts on Spark: a master and two workers, on
 
 engines-test: setup ## Reads Parquet with DuckDB, Polars, ClickHouse, DataFusion and Spark, and runs the SQL of fleet/ (needs Python; 1.3 GB).
 	@scripts/fleet-test.sh engines
+
+telemetry-test: setup ## Runs the tests of telemetry with a real OpenTelemetry Collector, over https too (needs Go).
+	@sh scripts/telemetry-test.sh
 
 pictures: setup ## Makes the pictures of the README from the program's own screen.
 	$(CARGO) build --release --locked

@@ -606,6 +606,9 @@ pub struct JudgeArgs {
     /// Keep the rights to open files, start programs and connect while records are parsed.
     #[arg(long = "no-sandbox")]
     pub no_sandbox: bool,
+    /// What other systems get.
+    #[command(flatten)]
+    pub telemetry: Telemetry,
 }
 
 /// Which links between calls are made.

@@ -65,12 +65,13 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
 
 /// Prints the chains of Parquet files, in which the hosts have linked their calls.
 fn of_records(args: &ChainsArgs) -> Result<Status, Failure> {
-    if args.linking != cli::Linking::default() || args.totals || args.telemetry.asks() {
-        let text = "--min-confidence, --evidence, --calls, --totals, --otlp and --metrics are for captures: these are records, in which \
+    if args.linking != cli::Linking::default() || args.totals {
+        let text = "--min-confidence, --evidence, --calls and --totals are for captures: these are records, in which \
                     calls are linked already";
         return Err(Failure::Usage(text.into()));
     }
-    judge::print(&args.view, args.view.input.paths(), args.format, judge::Kind::of(args.summary))
+    let kind = judge::Kind::of(args.summary);
+    judge::print(&args.view, args.view.input.paths(), args.format, kind, &args.telemetry)
 }
 
 /// Links calls and prints the chains.

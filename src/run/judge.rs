@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::memory::Shares;
-use super::rights::{Network, Rights};
+use super::rights::Rights;
+use super::telemetry::{Ready, Telemetry};
 use super::{Failure, Status, complain, input, output, runner};
 use crate::calls::{Call, Class};
 use crate::chains::fleet::Fleet;
 use crate::chains::{Chain, Summary};
-use crate::cli::{Input, JudgeArgs, View};
+use crate::cli::{self, Input, JudgeArgs, View};
 use crate::filter::Filter;
 use crate::naming::NameBook;
 use crate::records::journal;
@@ -48,7 +49,7 @@ pub(super) fn run(args: &JudgeArgs) -> Result<Status, Failure> {
     let (filter, output, color, fail_on) = (args.filter, args.output, args.color, args.fail_on);
     let view = View { input, filter, output, color, fail_on, ..View::default() };
     let kind = if args.totals { Kind::ChainsAndTotals } else { Kind::of(args.summary) };
-    print(&view, paths, args.format, kind)
+    print(&view, paths, args.format, kind, &args.telemetry)
 }
 
 /// Whether all that is to be read are records, not captures. An error if only a part of it is.
@@ -80,12 +81,13 @@ impl Kind {
     }
 }
 
-/// Prints the chains of the records in these files and folders.
+/// Prints the chains of the records in these files and folders, and sends them as traces.
 pub(super) fn print(
     view: &View,
     paths: Vec<PathBuf>,
     format: ChainFormat,
     kind: Kind,
+    telemetry: &cli::Telemetry,
 ) -> Result<Status, Failure> {
     let filter = runner::filter(view)?;
     output::check(&view.input, view.output.as_deref())?;
@@ -94,6 +96,11 @@ pub(super) fn print(
     let losses = Arc::<Losses>::default();
     let out = output::writer(view, &losses)?;
     let look = output::appearance(view);
+    let ready = Ready::new(telemetry, &view.input)?;
+    let network = ready.network();
+    let mut reading = Reading { objects: Objects::default(), faults: 0, has_failed: false };
+    let found = reading.expand(paths);
+    rights.give_up(&view.input, false, None, network)?;
     let mut printer = Printer {
         sink: format.open(kind == Kind::Summary, out, &look),
         summary: (kind == Kind::ChainsAndTotals).then(Summary::default),
@@ -102,10 +109,8 @@ pub(super) fn print(
         shown: 0,
         status: Status::default(),
         written: Ok(()),
+        telemetry: ready.start(None)?,
     };
-    let mut reading = Reading { objects: Objects::default(), faults: 0, has_failed: false };
-    let found = reading.expand(paths);
-    rights.give_up(&view.input, false, None, Network::default())?;
     let names = input::names(&view.input)?;
     names.iter().flat_map(|names| names.take_troubles()).for_each(|trouble| complain(&trouble));
     let mut fleet = Fleet::within(Shares::of_records(&view.input));
@@ -121,7 +126,7 @@ pub(super) fn print(
     } else if counts.taken > 0 && printer.shown == 0 {
         complain(&format!("none of {} matches the filter", text::counted(counts.taken, "call")));
     }
-    let Printer { mut sink, summary, mut status, written, .. } = printer;
+    let Printer { mut sink, summary, mut status, written, mut telemetry, .. } = printer;
     let name = output::name(view.output.as_deref());
     let totals = |sink: &mut dyn ChainSink| match &summary {
         Some(summary) => sink.records(summary, &counts, reading.faults),
@@ -131,14 +136,14 @@ pub(super) fn print(
         Ok(()) => {}
         // A closed pipe is a normal end.
         Err(error) if sink::closed_pipe(&error) => {}
-        Err(error) => return Err(output::unwritable(&name, &error)),
+        Err(error) => return telemetry.conclude(Err(output::unwritable(&name, &error))),
     }
     if let Some((lines, why)) = losses.get() {
         status.output_failed = true;
         complain(&format!("{} could not be written to {name}: {why}", text::counted(lines, "line")));
     }
     status.input_failed = reading.has_failed;
-    Ok(status)
+    telemetry.conclude(Ok(status))
 }
 
 /// Reads records and says what is wrong with them.
@@ -241,6 +246,7 @@ struct Printer<'v> {
     shown: u64,
     status: Status,
     written: io::Result<()>,
+    telemetry: Telemetry,
 }
 
 impl Printer<'_> {
@@ -257,6 +263,7 @@ impl Printer<'_> {
         if let Some(summary) = &mut self.summary {
             summary.add(chain);
         }
+        self.telemetry.chain(chain, &|_| true);
         if self.written.is_ok() {
             self.written = self.sink.chain(chain);
         }

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod fleet;
+pub(crate) mod fleet;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -403,6 +403,8 @@ fn the_environment_counts_when_it_is_asked_for() {
     assert!(receiver.all().iter().all(|request| !request.headers.contains_key("authorization")));
 }
 
+mod collector;
+mod fleet;
 mod queue;
 
 /// Live, where capturing is permitted.
@@ -437,12 +439,36 @@ mod live {
         }
     }
 
-    fn scrape(port: u16) -> String {
+    fn scrape(port: u16, accept: &str) -> String {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connected");
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("written");
+        let request = format!("GET /metrics HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("written");
         let mut page = String::new();
         stream.read_to_string(&mut page).expect("UTF-8");
         page
+    }
+
+    /// Has the page read by Prometheus' own Python package, where that is installed.
+    fn check_openmetrics(page: &str) {
+        let python = crate::engines::python();
+        let has = |module: &str| {
+            let import = Command::new(&python).args(["-c", module]).stderr(Stdio::null()).status();
+            import.is_ok_and(|status| status.success())
+        };
+        if !has("import prometheus_client.openmetrics.parser") {
+            eprintln!("SKIPPED: {python} has no prometheus_client, which would read the page of OpenMetrics");
+            return;
+        }
+        let script = "import sys\nfrom prometheus_client.openmetrics.parser import text_string_to_metric_families as parse\n\
+                      families = list(parse(sys.stdin.read()))\n\
+                      print(sum(1 for family in families for sample in family.samples if sample.exemplar))";
+        let mut parser = Command::new(&python);
+        let parser = parser.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut parser = parser.stderr(Stdio::piped()).spawn().expect("it starts");
+        parser.stdin.take().expect("piped").write_all(page.as_bytes()).expect("written");
+        let output = parser.wait_with_output().expect("ended");
+        assert!(output.status.success(), "{}: {page}", said(&output));
+        assert_ne!(output.stdout, b"0\n", "no exemplars");
     }
 
     #[test]
@@ -477,7 +503,7 @@ mod live {
             let page = loop {
                 peers.call();
                 made += 1;
-                let page = scrape(port);
+                let page = scrape(port, "*/*");
                 assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
                 if page.contains(line) && page.contains("rpcscope_otlp_spans_total{result=\"sent\"} ") {
                     break page;
@@ -493,6 +519,11 @@ mod live {
             ] {
                 assert!(page.lines().any(|line| line.starts_with(name)), "{name}: {page}");
             }
+            let open = scrape(port, "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
+            let (head, open) = open.split_once("\r\n\r\n").expect("a body");
+            assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0"), "{head}");
+            assert!(open.ends_with("# EOF\n") && open.contains(" # {call_key=\""), "{open}");
+            check_openmetrics(open);
             let (status, said) = live.end();
             assert_eq!(status, Some(0), "{said}");
             let requests = receiver.all();

@@ -67,7 +67,10 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(endpoints: &Endpoints) -> Self {
         let agents = [&endpoints.traces, &endpoints.metrics].map(|endpoint| {
-            let config = Agent::config_builder()
+            let config = Agent::config_builder();
+            #[cfg(feature = "https")]
+            let config = config.tls_config(endpoint.tls.config());
+            let config = config
                 .http_status_as_error(false)
                 // A redirect would lead to a host that was not looked up, and headers may be secrets.
                 .max_redirects(0)
@@ -141,7 +144,7 @@ fn said(headers: &HeaderMap, answer: &[u8]) -> String {
     let kind = headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let text = if kind.starts_with("application/x-protobuf") {
         RpcStatus::decode(answer).map(|status| status.message).unwrap_or_default()
-    } else if kind.starts_with("text/plain") || kind.starts_with("application/json") {
+    } else if kind.is_empty() || kind.starts_with("text/plain") || kind.starts_with("application/json") {
         String::from_utf8_lossy(answer).trim().to_owned()
     } else {
         String::new()
@@ -165,9 +168,28 @@ fn explained(error: &ureq::Error) -> String {
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             "the connection was closed without an answer".to_owned()
         }
-        _ => error.to_string(),
+        _ => {
+            let said = error.to_string();
+            let advice = TLS_ADVICE.iter().find(|(word, _)| said.contains(word));
+            advice.map_or(said.clone(), |(_, advice)| format!("{said}: {advice}"))
+        }
     }
 }
+
+/// What can be done about errors of TLS, by a word of them.
+const TLS_ADVICE: [(&str, &str); 5] = [
+    (
+        "UnknownIssuer",
+        "its authority is not known; OTEL_EXPORTER_OTLP_CERTIFICATE names the certificate of a private one (with --otlp env)",
+    ),
+    ("NotValidForName", "the certificate is for another name than that in the URL"),
+    ("Expired", "the certificate has expired, or the clock of this host is wrong"),
+    (
+        "CertificateRequired",
+        "the receiver asks who we are; OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY name a certificate and its key (with --otlp env)",
+    ),
+    ("InvalidContentType", "this is no TLS: is the URL http://…?"),
+];
 
 /// `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3).
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
@@ -208,6 +230,9 @@ mod tests {
         assert_eq!(of("application/x-protobuf", &status), " (no such tenant)");
         assert_eq!(of("text/plain; charset=utf-8", b"slow down\n"), " (slow down)");
         assert_eq!(of("text/html", b"<html>"), "");
+        // Go's TLS.
+        let plain = b"Client sent an HTTP request to an HTTPS server.\n";
+        assert_eq!(said(&HeaderMap::new(), plain), " (Client sent an HTTP request to an HTTPS server.)");
         assert_eq!(of("text/plain", "\u{e9}".repeat(999).as_bytes()).chars().count(), MAX_TEXT + 3);
     }
 }

@@ -20,6 +20,8 @@ pub struct Endpoint {
     pub(super) url: String,
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) headers: Headers,
+    #[cfg(feature = "https")]
+    pub(super) tls: super::tls::Tls,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -80,7 +82,11 @@ impl Endpoints {
                     "--otlp env takes the URL that OTEL_EXPORTER_OTLP_ENDPOINT names, but that is not set";
                 Refusal::Usage(text.to_owned())
             })?;
-            endpoint(&url, headers(&of_signal(&upper, "HEADERS").unwrap_or_default())?)
+            let endpoint = endpoint(&url, headers(&of_signal(&upper, "HEADERS").unwrap_or_default())?)?;
+            #[cfg(feature = "https")]
+            let endpoint =
+                Endpoint { tls: super::tls::Tls::of(&|name| of_signal(&upper, name))?, ..endpoint };
+            Ok(endpoint)
         };
         Ok(Self { traces: resolved("traces")?, metrics: resolved("metrics")? })
     }
@@ -132,7 +138,13 @@ fn endpoint(url: &str, headers: Headers) -> Result<Endpoint, Refusal> {
     if addresses.is_empty() {
         return Err(unknown("none was found".to_owned()));
     }
-    Ok(Endpoint { url: url.to_owned(), addresses, headers })
+    Ok(Endpoint {
+        url: url.to_owned(),
+        addresses,
+        headers,
+        #[cfg(feature = "https")]
+        tls: super::tls::Tls::default(),
+    })
 }
 
 /// `key=value,key=value`, percent-encoded as in W3C Baggage.

@@ -16,6 +16,7 @@
 //! | `sender` | the thread: attempts and pauses |
 //! | [`queue`] | what waits on disk |
 //! | `state` | what became of everything |
+//! | `tls` | certificates for https; with the feature of that name |
 //! | [`message`] | the messages of OTLP |
 
 mod client;
@@ -27,6 +28,8 @@ pub mod queue;
 mod sender;
 pub mod spans;
 mod state;
+#[cfg(feature = "https")]
+mod tls;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;

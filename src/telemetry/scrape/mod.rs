@@ -1,6 +1,7 @@
-//! `--metrics`: a page for Prometheus (<https://prometheus.io/docs/instrumenting/exposition_formats/>, text format 0.0.4): calls, how long
-//! they took, and how rpcscope itself is.
+//! `--metrics`: a page for Prometheus: calls, how long they took, and how rpcscope itself is.
 
+mod example;
+mod format;
 mod page;
 mod server;
 
@@ -42,7 +43,9 @@ impl Scrape {
         let board = Arc::new(Mutex::new(Board::new(counters)));
         let shared = Arc::clone(&board);
         std::thread::Builder::new().name("metrics".into()).spawn(move || {
-            server::serve(&listener, &|| shared.lock().unwrap_or_else(PoisonError::into_inner).page());
+            server::serve(&listener, &|format| {
+                shared.lock().unwrap_or_else(PoisonError::into_inner).page(format)
+            });
         })?;
         Ok(Self { board })
     }

@@ -1,17 +1,18 @@
 //! The text of the page.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::Spans;
+use super::example::Example;
+use super::format::{Format, Page};
 use crate::calls::Call;
 use crate::calls::Class;
 use crate::pipeline::Totals;
 use crate::source::live::{Counters, Drops};
 use crate::telemetry::convention;
-use crate::telemetry::histogram::{BOUNDS, Histogram};
+use crate::telemetry::histogram::{BOUNDS, BUCKETS, Histogram};
 
 /// Most combinations of labels of the counts of calls, and of the histograms, each of which is 17 lines. All others are one, `other`.
 const MAX_COUNTS: usize = 2_000;
@@ -39,11 +40,25 @@ struct Timed {
     method: String,
 }
 
+/// A count, and the last of its calls that failed.
+#[derive(Default)]
+struct Counted {
+    count: u64,
+    failed: Option<Example>,
+}
+
+/// Durations, and the slowest call of each bucket.
+#[derive(Default)]
+struct Times {
+    histogram: Histogram,
+    slowest: [Option<Example>; BUCKETS],
+}
+
 /// What is counted.
 pub(super) struct Board {
     counters: Option<Arc<Counters>>,
-    calls: HashMap<Labels, u64>,
-    times: HashMap<Timed, Histogram>,
+    calls: HashMap<Labels, Counted>,
+    times: HashMap<Timed, Times>,
     totals: Figures,
     pub(super) spans: Option<Spans>,
 }
@@ -79,10 +94,15 @@ impl Board {
             Labels { rpc, service: label(service), method: label(method), class, code: label(&code) };
         let rest =
             || Labels { service: OTHER.into(), method: OTHER.into(), code: OTHER.into(), ..labels.clone() };
-        *bounded(&mut self.calls, MAX_COUNTS, &labels, rest) += 1;
+        let counted = bounded(&mut self.calls, MAX_COUNTS, &labels, rest);
+        counted.count += 1;
+        Example::last_failed(&mut counted.failed, call);
         let timed = Timed { rpc, service: labels.service.clone(), method: labels.method.clone() };
         let rest = || Timed { service: OTHER.into(), method: OTHER.into(), ..timed };
-        bounded(&mut self.times, MAX_HISTOGRAMS, &timed, rest).add(convention::seconds(call));
+        let times = bounded(&mut self.times, MAX_HISTOGRAMS, &timed, rest);
+        let seconds = convention::seconds(call);
+        let bucket = times.histogram.add(seconds);
+        Example::slowest(&mut times.slowest[bucket], call, seconds);
     }
 
     pub(super) fn totals(&mut self, totals: &Totals) {
@@ -95,14 +115,14 @@ impl Board {
         figures.shed.extend(totals.shed_by_kind().iter().map(|kind| (kind.name, kind.count)));
     }
 
-    /// The page in text format 0.0.4.
-    pub(super) fn page(&self) -> String {
-        let mut page = Page(String::with_capacity(16 * 1024));
+    /// The page.
+    pub(super) fn page(&self, format: Format) -> String {
+        let mut page = Page::new(format);
         page.head("rpcscope_build_info", "gauge", "Version of rpcscope.");
         page.line("rpcscope_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
         self.of_calls(&mut page);
         self.of_itself(&mut page);
-        page.0
+        page.finish()
     }
 
     fn of_calls(&self, page: &mut Page) {
@@ -110,10 +130,10 @@ impl Board {
         page.head(name, "counter", "Calls by class; code is the error's, of calls that failed.");
         let mut calls: Vec<_> = self.calls.iter().collect();
         calls.sort_unstable_by_key(|(labels, _)| *labels);
-        for (Labels { rpc, service, method, class, code }, count) in calls {
+        for (Labels { rpc, service, method, class, code }, counted) in calls {
             let labels =
                 [("rpc", *rpc), ("service", service), ("method", method), ("class", class), ("code", code)];
-            page.line(name, &labels, *count);
+            page.line_with(name, &labels, counted.count, counted.failed.as_ref());
         }
         let name = "rpcscope_call_duration_seconds";
         page.head(
@@ -123,14 +143,16 @@ impl Board {
         );
         let mut times: Vec<_> = self.times.iter().collect();
         times.sort_unstable_by_key(|(labels, _)| *labels);
-        for (Timed { rpc, service, method }, histogram) in times {
+        for (Timed { rpc, service, method }, Times { histogram, slowest }) in times {
             let of = [("rpc", *rpc), ("service", service), ("method", method)];
-            let bounds = BOUNDS.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
+            let bounds: Vec<_> = BOUNDS.iter().map(|bound| page.bound(*bound)).collect();
+            let bounds = bounds.iter().map(String::as_str).chain(["+Inf"]);
             let mut below = 0;
-            for (bound, count) in bounds.zip(histogram.counts) {
+            for ((bound, count), slowest) in bounds.zip(histogram.counts).zip(slowest) {
                 below += count;
                 let [rpc, service, method] = of;
-                page.line(&format!("{name}_bucket"), &[rpc, service, method, ("le", &bound)], below);
+                let labels = [rpc, service, method, ("le", bound)];
+                page.line_with(&format!("{name}_bucket"), &labels, below, slowest.as_ref());
             }
             page.line(&format!("{name}_sum"), &of, histogram.sum);
             page.line(&format!("{name}_count"), &of, histogram.count());
@@ -216,39 +238,6 @@ fn memory() -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-struct Page(String);
-
-impl Page {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a String can't fail.
-        _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        self.0.push_str(name);
-        for (at, (label, text)) in labels.iter().enumerate() {
-            self.0.push(if at == 0 { '{' } else { ',' });
-            self.0.push_str(label);
-            self.0.push_str("=\"");
-            for c in text.chars() {
-                match c {
-                    '\\' => self.0.push_str("\\\\"),
-                    '"' => self.0.push_str("\\\""),
-                    '\n' => self.0.push_str("\\n"),
-                    // The format allows these, but people print the page.
-                    c if c.is_control() => self.0.push('\u{fffd}'),
-                    c => self.0.push(c),
-                }
-            }
-            self.0.push('"');
-        }
-        if !labels.is_empty() {
-            self.0.push('}');
-        }
-        _ = writeln!(self.0, " {value}");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,7 +249,7 @@ mod tests {
         let mut call = sample::failed(Class::Business, Carrier::BizStatus, Some(7), "no");
         call.method = Some("a\"b\\c\nd\u{1b}e".into());
         board.call(&call);
-        let page = board.page();
+        let page = board.page(Format::Text);
         let labels = "rpc=\"thrift\",service=\"OrderService\",method=\"a\\\"b\\\\c\\nd\u{fffd}e\"";
         let line = format!("rpcscope_calls_total{{{labels},class=\"business\",code=\"7\"}} 1\n");
         assert!(page.contains(&line), "{page}");
@@ -276,7 +265,7 @@ mod tests {
             call.method = Some(format!("m{number}").into());
             board.call(&call);
         }
-        let page = board.page();
+        let page = board.page(Format::Text);
         let all: Vec<_> = page.lines().filter(|line| line.starts_with("rpcscope_calls_total{")).collect();
         assert_eq!(all.len(), MAX_COUNTS + 1);
         let rest = "{rpc=\"thrift\",service=\"other\",method=\"other\",class=\"ok\",code=\"other\"} 10";
@@ -291,7 +280,7 @@ mod tests {
         let mut board = Board::new(Some(Arc::default()));
         board.totals(&Totals { packets: 7, gaps: 2, ..Totals::default() });
         board.spans = Some(Spans { sent: 3, dropped: 1, waiting: 0, on_disk: Some(5) });
-        let page = board.page();
+        let page = board.page(Format::Text);
         for line in [
             "rpcscope_packets_total 7",
             "rpcscope_gaps_total 2",
@@ -312,5 +301,32 @@ mod tests {
                 None => assert!(known.iter().any(|name| line.starts_with(&**name)), "{line}"),
             }
         }
+    }
+
+    #[test]
+    fn openmetrics_has_examples_of_failed_and_slowest_calls() {
+        let mut board = Board::new(None);
+        for (number, duration) in [(1, 2_000_000), (2, 3_000_000), (3, 1_000_000)] {
+            let mut call = sample::failed(Class::Business, Carrier::BizStatus, Some(7), "no");
+            (call.positions[0], call.duration) = (Some(number), Some(duration));
+            call.trace_id = Some(format!("trace{number}").into());
+            board.call(&call);
+        }
+        let page = board.page(Format::OpenMetrics);
+        assert!(page.ends_with("\n# EOF\n"));
+        assert!(page.contains("# TYPE rpcscope_calls counter\n"));
+        let with = |start: &str, trace: &str, seconds: &str| {
+            let has = |line: &str| {
+                line.starts_with(start)
+                    && line.contains(&format!(" # {{trace_id=\"{trace}\",call_key=\""))
+                    && line.contains(&format!("\"}} {seconds} "))
+            };
+            page.lines().any(has)
+        };
+        // The last that failed, and the slowest.
+        assert!(with("rpcscope_calls_total{", "trace3", "0.001"), "{page}");
+        assert!(with("rpcscope_call_duration_seconds_bucket{", "trace2", "0.003"), "{page}");
+        assert!(page.contains("le=\"1.0\"") && !board.page(Format::Text).contains(" # {"));
+        assert!(board.page(Format::Text).contains("le=\"1\""));
     }
 }

@@ -5,15 +5,19 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use super::format::Format;
+
 /// Most bytes of a request.
 const MAX_REQUEST: usize = 8 * 1024;
+/// The status of the page.
+const OK: &str = "200 OK";
 /// Longest time for a request, and for its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The pause after a connection that could not be accepted: mostly there are no descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the page for as long as the process lives.
-pub(super) fn serve(listener: &TcpListener, page: &dyn Fn() -> String) {
+pub(super) fn serve(listener: &TcpListener, page: &dyn Fn(Format) -> String) {
     loop {
         match listener.accept() {
             // Whoever hangs up or waits too long has no answer.
@@ -23,7 +27,7 @@ pub(super) fn serve(listener: &TcpListener, page: &dyn Fn() -> String) {
     }
 }
 
-fn answer(mut stream: TcpStream, page: &dyn Fn() -> String) -> io::Result<()> {
+fn answer(mut stream: TcpStream, page: &dyn Fn(Format) -> String) -> io::Result<()> {
     let until = Instant::now() + PATIENCE;
     let mut request = Vec::new();
     let mut buffer = [0; 1024];
@@ -38,9 +42,11 @@ fn answer(mut stream: TcpStream, page: &dyn Fn() -> String) -> io::Result<()> {
             read => request.extend_from_slice(buffer.get(..read).unwrap_or_default()),
         }
     }
-    let (status, body, has_body) = respond(&request, page);
+    let format = Format::accepted(&accept(&request));
+    let (status, body, has_body) = respond(&request, &|| page(format));
     let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        "HTTP/1.1 {status}\r\ncontent-type: {}\r\nvary: accept\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        if status == OK { format.content_type() } else { Format::Text.content_type() },
         body.len()
     );
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -58,6 +64,15 @@ fn answer(mut stream: TcpStream, page: &dyn Fn() -> String) -> io::Result<()> {
     stream.flush()
 }
 
+/// The values of `accept`, joined (RFC 9110, section 5.3).
+fn accept(request: &[u8]) -> String {
+    let request = String::from_utf8_lossy(request);
+    let values = request.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
+    let values =
+        values.filter(|(name, _)| name.eq_ignore_ascii_case("accept")).map(|(_, value)| value.trim());
+    values.collect::<Vec<_>>().join(",")
+}
+
 /// The status, the body, and whether the body is sent.
 fn respond(request: &[u8], page: &dyn Fn() -> String) -> (&'static str, String, bool) {
     let line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
@@ -69,7 +84,7 @@ fn respond(request: &[u8], page: &dyn Fn() -> String) -> (&'static str, String, 
         _ if !version.is_some_and(|version| version.starts_with(b"HTTP/1.")) => {
             ("400 Bad Request", "not HTTP/1.1\n".to_owned())
         }
-        (Some(b"GET" | b"HEAD"), b"/metrics") => ("200 OK", page()),
+        (Some(b"GET" | b"HEAD"), b"/metrics") => (OK, page()),
         (Some(b"GET" | b"HEAD"), _) => ("404 Not Found", "the page is /metrics\n".to_owned()),
         _ => ("405 Method Not Allowed", "GET only\n".to_owned()),
     };
@@ -102,7 +117,7 @@ mod tests {
             let (server, _) = listener.accept().unwrap();
             client.write_all(bytes).unwrap();
             client.shutdown(std::net::Shutdown::Write).unwrap();
-            _ = answer(server, &|| "page".to_owned());
+            _ = answer(server, &|format| if format == Format::Text { "page" } else { "open" }.to_owned());
             let mut said = Vec::new();
             _ = client.read_to_end(&mut said);
             said
@@ -110,5 +125,11 @@ mod tests {
         assert_eq!(ask(b"GET /metrics"), b"");
         assert_eq!(ask(&vec![b'x'; MAX_REQUEST + 2048]), b"");
         assert!(ask(b"GET /metrics HTTP/1.1\r\n\r\n").ends_with(b"\r\n\r\npage"));
+        let asked = b"GET /metrics HTTP/1.1\r\nHost: x\r\nACCEPT: application/openmetrics-text\r\nAccept: */*;q=0.1\r\n\r\n";
+        let said = String::from_utf8(ask(asked)).unwrap();
+        assert!(
+            said.contains("\r\ncontent-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n")
+        );
+        assert!(said.ends_with("\r\n\r\nopen"));
     }
 }

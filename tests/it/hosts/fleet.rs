@@ -30,6 +30,12 @@ impl Fleet {
     }
 }
 
+/// The records of all hosts of a bundled capture, each by its own clock, and what each host captured, in the folder.
+pub(crate) fn bundled(capture: &str) -> (Vec<String>, Vec<PathBuf>, tempfile::TempDir) {
+    let Fleet { files, records } = Fleet::of(&stretched(capture, NEAR), NEAR);
+    (records, files.paths, files.folder)
+}
+
 /// What `rpcscope judge` says of lines: standard output, standard error, status.
 fn judge(lines: &[String], args: &[&str]) -> (Vec<String>, String, i32) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rpcscope"));
