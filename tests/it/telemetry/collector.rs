@@ -193,7 +193,9 @@ fn the_collector_has_what_the_records_say() {
     got.sort_unstable();
     let count = |all: &[Common]| {
         let mut classes = BTreeMap::<String, usize>::new();
-        all.iter().for_each(|common| *classes.entry(common.2.clone()).or_default() += 1);
+        for common in all {
+            *classes.entry(common.2.clone()).or_default() += 1;
+        }
         classes
     };
     println!("{} captures: {:?}", files.len(), count(&got));
