@@ -145,6 +145,29 @@ mod tests {
         assert_eq!(names.server(&first), "10.0.0.2:8888", "two names at one address: neither is used");
     }
 
+    #[test]
+    fn names_of_files_come_after_those_of_the_wire() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("names");
+        std::fs::write(&path, "10.0.0.2 order.shop\n10.0.0.1 web.shop\n").unwrap();
+        let book = NameBook::read(&[path]).unwrap();
+        let [client, server] = ["10.0.0.1:40000", "10.0.0.2:8888"]
+            .map(|text| text.parse::<std::net::SocketAddr>().map(endpoint).unwrap());
+        let mut named = Call { client, server, caller: None, callee: None, ..call(1) };
+        book.name(&mut named);
+        let mut names = Names { files: Some(Arc::new(book)), ..Names::default() };
+        assert_eq!(
+            (names.client(&named), names.server(&named)),
+            ("web.shop".into(), "order.shop:8888".into())
+        );
+        assert_eq!(names.address(&server), "order.shop:8888", "of a connection without calls");
+        assert_eq!(names.file_address(&client), "web.shop:40000");
+        named.callee = Some("orders".into());
+        names.learn(&named);
+        assert_eq!(names.server(&named), "orders:8888");
+        assert_eq!(names.address(&server), "orders:8888");
+    }
+
     fn endpoint(address: std::net::SocketAddr) -> Endpoint {
         Endpoint { ip: address.ip(), port: address.port() }
     }

@@ -299,7 +299,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::calls::record::{CalleeView, Process};
+    use crate::calls::record::{CalleeView, Named, Process};
     use crate::calls::{Carrier, Class, Uid, sample};
     use crate::chains::{Evidence, EvidenceSet, Link as Believed};
 
@@ -454,9 +454,18 @@ mod tests {
         assert_eq!(names, ["unknown:10.77.0.11", "unknown:10.77.0.12:8888", "unknown:10.77.0.12:8888"]);
         let process = |name: &str| Some(Process::new(1, name));
         served.set_processes([process("shop"), process("orderd")]);
-        let all = spans(&chain(vec![served, nameless(2)], 1.0));
+        let all = spans(&chain(vec![served.clone(), nameless(2)], 1.0));
         let names: Vec<_> = all.iter().map(|(name, ..)| &**name).collect();
         assert_eq!(names, ["shop", "orderd", "orderd"]);
+        let of_file = |name: Option<&str>| {
+            let name = name.map(Into::into);
+            Some(Arc::new(Named { name, pod: Some("shop/x-1".into()), ..Named::default() }))
+        };
+        // A pod is no service.
+        served.set_names([of_file(None), of_file(Some("order.shop"))]);
+        let all = spans(&chain(vec![served, nameless(2)], 1.0));
+        let names: Vec<_> = all.iter().map(|(name, ..)| &**name).collect();
+        assert_eq!(names, ["shop", "order.shop", "order.shop"]);
     }
 
     #[test]
