@@ -113,8 +113,8 @@ def ended():
     return F.greatest("start_ns", F.coalesce("end_ns", F.col("start_ns") + F.coalesce("duration_ns", F.lit(0))))
 
 
-def find_again(calls):
-    """Keys that come again at another time, with a node for each of their times. Sequence numbers wrap."""
+def find_again(folder, calls):
+    """Keys that come again at another time, with a node for each of their times; None if there are none. Sequence numbers wrap."""
     seen = calls.select(own().alias("key"), F.col("start_ns").alias("low"), ended().alias("high"))
     # The record that names the parent may be another host's than the one whose start counts.
     named = calls.where("parent_key is not null").select(
@@ -124,7 +124,10 @@ def find_again(calls):
     )
     spans = seen.unionByName(named)
     ranges = spans.groupBy("key").agg(F.max("low").alias("last"), F.min("high").alias("first"))
-    suspects = ranges.where(F.col("last") > F.col("first") + APART).select("key")
+    # Few or none: known first, so that not all spans are moved once more.
+    suspects = folder.keep("suspects", ranges.where(F.col("last") > F.col("first") + APART).select("key"))
+    if suspects.isEmpty():
+        return None
     by_time = Window.partitionBy("key").orderBy("low", "high")
     before = F.max("high").over(by_time.rowsBetween(Window.unboundedPreceding, -1))
     times = (
@@ -134,7 +137,8 @@ def find_again(calls):
         .groupBy("key", "time")
         .agg(F.min("low").alias("low"), F.max("high").alias("high"))
     )
-    return times.where("time > 0").select("key", "low", "high", F.xxhash64("key", "time").alias("again"))
+    again = folder.keep("again", times.where("time > 0").select("key", "low", "high", F.xxhash64("key", "time").alias("again")))
+    return None if again.isEmpty() else again
 
 
 def nodes(calls, again, key, name):
@@ -421,10 +425,8 @@ def main():
         sys.exit("no records of calls")
 
     steps("keys that come again")
-    again = folder.keep("again", find_again(calls))
-    repeated = again.count()
-    steps.end(keys=repeated)
-    again = again if repeated else None
+    again = find_again(folder, calls)
+    steps.end(keys=again.count() if again is not None else 0)
 
     steps("roots")
     links = find_links(calls, again)
