@@ -1,13 +1,18 @@
-//! Writes a capture without an end in sight to standard output: ever new connections at 60,000 packets per second of packet time.
+//! Writes a capture without an end in sight to standard output: ever new connections at 60,000 packets per second of packet time. Or sends its
+//! packets on an interface, so many a second.
 //!
 //! ```text
 //! soak 200000000 | rpcscope calls - -o /dev/null --max-memory 256MiB
+//! soak 60000000 veth0 100000
 //! ```
 //!
 //! Of a hundred connections, seventy make calls and close, twenty make calls and stay silent, five are only begun, and five
 //! get no answer to their SYN. Memory that grows with time shows itself as a curve that does not level off.
 
 use std::io::{self, BufWriter, Write};
+use std::time::{Duration, Instant};
+
+use pcap::{Active, Capture};
 
 /// Microseconds for six packets: 60,000 packets per second.
 const SIX: u64 = 100;
@@ -110,19 +115,70 @@ fn message(kind: u8, id: u32, n: u64) -> Vec<u8> {
     [&(message.len() as u32).to_be_bytes()[..], &message].concat()
 }
 
+/// Sends packets on an interface. Each write is a record of a capture: 16 octets, and an IP packet.
+struct Sender {
+    interface: Capture<Active>,
+    /// Packets a second.
+    rate: u64,
+    began: Instant,
+    sent: u64,
+    frame: Vec<u8>,
+}
+
+impl Sender {
+    fn open(interface: &str, rate: u64) -> io::Result<Self> {
+        let interface = Capture::from_device(interface).and_then(|device| device.snaplen(64).open());
+        let interface = interface.map_err(io::Error::other)?;
+        Ok(Self { interface, rate, began: Instant::now(), sent: 0, frame: Vec::new() })
+    }
+}
+
+impl Write for Sender {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        if self.sent.is_multiple_of(100) {
+            let due = Duration::from_nanos(self.sent * 1_000_000_000 / self.rate);
+            std::thread::sleep(due.saturating_sub(self.began.elapsed()));
+        }
+        self.sent += 1;
+        self.frame.clear();
+        // Ethernet: to everybody, from nobody.
+        self.frame.extend([0xff; 6]);
+        self.frame.extend([2, 0, 0, 0, 0, 1, 8, 0]);
+        self.frame.extend(record.get(16..).unwrap_or_default());
+        self.interface.sendpacket(self.frame.as_slice()).map_err(io::Error::other)?;
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn main() -> io::Result<()> {
-    let packets = std::env::args().nth(1).and_then(|count| count.parse().ok());
-    let Some(left) = packets else { return Err(io::Error::other("soak PACKETS")) };
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize| arguments.get(at).and_then(|count| count.parse().ok());
+    let Some(left) = number(0) else {
+        return Err(io::Error::other("soak PACKETS [INTERFACE PACKETS_PER_SECOND]"));
+    };
+    if let (Some(interface), Some(rate)) = (arguments.get(1), number(2)) {
+        let out = Sender::open(interface, rate)?;
+        let soak = run(Soak { out, left, sent: 0, packet: Vec::new() })?;
+        let seconds = soak.out.began.elapsed().as_secs_f64();
+        return writeln!(io::stderr(), "{} packets in {seconds:.1} s", soak.out.sent);
+    }
     let mut out = BufWriter::with_capacity(1 << 20, io::stdout().lock());
     // pcap, raw IP.
     for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 0x0004_0000, 101] {
         out.write_all(&word.to_le_bytes())?;
     }
-    let mut soak = Soak { out, left, sent: 0, packet: Vec::new() };
+    run(Soak { out, left, sent: 0, packet: Vec::new() })?.out.flush()
+}
+
+fn run<W: Write>(mut soak: Soak<W>) -> io::Result<Soak<W>> {
     let mut n = 0;
     while soak.left > 0 {
         soak.connection(n)?;
         n += 1;
     }
-    soak.out.flush()
+    Ok(soak)
 }
