@@ -60,6 +60,7 @@ impl Kept {
     }
 
     /// Deletes the files that were written before.
+    #[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "only records are kept by their age"))]
     pub(super) fn delete_before(&mut self, time: SystemTime) -> io::Result<()> {
         while self.files.front().is_some_and(|file| file.written < time) {
             self.delete_oldest()?;

@@ -337,6 +337,11 @@ fn what_can_not_be_sent_is_said_and_calls_are_printed() {
     let expected = run(&["calls", &file]).stdout;
     let nobody = nobody();
     let wrong = Receiver::answering(&[&answer("404 Not Found", "", b""), &answer("404 Not Found", "", b"")]);
+    // SETTINGS of HTTP/2, and an alert of TLS, to each attempt.
+    let grpc = Receiver::answering(&[&b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\x10\0\0"[..]; 6]);
+    let tls = Receiver::answering(&[&b"\x15\x03\x01\0\x02\x02\x46"[..]; 6]);
+    let closed =
+        Receiver::answering(&[&answer("401 Unauthorized", "", b""), &answer("401 Unauthorized", "", b"")]);
     let moved = Receiver::answering(&[&answer("302 Found", "Location: http://127.0.0.1:9/\r\n", b"")]);
     let partial = PartialSuccess { rejected: 2, error_message: "too old".into() };
     let partial = ExportResponse { partial_success: Some(partial) }.encode_to_vec();
@@ -344,6 +349,9 @@ fn what_can_not_be_sent_is_said_and_calls_are_printed() {
     for (url, reason) in [
         (&nobody, "refused"),
         (&wrong.url, "404"),
+        (&grpc.url, "OTLP/gRPC"),
+        (&tls.url, "https://"),
+        (&closed.url, "OTEL_EXPORTER_OTLP_HEADERS"),
         (&moved.url, "302"),
         (&choosy.url, "rejected some: too old"),
     ] {
