@@ -147,6 +147,10 @@ pub struct Input {
     /// file then can read all that these connections said.
     #[arg(long = "embed-secrets", requires = "tls_keylog")]
     pub embed_secrets: bool,
+    /// Put the verdict of each call as a comment on its last packet in the -w file, for Wireshark; live, packets are written a
+    /// second late for it.
+    #[arg(long, requires = "write", conflicts_with_all = ["embed_secrets", "packet_buffered"])]
+    pub comments: bool,
     /// Write each packet to the -w file as soon as it is captured, instead of within half a second.
     #[arg(short = 'U', long = "packet-buffered", requires = "write")]
     pub packet_buffered: bool,

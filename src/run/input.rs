@@ -10,6 +10,7 @@ use std::time::Duration;
 use hashbrown::HashSet;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::comments::{Commented, Verdicts};
 use super::embed::WithSecrets;
 use super::memory::Shares;
 use super::rights::{Network, Rights};
@@ -57,8 +58,8 @@ pub(super) struct Opened {
     sites: Arc<Sites>,
     /// The capture filter of files.
     filter: Option<Programs>,
-    /// How many older files of `-w` were deleted.
-    deleted: Arc<AtomicU64>,
+    /// The `-w` file while the run goes on.
+    written: Written,
     /// Receives problems with an interface while the others go on.
     report: Option<Box<dyn FnMut(SourceError) + Send>>,
     /// Whether a problem was reported.
@@ -79,7 +80,7 @@ impl Opened {
             reread: None,
             sites: Arc::default(),
             filter: None,
-            deleted: Arc::default(),
+            written: Written::default(),
             report: None,
             has_reported: false,
         }
@@ -100,7 +101,12 @@ impl Opened {
 
     /// How many older files of `-w` were deleted.
     pub(super) fn deleted(&self) -> u64 {
-        self.deleted.load(Ordering::Relaxed)
+        self.written.deleted.load(Ordering::Relaxed)
+    }
+
+    /// Takes the verdicts that become comments in the `-w` file.
+    pub(super) fn verdicts(&self) -> Option<&Arc<Verdicts>> {
+        self.written.verdicts.as_ref()
     }
 
     /// Whether a problem was reported.
@@ -190,8 +196,8 @@ pub(super) struct Prepared {
     /// The capture filter for files.
     filter: Option<Programs>,
     tap: Option<Box<dyn Tap>>,
-    /// How many older files of `-w` were deleted.
-    deleted: Arc<AtomicU64>,
+    /// The `-w` file while the run goes on.
+    written: Written,
 }
 
 /// Opens the interfaces and the `-w` file of the command line. `has_interface`: calls are shown in the live interface. Ctrl-C,
@@ -225,9 +231,8 @@ pub(super) fn prepare(
     rights.hand_over()?;
     let interfaces = if is_live { live::interfaces().unwrap_or_default() } else { Vec::new() };
     let own = interfaces.into_iter().flat_map(|interface| interface.addresses).collect();
-    let mut deleted = Arc::default();
-    let tap = tap(input, key_logs, &mut deleted)?;
-    Ok(Prepared { rights, stop, live, own, filter, tap, deleted })
+    let (tap, written) = tap(input, key_logs)?;
+    Ok(Prepared { rights, stop, live, own, filter, tap, written })
 }
 
 impl Prepared {
@@ -244,7 +249,7 @@ impl Prepared {
 
     /// Starts the threads that read; the last packets of interfaces are kept in `ring`. Call this in the sandbox.
     pub(super) fn start(mut self, input: &Input, ring: Option<&Arc<Ring>>) -> Result<Opened, Failure> {
-        let deleted = Arc::clone(&self.deleted);
+        let written = self.written.clone();
         let opened = match self.live.take() {
             None => self.files(input),
             Some(live) => self.interfaces(input, live, ring)?,
@@ -253,7 +258,7 @@ impl Prepared {
         let is_live = opened.counters.is_some();
         let names = self::names(input)?;
         let named = input.host.clone().or_else(|| is_live.then(host_name).flatten());
-        Ok(Opened { host: named.map(Name::from), deleted, names, ..opened })
+        Ok(Opened { host: named.map(Name::from), written, names, ..opened })
     }
 }
 
@@ -407,13 +412,18 @@ fn refused(refusal: Refusal) -> Failure {
     }
 }
 
-/// Creates the `-w` file. `deleted` will count the older files of a rotation that are deleted.
-fn tap(
-    input: &Input,
-    key_logs: Option<&Arc<KeyLogs>>,
-    deleted: &mut Arc<AtomicU64>,
-) -> Result<Option<Box<dyn Tap>>, Failure> {
-    let Some(path) = &input.write else { return Ok(None) };
+/// What the run knows of the `-w` file.
+#[derive(Clone, Default)]
+struct Written {
+    /// How many older files of a rotation were deleted.
+    deleted: Arc<AtomicU64>,
+    /// Where verdicts become comments.
+    verdicts: Option<Arc<Verdicts>>,
+}
+
+/// Creates the `-w` file.
+fn tap(input: &Input, key_logs: Option<&Arc<KeyLogs>>) -> Result<(Option<Box<dyn Tap>>, Written), Failure> {
+    let Some(path) = &input.write else { return Ok((None, Written::default())) };
     let rotation = Rotation {
         bytes: input.rotate_size.map(|megabytes| megabytes.saturating_mul(1_000_000)),
         span: input.rotate_seconds.map(Duration::from_secs),
@@ -423,11 +433,20 @@ fn tap(
     let writer =
         PacketWriter::create(path, rotation).map_err(|error| Failure::Environment(error.to_string()))?;
     let writer = writer.packet_buffered(input.packet_buffered);
-    *deleted = writer.deleted();
-    Ok(Some(match key_logs.filter(|_| input.embed_secrets) {
-        Some(key_logs) => Box::new(WithSecrets { writer, key_logs: Arc::clone(key_logs), written: 0 }),
-        None => Box::new(writer),
-    }))
+    let verdicts = input.comments.then(Arc::<Verdicts>::default);
+    let written = Written { deleted: writer.deleted(), verdicts: verdicts.clone() };
+    let tap: Box<dyn Tap> = match (key_logs.filter(|_| input.embed_secrets), verdicts) {
+        (_, Some(verdicts)) => {
+            // Whoever reads the other end of a pipe does not wait for the end of the input.
+            let is_live = input.is_endless() || !can_reread(input);
+            Box::new(Commented::new(writer, verdicts, is_live))
+        }
+        (Some(key_logs), None) => {
+            Box::new(WithSecrets { writer, key_logs: Arc::clone(key_logs), written: 0 })
+        }
+        (None, None) => Box::new(writer),
+    };
+    Ok((Some(tap), written))
 }
 
 /// A progress bar on standard error.

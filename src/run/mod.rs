@@ -4,6 +4,7 @@ mod beside;
 mod bodies;
 mod calls;
 mod chains;
+mod comments;
 mod embed;
 mod evidence;
 mod explain;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
+use super::comments;
 use super::embed;
 use super::input::{self, Opened, Prepared, progress_bar};
 use super::memory::Shares;
@@ -174,6 +175,7 @@ impl<'a> Opening<'a> {
             options.threads = threads.into();
         }
         embed::check(input, packets)?;
+        comments::check(input, packets)?;
         let key_logs = input.key_logs().map_err(Failure::Usage)?;
         // Without a key log, secrets can only come inside of files.
         let has_keys = !key_logs.is_empty() || input.interfaces.is_empty();
@@ -275,6 +277,7 @@ impl Run {
         let Self { source, options, filter, passes_all, fail_on, output, .. } = self;
         let lookup = source.lookup();
         let names = source.names.clone();
+        let verdicts = source.verdicts().cloned();
         let mut status = Status::default();
         let mut result = Ok(());
         let mut read = Totals::default();
@@ -297,6 +300,9 @@ impl Run {
                 Output::Learned(_) => Ok(()),
                 Output::Call(call) => {
                     lookup(call);
+                    if let Some(verdicts) = &verdicts {
+                        verdicts.note(call);
+                    }
                     calls += 1;
                     let matches = filter.as_ref().is_none_or(|filter| filter.matches(call));
                     matching += u64::from(matches);
@@ -339,6 +345,13 @@ impl Run {
         if deleted > 0 && self.report.is_none() {
             let files = text::counted(deleted, "older file");
             complain(&format!("{files} of -w deleted or overwritten (-W, --max-disk)"));
+        }
+        let late = verdicts.map_or(0, |verdicts| verdicts.late());
+        if late > 0 {
+            let calls = text::counted(late, "call");
+            report(&format!(
+                "--comments: {calls} without a comment: their packets were written before they were decided"
+            ));
         }
         // The interface shows the same in its own way.
         if self.report.is_none()

@@ -4,6 +4,7 @@ mod chains;
 mod chains_links;
 mod chains_simulator;
 mod cli;
+mod contrib;
 mod deduced;
 mod detail;
 // Loopback is captured as `lo`, and files are watched with inotify.
