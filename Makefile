@@ -1,6 +1,6 @@
 # The same commands on a desk, in CI and in the README.
 .POSIX:
-.PHONY: help setup demo test check fmt bench budget budget-update fuzz fuzz-minute valgrind fleet-test engines-test telemetry-test pictures clean
+.PHONY: help setup demo test check fmt bench budget budget-update fuzz fuzz-minute valgrind fleet-test engines-test telemetry-test pictures dist clean
 
 CARGO = cargo
 
@@ -52,6 +52,9 @@ telemetry-test: setup ## Runs the tests of telemetry with a real OpenTelemetry C
 pictures: setup ## Makes the pictures of the README from the program's own screen.
 	$(CARGO) build --release --locked
 	$(CARGO) run --release --locked --example pictures
+
+dist: ## Builds what people install, in dist/: a static program, packages, manual pages, checksums (docs/install.md).
+	@sh scripts/dist.sh
 
 clean: ## Removes what was built.
 	$(CARGO) clean

@@ -3,9 +3,12 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+echo "Building rpcscope: three to six minutes on two cores the first time, seconds after that."
 cargo build --release --locked
 capture="captures/demo/all-classes.pcap"
-rpcscope=target/release/rpcscope
+rpcscope="${CARGO_TARGET_DIR:-target}/release/rpcscope"
+printed="$(mktemp)"
+trap 'rm -f "$printed"' EXIT
 
 # show WORDS…: a command as a user would type it, and the beginning of what it prints.
 show() {
@@ -20,7 +23,8 @@ show() {
 		esac
 	done
 	echo
-	"$rpcscope" "$@" | head -n "$lines"
+	"$rpcscope" "$@" >"$printed"
+	head -n "$lines" "$printed"
 }
 
 show 40 stats "$capture"

@@ -88,6 +88,18 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Print the manual page of the program or of a command, or write all of them into a folder.
+    Man(ManArgs),
+}
+
+/// Which manual page.
+#[derive(Clone, Debug, Args)]
+pub struct ManArgs {
+    /// The command; without one, the page of the program.
+    pub command: Option<String>,
+    /// Write rpcscope.1 and a page for each command into this folder.
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub dir: Option<PathBuf>,
 }
 
 /// Where packets come from and how to read them.

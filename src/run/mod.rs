@@ -16,6 +16,7 @@ mod linked;
 mod linker;
 mod linking;
 mod logs;
+mod man;
 mod memory;
 mod output;
 #[cfg(feature = "parquet")]
@@ -95,6 +96,7 @@ pub fn main(mut cli: Cli) -> ExitCode {
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Logs(args)) => logs::run(&args),
         Some(Command::Completions { shell }) => completions(shell),
+        Some(Command::Man(args)) => man::run(&args),
         None if cli.list_interfaces => interfaces::run(),
         None if ui::fits(&cli.live) => ui::run(&cli.live, &cli.linking),
         None if !cli.live.input.logs.is_empty() => {

@@ -409,6 +409,43 @@ fn every_shell_has_completions() {
 }
 
 #[test]
+fn every_command_has_a_manual_page_with_all_its_options() {
+    let folder = folder();
+    let output = run(&["man", "--dir", &folder.path().to_string_lossy()]);
+    assert_eq!((status(&output), output.stdout.len()), (0, 0), "{}", text(&output.stderr));
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(format!("{name}.1"))).expect("a page");
+    let mut pages = vec!["rpcscope".to_owned()];
+    for line in text(&run(&["--help"]).stdout).split_once("Commands:").expect("a list").1.lines().skip(1) {
+        let Some(name) = line.strip_prefix("  ").and_then(|rest| rest.split(' ').next()) else { break };
+        if !name.is_empty() && name != "help" {
+            pages.push(format!("rpcscope-{name}"));
+        }
+    }
+    assert!(pages.len() > 10, "{pages:?}");
+    for name in &pages {
+        let page = read(name);
+        let command = name.strip_prefix("rpcscope-");
+        let args: Vec<&str> = command.into_iter().chain(["--help"]).collect();
+        let help = text(&run(&args).stdout);
+        let options = help
+            .split(|c: char| c.is_whitespace() || ",[=".contains(c))
+            .filter(|word| word.starts_with("--"));
+        for option in options.filter(|option| option.len() > 2) {
+            let option = option.trim_end_matches(|c: char| !c.is_alphanumeric());
+            assert!(page.replace(r"\-", "-").contains(option), "{name}: {option}");
+        }
+        assert!(page.contains(&format!(".TH {} 1", name.to_uppercase())) || page.contains(name), "{name}");
+        // The page alone is the same text.
+        let alone = run(&command.map_or_else(|| vec!["man"], |command| vec!["man", command]));
+        assert_eq!(text(&alone.stdout), page, "{name}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), pages.len());
+    let wrong = run(&["man", "cals"]);
+    assert_eq!(status(&wrong), 2);
+    assert!(text(&wrong.stderr).contains("calls"), "{}", text(&wrong.stderr));
+}
+
+#[test]
 fn rotated_files_are_one_capture_in_time_order() {
     let folder = folder();
     let whole = std::fs::read(mixed()).expect("readable");

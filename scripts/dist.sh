@@ -1,0 +1,80 @@
+#!/bin/sh
+# Builds what people install, in dist/: an archive with the program (on Linux one static file), manual pages and completions; .deb and .rpm
+# where their tools can be had; a list of what is in it (SBOM); checksums. The same commit gives the same bytes.
+set -eu
+cd "$(dirname "$0")/.."
+root="$PWD"
+version="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)"
+target="${TARGET:-$(rustc -vV | sed -n 's/^host: //p')}"
+build="${CARGO_TARGET_DIR:-$root/target}"
+dist="$root/dist"
+# Times in archives are that of the commit.
+SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}"
+export SOURCE_DATE_EPOCH
+
+say() { echo "dist: $*" >&2; }
+
+# No path of this machine gets into the file.
+cargo_home="${CARGO_HOME:-$HOME/.cargo}"
+flags="--remap-path-prefix=$root=rpcscope --remap-path-prefix=$cargo_home=cargo --remap-path-prefix=$build=target"
+CFLAGS="${CFLAGS:-} -ffile-prefix-map=$root=rpcscope -ffile-prefix-map=$cargo_home=cargo -ffile-prefix-map=$build=target"
+export CFLAGS
+case "$target" in
+*-linux-gnu)
+	pcap="$build/libpcap-$target"
+	sh scripts/libpcap-static.sh "$pcap" >&2
+	# The version tells the crate pcap which functions there are; newer ones it doesn't know.
+	export LIBPCAP_LIBDIR="$pcap" LIBPCAP_VER=1.9.1
+	flags="$flags -C target-feature=+crt-static -L native=$pcap"
+	;;
+*) say "$target: not a static program, it uses the system's libpcap" ;;
+esac
+RUSTFLAGS="$flags" cargo build --release --locked --target "$target" -p rpcscope >&2
+program="$build/$target/release/rpcscope"
+
+rm -rf "$dist" && mkdir "$dist"
+name="rpcscope-$version-$target"
+stage="$build/dist/$name"
+rm -rf "$build/dist" && mkdir -p "$stage/man" "$stage/completions"
+cp "$program" "$stage/rpcscope"
+"$program" man --dir "$stage/man"
+"$program" completions bash >"$stage/completions/rpcscope.bash"
+"$program" completions zsh >"$stage/completions/_rpcscope"
+"$program" completions fish >"$stage/completions/rpcscope.fish"
+cp README.md CHANGELOG.md LICENSE LICENSE-APACHE LICENSE-MIT "$stage/"
+cp -R contrib docs fleet "$stage/"
+
+# Names in order, no owners, one time: the archive depends on its content alone.
+if tar --version 2>/dev/null | grep -q GNU; then
+	tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode='u+rw,go=u-w' \
+		-C "$build/dist" -cf - "$name" | gzip -9n >"$dist/$name.tar.gz"
+else
+	tar -C "$build/dist" -czf "$dist/$name.tar.gz" "$name"
+fi
+
+# Tools of packages: their pinned versions, in a folder of ours.
+tool() {
+	PATH="$build/tools/bin:$PATH"
+	if ! "$build/tools/bin/$1" --version 2>/dev/null | grep -q "$2"; then
+		cargo install --quiet --locked --root "$build/tools" "$1@$2" >&2 || { say "$1 can't be installed: left out"; return 1; }
+	fi
+}
+ln -sfn "$stage" "$build/dist/package"
+case "$target" in
+*-linux-*)
+	if tool cargo-deb 3.8.0; then
+		cargo deb --quiet --no-build --no-strip --target "$target" -o "$dist/" >&2
+	fi
+	if tool cargo-generate-rpm 0.21.1; then
+		cargo generate-rpm --target "$target" --payload-compress gzip --source-date "$SOURCE_DATE_EPOCH" -o "$dist/" >&2
+	fi
+	;;
+esac
+if tool cargo-cyclonedx 0.5.9; then
+	cargo cyclonedx --quiet --format json --target "$target" --override-filename "$name.sbom" --describe binaries >&2
+	find "$root" -maxdepth 3 -name "$name.sbom*.json" -not -path "$dist/*" -exec mv {} "$dist/" \;
+fi
+
+(cd "$dist" && { sha256sum -- * 2>/dev/null || shasum -a 256 -- *; } >"$build/dist/SHA256SUMS")
+mv "$build/dist/SHA256SUMS" "$dist/"
+ls -l "$dist"
