@@ -3,6 +3,8 @@
 //!
 //!     cargo run -p rpcscope-parsers --example events parsers/samples/trpc/*.bin
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -30,17 +32,16 @@ fn read(paths: &[PathBuf]) -> Result<(), String> {
     for path in paths {
         let side = side(path)?;
         let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        match &mut session {
-            Some(session) => session.data(side, &bytes, &mut print),
-            None => {
-                waiting.push((side, bytes));
-                if let Some(protocol) = detect(&waiting) {
-                    println!("{}", protocol.name());
-                    let begun = session.insert(protocol.session());
-                    for (side, bytes) in waiting.drain(..) {
-                        begun.data(side, &bytes, &mut print);
-                    }
-                }
+        if let Some(session) = &mut session {
+            session.data(side, &bytes, &mut print);
+            continue;
+        }
+        waiting.push((side, bytes));
+        if let Some(protocol) = detect(&waiting) {
+            println!("{}", protocol.name());
+            let begun = session.insert(protocol.session());
+            for (side, bytes) in waiting.drain(..) {
+                begun.data(side, &bytes, &mut print);
             }
         }
     }
