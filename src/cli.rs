@@ -1,4 +1,7 @@
-//! Command-line arguments. The commands themselves are in `run/`.
+//! Command-line arguments. The commands themselves are in `run/`; [`parse`] reads the line and says what was meant by a wrong one.
+
+mod foreign;
+mod hints;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -14,6 +17,8 @@ use crate::logs::window::Moment;
 use crate::sink::chains::ChainFormat;
 use crate::sink::logs::LogFormat;
 use crate::sink::{RecordFormat, StatsFormat, TimeFormat};
+
+pub use hints::parse;
 
 /// Shows every RPC on the wire, and for each failed one whether the framework or the business failed.
 ///
@@ -173,13 +178,17 @@ pub struct Input {
     /// JSON of Consul's catalog; repeatable. Live, it is read again when it changes.
     #[arg(long, value_name = "FILE")]
     pub names: Vec<PathBuf>,
-    /// Treat connections on this port as this protocol (tcp:9000=trpc; =none ignores them).
-    #[arg(long = "decode-as", value_name = "PORT=PROTOCOL")]
+    /// Treat connections on this port as this protocol (9000=trpc, udp:9000=trpc, as in tshark tcp.port==9000,trpc; =none ignores
+    /// them). Without a network it is TCP.
+    #[arg(short = 'd', long = "decode-as", value_name = "PORT=PROTOCOL")]
     pub decode_as: Vec<DecodeAs>,
     /// Read TLS with the secrets of this key log (`SSLKEYLOGFILE`); repeatable. It may grow, be replaced, or come later. `env`
     /// stands for the file that the variable SSLKEYLOGFILE names. Secrets inside of pcapng files are used in any case.
     #[arg(long = "tls-keylog", value_name = "FILE")]
     pub tls_keylog: Vec<PathBuf>,
+    /// For users of tcpdump: changes nothing, because addresses are never looked up.
+    #[arg(short = 'n', action = clap::ArgAction::Count)]
+    pub numeric: u8,
     /// Number of threads; it never changes the output.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,

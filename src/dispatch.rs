@@ -33,7 +33,7 @@ use crate::tls::{Facts, Keys, Passed};
 const GREETING_LIMIT: usize = 256;
 
 /// What to do with connections of one port, whatever their bytes look like (`--decode-as tcp:9000=trpc`).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeAs {
     /// TCP or UDP.
     pub network: Network,
@@ -46,10 +46,19 @@ pub struct DecodeAs {
 impl std::str::FromStr for DecodeAs {
     type Err = String;
 
+    /// `tcp:9000=trpc`, `9000=trpc` (TCP), or as tshark has it: `tcp.port==9000,trpc`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let form = "expected NETWORK:PORT=PROTOCOL, for instance tcp:9000=trpc";
-        let (place, name) = text.split_once('=').ok_or(form)?;
-        let (network, port) = place.split_once(':').ok_or(form)?;
+        let form = "expected PORT=PROTOCOL or NETWORK:PORT=PROTOCOL, for instance 9000=trpc or udp:9000=trpc";
+        let (place, name) = if let Some((field, value)) = text.split_once("==") {
+            let (port, name) = value.split_once(',').ok_or(form)?;
+            let network = field.trim().strip_suffix(".port");
+            let network = network.ok_or_else(|| format!("'{field}' is no tcp.port or udp.port; {form}"))?;
+            ((network, port), name)
+        } else {
+            let (place, name) = text.split_once('=').ok_or(form)?;
+            (place.split_once(':').unwrap_or(("tcp", place)), name)
+        };
+        let (network, port, name) = (place.0.trim(), place.1.trim(), name.trim());
         let network = match network {
             "tcp" => Network::Tcp,
             "udp" => Network::Udp,
@@ -60,6 +69,8 @@ impl std::str::FromStr for DecodeAs {
             return Ok(Self { network, port, protocol: None });
         }
         let names: Vec<&'static str> = rpcscope_parsers::all().iter().map(|p| p.name()).collect();
+        // gRPC is recognised inside of HTTP/2.
+        let name = if name == "grpc" { "http2" } else { name };
         let protocol = names.iter().find(|known| **known == name).copied();
         let protocol = protocol
             .ok_or_else(|| format!("unknown protocol '{name}'; known are {}, none", names.join(", ")))?;
@@ -621,4 +632,33 @@ fn feed(
 /// Offset of the first byte of `side` that a later message of the session may begin with.
 fn needed(session: &dyn Session, flow: &Flow, side: Side) -> u64 {
     flow.origins[side.index()].next().saturating_sub(session.held(side) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_read_in_our_form_and_in_that_of_tshark() {
+        let trpc = DecodeAs { network: Network::Tcp, port: 7101, protocol: Some("trpc") };
+        for text in ["7101=trpc", "tcp:7101=trpc", "tcp.port==7101,trpc", "tcp.port == 7101 , trpc"] {
+            assert_eq!(text.parse(), Ok(trpc), "{text}");
+        }
+        let none = DecodeAs { network: Network::Udp, port: 9, protocol: None };
+        assert_eq!(["udp:9=none", "udp.port==9,none"].map(str::parse), [Ok(none), Ok(none)]);
+        assert_eq!("9=grpc".parse::<DecodeAs>().unwrap().protocol, Some("http2"));
+        for text in [
+            "7101",
+            "7101:trpc",
+            "0x1=trpc",
+            "sctp:1=trpc",
+            "tcp.port==1",
+            "tcp==1,trpc",
+            "65536=trpc",
+            "1=smtp",
+            "=",
+        ] {
+            assert!(text.parse::<DecodeAs>().is_err(), "{text}");
+        }
+    }
 }

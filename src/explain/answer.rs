@@ -6,6 +6,7 @@ use super::layers::put_log;
 use super::line::LogLine;
 use super::names::{self, put_named, put_values, same};
 use super::{Topic, WORDS, carrier, class, finding, parse_log};
+use crate::calls::keys::closest;
 use crate::calls::{Call, Carrier, Class, Finding};
 use crate::codes::named::{Named, counts, named, named_in, values};
 use crate::codes::{self, Entry, Family, Range, range};
@@ -69,10 +70,37 @@ pub fn answer(words: &[String], has_files: bool) -> Result<(Answer, usize), Stri
         return Ok((answer, 1));
     }
     let line = line.unwrap_or_else(|| LogLine::read(first));
+    // `trcp 171`: a number is hardly a capture file.
+    let is_code = words.get(1).is_some_and(|word| word.trim().parse::<i64>().is_ok());
+    if !line.is_known() && is_code && !closest(first, families()).is_empty() {
+        return Err(unknown(first));
+    }
     if line.is_known() || has_files || words.len() > 1 {
         return Ok((Answer::Log(Box::new(line)), 1));
     }
-    Err(format!("'{}' is unknown\n\n{}", text::escape(text::head(first, SHOWN_LIMIT)), usage()))
+    Err(unknown(first))
+}
+
+/// Says that a word is unknown, and which known ones it resembles.
+fn unknown(word: &str) -> String {
+    let words = families().chain(words_of_records());
+    let meant = match closest(word, words).as_slice() {
+        [] => String::new(),
+        found => format!("; did you mean {}?", found.join(" or ")),
+    };
+    format!("'{}' is unknown{meant}\n\n{}", text::escape(text::head(word, SHOWN_LIMIT)), usage())
+}
+
+fn families() -> impl Iterator<Item = &'static str> {
+    Family::ALL.iter().map(|family| family.name())
+}
+
+/// The words of the call record that are explained.
+fn words_of_records() -> impl Iterator<Item = &'static str> {
+    let findings = Finding::ALL.iter().map(|finding| finding.name());
+    let carriers = Carrier::ALL.iter().map(|carrier| carrier.name());
+    let classes = Class::ALL.iter().map(|class| class.name());
+    findings.chain(carriers).chain(classes).chain(WORDS.iter().map(|word| word.name))
 }
 
 /// The answer to a name that stands for these things.
@@ -310,6 +338,21 @@ mod tests {
             explained(&["kitex"]).contains("ErrInstanceCircuitBreak  forbidden by circuitbreaker: instance")
         );
         assert!(ask(&["kitex", "ErrNothing"]).is_err() && ask(&["ErrNothing"]).is_err());
+    }
+
+    #[test]
+    fn a_mistyped_word_is_answered_with_the_right_one() {
+        for (asked, meant) in [
+            (&["lat-answer"][..], "did you mean late-answer?"),
+            (&["bussines"], "did you mean business?"),
+            (&["trcp"], "did you mean trpc?"),
+            (&["trcp", "171"], "did you mean trpc?"),
+            (&["func-ret"], "did you mean func_ret?"),
+        ] {
+            let said = ask(asked).unwrap_err();
+            assert!(said.contains(meant), "{asked:?}: {said}");
+        }
+        assert!(!ask(&["xyzzy"]).unwrap_err().contains("did you mean"));
     }
 
     #[test]

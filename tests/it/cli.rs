@@ -81,7 +81,9 @@ fn wrong_usage_exits_with_2_and_names_the_mistake() {
         &["calls", "x.pcap", "--format", "xml"],
         &["calls", "x.pcap", "--fail-on", "bad"],
         &["calls", "x.pcap", "--threads", "0"],
-        &["calls", "x.pcap", "--decode-as", "9000=trpc"],
+        &["calls", "x.pcap", "--decode-as", "9000"],
+        &["calls", "x.pcap", "--decode-as", "sctp.port==9000,trpc"],
+        &["calls", "x.pcap", "--decode-as", "tcp.port==9000"],
         &["calls", "x.pcap", "--decode-as", "tcp:9000=smtp"],
         &["calls", "x.pcap", "--duration", "soon"],
         &["calls", "x.pcap", "-Y", "class =="],
@@ -95,6 +97,34 @@ fn wrong_usage_exits_with_2_and_names_the_mistake() {
         assert!(output.stdout.is_empty(), "{args:?}");
         assert!(!output.stderr.is_empty(), "{args:?}");
     }
+}
+
+#[test]
+fn a_wrong_line_opens_nothing_and_names_the_right_one() {
+    let name = mixed();
+    for (args, right) in [
+        (&["cals", &name][..], format!("did you mean the command calls? rpcscope calls {name}")),
+        (&[&name, "--format", "jsonl"], format!("rpcscope calls {name} --format jsonl")),
+        (&["-r", &name, "-z", "io,stat,1"], "rpcscope stats FILE".to_owned()),
+        (&["-r", &name, "port", "8888"], "-f 'port 8888'".to_owned()),
+        (&["explain", "lat-answer"], "did you mean late-answer?".to_owned()),
+    ] {
+        let output = run(args);
+        assert_eq!((status(&output), output.stdout.len()), (2, 0), "{args:?}");
+        assert!(text(&output.stderr).contains(&right), "{args:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn what_users_of_tcpdump_and_tshark_type_does_what_it_does_there() {
+    let name = mixed();
+    let plain = run(&["calls", &name, "--format", "jsonl"]).stdout;
+    let typed = run(&["calls", "-nn", "-l", "-r", &name, "--format", "jsonl"]);
+    assert_eq!((status(&typed), typed.stdout == plain), (0, true));
+    let ignoring = |rule: &str| run(&["calls", &name, "-d", rule, "--format", "jsonl"]).stdout;
+    let ours = ignoring("tcp:7100=none");
+    assert!(ours.len() < plain.len());
+    assert!(ours == ignoring("tcp.port==7100,none") && ours == ignoring("7100=none"));
 }
 
 #[test]
@@ -709,7 +739,8 @@ fn options_of_linking_hold_wherever_calls_are_linked() {
     let chain = capture("grpc/chain-grpc-ttheader-grpc.pcap").to_string_lossy().into_owned();
     let parents = |options: &[&str]| {
         let output = run(&[&["calls", &chain, "--format", "jsonl", "--link"], options].concat());
-        let parents = lines(&output).iter().filter(|line| line.contains("\"parent\":")).count();
+        // Rivals of a link name parents, too.
+        let parents = lines(&output).iter().filter(|line| line.contains("\"parent_key\":")).count();
         (parents, text(&output.stderr))
     };
     let (all, complaints) = parents(&[]);
