@@ -23,7 +23,7 @@ use crate::pipeline::Totals;
 use crate::source::Ring;
 use crate::source::live::Counters;
 use crate::tui::{
-    self, BodySource, Colors, DetailSource, NewFile, PacketExport, Progress, TuiOptions, Update,
+    self, BodySource, Colors, DetailSource, NewFile, PacketExport, Progress, Shown, TuiOptions, Update,
 };
 
 /// Capacity of the update channel; when it is full, reading waits.
@@ -89,16 +89,24 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
     let reading =
         Reading::spawn(updates, stop, must_end, move |report| run.reporting_to(report).drive(&mut feed))?;
     let options = TuiOptions { decoder, bodies, names, ..ui_options(view, history, packets, new_file) };
+    let source = options.source.clone();
     let shown = tui::run(shown, options);
     let ended = reading.end();
-    shown.map_err(|error| {
+    let shown = shown.map_err(|error| {
         Failure::Environment(match error.kind() {
             // The interface's own words.
             io::ErrorKind::Other => error.to_string(),
             _ => format!("the terminal can't be used: {error}"),
         })
     })?;
-    ended
+    match ended? {
+        // The reason is printed already if there is one.
+        status if shown == Shown::Nothing && !status.input_failed => {
+            complain(&format!("{source}: no packets in this capture"));
+            Ok(Status { input_failed: true, ..status })
+        }
+        status => Ok(status),
+    }
 }
 
 /// Where the bodies of calls come from if nothing asks for them at the start.
@@ -132,6 +140,7 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, new_file
         bodies: BodySource::WithCalls,
         names: None,
         has_logs: !view.input.logs.is_empty(),
+        is_endless: view.input.is_endless(),
         max_memory,
         colors,
         time: view.time,

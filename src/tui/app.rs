@@ -36,12 +36,21 @@ const EVENTS: usize = 256;
 /// Tasks and results that wait for the worker and the loop.
 const QUEUE: usize = 256;
 
+/// Whether there was anything to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// The user has quit.
+    Something,
+    /// The input ended without packets, and the interface by itself.
+    Nothing,
+}
+
 /// Shows the interface until the user quits. The analysis sends `updates` and never waits for a drawing.
 ///
-/// If the input ends at once with a problem and without packets, the interface is not opened: the caller reports the problem.
+/// If the input ends without packets, the interface is not opened, or closes: the caller reports why.
 ///
 /// Fails only if the terminal can't be used; it is restored in every case.
-pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
+pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<Shown> {
     let TuiOptions {
         source,
         filter,
@@ -49,6 +58,7 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
         bodies,
         names,
         has_logs,
+        is_endless,
         max_memory,
         colors,
         time,
@@ -60,12 +70,13 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
     (state.cx.decoder, state.cx.bodies) = (decoder, Bodies::of(&bodies));
     state.cx.names.files = names;
     state.cx.logged = has_logs.then(|| Arc::new(Logged::waiting()));
+    (state.cx.is_endless, state.views.calls.follow) = (is_endless, is_endless);
     if let Some(filter) = filter {
         state.start_with(&filter);
     }
     receive_first(&updates, &mut state);
-    if state.has_failed() {
-        return Ok(());
+    if state.is_void() {
+        return Ok(Shown::Nothing);
     }
     let screen = Screen::new()?;
     let size = screen.terminal.size()?;
@@ -77,9 +88,10 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<()> {
     let shown = app.show(updates, &keys, &signals);
     let App { state, screen, .. } = app;
     drop(screen);
+    let is_void = state.is_void();
     // The process is about to end: freeing a million calls one by one would only delay it.
     std::mem::forget(state);
-    shown
+    shown.map(|()| if is_void { Shown::Nothing } else { Shown::Something })
 }
 
 /// Takes updates until there are packets, or the input ends, or [`PATIENCE`] is over: live interfaces may be silent for long.
@@ -173,6 +185,9 @@ impl App {
                     _ => return Ok(()),
                 },
                 recv(timer) -> _ => {}
+            }
+            if self.state.is_void() {
+                return Ok(());
             }
             if Screen::is_lost() {
                 return Err(io::Error::other("a part of the program has failed; see the message above"));

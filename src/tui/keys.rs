@@ -2,6 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::commands;
 use super::views::ViewId;
 use crate::calls::Class;
 
@@ -31,6 +32,7 @@ pub(super) enum Action {
     NextError,
     PreviousError,
     Filter,
+    Command,
     OnlyThis,
     NotThis,
     ShowAll,
@@ -242,6 +244,7 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Everywhere, &[ch('4')], Action::Show(ViewId::Connections), "Connections", ""),
     bind(Scope::Everywhere, &[ch('5')], Action::Show(ViewId::Chains), "Chains: which call caused which, and where errors began", ""),
     bind(Scope::Everywhere, &[ch('L')], Action::Show(ViewId::Logs), "Logs: error lines of --log, and their calls", ""),
+    bind(Scope::Everywhere, &[ch(':')], Action::Command, "type a command (below); `:01:34:09` goes to that time", ""),
     bind(Scope::Everywhere, &[key(KeyCode::Esc)], Action::Back, "go back", ""),
     bind(Scope::Everywhere, &[ch('?')], Action::Help, "this page", "keys"),
     bind(Scope::Everywhere, &[ctrl('z')], Action::Suspend, "suspend; `fg` resumes", ""),
@@ -272,7 +275,7 @@ pub(super) fn footer(scopes: &[Scope]) -> Vec<(String, &'static str)> {
     entries
 }
 
-/// The help page: headings (without keys) and lines (keys, text).
+/// The help page: headings (without keys) and lines (keys or command, text).
 pub(super) fn help() -> Vec<(String, &'static str)> {
     let mut lines = Vec::new();
     for scope in Scope::ALL {
@@ -285,6 +288,9 @@ pub(super) fn help() -> Vec<(String, &'static str)> {
             lines.push((keys.join(" "), binding.help));
         }
     }
+    lines.push((String::new(), ""));
+    lines.push((String::new(), "Commands, of which the first letters are enough"));
+    lines.extend(commands::help());
     lines
 }
 

@@ -10,10 +10,11 @@
 //! | [`render`] | draws a [`state::State`] and changes nothing |
 //! | [`app`] | owns the terminal and runs the event loop |
 //!
-//! [`keys`] is the one table of what a key does; the footer and the help page are made from it.
+//! [`keys`] is the one table of what a key does, [`commands`] that of what `:` takes; footer and help page are made from them.
 
 mod app;
 mod columns;
+mod commands;
 mod figures;
 mod keys;
 mod logged;
@@ -30,7 +31,7 @@ mod views;
 
 use std::sync::Arc;
 
-pub use app::run;
+pub use app::{Shown, run};
 pub use logged::{Logged, LoggedCall, LoggedLine};
 pub use packets::{BodyBatch, BodySource, DetailSource, NewFile, PacketExport};
 pub use theme::Colors;
@@ -112,6 +113,8 @@ pub struct TuiOptions {
     pub names: Option<Arc<NameBook>>,
     /// Logs are read beside the capture.
     pub has_logs: bool,
+    /// Calls come without end, so that the newest are shown first; the calls of a file from its beginning.
+    pub is_endless: bool,
     /// Bytes of memory for calls. Above it the oldest ok calls are evicted first, failed ones last.
     pub max_memory: usize,
     /// The colours of the terminal.

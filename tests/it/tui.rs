@@ -68,8 +68,8 @@ fn lines_of_a_log_beside_the_capture_lead_to_their_calls() {
     let folder = tempfile::tempdir().unwrap();
     let options = rpcscope::pipeline::Options::default();
     let calls = crate::support::calls(&[capture()], &options);
-    // The list follows its end.
-    let failed = calls.iter().rfind(|call| call.class() == Some(rpcscope::calls::Class::Business)).unwrap();
+    // The list begins with the first call.
+    let failed = calls.iter().find(|call| call.class() == Some(rpcscope::calls::Class::Business)).unwrap();
     let (code, message) = (failed.outcome.code.unwrap(), failed.outcome.message.clone().unwrap());
     let line = format!("{} reserve failed: type:business, code:{code}, msg:{message}", failed.end);
     let log = folder.path().join("app.log");
@@ -228,15 +228,15 @@ fn a_file_without_anything_to_show_is_reported_without_an_empty_screen() {
 }
 
 #[test]
-fn a_capture_without_packets_opens_and_a_problem_beside_packets_is_on_the_screen() {
+fn a_capture_without_packets_is_reported_and_a_problem_beside_packets_is_on_the_screen() {
     let folder = tempfile::tempdir().unwrap();
     let whole = std::fs::read(capture()).unwrap();
     let head = folder.path().join("head.pcap");
     std::fs::write(&head, &whole[..24]).unwrap();
     let mut session = open(&head, folder.path());
-    session.wait_for("no packets in this capture");
-    session.keys("q");
-    assert!(session.end().success());
+    assert_eq!(session.end().exit_code(), 1);
+    assert_restored(&session);
+    session.wait_for("head.pcap: no packets in this capture");
     let program = Path::new(env!("CARGO_BIN_EXE_rpcscope"));
     let files = [capture(), folder.path().join("missing.pcap")];
     let mut session =

@@ -37,6 +37,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
                 "an error line: ⏎ goes to its call, n and N to the next likeliest  Esc cancels"
             }
             Purpose::Search => "⏎ finds the next match, n and N go on  ↑↓ history  Esc cancels",
+            Purpose::Command => "Tab completes  ↑↓ history  Esc cancels   e.g. goto 01:34:09; ? lists all",
             Purpose::Export => {
                 ".pcapng: the packets, for Wireshark; any other name: one JSON record for each call"
             }

@@ -31,6 +31,8 @@ pub(in crate::tui) struct Context {
     pub progress: Progress,
     /// Nothing more comes.
     pub ended: bool,
+    /// The input has no end of its own, as interfaces and growing files.
+    pub is_endless: bool,
     pub store: Store,
     pub catalog: Catalog,
     pub names: Names,
@@ -58,6 +60,7 @@ impl Context {
             time,
             progress: Progress::default(),
             ended: false,
+            is_endless: true,
             store: Store::new(max_memory),
             catalog: Catalog::default(),
             names: Names::default(),

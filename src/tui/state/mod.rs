@@ -2,6 +2,7 @@
 
 pub(super) mod bodies;
 pub(super) mod chains;
+pub(super) mod command;
 pub(super) mod connections;
 pub(super) mod context;
 pub(super) mod detail;
@@ -19,6 +20,8 @@ mod search;
 pub(super) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_order;
 mod trail;
 mod typing;
 
@@ -157,9 +160,9 @@ impl State {
         }
     }
 
-    /// The input has ended with a problem and without packets, so that there is nothing to show.
-    pub(super) fn has_failed(&self) -> bool {
-        self.cx.ended && self.cx.progress.packets == 0 && !self.troubles.is_empty()
+    /// The input has ended without packets, so that there is nothing to show. (An interface may be silent, as long as it is there.)
+    pub(super) fn is_void(&self) -> bool {
+        self.cx.ended && self.cx.progress.packets == 0 && !(self.cx.is_endless && self.troubles.is_empty())
     }
 
     /// The open view.

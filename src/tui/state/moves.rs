@@ -22,7 +22,7 @@ impl State {
     }
 
     /// Performs an action.
-    pub(super) fn apply(&mut self, action: Action) -> Option<Effect> {
+    pub(in crate::tui) fn apply(&mut self, action: Action) -> Option<Effect> {
         match action {
             Action::Quit => return Some(Effect::Quit),
             Action::Suspend => return Some(Effect::Suspend),
@@ -43,6 +43,9 @@ impl State {
             Action::Open => return self.open(),
             Action::Search => {
                 self.prompt = Some(Prompt::new(Purpose::Search, String::new(), self.cx.search.clone()));
+            }
+            Action::Command => {
+                self.prompt = Some(Prompt::new(Purpose::Command, String::new(), String::new()));
             }
             Action::NextMatch | Action::PreviousMatch if self.line.is_some() && self.help.is_none() => {
                 return self.next_of_line(action == Action::NextMatch);

@@ -1,4 +1,4 @@
-//! The line that is being typed: filter, search or file name, with history.
+//! The line that is being typed: filter, search, file name or command, with history.
 
 use crossterm::event::KeyCode;
 use tui_input::{Input, InputRequest};
@@ -24,6 +24,8 @@ pub(in crate::tui) enum Purpose {
     Search,
     /// A file to write calls or their packets to.
     Export,
+    /// A command.
+    Command,
 }
 
 impl Purpose {
@@ -33,6 +35,7 @@ impl Purpose {
             Self::Filter => "filter: ",
             Self::Search => "search: ",
             Self::Export => "export to (.jsonl or .pcapng): ",
+            Self::Command => ":",
         }
     }
 }
@@ -195,6 +198,7 @@ pub(in crate::tui) struct History {
     filters: Vec<String>,
     searches: Vec<String>,
     exports: Vec<String>,
+    commands: Vec<String>,
 }
 
 impl History {
@@ -203,6 +207,7 @@ impl History {
             Purpose::Filter => &self.filters,
             Purpose::Search => &self.searches,
             Purpose::Export => &self.exports,
+            Purpose::Command => &self.commands,
         }
     }
 
@@ -212,6 +217,7 @@ impl History {
             Purpose::Filter => &mut self.filters,
             Purpose::Search => &mut self.searches,
             Purpose::Export => &mut self.exports,
+            Purpose::Command => &mut self.commands,
         };
         if line.is_empty() {
             return;

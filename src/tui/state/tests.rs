@@ -497,7 +497,7 @@ fn sorted_lists_keep_their_order_as_calls_come() {
         call
     };
     send(&mut state, [slow(0, 5), slow(1, 9), slow(2, 1)]);
-    keys(&mut state, "h");
+    keys(&mut state, "hhh");
     keys(&mut state, "s");
     let order = |state: &State| -> Vec<u64> {
         (0..state.views.calls.len()).map(|r| state.views.calls.serial(r).unwrap()).collect()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::prompt::{Purpose, Typed};
 use super::{Effect, State};
-use crate::filter;
+use crate::filter::{self, Completion};
 use crate::text;
 use crate::tui::keys::Key;
 
@@ -36,10 +36,15 @@ impl State {
                     prompt.read_log_line();
                 }
             }
+            (Typed::Changed, Purpose::Command) => {
+                if let Some(prompt) = &mut self.prompt {
+                    prompt.error = None;
+                }
+            }
             (Typed::Moved, _)
             | (Typed::Changed | Typed::Complete, Purpose::Export)
             | (Typed::Complete, Purpose::Search) => {}
-            (Typed::Complete, Purpose::Filter) => self.complete(),
+            (Typed::Complete, Purpose::Filter | Purpose::Command) => self.complete(),
             (Typed::Cancelled, Purpose::Filter) => {
                 let before = prompt.before.clone();
                 self.prompt = None;
@@ -51,7 +56,22 @@ impl State {
                 self.cx.search.clone_from(&prompt.before);
                 self.prompt = None;
             }
-            (Typed::Cancelled, Purpose::Export) => self.prompt = None,
+            (Typed::Cancelled, Purpose::Export | Purpose::Command) => self.prompt = None,
+            (Typed::Accepted, Purpose::Command) => {
+                let mut open = self.prompt.take()?;
+                self.history.keep(Purpose::Command, open.text());
+                match self.run_command(open.text()) {
+                    Ok(effect) => {
+                        self.settle();
+                        return effect;
+                    }
+                    // A line with a mistake stays open.
+                    Err(error) => {
+                        open.error = Some(error);
+                        self.prompt = Some(open);
+                    }
+                }
+            }
             (Typed::Accepted, Purpose::Filter) => {
                 // A line with a mistake stays open.
                 if prompt.error.is_none() {
@@ -109,25 +129,13 @@ impl State {
 
     /// Completes the word at the cursor up to where the candidates differ, and shows them.
     fn complete(&mut self) {
-        let Some(prompt) = &mut self.prompt else { return };
-        let methods = &self.cx.catalog.methods;
-        let seen = |key: &'static crate::calls::keys::Key| {
-            let mut names: Vec<String> = methods
-                .iter()
-                .take(NAMES_LIMIT)
-                .filter_map(|m| match key.name {
-                    "service" => m.service.as_deref(),
-                    "method" => m.method.as_deref(),
-                    _ => None,
-                })
-                .map(str::to_owned)
-                .collect();
-            names.sort_unstable();
-            names.dedup();
-            names
+        let Some(prompt) = &self.prompt else { return };
+        let purpose = prompt.purpose;
+        let completion = match purpose {
+            Purpose::Command => self.complete_command(prompt.text(), prompt.cursor()),
+            _ => self.complete_filter(prompt.text(), prompt.cursor()),
         };
-        let fields = || self.cx.decoder.as_ref().map(|decoder| decoder.field_names()).unwrap_or_default();
-        let completion = filter::complete_with(prompt.text(), prompt.cursor(), &seen, &fields);
+        let Some(prompt) = &mut self.prompt else { return };
         let common = completion.candidates.iter().map(|c| c.text.as_str()).reduce(common_beginning);
         let Some(common) = common else {
             prompt.candidates.clear();
@@ -148,11 +156,38 @@ impl State {
         prompt.candidates = if only { Vec::new() } else { candidates };
         if longer {
             let candidates = std::mem::take(&mut prompt.candidates);
-            self.filter_typed();
+            prompt.error = None;
+            if purpose == Purpose::Filter {
+                self.filter_typed();
+            }
             if let Some(prompt) = &mut self.prompt {
                 prompt.candidates = candidates;
             }
         }
+    }
+}
+
+impl State {
+    /// The possible continuations of a filter.
+    pub(super) fn complete_filter(&self, text: &str, cursor: usize) -> Completion {
+        let methods = &self.cx.catalog.methods;
+        let seen = |key: &'static crate::calls::keys::Key| {
+            let mut names: Vec<String> = methods
+                .iter()
+                .take(NAMES_LIMIT)
+                .filter_map(|m| match key.name {
+                    "service" => m.service.as_deref(),
+                    "method" => m.method.as_deref(),
+                    _ => None,
+                })
+                .map(str::to_owned)
+                .collect();
+            names.sort_unstable();
+            names.dedup();
+            names
+        };
+        let fields = || self.cx.decoder.as_ref().map(|decoder| decoder.field_names()).unwrap_or_default();
+        filter::complete_with(text, cursor, &seen, &fields)
     }
 }
 

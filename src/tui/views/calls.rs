@@ -1,4 +1,5 @@
-//! The Calls view: the calls that match, in the order asked for, kept up to date as calls come and go.
+//! The Calls view: the calls that match, in the order of their beginning or the one asked for, kept up to date as calls come
+//! and go.
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use super::{Row, Sign, Target, View};
 use crate::calls::{Call, Class, keys, labels};
 use crate::filter;
 use crate::text;
+use crate::time::Timestamp;
 use crate::tui::columns::{
     CLASS, CLIENT, CODE, Column, MESSAGE, METHOD, PROTOCOL, Placed, REST, SERVER, TIME_WIDTH, VERDICT, place,
 };
@@ -26,6 +28,9 @@ const INSERTS: usize = 256;
 const TIME: Column = Column::text("time");
 const LATENCY: Column = Column::number("latency");
 
+/// Start and number of a call: rows that are not sorted are in this order.
+type Begin = (Timestamp, Serial);
+
 /// The calls that match.
 #[derive(Debug)]
 pub(in crate::tui) struct Calls {
@@ -33,13 +38,13 @@ pub(in crate::tui) struct Calls {
     /// The cursor stays on the newest call.
     pub follow: bool,
     /// In the order of the screen.
-    serials: Vec<Serial>,
+    rows: Vec<Begin>,
     /// They match and are not in the sorted order yet.
-    pending: Vec<Serial>,
+    pending: Vec<Begin>,
     /// All calls before this one were looked at.
     scanned: Serial,
     /// The call that was selected before the filter changed, until all calls were looked at.
-    anchor: Option<Serial>,
+    anchor: Option<Begin>,
 }
 
 impl Default for Calls {
@@ -47,7 +52,7 @@ impl Default for Calls {
         Self {
             list: List::new(METHOD, None),
             follow: true,
-            serials: Vec::new(),
+            rows: Vec::new(),
             pending: Vec::new(),
             scanned: 0,
             anchor: None,
@@ -58,15 +63,51 @@ impl Default for Calls {
 impl Calls {
     /// The call in a row.
     pub(in crate::tui) fn serial(&self, row: usize) -> Option<Serial> {
-        self.serials.get(row).copied()
+        self.rows.get(row).map(|(_, serial)| *serial)
     }
 
     /// The row of a call, if it is shown.
     pub(in crate::tui) fn row_of(&self, serial: Serial) -> Option<usize> {
-        if self.list.sort.is_none() {
-            return self.serials.binary_search(&serial).ok();
+        self.rows.iter().position(|(_, row)| *row == serial)
+    }
+
+    /// Puts the cursor on the first call that began at `time` or later, the last one if there is none. Rows are in the order of
+    /// time from then on. Whether there is such a call.
+    pub(in crate::tui) fn go_to_time(&mut self, time: Timestamp) -> bool {
+        self.unsort();
+        let row = self.rows.partition_point(|(start, _)| *start < time);
+        self.follow = false;
+        self.list.go(row.min(self.rows.len().saturating_sub(1)));
+        row < self.rows.len()
+    }
+
+    /// Puts the rows into the order of time.
+    fn unsort(&mut self) {
+        self.list.sort = None;
+        self.rows.append(&mut self.pending);
+        self.rows.sort_unstable();
+    }
+
+    /// Puts calls among the rows, which are in the order of time. The cursor stays on its call; at the very beginning, where nobody
+    /// has moved it, it stays there.
+    fn insert(&mut self, mut new: Vec<Begin>) {
+        new.sort_unstable();
+        let Some(first) = new.first() else { return };
+        let selected =
+            self.rows.get(self.list.selected).copied().filter(|_| self.list.moved || self.list.selected > 0);
+        // Nearly all calls belong at the end.
+        let mut tail = self.rows.split_off(self.rows.partition_point(|row| row < first));
+        if tail.is_empty() {
+            self.rows.append(&mut new);
+        } else {
+            tail.append(&mut new);
+            // Two runs in order, which this sort merges.
+            tail.sort();
+            self.rows.append(&mut tail);
         }
-        self.serials.iter().position(|row| *row == serial)
+        if let Some(row) = selected.and_then(|selected| self.rows.binary_search(&selected).ok()) {
+            self.list.keep(row);
+        }
     }
 
     fn entry<'c>(&self, cx: &'c Context, row: usize) -> Option<&'c Entry> {
@@ -81,7 +122,7 @@ impl Calls {
 
     /// Calls that were looked at and are held but not shown.
     pub(in crate::tui) fn hidden_calls(&self, store: &Store) -> usize {
-        store.position(self.scanned).saturating_sub(self.serials.len() + self.pending.len())
+        store.position(self.scanned).saturating_sub(self.rows.len() + self.pending.len())
     }
 
     /// How far the search for matching calls is, in percent; `None` when it is done.
@@ -97,9 +138,9 @@ impl Calls {
 
     /// Starts again after the matcher changed.
     pub(in crate::tui) fn restart(&mut self) {
-        let selected = if self.list.moved { self.serial(self.list.selected) } else { None };
+        let selected = if self.list.moved { self.rows.get(self.list.selected).copied() } else { None };
         self.anchor = self.anchor.or(selected);
-        self.serials.clear();
+        self.rows.clear();
         self.pending.clear();
         self.scanned = 0;
     }
@@ -112,6 +153,7 @@ impl Calls {
         }
         let sorted = self.list.sort.is_some();
         let mut looked = 0;
+        let mut new = Vec::new();
         for entry in store.from(self.scanned).iter().take(SCAN) {
             looked += 1;
             self.scanned = entry.serial + 1;
@@ -122,15 +164,20 @@ impl Calls {
                 filtered.count(entry);
             }
             if matcher.is_chosen(entry, chains) {
-                if sorted { &mut self.pending } else { &mut self.serials }.push(entry.serial);
+                new.push((entry.call.start, entry.serial));
             }
         }
         if looked < SCAN {
             self.scanned = store.next();
         }
+        if sorted {
+            self.pending.append(&mut new);
+        } else {
+            self.insert(new);
+        }
         if let (Some(anchor), false) = (self.anchor, sorted) {
-            let row = self.serials.partition_point(|serial| *serial < anchor);
-            self.list.keep(row.min(self.serials.len().saturating_sub(1)));
+            let row = self.rows.partition_point(|row| *row < anchor);
+            self.list.keep(row.min(self.rows.len().saturating_sub(1)));
         }
         if self.scanned >= store.next() && !sorted {
             self.anchor = None;
@@ -148,13 +195,13 @@ impl Calls {
         let selected = self.list.selected;
         let mut row = 0;
         let mut gone_before = 0;
-        self.serials.retain(|serial| {
+        self.rows.retain(|(_, serial)| {
             let held = store.get(*serial).is_some();
             gone_before += usize::from(!held && row < selected);
             row += 1;
             held
         });
-        self.pending.retain(|serial| store.get(*serial).is_some());
+        self.pending.retain(|(_, serial)| store.get(*serial).is_some());
         self.list.keep(selected - gone_before);
     }
 
@@ -169,7 +216,7 @@ impl Calls {
     fn failure(&self, cx: &Context, serial: Serial) -> (usize, usize) {
         let mut at = 0;
         let mut all = 0;
-        for row in &self.serials {
+        for (_, row) in &self.rows {
             if cx.store.get(*row).is_some_and(|entry| entry.call.failed()) {
                 all += 1;
                 if *row == serial {
@@ -186,18 +233,19 @@ impl Calls {
     }
 
     fn sort_all(&mut self, cx: &Context, column: Column, down: bool) {
-        let key = |serial| cx.store.get(serial).map_or(SortKey::Nothing, |e| sort_key(e, column, &cx.names));
-        let mut keyed: Vec<(SortKey, Serial)> = self.serials.iter().map(|s| (key(*s), *s)).collect();
+        let key =
+            |row: &Begin| cx.store.get(row.1).map_or(SortKey::Nothing, |e| sort_key(e, column, &cx.names));
+        let mut keyed: Vec<(SortKey, Begin)> = self.rows.iter().map(|row| (key(row), *row)).collect();
         keyed.sort_unstable_by(|(a, s), (b, t)| {
             let order = if down { b.cmp(a) } else { a.cmp(b) };
             order.then(s.cmp(t))
         });
-        self.serials.clear();
-        self.serials.extend(keyed.into_iter().map(|(_, serial)| serial));
+        self.rows.clear();
+        self.rows.extend(keyed.into_iter().map(|(_, row)| row));
     }
 
-    fn keep(&mut self, selected: Option<Serial>) {
-        if let Some(row) = selected.and_then(|s| self.serials.iter().position(|r| *r == s)) {
+    fn keep(&mut self, selected: Option<Begin>) {
+        if let Some(row) = selected.and_then(|s| self.rows.iter().position(|r| *r == s)) {
             self.list.keep(row);
         }
     }
@@ -214,8 +262,11 @@ impl View for Calls {
 
     fn columns(&self, width: usize) -> Vec<Placed> {
         let mut wanted = vec![(TIME, TIME_WIDTH), (LATENCY, 7)];
+        if width >= 76 {
+            // A server takes an address without its port.
+            wanted.extend([(CLIENT, (width / 10).min(26)), (SERVER, (width / 7).clamp(12, 30))]);
+        }
         if width >= 96 {
-            wanted.extend([(CLIENT, (width / 10).min(26)), (SERVER, (width / 7).min(30))]);
             wanted.push((PROTOCOL, if width >= 140 { 14 } else { 9 }));
         }
         wanted.push((METHOD, REST));
@@ -224,7 +275,8 @@ impl View for Calls {
             return place(width, wanted, (9, 20));
         }
         wanted.push((VERDICT, REST));
-        place(width, wanted, (1, 2))
+        // Names lose more than verdicts where both are cut: the sentence below has the verdict in full.
+        place(width, wanted, if (76..96).contains(&width) { (3, 5) } else { (1, 2) })
     }
 
     fn list(&self) -> &List {
@@ -236,27 +288,28 @@ impl View for Calls {
     }
 
     fn len(&self) -> usize {
-        self.serials.len()
+        self.rows.len()
     }
 
     /// Puts the pending calls into the sorted order. The cursor stays on its call.
     fn arrange(&mut self, cx: &Context) {
         let Some((column, down)) = self.list.sort.filter(|_| self.has_pending()) else { return };
-        let moved = if self.list.moved { self.serial(self.list.selected) } else { None };
+        let moved = if self.list.moved { self.rows.get(self.list.selected).copied() } else { None };
         let selected = self.anchor.take().or(moved);
         if self.pending.len() <= INSERTS {
-            let key =
-                |serial| cx.store.get(serial).map_or(SortKey::Nothing, |e| sort_key(e, column, &cx.names));
-            for serial in std::mem::take(&mut self.pending) {
-                let new = key(serial);
-                let row = self.serials.partition_point(|s| {
-                    let old = key(*s);
-                    if down { old >= new } else { old <= new }
+            let key = |row: &Begin| {
+                cx.store.get(row.1).map_or(SortKey::Nothing, |e| sort_key(e, column, &cx.names))
+            };
+            for new in std::mem::take(&mut self.pending) {
+                let new_key = key(&new);
+                let at = self.rows.partition_point(|row| {
+                    let old = key(row);
+                    if down { old >= new_key } else { old <= new_key }
                 });
-                self.serials.insert(row, serial);
+                self.rows.insert(at, new);
             }
         } else {
-            self.serials.append(&mut self.pending);
+            self.rows.append(&mut self.pending);
             self.sort_all(cx, column, down);
         }
         self.keep(selected);
@@ -356,8 +409,8 @@ impl View for Calls {
         if self.follow && rows > 0 {
             return;
         }
-        self.list.step(rows, self.serials.len());
-        let at_the_end = self.list.selected + 1 >= self.serials.len();
+        self.list.step(rows, self.rows.len());
+        let at_the_end = self.list.selected + 1 >= self.rows.len();
         self.follow = rows > 0 && self.list.sort.is_none() && at_the_end;
     }
 
@@ -367,7 +420,7 @@ impl View for Calls {
     }
 
     fn jump(&mut self, last: bool) {
-        self.list.go(if last { self.serials.len().saturating_sub(1) } else { 0 });
+        self.list.go(if last { self.rows.len().saturating_sub(1) } else { 0 });
         self.follow = last && self.list.sort.is_none();
         self.list.moved = !self.follow;
     }
@@ -375,11 +428,11 @@ impl View for Calls {
     fn sort(&mut self, cx: &Context) {
         self.list.turn_sort();
         self.follow = false;
-        let selected = self.serial(self.list.selected);
-        self.serials.append(&mut self.pending);
+        let selected = self.rows.get(self.list.selected).copied();
+        self.rows.append(&mut self.pending);
         match self.list.sort {
             None => {
-                self.serials.sort_unstable();
+                self.unsort();
                 self.keep(selected);
             }
             Some((column, down)) => {
@@ -391,9 +444,9 @@ impl View for Calls {
 
     fn settle(&mut self, height: usize) {
         if self.follow && self.list.sort.is_none() {
-            self.list.selected = self.serials.len().saturating_sub(1);
+            self.list.selected = self.rows.len().saturating_sub(1);
         }
-        self.list.settle(self.serials.len(), height);
+        self.list.settle(self.rows.len(), height);
     }
 }
 

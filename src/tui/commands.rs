@@ -1,0 +1,62 @@
+//! The one table of commands that `:` takes: what a command does, its line on the help page, and what completes its argument.
+
+use super::keys::Action;
+use super::state::State;
+use super::state::command::{self, Done};
+
+/// A command.
+#[derive(Debug)]
+pub(super) struct Command {
+    pub name: &'static str,
+    /// What follows it, in words; empty if nothing does.
+    pub argument: &'static str,
+    /// What it does, for the help page.
+    pub help: &'static str,
+    pub completes: Completes,
+    pub run: fn(&mut State, &str) -> Done,
+}
+
+/// What completes the argument of a command.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Completes {
+    Nothing,
+    /// The language of filters.
+    Filter,
+    /// These words, of which several may follow each other with commas.
+    Words(fn(&State) -> Vec<String>),
+}
+
+const fn command(
+    (name, argument): (&'static str, &'static str),
+    run: fn(&mut State, &str) -> Done,
+    completes: Completes,
+    help: &'static str,
+) -> Command {
+    Command { name, argument, help, completes, run }
+}
+
+/// All commands, in the order of the help page.
+#[rustfmt::skip]
+pub(super) static COMMANDS: &[Command] = &[
+    command(("goto", "TIME"), command::go_to, Completes::Nothing, "to a time: 01:34:09, 2026-11-22T01:34:09 or +12.5 (seconds)"),
+    command(("filter", "EXPR"), command::filter, Completes::Filter, "filter calls (the language of -Y); without EXPR: no filter"),
+    command(("export", "FILE"), command::export, Completes::Nothing, "export this call or the marked ones to a file"),
+    command(("time", "FORMAT"), command::time, Completes::Words(|_| command::time_formats()), "time format: local, utc, relative, delta"),
+    command(("help", ""), |state, _| Ok(state.apply(Action::Help)), Completes::Nothing, "the help page"),
+    command(("quit", ""), |state, _| Ok(state.apply(Action::Quit)), Completes::Nothing, "quit"),
+];
+
+/// The command of that name, or of that beginning of one name only.
+pub(super) fn find(name: &str) -> Option<&'static Command> {
+    let mut begin = COMMANDS.iter().filter(|command| command.name.starts_with(name));
+    let only = begin.next().filter(|_| begin.next().is_none());
+    COMMANDS.iter().find(|command| command.name == name).or(only).filter(|_| !name.is_empty())
+}
+
+/// The commands for the help page, as [`super::keys::help`] has the keys.
+pub(super) fn help() -> impl Iterator<Item = (String, &'static str)> {
+    COMMANDS.iter().map(|command| {
+        let argument = if command.argument.is_empty() { "" } else { " " };
+        (format!(":{}{argument}{}", command.name, command.argument), command.help)
+    })
+}

@@ -1,0 +1,117 @@
+//! Rows are in the order of time, whatever the order in which calls are decided.
+
+use crossterm::event::KeyCode;
+
+use super::State;
+use super::testing::{START, call, failed, send, settle, state};
+use crate::calls::{Call, Class};
+use crate::time::Timestamp;
+use crate::tui::Update;
+use crate::tui::keys::Key;
+use crate::tui::views::View as _;
+
+fn keys(state: &mut State, keys: &str) {
+    for c in keys.chars() {
+        state.key(Key { code: KeyCode::Char(c), control: false });
+        settle(state);
+    }
+}
+
+/// The `n`th call in the order of decisions, which began `ms` milliseconds after the first.
+fn began(n: u64, ms: i64) -> Call {
+    let mut call = call(n);
+    call.start = Timestamp(START + ms * 1_000_000);
+    call.end = Timestamp(call.start.0.max(START + 60_000_000_000));
+    call
+}
+
+fn times(state: &State) -> Vec<i64> {
+    let calls = &state.views.calls;
+    let entry = |row| state.cx.store.get(calls.serial(row).unwrap()).unwrap();
+    (0..calls.len()).map(|row| (entry(row).call.start.0 - START) / 1_000_000).collect()
+}
+
+fn selected(state: &State) -> u64 {
+    state.views.calls.selected(&state.cx).unwrap().1.uid.packet / 2
+}
+
+/// A file that is being read.
+fn file() -> State {
+    let mut state = state(80, 24);
+    (state.cx.is_endless, state.views.calls.follow) = (false, false);
+    state
+}
+
+#[test]
+fn a_file_opens_at_its_beginning_and_stays_there() {
+    let mut state = file();
+    send(&mut state, [began(0, 500), began(1, 300), began(2, 700)]);
+    assert_eq!((times(&state), selected(&state)), (vec![300, 500, 700], 1));
+    // A long call that began before all others is decided last.
+    send(&mut state, [began(3, 0), began(4, 600)]);
+    assert_eq!(times(&state), [0, 300, 500, 600, 700]);
+    assert_eq!((selected(&state), state.views.calls.list.top), (3, 0), "still the beginning");
+    assert!(state.views.calls.position(&state.cx).is_none());
+}
+
+#[test]
+fn calls_that_come_before_the_selected_one_do_not_move_it() {
+    let mut state = file();
+    send(&mut state, (0..100).map(|n| began(n, 1_000 + n as i64 * 10)));
+    keys(&mut state, "jjj");
+    let on_screen = |state: &State| state.views.calls.list.selected - state.views.calls.list.top;
+    let before = (selected(&state), on_screen(&state));
+    for n in 0..50 {
+        send(&mut state, [began(100 + n, n as i64), began(200 + n, 5_000), began(300 + n, 1_025)]);
+        assert_eq!((selected(&state), on_screen(&state)), before);
+    }
+    assert!(times(&state).is_sorted());
+    assert_eq!(state.views.calls.len(), 250);
+}
+
+#[test]
+fn live_calls_are_followed_at_the_end_of_time() {
+    let mut state = state(80, 24);
+    send(&mut state, [began(0, 900), began(1, 100)]);
+    assert_eq!(selected(&state), 0, "the newest");
+    send(&mut state, [began(2, 950), began(3, 10)]);
+    assert_eq!(selected(&state), 2);
+    // The page of a call stops that, and its row stays its own.
+    keys(&mut state, "\n");
+    state.key(Key { code: KeyCode::Enter, control: false });
+    send(&mut state, [began(4, 20), began(5, 990)]);
+    assert_eq!(selected(&state), 2);
+}
+
+#[test]
+fn the_order_of_time_comes_back_after_another_one_and_a_filter() {
+    let mut state = file();
+    send(&mut state, [began(0, 500), began(1, 300), began(2, 700)]);
+    keys(&mut state, "hhhs");
+    assert_eq!(state.views.calls.list.sort.map(|(column, _)| column.head), Some("latency"));
+    send(&mut state, [began(3, 100)]);
+    keys(&mut state, "ss");
+    assert_eq!(times(&state), [100, 300, 500, 700]);
+    let mut bad = failed(4, Class::Rpc, 6, "");
+    bad.start = Timestamp(START + 400_000_000);
+    send(&mut state, [bad]);
+    keys(&mut state, "e");
+    assert_eq!(selected(&state), 4);
+    keys(&mut state, "o");
+    assert_eq!((times(&state), selected(&state)), (vec![400], 4));
+    keys(&mut state, "o");
+    assert_eq!((times(&state), selected(&state)), (vec![100, 300, 400, 500, 700], 4));
+}
+
+#[test]
+fn a_file_without_packets_is_nothing_to_show_but_a_silent_interface_is() {
+    let mut state = file();
+    state.receive(Update::Ended);
+    assert!(state.is_void());
+    state.cx.is_endless = true;
+    assert!(!state.is_void());
+    state.receive(Update::Trouble("the interface is gone".to_owned()));
+    assert!(state.is_void());
+    state.cx.progress.packets = 1;
+    assert!(!state.is_void());
+}
