@@ -53,6 +53,8 @@ NEEDED = {
     "end_ns": "long",
     "duration_ns": "long",
     "class": "string",
+    "trace_id": "string",
+    "span_id": "string",
 }
 
 
@@ -155,7 +157,21 @@ def find_links(calls, again):
     """From each node to that of its parent."""
     linked = calls.where("parent_key is not null").select("host", "uid", "conn_key", "call_key", "parent_key", "start_ns")
     linked = nodes(nodes(linked, again, own(), "child"), again, F.xxhash64("parent_key"), "parent")
-    return linked.select("child", "parent").where("child <> parent")
+    linked = linked.select("child", "parent").unionByName(find_same(calls, again))
+    return linked.where("child <> parent")
+
+
+def find_same(calls, again):
+    """Links between the nodes of one span: behind NAT its two ends have different keys, and judge has to see both. They lead to the
+    node that has a parent, so that none gets two."""
+    traced = calls.where("trace_id is not null and span_id is not null")
+    traced = traced.select("host", "uid", "conn_key", "call_key", "parent_key", "start_ns", "trace_id", "span_id")
+    ends = nodes(traced, again, own(), "child").groupBy("trace_id", "span_id", "child")
+    ends = ends.agg(F.max(F.col("parent_key").isNotNull()).alias("is_linked"))
+    spans = ends.groupBy("trace_id", "span_id").agg(
+        F.collect_list("child").alias("ends"), F.max(F.struct("is_linked", "child"))["child"].alias("parent")
+    )
+    return spans.where("size(ends) > 1").select(F.explode("ends").alias("child"), "parent")
 
 
 class Folder:

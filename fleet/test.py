@@ -113,6 +113,8 @@ def record(number, host, start, took=10 * MS, parent=None, **others):
 
 FAILED = {"class": "business", "carrier": "biz-status", "code": 4041, "message": "no stock"}
 
+SPAN = {"service": "Nat", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7"}
+
 
 def records_by_hand():
     t = MIDNIGHT
@@ -149,6 +151,12 @@ def records_by_hand():
         # Twice.
         record(900, "a", t),
         record(900, "a", t),
+        # Both ends behind NAT: other addresses and keys, one span. Then one whose retry has the same span, which is not joined.
+        record(1400, "a", t, 40 * MS, observer="client", **SPAN, **FAILED),
+        record(1401, "b", t + 5 * MS, 30 * MS, observer="server", conn_key=key(2), **SPAN, **FAILED),
+        record(1402, "b", t + 10 * MS, 10 * MS, 1401, **FAILED),
+        *(record(1410 + place, "a", t + place * MS, observer="client", **{**SPAN, "span_id": "b7ad6b7169203331"}) for place in range(2)),
+        record(1412, "b", t + 3 * MS, observer="server", conn_key=key(2), **{**SPAN, "span_id": "b7ad6b7169203331"}),
         # No rpcscope knows such a class.
         record(999, "a", t, **{"class": "busy"}),
     ]

@@ -303,5 +303,13 @@ table! {
                 causes.",
             remark: Some("the call that caused it is in none of the records"),
         },
+        /// Its ends have different addresses.
+        JoinedByTrace = "joined-by-trace" {
+            meaning: "Chains of records: the two ends of this call have different addresses, because NAT or a proxy that \
+                was not captured stands between them. They are joined because these two alone carry the same trace id and \
+                span id, and name the same method.",
+            look: "What stands between the two hosts, if the network takes long (network_ns) or changes the answer.",
+            remark: Some("its two ends have different addresses and were joined by their trace context"),
+        },
     }
 }

@@ -1,7 +1,7 @@
 //! Joins and trees of calls that were made by hand.
 
 use super::*;
-use crate::calls::record::{Carrier, Class, Finding, RivalParent, Told};
+use crate::calls::record::{Carrier, Class, Finding, Observer, RivalParent, Told};
 use crate::calls::{JoinKey, Share, Uid, sample};
 use crate::chains::Origin;
 use crate::time::Timestamp;
@@ -242,4 +242,57 @@ fn a_call_of_the_same_key_an_hour_later_says_nothing_of_where_a_host_stands() {
     assert_eq!(place(&together), place(&alone));
     assert_eq!((together.len(), counts.orphans), (2, 0));
     assert_eq!(together[1].hops.len(), 2);
+}
+
+/// The call as a host behind NAT saw it: under another key, on another connection, in a trace.
+fn traced(number: u32, mut call: Call) -> Call {
+    call.trace_id = Some("4bf92f3577b34da6a3ce929d0e0e4736".into());
+    call.span_id = Some("00f067aa0ba902b7".into());
+    if let Some(told) = &mut call.told {
+        (told.key, told.connection) = (Some(key(number)), key(number + 1000));
+    }
+    call
+}
+
+fn at(observer: Observer, call: Call) -> Call {
+    Call { observer: Some(observer), ..call }
+}
+
+#[test]
+fn ends_behind_nat_are_one_call_if_they_alone_are_of_one_span() {
+    let caller = || at(Observer::Client, traced(1, refused(call(1, "a", (0, 40)))));
+    let callee = || at(Observer::Server, traced(51, refused(call(51, "b", (5, 35)))));
+    let below = || below(51, refused(call(3, "b", (10, 20))));
+    let (chains, counts) = judged_in_all_orders(&[caller(), callee(), below()]);
+    let [chain] = &chains[..] else { panic!("{chains:#?}") };
+    assert_eq!((chain.hops.len(), counts.orphans, counts.unfit), (2, 0, 0));
+    let root = chain.root();
+    assert!(root.findings.contains(Finding::JoinedByTrace));
+    assert_eq!(root.callee_view.as_ref().map(|view| view.latency), Some(Some(30 * MS as u64)));
+    // The call that has the same keys at another time is another one.
+    let later =
+        Call { start: Timestamp(BEGIN + 200_000 * MS), end: Timestamp(BEGIN + 200_020 * MS), ..below() };
+    let (chains, counts) = judged_in_all_orders(&[caller(), callee(), later]);
+    assert_eq!((chains.len(), counts.orphans), (2, 1));
+
+    let apart = |calls: &[Call]| {
+        let (chains, _) = judged_in_all_orders(calls);
+        let joined = chains.iter().flat_map(|chain| &chain.hops);
+        assert!(
+            !joined.into_iter().any(|hop| hop.call.findings.contains(Finding::JoinedByTrace)),
+            "{chains:#?}"
+        );
+        chains.len()
+    };
+    // A retry has the same context, and so has what a proxy that was captured sent on.
+    let retry = at(Observer::Client, traced(2, refused(call(2, "a", (41, 60)))));
+    assert_eq!(apart(&[caller(), retry, callee()]), 3);
+    // Two callers, another method, another span, and ends of which it is not known which they are.
+    let other = at(Observer::Client, traced(51, refused(call(51, "c", (5, 35)))));
+    assert_eq!(apart(&[caller(), other]), 2);
+    let renamed = Call { method: Some("Other".into()), ..callee() };
+    assert_eq!(apart(&[caller(), renamed]), 2);
+    let elsewhere = Call { span_id: Some("b7ad6b7169203331".into()), ..callee() };
+    assert_eq!(apart(&[caller(), elsewhere]), 2);
+    assert_eq!(apart(&[Call { observer: None, ..caller() }, Call { observer: None, ..callee() }]), 2);
 }
