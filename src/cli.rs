@@ -17,6 +17,7 @@ use crate::logs::window::Moment;
 use crate::sink::chains::ChainFormat;
 use crate::sink::logs::LogFormat;
 use crate::sink::{RecordFormat, StatsFormat, TimeFormat};
+use crate::tui::Colors;
 
 pub use hints::parse;
 
@@ -47,6 +48,9 @@ pub struct Cli {
     /// List the interfaces that can be sniffed (same as the command `interfaces`).
     #[arg(short = 'D', long = "list-interfaces", exclusive = true)]
     pub list_interfaces: bool,
+    /// Don't read the config file.
+    #[arg(long = "no-config", global = true)]
+    pub no_config: bool,
 }
 
 /// The commands.
@@ -88,6 +92,8 @@ pub enum Command {
     /// rpcscope logs app.log capture.pcap · rpcscope logs --follow -i any --log app.log
     #[command(mut_arg("files", |files| files.help(LOG_FILES)), after_long_help = crate::calls::keys::help())]
     Logs(Box<LogsArgs>),
+    /// Write a config file with all keys and their defaults as comments, and say where.
+    Config(ConfigArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -95,6 +101,14 @@ pub enum Command {
     },
     /// Print the manual page of the program or of a command, or write all of them into a folder.
     Man(ManArgs),
+}
+
+/// What to do with the config file.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ConfigArgs {
+    /// Only print where the file is looked for.
+    #[arg(long)]
+    pub path: bool,
 }
 
 /// Which manual page.
@@ -313,12 +327,23 @@ pub struct View {
     /// When to use colours.
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
-    /// How to print times.
-    #[arg(short = 't', long = "time", value_enum, default_value_t, value_name = "FORMAT")]
-    pub time: TimeFormat,
+    /// How to print times [default: local].
+    #[arg(short = 't', long = "time", value_enum, value_name = "FORMAT")]
+    pub time: Option<TimeFormat>,
     /// Exit with status 3 if a call of one of these classes is seen.
     #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = parse_class)]
     pub fail_on: Vec<Class>,
+    /// The colours of the interface, if the config file chooses them.
+    #[arg(skip)]
+    pub theme: Option<Colors>,
+}
+
+impl View {
+    /// How to print times.
+    #[must_use]
+    pub fn time(&self) -> TimeFormat {
+        self.time.unwrap_or_default()
+    }
 }
 
 /// When to use colours.
@@ -436,6 +461,9 @@ pub struct ShowArgs {
     /// When to use colours.
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
+    /// How to print times [default: local]; relative ones are printed as local ones.
+    #[arg(short = 't', long = "time", value_enum, value_name = "FORMAT")]
+    pub time: Option<TimeFormat>,
 }
 
 /// Arguments of `explain`.

@@ -23,7 +23,7 @@
 //!
 //! | for | module |
 //! | --- | --- |
-//! | options of the command line, and what each command does with them | [`cli`], [`run`] |
+//! | options of the command line, the config file, and what each command does with them | [`cli`], [`config`], [`run`] |
 //! | the terminal interface | [`tui`] |
 //! | choosing calls (`-Y`) | [`filter`] |
 //! | one call in full, reread from its packets | [`detail`] |
@@ -47,6 +47,7 @@ pub mod capture_point;
 pub mod chains;
 pub mod cli;
 pub mod codes;
+pub mod config;
 mod contain;
 pub mod decode;
 pub mod detail;

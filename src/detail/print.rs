@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
+use jiff::tz::TimeZone;
 use rpcscope_parsers::protocol::Field;
 
 use super::verdict::Line;
@@ -55,16 +56,27 @@ const SHOWN: &[&str] = &[
 ];
 
 /// The style of the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
     /// Print colours.
     pub colored: bool,
     /// Width of the terminal, at which explanations are wrapped.
     pub width: usize,
+    /// The zone of times.
+    pub zone: TimeZone,
+}
+
+/// A time with date, nanoseconds and the offset of the zone: `2026-01-02T09:34:09.120000000+08:00`, or `Z` for UTC.
+fn zoned(time: Timestamp, zone: &TimeZone) -> String {
+    let instant = jiff::Timestamp::from_nanosecond(time.0.into()).unwrap_or_default();
+    if *zone == TimeZone::UTC || zone.to_offset(instant).is_zero() {
+        return time.to_string();
+    }
+    format!("{:.9}", instant.display_with_offset(zone.to_offset(instant)))
 }
 
 /// Appends the whole text, with what is known of its chain; its last line ends with a line break too.
-pub fn push(out: &mut String, detail: &Detail, chain: &[Line], look: Look) {
+pub fn push(out: &mut String, detail: &Detail, chain: &[Line], look: &Look) {
     let call = &detail.call;
     let page = &mut Page { out, look };
     let class = color::class(call.class());
@@ -101,6 +113,7 @@ pub fn push(out: &mut String, detail: &Detail, chain: &[Line], look: Look) {
             Value::Null => continue,
             Value::Duration(span) => text::duration(span),
             Value::Bytes(count) => text::bytes(count),
+            Value::Time(time) => zoned(time, &look.zone),
             value => text::escape(&value.to_string()).into_owned(),
         };
         // The value has a unit, so `latency` reads better than `latency_ns`.
@@ -140,7 +153,7 @@ pub fn push(out: &mut String, detail: &Detail, chain: &[Line], look: Look) {
 
 struct Page<'o> {
     out: &'o mut String,
-    look: Look,
+    look: &'o Look,
 }
 
 // Writing to a String can't fail, so its results are dropped everywhere below.
@@ -150,7 +163,7 @@ impl Page<'_> {
     }
 
     fn faint(&mut self, text: &str) {
-        self.styled(AnsiColor::BrightBlack.on_default(), text);
+        self.styled(Style::new().dimmed(), text);
     }
 
     fn head(&mut self, title: &str) {

@@ -5,6 +5,7 @@ mod bodies;
 mod calls;
 mod chains;
 mod comments;
+mod config;
 mod embed;
 mod evidence;
 mod explain;
@@ -83,6 +84,10 @@ impl Failure {
 #[must_use]
 pub fn main(mut cli: Cli) -> ExitCode {
     cli.live.input.logs = std::mem::take(&mut cli.logs);
+    if let Err(failure) = config::apply(&mut cli) {
+        complain(&failure.to_string());
+        return failure.exit();
+    }
     let result = match cli.command {
         Some(Command::Calls(args)) => calls::run(&args),
         Some(Command::Stats(args)) => stats::run(&args),
@@ -95,6 +100,7 @@ pub fn main(mut cli: Cli) -> ExitCode {
         Some(Command::Interfaces) => interfaces::run(),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Logs(args)) => logs::run(&args),
+        Some(Command::Config(args)) => config::run(args),
         Some(Command::Completions { shell }) => completions(shell),
         Some(Command::Man(args)) => man::run(&args),
         None if cli.list_interfaces => interfaces::run(),

@@ -65,7 +65,7 @@ pub(super) fn appearance(view: &View) -> Appearance {
     Appearance {
         fields: Vec::new(),
         width: if view.output.is_some() { None } else { columns() },
-        time: view.time,
+        time: view.time(),
         colored: colored(view.color, view.output.is_some()),
         totals: false,
     }

@@ -29,6 +29,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
                 .into(),
         ));
     }
+    let zone = args.time.unwrap_or_default().zone();
     let mut run = Opening::new(&args.input, None)?.start()?;
     run.options.metadata = true;
     let mut linking = None;
@@ -63,9 +64,10 @@ pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
     let look = print::Look {
         colored: output::colored(args.color, false),
         width: output::columns().unwrap_or(PLAIN_WIDTH),
+        zone,
     };
     let mut out = String::new();
-    print::push(&mut out, &detail, &chain, look);
+    print::push(&mut out, &detail, &chain, &look);
     output::print(out.as_bytes()).map(|_| status)
 }
 

@@ -133,6 +133,10 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, new_file
         Color::Auto => Colors::detect(|name| std::env::var(name).ok()),
         Color::Always => Colors::detect(|name| std::env::var(name).ok().filter(|_| name != "NO_COLOR")),
     };
+    let colors = match view.theme {
+        Some(theme) if colors != Colors::None => theme,
+        _ => colors,
+    };
     TuiOptions {
         source: names.join(" "),
         filter: view.filter.clone(),
@@ -143,7 +147,7 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, new_file
         is_endless: view.input.is_endless(),
         max_memory,
         colors,
-        time: view.time,
+        time: view.time(),
         detail: packets.clone().map(|packets| Box::new(packets) as Box<dyn DetailSource>),
         new_file,
         export: packets.map(|packets| -> PacketExport {

@@ -10,15 +10,60 @@ use crate::time::Timestamp;
 /// Time formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum TimeFormat {
-    /// The local time zone.
+    /// The time of day in the local time zone (`TZ`).
     #[default]
+    #[value(alias("a"))]
     Local,
+    /// The same with the date; also `ad`, as in tshark, and `-tttt`, as in tcpdump.
+    #[value(alias("ad"), alias("ttt"))]
+    Date,
     /// UTC.
+    #[value(alias("u"))]
     Utc,
+    /// UTC with the date.
+    #[value(alias("ud"))]
+    UtcDate,
     /// Seconds since the first packet.
+    #[value(alias("r"), alias("tttt"))]
     Relative,
     /// Seconds since the call before.
+    #[value(alias("d"), alias("dd"), alias("tt"))]
     Delta,
+    /// Seconds since 1970.
+    #[value(alias("e"), alias("t"))]
+    Epoch,
+}
+
+impl TimeFormat {
+    /// The names of all formats.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        Self::value_variants().iter().map(|format| format.name()).collect()
+    }
+
+    /// The format with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|format| format.name() == name)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Date => "date",
+            Self::Utc => "utc",
+            Self::UtcDate => "utc-date",
+            Self::Relative => "relative",
+            Self::Delta => "delta",
+            Self::Epoch => "epoch",
+        }
+    }
+
+    /// The zone of times of day. Call this before the sandbox hides the files of time zones.
+    #[must_use]
+    pub fn zone(self) -> TimeZone {
+        if matches!(self, Self::Utc | Self::UtcDate) { TimeZone::UTC } else { TimeZone::system() }
+    }
 }
 
 /// Formats times; remembers the reference of relative ones.
@@ -34,15 +79,16 @@ impl Clock {
     /// `full`: with date and microseconds (`2026-01-02 15:04:05.123456`), else `15:04:05.123`.
     #[must_use]
     pub fn new(format: TimeFormat, full: bool) -> Self {
-        let zone = if format == TimeFormat::Local { TimeZone::system() } else { TimeZone::UTC };
-        Self { format, zone, full, reference: None }
+        Self { format, zone: format.zone(), full, reference: None }
     }
 
     /// Width of every time in columns.
     #[must_use]
     pub fn width(&self) -> usize {
         match (self.format, self.full) {
-            (TimeFormat::Local | TimeFormat::Utc, true) => 26,
+            (TimeFormat::Local | TimeFormat::Date | TimeFormat::Utc | TimeFormat::UtcDate, true) => 26,
+            (TimeFormat::Date | TimeFormat::UtcDate, false) => 23,
+            (TimeFormat::Epoch, _) => 17,
             _ => 12,
         }
     }
@@ -57,23 +103,25 @@ impl Clock {
     /// Appends the time of the next record.
     pub fn push(&mut self, out: &mut String, time: Timestamp) {
         match self.format {
-            TimeFormat::Local | TimeFormat::Utc => self.push_date(out, time),
+            TimeFormat::Local | TimeFormat::Utc => self.push_date(out, time, self.full),
+            TimeFormat::Date | TimeFormat::UtcDate => self.push_date(out, time, true),
+            TimeFormat::Epoch => push_seconds(out, time.0, 10),
             TimeFormat::Relative => {
                 let since = time - *self.reference.get_or_insert(time);
-                push_seconds(out, since);
+                push_seconds(out, since, 5);
             }
             TimeFormat::Delta => {
                 let since = time - self.reference.replace(time).unwrap_or(time);
-                push_seconds(out, since);
+                push_seconds(out, since, 5);
             }
         }
     }
 
-    fn push_date(&self, out: &mut String, time: Timestamp) {
+    fn push_date(&self, out: &mut String, time: Timestamp, dated: bool) {
         // Every i64 of nanoseconds is a time that jiff knows.
         let instant = jiff::Timestamp::from_nanosecond(time.0.into()).unwrap_or_default();
         let at = self.zone.to_datetime(instant);
-        if self.full {
+        if dated {
             // Writing to a String can't fail.
             _ = write!(out, "{:04}-{:02}-{:02} ", at.year(), at.month(), at.day());
         }
@@ -89,11 +137,11 @@ impl Clock {
 
 /// Seconds with microseconds, aligned at the point: `    0.003200`. Records come in the order in which calls were decided,
 /// so one may have begun before the one it refers to; before the first packet only where the clock of the capture ran backwards.
-fn push_seconds(out: &mut String, nanoseconds: i64) {
+fn push_seconds(out: &mut String, nanoseconds: i64, width: usize) {
     let microseconds = nanoseconds.unsigned_abs() / 1_000;
     let sign = if nanoseconds < 0 && microseconds > 0 { "-" } else { "" };
     let seconds = format!("{sign}{}", microseconds / 1_000_000);
-    _ = write!(out, "{seconds:>5}.{:06}", microseconds % 1_000_000);
+    _ = write!(out, "{seconds:>width$}.{:06}", microseconds % 1_000_000);
 }
 
 #[cfg(test)]
@@ -128,6 +176,8 @@ mod tests {
         );
         assert_eq!(shown(TimeFormat::Delta, true, &times), ["    0.000000", "    1.500000", "   -1.500250"]);
         assert_eq!(shown(TimeFormat::Utc, true, &[i64::MIN, i64::MAX]).len(), 2);
+        assert_eq!(shown(TimeFormat::UtcDate, false, &times[..1]), ["2026-01-02 01:34:09.120"]);
+        assert_eq!(shown(TimeFormat::Epoch, false, &times[..1]), ["1767317649.120456"]);
     }
 
     #[test]
@@ -144,6 +194,26 @@ mod tests {
         let mut out = String::new();
         delta.push(&mut out, Timestamp(3_000_000_000));
         assert_eq!(out, "    0.000000");
+    }
+
+    #[test]
+    fn names_are_those_of_the_command_line() {
+        for format in TimeFormat::value_variants() {
+            let value = format.to_possible_value().unwrap();
+            assert_eq!(value.get_name(), format.name());
+            assert_eq!(TimeFormat::from_name(format.name()), Some(*format));
+        }
+        // tcpdump's and tshark's.
+        for (typed, format) in [
+            ("t", TimeFormat::Epoch),
+            ("tt", TimeFormat::Delta),
+            ("ttt", TimeFormat::Date),
+            ("tttt", TimeFormat::Relative),
+            ("ad", TimeFormat::Date),
+            ("ud", TimeFormat::UtcDate),
+        ] {
+            assert_eq!(TimeFormat::from_str(typed, false), Ok(format));
+        }
     }
 
     #[test]

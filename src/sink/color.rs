@@ -8,6 +8,8 @@ use crate::calls::Class;
 #[must_use]
 pub fn class(class: Option<Class>) -> Style {
     match class {
+        // Bright black is the dark ground of Solarized.
+        Some(class) if class.row().color == Some(AnsiColor::BrightBlack) => Style::new().dimmed(),
         Some(class) => class.row().color.map_or(Style::new(), AnsiColor::on_default),
         None => AnsiColor::Cyan.on_default(),
     }

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::io;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 
 use super::clock::Clock;
 use super::fields::Field;
@@ -225,7 +225,7 @@ impl Text {
 }
 
 fn faint() -> Style {
-    AnsiColor::BrightBlack.on_default()
+    Style::new().dimmed()
 }
 
 impl Sink for Text {

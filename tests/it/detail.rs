@@ -98,7 +98,8 @@ fn everything_printed_is_safe_for_a_terminal() {
     for path in support::bundled(".pcap") {
         for detail in details(&path) {
             let mut out = String::new();
-            print::push(&mut out, &detail, &[], print::Look { colored: false, width: 100 });
+            let look = print::Look { colored: false, width: 100, zone: jiff::tz::TimeZone::UTC };
+            print::push(&mut out, &detail, &[], &look);
             let unsafe_line = out.lines().find(|line| line.chars().any(text::is_unsafe));
             assert_eq!(unsafe_line, None, "{}", path.display());
         }

@@ -4,6 +4,7 @@ mod chains;
 mod chains_links;
 mod chains_simulator;
 mod cli;
+mod config;
 mod contrib;
 mod deduced;
 mod detail;

@@ -35,6 +35,8 @@ impl Session {
         command.cwd(folder);
         command.env("TERM", "xterm-256color");
         command.env("TZ", "UTC");
+        // Whoever runs the tests may have one.
+        command.env("RPCSCOPE_CONFIG", "");
         let child = pair.slave.spawn_command(command).unwrap();
         let mut reader = pair.master.try_clone_reader().unwrap();
         let (sender, output) = channel();

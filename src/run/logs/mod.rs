@@ -8,8 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use jiff::tz::TimeZone;
-
 use self::inputs::Inputs;
 use super::memory::{LINKED, Shares};
 use super::runner::{self, Consumer, Opening, Run};
@@ -23,8 +21,8 @@ use crate::logs::report::{Backgrounds, Choice, Log, Report, report};
 use crate::logs::window::Window;
 use crate::logs::{self, Background, Book, CallIndex, Counts, Scanner, Scene};
 use crate::pipeline::Totals;
+use crate::sink::closed_pipe;
 use crate::sink::logs::LogSink;
-use crate::sink::{TimeFormat, closed_pipe};
 use crate::source::Windows;
 use crate::source::bytes::ByteFile;
 use crate::text;
@@ -166,7 +164,7 @@ fn read(
 
 /// The part of the time that is asked for.
 fn window(args: &LogsArgs, span: Option<(Timestamp, Timestamp)>) -> Window {
-    let zone = if args.view.time == TimeFormat::Utc { TimeZone::UTC } else { TimeZone::system() };
+    let zone = args.view.time().zone();
     let now = || {
         let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();
         (Timestamp(now), Timestamp(now))

@@ -187,7 +187,13 @@ impl Context {
 
     /// A time in the user's format; `before` is the time in the row above.
     pub(in crate::tui) fn clock(&self, time: Timestamp, before: Option<Timestamp>) -> String {
-        let mut clock = Clock::new(self.time, false);
+        // The columns have no room for dates.
+        let format = match self.time {
+            TimeFormat::Date => TimeFormat::Local,
+            TimeFormat::UtcDate => TimeFormat::Utc,
+            format => format,
+        };
+        let mut clock = Clock::new(format, false);
         let mut out = String::new();
         let reference = if self.time == TimeFormat::Delta { before } else { self.total.first };
         if let Some(reference) = reference {

@@ -86,7 +86,9 @@ impl State {
                     TimeFormat::Local => TimeFormat::Utc,
                     TimeFormat::Utc => TimeFormat::Relative,
                     TimeFormat::Relative => TimeFormat::Delta,
-                    TimeFormat::Delta => TimeFormat::Local,
+                    TimeFormat::Delta | TimeFormat::Date | TimeFormat::UtcDate | TimeFormat::Epoch => {
+                        TimeFormat::Local
+                    }
                 };
             }
             Action::NextPane

@@ -1,0 +1,248 @@
+//! The config file: what a person wants to see always, in the interface and in text on a terminal.
+//!
+//! It is TOML at `$XDG_CONFIG_HOME/rpcscope/config.toml`, or `~/.config/rpcscope/config.toml`
+//! (XDG Base Directory Specification 0.8). What goes to files, pipes and other programs never depends on it: it is not read for them.
+//!
+//! [`KEYS`] is the table of its keys: `rpcscope config` writes the file from it, and a mistyped key is answered from it. A key needs
+//! its row there and its arm in [`Config::set`].
+
+mod read;
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::dispatch::DecodeAs;
+use crate::sink::TimeFormat;
+use crate::tui::Colors;
+
+use read::{Document, Entry};
+
+/// Most bytes of a config file that are read.
+const MAX_SIZE: u64 = 1 << 20;
+
+/// The variable that names another file, or none if it is empty.
+const VARIABLE: &str = "RPCSCOPE_CONFIG";
+
+/// What the file says. Defaults are those of the program.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// The colours of the interface; `None` if they follow the terminal.
+    pub theme: Option<Colors>,
+    /// The format of times, where `-t` does not say it.
+    pub time: Option<TimeFormat>,
+    /// Files of names beside those of `--names`.
+    pub names: Vec<PathBuf>,
+    /// Rules beside those of `--decode-as`, which go first.
+    pub decode_as: Vec<DecodeAs>,
+}
+
+/// A key of the file.
+struct Key {
+    name: &'static str,
+    /// Its value where the file does not have it, as TOML; for lists, an example.
+    value: &'static str,
+    /// What it does, in lines.
+    doc: &'static [&'static str],
+}
+
+/// All keys, in the order in which the file has them.
+const KEYS: [Key; 4] = [
+    Key {
+        name: "theme",
+        value: "\"auto\"",
+        doc: &[
+            "Colours of the interface: auto (as the terminal can), 16 (its own colours), dark, light, high-contrast,",
+            "colour-blind, none. NO_COLOR and --color never go before.",
+        ],
+    },
+    Key {
+        name: "time",
+        value: "\"local\"",
+        doc: &["How times are shown, as -t: local, utc, date, utc-date, relative, delta, epoch."],
+    },
+    Key {
+        name: "names",
+        value: "[\"~/hosts.csv\"]",
+        doc: &["Names of addresses, as --names. Files that are not there are no error."],
+    },
+    Key {
+        name: "decode-as",
+        value: "[\"9000=trpc\", \"udp:9000=none\"]",
+        doc: &["Protocols of ports, as --decode-as, whose rules go before these."],
+    },
+];
+
+/// Where the file is: the variable, the folder of the user's configuration, and whether the variable names it. `None` if there is
+/// no file to look for.
+#[must_use]
+pub fn path(variable: impl Fn(&str) -> Option<OsString>) -> Option<(PathBuf, bool)> {
+    if let Some(named) = variable(VARIABLE) {
+        return (!named.is_empty()).then(|| (named.into(), true));
+    }
+    let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
+    Some((folder.join("rpcscope/config.toml"), false))
+}
+
+impl Config {
+    /// Reads the file that the environment names. A file that is not there is an empty one, unless the user named it.
+    pub fn load(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, String> {
+        let Some((path, is_named)) = path(&variable) else { return Ok(Self::default()) };
+        let unreadable = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+        let bytes = match std::fs::metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_named => {
+                return Ok(Self::default());
+            }
+            Ok(data) if data.len() > MAX_SIZE => {
+                return Err(unreadable(&"longer than 1 MiB: no config file"));
+            }
+            _ => std::fs::read(&path).map_err(|error| unreadable(&error))?,
+        };
+        let text = String::from_utf8(bytes).map_err(|_| unreadable(&"not UTF-8"))?;
+        let home = variable("HOME").map(PathBuf::from);
+        Self::read(&text, &path, home.as_deref())
+    }
+
+    /// Reads the text of the file at `path`. An error names the place, and the key that was probably meant.
+    pub fn read(text: &str, path: &Path, home: Option<&Path>) -> Result<Self, String> {
+        let document = Document::parse(text, path)?;
+        let mut config = Self::default();
+        for entry in document.entries() {
+            config.set(&entry, path, home)?;
+        }
+        Ok(config)
+    }
+
+    fn set(&mut self, entry: &Entry<'_>, path: &Path, home: Option<&Path>) -> Result<(), String> {
+        match entry.name() {
+            "theme" => {
+                self.theme = Colors::from_name(entry.word(&Colors::NAMES)?);
+            }
+            "time" => {
+                self.time = TimeFormat::from_name(entry.word(&TimeFormat::names())?);
+            }
+            "names" => {
+                let folder = path.parent().unwrap_or(Path::new("."));
+                let files = entry.texts()?.into_iter().map(|(file, _)| located(file, folder, home));
+                self.names = files.collect();
+            }
+            "decode-as" => {
+                for (rule, place) in entry.texts()? {
+                    let rule = rule.parse().map_err(|why: String| entry.wrong_at(place, &why))?;
+                    self.decode_as.push(rule);
+                }
+            }
+            _ => return Err(entry.unknown(&KEYS.map(|key| key.name))),
+        }
+        Ok(())
+    }
+
+    /// The file with all keys as comments, each with its default.
+    #[must_use]
+    pub fn template() -> String {
+        let mut out = String::from(
+            "# What rpcscope shows in its interface, and as text on a terminal; files, pipes and records never depend on it.\n\
+             # Remove the # before a key to set it. RPCSCOPE_CONFIG=FILE reads another file, --no-config none.\n",
+        );
+        for key in &KEYS {
+            out.push('\n');
+            for line in key.doc {
+                // Writing to a String can't fail.
+                _ = writeln!(out, "# {line}");
+            }
+            _ = writeln!(out, "# {} = {}", key.name, key.value);
+        }
+        out
+    }
+}
+
+/// A file of the config: `~/` is the home of the user, and other relative names begin at the folder of the config.
+fn located(file: &str, folder: &Path, home: Option<&Path>) -> PathBuf {
+    match (file.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => folder.join(file),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        Config::read(text, Path::new("/c/config.toml"), Some(Path::new("/home/me")))
+    }
+
+    #[test]
+    fn the_template_is_a_config_of_defaults_that_can_be_uncommented() {
+        let template = Config::template();
+        assert_eq!(read(&template), Ok(Config::default()));
+        let keys = template.lines().filter_map(|line| {
+            let line = line.strip_prefix("# ")?;
+            line.split_once(" = ")
+                .is_some_and(|(key, _)| KEYS.iter().any(|known| known.name == key))
+                .then_some(line)
+        });
+        let set: Vec<&str> = keys.collect();
+        assert_eq!(set.len(), KEYS.len());
+        read(&set.join("\n")).unwrap();
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let config = read(
+            "theme = 'light'\ntime = 'utc'\nnames = ['~/a', 'b', '/c']\ndecode-as = ['1=trpc', 'udp:2=none']\n",
+        )
+        .unwrap();
+        assert_eq!(config.theme, Some(Colors::Light));
+        assert_eq!(config.time, Some(TimeFormat::Utc));
+        assert_eq!(config.names, ["/home/me/a", "/c/b", "/c"].map(PathBuf::from));
+        assert_eq!(config.decode_as, ["1=trpc", "udp:2=none"].map(|rule| rule.parse().unwrap()));
+        assert_eq!(read("names = 'b'").unwrap().names, [PathBuf::from("/c/b")]);
+    }
+
+    #[test]
+    fn a_wrong_line_is_named_with_what_was_meant() {
+        for (text, said) in [
+            ("\n\nthem = 'dark'", "/c/config.toml:3: unknown key them; did you mean theme?"),
+            (
+                "colour = 1",
+                "/c/config.toml:1: unknown key colour; the keys are theme, time, names, decode-as",
+            ),
+            ("theme = 'drak'", "/c/config.toml:1: theme is \"drak\"; did you mean dark?"),
+            ("theme = 'beige'", "/c/config.toml:1: theme is \"beige\", but may be auto, 16, dark,"),
+            ("time = 7", "/c/config.toml:1: time is a number, but needs a text in quotes"),
+            ("theme = dark", "/c/config.toml:1: "),
+            ("theme = 'dark'\ntheme = 'light'", "/c/config.toml:2: duplicate key"),
+            ("names = [1]", "/c/config.toml:1: names has a number, but needs texts in quotes"),
+            ("names = true", "/c/config.toml:1: names is true or false, but needs a list of texts"),
+            (
+                "\ndecode-as = [\n  '9000=trpc',\n  '9000=smtp',\n]",
+                "/c/config.toml:4: decode-as: unknown protocol 'smtp'",
+            ),
+            ("[theme]\nx = 1", "/c/config.toml:1: theme is a table, but needs a text in quotes"),
+            ("theme 'dark'", "/c/config.toml:1: "),
+            ("theme = \"\\u001b[31m\"", "theme is \"\\x1b[31m\""),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_environment_says_where_it_is() {
+        let at = |pairs: &'static [(&str, &str)]| {
+            path(move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
+        };
+        let found = |path: &str, is_named| Some((PathBuf::from(path), is_named));
+        assert_eq!(at(&[("HOME", "/h")]), found("/h/.config/rpcscope/config.toml", false));
+        assert_eq!(at(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "/x")]), found("/x/rpcscope/config.toml", false));
+        assert_eq!(
+            at(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "x")]),
+            found("/h/.config/rpcscope/config.toml", false)
+        );
+        assert_eq!(at(&[("HOME", "/h"), (VARIABLE, "c")]), found("c", true));
+        assert_eq!(at(&[("HOME", "/h"), (VARIABLE, "")]), None);
+        assert_eq!(at(&[]), None);
+    }
+}

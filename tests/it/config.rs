@@ -1,0 +1,112 @@
+//! The config file with the real program: what it changes on a terminal, and nowhere else.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::support::captures;
+use crate::terminal::Session;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_rpcscope");
+
+fn capture() -> String {
+    captures().join("kitex/kitex-mixed.pcap").to_string_lossy().into_owned()
+}
+
+/// Runs with `config` as the config file, with a pipe for the output.
+fn piped(config: &str, args: &[&str]) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.args(args).stdin(Stdio::null()).env("TZ", "UTC").env("RPCSCOPE_CONFIG", config);
+    command.output().expect("the program starts")
+}
+
+/// What stands on a terminal of 200 columns at the end, and whether the run was a success.
+fn on_terminal(folder: &Path, variables: &[&str], args: &[&str]) -> (String, bool) {
+    let shell = ["-c", "\"$@\"; echo status=$?.", "sh", "env"];
+    let words: Vec<&Path> =
+        shell.iter().chain(variables).chain(&[PROGRAM]).chain(args).map(Path::new).collect();
+    let mut session = Session::open(Path::new("/bin/sh"), &words, folder, (200, 50));
+    session.wait("the status", |screen| {
+        screen.contents().split_once("status=").is_some_and(|(_, rest)| rest.contains('.'))
+    });
+    session.end();
+    let contents = session.contents();
+    let success = contents.contains("status=0.");
+    (contents, success)
+}
+
+#[test]
+fn it_changes_what_a_person_sees_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config.toml");
+    std::fs::write(&config, "time = 'utc-date'\ndecode-as = ['7101=none']\nnames = ['hosts']\n")
+        .expect("writable");
+    std::fs::write(folder.path().join("hosts"), "10.77.40.12 counted-by-name\n").expect("writable");
+    let variable = format!("RPCSCOPE_CONFIG={}", config.display());
+    let name = capture();
+    let few = ["calls", &name, "-Y", "method == PlaceOrder", "-c", "300"];
+    let (with, success) = on_terminal(folder.path(), &[&variable], &few);
+    assert!(success && with.contains("2026-") && with.contains("counted-by-name"), "{with}");
+    for turned_off in [&["RPCSCOPE_CONFIG="][..], &["-u", "RPCSCOPE_CONFIG", "HOME=/nonexistent"]] {
+        let (without, success) = on_terminal(folder.path(), turned_off, &few);
+        assert!(success && !without.contains("2026-") && !without.contains("counted"), "{without}");
+    }
+    let (without, _) = on_terminal(folder.path(), &[&variable], &[&few[..], &["--no-config"]].concat());
+    assert!(!without.contains("2026-"), "{without}");
+    // The command line goes before.
+    let (relative, _) = on_terminal(folder.path(), &[&variable], &[&few[..], &["-t", "relative"]].concat());
+    assert!(!relative.contains("2026-") && relative.contains("counted-by-name"), "{relative}");
+
+    let config = config.to_string_lossy().into_owned();
+    for args in [
+        &["calls", &name][..],
+        &["calls", &name, "--format", "jsonl"],
+        &["stats", &name],
+        &["show", "4", &name],
+    ] {
+        let (with, without) = (piped(&config, args), piped("", args));
+        assert_eq!(with.stdout, without.stdout, "{args:?}");
+    }
+}
+
+#[test]
+fn a_mistake_is_named_with_its_line_where_the_file_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config.toml");
+    std::fs::write(&config, "# mine\nthem = 'dark'\n").expect("writable");
+    let variable = format!("RPCSCOPE_CONFIG={}", config.display());
+    let name = capture();
+    for args in [&["calls", &name][..], &[&name], &["show", "4", &name]] {
+        let (said, success) = on_terminal(folder.path(), &[&variable], args);
+        assert!(!success && said.contains("config.toml:2: unknown key them; did you mean theme?"), "{said}");
+    }
+    assert!(
+        piped(&config.to_string_lossy(), &["calls", &name]).status.success(),
+        "a pipe does not depend on it"
+    );
+    let missing = format!("RPCSCOPE_CONFIG={}", folder.path().join("none").display());
+    let (said, success) = on_terminal(folder.path(), &[&missing], &["calls", &name]);
+    assert!(!success && said.contains("none: No such file"), "{said}");
+}
+
+#[test]
+fn the_command_writes_it_once_and_says_where() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("rpcscope/config.toml");
+    let run = |args: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        command.args(args).env_remove("RPCSCOPE_CONFIG").env("XDG_CONFIG_HOME", folder.path());
+        command.output().expect("the program starts")
+    };
+    let said = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let path = run(&["config", "--path"]);
+    assert_eq!(said(&path), format!("{}\n", config.display()));
+    assert!(!config.exists());
+    assert_eq!(said(&run(&["config"])), format!("wrote {}\n", config.display()));
+    let text = std::fs::read_to_string(&config).expect("it is there");
+    assert_eq!(text, rpcscope::config::Config::template());
+    std::fs::write(&config, "time = 'utc'\n").expect("writable");
+    let again = run(&["config"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert_eq!(std::fs::read_to_string(&config).expect("it is there"), "time = 'utc'\n");
+    assert_eq!(piped("", &["config"]).status.code(), Some(1));
+}
