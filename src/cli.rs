@@ -94,6 +94,11 @@ pub enum Command {
     Logs(Box<LogsArgs>),
     /// Write a config file with all keys and their defaults as comments, and say where.
     Config(ConfigArgs),
+    /// Write one page of HTML to hand on: what failed, whose fault, since when, and the proof.
+    ///
+    /// rpcscope report capture.pcap -o incident.html · rpcscope report a.pcap b.pcap --log app.log --redact -o incident.html
+    #[command(after_long_help = crate::calls::keys::help())]
+    Report(Box<ReportArgs>),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -521,6 +526,32 @@ pub struct LogsArgs {
     /// Leave out calls and lines after this time.
     #[arg(long, value_name = "TIME")]
     pub to: Option<Moment>,
+    /// Links.
+    #[command(flatten)]
+    pub linking: Linking,
+}
+
+/// Arguments of `report`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ReportArgs {
+    /// Input.
+    #[command(flatten)]
+    pub input: Input,
+    /// Write the page to this file; it opens in any browser and needs nothing else.
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The heading of the page.
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+    /// Join the error lines of this log with the calls; repeatable.
+    #[arg(long, value_name = "FILE")]
+    pub log: Vec<PathBuf>,
+    /// Report only matching calls, and the chains with such a call, in the syntax of `calls -Y`.
+    #[arg(short = 'Y', long = "filter", value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Exit with status 3 if a call of one of these classes is seen.
+    #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = parse_class)]
+    pub fail_on: Vec<Class>,
     /// Links.
     #[command(flatten)]
     pub linking: Linking,

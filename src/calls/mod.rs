@@ -23,6 +23,7 @@ mod sender;
 pub mod share;
 pub mod stats;
 pub mod summary;
+pub mod template;
 pub mod trace;
 
 pub use carrier::Carrier;

@@ -22,6 +22,7 @@ mod memory;
 mod output;
 #[cfg(feature = "parquet")]
 mod record;
+mod report;
 mod rights;
 mod runner;
 mod show;
@@ -101,6 +102,7 @@ pub fn main(mut cli: Cli) -> ExitCode {
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Logs(args)) => logs::run(&args),
         Some(Command::Config(args)) => config::run(args),
+        Some(Command::Report(args)) => report::run(&args),
         Some(Command::Completions { shell }) => completions(shell),
         Some(Command::Man(args)) => man::run(&args),
         None if cli.list_interfaces => interfaces::run(),

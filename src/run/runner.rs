@@ -435,7 +435,7 @@ pub(super) fn filter(view: &View) -> Result<Option<Filter>, Failure> {
 }
 
 /// A line about packets that were lost before the analysis; `None` if there were none.
-fn losses(counters: Option<&Arc<Counters>>) -> Option<String> {
+pub(super) fn losses(counters: Option<&Arc<Counters>>) -> Option<String> {
     let drops = counters?.drops();
     let parts: Vec<String> = [
         (drops.kernel, "dropped by the kernel (a larger -B may help)"),

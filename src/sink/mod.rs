@@ -23,6 +23,7 @@
 //! | `record::Recorder` | a folder of Parquet files by hour and host, with journals, for agents |
 //! | [`chains`] | chains as trees, JSON lines and service graphs |
 //! | [`logs`] | lines of logs with their calls, as text and JSON lines |
+//! | [`report`] | one page of HTML about failed calls, to hand on |
 //! | [`stats::StatsSink`] | totals per service and method, at the end |
 //!
 //! Shared parts: [`clock`] (time formats), [`color`], [`fields`] (`--fields`), [`json`] (JSON values).
@@ -41,6 +42,7 @@ pub mod packets;
 pub mod parquet;
 #[cfg(feature = "parquet")]
 pub mod record;
+pub mod report;
 pub mod stats;
 mod target;
 pub mod text;

@@ -9,11 +9,11 @@ use hashbrown::HashMap;
 
 use super::spark::{Spark, Window};
 use super::store::Serial;
-use super::template::template;
 use super::theme::{CLASSES, class_index};
 use crate::calls::labels;
 use crate::calls::record::{Call, Carrier, Class};
 use crate::calls::stats::{CodeCount, MAX_ROWS, Operation, OperationRef, Row};
+use crate::calls::template::template;
 use crate::time::Timestamp;
 
 /// The most kinds of errors; further kinds are counted together by class.

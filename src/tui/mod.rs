@@ -24,7 +24,6 @@ mod render;
 mod spark;
 mod state;
 mod store;
-mod template;
 mod terminal;
 mod theme;
 mod views;

@@ -29,6 +29,7 @@ mod peers;
 mod record;
 mod records;
 mod replay;
+mod report;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod support;

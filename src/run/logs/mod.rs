@@ -128,7 +128,7 @@ fn print(report: &Report, sink: &mut dyn LogSink) -> io::Result<()> {
 }
 
 /// Reads a log; what it held, and why it was not read to its end.
-fn read(
+pub(super) fn read(
     path: &Path,
     source: usize,
     index: &CallIndex,

@@ -11,7 +11,8 @@ const SHORTEST_HEX_ID: usize = 8;
 const SHORTEST_MIXED_ID: usize = 20;
 
 /// The template of a message: numbers become `#`, ids `<id>`, addresses `<addr>`, and `cost:…` loses its value.
-pub(super) fn template(message: &str) -> String {
+#[must_use]
+pub fn template(message: &str) -> String {
     let mut out = String::with_capacity(message.len().min(LIMIT));
     let mut rest = message;
     while let Some(first) = rest.chars().next() {
