@@ -72,8 +72,12 @@ fn the_page_has_what_the_records_have() {
 
         // Every origin of a failed chain is marked in its chain.
         let chains = records(&["chains", "--format", "jsonl", path]);
-        let origins: BTreeSet<String> =
-            chains.iter().map(|chain| &chain["origin"]).filter(|origin| !origin.is_null()).map(uid).collect();
+        let origins: BTreeSet<String> = chains
+            .iter()
+            .map(|chain| &chain["origin"]["uid"])
+            .filter(|origin| !origin.is_null())
+            .map(uid)
+            .collect();
         let marked: BTreeSet<String> = html
             .split("<tr class=\"origin\">")
             .skip(1)
