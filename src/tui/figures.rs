@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use super::spark::{Spark, Window};
 use super::store::Serial;
 use super::theme::{CLASSES, class_index};
+use super::timeline::Timeline;
 use crate::calls::labels;
 use crate::calls::record::{Call, Carrier, Class};
 use crate::calls::stats::{CodeCount, MAX_ROWS, Operation, OperationRef, Row};
@@ -176,6 +177,7 @@ pub(super) struct Figures {
     pub calls: u64,
     /// Calls counted of each class.
     pub classes: [u64; CLASSES],
+    pub timeline: Timeline,
 }
 
 impl Figures {
@@ -192,6 +194,7 @@ impl Figures {
         let window = *window;
         self.calls += 1;
         self.classes[class_index(call.class())] += 1;
+        self.timeline.add(call.start, call.class());
         self.first = Some(self.first.map_or(call.start, |first| first.min(call.start)));
         self.last = Some(self.last.map_or(call.end, |last| last.max(call.end)));
         if let Some(slot) = method.map(|id| slot(&mut self.methods, id)) {

@@ -31,6 +31,7 @@ pub(super) enum Action {
     PreviousMatch,
     NextError,
     PreviousError,
+    Peak,
     Filter,
     Command,
     OnlyThis,
@@ -38,6 +39,7 @@ pub(super) enum Action {
     ShowAll,
     Toggle(Class),
     Sort,
+    Columns,
     Pause,
     Mark,
     ClearMarks,
@@ -72,6 +74,8 @@ pub(super) enum Scope {
     Calls,
     /// In Chains.
     Chains,
+    /// In Chains and their summary.
+    Graph,
     /// In the detail of a call.
     Detail,
 }
@@ -93,18 +97,20 @@ impl Scope {
             Self::Columns => "Columns",
             Self::Calls => "In Calls",
             Self::Chains => "In Chains",
+            Self::Graph => "In Chains and their summary",
             Self::Detail => "In the detail of a call",
         }
     }
 
     /// All scopes, in the order of the help page.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Rows,
         Self::Lists,
         Self::Columns,
         Self::Calls,
         Self::Classes,
         Self::Chains,
+        Self::Graph,
         Self::Detail,
         Self::Everywhere,
     ];
@@ -208,6 +214,7 @@ pub(super) static BINDINGS: &[Binding] = &[
 
     bind(Scope::Calls, &[ch('=')], Action::OnlyThis, "only calls with the value under the cursor", "this/not"),
     bind(Scope::Calls, &[ch('!')], Action::NotThis, "only calls without the value under the cursor", "this/not"),
+    bind(Scope::Calls, &[ch('C')], Action::Columns, "choose and reorder the columns", ""),
     bind(Scope::Calls, &[ch('m')], Action::Mark, "mark the call", "mark"),
     bind(Scope::Calls, &[ch('M')], Action::ClearMarks, "clear all marks", ""),
     bind(Scope::Calls, &[ch('T')], Action::Times, "time format: local, UTC, since start, since row above", ""),
@@ -220,7 +227,7 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Classes, &[ch('o')], Action::Toggle(Class::Ok), "show or hide ok calls", "classes"),
 
     bind(Scope::Chains, &[ch('s')], Action::Show(ViewId::Changes), "summary: which service changes which error into what; Enter: an example", "summary"),
-    bind(Scope::Chains, &[ch('v')], Action::Show(ViewId::Graph), "graph: who calls whom, where errors begin and pass; Enter: the calls", "graph"),
+    bind(Scope::Graph, &[ch('v')], Action::Show(ViewId::Graph), "graph: who calls whom, where errors begin and pass; Enter: the calls", "graph"),
 
     bind(Scope::Detail, &[key(KeyCode::Tab)], Action::NextPane, "switch between fields and bytes", "pane"),
     bind(Scope::Detail, &[key(KeyCode::Enter)], Action::Fold, "fold or unfold", "fold"),
@@ -233,6 +240,7 @@ pub(super) static BINDINGS: &[Binding] = &[
 
     bind(Scope::Everywhere, &[ch('e')], Action::NextError, "next failed call", "next error"),
     bind(Scope::Everywhere, &[ch('E')], Action::PreviousError, "previous failed call", ""),
+    bind(Scope::Everywhere, &[ch('S')], Action::Peak, "spike: the time with most failed calls; again: the next one", "spike"),
     bind(Scope::Everywhere, &[ch('c')], Action::Chain, "the chain that this call is part of", "chain"),
     bind(Scope::Everywhere, &[ch('O')], Action::Origin, "the call in which this error began", "origin"),
     bind(Scope::Everywhere, &[ch('F')], Action::Connection, "only the calls on the connection of this call", ""),

@@ -26,6 +26,7 @@ mod state;
 mod store;
 mod terminal;
 mod theme;
+mod timeline;
 mod views;
 
 use std::sync::Arc;

@@ -86,9 +86,18 @@ impl Spark {
     }
 }
 
+/// One bar as a block character: the highest is as high as the line, an empty one blank.
+pub(super) fn bar(count: u32, highest: u32) -> char {
+    if count == 0 { ' ' } else { block(count.into(), highest.max(1).into()) }
+}
+
+fn block(count: u64, highest: u64) -> char {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    BLOCKS[(count.saturating_mul(8).div_ceil(highest) as usize).clamp(1, 8) - 1]
+}
+
 /// The bars as block characters, squeezed to `columns`; empty bars are blank.
 pub(super) fn bars(counts: &[u32], columns: usize) -> String {
-    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     if columns == 0 || counts.is_empty() {
         return String::new();
     }
@@ -98,10 +107,7 @@ pub(super) fn bars(counts: &[u32], columns: usize) -> String {
         squeezed[i * columns / counts.len()] += u64::from(*count);
     }
     let highest = squeezed.iter().copied().max().unwrap_or(0).max(1);
-    squeezed
-        .iter()
-        .map(|&n| if n == 0 { ' ' } else { BLOCKS[((n * 8).div_ceil(highest) as usize - 1).min(7)] })
-        .collect()
+    squeezed.iter().map(|&n| if n == 0 { ' ' } else { block(n, highest) }).collect()
 }
 
 #[cfg(test)]

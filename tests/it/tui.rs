@@ -29,7 +29,7 @@ fn the_cause_of_a_failure_is_a_few_keys_away() {
     session.wait_for("24 calls");
     session.wait_for("BIZ 19");
     // The chains of a file are complete at its end.
-    session.wait_for("drops 0  read");
+    session.wait_for("drops 0  done");
     // Filter.
     session.keys("fclass == rpc");
     session.wait_for("23 hidden");
@@ -104,7 +104,7 @@ fn chains_are_summed_up_and_drawn() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = open(&capture(), folder.path());
     // The chains of a file are complete at its end.
-    session.wait_for("drops 0  read");
+    session.wait_for("drops 0  done");
     session.keys("5s");
     session.wait_for("summary of changes");
     session.wait_for("service answered");
@@ -155,7 +155,7 @@ fn help_resize_and_a_tiny_screen() {
 fn a_filter_for_bodies_reads_a_file_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = open(&captures().join("payload/thrift-py-framed-binary.pcap"), folder.path());
-    session.wait_for("drops 0  read");
+    session.wait_for("drops 0  done");
     session.keys("freq.1.1 == 7\r");
     session.wait_for("calls were read");
     session.wait("the one call with it", |screen| {
@@ -187,7 +187,7 @@ fn a_filter_for_bodies_of_a_pipe_finds_what_comes_after_it() {
     session.wait_for("calls before have none");
     writer.write_all(&capture[half..]).unwrap();
     drop(writer);
-    session.wait_for("drops 0  read");
+    session.wait_for("drops 0  done");
     session.wait("the one call with it", |screen| {
         let text = screen.contents();
         text.contains("photo") && !text.contains("quote")

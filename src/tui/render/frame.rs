@@ -202,18 +202,19 @@ fn progress_pieces(state: &State) -> Vec<(u8, String, Style)> {
         pieces.push((1, format!("bodies {percent}%"), theme.strong));
     }
     let is_linking = !state.cx.ended && state.linking.is_working();
+    let is_read = progress.read.is_some_and(|(read, all)| read >= all);
     if is_linking {
         let [linked, of] = [state.linking.linked, state.linking.of].map(short_number);
-        pieces.push((3, format!("linked {linked} of {of}"), theme.strong));
+        pieces.push((3, format!("linking {linked} of {of}"), theme.strong));
     }
     let (text, style) = match progress.read {
-        _ if state.cx.ended => ("read".to_owned(), theme.dim),
+        _ if state.cx.ended => ("done".to_owned(), theme.dim),
+        // What is left is to link.
+        Some(_) if is_read && is_linking => ("read".to_owned(), theme.dim),
         Some((read, all)) => {
-            // It is not done while it links.
-            let most = if is_linking { 0.99 } else { 1.0 };
-            let part = if all == 0 { most } else { (read as f64 / all as f64).clamp(0.0, most) };
-            let full = (part * 4.0) as usize;
-            (format!("▕{}{}▏{:3.0}%", "█".repeat(full), " ".repeat(4 - full), part * 100.0), theme.strong)
+            let part = if all == 0 { 1.0 } else { (read as f64 / all as f64).clamp(0.0, 1.0) };
+            pieces.push((5, format!("{} of {}", text::bytes(read), text::bytes(all)), theme.dim));
+            (format!("reading {:.0}%", part * 100.0), theme.strong)
         }
         None => ("live".to_owned(), theme.strong),
     };

@@ -6,6 +6,7 @@ mod help;
 pub(super) mod line;
 mod prompt;
 pub(super) mod sentence;
+mod strip;
 pub(super) mod table;
 #[cfg(test)]
 pub(super) mod tests;
@@ -14,6 +15,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 pub(super) use frame::{tab_spots, title_spots};
+pub(super) use strip::LABEL as STRIP_LABEL;
 
 use super::state::{SMALLEST, State};
 
@@ -41,6 +43,7 @@ pub(super) fn render(frame: &mut Frame<'_>, state: &State) {
         let view = state.view();
         let list = state.list_area();
         frame::rule_with_filter(buffer, area, state);
+        strip::render(buffer, state.strip_area(), state);
         view.render(buffer, list, &state.cx);
         frame::rule_with_problem(buffer, area, state, list.bottom());
         let lines = view.sentence_lines(state.height);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use jiff::civil;
 use jiff::tz::TimeZone;
 
-use super::prompt::Purpose;
+use super::prompt::{Prompt, Purpose};
 use super::{Effect, State};
 use crate::calls::keys::closest;
 use crate::filter::{Candidate, Completion, FilterError};
@@ -14,6 +14,7 @@ use crate::sink::TimeFormat;
 use crate::text;
 use crate::time::Timestamp;
 use crate::tui::commands::{COMMANDS, Completes, find};
+use crate::tui::views::calls::cells;
 use crate::tui::views::{View as _, ViewId};
 
 /// What a command has done: what the state can't do by itself, or what is wrong with its argument, and where.
@@ -99,6 +100,27 @@ impl State {
         };
     }
 
+    /// Shows the slowest calls first, or only the failed ones, the newest first. Always [`None`]: nothing is left to be done.
+    pub(in crate::tui) fn show_top(&mut self, slowest: bool) -> Option<Effect> {
+        self.show(ViewId::Calls);
+        if !slowest {
+            self.cx.matcher.only_failed();
+            self.rematch();
+        }
+        self.views.calls.show_top(&self.cx, slowest);
+        let order = if slowest { "the slowest first" } else { "failed calls, the newest first" };
+        self.notice = Some(format!("{order}: `a` shows all, `s` changes the order"));
+        None
+    }
+
+    /// Opens the line with the columns that are shown.
+    pub(super) fn ask_for_columns(&mut self) {
+        let shown = self.views.calls.columns(usize::from(self.width));
+        let names: Vec<&str> = shown.iter().map(|placed| cells::name(placed.column)).collect();
+        self.prompt =
+            Some(Prompt::new(Purpose::Command, format!("columns {}", names.join(",")), String::new()));
+    }
+
     /// The time zone of the times on the screen.
     fn zone(&self) -> TimeZone {
         if self.cx.time == TimeFormat::Utc { TimeZone::UTC } else { TimeZone::system() }
@@ -167,6 +189,36 @@ pub(in crate::tui) fn export(state: &mut State, argument: &str) -> Done {
     Ok(Some(Effect::Export(calls, PathBuf::from(argument))))
 }
 
+/// `:columns NAME,NAME`
+pub(in crate::tui) fn columns(state: &mut State, argument: &str) -> Done {
+    let mut chosen = Vec::new();
+    let mut at = 0;
+    for part in argument.split_inclusive([',', ' ']) {
+        let name = part.trim_end_matches([',', ' ']);
+        let span = at..at + name.len();
+        at += part.len();
+        if name.is_empty() {
+            continue;
+        }
+        let Some(column) = cells::named(name) else {
+            let names = cells::names();
+            let near = closest(name, names.iter().map(String::as_str))
+                .first()
+                .map(|near| format!("did you mean {near}?"));
+            return Err(FilterError {
+                hint: near,
+                ..wrong(argument, span, format!("there is no column '{name}'"))
+            });
+        };
+        if !chosen.contains(&column) {
+            chosen.push(column);
+        }
+    }
+    state.views.calls.chosen = chosen;
+    state.show(ViewId::Calls);
+    Ok(None)
+}
+
 /// The time formats by name.
 const TIMES: [(&str, TimeFormat); 4] = [
     ("local", TimeFormat::Local),
@@ -195,9 +247,10 @@ mod tests {
     use crossterm::event::KeyCode;
 
     use super::*;
+    use crate::calls::Class;
     use crate::tui::commands;
     use crate::tui::keys::{self, Key};
-    use crate::tui::state::testing::{START, call, send, settle, state};
+    use crate::tui::state::testing::{self, START, call, send, settle, state};
 
     fn press(state: &mut State, code: KeyCode) -> Option<Effect> {
         let effect = state.key(Key { code, control: false });
@@ -282,6 +335,7 @@ mod tests {
             ("1:99", 0..4, "a time is"),
             ("time x", 5..6, "relative"),
             ("quit now", 5..8, "nothing follows"),
+            ("columns time,clas,code", 13..17, "did you mean class"),
         ] {
             assert!(line(&mut state, typed).is_none());
             let error = state.prompt.as_ref().unwrap().error.clone().unwrap();
@@ -323,10 +377,39 @@ mod tests {
         assert!(
             matches!(line(&mut state, "export a.jsonl"), Some(Effect::Export(calls, _)) if calls.len() == 1)
         );
+        line(&mut state, "columns code, time,request_bytes,code");
+        let heads =
+            |state: &State| state.views.calls.columns(80).iter().map(|p| p.column.head).collect::<Vec<_>>();
+        assert_eq!(heads(&state), ["code", "time", "request_bytes"]);
+        press(&mut state, KeyCode::Char('C'));
+        assert_eq!(state.prompt.as_ref().unwrap().text(), "columns code,time,request_bytes");
+        line(&mut state, "columns");
+        assert_eq!(heads(&state)[0], "time");
         assert!(matches!(line(&mut state, "q"), Some(Effect::Quit)));
         assert!(line(&mut state, "").is_none() && state.prompt.is_none());
         line(&mut state, "help");
         assert!(state.help.is_some());
+    }
+
+    #[test]
+    fn the_slowest_calls_and_the_newest_failures_stay_on_top_as_calls_come() {
+        let slow = |n: u64, ms: u64| {
+            let mut call = if n % 2 == 0 { call(n) } else { testing::failed(n, Class::Rpc, 6, "") };
+            call.latency = Some(ms * 1_000_000);
+            call
+        };
+        let mut state = state(80, 24);
+        send(&mut state, [slow(0, 5), slow(1, 9), slow(2, 1), slow(3, 2)]);
+        line(&mut state, "slowest");
+        assert_eq!(selected(&state), 1);
+        send(&mut state, [slow(4, 100)]);
+        state.refresh();
+        assert_eq!((selected(&state), state.views.calls.list.top), (4, 0));
+        line(&mut state, "newest");
+        assert_eq!((selected(&state), state.views.calls.len()), (3, 2));
+        send(&mut state, [slow(5, 100), slow(6, 1)]);
+        state.refresh();
+        assert_eq!((selected(&state), state.views.calls.len()), (5, 3));
     }
 
     #[test]

@@ -108,9 +108,11 @@ impl DetailLayout {
         // Four lines are taken: title, head, the rule above the panes, footer.
         let body = height.saturating_sub(4 + sentence + boxes + readout);
         // Offset, hex and text.
-        let sixteen = 5 + 16 * 3 + 1 + 16;
-        let eight = 5 + 8 * 3 + 1 + 8;
-        let (split, per_row) = if width >= sixteen + 40 {
+        let of = |bytes: u16| 5 + bytes * 3 + 1 + bytes;
+        let (thirty_two, sixteen, eight) = (of(32), of(16), of(8));
+        let (split, per_row) = if width >= thirty_two + 70 {
+            (Some((width - thirty_two - 3, thirty_two)), 32)
+        } else if width >= sixteen + 40 {
             (Some((width - sixteen - 3, sixteen)), 16)
         } else if width >= eight + 30 {
             (Some((width - eight - 3, eight)), 8)
@@ -564,4 +566,19 @@ fn facts(call: &Call) -> Node {
 fn sizes(bytes: u64, messages: u32) -> String {
     let plural = if messages == 1 { "" } else { "s" };
     format!("{} in {messages} message{plural}", text::bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_as_many_bytes_as_there_is_room_for_beside_the_fields() {
+        for (width, bytes) in [(60, 8), (80, 8), (124, 16), (200, 16), (204, 32), (300, 32)] {
+            let layout = DetailLayout::of(width, 50);
+            assert_eq!(layout.per_row, bytes, "{width}");
+            let used = layout.split.map_or(0, |(tree, hex)| tree + hex + 3);
+            assert!(used == 0 || used == width);
+        }
+    }
 }

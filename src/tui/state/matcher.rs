@@ -101,6 +101,14 @@ impl Matcher {
         *hidden = !*hidden;
     }
 
+    /// Switches off all classes but those of failed calls.
+    pub(in crate::tui) fn only_failed(&mut self) {
+        self.hidden = [false; CLASSES];
+        for class in [Some(Class::Ok), Some(Class::Oneway), None] {
+            self.hidden[class_index(class)] = true;
+        }
+    }
+
     /// Shows all calls.
     pub(in crate::tui) fn clear(&mut self) {
         *self = Self::default();

@@ -14,6 +14,7 @@ pub(super) mod matcher;
 mod mouse;
 mod moves;
 mod output;
+mod peaks;
 pub(super) mod prompt;
 mod search;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use self::detail::{DetailLayout, DetailPage};
 use self::filtered::Filtered;
 use self::log_line::LineSearch;
 use self::matcher::Only;
+use self::peaks::Peak;
 use self::prompt::{History, Prompt};
 use self::trail::TrailStep;
 use super::keys::Scope;
@@ -114,6 +116,7 @@ pub(super) struct State {
     edge_stale: bool,
     refreshed: Option<Instant>,
     last_click: Option<(Instant, u16, u16)>,
+    peak: Peak,
     /// The number of marked calls.
     pub marked: usize,
 }
@@ -144,6 +147,7 @@ impl State {
             edge_stale: false,
             refreshed: None,
             last_click: None,
+            peak: (0, None),
             marked: 0,
         }
     }
@@ -334,8 +338,14 @@ impl State {
     /// The part of the screen for the open view, with the heads of its columns.
     pub(super) fn list_area(&self) -> Rect {
         let below = LINES_BELOW + self.view().sentence_lines(self.height);
-        let height = self.height.saturating_sub(LINES_ABOVE + below);
-        Rect { x: 0, y: LINES_ABOVE, width: self.width, height }
+        let above = LINES_ABOVE + self.strip_lines();
+        let height = self.height.saturating_sub(above + below);
+        Rect { x: 0, y: above, width: self.width, height }
+    }
+
+    /// The part of the screen for calls over time.
+    pub(super) fn strip_area(&self) -> Rect {
+        Rect { x: 0, y: LINES_ABOVE, width: self.width, height: self.strip_lines() }
     }
 
     /// Lines that the heads of the open view's columns take.

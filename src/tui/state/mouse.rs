@@ -62,6 +62,10 @@ impl State {
         let placed = self.view().columns(usize::from(self.width));
         let column = column_at(&placed, x);
         let row = y.checked_sub(LINES_ABOVE)?;
+        let Some(row) = row.checked_sub(self.strip_lines()) else {
+            self.go_to_column(x);
+            return None;
+        };
         let Some(row) = row.checked_sub(self.head_lines()).map(usize::from) else {
             // A click on a column's head sorts by it.
             self.view_mut().list_mut().column = column?;

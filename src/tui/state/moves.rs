@@ -69,6 +69,8 @@ impl State {
                 self.rematch();
             }
             Action::Sort => self.sort(),
+            Action::Columns => self.ask_for_columns(),
+            Action::Peak => self.next_peak(),
             Action::Pause if self.paused => self.resume(),
             Action::Pause => self.paused = true,
             Action::Mark => self.mark(),

@@ -613,11 +613,11 @@ fn the_mouse_scrolls_selects_opens_and_switches() {
     assert_eq!(selected(&state), 3);
     mouse(&mut state, MouseEventKind::ScrollUp, 5, 5, 0);
     assert_eq!(selected(&state), 0);
-    // The first row is in the fifth line.
-    mouse(&mut state, press, 20, 9, 1_000);
+    // The first row is in the seventh line, below the strip.
+    mouse(&mut state, press, 20, 11, 1_000);
     assert_eq!(selected(&state), 5);
     assert!(
-        matches!(mouse(&mut state, press, 20, 9, 100), Some(Effect::ReadPackets(_))),
+        matches!(mouse(&mut state, press, 20, 11, 100), Some(Effect::ReadPackets(_))),
         "a double click opens"
     );
     keys(&mut state, "1");
@@ -632,7 +632,7 @@ fn the_mouse_scrolls_selects_opens_and_switches() {
     assert_eq!(state.view_id, ViewId::Errors);
     // The head of a column sorts; beyond the rows and on the rules nothing happens.
     keys(&mut state, "a1");
-    mouse(&mut state, press, 17, 3, 1_000);
+    mouse(&mut state, press, 17, 5, 1_000);
     assert_eq!(state.views.calls.list.sort.map(|(column, _)| column.head), Some("latency"));
     for row in 0..30 {
         for column in [0, 1, 79, 200] {

@@ -104,6 +104,47 @@ fn the_order_of_time_comes_back_after_another_one_and_a_filter() {
 }
 
 #[test]
+fn the_spike_is_one_key_away_and_again_the_next_one() {
+    let mut state = file();
+    let bad = |n: u64, ms: i64| {
+        let mut call = failed(n, Class::Rpc, 6, "");
+        call.start = Timestamp(START + ms * 1_000_000);
+        call
+    };
+    send(&mut state, (0..100).map(|n| began(n, n as i64 * 1_000)));
+    send(&mut state, [bad(200, 20_500), bad(201, 70_200), bad(202, 70_300), bad(203, 70_400)]);
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        keys(&mut state, "S");
+        seen.push(selected(&state));
+    }
+    assert_eq!(seen, [201, 200, 201]);
+    assert!(
+        state.notice.as_deref().unwrap().starts_with("peak 1 of 2: 3 failed calls in"),
+        "{:?}",
+        state.notice
+    );
+    // From another view; a class that is switched off has no spike.
+    keys(&mut state, "j3S");
+    assert_eq!(selected(&state), 201);
+    keys(&mut state, "rS");
+    assert_eq!(state.notice.as_deref(), Some("no failed calls here"));
+    keys(&mut state, "r");
+    // A click goes to the calls of its column.
+    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    let columns = state.strip();
+    let part = columns.parts.iter().position(|part| crate::tui::timeline::failed(part) > 0).unwrap();
+    let column = crate::tui::render::STRIP_LABEL + part as u16;
+    let kind = MouseEventKind::Down(MouseButton::Left);
+    let click = MouseEvent { kind, column, row: 3, modifiers: KeyModifiers::NONE };
+    state.mouse(click, std::time::Instant::now());
+    let (from, to) = columns.span(part);
+    let start = state.views.calls.selected(&state.cx).unwrap().1.start;
+    assert!((from..to).contains(&start));
+    assert_eq!(state.selected_part(&columns), Some(part));
+}
+
+#[test]
 fn a_file_without_packets_is_nothing_to_show_but_a_silent_interface_is() {
     let mut state = file();
     state.receive(Update::Ended);

@@ -1,32 +1,28 @@
 //! The Calls view: the calls that match, in the order of their beginning or the one asked for, kept up to date as calls come
 //! and go.
 
+pub(in crate::tui) mod cells;
+
 use std::sync::Arc;
 
 use ratatui::style::{Modifier, Style};
 
 use super::{Row, Sign, Target, View};
-use crate::calls::{Call, Class, keys, labels};
-use crate::filter;
+use crate::calls::{Call, Class};
 use crate::text;
 use crate::time::Timestamp;
-use crate::tui::columns::{
-    CLASS, CLIENT, CODE, Column, MESSAGE, METHOD, PROTOCOL, Placed, REST, SERVER, TIME_WIDTH, VERDICT, place,
-};
+use crate::tui::columns::{CLASS, CODE, Column, MESSAGE, METHOD, PROTOCOL, Placed, VERDICT};
 use crate::tui::keys::Scope;
-use crate::tui::names::Names;
 use crate::tui::render::sentence::Sentence;
 use crate::tui::state::context::Context;
 use crate::tui::state::list::{List, SortKey};
 use crate::tui::store::{Entry, Serial, Store};
+use cells::{LATENCY, TIME, cell, cell_tests, is_likely, sort_key};
 
 /// Calls that one scan looks at, so that keys never wait long while a filter is applied to a million calls.
 const SCAN: usize = 50_000;
 /// Up to this many new calls are inserted into a sorted list one by one; more of them sort the whole list again.
 const INSERTS: usize = 256;
-
-const TIME: Column = Column::text("time");
-const LATENCY: Column = Column::number("latency");
 
 /// Start and number of a call: rows that are not sorted are in this order.
 type Begin = (Timestamp, Serial);
@@ -37,6 +33,8 @@ pub(in crate::tui) struct Calls {
     pub list: List,
     /// The cursor stays on the newest call.
     pub follow: bool,
+    /// The columns that were chosen; none means the usual ones.
+    pub chosen: Vec<Column>,
     /// In the order of the screen.
     rows: Vec<Begin>,
     /// They match and are not in the sorted order yet.
@@ -52,6 +50,7 @@ impl Default for Calls {
         Self {
             list: List::new(METHOD, None),
             follow: true,
+            chosen: Vec::new(),
             rows: Vec::new(),
             pending: Vec::new(),
             scanned: 0,
@@ -79,6 +78,16 @@ impl Calls {
         self.follow = false;
         self.list.go(row.min(self.rows.len().saturating_sub(1)));
         row < self.rows.len()
+    }
+
+    /// Sorts by latency, the slowest first, or by time, the newest first. At the top, the cursor stays there while calls come.
+    pub(in crate::tui) fn show_top(&mut self, cx: &Context, slowest: bool) {
+        self.rows.append(&mut self.pending);
+        let column = if slowest { LATENCY } else { TIME };
+        self.list.sort = Some((column, true));
+        self.sort_all(cx, column, true);
+        self.follow = false;
+        self.reset();
     }
 
     /// Puts the rows into the order of time.
@@ -261,22 +270,7 @@ impl View for Calls {
     }
 
     fn columns(&self, width: usize) -> Vec<Placed> {
-        let mut wanted = vec![(TIME, TIME_WIDTH), (LATENCY, 7)];
-        if width >= 76 {
-            // A server takes an address without its port.
-            wanted.extend([(CLIENT, (width / 10).min(26)), (SERVER, (width / 7).clamp(12, 30))]);
-        }
-        if width >= 96 {
-            wanted.push((PROTOCOL, if width >= 140 { 14 } else { 9 }));
-        }
-        wanted.push((METHOD, REST));
-        if width >= 140 {
-            wanted.extend([(CLASS, 10), (CODE, 8), (MESSAGE, REST)]);
-            return place(width, wanted, (9, 20));
-        }
-        wanted.push((VERDICT, REST));
-        // Names lose more than verdicts where both are cut: the sentence below has the verdict in full.
-        place(width, wanted, if (76..96).contains(&width) { (3, 5) } else { (1, 2) })
+        if self.chosen.is_empty() { cells::usual(width) } else { cells::chosen(&self.chosen, width) }
     }
 
     fn list(&self) -> &List {
@@ -468,96 +462,4 @@ fn worst(cx: &Context) -> Option<Sentence> {
         "Most failures: {label}, {kind}{code}{template}, {times}×. e goes to the next failed call, 2 shows all kinds."
     );
     Some(Sentence::from(text::escape(&text).into_owned()).colored(cx, group.class))
-}
-
-/// The test that selects the calls of which the same is likely; empty if there is nothing.
-fn likely_test(call: &Call, part: &str, equal: bool) -> String {
-    let text = call.likely.as_deref().and_then(|likely| likely.members().find(|(name, _)| *name == part));
-    let test = keys::key("likely")
-        .zip(text)
-        .map(|(map, (part, text))| filter::test_of_part(map, part, &text, equal));
-    test.unwrap_or_default()
-}
-
-/// Whether the cell shows what is only likely.
-fn is_likely(call: &Call, column: Column) -> bool {
-    call.likely.as_deref().is_some_and(|likely| match column {
-        METHOD => call.method.is_none() && likely.method.is_some(),
-        CLASS | CODE | VERDICT | MESSAGE => call.class().is_none(),
-        _ => false,
-    })
-}
-
-/// The cell of a call, safe for a terminal; all columns but the time.
-fn cell(call: &Call, column: Column, names: &Names) -> String {
-    match column {
-        LATENCY => call.latency.map_or_else(|| "—".to_owned(), text::duration),
-        CLIENT => text::escape(&names.client(call)).into_owned(),
-        SERVER => text::escape(&names.server(call)).into_owned(),
-        PROTOCOL => labels::protocol(call).to_owned(),
-        METHOD => labels::likely_operation(call),
-        CLASS => labels::likely_class(call).into_owned(),
-        CODE => match (call.outcome.code, call.likely.as_deref().and_then(|likely| likely.code)) {
-            (Some(code), _) => code.to_string(),
-            (None, Some(code)) => format!("{}{code}", labels::LIKELY),
-            (None, None) => String::new(),
-        },
-        VERDICT => labels::likely_verdict(call),
-        MESSAGE => match (&call.outcome.message, call.outcome.code_name) {
-            (Some(message), _) if !message.is_empty() => text::escape(message).into_owned(),
-            (_, Some(name)) if call.outcome.code.is_some() => name.to_owned(),
-            _ => labels::likely_verdict(call),
-        },
-        _ => String::new(),
-    }
-}
-
-fn sort_key(entry: &Entry, column: Column, names: &Names) -> SortKey {
-    let call = &*entry.call;
-    match column {
-        TIME => SortKey::Number(call.start.0.into()),
-        LATENCY => call.latency.into(),
-        CODE => call.outcome.code.into(),
-        CLASS => call.class().map(|c| c as i64).into(),
-        column => SortKey::Text(cell(call, column, names)),
-    }
-}
-
-/// The tests that select the calls with the same value in a column, joined by `and`; empty if there is no value.
-fn cell_tests(call: &Call, column: Column, equal: bool) -> String {
-    let test = |name: &str| keys::key(name).map(|key| filter::test_of(key, call, equal));
-    let both = |names: &[&str]| {
-        let tests: Vec<String> = names.iter().filter_map(|name| test(name)).collect();
-        // Not this service and this method: one of the two differs.
-        if equal {
-            tests.join(" and ")
-        } else if tests.len() > 1 {
-            format!("({})", tests.join(" or "))
-        } else {
-            tests.join("")
-        }
-    };
-    match column {
-        TIME => {
-            let start = String::from_utf8_lossy(&call.start.rfc3339()).into_owned();
-            format!("start {} {start}", if equal { ">=" } else { "<" })
-        }
-        LATENCY => call
-            .latency
-            .map(|ns| format!("latency {} {}us", if equal { ">=" } else { "<" }, ns / 1_000))
-            .unwrap_or_default(),
-        CLIENT if call.caller.is_some() => both(&["caller"]),
-        CLIENT => format!("client {} {}", if equal { "==" } else { "!=" }, call.caller_address().ip),
-        SERVER => both(&["server"]),
-        PROTOCOL => both(&["rpc", "transport"]),
-        METHOD if is_likely(call, column) => likely_test(call, "method", equal),
-        METHOD => both(&["service", "method"]),
-        CODE if is_likely(call, column) => likely_test(call, "code", equal),
-        CLASS | VERDICT if is_likely(call, column) => likely_test(call, "class", equal),
-        VERDICT if call.outcome.code.is_some() => both(&["class", "code"]),
-        CLASS | VERDICT => both(&["class"]),
-        CODE => both(&["code"]),
-        MESSAGE => both(&["message"]),
-        _ => String::new(),
-    }
 }

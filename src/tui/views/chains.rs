@@ -78,7 +78,7 @@ impl View for Chains {
     }
 
     fn scopes(&self) -> &'static [Scope] {
-        &[Scope::Chains, Scope::Lists, Scope::Rows, Scope::Everywhere]
+        &[Scope::Chains, Scope::Graph, Scope::Lists, Scope::Rows, Scope::Everywhere]
     }
 
     fn columns(&self, _width: usize) -> Vec<Placed> {

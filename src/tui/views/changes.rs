@@ -48,7 +48,7 @@ impl View for Changes {
     }
 
     fn scopes(&self) -> &'static [Scope] {
-        &[Scope::Lists, Scope::Rows, Scope::Columns, Scope::Everywhere]
+        &[Scope::Graph, Scope::Lists, Scope::Rows, Scope::Columns, Scope::Everywhere]
     }
 
     fn columns(&self, width: usize) -> Vec<Placed> {

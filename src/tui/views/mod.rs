@@ -1,6 +1,6 @@
 //! The views: each is one file that implements [`View`] and one line in the table below.
 
-mod calls;
+pub(super) mod calls;
 mod chains;
 mod changes;
 mod connections;
