@@ -82,7 +82,9 @@ impl Timeline {
         let buckets: Vec<Counts> = self.buckets.iter().copied().collect();
         let parts = buckets.chunks(per).map(|part| {
             let mut sum = [0; CLASSES];
-            part.iter().for_each(|counts| add(&mut sum, counts));
+            for counts in part {
+                add(&mut sum, counts);
+            }
             sum
         });
         Columns { begin, width, parts: parts.collect() }

@@ -394,7 +394,7 @@ mod tests {
     #[test]
     fn the_slowest_calls_and_the_newest_failures_stay_on_top_as_calls_come() {
         let slow = |n: u64, ms: u64| {
-            let mut call = if n % 2 == 0 { call(n) } else { testing::failed(n, Class::Rpc, 6, "") };
+            let mut call = if n.is_multiple_of(2) { call(n) } else { testing::failed(n, Class::Rpc, 6, "") };
             call.latency = Some(ms * 1_000_000);
             call
         };

@@ -1,6 +1,6 @@
 //! Rows are in the order of time, whatever the order in which calls are decided.
 
-use crossterm::event::KeyCode;
+use crossterm::event::{KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 use super::State;
 use super::testing::{START, call, failed, send, settle, state};
@@ -131,7 +131,6 @@ fn the_spike_is_one_key_away_and_again_the_next_one() {
     assert_eq!(state.notice.as_deref(), Some("no failed calls here"));
     keys(&mut state, "r");
     // A click goes to the calls of its column.
-    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
     let columns = state.strip();
     let part = columns.parts.iter().position(|part| crate::tui::timeline::failed(part) > 0).unwrap();
     let column = crate::tui::render::STRIP_LABEL + part as u16;
