@@ -51,6 +51,9 @@ pub struct Cli {
     /// Don't read the config file.
     #[arg(long = "no-config", global = true)]
     pub no_config: bool,
+    /// Print on the terminal itself, not through $PAGER (less -FRX where that is not set).
+    #[arg(long = "no-pager", global = true)]
+    pub no_pager: bool,
 }
 
 /// The commands.

@@ -117,9 +117,13 @@ pub fn server(call: &Call) -> Cow<'_, str> {
 }
 
 fn end<'c>(name: Option<&'c Name>, call: &'c Call, end: Initiator, address: Endpoint) -> Cow<'c, str> {
-    let process = || call.process(end).map(|process| &process.name);
-    let name = name.or_else(|| call.file_name(end)).or_else(process).filter(|name| !name.is_empty());
-    name.map_or_else(|| Cow::Owned(address.to_string()), |name| escape(name))
+    if let Some(name) = name.or_else(|| call.file_name(end)).filter(|name| !name.is_empty()) {
+        return escape(name);
+    }
+    // A process may serve on several ports, and one host runs many of a name.
+    let process = call.process(end).map(|process| &process.name).filter(|name| !name.is_empty());
+    let port = address.port;
+    Cow::Owned(process.map_or_else(|| address.to_string(), |name| format!("{}:{port}", escape(name))))
 }
 
 /// The protocol as one word: the framing of thrift, which is what differs there, else the RPC protocol.
@@ -228,7 +232,7 @@ mod tests {
         call.service = Some("a\x1bb".into());
         assert_eq!(operation(&call), "a\\x1bb.unknown#17");
         call.set_processes([None, Some(Process::new(1, "init"))]);
-        assert_eq!(server(&call), "init");
+        assert_eq!(server(&call), "init:8888");
         call.set_names([None, Some(Arc::new(Named { pod: Some("shop/a\x1b".into()), ..Named::default() }))]);
         assert_eq!(server(&call), "shop/a\\x1b");
     }

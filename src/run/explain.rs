@@ -4,7 +4,7 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use super::runner::{Consumer, Opening};
-use super::{Failure, Status, output};
+use super::{Failure, Status, output, pager};
 use crate::calls::{Call, Finding};
 use crate::cli::{ExplainArgs, ExplanationFormat, Input, View};
 use crate::explain::wrapping::LINE_LIMIT;
@@ -31,6 +31,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Status, Failure> {
     let named = what.iter().skip(taken).map(PathBuf::from);
     let files: Vec<PathBuf> = args.read.iter().cloned().chain(named).collect();
     if files.is_empty() {
+        pager::start();
         return output::print(&explanation(&answer, args.format)).map(|_| Status::default());
     }
     let input = Input { files, no_sandbox: args.no_sandbox, ..Input::default() };

@@ -15,6 +15,9 @@ const COMMON: &str = r#".SH ENVIRONMENT
 \fBNO_COLOR\fR
 If it is set and not empty, nothing is colored (https://no-color.org).
 .TP
+\fBPAGER\fR
+Shows what is printed on a terminal, except in live runs; less -FRX if it is not set, and none if it is empty or cat.
+.TP
 \fBRPCSCOPE_CONFIG\fR
 The config file, in place of $XDG_CONFIG_HOME/rpcscope/config.toml; none if it is empty.
 .TP

@@ -20,6 +20,7 @@ mod logs;
 mod man;
 mod memory;
 mod output;
+mod pager;
 #[cfg(feature = "parquet")]
 mod record;
 mod report;
@@ -89,6 +90,7 @@ pub fn main(mut cli: Cli) -> ExitCode {
         complain(&failure.to_string());
         return failure.exit();
     }
+    pager::want(!cli.no_pager);
     let result = match cli.command {
         Some(Command::Calls(args)) => calls::run(&args),
         Some(Command::Stats(args)) => stats::run(&args),
@@ -114,6 +116,7 @@ pub fn main(mut cli: Cli) -> ExitCode {
             calls::run(&crate::cli::CallsArgs { view: cli.live, linking: cli.linking, ..Default::default() })
         }
     };
+    pager::end();
     match result {
         Ok(status) => status.into(),
         Err(failure) => {
@@ -138,6 +141,9 @@ pub fn conclude_without_run(text: &clap::Error) -> ExitCode {
 
 /// Prints a message on standard error, escaped for terminals. Only its first line names the program.
 fn complain(text: &str) {
+    if pager::hold(text) {
+        return;
+    }
     let mut err = io::stderr().lock();
     for (at, line) in text.lines().enumerate() {
         let name = if at == 0 { "rpcscope: " } else { "" };

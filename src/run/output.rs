@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Failure;
+use super::{Failure, pager};
 use crate::cli::{Color, Input, View};
 use crate::sink::{self, Appearance, Losses, RecordWriter};
 use crate::source::files;
@@ -22,9 +22,12 @@ pub(super) fn name(output: Option<&Path>) -> String {
     output.map_or_else(|| "standard output".into(), |path| path.display().to_string())
 }
 
-/// Prints text on standard output. Returns `false` if the pipe is closed, which is a normal end.
+/// Prints text on standard output, or in the pager. Returns `false` if the pipe is closed, which is a normal end.
 pub(super) fn print(text: &[u8]) -> Result<bool, Failure> {
-    let mut out = io::stdout().lock();
+    let mut out: Box<dyn Write> = match pager::input() {
+        Some(pipe) => Box::new(pipe),
+        None => Box::new(io::stdout().lock()),
+    };
     match out.write_all(text).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if sink::closed_pipe(&error) => Ok(false),
@@ -48,8 +51,15 @@ pub(super) fn writer(view: &View, losses: &Arc<Losses>) -> Result<RecordWriter, 
         // The packets go to standard output, as with tcpdump: text between them would damage the file.
         RecordWriter::new(Box::new(io::sink()), false)
     } else {
+        if !comes_once(&view.input) && view.input.write.is_none() && !view.line_buffered {
+            pager::start();
+        }
         let is_watched = io::stdout().is_terminal() || is_live || view.input.follow || view.line_buffered;
-        RecordWriter::new(Box::new(io::stdout()), is_watched)
+        let out: Box<dyn Write + Send> = match pager::input() {
+            Some(pipe) => Box::new(pipe),
+            None => Box::new(io::stdout()),
+        };
+        RecordWriter::new(out, is_watched)
     };
     let must_last = comes_once(&view.input) || view.input.write.is_some();
     Ok(if must_last { out.lasting(Arc::clone(losses)) } else { out })

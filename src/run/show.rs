@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use super::memory::Shares;
 use super::runner::{Consumer, Opening};
-use super::{Failure, Status, complain, input, output};
+use super::{Failure, Status, complain, input, output, pager};
 use crate::calls::Call;
 use crate::calls::record::Uid;
 use crate::chains::{Chain, Engine, Operation, Options};
@@ -29,6 +29,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
                 .into(),
         ));
     }
+    pager::start();
     let zone = args.time.unwrap_or_default().zone();
     let mut run = Opening::new(&args.input, None)?.start()?;
     run.options.metadata = true;

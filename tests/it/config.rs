@@ -61,7 +61,7 @@ fn it_changes_what_a_person_sees_and_nothing_else() {
         &["calls", &name][..],
         &["calls", &name, "--format", "jsonl"],
         &["stats", &name],
-        &["show", "4", &name],
+        &["show", "91", &name],
     ] {
         let (with, without) = (piped(&config, args), piped("", args));
         assert_eq!(with.stdout, without.stdout, "{args:?}");
@@ -75,7 +75,7 @@ fn a_mistake_is_named_with_its_line_where_the_file_is_read() {
     std::fs::write(&config, "# mine\nthem = 'dark'\n").expect("writable");
     let variable = format!("RPCSCOPE_CONFIG={}", config.display());
     let name = capture();
-    for args in [&["calls", &name][..], &[&name], &["show", "4", &name]] {
+    for args in [&["calls", &name][..], &[&name], &["show", "91", &name]] {
         let (said, success) = on_terminal(folder.path(), &[&variable], args);
         assert!(!success && said.contains("config.toml:2: unknown key them; did you mean theme?"), "{said}");
     }
@@ -109,4 +109,56 @@ fn the_command_writes_it_once_and_says_where() {
     assert_eq!(again.status.code(), Some(1));
     assert_eq!(std::fs::read_to_string(&config).expect("it is there"), "time = 'utc'\n");
     assert_eq!(piped("", &["config"]).status.code(), Some(1));
+}
+
+#[test]
+fn long_output_on_a_terminal_goes_through_the_pager_with_its_colours() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let kept = folder.path().join("kept");
+    let pager = format!("PAGER=cat > {}; echo paged", kept.display());
+    let name = capture();
+    for args in [
+        &["calls", &name][..],
+        &["stats", &name],
+        &["chains", &name],
+        &["show", "91", &name],
+        &["explain", "trpc"],
+        &["explain", "business", &name],
+    ] {
+        let (screen, success) = on_terminal(folder.path(), &[&pager], args);
+        assert!(success && screen.contains("paged"), "{args:?}: {screen}");
+        let text = std::fs::read_to_string(&kept).expect("the pager wrote it");
+        assert!(
+            text.lines().count() > 5 && !screen.contains(text.lines().last().expect("lines")),
+            "{args:?}"
+        );
+        assert!(args[0] == "explain" || text.contains("\x1b["), "{args:?}: colours stay");
+    }
+    // Nothing of it is lost, nor said while the pager has the screen.
+    let (screen, _) = on_terminal(folder.path(), &[&pager], &["calls", &name, "-Y", "method == NoSuch"]);
+    let (paged, said) = (screen.find("paged"), screen.find("none of"));
+    assert!(paged.is_some() && paged < said, "{screen}");
+}
+
+#[test]
+fn who_wants_no_pager_gets_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = capture();
+    let show = ["show", "91", &name];
+    for (variables, more) in [
+        (&["PAGER=echo paged"][..], &["--no-pager"][..]),
+        (&["PAGER="], &[]),
+        (&["PAGER=cat"], &[]),
+        (&["PAGER=echo paged", "TERM=dumb"], &[]),
+        (&["PAGER=/nonexistent/pager"], &[]),
+    ] {
+        let (screen, success) = on_terminal(folder.path(), variables, &[&show[..], more].concat());
+        assert!(success && !screen.contains("paged") && screen.contains("packet"), "{variables:?}: {screen}");
+    }
+    let mut command = Command::new(PROGRAM);
+    let output = command.args(show).env("PAGER", "echo paged").output().expect("the program starts");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("paged"), "a pipe has none");
+    // Quitting early is a normal end.
+    let (screen, success) = on_terminal(folder.path(), &["PAGER=head -n 1"], &["calls", &name, &name, &name]);
+    assert!(success && screen.lines().filter(|line| line.contains("PlaceOrder")).count() <= 1, "{screen}");
 }

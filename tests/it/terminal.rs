@@ -35,6 +35,7 @@ impl Session {
         command.cwd(folder);
         command.env("TERM", "xterm-256color");
         command.env("TZ", "UTC");
+        command.env("PAGER", "");
         // Whoever runs the tests may have one.
         command.env("RPCSCOPE_CONFIG", "");
         let child = pair.slave.spawn_command(command).unwrap();
