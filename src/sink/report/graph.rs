@@ -145,15 +145,17 @@ pub(super) fn svg(arrows: &[Arrow]) -> Option<String> {
     }
     out.push_str("</defs>");
     let mut labels = String::new();
+    let mut arrived: BTreeMap<&str, f64> = BTreeMap::new();
     for arrow in arrows {
         let ((x1, y1), (x2, y2)) = (places[names[&*arrow.from]], places[names[&*arrow.to]]);
         let style = style(arrow.traffic);
         let (start, end) = ((x1 + WIDE, y1 + HIGH / 2.0), (x2, y2 + HIGH / 2.0));
-        let (path, at) = if x2 > x1 {
+        let (path, (at, anchor)) = if x2 > x1 {
             let bend = (end.0 - start.0) / 2.0;
-            // Near the callee, arrows from one caller have parted.
-            let share = if (y2 - y1).abs() < 1.0 { 0.5 } else { 0.62 };
-            let y = start.1 + (end.1 - start.1) * (3.0 * share * share - 2.0 * share * share * share);
+            // Above the tip, where arrows from one caller have parted; those to one callee stand above each other.
+            let above = arrived.entry(&*arrow.to).or_insert(0.0);
+            let at = (end.0 - 14.0, end.1 - *above);
+            *above += 13.0;
             (
                 format!(
                     "M{:.0} {:.0}C{:.0} {:.0} {:.0} {:.0} {:.0} {:.0}",
@@ -166,7 +168,7 @@ pub(super) fn svg(arrows: &[Arrow]) -> Option<String> {
                     end.0 - 2.0,
                     end.1
                 ),
-                (start.0 + (end.0 - start.0) * share, y),
+                (at, "end"),
             )
         } else {
             // Back, or within its layer: below the boxes.
@@ -182,7 +184,7 @@ pub(super) fn svg(arrows: &[Arrow]) -> Option<String> {
                     to.0,
                     to.1 + 2.0
                 ),
-                (f64::midpoint(from.0, to.0), low - 4.0),
+                ((f64::midpoint(from.0, to.0), low - 4.0), "middle"),
             )
         };
         let words = label(arrow.traffic);
@@ -195,7 +197,7 @@ pub(super) fn svg(arrows: &[Arrow]) -> Option<String> {
         let short = words.replace(" calls", "").replace(" call", "");
         _ = write!(
             labels,
-            "<text class=\"edge-label\" x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"middle\">{short}</text>",
+            "<text class=\"edge-label\" x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"{anchor}\">{short}</text>",
             at.0,
             at.1 - 5.0
         );
