@@ -72,6 +72,9 @@ pub(super) const MARGIN: usize = 3;
 /// Width of a column with a time, in every time format.
 pub(super) const TIME_WIDTH: usize = 12;
 
+/// Width of a column with a time and its date.
+pub(super) const DATE_WIDTH: usize = 18;
+
 /// Stands for a width in the argument of [`place`]: the column shares what the others leave.
 pub(super) const REST: usize = 0;
 

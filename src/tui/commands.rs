@@ -4,6 +4,7 @@ use super::keys::Action;
 use super::state::State;
 use super::state::command::{self, Done};
 use super::views::calls::cells;
+use crate::sink::TimeFormat;
 
 /// A command.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub(super) static COMMANDS: &[Command] = &[
     command(("columns", "NAMES"), command::columns, Completes::Words(|_| cells::names()), "columns of Calls and their order, with commas; none: the usual"),
     command(("slowest", ""), |state, _| Ok(state.show_top(true)), Completes::Nothing, "the slowest calls first, also while calls come"),
     command(("newest", ""), |state, _| Ok(state.show_top(false)), Completes::Nothing, "only failed calls, the newest first, also while calls come"),
-    command(("time", "FORMAT"), command::time, Completes::Words(|_| command::time_formats()), "time format: local, utc, relative, delta"),
+    command(("time", "FORMAT"), command::time, Completes::Words(|_| TimeFormat::names().into_iter().map(str::to_owned).collect()), "time format: local, date, utc, utc-date, relative, delta, epoch"),
     command(("help", ""), |state, _| Ok(state.apply(Action::Help)), Completes::Nothing, "the help page"),
     command(("quit", ""), |state, _| Ok(state.apply(Action::Quit)), Completes::Nothing, "quit"),
 ];

@@ -217,7 +217,7 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Calls, &[ch('C')], Action::Columns, "choose and reorder the columns", ""),
     bind(Scope::Calls, &[ch('m')], Action::Mark, "mark the call", "mark"),
     bind(Scope::Calls, &[ch('M')], Action::ClearMarks, "clear all marks", ""),
-    bind(Scope::Calls, &[ch('T')], Action::Times, "time format: local, UTC, since start, since row above", ""),
+    bind(Scope::Calls, &[ch('T')], Action::Times, "time format: local, UTC, each with dates, since start, since row above", ""),
 
     bind(Scope::Classes, &[ch('b')], Action::Toggle(Class::Business), "show or hide business errors", "classes"),
     bind(Scope::Classes, &[ch('r')], Action::Toggle(Class::Rpc), "show or hide RPC errors", "classes"),

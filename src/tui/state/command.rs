@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use jiff::civil;
-use jiff::tz::TimeZone;
 
 use super::prompt::{Prompt, Purpose};
 use super::{Effect, State};
@@ -121,11 +120,6 @@ impl State {
             Some(Prompt::new(Purpose::Command, format!("columns {}", names.join(",")), String::new()));
     }
 
-    /// The time zone of the times on the screen.
-    fn zone(&self) -> TimeZone {
-        if self.cx.time == TimeFormat::Utc { TimeZone::UTC } else { TimeZone::system() }
-    }
-
     /// The time that a text means: a date, a time of day, or both, in the zone of the screen; `+` seconds since the first call.
     fn time_of(&self, text: &str) -> Option<Timestamp> {
         let first = self.cx.total.first.unwrap_or_default();
@@ -133,7 +127,7 @@ impl State {
             let seconds: f64 = seconds.trim_end_matches('s').parse().ok().filter(|s: &f64| *s >= 0.0)?;
             return Some(Timestamp(first.0.saturating_add((seconds * 1e9) as i64)));
         }
-        let zone = self.zone();
+        let zone = self.cx.time.zone();
         let instant = |at: civil::DateTime| {
             let nanoseconds = at.to_zoned(zone.clone()).ok()?.timestamp().as_nanosecond();
             i64::try_from(nanoseconds).ok().map(Timestamp)
@@ -219,26 +213,12 @@ pub(in crate::tui) fn columns(state: &mut State, argument: &str) -> Done {
     Ok(None)
 }
 
-/// The time formats by name.
-const TIMES: [(&str, TimeFormat); 4] = [
-    ("local", TimeFormat::Local),
-    ("utc", TimeFormat::Utc),
-    ("relative", TimeFormat::Relative),
-    ("delta", TimeFormat::Delta),
-];
-
-/// Names of the time formats.
-pub(in crate::tui) fn time_formats() -> Vec<String> {
-    TIMES.iter().map(|(name, _)| (*name).to_owned()).collect()
-}
-
 /// `:time FORMAT`
 pub(in crate::tui) fn time(state: &mut State, argument: &str) -> Done {
-    let known = TIMES.iter().find(|(name, _)| *name == argument);
-    let (_, format) = known.ok_or_else(|| {
-        wrong(argument, 0..argument.len(), format!("formats are {}", time_formats().join(", ")))
+    state.cx.time = TimeFormat::from_name(argument).ok_or_else(|| {
+        let names = TimeFormat::names().join(", ");
+        wrong(argument, 0..argument.len(), format!("formats are {names}"))
     })?;
-    state.cx.time = *format;
     Ok(None)
 }
 

@@ -185,9 +185,33 @@ impl Context {
             .max_by_key(|id| (figures.group(*id).map_or(0, |g| g.count), std::cmp::Reverse(*id)))
     }
 
+    /// Whether times in Calls are wide: with dates on demand and where the calls are of several days, or since 1970.
+    pub(in crate::tui) fn is_dated(&self) -> bool {
+        let day = |time| self.dated_clock(time).split(' ').next().map(str::to_owned);
+        match self.time {
+            TimeFormat::Date | TimeFormat::UtcDate | TimeFormat::Epoch => true,
+            TimeFormat::Local | TimeFormat::Utc => self.total.first.map(day) != self.total.last.map(day),
+            TimeFormat::Relative | TimeFormat::Delta => false,
+        }
+    }
+
+    /// A time of day with its date, `01-02 15:04:05.123`, or the seconds since 1970.
+    pub(in crate::tui) fn dated_clock(&self, time: Timestamp) -> String {
+        let format = match self.time {
+            TimeFormat::Local => TimeFormat::Date,
+            TimeFormat::Utc => TimeFormat::UtcDate,
+            format => format,
+        };
+        let mut out = String::new();
+        Clock::new(format, false).push(&mut out, time);
+        // The year is the same nearly always, and there is no room for it.
+        let has_year = matches!(format, TimeFormat::Date | TimeFormat::UtcDate);
+        if has_year { out.get(5..).unwrap_or_default().to_owned() } else { out }
+    }
+
     /// A time in the user's format; `before` is the time in the row above.
     pub(in crate::tui) fn clock(&self, time: Timestamp, before: Option<Timestamp>) -> String {
-        // The columns have no room for dates.
+        // Other columns have no room for dates.
         let format = match self.time {
             TimeFormat::Date => TimeFormat::Local,
             TimeFormat::UtcDate => TimeFormat::Utc,

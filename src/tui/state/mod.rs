@@ -322,6 +322,7 @@ impl State {
 
     /// Brings the cursors within their rows and onto the screen.
     fn settle(&mut self) {
+        self.views.calls.dated = self.cx.is_dated();
         let rows = self.rows_on_screen();
         self.view_mut().settle(rows);
         let layout = self.detail_layout();

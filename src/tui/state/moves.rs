@@ -85,12 +85,12 @@ impl State {
             Action::Export => self.ask_for_file(),
             Action::Times => {
                 self.cx.time = match self.cx.time {
-                    TimeFormat::Local => TimeFormat::Utc,
-                    TimeFormat::Utc => TimeFormat::Relative,
+                    TimeFormat::Local => TimeFormat::Date,
+                    TimeFormat::Date => TimeFormat::Utc,
+                    TimeFormat::Utc => TimeFormat::UtcDate,
+                    TimeFormat::UtcDate => TimeFormat::Relative,
                     TimeFormat::Relative => TimeFormat::Delta,
-                    TimeFormat::Delta | TimeFormat::Date | TimeFormat::UtcDate | TimeFormat::Epoch => {
-                        TimeFormat::Local
-                    }
+                    TimeFormat::Delta | TimeFormat::Epoch => TimeFormat::Local,
                 };
             }
             Action::NextPane

@@ -301,7 +301,7 @@ fn changes_lead_to_an_example_and_edges_to_their_calls() {
     assert_eq!((state.view_id, state.views.changes.list().selected), (ViewId::Changes, 1));
     press(&mut state, KeyCode::Esc);
     assert_eq!(state.view_id, ViewId::Chains);
-    keys(&mut state, "v");
+    keys(&mut state, "sv");
     assert_eq!(state.views.graph.edges.len(), 2, "from outside to order, and from there to stock");
     keys(&mut state, "G\n");
     assert_eq!((state.view_id, state.views.calls.len()), (ViewId::Calls, 2));

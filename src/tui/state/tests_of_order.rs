@@ -144,6 +144,28 @@ fn the_spike_is_one_key_away_and_again_the_next_one() {
 }
 
 #[test]
+fn dates_are_shown_on_demand_and_where_the_calls_are_of_several_days() {
+    let mut state = file();
+    send(&mut state, [began(0, 0)]);
+    let shown = |state: &State| {
+        let screen = crate::tui::render::tests::screen(state);
+        (
+            screen.contains("01:34:09.120"),
+            screen.contains("01-02 01:34:09.120"),
+            screen.contains("01-03 01:34:09.120"),
+        )
+    };
+    assert_eq!(shown(&state), (true, false, false));
+    keys(&mut state, "T");
+    assert_eq!(shown(&state), (true, true, false));
+    keys(&mut state, "TTT");
+    assert_eq!(state.cx.time, crate::sink::TimeFormat::Local);
+    state.cx.time = crate::sink::TimeFormat::Utc;
+    send(&mut state, [began(1, 86_400_000)]);
+    assert_eq!(shown(&state), (true, true, true));
+}
+
+#[test]
 fn a_file_without_packets_is_nothing_to_show_but_a_silent_interface_is() {
     let mut state = file();
     state.receive(Update::Ended);

@@ -35,6 +35,8 @@ pub(in crate::tui) struct Calls {
     pub follow: bool,
     /// The columns that were chosen; none means the usual ones.
     pub chosen: Vec<Column>,
+    /// Times have their dates.
+    pub dated: bool,
     /// In the order of the screen.
     rows: Vec<Begin>,
     /// They match and are not in the sorted order yet.
@@ -51,6 +53,7 @@ impl Default for Calls {
             list: List::new(METHOD, None),
             follow: true,
             chosen: Vec::new(),
+            dated: false,
             rows: Vec::new(),
             pending: Vec::new(),
             scanned: 0,
@@ -270,7 +273,10 @@ impl View for Calls {
     }
 
     fn columns(&self, width: usize) -> Vec<Placed> {
-        if self.chosen.is_empty() { cells::usual(width) } else { cells::chosen(&self.chosen, width) }
+        match self.chosen.as_slice() {
+            [] => cells::usual(width, self.dated),
+            chosen => cells::chosen(chosen, width, self.dated),
+        }
     }
 
     fn list(&self) -> &List {
@@ -318,6 +324,7 @@ impl View for Calls {
         let cells = columns
             .iter()
             .map(|placed| match placed.column {
+                TIME if self.dated => (cx.dated_clock(call.start), theme.dim),
                 TIME => (cx.clock(call.start, above), theme.dim),
                 column => {
                     let style = match column {

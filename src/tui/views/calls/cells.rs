@@ -5,7 +5,8 @@ use crate::calls::{Call, labels};
 use crate::filter;
 use crate::text;
 use crate::tui::columns::{
-    CLASS, CLIENT, CODE, Column, MESSAGE, METHOD, PROTOCOL, Placed, REST, SERVER, TIME_WIDTH, VERDICT, place,
+    CLASS, CLIENT, CODE, Column, DATE_WIDTH, MESSAGE, METHOD, PROTOCOL, Placed, REST, SERVER, TIME_WIDTH,
+    VERDICT, place,
 };
 use crate::tui::names::Names;
 use crate::tui::state::list::SortKey;
@@ -55,8 +56,9 @@ pub(in crate::tui) fn names() -> Vec<String> {
 }
 
 /// The width that a column asks for on a screen of this width.
-fn wanted(column: Column, width: usize) -> usize {
+fn wanted(column: Column, width: usize, dated: bool) -> usize {
     match column {
+        TIME if dated => DATE_WIDTH,
         TIME => TIME_WIDTH,
         LATENCY => 7,
         CLIENT => (width / 10).min(26),
@@ -78,7 +80,7 @@ fn wanted(column: Column, width: usize) -> usize {
 }
 
 /// The usual columns on a screen of this width.
-pub(super) fn usual(width: usize) -> Vec<Placed> {
+pub(super) fn usual(width: usize, dated: bool) -> Vec<Placed> {
     let mut columns = vec![TIME, LATENCY];
     if width >= 76 {
         columns.extend([CLIENT, SERVER]);
@@ -94,15 +96,15 @@ pub(super) fn usual(width: usize) -> Vec<Placed> {
         _ => (1, 2),
     };
     columns.extend(if width >= 140 { &[CLASS, CODE, MESSAGE][..] } else { &[VERDICT] });
-    place(width, columns.into_iter().map(|column| (column, wanted(column, width))).collect(), share)
+    place(width, columns.into_iter().map(|column| (column, wanted(column, width, dated))).collect(), share)
 }
 
 /// Columns that were chosen, as many as there is room for, in their order.
-pub(super) fn chosen(columns: &[Column], width: usize) -> Vec<Placed> {
+pub(super) fn chosen(columns: &[Column], width: usize, dated: bool) -> Vec<Placed> {
     let room = width.saturating_sub(crate::tui::columns::MARGIN);
     let (mut placed, mut used, mut rests) = (Vec::new(), 0, 0);
     for column in columns {
-        let mut wanted = wanted(*column, width).min(room);
+        let mut wanted = wanted(*column, width, dated).min(room);
         if wanted == REST && rests == 2 {
             wanted = LEAST * 2;
         }
@@ -235,7 +237,7 @@ mod tests {
         }
         for width in 60..260 {
             for first in 0..all.len() {
-                let placed = chosen(&all[first..], width);
+                let placed = chosen(&all[first..], width, first % 2 == 0);
                 let used: usize = placed.iter().map(|p| p.width + 1).sum::<usize>() - 1 + MARGIN;
                 assert_eq!(used, width, "{placed:?}");
                 assert!(placed.iter().all(|p| p.width >= 5), "{width}: {placed:?}");
