@@ -6,7 +6,8 @@
 //! | task | request | answer | its rights |
 //! | --- | --- | --- | --- |
 //! | processes | a byte | the sockets of this host and the processes that hold them | root keeps `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH`; no file may be written. Landlock would hide other processes, so seccomp does it |
-//! | files | length and path | a new, empty file with this name, open for writing, or why not | files may only be created, and nothing be read |
+//! | files | length, `c` and path | a new, empty file with this name, open for writing, or why not | files may only be created, and none be read |
+//! | | length, `l` and path | the names in this folder, or why not | names of files may be read |
 //!
 //! A parent that was taken over can ask for any path, so only the endings of exports are accepted, and no file that exists:
 //! there is no program that such a file could start.
@@ -27,6 +28,7 @@ use rustix::net::{
     SendFlags, recvmsg, sendmsg,
 };
 
+use crate::folder;
 use crate::process::{HeldSocket, Scanner, wire};
 use crate::sandbox::{self, Capability, Rules, paths, syscalls};
 use crate::source::privileges::Successor;
@@ -39,9 +41,15 @@ const MAX_TEXT: usize = 4096;
 const NAME: &str = "rpcscope-helper";
 /// Endings of the files that may be created.
 const ENDINGS: [&str; 2] = ["jsonl", "pcapng"];
-/// The answer to a request for a file: it comes with the first byte, or a text follows.
+/// Maximum length of the names in a folder, in bytes.
+const MAX_NAMES: usize = 1 << 20;
+/// Requests of [`Task::Files`], before their path.
+const CREATE: u8 = b'c';
+const LIST: u8 = b'l';
+/// The answer to a request: the file comes with the first byte, names follow, or an error number (4 bytes, 0 if none) and a text.
 const CREATED: u8 = 0;
 const REFUSED: u8 = 1;
+const LISTED: u8 = 2;
 
 /// What a helper does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +107,7 @@ impl Helper {
     /// Creates a file. Only of a helper for [`Task::Files`].
     pub(crate) fn create(&mut self, path: &Path) -> io::Result<File> {
         let mut stream = self.stream()?;
-        write_block(&mut stream, path.as_os_str().as_bytes())?;
+        write_block(&mut stream, &[&[CREATE], path.as_os_str().as_bytes()].concat())?;
         let mut kind = [0];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -109,14 +117,27 @@ impl Helper {
             return Err(io::Error::new(ErrorKind::UnexpectedEof, "the process that creates files has ended"));
         }
         if kind == [REFUSED] {
-            let text = read_block(&mut stream, MAX_TEXT)?;
-            return Err(io::Error::other(String::from_utf8_lossy(&text).into_owned()));
+            return Err(read_refusal(&mut stream)?);
         }
         let mut files = ancillary.drain().filter_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut files) => files.next(),
             _ => None,
         });
         files.next().map(File::from).ok_or_else(|| ErrorKind::InvalidData.into())
+    }
+
+    /// The names in a folder, those of folders with a slash at their end. Only of a helper for [`Task::Files`].
+    pub(crate) fn names(&mut self, folder: &Path) -> io::Result<Vec<String>> {
+        let mut stream = self.stream()?;
+        write_block(&mut stream, &[&[LIST], folder.as_os_str().as_bytes()].concat())?;
+        let mut kind = [0];
+        stream.read_exact(&mut kind)?;
+        if kind == [REFUSED] {
+            return Err(read_refusal(&mut stream)?);
+        }
+        let names = read_block(&mut stream, MAX_NAMES)?;
+        let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+        Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
     }
 }
 
@@ -174,7 +195,7 @@ fn serve(task: Task, user: Option<(u32, u32)>) -> Result<(), String> {
             serve_scans(&stream)
         }
         Task::Files => {
-            paths::restrict(&Rules { create: vec!["/".into()], ..Rules::default() })?;
+            paths::restrict(&Rules { create: vec!["/".into()], list: vec!["/".into()], ..Rules::default() })?;
             syscalls::restrict(syscalls::Role::Creating, syscalls::Open::default())?;
             serve_files(&stream)
         }
@@ -196,7 +217,19 @@ fn serve_scans(mut stream: &UnixStream) -> io::Result<()> {
 
 fn serve_files(mut stream: &UnixStream) -> io::Result<()> {
     loop {
-        let path = PathBuf::from(OsString::from_vec(read_block(&mut stream, MAX_PATH)?));
+        let mut request = read_block(&mut stream, MAX_PATH + 1)?;
+        let is_list = request.first() == Some(&LIST);
+        let path = PathBuf::from(OsString::from_vec(request.split_off(request.len().min(1))));
+        if is_list {
+            match folder::names(&path) {
+                Ok(names) => {
+                    stream.write_all(&[LISTED])?;
+                    write_block(&mut stream, head(names.join("\0").as_bytes(), MAX_NAMES))?;
+                }
+                Err(error) => refuse(&mut stream, &error)?,
+            }
+            continue;
+        }
         match create(&path) {
             Ok(file) => {
                 let files = [file.as_fd()];
@@ -205,12 +238,31 @@ fn serve_files(mut stream: &UnixStream) -> io::Result<()> {
                 ancillary.push(SendAncillaryMessage::ScmRights(&files));
                 sendmsg(stream, &[IoSlice::new(&[CREATED])], &mut ancillary, SendFlags::NOSIGNAL)?;
             }
-            Err(error) => {
-                stream.write_all(&[REFUSED])?;
-                write_block(&mut stream, error.to_string().as_bytes())?;
-            }
+            Err(error) => refuse(&mut stream, &error)?,
         }
     }
+}
+
+/// The first bytes.
+fn head(bytes: &[u8], limit: usize) -> &[u8] {
+    bytes.get(..limit).unwrap_or(bytes)
+}
+
+fn refuse(stream: &mut impl Write, error: &io::Error) -> io::Result<()> {
+    stream.write_all(&[REFUSED])?;
+    stream.write_all(&error.raw_os_error().unwrap_or(0).to_le_bytes())?;
+    write_block(stream, head(error.to_string().as_bytes(), MAX_TEXT))
+}
+
+/// Reads what [`refuse`] wrote after its first byte.
+fn read_refusal(stream: &mut impl Read) -> io::Result<io::Error> {
+    let mut number = [0; 4];
+    stream.read_exact(&mut number)?;
+    let text = read_block(stream, MAX_TEXT)?;
+    Ok(match i32::from_le_bytes(number) {
+        0 => io::Error::other(String::from_utf8_lossy(&text).into_owned()),
+        number => io::Error::from_raw_os_error(number),
+    })
 }
 
 /// Creates a new file for an export.
@@ -317,8 +369,25 @@ mod tests {
             assert!(other.contains("--no-sandbox"), "{other}");
             let missing = helper.create(Path::new("/no/such/folder/x.jsonl")).unwrap_err().to_string();
             assert!(missing.contains("No such file"), "{missing}");
+            let kind = helper.create(Path::new("/no/such/folder/x.jsonl")).unwrap_err().kind();
+            assert_eq!(kind, ErrorKind::NotFound);
         });
         assert_eq!(std::fs::read(path).unwrap(), b"a record");
+    }
+
+    #[test]
+    fn names_come_over_the_socket_or_the_reason_why_not() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        std::fs::write(folder.path().join("b"), "").unwrap();
+        let named = folder.path().to_owned();
+        serving(serve_files, move |helper| {
+            assert_eq!(helper.names(&named).unwrap(), ["b", "sub/"]);
+            assert!(helper.names(&named.join("sub")).unwrap().is_empty());
+            let missing = helper.names(Path::new("/no/such/folder")).unwrap_err();
+            assert_eq!(missing.kind(), ErrorKind::NotFound);
+            assert!(helper.names(&named.join("b")).is_err());
+        });
     }
 
     #[test]

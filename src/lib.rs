@@ -57,6 +57,7 @@ pub mod explain;
 pub mod export;
 pub mod filter;
 pub mod flow;
+mod folder;
 #[cfg(target_os = "linux")]
 pub mod helper;
 pub mod logs;

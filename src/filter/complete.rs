@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::foreign;
 use super::lexer::{self, Operator, Token, quote};
 use super::parser::{operators, resolve, values_of};
 use crate::calls::keys::{KEYS, Key, Type};
@@ -28,13 +29,23 @@ pub struct Completion {
     pub candidates: Vec<Candidate>,
 }
 
+impl Completion {
+    /// How many candidates begin with what is written in the line.
+    #[must_use]
+    pub fn begin(&self, line: &str) -> usize {
+        let written = line.get(self.span.clone()).unwrap_or_default();
+        let written = written.trim_start_matches(['"', '\'']).to_lowercase();
+        self.candidates.iter().filter(|candidate| rank(&candidate.text, &written) == Some(0)).count()
+    }
+}
+
 /// Completes at the cursor, a byte offset, which is moved back to a character boundary.
 #[must_use]
 pub fn complete(text: &str, cursor: usize) -> Completion {
     complete_with(text, cursor, &|_| Vec::new(), &Vec::new)
 }
 
-/// The same, with the values `seen` so far of text keys (services, methods), and the names of the `fields` that bodies can have.
+/// The same, with the values `seen` so far of a key, the best first, and the names of the `fields` that bodies can have.
 #[must_use]
 pub fn complete_with(
     text: &str,
@@ -88,18 +99,33 @@ fn body_path(written: &str) -> Option<&str> {
     resolve(path).filter(|(key, _)| matches!(key.kind, Type::Body)).map(|_| path)
 }
 
-/// The candidates that begin with the written part, then those that contain it.
+/// The candidates that begin with the written part, then those of which a later word does, then those that contain it; if there
+/// is none, those that have its letters in this order.
 fn fitting(all: Vec<Candidate>, written: &str) -> Vec<Candidate> {
     let written = written.to_lowercase();
-    let mut ranked: Vec<(bool, Candidate)> = all
-        .into_iter()
-        .filter_map(|candidate| {
-            let text = candidate.text.trim_start_matches('"').to_lowercase();
-            text.contains(&written).then(|| (!text.starts_with(&written), candidate))
-        })
-        .collect();
-    ranked.sort_by_key(|(later, _)| *later);
-    ranked.into_iter().take(MAX_CANDIDATES).map(|(_, candidate)| candidate).collect()
+    let mut ranked: Vec<(u8, Candidate)> =
+        all.into_iter().filter_map(|candidate| Some((rank(&candidate.text, &written)?, candidate))).collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    let contained = ranked.partition_point(|(rank, _)| *rank < SCATTERED);
+    let kept = if contained > 0 { contained } else { ranked.len() };
+    ranked.into_iter().take(kept.min(MAX_CANDIDATES)).map(|(_, candidate)| candidate).collect()
+}
+
+/// The rank of texts that have the letters somewhere.
+const SCATTERED: u8 = 3;
+
+/// How well a text fits what is written, in lower case: 0 is best.
+fn rank(text: &str, written: &str) -> Option<u8> {
+    let text = text.trim_start_matches('"').to_lowercase();
+    let word_begins = |at: usize| text[..at].ends_with(|c: char| !c.is_alphanumeric());
+    if text.starts_with(written) {
+        return Some(0);
+    }
+    if text.contains(written) {
+        return Some(if text.match_indices(written).any(|(at, _)| word_begins(at)) { 1 } else { 2 });
+    }
+    let mut letters = text.chars();
+    written.chars().all(|wanted| letters.any(|letter| letter == wanted)).then_some(SCATTERED)
 }
 
 /// What is expected at a position of a filter.
@@ -111,6 +137,10 @@ enum Expected {
     Operator(&'static Key, &'static Key),
     /// After an operator, or in a list.
     Value(&'static Key, After),
+    /// After a word of tcpdump or Wireshark that takes an address or a port.
+    Foreign,
+    /// In a list after such a word.
+    ForeignList,
     /// After `in`.
     ListStart(&'static Key),
     /// After a complete test, or after a value in a list.
@@ -136,6 +166,10 @@ impl Expected {
             Self::Key => match token {
                 Token::Not | Token::Open => Self::Key,
                 Token::Word(_) if keyword("not") => Self::Key,
+                Token::Word(word) if foreign::ends(&word.to_ascii_lowercase()).is_some() => Self::Foreign,
+                Token::Word(word) if foreign::network(&word.to_ascii_lowercase()).is_some() => {
+                    Self::Connective(None)
+                }
                 Token::Word(word) => {
                     let operator = |(key, part): (_, Option<&str>)| Self::Operator(key, values_of(key, part));
                     resolve(word).map_or(Self::Nowhere, operator)
@@ -147,25 +181,46 @@ impl Expected {
                 Token::Operator(_) => Self::Value(key, After::Other),
                 Token::And | Token::Or => Self::Key,
                 Token::Word(_) if keyword("and") || keyword("or") => Self::Key,
+                Token::Word(word) if foreign::operator(word).is_some() => Self::Value(key, After::Other),
                 Token::Word(_) if keyword("in") => Self::ListStart(key),
                 Token::Word(_) if keyword("not") => self,
                 Token::Close => Self::Connective(None),
                 _ => Self::Nowhere,
             },
-            Self::ListStart(key) if token == Token::Open => Self::Value(key, After::List),
+            Self::Foreign => match token {
+                Token::Operator(_) => self,
+                Token::Word(word)
+                    if ["in", "not"].iter().any(|name| keyword(name))
+                        || foreign::operator(word).is_some() =>
+                {
+                    self
+                }
+                Token::Word(_) | Token::Quoted(..) => Self::Connective(None),
+                Token::Open | Token::OpenBrace => Self::ForeignList,
+                _ => Self::Nowhere,
+            },
+            Self::ForeignList => match token {
+                Token::Close | Token::CloseBrace => Self::Connective(None),
+                _ => self,
+            },
+            Self::ListStart(key) if matches!(token, Token::Open | Token::OpenBrace) => {
+                Self::Value(key, After::List)
+            }
             Self::Value(key, after) => match token {
                 Token::Word(_) | Token::Quoted(..) => Self::Connective((after == After::List).then_some(key)),
                 _ => Self::Nowhere,
             },
             Self::Connective(Some(key)) => match token {
                 Token::Comma => Self::Value(key, After::List),
-                Token::Close => Self::Connective(None),
+                Token::Close | Token::CloseBrace => Self::Connective(None),
                 _ => Self::Nowhere,
             },
             Self::Connective(None) => match token {
                 Token::And | Token::Or => Self::Key,
                 Token::Word(_) if keyword("and") || keyword("or") => Self::Key,
                 Token::Close => self,
+                // `tcp port 80`
+                Token::Word(word) if foreign::ends(&word.to_ascii_lowercase()).is_some() => Self::Foreign,
                 _ => Self::Nowhere,
             },
             Self::ListStart(_) | Self::Nowhere => Self::Nowhere,
@@ -185,14 +240,15 @@ impl Expected {
             }
             Self::Operator(key, _) => plain(operators(key.kind)),
             Self::Value(key, after) => {
-                let known = key.kind.values();
-                let mut all: Vec<_> =
-                    known.iter().map(|value| Candidate { text: quote(value), doc: "" }).collect();
-                for value in seen(key) {
-                    if !known.contains(&value.as_str()) {
-                        all.push(Candidate { text: quote(&value), doc: "" });
-                    }
-                }
+                let seen = seen(key);
+                let value = |value: &str, doc| Candidate { text: quote(value), doc };
+                let mut all: Vec<_> = seen.iter().map(|text| value(text, "seen here")).collect();
+                let known = key.kind.values().into_iter();
+                all.extend(
+                    known
+                        .filter(|known| !seen.iter().any(|seen| seen == known))
+                        .map(|known| value(known, "")),
+                );
                 if let Some(example) = example(key.kind) {
                     all.push(example);
                 }
@@ -204,7 +260,7 @@ impl Expected {
             Self::ListStart(_) => plain(&["("]),
             Self::Connective(None) => plain(&["and", "or"]),
             Self::Connective(Some(_)) => plain(&[",", ")"]),
-            Self::Nowhere => Vec::new(),
+            Self::Foreign | Self::ForeignList | Self::Nowhere => Vec::new(),
         }
     }
 }
@@ -275,6 +331,42 @@ mod tests {
         assert_eq!(offered("likely.cl"), ["likely.class"]);
         assert_eq!(offered("likely.class == o")[..2], ["ok", "oneway"]);
         assert_eq!(offered("likely.service == \"a"), ["\"a b\""]);
+    }
+
+    #[test]
+    fn keys_are_found_by_any_of_their_letters() {
+        assert_eq!(offered("la")[0], "latency");
+        assert_eq!(complete("la", 2).begin("la"), 1);
+        assert_eq!(offered("me")[..3], ["method", "message", "metadata"]);
+        assert_eq!(offered("bytes")[..2], ["request_bytes", "response_bytes"]);
+        assert_eq!(offered("rqby"), ["request_bytes"]);
+        assert_eq!(complete("rqby", 4).begin("rqby"), 0);
+        assert!(offered("zzz").is_empty());
+        // A word begins with it, so it comes before those that have it in the middle.
+        let names = offered("name");
+        let place = |name: &str| names.iter().position(|found| found == name).unwrap();
+        assert!(place("code_name") < names.len() && place("unknown_name") < names.len());
+    }
+
+    #[test]
+    fn what_was_seen_comes_before_what_is_known() {
+        let seen = |key: &'static Key| if key.name == "class" { vec!["rpc".to_owned()] } else { Vec::new() };
+        let found = complete_with("class == ", 9, &seen, &Vec::new).candidates;
+        let texts: Vec<_> = found.iter().map(|candidate| candidate.text.as_str()).collect();
+        assert_eq!(texts[..3], ["rpc", "ok", "business"]);
+        assert_eq!(texts.iter().filter(|text| **text == "rpc").count(), 1);
+    }
+
+    #[test]
+    fn words_of_other_programs_are_followed() {
+        for text in
+            ["port 80 ", "tcp port 80 ", "ip.addr == ::1 ", "port in {80, 81} ", "class eq ok ", "tcp "]
+        {
+            assert_eq!(offered(text), ["and", "or"], "{text}");
+        }
+        assert_eq!(offered("class in {ok, r")[0], "rpc");
+        assert_eq!(offered("class in {ok} "), ["and", "or"]);
+        assert_eq!(offered("service contains Or"), ["OrderService"]);
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Test {
         match (value, operand) {
             (Value::Address(endpoint), Operand::Address(pattern)) => pattern.holds(*endpoint),
             (Value::Findings(findings, _), Operand::Finding(finding)) => findings.contains(*finding),
-            (Value::Packets(first, last), Operand::Amount(n)) => (first..=last).contains(&n),
+            (Value::Packets(first, last), Operand::Packet(n)) => (first..=last).contains(&n),
             (Value::Processes(ends), Operand::Text(text)) => {
                 let pid = text.parse().ok();
                 let is_meant = |process: &Process| {
@@ -158,6 +158,9 @@ fn order(value: &Value<'_>, operand: &Operand) -> Option<Ordering> {
         (Value::Bytes(a) | Value::Duration(a), Operand::Amount(b)) => Some(a.cmp(b)),
         (Value::Time(a), Operand::Time(b)) => Some(a.cmp(b)),
         (Value::Uid(a), Operand::Uid(b)) => Some(a.cmp(b)),
+        (Value::Packets(a, _), Operand::First(b)) | (Value::Packets(_, a), Operand::Last(b)) => {
+            Some(a.cmp(b))
+        }
         _ => None,
     }
 }

@@ -46,6 +46,9 @@ pub(super) enum Token<'t> {
     Not,
     Open,
     Close,
+    /// `{` and `}` around a list, as Wireshark has it.
+    OpenBrace,
+    CloseBrace,
     Comma,
 }
 
@@ -57,9 +60,25 @@ fn ends_word(c: char) -> bool {
     c.is_whitespace() || matches!(c, '=' | '!' | '<' | '>' | '~' | '(' | ')' | ',' | '&' | '|' | '"' | '\'')
 }
 
+/// The length of the word at the beginning of a text. Braces in it are part of it (`[0-9]{3}`), if they are balanced.
+fn word_length(text: &str) -> usize {
+    let mut depth = 0_usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' if at == 0 => return 0,
+            '{' => depth += 1,
+            '}' if depth == 0 => return at,
+            '}' => depth -= 1,
+            c if ends_word(c) => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
 /// Whether a text can stand as a bare word.
 pub(super) fn is_word(text: &str) -> bool {
-    !text.is_empty() && !text.chars().any(ends_word)
+    !text.is_empty() && word_length(text) == text.len()
 }
 
 /// The next token at or after `from`; `None` at the end.
@@ -72,6 +91,7 @@ pub(super) fn next(text: &str, from: usize) -> Result<Option<Spanned<'_>>, Wrong
     let two = |token: Token<'static>| Ok(Some((token, at..at + 2)));
     let one = |token: Token<'static>| Ok(Some((token, at..at + 1)));
     match (first, second) {
+        ('=', Some('~')) => two(Token::Operator(Operator::Match)),
         ('=', Some('=')) => two(Token::Operator(Operator::Equal)),
         ('!', Some('=')) => two(Token::Operator(Operator::Unequal)),
         ('!', Some('~')) => two(Token::Operator(Operator::NoMatch)),
@@ -86,6 +106,8 @@ pub(super) fn next(text: &str, from: usize) -> Result<Option<Spanned<'_>>, Wrong
         ('!', _) => one(Token::Not),
         ('(', _) => one(Token::Open),
         (')', _) => one(Token::Close),
+        ('{', _) => one(Token::OpenBrace),
+        ('}', _) => one(Token::CloseBrace),
         (',', _) => one(Token::Comma),
         ('&' | '|', _) => {
             Err(Wrong::new(&(at..at + 1), format!("'{first}' stands alone"))
@@ -93,7 +115,7 @@ pub(super) fn next(text: &str, from: usize) -> Result<Option<Spanned<'_>>, Wrong
         }
         ('"' | '\'', _) => quoted(text, at, first).map(Some),
         _ => {
-            let length = rest.find(ends_word).unwrap_or(rest.len());
+            let length = word_length(rest);
             Ok(Some((Token::Word(&rest[..length]), at..at + length)))
         }
     }

@@ -12,9 +12,11 @@
 //! | `key` | the call has a value for the key |
 //! | `key == value`, `key = value` | it has that value; a set, list or map contains it; an address is in that net or on that port; a packet is one of the call's |
 //! | `key != value` | not `key == value`, so also if there is no value |
-//! | `key < value`, `<=`, `>`, `>=` | there is a value and it is less … (numbers, sizes, durations, times, call ids) |
+//! | `key < value`, `<=`, `>`, `>=` | there is a value and it is less … (numbers, sizes, durations, times, call ids, one of the packets) |
 //! | `key ~ regex`, `key !~ regex` | the regex matches anywhere in the text, or in one of the texts; or in none |
+//! | `key contains text`, `key matches regex` | the text is in it as written; the regex matches, whatever the case |
 //! | `key in (a, b)`, `key not in (a, b)` | `key == a` or `key == b`; or neither |
+//! | `key in {1..10, 20}` | it is in the range, ends included, or 20; `key == 1..10` is such a test, too |
 //! | `key == null`, `key != null` | there is no value; or there is one |
 //! | `not x`, `!x`; `x and y`, `x && y`; `x or y`, <code>x \|\| y</code>; `(x)` | as usual: `not` binds tightest, then `and` |
 //!
@@ -22,11 +24,14 @@
 //! `metadata.NAME`, `biz_extra.NAME`, `details.NAME`, `goaway.text` and `likely.class` select one text of a map. `req.user.id`
 //! selects the values of a field of the messages: a test is true if it is for one of them.
 //!
+//! Words of tcpdump and Wireshark (`port 8888`, `ip.addr == 10.0.0.1`) are in [`foreign`].
+//!
 //! A filter is compiled once and evaluated without allocation. Types are checked at compile time: a test that can never be true
 //! (`class == busines`) is an error.
 
 mod complete;
 mod eval;
+mod foreign;
 mod lexer;
 mod operand;
 mod parser;
@@ -327,9 +332,9 @@ mod tests {
                 "likely.class == busines",
                 "likely.clas == ok",
                 "服务 == \"订单\" & x",
-                "method == a or service contains b",
+                "method == a or service includes b",
                 "and",
-                "packets < 4",
+                "packets ~ 4",
             ]
             .map(wrong)
             .join("\n\n")

@@ -16,35 +16,46 @@ pub(super) enum Operand {
     Text(String),
     Number(i64),
     Share(Share),
-    /// Bytes, nanoseconds or a packet number.
+    /// Bytes or nanoseconds.
     Amount(u64),
+    /// A packet number.
+    Packet(u64),
     Time(Timestamp),
     Address(Pattern),
+    /// A packet number to compare the first packet of the call with, or the last one.
+    First(u64),
+    Last(u64),
     Uid(Uid),
     Finding(Finding),
 }
 
-/// An address, a net, a port, or address and port.
+/// An address, a net, ports, or address and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
     /// The net and its prefix length.
     net: Option<(IpAddr, u8)>,
-    port: Option<u16>,
+    /// The first and the last one.
+    ports: Option<(u16, u16)>,
 }
 
 impl Pattern {
     pub(super) fn holds(&self, endpoint: Endpoint) -> bool {
-        self.port.is_none_or(|port| port == endpoint.port)
+        self.ports.is_none_or(|(from, to)| (from..=to).contains(&endpoint.port))
             && self.net.is_none_or(|(net, bits)| in_net(endpoint.ip.to_canonical(), net, bits))
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Any address with one of these ports.
+    pub(super) fn ports(from: u16, to: u16) -> Self {
+        Self { net: None, ports: Some((from, to)) }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
         if let Some(port) = text.strip_prefix(':') {
-            return Some(Self { net: None, port: Some(port.parse().ok()?) });
+            return Some(Self::ports(port.parse().ok()?, port.parse().ok()?));
         }
         if let Ok(address) = text.parse::<SocketAddr>() {
             let ip = address.ip().to_canonical();
-            return Some(Self { net: Some((ip, 128)), port: Some(address.port()) });
+            return Some(Self { net: Some((ip, 128)), ports: Some((address.port(), address.port())) });
         }
         let (ip, bits) = match text.split_once('/') {
             Some((ip, bits)) => (ip, bits.parse().ok()?),
@@ -53,7 +64,7 @@ impl Pattern {
         let ip = ip.parse::<IpAddr>().ok()?;
         let most = if ip.is_ipv4() { 32 } else { 128 };
         (bits <= most || !text.contains('/'))
-            .then_some(Self { net: Some((ip.to_canonical(), bits)), port: None })
+            .then_some(Self { net: Some((ip.to_canonical(), bits)), ports: None })
     }
 }
 
@@ -97,7 +108,7 @@ pub(super) fn parse(word: &str, key: &Key, name: &str) -> Result<Operand, Refusa
             .ok_or_else(|| not("a share", "a number from 0 to 1, or in percent: 0.9, 90%")),
         Type::Packets => word
             .parse()
-            .map(Operand::Amount)
+            .map(Operand::Packet)
             .map_err(|_| not("a packet number", "a whole number, such as 71")),
         Type::Bytes => size(word).map(Operand::Amount).ok_or_else(|| {
             not("a size", "a number with or without unit: 512, 4KiB, 10MB (B kB KiB MB MiB GB GiB)")

@@ -6,6 +6,7 @@ use std::ops::Range;
 use regex::RegexBuilder;
 
 use super::eval::{Check, Node, Test};
+use super::foreign::{self, Ends, Part};
 use super::lexer::{self, Operator, Spanned, Token, Wrong, unescape};
 use super::{MAX_DEPTH, MAX_LENGTH, MAX_REGEX, operand};
 use crate::calls::keys::{KEYS, Key, Type, closest, key};
@@ -32,7 +33,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Wrong> {
 /// The key that a word names, and the member of a map (`metadata.x-user`).
 pub(super) fn resolve(word: &str) -> Option<(&'static Key, Option<&str>)> {
     let lower = word.to_ascii_lowercase();
-    if let Some(key) = key(&lower) {
+    if let Some(key) = key(&lower).or_else(|| key(foreign::key_of(&lower)?)) {
         return Some((key, None));
     }
     let (map, member) = word.split_once('.')?;
@@ -50,13 +51,22 @@ pub(super) fn values_of(map: &'static Key, part: Option<&str>) -> &'static Key {
 /// The operators that can follow a key of this type, for completion and messages.
 pub(super) fn operators(kind: Type) -> &'static [&'static str] {
     match kind {
-        Type::Number | Type::Share | Type::Bytes | Type::Duration | Type::Time => {
+        Type::Number | Type::Share | Type::Bytes | Type::Duration | Type::Time | Type::Packets => {
             &["==", "!=", "<", "<=", ">", ">=", "in", "not in"]
         }
         Type::Uid | Type::Body => &["==", "!=", "<", "<=", ">", ">=", "~", "!~", "in", "not in"],
-        Type::Packets => &["==", "!=", "in", "not in"],
         _ => &["==", "!=", "~", "!~", "in", "not in"],
     }
+}
+
+/// What compares a key with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Operator(Operator),
+    /// The text is in the value, as it is written.
+    Contains,
+    /// The regular expression matches, whatever the case.
+    Matches,
 }
 
 struct Parser<'t> {
@@ -151,23 +161,25 @@ impl<'t> Parser<'t> {
                 Wrong::new(&span, "expected a key").hint("keys are those of the call record, such as class")
             );
         };
+        if let Some(node) = self.foreign(name, &span)? {
+            return Ok(node);
+        }
         let Some((key, member)) = resolve(name) else { return Err(unknown_key(name, &span)) };
         let test = |check| Node::Test(Test { key, member: member.map(str::to_owned), check });
         if self.take(Token::Word("in"), "in")? {
-            return self.alternatives(key, name, &test);
+            return self.list(&mut |parser| parser.equal(key, name, &test));
         }
         let before = self.at;
         if self.take(Token::Word("not"), "not")? {
             if self.take(Token::Word("in"), "in")? {
-                return Ok(Node::Not(Box::new(self.alternatives(key, name, &test)?)));
+                return Ok(Node::Not(Box::new(self.list(&mut |parser| parser.equal(key, name, &test))?)));
             }
             self.at = before;
         }
+        if let Some((operator, span)) = self.operator()? {
+            return self.comparison(key, name, operator, &span, &test);
+        }
         match self.peek()? {
-            Some((Token::Operator(operator), span)) => {
-                self.next()?;
-                self.comparison(key, name, operator, &span, &test)
-            }
             // A key alone tests whether there is a value.
             None | Some((Token::And | Token::Or | Token::Close, _)) => Ok(test(Check::Present)),
             Some((Token::Word(word), _)) if is_connective(word) => Ok(test(Check::Present)),
@@ -178,15 +190,134 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// Takes an operator, also one that is a word.
+    fn operator(&mut self) -> Result<Option<(Comparison, Range<usize>)>, Wrong> {
+        let (comparison, span) = match self.peek()? {
+            Some((Token::Operator(operator), span)) => (Comparison::Operator(operator), span),
+            Some((Token::Word(word), span)) => match foreign::operator(word) {
+                Some(comparison) => (comparison, span),
+                None => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        self.next()?;
+        Ok(Some((comparison, span)))
+    }
+
+    /// A test in the words of tcpdump or Wireshark that has no key of its own; `None` if `name` begins none.
+    fn foreign(&mut self, name: &str, span: &Range<usize>) -> Result<Option<Node>, Wrong> {
+        let lower = name.to_ascii_lowercase();
+        let value_follows = match self.peek()? {
+            Some((Token::Quoted(..), _)) => true,
+            Some((Token::Word(word), _)) => !is_connective(word) && foreign::operator(word).is_none(),
+            _ => false,
+        };
+        if let Some(network) = foreign::network(&lower) {
+            let network = Node::Test(Test {
+                key: self.known("network", span)?,
+                member: None,
+                check: Check::Equal(operand::Operand::Text(network.to_owned())),
+            });
+            if !value_follows {
+                return Ok(Some(network));
+            }
+            // `tcp port 80`
+            return Ok(Some(Node::All(vec![network, self.test()?])));
+        }
+        if let Some(end) = foreign::direction(&lower) {
+            self.operator()?;
+            let mut value = "10.0.0.1".to_owned();
+            if let Some((Token::Word(word), _)) = self.next()? {
+                value = match (word, self.peek()?) {
+                    ("port", Some((Token::Word(port), _))) => format!(":{port}"),
+                    ("host" | "net", Some((Token::Word(host), _))) => host.to_owned(),
+                    _ => word.to_owned(),
+                };
+            }
+            return Err(foreign_hint(name, span, &format!("{end} == {}", text::escape(&value))));
+        }
+        let Some(Ends { client, server, part, network }) = foreign::ends(&lower) else { return Ok(None) };
+        // `host` alone is a key of the record.
+        if lower == "host" && !value_follows {
+            return Ok(None);
+        }
+        let ends: Vec<_> = [(client, "client"), (server, "server")]
+            .into_iter()
+            .filter(|(is_meant, _)| *is_meant)
+            .map(|(_, end)| self.known(end, span))
+            .collect::<Result<_, _>>()?;
+        let either = |pattern: operand::Pattern| {
+            let test = |key: &&'static Key| {
+                let check = Check::Equal(operand::Operand::Address(pattern));
+                Node::Test(Test { key, member: None, check })
+            };
+            single(ends.iter().map(test).collect(), Node::Any)
+        };
+        let mut equal = |parser: &mut Self| {
+            let (word, span) = parser.value(false)?;
+            part.pattern(&word).map(either).ok_or_else(|| part.wrong(&word, &span))
+        };
+        let node = if value_follows {
+            equal(self)?
+        } else if self.take(Token::Word("in"), "in")? {
+            self.list(&mut equal)?
+        } else if self.take(Token::Word("not"), "not")? {
+            if !self.take(Token::Word("in"), "in")? {
+                return Err(Wrong::new(&self.end(), "expected in"));
+            }
+            Node::Not(Box::new(self.list(&mut equal)?))
+        } else {
+            match self.operator()? {
+                Some((Comparison::Operator(Operator::Equal), _)) => equal(self)?,
+                Some((Comparison::Operator(Operator::Unequal), _)) => Node::Not(Box::new(equal(self)?)),
+                Some((Comparison::Operator(operator), span)) if part == Part::Port => {
+                    let (word, value) = self.value(false)?;
+                    let port = word.parse::<u16>().map_err(|_| part.wrong(&word, &value))?;
+                    either(foreign::ports(operator, port).ok_or_else(|| part.no_operator(name, &span))?)
+                }
+                Some((_, span)) => return Err(part.no_operator(name, &span)),
+                None => return Err(Wrong::new(&self.here()?, "expected a value").hint(part.example())),
+            }
+        };
+        let Some(network) = network else { return Ok(Some(node)) };
+        let check = Check::Equal(operand::Operand::Text(network.to_owned()));
+        let network = Node::Test(Test { key: self.known("network", span)?, member: None, check });
+        // The opposite of a test is that of its address.
+        Ok(Some(match node {
+            Node::Not(node) => Node::Not(Box::new(Node::All(vec![network, *node]))),
+            node => Node::All(vec![network, node]),
+        }))
+    }
+
+    /// A key that the table has.
+    #[expect(clippy::unused_self, reason = "reads as the other steps")]
+    fn known(&self, name: &str, span: &Range<usize>) -> Result<&'static Key, Wrong> {
+        key(name).ok_or_else(|| Wrong::new(span, format!("there is no key '{name}'")))
+    }
+
+    /// The place of the next token, or the end.
+    fn here(&self) -> Result<Range<usize>, Wrong> {
+        Ok(self.peek()?.map_or_else(|| self.end(), |(_, span)| span))
+    }
+
     fn comparison(
         &mut self,
         key: &'static Key,
         name: &str,
-        operator: Operator,
+        comparison: Comparison,
         span: &Range<usize>,
         test: &dyn Fn(Check) -> Node,
     ) -> Result<Node, Wrong> {
         use Ordering::{Equal, Greater, Less};
+        let operator = match comparison {
+            Comparison::Operator(operator) => operator,
+            Comparison::Contains | Comparison::Matches => {
+                if !operators(key.kind).contains(&"~") {
+                    return Err(no_such_operator(key, name, &self.text[span.clone()], span));
+                }
+                return Ok(test(Check::Match(self.regex(comparison)?)));
+            }
+        };
         let orders: &'static [Ordering] = match operator {
             Operator::Equal => return self.equal(key, name, test),
             Operator::Unequal => return Ok(Node::Not(Box::new(self.equal(key, name, test)?))),
@@ -194,7 +325,7 @@ impl<'t> Parser<'t> {
                 if !operators(key.kind).contains(&"~") {
                     return Err(no_such_operator(key, name, "~", span));
                 }
-                let node = test(Check::Match(self.regex()?));
+                let node = test(Check::Match(self.regex(comparison)?));
                 return Ok(if operator == Operator::NoMatch { Node::Not(Box::new(node)) } else { node });
             }
             Operator::Less => &[Less],
@@ -206,7 +337,7 @@ impl<'t> Parser<'t> {
             return Err(no_such_operator(key, name, &self.text[span.clone()], span));
         }
         let (word, span) = self.value(false)?;
-        Ok(test(Check::Order(orders, read(&word, &span, key, name)?)))
+        Ok(test(order(orders, read(&word, &span, key, name)?)))
     }
 
     /// A value after `==` or in a list; unquoted `null` is no value.
@@ -214,39 +345,47 @@ impl<'t> Parser<'t> {
         if self.take(Token::Word("null"), "null")? {
             return Ok(Node::Not(Box::new(test(Check::Present))));
         }
+        let is_bare = matches!(self.peek()?, Some((Token::Word(_), _)));
         let (word, span) = self.value(false)?;
+        if is_bare
+            && operators(key.kind).contains(&"<")
+            && let Some((from, to)) = word.split_once("..")
+            && (!matches!(key.kind, Type::Body) || [from, to].iter().all(|end| end.parse::<f64>().is_ok()))
+        {
+            return range(key, name, (from, to), &span, test);
+        }
         Ok(test(Check::Equal(read(&word, &span, key, name)?)))
     }
 
-    fn alternatives(
-        &mut self,
-        key: &'static Key,
-        name: &str,
-        test: &dyn Fn(Check) -> Node,
-    ) -> Result<Node, Wrong> {
-        match self.next()? {
-            Some((Token::Open, _)) => {}
-            Some((_, span)) => {
-                return Err(
-                    Wrong::new(&span, "expected a list in parentheses").hint("such as in (ok, business)")
-                );
+    /// A list of alternatives: `(a, b)`, or `{a, b}` and `{a b}` as Wireshark has it.
+    fn list(&mut self, one: &mut dyn FnMut(&mut Self) -> Result<Node, Wrong>) -> Result<Node, Wrong> {
+        let close = match self.next()? {
+            Some((Token::Open, _)) => Token::Close,
+            Some((Token::OpenBrace, _)) => Token::CloseBrace,
+            found => {
+                let span = found.map_or_else(|| self.end(), |(_, span)| span);
+                return Err(Wrong::new(&span, "expected a list in parentheses")
+                    .hint("such as in (ok, business) or in {1..10}"));
             }
-            None => {
-                return Err(
-                    Wrong::new(&self.end(), "expected a list in parentheses").hint("such as in (a, b)")
-                );
-            }
-        }
+        };
         let mut nodes = Vec::new();
         loop {
-            nodes.push(self.equal(key, name, test)?);
-            match self.next()? {
-                Some((Token::Comma, _)) => {}
-                Some((Token::Close, _)) => return Ok(Node::Any(nodes)),
-                Some((_, span)) => {
-                    return Err(Wrong::new(&span, "expected a comma or a closing parenthesis"));
+            nodes.push(one(self)?);
+            match self.peek()? {
+                Some((Token::Comma, _)) => _ = self.next()?,
+                Some((found, _)) if found == close => {
+                    self.next()?;
+                    return Ok(Node::Any(nodes));
                 }
-                None => return Err(Wrong::new(&self.end(), "the list is not closed").hint("add )")),
+                Some((Token::Word(_) | Token::Quoted(..), _)) if close == Token::CloseBrace => {}
+                Some((_, span)) => {
+                    let end = if close == Token::Close { "parenthesis" } else { "brace" };
+                    return Err(Wrong::new(&span, format!("expected a comma or a closing {end}")));
+                }
+                None => {
+                    let add = if close == Token::Close { "add )" } else { "add }" };
+                    return Err(Wrong::new(&self.end(), "the list is not closed").hint(add));
+                }
             }
         }
     }
@@ -267,15 +406,61 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn regex(&mut self) -> Result<regex::Regex, Wrong> {
-        let (pattern, span) = self.value(true)?;
-        RegexBuilder::new(&pattern).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).build().map_err(|error| {
-            // The last line of the crate's message has the reason.
-            let reason = error.to_string();
-            let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Wrong::new(&span, format!("not a regular expression: {}", text::escape(&reason)))
-        })
+    /// The next token as what the comparison looks for.
+    fn regex(&mut self, comparison: Comparison) -> Result<regex::Regex, Wrong> {
+        let is_literal = comparison == Comparison::Contains;
+        let (pattern, span) = self.value(!is_literal)?;
+        let pattern = if is_literal { regex::escape(&pattern) } else { pattern };
+        RegexBuilder::new(&pattern)
+            // Wireshark's `matches` ignores the case.
+            .case_insensitive(comparison == Comparison::Matches)
+            .size_limit(MAX_REGEX)
+            .dfa_size_limit(MAX_REGEX)
+            .build()
+            .map_err(|error| {
+                // The last line of the crate's message has the reason.
+                let reason = error.to_string();
+                let reason =
+                    reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                Wrong::new(&span, format!("not a regular expression: {}", text::escape(&reason)))
+                    .hint("contains looks for text as it is written")
+            })
     }
+}
+
+/// A comparison by order. Of the packets of a call, one has to be in it: before another one if the first is, and so on.
+fn order(orders: &'static [Ordering], operand: operand::Operand) -> Check {
+    let operand = match operand {
+        operand::Operand::Packet(number) if orders.contains(&Ordering::Less) => {
+            operand::Operand::First(number)
+        }
+        operand::Operand::Packet(number) => operand::Operand::Last(number),
+        other => other,
+    };
+    Check::Order(orders, operand)
+}
+
+/// From one value to another, both included; one of them may be missing.
+fn range(
+    key: &'static Key,
+    name: &str,
+    (from, to): (&str, &str),
+    span: &Range<usize>,
+    test: &dyn Fn(Check) -> Node,
+) -> Result<Node, Wrong> {
+    const FROM: &[Ordering] = &[Ordering::Greater, Ordering::Equal];
+    const TO: &[Ordering] = &[Ordering::Less, Ordering::Equal];
+    let end = |word: &str, orders, at: Range<usize>| {
+        let value = (!word.is_empty()).then(|| read(word, &at, key, name)).transpose()?;
+        Ok::<_, Wrong>(value.map(|value| test(order(orders, value))))
+    };
+    let from = end(from, FROM, span.start..span.start + from.len())?;
+    let to = end(to, TO, span.end - to.len()..span.end)?;
+    let nodes: Vec<Node> = from.into_iter().chain(to).collect();
+    if nodes.is_empty() {
+        return Err(Wrong::new(span, "a range without ends").hint("from and to, without spaces: 1..10"));
+    }
+    Ok(Node::All(nodes))
 }
 
 /// A single node stays itself.
@@ -299,7 +484,22 @@ fn read(word: &str, span: &Range<usize>, key: &'static Key, name: &str) -> Resul
     operand::parse(word, key, name).map_err(|(message, hint)| Wrong { span: span.clone(), message, hint })
 }
 
+/// A foreign word that has no meaning here, and what does.
+fn foreign_hint(name: &str, span: &Range<usize>, right: &str) -> Wrong {
+    Wrong::new(span, format!("there is no key '{}'", text::escape(name)))
+        .hint(format!("did you mean {right}?"))
+}
+
 fn unknown_key(name: &str, span: &Range<usize>) -> Wrong {
+    let lower = name.to_ascii_lowercase();
+    if let Some(right) = foreign::hint(&lower) {
+        return foreign_hint(name, span, right);
+    }
+    // A value without its key: `grpc`, `business`.
+    let has = |key: &&Key| !matches!(key.kind, Type::Word(_)) && key.kind.values().contains(&&*lower);
+    if let Some(key) = KEYS.iter().find(has) {
+        return foreign_hint(name, span, &format!("{} == {lower}", key.name));
+    }
     let known = KEYS.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied()));
     let near = closest(&name.to_ascii_lowercase(), known);
     let wrong = Wrong::new(span, format!("there is no key '{}'", text::escape(name)));

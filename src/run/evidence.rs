@@ -15,8 +15,12 @@ use crate::flow::Limits;
 use crate::payload::BodyDecoder;
 use crate::sink::packets::PacketWriter;
 use crate::source::{Batch, Reread, Ring, Source, SourceError};
+use crate::text;
 use crate::tls::KeyLogs;
-use crate::tui::{DetailSource, NewFile};
+use crate::tui::{CreateFile, DetailSource};
+
+/// Why the packets of a live capture can't be read again.
+const NO_LONGER_HELD: &str = "its packets are no longer in memory: -w FILE keeps them all";
 
 /// Where to reread the packets of a call.
 #[derive(Clone, Debug)]
@@ -58,7 +62,7 @@ impl Packets {
             Self::Ring(ring, _) => {
                 let oldest = ring.oldest().unwrap_or(u64::MAX);
                 if oldest > first {
-                    return Err("its packets are no longer in memory: -w FILE keeps them all".into());
+                    return Err(NO_LONGER_HELD.into());
                 }
                 Ok(Box::new(ring.packets(numbers)))
             }
@@ -70,10 +74,14 @@ impl Packets {
         &self,
         calls: &[Arc<Call>],
         path: &Path,
-        new_file: &NewFile,
+        create: CreateFile<'_>,
     ) -> Result<String, String> {
+        let (calls, gone) = self.held(calls);
+        if calls.is_empty() {
+            return Err(NO_LONGER_HELD.to_owned());
+        }
         let mut wanted = Wanted::default();
-        for call in calls {
+        for call in &calls {
             wanted.add(call);
         }
         let from = calls.iter().map(|call| *call.reading().start()).min().unwrap_or(0);
@@ -87,8 +95,7 @@ impl Packets {
             redacted = Some(read.map_err(|error| error.to_string())?);
         }
         let mut source = self.read(from..=to, first)?;
-        let file = new_file(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let mut writer = PacketWriter::opened(file, path);
+        let mut writer = PacketWriter::opened(create()?, path);
         let written = export::write(&mut source, wanted, redacted.as_mut(), &mut writer)
             .map_err(|error| error.to_string())?;
         let left_out: u64 = redacted.iter().flat_map(Redacted::left_out).map(|(_, packets)| packets).sum();
@@ -96,7 +103,26 @@ impl Packets {
             0 => String::new(),
             packets => format!(", {packets} left out, whose bodies --redact can't take out"),
         };
-        Ok(format!("{written} packets of {} calls written to {}{left_out}", calls.len(), path.display()))
+        let gone = match gone {
+            0 => String::new(),
+            calls => format!("; the packets of {} are no longer in memory", text::counted(calls, "call")),
+        };
+        let (packets, calls) = (text::counted(written, "packet"), text::counted(calls.len() as u64, "call"));
+        Ok(format!(
+            "wrote {packets} of {calls} to {}, verdicts as packet comments{left_out}{gone}",
+            path.display()
+        ))
+    }
+
+    /// The calls whose packets are still available, and the number of the others.
+    fn held(&self, calls: &[Arc<Call>]) -> (Vec<Arc<Call>>, u64) {
+        let oldest = match self {
+            Self::Files(..) => 0,
+            Self::Ring(ring, _) => ring.oldest().unwrap_or(u64::MAX),
+        };
+        let held: Vec<_> = calls.iter().filter(|call| call.packets.0 >= oldest).cloned().collect();
+        let gone = (calls.len() - held.len()) as u64;
+        (held, gone)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::cli::Input;
 use crate::process::{self, HeldSocket};
 use crate::sandbox::{self, Rules};
 use crate::source::privileges::{self, Successor};
-use crate::tui::NewFile;
+use crate::tui::Files;
 
 /// What `--no-sandbox` gives up.
 const GIVEN_UP: &str = "--no-sandbox: a mistake in the analysis of hostile traffic could read and change files, start programs \
@@ -143,30 +143,61 @@ impl Rights {
         Some(Box::new(process::scanning()))
     }
 
-    /// Creates the files of exports.
+    /// Creates the files of exports and reads the names in folders.
     #[cfg(target_os = "linux")]
-    pub(super) fn new_file(&mut self) -> NewFile {
-        use std::sync::{Mutex, PoisonError};
+    pub(super) fn files(&mut self) -> Box<dyn Files> {
         match self.helpers.files.take() {
-            None => Box::new(|path: &Path| File::create_new(path)),
-            Some(Ok(helper)) => {
-                let helper = Mutex::new(helper);
-                Box::new(move |path: &Path| {
-                    helper.lock().unwrap_or_else(PoisonError::into_inner).create(path)
-                })
-            }
-            Some(Err(why)) => {
-                let why =
-                    format!("no process could be started to write files: {why} (--no-sandbox needs none)");
-                Box::new(move |_: &Path| Err(io::Error::other(why.clone())))
-            }
+            None => Box::new(Direct),
+            Some(Ok(helper)) => Box::new(helper),
+            Some(Err(why)) => Box::new(NoHelper(format!(
+                "no process could be started to write files: {why} (--no-sandbox needs none)"
+            ))),
         }
     }
 
     #[cfg(not(target_os = "linux"))]
     #[expect(clippy::unused_self, reason = "Linux asks a helper")]
-    pub(super) fn new_file(&mut self) -> NewFile {
-        Box::new(|path: &Path| File::create_new(path))
+    pub(super) fn files(&mut self) -> Box<dyn Files> {
+        Box::new(Direct)
+    }
+}
+
+/// Without a sandbox.
+struct Direct;
+
+impl Files for Direct {
+    fn create(&mut self, path: &Path) -> io::Result<File> {
+        File::create_new(path)
+    }
+
+    fn names(&mut self, folder: &Path) -> io::Result<Vec<String>> {
+        crate::folder::names(folder)
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Files for crate::helper::Helper {
+    fn create(&mut self, path: &Path) -> io::Result<File> {
+        Self::create(self, path)
+    }
+
+    fn names(&mut self, folder: &Path) -> io::Result<Vec<String>> {
+        Self::names(self, folder)
+    }
+}
+
+/// In a sandbox, but nobody outside of it does the work: the reason.
+#[cfg(target_os = "linux")]
+struct NoHelper(String);
+
+#[cfg(target_os = "linux")]
+impl Files for NoHelper {
+    fn create(&mut self, _: &Path) -> io::Result<File> {
+        Err(io::Error::other(self.0.clone()))
+    }
+
+    fn names(&mut self, _: &Path) -> io::Result<Vec<String>> {
+        Err(io::Error::other(self.0.clone()))
     }
 }
 

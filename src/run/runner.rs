@@ -28,7 +28,7 @@ use crate::source::{Ring, Source};
 use crate::text;
 use crate::time::Timestamp;
 use crate::tls::KeyLogs;
-use crate::tui::NewFile;
+use crate::tui::Files;
 
 /// How long a decided call may stay in a buffer, which limits the loss on SIGKILL.
 const MAX_DELAY: Duration = Duration::from_millis(500);
@@ -200,8 +200,8 @@ impl<'a> Opening<'a> {
     }
 
     /// Creates the files of exports later.
-    pub(super) fn new_file(&mut self) -> NewFile {
-        self.prepared.rights.new_file()
+    pub(super) fn files(&mut self) -> Box<dyn Files> {
+        self.prepared.rights.files()
     }
 
     /// Enters the sandbox and starts to read. All outputs must be open.

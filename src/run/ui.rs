@@ -23,7 +23,7 @@ use crate::pipeline::Totals;
 use crate::source::Ring;
 use crate::source::live::Counters;
 use crate::tui::{
-    self, BodySource, Colors, DetailSource, NewFile, PacketExport, Progress, Shown, TuiOptions, Update,
+    self, BodySource, Colors, DetailSource, Files, PacketExport, Progress, Shown, TuiOptions, Update,
 };
 
 /// Capacity of the update channel; when it is full, reading waits.
@@ -46,7 +46,7 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
     let filter = runner::filter(view)?;
     let ring = (!view.input.interfaces.is_empty()).then(|| Ring::new(RING.min(shares.packets)));
     let mut opening = Opening::interface(&view.input)?;
-    let new_file = opening.new_file();
+    let files = opening.files();
     let mut run = opening.start_with(ring.as_ref())?.noting(filter, &view.fail_on);
     run.options.connections = true;
     run.options.open_connections = true;
@@ -88,7 +88,7 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
     let must_end = view.input.is_endless() || view.input.write.is_some();
     let reading =
         Reading::spawn(updates, stop, must_end, move |report| run.reporting_to(report).drive(&mut feed))?;
-    let options = TuiOptions { decoder, bodies, names, ..ui_options(view, history, packets, new_file) };
+    let options = TuiOptions { decoder, bodies, names, ..ui_options(view, history, packets, files) };
     let source = options.source.clone();
     let shown = tui::run(shown, options);
     let ended = reading.end();
@@ -125,9 +125,9 @@ fn body_source(run: &mut Run, input: &Input) -> BodySource {
     BodySource::FromNowOn(Box::new(move || asked.store(true, Ordering::Relaxed)))
 }
 
-fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, new_file: NewFile) -> TuiOptions {
-    let files = view.input.paths().into_iter().map(|path| path.display().to_string());
-    let names: Vec<String> = files.chain(view.input.interfaces.iter().cloned()).collect();
+fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, files: Box<dyn Files>) -> TuiOptions {
+    let inputs = view.input.paths().into_iter().map(|path| path.display().to_string());
+    let names: Vec<String> = inputs.chain(view.input.interfaces.iter().cloned()).collect();
     let colors = match view.color {
         Color::Never => Colors::None,
         Color::Auto => Colors::detect(|name| std::env::var(name).ok()),
@@ -149,9 +149,9 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, new_file
         colors,
         time: view.time(),
         detail: packets.clone().map(|packets| Box::new(packets) as Box<dyn DetailSource>),
-        new_file,
+        files,
         export: packets.map(|packets| -> PacketExport {
-            Box::new(move |calls, path, new_file| packets.export(calls, path, new_file))
+            Box::new(move |calls, path, create| packets.export(calls, path, create))
         }),
     }
 }

@@ -45,6 +45,8 @@ pub struct Rules {
     pub fill: Vec<PathBuf>,
     /// Folders in which new files may be created, but nothing renamed or deleted.
     pub create: Vec<PathBuf>,
+    /// Folders in which the names of files may be read, but no file.
+    pub list: Vec<PathBuf>,
     /// Whether the terminal may be opened.
     pub terminal: bool,
     /// Capabilities that stay, if the process has them.

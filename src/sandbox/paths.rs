@@ -68,9 +68,10 @@ fn ruleset(rules: &Rules) -> Result<RulesetCreated, RulesetError> {
     let rotated = rules.rotate.iter().map(|path| (path.as_path(), rotate));
     let filled = rules.fill.iter().map(|path| (path.as_path(), fill));
     let created = rules.create.iter().map(|path| (path.as_path(), create));
+    let listed = rules.list.iter().map(|path| (path.as_path(), BitFlags::from(AccessFs::ReadDir)));
     let terminal = rules.terminal.then_some((Path::new(TERMINAL), terminal));
     let written = rotated.chain(filled).chain(created);
-    for (path, access) in harmless.chain(named).chain(written).chain(terminal) {
+    for (path, access) in harmless.chain(named).chain(written).chain(listed).chain(terminal) {
         if let Some(rule) = rule(path, access) {
             ruleset = ruleset.add_rule(rule)?;
         }

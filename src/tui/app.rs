@@ -1,7 +1,8 @@
 //! The event loop: takes updates, keys, signals and results of the worker, and draws.
 
+use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
 use super::logged::Logged;
-use super::packets::{BodyBatch, BodySource, DetailSource, NewFile, PacketExport};
+use super::packets::{BodyBatch, BodySource, DetailSource, Files, PacketExport};
 use super::render::render;
 use super::state::bodies::Bodies;
 use super::state::{Effect, State};
@@ -64,10 +65,11 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<Shown> 
         time,
         detail,
         export,
-        new_file,
+        files,
     } = options;
     let mut state = State::new(source, max_memory, time, colors);
     (state.cx.decoder, state.cx.bodies) = (decoder, Bodies::of(&bodies));
+    state.has_packets = export.is_some();
     state.cx.names.files = names;
     state.cx.logged = has_logs.then(|| Arc::new(Logged::waiting()));
     (state.cx.is_endless, state.views.calls.follow) = (is_endless, is_endless);
@@ -83,7 +85,7 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<Shown> 
     state.resize(size.width, size.height);
     let keys = read_keys();
     let signals = read_signals()?;
-    let worker = Worker::start(detail, export, new_file);
+    let worker = Worker::start(detail, export, files);
     let mut app = App { state, screen, worker, bodies, drawn: None };
     let shown = app.show(updates, &keys, &signals);
     let App { state, screen, .. } = app;
@@ -177,7 +179,8 @@ impl App {
                 },
                 recv(self.worker.done) -> done => match done {
                     Ok(Done::Detail(uid, result)) => self.state.packets_read(uid, result),
-                    Ok(Done::Line(line)) => self.state.say(line),
+                    Ok(Done::Export(result)) => self.state.exported(result),
+                    Ok(Done::Names(folder, result)) => self.state.names_came(&folder, result),
                     Err(_) => return Err(io::Error::other("the thread that reads packets again has ended")),
                 },
                 recv(signals) -> signal => match signal {
@@ -254,6 +257,7 @@ impl App {
             Effect::Copy(text) => Screen::copy(&text)?,
             Effect::ReadPackets(call) => self.worker.read_packets(call),
             Effect::Export(calls, path) => self.worker.add(Task::Export(calls, path)),
+            Effect::ListFolder(folder) => self.worker.add(Task::ListFolder(folder)),
         }
         Ok(false)
     }
@@ -298,13 +302,17 @@ fn read_signals() -> io::Result<Receiver<i32>> {
 /// Work that takes too long for the loop.
 enum Task {
     ReadPackets(Arc<Call>, Arc<AtomicBool>),
-    Export(Vec<Arc<Call>>, std::path::PathBuf),
+    Export(Vec<Arc<Call>>, PathBuf),
+    ListFolder(PathBuf),
 }
 
 /// The result of a task.
 enum Done {
     Detail(Uid, Result<Box<Detail>, String>),
-    Line(String),
+    /// A line for the user in either case.
+    Export(Result<String, String>),
+    /// The names in a folder, or why they can't be read.
+    Names(PathBuf, Result<Vec<String>, String>),
 }
 
 /// A thread that reads packets again and writes files.
@@ -319,7 +327,7 @@ impl Worker {
     fn start(
         mut detail: Option<Box<dyn DetailSource>>,
         mut export: Option<PacketExport>,
-        new_file: NewFile,
+        mut files: Box<dyn Files>,
     ) -> Self {
         let (tasks, todo) = bounded::<Task>(QUEUE);
         let (results, done) = bounded(QUEUE);
@@ -327,7 +335,7 @@ impl Worker {
             let mut next = None;
             while let Some(task) = next.take().or_else(|| todo.recv().ok()) {
                 let task = newest(task, || todo.try_recv().ok(), &mut next);
-                if results.send(perform(task, detail.as_deref_mut(), export.as_mut(), &new_file)).is_err() {
+                if results.send(perform(task, detail.as_deref_mut(), export.as_mut(), &mut *files)).is_err() {
                     return;
                 }
             }
@@ -367,36 +375,80 @@ fn perform(
     task: Task,
     detail: Option<&mut (dyn DetailSource + 'static)>,
     export: Option<&mut PacketExport>,
-    new_file: &NewFile,
+    files: &mut dyn Files,
 ) -> Done {
-    let gone = || "the packets of this run can't be read again".to_owned();
+    let gone = "the packets of this run can't be read again";
     match task {
         Task::ReadPackets(call, stop) => {
-            let result = detail.ok_or_else(gone).and_then(|source| source.detail(&call, &stop));
+            let result = detail.ok_or_else(|| gone.to_owned()).and_then(|source| source.detail(&call, &stop));
             Done::Detail(call.uid, result.map(Box::new))
         }
-        Task::Export(_, path) if path.exists() => {
-            Done::Line(format!("{} exists already: choose another name", path.display()))
+        Task::ListFolder(folder) => {
+            let path = at_home(&folder);
+            let names = files.names(&path).map_err(|error| cannot_list(&path, &error));
+            Done::Names(folder, names)
         }
         Task::Export(calls, path) => {
-            let result = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pcapng")) {
-                export.ok_or_else(gone).and_then(|export| export(&calls, &path, new_file))
+            let path = at_home(&path);
+            let mut create = || files.create(&path).map_err(|error| cannot_create(&path, &error));
+            Done::Export(if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pcapng")) {
+                let export = export.ok_or_else(|| format!("{gone}: a name with .jsonl gets the records"));
+                export.and_then(|export| export(&calls, &path, &mut create))
             } else {
-                write_records(&calls, &path, new_file)
-            };
-            Done::Line(result.unwrap_or_else(|why| format!("not written: {why}")))
+                create().and_then(|file| write_records(&calls, &path, file))
+            })
         }
     }
 }
 
-/// Writes one JSON record for each call to a new file.
-fn write_records(calls: &[Arc<Call>], path: &Path, new_file: &NewFile) -> Result<String, String> {
+/// The path with the user's home in place of a tilde, as shells have it.
+fn at_home(path: &Path) -> PathBuf {
+    let rest = path.strip_prefix("~").ok();
+    rest.and_then(|rest| Some(PathBuf::from(std::env::var_os("HOME")?).join(rest)))
+        .unwrap_or_else(|| path.to_owned())
+}
+
+/// The folder of a path, for messages.
+fn folder_of(path: &Path) -> String {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.display().to_string(),
+        _ => "this folder".to_owned(),
+    }
+}
+
+/// Why a file can't be created.
+fn cannot_create(path: &Path, error: &io::Error) -> String {
+    use io::ErrorKind as Kind;
+    let (name, folder) = (path.display(), folder_of(path));
+    match error.kind() {
+        Kind::AlreadyExists if path.is_dir() => format!("{name} is a folder: add the name of a file"),
+        Kind::AlreadyExists => format!("{name} exists already, nothing is overwritten: choose another name"),
+        Kind::NotFound => format!("there is no folder {folder}"),
+        Kind::NotADirectory => format!("{folder} is not a folder"),
+        Kind::PermissionDenied => format!("no permission to create files in {folder}"),
+        Kind::ReadOnlyFilesystem => format!("{folder} is read-only"),
+        _ => format!("{name}: {error}"),
+    }
+}
+
+/// Why the names of a folder can't be read.
+fn cannot_list(folder: &Path, error: &io::Error) -> String {
+    let name = folder.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("there is no folder {name}"),
+        io::ErrorKind::NotADirectory => format!("{name} is not a folder"),
+        io::ErrorKind::PermissionDenied => format!("no permission to read the folder {name}"),
+        _ => format!("{name}: {error}"),
+    }
+}
+
+/// Writes one JSON record for each call.
+fn write_records(calls: &[Arc<Call>], path: &Path, file: File) -> Result<String, String> {
     let name = path.display();
     let wrong = |error: io::Error| format!("{name}: {error}");
-    let file = new_file(path).map_err(wrong)?;
     let mut sink = JsonLines::new(RecordWriter::new(Box::new(file), false));
     calls.iter().try_for_each(|call| sink.call(call)).and_then(|()| sink.finish()).map_err(wrong)?;
-    Ok(format!("wrote {} to {name}", text::counted(calls.len() as u64, "call")))
+    Ok(format!("wrote {} to {name}", text::counted(calls.len() as u64, "record")))
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ const fn command(
 pub(super) static COMMANDS: &[Command] = &[
     command(("goto", "TIME"), command::go_to, Completes::Nothing, "to a time: 01:34:09, 2026-11-22T01:34:09 or +12.5 (seconds)"),
     command(("filter", "EXPR"), command::filter, Completes::Filter, "filter calls (the language of -Y); without EXPR: no filter"),
-    command(("export", "FILE"), command::export, Completes::Nothing, "export this call or the marked ones to a file"),
+    command(("export", "FILE"), command::export, Completes::Nothing, "export the shown calls, the marked ones or this one (as x)"),
     command(("columns", "NAMES"), command::columns, Completes::Words(|_| cells::names()), "columns of Calls and their order, with commas; none: the usual"),
     command(("slowest", ""), |state, _| Ok(state.show_top(true)), Completes::Nothing, "the slowest calls first, also while calls come"),
     command(("newest", ""), |state, _| Ok(state.show_top(false)), Completes::Nothing, "only failed calls, the newest first, also while calls come"),

@@ -245,7 +245,7 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Everywhere, &[ch('O')], Action::Origin, "the call in which this error began", "origin"),
     bind(Scope::Everywhere, &[ch('F')], Action::Connection, "only the calls on the connection of this call", ""),
     bind(Scope::Everywhere, &[ch('y')], Action::Copy, "copy the row or field to the clipboard", ""),
-    bind(Scope::Everywhere, &[ch('x')], Action::Export, "export this call or the marked ones to a file", "export"),
+    bind(Scope::Everywhere, &[ch('x')], Action::Export, "export the shown calls, the marked ones or this one: packets or records", "export"),
     bind(Scope::Everywhere, &[ch('1')], Action::Show(ViewId::Calls), "Calls", ""),
     bind(Scope::Everywhere, &[ch('2')], Action::Show(ViewId::Errors), "Errors: failed calls by kind", ""),
     bind(Scope::Everywhere, &[ch('3')], Action::Show(ViewId::Services), "Services: rates, error shares, latencies", ""),

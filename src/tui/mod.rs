@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 pub use app::{Shown, run};
 pub use logged::{Logged, LoggedCall, LoggedLine};
-pub use packets::{BodyBatch, BodySource, DetailSource, NewFile, PacketExport};
+pub use packets::{BodyBatch, BodySource, CreateFile, DetailSource, Files, PacketExport};
 pub use theme::Colors;
 
 use crate::calls::{Call, record::Connection};
@@ -126,5 +126,5 @@ pub struct TuiOptions {
     /// Writes the packets of calls; `None` where packets can't be read again.
     pub export: Option<PacketExport>,
     /// Creates the files of exports.
-    pub new_file: NewFile,
+    pub files: Box<dyn Files>,
 }

@@ -18,11 +18,19 @@ pub trait DetailSource: Send {
     fn detail(&mut self, call: &Call, stop: &Arc<AtomicBool>) -> Result<Detail, String>;
 }
 
-/// Creates a file for an export; an existing file is never overwritten.
-pub type NewFile = Box<dyn Fn(&Path) -> io::Result<File> + Send>;
+/// The files of exports.
+pub trait Files: Send {
+    /// Creates a file. An existing one is never overwritten: that is an error.
+    fn create(&mut self, path: &Path) -> io::Result<File>;
+    /// The names in a folder, sorted, those of folders with a slash at their end.
+    fn names(&mut self, folder: &Path) -> io::Result<Vec<String>>;
+}
 
-/// Writes the packets of calls to a new file that Wireshark opens; returns a line for the user in either case.
-pub type PacketExport = Box<dyn FnMut(&[Arc<Call>], &Path, &NewFile) -> Result<String, String> + Send>;
+/// Creates the file of an export; the error says why not, in words for the user.
+pub type CreateFile<'a> = &'a mut dyn FnMut() -> Result<File, String>;
+
+/// Writes the packets of calls to a new file with this name, which Wireshark opens; returns a line for the user in either case.
+pub type PacketExport = Box<dyn FnMut(&[Arc<Call>], &Path, CreateFile<'_>) -> Result<String, String> + Send>;
 
 /// Where the bodies of calls come from, for filters that ask for them.
 pub enum BodySource {

@@ -46,10 +46,21 @@ fn the_cause_of_a_failure_is_a_few_keys_away() {
     session.keys("1");
     session.wait_for("23 hidden");
     // Export.
-    session.keys("x\r");
-    session.wait_for("wrote 1 call to calls.jsonl");
-    session.keys("x\x15packets.pcapng\r");
-    session.wait_for("written to packets.pcapng");
+    session.keys("x");
+    session.wait_for("export the 1 call shown to:");
+    session.keys("calls.jsonl\r");
+    session.wait_for("wrote 1 record to calls.jsonl");
+    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    session.keys("xsu\t");
+    session.wait_for("shown to: sub/");
+    session.keys("packets\r");
+    session.wait_for("of 1 call to sub/packets.pcapng");
+    // Nothing is overwritten, and the name can be mended.
+    session.keys("xcalls.jsonl\r");
+    session.wait_for("exists already");
+    session.keys("\x15nowhere/x\r");
+    session.wait_for("there is no folder nowhere");
+    session.keys("\x1b");
     session.keys("q");
     assert!(session.end().success());
     assert_restored(&session);
@@ -57,9 +68,20 @@ fn the_cause_of_a_failure_is_a_few_keys_away() {
     let record = std::fs::read_to_string(folder.path().join("calls.jsonl")).unwrap();
     assert_eq!(record.lines().count(), 1);
     assert!(record.contains(r#""class":"rpc""#), "{record}");
-    let packets = folder.path().join("packets.pcapng");
-    let exported = crate::support::calls(&[packets], &rpcscope::pipeline::Options::default());
+    let packets = folder.path().join("sub/packets.pcapng");
+    let exported =
+        crate::support::calls(std::slice::from_ref(&packets), &rpcscope::pipeline::Options::default());
     assert!(exported.iter().any(|call| call.class() == Some(rpcscope::calls::Class::Rpc)));
+    let mut tshark = std::process::Command::new("tshark");
+    tshark.args(["-Y", "frame.comment", "-T", "fields", "-e", "frame.comment", "-r"]).arg(&packets);
+    match tshark.output() {
+        Ok(read) => {
+            let comments = String::from_utf8_lossy(&read.stdout).into_owned();
+            assert_eq!(comments.lines().count(), 1, "the one shown call: {comments}");
+            assert!(comments.contains("RPC error"), "{comments}");
+        }
+        Err(error) => eprintln!("SKIPPED: no tshark: {error}"),
+    }
 }
 
 /// In the sandbox, which leaves the folder of a log reachable: it may come later and be replaced.

@@ -1,7 +1,6 @@
 //! The line that begins with `:`, and what its commands do.
 
 use std::ops::Range;
-use std::path::PathBuf;
 
 use jiff::civil;
 
@@ -10,7 +9,6 @@ use super::{Effect, State};
 use crate::calls::keys::closest;
 use crate::filter::{Candidate, Completion, FilterError};
 use crate::sink::TimeFormat;
-use crate::text;
 use crate::time::Timestamp;
 use crate::tui::commands::{COMMANDS, Completes, find};
 use crate::tui::views::calls::cells;
@@ -169,18 +167,15 @@ pub(in crate::tui) fn filter(state: &mut State, argument: &str) -> Done {
 
 /// `:export FILE`
 pub(in crate::tui) fn export(state: &mut State, argument: &str) -> Done {
+    state.ask_for_file();
     if argument.is_empty() {
-        state.ask_for_file();
         return Ok(None);
     }
-    let calls = state.calls_to_export();
-    if calls.is_empty() {
+    let Some(prompt) = &mut state.prompt else {
         return Err(wrong(argument, 0..argument.len(), "no calls here to export"));
-    }
-    let counted = text::counted(calls.len() as u64, "call");
-    state.history.keep(Purpose::Export, argument);
-    state.notice = Some(format!("writing {counted} to {} …", text::escape(argument)));
-    Ok(Some(Effect::Export(calls, PathBuf::from(argument))))
+    };
+    prompt.insert(argument);
+    Ok(state.write_file())
 }
 
 /// `:columns NAME,NAME`
@@ -355,7 +350,7 @@ mod tests {
         line(&mut state, "time delta");
         assert_eq!(state.cx.time, TimeFormat::Delta);
         assert!(
-            matches!(line(&mut state, "export a.jsonl"), Some(Effect::Export(calls, _)) if calls.len() == 1)
+            matches!(line(&mut state, "export a.jsonl"), Some(Effect::Export(calls, _)) if calls.len() == 40)
         );
         line(&mut state, "columns code, time,request_bytes,code");
         let heads =

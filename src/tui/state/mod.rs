@@ -13,7 +13,7 @@ mod log_line;
 pub(super) mod matcher;
 mod mouse;
 mod moves;
-mod output;
+pub(super) mod output;
 mod peaks;
 pub(super) mod prompt;
 mod search;
@@ -76,6 +76,8 @@ pub(super) enum Effect {
     ReadPackets(Arc<Call>),
     /// Write calls, in the format that the file name asks for.
     Export(Vec<Arc<Call>>, PathBuf),
+    /// Read the names in a folder.
+    ListFolder(PathBuf),
 }
 
 /// The state of the interface.
@@ -119,6 +121,10 @@ pub(super) struct State {
     peak: Peak,
     /// The number of marked calls.
     pub marked: usize,
+    /// Whether packets can be read again.
+    pub has_packets: bool,
+    /// The line of the export that is being written, and what is said of it meanwhile.
+    exporting: Option<(Prompt, String)>,
 }
 
 impl State {
@@ -149,6 +155,8 @@ impl State {
             last_click: None,
             peak: (0, None),
             marked: 0,
+            has_packets: true,
+            exporting: None,
         }
     }
 

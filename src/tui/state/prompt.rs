@@ -3,6 +3,7 @@
 use crossterm::event::KeyCode;
 use tui_input::{Input, InputRequest};
 
+use super::output::Choice;
 use crate::explain::LogLine;
 use crate::filter::FilterError;
 use crate::text;
@@ -34,7 +35,7 @@ impl Purpose {
         match self {
             Self::Filter => "filter: ",
             Self::Search => "search: ",
-            Self::Export => "export to (.jsonl or .pcapng): ",
+            Self::Export => "export ",
             Self::Command => ":",
         }
     }
@@ -49,10 +50,23 @@ pub(in crate::tui) enum Typed {
     Changed,
     /// Completion was asked for.
     Complete,
+    /// Shift and Tab: the completion before, or another choice.
+    Back,
     /// The line was accepted.
     Accepted,
     /// The line was cancelled.
     Cancelled,
+}
+
+/// Several completions of one place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::tui) struct Menu {
+    /// Texts to insert, and what they mean; may be empty.
+    pub entries: Vec<(String, String)>,
+    /// The bytes of the line that they replace.
+    place: (usize, usize),
+    /// The one that stands in the line.
+    pub at: Option<usize>,
 }
 
 /// The line.
@@ -64,8 +78,12 @@ pub(in crate::tui) struct Prompt {
     pub before: String,
     /// What is wrong with the text, and where.
     pub error: Option<FilterError>,
-    /// Completions at the cursor.
-    pub candidates: Vec<String>,
+    /// Completions at the cursor, and the one that stands there.
+    pub menu: Menu,
+    /// What is to be said of the text besides.
+    pub remark: Option<String>,
+    /// Which calls an export writes.
+    pub choice: Option<Choice>,
     /// The line of a log that is typed or was pasted, if it is read as an error.
     pub log_line: Option<Box<LogLine>>,
     /// What was pasted into an empty line, as long as nothing else was typed: lines and lengths that have no room here.
@@ -81,7 +99,9 @@ impl Prompt {
             input: Input::new(text),
             before,
             error: None,
-            candidates: Vec::new(),
+            menu: Menu::default(),
+            remark: None,
+            choice: None,
             log_line: None,
             pasted: None,
             recalled: None,
@@ -104,7 +124,8 @@ impl Prompt {
         let request = match (key.code, key.control) {
             (KeyCode::Enter, _) => return Typed::Accepted,
             (KeyCode::Esc, _) | (KeyCode::Char('c'), true) => return Typed::Cancelled,
-            (KeyCode::Tab, _) => return Typed::Complete,
+            (KeyCode::Tab, _) => return if self.turn_menu(true) { Typed::Changed } else { Typed::Complete },
+            (KeyCode::BackTab, _) => return if self.turn_menu(false) { Typed::Changed } else { Typed::Back },
             (KeyCode::Up, _) | (KeyCode::Char('p'), true) => return self.recall(history, true),
             (KeyCode::Down, _) | (KeyCode::Char('n'), true) => return self.recall(history, false),
             (KeyCode::Char('w'), true) => return self.delete_word(),
@@ -125,7 +146,7 @@ impl Prompt {
         };
         let changed = self.input.handle(request).is_some_and(|changed| changed.value);
         if changed {
-            self.candidates.clear();
+            self.menu = Menu::default();
             self.pasted = None;
         }
         if changed { Typed::Changed } else { Typed::Moved }
@@ -160,9 +181,46 @@ impl Prompt {
         text.replace_range(start..end, with);
         let cursor = text[..start + with.len()].chars().count();
         self.input = Input::new(text).with_cursor(cursor);
-        self.candidates.clear();
+        self.menu = Menu::default();
         self.pasted = None;
         Typed::Changed
+    }
+
+    /// Offers completions of the text from `start` to the cursor. What they have in common is inserted; with nothing more in
+    /// common, the next Tab inserts the first one.
+    pub(in crate::tui) fn offer(&mut self, start: usize, entries: Vec<(String, String)>) -> bool {
+        let written = self.text().get(start..self.cursor()).unwrap_or_default().to_lowercase();
+        let begin = |text: &&str| text.to_lowercase().starts_with(&written);
+        let texts = entries.iter().map(|(text, _)| text.as_str());
+        let common = texts.filter(begin).reduce(common_beginning).unwrap_or_default().to_owned();
+        let longer = common.len() > written.len();
+        if longer {
+            self.replace(start, self.cursor(), &common);
+        }
+        self.menu = Menu { entries, place: (start, self.cursor()), at: None };
+        longer
+    }
+
+    /// Puts the next or previous completion into the line. Whether there is one.
+    fn turn_menu(&mut self, forward: bool) -> bool {
+        let mut menu = std::mem::take(&mut self.menu);
+        let len = menu.entries.len();
+        let at = match (menu.at, forward) {
+            (None, true) => 0,
+            (None, false) => len.saturating_sub(1),
+            (Some(at), true) => (at + 1) % len.max(1),
+            (Some(at), false) => (at + len).saturating_sub(1) % len.max(1),
+        };
+        let (start, end) = menu.place;
+        let Some((text, _)) = menu.entries.get(at) else { return false };
+        if self.cursor() != end {
+            return false;
+        }
+        self.replace(start, end, text);
+        menu.place.1 = start + text.len();
+        menu.at = Some(at);
+        self.menu = menu;
+        true
     }
 
     /// Deletes back to the last space, as shells do; the library also stops at punctuation.
@@ -187,7 +245,7 @@ impl Prompt {
         self.recalled = at;
         self.input = Input::new(at.and_then(|at| lines.get(at)).cloned().unwrap_or_default());
         self.pasted = None;
-        self.candidates.clear();
+        self.menu = Menu::default();
         Typed::Changed
     }
 }
@@ -228,6 +286,12 @@ impl History {
             lines.remove(0);
         }
     }
+}
+
+/// The longest common beginning.
+fn common_beginning<'t>(a: &'t str, b: &'t str) -> &'t str {
+    let end = a.char_indices().zip(b.chars()).find(|((_, x), y)| x != y).map(|((at, _), _)| at);
+    &a[..end.unwrap_or(a.len().min(b.len()))]
 }
 
 #[cfg(test)]

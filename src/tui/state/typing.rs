@@ -1,19 +1,26 @@
 //! Keys while a line is typed. Filters and searches take effect as they are typed.
 
-use std::path::PathBuf;
+use std::cmp::Reverse;
 
-use super::prompt::{Purpose, Typed};
+use hashbrown::HashMap;
+
+use super::context::Context;
+use super::prompt::{Menu, Purpose, Typed};
 use super::{Effect, State};
+use crate::calls::keys::{Key, Value, finding_words};
 use crate::filter::{self, Completion};
-use crate::text;
-use crate::tui::keys::Key;
+use crate::tui::keys;
 
-/// The most methods whose names are offered as completions.
-const NAMES_LIMIT: usize = 2_000;
+/// The newest calls whose values are offered as completions.
+const CALLS_LIMIT: usize = 20_000;
+/// The most values of a key that are offered.
+const VALUES_LIMIT: usize = 50;
+/// Longest value that is offered, in bytes; longer ones are searched for, not compared.
+const VALUE_LENGTH: usize = 80;
 
 impl State {
     /// Handles a key for the line.
-    pub(super) fn type_key(&mut self, key: Key) -> Option<Effect> {
+    pub(super) fn type_key(&mut self, key: keys::Key) -> Option<Effect> {
         let prompt = self.prompt.as_mut()?;
         let typed = prompt.key(key, &self.history);
         self.typed(typed)
@@ -41,9 +48,12 @@ impl State {
                     prompt.error = None;
                 }
             }
-            (Typed::Moved, _)
-            | (Typed::Changed | Typed::Complete, Purpose::Export)
-            | (Typed::Complete, Purpose::Search) => {}
+            (typed, Purpose::Export) => {
+                let effect = self.file_typed(typed);
+                self.settle();
+                return effect;
+            }
+            (Typed::Moved | Typed::Back, _) | (Typed::Complete, Purpose::Search) => {}
             (Typed::Complete, Purpose::Filter | Purpose::Command) => self.complete(),
             (Typed::Cancelled, Purpose::Filter) => {
                 let before = prompt.before.clone();
@@ -56,7 +66,7 @@ impl State {
                 self.cx.search.clone_from(&prompt.before);
                 self.prompt = None;
             }
-            (Typed::Cancelled, Purpose::Export | Purpose::Command) => self.prompt = None,
+            (Typed::Cancelled, Purpose::Command) => self.prompt = None,
             (Typed::Accepted, Purpose::Command) => {
                 let mut open = self.prompt.take()?;
                 self.history.keep(Purpose::Command, open.text());
@@ -98,18 +108,6 @@ impl State {
                     _ = self.find(true);
                 }
             }
-            (Typed::Accepted, Purpose::Export) => {
-                let line = prompt.text().trim().to_owned();
-                if line.is_empty() {
-                    return None;
-                }
-                self.history.keep(Purpose::Export, &line);
-                self.prompt = None;
-                let calls = self.calls_to_export();
-                let counted = text::counted(calls.len() as u64, "call");
-                self.notice = Some(format!("writing {counted} to {} …", text::escape(&line)));
-                return Some(Effect::Export(calls, PathBuf::from(line)));
-            }
         }
         self.settle();
         None
@@ -136,32 +134,26 @@ impl State {
             _ => self.complete_filter(prompt.text(), prompt.cursor()),
         };
         let Some(prompt) = &mut self.prompt else { return };
-        let common = completion.candidates.iter().map(|c| c.text.as_str()).reduce(common_beginning);
-        let Some(common) = common else {
-            prompt.candidates.clear();
-            return;
-        };
-        let word = prompt.text().get(completion.span.clone()).unwrap_or_default();
-        let only = completion.candidates.len() == 1;
-        let mut with = common.to_owned();
-        if only {
-            with.push(' ');
-        }
+        let is_clear = completion.begin(prompt.text()) == 1 || completion.candidates.len() == 1;
         let (start, end) = (completion.span.start, completion.span.end);
-        let longer = with.len() > word.len();
-        let candidates = completion.candidates.iter().map(|c| text::escape(&c.text).into_owned()).collect();
-        if longer {
-            prompt.replace(start, end, &with);
-        }
-        prompt.candidates = if only { Vec::new() } else { candidates };
-        if longer {
-            let candidates = std::mem::take(&mut prompt.candidates);
+        let changed = match completion.candidates.as_slice() {
+            [] => {
+                prompt.menu = Menu::default();
+                false
+            }
+            // The only one, or the only one that begins as written.
+            [best] | [best, ..] if is_clear => {
+                prompt.replace(start, end, &format!("{} ", best.text)) == Typed::Changed
+            }
+            _ => {
+                let entries = completion.candidates.into_iter();
+                prompt.offer(start, entries.map(|c| (c.text, c.doc.to_owned())).collect())
+            }
+        };
+        if changed {
             prompt.error = None;
             if purpose == Purpose::Filter {
                 self.filter_typed();
-            }
-            if let Some(prompt) = &mut self.prompt {
-                prompt.candidates = candidates;
             }
         }
     }
@@ -170,29 +162,38 @@ impl State {
 impl State {
     /// The possible continuations of a filter.
     pub(super) fn complete_filter(&self, text: &str, cursor: usize) -> Completion {
-        let methods = &self.cx.catalog.methods;
-        let seen = |key: &'static crate::calls::keys::Key| {
-            let mut names: Vec<String> = methods
-                .iter()
-                .take(NAMES_LIMIT)
-                .filter_map(|m| match key.name {
-                    "service" => m.service.as_deref(),
-                    "method" => m.method.as_deref(),
-                    _ => None,
-                })
-                .map(str::to_owned)
-                .collect();
-            names.sort_unstable();
-            names.dedup();
-            names
-        };
+        let seen = |key: &'static Key| seen_values(&self.cx, key);
         let fields = || self.cx.decoder.as_ref().map(|decoder| decoder.field_names()).unwrap_or_default();
         filter::complete_with(text, cursor, &seen, &fields)
     }
 }
 
-/// The longest common beginning.
-fn common_beginning<'t>(a: &'t str, b: &'t str) -> &'t str {
-    let end = a.char_indices().zip(b.chars()).find(|((_, x), y)| x != y).map(|((at, _), _)| at);
-    &a[..end.unwrap_or(a.len().min(b.len()))]
+/// The values of a key in the newest calls, the most frequent first. Of addresses that call, ports are left out, because they
+/// change with each connection.
+fn seen_values(cx: &Context, key: &'static Key) -> Vec<String> {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for entry in cx.store.entries().iter().rev().take(CALLS_LIMIT) {
+        let mut count = |value: String| {
+            if !value.is_empty() && value.len() <= VALUE_LENGTH {
+                *counts.entry(value).or_default() += 1;
+            }
+        };
+        match (key.get)(&entry.call) {
+            Value::Address(end) if key.name == "client" => count(end.ip.to_string()),
+            value @ (Value::Word(_) | Value::Text(_) | Value::Number(_) | Value::Address(_)) => {
+                count(value.to_string());
+            }
+            Value::List(names) => names.iter().for_each(|name| count(name.to_string())),
+            Value::Findings(findings, newer) => {
+                finding_words(findings, newer).for_each(|word| count(word.to_owned()));
+            }
+            Value::Processes(ends) => {
+                ends.iter().flatten().for_each(|process| count(process.name.to_string()));
+            }
+            _ => {}
+        }
+    }
+    let mut values: Vec<_> = counts.into_iter().collect();
+    values.sort_unstable_by(|(a, n), (b, m)| (Reverse(n), a).cmp(&(Reverse(m), b)));
+    values.into_iter().take(VALUES_LIMIT).map(|(value, _)| value).collect()
 }
