@@ -524,8 +524,10 @@ fn no_thread_of_the_interface_has_rights() {
     assert_without_rights(session.pid(), 4);
     assert_eq!(children(session.pid()).len(), 1, "one process for exports");
     // Any name was possible before; this one is none of an export.
-    session.keys("x\x15.profile\r");
-    session.wait_for("not written: .profile: name it .jsonl or .pcapng (--no-sandbox");
+    session.keys("x.x.profile\r");
+    session.wait_for("the ending says what is written");
+    session.keys("\x1b");
+    session.wait("the footer", |screen| screen.contents().contains("? keys"));
     assert!(!folder.path().join(".profile").exists());
     session.keys("q");
     assert!(session.end().success());

@@ -61,6 +61,7 @@ fn the_cause_of_a_failure_is_a_few_keys_away() {
     session.keys("\x15nowhere/x\r");
     session.wait_for("there is no folder nowhere");
     session.keys("\x1b");
+    session.wait("the footer", |screen| screen.contents().contains("? keys"));
     session.keys("q");
     assert!(session.end().success());
     assert_restored(&session);
