@@ -23,6 +23,8 @@ pub(super) mod testing;
 mod tests;
 #[cfg(test)]
 mod tests_of_order;
+#[cfg(test)]
+mod tests_of_prompts;
 mod trail;
 mod typing;
 

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use super::State;
+use crossterm::event::KeyCode;
+
+use super::{Effect, State};
 use crate::calls::record::{Connection, ConnectionState};
 use crate::calls::{Call, Carrier, Class, Uid, sample};
 use crate::decode::Network;
 use crate::sink::TimeFormat;
 use crate::source::CapturePoint;
 use crate::time::Timestamp;
+use crate::tui::keys::Key;
 use crate::tui::{Colors, Update};
 
 /// Time of the first call of the tests: 2026-01-02 01:34:09.120 UTC.
@@ -85,4 +88,30 @@ pub(in crate::tui) fn send(state: &mut State, calls: impl IntoIterator<Item = Ca
 /// Lets the state finish its work.
 pub(in crate::tui) fn settle(state: &mut State) {
     while state.work(std::time::Instant::now()) {}
+}
+
+/// Presses a key.
+pub(in crate::tui) fn press(state: &mut State, code: KeyCode) -> Option<Effect> {
+    let effect = state.key(Key { code, control: false });
+    settle(state);
+    effect
+}
+
+/// Presses the keys of these letters; a line end is Enter.
+pub(in crate::tui) fn keys(state: &mut State, keys: &str) {
+    for c in keys.chars() {
+        press(state, if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) });
+    }
+}
+
+/// A hundred calls; every tenth failed.
+pub(in crate::tui) fn hundred() -> State {
+    let mut state = state(80, 24);
+    let calls = (0..100).map(|n| match n % 20 {
+        5 => failed(n, Class::Business, 4041, "no stock"),
+        15 => failed(n, Class::Rpc, 6, "biz error: no stock"),
+        _ => call(n),
+    });
+    send(&mut state, calls);
+    state
 }

@@ -3,7 +3,7 @@
 use crossterm::event::KeyCode;
 
 use super::bodies::{Bodies, Manner};
-use super::testing::{self, call, failed, send, settle, state};
+use super::testing::{self, call, failed, hundred, keys, press, send, settle, state};
 use super::{Effect, State};
 use crate::body::{Decoded, Value};
 use crate::calls::record::{Connection, ConnectionState};
@@ -14,32 +14,8 @@ use crate::tui::Update;
 use crate::tui::keys::Key;
 use crate::tui::views::{View as _, ViewId};
 
-fn press(state: &mut State, code: KeyCode) -> Option<Effect> {
-    let effect = state.key(Key { code, control: false });
-    settle(state);
-    effect
-}
-
-fn keys(state: &mut State, keys: &str) {
-    for c in keys.chars() {
-        press(state, if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) });
-    }
-}
-
 fn selected(state: &State) -> u64 {
     state.views.calls.selected(&state.cx).unwrap().1.uid.packet / 2
-}
-
-/// A hundred calls; every tenth failed.
-fn hundred() -> State {
-    let mut state = state(80, 24);
-    let calls = (0..100).map(|n| match n % 20 {
-        5 => failed(n, Class::Business, 4041, "no stock"),
-        15 => failed(n, Class::Rpc, 6, "biz error: no stock"),
-        _ => call(n),
-    });
-    send(&mut state, calls);
-    state
 }
 
 #[test]
@@ -99,30 +75,6 @@ fn a_filter_acts_while_it_is_typed_and_can_be_given_up() {
     keys(&mut state, "f");
     press(&mut state, KeyCode::Up);
     assert_eq!(state.prompt.as_ref().unwrap().text(), "class == rpc", "history");
-}
-
-#[test]
-fn keys_and_values_are_completed() {
-    let mut state = hundred();
-    keys(&mut state, "fserv");
-    press(&mut state, KeyCode::Tab);
-    assert_eq!(menu(&state), ["server", "service", "server_name", "server_pod", "server_node", "observer"]);
-    // Tab goes on through them, Shift and Tab back.
-    let texts = [KeyCode::Tab, KeyCode::Tab, KeyCode::BackTab, KeyCode::BackTab].map(|code| {
-        press(&mut state, code);
-        state.prompt.as_ref().unwrap().text().to_owned()
-    });
-    assert_eq!(texts, ["server", "service", "server", "observer"]);
-    press(&mut state, KeyCode::Esc);
-    keys(&mut state, "fserv");
-    keys(&mut state, "i");
-    press(&mut state, KeyCode::Tab);
-    assert_eq!(state.prompt.as_ref().unwrap().text(), "service ");
-    press(&mut state, KeyCode::Esc);
-    keys(&mut state, "fmethod == Pl");
-    press(&mut state, KeyCode::Tab);
-    assert!(state.prompt.as_ref().unwrap().text().contains("PlaceOrder"));
-    assert_eq!(state.views.calls.len(), 100);
 }
 
 #[test]
@@ -532,156 +484,6 @@ fn searching_marks_and_finds_in_every_list() {
     assert_eq!(state.views.errors.rows.list.selected, 1);
     keys(&mut state, "/nowhere\n");
     assert_eq!(state.notice.as_deref(), Some("not found: nowhere"));
-}
-
-/// The completions on the screen.
-fn menu(state: &State) -> Vec<String> {
-    state.prompt.as_ref().unwrap().menu.entries.iter().map(|(text, _)| text.clone()).collect()
-}
-
-#[test]
-fn letters_complete_to_keys_and_values_are_those_seen() {
-    let mut state = hundred();
-    keys(&mut state, "fla");
-    press(&mut state, KeyCode::Tab);
-    assert_eq!(state.prompt.as_ref().unwrap().text(), "latency ");
-    press(&mut state, KeyCode::Esc);
-    keys(&mut state, "fme");
-    press(&mut state, KeyCode::Tab);
-    assert_eq!(menu(&state)[..3], ["method", "message", "metadata"]);
-    press(&mut state, KeyCode::Esc);
-    for (typed, first) in [
-        ("fclass == ", "ok"),
-        ("fcode == ", "4041"),
-        ("fserver == ", "10.77.0.12:8888"),
-        ("fclient == ", "10.77.0.11"),
-        ("fmessage == ", "\"biz error: no stock\""),
-    ] {
-        keys(&mut state, typed);
-        press(&mut state, KeyCode::Tab);
-        let text = state.prompt.as_ref().unwrap().text().to_owned();
-        let shown = menu(&state);
-        assert!(shown.first().is_none_or(|shown| shown == first), "{typed}: {shown:?}");
-        assert!(!shown.is_empty() || text.trim_end().ends_with(first), "{typed}: {text}");
-        press(&mut state, KeyCode::Esc);
-    }
-}
-
-/// What the export that is asked for would write.
-fn exported(state: &mut State, name: &str) -> (usize, String) {
-    keys(state, name);
-    match press(state, KeyCode::Enter) {
-        Some(Effect::Export(calls, path)) => (calls.len(), path.to_str().unwrap().to_owned()),
-        other => panic!("no export: {other:?}"),
-    }
-}
-
-#[test]
-fn all_shown_calls_are_exported_or_the_marked_ones_or_this_one() {
-    let mut state = hundred();
-    keys(&mut state, "fclass == business\nx");
-    assert_eq!(exported(&mut state, ""), (5, "calls.pcapng".to_owned()));
-    keys(&mut state, "x");
-    press(&mut state, KeyCode::BackTab);
-    assert_eq!(exported(&mut state, "a/one.jsonl"), (1, "a/one.jsonl".to_owned()));
-    keys(&mut state, "gmmx");
-    assert_eq!((state.marked, exported(&mut state, "two")), (2, (2, "two.pcapng".to_owned())));
-    keys(&mut state, "x");
-    press(&mut state, KeyCode::BackTab);
-    assert_eq!(exported(&mut state, "all").0, 5);
-    keys(&mut state, "M\nx");
-    assert_eq!(exported(&mut state, "this").0, 1, "the call of the page");
-    keys(&mut state, "a2x");
-    assert_eq!(exported(&mut state, "row").0, 5, "the calls of a kind of error");
-    keys(&mut state, "afcode == 1\n1x");
-    assert!(state.prompt.is_none() && state.notice.is_some(), "nothing is shown");
-}
-
-#[test]
-fn this_call_stays_the_one_of_the_key_press() {
-    let mut state = hundred();
-    keys(&mut state, "x");
-    press(&mut state, KeyCode::BackTab);
-    send(&mut state, [call(100)]);
-    keys(&mut state, "one");
-    let Some(Effect::Export(calls, _)) = press(&mut state, KeyCode::Enter) else { panic!("no export") };
-    assert_eq!(calls.iter().map(|call| call.uid.packet / 2).collect::<Vec<_>>(), [99]);
-}
-
-#[test]
-fn a_name_that_says_nothing_of_its_content_is_asked_for_again() {
-    let mut state = hundred();
-    for (name, better) in [
-        ("out.json", "out.jsonl"),
-        ("a.b/OUT.pcap", "a.b/OUT.pcapng"),
-        ("out.txt", "out.txt"),
-        ("folder/", "folder/"),
-        ("..", ".."),
-    ] {
-        keys(&mut state, &format!("x{name}"));
-        assert!(press(&mut state, KeyCode::Enter).is_none(), "{name}");
-        let prompt = state.prompt.as_ref().unwrap();
-        assert_eq!(prompt.text(), better);
-        assert!(prompt.remark.is_some());
-        press(&mut state, KeyCode::Esc);
-    }
-    state.has_packets = false;
-    keys(&mut state, "x");
-    assert_eq!(exported(&mut state, ""), (100, "calls.jsonl".to_owned()));
-}
-
-#[test]
-fn an_export_that_fails_at_once_is_mended_in_its_line() {
-    let mut state = hundred();
-    keys(&mut state, "x");
-    exported(&mut state, "no/x");
-    state.exported(Err("there is no folder no".to_owned()));
-    let prompt = state.prompt.as_ref().unwrap();
-    assert_eq!((prompt.text(), prompt.remark.as_deref()), ("no/x", Some("there is no folder no")));
-    assert_eq!(exported(&mut state, "y").1, "no/xy.pcapng");
-}
-
-#[test]
-fn a_late_failure_takes_nothing_out_of_the_users_hands() {
-    let mut state = hundred();
-    keys(&mut state, "x");
-    exported(&mut state, "x.pcapng");
-    keys(&mut state, "jf");
-    state.exported(Err("disk full".to_owned()));
-    assert_eq!(state.prompt.as_ref().unwrap().text(), "");
-    assert_eq!(state.notice.as_deref(), Some("not written: disk full"));
-}
-
-#[test]
-fn paths_are_completed_folder_by_folder() {
-    let mut state = hundred();
-    let names = |names: &[&str]| Ok(names.iter().map(|name| (*name).to_owned()).collect());
-    let listed = |state: &mut State| match press(state, KeyCode::Tab) {
-        Some(Effect::ListFolder(folder)) => folder.to_str().unwrap().to_owned(),
-        other => panic!("nothing asked: {other:?}"),
-    };
-    let text = |state: &State| state.prompt.as_ref().unwrap().text().to_owned();
-    keys(&mut state, "xca");
-    assert_eq!(listed(&mut state), ".");
-    state.names_came(".".as_ref(), names(&["case/", "captures/", "other", ".cache/"]));
-    assert_eq!((text(&state), menu(&state).len()), ("ca".to_owned(), 2));
-    keys(&mut state, "p");
-    assert_eq!(listed(&mut state), ".");
-    state.names_came(".".as_ref(), names(&["captures/", "case/"]));
-    assert_eq!(text(&state), "captures/");
-    assert_eq!(listed(&mut state), "captures");
-    state.names_came("elsewhere".as_ref(), names(&["wrong"]));
-    assert_eq!(text(&state), "captures/", "an answer that comes too late");
-    state.names_came("captures".as_ref(), names(&["a1.pcapng", "a2.pcapng", ".hidden"]));
-    assert_eq!(text(&state), "captures/a");
-    press(&mut state, KeyCode::Tab);
-    assert_eq!(text(&state), "captures/a1.pcapng");
-    press(&mut state, KeyCode::Tab);
-    assert_eq!(text(&state), "captures/a2.pcapng");
-    state.names_came("captures".as_ref(), Err("no permission".to_owned()));
-    keys(&mut state, "x");
-    press(&mut state, KeyCode::Esc);
-    assert!(state.prompt.is_none());
 }
 
 #[test]

@@ -3,19 +3,12 @@
 use crossterm::event::{KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 use super::State;
-use super::testing::{START, call, failed, send, settle, state};
+use super::testing::{START, call, failed, keys, send, state};
 use crate::calls::{Call, Class};
 use crate::time::Timestamp;
 use crate::tui::Update;
 use crate::tui::keys::Key;
 use crate::tui::views::View as _;
-
-fn keys(state: &mut State, keys: &str) {
-    for c in keys.chars() {
-        state.key(Key { code: KeyCode::Char(c), control: false });
-        settle(state);
-    }
-}
 
 /// The `n`th call in the order of decisions, which began `ms` milliseconds after the first.
 fn began(n: u64, ms: i64) -> Call {
