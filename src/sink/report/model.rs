@@ -323,7 +323,12 @@ impl Gathered {
         if place != 0 {
             let root = chain.root();
             let name = text::escape(&Operation(root).to_string()).into_owned();
-            let seen = format!("{name}: {}", folded(root));
+            let answer = if root.class() == Some(Class::Ok) {
+                "an answer without an error, which was swallowed on the way".to_owned()
+            } else {
+                folded(root)
+            };
+            let seen = format!("{name}: {answer}");
             if began.seen.len() < 50 || began.seen.contains_key(&seen) {
                 *began.seen.entry(seen).or_default() += 1;
             }
