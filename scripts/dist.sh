@@ -71,8 +71,10 @@ case "$target" in
 	;;
 esac
 if tool cargo-cyclonedx 0.5.9; then
-	cargo cyclonedx --quiet --format json --target "$target" --override-filename "$name.sbom" --describe binaries >&2
-	find "$root" -maxdepth 3 -name "$name.sbom*.json" -not -path "$dist/*" -exec mv {} "$dist/" \;
+	cargo cyclonedx --quiet --format json --target "$target" --override-filename "$name.sbom" >&2
+	# One for each crate of ours; that of the program has all others. It names places of this machine.
+	sed "s#path+file://$root#path+file://rpcscope#g" "$root/$name.sbom.json" >"$dist/$name.sbom.json"
+	rm -f "$root/$name.sbom.json" "$root/parsers/$name.sbom.json"
 fi
 
 (cd "$dist" && { sha256sum -- * 2>/dev/null || shasum -a 256 -- *; } >"$build/dist/SHA256SUMS")
