@@ -297,7 +297,8 @@ fn text(text: Option<&Name>) -> Value<'_> {
 }
 
 /// A part of what a file says of the names of an end.
-fn named(call: &Call, end: Initiator, of: fn(&Named) -> Option<&Name>) -> Value<'_> {
+#[inline]
+fn named(call: &Call, end: Initiator, of: impl Fn(&Named) -> Option<&Name>) -> Value<'_> {
     text(call.named(end).and_then(|named| of(named)))
 }
 

@@ -144,6 +144,10 @@ impl Visit for Members<'_, '_> {
     #[expect(clippy::inline_always, reason = "the kind of value is known only in the caller")]
     #[inline(always)]
     fn key(&mut self, member: Member, value: Value<'_>, absent: Option<&'static str>) {
+        // Most keys of most calls: nothing is moved for them.
+        if matches!(value, Value::Null) && absent.is_none() {
+            return;
+        }
         let room = std::mem::take(&mut self.room);
         let (plain, quoted) = (member.start, member.start_quoted);
         self.room = match value {
