@@ -5,4 +5,4 @@ set -eu
 cd "$(dirname "$0")/.."
 
 cargo build --profile measured --locked --quiet --bin rpcscope --example bench
-exec target/measured/examples/bench "$@"
+exec "${CARGO_TARGET_DIR:-target}/measured/examples/bench" "$@"

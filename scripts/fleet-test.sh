@@ -19,7 +19,7 @@ install() {
 install fleet/requirements.txt
 if [ "$kind" = spark ]; then
 	cargo build --locked
-	exec target/fleet/bin/python fleet/test.py target/debug/rpcscope
+	exec target/fleet/bin/python fleet/test.py "${CARGO_TARGET_DIR:-target}/debug/rpcscope"
 fi
 install fleet/requirements-engines.txt
 RPCSCOPE_PYTHON="$PWD/target/fleet/bin/python" exec cargo test --locked --test it -- engines:: hosts::fleet::clickhouse hosts::fleet::sql --nocapture

@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 command -v valgrind >/dev/null || { echo "valgrind: not installed" >&2; exit 1; }
 
 folder=${1:-target/valgrind}
+rpcscope=${CARGO_TARGET_DIR:-target}/debug/rpcscope
 rm -rf "$folder"
 mkdir -p "$folder"
 cargo build --locked --quiet
@@ -19,7 +20,7 @@ if command -v zstd >/dev/null; then zstd -q captures/demo/all-classes.pcap -o "$
 
 check() {
 	valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite \
-		target/debug/rpcscope "$@" 2>"$folder/log" || {
+		"$rpcscope" "$@" 2>"$folder/log" || {
 		# 1: a damaged input, or something was shed.
 		status=$?
 		[ $status -eq 1 ] && return
@@ -40,7 +41,7 @@ check stats -o /dev/null "$folder"/demo.*
 check calls -o /dev/null -w "$folder/written.pcapng" captures/demo/all-classes.pcap 'tcp and not port 1'
 runs=$((runs + 3))
 
-if target/debug/rpcscope calls -i lo -c 1 --duration 1s -o /dev/null 2>/dev/null; then
+if "$rpcscope" calls -i lo -c 1 --duration 1s -o /dev/null 2>/dev/null; then
 	(for _ in $(seq 40); do echo hello >/dev/udp/127.0.0.1/9 2>/dev/null || true; sleep 0.1; done) &
 	check calls -i lo -f 'udp port 9' --duration 3s -w "$folder/live.pcapng" -o /dev/null
 	wait
