@@ -150,6 +150,7 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, files: B
         time: view.time(),
         detail: packets.clone().map(|packets| Box::new(packets) as Box<dyn DetailSource>),
         files,
+        say: complain,
         export: packets.map(|packets| -> PacketExport {
             Box::new(move |calls, path, create| packets.export(calls, path, create))
         }),

@@ -1,5 +1,6 @@
 //! The event loop: takes updates, keys, signals and results of the worker, and draws.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,7 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<Shown> 
         detail,
         export,
         files,
+        say,
     } = options;
     let mut state = State::new(source, max_memory, time, colors);
     (state.cx.decoder, state.cx.bodies) = (decoder, Bodies::of(&bodies));
@@ -87,13 +89,30 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<Shown> 
     let signals = read_signals()?;
     let worker = Worker::start(detail, export, files);
     let mut app = App { state, screen, worker, bodies, drawn: None };
-    let shown = app.show(updates, &keys, &signals);
-    let App { state, screen, .. } = app;
+    let closed = app.show(updates, &keys, &signals);
+    let App { state, screen, worker, .. } = app;
     drop(screen);
+    let waits = matches!(closed, Ok(Closed::Quit)).then_some(&signals);
+    let unwritten = worker.finish(state.unwritten(), waits, say);
     let is_void = state.is_void();
     // The process is about to end: freeing a million calls one by one would only delay it.
     std::mem::forget(state);
-    shown.map(|()| if is_void { Shown::Nothing } else { Shown::Something })
+    match (closed, unwritten) {
+        (Ok(_), None) => Ok(if is_void { Shown::Nothing } else { Shown::Something }),
+        (Ok(_), Some(unwritten)) => Err(io::Error::other(unwritten)),
+        (Err(error), unwritten) => {
+            unwritten.as_deref().map(say);
+            Err(error)
+        }
+    }
+}
+
+/// Why the interface closes.
+enum Closed {
+    /// The user has quit, or there is nothing to show.
+    Quit,
+    /// By a signal, or because the terminal is gone: nobody waits for what is under way.
+    Cut,
 }
 
 /// Takes updates until there are packets, or the input ends, or [`PATIENCE`] is over: live interfaces may be silent for long.
@@ -122,7 +141,7 @@ impl App {
         mut updates: Receiver<Update>,
         keys: &Receiver<io::Result<Event>>,
         signals: &Receiver<i32>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Closed> {
         let mut again = never();
         loop {
             if self.state.begin_bodies() {
@@ -133,7 +152,7 @@ impl App {
             if let Some(effect) = self.state.outstanding.take()
                 && self.perform(effect)?
             {
-                return Ok(());
+                return Ok(Closed::Quit);
             }
             let wait = self.draw_if_due(now)?;
             let timer = match wait {
@@ -144,14 +163,14 @@ impl App {
             };
             select! {
                 recv(keys) -> event => {
-                    let Ok(event) = event else { return Ok(()) };
+                    let Ok(event) = event else { return Ok(Closed::Cut) };
                     if self.event(event?)? {
-                        return Ok(());
+                        return Ok(Closed::Quit);
                     }
                     // Draw once for everything that was typed or scrolled in the meantime.
                     while let Ok(event) = keys.try_recv() {
                         if self.event(event?)? {
-                            return Ok(());
+                            return Ok(Closed::Quit);
                         }
                     }
                 }
@@ -185,12 +204,12 @@ impl App {
                 },
                 recv(signals) -> signal => match signal {
                     Ok(SIGTSTP) => self.suspend()?,
-                    _ => return Ok(()),
+                    _ => return Ok(Closed::Cut),
                 },
                 recv(timer) -> _ => {}
             }
             if self.state.is_void() {
-                return Ok(());
+                return Ok(Closed::Quit);
             }
             if Screen::is_lost() {
                 return Err(io::Error::other("a part of the program has failed; see the message above"));
@@ -256,8 +275,13 @@ impl App {
             }
             Effect::Copy(text) => Screen::copy(&text)?,
             Effect::ReadPackets(call) => self.worker.read_packets(call),
-            Effect::Export(calls, path) => self.worker.add(Task::Export(calls, path)),
-            Effect::ListFolder(folder) => self.worker.add(Task::ListFolder(folder)),
+            Effect::Export(calls, path) => {
+                if !self.worker.add(Task::Export(calls, path)) {
+                    self.state
+                        .export_refused("too much waits to be read and written: try again later".into());
+                }
+            }
+            Effect::ListFolder(folder) => _ = self.worker.add(Task::ListFolder(folder)),
         }
         Ok(false)
     }
@@ -347,12 +371,60 @@ impl Worker {
     fn read_packets(&mut self, call: Arc<Call>) {
         self.stop.store(true, Ordering::Relaxed);
         self.stop = Arc::default();
+        // When the queue is full, the user is not waiting for this one.
         self.add(Task::ReadPackets(call, Arc::clone(&self.stop)));
     }
 
-    /// Adds a task. When the queue is full, the user is not waiting for this one.
-    fn add(&self, task: Task) {
-        _ = self.tasks.try_send(task);
+    /// Adds a task; `false` if too many wait.
+    fn add(&self, task: Task) -> bool {
+        self.tasks.try_send(task).is_ok()
+    }
+
+    /// Waits until the files of exports are written, `unwritten` in the order of their tasks; without `signals`, or when one comes, they
+    /// are left as they are. Returns what could not be written, in words.
+    fn finish<'n>(
+        self,
+        unwritten: impl Iterator<Item = &'n str>,
+        signals: Option<&Receiver<i32>>,
+        say: impl Fn(&str),
+    ) -> Option<String> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut unwritten: VecDeque<&str> = unwritten.collect();
+        let mut troubles = Vec::new();
+        if signals.is_some() && !unwritten.is_empty() {
+            let names = Vec::from(unwritten.clone()).join(", ");
+            say(&format!("still writing {names}: Ctrl-C leaves it incomplete"));
+        }
+        while !unwritten.is_empty() {
+            let next = match signals {
+                None => self.done.try_recv().ok(),
+                Some(signals) => select! {
+                    recv(self.done) -> done => done.ok(),
+                    recv(signals) -> signal => {
+                        if signal == Ok(SIGTSTP) {
+                            _ = signal_hook::low_level::emulate_default_handler(SIGTSTP);
+                            continue;
+                        }
+                        None
+                    }
+                },
+            };
+            match next {
+                None => break,
+                Some(Done::Export(result)) => {
+                    unwritten.pop_front();
+                    match result {
+                        Ok(line) => say(&line),
+                        Err(why) => troubles.push(format!("not written: {why}")),
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        if !unwritten.is_empty() {
+            troubles.push(format!("not written to the end: {}", Vec::from(unwritten).join(", ")));
+        }
+        (!troubles.is_empty()).then(|| troubles.join("\n"))
     }
 }
 
@@ -477,5 +549,64 @@ mod tests {
             assert_eq!(after.as_ref().map(kind), next, "{queue}: an export is not lost");
             assert_eq!(queued.len(), left, "{queue}");
         }
+    }
+    /// Files in a folder that is gone afterwards.
+    struct Folder(tempfile::TempDir);
+
+    impl Files for Folder {
+        fn create(&mut self, path: &Path) -> io::Result<File> {
+            File::create_new(self.0.path().join(path))
+        }
+
+        fn names(&mut self, _folder: &Path) -> io::Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+    }
+
+    /// A worker with an export that goes on when the gate opens, and another after it.
+    fn exporting() -> (Worker, Sender<()>) {
+        let (open, gate) = bounded::<()>(1);
+        let export: PacketExport = Box::new(move |_, path, create| {
+            create()?;
+            gate.recv().map_err(|_| "the gate is gone".to_owned())?;
+            Ok(format!("wrote {}", path.display()))
+        });
+        let worker = Worker::start(None, Some(export), Box::new(Folder(tempfile::tempdir().unwrap())));
+        assert!(worker.add(Task::Export(Vec::new(), "a.pcapng".into())));
+        assert!(worker.add(Task::Export(vec![Arc::new(sample::ok())], "b.jsonl".into())));
+        (worker, open)
+    }
+
+    #[test]
+    fn files_are_written_to_their_end_after_quitting() {
+        let (worker, open) = exporting();
+        let (_ring, signals) = bounded(1);
+        let said = std::cell::RefCell::new(Vec::new());
+        let unwritten = worker.finish(["a.pcapng", "b.jsonl"].into_iter(), Some(&signals), |line| {
+            said.borrow_mut().push(line.to_owned());
+            _ = open.try_send(());
+        });
+        assert_eq!(unwritten, None);
+        assert_eq!(
+            said.into_inner(),
+            [
+                "still writing a.pcapng, b.jsonl: Ctrl-C leaves it incomplete",
+                "wrote a.pcapng",
+                "wrote 1 record to b.jsonl"
+            ]
+        );
+    }
+
+    #[test]
+    fn files_that_a_signal_cuts_are_named() {
+        let (worker, _open) = exporting();
+        let (ring, signals) = bounded(1);
+        ring.send(SIGINT).unwrap();
+        let names = ["a.pcapng", "b.jsonl"];
+        let unwritten = worker.finish(names.into_iter(), Some(&signals), |_| {});
+        assert_eq!(unwritten.as_deref(), Some("not written to the end: a.pcapng, b.jsonl"));
+        let (worker, _open) = exporting();
+        let unwritten = worker.finish(names.into_iter(), None, |_| {});
+        assert_eq!(unwritten.as_deref(), Some("not written to the end: a.pcapng, b.jsonl"));
     }
 }

@@ -127,4 +127,6 @@ pub struct TuiOptions {
     pub export: Option<PacketExport>,
     /// Creates the files of exports.
     pub files: Box<dyn Files>,
+    /// Says a line after the terminal is restored.
+    pub say: fn(&str),
 }

@@ -125,8 +125,8 @@ pub(super) struct State {
     pub marked: usize,
     /// Whether packets can be read again.
     pub has_packets: bool,
-    /// The line of the export that is being written, and what is said of it meanwhile.
-    exporting: Option<(Prompt, String)>,
+    /// The exports that are not written to their end yet, in the order of the worker.
+    exporting: VecDeque<output::Export>,
 }
 
 impl State {
@@ -158,7 +158,7 @@ impl State {
             peak: (0, None),
             marked: 0,
             has_packets: true,
-            exporting: None,
+            exporting: VecDeque::new(),
         }
     }
 

@@ -33,6 +33,17 @@ pub(in crate::tui) struct Choice {
     this: Vec<Arc<Call>>,
 }
 
+/// An export that is being written.
+#[derive(Debug)]
+pub(super) struct Export {
+    /// The line that asked for it.
+    prompt: Prompt,
+    /// What is said of it meanwhile.
+    notice: String,
+    /// The file, as it was typed.
+    name: String,
+}
+
 impl Choice {
     pub(in crate::tui) fn chosen(&self) -> Which {
         self.choices.get(self.chosen).copied().unwrap_or(Which::Shown)
@@ -144,7 +155,7 @@ impl State {
                 let counted = text::counted(calls.len() as u64, "call");
                 let notice = format!("writing {counted} to {} …", text::escape(&name));
                 self.notice = Some(notice.clone());
-                self.exporting = Some((prompt, notice));
+                self.exporting.push_back(Export { prompt, notice, name: name.clone() });
                 Some(Effect::Export(calls, PathBuf::from(name)))
             }
             Err((why, better)) => {
@@ -157,12 +168,27 @@ impl State {
         }
     }
 
-    /// An export has ended, with a line for the user in either case. If it failed at once, the name can be mended.
+    /// The oldest export has ended, with a line for the user in either case. If it failed at once, the name can be mended.
     pub(in crate::tui) fn exported(&mut self, result: Result<String, String>) {
-        let begun = self.exporting.take();
+        let begun = self.exporting.pop_front();
+        self.export_ended(begun, result);
+    }
+
+    /// The newest export can't begin.
+    pub(in crate::tui) fn export_refused(&mut self, why: String) {
+        let refused = self.exporting.pop_back();
+        self.export_ended(refused, Err(why));
+    }
+
+    /// The files of exports that have not ended.
+    pub(in crate::tui) fn unwritten(&self) -> impl Iterator<Item = &str> {
+        self.exporting.iter().map(|export| &*export.name)
+    }
+
+    fn export_ended(&mut self, begun: Option<Export>, result: Result<String, String>) {
         match (result, begun) {
             (Ok(line), _) => self.say(line),
-            (Err(why), Some((mut prompt, notice)))
+            (Err(why), Some(Export { mut prompt, notice, .. }))
                 if self.prompt.is_none() && self.notice.as_deref() == Some(&*notice) =>
             {
                 self.notice = None;

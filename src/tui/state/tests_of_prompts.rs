@@ -149,6 +149,25 @@ fn a_late_failure_takes_nothing_out_of_the_users_hands() {
 }
 
 #[test]
+fn exports_end_in_the_order_in_which_they_began() {
+    let mut state = hundred();
+    for name in ["one", "no/two", "three"] {
+        keys(&mut state, "x");
+        exported(&mut state, name);
+    }
+    let unwritten = |state: &State| state.unwritten().map(ToOwned::to_owned).collect::<Vec<_>>();
+    state.export_refused("too much waits".to_owned());
+    assert_eq!(unwritten(&state), ["one.pcapng", "no/two.pcapng"]);
+    assert_eq!(state.prompt.as_ref().unwrap().text(), "three", "the line of the refused one");
+    press(&mut state, KeyCode::Esc);
+    state.exported(Ok("wrote".to_owned()));
+    assert_eq!(unwritten(&state), ["no/two.pcapng"]);
+    state.exported(Err("there is no folder no".to_owned()));
+    assert_eq!(unwritten(&state), [""; 0]);
+    assert!(state.prompt.is_none(), "it did not fail at once");
+}
+
+#[test]
 fn paths_are_completed_folder_by_folder() {
     let mut state = hundred();
     let names = |names: &[&str]| Ok(names.iter().map(|name| (*name).to_owned()).collect());
