@@ -243,6 +243,9 @@ mod tests {
                 "code in {1, 2)",
                 "message matches (",
                 "class == ok contains x",
+                "tcp src port 80",
+                "tcp host",
+                "tcp class == ok",
             ]
             .map(wrong)
             .join("\n\n")

@@ -90,7 +90,7 @@ impl Filter {
     /// Whether it tests what is known of a call only when it is linked.
     #[must_use]
     pub fn needs_links(&self) -> bool {
-        ["parent", "parent_key", "parent_evidence", "parent_confidence", "missed"]
+        ["parent", "parent_key", "parent_evidence", "parent_confidence", "rivals", "missed"]
             .iter()
             .any(|key| self.root.tests(key))
     }
@@ -347,11 +347,20 @@ mod tests {
         assert!(Filter::parse(&"!".repeat(MAX_LENGTH)).is_err());
         assert!(Filter::parse(&"not ".repeat(MAX_DEPTH + 1)).is_err());
         assert!(Filter::parse(&" ".repeat(MAX_LENGTH + 1)).is_err());
+        assert!(Filter::parse(&"tcp ".repeat(MAX_LENGTH / 4)).is_err());
         assert!(Filter::parse("message ~ \"(\\w{1000}){1000}\"").is_err());
         let long = vec!["code == 1"; 1000].join(" or ");
         assert!(!passes(&long, &ok()));
         let deep = format!("{}class == ok{}", "(".repeat(MAX_DEPTH - 1), ")".repeat(MAX_DEPTH - 1));
         assert!(passes(&deep, &ok()));
+    }
+
+    #[test]
+    fn what_only_links_tell_waits_for_them() {
+        for key in KEYS {
+            let filter = Filter::parse(key.name).unwrap();
+            assert_eq!(filter.needs_links(), key.doc.contains("(with --link)"), "{}", key.name);
+        }
     }
 
     #[test]

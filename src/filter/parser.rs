@@ -218,11 +218,17 @@ impl<'t> Parser<'t> {
                 member: None,
                 check: Check::Equal(operand::Operand::Text(network.to_owned())),
             });
-            if !value_follows {
+            // `tcp port 80`
+            let Some((Token::Word(word), span)) = self.peek()? else { return Ok(Some(network)) };
+            let lower = word.to_ascii_lowercase();
+            if foreign::ends(&lower).is_none() && foreign::direction(&lower).is_none() {
                 return Ok(Some(network));
             }
-            // `tcp port 80`
-            return Ok(Some(Node::All(vec![network, self.test()?])));
+            self.next()?;
+            let Some(node) = self.foreign(word, &span)? else {
+                return Err(Wrong::new(&self.here()?, "expected a value").hint(Part::Host.example()));
+            };
+            return Ok(Some(Node::All(vec![network, node])));
         }
         if let Some(end) = foreign::direction(&lower) {
             self.operator()?;
