@@ -7,6 +7,7 @@
 //! | Kubernetes with the driver cgroupfs | `/kubepods/burstable/podUID/ID`, without a class for guaranteed pods |
 //! | … with systemd, containerd | `/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUID.slice/cri-containerd-ID.scope` |
 //! | … CRI-O, docker | the same with `crio-ID.scope`, `docker-ID.scope` |
+//! | … in kind | `/kubelet.slice/kubelet-kubepods.slice/…/kubelet-kubepods-burstable-podUID.slice/cri-containerd-ID.scope` |
 //! | … containerd of old versions | `/system.slice/containerd.service/kubepods-burstable-podUID.slice:cri-containerd:ID` |
 //! | podman | `/machine.slice/libpod-ID.scope`, rootless below `user@UID.service` |
 //!
@@ -74,10 +75,12 @@ fn container(group: &str) -> Option<&str> {
 
 fn pod(group: &str) -> Option<String> {
     let group = group.strip_suffix(".slice").unwrap_or(group);
-    let uid = match group.strip_prefix("pod") {
-        Some(uid) => uid,
-        None => group.strip_prefix("kubepods")?.rsplit_once("-pod")?.1,
+    let in_slice = || {
+        let (slice, uid) = group.rsplit_once("-pod")?;
+        // Of the kubelet's own root, as in kind: kubelet-kubepods-burstable.
+        (slice.starts_with("kubepods") || slice.contains("-kubepods")).then_some(uid)
     };
+    let uid = group.strip_prefix("pod").or_else(in_slice)?;
     let uid = uid.replace('_', "-");
     let parts: Vec<&str> = uid.split('-').collect();
     let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
@@ -118,7 +121,7 @@ mod tests {
             (format!("0::/kubepods/pod{hash}/{ID}"), true, Some(hash)),
             (
                 format!(
-                    "0::/kubelet.slice/kubelet-kubepods.slice/kubepods-burstable-pod{systemd}.slice/docker-{ID}.scope"
+                    "0::/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod{systemd}.slice/cri-containerd-{ID}.scope"
                 ),
                 true,
                 Some(UID),
