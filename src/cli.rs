@@ -651,8 +651,8 @@ fn records_quota(_: Arg) -> Arg {
 /// `record` writes no packets.
 #[cfg(feature = "parquet")]
 fn no_packets(arg: Arg) -> Arg {
-    let is_of_packets =
-        ["write", "rotate_count", "embed_secrets", "packet_buffered"].contains(&arg.get_id().as_str());
+    let is_of_packets = ["write", "rotate_count", "embed_secrets", "comments", "packet_buffered"]
+        .contains(&arg.get_id().as_str());
     if is_of_packets { arg.hide(true) } else { arg }
 }
 

@@ -221,8 +221,11 @@ fn named(command: &Command) -> String {
 
 /// Whether the argument has this name, `--format` or `-Y`.
 fn is_named(arg: &clap::Arg, option: &str) -> bool {
+    if arg.is_hide_set() {
+        return false;
+    }
     match (option.strip_prefix("--"), option.strip_prefix('-')) {
-        (Some(long), _) => arg.get_long() == Some(long) && !arg.is_hide_set(),
+        (Some(long), _) => arg.get_long() == Some(long),
         (None, Some(short)) => {
             let mut letters = short.chars();
             letters.next().is_some_and(|letter| arg.get_short() == Some(letter)) && letters.next().is_none()

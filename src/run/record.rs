@@ -24,9 +24,12 @@ use crate::time::Timestamp;
 pub(super) fn run(args: &RecordArgs) -> Result<Status, Failure> {
     let dir = args.dir.as_path();
     let input = Input { records: Some(args.dir.clone()), ..args.input.clone() };
-    if input.write.is_some() || input.rotate_count.is_some() || input.packet_buffered || input.embed_secrets {
+    let is_of_packets =
+        input.rotate_count.is_some() || input.packet_buffered || input.embed_secrets || input.comments;
+    if input.write.is_some() || is_of_packets {
         return Err(Failure::Usage(
-            "record writes no packets: -w, -W, -U and --embed-secrets are for rpcscope calls -w FILE".into(),
+            "record writes no packets: -w, -W, -U, --embed-secrets and --comments are for rpcscope calls -w FILE"
+                .into(),
         ));
     }
     let host = host(&input)?;

@@ -568,6 +568,10 @@ fn options_that_make_no_sense_are_refused() {
     for (args, why) in [
         (&["record", capture, "--dir", name][..], "--host"),
         (&["record", capture, "--dir", name, "--host", "a", "-w", "x.pcap"], "record writes no packets"),
+        (
+            &["record", capture, "--dir", name, "--host", "a", "-w", "x.pcap", "--comments"],
+            "record writes no packets",
+        ),
         (&["record", capture, "--host", "a"], "--dir"),
         (&["record", "--dir", name, "--host", "a"], "nothing to read"),
         (&["record", capture, "--dir", name, "--host", "a", "-Y", "clas == ok"], "clas"),
