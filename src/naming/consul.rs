@@ -95,6 +95,6 @@ mod tests {
             said[0].starts_with("item 1 (db): has no address") && said[2].starts_with("item 3: is neither"),
             "{said:?}"
         );
-        assert!(wrong("[{\"ServiceName\":\"x\"").contains("is no JSON"), "cut off");
+        assert!(wrong("[{\"ServiceName\":\"x\"").contains("is not valid JSON"), "cut off");
     }
 }

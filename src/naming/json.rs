@@ -14,16 +14,10 @@ pub(super) fn read(input: &mut dyn BufRead, builder: &mut Builder) -> Result<(),
     let mut json = serde_json::Deserializer::from_reader(input);
     let mut cluster = kubernetes::Cluster::default();
     let mut number = 0_u64;
-    let mut of_consul = 0_u64;
     while json.end().is_err() {
         let take = &mut |object: Value| {
             number += 1;
-            if cluster.take(&object, number, builder) {
-                return;
-            }
-            if consul::take(&object, number, builder) {
-                of_consul += 1;
-            } else {
+            if !cluster.take(&object, number, builder) && !consul::take(&object, number, builder) {
                 builder.fault(
                     format!("item {number}"),
                     "is neither a pod, service or node of kubectl, nor an instance of Consul's catalog",
@@ -33,9 +27,8 @@ pub(super) fn read(input: &mut dyn BufRead, builder: &mut Builder) -> Result<(),
         let read = Document { take }.deserialize(&mut json);
         if let Err(error) = read {
             // After a fault nothing says where the next document begins.
-            let names =
-                if number > 0 { format!("; {number} items before it were read") } else { String::new() };
-            return Err(format!("is no JSON: {error}{names}"));
+            let place = if number > 0 { format!(", after item {number}") } else { String::new() };
+            return Err(format!("is not valid JSON: {error}{place}"));
         }
     }
     cluster.finish(builder);
@@ -82,12 +75,17 @@ impl<'de> Visitor<'de> for Document<'_> {
     }
 
     /// What Consul answers.
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while let Some(item) = items.next_element::<Value>()? {
-            (self.take)(item);
-        }
-        Ok(())
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<(), A::Error> {
+        each(items, self.take)
     }
+}
+
+/// Takes the items of a list one at a time.
+fn each<'de, A: SeqAccess<'de>>(mut items: A, take: &mut dyn FnMut(Value)) -> Result<(), A::Error> {
+    while let Some(item) = items.next_element::<Value>()? {
+        take(item);
+    }
+    Ok(())
 }
 
 /// The items of a list.
@@ -110,11 +108,8 @@ impl<'de> Visitor<'de> for Items<'_> {
         f.write_str("a list of items")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while let Some(item) = items.next_element::<Value>()? {
-            (self.take)(item);
-        }
-        Ok(())
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<(), A::Error> {
+        each(items, self.take)
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {

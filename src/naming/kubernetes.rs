@@ -16,8 +16,8 @@ const MAX_PARTS: usize = 64;
 /// Most labels of a pod that services are looked up by.
 const MAX_LABELS: usize = 64;
 
-/// Most services of one label that a pod is compared with.
-const MAX_SELECTORS: usize = 64;
+/// Most services with the same first label that pods are compared with: each pod of that label is compared with all of them.
+const MAX_SELECTORS: usize = 1024;
 
 /// Labels that name what a pod belongs to, the usual one first.
 const APP: [&str; 3] = ["app", "app.kubernetes.io/name", "k8s-app"];
@@ -70,7 +70,8 @@ fn texts<'v>(object: &'v Value, path: &str, part: &'v str) -> impl Iterator<Item
 fn labels(object: &Value, path: &str, builder: &mut Builder) -> Vec<Label> {
     let map = object.pointer(path).and_then(Value::as_object).into_iter().flatten().take(MAX_LABELS);
     let mut labels: Vec<Label> = map
-        .filter_map(|(label, value)| Some((builder.name(label)?, builder.name(value.as_str()?)?)))
+        // A value may be empty.
+        .filter_map(|(label, value)| Some((builder.shared(label), builder.shared(value.as_str()?))))
         .collect();
     labels.sort();
     labels
@@ -143,7 +144,10 @@ impl Cluster {
         ];
         let uids: Vec<Name> = uids.into_iter().flatten().filter_map(|uid| builder.name(uid)).collect();
         let labels = labels(object, "/metadata/labels", builder);
-        let value = |label: &str| labels.iter().find(|(name, _)| **name == *label).map(|(_, value)| value);
+        let value = |label: &str| {
+            let (_, value) = labels.iter().find(|(name, _)| **name == *label)?;
+            (!value.is_empty()).then_some(value)
+        };
         let app = APP.into_iter().find_map(value).and_then(|app| builder.name(&service_in(&namespace, app)));
         let named = Named { name: None, pod: Some(pod), node, pod_uid: uids.first().cloned() };
         self.pods.push(Pod { namespace, labels, app, named, uids, addresses, place });
@@ -174,11 +178,14 @@ impl Cluster {
             }
         }
         let labels = labels(object, "/spec/selector", builder);
-        if let (Some(first), Some(namespace)) = (labels.first().cloned(), builder.name(namespace))
-            && self.services < MAX_ADDRESSES
-        {
+        if let (Some(first), Some(namespace)) = (labels.first().cloned(), builder.name(namespace)) {
+            let selectors = self.selectors.entry((namespace, first)).or_default();
+            if self.services >= MAX_ADDRESSES || selectors.len() >= MAX_SELECTORS {
+                builder.fault(place, "is one of too many services: pods don't have its name");
+                return;
+            }
             self.services += 1;
-            self.selectors.entry((namespace, first)).or_default().push(Selector { labels, service });
+            selectors.push(Selector { labels, service });
         }
     }
 
@@ -191,7 +198,7 @@ impl Cluster {
             };
             let mut services = pod.labels.iter().flat_map(|label| {
                 let of_label = selectors.get(&(Arc::clone(&pod.namespace), label.clone()));
-                of_label.into_iter().flatten().take(MAX_SELECTORS).filter(wants)
+                of_label.into_iter().flatten().filter(wants)
             });
             // Which of several services a call is for, an address does not say.
             let service = match (services.next(), services.next()) {
@@ -285,6 +292,31 @@ mod tests {
         let other =
             list(&[service("c", r#""selector":{"app":"order","tier":"db"}"#), pod("order-1", "", running)]);
         assert_eq!(names(&other, &["10.1.0.1:5"]).0, ["order.shop shop/order-1 n1"]);
+    }
+
+    #[test]
+    fn a_service_selects_by_empty_values_too() {
+        let running = r#","phase":"Running","podIP":"10.1.0.1""#;
+        let canary = service("canary", r#""selector":{"app":"order","canary":""}"#);
+        let found = |pod: String| names(&list(&[canary.clone(), pod]), &["10.1.0.1:5"]).0;
+        let plain = pod("order-1", "", running);
+        assert_eq!(found(plain.clone()), ["order.shop shop/order-1 n1"]);
+        let marked = plain.replace(r#""tier":"web""#, r#""canary":"""#);
+        assert_eq!(found(marked), ["canary.shop shop/order-1 n1"]);
+    }
+
+    #[test]
+    fn services_beyond_the_most_of_a_label_are_said() {
+        let selector = |number: usize| format!(r#""selector":{{"app":"order","x":"{number}"}}"#);
+        let services = (0..=super::MAX_SELECTORS).map(|at| service(&format!("s{at}"), &selector(at)));
+        let mut items: Vec<String> = services.map(|service| service.replace("203.0.113.9", "")).collect();
+        let last = super::MAX_SELECTORS - 1;
+        let running = r#","phase":"Running","podIP":"10.1.0.1""#;
+        items.push(pod("order-1", "", running).replace(r#""tier":"web""#, &format!(r#""x":"{last}""#)));
+        let (found, said) = names(&list(&items), &["10.1.0.1:5"]);
+        assert_eq!(found, [format!("s{last}.shop shop/order-1 n1")]);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("is one of too many services"), "{said:?}");
     }
 
     #[test]

@@ -130,7 +130,10 @@ fn one(form: &Form, line: &str, place: &str, builder: &mut Builder) {
 fn address(text: &str) -> Result<Pattern, String> {
     Pattern::parse(text).ok_or_else(|| {
         let shown: String = text.chars().take(40).collect();
-        format!("'{}' is no address (10.0.0.1, 10.0.0.1:80, 10.0.0.0/24, [fd00::1]:80)", text::escape(&shown))
+        format!(
+            "'{}' is not an address (10.0.0.1, 10.0.0.1:80, 10.0.0.0/24, [fd00::1]:80)",
+            text::escape(&shown)
+        )
     })
 }
 
@@ -139,7 +142,7 @@ fn host(line: &str, place: &str, builder: &mut Builder) -> Result<(), String> {
     let line = line.split('#').next().unwrap_or_default();
     let mut words = line.split_whitespace();
     let pattern = address(words.next().unwrap_or_default())?;
-    let name = words.next().ok_or("has no name behind its address")?;
+    let name = words.next().ok_or("has no name after its address")?;
     if EVERYWHERE.contains(&name) || name.starts_with("ip6-") {
         return Ok(());
     }
@@ -167,7 +170,7 @@ fn row(columns: Columns, fields: &[String], place: &str, builder: &mut Builder) 
     let node = part(columns.node, |_, node| node.to_owned())?;
     let named = Named { name, pod, node, pod_uid: None };
     if named == Named::default() {
-        return Err("has no name beside its address".into());
+        return Err("has no name for its address".into());
     }
     builder.add(pattern, named, place);
     Ok(())
@@ -210,7 +213,7 @@ fn field(line: &str) -> Result<(String, Option<&str>), String> {
         return match after.strip_prefix(',') {
             Some(rest) => Ok((field, Some(rest))),
             None if after.is_empty() => Ok((field, None)),
-            None => Err("has text behind a closing quote".into()),
+            None => Err("has text after a closing quote".into()),
         };
     }
 }
@@ -227,7 +230,7 @@ mod tests {
         assert_eq!(found, ["order", "six", "-", "shop"]);
         assert_eq!(said.len(), 2, "{said:?}");
         assert!(
-            said[0].starts_with("line 8: has no name") && said[1].starts_with("line 9: 'broken' is no"),
+            said[0].starts_with("line 8: has no name") && said[1].starts_with("line 9: 'broken' is not"),
             "{said:?}"
         );
     }

@@ -40,8 +40,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const MAX_TROUBLES: usize = 100;
 
 /// What is said of a file in no known form.
-const NO_FORM: &str = "is no file of names: those are hosts files (10.0.0.1 order), CSV (10.0.0.1:8888,order), \
-                       kubectl get pods,services -A -o json, and Consul's /v1/catalog/service/NAME or /v1/health/service/NAME";
+const NO_FORM: &str = "is not a file of names: hosts files (10.0.0.1 order), CSV (10.0.0.1:8888,order), \
+                       the output of kubectl get pods,services -A -o json, or that of Consul's /v1/catalog/service/NAME or /v1/health/service/NAME";
 
 /// A service within its namespace, as DNS in a cluster has it.
 fn service_in(namespace: &str, service: &str) -> String {
@@ -147,7 +147,7 @@ impl NameBook {
                     self.trouble(said.into_iter().map(|what| format!("{name}: {what}")));
                 }
                 Err(why) => {
-                    self.trouble([format!("{name} has changed: {why}; its names stay as they were before")]);
+                    self.trouble([format!("{name} has changed: {why}; its names stay as they were")]);
                 }
             }
         }
@@ -346,7 +346,7 @@ mod tests {
         let said = book.take_troubles();
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(
-            said[0].contains("has changed: is no JSON") && said[0].contains("stay as they were"),
+            said[0].contains("has changed: is not valid JSON") && said[0].contains("stay as they were"),
             "{said:?}"
         );
         assert_eq!(best(&book, "10.0.0.1:80").as_deref(), Some("newer"));
@@ -365,7 +365,7 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             NameBook::read(std::slice::from_ref(&path)).unwrap_err()
         };
-        assert!(why("%PDF-1.7\n").contains("names: line 1: is no file of names"));
+        assert!(why("%PDF-1.7\n").contains("names: line 1: is not a file of names"));
         assert!(why("{\"kind\":\n\n nonsense").contains("line 3 column"));
         let absent = NameBook::read(&[folder.path().join("absent")]).unwrap_err();
         assert!(absent.ends_with("absent: no such file"), "{absent}");

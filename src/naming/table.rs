@@ -57,13 +57,10 @@ impl Table {
         if let Some(Some(named)) = self.addresses.get(&end.ip) {
             return Some((WITH_PORT - 1, named));
         }
-        let networks = self.lengths.iter();
-        let found = networks.filter_map(|length| {
+        self.lengths.iter().find_map(|length| {
             let named = self.networks.get(&(masked(end.ip, *length), *length))?.as_ref()?;
             Some((*length, named))
-        });
-        // The address of the other family has other bits.
-        found.into_iter().next()
+        })
     }
 
     /// The names of a pod.
@@ -106,12 +103,17 @@ impl Builder {
         if text.is_empty() || text.len() > MAX_NAME {
             return None;
         }
+        Some(self.shared(text))
+    }
+
+    /// The text as it is; equal ones share their memory.
+    pub(super) fn shared(&mut self, text: &str) -> Name {
         if let Some(known) = self.texts.get(text) {
-            return Some(Arc::clone(known));
+            return Arc::clone(known);
         }
-        let name: Name = text.into();
-        self.texts.insert(Arc::clone(&name));
-        Some(name)
+        let shared: Name = text.into();
+        self.texts.insert(Arc::clone(&shared));
+        shared
     }
 
     /// Names an address. If it has other names already, it has none from here on, because either may be wrong.
@@ -128,9 +130,7 @@ impl Builder {
                 let other = known.take().map(|known| known.to_string()).unwrap_or_default();
                 self.fault(
                     place,
-                    format!(
-                        "names an address {named} that is {other} elsewhere in the file: it gets no name"
-                    ),
+                    format!("names an address {named} that is {other} elsewhere in the file; it has no name"),
                 );
             }
         }
@@ -177,7 +177,7 @@ impl Builder {
         let mut said: Vec<String> =
             self.faults.into_iter().map(|Fault { place, what }| format!("{place}: {what}")).collect();
         if self.more_faults > 0 {
-            said.push(format!("{} more places with faults were left out", self.more_faults));
+            said.push(format!("{} more faults like these", self.more_faults));
         }
         (self.table, said)
     }

@@ -108,8 +108,8 @@ fn records_keep_their_names_and_get_those_that_they_lack() {
 fn a_file_that_can_not_be_used_ends_the_start() {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, content, what) in [
-        ("broken.json", "{\"items\": [\n{\"kind\"", "broken.json: is no JSON: EOF"),
-        ("odd.txt", "# names\norder is 10.0.0.1\n", "odd.txt: line 2: is no file of names"),
+        ("broken.json", "{\"items\": [\n{\"kind\"", "broken.json: is not valid JSON: EOF"),
+        ("odd.txt", "# names\norder is 10.0.0.1\n", "odd.txt: line 2: is not a file of names"),
         ("faults.csv", "1.2.3.4.5,a\n", "faults.csv: line 1: "),
     ] {
         let output = run(&["calls"], &file(&folder, name, content));
@@ -119,7 +119,7 @@ fn a_file_that_can_not_be_used_ends_the_start() {
     let some = file(&folder, "some", "127.0.0.1 here\nthere\n");
     let output = run(&["calls"], &some);
     assert!(text(&output.stdout).contains("here → here"));
-    assert!(text(&output.stderr).contains("line 2: 'there' is no address"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("line 2: 'there' is not an address"), "{}", text(&output.stderr));
     let output = run(&["calls", "-o", &some.to_string_lossy()], &some);
     assert_eq!(output.status.code(), Some(2), "it would overwrite the names");
 }
