@@ -43,6 +43,7 @@ const FILTER_WORDS: [&str; 24] = [
 /// Reads the arguments, of which the first is the name of the program.
 pub fn parse(arguments: &[OsString]) -> Result<Cli, Error> {
     let mut command = Cli::command();
+    let arguments = &with_command_first(arguments, &command);
     match command.try_get_matches_from_mut(arguments) {
         Ok(matches) => {
             let line = Line { arguments, command: &command };
@@ -51,6 +52,24 @@ pub fn parse(arguments: &[OsString]) -> Result<Cli, Error> {
         }
         Err(error) => Err(Line { arguments, command: &command }.explained(error)),
     }
+}
+
+/// The arguments with the command before the options of all commands (`rpcscope --no-pager calls`, as with git), which clap takes only
+/// behind it.
+fn with_command_first(arguments: &[OsString], command: &Command) -> Vec<OsString> {
+    let is_global = |word: &OsString| {
+        let name = word.to_str().and_then(|word| word.strip_prefix("--"));
+        name.is_some() && command.get_arguments().any(|arg| arg.is_global_set() && arg.get_long() == name)
+    };
+    let mut arguments = arguments.to_vec();
+    let at = 1 + arguments.iter().skip(1).take_while(|word| is_global(word)).count();
+    let is_command = |word: &OsString| command.get_subcommands().any(|command| command.get_name() == word);
+    if arguments.get(at).is_some_and(is_command)
+        && let Some(words) = arguments.get_mut(1..=at)
+    {
+        words.rotate_right(1);
+    }
+    arguments
 }
 
 /// A command line and the commands there are.
@@ -279,6 +298,7 @@ mod tests {
             (&["-i", "any", "port", "8888"], "a capture filter is one argument of -f: -f 'port 8888'"),
             (&["-r", "x.pcap", "tcp", "port", "80"], "-f 'tcp port 80'"),
             (&["-V", "-r", "x.pcap"], "rpcscope show ID FILE"),
+            (&["--no-config", "calls", "x", "--summary"], ": rpcscope chains --no-config x --summary"),
             (&["-nX", "-r", "x.pcap"], "rpcscope show ID FILE"),
             (&["-r", "x.pcap", "-z", "io,stat,1"], "rpcscope stats FILE"),
             (&["-r", "x.pcap", "-T", "fields", "-e", "frame.time"], "--format"),
@@ -297,6 +317,9 @@ mod tests {
             &["x.pcap"][..],
             &["missing", "x.pcap"],
             &["calls", "cals"],
+            &["--no-pager", "--no-config", "calls", "x.pcap"],
+            &["calls", "--no-pager", "x.pcap"],
+            &["--no-pager", "x.pcap"],
             &["-n", "-r", "x.pcap"],
             &["-nn", "-l", "-r", "x.pcap", "-c", "7"],
             &["calls", "-d", "tcp.port==7101,trpc", "x.pcap"],
