@@ -20,8 +20,13 @@ const USUAL: &str = "less -FRX";
 /// What `less` does where its user has set nothing, as with git.
 const LESS: &str = "FRX";
 
+/// The exit status of a shell that can't execute a command, or can't find it (POSIX.1-2017, Shell Command Language, 2.8.2).
+const NOT_STARTED: [i32; 2] = [126, 127];
+
 /// A running pager.
 struct Pager {
+    /// As the user chose it.
+    line: String,
     child: Child,
     input: File,
     /// Messages that wait for its end.
@@ -61,7 +66,7 @@ pub(super) fn start() {
         Ok(mut child) => {
             let Some(input) = child.stdin.take() else { return };
             let input = File::from(OwnedFd::from(input));
-            *running() = Some(Pager { child, input, messages: Vec::new() });
+            *running() = Some(Pager { line: line.to_owned(), child, input, messages: Vec::new() });
         }
         // Not every system has less.
         Err(_) if chosen.is_none() => {}
@@ -97,12 +102,17 @@ pub(super) fn hold(message: &str) -> bool {
 
 /// Ends the text and waits until the user has left the pager.
 pub(super) fn end() {
-    let Some(Pager { mut child, input, messages }) = running().take() else { return };
+    let Some(Pager { line, mut child, input, messages }) = running().take() else { return };
     drop(input);
     // Ctrl-C is for the pager now; without it, the shell would come back while the pager reads its keys.
     _ = signal_hook::flag::register(SIGINT, Arc::default());
     // A pager that can't be waited for has ended.
-    _ = child.wait();
+    let code = child.wait().ok().and_then(|status| status.code());
+    if let Some(code) = code.filter(|code| NOT_STARTED.contains(code)) {
+        complain(&format!(
+            "the pager '{line}' (PAGER) failed with status {code}: --no-pager prints without it"
+        ));
+    }
     for message in &messages {
         complain(message);
     }
