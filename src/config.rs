@@ -1,7 +1,7 @@
 //! The config file: what a person wants to see always, in the interface and in text on a terminal.
 //!
 //! It is TOML at `$XDG_CONFIG_HOME/rpcscope/config.toml`, or `~/.config/rpcscope/config.toml`
-//! (XDG Base Directory Specification 0.8). What goes to files, pipes and other programs never depends on it: it is not read for them.
+//! (XDG Base Directory Specification 0.8). What goes to files, pipes and other programs never depends on it.
 //!
 //! [`KEYS`] is the table of its keys: `rpcscope config` writes the file from it, and a mistyped key is answered from it. A key needs
 //! its row there and its arm in [`Config::set`].
@@ -10,6 +10,8 @@ mod read;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::dispatch::DecodeAs;
@@ -33,7 +35,7 @@ pub struct Config {
     pub time: Option<TimeFormat>,
     /// Files of names beside those of `--names`.
     pub names: Vec<PathBuf>,
-    /// Rules beside those of `--decode-as`, which go first.
+    /// Rules beside those of `--decode-as`, which override them.
     pub decode_as: Vec<DecodeAs>,
 }
 
@@ -53,7 +55,7 @@ const KEYS: [Key; 4] = [
         value: "\"auto\"",
         doc: &[
             "Colours of the interface: auto (as the terminal can), 16 (its own colours), dark, light, high-contrast,",
-            "colour-blind, none. NO_COLOR and --color never go before.",
+            "colour-blind, none. NO_COLOR and --color never override it.",
         ],
     },
     Key {
@@ -69,7 +71,7 @@ const KEYS: [Key; 4] = [
     Key {
         name: "decode-as",
         value: "[\"9000=trpc\", \"udp:9000=none\"]",
-        doc: &["Protocols of ports, as --decode-as, whose rules go before these."],
+        doc: &["Protocols of ports, as --decode-as, whose rules override these."],
     },
 ];
 
@@ -90,15 +92,15 @@ impl Config {
     pub fn load(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, String> {
         let Some((path, is_named)) = path(&variable) else { return Ok(Self::default()) };
         let unreadable = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-        let bytes = match std::fs::metadata(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_named => {
-                return Ok(Self::default());
-            }
-            Ok(data) if data.len() > MAX_SIZE => {
-                return Err(unreadable(&"longer than 1 MiB: no config file"));
-            }
-            _ => std::fs::read(&path).map_err(|error| unreadable(&error))?,
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && !is_named => return Ok(Self::default()),
+            file => file.map_err(|error| unreadable(&error))?,
         };
+        let mut bytes = Vec::new();
+        file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+        if bytes.len() as u64 > MAX_SIZE {
+            return Err(unreadable(&"longer than 1 MiB, so not a config file"));
+        }
         let text = String::from_utf8(bytes).map_err(|_| unreadable(&"not UTF-8"))?;
         let home = variable("HOME").map(PathBuf::from);
         Self::read(&text, &path, home.as_deref())
@@ -142,7 +144,7 @@ impl Config {
     #[must_use]
     pub fn template() -> String {
         let mut out = String::from(
-            "# What rpcscope shows in its interface, and as text on a terminal; files, pipes and records never depend on it.\n\
+            "# What rpcscope shows in its interface, and as text on a terminal. Files, pipes and telemetry never depend on it.\n\
              # Remove the # before a key to set it. RPCSCOPE_CONFIG=FILE reads another file, --no-config none.\n",
         );
         for key in &KEYS {

@@ -5,11 +5,12 @@ use std::io::{self, ErrorKind, IsTerminal, Write as _};
 use std::path::Path;
 
 use super::{Failure, Status, output, ui};
-use crate::cli::{Cli, Command, ConfigArgs, Input, View};
+use crate::cli::{Cli, Command, ConfigArgs, Input, ShowArgs, Telemetry, View};
 use crate::config::{self, Config};
 use crate::sink::chains::ChainFormat;
 use crate::sink::logs::LogFormat;
-use crate::sink::{RecordFormat, StatsFormat};
+use crate::sink::{RecordFormat, StatsFormat, TimeFormat};
+use crate::tui::Colors;
 
 /// Writes the config file with all keys as comments.
 pub(super) fn run(args: ConfigArgs) -> Result<Status, Failure> {
@@ -39,56 +40,63 @@ fn write(path: &Path) -> io::Result<()> {
 
 /// What a person reads on a terminal of a command's output.
 struct Seen<'c> {
-    view: Option<&'c mut View>,
-    input: Option<&'c mut Input>,
+    input: &'c mut Input,
+    time: &'c mut Option<TimeFormat>,
+    /// The theme of the interface.
+    theme: Option<&'c mut Option<Colors>>,
+    /// Whether it goes only to the terminal: nothing of it is sent, written or becomes the exit status.
+    alone: bool,
 }
 
-/// Fills what the command line leaves open from the config file, where a person looks at the result. What goes to files, pipes and
-/// scripts is the same with and without a config file, which is not even read for it.
+impl<'c> Seen<'c> {
+    /// What is seen of a view; `None` if it goes to a file.
+    fn of(view: &'c mut View, is_text: bool, telemetry: Option<&Telemetry>) -> Option<Self> {
+        let is_seen = is_text && view.output.is_none();
+        let is_sent = telemetry.is_some_and(Telemetry::asks);
+        let View { input, time, theme, fail_on, .. } = view;
+        let alone = !is_sent && fail_on.is_empty();
+        is_seen.then_some(Self { input, time, theme: Some(theme), alone })
+    }
+
+    fn fill(self, config: Config) {
+        let Self { input, time, theme, alone } = self;
+        *time = time.or(config.time);
+        if let Some(theme) = theme {
+            *theme = config.theme;
+        }
+        // The -w file has verdicts as comments, or the secrets of connections that were decoded.
+        if alone && !input.comments && !input.embed_secrets {
+            input.names.extend(config.names.into_iter().filter(|path| path.exists()));
+            // The first rule of a port counts.
+            input.decode_as.extend(config.decode_as);
+        }
+    }
+}
+
+/// Fills what the command line leaves open from the config file, where a person looks at the result. What goes to files, pipes,
+/// receivers of telemetry and scripts is the same with and without a config file.
 pub(super) fn apply(cli: &mut Cli) -> Result<(), Failure> {
     if cli.no_config || !io::stdout().is_terminal() {
         return Ok(());
     }
-    let is_seen = |view: &View| view.output.is_none();
-    let mut time = None;
     let seen = match &mut cli.command {
-        None if !cli.list_interfaces && ui::fits(&cli.live) => {
-            Seen { view: Some(&mut cli.live), input: None }
+        None if !cli.list_interfaces && ui::fits(&cli.live) => Seen::of(&mut cli.live, true, None),
+        Some(Command::Calls(args)) => {
+            Seen::of(&mut args.view, args.format == RecordFormat::Text, Some(&args.telemetry))
         }
-        Some(Command::Calls(args)) if args.format == RecordFormat::Text && is_seen(&args.view) => {
-            Seen { view: Some(&mut args.view), input: None }
+        Some(Command::Stats(args)) => Seen::of(&mut args.view, args.format == StatsFormat::Text, None),
+        Some(Command::Chains(args)) => {
+            Seen::of(&mut args.view, args.format == ChainFormat::Text, Some(&args.telemetry))
         }
-        Some(Command::Stats(args)) if args.format == StatsFormat::Text && is_seen(&args.view) => {
-            Seen { view: Some(&mut args.view), input: None }
-        }
-        Some(Command::Chains(args)) if args.format == ChainFormat::Text && is_seen(&args.view) => {
-            Seen { view: Some(&mut args.view), input: None }
-        }
-        Some(Command::Logs(args)) if args.format == LogFormat::Text && is_seen(&args.view) => {
-            Seen { view: Some(&mut args.view), input: None }
-        }
+        Some(Command::Logs(args)) => Seen::of(&mut args.view, args.format == LogFormat::Text, None),
         Some(Command::Show(args)) => {
-            time = Some(&mut args.time);
-            Seen { view: None, input: Some(&mut args.input) }
+            let ShowArgs { input, time, .. } = &mut **args;
+            Some(Seen { input, time, theme: None, alone: true })
         }
-        _ => return Ok(()),
+        _ => None,
     };
-    let config = Config::load(|name| std::env::var_os(name)).map_err(Failure::Usage)?;
-    let input = match seen {
-        Seen { view: Some(view), .. } => {
-            view.time = view.time.or(config.time);
-            view.theme = config.theme;
-            Some(&mut view.input)
-        }
-        Seen { view: None, input } => input,
-    };
-    if let Some(time) = time {
-        *time = time.or(config.time);
-    }
-    if let Some(input) = input {
-        input.names.extend(config.names.into_iter().filter(|path| path.exists()));
-        // The first rule of a port counts.
-        input.decode_as.extend(config.decode_as);
+    if let Some(seen) = seen {
+        seen.fill(Config::load(|name| std::env::var_os(name)).map_err(Failure::Usage)?);
     }
     Ok(())
 }

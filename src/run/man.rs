@@ -13,7 +13,7 @@ use crate::cli::{Cli, ManArgs};
 const COMMON: &str = r#".SH ENVIRONMENT
 .TP
 \fBNO_COLOR\fR
-If it is set and not empty, nothing is colored (https://no-color.org).
+If it is set and not empty, nothing is coloured (https://no-color.org).
 .TP
 \fBPAGER\fR
 Shows what is printed on a terminal, except in live runs; less -FRX if it is not set, and none if it is empty or cat.

@@ -52,7 +52,13 @@ fn it_changes_what_a_person_sees_and_nothing_else() {
     }
     let (without, _) = on_terminal(folder.path(), &[&variable], &[&few[..], &["--no-config"]].concat());
     assert!(!without.contains("2026-"), "{without}");
-    // The command line goes before.
+    // Nor do files and statuses depend on it that a run on a terminal has besides.
+    let packets = folder.path().join("packets.pcapng").to_string_lossy().into_owned();
+    for more in [&["--fail-on", "rpc"][..], &["-w", &packets, "--comments"]] {
+        let (alone, _) = on_terminal(folder.path(), &[&variable], &[&few[..], more].concat());
+        assert!(alone.contains("2026-") && !alone.contains("counted-by-name"), "{more:?}: {alone}");
+    }
+    // The command line overrides it.
     let (relative, _) = on_terminal(folder.path(), &[&variable], &[&few[..], &["-t", "relative"]].concat());
     assert!(!relative.contains("2026-") && relative.contains("counted-by-name"), "{relative}");
 
@@ -158,6 +164,9 @@ fn who_wants_no_pager_gets_none() {
     let mut command = Command::new(PROGRAM);
     let output = command.args(show).env("PAGER", "echo paged").output().expect("the program starts");
     assert!(!String::from_utf8_lossy(&output.stdout).contains("paged"), "a pipe has none");
+    // A shell that does not find the pager leaves nothing on the screen.
+    let (screen, _) = on_terminal(folder.path(), &["PAGER=nonexistent-pager '--a b'"], &show);
+    assert!(screen.contains("failed with status 127: --no-pager"), "{screen}");
     // Quitting early is a normal end.
     let (screen, success) = on_terminal(folder.path(), &["PAGER=head -n 1"], &["calls", &name, &name, &name]);
     assert!(success && screen.lines().filter(|line| line.contains("PlaceOrder")).count() <= 1, "{screen}");
