@@ -1,6 +1,7 @@
 //! The packets of calls, read again and written as pcapng for Wireshark.
 
 mod checksum;
+mod comments;
 mod marks;
 mod ranges;
 
@@ -10,13 +11,13 @@ use std::io;
 use hashbrown::HashMap;
 
 use crate::calls::Call;
-use crate::calls::summary::sentence;
 use crate::decode::{Decoded, Decoder, FlowKey};
 use crate::dispatch::DecodeAs;
 use crate::flow::{Limits, Stamp, Table};
 use crate::sink::packets::PacketWriter;
 use crate::source::{Batch, Source};
 
+pub use comments::Comments;
 pub use marks::LeftOut;
 use marks::{Fate, Marker, Marks};
 
@@ -27,7 +28,7 @@ use marks::{Fate, Marker, Marks};
 pub struct Wanted {
     ranges: HashMap<FlowKey, Vec<(u64, u64)>, foldhash::fast::RandomState>,
     /// The summary of each call, which becomes a comment on its last packet.
-    comments: HashMap<u64, String, foldhash::fast::RandomState>,
+    comments: Comments,
     last: u64,
 }
 
@@ -39,11 +40,7 @@ impl Wanted {
         // HTTP/2 header tables depend on all earlier header blocks.
         let first = if call.transport.headers_depend_on_earlier() { call.connection } else { call.packets.0 };
         self.ranges.entry(key).or_default().push((first, call.packets.1));
-        let comment = self.comments.entry(call.packets.1).or_default();
-        if !comment.is_empty() {
-            comment.push('\n');
-        }
-        comment.push_str(&sentence(call));
+        self.comments.add(call);
         self.last = self.last.max(call.packets.1);
     }
 
@@ -151,7 +148,7 @@ pub fn write(
             }
             writer
                 .name_interface(packet.interface, || source.interface_name(packet.interface).map(Into::into));
-            writer.write(&packet, wanted.comments.get(&packet.number).map(String::as_str))?;
+            writer.write(&packet, wanted.comments.take(packet.number).as_deref())?;
             written += 1;
         }
         if batch.records.last().is_some_and(|record| record.number >= wanted.last) {

@@ -9,13 +9,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
 use super::Failure;
 use crate::calls::Call;
-use crate::calls::summary::sentence;
 use crate::cli::Input;
+use crate::export::Comments;
 use crate::sink::packets::PacketWriter;
 use crate::source::{Batch, Tap};
 
@@ -25,9 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Most bytes of packets that wait.
 const MAX_WAITING: usize = 64 << 20;
 
-/// Most verdicts that wait for their packets, and most bytes of those of one packet.
-const MAX_VERDICTS: usize = 1 << 16;
-const MAX_TEXT: usize = 16 << 10;
+/// Bytes of verdicts that wait for their packets beyond which no more are taken.
+const MAX_VERDICTS: usize = 16 << 20;
 
 /// An error if the comments would go nowhere.
 pub(super) fn check(input: &Input, packets: Option<&Path>) -> Result<(), Failure> {
@@ -43,10 +39,10 @@ pub(super) struct Verdicts(Mutex<Noted>);
 
 #[derive(Debug, Default)]
 struct Noted {
-    texts: HashMap<u64, String, FixedState>,
+    comments: Comments,
     /// Packets up to this one were written.
     written: u64,
-    /// Calls whose packet was written before they were decided, or that were too many.
+    /// Calls whose packet was written before they were decided, or that are too many.
     late: u64,
 }
 
@@ -54,18 +50,9 @@ impl Verdicts {
     /// Notes a call that was decided.
     pub(super) fn note(&self, call: &Call) {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = call.packets.1;
-        if number <= noted.written || noted.texts.len() >= MAX_VERDICTS && !noted.texts.contains_key(&number)
-        {
+        let waits = call.packets.1 > noted.written && noted.comments.bytes() < MAX_VERDICTS;
+        if !waits || !noted.comments.add(call) {
             noted.late += 1;
-            return;
-        }
-        let text = noted.texts.entry(number).or_default();
-        if text.len() < MAX_TEXT {
-            if !text.is_empty() {
-                text.push('\n');
-            }
-            text.push_str(&sentence(call));
         }
     }
 
@@ -94,7 +81,7 @@ impl Commented {
             let mut noted = self.verdicts.0.lock().unwrap_or_else(PoisonError::into_inner);
             let last = batch.records.iter().map(|record| record.number).max();
             noted.written = noted.written.max(last.unwrap_or(0));
-            batch.packets().map(|packet| noted.texts.remove(&packet.number)).collect()
+            batch.packets().map(|packet| noted.comments.take(packet.number)).collect()
         };
         let mut result = Ok(());
         for (packet, text) in batch.packets().zip(texts) {

@@ -350,7 +350,7 @@ impl Run {
         if late > 0 {
             let calls = text::counted(late, "call");
             report(&format!(
-                "--comments: {calls} without a comment: their packets were written before they were decided"
+                "--comments: {calls} without a comment: decided after their packets were written, or too many of one packet"
             ));
         }
         // The interface shows the same in its own way.
