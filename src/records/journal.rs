@@ -63,11 +63,20 @@ pub fn write_left_out(out: &mut Vec<u8>, uid: Uid) {
     out.extend_from_slice(b"}\n");
 }
 
+/// How many of these lines say how a call was linked.
+#[must_use]
+pub fn count_links(lines: &[u8]) -> u64 {
+    let beginning = beginning(Kind::Link);
+    lines.split(|byte| *byte == b'\n').filter(|line| line.starts_with(beginning)).count() as u64
+}
+
 fn begin(out: &mut Vec<u8>, kind: Kind, uid: Uid) {
-    let beginning =
-        BEGINNINGS.iter().find(|(_, of)| *of == kind).map_or(&b""[..], |(beginning, _)| *beginning);
-    out.extend_from_slice(beginning);
+    out.extend_from_slice(beginning(kind));
     out.extend_from_slice(format!("{uid}\"").as_bytes());
+}
+
+fn beginning(kind: Kind) -> &'static [u8] {
+    BEGINNINGS.iter().find(|(_, of)| *of == kind).map_or(b"", |(beginning, _)| *beginning)
 }
 
 /// The journals of one run, open, so that they can be read although their agent deletes them.

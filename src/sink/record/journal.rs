@@ -11,7 +11,7 @@ use super::super::BUFFER;
 use super::super::jsonl::CallFields;
 use super::super::target::{Shortfall, Target};
 use crate::calls::{Call, Uid};
-use crate::records::journal::{write_left_out, write_link};
+use crate::records::journal::{count_links, write_left_out, write_link};
 
 /// Appends lines to a new file. What could not be written is cut off behind the last whole line, and later lines are tried again.
 pub(super) struct Journal {
@@ -93,13 +93,14 @@ impl Journal {
             return Ok(());
         }
         let whole = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let written = self.target.append(&self.buffer, whole);
-        self.buffer.clear();
-        written.map_err(|Shortfall { error, .. }| {
+        let written = self.target.append(&self.buffer, whole).map_err(|Shortfall { kept, error }| {
             let end = self.target.len();
             self.waiting.retain(|_, (offset, len)| *offset + *len as u64 <= end);
+            self.unprotected += count_links(self.buffer.get(kept..).unwrap_or_default());
             error
-        })
+        });
+        self.buffer.clear();
+        written
     }
 
     /// Copies the calls that are not linked yet to the journal of the next part.
