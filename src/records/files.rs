@@ -1,7 +1,8 @@
 //! Which files a path stands for.
 
 use std::fs;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::folder::{self, Part};
@@ -28,10 +29,13 @@ pub(super) fn reason(error: &io::Error) -> String {
 /// Whether a file is Parquet, by its first octets.
 #[must_use]
 pub fn is_table(path: &Path) -> bool {
+    path.is_file() && fs::File::open(path).is_ok_and(|file| begins_table(&file))
+}
+
+/// The same of a file that is open. Its position stays.
+pub(super) fn begins_table(file: &fs::File) -> bool {
     let mut magic = [0; 4];
-    path.is_file()
-        && fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
-        && magic == *b"PAR1"
+    file.read_exact_at(&mut magic, 0).is_ok() && magic == *b"PAR1"
 }
 
 /// What a path stands for.
@@ -87,7 +91,12 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()>
     if depth > MAX_DEPTH {
         return Ok(());
     }
-    for entry in fs::read_dir(folder)? {
+    let entries = match fs::read_dir(folder) {
+        // An agent has just deleted the last file in it.
+        Err(error) if error.kind() == ErrorKind::NotFound && depth > 0 => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.starts_with(['.', '_']) {

@@ -64,7 +64,7 @@ pub fn read(path: &Path, objects: &mut Objects, take: Take<'_>) -> Result<(), St
         return read_stream(Box::new(io::stdin()), path, objects, take).map_err(because);
     }
     let file = std::fs::File::open(path).map_err(|error| because(files::reason(&error)))?;
-    if files::is_table(path) {
+    if files::begins_table(&file) {
         return read_table(file, path, objects, take).map_err(because);
     }
     read_stream(Box::new(file), path, objects, take).map_err(because)

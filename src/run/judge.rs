@@ -98,7 +98,7 @@ pub(super) fn print(
     let look = output::appearance(view);
     let ready = Ready::new(telemetry, &view.input)?;
     let network = ready.network();
-    let mut reading = Reading { objects: Objects::default(), faults: 0, has_failed: false };
+    let mut reading = Reading::default();
     let found = reading.expand(paths);
     rights.give_up(&view.input, false, None, network)?;
     let mut printer = Printer {
@@ -147,8 +147,13 @@ pub(super) fn print(
 }
 
 /// Reads records and says what is wrong with them.
+#[derive(Default)]
 struct Reading {
     objects: Objects,
+    /// The files that were named; the others were found in folders.
+    named: Vec<PathBuf>,
+    /// Files that were deleted after they were found: agents do that with old ones.
+    vanished: u64,
     faults: u64,
     has_failed: bool,
 }
@@ -157,6 +162,9 @@ impl Reading {
     fn expand(&mut self, paths: Vec<PathBuf>) -> Found {
         let mut all = Found::default();
         for path in paths {
+            if !path.is_dir() {
+                self.named.push(path.clone());
+            }
             match records::expand(&path) {
                 Ok(mut found) => {
                     all.files.append(&mut found.files);
@@ -179,8 +187,10 @@ impl Reading {
             take(record, names, fleet, faults);
             true
         });
-        if let Err(why) = end {
-            self.fail(&why);
+        match end {
+            Err(_) if !file.exists() && !self.named.iter().any(|named| named == file) => self.vanished += 1,
+            Err(why) => self.fail(&why),
+            Ok(()) => {}
         }
     }
 
@@ -210,6 +220,12 @@ impl Reading {
     }
 
     fn conclude(&mut self) {
+        if self.vanished > 0 {
+            let files = text::counted(self.vanished, "file");
+            complain(&format!(
+                "{files} deleted before being read, as agents do with --keep and --max-disk: those calls are missing"
+            ));
+        }
         self.has_failed |= self.faults > 0;
         if self.faults > MAX_FAULTS {
             let more = text::counted(self.faults - MAX_FAULTS, "more record");

@@ -559,6 +559,26 @@ fn a_full_disk_is_said_and_what_it_cost_is_counted() {
 }
 
 #[test]
+fn a_file_that_is_deleted_before_it_is_read_is_said_and_no_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    record(&support::captures().join("demo/all-classes.pcap"), dir, &[]);
+    let name = dir.to_str().expect("text");
+    let before = rpcscope(&["chains", name, "--format", "jsonl"]);
+    // The folder has its name, but it can't be opened any more.
+    let gone = dir.join("gone.parquet");
+    std::os::unix::fs::symlink(dir.join("deleted"), &gone).expect("writable");
+    let after = rpcscope(&["chains", name, "--format", "jsonl"]);
+    let said = String::from_utf8(after.stderr).expect("text");
+    assert!(after.status.success() && said.contains("1 file deleted before"), "{said}");
+    assert_eq!(before.stdout, after.stdout);
+    // Whoever names a file means it.
+    let named = rpcscope(&["judge", name, gone.to_str().expect("text")]);
+    let said = String::from_utf8(named.stderr).expect("text");
+    assert!(named.status.code() == Some(1) && said.contains("no such file"), "{said}");
+}
+
+#[test]
 fn options_that_make_no_sense_are_refused() {
     let capture = support::captures().join("demo/all-classes.pcap");
     let capture = capture.to_str().expect("text");

@@ -26,11 +26,16 @@ pub(super) struct Complete {
 impl Table {
     /// Begins the file at `path`, under another name.
     pub(super) fn create(path: PathBuf) -> Self {
-        let begin = |path: &Path| {
+        let begin = || {
             fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
-            RecordWriter::create(&HostFolder::unfinished(path), false).map(Parquet::new)
+            RecordWriter::create(&HostFolder::unfinished(&path), false).map(Parquet::new)
         };
-        Self { sink: begin(&path), path }
+        let sink = begin().or_else(|error| match error.kind() {
+            // The agent that deletes old files has taken the folder for one that it emptied.
+            io::ErrorKind::NotFound => begin(),
+            _ => Err(error),
+        });
+        Self { sink, path }
     }
 
     pub(super) fn call(&mut self, call: &Call) {
