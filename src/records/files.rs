@@ -5,14 +5,11 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use super::folder::{self, Part};
-use super::journal::{self, Journals};
+use super::folder::{self, JournalFile};
+use super::journal::{self, Journals, MAX_TRIES};
 
 /// Deepest folder below the one that was named; `dt=…/hour=…/host=…` is three.
 const MAX_DEPTH: usize = 16;
-
-/// How often a folder is looked through that changes meanwhile.
-const MAX_TRIES: usize = 5;
 
 /// Endings of files of records.
 const ENDINGS: [&str; 4] = [".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst"];
@@ -62,11 +59,11 @@ pub fn expand(path: &Path) -> Result<Found, String> {
         walk(path, 0, &mut found.files).map_err(|error| reason(&error))?;
         tries += 1;
         let now = journals(path).map_err(|error| reason(&error))?;
-        let parts = |journals: &[Journals]| -> Vec<Part> {
-            journals.iter().flat_map(Journals::parts).cloned().collect()
+        let all = |journals: &[Journals]| -> Vec<JournalFile> {
+            journals.iter().flat_map(Journals::files).cloned().collect()
         };
         // Calls may have moved to a journal that was not there yet.
-        if parts(&now) == parts(&found.journals) || tries == MAX_TRIES {
+        if all(&now) == all(&found.journals) || tries == MAX_TRIES {
             break;
         }
     }

@@ -6,6 +6,7 @@
 //! | `dt=2026-01-02/hour=03/host=web/20260102030405678-4711-00001.parquet` | calls that began in this hour (UTC), complete |
 //! | the same as `….parquet.tmp`, with a `.` before the name | one that is being written |
 //! | `_journal/host=web/20260102030405678-4711-00001.journal` | the calls that are in no complete file yet |
+//! | `_journal/host=web/20260102030405678-4711-00001.closed` | the same, but its calls that are not linked stand in the next part's journal too |
 //! | `_journal/host=web/lock` | locked while an agent of this host runs |
 //!
 //! The name is that of a [`Part`]: the run (its start and process id) and a number. A part has one journal, and a Parquet file in each hour
@@ -83,6 +84,17 @@ impl Hour {
     }
 }
 
+/// A journal that is there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JournalFile {
+    /// Its part.
+    pub part: Part,
+    /// Its path.
+    pub path: PathBuf,
+    /// Whether the next part has its calls that are not linked.
+    pub is_closed: bool,
+}
+
 /// The part of such a folder that belongs to one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostFolder {
@@ -129,6 +141,13 @@ impl HostFolder {
         self.journals().join(format!("{part}.journal"))
     }
 
+    /// The journal of a part when the next one has its calls that are not linked.
+    #[must_use]
+    pub fn closed(&self, part: &Part) -> JournalFile {
+        let path = self.journals().join(format!("{part}.closed"));
+        JournalFile { part: part.clone(), path, is_closed: true }
+    }
+
     /// The file for calls of a part that began in this hour.
     #[must_use]
     pub fn table(&self, part: &Part, hour: Hour) -> PathBuf {
@@ -170,12 +189,16 @@ impl HostFolder {
         Ok((complete, unfinished))
     }
 
-    /// The parts of which there is a journal, in order.
-    pub fn parts(&self) -> io::Result<Vec<Part>> {
-        let paths = entries(&self.journals())?;
-        let mut parts: Vec<Part> = paths.iter().filter_map(|path| Part::of(path, ".journal")).collect();
-        parts.sort();
-        Ok(parts)
+    /// The journals that are there, in order of their parts.
+    pub fn journal_files(&self) -> io::Result<Vec<JournalFile>> {
+        let of = |path: PathBuf| {
+            [(".journal", false), (".closed", true)].into_iter().find_map(|(ending, is_closed)| {
+                Part::of(&path, ending).map(|part| JournalFile { part, path: path.clone(), is_closed })
+            })
+        };
+        let mut files: Vec<JournalFile> = entries(&self.journals())?.into_iter().filter_map(of).collect();
+        files.sort();
+        Ok(files)
     }
 }
 
@@ -273,11 +296,12 @@ mod tests {
 
         assert!(hosts(root).unwrap().is_empty());
         fs::create_dir_all(folder.journals()).unwrap();
-        for part in [part.next(), part.clone()] {
-            fs::write(folder.journal(&part), "").unwrap();
+        let next = part.next();
+        let open = JournalFile { path: folder.journal(&next), part: next, is_closed: false };
+        for path in [&open.path, &folder.closed(&part).path, &folder.journals().join("lock")] {
+            fs::write(path, "").unwrap();
         }
-        fs::write(folder.journals().join("lock"), "").unwrap();
         assert_eq!(hosts(root).unwrap(), std::slice::from_ref(&folder));
-        assert_eq!(folder.parts().unwrap(), [part.clone(), part.next()]);
+        assert_eq!(folder.journal_files().unwrap(), [folder.closed(&part), open]);
     }
 }

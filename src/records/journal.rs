@@ -8,8 +8,8 @@
 //! {"type":"left-out","uid":"72"}                                            the filter does not want it
 //! ```
 //!
-//! The next part begins with the calls of the one before that were not linked. A part whose Parquet file of an hour is complete needs
-//! its journal no more for calls that began in this hour.
+//! The next part begins with the calls of the one before that were not linked; then that one is closed, which its name says, and stands for
+//! its linked calls alone. A part whose Parquet file of an hour is complete needs its journal no more for calls that began in this hour.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
@@ -17,13 +17,16 @@ use std::path::Path;
 
 use hashbrown::HashMap;
 
-use super::folder::{HostFolder, Hour, Part};
+use super::folder::{HostFolder, Hour, JournalFile, Part};
 use super::{Fault, Objects};
 use crate::body::Value;
 use crate::calls::{Call, Share, Uid};
 
 /// Longest line that is read; records are bounded far below it.
 const MAX_LINE: u64 = 64 << 20;
+
+/// How often a folder is looked through that changes meanwhile.
+pub(super) const MAX_TRIES: usize = 5;
 
 /// The beginning of a line before the id, and what it says.
 const BEGINNINGS: [(&[u8], Kind); 3] = [
@@ -83,7 +86,7 @@ fn beginning(kind: Kind) -> &'static [u8] {
 #[derive(Debug)]
 pub struct Journals {
     folder: HostFolder,
-    parts: Vec<(Part, File)>,
+    parts: Vec<(JournalFile, File)>,
 }
 
 /// What was read besides the calls.
@@ -102,22 +105,44 @@ pub type Take<'t> = &'t mut dyn FnMut(&Part, Result<Box<Call>, Fault>);
 
 /// Opens the journals of a host, those of each run together.
 pub fn open(folder: &HostFolder) -> io::Result<Vec<Journals>> {
+    let mut files = folder.journal_files()?;
+    let mut tries = 1;
+    loop {
+        let runs = open_all(folder, &files)?;
+        let now = folder.journal_files()?;
+        // A folder that is read while an agent closes a journal may show it under neither name.
+        if now == files || tries == MAX_TRIES {
+            return Ok(runs);
+        }
+        files = now;
+        tries += 1;
+    }
+}
+
+fn open_all(folder: &HostFolder, files: &[JournalFile]) -> io::Result<Vec<Journals>> {
     let mut runs: Vec<Journals> = Vec::new();
-    for part in folder.parts()? {
-        let file = match File::open(folder.journal(&part)) {
+    for journal in files {
+        let file = match File::open(&journal.path) {
             Ok(file) => file,
-            // Its rows are in Parquet by now.
+            // It has been closed, or its rows are in Parquet by now.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
+        let journal = journal.clone();
         match runs.last_mut() {
-            Some(run) if run.parts.last().is_some_and(|(last, _)| last.run == part.run) => {
-                run.parts.push((part, file));
+            Some(run) if run.parts.last().is_some_and(|(last, _)| last.part.run == journal.part.run) => {
+                run.parts.push((journal, file));
             }
-            _ => runs.push(Journals { folder: folder.clone(), parts: vec![(part, file)] }),
+            _ => runs.push(Journals { folder: folder.clone(), parts: vec![(journal, file)] }),
         }
     }
     Ok(runs)
+}
+
+/// Opens one journal.
+pub fn open_one(folder: &HostFolder, journal: JournalFile) -> io::Result<Journals> {
+    let file = File::open(&journal.path)?;
+    Ok(Journals { folder: folder.clone(), parts: vec![(journal, file)] })
 }
 
 /// A call's line, until its link is known.
@@ -129,16 +154,9 @@ struct Waiting {
 }
 
 impl Journals {
-    /// The parts, in order.
-    pub fn parts(&self) -> impl Iterator<Item = &Part> {
-        self.parts.iter().map(|(part, _)| part)
-    }
-
-    /// The journal of one part alone, if it is among them.
-    #[must_use]
-    pub fn only(self, part: &Part) -> Option<Self> {
-        let parts: Vec<_> = self.parts.into_iter().filter(|(of, _)| of == part).collect();
-        (!parts.is_empty()).then_some(Self { folder: self.folder, parts })
+    /// The files, in order of their parts.
+    pub fn files(&self) -> impl Iterator<Item = &JournalFile> {
+        self.parts.iter().map(|(file, _)| file)
     }
 
     /// Where they are.
@@ -147,23 +165,21 @@ impl Journals {
         &self.folder
     }
 
-    /// Passes on the calls that are in no complete table. `is_there` says whether the table of a part and an hour is complete.
-    /// `with_unlinked`: also the calls that were not linked, at the end; without, the next part has them.
+    /// Passes on the calls that are in no complete table, those that were not linked at the end. `is_there` says whether the table of a part
+    /// and an hour is complete.
     pub fn read(
         self,
         objects: &mut Objects,
         is_there: &dyn Fn(&Path) -> bool,
-        with_unlinked: bool,
         take: Take<'_>,
     ) -> io::Result<Summary> {
         let Self { folder, parts } = self;
-        let paths: Vec<_> = parts.iter().map(|(part, _)| folder.journal(part)).collect();
         let mut summary = Summary::default();
         let mut waiting: HashMap<Uid, Waiting> = HashMap::new();
         let mut known: HashMap<(usize, Hour), bool> = HashMap::new();
-        let names: Vec<Part> = parts.iter().map(|(part, _)| part.clone()).collect();
+        let files: Vec<JournalFile> = parts.iter().map(|(file, _)| file.clone()).collect();
         let mut pass = |at: usize, origin: usize, number: u64, line: &[u8], take: Take<'_>| -> bool {
-            let Some(part) = names.get(at) else { return false };
+            let Some(JournalFile { part, .. }) = files.get(at) else { return false };
             let call = serde_json::from_slice::<Value>(line)
                 .map_err(|error| format!("is no JSON: {error}"))
                 .and_then(|value| objects.call(&value).map_err(|wrong| wrong.to_string()));
@@ -178,14 +194,14 @@ impl Journals {
                     !is_known
                 }
                 Err(what) => {
-                    let path = paths.get(origin).cloned().unwrap_or_default();
+                    let path = files.get(origin).map(|file| file.path.clone()).unwrap_or_default();
                     take(part, Err(Fault { path, place: ("line", number), what }));
                     false
                 }
             }
         };
         let last = parts.len().saturating_sub(1);
-        for (at, (part, file)) in parts.into_iter().enumerate() {
+        for (at, (JournalFile { part, path, is_closed }, file)) in parts.into_iter().enumerate() {
             let mut lines = BufReader::with_capacity(1 << 20, file);
             let mut line = Vec::new();
             for number in 1.. {
@@ -198,7 +214,7 @@ impl Journals {
                     break;
                 };
                 let Some((kind, uid, rest)) = told(text) else {
-                    let (path, what) = (folder.journal(&part), "is no line of a journal".to_owned());
+                    let (path, what) = (path.clone(), "is no line of a journal".to_owned());
                     take(&part, Err(Fault { path, place: ("line", number), what }));
                     continue;
                 };
@@ -214,15 +230,16 @@ impl Journals {
                     }
                 }
             }
-        }
-        if with_unlinked {
-            let mut rest: Vec<(Uid, Waiting)> = waiting.into_iter().collect();
-            rest.sort_by_key(|(uid, _)| *uid);
-            for (_, call) in rest {
-                let passed = u64::from(pass(last, call.part, call.number, &call.line, take));
-                summary.calls += passed;
-                summary.unlinked += passed;
+            if is_closed {
+                waiting.clear();
             }
+        }
+        let mut rest: Vec<(Uid, Waiting)> = waiting.into_iter().collect();
+        rest.sort_by_key(|(uid, _)| *uid);
+        for (_, call) in rest {
+            let passed = u64::from(pass(last, call.part, call.number, &call.line, take));
+            summary.calls += passed;
+            summary.unlinked += passed;
         }
         Ok(summary)
     }
@@ -295,7 +312,7 @@ mod tests {
         let (mut all, mut sum) = (Vec::new(), Summary::default());
         for journals in open(folder).unwrap() {
             sum = journals
-                .read(&mut Objects::default(), is_there, true, &mut |part, call| {
+                .read(&mut Objects::default(), is_there, &mut |part, call| {
                     let text =
                         call.map_or_else(|fault| fault.what, |call| String::from_utf8(line(&call)).unwrap());
                     all.push((part.number, text));
@@ -339,6 +356,10 @@ mod tests {
         // The table of the first part is complete.
         let table = folder.table(&parts[0], Hour::of(call(1).start));
         assert_eq!(read(&folder, &|path| path == table).0, expected[1..]);
+        // Its journal stands alone, because its table could not be written, and that of the next part could.
+        std::fs::remove_file(folder.journal(&parts[1])).unwrap();
+        std::fs::rename(folder.journal(&parts[0]), folder.closed(&parts[0]).path).unwrap();
+        assert_eq!(read(&folder, &|_| false).0, expected[..1]);
     }
 
     #[test]

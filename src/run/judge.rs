@@ -202,7 +202,7 @@ impl Reading {
         for run in journals {
             let Self { objects, faults, .. } = self;
             let name = run.folder().journals().display().to_string();
-            match run.read(objects, &is_there, true, &mut |_, record| take(record, names, fleet, faults)) {
+            match run.read(objects, &is_there, &mut |_, record| take(record, names, fleet, faults)) {
                 Ok(journal::Summary { calls, unlinked, .. }) => {
                     all.calls += calls;
                     all.unlinked += unlinked;

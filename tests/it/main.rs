@@ -27,6 +27,8 @@ mod payload;
 mod peers;
 #[cfg(all(target_os = "linux", feature = "parquet"))]
 mod record;
+#[cfg(all(target_os = "linux", feature = "parquet"))]
+mod record_steps;
 mod records;
 mod replay;
 mod report;

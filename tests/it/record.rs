@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use rpcscope::calls::{Call, Uid};
 use rpcscope::pipeline::Options;
-use rpcscope::records::folder::HostFolder;
+use rpcscope::records::folder::{HostFolder, Hour, Part};
 use rpcscope::records::{self, Objects};
 use rpcscope::sink::jsonl::write_call;
 use rpcscope::sink::packets::Rotation;
@@ -34,14 +34,14 @@ fn record(file: &Path, dir: &Path, more: &[&str]) -> String {
     said
 }
 
-fn line(call: &Call) -> String {
+pub(crate) fn line(call: &Call) -> String {
     let mut line = Vec::new();
     write_call(&mut line, call);
     String::from_utf8(line).expect("UTF-8")
 }
 
 /// The records of complete files; each must be readable.
-fn tables(dir: &Path) -> Vec<String> {
+pub(crate) fn tables(dir: &Path) -> Vec<String> {
     let Ok(found) = records::expand(dir) else { return Vec::new() };
     found.files.iter().flat_map(|path| table(path)).collect()
 }
@@ -57,12 +57,12 @@ fn table(path: &Path) -> Vec<String> {
 }
 
 /// All records, those in journals too.
-fn everything(dir: &Path) -> Vec<String> {
+pub(crate) fn everything(dir: &Path) -> Vec<String> {
     let Ok(found) = records::expand(dir) else { return Vec::new() };
     let mut lines: Vec<String> = found.files.iter().flat_map(|path| table(path)).collect();
     for run in found.journals {
         let is_there = |path: &Path| found.files.iter().any(|file| file == path);
-        run.read(&mut Objects::default(), &is_there, true, &mut |_, call| {
+        run.read(&mut Objects::default(), &is_there, &mut |_, call| {
             lines.push(line(&call.expect("a call")));
         })
         .expect("readable");
@@ -70,13 +70,13 @@ fn everything(dir: &Path) -> Vec<String> {
     lines
 }
 
-fn sorted(mut lines: Vec<String>) -> Vec<String> {
+pub(crate) fn sorted(mut lines: Vec<String>) -> Vec<String> {
     lines.sort();
     lines
 }
 
 /// The files in a folder and below it, as paths in it.
-fn files(dir: &Path) -> Vec<String> {
+pub(crate) fn files(dir: &Path) -> Vec<String> {
     fn walk(root: &Path, folder: &Path, all: &mut Vec<String>) {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path();
@@ -93,7 +93,7 @@ fn files(dir: &Path) -> Vec<String> {
     all
 }
 
-fn journals(dir: &Path) -> Vec<String> {
+pub(crate) fn journals(dir: &Path) -> Vec<String> {
     files(dir).into_iter().filter(|path| path.starts_with("_journal") && !path.ends_with("lock")).collect()
 }
 
@@ -182,7 +182,7 @@ for row in table.group_by(['dt', 'hour', 'host']).aggregate([('uid', 'count')]).
 }
 
 /// Calls with links between them, in two hours.
-fn calls() -> Vec<Call> {
+pub(crate) fn calls() -> Vec<Call> {
     let path = support::captures().join("demo/all-classes.pcap");
     let mut calls = support::calls(&[path], &Options::default());
     for at in 1..calls.len() {
@@ -196,21 +196,21 @@ fn calls() -> Vec<Call> {
 }
 
 /// The call as it is when it is decided.
-fn unlinked(call: &Call) -> Call {
+pub(crate) fn unlinked(call: &Call) -> Call {
     Call { parent: None, parent_key: None, parent_confidence: None, ..call.clone() }
 }
 
-fn settings(dir: &Path, rotation: Rotation) -> Settings {
+pub(crate) fn settings(dir: &Path, rotation: Rotation) -> Settings {
     Settings { folder: HostFolder::new(dir, "web"), rotation, keep: None }
 }
 
-fn start(settings: Settings) -> Recorder {
+pub(crate) fn start(settings: Settings) -> Recorder {
     let place = Place::take(settings).expect("a folder").expect("no other agent");
     Recorder::start(place, |_: &str| {}).expect("a recorder")
 }
 
 /// Starts and ends an agent.
-fn pass_by(settings: Settings) -> Summary {
+pub(crate) fn pass_by(settings: Settings) -> Summary {
     start(settings).finish()
 }
 
@@ -314,6 +314,37 @@ fn a_crash_while_files_get_their_names_doubles_no_call() {
         assert_eq!(sorted(tables(crashed.path())), expected);
         assert!(!half.exists());
     }
+}
+
+#[test]
+fn a_part_whose_file_cant_be_written_doubles_no_call_that_the_next_one_took_over() {
+    let calls = calls();
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    let first = Hour::of(calls[0].start);
+    // A file stands where the folder of the first hour should be.
+    let place = HostFolder::new(dir, "web").table(&Part::first(), first);
+    let place = place.parent().expect("a folder");
+    fs::create_dir_all(place.parent().expect("a folder")).expect("writable");
+    fs::write(place, "").expect("writable");
+    // Each call that is linked begins a part, and all others are carried on.
+    let mut recorder = start(settings(dir, Rotation { bytes: Some(1), ..SMALL }));
+    for call in &calls {
+        recorder.decided(&unlinked(call));
+    }
+    for call in &calls {
+        recorder.linked(call);
+    }
+    let summary = recorder.finish();
+    let of_first = calls.iter().filter(|call| Hour::of(call.start) == first).count();
+    assert_eq!(summary.calls, (calls.len() - of_first) as u64);
+    assert!(of_first > 0 && summary.files > 0 && summary.lost == 0 && summary.has_failed, "{summary:?}");
+    let expected: Vec<String> = sorted(calls.iter().map(line).collect());
+    assert_eq!(sorted(everything(dir)), expected);
+    fs::remove_file(place).expect("it is there");
+    assert!(!pass_by(settings(dir, SMALL)).has_failed);
+    assert_eq!(sorted(tables(dir)), expected);
+    assert_eq!(journals(dir), [""; 0]);
 }
 
 #[test]

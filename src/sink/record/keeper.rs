@@ -1,5 +1,5 @@
-//! The thread that waits for the disk, so that reading does not: it completes Parquet files and then deletes their journals, turns journals
-//! that others left behind into Parquet, and deletes old files.
+//! The thread that waits for the disk, so that reading does not: it closes journals, completes their Parquet files and then deletes them, turns
+//! journals that others left behind into Parquet, and deletes old files.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,10 +13,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use hashbrown::HashMap;
 
 use super::super::kept::Kept;
-use super::table::Table;
-use super::{Settings, Summary};
+use super::table::{Complete, Table};
+use super::{Settings, Summary, left_behind};
 use crate::calls::Call;
-use crate::records::folder::{HostFolder, Hour, Part};
+use crate::records::folder::{HostFolder, Hour, JournalFile, Part};
 use crate::records::journal::{self, Journals};
 use crate::records::{Fault, Objects};
 use crate::text;
@@ -33,6 +33,8 @@ pub type Say = Box<dyn Fn(&str) + Send>;
 /// A part of which all rows are known.
 pub(super) struct Done {
     pub(super) part: Part,
+    /// Its journal, and the next one, which has its calls that are not linked.
+    pub(super) journals: Vec<File>,
     pub(super) tables: Vec<Table>,
     /// Calls in the tables.
     pub(super) rows: u64,
@@ -132,8 +134,8 @@ impl Work {
         for Done { part, unprotected, .. } in &self.left_behind {
             self.summary.has_failed = true;
             self.summary.lost += unprotected;
-            let path = self.settings.folder.journal(part);
-            (self.say)(&format!("{} holds calls that the next start makes Parquet of", path.display()));
+            let path = self.close(part).map_or_else(|_| self.settings.folder.journal(part), |file| file.path);
+            (self.say)(&left_behind(&path));
         }
         self.summary.deleted = self.kept.deleted().load(Ordering::Relaxed);
         self.summary
@@ -170,11 +172,10 @@ impl Work {
             Err(error) => return self.fail(&format!("journals of earlier runs can't be read: {error}")),
         };
         for run in runs {
-            let parts: Vec<Part> = run.parts().cloned().collect();
-            if parts.first().is_none_or(|part| part.run == self.own.run) {
+            if run.files().next().is_none_or(|file| file.part.run == self.own.run) {
                 continue;
             }
-            match self.convert(run, true) {
+            match self.convert(run) {
                 Ok(journal::Summary { calls, unlinked, cut }) => {
                     let mut notes = Vec::new();
                     if unlinked > 0 {
@@ -196,65 +197,90 @@ impl Work {
     }
 
     fn complete(&mut self, done: Done) {
-        let Done { part, tables, rows, unprotected } = done;
-        let (mut failure, mut written) = (None, 0);
-        for table in tables {
-            match table.complete() {
-                Ok(complete) => {
-                    written += 1;
-                    self.summary.bytes += complete.len;
-                    self.kept.push(complete.path, complete.len, SystemTime::now());
-                }
-                Err(error) => _ = failure.get_or_insert(error),
-            }
+        let Done { part, journals, tables, rows, unprotected } = done;
+        // Before a table gets its name, the journals are on the disk: otherwise a loss of power could double calls of the table, or lose those
+        // that the next journal took over. One that can't be synchronised could not be written either, which is told.
+        for journal in journals {
+            _ = journal.sync_data();
         }
-        self.summary.files += written;
-        match failure {
-            None => {
+        _ = File::open(self.settings.folder.journals()).and_then(|folder| folder.sync_all());
+        let written = self.close(&part).and_then(|journal| self.complete_all(tables).map(|()| journal));
+        match written {
+            Ok(journal) => {
                 self.summary.calls += rows;
-                self.delete(&part);
+                self.delete(&journal.path);
                 self.try_again();
             }
-            Some(error) => {
+            Err(error) => {
                 if !std::mem::replace(&mut self.has_failed, true) {
                     (self.say)(&format!("{error}; its calls stay in the journal, and recording goes on"));
                 }
-                self.left_behind.push(Done { part, tables: Vec::new(), rows, unprotected });
+                let (journals, tables) = (Vec::new(), Vec::new());
+                self.left_behind.push(Done { part, journals, tables, rows, unprotected });
             }
         }
+    }
+
+    /// Says of a journal that the next one has its calls that are not linked; nothing if that was said.
+    fn close(&self, part: &Part) -> io::Result<JournalFile> {
+        let folder = &self.settings.folder;
+        let (open, closed) = (folder.journal(part), folder.closed(part));
+        match fs::rename(&open, &closed.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io::Error::new(error.kind(), format!("{} can't be closed: {error}", open.display())))
+            }
+            _ => Ok(closed),
+        }
+    }
+
+    /// Completes tables. An error is the first of those that occur.
+    fn complete_all(&mut self, tables: impl IntoIterator<Item = Table>) -> io::Result<()> {
+        let mut result = Ok(());
+        for table in tables {
+            match table.complete() {
+                Ok(complete) => self.count(complete),
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        result
+    }
+
+    fn count(&mut self, Complete { path, len }: Complete) {
+        self.summary.files += 1;
+        self.summary.bytes += len;
+        self.kept.push(path, len, SystemTime::now());
     }
 
     /// Turns journals of this run into Parquet whose tables could not be written.
     fn try_again(&mut self) {
         for done in std::mem::take(&mut self.left_behind) {
-            let open = journal::open(&self.settings.folder).unwrap_or_default();
-            // Calls that were not linked are in the journal of the next part.
-            let only = open.into_iter().find_map(|run| run.only(&done.part));
-            match only.map(|journal| self.convert(journal, false)) {
-                Some(Ok(_)) => {
-                    self.summary.calls += done.rows - done.unprotected;
-                    self.summary.lost += done.unprotected;
-                }
-                Some(Err(_)) => self.left_behind.push(done),
-                None => {
+            let journal = self.close(&done.part);
+            let journal = match journal.and_then(|file| journal::open_one(&self.settings.folder, file)) {
+                // Somebody deleted it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.summary.has_failed = true;
                     self.summary.lost += done.rows;
+                    continue;
                 }
+                journal => journal,
+            };
+            if journal.and_then(|journal| self.convert(journal)).is_ok() {
+                self.summary.calls += done.rows - done.unprotected;
+                self.summary.lost += done.unprotected;
+            } else {
+                self.left_behind.push(done);
             }
         }
     }
 
     /// Writes the calls of journals as Parquet, and deletes them.
-    fn convert(&mut self, journals: Journals, with_unlinked: bool) -> io::Result<journal::Summary> {
+    fn convert(&mut self, journals: Journals) -> io::Result<journal::Summary> {
         let folder = journals.folder().clone();
-        let parts: Vec<Part> = journals.parts().cloned().collect();
+        let files: Vec<JournalFile> = journals.files().cloned().collect();
         let mut writing = Converted { folder: &folder, part: None, tables: HashMap::new(), done: Vec::new() };
         let (mut faults, mut failure) = (0, None);
-        let summary = journals.read(
-            &mut Objects::default(),
-            &|path| path.exists(),
-            with_unlinked,
-            &mut |part, call| match call {
+        let summary =
+            journals.read(&mut Objects::default(), &|path| path.exists(), &mut |part, call| match call {
                 Ok(call) => {
                     if let Err(error) = writing.call(part, &call) {
                         failure.get_or_insert(error);
@@ -264,28 +290,24 @@ impl Work {
                     faults += 1;
                     tell(&self.say, faults, &fault);
                 }
-            },
-        )?;
+            })?;
         if let Err(error) = writing.end() {
             failure.get_or_insert(error);
         }
         for complete in writing.done {
-            self.summary.files += 1;
-            self.summary.bytes += complete.len;
-            self.kept.push(complete.path, complete.len, SystemTime::now());
+            self.count(complete);
         }
         if let Some(error) = failure {
             return Err(error);
         }
-        for part in &parts {
+        for JournalFile { path, .. } in &files {
             if faults == 0 {
-                self.delete(part);
+                self.delete(path);
                 continue;
             }
             // What can't be read is for a person to look at.
-            let path = self.settings.folder.journal(part);
             let damaged = path.with_extension("damaged");
-            match fs::rename(&path, &damaged) {
+            match fs::rename(path, &damaged) {
                 Ok(()) => self.fail(&format!(
                     "{} lines of journals can't be read; {} keeps them",
                     text::thousands(faults),
@@ -298,9 +320,8 @@ impl Work {
     }
 
     /// Deletes the journal of a part whose tables are complete.
-    fn delete(&mut self, part: &Part) {
-        let path = self.settings.folder.journal(part);
-        if let Err(error) = fs::remove_file(&path)
+    fn delete(&mut self, path: &Path) {
+        if let Err(error) = fs::remove_file(path)
             && error.kind() != io::ErrorKind::NotFound
         {
             self.fail(&format!("{} can't be deleted: {error}", path.display()));
@@ -339,8 +360,8 @@ fn tell(say: &Say, faults: u64, fault: &Fault) {
 
 /// Bytes of the journals that are there.
 fn journal_bytes(folder: &HostFolder) -> u64 {
-    let parts = folder.parts().unwrap_or_default();
-    parts.iter().filter_map(|part| folder.journal(part).metadata().ok()).map(|metadata| metadata.len()).sum()
+    let files = folder.journal_files().unwrap_or_default();
+    files.iter().filter_map(|file| file.path.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
 /// Removes folders of partitions in which nothing is left.
@@ -369,7 +390,7 @@ struct Converted<'f> {
     folder: &'f HostFolder,
     part: Option<Part>,
     tables: HashMap<Hour, Table>,
-    done: Vec<super::table::Complete>,
+    done: Vec<Complete>,
 }
 
 impl Converted<'_> {

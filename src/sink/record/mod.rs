@@ -6,9 +6,9 @@
 //! | the rows, in a file that gets its name when it is complete | `table.rs` |
 //! | a thread for all that waits for the disk: completing, deleting, recovering | `keeper.rs` |
 //!
-//! A rotation begins the next part: its journal takes the calls that are not linked yet, then the tables of the part are completed, and then
-//! its journal is deleted. Whenever the program is killed, each call is in a complete table or in a journal that says which table it
-//! belongs to, so that the next start neither loses nor doubles one.
+//! A rotation begins the next part: its journal takes the calls that are not linked yet, then that of the part is closed, its tables are
+//! completed, and then its journal is deleted. Whenever the program is killed, each call is in a complete table or in a journal that says
+//! which table it belongs to, so that the next start neither loses nor doubles one.
 
 mod journal;
 mod keeper;
@@ -16,6 +16,7 @@ mod table;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
@@ -178,8 +179,8 @@ impl Recorder {
         full.is_some_and(|bytes| self.journal.done >= bytes.saturating_mul(times))
     }
 
-    /// Begins the next part and completes this one.
-    fn rotate(&mut self) {
+    /// Begins the next part and completes this one. Returns whether that was possible.
+    fn rotate(&mut self) -> bool {
         let part = self.part.next();
         let next = Journal::create(self.settings.folder.journal(&part)).and_then(|mut next| {
             let carried = self.journal.carry_on(&mut next);
@@ -195,20 +196,24 @@ impl Recorder {
             Ok(next) => {
                 let journal = std::mem::replace(&mut self.journal, next);
                 let part = std::mem::replace(&mut self.part, part);
-                self.complete(part, &journal);
+                let files = [journal.file(), self.journal.file()];
+                self.complete(part, files.into_iter().flatten().collect(), journal.unprotected);
+                true
             }
             Err(error) => {
                 // Not with every call until there is room again.
                 self.journal.done = 0;
                 self.note(Err(error));
+                false
             }
         }
     }
 
-    fn complete(&mut self, part: Part, journal: &Journal) {
+    /// Completes a part after `journals`, which no table may be ahead of.
+    fn complete(&mut self, part: Part, journals: Vec<File>, unprotected: u64) {
         let tables = self.tables.drain().map(|(_, table)| table).collect();
         let rows = std::mem::take(&mut self.rows);
-        self.keeper.complete(Done { part, tables, rows, unprotected: journal.unprotected });
+        self.keeper.complete(Done { part, journals, tables, rows, unprotected });
     }
 
     fn note(&mut self, written: io::Result<()>) {
@@ -226,14 +231,24 @@ impl Recorder {
     #[must_use]
     pub fn finish(mut self) -> Summary {
         self.flush();
+        let mut is_completed = true;
         if self.journal.is_waiting() {
-            self.rotate();
+            is_completed = self.rotate();
         } else {
-            let part = self.part.clone();
-            let tables = self.tables.drain().map(|(_, table)| table).collect();
-            let (rows, unprotected) = (self.rows, self.journal.unprotected);
-            self.keeper.complete(Done { part, tables, rows, unprotected });
+            let files = self.journal.file().into_iter().collect();
+            self.complete(self.part.clone(), files, self.journal.unprotected);
         }
-        self.keeper.finish()
+        let mut summary = self.keeper.finish();
+        if !is_completed {
+            (self.say)(&left_behind(self.journal.path()));
+            summary.has_failed = true;
+            summary.lost += self.journal.unprotected;
+        }
+        summary
     }
+}
+
+/// Says that the calls of a run stay in a journal.
+fn left_behind(journal: &Path) -> String {
+    format!("{} holds calls that the next start makes Parquet of", journal.display())
 }
