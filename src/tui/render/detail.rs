@@ -110,10 +110,22 @@ fn boxed(
         line::put(buffer, area, area.width - 1, y, "│", dim);
     }
     let inner = Rect { x: area.x + 2, y: area.y + 1, width: area.width.saturating_sub(4), height: rows };
-    for (y, (label, value)) in lines.iter().take(usize::from(rows)).enumerate() {
-        let x = line::put(buffer, inner, 0, y as u16, label, dim);
+    // Rows that no line needs are for values that are longer than theirs.
+    let mut spare = usize::from(rows).saturating_sub(lines.len());
+    let mut y = 0_u16;
+    for (label, value) in lines {
+        let x = line::put(buffer, inner, 0, y, label, dim).max(labels) + 1;
         let style = if label == marked { mark } else { Style::new() };
-        line::put(buffer, inner, x.max(labels) + 1, y as u16, value, style);
+        let room = usize::from(inner.width.saturating_sub(x));
+        let parts = match text::width(value) {
+            wide if wide > room => line::wrap(value, room, 1 + spare),
+            _ => vec![value.into()],
+        };
+        spare -= parts.len().saturating_sub(1);
+        for part in &parts {
+            line::put(buffer, inner, x, y, part, style);
+            y += 1;
+        }
     }
 }
 

@@ -98,7 +98,11 @@ pub(in crate::tui) struct DetailLayout {
 impl DetailLayout {
     /// The layout on a screen of this size.
     pub(in crate::tui) fn of(width: u16, height: u16) -> Self {
-        let boxes = if height >= 20 { 5 } else { 0 };
+        let boxes = match height {
+            36.. => 7,
+            20.. => 5,
+            _ => 0,
+        };
         let sentence = if height >= 30 { 3 } else { 2 };
         let readout = match height {
             30.. => 2,
