@@ -109,6 +109,33 @@ pub struct FilterError {
     pub hint: Option<String>,
 }
 
+/// What is wrong with a regular expression, in a line.
+pub(crate) fn reason(error: &regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(_) => "too large a regular expression".to_owned(),
+        // The last line of the crate's message has the reason.
+        error => {
+            let said = error.to_string();
+            let reason = said.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            format!("not a regular expression: {}", text::escape(reason))
+        }
+    }
+}
+
+/// The bytes of a regular expression that are wrong: of a line, those above the carets of the crate's message; all if it has none.
+pub(crate) fn place_of_mistake(error: &regex::Error, pattern: &str) -> Range<usize> {
+    // The message indents the expression and the carets.
+    const INDENT: usize = 4;
+    let said = error.to_string();
+    let is_caret = |line: &&str| line.contains('^') && line.chars().all(|c| c == ' ' || c == '^');
+    let carets = said.lines().find(is_caret).filter(|_| !pattern.contains('\n'));
+    let byte = |column: usize| pattern.char_indices().nth(column).map_or(pattern.len(), |(at, _)| at);
+    carets.map_or(0..pattern.len(), |carets| {
+        let from = carets.len() - carets.trim_start().len();
+        byte(from.saturating_sub(INDENT))..byte(carets.trim_end().len().saturating_sub(INDENT))
+    })
+}
+
 impl FilterError {
     /// The message, the filter, and a caret under the error, without a newline at the end.
     ///

@@ -8,7 +8,7 @@ use regex::RegexBuilder;
 use super::eval::{Check, Node, Test};
 use super::foreign::{self, Ends, Part};
 use super::lexer::{self, Operator, Spanned, Token, Wrong, unescape};
-use super::{MAX_DEPTH, MAX_LENGTH, MAX_REGEX, operand};
+use super::{MAX_DEPTH, MAX_LENGTH, MAX_REGEX, operand, reason};
 use crate::calls::keys::{KEYS, Key, Type, closest, key};
 use crate::calls::likely::Likely;
 use crate::text;
@@ -424,12 +424,7 @@ impl<'t> Parser<'t> {
             .dfa_size_limit(MAX_REGEX)
             .build()
             .map_err(|error| {
-                // The last line of the crate's message has the reason.
-                let reason = error.to_string();
-                let reason =
-                    reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                Wrong::new(&span, format!("not a regular expression: {}", text::escape(&reason)))
-                    .hint("contains looks for text as it is written")
+                Wrong::new(&span, reason(&error)).hint("contains looks for text as it is written")
             })
     }
 }

@@ -197,7 +197,7 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Rows, &[key(KeyCode::PageUp), ctrl('b'), ctrl('u')], Action::PageUp, "one page up", ""),
     bind(Scope::Rows, &[ch('g'), key(KeyCode::Home)], Action::First, "to the first row", ""),
     bind(Scope::Rows, &[ch('G'), key(KeyCode::End)], Action::Last, "to the last row; in Calls: follow new calls", ""),
-    bind(Scope::Rows, &[ch('/')], Action::Search, "search rows, fields, this page; a log line: to its calls", "search"),
+    bind(Scope::Rows, &[ch('/')], Action::Search, "search for text or a regex, also on this page; a log line: to its calls", "search"),
     bind(Scope::Rows, &[ch('n')], Action::NextMatch, "next match, or the next call of the log line", ""),
     bind(Scope::Rows, &[ch('N')], Action::PreviousMatch, "previous match", ""),
 

@@ -19,6 +19,7 @@ mod figures;
 mod keys;
 mod logged;
 mod names;
+mod needle;
 mod packets;
 mod render;
 mod spark;

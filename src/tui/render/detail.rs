@@ -368,7 +368,7 @@ fn tree(buffer: &mut Buffer, area: Rect, cx: &Context, page: &DetailPage) {
         let x = 1 + (row.depth.min(20) * 2) as u16;
         line::put(buffer, area, x, y, fold, cx.theme.dim);
         let label = if node.value.is_empty() { Style::new() } else { cx.theme.dim };
-        let mark = (cx.search.as_str(), cx.theme.mark);
+        let mark = (&cx.search, cx.theme.mark);
         let end = line::put_marked(buffer, area, (x + 2, y), &node.label, label, mark);
         line::put_marked(buffer, area, (end + 2, y), &node.value, Style::new(), mark);
         if at == list.selected {

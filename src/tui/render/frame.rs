@@ -251,7 +251,7 @@ pub(super) fn rule_with_filter(buffer: &mut Buffer, area: Rect, state: &State) {
         tail.push(format!("{} marked", text::thousands(state.marked as u64)));
     }
     if !state.cx.search.is_empty() {
-        tail.push(format!("/{}", text::escape(&state.cx.search)));
+        tail.push(format!("/{}", text::escape(state.cx.search.text())));
     }
     let tail = tail.join("  ");
     let mut room = usize::from(area.width).saturating_sub(6 + text::width(&tail));

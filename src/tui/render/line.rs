@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::text;
+use crate::tui::needle::Needle;
 
 /// Writes text at a position in `area`, cut at its edge. Returns the column after it.
 pub(in crate::tui) fn put(buffer: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, style: Style) -> u16 {
@@ -34,25 +35,20 @@ pub(in crate::tui) fn fill(buffer: &mut Buffer, area: Rect, x: u16, y: u16, with
     }
 }
 
-/// Writes text and highlights `needle` in it, whatever the case of ASCII letters. Returns the column after it.
+/// Writes text and highlights `needle` in it. Returns the column after it.
 pub(in crate::tui) fn put_marked(
     buffer: &mut Buffer,
     area: Rect,
     (x, y): (u16, u16),
     text: &str,
     style: Style,
-    (needle, mark): (&str, Style),
+    (needle, mark): (&Needle, Style),
 ) -> u16 {
     let end = put(buffer, area, x, y, text, style);
-    if needle.is_empty() {
-        return end;
-    }
-    let haystack = text.to_ascii_lowercase();
-    let needle = needle.to_ascii_lowercase();
-    for (at, found) in haystack.match_indices(&needle) {
-        let column = x + text::width(&haystack[..at]) as u16;
+    for place in needle.places(text) {
+        let column = x + text::width(&text[..place.start]) as u16;
         if column < area.width {
-            let width = (text::width(found) as u16).min(area.width - column);
+            let width = (text::width(&text[place]) as u16).min(area.width - column);
             buffer.set_style(Rect { x: area.x + column, y: area.y + y, width, height: 1 }, mark);
         }
     }

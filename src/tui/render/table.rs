@@ -88,7 +88,7 @@ fn draw(buffer: &mut Buffer, area: Rect, y: u16, cx: &Context, placed: &[Placed]
             Align::Right => x + place.width - text::width(&cut).min(place.width),
         };
         let cell_area = Rect { width: area.width.min((x + place.width) as u16), ..area };
-        let mark = (cx.search.as_str(), cx.theme.mark);
+        let mark = (&cx.search, cx.theme.mark);
         line::put_marked(buffer, cell_area, (begin as u16, y), &cut, *style, mark);
         x += place.width + 1;
     }

@@ -444,6 +444,30 @@ fn one_call_in_full() {
     }));
 }
 
+#[test]
+fn long_verdicts_wrap_in_their_box() {
+    let page = |width, height| {
+        let mut state = state(width, height);
+        let mut call = failed(0, Class::Rpc, 6, &"no row for the sku ".repeat(8));
+        call.findings.insert(Finding::BusinessAsRpc);
+        send(&mut state, [call]);
+        keys(&mut state, "\n");
+        // The lines in the box on the left, below its border.
+        let screen = screen(&state);
+        let boxed = screen.lines().skip_while(|line| !line.starts_with('┌')).skip(1);
+        let cell = |line: &str| Some(line.strip_prefix("│ ")?.split('│').next()?.trim_end().to_owned());
+        boxed.map_while(cell).collect::<Vec<_>>()
+    };
+    let narrow = page(80, 24);
+    assert_eq!(narrow.len(), 5, "{narrow:#?}");
+    assert_eq!(narrow[2..4], ["raised by   callee's framework, for", "            a handler error"]);
+    let wide = page(200, 50);
+    assert_eq!(wide[2], "raised by   callee's framework, for a handler error");
+    let logged = wide[3..].iter().map(|line| line.trim_start_matches("caller logs").trim_start());
+    let logged = logged.collect::<Vec<_>>().join(" ");
+    assert!(logged.contains("no row for the sku no row") && logged.matches("sku").count() > 4, "{wide:#?}");
+}
+
 /// A request and an answer with fields.
 fn detail(call: &Call) -> Detail {
     let leaf = |name: &str, value: &str, range| Field {

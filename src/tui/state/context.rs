@@ -16,6 +16,7 @@ use crate::time::Timestamp;
 use crate::tui::figures::{Catalog, Figures};
 use crate::tui::logged::Logged;
 use crate::tui::names::Names;
+use crate::tui::needle::Needle;
 use crate::tui::store::{Serial, Store};
 use crate::tui::theme::Theme;
 use crate::tui::{Colors, Progress};
@@ -43,8 +44,8 @@ pub(in crate::tui) struct Context {
     pub matcher: Matcher,
     pub connections: ConnectionStore,
     pub chains: ChainStore,
-    /// The text that is searched for; empty without a search.
-    pub search: String,
+    /// What is searched for; empty without a search.
+    pub search: Needle,
     /// What the logs beside the capture say; `None` if there are none.
     pub logged: Option<Arc<Logged>>,
     /// Knows the names of fields of bodies; `None` if nothing describes them.
@@ -69,7 +70,7 @@ impl Context {
             matcher: Matcher::default(),
             connections: ConnectionStore::default(),
             chains: ChainStore::default(),
-            search: String::new(),
+            search: Needle::default(),
             logged: None,
             decoder: None,
             bodies: Bodies::default(),

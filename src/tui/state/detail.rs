@@ -13,6 +13,7 @@ use crate::detail::{Detail, Message};
 use crate::text;
 use crate::tui::columns::METHOD;
 use crate::tui::logged::LoggedLine;
+use crate::tui::needle::Needle;
 
 /// The group of nodes about the chain of the call.
 const CHAIN: &str = "chain";
@@ -100,6 +101,7 @@ impl DetailLayout {
     pub(in crate::tui) fn of(width: u16, height: u16) -> Self {
         let boxes = match height {
             36.. => 7,
+            24.. => 6,
             20.. => 5,
             _ => 0,
         };
@@ -308,13 +310,12 @@ impl DetailPage {
         self.flatten();
     }
 
-    /// Moves to the next or previous field that contains `needle`, which is in lower case, wrapping around at the end, and
-    /// unfolds the groups around it. Whether there is one.
-    pub(in crate::tui) fn find(&mut self, needle: &str, forward: bool) -> bool {
-        fn walk(nodes: &[Node], path: &mut Vec<usize>, needle: &str, found: &mut Vec<Vec<usize>>) {
+    /// Moves to the next or previous field that `needle` is in, wrapping around at the end, and unfolds the groups around it. Whether there is one.
+    pub(in crate::tui) fn find(&mut self, needle: &Needle, forward: bool) -> bool {
+        fn walk(nodes: &[Node], path: &mut Vec<usize>, needle: &Needle, found: &mut Vec<Vec<usize>>) {
             for (at, node) in nodes.iter().enumerate() {
                 path.push(at);
-                if node.label.to_lowercase().contains(needle) || node.value.to_lowercase().contains(needle) {
+                if needle.is_in(&node.label) || needle.is_in(&node.value) {
                     found.push(path.clone());
                 }
                 walk(&node.children, path, needle, found);

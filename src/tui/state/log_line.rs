@@ -3,6 +3,7 @@
 use super::{Effect, State};
 use crate::explain::{Fit, LogLine, Ranking};
 use crate::text;
+use crate::tui::needle::Needle;
 use crate::tui::store::{Serial, Store};
 use crate::tui::views::{View as _, ViewId};
 
@@ -70,11 +71,11 @@ impl State {
         let (best, others) = ranking.finish();
         if best.is_empty() {
             // The words of a library may just as well be searched for.
-            self.cx.search = text;
+            self.cx.search = Needle::literal(&text);
             if self.find(true) {
                 return None;
             }
-            self.cx.search.clear();
+            self.cx.search = Needle::default();
             let trace = line.traces().first().map(|trace| format!("; it leaves: {trace}"));
             self.notice = Some(format!("no call here carries this error{}", trace.unwrap_or_default()));
             return None;
@@ -170,7 +171,7 @@ mod tests {
         press(&mut state, "N");
         assert_eq!(selected(&state), 25);
         press(&mut state, "/no stock\nn");
-        assert!(state.line.is_none() && state.cx.search == "no stock", "a search is one again");
+        assert!(state.line.is_none() && state.cx.search.text() == "no stock", "a search is one again");
     }
 
     #[test]
@@ -203,7 +204,7 @@ mod tests {
         let mut state = state(80, 24);
         send(&mut state, [call(0), failed(1, Class::Business, 7, "we say request over limit"), call(2)]);
         press(&mut state, "/request over limit\n");
-        assert_eq!((selected(&state), state.cx.search.as_str()), (1, "request over limit"));
+        assert_eq!((selected(&state), state.cx.search.text()), (1, "request over limit"));
         assert!(state.line.is_none());
     }
 

@@ -42,7 +42,8 @@ impl State {
             Action::Right => self.sideways(true),
             Action::Open => return self.open(),
             Action::Search => {
-                self.prompt = Some(Prompt::new(Purpose::Search, String::new(), self.cx.search.clone()));
+                self.prompt =
+                    Some(Prompt::new(Purpose::Search, String::new(), self.cx.search.text().to_owned()));
             }
             Action::Command => {
                 self.prompt = Some(Prompt::new(Purpose::Command, String::new(), String::new()));

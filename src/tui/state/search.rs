@@ -37,11 +37,10 @@ impl State {
             self.notice = Some("nothing to search for yet: / starts a search".to_owned());
             return false;
         }
-        let needle = self.cx.search.to_lowercase();
         let layout = self.detail_layout();
         let found = if let Some(top) = &mut self.help {
             let lines = help();
-            let holds = |at: &usize| lines[*at].1.to_lowercase().contains(&needle);
+            let holds = |at: &usize| self.cx.search.is_in(lines[*at].1);
             let next = if forward {
                 (*top + 1..lines.len()).chain(0..=*top).find(holds)
             } else {
@@ -50,14 +49,14 @@ impl State {
             *top = next.unwrap_or(*top);
             next.is_some()
         } else if let Some(detail) = &mut self.detail {
-            let found = detail.find(&needle, forward);
+            let found = detail.find(&self.cx.search, forward);
             detail.settle(layout);
             found
         } else {
-            self.search_rows(forward, |view, cx, row| view.contains(cx, row, &needle))
+            self.search_rows(forward, |view, cx, row| view.is_match(cx, row))
         };
         if !found {
-            self.notice = Some(format!("not found: {}", text::escape(&self.cx.search)));
+            self.notice = Some(format!("not found: {}", text::escape(self.cx.search.text())));
         }
         found
     }
@@ -79,12 +78,12 @@ impl State {
 }
 
 impl Context {
-    /// Whether the text of a call's row contains `needle`, which is in lower case. Looks at the parts of the text where that
-    /// is enough, because writing the rows of a million calls is slow.
-    pub(in crate::tui) fn call_contains(&self, call: &Call, needle: &str) -> bool {
+    /// Whether what is searched for is in the text of a call's row. Looks at the parts of the text where that is enough, because
+    /// writing the rows of a million calls is slow.
+    pub(in crate::tui) fn is_match(&self, call: &Call) -> bool {
         let outcome = &call.outcome;
-        // A needle of letters is in one part, and the verdict of an answer is its message.
-        let plain = needle.bytes().all(|b| b.is_ascii_alphabetic());
+        // Letters are in one part, and the verdict of an answer is its message.
+        let letters = self.search.letters();
         let covered = match outcome.class {
             Some(Class::Ok) => true,
             Some(Class::Business | Class::Rpc) => {
@@ -93,9 +92,9 @@ impl Context {
             }
             _ => false,
         };
-        if !(plain && covered && call.unknown_name.is_none()) {
-            return self.call_text(call).to_lowercase().contains(needle);
-        }
+        let Some(letters) = letters.filter(|_| covered && call.unknown_name.is_none()) else {
+            return self.search.is_in(&self.call_text(call));
+        };
         let parts = [
             call.service.as_deref(),
             call.method.as_deref(),
@@ -105,7 +104,7 @@ impl Context {
             self.names.client_name(call),
             self.names.server_name(call),
         ];
-        parts.into_iter().flatten().any(|part| contains(part, needle))
+        parts.into_iter().flatten().any(|part| contains(part, letters))
     }
 
     /// The text of a call's row.
@@ -138,11 +137,12 @@ fn contains(text: &str, letters: &str) -> bool {
 mod tests {
     use super::*;
     use crate::calls::sample;
+    use crate::tui::needle::Needle;
     use crate::tui::state::testing::state;
 
     #[test]
     fn the_parts_of_a_row_hold_every_word_of_it() {
-        let state = state(80, 24);
+        let mut state = state(80, 24);
         for class in Class::ALL {
             for carrier in Carrier::ALL {
                 for message in [None, Some("No stock of Blue ones")] {
@@ -152,9 +152,11 @@ mod tests {
                     call.outcome.message = message.map(str::to_owned);
                     let text = state.cx.call_text(&call).to_lowercase();
                     for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
-                        assert!(state.cx.call_contains(&call, word), "{word:?} of {text:?}");
+                        state.cx.search = Needle::literal(word);
+                        assert!(state.cx.is_match(&call), "{word:?} of {text:?}");
                     }
-                    assert!(!state.cx.call_contains(&call, "zzz"));
+                    state.cx.search = Needle::literal("zzz");
+                    assert!(!state.cx.is_match(&call));
                 }
             }
         }

@@ -30,6 +30,33 @@ fn keys_and_values_are_completed() {
     assert_eq!(state.views.calls.len(), 100);
 }
 
+#[test]
+fn a_search_is_a_regex_where_it_has_its_characters_and_a_mistake_keeps_the_line_open() {
+    let mut state = hundred();
+    let selected = |state: &State| state.views.calls.selected(&state.cx).unwrap().1.uid.packet / 2;
+    keys(&mut state, "g/^4041 .*stock|BIZ ERR[aeiou]r\n");
+    assert_eq!((state.prompt.is_none(), selected(&state)), (true, 5));
+    keys(&mut state, "n");
+    assert_eq!(selected(&state), 15);
+    keys(&mut state, "/no (stock");
+    let error = state.prompt.as_ref().unwrap().error.clone().unwrap();
+    assert_eq!((error.span, error.message.as_str()), (3..4, "not a regular expression: unclosed group"));
+    keys(&mut state, "\n");
+    assert_eq!((state.prompt.is_some(), selected(&state)), (true, 15));
+    let screen = crate::tui::render::tests::screen(&state);
+    let said =
+        "search: no (stock\n            ^ not a regular expression: unclosed group: write \\( for ( itself\n";
+    assert!(screen.contains(said), "{screen}");
+    keys(&mut state, ")\n");
+    assert_eq!((state.prompt.is_none(), selected(&state)), (true, 25));
+    keys(&mut state, "/no \\(stock\n");
+    assert_eq!(state.notice.as_deref(), Some("not found: no \\(stock"));
+    // An error of a log is no expression.
+    keys(&mut state, "/");
+    state.paste("remote or network error[remote]: biz error: no (stock");
+    assert!(state.prompt.as_ref().unwrap().error.is_none());
+}
+
 /// The completions on the screen.
 fn menu(state: &State) -> Vec<String> {
     state.prompt.as_ref().unwrap().menu.entries.iter().map(|(text, _)| text.clone()).collect()

@@ -3,6 +3,7 @@
 use super::detail::{DetailPage, Loaded};
 use super::matcher::Only;
 use super::{Effect, State};
+use crate::tui::needle::Needle;
 use crate::tui::views::ViewId;
 
 /// The most jumps that are remembered.
@@ -46,7 +47,7 @@ impl State {
         if self.view_id == ViewId::Calls && self.cx.matcher.only.take().is_some() {
             self.rematch();
         } else if !self.cx.search.is_empty() {
-            self.cx.search.clear();
+            self.cx.search = Needle::default();
         } else if self.view_id != self.view_id.tab() {
             self.show_view(self.view_id.tab());
         } else if self.view_id != ViewId::Calls {

@@ -10,6 +10,7 @@ use super::{Effect, State};
 use crate::calls::keys::{Key, Value, finding_words};
 use crate::filter::{self, Completion};
 use crate::tui::keys;
+use crate::tui::needle::Needle;
 
 /// The newest calls whose values are offered as completions.
 const CALLS_LIMIT: usize = 20_000;
@@ -37,12 +38,7 @@ impl State {
         let prompt = self.prompt.as_ref()?;
         match (typed, prompt.purpose) {
             (Typed::Changed, Purpose::Filter) => self.filter_typed(),
-            (Typed::Changed, Purpose::Search) => {
-                prompt.text().clone_into(&mut self.cx.search);
-                if let Some(prompt) = &mut self.prompt {
-                    prompt.read_log_line();
-                }
-            }
+            (Typed::Changed, Purpose::Search) => self.search_typed(),
             (Typed::Changed, Purpose::Command) => {
                 if let Some(prompt) = &mut self.prompt {
                     prompt.error = None;
@@ -63,7 +59,8 @@ impl State {
                 }
             }
             (Typed::Cancelled, Purpose::Search) => {
-                self.cx.search.clone_from(&prompt.before);
+                self.cx.search =
+                    Needle::parse(&prompt.before).unwrap_or_else(|_| Needle::literal(&prompt.before));
                 self.prompt = None;
             }
             (Typed::Cancelled, Purpose::Command) => self.prompt = None,
@@ -92,15 +89,17 @@ impl State {
                     }
                 }
             }
+            // A line with a mistake stays open.
+            (Typed::Accepted, Purpose::Search) if prompt.error.is_some() => {}
             (Typed::Accepted, Purpose::Search) => {
                 let line = prompt.text().to_owned();
                 let log_line = self.prompt.take()?.log_line.filter(|_| self.help.is_none());
                 self.line = None;
                 self.history.keep(Purpose::Search, &line);
                 if line.is_empty() {
-                    self.cx.search.clear();
+                    self.cx.search = Needle::default();
                 } else if let Some(log_line) = log_line {
-                    self.cx.search.clear();
+                    self.cx.search = Needle::default();
                     let effect = self.find_line(log_line, line);
                     self.settle();
                     return effect;
@@ -111,6 +110,19 @@ impl State {
         }
         self.settle();
         None
+    }
+
+    /// Looks for what is typed so far; while it has a mistake, for the last that had none.
+    fn search_typed(&mut self) {
+        let Some(prompt) = &mut self.prompt else { return };
+        prompt.read_log_line();
+        prompt.error = None;
+        match Needle::parse(prompt.text()) {
+            Ok(needle) => self.cx.search = needle,
+            // The line of a log is not looked for as it stands.
+            Err(_) if prompt.log_line.is_some() => self.cx.search = Needle::literal(prompt.text()),
+            Err(error) => prompt.error = Some(error),
+        }
     }
 
     /// Applies the filter as far as it is typed; while it has a mistake, the last correct one stays.

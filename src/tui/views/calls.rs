@@ -398,8 +398,8 @@ impl View for Calls {
         Some(self.entry(cx, at).is_some_and(|entry| entry.call.failed()))
     }
 
-    fn contains(&self, cx: &Context, at: usize, needle: &str) -> bool {
-        self.entry(cx, at).is_some_and(|entry| cx.call_contains(&entry.call, needle))
+    fn is_match(&self, cx: &Context, at: usize) -> bool {
+        self.entry(cx, at).is_some_and(|entry| cx.is_match(&entry.call))
     }
 
     fn position(&self, cx: &Context) -> Option<&'static str> {

@@ -105,9 +105,9 @@ pub(super) trait View: fmt::Debug {
         None
     }
 
-    /// Whether a row contains `needle`, which is in lower case.
-    fn contains(&self, cx: &Context, at: usize, needle: &str) -> bool {
-        self.row_text(cx, at).to_lowercase().contains(needle)
+    /// Whether what is searched for is in a row.
+    fn is_match(&self, cx: &Context, at: usize) -> bool {
+        cx.search.is_in(&self.row_text(cx, at))
     }
 
     /// Shown at the end of the footer instead of the number of the selected row.
