@@ -240,6 +240,14 @@ impl fmt::Debug for Key {
     }
 }
 
+impl Key {
+    /// Whether calls have it only where the bodies of their messages are read.
+    #[must_use]
+    pub fn needs_bodies(&self) -> bool {
+        matches!(self.kind, Type::Body) || self.name == "body_remarks"
+    }
+}
+
 /// The key of that name or alias.
 #[must_use]
 pub fn key(name: &str) -> Option<&'static Key> {
@@ -343,6 +351,12 @@ fn unknown(call: &Call, of: fn(&Payload) -> &Vec<Decoded>) -> Value<'_> {
         }
         _ => Value::Null,
     }
+}
+
+/// What is remarkable about the bodies.
+fn remarks(call: &Call) -> Value<'_> {
+    let remarks = call.bodies.as_deref().map_or(&[][..], |bodies| &bodies.payload.remarks);
+    if remarks.is_empty() { Value::Null } else { Value::List(remarks) }
 }
 
 /// Something else of the bodies.
@@ -621,6 +635,9 @@ keys! {
     "error": Type::Body,
         "gRPC status with its details (with --payload)",
         |c| body_part(c, |payload| payload.error.as_ref());
+    "body_remarks": Type::List,
+        "what can't be read of bodies, and why (with --payload)",
+        remarks;
     "packets" | "packet": Type::Packets,
         "numbers of the first and last packet of the call",
         |c| Value::Packets(c.packets.0, c.packets.1);

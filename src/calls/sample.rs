@@ -142,6 +142,7 @@ pub(crate) fn full() -> Call {
         ],
         exception: Some(object("name", Value::Text("StockError".into()))),
         error: Some(object("code", Value::Int(5))),
+        remarks: vec!["response: compression 'lz4\u{1b}' is not read".into()],
         shown: true,
     };
     call.bodies = Some(Box::new(bodies));

@@ -53,7 +53,7 @@ impl Node {
         match self {
             Self::All(nodes) | Self::Any(nodes) => nodes.iter().any(Self::tests_bodies),
             Self::Not(node) => node.tests_bodies(),
-            Self::Test(test) => matches!(test.key.kind, Type::Body),
+            Self::Test(test) => test.key.needs_bodies(),
         }
     }
 

@@ -10,7 +10,10 @@ use super::redact::{REDACTED, Redaction};
 use super::{Bodies, RawBody};
 use crate::body::outline::MethodOutline;
 use crate::body::{self, BODY_LIMIT, Context, Decoded, Descriptions, ExceptionName, NoteKind, Value};
-use crate::calls::record::{Call, CallKind, Carrier, Class, Finding};
+use crate::calls::record::{Call, CallKind, Carrier, Class, Finding, Name};
+
+/// Most remarks on the bodies of one call.
+const MAX_REMARKS: usize = 20;
 
 /// What is shown of the bodies of a call.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,6 +26,8 @@ pub struct Payload {
     pub exception: Option<Value>,
     /// A gRPC status with details: an object of code, message and details.
     pub error: Option<Value>,
+    /// What is remarkable about the messages and why, in words, each once; empty where values are not to be shown, which they may quote.
+    pub remarks: Vec<Name>,
     /// Records have it (`--payload`), not only whoever asks for single fields.
     pub shown: bool,
 }
@@ -38,7 +43,8 @@ impl Payload {
             size_of::<Decoded>() + names + message.value.memory() + unknown
         });
         let values = [&self.exception, &self.error].into_iter().flatten().map(Value::memory);
-        decoded.sum::<usize>() + values.sum::<usize>()
+        let remarks = self.remarks.iter().map(|remark| size_of::<Name>() + remark.len());
+        decoded.sum::<usize>() + values.sum::<usize>() + remarks.sum::<usize>()
     }
 }
 
@@ -131,6 +137,7 @@ impl BodyDecoder {
             decoded.settle(fits);
             self.redaction.apply(decoded);
         }
+        payload.remarks = remarks(&messages);
         for (answer, mut decoded) in messages {
             if let Some(found) = decoded.exception.take() {
                 exception = Some(found);
@@ -216,6 +223,24 @@ fn is_error_body(call: &Call) -> bool {
         && call.outcome.class != Some(Class::Ok)
 }
 
+/// What is said of the messages, with the side that sent them.
+fn remarks(messages: &[(bool, Decoded)]) -> Vec<Name> {
+    let mut remarks: Vec<Name> = Vec::new();
+    for (answer, decoded) in messages {
+        let side = if *answer { "response" } else { "request" };
+        for note in decoded.notes.iter().filter(|note| !note.text.is_empty()) {
+            if remarks.len() == MAX_REMARKS {
+                return remarks;
+            }
+            let remark: Name = format!("{side}: {}", note.text).into();
+            if !remarks.contains(&remark) {
+                remarks.push(remark);
+            }
+        }
+    }
+    remarks
+}
+
 fn finding_of(kind: NoteKind) -> Finding {
     match kind {
         NoteKind::DescriptionMismatch => Finding::DescriptionMismatch,
@@ -258,5 +283,37 @@ fn name_details(call: &mut Call, details: &[Value]) {
             let fields = fields.iter().filter(|(name, _)| name != "@type").cloned().collect();
             *text = Value::Object(fields).to_json();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::sample::ok;
+
+    #[test]
+    fn a_body_that_cant_be_read_says_why_once_unless_values_are_hidden() {
+        let body = |encoding: Option<&str>, bytes: &[u8]| RawBody {
+            bytes: bytes.into(),
+            whole: true,
+            encoding: encoding.map(Into::into),
+        };
+        let decoded = |redaction| {
+            let mut call = ok();
+            call.rpc = Rpc::Grpc;
+            call.codec = Some("protobuf");
+            let mut bodies = Box::<Bodies>::default();
+            assert!(bodies.add(false, body(None, b"\x08\x07")));
+            assert!(bodies.add(true, body(Some("lz4"), b"\x04\x22\x4d\x18")));
+            assert!(bodies.add(true, body(Some("lz4"), b"\x04\x22\x4d\x19")));
+            call.bodies = Some(bodies);
+            BodyDecoder::new(Descriptions::default(), redaction, None, true).decode(&mut call);
+            assert!(call.findings.contains(Finding::UndecodableBody));
+            call.bodies.unwrap().payload.remarks
+        };
+        let remarks = decoded(Redaction::Nothing);
+        assert_eq!(remarks.len(), 1, "{remarks:?}");
+        assert!(remarks[0].starts_with("response: ") && remarks[0].contains("lz4"), "{remarks:?}");
+        assert_eq!(decoded(Redaction::All), [] as [Name; 0]);
     }
 }

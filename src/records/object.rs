@@ -233,6 +233,9 @@ impl Objects {
             "response_unknown" => found.unknown[1] = messages(value)?,
             "exception" => found.payload.exception = Some(body(value)?),
             "error" => found.payload.error = Some(body(value)?),
+            "body_remarks" => {
+                found.payload.remarks = list(value)?.iter().map(|one| self.name(one)).collect::<Of<_>>()?;
+            }
             "packets" => match list(value)? {
                 [first, last] => call.packets = (amount(first)?, amount(last)?),
                 _ => return Err("is not two numbers".into()),
@@ -378,8 +381,9 @@ fn finish(mut call: Call, mut found: Found) -> Result<Call, (&'static str, Strin
             message.unknown = Some(unknown.value).filter(|fields| *fields != Value::Object(Vec::new()));
         }
     }
-    let Payload { request, response, exception, error, .. } = &found.payload;
-    if !request.is_empty() || !response.is_empty() || exception.is_some() || error.is_some() {
+    let Payload { request, response, exception, error, remarks, .. } = &found.payload;
+    let has_messages = !request.is_empty() || !response.is_empty();
+    if has_messages || exception.is_some() || error.is_some() || !remarks.is_empty() {
         let mut bodies = Bodies::default();
         bodies.payload = Payload { shown: true, ..found.payload };
         call.bodies = Some(Box::new(bodies));

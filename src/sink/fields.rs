@@ -40,7 +40,7 @@ impl Field {
     /// All keys of the record except headers and bodies, whose number and size vary.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        let varies = |key: &&Key| key.name == "metadata" || matches!(key.kind, Type::Body);
+        let varies = |key: &&Key| key.name == "metadata" || key.needs_bodies();
         KEYS.iter().filter(|key| !varies(key)).map(|key| Self { key, member: None }).collect()
     }
 
@@ -62,7 +62,7 @@ impl Field {
     /// Whether it needs the bodies of the messages.
     #[must_use]
     pub fn needs_bodies(&self) -> bool {
-        matches!(self.key.kind, Type::Body)
+        self.key.needs_bodies()
     }
 
     /// The call's value; for a map entry, all texts with that name.

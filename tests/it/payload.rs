@@ -132,6 +132,9 @@ fn every_body_is_what_was_sent() {
         ("grpc-go-old-proto", Proto("proto"), "payload"),
         ("grpc-go-old-proto", Proto("proto-old"), "payload-old"),
         ("grpc-go-reflection-v1", Wire, "payload"),
+        ("grpc-go-reflection-v1-gzip", Wire, "payload"),
+        ("grpc-go-reflection-v1alpha", Wire, "payload"),
+        ("grpc-go-reflection-v1alpha-gzip", Wire, "payload"),
         ("grpc-go-unknown-fields", Proto("proto"), "payload"),
     ] {
         let truth = support::lines(&path(&format!("{capture}.{truth}.jsonl")));
@@ -330,4 +333,31 @@ fn bodies_that_are_asked_for_at_any_packet_are_whole() {
             last = records;
         }
     }
+}
+
+#[test]
+fn a_record_says_in_words_what_does_not_fit() {
+    let said = |proto| {
+        let records = records("grpc-go-old-proto", Described::Proto(proto), Redaction::Nothing, 1);
+        let remarks =
+            records.iter().flat_map(|record| record["body_remarks"].as_array().cloned().unwrap_or_default());
+        let with_finding = records.iter().filter(|record| {
+            let findings = record["findings"].as_array().expect("findings");
+            findings.iter().any(|finding| finding == "description-mismatch")
+        });
+        assert!(with_finding.clone().all(|record| record["body_remarks"].is_array()), "{records:?}");
+        (
+            remarks.map(|remark| remark.as_str().expect("a text").to_owned()).collect::<Vec<_>>(),
+            with_finding.count(),
+        )
+    };
+    assert_eq!(said("proto"), (Vec::new(), 0));
+    let (remarks, mismatches) = said("proto-old");
+    assert!(
+        mismatches > 0
+            && remarks
+                .iter()
+                .all(|remark| remark.starts_with("request: ") || remark.starts_with("response: ")),
+        "{remarks:?}"
+    );
 }

@@ -225,6 +225,12 @@ fn verdict_lines(call: &Call, logged: Option<String>) -> Vec<(String, String)> {
     } else if let Some(logged) = reported_as(call) {
         put("caller logs", text::escape(&logged.to_string()).into_owned());
     }
+    if let Some((first, more)) =
+        call.bodies.as_deref().and_then(|bodies| bodies.payload.remarks.split_first())
+    {
+        let more = if more.is_empty() { String::new() } else { format!("{} more; ", more.len()) };
+        put("body", format!("{more}{}", text::escape(first)));
+    }
     lines
 }
 
