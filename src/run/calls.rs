@@ -9,7 +9,7 @@ use super::telemetry::{Ready, Told};
 use super::{Failure, Status, output};
 use crate::cli::{CallsArgs, Linking};
 use crate::filter::Filter;
-use crate::sink::{Appearance, Field, RecordFormat};
+use crate::sink::{Appearance, Field, Guarded, RecordFormat};
 
 /// Prints the calls of the input.
 pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
@@ -51,8 +51,8 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
     if fields.iter().any(Field::needs_bodies) {
         run.read_bodies();
     }
-    let mut sink =
-        args.format.open(out, Appearance { fields, totals: args.totals, ..output::appearance(&args.view) });
+    let look = Appearance { fields, totals: args.totals, ..output::appearance(&args.view) };
+    let mut sink = Box::new(Guarded::new(args.format.open(out, look), run.losses()));
     if args.link {
         run.options.limits = Shares::of_chains(&args.view.input).limits();
         let mut linked = Linked::new(sink, filter, &args.view, &args.linking, metadata, telemetry);

@@ -15,8 +15,8 @@ use crate::chains::{Chain, Options};
 use crate::cli::{self, ChainsArgs};
 use crate::filter::Filter;
 use crate::pipeline::Totals;
-use crate::sink::Appearance;
 use crate::sink::chains::{ChainFormat, ChainSink};
+use crate::sink::{Appearance, Guarded};
 
 /// In live runs, how long a call waits for calls that began before it.
 pub(super) const LIVE_PATIENCE: Duration = Duration::from_secs(10);
@@ -48,14 +48,10 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     let options = Options { patience, metadata, ..Options::default() };
     let linker = Linker::new(&args.linking, &view.input, shares.window(&view.input), options);
     let look = Appearance { totals: args.totals, ..output::appearance(view) };
+    let sink = Guarded::new(args.format.open(args.summary, out, &look), run.losses());
     let mut printer = ChainPrinter {
         linker,
-        printed: Printed {
-            sink: args.format.open(args.summary, out, &look),
-            filter: filter.clone(),
-            metadata: args.metadata,
-            telemetry,
-        },
+        printed: Printed { sink: Box::new(sink), filter: filter.clone(), metadata: args.metadata, telemetry },
     };
     // The filter chooses chains: calls that do not match may belong to one that is printed.
     let status = run.noting(filter, &view.fail_on).drive(&mut printer);

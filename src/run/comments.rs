@@ -83,12 +83,7 @@ impl Commented {
             noted.written = noted.written.max(last.unwrap_or(0));
             batch.packets().map(|packet| noted.comments.take(packet.number)).collect()
         };
-        let mut result = Ok(());
-        for (packet, text) in batch.packets().zip(texts) {
-            let written = self.writer.write(&packet, text.as_deref());
-            result = result.and(written);
-        }
-        result
+        self.writer.write_all(batch.packets().zip(texts.iter().map(Option::as_deref)))
     }
 
     /// Writes what has waited long enough, or all of it.
@@ -106,6 +101,13 @@ impl Commented {
             }
         }
         result
+    }
+}
+
+impl Drop for Commented {
+    fn drop(&mut self) {
+        // Only a panic leads here with packets that wait.
+        _ = self.release(true);
     }
 }
 
@@ -135,5 +137,38 @@ impl Tap for Commented {
 
     fn ends_after_analysis(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::packets::Rotation;
+    use crate::source::{CapturePoint, LinkType, Record, Source, files};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn packets_that_wait_are_written_when_a_panic_drops_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pcapng");
+        let writer = PacketWriter::create(&path, Rotation::default()).unwrap();
+        let mut commented = Commented::new(writer, Arc::default(), false);
+        let record = Record {
+            number: 1,
+            time: Timestamp(1),
+            link: LinkType(1),
+            interface: 0,
+            capture_point: CapturePoint::default(),
+            wire_len: 3,
+            offset: 0,
+            len: 3,
+        };
+        let batch = Batch { data: b"abc".to_vec(), records: vec![record], ..Batch::default() };
+        Tap::packets(&mut commented, &batch, &|_| None).unwrap();
+        assert_eq!(commented.waiting.len(), 1);
+        drop(commented);
+        let (mut read, mut source) = (Batch::default(), files::open(&[path], files::Options::default()));
+        assert!(source.next_batch(&mut read).unwrap());
+        assert_eq!(read.packets().map(|packet| packet.data.to_vec()).collect::<Vec<_>>(), [b"abc"]);
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use hashbrown::HashSet;
@@ -99,9 +99,9 @@ impl Opened {
         if self.counters.is_some() { Arc::default() } else { Arc::clone(&self.stop) }
     }
 
-    /// How many older files of `-w` were deleted.
-    pub(super) fn deleted(&self) -> u64 {
-        self.written.deleted.load(Ordering::Relaxed)
+    /// How many older files of `-w` were deleted, now and later.
+    pub(super) fn deleted(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.written.deleted)
     }
 
     /// Takes the verdicts that become comments in the `-w` file.
@@ -390,10 +390,11 @@ struct LiveTaps {
 
 impl Tap for LiveTaps {
     fn packets(&mut self, batch: &Batch, name: &dyn Fn(u32) -> Option<String>) -> io::Result<()> {
+        let written = self.writer.as_mut().map_or(Ok(()), |writer| writer.packets(batch, name));
         if let Some(ring) = &mut self.ring {
             ring.packets(batch, name)?;
         }
-        self.writer.as_mut().map_or(Ok(()), |writer| writer.packets(batch, name))
+        written
     }
 
     fn finish(&mut self) -> io::Result<()> {

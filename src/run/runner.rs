@@ -4,6 +4,7 @@
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
@@ -239,6 +240,11 @@ impl Run {
         self.options.key_logs.as_deref().filter(|_| input.embed_secrets)
     }
 
+    /// Counts what the output loses.
+    pub(super) fn losses(&self) -> Arc<Losses> {
+        Arc::clone(&self.losses)
+    }
+
     /// Passes on only calls that match the filter (`-Y`), and notes calls of the `--fail-on` classes.
     pub(super) fn choosing(mut self, filter: Option<Filter>, fail_on: &[Class]) -> Self {
         self.options.metadata |= filter.as_ref().is_some_and(Filter::needs_metadata);
@@ -341,10 +347,8 @@ impl Run {
                 self.output
             ));
         }
-        let deleted = source.deleted();
-        if deleted > 0 && self.report.is_none() {
-            let files = text::counted(deleted, "older file");
-            complain(&format!("{files} of -w deleted or overwritten (-W, --max-disk)"));
+        if let Some(deleted) = deleted(&source.deleted()).filter(|_| self.report.is_none()) {
+            complain(&deleted);
         }
         let late = verdicts.map_or(0, |verdicts| verdicts.late());
         if late > 0 {
@@ -432,6 +436,13 @@ fn bodies(asked: &cli::Bodies) -> Result<BodyDecoder, Failure> {
 pub(super) fn filter(view: &View) -> Result<Option<Filter>, Failure> {
     let parsed = view.filter.as_deref().map(Filter::parse).transpose();
     parsed.map_err(|error| Failure::Usage(error.render()))
+}
+
+/// A line about older files of `-w` that made room for newer ones; `None` if there were none.
+pub(super) fn deleted(deleted: &AtomicU64) -> Option<String> {
+    let deleted = deleted.load(Ordering::Relaxed);
+    let files = text::counted(deleted, "older file");
+    (deleted > 0).then(|| format!("{files} of -w deleted or overwritten (-W, --max-disk)"))
 }
 
 /// A line about packets that were lost before the analysis; `None` if there were none.

@@ -2,7 +2,7 @@
 //! over a bounded channel.
 
 use std::io::{self, IsTerminal};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -76,9 +76,11 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
         let beside = Beside::start(logs, memory, is_endless, updates.clone(), Arc::clone(&stop));
         Some(beside.map_err(|error| Failure::Environment(format!("no thread to read logs in: {error}")))?)
     };
+    let deleted = run.source.deleted();
     let mut feed = Feed {
         beside,
         counters: run.source.counters.clone(),
+        deleted: Arc::clone(&deleted),
         linking: Some(linking),
         calls: Vec::new(),
         connections: Vec::new(),
@@ -92,6 +94,9 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
     let source = options.source.clone();
     let shown = tui::run(shown, options);
     let ended = reading.end();
+    if let Some(deleted) = runner::deleted(&deleted) {
+        complain(&deleted);
+    }
     let shown = shown.map_err(|error| {
         Failure::Environment(match error.kind() {
             // The interface's own words.
@@ -228,6 +233,8 @@ struct Feed {
     /// Reads logs.
     beside: Option<Beside>,
     counters: Option<Arc<Counters>>,
+    /// Older files of `-w` that were deleted.
+    deleted: Arc<AtomicU64>,
     /// `None` after its end.
     linking: Option<Linking>,
     /// Calls and connections since the last update.
@@ -284,6 +291,7 @@ impl Consumer for Feed {
             drops: drops.packets(),
             gaps: totals.gaps,
             unwritten: drops.unwritten,
+            deleted: self.deleted.load(Ordering::Relaxed),
             shed: totals.lost(),
         }))
     }

@@ -86,6 +86,12 @@ impl Sink for Csv {
         self.out.flush()
     }
 
+    fn recover(&mut self) -> usize {
+        self.out.recover();
+        self.cell.clear();
+        1
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.head()?;
         self.out.flush()

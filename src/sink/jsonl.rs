@@ -52,6 +52,12 @@ impl JsonLines {
         self.out.end_record()
     }
 
+    /// Begins a record as one that a panic interrupts.
+    #[cfg(test)]
+    pub(super) fn begin_record(&mut self, part: &[u8]) {
+        self.out.buffer.extend_from_slice(part);
+    }
+
     /// Whether to end with a record of the totals.
     #[must_use]
     pub fn totals(self, totals: bool) -> Self {
@@ -84,6 +90,13 @@ impl Sink for JsonLines {
         }
         write_totals(&mut self.out.buffer, totals);
         self.out.end_record()
+    }
+
+    fn recover(&mut self) -> usize {
+        self.out.recover();
+        // Whatever was being remembered may be remembered by halves.
+        (self.scratch, self.memory) = (Scratch::default(), Memory::lasting());
+        1
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -33,6 +33,7 @@ pub mod clock;
 pub mod color;
 pub mod csv;
 pub mod fields;
+mod guarded;
 pub mod json;
 pub mod jsonl;
 mod kept;
@@ -62,6 +63,7 @@ use crate::time::Timestamp;
 pub use clock::{Clock, TimeFormat};
 pub use csv::Csv;
 pub use fields::Field;
+pub use guarded::Guarded;
 pub use jsonl::JsonLines;
 pub use stats::{StatsFormat, StatsSink};
 pub use text::Text;
@@ -87,6 +89,12 @@ pub trait Sink: Send {
     /// What was read in all, once, before the end. Outputs without a place for it ignore it.
     fn totals(&mut self, _totals: &Totals) -> io::Result<()> {
         Ok(())
+    }
+
+    /// A record was left in the middle, by a panic: forgets what is there of it. Returns how many records are lost with that, this one
+    /// included.
+    fn recover(&mut self) -> usize {
+        1
     }
 
     /// The end: writes the rest. Called once.
@@ -254,6 +262,11 @@ impl RecordWriter {
         if self.each || self.whole >= BUFFER { self.write() } else { Ok(()) }
     }
 
+    /// Forgets a record that is not complete.
+    fn recover(&mut self) {
+        self.buffer.truncate(self.whole);
+    }
+
     /// Writes the buffer out.
     pub fn flush(&mut self) -> io::Result<()> {
         self.whole = self.buffer.len();
@@ -305,7 +318,7 @@ impl Write for Unframed {
 
 impl Drop for RecordWriter {
     fn drop(&mut self) {
-        self.buffer.truncate(self.whole);
+        self.recover();
         if !self.buffer.is_empty() {
             // Only a panic leads here, and it is reported already.
             _ = self.write();

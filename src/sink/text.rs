@@ -301,6 +301,13 @@ impl Sink for Text {
         self.out.flush()
     }
 
+    fn recover(&mut self) -> usize {
+        self.out.recover();
+        self.line.clear();
+        self.cell.clear();
+        1
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.out.flush()
     }

@@ -1,6 +1,7 @@
 //! Reads a source in a thread that never waits for the consumer.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -136,12 +137,23 @@ impl<S: Source> CaptureThread<S> {
                     break;
                 }
             }
-            match self.source.next_batch(&mut batch) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
+            // If reading panics, the packets before that are whole.
+            batch.clear();
+            match catch_unwind(AssertUnwindSafe(|| self.source.next_batch(&mut batch))) {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => break,
+                Ok(Err(error)) => {
                     self.trouble(vec![error]);
                     break;
+                }
+                Err(panic) => {
+                    self.write(&batch);
+                    if !batch.records.is_empty() {
+                        // If there is no room for them, they are lost for the analysis alone.
+                        _ = self.filled.try_send(batch);
+                    }
+                    self.end();
+                    resume_unwind(panic);
                 }
             }
             let new = self.source.troubles();
@@ -171,6 +183,10 @@ impl<S: Source> CaptureThread<S> {
                 Err(TrySendError::Disconnected(_)) => self.quit.store(true, Ordering::Relaxed),
             }
         }
+        self.end();
+    }
+
+    fn end(&mut self) {
         let mut last = self.source.troubles();
         last.append(&mut self.taps.finish());
         self.counters.unwritten(self.taps.lost());
@@ -332,6 +348,58 @@ mod tests {
             assert!(!std::mem::replace(&mut self.0, true), "a fault in the test's source");
             Fast { left: 1, done: 0 }.next_batch(batch)
         }
+    }
+
+    /// Fails in the middle of a batch.
+    struct Breaks;
+
+    impl Source for Breaks {
+        fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
+            Fast { left: 1, done: 0 }.next_batch(batch)?;
+            batch.data.extend_from_slice(b"half a packet");
+            panic!("a fault in the test's source")
+        }
+    }
+
+    #[test]
+    fn a_panic_in_the_middle_of_a_batch_leaves_its_packets() {
+        let (give, taken) = mpsc::channel();
+        let mut queued = Queued::spawn(Breaks, Arc::default(), Some(Box::new(Count(0, give)))).unwrap();
+        let mut batch = Batch::default();
+        assert!(queued.next_batch(&mut batch).unwrap());
+        assert_eq!(batch.records.len(), 1);
+        assert!(queued.next_batch(&mut batch).unwrap_err().to_string().contains("capture thread failed"));
+        assert_eq!(taken.recv().unwrap(), 1);
+    }
+
+    /// A tap with a fault in one batch.
+    struct Faulty(Count);
+
+    impl Tap for Faulty {
+        fn packets(&mut self, batch: &Batch, name: &dyn Fn(u32) -> Option<String>) -> io::Result<()> {
+            assert!(batch.records.iter().all(|record| record.number != 7), "a fault in the test's tap");
+            self.0.packets(batch, name)
+        }
+
+        fn finish(&mut self) -> io::Result<()> {
+            self.0.finish()
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_tap_keeps_no_packet_from_the_analysis() {
+        let (give, taken) = mpsc::channel();
+        let source = Fast { left: 60, done: 0 };
+        let mut queued =
+            Queued::spawn(source, Arc::default(), Some(Box::new(Faulty(Count(0, give))))).unwrap();
+        let (mut batch, mut numbers) = (Batch::default(), Vec::new());
+        while queued.next_batch(&mut batch).unwrap() {
+            numbers.extend(batch.packets().map(|packet| packet.number));
+        }
+        assert_eq!(numbers, (1..=60).collect::<Vec<u64>>());
+        assert_eq!(taken.recv().unwrap(), 59);
+        let said: Vec<String> = queued.troubles().iter().map(ToString::to_string).collect();
+        assert!(said.iter().any(|said| said.contains("a fault in the test's tap")), "{said:?}");
     }
 
     #[test]

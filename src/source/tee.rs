@@ -4,6 +4,7 @@ use std::io;
 
 use super::files::Secrets;
 use super::{Batch, Source, SourceError};
+use crate::contain::{Fault, caught};
 use crate::sink::closed_pipe;
 
 /// Receives every packet before any is shortened or dropped, to write it to a file.
@@ -40,13 +41,14 @@ impl TapFeed {
         Self { tap, has_failed: false, is_closed: false, is_finished: false }
     }
 
-    /// Passes packets to the tap. Returns a problem to report.
+    /// Passes packets to the tap. Returns a problem to report; a panic is one, since the packets have another way to go.
     pub(super) fn packets(
         &mut self,
         batch: &Batch,
         name: &dyn Fn(u32) -> Option<String>,
     ) -> Option<SourceError> {
-        let error = self.tap.as_mut()?.packets(batch, name).err()?;
+        let tap = self.tap.as_mut()?;
+        let error = flattened(caught(|| tap.packets(batch, name))).err()?;
         self.first(&error)
     }
 
@@ -59,7 +61,7 @@ impl TapFeed {
     pub(super) fn finish(&mut self) -> Vec<SourceError> {
         let Some(tap) = self.tap.as_mut().filter(|_| !self.is_finished) else { return Vec::new() };
         self.is_finished = true;
-        let (finished, lost) = (tap.finish(), tap.lost());
+        let (finished, lost) = (flattened(caught(|| tap.finish())), tap.lost());
         let failed = finished.err().and_then(|error| self.first(&error));
         let missing = (lost > 0 && !self.is_closed)
             .then(|| SourceError(format!("{lost} packets could not be written")));
@@ -76,6 +78,10 @@ impl TapFeed {
         self.is_closed |= is_first && closed_pipe(error);
         (is_first && !self.is_closed).then(|| SourceError(error.to_string()))
     }
+}
+
+fn flattened(result: Result<io::Result<()>, Fault>) -> io::Result<()> {
+    result.unwrap_or_else(|fault| Err(fault.into()))
 }
 
 /// Passes every packet of another source to a [`Tap`], in the reading thread. Live sources must not wait for the disk in the

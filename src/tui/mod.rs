@@ -96,6 +96,8 @@ pub struct Progress {
     pub gaps: u64,
     /// Packets that are missing in the file of `-w`.
     pub unwritten: u64,
+    /// Older files of `-w` that were deleted or overwritten to make room.
+    pub deleted: u64,
     /// Connections, calls and messages that were dropped at a bound or could not be decoded.
     pub shed: u64,
 }

@@ -47,11 +47,10 @@ impl Screen {
     pub(super) fn new() -> io::Result<Self> {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            if crate::contain::is_contained() {
-                return;
+            if !crate::contain::is_contained() {
+                PANICKED.store(true, Ordering::SeqCst);
+                restore();
             }
-            PANICKED.store(true, Ordering::SeqCst);
-            restore();
             before(panic);
         }));
         set_up()?;

@@ -57,6 +57,12 @@ impl ChainSink for ChainLines {
         self.out.end_record()
     }
 
+    fn recover(&mut self) -> usize {
+        self.out.recover();
+        self.fields = CallFields::default();
+        1
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.out.flush()
     }

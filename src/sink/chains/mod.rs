@@ -37,6 +37,11 @@ pub trait ChainSink {
         Ok(())
     }
 
+    /// A chain was left in the middle, by a panic: forgets what is there of it. Returns how many chains are lost with that.
+    fn recover(&mut self) -> usize {
+        1
+    }
+
     /// The end. Called once.
     fn finish(&mut self) -> io::Result<()>;
 }

@@ -67,6 +67,11 @@ impl ChainSink for ChainText {
         self.out.flush()
     }
 
+    fn recover(&mut self) -> usize {
+        self.out.recover();
+        1
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         let calls = match self.plain {
             0 => String::new(),

@@ -17,6 +17,7 @@ use self::pcap::PcapEncoder;
 use self::pcapng::PcapngEncoder;
 use self::series::Series;
 use super::target::{Shortfall, Target};
+use crate::contain::{Fault, caught};
 use crate::source::files::Secrets;
 use crate::source::{Batch, Packet, Tap};
 use crate::time::Timestamp;
@@ -209,6 +210,43 @@ impl PacketWriter {
         rotated
     }
 
+    /// Writes packets with their comments. One at which this program panics is counted as lost, and those behind it are written.
+    pub fn write_all<'p, 'c>(
+        &mut self,
+        mut packets: impl Iterator<Item = (Packet<'p>, Option<&'c str>)>,
+    ) -> io::Result<()> {
+        let mut result = Ok(());
+        loop {
+            let written = caught(|| {
+                let mut result = Ok(());
+                for (packet, comment) in packets.by_ref() {
+                    let written = self.write(&packet, comment);
+                    result = result.and(written);
+                }
+                result
+            });
+            match written {
+                Ok(written) => return result.and(written),
+                Err(fault) => {
+                    let error = self.recover(fault);
+                    result = result.and(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Forgets a packet that was left in the middle.
+    fn recover(&mut self, fault: Fault) -> io::Error {
+        self.lost += 1;
+        let (whole, _) = self.format.whole(&self.buffer);
+        self.buffer.truncate(whole);
+        // The description of its interface may be lost with it.
+        if let Encoding::Pcapng(_) = self.format {
+            self.begin();
+        }
+        self.named(&fault.into())
+    }
+
     /// Writes the buffer to the file.
     pub fn flush(&mut self) -> io::Result<()> {
         self.written = Instant::now();
@@ -312,12 +350,10 @@ impl Drop for PacketWriter {
 
 impl Tap for PacketWriter {
     fn packets(&mut self, batch: &Batch, name: &dyn Fn(u32) -> Option<String>) -> io::Result<()> {
-        let mut result = Ok(());
-        for packet in batch.packets() {
-            self.name_interface(packet.interface, || name(packet.interface));
-            let written = self.write(&packet, None);
-            result = result.and(written);
+        for record in &batch.records {
+            self.name_interface(record.interface, || name(record.interface));
         }
+        let mut result = self.write_all(batch.packets().map(|packet| (packet, None)));
         if self.each || batch.records.is_empty() || self.written.elapsed() >= MAX_DELAY {
             result = result.and(self.flush());
         }
@@ -411,6 +447,35 @@ mod tests {
         let mut source = files::open(&[path], files::Options::default());
         let _ = source.next_batch(&mut Batch::default());
         assert_eq!(source.secrets(), secrets);
+    }
+
+    #[test]
+    fn a_panic_costs_the_packet_at_hand_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["x.pcapng", "x.pcap"] {
+            let path = folder.path().join(name);
+            let mut writer = PacketWriter::create(&path, Rotation::default()).unwrap();
+            writer.write(&packet(0, 1, 0, b"before"), None).unwrap();
+            let numbered = (1..6).map(|number| {
+                assert!(number % 3 != 0, "a fault in the test's packets");
+                (packet(number, 1, 0, b"12345"), None)
+            });
+            let error = writer.write_all(numbered).unwrap_err().to_string();
+            assert!(error.contains("a fault in the test's packets") && error.contains(name), "{error}");
+            // One that breaks off in the middle, with the description of an interface before it.
+            let whole = writer.buffer.len();
+            let other = u32::from(name == "x.pcapng");
+            writer.write(&packet(6, 1, other, b"half"), None).unwrap();
+            writer.buffer.truncate(writer.buffer.len() - 3);
+            assert!(writer.buffer.len() > whole);
+            let fault = caught(|| assert_eq!(whole, 0)).unwrap_err();
+            writer.recover(fault);
+            writer.write(&packet(7, 1, other, b"after"), None).unwrap();
+            writer.finish().unwrap();
+            let data: Vec<Vec<u8>> = read(&[path]).into_iter().map(|packet| packet.4).collect();
+            assert_eq!(data, [&b"before"[..], b"12345", b"12345", b"12345", b"12345", b"after"]);
+            assert_eq!(writer.lost(), 2);
+        }
     }
 
     #[test]

@@ -128,6 +128,25 @@ impl Column {
         self.repetition.clear();
     }
 
+    /// Forgets what is beyond so many rows.
+    fn truncate(&mut self, rows: usize) {
+        let end = if self.is_repeated() {
+            let mut begins = self.repetition.iter().enumerate().filter(|(_, level)| **level == 0);
+            let end = begins.nth(rows).map_or(self.definition.len().min(self.repetition.len()), |(at, _)| at);
+            self.repetition.truncate(end);
+            end
+        } else {
+            rows
+        };
+        self.definition.truncate(end);
+        let present = if self.is_repeated() { 2 } else { 1 };
+        let values = self.definition.iter().filter(|level| **level == present).count();
+        self.texts.truncate(values);
+        self.values.truncate(values);
+        self.numbers.truncate(values);
+        self.shares.truncate(values);
+    }
+
     fn is_repeated(&self) -> bool {
         matches!(self.shape, Shape::Texts | Shape::Numbers | Shape::Map)
     }
@@ -364,6 +383,11 @@ impl Columns {
         (self.rows, self.bytes) = (0, 0);
     }
 
+    /// Forgets a call of which only some columns have a value.
+    pub(super) fn recover(&mut self) {
+        self.all.iter_mut().for_each(|column| column.truncate(self.rows));
+    }
+
     pub(super) fn push(&mut self, call: &Call) {
         let mut row = Row { columns: self.all.iter_mut(), bytes: 0 };
         keys::visit(call, &mut row);
@@ -396,6 +420,46 @@ impl Visit for Row<'_> {
     fn key(&mut self, _member: Member, value: Value<'_>, absent: Option<&'static str>) {
         if let Some(column) = self.columns.next() {
             self.bytes += column.push(&value, absent);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::record::{Carrier, Class};
+    use crate::calls::sample::{bare, failed, full, ok};
+    use crate::contain::caught;
+
+    /// Breaks off after some keys.
+    struct Breaks<'c>(Row<'c>, usize);
+
+    impl Visit for Breaks<'_> {
+        fn key(&mut self, member: Member, value: Value<'_>, absent: Option<&'static str>) {
+            assert!(self.1 > 0, "a fault in the test's row");
+            self.1 -= 1;
+            self.0.key(member, value, absent);
+        }
+    }
+
+    #[test]
+    fn a_row_that_breaks_off_leaves_no_trace() {
+        let before = [full(), bare(), failed(Class::Rpc, Carrier::FuncRet, Some(101), "late"), full()];
+        let filled = || {
+            let mut columns = Columns::default();
+            for call in &before {
+                columns.push(call);
+            }
+            columns
+        };
+        for broken in [full(), ok()] {
+            for keys in 0..KEYS.len() {
+                let mut columns = filled();
+                let mut row = Breaks(Row { columns: columns.all.iter_mut(), bytes: 0 }, keys);
+                caught(|| keys::visit(&broken, &mut row)).unwrap_err();
+                columns.recover();
+                assert_eq!(format!("{columns:?}"), format!("{:?}", filled()), "{keys} keys");
+            }
         }
     }
 }

@@ -54,6 +54,8 @@ pub struct Parquet {
     losses: Option<Arc<Losses>>,
     /// Calls in complete row groups.
     written: usize,
+    /// A row group is being written.
+    is_writing: bool,
 }
 
 impl std::fmt::Debug for Parquet {
@@ -68,7 +70,8 @@ impl Parquet {
     pub fn new(out: RecordWriter) -> Self {
         let losses = out.losses();
         let file = begin(out.unframed());
-        Self { file: Some(file), columns: Columns::default(), max_rows: MAX_ROWS, losses, written: 0 }
+        let columns = Columns::default();
+        Self { file: Some(file), columns, max_rows: MAX_ROWS, losses, written: 0, is_writing: false }
     }
 
     /// Writes the calls so far as a row group.
@@ -76,7 +79,10 @@ impl Parquet {
         let Some(file) = &mut self.file else { return Ok(()) };
         let rows = self.columns.rows();
         if rows > 0 {
-            self.columns.write(file).map_err(cause)?;
+            self.is_writing = true;
+            let written = self.columns.write(file);
+            self.is_writing = false;
+            written.map_err(cause)?;
             self.written += rows;
         }
         Ok(())
@@ -141,9 +147,10 @@ fn cause(error: ParquetError) -> io::Error {
 impl Sink for Parquet {
     fn call(&mut self, call: &Call) -> io::Result<()> {
         if self.file.is_none() {
-            if let Some(losses) = &self.losses {
-                losses.count(1);
-            }
+            let Some(losses) = &self.losses else {
+                return Err(io::Error::other("the file is lost"));
+            };
+            losses.count(1);
             return Ok(());
         }
         self.columns.push(call);
@@ -152,6 +159,18 @@ impl Sink for Parquet {
         }
         let written = self.write_group();
         self.outlast(written)
+    }
+
+    fn recover(&mut self) -> usize {
+        if !self.is_writing {
+            self.columns.recover();
+            return 1;
+        }
+        // Half a row group can't be taken back, and nothing of a file without its end can be read.
+        let lost = self.written + self.columns.rows();
+        (self.file, self.is_writing) = (None, false);
+        self.columns.clear();
+        lost
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -195,6 +195,9 @@ fn progress_pieces(state: &State) -> Vec<(u8, String, Style)> {
     if progress.shed > 0 {
         losses("undecoded", progress.shed, 1);
     }
+    if progress.deleted > 0 {
+        pieces.push((2, format!("old files deleted {}", text::thousands(progress.deleted)), theme.strong));
+    }
     if state.cx.store.evicted > 0 {
         pieces.push((1, format!("evicted {}", short_number(state.cx.store.evicted)), theme.alarm));
     }

@@ -88,6 +88,7 @@ fn mixed(width: u16, height: u16) -> State {
         drops: 7,
         gaps: 0,
         unwritten: 0,
+        deleted: 0,
         shed: 0,
     }));
     state
