@@ -196,7 +196,7 @@ fn progress_pieces(state: &State) -> Vec<(u8, String, Style)> {
         losses("undecoded", progress.shed, 1);
     }
     if progress.deleted > 0 {
-        pieces.push((2, format!("old files deleted {}", text::thousands(progress.deleted)), theme.strong));
+        pieces.push((3, format!("-w deleted {}", short_number(progress.deleted)), theme.strong));
     }
     if state.cx.store.evicted > 0 {
         pieces.push((1, format!("evicted {}", short_number(state.cx.store.evicted)), theme.alarm));

@@ -211,6 +211,19 @@ fn reading_is_not_done_while_calls_are_linked() {
 }
 
 #[test]
+fn files_that_made_room_are_counted_beside_the_state_of_the_run() {
+    for width in [80, 200] {
+        let mut state = mixed(width, 24);
+        state.receive(Update::Progress(Progress { packets: 1_203, ..Progress::default() }));
+        assert!(!screen(&state).contains("-w deleted"));
+        state.receive(Update::Progress(Progress { packets: 1_203, deleted: 41_204, ..Progress::default() }));
+        let seen = screen(&state);
+        let line = seen.lines().nth(1).unwrap();
+        assert!(line.contains("-w deleted 41k") && line.contains("live"), "{line}");
+    }
+}
+
+#[test]
 fn errors() {
     insta::assert_snapshot!(screens(|width, height| {
         let mut state = mixed(width, height);
