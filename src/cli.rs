@@ -17,7 +17,7 @@ use crate::logs::window::Moment;
 use crate::sink::chains::ChainFormat;
 use crate::sink::logs::LogFormat;
 use crate::sink::{RecordFormat, StatsFormat, TimeFormat};
-use crate::tui::Colors;
+use crate::tui::Look;
 
 pub use hints::parse;
 
@@ -341,9 +341,9 @@ pub struct View {
     /// Exit with status 3 if a call of one of these classes is seen.
     #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = parse_class)]
     pub fail_on: Vec<Class>,
-    /// The colours of the interface, if the config file chooses them.
+    /// What the config file says of the interface.
     #[arg(skip)]
-    pub theme: Option<Colors>,
+    pub look: Look,
 }
 
 impl View {

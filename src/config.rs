@@ -14,9 +14,12 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
+use crate::calls::keys::closest;
 use crate::dispatch::DecodeAs;
+use crate::filter::{self, Filter};
 use crate::sink::TimeFormat;
-use crate::tui::Colors;
+use crate::text;
+use crate::tui::{self, Colors, Look};
 
 use read::{Document, Entry};
 
@@ -29,8 +32,8 @@ const VARIABLE: &str = "RPCSCOPE_CONFIG";
 /// What the file says. Defaults are those of the program.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
-    /// The colours of the interface; `None` if they follow the terminal.
-    pub theme: Option<Colors>,
+    /// What is of the interface.
+    pub look: Look,
     /// The format of times, where `-t` does not say it.
     pub time: Option<TimeFormat>,
     /// Files of names beside those of `--names`.
@@ -49,7 +52,7 @@ struct Key {
 }
 
 /// All keys, in the order in which the file has them.
-const KEYS: [Key; 4] = [
+const KEYS: [Key; 6] = [
     Key {
         name: "theme",
         value: "\"auto\"",
@@ -72,6 +75,20 @@ const KEYS: [Key; 4] = [
         name: "decode-as",
         value: "[\"9000=trpc\", \"udp:9000=none\"]",
         doc: &["Protocols of ports, as --decode-as, whose rules override these."],
+    },
+    Key {
+        name: "columns",
+        value: "[\"time\", \"latency\", \"client\", \"server\", \"method\", \"verdict\"]",
+        doc: &[
+            "Columns of Calls in the interface, in their order: those of `:columns`, where Tab lists them.",
+        ],
+    },
+    Key {
+        name: "filters",
+        value: "{ slow = \"latency > 1s\", broken = \"class in (rpc, transport)\" }",
+        doc: &[
+            "Filters with names: @slow stands for its filter in the interface and in its -Y. Also as lines below [filters].",
+        ],
     },
 ];
 
@@ -119,7 +136,7 @@ impl Config {
     fn set(&mut self, entry: &Entry<'_>, path: &Path, home: Option<&Path>) -> Result<(), String> {
         match entry.name() {
             "theme" => {
-                self.theme = Colors::from_name(entry.word(&Colors::NAMES)?);
+                self.look.theme = Colors::from_name(entry.word(&Colors::NAMES)?);
             }
             "time" => {
                 self.time = TimeFormat::from_name(entry.word(&TimeFormat::names())?);
@@ -133,6 +150,32 @@ impl Config {
                 for (rule, place) in entry.texts()? {
                     let rule = rule.parse().map_err(|why: String| entry.wrong_at(place, &why))?;
                     self.decode_as.push(rule);
+                }
+            }
+            "columns" => {
+                let names = tui::column_names();
+                for (name, place) in entry.texts()? {
+                    if !names.iter().any(|known| known == name) {
+                        let near = closest(name, names.iter().map(String::as_str));
+                        let meant = near.first().map_or("", |near| near);
+                        let hint =
+                            if meant.is_empty() { String::new() } else { format!("; did you mean {meant}?") };
+                        return Err(entry
+                            .wrong_at(place, &format!("there is no column {}{hint}", text::escape(name))));
+                    }
+                    self.look.columns.push(name.to_owned());
+                }
+            }
+            "filters" => {
+                for entry in entry.table()? {
+                    let (name, text) = (entry.name(), entry.text()?);
+                    if !filter::is_name(name) {
+                        return Err(entry.wrong("is no name of a filter: 2 to 40 letters, digits, - and _"));
+                    }
+                    Filter::parse(text).map_err(|error| {
+                        entry.wrong(&format!("is a wrong filter: {}", text::escape(&error.to_string())))
+                    })?;
+                    self.look.filters.insert(name.to_owned(), text.to_owned());
                 }
             }
             _ => return Err(entry.unknown(&KEYS.map(|key| key.name))),
@@ -193,10 +236,13 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let config = read(
-            "theme = 'light'\ntime = 'utc'\nnames = ['~/a', 'b', '/c']\ndecode-as = ['1=trpc', 'udp:2=none']\n",
+            "theme = 'light'\ntime = 'utc'\nnames = ['~/a', 'b', '/c']\ndecode-as = ['1=trpc', 'udp:2=none']\n\
+             columns = ['code', 'trace_id']\n[filters]\nslow = 'latency > 1s'\n",
         )
         .unwrap();
-        assert_eq!(config.theme, Some(Colors::Light));
+        assert_eq!(config.look.theme, Some(Colors::Light));
+        assert_eq!(config.look.columns, ["code", "trace_id"]);
+        assert_eq!(config.look.filters.get("slow").map(String::as_str), Some("latency > 1s"));
         assert_eq!(config.time, Some(TimeFormat::Utc));
         assert_eq!(config.names, ["/home/me/a", "/c/b", "/c"].map(PathBuf::from));
         assert_eq!(config.decode_as, ["1=trpc", "udp:2=none"].map(|rule| rule.parse().unwrap()));
@@ -209,7 +255,7 @@ mod tests {
             ("\n\nthem = 'dark'", "/c/config.toml:3: unknown key them; did you mean theme?"),
             (
                 "colour = 1",
-                "/c/config.toml:1: unknown key colour; the keys are theme, time, names, decode-as",
+                "/c/config.toml:1: unknown key colour; the keys are theme, time, names, decode-as, columns, filters",
             ),
             ("theme = 'drak'", "/c/config.toml:1: theme is \"drak\"; did you mean dark?"),
             ("theme = 'beige'", "/c/config.toml:1: theme is \"beige\", but may be auto, 16, dark,"),
@@ -223,6 +269,13 @@ mod tests {
                 "/c/config.toml:4: decode-as: unknown protocol 'smtp'",
             ),
             ("[theme]\nx = 1", "/c/config.toml:1: theme is a table, but needs a text in quotes"),
+            (
+                "columns = ['time', 'laten']",
+                "/c/config.toml:1: columns: there is no column laten; did you mean latency?",
+            ),
+            ("[filters]\n\nslow = 'latency > 1'", "/c/config.toml:3: slow is a wrong filter"),
+            ("[filters]\nx = 'code == 1'", "/c/config.toml:2: x is no name of a filter"),
+            ("filters = 'code == 1'", "/c/config.toml:1: filters is a text, but needs lines below [filters]"),
             ("theme 'dark'", "/c/config.toml:1: "),
             ("theme = \"\\u001b[31m\"", "theme is \"\\x1b[31m\""),
         ] {

@@ -38,16 +38,17 @@ impl<'t> Document<'t> {
 
     /// The keys of the top, in the order of the file.
     pub(super) fn entries(&'t self) -> Vec<Entry<'t>> {
-        let entries = self.table.iter().map(|(key, value)| Entry {
-            document: self,
-            name: key.get_ref(),
-            key: key.span(),
-            value,
-        });
-        let mut entries: Vec<Entry<'t>> = entries.collect();
-        entries.sort_by_key(|entry| entry.key.start);
-        entries
+        entries(self, &self.table)
     }
+}
+
+/// The entries of a table, in the order of the file.
+fn entries<'d>(document: &'d Document<'d>, table: &'d DeTable<'d>) -> Vec<Entry<'d>> {
+    let entries =
+        table.iter().map(|(key, value)| Entry { document, name: key.get_ref(), key: key.span(), value });
+    let mut entries: Vec<Entry<'d>> = entries.collect();
+    entries.sort_by_key(|entry| entry.key.start);
+    entries
 }
 
 /// The number of the line in which a byte is, from 1.
@@ -61,7 +62,7 @@ impl<'d> Entry<'d> {
     }
 
     /// A complaint about the value, with the place of the key.
-    fn wrong(&self, why: &str) -> String {
+    pub(super) fn wrong(&self, why: &str) -> String {
         let Document { text, path, .. } = self.document;
         format!("{path}:{}: {} {why}", line(text, self.key.start), self.name)
     }
@@ -81,6 +82,15 @@ impl<'d> Entry<'d> {
             None => format!("the keys are {}", known.join(", ")),
         };
         format!("{path}:{}: unknown key {name}; {meant}", line(text, self.key.start))
+    }
+
+    /// The entries of the value, which is a table.
+    pub(super) fn table(&self) -> Result<Vec<Self>, String> {
+        let value = self.value.get_ref();
+        let Some(table) = value.as_table() else {
+            return Err(self.wrong(&format!("is {}, but needs lines below [{}]", kind(value), self.name)));
+        };
+        Ok(entries(self.document, table))
     }
 
     /// The value as a text.

@@ -33,6 +33,7 @@ mod complete;
 mod eval;
 mod foreign;
 mod lexer;
+mod named;
 mod operand;
 mod parser;
 
@@ -44,6 +45,8 @@ use crate::calls::record::Call;
 use crate::text;
 
 pub use complete::{Candidate, Completion, complete, complete_with};
+pub(crate) use named::blanked;
+pub use named::{Named, expand, is_name};
 
 /// Longest filter text, bytes.
 pub const MAX_LENGTH: usize = 16 * 1024;

@@ -7,10 +7,11 @@ use std::path::Path;
 use super::{Failure, Status, output, ui};
 use crate::cli::{Cli, Command, ConfigArgs, Input, ShowArgs, Telemetry, View};
 use crate::config::{self, Config};
+use crate::filter;
 use crate::sink::chains::ChainFormat;
 use crate::sink::logs::LogFormat;
 use crate::sink::{RecordFormat, StatsFormat, TimeFormat};
-use crate::tui::Colors;
+use crate::tui::Look;
 
 /// Writes the config file with all keys as comments.
 pub(super) fn run(args: ConfigArgs) -> Result<Status, Failure> {
@@ -42,8 +43,9 @@ fn write(path: &Path) -> io::Result<()> {
 struct Seen<'c> {
     input: &'c mut Input,
     time: &'c mut Option<TimeFormat>,
-    /// The theme of the interface.
-    theme: Option<&'c mut Option<Colors>>,
+    /// What is of the interface.
+    look: Option<&'c mut Look>,
+    filter: Option<&'c mut Option<String>>,
     /// Whether it goes only to the terminal: nothing of it is sent, written or becomes the exit status.
     alone: bool,
 }
@@ -53,16 +55,21 @@ impl<'c> Seen<'c> {
     fn of(view: &'c mut View, is_text: bool, telemetry: Option<&Telemetry>) -> Option<Self> {
         let is_seen = is_text && view.output.is_none();
         let is_sent = telemetry.is_some_and(Telemetry::asks);
-        let View { input, time, theme, fail_on, .. } = view;
+        let View { input, time, look, filter, fail_on, .. } = view;
         let alone = !is_sent && fail_on.is_empty();
-        is_seen.then_some(Self { input, time, theme: Some(theme), alone })
+        is_seen.then_some(Self { input, time, look: Some(look), filter: Some(filter), alone })
     }
 
     fn fill(self, config: Config) {
-        let Self { input, time, theme, alone } = self;
+        let Self { input, time, look, filter, alone } = self;
         *time = time.or(config.time);
-        if let Some(theme) = theme {
-            *theme = config.theme;
+        if let Some(Some(filter)) = filter
+            && let Ok(long) = filter::expand(filter, &config.look.filters)
+        {
+            *filter = long;
+        }
+        if let Some(look) = look {
+            *look = config.look;
         }
         // The -w file has verdicts as comments, or the secrets of connections that were decoded.
         if alone && !input.comments && !input.embed_secrets {
@@ -91,7 +98,7 @@ pub(super) fn apply(cli: &mut Cli) -> Result<(), Failure> {
         Some(Command::Logs(args)) => Seen::of(&mut args.view, args.format == LogFormat::Text, None),
         Some(Command::Show(args)) => {
             let ShowArgs { input, time, .. } = &mut **args;
-            Some(Seen { input, time, theme: None, alone: true })
+            Some(Seen { input, time, look: None, filter: None, alone: true })
         }
         _ => None,
     };

@@ -138,13 +138,14 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, files: B
         Color::Auto => Colors::detect(|name| std::env::var(name).ok()),
         Color::Always => Colors::detect(|name| std::env::var(name).ok().filter(|_| name != "NO_COLOR")),
     };
-    let colors = match view.theme {
+    let colors = match view.look.theme {
         Some(theme) if colors != Colors::None => theme,
         _ => colors,
     };
     TuiOptions {
         source: names.join(" "),
         filter: view.filter.clone(),
+        look: view.look.clone(),
         decoder: None,
         bodies: BodySource::WithCalls,
         names: None,

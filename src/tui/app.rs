@@ -56,6 +56,7 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<Shown> 
     let TuiOptions {
         source,
         filter,
+        look,
         decoder,
         bodies,
         names,
@@ -72,6 +73,7 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<Shown> 
     let mut state = State::new(source, max_memory, time, colors);
     (state.cx.decoder, state.cx.bodies) = (decoder, Bodies::of(&bodies));
     state.has_packets = export.is_some();
+    state.take_look(look);
     state.cx.names.files = names;
     state.cx.logged = has_logs.then(|| Arc::new(Logged::waiting()));
     (state.cx.is_endless, state.views.calls.follow) = (is_endless, is_endless);

@@ -36,9 +36,11 @@ pub use app::{Shown, run};
 pub use logged::{Logged, LoggedCall, LoggedLine};
 pub use packets::{BodyBatch, BodySource, CreateFile, DetailSource, Files, PacketExport};
 pub use theme::Colors;
+pub use views::calls::cells::names as column_names;
 
 use crate::calls::{Call, record::Connection};
 use crate::chains::Chain;
+use crate::filter::Named;
 use crate::naming::NameBook;
 use crate::payload::BodyDecoder;
 use crate::sink::TimeFormat;
@@ -102,12 +104,25 @@ pub struct Progress {
     pub shed: u64,
 }
 
+/// What the config file says of the interface.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Look {
+    /// The colours; `None` if they follow the terminal.
+    pub theme: Option<Colors>,
+    /// The columns of Calls, of [`column_names`]; none means the usual ones.
+    pub columns: Vec<String>,
+    /// Filters that have a name.
+    pub filters: Named,
+}
+
 /// Options of the interface.
 pub struct TuiOptions {
     /// File names or interfaces, for the title.
     pub source: String,
     /// The call filter at the start (`-Y`).
     pub filter: Option<String>,
+    /// What the config file says, but for the colours.
+    pub look: Look,
     /// Knows the names of fields of bodies; `None` if nothing describes them.
     pub decoder: Option<Arc<BodyDecoder>>,
     /// Where the bodies of calls come from.

@@ -5,7 +5,7 @@ use crate::calls::{Call, Class};
 use crate::chains::Chain;
 use crate::chains::summary::node;
 use crate::decode::Endpoint;
-use crate::filter::{Filter, FilterError};
+use crate::filter::{Filter, FilterError, Named};
 use crate::tui::figures::{GroupId, MethodId};
 use crate::tui::store::Entry;
 use crate::tui::theme::{CLASSES, class_index};
@@ -53,6 +53,8 @@ impl Only {
 /// Decides which calls are shown.
 #[derive(Debug, Default)]
 pub(in crate::tui) struct Matcher {
+    /// Filters that have a name.
+    pub named: Named,
     text: String,
     filter: Option<Filter>,
     /// Classes that are switched off.
@@ -70,7 +72,7 @@ impl Matcher {
     /// Takes another filter. With an error, the old one stays.
     pub(in crate::tui) fn set_filter(&mut self, text: &str) -> Result<(), FilterError> {
         let text = text.trim();
-        self.filter = if text.is_empty() { None } else { Some(Filter::parse(text)?) };
+        self.filter = if text.is_empty() { None } else { Some(Filter::parse_named(text, &self.named)?) };
         text.clone_into(&mut self.text);
         Ok(())
     }
@@ -111,7 +113,7 @@ impl Matcher {
 
     /// Shows all calls.
     pub(in crate::tui) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { named: std::mem::take(&mut self.named), ..Self::default() };
     }
 
     /// Whether the call passes the filter.

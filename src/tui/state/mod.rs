@@ -44,8 +44,9 @@ use self::peaks::Peak;
 use self::prompt::{History, Prompt};
 use self::trail::TrailStep;
 use super::keys::Scope;
+use super::views::calls::cells;
 use super::views::{View, ViewId, Views};
-use super::{Colors, Linking, Update};
+use super::{Colors, Linking, Look, Update};
 use crate::calls::{Call, Uid};
 use crate::detail::Detail;
 use crate::sink::TimeFormat;
@@ -160,6 +161,12 @@ impl State {
             has_packets: true,
             exporting: VecDeque::new(),
         }
+    }
+
+    /// Takes what the config file says.
+    pub(super) fn take_look(&mut self, look: Look) {
+        self.cx.matcher.named = look.filters;
+        self.views.calls.chosen = look.columns.iter().filter_map(|name| cells::named(name)).collect();
     }
 
     /// Starts with a filter; a mistake in it opens the line with it.

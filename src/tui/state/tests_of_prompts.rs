@@ -57,6 +57,37 @@ fn a_search_is_a_regex_where_it_has_its_characters_and_a_mistake_keeps_the_line_
     assert!(state.prompt.as_ref().unwrap().error.is_none());
 }
 
+#[test]
+fn filters_have_names_that_complete() {
+    let mut state = hundred();
+    let named = [("broken", "class == rpc or class == transport"), ("biz", "class == business")];
+    state.take_look(crate::tui::Look {
+        columns: vec!["code".to_owned(), "time".to_owned()],
+        filters: named.map(|(name, text)| (name.to_owned(), text.to_owned())).into(),
+        ..Default::default()
+    });
+    let heads = state.views.calls.columns(80).iter().map(|placed| placed.column.head).collect::<Vec<_>>();
+    assert_eq!(heads, ["code", "time"]);
+    keys(&mut state, "f@");
+    press(&mut state, KeyCode::Tab);
+    assert_eq!(menu(&state), ["@biz", "@broken"]);
+    keys(&mut state, "r");
+    press(&mut state, KeyCode::Tab);
+    assert_eq!((state.prompt.as_ref().unwrap().text(), state.views.calls.len()), ("@broken ", 5));
+    keys(&mut state, "o");
+    press(&mut state, KeyCode::Tab);
+    keys(&mut state, "not @bix");
+    let error = state.prompt.as_ref().unwrap().error.clone().unwrap();
+    assert_eq!((error.span, error.hint.as_deref()), (15..19, Some("did you mean @biz?")));
+    press(&mut state, KeyCode::Backspace);
+    keys(&mut state, "z\n");
+    assert_eq!((state.cx.matcher.text(), state.views.calls.len()), ("@broken or not @biz", 95));
+    keys(&mut state, "a");
+    assert_eq!(state.views.calls.len(), 100);
+    keys(&mut state, "f@biz\n");
+    assert_eq!(state.views.calls.len(), 5, "showing all forgets no names");
+}
+
 /// The completions on the screen.
 fn menu(state: &State) -> Vec<String> {
     state.prompt.as_ref().unwrap().menu.entries.iter().map(|(text, _)| text.clone()).collect()

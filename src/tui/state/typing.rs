@@ -9,6 +9,7 @@ use super::prompt::{Menu, Purpose, Typed};
 use super::{Effect, State};
 use crate::calls::keys::{Key, Value, finding_words};
 use crate::filter::{self, Completion};
+use crate::text;
 use crate::tui::keys;
 use crate::tui::needle::Needle;
 
@@ -141,6 +142,10 @@ impl State {
     fn complete(&mut self) {
         let Some(prompt) = &self.prompt else { return };
         let purpose = prompt.purpose;
+        if purpose == Purpose::Filter && self.complete_name() {
+            return;
+        }
+        let Some(prompt) = &self.prompt else { return };
         let completion = match purpose {
             Purpose::Command => self.complete_command(prompt.text(), prompt.cursor()),
             _ => self.complete_filter(prompt.text(), prompt.cursor()),
@@ -172,11 +177,37 @@ impl State {
 }
 
 impl State {
+    /// Completes the name of a filter that begins before the cursor. Whether there is one.
+    fn complete_name(&mut self) -> bool {
+        let Some(prompt) = &mut self.prompt else { return false };
+        let before = &prompt.text()[..prompt.cursor()];
+        let begins = |at: &usize| before[..*at].is_empty() || before[..*at].ends_with([' ', '(', '!']);
+        let Some(start) = before.rfind('@').filter(begins).filter(|at| !before[*at..].contains(' ')) else {
+            return false;
+        };
+        let written = before[start + 1..].to_owned();
+        let named = self.cx.matcher.named.iter().filter(|(name, _)| name.starts_with(&written));
+        let mut entries: Vec<_> =
+            named.map(|(name, filter)| (format!("@{name}"), text::escape(filter).into_owned())).collect();
+        let changed = match entries.as_mut_slice() {
+            [] => {
+                prompt.menu = Menu::default();
+                false
+            }
+            [(only, _)] => prompt.replace(start, prompt.cursor(), &format!("{only} ")) == Typed::Changed,
+            _ => prompt.offer(start, entries),
+        };
+        if changed {
+            self.filter_typed();
+        }
+        true
+    }
+
     /// The possible continuations of a filter.
     pub(super) fn complete_filter(&self, text: &str, cursor: usize) -> Completion {
         let seen = |key: &'static Key| seen_values(&self.cx, key);
         let fields = || self.cx.decoder.as_ref().map(|decoder| decoder.field_names()).unwrap_or_default();
-        filter::complete_with(text, cursor, &seen, &fields)
+        filter::complete_with(&filter::blanked(text), cursor, &seen, &fields)
     }
 }
 

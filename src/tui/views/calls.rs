@@ -1,7 +1,7 @@
 //! The Calls view: the calls that match, in the order of their beginning or the one asked for, kept up to date as calls come
 //! and go.
 
-pub(in crate::tui) mod cells;
+pub(crate) mod cells;
 
 use std::sync::Arc;
 

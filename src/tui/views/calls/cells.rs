@@ -48,8 +48,9 @@ pub(in crate::tui) fn name(column: Column) -> &'static str {
     NAMED.iter().find(|(_, known)| *known == column).map_or(column.head, |(name, _)| name)
 }
 
-/// The names of all columns.
-pub(in crate::tui) fn names() -> Vec<String> {
+/// The names of all columns of Calls.
+#[must_use]
+pub fn names() -> Vec<String> {
     let own = NAMED.iter().map(|(name, _)| *name);
     let keys = KEYS.iter().map(|key| key.name).filter(|name| NAMED.iter().all(|(own, _)| own != name));
     own.chain(keys).map(str::to_owned).collect()
