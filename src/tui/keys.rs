@@ -55,6 +55,12 @@ pub(super) enum Action {
     HexOrText,
     PreviousMessage,
     NextMessage,
+    Choose,
+    ColumnUp,
+    ColumnDown,
+    UsualColumns,
+    Take,
+    Leave,
 }
 
 /// Where a binding works.
@@ -78,6 +84,8 @@ pub(super) enum Scope {
     Graph,
     /// In the detail of a call.
     Detail,
+    /// In the choice of columns.
+    Chooser,
 }
 
 impl Scope {
@@ -86,6 +94,9 @@ impl Scope {
 
     /// The scopes of the detail of a call.
     pub(super) const DETAIL: &[Self] = &[Self::Detail, Self::Everywhere, Self::Rows];
+
+    /// The scopes of the choice of columns.
+    pub(super) const CHOOSER: &[Self] = &[Self::Chooser, Self::Rows];
 
     /// The heading of its part of the help page.
     pub(super) fn title(self) -> &'static str {
@@ -99,15 +110,17 @@ impl Scope {
             Self::Chains => "In Chains",
             Self::Graph => "In Chains and their summary",
             Self::Detail => "In the detail of a call",
+            Self::Chooser => "In the choice of columns (C)",
         }
     }
 
     /// All scopes, in the order of the help page.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Rows,
         Self::Lists,
         Self::Columns,
         Self::Calls,
+        Self::Chooser,
         Self::Classes,
         Self::Chains,
         Self::Graph,
@@ -121,6 +134,8 @@ impl Scope {
 pub(super) struct Key {
     pub code: KeyCode,
     pub control: bool,
+    /// Only with arrows.
+    pub shift: bool,
 }
 
 impl Key {
@@ -144,13 +159,22 @@ impl Key {
             KeyCode::End => "End".to_owned(),
             other => format!("{other:?}"),
         };
-        if self.control { format!("^{name}") } else { name }
+        match (self.control, self.shift) {
+            (true, _) => format!("^{name}"),
+            (false, true) => format!("⇧{name}"),
+            (false, false) => name,
+        }
     }
 }
 
 impl From<KeyEvent> for Key {
     fn from(event: KeyEvent) -> Self {
-        Self { code: event.code, control: event.modifiers.contains(KeyModifiers::CONTROL) }
+        let is_arrow = matches!(event.code, KeyCode::Up | KeyCode::Down | KeyCode::Left | KeyCode::Right);
+        Self {
+            code: event.code,
+            control: event.modifiers.contains(KeyModifiers::CONTROL),
+            shift: is_arrow && event.modifiers.contains(KeyModifiers::SHIFT),
+        }
     }
 }
 
@@ -167,7 +191,11 @@ pub(super) struct Binding {
 }
 
 const fn key(code: KeyCode) -> Key {
-    Key { code, control: false }
+    Key { code, control: false, shift: false }
+}
+
+const fn shift(code: KeyCode) -> Key {
+    Key { code, control: false, shift: true }
 }
 
 const fn ch(c: char) -> Key {
@@ -175,7 +203,7 @@ const fn ch(c: char) -> Key {
 }
 
 const fn ctrl(c: char) -> Key {
-    Key { code: KeyCode::Char(c), control: true }
+    Key { code: KeyCode::Char(c), control: true, shift: false }
 }
 
 const fn bind(
@@ -218,6 +246,15 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Calls, &[ch('m')], Action::Mark, "mark the call", "mark"),
     bind(Scope::Calls, &[ch('M')], Action::ClearMarks, "clear all marks", ""),
     bind(Scope::Calls, &[ch('T')], Action::Times, "time format: local, UTC, each with dates, since start, since row above", ""),
+
+    bind(Scope::Chooser, &[ch(' ')], Action::Choose, "show the column or leave it out", "show"),
+    bind(Scope::Chooser, &[ch('K'), shift(KeyCode::Up)], Action::ColumnUp, "move the column up (left in the list)", "move"),
+    bind(Scope::Chooser, &[ch('J'), shift(KeyCode::Down)], Action::ColumnDown, "move the column down (right in the list)", "move"),
+    bind(Scope::Chooser, &[ch('u')], Action::UsualColumns, "the usual columns", "usual"),
+    bind(Scope::Chooser, &[key(KeyCode::Enter)], Action::Take, "take the columns", "take"),
+    bind(Scope::Chooser, &[key(KeyCode::Esc)], Action::Leave, "leave the columns as they were", "leave"),
+    bind(Scope::Chooser, &[ch('?')], Action::Help, "this page", "keys"),
+    bind(Scope::Chooser, &[ch('q'), ctrl('c')], Action::Quit, "quit", ""),
 
     bind(Scope::Classes, &[ch('b')], Action::Toggle(Class::Business), "show or hide business errors", "classes"),
     bind(Scope::Classes, &[ch('r')], Action::Toggle(Class::Rpc), "show or hide RPC errors", "classes"),
@@ -311,7 +348,7 @@ mod tests {
     fn places() -> Vec<&'static [Scope]> {
         let views = Views::default();
         let views = ViewId::ALL.iter().map(|id| views.get(*id).scopes());
-        views.chain([Scope::HELP, Scope::DETAIL]).collect()
+        views.chain([Scope::HELP, Scope::DETAIL, Scope::CHOOSER]).collect()
     }
 
     #[test]

@@ -315,6 +315,9 @@ pub(super) fn footer(buffer: &mut Buffer, area: Rect, state: &State) {
 
 /// The position of the cursor, for the end of the footer.
 fn position(state: &State) -> String {
+    if let (Some(chooser), None) = (&state.chooser, state.help) {
+        return format!("{}/{}", chooser.list.selected + 1, chooser.rows.len());
+    }
     if state.detail.is_some() || state.help.is_some() {
         return String::new();
     }

@@ -1,5 +1,6 @@
 //! Drawing: turns the state into cells of the screen, and changes nothing.
 
+mod chooser;
 mod detail;
 mod frame;
 mod help;
@@ -44,10 +45,15 @@ pub(super) fn render(frame: &mut Frame<'_>, state: &State) {
         let list = state.list_area();
         frame::rule_with_filter(buffer, area, state);
         strip::render(buffer, state.strip_area(), state);
-        view.render(buffer, list, &state.cx);
         frame::rule_with_problem(buffer, area, state, list.bottom());
         let lines = view.sentence_lines(state.height);
-        view.sentence(&state.cx).put(buffer, area, list.bottom() + 1, lines);
+        if let Some(chooser) = &state.chooser {
+            chooser::render(buffer, list, state, chooser);
+            chooser::sentence(state).put(buffer, area, list.bottom() + 1, lines);
+        } else {
+            view.render(buffer, list, &state.cx);
+            view.sentence(&state.cx).put(buffer, area, list.bottom() + 1, lines);
+        }
     }
     footer(frame, area, state);
 }

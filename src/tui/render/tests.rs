@@ -57,7 +57,7 @@ fn keys(state: &mut State, keys: &str) {
             '\x1b' => KeyCode::Esc,
             c => KeyCode::Char(c),
         };
-        state.key(Key { code, control: false });
+        state.key(Key { code, control: false, shift: false });
         settle(state);
     }
 }

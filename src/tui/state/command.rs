@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use jiff::civil;
 
-use super::prompt::{Prompt, Purpose};
+use super::prompt::Purpose;
 use super::{Effect, State};
 use crate::calls::keys::closest;
 use crate::filter::{Candidate, Completion, FilterError};
@@ -108,14 +108,6 @@ impl State {
         let order = if slowest { "the slowest first" } else { "failed calls, the newest first" };
         self.notice = Some(format!("{order}: `a` shows all, `s` changes the order"));
         None
-    }
-
-    /// Opens the line with the columns that are shown.
-    pub(super) fn ask_for_columns(&mut self) {
-        let shown = self.views.calls.columns(usize::from(self.width));
-        let names: Vec<&str> = shown.iter().map(|placed| cells::name(placed.column)).collect();
-        self.prompt =
-            Some(Prompt::new(Purpose::Command, format!("columns {}", names.join(",")), String::new()));
     }
 
     /// The time that a text means: a date, a time of day, or both, in the zone of the screen; `+` seconds since the first call.
@@ -228,7 +220,7 @@ mod tests {
     use crate::tui::state::testing::{self, START, call, send, settle, state};
 
     fn press(state: &mut State, code: KeyCode) -> Option<Effect> {
-        let effect = state.key(Key { code, control: false });
+        let effect = state.key(Key { code, control: false, shift: false });
         settle(state);
         effect
     }
@@ -357,7 +349,9 @@ mod tests {
             |state: &State| state.views.calls.columns(80).iter().map(|p| p.column.head).collect::<Vec<_>>();
         assert_eq!(heads(&state), ["code", "time", "request_bytes"]);
         press(&mut state, KeyCode::Char('C'));
-        assert_eq!(state.prompt.as_ref().unwrap().text(), "columns code,time,request_bytes");
+        let chooser = state.chooser.as_ref().unwrap();
+        assert_eq!(chooser.rows.iter().filter(|(_, is_shown)| *is_shown).count(), 3);
+        press(&mut state, KeyCode::Esc);
         line(&mut state, "columns");
         assert_eq!(heads(&state)[0], "time");
         assert!(matches!(line(&mut state, "q"), Some(Effect::Quit)));

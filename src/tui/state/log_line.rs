@@ -133,7 +133,7 @@ mod tests {
         let mut effect = None;
         for c in keys.chars() {
             let code = if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) };
-            effect = state.key(Key { code, control: false });
+            effect = state.key(Key { code, control: false, shift: false });
             settle(state);
         }
         effect.or(state.outstanding.take())
@@ -216,7 +216,7 @@ mod tests {
         send(&mut state, many);
         press(&mut state, "/");
         state.paste("remote or network error[remote]: biz error: no stock of 12345");
-        state.key(Key { code: KeyCode::Enter, control: false });
+        state.key(Key { code: KeyCode::Enter, control: false, shift: false });
         assert!(state.is_looking_for_line(), "not at once");
         settle(&mut state);
         assert_eq!((state.is_looking_for_line(), selected(&state)), (false, 12_345));

@@ -2,6 +2,7 @@
 
 pub(super) mod bodies;
 pub(super) mod chains;
+pub(super) mod chooser;
 pub(super) mod command;
 pub(super) mod connections;
 pub(super) mod context;
@@ -35,6 +36,7 @@ use std::time::{Duration, Instant};
 
 use ratatui::layout::Rect;
 
+use self::chooser::Chooser;
 use self::context::Context;
 use self::detail::{DetailLayout, DetailPage};
 use self::filtered::Filtered;
@@ -103,6 +105,8 @@ pub(super) struct State {
     pub detail: Option<DetailPage>,
     /// The first line of the help page on the screen, while it is open.
     pub help: Option<usize>,
+    /// The choice of columns, while it is open.
+    pub chooser: Option<Chooser>,
     pub prompt: Option<Prompt>,
     pub history: History,
     /// The line of a log that was looked for, while `n` and `N` go through its calls.
@@ -144,6 +148,7 @@ impl State {
             trail: Vec::new(),
             detail: None,
             help: None,
+            chooser: None,
             prompt: None,
             history: History::default(),
             line: None,
@@ -199,6 +204,8 @@ impl State {
     pub(super) fn scopes(&self) -> &'static [Scope] {
         if self.help.is_some() {
             Scope::HELP
+        } else if self.chooser.is_some() {
+            Scope::CHOOSER
         } else if self.detail.is_some() {
             Scope::DETAIL
         } else {
@@ -342,6 +349,10 @@ impl State {
         self.views.calls.dated = self.cx.is_dated();
         let rows = self.rows_on_screen();
         self.view_mut().settle(rows);
+        let lines = usize::from(self.list_area().height);
+        if let Some(chooser) = &mut self.chooser {
+            chooser.list.settle(chooser.rows.len(), lines);
+        }
         let layout = self.detail_layout();
         if let Some(detail) = &mut self.detail {
             detail.settle(layout);

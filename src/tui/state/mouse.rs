@@ -34,7 +34,7 @@ impl State {
     }
 
     fn click(&mut self, x: u16, y: u16, double: bool) -> Option<Effect> {
-        if self.prompt.is_some() || self.help.is_some() {
+        if self.prompt.is_some() || self.help.is_some() || self.chooser.is_some() {
             return None;
         }
         if y < 2 {

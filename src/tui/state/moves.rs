@@ -70,7 +70,13 @@ impl State {
                 self.rematch();
             }
             Action::Sort => self.sort(),
-            Action::Columns => self.ask_for_columns(),
+            Action::Columns => self.choose_columns(),
+            Action::Choose
+            | Action::ColumnUp
+            | Action::ColumnDown
+            | Action::UsualColumns
+            | Action::Take
+            | Action::Leave => self.choose(action),
             Action::Peak => self.next_peak(),
             Action::Pause if self.paused => self.resume(),
             Action::Pause => self.paused = true,
@@ -147,6 +153,8 @@ impl State {
         let layout = self.detail_layout();
         if let Some(top) = &mut self.help {
             *top = top.saturating_add_signed(rows).min(help().len().saturating_sub(1));
+        } else if let Some(chooser) = &mut self.chooser {
+            chooser.step(rows);
         } else if let Some(detail) = &mut self.detail {
             detail.step(rows, layout);
         } else {
@@ -157,6 +165,8 @@ impl State {
     fn page(&mut self, pages: isize) {
         let rows = if self.help.is_some() {
             self.help_rows()
+        } else if self.chooser.is_some() {
+            usize::from(self.list_area().height)
         } else if self.detail.is_some() {
             usize::from(self.detail_layout().body)
         } else {
@@ -175,6 +185,8 @@ impl State {
         let help_rows = self.help_rows();
         if let Some(top) = &mut self.help {
             *top = if last { help().len().saturating_sub(help_rows) } else { 0 };
+        } else if let Some(chooser) = &mut self.chooser {
+            chooser.list.go(if last { chooser.rows.len().saturating_sub(1) } else { 0 });
         } else if let Some(detail) = &mut self.detail {
             detail.jump(last, layout);
         } else {

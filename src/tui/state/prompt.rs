@@ -299,7 +299,7 @@ mod tests {
     use super::*;
 
     fn plain(code: KeyCode) -> Key {
-        Key { code, control: false }
+        Key { code, control: false, shift: false }
     }
 
     #[test]
@@ -312,13 +312,13 @@ mod tests {
         prompt.key(plain(KeyCode::Left), &history);
         assert_eq!(prompt.key(plain(KeyCode::Backspace), &history), Typed::Changed);
         assert_eq!(prompt.text(), "code == 单");
-        prompt.key(Key { code: KeyCode::Char('w'), control: true }, &history);
+        prompt.key(Key { code: KeyCode::Char('w'), control: true, shift: false }, &history);
         assert_eq!(prompt.text(), "code 单");
         prompt.key(plain(KeyCode::Delete), &history);
         assert_eq!(prompt.text(), "code ");
         prompt.insert("\x1b[31m1\n");
         assert_eq!(prompt.text(), "code [31m1");
-        prompt.key(Key { code: KeyCode::Char('u'), control: true }, &history);
+        prompt.key(Key { code: KeyCode::Char('u'), control: true, shift: false }, &history);
         assert_eq!((prompt.text(), prompt.cursor()), ("", 0));
         assert_eq!(prompt.key(plain(KeyCode::Backspace), &history), Typed::Moved);
     }
@@ -352,7 +352,7 @@ mod tests {
             let mut prompt = Prompt::new(Purpose::Search, "three".to_owned(), String::new());
             prompt.key(plain(KeyCode::Home), &history);
             prompt.insert("one two");
-            prompt.key(Key { code, control }, &history);
+            prompt.key(Key { code, control, shift: false }, &history);
             let (head, tail) = prompt.text().split_at(prompt.cursor());
             assert_eq!(format!("{head}|{tail}"), made, "{code:?} {control}");
         }
@@ -381,7 +381,7 @@ mod tests {
             prompt.text().starts_with("ERROR order failed  io.grpc") && prompt.text().len() <= LINE_LIMIT
         );
         assert_eq!(read(&mut prompt).as_deref(), Some("no such order"));
-        prompt.key(Key { code: KeyCode::Char('u'), control: true }, &History::default());
+        prompt.key(Key { code: KeyCode::Char('u'), control: true, shift: false }, &History::default());
         assert_eq!(read(&mut prompt), None);
         prompt.insert("rpc error: code = NotFound desc = gone\n");
         assert_eq!(read(&mut prompt).as_deref(), Some("gone"));

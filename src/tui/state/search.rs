@@ -48,6 +48,8 @@ impl State {
             };
             *top = next.unwrap_or(*top);
             next.is_some()
+        } else if let Some(chooser) = &mut self.chooser {
+            chooser.find(&self.cx.search, forward)
         } else if let Some(detail) = &mut self.detail {
             let found = detail.find(&self.cx.search, forward);
             detail.settle(layout);

@@ -92,7 +92,7 @@ pub(in crate::tui) fn settle(state: &mut State) {
 
 /// Presses a key.
 pub(in crate::tui) fn press(state: &mut State, code: KeyCode) -> Option<Effect> {
-    let effect = state.key(Key { code, control: false });
+    let effect = state.key(Key { code, control: false, shift: false });
     settle(state);
     effect
 }

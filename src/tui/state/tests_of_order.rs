@@ -71,7 +71,7 @@ fn live_calls_are_followed_at_the_end_of_time() {
     assert_eq!(selected(&state), 2);
     // The page of a call stops that, and its row stays its own.
     keys(&mut state, "\n");
-    state.key(Key { code: KeyCode::Enter, control: false });
+    state.key(Key { code: KeyCode::Enter, control: false, shift: false });
     send(&mut state, [began(4, 20), began(5, 990)]);
     assert_eq!(selected(&state), 2);
 }

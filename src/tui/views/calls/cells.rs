@@ -12,7 +12,7 @@ use crate::tui::names::Names;
 use crate::tui::state::list::SortKey;
 use crate::tui::store::Entry;
 
-pub(super) const TIME: Column = Column::text("time");
+pub(in crate::tui) const TIME: Column = Column::text("time");
 pub(super) const LATENCY: Column = Column::number("latency");
 
 /// The columns that are more than a key of the record, by the names that people choose them with. Any key is a column too.
@@ -48,6 +48,17 @@ pub(in crate::tui) fn name(column: Column) -> &'static str {
     NAMED.iter().find(|(_, known)| *known == column).map_or(column.head, |(name, _)| name)
 }
 
+/// What a column shows, in a line.
+pub(in crate::tui) fn doc(column: Column) -> &'static str {
+    match column {
+        TIME => "when the call began",
+        PROTOCOL => "the protocol, and what carries it",
+        METHOD => "service and method",
+        VERDICT => "how the call ended: code and text of the error",
+        column => keys::key(name(column)).map_or("", |key| key.doc),
+    }
+}
+
 /// The names of all columns of Calls.
 #[must_use]
 pub fn names() -> Vec<String> {
@@ -81,7 +92,7 @@ fn wanted(column: Column, width: usize, dated: bool) -> usize {
 }
 
 /// The usual columns on a screen of this width.
-pub(super) fn usual(width: usize, dated: bool) -> Vec<Placed> {
+pub(in crate::tui) fn usual(width: usize, dated: bool) -> Vec<Placed> {
     let mut columns = vec![TIME, LATENCY];
     if width >= 76 {
         columns.extend([CLIENT, SERVER]);
