@@ -145,7 +145,7 @@ mod tests {
             ("@zzz", 0..4, "there are @slow, @web"),
             ("@web and clas == ok", 9..13, "class"),
             ("@slow @web", 6..10, "expected and, or"),
-            ("@web and ", 9..9, "expected"),
+            ("@web and ", 8..8, "expected"),
         ] {
             let error = Filter::parse_named(text, &named()).unwrap_err();
             assert_eq!(error.span, span, "{text}: {error}");

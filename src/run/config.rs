@@ -60,13 +60,12 @@ impl<'c> Seen<'c> {
         is_seen.then_some(Self { input, time, look: Some(look), filter: Some(filter), alone })
     }
 
-    fn fill(self, config: Config) {
+    fn fill(self, config: Config) -> Result<(), Failure> {
         let Self { input, time, look, filter, alone } = self;
         *time = time.or(config.time);
-        if let Some(Some(filter)) = filter
-            && let Ok(long) = filter::expand(filter, &config.look.filters)
-        {
-            *filter = long;
+        if let Some(Some(filter)) = filter {
+            let long = filter::expand(filter, &config.look.filters);
+            *filter = long.map_err(|error| Failure::Usage(error.render()))?;
         }
         if let Some(look) = look {
             *look = config.look;
@@ -77,6 +76,7 @@ impl<'c> Seen<'c> {
             // The first rule of a port counts.
             input.decode_as.extend(config.decode_as);
         }
+        Ok(())
     }
 }
 
@@ -86,6 +86,7 @@ pub(super) fn apply(cli: &mut Cli) -> Result<(), Failure> {
     if cli.no_config || !io::stdout().is_terminal() {
         return Ok(());
     }
+    let is_interface = cli.command.is_none();
     let seen = match &mut cli.command {
         None if !cli.list_interfaces && ui::fits(&cli.live) => Seen::of(&mut cli.live, true, None),
         Some(Command::Calls(args)) => {
@@ -102,8 +103,10 @@ pub(super) fn apply(cli: &mut Cli) -> Result<(), Failure> {
         }
         _ => None,
     };
-    if let Some(seen) = seen {
-        seen.fill(Config::load(|name| std::env::var_os(name)).map_err(Failure::Usage)?);
+    if let Some(mut seen) = seen {
+        // Names in the filters of other commands are mistakes, on a terminal as in a pipe.
+        seen.filter = seen.filter.filter(|_| is_interface);
+        seen.fill(Config::load(|name| std::env::var_os(name)).map_err(Failure::Usage)?)?;
     }
     Ok(())
 }

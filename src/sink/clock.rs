@@ -1,5 +1,6 @@
 //! Time formats (`-t`).
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use clap::ValueEnum;
@@ -26,7 +27,7 @@ pub enum TimeFormat {
     /// Seconds since the first packet.
     #[value(alias("r"), alias("tttt"))]
     Relative,
-    /// Seconds since the call before.
+    /// Seconds since the call that began before it, of those above.
     #[value(alias("d"), alias("dd"), alias("tt"))]
     Delta,
     /// Seconds since 1970.
@@ -66,6 +67,9 @@ impl TimeFormat {
     }
 }
 
+/// Starts of records that a later one may follow: records come nearly in the order of time.
+const RECENT: usize = 4_096;
+
 /// Formats times; remembers the reference of relative ones.
 #[derive(Clone, Debug)]
 pub struct Clock {
@@ -73,13 +77,15 @@ pub struct Clock {
     zone: TimeZone,
     full: bool,
     reference: Option<Timestamp>,
+    /// The latest starts, of [`TimeFormat::Delta`].
+    recent: BTreeSet<Timestamp>,
 }
 
 impl Clock {
     /// `full`: with date and microseconds (`2026-01-02 15:04:05.123456`), else `15:04:05.123`.
     #[must_use]
     pub fn new(format: TimeFormat, full: bool) -> Self {
-        Self { format, zone: format.zone(), full, reference: None }
+        Self { format, zone: format.zone(), full, reference: None, recent: BTreeSet::new() }
     }
 
     /// Width of every time in columns.
@@ -105,14 +111,19 @@ impl Clock {
         match self.format {
             TimeFormat::Local | TimeFormat::Utc => self.push_date(out, time, self.full),
             TimeFormat::Date | TimeFormat::UtcDate => self.push_date(out, time, true),
-            TimeFormat::Epoch => push_seconds(out, time.0, 10),
+            TimeFormat::Epoch => push_seconds(out, time.since(Timestamp(0)), 10),
             TimeFormat::Relative => {
-                let since = time - *self.reference.get_or_insert(time);
-                push_seconds(out, since, 5);
+                // Earlier only where the clock of the capture ran backwards.
+                push_seconds(out, time.since(*self.reference.get_or_insert(time)), 5);
             }
             TimeFormat::Delta => {
-                let since = time - self.reference.replace(time).unwrap_or(time);
-                push_seconds(out, since, 5);
+                // Records come in the order in which calls ended, so the one above may have begun later.
+                let before = self.recent.range(..=time).next_back().copied();
+                push_seconds(out, time.since(before.unwrap_or(time)), 5);
+                self.recent.insert(time);
+                if self.recent.len() > RECENT {
+                    self.recent.pop_first();
+                }
             }
         }
     }
@@ -135,13 +146,11 @@ impl Clock {
     }
 }
 
-/// Seconds with microseconds, aligned at the point: `    0.003200`. Records come in the order in which calls were decided,
-/// so one may have begun before the one it refers to; before the first packet only where the clock of the capture ran backwards.
-fn push_seconds(out: &mut String, nanoseconds: i64, width: usize) {
-    let microseconds = nanoseconds.unsigned_abs() / 1_000;
-    let sign = if nanoseconds < 0 && microseconds > 0 { "-" } else { "" };
-    let seconds = format!("{sign}{}", microseconds / 1_000_000);
-    _ = write!(out, "{seconds:>width$}.{:06}", microseconds % 1_000_000);
+/// Seconds with microseconds, aligned at the point: `    0.003200`.
+fn push_seconds(out: &mut String, nanoseconds: u64, width: usize) {
+    let microseconds = nanoseconds / 1_000;
+    // Writing to a String can't fail.
+    _ = write!(out, "{:>width$}.{:06}", microseconds / 1_000_000, microseconds % 1_000_000);
 }
 
 #[cfg(test)]
@@ -172,9 +181,18 @@ mod tests {
         assert_eq!(shown(TimeFormat::Utc, false, &times[..1]), ["01:34:09.120"]);
         assert_eq!(
             shown(TimeFormat::Relative, true, &times),
-            ["    0.000000", "    1.500000", "   -0.000250"]
+            ["    0.000000", "    1.500000", "    0.000000"]
         );
-        assert_eq!(shown(TimeFormat::Delta, true, &times), ["    0.000000", "    1.500000", "   -1.500250"]);
+        assert_eq!(shown(TimeFormat::Delta, true, &times), ["    0.000000", "    1.500000", "    0.000000"]);
+        // The third began before the second, and the fourth follows the second.
+        let times = [start, start + 3_000_000_000, start + 1_000_000_000, start + 3_500_000_000];
+        assert_eq!(
+            shown(TimeFormat::Delta, true, &times),
+            ["    0.000000", "    3.000000", "    1.000000", "    0.500000"]
+        );
+        // Most starts are forgotten.
+        let many: Vec<i64> = (0..2 * RECENT as i64).map(|n| start + n * 1_000_000).collect();
+        assert!(shown(TimeFormat::Delta, true, &many)[1..].iter().all(|since| since == "    0.001000"));
         assert_eq!(shown(TimeFormat::Utc, true, &[i64::MIN, i64::MAX]).len(), 2);
         assert_eq!(shown(TimeFormat::UtcDate, false, &times[..1]), ["2026-01-02 01:34:09.120"]);
         assert_eq!(shown(TimeFormat::Epoch, false, &times[..1]), ["1767317649.120456"]);

@@ -75,6 +75,11 @@ pub(super) const TIME_WIDTH: usize = 12;
 /// Width of a column with a time and its date.
 pub(super) const DATE_WIDTH: usize = 18;
 
+/// Width of a column with a time.
+pub(super) const fn time_width(dated: bool) -> usize {
+    if dated { DATE_WIDTH } else { TIME_WIDTH }
+}
+
 /// Stands for a width in the argument of [`place`]: the column shares what the others leave.
 pub(super) const REST: usize = 0;
 

@@ -299,7 +299,11 @@ pub(super) static BINDINGS: &[Binding] = &[
 
 /// What a key does in these scopes.
 pub(super) fn action(scopes: &[Scope], key: Key) -> Option<Action> {
-    BINDINGS.iter().find(|b| scopes.contains(&b.scope) && b.keys.contains(&key)).map(|b| b.action)
+    let find = |key: Key| {
+        BINDINGS.iter().find(|b| scopes.contains(&b.scope) && b.keys.contains(&key)).map(|b| b.action)
+    };
+    // An arrow with Shift is an arrow where that means nothing else.
+    find(key).or_else(|| find(Key { shift: false, ..key }))
 }
 
 /// The footer for these scopes, in their order: keys and word of each entry.

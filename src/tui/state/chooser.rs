@@ -67,7 +67,7 @@ impl State {
 
     /// The columns that are shown without a choice.
     fn usual_columns(&self) -> Vec<Column> {
-        let placed = cells::usual(usize::from(self.width), self.views.calls.dated);
+        let placed = self.views.calls.usual(usize::from(self.width));
         placed.into_iter().map(|placed| placed.column).collect()
     }
 

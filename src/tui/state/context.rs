@@ -186,12 +186,25 @@ impl Context {
             .max_by_key(|id| (figures.group(*id).map_or(0, |g| g.count), std::cmp::Reverse(*id)))
     }
 
-    /// Whether times in Calls are wide: with dates on demand and where the calls are of several days, or since 1970.
+    /// Whether times in Logs are wide: as in Calls, and where the lines are of several days.
+    pub(in crate::tui) fn are_logs_dated(&self) -> bool {
+        let times = || self.logged.iter().flat_map(|logged| &logged.lines).filter_map(|line| line.time);
+        self.is_wide(
+            self.total.first.into_iter().chain(times()).min(),
+            self.total.last.into_iter().chain(times()).max(),
+        )
+    }
+
+    /// Whether times in Calls and Errors are wide: with dates on demand and where the calls are of several days, or since 1970.
     pub(in crate::tui) fn is_dated(&self) -> bool {
+        self.is_wide(self.total.first, self.total.last)
+    }
+
+    fn is_wide(&self, first: Option<Timestamp>, last: Option<Timestamp>) -> bool {
         let day = |time| self.dated_clock(time).split(' ').next().map(str::to_owned);
         match self.time {
             TimeFormat::Date | TimeFormat::UtcDate | TimeFormat::Epoch => true,
-            TimeFormat::Local | TimeFormat::Utc => self.total.first.map(day) != self.total.last.map(day),
+            TimeFormat::Local | TimeFormat::Utc => first.map(day) != last.map(day),
             TimeFormat::Relative | TimeFormat::Delta => false,
         }
     }
@@ -210,17 +223,30 @@ impl Context {
         if has_year { out.get(5..).unwrap_or_default().to_owned() } else { out }
     }
 
+    /// A time with its date if there is room for it; `before` is the time in the row above.
+    pub(in crate::tui) fn time(&self, time: Timestamp, before: Option<Timestamp>, dated: bool) -> String {
+        if dated { self.dated_clock(time) } else { self.clock(time, before) }
+    }
+
     /// A time in the user's format; `before` is the time in the row above.
     pub(in crate::tui) fn clock(&self, time: Timestamp, before: Option<Timestamp>) -> String {
-        // Other columns have no room for dates.
+        let is_later = |than: Option<Timestamp>| than.is_some_and(|than| than <= time);
         let format = match self.time {
+            // Without room for dates.
             TimeFormat::Date => TimeFormat::Local,
             TimeFormat::UtcDate => TimeFormat::Utc,
+            // Rows that are sorted otherwise do not follow each other.
+            TimeFormat::Delta if !is_later(before) => TimeFormat::Relative,
+            format => format,
+        };
+        // A line of a log may stand before the first call.
+        let format = match format {
+            TimeFormat::Relative if !is_later(self.total.first) => TimeFormat::Local,
             format => format,
         };
         let mut clock = Clock::new(format, false);
         let mut out = String::new();
-        let reference = if self.time == TimeFormat::Delta { before } else { self.total.first };
+        let reference = if format == TimeFormat::Delta { before } else { self.total.first };
         if let Some(reference) = reference {
             clock.push(&mut out, reference);
             out.clear();

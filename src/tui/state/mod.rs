@@ -347,8 +347,15 @@ impl State {
     /// Brings the cursors within their rows and onto the screen.
     fn settle(&mut self) {
         self.views.calls.dated = self.cx.is_dated();
+        self.views.errors.dated = self.views.calls.dated;
+        if self.view_id == ViewId::Logs {
+            self.views.logs.dated = self.cx.are_logs_dated();
+        }
         let rows = self.rows_on_screen();
         self.view_mut().settle(rows);
+        if self.view_id == ViewId::Calls {
+            self.views.calls.measure(&self.cx, rows);
+        }
         let lines = usize::from(self.list_area().height);
         if let Some(chooser) = &mut self.chooser {
             chooser.list.settle(chooser.rows.len(), lines);

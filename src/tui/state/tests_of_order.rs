@@ -1,9 +1,11 @@
 //! Rows are in the order of time, whatever the order in which calls are decided.
 
+use std::sync::Arc;
+
 use crossterm::event::{KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 use super::State;
-use super::testing::{START, call, failed, keys, send, state};
+use super::testing::{START, call, failed, keys, send, settle, state};
 use crate::calls::{Call, Class};
 use crate::time::Timestamp;
 use crate::tui::Update;
@@ -169,4 +171,63 @@ fn a_file_without_packets_is_nothing_to_show_but_a_silent_interface_is() {
     assert!(state.is_void());
     state.cx.progress.packets = 1;
     assert!(!state.is_void());
+}
+
+#[test]
+fn errors_and_logs_have_dates_where_calls_do_and_lines_of_other_days_too() {
+    use crate::logs::NoCall;
+    use crate::tui::render::tests::screen;
+    use crate::tui::{Logged, LoggedLine};
+
+    for (width, height) in [(80, 24), (200, 50)] {
+        let mut state = state(width, height);
+        let later = |n: u64, days: i64| {
+            let mut call = failed(n, Class::Rpc, 6, "no row");
+            call.start = Timestamp(call.start.0 + days * 86_400_000_000_000);
+            call.end = call.start;
+            call
+        };
+        let line = |days: i64| LoggedLine {
+            place: "a.log:1".to_owned(),
+            text: "no row".to_owned(),
+            error_at: 0,
+            time: Some(Timestamp(START + days * 86_400_000_000_000)),
+            told: Err(NoCall::Before),
+        };
+        send(&mut state, [later(0, 0)]);
+        let logged = |days| Update::Logged(Arc::new(Logged::new(vec![line(days)], 0, Vec::new())));
+        state.receive(logged(0));
+        keys(&mut state, "2");
+        assert!(!screen(&state).contains("01-02 01:34"), "one day");
+        keys(&mut state, "L");
+        assert!(!screen(&state).contains("01-02 01:34"), "one day");
+        state.receive(logged(3));
+        settle(&mut state);
+        assert!(screen(&state).contains("01-05 01:34:09.120"), "{}", screen(&state));
+        send(&mut state, [later(1, 2)]);
+        keys(&mut state, "2");
+        let errors = screen(&state);
+        assert!(errors.contains("01-04 01:34:09.125"), "{errors}");
+        assert_eq!(errors.contains("01-02 01:34:09.120"), width > 120, "{errors}");
+    }
+}
+
+#[test]
+fn no_time_since_another_is_negative() {
+    use crate::sink::TimeFormat;
+    use crate::tui::render::tests::screen;
+
+    let mut state = state(80, 24);
+    let slow = |n: u64, ms: u64| {
+        let mut call = call(n);
+        call.latency = Some(ms * 1_000_000);
+        call
+    };
+    send(&mut state, [slow(0, 5), slow(1, 9), slow(2, 1), slow(3, 7)]);
+    state.cx.time = TimeFormat::Delta;
+    assert_eq!(screen(&state).matches("0.005000").count(), 3, "{}", screen(&state));
+    // Sorted by latency, rows do not follow each other.
+    keys(&mut state, "hhhs");
+    let sorted = screen(&state);
+    assert!(!sorted.contains(" -0.") && sorted.contains("0.005000"), "{sorted}");
 }

@@ -37,6 +37,8 @@ pub(in crate::tui) struct Calls {
     pub chosen: Vec<Column>,
     /// Times have their dates.
     pub dated: bool,
+    /// What clients and servers need that were on the screen since the filter changed.
+    needs: [usize; 2],
     /// In the order of the screen.
     rows: Vec<Begin>,
     /// They match and are not in the sorted order yet.
@@ -54,6 +56,7 @@ impl Default for Calls {
             follow: true,
             chosen: Vec::new(),
             dated: false,
+            needs: [0; 2],
             rows: Vec::new(),
             pending: Vec::new(),
             scanned: 0,
@@ -155,6 +158,7 @@ impl Calls {
         self.rows.clear();
         self.pending.clear();
         self.scanned = 0;
+        self.needs = [0; 2];
     }
 
     /// Looks at the next calls and counts what the filter lets through. Whether there was anything to look at.
@@ -224,6 +228,21 @@ impl Calls {
         self.list.top = 0;
     }
 
+    /// The usual columns.
+    pub(in crate::tui) fn usual(&self, width: usize) -> Vec<Placed> {
+        cells::usual(width, self.dated, self.needs)
+    }
+
+    /// Makes room for the clients and servers that are on the screen.
+    pub(in crate::tui) fn measure(&mut self, cx: &Context, height: usize) {
+        for at in self.list.top..self.rows.len().min(self.list.top + height) {
+            let Some(entry) = self.entry(cx, at) else { continue };
+            let client = cells::client_width(&cx.names.client(&entry.call));
+            let server = text::width(&cx.names.server(&entry.call));
+            self.needs = [self.needs[0].max(client), self.needs[1].max(server)];
+        }
+    }
+
     /// Which failed call of how many in the list it is, from 1.
     fn failure(&self, cx: &Context, serial: Serial) -> (usize, usize) {
         let mut at = 0;
@@ -274,8 +293,8 @@ impl View for Calls {
 
     fn columns(&self, width: usize) -> Vec<Placed> {
         match self.chosen.as_slice() {
-            [] => cells::usual(width, self.dated),
-            chosen => cells::chosen(chosen, width, self.dated),
+            [] => self.usual(width),
+            chosen => cells::chosen(chosen, width, self.dated, self.needs),
         }
     }
 
@@ -324,8 +343,7 @@ impl View for Calls {
         let cells = columns
             .iter()
             .map(|placed| match placed.column {
-                TIME if self.dated => (cx.dated_clock(call.start), theme.dim),
-                TIME => (cx.clock(call.start, above), theme.dim),
+                TIME => (cx.time(call.start, above, self.dated), theme.dim),
                 column => {
                     let style = match column {
                         VERDICT | CLASS | CODE | MESSAGE => {

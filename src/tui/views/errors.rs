@@ -8,7 +8,7 @@ use super::{Row, Sign, View};
 use crate::calls::{Call, Class};
 use crate::text;
 use crate::tui::columns::{
-    CLASS, CODE, COUNT, Column, HISTORY, MESSAGE, METHOD, Placed, REST, TIME_WIDTH, VERDICT, place,
+    CLASS, CODE, COUNT, Column, HISTORY, MESSAGE, METHOD, Placed, REST, VERDICT, place, time_width,
 };
 use crate::tui::figures::{Catalog, Figures, Group};
 use crate::tui::keys::Scope;
@@ -26,11 +26,13 @@ const LAST: Column = Column::text("last").largest_first();
 #[derive(Debug)]
 pub(in crate::tui) struct Errors {
     pub rows: IdList,
+    /// Times have their dates.
+    pub dated: bool,
 }
 
 impl Default for Errors {
     fn default() -> Self {
-        Self { rows: IdList::new(COUNT, Some((COUNT, true))) }
+        Self { rows: IdList::new(COUNT, Some((COUNT, true))), dated: false }
     }
 }
 
@@ -55,14 +57,16 @@ impl View for Errors {
         } else {
             wanted.push((VERDICT, REST));
         }
-        if width >= 76 {
+        // A date is worth more than the other columns of time.
+        let narrow = if self.dated { [96, 120] } else { [76, 96] };
+        if width >= narrow[0] {
             wanted.push((HISTORY, if width >= 140 { 32 } else { 8 }));
         }
-        if width >= 96 {
-            wanted.push((FIRST, TIME_WIDTH));
+        if width >= narrow[1] {
+            wanted.push((FIRST, time_width(self.dated)));
         }
         if width >= 76 {
-            wanted.push((LAST, TIME_WIDTH));
+            wanted.push((LAST, time_width(self.dated)));
         }
         place(width, wanted, share)
     }
@@ -106,8 +110,8 @@ impl View for Errors {
                 VERDICT => (text::escape(&with_code(group)).into_owned(), color),
                 MESSAGE => (text::escape(&group.template).into_owned(), color),
                 HISTORY => (spark::bars(&figures.bars(&counted.spark), placed.width), theme.dim),
-                FIRST => (cx.clock(counted.first, None), theme.dim),
-                LAST => (cx.clock(counted.last, Some(counted.first)), theme.dim),
+                FIRST => (cx.time(counted.first, None, self.dated), theme.dim),
+                LAST => (cx.time(counted.last, Some(counted.first), self.dated), theme.dim),
                 _ => (String::new(), Style::new()),
             })
             .collect();

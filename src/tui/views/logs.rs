@@ -7,7 +7,7 @@ use ratatui::style::{Modifier, Style};
 use super::{Row, Sign, Target, View};
 use crate::calls::{Call, labels};
 use crate::text;
-use crate::tui::columns::{Column, METHOD, Placed, REST, TIME_WIDTH, VERDICT, place};
+use crate::tui::columns::{Column, METHOD, Placed, REST, VERDICT, place, time_width};
 use crate::tui::keys::Scope;
 use crate::tui::logged::LoggedLine;
 use crate::tui::render::sentence::Sentence;
@@ -22,11 +22,13 @@ const SAID: Column = Column::sentence("error");
 #[derive(Debug)]
 pub(in crate::tui) struct Logs {
     pub rows: IdList<usize>,
+    /// Times have their dates.
+    pub dated: bool,
 }
 
 impl Default for Logs {
     fn default() -> Self {
-        Self { rows: IdList::new(SAID, None) }
+        Self { rows: IdList::new(SAID, None), dated: false }
     }
 }
 
@@ -46,7 +48,7 @@ impl View for Logs {
     }
 
     fn columns(&self, width: usize) -> Vec<Placed> {
-        let mut wanted = vec![(TIME, TIME_WIDTH), (PLACE, (width / 6).min(28)), (METHOD, REST)];
+        let mut wanted = vec![(TIME, time_width(self.dated)), (PLACE, (width / 6).min(28)), (METHOD, REST)];
         if width >= 140 {
             wanted.push((VERDICT, width / 5));
         }
@@ -86,7 +88,9 @@ impl View for Logs {
         let cells = columns
             .iter()
             .map(|placed| match placed.column {
-                TIME => (line.time.map(|time| cx.clock(time, above)).unwrap_or_default(), cx.theme.dim),
+                TIME => {
+                    (line.time.map(|time| cx.time(time, above, self.dated)).unwrap_or_default(), cx.theme.dim)
+                }
                 PLACE => (text::escape(&line.place).into_owned(), Style::new()),
                 METHOD => (about(line), if call.is_some() { cx.theme.strong } else { cx.theme.dim }),
                 VERDICT => (call.map(labels::likely_verdict).unwrap_or_default(), color),

@@ -5,8 +5,8 @@ use crate::calls::{Call, labels};
 use crate::filter;
 use crate::text;
 use crate::tui::columns::{
-    CLASS, CLIENT, CODE, Column, DATE_WIDTH, MESSAGE, METHOD, PROTOCOL, Placed, REST, SERVER, TIME_WIDTH,
-    VERDICT, place,
+    CLASS, CLIENT, CODE, Column, MARGIN, MESSAGE, METHOD, PROTOCOL, Placed, REST, SERVER, VERDICT, place,
+    time_width,
 };
 use crate::tui::names::Names;
 use crate::tui::state::list::SortKey;
@@ -67,22 +67,49 @@ pub fn names() -> Vec<String> {
     own.chain(keys).map(str::to_owned).collect()
 }
 
+/// Width of the longest latency.
+const LATENCY_WIDTH: usize = 7;
+/// Narrower screens don't show the protocol.
+const ROOM_FOR_PROTOCOL: usize = 96;
+
+fn protocol_width(width: usize) -> usize {
+    if width >= 140 { 14 } else { 9 }
+}
+
+/// The least and the most that client and server get.
+const ENDS: (usize, [usize; 2]) = (6, [26, 30]);
+
+/// The width of a client for its column: that of its name or, without the port, which says nothing, of its address.
+pub(super) fn client_width(client: &str) -> usize {
+    let is_address = client.starts_with(|c: char| c.is_ascii_digit() || c == '[');
+    let host = client.rsplit_once(':').filter(|_| is_address).map(|(host, _)| host);
+    text::width(host.unwrap_or(client))
+}
+
+/// The widths of client and server that need so much: together half of what time, latency and protocol leave, and what one does not need
+/// is for the other.
+fn ends(width: usize, dated: bool, needs: [usize; 2]) -> [usize; 2] {
+    let (least, [client, server]) = ENDS;
+    let (client, server) = (needs[0].clamp(least, client), needs[1].clamp(least, server));
+    let protocol = if width >= ROOM_FOR_PROTOCOL { protocol_width(width) + 1 } else { 0 };
+    let room = width.saturating_sub(MARGIN + time_width(dated) + 1 + LATENCY_WIDTH + 1 + protocol);
+    let most = (room / 2).saturating_sub(2).max(2 * least);
+    match most / 2 {
+        _ if client + server <= most => [client, server],
+        fair if client <= fair => [client, most - client],
+        fair if server <= fair => [most - server, server],
+        fair => [fair, most - fair],
+    }
+}
+
 /// The width that a column asks for on a screen of this width.
-fn wanted(column: Column, width: usize, dated: bool) -> usize {
+fn wanted(column: Column, width: usize, dated: bool, needs: [usize; 2]) -> usize {
     match column {
-        TIME if dated => DATE_WIDTH,
-        TIME => TIME_WIDTH,
-        LATENCY => 7,
-        CLIENT => (width / 10).min(26),
-        // An address without its port.
-        SERVER => (width / 7).clamp(12, 30),
-        PROTOCOL => {
-            if width >= 140 {
-                14
-            } else {
-                9
-            }
-        }
+        TIME => time_width(dated),
+        LATENCY => LATENCY_WIDTH,
+        CLIENT => ends(width, dated, needs)[0],
+        SERVER => ends(width, dated, needs)[1],
+        PROTOCOL => protocol_width(width),
         METHOD | VERDICT | MESSAGE => REST,
         CLASS => 10,
         CODE => 8,
@@ -92,12 +119,12 @@ fn wanted(column: Column, width: usize, dated: bool) -> usize {
 }
 
 /// The usual columns on a screen of this width.
-pub(in crate::tui) fn usual(width: usize, dated: bool) -> Vec<Placed> {
+pub(super) fn usual(width: usize, dated: bool, needs: [usize; 2]) -> Vec<Placed> {
     let mut columns = vec![TIME, LATENCY];
     if width >= 76 {
         columns.extend([CLIENT, SERVER]);
     }
-    if width >= 96 {
+    if width >= ROOM_FOR_PROTOCOL {
         columns.push(PROTOCOL);
     }
     columns.push(METHOD);
@@ -108,15 +135,19 @@ pub(in crate::tui) fn usual(width: usize, dated: bool) -> Vec<Placed> {
         _ => (1, 2),
     };
     columns.extend(if width >= 140 { &[CLASS, CODE, MESSAGE][..] } else { &[VERDICT] });
-    place(width, columns.into_iter().map(|column| (column, wanted(column, width, dated))).collect(), share)
+    place(
+        width,
+        columns.into_iter().map(|column| (column, wanted(column, width, dated, needs))).collect(),
+        share,
+    )
 }
 
 /// Columns that were chosen, as many as there is room for, in their order.
-pub(super) fn chosen(columns: &[Column], width: usize, dated: bool) -> Vec<Placed> {
-    let room = width.saturating_sub(crate::tui::columns::MARGIN);
+pub(super) fn chosen(columns: &[Column], width: usize, dated: bool, needs: [usize; 2]) -> Vec<Placed> {
+    let room = width.saturating_sub(MARGIN);
     let (mut placed, mut used, mut rests) = (Vec::new(), 0, 0);
     for column in columns {
-        let mut wanted = wanted(*column, width, dated).min(room);
+        let mut wanted = wanted(*column, width, dated, needs).min(room);
         if wanted == REST && rests == 2 {
             wanted = LEAST * 2;
         }
@@ -239,7 +270,22 @@ pub(super) fn cell_tests(call: &Call, column: Column, equal: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::columns::MARGIN;
+
+    #[test]
+    fn client_and_server_get_what_they_need_as_far_as_there_is_room() {
+        for (width, dated, needs, given) in [
+            (80, false, [3, 10], [6, 10]),
+            (80, false, [10, 15], [10, 15]),
+            (80, false, [15, 21], [13, 13]),
+            (80, false, [15, 8], [15, 8]),
+            (80, true, [10, 15], [10, 13]),
+            (200, false, [15, 21], [15, 21]),
+            (200, false, [90, 90], [26, 30]),
+        ] {
+            assert_eq!(ends(width, dated, needs), given, "{width} {needs:?}");
+        }
+        assert_eq!((client_width("10.77.0.11:4242"), client_width("web")), (10, 3));
+    }
 
     #[test]
     fn every_column_has_a_name_and_chosen_ones_fill_the_screen() {
@@ -249,7 +295,7 @@ mod tests {
         }
         for width in 60..260 {
             for first in 0..all.len() {
-                let placed = chosen(&all[first..], width, first % 2 == 0);
+                let placed = chosen(&all[first..], width, first % 2 == 0, [first, 60 - first % 60]);
                 let used: usize = placed.iter().map(|p| p.width + 1).sum::<usize>() - 1 + MARGIN;
                 assert_eq!(used, width, "{placed:?}");
                 assert!(placed.iter().all(|p| p.width >= 5), "{width}: {placed:?}");
