@@ -55,6 +55,11 @@ NEEDED = {
     "class": "string",
     "trace_id": "string",
     "span_id": "string",
+    "request_seq": "long",
+    "request_bytes": "long",
+    "id": "long",
+    "service": "string",
+    "method": "string",
 }
 
 
@@ -153,11 +158,13 @@ def nodes(calls, again, key, name):
     return with_time.withColumn(name, F.coalesce("again", name)).drop("key", "low", "high", "again")
 
 
-def find_links(calls, again):
+def find_links(folder, calls, again):
     """From each node to that of its parent."""
     linked = calls.where("parent_key is not null").select("host", "uid", "conn_key", "call_key", "parent_key", "start_ns")
     linked = nodes(nodes(linked, again, own(), "child"), again, F.xxhash64("parent_key"), "parent")
     linked = linked.select("child", "parent").unionByName(find_same(calls, again))
+    numbered = find_numbered(folder, calls, again)
+    linked = linked if numbered is None else linked.unionByName(numbered)
     return linked.where("child <> parent")
 
 
@@ -166,12 +173,32 @@ def find_same(calls, again):
     node that has a parent, so that none gets two."""
     traced = calls.where("trace_id is not null and span_id is not null")
     traced = traced.select("host", "uid", "conn_key", "call_key", "parent_key", "start_ns", "trace_id", "span_id")
-    ends = nodes(traced, again, own(), "child").groupBy("trace_id", "span_id", "child")
-    ends = ends.agg(F.max(F.col("parent_key").isNotNull()).alias("is_linked"))
-    spans = ends.groupBy("trace_id", "span_id").agg(
+    return bound(nodes(traced, again, own(), "child"), "trace_id", "span_id")
+
+
+def find_numbered(folder, calls, again):
+    """The same for NAT without trace context: calls near in time with one sequence number and shape. None if there are none."""
+    calls = calls.where("request_seq is not null and host is not null and method is not null")
+    calls = calls.withColumn("shape", F.xxhash64("request_seq", "id", "request_bytes", "service", "method"))
+    # Nearly always it is the other end's record of the same key.
+    keys = calls.groupBy("shape").agg(F.min(own()).alias("low"), F.max(own()).alias("high"))
+    suspects = folder.keep("shapes", keys.where("low <> high").select("shape"))
+    if suspects.isEmpty():
+        return None
+    by_time = Window.partitionBy("shape").orderBy("start_ns")
+    calls = calls.select("shape", "host", "uid", "conn_key", "call_key", "parent_key", "start_ns").join(suspects, "shape", "left_semi")
+    calls = calls.withColumn("is_new", (F.col("start_ns") > F.lag("start_ns").over(by_time) + APART).cast("long"))
+    calls = calls.withColumn("time", F.sum(F.coalesce("is_new", F.lit(0))).over(by_time))
+    return bound(nodes(calls, again, own(), "child"), "shape", "time")
+
+
+def bound(calls, *group):
+    """Links between the nodes of each group."""
+    ends = calls.groupBy(*group, "child").agg(F.max(F.col("parent_key").isNotNull()).alias("is_linked"))
+    groups = ends.groupBy(*group).agg(
         F.collect_list("child").alias("ends"), F.max(F.struct("is_linked", "child"))["child"].alias("parent")
     )
-    return spans.where("size(ends) > 1").select(F.explode("ends").alias("child"), "parent")
+    return groups.where("size(ends) > 1").select(F.explode("ends").alias("child"), "parent")
 
 
 class Folder:
@@ -445,7 +472,7 @@ def main():
     steps.end(keys=again.count() if again is not None else 0)
 
     steps("roots")
-    links = find_links(calls, again)
+    links = find_links(folder, calls, again)
     first, settled, open_ = follow(folder, links)
     united = rest(spark, first, links, settled, open_)
     steps.end(is_united=united is not None)

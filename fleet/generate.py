@@ -41,10 +41,10 @@ uid start start_ns latency_ns duration_ns end end_ns network_ns arrival arrival_
 codec service method unknown_name caller callee id kind class carrier code code_name message initiator goaway likely ret func_ret
 reported_as biz_extra details request_bytes response_bytes request_messages response_messages timeout_ns trace_id span_id field_id
 canceled_by cancel_path parent parent_evidence findings process metadata request response request_unknown response_unknown exception
-error packets call_key parent_key parent_confidence missed conn_key host observer
+error packets call_key parent_key parent_confidence missed conn_key request_seq host observer
 """.split()
 TIMES = {"start", "end", "arrival"}
-NUMBERS = set("seen id code ret func_ret request_bytes response_bytes request_messages response_messages field_id".split())
+NUMBERS = set("seen id code ret func_ret request_bytes response_bytes request_messages response_messages field_id request_seq".split())
 LISTS = {"via", "cancel_path", "findings"}
 MAPS = {"goaway", "likely", "biz_extra", "details", "metadata"}
 
@@ -213,6 +213,7 @@ def table(fleet, calls, side, first_uid):
         "parent_key": pc.if_else(has_link, hexadecimal(calls["parent_key"]), absent),
         "parent_confidence": pc.if_else(has_link, pa.scalar(0.99), pa.scalar(None, pa.float64())),
         "conn_key": hexadecimal(mixed(connection)),
+        "request_seq": pa.array(np.ascontiguousarray(calls["key"][:, :4]).view(np.uint32).ravel().astype(np.int64)),
         "host": pa.array(fleet.names[host]),
         "observer": of(side),
     }

@@ -115,6 +115,8 @@ FAILED = {"class": "business", "carrier": "biz-status", "code": 4041, "message":
 
 SPAN = {"service": "Nat", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7"}
 
+NUMBER = {"service": "Number", "request_seq": 4_294_967_295, "id": 3, "request_bytes": 200, "response_bytes": 90}
+
 
 def records_by_hand():
     t = MIDNIGHT
@@ -157,6 +159,15 @@ def records_by_hand():
         record(1402, "b", t + 10 * MS, 10 * MS, 1401, **FAILED),
         *(record(1410 + place, "a", t + place * MS, observer="client", **{**SPAN, "span_id": "b7ad6b7169203331"}) for place in range(2)),
         record(1412, "b", t + 3 * MS, observer="server", conn_key=key(2), **{**SPAN, "span_id": "b7ad6b7169203331"}),
+        # The same without trace context: one sequence number. An hour later it comes again; then of two clients, which are not joined.
+        *(
+            record(1500 + place, host, t + when * generate.SECOND + late, took, observer=observer, conn_key=key(2 + place), **NUMBER, **FAILED)
+            for when in (0, 3600)
+            for place, host, late, took, observer in ((0, "a", 0, 40 * MS, "client"), (1, "b", 5 * MS, 30 * MS, "server"))
+        ),
+        record(1502, "b", t + 10 * MS, 10 * MS, 1501, **FAILED),
+        *(record(1510 + place, host, t + place * MS, observer="client", conn_key=key(4 + place), **{**NUMBER, "request_seq": 9}) for place, host in enumerate("ac")),
+        record(1512, "b", t + 3 * MS, 5 * MS, observer="server", conn_key=key(6), **{**NUMBER, "request_seq": 9}),
         # No rpcscope knows such a class.
         record(999, "a", t, **{"class": "busy"}),
     ]

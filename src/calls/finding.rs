@@ -311,5 +311,14 @@ table! {
             look: "What stands between the two hosts, if the network takes long (network_ns) or changes the answer.",
             remark: Some("its two ends have different addresses and were joined by their trace context"),
         },
+        /// Its ends have different addresses.
+        JoinedBySequence = "joined-by-sequence" {
+            meaning: "Chains of records: the two ends of this call have different addresses, because NAT stands between \
+                them. They are joined because, within 60 seconds, these two records alone have the same TCP sequence \
+                number of the request, which NAT keeps, the same id, protocol, method and size of the request, and do \
+                not contradict each other in their answers and times.",
+            look: "What stands between the two hosts, if the network takes long (network_ns).",
+            remark: Some("its two ends have different addresses and were joined by their TCP sequence number"),
+        },
     }
 }

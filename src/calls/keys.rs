@@ -659,6 +659,9 @@ keys! {
     "conn_key": Type::Text,
         "the connection, the same at both ends",
         |c| Value::JoinKey(c.connection_key());
+    "request_seq": Type::Number,
+        "TCP sequence number of the request (where host is known)",
+        |c| number(c.host.as_ref().and(c.positions[0]));
     "host": Type::Text,
         "the host that captured it (live, or --host)",
         |c| text(c.host.as_ref());

@@ -242,6 +242,7 @@ impl Objects {
             },
             "call_key" => found.key = Some(known(value, JoinKey::parse)?),
             "conn_key" => found.connection = Some(known(value, JoinKey::parse)?),
+            "request_seq" => call.positions[0] = Some(small(value)?),
             "host" => call.host = Some(self.name(value)?),
             "observer" => call.observer = Some(known(value, Observer::from_name)?),
             // Follow from others: type, network_ns, canceled_by.

@@ -44,7 +44,7 @@ pub(crate) fn free_port() -> u16 {
 /// A record without what only a live run knows: processes, and where it runs.
 fn lasting(mut record: Value) -> Value {
     let keys = record.as_object_mut().expect("an object");
-    for key in ["process", "host", "observer"] {
+    for key in ["process", "host", "observer", "request_seq"] {
         keys.remove(key);
     }
     record

@@ -1,12 +1,13 @@
 //! Chains over the records of many hosts.
 //!
 //! Each host has linked its own calls ([`Call::parent_key`]), and several hosts may have seen one call. Here the observations of each
-//! call are joined (`observations`), parents are followed up to roots (`trees`), and every tree is judged as those of one
+//! call are joined (`observations`, behind NAT `aliases`), parents are followed up to roots (`trees`), and every tree is judged as those of one
 //! capture are: the rules of origins and changes are in `judge` alone.
 //!
 //! What is said of a tree follows from its own records: not from their order, and not from the other trees in the
 //! stream. So a stream can be divided by root, and the parts be judged apart.
 
+mod aliases;
 mod observations;
 mod trees;
 

@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 
 use smallvec::SmallVec;
 
+use super::aliases::{self, Aliases};
 use super::{Counts, Record};
-use crate::calls::record::{Class, Finding, Name, Observer};
+use crate::calls::record::{Class, Name, Observer};
 use crate::calls::{Call, JoinKey, Uid, dedup};
 use crate::time::Timestamp;
 
@@ -37,7 +38,7 @@ pub(super) struct Joined {
 }
 
 /// Hosts at which calls were answered, because calls that began there name these as their parents; in order.
-type Answerers = Vec<(JoinKey, Name, i64)>;
+pub(super) type Answerers = Vec<(JoinKey, Name, i64)>;
 
 /// Joins all observations; the result is in order of keys, then of times.
 pub(super) fn join_all(calls: Vec<Record>, counts: &mut Counts) -> Vec<Joined> {
@@ -45,7 +46,7 @@ pub(super) fn join_all(calls: Vec<Record>, counts: &mut Counts) -> Vec<Joined> {
     let mut answerers: Answerers = calls.iter().filter_map(|call| answerer(call)).collect();
     answerers.sort_unstable();
     let mut calls = calls;
-    let aliases = by_trace(&mut calls, &answerers);
+    let aliases = Aliases::find(&mut calls, &answerers);
     let keyed = calls.into_iter().map(|call| (aliases.own(&call).unwrap_or_else(|| key(&call)), call));
     let mut keyed: Vec<(JoinKey, Record)> = keyed.collect();
     keyed.sort_unstable_by(|(a, one), (b, other)| a.cmp(b).then_with(|| order(one).cmp(&order(other))));
@@ -62,7 +63,7 @@ pub(super) fn join_all(calls: Vec<Record>, counts: &mut Counts) -> Vec<Joined> {
         if views.iter().any(|view| is_repeated(view, &call)) {
             counts.repeated += 1;
         } else if views.len() >= MAX_VIEWS
-            || views.first().is_some_and(|first| !is_one_connection(first, &call))
+            || views.first().is_some_and(|first| !aliases::is_one_connection(first, &call))
         {
             counts.unfit += 1;
         } else {
@@ -71,78 +72,6 @@ pub(super) fn join_all(calls: Vec<Record>, counts: &mut Counts) -> Vec<Joined> {
     }
     joined.extend(last.and_then(|key| join(key, views, &answerers)));
     joined
-}
-
-/// Whether two observations are of one connection, as far as their addresses tell.
-fn is_one_connection(a: &Call, b: &Call) -> bool {
-    let is_aliased = |call: &Call| call.findings.contains(Finding::JoinedByTrace);
-    a.connection_key() == b.connection_key() || is_aliased(a) || is_aliased(b)
-}
-
-/// Keys of calls as their callee saw them, whose caller saw another.
-#[derive(Debug, Default)]
-struct Aliases {
-    /// The callee's key, host and start, and the caller's key; in order.
-    of: Vec<((JoinKey, Name, i64), JoinKey)>,
-}
-
-impl Aliases {
-    /// The caller's key of an observation of the callee.
-    fn own(&self, call: &Call) -> Option<JoinKey> {
-        let wanted = (call.key()?, call.host.clone()?, call.start.0);
-        let at = self.of.binary_search_by(|(one, _)| one.cmp(&wanted)).ok()?;
-        self.of.get(at).map(|(_, caller)| *caller)
-    }
-
-    /// The caller's key of the call that a call of the callee's host names as its parent.
-    fn parent(&self, call: &Call) -> Option<JoinKey> {
-        let first = (call.parent_key?, call.host.clone()?, call.start.0.saturating_sub(APART));
-        let at = self.of.partition_point(|(one, _)| *one < first);
-        let ((key, host, start), caller) = self.of.get(at)?;
-        let fits = (key, host) == (&first.0, &first.1) && *start <= call.start.0.saturating_add(APART);
-        fits.then_some(*caller)
-    }
-}
-
-/// Where addresses were changed between the two hosts (NAT, or a proxy that was not captured and passes headers on), the ends of a call
-/// have different keys. They are one if exactly these two carry the same trace and span id, one at the caller and one at the callee, and
-/// name the same method: a span id is of one call. Says which, marks them, and lets the calls below them name the caller's key.
-fn by_trace(calls: &mut [Record], answerers: &Answerers) -> Aliases {
-    let mut traced: Vec<usize> =
-        (0..calls.len()).filter(|&at| calls[at].trace_id.is_some() && calls[at].span_id.is_some()).collect();
-    let context = |at: usize| (&calls[at].trace_id, &calls[at].span_id);
-    traced.sort_unstable_by(|a, b| context(*a).cmp(&context(*b)));
-    let mut pairs = Vec::new();
-    for group in traced.chunk_by(|a, b| context(*a) == context(*b)) {
-        let &[one, other] = group else { continue };
-        let (caller, callee) = match [one, other].map(|at| side(&calls[at], answerers)) {
-            [0, 2] => (one, other),
-            [2, 0] => (other, one),
-            _ => continue,
-        };
-        let (a, b) = (&calls[caller], &calls[callee]);
-        let apart = a.start.0.abs_diff(b.start.0);
-        if a.host != b.host
-            && (&a.service, &a.method) == (&b.service, &b.method)
-            && apart <= APART as u64
-            && let (Some(own), Some(name), Some(callers)) = (b.key(), b.host.clone(), a.key())
-            && own != callers
-        {
-            pairs.push((callee, ((own, name, b.start.0), callers)));
-        }
-    }
-    let mut aliases = Aliases::default();
-    for (callee, alias) in pairs {
-        calls[callee].findings.insert(Finding::JoinedByTrace);
-        aliases.of.push(alias);
-    }
-    aliases.of.sort_unstable();
-    for call in calls {
-        if let Some(parent) = aliases.parent(call) {
-            call.parent_key = Some(parent);
-        }
-    }
-    aliases
 }
 
 /// The key of a call, or one in its place.
@@ -167,7 +96,7 @@ fn is_repeated(a: &Call, b: &Call) -> bool {
 }
 
 /// Where the host of an observation stands: 0 at the caller, 2 at the callee, 1 if that is not known.
-fn side(view: &Call, answerers: &Answerers) -> u8 {
+pub(super) fn side(view: &Call, answerers: &Answerers) -> u8 {
     match view.observer {
         Some(Observer::Client) => 0,
         Some(Observer::Server) => 2,
@@ -215,7 +144,7 @@ fn join(key: JoinKey, mut views: Vec<Record>, answerers: &Answerers) -> Option<J
             _ => view.observer,
         };
     }
-    let is_by_trace = views.iter().any(|view| view.findings.contains(Finding::JoinedByTrace));
+    let joined_by = aliases::joined_by(&views);
     let mut ahead = 0;
     if let [caller, others @ ..] = &mut views[..] {
         for view in others {
@@ -232,8 +161,8 @@ fn join(key: JoinKey, mut views: Vec<Record>, answerers: &Answerers) -> Option<J
     call.parent = named;
     call.missed = missed;
     call.rivals = rivals;
-    if is_by_trace {
-        call.findings.insert(Finding::JoinedByTrace);
+    if let Some(finding) = joined_by {
+        call.findings.insert(finding);
     }
     Some(Joined { call, key, ahead, spans, is_callee_captured })
 }

@@ -296,3 +296,117 @@ fn ends_behind_nat_are_one_call_if_they_alone_are_of_one_span() {
     assert_eq!(apart(&[caller(), elsewhere]), 2);
     assert_eq!(apart(&[Call { observer: None, ..caller() }, Call { observer: None, ..callee() }]), 2);
 }
+
+/// The call with the sequence number of its request and its size.
+fn numbered(sequence: u32, mut call: Call) -> Call {
+    call.positions[0] = Some(sequence);
+    (call.trace_id, call.span_id) = (None, None);
+    (call.id, call.request_bytes, call.response_bytes) = (Some(3), 200, 90);
+    call
+}
+
+fn joined_by_sequence(calls: &[Call]) -> usize {
+    let (chains, counts) = judged_in_all_orders(calls);
+    assert_eq!(counts.unfit, 0);
+    let hops = chains.iter().flat_map(|chain| &chain.hops);
+    hops.filter(|hop| hop.call.findings.contains(Finding::JoinedBySequence)).count()
+}
+
+#[test]
+fn ends_behind_nat_are_one_call_if_they_alone_have_its_sequence_number_and_shape() {
+    let caller = || numbered(77, at(Observer::Client, traced(1, refused(call(1, "a", (0, 40))))));
+    let callee = || numbered(77, at(Observer::Server, traced(51, refused(call(51, "b", (5, 35))))));
+    let below = below(51, refused(call(3, "b", (10, 20))));
+    let (chains, counts) = judged_in_all_orders(&[caller(), callee(), below]);
+    let [chain] = &chains[..] else { panic!("{chains:#?}") };
+    assert_eq!((chain.hops.len(), counts.orphans, counts.unfit), (2, 0, 0));
+    assert!(chain.root().findings.contains(Finding::JoinedBySequence));
+    assert_eq!(chain.root().callee_view.as_ref().map(|view| view.latency), Some(Some(30 * MS as u64)));
+    // Clocks differ, and an answer is lost on its way back.
+    let late =
+        Call { start: Timestamp(BEGIN + 30_000 * MS), end: Timestamp(BEGIN + 30_030 * MS), ..callee() };
+    assert_eq!(joined_by_sequence(&[caller(), late]), 1);
+    let mut broken = caller();
+    (broken.outcome.class, broken.outcome.carrier, broken.outcome.code) =
+        (Some(Class::Transport), Carrier::TcpRst, None);
+    (broken.latency, broken.duration, broken.response_bytes) = (None, None, 0);
+    let (chains, _) = judged_in_all_orders(&[broken, callee()]);
+    assert!(chains.len() == 1 && chains[0].root().findings.contains(Finding::AnswerLost), "{chains:#?}");
+    // An hour later, the number comes again: each is joined with its own.
+    let later = |call: Call| Call {
+        start: Timestamp(call.start.0 + 3_600_000 * MS),
+        end: Timestamp(call.end.0 + 3_600_000 * MS),
+        ..call
+    };
+    assert_eq!(joined_by_sequence(&[caller(), callee(), later(caller()), later(callee())]), 2);
+}
+
+/// Two clients make the same call at the same time through one NAT, and whatever else looks like two ends of one.
+#[test]
+fn equal_calls_of_two_clients_behind_one_nat_are_never_joined() {
+    let client = |number: u32, host: &str, sequence: u32, from: i64| {
+        numbered(sequence, at(Observer::Client, traced(number, call(number, host, (from, from + 40)))))
+    };
+    let server = |number: u32, sequence: u32, from: i64| {
+        numbered(sequence, at(Observer::Server, traced(number, call(number, "s", (from, from + 30)))))
+    };
+    // Both clients were captured, and of the server one call, or all: nobody's number but one's own joins.
+    assert_eq!(joined_by_sequence(&[client(1, "a", 7, 0), client(2, "b", 8, 0), server(51, 9, 5)]), 0);
+    assert_eq!(joined_by_sequence(&[client(1, "a", 7, 0), server(51, 9, 5)]), 0);
+    let (own, others) = ([client(1, "a", 7, 0), server(51, 7, 5)], [client(2, "b", 8, 0), server(52, 8, 5)]);
+    assert_eq!(joined_by_sequence(&[&own[..], &others].concat()), 2);
+    // Their numbers are equal, too: which is whose is unknown.
+    assert_eq!(joined_by_sequence(&[client(1, "a", 7, 0), client(2, "b", 7, 1), server(51, 7, 5)]), 0);
+    let both = [client(1, "a", 7, 0), client(2, "b", 7, 1), server(51, 7, 5), server(52, 7, 6)];
+    assert_eq!(joined_by_sequence(&both), 0);
+    assert_eq!(joined_by_sequence(&[client(1, "a", 7, 0), server(51, 7, 5), server(52, 7, 30_000)]), 0);
+    // Where nothing else of the two agrees, the number is not enough.
+    let change = |turn: &dyn Fn(&mut Call)| {
+        let mut callee = server(51, 7, 5);
+        assert_eq!(joined_by_sequence(&[client(1, "a", 7, 0), callee.clone()]), 1);
+        turn(&mut callee);
+        joined_by_sequence(&[client(1, "a", 7, 0), callee])
+    };
+    let late = 100_000 * MS;
+    let changes: [&dyn Fn(&mut Call); 10] = [
+        &|call| call.id = Some(5),
+        &|call| call.method = Some("Other".into()),
+        &|call| call.method = None,
+        &|call| call.service = None,
+        &|call| call.request_bytes += 1,
+        &|call| call.response_bytes += 1,
+        &|call| *call = refused(call.clone()),
+        // It worked longer than its caller waited.
+        &|call| call.latency = Some(41 * MS as u64),
+        &|call| call.start.0 += late,
+        &|call| call.observer = None,
+    ];
+    for (place, turn) in changes.into_iter().enumerate() {
+        assert_eq!(change(turn), 0, "{place}");
+    }
+    assert_eq!(change(&|call| call.host = Some("a".into())), 0);
+    assert_eq!(change(&|call| call.positions[0] = None), 0);
+}
+
+/// Work grows with the records, not with their square: this would take hours.
+#[test]
+fn a_hundred_thousand_calls_behind_nat_are_joined_one_by_one() {
+    const COUNT: u32 = 100_000;
+    let mut fleet = Fleet::within(usize::MAX / 8);
+    for number in 0..COUNT {
+        let span = |host, observer, key| {
+            let call = at(observer, traced(key, call(key, host, (number.into(), i64::from(number) + 40))));
+            let span = Some(format!("{number:016x}").as_str().into());
+            if number % 2 == 0 { Call { span_id: span, ..call } } else { numbered(number, call) }
+        };
+        fleet.call(Box::new(span("a", Observer::Client, number)));
+        fleet.call(Box::new(span("b", Observer::Server, COUNT + number)));
+    }
+    let mut found = [0, 0];
+    fleet.finish(&mut |chain| {
+        let findings = [Finding::JoinedByTrace, Finding::JoinedBySequence];
+        let which = findings.iter().position(|finding| chain.root().findings.contains(*finding));
+        found[which.expect("joined")] += 1;
+    });
+    assert_eq!(found, [COUNT / 2, COUNT / 2]);
+}
