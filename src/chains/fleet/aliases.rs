@@ -36,6 +36,9 @@ pub(super) fn joined_by(views: &[Record]) -> Option<Finding> {
     FINDINGS.into_iter().find(|finding| views.iter().any(|view| view.findings.contains(*finding)))
 }
 
+/// Clocks drift apart by less than one part of so many.
+const DRIFT: u64 = 1_000;
+
 /// A caller's and a callee's record, by their places among all.
 type Pair = (usize, usize);
 
@@ -136,7 +139,6 @@ fn pair(calls: &[Record], group: &[usize], answerers: &Answerers) -> Option<Pair
 /// least as long as its callee worked, up to what clocks drift in that time.
 fn is_consistent(caller: &Call, callee: &Call) -> bool {
     let (Some(waited), Some(worked)) = (caller.latency, callee.latency) else { return true };
-    const DRIFT: u64 = 1_000;
     let outcome = |call: &Call| (call.class(), call.outcome.code, call.response_bytes);
     outcome(caller) == outcome(callee) && worked - worked / DRIFT <= waited
 }
