@@ -1,4 +1,4 @@
-//! The saved instruction counts of `benches/budget.toml`, and the comparison with them.
+//! The saved instruction counts and the size of `benches/budget.toml`, and the comparison with them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,6 +13,12 @@ use crate::{COUNTED_COPIES, traffic};
 /// How much more than its budget a stage may cost. Counts of the same program differ by less than 0.1 % (seeds of hash
 /// tables), on other processors by up to 1 % (the C library chooses other copies of memory).
 const TOLERANCE: f64 = 0.03;
+
+/// How much larger than its budget the program may be.
+const GROWTH: f64 = 0.01;
+
+/// The name of the size.
+const SIZE: &str = "size";
 
 /// The file, from the root of the repository.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/budget.toml");
@@ -71,6 +77,25 @@ fn calls(program: &Path, capture: &Path) -> io::Result<(f64, f64)> {
     if status.success() { Ok((grpc, framed)) } else { Err(io::Error::other(format!("rpcscope: {status}"))) }
 }
 
+/// Megabytes that the loader reads of a program: its size without the names and line tables that a release has not. `None` for other
+/// formats than ELF of 64 bits.
+///
+/// Source: System V ABI, Object Files, "ELF Header" and "Program Header".
+fn size(program: &Path) -> io::Result<Option<f64>> {
+    let bytes = std::fs::read(program)?;
+    let number = |at: usize, len: usize| {
+        let bytes = bytes.get(at..at + len)?;
+        Some(bytes.iter().rev().fold(0_usize, |number, byte| number << 8 | usize::from(*byte)))
+    };
+    let loaded = || {
+        bytes.starts_with(b"\x7fELF\x02\x01").then_some(())?;
+        let (first, each, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
+        let headers = (0..count).map(|header| first + header * each);
+        headers.filter(|at| number(*at, 4) == Some(1)).map(|at| number(at + 32, 8)).sum::<Option<usize>>()
+    };
+    Ok(loaded().map(|bytes| bytes as f64 / 1e6))
+}
+
 /// The compiler's version: others make other code.
 fn rustc() -> io::Result<String> {
     let output = Command::new("rustc").arg("--version").output()?;
@@ -112,6 +137,13 @@ pub(crate) fn check(program: &Path, folder: &Path) -> io::Result<bool> {
     let counts = count(program, folder)?;
     rows(&mut out, &counts, &saved)?;
     let mut fine = true;
+    if let (Some(size), Some(budget)) = (size(program)?, saved.get(SIZE)) {
+        writeln!(out, "{SIZE:10} {size:12.2}  {:14} {budget:>8}", "MB, stripped")?;
+        if size > budget * (1.0 + GROWTH) {
+            fine = false;
+            writeln!(out, "the program is over the budget of its size")?;
+        }
+    }
     for count in &counts {
         let budget = saved.get(count.name).copied().unwrap_or_default();
         let change = count.instructions / budget - 1.0;
@@ -125,10 +157,7 @@ pub(crate) fn check(program: &Path, folder: &Path) -> io::Result<bool> {
         }
     }
     if !fine {
-        writeln!(
-            out,
-            "if the additional work is needed: make budget-update, with the reason in the commit message"
-        )?;
+        writeln!(out, "if that is needed: make budget-update, with the reason in the commit message")?;
     }
     Ok(fine)
 }
@@ -143,6 +172,12 @@ pub(crate) fn update(program: &Path, folder: &Path) -> io::Result<bool> {
     _ = writeln!(text, "rustc = \"{}\"", rustc()?);
     for count in count(program, folder)? {
         _ = writeln!(text, "{} = {:.1} # a {}", count.name, count.instructions, count.unit.name());
+    }
+    if let Some(size) = size(program)? {
+        _ = writeln!(
+            text,
+            "{SIZE} = {size:.2} # MB of the program, without names and line tables (at most 1 % more)"
+        );
     }
     std::fs::write(FILE, &text)?;
     io::stdout().write_all(text.as_bytes())?;

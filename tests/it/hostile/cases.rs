@@ -44,7 +44,7 @@ pub(super) static CASES: &[Case] = &[
     case("waiting_calls", "calls::pairing MAX_PENDING", 5_000, waiting_calls).saying("took too much memory"),
     case("waiting_calls_of_one_id", "calls::pairing MAX_PENDING", 5_000, waiting_calls_of_one_id)
         .saying("took too much memory"),
-    case("unanswered_requests", "http1 WAITING_LIMIT", 500, unanswered_requests),
+    case("unanswered_requests", "http1 EXCHANGE_LIMIT", 500, unanswered_requests),
     case("late_answers", "calls::pairing MAX_IN_GRACE", 2_500, late_answers),
     case("goaways_while_streams_wait", "calls::pairing MAX_PENDING", 5_000, goaways_while_streams_wait),
     case(
