@@ -23,6 +23,8 @@ pub(super) mod testing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_of_chains;
+#[cfg(test)]
 mod tests_of_order;
 #[cfg(test)]
 mod tests_of_prompts;
