@@ -19,7 +19,7 @@ use crate::dispatch::DecodeAs;
 use crate::filter::{self, Filter};
 use crate::sink::TimeFormat;
 use crate::text;
-use crate::tui::{self, Colors, Look};
+use crate::tui::{self, Colors, Keys, Look};
 
 use read::{Document, Entry};
 
@@ -52,7 +52,7 @@ struct Key {
 }
 
 /// All keys, in the order in which the file has them.
-const KEYS: [Key; 6] = [
+const KEYS: [Key; 7] = [
     Key {
         name: "theme",
         value: "\"auto\"",
@@ -88,6 +88,13 @@ const KEYS: [Key; 6] = [
         value: "{ slow = \"latency > 1s\", broken = \"class in (rpc, transport)\" }",
         doc: &[
             "Filters with names: @slow stands for its filter in the interface and in its -Y. Also as lines below [filters].",
+        ],
+    },
+    Key {
+        name: "keys",
+        value: "{ next-error = \"e\", quit = [\"q\", \"ctrl-c\"] }",
+        doc: &[
+            "Keys of the interface. A key is taken from what had it. The actions and their keys, as lines below [keys]:",
         ],
     },
 ];
@@ -178,6 +185,19 @@ impl Config {
                     self.look.filters.insert(name.to_owned(), text.to_owned());
                 }
             }
+            "keys" => {
+                for entry in entry.table()? {
+                    let names: Vec<_> = Keys::actions().into_iter().map(|(name, _)| name).collect();
+                    if !names.contains(&entry.name()) {
+                        return Err(entry.unknown(&names));
+                    }
+                    let keys: Vec<&str> = entry.texts()?.into_iter().map(|(key, _)| key).collect();
+                    self.look
+                        .keys
+                        .set(entry.name(), &keys)
+                        .map_err(|why| entry.wrong_at(entry.place(), &text::escape(&why)))?;
+                }
+            }
             _ => return Err(entry.unknown(&KEYS.map(|key| key.name))),
         }
         Ok(())
@@ -197,6 +217,10 @@ impl Config {
                 _ = writeln!(out, "# {line}");
             }
             _ = writeln!(out, "# {} = {}", key.name, key.value);
+        }
+        for (action, keys) in Keys::actions() {
+            let keys: Vec<_> = keys.iter().map(|key| format!("\"{}\"", key.replace('\\', "\\\\"))).collect();
+            _ = writeln!(out, "#   {action} = [{}]", keys.join(", "));
         }
         out
     }
@@ -237,10 +261,11 @@ mod tests {
     fn every_key_is_read() {
         let config = read(
             "theme = 'light'\ntime = 'utc'\nnames = ['~/a', 'b', '/c']\ndecode-as = ['1=trpc', 'udp:2=none']\n\
-             columns = ['code', 'trace_id']\n[filters]\nslow = 'latency > 1s'\n",
+             columns = ['code', 'trace_id']\n[filters]\nslow = 'latency > 1s'\n[keys]\norigin = 'e'\nmark = ['m', 'ctrl-t']\n",
         )
         .unwrap();
         assert_eq!(config.look.theme, Some(Colors::Light));
+        assert_ne!(config.look.keys, Keys::default());
         assert_eq!(config.look.columns, ["code", "trace_id"]);
         assert_eq!(config.look.filters.get("slow").map(String::as_str), Some("latency > 1s"));
         assert_eq!(config.time, Some(TimeFormat::Utc));
@@ -255,7 +280,7 @@ mod tests {
             ("\n\nthem = 'dark'", "/c/config.toml:3: unknown key them; did you mean theme?"),
             (
                 "colour = 1",
-                "/c/config.toml:1: unknown key colour; the keys are theme, time, names, decode-as, columns, filters",
+                "/c/config.toml:1: unknown key colour; the keys are theme, time, names, decode-as, columns, filters, keys",
             ),
             ("theme = 'drak'", "/c/config.toml:1: theme is \"drak\"; did you mean dark?"),
             ("theme = 'beige'", "/c/config.toml:1: theme is \"beige\", but may be auto, 16, dark,"),
@@ -276,6 +301,9 @@ mod tests {
             ("[filters]\n\nslow = 'latency > 1'", "/c/config.toml:3: slow is a wrong filter"),
             ("[filters]\nx = 'code == 1'", "/c/config.toml:2: x is no name of a filter"),
             ("filters = 'code == 1'", "/c/config.toml:1: filters is a text, but needs lines below [filters]"),
+            ("[keys]\nnext-eror = 'x'", "/c/config.toml:2: unknown key next-eror; did you mean next-error?"),
+            ("[keys]\nmark = 'x1'", "/c/config.toml:2: mark: x1 is no key"),
+            ("[keys]\nmark = 'X'\norigin = 'X'", "/c/config.toml:3: origin: X is the key of mark too"),
             ("theme 'dark'", "/c/config.toml:1: "),
             ("theme = \"\\u001b[31m\"", "theme is \"\\x1b[31m\""),
         ] {

@@ -57,6 +57,11 @@ fn line(text: &str, at: usize) -> usize {
 }
 
 impl<'d> Entry<'d> {
+    /// The place of the key.
+    pub(super) fn place(&self) -> usize {
+        self.key.start
+    }
+
     pub(super) fn name(&self) -> &'d str {
         self.name
     }

@@ -58,7 +58,7 @@ pub(super) fn find(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == name).or(only).filter(|_| !name.is_empty())
 }
 
-/// The commands for the help page, as [`super::keys::help`] has the keys.
+/// The commands for the help page, as [`super::keys::Keys::help`] has the keys.
 pub(super) fn help() -> impl Iterator<Item = (String, &'static str)> {
     COMMANDS.iter().map(|command| {
         let argument = if command.argument.is_empty() { "" } else { " " };

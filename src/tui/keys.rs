@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::commands;
-use super::views::ViewId;
+use super::views::{ViewId, Views};
 use crate::calls::Class;
 
 /// What a key does.
@@ -61,6 +61,66 @@ pub(super) enum Action {
     UsualColumns,
     Take,
     Leave,
+}
+
+impl Action {
+    /// Its name in the config file.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Quit => "quit",
+            Self::Help => "help",
+            Self::Back => "back",
+            Self::Suspend => "suspend",
+            Self::Redraw => "redraw",
+            Self::Show(view) => view.name(),
+            Self::NextView => "next-view",
+            Self::PreviousView => "previous-view",
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::PageUp => "page-up",
+            Self::PageDown => "page-down",
+            Self::First => "first",
+            Self::Last => "last",
+            Self::Left => "left",
+            Self::Right => "right",
+            Self::Open => "open",
+            Self::Search => "search",
+            Self::NextMatch => "next-match",
+            Self::PreviousMatch => "previous-match",
+            Self::NextError => "next-error",
+            Self::PreviousError => "previous-error",
+            Self::Peak => "spike",
+            Self::Filter => "filter",
+            Self::Command => "command",
+            Self::OnlyThis => "only-this",
+            Self::NotThis => "not-this",
+            Self::ShowAll => "show-all",
+            Self::Toggle(class) => class.name(),
+            Self::Sort => "sort",
+            Self::Columns => "columns",
+            Self::Pause => "pause",
+            Self::Mark => "mark",
+            Self::ClearMarks => "clear-marks",
+            Self::Connection => "connection",
+            Self::Chain => "chain",
+            Self::Origin => "origin",
+            Self::Copy => "copy",
+            Self::Export => "export",
+            Self::Times => "time-format",
+            Self::NextPane => "pane",
+            Self::Fold => "fold",
+            Self::FoldAll => "fold-all",
+            Self::HexOrText => "hex-or-text",
+            Self::PreviousMessage => "previous-message",
+            Self::NextMessage => "next-message",
+            Self::Choose => "choose",
+            Self::ColumnUp => "column-up",
+            Self::ColumnDown => "column-down",
+            Self::UsualColumns => "usual-columns",
+            Self::Take => "take",
+            Self::Leave => "leave",
+        }
+    }
 }
 
 /// Where a binding works.
@@ -164,6 +224,60 @@ impl Key {
             (false, true) => format!("⇧{name}"),
             (false, false) => name,
         }
+    }
+}
+
+/// Names of keys in the config file, which have no character.
+const NAMED: [(&str, KeyCode); 16] = [
+    ("space", KeyCode::Char(' ')),
+    ("enter", KeyCode::Enter),
+    ("esc", KeyCode::Esc),
+    ("tab", KeyCode::Tab),
+    ("shift-tab", KeyCode::BackTab),
+    ("up", KeyCode::Up),
+    ("down", KeyCode::Down),
+    ("left", KeyCode::Left),
+    ("right", KeyCode::Right),
+    ("page-up", KeyCode::PageUp),
+    ("page-down", KeyCode::PageDown),
+    ("home", KeyCode::Home),
+    ("end", KeyCode::End),
+    ("insert", KeyCode::Insert),
+    ("delete", KeyCode::Delete),
+    ("backspace", KeyCode::Backspace),
+];
+
+impl Key {
+    /// The key as the config file writes it: `e`, `E`, `ctrl-x`, `space`, `shift-up`, `f5`.
+    fn written(self) -> String {
+        let named = NAMED.iter().find(|(_, code)| *code == self.code).map(|(name, _)| (*name).to_owned());
+        let name = named.unwrap_or_else(|| match self.code {
+            KeyCode::Char(c) => c.to_string(),
+            KeyCode::F(n) => format!("f{n}"),
+            other => format!("{other:?}"),
+        });
+        let modifier = if self.control { "ctrl-" } else { "" };
+        format!("{modifier}{}{name}", if self.shift { "shift-" } else { "" })
+    }
+
+    /// The key that is written so.
+    fn read(text: &str) -> Option<Self> {
+        let (control, name) = text.strip_prefix("ctrl-").map_or((false, text), |name| (true, name));
+        let known = |name: &str| NAMED.iter().find(|(known, _)| *known == name).map(|(_, code)| *code);
+        if let Some(code) = name.strip_prefix("shift-").and_then(known) {
+            let is_arrow = matches!(code, KeyCode::Up | KeyCode::Down | KeyCode::Left | KeyCode::Right);
+            return is_arrow
+                .then_some(Self { code, control, shift: true })
+                .or_else(|| known(name).map(|code| Self { code, control, shift: false }));
+        }
+        let function =
+            || name.strip_prefix('f')?.parse().ok().filter(|n| (1..=12).contains(n)).map(KeyCode::F);
+        let mut chars = name.chars();
+        let one = || {
+            chars.next().filter(|c| chars.next().is_none() && !c.is_control() && *c != ' ').map(KeyCode::Char)
+        };
+        let code = known(name).or_else(function).or_else(one)?;
+        Some(Self { code, control, shift: false })
     }
 }
 
@@ -297,63 +411,135 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Everywhere, &[ch('q'), ctrl('c')], Action::Quit, "quit", "quit"),
 ];
 
-/// What a key does in these scopes.
-pub(super) fn action(scopes: &[Scope], key: Key) -> Option<Action> {
-    let find = |key: Key| {
-        BINDINGS.iter().find(|b| scopes.contains(&b.scope) && b.keys.contains(&key)).map(|b| b.action)
-    };
-    // An arrow with Shift is an arrow where that means nothing else.
-    find(key).or_else(|| find(Key { shift: false, ..key }))
+/// The places where keys work, by their scopes.
+fn places() -> Vec<&'static [Scope]> {
+    let views = Views::default();
+    let views = ViewId::ALL.iter().map(|id| views.get(*id).scopes());
+    views.chain([Scope::HELP, Scope::DETAIL, Scope::CHOOSER]).collect()
 }
 
-/// The footer for these scopes, in their order: keys and word of each entry.
-pub(super) fn footer(scopes: &[Scope]) -> Vec<(String, &'static str)> {
-    let mut entries: Vec<(String, &'static str)> = Vec::new();
-    for scope in scopes {
-        for binding in BINDINGS.iter().filter(|b| b.scope == *scope && !b.footer.is_empty()) {
-            let Some(key) = binding.keys.first().map(|k| k.name()) else { continue };
-            match entries.last_mut() {
-                Some((keys, word)) if *word == binding.footer => {
-                    keys.push(' ');
-                    keys.push_str(&key);
+/// The keys of all actions: those of the table, or those that the config file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// The keys of each binding.
+    of: Vec<Vec<Key>>,
+    /// The config file says them.
+    chosen: Vec<bool>,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            of: BINDINGS.iter().map(|binding| binding.keys.to_vec()).collect(),
+            chosen: vec![false; BINDINGS.len()],
+        }
+    }
+}
+
+impl Keys {
+    /// The names of all actions, each with its keys of the table.
+    #[must_use]
+    pub fn actions() -> Vec<(&'static str, Vec<String>)> {
+        let mut actions: Vec<(&'static str, Vec<String>)> = Vec::new();
+        for binding in BINDINGS {
+            let name = binding.action.name();
+            let keys = binding.keys.iter().map(|key| key.written());
+            match actions.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => {
+                    let new: Vec<_> = keys.filter(|key| !known.contains(key)).collect();
+                    known.extend(new);
                 }
-                _ => entries.push((key, binding.footer)),
+                None => actions.push((name, keys.collect())),
             }
         }
+        actions
     }
-    entries
-}
 
-/// The help page: headings (without keys) and lines (keys or command, text).
-pub(super) fn help() -> Vec<(String, &'static str)> {
-    let mut lines = Vec::new();
-    for scope in Scope::ALL {
-        if !lines.is_empty() {
-            lines.push((String::new(), ""));
+    /// Sets the keys of an action. A key that another one has in the table is taken from it; that the config file has said two actions
+    /// for it is an error.
+    pub fn set(&mut self, action: &str, keys: &[&str]) -> Result<(), String> {
+        let keys = keys.iter().map(|text| {
+            let wrong =
+                || format!("{text} is no key: write e, E, ctrl-x, space, enter, up, shift-up, page-up or f5");
+            Key::read(text).ok_or_else(wrong)
+        });
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        let places = places();
+        for at in (0..BINDINGS.len()).filter(|at| BINDINGS[*at].action.name() == action) {
+            let scope = BINDINGS[at].scope;
+            for (other, binding) in BINDINGS.iter().enumerate() {
+                let meet =
+                    places.iter().any(|place| place.contains(&scope) && place.contains(&binding.scope));
+                if !meet || binding.action.name() == action {
+                    continue;
+                }
+                if let Some(key) = keys.iter().find(|key| self.chosen[other] && self.of[other].contains(key))
+                {
+                    return Err(format!("{} is the key of {} too", key.written(), binding.action.name()));
+                }
+                self.of[other].retain(|key| !keys.contains(key));
+            }
+            self.of[at].clone_from(&keys);
+            self.chosen[at] = true;
         }
-        lines.push((String::new(), scope.title()));
-        for binding in BINDINGS.iter().filter(|b| b.scope == scope) {
-            let keys: Vec<_> = binding.keys.iter().map(|k| k.name()).collect();
-            lines.push((keys.join(" "), binding.help));
-        }
+        let has_quit =
+            BINDINGS.iter().zip(&self.of).all(|(b, keys)| b.action != Action::Quit || !keys.is_empty());
+        if has_quit { Ok(()) } else { Err("quit needs a key".to_owned()) }
     }
-    lines.push((String::new(), ""));
-    lines.push((String::new(), "Commands, of which the first letters are enough"));
-    lines.extend(commands::help());
-    lines
+
+    /// What a key does in these scopes.
+    pub(super) fn action(&self, scopes: &[Scope], key: Key) -> Option<Action> {
+        let find = |key: Key| {
+            let mut bound = BINDINGS.iter().zip(&self.of);
+            bound.find(|(b, keys)| scopes.contains(&b.scope) && keys.contains(&key)).map(|(b, _)| b.action)
+        };
+        // An arrow with Shift is an arrow where that means nothing else.
+        find(key).or_else(|| find(Key { shift: false, ..key }))
+    }
+
+    /// The footer for these scopes, in their order: keys and word of each entry.
+    pub(super) fn footer(&self, scopes: &[Scope]) -> Vec<(String, &'static str)> {
+        let mut entries: Vec<(String, &'static str)> = Vec::new();
+        for scope in scopes {
+            let bound = BINDINGS.iter().zip(&self.of);
+            for (binding, keys) in bound.filter(|(b, _)| b.scope == *scope && !b.footer.is_empty()) {
+                let Some(key) = keys.first().map(|k| k.name()) else { continue };
+                match entries.last_mut() {
+                    Some((keys, word)) if *word == binding.footer => {
+                        keys.push(' ');
+                        keys.push_str(&key);
+                    }
+                    _ => entries.push((key, binding.footer)),
+                }
+            }
+        }
+        entries
+    }
+
+    /// The help page: headings (without keys) and lines (keys or command, text).
+    pub(super) fn help(&self) -> Vec<(String, &'static str)> {
+        let mut lines = Vec::new();
+        for scope in Scope::ALL {
+            if !lines.is_empty() {
+                lines.push((String::new(), ""));
+            }
+            lines.push((String::new(), scope.title()));
+            for (binding, keys) in BINDINGS.iter().zip(&self.of).filter(|(b, _)| b.scope == scope) {
+                let keys: Vec<_> = keys.iter().map(|k| k.name()).collect();
+                let none = "(no key)".to_owned();
+                lines.push((if keys.is_empty() { none } else { keys.join(" ") }, binding.help));
+            }
+        }
+        lines.push((String::new(), ""));
+        lines.push((String::new(), "Commands, of which the first letters are enough"));
+        lines.extend(commands::help());
+        lines
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::views::Views;
-
-    /// The scopes of every place where keys work.
-    fn places() -> Vec<&'static [Scope]> {
-        let views = Views::default();
-        let views = ViewId::ALL.iter().map(|id| views.get(*id).scopes());
-        views.chain([Scope::HELP, Scope::DETAIL, Scope::CHOOSER]).collect()
-    }
 
     #[test]
     fn no_key_means_two_things_in_one_place() {
@@ -369,14 +555,14 @@ mod tests {
 
     #[test]
     fn help_and_footer_are_the_table() {
-        let help = help();
+        let help = Keys::default().help();
         for binding in BINDINGS {
             let keys: Vec<_> = binding.keys.iter().map(|k| k.name()).collect();
             assert!(help.contains(&(keys.join(" "), binding.help)), "{binding:?}");
             assert!(Scope::ALL.contains(&binding.scope));
             assert!(places().iter().any(|p| p.contains(&binding.scope)), "never reached: {binding:?}");
         }
-        let footer = footer(Views::default().get(ViewId::Calls).scopes());
+        let footer = Keys::default().footer(Views::default().get(ViewId::Calls).scopes());
         assert!(footer.iter().any(|(keys, word)| keys == "b r t u w o" && *word == "classes"));
     }
 
@@ -387,7 +573,47 @@ mod tests {
         }
         for (n, id) in (1..).zip(ViewId::tabs()) {
             let number = key(KeyCode::Char(char::from_digit(n, 10).unwrap()));
-            assert_eq!(action(&[Scope::Everywhere], number), Some(Action::Show(id)));
+            assert_eq!(Keys::default().action(&[Scope::Everywhere], number), Some(Action::Show(id)));
         }
+    }
+
+    #[test]
+    fn the_config_file_writes_every_key_and_names_every_action() {
+        for key in BINDINGS.iter().flat_map(|binding| binding.keys) {
+            assert_eq!(Key::read(&key.written()), Some(*key), "{}", key.written());
+        }
+        assert_eq!(Key::read("shift-tab").map(|key| key.code), Some(KeyCode::BackTab));
+        assert_eq!(Key::read("f5").map(|key| key.code), Some(KeyCode::F(5)));
+        for wrong in ["", "ab", "f13", "ctrl-", "shift-x", " ", "\u{1b}"] {
+            assert_eq!(Key::read(wrong), None, "{wrong:?}");
+        }
+        let mut keys = Keys::default();
+        for (name, written) in Keys::actions() {
+            assert!(BINDINGS.iter().any(|binding| binding.action.name() == name));
+            assert!(!written.is_empty());
+        }
+        assert_eq!(keys.set("left", &["h", "left"]), Ok(()));
+        assert_eq!(keys.action(Scope::DETAIL, Key::read("left").unwrap()), Some(Action::Left));
+    }
+
+    #[test]
+    fn a_key_of_the_config_file_is_taken_from_what_had_it() {
+        let mut keys = Keys::default();
+        let scopes = Views::default().get(ViewId::Calls).scopes();
+        let does = |keys: &Keys, written: &str| keys.action(scopes, Key::read(written).unwrap());
+        assert_eq!(keys.set("origin", &["e", "ctrl-o"]), Ok(()));
+        assert_eq!(does(&keys, "e"), Some(Action::Origin));
+        assert_eq!(does(&keys, "ctrl-o"), Some(Action::Origin));
+        assert_eq!(does(&keys, "O"), None);
+        assert!(keys.help().iter().any(|(keys, text)| keys == "(no key)" && *text == "next failed call"));
+        assert!(keys.footer(scopes).iter().all(|(_, word)| *word != "next error"));
+        assert_eq!(keys.set("next-error", &["e"]), Err("e is the key of origin too".to_owned()));
+        assert_eq!(keys.set("next-error", &["ctrl-e"]), Ok(()));
+        assert!(keys.set("next-error", &["hyper-e"]).unwrap_err().contains("hyper-e is no key"));
+        assert_eq!(keys.set("quit", &[]), Err("quit needs a key".to_owned()));
+        // Where two actions never meet, both may have it.
+        let mut keys = Keys::default();
+        assert_eq!(keys.set("mark", &["i"]), Ok(()));
+        assert_eq!(keys.action(Scope::DETAIL, Key::read("i").unwrap()), Some(Action::HexOrText));
     }
 }

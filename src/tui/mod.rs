@@ -33,6 +33,7 @@ mod views;
 use std::sync::Arc;
 
 pub use app::{Shown, run};
+pub use keys::Keys;
 pub use logged::{Logged, LoggedCall, LoggedLine};
 pub use packets::{BodyBatch, BodySource, CreateFile, DetailSource, Files, PacketExport};
 pub use theme::Colors;
@@ -113,6 +114,8 @@ pub struct Look {
     pub columns: Vec<String>,
     /// Filters that have a name.
     pub filters: Named,
+    /// The keys of all actions.
+    pub keys: Keys,
 }
 
 /// Options of the interface.

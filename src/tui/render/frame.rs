@@ -9,7 +9,7 @@ use ratatui::style::{Modifier, Style};
 use super::line;
 use crate::calls::Class;
 use crate::text;
-use crate::tui::keys::{Action, footer as footer_entries};
+use crate::tui::keys::Action;
 use crate::tui::state::State;
 use crate::tui::theme::class_index;
 use crate::tui::views::ViewId;
@@ -298,7 +298,7 @@ pub(super) fn footer(buffer: &mut Buffer, area: Rect, state: &State) {
     }
     let place = position(state);
     let right = usize::from(area.width).saturating_sub(text::width(&place) + 1);
-    let entries = footer_entries(state.scopes());
+    let entries = state.cx.keys.footer(state.scopes());
     let width = |(keys, word): &(String, &str)| text::width(keys) + 1 + text::width(word) + 2;
     let help = entries.iter().find(|(_, word)| *word == "keys").map_or(0, width);
     let mut x = 1;

@@ -5,7 +5,6 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::line;
-use crate::tui::keys::help;
 use crate::tui::state::State;
 
 /// The letters of the classes.
@@ -22,7 +21,8 @@ pub(super) fn render(buffer: &mut Buffer, area: Rect, state: &State, top: usize)
         line::put(buffer, area, 1, 1 + y as u16, legend, theme.dim);
     }
     let body = Rect { y: area.y + 3, height: area.height.saturating_sub(4), ..area };
-    for (y, (keys, text)) in help().iter().skip(top).take(usize::from(body.height)).enumerate() {
+    for (y, (keys, text)) in state.cx.keys.help().iter().skip(top).take(usize::from(body.height)).enumerate()
+    {
         let y = y as u16;
         if keys.is_empty() {
             line::put(buffer, body, 1, y, text, theme.strong);

@@ -216,7 +216,7 @@ mod tests {
     use super::*;
     use crate::calls::Class;
     use crate::tui::commands;
-    use crate::tui::keys::{self, Key};
+    use crate::tui::keys::{Key, Keys};
     use crate::tui::state::testing::{self, START, call, send, settle, state};
 
     fn press(state: &mut State, code: KeyCode) -> Option<Effect> {
@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn every_command_is_on_the_help_page_and_its_name_is_its_own() {
-        let help = keys::help();
+        let help = Keys::default().help();
         for command in COMMANDS {
             assert!(
                 help.iter()

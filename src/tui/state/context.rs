@@ -14,6 +14,7 @@ use crate::sink::{Clock, TimeFormat};
 use crate::text;
 use crate::time::Timestamp;
 use crate::tui::figures::{Catalog, Figures};
+use crate::tui::keys::Keys;
 use crate::tui::logged::Logged;
 use crate::tui::names::Names;
 use crate::tui::needle::Needle;
@@ -28,6 +29,7 @@ const REASONS: usize = 5;
 #[derive(Debug)]
 pub(in crate::tui) struct Context {
     pub theme: Theme,
+    pub keys: Keys,
     pub time: TimeFormat,
     pub progress: Progress,
     /// Nothing more comes.
@@ -58,6 +60,7 @@ impl Context {
     pub(in crate::tui) fn new(max_memory: usize, time: TimeFormat, colors: Colors) -> Self {
         Self {
             theme: Theme::new(colors),
+            keys: Keys::default(),
             time,
             progress: Progress::default(),
             ended: false,

@@ -172,7 +172,7 @@ impl State {
 
     /// Takes what the config file says.
     pub(super) fn take_look(&mut self, look: Look) {
-        self.cx.matcher.named = look.filters;
+        (self.cx.matcher.named, self.cx.keys) = (look.filters, look.keys);
         self.views.calls.chosen = look.columns.iter().filter_map(|name| cells::named(name)).collect();
     }
 

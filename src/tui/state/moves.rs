@@ -4,7 +4,7 @@ use super::detail::Pane;
 use super::prompt::{Prompt, Purpose};
 use super::{Effect, State};
 use crate::sink::TimeFormat;
-use crate::tui::keys::{Action, Key, action, help};
+use crate::tui::keys::{Action, Key};
 use crate::tui::views::ViewId;
 
 impl State {
@@ -14,7 +14,7 @@ impl State {
         if self.prompt.is_some() {
             return self.type_key(key);
         }
-        let action = action(self.scopes(), key)?;
+        let action = self.cx.keys.action(self.scopes(), key)?;
         self.notice = None;
         let effect = self.apply(action);
         self.settle();
@@ -152,7 +152,7 @@ impl State {
     pub(super) fn step(&mut self, rows: isize) {
         let layout = self.detail_layout();
         if let Some(top) = &mut self.help {
-            *top = top.saturating_add_signed(rows).min(help().len().saturating_sub(1));
+            *top = top.saturating_add_signed(rows).min(self.cx.keys.help().len().saturating_sub(1));
         } else if let Some(chooser) = &mut self.chooser {
             chooser.step(rows);
         } else if let Some(detail) = &mut self.detail {
@@ -184,7 +184,7 @@ impl State {
         let layout = self.detail_layout();
         let help_rows = self.help_rows();
         if let Some(top) = &mut self.help {
-            *top = if last { help().len().saturating_sub(help_rows) } else { 0 };
+            *top = if last { self.cx.keys.help().len().saturating_sub(help_rows) } else { 0 };
         } else if let Some(chooser) = &mut self.chooser {
             chooser.list.go(if last { chooser.rows.len().saturating_sub(1) } else { 0 });
         } else if let Some(detail) = &mut self.detail {

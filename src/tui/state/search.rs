@@ -6,7 +6,6 @@ use super::context::Context;
 use super::{Effect, State};
 use crate::calls::{Call, Carrier, Class, labels};
 use crate::text;
-use crate::tui::keys::help;
 use crate::tui::views::{View, ViewId};
 
 impl State {
@@ -39,7 +38,7 @@ impl State {
         }
         let layout = self.detail_layout();
         let found = if let Some(top) = &mut self.help {
-            let lines = help();
+            let lines = self.cx.keys.help();
             let holds = |at: &usize| self.cx.search.is_in(lines[*at].1);
             let next = if forward {
                 (*top + 1..lines.len()).chain(0..=*top).find(holds)

@@ -207,6 +207,13 @@ macro_rules! views {
             /// All of them; those with a tab are in the order of the tabs.
             pub(super) const ALL: &[Self] = &[$(Self::$id),*];
 
+            /// Its name in the config file.
+            pub(super) fn name(self) -> &'static str {
+                match self {
+                    $(Self::$id => stringify!($module),)*
+                }
+            }
+
             /// The view whose tab is lit.
             pub(super) fn tab(self) -> Self {
                 match self {
