@@ -217,6 +217,7 @@ impl Key {
             KeyCode::PageDown => "PgDn".to_owned(),
             KeyCode::Home => "Home".to_owned(),
             KeyCode::End => "End".to_owned(),
+            KeyCode::F(n) => format!("F{n}"),
             other => format!("{other:?}"),
         };
         match (self.control, self.shift) {
@@ -583,7 +584,7 @@ mod tests {
             assert_eq!(Key::read(&key.written()), Some(*key), "{}", key.written());
         }
         assert_eq!(Key::read("shift-tab").map(|key| key.code), Some(KeyCode::BackTab));
-        assert_eq!(Key::read("f5").map(|key| key.code), Some(KeyCode::F(5)));
+        assert_eq!(Key::read("f5").map(|key| (key.code, key.name())), Some((KeyCode::F(5), "F5".to_owned())));
         for wrong in ["", "ab", "f13", "ctrl-", "shift-x", " ", "\u{1b}"] {
             assert_eq!(Key::read(wrong), None, "{wrong:?}");
         }
