@@ -206,7 +206,7 @@ struct Stages {
     /// Up to which size the bodies of messages are wanted, if they are.
     bodies: Option<NonZeroU32>,
     connections: bool,
-    closed: Vec<Connection>,
+    closed: Vec<Box<Connection>>,
     on_open: Option<OnOpen>,
     keys: Option<Arc<Keys>>,
     /// Closed connections whose keys may still come, in the order in which they closed.
@@ -391,7 +391,7 @@ impl Stages {
             self.totals.without_calls.add(reason, flow.bytes.iter().sum());
         }
         if self.connections {
-            let mut connection = connection(flow, &slot, true);
+            let mut connection = Box::new(connection(flow, &slot, true));
             // The order of outputs is that of the packets at which they were made.
             connection.last_packet = now.packet;
             self.closed.push(connection);
@@ -603,9 +603,9 @@ impl Analyzer {
             let full = self.table.flows().map(|(flow, slot)| connection(flow, slot, false));
             let owner = &self.owner;
             let begun = self.table.handshakes().map(|flow| connection(&flow, &owner.slot(&flow), false));
-            let open: Vec<_> = full.chain(begun).take(MAX_OPEN_SHOWN).collect();
             let last_packet = self.last.packet;
-            let open = open.into_iter().map(|connection| Connection { last_packet, ..connection });
+            let shown = |connection| Box::new(Connection { last_packet, ..connection });
+            let open: Vec<_> = full.chain(begun).take(MAX_OPEN_SHOWN).map(shown).collect();
             self.owner.closed.extend(open);
         }
     }
@@ -690,7 +690,7 @@ impl Analyzer {
             let (go, stay): (Vec<_>, Vec<_>) =
                 self.owner.closed.drain(..).partition(|connection| connection.last_packet <= ready);
             self.owner.closed = stay;
-            outputs.extend(go.into_iter().map(|connection| Output::Connection(Box::new(connection))));
+            outputs.extend(go.into_iter().map(Output::Connection));
             if let Some(new) = outputs.get_mut(start..) {
                 new.sort_by_key(Output::key);
             }
