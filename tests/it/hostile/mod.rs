@@ -151,7 +151,17 @@ fn probe() {
     let Some(path) = std::env::var_os(PROBE) else { return };
     let memory = format!("{MAX_MEMORY}MiB");
     let output = Command::new(env!("CARGO_BIN_EXE_rpcscope"))
-        .args(["calls", "--threads", "1", "--metadata", "--max-memory", &memory, "-o", "/dev/null"])
+        .args([
+            "calls",
+            "--connections",
+            "--threads",
+            "1",
+            "--metadata",
+            "--max-memory",
+            &memory,
+            "-o",
+            "/dev/null",
+        ])
         .arg(path)
         .output()
         .expect("started");
