@@ -168,12 +168,24 @@ impl Telemetry {
     pub(super) fn conclude(&mut self, run: Result<Status, Failure>) -> Result<Status, Failure> {
         #[cfg(feature = "otlp")]
         if let Some(mut exporter) = self.exporter.take() {
-            let otlp::Delivery { sent, dropped, dropped_points, why, failing, .. } = exporter.finish();
+            let otlp::Delivery {
+                sent, dropped, dropped_points, why, failing, unwanted_points, unwanted, ..
+            } = exporter.finish();
             if let Some(queue) = exporter.queue() {
                 let why = failing.map_or_else(String::new, |why| format!(": {why}"));
                 complain_of(queue, "for the next run", &why);
             }
-            if dropped + dropped_points > 0 {
+            // Spans are what a receiver is asked for: one that takes them and has no place for metrics is no failure.
+            let has_failed = dropped + dropped_points > 0 || unwanted_points > 0 && sent == 0;
+            let (dropped_points, why) = (dropped_points + unwanted_points, why.or_else(|| unwanted.clone()));
+            if !has_failed && let Some(unwanted) = unwanted {
+                let (spans, points) =
+                    (text::counted(sent, "span"), text::counted(unwanted_points, "metric point"));
+                complain(&format!(
+                    "{spans} sent; the receiver takes no metrics, {points} left out: {unwanted}"
+                ));
+            }
+            if has_failed {
                 let all = text::counted(sent + dropped, "span");
                 let points = match dropped_points {
                     0 => String::new(),

@@ -33,15 +33,20 @@ struct Receiver {
 impl Receiver {
     /// Gives these answers, status line, headers and body, one after the other, and then 200.
     fn answering(answers: &[&[u8]]) -> Self {
+        let mut answers: Vec<Vec<u8>> = answers.iter().rev().map(|answer| answer.to_vec()).collect();
+        Self::with(move |_| answers.pop().unwrap_or_else(|| answer("200 OK", "", &[])))
+    }
+
+    /// Each request gets what is said to it.
+    fn with(mut answer: impl FnMut(&Request) -> Vec<u8> + Send + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
         let (sender, requests) = channel();
-        let mut answers: Vec<Vec<u8>> = answers.iter().rev().map(|answer| answer.to_vec()).collect();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.expect("a connection");
                 let Some(request) = read(&stream) else { continue };
-                let answer = answers.pop().unwrap_or_else(|| answer("200 OK", "", &[]));
+                let answer = answer(&request);
                 // The test may have ended.
                 if sender.send(request).is_err() || stream.write_all(&answer).is_err() {
                     return;
@@ -365,6 +370,36 @@ fn what_can_not_be_sent_is_said_and_calls_are_printed() {
         );
     }
     assert!(said(&run(&["calls", &file, "--otlp", &choosy.url])).is_empty());
+}
+
+/// Jaeger, for example, has no place for metrics.
+#[test]
+fn a_receiver_of_spans_alone_is_no_failure_but_said() {
+    let file = capture("demo/all-classes.pcap");
+    let nowhere = |path: &'static str| {
+        Receiver::with(move |request| match request.path == path {
+            true => answer("404 Not Found", "Content-Type: text/plain\r\n", b"404 page not found"),
+            false => answer("200 OK", "", &[]),
+        })
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let queue = folder.path().join("queue").display().to_string();
+    for more in [&[][..], &["--otlp-queue", &queue]] {
+        let receiver = nowhere("/v1/metrics");
+        let output = run(&[&["calls", &file, "--otlp", &receiver.url], more].concat());
+        assert!(output.status.success(), "{}", said(&output));
+        let said = said(&output);
+        assert!(
+            said.contains("the receiver takes no metrics") && said.contains("404 page not found"),
+            "{said}"
+        );
+        assert!(receiver.all().iter().any(|request| request.path == "/v1/traces"));
+        // Whoever takes metrics, but no spans, is not what was asked for.
+        if more.is_empty() {
+            let output = run(&["calls", &file, "--otlp", &nowhere("/v1/traces").url]);
+            assert_eq!(output.status.code(), Some(1));
+        }
+    }
 }
 
 #[test]

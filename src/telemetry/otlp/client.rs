@@ -31,6 +31,8 @@ pub(super) enum Refused {
         /// Other batches would fare the same.
         is_general: bool,
     },
+    /// There is nothing at this place that takes metrics: many receivers (Jaeger, Zipkin) take spans only.
+    Unwanted { why: String },
     /// It may go later: after this time, where the receiver names one.
     ForNow {
         why: String,
@@ -121,6 +123,10 @@ impl Client {
         if comes_back.contains(&status) {
             let after = retry_after(response.headers(), SystemTime::now());
             return Err(Refused::ForNow { why, after, is_unreachable: false });
+        }
+        let is_nowhere = [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED];
+        if signal == Signal::Metrics && is_nowhere.contains(&status) {
+            return Err(Refused::Unwanted { why });
         }
         let is_general = !matches!(status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE);
         Err(Refused::Final { why: format!("{why}{}", advice(status)), is_general })

@@ -95,6 +95,25 @@ pub(super) fn store(batches: &Receiver<Batch>, queue: &Queue, is_live: bool, sta
     queue.close();
 }
 
+/// Why a batch could not be sent.
+struct Failed {
+    why: String,
+    /// No other can be.
+    is_general: bool,
+    /// The receiver has no place for such batches.
+    is_unwanted: bool,
+}
+
+impl Failed {
+    fn count(&self, signal: Signal, count: u64, state: &State) {
+        if self.is_unwanted {
+            state.count_unwanted(count, &self.why);
+        } else {
+            state.count_dropped(signal, count, &self.why);
+        }
+    }
+}
+
 /// The thread.
 pub(super) struct Sender {
     client: Client,
@@ -109,27 +128,31 @@ impl Sender {
 
     /// Sends until no more batches can come.
     pub(super) fn work(self, batches: &Receiver<Batch>) {
-        let mut given_up: [Option<String>; 2] = [None, None];
+        let mut given_up: [Option<Failed>; 2] = [None, None];
         for batch in batches {
             let (signal, count) = (batch.signal, batch.count);
             let given_up = &mut given_up[signal as usize];
-            if let Some(why) = given_up {
-                self.state.count_dropped(signal, count, why);
+            if let Some(failed) = given_up {
+                failed.count(signal, count, &self.state);
                 continue;
             }
-            if let Err((why, is_general)) = self.deliver(batch) {
-                self.state.count_dropped(signal, count, &why);
+            if let Err(failed) = self.deliver(batch) {
+                failed.count(signal, count, &self.state);
                 // A live run outlasts what is wrong with the receiver.
-                *given_up = (is_general && !self.is_live).then_some(why);
+                *given_up = (failed.is_general && !self.is_live).then_some(failed);
             }
         }
     }
 
-    /// Sends a batch. An error says why it could not be, and whether no other can be.
-    fn deliver(&self, batch: Batch) -> Result<(), (String, bool)> {
+    /// Sends a batch.
+    fn deliver(&self, batch: Batch) -> Result<(), Failed> {
         let patience = if self.is_live { LIVE_PATIENCE } else { FILE_PATIENCE };
         let until = Instant::now() + patience;
-        let Packed { signal, body, count } = batch.packed().map_err(|error| (error.to_string(), false))?;
+        let Packed { signal, body, count } = batch.packed().map_err(|error| Failed {
+            why: error.to_string(),
+            is_general: false,
+            is_unwanted: false,
+        })?;
         let mut pause = FIRST_PAUSE;
         let mut attempts = 0;
         loop {
@@ -140,7 +163,12 @@ impl Sender {
                     self.has_worked();
                     return Ok(());
                 }
-                Err(Refused::Final { why, is_general }) => return Err((why, is_general)),
+                Err(Refused::Final { why, is_general }) => {
+                    return Err(Failed { why, is_general, is_unwanted: false });
+                }
+                Err(Refused::Unwanted { why }) => {
+                    return Err(Failed { why, is_general: true, is_unwanted: true });
+                }
                 Err(Refused::ForNow { why, after, is_unreachable }) => (why, after, is_unreachable),
             };
             if self.is_live {
@@ -150,7 +178,7 @@ impl Sender {
             let is_last = !self.is_live || self.state.is_ending();
             let is_enough = is_unreachable && is_last && attempts >= CONNECTIONS;
             if is_enough || Instant::now() + wait > until || self.state.is_late() || !self.state.pause(wait) {
-                return Err((why, true));
+                return Err(Failed { why, is_general: true, is_unwanted: false });
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -185,6 +213,11 @@ impl Sender {
                     if is_general {
                         course.has_failed(None, !self.is_live, &self.state);
                     }
+                }
+                // Not kept for a receiver that never wanted them.
+                Err(Refused::Unwanted { why }) => {
+                    self.state.count_unwanted(waiting.count, &why);
+                    queue.done(waiting.number);
                 }
                 Err(Refused::ForNow { why, after, is_unreachable }) => {
                     queue.wait_on();

@@ -19,6 +19,10 @@ pub struct Delivery {
     pub dropped_points: u64,
     /// Why the first of them was not.
     pub why: Option<String>,
+    /// Points of metrics that the receiver has no place for.
+    pub unwanted_points: u64,
+    /// How it said so.
+    pub unwanted: Option<String>,
     /// Why the last attempt failed of those that may be made again.
     pub failing: Option<String>,
     /// What happens now; taken when it is told.
@@ -66,6 +70,16 @@ impl State {
                 Signal::Metrics => "metric points",
             };
             delivery.troubles.push(format!("{what} are being dropped: {why}"));
+        }
+    }
+
+    /// Counts points of metrics that the receiver has no place for.
+    pub(super) fn count_unwanted(&self, points: u64, why: &str) {
+        let mut delivery = lock(&self.delivery);
+        delivery.unwanted_points += points;
+        if delivery.unwanted.is_none() {
+            delivery.unwanted = Some(why.to_owned());
+            delivery.troubles.push(format!("the receiver takes no metrics: {why}"));
         }
     }
 
