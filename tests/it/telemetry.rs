@@ -377,9 +377,12 @@ fn what_can_not_be_sent_is_said_and_calls_are_printed() {
 fn a_receiver_of_spans_alone_is_no_failure_but_said() {
     let file = capture("demo/all-classes.pcap");
     let nowhere = |path: &'static str| {
-        Receiver::with(move |request| match request.path == path {
-            true => answer("404 Not Found", "Content-Type: text/plain\r\n", b"404 page not found"),
-            false => answer("200 OK", "", &[]),
+        Receiver::with(move |request| {
+            if request.path == path {
+                answer("404 Not Found", "Content-Type: text/plain\r\n", b"404 page not found")
+            } else {
+                answer("200 OK", "", &[])
+            }
         })
     };
     let folder = tempfile::tempdir().expect("a folder");
