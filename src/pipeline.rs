@@ -206,6 +206,7 @@ struct Stages {
     /// Up to which size the bodies of messages are wanted, if they are.
     bodies: Option<NonZeroU32>,
     connections: bool,
+    #[expect(clippy::vec_box, reason = "they are passed on boxed, and are large to move")]
     closed: Vec<Box<Connection>>,
     on_open: Option<OnOpen>,
     keys: Option<Arc<Keys>>,
