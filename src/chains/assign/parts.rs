@@ -17,12 +17,13 @@ struct Part {
     is_open: bool,
 }
 
-/// How many walks may be weighed in a window: in a small one, and for each call in a large one. Between them, the time for a call
-/// falls with the square of their number.
+/// How many walks may be weighed in a window of [`SMALL`] calls, at most in a smaller one, and for each call in a large one. Between
+/// them, the number of walks falls with the square of that of the calls.
 const WALKS: f64 = 1_000_000.0;
+const MOST_WALKS: f64 = 2_000_000.0;
 const WALKS_PER_CALL: f64 = 2.0;
 
-/// Calls of a small window.
+/// Calls of a window from which no time is spare.
 const SMALL: f64 = 4_000.0;
 
 /// Most possible causes of one call that are weighed, and how many are if there is no time for more.
@@ -72,7 +73,7 @@ pub(super) fn solve(window: &Window) -> Solution {
     }
     parts.retain(|part| part.is_open);
     let calls = window.children.len() as f64;
-    let mut time = (WALKS * (SMALL / calls.max(SMALL)).powi(2)).max(WALKS_PER_CALL * calls);
+    let mut time = (WALKS * (SMALL / calls).powi(2)).min(MOST_WALKS).max(WALKS_PER_CALL * calls);
     drop_unlikely(window, &mut parts, time);
     // What takes less than its share leaves more to the others.
     parts.sort_by_key(|part| part.edges.len());
@@ -82,7 +83,8 @@ pub(super) fn solve(window: &Window) -> Solution {
         for (index, &member) in part.members.iter().enumerate() {
             local[member as usize] = index as u32;
         }
-        let effort = Effort::of(time / left / (part.edges.len() as f64 * Effort::SWEEPS));
+        let share = time / left / (part.edges.len() as f64 * Effort::SWEEPS);
+        let effort = Effort::of(if calls < SMALL { share } else { share.min(1.0) });
         let (beliefs, shares, weighed) = sampler::solve(&cut_out(window, &part, &local, &decided), effort);
         time = (time - weighed as f64).max(0.0);
         left -= 1.0;

@@ -19,10 +19,13 @@ impl Effort {
     pub(crate) fn of(share: f64) -> Self {
         // Few long starts: where several explanations come into question, a short one stops at the first that it meets.
         let usual = Self { hot: 30, settling: 10, counted: 14, starts: 5, full_starts: 2, hopeless: 1e-4 };
-        if share >= 1.0 {
-            return usual;
-        }
         let most = usual.starts as f64;
+        if share >= 1.0 {
+            // Spare time goes into what is counted: the calls take long to change from one explanation to another that is as good.
+            let sweeps = Self::SWEEPS * share / most - (usual.hot + usual.settling) as f64;
+            let counted = sweeps.clamp(usual.counted as f64, Self::MOST_COUNTED) as usize;
+            return Self { counted, ..usual };
+        }
         let starts = (most * share.sqrt()).round().clamp(1.0, most);
         let of_start = Self::SWEEPS / most;
         let sweeps = (Self::SWEEPS * share / starts).clamp(Self::LEAST_SWEEPS, of_start);
@@ -36,7 +39,10 @@ impl Effort {
     /// Sweeps of the least effort.
     pub(crate) const LEAST_SWEEPS: f64 = 6.0;
 
-    /// Sweeps of the usual effort in all.
+    /// Most sweeps of a start that are counted.
+    const MOST_COUNTED: f64 = 60.0;
+
+    /// Sweeps of the usual effort in all, without any time to spare.
     pub(crate) const SWEEPS: f64 = 270.0;
 
     pub(super) fn total(&self) -> f32 {
