@@ -2,7 +2,7 @@
 
 use crate::calls::labels;
 use crate::calls::record::{Call, Carrier, Class, Finding};
-use crate::codes::{self, Family, grpc, http2};
+use crate::codes::{self, Family, http2};
 use crate::explain;
 use crate::payload::Payload;
 use crate::text;
@@ -45,13 +45,7 @@ pub fn lines(call: &Call) -> Vec<Line> {
             push(label, format!("{number}{name}"), entry.map_or("", |entry| entry.meaning));
         }
     }
-    let entry = match (call.code_family(), outcome.code) {
-        (Some(Family::Grpc), Some(code)) => {
-            grpc::entry(code, outcome.message.as_deref().unwrap_or_default().as_bytes())
-        }
-        (Some(family), Some(code)) => codes::entry(family, code),
-        _ => None,
-    };
+    let entry = call.code_entry();
     let both = call.outcome.ret.is_some() && call.outcome.func_ret.is_some();
     if let Some(code) = outcome.code.filter(|_| !both) {
         let name = outcome.code_name.map(|name| format!(" {name}")).unwrap_or_default();

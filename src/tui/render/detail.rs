@@ -11,7 +11,7 @@ use super::line;
 use super::sentence::Sentence;
 use crate::calls::reported::reported_as;
 use crate::calls::{Call, Carrier, Class, Finding, Initiator, labels};
-use crate::codes::trpc;
+use crate::codes::{Raiser, trpc};
 use crate::text;
 use crate::tui::state::context::Context;
 use crate::tui::state::detail::{DetailLayout, DetailPage, Loaded, Pane};
@@ -275,7 +275,11 @@ fn raised_by(call: &Call) -> &'static str {
             "callee's framework, for a handler error"
         }
         (Some(Class::Rpc), Some(Initiator::Client)) => "caller",
-        (Some(Class::Rpc), _) => "callee's framework",
+        (Some(Class::Rpc), _) => match call.code_entry().map(|entry| entry.raiser.of_answer()) {
+            Some(Raiser::ServerOrHandler) => "framework or handler",
+            Some(Raiser::Between) => "a proxy in between",
+            _ => "callee's framework",
+        },
         (Some(Class::Transport), Some(Initiator::Client)) => "caller's side",
         (Some(Class::Transport), Some(Initiator::Server)) => "callee's side",
         (Some(Class::Transport), None) => "not known",
@@ -458,6 +462,16 @@ mod tests {
                 assert!(lines.iter().any(|(known, _)| known == "raised by"));
             }
         }
+    }
+
+    #[test]
+    fn who_raised_a_code_that_handlers_return_too_is_not_guessed() {
+        let of = |call: &Call| raised_by(call).to_owned();
+        let call = sample::failed(Class::Rpc, Carrier::GrpcStatus, Some(7), "not you");
+        assert_eq!(of(&call), "framework or handler");
+        // RetServerNoFunc.
+        let call = sample::failed(Class::Rpc, Carrier::Ret, Some(12), "no such function");
+        assert_eq!(of(&call), "callee's framework");
     }
 
     #[test]
