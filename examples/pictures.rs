@@ -38,15 +38,15 @@ const PICTURES: [Picture; 6] = [
         name: "calls",
         capture: "captures/demo/all-classes.pcap",
         size: (120, 30),
-        steps: &[("", "174/174"), ("EEEE", "167/174")],
+        steps: &[("", "gaps 0  done"), ("jjjjjjj", "8/174")],
     },
     Picture {
         name: "detail",
         capture: "captures/trpc/chain-mixed.pcap",
         size: (120, 30),
         steps: &[
-            ("", "drops 0  gaps 0  read"),
-            ("EE", "72/74"),
+            ("", "drops 0  gaps 0  done"),
+            ("e", "2/74"),
             ("\r", "← answer: 3"),
             ("jjjjjjjjjjj", "func_ret: 31"),
         ],
@@ -55,25 +55,25 @@ const PICTURES: [Picture; 6] = [
         name: "chains",
         capture: "captures/grpc/chain-grpc-ttheader-grpc.pcap",
         size: (120, 30),
-        steps: &[("", "drops 0  gaps 0  read"), ("5", "% sure"), ("e", "5/31")],
+        steps: &[("", "drops 0  gaps 0  done"), ("5", "% sure"), ("e", "5/31")],
     },
     Picture {
         name: "graph",
         capture: "captures/demo/all-classes.pcap",
         size: (120, 18),
-        steps: &[("", "drops 0  gaps 0  read"), ("5v", "who calls whom"), ("jjjjj", "6/8")],
+        steps: &[("", "drops 0  gaps 0  done"), ("5v", "who calls whom"), ("jjjjj", "6/8")],
     },
     Picture {
         name: "changes",
         capture: "captures/grpc/chain-grpc-ttheader-grpc.pcap",
         size: (120, 18),
-        steps: &[("", "drops 0  gaps 0  read"), ("5s", "what happened"), ("j", "2/8")],
+        steps: &[("", "drops 0  gaps 0  done"), ("5s", "what happened"), ("j", "2/8")],
     },
     Picture {
         name: "services",
         capture: "captures/demo/all-classes.pcap",
         size: (120, 30),
-        steps: &[("", "174/174"), ("3", "1/26")],
+        steps: &[("", "gaps 0  done"), ("3", "1/26")],
     },
 ];
 
