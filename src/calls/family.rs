@@ -16,6 +16,7 @@ impl Call {
             carrier => carrier.row().family,
         }
     }
+
     /// What is known of the call's code: for gRPC also by its text, which a library may have made.
     #[must_use]
     pub fn code_entry(&self) -> Option<&'static Entry> {
