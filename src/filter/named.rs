@@ -43,7 +43,7 @@ fn names(text: &str) -> Vec<Range<usize>> {
     names
 }
 
-/// The text with the filters in place of their names, and where both stand in the two texts.
+/// A text with filters in place of their names, and where both stand in the two texts.
 type Expanded = (String, Vec<(Range<usize>, Range<usize>)>);
 
 fn expanded(text: &str, named: &Named) -> Result<Expanded, FilterError> {
@@ -60,7 +60,9 @@ fn expanded(text: &str, named: &Named) -> Result<Expanded, FilterError> {
                 text: text.to_owned(),
                 span: place.clone(),
                 message: format!("there is no filter @{name}"),
-                hint: known.or_else(|| Some("the config file names filters".to_owned())),
+                hint: known.or_else(|| {
+                    Some("only the interface knows names of filters, from the config file".to_owned())
+                }),
             });
         };
         out.push_str(&text[copied..place.start]);
@@ -71,11 +73,6 @@ fn expanded(text: &str, named: &Named) -> Result<Expanded, FilterError> {
     }
     out.push_str(&text[copied..]);
     Ok((out, places))
-}
-
-/// The text with the filters in place of their names.
-pub fn expand(text: &str, named: &Named) -> Result<String, FilterError> {
-    expanded(text, named).map(|(text, _)| text)
 }
 
 /// The text with tests of the same lengths in place of names, for completing what follows them.
@@ -130,7 +127,7 @@ mod tests {
             ("message in (@web, b)", "message in (@web, b)"),
             ("message ~ \"@web\"", "message ~ \"@web\""),
         ] {
-            assert_eq!(expand(text, &named()).unwrap(), long);
+            assert_eq!(expanded(text, &named()).unwrap().0, long);
             assert!(Filter::parse_named(text, &named()).is_ok(), "{text}");
         }
         let filter = Filter::parse_named("@web and class == ok", &named()).unwrap();

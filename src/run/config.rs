@@ -7,7 +7,6 @@ use std::path::Path;
 use super::{Failure, Status, output, ui};
 use crate::cli::{Cli, Command, ConfigArgs, Input, ShowArgs, Telemetry, View};
 use crate::config::{self, Config};
-use crate::filter;
 use crate::sink::chains::ChainFormat;
 use crate::sink::logs::LogFormat;
 use crate::sink::{RecordFormat, StatsFormat, TimeFormat};
@@ -45,7 +44,6 @@ struct Seen<'c> {
     time: &'c mut Option<TimeFormat>,
     /// What is of the interface.
     look: Option<&'c mut Look>,
-    filter: Option<&'c mut Option<String>>,
     /// Whether it goes only to the terminal: nothing of it is sent, written or becomes the exit status.
     alone: bool,
 }
@@ -55,18 +53,14 @@ impl<'c> Seen<'c> {
     fn of(view: &'c mut View, is_text: bool, telemetry: Option<&Telemetry>) -> Option<Self> {
         let is_seen = is_text && view.output.is_none();
         let is_sent = telemetry.is_some_and(Telemetry::asks);
-        let View { input, time, look, filter, fail_on, .. } = view;
+        let View { input, time, look, fail_on, .. } = view;
         let alone = !is_sent && fail_on.is_empty();
-        is_seen.then_some(Self { input, time, look: Some(look), filter: Some(filter), alone })
+        is_seen.then_some(Self { input, time, look: Some(look), alone })
     }
 
-    fn fill(self, config: Config) -> Result<(), Failure> {
-        let Self { input, time, look, filter, alone } = self;
+    fn fill(self, config: Config) {
+        let Self { input, time, look, alone } = self;
         *time = time.or(config.time);
-        if let Some(Some(filter)) = filter {
-            let long = filter::expand(filter, &config.look.filters);
-            *filter = long.map_err(|error| Failure::Usage(error.render()))?;
-        }
         if let Some(look) = look {
             *look = config.look;
         }
@@ -76,7 +70,6 @@ impl<'c> Seen<'c> {
             // The first rule of a port counts.
             input.decode_as.extend(config.decode_as);
         }
-        Ok(())
     }
 }
 
@@ -99,14 +92,14 @@ pub(super) fn apply(cli: &mut Cli) -> Result<(), Failure> {
         Some(Command::Logs(args)) => Seen::of(&mut args.view, args.format == LogFormat::Text, None),
         Some(Command::Show(args)) => {
             let ShowArgs { input, time, .. } = &mut **args;
-            Some(Seen { input, time, look: None, filter: None, alone: true })
+            Some(Seen { input, time, look: None, alone: true })
         }
         _ => None,
     };
     if let Some(mut seen) = seen {
         // Names in the filters of other commands are mistakes, on a terminal as in a pipe.
-        seen.filter = seen.filter.filter(|_| is_interface);
-        seen.fill(Config::load(|name| std::env::var_os(name)).map_err(Failure::Usage)?)?;
+        seen.look = seen.look.filter(|_| is_interface);
+        seen.fill(Config::load(|name| std::env::var_os(name)).map_err(Failure::Usage)?);
     }
     Ok(())
 }

@@ -432,9 +432,10 @@ fn bodies(asked: &cli::Bodies) -> Result<BodyDecoder, Failure> {
     Ok(BodyDecoder::new(descriptions, Redaction::of(&asked.redact), asked.payload_limit, asked.payload))
 }
 
-/// Parses the filter of `-Y`; errors are shown with a caret.
+/// Parses the filter of `-Y`, in the interface with the names of the config file; errors are shown with a caret.
 pub(super) fn filter(view: &View) -> Result<Option<Filter>, Failure> {
-    let parsed = view.filter.as_deref().map(Filter::parse).transpose();
+    let parse = |text| Filter::parse_named(text, &view.look.filters);
+    let parsed = view.filter.as_deref().map(parse).transpose();
     parsed.map_err(|error| Failure::Usage(error.render()))
 }
 
