@@ -138,6 +138,22 @@ pub struct Hop {
 }
 
 impl Hop {
+    /// A hop for tests, without a link.
+    #[cfg(test)]
+    pub(crate) fn sample(call: Call, depth: usize, parent: Option<usize>) -> Self {
+        Self {
+            call: Arc::new(call),
+            depth: depth as u32,
+            parent,
+            link: None,
+            rivals: Vec::new(),
+            missed: 0.0,
+            retried_by: None,
+            is_retry: false,
+            after_answer: false,
+        }
+    }
+
     /// Whether this hop failed and no other attempt replaced it.
     #[must_use]
     pub fn failed(&self) -> bool {

@@ -331,15 +331,8 @@ mod tests {
         let believed =
             Believed { evidence: EvidenceSet::from_iter([Evidence::Timing]), confidence, caller: 1.0 };
         let hops = calls.into_iter().enumerate().map(|(index, call)| Hop {
-            call: Arc::new(call),
-            depth: index as u32,
-            parent: index.checked_sub(1),
             link: (index > 0).then_some(believed),
-            rivals: Vec::new(),
-            missed: 0.0,
-            retried_by: None,
-            is_retry: false,
-            after_answer: false,
+            ..Hop::sample(call, index, index.checked_sub(1))
         });
         Chain {
             hops: hops.collect(),

@@ -294,20 +294,9 @@ fn chain() -> Chain {
         prefixes: 1,
         confidence: 0.97,
     };
-    let hop = |call: Call, depth, parent, link| Hop {
-        call: Arc::new(call),
-        depth,
-        parent,
-        link,
-        rivals: Vec::new(),
-        missed: 0.0,
-        retried_by: None,
-        is_retry: false,
-        after_answer: false,
-    };
-    let below = |call| hop(call, 1, Some(0), Some(link));
+    let below = |call| Hop { link: Some(link), ..Hop::sample(call, 1, Some(0)) };
     Chain {
-        hops: vec![hop(root, 0, None, None), below(fine), below(cause)],
+        hops: vec![Hop::sample(root, 0, None), below(fine), below(cause)],
         origin: Origin::At(2),
         origin_confidence: 0.97,
         changes: vec![change],

@@ -6,7 +6,8 @@ use crossterm::event::KeyCode;
 
 use super::{Effect, State};
 use crate::calls::record::{Connection, ConnectionState};
-use crate::calls::{Call, Carrier, Class, Uid, sample};
+use crate::calls::{Call, Carrier, Class, Finding, Uid, sample};
+use crate::chains::{Chain, Change, EvidenceSet, Hop, Origin, Reported};
 use crate::decode::Network;
 use crate::sink::TimeFormat;
 use crate::source::CapturePoint;
@@ -114,4 +115,26 @@ pub(in crate::tui) fn hundred() -> State {
     });
     send(&mut state, calls);
     state
+}
+
+/// A chain of a root and a callee in which its error began.
+pub(in crate::tui) fn chain(root: Call, cause: Call) -> Chain {
+    let change = Change {
+        hop: 0,
+        below: Some(1),
+        at: None,
+        from: Reported::of(&cause),
+        to: Reported::of(&root),
+        finding: Finding::BusinessBecameRpc,
+        prefixes: 1,
+        confidence: 0.97,
+    };
+    Chain {
+        hops: vec![Hop::sample(root, 0, None), Hop::sample(cause, 1, Some(0))],
+        origin: Origin::At(1),
+        origin_confidence: 0.97,
+        changes: vec![change],
+        evidence: EvidenceSet::default(),
+        confidence: 1.0,
+    }
 }

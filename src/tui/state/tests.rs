@@ -3,8 +3,7 @@
 use crossterm::event::KeyCode;
 
 use super::bodies::{Bodies, Manner};
-use super::testing::{call, failed, hundred, keys, press, send, settle, state};
-use super::tests_of_chains::chain;
+use super::testing::{call, chain, failed, hundred, keys, press, send, settle, state};
 use super::{Effect, State};
 use crate::body::{Decoded, Value};
 use crate::calls::{Call, Class};

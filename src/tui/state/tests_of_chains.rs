@@ -2,11 +2,10 @@
 
 use crossterm::event::KeyCode;
 
-use super::testing::{self, call, failed, keys, press, send, settle, state};
+use super::testing::{self, call, chain, failed, keys, press, send, settle, state};
 use super::{Effect, State};
+use crate::calls::Class;
 use crate::calls::record::{Connection, ConnectionState};
-use crate::calls::{Call, Class, Finding};
-use crate::chains::{Chain, Change, EvidenceSet, Hop, Origin, Reported};
 use crate::decode::Endpoint;
 use crate::tui::Update;
 use crate::tui::views::{View as _, ViewId};
@@ -29,39 +28,6 @@ fn linked() -> State {
     state.receive(Update::Connections(Vec::new()));
     settle(&mut state);
     state
-}
-
-/// A chain of a root and a callee in which its error began.
-pub(super) fn chain(root: Call, cause: Call) -> Chain {
-    let change = Change {
-        hop: 0,
-        below: Some(1),
-        at: None,
-        from: Reported::of(&cause),
-        to: Reported::of(&root),
-        finding: Finding::BusinessBecameRpc,
-        prefixes: 1,
-        confidence: 0.97,
-    };
-    let hop = |call: Call, parent: Option<usize>| Hop {
-        call: call.into(),
-        depth: u32::from(parent.is_some()),
-        parent,
-        link: None,
-        rivals: Vec::new(),
-        missed: 0.0,
-        retried_by: None,
-        is_retry: false,
-        after_answer: false,
-    };
-    Chain {
-        hops: vec![hop(root, None), hop(cause, Some(0))],
-        origin: Origin::At(1),
-        origin_confidence: 0.97,
-        changes: vec![change],
-        evidence: EvidenceSet::default(),
-        confidence: 1.0,
-    }
 }
 
 fn shown(state: &State) -> Option<i64> {

@@ -382,18 +382,7 @@ mod tests {
             let mut call = call(depth as u64);
             call.caller = Some("web".into());
             call.callee = Some((*name).into());
-            let parent = depth.checked_sub(1);
-            Hop {
-                call: call.into(),
-                depth: depth as u32,
-                parent,
-                link: None,
-                rivals: Vec::new(),
-                missed: 0.0,
-                retried_by: None,
-                is_retry: false,
-                after_answer: false,
-            }
+            Hop::sample(call, depth, depth.checked_sub(1))
         });
         Chain {
             hops: hops.collect(),
