@@ -229,6 +229,9 @@ pub struct Input {
     /// The folder of records that is written.
     #[arg(skip)]
     pub records: Option<PathBuf>,
+    /// The config file was read, so that the interface may change it.
+    #[arg(skip)]
+    pub keeps_config: bool,
 }
 
 /// What to make of the bodies of messages.

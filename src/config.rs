@@ -6,13 +6,16 @@
 //! [`KEYS`] is the table of its keys: `rpcscope config` writes the file from it, and a mistyped key is answered from it. A key needs
 //! its row there and its arm in [`Config::set`].
 
+mod change;
 mod read;
+mod save;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+
+pub use change::Change;
+pub use save::{folder, real, save};
 
 use crate::calls::keys::closest;
 use crate::dispatch::DecodeAs;
@@ -22,9 +25,6 @@ use crate::text;
 use crate::tui::{self, Colors, Keys, Look};
 
 use read::{Document, Entry};
-
-/// Most bytes of a config file that are read.
-const MAX_SIZE: u64 = 1 << 20;
 
 /// The variable that names another file, or none if it is empty.
 const VARIABLE: &str = "RPCSCOPE_CONFIG";
@@ -52,7 +52,7 @@ struct Key {
 }
 
 /// All keys, in the order in which the file has them.
-const KEYS: [Key; 7] = [
+const KEYS: [Key; 8] = [
     Key {
         name: "theme",
         value: "\"auto\"",
@@ -81,6 +81,13 @@ const KEYS: [Key; 7] = [
         value: "[\"time\", \"latency\", \"client\", \"server\", \"method\", \"verdict\"]",
         doc: &[
             "Columns of Calls in the interface, in their order: those of `:columns`, where Tab lists them.",
+        ],
+    },
+    Key {
+        name: "sort",
+        value: "\"latency desc\"",
+        doc: &[
+            "The column by which Calls are sorted, and asc or desc; without this key they are in the order of time.",
         ],
     },
     Key {
@@ -115,17 +122,11 @@ impl Config {
     /// Reads the file that the environment names. A file that is not there is an empty one, unless the user named it.
     pub fn load(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, String> {
         let Some((path, is_named)) = path(&variable) else { return Ok(Self::default()) };
-        let unreadable = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound && !is_named => return Ok(Self::default()),
-            file => file.map_err(|error| unreadable(&error))?,
+        let text = match save::text(&path)? {
+            Some(text) => text,
+            None if is_named => return Err(format!("{}: there is no such file", path.display())),
+            None => return Ok(Self::default()),
         };
-        let mut bytes = Vec::new();
-        file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
-        if bytes.len() as u64 > MAX_SIZE {
-            return Err(unreadable(&"longer than 1 MiB, so not a config file"));
-        }
-        let text = String::from_utf8(bytes).map_err(|_| unreadable(&"not UTF-8"))?;
         let home = variable("HOME").map(PathBuf::from);
         Self::read(&text, &path, home.as_deref())
     }
@@ -160,18 +161,22 @@ impl Config {
                 }
             }
             "columns" => {
-                let names = tui::column_names();
                 for (name, place) in entry.texts()? {
-                    if !names.iter().any(|known| known == name) {
-                        let near = closest(name, names.iter().map(String::as_str));
-                        let meant = near.first().map_or("", |near| near);
-                        let hint =
-                            if meant.is_empty() { String::new() } else { format!("; did you mean {meant}?") };
-                        return Err(entry
-                            .wrong_at(place, &format!("there is no column {}{hint}", text::escape(name))));
-                    }
+                    column(name).map_err(|why| entry.wrong_at(place, &why))?;
                     self.look.columns.push(name.to_owned());
                 }
+            }
+            "sort" => {
+                let text = entry.text()?;
+                let (name, way) = text.split_once(' ').unwrap_or((text, ""));
+                column(name).map_err(|why| entry.wrong(&format!("is wrong: {why}")))?;
+                let down = match way.trim() {
+                    "asc" => Some(false),
+                    "desc" => Some(true),
+                    "" => None,
+                    _ => return Err(entry.wrong("needs asc or desc after the column")),
+                };
+                self.look.sort = Some((name.to_owned(), down));
             }
             "filters" => {
                 for entry in entry.table()? {
@@ -226,6 +231,17 @@ impl Config {
     }
 }
 
+/// Whether there is a column of that name; if not, what was probably meant.
+fn column(name: &str) -> Result<(), String> {
+    let names = tui::column_names();
+    if names.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    let near = closest(name, names.iter().map(String::as_str));
+    let hint = near.first().map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    Err(format!("there is no column {}{hint}", text::escape(name)))
+}
+
 /// A file of the config: `~/` is the home of the user, and other relative names begin at the folder of the config.
 fn located(file: &str, folder: &Path, home: Option<&Path>) -> PathBuf {
     match (file.strip_prefix("~/"), home) {
@@ -261,12 +277,14 @@ mod tests {
     fn every_key_is_read() {
         let config = read(
             "theme = 'light'\ntime = 'utc'\nnames = ['~/a', 'b', '/c']\ndecode-as = ['1=trpc', 'udp:2=none']\n\
-             columns = ['code', 'trace_id']\n[filters]\nslow = 'latency > 1s'\n[keys]\norigin = 'e'\nmark = ['m', 'ctrl-t']\n",
+             columns = ['code', 'trace_id']\nsort = 'code asc'\n[filters]\nslow = 'latency > 1s'\n[keys]\norigin = 'e'\nmark = ['m', 'ctrl-t']\n",
         )
         .unwrap();
         assert_eq!(config.look.theme, Some(Colors::Light));
         assert_ne!(config.look.keys, Keys::default());
         assert_eq!(config.look.columns, ["code", "trace_id"]);
+        assert_eq!(config.look.sort, Some(("code".to_owned(), Some(false))));
+        assert_eq!(read("sort = 'code'").unwrap().look.sort, Some(("code".to_owned(), None)));
         assert_eq!(config.look.filters.get("slow").map(String::as_str), Some("latency > 1s"));
         assert_eq!(config.time, Some(TimeFormat::Utc));
         assert_eq!(config.names, ["/home/me/a", "/c/b", "/c"].map(PathBuf::from));
@@ -280,7 +298,7 @@ mod tests {
             ("\n\nthem = 'dark'", "/c/config.toml:3: unknown key them; did you mean theme?"),
             (
                 "colour = 1",
-                "/c/config.toml:1: unknown key colour; the keys are theme, time, names, decode-as, columns, filters, keys",
+                "/c/config.toml:1: unknown key colour; the keys are theme, time, names, decode-as, columns, sort, filters, keys",
             ),
             ("theme = 'drak'", "/c/config.toml:1: theme is \"drak\"; did you mean dark?"),
             ("theme = 'beige'", "/c/config.toml:1: theme is \"beige\", but may be auto, 16, dark,"),
@@ -298,6 +316,11 @@ mod tests {
                 "columns = ['time', 'laten']",
                 "/c/config.toml:1: columns: there is no column laten; did you mean latency?",
             ),
+            (
+                "sort = 'laten'",
+                "/c/config.toml:1: sort is wrong: there is no column laten; did you mean latency?",
+            ),
+            ("sort = 'latency up'", "/c/config.toml:1: sort needs asc or desc after the column"),
             ("[filters]\n\nslow = 'latency > 1'", "/c/config.toml:3: slow is a wrong filter"),
             ("[filters]\nx = 'code == 1'", "/c/config.toml:2: x is no name of a filter"),
             ("filters = 'code == 1'", "/c/config.toml:1: filters is a text, but needs lines below [filters]"),

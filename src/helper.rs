@@ -8,9 +8,11 @@
 //! | processes | a byte | the sockets of this host and the processes that hold them | root keeps `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH`; no file may be written. Landlock would hide other processes, so seccomp does it |
 //! | files | length, `c` and path | a new, empty file with this name, open for writing, or why not | files may only be created, and none be read |
 //! | | length, `l` and path | the names in this folder, or why not | names of files may be read |
+//! | config | length and changes ([`Change::encode`]) | that they are in the config file, or why not | the folder of the config file, or the nearest above it that is there |
 //!
 //! A parent that was taken over can ask for any path, so only the endings of exports are accepted, and no file that exists:
-//! there is no program that such a file could start.
+//! there is no program that such a file could start. Of the config file it can set what the interface keeps: colours, columns, order and
+//! times of the lists, and filters with names. The file is the one that the environment named at the start.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -28,6 +30,7 @@ use rustix::net::{
     SendFlags, recvmsg, sendmsg,
 };
 
+use crate::config::{self, Change};
 use crate::folder;
 use crate::process::{HeldSocket, Scanner, wire};
 use crate::sandbox::{self, Capability, Rules, paths, syscalls};
@@ -50,6 +53,9 @@ const LIST: u8 = b'l';
 const CREATED: u8 = 0;
 const REFUSED: u8 = 1;
 const LISTED: u8 = 2;
+const SAVED: u8 = 3;
+/// Maximum length of changes of the config file, in bytes.
+const MAX_CHANGES: usize = 64 << 10;
 
 /// What a helper does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +64,19 @@ pub(crate) enum Task {
     Processes,
     /// Creates files.
     Files,
+    /// Writes the config file.
+    Config,
 }
+
+/// All of them.
+const TASKS: [Task; 3] = [Task::Processes, Task::Files, Task::Config];
 
 impl Task {
     fn name(self) -> &'static str {
         match self {
             Self::Processes => "processes",
             Self::Files => "files",
+            Self::Config => "config",
         }
     }
 }
@@ -139,6 +151,19 @@ impl Helper {
         let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
         Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
     }
+
+    /// Makes changes in the config file. Only of a helper for [`Task::Config`].
+    pub(crate) fn save(&mut self, changes: &[Change]) -> io::Result<()> {
+        let mut stream = self.stream()?;
+        let changes = Change::encode(changes);
+        if changes.len() > MAX_CHANGES {
+            return Err(io::Error::other("too long for a config file"));
+        }
+        write_block(&mut stream, changes.as_bytes())?;
+        let mut kind = [0];
+        stream.read_exact(&mut kind)?;
+        if kind == [REFUSED] { Err(read_refusal(&mut stream)?) } else { Ok(()) }
+    }
 }
 
 impl Drop for Helper {
@@ -164,7 +189,7 @@ pub fn main(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
 /// The task, and the numbers of user and group.
 fn requested(mut arguments: impl Iterator<Item = OsString>) -> Option<(Task, Option<(u32, u32)>)> {
     let name = arguments.next()?;
-    let task = [Task::Processes, Task::Files].into_iter().find(|task| task.name() == name)?;
+    let task = TASKS.into_iter().find(|task| task.name() == name)?;
     let mut number = || Some(arguments.next()?.to_str().and_then(|text| text.parse().ok()));
     match (number(), number()) {
         (None, None) => Some((task, None)),
@@ -180,7 +205,7 @@ fn serve(task: Task, user: Option<(u32, u32)>) -> Result<(), String> {
     let keep: &[Capability] = match (task, user) {
         (Task::Processes, _) => &[Capability::SeeProcesses, Capability::ReadAny],
         // The user's rights suffice. Root's exports may go to any folder.
-        (Task::Files, Some(_)) => &[],
+        (Task::Files, Some(_)) | (Task::Config, _) => &[],
         (Task::Files, None) => &[Capability::WriteAny],
     };
     match user {
@@ -198,6 +223,16 @@ fn serve(task: Task, user: Option<(u32, u32)>) -> Result<(), String> {
             paths::restrict(&Rules { create: vec!["/".into()], list: vec!["/".into()], ..Rules::default() })?;
             syscalls::restrict(syscalls::Role::Creating, syscalls::Open::default())?;
             serve_files(&stream)
+        }
+        Task::Config => {
+            let (path, _) = config::path(|name| std::env::var_os(name)).ok_or("there is no config file")?;
+            let path = config::real(&path);
+            // A new file has the mode that it is created with: changing modes is denied below.
+            rustix::process::umask(rustix::fs::Mode::empty());
+            paths::restrict(&Rules { fill: vec![config::folder(&path).into()], ..Rules::default() })?;
+            syscalls::restrict(syscalls::Role::Analysis, syscalls::Open::default())?;
+            let home = std::env::var_os("HOME").map(PathBuf::from);
+            serve_changes(&stream, |changes| config::save(&path, home.as_deref(), changes))
         }
     };
     match served {
@@ -239,6 +274,23 @@ fn serve_files(mut stream: &UnixStream) -> io::Result<()> {
                 sendmsg(stream, &[IoSlice::new(&[CREATED])], &mut ancillary, SendFlags::NOSIGNAL)?;
             }
             Err(error) => refuse(&mut stream, &error)?,
+        }
+    }
+}
+
+fn serve_changes(
+    mut stream: &UnixStream,
+    mut save: impl FnMut(&[Change]) -> Result<(), String>,
+) -> io::Result<()> {
+    loop {
+        let request = read_block(&mut stream, MAX_CHANGES)?;
+        let changes = String::from_utf8(request).ok().and_then(|text| Change::decode(&text));
+        match changes
+            .ok_or_else(|| "no change of the interface".to_owned())
+            .and_then(|changes| save(&changes))
+        {
+            Ok(()) => stream.write_all(&[SAVED])?,
+            Err(why) => refuse(&mut stream, &io::Error::other(why))?,
         }
     }
 }
@@ -323,6 +375,7 @@ mod tests {
         let requested = |line: &str| requested(line.split_whitespace().map(OsString::from));
         assert_eq!(requested("processes"), Some((Task::Processes, None)));
         assert_eq!(requested("files 1000 100"), Some((Task::Files, Some((1000, 100)))));
+        assert_eq!(requested("config"), Some((Task::Config, None)));
         for wrong in ["", "other", "files 1000", "files x 100", "files 1000 -1"] {
             assert_eq!(requested(wrong), None, "{wrong}");
         }
@@ -388,6 +441,26 @@ mod tests {
             assert_eq!(missing.kind(), ErrorKind::NotFound);
             assert!(helper.names(&named.join("b")).is_err());
         });
+    }
+
+    #[test]
+    fn changes_of_the_config_file_go_over_the_socket_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let file = path.clone();
+        let serve =
+            move |stream: &UnixStream| serve_changes(stream, |changes| config::save(&file, None, changes));
+        serving(serve, |helper| {
+            helper.save(&[Change::word("time", "utc"), Change::filter("ok", "class == ok")]).unwrap();
+            let wrong = helper.save(&[Change::word("time", "noon")]).unwrap_err().to_string();
+            assert!(wrong.contains("time is \"noon\""), "{wrong}");
+            let other = helper.save(&[Change::word("names", "/etc/shadow")]).unwrap_err().to_string();
+            assert_eq!(other, "no change of the interface");
+            let long = "x".repeat(MAX_CHANGES);
+            assert!(helper.save(&[Change::filter("long", &long)]).is_err());
+        });
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text, "time = \"utc\"\n\n[filters]\nok = \"class == ok\"\n");
     }
 
     #[test]

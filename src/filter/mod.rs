@@ -46,7 +46,7 @@ use crate::text;
 
 pub use complete::{Candidate, Completion, complete, complete_with};
 pub(crate) use named::blanked;
-pub use named::{Named, is_name};
+pub use named::{Named, is_name, written_out};
 
 /// Longest filter text, bytes.
 pub const MAX_LENGTH: usize = 16 * 1024;

@@ -75,6 +75,11 @@ fn expanded(text: &str, named: &Named) -> Result<Expanded, FilterError> {
     Ok((out, places))
 }
 
+/// The text with filters in place of their names.
+pub fn written_out(text: &str, named: &Named) -> Result<String, FilterError> {
+    expanded(text, named).map(|(long, _)| long)
+}
+
 /// The text with tests of the same lengths in place of names, for completing what follows them.
 pub(crate) fn blanked(text: &str) -> String {
     let mut out = text.to_owned();

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Failure, Status, output, ui};
 use crate::cli::{Cli, Command, ConfigArgs, Input, ShowArgs, Telemetry, View};
@@ -14,10 +14,7 @@ use crate::tui::Look;
 
 /// Writes the config file with all keys as comments.
 pub(super) fn run(args: ConfigArgs) -> Result<Status, Failure> {
-    let Some((path, _)) = config::path(|name| std::env::var_os(name)) else {
-        let why = "there is no config file: RPCSCOPE_CONFIG is empty, or HOME is not set".to_owned();
-        return Err(Failure::Environment(why));
-    };
+    let path = path().map_err(Failure::Environment)?;
     if args.path {
         return output::print(format!("{}\n", path.display()).as_bytes()).map(|_| Status::default());
     }
@@ -29,6 +26,13 @@ pub(super) fn run(args: ConfigArgs) -> Result<Status, Failure> {
         }
         Err(error) => Err(output::unwritable(&path.display().to_string(), &error)),
     }
+}
+
+/// Where the config file is.
+pub(super) fn path() -> Result<PathBuf, String> {
+    let found = config::path(|name| std::env::var_os(name));
+    let none = || "there is no config file: RPCSCOPE_CONFIG is empty, or HOME is not set".to_owned();
+    found.map(|(path, _)| path).ok_or_else(none)
 }
 
 fn write(path: &Path) -> io::Result<()> {
@@ -99,6 +103,7 @@ pub(super) fn apply(cli: &mut Cli) -> Result<(), Failure> {
     if let Some(mut seen) = seen {
         // Names in the filters of other commands are mistakes, on a terminal as in a pipe.
         seen.look = seen.look.filter(|_| is_interface);
+        seen.input.keeps_config = is_interface;
         seen.fill(Config::load(|name| std::env::var_os(name)).map_err(Failure::Usage)?);
     }
     Ok(())

@@ -8,12 +8,13 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Failure, complain};
+use super::{Failure, complain, config};
 use crate::cli::Input;
+use crate::config::Change;
 use crate::process::{self, HeldSocket};
 use crate::sandbox::{self, Rules};
 use crate::source::privileges::{self, Successor};
-use crate::tui::Files;
+use crate::tui::{Files, SaveConfig};
 
 /// What `--no-sandbox` gives up.
 const GIVEN_UP: &str = "--no-sandbox: a mistake in the analysis of hostile traffic could read and change files, start programs \
@@ -46,6 +47,8 @@ struct Helpers {
     processes: Option<crate::helper::Helper>,
     #[cfg(target_os = "linux")]
     files: Option<io::Result<crate::helper::Helper>>,
+    #[cfg(target_os = "linux")]
+    config: Option<io::Result<crate::helper::Helper>>,
 }
 
 impl Rights {
@@ -61,14 +64,15 @@ impl Rights {
         if rights.is_waived {
             complain(GIVEN_UP);
         } else {
-            rights.start_helpers(is_live, has_interface)?;
+            rights.start_helpers(input, has_interface)?;
         }
         Ok(rights)
     }
 
     #[cfg(target_os = "linux")]
-    fn start_helpers(&mut self, is_live: bool, has_interface: bool) -> Result<(), Failure> {
+    fn start_helpers(&mut self, input: &Input, has_interface: bool) -> Result<(), Failure> {
         use crate::helper::{Helper, Task};
+        let is_live = !input.interfaces.is_empty();
         // Not even a program file with capabilities gets them back.
         sandbox::forbid_new_privileges().map_err(Failure::Environment)?;
         let user = self.successor.as_ref();
@@ -76,13 +80,14 @@ impl Rights {
             // Process names are optional: calls are reported without them too.
             processes: is_live.then(|| Helper::start(Task::Processes, user).ok()).flatten(),
             files: has_interface.then(|| Helper::start(Task::Files, user)),
+            config: input.keeps_config.then(|| Helper::start(Task::Config, user)),
         };
         Ok(())
     }
 
     #[cfg(not(target_os = "linux"))]
     #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "Linux starts processes")]
-    fn start_helpers(&mut self, _: bool, _: bool) -> Result<(), Failure> {
+    fn start_helpers(&mut self, _: &Input, _: bool) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -160,6 +165,61 @@ impl Rights {
     pub(super) fn files(&mut self) -> Box<dyn Files> {
         Box::new(Direct)
     }
+}
+
+impl Rights {
+    /// Writes the config file, as the user who has taken over from root.
+    pub(super) fn config(&mut self, input: &Input) -> SaveConfig {
+        let path = match config::path() {
+            _ if !input.keeps_config => {
+                Err("the config file was not read (--no-config), so it is not written".to_owned())
+            }
+            path => path,
+        };
+        let mut save = self.saving();
+        let user = self.successor.as_ref().map(|user| user.name().to_owned());
+        Box::new(move |changes| {
+            let path = path.clone()?;
+            save(&path, changes).map_err(|why| match &user {
+                Some(user) => {
+                    format!("{why}; since the interfaces are open, rpcscope has only the rights of {user}")
+                }
+                None => why,
+            })?;
+            Ok(path.display().to_string())
+        })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn saving(&mut self) -> Saving {
+        match self.helpers.config.take() {
+            None => saving_directly(),
+            Some(Ok(mut helper)) => {
+                Box::new(move |_, changes| helper.save(changes).map_err(|error| error.to_string()))
+            }
+            Some(Err(why)) => {
+                let why = format!(
+                    "no process could be started to write the config file: {why} (--no-sandbox needs none)"
+                );
+                Box::new(move |_, _| Err(why.clone()))
+            }
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, reason = "Linux asks a helper")]
+    fn saving(&mut self) -> Saving {
+        saving_directly()
+    }
+}
+
+/// Makes changes in the config file at a path.
+type Saving = Box<dyn FnMut(&Path, &[Change]) -> Result<(), String> + Send>;
+
+/// Without a sandbox.
+fn saving_directly() -> Saving {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    Box::new(move |path, changes| crate::config::save(path, home.as_deref(), changes))
 }
 
 /// Without a sandbox.

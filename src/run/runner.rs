@@ -29,7 +29,7 @@ use crate::source::{Ring, Source};
 use crate::text;
 use crate::time::Timestamp;
 use crate::tls::KeyLogs;
-use crate::tui::Files;
+use crate::tui::{Files, SaveConfig};
 
 /// How long a decided call may stay in a buffer, which limits the loss on SIGKILL.
 const MAX_DELAY: Duration = Duration::from_millis(500);
@@ -203,6 +203,11 @@ impl<'a> Opening<'a> {
     /// Creates the files of exports later.
     pub(super) fn files(&mut self) -> Box<dyn Files> {
         self.prepared.rights.files()
+    }
+
+    /// Writes the config file later.
+    pub(super) fn config(&mut self) -> SaveConfig {
+        self.prepared.rights.config(self.input)
     }
 
     /// Enters the sandbox and starts to read. All outputs must be open.

@@ -23,7 +23,8 @@ use crate::pipeline::Totals;
 use crate::source::Ring;
 use crate::source::live::Counters;
 use crate::tui::{
-    self, BodySource, Colors, DetailSource, Files, PacketExport, Progress, Shown, TuiOptions, Update,
+    self, BodySource, Colors, DetailSource, Files, PacketExport, Progress, SaveConfig, Shown, TuiOptions,
+    Update,
 };
 
 /// Capacity of the update channel; when it is full, reading waits.
@@ -46,7 +47,7 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
     let filter = runner::filter(view)?;
     let ring = (!view.input.interfaces.is_empty()).then(|| Ring::new(RING.min(shares.packets)));
     let mut opening = Opening::interface(&view.input)?;
-    let files = opening.files();
+    let (files, config) = (opening.files(), opening.config());
     let mut run = opening.start_with(ring.as_ref())?.noting(filter, &view.fail_on);
     run.options.connections = true;
     run.options.open_connections = true;
@@ -90,7 +91,8 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
     let must_end = view.input.is_endless() || view.input.write.is_some();
     let reading =
         Reading::spawn(updates, stop, must_end, move |report| run.reporting_to(report).drive(&mut feed))?;
-    let options = TuiOptions { decoder, bodies, names, ..ui_options(view, history, packets, files) };
+    let options =
+        TuiOptions { decoder, bodies, names, ..ui_options(view, history, packets, (files, config)) };
     let source = options.source.clone();
     let shown = tui::run(shown, options);
     let ended = reading.end();
@@ -130,17 +132,22 @@ fn body_source(run: &mut Run, input: &Input) -> BodySource {
     BodySource::FromNowOn(Box::new(move || asked.store(true, Ordering::Relaxed)))
 }
 
-fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, files: Box<dyn Files>) -> TuiOptions {
+fn ui_options(
+    view: &View,
+    max_memory: usize,
+    packets: Option<Packets>,
+    (files, config): (Box<dyn Files>, SaveConfig),
+) -> TuiOptions {
     let inputs = view.input.paths().into_iter().map(|path| path.display().to_string());
     let names: Vec<String> = inputs.chain(view.input.interfaces.iter().cloned()).collect();
-    let colors = match view.color {
+    let usual_colors = match view.color {
         Color::Never => Colors::None,
         Color::Auto => Colors::detect(|name| std::env::var(name).ok()),
         Color::Always => Colors::detect(|name| std::env::var(name).ok().filter(|_| name != "NO_COLOR")),
     };
     let colors = match view.look.theme {
-        Some(theme) if colors != Colors::None => theme,
-        _ => colors,
+        Some(theme) if usual_colors != Colors::None => theme,
+        _ => usual_colors,
     };
     TuiOptions {
         source: names.join(" "),
@@ -153,9 +160,11 @@ fn ui_options(view: &View, max_memory: usize, packets: Option<Packets>, files: B
         is_endless: view.input.is_endless(),
         max_memory,
         colors,
+        usual_colors,
         time: view.time(),
         detail: packets.clone().map(|packets| Box::new(packets) as Box<dyn DetailSource>),
         files,
+        config,
         say: complain,
         export: packets.map(|packets| -> PacketExport {
             Box::new(move |calls, path, create| packets.export(calls, path, create))

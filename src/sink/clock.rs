@@ -48,7 +48,9 @@ impl TimeFormat {
         Self::value_variants().iter().copied().find(|format| format.name() == name)
     }
 
-    fn name(self) -> &'static str {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Local => "local",
             Self::Date => "date",

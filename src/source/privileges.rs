@@ -43,6 +43,12 @@ impl Successor {
         Self { uid: Uid::from_raw(uid), gid: Gid::from_raw(gid), name: format!("user {uid}") }
     }
 
+    /// The name of the user.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The number of the user.
     #[must_use]
     pub fn uid(&self) -> u32 {

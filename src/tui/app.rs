@@ -1,29 +1,22 @@
 //! The event loop: takes updates, keys, signals and results of the worker, and draws.
 
-use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, after, bounded, never, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, after, bounded, never, select};
 use crossterm::event::{Event, KeyEventKind};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
 use super::logged::Logged;
-use super::packets::{BodyBatch, BodySource, DetailSource, Files, PacketExport};
+use super::packets::{BodyBatch, BodySource};
 use super::render::render;
 use super::state::bodies::Bodies;
 use super::state::{Effect, State};
 use super::terminal::Screen;
+use super::worker::{Done, Reach, Task, Worker};
 use super::{TuiOptions, Update};
-use crate::calls::{Call, Uid};
-use crate::detail::Detail;
-use crate::sink::{JsonLines, RecordWriter, Sink};
-use crate::text;
 
 /// How long the interface waits at most for the first packets before it opens.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -35,8 +28,6 @@ const TICK: Duration = Duration::from_millis(100);
 const UPDATES_AT_ONCE: usize = 64;
 /// Events that wait for the loop; more than anyone types.
 const EVENTS: usize = 256;
-/// Tasks and results that wait for the worker and the loop.
-const QUEUE: usize = 256;
 
 /// Whether there was anything to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,15 +59,19 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<Shown> 
         detail,
         export,
         files,
+        config,
         say,
+        usual_colors,
     } = options;
     let mut state = State::new(source, max_memory, time, colors);
+    state.usual_colors = usual_colors;
     (state.cx.decoder, state.cx.bodies) = (decoder, Bodies::of(&bodies));
     state.has_packets = export.is_some();
     state.take_look(look);
     state.cx.names.files = names;
     state.cx.logged = has_logs.then(|| Arc::new(Logged::waiting()));
-    (state.cx.is_endless, state.views.calls.follow) = (is_endless, is_endless);
+    let is_sorted = state.views.calls.list.sort.is_some();
+    (state.cx.is_endless, state.views.calls.follow) = (is_endless, is_endless && !is_sorted);
     if let Some(filter) = filter {
         state.start_with(&filter);
     }
@@ -89,13 +84,13 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<Shown> 
     state.resize(size.width, size.height);
     let keys = read_keys();
     let signals = read_signals()?;
-    let worker = Worker::start(detail, export, files);
+    let worker = Worker::start(Reach { detail, export, files, config });
     let mut app = App { state, screen, worker, bodies, drawn: None };
     let closed = app.show(updates, &keys, &signals);
     let App { state, screen, worker, .. } = app;
     drop(screen);
     let waits = matches!(closed, Ok(Closed::Quit)).then_some(&signals);
-    let unwritten = worker.finish(state.unwritten(), waits, say);
+    let unwritten = worker.finish(state.unwritten(), state.unsaved(), waits, say);
     let is_void = state.is_void();
     // The process is about to end: freeing a million calls one by one would only delay it.
     std::mem::forget(state);
@@ -201,6 +196,7 @@ impl App {
                 recv(self.worker.done) -> done => match done {
                     Ok(Done::Detail(uid, result)) => self.state.packets_read(uid, result),
                     Ok(Done::Export(result)) => self.state.exported(result),
+                    Ok(Done::Saved(result)) => self.state.saved(result),
                     Ok(Done::Names(folder, result)) => self.state.names_came(&folder, result),
                     Err(_) => return Err(io::Error::other("the thread that reads packets again has ended")),
                 },
@@ -283,6 +279,11 @@ impl App {
                         .export_refused("too much waits to be read and written: try again later".into());
                 }
             }
+            Effect::Save(changes) => {
+                if !self.worker.add(Task::Save(changes)) {
+                    self.state.saved(Err("too much waits to be read and written: try again later".into()));
+                }
+            }
             Effect::ListFolder(folder) => _ = self.worker.add(Task::ListFolder(folder)),
         }
         Ok(false)
@@ -323,292 +324,4 @@ fn read_signals() -> io::Result<Receiver<i32>> {
         }
     });
     Ok(receiver)
-}
-
-/// Work that takes too long for the loop.
-enum Task {
-    ReadPackets(Arc<Call>, Arc<AtomicBool>),
-    Export(Vec<Arc<Call>>, PathBuf),
-    ListFolder(PathBuf),
-}
-
-/// The result of a task.
-enum Done {
-    Detail(Uid, Result<Box<Detail>, String>),
-    /// A line for the user in either case.
-    Export(Result<String, String>),
-    /// The names in a folder, or why they can't be read.
-    Names(PathBuf, Result<Vec<String>, String>),
-}
-
-/// A thread that reads packets again and writes files.
-struct Worker {
-    tasks: Sender<Task>,
-    done: Receiver<Done>,
-    /// Cancels the newest reading.
-    stop: Arc<AtomicBool>,
-}
-
-impl Worker {
-    fn start(
-        mut detail: Option<Box<dyn DetailSource>>,
-        mut export: Option<PacketExport>,
-        mut files: Box<dyn Files>,
-    ) -> Self {
-        let (tasks, todo) = bounded::<Task>(QUEUE);
-        let (results, done) = bounded(QUEUE);
-        std::thread::spawn(move || {
-            let mut next = None;
-            while let Some(task) = next.take().or_else(|| todo.recv().ok()) {
-                let task = newest(task, || todo.try_recv().ok(), &mut next);
-                if results.send(perform(task, detail.as_deref_mut(), export.as_mut(), &mut *files)).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { tasks, done, stop: Arc::default() }
-    }
-
-    /// Reads the packets of a call; a reading that is under way is cancelled.
-    fn read_packets(&mut self, call: Arc<Call>) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.stop = Arc::default();
-        // When the queue is full, the user is not waiting for this one.
-        self.add(Task::ReadPackets(call, Arc::clone(&self.stop)));
-    }
-
-    /// Adds a task; `false` if too many wait.
-    fn add(&self, task: Task) -> bool {
-        self.tasks.try_send(task).is_ok()
-    }
-
-    /// Waits until the files of exports are written, `unwritten` in the order of their tasks; without `signals`, or when one comes, they
-    /// are left as they are. Returns what could not be written, in words.
-    fn finish<'n>(
-        self,
-        unwritten: impl Iterator<Item = &'n str>,
-        signals: Option<&Receiver<i32>>,
-        say: impl Fn(&str),
-    ) -> Option<String> {
-        self.stop.store(true, Ordering::Relaxed);
-        let mut unwritten: VecDeque<&str> = unwritten.collect();
-        let mut troubles = Vec::new();
-        if signals.is_some() && !unwritten.is_empty() {
-            let names = Vec::from(unwritten.clone()).join(", ");
-            say(&format!("still writing {names}: Ctrl-C leaves it incomplete"));
-        }
-        while !unwritten.is_empty() {
-            let next = match signals {
-                None => self.done.try_recv().ok(),
-                Some(signals) => select! {
-                    recv(self.done) -> done => done.ok(),
-                    recv(signals) -> signal => {
-                        if signal == Ok(SIGTSTP) {
-                            _ = signal_hook::low_level::emulate_default_handler(SIGTSTP);
-                            continue;
-                        }
-                        None
-                    }
-                },
-            };
-            match next {
-                None => break,
-                Some(Done::Export(result)) => {
-                    unwritten.pop_front();
-                    match result {
-                        Ok(line) => say(&line),
-                        Err(why) => troubles.push(format!("not written: {why}")),
-                    }
-                }
-                Some(_) => {}
-            }
-        }
-        if !unwritten.is_empty() {
-            troubles.push(format!("not written to the end: {}", Vec::from(unwritten).join(", ")));
-        }
-        (!troubles.is_empty()).then(|| troubles.join("\n"))
-    }
-}
-
-/// The task to do now: someone who leafs through calls waits only for the packets of the last one. A task of another kind
-/// that was taken from the queue goes to `next`.
-fn newest(mut task: Task, mut queued: impl FnMut() -> Option<Task>, next: &mut Option<Task>) -> Task {
-    while matches!(task, Task::ReadPackets(..)) {
-        match queued() {
-            Some(newer @ Task::ReadPackets(..)) => task = newer,
-            other => {
-                *next = other;
-                break;
-            }
-        }
-    }
-    task
-}
-
-fn perform(
-    task: Task,
-    detail: Option<&mut (dyn DetailSource + 'static)>,
-    export: Option<&mut PacketExport>,
-    files: &mut dyn Files,
-) -> Done {
-    let gone = "the packets of this run can't be read again";
-    match task {
-        Task::ReadPackets(call, stop) => {
-            let result = detail.ok_or_else(|| gone.to_owned()).and_then(|source| source.detail(&call, &stop));
-            Done::Detail(call.uid, result.map(Box::new))
-        }
-        Task::ListFolder(folder) => {
-            let path = at_home(&folder);
-            let names = files.names(&path).map_err(|error| cannot_list(&path, &error));
-            Done::Names(folder, names)
-        }
-        Task::Export(calls, path) => {
-            let path = at_home(&path);
-            let mut create = || files.create(&path).map_err(|error| cannot_create(&path, &error));
-            Done::Export(if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pcapng")) {
-                let export = export.ok_or_else(|| format!("{gone}: a name with .jsonl gets the records"));
-                export.and_then(|export| export(&calls, &path, &mut create))
-            } else {
-                create().and_then(|file| write_records(&calls, &path, file))
-            })
-        }
-    }
-}
-
-/// The path with the user's home in place of a tilde, as shells have it.
-fn at_home(path: &Path) -> PathBuf {
-    let rest = path.strip_prefix("~").ok();
-    rest.and_then(|rest| Some(PathBuf::from(std::env::var_os("HOME")?).join(rest)))
-        .unwrap_or_else(|| path.to_owned())
-}
-
-/// The folder of a path, for messages.
-fn folder_of(path: &Path) -> String {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.display().to_string(),
-        _ => "this folder".to_owned(),
-    }
-}
-
-/// Why a file can't be created.
-fn cannot_create(path: &Path, error: &io::Error) -> String {
-    use io::ErrorKind as Kind;
-    let (name, folder) = (path.display(), folder_of(path));
-    match error.kind() {
-        Kind::AlreadyExists if path.is_dir() => format!("{name} is a folder: add the name of a file"),
-        Kind::AlreadyExists => format!("{name} exists already, nothing is overwritten: choose another name"),
-        Kind::NotFound => format!("there is no folder {folder}"),
-        Kind::NotADirectory => format!("{folder} is not a folder"),
-        Kind::PermissionDenied => format!("no permission to create files in {folder}"),
-        Kind::ReadOnlyFilesystem => format!("{folder} is read-only"),
-        _ => format!("{name}: {error}"),
-    }
-}
-
-/// Why the names of a folder can't be read.
-fn cannot_list(folder: &Path, error: &io::Error) -> String {
-    let name = folder.display();
-    match error.kind() {
-        io::ErrorKind::NotFound => format!("there is no folder {name}"),
-        io::ErrorKind::NotADirectory => format!("{name} is not a folder"),
-        io::ErrorKind::PermissionDenied => format!("no permission to read the folder {name}"),
-        _ => format!("{name}: {error}"),
-    }
-}
-
-/// Writes one JSON record for each call.
-fn write_records(calls: &[Arc<Call>], path: &Path, file: File) -> Result<String, String> {
-    let name = path.display();
-    let wrong = |error: io::Error| format!("{name}: {error}");
-    let mut sink = JsonLines::new(RecordWriter::new(Box::new(file), false));
-    calls.iter().try_for_each(|call| sink.call(call)).and_then(|()| sink.finish()).map_err(wrong)?;
-    Ok(format!("wrote {} to {name}", text::counted(calls.len() as u64, "record")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::calls::sample;
-
-    fn task(kind: char) -> Task {
-        let call = Arc::new(sample::ok());
-        match kind {
-            'e' => Task::ReadPackets(call, Arc::default()),
-            _ => Task::Export(Vec::new(), "out.jsonl".into()),
-        }
-    }
-
-    #[test]
-    fn only_older_readings_are_skipped() {
-        for (queue, first, next, left) in
-            [("eee", 'e', None, 0), ("eexe", 'e', Some('x'), 1), ("xe", 'x', None, 1)]
-        {
-            let mut queued: Vec<Task> = queue.chars().rev().map(task).collect();
-            let mut after = None;
-            let begin = queued.pop().unwrap();
-            let kind = |task: &Task| if matches!(task, Task::ReadPackets(..)) { 'e' } else { 'x' };
-            assert_eq!(kind(&newest(begin, || queued.pop(), &mut after)), first, "{queue}");
-            assert_eq!(after.as_ref().map(kind), next, "{queue}: an export is not lost");
-            assert_eq!(queued.len(), left, "{queue}");
-        }
-    }
-    /// Files in a folder that is gone afterwards.
-    struct Folder(tempfile::TempDir);
-
-    impl Files for Folder {
-        fn create(&mut self, path: &Path) -> io::Result<File> {
-            File::create_new(self.0.path().join(path))
-        }
-
-        fn names(&mut self, _folder: &Path) -> io::Result<Vec<String>> {
-            Ok(Vec::new())
-        }
-    }
-
-    /// A worker with an export that goes on when the gate opens, and another after it.
-    fn exporting() -> (Worker, Sender<()>) {
-        let (open, gate) = bounded::<()>(1);
-        let export: PacketExport = Box::new(move |_, path, create| {
-            create()?;
-            gate.recv().map_err(|_| "the gate is gone".to_owned())?;
-            Ok(format!("wrote {}", path.display()))
-        });
-        let worker = Worker::start(None, Some(export), Box::new(Folder(tempfile::tempdir().unwrap())));
-        assert!(worker.add(Task::Export(Vec::new(), "a.pcapng".into())));
-        assert!(worker.add(Task::Export(vec![Arc::new(sample::ok())], "b.jsonl".into())));
-        (worker, open)
-    }
-
-    #[test]
-    fn files_are_written_to_their_end_after_quitting() {
-        let (worker, open) = exporting();
-        let (_ring, signals) = bounded(1);
-        let said = std::cell::RefCell::new(Vec::new());
-        let unwritten = worker.finish(["a.pcapng", "b.jsonl"].into_iter(), Some(&signals), |line| {
-            said.borrow_mut().push(line.to_owned());
-            _ = open.try_send(());
-        });
-        assert_eq!(unwritten, None);
-        assert_eq!(
-            said.into_inner(),
-            [
-                "still writing a.pcapng, b.jsonl: Ctrl-C leaves it incomplete",
-                "wrote a.pcapng",
-                "wrote 1 record to b.jsonl"
-            ]
-        );
-    }
-
-    #[test]
-    fn files_that_a_signal_cuts_are_named() {
-        let (worker, _open) = exporting();
-        let (ring, signals) = bounded(1);
-        ring.send(SIGINT).unwrap();
-        let names = ["a.pcapng", "b.jsonl"];
-        let unwritten = worker.finish(names.into_iter(), Some(&signals), |_| {});
-        assert_eq!(unwritten.as_deref(), Some("not written to the end: a.pcapng, b.jsonl"));
-        let (worker, _open) = exporting();
-        let unwritten = worker.finish(names.into_iter(), None, |_| {});
-        assert_eq!(unwritten.as_deref(), Some("not written to the end: a.pcapng, b.jsonl"));
-    }
 }

@@ -3,6 +3,8 @@
 use super::keys::Action;
 use super::state::State;
 use super::state::command::{self, Done};
+use super::state::keep;
+use super::theme::Colors;
 use super::views::calls::cells;
 use crate::sink::TimeFormat;
 
@@ -42,11 +44,13 @@ const fn command(
 pub(super) static COMMANDS: &[Command] = &[
     command(("goto", "TIME"), command::go_to, Completes::Nothing, "to a time: 01:34:09, 2026-11-22T01:34:09 or +12.5 (seconds)"),
     command(("filter", "EXPR"), command::filter, Completes::Filter, "filter calls (the language of -Y); without EXPR: no filter"),
-    command(("export", "FILE"), command::export, Completes::Nothing, "export the shown calls, the marked ones or this one (as x)"),
+    command(("export", "FILE"), command::export, Completes::Nothing, "export the shown calls, the marked ones or this one"),
     command(("columns", "NAMES"), command::columns, Completes::Words(|_| cells::names()), "columns of Calls and their order, with commas; none: the usual"),
     command(("slowest", ""), |state, _| Ok(state.show_top(true)), Completes::Nothing, "the slowest calls first, also while calls come"),
     command(("newest", ""), |state, _| Ok(state.show_top(false)), Completes::Nothing, "only failed calls, the newest first, also while calls come"),
     command(("time", "FORMAT"), command::time, Completes::Words(|_| TimeFormat::names().into_iter().map(str::to_owned).collect()), "time format: local, date, utc, utc-date, relative, delta, epoch"),
+    command(("theme", "NAME"), keep::theme, Completes::Words(|_| Colors::NAMES.map(str::to_owned).to_vec()), "colours: auto, 16, dark, light, high-contrast, colour-blind, none"),
+    command(("save", "WHAT"), keep::save, Completes::Words(|_| ["columns", "filter", "sort", "theme", "time"].map(str::to_owned).to_vec()), "keep in the config file what was chosen: columns, sort, time, theme, filter NAME; none: all that is new"),
     command(("help", ""), |state, _| Ok(state.apply(Action::Help)), Completes::Nothing, "the help page"),
     command(("quit", ""), |state, _| Ok(state.apply(Action::Quit)), Completes::Nothing, "quit"),
 ];

@@ -1,6 +1,10 @@
 //! The one table of keys: what a key does and where, its line on the help page and its word in the footer.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+mod names;
+
+use crossterm::event::KeyCode;
+
+pub(super) use names::Key;
 
 use super::commands;
 use super::views::{ViewId, Views};
@@ -60,6 +64,7 @@ pub(super) enum Action {
     ColumnDown,
     UsualColumns,
     Take,
+    Keep,
     Leave,
 }
 
@@ -118,6 +123,7 @@ impl Action {
             Self::ColumnDown => "column-down",
             Self::UsualColumns => "usual-columns",
             Self::Take => "take",
+            Self::Keep => "keep",
             Self::Leave => "leave",
         }
     }
@@ -170,7 +176,7 @@ impl Scope {
             Self::Chains => "In Chains",
             Self::Graph => "In Chains and their summary",
             Self::Detail => "In the detail of a call",
-            Self::Chooser => "In the choice of columns (C)",
+            Self::Chooser => "In the choice of columns",
         }
     }
 
@@ -187,110 +193,6 @@ impl Scope {
         Self::Detail,
         Self::Everywhere,
     ];
-}
-
-/// A key with the only modifier that matters here; capital letters are separate characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    pub code: KeyCode,
-    pub control: bool,
-    /// Only with arrows.
-    pub shift: bool,
-}
-
-impl Key {
-    /// The key as the footer and the help page write it.
-    pub(super) fn name(self) -> String {
-        let name = match self.code {
-            KeyCode::Char(' ') => "space".to_owned(),
-            KeyCode::Char(c) if self.control => return format!("^{}", c.to_ascii_uppercase()),
-            KeyCode::Char(c) => c.to_string(),
-            KeyCode::Enter => "⏎".to_owned(),
-            KeyCode::Esc => "Esc".to_owned(),
-            KeyCode::Tab => "Tab".to_owned(),
-            KeyCode::BackTab => "⇧Tab".to_owned(),
-            KeyCode::Up => "↑".to_owned(),
-            KeyCode::Down => "↓".to_owned(),
-            KeyCode::Left => "←".to_owned(),
-            KeyCode::Right => "→".to_owned(),
-            KeyCode::PageUp => "PgUp".to_owned(),
-            KeyCode::PageDown => "PgDn".to_owned(),
-            KeyCode::Home => "Home".to_owned(),
-            KeyCode::End => "End".to_owned(),
-            KeyCode::F(n) => format!("F{n}"),
-            other => format!("{other:?}"),
-        };
-        match (self.control, self.shift) {
-            (true, _) => format!("^{name}"),
-            (false, true) => format!("⇧{name}"),
-            (false, false) => name,
-        }
-    }
-}
-
-/// Names of keys in the config file, which have no character.
-const NAMED: [(&str, KeyCode); 16] = [
-    ("space", KeyCode::Char(' ')),
-    ("enter", KeyCode::Enter),
-    ("esc", KeyCode::Esc),
-    ("tab", KeyCode::Tab),
-    ("shift-tab", KeyCode::BackTab),
-    ("up", KeyCode::Up),
-    ("down", KeyCode::Down),
-    ("left", KeyCode::Left),
-    ("right", KeyCode::Right),
-    ("page-up", KeyCode::PageUp),
-    ("page-down", KeyCode::PageDown),
-    ("home", KeyCode::Home),
-    ("end", KeyCode::End),
-    ("insert", KeyCode::Insert),
-    ("delete", KeyCode::Delete),
-    ("backspace", KeyCode::Backspace),
-];
-
-impl Key {
-    /// The key as the config file writes it: `e`, `E`, `ctrl-x`, `space`, `shift-up`, `f5`.
-    fn written(self) -> String {
-        let named = NAMED.iter().find(|(_, code)| *code == self.code).map(|(name, _)| (*name).to_owned());
-        let name = named.unwrap_or_else(|| match self.code {
-            KeyCode::Char(c) => c.to_string(),
-            KeyCode::F(n) => format!("f{n}"),
-            other => format!("{other:?}"),
-        });
-        let modifier = if self.control { "ctrl-" } else { "" };
-        format!("{modifier}{}{name}", if self.shift { "shift-" } else { "" })
-    }
-
-    /// The key that is written so.
-    fn read(text: &str) -> Option<Self> {
-        let (control, name) = text.strip_prefix("ctrl-").map_or((false, text), |name| (true, name));
-        let known = |name: &str| NAMED.iter().find(|(known, _)| *known == name).map(|(_, code)| *code);
-        if let Some(code) = name.strip_prefix("shift-").and_then(known) {
-            let is_arrow = matches!(code, KeyCode::Up | KeyCode::Down | KeyCode::Left | KeyCode::Right);
-            return is_arrow
-                .then_some(Self { code, control, shift: true })
-                .or_else(|| known(name).map(|code| Self { code, control, shift: false }));
-        }
-        let function =
-            || name.strip_prefix('f')?.parse().ok().filter(|n| (1..=12).contains(n)).map(KeyCode::F);
-        let mut chars = name.chars();
-        let one = || {
-            chars.next().filter(|c| chars.next().is_none() && !c.is_control() && *c != ' ').map(KeyCode::Char)
-        };
-        let code = known(name).or_else(function).or_else(one)?;
-        Some(Self { code, control, shift: false })
-    }
-}
-
-impl From<KeyEvent> for Key {
-    fn from(event: KeyEvent) -> Self {
-        let is_arrow = matches!(event.code, KeyCode::Up | KeyCode::Down | KeyCode::Left | KeyCode::Right);
-        Self {
-            code: event.code,
-            control: event.modifiers.contains(KeyModifiers::CONTROL),
-            shift: is_arrow && event.modifiers.contains(KeyModifiers::SHIFT),
-        }
-    }
 }
 
 /// One line of the table.
@@ -367,6 +269,7 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Chooser, &[ch('J'), shift(KeyCode::Down)], Action::ColumnDown, "move the column down (right in the list)", "move"),
     bind(Scope::Chooser, &[ch('u')], Action::UsualColumns, "the usual columns", "usual"),
     bind(Scope::Chooser, &[key(KeyCode::Enter)], Action::Take, "take the columns", "take"),
+    bind(Scope::Chooser, &[ch('s')], Action::Keep, "take the columns and keep them in the config file", "keep"),
     bind(Scope::Chooser, &[key(KeyCode::Esc)], Action::Leave, "leave the columns as they were", "leave"),
     bind(Scope::Chooser, &[ch('?')], Action::Help, "this page", "keys"),
     bind(Scope::Chooser, &[ch('q'), ctrl('c')], Action::Quit, "quit", ""),
@@ -378,8 +281,8 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Classes, &[ch('w')], Action::Toggle(Class::Oneway), "show or hide one-way calls", "classes"),
     bind(Scope::Classes, &[ch('o')], Action::Toggle(Class::Ok), "show or hide ok calls", "classes"),
 
-    bind(Scope::Chains, &[ch('s')], Action::Show(ViewId::Changes), "summary: which service changes which error into what; Enter: an example", "summary"),
-    bind(Scope::Graph, &[ch('v')], Action::Show(ViewId::Graph), "graph: who calls whom, where errors begin and pass; Enter: the calls", "graph"),
+    bind(Scope::Chains, &[ch('s')], Action::Show(ViewId::Changes), "summary: which service changes which error into what, with examples", "summary"),
+    bind(Scope::Graph, &[ch('v')], Action::Show(ViewId::Graph), "graph: who calls whom, where errors begin and pass", "graph"),
 
     bind(Scope::Detail, &[key(KeyCode::Tab)], Action::NextPane, "switch between fields and bytes", "pane"),
     bind(Scope::Detail, &[key(KeyCode::Enter)], Action::Fold, "fold or unfold", "fold"),
@@ -404,7 +307,7 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Everywhere, &[ch('4')], Action::Show(ViewId::Connections), "Connections", ""),
     bind(Scope::Everywhere, &[ch('5')], Action::Show(ViewId::Chains), "Chains: which call caused which, and where errors began", ""),
     bind(Scope::Everywhere, &[ch('L')], Action::Show(ViewId::Logs), "Logs: error lines of --log, and their calls", ""),
-    bind(Scope::Everywhere, &[ch(':')], Action::Command, "type a command (below); `:01:34:09` goes to that time", ""),
+    bind(Scope::Everywhere, &[ch(':')], Action::Command, "type a command (below); 01:34:09 goes to that time", ""),
     bind(Scope::Everywhere, &[key(KeyCode::Esc)], Action::Back, "go back", ""),
     bind(Scope::Everywhere, &[ch('?')], Action::Help, "this page", "keys"),
     bind(Scope::Everywhere, &[ctrl('z')], Action::Suspend, "suspend; `fg` resumes", ""),
@@ -498,6 +401,13 @@ impl Keys {
         find(key).or_else(|| find(Key { shift: false, ..key }))
     }
 
+    /// The first key of an action, as the footer writes it.
+    pub(super) fn name_of(&self, action: Action) -> String {
+        let mut bound = BINDINGS.iter().zip(&self.of).filter(|(binding, _)| binding.action == action);
+        let key = bound.find_map(|(_, keys)| keys.first());
+        key.map_or_else(|| format!("(no key for {})", action.name()), |key| key.name())
+    }
+
     /// The footer for these scopes, in their order: keys and word of each entry.
     pub(super) fn footer(&self, scopes: &[Scope]) -> Vec<(String, &'static str)> {
         let mut entries: Vec<(String, &'static str)> = Vec::new();
@@ -539,82 +449,4 @@ impl Keys {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_key_means_two_things_in_one_place() {
-        for scopes in places() {
-            let mut seen = std::collections::HashSet::new();
-            for binding in BINDINGS.iter().filter(|b| scopes.contains(&b.scope)) {
-                for key in binding.keys {
-                    assert!(seen.insert(*key), "{} is bound twice in {scopes:?}", key.name());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn help_and_footer_are_the_table() {
-        let help = Keys::default().help();
-        for binding in BINDINGS {
-            let keys: Vec<_> = binding.keys.iter().map(|k| k.name()).collect();
-            assert!(help.contains(&(keys.join(" "), binding.help)), "{binding:?}");
-            assert!(Scope::ALL.contains(&binding.scope));
-            assert!(places().iter().any(|p| p.contains(&binding.scope)), "never reached: {binding:?}");
-        }
-        let footer = Keys::default().footer(Views::default().get(ViewId::Calls).scopes());
-        assert!(footer.iter().any(|(keys, word)| keys == "b r t u w o" && *word == "classes"));
-    }
-
-    #[test]
-    fn every_view_has_a_key_and_tabs_have_their_number() {
-        for id in ViewId::ALL {
-            assert!(BINDINGS.iter().any(|b| b.action == Action::Show(*id)), "no key opens {id:?}");
-        }
-        for (n, id) in (1..).zip(ViewId::tabs()) {
-            let number = key(KeyCode::Char(char::from_digit(n, 10).unwrap()));
-            assert_eq!(Keys::default().action(&[Scope::Everywhere], number), Some(Action::Show(id)));
-        }
-    }
-
-    #[test]
-    fn the_config_file_writes_every_key_and_names_every_action() {
-        for key in BINDINGS.iter().flat_map(|binding| binding.keys) {
-            assert_eq!(Key::read(&key.written()), Some(*key), "{}", key.written());
-        }
-        assert_eq!(Key::read("shift-tab").map(|key| key.code), Some(KeyCode::BackTab));
-        assert_eq!(Key::read("f5").map(|key| (key.code, key.name())), Some((KeyCode::F(5), "F5".to_owned())));
-        for wrong in ["", "ab", "f13", "ctrl-", "shift-x", " ", "\u{1b}"] {
-            assert_eq!(Key::read(wrong), None, "{wrong:?}");
-        }
-        let mut keys = Keys::default();
-        for (name, written) in Keys::actions() {
-            assert!(BINDINGS.iter().any(|binding| binding.action.name() == name));
-            assert!(!written.is_empty());
-        }
-        assert_eq!(keys.set("left", &["h", "left"]), Ok(()));
-        assert_eq!(keys.action(Scope::DETAIL, Key::read("left").unwrap()), Some(Action::Left));
-    }
-
-    #[test]
-    fn a_key_of_the_config_file_is_taken_from_what_had_it() {
-        let mut keys = Keys::default();
-        let scopes = Views::default().get(ViewId::Calls).scopes();
-        let does = |keys: &Keys, written: &str| keys.action(scopes, Key::read(written).unwrap());
-        assert_eq!(keys.set("origin", &["e", "ctrl-o"]), Ok(()));
-        assert_eq!(does(&keys, "e"), Some(Action::Origin));
-        assert_eq!(does(&keys, "ctrl-o"), Some(Action::Origin));
-        assert_eq!(does(&keys, "O"), None);
-        assert!(keys.help().iter().any(|(keys, text)| keys == "(no key)" && *text == "next failed call"));
-        assert!(keys.footer(scopes).iter().all(|(_, word)| *word != "next error"));
-        assert_eq!(keys.set("next-error", &["e"]), Err("e is the key of origin too".to_owned()));
-        assert_eq!(keys.set("next-error", &["ctrl-e"]), Ok(()));
-        assert!(keys.set("next-error", &["hyper-e"]).unwrap_err().contains("hyper-e is no key"));
-        assert_eq!(keys.set("quit", &[]), Err("quit needs a key".to_owned()));
-        // Where two actions never meet, both may have it.
-        let mut keys = Keys::default();
-        assert_eq!(keys.set("mark", &["i"]), Ok(()));
-        assert_eq!(keys.action(Scope::DETAIL, Key::read("i").unwrap()), Some(Action::HexOrText));
-    }
-}
+mod tests;

@@ -29,13 +29,14 @@ mod terminal;
 mod theme;
 mod timeline;
 mod views;
+mod worker;
 
 use std::sync::Arc;
 
 pub use app::{Shown, run};
 pub use keys::Keys;
 pub use logged::{Logged, LoggedCall, LoggedLine};
-pub use packets::{BodyBatch, BodySource, CreateFile, DetailSource, Files, PacketExport};
+pub use packets::{BodyBatch, BodySource, CreateFile, DetailSource, Files, PacketExport, SaveConfig};
 pub use theme::Colors;
 pub use views::calls::cells::names as column_names;
 
@@ -112,6 +113,8 @@ pub struct Look {
     pub theme: Option<Colors>,
     /// The columns of Calls, of [`column_names`]; none means the usual ones.
     pub columns: Vec<String>,
+    /// The column that sorts Calls, and whether the largest comes first, if that is said; `None` is the order of time.
+    pub sort: Option<(String, Option<bool>)>,
     /// Filters that have a name.
     pub filters: Named,
     /// The keys of all actions.
@@ -138,8 +141,10 @@ pub struct TuiOptions {
     pub is_endless: bool,
     /// Bytes of memory for calls. Above it the oldest ok calls are evicted first, failed ones last.
     pub max_memory: usize,
-    /// The colours of the terminal.
+    /// The colours.
     pub colors: Colors,
+    /// Those that follow the terminal, for `:theme auto`.
+    pub usual_colors: Colors,
     /// The time format (`-t`).
     pub time: TimeFormat,
     /// Reads the bytes, fields and packets of a call; `None` where packets can't be read again.
@@ -148,6 +153,8 @@ pub struct TuiOptions {
     pub export: Option<PacketExport>,
     /// Creates the files of exports.
     pub files: Box<dyn Files>,
+    /// Writes the config file.
+    pub config: SaveConfig,
     /// Says a line after the terminal is restored.
     pub say: fn(&str),
 }

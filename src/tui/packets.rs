@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use crossbeam_channel::Receiver;
 
 use crate::calls::Call;
+use crate::config::Change;
 use crate::detail::Detail;
 
 /// Reads the packets of a call again.
@@ -25,6 +26,9 @@ pub trait Files: Send {
     /// The names in a folder, sorted, those of folders with a slash at their end.
     fn names(&mut self, folder: &Path) -> io::Result<Vec<String>>;
 }
+
+/// Makes changes in the config file. Returns its name, or says why they are not made.
+pub type SaveConfig = Box<dyn FnMut(&[Change]) -> Result<String, String> + Send>;
 
 /// Creates the file of an export; the error says why not, in words for the user.
 pub type CreateFile<'a> = &'a mut dyn FnMut() -> Result<File, String>;

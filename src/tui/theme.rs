@@ -43,6 +43,11 @@ impl Colors {
         }
     }
 
+    /// The name of colours; `auto` for `None`.
+    pub(super) fn name_of(colors: Option<Self>) -> &'static str {
+        Self::NAMES.into_iter().find(|name| Self::from_name(name) == colors).unwrap_or("auto")
+    }
+
     /// The colours according to the environment: `NO_COLOR` (<https://no-color.org>), `TERM`, `COLORTERM`.
     #[must_use]
     pub fn detect(variable: impl Fn(&str) -> Option<String>) -> Self {

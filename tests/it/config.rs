@@ -91,7 +91,57 @@ fn a_mistake_is_named_with_its_line_where_the_file_is_read() {
     );
     let missing = format!("RPCSCOPE_CONFIG={}", folder.path().join("none").display());
     let (said, success) = on_terminal(folder.path(), &[&missing], &["calls", &name]);
-    assert!(!success && said.contains("none: No such file"), "{said}");
+    assert!(!success && said.contains("none: there is no such file"), "{said}");
+}
+
+#[test]
+fn the_interface_writes_what_was_chosen_and_starts_with_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("rpcscope/config.toml");
+    let home = format!("XDG_CONFIG_HOME={}", folder.path().display());
+    let name = capture();
+    let open = |more: &[&str]| {
+        let shell = ["-u", "RPCSCOPE_CONFIG", &home, "TZ=UTC", PROGRAM, &name];
+        let words: Vec<&Path> = shell.iter().chain(more).map(Path::new).collect();
+        let mut session = Session::open(Path::new("/usr/bin/env"), &words, folder.path(), (200, 50));
+        session.wait_for("  done");
+        session
+    };
+    let mut session = open(&[]);
+    session.keys(":columns time,code\r:time utc-date\r:save\r");
+    session.wait_for("config.toml: columns, time");
+    assert_eq!(
+        std::fs::read_to_string(&config).expect("written"),
+        "columns = [\"time\", \"code\"]\ntime = \"utc-date\"\n"
+    );
+    let mode = std::fs::metadata(&config).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // Saved at once, also if the interface ends at once.
+    session.keys(":filter class == rpc\r:save filter broken\rq");
+    assert!(session.end().success());
+    let text = std::fs::read_to_string(&config).expect("written");
+    assert!(text.ends_with("\n\n[filters]\nbroken = \"class == rpc\"\n"), "{text}");
+
+    std::fs::write(&config, format!("# mine\n{text}")).expect("writable");
+    let mut session = open(&["-Y", "@broken"]);
+    session.wait_for("@broken");
+    let seen = session.contents();
+    assert!(seen.contains(" 11-22 ") && !seen.contains("latency"), "{seen}");
+    session.keys("C s");
+    session.wait_for("config.toml: columns");
+    assert_eq!(std::fs::read_to_string(&config).expect("there").lines().next(), Some("# mine"));
+    std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o400)).expect("ours");
+    session.keys(":save time\r");
+    session.wait_for("not kept: ");
+    session.wait_for("is read-only");
+    session.keys("q");
+    session.end();
+    let mut session = open(&["--no-config"]);
+    session.keys(":save time\r");
+    session.wait_for("--no-config");
+    session.keys("q");
+    session.end();
 }
 
 #[test]

@@ -293,7 +293,14 @@ pub(super) fn rule_with_problem(buffer: &mut Buffer, area: Rect, state: &State, 
 pub(super) fn footer(buffer: &mut Buffer, area: Rect, state: &State) {
     let y = area.height - 1;
     if let Some(notice) = &state.notice {
-        line::put(buffer, area, 1, y, &text::escape(notice), state.cx.theme.strong);
+        // A long one takes the lines of the sentence too.
+        let most = usize::from(state.view().sentence_lines(state.height)) + 1;
+        let notice = text::escape(notice);
+        let lines = line::wrap(&notice, usize::from(area.width).saturating_sub(2), most);
+        for (line, y) in lines.iter().rev().zip((0..=y).rev()) {
+            line::clear(buffer, area, y);
+            line::put(buffer, area, 1, y, line, state.cx.theme.strong);
+        }
         return;
     }
     let place = position(state);

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::line;
+use crate::tui::keys::Action;
 use crate::tui::state::State;
 
 /// The letters of the classes.
@@ -16,7 +17,9 @@ const LEGEND: [&str; 2] = [
 pub(super) fn render(buffer: &mut Buffer, area: Rect, state: &State, top: usize) {
     let theme = &state.cx.theme;
     let x = line::put(buffer, area, 1, 0, "rpcscope keys", theme.strong);
-    line::put(buffer, area, x + 3, 0, "(Esc goes back; hold Shift to select text with the mouse)", theme.dim);
+    let back = state.cx.key(Action::Back);
+    let hint = format!("({back} goes back; hold Shift to select text with the mouse)");
+    line::put(buffer, area, x + 3, 0, &hint, theme.dim);
     for (y, legend) in LEGEND.iter().enumerate() {
         line::put(buffer, area, 1, 1 + y as u16, legend, theme.dim);
     }

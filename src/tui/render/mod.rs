@@ -11,6 +11,8 @@ mod strip;
 pub(super) mod table;
 #[cfg(test)]
 pub(super) mod tests;
+#[cfg(test)]
+mod tests_of_detail;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

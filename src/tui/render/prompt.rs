@@ -7,6 +7,7 @@ use ratatui::style::Style;
 
 use super::line;
 use crate::text;
+use crate::tui::keys::Action;
 use crate::tui::state::State;
 use crate::tui::state::output::default_name;
 use crate::tui::state::prompt::{Menu, Prompt, Purpose};
@@ -38,18 +39,24 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
     } else if let Some(error) = &prompt.error {
         caret(buffer, area, (x, top + 1), prompt, error, skip, theme.alarm);
     } else {
+        let (next, previous) = (state.cx.key(Action::NextMatch), state.cx.key(Action::PreviousMatch));
         let hint = match prompt.purpose {
             Purpose::Filter => {
-                "Tab completes  ↑↓ history  ⏎ accepts  Esc cancels   e.g. class in (business, rpc) and latency > 20ms"
+                "Tab completes  ↑↓ history  ⏎ accepts  Esc cancels   e.g. class in (business, rpc) and latency > 20ms".to_owned()
             }
             Purpose::Search if prompt.log_line.is_some() => {
-                "an error line: ⏎ goes to its call, n and N to the next likeliest  Esc cancels"
+                format!("an error line: ⏎ goes to its call, {next} and {previous} to the next likeliest  Esc cancels")
             }
-            Purpose::Search => "⏎ finds the next match, n and N go on  ↑↓ history  Esc cancels",
-            Purpose::Command => "Tab completes  ↑↓ history  Esc cancels   e.g. goto 01:34:09; ? lists all",
-            Purpose::Export => "Tab completes  ⏎ writes   .pcapng: packets for Wireshark  .jsonl: records",
+            Purpose::Search => {
+                format!("⏎ finds the next match, {next} and {previous} go on  ↑↓ history  Esc cancels")
+            }
+            Purpose::Command => {
+                let help = state.cx.key(Action::Help);
+                format!("Tab completes  ↑↓ history  Esc cancels   e.g. goto 01:34:09; on the page of {help} are all")
+            }
+            Purpose::Export => "Tab completes  ⏎ writes   .pcapng: packets for Wireshark  .jsonl: records".to_owned(),
         };
-        line::put(buffer, area, 1, top + 1, hint, theme.dim);
+        line::put(buffer, area, 1, top + 1, &hint, theme.dim);
     }
     if let Some(choice) = prompt.choice.as_ref().filter(|_| prompt.menu.entries.is_empty()) {
         let others: Vec<_> = choice.others().map(|which| state.words_of(choice, which)).collect();

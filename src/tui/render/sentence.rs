@@ -7,6 +7,7 @@ use ratatui::style::{Modifier, Style};
 use super::line;
 use crate::calls::{Call, Class, summary};
 use crate::text;
+use crate::tui::keys::Action;
 use crate::tui::state::context::Context;
 
 /// A text in two parts. Where there is no room for both, the first one is cut.
@@ -15,7 +16,7 @@ pub(in crate::tui) struct Sentence {
     pub main: String,
     pub rest: Option<String>,
     /// Follows the second part if there is room.
-    pub hint: &'static str,
+    pub hint: String,
     pub style: Style,
 }
 
@@ -30,7 +31,8 @@ impl Sentence {
     pub(in crate::tui) fn of_call(cx: &Context, call: &Call) -> Self {
         let main = summary::sentence(call);
         let rest = cx.chains.of(call.uid).and_then(|(chain, hop)| chain.cause(hop));
-        Self { main, rest, hint: " (c shows the chain)", ..Self::default() }.colored(cx, call.class())
+        let hint = format!(" ({} shows the chain)", cx.key(Action::Chain));
+        Self { main, rest, hint, ..Self::default() }.colored(cx, call.class())
     }
 
     /// The same text in the colour of a class.

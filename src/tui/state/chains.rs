@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::matcher::Matcher;
+use super::pace::Slice;
 use crate::calls::{Call, Uid};
 use crate::chains::summary::{self, Turn};
 use crate::chains::{Chain, Hop, Operation, Summary};
@@ -34,6 +35,8 @@ pub(in crate::tui) struct ChainStore {
     members: HashMap<Uid, Uid>,
     /// Chains that the filter hides.
     pub hidden: usize,
+    /// The filter has changed, and only so many of the first chains were looked at since.
+    filtered: Option<usize>,
     /// Chains that were evicted.
     pub evicted: u64,
     /// Grows whenever other chains are shown than before.
@@ -72,13 +75,30 @@ impl ChainStore {
         }
     }
 
-    /// Applies a changed filter.
-    pub(in crate::tui) fn filter(&mut self, matcher: &Matcher) {
-        self.generation += 1;
-        for held in &mut self.all {
+    /// The filter has changed: what is shown stays until [`Self::filter_on`] has looked at all chains.
+    pub(in crate::tui) fn filter(&mut self) {
+        self.filtered = Some(0);
+    }
+
+    /// Whether there are chains that were not looked at since the filter changed.
+    pub(in crate::tui) fn is_behind(&self) -> bool {
+        self.filtered.is_some()
+    }
+
+    /// Applies a changed filter to the next chains. Whether it is applied to all of them with that.
+    pub(in crate::tui) fn filter_on(&mut self, matcher: &Matcher, slice: &mut Slice) -> bool {
+        let Some(mut at) = self.filtered.take() else { return false };
+        while let Some(held) = self.all.get_mut(at) {
+            if !slice.has_room() {
+                self.filtered = Some(at);
+                return false;
+            }
             held.shown = matcher.chain_matches(&held.chain);
+            at += 1;
         }
+        self.generation += 1;
         self.hidden = self.all.iter().filter(|held| !held.shown).count();
+        true
     }
 
     /// Chains that are held, hidden ones too.
@@ -137,6 +157,8 @@ impl ChainStore {
     }
 
     fn make_room(&mut self) {
+        // Other chains stand in the places that were looked at.
+        self.filtered = self.filtered.map(|_| 0);
         let mut surplus = LIMIT / 8;
         for failed_too in [false, true] {
             self.all.retain(|held| {

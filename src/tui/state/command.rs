@@ -11,6 +11,7 @@ use crate::filter::{Candidate, Completion, FilterError};
 use crate::sink::TimeFormat;
 use crate::time::Timestamp;
 use crate::tui::commands::{COMMANDS, Completes, find};
+use crate::tui::keys::Action;
 use crate::tui::views::calls::cells;
 use crate::tui::views::{View as _, ViewId};
 
@@ -43,8 +44,15 @@ impl State {
         let Some(command) = find(name) else {
             let begin = line.len() - line.trim_start().len();
             let mut error = wrong(line, begin..begin + name.len(), format!("there is no command '{name}'"));
-            let near = closest(name, COMMANDS.iter().map(|command| command.name));
-            error.hint = near.first().map(|near| format!("did you mean {near}?"));
+            let begun = COMMANDS.iter().map(|command| command.name).filter(|known| known.starts_with(name));
+            let begun: Vec<&str> = begun.collect();
+            error.hint = match begun.as_slice() {
+                [] => {
+                    let near = closest(name, COMMANDS.iter().map(|command| command.name));
+                    near.first().map(|near| format!("did you mean {near}?"))
+                }
+                begun => Some(format!("did you mean {}?", begun.join(" or "))),
+            };
             return Err(error);
         };
         let argument = line[at..].trim_end();
@@ -105,8 +113,9 @@ impl State {
             self.rematch();
         }
         self.views.calls.show_top(&self.cx, slowest);
+        let (all, sort) = (self.cx.key(Action::ShowAll), self.cx.key(Action::Sort));
         let order = if slowest { "the slowest first" } else { "failed calls, the newest first" };
-        self.notice = Some(format!("{order}: `a` shows all, `s` changes the order"));
+        self.notice = Some(format!("{order}: {all} shows all, {sort} changes the order"));
         None
     }
 
@@ -298,6 +307,7 @@ mod tests {
         for (typed, span, word) in [
             ("fliter x", 0..6, "did you mean filter"),
             ("filter clas == ok", 7..11, "class"),
+            ("t utc", 0..1, "did you mean time or theme?"),
             ("goto soon", 5..9, "a time is"),
             ("1:99", 0..4, "a time is"),
             ("time x", 5..6, "relative"),

@@ -14,12 +14,13 @@ use crate::sink::{Clock, TimeFormat};
 use crate::text;
 use crate::time::Timestamp;
 use crate::tui::figures::{Catalog, Figures};
-use crate::tui::keys::Keys;
+use crate::tui::keys::{Action, Keys};
 use crate::tui::logged::Logged;
 use crate::tui::names::Names;
 use crate::tui::needle::Needle;
 use crate::tui::store::{Serial, Store};
 use crate::tui::theme::Theme;
+use crate::tui::views::ViewId;
 use crate::tui::{Colors, Progress};
 
 /// Most reasons that an empty view lists.
@@ -80,15 +81,28 @@ impl Context {
         }
     }
 
+    /// The key of an action, for sentences.
+    pub(in crate::tui) fn key(&self, action: Action) -> String {
+        self.keys.name_of(action)
+    }
+
+    /// What shows more of the calls.
+    pub(in crate::tui) fn widen(&self, calls: &str) -> String {
+        let gap = if calls.is_empty() { "" } else { " " };
+        let (all, filter) = (self.key(Action::ShowAll), self.key(Action::Filter));
+        format!("{all} shows all{gap}{calls}, {filter} changes the filter")
+    }
+
     /// Why there are no calls at all, in lines; empty if there are some.
     pub(in crate::tui) fn why_no_calls(&self) -> Vec<String> {
         if self.total.calls > 0 {
             return Vec::new();
         }
+        let key = self.key(Action::Show(ViewId::Connections));
         let (yet, where_to_look) = if self.ended {
-            ("", "4 shows the connections and why they are not decoded")
+            ("", format!("{key} shows the connections and why they are not decoded"))
         } else {
-            (" yet", "4 shows the connections")
+            (" yet", format!("{key} shows the connections"))
         };
         let connections = self.connections.all();
         match (self.progress.packets, connections.len() as u64) {
@@ -105,7 +119,7 @@ impl Context {
                 lines.extend(
                     reasons.map(|(reason, t)| format!("{} {reason}", text::thousands(t.connections))),
                 );
-                lines.push(where_to_look.to_owned());
+                lines.push(where_to_look);
                 lines
             }
         }
@@ -128,7 +142,7 @@ impl Context {
             .entries()
             .iter()
             .rev()
-            .filter(|entry| self.matcher.filter_matches(&entry.call) && only.holds(entry, &self.chains));
+            .filter(|entry| only.holds(entry, &self.chains) && self.matcher.filter_matches(&entry.call));
         let newest = calls.next()?;
         let failed = if newest.call.failed() { None } else { calls.find(|entry| entry.call.failed()) };
         Some(Arc::clone(&failed.unwrap_or(newest).call))
@@ -139,7 +153,7 @@ impl Context {
         self.store
             .entries()
             .iter()
-            .filter(|entry| self.matcher.filter_matches(&entry.call) && only.holds(entry, &self.chains))
+            .filter(|entry| only.holds(entry, &self.chains) && self.matcher.filter_matches(&entry.call))
             .take(limit)
             .map(|entry| Arc::clone(&entry.call))
             .collect()

@@ -9,6 +9,7 @@ use crate::calls::{Call, Uid};
 use crate::chains::{FACT, Operation, Origin};
 use crate::detail::linked;
 use crate::text;
+use crate::tui::keys::Action;
 use crate::tui::views::{Target, View, ViewId};
 
 impl State {
@@ -97,7 +98,8 @@ impl State {
     fn go_to_chain(&mut self, uid: Uid) {
         self.views.chains.arrange(&self.cx);
         if !self.views.chains.find(&self.cx, uid) {
-            self.notice = Some("the filter hides its chain: a shows all".to_owned());
+            self.notice =
+                Some(format!("the filter hides its chain: {} shows all", self.cx.key(Action::ShowAll)));
             return;
         }
         self.leave();

@@ -3,6 +3,7 @@
 use super::{Effect, State};
 use crate::explain::{Fit, LogLine, Ranking};
 use crate::text;
+use crate::tui::keys::Action;
 use crate::tui::needle::Needle;
 use crate::tui::store::{Serial, Store};
 use crate::tui::views::{View as _, ViewId};
@@ -72,12 +73,9 @@ impl State {
         if best.is_empty() {
             // The words of a library may just as well be searched for.
             self.cx.search = Needle::literal(&text);
-            if self.find(true) {
-                return None;
-            }
-            self.cx.search = Needle::default();
             let trace = line.traces().first().map(|trace| format!("; it leaves: {trace}"));
-            self.notice = Some(format!("no call here carries this error{}", trace.unwrap_or_default()));
+            let otherwise = format!("no call here carries this error{}", trace.unwrap_or_default());
+            self.find_row(true, Some(otherwise));
             return None;
         }
         self.line = Some(LineSearch::Found { best, others, at: 0 });
@@ -97,7 +95,8 @@ impl State {
         *at = wanted;
         let (serial, count) = (*serial, best.len() as u64 + *others);
         let why = if fit.why.is_empty() { String::new() } else { format!(" by {}", fit.why.join(", ")) };
-        let more = if best.len() > 1 { " · n next, N back" } else { "" };
+        let (next, back) = (self.cx.key(Action::NextMatch), self.cx.key(Action::PreviousMatch));
+        let more = if best.len() > 1 { format!(" · {next} next, {back} back") } else { String::new() };
         let said = format!("call {} of {} of the line{why}", wanted + 1, text::thousands(count));
         let Some(call) = self.cx.call(serial) else {
             self.notice = Some(format!("{said}: it was evicted to save memory{more}"));

@@ -9,12 +9,14 @@ pub(super) mod context;
 pub(super) mod detail;
 pub(super) mod filtered;
 mod jumps;
+pub(super) mod keep;
 pub(super) mod list;
 mod log_line;
 pub(super) mod matcher;
 mod mouse;
 mod moves;
 pub(super) mod output;
+pub(super) mod pace;
 mod peaks;
 pub(super) mod prompt;
 mod search;
@@ -42,16 +44,19 @@ use self::chooser::Chooser;
 use self::context::Context;
 use self::detail::{DetailLayout, DetailPage};
 use self::filtered::Filtered;
+use self::keep::{Choices, Saving};
 use self::log_line::LineSearch;
 use self::matcher::Only;
+use self::pace::Pace;
 use self::peaks::Peak;
 use self::prompt::{History, Prompt};
+use self::search::RowSearch;
 use self::trail::TrailStep;
 use super::keys::Scope;
-use super::views::calls::cells;
 use super::views::{View, ViewId, Views};
-use super::{Colors, Linking, Look, Update};
+use super::{Colors, Linking, Update};
 use crate::calls::{Call, Uid};
+use crate::config::Change;
 use crate::detail::Detail;
 use crate::sink::TimeFormat;
 
@@ -85,6 +90,8 @@ pub(super) enum Effect {
     Export(Vec<Arc<Call>>, PathBuf),
     /// Read the names in a folder.
     ListFolder(PathBuf),
+    /// Change the config file.
+    Save(Vec<Change>),
 }
 
 /// The state of the interface.
@@ -113,6 +120,10 @@ pub(super) struct State {
     pub history: History,
     /// The line of a log that was looked for, while `n` and `N` go through its calls.
     line: Option<LineSearch>,
+    /// The search through rows, while it is under way.
+    search: Option<RowSearch>,
+    /// How much is done at once.
+    pub pace: Pace,
     /// What the state can't do by itself and no key has asked for directly.
     pub outstanding: Option<Effect>,
     /// A line for the user until the next key.
@@ -134,6 +145,13 @@ pub(super) struct State {
     pub has_packets: bool,
     /// The exports that are not written to their end yet, in the order of the worker.
     exporting: VecDeque<output::Export>,
+    /// The colours that were chosen; `None` are the usual ones, which follow the terminal.
+    theme: Option<Colors>,
+    pub usual_colors: Colors,
+    /// What the config file has, as far as is known, or what the program started with.
+    kept: Choices,
+    /// Changes of the config file that are not made yet, in the order of the worker.
+    saving: VecDeque<Saving>,
 }
 
 impl State {
@@ -154,6 +172,8 @@ impl State {
             prompt: None,
             history: History::default(),
             line: None,
+            search: None,
+            pace: Pace::default(),
             outstanding: None,
             notice: None,
             paused: false,
@@ -167,13 +187,11 @@ impl State {
             marked: 0,
             has_packets: true,
             exporting: VecDeque::new(),
+            theme: None,
+            usual_colors: colors,
+            kept: Choices::default(),
+            saving: VecDeque::new(),
         }
-    }
-
-    /// Takes what the config file says.
-    pub(super) fn take_look(&mut self, look: Look) {
-        (self.cx.matcher.named, self.cx.keys) = (look.filters, look.keys);
-        self.views.calls.chosen = look.columns.iter().filter_map(|name| cells::named(name)).collect();
     }
 
     /// Starts with a filter; a mistake in it opens the line with it.
@@ -311,14 +329,20 @@ impl State {
 
     /// Does a bounded piece of the outstanding work. Whether more of it can be done at once.
     pub(super) fn work(&mut self, now: Instant) -> bool {
-        if self.views.calls.scan(&mut self.cx) {
+        let mut slice = self.pace.begin();
+        let has_filtered = self.cx.chains.filter_on(&self.cx.matcher, &mut slice);
+        if self.views.calls.scan(&mut self.cx, &mut slice) || has_filtered {
             self.stale = true;
             self.dirty = true;
         }
         if self.is_looking_for_line() {
             self.outstanding = self.look_for_line();
         }
-        let more = self.views.calls.is_behind(&self.cx.store) || self.is_looking_for_line();
+        self.search_on();
+        let more = self.views.calls.is_behind(&self.cx.store)
+            || self.cx.chains.is_behind()
+            || self.is_looking_for_line()
+            || self.is_searching();
         let due = self.refreshed.is_none_or(|last| now.saturating_duration_since(last) >= REFRESH);
         if self.is_waiting() && due && !more {
             self.refresh();
@@ -411,7 +435,7 @@ impl State {
         let cx = &mut self.cx;
         cx.filtered = cx.matcher.has_filter().then(Filtered::default);
         if cx.matcher.has_filter() || cx.chains.hidden > 0 {
-            cx.chains.filter(&cx.matcher);
+            cx.chains.filter();
         }
         self.stale = true;
         self.refreshed = None;

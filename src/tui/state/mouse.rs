@@ -14,6 +14,9 @@ impl State {
     /// Handles a mouse event; returns what the state can't do by itself.
     pub(in crate::tui) fn mouse(&mut self, event: MouseEvent, now: Instant) -> Option<Effect> {
         const WHEEL: isize = 3;
+        if !matches!(event.kind, MouseEventKind::Moved) {
+            self.stop_search();
+        }
         match event.kind {
             MouseEventKind::ScrollDown => self.step(WHEEL),
             MouseEventKind::ScrollUp => self.step(-WHEEL),

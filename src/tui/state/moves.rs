@@ -16,6 +16,12 @@ impl State {
         }
         let action = self.cx.keys.action(self.scopes(), key)?;
         self.notice = None;
+        if self.stop_search() {
+            if action == Action::Back {
+                return None;
+            }
+            self.notice = None;
+        }
         let effect = self.apply(action);
         self.settle();
         effect
@@ -51,7 +57,7 @@ impl State {
             Action::NextMatch | Action::PreviousMatch if self.line.is_some() && self.help.is_none() => {
                 return self.next_of_line(action == Action::NextMatch);
             }
-            Action::NextMatch | Action::PreviousMatch => _ = self.find(action == Action::NextMatch),
+            Action::NextMatch | Action::PreviousMatch => self.find(action == Action::NextMatch),
             Action::NextError => return self.find_error(true),
             Action::PreviousError => return self.find_error(false),
             Action::Filter => {
@@ -77,6 +83,10 @@ impl State {
             | Action::UsualColumns
             | Action::Take
             | Action::Leave => self.choose(action),
+            Action::Keep => {
+                self.choose(Action::Take);
+                return Some(self.keep_columns());
+            }
             Action::Peak => self.next_peak(),
             Action::Pause if self.paused => self.resume(),
             Action::Pause => self.paused = true,

@@ -6,7 +6,23 @@ use super::context::Context;
 use super::{Effect, State};
 use crate::calls::{Call, Carrier, Class, labels};
 use crate::text;
+use crate::tui::keys::Action;
+use crate::tui::needle::Needle;
 use crate::tui::views::{View, ViewId};
+
+/// A search through the rows of the open view.
+#[derive(Debug)]
+pub(super) struct RowSearch {
+    forward: bool,
+    /// Rows that do not match, counted from the cursor.
+    looked: usize,
+    /// What is said if no row matches.
+    otherwise: Option<String>,
+}
+
+fn wrapped(forward: bool) -> String {
+    if forward { "continued from the beginning" } else { "continued from the end" }.to_owned()
+}
 
 impl State {
     /// Moves the cursor to the next row of the open view for which `wanted` is true, wrapping around at the end. Whether
@@ -18,10 +34,7 @@ impl State {
             let row = if forward { (from + step) % len } else { (from + len - step) % len };
             if wanted(view, &self.cx, row) {
                 if (forward && row <= from) || (!forward && row >= from) {
-                    self.notice = Some(
-                        if forward { "continued from the beginning" } else { "continued from the end" }
-                            .to_owned(),
-                    );
+                    self.notice = Some(wrapped(forward));
                 }
                 view.go(row);
                 return true;
@@ -30,11 +43,12 @@ impl State {
         false
     }
 
-    /// Moves to the next or previous match. Whether there is one.
-    pub(super) fn find(&mut self, forward: bool) -> bool {
+    /// Moves to the next or previous match. In a list, rows that take long are looked at between drawings.
+    pub(super) fn find(&mut self, forward: bool) {
         if self.cx.search.is_empty() {
-            self.notice = Some("nothing to search for yet: / starts a search".to_owned());
-            return false;
+            self.notice =
+                Some(format!("nothing to search for yet: {} starts a search", self.cx.key(Action::Search)));
+            return;
         }
         let layout = self.detail_layout();
         let found = if let Some(top) = &mut self.help {
@@ -54,12 +68,70 @@ impl State {
             detail.settle(layout);
             found
         } else {
-            self.search_rows(forward, |view, cx, row| view.is_match(cx, row))
+            return self.find_row(forward, None);
         };
         if !found {
-            self.notice = Some(format!("not found: {}", text::escape(self.cx.search.text())));
+            self.not_found(None);
         }
-        found
+    }
+
+    /// Moves to the next or previous row that matches. If there is none, the search ends, and `otherwise` is said.
+    pub(super) fn find_row(&mut self, forward: bool, otherwise: Option<String>) {
+        self.search = Some(RowSearch { forward, looked: 0, otherwise });
+        self.search_on();
+    }
+
+    /// Whether rows wait to be looked at.
+    pub(super) fn is_searching(&self) -> bool {
+        self.search.is_some()
+    }
+
+    /// Leaves the cursor where it is. Whether a search was under way.
+    pub(super) fn stop_search(&mut self) -> bool {
+        let stopped = self.search.take().is_some();
+        if stopped {
+            self.notice = Some("the search was stopped".to_owned());
+        }
+        stopped
+    }
+
+    /// Looks at the next rows. Rows that come meanwhile are looked at too; the cursor has not moved, and all rows are counted from it.
+    pub(super) fn search_on(&mut self) {
+        let Some(mut search) = self.search.take() else { return };
+        let view = self.views.get_mut(self.view_id);
+        let (from, len) = (view.list().selected, view.len());
+        let mut slice = self.pace.begin();
+        self.dirty = true;
+        while search.looked < len {
+            if !slice.has_room() {
+                let percent = search.looked * 100 / len;
+                self.notice = Some(format!("searching {percent}%: {} stops it", self.cx.key(Action::Back)));
+                self.search = Some(search);
+                return;
+            }
+            search.looked += 1;
+            let (row, is_wrapped) = if search.forward {
+                ((from + search.looked) % len, from + search.looked >= len)
+            } else {
+                ((from + len - search.looked) % len, search.looked > from)
+            };
+            if view.is_match(&self.cx, row) {
+                self.notice = is_wrapped.then(|| wrapped(search.forward));
+                view.go(row);
+                return;
+            }
+        }
+        self.not_found(search.otherwise);
+    }
+
+    fn not_found(&mut self, otherwise: Option<String>) {
+        self.notice = Some(match otherwise {
+            Some(otherwise) => {
+                self.cx.search = Needle::default();
+                otherwise
+            }
+            None => format!("not found: {}", text::escape(self.cx.search.text())),
+        });
     }
 
     /// Moves to the next or previous failed call; if the page of a call is open, it shows that one.
@@ -136,10 +208,98 @@ fn contains(text: &str, letters: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use crossterm::event::KeyCode;
+
     use super::*;
     use crate::calls::sample;
-    use crate::tui::needle::Needle;
-    use crate::tui::state::testing::state;
+    use crate::tui::keys::Key;
+    use crate::tui::state::pace::Pace;
+    use crate::tui::state::testing::{call, hundred, keys, send, settle, state};
+
+    /// The state with a hundred calls, of which the 96th is looked for, three rows each turn.
+    fn slow() -> State {
+        let mut state = hundred();
+        keys(&mut state, "gg");
+        state.pace = Pace::Steps(3);
+        state
+    }
+
+    /// Types without the work between keys.
+    fn begin(state: &mut State, typed: &str) {
+        for c in typed.chars() {
+            let code = if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) };
+            state.key(Key { code, control: false, shift: false });
+        }
+    }
+
+    #[test]
+    fn a_slow_search_goes_on_between_keys_and_says_how_far_it_is() {
+        let mut state = slow();
+        begin(&mut state, "/biz error|nothing\n");
+        assert_eq!(state.notice.as_deref(), Some("searching 3%: Esc stops it"));
+        let mut turns = 0;
+        while state.is_searching() {
+            assert_eq!(state.views.calls.list.selected, 0, "the cursor stays meanwhile");
+            let has_more = state.work(Instant::now());
+            assert_eq!(has_more, state.is_searching());
+            turns += 1;
+        }
+        // The first match is in row 15; the first turn was that of the key.
+        assert_eq!((turns, state.views.calls.list.selected), (4, 15));
+        assert_eq!(state.notice, None);
+        begin(&mut state, "N");
+        while state.is_searching() {
+            state.work(Instant::now());
+            turns += 1;
+        }
+        assert_eq!((turns, state.views.calls.list.selected), (4 + 6, 95), "around the beginning");
+        assert_eq!(state.notice.as_deref(), Some("continued from the end"));
+    }
+
+    #[test]
+    fn esc_or_any_key_stops_a_search_and_other_keys_do_what_they_do() {
+        let mut state = slow();
+        begin(&mut state, "/zzz\n");
+        state.key(Key { code: KeyCode::Esc, control: false, shift: false });
+        assert!(!state.is_searching());
+        assert_eq!(state.notice.as_deref(), Some("the search was stopped"));
+        assert_eq!(state.cx.search.text(), "zzz", "n goes on");
+        begin(&mut state, "n");
+        assert!(state.is_searching());
+        begin(&mut state, "j");
+        assert!(!state.is_searching());
+        assert_eq!(state.views.calls.list.selected, 1);
+        begin(&mut state, "n");
+        settle(&mut state);
+        assert_eq!(state.notice.as_deref(), Some("not found: zzz"));
+    }
+
+    #[test]
+    fn calls_that_come_during_a_search_are_found() {
+        let mut state = slow();
+        begin(&mut state, "/fresh\n");
+        state.work(Instant::now());
+        let mut new = call(200);
+        new.method = Some("Fresh".into());
+        send(&mut state, [new]);
+        settle(&mut state);
+        assert_eq!(state.views.calls.list.selected, 100);
+    }
+
+    #[test]
+    fn a_filter_is_applied_between_keys_too() {
+        let mut state = slow();
+        state.cx.matcher.set_filter("message ~ \"stock\"").unwrap();
+        state.apply(Action::Toggle(Class::Oneway));
+        let mut turns = 0;
+        while state.work(Instant::now()) {
+            turns += 1;
+        }
+        assert!(turns >= 100 / 3 - 1, "{turns}");
+        assert_eq!(state.views.calls.len(), 10);
+    }
 
     #[test]
     fn the_parts_of_a_row_hold_every_word_of_it() {

@@ -3,6 +3,7 @@
 use super::detail::{DetailPage, Loaded};
 use super::matcher::Only;
 use super::{Effect, State};
+use crate::tui::keys::Action;
 use crate::tui::needle::Needle;
 use crate::tui::views::ViewId;
 
@@ -34,6 +35,7 @@ impl State {
         if self.help.take().is_some() {
             return None;
         }
+        let quit = self.cx.key(Action::Quit);
         let detail = self.detail.take();
         if detail.as_ref().is_some_and(|detail| !detail.jumped) {
             return None;
@@ -53,9 +55,10 @@ impl State {
         } else if self.view_id != ViewId::Calls {
             self.show_view(ViewId::Calls);
         } else if self.cx.matcher.is_active() {
-            self.notice = Some("a shows all calls again; q quits".to_owned());
+            self.notice =
+                Some(format!("{} shows all calls again; {quit} quits", self.cx.key(Action::ShowAll)));
         } else {
-            self.notice = Some("q quits".to_owned());
+            self.notice = Some(format!("{quit} quits"));
         }
         None
     }

@@ -105,7 +105,7 @@ impl State {
                     self.settle();
                     return effect;
                 } else {
-                    _ = self.find(true);
+                    self.find(true);
                 }
             }
         }

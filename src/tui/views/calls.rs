@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use ratatui::style::{Modifier, Style};
 
-use super::{Row, Sign, Target, View};
+use super::{Row, Sign, Target, View, ViewId};
 use crate::calls::{Call, Class};
 use crate::text;
 use crate::time::Timestamp;
 use crate::tui::columns::{CLASS, CODE, Column, MESSAGE, METHOD, PROTOCOL, Placed, VERDICT};
-use crate::tui::keys::Scope;
+use crate::tui::keys::{Action, Scope};
 use crate::tui::render::sentence::Sentence;
 use crate::tui::state::context::Context;
 use crate::tui::state::list::{List, SortKey};
+use crate::tui::state::pace::Slice;
 use crate::tui::store::{Entry, Serial, Store};
-use cells::{LATENCY, TIME, cell, cell_tests, is_likely, sort_key};
+use cells::{LATENCY, Needs, TIME, cell, cell_tests, is_likely, sort_key};
 
 /// Calls that one scan looks at, so that keys never wait long while a filter is applied to a million calls.
 const SCAN: usize = 50_000;
@@ -37,8 +38,8 @@ pub(in crate::tui) struct Calls {
     pub chosen: Vec<Column>,
     /// Times have their dates.
     pub dated: bool,
-    /// What clients and servers need that were on the screen since the filter changed.
-    needs: [usize; 2],
+    /// What the calls need that were on the screen since the filter changed.
+    needs: Needs,
     /// In the order of the screen.
     rows: Vec<Begin>,
     /// They match and are not in the sorted order yet.
@@ -56,7 +57,7 @@ impl Default for Calls {
             follow: true,
             chosen: Vec::new(),
             dated: false,
-            needs: [0; 2],
+            needs: Needs::default(),
             rows: Vec::new(),
             pending: Vec::new(),
             scanned: 0,
@@ -158,19 +159,24 @@ impl Calls {
         self.rows.clear();
         self.pending.clear();
         self.scanned = 0;
-        self.needs = [0; 2];
+        self.needs = Needs::default();
     }
 
     /// Looks at the next calls and counts what the filter lets through. Whether there was anything to look at.
-    pub(in crate::tui) fn scan(&mut self, cx: &mut Context) -> bool {
+    pub(in crate::tui) fn scan(&mut self, cx: &mut Context, slice: &mut Slice) -> bool {
         let Context { store, matcher, chains, filtered, .. } = cx;
         if self.scanned >= store.next() {
             return false;
         }
         let sorted = self.list.sort.is_some();
-        let mut looked = 0;
         let mut new = Vec::new();
-        for entry in store.from(self.scanned).iter().take(SCAN) {
+        let entries = store.from(self.scanned);
+        let mut looked = 0;
+        for entry in entries.iter().take(SCAN) {
+            // Counting is fast; only filters may be slow.
+            if matcher.has_filter() && !slice.has_room() {
+                break;
+            }
             looked += 1;
             self.scanned = entry.serial + 1;
             if !matcher.filter_matches(&entry.call) {
@@ -183,7 +189,7 @@ impl Calls {
                 new.push((entry.call.start, entry.serial));
             }
         }
-        if looked < SCAN {
+        if looked == entries.len() {
             self.scanned = store.next();
         }
         if sorted {
@@ -233,13 +239,11 @@ impl Calls {
         cells::usual(width, self.dated, self.needs)
     }
 
-    /// Makes room for the clients and servers that are on the screen.
+    /// Makes room for the clients, servers and methods that are on the screen.
     pub(in crate::tui) fn measure(&mut self, cx: &Context, height: usize) {
         for at in self.list.top..self.rows.len().min(self.list.top + height) {
             let Some(entry) = self.entry(cx, at) else { continue };
-            let client = cells::client_width(&cx.names.client(&entry.call));
-            let server = text::width(&cx.names.server(&entry.call));
-            self.needs = [self.needs[0].max(client), self.needs[1].max(server)];
+            self.needs = self.needs.with(&entry.call, &cx.names);
         }
     }
 
@@ -386,10 +390,7 @@ impl View for Calls {
     fn why_empty(&self, cx: &Context) -> Vec<String> {
         if cx.store.len() > 0 {
             let hidden = text::counted(cx.store.len() as u64, "call");
-            return vec![
-                format!("{hidden} hidden by the filter and the class switches"),
-                "a shows all calls, f changes the filter".to_owned(),
-            ];
+            return vec![format!("{hidden} hidden by the filter and the class switches"), cx.widen("calls")];
         }
         if cx.store.evicted > 0 {
             return vec!["all calls were evicted to save memory: --max-memory allows more".to_owned()];
@@ -483,8 +484,9 @@ fn worst(cx: &Context) -> Option<Sentence> {
         _ => "broken connection",
     };
     let times = text::thousands(figures.count);
+    let (next, kinds) = (cx.key(Action::NextError), cx.key(Action::Show(ViewId::Errors)));
     let text = format!(
-        "Most failures: {label}, {kind}{code}{template}, {times}×. e goes to the next failed call, 2 shows all kinds."
+        "Most failures: {label}, {kind}{code}{template}, {times}×. {next} goes to the next failed call, {kinds} shows all kinds."
     );
     Some(Sentence::from(text::escape(&text).into_owned()).colored(cx, group.class))
 }

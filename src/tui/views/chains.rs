@@ -150,10 +150,7 @@ impl View for Chains {
         }
         if cx.chains.hidden > 0 {
             let hidden = text::counted(cx.chains.hidden as u64, "chain");
-            return vec![
-                format!("no call of {hidden} passes the filter"),
-                "a shows all, f changes the filter".to_owned(),
-            ];
+            return vec![format!("no call of {hidden} passes the filter"), cx.widen("")];
         }
         let why = if cx.ended {
             "no chains: no call is known to have caused another"

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use ratatui::style::{Modifier, Style};
 
-use super::{Row, Sign, Target, View};
+use super::{Row, Sign, Target, View, ViewId};
 use crate::calls::{Call, labels};
 use crate::chains::summary::{self, Ending, Turn};
 use crate::sink::chains::ending;
 use crate::text;
 use crate::tui::columns::{COUNT, Column, Placed, REST, place};
-use crate::tui::keys::Scope;
+use crate::tui::keys::{Action, Scope};
 use crate::tui::render::sentence::Sentence;
 use crate::tui::state::context::Context;
 use crate::tui::state::list::{List, SortKey};
@@ -132,7 +132,8 @@ impl View for Changes {
         Some(example.map_or(Target::Nothing("all chains with this change were evicted"), Target::Chain))
     }
 
-    fn sentence(&self, _cx: &Context) -> Sentence {
+    fn sentence(&self, cx: &Context) -> Sentence {
+        let open = cx.key(Action::Open);
         let Some(turn) = self.selected() else { return Sentence::default() };
         let answered = |ending: &Ending| {
             let code = ending.code.map(|code| format!(" {code}")).unwrap_or_default();
@@ -142,9 +143,9 @@ impl View for Changes {
         let (times, to) = (text::counted(turn.count, "time"), answered(&turn.to));
         let main = if turn.is_sure {
             let words = summary::words(turn.findings);
-            format!("{times}: {below}, and {to} ({words}). ⏎ shows an example in its chain.")
+            format!("{times}: {below}, and {to} ({words}). {open} shows an example in its chain.")
         } else {
-            format!("{times}: {to}, and it is not known for sure where that began. ⏎ shows an example.")
+            format!("{times}: {to}, and it is not known for sure where that began. {open} shows an example.")
         };
         Sentence { main, rest: self.doubts.clone(), ..Sentence::default() }
     }
@@ -163,7 +164,11 @@ impl View for Changes {
             let hidden = text::counted(cx.chains.hidden as u64, "chain");
             return vec![format!("no change in the chains that pass the filter; it hides {hidden}")];
         }
-        vec!["no service has changed an error of a callee".to_owned(), "v shows who calls whom".to_owned()]
+        let graph = cx.key(Action::Show(ViewId::Graph));
+        vec![
+            "no service has changed an error of a callee".to_owned(),
+            format!("{graph} shows who calls whom"),
+        ]
     }
 
     fn hidden(&self, cx: &Context) -> Option<(usize, &'static str)> {

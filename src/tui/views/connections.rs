@@ -182,7 +182,7 @@ impl View for Connections {
         if hidden > 0 {
             return vec![
                 format!("no call of {} passes the filter", text::counted(hidden, "connection")),
-                "a shows all, f changes the filter".to_owned(),
+                cx.widen(""),
             ];
         }
         let yet = if cx.ended { "" } else { " yet" };

@@ -11,7 +11,7 @@ use crate::tui::columns::{
     CLASS, CODE, COUNT, Column, HISTORY, MESSAGE, METHOD, Placed, REST, VERDICT, place, time_width,
 };
 use crate::tui::figures::{Catalog, Figures, Group};
-use crate::tui::keys::Scope;
+use crate::tui::keys::{Action, Scope};
 use crate::tui::render::sentence::Sentence;
 use crate::tui::spark;
 use crate::tui::state::context::Context;
@@ -152,7 +152,7 @@ impl View for Errors {
         } else if cx.matcher.is_active() {
             vec![
                 "no failed call passes the filter and the class switches".to_owned(),
-                "a shows all calls again".to_owned(),
+                format!("{} shows all calls again", cx.key(Action::ShowAll)),
             ]
         } else {
             vec![format!("no failed call among {}", text::thousands(cx.total.calls))]

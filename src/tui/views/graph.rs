@@ -20,7 +20,7 @@ use crate::chains::Summary;
 use crate::chains::summary::Traffic;
 use crate::text;
 use crate::tui::columns::{CALLS, Column, Placed, REST, place};
-use crate::tui::keys::Scope;
+use crate::tui::keys::{Action, Scope};
 use crate::tui::render::{line, sentence::Sentence};
 use crate::tui::state::context::Context;
 use crate::tui::state::list::{List, SortKey};
@@ -182,7 +182,7 @@ impl View for Graph {
         Some(Only::Edge { from: edge.from.clone(), to: edge.to.clone() })
     }
 
-    fn sentence(&self, _cx: &Context) -> Sentence {
+    fn sentence(&self, cx: &Context) -> Sentence {
         let Some(edge) = self.selected() else { return Sentence::default() };
         let traffic = &edge.traffic;
         let share = |part: u64, all: u64| part as f64 * 100.0 / all.max(1) as f64;
@@ -214,7 +214,7 @@ impl View for Graph {
                 "; of {all} in all, {least}{began} began here and {least}{passed} passed through"
             );
         }
-        line.push_str(". ⏎ shows the calls.");
+        _ = write!(line, ". {} shows the calls.", cx.key(Action::Open));
         let main = text::escape(&line).into_owned();
         Sentence { main, rest: self.doubts.clone(), ..Sentence::default() }
     }

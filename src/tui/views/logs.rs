@@ -8,7 +8,7 @@ use super::{Row, Sign, Target, View};
 use crate::calls::{Call, labels};
 use crate::text;
 use crate::tui::columns::{Column, METHOD, Placed, REST, VERDICT, place, time_width};
-use crate::tui::keys::Scope;
+use crate::tui::keys::{Action, Scope};
 use crate::tui::logged::LoggedLine;
 use crate::tui::render::sentence::Sentence;
 use crate::tui::state::context::Context;
@@ -132,7 +132,7 @@ impl View for Logs {
                 };
                 Sentence {
                     rest: Some(format!("found by {}{others}", told.why.join(", "))),
-                    hint: "",
+                    hint: String::new(),
                     ..sentence
                 }
             }
@@ -153,7 +153,7 @@ impl View for Logs {
         if logged.lines.is_empty() {
             return vec!["no line of the logs is an error of an RPC".to_owned()];
         }
-        vec!["the filter hides all lines: a shows all again".to_owned()]
+        vec![format!("the filter hides all lines: {} shows all again", cx.key(Action::ShowAll))]
     }
 
     fn hidden(&self, cx: &Context) -> Option<(usize, &'static str)> {

@@ -12,7 +12,7 @@ use crate::calls::{Call, Class};
 use crate::text;
 use crate::tui::columns::{CALLS, Column, HISTORY, METHOD, Placed, REST, place};
 use crate::tui::figures::{Catalog, Figures, MethodFigures};
-use crate::tui::keys::Scope;
+use crate::tui::keys::{Action, Scope};
 use crate::tui::render::{line, sentence::Sentence, table};
 use crate::tui::spark;
 use crate::tui::state::context::Context;
@@ -150,7 +150,7 @@ impl View for Services {
         if cx.total.calls == 0 {
             return cx.why_no_calls();
         }
-        vec!["no call passes the filter: a shows all again".to_owned()]
+        vec![format!("no call passes the filter: {} shows all again", cx.key(Action::ShowAll))]
     }
 
     fn hidden(&self, cx: &Context) -> Option<(usize, &'static str)> {
@@ -185,7 +185,8 @@ impl Services {
         };
         let label = cx.catalog.label(self.rows.selected());
         let calls = text::counted(sums.calls, "call");
-        let line = format!("{label} ({}), {calls}: {shares}. ⏎ shows the calls.", sums.operation.rpc);
+        let open = cx.key(Action::Open);
+        let line = format!("{label} ({}), {calls}: {shares}. {open} shows the calls.", sums.operation.rpc);
         Some(text::escape(&line).into_owned())
     }
 }

@@ -71,29 +71,65 @@ pub fn names() -> Vec<String> {
 const LATENCY_WIDTH: usize = 7;
 /// Narrower screens don't show the protocol.
 const ROOM_FOR_PROTOCOL: usize = 96;
+/// Narrower screens show neither client nor server.
+const ROOM_FOR_ENDS: usize = 76;
+/// From this width on, class, code and message have columns of their own.
+const WIDE: usize = 140;
 
 fn protocol_width(width: usize) -> usize {
-    if width >= 140 { 14 } else { 9 }
+    if width >= WIDE { 14 } else { 9 }
 }
 
-/// The least and the most that client and server get.
-const ENDS: (usize, [usize; 2]) = (6, [26, 30]);
+/// What the calls on the screen need for their client, server and method.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    pub client: usize,
+    pub server: usize,
+    /// Service and method without packages.
+    pub method: usize,
+}
+
+impl Needs {
+    /// What these and another call need.
+    pub(super) fn with(self, call: &Call, names: &Names) -> Self {
+        let method = labels::likely_operation(call);
+        // A mark takes the place of what is before service and method.
+        let name = method.rmatch_indices('.').nth(1).map_or(&*method, |(at, _)| &method[at..]);
+        Self {
+            client: self.client.max(client_width(&names.client(call))),
+            server: self.server.max(text::width(&names.server(call))),
+            method: self.method.max(text::width(name)),
+        }
+    }
+}
+
+/// The least that client and server get if they need it: most addresses without their ports.
+const LEAST_END: usize = 10;
+/// The most that client and server get.
+const MOST_END: [usize; 2] = [26, 30];
+/// The most that a method takes from other columns.
+const MOST_METHOD: usize = 40;
+
+/// The least that is left for the end of a call, the code first: the sentence below has it in full.
+fn least_verdict(width: usize) -> usize {
+    match () {
+        () if width < ROOM_FOR_PROTOCOL => 10,
+        () if width < WIDE => 18,
+        () => 40,
+    }
+}
 
 /// The width of a client for its column: that of its name or, without the port, which says nothing, of its address.
-pub(super) fn client_width(client: &str) -> usize {
+fn client_width(client: &str) -> usize {
     let is_address = client.starts_with(|c: char| c.is_ascii_digit() || c == '[');
     let host = client.rsplit_once(':').filter(|_| is_address).map(|(host, _)| host);
     text::width(host.unwrap_or(client))
 }
 
-/// The widths of client and server that need so much: together half of what time, latency and protocol leave, and what one does not need
-/// is for the other.
-fn ends(width: usize, dated: bool, needs: [usize; 2]) -> [usize; 2] {
-    let (least, [client, server]) = ENDS;
-    let (client, server) = (needs[0].clamp(least, client), needs[1].clamp(least, server));
-    let protocol = if width >= ROOM_FOR_PROTOCOL { protocol_width(width) + 1 } else { 0 };
-    let room = width.saturating_sub(MARGIN + time_width(dated) + 1 + LATENCY_WIDTH + 1 + protocol);
-    let most = (room / 2).saturating_sub(2).max(2 * least);
+/// The widths of client and server that share `most`: what one does not need is for the other.
+fn ends(most: usize, needs: Needs) -> [usize; 2] {
+    let least = 6;
+    let (client, server) = (needs.client.clamp(least, MOST_END[0]), needs.server.clamp(least, MOST_END[1]));
     match most / 2 {
         _ if client + server <= most => [client, server],
         fair if client <= fair => [client, most - client],
@@ -102,13 +138,31 @@ fn ends(width: usize, dated: bool, needs: [usize; 2]) -> [usize; 2] {
     }
 }
 
+/// What client and server share on a screen of this width where the columns are chosen: half of what time, latency and protocol leave.
+fn room_for_ends(width: usize, dated: bool) -> usize {
+    let protocol = if width >= ROOM_FOR_PROTOCOL { protocol_width(width) + 1 } else { 0 };
+    let room = width.saturating_sub(MARGIN + time_width(dated) + 1 + LATENCY_WIDTH + 1 + protocol);
+    (room / 2).saturating_sub(2).max(2 * LEAST_END)
+}
+
+/// The widths of client, server and method that share `room` with the end of the call. People look for the method: it comes before long
+/// names of hosts.
+fn shares(room: usize, width: usize, has_ends: bool, needs: Needs) -> ([usize; 2], usize) {
+    let verdict = least_verdict(width);
+    let least = |need: usize| if has_ends { need.min(LEAST_END) } else { 0 };
+    let others = least(needs.client) + least(needs.server) + verdict;
+    let method = needs.method.min(MOST_METHOD).min(room.saturating_sub(others)).max(LEAST);
+    let ends = if has_ends { ends(room.saturating_sub(method + verdict), needs) } else { [0; 2] };
+    (ends, method)
+}
+
 /// The width that a column asks for on a screen of this width.
-fn wanted(column: Column, width: usize, dated: bool, needs: [usize; 2]) -> usize {
+fn wanted(column: Column, width: usize, dated: bool, needs: Needs) -> usize {
     match column {
         TIME => time_width(dated),
         LATENCY => LATENCY_WIDTH,
-        CLIENT => ends(width, dated, needs)[0],
-        SERVER => ends(width, dated, needs)[1],
+        CLIENT => ends(room_for_ends(width, dated), needs)[0],
+        SERVER => ends(room_for_ends(width, dated), needs)[1],
         PROTOCOL => protocol_width(width),
         METHOD | VERDICT | MESSAGE => REST,
         CLASS => 10,
@@ -119,31 +173,34 @@ fn wanted(column: Column, width: usize, dated: bool, needs: [usize; 2]) -> usize
 }
 
 /// The usual columns on a screen of this width.
-pub(super) fn usual(width: usize, dated: bool, needs: [usize; 2]) -> Vec<Placed> {
+pub(super) fn usual(width: usize, dated: bool, needs: Needs) -> Vec<Placed> {
     let mut columns = vec![TIME, LATENCY];
-    if width >= 76 {
+    if width >= ROOM_FOR_ENDS {
         columns.extend([CLIENT, SERVER]);
     }
     if width >= ROOM_FOR_PROTOCOL {
         columns.push(PROTOCOL);
     }
     columns.push(METHOD);
-    // The verdict loses more than the method where both are cut: the sentence below has it in full.
-    let share = match width {
-        140.. => (9, 20),
-        76..96 => (3, 5),
-        _ => (1, 2),
+    columns.extend(if width >= WIDE { &[CLASS, CODE, MESSAGE][..] } else { &[VERDICT] });
+    let own = |column: &Column| match *column {
+        CLIENT | SERVER | METHOD | VERDICT | MESSAGE => None,
+        column => Some(wanted(column, width, dated, needs)),
     };
-    columns.extend(if width >= 140 { &[CLASS, CODE, MESSAGE][..] } else { &[VERDICT] });
-    place(
-        width,
-        columns.into_iter().map(|column| (column, wanted(column, width, dated, needs))).collect(),
-        share,
-    )
+    let taken: usize = columns.iter().map(|column| own(column).unwrap_or(0) + 1).sum();
+    let room = (width + 1).saturating_sub(MARGIN + taken);
+    let ([client, server], method) = shares(room, width, width >= ROOM_FOR_ENDS, needs);
+    let width_of = |column: &Column| match *column {
+        CLIENT => client,
+        SERVER => server,
+        METHOD => method,
+        column => own(&column).unwrap_or(REST),
+    };
+    place(width, columns.iter().map(|column| (*column, width_of(column))).collect(), (1, 1))
 }
 
 /// Columns that were chosen, as many as there is room for, in their order.
-pub(super) fn chosen(columns: &[Column], width: usize, dated: bool, needs: [usize; 2]) -> Vec<Placed> {
+pub(super) fn chosen(columns: &[Column], width: usize, dated: bool, needs: Needs) -> Vec<Placed> {
     let room = width.saturating_sub(MARGIN);
     let (mut placed, mut used, mut rests) = (Vec::new(), 0, 0);
     for column in columns {
@@ -270,21 +327,43 @@ pub(super) fn cell_tests(call: &Call, column: Column, equal: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calls::sample;
 
     #[test]
-    fn client_and_server_get_what_they_need_as_far_as_there_is_room() {
-        for (width, dated, needs, given) in [
-            (80, false, [3, 10], [6, 10]),
-            (80, false, [10, 15], [10, 15]),
-            (80, false, [15, 21], [13, 13]),
-            (80, false, [15, 8], [15, 8]),
-            (80, true, [10, 15], [10, 13]),
-            (200, false, [15, 21], [15, 21]),
-            (200, false, [90, 90], [26, 30]),
+    fn the_method_comes_before_long_names_of_hosts_and_all_of_them_are_shown() {
+        for (width, dated, [client, server, method], given) in [
+            (80, false, [3, 10, 18], [6, 10, 18, 19]),
+            (80, false, [10, 15, 22], [10, 11, 22, 10]),
+            (80, false, [15, 21, 34], [10, 10, 23, 10]),
+            (80, false, [15, 8, 12], [15, 8, 12, 18]),
+            (80, true, [10, 15, 22], [10, 10, 17, 10]),
+            (100, false, [15, 15, 23], [11, 11, 23, 18]),
+            (139, false, [15, 21, 34], [15, 21, 34, 32]),
+            (200, false, [15, 21, 34], [15, 21, 34, 68]),
+            (200, false, [90, 90, 90], [26, 30, 40, 42]),
+            (70, false, [15, 21, 34], [0, 0, 34, 11]),
         ] {
-            assert_eq!(ends(width, dated, needs), given, "{width} {needs:?}");
+            let placed = usual(width, dated, Needs { client, server, method });
+            let of = |column: Column| placed.iter().find(|p| p.column == column).map_or(0, |p| p.width);
+            let end = of(VERDICT).max(of(MESSAGE));
+            assert_eq!(
+                [of(CLIENT), of(SERVER), of(METHOD), end],
+                given,
+                "{width} {client} {server} {method}"
+            );
+            let used: usize = placed.iter().map(|p| p.width + 1).sum::<usize>() - 1 + MARGIN;
+            assert_eq!(used, width);
         }
         assert_eq!((client_width("10.77.0.11:4242"), client_width("web")), (10, 3));
+    }
+
+    #[test]
+    fn packages_are_no_need_of_a_method() {
+        let mut call = sample::ok();
+        for (service, need) in [("OrderService", 23), ("trpc.shop.OrderService", 24), ("a.b", 13)] {
+            (call.service, call.method) = (Some(service.into()), Some("PlaceOrder".into()));
+            assert_eq!(Needs::default().with(&call, &Names::default()).method, need, "{service}");
+        }
     }
 
     #[test]
@@ -295,7 +374,8 @@ mod tests {
         }
         for width in 60..260 {
             for first in 0..all.len() {
-                let placed = chosen(&all[first..], width, first % 2 == 0, [first, 60 - first % 60]);
+                let needs = Needs { client: first, server: 60 - first % 60, method: 20 };
+                let placed = chosen(&all[first..], width, first % 2 == 0, needs);
                 let used: usize = placed.iter().map(|p| p.width + 1).sum::<usize>() - 1 + MARGIN;
                 assert_eq!(used, width, "{placed:?}");
                 assert!(placed.iter().all(|p| p.width >= 5), "{width}: {placed:?}");
