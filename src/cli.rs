@@ -190,8 +190,8 @@ pub struct Input {
     /// second late for it.
     #[arg(long, requires = "write", conflicts_with_all = ["embed_secrets", "packet_buffered"])]
     pub comments: bool,
-    /// Write each packet to the -w file as soon as it is captured, instead of within half a second.
-    #[arg(short = 'U', long = "packet-buffered", requires = "write")]
+    /// Write each packet to the -w file as soon as it is captured, instead of within half a second. Without -w the same as -l.
+    #[arg(short = 'U', long = "packet-buffered")]
     pub packet_buffered: bool,
     /// The host that captured this, for the key host of the records; live, by default, the name of this one.
     #[arg(long, value_name = "NAME")]
@@ -350,6 +350,12 @@ pub struct View {
 }
 
 impl View {
+    /// Whether each line is written at once.
+    #[must_use]
+    pub fn writes_each_line(&self) -> bool {
+        self.line_buffered || self.input.packet_buffered && self.input.write.is_none()
+    }
+
     /// How to print times.
     #[must_use]
     pub fn time(&self) -> TimeFormat {
@@ -830,6 +836,21 @@ mod tests {
         assert_eq!((bytes("1"), bytes("2KiB"), bytes("64MiB")), (Some(1), Some(2048), Some(64 << 20)));
         for odd in ["0", "64.1MiB", "67108865", "5GiB", "-1", ""] {
             assert_eq!(bytes(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn without_a_file_of_packets_each_line_is_written_at_once() {
+        for (line, each) in [
+            ("calls x.pcap", false),
+            ("calls -l x.pcap", true),
+            ("calls -U x.pcap", true),
+            ("calls -U -w y.pcap x.pcap", false),
+            ("calls -U -l -w y.pcap x.pcap", true),
+        ] {
+            let cli = Cli::try_parse_from(["rpcscope"].into_iter().chain(line.split(' '))).unwrap();
+            let Some(Command::Calls(args)) = cli.command else { panic!("{line}") };
+            assert_eq!(args.view.writes_each_line(), each, "{line}");
         }
     }
 

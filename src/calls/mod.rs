@@ -7,6 +7,7 @@ pub mod details;
 mod family;
 pub mod finding;
 pub mod identities;
+pub mod intervals;
 pub mod join_key;
 pub mod keys;
 pub mod labels;

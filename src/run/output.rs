@@ -45,16 +45,17 @@ fn is_standard(path: Option<&Path>) -> bool {
 pub(super) fn writer(view: &View, losses: &Arc<Losses>) -> Result<RecordWriter, Failure> {
     let is_live = !view.input.interfaces.is_empty();
     let out = if let Some(path) = view.output.as_deref().filter(|path| *path != Path::new("-")) {
-        RecordWriter::create(path, view.line_buffered)
+        RecordWriter::create(path, view.writes_each_line())
             .map_err(|error| unwritable(&path.display().to_string(), &error))?
     } else if is_standard(view.input.write.as_deref()) {
         // The packets go to standard output, as with tcpdump: text between them would damage the file.
         RecordWriter::new(Box::new(io::sink()), false)
     } else {
-        if !comes_once(&view.input) && view.input.write.is_none() && !view.line_buffered {
+        if !comes_once(&view.input) && view.input.write.is_none() && !view.writes_each_line() {
             pager::start();
         }
-        let is_watched = io::stdout().is_terminal() || is_live || view.input.follow || view.line_buffered;
+        let is_watched =
+            io::stdout().is_terminal() || is_live || view.input.follow || view.writes_each_line();
         let out: Box<dyn Write + Send> = match pager::input() {
             Some(pipe) => Box::new(pipe),
             None => Box::new(io::stdout()),

@@ -3,6 +3,7 @@
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::calls::Class;
+pub(super) use crate::calls::intervals::{CLASSES, index as class_index};
 
 /// The colours of the terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -235,14 +236,6 @@ fn tones(tones: &Tones) -> Theme {
         key: bold.fg(Color::Indexed(tones.key)),
         classes,
     }
-}
-
-/// Number of classes, including the unknown one.
-pub(super) const CLASSES: usize = Class::ALL.len() + 1;
-
-/// Index of a class in arrays of [`CLASSES`]; the unknown class is the last.
-pub(super) fn class_index(class: Option<Class>) -> usize {
-    class.map_or(CLASSES - 1, |c| c as usize)
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ pub(super) struct Row {
     pub(super) server: u32,
     pub(super) operation: u32,
     pub(super) protocol: u32,
-    /// As [`super::timeline::index`].
+    /// As [`crate::calls::intervals::index`].
     pub(super) class: u8,
     pub(super) verdict: u32,
     /// The sentence of a failed call.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::data::{Row, Texts};
-use super::timeline::{self, Counts, Timeline};
+use super::timeline::Timeline;
 use super::{MAX_CALLS, MAX_CHAIN_BYTES, MAX_CHAINS, MAX_HOPS, MAX_KINDS};
+use crate::calls::intervals::{CLASSES, index};
 use crate::calls::summary::sentence;
 use crate::calls::template::template;
 use crate::calls::{Call, Class, Uid, labels};
@@ -131,7 +132,7 @@ pub struct Gathered {
     filter: Option<Filter>,
     /// Most failed calls that are kept whole.
     max_kept: usize,
-    pub(super) counts: Counts,
+    pub(super) counts: [u64; CLASSES],
     pub(super) timeline: Timeline,
     pub(super) summary: Summary,
     pub(super) groups: Vec<Group>,
@@ -337,7 +338,7 @@ impl Gathered {
 
     fn call(&mut self, call: &Arc<Call>, chain: Option<u32>) {
         let class = call.class();
-        self.counts[timeline::index(class)] += 1;
+        self.counts[index(class)] += 1;
         self.timeline.add(call.start, class);
         widen(&mut self.span, call.start);
         let operation = self.texts.number(&labels::likely_operation(call));
@@ -386,7 +387,7 @@ impl Gathered {
             server: texts.number(&labels::server(call)),
             operation,
             protocol: texts.number(labels::protocol(call)),
-            class: timeline::index(call.class()) as u8,
+            class: index(call.class()) as u8,
             verdict: texts.number(&labels::likely_verdict(call)),
             sentence: call.failed().then(|| texts.number(&sentence(call))),
             group,

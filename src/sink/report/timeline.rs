@@ -1,9 +1,9 @@
-//! Calls over time, by class: counted in equal intervals that widen as the time does, and drawn as SVG.
+//! Calls over time, by class, drawn as SVG.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::calls::Class;
+use crate::calls::intervals::Intervals;
 use crate::text;
 use crate::time::Timestamp;
 
@@ -13,7 +13,7 @@ const INTERVALS: usize = 160;
 /// The first width of an interval, in nanoseconds.
 const FINEST: i64 = 1_000_000;
 
-/// Widths for people, in nanoseconds: each a multiple of the one before.
+/// Widths for people, in nanoseconds: each a multiple of the one before, and beyond the last ten times as wide.
 const WIDTHS: &[i64] = &[
     FINEST,
     10_000_000,
@@ -32,15 +32,6 @@ const WIDTHS: &[i64] = &[
     86_400_000_000_000_000,
 ];
 
-/// Index of a class in [`Counts`]; the last is for calls without one.
-#[must_use]
-pub(super) fn index(class: Option<Class>) -> usize {
-    class.map_or(Class::ALL.len(), |class| class as usize)
-}
-
-/// Calls by class, those without a class last.
-pub(super) type Counts = [u64; 7];
-
 /// The failed classes in the order in which they are stacked, with the name of their style.
 const FAILED: [(Class, &str); 4] = [
     (Class::Rpc, "rpc"),
@@ -50,43 +41,34 @@ const FAILED: [(Class, &str); 4] = [
 ];
 
 /// Calls by the time of their start.
-#[derive(Debug, Default)]
-pub(super) struct Timeline {
-    /// Place of the width in [`WIDTHS`].
-    width: usize,
-    intervals: BTreeMap<i64, Counts>,
+#[derive(Debug)]
+pub(super) struct Timeline(Intervals);
+
+impl Default for Timeline {
+    fn default() -> Self {
+        let wider =
+            |width| WIDTHS.iter().copied().find(|next| *next > width).unwrap_or(width.saturating_mul(10));
+        Self(Intervals::new(INTERVALS, FINEST, wider))
+    }
 }
 
 impl Timeline {
     pub(super) fn add(&mut self, start: Timestamp, class: Option<Class>) {
-        let width = WIDTHS[self.width];
-        self.intervals.entry(start.0.div_euclid(width)).or_default()[index(class)] += 1;
-        while self.extent() > INTERVALS as u64 && self.width + 1 < WIDTHS.len() {
-            let factor = WIDTHS[self.width + 1] / WIDTHS[self.width];
-            self.width += 1;
-            for (at, counts) in std::mem::take(&mut self.intervals) {
-                let wide = self.intervals.entry(at.div_euclid(factor)).or_default();
-                wide.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-            }
-        }
-    }
-
-    /// Intervals from the first to the last.
-    fn extent(&self) -> u64 {
-        let (first, last) = (self.intervals.first_key_value(), self.intervals.last_key_value());
-        first.zip(last).map_or(0, |((first, _), (last, _))| last.abs_diff(*first) + 1)
+        self.0.add(start, class);
     }
 
     /// The drawing: failed calls above, all calls below, each on a scale of its own. `None` without calls.
     pub(super) fn svg(&self) -> Option<String> {
-        let (&first, _) = self.intervals.first_key_value()?;
-        let bars = self.extent().clamp(24, 2 * INTERVALS as u64) as f64;
+        let intervals = self.0.counts();
+        if intervals.is_empty() {
+            return None;
+        }
+        let bars = intervals.len().max(24) as f64;
         let (wide, left, top, failed, all) = (1000.0, 46.0, 14.0, 110.0, 46.0);
         let bar = (wide - left) / bars;
-        let most_failed =
-            self.intervals.values().map(|c| FAILED.iter().map(|(class, _)| c[*class as usize]).sum::<u64>());
+        let most_failed = intervals.iter().map(|c| sum(FAILED.iter().map(|(class, _)| c[*class as usize])));
         let most_failed = most_failed.max().unwrap_or(0).max(1);
-        let most = self.intervals.values().map(|c| c.iter().sum::<u64>()).max().unwrap_or(0).max(1);
+        let most = intervals.iter().map(|c| sum(c.iter().copied())).max().unwrap_or(0).max(1);
         let (base, foot) = (top + failed, top + failed + 22.0 + all);
         let mut out = String::new();
         // Writing to a String can't fail.
@@ -111,10 +93,11 @@ impl Timeline {
                 y - height - 4.0
             );
         }
-        let width = WIDTHS[self.width];
-        for (at, counts) in &self.intervals {
-            let x = left + (at - first) as f64 * bar;
-            let time = Timestamp(at.saturating_mul(width)).to_string();
+        let (begin, width) = (self.0.begin(), self.0.width());
+        let called = intervals.iter().enumerate().filter(|(_, counts)| sum(counts.iter().copied()) > 0);
+        for (at, counts) in called {
+            let x = left + at as f64 * bar;
+            let time = Timestamp(begin.0.saturating_add(width.saturating_mul(at as i64))).to_string();
             let time = time.get(11..23).unwrap_or_default();
             let mut y = base;
             let thick = (bar - 0.6).max(0.6);
@@ -123,29 +106,28 @@ impl Timeline {
                 if count == 0 {
                     continue;
                 }
-                let height = (count as f64 / most_failed as f64 * failed).max(1.0);
+                let height = (f64::from(count) / most_failed as f64 * failed).max(1.0);
                 y -= height;
                 _ = write!(
                     out,
                     "<rect class=\"c-{name}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{thick:.1}\" height=\"{height:.1}\"><title>{time}: {} \
                      {}</title></rect>",
-                    text::thousands(count),
+                    text::thousands(count.into()),
                     class.row().label
                 );
             }
-            let sum = counts.iter().sum::<u64>();
-            let height = sum as f64 / most as f64 * all;
+            let called = sum(counts.iter().copied());
+            let height = called as f64 / most as f64 * all;
             _ = write!(
                 out,
                 "<rect class=\"c-all\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{thick:.1}\" height=\"{height:.1}\"><title>{time}: \
                  {}</title></rect>",
                 foot - height,
-                text::counted(sum, "call")
+                text::counted(called, "call")
             );
         }
         for part in 0..=4u32 {
-            let at =
-                Timestamp((first as f64 * width as f64 + bars * width as f64 * f64::from(part) / 4.0) as i64);
+            let at = Timestamp((begin.0 as f64 + bars * width as f64 * f64::from(part) / 4.0) as i64);
             let clock = at.to_string();
             // To the second where intervals are long, to the millisecond where they are short.
             let clock = clock.get(11..if width < 1_000_000_000 { 23 } else { 19 }).unwrap_or_default();
@@ -166,8 +148,13 @@ impl Timeline {
 
     /// The length of an interval, for people.
     pub(super) fn interval(&self) -> String {
-        text::duration(WIDTHS[self.width].unsigned_abs())
+        text::duration(self.0.width().unsigned_abs())
     }
+}
+
+/// The sum of counts.
+fn sum(counts: impl Iterator<Item = u32>) -> u64 {
+    counts.map(u64::from).sum()
 }
 
 #[cfg(test)]
@@ -175,18 +162,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn intervals_widen_and_no_call_is_lost() {
+    fn a_chart_has_all_calls_in_intervals_for_people() {
         let mut timeline = Timeline::default();
         for second in 0..100_000 {
             timeline.add(Timestamp(second * 1_000_000_000), Some(Class::Ok));
         }
         timeline.add(Timestamp(i64::MAX), Some(Class::Rpc));
         timeline.add(Timestamp(i64::MIN), None);
-        let sum: u64 = timeline.intervals.values().flatten().sum();
-        assert_eq!(sum, 100_002);
-        assert!(timeline.intervals.len() <= 2 * INTERVALS);
+        let counted = timeline.0.counts().iter().map(|counts| sum(counts.iter().copied()));
+        assert_eq!(counted.sum::<u64>(), 100_002);
+        assert!(timeline.0.counts().len() <= INTERVALS);
         let svg = timeline.svg().unwrap();
         assert!(svg.contains("c-rpc") && svg.len() < 200_000);
         assert!(Timeline::default().svg().is_none());
+        let mut minutes = Timeline::default();
+        (0..1_000).for_each(|second| minutes.add(Timestamp(second * 1_000_000_000), Some(Class::Ok)));
+        assert_eq!(minutes.interval(), "10s");
     }
 }

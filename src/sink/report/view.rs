@@ -158,7 +158,7 @@ impl HopView {
     }
 }
 
-/// All classes, and `None` last, as `timeline::index` numbers them.
+/// All classes, and `None` last, as `intervals::index` numbers them.
 fn all_classes() -> impl Iterator<Item = Option<Class>> {
     Class::ALL.iter().copied().map(Some).chain([None])
 }
