@@ -242,7 +242,7 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Rows, &[key(KeyCode::PageUp), ctrl('b'), ctrl('u')], Action::PageUp, "one page up", ""),
     bind(Scope::Rows, &[ch('g'), key(KeyCode::Home)], Action::First, "to the first row", ""),
     bind(Scope::Rows, &[ch('G'), key(KeyCode::End)], Action::Last, "to the last row; in Calls: follow new calls", ""),
-    bind(Scope::Rows, &[ch('/')], Action::Search, "search for text or a regex, also on this page; a log line: to its calls", "search"),
+    bind(Scope::Rows, &[ch('/')], Action::Search, "search text or a regex, also here; a log line: to its calls", "search"),
     bind(Scope::Rows, &[ch('n')], Action::NextMatch, "next match, or the next call of the log line", ""),
     bind(Scope::Rows, &[ch('N')], Action::PreviousMatch, "previous match", ""),
 
@@ -262,7 +262,7 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Calls, &[ch('C')], Action::Columns, "choose and reorder the columns", ""),
     bind(Scope::Calls, &[ch('m')], Action::Mark, "mark the call", "mark"),
     bind(Scope::Calls, &[ch('M')], Action::ClearMarks, "clear all marks", ""),
-    bind(Scope::Calls, &[ch('T')], Action::Times, "time format: local, UTC, each with dates, since start, since row above", ""),
+    bind(Scope::Calls, &[ch('T')], Action::Times, "time format: local, UTC, with dates, since start, since row", ""),
 
     bind(Scope::Chooser, &[ch(' ')], Action::Choose, "show the column or leave it out", "show"),
     bind(Scope::Chooser, &[ch('K'), shift(KeyCode::Up)], Action::ColumnUp, "move the column up (left in the list)", "move"),
@@ -281,13 +281,13 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Classes, &[ch('w')], Action::Toggle(Class::Oneway), "show or hide one-way calls", "classes"),
     bind(Scope::Classes, &[ch('o')], Action::Toggle(Class::Ok), "show or hide ok calls", "classes"),
 
-    bind(Scope::Chains, &[ch('s')], Action::Show(ViewId::Changes), "summary: which service changes which error into what, with examples", "summary"),
+    bind(Scope::Chains, &[ch('s')], Action::Show(ViewId::Changes), "summary: which service changes which error into what", "summary"),
     bind(Scope::Graph, &[ch('v')], Action::Show(ViewId::Graph), "graph: who calls whom, where errors begin and pass", "graph"),
 
     bind(Scope::Detail, &[key(KeyCode::Tab)], Action::NextPane, "switch between fields and bytes", "pane"),
     bind(Scope::Detail, &[key(KeyCode::Enter)], Action::Fold, "fold or unfold", "fold"),
     bind(Scope::Detail, &[key(KeyCode::Right), ch('l')], Action::Right, "unfold; in the bytes: the next byte", ""),
-    bind(Scope::Detail, &[key(KeyCode::Left), ch('h')], Action::Left, "fold, or go to the parent field; in the bytes: the previous byte", ""),
+    bind(Scope::Detail, &[key(KeyCode::Left), ch('h')], Action::Left, "fold, or to the parent field; in the bytes: the byte before", ""),
     bind(Scope::Detail, &[ch('z')], Action::FoldAll, "fold or unfold everything", ""),
     bind(Scope::Detail, &[ch('i')], Action::HexOrText, "show bytes as hex or as text", "hex/text"),
     bind(Scope::Detail, &[ch('[')], Action::PreviousMessage, "previous message (the request)", "request"),
@@ -300,7 +300,7 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(Scope::Everywhere, &[ch('O')], Action::Origin, "the call in which this error began", "origin"),
     bind(Scope::Everywhere, &[ch('F')], Action::Connection, "only the calls on the connection of this call", ""),
     bind(Scope::Everywhere, &[ch('y')], Action::Copy, "copy the row or field to the clipboard", ""),
-    bind(Scope::Everywhere, &[ch('x')], Action::Export, "export the shown calls, the marked ones or this one: packets or records", "export"),
+    bind(Scope::Everywhere, &[ch('x')], Action::Export, "export shown calls, marked ones or this: packets or records", "export"),
     bind(Scope::Everywhere, &[ch('1')], Action::Show(ViewId::Calls), "Calls", ""),
     bind(Scope::Everywhere, &[ch('2')], Action::Show(ViewId::Errors), "Errors: failed calls by kind", ""),
     bind(Scope::Everywhere, &[ch('3')], Action::Show(ViewId::Services), "Services: rates, error shares, latencies", ""),

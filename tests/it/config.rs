@@ -117,6 +117,13 @@ fn the_interface_writes_what_was_chosen_and_starts_with_it() {
     );
     let mode = std::fs::metadata(&config).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+    // Who writes it can do little else.
+    #[cfg(target_os = "linux")]
+    for child in crate::sandbox::children(session.pid()) {
+        let status = std::fs::read_to_string(format!("/proc/{child}/status")).expect("a process");
+        let is_filtered = status.contains("Seccomp:\t2") || !rpcscope::sandbox::available().seccomp;
+        assert!(status.contains("NoNewPrivs:\t1") && is_filtered, "{status}");
+    }
     // Saved at once, also if the interface ends at once.
     session.keys(":filter class == rpc\r:save filter broken\rq");
     assert!(session.end().success());

@@ -29,6 +29,16 @@ fn help_and_footer_are_the_table() {
 }
 
 #[test]
+fn every_line_of_the_help_page_fits_on_80_columns() {
+    for (keys, text) in Keys::default().help() {
+        // Headings begin at the edge.
+        let most = if keys.is_empty() { 78 } else { 60 };
+        assert!(crate::text::width(text) <= most, "{text}");
+        assert!(crate::text::width(&keys) <= 16, "{keys}: {text}");
+    }
+}
+
+#[test]
 fn every_view_has_a_key_and_tabs_have_their_number() {
     for id in ViewId::ALL {
         assert!(BINDINGS.iter().any(|b| b.action == Action::Show(*id)), "no key opens {id:?}");
