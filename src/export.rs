@@ -29,6 +29,8 @@ pub struct Wanted {
     ranges: HashMap<FlowKey, Vec<(u64, u64)>, foldhash::fast::RandomState>,
     /// The summary of each call, which becomes a comment on its last packet.
     comments: Comments,
+    /// Calls for which the comment on their packet had no room.
+    uncommented: u64,
     last: u64,
 }
 
@@ -40,7 +42,7 @@ impl Wanted {
         // HTTP/2 header tables depend on all earlier header blocks.
         let first = if call.transport.headers_depend_on_earlier() { call.connection } else { call.packets.0 };
         self.ranges.entry(key).or_default().push((first, call.packets.1));
-        self.comments.add(call);
+        self.uncommented += u64::from(!self.comments.add(call));
         self.last = self.last.max(call.packets.1);
     }
 
@@ -48,6 +50,12 @@ impl Wanted {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
+    }
+
+    /// Calls of which no comment tells: too many end with one packet.
+    #[must_use]
+    pub fn uncommented(&self) -> u64 {
+        self.uncommented
     }
 
     fn has(&self, key: &FlowKey, number: u64) -> bool {
@@ -157,4 +165,23 @@ pub fn write(
     }
     writer.finish()?;
     Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::sample;
+
+    #[test]
+    fn calls_beyond_the_room_of_a_comment_are_counted() {
+        let mut wanted = Wanted::default();
+        let mut calls = 0;
+        while wanted.uncommented() < 3 {
+            wanted.add(&sample::full());
+            calls += 1;
+        }
+        let comment = wanted.comments.take(sample::full().packets.1).unwrap();
+        assert_eq!(comment.lines().count(), calls - 3);
+        assert!(u16::try_from(comment.len()).is_ok());
+    }
 }

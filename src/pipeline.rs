@@ -4,6 +4,7 @@
 //! connections, and the calling one also writes (`sharded.rs`).
 
 mod feed;
+mod joining;
 mod salvage;
 mod sharded;
 mod slot;
@@ -18,8 +19,6 @@ use std::time::Duration;
 
 use rpcscope_parsers::{Side, Unread};
 
-use crate::calls::dedup::{Connections, Dedup, Item};
-use crate::calls::likely::Waiting;
 use crate::calls::pairing::{At, Learned, Matcher, PendingCalls};
 use crate::calls::record::{Call, Connection, ConnectionState, Finding, Renewal, Uid};
 use crate::decode::{Decoded, Decoder, FlowKey, Network, Segment, Shard, Skip};
@@ -30,6 +29,7 @@ use crate::source::files::Secrets;
 use crate::source::{Batch, CapturePoint, Packet, Source, SourceError};
 use crate::time::Timestamp;
 use crate::tls::{KeyLogs, Keys, Passed};
+use joining::Joining;
 use slot::{Calls, Slot};
 
 pub use totals::{ShedKind, Tallied, Tally, Totals};
@@ -38,9 +38,6 @@ pub use totals::{ShedKind, Tallied, Tally, Totals};
 const LARGE_TABLE: usize = 4096;
 /// Packets of a group.
 const GROUP: usize = 16;
-
-/// Calls that wait for what later ones tell of them may take this part of the memory of connections.
-const LOOKAHEAD_PART: usize = 8;
 
 /// Ciphertext that waits for keys may take this part of the memory of connections: half of what one connection may take, which would be given
 /// up for it.
@@ -750,19 +747,7 @@ pub fn run(
     options: &Options,
     receiver: &mut dyn Receive,
 ) -> Result<Totals, SourceError> {
-    let (dedup, connections) = (Dedup::default(), Connections::default());
-    let waiting = Waiting::new(options.lookahead).within(options.limits.memory / LOOKAHEAD_PART);
-    let bodies = options.bodies.clone();
-    let mut joining = Joining {
-        receiver,
-        has_news: bodies.is_some(),
-        bodies,
-        dedup,
-        connections,
-        waiting,
-        stopped: false,
-        is_receiving: false,
-    };
+    let mut joining = Joining::new(receiver, options);
     let result = catch_unwind(AssertUnwindSafe(|| match options.threads {
         0 | 1 => inline(source, options, &mut joining),
         threads => sharded::run(source, options, &mut joining, threads),
@@ -770,117 +755,13 @@ pub fn run(
     match result {
         Ok(totals) => {
             joining.finish(totals.as_ref().unwrap_or(&Totals::default()));
-            totals
+            totals.map(|totals| Totals { fault: joining.fault, ..totals })
         }
         Err(panic) => {
             if !joining.is_receiving {
                 joining.finish(&Totals::default());
             }
             resume_unwind(panic)
-        }
-    }
-}
-
-/// Puts the copies of calls that several captures show together, on the way to the receiver: behind the threads, so that
-/// their number makes no difference.
-struct Joining<'r> {
-    receiver: &'r mut dyn Receive,
-    /// Decodes bodies before anything else looks at a call.
-    bodies: Option<Arc<BodyDecoder>>,
-    /// It has descriptions that `waiting` does not.
-    has_news: bool,
-    dedup: Dedup<Box<Connection>>,
-    connections: Connections,
-    /// Behind them, calls of which something is not known wait for what others say.
-    waiting: Waiting<Box<Connection>>,
-    stopped: bool,
-    /// Stays after a panic of whatever took the outputs.
-    is_receiving: bool,
-}
-
-impl Joining<'_> {
-    fn finish(&mut self, totals: &Totals) {
-        if self.stopped {
-            return;
-        }
-        let mut outputs = Vec::new();
-        self.dedup.finish(&mut |item| outputs.push(item.into()));
-        self.wait(&mut outputs);
-        self.waiting.finish(&mut |item| outputs.push(item.into()));
-        if !outputs.is_empty() {
-            self.receiver.receive(&mut outputs, totals);
-        }
-    }
-
-    /// Lets outputs wait if there is a call of which something is not known, and replaces them by those that are ready.
-    fn wait(&mut self, outputs: &mut Vec<Output>) {
-        if !self.waiting.is_active() && !outputs.iter().any(Output::has_clues) {
-            return;
-        }
-        if let Some(bodies) = self.bodies.as_ref().filter(|_| self.has_news) {
-            self.has_news = false;
-            self.waiting.describe(bodies.methods());
-        }
-        let mut ready = Vec::new();
-        let give = &mut |item: Item<Box<Connection>>| ready.push(item.into());
-        for output in outputs.drain(..) {
-            match output {
-                Output::Call(call) => self.waiting.call(call, give),
-                Output::Connection(connection) => self.waiting.passenger(connection, give),
-                Output::Learned(_) => {}
-            }
-        }
-        outputs.append(&mut ready);
-    }
-}
-
-/// Decodes the bodies of calls in their order, each with the descriptions that came before it. Says whether descriptions came.
-fn decode(bodies: &BodyDecoder, outputs: &mut Vec<Output>) -> bool {
-    let all = outputs.len();
-    for output in outputs.iter_mut() {
-        match output {
-            Output::Call(call) => bodies.decode(call),
-            Output::Learned(learned) => bodies.learn(&learned.file),
-            Output::Connection(_) => {}
-        }
-    }
-    outputs.retain(|output| !matches!(output, Output::Learned(_)));
-    outputs.len() < all
-}
-
-impl Receive for Joining<'_> {
-    fn receive(&mut self, outputs: &mut Vec<Output>, totals: &Totals) -> bool {
-        self.is_receiving = true;
-        if let Some(bodies) = &self.bodies {
-            self.has_news |= decode(bodies, outputs);
-        }
-        // With one capture, or with several that have nothing in common, there are no copies.
-        if !self.dedup.is_empty() || outputs.iter().any(Output::may_have_copies) {
-            let mut ready = Vec::new();
-            let give = &mut |item: Item<Box<Connection>>| ready.push(item.into());
-            for output in outputs.drain(..) {
-                match output {
-                    Output::Call(call) => self.dedup.call(call, give),
-                    Output::Learned(_) => {}
-                    Output::Connection(connection) if self.connections.is_copy(&connection) => {}
-                    Output::Connection(connection) => self.dedup.passenger(connection, give),
-                }
-            }
-            outputs.append(&mut ready);
-        }
-        self.wait(outputs);
-        let more = self.receiver.receive(outputs, totals);
-        self.stopped |= !more;
-        self.is_receiving = false;
-        more
-    }
-}
-
-impl From<Item<Box<Connection>>> for Output {
-    fn from(item: Item<Box<Connection>>) -> Self {
-        match item {
-            Item::Call(call) => Self::Call(call),
-            Item::Passenger(connection) => Self::Connection(connection),
         }
     }
 }
@@ -915,9 +796,11 @@ fn inline(
         }
         analyzer.reuse(&mut outputs);
     }
-    analyzer.finish();
-    analyzer.drain(&mut outputs, true);
+    let panic = salvage::finish(&mut analyzer, &mut outputs);
     let totals = analyzer.totals();
     receiver.receive(&mut outputs, &totals);
+    if let Some(panic) = panic {
+        resume_unwind(panic);
+    }
     failed.map_or(Ok(totals), Err)
 }

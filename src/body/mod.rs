@@ -159,7 +159,7 @@ fn opened_body(bytes: &[u8], context: &Context<'_>, descriptions: &Descriptions)
             (Some(decoded), _) => decoded,
             (None, notes) => {
                 let mut decoded = guessed(bytes);
-                decoded.notes.extend(notes.list);
+                decoded.notes.extend(notes.into_list());
                 decoded
             }
         },

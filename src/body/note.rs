@@ -1,5 +1,7 @@
 //! What is remarkable about a body.
 
+use crate::text;
+
 /// A kind of remark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NoteKind {
@@ -56,15 +58,54 @@ const NOTES_LIMIT: usize = 16;
 /// Remarks on one body, each once.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    pub(super) list: Vec<Note>,
+    list: Vec<Note>,
+    /// How often there was no room for one of a kind.
+    left_out: [u64; NoteKind::ALL.len()],
 }
 
 impl Notes {
     /// Adds a remark.
     pub(super) fn add(&mut self, kind: NoteKind, text: impl Into<String>) {
         let note = Note::new(kind, text);
-        if self.list.len() < NOTES_LIMIT && !self.list.contains(&note) {
-            self.list.push(note);
+        if self.list.contains(&note) {
+            return;
         }
+        if self.list.len() < NOTES_LIMIT {
+            self.list.push(note);
+        } else {
+            self.left_out[kind as usize] += 1;
+        }
+    }
+
+    /// The remarks; of each kind for which there was no room, one more says how often.
+    pub(super) fn into_list(self) -> Vec<Note> {
+        let Self { mut list, left_out } = self;
+        let more = NoteKind::ALL.into_iter().zip(left_out).filter(|(_, count)| *count > 0);
+        list.extend(more.map(|(kind, count)| {
+            Note::new(kind, format!("{} ({}) left out", text::counted(count, "more remark"), kind.name()))
+        }));
+        list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remarks_for_which_there_is_no_room_are_counted_by_kind() {
+        let mut notes = Notes::default();
+        for number in 0..NOTES_LIMIT + 3 {
+            notes.add(NoteKind::UnknownFields, format!("field {number}"));
+            notes.add(NoteKind::UnknownFields, "field 0");
+        }
+        notes.add(NoteKind::Cut, "too deep");
+        let list = notes.into_list();
+        assert_eq!(list.len(), NOTES_LIMIT + 2);
+        assert_eq!(
+            list[NOTES_LIMIT],
+            Note::new(NoteKind::UnknownFields, "3 more remarks (unknown-fields) left out")
+        );
+        assert_eq!(list[NOTES_LIMIT + 1], Note::new(NoteKind::Cut, "1 more remark (body-cut) left out"));
     }
 }

@@ -67,7 +67,7 @@ pub(super) fn decode(bytes: &[u8], format: StructFormat, context: &Context<'_>, 
             undescribed(&read.fields, shape)
         }
     };
-    decoded.notes.extend(notes.list);
+    decoded.notes.extend(notes.into_list());
     decoded
 }
 
@@ -215,7 +215,7 @@ fn describe(
         Shape::Message => struct_type.name.clone(),
         _ => format!("{}.{}", method.service, method.name),
     });
-    decoded.notes = reader.notes.list;
+    decoded.notes = reader.notes.into_list();
     Some(Described { decoded, top_fits, misfits: reader.misfits })
 }
 

@@ -3,6 +3,8 @@
 //! Most children end before their parents, so calls are held until everything that began before them has been decided. Then their
 //! causes are settled together. A chain is emitted when no later call can belong to it.
 
+mod salvage;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +21,12 @@ use super::record::{Chain, Evidence, FACT, Hop, Link, Rival};
 use super::settle::{Settled, class, settle};
 use super::traits::{Traits, hash};
 use crate::calls::record::{Call, Class, Uid};
+use crate::contain::caught;
 use crate::text;
 use crate::time::Timestamp;
+
+pub(crate) use salvage::Step;
+use salvage::Unlinked;
 
 /// Greatest depth of a chain; deeper calls become roots of their own.
 const MAX_DEPTH: u32 = 64;
@@ -127,6 +133,12 @@ pub struct Engine {
     is_hasty: bool,
     /// Calls linked without models because of that.
     hasty: u64,
+    /// The calls of the chain that is being judged.
+    in_hand: Vec<Arc<Call>>,
+    unlinked: Unlinked,
+    /// Which steps break, in tests.
+    #[cfg(test)]
+    pub(crate) is_broken: Option<fn(Step, &Call) -> bool>,
 }
 
 impl Engine {
@@ -151,6 +163,10 @@ impl Engine {
             crowded: 0,
             is_hasty: false,
             hasty: 0,
+            in_hand: Vec::new(),
+            unlinked: Unlinked::default(),
+            #[cfg(test)]
+            is_broken: None,
         }
     }
 
@@ -164,8 +180,15 @@ impl Engine {
     /// `out`.
     pub fn call(&mut self, call: impl Into<Arc<Call>>, out: &mut dyn FnMut(Chain)) {
         let mut call = call.into();
-        let traits = Traits::of(&call);
-        self.unused.see(&call);
+        let read = caught(|| {
+            self.step(Step::Take, &call);
+            self.unused.see(&call);
+            Traits::of(&call)
+        });
+        let traits = match read {
+            Ok(traits) => traits,
+            Err(fault) => return self.give_up([call], &fault, out),
+        };
         // Headers are large, and have been read.
         if let Some(call) = Arc::get_mut(&mut call) {
             call.marks = None;
@@ -206,13 +229,13 @@ impl Engine {
         let patience = i64::try_from(patience.as_nanos()).unwrap_or(i64::MAX);
         // A stream may stay open for hours, so the wait is bounded.
         let until = open.max(now.0.saturating_sub(patience)).min(arrived);
-        self.link(until, until);
+        self.link(until, until, out);
         self.emit(until, LATE, out);
     }
 
     /// Links and emits everything that is left.
     pub fn finish(&mut self, out: &mut dyn FnMut(Chain)) {
-        self.link(i64::MAX, i64::MAX);
+        self.link(i64::MAX, i64::MAX, out);
         self.emit(i64::MAX, 0, out);
     }
 
@@ -239,7 +262,7 @@ impl Engine {
         self.crowded
     }
 
-    /// What was linked by less than all evidence to stay within bounds, and which hints had no effect, in words for a person. Call it
+    /// What was not linked because of a fault, or by less than all evidence to stay within bounds, and which hints had no effect, in words for a person. Call it
     /// after [`Self::finish`].
     #[must_use]
     pub fn shortfalls(&self) -> Vec<String> {
@@ -264,7 +287,10 @@ impl Engine {
             "--evidence ids: no two calls carry the same trace, log or request id, so nothing is linked"
                 .to_owned()
         });
-        [hurried, crowded, hasty, self.unused.complaint(), no_ids].into_iter().flatten().collect()
+        [self.failure(), hurried, crowded, hasty, self.unused.complaint(), no_ids]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// Links the older calls of the unsettled ones.
@@ -280,20 +306,25 @@ impl Engine {
         let early = until.min(self.decided);
         let is_early = |(start, ..): &&Key| *start >= early;
         self.hurried += self.unsettled[..older].iter().filter(is_early).count() as u64;
-        self.link(until, horizon);
+        self.link(until, horizon, out);
         self.emit(until, LATE, out);
         // If too many calls remain, the wait for late calls is cut short; if still too many remain, everything is emitted.
         if self.held.len() > self.options.max_held / 4 * 3 {
             self.emit(until, 0, out);
         }
         if self.held.len() > self.options.max_held {
-            self.link(i64::MAX, i64::MAX);
+            self.link(i64::MAX, i64::MAX, out);
             self.emit(i64::MAX, 0, out);
         }
     }
 
-    /// Settles the causes of calls that began before `until`; calls that began before `horizon` are considered too.
-    fn link(&mut self, until: i64, horizon: i64) {
+    /// Settles the causes of calls that began before `until`; calls that began before `horizon` are considered too. Chains go to `out`
+    /// only after a fault.
+    fn link(&mut self, until: i64, horizon: i64, out: &mut dyn FnMut(Chain)) {
+        self.contained(out, |engine| engine.find_causes(until, horizon));
+    }
+
+    fn find_causes(&mut self, until: i64, horizon: i64) {
         self.unsettled.sort();
         let before = |time: i64| self.unsettled.partition_point(|&(start, ..)| start < time);
         let (wanted, considered) = (before(until), before(horizon));
@@ -339,6 +370,7 @@ impl Engine {
         }
         let settled_now: Vec<Key> = self.unsettled.drain(..wanted).collect();
         for &(.., slot) in &settled_now {
+            self.step(Step::Settle, &self.held[slot].call);
             self.attach(slot, std::mem::take(&mut links[index_of[slot as usize] as usize]), &slots);
         }
         self.settled.extend(settled_now);
@@ -454,27 +486,35 @@ impl Engine {
             .settled
             .iter()
             .map(|&(.., slot)| slot)
-            .filter(|&slot| is_root(&self.held[slot]) && is_over(&self.held[slot]))
+            .filter(|&slot| self.held.get(slot).is_some_and(|held| is_root(held) && is_over(held)))
             .collect();
         for root in roots {
-            if self.held[root].children.is_empty() && self.held[root].tries.is_empty() {
-                out(self.take(&[(root, None)]));
-                continue;
-            }
-            let mut order = self.walk(root);
-            // The trees of the earlier tries follow.
-            for &tried in &self.held[root].tries {
-                let first = order.len();
-                let shift =
-                    |(slot, parent): (Slot, Option<usize>)| (slot, parent.map(|parent| parent + first));
-                order.extend(self.walk(tried).into_iter().map(shift));
-            }
-            if order.iter().all(|&(slot, _)| self.held[slot].settled && is_over(&self.held[slot])) {
-                out(self.take(&order));
+            match self.contained(out, |engine| engine.complete(root, &is_over)) {
+                Some(Some(chain)) => out(chain),
+                Some(None) => {}
+                // Nothing is held any more.
+                None => return,
             }
         }
         let held = &self.held;
         self.settled.retain(|&(.., slot)| held.get(slot).is_some());
+    }
+
+    /// Removes the chain of a root, if all of it `is_over`.
+    fn complete(&mut self, root: Slot, is_over: &dyn Fn(&Held) -> bool) -> Option<Chain> {
+        self.step(Step::Complete, &self.held[root].call);
+        if self.held[root].children.is_empty() && self.held[root].tries.is_empty() {
+            return Some(self.take(&[(root, None)]));
+        }
+        let mut order = self.walk(root);
+        // The trees of the earlier tries follow.
+        for &tried in &self.held[root].tries {
+            let first = order.len();
+            let shift = |(slot, parent): (Slot, Option<usize>)| (slot, parent.map(|parent| parent + first));
+            order.extend(self.walk(tried).into_iter().map(shift));
+        }
+        let is_complete = order.iter().all(|&(slot, _)| self.held[slot].settled && is_over(&self.held[slot]));
+        is_complete.then(|| self.take(&order))
     }
 
     /// The calls of a tree, depth first, each with the index of its parent.
@@ -520,7 +560,11 @@ impl Engine {
                 call: held.call,
             });
         }
+        self.in_hand.extend(hops.iter().map(|hop| Arc::clone(&hop.call)));
         let seen: Vec<bool> = hops.iter().map(|hop| self.egress.contains(&hop.call.server.ip)).collect();
-        judge::judge(hops, |hop| seen[hop])
+        let chain = judge::judge(hops, |hop| seen[hop]);
+        self.step(Step::Judge, chain.root());
+        self.in_hand.clear();
+        chain
     }
 }

@@ -78,6 +78,11 @@ impl HeldCalls {
         self.calls.len() as Slot - 1
     }
 
+    /// All calls.
+    pub(super) fn into_calls(self) -> impl Iterator<Item = Arc<Call>> {
+        self.calls.into_iter().flatten().map(|held| held.call)
+    }
+
     pub(super) fn get(&self, slot: Slot) -> Option<&Held> {
         self.calls.get(slot as usize)?.as_deref()
     }

@@ -24,6 +24,8 @@ pub mod summary;
 mod traits;
 mod wording;
 
+#[cfg(test)]
+pub(crate) use engine::Step;
 pub use engine::{Engine, Method, Options};
 pub use hints::{CallHint, Hints};
 pub use record::{Chain, Change, Evidence, EvidenceSet, FACT, Hop, Link, Operation, Origin, Reported, Rival};

@@ -141,10 +141,15 @@ impl Hop {
     /// A hop for tests, without a link.
     #[cfg(test)]
     pub(crate) fn sample(call: Call, depth: usize, parent: Option<usize>) -> Self {
+        Self { depth: depth as u32, parent, ..Self::unlinked(Arc::new(call)) }
+    }
+
+    /// A call without a cause.
+    pub(super) fn unlinked(call: Arc<Call>) -> Self {
         Self {
-            call: Arc::new(call),
-            depth: depth as u32,
-            parent,
+            call,
+            depth: 0,
+            parent: None,
             link: None,
             rivals: Vec::new(),
             missed: 0.0,
@@ -260,6 +265,18 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// The chain of a call of which nothing else is known.
+    pub(super) fn unjudged(hop: Hop) -> Self {
+        Self {
+            hops: vec![hop],
+            origin: Origin::Nothing,
+            origin_confidence: 0.0,
+            changes: Vec::new(),
+            evidence: EvidenceSet::default(),
+            confidence: 1.0,
+        }
+    }
+
     /// The outermost call.
     #[must_use]
     pub fn root(&self) -> &Call {

@@ -11,8 +11,10 @@ use super::{Bodies, RawBody};
 use crate::body::outline::MethodOutline;
 use crate::body::{self, BODY_LIMIT, Context, Decoded, Descriptions, ExceptionName, NoteKind, Value};
 use crate::calls::record::{Call, CallKind, Carrier, Class, Finding, Name};
+use crate::contain::caught;
+use crate::text;
 
-/// Most remarks on the bodies of one call.
+/// Most remarks on the bodies of one call; one more says how many were left out.
 const MAX_REMARKS: usize = 20;
 
 /// What is shown of the bodies of a call.
@@ -56,6 +58,9 @@ pub struct BodyDecoder {
     redaction: Redaction,
     limit: NonZeroU32,
     shown: bool,
+    /// Decoding panics, in tests.
+    #[cfg(test)]
+    is_broken: bool,
 }
 
 impl Default for BodyDecoder {
@@ -74,7 +79,14 @@ impl BodyDecoder {
         shown: bool,
     ) -> Self {
         let limit = limit.or(NonZeroU32::new(BODY_LIMIT as u32)).unwrap_or(NonZeroU32::MAX);
-        Self { descriptions: RwLock::new(descriptions), redaction, limit, shown }
+        Self {
+            descriptions: RwLock::new(descriptions),
+            redaction,
+            limit,
+            shown,
+            #[cfg(test)]
+            is_broken: false,
+        }
     }
 
     /// The most bytes of a message.
@@ -109,15 +121,37 @@ impl BodyDecoder {
     /// Decodes the bodies of a call, and lets the record say what they show.
     pub fn decode(&self, call: &mut Call) {
         if let Some(mut bodies) = call.bodies.take() {
-            let descriptions = self.descriptions.read().unwrap_or_else(PoisonError::into_inner);
-            self.decode_messages(&descriptions, call, &mut bodies);
-            self.decode_status(&descriptions, call, &mut bodies);
+            let decoded = caught(|| {
+                let descriptions = self.descriptions.read().unwrap_or_else(PoisonError::into_inner);
+                self.decode_messages(&descriptions, call, &mut bodies);
+                self.decode_status(&descriptions, call, &mut bodies);
+                self.break_off();
+            });
+            if let Err(fault) = decoded {
+                call.findings.insert(Finding::UndecodableBody);
+                *bodies = Bodies::default();
+                bodies.payload.shown = self.shown;
+                if !self.redaction.is_on() {
+                    bodies.payload.remarks.push(fault.to_string().into());
+                }
+            }
             call.bodies = Some(bodies);
         }
         if self.redaction.is_on() {
             self.redact_texts(call);
         }
     }
+
+    /// Panics if a test wants it.
+    #[cfg(test)]
+    fn break_off(&self) {
+        assert!(!self.is_broken, "a fault of the test");
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "tests break it")]
+    #[inline]
+    fn break_off(&self) {}
 
     fn decode_messages(&self, descriptions: &Descriptions, call: &mut Call, bodies: &mut Bodies) {
         let mut exception = None;
@@ -226,17 +260,24 @@ fn is_error_body(call: &Call) -> bool {
 /// What is said of the messages, with the side that sent them.
 fn remarks(messages: &[(bool, Decoded)]) -> Vec<Name> {
     let mut remarks: Vec<Name> = Vec::new();
+    // What is left out is not compared with what else is: it may be the same several times.
+    let mut left_out = 0;
     for (answer, decoded) in messages {
         let side = if *answer { "response" } else { "request" };
         for note in decoded.notes.iter().filter(|note| !note.text.is_empty()) {
-            if remarks.len() == MAX_REMARKS {
-                return remarks;
-            }
             let remark: Name = format!("{side}: {}", note.text).into();
-            if !remarks.contains(&remark) {
+            if remarks.contains(&remark) {
+                continue;
+            }
+            if remarks.len() < MAX_REMARKS {
                 remarks.push(remark);
+            } else {
+                left_out += 1;
             }
         }
+    }
+    if left_out > 0 {
+        remarks.push(format!("{} left out", text::counted(left_out, "more remark")).into());
     }
     remarks
 }
@@ -289,7 +330,8 @@ fn name_details(call: &mut Call, details: &[Value]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::sample::ok;
+    use crate::body::Note;
+    use crate::calls::sample::{self, ok};
 
     #[test]
     fn a_body_that_cant_be_read_says_why_once_unless_values_are_hidden() {
@@ -315,5 +357,38 @@ mod tests {
         assert_eq!(remarks.len(), 1, "{remarks:?}");
         assert!(remarks[0].starts_with("response: ") && remarks[0].contains("lz4"), "{remarks:?}");
         assert_eq!(decoded(Redaction::All), [] as [Name; 0]);
+    }
+
+    #[test]
+    fn a_panic_costs_the_bodies_of_a_call_and_nothing_that_is_to_be_hidden_is_shown() {
+        for (redaction, remarks) in [(Redaction::Nothing, 1), (Redaction::All, 0)] {
+            let hides = redaction.is_on();
+            let mut call = sample::failed(Class::Business, Carrier::BizStatus, Some(7), "no stock for 4711");
+            let mut bodies = Box::<Bodies>::default();
+            assert!(bodies.add(true, RawBody { bytes: (*b"4711").into(), whole: true, encoding: None }));
+            call.bodies = Some(bodies);
+            let decoder = BodyDecoder::new(Descriptions::default(), redaction, None, true);
+            BodyDecoder { is_broken: true, ..decoder }.decode(&mut call);
+            assert!(call.findings.contains(Finding::UndecodableBody));
+            assert_eq!(call.outcome.message.as_deref() == Some("no stock for 4711"), !hides);
+            let payload = call.bodies.unwrap().payload;
+            assert_eq!((payload.response.len(), payload.remarks.len()), (0, remarks));
+            assert!(payload.remarks.iter().all(|remark| remark.contains("a fault of the test")));
+        }
+    }
+
+    #[test]
+    fn remarks_beyond_the_most_are_counted() {
+        let of = |notes: usize| {
+            let note = |number| Note::new(NoteKind::UnknownFields, format!("field {number}"));
+            remarks(&[(true, Decoded { notes: (0..notes).map(note).collect(), ..Decoded::of(Value::Null) })])
+        };
+        assert_eq!(of(MAX_REMARKS).len(), MAX_REMARKS);
+        let more = of(MAX_REMARKS + 3);
+        assert_eq!(more.len(), MAX_REMARKS + 1);
+        assert_eq!(
+            (&*more[MAX_REMARKS - 1], &*more[MAX_REMARKS]),
+            ("response: field 19", "3 more remarks left out")
+        );
     }
 }

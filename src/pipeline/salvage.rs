@@ -19,9 +19,23 @@ pub(super) fn analyze(
     match catch_unwind(AssertUnwindSafe(|| analyzer.batch(batch))) {
         Ok(()) => (analyzer.drain(outputs, false), None),
         Err(panic) => {
-            // What panicked may have left something half done: if this fails too, the first panic is the one that counts.
-            _ = catch_unwind(AssertUnwindSafe(|| analyzer.drain(outputs, true)));
+            rest(analyzer, outputs);
             (u64::MAX, Some(panic))
         }
     }
+}
+
+/// Ends the analysis and moves everything to `outputs`. Returns the panic with which it ended, if it did.
+pub(super) fn finish(analyzer: &mut Analyzer, outputs: &mut Vec<Output>) -> Option<Panic> {
+    let finished = catch_unwind(AssertUnwindSafe(|| {
+        analyzer.finish();
+        analyzer.drain(outputs, true);
+    }));
+    finished.err().inspect(|_| rest(analyzer, outputs))
+}
+
+/// Moves everything to `outputs` after a panic.
+fn rest(analyzer: &mut Analyzer, outputs: &mut Vec<Output>) {
+    // What panicked may have left something half done: if this fails too, the first panic is the one that counts.
+    _ = catch_unwind(AssertUnwindSafe(|| analyzer.drain(outputs, true)));
 }

@@ -43,12 +43,11 @@ impl Share {
         (Self { thread, outputs, until, totals: analyzer.totals() }, panic)
     }
 
-    /// What comes at the end.
-    fn last(mut analyzer: Analyzer, thread: usize) -> Self {
-        analyzer.finish();
+    /// What comes at the end, and the panic with which the analysis ended.
+    fn last(mut analyzer: Analyzer, thread: usize) -> (Self, Option<Panic>) {
         let mut outputs = Vec::new();
-        let until = analyzer.drain(&mut outputs, true);
-        Self { thread, outputs, until, totals: analyzer.totals() }
+        let panic = salvage::finish(&mut analyzer, &mut outputs);
+        (Self { thread, outputs, until: u64::MAX, totals: analyzer.totals() }, panic)
     }
 }
 
@@ -116,7 +115,11 @@ impl Worker {
             }
         }
         // If the writing thread has gone, the rest is not wanted.
-        let _ = self.give.send(Share::last(analyzer, self.thread));
+        let (share, panic) = Share::last(analyzer, self.thread);
+        let _ = self.give.send(share);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
     }
 }
 
@@ -170,8 +173,12 @@ impl Merge<'_> {
             }
         }
         drop(reader);
-        self.accept(Share::last(analyzer, 0));
+        let (share, panic) = Share::last(analyzer, 0);
+        self.accept(share);
         self.collect();
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
     }
 
     /// Hands on what still comes from the other threads until they have ended.

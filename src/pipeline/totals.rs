@@ -48,6 +48,8 @@ pub struct Totals {
     pub undecodable: Tally,
     /// Lost bytes: holes in streams, and fragmented datagrams that stayed incomplete.
     pub gaps: u64,
+    /// A fault of this program while calls waited for others, which ended that; a call may be missing. Known at the end.
+    pub fault: Option<String>,
     /// Connections and stream data dropped at a bound.
     pub shed: Shed,
     /// Pending calls dropped because too many of one connection waited.

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::folder::{self, JournalFile};
-use super::journal::{self, Journals, MAX_TRIES};
+use super::journal::{self, Journals, MAX_TRIES, Opened};
 
 /// Deepest folder below the one that was named; `dt=…/hour=…/host=…` is three.
 const MAX_DEPTH: usize = 16;
@@ -42,19 +42,21 @@ pub struct Found {
     pub files: Vec<PathBuf>,
     /// What agents (`rpcscope record`) have not put into files yet.
     pub journals: Vec<Journals>,
+    /// Whether agents changed their journals as often as the folder was looked through: calls may be missing.
+    pub has_changed: bool,
 }
 
 /// What a path stands for: itself, or the files of records in a folder and in all folders below it, and the journals of agents that fill
 /// it. Names that begin with `.` or `_` are passed over otherwise: writers give them to files that are not complete.
 pub fn expand(path: &Path) -> Result<Found, String> {
     if !path.is_dir() {
-        return Ok(Found { files: vec![path.to_owned()], journals: Vec::new() });
+        return Ok(Found { files: vec![path.to_owned()], ..Found::default() });
     }
     let mut found = Found::default();
     let mut tries = 0;
     loop {
         // Journals come first: what agents put into files meanwhile is seen twice then, but not missed.
-        found.journals = journals(path).map_err(|error| reason(&error))?;
+        let before = journals(path).map_err(|error| reason(&error))?;
         found.files.clear();
         walk(path, 0, &mut found.files).map_err(|error| reason(&error))?;
         tries += 1;
@@ -63,7 +65,10 @@ pub fn expand(path: &Path) -> Result<Found, String> {
             journals.iter().flat_map(Journals::files).cloned().collect()
         };
         // Calls may have moved to a journal that was not there yet.
-        if all(&now) == all(&found.journals) || tries == MAX_TRIES {
+        let is_same = all(&now.runs) == all(&before.runs);
+        if is_same || tries == MAX_TRIES {
+            found.journals = before.runs;
+            found.has_changed = !is_same || before.has_changed;
             break;
         }
     }
@@ -76,10 +81,12 @@ pub fn expand(path: &Path) -> Result<Found, String> {
 }
 
 /// The journals of all hosts.
-fn journals(root: &Path) -> io::Result<Vec<Journals>> {
-    let mut all = Vec::new();
+fn journals(root: &Path) -> io::Result<Opened> {
+    let mut all = Opened::default();
     for folder in folder::hosts(root)? {
-        all.append(&mut journal::open(&folder)?);
+        let mut opened = journal::open(&folder)?;
+        all.runs.append(&mut opened.runs);
+        all.has_changed |= opened.has_changed;
     }
     Ok(all)
 }

@@ -103,16 +103,34 @@ pub struct Summary {
 /// A call, the part whose Parquet file its row belongs to, and whether it is linked.
 pub type Take<'t> = &'t mut dyn FnMut(&Part, Result<Box<Call>, Fault>);
 
-/// Opens the journals of a host, those of each run together.
-pub fn open(folder: &HostFolder) -> io::Result<Vec<Journals>> {
-    let mut files = folder.journal_files()?;
+/// The journals of a host, those of each run together.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// The runs.
+    pub runs: Vec<Journals>,
+    /// Whether the folder changed as often as it was looked through: a journal may be missing.
+    pub has_changed: bool,
+}
+
+/// Opens the journals of a host.
+pub fn open(folder: &HostFolder) -> io::Result<Opened> {
+    settled(folder, || folder.journal_files())
+}
+
+/// Opens the journals that `list` finds when two looks in a row find the same.
+fn settled(
+    folder: &HostFolder,
+    mut list: impl FnMut() -> io::Result<Vec<JournalFile>>,
+) -> io::Result<Opened> {
+    let mut files = list()?;
     let mut tries = 1;
     loop {
         let runs = open_all(folder, &files)?;
-        let now = folder.journal_files()?;
+        let now = list()?;
         // A folder that is read while an agent closes a journal may show it under neither name.
-        if now == files || tries == MAX_TRIES {
-            return Ok(runs);
+        let has_changed = now != files;
+        if !has_changed || tries == MAX_TRIES {
+            return Ok(Opened { runs, has_changed });
         }
         files = now;
         tries += 1;
@@ -310,7 +328,7 @@ mod tests {
     /// What is read: number of the part, and the record or what is wrong.
     fn read(folder: &HostFolder, is_there: &dyn Fn(&Path) -> bool) -> (Vec<(u32, String)>, Summary) {
         let (mut all, mut sum) = (Vec::new(), Summary::default());
-        for journals in open(folder).unwrap() {
+        for journals in open(folder).unwrap().runs {
             sum = journals
                 .read(&mut Objects::default(), is_there, &mut |part, call| {
                     let text =
@@ -391,5 +409,19 @@ mod tests {
         let (all, _) = read(&folder, &|_| false);
         let wrong = (1, "is no line of a journal".to_owned());
         assert_eq!(all, [wrong.clone(), wrong, (1, text(&call(1))), (1, text(&call(2)))]);
+    }
+
+    #[test]
+    fn a_folder_that_never_stays_as_it_is_is_said_to_change() {
+        let (_temporary, folder, parts) = folder(&[b"", b""]);
+        let mut looks = 0;
+        let listed = |parts: &[Part]| parts.iter().map(|part| folder.closed(part)).collect::<Vec<_>>();
+        let changing = settled(&folder, || {
+            looks += 1;
+            Ok(listed(&parts[looks % 2..]))
+        });
+        assert!(changing.unwrap().has_changed);
+        assert_eq!(looks, MAX_TRIES + 1);
+        assert!(!settled(&folder, || Ok(listed(&parts))).unwrap().has_changed);
     }
 }

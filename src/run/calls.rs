@@ -55,7 +55,8 @@ pub(super) fn run(args: &CallsArgs) -> Result<Status, Failure> {
     let mut sink = Box::new(Guarded::new(args.format.open(out, look), run.losses()));
     if args.link {
         run.options.limits = Shares::of_chains(&args.view.input).limits();
-        let mut linked = Linked::new(sink, filter, &args.view, &args.linking, metadata, telemetry);
+        let mut linked =
+            Linked::new(sink, filter, &args.view, &args.linking, metadata, telemetry, run.losses());
         let status = run.drive(&mut linked);
         let status = linked.telemetry.conclude(status)?;
         return Ok(Status { matched: linked.matched, ..status });

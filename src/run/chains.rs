@@ -13,10 +13,11 @@ use super::{Failure, Status, complain, output};
 use crate::calls::Call;
 use crate::chains::{Chain, Options};
 use crate::cli::{self, ChainsArgs};
+use crate::contain::caught;
 use crate::filter::Filter;
 use crate::pipeline::Totals;
 use crate::sink::chains::{ChainFormat, ChainSink};
-use crate::sink::{Appearance, Guarded};
+use crate::sink::{Appearance, Guarded, Losses};
 
 /// In live runs, how long a call waits for calls that began before it.
 pub(super) const LIVE_PATIENCE: Duration = Duration::from_secs(10);
@@ -51,7 +52,13 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     let sink = Guarded::new(args.format.open(args.summary, out, &look), run.losses());
     let mut printer = ChainPrinter {
         linker,
-        printed: Printed { sink: Box::new(sink), filter: filter.clone(), metadata: args.metadata, telemetry },
+        printed: Printed {
+            sink: Box::new(sink),
+            filter: filter.clone(),
+            metadata: args.metadata,
+            telemetry,
+            losses: run.losses(),
+        },
     };
     // The filter chooses chains: calls that do not match may belong to one that is printed.
     let status = run.noting(filter, &view.fail_on).drive(&mut printer);
@@ -82,6 +89,8 @@ struct Printed {
     filter: Option<Filter>,
     metadata: bool,
     telemetry: Telemetry,
+    /// Counts chains that a panic costs.
+    losses: Arc<Losses>,
 }
 
 impl Printed {
@@ -106,7 +115,10 @@ impl Printed {
         let mut written = Ok(());
         act(&mut |chain: Chain| {
             if written.is_ok() {
-                written = self.chain(chain);
+                written = caught(|| self.chain(chain)).unwrap_or_else(|fault| {
+                    self.losses.add(1, &fault.into());
+                    Ok(())
+                });
             }
         });
         written
@@ -176,6 +188,7 @@ mod tests {
                     filter: (!shown).then(|| Filter::parse("code == 12345").unwrap()),
                     metadata: false,
                     telemetry: Telemetry::default(),
+                    losses: Arc::default(),
                 },
             };
             let totals = Totals {

@@ -17,7 +17,7 @@ use crate::naming::NameBook;
 use crate::records::journal;
 use crate::records::{self, Fault, Found, Objects};
 use crate::sink::chains::{ChainFormat, ChainSink};
-use crate::sink::{self, Losses};
+use crate::sink::{self, Guarded, Losses};
 use crate::source::files;
 use crate::text;
 
@@ -101,8 +101,9 @@ pub(super) fn print(
     let mut reading = Reading::default();
     let found = reading.expand(paths);
     rights.give_up(&view.input, false, None, network)?;
+    let sink = format.open(kind == Kind::Summary, out, &look);
     let mut printer = Printer {
-        sink: format.open(kind == Kind::Summary, out, &look),
+        sink: Box::new(Guarded::new(sink, Arc::clone(&losses))),
         summary: (kind == Kind::ChainsAndTotals).then(Summary::default),
         filter,
         fail_on: &view.fail_on,
@@ -138,9 +139,9 @@ pub(super) fn print(
         Err(error) if sink::closed_pipe(&error) => {}
         Err(error) => return telemetry.conclude(Err(output::unwritable(&name, &error))),
     }
-    if let Some((lines, why)) = losses.get() {
+    if let Some(lost) = losses.sentence(&name) {
         status.output_failed = true;
-        complain(&format!("{} could not be written to {name}: {why}", text::counted(lines, "line")));
+        complain(&lost);
     }
     status.input_failed = reading.has_failed;
     telemetry.conclude(Ok(status))
@@ -167,6 +168,12 @@ impl Reading {
             }
             match records::expand(&path) {
                 Ok(mut found) => {
+                    if found.has_changed {
+                        self.fail(&format!(
+                            "{}: agents change their journals while they are listed: calls may be missing",
+                            path.display()
+                        ));
+                    }
                     all.files.append(&mut found.files);
                     all.journals.append(&mut found.journals);
                 }
@@ -196,7 +203,7 @@ impl Reading {
 
     /// Reads the newest calls of agents, which are in none of the files yet.
     fn read_journals(&mut self, found: Found, names: Option<&NameBook>, fleet: &mut Fleet) {
-        let Found { files, journals } = found;
+        let Found { files, journals, .. } = found;
         let is_there = |table: &Path| files.iter().any(|file| file == table);
         let mut all = journal::Summary::default();
         for run in journals {

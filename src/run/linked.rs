@@ -13,8 +13,10 @@ use crate::calls::record::{Connection, RivalParent};
 use crate::calls::{Call, Class, JoinKey, Share, Uid};
 use crate::chains::{Chain, Evidence, FACT, Hop, Options};
 use crate::cli::{self, View};
+use crate::contain::caught;
 use crate::filter::Filter;
 use crate::pipeline::Totals;
+use crate::sink::Losses;
 use crate::time::Timestamp;
 
 /// Links calls on their way to another consumer, which gets them in the order of the packets that decided them: those of a
@@ -30,6 +32,8 @@ pub(super) struct Linked<C> {
     /// Whether headers stay in the records; linking needs them.
     metadata: bool,
     pub(super) telemetry: Telemetry,
+    /// Counts calls that a panic costs.
+    losses: Arc<Losses>,
 }
 
 impl<C: Consumer> Linked<C> {
@@ -41,36 +45,52 @@ impl<C: Consumer> Linked<C> {
         linking: &cli::Linking,
         metadata: bool,
         telemetry: Telemetry,
+        losses: Arc<Losses>,
     ) -> Self {
         let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
         let max_held = Shares::of_chains(&view.input).max_linked();
         let options = Options { patience, metadata: metadata || filter.is_some(), ..Options::default() };
         let linker = Linker::new(linking, &view.input, max_held, options);
-        Self { inner, linker, filter, fail_on: view.fail_on.clone(), matched: false, metadata, telemetry }
+        let fail_on = view.fail_on.clone();
+        Self { inner, linker, filter, fail_on, matched: false, metadata, telemetry, losses }
     }
 
     fn feed(&mut self, act: impl FnOnce(&mut Linker, &mut dyn FnMut(Chain))) -> io::Result<()> {
         let mut linked = Vec::new();
-        let Self { linker, filter, telemetry, .. } = self;
+        let Self { linker, filter, telemetry, losses, .. } = self;
         act(linker, &mut |chain| {
-            telemetry.chain(&chain, &|call| filter.as_ref().is_none_or(|filter| filter.matches(call)));
-            push_calls(chain, &mut linked);
+            let (before, calls) = (linked.len(), chain.hops.len());
+            let taken = caught(|| {
+                telemetry.chain(&chain, &|call| filter.as_ref().is_none_or(|filter| filter.matches(call)));
+                push_calls(chain, &mut linked);
+            });
+            if let Err(fault) = taken {
+                linked.truncate(before);
+                losses.add(calls, &fault.into());
+            }
         });
         linked.append(&mut linker.left_out());
         linked.sort_by_key(|call| (call.decided, call.uid));
-        for mut call in linked {
-            if self.filter.as_ref().is_some_and(|filter| !filter.matches(&call)) {
-                self.inner.left_out(&call);
-                continue;
+        for call in linked {
+            match caught(|| self.pass_on(call)) {
+                Ok(passed) => passed?,
+                Err(fault) => self.losses.add(1, &fault.into()),
             }
-            self.matched |= call.class().is_some_and(|class| self.fail_on.contains(&class));
-            self.telemetry.count(&call);
-            if !self.metadata {
-                Arc::make_mut(&mut call).metadata.clear();
-            }
-            self.inner.call(Arc::make_mut(&mut call))?;
         }
         Ok(())
+    }
+
+    fn pass_on(&mut self, mut call: Arc<Call>) -> io::Result<()> {
+        if self.filter.as_ref().is_some_and(|filter| !filter.matches(&call)) {
+            self.inner.left_out(&call);
+            return Ok(());
+        }
+        self.matched |= call.class().is_some_and(|class| self.fail_on.contains(&class));
+        self.telemetry.count(&call);
+        if !self.metadata {
+            Arc::make_mut(&mut call).metadata.clear();
+        }
+        self.inner.call(Arc::make_mut(&mut call))
     }
 }
 
@@ -146,5 +166,50 @@ impl<C: Consumer> Consumer for Linked<C> {
 
     fn finish(&mut self) -> io::Result<()> {
         self.inner.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::sample;
+    use crate::chains::{Engine, Step};
+
+    /// Breaks at a call.
+    #[derive(Default)]
+    struct Rows(Vec<u64>);
+
+    impl Consumer for Rows {
+        fn call(&mut self, call: &mut Call) -> io::Result<()> {
+            assert!(call.uid.packet != 4, "a fault of the test");
+            self.0.push(call.uid.packet);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn faults_of_linking_and_of_a_row_cost_no_other_call() {
+        for is_apart in [false, true] {
+            let mut engine = Engine::new(Options::default());
+            engine.is_broken = Some(|step, call| step == Step::Settle && call.uid.packet == 7);
+            let losses = Arc::<Losses>::default();
+            let mut linked = Linked {
+                inner: Rows::default(),
+                linker: if is_apart { Linker::apart(engine, 1_000) } else { Linker::Here(Box::new(engine)) },
+                filter: None,
+                fail_on: Vec::new(),
+                matched: false,
+                metadata: false,
+                telemetry: Telemetry::default(),
+                losses: Arc::clone(&losses),
+            };
+            for packet in 0..10 {
+                let mut call = Call { uid: Uid { packet, ordinal: 0 }, decided: packet, ..sample::ok() };
+                linked.call(&mut call).unwrap();
+            }
+            linked.totals(&Totals::default()).unwrap();
+            assert_eq!(linked.inner.0, [0, 1, 2, 3, 5, 6, 7, 8, 9], "in a thread: {is_apart}");
+            assert_eq!(losses.get().unwrap().0, 1);
+        }
     }
 }

@@ -141,6 +141,7 @@ struct Linker {
 
 impl Linker {
     fn work(mut self, todo: &Receiver<Task>) {
+        let mut has_failed = false;
         while let Ok(task) = todo.recv() {
             let before = self.counts.waiting().saturating_sub(self.engine.held());
             self.engine.hasten(before > self.patience);
@@ -154,6 +155,10 @@ impl Linker {
             }
             // Chains go out after every task, so that live ones are not delayed.
             self.send();
+            if !has_failed && let Some(failure) = self.engine.failure() {
+                has_failed = true;
+                _ = self.updates.send(Update::Trouble(failure));
+            }
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
@@ -198,7 +203,7 @@ mod tests {
     use super::*;
     use crate::calls::record::{Carrier, Class};
     use crate::calls::{Uid, sample};
-    use crate::chains::Options;
+    use crate::chains::{Options, Step};
 
     /// Calls with these numbers of packets.
     fn calls(packets: std::ops::Range<u64>, of: fn() -> Call) -> Vec<Arc<Call>> {
@@ -255,5 +260,21 @@ mod tests {
         linking.calls(calls(7..9, failed));
         assert!(linking.finish().unwrap().starts_with("4 calls, 2 of them failed, left out"));
         assert_eq!(received(updates).0, [0, 1, 2, 5, 6]);
+    }
+
+    #[test]
+    fn a_fault_of_the_thread_leaves_calls_unlinked_and_is_told_at_once() {
+        let (sender, updates) = unbounded();
+        let mut engine = Engine::new(Options { max_held: 4, ..Options::default() });
+        engine.is_broken = Some(|step, call| step == Step::Settle && call.uid.packet == 1);
+        let mut linking = Linking::start(engine, 100, sender, Arc::default());
+        linking.calls(calls(0..20, sample::ok));
+        let (told, others): (Vec<Update>, Vec<Update>) =
+            (0..3).map(|_| updates.recv().unwrap()).partition(|update| matches!(update, Update::Trouble(_)));
+        assert!(matches!(&told[..], [Update::Trouble(text)] if text.contains("not linked")), "{told:?}");
+        linking.calls(calls(20..30, sample::ok));
+        assert_eq!(linking.finish(), None);
+        let rest = updates.iter().filter(|update| !matches!(update, Update::Trouble(_)));
+        assert_eq!(received(others.into_iter().chain(rest)).0, (0..30).collect::<Vec<_>>());
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn run(args: &RecordArgs) -> Result<Status, Failure> {
     let chosen = filter.clone().filter(|filter| !filter.needs_links());
     let rows = Rows { recorder };
     let mut recording = Recording {
-        linked: Linked::new(rows, filter, &view, &args.linking, args.metadata, telemetry),
+        linked: Linked::new(rows, filter, &view, &args.linking, args.metadata, telemetry, run.losses()),
         filter: chosen,
         metadata: args.metadata,
         is_watched: output::comes_once(&view.input),

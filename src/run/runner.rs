@@ -19,6 +19,7 @@ use super::{Failure, Status, complain};
 use crate::body::{Descriptions, Sources};
 use crate::calls::{Call, Class, record::Connection};
 use crate::cli::{self, Input, View};
+use crate::contain::caught;
 use crate::filter::Filter;
 use crate::payload::BodyDecoder;
 use crate::payload::redact::Redaction;
@@ -285,7 +286,7 @@ impl Run {
         self.source.report_to(move |trouble| at_once(&trouble.to_string()));
         let mut written =
             Written { at: Instant::now(), losses: Arc::clone(&self.losses), has_reported: false };
-        let Self { source, options, filter, passes_all, fail_on, output, .. } = self;
+        let Self { source, options, filter, passes_all, fail_on, output, losses: lost, .. } = self;
         let lookup = source.lookup();
         let names = source.names.clone();
         let verdicts = source.verdicts().cloned();
@@ -306,7 +307,7 @@ impl Run {
                 has_begun = true;
                 consumer.begin(first);
             }
-            let passed_on = outputs.iter_mut().try_for_each(|output| match output {
+            let passed_on = pass_on(outputs, lost, |output| match output {
                 Output::Connection(connection) => consumer.connection(connection),
                 Output::Learned(_) => Ok(()),
                 Output::Call(call) => {
@@ -322,14 +323,16 @@ impl Run {
                 }
             });
             result = passed_on
-                .and_then(|()| consumer.progress(totals))
+                .and_then(|()| outlived(lost, || consumer.progress(totals)))
                 .and_then(|()| written.tick(consumer, output, &report));
             result.is_ok() && !consumer.is_done()
         });
         // If the run ended before the source, this completes the -w file.
         source.finish();
         read.calls = calls;
-        let result = result.and_then(|()| consumer.totals(&read)).and_then(|()| consumer.finish());
+        let result = result
+            .and_then(|()| outlived(lost, || consumer.totals(&read)))
+            .and_then(|()| outlived(lost, || consumer.finish()));
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
@@ -344,13 +347,15 @@ impl Run {
             status.input_failed = true;
             report(&trouble.to_string());
         }
-        if let Some((lines, why)) = self.losses.get() {
+        if let Some(fault) = end.as_ref().ok().and_then(|totals| totals.fault.as_ref()) {
             status.output_failed = true;
             report(&format!(
-                "{} could not be written to {}: {why}",
-                text::counted(lines, "line"),
-                self.output
+                "copies of calls were not joined to the end, and a call may be missing: {fault}"
             ));
+        }
+        if let Some(lost) = lost.sentence(output) {
+            status.output_failed = true;
+            report(&lost);
         }
         if let Some(deleted) = deleted(&source.deleted()).filter(|_| self.report.is_none()) {
             complain(&deleted);
@@ -394,6 +399,29 @@ impl Run {
     }
 }
 
+/// Passes outputs on in their order. One with which that panics is counted as lost, and those behind it follow.
+fn pass_on(
+    outputs: &mut [Output],
+    losses: &Losses,
+    mut pass: impl FnMut(&mut Output) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut rest = outputs.iter_mut();
+    loop {
+        match caught(|| rest.try_for_each(&mut pass)) {
+            Ok(passed) => return passed,
+            Err(fault) => losses.add(1, &fault.into()),
+        }
+    }
+}
+
+/// The result of `work`. A panic of it is counted, and the run goes on.
+fn outlived(losses: &Losses, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    caught(work).unwrap_or_else(|fault| {
+        losses.add(0, &fault.into());
+        Ok(())
+    })
+}
+
 /// When the output was last written out, and what it lost.
 struct Written {
     at: Instant,
@@ -407,7 +435,7 @@ impl Written {
             return Ok(());
         }
         self.at = Instant::now();
-        consumer.tick()?;
+        outlived(&self.losses, || consumer.tick())?;
         if !self.has_reported
             && let Some((_, why)) = self.losses.get()
         {
@@ -465,4 +493,33 @@ pub(super) fn losses(counters: Option<&Arc<Counters>>) -> Option<String> {
     .map(|(count, how)| format!("{count} {how}"))
     .collect();
     (!parts.is_empty()).then(|| format!("packets lost: {}", parts.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::{Uid, sample};
+
+    #[test]
+    fn a_panic_costs_the_call_at_hand_alone() {
+        let call = |packet| Output::Call(Box::new(Call { uid: Uid { packet, ordinal: 0 }, ..sample::ok() }));
+        let (mut outputs, losses) = ((0..9).map(call).collect::<Vec<_>>(), Losses::default());
+        let mut passed = Vec::new();
+        let mut pass = |output: &mut Output| {
+            let Output::Call(call) = output else { return Ok(()) };
+            assert!(call.uid.packet % 4 != 2, "a fault of the test");
+            passed.push(call.uid.packet);
+            if call.uid.packet == 7 { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+        };
+        let error = pass_on(&mut outputs, &losses, &mut pass).unwrap_err();
+        assert!(sink::closed_pipe(&error));
+        assert_eq!(passed, [0, 1, 3, 4, 5, 7], "up to the error");
+        let sentence = losses.sentence("x.jsonl").unwrap();
+        assert!(
+            sentence.starts_with("2 lines could not be written to x.jsonl: a fault of this"),
+            "{sentence}"
+        );
+        assert!(outlived(&losses, || panic!("another")).is_ok());
+        assert_eq!(losses.get().unwrap().0, 2);
+    }
 }

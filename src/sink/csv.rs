@@ -86,10 +86,10 @@ impl Sink for Csv {
         self.out.flush()
     }
 
-    fn recover(&mut self) -> usize {
+    fn recover(&mut self) -> Option<usize> {
         self.out.recover();
         self.cell.clear();
-        1
+        None
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -12,7 +12,7 @@ use crate::contain::caught;
 use crate::pipeline::Totals;
 use crate::time::Timestamp;
 
-/// Writes to another output. A record whose writing panics is counted as lost, with what the panic said.
+/// Writes to another output. A record whose writing panics is counted as lost, with what the panic said; the end is tried once more.
 pub struct Guarded<S: ?Sized> {
     inner: Box<S>,
     losses: Arc<Losses>,
@@ -31,17 +31,36 @@ impl<S: ?Sized> Guarded<S> {
         Self { inner, losses }
     }
 
-    /// Lets `inner` do something, and lets `recover` say how many records it costs if that panics.
-    fn attempt(
+    /// Lets `inner` write a record. If that panics, `recover` says what it costs.
+    fn record(
         &mut self,
         work: impl FnOnce(&mut S) -> io::Result<()>,
-        recover: fn(&mut S) -> usize,
+        recover: fn(&mut S) -> Option<usize>,
     ) -> io::Result<()> {
         let Self { inner, losses } = self;
         caught(|| work(inner)).unwrap_or_else(|fault| {
-            losses.add(recover(inner), &fault.into());
+            losses.add(recover(inner).unwrap_or(1), &fault.into());
             Ok(())
         })
+    }
+
+    /// Lets `inner` do what is no record of its own. A panic is counted; `None`.
+    fn attempt(
+        &mut self,
+        work: fn(&mut S) -> io::Result<()>,
+        recover: fn(&mut S) -> Option<usize>,
+    ) -> Option<io::Result<()>> {
+        let Self { inner, losses } = self;
+        caught(|| work(inner)).map_err(|fault| losses.add(recover(inner).unwrap_or(0), &fault.into())).ok()
+    }
+
+    /// The end. After a panic, what is complete is written nevertheless.
+    fn end(
+        &mut self,
+        finish: fn(&mut S) -> io::Result<()>,
+        recover: fn(&mut S) -> Option<usize>,
+    ) -> io::Result<()> {
+        self.attempt(finish, recover).or_else(|| self.attempt(finish, recover)).unwrap_or(Ok(()))
     }
 }
 
@@ -51,45 +70,45 @@ impl<S: Sink + ?Sized> Sink for Guarded<S> {
     }
 
     fn call(&mut self, call: &Call) -> io::Result<()> {
-        self.attempt(|sink| sink.call(call), S::recover)
+        self.record(|sink| sink.call(call), S::recover)
     }
 
     fn connection(&mut self, connection: &Connection) -> io::Result<()> {
-        self.attempt(|sink| sink.connection(connection), S::recover)
+        self.record(|sink| sink.connection(connection), S::recover)
     }
 
     fn tick(&mut self) -> io::Result<()> {
-        self.inner.tick()
+        self.attempt(S::tick, S::recover).unwrap_or(Ok(()))
     }
 
     fn totals(&mut self, totals: &Totals) -> io::Result<()> {
-        self.attempt(|sink| sink.totals(totals), S::recover)
+        self.record(|sink| sink.totals(totals), S::recover)
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.inner.finish()
+        self.end(S::finish, S::recover)
     }
 }
 
 impl<S: ChainSink + ?Sized> ChainSink for Guarded<S> {
     fn chain(&mut self, chain: &Chain) -> io::Result<()> {
-        self.attempt(|sink| sink.chain(chain), S::recover)
+        self.record(|sink| sink.chain(chain), S::recover)
     }
 
     fn tick(&mut self) -> io::Result<()> {
-        self.inner.tick()
+        self.attempt(S::tick, S::recover).unwrap_or(Ok(()))
     }
 
     fn totals(&mut self, totals: &Totals) -> io::Result<()> {
-        self.attempt(|sink| sink.totals(totals), S::recover)
+        self.record(|sink| sink.totals(totals), S::recover)
     }
 
     fn records(&mut self, summary: &Summary, counts: &Counts, rejected: u64) -> io::Result<()> {
-        self.attempt(|sink| sink.records(summary, counts, rejected), S::recover)
+        self.record(|sink| sink.records(summary, counts, rejected), S::recover)
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.inner.finish()
+        self.end(S::finish, S::recover)
     }
 }
 
@@ -99,6 +118,7 @@ mod tests {
 
     use super::super::{JsonLines, RecordWriter, Shared};
     use super::*;
+    use crate::calls::sample;
     use crate::pipeline::{self, Options, Output};
     use crate::source::files;
 
@@ -108,6 +128,18 @@ mod tests {
         number: u64,
         /// Which records are broken.
         is_broken: fn(u64) -> bool,
+        /// How often a tick and the end break off.
+        ticks_and_ends: [u32; 2],
+    }
+
+    impl Faulty {
+        fn break_off(&mut self, which: usize) {
+            if let Some(left) = self.ticks_and_ends[which].checked_sub(1) {
+                self.ticks_and_ends[which] = left;
+                self.inner.begin_record(b"{\"type\":");
+                panic!("a fault in the test's sink");
+            }
+        }
     }
 
     impl Sink for Faulty {
@@ -120,11 +152,17 @@ mod tests {
             self.inner.call(call)
         }
 
-        fn recover(&mut self) -> usize {
+        fn recover(&mut self) -> Option<usize> {
             self.inner.recover()
         }
 
+        fn tick(&mut self) -> io::Result<()> {
+            self.break_off(0);
+            Sink::tick(&mut self.inner)
+        }
+
         fn finish(&mut self) -> io::Result<()> {
+            self.break_off(1);
             self.inner.finish()
         }
     }
@@ -134,7 +172,10 @@ mod tests {
         let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/demo/all-classes.pcap");
         let (shared, losses) = (Shared::default(), Arc::<Losses>::default());
         let inner = JsonLines::new(RecordWriter::new(Box::new(shared.clone()), false));
-        let mut sink = Guarded::new(Box::new(Faulty { inner, number: 0, is_broken }), Arc::clone(&losses));
+        let mut sink = Guarded::new(
+            Box::new(Faulty { inner, number: 0, is_broken, ticks_and_ends: [0; 2] }),
+            Arc::clone(&losses),
+        );
         let mut source = files::open(&[capture], files::Options::default());
         let options = Options { threads, ..Options::default() };
         pipeline::run(&mut source, &options, &mut |outputs: &mut Vec<Output>, _: &Totals| {
@@ -161,6 +202,31 @@ mod tests {
             assert_eq!(rest.iter().collect::<Vec<_>>(), wanted, "{threads} threads");
             let (count, why) = lost.unwrap();
             assert_eq!(count as usize, all.len() - wanted.len());
+            assert!(why.contains("a fault in the test's sink"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_panic_of_a_tick_or_the_end_leaves_what_is_complete() {
+        for ticks_and_ends in [[1, 0], [0, 1], [2, 2]] {
+            let (shared, losses) = (Shared::default(), Arc::<Losses>::default());
+            let inner = JsonLines::new(RecordWriter::new(Box::new(shared.clone()), false));
+            let faulty = Faulty { inner, number: 0, is_broken: |_| false, ticks_and_ends };
+            let mut sink = Guarded::new(Box::new(faulty), Arc::clone(&losses));
+            for _ in 0..3 {
+                Sink::call(&mut sink, &sample::full()).unwrap();
+                Sink::tick(&mut sink).unwrap();
+            }
+            Sink::finish(&mut sink).unwrap();
+            drop(sink);
+            let text = shared.text();
+            assert_eq!(text.lines().count(), 3, "{ticks_and_ends:?}: {text}");
+            assert!(
+                text.lines().all(|line| line.starts_with("{\"type\":\"call\"") && line.ends_with('}')),
+                "{text}"
+            );
+            let (lost, why) = losses.get().unwrap();
+            assert_eq!(lost, 0);
             assert!(why.contains("a fault in the test's sink"), "{why}");
         }
     }

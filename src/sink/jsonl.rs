@@ -92,11 +92,11 @@ impl Sink for JsonLines {
         self.out.end_record()
     }
 
-    fn recover(&mut self) -> usize {
+    fn recover(&mut self) -> Option<usize> {
         self.out.recover();
         // Whatever was being remembered may be remembered by halves.
         (self.scratch, self.memory) = (Scratch::default(), Memory::lasting());
-        1
+        None
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -91,10 +91,10 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// A record was left in the middle, by a panic: forgets what is there of it. Returns how many records are lost with that, this one
-    /// included.
-    fn recover(&mut self) -> usize {
-        1
+    /// A panic left the sink in the middle of something: forgets the record that is not complete. `Some` if complete ones are lost
+    /// too: how many records in all.
+    fn recover(&mut self) -> Option<usize> {
+        None
     }
 
     /// The end: writes the rest. Called once.
@@ -177,18 +177,30 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// The number of lines missing in the output and the first error; `None` if no line is missing.
+    /// The number of lines missing in the output and the first error; `None` if nothing is wrong.
     #[must_use]
     pub fn get(&self) -> Option<(u64, String)> {
         let why = self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         Some((self.lines.load(Ordering::Relaxed), why))
     }
 
+    /// What is missing in an output of this name, in words for a person.
+    #[must_use]
+    pub fn sentence(&self, output: &str) -> Option<String> {
+        self.get().map(|(lines, why)| match lines {
+            0 => format!("{output} may miss something: {why}"),
+            lines => {
+                format!("{} could not be written to {output}: {why}", crate::text::counted(lines, "line"))
+            }
+        })
+    }
+
     fn count(&self, lines: usize) {
         self.lines.fetch_add(lines as u64, Ordering::Relaxed);
     }
 
-    fn add(&self, lines: usize, error: &io::Error) {
+    /// Counts lines that are lost for a reason; none if nothing but the reason is known.
+    pub(crate) fn add(&self, lines: usize, error: &io::Error) {
         self.count(lines);
         let mut why = self.why.lock().unwrap_or_else(PoisonError::into_inner);
         why.get_or_insert_with(|| error.to_string());

@@ -301,11 +301,11 @@ impl Sink for Text {
         self.out.flush()
     }
 
-    fn recover(&mut self) -> usize {
+    fn recover(&mut self) -> Option<usize> {
         self.out.recover();
         self.line.clear();
         self.cell.clear();
-        1
+        None
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -68,7 +68,7 @@ fn describe(bytes: &[u8], descriptor: &MessageDescriptor, pools: &Pools) -> Opti
     let value = reader.message(bytes, descriptor, 0)?;
     let mut decoded = Decoded::of(value);
     decoded.type_name = Some(descriptor.full_name().to_owned());
-    decoded.notes = reader.notes.list;
+    decoded.notes = reader.notes.into_list();
     Some(Described { decoded, misfits: reader.misfits })
 }
 

@@ -57,10 +57,10 @@ impl ChainSink for ChainLines {
         self.out.end_record()
     }
 
-    fn recover(&mut self) -> usize {
+    fn recover(&mut self) -> Option<usize> {
         self.out.recover();
         self.fields = CallFields::default();
-        1
+        None
     }
 
     fn finish(&mut self) -> io::Result<()> {

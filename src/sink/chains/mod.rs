@@ -37,9 +37,9 @@ pub trait ChainSink {
         Ok(())
     }
 
-    /// A chain was left in the middle, by a panic: forgets what is there of it. Returns how many chains are lost with that.
-    fn recover(&mut self) -> usize {
-        1
+    /// See [`super::Sink::recover`].
+    fn recover(&mut self) -> Option<usize> {
+        None
     }
 
     /// The end. Called once.

@@ -67,9 +67,9 @@ impl ChainSink for ChainText {
         self.out.flush()
     }
 
-    fn recover(&mut self) -> usize {
+    fn recover(&mut self) -> Option<usize> {
         self.out.recover();
-        1
+        None
     }
 
     fn finish(&mut self) -> io::Result<()> {

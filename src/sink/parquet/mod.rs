@@ -161,16 +161,16 @@ impl Sink for Parquet {
         self.outlast(written)
     }
 
-    fn recover(&mut self) -> usize {
+    fn recover(&mut self) -> Option<usize> {
         if !self.is_writing {
             self.columns.recover();
-            return 1;
+            return None;
         }
         // Half a row group can't be taken back, and nothing of a file without its end can be read.
         let lost = self.written + self.columns.rows();
         (self.file, self.is_writing) = (None, false);
         self.columns.clear();
-        lost
+        Some(lost)
     }
 
     fn finish(&mut self) -> io::Result<()> {

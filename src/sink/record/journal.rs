@@ -11,6 +11,7 @@ use super::super::BUFFER;
 use super::super::jsonl::CallFields;
 use super::super::target::{Shortfall, Target};
 use crate::calls::{Call, Uid};
+use crate::contain::caught;
 use crate::records::journal::{count_links, write_left_out, write_link};
 
 /// Appends lines to a new file. What could not be written is cut off behind the last whole line, and later lines are tried again.
@@ -26,6 +27,9 @@ pub(super) struct Journal {
     pub(super) done: u64,
     /// Calls that were linked, but whose lines could not be written.
     pub(super) unprotected: u64,
+    /// With which calls tests break.
+    #[cfg(test)]
+    pub(super) is_broken: Option<fn(&Call) -> bool>,
 }
 
 impl Journal {
@@ -39,6 +43,8 @@ impl Journal {
             waiting: HashMap::new(),
             done: 0,
             unprotected: 0,
+            #[cfg(test)]
+            is_broken: None,
         })
     }
 
@@ -54,9 +60,18 @@ impl Journal {
     /// A call that is decided.
     pub(super) fn call(&mut self, call: &Call) -> io::Result<()> {
         let start = self.buffer.len();
-        self.buffer.push(b'{');
-        self.fields.write(&mut self.buffer, call);
-        self.buffer.extend_from_slice(b"}\n");
+        let written = caught(|| {
+            self.buffer.push(b'{');
+            self.fields.write(&mut self.buffer, call);
+            #[cfg(test)]
+            assert!(!self.is_broken.is_some_and(|is_broken| is_broken(call)), "a fault of the test");
+            self.buffer.extend_from_slice(b"}\n");
+        });
+        if let Err(fault) = written {
+            self.buffer.truncate(start);
+            self.fields = CallFields::default();
+            return Err(fault.into());
+        }
         let (offset, len) = (self.target.len() + start as u64, self.buffer.len() - start);
         self.waiting.insert(call.uid, (offset, len));
         self.flush_if_full()

@@ -16,6 +16,7 @@ use super::super::kept::Kept;
 use super::table::{Complete, Table};
 use super::{Settings, Summary, left_behind};
 use crate::calls::Call;
+use crate::contain::caught;
 use crate::records::folder::{HostFolder, Hour, JournalFile, Part};
 use crate::records::journal::{self, Journals};
 use crate::records::{Fault, Objects};
@@ -60,7 +61,7 @@ impl Keeper {
     pub(super) fn start(settings: Settings, own: Part, say: Say) -> io::Result<Self> {
         let (tasks, todo) = bounded(QUEUE);
         let is_syncing = Arc::<AtomicBool>::default();
-        let work = Work {
+        let mut work = Work {
             settings,
             own,
             say,
@@ -70,6 +71,8 @@ impl Keeper {
             summary: Summary::default(),
             is_syncing: Arc::clone(&is_syncing),
         };
+        // Before this run has tables that are not complete either.
+        work.take_stock();
         let thread = std::thread::Builder::new().name("records".into()).spawn(move || work.run(&todo))?;
         Ok(Self { tasks, is_syncing, thread })
     }
@@ -116,19 +119,25 @@ struct Work {
 
 impl Work {
     fn run(mut self, todo: &Receiver<Task>) -> Summary {
-        self.take_stock();
-        self.recover();
+        if let Err(fault) = caught(|| self.recover()) {
+            self.fail(&format!("{fault}; journals of earlier runs stay"));
+        }
         self.delete_old();
         for task in todo {
-            match task {
-                Task::Complete(done) => self.complete(done),
-                Task::Sync(journal) => {
-                    // A file that can't be synchronised could not be written either, which is told.
-                    _ = journal.sync_data();
-                    self.is_syncing.store(false, Ordering::Release);
+            let worked = caught(|| {
+                match task {
+                    Task::Complete(done) => self.complete(done),
+                    Task::Sync(journal) => {
+                        // A file that can't be synchronised could not be written either, which is told.
+                        _ = journal.sync_data();
+                        self.is_syncing.store(false, Ordering::Release);
+                    }
                 }
+                self.delete_old();
+            });
+            if let Err(fault) = worked {
+                self.fail(&format!("{fault}; what was not completed stays in the journal"));
             }
-            self.delete_old();
         }
         self.try_again();
         for Done { part, unprotected, .. } in &self.left_behind {
@@ -168,7 +177,11 @@ impl Work {
     /// Turns the journals that earlier runs left behind into Parquet.
     fn recover(&mut self) {
         let runs = match journal::open(&self.settings.folder) {
-            Ok(runs) => runs,
+            Ok(journal::Opened { has_changed: false, runs }) => runs,
+            Ok(journal::Opened { has_changed: true, runs }) => {
+                self.fail("journals of earlier runs change while they are listed: those that are missed stay for the next start");
+                runs
+            }
             Err(error) => return self.fail(&format!("journals of earlier runs can't be read: {error}")),
         };
         for run in runs {
@@ -204,10 +217,11 @@ impl Work {
             _ = journal.sync_data();
         }
         _ = File::open(self.settings.folder.journals()).and_then(|folder| folder.sync_all());
+        let lost_before = self.summary.lost;
         let written = self.close(&part).and_then(|journal| self.complete_all(tables).map(|()| journal));
         match written {
             Ok(journal) => {
-                self.summary.calls += rows;
+                self.summary.calls += rows - (self.summary.lost - lost_before);
                 self.delete(&journal.path);
                 self.try_again();
             }
@@ -245,7 +259,12 @@ impl Work {
         result
     }
 
-    fn count(&mut self, Complete { path, len }: Complete) {
+    fn count(&mut self, Complete { path, len, lost: (lost, why) }: Complete) {
+        if let Some(why) = why {
+            self.summary.lost += lost;
+            let calls = text::counted(lost, "call");
+            self.fail(&format!("{calls} could not be written to {}: {why}", path.display()));
+        }
         self.summary.files += 1;
         self.summary.bytes += len;
         self.kept.push(path, len, SystemTime::now());

@@ -252,3 +252,84 @@ impl Recorder {
 fn left_behind(journal: &Path) -> String {
     format!("{} holds calls that the next start makes Parquet of", journal.display())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::calls::sample;
+    use crate::records::{Objects, journal};
+
+    fn call(packet: u64) -> Call {
+        Call { uid: Uid { packet, ordinal: 0 }, ..sample::ok() }
+    }
+
+    /// A recorder, and what it says.
+    fn start(root: &Path) -> (Recorder, Arc<Mutex<Vec<String>>>) {
+        let rotation = Rotation { bytes: None, span: None, files: None, quota: None };
+        let settings = Settings { folder: HostFolder::new(root, "web"), rotation, keep: None };
+        let place = Place::take(settings).unwrap().unwrap();
+        let said = Arc::<Mutex<Vec<String>>>::default();
+        let told = Arc::clone(&said);
+        let recorder = Recorder::start(place, move |text: &str| told.lock().unwrap().push(text.to_owned()));
+        (recorder.unwrap(), said)
+    }
+
+    /// The packets of the calls of all journals.
+    fn in_journals(root: &Path) -> Vec<u64> {
+        let folder = HostFolder::new(root, "web");
+        let mut packets = Vec::new();
+        for run in journal::open(&folder).unwrap().runs {
+            let take = &mut |_: &Part, call: Result<Box<Call>, _>| packets.push(call.unwrap().uid.packet);
+            run.read(&mut Objects::default(), &|_| false, take).unwrap();
+        }
+        packets.sort_unstable();
+        packets
+    }
+
+    #[test]
+    fn a_call_whose_line_breaks_off_is_in_the_table_and_costs_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let (mut recorder, said) = start(root.path());
+        recorder.journal.is_broken = Some(|call| call.uid.packet == 3);
+        (0..6).for_each(|packet| recorder.decided(&call(packet)));
+        recorder.flush();
+        assert_eq!(in_journals(root.path()), [0, 1, 2, 4, 5]);
+        (0..6).for_each(|packet| recorder.linked(&call(packet)));
+        let summary = recorder.finish();
+        assert_eq!((summary.calls, summary.lost), (6, 0));
+        assert!(said.lock().unwrap().iter().any(|line| line.contains("a fault of the test")), "{said:?}");
+    }
+
+    #[test]
+    fn a_call_whose_row_breaks_off_is_counted_as_lost() {
+        let root = tempfile::tempdir().unwrap();
+        let (mut recorder, said) = start(root.path());
+        (0..6).for_each(|packet| recorder.decided(&call(packet)));
+        recorder.linked(&call(0));
+        recorder.tables.values_mut().for_each(|table| table.is_broken = Some(|call| call.uid.packet == 3));
+        (1..6).for_each(|packet| recorder.linked(&call(packet)));
+        let summary = recorder.finish();
+        assert_eq!((summary.calls, summary.lost, summary.has_failed), (5, 1, true));
+        let said = said.lock().unwrap();
+        let wanted = |line: &String| {
+            line.starts_with("1 call could not be written to ") && line.contains("a fault of the test")
+        };
+        assert!(said.iter().any(wanted), "{said:?}");
+        assert_eq!(in_journals(root.path()), [] as [u64; 0]);
+    }
+
+    #[test]
+    fn a_panic_leaves_all_calls_in_the_journal() {
+        let root = tempfile::tempdir().unwrap();
+        let (mut recorder, _) = start(root.path());
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            (0..6).for_each(|packet| recorder.decided(&call(packet)));
+            (0..3).for_each(|packet| recorder.linked(&call(packet)));
+            panic!("a fault of the test");
+        }));
+        assert!(failed.is_err());
+        assert_eq!(in_journals(root.path()), [0, 1, 2, 3, 4, 5]);
+    }
+}
