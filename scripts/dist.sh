@@ -17,7 +17,8 @@ say() { echo "dist: $*" >&2; }
 # No path of this machine gets into the file.
 cargo_home="${CARGO_HOME:-$HOME/.cargo}"
 flags="--remap-path-prefix=$root=rpcscope --remap-path-prefix=$cargo_home=cargo --remap-path-prefix=$build=target"
-CFLAGS="${CFLAGS:-} -ffile-prefix-map=$root=rpcscope -ffile-prefix-map=$cargo_home=cargo -ffile-prefix-map=$build=target"
+# What is set here hides what .cargo/config.toml sets.
+CFLAGS="${CFLAGS:-$(sed -n 's/^CFLAGS = "\(.*\)"$/\1/p' .cargo/config.toml)} -ffile-prefix-map=$root=rpcscope -ffile-prefix-map=$cargo_home=cargo -ffile-prefix-map=$build=target"
 export CFLAGS
 case "$target" in
 *-linux-gnu)
