@@ -34,6 +34,11 @@ pub(super) fn key_of(word: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether Wireshark looks at bytes by this word (`frame contains "x"`).
+pub(super) fn is_bytes(word: &str) -> bool {
+    ["frame", "data", "data.data", "tcp.payload", "udp.payload", "tcp.segment_data"].contains(&word)
+}
+
 /// The network of a primitive of tcpdump.
 pub(super) fn network(word: &str) -> Option<&'static str> {
     ["tcp", "udp"].into_iter().find(|network| *network == word)
@@ -246,6 +251,8 @@ mod tests {
                 "tcp src port 80",
                 "tcp host",
                 "tcp class == ok",
+                "frame contains stock",
+                "tcp.payload matches stock",
             ]
             .map(wrong)
             .join("\n\n")

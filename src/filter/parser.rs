@@ -515,6 +515,9 @@ fn unknown_key(name: &str, span: &Range<usize>) -> Wrong {
         }
         return wrong.hint("only metadata, biz_extra, details, req, resp, exception and error have parts");
     }
+    if foreign::is_bytes(name) {
+        return wrong.hint("message has the texts of errors, req and resp the fields of bodies");
+    }
     match near.as_slice() {
         [] => wrong.hint("rpcscope calls --help lists the keys"),
         near => wrong.hint(format!("did you mean {}?", near.join(" or "))),

@@ -247,8 +247,8 @@ pub(super) fn rule_with_filter(buffer: &mut Buffer, area: Rect, state: &State) {
     if view.evicted(&state.cx) > 0 {
         tail.push(format!("{} evicted", text::thousands(view.evicted(&state.cx))));
     }
-    if let Some(percent) = state.views.calls.percent(&state.cx.store) {
-        tail.push(format!("searching {percent}%"));
+    if let Some(percent) = state.views.calls.percent(&state.cx) {
+        tail.push(format!("filtering {percent}%"));
     }
     if state.marked > 0 {
         tail.push(format!("{} marked", text::thousands(state.marked as u64)));

@@ -22,6 +22,8 @@ use cells::{LATENCY, Needs, TIME, cell, cell_tests, is_likely, sort_key};
 
 /// Calls that one scan looks at, so that keys never wait long while a filter is applied to a million calls.
 const SCAN: usize = 50_000;
+/// Calls for which a slow filter takes long enough to say how far it is.
+const SLOW: usize = 5_000;
 /// Up to this many new calls are inserted into a sorted list one by one; more of them sort the whole list again.
 const INSERTS: usize = 256;
 
@@ -141,10 +143,12 @@ impl Calls {
         store.position(self.scanned).saturating_sub(self.rows.len() + self.pending.len())
     }
 
-    /// How far the search for matching calls is, in percent; `None` when it is done.
-    pub(in crate::tui) fn percent(&self, store: &Store) -> Option<usize> {
+    /// How far the search for matching calls is, in percent; `None` when it is done, or as good as done.
+    pub(in crate::tui) fn percent(&self, cx: &Context) -> Option<usize> {
+        let store = &cx.store;
         let left = store.next() - self.scanned;
-        (left > SCAN as u64).then(|| (self.scanned * 100 / store.next().max(1)) as usize)
+        let few = if cx.matcher.has_filter() { SLOW } else { SCAN };
+        (left > few as u64).then(|| (self.scanned * 100 / store.next().max(1)) as usize)
     }
 
     /// Whether there are calls that were not looked at.
