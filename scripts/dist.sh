@@ -1,6 +1,12 @@
 #!/bin/sh
 # Builds what people install, in dist/: an archive with the program (on Linux one static file), manual pages and completions; .deb and .rpm
-# where their tools can be had; a list of what is in it (SBOM); checksums. The same commit gives the same bytes.
+# where their tools can be had; a list of what is in it (SBOM); checksums.
+#
+#     scripts/dist.sh                      # counts what the program does on the bundled captures, and arranges it by that
+#     PROFILE=FILE scripts/dist.sh         # arranges it by these counts: the same commit and counts give the same bytes
+#     PROFILE=none scripts/dist.sh         # as cargo builds it
+#
+# Counting needs the tools of LLVM that belong to the compiler (rustup component add llvm-tools) and a program that runs on this machine.
 set -eu
 cd "$(dirname "$0")/.."
 root="$PWD"
@@ -30,11 +36,46 @@ case "$target" in
 	;;
 *) say "$target: not a static program, it uses the system's libpcap" ;;
 esac
-RUSTFLAGS="$flags" cargo build --release --locked --target "$target" -p rpcscope >&2
-program="$build/$target/release/rpcscope"
 
 rm -rf "$dist" && mkdir "$dist"
 name="rpcscope-$version-$target"
+profdata="$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/llvm-profdata"
+profile="${PROFILE:-}"
+if [ -z "$profile" ] && { [ ! -x "$profdata" ] || [ "$target" != "$(rustc -vV | sed -n 's/^host: //p')" ]; }; then
+	say "not arranged by what the program does (an eighth more instructions): no llvm-profdata, or it does not run here"
+	profile=none
+fi
+if [ -z "$profile" ]; then
+	counts="$build/counts"
+	rm -rf "$counts" && mkdir -p "$counts"
+	RUSTFLAGS="$flags -Cprofile-generate=$counts" cargo build --release --locked --target "$target" --target-dir "$build/counting" -p rpcscope >&2
+	# Each run adds to the counts of those before. The sandbox would not let them be written.
+	export LLVM_PROFILE_FILE="$counts/%m.profraw"
+	for capture in captures/*/*.pcap; do
+		keys="${capture%.pcap}.keys"
+		[ -e "$keys" ] && set -- --tls-keylog "$keys" || set --
+		for command in calls chains; do
+			"$build/counting/$target/release/rpcscope" "$command" "$capture" "$@" --no-sandbox --threads 1 --format jsonl -o /dev/null 2>/dev/null || {
+				say "$command $capture fails"
+				exit 1
+			}
+		done
+	done
+	unset LLVM_PROFILE_FILE
+	profile="$dist/$name.profdata"
+	"$profdata" merge -o "$profile" "$counts"
+fi
+case "$profile" in
+none) ;;
+*)
+	# A path from here would be another one elsewhere.
+	cp "$profile" "$build/profile.profdata"
+	flags="$flags -Cprofile-use=$build/profile.profdata"
+	;;
+esac
+RUSTFLAGS="$flags" cargo build --release --locked --target "$target" -p rpcscope >&2
+program="$build/$target/release/rpcscope"
+
 stage="$build/dist/$name"
 rm -rf "$build/dist" && mkdir -p "$stage/man" "$stage/completions"
 cp "$program" "$stage/rpcscope"
