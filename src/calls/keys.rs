@@ -666,7 +666,7 @@ keys! {
         "the host that captured it (live, or --host)",
         |c| text(c.host.as_ref());
     "observer": Type::Choice(|| words(Observer::ALL, Observer::name)),
-        "live: which end of the call that host is",
+        "which end of the call that host is, where known",
         |c| word(c.observer.map(Observer::name));
 }
 

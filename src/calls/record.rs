@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use rpcscope_parsers::event::Layout;
@@ -332,6 +333,9 @@ pub struct Call {
     pub host: Option<Name>,
     /// Which end of the call that host is, where that is known.
     pub observer: Option<Observer>,
+    /// Whether the addresses of the client and of the server are known to belong to the host that captured it. Loopback addresses, of
+    /// which every service may have one of its own, do not count.
+    pub is_local: [bool; 2],
     /// What is remarkable.
     pub findings: Findings,
     /// Live: processes at the caller's and at the callee's end, at least one of them known. Boxed, because files have none.
@@ -456,6 +460,7 @@ impl Call {
             told: None,
             host: None,
             observer: None,
+            is_local: [false; 2],
             findings: Findings::default(),
             processes: None,
             names: None,
@@ -511,6 +516,17 @@ impl Call {
     pub fn network_time(&self) -> Option<u64> {
         let callee = self.callee_view.as_deref()?.latency?;
         Some(self.latency?.saturating_sub(callee))
+    }
+
+    /// The machine that an end is on, as far as it is known: its address, or one in place of all those of the host that captured, at which
+    /// calls can come in at one and go out at another.
+    #[must_use]
+    pub fn machine(&self, end: Initiator) -> IpAddr {
+        let (is_local, address) = match end {
+            Initiator::Client => (self.is_local[0], self.client),
+            Initiator::Server => (self.is_local[1], self.server),
+        };
+        if is_local { Ipv4Addr::UNSPECIFIED.into() } else { address.ip }
     }
 
     /// Live: the process at an end.

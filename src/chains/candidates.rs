@@ -263,7 +263,7 @@ fn by_id(
         }
         let spans = lower.parent_span.is_some() && lower.parent_span == upper.span;
         // Calls of one client are siblings, not parent and child.
-        let here = parent.call.server.ip == child.call.client.ip;
+        let here = parent.call.machine(Initiator::Server) == child.call.machine(Initiator::Client);
         if !spans
             && ((!here && parent.call.client.ip == child.call.client.ip)
                 || !is_possible(parent.call, child.call))

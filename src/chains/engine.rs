@@ -19,8 +19,9 @@ use super::judge;
 use super::members::{HostNumbers, Member};
 use super::record::{Chain, Evidence, FACT, Hop, Link, Rival};
 use super::settle::{Settled, class, settle};
+use super::stray;
 use super::traits::{Traits, hash};
-use crate::calls::record::{Call, Class, Uid};
+use crate::calls::record::{Call, Class, Initiator, Uid};
 use crate::contain::caught;
 use crate::text;
 use crate::time::Timestamp;
@@ -201,7 +202,7 @@ impl Engine {
 
     fn hold(&mut self, call: Arc<Call>, traits: Traits, out: &mut dyn FnMut(Chain)) {
         if self.egress.len() < self.options.max_held {
-            self.egress.insert(call.client.ip);
+            self.egress.insert(call.machine(Initiator::Client));
         }
         if self.operations.len() < MAX_OPERATIONS || self.operations.contains_key(&traits.operation) {
             *self.operations.entry(traits.operation).or_default() += 1;
@@ -350,7 +351,9 @@ impl Engine {
             .collect();
         let begun = candidates::begun(&members);
         let Found { candidates: mut found, crowded, joint } = candidates::candidates(&members, &begun);
-        let unweighed = self.apply_hints(&members, &mut found);
+        let makes_calls = |call: &Call| self.egress.contains(&call.machine(Initiator::Server));
+        let mut unweighed = stray::find(&members, &found, makes_calls);
+        unweighed.extend(self.apply_hints(&members, &mut found));
         // Calls after `until` are considered again later, and counted then.
         self.crowded +=
             crowded.iter().filter(|&&index| members[index as usize].call.start.0 < until).count() as u64;
@@ -561,7 +564,8 @@ impl Engine {
             });
         }
         self.in_hand.extend(hops.iter().map(|hop| Arc::clone(&hop.call)));
-        let seen: Vec<bool> = hops.iter().map(|hop| self.egress.contains(&hop.call.server.ip)).collect();
+        let seen: Vec<bool> =
+            hops.iter().map(|hop| self.egress.contains(&hop.call.machine(Initiator::Server))).collect();
         let chain = judge::judge(hops, |hop| seen[hop]);
         self.step(Step::Judge, chain.root());
         self.in_hand.clear();

@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
 use super::traits::{Traits, hash};
-use crate::calls::record::Call;
+use crate::calls::record::{Call, Initiator};
 
 pub(super) type Map<K, V> = HashMap<K, V, FixedState>;
 pub(super) type Set<K> = HashSet<K, FixedState>;
@@ -59,7 +59,8 @@ impl<'a> Member<'a> {
         is_child: bool,
         hosts: &mut HostNumbers,
     ) -> Self {
-        let (caller, callee) = (hosts.of(call.client.ip), hosts.of(call.server.ip));
+        let (caller, callee) =
+            (hosts.of(call.machine(Initiator::Client)), hosts.of(call.machine(Initiator::Server)));
         let connection = hash(&(call.client, call.server));
         let work = match call.callee_view.as_deref() {
             None => (traits.start, traits.end),

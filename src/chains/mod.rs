@@ -20,6 +20,7 @@ mod record;
 mod rivals;
 mod sentence;
 mod settle;
+mod stray;
 pub mod summary;
 mod traits;
 mod wording;

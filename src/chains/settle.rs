@@ -11,7 +11,7 @@ use super::members::Member;
 use super::record::{Evidence, Link};
 use super::rivals;
 use super::traits::{Traits, hash};
-use crate::calls::record::Call;
+use crate::calls::record::{Call, Initiator};
 
 /// Fewest calls of an operation for gaps of its own. The gaps of fewer calls say less than those of the whole service, even if the
 /// operations differ.
@@ -107,10 +107,10 @@ fn window(
     for ((member, &class), &begun) in members.iter().zip(classes).zip(begun) {
         let call = member.call;
         let traits = member.traits;
-        let span = |start, end, ip: &std::net::IpAddr| Span { start, end, class, host: hash(ip) as u32 };
-        window.parents.push(span(begun, member.work().1, &call.server.ip));
+        let span = |start, end, at| Span { start, end, class, host: hash(&call.machine(at)) as u32 };
+        window.parents.push(span(begun, member.work().1, Initiator::Server));
         let end = if traits.answered { traits.end } else { traits.start };
-        window.children.push(span(traits.start, end, &call.client.ip));
+        window.children.push(span(traits.start, end, Initiator::Client));
     }
     for (child, candidates) in found.iter().enumerate() {
         for candidate in candidates {

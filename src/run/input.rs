@@ -28,7 +28,8 @@ use crate::source::files::Secrets;
 use crate::source::live::{self, Counters, LiveSource, Refusal};
 use crate::source::site::Sites;
 use crate::source::{
-    Batch, Filtered, Limited, Programs, Queued, Reread, Ring, Source, SourceError, Tap, Tee, Windows, files,
+    Batch, Filtered, Limited, LocalAddresses, Programs, Queued, Reread, Ring, Source, SourceError, Tap, Tee,
+    Windows, files,
 };
 use crate::tls::KeyLogs;
 
@@ -50,6 +51,8 @@ pub(super) struct Opened {
     host: Option<Name>,
     /// Its addresses; empty for files.
     own: HashSet<IpAddr>,
+    /// Its addresses as the packets of files say; `None` live, and where files may be of several hosts.
+    local: Option<Arc<LocalAddresses>>,
     /// Names of addresses from files.
     pub(super) names: Option<Arc<NameBook>>,
     /// Rereads packets of files.
@@ -76,6 +79,7 @@ impl Opened {
             processes: None,
             host: None,
             own: HashSet::default(),
+            local: None,
             names: None,
             reread: None,
             sites: Arc::default(),
@@ -127,7 +131,7 @@ impl Opened {
     /// Adds to a call where it was captured, and the processes and names of both of its ends.
     pub(super) fn lookup(&self) -> impl Fn(&mut Call) + Send + use<> {
         let (processes, host, own) = (self.processes.clone(), self.host.clone(), self.own.clone());
-        let names = self.names.clone();
+        let (names, local) = (self.names.clone(), self.local.clone());
         move |call| {
             if let Some(processes) = &processes {
                 call.set_processes(processes.at([call.client, call.server], call.network));
@@ -138,23 +142,59 @@ impl Opened {
             if host.is_some() {
                 call.host.clone_from(&host);
             }
-            if !own.is_empty() {
-                let is_here = |end: Initiator, ip: &IpAddr| {
-                    ip.is_loopback() || own.contains(ip) || call.process(end).is_some()
-                };
-                call.observer = Some(match () {
-                    () if is_here(Initiator::Client, &call.client.ip) => Observer::Client,
-                    () if is_here(Initiator::Server, &call.server.ip) => Observer::Server,
-                    () => Observer::Middle,
-                });
-            }
+            let ends = [Initiator::Client, Initiator::Server];
+            let has = |ip: IpAddr| {
+                if own.is_empty() { local.as_deref()?.has(ip, call.end) } else { Some(own.contains(&ip)) }
+            };
+            let known = ends.map(|end| has(address(call, end)));
+            call.observer = observer(|end| {
+                let by_address = known[end as usize];
+                if own.is_empty() {
+                    host.as_ref().and_then(|host| is_named_here(call, end, host)).or(by_address)
+                } else {
+                    let is_here = address(call, end).is_loopback() || call.process(end).is_some();
+                    by_address.map(|known| known || is_here)
+                }
+            });
+            call.is_local =
+                ends.map(|end| known[end as usize] == Some(true) && !address(call, end).is_loopback());
         }
+    }
+}
+
+/// The address from which or to which packets of a call go.
+fn address(call: &Call, end: Initiator) -> IpAddr {
+    match end {
+        Initiator::Client => call.client.ip,
+        Initiator::Server => call.server.ip,
+    }
+}
+
+/// Whether names say that an end of a call is on `host`; `None` where they say nothing of it.
+fn is_named_here(call: &Call, end: Initiator, host: &Name) -> Option<bool> {
+    // The name is that of the client behind a proxy.
+    if end == Initiator::Client && call.caller_address() != call.client {
+        return None;
+    }
+    Some(call.named(end)?.node.as_ref()? == host)
+}
+
+/// Which end of a call is here: the caller's if both are, the middle if neither is.
+fn observer(is_here: impl Fn(Initiator) -> Option<bool>) -> Option<Observer> {
+    match (is_here(Initiator::Client), is_here(Initiator::Server)) {
+        (Some(true), _) => Some(Observer::Client),
+        (_, Some(true)) => Some(Observer::Server),
+        (Some(false), Some(false)) => Some(Observer::Middle),
+        _ => None,
     }
 }
 
 impl Source for Opened {
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, SourceError> {
         let more = self.source.next_batch(batch);
+        if let Some(local) = &self.local {
+            local.learn(batch);
+        }
         if let Some(report) = &mut self.report {
             for trouble in self.source.troubles() {
                 self.has_reported = true;
@@ -258,7 +298,9 @@ impl Prepared {
         let is_live = opened.counters.is_some();
         let names = self::names(input)?;
         let named = input.host.clone().or_else(|| is_live.then(host_name).flatten());
-        Ok(Opened { host: named.map(Name::from), written, names, ..opened })
+        let is_one_host = !is_live && (named.is_some() || input.paths().len() == 1);
+        let local = is_one_host.then(Arc::default);
+        Ok(Opened { local, host: named.map(Name::from), written, names, ..opened })
     }
 }
 

@@ -425,7 +425,7 @@ fn what_all_hosts_miss_is_no_other_call_and_no_other_class() {
 
 #[test]
 fn all_captures_taken_apart_give_the_same_calls() {
-    for path in support::bundled(".pcap") {
+    for path in support::of_one_interface() {
         let capture = path.strip_prefix(support::captures()).unwrap().to_string_lossy().into_owned();
         let frames = stretched(&capture, NEAR);
         let files = Files::of_hosts(&frames, NEAR, &|_, _| false);
@@ -451,7 +451,7 @@ fn call_keys(calls: &[Call]) -> BTreeMap<JoinKey, (Endpoint, Endpoint, JoinKey)>
 
 #[test]
 fn both_ends_of_a_call_have_one_key_and_no_two_calls_share_one() {
-    for path in support::bundled(".pcap") {
+    for path in support::of_one_interface() {
         let capture = path.strip_prefix(support::captures()).unwrap().to_string_lossy().into_owned();
         let frames = stretched(&capture, NEAR);
         let all = whole(&frames);

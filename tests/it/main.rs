@@ -23,6 +23,7 @@ mod likely;
 mod logs;
 mod mangle;
 mod names;
+mod nat;
 mod payload;
 mod peers;
 #[cfg(all(target_os = "linux", feature = "parquet"))]

@@ -149,7 +149,7 @@ fn bundled() -> &'static [Original] {
 /// The bundled captures that need no keys: what mangling does to records of TLS is seen in `tls.rs`.
 fn in_the_clear() -> impl Iterator<Item = PathBuf> {
     let tls = support::captures().join("tls");
-    support::bundled(".pcap").into_iter().filter(move |path| !path.starts_with(&tls))
+    support::of_one_interface().filter(move |path| !path.starts_with(&tls))
 }
 
 /// A quarter of the variants, another one for each capture: all captures with all variants take too long.

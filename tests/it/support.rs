@@ -28,6 +28,12 @@ pub(crate) fn bundled(ending: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The bundled captures of one interface each. Those of all interfaces hold twice what a host forwards.
+pub(crate) fn of_one_interface() -> impl Iterator<Item = PathBuf> {
+    let others = captures().join("nat");
+    bundled(".pcap").into_iter().filter(move |path| !path.starts_with(&others))
+}
+
 /// The key logs that stand beside capture files.
 pub(crate) fn key_logs(paths: &[PathBuf]) -> Arc<KeyLogs> {
     let beside = paths.iter().map(|path| path.with_extension("keys"));

@@ -6,7 +6,7 @@ use super::super::assign::TimingModel;
 use super::super::judge;
 use super::super::record::{Chain, Hop};
 use super::Engine;
-use crate::calls::record::Call;
+use crate::calls::record::{Call, Initiator};
 use crate::contain::{Fault, caught};
 use crate::text;
 
@@ -77,7 +77,7 @@ impl Engine {
 
     /// The chain of a call that nothing is linked to.
     fn alone(&self, call: Arc<Call>) -> Chain {
-        let seen = self.egress.contains(&call.server.ip);
+        let seen = self.egress.contains(&call.machine(Initiator::Server));
         let hop = Hop::unlinked(call);
         caught(|| judge::judge(vec![hop.clone()], |_| seen)).unwrap_or_else(|_| Chain::unjudged(hop))
     }

@@ -5,8 +5,9 @@
 //! | trace id and span id | NAT, or a proxy that was not captured and passes headers on | `joined-by-trace` |
 //! | TCP sequence number of the request | NAT, which keeps it (RFC 3022, section 4.1: addresses, ports and checksums change) | `joined-by-sequence` |
 //!
-//! A wrong join is worse than none. So two records are joined only if one is the caller's and the other the callee's, their hosts
-//! differ, nothing of them contradicts, and no third record could be meant.
+//! A wrong join is worse than none. So two keys are joined only if one has the caller's record and the other the callee's, their hosts
+//! differ, nothing of them contradicts, and no third key could be meant. What lies between, such as the host that changes the
+//! addresses, has either key.
 
 use hashbrown::HashSet;
 
@@ -39,23 +40,33 @@ pub(super) fn joined_by(views: &[Record]) -> Option<Finding> {
 /// Clocks drift apart by less than one part of so many.
 const DRIFT: u64 = 1_000;
 
-/// A caller's and a callee's record, by their places among all.
-type Pair = (usize, usize);
+/// The two sides of a change of addresses.
+struct Sides {
+    /// The caller's record, by its place among all.
+    caller: usize,
+    /// The callee's.
+    callee: usize,
+    /// All records with the callee's key.
+    behind: Vec<usize>,
+}
 
 impl Aliases {
     /// Finds them, marks the callees' records, and lets the calls below them name the caller's key.
     pub(super) fn find(calls: &mut [Record], answerers: &Answerers) -> Self {
         let traced = by_trace(calls, answerers);
         let mut aliases = Self::default();
-        let joined: HashSet<usize> = traced.iter().flat_map(|pair| [pair.0, pair.1]).collect();
+        let joined: HashSet<usize> = traced.iter().flat_map(|sides| [sides.caller, sides.callee]).collect();
         let mut of_sequence = by_sequence(calls, answerers);
-        of_sequence.retain(|(caller, callee)| !joined.contains(caller) && !joined.contains(callee));
-        for (pairs, finding) in [(traced, FINDINGS[0]), (of_sequence, FINDINGS[1])] {
-            for (caller, callee) in pairs {
-                let (a, b) = (&calls[caller], &calls[callee]);
-                if let (Some(own), Some(name), Some(callers)) = (b.key(), b.host.clone(), a.key()) {
-                    aliases.of.push(((own, name, b.start.0), callers));
-                    calls[callee].findings.insert(finding);
+        of_sequence.retain(|sides| !joined.contains(&sides.caller) && !joined.contains(&sides.callee));
+        for (all, finding) in [(traced, FINDINGS[0]), (of_sequence, FINDINGS[1])] {
+            for sides in all {
+                let Some(callers) = calls[sides.caller].key() else { continue };
+                for place in sides.behind {
+                    let view = &mut calls[place];
+                    if let (Some(own), Some(name)) = (view.key(), view.host.clone()) {
+                        aliases.of.push(((own, name, view.start.0), callers));
+                        view.findings.insert(finding);
+                    }
                 }
             }
         }
@@ -86,18 +97,18 @@ impl Aliases {
 }
 
 /// The records that alone carry the same trace and span id: a span id is of one call.
-fn by_trace(calls: &[Record], answerers: &Answerers) -> Vec<Pair> {
+fn by_trace(calls: &[Record], answerers: &Answerers) -> Vec<Sides> {
     let mut traced: Vec<usize> =
         (0..calls.len()).filter(|&at| calls[at].trace_id.is_some() && calls[at].span_id.is_some()).collect();
     let context = |at: usize| (&calls[at].trace_id, &calls[at].span_id);
     traced.sort_unstable_by(|a, b| context(*a).cmp(&context(*b)));
     let groups = traced.chunk_by(|a, b| context(*a) == context(*b));
-    groups.filter_map(|group| pair(calls, group, answerers)).collect()
+    groups.filter_map(|group| sides(calls, group, answerers)).collect()
 }
 
 /// The records that alone, for a minute around, have the same sequence number, which is one of 2^32 that are drawn at random for each
 /// connection (RFC 9293, section 3.4.1), and the same shape.
-fn by_sequence(calls: &[Record], answerers: &Answerers) -> Vec<Pair> {
+fn by_sequence(calls: &[Record], answerers: &Answerers) -> Vec<Sides> {
     let shape = |at: usize| {
         let call = &calls[at];
         let sizes = (call.request_bytes, call.request_messages);
@@ -112,27 +123,32 @@ fn by_sequence(calls: &[Record], answerers: &Answerers) -> Vec<Pair> {
     let is_near = |a: usize, b: usize| calls[b].start.0.saturating_sub(calls[a].start.0) <= APART;
     let groups = known.chunk_by(|a, b| shape(*a) == shape(*b) && is_near(*a, *b));
     groups
-        .filter_map(|group| pair(calls, group, answerers))
-        .filter(|(caller, callee)| is_consistent(&calls[*caller], &calls[*callee]))
+        .filter_map(|group| sides(calls, group, answerers))
+        .filter(|sides| is_consistent(&calls[sides.caller], &calls[sides.callee]))
         .collect()
 }
 
-/// The two records of a group if they are all, and may be the two ends of one call.
-fn pair(calls: &[Record], group: &[usize], answerers: &Answerers) -> Option<Pair> {
-    let &[one, other] = group else { return None };
-    let (caller, callee) = match [one, other].map(|at| side(&calls[at], answerers)) {
-        [0, 2] => (one, other),
-        [2, 0] => (other, one),
-        _ => return None,
+/// The sides of a group if its records are of two keys, one the caller's and the other the callee's, and may be of one call.
+fn sides(calls: &[Record], group: &[usize], answerers: &Answerers) -> Option<Sides> {
+    let at = |wanted: u8| {
+        let mut found = group.iter().copied().filter(|&place| side(&calls[place], answerers) == wanted);
+        found.next().filter(|_| found.next().is_none())
     };
+    let (caller, callee) = (at(0)?, at(2)?);
     let (a, b) = (&calls[caller], &calls[callee]);
-    let fits = a.host.is_some()
-        && b.host.is_some()
+    let (callers, own) = (a.key()?, b.key()?);
+    let behind: Vec<usize> = group.iter().copied().filter(|&place| calls[place].key() == Some(own)).collect();
+    let before = group.iter().filter(|&&place| calls[place].key() == Some(callers)).count();
+    let fits = |view: &Call| {
+        view.host.is_some()
+            && (&a.service, &a.method) == (&view.service, &view.method)
+            && a.start.0.abs_diff(view.start.0) <= APART as u64
+    };
+    let is_one_call = callers != own
         && a.host != b.host
-        && (&a.service, &a.method) == (&b.service, &b.method)
-        && a.start.0.abs_diff(b.start.0) <= APART as u64
-        && a.key().zip(b.key()).is_some_and(|(callers, own)| callers != own);
-    fits.then_some((caller, callee))
+        && before + behind.len() == group.len()
+        && group.iter().all(|&place| fits(&calls[place]));
+    is_one_call.then_some(Sides { caller, callee, behind })
 }
 
 /// Whether a call that these are the ends of could have gone as they say: an answer that both have is the same, and its caller waited at

@@ -388,6 +388,31 @@ fn equal_calls_of_two_clients_behind_one_nat_are_never_joined() {
     assert_eq!(change(&|call| call.positions[0] = None), 0);
 }
 
+#[test]
+fn a_host_between_that_changes_the_addresses_is_joined_with_both_ends() {
+    let view = |number: u32, host: &str, observer, from: i64, to: i64| {
+        let call = numbered(7, traced(number, call(number, host, (from, to))));
+        Call { observer, ..call }
+    };
+    let caller = || view(1, "a", Some(Observer::Client), 0, 40);
+    let callee = || view(51, "s", Some(Observer::Server), 5, 35);
+    // The router saw the call twice, with the caller's addresses and with the callee's.
+    let inner = || view(1, "r", Some(Observer::Middle), 2, 38);
+    let outer = || view(51, "r", None, 3, 37);
+    for between in [vec![inner()], vec![outer()], vec![inner(), outer()]] {
+        let all = [vec![caller(), callee()], between].concat();
+        let (chains, counts) = judged_in_all_orders(&all);
+        let [chain] = &chains[..] else { panic!("{chains:#?}") };
+        assert_eq!((chain.hops.len(), counts.unfit), (1, 0));
+        assert!(chain.root().findings.contains(Finding::JoinedBySequence));
+        assert_eq!(chain.root().callee_view.as_ref().map(|view| view.latency), Some(Some(30 * MS as u64)));
+    }
+    // A third key may be another call's.
+    assert_eq!(joined_by_sequence(&[caller(), view(2, "r", Some(Observer::Middle), 2, 38), callee()]), 0);
+    // Of the router alone it is not known whether these are two calls.
+    assert_eq!(joined_by_sequence(&[inner(), outer()]), 0);
+}
+
 /// Work grows with the records, not with their square: this would take hours.
 #[test]
 fn a_hundred_thousand_calls_behind_nat_are_joined_one_by_one() {

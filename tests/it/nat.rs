@@ -1,0 +1,185 @@
+//! Two hosts with a router between them that translates addresses, captured at each of the three (`tcpdump -i any`), with the
+//! real program: which end of a call a host is, and one chain of what they saw.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support;
+
+/// Asked for `placeOrder` by a host that was not captured, asks for `reserve` behind the router.
+const CALLER: &str = "nat-caller.pcap";
+const ROUTER: &str = "nat-router.pcap";
+/// Sees the router's address in place of the caller's.
+const CALLEE: &str = "nat-callee.pcap";
+/// As the caller, but answers at one address and asks from another.
+const TWO_ADDRESSES: &str = "two-addresses.pcap";
+
+/// What the program prints for arguments, run where the captures are, with `input` on its standard input.
+fn lines(args: &[&str], input: &str) -> Vec<Value> {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_rpcscope"))
+        .args(args)
+        .current_dir(support::captures().join("nat"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    program.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+    let output = program.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{args:?}");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    text.lines().map(|line| serde_json::from_str(line).expect("a record")).collect()
+}
+
+/// Method, client's host and observer of each call, each kind once.
+fn observers(args: &[&str]) -> Vec<(String, String, Option<String>)> {
+    let mut all: Vec<_> = lines(&[&["calls", "--format", "jsonl"], args].concat(), "")
+        .iter()
+        .map(|call| {
+            let text = |key: &str| call[key].as_str().map(str::to_owned);
+            let client = text("client").expect("an end");
+            let host = client.split(':').next().unwrap_or_default().to_owned();
+            (text("method").expect("a method"), host, text("observer"))
+        })
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn row(method: &str, client: &str, observer: Option<&str>) -> (String, String, Option<String>) {
+    (method.to_owned(), client.to_owned(), observer.map(str::to_owned))
+}
+
+#[test]
+fn packets_of_all_interfaces_say_which_end_the_host_is() {
+    for threads in ["1", "3"] {
+        let of = |file: &str| observers(&["--threads", threads, file]);
+        assert_eq!(
+            of(CALLER),
+            [row("placeOrder", "10.1.0.1", Some("server")), row("reserve", "10.2.0.2", Some("client"))]
+        );
+        assert_eq!(of(CALLEE), [row("reserve", "10.3.0.3", Some("server"))]);
+        // The address that the router puts in place of the caller's is its own, but nothing that it sent by itself shows it.
+        assert_eq!(
+            of(ROUTER),
+            [
+                row("placeOrder", "10.1.0.1", Some("middle")),
+                row("reserve", "10.2.0.2", Some("middle")),
+                row("reserve", "10.3.0.3", None)
+            ]
+        );
+    }
+}
+
+#[test]
+fn files_of_several_hosts_say_nothing_unless_they_are_said_to_be_of_one() {
+    let unknown =
+        |all: &[(String, String, Option<String>)]| all.iter().all(|(.., observer)| observer.is_none());
+    assert!(unknown(&observers(&[CALLER, CALLEE])));
+    let named = observers(&["--host", "shop", CALLER, CALLER]);
+    assert!(!named.is_empty() && !unknown(&named), "{named:?}");
+}
+
+#[test]
+fn names_say_which_end_a_named_host_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let names = folder.path().join("names.csv");
+    std::fs::write(&names, "address,name,pod,node,namespace\n10.1.0.1,,,desk,\n10.2.0.2,,,shop,\n")
+        .expect("writable");
+    let names = names.to_str().expect("UTF-8");
+    // A capture of one interface, which says nothing by itself.
+    let plain = ethernet(CALLER, folder.path());
+    let of = |host: &str| observers(&["--names", names, "--host", host, &plain]);
+    assert_eq!(of("desk")[0].2.as_deref(), Some("client"));
+    assert_eq!(of("shop")[0].2.as_deref(), Some("server"));
+    assert_eq!(of("switch")[0].2.as_deref(), Some("middle"));
+    assert!(observers(&["--names", names, &plain]).iter().all(|(.., observer)| observer.is_none()));
+}
+
+/// A capture with heads of Ethernet in place of those that say what the host sent.
+fn ethernet(capture: &str, folder: &Path) -> String {
+    let data = std::fs::read(support::captures().join("nat").join(capture)).expect("readable");
+    let word = |at: usize| u32::from_le_bytes(data[at..at + 4].try_into().expect("four bytes"));
+    let mut out = data[..20].to_vec();
+    out.extend(1_u32.to_le_bytes());
+    let mut at = 24;
+    while at < data.len() {
+        let (head, packet) = (&data[at..at + 8], &data[at + 16..at + 16 + word(at + 8) as usize]);
+        let length = (packet.len() - 20 + 14) as u32;
+        out.extend(head);
+        out.extend([length.to_le_bytes(), length.to_le_bytes()].concat());
+        out.extend([0; 12]);
+        out.extend(&packet[..2]);
+        out.extend(&packet[20..]);
+        at += 16 + packet.len();
+    }
+    let path = folder.join("ethernet.pcap");
+    std::fs::write(&path, out).expect("writable");
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+#[test]
+fn what_both_ends_saw_of_translated_calls_is_one_chain() {
+    let records = |host: &str, file: &str| -> String {
+        let calls = lines(&["calls", "--link", "--format", "jsonl", "--host", host, file], "");
+        calls.iter().flat_map(|call| [call.to_string(), "\n".to_owned()]).collect()
+    };
+    let (caller, router, callee) =
+        (records("shop", CALLER), records("router", ROUTER), records("stock", CALLEE));
+    for all in [[&*caller, &callee].concat(), [&*callee, &router, &caller].concat()] {
+        let chains: Vec<Value> = lines(&["judge", "--format", "jsonl"], &all)
+            .into_iter()
+            .filter(|line| line["type"] == "chain")
+            .collect();
+        assert_eq!(chains.len(), 4, "{all}");
+        for chain in &chains {
+            let calls = chain["calls"].as_array().expect("calls");
+            let methods: Vec<_> = calls.iter().map(|call| call["method"].as_str()).collect();
+            assert_eq!(methods, [Some("placeOrder"), Some("reserve")]);
+            let has = |finding: &str| {
+                calls[1]["findings"].as_array().is_some_and(|all| all.iter().any(|one| one == finding))
+            };
+            assert!(has("joined-by-sequence"), "{chain}");
+            assert!(calls[1]["network_ns"].is_number());
+        }
+        let failed: Vec<_> = chains.iter().filter(|chain| !chain["origin"].is_null()).collect();
+        assert_eq!(failed.len(), 2);
+        assert!(failed.iter().all(|chain| chain["origin"]["method"] == "reserve"));
+    }
+}
+
+/// The chains of a capture.
+fn chains(file: &str) -> Vec<Value> {
+    let lines = lines(&["chains", "--format", "jsonl", file], "");
+    lines.into_iter().filter(|line| line["type"] == "chain").collect()
+}
+
+#[test]
+fn a_host_that_answers_at_one_address_and_asks_from_another_is_one_host() {
+    let chains = chains(TWO_ADDRESSES);
+    assert_eq!(chains.len(), 4);
+    for chain in &chains {
+        let calls = chain["calls"].as_array().expect("calls");
+        assert_eq!([&calls[0]["method"], &calls[1]["method"]], ["placeOrder", "reserve"]);
+        assert!(calls[1]["confidence"].as_f64() >= Some(0.8), "{chain}");
+        assert!(chain["origin"].is_null() || chain["origin"]["method"] == "reserve");
+    }
+}
+
+#[test]
+fn where_two_addresses_are_not_known_to_be_one_host_no_origin_is_told_as_sure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let chains = chains(&ethernet(TWO_ADDRESSES, folder.path()));
+    let failed: Vec<_> = chains.iter().filter(|chain| !chain["origin"].is_null()).collect();
+    assert_eq!(failed.len(), 4);
+    for chain in failed {
+        let (method, confidence) = (&chain["origin"]["method"], chain["origin"]["confidence"].as_f64());
+        assert!(
+            if method == "placeOrder" { confidence < Some(0.8) } else { confidence == Some(1.0) },
+            "{chain}"
+        );
+    }
+}
