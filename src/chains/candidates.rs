@@ -143,7 +143,7 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
             }
             let Some(host) = hosts.get(child.caller) else { return Vec::new() };
             let joint = host.is_small();
-            let late = joint && !host.is_shared();
+            let late = host.has_late();
             let in_work = in_work.at(child.caller, host, members, child.traits.start, late);
             let mut possible = possible(members, index, host, in_work, &owners, joint);
             if possible.parents.len() > MAX_CANDIDATES {
@@ -154,6 +154,7 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
         })
         .collect();
     drop_strangers(members, &hosts, &mut candidates);
+    drop_outlived(members, &hosts, &mut candidates);
     let is_joint = |member: &Member<'_>| hosts.get(member.caller).is_some_and(HostCalls::is_small);
     let joint = members.iter().map(is_joint).collect();
     Found { candidates, crowded, joint }
@@ -174,6 +175,46 @@ fn drop_strangers(members: &[Member<'_>], hosts: &Hosts, candidates: &mut [Vec<C
     for (child, candidates) in members.iter().zip(candidates) {
         if !busy[child.caller as usize] {
             candidates.retain(|candidate| !is_late(child, candidate));
+        }
+    }
+}
+
+/// Drops causes that a call outlives, if another cause contains it, where every call of the host has a cause that contains it: a host
+/// that answers before its calls end shows it by some call that nothing contains.
+fn drop_outlived(members: &[Member<'_>], hosts: &Hosts, candidates: &mut [Vec<Candidate>]) {
+    let by_id = [Evidence::TraceId, Evidence::LogId];
+    let is_outlived = |child: &Member<'_>, candidate: &Candidate| {
+        let end = members[candidate.parent as usize].work().1;
+        child.traits.start <= end
+            && child.traits.end > end
+            && !by_id.iter().any(|evidence| candidate.evidence.contains(*evidence))
+    };
+    // A try that another one beat, and a call without an answer, end whenever their caller gives them up.
+    let ends_by_itself = |child: &Member<'_>| {
+        child.settled.is_none()
+            && child.traits.answered
+            && !matches!(child.call.class(), Some(Class::Transport | Class::Unanswered))
+    };
+    let contained = |child: &Member<'_>, found: &[Candidate]| {
+        found.iter().any(|candidate| contains(&members[candidate.parent as usize], child))
+    };
+    let mut outlives = vec![false; hosts.count()];
+    for (child, found) in members.iter().zip(candidates.iter()).filter(|(child, _)| ends_by_itself(child)) {
+        if found.iter().any(|candidate| is_outlived(child, candidate)) && !contained(child, found) {
+            outlives[child.caller as usize] = true;
+        }
+    }
+    for (child, found) in members.iter().zip(candidates).filter(|(child, _)| ends_by_itself(child)) {
+        if outlives[child.caller as usize] || !contained(child, found) {
+            continue;
+        }
+        let before = found.len();
+        found.retain(|candidate| !is_outlived(child, candidate));
+        if let [only] = &mut found[..]
+            && before > 1
+        {
+            only.evidence.remove(Evidence::Timing);
+            only.evidence.insert(Evidence::OnlyCandidate);
         }
     }
 }
@@ -506,4 +547,48 @@ fn pair(parent: &Member<'_>, child: &Member<'_>, host: &HostCalls, joint: bool) 
         }
     }
     Candidate { parent: 0, weight, evidence }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::members::HostNumbers;
+    use super::super::traits::Traits;
+    use super::*;
+    use crate::calls::record::Uid;
+    use crate::decode::Endpoint;
+    use crate::time::Timestamp;
+
+    /// The numbers of the possible causes of each call; calls are (caller's host, callee's host, start, end), by start, in milliseconds.
+    fn causes(calls: &[(u8, u8, i64, i64)]) -> Vec<Vec<u32>> {
+        let endpoint = |host: u8, port| Endpoint { ip: [10, 0, 0, host].into(), port };
+        let calls: Vec<Call> = (1..)
+            .zip(calls)
+            .map(|(packet, &(from, to, start, end))| {
+                let (client, server) = (endpoint(from, 20_000 + packet as u16), endpoint(to, 8_000));
+                let [start, end] = [start, end].map(|time| Timestamp(time * 1_000_000));
+                let mut call = Call::new(Uid { packet, ordinal: 0 }, start, client, server);
+                call.end = end;
+                call.duration = u64::try_from(end.0 - start.0).ok();
+                call.outcome.class = Some(Class::Ok);
+                call
+            })
+            .collect();
+        let traits: Vec<Traits> = calls.iter().map(Traits::of).collect();
+        let mut hosts = HostNumbers::default();
+        let members: Vec<Member<'_>> = calls
+            .iter()
+            .zip(&traits)
+            .map(|(call, traits)| Member::new(call, traits, None, true, &mut hosts))
+            .collect();
+        let found = candidates(&members, &begun(&members)).candidates;
+        found.iter().map(|found| found.iter().map(|candidate| candidate.parent).collect()).collect()
+    }
+
+    #[test]
+    fn a_call_outlives_its_cause_only_where_some_call_must() {
+        let calls = [(1, 2, 0, 10), (1, 2, 1, 11), (1, 2, 2, 4), (2, 3, 3, 9)];
+        assert_eq!(causes(&calls)[3], [0, 1]);
+        let with_one_that_nothing_contains = [&calls[..], &[(2, 3, 4, 20)]].concat();
+        assert_eq!(causes(&with_one_that_nothing_contains)[3], [0, 1, 2]);
+    }
 }

@@ -107,17 +107,24 @@ pub(super) struct HostCalls {
     pub(super) ports: Set<u16>,
     /// Operations that were called.
     pub(super) methods: Set<u64>,
-    /// Number of calls that were made from here.
-    pub(super) made: usize,
+    /// Number of calls that were made from here, and of those that were made while another was in work.
+    made: usize,
+    covered: usize,
 }
 
-/// Most calls of a host that are linked jointly.
+/// Most calls of a host that are linked jointly, of those that others may have caused.
 const MAX_JOINT: usize = 320;
 
 impl HostCalls {
     /// Whether its calls are linked jointly, by all evidence at once.
     pub(super) fn is_small(&self) -> bool {
-        self.made <= MAX_JOINT
+        self.covered <= MAX_JOINT
+    }
+
+    /// Whether calls after an answer may have been caused by what was answered: not where several services share the address, as too
+    /// much is open already, nor where many calls are made.
+    pub(super) fn has_late(&self) -> bool {
+        self.made <= MAX_JOINT && !self.is_shared()
     }
 
     /// Whether several services share the address.
@@ -165,7 +172,25 @@ pub(super) fn hosts(members: &[Member<'_>]) -> Hosts {
     for host in &mut hosts {
         host.parents.sort_by_key(|&parent| members[parent as usize].work().0);
     }
+    count_covered(members, &mut hosts);
     Hosts(hosts)
+}
+
+/// Counts the calls of every host that began while another was in work there.
+fn count_covered(members: &[Member<'_>], hosts: &mut [HostCalls]) {
+    // By host: the next parent that has not begun, and until when the others are in work.
+    let mut sweep = vec![(0_usize, i64::MIN); hosts.len()];
+    for child in members.iter().filter(|member| member.is_child) {
+        let host = &mut hosts[child.caller as usize];
+        let (next, until) = &mut sweep[child.caller as usize];
+        while let Some(parent) = host.parents.get(*next).map(|&parent| &members[parent as usize])
+            && is_begun(parent, child.traits.start)
+        {
+            *until = (*until).max(parent.work().1.saturating_add(SLACK));
+            *next += 1;
+        }
+        host.covered += usize::from(child.traits.start <= *until);
+    }
 }
 
 /// The calls in work at each host, in a sweep over time.
@@ -208,5 +233,44 @@ impl InWork {
         };
         in_work.retain(|&parent| end(parent) >= since);
         in_work
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::record::Uid;
+    use crate::decode::Endpoint;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn calls_while_nothing_is_in_work_make_no_host_busy() {
+        let endpoint = |host: u8| Endpoint { ip: [10, 0, 0, host].into(), port: 8_000 };
+        let call = |from, to, start, end| {
+            let uid = Uid { packet: 1, ordinal: 0 };
+            let mut call = Call::new(uid, Timestamp(start), endpoint(from), endpoint(to));
+            call.end = Timestamp(end);
+            call
+        };
+        let is_small = |inside: i64, outside: i64| {
+            let mut calls = vec![call(1, 2, 0, 1_000)];
+            calls.extend((0..inside).map(|at| call(2, 3, 1 + at, 2 + at)));
+            calls.extend((0..outside).map(|at| call(2, 3, 2_000 + at, 2_001 + at)));
+            let traits: Vec<Traits> = calls.iter().map(Traits::of).collect();
+            let mut numbers = HostNumbers::default();
+            let members: Vec<Member<'_>> = calls
+                .iter()
+                .zip(&traits)
+                .map(|(call, traits)| Member::new(call, traits, None, true, &mut numbers))
+                .collect();
+            let hosts = hosts(&members);
+            let host = hosts.get(members[0].callee).expect("it has calls");
+            (host.is_small(), host.has_late())
+        };
+        let most = MAX_JOINT as i64;
+        assert_eq!(is_small(3, 3), (true, true));
+        assert_eq!(is_small(3, most), (true, false));
+        assert_eq!(is_small(most, 1), (true, false));
+        assert_eq!(is_small(most + 1, 0), (false, false));
     }
 }

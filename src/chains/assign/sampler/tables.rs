@@ -15,10 +15,8 @@ use super::walk::{Difference, Mark};
 /// operation's, and `base` that of the service's.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Choice {
-    /// Counts of this alternative and of all: of the operation.
-    fine: [u32; 2],
-    /// The same of the service.
-    coarse: [u32; 2],
+    /// Counts of this alternative and of all: of the operation, then of the service.
+    slots: [u32; 4],
     /// Probability before any count.
     base: f32,
 }
@@ -268,10 +266,11 @@ impl Tables {
         if let Some(choice) = self.choices.get(&key) {
             return *choice;
         }
-        let fine = [self.slot(key), self.slot((kind, who.0, state, ALL))];
         let service = kind | SERVICE;
-        let coarse = [self.slot((service, who.1, state, next)), self.slot((service, who.1, state, ALL))];
-        let choice = Choice { fine, coarse, base: base() };
+        let slots =
+            [key, (kind, who.0, state, ALL), (service, who.1, state, next), (service, who.1, state, ALL)]
+                .map(|key| self.slot(key));
+        let choice = Choice { slots, base: base() };
         self.choices.insert(key, choice);
         choice
     }
@@ -289,9 +288,9 @@ impl Tables {
 
     /// Probability of a choice.
     fn probability(&self, choice: &Choice) -> f32 {
-        let count = |slot: u32| self.counts[slot as usize];
-        let coarse = (count(choice.coarse[0]) + COARSE * choice.base) / (count(choice.coarse[1]) + COARSE);
-        (count(choice.fine[0]) + FINE * coarse) / (count(choice.fine[1]) + FINE)
+        let count = |slot: usize| self.counts[choice.slots[slot] as usize];
+        let coarse = (count(2) + COARSE * choice.base) / (count(3) + COARSE);
+        (count(0) + FINE * coarse) / (count(1) + FINE)
     }
 
     /// Density of a gap per unit of time, without the gaps of `own`.
@@ -353,10 +352,17 @@ impl Tables {
 
     /// The same for its choices alone.
     pub(super) fn count_choices(&mut self, walk: &Walk, sign: f32) {
-        for choice in walk.choices.iter().chain(walk.text.iter().map(|(choice, ..)| choice)) {
-            for slot in choice.fine.into_iter().chain(choice.coarse) {
-                self.counts[slot as usize] += sign;
-            }
+        for choice in &walk.choices {
+            self.count_choice(choice, sign);
+        }
+        if let Some((choice, ..)) = &walk.text {
+            self.count_choice(choice, sign);
+        }
+    }
+
+    fn count_choice(&mut self, choice: &Choice, sign: f32) {
+        for &slot in &choice.slots {
+            self.counts[slot as usize] += sign;
         }
     }
 
