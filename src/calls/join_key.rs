@@ -43,8 +43,7 @@ impl JoinKey {
     /// The key of a connection; the same for both orders of its ends.
     #[must_use]
     pub fn of_connection(network: Network, ends: [Endpoint; 2]) -> Self {
-        let (hashed, _) = connection(network, ends);
-        Self::of(&hashed)
+        Hashed::of(network, ends).connection_key()
     }
 
     /// The key that is written so.
@@ -81,23 +80,61 @@ impl fmt::Display for JoinKey {
     }
 }
 
-/// What is hashed of a connection, and whether the first of the ends is the higher one.
-fn connection(network: Network, ends: [Endpoint; 2]) -> ([u8; CONNECTION], bool) {
-    // Compared as numbers, which big-endian bytes are in order with.
-    let [first, second] = ends.map(|end| (address(end), end.port));
-    let is_first_higher = second < first;
-    let (lower, higher) = if is_first_higher { (second, first) } else { (first, second) };
-    let mut hashed = [0; CONNECTION];
-    hashed[0] = VERSION;
-    hashed[1] = match network {
-        Network::Tcp => 6,
-        Network::Udp => 17,
-    };
-    hashed[2..18].copy_from_slice(&lower.0.to_be_bytes());
-    hashed[18..20].copy_from_slice(&lower.1.to_be_bytes());
-    hashed[20..36].copy_from_slice(&higher.0.to_be_bytes());
-    hashed[36..].copy_from_slice(&higher.1.to_be_bytes());
-    (hashed, is_first_higher)
+/// What is hashed of a connection and begins what is hashed of its calls: whoever keeps it has the keys of many calls for less.
+#[derive(Clone, Copy, Debug)]
+pub struct Hashed {
+    connection: [u8; CONNECTION],
+    /// The first of the ends, which calls, is the higher one.
+    is_client_higher: bool,
+}
+
+/// Where a call stands on its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// TCP sequence number of its request's first byte; 0 over UDP.
+    sequence: u32,
+    /// Its id; 0 where it has none.
+    id: i64,
+}
+
+impl Hashed {
+    /// Of a connection between these ends, the caller first.
+    #[must_use]
+    pub fn of(network: Network, ends: [Endpoint; 2]) -> Self {
+        // Compared as numbers, which big-endian bytes are in order with.
+        let [first, second] = ends.map(|end| (address(end), end.port));
+        let is_client_higher = second < first;
+        let (lower, higher) = if is_client_higher { (second, first) } else { (first, second) };
+        let mut hashed = [0; CONNECTION];
+        hashed[0] = VERSION;
+        hashed[1] = match network {
+            Network::Tcp => 6,
+            Network::Udp => 17,
+        };
+        hashed[2..18].copy_from_slice(&lower.0.to_be_bytes());
+        hashed[18..20].copy_from_slice(&lower.1.to_be_bytes());
+        hashed[20..36].copy_from_slice(&higher.0.to_be_bytes());
+        hashed[36..].copy_from_slice(&higher.1.to_be_bytes());
+        Self { connection: hashed, is_client_higher }
+    }
+
+    /// The key of the connection.
+    #[must_use]
+    pub fn connection_key(&self) -> JoinKey {
+        JoinKey::of(&self.connection)
+    }
+
+    /// The key of a call on it.
+    #[must_use]
+    pub fn call_key(&self, Place { sequence, id }: Place) -> JoinKey {
+        let mut hashed = [0; CONNECTION + 13];
+        let (ends, call) = hashed.split_at_mut(CONNECTION);
+        ends.copy_from_slice(&self.connection);
+        call[0] = self.is_client_higher.into();
+        call[1..5].copy_from_slice(&sequence.to_be_bytes());
+        call[5..].copy_from_slice(&id.to_be_bytes());
+        JoinKey::of(&hashed)
+    }
 }
 
 /// The address as that of IPv6.
@@ -124,18 +161,24 @@ impl Call {
         if let Some(told) = &self.told {
             return told.key;
         }
+        let place = self.place()?;
+        Some(self.hashed().call_key(place))
+    }
+
+    /// What is hashed of its connection.
+    #[must_use]
+    pub fn hashed(&self) -> Hashed {
+        Hashed::of(self.network, [self.client, self.server])
+    }
+
+    /// Its place on its connection; `None` where [`Self::key`] is.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
         let sequence = match self.network {
             Network::Tcp => self.positions[0]?,
             Network::Udp => self.id.map(|_| 0)?,
         };
-        let (connection, is_client_higher) = connection(self.network, [self.client, self.server]);
-        let mut hashed = [0; CONNECTION + 13];
-        let (ends, call) = hashed.split_at_mut(CONNECTION);
-        ends.copy_from_slice(&connection);
-        call[0] = is_client_higher.into();
-        call[1..5].copy_from_slice(&sequence.to_be_bytes());
-        call[5..].copy_from_slice(&self.id.unwrap_or(0).to_be_bytes());
-        Some(JoinKey::of(&hashed))
+        Some(Place { sequence, id: self.id.unwrap_or(0) })
     }
 }
 

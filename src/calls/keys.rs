@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::join_key::JoinKey;
+use super::join_key::{JoinKey, Place};
 use super::likely::Likely;
 use super::record::{
     Call, CallKind, Carrier, Class, Finding, Findings, GoAwayNote, Initiator, Name, Named, Observer, Process,
@@ -111,6 +111,10 @@ pub enum Value<'a> {
     Uid(Uid),
     /// Identity of a call or connection at both of its ends.
     JoinKey(JoinKey),
+    /// [`Call::connection_key`], computed by whoever reads it.
+    ConnectionKey(&'a Call),
+    /// [`Call::key`], as well; the call has that place on its connection.
+    CallKey(&'a Call, Place),
     /// Group of calls with the same unknown name.
     UnknownName(u64),
     /// Findings, and words of a newer version; never empty (an empty set is [`Value::Null`]).
@@ -178,6 +182,8 @@ impl fmt::Display for Value<'_> {
             Self::Address(endpoint) => endpoint.fmt(f),
             Self::Uid(uid) => uid.fmt(f),
             Self::JoinKey(key) => key.fmt(f),
+            Self::ConnectionKey(call) => call.connection_key().fmt(f),
+            Self::CallKey(call, _) => call.key().map_or(Ok(()), |key| key.fmt(f)),
             Self::UnknownName(group) => write!(f, "unknown#{group}"),
             Self::Findings(findings, newer) => {
                 joined(f, finding_words(*findings, newer), |f, name| name.fmt(f))
@@ -387,34 +393,54 @@ macro_rules! member {
 pub(crate) use member;
 
 /// Receives the keys of a call one by one, in the order of [`KEYS`].
-pub trait Visit {
+pub trait Visit: Sized {
     /// The next key; `absent` is [`Key::absent`].
     fn key(&mut self, member: Member, value: Value<'_>, absent: Option<&'static str>);
+
+    /// The keys of [`visit_shared`] are next. Their values are mostly those of the call before on the same connection, so that a visitor
+    /// may do something shorter than to visit them.
+    fn shared(&mut self, call: &Call) {
+        visit_shared(call, self);
+    }
 }
 
 /// Declares the keys: `"name" | "alias" or "absent": type, "meaning", |call| value;`. One row makes a key known to every
-/// output, to the filter language, completion and help.
+/// output, to the filter language, completion and help. They stand in groups, in the order of the outputs, each with the function that
+/// visits it.
 macro_rules! keys {
-    ($($name:literal $(| $alias:literal)* $(or $absent:literal)? : $kind:expr, $doc:literal, $get:expr;)*) => {
+    ($($(#[$attribute:meta])* $scope:vis fn $visit:ident {
+        $($name:literal $(| $alias:literal)* $(or $absent:literal)? : $kind:expr, $doc:literal, $get:expr;)*
+    })*) => {
         /// All keys, in the order in which outputs have them.
-        pub static KEYS: &[Key] = &[$(Key {
+        pub static KEYS: &[Key] = &[$($(Key {
             name: $name,
             aliases: &[$($alias),*],
             absent: keys!(@absent $($absent)?),
             kind: $kind,
             doc: $doc,
             get: $get,
-        }),*];
+        },)*)*];
 
-        /// Passes all keys of a call to `visitor`. The same rows as [`KEYS`], but without its function pointers: names and
-        /// kinds of values are known at compile time.
-        #[inline]
-        pub fn visit(call: &Call, visitor: &mut impl Visit) {
+        $($(#[$attribute])*
+        $scope fn $visit(call: &Call, visitor: &mut impl Visit) {
             $(visitor.key(member!($name), getter($get)(call), keys!(@absent $($absent)?));)*
-        }
+        })*
     };
     (@absent) => { None };
     (@absent $absent:literal) => { Some($absent) };
+}
+
+/// Passes all keys of a call to `visitor`. The same rows as [`KEYS`], but without its function pointers: names and kinds of values
+/// are known at compile time. Inlined, so that what the visitor keeps of its output stays in registers.
+#[expect(
+    clippy::inline_always,
+    reason = "without it, the visitor keeps its output in memory: 150 instructions a record"
+)]
+#[inline(always)]
+pub fn visit(call: &Call, visitor: &mut impl Visit) {
+    visit_first(call, visitor);
+    visitor.shared(call);
+    visit_rest(call, visitor);
 }
 
 /// Gives a closure of the table its type, which the compiler can't infer where it is called at once.
@@ -424,250 +450,269 @@ fn getter<F: Fn(&Call) -> Value<'_>>(get: F) -> F {
 }
 
 keys! {
-    "uid": Type::Uid,
-        "identity of the call, the same in every run over the same packets",
-        |c| Value::Uid(c.uid);
-    "start" | "time": Type::Time,
-        "time of the request's first byte",
-        |c| Value::Time(c.start);
-    "latency_ns" | "latency": Type::Duration,
-        "request's first byte to answer's first byte",
-        |c| duration(c.latency);
-    "duration_ns" | "duration": Type::Duration,
-        "request's first byte to answer's last byte",
-        |c| duration(c.duration);
-    "end": Type::Time,
-        "when the call was decided, where that is not start + duration",
-        |c| c.later_end().map_or(Value::Null, Value::Time);
-    "network_ns" | "network_time": Type::Duration,
-        "time in the network, there and back (both ends captured)",
-        |c| duration(c.network_time());
-    "arrival": Type::Time,
-        "time of the request's first byte at the callee (both ends captured)",
-        |c| c.callee_view.as_deref().map_or(Value::Null, |callee_view| Value::Time(callee_view.start));
-    "work_ns" | "work": Type::Duration,
-        "latency as the callee's host saw it (both ends captured)",
-        |c| duration(c.callee_view.as_deref().and_then(|callee_view| callee_view.latency));
-    "seen": Type::Number,
-        "number of captures that show the call, where several do",
-        |c| number(c.callee_view.as_deref().map(|callee_view| callee_view.seen));
-    "client": Type::Address,
-        "address and port that called",
-        |c| Value::Address(c.caller_address());
-    "server": Type::Address,
-        "address and port that was called",
-        |c| Value::Address(c.server);
-    "via": Type::List,
-        "addresses that PROXY headers, HTTP CONNECT or SOCKS named",
-        |c| via(c.via.as_deref());
-    "transport": Type::Choice(|| {
-            vec![
-                "ttheader", "framed", "buffered", "theader", "http2", "http1", "trpc", "mesh-header",
-                "ttwitter", "datagram",
-            ]
-        }),
-        "what carries the messages",
-        |c| word(Some(c.transport.name()));
-    "network": Type::Choice(|| vec!["tcp", "udp"]),
-        "tcp or udp",
-        |c| word(Some(c.network.name()));
-    "rpc" | "protocol": Type::Choice(|| {
-            vec![
-                "thrift", "kitex-protobuf", "grpc", "grpc-web", "connect", "triple", "ttstream", "trpc",
-                "trpc-stream", "trpc-http",
-            ]
-        }),
-        "RPC protocol",
-        |c| word(Some(c.rpc.name()));
-    "codec": Type::Word(&[
-            "thrift-binary", "thrift-compact", "thrift-json", "protobuf", "json", "jce", "flatbuffers",
-            "noop",
-        ]),
-        "encoding of the payload",
-        |c| word(c.codec);
-    "service": Type::Text,
-        "service as the wire names it",
-        |c| text(c.service.as_ref());
-    "method": Type::Text,
-        "method as the wire names it",
-        |c| text(c.method.as_ref());
-    "unknown_name": Type::Text,
-        "group of calls with the same path, sent before the capture began",
-        |c| c.unknown_name.map_or(Value::Null, Value::UnknownName);
-    "caller": Type::Text,
-        "name of the calling service, where the header carries it",
-        |c| text(c.caller.as_ref());
-    "callee": Type::Text,
-        "name of the called service, where the header carries it",
-        |c| text(c.callee.as_ref());
-    "id" | "seq": Type::Number,
-        "number that pairs request and answer: seq id, request id, stream id",
-        |c| number(c.id);
-    "kind": Type::Choice(|| words(CallKind::ALL, CallKind::name)),
-        "shape of the call",
-        |c| word(Some(c.kind.name()));
-    "class" or "null": Type::Choice(|| words(Class::ALL, Class::name)),
-        "what became of the call; null where its answer was lost",
-        |c| word(c.outcome.class.map(Class::name));
-    "carrier": Type::Choice(|| words(Carrier::ALL, Carrier::name)),
-        "wire element that decided the class",
-        |c| match c.told.as_deref().and_then(|told| told.carrier.as_deref()) {
-            Some(newer) => Value::Text(newer),
-            None => word(Some(c.outcome.carrier.name())),
-        };
-    "code": Type::Number,
-        "number of the error, in the numbering of its carrier",
-        |c| number(c.outcome.code);
-    "code_name": Type::Text,
-        "standard name of the code",
-        |c| word(c.outcome.code_name);
-    "message" | "msg": Type::Text,
-        "text of the error",
-        |c| c.outcome.message.as_deref().map_or(Value::Null, Value::Text);
-    "initiator": Type::Choice(|| words(Initiator::ALL, Initiator::name)),
-        "who broke, reset or cancelled the call",
-        |c| word(c.outcome.initiator.map(Initiator::name));
-    "goaway": Type::Map,
-        "GOAWAY that ended the call or came before its connection broke",
-        |c| c.goaway.as_deref().map_or(Value::Null, Value::GoAway);
-    "likely": Type::Map,
-        "what is likely of a gRPC call where it is not known",
-        |c| c.likely.as_deref().map_or(Value::Null, Value::Likely);
-    "ret": Type::Number,
-        "tRPC: the framework's code as sent",
-        |c| number(c.outcome.ret);
-    "func_ret": Type::Number,
-        "tRPC: the handler's code as sent",
-        |c| number(c.outcome.func_ret);
-    "reported_as": Type::Text,
-        "how the caller's library words this error in its logs, where that is known",
-        |c| match c.told.as_deref() {
-            Some(told) => told.reported_as.as_deref().map_or(Value::Null, Value::Text),
-            None => reported_as(c).map_or(Value::Null, Value::Reported),
-        };
-    "biz_extra": Type::Map,
-        "map of the business error",
-        |c| if c.outcome.biz_extra().is_empty() { Value::Null } else { Value::Map(c.outcome.biz_extra()) };
-    "details": Type::Map,
-        "gRPC status details: type and text",
-        |c| if c.outcome.details().is_empty() { Value::Null } else { Value::Pairs(c.outcome.details()) };
-    "request_bytes": Type::Bytes,
-        "size of the request on the connection, its own headers included",
-        |c| Value::Bytes(c.request_bytes);
-    "response_bytes" | "answer_bytes": Type::Bytes,
-        "size of the answer on the connection, its own headers included",
-        |c| Value::Bytes(c.response_bytes);
-    "request_messages": Type::Number,
-        "messages that the caller sent",
-        |c| Value::Number(c.request_messages.into());
-    "response_messages" | "answer_messages": Type::Number,
-        "messages that the callee sent",
-        |c| Value::Number(c.response_messages.into());
-    "timeout_ns" | "timeout": Type::Duration,
-        "how long the caller said it would wait",
-        |c| duration(c.timeout);
-    "trace_id": Type::Text,
-        "trace id from the headers",
-        |c| text(c.trace_id.as_ref());
-    "span_id": Type::Text,
-        "span id from the headers",
-        |c| text(c.span_id.as_ref());
-    "field_id": Type::Number,
-        "of an exception declared in the IDL: its field in the result struct",
-        |c| number(c.outcome.field_id);
-    "canceled_by" | "cancelled_by": Type::Text,
-        "ttstream: the service that cancelled first",
-        |c| text(c.outcome.canceled_by());
-    "cancel_path": Type::List,
-        "ttstream: the services on the way of the cancel",
-        |c| if c.outcome.cancel_path().is_empty() { Value::Null } else { Value::List(c.outcome.cancel_path()) };
-    "parent": Type::Uid,
-        "the call that caused this one, where known (with --link)",
-        |c| c.parent.map_or(Value::Null, Value::Uid);
-    "parent_evidence": Type::Text,
-        "why the parent is believed (with --link)",
-        |c| word(c.parent_evidence);
-    "findings" | "finding" or "[]": Type::Set(|| words(Finding::ALL, Finding::name)),
-        "what is remarkable about the call",
-        |c| match c.told.as_deref().map_or(&[][..], |told| &told.findings) {
-            [] if c.findings.is_empty() => Value::Null,
-            newer => Value::Findings(c.findings, newer),
-        };
-    "process": Type::Text,
-        "live: processes of this host at either end, and their containers and pods",
-        |c| c.processes.as_deref().map_or(Value::Null, Value::Processes);
-    "client_name": Type::Text,
-        "name of client: service, else pod, else host (with --names)",
-        |c| named(c, Initiator::Client, Named::best);
-    "client_pod": Type::Text,
-        "pod of client (with --names)",
-        |c| named(c, Initiator::Client, |named| named.pod.as_ref());
-    "client_node": Type::Text,
-        "host that client is on (with --names)",
-        |c| named(c, Initiator::Client, |named| named.node.as_ref());
-    "server_name": Type::Text,
-        "name of server: service, else pod, else host (with --names)",
-        |c| named(c, Initiator::Server, Named::best);
-    "server_pod": Type::Text,
-        "pod of server (with --names)",
-        |c| named(c, Initiator::Server, |named| named.pod.as_ref());
-    "server_node": Type::Text,
-        "host that server is on (with --names)",
-        |c| named(c, Initiator::Server, |named| named.node.as_ref());
-    "metadata" | "header": Type::Map,
-        "headers of request and answer (with --metadata)",
-        |c| if c.metadata.is_empty() { Value::Null } else { Value::Metadata(&c.metadata) };
-    "request" | "req": Type::Body,
-        "bodies of the caller's messages (with --payload)",
-        |c| messages(c, |payload| &payload.request);
-    "response" | "resp": Type::Body,
-        "bodies of the callee's messages (with --payload)",
-        |c| messages(c, |payload| &payload.response);
-    "request_unknown": Type::Body,
-        "fields of the caller's messages that no description names (protobuf)",
-        |c| unknown(c, |payload| &payload.request);
-    "response_unknown": Type::Body,
-        "fields of the callee's messages that no description names (protobuf)",
-        |c| unknown(c, |payload| &payload.response);
-    "exception": Type::Body,
-        "exception of the IDL: name and fields (with --payload)",
-        |c| body_part(c, |payload| payload.exception.as_ref());
-    "error": Type::Body,
-        "gRPC status with its details (with --payload)",
-        |c| body_part(c, |payload| payload.error.as_ref());
-    "body_remarks": Type::List,
-        "what can't be read of bodies, and why (with --payload)",
-        remarks;
-    "packets" | "packet": Type::Packets,
-        "numbers of the first and last packet of the call",
-        |c| Value::Packets(c.packets.0, c.packets.1);
-    "call_key": Type::Text,
-        "the same in the records of both ends, for joins over hosts",
-        |c| join_key(c.key());
-    "parent_key": Type::Text,
-        "call_key of the parent (with --link)",
-        |c| join_key(c.parent_key);
-    "parent_confidence": Type::Share,
-        "how sure the parent is (with --link)",
-        |c| share(c.parent_confidence);
-    "rivals": Type::Map,
-        "calls that may be the parent, where none is sure (with --link)",
-        |c| c.rivals.as_deref().map_or(Value::Null, Value::Rivals);
-    "missed": Type::Share,
-        "how likely it made a failed call not linked to it (with --link)",
-        |c| share(c.missed);
-    "conn_key": Type::Text,
-        "the connection, the same at both ends",
-        |c| Value::JoinKey(c.connection_key());
-    "request_seq": Type::Number,
-        "TCP sequence number of the request (where host is known)",
-        |c| number(c.host.as_ref().and(c.positions[0]));
-    "host": Type::Text,
-        "the host that captured it (live, or --host)",
-        |c| text(c.host.as_ref());
-    "observer": Type::Choice(|| words(Observer::ALL, Observer::name)),
-        "which end of the call that host is, where known",
-        |c| word(c.observer.map(Observer::name));
+    #[allow(clippy::inline_always, reason = "a part of one function")]
+    #[inline(always)]
+    fn visit_first {
+        "uid": Type::Uid,
+            "identity of the call, the same in every run over the same packets",
+            |c| Value::Uid(c.uid);
+        "start" | "time": Type::Time,
+            "time of the request's first byte",
+            |c| Value::Time(c.start);
+        "latency_ns" | "latency": Type::Duration,
+            "request's first byte to answer's first byte",
+            |c| duration(c.latency);
+        "duration_ns" | "duration": Type::Duration,
+            "request's first byte to answer's last byte",
+            |c| duration(c.duration);
+        "end": Type::Time,
+            "when the call was decided, where that is not start + duration",
+            |c| c.later_end().map_or(Value::Null, Value::Time);
+        "network_ns" | "network_time": Type::Duration,
+            "time in the network, there and back (both ends captured)",
+            |c| duration(c.network_time());
+        "arrival": Type::Time,
+            "time of the request's first byte at the callee (both ends captured)",
+            |c| c.callee_view.as_deref().map_or(Value::Null, |callee_view| Value::Time(callee_view.start));
+        "work_ns" | "work": Type::Duration,
+            "latency as the callee's host saw it (both ends captured)",
+            |c| duration(c.callee_view.as_deref().and_then(|callee_view| callee_view.latency));
+        "seen": Type::Number,
+            "number of captures that show the call, where several do",
+            |c| number(c.callee_view.as_deref().map(|callee_view| callee_view.seen));
+    }
+
+    /// Passes the keys to `visitor` that calls with the same ends, carrier and protocol have in common, if no prelude names a client.
+    pub fn visit_shared {
+        "client": Type::Address,
+            "address and port that called",
+            |c| Value::Address(c.caller_address());
+        "server": Type::Address,
+            "address and port that was called",
+            |c| Value::Address(c.server);
+        "via": Type::List,
+            "addresses that PROXY headers, HTTP CONNECT or SOCKS named",
+            |c| via(c.via.as_deref());
+        "transport": Type::Choice(|| {
+                vec![
+                    "ttheader", "framed", "buffered", "theader", "http2", "http1", "trpc", "mesh-header",
+                    "ttwitter", "datagram",
+                ]
+            }),
+            "what carries the messages",
+            |c| word(Some(c.transport.name()));
+        "network": Type::Choice(|| vec!["tcp", "udp"]),
+            "tcp or udp",
+            |c| word(Some(c.network.name()));
+        "rpc" | "protocol": Type::Choice(|| {
+                vec![
+                    "thrift", "kitex-protobuf", "grpc", "grpc-web", "connect", "triple", "ttstream", "trpc",
+                    "trpc-stream", "trpc-http",
+                ]
+            }),
+            "RPC protocol",
+            |c| word(Some(c.rpc.name()));
+    }
+
+    #[allow(clippy::inline_always, reason = "a part of one function")]
+    #[inline(always)]
+    fn visit_rest {
+        "codec": Type::Word(&[
+                "thrift-binary", "thrift-compact", "thrift-json", "protobuf", "json", "jce", "flatbuffers",
+                "noop",
+            ]),
+            "encoding of the payload",
+            |c| word(c.codec);
+        "service": Type::Text,
+            "service as the wire names it",
+            |c| text(c.service.as_ref());
+        "method": Type::Text,
+            "method as the wire names it",
+            |c| text(c.method.as_ref());
+        "unknown_name": Type::Text,
+            "group of calls with the same path, sent before the capture began",
+            |c| c.unknown_name.map_or(Value::Null, Value::UnknownName);
+        "caller": Type::Text,
+            "name of the calling service, where the header carries it",
+            |c| text(c.caller.as_ref());
+        "callee": Type::Text,
+            "name of the called service, where the header carries it",
+            |c| text(c.callee.as_ref());
+        "id" | "seq": Type::Number,
+            "number that pairs request and answer: seq id, request id, stream id",
+            |c| number(c.id);
+        "kind": Type::Choice(|| words(CallKind::ALL, CallKind::name)),
+            "shape of the call",
+            |c| word(Some(c.kind.name()));
+        "class" or "null": Type::Choice(|| words(Class::ALL, Class::name)),
+            "what became of the call; null where its answer was lost",
+            |c| word(c.outcome.class.map(Class::name));
+        "carrier": Type::Choice(|| words(Carrier::ALL, Carrier::name)),
+            "wire element that decided the class",
+            |c| match c.told.as_deref().and_then(|told| told.carrier.as_deref()) {
+                Some(newer) => Value::Text(newer),
+                None => word(Some(c.outcome.carrier.name())),
+            };
+        "code": Type::Number,
+            "number of the error, in the numbering of its carrier",
+            |c| number(c.outcome.code);
+        "code_name": Type::Text,
+            "standard name of the code",
+            |c| word(c.outcome.code_name);
+        "message" | "msg": Type::Text,
+            "text of the error",
+            |c| c.outcome.message.as_deref().map_or(Value::Null, Value::Text);
+        "initiator": Type::Choice(|| words(Initiator::ALL, Initiator::name)),
+            "who broke, reset or cancelled the call",
+            |c| word(c.outcome.initiator.map(Initiator::name));
+        "goaway": Type::Map,
+            "GOAWAY that ended the call or came before its connection broke",
+            |c| c.goaway.as_deref().map_or(Value::Null, Value::GoAway);
+        "likely": Type::Map,
+            "what is likely of a gRPC call where it is not known",
+            |c| c.likely.as_deref().map_or(Value::Null, Value::Likely);
+        "ret": Type::Number,
+            "tRPC: the framework's code as sent",
+            |c| number(c.outcome.ret);
+        "func_ret": Type::Number,
+            "tRPC: the handler's code as sent",
+            |c| number(c.outcome.func_ret);
+        "reported_as": Type::Text,
+            "how the caller's library words this error in its logs, where that is known",
+            |c| match c.told.as_deref() {
+                Some(told) => told.reported_as.as_deref().map_or(Value::Null, Value::Text),
+                None => reported_as(c).map_or(Value::Null, Value::Reported),
+            };
+        "biz_extra": Type::Map,
+            "map of the business error",
+            |c| if c.outcome.biz_extra().is_empty() { Value::Null } else { Value::Map(c.outcome.biz_extra()) };
+        "details": Type::Map,
+            "gRPC status details: type and text",
+            |c| if c.outcome.details().is_empty() { Value::Null } else { Value::Pairs(c.outcome.details()) };
+        "request_bytes": Type::Bytes,
+            "size of the request on the connection, its own headers included",
+            |c| Value::Bytes(c.request_bytes);
+        "response_bytes" | "answer_bytes": Type::Bytes,
+            "size of the answer on the connection, its own headers included",
+            |c| Value::Bytes(c.response_bytes);
+        "request_messages": Type::Number,
+            "messages that the caller sent",
+            |c| Value::Number(c.request_messages.into());
+        "response_messages" | "answer_messages": Type::Number,
+            "messages that the callee sent",
+            |c| Value::Number(c.response_messages.into());
+        "timeout_ns" | "timeout": Type::Duration,
+            "how long the caller said it would wait",
+            |c| duration(c.timeout);
+        "trace_id": Type::Text,
+            "trace id from the headers",
+            |c| text(c.trace_id.as_ref());
+        "span_id": Type::Text,
+            "span id from the headers",
+            |c| text(c.span_id.as_ref());
+        "field_id": Type::Number,
+            "of an exception declared in the IDL: its field in the result struct",
+            |c| number(c.outcome.field_id);
+        "canceled_by" | "cancelled_by": Type::Text,
+            "ttstream: the service that cancelled first",
+            |c| text(c.outcome.canceled_by());
+        "cancel_path": Type::List,
+            "ttstream: the services on the way of the cancel",
+            |c| if c.outcome.cancel_path().is_empty() { Value::Null } else { Value::List(c.outcome.cancel_path()) };
+        "parent": Type::Uid,
+            "the call that caused this one, where known (with --link)",
+            |c| c.parent.map_or(Value::Null, Value::Uid);
+        "parent_evidence": Type::Text,
+            "why the parent is believed (with --link)",
+            |c| word(c.parent_evidence);
+        "findings" | "finding" or "[]": Type::Set(|| words(Finding::ALL, Finding::name)),
+            "what is remarkable about the call",
+            |c| match c.told.as_deref().map_or(&[][..], |told| &told.findings) {
+                [] if c.findings.is_empty() => Value::Null,
+                newer => Value::Findings(c.findings, newer),
+            };
+        "process": Type::Text,
+            "live: processes of this host at either end, and their containers and pods",
+            |c| c.processes.as_deref().map_or(Value::Null, Value::Processes);
+        "client_name": Type::Text,
+            "name of client: service, else pod, else host (with --names)",
+            |c| named(c, Initiator::Client, Named::best);
+        "client_pod": Type::Text,
+            "pod of client (with --names)",
+            |c| named(c, Initiator::Client, |named| named.pod.as_ref());
+        "client_node": Type::Text,
+            "host that client is on (with --names)",
+            |c| named(c, Initiator::Client, |named| named.node.as_ref());
+        "server_name": Type::Text,
+            "name of server: service, else pod, else host (with --names)",
+            |c| named(c, Initiator::Server, Named::best);
+        "server_pod": Type::Text,
+            "pod of server (with --names)",
+            |c| named(c, Initiator::Server, |named| named.pod.as_ref());
+        "server_node": Type::Text,
+            "host that server is on (with --names)",
+            |c| named(c, Initiator::Server, |named| named.node.as_ref());
+        "metadata" | "header": Type::Map,
+            "headers of request and answer (with --metadata)",
+            |c| if c.metadata.is_empty() { Value::Null } else { Value::Metadata(&c.metadata) };
+        "request" | "req": Type::Body,
+            "bodies of the caller's messages (with --payload)",
+            |c| messages(c, |payload| &payload.request);
+        "response" | "resp": Type::Body,
+            "bodies of the callee's messages (with --payload)",
+            |c| messages(c, |payload| &payload.response);
+        "request_unknown": Type::Body,
+            "fields of the caller's messages that no description names (protobuf)",
+            |c| unknown(c, |payload| &payload.request);
+        "response_unknown": Type::Body,
+            "fields of the callee's messages that no description names (protobuf)",
+            |c| unknown(c, |payload| &payload.response);
+        "exception": Type::Body,
+            "exception of the IDL: name and fields (with --payload)",
+            |c| body_part(c, |payload| payload.exception.as_ref());
+        "error": Type::Body,
+            "gRPC status with its details (with --payload)",
+            |c| body_part(c, |payload| payload.error.as_ref());
+        "body_remarks": Type::List,
+            "what can't be read of bodies, and why (with --payload)",
+            remarks;
+        "packets" | "packet": Type::Packets,
+            "numbers of the first and last packet of the call",
+            |c| Value::Packets(c.packets.0, c.packets.1);
+        "call_key": Type::Text,
+            "the same in the records of both ends, for joins over hosts",
+            |c| match c.told.as_deref() {
+                Some(told) => join_key(told.key),
+                None => c.place().map_or(Value::Null, |place| Value::CallKey(c, place)),
+            };
+        "parent_key": Type::Text,
+            "call_key of the parent (with --link)",
+            |c| join_key(c.parent_key);
+        "parent_confidence": Type::Share,
+            "how sure the parent is (with --link)",
+            |c| share(c.parent_confidence);
+        "rivals": Type::Map,
+            "calls that may be the parent, where none is sure (with --link)",
+            |c| c.rivals.as_deref().map_or(Value::Null, Value::Rivals);
+        "missed": Type::Share,
+            "how likely it made a failed call not linked to it (with --link)",
+            |c| share(c.missed);
+        "conn_key": Type::Text,
+            "the connection, the same at both ends",
+            |c| match c.told.as_deref() {
+                Some(told) => Value::JoinKey(told.connection),
+                None => Value::ConnectionKey(c),
+            };
+        "request_seq": Type::Number,
+            "TCP sequence number of the request (where host is known)",
+            |c| number(c.host.as_ref().and(c.positions[0]));
+        "host": Type::Text,
+            "the host that captured it (live, or --host)",
+            |c| text(c.host.as_ref());
+        "observer": Type::Choice(|| words(Observer::ALL, Observer::name)),
+            "which end of the call that host is, where known",
+            |c| word(c.observer.map(Observer::name));
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use std::net::IpAddr;
 
+use super::connections::Connections;
 use crate::calls::Share;
 use crate::decode::Endpoint;
 use crate::digits;
@@ -97,7 +98,7 @@ impl Room<'_> {
 
     /// The first `len` of the octets of a fixed number, which one check and a few stores copy.
     #[inline(always)]
-    fn start_of<const N: usize>(self, octets: &[u8; N], len: usize) -> Self {
+    pub fn start_of<const N: usize>(self, octets: &[u8; N], len: usize) -> Self {
         match self.0.first_chunk_mut() {
             Some(place) => {
                 *place = *octets;
@@ -117,6 +118,19 @@ impl Room<'_> {
             }
             None => Self::default(),
         }
+    }
+}
+
+impl<'b> Room<'b> {
+    /// All of these octets.
+    pub fn of(octets: &'b mut [u8]) -> Self {
+        Self(octets)
+    }
+
+    /// How many octets are left; 0 after a piece that did not fit.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -193,11 +207,12 @@ impl Room<'_> {
 
     /// The 32 hexadecimal digits of a number.
     pub fn hexadecimal(self, value: u128) -> Self {
-        let mut text = [0; 32];
-        for (place, shift) in text.as_chunks_mut::<8>().0.iter_mut().zip([96, 64, 32, 0]) {
-            *place = digits::hexadecimal((value >> shift) as u32).to_le_bytes();
-        }
-        self.bytes(&text)
+        self.digits(&hexadecimal(value))
+    }
+
+    /// 32 digits that are known already.
+    pub fn digits(self, digits: &[u8; 32]) -> Self {
+        self.bytes(digits)
     }
 
     /// A number in decimal.
@@ -259,6 +274,16 @@ impl Room<'_> {
     }
 }
 
+/// The 32 hexadecimal digits of a number.
+#[must_use]
+pub fn hexadecimal(value: u128) -> [u8; 32] {
+    let mut text = [0; 32];
+    for (place, shift) in text.as_chunks_mut::<8>().0.iter_mut().zip([96, 64, 32, 0]) {
+        *place = digits::hexadecimal((value >> shift) as u32).to_le_bytes();
+    }
+    text
+}
+
 /// Whether JSON holds all these octets as they are: printable ASCII without `"` and `\`.
 fn is_plain(bytes: &[u8]) -> bool {
     let words = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word));
@@ -298,13 +323,19 @@ pub struct Memory {
     pub dates: Dates,
     /// Addresses.
     pub addresses: Addresses,
+    /// What calls of a connection have in common.
+    pub connections: Connections,
 }
 
 impl Memory {
-    /// For many records. The default remembers no addresses.
+    /// For many records. The default remembers no addresses and no connections.
     #[must_use]
     pub fn lasting() -> Self {
-        Self { dates: Dates::default(), addresses: Addresses(vec![Remembered::default(); REMEMBERED]) }
+        Self {
+            dates: Dates::default(),
+            addresses: Addresses(vec![Remembered::default(); REMEMBERED]),
+            connections: Connections::lasting(),
+        }
     }
 }
 
@@ -326,22 +357,22 @@ struct Remembered {
     text: [u8; ADDRESS_ROOM],
 }
 
-/// Where an address stands among those remembered.
+/// Where an address stands among those remembered, at most so many.
 #[inline]
-fn place(endpoint: Endpoint) -> usize {
+pub(super) fn place(endpoint: Endpoint, most: usize) -> usize {
     let ip = match endpoint.ip {
         IpAddr::V4(ip) => ip.to_bits(),
         IpAddr::V6(ip) => ip.to_bits() as u32,
     };
     let mixed = (ip ^ u32::from(endpoint.port)).wrapping_mul(0x9e37_79b9);
-    (mixed >> 16) as usize % REMEMBERED
+    (mixed >> 16) as usize % most
 }
 
 impl Addresses {
     /// `address:port` without quotes.
     #[inline]
     pub fn write<'b>(&mut self, room: Room<'b>, endpoint: Endpoint) -> Room<'b> {
-        let Some(place) = self.0.get_mut(place(endpoint)) else {
+        let Some(place) = self.0.get_mut(place(endpoint, REMEMBERED)) else {
             return room.address(endpoint);
         };
         if place.endpoint != Some(endpoint) {

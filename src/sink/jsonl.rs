@@ -8,7 +8,8 @@
 use std::borrow::Cow;
 use std::io;
 
-use super::json::{Memory, Room, Scratch};
+use super::connections::Remembered;
+use super::json::{Addresses, Dates, Memory, Room, Scratch};
 use super::{RecordWriter, Sink, json};
 use crate::body::Value as Object;
 use crate::calls::keys::{self, Member, Value, Visit, member};
@@ -142,7 +143,9 @@ impl CallFields {
 // Not inlined: the compiler would load every field of the call before the loop that tries again (300 instructions).
 #[inline(never)]
 fn call_fields<'b>(room: Room<'b>, memory: &mut Memory, call: &Call) -> Room<'b> {
-    let mut members = Members { room: room.text("\"type\":\"call\""), memory };
+    let Memory { dates, addresses, connections } = memory;
+    let connection = connections.of(call);
+    let mut members = Members { room: room.text("\"type\":\"call\""), dates, addresses, connection };
     keys::visit(call, &mut members);
     members.room
 }
@@ -150,7 +153,34 @@ fn call_fields<'b>(room: Room<'b>, memory: &mut Memory, call: &Call) -> Room<'b>
 /// Writes each key of a record as a member of an object.
 struct Members<'b, 'd> {
     room: Room<'b>,
-    memory: &'d mut Memory,
+    dates: &'d mut Dates,
+    addresses: &'d mut Addresses,
+    /// That of a call, if it is remembered.
+    connection: Option<&'d mut Remembered>,
+}
+
+/// Writes the keys that calls of a connection share, and remembers them where they can be. Apart, and without a reference to [`Members`], so
+/// that these stay in registers.
+#[cold]
+fn share<'b>(
+    room: Room<'b>,
+    dates: &mut Dates,
+    addresses: &mut Addresses,
+    connection: Option<&mut Remembered>,
+    call: &Call,
+) -> Room<'b> {
+    let Some(connection) = connection else { return shared_keys(room, dates, addresses, call) };
+    connection.share(call, |room| shared_keys(room, dates, addresses, call));
+    match connection.shared(call) {
+        Some((text, len)) => room.start_of(text, len),
+        None => shared_keys(room, dates, addresses, call),
+    }
+}
+
+fn shared_keys<'b>(room: Room<'b>, dates: &mut Dates, addresses: &mut Addresses, call: &Call) -> Room<'b> {
+    let mut members = Members { room, dates, addresses, connection: None };
+    keys::visit_shared(call, &mut members);
+    members.room
 }
 
 impl Visit for Members<'_, '_> {
@@ -170,12 +200,23 @@ impl Visit for Members<'_, '_> {
             },
             // What needs no escapes.
             Value::Word(word) => room.text(quoted).text(word).text("\""),
-            Value::Time(time) => self.memory.dates.write(room.text(quoted), time).text("\""),
-            Value::Address(address) => self.memory.addresses.write(room.text(quoted), address).text("\""),
+            Value::Time(time) => self.dates.write(room.text(quoted), time).text("\""),
+            Value::Address(address) => self.addresses.write(room.text(quoted), address).text("\""),
             Value::Uid(id) => uid(room.text(quoted), id).text("\""),
             Value::JoinKey(key) => room.text(quoted).hexadecimal(key.number()).text("\""),
+            Value::ConnectionKey(call) => match &self.connection {
+                Some(connection) => room.text(quoted).digits(connection.key()).text("\""),
+                None => room.text(quoted).hexadecimal(call.connection_key().number()).text("\""),
+            },
+            Value::CallKey(call, place) => {
+                let hashed = match &self.connection {
+                    Some(connection) => *connection.hashed(),
+                    None => call.hashed(),
+                };
+                room.text(quoted).hexadecimal(hashed.call_key(place).number()).text("\"")
+            }
             Value::UnknownName(group) => room.text(quoted).text("unknown#").number(group).text("\""),
-            Value::Text(text) => room.text(plain).string(text),
+            Value::Text(text) => room.text(quoted).within_string(text).text("\""),
             Value::Reported(text) => reported(room.text(quoted), &text).text("\""),
             Value::Number(n) => room.text(plain).signed(n),
             Value::Share(share) => room.text(plain).share(share),
@@ -201,7 +242,9 @@ impl Visit for Members<'_, '_> {
             Value::Likely(likely) => self::likely(room.text(plain), likely),
             Value::Metadata(headers) => metadata(room.text(plain), headers),
             Value::Processes(ends) => processes(room.text(plain), ends),
-            Value::Packets(first, last) => room.text(plain).array([first, last], Room::number),
+            Value::Packets(first, last) => {
+                room.text(plain).text("[").number(first).text(",").number(last).text("]")
+            }
             Value::Messages(_, false) | Value::UnknownFields(_, false) | Value::Body(_, false) => room,
             Value::Messages(messages, true) => {
                 room.text(plain).array(messages, |room, message| room.text(&message.value.to_json()))
@@ -210,6 +253,15 @@ impl Visit for Members<'_, '_> {
                 room.text(plain).array(messages, |room, message| room.text(&keys::unknown_fields(message)))
             }
             Value::Body(value, true) => room.text(plain).text(&value.to_json()),
+        };
+    }
+
+    #[inline]
+    fn shared(&mut self, call: &Call) {
+        let room = std::mem::take(&mut self.room);
+        self.room = match self.connection.as_ref().and_then(|connection| connection.shared(call)) {
+            Some((text, len)) => room.start_of(text, len),
+            None => share(room, self.dates, self.addresses, self.connection.as_deref_mut(), call),
         };
     }
 }
@@ -301,7 +353,9 @@ fn connection_object<'b>(room: Room<'b>, memory: &mut Memory, connection: &Conne
         Some(Renewal::Reconnect) | None => Value::Null,
     };
     let tls = connection.tls.as_ref().map(|facts| facts.pairs()).unwrap_or_default();
-    let mut members = Members { room: room.text("{\"type\":\"connection\""), memory };
+    let Memory { dates, addresses, .. } = memory;
+    let room = room.text("{\"type\":\"connection\"");
+    let mut members = Members { room, dates, addresses, connection: None };
     for (member, value) in [
         (member!("start"), Value::Time(connection.start)),
         (member!("end"), Value::Time(connection.end)),
@@ -331,7 +385,9 @@ fn connection_object<'b>(room: Room<'b>, memory: &mut Memory, connection: &Conne
 }
 
 fn totals_object<'b>(room: Room<'b>, memory: &mut Memory, totals: &Totals) -> Room<'b> {
-    let mut members = Members { room: room.text("{\"type\":\"totals\""), memory };
+    let Memory { dates, addresses, .. } = memory;
+    let room = room.text("{\"type\":\"totals\"");
+    let mut members = Members { room, dates, addresses, connection: None };
     let span = totals.span.map(|(first, last)| [Value::Time(first), Value::Time(last)]);
     let [start, end] = span.unwrap_or([Value::Null, Value::Null]);
     for (member, value) in [

@@ -31,6 +31,7 @@
 pub mod chains;
 pub mod clock;
 pub mod color;
+mod connections;
 pub mod csv;
 pub mod fields;
 mod guarded;
