@@ -231,7 +231,8 @@ impl Owner<Slot> for Stages {
         self.slot(flow)
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "the kind of the chunk is known in the caller")]
+    #[inline(always)]
     fn chunk(
         &mut self,
         flow: &Flow,

@@ -46,7 +46,7 @@ pub(crate) const HANDSHAKE: usize = Lru::<Handshake>::NODE + 2 * (size_of::<Inde
 /// Segments that [`Table::warm`] prepares for at a time without allocating.
 const WARMED: usize = 32;
 
-/// Connections that are found without the index, each at a place that its mark chooses.
+/// Connections that are found without the index, each at a place that its key chooses.
 const RECENT: usize = 256;
 
 #[derive(Debug)]
@@ -108,32 +108,43 @@ struct Indexed {
     id: u32,
 }
 
-/// The last connection at one place of [`Table::recent`]. With its mark here, a segment of another connection touches no memory
-/// of this one.
+/// The last connection at one place of [`Table::recent`]. All of its key stands here, so that it is found without a look at any
+/// connection's memory.
 #[derive(Clone, Copy, Debug)]
 struct Recent {
-    mark: u32,
+    words: [u64; 2],
+    /// No number of a connection if there is none.
     id: u32,
 }
 
 impl Recent {
-    /// What hardly two connections at a time have in common: ports and IPv4 addresses, mixed in a few steps.
+    const NONE: Self = Self { words: [0; 2], id: u32::MAX };
+
+    /// All of a key, if its addresses are those of IPv4.
     #[inline]
-    fn mark(key: &FlowKey) -> u32 {
-        let ports = u32::from(key.a.port) << 16 | u32::from(key.b.port);
+    fn words(key: &FlowKey) -> Option<[u64; 2]> {
         match (key.a.ip, key.b.ip) {
             (IpAddr::V4(a), IpAddr::V4(b)) => {
-                (a.to_bits() ^ b.to_bits().rotate_left(7)).wrapping_mul(0x85eb_ca6b) ^ ports
+                Some([u64::from(a.to_bits()) << 32 | u64::from(b.to_bits()), beside_addresses(key)])
             }
-            _ => ports,
+            _ => None,
         }
     }
 
-    /// The place of connections with that mark.
+    /// The place of connections with these words.
     #[inline]
-    fn place(mark: u32) -> usize {
-        (mark.wrapping_mul(0x9e37_79b9) >> 16) as usize % RECENT
+    fn place([ips, rest]: [u64; 2]) -> usize {
+        // Copies of a capture share their ports.
+        ((ips ^ rest.rotate_left(7)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize % RECENT
     }
+}
+
+/// Ports, network and capture point of a key.
+#[inline]
+fn beside_addresses(key: &FlowKey) -> u64 {
+    let ports = u64::from(key.a.port) << 16 | u64::from(key.b.port);
+    let place = u64::from(key.capture_point.0) << 33;
+    place | ports << 1 | u64::from(key.network == crate::decode::Network::Udp)
 }
 
 /// What became of a segment that belongs to no connection but perhaps to a handshake.
@@ -155,7 +166,7 @@ fn spread(tag: u32) -> u64 {
 pub struct Table<S> {
     lru: Lru<Entry<S>>,
     index: HashTable<Indexed>,
-    /// Connections whose segments came last. Some may be gone, and their numbers may have passed on to others.
+    /// Connections whose segments came last.
     recent: [Recent; RECENT],
     /// Connections without payload so far; those above have had some, or anything else that is no handshake.
     handshakes: Lru<Handshake>,
@@ -187,7 +198,7 @@ impl<S> Table<S> {
         Self {
             lru: Lru::new(),
             index: HashTable::new(),
-            recent: [Recent { mark: 0, id: u32::MAX }; RECENT],
+            recent: [Recent::NONE; RECENT],
             handshakes: Lru::new(),
             handshake_index: HashTable::new(),
             hasher: RandomState::default(),
@@ -309,7 +320,7 @@ impl<S> Table<S> {
     #[inline]
     pub fn segment<O: Owner<S>>(&mut self, segment: &Segment<'_>, owner: &mut O) {
         self.set_clock(segment.time);
-        let (tag, found) = self.look_up(&segment.key);
+        let found = self.look_up(&segment.key);
         if let (Some(id), Transport::Tcp(head)) = (found, &segment.transport)
             && self.take_in_order(id, segment, head, owner)
         {
@@ -317,18 +328,19 @@ impl<S> Table<S> {
         }
         let is_sparing = self.handshakes.len() > 0 || self.lru.len() >= self.limits.in_full;
         match found {
-            None if is_sparing => match self.take_handshake(segment, tag, owner) {
+            None if is_sparing => match self.take_handshake(segment, owner) {
                 Taken::Kept => {}
-                Taken::Not(found) => self.take_any(segment, tag, found, owner),
+                Taken::Not(found) => self.take_any(segment, found, owner),
             },
-            found => self.take_any(segment, tag, found, owner),
+            found => self.take_any(segment, found, owner),
         }
     }
 
     /// Takes a segment of a connection that has none but its handshake, if this one belongs to it. If another one follows, the
     /// connection moves to the others.
     #[cold]
-    fn take_handshake<O: Owner<S>>(&mut self, segment: &Segment<'_>, tag: u32, owner: &mut O) -> Taken {
+    fn take_handshake<O: Owner<S>>(&mut self, segment: &Segment<'_>, owner: &mut O) -> Taken {
+        let tag = self.tag(&segment.key);
         let of_key = |found: &Indexed| {
             found.tag == tag && self.handshakes.get(found.id).is_some_and(|known| known.key == segment.key)
         };
@@ -381,7 +393,6 @@ impl<S> Table<S> {
     pub(super) fn take_any<O: Owner<S>>(
         &mut self,
         segment: &Segment<'_>,
-        tag: u32,
         mut found: Option<u32>,
         owner: &mut O,
     ) {
@@ -405,7 +416,7 @@ impl<S> Table<S> {
             Some(id) => id,
             // A RST of an unknown connection opens none.
             None if matches!(&segment.transport, Transport::Tcp(head) if head.flags.rst) => return,
-            None => self.open(tag, segment, now, owner),
+            None => self.open(segment, now, owner),
         };
         self.take(id, segment, now, owner);
     }
@@ -445,46 +456,48 @@ impl<S> Table<S> {
     #[inline]
     fn tag(&self, key: &FlowKey) -> u32 {
         let mut hasher = self.hasher.build_hasher();
-        let ports = u64::from(key.a.port) << 16 | u64::from(key.b.port);
-        let place = u64::from(key.capture_point.0) << 33;
-        let rest = place | ports << 1 | u64::from(key.network == crate::decode::Network::Udp);
-        match (key.a.ip, key.b.ip) {
-            // Two words and nothing else are one step of the hash.
-            (IpAddr::V4(a), IpAddr::V4(b)) => {
-                hasher.write_u64(u64::from(a.to_bits()) << 32 | u64::from(b.to_bits()));
-                hasher.write_u64(rest);
-            }
-            (a, b) => {
-                for ip in [a, b] {
-                    match ip {
-                        IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
-                        IpAddr::V6(ip) => hasher.write_u128(ip.to_bits()),
-                    }
+        // Two words and nothing else are one step of the hash.
+        if let Some([ips, rest]) = Recent::words(key) {
+            hasher.write_u64(ips);
+            hasher.write_u64(rest);
+        } else {
+            for ip in [key.a.ip, key.b.ip] {
+                match ip {
+                    IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
+                    IpAddr::V6(ip) => hasher.write_u128(ip.to_bits()),
                 }
-                hasher.write_u64(rest);
             }
+            hasher.write_u64(beside_addresses(key));
         }
         hasher.finish() as u32
     }
 
-    /// The tag of a key, and the number of its connection if there is one. Packets of a connection come close together, so that
-    /// most are found where the last one was: half of what hash and index take.
+    /// The number of a key's connection if there is one. Packets of a connection come close together, so that most are found where
+    /// the last one was: a third of what hash and index take.
     #[inline]
-    pub(super) fn look_up(&mut self, key: &FlowKey) -> (u32, Option<u32>) {
-        let mark = Recent::mark(key);
-        let place = Recent::place(mark);
-        if let Some(recent) = self.recent.get(place).filter(|recent| recent.mark == mark)
-            && let Some(entry) = self.lru.get(recent.id)
-            && entry.flow.key == *key
+    pub(super) fn look_up(&mut self, key: &FlowKey) -> Option<u32> {
+        let Some(words) = Recent::words(key) else { return self.find(self.tag(key), key) };
+        let place = Recent::place(words);
+        match self.recent.get(place) {
+            Some(recent) if recent.words == words && recent.id != u32::MAX => Some(recent.id),
+            _ => {
+                let id = self.find(self.tag(key), key)?;
+                if let Some(recent) = self.recent.get_mut(place) {
+                    *recent = Recent { words, id };
+                }
+                Some(id)
+            }
+        }
+    }
+
+    /// A connection leaves: its number may pass on to another.
+    fn forget_recent(&mut self, key: &FlowKey, id: u32) {
+        if let Some(words) = Recent::words(key)
+            && let Some(recent) = self.recent.get_mut(Recent::place(words))
+            && recent.id == id
         {
-            return (entry.tag, Some(recent.id));
+            *recent = Recent::NONE;
         }
-        let tag = self.tag(key);
-        let found = self.find(tag, key);
-        if let (Some(id), Some(recent)) = (found, self.recent.get_mut(place)) {
-            *recent = Recent { mark, id };
-        }
-        (tag, found)
     }
 
     fn find(&self, tag: u32, key: &FlowKey) -> Option<u32> {
@@ -594,8 +607,9 @@ impl<S> Table<S> {
         }
     }
 
-    fn open<O: Owner<S>>(&mut self, tag: u32, segment: &Segment<'_>, now: Stamp, owner: &mut O) -> u32 {
+    fn open<O: Owner<S>>(&mut self, segment: &Segment<'_>, now: Stamp, owner: &mut O) -> u32 {
         self.make_way(now, owner);
+        let tag = self.tag(&segment.key);
         owner.appears(&segment.key);
         let flow = Flow::of(segment);
         let slot = owner.open(&flow);
@@ -617,8 +631,14 @@ impl<S> Table<S> {
         let newest = 0;
         let entry =
             Entry { flow, slot, reassembly, tag, touched, newest, weight, unweighed: 0, listed: false };
+        let words = Recent::words(&entry.flow.key);
         let id = self.lru.insert(entry, queue);
         self.index.insert_unique(spread(tag), Indexed { tag, id }, |indexed| spread(indexed.tag));
+        if let Some(words) = words
+            && let Some(recent) = self.recent.get_mut(Recent::place(words))
+        {
+            *recent = Recent { words, id };
+        }
         id
     }
 
@@ -776,6 +796,7 @@ impl<S> Table<S> {
         if let Ok(indexed) = self.index.find_entry(spread(entry.tag), |indexed| indexed.id == id) {
             indexed.remove();
         }
+        self.forget_recent(&entry.flow.key, id);
         self.held -= entry.held();
         self.weight -= entry.weight;
         let Entry { mut flow, mut slot, reassembly, .. } = entry;

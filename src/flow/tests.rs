@@ -251,8 +251,8 @@ impl Capture {
     fn take(&mut self, segment: &Segment<'_>) {
         self.table.segment(segment, &mut self.seen);
         let Some((table, seen)) = &mut self.general else { return };
-        let (tag, found) = table.look_up(&segment.key);
-        table.take_any(segment, tag, found, seen);
+        let found = table.look_up(&segment.key);
+        table.take_any(segment, found, seen);
         let flows = |table: &Table<u64>| {
             let full = table.flows().map(|(flow, _)| format!("{flow:?}"));
             let mut flows: Vec<String> =
