@@ -26,7 +26,7 @@ pub use layered::Plaintext;
 use undecided::{Decided, Undecided};
 
 use crate::decode::{FlowKey, Network};
-use crate::flow::{Chunk, Flow, GapReason, Origin, Stamp};
+use crate::flow::{Chunk, Flow, GapReason, Origin, Origins, Stamp};
 use crate::tls::{Facts, Keys, Passed};
 
 /// The longest greeting of a server that is kept until its client speaks: servers of HTTP/2 send their settings first.
@@ -78,11 +78,9 @@ impl std::str::FromStr for DecodeAs {
     }
 }
 
-/// A side that had sent nothing when the protocol was recognised by what the other one sent: a PROXY header may still come from it.
-struct Awaited {
-    side: Side,
-    /// What the other one had sent by then, if the protocol may still be another.
-    greeting: Option<Box<[u8]>>,
+/// What a server had sent when its protocol was recognised by that, and may still be another.
+struct Greeting {
+    bytes: Box<[u8]>,
     wanted: Wanted,
 }
 
@@ -93,6 +91,9 @@ struct Base {
     start: [u64; 2],
     /// Whether each side's bytes begin with its very first, preludes apart.
     whole: [bool; 2],
+    /// A side that had sent nothing when the protocol was recognised by what the other one sent: a PROXY header may still come from
+    /// it.
+    awaited: Option<Side>,
 }
 
 /// What a connection needs if it turns out to be TLS.
@@ -125,7 +126,7 @@ enum State {
         session: Box<dyn Session>,
         base: Base,
         /// Boxed, because few servers send before their clients.
-        awaited: Option<Box<Awaited>>,
+        greeting: Option<Box<Greeting>>,
     },
     Foreign {
         reason: &'static str,
@@ -225,10 +226,10 @@ impl Conversation {
         match &mut self.state {
             State::Silent { wanted, .. } => *wanted = bodies,
             State::Undecided(kept) => kept.wanted = bodies,
-            State::Known { session, awaited, .. } => {
+            State::Known { session, greeting, .. } => {
                 session.collect_bodies(limit.get() as usize);
-                if let Some(awaited) = awaited {
-                    awaited.wanted = bodies;
+                if let Some(greeting) = greeting {
+                    greeting.wanted = bodies;
                 }
             }
             State::Tls(layered) => layered.inner.collect_bodies(limit),
@@ -414,7 +415,7 @@ impl Conversation {
         take: &mut Take<'_>,
     ) -> u64 {
         match &mut self.state {
-            State::Known { session, base, awaited: None, .. } => {
+            State::Known { session, base: base @ Base { awaited: None, .. }, .. } => {
                 feed(session.as_mut(), *base, flow, side, chunk, origin, take)
             }
             _ => self.early_chunk(flow, side, chunk, origin, take),
@@ -435,29 +436,40 @@ impl Conversation {
                 *ended = true;
                 return u64::MAX;
             }
+            if let (Chunk::Data(bytes), None) = (chunk, *forced)
+                && let Some(protocol) = undecided::at_once(flow, side, bytes, *from_start)
+            {
+                let (whole, wanted) = (*from_start, *wanted);
+                let mut start = flow.origins.each_ref().map(Origins::next);
+                start[side.index()] -= bytes.len() as u64;
+                let base = Base { start, whole, awaited: Some(side.other()) };
+                let mut session = session_of(protocol, wanted);
+                let needed = feed(session.as_mut(), base, flow, side, chunk, origin, take);
+                self.state = State::Known { protocol, session, base, greeting: None };
+                return needed;
+            }
             let undecided = Undecided::new(*from_start, *forced, std::mem::take(tls), *wanted);
             self.state = State::Undecided(Box::new(undecided));
         }
         match &mut self.state {
             State::Silent { .. } | State::Foreign { .. } | State::Over { .. } => u64::MAX,
             State::Tls(layered) => layered.chunk(flow, side, chunk, origin, take),
-            State::Known { protocol, session, base, awaited } => {
-                let Some(Awaited { greeting, wanted, .. }) =
-                    awaited.take_if(|awaited| awaited.side == side).map(|it| *it)
-                else {
+            State::Known { protocol, session, base, greeting } => {
+                if base.awaited.take_if(|awaited| *awaited == side).is_none() {
                     return feed(session.as_mut(), *base, flow, side, chunk, origin, take);
-                };
+                }
+                let greeting = greeting.take();
                 let chunk = behind_prelude(&mut base.start, flow, side, chunk, origin, take);
                 let server = side.other();
                 let all = |kept: &[u8]| {
                     flow.origins[server.index()].next() == base.start[server.index()] + kept.len() as u64
                 };
-                if let (Some(kept), Chunk::Data(bytes)) = (greeting.filter(|kept| all(kept)), chunk)
+                if let (Some(kept), Chunk::Data(bytes)) = (greeting.filter(|kept| all(&kept.bytes)), chunk)
                     && let Some(asked) = asked_instead(*protocol, side, bytes)
                 {
-                    (*protocol, *session) = (asked, session_of(asked, wanted));
+                    (*protocol, *session) = (asked, session_of(asked, kept.wanted));
                     feed(session.as_mut(), *base, flow, side, chunk, origin, take);
-                    feed(session.as_mut(), *base, flow, server, Chunk::Data(&kept), origin, take);
+                    feed(session.as_mut(), *base, flow, server, Chunk::Data(&kept.bytes), origin, take);
                     return needed(session.as_ref(), flow, side);
                 }
                 feed(session.as_mut(), *base, flow, side, chunk, origin, take)
@@ -487,7 +499,7 @@ impl Conversation {
                         let kept = std::mem::take(undecided);
                         let mut session = session_of(protocol, kept.wanted);
                         let start = [Side::A, Side::B].map(|side| kept.kept_from(flow, side));
-                        let mut base = Base { start, whole: kept.from_start };
+                        let mut base = Base { start, whole: kept.from_start, awaited: None };
                         // Only data was kept; any other chunk has passed its own offsets already.
                         let passed = match chunk {
                             Chunk::Datagram { bytes, .. } => Some(bytes.len() as u64),
@@ -511,10 +523,12 @@ impl Conversation {
                         let greeting = spoken
                             .filter(|spoken| base.whole == [true; 2] && spoken.len() <= GREETING_LIMIT)
                             .filter(|_| kept.forced.is_none())
-                            .map(|spoken| spoken.clone().into_boxed_slice());
-                        let awaited =
-                            silent.map(|side| Box::new(Awaited { side, greeting, wanted: kept.wanted }));
-                        self.state = State::Known { protocol, session, base, awaited };
+                            .map(|spoken| {
+                                let bytes = spoken.clone().into_boxed_slice();
+                                Box::new(Greeting { bytes, wanted: kept.wanted })
+                            });
+                        base.awaited = silent;
+                        self.state = State::Known { protocol, session, base, greeting };
                         needed
                     }
                 }

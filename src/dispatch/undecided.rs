@@ -31,6 +31,29 @@ pub(super) struct KeptChunk {
     pub(super) len: usize,
 }
 
+/// The protocol of a connection whose first `bytes` show it, if they are its client's and no prelude is among them: nearly always, and
+/// nothing has to be kept for it. Otherwise [`Undecided`] finds out.
+pub(super) fn at_once(
+    flow: &Flow,
+    side: Side,
+    bytes: &[u8],
+    from_start: [bool; 2],
+) -> Option<&'static dyn Protocol> {
+    if flow.opener != Some(side) || bytes.is_empty() {
+        return None;
+    }
+    let mut both: [&[u8]; 2] = [&[], &[]];
+    both[side.index()] = bytes;
+    let heard = flow.segments[side.other().index()] > 0;
+    if prelude::read(both, side, heard) != Found::Nothing {
+        return None;
+    }
+    match detect(&Opening { bytes: both, from_start, datagram: false }) {
+        (Detection::Yes, protocol) => protocol,
+        _ => None,
+    }
+}
+
 /// What is kept of it.
 #[derive(Default)]
 pub(super) struct Undecided {
