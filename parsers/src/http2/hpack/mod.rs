@@ -33,6 +33,7 @@ use table::Table;
 pub(super) use exclusion::Place;
 pub(super) use table::{DEFAULT_SIZE, EntryId, SIZE_LIMIT, STATIC_LEN, fixed};
 pub(super) use wire::{Coded, Fault, LiteralName, Representation, parse_representation, what_is_wrong};
+use wire::{ShortLiteral, short_literal};
 
 /// The most octets of names and values that are kept of one block; further fields only enter the table.
 const LIST_LIMIT: u32 = 256 * 1024;
@@ -499,17 +500,28 @@ impl Decoder {
                 rest = after;
                 continue;
             }
-            let (after, representation) = match parse_representation(rest) {
-                Ok(read) => read,
-                Err(error) => return Err(what_is_wrong(&error)),
-            };
-            if let Err(what) = self.take(block, &representation, begun) {
-                return Err(Error::at(rest, what));
+            if let Some((ShortLiteral { insert, name, value }, after)) = short_literal(rest) {
+                self.literal(block, insert, name, value).map_err(|what| Error::at(rest, what))?;
+                begun = true;
+                rest = after;
+                continue;
             }
-            begun |= !matches!(representation, Representation::Resize(_));
-            rest = after;
+            (rest, begun) = self.read_any(block, rest, begun)?;
         }
         Ok(())
+    }
+
+    /// Reads a field of any kind at the beginning of `rest`. Returns what follows it, and whether a field was read by then.
+    #[cold]
+    fn read_any<'b>(
+        &mut self,
+        block: &'b [u8],
+        rest: &'b [u8],
+        begun: bool,
+    ) -> Result<(&'b [u8], bool), Error> {
+        let (after, representation) = parse_representation(rest).map_err(|error| what_is_wrong(&error))?;
+        self.take(block, &representation, begun).map_err(|what| Error::at(rest, what))?;
+        Ok((after, begun || !matches!(representation, Representation::Resize(_))))
     }
 
     /// Follows a representation of `block`. `begun`: it is not the first one, size updates apart.
@@ -524,22 +536,38 @@ impl Decoder {
                 Some(field) => self.fields.push(field),
                 None => self.fields.push(&self.table.find_unknown(index)?),
             },
-            Representation::Literal { insert: true, name, value, .. } => self.insert(name, value)?,
-            Representation::Literal { name, value, .. } => {
-                let start = self.fields.decoded.len();
-                let (name, key) = match name {
-                    LiteralName::Index(index) => self.name(index)?,
-                    LiteralName::Text(coded) => match coded.name() {
-                        Name::Other => (Name::Other, self.part(block, coded)?),
-                        name => (name, Part::Known(name)),
-                    },
-                };
-                let value = self.part(block, value)?;
-                self.fields.push(&Field::new(name, key, value));
-                if self.fields.shed {
-                    self.fields.decoded.truncate(start);
-                }
+            Representation::Literal { insert, name, value, .. } => {
+                self.literal(block, insert, name, value)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes a literal field.
+    #[expect(clippy::inline_always, reason = "its arguments then stay in registers where it is short")]
+    #[inline(always)]
+    fn literal(
+        &mut self,
+        block: &[u8],
+        insert: bool,
+        name: LiteralName<'_>,
+        value: Coded<'_>,
+    ) -> Result<(), Fault> {
+        if insert {
+            return self.insert(name, value);
+        }
+        let start = self.fields.decoded.len();
+        let (name, key) = match name {
+            LiteralName::Index(index) => self.name(index)?,
+            LiteralName::Text(coded) => match coded.name() {
+                Name::Other => (Name::Other, self.part(block, coded)?),
+                name => (name, Part::Known(name)),
+            },
+        };
+        let value = self.part(block, value)?;
+        self.fields.push(&Field::new(name, key, value));
+        if self.fields.shed {
+            self.fields.decoded.truncate(start);
         }
         Ok(())
     }
@@ -556,6 +584,7 @@ impl Decoder {
     }
 
     /// Takes a literal field that enters the dynamic table. It is decoded to where it stays.
+    #[inline]
     fn insert(&mut self, name: LiteralName<'_>, value: Coded<'_>) -> Result<(), Fault> {
         let start = self.table.end();
         let (name, key) = match name {

@@ -142,8 +142,6 @@ fn parse_string(input: &[u8]) -> Parse<'_, Coded<'_>> {
 /// ```
 ///
 /// A literal goes on with its name, if the index is 0, and its value.
-#[expect(clippy::inline_always, reason = "storing and loading what it returns takes 35 of 130 instructions")]
-#[inline(always)]
 pub(in super::super) fn parse_representation(input: &[u8]) -> Parse<'_, Representation<'_>> {
     let first = input.first().copied().unwrap_or_default();
     let (rest, index) = match first {
@@ -170,8 +168,47 @@ pub(in super::super) fn parse_representation(input: &[u8]) -> Parse<'_, Represen
     Ok((rest, Representation::Literal { insert, never, name, value }))
 }
 
+/// A literal field as most are written.
+pub(super) struct ShortLiteral<'a> {
+    pub(super) insert: bool,
+    pub(super) name: LiteralName<'a>,
+    pub(super) value: Coded<'a>,
+}
+
+/// The literal at the beginning of `input`, and what follows it, if its index stands in its first octet and each of its lengths is one
+/// octet. `None` for everything else, which [`parse_representation`] takes: it costs 150 instructions more, most of them for moving its result
+/// about.
+#[expect(clippy::inline_always, reason = "what it returns then stays in registers")]
+#[inline(always)]
+pub(super) fn short_literal(input: &[u8]) -> Option<(ShortLiteral<'_>, &[u8])> {
+    let (first, rest) = input.split_first()?;
+    let (insert, all_ones) = match first {
+        0x40..=0x7f => (true, 0x3f),
+        0x00..=0x1f => (false, 0x0f),
+        _ => return None,
+    };
+    let (name, rest) = match first & all_ones {
+        0 => short_string(rest).map(|(name, rest)| (LiteralName::Text(name), rest))?,
+        index if index < all_ones => (LiteralName::Index(index.into()), rest),
+        _ => return None,
+    };
+    let (value, rest) = short_string(rest)?;
+    Some((ShortLiteral { insert, name, value }, rest))
+}
+
+/// The string at the beginning of `input` if its length is one octet.
+#[inline]
+fn short_string(input: &[u8]) -> Option<(Coded<'_>, &[u8])> {
+    let (first, rest) = input.split_first()?;
+    let length = first & 0x7f;
+    let (octets, rest) = rest.split_at_checked(length.into()).filter(|_| length < 0x7f)?;
+    Some((Coded { huffman: first & 0x80 != 0, octets }, rest))
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::error::Layer;
 
@@ -180,6 +217,28 @@ mod tests {
         assert_eq!(parse_integer::<5>(&[0x0a]), Ok((&[][..], 10)));
         assert_eq!(parse_integer::<5>(&[0x1f, 0x9a, 0x0a]), Ok((&[][..], 1337)));
         assert_eq!(parse_integer::<8>(&[0x2a]), Ok((&[][..], 42)));
+    }
+
+    proptest! {
+        /// What the short way takes, the general one reads alike, and it takes what nearly all literals are.
+        #[test]
+        fn short_literals_are_literals(mut input in prop::collection::vec(any::<u8>(), 0..300), lengths in any::<[bool; 2]>()) {
+            for (at, _) in [1, 9].into_iter().zip(lengths).filter(|(_, short)| *short) {
+                input.get_mut(at).into_iter().for_each(|length| *length &= 0x87);
+            }
+            let general = parse_representation(&input);
+            if let Some((ShortLiteral { insert, name, value }, rest)) = short_literal(&input) {
+                let never = input[0] & 0xf0 == 0x10;
+                prop_assert_eq!(general, Ok((rest, Representation::Literal { insert, never, name, value })));
+            } else if let Ok((_, Representation::Literal { name, value, .. })) = general {
+                let is_short = |text: &Coded<'_>| text.octets.len() < 0x7f;
+                let short = match name {
+                    LiteralName::Text(text) => is_short(&text),
+                    LiteralName::Index(index) => index < 15,
+                };
+                prop_assert!(!(short && is_short(&value)));
+            }
+        }
     }
 
     /// What is wrong with an input, and how many bytes of it are before that.

@@ -81,7 +81,7 @@ impl Streams {
     /// Takes account of a header block of the callee before it is read.
     pub(in super::super) fn account(&mut self, id: u32, list: List<'_>, end_stream: bool) -> MissedBlocks {
         let http = http_status(list);
-        if let Some(stream) = self.open.get_mut(&id).filter(|stream| stream.suspect) {
+        if let Some(stream) = self.open.get_mut(id).filter(|stream| stream.suspect) {
             let goes_on = match stream.response {
                 Response::Begun => end_stream && http.is_none(),
                 Response::Awaited => http.is_some_and(|code| code >= 200),

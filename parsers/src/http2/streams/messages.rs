@@ -199,7 +199,7 @@ impl super::Streams {
     /// Notes how the messages of a side are compressed whose bodies are wanted.
     #[cold]
     pub(super) fn note_encoding(&mut self, id: u32, side: Side, list: List<'_>) {
-        let Some(stream) = self.open.get_mut(&id) else { return };
+        let Some(stream) = self.open.get_mut(id) else { return };
         let Some(bodies) = &mut stream.bodies else { return };
         let bodies = side.of_mut(bodies);
         if let Some(value) = list.get(Name::GrpcEncoding) {

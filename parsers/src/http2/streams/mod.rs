@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | the state of one stream, with its diagram | `stream.rs` |
 //! | stream numbers that may have been missed | `numbers.rs` |
+//! | the streams that are followed, by number | `open.rs` |
 //! | where frames stand in the bytes of their side | `positions.rs` |
 //! | whether messages are JSON | `json.rs` |
 //! | requests whose path is not known | `unknown_paths.rs` |
@@ -20,6 +21,7 @@ mod json;
 mod loss_proof;
 mod messages;
 mod numbers;
+mod open;
 mod positions;
 mod stream;
 mod unknown_paths;
@@ -28,7 +30,6 @@ mod web;
 
 use std::collections::BTreeSet;
 
-use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::grpc::{self, Content, Scanner};
@@ -46,6 +47,7 @@ use messages::{
     http_status, quoted_by, status_of,
 };
 use numbers::Numbers;
+use open::OpenStreams;
 use positions::Position;
 use stream::{Claim, Loss, Pending, Response, State, Stream, claim_of};
 use unknown_paths::UnknownPaths;
@@ -105,7 +107,7 @@ pub(super) struct Streams {
     untracked: Untracked,
     proof: Proof,
     goaways: SmallVec<[PendingGoaway; 2]>,
-    open: HashMap<u32, Stream>,
+    open: OpenStreams,
     /// Those in [`State::Candidate`].
     candidates: BTreeSet<u32>,
     /// How many streams were looked at because bytes were missing, less one for each byte seen since.
@@ -136,12 +138,12 @@ impl Streams {
 
     /// Whether a stream with that number is being followed.
     pub(super) fn is_open(&self, id: u32) -> bool {
-        self.open.get(&id).is_some_and(|stream| !matches!(stream.state, State::Done))
+        self.open.get(id).is_some_and(|stream| !matches!(stream.state, State::Done))
     }
 
     /// Whether the stream is a gRPC call whose answer goes on with trailers, if with a header block.
     pub(super) fn awaits_trailers(&self, id: u32) -> bool {
-        self.open.get(&id).is_some_and(|stream| {
+        self.open.get(id).is_some_and(|stream| {
             let is_call = matches!(stream.state, State::Call | State::ProvenOrphan) && stream.web.is_none();
             is_call && stream.response == Response::Begun
         })
@@ -184,18 +186,17 @@ impl Streams {
 
     /// Memory taken in addition to its own size, in bytes.
     pub(super) fn memory(&self) -> usize {
-        let more = self.open.values().map(Stream::memory).sum::<usize>();
-        self.open.capacity() * size_of::<(u32, Stream)>() + more
+        self.open.memory()
     }
 
     /// Frees what no open stream needs.
     pub(super) fn shrink(&mut self) {
-        self.open.shrink_to_fit();
+        self.open.shrink();
     }
 
     /// The first byte of `side` that is pending.
     pub(super) fn oldest_pending(&self, side: Side) -> Option<u64> {
-        let pending = self.candidates.iter().filter_map(|id| match &self.open.get(id)?.state {
+        let pending = self.candidates.iter().filter_map(|id| match &self.open.get(*id)?.state {
             State::Candidate(pending) => pending.oldest(side),
             _ => None,
         });
@@ -213,10 +214,8 @@ impl Streams {
         if !of_callee {
             self.numbers.lose();
         }
-        let mut ids: Vec<u32> = self.open.keys().copied().collect();
-        ids.sort_unstable();
-        for id in ids {
-            let Some(stream) = self.open.get_mut(&id) else { continue };
+        for id in self.open.ids() {
+            let Some(stream) = self.open.get_mut(id) else { continue };
             stream.skip(side, of_client, None);
             let before = stream.loss;
             stream.loss = before.max(if of_callee { Loss::Answer } else { Loss::Bytes });
@@ -249,10 +248,10 @@ impl Streams {
 
     /// The stream, made if its opening may have been missed.
     fn reach(&mut self, id: u32) -> Option<&mut Stream> {
-        if self.numbers.is_unseen(id) && !self.open.contains_key(&id) {
+        if self.numbers.is_unseen(id) && !self.open.contains(id) {
             self.insert(id, Stream::orphan());
         }
-        self.open.get_mut(&id)
+        self.open.get_mut(id)
     }
 
     fn insert(&mut self, id: u32, mut stream: Stream) {
@@ -284,16 +283,12 @@ impl Streams {
 
     /// Forgets that many streams, the oldest; says which.
     fn evict(&mut self, count: usize) -> Vec<(u32, Stream)> {
-        let mut ids: Vec<u32> = self.open.keys().copied().collect();
-        if count < ids.len() {
-            ids.select_nth_unstable(count);
-            ids.truncate(count);
-        }
-        ids.sort_unstable();
+        let mut ids = self.open.ids();
+        ids.truncate(count);
         self.untracked = Untracked::Streams;
         let mut evicted = Vec::with_capacity(ids.len());
         for id in ids {
-            if let Some(stream) = self.open.remove(&id) {
+            if let Some(stream) = self.open.remove(id) {
                 self.let_go(id, &stream.state);
                 evicted.push((id, stream));
             }
@@ -304,7 +299,7 @@ impl Streams {
     /// The stream is over. Where its opening was not seen it is remembered as such, so that what still comes of it is not
     /// taken for another.
     fn finish(&mut self, id: u32) {
-        let Some(mut stream) = self.open.remove(&id) else { return };
+        let Some(mut stream) = self.open.remove(id) else { return };
         if let State::Candidate(_) = stream.state {
             self.let_go(id, &stream.state);
             self.untracked = Untracked::Streams;
@@ -361,7 +356,7 @@ impl Streams {
             }
             Claim::Foreign if self.web_request(id, &block, emit) => return,
             Claim::Unclear | Claim::Foreign => {
-                self.open.remove(&id);
+                self.open.remove(id);
                 self.untracked = Untracked::Streams;
                 return;
             }
@@ -420,7 +415,7 @@ impl Streams {
 
     /// The client ends its side of the stream.
     fn half_close(&mut self, id: u32, span: Span, emit: &mut Emit<'_>) {
-        let Some(stream) = self.open.get_mut(&id) else { return };
+        let Some(stream) = self.open.get_mut(id) else { return };
         let span = Span { bytes: 0, ..span };
         match &mut stream.state {
             State::Call => {
@@ -434,7 +429,7 @@ impl Streams {
 
     /// Something proves that a stream is of gRPC: emits what was pending of it.
     fn resolve(&mut self, id: u32, codec: Option<&'static str>, emit: &mut Emit<'_>) {
-        let Some(stream) = self.open.get_mut(&id) else { return };
+        let Some(stream) = self.open.get_mut(id) else { return };
         if matches!(stream.state, State::Orphan) {
             stream.state = State::ProvenOrphan;
             self.traffic = Traffic::Grpc;
@@ -479,7 +474,7 @@ impl Streams {
             emit_begin(rpc, id, span, list, content_of(list), (truncated, typed), emit);
         }
         emit_parts(client.other(), emit);
-        if let Some(stream) = self.open.get_mut(&id) {
+        if let Some(stream) = self.open.get_mut(id) {
             stream.bodies = kept;
         }
         if answer_lost {
@@ -509,12 +504,12 @@ impl Streams {
         if stream.web.is_some() || (content == Some(Content::Other) && self.adopt(id, list)) {
             return self.web_answer(id, &block, emit);
         }
-        let Some(stream) = self.open.get_mut(&id) else { return };
+        let Some(stream) = self.open.get_mut(id) else { return };
         stream.codec = stream.codec.or(codec_of(content));
         if !matches!(stream.state, State::Call) && !self.prove(id, &block, content, emit) {
             return;
         }
-        let Some(stream) = self.open.get_mut(&id) else { return };
+        let Some(stream) = self.open.get_mut(id) else { return };
         if end_stream {
             let only = stream.response == Response::Awaited;
             return self.end(id, span, Some((list, cut, only)), emit);
@@ -554,7 +549,7 @@ impl Streams {
     ) -> bool {
         let list = block.list;
         let speaks_grpc = list.get(Name::GrpcStatus).is_some() || list.get(Name::BizStatus).is_some();
-        if let Some(stream) = self.open.get_mut(&id) {
+        if let Some(stream) = self.open.get_mut(id) {
             stream.typed |= matches!(content, Some(Content::Grpc(_)));
         }
         match content {
@@ -577,7 +572,7 @@ impl Streams {
     /// The callee ended the stream: with a header block (its list, whether it is cut, whether it is the answer's only
     /// one), or with DATA.
     fn end(&mut self, id: u32, span: Span, block: Option<(List<'_>, bool, bool)>, emit: &mut Emit<'_>) {
-        let Some(stream) = self.open.get_mut(&id) else { return };
+        let Some(stream) = self.open.get_mut(id) else { return };
         match stream.state {
             State::Done => return,
             State::Call | State::ProvenOrphan => {}
@@ -587,7 +582,7 @@ impl Streams {
             State::Orphan if self.traffic == Traffic::Grpc && block.is_some() => {}
             State::Candidate(_) | State::Orphan => return self.finish(id),
         }
-        let Some(stream) = self.open.get_mut(&id) else { return };
+        let Some(stream) = self.open.get_mut(id) else { return };
         stream.emit_bodies(id, span, true, emit);
         // Where the head of the answer is missing, what it said may be missing too.
         let no_status = if stream.typed && stream.response == Response::Begun {
@@ -615,7 +610,7 @@ impl Streams {
         let Piece { side, begins, data, ends, mut messages, .. } = piece;
         let of_client = self.client == Some(side);
         let marks = self.marks;
-        let stream = if begins.is_some() { self.reach(id) } else { self.open.get_mut(&id) };
+        let stream = if begins.is_some() { self.reach(id) } else { self.open.get_mut(id) };
         let Some(stream) = stream else {
             self.mark_unread(At { side, offset: piece.at }, data, emit);
             return messages;
@@ -681,7 +676,7 @@ impl Streams {
     /// Bytes of a DATA frame are missing. `None`: it is not known how many of the data.
     pub(super) fn data_missing(&mut self, id: u32, side: Side, missing: Option<u64>) {
         let of_client = self.client == Some(side);
-        if let Some(stream) = self.open.get_mut(&id) {
+        if let Some(stream) = self.open.get_mut(id) {
             stream.loss = stream.loss.max(Loss::Bytes);
             stream.skip(side, of_client, missing);
         }
@@ -689,7 +684,7 @@ impl Streams {
 
     /// Takes an `RST_STREAM`.
     pub(super) fn reset(&mut self, id: u32, span: Span, code: u32, emit: &mut Emit<'_>) {
-        let Some(stream) = self.open.get(&id) else { return };
+        let Some(stream) = self.open.get(id) else { return };
         let by_client = self.client == Some(span.side);
         if by_client {
             self.untracked = self.untracked.max(Untracked::Broken);
@@ -697,7 +692,7 @@ impl Streams {
         if stream.web.is_some() && self.web_is_over(id, span, emit) {
             return;
         }
-        let Some(stream) = self.open.get(&id) else { return };
+        let Some(stream) = self.open.get(id) else { return };
         match stream.state {
             State::Done => return,
             State::Call | State::ProvenOrphan => {}
@@ -709,7 +704,7 @@ impl Streams {
             // Either peer sends it when the answer is complete (RFC 9113, section 8.1): it says nothing of the outcome.
             return self.finish(id);
         }
-        let Some(stream) = self.open.get(&id) else { return };
+        let Some(stream) = self.open.get(id) else { return };
         let server = span.side.other();
         // Of a stream that was opened before the capture, the answer may have come before it too.
         let opened_before = matches!(stream.state, State::Orphan | State::ProvenOrphan)
@@ -769,7 +764,7 @@ impl Streams {
             .candidates
             .iter()
             .copied()
-            .filter(|id| self.open.get(id).is_some_and(|s| s.web.is_none()))
+            .filter(|id| self.open.get(*id).is_some_and(|s| s.web.is_none()))
             .collect();
         for id in ids {
             self.resolve(id, None, emit);

@@ -137,7 +137,7 @@ impl Streams {
     pub(super) fn adopt(&mut self, id: u32, list: List<'_>) -> bool {
         let content_type = list.get(Name::ContentType).unwrap_or_default();
         let claim = claim_of_type(content_type).filter(|claim| claim.form != Form::Grpc);
-        let (Some(claim), Some(stream)) = (claim, self.open.get_mut(&id)) else { return false };
+        let (Some(claim), Some(stream)) = (claim, self.open.get_mut(id)) else { return false };
         stream.web = Some(WebStream::new(claim, false));
         if let Some(bodies) = &mut stream.bodies {
             bodies.iter_mut().for_each(|bodies| bodies.set_shape(claim.form.shape()));
@@ -151,7 +151,7 @@ impl Streams {
     /// Takes a header block of an answer.
     pub(super) fn web_answer(&mut self, id: u32, block: &HeaderBlock<'_>, emit: &mut Emit<'_>) {
         let HeaderBlock { span, end_stream, list, cut } = *block;
-        let Some(stream) = self.open.get_mut(&id) else { return };
+        let Some(stream) = self.open.get_mut(id) else { return };
         let (http, begun) = (stream.http, stream.response == Response::Begun);
         if let (Some(bodies), false) = (&mut stream.bodies, begun)
             && let Some(claim) = list.get(Name::ContentType).and_then(claim_of_type)
@@ -193,7 +193,7 @@ impl Streams {
 
     /// Emits the head of an answer if its request was emitted; says whether it was.
     fn emit_web_begin(&self, id: u32, span: Span, list: List<'_>, emit: &mut Emit<'_>) -> bool {
-        let Some(stream) = self.open.get(&id) else { return false };
+        let Some(stream) = self.open.get(id) else { return false };
         let is_call = matches!(stream.state, State::Call);
         if is_call {
             emit_begin(stream.rpc(), id, span, list, None, (stream.is_truncated(), true), emit);
@@ -205,7 +205,7 @@ impl Streams {
     pub(super) fn web_data(&mut self, id: u32, piece: Piece<'_>, emit: &mut Emit<'_>) -> u32 {
         let Piece { side, begins, data, ends, mut messages, .. } = piece;
         let of_client = self.client == Some(side);
-        let Some(stream) = self.open.get_mut(&id) else { return messages };
+        let Some(stream) = self.open.get_mut(id) else { return messages };
         let (rpc, truncated) = (stream.rpc(), stream.is_truncated());
         if let Some(web) = &mut stream.web {
             messages += web.feed(of_client, begins, data);
@@ -242,7 +242,7 @@ impl Streams {
 
     /// The callee ended the stream.
     fn web_end(&mut self, id: u32, span: Span, how: BodyEnd, emit: &mut Emit<'_>) {
-        let Some(stream) = self.open.get(&id) else { return };
+        let Some(stream) = self.open.get(id) else { return };
         let how = if stream.loss > Loss::Nothing && how == BodyEnd::Whole { BodyEnd::Lost } else { how };
         let Some(web) = &stream.web else { return };
         let Some(answer) = &web.answer else { return self.finish(id) };
@@ -262,7 +262,7 @@ impl Streams {
         headers: Option<&dyn Pairs>,
         emit: &mut Emit<'_>,
     ) {
-        let Some(stream) = self.open.get_mut(&id) else { return };
+        let Some(stream) = self.open.get_mut(id) else { return };
         stream.emit_bodies(id, span, true, emit);
         let Some(web) = &stream.web else { return };
         let head = head_of(web.claim.rpc, id, span, stream.is_truncated());
@@ -274,7 +274,7 @@ impl Streams {
     /// A stream of this family is broken off. `true` if it was no call, or its answer had already said how it went: then the answer is
     /// emitted.
     pub(super) fn web_is_over(&mut self, id: u32, span: Span, emit: &mut Emit<'_>) -> bool {
-        let Some(web) = self.open.get(&id).and_then(|stream| stream.web.as_ref()) else { return false };
+        let Some(web) = self.open.get(id).and_then(|stream| stream.web.as_ref()) else { return false };
         if web.if_refused {
             self.finish(id);
             return true;
