@@ -84,6 +84,18 @@ const SHORTER: [usize; LONGEST + 2] = {
     shorter
 };
 
+/// By length, the letters with which names of that length begin, as bits by their lowest five bits: most headers have another one.
+const INITIALS: [u32; LONGEST + 1] = {
+    let mut initials = [0; LONGEST + 1];
+    let mut at = 0;
+    while at < NAMES.len() {
+        let name = NAMES[at].0.as_bytes();
+        initials[name.len()] |= 1 << (name[0] & 31);
+        at += 1;
+    }
+    initials
+};
+
 /// Prefixes under which frameworks pass user headers on (`metainfo` of Kitex and Volo, and its HTTP/2 form).
 const PREFIXES: [&str; 3] = ["rpc-transit-upstream-", "rpc-transit-", "rpc-persist-"];
 
@@ -191,7 +203,7 @@ pub fn number(id: &str) -> u64 {
     }
 }
 
-/// What a header of that name holds. Nearly all names are others, and most of these have a length that no name has.
+/// What a header of that name holds. Nearly all names are others, and most of these have a length or a first letter that no name has.
 fn header(key: &[u8]) -> Option<(Format, Part)> {
     let key = match key.first() {
         Some(b'r' | b'R') => {
@@ -199,11 +211,15 @@ fn header(key: &[u8]) -> Option<(Format, Part)> {
         }
         _ => key,
     };
-    let first = plain(*key.first()?);
+    if INITIALS.get(key.len())? >> (key.first()? & 31) & 1 == 0 {
+        return None;
+    }
     let same_length = *SHORTER.get(key.len())?..*SHORTER.get(key.len() + 1)?;
-    let mut names =
-        NAMES.get(same_length)?.iter().filter(|(name, ..)| name.as_bytes().first() == Some(&first));
-    names.find(|(name, ..)| is_name(key, name.as_bytes())).map(|(_, format, part)| (*format, *part))
+    NAMES
+        .get(same_length)?
+        .iter()
+        .find(|(name, ..)| is_name(key, name.as_bytes()))
+        .map(|(_, format, part)| (*format, *part))
 }
 
 /// Whether a header has that name, without a copy in lower case.

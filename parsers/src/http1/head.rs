@@ -72,7 +72,9 @@ fn error(offset: usize, what: &'static str) -> Error {
 pub fn may_begin(input: &[u8]) -> bool {
     let agrees =
         |word: &[u8], then: &[u8]| word.iter().chain(then).zip(input).all(|(known, byte)| known == byte);
-    agrees(b"HTTP/1.", b"") || METHODS.iter().any(|method| agrees(method, b" "))
+    // Other protocols begin with no capital letter, and are asked about here too.
+    input.first().is_none_or(u8::is_ascii_uppercase)
+        && (agrees(b"HTTP/1.", b"") || METHODS.iter().any(|method| agrees(method, b" ")))
 }
 
 /// A character of a token (RFC 9110, section 5.6.2).

@@ -45,6 +45,18 @@ impl Matcher {
         holed: Option<Finding>,
     ) -> Option<Partner> {
         let id = answer.head.id;
+        // Nearly always one call waits, and this is its answer: all that follows comes to the same then, for five times as much.
+        let is_it = |waiting: &Pending| {
+            let same_name = match (answer.names.method, &waiting.call.method) {
+                (None, _) | (_, None) => true,
+                (Some(Text::Plain(sent)), Some(asked)) => sent == asked.as_bytes(),
+                _ => false,
+            };
+            waiting.id == id && waiting.client == client && same_name
+        };
+        if let Some(waiting) = pending.take_only(is_it) {
+            return Some(Partner::certain(waiting));
+        }
         let method = answer.names.method.map(Text::decode);
         // As names have it; to look whether all is ASCII takes a quarter of the time of a check for UTF-8.
         let method = method.as_deref().filter(|method| !method.is_empty()).map(|method| match method {

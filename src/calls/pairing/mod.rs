@@ -301,11 +301,23 @@ impl Matcher {
     }
 
     /// Fills in what the record does not know yet from the names and headers of either side.
+    #[inline]
     fn describe(&mut self, call: &mut Call, said: &Names<'_>, headers: Headers<'_>, answer: bool) {
+        // Most answers: those of HTTP/2 name nothing, and those of Thrift what the request has named.
+        let is_news = said.service.is_some()
+            || said.caller.is_some()
+            || said.callee.is_some()
+            || (said.method.is_some() && call.method.is_none());
+        if is_news || !answer || self.metadata {
+            self.describe_by(call, said, headers, answer);
+        }
+    }
+
+    fn describe_by(&mut self, call: &mut Call, said: &Names<'_>, headers: Headers<'_>, answer: bool) {
         let interned = &mut self.names;
         let mut name = |into: &mut Option<Name>, text: Option<Text<'_>>| {
-            if into.is_none()
-                && let Some(text) = text
+            if let Some(text) = text
+                && into.is_none()
             {
                 *into = interned.get(&text.decode());
             }

@@ -546,6 +546,16 @@ impl PendingCalls {
         self.gone(pending)
     }
 
+    /// Takes the only call out, if it is one that `which` says and nothing was lost that puts its answer in doubt.
+    #[inline]
+    pub(super) fn take_only(&mut self, which: impl Fn(&Pending) -> bool) -> Option<Pending> {
+        if self.doubts.is_some() {
+            return None;
+        }
+        let pending = self.calls.take_only(which);
+        self.gone(pending)
+    }
+
     /// Takes the oldest call out.
     pub(super) fn take_oldest(&mut self) -> Option<Pending> {
         let pending = self.calls.take_oldest();

@@ -168,6 +168,15 @@ impl Queue {
         }
     }
 
+    /// Takes the only call out if it is one that `which` says.
+    #[inline]
+    pub(super) fn take_only(&mut self, which: impl Fn(&Pending) -> bool) -> Option<Pending> {
+        match self.few() {
+            Ok([only]) if which(only) => self.take_at(0),
+            _ => None,
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         match self.few() {
             Ok(few) => few.len(),
@@ -406,6 +415,12 @@ mod tests {
                             queue.insert(pending);
                             list.insert(at.unwrap(), wanted);
                         }
+                    }
+                    7 if id == 5 => {
+                        let only = queue.take_only(|pending| pending.call.uid.packet % 2 == 0);
+                        let is_taken = matches!(list.make_contiguous(), [(uid, _)] if *uid % 2 == 0);
+                        let wanted = if is_taken { list.pop_front() } else { None };
+                        prop_assert_eq!(only.map(|pending| pending.call.uid.packet), wanted.map(|(uid, _)| uid));
                     }
                     7 => {
                         let oldest = queue.take_oldest().map(|pending| pending.call.uid.packet);
