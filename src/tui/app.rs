@@ -38,6 +38,9 @@ pub enum Shown {
     Nothing,
 }
 
+/// How long a terminal that fails is given to say that it was closed.
+const HANG_UP: Duration = Duration::from_secs(1);
+
 /// Shows the interface until the user quits. The analysis sends `updates` and never waits for a drawing.
 ///
 /// If the input ends without packets, the interface is not opened, or closes: the caller reports why.
@@ -86,7 +89,7 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<Shown> 
     let signals = read_signals()?;
     let worker = Worker::start(Reach { detail, export, files, config });
     let mut app = App { state, screen, worker, bodies, drawn: None };
-    let closed = app.show(updates, &keys, &signals);
+    let closed = app.show(updates, &keys, &signals).or_else(|error| closed_by(error, &signals));
     let App { state, screen, worker, .. } = app;
     drop(screen);
     let waits = matches!(closed, Ok(Closed::Quit)).then_some(&signals);
@@ -110,6 +113,18 @@ enum Closed {
     Quit,
     /// By a signal, or because the terminal is gone: nobody waits for what is under way.
     Cut,
+}
+
+/// Whether the terminal fails because it was closed: then a hang-up comes too, before or after the drawing that failed.
+fn closed_by(error: io::Error, signals: &Receiver<i32>) -> io::Result<Closed> {
+    // The interface's own words.
+    if error.kind() == io::ErrorKind::Other {
+        return Err(error);
+    }
+    match signals.recv_timeout(HANG_UP) {
+        Ok(signal) if signal != SIGTSTP => Ok(Closed::Cut),
+        _ => Err(error),
+    }
 }
 
 /// Takes updates until there are packets, or the input ends, or [`PATIENCE`] is over: live interfaces may be silent for long.
@@ -324,4 +339,23 @@ fn read_signals() -> io::Result<Receiver<i32>> {
         }
     });
     Ok(receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_that_fails_was_closed_if_a_hang_up_comes() {
+        let fails = || io::Error::from_raw_os_error(5);
+        let (sender, signals) = bounded(1);
+        for (signal, is_closed) in [(SIGHUP, true), (SIGTERM, true), (SIGTSTP, false)] {
+            sender.send(signal).expect("room");
+            assert_eq!(closed_by(fails(), &signals).is_ok(), is_closed, "{signal}");
+        }
+        sender.send(SIGHUP).expect("room");
+        assert!(closed_by(io::Error::other("a part of the program has failed"), &signals).is_err());
+        drop((sender, signals.recv()));
+        assert!(closed_by(fails(), &signals).is_err());
+    }
 }
