@@ -12,12 +12,9 @@ const DECIDING: usize = 4;
 const HOTTEST: f64 = 3.0;
 const COOL: f64 = 1.0;
 
-/// The last temperature.
-const COLDEST: f64 = 1.15;
-
-/// The temperature at which what is drawn counts. The counts by which a link is judged were learnt from links that are as uncertain
-/// themselves, so that they say more than they know.
-pub(super) const TEMPER: f64 = 1.4;
+/// The last temperature. The counts by which a link is judged were learnt from links that are as uncertain themselves, so that they
+/// say more than they know.
+pub(super) const TEMPER: f64 = 1.3;
 
 /// By how much a start must explain the calls worse to count 1/e of the others.
 const WORSE: f64 = 5.0;
@@ -85,7 +82,7 @@ impl Sampler<'_> {
         let Effort { hot, settling, .. } = self.effort;
         self.hot = sweep < hot * 3 / 4;
         let heat = 1.0 - sweep as f64 / hot as f64;
-        let temperature = COLDEST + (hottest - COLDEST) * heat.max(0.0);
+        let temperature = TEMPER + (hottest - TEMPER).max(0.0) * heat.max(0.0);
         for &child in open {
             if sweep > 0 {
                 self.count_stray(child, self.parent[child as usize], -1.0);
