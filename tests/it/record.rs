@@ -579,13 +579,15 @@ fn a_full_disk_is_said_and_what_it_cost_is_counted() {
     peers.call(CALLS);
     let (status, said) = agent.end(Signal::INT);
     assert_eq!(status.code(), Some(1), "{said}");
-    assert!(said.contains("recording goes on") && said.contains("the next start makes Parquet of"), "{said}");
+    assert!(said.contains("recording goes on"), "{said}");
     let lost =
         said.lines().find_map(|line| line.strip_suffix(" calls lost")?.rsplit(' ').next()?.parse().ok());
     let lost: usize = lost.unwrap_or_else(|| panic!("{said}"));
     assert!(!pass_by(settings(dir, SMALL)).has_failed);
     let kept = tables(dir).len();
-    assert!(kept > 0 && lost > 0, "{said}");
+    // Calls are kept whose links were written before there was no more room.
+    assert_eq!(said.contains("the next start makes Parquet of"), kept > 0, "{said}");
+    assert!(lost > 0, "{said}");
     assert_eq!(kept + lost, CALLS);
 }
 
