@@ -333,8 +333,7 @@ pub struct Call {
     pub host: Option<Name>,
     /// Which end of the call that host is, where that is known.
     pub observer: Option<Observer>,
-    /// Whether the addresses of the client and of the server are known to belong to the host that captured it. Loopback addresses, of
-    /// which every service may have one of its own, do not count.
+    /// Whether the client's and the server's address are known to be those at which the host that captured it talks to others.
     pub is_local: [bool; 2],
     /// What is remarkable.
     pub findings: Findings,
@@ -518,8 +517,8 @@ impl Call {
         Some(self.latency?.saturating_sub(callee))
     }
 
-    /// The machine that an end is on, as far as it is known: its address, or one in place of all those of the host that captured, at which
-    /// calls can come in at one and go out at another.
+    /// The machine that an end is on, as far as it is known: its address, or one in place of all at which the host that captured talks to
+    /// others, as calls may come in at one of these and go out at another.
     #[must_use]
     pub fn machine(&self, end: Initiator) -> IpAddr {
         let (is_local, address) = match end {

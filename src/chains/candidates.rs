@@ -559,36 +559,12 @@ fn pair(parent: &Member<'_>, child: &Member<'_>, host: &HostCalls, joint: bool) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::members::HostNumbers;
-    use super::super::traits::Traits;
+    use super::super::testing::{calls, with_members};
     use super::*;
-    use crate::calls::record::Uid;
-    use crate::decode::Endpoint;
-    use crate::time::Timestamp;
 
-    /// The numbers of the possible causes of each call; calls are (caller's host, callee's host, start, end), by start, in milliseconds.
-    fn causes(calls: &[(u8, u8, i64, i64)]) -> Vec<Vec<u32>> {
-        let endpoint = |host: u8, port| Endpoint { ip: [10, 0, 0, host].into(), port };
-        let calls: Vec<Call> = (1..)
-            .zip(calls)
-            .map(|(packet, &(from, to, start, end))| {
-                let (client, server) = (endpoint(from, 20_000 + packet as u16), endpoint(to, 8_000));
-                let [start, end] = [start, end].map(|time| Timestamp(time * 1_000_000));
-                let mut call = Call::new(Uid { packet, ordinal: 0 }, start, client, server);
-                call.end = end;
-                call.duration = u64::try_from(end.0 - start.0).ok();
-                call.outcome.class = Some(Class::Ok);
-                call
-            })
-            .collect();
-        let traits: Vec<Traits> = calls.iter().map(Traits::of).collect();
-        let mut hosts = HostNumbers::default();
-        let members: Vec<Member<'_>> = calls
-            .iter()
-            .zip(&traits)
-            .map(|(call, traits)| Member::new(call, traits, None, true, &mut hosts))
-            .collect();
-        let found = candidates(&members, &begun(&members)).candidates;
+    /// The numbers of the possible causes of each of these calls, by start.
+    fn causes(all: &[(u8, u8, i64, i64)]) -> Vec<Vec<u32>> {
+        let found = with_members(&calls(all), |members| candidates(members, &begun(members)).candidates);
         found.iter().map(|found| found.iter().map(|candidate| candidate.parent).collect()).collect()
     }
 

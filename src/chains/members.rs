@@ -238,34 +238,20 @@ impl InWork {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{calls, with_members};
     use super::*;
-    use crate::calls::record::Uid;
-    use crate::decode::Endpoint;
-    use crate::time::Timestamp;
 
     #[test]
     fn calls_while_nothing_is_in_work_make_no_host_busy() {
-        let endpoint = |host: u8| Endpoint { ip: [10, 0, 0, host].into(), port: 8_000 };
-        let call = |from, to, start, end| {
-            let uid = Uid { packet: 1, ordinal: 0 };
-            let mut call = Call::new(uid, Timestamp(start), endpoint(from), endpoint(to));
-            call.end = Timestamp(end);
-            call
-        };
         let is_small = |inside: i64, outside: i64| {
-            let mut calls = vec![call(1, 2, 0, 1_000)];
-            calls.extend((0..inside).map(|at| call(2, 3, 1 + at, 2 + at)));
-            calls.extend((0..outside).map(|at| call(2, 3, 2_000 + at, 2_001 + at)));
-            let traits: Vec<Traits> = calls.iter().map(Traits::of).collect();
-            let mut numbers = HostNumbers::default();
-            let members: Vec<Member<'_>> = calls
-                .iter()
-                .zip(&traits)
-                .map(|(call, traits)| Member::new(call, traits, None, true, &mut numbers))
-                .collect();
-            let hosts = hosts(&members);
-            let host = hosts.get(members[0].callee).expect("it has calls");
-            (host.is_small(), host.has_late())
+            let mut all = vec![(1, 2, 0, 1_000)];
+            all.extend((0..inside).map(|at| (2, 3, 1 + at, 2 + at)));
+            all.extend((0..outside).map(|at| (2, 3, 2_000 + at, 2_001 + at)));
+            with_members(&calls(&all), |members| {
+                let hosts = hosts(members);
+                let host = hosts.get(members[0].callee).expect("it has calls");
+                (host.is_small(), host.has_late())
+            })
         };
         let most = MAX_JOINT as i64;
         assert_eq!(is_small(3, 3), (true, true));

@@ -22,6 +22,8 @@ mod sentence;
 mod settle;
 mod stray;
 pub mod summary;
+#[cfg(test)]
+mod testing;
 mod traits;
 mod wording;
 

@@ -1,15 +1,15 @@
 //! Failed calls that may be the cause of another call's error although no link is possible.
 //!
-//! A machine can answer calls at one address and make its own from another: a second network, a container's address translated on its
-//! way out. Where a capture does not say that the two are one, calls are not linked across them, and it would be wrong
-//! to say for sure that the error began in the answer: a call from an address at which nothing is answered failed meanwhile with the same
-//! words, and so did all calls from there begin and end while another was in work at the first address, as those of a client outside do not.
+//! A machine can answer calls at one address and make its own from another: on a second network, or because addresses are translated on the
+//! way out. Where the capture does not say that both are one machine's, calls are not linked across them. The error may then have begun
+//! below the call that looks like its origin: in a call that failed with the same words meanwhile, from an address at which nothing is
+//! answered, and whose calls all fall into the work of the other address. Those of a client outside do not.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::candidates::Candidate;
-use super::members::{Member, Set, contains};
+use super::members::{Member, contains};
 use super::traits::hash;
 use crate::calls::record::Call;
 
@@ -32,7 +32,6 @@ pub(super) fn find(
     found: &[Vec<Candidate>],
     makes_calls: impl Fn(&Call) -> bool,
 ) -> Vec<(usize, u32, f64)> {
-    let answering: Set<u32> = members.iter().map(|member| member.callee).collect();
     let mut above: HashMap<u64, Vec<u32>, FixedState> = HashMap::default();
     for (place, member) in members.iter().enumerate() {
         if let Some(words) = words(member.call)
@@ -42,12 +41,15 @@ pub(super) fn find(
         }
     }
     let mut pairs = Vec::new();
-    let mut inside = Inside::new(members);
+    if above.is_empty() {
+        return pairs;
+    }
+    let mut work = Work::new(members);
     for (place, (child, candidates)) in members.iter().zip(found).enumerate() {
         if !child.is_child
             || child.settled.is_some()
             || !candidates.is_empty()
-            || answering.contains(&child.caller)
+            || work.answered.contains_key(&child.caller)
         {
             continue;
         }
@@ -58,7 +60,7 @@ pub(super) fn find(
             let parent = &members[other as usize];
             let is_possible =
                 other as usize != place && parent.caller != child.caller && contains(parent, child);
-            if is_possible && inside.all_calls(child.caller, parent.callee) {
+            if is_possible && work.holds_all(child.caller, parent.callee) {
                 pairs.push((place, other, SHARE));
             }
         }
@@ -66,90 +68,65 @@ pub(super) fn find(
     pairs
 }
 
-/// Whether all calls of an address fall into the work of another.
-struct Inside<'m, 'a> {
-    members: &'m [Member<'a>],
+/// When hosts were at work, and who called meanwhile.
+struct Work<'m, 'a> {
     /// By address: the calls that it made.
-    made: HashMap<u32, Vec<u32>, FixedState>,
+    made: HashMap<u32, Vec<&'m Member<'a>>, FixedState>,
     /// By host: the beginnings of the calls that it answered, in order, and the latest end of those up to there.
-    hosts: HashMap<u32, Vec<(i64, i64)>, FixedState>,
-    /// By the two addresses.
+    answered: HashMap<u32, Vec<(i64, i64)>, FixedState>,
+    /// By caller and host.
     known: HashMap<(u32, u32), bool, FixedState>,
 }
 
-impl<'m, 'a> Inside<'m, 'a> {
+impl<'m, 'a> Work<'m, 'a> {
     fn new(members: &'m [Member<'a>]) -> Self {
-        let mut made: HashMap<u32, Vec<u32>, FixedState> = HashMap::default();
-        for (place, member) in members.iter().enumerate() {
-            made.entry(member.caller).or_default().push(place as u32);
+        let mut work =
+            Self { made: HashMap::default(), answered: HashMap::default(), known: HashMap::default() };
+        for member in members {
+            work.made.entry(member.caller).or_default().push(member);
+            work.answered.entry(member.callee).or_default().push(member.work());
         }
-        Self { members, made, hosts: HashMap::default(), known: HashMap::default() }
-    }
-
-    fn all_calls(&mut self, caller: u32, host: u32) -> bool {
-        if let Some(&known) = self.known.get(&(caller, host)) {
-            return known;
-        }
-        let members = self.members;
-        let work = self.hosts.entry(host).or_insert_with(|| {
-            let mut work: Vec<(i64, i64)> =
-                members.iter().filter(|member| member.callee == host).map(Member::work).collect();
-            work.sort_unstable();
+        for answered in work.answered.values_mut() {
+            answered.sort_unstable();
             let mut latest = i64::MIN;
-            for (_, end) in &mut work {
+            for (_, end) in answered {
                 latest = latest.max(*end);
                 *end = latest;
             }
-            work
-        });
-        let is_inside = |child: &Member<'_>| {
-            let begun = work.partition_point(|&(start, _)| start <= child.traits.start);
-            let latest = begun.checked_sub(1).map(|last| work[last].1);
+        }
+        work
+    }
+
+    /// Whether all calls of an address fall into the work of a host.
+    fn holds_all(&mut self, caller: u32, host: u32) -> bool {
+        let Self { made, answered, known } = self;
+        let (Some(made), Some(answered)) = (made.get(&caller), answered.get(&host)) else { return false };
+        let holds = |child: &&Member<'_>| {
+            let begun = answered.partition_point(|&(start, _)| start <= child.traits.start);
             let end = if child.traits.answered { child.traits.end } else { child.traits.start };
-            latest.is_some_and(|latest| end <= latest)
+            begun.checked_sub(1).is_some_and(|last| end <= answered[last].1)
         };
-        let all = self
-            .made
-            .get(&caller)
-            .is_none_or(|made| made.iter().all(|&child| is_inside(&members[child as usize])));
-        self.known.insert((caller, host), all);
-        all
+        *known.entry((caller, host)).or_insert_with(|| made.iter().all(holds))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::members::HostNumbers;
-    use super::super::traits::Traits;
+    use super::super::testing::{calls, with_members};
     use super::*;
-    use crate::calls::record::{Class, Uid};
-    use crate::decode::Endpoint;
-    use crate::time::Timestamp;
+    use crate::calls::record::Class;
 
-    /// How many pairs are found; calls are (caller's host, callee's host, start, end, text of the error), by start.
-    fn pairs(calls: &[(u8, u8, i64, i64, &str)]) -> usize {
-        let endpoint = |host: u8| Endpoint { ip: [10, 0, 0, host].into(), port: 8_000 };
-        let calls: Vec<Call> = (1..)
-            .zip(calls)
-            .map(|(packet, &(from, to, start, end, text))| {
-                let uid = Uid { packet, ordinal: 0 };
-                let mut call = Call::new(uid, Timestamp(start), endpoint(from), endpoint(to));
-                call.end = Timestamp(end);
-                call.duration = u64::try_from(end - start).ok();
-                call.outcome.class = Some(if text.is_empty() { Class::Ok } else { Class::Rpc });
-                call.outcome.message = Some(text.into()).filter(|_| !text.is_empty());
-                call
-            })
-            .collect();
-        let traits: Vec<Traits> = calls.iter().map(Traits::of).collect();
-        let mut hosts = HostNumbers::default();
-        let members: Vec<Member<'_>> = calls
-            .iter()
-            .zip(&traits)
-            .map(|(call, traits)| Member::new(call, traits, None, true, &mut hosts))
-            .collect();
-        let none = vec![Vec::new(); members.len()];
-        find(&members, &none, |call| calls.iter().any(|other| other.client.ip == call.server.ip)).len()
+    /// How many pairs are found among these calls, by start, with the text of each one's error.
+    fn pairs(all: &[(u8, u8, i64, i64, &str)]) -> usize {
+        let (times, texts): (Vec<_>, Vec<_>) =
+            all.iter().map(|&(from, to, start, end, text)| ((from, to, start, end), text)).unzip();
+        let mut calls = calls(&times);
+        for (call, text) in calls.iter_mut().zip(texts).filter(|(_, text)| !text.is_empty()) {
+            call.outcome.class = Some(Class::Rpc);
+            call.outcome.message = Some(text.into());
+        }
+        let makes_calls = |call: &Call| calls.iter().any(|other| other.client.ip == call.server.ip);
+        with_members(&calls, |members| find(members, &vec![Vec::new(); members.len()], makes_calls).len())
     }
 
     #[test]

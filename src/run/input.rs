@@ -51,7 +51,7 @@ pub(super) struct Opened {
     host: Option<Name>,
     /// Its addresses; empty for files.
     own: HashSet<IpAddr>,
-    /// Its addresses as the packets of files say; `None` live, and where files may be of several hosts.
+    /// Its addresses as packets of all interfaces say; `None` where files may be of several hosts.
     local: Option<Arc<LocalAddresses>>,
     /// Names of addresses from files.
     pub(super) names: Option<Arc<NameBook>>,
@@ -142,22 +142,17 @@ impl Opened {
             if host.is_some() {
                 call.host.clone_from(&host);
             }
-            let ends = [Initiator::Client, Initiator::Server];
-            let has = |ip: IpAddr| {
-                if own.is_empty() { local.as_deref()?.has(ip, call.end) } else { Some(own.contains(&ip)) }
-            };
-            let known = ends.map(|end| has(address(call, end)));
             call.observer = observer(|end| {
-                let by_address = known[end as usize];
-                if own.is_empty() {
-                    host.as_ref().and_then(|host| is_named_here(call, end, host)).or(by_address)
-                } else {
-                    let is_here = address(call, end).is_loopback() || call.process(end).is_some();
-                    by_address.map(|known| known || is_here)
+                let ip = address(call, end);
+                if !own.is_empty() {
+                    return Some(ip.is_loopback() || own.contains(&ip) || call.process(end).is_some());
                 }
+                let by_name = host.as_ref().and_then(|host| is_named_here(call, end, host));
+                by_name.or_else(|| local.as_deref()?.has(ip, call.end))
             });
-            call.is_local =
-                ends.map(|end| known[end as usize] == Some(true) && !address(call, end).is_loopback());
+            if let Some(local) = &local {
+                call.is_local = [call.client.ip, call.server.ip].map(|ip| local.faces_others(ip, call.end));
+            }
         }
     }
 }
@@ -298,7 +293,7 @@ impl Prepared {
         let is_live = opened.counters.is_some();
         let names = self::names(input)?;
         let named = input.host.clone().or_else(|| is_live.then(host_name).flatten());
-        let is_one_host = !is_live && (named.is_some() || input.paths().len() == 1);
+        let is_one_host = is_live || named.is_some() || input.paths().len() == 1;
         let local = is_one_host.then(Arc::default);
         Ok(Opened { local, host: named.map(Name::from), written, names, ..opened })
     }

@@ -2,9 +2,9 @@
 //!
 //! The heads of such packets say whether the host sent them
 //! ([LINKTYPE_LINUX_SLL](https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html),
-//! [LINKTYPE_LINUX_SLL2](https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL2.html)). What the host only forwards leaves it too, so that three
-//! things have to hold: it sent packets from the address, their hop limit is one that systems begin with (a packet that was routed, with
-//! its addresses translated or not, has one less), and no packet from the address came in.
+//! [LINKTYPE_LINUX_SLL2](https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL2.html)). What the host only forwards leaves it too, so three things
+//! have to hold: it sent packets from the address, their hop limit is one that systems start with (a packet that was routed, with its
+//! addresses translated or not, has one less), and no packet from the address came in.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,20 +21,25 @@ const MAX_ADDRESSES: usize = 65_536;
 /// Packet type: sent by this host.
 const OUTGOING: u16 = 4;
 
-/// Hardware type of the loopback interface (`ARPHRD_LOOPBACK`), which shows each packet twice, sent and received.
+/// Hardware type of the loopback interface (`ARPHRD_LOOPBACK`).
 const LOOPBACK: u16 = 772;
 
-/// Hop limits that systems begin with.
+/// Hop limits that systems start with.
 const FIRST_HOPS: [u8; 3] = [64, 128, 255];
 
-/// What the packets from an address showed first, and when.
-#[derive(Clone, Copy, Debug, Default)]
-struct Seen {
-    /// The host sent one.
-    sent: Option<Timestamp>,
-    /// One came in.
-    came: Option<Timestamp>,
+/// Where a packet went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// The host sent it.
+    Out,
+    /// The host sent it to itself.
+    Within,
+    /// It came in.
+    In,
 }
+
+/// When a packet from an address first went each [`Way`].
+type Seen = [Option<Timestamp>; 3];
 
 /// The addresses of the host that captured, shared by the threads of a run.
 #[derive(Debug, Default)]
@@ -49,13 +54,12 @@ impl LocalAddresses {
     pub fn learn(&self, batch: &Batch) {
         let mut seen = None;
         for packet in batch.packets() {
-            let Some((source, came)) = direction(&packet) else { continue };
+            let Some((source, way)) = direction(&packet) else { continue };
             let seen = seen.get_or_insert_with(|| self.seen.write().unwrap_or_else(PoisonError::into_inner));
             if !seen.contains_key(&source) && seen.len() == MAX_ADDRESSES {
                 continue;
             }
-            let of_source = seen.entry(source).or_default();
-            let first = if came { &mut of_source.came } else { &mut of_source.sent };
+            let first = &mut seen.entry(source).or_default()[way as usize];
             *first = Some(first.map_or(packet.time, |first| first.min(packet.time)));
         }
         if seen.is_some() {
@@ -66,21 +70,35 @@ impl LocalAddresses {
     /// Whether `ip` is an address of the host, by the packets until `time`; `None` where they don't say it.
     #[must_use]
     pub fn has(&self, ip: IpAddr, time: Timestamp) -> Option<bool> {
+        let [out, within, came] = self.until(ip, time);
+        match (came, out || within) {
+            (true, _) => Some(false),
+            (false, true) => Some(true),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether it is an address of the host at which it talks to others. Addresses that it has for itself alone are like those of the
+    /// loopback interface: every service may have one of its own.
+    #[must_use]
+    pub fn faces_others(&self, ip: IpAddr, time: Timestamp) -> bool {
+        let [out, _, came] = self.until(ip, time);
+        out && !came
+    }
+
+    /// Which ways packets from `ip` had gone by `time`.
+    fn until(&self, ip: IpAddr, time: Timestamp) -> [bool; 3] {
         if !self.has_any.load(Ordering::Acquire) {
-            return None;
+            return [false; 3];
         }
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
-        let of_ip = seen.get(&ip)?;
-        let until = |first: Option<Timestamp>| first.is_some_and(|first| first <= time);
-        if until(of_ip.came) {
-            return Some(false);
-        }
-        until(of_ip.sent).then_some(true)
+        let first = seen.get(&ip).copied().unwrap_or_default();
+        first.map(|first| first.is_some_and(|first| first <= time))
     }
 }
 
-/// The source of a packet, and whether it came in; `None` where the packet says nothing of its source.
-fn direction(packet: &Packet<'_>) -> Option<(IpAddr, bool)> {
+/// The source of a packet, and where it went; `None` where the packet says nothing of its source.
+fn direction(packet: &Packet<'_>) -> Option<(IpAddr, Way)> {
     let data = packet.data;
     let half = |at: usize| Some(u16::from_be_bytes(*data.get(at..)?.first_chunk()?));
     let (kind, hardware, protocol, ip) = match packet.link.0 {
@@ -94,10 +112,10 @@ fn direction(packet: &Packet<'_>) -> Option<(IpAddr, bool)> {
         _ => return None,
     };
     match (hardware, kind) {
-        // What passes it does not leave the host.
-        (LOOPBACK, _) => Some((source, false)),
-        (_, OUTGOING) => FIRST_HOPS.contains(&hops).then_some((source, false)),
-        _ => Some((source, true)),
+        // Shown twice, as sent and as received.
+        (LOOPBACK, _) => Some((source, Way::Within)),
+        (_, OUTGOING) => FIRST_HOPS.contains(&hops).then_some((source, Way::Out)),
+        _ => Some((source, Way::In)),
     }
 }
 
@@ -169,8 +187,18 @@ mod tests {
     }
 
     #[test]
-    fn the_loopback_interface_shows_what_the_host_sends_as_coming_in_too() {
-        assert_eq!(has(&[(1, LOOPBACK, 4, 64, HOST), (1, LOOPBACK, 0, 64, HOST)], HOST), Some(true));
+    fn an_address_that_only_the_host_itself_hears_of_is_its_own_and_faces_nobody() {
+        let within = [(1, LOOPBACK, 4, 64, HOST), (1, LOOPBACK, 0, 64, HOST)];
+        assert_eq!(has(&within, HOST), Some(true));
+        let faces_others = |packets: &[_]| {
+            let local = LocalAddresses::default();
+            local.learn(&batch(276, packets));
+            local.faces_others(HOST.into(), Timestamp(100))
+        };
+        assert!(!faces_others(&within));
+        assert!(faces_others(&[&within[..], &[(2, 1, 4, 64, HOST)]].concat()));
+        assert!(!faces_others(&[(2, 1, 4, 64, HOST), (3, 1, 0, 64, HOST)]));
+        assert!(!faces_others(&[(101, 1, 4, 64, HOST)]));
     }
 
     #[test]

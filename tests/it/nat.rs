@@ -101,22 +101,34 @@ fn names_say_which_end_a_named_host_is() {
 
 /// A capture with heads of Ethernet in place of those that say what the host sent.
 fn ethernet(capture: &str, folder: &Path) -> String {
-    let data = std::fs::read(support::captures().join("nat").join(capture)).expect("readable");
+    with_heads(&support::captures().join("nat").join(capture), folder, 1, |packet| {
+        [&[0; 12], &packet[..2], &packet[20..]].concat()
+    })
+}
+
+/// A capture of Ethernet as one of all interfaces would be if all packets passed the loopback interface.
+fn cooked(capture: &str, folder: &Path) -> String {
+    with_heads(&support::captures().join(capture), folder, 276, |packet| {
+        [&packet[12..14], &[0, 0, 0, 0, 0, 1], &772_u16.to_be_bytes(), &[4, 6], &[0; 8], &packet[14..]]
+            .concat()
+    })
+}
+
+/// A capture with another link type, whose packets are made of those of `capture`.
+fn with_heads(capture: &Path, folder: &Path, link: u32, head: impl Fn(&[u8]) -> Vec<u8>) -> String {
+    let data = std::fs::read(capture).expect("readable");
     let word = |at: usize| u32::from_le_bytes(data[at..at + 4].try_into().expect("four bytes"));
     let mut out = data[..20].to_vec();
-    out.extend(1_u32.to_le_bytes());
+    out.extend(link.to_le_bytes());
     let mut at = 24;
     while at < data.len() {
-        let (head, packet) = (&data[at..at + 8], &data[at + 16..at + 16 + word(at + 8) as usize]);
-        let length = (packet.len() - 20 + 14) as u32;
-        out.extend(head);
-        out.extend([length.to_le_bytes(), length.to_le_bytes()].concat());
-        out.extend([0; 12]);
-        out.extend(&packet[..2]);
-        out.extend(&packet[20..]);
-        at += 16 + packet.len();
+        let end = at + 16 + word(at + 8) as usize;
+        let packet = head(&data[at + 16..end]);
+        let length = (packet.len() as u32).to_le_bytes();
+        out.extend([&data[at..at + 8], &length, &length, &packet].concat());
+        at = end;
     }
-    let path = folder.join("ethernet.pcap");
+    let path = folder.join("other-heads.pcap");
     std::fs::write(&path, out).expect("writable");
     path.to_str().expect("UTF-8").to_owned()
 }
@@ -182,4 +194,17 @@ fn where_two_addresses_are_not_known_to_be_one_host_no_origin_is_told_as_sure() 
             "{chain}"
         );
     }
+}
+
+#[test]
+fn services_with_addresses_of_their_own_on_one_host_stay_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let of = |capture: &str| -> Vec<String> {
+        let link = |call: &Value| format!("{} {} {}; ", call["uid"], call["parent"], call["confidence"]);
+        let links =
+            |chain: &Value| chain["calls"].as_array().expect("calls").iter().map(link).collect::<String>();
+        chains(capture).iter().map(|chain| format!("{}{}", links(chain), chain["sentence"])).collect()
+    };
+    let whole = support::captures().join("trpc/chain-java.pcap");
+    assert_eq!(of(&cooked("trpc/chain-java.pcap", folder.path())), of(whole.to_str().expect("UTF-8")));
 }
