@@ -11,9 +11,8 @@ use crate::decode::{Endpoint, Network};
 /// connections.
 const REMEMBERED: usize = 256;
 
-/// Longest text of the keys that calls of a connection share, in whole words: two IPv4 addresses, the longest names of carrier and
-/// protocol.
-const SHARED_ROOM: usize = 144;
+/// Longest text of the keys that calls of a connection share, in whole words: two addresses, the longest names of carrier and protocol.
+const SHARED_ROOM: usize = 192;
 
 /// The connections whose calls were written last.
 #[derive(Clone, Debug, Default)]
@@ -64,11 +63,10 @@ impl Remembered {
         is_it.then_some((&self.shared, self.len.into()))
     }
 
-    /// Remembers these keys as `write` writes them, if they fit.
+    /// Remembers these keys of a call without a prelude as `write` writes them, if they fit.
     pub fn share(&mut self, call: &Call, write: impl FnOnce(Room<'_>) -> Room<'_>) {
         let left = write(Room::of(&mut self.shared)).left();
-        let is_shared = left > 0 && call.via.is_none();
-        self.len = if is_shared { (SHARED_ROOM - left) as u8 } else { 0 };
+        self.len = if left > 0 { (SHARED_ROOM - left) as u8 } else { 0 };
         self.carries = (call.transport, call.rpc);
     }
 

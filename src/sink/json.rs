@@ -333,7 +333,7 @@ impl Memory {
     pub fn lasting() -> Self {
         Self {
             dates: Dates::default(),
-            addresses: Addresses(vec![Remembered::default(); REMEMBERED]),
+            addresses: Addresses(vec![Remembered::NONE; REMEMBERED]),
             connections: Connections::lasting(),
         }
     }
@@ -347,14 +347,18 @@ pub struct Addresses(Vec<Remembered>);
 /// Addresses remembered, each at a place that address and port choose.
 const REMEMBERED: usize = 256;
 
-/// Longest text of an IPv4 address with its port, in whole words.
-const ADDRESS_ROOM: usize = 24;
+/// Longest text of an address with its port, in whole words.
+const ADDRESS_ROOM: usize = 48;
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Remembered {
     endpoint: Option<Endpoint>,
     len: u8,
     text: [u8; ADDRESS_ROOM],
+}
+
+impl Remembered {
+    const NONE: Self = Self { endpoint: None, len: 0, text: [0; ADDRESS_ROOM] };
 }
 
 /// Where an address stands among those remembered, at most so many.
@@ -389,7 +393,6 @@ impl Remembered {
     #[inline(never)]
     fn remember(&mut self, endpoint: Endpoint) {
         let left = Room(&mut self.text).address(endpoint).0.len();
-        // Most IPv6 addresses don't fit.
         self.endpoint = Some(endpoint).filter(|_| left > 0);
         self.len = (ADDRESS_ROOM - left) as u8;
     }

@@ -169,7 +169,9 @@ fn share<'b>(
     connection: Option<&mut Remembered>,
     call: &Call,
 ) -> Room<'b> {
-    let Some(connection) = connection else { return shared_keys(room, dates, addresses, call) };
+    let Some(connection) = connection.filter(|_| call.via.is_none()) else {
+        return shared_keys(room, dates, addresses, call);
+    };
     connection.share(call, |room| shared_keys(room, dates, addresses, call));
     match connection.shared(call) {
         Some((text, len)) => room.start_of(text, len),
