@@ -1,4 +1,4 @@
-//! Panics that end where they begin: of code of others, and of what writes records, where one record is less than all that follow.
+//! Panics that end where they begin, so that they cost one record, link or body and not the run.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};

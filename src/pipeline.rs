@@ -756,7 +756,13 @@ pub fn run(
     match result {
         Ok(totals) => {
             joining.finish(totals.as_ref().unwrap_or(&Totals::default()));
-            totals.map(|totals| Totals { fault: joining.fault, ..totals })
+            match (totals, joining.fault) {
+                (Ok(totals), fault) => Ok(Totals { fault, ..totals }),
+                (Err(error), None) => Err(error),
+                (Err(SourceError(error)), Some(fault)) => {
+                    Err(SourceError(format!("{error}; {fault}, so that a call may be missing")))
+                }
+            }
         }
         Err(panic) => {
             if !joining.is_receiving {

@@ -263,8 +263,8 @@ impl Engine {
         self.crowded
     }
 
-    /// What was not linked because of a fault, or by less than all evidence to stay within bounds, and which hints had no effect, in words for a person. Call it
-    /// after [`Self::finish`].
+    /// What the links lack, in words for a person: calls that a fault left unlinked, bounds that took evidence away, hints without effect.
+    /// Call it after [`Self::finish`].
     #[must_use]
     pub fn shortfalls(&self) -> Vec<String> {
         let hurried = (self.hurried > 0).then(|| {
@@ -332,6 +332,8 @@ impl Engine {
         if wanted == 0 {
             return;
         }
+        // Whoever took the chains of the last round may have broken off.
+        self.forget_emitted();
         let mut keys: Vec<Key> = self.unsettled[..considered].to_vec();
         keys.extend_from_slice(&self.settled);
         keys.sort();
@@ -499,8 +501,15 @@ impl Engine {
                 None => return,
             }
         }
+        self.forget_emitted();
+    }
+
+    /// Forgets the settled calls that are held no more, whose places others may have.
+    fn forget_emitted(&mut self) {
         let held = &self.held;
-        self.settled.retain(|&(.., slot)| held.get(slot).is_some());
+        let is_held =
+            |&(_, uid, slot): &Key| held.get(slot).is_some_and(|held| held.settled && held.call.uid == uid);
+        self.settled.retain(is_held);
     }
 
     /// Removes the chain of a root, if all of it `is_over`.

@@ -57,9 +57,12 @@ impl<'r> Joining<'r> {
             return;
         }
         let mut outputs = Vec::new();
-        self.dedup.finish(&mut |item| outputs.push(item.into()));
+        let joined = caught(|| self.dedup.finish(&mut |item| outputs.push(item.into())));
         self.wait(&mut outputs);
-        self.waiting.finish(&mut |item| outputs.push(item.into()));
+        let waited = caught(|| self.waiting.finish(&mut |item| outputs.push(item.into())));
+        if let Some(fault) = joined.err().or(waited.err()) {
+            self.fault.get_or_insert_with(|| fault.to_string());
+        }
         if !outputs.is_empty() {
             self.receiver.receive(&mut outputs, totals);
         }

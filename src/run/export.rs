@@ -44,7 +44,7 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     }
     if wanted.uncommented() > 0 {
         let calls = text::counted(wanted.uncommented(), "call");
-        complain(&format!("{calls} without a comment: too many of one packet"));
+        complain(&format!("{calls} without a comment: too many end with one packet"));
     }
     if let Some(secrets) = run.key_logs_to_embed(&view.input).and_then(|logs| logs.used_secrets(&mut 0)) {
         writer.secrets(&[secrets]);

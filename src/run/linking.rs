@@ -141,7 +141,7 @@ struct Linker {
 
 impl Linker {
     fn work(mut self, todo: &Receiver<Task>) {
-        let mut has_failed = false;
+        let mut told = None;
         while let Ok(task) = todo.recv() {
             let before = self.counts.waiting().saturating_sub(self.engine.held());
             self.engine.hasten(before > self.patience);
@@ -155,9 +155,11 @@ impl Linker {
             }
             // Chains go out after every task, so that live ones are not delayed.
             self.send();
-            if !has_failed && let Some(failure) = self.engine.failure() {
-                has_failed = true;
-                _ = self.updates.send(Update::Trouble(failure));
+            if told.is_none()
+                && let Some(failure) = self.engine.failure()
+            {
+                _ = self.updates.send(Update::Trouble(failure.clone()));
+                told = Some(failure);
             }
             if self.stop.load(Ordering::Relaxed) {
                 return;
@@ -165,7 +167,9 @@ impl Linker {
         }
         self.engine.hasten(false);
         self.link(Engine::finish);
-        for shortfall in self.engine.shortfalls() {
+        for shortfall in
+            self.engine.shortfalls().into_iter().filter(|shortfall| told.as_ref() != Some(shortfall))
+        {
             _ = self.updates.send(Update::Trouble(shortfall));
         }
         self.send();

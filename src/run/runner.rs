@@ -350,7 +350,7 @@ impl Run {
         if let Some(fault) = end.as_ref().ok().and_then(|totals| totals.fault.as_ref()) {
             status.output_failed = true;
             report(&format!(
-                "copies of calls were not joined to the end, and a call may be missing: {fault}"
+                "copies of calls were not joined to the end, calls did not wait for what others say of them, and a call may be missing: {fault}"
             ));
         }
         if let Some(lost) = lost.sentence(output) {
@@ -364,7 +364,7 @@ impl Run {
         if late > 0 {
             let calls = text::counted(late, "call");
             report(&format!(
-                "--comments: {calls} without a comment: decided after their packets were written, or too many of one packet"
+                "--comments: {calls} without a comment: decided after their packets were written, or too many end with one packet"
             ));
         }
         // The interface shows the same in its own way.
@@ -437,10 +437,10 @@ impl Written {
         self.at = Instant::now();
         outlived(&self.losses, || consumer.tick())?;
         if !self.has_reported
-            && let Some((_, why)) = self.losses.get()
+            && let Some(lost) = self.losses.sentence(output)
         {
             self.has_reported = true;
-            report(&format!("{output} can't be written: {why}; reading goes on"));
+            report(&format!("{lost}; reading goes on"));
         }
         Ok(())
     }

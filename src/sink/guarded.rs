@@ -12,7 +12,7 @@ use crate::contain::caught;
 use crate::pipeline::Totals;
 use crate::time::Timestamp;
 
-/// Writes to another output. A record whose writing panics is counted as lost, with what the panic said; the end is tried once more.
+/// Writes to another output. A record whose writing panics is counted as lost, with what the panic said.
 pub struct Guarded<S: ?Sized> {
     inner: Box<S>,
     losses: Arc<Losses>,
@@ -54,13 +54,14 @@ impl<S: ?Sized> Guarded<S> {
         caught(|| work(inner)).map_err(|fault| losses.add(recover(inner).unwrap_or(0), &fault.into())).ok()
     }
 
-    /// The end. After a panic, what is complete is written nevertheless.
+    /// The end. After a panic, what is complete is written nevertheless: by `tick`, as the end would write again what it has written.
     fn end(
         &mut self,
         finish: fn(&mut S) -> io::Result<()>,
+        tick: fn(&mut S) -> io::Result<()>,
         recover: fn(&mut S) -> Option<usize>,
     ) -> io::Result<()> {
-        self.attempt(finish, recover).or_else(|| self.attempt(finish, recover)).unwrap_or(Ok(()))
+        self.attempt(finish, recover).or_else(|| self.attempt(tick, recover)).unwrap_or(Ok(()))
     }
 }
 
@@ -86,7 +87,7 @@ impl<S: Sink + ?Sized> Sink for Guarded<S> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.end(S::finish, S::recover)
+        self.end(S::finish, S::tick, S::recover)
     }
 }
 
@@ -108,7 +109,7 @@ impl<S: ChainSink + ?Sized> ChainSink for Guarded<S> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.end(S::finish, S::recover)
+        self.end(S::finish, S::tick, S::recover)
     }
 }
 

@@ -76,7 +76,10 @@ impl Engine {
     }
 
     /// The chain of a call that nothing is linked to.
-    fn alone(&self, call: Arc<Call>) -> Chain {
+    fn alone(&self, mut call: Arc<Call>) -> Chain {
+        if let Some(call) = Arc::get_mut(&mut call) {
+            (call.parent, call.parent_key, call.parent_evidence) = (None, None, None);
+        }
         let seen = self.egress.contains(&call.machine(Initiator::Server));
         let hop = Hop::unlinked(call);
         caught(|| judge::judge(vec![hop.clone()], |_| seen)).unwrap_or_else(|_| Chain::unjudged(hop))
@@ -122,6 +125,9 @@ mod tests {
         engine.is_broken = is_broken;
         let mut chains: Vec<Vec<u64>> = Vec::new();
         let out = &mut |chain: Chain| {
+            if let [hop] = &chain.hops[..] {
+                assert_eq!((hop.call.parent, hop.call.parent_key), (None, None), "alone in its chain");
+            }
             chains.push(chain.hops.iter().map(|hop| hop.call.uid.packet).collect());
         };
         for call in (0..20).flat_map(pair) {

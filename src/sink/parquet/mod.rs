@@ -106,7 +106,12 @@ impl Parquet {
     fn close(&mut self) -> io::Result<()> {
         self.write_group()?;
         match self.file.take() {
-            Some(file) => file.close().map(drop).map_err(cause),
+            Some(file) => {
+                self.is_writing = true;
+                let closed = file.close();
+                self.is_writing = false;
+                closed.map(drop).map_err(cause)
+            }
             None => Ok(()),
         }
     }

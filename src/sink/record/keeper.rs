@@ -139,7 +139,9 @@ impl Work {
                 self.fail(&format!("{fault}; what was not completed stays in the journal"));
             }
         }
-        self.try_again();
+        if let Err(fault) = caught(|| self.try_again()) {
+            self.fail(&format!("{fault}; what was not completed stays in the journal"));
+        }
         for Done { part, unprotected, .. } in &self.left_behind {
             self.summary.has_failed = true;
             self.summary.lost += unprotected;
@@ -283,8 +285,9 @@ impl Work {
                 }
                 journal => journal,
             };
+            let lost_before = self.summary.lost;
             if journal.and_then(|journal| self.convert(journal)).is_ok() {
-                self.summary.calls += done.rows - done.unprotected;
+                self.summary.calls += done.rows - done.unprotected - (self.summary.lost - lost_before);
                 self.summary.lost += done.unprotected;
             } else {
                 self.left_behind.push(done);
