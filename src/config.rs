@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-pub use change::Change;
+pub use change::{Change, KEPT};
 pub use save::{folder, real, save};
 
 use crate::calls::keys::closest;

@@ -15,7 +15,7 @@ const SEPARATOR: char = '\0';
 /// In front of the names of filters.
 const FILTER: &str = "filters.";
 /// Keys that the interface keeps, besides filters.
-const KEPT: [&str; 4] = ["theme", "time", "columns", "sort"];
+pub const KEPT: [&str; 4] = ["columns", "sort", "time", "theme"];
 
 /// A key of the config file with the value that it is to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,15 @@ impl Change {
     #[must_use]
     pub fn line(&self) -> String {
         format!("{} = {}", self.key, self.toml())
+    }
+
+    /// Where and how a person sets it.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        match self.filter_name() {
+            Some(name) => format!("{name} = {} below [filters]", self.toml()),
+            None => format!("{} at the top", self.line()),
+        }
     }
 
     /// Its value as TOML.
@@ -131,9 +140,9 @@ pub(super) fn changed(
     if Config::read(&out, path, home).as_ref() == Ok(&wanted) {
         return Ok(out);
     }
-    let lines: Vec<_> = changes.iter().map(Change::line).collect();
+    let lines: Vec<_> = changes.iter().map(Change::advice).collect();
     let path = path.display();
-    Err(format!("{path} is written in a way that can't be changed here: write there {}", lines.join(" and ")))
+    Err(format!("{path} is written in a way that can't be changed here: add {}", lines.join(" and ")))
 }
 
 /// A text as TOML writes it, where possible without escapes.

@@ -58,9 +58,14 @@ pub fn folder(path: &Path) -> &Path {
 /// Says why, with the path and what can be done.
 pub fn save(path: &Path, home: Option<&Path>, changes: &[Change]) -> Result<(), String> {
     let path = real(path);
+    if path.is_symlink() {
+        return Err(format!("{} is a link to a file that is not there", path.display()));
+    }
     let old = text(&path)?;
     let mode = match fs::metadata(&path) {
-        Ok(_) if old.is_none() => NEW_MODE,
+        Ok(_) if old.is_none() => {
+            return Err(format!("{} has just been made by another: try again", path.display()));
+        }
         Ok(data) => {
             refuse(&path, &data)?;
             data.mode() & MODE
@@ -70,6 +75,9 @@ pub fn save(path: &Path, home: Option<&Path>, changes: &[Change]) -> Result<(), 
     let new = changed(old.as_deref().unwrap_or_default(), &path, home, changes)?;
     if old.as_deref() == Some(&*new) {
         return Ok(());
+    }
+    if new.len() as u64 > MAX_SIZE {
+        return Err(format!("{} would be longer than 1 MiB", path.display()));
     }
     write(&path, &new, mode).map_err(|error| unwritable(&path, &error, changes))
 }
@@ -84,7 +92,7 @@ fn refuse(path: &Path, data: &fs::Metadata) -> Result<(), String> {
         return Err(format!("{name} belongs to another user: RPCSCOPE_CONFIG=FILE names one of yours"));
     }
     if data.mode() & MAY_WRITE == 0 {
-        return Err(format!("{name} is read-only: chmod u+w allows to write it"));
+        return Err(format!("{name} is read-only: chmod u+w makes it writable"));
     }
     Ok(())
 }
@@ -94,16 +102,15 @@ fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(NEW_FOLDER_MODE).create(parent)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = parent.join(format!(".{name}.{}.new", std::process::id()));
-    let made = create(&temporary, text, mode).and_then(|()| fs::rename(&temporary, path));
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+    let made = fill(file, text, mode).and_then(|()| fs::rename(&temporary, path));
     if made.is_err() {
-        // What could not be created is not there.
         _ = fs::remove_file(&temporary);
     }
     made
 }
 
-fn create(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+fn fill(mut file: File, text: &str, mode: u32) -> io::Result<()> {
     if file.metadata()?.mode() & MODE != mode {
         // The user's mask took something away.
         file.set_permissions(Permissions::from_mode(mode))?;
@@ -115,7 +122,7 @@ fn create(path: &Path, text: &str, mode: u32) -> io::Result<()> {
 /// Why the file can't be written, and what to do.
 fn unwritable(path: &Path, error: &io::Error, changes: &[Change]) -> String {
     let name = path.display();
-    let lines: Vec<_> = changes.iter().map(Change::line).collect();
+    let lines: Vec<_> = changes.iter().map(Change::advice).collect();
     let lines = lines.join(" and ");
     match error.kind() {
         ErrorKind::PermissionDenied => {

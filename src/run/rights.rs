@@ -181,9 +181,7 @@ impl Rights {
         Box::new(move |changes| {
             let path = path.clone()?;
             save(&path, changes).map_err(|why| match &user {
-                Some(user) => {
-                    format!("{why}; since the interfaces are open, rpcscope has only the rights of {user}")
-                }
+                Some(user) => format!("{why} (rpcscope wrote as {user}, who has taken over from root)"),
                 None => why,
             })?;
             Ok(path.display().to_string())

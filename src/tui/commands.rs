@@ -6,6 +6,7 @@ use super::state::command::{self, Done};
 use super::state::keep;
 use super::theme::Colors;
 use super::views::calls::cells;
+use crate::config::KEPT;
 use crate::sink::TimeFormat;
 
 /// A command.
@@ -49,8 +50,8 @@ pub(super) static COMMANDS: &[Command] = &[
     command(("slowest", ""), |state, _| Ok(state.show_top(true)), Completes::Nothing, "the slowest calls first, also while calls come"),
     command(("newest", ""), |state, _| Ok(state.show_top(false)), Completes::Nothing, "only failed calls, the newest first, also while calls come"),
     command(("time", "FORMAT"), command::time, Completes::Words(|_| TimeFormat::names().into_iter().map(str::to_owned).collect()), "times: local, date, utc, utc-date, relative, delta, epoch"),
-    command(("theme", "NAME"), keep::theme, Completes::Words(|_| Colors::NAMES.map(str::to_owned).to_vec()), "auto, 16, dark, light, high-contrast, colour-blind, none"),
-    command(("save", "WHAT"), keep::save, Completes::Words(|_| ["columns", "filter", "sort", "theme", "time"].map(str::to_owned).to_vec()), "keep choices: columns, sort, time, theme; or filter NAME"),
+    command(("theme", "NAME"), keep::theme, Completes::Words(|_| Colors::NAMES.map(str::to_owned).to_vec()), "the colours; Tab lists them"),
+    command(("save", "WHAT"), keep::save, Completes::Words(|_| [&KEPT[..], &["filter"]].concat().into_iter().map(str::to_owned).collect()), "keep choices: columns, sort, time, theme; or filter NAME"),
     command(("help", ""), |state, _| Ok(state.apply(Action::Help)), Completes::Nothing, "the help page"),
     command(("quit", ""), |state, _| Ok(state.apply(Action::Quit)), Completes::Nothing, "quit"),
 ];

@@ -86,8 +86,7 @@ impl Worker {
     }
 
     /// Waits until the config file is changed so many times, and the files of exports are written, `unwritten` in the order of their
-    /// tasks; without `signals`, or when one comes, they
-    /// are left as they are. Returns what could not be written, in words.
+    /// tasks; without `signals`, or when one comes, they are left as they are. Returns what could not be written, in words.
     pub(super) fn finish<'n>(
         self,
         unwritten: impl Iterator<Item = &'n str>,
@@ -127,10 +126,13 @@ impl Worker {
                 }
                 Some(Done::Saved(result)) => {
                     changes = changes.saturating_sub(1);
-                    troubles.extend(result.err().map(|why| format!("not saved: {why}")));
+                    troubles.extend(result.err().map(|why| format!("not kept: {why}")));
                 }
                 Some(_) => {}
             }
+        }
+        if changes > 0 {
+            troubles.push("not kept: the config file may lack what the last :save was about".to_owned());
         }
         if !unwritten.is_empty() {
             troubles.push(format!("not written to the end: {}", Vec::from(unwritten).join(", ")));
@@ -302,7 +304,7 @@ mod tests {
             said.borrow_mut().push(line.to_owned());
             _ = open.try_send(());
         });
-        assert_eq!(unwritten.as_deref(), Some("not saved: no time = \"utc\""));
+        assert_eq!(unwritten.as_deref(), Some("not kept: no time = \"utc\""));
         assert_eq!(
             said.into_inner(),
             [

@@ -52,7 +52,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, state: &State) {
             }
             Purpose::Command => {
                 let help = state.cx.key(Action::Help);
-                format!("Tab completes  ↑↓ history  Esc cancels   e.g. goto 01:34:09; on the page of {help} are all")
+                format!("Tab completes  ↑↓ history  Esc cancels   e.g. goto 01:34:09; the {help} page lists all")
             }
             Purpose::Export => "Tab completes  ⏎ writes   .pcapng: packets for Wireshark  .jsonl: records".to_owned(),
         };

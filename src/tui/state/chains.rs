@@ -75,7 +75,7 @@ impl ChainStore {
         }
     }
 
-    /// The filter has changed: what is shown stays until [`Self::filter_on`] has looked at all chains.
+    /// The filter has changed: [`Self::filter_on`] applies it, some chains at a time.
     pub(in crate::tui) fn filter(&mut self) {
         self.filtered = Some(0);
     }
@@ -93,11 +93,12 @@ impl ChainStore {
                 self.filtered = Some(at);
                 return false;
             }
-            held.shown = matcher.chain_matches(&held.chain);
+            let shown = matcher.chain_matches(&held.chain);
+            self.hidden = self.hidden + usize::from(!shown) - usize::from(!held.shown);
+            held.shown = shown;
             at += 1;
         }
         self.generation += 1;
-        self.hidden = self.all.iter().filter(|held| !held.shown).count();
         true
     }
 

@@ -2,7 +2,7 @@
 
 use super::command::{Done, wrong};
 use super::{Effect, State};
-use crate::config::Change;
+use crate::config::{Change, KEPT};
 use crate::filter;
 use crate::sink::TimeFormat;
 use crate::text;
@@ -10,9 +10,6 @@ use crate::tui::columns::Column;
 use crate::tui::theme::Theme;
 use crate::tui::views::calls::cells;
 use crate::tui::{Colors, Look};
-
-/// What can be kept besides filters, by the keys of the config file.
-const KEYS: [&str; 4] = ["columns", "sort", "time", "theme"];
 
 /// What can be kept besides filters.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,16 +24,26 @@ pub(in crate::tui) struct Choices {
 /// A change of the config file that was asked for.
 #[derive(Debug)]
 pub(super) struct Saving {
-    /// What is kept then.
-    kept: Choices,
-    /// The filter with its name that is known then.
+    /// What was chosen then.
+    chosen: Choices,
+    /// The keys that are to be as chosen.
+    keys: Vec<&'static str>,
+    /// The name of a filter that is to be known, and the filter.
     filter: Option<(String, String)>,
-    /// The keys that change, for the user.
-    what: String,
 }
 
 impl Choices {
-    /// The line of the config file for one of [`KEYS`].
+    /// Takes over one of [`KEPT`].
+    fn take(&mut self, from: &Self, key: &str) {
+        match key {
+            "columns" => self.columns.clone_from(&from.columns),
+            "sort" => self.sort = from.sort,
+            "time" => self.time = from.time,
+            _ => self.theme = from.theme,
+        }
+    }
+
+    /// The line of the config file for one of [`KEPT`].
     fn change(&self, key: &str) -> Change {
         match key {
             "columns" => {
@@ -76,40 +83,49 @@ impl State {
         }
     }
 
-    /// Asks for these keys of [`KEYS`] to be kept.
-    fn keep(&mut self, keys: &[&str]) -> Effect {
-        let now = self.choices();
-        let mut kept = self.saving.back().map_or_else(|| self.kept.clone(), |saving| saving.kept.clone());
-        for key in keys {
-            match *key {
-                "columns" => kept.columns.clone_from(&now.columns),
-                "sort" => kept.sort = now.sort,
-                "time" => kept.time = now.time,
-                _ => kept.theme = now.theme,
-            }
-        }
-        let changes = keys.iter().map(|key| now.change(key)).collect();
-        self.saving.push_back(Saving { kept, filter: None, what: keys.join(", ") });
+    /// Asks for these keys of [`KEPT`] to be kept.
+    fn keep(&mut self, keys: Vec<&'static str>) -> Effect {
+        let chosen = self.choices();
+        let changes = keys.iter().map(|key| chosen.change(key)).collect();
+        self.saving.push_back(Saving { chosen, keys, filter: None });
         Effect::Save(changes)
     }
 
     /// Asks for the columns to be kept.
     pub(super) fn keep_columns(&mut self) -> Effect {
-        self.keep(&["columns"])
+        self.keep(vec!["columns"])
     }
 
     /// The config file was changed, or why it was not.
     pub(in crate::tui) fn saved(&mut self, result: Result<String, String>) {
-        let Some(Saving { kept, filter, what }) = self.saving.pop_front() else { return };
+        let Some(Saving { chosen, keys, filter }) = self.saving.pop_front() else { return };
         match result {
             Ok(path) => {
-                self.kept = kept;
-                let old = filter.and_then(|(name, filter)| self.cx.matcher.named.insert(name, filter));
-                let old = old.map(|old| format!(", which was {}", text::escape(&old))).unwrap_or_default();
-                self.say(format!("kept in {}: {what}{old}", text::escape(&path)));
+                for key in &keys {
+                    self.kept.take(&chosen, key);
+                }
+                let named = filter.map(|(name, filter)| {
+                    let what = format!("filter @{name}");
+                    match self.cx.matcher.named.insert(name, filter) {
+                        Some(old) => format!("{what}, which was {}", text::escape(&old)),
+                        None => what,
+                    }
+                });
+                let what = named.unwrap_or_else(|| keys.join(", "));
+                self.say(format!("kept in {}: {what}", text::escape(&path)));
             }
-            Err(why) => self.say(format!("not kept: {}", text::escape(&why))),
+            Err(why) => self.say_not_kept(&why),
         }
+    }
+
+    /// The last change that was asked for can't even wait.
+    pub(in crate::tui) fn save_refused(&mut self, why: &str) {
+        self.saving.pop_back();
+        self.say_not_kept(why);
+    }
+
+    fn say_not_kept(&mut self, why: &str) {
+        self.say(format!("not kept: {}", text::escape(why)));
     }
 
     /// How often the config file is to be changed yet.
@@ -129,19 +145,22 @@ pub(in crate::tui) fn save(state: &mut State, argument: &str) -> Done {
         }
         "" => {
             let (now, kept) = (state.choices(), state.kept.clone());
-            let changed: Vec<&str> =
-                KEYS.into_iter().filter(|key| now.change(key) != kept.change(key)).collect();
+            let changed: Vec<&'static str> =
+                KEPT.into_iter().filter(|key| now.change(key) != kept.change(key)).collect();
             if changed.is_empty() {
-                let all = KEYS.join(", ");
+                let all = KEPT.join(", ");
                 state.notice =
                     Some(format!("nothing new to keep ({all}); a filter needs a name: :save filter NAME"));
                 return Ok(None);
             }
-            Ok(Some(state.keep(&changed)))
+            Ok(Some(state.keep(changed)))
         }
-        key if KEYS.contains(&key) => Ok(Some(state.keep(&[key]))),
         _ => {
-            Err(wrong(argument, 0..what.len(), format!("what is kept is {} or filter NAME", KEYS.join(", "))))
+            let Some(key) = KEPT.into_iter().find(|key| *key == what) else {
+                let kept = KEPT.join(", ");
+                return Err(wrong(argument, 0..what.len(), format!("what is kept is {kept} or filter NAME")));
+            };
+            Ok(Some(state.keep(vec![key])))
         }
     }
 }
@@ -158,10 +177,9 @@ fn save_filter(state: &mut State, argument: &str, at: usize) -> Done {
     if text.is_empty() {
         return refused("there is no filter to keep");
     }
-    let kept = state.saving.back().map_or_else(|| state.kept.clone(), |saving| saving.kept.clone());
     let change = Change::filter(name, &text);
-    let what = format!("filter @{name}");
-    state.saving.push_back(Saving { kept, filter: Some((name.to_owned(), text)), what });
+    let filter = Some((name.to_owned(), text));
+    state.saving.push_back(Saving { chosen: state.choices(), keys: Vec::new(), filter });
     Ok(Some(Effect::Save(vec![change])))
 }
 

@@ -75,7 +75,11 @@ impl State {
             self.cx.search = Needle::literal(&text);
             let trace = line.traces().first().map(|trace| format!("; it leaves: {trace}"));
             let otherwise = format!("no call here carries this error{}", trace.unwrap_or_default());
-            self.find_row(true, Some(otherwise));
+            if self.detail.is_some() {
+                self.find(true);
+            } else {
+                self.find_row(true, Some(otherwise));
+            }
             return None;
         }
         self.line = Some(LineSearch::Found { best, others, at: 0 });

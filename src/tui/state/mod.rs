@@ -294,6 +294,7 @@ impl State {
         }
         if cx.store.evict() {
             self.views.calls.drop_evicted(&cx.store);
+            self.restart_search();
         }
         self.stale = true;
     }

@@ -14,7 +14,12 @@ use crate::tui::views::{View, ViewId};
 #[derive(Debug)]
 pub(super) struct RowSearch {
     forward: bool,
-    /// Rows that do not match, counted from the cursor.
+    /// The row of the cursor when it began, which is looked at last.
+    from: usize,
+    /// The row that was looked at last.
+    at: usize,
+    is_wrapped: bool,
+    /// Rows that were looked at, none of which matches.
     looked: usize,
     /// What is said if no row matches.
     otherwise: Option<String>,
@@ -77,8 +82,17 @@ impl State {
 
     /// Moves to the next or previous row that matches. If there is none, the search ends, and `otherwise` is said.
     pub(super) fn find_row(&mut self, forward: bool, otherwise: Option<String>) {
-        self.search = Some(RowSearch { forward, looked: 0, otherwise });
+        let at = self.view().list().selected;
+        self.search = Some(RowSearch { forward, from: at, at, is_wrapped: false, looked: 0, otherwise });
         self.search_on();
+    }
+
+    /// Rows have moved: the search begins anew.
+    pub(super) fn restart_search(&mut self) {
+        let at = self.view().list().selected;
+        if let Some(search) = &mut self.search {
+            (search.from, search.at, search.is_wrapped, search.looked) = (at, at, false, 0);
+        }
     }
 
     /// Whether rows wait to be looked at.
@@ -95,33 +109,36 @@ impl State {
         stopped
     }
 
-    /// Looks at the next rows. Rows that come meanwhile are looked at too; the cursor has not moved, and all rows are counted from it.
+    /// Looks at the next rows, from where the cursor was. Those that come meanwhile at the end are looked at if the search comes there.
     pub(super) fn search_on(&mut self) {
         let Some(mut search) = self.search.take() else { return };
         let view = self.views.get_mut(self.view_id);
-        let (from, len) = (view.list().selected, view.len());
+        let Some(last) = view.len().checked_sub(1) else { return self.not_found(search.otherwise) };
         let mut slice = self.pace.begin();
         self.dirty = true;
-        while search.looked < len {
+        loop {
             if !slice.has_room() {
-                let percent = search.looked * 100 / len;
+                let percent = (search.looked * 100 / (last + 1)).min(99);
                 self.notice = Some(format!("searching {percent}%: {} stops it", self.cx.key(Action::Back)));
                 self.search = Some(search);
                 return;
             }
-            search.looked += 1;
-            let (row, is_wrapped) = if search.forward {
-                ((from + search.looked) % len, from + search.looked >= len)
-            } else {
-                ((from + len - search.looked) % len, search.looked > from)
-            };
+            let RowSearch { forward, from, .. } = search;
+            let next =
+                if forward { Some(search.at + 1).filter(|at| *at <= last) } else { search.at.checked_sub(1) };
+            let row = next.unwrap_or(if forward { 0 } else { last });
+            let is_over = if forward { row > from } else { row < from };
+            if search.is_wrapped && (is_over || next.is_none()) {
+                return self.not_found(search.otherwise);
+            }
+            search.is_wrapped |= next.is_none();
+            (search.at, search.looked) = (row, search.looked + 1);
             if view.is_match(&self.cx, row) {
-                self.notice = is_wrapped.then(|| wrapped(search.forward));
+                self.notice = search.is_wrapped.then(|| wrapped(forward));
                 view.go(row);
                 return;
             }
         }
-        self.not_found(search.otherwise);
     }
 
     fn not_found(&mut self, otherwise: Option<String>) {
@@ -214,9 +231,10 @@ mod tests {
 
     use super::*;
     use crate::calls::sample;
+    use crate::tui::Update;
     use crate::tui::keys::Key;
     use crate::tui::state::pace::Pace;
-    use crate::tui::state::testing::{call, hundred, keys, send, settle, state};
+    use crate::tui::state::testing::{call, chain, hundred, keys, send, settle, state};
 
     /// The state with a hundred calls, of which the 96th is looked for, three rows each turn.
     fn slow() -> State {
@@ -299,6 +317,23 @@ mod tests {
         }
         assert!(turns >= 100 / 3 - 1, "{turns}");
         assert_eq!(state.views.calls.len(), 10);
+    }
+
+    #[test]
+    fn chains_come_back_without_the_filter_that_had_reached_some_of_them() {
+        let mut state = slow();
+        let chains = (0..40).map(|n| chain(call(2 * n), call(2 * n + 1))).collect();
+        state.receive(Update::Chains(chains));
+        state.cx.matcher.set_filter("method == nothing").unwrap();
+        state.apply(Action::Toggle(Class::Oneway));
+        while state.cx.chains.hidden == 0 {
+            assert!(state.work(Instant::now()), "no chain has this method");
+        }
+        assert!(state.cx.chains.hidden < 40, "{}", state.cx.chains.hidden);
+        state.cx.matcher.set_filter("").unwrap();
+        state.apply(Action::Toggle(Class::Oneway));
+        settle(&mut state);
+        assert_eq!((state.cx.chains.hidden, state.cx.chains.shown().count()), (0, 40));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::tui::state::pace::Slice;
 use crate::tui::store::{Entry, Serial, Store};
 use cells::{LATENCY, Needs, TIME, cell, cell_tests, is_likely, sort_key};
 
-/// Calls that one scan looks at, so that keys never wait long while a filter is applied to a million calls.
+/// Most calls that are counted at once without a filter.
 const SCAN: usize = 50_000;
 /// Calls for which a slow filter takes long enough to say how far it is.
 const SLOW: usize = 5_000;
