@@ -12,7 +12,7 @@ const OPTIONS: [&str; 2] = ["-Wl,--icf=all", "-Wl,-z,pack-relative-relocs"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    // Other programs are linked often, or can't be run here.
+    // Debug builds are linked often, and programs for another machine can't be run here.
     if var("PROFILE") != "release" || var("HOST") != var("TARGET") {
         return;
     }
@@ -42,7 +42,7 @@ fn works(option: &str) -> bool {
     if let Ok(linker) = env::var("RUSTC_LINKER") {
         rustc.arg(format!("-Clinker={linker}"));
     }
-    succeeds(&mut rustc) && succeeds(&mut Command::new(program))
+    succeeds(&mut rustc) && succeeds(Command::new(program).env("LLVM_PROFILE_FILE", "/dev/null"))
 }
 
 fn succeeds(command: &mut Command) -> bool {

@@ -37,42 +37,43 @@ case "$target" in
 *) say "$target: not a static program, it uses the system's libpcap" ;;
 esac
 
+host="$(rustc -vV | sed -n 's/^host: //p')"
+profdata="$(rustc --print sysroot)/lib/rustlib/$host/bin/llvm-profdata"
+profile="${PROFILE:-}"
+# Counts that are given may lie in dist/.
+case "$profile" in
+"" | none) ;;
+*) mkdir -p "$build" && cp "$profile" "$build/profile.profdata" ;;
+esac
 rm -rf "$dist" && mkdir "$dist"
 name="rpcscope-$version-$target"
-profdata="$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/llvm-profdata"
-profile="${PROFILE:-}"
-if [ -z "$profile" ] && { [ ! -x "$profdata" ] || [ "$target" != "$(rustc -vV | sed -n 's/^host: //p')" ]; }; then
-	say "not arranged by what the program does (an eighth more instructions): no llvm-profdata, or it does not run here"
+if [ -z "$profile" ] && { [ ! -x "$profdata" ] || [ "$target" != "$host" ]; }; then
+	say "not arranged by what the program does: no llvm-profdata, or the program does not run here"
 	profile=none
 fi
 if [ -z "$profile" ]; then
 	counts="$build/counts"
 	rm -rf "$counts" && mkdir -p "$counts"
 	RUSTFLAGS="$flags -Cprofile-generate=$counts" cargo build --release --locked --target "$target" --target-dir "$build/counting" -p rpcscope >&2
-	# Each run adds to the counts of those before. The sandbox would not let them be written.
+	# Each run adds to the counts of those before. The sandbox would not let them be written. What none of the runs does is taken to be rare, and
+	# made slower.
 	export LLVM_PROFILE_FILE="$counts/%m.profraw"
 	for capture in captures/*/*.pcap; do
 		keys="${capture%.pcap}.keys"
 		[ -e "$keys" ] && set -- --tls-keylog "$keys" || set --
-		for command in calls chains; do
-			"$build/counting/$target/release/rpcscope" "$command" "$capture" "$@" --no-sandbox --threads 1 --format jsonl -o /dev/null 2>/dev/null || {
-				say "$command $capture fails"
+		for run in "calls jsonl" "calls text" "calls csv" "calls parquet" "chains jsonl" "chains text"; do
+			"$build/counting/$target/release/rpcscope" ${run% *} "$capture" --format "${run#* }" "$@" --no-sandbox --threads 1 -o /dev/null 2>/dev/null || {
+				say "$run $capture fails"
 				exit 1
 			}
 		done
 	done
 	unset LLVM_PROFILE_FILE
-	profile="$dist/$name.profdata"
-	"$profdata" merge -o "$profile" "$counts"
+	"$profdata" merge -o "$build/profile.profdata" "$counts"
+	cp "$build/profile.profdata" "$dist/$name.profdata"
 fi
-case "$profile" in
-none) ;;
-*)
-	# A path from here would be another one elsewhere.
-	cp "$profile" "$build/profile.profdata"
-	flags="$flags -Cprofile-use=$build/profile.profdata"
-	;;
-esac
+# The path of the counts is a part of what is built.
+[ "$profile" = none ] || flags="$flags -Cprofile-use=$build/profile.profdata"
 RUSTFLAGS="$flags" cargo build --release --locked --target "$target" -p rpcscope >&2
 program="$build/$target/release/rpcscope"
 
