@@ -54,7 +54,9 @@ impl std::str::FromStr for Uid {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong =
             || format!("'{text}' is no call id: it looks like 71 or 71.2 (key `uid` of the call record)");
-        let (packet, ordinal) = text.split_once('.').unwrap_or((text, "0"));
+        // As csv has it.
+        let number = text.strip_prefix('c').unwrap_or(text);
+        let (packet, ordinal) = number.split_once('.').unwrap_or((number, "0"));
         Ok(Self {
             packet: packet.parse().map_err(|_| wrong())?,
             ordinal: ordinal.parse().map_err(|_| wrong())?,

@@ -1,11 +1,16 @@
 //! Comma-separated values (RFC 4180) with a header line. Times are RFC 3339 in UTC, durations are nanoseconds. Control
 //! characters from the wire are escaped (`\n`, `\x1b`), so a record is always one line and safe on a terminal. A cell that a
 //! spreadsheet would take for a formula begins with `'`, which spreadsheets read as "text follows".
+//!
+//! Whoever reads the file guesses the types of its columns, quotes or not: a call id begins with `c`, because 71.10 and 71.1 are one
+//! number, and packets are `1..4`, because 1-4 is a day.
 
+use std::fmt::Write as _;
 use std::io;
 
 use super::fields::Field;
 use super::{RecordWriter, Sink};
+use crate::calls::keys::Value;
 use crate::calls::record::Call;
 use crate::text;
 
@@ -74,7 +79,12 @@ impl Sink for Csv {
     fn call(&mut self, call: &Call) -> io::Result<()> {
         self.head()?;
         for (i, field) in self.fields.iter().enumerate() {
-            field.value(call).push(&mut self.cell);
+            let value = field.value(call);
+            match value.value {
+                Value::Uid(uid) => _ = write!(self.cell, "c{uid}"),
+                Value::Packets(first, last) => _ = write!(self.cell, "{first}..{last}"),
+                _ => value.push(&mut self.cell),
+            }
             push(&mut self.out.buffer, i == 0, &self.cell);
             self.cell.clear();
         }
@@ -103,6 +113,7 @@ mod tests {
     use super::super::Shared;
     use super::*;
     use crate::calls::keys::{KEYS, Key};
+    use crate::calls::record::Uid;
     use crate::calls::sample::{bare, full};
 
     fn printed(fields: &[&str], calls: &[Call]) -> String {
@@ -123,10 +134,23 @@ mod tests {
         assert_eq!(
             csv,
             "uid,start,code,message,biz_extra,metadata.x-user\n\
-             71.2,2026-01-02T01:34:09.120000000Z,-4041,\"no \"\"stock\"\"\\n\\u{202e}\",\
+             c71.2,2026-01-02T01:34:09.120000000Z,-4041,\"no \"\"stock\"\"\\n\\u{202e}\",\
              \"reason=first,reason=sold \"\"out\"\",cell=7\",\"7,9,8\"\n\
-             71,2026-01-02T01:34:09.120000000Z,,,,\n"
+             c71,2026-01-02T01:34:09.120000000Z,,,,\n"
         );
+    }
+
+    #[test]
+    fn ids_of_calls_and_packets_are_no_numbers_and_days() {
+        let mut call = bare();
+        call.parent = Some(Uid { packet: 7, ordinal: 10 });
+        call.packets = (1, 4);
+        let csv = printed(&["uid", "parent", "packets"], &[call]);
+        let cells: Vec<&str> = csv.lines().nth(1).unwrap().split(',').collect();
+        assert!(cells.iter().all(|cell| cell.parse::<f64>().is_err()), "{csv}");
+        let uids: Vec<Uid> = cells[..2].iter().map(|cell| cell.parse().unwrap()).collect();
+        assert_eq!(uids, [bare().uid, Uid { packet: 7, ordinal: 10 }], "the program reads them");
+        assert_eq!(cells[2], "1..4");
     }
 
     #[test]
