@@ -201,6 +201,28 @@ fn a_browser_shows_the_page_and_complains_of_nothing() {
     let (document, _) = browse(&path, &format!("#chain-{last}")).expect("a browser");
     assert!(is_open(&document), "chain {last} is folded");
 
+    // Calls are sorted by their ids, of which 942.10 comes after 942.9, and rows that come into sight are added in their places.
+    let renamed = html.replacen("\"942.1\"", "\"942.10\"", 1);
+    let start = renamed.find("<meta http-equiv").expect("a policy");
+    let policy = &renamed[start..=start + renamed[start..].find('>').expect("its end")];
+    let clicks = "document.querySelector('#head button').click(); document.getElementById('body').scrollTop = 28 * 108;";
+    let scripted =
+        renamed.replace(policy, "").replace("</body>", &format!("<script>{clicks}</script></body>"));
+    std::fs::write(&path, scripted).expect("written");
+    let (document, _) = browse(&path, "").expect("a browser");
+    let rows: Vec<(usize, Vec<u64>)> = document
+        .split("class=\"row\" aria-rowindex=\"")
+        .skip(1)
+        .map(|row| {
+            let uid =
+                row.split("aria-label=\"Call ").nth(1).expect("an id").split('"').next().expect("its end");
+            let numbers = uid.split('.').map(|number| number.parse().expect("a number"));
+            (row.split('"').next().and_then(|place| place.parse().ok()).expect("a place"), numbers.collect())
+        })
+        .collect();
+    assert!(rows.iter().any(|(_, uid)| *uid == [942, 10]), "{rows:?}");
+    assert!(rows.is_sorted_by(|(a, of), (b, next)| a + 1 == *b && of < next), "{rows:?}");
+
     // Such a page would be complained of: this test can fail, and the policy of the page holds.
     let foreign = html.replace(
         "</main>",

@@ -25,9 +25,14 @@
     if (micros < 1000000) return (micros / 1000).toFixed(micros < 10000 ? 2 : 1) + ' ms';
     return (micros / 1000000).toFixed(2) + ' s';
   };
+  // As a number, 71.10 would be 71.1. A packet has fewer than 2^20 calls.
+  const inOrder = (uid) => {
+    const [packet, ordinal] = String(uid).split('.');
+    return Number(packet) + Number(ordinal || 0) / 2 ** 20;
+  };
   const order = Array.from({ length: total }, (_, at) => at);
   const columns = [
-    { name: 'Call', of: (at) => rows.uid[at], sort: (at) => Number(rows.uid[at]), kind: 'n' },
+    { name: 'Call', of: (at) => rows.uid[at], sort: (at) => inOrder(rows.uid[at]), kind: 'n' },
     { name: data.days ? 'Day, time' : 'Time (UTC)', of: (at) => clock(rows.start[at]), sort: (at) => rows.start[at], kind: '' },
     { name: 'Latency', of: (at) => took(rows.latency[at]), sort: (at) => rows.latency[at], kind: 'n wide-only' },
     { name: 'Client → server', of: (at) => text(rows.client[at]) + ' → ' + text(rows.server[at]), kind: 'wide-only' },
@@ -65,7 +70,7 @@
     space.style.height = shown.length * HEIGHT + 'px';
     document.querySelector('[role=table]').setAttribute('aria-rowcount', shown.length + 1);
     body.scrollTop = 0;
-    draw();
+    draw(true);
   };
   const sort = (column) => {
     sorted = { column, up: sorted.column === column ? !sorted.up : true };
@@ -107,20 +112,31 @@
     made.addEventListener('click', () => { location.hash = 'call=' + rows.uid[at]; });
     return made;
   };
-  const draw = () => {
+  // Rows that stay in sight stay as they are: a scrolled page costs its new rows.
+  const held = new Map();
+  const draw = (anew) => {
     const from = Math.max(0, Math.floor(body.scrollTop / HEIGHT) - AHEAD);
     const to = Math.min(shown.length, from + Math.ceil((body.clientHeight || 560) / HEIGHT) + 2 * AHEAD);
-    const made = [space];
-    for (let place = from; place < to; place += 1) made.push(row(place));
-    const focused = document.activeElement?.closest?.('#body .row')?.getAttribute('aria-rowindex');
-    body.replaceChildren(...made);
-    if (focused) body.querySelector(`[aria-rowindex="${focused}"] button`)?.focus({ preventScroll: true });
+    for (const [place, made] of held) {
+      if (anew || place < from || place >= to) {
+        made.remove();
+        held.delete(place);
+      }
+    }
+    let next = null;
+    for (let place = to - 1; place >= from; place -= 1) {
+      if (!held.has(place)) {
+        held.set(place, row(place));
+        body.insertBefore(held.get(place), next);
+      }
+      next = held.get(place);
+    }
   };
   let waits = false;
   body.addEventListener('scroll', () => {
     if (waits) return;
     waits = true;
-    requestAnimationFrame(() => { waits = false; draw(); });
+    requestAnimationFrame(() => { waits = false; draw(false); });
   });
 
   const places = new Map(rows.uid.map((uid, at) => [String(uid), at]));
@@ -223,7 +239,7 @@
     });
   }
   window.addEventListener('beforeprint', () => document.querySelectorAll('#chains details').forEach((one) => { one.open = true; }));
-  window.addEventListener('resize', draw);
+  window.addEventListener('resize', () => draw(false));
   window.addEventListener('hashchange', go);
   byId('table').hidden = false;
   heads();
