@@ -172,6 +172,19 @@ impl Raiser {
         }
     }
 
+    /// Who raised what an answer carries, in two or three words: "callee's framework".
+    #[must_use]
+    pub fn of_answer_in_short(self) -> &'static str {
+        match self.of_answer() {
+            Self::ServerOrHandler | Self::Anyone => "framework or handler",
+            Self::Between => "a proxy in between",
+            // Whatever its number, the callee's framework sent the answer.
+            Self::Server | Self::Client | Self::Either | Self::Handler | Self::Caller | Self::Nobody => {
+                "callee's framework"
+            }
+        }
+    }
+
     /// Who raises it where an answer carries it.
     #[must_use]
     pub fn of_answer(self) -> Self {

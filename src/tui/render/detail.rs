@@ -275,11 +275,9 @@ fn raised_by(call: &Call) -> &'static str {
             "callee's framework, for a handler error"
         }
         (Some(Class::Rpc), Some(Initiator::Client)) => "caller",
-        (Some(Class::Rpc), _) => match call.code_entry().map(|entry| entry.raiser.of_answer()) {
-            Some(Raiser::ServerOrHandler) => "framework or handler",
-            Some(Raiser::Between) => "a proxy in between",
-            _ => "callee's framework",
-        },
+        (Some(Class::Rpc), _) => {
+            call.code_entry().map_or(Raiser::Server, |entry| entry.raiser).of_answer_in_short()
+        }
         (Some(Class::Transport), Some(Initiator::Client)) => "caller's side",
         (Some(Class::Transport), Some(Initiator::Server)) => "callee's side",
         (Some(Class::Transport), None) => "not known",

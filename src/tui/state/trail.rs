@@ -35,7 +35,6 @@ impl State {
         if self.help.take().is_some() {
             return None;
         }
-        let quit = self.cx.key(Action::Quit);
         let detail = self.detail.take();
         if detail.as_ref().is_some_and(|detail| !detail.jumped) {
             return None;
@@ -54,11 +53,13 @@ impl State {
             self.show_view(self.view_id.tab());
         } else if self.view_id != ViewId::Calls {
             self.show_view(ViewId::Calls);
-        } else if self.cx.matcher.is_active() {
-            self.notice =
-                Some(format!("{} shows all calls again; {quit} quits", self.cx.key(Action::ShowAll)));
         } else {
-            self.notice = Some(format!("{quit} quits"));
+            let key = |action| self.cx.key(action);
+            let quits = format!("{} quits", key(Action::Quit));
+            self.notice = Some(match self.cx.matcher.is_active() {
+                true => format!("{} shows all calls again; {quits}", key(Action::ShowAll)),
+                false => quits,
+            });
         }
         None
     }
