@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Add, Sub};
+use std::time::SystemTime;
 
 use crate::digits;
 
@@ -14,6 +15,12 @@ impl Timestamp {
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+    }
+
+    /// By the clock of this machine.
+    #[must_use]
+    pub fn now() -> Self {
+        Self::default() + SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
     }
 
     /// RFC 3339 in UTC with nanoseconds, always 30 bytes of ASCII: `2026-01-02T03:04:05.000000006Z`. Written by hand

@@ -39,6 +39,15 @@ const PAUSE: [i64; 2] = [250_000_000, 1_000_000_000];
 /// Number of held calls from which rounds are rarer.
 const MANY: usize = 4_000;
 
+/// Packets of a live capture may be that old, and the clock of the host where they were captured that wrong.
+const RECENT: Duration = Duration::from_secs(300);
+
+/// Whether a packet of that time may just have been captured.
+#[must_use]
+pub fn is_recent(time: Timestamp) -> bool {
+    time.0.abs_diff(Timestamp::now().0) < RECENT.as_nanos() as u64
+}
+
 /// Longest pause after a failed try before the next one, nanoseconds.
 const RETRY_PAUSE: i64 = 10_000_000_000;
 
@@ -54,6 +63,8 @@ pub struct Options {
     /// How long a call waits for undecided calls that began before it, in packet time. `None`: until [`Engine::finish`], or until
     /// `max_held` calls wait; this links best and suits files.
     pub patience: Option<Duration>,
+    /// `patience` holds only where packets are of these minutes: what another program writes may be a live capture or an old file.
+    pub if_recent: bool,
     /// Most calls that are held. Beyond that, the older half is linked by what is known, and emitted.
     pub max_held: usize,
     /// How times decide where other evidence leaves a choice.
@@ -91,6 +102,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             patience: None,
+            if_recent: false,
             max_held: 200_000,
             method: Method::default(),
             min_confidence: 0.0,
@@ -229,6 +241,9 @@ impl Engine {
         self.next_tick = now.0.saturating_add(PAUSE[usize::from(self.held.len() >= MANY)]);
         let patience = i64::try_from(patience.as_nanos()).unwrap_or(i64::MAX);
         // A stream may stay open for hours, so the wait is bounded.
+        if self.options.if_recent && !is_recent(now) {
+            return;
+        }
         let until = open.max(now.0.saturating_sub(patience)).min(arrived);
         self.link(until, until, out);
         self.emit(until, LATE, out);

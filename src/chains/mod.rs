@@ -29,7 +29,7 @@ mod wording;
 
 #[cfg(test)]
 pub(crate) use engine::Step;
-pub use engine::{Engine, Method, Options};
+pub use engine::{Engine, Method, Options, is_recent};
 pub use hints::{CallHint, Hints};
 pub use record::{Chain, Change, Evidence, EvidenceSet, FACT, Hop, Link, Operation, Origin, Reported, Rival};
 pub use summary::Summary;

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::input::is_piped;
 use super::judge;
 use super::linker::Linker;
 use super::memory::Shares;
@@ -12,7 +13,7 @@ use super::telemetry::{Ready, Telemetry};
 use super::{Failure, Status, complain, output};
 use crate::calls::Call;
 use crate::chains::{Chain, Options};
-use crate::cli::{self, ChainsArgs};
+use crate::cli::{self, ChainsArgs, Input};
 use crate::contain::caught;
 use crate::filter::Filter;
 use crate::pipeline::Totals;
@@ -20,7 +21,15 @@ use crate::sink::chains::{ChainFormat, ChainSink};
 use crate::sink::{Appearance, Guarded, Losses};
 
 /// In live runs, how long a call waits for calls that began before it.
-pub(super) const LIVE_PATIENCE: Duration = Duration::from_secs(10);
+const LIVE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How calls wait to be linked. That works best on a whole file, but an input without end can't wait for its end, nor can what may be a
+/// live capture: `ssh -n host tcpdump -U -w - | rpcscope chains -`.
+pub(super) fn waiting(input: &Input) -> Options {
+    let is_piped = is_piped(input);
+    let patience = (input.is_endless() || is_piped).then_some(LIVE_PATIENCE);
+    Options { patience, if_recent: is_piped && !input.is_endless(), ..Options::default() }
+}
 
 /// Prints the chains of the input's calls.
 pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
@@ -43,10 +52,7 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
     run.options.marks = true;
     let shares = Shares::of_chains(&view.input);
     run.options.limits = shares.limits();
-    // Linking works best on a whole file, but an endless input can't wait for its end.
-    let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
-    let metadata = args.metadata || filter.is_some();
-    let options = Options { patience, metadata, ..Options::default() };
+    let options = Options { metadata: args.metadata || filter.is_some(), ..waiting(&view.input) };
     let linker = Linker::new(&args.linking, &view.input, shares.window(&view.input), options);
     let look = Appearance { totals: args.totals, ..output::appearance(view) };
     let sink = Guarded::new(args.format.open(args.summary, out, &look), run.losses());

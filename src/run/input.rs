@@ -14,7 +14,7 @@ use super::comments::{Commented, Verdicts};
 use super::embed::WithSecrets;
 use super::memory::Shares;
 use super::rights::{Network, Rights};
-use super::{Failure, complain, signals};
+use super::{Failure, complain, output, signals};
 use crate::calls::record::{Name, Observer};
 use crate::calls::{Call, Initiator};
 use crate::capture_point::{self, Survey};
@@ -309,6 +309,18 @@ pub(super) fn names(input: &Input) -> Result<Option<Arc<NameBook>>, Failure> {
         book.watch().map_err(|error| Failure::Environment(format!("no thread to read names in: {error}")))?;
     }
     Ok(Some(book))
+}
+
+/// Whether another program writes what is read: standard input, or a file that is a pipe (`rpcscope <(ssh -n host tcpdump -w -)`).
+pub(super) fn is_piped(input: &Input) -> bool {
+    let is_file = |path: &PathBuf| {
+        if path.as_os_str() == "-" {
+            return output::standard(&io::stdin()).is_some();
+        }
+        // What is missing is reported when it is opened.
+        path.metadata().map_or(true, |data| data.is_file() || data.is_dir())
+    };
+    !input.paths().iter().all(is_file)
 }
 
 /// Whether the input can be read twice, unlike standard input and interfaces.

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::chains::LIVE_PATIENCE;
+use super::chains::waiting;
 use super::complain;
 use super::linker::Linker;
 use super::memory::Shares;
@@ -47,9 +47,8 @@ impl<C: Consumer> Linked<C> {
         telemetry: Telemetry,
         losses: Arc<Losses>,
     ) -> Self {
-        let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
         let max_held = Shares::of_chains(&view.input).max_linked();
-        let options = Options { patience, metadata: metadata || filter.is_some(), ..Options::default() };
+        let options = Options { metadata: metadata || filter.is_some(), ..waiting(&view.input) };
         let linker = Linker::new(linking, &view.input, max_held, options);
         let fail_on = view.fail_on.clone();
         Self { inner, linker, filter, fail_on, matched: false, metadata, telemetry, losses }

@@ -156,7 +156,7 @@ fn regular(path: &Path) -> Option<Metadata> {
     path.metadata().ok().filter(Metadata::is_file)
 }
 
-fn standard(stream: &impl AsFd) -> Option<Metadata> {
+pub(super) fn standard(stream: &impl AsFd) -> Option<Metadata> {
     let file = File::from(stream.as_fd().try_clone_to_owned().ok()?);
     file.metadata().ok().filter(Metadata::is_file)
 }

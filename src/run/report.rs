@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::chains::LIVE_PATIENCE;
+use super::chains::waiting;
 use super::linker::Linker;
 use super::memory::{LINKED, Shares};
 use super::runner::{self, Consumer, Opening, Run};
@@ -55,8 +55,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<Status, Failure> {
     }
     let shares = Shares::of_chains(&view.input);
     run.options.limits = shares.limits();
-    let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
-    let options = Options { patience, metadata: true, ..Options::default() };
+    let options = Options { metadata: true, ..waiting(&view.input) };
     // Half of what linking may hold is for what is kept of the calls.
     let max_kept = (shares.max_linked() / 2).max(LINKED);
     let max_held = shares.window(&view.input).min(max_kept);

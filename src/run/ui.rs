@@ -2,16 +2,20 @@
 //! over a bounded channel.
 
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::beside::Beside;
 use super::bodies::Again;
-use super::chains::LIVE_PATIENCE;
+use super::chains::waiting;
 use super::evidence::Packets;
+use super::input::is_piped;
 use super::linking::{self, Linking};
 use super::memory::Shares;
 use super::runner::{self, Consumer, Opening, Report, Run};
@@ -33,6 +37,8 @@ const QUEUE: usize = 64;
 const MAX_TROUBLES: usize = 100;
 /// The part of the memory for the calls of the lists that lines of logs and the calls they may be about take, if there are logs.
 const LOG_PART: usize = 4;
+/// Seconds until a silent standard input is waited for aloud.
+const SILENCE: i64 = 5;
 /// Most bytes of recent live packets kept for the detail view.
 const RING: usize = 64 << 20;
 
@@ -43,6 +49,10 @@ pub(super) fn fits(view: &View) -> bool {
 
 /// Opens the interface.
 pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> {
+    let is_piped = is_piped(&view.input);
+    if view.input.paths().iter().any(|path| path.as_os_str() == "-") {
+        wait_for_writer(&io::stdin());
+    }
     let shares = Shares::of_interface(&view.input);
     let filter = runner::filter(view)?;
     let ring = (!view.input.interfaces.is_empty()).then(|| Ring::new(RING.min(shares.packets)));
@@ -60,10 +70,9 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
     let names = run.source.names.clone();
     let stop = Arc::clone(&run.source.stop);
     let (updates, shown) = bounded(QUEUE);
-    // Linking works best on a whole file, but an endless input can't wait for its end.
-    let patience = view.input.is_endless().then_some(LIVE_PATIENCE);
+    let chains::Options { patience, if_recent, .. } = waiting(&view.input);
     let options = chains::Options::within(shares.max_linked() / 2);
-    let engine = linking::engine(asked, chains::Options { patience, ..options });
+    let engine = linking::engine(asked, chains::Options { patience, if_recent, ..options });
     // The other half is for what waits before the engine.
     let limit = shares.max_linked();
     let linking = Linking::start(engine, limit, updates.clone(), Arc::clone(&stop));
@@ -91,8 +100,13 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
     let must_end = view.input.is_endless() || view.input.write.is_some();
     let reading =
         Reading::spawn(updates, stop, must_end, move |report| run.reporting_to(report).drive(&mut feed))?;
-    let options =
-        TuiOptions { decoder, bodies, names, ..ui_options(view, history, packets, (files, config)) };
+    let options = TuiOptions {
+        decoder,
+        bodies,
+        names,
+        is_piped,
+        ..ui_options(view, history, packets, (files, config))
+    };
     let source = options.source.clone();
     let shown = tui::run(shown, options);
     let ended = reading.end();
@@ -113,6 +127,24 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
             Ok(Status { input_failed: true, ..status })
         }
         status => Ok(status),
+    }
+}
+
+/// Waits until the program that writes standard input does so, or ends: `ssh` may ask for a password before, on the terminal that the
+/// interface would take, and say why there will be no packets.
+fn wait_for_writer(input: &impl AsFd) {
+    let mut said = false;
+    loop {
+        let patience = Timespec { tv_sec: SILENCE, tv_nsec: 0 };
+        let mut input = [PollFd::new(input, PollFlags::IN)];
+        match poll(&mut input, (!said).then_some(&patience)) {
+            Ok(0) => {
+                complain("waiting for packets on standard input (tcpdump sends them at once with -U)");
+                said = true;
+            }
+            Err(Errno::INTR) => {}
+            Ok(_) | Err(_) => return,
+        }
     }
 }
 
@@ -158,6 +190,7 @@ fn ui_options(
         names: None,
         has_logs: !view.input.logs.is_empty(),
         is_endless: view.input.is_endless(),
+        is_piped: false,
         max_memory,
         colors,
         usual_colors,
@@ -297,6 +330,7 @@ impl Consumer for Feed {
         self.send(Update::Progress(Progress {
             read: totals.progress,
             packets: totals.packets,
+            newest: totals.span.map(|(_, newest)| newest),
             bytes: totals.bytes,
             drops: drops.packets(),
             gaps: totals.gaps,

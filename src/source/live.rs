@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use ::pcap::{Active, Capture, Device, Error, Linktype, PacketHeader, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -399,11 +399,11 @@ impl Source for LiveSource {
         if self.options.stop.load(Ordering::Relaxed) {
             self.finish();
         }
-        let mut now = wall_clock();
+        let mut now = Timestamp::now();
         self.collect(batch);
         if batch.records.is_empty() && !self.handles.is_empty() {
             self.wait();
-            now = wall_clock();
+            now = Timestamp::now();
             self.collect(batch);
         }
         if batch.data.len() < BATCH {
@@ -450,7 +450,7 @@ struct LastCall {
 
 impl LastCall {
     fn new() -> Self {
-        Self { asked: Instant::now(), time: wall_clock() }
+        Self { asked: Instant::now(), time: Timestamp::now() }
     }
 
     /// Whether all packets from before the request have been read; `batch` is the latest batch.
@@ -563,10 +563,6 @@ fn time(header: &PacketHeader, unit: i64) -> Timestamp {
     Timestamp(seconds.saturating_mul(1_000_000_000).saturating_add(fraction * unit))
 }
 
-fn wall_clock() -> Timestamp {
-    Timestamp::default() + SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
-}
-
 /// Why an interface can't be opened, and what to do.
 fn refusal(name: &str, error: &Error) -> Refusal {
     let libpcap = text(error);
@@ -656,7 +652,7 @@ mod tests {
             for i in 0..3 {
                 assert!(seen.iter().any(|(.., payload)| *payload == [i; 9]), "{seen:?}");
             }
-            let now = wall_clock();
+            let now = Timestamp::now();
             // A wrong unit would show here: microseconds taken for nanoseconds are up to a second late.
             assert!(seen.iter().all(|(_, time, _)| (now - *time).abs() < 60_000_000_000), "{seen:?}");
             assert!(seen.iter().any(|(_, time, _)| time.0 % 1000 != 0), "{seen:?}");

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, after, bounded, never, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, after, at, bounded, never, select};
 use crossterm::event::{Event, KeyEventKind};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
@@ -17,6 +17,7 @@ use super::state::{Effect, State};
 use super::terminal::Screen;
 use super::worker::{Done, Reach, Task, Worker};
 use super::{TuiOptions, Update};
+use crate::chains::is_recent;
 
 /// How long the interface waits at most for the first packets before it opens.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -24,6 +25,8 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const FRAME: Duration = Duration::from_micros(16_667);
 /// How often the loop wakes up while rows wait to be sorted.
 const TICK: Duration = Duration::from_millis(100);
+/// How often the screen is drawn as a whole where others may write over it.
+const WHOLE: Duration = Duration::from_secs(1);
 /// Updates that are taken before the loop looks at the keys again.
 const UPDATES_AT_ONCE: usize = 64;
 /// Events that wait for the loop; more than anyone types.
@@ -56,6 +59,7 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<Shown> 
         names,
         has_logs,
         is_endless,
+        is_piped,
         max_memory,
         colors,
         time,
@@ -79,6 +83,9 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<Shown> 
         state.start_with(&filter);
     }
     receive_first(&updates, &mut state);
+    if is_piped && seems_live(&state) {
+        (state.cx.is_endless, state.views.calls.follow) = (true, !is_sorted);
+    }
     if state.is_void() {
         return Ok(Shown::Nothing);
     }
@@ -88,7 +95,8 @@ pub fn run(updates: Receiver<Update>, options: TuiOptions) -> io::Result<Shown> 
     let keys = read_keys();
     let signals = read_signals()?;
     let worker = Worker::start(Reach { detail, export, files, config });
-    let mut app = App { state, screen, worker, bodies, drawn: None };
+    let distrust = is_piped.then(Instant::now);
+    let mut app = App { state, screen, worker, bodies, drawn: None, distrust };
     let closed = app.show(updates, &keys, &signals).or_else(|error| closed_by(error, &signals));
     let App { state, screen, worker, .. } = app;
     drop(screen);
@@ -139,12 +147,19 @@ fn receive_first(updates: &Receiver<Update>, state: &mut State) {
     }
 }
 
+/// Whether what another program writes comes as it is captured, and is no old file.
+fn seems_live(state: &State) -> bool {
+    !state.cx.ended && state.cx.progress.newest.is_none_or(is_recent)
+}
+
 struct App {
     state: State,
     screen: Screen,
     worker: Worker,
     bodies: BodySource,
     drawn: Option<Instant>,
+    /// When the screen is drawn as a whole again, because another program may have written over it: `ssh -n host tcpdump -w - | rpcscope -`.
+    distrust: Option<Instant>,
 }
 
 impl App {
@@ -171,7 +186,7 @@ impl App {
                 _ if busy => after(Duration::ZERO),
                 Some(wait) => after(wait),
                 None if self.state.is_waiting() => after(TICK),
-                None => never(),
+                None => self.distrust.map_or_else(never, at),
             };
             select! {
                 recv(keys) -> event => {
@@ -248,6 +263,11 @@ impl App {
 
     /// Draws if something changed and the last drawing is long enough ago; otherwise returns how long to wait.
     fn draw_if_due(&mut self, now: Instant) -> io::Result<Option<Duration>> {
+        if self.distrust.is_some_and(|at| at <= now) {
+            self.screen.distrust();
+            self.state.dirty = true;
+            self.distrust = Some(now + WHOLE);
+        }
         if !self.state.dirty {
             return Ok(None);
         }

@@ -46,6 +46,7 @@ use crate::filter::Named;
 use crate::naming::NameBook;
 use crate::payload::BodyDecoder;
 use crate::sink::TimeFormat;
+use crate::time::Timestamp;
 
 /// What the analysis sends to the interface.
 #[derive(Clone, Debug)]
@@ -92,6 +93,8 @@ pub struct Progress {
     pub read: Option<(u64, u64)>,
     /// Packets so far.
     pub packets: u64,
+    /// Time of the newest packet.
+    pub newest: Option<Timestamp>,
     /// Captured bytes so far.
     pub bytes: u64,
     /// Packets that the kernel, the interface or this program dropped.
@@ -139,6 +142,8 @@ pub struct TuiOptions {
     pub has_logs: bool,
     /// Calls come without end, so that the newest are shown first; the calls of a file from its beginning.
     pub is_endless: bool,
+    /// Another program writes what is read: it may be a live capture, and that program may write to the terminal too.
+    pub is_piped: bool,
     /// Bytes of memory for calls. Above it the oldest ok calls are evicted first, failed ones last.
     pub max_memory: usize,
     /// The colours.

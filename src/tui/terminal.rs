@@ -79,6 +79,14 @@ impl Screen {
         Ok(())
     }
 
+    /// Makes the next drawing write all of the screen, without clearing it: other programs may have written over it.
+    pub(super) fn distrust(&mut self) {
+        let buffer = self.terminal.current_buffer_mut();
+        // A sign of private use: what the drawing has differs from it everywhere.
+        buffer.content.iter_mut().for_each(|cell| _ = cell.set_symbol("\u{10fffd}"));
+        self.terminal.swap_buffers();
+    }
+
     /// Puts text into the clipboard of the terminal (OSC 52), which also works over ssh.
     pub(super) fn copy(text: &str) -> io::Result<()> {
         execute!(io::stdout(), clipboard::CopyToClipboard::to_clipboard_from(text))

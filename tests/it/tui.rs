@@ -293,3 +293,52 @@ fn control_z_gives_the_terminal_back_and_returns() {
     assert!(session.end().success());
     assert_restored(&session);
 }
+
+#[test]
+fn a_capture_that_another_host_sends_is_live_and_whoever_sends_it_may_use_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipes = ["packets", "end"].map(|name| folder.path().join(name));
+    for pipe in &pipes {
+        rustix::fs::mkfifoat(rustix::fs::CWD, pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    }
+    // The last packet comes now.
+    let mut capture = std::fs::read(captures().join("demo/all-classes.pcap")).unwrap();
+    let word = |capture: &[u8], at: usize| u32::from_le_bytes(capture[at..at + 4].try_into().unwrap());
+    let mut records = vec![];
+    let mut at = 24;
+    while at < capture.len() {
+        records.push(at);
+        at += 16 + word(&capture, at + 8) as usize;
+    }
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() as u32;
+    let later = now - word(&capture, records[records.len() - 1]);
+    for at in records {
+        let time = word(&capture, at) + later;
+        capture[at..at + 4].copy_from_slice(&time.to_le_bytes());
+    }
+    // As ssh does: it asks for a password on the terminal. As tcpdump does: it writes there, several times, because once may fall into a drawing
+    // and never be seen.
+    let script = format!(
+        "(read word </dev/tty; echo \"password $word\" >/dev/tty; cat packets; for n in 1 2 3 4 5; do printf '\\033[50;20HFOREIGN' >/dev/tty; sleep 0.2; done; cat end) | {} -",
+        env!("CARGO_BIN_EXE_rpcscope")
+    );
+    let arguments = [Path::new("-c"), Path::new(&script)];
+    let mut session = Session::open(Path::new("/bin/sh"), &arguments, folder.path(), (200, 60));
+    session.keys("secret\r");
+    session.wait_for("password secret");
+    assert!(!session.screen().alternate_screen());
+    let mut writer = std::fs::OpenOptions::new().write(true).open(&pipes[0]).unwrap();
+    writer.write_all(&capture).unwrap();
+    // The newest calls are shown, and chains before the end.
+    session.wait_for("following");
+    session.keys("5");
+    session.wait_for("began here");
+    drop(writer);
+    session.wait_for("FOREIGN");
+    session.wait("a screen without it", |screen| !screen.contents().contains("FOREIGN"));
+    assert!(session.contents().contains("began here") && session.contents().contains(" live"));
+    drop(std::fs::OpenOptions::new().write(true).open(&pipes[1]).unwrap());
+    session.wait_for("done");
+    session.keys("q");
+    assert!(session.end().success());
+}

@@ -81,6 +81,7 @@ pub(super) fn mixed(width: u16, height: u16) -> State {
         read: Some((300, 400)),
         packets: 12_340,
         bytes: 4_100_000,
+        newest: None,
         drops: 7,
         gaps: 0,
         unwritten: 0,

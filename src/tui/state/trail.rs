@@ -56,9 +56,10 @@ impl State {
         } else {
             let key = |action| self.cx.key(action);
             let quits = format!("{} quits", key(Action::Quit));
-            self.notice = Some(match self.cx.matcher.is_active() {
-                true => format!("{} shows all calls again; {quits}", key(Action::ShowAll)),
-                false => quits,
+            self.notice = Some(if self.cx.matcher.is_active() {
+                format!("{} shows all calls again; {quits}", key(Action::ShowAll))
+            } else {
+                quits
             });
         }
         None
