@@ -81,7 +81,7 @@ struct Direction {
     decoder: Decoder,
     /// The decoder as it was before bytes were missing, where it may still be right.
     speculative: Option<Box<Speculative>>,
-    /// Where the bytes begin that follow the last missing ones.
+    /// Where the bytes begin that follow missing ones of which nobody knows how many they are.
     floor: u64,
     /// Bytes came since frames were looked for.
     searched: bool,
@@ -358,17 +358,19 @@ impl Connection {
         direction.passing = None;
         direction.decoder.lose();
         direction.speculative = None;
-        direction.floor = direction.floor.max(offset);
         // Settings may have been among the frames.
         self.direction(side.other()).decoder.allow_anything();
         self.streams.set_in_step(side, false);
         self.streams.gap(side, offset, emit);
     }
 
-    /// Bytes of `side` are missing before `floor`.
-    fn raise_floor(&mut self, side: Side, floor: u64) {
-        self.direction(side).floor = floor;
-        self.streams.raise_floor(side, floor);
+    /// Bytes of `side` are missing before `offset`: what begins before them is still known where their number is.
+    fn lose_before(&mut self, side: Side, offset: u64, missing: Option<u64>) {
+        if missing.is_none() {
+            self.direction(side).floor = offset;
+            self.streams.raise_floor(side, offset);
+        }
+        self.streams.lose_before(side, offset);
     }
 }
 
@@ -425,7 +427,7 @@ impl Reader for Connection {
 
     fn body_lost(&mut self, at: At, missing: Option<u64>, left: u64, emit: &mut Emit<'_>) {
         let At { side, offset } = at;
-        self.raise_floor(side, offset);
+        self.lose_before(side, offset, missing);
         let Self { directions, streams, .. } = self;
         let Some(passing) = &mut side.of_mut(directions).passing else { return };
         if passing.is_data() {
@@ -476,9 +478,9 @@ impl Reader for Connection {
         Some(left as u64)
     }
 
-    fn gap(&mut self, at: At, _missing: Option<u64>, emit: &mut Emit<'_>) -> Gap {
+    fn gap(&mut self, at: At, missing: Option<u64>, emit: &mut Emit<'_>) -> Gap {
         let At { side, offset } = at;
-        self.raise_floor(side, offset);
+        self.lose_before(side, offset, missing);
         match self.direction(side).phase {
             Phase::Foreign => return Gap::InStep,
             Phase::Start | Phase::Upgrading => self.direction(side).decoder = Decoder::lost(),
@@ -523,8 +525,6 @@ impl Reader for Connection {
         if !found {
             return;
         }
-        let direction = self.direction(side);
-        direction.floor = direction.floor.max(offset);
         self.widen_speculation(side);
         if offset > 0 {
             self.streams.gap(side, offset, emit);

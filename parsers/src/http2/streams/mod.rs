@@ -208,7 +208,7 @@ impl Streams {
     /// opening of new ones. Calls whose answer may be missing are reported at once.
     pub(super) fn gap(&mut self, side: Side, offset: u64, emit: &mut Emit<'_>) {
         self.gap_steps = self.gap_steps.saturating_sub(self.seen(side));
-        self.raise_floor(side, offset);
+        self.lose_before(side, offset);
         let of_callee = self.client == Some(side.other());
         let of_client = self.client == Some(side);
         if !of_callee {

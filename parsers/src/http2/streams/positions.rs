@@ -7,8 +7,10 @@ use crate::event::Side;
 /// What is known of the bytes of one side.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Position {
-    /// Nothing emitted may begin before it, because bytes before it are missing.
+    /// Nothing emitted may begin before it, because it is not known how many bytes before it are missing.
     floor: u64,
+    /// Where the bytes begin that follow the last missing ones.
+    lost: u64,
     /// Where its current frame begins.
     now: u64,
     /// Its frames are seen. Not before its first one, and not while they are being looked for.
@@ -31,15 +33,21 @@ impl Streams {
         Span { start: self.clip(span.side, span.start), ..span }
     }
 
-    /// Bytes of `side` are missing before `offset`, all of them within one frame.
+    /// Bytes of `side` are missing before `offset`, nobody knows how many.
     pub(in super::super) fn raise_floor(&mut self, side: Side, offset: u64) {
         side.of_mut(&mut self.positions).floor = offset;
     }
 
+    /// Bytes of `side` are missing before `offset`.
+    pub(in super::super) fn lose_before(&mut self, side: Side, offset: u64) {
+        let position = side.of_mut(&mut self.positions);
+        (position.lost, position.now) = (offset, position.now.max(offset));
+    }
+
     /// Bytes of `side` that were seen since the last ones that are missing.
     pub(super) fn seen(&self, side: Side) -> u64 {
-        let Position { floor, now, .. } = *side.of(&self.positions);
-        now.saturating_sub(floor)
+        let Position { lost, now, .. } = *side.of(&self.positions);
+        now.saturating_sub(lost)
     }
 
     /// Where the current frame of `side` begins.
