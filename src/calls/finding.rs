@@ -303,6 +303,14 @@ table! {
                 causes.",
             remark: Some("the call that caused it is in none of the records"),
         },
+        /// Its host has not linked it.
+        NotLinked = "not-linked" {
+            meaning: "Chains of records: the agent that recorded this call had not linked it when its journal was read, because it \
+                still ran, or was killed within ten seconds. So it is not known which call caused it, nor which calls it caused \
+                on that host.",
+            look: "The same chain later, if the agent still ran; calls of the same host at that time.",
+            remark: Some("its host had not linked it to its cause, nor to what it caused"),
+        },
         /// Its ends have different addresses.
         JoinedByTrace = "joined-by-trace" {
             meaning: "Chains of records: the two ends of this call have different addresses, because NAT or a proxy that \
@@ -314,11 +322,20 @@ table! {
         /// Its ends have different addresses.
         JoinedBySequence = "joined-by-sequence" {
             meaning: "Chains of records: the two ends of this call have different addresses, because NAT stands between \
-                them. They are joined because, within 60 seconds, these two records alone have the same TCP sequence \
-                number of the request, which NAT keeps, the same id, protocol, method and size of the request, and do \
-                not contradict each other in their answers and times.",
+                them, or the host that translates saw it twice. They are joined because, within 60 seconds, these two \
+                records alone have the same TCP sequence number of the request, which NAT keeps, the same id, protocol, \
+                method and size of the request, and do not contradict each other in their answers and times.",
             look: "What stands between the two hosts, if the network takes long (network_ns).",
             remark: Some("its two ends have different addresses and were joined by their TCP sequence number"),
+        },
+        /// Its ends have different addresses.
+        JoinedByLogId = "joined-by-log-id" {
+            meaning: "Chains of records: the two ends of this call have different addresses, because NAT or a proxy stands \
+                between them that passes the request on as it is. They are joined because, within 60 seconds, these two records \
+                alone have the same log id, id, protocol, names and size of the request, do not contradict each other in their \
+                answers and times, and can't be two calls of one chain: both name one of the ends, or the id comes from a long count.",
+            look: "What stands between the two hosts, if the network takes long (network_ns).",
+            remark: Some("its two ends have different addresses and were joined by their log id"),
         },
     }
 }

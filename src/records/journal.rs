@@ -15,11 +15,12 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::folder::{HostFolder, Hour, JournalFile, Part};
 use super::{Fault, Objects};
 use crate::body::Value;
+use crate::calls::record::{Finding, RivalParent};
 use crate::calls::{Call, Share, Uid};
 
 /// Longest line that is read; records are bounded far below it.
@@ -56,6 +57,11 @@ pub fn write_link(out: &mut Vec<u8>, call: &Call) {
     member(out, "parent_evidence", call.parent_evidence.map(|name| quoted(name.to_owned())));
     member(out, "parent_key", call.parent_key.map(|key| quoted(key.to_string())));
     member(out, "parent_confidence", call.parent_confidence.map(share));
+    let rival = |RivalParent { parent, confidence }: &RivalParent| {
+        format!("{{\"parent\":\"{parent}\",\"confidence\":{confidence}}}")
+    };
+    let rivals = |rivals: &[RivalParent]| rivals.iter().map(rival).collect::<Vec<_>>().join(",");
+    member(out, "rivals", call.rivals.as_deref().map(|all| format!("[{}]", rivals(all))));
     member(out, "missed", call.missed.map(share));
     out.extend_from_slice(b"}\n");
 }
@@ -66,11 +72,61 @@ pub fn write_left_out(out: &mut Vec<u8>, uid: Uid) {
     out.extend_from_slice(b"}\n");
 }
 
-/// How many of these lines say how a call was linked.
+/// How many of these lines say how a call was linked: calls that stand among them, and others.
 #[must_use]
-pub fn count_links(lines: &[u8]) -> u64 {
-    let beginning = beginning(Kind::Link);
-    lines.split(|byte| *byte == b'\n').filter(|line| line.starts_with(beginning)).count() as u64
+pub fn count_links(lines: &[u8]) -> [u64; 2] {
+    let mut counts = [0, 0];
+    let mut calls: HashSet<Uid> = HashSet::new();
+    for (kind, uid, _) in lines.split(|byte| *byte == b'\n').filter_map(told) {
+        match kind {
+            Kind::Call => _ = calls.insert(uid),
+            Kind::Link => counts[usize::from(!calls.contains(&uid))] += 1,
+            Kind::LeftOut => {}
+        }
+    }
+    counts
+}
+
+/// Lines of a journal in another order, for a disk that has no room for all of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Arranged {
+    /// Calls and their links, each call with its own, then the calls that are not linked. Those that the filter does not want are in it no more.
+    pub bytes: Vec<u8>,
+    /// Where it may be cut off.
+    pub ends: Vec<usize>,
+    /// The calls that are not linked: offset and length.
+    pub unlinked: Vec<(Uid, usize, usize)>,
+}
+
+/// Arranges lines so that whatever fits is of use: a call without its link is not, once the part is closed.
+#[must_use]
+pub fn arranged(lines: &[u8]) -> Arranged {
+    let mut arranged = Arranged::default();
+    let mut calls: HashMap<Uid, &[u8]> = HashMap::new();
+    let mut order = Vec::new();
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        let Some((kind, uid, _)) = line.strip_suffix(b"\n").and_then(told) else { continue };
+        match (kind, calls.remove(&uid)) {
+            (Kind::Call, _) => {
+                calls.insert(uid, line);
+                order.push(uid);
+            }
+            (Kind::LeftOut, Some(_)) => {}
+            (_, call) => {
+                arranged.bytes.extend_from_slice(call.unwrap_or_default());
+                arranged.bytes.extend_from_slice(line);
+                arranged.ends.push(arranged.bytes.len());
+            }
+        }
+    }
+    for uid in order {
+        if let Some(line) = calls.remove(&uid) {
+            arranged.unlinked.push((uid, arranged.bytes.len(), line.len()));
+            arranged.bytes.extend_from_slice(line);
+            arranged.ends.push(arranged.bytes.len());
+        }
+    }
+    arranged
 }
 
 fn begin(out: &mut Vec<u8>, kind: Kind, uid: Uid) {
@@ -196,13 +252,17 @@ impl Journals {
         let mut waiting: HashMap<Uid, Waiting> = HashMap::new();
         let mut known: HashMap<(usize, Hour), bool> = HashMap::new();
         let files: Vec<JournalFile> = parts.iter().map(|(file, _)| file.clone()).collect();
-        let mut pass = |at: usize, origin: usize, number: u64, line: &[u8], take: Take<'_>| -> bool {
+        let mut pass = |at: usize, call: &Waiting, is_linked: bool, take: Take<'_>| -> bool {
             let Some(JournalFile { part, .. }) = files.get(at) else { return false };
+            let Waiting { number, part: origin, line } = call;
             let call = serde_json::from_slice::<Value>(line)
                 .map_err(|error| format!("is no JSON: {error}"))
                 .and_then(|value| objects.call(&value).map_err(|wrong| wrong.to_string()));
             match call {
-                Ok(call) => {
+                Ok(mut call) => {
+                    if !is_linked {
+                        call.findings.insert(Finding::NotLinked);
+                    }
                     let hour = Hour::of(call.start);
                     let is_known =
                         *known.entry((at, hour)).or_insert_with(|| is_there(&folder.table(part, hour)));
@@ -212,8 +272,8 @@ impl Journals {
                     !is_known
                 }
                 Err(what) => {
-                    let path = files.get(origin).map(|file| file.path.clone()).unwrap_or_default();
-                    take(part, Err(Fault { path, place: ("line", number), what }));
+                    let path = files.get(*origin).map(|file| file.path.clone()).unwrap_or_default();
+                    take(part, Err(Fault { path, place: ("line", *number), what }));
                     false
                 }
             }
@@ -244,7 +304,7 @@ impl Journals {
                         // The members of the link become members of the call.
                         call.line.pop();
                         call.line.extend_from_slice(rest);
-                        summary.calls += u64::from(pass(at, call.part, call.number, &call.line, take));
+                        summary.calls += u64::from(pass(at, &call, true, take));
                     }
                 }
             }
@@ -255,7 +315,7 @@ impl Journals {
         let mut rest: Vec<(Uid, Waiting)> = waiting.into_iter().collect();
         rest.sort_by_key(|(uid, _)| *uid);
         for (_, call) in rest {
-            let passed = u64::from(pass(last, call.part, call.number, &call.line, take));
+            let passed = u64::from(pass(last, &call, false, take));
             summary.calls += passed;
             summary.unlinked += passed;
         }
@@ -293,8 +353,16 @@ mod tests {
             parent_confidence: Some(Share::of(0.975)),
             parent_evidence: sample::full().parent_evidence,
             missed: Some(Share::of(0.25)),
+            rivals: sample::full().rivals,
             ..call(packet)
         }
+    }
+
+    /// As it is read where no link follows.
+    fn not_linked(packet: u64) -> Call {
+        let mut call = call(packet);
+        call.findings.insert(Finding::NotLinked);
+        call
     }
 
     fn line(call: &Call) -> Vec<u8> {
@@ -359,7 +427,7 @@ mod tests {
         ];
         let (_kept, folder, _) = folder(&[&journal.concat()]);
         let (all, sum) = read(&folder, &|_| false);
-        let expected = [linked(2, 1), call(1), call(3)].map(|call| (1, text(&call)));
+        let expected = [linked(2, 1), call(1), not_linked(3)].map(|call| (1, text(&call)));
         assert_eq!(all, expected);
         assert_eq!(sum, Summary { calls: 3, unlinked: 1, cut: 0 });
     }
@@ -369,7 +437,7 @@ mod tests {
         let first = [line(&call(1)), line(&call(2)), link(&call(1))].concat();
         let second = [line(&call(2)), line(&call(3)), link(&linked(2, 1))].concat();
         let (_kept, folder, parts) = folder(&[&first, &second]);
-        let expected = [(1, text(&call(1))), (2, text(&linked(2, 1))), (2, text(&call(3)))];
+        let expected = [(1, text(&call(1))), (2, text(&linked(2, 1))), (2, text(&not_linked(3)))];
         assert_eq!(read(&folder, &|_| false).0, expected);
         // The table of the first part is complete.
         let table = folder.table(&parts[0], Hour::of(call(1).start));
@@ -391,10 +459,10 @@ mod tests {
             let (all, sum) = read(&folder, &|_| false);
             let expected = match ends.iter().filter(|end| **end <= cut).count() {
                 0 => vec![],
-                1 => vec![call(1)],
-                2 => vec![call(1), call(2)],
-                3 => vec![linked(2, 1), call(1)],
-                _ => vec![linked(2, 1), call(1), call(3)],
+                1 => vec![not_linked(1)],
+                2 => vec![not_linked(1), not_linked(2)],
+                3 => vec![linked(2, 1), not_linked(1)],
+                _ => vec![linked(2, 1), not_linked(1), not_linked(3)],
             };
             let expected: Vec<_> = expected.iter().map(|call| (1, text(call))).collect();
             assert_eq!(all, expected, "{cut}");
@@ -403,12 +471,49 @@ mod tests {
     }
 
     #[test]
+    fn arranged_lines_are_of_use_wherever_they_are_cut_off() {
+        let left_out = |packet| {
+            let mut line = Vec::new();
+            write_left_out(&mut line, call(packet).uid);
+            line
+        };
+        // The call of the first link, and that of the last line, are in the file already.
+        let lines = [
+            line(&call(1)),
+            line(&call(2)),
+            link(&linked(9, 1)),
+            line(&call(3)),
+            line(&call(4)),
+            left_out(4),
+            link(&linked(3, 2)),
+            link(&call(1)),
+            left_out(8),
+        ];
+        let Arranged { bytes, ends, unlinked } = arranged(&lines.concat());
+        let groups = [
+            link(&linked(9, 1)),
+            [line(&call(3)), link(&linked(3, 2))].concat(),
+            [line(&call(1)), link(&call(1))].concat(),
+            left_out(8),
+            line(&call(2)),
+        ];
+        let len = groups.concat().len();
+        assert_eq!(bytes, groups.concat());
+        let wanted: Vec<usize> = (1..=groups.len()).map(|count| groups[..count].concat().len()).collect();
+        assert_eq!(ends, wanted);
+        assert_eq!(unlinked, [(call(2).uid, len - line(&call(2)).len(), line(&call(2)).len())]);
+        assert_eq!(arranged(b""), Arranged::default());
+        assert_eq!(count_links(&bytes), [2, 1]);
+    }
+
+    #[test]
     fn what_is_no_line_is_named_and_the_others_are_read() {
         let journal = [line(&call(1)), vec![0; 70], b"\n{}\n".to_vec(), line(&call(2))].concat();
         let (_kept, folder, _) = folder(&[&journal]);
         let (all, _) = read(&folder, &|_| false);
         let wrong = (1, "is no line of a journal".to_owned());
-        assert_eq!(all, [wrong.clone(), wrong, (1, text(&call(1))), (1, text(&call(2)))]);
+        let calls = [1, 2].map(|packet| (1, text(&not_linked(packet))));
+        assert_eq!(all, [&[wrong.clone(), wrong][..], &calls].concat());
     }
 
     #[test]

@@ -50,6 +50,17 @@ impl Target {
         matches!(self, Self::File { .. })
     }
 
+    /// Takes back what was written behind `len`. Returns whether that was possible.
+    pub(crate) fn cut(&mut self, len: u64) -> bool {
+        match self {
+            Self::File { file, len: whole } if *whole >= len => {
+                *whole = len;
+                file.set_len(len).and_then(|()| file.seek(SeekFrom::Start(len))).is_ok()
+            }
+            _ => false,
+        }
+    }
+
     /// Writes complete records.
     ///
     /// If the disk is full, the file is truncated after the last record that fits, so that readers never see a partial one.

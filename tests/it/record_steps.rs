@@ -9,7 +9,8 @@ use std::time::Duration;
 use rpcscope::sink::packets::Rotation;
 
 use crate::record::{
-    calls, everything, files, journals, line, pass_by, settings, sorted, start, tables, unlinked,
+    calls, everything, files, journals, line, line_without_link, pass_by, settings, sorted, start, tables,
+    unlinked,
 };
 
 /// Files of a folder by their paths in it.
@@ -69,7 +70,7 @@ fn run() -> Run {
     assert_eq!(tables.each_ref().map(BTreeMap::len), [2, 2]);
     let half = calls.iter().enumerate().map(|(at, call)| match at % 2 {
         0 => line(call),
-        _ => line(&unlinked(call)),
+        _ => line_without_link(&unlinked(call)),
     });
     Run {
         closed: first.0.replace(".journal", ".closed"),

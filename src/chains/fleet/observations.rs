@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::aliases::{self, Aliases};
 use super::{Counts, Record};
-use crate::calls::record::{Class, Name, Observer};
+use crate::calls::record::{Class, Finding, Name, Observer};
 use crate::calls::{Call, JoinKey, Uid, dedup};
 use crate::time::Timestamp;
 
@@ -130,7 +130,11 @@ fn join(key: JoinKey, mut views: Vec<Record>, answerers: &Answerers) -> Option<J
     let named = views.iter().find_map(|view| view.parent);
     let rivals = if link.is_some() { None } else { views.iter_mut().find_map(|view| view.rivals.take()) };
     let missed = views.iter().filter_map(|view| view.missed).max();
+    let is_unlinked = |view: &Record| view.findings.contains(Finding::NotLinked);
+    let is_linked = !views.first().is_some_and(is_unlinked) && !views.last().is_some_and(is_unlinked);
     let is_callee_captured = views.last().is_some_and(|last| match last.observer {
+        // Calls that it made would be there without a parent.
+        _ if is_unlinked(last) => false,
         Some(Observer::Server) => true,
         Some(Observer::Client | Observer::Middle) => last.callee_view.is_some(),
         None => views.len() > 1 || last.callee_view.is_some(),
@@ -163,6 +167,9 @@ fn join(key: JoinKey, mut views: Vec<Record>, answerers: &Answerers) -> Option<J
     call.rivals = rivals;
     if let Some(finding) = joined_by {
         call.findings.insert(finding);
+    }
+    if !is_linked {
+        call.findings.insert(Finding::NotLinked);
     }
     Some(Joined { call, key, ahead, spans, is_callee_captured })
 }

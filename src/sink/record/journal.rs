@@ -12,7 +12,7 @@ use super::super::jsonl::CallFields;
 use super::super::target::{Shortfall, Target};
 use crate::calls::{Call, Uid};
 use crate::contain::caught;
-use crate::records::journal::{count_links, write_left_out, write_link};
+use crate::records::journal::{Arranged, arranged, count_links, write_left_out, write_link};
 
 /// Appends lines to a new file. What could not be written is cut off behind the last whole line, and later lines are tried again.
 pub(super) struct Journal {
@@ -26,7 +26,9 @@ pub(super) struct Journal {
     /// Bytes of the calls that are linked or left out, so that only others would be carried on.
     pub(super) done: u64,
     /// Calls that were linked, but whose lines could not be written.
-    pub(super) unprotected: u64,
+    pub(super) absent: u64,
+    /// Calls that were linked and whose lines are there, but not those that say how they were linked.
+    pub(super) linkless: u64,
     /// With which calls tests break.
     #[cfg(test)]
     pub(super) is_broken: Option<fn(&Call) -> bool>,
@@ -42,7 +44,8 @@ impl Journal {
             fields: CallFields::default(),
             waiting: HashMap::new(),
             done: 0,
-            unprotected: 0,
+            absent: 0,
+            linkless: 0,
             #[cfg(test)]
             is_broken: None,
         })
@@ -84,7 +87,7 @@ impl Journal {
                 self.done += len as u64;
                 write_link(&mut self.buffer, call);
             }
-            None => self.unprotected += 1,
+            None => self.absent += 1,
         }
         self.flush_if_full()
     }
@@ -108,14 +111,34 @@ impl Journal {
             return Ok(());
         }
         let whole = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let before = self.target.len();
         let written = self.target.append(&self.buffer, whole).map_err(|Shortfall { kept, error }| {
+            let kept = if self.target.cut(before) { self.keep_what_fits(before) } else { kept };
             let end = self.target.len();
             self.waiting.retain(|_, (offset, len)| *offset + *len as u64 <= end);
-            self.unprotected += count_links(self.buffer.get(kept..).unwrap_or_default());
+            let [absent, linkless] = count_links(self.buffer.get(kept..).unwrap_or_default());
+            self.absent += absent;
+            self.linkless += linkless;
             error
         });
         self.buffer.clear();
         written
+    }
+
+    /// Writes the lines in an order in which whatever fits is of use. Returns how many bytes that are.
+    fn keep_what_fits(&mut self, before: u64) -> usize {
+        let Arranged { bytes, ends, unlinked } = arranged(&self.buffer);
+        self.buffer = bytes;
+        for (uid, offset, len) in unlinked {
+            self.waiting.insert(uid, (before + offset as u64, len));
+        }
+        let whole = |bytes: &[u8]| {
+            let fit = ends.partition_point(|end| *end <= bytes.len());
+            ends.get(..fit).and_then(<[usize]>::last).copied().unwrap_or(0)
+        };
+        self.target
+            .append(&self.buffer, whole)
+            .map_or_else(|shortfall| shortfall.kept, |()| self.buffer.len())
     }
 
     /// Copies the calls that are not linked yet to the journal of the next part.

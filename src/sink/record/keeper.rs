@@ -39,8 +39,10 @@ pub(super) struct Done {
     pub(super) tables: Vec<Table>,
     /// Calls in the tables.
     pub(super) rows: u64,
-    /// Of them, those that are not in the journal.
+    /// Of them, those that the journal does not have for the next start.
     pub(super) unprotected: u64,
+    /// No other journal has taken over calls of its journal, so that all of that one count.
+    pub(super) is_last: bool,
 }
 
 enum Task {
@@ -142,10 +144,11 @@ impl Work {
         if let Err(fault) = caught(|| self.try_again()) {
             self.fail(&format!("{fault}; what was not completed stays in the journal"));
         }
-        for Done { part, unprotected, .. } in &self.left_behind {
+        for done in &self.left_behind {
             self.summary.has_failed = true;
-            self.summary.lost += unprotected;
-            let path = self.close(part).map_or_else(|_| self.settings.folder.journal(part), |file| file.path);
+            self.summary.lost += done.unprotected;
+            let open = || self.settings.folder.journal(&done.part);
+            let path = self.close(&done.part, done.is_last).map_or_else(|_| open(), |file| file.path);
             (self.say)(&left_behind(&path));
         }
         self.summary.deleted = self.kept.deleted().load(Ordering::Relaxed);
@@ -191,6 +194,7 @@ impl Work {
                 continue;
             }
             match self.convert(run) {
+                Ok(journal::Summary { calls: 0, cut: 0, .. }) => {}
                 Ok(journal::Summary { calls, unlinked, cut }) => {
                     let mut notes = Vec::new();
                     if unlinked > 0 {
@@ -212,7 +216,7 @@ impl Work {
     }
 
     fn complete(&mut self, done: Done) {
-        let Done { part, journals, tables, rows, unprotected } = done;
+        let Done { part, journals, tables, rows, unprotected, is_last } = done;
         // Before a table gets its name, the journals are on the disk: otherwise a loss of power could double calls of the table, or lose those
         // that the next journal took over. One that can't be synchronised could not be written either, which is told.
         for journal in journals {
@@ -220,7 +224,8 @@ impl Work {
         }
         _ = File::open(self.settings.folder.journals()).and_then(|folder| folder.sync_all());
         let lost_before = self.summary.lost;
-        let written = self.close(&part).and_then(|journal| self.complete_all(tables).map(|()| journal));
+        let written =
+            self.close(&part, is_last).and_then(|journal| self.complete_all(tables).map(|()| journal));
         match written {
             Ok(journal) => {
                 self.summary.calls += rows - (self.summary.lost - lost_before);
@@ -232,15 +237,18 @@ impl Work {
                     (self.say)(&format!("{error}; its calls stay in the journal, and recording goes on"));
                 }
                 let (journals, tables) = (Vec::new(), Vec::new());
-                self.left_behind.push(Done { part, journals, tables, rows, unprotected });
+                self.left_behind.push(Done { part, journals, tables, rows, unprotected, is_last });
             }
         }
     }
 
-    /// Says of a journal that the next one has its calls that are not linked; nothing if that was said.
-    fn close(&self, part: &Part) -> io::Result<JournalFile> {
+    /// Says of a journal that the next one has its calls that are not linked; nothing if that was said, or if it is the last.
+    fn close(&self, part: &Part, is_last: bool) -> io::Result<JournalFile> {
         let folder = &self.settings.folder;
         let (open, closed) = (folder.journal(part), folder.closed(part));
+        if is_last {
+            return Ok(JournalFile { part: part.clone(), path: open, is_closed: false });
+        }
         match fs::rename(&open, &closed.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(io::Error::new(error.kind(), format!("{} can't be closed: {error}", open.display())))
@@ -275,7 +283,7 @@ impl Work {
     /// Turns journals of this run into Parquet whose tables could not be written.
     fn try_again(&mut self) {
         for done in std::mem::take(&mut self.left_behind) {
-            let journal = self.close(&done.part);
+            let journal = self.close(&done.part, done.is_last);
             let journal = match journal.and_then(|file| journal::open_one(&self.settings.folder, file)) {
                 // Somebody deleted it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -197,7 +197,8 @@ impl Recorder {
                 let journal = std::mem::replace(&mut self.journal, next);
                 let part = std::mem::replace(&mut self.part, part);
                 let files = [journal.file(), self.journal.file()];
-                self.complete(part, files.into_iter().flatten().collect(), journal.unprotected);
+                let unprotected = journal.absent + journal.linkless;
+                self.complete(part, files.into_iter().flatten().collect(), unprotected, false);
                 true
             }
             Err(error) => {
@@ -210,10 +211,10 @@ impl Recorder {
     }
 
     /// Completes a part after `journals`, which no table may be ahead of.
-    fn complete(&mut self, part: Part, journals: Vec<File>, unprotected: u64) {
+    fn complete(&mut self, part: Part, journals: Vec<File>, unprotected: u64, is_last: bool) {
         let tables = self.tables.drain().map(|(_, table)| table).collect();
         let rows = std::mem::take(&mut self.rows);
-        self.keeper.complete(Done { part, journals, tables, rows, unprotected });
+        self.keeper.complete(Done { part, journals, tables, rows, unprotected, is_last });
     }
 
     fn note(&mut self, written: io::Result<()>) {
@@ -236,13 +237,13 @@ impl Recorder {
             is_completed = self.rotate();
         } else {
             let files = self.journal.file().into_iter().collect();
-            self.complete(self.part.clone(), files, self.journal.unprotected);
+            self.complete(self.part.clone(), files, self.journal.absent, true);
         }
         let mut summary = self.keeper.finish();
         if !is_completed {
             (self.say)(&left_behind(self.journal.path()));
             summary.has_failed = true;
-            summary.lost += self.journal.unprotected;
+            summary.lost += self.journal.absent;
         }
         summary
     }
