@@ -1,7 +1,9 @@
-//! Rows of Parquet files that rpcscope wrote, as objects. The crate's own reader of rows, without Arrow, holds a row group at a time.
+//! Rows of Parquet files that rpcscope wrote, also after an engine has written them again, as objects. The crate's own reader of rows,
+//! without Arrow, holds a row group at a time.
 
 use std::fs::File;
 
+use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
@@ -35,11 +37,18 @@ pub(super) fn read(file: File, take: &mut dyn FnMut(Value) -> bool) -> Result<()
                 "has columns of version {other}, and this rpcscope reads version {SCHEMA}: {advice}"
             ));
         }
+        // Engines that write a table again drop what they don't know.
+        None if has_columns(&reader) => {}
         None => {
             return Err(
                 "is Parquet, but not of rpcscope calls --format parquet (no rpcscope.schema in it)".into()
             );
         }
+    }
+    if let Some(codec) = foreign_codec(&reader) {
+        return Err(format!(
+            "is compressed with {codec}, which is not read: let the engine write it again with zstd, snappy or nothing"
+        ));
     }
     for group in 0..reader.num_row_groups() {
         let group = reader.get_row_group(group).map_err(damaged)?;
@@ -52,6 +61,22 @@ pub(super) fn read(file: File, take: &mut dyn FnMut(Value) -> bool) -> Result<()
     Ok(())
 }
 
+/// Whether a file has the columns without which no row is a call of [`SCHEMA`].
+fn has_columns(reader: &SerializedFileReader<File>) -> bool {
+    let columns = reader.metadata().file_metadata().schema().get_fields();
+    let has = |name: &&str| columns.iter().any(|column| column.name() == *name);
+    ["uid", "start_ns", "client", "server", "class", "call_key", "conn_key"].iter().all(has)
+}
+
+/// A compression in which a column is, if it is none of those that are read.
+fn foreign_codec(reader: &SerializedFileReader<File>) -> Option<Compression> {
+    let columns = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
+    let mut codecs = columns.map(|column| column.compression());
+    codecs.find(|codec| {
+        !matches!(codec, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_))
+    })
+}
+
 /// The number before the point of a version.
 fn major(version: &str) -> Option<u32> {
     version.split('.').next()?.parse().ok()
@@ -61,10 +86,9 @@ fn major(version: &str) -> Option<u32> {
 fn object(row: &Row) -> Value {
     let fields = row.get_column_iter().filter(|(_, field)| !matches!(field, Field::Null));
     let skips = ["start", "end", "arrival"];
-    // Microseconds of what another column has in nanoseconds.
-    let fields = fields.filter(|(name, field)| {
-        !(skips.contains(&name.as_str()) && matches!(field, Field::TimestampMicros(_)))
-    });
+    // Microseconds, or what an engine made of them, of what another column has in nanoseconds.
+    let is_time = |field: &Field| matches!(field, Field::TimestampMicros(_) | Field::TimestampMillis(_));
+    let fields = fields.filter(|(name, field)| !(skips.contains(&name.as_str()) && is_time(field)));
     Value::Object(fields.map(|(name, field)| (name.clone(), value(field, 0))).collect())
 }
 

@@ -165,3 +165,73 @@ fn engines_read_what_the_records_say() {
         assert_eq!(rows, wanted, "{engine}");
     }
 }
+
+/// What engines make of a file when they write it again; `TABLE` is its path, `COPY` the other one's.
+const WRITERS: &[Engine] = &[
+    engine(
+        "pyarrow",
+        "import pyarrow",
+        "import pyarrow.parquet as pq
+pq.write_table(pq.read_table(TABLE), COPY)",
+    ),
+    engine(
+        "DuckDB",
+        "import duckdb",
+        "import duckdb
+duckdb.execute(f\"copy (from '{TABLE}') to '{COPY}' (format parquet)\")",
+    ),
+    engine(
+        "Polars",
+        "import polars",
+        "import polars
+polars.read_parquet(TABLE).write_parquet(COPY, compression='snappy')",
+    ),
+    engine(
+        "DataFusion",
+        "import datafusion",
+        "import datafusion
+datafusion.SessionContext().read_parquet(TABLE).write_parquet(COPY, compression='snappy')",
+    ),
+    engine(
+        "Spark",
+        "import os, pyspark, shutil; assert shutil.which('java') or os.environ.get('JAVA_HOME'), 'no Java'",
+        "import os
+from pyspark.sql import SparkSession
+os.environ['SPARK_LOCAL_IP'] = '127.0.0.1'
+spark = SparkSession.builder.master('local[1]').config('spark.ui.enabled', False).getOrCreate()
+spark.read.parquet(TABLE).coalesce(1).write.parquet(COPY)",
+    ),
+];
+
+#[test]
+fn chains_of_files_that_engines_wrote_again_are_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = folder.path().join("calls.parquet");
+    let capture = support::captures().join("trpc/chain-mixed.pcap");
+    let rpcscope = |args: &[&str], file: &std::path::Path| {
+        Command::new(env!("CARGO_BIN_EXE_rpcscope")).args(args).arg(file).output().expect("it starts")
+    };
+    let path = table.to_str().expect("UTF-8");
+    let output = rpcscope(
+        &["calls", "--link", "--host", "shop", "--metadata", "--format", "parquet", "-o", path],
+        &capture,
+    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let wanted = rpcscope(&["chains", "--format", "jsonl"], &table).stdout;
+    assert!(!wanted.is_empty());
+    for Engine { name: engine, needs, reads } in WRITERS {
+        let has = Command::new(python()).args(["-c", needs]).output();
+        if !has.is_ok_and(|output| output.status.success()) {
+            eprintln!("SKIPPED: {} has no {engine}, so that it wrote nothing again", python());
+            continue;
+        }
+        let copy = folder.path().join(format!("{engine}.parquet"));
+        let program = format!("import sys\nTABLE, COPY = sys.argv[1:]\n{reads}");
+        let mut command = Command::new(python());
+        let output = command.args(["-c", &program]).args([&table, &copy]).output().expect("it starts");
+        assert!(output.status.success(), "{engine}: {}", String::from_utf8_lossy(&output.stderr));
+        let chains = rpcscope(&["judge", "--format", "jsonl"], &copy);
+        assert!(chains.status.success(), "{engine}: {}", String::from_utf8_lossy(&chains.stderr));
+        assert!(chains.stdout == wanted, "{engine}");
+    }
+}
