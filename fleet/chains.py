@@ -60,7 +60,15 @@ NEEDED = {
     "id": "long",
     "service": "string",
     "method": "string",
+    "log_id": "string",
+    "request_messages": "long",
+    "rpc": "string",
+    "caller": "string",
+    "callee": "string",
 }
+
+# What two records of one call have alike that are joined by their log id (by_log in src/chains/fleet/aliases.rs).
+LOGGED = ["log_id", "id", "request_bytes", "request_messages", "rpc", "service", "method", "caller", "callee"]
 
 
 def arguments():
@@ -158,13 +166,16 @@ def nodes(calls, again, key, name):
     return with_time.withColumn(name, F.coalesce("again", name)).drop("key", "low", "high", "again")
 
 
-def find_links(folder, calls, again):
+def find_links(folder, calls, again, logged):
     """From each node to that of its parent."""
     linked = calls.where("parent_key is not null").select("host", "uid", "conn_key", "call_key", "parent_key", "start_ns")
     linked = nodes(nodes(linked, again, own(), "child"), again, F.xxhash64("parent_key"), "parent")
     linked = linked.select("child", "parent").unionByName(find_same(calls, again))
     numbered = find_numbered(folder, calls, again)
     linked = linked if numbered is None else linked.unionByName(numbered)
+    if logged is not None:
+        pairs = calls.join(logged.where("may_be_one"), ["host", "uid", "start_ns", "conn_key"])
+        linked = linked.unionByName(bound(nodes(pairs, again, own(), "child"), "shape", "time"))
     return linked.where("child <> parent")
 
 
@@ -190,6 +201,29 @@ def find_numbered(folder, calls, again):
     calls = calls.withColumn("is_new", (F.col("start_ns") > F.lag("start_ns").over(by_time) + APART).cast("long"))
     calls = calls.withColumn("time", F.sum(F.coalesce("is_new", F.lit(0))).over(by_time))
     return bound(nodes(calls, again, own(), "child"), "shape", "time")
+
+
+def find_logged(folder, calls):
+    """Records near in time with one log id and shape that are of several keys, and whether they may be the ends of one call, which judge has
+    to see both; None if there are none. Of more keys nothing is joined, which judge is told, because it may get a part of them."""
+    calls = calls.where("log_id is not null and host is not null and method is not null")
+    # Hashes skip what is null.
+    shape = F.xxhash64(*(F.coalesce(F.col(name).cast("string"), F.lit("\0")) for name in LOGGED))
+    calls = calls.select("host", "uid", "start_ns", "conn_key", "parent_key", own().alias("key"), shape.alias("shape"))
+    # Nearly always it is the other end's record of the same key.
+    keys = calls.groupBy("shape").agg(F.min("key").alias("low"), F.max("key").alias("high"))
+    suspects = folder.keep("logged-shapes", keys.where("low <> high").select("shape"))
+    if suspects.isEmpty():
+        return None
+    by_time = Window.partitionBy("shape").orderBy("start_ns")
+    calls = calls.join(suspects, "shape", "left_semi")
+    calls = calls.withColumn("is_new", (F.col("start_ns") > F.lag("start_ns").over(by_time) + APART).cast("long"))
+    calls = calls.withColumn("time", F.sum(F.coalesce("is_new", F.lit(0))).over(by_time))
+    counts = F.countDistinct("key").alias("keys"), F.countDistinct(F.when(F.col("parent_key").isNotNull(), F.col("key"))).alias("linked")
+    # Both of two calls that name a parent were made.
+    groups = calls.groupBy("shape", "time").agg(*counts).where("keys > 1").withColumn("may_be_one", F.expr("keys = 2 and linked < 2"))
+    calls = calls.join(groups, ["shape", "time"]).drop("key", "is_new", "parent_key", "keys", "linked")
+    return folder.keep("logged", calls.distinct())
 
 
 def bound(calls, *group):
@@ -472,11 +506,15 @@ def main():
     steps.end(keys=again.count() if again is not None else 0)
 
     steps("roots")
-    links = find_links(folder, calls, again)
+    logged = find_logged(folder, calls)
+    links = find_links(folder, calls, again, logged)
     first, settled, open_ = follow(folder, links)
     united = rest(spark, first, links, settled, open_)
     steps.end(is_united=united is not None)
 
+    if logged is not None:
+        shared = logged.where("not may_be_one").select("host", "uid", "start_ns", "conn_key", F.lit(True).alias("log_id_shared")).distinct()
+        calls = calls.join(shared, ["host", "uid", "start_ns", "conn_key"], "left")
     columns = [F.col(f"`{name}`") for name in calls.columns if name not in NOT_JUDGED]
     with_nodes = nodes(calls, again, own(), "node")
     whole = trees(with_nodes.select("node", F.to_json(F.struct(*columns)).alias("record")), settled, united)

@@ -39,7 +39,7 @@ FAILING = 0.02
 NAMES = """
 uid start start_ns latency_ns duration_ns end end_ns network_ns arrival arrival_ns work_ns seen client server via transport network rpc
 codec service method unknown_name caller callee id kind class carrier code code_name message initiator goaway likely ret func_ret
-reported_as biz_extra details request_bytes response_bytes request_messages response_messages timeout_ns trace_id span_id field_id
+reported_as biz_extra details request_bytes response_bytes request_messages response_messages timeout_ns trace_id span_id log_id field_id
 canceled_by cancel_path parent parent_evidence findings process metadata request response request_unknown response_unknown exception
 error packets call_key parent_key parent_confidence missed conn_key request_seq host observer
 """.split()

@@ -117,6 +117,8 @@ SPAN = {"service": "Nat", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_
 
 NUMBER = {"service": "Number", "request_seq": 4_294_967_295, "id": 3, "request_bytes": 200, "response_bytes": 90}
 
+LOG = {"service": "Log", "log_id": "20261126093011ABCDEF", "id": 70_000, "request_bytes": 200, "response_bytes": 90}
+
 
 def records_by_hand():
     t = MIDNIGHT
@@ -168,6 +170,14 @@ def records_by_hand():
         record(1502, "b", t + 10 * MS, 10 * MS, 1501, **FAILED),
         *(record(1510 + place, host, t + place * MS, observer="client", conn_key=key(4 + place), **{**NUMBER, "request_seq": 9}) for place, host in enumerate("ac")),
         record(1512, "b", t + 3 * MS, 5 * MS, observer="server", conn_key=key(6), **{**NUMBER, "request_seq": 9}),
+        # One log id. Then three calls of one chain that look alike, which are not joined.
+        record(1600, "a", t, 40 * MS, observer="client", conn_key=key(7), **LOG, **FAILED),
+        record(1601, "b", t + 5 * MS, 30 * MS, observer="server", conn_key=key(8), **LOG, **FAILED),
+        record(1602, "b", t + 10 * MS, 10 * MS, 1601, **FAILED),
+        *(
+            record(1610 + place, host, t + place * MS, (9 - place) * MS, observer=observer, conn_key=key(9 + place), **{**LOG, "id": 70_001})
+            for place, (host, observer) in enumerate([("a", "client"), ("c", "client"), ("b", "server")])
+        ),
         # No rpcscope knows such a class.
         record(999, "a", t, **{"class": "busy"}),
     ]
@@ -335,6 +345,8 @@ def test(rpcscope, folder):
     generate.generate(str(calls), 20_000, 60)
     write_by_hand(calls)
     chains = expected_of(rpcscope, calls)
+    for finding, count in (("joined-by-trace", 1), ("joined-by-sequence", 2), ("joined-by-log-id", 1)):
+        assert sum(chain.count(f'"{finding}"') > 0 for chain in chains) == count, finding
     summary = [line for line in expected_of(rpcscope, calls, "--summary") if '"type":"turn"' in line]
     cluster = Cluster(folder)
     try:

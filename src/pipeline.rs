@@ -73,6 +73,8 @@ pub struct Options {
     pub metadata: bool,
     /// Keep what linking reads of headers, where these are not kept.
     pub marks: bool,
+    /// Keep the log ids of calls.
+    pub log_ids: bool,
     /// Deliver connections too.
     pub connections: bool,
     /// Live: deliver the open connections too, about once a second.
@@ -102,6 +104,7 @@ impl Default for Options {
             threads: default_threads(),
             metadata: false,
             marks: false,
+            log_ids: false,
             connections: false,
             open_connections: false,
             decode_as: Vec::new(),
@@ -491,7 +494,10 @@ impl Analyzer {
             decoder: Decoder::of(shard),
             table: Table::new(options.limits),
             owner: Stages {
-                matcher: Matcher::new(options.metadata).marking(options.marks).with_bodies(bodies.is_some()),
+                matcher: Matcher::new(options.metadata)
+                    .marking(options.marks)
+                    .with_log_ids(options.log_ids)
+                    .with_bodies(bodies.is_some()),
                 decode_as: options.decode_as.clone(),
                 bodies,
                 connections: options.connections,

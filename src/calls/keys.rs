@@ -610,6 +610,9 @@ keys! {
         "span_id": Type::Text,
             "span id from the headers",
             |c| text(c.span_id.as_ref());
+        "log_id": Type::Text,
+            "log or request id from the headers (where host is known)",
+            |c| text(c.log_id.as_ref());
         "field_id": Type::Number,
             "of an exception declared in the IDL: its field in the result struct",
             |c| number(c.outcome.field_id);

@@ -4,6 +4,7 @@
 use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::FixedState;
+use rpcscope_parsers::event::Pairs;
 use smallvec::SmallVec;
 
 use super::trace::{Contexts, Trace};
@@ -143,20 +144,38 @@ fn is_retry_mark(name: &str) -> bool {
     matches!(name, "retryreq" | "grpcpreviousrpcattempts")
 }
 
+/// Names of headers that carry a log or request id, those first that most surely go through a whole chain. All end in `id`.
+const LOG_IDS: [&str; 9] =
+    ["logid", "ttlogid", "klogid", "traceid", "requestid", "correlationid", "reqid", "rid", "globalid"];
+
 /// Whether a header carries a log or request id.
 fn is_log_id(name: &str) -> bool {
-    matches!(
-        name,
-        "logid"
-            | "requestid"
-            | "ttlogid"
-            | "correlationid"
-            | "reqid"
-            | "rid"
-            | "klogid"
-            | "traceid"
-            | "globalid"
-    )
+    LOG_IDS.contains(&name)
+}
+
+/// Longest log id that is kept, in octets.
+const MAX_LOG_ID: usize = 128;
+
+/// The log or request id among the headers of a request.
+#[must_use]
+pub fn log_id(headers: &dyn Pairs) -> Option<String> {
+    let mut best: Option<(usize, String)> = None;
+    headers.each(&mut |key, value| {
+        let ends_in_id = key.last_chunk::<2>().is_some_and(|end| end.eq_ignore_ascii_case(b"id"));
+        let (Some(key), Ok(value)) = (ends_in_id.then(|| str::from_utf8(key)), str::from_utf8(value)) else {
+            return;
+        };
+        let bare = Bare::of(key.unwrap_or_default());
+        let rank = LOG_IDS.iter().position(|name| *name == bare.name());
+        let value = value.trim();
+        if let Some(rank) = rank
+            && (MIN_VALUE..=MAX_LOG_ID).contains(&value.len())
+            && best.as_ref().is_none_or(|(other, _)| rank < *other)
+        {
+            best = Some((rank, value.to_owned()));
+        }
+    });
+    best.map(|(_, value)| value)
 }
 
 /// Longest header name that means anything here; the rest of a longer one is ignored.
@@ -194,6 +213,21 @@ impl Bare {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_id_is_the_one_whose_name_says_most_whatever_the_order() {
+        let of = |headers: &[(&str, &str)]| log_id(&headers.to_vec());
+        let both = [("X-Request-Id", "7f3a99"), ("RPC_PERSIST_K_LOGID", "2021abcd"), ("grpc-timeout", "1S")];
+        let turned = [both[1], both[0]];
+        for headers in [&both[..], &turned] {
+            assert_eq!(of(headers).as_deref(), Some("2021abcd"));
+        }
+        assert_eq!(of(&both[..1]).as_deref(), Some("7f3a99"));
+        let long = "7".repeat(MAX_LOG_ID + 1);
+        for none in [("LogID", "7"), ("LogID", &long), ("userid", "7f3a99"), ("d", "7f3a99"), ("", "")] {
+            assert_eq!(of(&[none]), None, "{none:?}");
+        }
+    }
 
     #[test]
     fn descriptive_headers_are_no_values() {

@@ -317,6 +317,8 @@ pub struct Call {
     pub trace_id: Option<Name>,
     /// Span id of the caller's span.
     pub span_id: Option<Name>,
+    /// Log or request id of the headers, which all calls of a chain share, where that was asked for.
+    pub log_id: Option<Name>,
     /// The call that caused this one.
     pub parent: Option<Uid>,
     /// Why `parent` is believed.
@@ -389,6 +391,8 @@ pub struct Told {
     pub carrier: Option<Name>,
     /// Words of the key `findings` that this version does not know.
     pub findings: Vec<Name>,
+    /// Key `log_id_shared`: more calls than one have its log id and look alike.
+    pub is_log_shared: bool,
 }
 
 /// A call that several captures show, as the one nearest to its callee shows it. The record itself is that of the one
@@ -452,6 +456,7 @@ impl Call {
             timeout: None,
             trace_id: None,
             span_id: None,
+            log_id: None,
             parent: None,
             parent_evidence: None,
             parent_key: None,

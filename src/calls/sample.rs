@@ -93,6 +93,7 @@ pub(crate) fn full() -> Call {
     call.timeout = Some(1_000_000_000);
     call.trace_id = Some("4bf92f3577b34da6a3ce929d0e0e4736".into());
     call.span_id = Some("00f067aa0ba902b7".into());
+    call.log_id = Some("20261126093011ABCDEF".into());
     call.outcome.field_id = Some(1);
     call.outcome.extra().cancel_path = vec!["gateway".into(), "order".into()];
     call.parent = Some(Uid { packet: 70, ordinal: 1 });

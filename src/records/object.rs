@@ -59,6 +59,7 @@ pub struct Objects {
 #[derive(Default)]
 struct Found {
     uid: Option<Uid>,
+    is_log_shared: bool,
     start: Option<Timestamp>,
     end: Option<Timestamp>,
     arrival: Option<Timestamp>,
@@ -200,6 +201,9 @@ impl Objects {
             "timeout_ns" => call.timeout = Some(amount(value)?),
             "trace_id" => call.trace_id = Some(text(value)?.into()),
             "span_id" => call.span_id = Some(text(value)?.into()),
+            "log_id" => call.log_id = Some(text(value)?.into()),
+            // fleet/chains.py says it where it passes on a part of the records.
+            "log_id_shared" => found.is_log_shared = matches!(value, Value::Bool(true)),
             "field_id" => outcome.field_id = Some(small(value)?),
             "cancel_path" => {
                 let path = list(value)?.iter().map(|one| self.name(one)).collect::<Of<_>>()?;
@@ -375,6 +379,7 @@ fn finish(mut call: Call, mut found: Found) -> Result<Call, (&'static str, Strin
         reported_as: found.reported_as,
         carrier: found.newer_carrier,
         findings: found.newer_findings,
+        is_log_shared: found.is_log_shared,
     }));
     let Payload { request, response, .. } = &mut found.payload;
     for (messages, unknown) in [request, response].into_iter().zip(found.unknown) {

@@ -5,6 +5,7 @@ use std::fs::File;
 
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 
@@ -70,8 +71,8 @@ fn has_columns(reader: &SerializedFileReader<File>) -> bool {
 
 /// A compression in which a column is, if it is none of those that are read.
 fn foreign_codec(reader: &SerializedFileReader<File>) -> Option<Compression> {
-    let columns = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
-    let mut codecs = columns.map(|column| column.compression());
+    let columns = reader.metadata().row_groups().iter().flat_map(RowGroupMetaData::columns);
+    let mut codecs = columns.map(ColumnChunkMetaData::compression);
     codecs.find(|codec| {
         !matches!(codec, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_))
     })

@@ -169,6 +169,8 @@ impl<'a> Opening<'a> {
         output::check(input, output)?;
         let limits = Shares::of_calls(input).limits();
         let mut options = Options { decode_as: input.decode_as.clone(), limits, ..Options::default() };
+        // Joins over hosts use them.
+        options.log_ids = !input.interfaces.is_empty() || input.host.is_some();
         if !input.interfaces.is_empty() || input.follow {
             // Whoever watches wants each call at once.
             options.lookahead = Duration::ZERO;

@@ -208,3 +208,34 @@ fn services_with_addresses_of_their_own_on_one_host_stay_apart() {
     let whole = support::captures().join("trpc/chain-java.pcap");
     assert_eq!(of(&cooked("trpc/chain-java.pcap", folder.path())), of(whole.to_str().expect("UTF-8")));
 }
+
+/// The log id of the wire joins what stands in the records of both hosts, where a proxy changes addresses and sequence numbers.
+#[test]
+fn log_ids_join_the_records_of_both_ends_of_a_proxy() {
+    let capture = "../kitex/kitex-chains-meta.pcap";
+    let without = lines(&["calls", "--format", "jsonl", capture], "");
+    assert!(without.iter().all(|call| call["log_id"].is_null()));
+    let calls = lines(&["calls", "--format", "jsonl", "--host", "shop", capture], "");
+    let found = calls.into_iter().find(|call| call["log_id"].is_string() && call["class"] == "ok");
+    let mut caller = found.expect("a call with a log id");
+    caller["observer"] = "client".into();
+    let mut callee = caller.clone();
+    for (key, value) in [("host", "stock"), ("observer", "server"), ("client", "10.7.7.7:41000")] {
+        callee[key] = value.into();
+    }
+    for key in ["call_key", "conn_key"] {
+        callee[key] = callee[key].as_str().map(|key| key.chars().rev().collect::<String>()).into();
+    }
+    callee["request_seq"] = 4711.into();
+    let judged = |records: &[&Value]| -> Vec<bool> {
+        let input: String = records.iter().flat_map(|record| [record.to_string(), "\n".to_owned()]).collect();
+        let chains = lines(&["judge", "--format", "jsonl"], &input);
+        chains.iter().map(|chain| chain.to_string().contains("\"joined-by-log-id\"")).collect()
+    };
+    assert_eq!(judged(&[&caller, &callee]), [true]);
+    // A small number, and neither end is the same: another call of the chain may be meant.
+    assert!(caller["id"].as_i64() < Some(65_536), "{caller}");
+    let mut far = callee.clone();
+    far["server"] = "10.7.7.8:9000".into();
+    assert_eq!(judged(&[&caller, &far]), [false, false]);
+}

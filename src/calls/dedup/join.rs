@@ -130,6 +130,7 @@ fn complete(call: &mut Call, view: &Call) {
     fill(&mut call.timeout, view.timeout.as_ref());
     fill(&mut call.trace_id, view.trace_id.as_ref());
     fill(&mut call.span_id, view.span_id.as_ref());
+    fill(&mut call.log_id, view.log_id.as_ref());
     call.request_bytes = call.request_bytes.max(view.request_bytes);
     call.request_messages = call.request_messages.max(view.request_messages);
     // Parts of the answer that never reached the caller do not count.

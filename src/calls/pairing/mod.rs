@@ -35,7 +35,7 @@ use loose::Partner;
 pub use pending_calls::PendingCalls;
 use pending_calls::{Pending, body_size, metadata_size};
 
-use super::marks::Marks;
+use super::marks::{self, Marks};
 use super::names::Names as Interned;
 use super::outcome::{self, Decision, Ending};
 use super::record::{Call, CallKind, Class, Finding, GoAwayNote, Initiator, Name, Via};
@@ -114,6 +114,8 @@ pub struct Matcher {
     metadata: bool,
     /// Whether [`Call::marks`] are, where headers are not.
     marks: bool,
+    /// Whether [`Call::log_id`] is.
+    log_ids: bool,
     /// Bodies that wait for the event with which they go.
     bodies: Held,
     /// Calls that were given up because too many waited.
@@ -133,6 +135,12 @@ impl Matcher {
     #[must_use]
     pub fn marking(self, marks: bool) -> Self {
         Self { marks: marks && !self.metadata, ..self }
+    }
+
+    /// Whether to keep the log ids of calls.
+    #[must_use]
+    pub fn with_log_ids(self, log_ids: bool) -> Self {
+        Self { log_ids, ..self }
     }
 
     /// The same, which also keeps the bodies of messages in the calls, and finds descriptions among them.
@@ -210,6 +218,9 @@ impl Matcher {
         call.timeout = request.timeout;
         self.describe(call, &request.names, request.headers, false);
         self.trace(call, request.headers.filter(|_| request.custom));
+        if self.log_ids {
+            self.log_id(call, request.headers);
+        }
         if request.oneway {
             pending.end_id(request.head.id);
             self.decide(at, pending, waiting, outcome::decide(Ending::Oneway(None)));
@@ -229,6 +240,9 @@ impl Matcher {
         self.describe(call, &open.names, open.headers, false);
         self.join_group(pending, call);
         self.trace(call, open.headers.filter(|_| open.custom));
+        if self.log_ids {
+            self.log_id(call, open.headers);
+        }
         pending.add(waiting);
     }
 
@@ -344,6 +358,13 @@ impl Matcher {
             call.trace_id = trace.trace_id.and_then(|id| self.names.get(id.as_bytes()));
             call.span_id = trace.span_id.and_then(|id| self.names.get(id.as_bytes()));
         }
+    }
+
+    // Apart, so that runs without it do not pay for its registers.
+    #[inline(never)]
+    fn log_id(&mut self, call: &mut Call, headers: Headers<'_>) {
+        let id = headers.and_then(marks::log_id);
+        call.log_id = id.and_then(|id| self.names.get(id.as_bytes()));
     }
 
     fn begin(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, begin: &Begin<'_>) {

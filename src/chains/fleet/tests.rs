@@ -27,6 +27,7 @@ fn call(number: u32, host: &str, (start, end): (i64, i64)) -> Call {
         reported_as: None,
         carrier: None,
         findings: vec![],
+        is_log_shared: false,
     }));
     call
 }
@@ -409,8 +410,24 @@ fn a_host_between_that_changes_the_addresses_is_joined_with_both_ends() {
     }
     // A third key may be another call's.
     assert_eq!(joined_by_sequence(&[caller(), view(2, "r", Some(Observer::Middle), 2, 38), callee()]), 0);
-    // Of the router alone it is not known whether these are two calls.
-    assert_eq!(joined_by_sequence(&[inner(), outer()]), 0);
+    // Of the router alone it is not known whether these are two calls, unless something else tells them from others.
+    let alone = |change: &dyn Fn(&mut Call)| {
+        let mut both = [inner(), outer()];
+        both.iter_mut().for_each(change);
+        joined_by_sequence(&both)
+    };
+    assert_eq!(alone(&|_| {}), 0);
+    assert_eq!(alone(&|call| call.id = Some(70_000)), 1);
+    assert_eq!(alone(&|call| call.log_id = Some("20261126093011ABCDEF".into())), 1);
+    assert_eq!(
+        alone(&|call| (call.id, call.host) = (Some(70_000), Some(call.start.0.to_string().into()))),
+        0
+    );
+    assert_eq!(alone(&|call| (call.id, call.latency) = (Some(70_000), Some(36 * MS as u64))), 0);
+    assert_eq!(alone(&|call| (call.id, call.observer) = (Some(70_000), Some(Observer::Client))), 0);
+    let third = Call { id: Some(70_000), ..view(52, "r", None, 4, 36) };
+    let twice = [inner(), outer()].map(|call| Call { id: Some(70_000), ..call });
+    assert_eq!(joined_by_sequence(&[&twice[..], &[third]].concat()), 0);
 }
 
 /// Work grows with the records, not with their square: this would take hours.
@@ -434,4 +451,122 @@ fn a_hundred_thousand_calls_behind_nat_are_joined_one_by_one() {
         found[which.expect("joined")] += 1;
     });
     assert_eq!(found, [COUNT / 2, COUNT / 2]);
+}
+
+/// Of that log id, without trace context, of its own connection; the ends of all calls differ.
+fn logged(number: u32, mut call: Call) -> Call {
+    call = traced(number, call);
+    (call.trace_id, call.span_id, call.log_id) = (None, None, Some("20261126093011ABCDEF".into()));
+    (call.client.port, call.server.port) = (number as u16, number as u16 + 1000);
+    (call.id, call.request_bytes, call.response_bytes) = (Some(70_000), 200, 90);
+    call
+}
+
+fn joined_by_log(calls: &[Call]) -> usize {
+    let (chains, counts) = judged_in_all_orders(calls);
+    assert_eq!(counts.unfit, 0);
+    let hops = chains.iter().flat_map(|chain| &chain.hops);
+    hops.filter(|hop| hop.call.findings.contains(Finding::JoinedByLogId)).count()
+}
+
+#[test]
+fn ends_behind_a_proxy_are_one_call_if_they_alone_have_its_log_id_and_shape() {
+    let caller = || logged(1, at(Observer::Client, refused(call(1, "a", (0, 40)))));
+    let callee = || logged(51, at(Observer::Server, refused(call(51, "b", (5, 35)))));
+    let below = below(51, refused(call(3, "b", (10, 20))));
+    let (chains, counts) = judged_in_all_orders(&[caller(), callee(), below]);
+    let [chain] = &chains[..] else { panic!("{chains:#?}") };
+    assert_eq!((chain.hops.len(), counts.orphans, counts.unfit), (2, 0, 0));
+    assert!(chain.root().findings.contains(Finding::JoinedByLogId));
+    assert_eq!(chain.root().callee_view.as_ref().map(|view| view.latency), Some(Some(30 * MS as u64)));
+    // A small number says little, unless both records name one end of the connection.
+    let small = |ends: &dyn Fn(&mut Call, &mut Call)| {
+        let [mut caller, mut callee] = [caller(), callee()].map(|call| Call { id: Some(3), ..call });
+        ends(&mut caller, &mut callee);
+        joined_by_log(&[caller, callee])
+    };
+    assert_eq!(small(&|_, _| {}), 0);
+    assert_eq!(small(&|caller, callee| callee.client = caller.client), 1);
+    assert_eq!(small(&|caller, callee| callee.server = caller.server), 1);
+    assert_eq!(
+        small(&|caller, callee| {
+            caller.client.ip = std::net::Ipv4Addr::LOCALHOST.into();
+            callee.client = caller.client;
+        }),
+        0
+    );
+    assert_eq!(
+        small(&|caller, callee| {
+            let addresses = vec![caller.client.to_string().as_str().into()];
+            callee.via = Some(std::sync::Arc::new(crate::calls::record::Via { client: None, addresses }));
+        }),
+        1
+    );
+    // The log id of another minute is another chain's.
+    let later = |call: Call| Call {
+        start: Timestamp(call.start.0 + 3_600_000 * MS),
+        end: Timestamp(call.end.0 + 3_600_000 * MS),
+        ..call
+    };
+    assert_eq!(joined_by_log(&[caller(), callee(), later(caller()), later(callee())]), 2);
+}
+
+/// All calls of a chain have its log id: nothing but one call seen at both ends is joined by it.
+#[test]
+fn equal_calls_of_one_chain_are_never_joined_by_their_log_id() {
+    let caller = |number: u32, host: &str, from: i64| {
+        logged(number, at(Observer::Client, call(number, host, (from, from + 40))))
+    };
+    let callee = |number: u32, host: &str, from: i64| {
+        logged(number, at(Observer::Server, call(number, host, (from, from + 30))))
+    };
+    assert_eq!(joined_by_log(&[caller(1, "a", 0), callee(51, "s", 5)]), 1);
+    // In parallel, of one host and of two; a retry; a proxy that tries two callees.
+    assert_eq!(joined_by_log(&[caller(1, "a", 0), caller(2, "a", 1), callee(51, "s", 5)]), 0);
+    assert_eq!(joined_by_log(&[caller(1, "a", 0), caller(2, "b", 1), callee(51, "s", 5)]), 0);
+    let both = [caller(1, "a", 0), caller(2, "a", 1), callee(51, "s", 5), callee(52, "t", 6)];
+    assert_eq!(joined_by_log(&both), 0);
+    assert_eq!(joined_by_log(&[caller(1, "a", 0), callee(51, "s", 5), callee(52, "t", 30_000)]), 0);
+    // With numbers of their own, each finds its own end.
+    let numbered = |id: i64, call: Call| Call { id: Some(id), ..call };
+    let both = both.into_iter().zip([70_000, 70_001, 70_000, 70_001]).map(|(call, id)| numbered(id, call));
+    assert_eq!(joined_by_log(&both.collect::<Vec<_>>()), 2);
+    // Two hops: the one is the cause of the other.
+    let outer = callee(51, "s", 5);
+    let inner = below(52, caller(1, "a", 8));
+    let between = [below(51, call(52, "s", (6, 30))), at(Observer::Server, call(52, "a", (7, 29)))];
+    let hops = [vec![outer, Call { latency: None, ..inner }], between.to_vec()].concat();
+    assert_eq!(joined_by_log(&hops), 0);
+    // Spark has seen more of them than the records at hand.
+    let mut shared = callee(51, "s", 5);
+    shared.told.as_mut().unwrap().is_log_shared = true;
+    assert_eq!(joined_by_log(&[caller(1, "a", 0), shared]), 0);
+    // Where nothing else of the two agrees, the log id is not enough.
+    let change = |turn: &dyn Fn(&mut Call)| {
+        let mut callee = callee(51, "s", 5);
+        turn(&mut callee);
+        joined_by_log(&[caller(1, "a", 0), callee])
+    };
+    let late = 100_000 * MS;
+    let changes: [&dyn Fn(&mut Call); 14] = [
+        &|call| call.log_id = Some("20261126093011ABCDE0".into()),
+        &|call| call.log_id = None,
+        &|call| call.id = Some(70_002),
+        &|call| call.method = Some("Other".into()),
+        &|call| call.service = None,
+        &|call| call.caller = Some("other".into()),
+        &|call| call.callee = Some("other".into()),
+        &|call| call.request_bytes += 1,
+        &|call| call.response_bytes += 1,
+        &|call| *call = refused(call.clone()),
+        // It worked longer than its caller waited, or never answered what the caller got.
+        &|call| call.latency = Some(41 * MS as u64),
+        &|call| call.latency = None,
+        &|call| call.start.0 += late,
+        &|call| call.observer = None,
+    ];
+    for (place, turn) in changes.into_iter().enumerate() {
+        assert_eq!(change(turn), 0, "{place}");
+    }
+    assert_eq!(change(&|call| call.host = Some("a".into())), 0);
 }
