@@ -8,8 +8,14 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# What only the targets need is compiled with this.
-export RUSTFLAGS="--cfg fuzzing"
-sweep="cargo run --quiet --release --locked --manifest-path fuzz/Cargo.toml --no-default-features --target-dir target/fuzz"
-cargo test --quiet --release --locked --manifest-path fuzz/Cargo.toml --no-default-features --target-dir target/fuzz --lib
-$sweep --bin sweep -- --folder target/fuzz --seconds "${1:-60}" --seed "${2:-1}"
+seconds="${1:-60}"
+# A minute is worth no optimised build of everything: what `make test` has compiled is taken, and only what is fuzzed is optimised.
+profile=dev
+[ "$seconds" -le 60 ] || profile=release
+set -- --seconds "$seconds" --seed "${2:-1}"
+cargo="--quiet --locked --profile $profile --manifest-path fuzz/Cargo.toml --no-default-features --target-dir ${CARGO_TARGET_DIR:-target}"
+# shellcheck disable=SC2086
+{
+	cargo test $cargo --lib
+	cargo run $cargo --bin sweep -- --folder target/fuzz "$@"
+}

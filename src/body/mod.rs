@@ -12,7 +12,7 @@
 mod decompress;
 pub mod descriptions;
 mod files;
-#[cfg(all(fuzzing, feature = "descriptors"))]
+#[cfg(all(feature = "fuzzing", feature = "descriptors"))]
 mod fuzzing;
 mod guess;
 mod idl;

@@ -17,6 +17,7 @@ use rpcscope_fuzz::mutate::{Numbers, step};
 use rpcscope_fuzz::targets::{Run, TARGETS, find};
 use rpcscope_fuzz::{MAX_INPUT, seeds};
 use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 const USAGE: &str = "sweep [--seconds N] [--executions N] [--seed N] [--jobs N] [--folder FOLDER] [TARGET…]";
 
@@ -27,8 +28,12 @@ const MAX_LEN: usize = 16 * 1024;
 const SHORT: usize = 256;
 /// How many inputs are made of one known input, each by changing the one before.
 const STEPS: u64 = 16;
-/// Longest time that one input may take.
+/// Longest time of the processor that one input may take, so that a busy machine fails no target.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest time that one input may take altogether.
+const LONGEST: Duration = Duration::from_secs(120);
+/// Time between looks at that.
+const LOOK: Duration = Duration::from_secs(1);
 /// Most memory of a target.
 const MEMORY: u64 = 2 << 30;
 /// How many executions pass between looks at the clock.
@@ -239,14 +244,18 @@ fn is_passed(run: Run, input: &[u8]) -> bool {
 
 /// Ends the process if one input takes too long.
 fn watch(executions: &AtomicU64) {
+    let spent = || Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default();
     let mut last = u64::MAX;
+    let (mut before, mut since) = (spent(), Instant::now());
     loop {
-        std::thread::sleep(PATIENCE);
+        std::thread::sleep(LOOK);
         let now = executions.load(Ordering::Relaxed);
-        if now == last {
+        if now != last {
+            last = now;
+            (before, since) = (spent(), Instant::now());
+        } else if spent().saturating_sub(before) >= PATIENCE || since.elapsed() >= LONGEST {
             eprintln!("sweep: execution {now} takes too long");
             std::process::exit(3);
         }
-        last = now;
     }
 }

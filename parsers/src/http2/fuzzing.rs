@@ -1,4 +1,4 @@
-//! The header decoder as fuzz targets reach it (`--cfg fuzzing`).
+//! The header decoder as fuzz targets reach it (feature `fuzzing`).
 
 use super::hpack::Decoder;
 use crate::event::Pairs as _;

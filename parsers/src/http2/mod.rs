@@ -56,7 +56,7 @@
 
 mod dissect;
 mod frame;
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod grpc;
 mod hpack;

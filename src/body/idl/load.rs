@@ -85,7 +85,7 @@ pub(in crate::body) fn load(
 }
 
 /// Reads one file from memory, which can include nothing.
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(in crate::body) fn of_text(text: &str) -> Result<Schema, LoadError> {
     let path = PathBuf::from("memory.thrift");
     let mut file = File {

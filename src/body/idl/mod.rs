@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(super) use load::load;
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(super) use load::of_text;
 
 /// The type of a field. What names stand for is known; containers are shared, so that a chain of typedefs takes no more room

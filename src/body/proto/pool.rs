@@ -128,7 +128,7 @@ impl Pools {
 }
 
 /// Doors for the fuzz targets.
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 impl Pools {
     pub(in crate::body) fn of_text(text: &str) -> Result<Self, LoadError> {
         let compile = || {
