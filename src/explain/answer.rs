@@ -83,7 +83,8 @@ pub fn answer(words: &[String], has_files: bool) -> Result<(Answer, usize), Stri
 
 /// Says that a word is unknown, and which known ones it resembles.
 fn unknown(word: &str) -> String {
-    let words = families().chain(words_of_records());
+    let names = Family::ALL.iter().flat_map(|family| values(*family).iter().map(|value| value.name));
+    let words = families().chain(words_of_records()).chain(names);
     let meant = match closest(word, words).as_slice() {
         [] => String::new(),
         found => format!("; did you mean {}?", found.join(" or ")),
@@ -344,6 +345,7 @@ mod tests {
     fn a_mistyped_word_is_answered_with_the_right_one() {
         for (asked, meant) in [
             (&["lat-answer"][..], "did you mean late-answer?"),
+            (&["ErrNoResolvr"], "did you mean ErrNoResolver?"),
             (&["bussines"], "did you mean business?"),
             (&["trcp"], "did you mean trpc?"),
             (&["trcp", "171"], "did you mean trpc?"),

@@ -6,7 +6,7 @@
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, open};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -32,7 +32,8 @@ impl Occupied {
         let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
         let permitted = if setrlimit(Resource::Nofile, raised).is_ok() { wanted } else { current };
         let lowest = LOWEST.min(permitted / 2);
-        let mut free = open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        // It needs no file: an image of nothing but the program has no /dev/null.
+        let mut free = eventfd(0, EventfdFlags::CLOEXEC)?;
         let mut taken = Vec::new();
         while (free.as_raw_fd() as u64) < lowest {
             let next = fcntl_dupfd_cloexec(&free, 0)?;
