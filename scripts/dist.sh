@@ -76,6 +76,12 @@ fi
 [ "$profile" = none ] || flags="$flags -Cprofile-use=$build/profile.profdata"
 RUSTFLAGS="$flags" cargo build --release --locked --target "$target" -p rpcscope >&2
 program="$build/$target/release/rpcscope"
+# As it is given away: static, and in its sandbox.
+if [ "$target" = "$host" ]; then
+	for run in "calls jsonl" "calls text" "calls csv" "calls parquet" "chains jsonl" "chains text"; do
+		"$program" ${run% *} captures/demo/all-classes.pcap --format "${run#* }" -o "$build/tried" || { say "$run fails"; exit 1; }
+	done
+fi
 
 stage="$build/dist/$name"
 rm -rf "$build/dist" && mkdir -p "$stage/man" "$stage/completions"

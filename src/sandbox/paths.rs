@@ -17,8 +17,10 @@ use super::Rules;
 const NEWEST: ABI = ABI::V6;
 /// All versions up to it, the oldest first.
 const VERSIONS: [ABI; 6] = [ABI::V1, ABI::V2, ABI::V3, ABI::V4, ABI::V5, ABI::V6];
-/// Files whose content anybody may know and the program reads late: time zones, and what the kernel says of this process.
-const HARMLESS: [&str; 4] = ["/etc/localtime", "/etc/timezone", "/usr/share/zoneinfo", "/proc/self"];
+/// Files whose content anybody may know and the program reads late: time zones, what the kernel says of this process, and random
+/// numbers, which a crate of Parquet reads from there in a static program.
+const HARMLESS: [&str; 6] =
+    ["/etc/localtime", "/etc/timezone", "/usr/share/zoneinfo", "/proc/self", "/dev/random", "/dev/urandom"];
 /// The terminal of this process, whatever its name.
 const TERMINAL: &str = "/dev/tty";
 /// Kernel filesystems for pipes and sockets (statfs(2)). Landlock leaves them alone and takes no rules for them.
