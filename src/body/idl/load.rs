@@ -124,7 +124,8 @@ impl Loader<'_> {
             let folder = file.path.parent().map(Path::to_path_buf).unwrap_or_default();
             for include in wanted {
                 let relative = Path::new(&include.path);
-                let prefix = relative.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                let stem = || relative.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                let prefix = include.alias.unwrap_or_else(stem);
                 let folders = std::iter::once(&folder).chain(self.include).chain(&self.roots);
                 let found = folders.map(|folder| folder.join(relative)).find(|path| path.is_file());
                 let included = if let Some(found) = found {

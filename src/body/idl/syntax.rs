@@ -21,6 +21,8 @@ pub(super) struct Document {
 #[derive(Debug)]
 pub(super) struct Include {
     pub(super) path: String,
+    /// What its names are prefixed with, if not with the name of the file (fbthrift).
+    pub(super) alias: Option<String>,
     /// Where it stands, for errors.
     pub(super) at: usize,
 }
@@ -103,7 +105,13 @@ impl<'a> Parser<'a> {
             Token::Symbol('@') => self.structured_annotation()?,
             Token::Word("include") => {
                 let path = self.literal("the path of the file to include")?.to_owned();
-                document.includes.push(Include { path, at });
+                let alias = if self.lexer.peek()? == Token::Word("as") {
+                    self.lexer.next()?;
+                    Some(self.name("the alias of the file")?)
+                } else {
+                    None
+                };
+                document.includes.push(Include { path, alias, at });
             }
             Token::Word("namespace") => {
                 self.lexer.next()?;
@@ -355,8 +363,8 @@ impl<'a> Parser<'a> {
         // The compiler numbers fields without an id downwards from -1.
         let mut next_id: i16 = -1;
         loop {
-            self.structured_annotations()?;
             self.separator()?;
+            self.structured_annotations()?;
             if self.taken(close)? {
                 return Ok(fields);
             }
@@ -402,8 +410,8 @@ impl<'a> Parser<'a> {
     fn functions(&mut self) -> Result<Vec<Function>, Fault> {
         let mut functions = Vec::new();
         loop {
-            self.structured_annotations()?;
             self.separator()?;
+            self.structured_annotations()?;
             if self.taken('}')? {
                 return Ok(functions);
             }
@@ -474,7 +482,7 @@ mod tests {
             // one
             # two
             /** three { */
-            include "base.thrift";
+            include "base.thrift" as common;
             cpp_include "map"
             namespace * a.b
             namespace py x.y (key = "v", deprecated)
@@ -487,13 +495,13 @@ mod tests {
             enum E { A, B = 0x10 (old = "1"), C; D = -3 E = Other.X, F } (e)
             @cpp.Ref{type = cpp.RefType.Unique}
             struct S xsd_all {
-                1: required i32 a = 5, string b; 3: optional list<set<map<i32,E>>> c = [[{1: E.A}]] (go.tag = "x")
+                1: required i32 a = 5, @q string b; @r @s(x = 1) 3: optional list<set<map<i32,E>>> c = [[{1: E.A}]] (go.tag = "x")
                 @thrift.Box{} 4: S & d xsd_optional xsd_attrs { 1: i32 x }
                 -5: other.Type e = Type{x = 1}
             } (s)
             safe permanent exception X {}
             service P extends base.Common {
-                oneway void fire(1: i32 a,), async void old()
+                oneway void fire(@t 1: i32 a,); @u async void old()
                 i32 add(1: i32 a, 2: i32 b = 2) throws (X x, 5: X y) (streaming.mode = "client");
                 S, stream<S throws (1: X x)> flow(string q)
                 performs Thing;
@@ -501,7 +509,7 @@ mod tests {
             } (p)
         "#;
         let document = parse(text).unwrap();
-        assert_eq!(document.includes.len(), 1);
+        assert_eq!(document.includes[0].alias.as_deref(), Some("common"));
         let names: Vec<_> = document
             .definitions
             .iter()
