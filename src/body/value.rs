@@ -32,6 +32,8 @@ pub enum Value {
     List(Vec<Value>),
     /// Fields in their order on the wire.
     Object(Vec<(String, Value)>),
+    /// Entries of a map whose keys are text, unlike the names of fields. Prints as an object.
+    Map(Vec<(String, Value)>),
     /// Bytes.
     Raw(Vec<u8>),
     /// A field of a protobuf message whose number its description does not have, until it is decided where it is shown
@@ -44,7 +46,9 @@ impl Value {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Self> {
         match self {
-            Self::Object(fields) => fields.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value),
+            Self::Object(fields) | Self::Map(fields) => {
+                fields.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
+            }
             _ => None,
         }
     }
@@ -60,7 +64,7 @@ impl Value {
             Self::List(values) => {
                 values.capacity() * size_of::<Self>() + values.iter().map(Self::memory).sum::<usize>()
             }
-            Self::Object(fields) => {
+            Self::Object(fields) | Self::Map(fields) => {
                 let inside = fields.iter().map(|(name, value)| name.capacity() + value.memory());
                 fields.capacity() * size_of::<(String, Self)>() + inside.sum::<usize>()
             }
@@ -91,7 +95,7 @@ impl Value {
                 }
                 out.push(b']');
             }
-            Self::Object(fields) => {
+            Self::Object(fields) | Self::Map(fields) => {
                 out.push(b'{');
                 for (index, (name, value)) in fields.iter().enumerate() {
                     if index > 0 {
@@ -113,7 +117,7 @@ impl Value {
     /// none. `None`: there are none, or they are not apart.
     pub fn settle(&mut self, apart: bool) -> Option<Self> {
         match self {
-            Self::Object(fields) if apart => {
+            Self::Object(fields) | Self::Map(fields) if apart => {
                 let mut unknown = Vec::new();
                 fields.retain_mut(|(name, value)| {
                     let found = match value {
@@ -133,7 +137,7 @@ impl Value {
                     .any(Option::is_some)
                     .then(|| Self::List(unknown.into_iter().map(fill).collect()))
             }
-            Self::Object(fields) => {
+            Self::Object(fields) | Self::Map(fields) => {
                 for (_, value) in fields {
                     value.settle(false);
                 }
@@ -212,6 +216,12 @@ impl Fields {
     pub(super) fn object(self) -> Value {
         Value::Object(self.fields)
     }
+
+    /// The map.
+    #[cfg(feature = "descriptors")]
+    pub(super) fn map(self) -> Value {
+        Value::Map(self.fields)
+    }
 }
 
 /// A map: an object if all keys are text and none comes twice, else a list of pairs.
@@ -226,7 +236,7 @@ pub(super) fn map(entries: Vec<(Value, Value)>) -> Value {
             Value::Text(key) => Some((key, value)),
             _ => None,
         };
-        Value::Object(entries.into_iter().filter_map(field).collect())
+        Value::Map(entries.into_iter().filter_map(field).collect())
     } else {
         Value::List(entries.into_iter().map(|(key, value)| Value::List(vec![key, value])).collect())
     }

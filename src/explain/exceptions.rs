@@ -93,7 +93,9 @@ fn collect(value: &Value, leaves: &mut Vec<Leaf>) {
         Value::UInt(number) => leaves.push(Leaf::Number(number.to_string())),
         Value::Text(text) if !text.is_empty() => leaves.push(Leaf::Text(text.clone())),
         Value::List(elements) => elements.iter().for_each(|element| collect(element, leaves)),
-        Value::Object(fields) => fields.iter().for_each(|(_, field)| collect(field, leaves)),
+        Value::Object(fields) | Value::Map(fields) => {
+            fields.iter().for_each(|(_, field)| collect(field, leaves));
+        }
         Value::Unknown(field) => collect(field, leaves),
         // Each language prints these in its own way.
         Value::Null | Value::Bool(_) | Value::Float(_) | Value::Raw(_) | Value::Text(_) => {}

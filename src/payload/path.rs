@@ -37,7 +37,7 @@ pub fn any_in(value: &Value, path: &str, each: &mut dyn FnMut(&Value) -> bool) -
     }
     let (step, rest) = path.split_once('.').unwrap_or((path, ""));
     match value {
-        Value::Object(fields) => {
+        Value::Object(fields) | Value::Map(fields) => {
             // Names of extensions have dots of their own (`[shop.v1.note]`).
             let whole = fields.iter().filter(|(name, _)| !rest.is_empty() && name == path);
             let named = fields.iter().filter(|(name, _)| is_named(name, step));

@@ -93,7 +93,8 @@ impl Redaction {
     /// Replaces what is not to be shown in a value.
     pub fn value(&self, value: &mut Value) {
         match value {
-            Value::Object(fields) => {
+            Value::Map(_) if *self == Self::All => hide(value),
+            Value::Object(fields) | Value::Map(fields) => {
                 for (name, value) in fields {
                     // Type names of Any say nothing of anybody.
                     if self.hides(name) && name != "@type" {
@@ -112,9 +113,15 @@ impl Redaction {
     }
 }
 
-/// Replaces a value and all in it; what it consists of stays visible.
+/// Replaces a value and all in it; what it consists of stays visible. Keys of maps are values too; each stays another one.
 fn hide(value: &mut Value) {
     match value {
+        Value::Map(entries) => {
+            for (place, (key, value)) in entries.iter_mut().enumerate() {
+                *key = if place == 0 { REDACTED.to_owned() } else { format!("{REDACTED} {}", place + 1) };
+                hide(value);
+            }
+        }
         Value::Object(fields) => fields.iter_mut().for_each(|(_, value)| hide(value)),
         Value::List(elements) => elements.iter_mut().for_each(hide),
         Value::Null => {}
@@ -133,6 +140,10 @@ mod tests {
             ("9".into(), Value::Int(1)),
             ("blob".into(), Value::Raw(vec![1])),
             ("ids".into(), Value::List(vec![Value::Int(1), Value::Null])),
+            (
+                "by".into(),
+                Value::Map(vec![("ann".into(), Value::Int(1)), ("Name".into(), Value::Map(Vec::new()))]),
+            ),
         ])
     }
 
@@ -146,14 +157,18 @@ mod tests {
     #[test]
     fn values_of_the_named_fields_are_replaced() {
         assert_eq!(redacted(&[]), sample().to_json());
-        assert_eq!(redacted(&["name"]), r#"{"user":{"Name":"X","age":7},"9":"X","blob":"X","ids":[1,null]}"#);
         assert_eq!(
-            redacted(&["user", "IDS"]),
-            r#"{"user":{"Name":"X","age":"X"},"9":"X","blob":"X","ids":["X",null]}"#
+            redacted(&["name"]),
+            r#"{"user":{"Name":"X","age":7},"9":"X","blob":"X","ids":[1,null],"by":{"ann":1,"Name":{}}}"#
         );
         assert_eq!(
+            redacted(&["user", "IDS"]),
+            r#"{"user":{"Name":"X","age":"X"},"9":"X","blob":"X","ids":["X",null],"by":{"ann":1,"Name":{}}}"#
+        );
+        assert!(redacted(&["BY"]).ends_with(r#""by":{"X":"X","X 2":{}}}"#));
+        assert_eq!(
             redacted(&["x", "all"]),
-            r#"{"user":{"Name":"X","age":"X"},"9":"X","blob":"X","ids":["X",null]}"#
+            r#"{"user":{"Name":"X","age":"X"},"9":"X","blob":"X","ids":["X",null],"by":{"X":"X","X 2":{}}}"#
         );
     }
 }

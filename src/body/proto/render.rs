@@ -332,7 +332,7 @@ impl<'a> Reader<'a> {
             };
             object.set(key, value);
         }
-        Some(object.object())
+        Some(object.map())
     }
 }
 

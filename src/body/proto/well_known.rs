@@ -26,9 +26,11 @@ pub(super) fn value(
             // A field of their own, which holds the whole value.
             let fields = reader.fields(bytes, descriptor, depth)?.object();
             match (descriptor.name(), &fields) {
-                (_, Value::Object(inner)) if inner.is_empty() => {
-                    Some(if descriptor.name() == "Struct" { fields } else { Value::List(Vec::new()) })
-                }
+                (_, Value::Object(inner)) if inner.is_empty() => Some(if descriptor.name() == "Struct" {
+                    Value::Map(Vec::new())
+                } else {
+                    Value::List(Vec::new())
+                }),
                 ("Struct", Value::Object(inner)) if inner.len() == 1 => fields.get("fields").cloned(),
                 (_, Value::Object(inner)) if inner.len() == 1 => fields.get("values").cloned(),
                 _ => None,
