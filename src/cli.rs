@@ -184,7 +184,7 @@ pub struct Input {
     pub max_disk: Option<u64>,
     /// Put the secrets that were used into the -w file, or the -o file of export, so that others can read its TLS. Whoever has the
     /// file then can read all that these connections said.
-    #[arg(long = "embed-secrets", requires = "tls_keylog")]
+    #[arg(long = "embed-secrets")]
     pub embed_secrets: bool,
     /// Put the verdict of each call as a comment on its last packet in the -w file, for Wireshark; live, packets are written a
     /// second late for it.

@@ -8,7 +8,8 @@ mod ranges;
 use std::collections::BTreeMap;
 use std::io;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
+use rpcscope_parsers::tls::record::begins_handshake;
 
 use crate::calls::Call;
 use crate::decode::{Decoded, Decoder, FlowKey};
@@ -22,16 +23,25 @@ pub use marks::LeftOut;
 use marks::{Fate, Marker, Marks};
 
 /// The packets that belong to calls: for each call, the packets of its connection from the call's first to its last. HTTP/2
-/// calls start at the connection's first packet, because a header block depends on the earlier ones. On a shared connection
-/// this includes packets of other calls, which can't be separated.
+/// calls start at the connection's first packet, because a header block depends on the earlier ones, and so do calls in TLS, whose records
+/// can't be opened without the handshake. On a shared connection this includes packets of other calls, which can't be separated.
 #[derive(Debug, Default)]
 pub struct Wanted {
-    ranges: HashMap<FlowKey, Vec<(u64, u64)>, foldhash::fast::RandomState>,
+    ranges: HashMap<FlowKey, Vec<Range>, foldhash::fast::RandomState>,
     /// The summary of each call, which becomes a comment on its last packet.
     comments: Comments,
     /// Calls for which the comment on their packet had no room.
     uncommented: u64,
     last: u64,
+}
+
+/// Packets of one connection, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Range {
+    first: u64,
+    last: u64,
+    /// The first packet of the connection.
+    connection: u64,
 }
 
 impl Wanted {
@@ -41,7 +51,8 @@ impl Wanted {
         let key = key.at(call.capture_point);
         // HTTP/2 header tables depend on all earlier header blocks.
         let first = if call.transport.headers_depend_on_earlier() { call.connection } else { call.packets.0 };
-        self.ranges.entry(key).or_default().push((first, call.packets.1));
+        let range = Range { first, last: call.packets.1, connection: call.connection };
+        self.ranges.entry(key).or_default().push(range);
         self.uncommented += u64::from(!self.comments.add(call));
         self.last = self.last.max(call.packets.1);
     }
@@ -58,10 +69,11 @@ impl Wanted {
         self.uncommented
     }
 
-    fn has(&self, key: &FlowKey, number: u64) -> bool {
+    /// Whether a packet is wanted; `in_tls`: of a connection in TLS.
+    fn has(&self, key: &FlowKey, number: u64, in_tls: bool) -> bool {
         let ranges = self.ranges.get(key).map(Vec::as_slice).unwrap_or_default();
-        let after = ranges.partition_point(|(first, _)| *first <= number);
-        ranges.get(..after).is_some_and(|before| before.last().is_some_and(|(_, last)| number <= *last))
+        let done = ranges.partition_point(|range| range.last < number);
+        ranges.get(done).is_some_and(|range| number >= if in_tls { range.connection } else { range.first })
     }
 
     /// Sorts the ranges of each connection and merges adjacent ones.
@@ -69,9 +81,9 @@ impl Wanted {
         for ranges in self.ranges.values_mut() {
             ranges.sort_unstable();
             ranges.dedup_by(|next, kept| {
-                let joins = next.0 <= kept.1.saturating_add(1);
+                let joins = next.first <= kept.last.saturating_add(1);
                 if joins {
-                    kept.1 = kept.1.max(next.1);
+                    kept.last = kept.last.max(next.last);
                 }
                 joins
             });
@@ -122,7 +134,8 @@ impl Redacted {
 }
 
 /// Writes the wanted packets of `source` and returns their number. Of a fragmented datagram, only the last fragment is
-/// written. With `redacted`, the bytes of bodies are zeros in them, and the secrets in `source` are left out.
+/// written. With `redacted`, the bytes of bodies are zeros in them. Secrets that `source` carries are not written: they
+/// would open all its connections.
 pub fn write(
     source: &mut dyn Source,
     mut wanted: Wanted,
@@ -132,16 +145,16 @@ pub fn write(
     wanted.settle();
     let mut decoder = Decoder::default();
     let mut batch = Batch::default();
-    let (mut written, mut secrets) = (0, 0);
+    let mut written = 0;
     let mut replaced = Vec::new();
+    let mut in_tls = HashSet::new();
     while source.next_batch(&mut batch).map_err(io::Error::other)? {
-        if redacted.is_none() {
-            writer.secrets(source.secrets().get(secrets..).unwrap_or_default());
-            secrets = source.secrets().len();
-        }
         for mut packet in batch.packets() {
             let Decoded::Segment(segment) = decoder.decode(&packet) else { continue };
-            if !wanted.has(&segment.key, packet.number) {
+            if begins_handshake(segment.payload) && wanted.ranges.contains_key(&segment.key) {
+                in_tls.insert(segment.key);
+            }
+            if !wanted.has(&segment.key, packet.number, in_tls.contains(&segment.key)) {
                 continue;
             }
             if let Some(Redacted { marks, left_out }) = redacted.as_deref_mut() {

@@ -18,6 +18,9 @@ pub(super) fn check(input: &Input, packets: Option<&Path>) -> Result<(), Failure
     if !input.embed_secrets {
         return Ok(());
     }
+    if input.tls_keylog.is_empty() && !input.interfaces.is_empty() {
+        return Err(Failure::Usage("--embed-secrets needs secrets: --tls-keylog FILE".into()));
+    }
     let Some(packets) = packets else {
         return Err(Failure::Usage("--embed-secrets needs a file of packets: -w FILE, or export".into()));
     };

@@ -37,6 +37,7 @@ pub(super) struct Again {
     decode_as: Vec<DecodeAs>,
     key_logs: Option<Arc<KeyLogs>>,
     bodies: Arc<BodyDecoder>,
+    embed_secrets: bool,
 }
 
 impl Packets {
@@ -48,7 +49,12 @@ impl Packets {
         key_logs: Option<Arc<KeyLogs>>,
         bodies: Arc<BodyDecoder>,
     ) -> Option<Self> {
-        let again = Again { decode_as: input.decode_as.clone(), key_logs, bodies };
+        let again = Again {
+            decode_as: input.decode_as.clone(),
+            key_logs,
+            bodies,
+            embed_secrets: input.embed_secrets,
+        };
         match ring {
             Some(ring) => Some(Self::Ring(ring, again)),
             None => source.reread.clone().map(|reread| Self::Files(reread, again)),
@@ -96,6 +102,10 @@ impl Packets {
         }
         let mut source = self.read(from..=to, first)?;
         let mut writer = PacketWriter::opened(create()?, path);
+        let to_embed = again.key_logs.as_ref().filter(|_| again.embed_secrets && redacted.is_none());
+        if let Some(secrets) = to_embed.and_then(|logs| logs.used_secrets(&mut 0)) {
+            writer.secrets(&[secrets]);
+        }
         let written = export::write(&mut source, wanted, redacted.as_mut(), &mut writer)
             .map_err(|error| error.to_string())?;
         let left_out: u64 = redacted.iter().flat_map(Redacted::left_out).map(|(_, packets)| packets).sum();

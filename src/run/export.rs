@@ -48,6 +48,10 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
     }
     if let Some(secrets) = run.key_logs_to_embed(&view.input).and_then(|logs| logs.used_secrets(&mut 0)) {
         writer.secrets(&[secrets]);
+    } else if !view.input.embed_secrets && !redacts && !run.source.secrets().is_empty() {
+        complain(
+            "the secrets in the capture are left out: --embed-secrets writes those of the connections that were read",
+        );
     }
     let mut redacted = None;
     if redacts {

@@ -24,6 +24,7 @@ use crate::filter::Filter;
 use crate::payload::BodyDecoder;
 use crate::payload::redact::Redaction;
 use crate::pipeline::{self, Options, Output, Totals};
+use crate::sandbox;
 use crate::sink::{self, Losses, Sink};
 use crate::source::live::Counters;
 use crate::source::{Ring, Source};
@@ -183,8 +184,13 @@ impl<'a> Opening<'a> {
         let key_logs = input.key_logs().map_err(Failure::Usage)?;
         // Without a key log, secrets can only come inside of files.
         let has_keys = !key_logs.is_empty() || input.interfaces.is_empty();
-        options.key_logs = has_keys
-            .then(|| Arc::new(KeyLogs::new(&key_logs, input.is_endless()).within(Shares::secrets(input))));
+        if has_keys {
+            sandbox::forbid_core_dumps();
+        }
+        options.key_logs = has_keys.then(|| {
+            let logs = KeyLogs::new(&key_logs, input.is_endless()).within(Shares::secrets(input));
+            Arc::new(if input.embed_secrets { logs.noting_use() } else { logs })
+        });
         let bodies = Arc::new(bodies(&input.bodies)?);
         if input.bodies.asks() {
             options.bodies = Some(Arc::clone(&bodies));

@@ -115,6 +115,17 @@ pub(crate) fn forbid_new_privileges() -> Result<(), String> {
     Ok(())
 }
 
+/// From now on, this process leaves no core dump, and only root may look into its memory: it is to hold secrets.
+#[cfg(target_os = "linux")]
+pub fn forbid_core_dumps() {
+    // Cannot fail with a value that the kernel knows.
+    _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// Other systems have no such switch.
+#[cfg(not(target_os = "linux"))]
+pub fn forbid_core_dumps() {}
+
 /// What the kernel of this machine can enforce.
 #[must_use]
 pub fn available() -> InForce {
@@ -123,4 +134,14 @@ pub fn available() -> InForce {
     #[cfg(not(target_os = "linux"))]
     let available = InForce::default();
     available
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #[test]
+    fn a_process_that_forbids_core_dumps_leaves_none() {
+        use rustix::process::{DumpableBehavior, dumpable_behavior};
+        super::forbid_core_dumps();
+        assert_eq!(dumpable_behavior().ok(), Some(DumpableBehavior::NotDumpable));
+    }
 }

@@ -58,7 +58,8 @@ pub(super) struct Direction {
 impl Direction {
     /// What `bytes`, which come next, begin with.
     pub(super) fn next<'a>(&self, bytes: &'a [u8]) -> Next<'a> {
-        if self.is_out_of_step {
+        // A hello is where a stream begins, also if the beginning of the connection was not captured. Its record may say an older version.
+        if self.is_out_of_step && (self.has_records || !record::begins_handshake(bytes)) {
             match record::find_head(bytes) {
                 Ok(0) => {}
                 Ok(at) => return Next::Skip(at),

@@ -5,20 +5,20 @@
 //! come later. What was found open is never in doubt.
 
 use rpcscope_parsers::tls::keylog::Random;
+use rpcscope_parsers::tls::suite::Cipher;
 use rpcscope_parsers::tls::{Label, Opened, Record, RecordKey, Secret, Suite, schedule};
 
 use super::keys::Keys;
+use super::numbers::{MAX_NUMBER, Numbers, Range};
 
 /// Work that one connection may spend on searching, in blocks of a cipher: some milliseconds.
 pub(super) const SEARCH: u64 = 1 << 20;
-/// Numbers that a record may have in a connection of which nothing was captured before.
-const MAX_NUMBER: u64 = 1 << 16;
-/// The numbers that are tried one after the other, with all secrets, on a connection whose `ClientHello` was not captured.
-const ROUNDS: [std::ops::Range<u64>; 5] = [0..1, 1..64, 64..1024, 1024..16_384, 16_384..MAX_NUMBER];
+/// The numbers that are tried one after the other, with all secrets, on a connection whose `ClientHello` was not captured, and with all keys
+/// after a loss.
+const ROUNDS: [std::ops::Range<u64>; 6] =
+    [0..1, 1..64, 64..1024, 1024..16_384, 16_384..65_536, 65_536..MAX_NUMBER];
 /// What making keys costs, in blocks of a cipher.
 const SCHEDULE: u64 = 128;
-/// The fewest bytes that a record of TLS takes: a head and a tag, and a byte in between.
-const LEAST_RECORD: u64 = 22;
 /// Updates of keys that may have been lost in one gap.
 const MAX_UPDATES: usize = 4;
 /// Secrets that are tried on a connection whose `ClientHello` was not captured.
@@ -107,8 +107,8 @@ pub(super) struct Found {
 #[derive(Default)]
 pub(super) struct Epochs {
     current: Option<Current>,
-    /// The number of the next record under the key at hand.
-    number: u64,
+    /// Those of the records under the key at hand.
+    numbers: Numbers,
     /// The handshake says that earlier keys are over.
     least: Option<Stage>,
     /// Whether a record has opened.
@@ -118,7 +118,7 @@ pub(super) struct Epochs {
 impl Epochs {
     /// The number of the next record.
     pub(super) fn number(&self) -> u64 {
-        self.number
+        self.numbers.next
     }
 
     /// The suite of the key at hand.
@@ -135,7 +135,7 @@ impl Epochs {
     pub(super) fn advance(&mut self, stage: Stage) {
         if self.current.as_ref().is_none_or(|current| current.stage < stage) {
             self.current = None;
-            self.number = 0;
+            self.numbers.next = 0;
             self.least = Some(stage);
         }
     }
@@ -143,7 +143,7 @@ impl Epochs {
     /// The sender has updated its keys.
     pub(super) fn update(&mut self) {
         self.current = self.current.take().and_then(|current| current.next());
-        self.number = 0;
+        self.numbers.next = 0;
     }
 
     /// Opens a record into `out`. `lost`: bytes of this direction that were lost since the last one.
@@ -155,37 +155,38 @@ impl Epochs {
         budget: &mut u64,
         out: &mut Vec<u8>,
     ) -> Result<Hit, Miss> {
-        let ahead = if lost > 0 { (lost / LEAST_RECORD + 1).min(MAX_NUMBER) } else { 0 };
+        let own = self.numbers.after(lost);
         if let Some(current) = &self.current
-            && let Some(opened) = current.key.open(self.number, record, out)
+            && let Some(opened) = current.key.open(self.numbers.next, record, out)
         {
-            return Ok(self.hit(self.number, opened));
+            return Ok(self.hit(self.numbers.next, record, opened));
         }
-        let (others, miss) = self.others(context, ahead > 0);
+        let (others, miss) = self.others(context, lost > 0);
+        // Those of other keys begin with 0, and the numbers from there on are as many.
+        let foreign = Range { first: 0, likely: 0, ..own };
         // Low numbers of all keys come before high ones of any.
-        for numbers in ROUNDS.iter().take_while(|numbers| numbers.start <= ahead) {
-            let count = numbers.end.min(ahead + 1) - numbers.start;
-            if let Some(current) = self.current.as_ref().filter(|_| numbers.start > 0)
-                && let Some(number) = current.key.find(record, self.number + numbers.start, count, budget)
+        for round in ROUNDS.iter().take_while(|round| round.start < own.count) {
+            // The next number was tried.
+            let is_new =
+                |current: &&Current| round.start > 0 || (own.likely > 0 && !current.key.is_cheap_to_search());
+            if let Some(current) = self.current.as_ref().filter(is_new)
+                && let Some(number) = own.find(&current.key, record, round, budget)
                 && let Some(opened) = current.key.open(number, record, out)
             {
-                return Ok(self.hit(number, opened));
+                return Ok(self.hit(number, record, opened));
             }
             let found = others.iter().enumerate().find_map(|(at, other)| {
                 // What comes first costs nothing of the budget.
-                let number = if numbers.start == 0 {
-                    0
-                } else {
-                    other.key.find(record, numbers.start, count, budget)?
-                };
+                let number =
+                    if round.start == 0 { 0 } else { foreign.find(&other.key, record, round, budget)? };
                 Some((at, number, other.key.open(number, record, out)?))
             });
             if let Some((at, number, opened)) = found {
                 if let Some(random) = context.random {
-                    context.keys.note_use(random);
+                    context.keys.note_use(random, None);
                 }
                 self.current = others.into_iter().nth(at);
-                return Ok(self.hit(number, opened));
+                return Ok(self.hit(number, record, opened));
             }
         }
         Err(miss)
@@ -244,19 +245,28 @@ impl Epochs {
             context.of_client.is_none_or(|known| known == of_client) && (from_start || is_traffic)
         };
         let labels: Vec<Label> = labels.into_iter().filter(is_possible).collect();
-        // All secrets with low numbers come before any with high ones.
-        let found = ROUNDS.iter().find_map(|numbers| {
+        // All secrets with low numbers come before any with high ones. GCM comes first: a number of it costs one block, however long the
+        // record is.
+        let all = *budget;
+        let mut rounds =
+            [false, true].into_iter().flat_map(|is_slow| ROUNDS.iter().map(move |round| (is_slow, round)));
+        let found = rounds.find_map(|(is_slow, round)| {
             context.keys.search(&labels, MAX_SECRETS, |random, label, secret| {
-                context.suites(secret).find_map(|suite| {
-                    let is_slow = !matches!(suite.cipher, rpcscope_parsers::tls::suite::Cipher::Gcm(_));
+                let mut suites =
+                    context.suites(secret).filter(|suite| matches!(suite.cipher, Cipher::Gcm(_)) != is_slow);
+                suites.find_map(|suite| {
                     let is_large = is_slow && record.fragment.len() > MAX_SLOW;
-                    let kept = if is_large { SEARCH / 2 } else { 0 };
+                    let kept = match (is_slow, is_large) {
+                        (false, _) => all / 2,
+                        (true, true) => all / 4,
+                        (true, false) => all / 8,
+                    };
                     let mut part = budget.saturating_sub(SCHEDULE.saturating_add(kept));
                     if part == 0 {
                         return None;
                     }
                     let key = schedule::traffic_key(suite, secret)?;
-                    let number = key.find(record, numbers.start, numbers.end - numbers.start, &mut part);
+                    let number = key.find(record, round.start, round.end - round.start, &mut part);
                     *budget = kept + part;
                     let number = number?;
                     let (stage, of_client) = match label {
@@ -270,14 +280,14 @@ impl Epochs {
             })
         });
         let (found, current, number) = found?;
-        context.keys.note_use(&found.random);
+        context.keys.note_use(&found.random, None);
         self.current = Some(current);
         let opened = self.current.as_ref()?.key.open(number, record, out)?;
-        Some((found, self.hit(number, opened)))
+        Some((found, self.hit(number, record, opened)))
     }
 
-    fn hit(&mut self, number: u64, opened: Opened) -> Hit {
-        self.number = number + 1;
+    fn hit(&mut self, number: u64, record: &Record<'_>, opened: Opened) -> Hit {
+        self.numbers.read(number, record);
         self.has_opened = true;
         let (stage, lead) =
             self.current.as_ref().map_or((Stage::Traffic, 0), |current| (current.stage, current.key.lead()));
@@ -297,7 +307,7 @@ impl Current {
 /// The keys of one direction of TLS 1.2.
 pub(super) struct Fixed {
     key: RecordKey,
-    number: u64,
+    numbers: Numbers,
     /// The part of the nonce that the last record carried.
     nonce: Option<u64>,
     pub(super) has_opened: bool,
@@ -305,12 +315,12 @@ pub(super) struct Fixed {
 
 impl Fixed {
     pub(super) fn new(key: RecordKey) -> Self {
-        Self { key, number: 0, nonce: None, has_opened: false }
+        Self { key, numbers: Numbers::default(), nonce: None, has_opened: false }
     }
 
     /// The number of the next record.
     pub(super) fn number(&self) -> u64 {
-        self.number
+        self.numbers.next
     }
 
     /// Opens a record into `out`; `lost` as in [`Epochs::open`].
@@ -322,25 +332,26 @@ impl Fixed {
         out: &mut Vec<u8>,
     ) -> Option<Hit> {
         let nonce = self.key.explicit_nonce(record);
-        let number = if let Some(opened) = self.key.open(self.number, record, out) {
-            Some((self.number, opened))
+        let next = self.numbers.next;
+        let number = if let Some(opened) = self.key.open(next, record, out) {
+            Some((next, opened))
         } else if lost > 0 {
-            let ahead = (lost / LEAST_RECORD + 1).min(MAX_NUMBER);
+            let range = self.numbers.after(lost);
             // Most senders count the nonces of records, from anywhere.
             let counted = nonce
                 .zip(self.nonce)
-                .map(|(nonce, last)| self.number.wrapping_add(nonce.wrapping_sub(last)).wrapping_sub(1));
+                .map(|(nonce, last)| next.wrapping_add(nonce.wrapping_sub(last)).wrapping_sub(1));
             let counted = counted.into_iter().chain(nonce).find_map(|number| {
-                let is_ahead = number.wrapping_sub(self.number) <= ahead;
+                let is_ahead = number.wrapping_sub(next) < range.count;
                 is_ahead.then(|| self.key.find(record, number, 1, budget)).flatten()
             });
-            let number = counted.or_else(|| self.key.find(record, self.number + 1, ahead, budget));
+            let number = counted.or_else(|| range.find(&self.key, record, &(0..range.count), budget));
             number.and_then(|number| Some((number, self.key.open(number, record, out)?)))
         } else {
             None
         };
         let (number, opened) = number?;
-        self.number = number + 1;
+        self.numbers.read(number, record);
         self.nonce = nonce;
         self.has_opened = true;
         Some(Hit { opened, stage: Stage::Traffic, number, lead: self.key.lead() })

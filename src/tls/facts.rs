@@ -34,6 +34,8 @@ pub enum Reason {
     NoKeys,
     /// The key logs have no line for this connection.
     NoLine,
+    /// They have lines, but none for the early data, which the server has taken.
+    NoEarlyLine,
     /// The handshake was not captured, and no secret opens what was.
     NoHandshake,
     /// The suite is not one of those that are read.
@@ -42,6 +44,8 @@ pub enum Reason {
     Version(Version),
     /// There is a line, but it does not open the records.
     WrongKey,
+    /// After a loss, no record opened any more.
+    OutOfStep,
     /// Keys came, but by then what waited for them had been dropped, or a part of it.
     TooLate,
     /// An alert ended the handshake.
@@ -68,6 +72,7 @@ impl Reason {
         match self {
             Self::NoKeys => "TLS without keys",
             Self::NoLine => "TLS without a line in the key log",
+            Self::NoEarlyLine => "TLS whose early data has no line in the key log",
             Self::NoHandshake => "TLS whose handshake was not captured",
             Self::Suite => "TLS with a cipher suite that is not read",
             Self::Version(Version(0x0302)) => "TLS 1.1, which is not read",
@@ -75,6 +80,7 @@ impl Reason {
             Self::Version(Version(0x0300)) => "SSL 3.0, which is not read",
             Self::Version(_) => "TLS of an unknown version, which is not read",
             Self::WrongKey => "TLS that the line in the key log does not open",
+            Self::OutOfStep => "TLS that was not found again after a loss",
             Self::TooLate => "TLS whose keys came too late",
             Self::Refused(Alert { number: Some(number), .. }) => alert::failure(number),
             Self::Refused(Alert { number: None, by_client: true }) => {

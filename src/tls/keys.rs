@@ -147,9 +147,9 @@ impl Keys {
         })
     }
 
-    /// The secrets of this connection open its records.
-    pub(super) fn note_use(&self, random: &Random) {
-        self.logs.note_use(random);
+    /// The secrets of this connection open its records. `master`: that of TLS 1.2.
+    pub(super) fn note_use(&self, random: &Random, master: Option<&Secret>) {
+        self.logs.note_use(random, master);
     }
 
     /// A session of TLS 1.2 may be resumed by this ticket or id, from packet `packet` on.

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rpcscope_parsers::tls::Label;
+use hashbrown::{HashMap, HashSet};
 use rpcscope_parsers::tls::keylog::Random;
+use rpcscope_parsers::tls::{Label, Secret};
 
 use super::keys::TLS_KEY_LOG;
 use super::sessions::{Sessions, Turns};
@@ -39,9 +40,20 @@ pub struct KeyLogs {
     is_live: AtomicBool,
     /// They did when the run began.
     was_live: bool,
-    used: Mutex<Vec<Random>>,
+    /// The connections that were read; `None`: nobody asks for them.
+    used: Option<Mutex<Used>>,
     sessions: Mutex<Sessions>,
     turns: Turns,
+}
+
+/// The connections that were read.
+#[derive(Debug, Default)]
+struct Used {
+    known: HashSet<Random>,
+    /// In the order in which they were.
+    order: Vec<Random>,
+    /// Master secrets of resumed connections, which no line has. Boxed: a table that grows leaves its old memory behind.
+    resumed: HashMap<Random, Box<Secret>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -68,6 +80,12 @@ impl KeyLogs {
         lock(&self.store).most = most;
         lock(&self.blocks).most = most;
         self
+    }
+
+    /// Notes which connections are read, for [`used_lines`](Self::used_lines).
+    #[must_use]
+    pub fn noting_use(self) -> Self {
+        Self { used: Some(Mutex::default()), ..self }
     }
 
     /// A store with the bounds of the others.
@@ -160,11 +178,13 @@ impl KeyLogs {
         look(&lock(&self.blocks))
     }
 
-    /// The secrets of this connection open its records.
-    pub(super) fn note_use(&self, random: &Random) {
-        let mut used = lock(&self.used);
-        if !used.contains(random) {
-            used.push(*random);
+    /// The secrets of this connection open its records. `master`: that of TLS 1.2, which may be of a session that is resumed.
+    pub(super) fn note_use(&self, random: &Random, master: Option<&Secret>) {
+        let Some(used) = &self.used else { return };
+        let mut used = lock(used);
+        if used.known.insert(*random) {
+            used.order.push(*random);
+            used.resumed.extend(master.map(|master| (*random, Box::new(master.clone()))));
         }
     }
 
@@ -176,20 +196,28 @@ impl KeyLogs {
         (!data.is_empty()).then_some(files::Secrets { kind: TLS_KEY_LOG, data })
     }
 
-    /// The lines of all connections that were read with them, from number `from` on, and how many connections that are in all.
+    /// The lines of all connections that were read, from number `from` on, and how many connections that are in all: those of key logs, those
+    /// that the capture carries, and for sessions of TLS 1.2 that were resumed without a line, the one that is missing. None if their use is
+    /// not noted.
     #[must_use]
     pub fn used_lines(&self, from: usize) -> (Vec<u8>, usize) {
-        let used = lock(&self.used);
         let mut out = Vec::new();
+        let Some(used) = &self.used else { return (out, from) };
+        let used = lock(used);
         let mut write = |random: &Random, secrets: Option<&Secrets>| {
             for (label, secret) in secrets.into_iter().flatten() {
                 push_line(&mut out, *label, random, secret.bytes());
             }
+            secrets.is_some()
         };
-        for random in used.iter().skip(from) {
-            self.look(|store| write(random, store.find(random)));
+        for random in used.order.iter().skip(from) {
+            let is_known = self.look(|store| write(random, store.find(random)))
+                || self.look_at_blocks(|store| write(random, store.find(random)));
+            if !is_known && let Some(master) = used.resumed.get(random) {
+                write(random, Some(&vec![(Label::Master, Secret::clone(master))]));
+            }
         }
-        (out, used.len())
+        (out, used.order.len())
     }
 
     /// Files that were never there or could not be read, and why.
@@ -438,14 +466,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys");
         std::fs::write(&path, line(1) + &line(2)).unwrap();
-        let logs = KeyLogs::new(&[path], false);
+        let logs = KeyLogs::new(&[path], false).noting_use();
         logs.read();
+        logs.keep_block(line(3).as_bytes());
         assert_eq!(logs.used_lines(0), (Vec::new(), 0));
-        logs.note_use(&[2; 32]);
-        logs.note_use(&[1; 32]);
-        logs.note_use(&[2; 32]);
-        assert_eq!(logs.used_lines(0), ((line(2) + &line(1)).into_bytes(), 2));
-        assert_eq!(logs.used_lines(1), (line(1).into_bytes(), 2));
-        assert_eq!(logs.used_lines(2), (Vec::new(), 2));
+        for used in [2, 1, 2, 3] {
+            logs.note_use(&[used; 32], None);
+        }
+        assert_eq!(logs.used_lines(0), ((line(2) + &line(1) + &line(3)).into_bytes(), 3));
+        assert_eq!(logs.used_lines(1), ((line(1) + &line(3)).into_bytes(), 3));
+        // A session that is resumed has no line of its own.
+        logs.note_use(&[4; 32], Secret::new(&[0xab; 48]).as_ref());
+        assert_eq!(logs.used_lines(3), (line(4).into_bytes(), 4));
+        assert_eq!(logs.used_lines(4), (Vec::new(), 4));
     }
 }

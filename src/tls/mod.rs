@@ -23,6 +23,7 @@ mod facts;
 mod held;
 mod keys;
 mod logs;
+mod numbers;
 mod sessions;
 mod store;
 

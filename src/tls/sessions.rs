@@ -17,7 +17,8 @@ const MAX_SESSIONS: usize = 1 << 16;
 /// Sessions by a fingerprint of their names.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    masters: HashMap<u64, (Secret, u64)>,
+    /// Boxed: a table that grows leaves its old memory behind.
+    masters: HashMap<u64, (Box<Secret>, u64)>,
     order: VecDeque<u64>,
     hasher: foldhash::fast::FixedState,
     version: u64,
@@ -39,7 +40,7 @@ impl Sessions {
         if self.masters.contains_key(&fingerprint) {
             return;
         }
-        self.masters.insert(fingerprint, (master.clone(), packet));
+        self.masters.insert(fingerprint, (Box::new(master.clone()), packet));
         self.order.push_back(fingerprint);
         self.version += 1;
         if self.order.len() > MAX_SESSIONS
@@ -52,7 +53,7 @@ impl Sessions {
     /// The master secret of a session that was there before packet `packet`.
     pub(super) fn find(&self, name: &[u8], packet: u64) -> Option<Secret> {
         let (master, since) = self.masters.get(&self.fingerprint(name))?;
-        (*since <= packet).then(|| master.clone())
+        (*since <= packet).then(|| Secret::clone(master))
     }
 }
 

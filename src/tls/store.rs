@@ -9,7 +9,7 @@ use rpcscope_parsers::tls::{Label, Line, Secret};
 /// Connections whose secrets are kept; those of the oldest are forgotten first.
 const MAX_RANDOMS: usize = 1 << 17;
 /// Memory of one of them, in bytes.
-pub(super) const RANDOM: usize = 300;
+pub(super) const RANDOM: usize = 400;
 /// The longest line that is read, in bytes: a label, a random and a secret take at most 200.
 const MAX_LINE: usize = 1024;
 
@@ -132,7 +132,10 @@ impl Store {
                 self.forgotten += 1;
             }
             self.order.push_back(random);
-            self.secrets.insert(random, vec![(label, secret)]);
+            // Room for all of them: a list that grows leaves its old memory behind.
+            let mut first = Vec::with_capacity(Label::ALL.len());
+            first.push((label, secret));
+            self.secrets.insert(random, first);
             self.version += 1;
             return;
         };

@@ -33,6 +33,9 @@ pub enum Message<'a> {
         /// It takes the client's early data.
         takes_early_data: bool,
     },
+    /// A message of TLS 1.2 that is part of a whole handshake only: resumed sessions exchange no keys (`ServerKeyExchange`, `ServerHelloDone`,
+    /// `ClientKeyExchange`).
+    KeyExchange,
     /// The client's early data ends.
     EndOfEarlyData,
     /// The sender's next record has new keys.
@@ -67,6 +70,7 @@ impl<'a> Message<'a> {
                 chain13(body).map_or(other, |(_, first)| Self::Certificate13(certificate::names(first)))
             }
             11 => chain(body).map_or(other, |(_, first)| Self::Certificate(certificate::names(first))),
+            12 | 14 | 16 if !is_tls13 => Self::KeyExchange,
             20 => Self::Finished,
             24 if is_tls13 => Self::KeyUpdate,
             _ => other,

@@ -79,11 +79,17 @@ const QUIC: [&[u8]; 2] = [b"QUIC_CLIENT_TRAFFIC_SECRET_0", b"QUIC_SERVER_TRAFFIC
 /// What a private key or a certificate begins with in its usual form (RFC 7468).
 const PEM: &[u8] = b"-----BEGIN";
 
+/// Whether labels consist of such bytes (RFC 9850, section 2).
+fn is_of_label(byte: &u8) -> bool {
+    matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_')
+}
+
 impl Line {
     /// Reads a line without its end.
     #[must_use]
     pub fn read(line: &[u8]) -> Self {
-        let line = line.trim_ascii();
+        // Some editors of Windows begin a file with the mark of UTF-8.
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii();
         if line.is_empty() || line.starts_with(b"#") {
             return Self::Nothing;
         }
@@ -95,6 +101,9 @@ impl Line {
                 label if QUIC.contains(&label) => Self::Unusable("secrets of QUIC are not supported"),
                 label if label.starts_with(PEM) => Self::Unusable(
                     "private keys and certificates are not supported: a key log has the secrets of each connection",
+                ),
+                label if !label.iter().all(is_of_label) => Self::Unusable(
+                    "no line of a key log: these begin with a label in capital letters (UTF-8)",
                 ),
                 _ => Self::Other,
             };
@@ -157,6 +166,9 @@ mod tests {
             (format!("SERVER_TRAFFIC_SECRET_0 {random} {}", "22".repeat(20)), "the secret is not 32 or 48"),
             (format!("CLIENT_RANDOM {random}"), "the secret is not in hexadecimal"),
             (format!("CLIENT_RANDOM {} {random}", &random[2..]), "the random of the ClientHello"),
+            // UTF-16, as the shell of Windows writes it.
+            (format!("CLIENT_RANDOM {random}").replace(|_: char| true, "C\0"), "no line of a key log"),
+            (format!("client_random {random} {random}"), "no line of a key log"),
         ] {
             let Line::Unusable(found) = Line::read(text.as_bytes()) else { panic!("{text}") };
             assert!(found.starts_with(why), "{text}: {found}");
@@ -171,6 +183,7 @@ mod tests {
         for text in [
             format!("CLIENT_RANDOM {random} {secret}"),
             format!("CLIENT_RANDOM {random} {secret}\r"),
+            format!("\u{feff}CLIENT_RANDOM {random} {secret}"),
             format!("  CLIENT_RANDOM  {random}\t{} ", secret.to_uppercase()),
         ] {
             let Line::Secret(Label::Master, read, bytes) = line(text) else { panic!("a secret") };

@@ -15,6 +15,12 @@ use super::suite::{Aes, Cipher};
 type Block = aes::Block;
 
 impl RecordKey {
+    /// Whether each number that [`find`](Self::find) tries costs one block, however long the record is.
+    #[must_use]
+    pub fn is_cheap_to_search(&self) -> bool {
+        matches!((self.kind, self.form()), (Cipher::Gcm(_), Form::Tls13))
+    }
+
     /// The first number from `from` on, among `count`, under which the record opens. What was tried is taken from `budget`, in about the
     /// blocks of a cipher that it takes, and the search ends when nothing is left of it.
     pub fn find(&self, record: &Record<'_>, from: u64, count: u64, budget: &mut u64) -> Option<u64> {

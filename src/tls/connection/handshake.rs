@@ -11,7 +11,7 @@ use super::Connection;
 
 /// Tickets of sessions whose master secret is not known yet, and the longest that is kept.
 const MAX_TICKETS: usize = 4;
-const MAX_TICKET: usize = 4096;
+const MAX_TICKET: usize = 16 * 1024;
 /// Master secrets that are tried on a connection whose `ClientHello` was not captured.
 const MAX_MASTERS: usize = 4096;
 
@@ -30,7 +30,10 @@ pub(super) struct Handshake {
     /// Tickets whose master secret is not known yet.
     pub(super) tickets: Vec<Box<[u8]>>,
     pub(super) master: Option<Secret>,
+    /// Application data may stand between the client's first message and its part of the handshake.
     pub(super) has_early_data: bool,
+    /// TLS 1.2: there are messages of a whole handshake, so that no session is resumed, whatever the client has offered.
+    pub(super) is_whole: bool,
     /// Both sides have accepted it: an alert that follows is not of the handshake.
     pub(super) is_settled: bool,
     /// What the server says of the early data.
@@ -56,11 +59,13 @@ impl Connection {
                     *handshake =
                         Handshake { version: handshake.version, is_settled: true, ..Handshake::default() };
                 }
+                // The same message once more answers a HelloRetryRequest, with which the server has refused early data.
+                let is_again = handshake.client_random == Some(hello.random);
+                handshake.has_early_data = hello.has_early_data || (is_again && handshake.has_early_data);
                 handshake.client = Some(side);
                 handshake.client_random = Some(hello.random);
                 let keep = |name: &[u8]| (!name.is_empty() && name.len() <= MAX_TICKET).then(|| name.into());
                 handshake.offered = [keep(hello.session_id), hello.ticket.and_then(keep)];
-                handshake.has_early_data = hello.has_early_data;
                 self.inner.opener.get_or_insert(side);
                 self.facts.client_hello(&hello);
             }
@@ -86,8 +91,10 @@ impl Connection {
                 self.keep_sessions();
             }
             Message::Certificate(names) | Message::Certificate13(names) if handshake.client != Some(side) => {
+                handshake.is_whole = true;
                 self.facts.certificate = names.0;
             }
+            Message::KeyExchange => handshake.is_whole = true,
             Message::EncryptedExtensions { alpn, takes_early_data } => {
                 handshake.takes_early_data = Some(takes_early_data);
                 self.facts.chosen(alpn);
@@ -119,7 +126,7 @@ impl Connection {
         };
         let made = match &handshake.client_random {
             Some(random) => self.master(keys).and_then(|master| {
-                keys.note_use(random);
+                keys.note_use(random, Some(&master));
                 Some((*random, of(random, &master)?, master))
             }),
             None => keys.search(&[Label::Master], MAX_MASTERS, |random, _, master| {
@@ -129,7 +136,7 @@ impl Connection {
                 let key: &RecordKey = if of_client { client } else { server };
                 // Its first record is the end of the handshake, if that was not lost.
                 (0..2).any(|number| key.open(number, record, plain).is_some()).then(|| {
-                    keys.note_use(random);
+                    keys.note_use(random, Some(master));
                     (*random, both, master.clone())
                 })
             }),
@@ -170,6 +177,9 @@ impl Connection {
 impl Handshake {
     /// The master secret of the session that is resumed, if its beginning was seen.
     fn resumed(&self, keys: &Keys, packet: u64) -> Option<Secret> {
+        if self.is_whole {
+            return None;
+        }
         let [id, ticket] = &self.offered;
         let by_ticket = ticket.as_ref().and_then(|ticket| keys.session(ticket, packet));
         // A server that goes on with a session repeats its id.

@@ -25,9 +25,11 @@ use plaintext::Early;
 use records::Place;
 
 /// What a gap in a connection of which nothing was captured before may have held, in bytes.
-const UNKNOWN_LOSS: u64 = 1 << 21;
+const UNKNOWN_LOSS: u64 = 1 << 25;
 /// Records of one direction that may stay closed before it is given up.
 const MAX_FAILURES: u64 = 64;
+/// Records of early data that may stay closed because their secret is not known.
+const MAX_UNREAD_EARLY: u64 = 4096;
 
 /// Takes plaintext: the connection as seen from inside, whose offsets count plaintext. Returns what
 /// [`Conversation::chunk`](crate::dispatch::Conversation::chunk) does.
@@ -73,6 +75,10 @@ pub struct Connection {
     early: Vec<Early>,
     /// There was more early data than is kept.
     is_early_cut: bool,
+    /// Early data at the client's beginning is missing.
+    has_unread_early: bool,
+    /// There was some of which the key logs have no line.
+    lacks_early_line: bool,
     /// What is left to spend on searching.
     budget: u64,
     is_over: bool,
@@ -107,6 +113,8 @@ impl Connection {
             is_catching_up: false,
             early: Vec::new(),
             is_early_cut: false,
+            has_unread_early: false,
+            lacks_early_line: false,
             budget: SEARCH,
             is_over: false,
             only_looks: false,
@@ -130,7 +138,9 @@ impl Connection {
 
     fn shortfall(&self) -> Option<Reason> {
         if self.directions.iter().any(|direction| direction.has_spoken) {
-            return (self.facts.dropped > 0).then_some(Reason::TooLate);
+            let lacks_early = self.lacks_early_line && self.handshake.takes_early_data == Some(true);
+            let late = (self.facts.dropped > 0).then_some(Reason::TooLate);
+            return late.or(lacks_early.then_some(Reason::NoEarlyLine));
         }
         let keys = self.keys.as_ref().filter(|keys| keys.has_source());
         let knows = |keys: &Arc<Keys>| self.handshake.client_random.is_some_and(|random| keys.knows(&random));
@@ -297,10 +307,19 @@ impl Connection {
         }
     }
 
-    /// Application data of this side is lost.
+    /// Bytes of this side are lost: application data if it has sent any before, and maybe an answer if only the other one has.
     fn say_gap(&mut self, side: Side, origin: Stamp, give: &mut Give<'_>) {
-        if self.directions[side.index()].has_spoken {
+        if self.directions.iter().any(|direction| direction.has_spoken) {
             give(&self.inner, side, Chunk::Gap { bytes: 1, reason: GapReason::Sealed }, origin);
+        }
+    }
+
+    /// From here on, all application data of both sides is missing.
+    fn say_end(&mut self, origin: Stamp, give: &mut Give<'_>) {
+        if self.directions.iter().any(|direction| direction.has_spoken) {
+            for side in [Side::A, Side::B] {
+                give(&self.inner, side, Chunk::Gap { bytes: 1, reason: GapReason::Sealed }, origin);
+            }
         }
     }
 
@@ -391,8 +410,9 @@ impl Connection {
             let cost = 4 + len as u64 / 16;
             self.budget = self.budget.saturating_sub(cost);
             direction.lost += 1;
-            if self.budget < cost {
-                self.end_with(Reason::WrongKey);
+            direction.failures += 1;
+            if self.budget < cost || direction.failures > MAX_FAILURES {
+                self.end_closed(place, give);
             }
             return 1;
         }
@@ -403,9 +423,19 @@ impl Connection {
         self.facts.failed_record.get_or_insert(number);
         self.say_gap(place.side, place.origin, give);
         if is_hopeless {
-            self.end_with(Reason::WrongKey);
+            self.end_closed(place, give);
         }
         len
+    }
+
+    /// The records of a side do not open any more.
+    fn end_closed(&mut self, place: Place<'_>, give: &mut Give<'_>) {
+        let direction = &self.directions[place.side.index()];
+        let has_opened =
+            direction.epochs.has_opened || direction.fixed.as_ref().is_some_and(|fixed| fixed.has_opened);
+        let is_lost = has_opened && !direction.is_whole;
+        self.end_with(if is_lost { Reason::OutOfStep } else { Reason::WrongKey });
+        self.say_end(place.origin, give);
     }
 
     /// Nothing more is read.

@@ -8,12 +8,12 @@ use super::records::Place;
 use super::{Connection, Give, UNKNOWN_LOSS};
 use crate::flow::{Chunk, Flow, Stamp};
 
-/// Early data that is kept until the server has said whether it takes it, in bytes: servers allow 16 KiB.
-const MAX_EARLY: usize = 64 * 1024;
+/// Early data that is kept until the server has said whether it takes it, in bytes: most servers allow 16 KiB.
+const MAX_EARLY: usize = 1 << 20;
 /// The most records of it.
 const MAX_EARLY_RECORDS: usize = 4096;
 
-/// Early data that waits for the server's word.
+/// Early data that waits for the server's word; without bytes: some was lost.
 pub(super) struct Early {
     pub(super) offset: u64,
     pub(super) stamp: Stamp,
@@ -37,7 +37,16 @@ impl Connection {
         direction.failures = 0;
         (direction.has_records, direction.is_out_of_step) = (true, false);
         let is_tls12 = self.handshake.version == Some(Version::TLS12);
+        if lost > 0 && self.handshake.has_early_data && self.handshake.client == Some(side) {
+            self.lose_early(place);
+        }
         match hit.opened.content_type {
+            ContentType::ApplicationData
+                if hit.stage == Stage::Early && self.handshake.takes_early_data == Some(true) =>
+            {
+                self.pass_early(flow, give);
+                self.speak(flow, place, hit.lead, content, !self.has_unread_early, give);
+            }
             ContentType::ApplicationData if hit.stage == Stage::Early => {
                 let kept: usize = self.early.iter().map(|early| early.bytes.len()).sum();
                 self.is_early_cut |=
@@ -50,7 +59,10 @@ impl Connection {
             ContentType::ApplicationData => {
                 self.pass_early(flow, give);
                 // The end of the handshake is record 0 of TLS 1.2.
-                let is_first = lost < UNKNOWN_LOSS && hit.number <= u64::from(is_tls12);
+                let has_missed = self.has_unread_early
+                    && self.handshake.client == Some(side)
+                    && self.handshake.takes_early_data != Some(false);
+                let is_first = lost < UNKNOWN_LOSS && hit.number <= u64::from(is_tls12) && !has_missed;
                 self.speak(flow, place, hit.lead, content, is_first, give);
             }
             ContentType::Handshake if !is_tls12 => {
@@ -72,6 +84,19 @@ impl Connection {
         }
     }
 
+    /// The client's bytes before the record at hand were lost, and may have held early data.
+    fn lose_early(&mut self, place: Place<'_>) {
+        if self.directions[place.side.index()].has_spoken {
+            return;
+        }
+        if self.early.is_empty() {
+            self.has_unread_early = true;
+        } else {
+            let (offset, stamp) = (place.start, stamp_at(place.marks, place.start, place.origin));
+            self.early.push(Early { offset, stamp, bytes: Vec::new() });
+        }
+    }
+
     /// Gives early data on, or forgets it, once it is known whether the server takes it: rejected data is sent again.
     pub(super) fn pass_early(&mut self, flow: &Flow, give: &mut Give<'_>) {
         if self.early.is_empty() {
@@ -84,8 +109,11 @@ impl Connection {
             Some(true) => {
                 let mut last = Stamp::default();
                 for Early { offset, stamp, bytes } in std::mem::take(&mut self.early) {
+                    if bytes.is_empty() {
+                        self.say_gap(client, stamp, give);
+                    }
                     let place = Place { side: client, start: offset, marks: &[], origin: stamp };
-                    self.speak(flow, place, 0, &bytes, true, give);
+                    self.speak(flow, place, 0, &bytes, !self.has_unread_early, give);
                     last = stamp;
                 }
                 if std::mem::take(&mut self.is_early_cut) {

@@ -6,12 +6,13 @@ use rpcscope_parsers::Side;
 use rpcscope_parsers::tls::{ContentType, Label, Record, Version};
 
 use super::super::direction::Mark;
-use super::super::epoch::{Context, Hit, Miss, Stage};
+use super::super::epoch::{Context, Hit, Miss, SEARCH, Stage};
 use super::super::facts::{Alert, Reason};
 use super::super::keys::Keys;
+use super::super::numbers::cost;
 use super::handshake::Handshake;
-use super::{Connection, Give, MAX_FAILURES, Step, UNKNOWN_LOSS};
-use crate::flow::{Chunk, Flow, GapReason, Stamp};
+use super::{Connection, Give, MAX_FAILURES, MAX_UNREAD_EARLY, Step, UNKNOWN_LOSS};
+use crate::flow::{Flow, Stamp};
 
 /// Where a record stands.
 #[derive(Clone, Copy)]
@@ -71,6 +72,8 @@ impl Connection {
         match hit {
             Ok(hit) if self.only_looks && self.ends_look(place.side, &hit) => self.give_up(),
             Ok(hit) => {
+                // Searches may cost as much as what was read, and no more.
+                self.budget = (self.budget + cost(record)).min(SEARCH);
                 self.read(flow, place, hit, plain, give);
                 Step::Done
             }
@@ -80,16 +83,15 @@ impl Connection {
                 Step::Wait
             }
             Err(Miss::NoSecret) if self.directions.iter().any(|direction| direction.has_spoken) => {
-                // From here on, all of both sides is missing.
-                for side in [Side::A, Side::B] {
-                    let gap = Chunk::Gap { bytes: 1, reason: GapReason::Sealed };
-                    give(&self.inner, side, gap, place.origin);
-                }
                 self.end_with(if is_tls12 { Reason::Renegotiated } else { Reason::NoLine });
+                self.say_end(place.origin, give);
                 Step::Over
             }
             Err(Miss::NoSecret) => self.unread(place.side, record),
-            Err(Miss::Passed) if self.directions[place.side.index()].failures < MAX_FAILURES => {
+            Err(Miss::Passed) if self.may_pass(place.side) => {
+                let is_early = self.handshake.has_early_data && self.handshake.client == Some(place.side);
+                self.has_unread_early |= is_early;
+                self.lacks_early_line |= is_early;
                 let direction = &mut self.directions[place.side.index()];
                 direction.failures += 1;
                 (direction.has_records, direction.is_out_of_step) = (true, false);
@@ -97,6 +99,14 @@ impl Connection {
             }
             Err(Miss::Passed | Miss::Wrong) => Step::Closed,
         }
+    }
+
+    /// Whether one more record of `side` may belong to a part of the handshake whose secret is not known. Early data may be many records: a
+    /// server that refuses it logs no secret of it.
+    fn may_pass(&self, side: Side) -> bool {
+        let is_early = self.handshake.has_early_data && self.handshake.client == Some(side);
+        let most = if is_early { MAX_UNREAD_EARLY } else { MAX_FAILURES };
+        self.directions[side.index()].failures < most
     }
 
     /// A protected record for which there is no key. The rest of the handshake still shows whether it succeeds.
@@ -162,6 +172,12 @@ impl Connection {
             self.facts.alert = self.facts.alert.filter(|alert| alert.by_client != by_client);
         }
         let direction = &mut self.directions[side.index()];
+        if !direction.has_records
+            && matches!((record.head.content_type, record.fragment), (ContentType::Handshake, [1 | 2, ..]))
+        {
+            // Nothing of TLS comes before a hello.
+            direction.lost = 0;
+        }
         match (record.head.content_type, record.fragment) {
             (ContentType::ChangeCipherSpec, [1]) if self.handshake.version == Some(Version::TLS12) => {
                 direction.is_protected = true;
@@ -188,6 +204,9 @@ impl Connection {
         plain: &mut Vec<u8>,
     ) -> Result<Hit, Miss> {
         let Self { handshake, directions, budget, .. } = self;
+        // One search leaves something to those that follow.
+        let kept = *budget / 2;
+        let mut part = *budget - kept;
         let direction = &mut directions[side.index()];
         let context = Context {
             keys,
@@ -195,7 +214,8 @@ impl Connection {
             random: handshake.client_random.as_ref(),
             suite: handshake.suite.or_else(|| direction.epochs.suite()),
         };
-        let opened = direction.epochs.open(context, record, direction.lost, budget, plain);
+        let opened = direction.epochs.open(context, record, direction.lost, &mut part, plain);
+        *budget = kept + part;
         if opened.is_ok() || handshake.client_random.is_some() {
             return opened;
         }
@@ -224,9 +244,12 @@ impl Connection {
         if self.directions[side.index()].fixed.is_none() {
             self.find_master(keys, side, record, plain)?;
         }
-        let Self { directions, budget, .. } = self;
-        let direction = &mut directions[side.index()];
+        let direction = &mut self.directions[side.index()];
         let fixed = direction.fixed.as_mut().ok_or(Miss::Wrong)?;
-        fixed.open(record, direction.lost, budget, plain).ok_or(Miss::Wrong)
+        let kept = self.budget / 2;
+        let mut part = self.budget - kept;
+        let hit = fixed.open(record, direction.lost, &mut part, plain);
+        self.budget = kept + part;
+        hit.ok_or(Miss::Wrong)
     }
 }

@@ -12,7 +12,7 @@ use rpcscope::source::{Batch, Source, SourceError, files};
 use rpcscope::tls::KeyLogs;
 use serde_json::Value;
 
-use super::frame::{self, Frame};
+use super::frame::{self, Frame, SYN};
 use super::wrap::{self, Wrap};
 use super::{Complaints, Memory, Original, essences, loss, preludes, rewrite};
 use crate::support;
@@ -105,6 +105,22 @@ fn lost_packets_claim_nothing_wrong_and_cost_only_what_they_held() {
 }
 
 #[test]
+fn a_connection_whose_beginning_was_not_captured_is_read_from_its_hello() {
+    for name in SMALL {
+        let Original { frames, calls, .. } = original(name);
+        let begun: Vec<_> = frames
+            .into_iter()
+            .filter(|frame| frame.tcp.as_ref().is_none_or(|tcp| tcp.flags & SYN == 0))
+            .collect();
+        let of = |calls: &[Value]| {
+            let of = |call: &Value| ["id", "method", "class", "code"].map(|key| call[key].to_string());
+            calls.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&of_frames(name, &begun)), of(&calls), "{name}");
+    }
+}
+
+#[test]
 fn a_loss_around_a_second_handshake_claims_nothing_wrong() {
     let mut complaints = Complaints::default();
     let original = original("tls12-openssl-renegotiated");
@@ -150,7 +166,13 @@ impl<F: FnMut(usize) + Send> Source for Acting<F> {
 #[test]
 fn keys_may_come_later_than_the_packets_in_any_pieces() {
     let mut complaints = Complaints::default();
-    for name in ["tls13-go-go-resumed", "tls12-go-go-resumed", "tls12-openssl-session-id-resumed"] {
+    for name in [
+        "tls13-go-go-resumed",
+        "tls12-go-go-resumed",
+        "tls12-openssl-session-id-resumed",
+        // The first connection's secret, which comes before the other's, is not that of the session that was offered and refused.
+        "tls12-openssl-ticket-refused",
+    ] {
         let Original { frames, calls, .. } = original(name);
         let text = std::fs::read(path(name).with_extension("keys")).unwrap();
         for pieces in [1, 2] {

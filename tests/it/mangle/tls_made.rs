@@ -10,7 +10,7 @@ use rpcscope::pipeline::{Options, Output, Totals};
 use rpcscope::tls::{Alert, KeyLogs};
 use serde_json::Value;
 
-use super::frame::{ACK, Frame, SYN, Tcp};
+use super::frame::{ACK, FIN, Frame, SYN, Tcp};
 use super::tls::{Acting, packets};
 use crate::support;
 
@@ -150,6 +150,13 @@ impl Made {
         self.send(side, &[&head[..], &sealed, &tag].concat());
     }
 
+    /// A protected record of `len` bytes that no known key opens.
+    fn foreign_record(&mut self, side: usize, len: usize) {
+        let [high, low] = (len as u16).to_be_bytes();
+        let sealed: Vec<u8> = (0..len).map(|at| (at * 31 + self.frames.len()) as u8).collect();
+        self.send(side, &[&[DATA, 3, 3, high, low], &sealed[..]].concat());
+    }
+
     /// Application data in records of at most `size` bytes.
     fn data(&mut self, side: usize, content: &[u8], size: usize) {
         for part in content.chunks(size) {
@@ -189,30 +196,177 @@ fn said(calls: &[Value]) -> Vec<(i64, String, String)> {
 
 #[test]
 fn early_data_beyond_its_bound_is_lost_and_said_and_the_rest_is_read() {
-    // Four messages of 20 kB: the bound of 64 KiB is within the last one, whose record is not kept.
+    // 53 messages of 20 kB: the bound of 1 MiB is within the first record of the last one, which is not kept.
     for taken in [true, false] {
         let mut made = Made::new(true);
-        for id in 1..=4 {
+        for id in 1..=53 {
             made.data(CLIENT, &thrift(true, id, 20_000), 1 << 14);
         }
         made.answer(taken);
         made.finish(taken);
         if !taken {
-            for id in 1..=4 {
+            for id in 1..=53 {
                 made.data(CLIENT, &thrift(true, id, 20_000), 1 << 14);
             }
         }
-        for id in 1..=4 {
+        for id in 1..=53 {
             made.data(SERVER, &thrift(false, id, 0), 1 << 14);
         }
-        made.data(CLIENT, &thrift(true, 5, 10), 1 << 14);
-        made.data(SERVER, &thrift(false, 5, 0), 1 << 14);
+        made.data(CLIENT, &thrift(true, 54, 10), 1 << 14);
+        made.data(SERVER, &thrift(false, 54, 0), 1 << 14);
         let calls = said(&read(&made, true));
-        let gap = if taken { r#"["gap"]"# } else { "[]" };
-        let expected: Vec<_> = [(1, "[]"), (2, "[]"), (3, "[]"), (4, gap), (5, "[]")]
-            .map(|(id, findings)| (id, "ok".to_owned(), findings.to_owned()))
-            .into();
+        let mut expected = plain(1..=54);
+        if taken {
+            expected[52].2 = r#"["gap"]"#.to_owned();
+        }
         assert_eq!(calls, expected, "taken: {taken}");
+    }
+}
+
+/// Calls that are answered without a finding.
+fn plain(ids: impl IntoIterator<Item = i64>) -> Vec<(i64, String, String)> {
+    ids.into_iter().map(|id| (id, "ok".to_owned(), "[]".to_owned())).collect()
+}
+
+#[test]
+fn early_data_that_comes_after_the_servers_word_has_no_bound() {
+    let mut made = Made::new(true);
+    made.data(CLIENT, &thrift(true, 1, 20_000), 1 << 14);
+    made.answer(true);
+    for id in 2..=5 {
+        made.data(CLIENT, &thrift(true, id, 300_000), 1 << 14);
+    }
+    made.finish(true);
+    for id in 1..=5 {
+        made.data(SERVER, &thrift(false, id, 0), 1 << 14);
+    }
+    assert_eq!(said(&read(&made, true)), plain(1..=5));
+}
+
+#[test]
+fn early_data_whose_secret_nobody_logs_costs_only_itself() {
+    // A server that refuses it logs none; what a client that logs none sends is lost if it is taken.
+    for taken in [true, false] {
+        let mut made = Made::new(true);
+        for _ in 0..200 {
+            made.foreign_record(CLIENT, 500);
+        }
+        made.answer(taken);
+        if taken {
+            made.foreign_record(CLIENT, 21);
+        }
+        made.finish(false);
+        for id in 1..=3 {
+            made.data(CLIENT, &thrift(true, id, 300), 1 << 14);
+            made.data(SERVER, &thrift(false, id, 0), 1 << 14);
+        }
+        let key_logs = Some(logs(&lines(false), false));
+        let options = Options { threads: 1, connections: true, key_logs, ..Options::default() };
+        let (outputs, _) = support::outputs(&mut packets(&made.frames), &options);
+        let calls: Vec<_> = outputs.iter().filter_map(support::call_record).collect();
+        assert_eq!(said(&calls), plain(1..=3), "taken: {taken}");
+        assert_eq!(reason(&outputs), taken.then_some("TLS whose early data has no line in the key log"));
+    }
+}
+
+/// Why the connection is not read.
+fn reason(outputs: &[Output]) -> Option<&'static str> {
+    outputs.iter().find_map(|output| match output {
+        Output::Connection(connection) => connection.reason,
+        Output::Call(_) | Output::Learned(_) => None,
+    })
+}
+
+#[test]
+fn early_data_with_a_loss_claims_nothing_of_what_was_lost() {
+    for lost in 1..=4_usize {
+        let mut made = Made::new(true);
+        let mut starts = vec![made.frames.len()];
+        for id in 1..=4 {
+            made.data(CLIENT, &thrift(true, id, 300), 1 << 14);
+            starts.push(made.frames.len());
+        }
+        made.answer(true);
+        made.finish(true);
+        for id in 1..=5 {
+            if id == 5 {
+                made.data(CLIENT, &thrift(true, id, 300), 1 << 14);
+            }
+            made.data(SERVER, &thrift(false, id, 0), 1 << 14);
+        }
+        made.frames.drain(starts[lost - 1]..starts[lost]);
+        let calls = read(&made, true);
+        let asked: Vec<_> = calls.iter().filter(|call| call["request_messages"] == 1).collect();
+        let ids: Vec<_> = asked.iter().map(|call| call["id"].as_u64().unwrap()).collect();
+        let expected: Vec<_> = (1..=5).filter(|id| *id != lost as u64).collect();
+        assert_eq!(ids, expected, "{lost}");
+        assert!(
+            asked
+                .iter()
+                .all(|call| call["request_bytes"] == asked[0]["request_bytes"] && call["class"] == "ok")
+        );
+    }
+}
+
+#[test]
+fn what_happens_after_records_stay_closed_is_not_known() {
+    // Bytes that were changed, or records that are not found again after a loss: nothing is read any more, and the server's end is no answer.
+    for is_lost in [false, true] {
+        let mut made = Made::new(false);
+        made.answer(false);
+        made.finish(false);
+        for id in 1..=2 {
+            made.data(CLIENT, &thrift(true, id, 300), 1 << 14);
+            if id == 1 {
+                made.data(SERVER, &thrift(false, id, 0), 1 << 14);
+            }
+        }
+        if is_lost {
+            made.data(CLIENT, &thrift(true, 9, 300), 1 << 14);
+            made.frames.pop();
+        }
+        for _ in 0..100 {
+            made.foreign_record(CLIENT, 200);
+        }
+        made.data(SERVER, &thrift(false, 2, 0), 1 << 14);
+        made.segment(SERVER, ACK | FIN, Vec::new());
+        let key_logs = Some(logs(&lines(false), false));
+        let options = Options { threads: 1, connections: true, key_logs, ..Options::default() };
+        let (outputs, _) = support::outputs(&mut packets(&made.frames), &options);
+        let calls: Vec<_> = outputs.iter().filter_map(support::call_record).collect();
+        let classes: Vec<_> =
+            calls.iter().map(|call| (call["id"].as_i64(), call["class"].as_str())).collect();
+        assert_eq!(classes, [(Some(1), Some("ok")), (Some(2), None)], "lost: {is_lost}");
+        let expected = if is_lost {
+            "TLS that was not found again after a loss"
+        } else {
+            "TLS that the line in the key log does not open"
+        };
+        assert_eq!(reason(&outputs), Some(expected));
+    }
+}
+
+#[test]
+fn a_first_answer_that_is_lost_is_not_known() {
+    // Whether the server says more or ends: it has not left the call without an answer.
+    for says_more in [false, true] {
+        let mut made = Made::new(false);
+        made.answer(false);
+        made.finish(false);
+        made.data(CLIENT, &thrift(true, 1, 300), 1 << 14);
+        made.data(SERVER, &thrift(false, 1, 0), 1 << 14);
+        made.frames.pop();
+        made.segment(CLIENT, ACK, Vec::new());
+        if says_more {
+            made.data(CLIENT, &thrift(true, 2, 300), 1 << 14);
+            made.data(SERVER, &thrift(false, 2, 0), 1 << 14);
+        }
+        made.segment(SERVER, ACK | FIN, Vec::new());
+        let calls = read(&made, false);
+        let classes: Vec<_> =
+            calls.iter().map(|call| (call["id"].as_i64(), call["class"].as_str())).collect();
+        assert_eq!(classes[0], (Some(1), None), "more: {says_more}");
+        assert_eq!(classes[1..], says_more.then_some((Some(2), Some("ok"))).into_iter().collect::<Vec<_>>());
     }
 }
 
