@@ -94,7 +94,9 @@ fn collect(value: &Value, leaves: &mut Vec<Leaf>) {
         Value::Text(text) if !text.is_empty() => leaves.push(Leaf::Text(text.clone())),
         Value::List(elements) => elements.iter().for_each(|element| collect(element, leaves)),
         Value::Object(fields) | Value::Map(fields) => {
-            fields.iter().for_each(|(_, field)| collect(field, leaves));
+            for (_, field) in fields {
+                collect(field, leaves);
+            }
         }
         Value::Unknown(field) => collect(field, leaves),
         // Each language prints these in its own way.

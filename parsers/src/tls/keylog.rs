@@ -80,7 +80,7 @@ const QUIC: [&[u8]; 2] = [b"QUIC_CLIENT_TRAFFIC_SECRET_0", b"QUIC_SERVER_TRAFFIC
 const PEM: &[u8] = b"-----BEGIN";
 
 /// Whether labels consist of such bytes (RFC 9850, section 2).
-fn is_of_label(byte: &u8) -> bool {
+fn is_of_label(byte: u8) -> bool {
     matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_')
 }
 
@@ -102,7 +102,7 @@ impl Line {
                 label if label.starts_with(PEM) => Self::Unusable(
                     "private keys and certificates are not supported: a key log has the secrets of each connection",
                 ),
-                label if !label.iter().all(is_of_label) => Self::Unusable(
+                label if !label.iter().copied().all(is_of_label) => Self::Unusable(
                     "no line of a key log: these begin with a label in capital letters (UTF-8)",
                 ),
                 _ => Self::Other,
