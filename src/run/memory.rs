@@ -42,7 +42,7 @@ impl Shares {
         (Self::room(input) as u64 / 8 * 3).max(8 << 20)
     }
 
-    /// For the secrets of TLS, as they are looked up: a quarter, in which all that are ever kept fit with the usual bound.
+    /// For the secrets of TLS, as they are looked up: a quarter (docs/limits.md).
     pub(super) fn secrets(input: &Input) -> usize {
         Self::room(input) / 4
     }
