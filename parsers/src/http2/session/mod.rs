@@ -81,8 +81,6 @@ struct Direction {
     decoder: Decoder,
     /// The decoder as it was before bytes were missing, where it may still be right.
     speculative: Option<Box<Speculative>>,
-    /// Where the bytes begin that follow missing ones of which nobody knows how many they are.
-    floor: u64,
     /// Bytes came since frames were looked for.
     searched: bool,
 }
@@ -95,7 +93,6 @@ impl Direction {
             block: None,
             decoder: Decoder::new(),
             speculative: None,
-            floor: 0,
             searched: false,
         }
     }
@@ -342,7 +339,7 @@ impl Connection {
         let side = piece.side;
         let end = start + head.size();
         self.streams.advance(side, end);
-        let start = start.max(end.saturating_sub(HOLD_LIMIT)).max(side.of(&self.directions).floor);
+        let start = start.max(end.saturating_sub(HOLD_LIMIT)).max(self.streams.floor(side));
         let span = Span { side, start, bytes: head.size() };
         let ends = Some((span, head.has(frame::END_STREAM)));
         self.streams.data(head.stream, Piece { ends, ..piece }, emit);
@@ -367,7 +364,6 @@ impl Connection {
     /// Bytes of `side` are missing before `offset`: what begins before them is still known where their number is.
     fn lose_before(&mut self, side: Side, offset: u64, missing: Option<u64>) {
         if missing.is_none() {
-            self.direction(side).floor = offset;
             self.streams.raise_floor(side, offset);
         }
         self.streams.lose_before(side, offset);
@@ -557,7 +553,7 @@ impl Reader for Connection {
             && self.upgrade.is_none()
             && !self.streams.has_pending()
         {
-            return offset.max(direction.floor);
+            return offset.max(self.streams.floor(side));
         }
         let block = direction.block.as_ref().map(|block| block.start);
         let passing = direction.passing.filter(Passing::is_data);
@@ -566,7 +562,7 @@ impl Reader for Connection {
         let upgrade = upgrade.map(|upgrade| upgrade.span.start.max(offset.saturating_sub(HOLD_LIMIT)));
         let pending = self.streams.oldest_pending(side);
         let oldest = [block, data, upgrade, pending].into_iter().flatten().min();
-        oldest.map_or(offset, |oldest| oldest.min(offset)).max(direction.floor)
+        oldest.map_or(offset, |oldest| oldest.min(offset)).max(self.streams.floor(side))
     }
 
     fn client(&self) -> Option<Side> {

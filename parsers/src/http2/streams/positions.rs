@@ -33,6 +33,11 @@ impl Streams {
         Span { start: self.clip(span.side, span.start), ..span }
     }
 
+    /// Before which nothing of `side` may begin, because it is not known how many bytes are missing there.
+    pub(in super::super) fn floor(&self, side: Side) -> u64 {
+        side.of(&self.positions).floor
+    }
+
     /// Bytes of `side` are missing before `offset`, nobody knows how many.
     pub(in super::super) fn raise_floor(&mut self, side: Side, offset: u64) {
         side.of_mut(&mut self.positions).floor = offset;
