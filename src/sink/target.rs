@@ -51,6 +51,7 @@ impl Target {
     }
 
     /// Takes back what was written behind `len`. Returns whether that was possible.
+    #[cfg(feature = "parquet")]
     pub(crate) fn cut(&mut self, len: u64) -> bool {
         match self {
             Self::File { file, len: whole } if *whole >= len => {
