@@ -573,8 +573,12 @@ impl Matcher {
         }
         pending.end_id(reset.head.id);
         let mut ending = Ending::Reset { by, reset };
-        // A client also cancels what it has the answer of, where the server did not wait for the whole request (gRPC's Java does).
+        // A client also cancels what it has the answer of, where the server did not wait for the whole request (gRPC's Java does), but hardly just
+        // when its patience ends.
+        let is_patient =
+            waiting.call.timeout.is_none_or(|timeout| at.origin.time.since(waiting.call.start) < timeout);
         let is_late = waiting.answer_lost
+            && is_patient
             && side == waiting.client
             && waiting.call.transport == Transport::Http2
             && matches!(reset.code, Some(http2::NO_ERROR | http2::CANCEL));
