@@ -2,11 +2,6 @@
 
 use super::{Entry, ErrorKind, Raiser, Range, Wire};
 
-/// Nothing is wrong.
-pub const NO_ERROR: i64 = 0;
-/// The stream is not needed any more.
-pub const CANCEL: i64 = 8;
-
 /// Published ranges of the error codes.
 pub(super) const RANGES: &[Range] = &[
     Range { first: 0, last: 13, meaning: "HTTP/2's own codes" },
@@ -70,7 +65,7 @@ pub(super) const CODES: &[Entry] = &[
     Entry {
         kind: ErrorKind::Success,
         ..error(
-            NO_ERROR,
+            0,
             "NO_ERROR",
             "No error: in GOAWAY a graceful end, in RST_STREAM that the rest of the request is not needed.",
             "Whether the answer was complete before it.",
@@ -94,7 +89,7 @@ pub(super) const CODES: &[Entry] = &[
         "The limit of concurrent streams, and whether the server was shutting down.",
     ),
     error(
-        CANCEL,
+        8,
         "CANCEL",
         "The stream is not needed any more: the caller cancelled, or its deadline passed.",
         "Which side sent it; the caller's deadline (`grpc-timeout`) against the elapsed time.",

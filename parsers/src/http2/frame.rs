@@ -239,10 +239,14 @@ pub(super) fn setting_name(id: u16) -> Option<&'static str> {
     })
 }
 
+/// Error codes of `RST_STREAM` that a client also sends where it has its answer (RFC 9113, sections 7 and 8.1).
+pub(super) const NO_ERROR: u32 = 0;
+pub(super) const CANCEL: u32 = 8;
+
 /// Name of an error code (RFC 9113, section 7).
 pub(crate) fn error_name(code: u32) -> Option<&'static str> {
     Some(match code {
-        0x0 => "NO_ERROR",
+        NO_ERROR => "NO_ERROR",
         0x1 => "PROTOCOL_ERROR",
         0x2 => "INTERNAL_ERROR",
         0x3 => "FLOW_CONTROL_ERROR",
@@ -250,7 +254,7 @@ pub(crate) fn error_name(code: u32) -> Option<&'static str> {
         0x5 => "STREAM_CLOSED",
         0x6 => "FRAME_SIZE_ERROR",
         0x7 => "REFUSED_STREAM",
-        0x8 => "CANCEL",
+        CANCEL => "CANCEL",
         0x9 => "COMPRESSION_ERROR",
         0xa => "CONNECT_ERROR",
         0xb => "ENHANCE_YOUR_CALM",

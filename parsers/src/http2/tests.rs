@@ -206,6 +206,26 @@ fn resets_of_either_side_and_goaway() {
 }
 
 #[test]
+fn a_client_that_cancels_before_its_request_is_over_may_have_an_answer_that_was_lost() {
+    for (flags, lost, expected) in [
+        (0, true, (Kind::Answer, Some(SERVER))),
+        (0, false, (Kind::Reset, Some(CLIENT))),
+        // Its answer would have ended the stream.
+        (frame::END_STREAM, true, (Kind::Reset, Some(CLIENT))),
+    ] {
+        let mut feed = Feed::begun();
+        feed.data(CLIENT, &frame(frame::HEADERS, frame::END_HEADERS, 1, &request_fields()));
+        feed.data(CLIENT, &frame(frame::DATA, flags, 1, &[0, 0, 0, 0, 1, 7]));
+        if lost {
+            feed.gap(SERVER, Some(60));
+        }
+        feed.data(CLIENT, &frame(frame::RST_STREAM, 0, 1, &[0, 0, 0, 8]));
+        let last = feed.emitted.last().map(|last| (last.kind, Some(last.side)));
+        assert_eq!(last, Some(expected), "{flags} {lost}");
+    }
+}
+
+#[test]
 fn answers_without_a_grpc_status() {
     let mut feed = Feed::begun();
     feed.data(CLIENT, &[request(1), request(3)].concat());

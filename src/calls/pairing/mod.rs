@@ -41,7 +41,6 @@ use super::outcome::{self, Decision, Ending};
 use super::record::{Call, CallKind, Class, Finding, GoAwayNote, Initiator, Name, Via};
 use super::sender::Senders;
 use super::trace;
-use crate::codes::http2;
 use crate::decode::{Endpoint, Network};
 use crate::flow::{End, Flow, Stamp};
 use crate::time::Timestamp;
@@ -573,16 +572,7 @@ impl Matcher {
         }
         pending.end_id(reset.head.id);
         let mut ending = Ending::Reset { by, reset };
-        // A client also cancels what it has the answer of, where the server did not wait for the whole request (gRPC's Java does), but hardly just
-        // when its patience ends.
-        let is_patient =
-            waiting.call.timeout.is_none_or(|timeout| at.origin.time.since(waiting.call.start) < timeout);
-        let is_late = waiting.answer_lost
-            && is_patient
-            && side == waiting.client
-            && waiting.call.transport == Transport::Http2
-            && matches!(reset.code, Some(http2::NO_ERROR | http2::CANCEL));
-        if waiting.status_unread || is_late {
+        if waiting.status_unread {
             ending = pending.unread_status(&mut waiting);
         }
         let decision = outcome::decide(Self::ending_of(pending, &waiting, ending));

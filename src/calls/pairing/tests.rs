@@ -639,28 +639,6 @@ fn a_gap_that_may_hold_the_answer_leaves_no_verdict() {
 }
 
 #[test]
-fn a_client_that_cancels_behind_a_gap_may_have_its_answer() {
-    let class = |code, is_lost, by| {
-        let mut line = Line::new();
-        line.say(CLIENT, open(1));
-        if is_lost {
-            line.pending.lose(SERVER, Finding::Gap);
-            let head = Head { truncated: true, ..stream(1) };
-            line.say(SERVER, Event::Part(Part { end_lost: true, ..Part::new(head, 0) }));
-        }
-        let Event::Reset(reset) = broken_off(1) else { panic!("a reset") };
-        line.say(by, Event::Reset(Reset { code: Some(code), ..reset }));
-        let call = line.calls().pop().unwrap();
-        assert!(!is_lost || call.findings.contains(Finding::Gap));
-        call.class()
-    };
-    assert_eq!(class(http2::CANCEL, true, CLIENT), None);
-    assert_eq!(class(http2::CANCEL, false, CLIENT), Some(Class::Transport));
-    // A server that has answered sends no such code.
-    assert_eq!(class(http2::CANCEL, true, SERVER), Some(Class::Transport));
-}
-
-#[test]
 fn an_answer_without_a_message_is_not_said_to_be_unary() {
     let call = |messages: &[u32]| {
         let mut line = Line::new();

@@ -32,6 +32,7 @@ use std::collections::BTreeSet;
 
 use smallvec::SmallVec;
 
+use super::frame::{CANCEL, NO_ERROR};
 use super::grpc::{self, Content, Scanner};
 use super::hpack::List;
 use super::known::Name;
@@ -417,6 +418,7 @@ impl Streams {
     fn half_close(&mut self, id: u32, span: Span, emit: &mut Emit<'_>) {
         let Some(stream) = self.open.get_mut(id) else { return };
         let span = Span { bytes: 0, ..span };
+        stream.is_asked = true;
         match &mut stream.state {
             State::Call => {
                 let head = head_of(stream.rpc(), id, span, stream.is_truncated());
@@ -700,7 +702,7 @@ impl Streams {
             State::Orphan if self.traffic == Traffic::Grpc => {}
             State::Candidate(_) | State::Orphan => return self.finish(id),
         }
-        if code == 0 && self.client.is_none() {
+        if code == NO_ERROR && self.client.is_none() {
             // Either peer sends it when the answer is complete (RFC 9113, section 8.1): it says nothing of the outcome.
             return self.finish(id);
         }
@@ -713,8 +715,14 @@ impl Streams {
         // What the callee sent is none of gRPC's messages: gRPC-Web and Connect end their answers so, and whether well can't be read.
         let other_end =
             !stream.typed && stream.web.is_none() && *server.of(&stream.scanners) == Scanner::Foreign;
-        if other_end || (code == 0 && by_client && answer_missing) {
-            // A client that has its answer ends a stream so (RFC 9113, section 8.1): the answer is what is missing.
+        // A client that has its answer ends a stream so (RFC 9113, section 8.1); gRPC's Java cancels it where the server did not wait for the
+        // end of the request. The answer is what is missing.
+        let has_answer = match code {
+            NO_ERROR => answer_missing,
+            CANCEL => stream.loss == Loss::Answer && !stream.is_asked,
+            _ => false,
+        };
+        if other_end || (by_client && has_answer) {
             let span = Span { side: server, start: self.last_frame(server), bytes: 0 };
             let status = GrpcStatus { code: GrpcCode::Unknown, cut: true, ..NO_STATUS };
             let head = head_of(stream.rpc(), id, span, true);

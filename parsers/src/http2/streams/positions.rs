@@ -33,7 +33,7 @@ impl Streams {
         Span { start: self.clip(span.side, span.start), ..span }
     }
 
-    /// Before which nothing of `side` may begin, because it is not known how many bytes are missing there.
+    /// The offset before which nothing of `side` may begin: it is not known how many bytes are missing there.
     pub(in super::super) fn floor(&self, side: Side) -> u64 {
         side.of(&self.positions).floor
     }

@@ -111,6 +111,8 @@ pub(super) struct Stream {
     pub(super) state: State,
     pub(super) response: Response,
     pub(super) loss: Loss,
+    /// The client has ended its side.
+    pub(super) is_asked: bool,
     /// A header block of its answer may be among missing bytes (`loss_proof.rs`).
     pub(super) suspect: bool,
     /// A content type says that it is of gRPC. Messages and a status alone may be of gRPC-Web or Connect too.
@@ -140,6 +142,7 @@ impl Stream {
             state,
             response,
             loss,
+            is_asked: false,
             suspect: false,
             typed: false,
             http: None,
