@@ -64,8 +64,17 @@ impl Range {
         if key.is_cheap_to_search() {
             return key.find(record, self.first + part.start, part.end.saturating_sub(part.start), budget);
         }
-        let mut steps = part;
-        steps.find_map(|step| key.find(record, self.first + self.nth(step), 1, budget))
+        for step in part {
+            // Steps that can't be paid are not gone through.
+            if *budget < record.cost() {
+                return None;
+            }
+            let found = key.find(record, self.first + self.nth(step), 1, budget);
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
     }
 
     /// The numbers in the order of their distance from the likely one.
@@ -79,11 +88,6 @@ impl Range {
             _ => self.likely + (step - both),
         }
     }
-}
-
-/// What it costs to open a record, in blocks of a cipher.
-pub(super) fn cost(record: &Record<'_>) -> u64 {
-    4 + record.fragment.len() as u64 / 16
 }
 
 #[cfg(test)]

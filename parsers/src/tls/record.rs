@@ -108,6 +108,12 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// What it takes to open it, in about the blocks of a cipher.
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        4 + self.fragment.len() as u64 / 16
+    }
+
     /// Reads a record and what follows it; `Incomplete` if it is not whole.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ impl RecordKey {
                 self.find_by_tag::<aes::Aes256>(record, from, count, budget)
             }
             _ => {
-                let cost = 4 + record.fragment.len() as u64 / 16;
+                let cost = record.cost();
                 let end = from.saturating_add(count.min(*budget / cost));
                 let mut out = Vec::new();
                 let found = (from..end).find(|number| self.open(*number, record, &mut out).is_some());

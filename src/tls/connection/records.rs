@@ -9,7 +9,6 @@ use super::super::direction::Mark;
 use super::super::epoch::{Context, Hit, Miss, SEARCH, Stage};
 use super::super::facts::{Alert, Reason};
 use super::super::keys::Keys;
-use super::super::numbers::cost;
 use super::handshake::Handshake;
 use super::{Connection, Give, MAX_FAILURES, MAX_UNREAD_EARLY, Step, UNKNOWN_LOSS};
 use crate::flow::{Flow, Stamp};
@@ -73,7 +72,7 @@ impl Connection {
             Ok(hit) if self.only_looks && self.ends_look(place.side, &hit) => self.give_up(),
             Ok(hit) => {
                 // Searches may cost as much as what was read, and no more.
-                self.budget = (self.budget + cost(record)).min(SEARCH);
+                self.budget = (self.budget + record.cost()).min(SEARCH);
                 self.read(flow, place, hit, plain, give);
                 Step::Done
             }
