@@ -239,11 +239,11 @@ impl Engine {
             return;
         }
         self.next_tick = now.0.saturating_add(PAUSE[usize::from(self.held.len() >= MANY)]);
-        let patience = i64::try_from(patience.as_nanos()).unwrap_or(i64::MAX);
-        // A stream may stay open for hours, so the wait is bounded.
         if self.options.if_recent && !is_recent(now) {
             return;
         }
+        let patience = i64::try_from(patience.as_nanos()).unwrap_or(i64::MAX);
+        // A stream may stay open for hours, so the wait is bounded.
         let until = open.max(now.0.saturating_sub(patience)).min(arrived);
         self.link(until, until, out);
         self.emit(until, LATE, out);

@@ -55,8 +55,11 @@ impl Target {
     pub(crate) fn cut(&mut self, len: u64) -> bool {
         match self {
             Self::File { file, len: whole } if *whole >= len => {
-                *whole = len;
-                file.set_len(len).and_then(|()| file.seek(SeekFrom::Start(len))).is_ok()
+                let is_cut = file.set_len(len).and_then(|()| file.seek(SeekFrom::Start(len))).is_ok();
+                if is_cut {
+                    *whole = len;
+                }
+                is_cut
             }
             _ => false,
         }

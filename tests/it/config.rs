@@ -119,14 +119,14 @@ fn the_interface_writes_what_was_chosen_and_starts_with_it() {
     assert_eq!(mode & 0o777, 0o600);
     // Who writes it can do little else.
     #[cfg(target_os = "linux")]
-    let children = crate::sandbox::children(session.pid());
-    #[cfg(target_os = "linux")]
-    assert!(!children.is_empty());
-    #[cfg(target_os = "linux")]
-    for child in children {
-        let status = std::fs::read_to_string(format!("/proc/{child}/status")).expect("a process");
-        let is_filtered = status.contains("Seccomp:\t2") || !rpcscope::sandbox::available().seccomp;
-        assert!(status.contains("NoNewPrivs:\t1") && is_filtered, "{status}");
+    {
+        let children = crate::sandbox::children(session.pid());
+        assert!(!children.is_empty());
+        for child in children {
+            let status = std::fs::read_to_string(format!("/proc/{child}/status")).expect("a process");
+            let is_filtered = status.contains("Seccomp:\t2") || !rpcscope::sandbox::available().seccomp;
+            assert!(status.contains("NoNewPrivs:\t1") && is_filtered, "{status}");
+        }
     }
     // Saved at once, also if the interface ends at once.
     session.keys(":filter class == rpc\r:save filter broken\rq");

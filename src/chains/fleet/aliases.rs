@@ -256,9 +256,11 @@ fn sides(calls: &[Record], group: &[usize], answerers: &Answerers) -> Option<Sid
 /// Whether a call that these are the ends of could have gone as they say: both name the same cause, an answer that both have is the same, and
 /// its caller waited at least as long as its callee worked, up to what clocks drift in that time.
 fn is_consistent(caller: &Call, callee: &Call) -> bool {
-    let is_same = |a: &Option<Name>, b: &Option<Name>| a.is_none() || b.is_none() || a == b;
-    let causes = |call: &Call| [&call.trace_id, &call.span_id, &call.log_id, &call.caller].map(Clone::clone);
-    if !causes(caller).iter().zip(&causes(callee)).all(|(a, b)| is_same(a, b)) {
+    fn causes(call: &Call) -> [Option<&Name>; 4] {
+        [&call.trace_id, &call.span_id, &call.log_id, &call.caller].map(Option::as_ref)
+    }
+    let mut causes = causes(caller).into_iter().zip(causes(callee));
+    if causes.any(|(a, b)| a.is_some() && b.is_some() && a != b) {
         return false;
     }
     let (Some(waited), Some(worked)) = (caller.latency, callee.latency) else { return true };
