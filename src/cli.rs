@@ -9,6 +9,7 @@ use std::time::Duration;
 
 #[cfg(feature = "parquet")]
 use clap::Arg;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::calls::{Class, Uid};
@@ -342,7 +343,7 @@ pub struct View {
     #[arg(short = 't', long = "time", value_enum, value_name = "FORMAT")]
     pub time: Option<TimeFormat>,
     /// Exit with status 3 if a call of one of these classes is seen.
-    #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = parse_class)]
+    #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = class_parser())]
     pub fail_on: Vec<Class>,
     /// What the config file says of the interface.
     #[arg(skip)]
@@ -562,7 +563,7 @@ pub struct ReportArgs {
     #[arg(short = 'Y', long = "filter", value_name = "EXPR")]
     pub filter: Option<String>,
     /// Exit with status 3 if a call of one of these classes is seen.
-    #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = parse_class)]
+    #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = class_parser())]
     pub fail_on: Vec<Class>,
     /// Links.
     #[command(flatten)]
@@ -612,7 +613,7 @@ pub struct RecordArgs {
     #[arg(short = 'Y', long = "filter", value_name = "EXPR")]
     pub filter: Option<String>,
     /// Exit with status 3 if a call of one of these classes is seen.
-    #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = parse_class)]
+    #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = class_parser())]
     pub fail_on: Vec<Class>,
     /// Include headers and `trans_info`.
     #[arg(long)]
@@ -691,7 +692,7 @@ pub struct JudgeArgs {
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
     /// Exit with status 3 if a call of one of these classes is seen.
-    #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = parse_class)]
+    #[arg(long = "fail-on", value_name = "CLASS", value_delimiter = ',', value_parser = class_parser())]
     pub fail_on: Vec<Class>,
     /// Take names of addresses from this file, where records have none: a hosts file, CSV, or JSON of kubectl or Consul; repeatable.
     #[arg(long, value_name = "FILE")]
@@ -744,11 +745,10 @@ fn parse_share(text: &str) -> Result<f64, String> {
     }
 }
 
-fn parse_class(text: &str) -> Result<Class, String> {
-    Class::from_name(text).ok_or_else(|| {
-        let names: Vec<_> = Class::ALL.iter().map(|class| class.name()).collect();
-        format!("no such class; the classes are {}", names.join(", "))
-    })
+/// Reads the name of a class.
+fn class_parser() -> impl TypedValueParser<Value = Class> {
+    let names = PossibleValuesParser::new(Class::ALL.iter().map(|class| class.name()));
+    names.try_map(|name| Class::from_name(&name).ok_or("no such class"))
 }
 
 /// A number of bytes with a unit: 512MiB, 4GB; without a unit, bytes.

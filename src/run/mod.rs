@@ -5,6 +5,7 @@ mod bodies;
 mod calls;
 mod chains;
 mod comments;
+mod completions;
 mod config;
 mod embed;
 mod evidence;
@@ -105,7 +106,7 @@ pub fn main(mut cli: Cli) -> ExitCode {
         Some(Command::Logs(args)) => logs::run(&args),
         Some(Command::Config(args)) => config::run(args),
         Some(Command::Report(args)) => report::run(&args),
-        Some(Command::Completions { shell }) => completions(shell),
+        Some(Command::Completions { shell }) => completions::run(shell),
         Some(Command::Man(args)) => man::run(&args),
         None if cli.list_interfaces => interfaces::run(),
         None if ui::fits(&cli.live) => ui::run(&cli.live, &cli.linking),
@@ -150,10 +151,4 @@ fn complain(text: &str) {
         // If standard error is closed, the message can't be delivered.
         let _ = writeln!(err, "{name}{}", crate::text::escape(line));
     }
-}
-
-fn completions(shell: clap_complete::Shell) -> Result<Status, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "rpcscope", &mut script);
-    output::print(&script).map(|_| Status::default())
 }

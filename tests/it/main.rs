@@ -35,6 +35,8 @@ mod replay;
 mod report;
 #[cfg(target_os = "linux")]
 mod sandbox;
+#[cfg(target_os = "linux")]
+mod shells;
 mod support;
 #[cfg(feature = "otlp")]
 mod telemetry;

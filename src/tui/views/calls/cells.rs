@@ -80,13 +80,17 @@ fn protocol_width(width: usize) -> usize {
     if width >= WIDE { 14 } else { 9 }
 }
 
-/// What the calls on the screen need for their client, server and method.
+/// What the calls on the screen need for their client, server, method and end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Needs {
     pub client: usize,
     pub server: usize,
     /// Service and method without packages.
     pub method: usize,
+    /// Service and method with packages.
+    pub full_method: usize,
+    /// Code and text of the error.
+    pub verdict: usize,
 }
 
 impl Needs {
@@ -99,6 +103,8 @@ impl Needs {
             client: self.client.max(client_width(&names.client(call))),
             server: self.server.max(text::width(&names.server(call))),
             method: self.method.max(text::width(name)),
+            full_method: self.full_method.max(text::width(&method)),
+            verdict: self.verdict.max(text::width(&labels::likely_verdict(call))),
         }
     }
 }
@@ -109,6 +115,8 @@ const LEAST_END: usize = 10;
 const MOST_END: [usize; 2] = [26, 30];
 /// The most that a method takes from other columns.
 const MOST_METHOD: usize = 40;
+/// The most of the end of a call that comes before what is cut in other columns.
+const MOST_VERDICT: usize = 56;
 
 /// The least that is left for the end of a call, the code first: the sentence below has it in full.
 fn least_verdict(width: usize) -> usize {
@@ -146,14 +154,23 @@ fn room_for_ends(width: usize, dated: bool) -> usize {
 }
 
 /// The widths of client, server and method that share `room` with the end of the call. People look for the method: it comes before long
-/// names of hosts.
+/// names of hosts. What the end of the calls does not need is for its packages, then for clients and servers that are still cut.
 fn shares(room: usize, width: usize, has_ends: bool, needs: Needs) -> ([usize; 2], usize) {
     let verdict = least_verdict(width);
     let least = |need: usize| if has_ends { need.min(LEAST_END) } else { 0 };
     let others = least(needs.client) + least(needs.server) + verdict;
     let method = needs.method.min(MOST_METHOD).min(room.saturating_sub(others)).max(LEAST);
-    let ends = if has_ends { ends(room.saturating_sub(method + verdict), needs) } else { [0; 2] };
-    (ends, method)
+    let [client, server] = if has_ends { ends(room.saturating_sub(method + verdict), needs) } else { [0; 2] };
+    let mut spare =
+        room.saturating_sub(client + server + method + needs.verdict.clamp(verdict, MOST_VERDICT));
+    let mut widened = |width: usize, need: usize| {
+        let more = need.saturating_sub(width).min(spare);
+        spare -= more;
+        width + more
+    };
+    let method = widened(method, needs.full_method.max(METHOD.head.len()));
+    let ends = if has_ends { [(client, needs.client), (server, needs.server)] } else { [(0, 0); 2] };
+    (ends.map(|(width, need)| widened(width, need)), method)
 }
 
 /// The width that a column asks for on a screen of this width.
@@ -327,7 +344,9 @@ pub(super) fn cell_tests(call: &Call, column: Column, equal: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::sample;
+    use crate::calls::{Class, sample};
+    use crate::tui::render;
+    use crate::tui::state::testing;
 
     #[test]
     fn the_method_comes_before_long_names_of_hosts_and_all_of_them_are_shown() {
@@ -340,10 +359,11 @@ mod tests {
             (100, false, [15, 15, 23], [11, 11, 23, 18]),
             (139, false, [15, 21, 34], [15, 21, 34, 32]),
             (200, false, [15, 21, 34], [15, 21, 34, 68]),
-            (200, false, [90, 90, 90], [26, 30, 40, 42]),
+            (200, false, [90, 90, 90], [26, 30, 42, 40]),
             (70, false, [15, 21, 34], [0, 0, 34, 11]),
         ] {
-            let placed = usual(width, dated, Needs { client, server, method });
+            let needs = Needs { client, server, method, full_method: method, verdict: 0 };
+            let placed = usual(width, dated, needs);
             let of = |column: Column| placed.iter().find(|p| p.column == column).map_or(0, |p| p.width);
             let end = of(VERDICT).max(of(MESSAGE));
             assert_eq!(
@@ -355,6 +375,48 @@ mod tests {
             assert_eq!(used, width);
         }
         assert_eq!((client_width("10.77.0.11:4242"), client_width("web")), (10, 3));
+    }
+
+    #[test]
+    fn what_the_end_of_calls_does_not_need_is_for_what_is_cut_the_method_first() {
+        let [client, server, method, full_method] = [60, 20, 14, 50];
+        for (verdict, given) in
+            [(10, [36, 20, 50, 40]), (50, [26, 20, 50, 50]), (56, [26, 20, 44, 56]), (300, [26, 20, 44, 56])]
+        {
+            let placed = usual(208, false, Needs { client, server, method, full_method, verdict });
+            let of = |column: Column| placed.iter().find(|p| p.column == column).map_or(0, |p| p.width);
+            assert_eq!([of(CLIENT), of(SERVER), of(METHOD), of(MESSAGE)], given, "{verdict}");
+        }
+    }
+
+    /// Full names stand on the screen as soon as there is room for them, and never instead of the text of an error.
+    #[test]
+    fn names_are_cut_only_where_there_is_no_room() {
+        let method = "shop.warehouse.v1.StockService.Reserve";
+        let message = "no stock of sku 4711 in any of the warehouses of this region";
+        let row = |width: u16, fails: bool| {
+            let mut state = testing::state(width, 24);
+            let mut call =
+                if fails { testing::failed(0, Class::Business, 4041, message) } else { testing::call(0) };
+            (call.service, call.method) =
+                (Some("shop.warehouse.v1.StockService".into()), Some("Reserve".into()));
+            testing::send(&mut state, [call]);
+            let screen = render::tests::screen(&state);
+            screen.lines().find(|line| line.contains("Reserve")).expect("a row").to_owned()
+        };
+        for (width, fails, is_whole) in [
+            (80, false, false),
+            (80, true, false),
+            (120, false, true),
+            (120, true, false),
+            (200, false, true),
+            (200, true, true),
+        ] {
+            let row = row(width, fails);
+            assert_eq!(row.contains(method), is_whole, "{width} {row}");
+            assert!(row.contains("StockService.Reserve"), "{width} {row}");
+        }
+        assert!(row(200, true).contains("no stock of sku 4711 in any of the warehouses"));
     }
 
     #[test]
@@ -374,7 +436,7 @@ mod tests {
         }
         for width in 60..260 {
             for first in 0..all.len() {
-                let needs = Needs { client: first, server: 60 - first % 60, method: 20 };
+                let needs = Needs { client: first, server: 60 - first % 60, method: 20, ..Needs::default() };
                 let placed = chosen(&all[first..], width, first % 2 == 0, needs);
                 let used: usize = placed.iter().map(|p| p.width + 1).sum::<usize>() - 1 + MARGIN;
                 assert_eq!(used, width, "{placed:?}");
