@@ -12,12 +12,12 @@ pub(crate) mod frame;
 mod loss;
 mod mutations;
 mod preludes;
-mod rewrite;
+pub(crate) mod rewrite;
 mod snaplen;
 mod tls;
 mod tls_handshakes;
 mod tls_made;
-mod wrap;
+pub(crate) mod wrap;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
