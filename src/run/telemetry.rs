@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "otlp")]
 use super::complain;
+use super::input::is_piped;
 use super::rights::Network;
 use super::runner::Consumer;
 use super::{Failure, Status};
@@ -36,9 +37,9 @@ pub(super) struct Ready {
 impl Ready {
     /// Looks up hosts and opens sockets.
     pub(super) fn new(asked: &cli::Telemetry, input: &Input) -> Result<Self, Failure> {
-        if asked.metrics.is_some() && !input.is_endless() {
+        if asked.metrics.is_some() && !input.is_endless() && !is_piped(input) {
             return Err(Failure::Usage(
-                "--metrics is for runs that last: -i, or a file with --follow; stats prints the figures of a file".into(),
+                "--metrics is for runs that last: -i, a pipe, or a file with --follow; stats prints the figures of a file".into(),
             ));
         }
         let listener = asked.metrics.map(listen).transpose()?;

@@ -43,7 +43,7 @@ impl Scrape {
         let board = Arc::new(Mutex::new(Board::new(counters)));
         let shared = Arc::clone(&board);
         std::thread::Builder::new().name("metrics".into()).spawn(move || {
-            server::serve(&listener, &|format| {
+            server::serve(&listener, server::PATIENCE, &|format| {
                 shared.lock().unwrap_or_else(PoisonError::into_inner).page(format)
             });
         })?;
