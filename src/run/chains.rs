@@ -24,11 +24,12 @@ use crate::sink::{Appearance, Guarded, Losses};
 const LIVE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How calls wait to be linked. That works best on a whole file, but an input without end can't wait for its end, nor can what may be a
-/// live capture: `ssh -n host tcpdump -U -w - | rpcscope chains -`.
+/// live capture: `ssh -n host tcpdump -U -w - | rpcscope chains -`. Whoever records a pipe wants its files before its end in any case.
 pub(super) fn waiting(input: &Input) -> Options {
     let is_piped = is_piped(input);
     let patience = (input.is_endless() || is_piped).then_some(LIVE_PATIENCE);
-    Options { patience, if_recent: is_piped && !input.is_endless(), ..Options::default() }
+    let if_recent = is_piped && !input.is_endless() && input.records.is_none();
+    Options { patience, if_recent, ..Options::default() }
 }
 
 /// Prints the chains of the input's calls.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::input::host_name;
+use super::input::{host_name, is_piped};
 use super::linked::Linked;
 use super::memory::Shares;
 use super::runner::{self, Consumer, Opening};
@@ -70,6 +70,7 @@ pub(super) fn run(args: &RecordArgs) -> Result<Status, Failure> {
         filter: chosen,
         metadata: args.metadata,
         is_watched: output::comes_once(&view.input),
+        is_piped: is_piped(&view.input),
     };
     let status = run.drive(&mut recording);
     let Linked { inner: Rows { recorder }, mut telemetry, matched, .. } = recording.linked;
@@ -145,6 +146,8 @@ struct Recording {
     metadata: bool,
     /// Whether calls should be in the journal at once: the input can't be read again.
     is_watched: bool,
+    /// Whether another program writes the packets, at its own pace.
+    is_piped: bool,
 }
 
 impl Consumer for Recording {
@@ -166,8 +169,12 @@ impl Consumer for Recording {
 
     fn progress(&mut self, totals: &Totals) -> io::Result<()> {
         self.linked.progress(totals)?;
+        let recorder = &mut self.linked.inner.recorder;
         if self.is_watched {
-            self.linked.inner.recorder.flush();
+            recorder.flush();
+        }
+        if let (true, Some((first, now))) = (self.is_piped, totals.span) {
+            recorder.clock(first, now);
         }
         Ok(())
     }

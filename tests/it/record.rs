@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rpcscope::calls::record::Finding;
 use rpcscope::calls::{Call, Uid};
@@ -553,6 +553,39 @@ fn a_killed_run_on_a_pipe_leaves_what_it_had_read() {
     assert!(!pass_by(settings(dir, SMALL)).has_failed);
     let after = tables(dir);
     assert!(before.iter().all(|call| after.contains(call)), "{} {}", before.len(), after.len());
+}
+
+#[test]
+fn a_pipe_completes_files_by_the_clock_of_its_packets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    // Ten minutes of an old capture, as fast as they are read.
+    let capture = support::captures().join("demo/all-classes.pcap");
+    let bytes = fs::read(&capture).expect("readable");
+    let mut agent = Agent::piped(dir, "web");
+    let mut input = agent.child.stdin.take().expect("piped");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    // What is left in the pipe are not all of these minutes.
+    let (most, rest) = bytes.split_at(bytes.len() - 1_000);
+    input.write_all(most).expect("it reads");
+    while tables(dir).is_empty() {
+        assert!(Instant::now() < deadline, "no file before the end: {:?}", files(dir));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_ne!(journals(dir), [""; 0], "it goes on");
+    input.write_all(rest).expect("it reads");
+    drop(input);
+    let mut said = String::new();
+    agent.err.read_to_string(&mut said).expect("UTF-8");
+    assert!(agent.child.wait().expect("it ends").success(), "{said}");
+    let uids = |lines: Vec<String>| {
+        let uid =
+            |line: &String| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["uid"].to_string();
+        sorted(lines.iter().map(uid).collect())
+    };
+    let calls = support::calls(&[capture], &Options::default());
+    assert_eq!(uids(tables(dir)), uids(calls.iter().map(line).collect()));
+    assert_eq!(journals(dir), [""; 0]);
 }
 
 #[test]

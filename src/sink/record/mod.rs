@@ -27,6 +27,7 @@ use self::table::Table;
 use super::packets::Rotation;
 use crate::calls::{Call, Uid};
 use crate::records::folder::{HostFolder, Hour, Part};
+use crate::time::Timestamp;
 
 pub use keeper::Say;
 
@@ -97,6 +98,8 @@ pub struct Recorder {
     rows: u64,
     /// When the part began.
     began: Instant,
+    /// The same by the clock of the packets, where they have one of their own, and the time of the newest.
+    clock: Option<[Timestamp; 2]>,
     keeper: Keeper,
     say: Box<dyn Fn(&str) + Send>,
     /// A failure of the journal was told.
@@ -118,6 +121,7 @@ impl Recorder {
             tables: HashMap::new(),
             rows: 0,
             began: Instant::now(),
+            clock: None,
             keeper,
             say: Box::new(say),
             has_failed: false,
@@ -161,6 +165,17 @@ impl Recorder {
         self.note(written);
     }
 
+    /// The times of the first and the newest packet: parts end by them too, where packets come at another pace than that of their capture.
+    pub fn clock(&mut self, first: Timestamp, now: Timestamp) {
+        let [began, _] = self.clock.unwrap_or([first, first]);
+        self.clock = Some([began, now]);
+        let passed = Duration::from_nanos(u64::try_from(now.0.saturating_sub(began.0)).unwrap_or(0));
+        let is_over = self.settings.rotation.span.is_some_and(|span| passed >= span);
+        if is_over && self.journal.done > 0 && !self.keeper.is_busy() {
+            self.rotate();
+        }
+    }
+
     /// Called about twice a second.
     pub fn tick(&mut self) {
         self.flush();
@@ -192,6 +207,7 @@ impl Recorder {
         });
         // Tried again later, even if that fails for long.
         self.began = Instant::now();
+        self.clock = self.clock.map(|[_, now]| [now, now]);
         match next {
             Ok(next) => {
                 let journal = std::mem::replace(&mut self.journal, next);
