@@ -44,7 +44,7 @@ fn collect(
             if depth < DEPTH_LIMIT {
                 collect(&path, extension, depth + 1, entered, found)?;
             }
-        } else if path.extension().is_some_and(|found| found == extension) {
+        } else if path.is_file() && path.extension().is_some_and(|found| found == extension) {
             if found.len() == FILES_LIMIT {
                 return Err(LoadError(format!("{}: more than {FILES_LIMIT} files", folder.display())));
             }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use super::change::{Change, changed};
+use crate::source::fifo::Once;
 
 /// Most bytes of a config file that are read.
 const MAX_SIZE: u64 = 1 << 20;
@@ -21,7 +22,7 @@ const MAY_WRITE: u32 = 0o200;
 /// Reads the text of a config file; `None` if it is not there. An error names the file.
 pub(super) fn text(path: &Path) -> Result<Option<String>, String> {
     let unreadable = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-    let file = match File::open(path) {
+    let file = match Once::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             let other = "no permission to read it; RPCSCOPE_CONFIG=FILE names another one";

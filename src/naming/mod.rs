@@ -19,7 +19,6 @@ mod kubernetes;
 mod lines;
 mod table;
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +28,7 @@ use std::time::{Duration, SystemTime};
 use self::table::{Builder, Table};
 use crate::calls::record::{Call, Initiator, Named};
 use crate::decode::Endpoint;
+use crate::source::fifo::Once;
 
 /// Largest file in bytes. It is read an object at a time, so that this bounds the time and not the memory.
 const MAX_FILE: u64 = 1 << 30;
@@ -223,18 +223,18 @@ fn find(tables: &[Arc<Table>], end: Endpoint) -> Option<&Arc<Named>> {
 
 /// Reads a file: its names, and what of it was left out.
 fn open(path: &Path) -> Result<(Table, Vec<String>), String> {
-    let file = File::open(path).map_err(|error| match error.kind() {
+    let once = Once::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "may not be read (permission denied)".to_owned(),
         _ => error.to_string(),
     })?;
-    if file.metadata().is_ok_and(|facts| facts.is_dir()) {
+    if once.file().metadata().is_ok_and(|facts| facts.is_dir()) {
         return Err("is a folder: name the files in it".into());
     }
-    if file.metadata().is_ok_and(|facts| facts.len() > MAX_FILE) {
+    if once.file().metadata().is_ok_and(|facts| facts.len() > MAX_FILE) {
         return Err("is larger than 1GiB".into());
     }
-    read(&mut BufReader::with_capacity(1 << 16, file.take(MAX_FILE)))
+    read(&mut BufReader::with_capacity(1 << 16, once.take(MAX_FILE)))
 }
 
 fn read(input: &mut dyn BufRead) -> Result<(Table, Vec<String>), String> {

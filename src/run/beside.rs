@@ -142,6 +142,8 @@ impl Log {
     /// Begins to read it; says what is wrong with it.
     fn begin(&mut self, index: &CallIndex, stop: &Arc<AtomicBool>) -> Option<String> {
         self.is_begun = true;
+        let mut magic = [0; 4];
+        let mut head = 0;
         // A pipe has no beginning that could be looked at.
         if self.path.is_file() {
             match bytes::content(&self.path) {
@@ -149,11 +151,10 @@ impl Log {
                 Ok(Content::Foreign(what)) => return Some(what),
                 Ok(Content::Other) | Err(_) => {}
             }
+            head = std::fs::File::open(&self.path)
+                .and_then(|mut file| std::io::Read::read(&mut file, &mut magic))
+                .unwrap_or(0);
         }
-        let mut magic = [0; 4];
-        let head = std::fs::File::open(&self.path)
-            .and_then(|mut file| std::io::Read::read(&mut file, &mut magic))
-            .unwrap_or(0);
         if PACKED.iter().any(|packed| magic.get(..head).is_some_and(|head| head.starts_with(packed))) {
             let mut scanner = Scanner::new(index.prefilter());
             let entries = &mut self.entries;

@@ -235,8 +235,7 @@ pub(super) struct Prepared {
     written: Written,
 }
 
-/// Opens the interfaces and the `-w` file of the command line. `has_interface`: calls are shown in the live interface. Ctrl-C,
-/// SIGTERM and a hang-up end the source from here on.
+/// Opens the interfaces and the `-w` file of the command line. `has_interface`: calls are shown in the live interface.
 pub(super) fn prepare(
     input: &Input,
     has_interface: bool,
@@ -248,7 +247,7 @@ pub(super) fn prepare(
         ));
     }
     let stop = Arc::new(AtomicBool::new(false));
-    signals::catch(&stop)?;
+    signals::outlive_size_limits()?;
     let is_live = match (input.paths().is_empty(), input.interfaces.is_empty()) {
         (true, true) => {
             let text = "nothing to read: name a capture file (or - for standard input), or an interface with -i; \
@@ -282,8 +281,11 @@ impl Prepared {
         self.rights.give_up(input, has_interface, read_only_from, network)
     }
 
-    /// Starts the threads that read; the last packets of interfaces are kept in `ring`. Call this in the sandbox.
+    /// Starts the threads that read; the last packets of interfaces are kept in `ring`. Ctrl-C, SIGTERM and a hang-up end the source from
+    /// here on. Call this in the sandbox.
     pub(super) fn start(mut self, input: &Input, ring: Option<&Arc<Ring>>) -> Result<Opened, Failure> {
+        let names = self::names(input)?;
+        signals::catch(&self.stop)?;
         let written = self.written.clone();
         let opened = match self.live.take() {
             None => self.files(input),
@@ -291,7 +293,6 @@ impl Prepared {
         };
         signals::answer_impatience()?;
         let is_live = opened.counters.is_some();
-        let names = self::names(input)?;
         let named = input.host.clone().or_else(|| is_live.then(host_name).flatten());
         let is_one_host = is_live || named.is_some() || input.paths().len() == 1;
         let local = is_one_host.then(Arc::default);

@@ -232,7 +232,7 @@ impl<'a> Opening<'a> {
         options.stop = source.abandon();
         source.watch(&mut options);
         if let Some(key_logs) = &options.key_logs {
-            key_logs.read();
+            key_logs.read_until(&source.stop);
         }
         Ok(Run {
             source,

@@ -14,14 +14,18 @@ use super::{Failure, complain};
 const SAME_CAUSE: Duration = Duration::from_secs(1);
 
 /// Makes Ctrl-C, SIGTERM and SIGHUP set `stop`. Repeated signals don't kill the program either, because that would lose
-/// unwritten data; SIGQUIT (Ctrl-\) does.
+/// unwritten data; SIGQUIT (Ctrl-\) does. Until then nothing is lost by an end, and whatever is waited for, such as the other end of a FIFO,
+/// must not outlast one.
 pub(super) fn catch(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
     for signal in ending() {
         flag::register(signal, Arc::clone(stop)).map_err(|error| refused(&error))?;
     }
-    // A file at its size limit is a write error like a full disk and must not kill the program.
-    flag::register(SIGXFSZ, Arc::default()).map_err(|error| refused(&error))?;
     Ok(())
+}
+
+/// Makes a file at its size limit a write error like a full disk, which must not kill the program.
+pub(super) fn outlive_size_limits() -> Result<(), Failure> {
+    flag::register(SIGXFSZ, Arc::default()).map(drop).map_err(|error| refused(&error))
 }
 
 /// Explains on standard error why the program still runs after a second signal. Call this after privileges are dropped,

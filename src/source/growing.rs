@@ -3,10 +3,17 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
+
+/// Bytes read of a FIFO until somebody looks whether to stop.
+const TURN: usize = 16 << 20;
+
+/// How long a wait lasts until somebody looks.
+const SLICE: Duration = Duration::from_millis(50);
 
 /// What a file gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,19 +85,27 @@ impl Growing {
     }
 
     /// Reads it as [`read`](Self::read) does without a limit, and what is a FIFO or a pipe to its end. Waits at most `patience` for a writer, and for
-    /// what it writes next. Says whether the end was seen; a file's always is.
+    /// what it writes next, and no longer once `stop` is set. Says whether the end was seen; a file's always is.
     pub fn read_to_end(
         &mut self,
         patience: Duration,
+        stop: &AtomicBool,
         buffer: &mut Vec<u8>,
         take: &mut dyn FnMut(Piece<'_>),
     ) -> bool {
+        let mut waited = Duration::ZERO;
         loop {
-            self.read(usize::MAX, buffer, take);
-            match self.open.as_ref().filter(|open| !open.has_size).map(|open| open.wait(patience)) {
-                None | Some(Ok(Waited::Over)) => return true,
-                Some(Ok(Waited::Ready)) => {}
-                Some(Ok(Waited::InVain) | Err(_)) => return false,
+            self.read(if self.path.is_file() { usize::MAX } else { TURN }, buffer, take);
+            let Some(open) = self.open.as_ref().filter(|open| !open.has_size) else { return true };
+            let slice = SLICE.min(patience.saturating_sub(waited));
+            match open.wait(slice) {
+                Ok(Waited::Over) => return true,
+                Ok(Waited::Ready) => waited = Duration::ZERO,
+                Ok(Waited::InVain) if waited < patience => waited += slice,
+                Ok(Waited::InVain) | Err(_) => return false,
+            }
+            if stop.load(Ordering::Relaxed) {
+                return false;
             }
         }
     }

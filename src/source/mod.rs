@@ -17,6 +17,7 @@ mod bpf;
 pub mod bytes;
 #[cfg(target_os = "linux")]
 mod descriptors;
+pub mod fifo;
 pub mod files;
 mod foreign;
 pub mod growing;

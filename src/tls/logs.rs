@@ -101,10 +101,15 @@ impl KeyLogs {
 
     /// Reads what the files hold by now. Not live, waits for the end of FIFOs.
     pub fn read(&self) {
-        self.read_files(PATIENCE);
+        self.read_until(&AtomicBool::new(false));
     }
 
-    fn read_files(&self, patience: Duration) {
+    /// The same; `stop` ends the wait.
+    pub fn read_until(&self, stop: &AtomicBool) {
+        self.read_files(PATIENCE, stop);
+    }
+
+    fn read_files(&self, patience: Duration, stop: &AtomicBool) {
         let is_live = self.is_live.load(Ordering::Relaxed);
         let mut files = lock(&self.files);
         for file in files.iter_mut() {
@@ -112,7 +117,7 @@ impl KeyLogs {
             match (is_live, self.was_live) {
                 (true, _) => file.read(&mut store, MAX_TURN),
                 (false, true) => file.read(&mut store, usize::MAX),
-                (false, false) => file.read_to_end(&mut store, patience),
+                (false, false) => file.read_to_end(&mut store, patience, stop),
             }
             if !is_live {
                 file.lines.take_begun(&mut store);
@@ -137,7 +142,7 @@ impl KeyLogs {
     /// The end: no more lines are waited for.
     pub(super) fn read_last(&self) {
         self.is_live.store(false, Ordering::Relaxed);
-        self.read_files(Duration::ZERO);
+        self.read_files(Duration::ZERO, &AtomicBool::new(false));
     }
 
     /// `threads` threads will ask for secrets.
@@ -293,11 +298,11 @@ impl LogFile {
         file.read(limit, &mut buffer, &mut |piece| take(lines, store, piece));
     }
 
-    /// Reads all of it. Waits at most `patience` for the writer of a FIFO.
-    fn read_to_end(&mut self, store: &mut Store, patience: Duration) {
+    /// Reads all of it. Waits at most `patience` for the writer of a FIFO, and no longer once `stop` is set.
+    fn read_to_end(&mut self, store: &mut Store, patience: Duration, stop: &AtomicBool) {
         let Self { file, lines, is_awaited } = self;
         let mut buffer = zeroize::Zeroizing::new(Vec::new());
-        *is_awaited = !file.read_to_end(patience, &mut buffer, &mut |piece| take(lines, store, piece));
+        *is_awaited = !file.read_to_end(patience, stop, &mut buffer, &mut |piece| take(lines, store, piece));
     }
 }
 
@@ -430,11 +435,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = fifo(&folder);
         let (mut file, mut store) = (LogFile::new(&path), Store::default());
-        file.read_to_end(&mut store, Duration::ZERO);
+        file.read_to_end(&mut store, Duration::ZERO, &AtomicBool::new(false));
         assert!(file.is_awaited, "no writer yet");
         let mut writer = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
         writer.write_all(line(1).as_bytes()).unwrap();
-        file.read_to_end(&mut store, Duration::ZERO);
+        file.read_to_end(&mut store, Duration::ZERO, &AtomicBool::new(false));
         assert!(file.is_awaited && store.find(&[1; 32]).is_some());
         let name = path.display().to_string();
         let logs = KeyLogs { files: Mutex::new(vec![file]), ..KeyLogs::default() };

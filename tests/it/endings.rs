@@ -508,3 +508,69 @@ fn under_nohup_a_hang_up_is_ignored() {
     assert!(sniffer.end().0.success());
     files.assert_complete(peers.delivered(), CALLS);
 }
+
+/// A FIFO in a folder.
+fn fifo(folder: &Path) -> PathBuf {
+    let path = folder.join("fifo");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).expect("a FIFO");
+    path
+}
+
+/// Whether the process has been waiting for a while.
+fn is_asleep(child: &Child) -> bool {
+    let state = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+        stat.rsplit_once(") ").map(|(_, rest)| rest.starts_with('S'))
+    };
+    (0..10).all(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        state() == Some(true)
+    })
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_the_other_end_of_a_fifo() {
+    let capture = support::captures().join("thrift/thrift-mixed.pcap");
+    let capture = capture.to_str().expect("text");
+    let call = |option| vec!["calls", capture, option, "FIFO"];
+    let runs = [
+        call("--names"),
+        call("--tls-keylog"),
+        vec!["calls", capture, "--payload", "--idl", "FIFO"],
+        vec!["calls", capture, "--payload", "--descriptor-set", "FIFO"],
+        call("-w"),
+        call("-o"),
+        vec!["calls", "FIFO"],
+        vec!["logs", "FIFO", capture],
+        vec!["report", capture, "--log", "FIFO", "-o", "OUT"],
+        vec!["judge", "FIFO"],
+    ];
+    for args in runs {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = fifo(folder.path());
+        let out = folder.path().join("out.html");
+        let named = |arg: &&str| match *arg {
+            "FIFO" => path.to_str().expect("text").to_owned(),
+            "OUT" => out.to_str().expect("text").to_owned(),
+            arg => arg.to_owned(),
+        };
+        let args: Vec<String> = args.iter().map(named).collect();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rpcscope"));
+        command.args(&args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !is_asleep(&child) {
+            let ended = child.try_wait().expect("a child");
+            assert!(ended.is_none() && std::time::Instant::now() < deadline, "{args:?}: {ended:?}");
+        }
+        kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+        while child.try_wait().expect("a child").is_none() {
+            if std::time::Instant::now() > deadline {
+                child.kill().expect("it runs");
+                panic!("{args:?} goes on");
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}

@@ -11,6 +11,7 @@ use super::syntax::{self, Definition, Document, Field, TypeName};
 use super::{FieldType, Method, Schema, StructType, Type};
 use crate::body::LoadError;
 use crate::body::files;
+use crate::source::fifo::Once;
 
 /// The largest file that is read.
 const FILE_LIMIT: u64 = 4 << 20;
@@ -190,7 +191,7 @@ impl Loader<'_> {
             return Err(LoadError(format!("{}: more than {FILES_LIMIT} files", path.display())));
         }
         let mut bytes = Vec::new();
-        let file = fs::File::open(&path).map_err(failed)?;
+        let file = Once::open(&path).map_err(failed)?;
         file.take(FILE_LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > FILE_LIMIT {
             return Err(LoadError(format!("{}: larger than {FILE_LIMIT} bytes", path.display())));

@@ -15,6 +15,7 @@ use protox::file::{ChainFileResolver, File, GoogleFileResolver, IncludeFileResol
 
 use crate::body::{LoadError, Sources, files};
 pub(super) use crate::contain::contained;
+use crate::source::fifo::Once;
 
 /// The largest descriptor set that is read.
 const SET_LIMIT: u64 = 64 << 20;
@@ -191,6 +192,10 @@ fn compile(
     let mut roots: Vec<PathBuf> = include.to_vec();
     for source in sources {
         let found = files::of(source, "proto")?;
+        if source.metadata().is_ok_and(|facts| !facts.is_file() && !facts.is_dir()) {
+            let what = "is no file; .proto files are found by their paths, so write it to one";
+            return Err(LoadError(format!("{}: {what}", source.display())));
+        }
         if source.is_dir() {
             roots.push(source.clone());
         } else if !include.iter().any(|root| source.starts_with(root)) {
@@ -274,7 +279,7 @@ fn read_set(path: &Path, faults: &mut Vec<LoadError>) -> Result<DescriptorPool, 
 
     let failed = |what: String| LoadError(format!("{}: {what}", path.display()));
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
+    let file = Once::open(path).map_err(|error| failed(error.to_string()))?;
     file.take(SET_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
     if bytes.len() as u64 > SET_LIMIT {
         return Err(failed(format!("larger than {SET_LIMIT} bytes")));

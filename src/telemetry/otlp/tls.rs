@@ -1,11 +1,14 @@
 //! Which authorities are trusted, and who this host says it is: the files that `OTEL_EXPORTER_OTLP_CERTIFICATE`, `…_CLIENT_CERTIFICATE` and
 //! `…_CLIENT_KEY` name (`specification/protocol/exporter.md` of open-telemetry/opentelemetry-specification).
 
+use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 use super::endpoint::Refusal;
+use crate::source::fifo::Once;
 
 /// What is known of a receiver over https. Private keys stay in memory only.
 #[derive(Clone, Default)]
@@ -47,7 +50,9 @@ struct Pem {
 
 fn read(name: &str, path: &str) -> Result<Pem, Refusal> {
     let name = format!("OTEL_EXPORTER_OTLP_{name} ({path})");
-    let bytes = std::fs::read(path).map_err(|error| Refusal::Unknown(format!("{name}: {error}")))?;
+    let mut bytes = Vec::new();
+    let read = Once::open(Path::new(path)).and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map_err(|error| Refusal::Unknown(format!("{name}: {error}")))?;
     let items = parse_pem(&bytes).collect::<Result<_, _>>();
     let items = items.map_err(|error| Refusal::Unknown(format!("{name}: {error}")))?;
     Ok(Pem { name, items })
