@@ -50,7 +50,8 @@ pub(super) fn fits(view: &View) -> bool {
 /// Opens the interface.
 pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> {
     let is_piped = is_piped(&view.input);
-    if view.input.paths().iter().any(|path| path.as_os_str() == "-") {
+    let reads_standard_input = view.input.paths().iter().any(|path| path.as_os_str() == "-");
+    if reads_standard_input {
         wait_for_writer(&io::stdin());
     }
     let shares = Shares::of_interface(&view.input);
@@ -110,6 +111,9 @@ pub(super) fn run(view: &View, asked: &cli::Linking) -> Result<Status, Failure> 
     let source = options.source.clone();
     let shown = tui::run(shown, options);
     let ended = reading.end();
+    if reads_standard_input && has_silent_writer(&io::stdin()) {
+        complain("what writes standard input ends with its next packet, or with Ctrl-C");
+    }
     if let Some(deleted) = runner::deleted(&deleted) {
         complain(&deleted);
     }
@@ -146,6 +150,13 @@ fn wait_for_writer(input: &impl AsFd) {
             Ok(_) | Err(_) => return,
         }
     }
+}
+
+/// Whether a program could still write standard input, but does not. It notices only with its next packet that nobody reads any more, and the
+/// shell waits for it.
+fn has_silent_writer(input: &impl AsFd) -> bool {
+    let mut input = [PollFd::new(input, PollFlags::IN)];
+    poll(&mut input, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(0)
 }
 
 /// Where the bodies of calls come from if nothing asks for them at the start.

@@ -342,3 +342,30 @@ fn a_capture_that_another_host_sends_is_live_and_whoever_sends_it_may_use_the_te
     session.keys("q");
     assert!(session.end().success());
 }
+
+/// `ssh host tcpdump -U -w - | rpcscope -`: what writes a pipe notices its closed end with the next packet, and the shell waits for both.
+#[test]
+fn whoever_quits_learns_why_the_shell_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (capture, program) = (capture(), env!("CARGO_BIN_EXE_rpcscope"));
+    let says = |writer: &str| {
+        let script = format!("({writer}) | {program} -; echo the end");
+        let arguments = [Path::new("-c"), Path::new(&script)];
+        let mut session = Session::open(Path::new("/bin/sh"), &arguments, folder.path(), (80, 24));
+        session.wait_for("24 calls");
+        session
+    };
+    let mut session = says(&format!("cat '{}'; exec sleep 600", capture.display()));
+    session.keys("q");
+    session.wait_for("ends with its next packet, or with Ctrl-C");
+    assert_restored(&session);
+    session.keys("\x03");
+    session.end();
+
+    let mut session = says(&format!("cat '{}'", capture.display()));
+    session.wait_for("done");
+    session.keys("q");
+    session.wait_for("the end");
+    assert!(!session.contents().contains("Ctrl-C"));
+    session.end();
+}
