@@ -129,6 +129,27 @@ fn last_columns(text: &str, columns: usize) -> &str {
     tail
 }
 
+/// A dotted name in at most `columns` columns. Packages at its beginning are cut first, as long as `keep` parts stay
+/// (`…stock.Stock.Reserve`), because people know the end. Addresses, and names that are still too long, lose their middle.
+#[must_use]
+pub fn cut_name(name: &str, columns: usize, keep: usize) -> Cow<'_, str> {
+    if width(name) <= columns {
+        return Cow::Borrowed(name);
+    }
+    if name.starts_with(|c: char| c.is_ascii_digit() || c == '[') {
+        // A complete host is more useful than parts of host and port.
+        let host = name.rsplit_once(':').map(|(host, _)| host).filter(|host| host.len() <= columns);
+        return host.map_or_else(|| cut_middle(name, columns), Cow::Borrowed);
+    }
+    let dots: Vec<usize> = name.match_indices('.').map(|(at, _)| at).collect();
+    let droppable = (dots.len() + 1).saturating_sub(keep);
+    let fits = dots.iter().take(droppable).map(|at| &name[at + 1..]).find(|end| width(end) < columns);
+    match fits {
+        Some(end) => Cow::Owned(format!("…{end}")),
+        None => cut_middle(name, columns),
+    }
+}
+
 /// Alignment of the text in a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
@@ -235,6 +256,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn names_lose_their_packages_first() {
+        for (name, columns, keep, cut) in [
+            ("trpc.shop.stock.Stock.Reserve", 40, 2, "trpc.shop.stock.Stock.Reserve"),
+            ("trpc.shop.stock.Stock.Reserve", 22, 2, "…stock.Stock.Reserve"),
+            ("trpc.shop.stock.Stock.Reserve", 14, 2, "…Stock.Reserve"),
+            ("trpc.shop.stock.Stock.Reserve", 13, 2, "trpc.s…eserve"),
+            ("OrderService.PlaceOrder", 18, 2, "OrderSer…laceOrder"),
+            ("trpc.shop.front", 8, 1, "…front"),
+            ("10.77.0.12:8888", 12, 1, "10.77.0.12"),
+            ("10.77.0.12:8888", 9, 1, "10.7…8888"),
+            ("订单.服务", 6, 1, "…服务"),
+        ] {
+            assert_eq!(cut_name(name, columns, keep), cut);
+        }
+    }
 
     #[test]
     fn controls_and_direction_marks_never_get_through() {

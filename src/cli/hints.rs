@@ -1,6 +1,7 @@
 //! Reads the command line, and says of a wrong one what was probably meant: a command that is misspelt, an option of another
 //! command, an option of tcpdump or tshark, a capture filter without `-f`.
 
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -162,9 +163,40 @@ impl Line<'_> {
                     error.remove(ContextKind::SuggestedArg);
                     error.remove(ContextKind::SuggestedSubcommand);
                     error.remove(ContextKind::TrailingArg);
-                    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+                    return with_tip(error, tip);
                 }
                 error
+            }
+            ErrorKind::InvalidSubcommand => {
+                let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+                    return error;
+                };
+                let meant = closest(word, self.commands().map(Command::get_name));
+                match meant.first().map(|meant| format!("did you mean the command {meant}?")) {
+                    Some(tip) => with_tip(error, tip),
+                    None => error,
+                }
+            }
+            ErrorKind::MissingRequiredArgument => match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::Strings(missing))
+                    if missing.iter().any(|arg| arg.contains("--interface")) =>
+                {
+                    let tip =
+                        "-s, -B, -p and -Z say how an interface is sniffed (-i); files are read as they are";
+                    with_tip(error, tip.into())
+                }
+                _ => error,
+            },
+            ErrorKind::ValueValidation
+                if error.source().and_then(|why| why.downcast_ref::<std::num::ParseIntError>()).is_some() =>
+            {
+                match (error.get(ContextKind::InvalidValue), error.get(ContextKind::InvalidArg)) {
+                    (Some(value), Some(option)) => {
+                        let wrong = format!("invalid value '{value}' for '{option}'");
+                        self.wrong(&wrong, "a whole number is expected")
+                    }
+                    _ => error,
+                }
             }
             ErrorKind::DisplayVersion if self.arguments.len() > 2 => {
                 let instead = foreign::instead_of('V').unwrap_or_default();
@@ -229,6 +261,11 @@ impl Line<'_> {
         let name = (command.get_name() != self.command.get_name()).then(|| command.get_name().into());
         std::iter::once("rpcscope".into()).chain(name).chain(rest).collect()
     }
+}
+
+fn with_tip(mut error: Error, tip: String) -> Error {
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    error
 }
 
 fn named(command: &Command) -> String {
@@ -304,6 +341,9 @@ mod tests {
             (&["-r", "x.pcap", "-T", "fields", "-e", "frame.time"], "--format"),
             (&["-r", "x.pcap", "-o", "tls.keylog_file:k"], "--tls-keylog k"),
             (&["-I", "wlan0", "-c", "1"], "monitor mode"),
+            (&["-s", "0", "-r", "x.pcap"], "files are read as they are"),
+            (&["-c", "many", "-r", "x.pcap"], "a whole number"),
+            (&["help", "cals"], "did you mean the command calls?"),
         ] {
             let said = said(line);
             assert!(said.contains(right), "{line:?}: {said}");

@@ -53,8 +53,9 @@ pub fn answer(words: &[String], has_files: bool) -> Result<(Answer, usize), Stri
         if parse_log(wanted).is_some() {
             return Ok((Answer::Log(Box::new(LogLine::read(wanted))), 2));
         }
-        let wanted = text::escape(wanted);
-        return Err(format!("'{wanted}' is not a code of {}\n\n{}", family.name(), table(family)));
+        let meant = closest_name(family, wanted_code).map(|name| format!("; did you mean {name}?"));
+        let (wanted, meant) = (text::escape(wanted), meant.unwrap_or_default());
+        return Err(format!("'{wanted}' is not a code of {}{meant}\n\n{}", family.name(), table(family)));
     }
     if let Ok(number) = first.parse() {
         return Ok((Answer::Number(number), 1));
@@ -94,6 +95,13 @@ fn unknown(word: &str) -> String {
 
 fn families() -> impl Iterator<Item = &'static str> {
     Family::ALL.iter().map(|family| family.name())
+}
+
+/// The name of a code that is spelt much like this, in whatever case.
+fn closest_name(family: Family, wrong: &str) -> Option<&'static str> {
+    let names: Vec<String> = family.entries().iter().map(|entry| entry.name.to_lowercase()).collect();
+    let meant = *closest(wrong, names.iter().map(String::as_str)).first()?;
+    family.entries().iter().map(|entry| entry.name).find(|name| name.to_lowercase() == meant)
 }
 
 /// The words of the call record that are explained.
@@ -404,6 +412,9 @@ mod tests {
         assert!(ask(&["no such thing"]).unwrap_err().contains("findings"));
         assert!(explained(&["trpc"]).contains("CLIENT_ROUTER_ERR"));
         assert!(explained(&["kitex", "rpc timeout"]).contains("its FIN comes first"));
+        assert!(
+            ask(&["grpc", "NotFund"]).unwrap_err().contains("is not a code of grpc; did you mean NOT_FOUND?")
+        );
         assert!(ask(&["trpc", "nonsense"]).unwrap_err().contains("is not a code of trpc"));
     }
 }

@@ -14,7 +14,7 @@ use crate::source::files;
 
 /// A failure to write an output.
 pub(super) fn unwritable(what: &str, error: &io::Error) -> Failure {
-    Failure::Environment(format!("{what} can't be written: {error}"))
+    Failure::Environment(format!("{what} can't be written: {}", sink::why_unwritable(error)))
 }
 
 /// The name of the output, for messages.
@@ -90,13 +90,14 @@ pub(super) fn columns() -> Option<usize> {
     crossterm::terminal::size().ok().map(|(columns, _)| columns.into())
 }
 
-/// Whether to use colours on standard output (<https://no-color.org>).
+/// Whether to use colours on standard output (<https://no-color.org>); terminals that know none are called dumb.
 pub(super) fn colored(color: Color, to_file: bool) -> bool {
     match color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => {
-            let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+                || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
             !to_file && !unwanted && io::stdout().is_terminal()
         }
     }

@@ -347,7 +347,8 @@ impl Run {
         if let Some(losses) = losses(source.counters.as_ref()) {
             report(&losses);
         }
-        status.input_failed = source.has_reported();
+        status.input_failed =
+            source.has_reported() || options.key_logs.as_ref().is_some_and(|logs| logs.lack_a_file());
         for trouble in options.key_logs.iter().flat_map(|logs| logs.troubles()) {
             report(&trouble);
         }

@@ -167,6 +167,20 @@ pub fn closed_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
+/// Why an output can't be written, in few words.
+#[must_use]
+pub fn why_unwritable(error: &io::Error) -> String {
+    let known = match error.kind() {
+        io::ErrorKind::NotFound => "there is no such folder",
+        io::ErrorKind::IsADirectory => "it is a folder",
+        io::ErrorKind::PermissionDenied => "permission denied",
+        io::ErrorKind::StorageFull => "no space is left",
+        _ => "",
+    };
+    // What is more than an error of the system says more.
+    if known.is_empty() || error.raw_os_error().is_none() { error.to_string() } else { known.to_owned() }
+}
+
 /// Size of a write in bytes. Larger writes measured no faster.
 const BUFFER: usize = 256 * 1024;
 

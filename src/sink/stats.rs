@@ -323,9 +323,11 @@ fn table(stats: &Stats, width: Option<usize>, colored: bool) -> String {
     out.push('\n');
     for (at, row) in rows.iter().enumerate() {
         let mut line = String::new();
-        for ((column, cells), wide) in columns.iter().zip(&cells).zip(&widths) {
+        for (place, ((column, cells), wide)) in columns.iter().zip(&cells).zip(&widths).enumerate() {
             let mut padded = String::new();
-            text::push_cell(&mut padded, &cells[at], *wide, column.align);
+            // The first one has the names.
+            let cell = if place == 0 { text::cut_name(&cells[at], *wide, 2) } else { (&cells[at]).into() };
+            text::push_cell(&mut padded, &cell, *wide, column.align);
             match column.class.filter(|class| row.class(*class) > 0) {
                 Some(class) => color::push(&mut line, color::class(Some(class)), colored, &padded),
                 None => line.push_str(&padded),

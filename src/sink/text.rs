@@ -1,6 +1,6 @@
 //! One line per call, in columns that stay aligned over the whole stream.
 //!
-//! On a terminal, a line fits its width and long names are shortened in the middle. In a pipe, columns have a minimum width
+//! On a terminal, a line fits its width: long names lose their packages, then their middle. In a pipe, columns have a minimum width
 //! and longer texts are kept whole for `grep`.
 
 use std::fmt::Write as _;
@@ -153,10 +153,11 @@ impl Text {
             // Each endpoint gets half, and room that one does not need goes to the other.
             let half = (width - 3) / 2;
             let left = text::width(client).min(half.max((width - 3).saturating_sub(text::width(server))));
-            self.cell.push_str(&text::cut_middle(client, left));
+            let client = text::cut_name(client, left, 1);
+            self.cell.push_str(&client);
             self.cell.push_str(" → ");
-            let right = width - 3 - text::width(&text::cut_middle(client, left));
-            self.cell.push_str(&text::cut_middle(server, right));
+            let right = width - 3 - text::width(&client);
+            self.cell.push_str(&text::cut_name(server, right, 1));
             self.end_cell(width, Align::Left);
         } else {
             self.cell.push_str(client);
@@ -185,7 +186,12 @@ impl Text {
             self.cell.push_str(labels::protocol(call));
             self.end_cell(self.layout.protocol, Align::Left);
         }
-        self.cell.push_str(&labels::likely_operation(call));
+        let operation = labels::likely_operation(call);
+        if self.layout.cut {
+            self.cell.push_str(&text::cut_name(&operation, self.layout.operation, 2));
+        } else {
+            self.cell.push_str(&operation);
+        }
         self.end_cell(self.layout.operation, Align::Left);
         self.cell.push_str(&labels::likely_verdict(call));
         for (i, finding) in call.findings.iter().enumerate() {

@@ -225,6 +225,12 @@ impl KeyLogs {
         (out, used.order.len())
     }
 
+    /// Whether a file could not be read; for captures that were complete, when there was nothing to wait for.
+    #[must_use]
+    pub fn lack_a_file(&self) -> bool {
+        !self.was_live && lock(&self.files).iter().any(|file| file.file.error().is_some())
+    }
+
     /// Files that were never there or could not be read, and why.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {

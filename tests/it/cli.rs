@@ -301,7 +301,11 @@ fn count_and_output_work() {
     assert!(last.is_some_and(|last| last <= 200));
     let nowhere = run(&["calls", &mixed(), "-o", "/nonexistent/calls.jsonl", "--format", "jsonl"]);
     assert_eq!(status(&nowhere), 1);
-    assert!(text(&nowhere.stderr).contains("/nonexistent/calls.jsonl"));
+    let said = text(&nowhere.stderr);
+    assert!(said.contains("/nonexistent/calls.jsonl can't be written: there is no such folder"), "{said}");
+    let keyless = run(&["calls", &mixed(), "--tls-keylog", "/nonexistent/keys"]);
+    assert_eq!(status(&keyless), 1);
+    assert!(text(&keyless.stderr).contains("/nonexistent/keys: there was no such key log"));
 }
 
 #[test]

@@ -17,6 +17,7 @@ use self::pcap::PcapEncoder;
 use self::pcapng::PcapngEncoder;
 use self::series::Series;
 use super::target::{Shortfall, Target};
+use super::why_unwritable;
 use crate::contain::{Fault, caught};
 use crate::source::files::Secrets;
 use crate::source::{Batch, Packet, Tap};
@@ -335,7 +336,10 @@ impl PacketWriter {
     /// Adds the name of the file to an error.
     fn named(&self, error: &io::Error) -> io::Error {
         match &self.files {
-            None => io::Error::new(error.kind(), format!("standard output can't be written: {error}")),
+            None => io::Error::new(
+                error.kind(),
+                format!("standard output can't be written: {}", why_unwritable(error)),
+            ),
             Some(files) => at(files.current(), error),
         }
     }
@@ -378,7 +382,7 @@ fn now() -> Timestamp {
 
 /// An error that names the file.
 fn at(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{} can't be written: {error}", path.display()))
+    io::Error::new(error.kind(), format!("{} can't be written: {}", path.display(), why_unwritable(error)))
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ fn draw(buffer: &mut Buffer, area: Rect, y: u16, cx: &Context, placed: &[Placed]
         let cut = match place.column.cut {
             Cut::Middle => text::cut_middle(cell, place.width),
             Cut::End => text::cut_end(cell, place.width),
-            Cut::Packages(parts) => line::cut_name(cell, place.width, parts),
+            Cut::Packages(parts) => text::cut_name(cell, place.width, parts),
         };
         let begin = match place.column.align {
             Align::Left => x,

@@ -21,7 +21,7 @@ use crate::chains::summary::Traffic;
 use crate::text;
 use crate::tui::columns::{CALLS, Column, Placed, REST, place};
 use crate::tui::keys::{Action, Scope};
-use crate::tui::render::{line, sentence::Sentence};
+use crate::tui::render::sentence::Sentence;
 use crate::tui::state::context::Context;
 use crate::tui::state::list::{List, SortKey};
 use crate::tui::state::matcher::Only;
@@ -251,14 +251,14 @@ fn name(edge: &Edge, columns: usize) -> String {
     let to = text::escape(&edge.to);
     if let Some(branch) = &edge.branch {
         let room = columns.saturating_sub(text::width(branch));
-        return format!("{branch}{}{above}", line::cut_name(&to, room, 1));
+        return format!("{branch}{}{above}", text::cut_name(&to, room, 1));
     }
     let from = text::escape(&edge.from);
     let room = columns.saturating_sub(3);
     // Each name gets half of the room, and what the other one leaves.
     let half = text::width(&to).min(room.div_ceil(2));
-    let from = line::cut_name(&from, room - half, 1);
-    format!("{from} → {}{above}", line::cut_name(&to, room - text::width(&from), 1))
+    let from = text::cut_name(&from, room - half, 1);
+    format!("{from} → {}{above}", text::cut_name(&to, room - text::width(&from), 1))
 }
 
 fn percent(part: u64, all: u64) -> String {
