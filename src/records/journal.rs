@@ -13,6 +13,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use hashbrown::{HashMap, HashSet};
@@ -219,12 +220,15 @@ pub fn open_one(folder: &HostFolder, journal: JournalFile) -> io::Result<Journal
     Ok(Journals { folder: folder.clone(), parts: vec![(journal, file)] })
 }
 
-/// A call's line, until its link is known.
+/// Where the line of a call stands, until its link is known: the lines themselves may take more memory than there is.
+#[derive(Clone, Copy)]
 struct Waiting {
+    uid: Uid,
     /// Of the line.
     number: u64,
     part: usize,
-    line: Vec<u8>,
+    offset: u64,
+    len: usize,
 }
 
 impl Journals {
@@ -251,16 +255,32 @@ impl Journals {
         let mut summary = Summary::default();
         let mut waiting: HashMap<Uid, Waiting> = HashMap::new();
         let mut known: HashMap<(usize, Hour), bool> = HashMap::new();
-        let files: Vec<JournalFile> = parts.iter().map(|(file, _)| file.clone()).collect();
-        let mut pass = |at: usize, call: &Waiting, is_linked: bool, take: Take<'_>| -> bool {
-            let Some(JournalFile { part, .. }) = files.get(at) else { return false };
-            let Waiting { number, part: origin, line } = call;
-            let call = serde_json::from_slice::<Value>(line)
+        let mut text = Vec::new();
+        // The members of a link become members of its call.
+        let mut pass = |at: usize, call: Waiting, link: Option<&[u8]>, take: Take<'_>| -> io::Result<bool> {
+            let Waiting { uid, number, part: origin, offset, len } = call;
+            let (Some((JournalFile { part, .. }, _)), Some((JournalFile { path, .. }, lines))) =
+                (parts.get(at), parts.get(origin))
+            else {
+                return Ok(false);
+            };
+            text.resize(len, 0);
+            match lines.read_exact_at(&mut text, offset) {
+                Ok(()) if told(&text).is_some_and(|(kind, of, _)| (kind, of) == (Kind::Call, uid)) => {}
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
+                // Its agent, whose disk is full, has cut the file off and goes on.
+                _ => return Ok(false),
+            }
+            if let Some(link) = link {
+                text.pop();
+                text.extend_from_slice(link);
+            }
+            let call = serde_json::from_slice::<Value>(&text)
                 .map_err(|error| format!("is no JSON: {error}"))
                 .and_then(|value| objects.call(&value).map_err(|wrong| wrong.to_string()));
             match call {
                 Ok(mut call) => {
-                    if !is_linked {
+                    if link.is_none() {
                         call.findings.insert(Finding::NotLinked);
                     }
                     let hour = Hour::of(call.start);
@@ -269,53 +289,54 @@ impl Journals {
                     if !is_known {
                         take(part, Ok(Box::new(call)));
                     }
-                    !is_known
+                    Ok(!is_known)
                 }
                 Err(what) => {
-                    let path = files.get(*origin).map(|file| file.path.clone()).unwrap_or_default();
-                    take(part, Err(Fault { path, place: ("line", *number), what }));
-                    false
+                    take(part, Err(Fault { path: path.clone(), place: ("line", number), what }));
+                    Ok(false)
                 }
             }
         };
-        let last = parts.len().saturating_sub(1);
-        for (at, (JournalFile { part, path, is_closed }, file)) in parts.into_iter().enumerate() {
+        for (at, (JournalFile { part, path, is_closed }, file)) in parts.iter().enumerate() {
             let mut lines = BufReader::with_capacity(1 << 20, file);
-            let mut line = Vec::new();
+            let (mut line, mut next) = (Vec::new(), 0);
             for number in 1.. {
                 line.clear();
-                if lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
+                let offset = next;
+                let read = lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
+                if read == 0 {
                     break;
                 }
+                next += read as u64;
                 let Some(text) = line.strip_suffix(b"\n") else {
                     summary.cut += 1;
                     break;
                 };
                 let Some((kind, uid, rest)) = told(text) else {
                     let (path, what) = (path.clone(), "is no line of a journal".to_owned());
-                    take(&part, Err(Fault { path, place: ("line", number), what }));
+                    take(part, Err(Fault { path, place: ("line", number), what }));
                     continue;
                 };
                 match kind {
-                    Kind::Call => _ = waiting.insert(uid, Waiting { number, part: at, line: text.to_vec() }),
+                    Kind::Call => {
+                        waiting.insert(uid, Waiting { uid, number, part: at, offset, len: text.len() });
+                    }
                     Kind::LeftOut => _ = waiting.remove(&uid),
                     Kind::Link => {
-                        let Some(mut call) = waiting.remove(&uid) else { continue };
-                        // The members of the link become members of the call.
-                        call.line.pop();
-                        call.line.extend_from_slice(rest);
-                        summary.calls += u64::from(pass(at, &call, true, take));
+                        let Some(call) = waiting.remove(&uid) else { continue };
+                        summary.calls += u64::from(pass(at, call, Some(rest), take)?);
                     }
                 }
             }
-            if is_closed {
+            if *is_closed {
                 waiting.clear();
             }
         }
-        let mut rest: Vec<(Uid, Waiting)> = waiting.into_iter().collect();
-        rest.sort_by_key(|(uid, _)| *uid);
-        for (_, call) in rest {
-            let passed = u64::from(pass(last, &call, false, take));
+        let last = parts.len().saturating_sub(1);
+        let mut rest: Vec<Waiting> = waiting.into_values().collect();
+        rest.sort_by_key(|call| call.uid);
+        for call in rest {
+            let passed = u64::from(pass(last, call, None, take)?);
             summary.calls += passed;
             summary.unlinked += passed;
         }

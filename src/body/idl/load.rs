@@ -180,7 +180,11 @@ impl Loader<'_> {
         waiting: &mut Vec<usize>,
     ) -> Result<usize, LoadError> {
         let failed = |error: std::io::Error| LoadError(format!("{}: {error}", path.display()));
-        let canonical = fs::canonicalize(&path).map_err(failed)?;
+        let canonical = match fs::canonicalize(&path) {
+            // A pipe of the shell (/dev/fd/63) has no other name.
+            Err(_) if path.exists() => path.clone(),
+            canonical => canonical.map_err(failed)?,
+        };
         if let Some(place) = self.places.get(&canonical) {
             return Ok(*place);
         }
@@ -483,6 +487,19 @@ mod tests {
         let prefix = format!("{}/", folder.path().display());
         let loaded = load(&[first], &[folder.path().join("more")]);
         loaded.map(|(schema, _)| schema).map_err(|error| error.to_string().replace(&prefix, ""))
+    }
+
+    #[test]
+    fn a_pipe_without_another_name_is_read() {
+        use std::io::Write as _;
+        use std::os::fd::AsRawFd as _;
+
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(b"service S { void ping() }").unwrap();
+        drop(writer);
+        let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
+        let (schema, _) = load(&[path], &[]).unwrap();
+        assert_eq!(schema.methods("ping").len(), 1);
     }
 
     #[test]
