@@ -30,8 +30,9 @@ struct File {
     path: PathBuf,
     text: String,
     document: Document,
-    /// What each include names in this file (`base` for `dir/base.thrift`), and the file it is.
-    includes: HashMap<String, usize>,
+    /// What each include names in this file (`base` for `dir/base.thrift`), and the file it is: two, if two folders have a file of
+    /// that name.
+    includes: HashMap<String, Vec<usize>>,
     /// The same of includes that can't be read.
     lost: HashSet<String>,
     /// It came out of a folder: what is wrong in it is left out.
@@ -141,7 +142,10 @@ impl Loader<'_> {
                 match included {
                     Ok(included) => {
                         if let Some(file) = self.files.get_mut(place) {
-                            file.includes.insert(prefix, included);
+                            let files = file.includes.entry(prefix).or_default();
+                            if !files.contains(&included) {
+                                files.push(included);
+                            }
                         }
                     }
                     Err(error) => {
@@ -320,8 +324,9 @@ impl<'a> Resolver<'a> {
             places.entry((service.file, service.name)).or_insert(place);
         }
         let base = |service: &ServiceRef<'a>| -> Option<usize> {
-            let (file, name) = self.split(service.file, service.extends?)?;
-            places.get(&(file, name)).copied()
+            let (files, name) = self.split(&service.file, service.extends?)?;
+            let mut found = files.iter().filter_map(|file| places.get(&(*file, name)));
+            found.next().copied().filter(|_| found.next().is_none())
         };
         let mut exposed: Vec<Vec<String>> = services.iter().map(|_| Vec::new()).collect();
         for service in services {
@@ -366,11 +371,14 @@ impl<'a> Resolver<'a> {
         fields.iter().map(typed).collect()
     }
 
-    /// The file in which a name is looked up, and the name there: `base.Money` is `Money` of the included file.
-    fn split(&self, file: usize, name: &'a str) -> Option<(usize, &'a str)> {
+    /// The files in which a name is looked up, and the name there: `base.Money` is `Money` of an included file.
+    fn split<'f>(&self, file: &'f usize, name: &'a str) -> Option<(&'f [usize], &'a str)>
+    where
+        'a: 'f,
+    {
         match name.rsplit_once('.') {
-            None => Some((file, name)),
-            Some((prefix, name)) => self.files.get(file)?.includes.get(prefix).map(|file| (*file, name)),
+            None => Some((std::slice::from_ref(file), name)),
+            Some((prefix, name)) => Some((self.files.get(*file)?.includes.get(prefix)?, name)),
         }
     }
 
@@ -443,6 +451,14 @@ impl<'a> Resolver<'a> {
         Ok((Type::Unknown, 0))
     }
 
+    /// A name that two included files have: compilers of thrift don't agree on which of them it is.
+    fn is_in_two(&self, file: usize, at: usize, name: &str, owners: [usize; 2]) -> Option<LoadError> {
+        let [Some(one), Some(other)] = owners.map(|owner| self.files.get(owner)) else { return None };
+        let (one, other) = (one.path.display(), other.path.display());
+        let what = format!("'{name}' may be of {one} or of {other}: its fields have no names");
+        Some(self.files.get(file)?.fault(&Fault { at, what }))
+    }
+
     fn defined(
         &mut self,
         file: usize,
@@ -450,15 +466,23 @@ impl<'a> Resolver<'a> {
         at: usize,
         depth: usize,
     ) -> Result<(Type, usize), LoadError> {
-        let Some((owner, short)) = self.split(file, name) else {
+        let Some((owners, short)) = self.split(&file, name) else {
             return self.unknown(file, at, format!("'{name}' names a file that is not included"), name);
         };
+        let mut found = owners.iter().filter_map(|owner| Some((*owner, *self.names.get(&(*owner, short))?)));
+        let Some((owner, named)) = found.next() else {
+            return self.unknown(file, at, format!("the type '{name}' is not defined"), name);
+        };
+        if let Some((other, _)) = found.next() {
+            let fault = self.is_in_two(file, at, name, [owner, other]);
+            self.faults.extend(fault);
+            return Ok((Type::Unknown, 0));
+        }
         let key = (owner, short);
-        match self.names.get(&key).copied() {
-            None => self.unknown(file, at, format!("the type '{name}' is not defined"), name),
-            Some(Named::Struct(place)) => Ok((Type::Struct(place), 0)),
-            Some(Named::Enum(place)) => Ok((Type::Enum(place), 0)),
-            Some(Named::Typedef(alias)) => match self.aliases.get(&key) {
+        match named {
+            Named::Struct(place) => Ok((Type::Struct(place), 0)),
+            Named::Enum(place) => Ok((Type::Enum(place), 0)),
+            Named::Typedef(alias) => match self.aliases.get(&key) {
                 Some(Some(resolved)) => Ok(resolved.clone()),
                 Some(None) => self.unknown(file, at, format!("the type '{name}' is defined by itself"), name),
                 None => {
@@ -554,6 +578,33 @@ mod tests {
         assert!(matches!(method.result.field(0).unwrap().kind, Type::Struct(_)));
         let Type::Struct(place) = method.arguments.field(1).unwrap().kind else { panic!("no struct") };
         assert_eq!(schema.struct_type(place).unwrap().name, "Other");
+    }
+
+    #[test]
+    fn a_name_that_two_files_of_one_name_have_is_none_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            (
+                "x.thrift",
+                "include 'a/base.thrift'\ninclude 'b/base.thrift'\ninclude './a/base.thrift'\nservice S extends base.Own {\n void f(1: base.One one, 2: base.Two two,\n  3: base.Both both) }",
+            ),
+            ("a/base.thrift", "struct One { 1: i32 a } struct Both { 1: i32 a } service Own { void g() }"),
+            ("b/base.thrift", "enum Two { A = 1 } typedef string Both"),
+        ] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let (schema, faults) = load(&[folder.path().join("x.thrift")], &[]).unwrap();
+        let method = &schema.methods("f")[0];
+        assert!(matches!(method.arguments.field(1).unwrap().kind, Type::Struct(_)));
+        assert!(matches!(method.arguments.field(2).unwrap().kind, Type::Enum(_)));
+        assert!(matches!(method.arguments.field(3).unwrap().kind, Type::Unknown));
+        assert!(schema.methods("g")[0].exposed_by.contains(&"S".to_owned()));
+        let prefix = format!("{}/", folder.path().display());
+        let faults: Vec<String> = faults.iter().map(|fault| fault.to_string().replace(&prefix, "")).collect();
+        let both = "'base.Both' may be of a/base.thrift or of b/base.thrift: its fields have no names";
+        assert_eq!(faults, [format!("x.thrift:6:6: {both}")]);
     }
 
     #[test]
