@@ -113,3 +113,32 @@ impl Bodies {
         std::mem::take(&mut self.messages)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(bytes: usize, whole: bool) -> RawBody {
+        RawBody { bytes: vec![b'x'; bytes].into(), whole, encoding: None }
+    }
+
+    /// How many of so many messages of that size a call keeps.
+    fn kept(count: usize, bytes: usize) -> usize {
+        let mut bodies = Bodies::default();
+        let kept = (0..count).filter(|at| bodies.add(at % 2 == 1, body(bytes, true))).count();
+        assert!(bodies.size() <= MAX_CALL);
+        assert_eq!(bodies.take_messages().len(), kept);
+        kept
+    }
+
+    #[test]
+    fn a_call_keeps_messages_up_to_its_bounds() {
+        assert_eq!(kept(MAX_MESSAGES + 5, 0), MAX_MESSAGES);
+        assert_eq!(kept(20, MAX_CALL / 4), 3, "a body takes more than its bytes");
+        // A message that has no room takes none from those behind it.
+        let mut bodies = Bodies::default();
+        assert!(!bodies.add(false, body(MAX_CALL, true)));
+        assert!(!bodies.add(false, body(1, false)), "it is not whole");
+        assert!(bodies.add(true, body(MAX_CALL / 2, true)));
+    }
+}

@@ -111,7 +111,13 @@ impl<'a> Record<'a> {
     /// What it takes to open it, in about the blocks of a cipher.
     #[must_use]
     pub fn cost(&self) -> u64 {
-        4 + self.fragment.len() as u64 / 16
+        Self::cost_of(self.fragment.len())
+    }
+
+    /// What it takes to open a record of that many bytes, in about the blocks of a cipher.
+    #[must_use]
+    pub fn cost_of(bytes: usize) -> u64 {
+        4 + bytes as u64 / 16
     }
 
     /// Reads a record and what follows it; `Incomplete` if it is not whole.

@@ -13,6 +13,7 @@ mod records;
 use std::sync::Arc;
 
 use rpcscope_parsers::Side;
+use rpcscope_parsers::tls::Record;
 
 use super::direction::{Direction, Mark, Next};
 use super::epoch::{Fixed, SEARCH};
@@ -407,7 +408,7 @@ impl Connection {
         let direction = &mut self.directions[place.side.index()];
         if direction.is_out_of_step {
             // It only looked like one.
-            let cost = 4 + len as u64 / 16;
+            let cost = Record::cost_of(len);
             self.budget = self.budget.saturating_sub(cost);
             direction.lost += 1;
             direction.failures += 1;
