@@ -769,9 +769,9 @@ fn calls_of_missing_parents_are_mostly_left_alone() {
 
 #[test]
 fn memory_is_bounded_and_every_call_is_emitted_once() {
-    let knobs = Knobs::new(Plan::Sequence, 5.0, 1_000, 3);
+    let knobs = Knobs::new(Plan::Sequence, 5.0, 300, 3);
     let events = simulator::simulate(&knobs);
-    let options = Options { max_held: 600, ..Options::default() };
+    let options = Options { max_held: 300, ..Options::default() };
     let calls = simulator::calls(&events, &knobs);
     let count = calls.len();
     let mut engine = Engine::new(options);
@@ -782,7 +782,7 @@ fn memory_is_bounded_and_every_call_is_emitted_once() {
         most = most.max(taken + 1 - given.len());
     }
     engine.finish(&mut |chain| given.extend(chain.hops.iter().map(|hop| hop.call.uid)));
-    assert!(most <= 600, "{most} calls were held");
+    assert!(most <= 300, "{most} calls were held");
     assert!(engine.hurried() > 0);
     given.sort_unstable();
     given.dedup();
