@@ -9,7 +9,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 seconds="${1:-60}"
-# A minute is worth no optimised build of everything: what `make test` has compiled is taken, and only what is fuzzed is optimised.
+# A minute is worth no optimised build of everything: what `make test` has compiled is taken, and only the parsers and the targets are optimised.
 profile=dev
 [ "$seconds" -le 60 ] || profile=release
 set -- --seconds "$seconds" --seed "${2:-1}"

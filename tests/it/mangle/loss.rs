@@ -301,7 +301,7 @@ fn over_http2() -> impl Iterator<Item = (usize, &'static Original)> {
 
 #[test]
 fn http2_entered_at_any_packet_claims_nothing_wrong() {
-    const MOST: usize = 120;
+    const MOST: usize = 60;
     let mut complaints = Complaints::default();
     for (at, original) in over_http2() {
         let step = original.frames.len().div_ceil(MOST);
