@@ -19,12 +19,44 @@ const ROUNDS: [std::ops::Range<u64>; 6] =
     [0..1, 1..64, 64..1024, 1024..16_384, 16_384..65_536, 65_536..MAX_NUMBER];
 /// What making keys costs, in blocks of a cipher.
 const SCHEDULE: u64 = 128;
-/// Updates of keys that may have been lost in one gap.
+/// Updates of keys that may have been lost in one gap, or before the capture began.
 const MAX_UPDATES: usize = 4;
 /// Secrets that are tried on a connection whose `ClientHello` was not captured.
 const MAX_SECRETS: usize = 4096;
-/// With ciphers other than GCM, each number costs the whole record. Records over this size leave half of the work to smaller ones.
+/// With ciphers other than GCM, each number costs the whole record. Records over this size leave more of the work to smaller ones.
 const MAX_SLOW: usize = 1024;
+
+/// One pass of the search for the secret of a connection whose `ClientHello` was not captured: all secrets, with all rounds of numbers.
+struct Pass {
+    /// With ciphers of which each number costs the whole record, instead of GCM.
+    is_slow: bool,
+    /// How often the keys were updated.
+    updates: std::ops::Range<usize>,
+    /// Sixteenths of the work that are left to what follows: after a record of at most [`MAX_SLOW`] bytes, and after a larger one.
+    kept: [u64; 2],
+}
+
+/// GCM comes first, because a number of it costs one block, and updated keys come last, because hardly any peer updates them.
+const PASSES: [Pass; 4] = [
+    Pass { is_slow: false, updates: 0..1, kept: [9, 9] },
+    Pass { is_slow: true, updates: 0..1, kept: [4, 6] },
+    Pass { is_slow: false, updates: 1..1 + MAX_UPDATES, kept: [3, 5] },
+    Pass { is_slow: true, updates: 1..1 + MAX_UPDATES, kept: [2, 4] },
+];
+
+impl Pass {
+    /// The work that is left after this pass on a record, of so much in all.
+    fn kept(&self, record: &Record<'_>, all: u64) -> u64 {
+        let [small, large] = self.kept;
+        all / 16 * if record.fragment.len() > MAX_SLOW { large } else { small }
+    }
+
+    /// Whether keys of this suite are tried; only those of application data are updated.
+    fn takes(&self, suite: &Suite, stage: Stage) -> bool {
+        let is_possible = self.updates.start == 0 || stage == Stage::Traffic;
+        is_possible && matches!(suite.cipher, Cipher::Gcm(_)) != self.is_slow
+    }
+}
 
 /// The part of a connection of TLS 1.3 that a secret protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -208,10 +240,12 @@ impl Epochs {
                 missing = Some(stage);
                 continue;
             };
-            others.extend(context.suites(&secret).filter_map(|suite| {
-                let key = schedule::traffic_key(suite, &secret)?;
-                Some(Current { stage, secret: secret.clone(), suite, key })
-            }));
+            let firsts = context.suites(&secret).filter_map(|suite| Current::new(stage, &secret, suite));
+            // Where nothing has opened, the updates may be lost with all else.
+            let updates = if updated && now.is_none() && stage == Stage::Traffic { MAX_UPDATES } else { 0 };
+            others.extend(
+                firsts.flat_map(|first| std::iter::successors(Some(first), Current::next).take(1 + updates)),
+            );
         }
         let miss = match missing {
             Some(stage) if stage == Stage::Traffic || others.is_empty() => Miss::NoSecret,
@@ -221,8 +255,7 @@ impl Epochs {
         if let Some(current) =
             self.current.as_ref().filter(|current| updated && current.stage == Stage::Traffic)
         {
-            let next = |current: &Current| current.next();
-            others.extend(std::iter::successors(next(current), next).take(MAX_UPDATES));
+            others.extend(std::iter::successors(current.next(), Current::next).take(MAX_UPDATES));
         }
         (others, miss)
     }
@@ -245,37 +278,31 @@ impl Epochs {
             context.of_client.is_none_or(|known| known == of_client) && (from_start || is_traffic)
         };
         let labels: Vec<Label> = labels.into_iter().filter(is_possible).collect();
-        // All secrets with low numbers come before any with high ones. GCM comes first: a number of it costs one block, however long the
-        // record is.
         let all = *budget;
-        let mut rounds =
-            [false, true].into_iter().flat_map(|is_slow| ROUNDS.iter().map(move |round| (is_slow, round)));
-        let found = rounds.find_map(|(is_slow, round)| {
+        let mut turns = PASSES.iter().flat_map(|pass| ROUNDS.iter().map(move |round| (pass, round)));
+        let found = turns.find_map(|(pass, round)| {
+            let kept = pass.kept(record, all);
             context.keys.search(&labels, MAX_SECRETS, |random, label, secret| {
-                let mut suites =
-                    context.suites(secret).filter(|suite| matches!(suite.cipher, Cipher::Gcm(_)) != is_slow);
+                let (stage, of_client) = match label {
+                    Label::ClientTraffic => (Stage::Traffic, true),
+                    Label::ServerTraffic => (Stage::Traffic, false),
+                    label => (Stage::Handshake, label == Label::ClientHandshake),
+                };
+                let mut suites = context.suites(secret).filter(|suite| pass.takes(suite, stage));
                 suites.find_map(|suite| {
-                    let is_large = is_slow && record.fragment.len() > MAX_SLOW;
-                    let kept = match (is_slow, is_large) {
-                        (false, _) => all / 2,
-                        (true, true) => all / 4,
-                        (true, false) => all / 8,
-                    };
-                    let mut part = budget.saturating_sub(SCHEDULE.saturating_add(kept));
-                    if part == 0 {
-                        return None;
-                    }
-                    let key = schedule::traffic_key(suite, secret)?;
-                    let number = key.find(record, round.start, round.end - round.start, &mut part);
-                    *budget = kept + part;
-                    let number = number?;
-                    let (stage, of_client) = match label {
-                        Label::ClientTraffic => (Stage::Traffic, true),
-                        Label::ServerTraffic => (Stage::Traffic, false),
-                        label => (Stage::Handshake, label == Label::ClientHandshake),
-                    };
-                    let current = Current { stage, secret: secret.clone(), suite, key };
-                    Some((Found { random: *random, of_client }, current, number))
+                    let first = Current::new(stage, secret, suite);
+                    let mut keys = std::iter::successors(first, Current::next).skip(pass.updates.start);
+                    (0..pass.updates.len()).find_map(|_| {
+                        let mut part = budget.saturating_sub(SCHEDULE.saturating_add(kept));
+                        if part == 0 {
+                            return None;
+                        }
+                        let current = keys.next()?;
+                        let number =
+                            current.key.find(record, round.start, round.end - round.start, &mut part);
+                        *budget = kept + part;
+                        Some((Found { random: *random, of_client }, current, number?))
+                    })
                 })
             })
         });
@@ -296,6 +323,12 @@ impl Epochs {
 }
 
 impl Current {
+    /// The first keys of this part of the connection. `None` if the secret is not of the suite.
+    fn new(stage: Stage, secret: &Secret, suite: &'static Suite) -> Option<Self> {
+        let key = schedule::traffic_key(suite, secret)?;
+        Some(Self { stage, secret: secret.clone(), suite, key })
+    }
+
     /// After an update.
     fn next(&self) -> Option<Self> {
         let secret = schedule::next_secret(self.suite, &self.secret);

@@ -216,6 +216,31 @@ fn large_records_of_any_cipher_are_found_in_the_middle() {
     }
 }
 
+/// The key log has the secrets of the beginning alone, and both directions update theirs on their own.
+#[test]
+fn a_connection_is_found_in_the_middle_after_its_keys_were_updated() {
+    let mut complaints = Complaints::default();
+    let name = "tls13-openssl-key-update";
+    let original = original(name);
+    let frames = &original.frames;
+    let mut last = usize::MAX;
+    for first in 0..frames.len() {
+        let found = of_frames(name, &frames[first..]);
+        loss::hold(&mut complaints, &original, &format!("without the first {first}"), &found);
+        // A request that was captured whole, in its first record, with its answer.
+        let time = frames[first].time;
+        let whole = original
+            .calls
+            .iter()
+            .filter(|call| call["start_ns"].as_i64().is_some_and(|at| at >= time))
+            .count();
+        assert!(found.len() >= whole, "without the first {first}: {} of {whole}", found.len());
+        last = last.min(whole);
+    }
+    assert_eq!(last, 0);
+    complaints.none();
+}
+
 #[test]
 fn what_was_dropped_before_the_keys_came_is_said_and_the_rest_is_read() {
     let name = "tls13-go-go-resumed";
