@@ -2,12 +2,15 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicBool, AtomicU64};
 use std::time::Instant;
+
+use zeroize::Zeroizing;
 
 use super::input::InputFile;
 use super::reread::{Checkpoint, Checkpoints, Reread};
@@ -41,13 +44,20 @@ pub struct Options {
     pub max_secrets: Option<usize>,
 }
 
-/// Secrets that a pcapng file carries for the decryption of its packets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Secrets that a pcapng file carries for the decryption of its packets. They are wiped when it is dropped, and its `Debug` says only how many
+/// bytes they are.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secrets {
     /// Their format, as the block says (0x544c534b: a TLS key log).
     pub kind: u32,
     /// The secrets.
-    pub data: Vec<u8>,
+    pub data: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({:#x}, {} bytes)", self.kind, self.data.len())
+    }
 }
 
 /// Opens capture files: pcap and pcapng, gzip and zstd of both, `-` for standard input, folders for the captures in them.

@@ -61,7 +61,7 @@ impl Shared {
     pub(super) fn keep_secrets(&mut self, kind: u32, data: &[u8]) {
         if self.secret_bytes + data.len() <= self.max_secrets.unwrap_or(MAX_SECRETS).min(MAX_SECRETS) {
             self.secret_bytes += data.len();
-            self.secrets.push(Secrets { kind, data: data.to_vec() });
+            self.secrets.push(Secrets { kind, data: data.to_vec().into() });
         } else {
             self.dropped_secrets += 1;
         }

@@ -198,8 +198,9 @@ fn pcapng_of_both_byte_orders() {
         ];
         assert_eq!(packets, expected);
         assert_eq!([0, 1, 2].map(|i| source.interface_name(i)), [None, Some("lo"), None]);
-        let kept = files::Secrets { kind: 0x544c_534b, data: b"CLIEN".to_vec() };
+        let kept = files::Secrets { kind: 0x544c_534b, data: b"CLIEN".to_vec().into() };
         assert_eq!(source.secrets(), [kept]);
+        assert_eq!(format!("{:?}", source.secrets()), "[Secrets(0x544c534b, 5 bytes)]");
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use hashbrown::{HashMap, HashSet};
 use rpcscope_parsers::tls::keylog::Random;
 use rpcscope_parsers::tls::{Label, Secret};
+use zeroize::Zeroizing;
 
 use super::keys::TLS_KEY_LOG;
 use super::sessions::{Sessions, Turns};
@@ -205,24 +206,30 @@ impl KeyLogs {
     /// that the capture carries, and for sessions of TLS 1.2 that were resumed without a line, the one that is missing. None if their use is
     /// not noted.
     #[must_use]
-    pub fn used_lines(&self, from: usize) -> (Vec<u8>, usize) {
-        let mut out = Vec::new();
-        let Some(used) = &self.used else { return (out, from) };
+    pub fn used_lines(&self, from: usize) -> (Zeroizing<Vec<u8>>, usize) {
+        let Some(used) = &self.used else { return (Zeroizing::default(), from) };
         let used = lock(used);
-        let mut write = |random: &Random, secrets: Option<&Secrets>| {
-            for (label, secret) in secrets.into_iter().flatten() {
-                push_line(&mut out, *label, random, secret.bytes());
-            }
+        // A buffer that grows leaves its old memory behind.
+        let mut len = 0;
+        self.each_used(&used, from, |label, _, secret| len += line_len(label, secret));
+        let mut out = Zeroizing::new(Vec::with_capacity(len));
+        self.each_used(&used, from, |label, random, secret| push_line(&mut out, label, random, secret));
+        (out, used.order.len())
+    }
+
+    /// Gives the secrets of all connections that were read, from number `from` on, to `take`.
+    fn each_used(&self, used: &Used, from: usize, mut take: impl FnMut(Label, &Random, &Secret)) {
+        let mut give = |random: &Random, secrets: Option<&Secrets>| {
+            secrets.into_iter().flatten().for_each(|(label, secret)| take(*label, random, secret));
             secrets.is_some()
         };
         for random in used.order.iter().skip(from) {
-            let is_known = self.look(|store| write(random, store.find(random)))
-                || self.look_at_blocks(|store| write(random, store.find(random)));
+            let is_known = self.look(|store| give(random, store.find(random)))
+                || self.look_at_blocks(|store| give(random, store.find(random)));
             if !is_known && let Some(master) = used.resumed.get(random) {
-                write(random, Some(&vec![(Label::Master, Secret::clone(master))]));
+                give(random, Some(&vec![(Label::Master, Secret::clone(master))]));
             }
         }
-        (out, used.order.len())
     }
 
     /// Whether a file could not be read; for captures that were complete, when there was nothing to wait for.
@@ -267,8 +274,13 @@ impl KeyLogs {
     }
 }
 
+/// Bytes of a line of a key log.
+fn line_len(label: Label, secret: &Secret) -> usize {
+    label.name().len() + 2 * size_of::<Random>() + 2 * secret.bytes().len() + " \n ".len()
+}
+
 /// Appends a line of a key log.
-fn push_line(out: &mut Vec<u8>, label: Label, random: &Random, secret: &[u8]) {
+fn push_line(out: &mut Vec<u8>, label: Label, random: &Random, secret: &Secret) {
     let hex = |out: &mut Vec<u8>, bytes: &[u8]| {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         out.extend(bytes.iter().flat_map(|byte| {
@@ -279,7 +291,7 @@ fn push_line(out: &mut Vec<u8>, label: Label, random: &Random, secret: &[u8]) {
     out.push(b' ');
     hex(out, random);
     out.push(b' ');
-    hex(out, secret);
+    hex(out, secret.bytes());
     out.push(b'\n');
 }
 
@@ -480,15 +492,22 @@ mod tests {
         let logs = KeyLogs::new(&[path], false).noting_use();
         logs.read();
         logs.keep_block(line(3).as_bytes());
-        assert_eq!(logs.used_lines(0), (Vec::new(), 0));
+        let used_lines = |from| {
+            let (lines, count) = logs.used_lines(from);
+            (String::from_utf8(lines.to_vec()).unwrap(), count)
+        };
+        assert_eq!(used_lines(0), (String::new(), 0));
         for used in [2, 1, 2, 3] {
             logs.note_use(&[used; 32], None);
         }
-        assert_eq!(logs.used_lines(0), ((line(2) + &line(1) + &line(3)).into_bytes(), 3));
-        assert_eq!(logs.used_lines(1), ((line(1) + &line(3)).into_bytes(), 3));
+        assert_eq!(used_lines(0), (line(2) + &line(1) + &line(3), 3));
+        assert_eq!(used_lines(1), (line(1) + &line(3), 3));
         // A session that is resumed has no line of its own.
         logs.note_use(&[4; 32], Secret::new(&[0xab; 48]).as_ref());
-        assert_eq!(logs.used_lines(3), (line(4).into_bytes(), 4));
-        assert_eq!(logs.used_lines(4), (Vec::new(), 4));
+        assert_eq!(used_lines(3), (line(4), 4));
+        assert_eq!(used_lines(4), (String::new(), 4));
+        // Its buffer never grew.
+        let (lines, _) = logs.used_lines(0);
+        assert_eq!(lines.capacity(), lines.len());
     }
 }

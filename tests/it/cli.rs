@@ -403,7 +403,7 @@ fn connections_say_why_they_are_not_decoded() {
 fn export_writes_packets_with_interface_names_and_without_secrets() {
     let folder = folder();
     let (whole, part) = (folder.path().join("whole.pcapng"), folder.path().join("part.pcapng"));
-    let secrets = [files::Secrets { kind: 0x544c_534b, data: b"CLIENT_RANDOM 00 11".to_vec() }];
+    let secrets = [files::Secrets { kind: 0x544c_534b, data: b"CLIENT_RANDOM 00 11".to_vec().into() }];
     let mut writer = PacketWriter::create(&whole, Rotation::default()).expect("a temporary file");
     writer.name_interface(0, || Some("eth7".into()));
     writer.secrets(&secrets);

@@ -426,7 +426,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         let mut writer = PacketWriter::create(&path, Rotation::default()).unwrap();
-        let secrets = [Secrets { kind: 0x544c_534b, data: b"CLIENT_RANDOM".to_vec() }];
+        let secrets = [Secrets { kind: 0x544c_534b, data: b"CLIENT_RANDOM".to_vec().into() }];
         writer.secrets(&secrets);
         writer.name_interface(0, || Some("eth0".into()));
         for i in 0..5_u8 {
