@@ -6,8 +6,10 @@
 
 mod bodies;
 mod ended;
+mod endings;
 mod grace;
 mod groups;
+mod headers;
 mod kind;
 mod late;
 mod loose;
@@ -15,34 +17,28 @@ mod methods;
 mod pending_calls;
 mod queue;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpcscope_parsers::event::{
-    Answer, Begin, Complete, Foreign, GoAway, Head, Headers, Names, Open, Pairs, Part, Prelude, Request,
-    Reset, Text,
-};
+use rpcscope_parsers::event::{Answer, Begin, Head, Open, Part, Prelude, Request};
 use rpcscope_parsers::prelude::Address;
 use rpcscope_parsers::{CallId, Event, Rpc, Side, Status, Transport};
 
 use bodies::Held;
 pub use bodies::Learned;
 use grace::Reach;
-use kind::{is_beside_message, stream_kind};
+use kind::is_beside_message;
 use loose::Partner;
 pub use pending_calls::PendingCalls;
 use pending_calls::{Pending, body_size, metadata_size};
 
-use super::marks::{self, Marks};
 use super::names::Names as Interned;
-use super::outcome::{self, Decision, Ending};
-use super::record::{Call, CallKind, Class, Finding, GoAwayNote, Initiator, Name, Via};
+use super::outcome::{self, Ending};
+use super::record::{Call, CallKind, Finding, Via};
 use super::sender::Senders;
-use super::trace;
 use crate::decode::{Endpoint, Network};
-use crate::flow::{End, Flow, Stamp};
+use crate::flow::{Flow, Stamp};
 use crate::time::Timestamp;
 
 /// How long a decided call stays within reach of what still comes.
@@ -60,19 +56,9 @@ const MAX_PENDING: usize = 16_384;
 /// How many ended ids a connection remembers, so that what comes after the end makes no new call.
 const MAX_ENDED: usize = 64;
 
-/// A call on a connection that goes on is given up as unanswered after this time (streams never are).
-const PATIENCE: Duration = Duration::from_secs(600);
-
 /// Sessions number the names that they can't know. The bits above these hold the first packet of the connection, so that the
 /// numbers of different connections differ.
 const GROUP_BITS: u32 = 12;
-
-/// How often a connection looks for calls to give up.
-const PATIENCE_STEP: Duration = Duration::from_secs(30);
-
-/// Most header pairs kept of one message, and the longest value kept.
-const MAX_PAIRS: usize = 256;
-const MAX_VALUE: usize = 16 * 1024;
 
 /// Most bytes of headers kept of one call, and of all calls that wait on one connection; beyond that the oldest are given up.
 /// With HPACK, a few octets stand for kilobytes.
@@ -314,59 +300,6 @@ impl Matcher {
         }
     }
 
-    /// Fills in what the record does not know yet from the names and headers of either side.
-    #[inline]
-    fn describe(&mut self, call: &mut Call, said: &Names<'_>, headers: Headers<'_>, answer: bool) {
-        // Most answers: those of HTTP/2 name nothing, and those of Thrift what the request has named.
-        let is_news = said.service.is_some()
-            || said.caller.is_some()
-            || said.callee.is_some()
-            || (said.method.is_some() && call.method.is_none());
-        if is_news || !answer || self.metadata {
-            self.describe_by(call, said, headers, answer);
-        }
-    }
-
-    fn describe_by(&mut self, call: &mut Call, said: &Names<'_>, headers: Headers<'_>, answer: bool) {
-        let interned = &mut self.names;
-        let mut name = |into: &mut Option<Name>, text: Option<Text<'_>>| {
-            if let Some(text) = text
-                && into.is_none()
-            {
-                *into = interned.get(&text.decode());
-            }
-        };
-        name(&mut call.service, said.service);
-        name(&mut call.method, said.method);
-        name(&mut call.caller, said.caller);
-        name(&mut call.callee, said.callee);
-        if let Some(sender) = said.sender.filter(|_| !answer) {
-            call.sender = self.senders.get(sender);
-        }
-        if let Some(headers) = headers {
-            if self.metadata {
-                keep(&mut call.metadata, answer, headers);
-            } else if self.marks && !answer {
-                mark(&mut call.marks, headers);
-            }
-        }
-    }
-
-    fn trace(&mut self, call: &mut Call, headers: Headers<'_>) {
-        if let Some(headers) = headers {
-            let trace = trace::context(headers);
-            call.trace_id = trace.trace_id.and_then(|id| self.names.get(id.as_bytes()));
-            call.span_id = trace.span_id.and_then(|id| self.names.get(id.as_bytes()));
-        }
-    }
-
-    // Apart, so that runs without it do not pay for its registers.
-    #[inline(never)]
-    fn log_id(&mut self, call: &mut Call, headers: Headers<'_>) {
-        let id = headers.and_then(marks::log_id);
-        call.log_id = id.and_then(|id| self.names.get(id.as_bytes()));
-    }
-
     fn begin(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, begin: &Begin<'_>) {
         let holed = [Side::A, Side::B].map(|client| pending.is_holed(at.flow, client));
         // The usual call stays where it waits.
@@ -559,259 +492,6 @@ impl Matcher {
         }
         Some(Partner::certain(waiting))
     }
-
-    fn reset(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, reset: &Reset<'_>) {
-        let Some(mut waiting) = self.stream(at, pending, side, &reset.head, false) else { return };
-        waiting.call.codec = waiting.call.codec.or(reset.head.codec);
-        self.describe(&mut waiting.call, &reset.names, reset.headers, side != waiting.client);
-        let by = initiator(side, waiting.client);
-        if side == waiting.client
-            && let Some(how) = pending.unheard(at.flow, side.other())
-        {
-            waiting.call.findings.insert(how);
-        }
-        pending.end_id(reset.head.id);
-        let mut ending = Ending::Reset { by, reset };
-        if waiting.status_unread {
-            ending = pending.unread_status(&mut waiting);
-        }
-        let decision = outcome::decide(Self::ending_of(pending, &waiting, ending));
-        self.decide(at, pending, waiting, decision);
-    }
-
-    fn goaway(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, goaway: &GoAway<'_>) {
-        let code = goaway.code;
-        let text = goaway.text.map(|text| String::from_utf8_lossy(&text.decode()).into_owned());
-        pending.note_goaway(side, code, text);
-        let Some(last) = goaway.last_stream else { return };
-        for mut waiting in pending.take_refused(side, last) {
-            waiting.call.goaway = pending.goaway_for(side.other());
-            let by = initiator(side, waiting.client);
-            pending.end_id(waiting.id);
-            let decision = outcome::decide(Self::ending_of(pending, &waiting, Ending::Goaway { by, code }));
-            self.decide(at, pending, waiting, decision);
-        }
-    }
-
-    /// `side` answers with something that is no message. Who waits for it waits on: the client may read on all the same.
-    fn foreign(at: At<'_>, pending: &mut PendingCalls, side: Side, foreign: &Foreign<'_>) {
-        let gave_up = pending.fin[side.other().index()];
-        for waiting in pending.iter_mut().filter(|waiting| waiting.client != side) {
-            // What a server says before it is asked took no time.
-            if at.origin.packet >= waiting.call.packets.0 {
-                waiting.call.latency.get_or_insert(at.origin.time.since(waiting.call.start));
-            }
-            if gave_up {
-                waiting.call.findings.insert(Finding::LateAnswer);
-            }
-        }
-        pending.note_foreign(side, foreign.answer.map(|answer| answer.to_string()));
-    }
-
-    /// How a call ends for which no status came: what was seen of its answer counts more than who broke it off.
-    fn ending_of<'e>(pending: &'e PendingCalls, waiting: &Pending, ending: Ending<'e>) -> Ending<'e> {
-        match (waiting.http_error, pending.foreign_of(waiting.client.other())) {
-            (Some(http), _) => Ending::HttpError(http),
-            (None, Some(strange)) => Ending::Foreign(strange.answer.as_deref()),
-            (None, None) => ending,
-        }
-    }
-
-    fn complete(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, complete: &Complete) {
-        if pending.client == Some(side) {
-            if let Some(waiting) = pending.newest_of(complete.id) {
-                let given = self.bodies.give_part(at, side, complete.id, waiting);
-                // A stream has summed its messages up as they began.
-                if !waiting.stream {
-                    waiting.call.request_bytes = complete.bytes;
-                }
-                pending.note_bodies(given);
-            }
-            return;
-        }
-        let Some(waiting) = pending.oldest_of(complete.id) else { return };
-        let given = self.bodies.give_part(at, side, complete.id, waiting);
-        let is_answered = waiting.answer.is_some();
-        pending.note_bodies(given);
-        if !is_answered {
-            return;
-        }
-        let Some(mut waiting) = pending.take(complete.id) else { return };
-        let Some(decision) = waiting.answer.take() else { return };
-        let call = &mut waiting.call;
-        if !waiting.stream {
-            call.response_bytes = complete.bytes;
-        }
-        call.duration = call.latency.map(|_| at.origin.time.since(call.start));
-        if complete.truncated {
-            call.findings.insert(pending.lost[side.index()].unwrap_or(Finding::Gap));
-        }
-        let position = call.positions[1];
-        self.answered(at, pending, waiting, *decision, position);
-    }
-
-    /// `side` ends: what still waits for it is decided, if this end decides it.
-    pub fn end(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, end: End) {
-        if end == End::Fin {
-            pending.fin[side.index()] = true;
-        }
-        // If the caller's own RST ended the connection, what it had read by then is known next.
-        let by_caller = end == End::Rst && at.flow.reset_by == pending.client;
-        if pending.client != Some(side) && !by_caller {
-            self.settle_held(at, pending);
-        }
-        // The caller's FIN is half a close: the answer may still come. So is silence of the caller alone.
-        for waiting in pending.take_where(|waiting| side != waiting.client || end == End::Rst) {
-            let ending = match end {
-                // Behind the caller's FIN, too, the answer may still have come.
-                End::Evicted => Ending::Shed,
-                _ if pending.fin[waiting.client.index()] => Ending::Fin(Initiator::Client),
-                End::Fin => Ending::Fin(Initiator::Server),
-                End::Rst => Ending::Rst(initiator(side, waiting.client)),
-                End::Idle | End::Replaced => Ending::Silence,
-            };
-            self.broken(at, pending, waiting, ending);
-        }
-    }
-
-    /// The connection leaves the table: nothing waits any longer.
-    pub fn close(&mut self, at: At<'_>, pending: &mut PendingCalls) {
-        self.settle_held(at, pending);
-        for waiting in pending.take_where(|_| true) {
-            let ending = if pending.fin[waiting.client.index()] {
-                Ending::Fin(Initiator::Client)
-            } else {
-                Ending::Silence
-            };
-            self.broken(at, pending, waiting, ending);
-        }
-    }
-
-    /// Decides a call whose answer did not come (to its end).
-    fn broken(
-        &mut self,
-        at: At<'_>,
-        pending: &mut PendingCalls,
-        mut waiting: Pending,
-        mut ending: Ending<'_>,
-    ) {
-        if let (Ending::Fin(_) | Ending::Rst(_), CallId::Stream(_)) = (ending, waiting.id) {
-            waiting.call.goaway = pending.goaway_for(waiting.client);
-            if let Some(GoAwayNote { by: by @ Initiator::Server, code: code @ 1.., .. }) =
-                waiting.call.goaway.as_deref()
-            {
-                ending = Ending::Goaway { by: *by, code: *code };
-            }
-        }
-        // Where the answer may stand in what was lost, silence proves nothing; the record says so.
-        let unheard = pending.unheard(at.flow, waiting.client.other());
-        if let Some(how) = unheard {
-            waiting.call.findings.insert(how);
-        }
-        if let (Ending::Fin(Initiator::Client), Some(how)) = (ending, pending.lost[waiting.client.index()]) {
-            // What is missing of the caller may be more of the call, or the FIN itself.
-            waiting.call.findings.insert(how);
-        }
-        if waiting.status_unread {
-            ending = pending.unread_status(&mut waiting);
-        } else if pending.is_answer_lost(&waiting)
-            || waiting.type_unread
-            // A caller's Rst frame of TTHeader Streaming fails the RPC, where a close only breaks the connection.
-            || (waiting.reset_lost && waiting.call.rpc == Rpc::Ttstream && !matches!(ending, Ending::Reset { .. }))
-            // What is cut of a datagram is its message.
-            || (unheard == Some(Finding::Truncated) && at.flow.key.network == Network::Udp)
-        {
-            ending = Ending::Answered { status: &Status::Missing, body: false };
-        } else if unheard.is_none() && pending.methods.needs_no_answer(waiting.call.method.as_ref()) {
-            waiting.call.kind = CallKind::Oneway;
-            ending = Ending::Oneway(None);
-        }
-        pending.end_id(waiting.id);
-        let decision = outcome::decide(Self::ending_of(pending, &waiting, ending));
-        self.decide(at, pending, waiting, decision);
-    }
-
-    /// Gives up calls that have waited too long or are too many.
-    fn give_up(&mut self, at: At<'_>, pending: &mut PendingCalls) {
-        while pending.len() >= MAX_PENDING || pending.metadata() > MAX_PENDING_METADATA {
-            let Some(waiting) = pending.take_oldest() else { break };
-            self.shed += 1;
-            self.broken(at, pending, waiting, Ending::Shed);
-        }
-        if pending.len() == 0 || at.now.time < pending.looked + PATIENCE_STEP {
-            return;
-        }
-        pending.looked = at.now.time;
-        let resumed = self.resumed;
-        let tired = |waiting: &Pending| {
-            !waiting.stream
-                && resumed.map_or(waiting.call.start, |resumed| waiting.call.start.max(resumed)) + PATIENCE
-                    < at.now.time
-        };
-        for waiting in pending.take_where(tired) {
-            self.broken(at, pending, waiting, Ending::Silence);
-        }
-    }
-
-    fn decide(&mut self, at: At<'_>, pending: &mut PendingCalls, waiting: Pending, decision: Decision) {
-        let seen = Stamp { packet: at.flow.last.packet, time: at.now.time };
-        self.conclude(at, pending, waiting, decision, seen);
-    }
-
-    /// Decides a call of which `seen` is the last packet that counts.
-    fn conclude(
-        &mut self,
-        at: At<'_>,
-        pending: &mut PendingCalls,
-        mut waiting: Pending,
-        decision: Decision,
-        seen: Stamp,
-    ) {
-        pending.mark(&mut waiting);
-        let Pending { mut call, stream, client, .. } = waiting;
-        let Decision { outcome, mut findings } = decision;
-        if stream && call.kind != CallKind::Unary {
-            if call.response_messages > 1
-                && let Some(method) = &call.method
-            {
-                pending.methods.note_streaming(method);
-            }
-            let streaming = || pending.methods.is_streaming(call.method.as_ref());
-            call.kind = stream_kind(&call, outcome.class, streaming);
-            let empty = call.response_messages == 0 && call.kind == CallKind::Stream;
-            if empty
-                && matches!(call.rpc, Rpc::Grpc | Rpc::GrpcWeb)
-                && outcome.class == Some(Class::Ok)
-                && call.findings.of_capture().is_empty()
-            {
-                findings.insert(Finding::MessageMissing);
-            }
-        }
-        let answered = matches!(outcome.class, Some(Class::Ok | Class::Business | Class::Rpc) | None);
-        if stream && answered && call.latency.is_some() {
-            call.duration = Some(seen.time.since(call.start));
-        }
-        call.findings.add(findings);
-        if outcome.class.is_none() && call.findings.of_capture().is_empty() {
-            call.findings.insert(Finding::UndecodableAnswer);
-        }
-        call.outcome = outcome;
-        call.end = seen.time;
-        call.decided = at.now.packet;
-        call.packets.1 = seen.packet.max(call.packets.0);
-        if call.rpc == Rpc::Grpc && pending.is_holed(at.flow, client) {
-            call.clues.get_or_insert_default().losses = pending.losses;
-        }
-        pending.decided += 1;
-        pending.failed += u64::from(call.failed());
-        self.grace_metadata += metadata_size(&call);
-        if call.bodies.is_some() {
-            let bytes = body_size(&call);
-            pending.drop_bodies(bytes);
-            self.grace_metadata += bytes;
-        }
-        self.grace.push_back(call);
-    }
 }
 
 /// Counts messages of a stream; `how` is what bytes of `side` were lost by, where any were.
@@ -853,45 +533,6 @@ fn since_opening(at: At<'_>, client: Side) -> u32 {
         return u32::MAX;
     }
     u32::try_from(at.origin.time.0.saturating_sub(at.flow.first.time.0)).unwrap_or(u32::MAX)
-}
-
-fn initiator(side: Side, client: Side) -> Initiator {
-    if side == client { Initiator::Client } else { Initiator::Server }
-}
-
-fn keep(into: &mut Vec<(bool, String, String)>, answer: bool, headers: &dyn Pairs) {
-    let mut room =
-        MAX_METADATA.saturating_sub(into.iter().map(|(_, key, value)| key.len() + value.len()).sum());
-    headers.each(&mut |key, value| {
-        let value = value.get(..MAX_VALUE).unwrap_or(value);
-        let size = key.len().min(MAX_VALUE) + value.len();
-        if into.len() < MAX_PAIRS && size <= room {
-            room -= size;
-            let text =
-                |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..MAX_VALUE).unwrap_or(bytes)).into_owned();
-            into.push((answer, text(key), text(value)));
-        }
-    });
-}
-
-/// Notes what headers say about the cause of their call, within the bounds of [`keep`].
-// Apart, so that runs without linking do not pay for its registers.
-#[inline(never)]
-fn mark(into: &mut Option<Box<Marks>>, headers: &dyn Pairs) {
-    headers.each(&mut |key, value| {
-        let value = value.get(..MAX_VALUE).unwrap_or(value);
-        let key = key.get(..MAX_VALUE).unwrap_or(key);
-        let marks = into.get_or_insert_default();
-        let octets = marks.octets as usize + key.len() + value.len();
-        if (marks.headers as usize) < MAX_PAIRS && octets <= MAX_METADATA {
-            marks.read(&text(key), &text(value));
-        }
-    });
-}
-
-/// The text of octets, undecodable ones replaced. The lossy conversion alone takes three times as long for the usual ones.
-fn text(octets: &[u8]) -> Cow<'_, str> {
-    std::str::from_utf8(octets).map_or_else(|_| String::from_utf8_lossy(octets), Cow::Borrowed)
 }
 
 #[cfg(test)]

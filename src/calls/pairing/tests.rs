@@ -6,12 +6,16 @@ mod late;
 mod loose;
 mod parts;
 
-use rpcscope_parsers::event::{Exception, GrpcCode, GrpcStatus, Quoted, Reply, ResultField, ThriftStatus};
+use rpcscope_parsers::event::{
+    Complete, Exception, Foreign, GoAway, GrpcCode, GrpcStatus, Names, Quoted, Reply, Reset, ResultField,
+    Text, ThriftStatus,
+};
 use rpcscope_parsers::{CallId, Event, Side, Status, Transport};
 
 use super::*;
-use crate::calls::Carrier;
+use crate::calls::{Carrier, Class, Initiator};
 use crate::decode::{Endpoint, FlowKey, Network};
+use crate::flow::End;
 use crate::source::CapturePoint;
 use crate::time::Timestamp;
 

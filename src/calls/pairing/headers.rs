@@ -1,0 +1,104 @@
+//! What names and headers say of a call.
+
+use std::borrow::Cow;
+
+use rpcscope_parsers::event::{Headers, Names, Pairs, Text};
+
+use super::super::marks::{self, Marks};
+use super::super::record::{Call, Name};
+use super::super::trace;
+use super::{MAX_METADATA, Matcher};
+
+/// Most header pairs kept of one message, and the longest value kept.
+const MAX_PAIRS: usize = 256;
+const MAX_VALUE: usize = 16 * 1024;
+
+impl Matcher {
+    /// Fills in what the record does not know yet from the names and headers of either side.
+    #[inline]
+    pub(super) fn describe(&mut self, call: &mut Call, said: &Names<'_>, headers: Headers<'_>, answer: bool) {
+        // Most answers: those of HTTP/2 name nothing, and those of Thrift what the request has named.
+        let is_news = said.service.is_some()
+            || said.caller.is_some()
+            || said.callee.is_some()
+            || (said.method.is_some() && call.method.is_none());
+        if is_news || !answer || self.metadata {
+            self.describe_by(call, said, headers, answer);
+        }
+    }
+
+    fn describe_by(&mut self, call: &mut Call, said: &Names<'_>, headers: Headers<'_>, answer: bool) {
+        let interned = &mut self.names;
+        let mut name = |into: &mut Option<Name>, text: Option<Text<'_>>| {
+            if let Some(text) = text
+                && into.is_none()
+            {
+                *into = interned.get(&text.decode());
+            }
+        };
+        name(&mut call.service, said.service);
+        name(&mut call.method, said.method);
+        name(&mut call.caller, said.caller);
+        name(&mut call.callee, said.callee);
+        if let Some(sender) = said.sender.filter(|_| !answer) {
+            call.sender = self.senders.get(sender);
+        }
+        if let Some(headers) = headers {
+            if self.metadata {
+                keep(&mut call.metadata, answer, headers);
+            } else if self.marks && !answer {
+                mark(&mut call.marks, headers);
+            }
+        }
+    }
+
+    pub(super) fn trace(&mut self, call: &mut Call, headers: Headers<'_>) {
+        if let Some(headers) = headers {
+            let trace = trace::context(headers);
+            call.trace_id = trace.trace_id.and_then(|id| self.names.get(id.as_bytes()));
+            call.span_id = trace.span_id.and_then(|id| self.names.get(id.as_bytes()));
+        }
+    }
+
+    // Apart, so that runs without it do not pay for its registers.
+    #[inline(never)]
+    pub(super) fn log_id(&mut self, call: &mut Call, headers: Headers<'_>) {
+        let id = headers.and_then(marks::log_id);
+        call.log_id = id.and_then(|id| self.names.get(id.as_bytes()));
+    }
+}
+
+fn keep(into: &mut Vec<(bool, String, String)>, answer: bool, headers: &dyn Pairs) {
+    let mut room =
+        MAX_METADATA.saturating_sub(into.iter().map(|(_, key, value)| key.len() + value.len()).sum());
+    headers.each(&mut |key, value| {
+        let value = value.get(..MAX_VALUE).unwrap_or(value);
+        let size = key.len().min(MAX_VALUE) + value.len();
+        if into.len() < MAX_PAIRS && size <= room {
+            room -= size;
+            let text =
+                |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..MAX_VALUE).unwrap_or(bytes)).into_owned();
+            into.push((answer, text(key), text(value)));
+        }
+    });
+}
+
+/// Notes what headers say about the cause of their call, within the bounds of [`keep`].
+// Apart, so that runs without linking do not pay for its registers.
+#[inline(never)]
+fn mark(into: &mut Option<Box<Marks>>, headers: &dyn Pairs) {
+    headers.each(&mut |key, value| {
+        let value = value.get(..MAX_VALUE).unwrap_or(value);
+        let key = key.get(..MAX_VALUE).unwrap_or(key);
+        let marks = into.get_or_insert_default();
+        let octets = marks.octets as usize + key.len() + value.len();
+        if (marks.headers as usize) < MAX_PAIRS && octets <= MAX_METADATA {
+            marks.read(&text(key), &text(value));
+        }
+    });
+}
+
+/// The text of octets, undecodable ones replaced. The lossy conversion alone takes three times as long for the usual ones.
+fn text(octets: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(octets).map_or_else(|_| String::from_utf8_lossy(octets), Cow::Borrowed)
+}
