@@ -5,7 +5,9 @@
 //!
 //! | file | noun |
 //! | --- | --- |
-//! | `table.rs` | all connections: finding, opening, expiring, evicting |
+//! | `table.rs` | all connections: finding, opening, expiring |
+//! | `table/recent.rs` | the connections of the last packets, found without the index |
+//! | `table/room.rs` | what connections take, and which of them leave when it is too much |
 //! | `handshake.rs` | a connection of which only its handshake was captured, in little memory |
 //! | `streams.rs` | one TCP connection: which segments belong to it, which direction has to wait for the other |
 //! | `half_stream.rs` | one direction: what is next, what is held back, what is missing |

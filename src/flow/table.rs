@@ -1,5 +1,8 @@
 //! The one table of connections.
 
+mod recent;
+mod room;
+
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 
@@ -8,13 +11,15 @@ use hashbrown::HashTable;
 use rpcscope_parsers::Side;
 use smallvec::SmallVec;
 
+use recent::{RECENT, Recent, beside_addresses};
+
 use super::half_stream::Delivery;
 use super::handshake::Handshake;
-use super::limits::{HEAVIEST, Limits, Shed};
+use super::limits::{Limits, Shed};
 use super::lru::{Lru, Queue};
 use super::sightings::Sightings;
 use super::streams::{Judgement, Streams};
-use super::{Chunk, End, Flow, Origins, Owner, Stamp};
+use super::{Chunk, End, Flow, Owner, Stamp};
 use crate::decode::{FlowKey, Segment, TcpHead, Transport};
 use crate::time::Timestamp;
 
@@ -22,13 +27,8 @@ use crate::time::Timestamp;
 /// enough, and most packets touch no connection but their own.
 const TOUCH_TIME: u64 = 1_000_000_000;
 
-/// Heavier connections are not shrunk: each time takes as long as there is to look at, for a single segment in between.
-const SHRUNK: usize = 64 * 1024;
-
-/// A connection is weighed again after this many bytes of payload, each segment counting [`SEGMENT`] more. Weighing takes time
-/// in proportion to what is found, so that the next time comes after [`WEIGHED_PART`] of it if that is more.
+/// A connection is weighed again after this many bytes of payload, each segment counting [`SEGMENT`] more.
 const WEIGHED: u32 = 8192;
-const WEIGHED_PART: usize = 16;
 
 /// What a segment may add to the memory of its connection, whatever its payload.
 const SEGMENT: u32 = 256;
@@ -45,9 +45,6 @@ pub(crate) const HANDSHAKE: usize = Lru::<Handshake>::NODE + 2 * (size_of::<Inde
 
 /// Segments that [`Table::warm`] prepares for at a time without allocating.
 const WARMED: usize = 32;
-
-/// Connections that are found without the index, each at a place that its key chooses.
-const RECENT: usize = 256;
 
 #[derive(Debug)]
 enum Reassembly {
@@ -106,45 +103,6 @@ impl<S> Entry<S> {
 struct Indexed {
     tag: u32,
     id: u32,
-}
-
-/// The last connection at one place of [`Table::recent`]. All of its key stands here, so that it is found without a look at any
-/// connection's memory.
-#[derive(Clone, Copy, Debug)]
-struct Recent {
-    words: [u64; 2],
-    /// No number of a connection if there is none.
-    id: u32,
-}
-
-impl Recent {
-    const NONE: Self = Self { words: [0; 2], id: u32::MAX };
-
-    /// All of a key, if its addresses are those of IPv4.
-    #[inline]
-    fn words(key: &FlowKey) -> Option<[u64; 2]> {
-        match (key.a.ip, key.b.ip) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => {
-                Some([u64::from(a.to_bits()) << 32 | u64::from(b.to_bits()), beside_addresses(key)])
-            }
-            _ => None,
-        }
-    }
-
-    /// The place of connections with these words.
-    #[inline]
-    fn place([ips, rest]: [u64; 2]) -> usize {
-        // Copies of a capture share their ports.
-        ((ips ^ rest.rotate_left(7)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize % RECENT
-    }
-}
-
-/// Ports, network and capture point of a key.
-#[inline]
-fn beside_addresses(key: &FlowKey) -> u64 {
-    let ports = u64::from(key.a.port) << 16 | u64::from(key.b.port);
-    let place = u64::from(key.capture_point.0) << 33;
-    place | ports << 1 | u64::from(key.network == crate::decode::Network::Udp)
 }
 
 /// What became of a segment that belongs to no connection but perhaps to a handshake.
@@ -540,63 +498,6 @@ impl<S> Table<S> {
         true
     }
 
-    /// Finds out how much memory a connection takes. If it is too much for one, it is given up; if all take too much, others are.
-    #[cold]
-    fn weigh<O: Owner<S>>(&mut self, id: u32, now: Stamp, owner: &mut O) {
-        let Some(entry) = self.lru.get_mut(id) else { return };
-        let others = self.weight - entry.weight;
-        entry.weight = Self::weight_of(entry, owner);
-        entry.unweighed = WEIGHED.max(u32::try_from(entry.weight / WEIGHED_PART).unwrap_or(u32::MAX));
-        self.weight = others + entry.weight;
-        if entry.weight > self.memory / HEAVIEST {
-            self.shed.heavy += 1;
-            self.retire(id, End::Evicted, now, owner);
-        }
-        self.make_room(now, owner);
-    }
-
-    /// Evicts connections until there is room for one more.
-    fn make_way<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
-        while self.lru.len() >= self.limits.flows.max(1) {
-            self.evict(now, owner);
-        }
-        self.make_room(now, owner);
-    }
-
-    /// Forgets closed connections, then shrinks silent ones, then evicts others until they are within the bound of memory.
-    fn make_room<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
-        while self.weight > self.memory && self.lru.len() > 1 {
-            if self.lru.front(Queue::Lingering).is_some() || !self.shrink(owner) {
-                self.evict(now, owner);
-            }
-        }
-    }
-
-    /// Frees what a silent connection does not need, that of the longest silence which was not shrunk since; says whether there was
-    /// one. One that is heard of again is weighed at once.
-    fn shrink<O: Owner<S>>(&mut self, owner: &mut O) -> bool {
-        let Some(id) = self.lru.front(Queue::Open) else { return false };
-        let Some(entry) = self.lru.get_mut(id) else { return false };
-        if self.clock.since(entry.touched) < TOUCH_TIME {
-            return false;
-        }
-        if entry.weight <= SHRUNK {
-            owner.shrink(&mut entry.slot);
-            self.weight -= entry.weight;
-            entry.weight = Self::weight_of(entry, owner);
-            entry.unweighed = 0;
-            self.weight += entry.weight;
-        }
-        self.lru.move_to_back(id, Queue::Shrunk);
-        true
-    }
-
-    /// Memory of a connection, in bytes.
-    fn weight_of<O: Owner<S>>(entry: &Entry<S>, owner: &O) -> usize {
-        let origins: usize = entry.flow.origins.iter().map(Origins::memory).sum();
-        Self::CONNECTION + origins + owner.weight(&entry.slot)
-    }
-
     fn judge(&mut self, id: u32, segment: &Segment<'_>, head: &TcpHead) -> Judgement {
         let payload = segment.wire_len();
         match self.lru.get_mut(id) {
@@ -771,22 +672,6 @@ impl<S> Table<S> {
         }
         for id in old {
             self.retire_handshake(id, End::Idle, now, owner);
-        }
-    }
-
-    /// Evicts a closed connection, or else the one that has been silent for the longest time.
-    fn evict<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
-        let touched = |id: &u32| self.lru.get(*id).map(|entry| entry.touched);
-        let longest = [Queue::Shrunk, Queue::Open, Queue::Datagrams]
-            .into_iter()
-            .filter_map(|queue| self.lru.front(queue))
-            .min_by_key(touched);
-        let lingering = self.lru.front(Queue::Lingering);
-        if lingering.is_none() {
-            self.shed.evicted += 1;
-        }
-        if let Some(id) = lingering.or(longest) {
-            self.retire(id, End::Evicted, now, owner);
         }
     }
 
