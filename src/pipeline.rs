@@ -3,11 +3,13 @@
 //! With one thread, everything happens in it, packet by packet. With more, each of them analyses its share of the
 //! connections, and the calling one also writes (`sharded.rs`).
 
+mod connection;
 mod feed;
 mod joining;
 mod salvage;
 mod sharded;
 mod slot;
+mod stages;
 mod totals;
 
 use std::collections::VecDeque;
@@ -17,20 +19,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rpcscope_parsers::{Side, Unread};
-
-use crate::calls::pairing::{At, Learned, Matcher, PendingCalls};
-use crate::calls::record::{Call, Connection, ConnectionState, Finding, Renewal, Uid};
-use crate::decode::{Decoded, Decoder, FlowKey, Network, Segment, Shard, Skip};
-use crate::dispatch::{Conversation, DecodeAs};
-use crate::flow::{Chunk, End, Flow, GapReason, Limits, Owner, Stamp, Table};
+use crate::calls::pairing::{Learned, Matcher, PendingCalls};
+use crate::calls::record::{Call, Connection, Uid};
+use crate::decode::{Decoded, Decoder, FlowKey, Segment, Shard, Skip};
+use crate::dispatch::DecodeAs;
+use crate::flow::{Limits, Stamp, Table};
 use crate::payload::BodyDecoder;
 use crate::source::files::Secrets;
 use crate::source::{Batch, CapturePoint, Packet, Source, SourceError};
 use crate::time::Timestamp;
-use crate::tls::{KeyLogs, Keys, Passed};
+use crate::tls::{KeyLogs, Keys};
+use connection::connection;
 use joining::Joining;
-use slot::{Calls, Slot};
+use slot::Slot;
+use stages::Stages;
 
 pub use totals::{ShedKind, Tallied, Tally, Totals};
 
@@ -42,10 +44,6 @@ const GROUP: usize = 16;
 /// Ciphertext that waits for keys may take this part of the memory of connections: half of what one connection may take, which would be given
 /// up for it.
 const SEALED_PART: usize = 16;
-/// Closed connections that are kept because keys may come for what they said, and for how long in live runs.
-const MAX_SEALED: usize = 4096;
-const SEALED_TIME: Duration = Duration::from_secs(30);
-
 /// How often, in packet time, idle connections are looked for.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -199,288 +197,6 @@ pub struct Analyzer {
     totals: Totals,
 }
 
-/// The owner of the slots: passes chunks to the dispatcher and its events to the matcher.
-struct Stages {
-    matcher: Matcher,
-    decode_as: Vec<DecodeAs>,
-    /// Up to which size the bodies of messages are wanted, if they are.
-    bodies: Option<NonZeroU32>,
-    connections: bool,
-    #[expect(clippy::vec_box, reason = "they are passed on boxed, and are large to move")]
-    closed: Vec<Box<Connection>>,
-    on_open: Option<OnOpen>,
-    keys: Option<Arc<Keys>>,
-    /// Closed connections whose keys may still come, in the order in which they closed.
-    sealed: VecDeque<SealedConnection>,
-    totals: Totals,
-}
-
-/// A connection that has left the table.
-struct SealedConnection {
-    flow: Flow,
-    slot: Slot,
-    since: Stamp,
-}
-
-impl Owner<Slot> for Stages {
-    fn appears(&mut self, key: &FlowKey) {
-        self.totals.connections += 1;
-        if let Some(on_open) = &self.on_open {
-            on_open(key);
-        }
-    }
-
-    fn open(&mut self, flow: &Flow) -> Slot {
-        self.slot(flow)
-    }
-
-    #[expect(clippy::inline_always, reason = "the kind of the chunk is known in the caller")]
-    #[inline(always)]
-    fn chunk(
-        &mut self,
-        flow: &Flow,
-        slot: &mut Slot,
-        side: Side,
-        chunk: Chunk<'_>,
-        origin: Stamp,
-        now: Stamp,
-    ) -> u64 {
-        // A connection whose sides have ended gets no chunks.
-        let Slot { conversation, calls } = slot;
-        let Some(pending) = calls.pending() else { return u64::MAX };
-        match chunk {
-            Chunk::Gap { reason, .. } => {
-                self.totals.gaps += u64::from(reason == GapReason::Lost);
-                pending.lose(
-                    side,
-                    match reason {
-                        GapReason::Lost | GapReason::Sealed => Finding::Gap,
-                        GapReason::Cut => Finding::Truncated,
-                        GapReason::BeforeStart => Finding::MidStream,
-                    },
-                );
-            }
-            Chunk::Datagram { missing: 1.., .. } => pending.lose(side, Finding::Truncated),
-            _ => {}
-        }
-        conversation.set_start(flow.from_start);
-        let matcher = &mut self.matcher;
-        let is_tcp = flow.key.network == Network::Tcp;
-        let needed = conversation.chunk(flow, side, chunk, origin, &mut |from, event, origin| {
-            let position = is_tcp.then_some(origin.sequence);
-            matcher.event(At { flow, now, origin: origin.stamp, position }, pending, from, event);
-        });
-        if let Chunk::End(end) = chunk {
-            if conversation.is_waiting() {
-                // What the side has said is not read yet.
-                return needed;
-            }
-            self.matcher.end(At { flow, now, origin, position: None }, pending, side, end);
-            if flow.ended.iter().all(Option::is_some) {
-                conversation.finish();
-                calls.finish();
-            }
-        }
-        needed
-    }
-
-    fn reset(&mut self, flow: &Flow, slot: &mut Slot, side: Side, read: u32, now: Stamp) {
-        if slot.conversation.is_waiting() {
-            return;
-        }
-        if let Some(pending) = slot.calls.pending() {
-            self.matcher.unread(At { flow, now, origin: now, position: None }, pending, side, read);
-            slot.calls.finish();
-        }
-    }
-
-    fn weight(&self, slot: &Slot) -> usize {
-        slot.conversation.memory() + slot.calls.memory()
-    }
-
-    fn shrink(&self, slot: &mut Slot) {
-        slot.conversation.shrink();
-        slot.calls.shrink();
-    }
-
-    fn warm(&self, slot: &Slot) -> u64 {
-        slot.conversation.warm() + slot.calls.warm()
-    }
-
-    fn close(&mut self, flow: &Flow, slot: Slot, _why: End, now: Stamp) {
-        let awaits_keys = |keys: &Arc<Keys>| keys.is_open() && keys.has_source();
-        if slot.conversation.is_waiting() && self.keys.as_ref().is_some_and(awaits_keys) {
-            self.sealed.push_back(SealedConnection { flow: flow.clone(), slot, since: now });
-            if self.sealed.len() > MAX_SEALED {
-                self.unseal(now);
-            }
-            return;
-        }
-        self.conclude(flow, slot, now);
-    }
-}
-
-impl Stages {
-    /// Gives up the closed connection that has waited longest for its keys.
-    fn unseal(&mut self, now: Stamp) {
-        if let Some(SealedConnection { flow, slot, .. }) = self.sealed.pop_front() {
-            self.conclude(&flow, slot, now);
-        }
-    }
-
-    /// Reads what has waited for keys in all connections. What it says is decided now.
-    fn wake(&mut self, table: &mut Table<Slot>, now: Stamp) {
-        let Some(keys) = self.keys.clone() else { return };
-        let before = self.matcher.in_grace();
-        loop {
-            // The keys of one session may be those of others.
-            let version = keys.version();
-            for (flow, slot) in table.flows_mut() {
-                self.wake_one(flow, slot, now);
-            }
-            let mut sealed = std::mem::take(&mut self.sealed);
-            for one in &mut sealed {
-                self.wake_one(&one.flow, &mut one.slot, now);
-            }
-            let (open, waiting): (VecDeque<_>, _) =
-                sealed.into_iter().partition(|one| !one.slot.conversation.is_waiting());
-            self.sealed = waiting;
-            for one in open {
-                self.conclude(&one.flow, one.slot, now);
-            }
-            if keys.version() == version {
-                break;
-            }
-        }
-        self.matcher.settle(before);
-    }
-
-    fn wake_one(&mut self, flow: &Flow, slot: &mut Slot, now: Stamp) {
-        let Slot { conversation, calls } = slot;
-        if !conversation.is_waiting() {
-            return;
-        }
-        let is_tcp = flow.key.network == Network::Tcp;
-        while let Some(pending) = calls.pending() {
-            let matcher = &mut self.matcher;
-            let passed = conversation.wake(flow, &mut |from, event, origin| {
-                let position = is_tcp.then_some(origin.sequence);
-                // It is decided now, but it happened then.
-                let now = Stamp { time: origin.stamp.time, ..now };
-                matcher.event(At { flow, now, origin: origin.stamp, position }, pending, from, event);
-            });
-            let Passed::End(side, end, origin) = passed else { break };
-            let now = Stamp { time: origin.time, ..now };
-            self.matcher.end(At { flow, now, origin, position: None }, pending, side, end);
-        }
-        if !conversation.is_waiting() && flow.ended.iter().all(Option::is_some) {
-            conversation.finish();
-            calls.finish();
-        }
-    }
-
-    /// The connection is over, and nothing of it waits.
-    fn conclude(&mut self, flow: &Flow, mut slot: Slot, now: Stamp) {
-        slot.conversation.settle(flow);
-        if let Some(pending) = slot.calls.pending() {
-            self.matcher.close(At { flow, now, origin: now, position: None }, pending);
-        }
-        if let Some((error, messages)) = slot.conversation.trouble() {
-            self.totals.undecodable.add(error.what, messages);
-        }
-        if slot.calls.decided() == 0 {
-            let reason = reason(flow, &slot, state(flow, &slot, true)).unwrap_or("no call in it");
-            self.totals.without_calls.add(reason, flow.bytes.iter().sum());
-        }
-        if self.connections {
-            let mut connection = Box::new(connection(flow, &slot, true));
-            // The order of outputs is that of the packets at which they were made.
-            connection.last_packet = now.packet;
-            self.closed.push(connection);
-        }
-    }
-
-    /// What is kept for a connection at its beginning.
-    fn slot(&self, flow: &Flow) -> Slot {
-        Slot {
-            conversation: Conversation::new(&flow.key, flow.from_start, &self.decode_as, self.bodies)
-                .with_keys(self.keys.as_ref()),
-            calls: Calls::Open(Box::default()),
-        }
-    }
-}
-
-/// Whether a connection is open, and how it ended otherwise.
-fn state(flow: &Flow, slot: &Slot, over: bool) -> ConnectionState {
-    let client = client(flow, slot);
-    let reset = flow.ended.contains(&Some(End::Rst));
-    match () {
-        () if reset && flow.bytes == [0, 0] && flow.segments[client.other().index()] <= 1 => {
-            ConnectionState::Refused
-        }
-        () if reset => ConnectionState::Reset,
-        () if flow.ended.contains(&Some(End::Fin)) => ConnectionState::Closed,
-        () if over => ConnectionState::Idle,
-        () => ConnectionState::Open,
-    }
-}
-
-/// Who opened the connection: known from its SYN, from the calls on it, or from what else its protocol shows; otherwise likely.
-fn client(flow: &Flow, slot: &Slot) -> Side {
-    let known = flow.opener.or(slot.calls.client()).or_else(|| slot.conversation.client());
-    known.unwrap_or_else(|| flow.likely_client())
-}
-
-/// Why a connection was not decoded, or not to its end, or has no calls.
-fn reason(flow: &Flow, slot: &Slot, state: ConnectionState) -> Option<&'static str> {
-    let is_unknown = slot.conversation.protocol().is_none();
-    match state {
-        ConnectionState::Refused => Some("refused"),
-        ConnectionState::Reset if is_unknown && flow.bytes == [0, 0] => Some("reset before any call"),
-        _ => slot.conversation.reason(slot.calls.decided() > 0),
-    }
-}
-
-/// The record of a connection in its present state.
-fn connection(flow: &Flow, slot: &Slot, over: bool) -> Connection {
-    let client = client(flow, slot);
-    let state = state(flow, slot, over);
-    Connection {
-        first_packet: flow.first.packet,
-        last_packet: flow.last.packet,
-        start: flow.first.time,
-        end: flow.last.time,
-        client: flow.key.endpoint(client),
-        server: flow.key.endpoint(client.other()),
-        via: slot.calls.via().cloned(),
-        network: flow.key.network,
-        capture_point: flow.key.capture_point,
-        protocol: slot.conversation.protocol(),
-        reason: reason(flow, slot, state),
-        tls: slot.conversation.tls().map(Box::new),
-        mid_stream: flow.key.network == Network::Tcp
-            && slot.conversation.protocol().is_some()
-            && !flow.from_start[client.index()],
-        unread: slot.conversation.unread().map(|unread| renewal(unread, slot.calls.decided())),
-        state,
-        calls: slot.calls.decided(),
-        failed: slot.calls.failed(),
-        packets: flow.segments[0] + flow.segments[1],
-        bytes: [flow.bytes[client.index()], flow.bytes[client.other().index()]],
-        retransmissions: flow.retransmissions,
-        gaps: flow.gaps,
-    }
-}
-
-/// When what can't be read will have left its table, if the calls to come enter as much as those so far.
-fn renewal(unread: Unread, calls: u64) -> Renewal {
-    let left = unread.size.saturating_sub(unread.entered);
-    match left.saturating_mul(calls).checked_div(unread.entered) {
-        Some(more) => Renewal::Calls(more.max(1)),
-        None => Renewal::Reconnect,
-    }
-}
-
 impl Analyzer {
     /// The stages for one share of the connections.
     #[must_use]
@@ -632,12 +348,7 @@ impl Analyzer {
             self.table.tick(now, &mut self.owner);
             self.owner.matcher.settle(before);
             if self.waits {
-                let waits = |one: &SealedConnection| {
-                    u128::from(now.time.since(one.since.time)) < SEALED_TIME.as_nanos()
-                };
-                while self.owner.sealed.front().is_some_and(|one| !waits(one)) {
-                    self.owner.unseal(now);
-                }
+                self.owner.unseal_old(now);
             }
         }
         due
