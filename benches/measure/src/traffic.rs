@@ -98,7 +98,7 @@ pub(crate) fn mixed(copies: u32, path: &Path) -> io::Result<u64> {
 /// All bundled captures of RPC traffic in the order of their names, without those that are mostly one large message: they
 /// would be most of the file.
 fn bundled() -> io::Result<Vec<PathBuf>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures");
+    let root = crate::root().join("captures");
     let mut found = Vec::new();
     for folder in ["grpc", "kitex", "thrift", "trpc"] {
         for entry in std::fs::read_dir(root.join(folder))? {

@@ -72,7 +72,8 @@ const REST: usize = STAGES.len() - 1;
 
 /// The stage of a source file; `None` for files that are not of this repository.
 fn stage(path: &str) -> Option<usize> {
-    let path = path.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/")).unwrap_or(path);
+    let inside = Path::new(path).strip_prefix(crate::root()).ok().and_then(Path::to_str);
+    let path = inside.unwrap_or(path);
     let fitting = STAGES.iter().enumerate().flat_map(|(index, stage)| {
         stage.files.iter().filter(|start| path.starts_with(**start)).map(move |start| (start.len(), index))
     });

@@ -7,7 +7,7 @@
 //! bench traffic KIND …      one of the captures alone: mixed COPIES, many CONNECTIONS CALLS, bodies CALLS BYTES; then OUT
 //! ```
 //!
-//! It measures the `rpcscope` that was built beside it (`cargo build --profile bench --bin rpcscope --example bench`).
+//! It measures the `rpcscope` that was built beside it (`scripts/bench.sh`).
 
 mod budget;
 mod measure;
@@ -46,10 +46,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// The program to measure: two folders above this one (`target/measured/examples/bench`).
+/// The root of the repository, which holds this package in `benches/measure`.
+fn root() -> &'static Path {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).unwrap_or(own)
+}
+
+/// The program to measure, beside this one (`target/measured/bench`).
 fn program() -> PathBuf {
-    let own = std::env::current_exe().unwrap_or_default();
-    own.ancestors().nth(2).unwrap_or(Path::new("target/measured")).join("rpcscope")
+    std::env::current_exe().unwrap_or_default().with_file_name("rpcscope")
 }
 
 /// Where captures and profiles go.

@@ -21,7 +21,7 @@ const GROWTH: f64 = 0.01;
 const SIZE: &str = "size";
 
 /// The file, from the root of the repository.
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/budget.toml");
+const FILE: &str = "benches/budget.toml";
 
 /// The name of the count of everything.
 const TOTAL: &str = "total";
@@ -104,7 +104,7 @@ fn rustc() -> io::Result<String> {
 
 /// The saved counts by name, and the compiler they were counted with.
 fn saved() -> io::Result<(BTreeMap<String, f64>, String)> {
-    let text = std::fs::read_to_string(FILE)?;
+    let text = std::fs::read_to_string(crate::root().join(FILE))?;
     let lines = text.lines().filter_map(|line| line.split('#').next()?.split_once('='));
     let (mut counts, mut compiler) = (BTreeMap::new(), String::new());
     for (name, value) in lines.map(|(name, value)| (name.trim(), value.trim())) {
@@ -182,7 +182,7 @@ pub(crate) fn update(program: &Path, folder: &Path) -> io::Result<bool> {
             "{SIZE} = {size:.2} # MB of the program, without names and line tables (at most 1 % more)"
         );
     }
-    std::fs::write(FILE, &text)?;
+    std::fs::write(crate::root().join(FILE), &text)?;
     io::stdout().write_all(text.as_bytes())?;
     Ok(true)
 }
