@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use rpcscope::calls::Call;
 use rpcscope::chains::{self, Engine};
@@ -81,10 +81,12 @@ fn open(bytes: &[u8]) -> files::FileSource {
 
 /// Any bytes as a file whose first four are as given.
 fn file(magic: [u8; 4], data: &[u8]) {
+    /// Used again, as a run does: a new one is cleared for longer than most inputs take.
+    static BATCH: LazyLock<Mutex<Batch>> = LazyLock::new(Mutex::default);
     let mut bytes = magic.to_vec();
     bytes.extend_from_slice(data.get(4..).unwrap_or_default());
     let mut source = open(&bytes);
-    let mut batch = Batch::default();
+    let mut batch = BATCH.lock().unwrap_or_else(PoisonError::into_inner);
     let mut packets = 0;
     let mut numbered = 0;
     while packets < MAX_PACKETS && matches!(source.next_batch(&mut batch), Ok(true)) {
