@@ -7,6 +7,21 @@ pub(super) fn instead_of(option: char) -> Option<&'static str> {
     OPTIONS.iter().find(|(name, _)| *name == option).map(|(_, instead)| *instead)
 }
 
+/// What stands in for a long option of other programs, named without its dashes.
+pub(super) fn instead_of_long(option: &str) -> Option<&'static str> {
+    match option {
+        "json" | "jsonl" | "csv" | "parquet" => instead_of('T'),
+        "verbose" => instead_of('v'),
+        "quiet" => instead_of('q'),
+        "hex" => instead_of('x'),
+        "print" => instead_of('P'),
+        "autostop" => instead_of('a'),
+        "ring-buffer" => instead_of('b'),
+        "display-filter" | "capture-filter" | "read-filter" => instead_of('R'),
+        _ => None,
+    }
+}
+
 /// What stands in for a setting of tshark (`-o NAME:VALUE`), whose `-o` is no file.
 pub(super) fn instead_of_setting(value: &str) -> Option<String> {
     let (name, value) = value.split_once(':')?;

@@ -159,10 +159,12 @@ impl Line<'_> {
                 let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
                     return error;
                 };
-                if let Some(tip) = self.instead_of(option) {
+                let tip = self.instead_of(option);
+                // No value of ours looks like an option.
+                error.remove(ContextKind::Suggested);
+                if let Some(tip) = tip {
                     error.remove(ContextKind::SuggestedArg);
                     error.remove(ContextKind::SuggestedSubcommand);
-                    error.remove(ContextKind::TrailingArg);
                     return with_tip(error, tip);
                 }
                 error
@@ -223,6 +225,9 @@ impl Line<'_> {
         let owners = having(option);
         if owners.is_empty() {
             let wrong = option.strip_prefix("--")?;
+            if let Some(instead) = foreign::instead_of_long(wrong) {
+                return Some(instead.to_owned());
+            }
             let longs = || all().flat_map(Command::get_arguments).filter_map(clap::Arg::get_long);
             let meant = *closest(wrong, longs()).first()?;
             let place = match having(&format!("--{meant}")).first() {
@@ -344,11 +349,16 @@ mod tests {
             (&["-s", "0", "-r", "x.pcap"], "files are read as they are"),
             (&["-c", "many", "-r", "x.pcap"], "a whole number"),
             (&["help", "cals"], "did you mean the command calls?"),
+            (&["x.pcap", "--json"], "rpcscope calls FILE --format jsonl"),
+            (&["-r", "x.pcap", "--display-filter", "http"], "the filter of calls is -Y"),
+            (&["calls", "x.pcap", "--verbose"], "rpcscope show ID FILE"),
         ] {
             let said = said(line);
             assert!(said.contains(right), "{line:?}: {said}");
             assert!(said.contains("  tip: "), "{said}");
         }
+        let said = said(&["calls", "x.pcap", "--bogus"]);
+        assert!(said.contains("'--bogus'") && !said.contains("as a value"), "{said}");
     }
 
     #[test]

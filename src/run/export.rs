@@ -15,7 +15,8 @@ use crate::text;
 /// Reads the input twice: first the calls, then their packets.
 pub(super) fn run(view: &View) -> Result<Status, Failure> {
     let Some(path) = &view.output else {
-        return Err(Failure::Usage("export needs -o FILE for the packets (-o - for standard output)".into()));
+        let text = "export needs -o FILE for the packets: -o calls.pcapng, or -o - for standard output";
+        return Err(Failure::Usage(text.into()));
     };
     let redacts = !view.input.bodies.redact.is_empty();
     if redacts && view.input.embed_secrets {

@@ -91,6 +91,10 @@ pub(super) fn print(
 ) -> Result<Status, Failure> {
     let filter = runner::filter(view)?;
     output::check(&view.input, view.output.as_deref())?;
+    let lines = missing(&paths);
+    if !lines.is_empty() {
+        return Err(Failure::Environment(lines.join("\n")));
+    }
     let rights = Rights::new(&view.input, false)?;
     rights.hand_over()?;
     let losses = Arc::<Losses>::default();
@@ -145,6 +149,15 @@ pub(super) fn print(
     }
     status.input_failed = reading.has_failed;
     telemetry.conclude(Ok(status))
+}
+
+/// One line for each path if there is none of them, so that no output is created.
+fn missing(paths: &[PathBuf]) -> Vec<String> {
+    let is_missing = |path: &PathBuf| path.as_os_str() != "-" && !path.exists();
+    if !paths.iter().all(is_missing) {
+        return Vec::new();
+    }
+    paths.iter().map(|path| format!("{}: no such file", path.display())).collect()
 }
 
 /// Reads records and says what is wrong with them.

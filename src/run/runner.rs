@@ -27,7 +27,7 @@ use crate::pipeline::{self, Options, Output, Totals};
 use crate::sandbox;
 use crate::sink::{self, Losses, Sink};
 use crate::source::live::Counters;
-use crate::source::{Ring, Source};
+use crate::source::{Ring, Source, files};
 use crate::text;
 use crate::time::Timestamp;
 use crate::tls::KeyLogs;
@@ -168,6 +168,16 @@ impl<'a> Opening<'a> {
         has_interface: bool,
     ) -> Result<Self, Failure> {
         output::check(input, output)?;
+        if packets == Some(Path::new("-")) && io::stdout().is_terminal() {
+            let text =
+                "packets are binary and no terminal shows them: name a file, or send standard output to one";
+            return Err(Failure::Usage(text.into()));
+        }
+        let unreadable = files::unreadable(&input.paths(), input.follow);
+        if !unreadable.is_empty() {
+            // Nothing was created, and what was there stays.
+            return Err(Failure::Environment(unreadable.join("\n")));
+        }
         let limits = Shares::of_calls(input).limits();
         let mut options = Options { decode_as: input.decode_as.clone(), limits, ..Options::default() };
         // Joins over hosts use them.

@@ -49,9 +49,11 @@ pub(super) fn run(args: &ShowArgs) -> Result<Status, Failure> {
     let status = run.drive(&mut search)?;
     let chain = search.linking.as_ref().map(|linking| linking.lines(args.id)).unwrap_or_default();
     let Some(call) = search.found else {
+        let paths = args.input.paths();
+        let names: Vec<_> = paths.iter().map(|path| path.to_string_lossy()).collect();
+        let (id, names) = (args.id, names.join(" "));
         let text = format!(
-            "there is no call {} in the input; see the key uid in rpcscope calls --format jsonl",
-            args.id
+            "there is no call {id} in {names}; rpcscope calls {names} --fields uid,start,method,class lists them"
         );
         return Err(Failure::Environment(text));
     };

@@ -42,9 +42,10 @@ const SILENCE: i64 = 5;
 /// Most bytes of recent live packets kept for the detail view.
 const RING: usize = 64 << 20;
 
-/// Whether the interface can be shown: standard output is a terminal.
+/// Whether the interface can be shown: standard output is a terminal that can place text.
 pub(super) fn fits(view: &View) -> bool {
-    view.output.is_none() && io::stdout().is_terminal()
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    view.output.is_none() && io::stdout().is_terminal() && !is_dumb
 }
 
 /// Opens the interface.

@@ -5,14 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::files;
 use super::foreign;
 use super::input::{Compression, InputFile};
 use super::stream::name;
 use super::zstd_frames::Windows;
-use super::{pcap, pcapng, snoop};
-
-/// Bytes that show what a file is.
-const HEAD: usize = 512;
 
 /// What a file is, by its first bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +28,7 @@ pub fn content(path: &Path) -> io::Result<Content> {
         return Ok(Content::Capture);
     }
     let mut file = ByteFile::open(path, &Arc::default(), &Arc::default())?;
-    let mut head = vec![0; HEAD];
+    let mut head = vec![0; foreign::HEAD as usize];
     let mut filled = 0;
     while let Some(room) = head.get_mut(filled..).filter(|room| !room.is_empty()) {
         match file.read(room)? {
@@ -40,10 +37,7 @@ pub fn content(path: &Path) -> io::Result<Content> {
         }
     }
     head.truncate(filled);
-    let is_capture = head.first_chunk::<4>().is_some_and(|magic| {
-        pcap::magic(*magic).is_some() || *magic == pcapng::MAGIC || snoop::MAGIC.starts_with(magic)
-    });
-    if is_capture {
+    if head.first_chunk::<4>().is_some_and(|magic| files::is_capture(*magic)) {
         return Ok(Content::Capture);
     }
     let known = foreign::known(&head);

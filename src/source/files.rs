@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use zeroize::Zeroizing;
 
-use super::input::InputFile;
+use super::foreign;
+use super::input::{Compression, InputFile};
 use super::reread::{Checkpoint, Checkpoints, Reread};
 use super::site::Sites;
 use super::stream::{ReadOutcome, Shared, Stream, name};
@@ -422,10 +423,61 @@ pub fn is_named_capture(path: &Path) -> bool {
 fn begins_as_capture(path: &Path) -> bool {
     let mut magic = [0; 4];
     let begun = fs::File::open(path).and_then(|mut file| io::Read::read_exact(&mut file, &mut magic));
-    begun.is_ok()
-        && (super::pcap::magic(magic).is_some()
-            || magic == super::pcapng::MAGIC
-            || super::snoop::MAGIC.starts_with(&magic))
+    begun.is_ok() && is_capture(magic)
+}
+
+/// Whether these are the first bytes of a capture.
+pub(super) fn is_capture(magic: [u8; 4]) -> bool {
+    super::pcap::magic(magic).is_some()
+        || magic == super::pcapng::MAGIC
+        || super::snoop::MAGIC.starts_with(&magic)
+}
+
+/// Why none of these paths can be read as a capture, one line for each; empty if one of them may be. This looks at first bytes alone,
+/// and unpacks nothing, so that it can be asked before outputs are created and rights are given up. `follow`: a file may still be empty.
+#[must_use]
+pub fn unreadable(paths: &[PathBuf], follow: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    for path in paths {
+        let files = match expand(path) {
+            Ok(files) => files,
+            Err(text) => {
+                lines.push(format!("{}: {text}", name(path)));
+                continue;
+            }
+        };
+        for file in files {
+            match why_unreadable(&file, follow) {
+                Some(text) => lines.push(format!("{}: {text}", name(&file))),
+                None => return Vec::new(),
+            }
+        }
+    }
+    lines
+}
+
+fn why_unreadable(path: &Path, follow: bool) -> Option<String> {
+    if path == Path::new("-") {
+        return None;
+    }
+    let mut head = Vec::new();
+    let begun = fs::metadata(path).and_then(|data| {
+        if data.is_file() {
+            io::Read::read_to_end(&mut io::Read::take(fs::File::open(path)?, foreign::HEAD), &mut head)?;
+        }
+        // What a pipe says can be read only once.
+        Ok(data.is_file())
+    });
+    match (begun, head.first_chunk::<4>()) {
+        (Err(error), _) => Some(reason(&error)),
+        (Ok(true), _) if head.is_empty() => (!follow).then(|| "is empty".into()),
+        // The reader says how much of a short file is missing.
+        (Ok(false), _) | (Ok(true), None) => None,
+        (Ok(true), Some(magic)) => {
+            let may_be = is_capture(*magic) || Compression::of(*magic).is_some();
+            (!may_be).then(|| foreign::foreign(&head))
+        }
+    }
 }
 
 /// Compares names so that `x.pcap9` comes before `x.pcap10`.

@@ -18,10 +18,14 @@ const KNOWN: &[(&[u8], &str, &str)] = &[
     (b"%PDF", "a PDF document", ""),
     (b"\x89PNG", "a PNG picture", ""),
     (b"SQLite format 3\0", "an SQLite database", ""),
-    (b"PAR1", "a Parquet file", ""),
+    (b"PAR1", "a Parquet file", "; rpcscope judge and rpcscope chains read records of calls"),
 ];
 const CONVERT: &str = "; convert it with `editcap -F pcapng`";
 const UNPACK: &str = "; unpack it first";
+/// What JSON lines of calls contain near their beginning.
+const RECORD: &[u8] = b"{\"type\":\"call\",\"uid\":";
+/// Bytes of a file that show what it is.
+pub(super) const HEAD: u64 = 512;
 /// Offset of the magic of a tar archive.
 const TAR_MAGIC: std::ops::Range<usize> = 257..262;
 
@@ -38,7 +42,14 @@ pub(super) fn known(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
 pub(super) fn foreign(bytes: &[u8]) -> String {
     match known(bytes) {
         Some((what, advice)) => format!("is not a capture but {what}{advice}"),
-        None if is_text(bytes) => "is not a capture but text".into(),
+        None if bytes.starts_with(RECORD) => {
+            "is not a capture but JSON lines of calls; rpcscope judge reads them".into()
+        }
+        None if is_text(bytes) => {
+            "is not a capture but text; captures are pcap, pcapng and snoop files, and a log is read beside one \
+             (rpcscope logs CAPTURE LOG)"
+                .into()
+        }
         None => "is neither a pcap nor a pcapng file".into(),
     }
 }

@@ -206,6 +206,55 @@ fn inputs_that_are_not_captures_are_named_and_the_others_are_still_read() {
 }
 
 #[test]
+fn without_a_readable_input_one_line_says_why_and_no_output_changes() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let records = run(&["calls", &mixed(), "--format", "jsonl"]).stdout;
+    let inputs: [(&str, Option<&[u8]>, &str); 4] = [
+        ("missing.pcap", None, "no such file"),
+        ("empty.pcap", Some(b""), "is empty"),
+        ("service.log", Some(b"ERROR order: no stock"), "rpcscope logs CAPTURE LOG"),
+        ("calls.jsonl", Some(&records), "rpcscope judge reads them"),
+    ];
+    let (new, old) = (path("new"), path("old"));
+    std::fs::write(&old, "of yesterday").expect("writable");
+    for (name, content, why) in inputs {
+        let input = path(name);
+        if let Some(content) = content {
+            std::fs::write(&input, content).expect("writable");
+        }
+        for words in [
+            "calls",
+            "calls -w",
+            "calls --format parquet -o",
+            "stats -o",
+            "chains -o",
+            "report -o",
+            "export -o",
+            "show 1",
+        ] {
+            let is_to_file = words.ends_with("-o") || words.ends_with("-w");
+            for output in if is_to_file { [Some(&new), Some(&old)] } else { [None; 2] } {
+                let args: Vec<&str> =
+                    words.split(' ').chain(output.map(String::as_str)).chain([input.as_str()]).collect();
+                let ended = run(&args);
+                let err = text(&ended.stderr);
+                assert_eq!(status(&ended), 1, "{args:?}: {err}");
+                assert!(
+                    err.contains(&input) && err.contains(why) && err.lines().count() == 1,
+                    "{args:?}: {err}"
+                );
+                assert_eq!(text(&ended.stdout), "", "{args:?}");
+            }
+            assert!(!Path::new(&new).exists(), "{words} {name} leaves a file behind");
+            assert_eq!(std::fs::read(&old).expect("it stays"), b"of yesterday", "{words} {name}");
+        }
+    }
+    let ended = run(&["judge", &path("missing.jsonl"), "-o", &new]);
+    assert!(status(&ended) == 1 && !Path::new(&new).exists(), "{}", text(&ended.stderr));
+}
+
+#[test]
 fn a_truncated_file_is_read_to_its_end_which_is_reported() {
     let folder = folder();
     let whole = std::fs::read(mixed()).expect("readable");

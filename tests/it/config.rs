@@ -208,6 +208,24 @@ fn long_output_on_a_terminal_goes_through_the_pager_with_its_colours() {
 }
 
 #[test]
+fn a_terminal_that_can_not_place_text_gets_lines() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (said, success) = on_terminal(folder.path(), &["TERM=dumb", "PAGER="], &[capture().as_str()]);
+    assert!(success && said.contains(" → ") && !said.contains("1 Calls"), "{said}");
+}
+
+#[test]
+fn a_terminal_gets_no_packets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let capture = capture();
+    for args in [["calls", "-w", "-"], ["export", "-o", "-"]] {
+        let args: Vec<&str> = args.into_iter().chain([capture.as_str()]).collect();
+        let (said, success) = on_terminal(folder.path(), &[], &args);
+        assert!(!success && said.contains("no terminal shows them"), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn who_wants_no_pager_gets_none() {
     let folder = tempfile::tempdir().expect("a folder");
     let name = capture();
