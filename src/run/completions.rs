@@ -17,10 +17,28 @@ fn script(shell: Shell) -> String {
     clap_complete::generate(shell, &mut command, "rpcscope", &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
     match shell {
+        Shell::Bash => bash(&script, &command),
         Shell::Zsh => zsh(&script).unwrap_or(script),
         Shell::Fish => fish(&script, &command),
         _ => script,
     }
+}
+
+/// The first word is a command or a file. Clap's script offers files only where no command begins like them, and options with them.
+fn bash(script: &str, command: &Command) -> String {
+    const FIRST: &str = "            if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then\n";
+    let names: Vec<&str> = command.get_subcommands().map(Command::get_name).chain(["help"]).collect();
+    let first = format!(
+        r#"            if [[ ${{cur}} != -* && ${{COMP_CWORD}} -eq 1 ]] ; then
+                local IFS=$'\n'
+                compopt -o filenames 2>/dev/null
+                COMPREPLY=( $(compgen -W $'{}' -- "${{cur}}") $(compgen -f -- "${{cur}}") )
+                return 0
+            fi
+{FIRST}"#,
+        names.join(r"\n")
+    );
+    script.replacen(FIRST, &first, 1)
 }
 
 /// The first word is a command or a file. Clap's script takes the first one for a file, and the second for a command.
@@ -79,6 +97,10 @@ mod tests {
 
     #[test]
     fn the_first_word_is_a_command_or_a_file() {
+        let bash = script(Shell::Bash);
+        let (_, first) = bash.split_once("\n        rpcscope)\n").unwrap();
+        let (first, _) = first.split_once("return 0").unwrap();
+        assert!(first.contains("compgen -f") && first.contains(r"calls\nstats"), "{first}");
         let zsh = script(Shell::Zsh);
         let (top, of_commands) = zsh.split_once("(calls)\n").unwrap();
         assert!(!top.contains("::files") && !top.contains("$line[2]") && top.contains("$line[1]"), "{top}");

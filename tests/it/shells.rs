@@ -30,6 +30,8 @@ const LINES: [(&str, &str); 8] = [
     ("rpcscope help cal", "calls"),
     ("rpcscope calls -o Cargo.lo", "Cargo.lock"),
 ];
+/// A capture is the most likely word.
+const FIRST: (&str, &str) = ("rpcscope ", "Cargo.lock");
 /// Files come first or after a command, and options after files.
 const FILES: [(&str, &str); 3] = [
     ("rpcscope Cargo.lo", "Cargo.lock"),
@@ -55,11 +57,13 @@ fn complete(shell: &str, arguments: &[&str], lines: &[(&str, &str)]) {
 #[test]
 fn bash_completes() {
     const COMPLETE: &str = r#"
-        source "$1"; read -ra COMP_WORDS <<<"$2"; COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        source "$1"; read -ra COMP_WORDS <<<"$2"; [[ $2 == *" " ]] && COMP_WORDS+=(""); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
         _rpcscope rpcscope "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}" 2>/dev/null
         echo "${COMPREPLY[@]}"
     "#;
-    complete("bash", &["--norc", "-c", COMPLETE, "bash"], &LINES);
+    // Behind the first word, bash itself offers files.
+    let lines: Vec<_> = LINES.into_iter().chain([FIRST, FILES[0], FILES[2]]).collect();
+    complete("bash", &["--norc", "-c", COMPLETE, "bash"], &lines);
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn counters(state: &State) -> (usize, Vec<Piece>) {
 }
 
 /// `1.2M`, `38k`, `999`.
-fn short_number(n: u64) -> String {
+pub(super) fn short_number(n: u64) -> String {
     match n {
         0..10_000 => n.to_string(),
         10_000..1_000_000 => format!("{}k", n / 1_000),
@@ -169,6 +169,9 @@ pub(super) fn tabs(buffer: &mut Buffer, area: Rect, state: &State) {
     }
 }
 
+/// Narrower screens say of the linking only how far it is.
+const ROOM_FOR_NUMBERS: u16 = 100;
+
 /// Importance (0 is highest), text and style, in the order of the screen.
 fn progress_pieces(state: &State) -> Vec<(u8, String, Style)> {
     let theme = &state.cx.theme;
@@ -199,21 +202,26 @@ fn progress_pieces(state: &State) -> Vec<(u8, String, Style)> {
         pieces.push((3, format!("-w deleted {}", short_number(progress.deleted)), theme.strong));
     }
     if state.cx.store.evicted > 0 {
-        pieces.push((1, format!("evicted {}", short_number(state.cx.store.evicted)), theme.alarm));
+        pieces.push((3, format!("evicted {}", short_number(state.cx.store.evicted)), theme.alarm));
     }
     if let Some(percent) = state.cx.bodies.percent() {
         pieces.push((1, format!("bodies {percent}%"), theme.strong));
     }
     let is_linking = !state.cx.ended && state.linking.is_working();
     let is_read = progress.read.is_some_and(|(read, all)| read >= all);
-    if is_linking {
+    let says_percent = is_read && is_linking && state.width < ROOM_FOR_NUMBERS;
+    if is_linking && !says_percent {
         let [linked, of] = [state.linking.linked, state.linking.of].map(short_number);
         pieces.push((3, format!("linking {linked} of {of}"), theme.strong));
     }
     let (text, style) = match progress.read {
         _ if state.cx.ended => ("done".to_owned(), theme.dim),
         // What is left is to link.
-        Some(_) if is_read && is_linking => ("read".to_owned(), theme.dim),
+        Some(_) if is_read && is_linking && !says_percent => ("read".to_owned(), theme.dim),
+        Some(_) if says_percent => {
+            let percent = state.linking.linked * 100 / state.linking.of.max(1);
+            (format!("linking {}%", percent.min(99)), theme.strong)
+        }
         Some((read, all)) => {
             let part = if all == 0 { 1.0 } else { (read as f64 / all as f64).clamp(0.0, 1.0) };
             pieces.push((5, format!("{} of {}", text::bytes(read), text::bytes(all)), theme.dim));

@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
+use super::frame::short_number;
 use super::line;
 use crate::calls::labels;
 use crate::text;
@@ -23,7 +24,7 @@ pub(super) fn render(buffer: &mut Buffer, area: Rect, state: &State) {
     let theme = &state.cx.theme;
     let columns = state.strip();
     let highest = |of: fn(&_) -> u32| columns.parts.iter().map(of).max().unwrap_or(0);
-    let label = |word: &str, most: u32| format!("{word} ≤{}", text::thousands(most.into()));
+    let label = |word: &str, most: u32| format!("{word} ≤{}", short_number(most.into()));
     let (most, most_failed) = (highest(all), highest(failed));
     let letters = area.height.saturating_sub(1);
     let errors = letters.saturating_sub(1);

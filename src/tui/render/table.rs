@@ -55,7 +55,11 @@ fn heads(buffer: &mut Buffer, area: Rect, cx: &Context, list: &List, placed: &[P
             _ => "",
         };
         let style = if place.column == list.column { cx.theme.strong } else { cx.theme.head };
-        let word = text::cut_end(place.column.head, place.width.saturating_sub(text::width(arrow)));
+        let room = place.width.saturating_sub(text::width(arrow));
+        let whole = place.column.head;
+        // `service.method` is `method` rather than `service.m…`.
+        let last = whole.rsplit('.').next().filter(|_| text::width(whole) > room);
+        let word = text::cut_end(last.unwrap_or(whole), room);
         let head = format!("{word}{arrow}");
         let fill = match place.column.align {
             Align::Left => 0,

@@ -190,21 +190,25 @@ fn without_a_log_its_view_says_how_to_have_one() {
 
 #[test]
 fn reading_is_not_done_while_calls_are_linked() {
-    let mut state = mixed(110, 24);
-    let all_read = |linked| {
-        let read = Update::Progress(Progress { read: Some((400, 400)), ..Progress::default() });
-        [read, Update::Linking(Linking { linked, of: 157_000 })]
-    };
-    for update in all_read(151_000) {
-        state.receive(update);
+    for (width, linking) in [(110, "linking 151k of 157k  read\n"), (80, "linking 96%\n")] {
+        let mut state = mixed(width, 24);
+        // Calls that made room say so where there is room.
+        state.cx.store.evicted = 35_000;
+        let all_read = |linked| {
+            let read = Update::Progress(Progress { read: Some((400, 400)), ..Progress::default() });
+            [read, Update::Linking(Linking { linked, of: 157_000 })]
+        };
+        for update in all_read(151_000) {
+            state.receive(update);
+        }
+        let seen = screen(&state);
+        assert!(seen.contains(linking) && !seen.contains("reading"), "{seen}");
+        for update in all_read(157_000) {
+            state.receive(update);
+        }
+        let seen = screen(&state);
+        assert!(!seen.contains("linking") && seen.contains("reading 100%"), "{seen}");
     }
-    let seen = screen(&state);
-    assert!(seen.contains("linking 151k of 157k  read\n") && !seen.contains('%'), "{seen}");
-    for update in all_read(157_000) {
-        state.receive(update);
-    }
-    let seen = screen(&state);
-    assert!(!seen.contains("linking") && seen.contains("reading 100%"), "{seen}");
 }
 
 #[test]

@@ -49,7 +49,8 @@ impl State {
             error.hint = match begun.as_slice() {
                 [] => {
                     let near = closest(name, COMMANDS.iter().map(|command| command.name));
-                    near.first().map(|near| format!("did you mean {near}?"))
+                    let meant = near.first().map(|near| format!("did you mean {near}?"));
+                    meant.or_else(|| Some("Tab on an empty line lists them".to_owned()))
                 }
                 begun => Some(format!("did you mean {}?", begun.join(" or "))),
             };

@@ -216,29 +216,42 @@ pub(super) fn usual(width: usize, dated: bool, needs: Needs) -> Vec<Placed> {
     place(width, columns.iter().map(|column| (*column, width_of(column))).collect(), (1, 1))
 }
 
-/// Columns that were chosen, as many as there is room for, in their order.
+/// Columns that were chosen, as many as there is room for, in their order. What is left is shared as on the usual screen: first the name of
+/// the method, then the end of the call, then packages and names of hosts that are still cut. The last text gets the rest.
 pub(super) fn chosen(columns: &[Column], width: usize, dated: bool, needs: Needs) -> Vec<Placed> {
     let room = width.saturating_sub(MARGIN);
-    let (mut placed, mut used, mut rests) = (Vec::new(), 0, 0);
+    let (mut placed, mut used): (Vec<(Column, usize)>, _) = (Vec::new(), 0);
     for column in columns {
-        let mut wanted = wanted(*column, width, dated, needs).min(room);
-        if wanted == REST && rests == 2 {
-            wanted = LEAST * 2;
-        }
+        let wanted = wanted(*column, width, dated, needs).min(room);
         let least = if wanted == REST { LEAST } else { wanted };
-        if !placed.is_empty() && used + 1 + least > room {
+        let gap = usize::from(!placed.is_empty());
+        if gap == 1 && used + gap + least > room {
             break;
         }
-        used += least + usize::from(!placed.is_empty());
-        rests += usize::from(wanted == REST);
-        placed.push((*column, wanted));
+        used += gap + least;
+        placed.push((*column, least));
     }
-    if rests == 0
-        && let Some((_, last)) = placed.last_mut()
-    {
-        *last = REST;
+    let mut spare = room.saturating_sub(used);
+    for (wide, need) in [
+        (METHOD, needs.method.min(MOST_METHOD)),
+        (VERDICT, needs.verdict.min(MOST_VERDICT)),
+        (MESSAGE, needs.verdict.min(MOST_VERDICT)),
+        (METHOD, needs.full_method.max(METHOD.head.len())),
+        (CLIENT, needs.client),
+        (SERVER, needs.server),
+    ] {
+        if let Some((_, width)) = placed.iter_mut().find(|(column, _)| *column == wide) {
+            let more = need.saturating_sub(*width).min(spare);
+            *width += more;
+            spare -= more;
+        }
     }
-    place(width, placed, if rests == 2 { (1, 2) } else { (1, 1) })
+    let is = |wide: &[Column]| placed.iter().rposition(|(column, _)| wide.contains(column));
+    let last = is(&[VERDICT, MESSAGE]).or_else(|| is(&[METHOD])).or(placed.len().checked_sub(1));
+    if let Some((_, width)) = last.and_then(|last| placed.get_mut(last)) {
+        *width = REST;
+    }
+    place(width, placed, (1, 1))
 }
 
 /// The test that selects the calls of which the same is likely; empty if there is nothing.
@@ -426,6 +439,25 @@ mod tests {
             (call.service, call.method) = (Some(service.into()), Some("PlaceOrder".into()));
             assert_eq!(Needs::default().with(&call, &Names::default()).method, need, "{service}");
         }
+    }
+
+    #[test]
+    fn chosen_columns_share_free_room_by_what_they_need_too() {
+        let long = Needs { client: 34, server: 21, method: 34, full_method: 60, verdict: 20 };
+        let failing = Needs { verdict: 90, ..long };
+        for (columns, width, needs, given) in [
+            // All is whole.
+            (&[TIME, CLIENT, METHOD, MESSAGE][..], 200, long, [34, 60, 88]),
+            // The end of a call comes before packages, which come before names of hosts.
+            (&[TIME, CLIENT, SERVER, METHOD, MESSAGE], 160, failing, [26, 38, 56]),
+            (&[TIME, METHOD, CLIENT], 200, long, [34, 149, 0]),
+        ] {
+            let placed = chosen(columns, width, false, needs);
+            let of = |column: Column| placed.iter().find(|p| p.column == column).map_or(0, |p| p.width);
+            assert_eq!([of(CLIENT), of(METHOD), of(MESSAGE)], given, "{columns:?}");
+        }
+        let narrow = chosen(&[TIME, METHOD, VERDICT], 80, false, failing);
+        assert_eq!(narrow.iter().map(|p| p.width).collect::<Vec<_>>(), [12, 34, 29]);
     }
 
     #[test]
