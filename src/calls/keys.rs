@@ -289,7 +289,7 @@ pub fn closest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Vec
     let mut found: Vec<(usize, &str)> = names
         .into_iter()
         .map(|name| {
-            let starts = length >= 3 && name.starts_with(&wrong);
+            let starts = length >= 2 && name.starts_with(&wrong);
             (if starts { 0 } else { strsim::osa_distance(&wrong, &cut(name)) }, name)
         })
         .filter(|(distance, _)| *distance <= bound)

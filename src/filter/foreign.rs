@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::lexer::{Operator, Wrong};
 use super::operand::Pattern;
 use super::parser::Comparison;
+use crate::calls::keys::key;
 use crate::text;
 
 /// The operator that a word is.
@@ -143,6 +144,22 @@ pub(super) fn ports(operator: Operator, port: u16) -> Option<Pattern> {
     Some(Pattern::ports(from, to))
 }
 
+/// What to write instead of a field of Wireshark that begins with the name of its protocol.
+pub(super) fn of_protocol(word: &str) -> Option<String> {
+    let (protocol, field) = word.split_once('.')?;
+    match protocol {
+        "tcp" | "udp" | "ip" | "ipv6" | "eth" | "frame" => {
+            Some("that is of packets: rpcscope -f chooses them in the language of tcpdump".into())
+        }
+        "grpc" | "thrift" | "trpc" | "kitex" => {
+            let field = field.rsplit('.').next()?;
+            let right = hint(field).or_else(|| key(field).map(|key| key.name))?;
+            Some(format!("did you mean {right}?"))
+        }
+        _ => None,
+    }
+}
+
 /// What to write instead of other words that people try.
 pub(super) fn hint(word: &str) -> Option<&'static str> {
     Some(match word {
@@ -150,8 +167,9 @@ pub(super) fn hint(word: &str) -> Option<&'static str> {
         "tcp.dstport" | "udp.dstport" => "server == :8888",
         "frame.len" | "ip.len" | "tcp.len" | "greater" | "less" => "request_bytes > 4KiB",
         "frame.time_epoch" | "frame.time_relative" => "start > 2026-01-02T15:04:05Z",
-        "tcp.stream" | "udp.stream" => "conn_key (F in the interface shows one connection)",
+        "tcp.stream" | "udp.stream" => "conn_key (F shows a connection)",
         "tcp.flags.reset" => "carrier == tcp-rst",
+        "http" => "transport in (http1, http2)",
         "http.response.code" | "http2.headers.status" | "status" | "status_code" | "error_code" | "errno" => {
             "code"
         }
@@ -185,6 +203,8 @@ mod tests {
             "server.port == 8888 and client.port != 8888 and server.ip == 10.77.0.12 and client.ip != 10.77.0.12",
             "server == 10.77.0.12 and client == 10.77.0.0/16 and server != 10.77.0.11",
             "code in {1..10} and code in (1..7, 100) and code == 7..7 and code != 8..10 and code in {7..} and code in {..7}",
+            "code in 1..10 and code not in 8..10 and latency in 15ms..25ms",
+            "(class == business or rpc == grpc) and (code == 1 or rpc)",
             "code eq 7 and code ne 8 and code gt 6 and code ge 7 and code lt 8 and code le 7 and code EQ 7",
             "latency in {15ms..25ms} and latency in (1s..2s, 0..20ms)",
             "frame.number == 75 and frame.number in {1..71} and frame.number > 77 and frame.number <= 71",
@@ -253,6 +273,12 @@ mod tests {
                 "tcp class == ok",
                 "frame contains stock",
                 "tcp.payload matches stock",
+                "tcp.analysis.retransmission",
+                "grpc.status_code == 5",
+                "trpc.header.func_ret == 5",
+                "http",
+                "class == (ok, rpc)",
+                "class == business or rpc",
             ]
             .map(wrong)
             .join("\n\n")

@@ -18,7 +18,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Wrong> {
     if text.len() > MAX_LENGTH {
         return Err(Wrong::new(&(0..0), format!("longer than {MAX_LENGTH} bytes")));
     }
-    let mut parser = Parser { text, at: 0, depth: 0 };
+    let mut parser = Parser { text, at: 0, depth: 0, compared: None, follows_or: false };
     if parser.peek()?.is_none() {
         return Ok(Node::All(Vec::new()));
     }
@@ -73,6 +73,10 @@ struct Parser<'t> {
     text: &'t str,
     at: usize,
     depth: usize,
+    /// The key of the comparison before.
+    compared: Option<&'static Key>,
+    /// Whether the next test follows `or`.
+    follows_or: bool,
 }
 
 impl<'t> Parser<'t> {
@@ -111,6 +115,7 @@ impl<'t> Parser<'t> {
         let first = self.all()?;
         let mut nodes = vec![first];
         while self.take(Token::Or, "or")? {
+            self.follows_or = true;
             nodes.push(self.all()?);
         }
         Ok(single(nodes, Node::Any))
@@ -161,6 +166,7 @@ impl<'t> Parser<'t> {
                 Wrong::new(&span, "expected a key").hint("keys are those of the call record, such as class")
             );
         };
+        let follows_or = std::mem::take(&mut self.follows_or);
         if let Some(node) = self.foreign(name, &span)? {
             return Ok(node);
         }
@@ -177,7 +183,18 @@ impl<'t> Parser<'t> {
             self.at = before;
         }
         if let Some((operator, span)) = self.operator()? {
+            self.compared = Some(key);
             return self.comparison(key, name, operator, &span, &test);
+        }
+        // `class == business or rpc`: almost every call has a key of that name.
+        if follows_or
+            && let Some(compared) = self.compared.filter(|compared| compared.kind.values().contains(&name))
+        {
+            return Err(Wrong::new(
+                &span,
+                format!("'{name}' alone is true of all calls with the key {name}"),
+            )
+            .hint(format!("did you mean {} == {name}?", compared.name)));
         }
         match self.peek()? {
             // A key alone tests whether there is a value.
@@ -365,6 +382,12 @@ impl<'t> Parser<'t> {
 
     /// A list of alternatives: `(a, b)`, or `{a, b}` and `{a b}` as Wireshark has it.
     fn list(&mut self, one: &mut dyn FnMut(&mut Self) -> Result<Node, Wrong>) -> Result<Node, Wrong> {
+        // A range alone needs no braces.
+        if let Some((Token::Word(word), _)) = self.peek()?
+            && word.contains("..")
+        {
+            return one(self);
+        }
         let close = match self.next()? {
             Some((Token::Open, _)) => Token::Close,
             Some((Token::OpenBrace, _)) => Token::CloseBrace,
@@ -405,6 +428,9 @@ impl<'t> Parser<'t> {
             }
             Some((Token::Word(word), span)) => Ok((word.to_owned(), span)),
             Some((Token::Quoted(raw, quote), span)) => Ok((unescape(raw, quote, regex), span)),
+            Some((Token::Open | Token::OpenBrace, span)) if !regex => {
+                Err(Wrong::new(&span, "expected a value").hint("several values are a list: in (a, b)"))
+            }
             Some((_, span)) => {
                 Err(Wrong::new(&span, "expected a value").hint("quote text with special characters: \"a=b\""))
             }
@@ -518,8 +544,11 @@ fn unknown_key(name: &str, span: &Range<usize>) -> Wrong {
     if foreign::is_bytes(name) {
         return wrong.hint("message has the texts of errors, req and resp the fields of bodies");
     }
+    if let Some(right) = foreign::of_protocol(&lower) {
+        return wrong.hint(right);
+    }
     match near.as_slice() {
-        [] => wrong.hint("rpcscope calls --help lists the keys"),
+        [] => wrong.hint("rpcscope calls --help lists the keys, Tab in the interface too"),
         near => wrong.hint(format!("did you mean {}?", near.join(" or "))),
     }
 }
