@@ -8,6 +8,7 @@ mod config;
 mod contrib;
 mod deduced;
 mod detail;
+mod docs;
 // Loopback is captured as `lo`, and files are watched with inotify.
 #[cfg(target_os = "linux")]
 mod endings;

@@ -194,3 +194,15 @@ fn no_sentence_in_the_source_has_a_key_in_it() {
     assert!(named.is_match("press / to search: / starts a search"));
     assert!(!named.is_match("it shows all calls"));
 }
+
+#[test]
+fn the_manual_lists_what_the_help_page_does() {
+    let line = |(keys, text): &(String, &str)| {
+        if keys.is_empty() { format!("{text}\n") } else { format!("  {keys:<17}{text}\n") }
+    };
+    let all: String = Keys::default().help().iter().map(line).collect();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/interface.md")).unwrap();
+    let (_, section) = page.split_once("## All keys and commands\n").unwrap();
+    let (_, listed) = section.split_once("```text\n").unwrap();
+    assert_eq!(listed.split_once("```").unwrap().0, all);
+}
