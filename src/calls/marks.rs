@@ -1,13 +1,14 @@
 //! What the headers of a request say about its cause: trace and log ids, the caller's method, propagated values. Linking compares
 //! only these, so that it needs no copies of headers.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::FixedState;
 use rpcscope_parsers::event::Pairs;
 use smallvec::SmallVec;
 
-use super::trace::{Contexts, Trace};
+use super::trace::{self, Contexts, Trace};
 
 /// Shortest header value that can identify a call.
 const MIN_VALUE: usize = 4;
@@ -56,10 +57,17 @@ pub struct Marks {
 impl Marks {
     /// Reads one header.
     pub fn read(&mut self, key: &str, value: &str) {
+        self.read_as(Meaning::of(key.as_bytes()), key.as_bytes(), value.as_bytes());
+    }
+
+    /// Reads one header, of whose name it is known what it means.
+    pub fn read_as(&mut self, meaning: Meaning, key: &[u8], value: &[u8]) {
         self.headers += 1;
         self.octets = self.octets.saturating_add((key.len() + value.len()) as u32);
-        if !self.contexts.read(key.as_bytes(), value.as_bytes()) {
-            self.read_value(key, value);
+        match meaning {
+            Meaning::Descriptive => {}
+            Meaning::Context => _ = self.contexts.read(key, value),
+            meaning => self.read_value(meaning, &text(value)),
         }
     }
 
@@ -76,23 +84,93 @@ impl Marks {
         size_of::<Self>() + spilled * size_of::<u64>() + self.contexts.size()
     }
 
-    fn read_value(&mut self, key: &str, value: &str) {
-        let bare = Bare::of(key);
-        let name = bare.name();
-        if is_descriptive(name) && !matches!(name, "frommethod" | "sourcemethod") {
-            return;
-        }
+    fn read_value(&mut self, meaning: Meaning, value: &str) {
         let value = value.trim();
         if value.is_empty() {
             return;
         }
-        match name {
-            "frommethod" | "sourcemethod" => self.from_method = Some(hash(value)),
-            name if is_retry_mark(name) => self.retry = true,
-            name if is_log_id(name) && value.len() >= MIN_VALUE => self.ids.push(hash(value)),
+        match meaning {
+            Meaning::FromMethod => self.from_method = Some(hash(value)),
+            Meaning::Retry => self.retry = true,
+            Meaning::LogId if value.len() >= MIN_VALUE => self.ids.push(hash(value)),
             _ if value.len() >= MIN_VALUE && self.values.len() < MAX_VALUES => self.values.push(mark(value)),
             _ => {}
         }
+    }
+}
+
+/// The text of octets, undecodable ones replaced. The lossy conversion alone takes three times as long for the usual ones.
+fn text(octets: &[u8]) -> Cow<'_, str> {
+    str::from_utf8(octets).map_or_else(|_| String::from_utf8_lossy(octets), Cow::Borrowed)
+}
+
+/// What the name of a header means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Its value describes the call or its transport.
+    Descriptive,
+    /// Its value is a trace context.
+    Context,
+    /// Its value is the method of the caller that made the call.
+    FromMethod,
+    /// It marks a further try of a call.
+    Retry,
+    /// Its value is a log or request id.
+    LogId,
+    /// Its value may be passed on from call to call.
+    Value,
+}
+
+impl Meaning {
+    fn of(key: &[u8]) -> Self {
+        if trace::is_context(key) {
+            return Self::Context;
+        }
+        let bare = Bare::of(key);
+        match bare.name() {
+            "frommethod" | "sourcemethod" => Self::FromMethod,
+            name if is_descriptive(name) => Self::Descriptive,
+            name if is_retry_mark(name) => Self::Retry,
+            name if is_log_id(name) => Self::LogId,
+            _ => Self::Value,
+        }
+    }
+}
+
+/// Longest header name that is remembered.
+const MAX_REMEMBERED: usize = 30;
+
+/// Number of names that are remembered, a power of two.
+const REMEMBERED: usize = 256;
+
+/// What the names of headers mean, remembered: calls have the same ones again and again.
+#[derive(Debug)]
+pub struct Meanings(Vec<([u8; MAX_REMEMBERED], u8, Meaning)>);
+
+impl Default for Meanings {
+    fn default() -> Self {
+        Self(vec![([0; MAX_REMEMBERED], 0, Meaning::Value); REMEMBERED])
+    }
+}
+
+impl Meanings {
+    /// What a header of that name means.
+    #[inline]
+    pub fn of(&mut self, key: &[u8]) -> Meaning {
+        let (Some(first), Some(last)) = (key.first(), key.last()) else { return Meaning::of(key) };
+        let letters = u32::from_le_bytes([key[key.len() / 4], key[key.len() / 2], *last, *first]);
+        let mixed = (letters ^ (key.len() as u32).wrapping_mul(0x0100_0193)).wrapping_mul(0x9e37_79b1);
+        let place = (mixed >> 20) as usize % REMEMBERED;
+        let (name, len, meaning) = &mut self.0[place];
+        if name.get(..key.len()) == Some(key) && usize::from(*len) == key.len() {
+            return *meaning;
+        }
+        let found = Meaning::of(key);
+        if let Some(name) = name.get_mut(..key.len()) {
+            name.copy_from_slice(key);
+            (*len, *meaning) = (key.len() as u8, found);
+        }
+        found
     }
 }
 
@@ -165,7 +243,7 @@ pub fn log_id(headers: &dyn Pairs) -> Option<String> {
         let (Some(key), Ok(value)) = (ends_in_id.then(|| str::from_utf8(key)), str::from_utf8(value)) else {
             return;
         };
-        let bare = Bare::of(key.unwrap_or_default());
+        let bare = Bare::of(key.unwrap_or_default().as_bytes());
         let rank = LOG_IDS.iter().position(|name| *name == bare.name());
         let value = value.trim();
         if let Some(rank) = rank
@@ -188,9 +266,10 @@ struct Bare {
 }
 
 impl Bare {
-    fn of(key: &str) -> Self {
+    fn of(key: &[u8]) -> Self {
         let mut bare = Self { bytes: [0; MAX_NAME], len: 0 };
-        for (place, byte) in bare.bytes.iter_mut().zip(key.bytes().filter(u8::is_ascii_alphanumeric)) {
+        for (place, byte) in bare.bytes.iter_mut().zip(key.iter().filter(|byte| byte.is_ascii_alphanumeric()))
+        {
             *place = byte.to_ascii_lowercase();
             bare.len += 1;
         }
@@ -226,6 +305,36 @@ mod tests {
         let long = "7".repeat(MAX_LOG_ID + 1);
         for none in [("LogID", "7"), ("LogID", &long), ("userid", "7f3a99"), ("d", "7f3a99"), ("", "")] {
             assert_eq!(of(&[none]), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn names_mean_the_same_when_they_are_remembered() {
+        let long = "x".repeat(MAX_REMEMBERED + 1);
+        let meanings = [
+            ("content-type", Meaning::Descriptive),
+            ("x-b3-traceid", Meaning::Context),
+            ("FromMethod", Meaning::FromMethod),
+            ("RPC_PERSIST_RetryReq", Meaning::Retry),
+            ("X-Request-Id", Meaning::LogId),
+            ("tenant", Meaning::Value),
+            (&long, Meaning::Value),
+            ("", Meaning::Value),
+        ];
+        // More names than are remembered, so that each place is taken again and again.
+        let others: Vec<String> = (0..4 * REMEMBERED).map(|number| format!("user{number}")).collect();
+        let mut remembered = Meanings::default();
+        for _ in 0..2 {
+            for (other, (name, meaning)) in others.iter().zip(meanings.iter().cycle()) {
+                assert_eq!(remembered.of(other.as_bytes()), Meaning::Value, "{other}");
+                for _ in 0..2 {
+                    assert_eq!(remembered.of(name.as_bytes()), *meaning, "{name}");
+                }
+                assert_eq!(
+                    remembered.of(&name.as_bytes()[..name.len() / 2]),
+                    Meaning::of(&name.as_bytes()[..name.len() / 2])
+                );
+            }
         }
     }
 

@@ -203,6 +203,11 @@ pub fn number(id: &str) -> u64 {
     }
 }
 
+/// Whether the name of a header is one of trace context.
+pub(super) fn is_context(key: &[u8]) -> bool {
+    header(key).is_some()
+}
+
 /// What a header of that name holds. Nearly all names are others, and most of these have a length or a first letter that no name has.
 fn header(key: &[u8]) -> Option<(Format, Part)> {
     let key = match key.first() {

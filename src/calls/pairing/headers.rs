@@ -1,10 +1,8 @@
 //! What names and headers say of a call.
 
-use std::borrow::Cow;
-
 use rpcscope_parsers::event::{Headers, Names, Pairs, Text};
 
-use super::super::marks::{self, Marks};
+use super::super::marks::{self, Marks, Meanings};
 use super::super::record::{Call, Name};
 use super::super::trace;
 use super::{MAX_METADATA, Matcher};
@@ -46,8 +44,8 @@ impl Matcher {
         if let Some(headers) = headers {
             if self.metadata {
                 keep(&mut call.metadata, answer, headers);
-            } else if self.marks && !answer {
-                mark(&mut call.marks, headers);
+            } else if let Some(meanings) = self.marks.as_mut().filter(|_| !answer) {
+                mark(&mut call.marks, meanings, headers);
             }
         }
     }
@@ -86,19 +84,14 @@ fn keep(into: &mut Vec<(bool, String, String)>, answer: bool, headers: &dyn Pair
 /// Notes what headers say about the cause of their call, within the bounds of [`keep`].
 // Apart, so that runs without linking do not pay for its registers.
 #[inline(never)]
-fn mark(into: &mut Option<Box<Marks>>, headers: &dyn Pairs) {
+fn mark(into: &mut Option<Box<Marks>>, meanings: &mut Meanings, headers: &dyn Pairs) {
     headers.each(&mut |key, value| {
         let value = value.get(..MAX_VALUE).unwrap_or(value);
         let key = key.get(..MAX_VALUE).unwrap_or(key);
         let marks = into.get_or_insert_default();
         let octets = marks.octets as usize + key.len() + value.len();
         if (marks.headers as usize) < MAX_PAIRS && octets <= MAX_METADATA {
-            marks.read(&text(key), &text(value));
+            marks.read_as(meanings.of(key), key, value);
         }
     });
-}
-
-/// The text of octets, undecodable ones replaced. The lossy conversion alone takes three times as long for the usual ones.
-fn text(octets: &[u8]) -> Cow<'_, str> {
-    std::str::from_utf8(octets).map_or_else(|_| String::from_utf8_lossy(octets), Cow::Borrowed)
 }

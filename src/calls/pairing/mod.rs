@@ -33,6 +33,7 @@ use loose::Partner;
 pub use pending_calls::PendingCalls;
 use pending_calls::{Pending, body_size, metadata_size};
 
+use super::marks::Meanings;
 use super::names::Names as Interned;
 use super::outcome::{self, Ending};
 use super::record::{Call, CallKind, Finding, Via};
@@ -98,8 +99,8 @@ pub struct Matcher {
     spare: Vec<Box<Call>>,
     /// Whether headers are kept in the records.
     metadata: bool,
-    /// Whether [`Call::marks`] are, where headers are not.
-    marks: bool,
+    /// For [`Call::marks`], where these are kept and headers are not.
+    marks: Option<Meanings>,
     /// Whether [`Call::log_id`] is.
     log_ids: bool,
     /// Bodies that wait for the event with which they go.
@@ -120,7 +121,7 @@ impl Matcher {
     /// Whether to keep what linking reads of headers where these are not kept.
     #[must_use]
     pub fn marking(self, marks: bool) -> Self {
-        Self { marks: marks && !self.metadata, ..self }
+        Self { marks: (marks && !self.metadata).then(Meanings::default), ..self }
     }
 
     /// Whether to keep the log ids of calls.
