@@ -588,9 +588,7 @@ impl Engine {
             });
         }
         self.in_hand.extend(hops.iter().map(|hop| Arc::clone(&hop.call)));
-        let seen: Vec<bool> =
-            hops.iter().map(|hop| self.egress.contains(&hop.call.machine(Initiator::Server))).collect();
-        let chain = judge::judge(hops, |hop| seen[hop]);
+        let chain = judge::judge(hops, |_, call| self.egress.contains(&call.machine(Initiator::Server)));
         self.step(Step::Judge, chain.root());
         self.in_hand.clear();
         chain

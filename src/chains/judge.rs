@@ -4,6 +4,8 @@
 
 use std::cmp::Reverse;
 
+use smallvec::SmallVec;
+
 use super::record::{Chain, Change, EvidenceSet, Hop, Origin, Reported};
 use super::wording::{self, Relation};
 use crate::calls::record::{Call, CallKind, Carrier, Class, Finding};
@@ -12,8 +14,9 @@ use crate::codes::{self, trpc, trpc::Progress};
 /// Bytes by which the requests of two attempts at one call may differ (deadlines and attempt counters in the header).
 const RETRY_SIZE_SLACK: u64 = 16;
 
-/// Judges a finished tree. `egress_seen` is whether the capture has calls made by the process that answered the hop.
-pub(super) fn judge(mut hops: Vec<Hop>, egress_seen: impl Fn(usize) -> bool) -> Chain {
+/// Judges a finished tree. `egress_seen` is whether the capture has calls made by the process that answered the hop
+/// with that index and call.
+pub(super) fn judge(mut hops: Vec<Hop>, egress_seen: impl Fn(usize, &Call) -> bool) -> Chain {
     let children = children_of(&hops);
     mark_retries(&mut hops, &children);
     let origin = origin(&hops, &children, egress_seen);
@@ -22,15 +25,16 @@ pub(super) fn judge(mut hops: Vec<Hop>, egress_seen: impl Fn(usize) -> bool) -> 
     let evidence = links.clone().fold(EvidenceSet::default(), |all, link| all.union(link.evidence));
     let confidence = links.map(|link| link.confidence).product();
     let mut chain = Chain { hops, origin, origin_confidence: 1.0, changes, evidence, confidence };
-    if let Some(&lowest) = chain.path().first() {
+    if let Some(lowest) = chain.origin.lowest() {
         chain.origin_confidence = chain.confidence_between(lowest, 0);
     }
     chain
 }
 
 /// Indices of the children of every hop, by start.
-fn children_of(hops: &[Hop]) -> Vec<Vec<usize>> {
-    let mut children = vec![Vec::new(); hops.len()];
+fn children_of(hops: &[Hop]) -> SmallVec<[Vec<usize>; 1]> {
+    // Most chains are single calls.
+    let mut children: SmallVec<[Vec<usize>; 1]> = SmallVec::from_elem(Vec::new(), hops.len());
     for (index, hop) in hops.iter().enumerate() {
         if let Some(parent) = hop.parent {
             children[parent].push(index);
@@ -174,7 +178,7 @@ fn unused(hops: &[Hop], children: &[usize], above: &Call, progress: Progress) ->
 /// failed, start at that callee: the service saw an error and did not report it. Deeper, a swallowed business error still has an
 /// origin. A framework failure that was recovered two or more hops below the root is fault tolerance at work: shown as `swallowed`,
 /// but not an origin.
-fn origin(hops: &[Hop], children: &[Vec<usize>], egress_seen: impl Fn(usize) -> bool) -> Origin {
+fn origin(hops: &[Hop], children: &[Vec<usize>], egress_seen: impl Fn(usize, &Call) -> bool) -> Origin {
     let start = if hops[0].failed() {
         Some(0)
     } else {
@@ -193,22 +197,25 @@ fn origin(hops: &[Hop], children: &[Vec<usize>], egress_seen: impl Fn(usize) -> 
     }
     match own_call(&hops[at].call) {
         Some(Progress::Unsent) => Origin::InClient(at),
-        _ if cause_is_hidden(&hops[at].call, egress_seen(at)) => Origin::BelowOf(at),
+        _ if cause_is_hidden(&hops[at].call, |call| egress_seen(at, call)) => Origin::BelowOf(at),
         _ => Origin::At(at),
     }
 }
 
 /// Whether a failed call without a failed callee reports by itself that a call of its own failed.
-fn cause_is_hidden(call: &Call, egress_seen: bool) -> bool {
+fn cause_is_hidden(call: &Call, egress_seen: impl Fn(&Call) -> bool) -> bool {
     // A call that was sent (it timed out, its connection broke, its answer was unreadable) is in the capture if the process's
     // calls are; if none of them failed there, the code is the callee's own.
     let speaks = || call.outcome.message.as_deref().is_some_and(wording::speaks_of_callee);
-    !egress_seen && (own_call(call).is_some() || speaks())
+    !egress_seen(call) && (own_call(call).is_some() || speaks())
 }
 
 /// How every hop changed the errors of its callees, the lowest hops first.
 fn changes(hops: &[Hop], children: &[Vec<usize>]) -> Vec<Change> {
     let mut changes = Vec::new();
+    if hops.len() == 1 {
+        return changes;
+    }
     let mut order: Vec<usize> = (0..hops.len()).collect();
     order.sort_by_key(|&index| (Reverse(hops[index].depth), index));
     for index in order {

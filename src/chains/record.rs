@@ -188,6 +188,14 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Index of the lowest hop seen of those that failed for that reason; `None` if nothing failed.
+    pub(super) fn lowest(self) -> Option<usize> {
+        match self {
+            Self::Nothing => None,
+            Self::At(hop) | Self::InClient(hop) | Self::BelowOf(hop) => Some(hop),
+        }
+    }
+
     /// Index of the hop where the error began; `None` if nothing failed, or if the capture does not show it.
     #[must_use]
     pub fn hop(self) -> Option<usize> {
@@ -298,10 +306,7 @@ impl Chain {
     /// Indices of the hops from the origin (or the lowest hop seen) up to the root; empty if nothing failed.
     #[must_use]
     pub fn path(&self) -> Vec<usize> {
-        let mut at = match self.origin {
-            Origin::Nothing => None,
-            Origin::At(hop) | Origin::InClient(hop) | Origin::BelowOf(hop) => Some(hop),
-        };
+        let mut at = self.origin.lowest();
         let mut path = Vec::new();
         while let Some(hop) = at {
             path.push(hop);

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::record::{Chain, Change, FACT, Hop, Operation, Origin, Reported, last_part};
+use super::record::{Chain, Change, FACT, Hop, Operation, Origin, last_part};
 use crate::calls::record::{Call, Carrier, Class, Finding, Initiator};
 use crate::codes::trpc;
+use crate::text::push_escaped;
 
 /// Most characters of an error text that the sentence quotes.
 const MAX_QUOTE: usize = 60;
@@ -17,10 +18,21 @@ fn plain(text: &str) -> String {
 
 /// The operation's name, escaped for terminals.
 fn name(call: &Call) -> String {
-    let name = Operation(call).to_string();
-    match crate::text::escape(&name) {
-        Cow::Borrowed(_) => name,
-        Cow::Owned(escaped) => escaped,
+    let mut out = String::new();
+    push_name(&mut out, call);
+    out
+}
+
+/// Appends it.
+fn push_name(out: &mut String, call: &Call) {
+    let service = call.service.as_deref().or(call.callee.as_deref());
+    // Of nearly every call.
+    if let (Some(service), Some(method)) = (service, call.method.as_deref()) {
+        push_escaped(out, last_part(service));
+        out.push('.');
+        push_escaped(out, method);
+    } else {
+        push_escaped(out, &Operation(call).to_string());
     }
 }
 
@@ -54,8 +66,20 @@ fn outcome(call: &Call) -> Cow<'static, str> {
     }
 }
 
+/// Room for most sentences, in octets.
+const USUAL: usize = 128;
+
 /// `payment.Charge answered business 20013`.
 fn happened(call: &Call) -> String {
+    let is_answer = !matches!(call.class(), Some(Class::Unanswered | Class::Transport));
+    if is_answer && call.outcome.carrier != Carrier::TtstreamRst {
+        // Of nearly every chain.
+        let mut text = String::with_capacity(USUAL);
+        push_name(&mut text, call);
+        text.push_str(" answered ");
+        text.push_str(&outcome(call));
+        return text;
+    }
     let name = name(call);
     match call.class() {
         Some(Class::Unanswered) => format!("{name} never answered"),
@@ -69,8 +93,7 @@ fn happened(call: &Call) -> String {
             (Some(by), Carrier::TtstreamRst) => {
                 format!("{} cancelled the stream of {name} ({})", plain(by), outcome(call))
             }
-            // Of nearly every chain.
-            _ => [&name, " answered ", &*outcome(call)].concat(),
+            _ => format!("{name} answered {}", outcome(call)),
         },
     }
 }
@@ -120,6 +143,9 @@ fn deed(changes: &[&Change], above: &Call) -> String {
 /// The losses that the sentence names at its end.
 fn losses(chain: &Chain) -> Vec<String> {
     let mut losses = Vec::new();
+    if chain.changes.is_empty() {
+        return losses;
+    }
     let path = chain.path();
     let is_told = |change: &&Change| {
         // The whole story of an unsure path is told as perhaps; of what stands beside it only facts are told.
@@ -135,8 +161,8 @@ fn losses(chain: &Chain) -> Vec<String> {
 }
 
 /// A short quotation of an error text.
-fn quote(reported: &Reported) -> Option<String> {
-    let text = plain(reported.message.as_deref()?.trim());
+fn quote(text: Option<&str>) -> Option<String> {
+    let text = plain(text?.trim());
     if text.is_empty() {
         return None;
     }
@@ -154,7 +180,9 @@ pub(super) fn sentence(chain: &Chain) -> String {
     }
     let root = happened(chain.root());
     if matches!(chain.origin, Origin::At(0) | Origin::InClient(0)) {
-        let quote = quote(&Reported::of(chain.root())).map(|quote| format!(" {quote}")).unwrap_or_default();
+        let quote = quote(chain.root().outcome.message.as_deref())
+            .map(|quote| format!(" {quote}"))
+            .unwrap_or_default();
         return format!(
             "{root}{quote}; perhaps it began here: which failed calls are its own is not known for sure"
         );
@@ -165,7 +193,7 @@ pub(super) fn sentence(chain: &Chain) -> String {
 
 /// The story of a chain as if its links were sure.
 fn tell(chain: &Chain) -> String {
-    let mut text = String::new();
+    let mut text;
     match chain.origin {
         Origin::Nothing => {
             let swallowed = || chain.changes.iter().filter(|change| change.finding == Finding::Swallowed);
@@ -183,7 +211,7 @@ fn tell(chain: &Chain) -> String {
                 let hops = 0..chain.hops.len();
                 hops.filter(|&hop| chain.retry_is_sure(hop) == Some(sure)).count()
             };
-            text.push_str(&happened(chain.root()));
+            text = happened(chain.root());
             let _ = match (calls, retried(true), retried(false)) {
                 (1, ..) => Ok(()),
                 (_, 0, 0) if unsure == 0 => write!(text, "; {calls} calls in total"),
@@ -196,19 +224,15 @@ fn tell(chain: &Chain) -> String {
             };
         }
         Origin::BelowOf(hop) => {
-            let call = &chain.hops[hop].call;
-            let _ = write!(
-                text,
-                "{}: it reports the failure of a call of its own that is not in the capture",
-                happened(call)
-            );
+            text = happened(&chain.hops[hop].call);
+            text.push_str(": it reports the failure of a call of its own that is not in the capture");
             above(chain, &mut text);
         }
         Origin::At(hop) | Origin::InClient(hop) => {
             let call = &chain.hops[hop].call;
-            text.push_str(&happened(call));
-            if let Some(quote) = quote(&Reported::of(call)) {
-                let _ = write!(text, " {quote}");
+            text = happened(call);
+            if let Some(quote) = quote(call.outcome.message.as_deref()) {
+                text.extend([" ", &quote]);
             }
             if matches!(chain.origin, Origin::InClient(_)) {
                 let _ = write!(text, "; it began {}", in_client(call));
@@ -264,7 +288,8 @@ pub(super) fn cause(chain: &Chain, hop: usize) -> Option<String> {
 
 /// Adds how each hop above the origin changed the error.
 fn above(chain: &Chain, text: &mut String) {
-    let path = chain.path();
+    let is_alone = chain.origin.lowest() == Some(0);
+    let path = if is_alone { Vec::new() } else { chain.path() };
     for pair in path.windows(2) {
         let &[below, hop] = pair else { continue };
         let call = &chain.hops[hop].call;

@@ -40,7 +40,22 @@ pub fn append(out: &mut Vec<u8>, mut write: impl FnMut(Room<'_>) -> Room<'_>) {
 
 /// Appends `"text"` as [`Room::string`] writes it.
 pub fn string(out: &mut Vec<u8>, text: &str) {
-    append(out, |room| room.string(text));
+    if !is_plain(text.as_bytes()) {
+        return append(out, |room| room.string(text));
+    }
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+/// Appends a number in decimal.
+pub fn number(out: &mut Vec<u8>, value: u64) {
+    /// Two words, of which one holds the last eight digits, and then two more than a word holds.
+    const ROOM: usize = 32;
+    let mut octets = [0; ROOM];
+    let left = Room(&mut octets).number(value).left();
+    out.extend_from_slice(&octets[..ROOM - left]);
 }
 
 /// Appends items with commas between them.

@@ -82,7 +82,7 @@ impl Engine {
         }
         let seen = self.egress.contains(&call.machine(Initiator::Server));
         let hop = Hop::unlinked(call);
-        caught(|| judge::judge(vec![hop.clone()], |_| seen)).unwrap_or_else(|_| Chain::unjudged(hop))
+        caught(|| judge::judge(vec![hop.clone()], |_, _| seen)).unwrap_or_else(|_| Chain::unjudged(hop))
     }
 
     #[cfg(test)]

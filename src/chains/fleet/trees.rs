@@ -28,7 +28,7 @@ pub(super) fn judge_all(mut calls: Vec<Joined>, counts: &mut Counts, out: &mut d
         let hops = take(root, &mut calls, &children);
         let seen: Vec<bool> = hops.iter().map(|(_, seen)| *seen).collect();
         let hops = hops.into_iter().map(|(hop, _)| hop).collect();
-        out(judge(hops, |hop| seen.get(hop).copied().unwrap_or(false)));
+        out(judge(hops, |hop, _| seen.get(hop).copied().unwrap_or(false)));
     }
 }
 

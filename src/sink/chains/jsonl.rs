@@ -1,10 +1,12 @@
 //! Chains as JSON lines. The calls inside are the call records with a few keys more.
 
 use std::io::{self, Write as _};
+use std::ops::Range;
 
 use super::super::jsonl::CallFields;
 use super::super::{RecordWriter, json, jsonl};
 use super::ChainSink;
+use crate::calls::Uid;
 use crate::chains::fleet::Counts;
 use crate::chains::summary::Ending;
 use crate::chains::{Chain, Change, Evidence, Origin, Reported, Rival, Summary};
@@ -76,23 +78,32 @@ pub fn write_chain(out: &mut Vec<u8>, chain: &Chain) {
 fn append_chain(out: &mut Vec<u8>, fields: &mut CallFields, chain: &Chain) {
     out.extend_from_slice(b"{\"type\":\"chain\",\"root\":");
     let root = out.len();
-    write_hop(out, fields, chain, 0, None);
+    // Where the keys of the call of the origin are.
+    let mut known = write_call(out, fields, chain, 0);
+    write_place(out, chain, 0, None);
     let root = root..out.len();
     out.extend_from_slice(b",\"calls\":[");
+    let origin = chain.origin.hop();
     json::list(out, 0..chain.hops.len(), |out, hop| match hop {
         0 => out.extend_from_within(root.clone()),
-        hop => write_hop(out, fields, chain, hop, None),
+        hop => {
+            let call = write_call(out, fields, chain, hop);
+            if origin == Some(hop) {
+                known = call;
+            }
+            write_place(out, chain, hop, None);
+        }
     });
     out.extend_from_slice(b"],\"origin\":");
-    match chain.origin.hop() {
-        Some(hop) => write_hop(out, fields, chain, hop, Some(chain.origin_confidence)),
+    match origin {
+        Some(hop) => {
+            out.extend_from_within(known);
+            write_place(out, chain, hop, Some(chain.origin_confidence));
+        }
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"path\":[");
-    json::list(out, chain.path(), |out, hop| {
-        // Writing to a Vec can't fail.
-        _ = write!(out, "\"{}\"", chain.hops[hop].call.uid);
-    });
+    json::list(out, chain.path(), |out, hop| write_uid(out, chain.hops[hop].call.uid));
     out.extend_from_slice(b"],\"changes\":[");
     json::list(out, &chain.changes, |out, change| write_change(out, chain, change));
     out.extend_from_slice(b"],\"evidence\":[");
@@ -104,17 +115,18 @@ fn append_chain(out: &mut Vec<u8>, fields: &mut CallFields, chain: &Chain) {
     out.push(b'}');
 }
 
-/// A call with its place in the chain. The call of the origin has the confidence of the origin in place of that of its link.
-fn write_hop(
-    out: &mut Vec<u8>,
-    fields: &mut CallFields,
-    chain: &Chain,
-    index: usize,
-    confidence_of_origin: Option<f64>,
-) {
-    let hop = &chain.hops[index];
+/// The opening brace and the keys of a call; returns where they are.
+fn write_call(out: &mut Vec<u8>, fields: &mut CallFields, chain: &Chain, hop: usize) -> Range<usize> {
+    let start = out.len();
     out.push(b'{');
-    fields.write(out, &hop.call);
+    fields.write(out, &chain.hops[hop].call);
+    start..out.len()
+}
+
+/// The place of a call in the chain, and the closing brace. The call of the origin has the confidence of the origin in place of that of its
+/// link.
+fn write_place(out: &mut Vec<u8>, chain: &Chain, index: usize, confidence_of_origin: Option<f64>) {
+    let hop = &chain.hops[index];
     out.extend_from_slice(b",\"depth\":");
     match u8::try_from(hop.depth) {
         // Nearly all.
@@ -132,20 +144,21 @@ fn write_hop(
     if !hop.rivals.is_empty() {
         out.extend_from_slice(b",\"rivals\":[");
         json::list(out, &hop.rivals, |out, Rival { uid: parent, confidence, .. }| {
-            _ = write!(out, "{{\"parent\":\"{parent}\",\"confidence\":");
+            out.extend_from_slice(b"{\"parent\":");
+            write_uid(out, *parent);
+            out.extend_from_slice(b",\"confidence\":");
             write_share(out, *confidence);
             out.push(b'}');
         });
         out.push(b']');
     }
     if let Some(decided) = hop.retried_by {
-        _ = write!(out, ",\"retried_by\":\"{}\"", chain.hops[decided].call.uid);
+        out.extend_from_slice(b",\"retried_by\":");
+        write_uid(out, chain.hops[decided].call.uid);
     }
     if index == 0 && chain.tries().next().is_some() {
         out.extend_from_slice(b",\"tries\":[");
-        json::list(out, chain.tries(), |out, hop| {
-            _ = write!(out, "\"{}\"", chain.hops[hop].call.uid);
-        });
+        json::list(out, chain.tries(), |out, hop| write_uid(out, chain.hops[hop].call.uid));
         out.push(b']');
     }
     if hop.after_answer {
@@ -155,6 +168,17 @@ fn write_hop(
         out.extend_from_slice(b",\"began_in\":\"client\"");
     }
     out.push(b'}');
+}
+
+/// The id of a call, as [`Uid`] writes it.
+fn write_uid(out: &mut Vec<u8>, uid: Uid) {
+    out.push(b'"');
+    json::number(out, uid.packet);
+    if uid.ordinal > 0 {
+        out.push(b'.');
+        json::number(out, uid.ordinal.into());
+    }
+    out.push(b'"');
 }
 
 /// The name of an evidence, which needs no escapes.
@@ -191,15 +215,19 @@ fn write_change(out: &mut Vec<u8>, chain: &Chain, change: &Change) {
         Some(service) => json::string(out, service),
         None => out.extend_from_slice(b"null"),
     }
-    _ = write!(out, ",\"call\":\"{}\"", chain.hops[change.hop].call.uid);
+    out.extend_from_slice(b",\"call\":");
+    write_uid(out, chain.hops[change.hop].call.uid);
     if let Some(below) = change.below {
-        _ = write!(out, ",\"below\":\"{}\"", chain.hops[below].call.uid);
+        out.extend_from_slice(b",\"below\":");
+        write_uid(out, chain.hops[below].call.uid);
     }
     out.extend_from_slice(b",\"from\":");
     write_outcome(out, &change.from);
     out.extend_from_slice(b",\"to\":");
     write_outcome(out, &change.to);
-    _ = write!(out, ",\"finding\":\"{}\"", change.finding.name());
+    out.extend_from_slice(b",\"finding\":\"");
+    out.extend_from_slice(change.finding.name().as_bytes());
+    out.push(b'"');
     if change.prefixes > 0 {
         _ = write!(out, ",\"prefixes\":{}", change.prefixes);
     }
@@ -209,7 +237,11 @@ fn write_change(out: &mut Vec<u8>, chain: &Chain, change: &Change) {
 
 fn write_outcome(out: &mut Vec<u8>, outcome: &Reported) {
     match outcome.class {
-        Some(class) => _ = write!(out, "{{\"class\":\"{}\"", class.name()),
+        Some(class) => {
+            out.extend_from_slice(b"{\"class\":\"");
+            out.extend_from_slice(class.name().as_bytes());
+            out.push(b'"');
+        }
         None => out.extend_from_slice(b"{\"class\":null"),
     }
     match outcome.code {
@@ -328,6 +360,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn ids_are_as_they_print(packet in any::<u64>(), by in 0..64_u32, ordinal in any::<u32>(), bits in 0..=32_u32) {
+            let ordinal = if bits == 32 { 0 } else { ordinal >> bits };
+            let uid = Uid { packet: packet >> by, ordinal };
+            let mut out = Vec::new();
+            write_uid(&mut out, uid);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), format!("\"{uid}\""));
+        }
+
         #[test]
         fn shares_are_as_the_standard_library_writes_them(share in 0.0..=1.0, near in 0..=20_000_u32, by in -2_i8..=2) {
             // Ties, and what is next to them.
