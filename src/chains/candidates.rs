@@ -1,6 +1,7 @@
 //! Which calls can have caused a call at all, and what all evidence but time says of each pair.
 
 use super::assign::SETTLED;
+use super::bearers::{Bearers, Latest};
 use super::connections::Connections;
 use super::members::{HostCalls, Hosts, InWork, Map, Member, Set, contains, hosts, is_begun, names};
 use super::record::{Evidence, EvidenceSet};
@@ -96,19 +97,17 @@ pub(super) struct Found {
 /// Finds the possible causes of every member, and weighs them. `members` are sorted by start; `begun` is when the work on each
 /// began.
 pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
-    let mut traces: Map<u64, Vec<u32>> = Map::default();
-    let mut spans: Map<(u64, u64), Vec<u32>> = Map::default();
-    let mut ids: Map<u64, Vec<u32>> = Map::default();
+    let (mut traces, mut spans, mut ids) = (Bearers::default(), Bearers::default(), Bearers::default());
     for (index, member) in members.iter().enumerate() {
         let index = index as u32;
         if let Some(trace) = member.traits.trace {
-            traces.entry(trace).or_default().push(index);
+            traces.add(trace, index);
             if let Some(span) = member.traits.span {
-                spans.entry((trace, span)).or_default().push(index);
+                spans.add((trace, span), index);
             }
         }
         for id in &member.traits.ids {
-            ids.entry(*id).or_default().push(index);
+            ids.add(*id, index);
         }
     }
     let hosts = hosts(members);
@@ -128,16 +127,16 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
             }
             // A trace may have very many calls; the parent span identifies the cause directly.
             let above = child.traits.trace.zip(child.traits.parent_span);
-            let by_span = above.and_then(|above| spans.get(&above));
-            if let Some(found) = by_id(members, index, by_span, Evidence::TraceId) {
+            let by_span = above.map(|above| spans.of(&above));
+            if let Some(found) = by_span.and_then(|same| by_id(members, index, same, Evidence::TraceId)) {
                 return found;
             }
-            let by_trace = child.traits.trace.and_then(|trace| traces.get(&trace));
-            if let Some(found) = by_id(members, index, by_trace, Evidence::TraceId) {
+            let by_trace = child.traits.trace.map(|trace| traces.of(&trace));
+            if let Some(found) = by_trace.and_then(|same| by_id(members, index, same, Evidence::TraceId)) {
                 return found;
             }
             for id in &child.traits.ids {
-                if let Some(found) = by_id(members, index, ids.get(id), Evidence::LogId) {
+                if let Some(found) = by_id(members, index, ids.of(id), Evidence::LogId) {
                     return found;
                 }
             }
@@ -294,32 +293,32 @@ fn is_possible(parent: &Call, child: &Call) -> bool {
     parent.uid != child.uid && parent.server != child.server && parent.client != child.client
 }
 
-/// The possible causes among the calls with the same id; `None` if there is none.
+/// The possible causes among the calls with the `same` id; `None` if there is none.
 fn by_id(
     members: &[Member<'_>],
     index: usize,
-    same: Option<&Vec<u32>>,
+    same: Latest<'_>,
     evidence: Evidence,
 ) -> Option<Vec<Candidate>> {
     let child = &members[index];
     let mut found: Vec<(u32, f32)> = Vec::new();
-    for &other in same?.iter().rev().take(MAX_CANDIDATES) {
+    for other in same.take(MAX_CANDIDATES) {
         let parent = &members[other as usize];
         let (upper, lower) = (parent.traits, child.traits);
         let (_, ended) = parent.work();
-        if other as usize == index || !is_begun(parent, lower.start) {
+        if other as usize == index
+            || !is_begun(parent, lower.start)
+            || lower.start > ended.saturating_add(LATE_BY_ID)
+        {
             continue;
         }
         let spans = lower.parent_span.is_some() && lower.parent_span == upper.span;
         // Calls of one client are siblings, not parent and child.
-        let here = parent.call.machine(Initiator::Server) == child.call.machine(Initiator::Client);
+        let here = parent.callee == child.caller;
         if !spans
             && ((!here && parent.call.client.ip == child.call.client.ip)
                 || !is_possible(parent.call, child.call))
         {
-            continue;
-        }
-        if lower.start > ended.saturating_add(LATE_BY_ID) {
             continue;
         }
         let mut weight = 0.0;

@@ -63,6 +63,8 @@ pub(super) fn find(members: &[Member<'_>], window: &mut Window) {
     texts.of(0);
     let mut used = super::members::Set::default();
     let mut worded: Vec<String> = vec![String::new()];
+    // By the hash of a text as it stands: most come again and again.
+    let mut known: Map<u64, u32> = Map::default();
     window.facts = members
         .iter()
         .map(|member| {
@@ -72,12 +74,14 @@ pub(super) fn find(members: &[Member<'_>], window: &mut Window) {
             let outcome = &call.outcome;
             let text = match &outcome.message {
                 Some(text) if failed && !text.trim().is_empty() => {
-                    let stable = wording::stable(text);
-                    let number = texts.of(hash(&stable).max(1));
-                    if number as usize == worded.len() {
-                        worded.push(stable);
-                    }
-                    number
+                    *known.entry(hash(&**text)).or_insert_with(|| {
+                        let stable = wording::stable(text);
+                        let number = texts.of(hash(&stable).max(1));
+                        if number as usize == worded.len() {
+                            worded.push(stable);
+                        }
+                        number
+                    })
                 }
                 _ => 0,
             };

@@ -223,11 +223,16 @@ impl InWork {
         }
         let end = |parent: u32| members[parent as usize].work().1.saturating_add(SLACK);
         let since = if late {
-            let mut ends: Vec<i64> =
-                in_work.iter().map(|&parent| end(parent)).filter(|end| *end < time).collect();
-            ends.sort_unstable();
-            let last = ends.len().checked_sub(MAX_LATE).map_or(i64::MIN, |first| ends[first]);
-            last.max(time.saturating_sub(LATE))
+            let ended = || in_work.iter().map(|&parent| end(parent)).filter(|end| *end < time);
+            let earliest = time.saturating_sub(LATE);
+            // Nearly always few.
+            if ended().count() < MAX_LATE {
+                earliest
+            } else {
+                let mut ends: Vec<i64> = ended().collect();
+                ends.sort_unstable();
+                ends[ends.len() - MAX_LATE].max(earliest)
+            }
         } else {
             time
         };

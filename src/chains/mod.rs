@@ -7,6 +7,7 @@
 //! [`fleet::Fleet`] makes chains of records of many hosts, each of which has linked its own calls.
 
 mod assign;
+mod bearers;
 mod candidates;
 mod connections;
 mod engine;

@@ -44,12 +44,17 @@ pub(super) fn find(
     if above.is_empty() {
         return pairs;
     }
-    let mut work = Work::new(members);
+    let count = members.iter().map(|member| member.callee.max(member.caller) + 1).max().unwrap_or(0);
+    let mut answers = vec![false; count as usize];
+    for member in members {
+        answers[member.callee as usize] = true;
+    }
+    let mut work = None;
     for (place, (child, candidates)) in members.iter().zip(found).enumerate() {
         if !child.is_child
             || child.settled.is_some()
             || !candidates.is_empty()
-            || work.answered.contains_key(&child.caller)
+            || answers[child.caller as usize]
         {
             continue;
         }
@@ -60,7 +65,9 @@ pub(super) fn find(
             let parent = &members[other as usize];
             let is_possible =
                 other as usize != place && parent.caller != child.caller && contains(parent, child);
-            if is_possible && work.holds_all(child.caller, parent.callee) {
+            if is_possible
+                && work.get_or_insert_with(|| Work::new(members)).holds_all(child.caller, parent.callee)
+            {
                 pairs.push((place, other, SHARE));
             }
         }
