@@ -11,14 +11,15 @@ const SHORTEST_BITS: u32 = 8;
 pub(crate) const BINS: usize = 117;
 
 /// The bin of a gap in nanoseconds.
-pub(crate) fn bin(gap: i64) -> usize {
-    let gap = gap.max(0) as u64;
+pub(crate) const fn bin(gap: i64) -> usize {
     if gap < 1 << SHORTEST_BITS {
         return 0;
     }
+    let gap = gap as u64;
     let octave = gap.ilog2();
     let quarter = (gap >> (octave - 2)) & 3;
-    ((octave - SHORTEST_BITS) as usize * 4 + quarter as usize + 1).min(BINS - 1)
+    let bin = (octave - SHORTEST_BITS) as usize * 4 + quarter as usize + 1;
+    if bin < BINS { bin } else { BINS - 1 }
 }
 
 /// Width of a bin, nanoseconds.

@@ -7,18 +7,22 @@
 //! parents, which single moves reach only through unlikely states.)
 
 mod effort;
+mod exchanges;
+mod keyed;
 mod run;
 mod tables;
 mod walk;
 
+use std::iter::repeat_with;
+
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
-use super::{Belief, SETTLED, Window};
+use super::{Belief, Edge, SETTLED, Window};
 pub(super) use effort::Effort;
 use run::TEMPER;
 use tables::{Tables, Walk, units};
-use walk::Common;
+use walk::{Common, Difference};
 
 /// Calls without a cause in the capture that are assumed of every kind.
 const STRAYS: f64 = 0.3;
@@ -43,9 +47,6 @@ const STRAY: u8 = 20;
 const STRAY_OPERATION: u8 = 21;
 const OWNED: u8 = 22;
 const OWNED_USUALLY: u8 = 23;
-
-/// Most calls of two parents that are exchanged at once.
-const MAX_CROSSED: usize = 32;
 
 /// No parent.
 const NONE: u32 = u32::MAX;
@@ -112,6 +113,8 @@ struct Sampler<'a> {
     strays: Vec<Stray>,
     /// By edge: the parent's service as the owner of the child's connection.
     owners: Vec<Owner>,
+    /// By child: the tallies of the owner that was counted last.
+    owned: Vec<Owner>,
     /// Probability that there are strays of a kind of which none is certain.
     unseen: f64,
     random: Random,
@@ -121,14 +124,27 @@ struct Sampler<'a> {
     /// Of every edge, and of every child without one: how often it was drawn.
     drawn: Vec<f32>,
     alone: Vec<f32>,
-    /// The walk of every parent, as it is counted.
+    /// The walk of every parent, as it is counted, and how often it has changed.
     walks: Vec<Walk>,
+    changes: Vec<u32>,
+    /// By edge: what the move of the child to or from the parent changes in the parent's walk.
+    moves: Vec<Move>,
     new: Walk,
     other: Vec<u32>,
     drawing: Vec<u32>,
     weights: Vec<f64>,
     /// Number of walks that were weighed against others.
     weighed: u64,
+}
+
+/// What the move of a call changes in a walk.
+#[derive(Default)]
+struct Move {
+    /// See [`Sampler::changes`]: 0 if it was never traced.
+    traced_at: u32,
+    difference: Difference,
+    /// What the changed walk does not share with the present one.
+    new: Walk,
 }
 
 /// The beliefs about all children, the probability of every edge, and how many walks were weighed.
@@ -179,13 +195,16 @@ impl<'a> Sampler<'a> {
             calls: vec![Vec::new(); window.parents.len()],
             strays: Vec::new(),
             owners: Vec::new(),
+            owned: vec![Owner::default(); window.children.len()],
             unseen: UNSEEN,
             random: Random(0x5eed),
             effort,
             hot: true,
             drawn: vec![0.0; window.edges.len()],
             alone: vec![0.0; window.children.len()],
-            walks: vec![Walk::default(); window.parents.len()],
+            walks: repeat_with(Walk::default).take(window.parents.len()).collect(),
+            changes: vec![0; window.parents.len()],
+            moves: repeat_with(Move::default).take(window.edges.len()).collect(),
             new: Walk::default(),
             other: Vec::new(),
             drawing: Vec::new(),
@@ -215,7 +234,7 @@ impl<'a> Sampler<'a> {
         for child in 0..window.children.len() as u32 {
             let parent = sampler.parent[child as usize];
             if parent != NONE || sampler.edges(child).is_empty() {
-                sampler.count_stray(child, parent, 1.0);
+                sampler.count_stray(child, parent);
             }
         }
         sampler
@@ -286,15 +305,30 @@ impl<'a> Sampler<'a> {
         [self.tables.tally(OWNED, connection, owner), self.tables.tally(OWNED_USUALLY, host, owner)]
     }
 
-    /// Adds or removes what a link, or its absence, says about strays and connections.
-    fn count_stray(&mut self, child: u32, parent: u32, sign: f32) {
+    /// Adds what a link, or its absence, says about strays and connections.
+    fn count_stray(&mut self, child: u32, parent: u32) {
+        let owner = self.owner(child, parent);
+        self.count_owned(child, parent, owner);
+    }
+
+    /// The same, where the tallies of the owner are known.
+    fn count_owned(&mut self, child: u32, parent: u32, owner: Owner) {
+        self.owned[child as usize] = owner;
+        self.tally_stray(child, parent, 1.0);
+    }
+
+    /// Removes what was added last.
+    fn discount_stray(&mut self, child: u32) {
+        self.tally_stray(child, self.parent[child as usize], -1.0);
+    }
+
+    fn tally_stray(&mut self, child: u32, parent: u32, sign: f32) {
         let stray = self.strays[child as usize];
         if parent == NONE {
             self.tables.add(stray.service, sign);
             self.tables.add(stray.operation, sign);
         }
-        let owner = self.owner(child, parent);
-        for slot in owner.into_iter().chain([stray.connection, stray.host]) {
+        for slot in self.owned[child as usize].into_iter().chain([stray.connection, stray.host]) {
             self.tables.add(slot, sign);
         }
     }
@@ -337,7 +371,9 @@ impl<'a> Sampler<'a> {
     fn count_walk(&mut self, parent: u32, calls: &[u32]) {
         let walk = &mut self.walks[parent as usize];
         walk::trace(self.window, &self.common, &mut self.tables, parent, calls, walk);
+        self.tables.note_own(walk);
         self.tables.count(walk, 1.0);
+        self.changes[parent as usize] += 1;
     }
 
     /// By how much a parent's walk is likelier with other calls than with those that it has, `old`.
@@ -345,28 +381,35 @@ impl<'a> Sampler<'a> {
         let Self { window, common, tables, walks, new, .. } = self;
         let now = &walks[parent as usize];
         let difference = walk::retrace(window, common, tables, parent, (now, old, calls), new);
-        tables.count_choices(now, -1.0);
-        let gain = tables.score(new.whole(), now) - tables.score(now.parts(difference), now);
-        tables.count_choices(now, 1.0);
+        tables.note_own_of(new, now);
         self.weighed += 1;
-        gain
+        tables.gain(now, new, difference)
     }
 
-    /// By how much a parent's walk is likelier with a child than without.
-    fn gain(&mut self, parent: u32, child: u32) -> f64 {
-        let calls = std::mem::take(&mut self.calls[parent as usize]);
-        let place = calls.partition_point(|&call| call < child);
-        let has = calls.get(place) == Some(&child);
-        self.other.clear();
-        self.other.extend_from_slice(&calls[..place]);
-        if !has {
-            self.other.push(child);
+    /// By how much the walk of an edge's parent is likelier with the child than without.
+    fn gain(&mut self, index: u32) -> f64 {
+        let Self { window, common, tables, walks, other, calls, moves, .. } = self;
+        let Edge { parent, child, .. } = window.edges[index as usize];
+        let now = &walks[parent as usize];
+        let of_edge = &mut moves[index as usize];
+        let has = self.parent[child as usize] == parent;
+        // Most walks are as they were when the child was drawn last.
+        if of_edge.traced_at != self.changes[parent as usize] {
+            let calls = &calls[parent as usize];
+            let place = calls.partition_point(|&call| call < child);
+            other.clear();
+            other.extend_from_slice(&calls[..place]);
+            if !has {
+                other.push(child);
+            }
+            other.extend_from_slice(&calls[place + usize::from(has)..]);
+            of_edge.difference =
+                walk::retrace(window, common, tables, parent, (now, calls, other), &mut of_edge.new);
+            tables.note_own_of(&mut of_edge.new, now);
+            of_edge.traced_at = self.changes[parent as usize];
         }
-        self.other.extend_from_slice(&calls[place + usize::from(has)..]);
-        let other = std::mem::take(&mut self.other);
-        let gain = self.gain_by(parent, &calls, &other);
-        self.other = other;
-        self.calls[parent as usize] = calls;
+        self.weighed += 1;
+        let gain = tables.gain(now, &of_edge.new, of_edge.difference);
         if has { -gain } else { gain }
     }
 
@@ -384,11 +427,12 @@ impl<'a> Sampler<'a> {
             return;
         }
         if from != NONE {
-            let calls = self.calls[from as usize].iter().copied().filter(|&call| call != child).collect();
+            let mut calls = std::mem::take(&mut self.calls[from as usize]);
+            calls.retain(|&call| call != child);
             self.replace(from, calls);
         }
         if to != NONE {
-            let mut calls = self.calls[to as usize].clone();
+            let mut calls = std::mem::take(&mut self.calls[to as usize]);
             calls.insert(calls.partition_point(|&call| call < child), child);
             self.replace(to, calls);
         }
@@ -404,7 +448,7 @@ impl<'a> Sampler<'a> {
         weights.clear();
         for &index in &edges {
             let edge = self.window.edges[index as usize];
-            let weight = self.gain(edge.parent, child) + self.fits_owner(child, self.owners[index as usize]);
+            let weight = self.gain(index) + self.fits_owner(child, self.owners[index as usize]);
             weights.push(weight + f64::from(edge.weight));
         }
         weights.push(self.stray_rate(child) + self.fits_owner(child, self.strays[child as usize].owner));
@@ -440,134 +484,13 @@ impl<'a> Sampler<'a> {
                 break;
             }
         }
-        let to = edges.get(chosen).map_or(NONE, |&edge| self.window.edges[edge as usize].parent);
+        let (to, owner) = match edges.get(chosen) {
+            Some(&edge) => (self.window.edges[edge as usize].parent, self.owners[edge as usize]),
+            None => (NONE, self.strays[child as usize].owner),
+        };
         (self.drawing, self.weights) = (edges, weights);
         self.set(child, to);
-        self.count_stray(child, to, 1.0);
-    }
-
-    /// The edge between a parent and a child.
-    fn edge(&self, parent: u32, child: u32) -> Option<u32> {
-        self.edges(child).iter().copied().find(|&edge| self.window.edges[edge as usize].parent == parent)
-    }
-
-    /// Tries to exchange a child with one of another parent, or with one that has none.
-    fn exchange(&mut self, child: u32, temperature: f64) {
-        let a = self.parent[child as usize];
-        let pick = self.random.below(self.edges(child).len());
-        let edge = self.window.edges[self.edges(child)[pick] as usize];
-        let b = edge.parent;
-        if a == b {
-            return;
-        }
-        let service = self.window.facts[child as usize].service;
-        let others: Vec<u32> = self.calls[b as usize]
-            .iter()
-            .copied()
-            .filter(|&other| {
-                self.window.facts[other as usize].service == service
-                    && self.settled(other).is_none()
-                    && (a == NONE || self.edge(a, other).is_some())
-            })
-            .collect();
-        if others.is_empty() {
-            return;
-        }
-        let other = others[self.random.below(others.len())];
-        let weight = |sampler: &Self, parent: u32, child: u32| {
-            sampler
-                .edge(parent, child)
-                .map_or(0.0, |edge| f64::from(sampler.window.edges[edge as usize].weight))
-        };
-        let exchanged = |calls: &[u32], out: u32, into: u32| {
-            let mut calls: Vec<u32> = calls.iter().copied().filter(|&call| call != out).collect();
-            calls.insert(calls.partition_point(|&call| call < into), into);
-            calls
-        };
-        self.count_stray(child, a, -1.0);
-        self.count_stray(other, b, -1.0);
-        let mut gain = weight(self, b, child) - weight(self, b, other);
-        gain += self.fits_connection(child, b) - self.fits_connection(child, a);
-        gain += self.fits_connection(other, a) - self.fits_connection(other, b);
-        let calls_b = self.calls[b as usize].clone();
-        let new_b = exchanged(&calls_b, other, child);
-        gain += self.gain_by(b, &calls_b, &new_b);
-        let mut new_a = Vec::new();
-        if a == NONE {
-            gain += self.stray_rate(other) - self.stray_rate(child);
-        } else {
-            let calls_a = self.calls[a as usize].clone();
-            new_a = exchanged(&calls_a, child, other);
-            gain += self.gain_by(a, &calls_a, &new_a);
-            gain += weight(self, a, other) - weight(self, a, child);
-        }
-        if self.random.unit().ln() < gain / temperature {
-            self.replace(b, new_b);
-            if a != NONE {
-                self.replace(a, new_a);
-            }
-            self.parent[child as usize] = b;
-            self.parent[other as usize] = a;
-        }
-        let (parent, of_other) = (self.parent[child as usize], self.parent[other as usize]);
-        self.count_stray(child, parent, 1.0);
-        self.count_stray(other, of_other, 1.0);
-    }
-
-    /// Tries to exchange all calls of two parents from some time on: where calls follow each other, one wrong step makes all
-    /// later ones wrong.
-    fn cross(&mut self, child: u32, temperature: f64) {
-        let a = self.parent[child as usize];
-        let pick = self.random.below(self.edges(child).len());
-        let b = self.window.edges[self.edges(child)[pick] as usize].parent;
-        if a == b || a == NONE {
-            return;
-        }
-        let (calls_a, calls_b) = (self.calls[a as usize].clone(), self.calls[b as usize].clone());
-        let (from_a, from_b) =
-            (calls_a.partition_point(|&call| call < child), calls_b.partition_point(|&call| call < child));
-        let (tail_a, tail_b) = (&calls_a[from_a..], &calls_b[from_b..]);
-        if tail_a.len() + tail_b.len() < 2 || tail_a.len() + tail_b.len() > MAX_CROSSED {
-            return;
-        }
-        let weight = |sampler: &Self, parent: u32, child: u32| {
-            sampler.edge(parent, child).map(|edge| f64::from(sampler.window.edges[edge as usize].weight))
-        };
-        let mut gain = 0.0;
-        for (calls, from, to) in [(tail_a, a, b), (tail_b, b, a)] {
-            for &call in calls {
-                if self.settled(call).is_some() {
-                    return;
-                }
-                let (Some(old), Some(new)) = (weight(self, from, call), weight(self, to, call)) else {
-                    return;
-                };
-                gain += new - old;
-            }
-        }
-        let new_a: Vec<u32> = calls_a[..from_a].iter().chain(tail_b).copied().collect();
-        let new_b: Vec<u32> = calls_b[..from_b].iter().chain(tail_a).copied().collect();
-        for (calls, from, to) in [(tail_a, a, b), (tail_b, b, a)] {
-            for &call in calls {
-                self.count_stray(call, from, -1.0);
-                gain += self.fits_connection(call, to) - self.fits_connection(call, from);
-            }
-        }
-        gain += self.gain_by(b, &calls_b, &new_b);
-        gain += self.gain_by(a, &calls_a, &new_a);
-        if self.random.unit().ln() < gain / temperature {
-            for (calls, to) in [(tail_a, b), (tail_b, a)] {
-                for &call in calls {
-                    self.parent[call as usize] = to;
-                }
-            }
-            self.replace(b, new_b);
-            self.replace(a, new_a);
-        }
-        for &call in tail_a.iter().chain(tail_b) {
-            let parent = self.parent[call as usize];
-            self.count_stray(call, parent, 1.0);
-        }
+        self.count_owned(child, to, owner);
     }
 }
 

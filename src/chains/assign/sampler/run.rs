@@ -85,7 +85,7 @@ impl Sampler<'_> {
         let temperature = TEMPER + (hottest - TEMPER).max(0.0) * heat.max(0.0);
         for &child in open {
             if sweep > 0 {
-                self.count_stray(child, self.parent[child as usize], -1.0);
+                self.discount_stray(child);
             }
             self.draw(child, temperature, sweep >= hot + settling);
             self.exchange(child, temperature);
@@ -96,7 +96,7 @@ impl Sampler<'_> {
     /// Forgets the links of the last start.
     fn reset(&mut self, open: &[u32]) {
         for &child in open {
-            self.count_stray(child, self.parent[child as usize], -1.0);
+            self.discount_stray(child);
             self.set(child, NONE);
         }
     }
@@ -143,18 +143,16 @@ impl Sampler<'_> {
     fn judge(&mut self, open: &[u32]) -> f64 {
         let mut sum = 0.0;
         for walk in &self.walks {
-            self.tables.count_choices(walk, -1.0);
-            sum += self.tables.score(walk.whole(), walk);
-            self.tables.count_choices(walk, 1.0);
+            sum += self.tables.score(walk.whole(walk));
         }
         for &child in open {
             let parent = self.parent[child as usize];
-            self.count_stray(child, parent, -1.0);
+            self.discount_stray(child);
             sum += self.fits_connection(child, parent);
             if parent == NONE {
                 sum += self.stray_rate(child);
             }
-            self.count_stray(child, parent, 1.0);
+            self.count_stray(child, parent);
         }
         sum
     }
@@ -166,7 +164,7 @@ impl Sampler<'_> {
             let counted = sweep + 1 == DECIDING;
             for &child in open {
                 if sweep > 0 {
-                    self.count_stray(child, self.parent[child as usize], -1.0);
+                    self.discount_stray(child);
                 }
                 self.draw(child, 1.0, counted);
             }

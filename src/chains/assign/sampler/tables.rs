@@ -3,17 +3,16 @@
 //! All tables are counts of the present assignment, with priors that fit any service: what five calls show weighs as much as five
 //! calls do. A walk is always judged without its own counts.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
 use super::super::gaps::{self, BINS, Masses};
+use super::keyed::{Key, Keyed};
 use super::walk::{Difference, Mark};
 
 /// A choice among alternatives, counted for the operation and for its whole service. The service's counts are the prior of the
 /// operation's, and `base` that of the service's.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Choice {
     /// Counts of this alternative and of all: of the operation, then of the service.
     slots: [u32; 4],
@@ -39,6 +38,11 @@ pub(super) struct Gap {
 pub(super) struct Walk {
     pub(super) choices: Vec<Choice>,
     pub(super) gaps: Vec<Gap>,
+    /// For each choice and the text: what the parent's present walk has counted of it.
+    own_choices: Vec<OwnChoice>,
+    own_text: OwnChoice,
+    /// The same for each gap; empty if this is that walk, of which few gaps are asked for.
+    own_gaps: Vec<OwnGap>,
     /// Whether the error's text is found in that of the parent, and how common the parent's text is.
     pub(super) text: Option<(Choice, bool, f32)>,
     /// Logarithm of the factors that are not learnt.
@@ -48,6 +52,12 @@ pub(super) struct Walk {
     /// Whether any of its calls failed.
     pub(super) has_failed: bool,
 }
+
+/// How often a walk was counted in each slot of a choice.
+type OwnChoice = [f32; 4];
+
+/// What a walk has added to the histogram of a gap: to the number of all, and in the gap's bin with narrow and with wide smoothing.
+type OwnGap = [f32; 3];
 
 impl Walk {
     pub(super) fn clear(&mut self) {
@@ -59,24 +69,41 @@ impl Walk {
         self.has_failed = false;
     }
 
-    /// All of it.
-    pub(super) fn whole(&self) -> Parts<'_> {
-        let Self { choices, gaps, text, fixed, .. } = self;
-        Parts { choices: [choices, &[]], gaps, text: text.as_ref(), fixed: *fixed }
+    /// All of it, of a parent with that present walk.
+    pub(super) fn whole<'a>(&'a self, present: &'a Self) -> Parts<'a> {
+        let text = self.text.as_ref().map(|text| (text, self.own_text));
+        let choices = [(&self.choices[..], &self.own_choices[..]), (&[][..], &[][..])];
+        Parts { choices, gaps: &self.gaps, own_gaps: &self.own_gaps, present, text, fixed: self.fixed }
     }
 
-    /// What another walk with that difference does not share.
+    fn own_of_gap(&self, gap: Gap) -> OwnGap {
+        let [mut all, mut narrow, mut wide] = OwnGap::default();
+        for counted in self.gaps.iter().filter(|counted| counted.row == gap.row) {
+            let away = usize::from(gap.bin.abs_diff(counted.bin));
+            all += 1.0;
+            narrow += weight(away, REACH[0]);
+            wide += weight(away, REACH[1]);
+        }
+        [all, narrow, wide]
+    }
+
+    /// What another walk with that difference does not share with this one, the present walk.
     pub(super) fn parts(&self, difference: Difference) -> Parts<'_> {
-        let [first, end] = [difference.steps.0, difference.steps.1].map(|at| self.marks[at]);
-        let outcome = self.marks[self.marks.len() - 1];
+        let (first, end) = (&self.marks[difference.steps.0], &self.marks[difference.steps.1]);
+        let outcome = &self.marks[self.marks.len() - 1];
+        let choices = |places: Range<usize>| (&self.choices[places.clone()], &self.own_choices[places]);
         let (rest, text, fixed) = if difference.outcome {
-            (&self.choices[outcome.choices..], self.text.as_ref(), self.fixed - outcome.fixed)
+            let text = self.text.as_ref().map(|text| (text, self.own_text));
+            (choices(outcome.choices..self.choices.len()), text, self.fixed - outcome.fixed)
         } else {
-            (&[][..], None, 0.0)
+            (choices(0..0), None, 0.0)
         };
+        let gaps = first.gaps..end.gaps;
         Parts {
-            choices: [&self.choices[first.choices..end.choices], rest],
-            gaps: &self.gaps[first.gaps..end.gaps],
+            choices: [choices(first.choices..end.choices), rest],
+            gaps: &self.gaps[gaps],
+            own_gaps: &[],
+            present: self,
             text,
             fixed: end.fixed - first.fixed + fixed,
         }
@@ -86,9 +113,12 @@ impl Walk {
 /// Parts of a walk.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parts<'a> {
-    choices: [&'a [Choice]; 2],
+    choices: [(&'a [Choice], &'a [OwnChoice]); 2],
     gaps: &'a [Gap],
-    text: Option<&'a (Choice, bool, f32)>,
+    /// See [`Walk::own_gaps`].
+    own_gaps: &'a [OwnGap],
+    present: &'a Walk,
+    text: Option<(&'a (Choice, bool, f32), OwnChoice)>,
     fixed: f64,
 }
 
@@ -138,7 +168,6 @@ fn prior(kind: Kind) -> Masses {
     let (top, below, above) = kind.prior();
     let mut sum = 0.0;
     let mut low = 0.0_f64;
-    let first = bin(0);
     for (at, mass) in prior.iter_mut().enumerate() {
         let octave = ((low + gaps::width(at) / 2.0).log2()) as f32;
         low += gaps::width(at);
@@ -149,9 +178,9 @@ fn prior(kind: Kind) -> Masses {
     for mass in &mut prior {
         *mass = (1.0 - EVEN) * *mass / sum + EVEN / BINS as f32;
     }
-    let shortest: f32 = prior[..=first].iter().sum();
-    prior[..first].fill(0.0);
-    prior[first] = shortest;
+    let shortest: f32 = prior[..=FIRST].iter().sum();
+    prior[..FIRST].fill(0.0);
+    prior[FIRST] = shortest;
     prior
 }
 
@@ -174,6 +203,9 @@ const UNIT: f64 = 1e6;
 /// many parents leave in one packet.
 const RESOLUTION: i64 = 1 << 15;
 
+/// The bin of the shortest gaps.
+const FIRST: usize = gaps::bin(RESOLUTION - 1);
+
 /// The bin of a gap.
 fn bin(gap: i64) -> usize {
     gaps::bin(gap.max(RESOLUTION - 1))
@@ -181,7 +213,7 @@ fn bin(gap: i64) -> usize {
 
 /// Width of a bin, nanoseconds.
 fn width(at: usize) -> f64 {
-    if at <= bin(0) { RESOLUTION as f64 } else { gaps::width(at) }
+    if at <= FIRST { RESOLUTION as f64 } else { gaps::width(at) }
 }
 
 /// The gaps of one kind of step.
@@ -189,47 +221,69 @@ fn width(at: usize) -> f64 {
 struct Histogram {
     kind: Kind,
     all: f32,
-    narrow: Masses,
-    wide: Masses,
+    narrow: Smoothed,
+    wide: Smoothed,
 }
+
+/// Masses that reach beyond the first and the last bin.
+type Smoothed = [f32; BINS + 2 * REACH[1]];
 
 /// What the weights of one gap sum up to, with narrow and with wide smoothing. The weights are integers, so that what is added and
 /// removed again leaves no trace.
 const SUMS: [f32; 2] = [((REACH[0] + 1) * (REACH[0] + 1)) as f32, ((REACH[1] + 1) * (REACH[1] + 1)) as f32];
 
 /// The weight of a gap in a bin that many bins away.
-fn weight(away: usize, reach: usize) -> f32 {
+const fn weight(away: usize, reach: usize) -> f32 {
     (reach + 1).saturating_sub(away) as f32
+}
+
+/// The weights of a gap in the bins around it.
+const fn weights<const N: usize>() -> [f32; N] {
+    let mut weights = [0.0; N];
+    let mut at = 0;
+    while at < N {
+        weights[at] = weight(at.abs_diff(N / 2), N / 2);
+        at += 1;
+    }
+    weights
+}
+
+const NARROW: [f32; 2 * REACH[0] + 1] = weights();
+const WIDE: [f32; 2 * REACH[1] + 1] = weights();
+
+/// Adds the weights of a gap.
+fn spread<const N: usize>(masses: &mut Smoothed, bin: usize, weights: &[f32; N], sign: f32) {
+    // All at once, so that the processor adds several together.
+    if let Some(around) = masses[bin + REACH[1] - N / 2..].first_chunk_mut::<N>() {
+        around.iter_mut().zip(weights).for_each(|(mass, weight)| *mass += sign * weight);
+    }
 }
 
 impl Histogram {
     fn add(&mut self, bin: usize, sign: f32) {
         self.all += sign;
-        for (masses, reach) in [(&mut self.narrow, REACH[0]), (&mut self.wide, REACH[1])] {
-            let first = bin.saturating_sub(reach);
-            let last = (bin + reach).min(BINS - 1);
-            for (mass, at) in masses[first..=last].iter_mut().zip(first..) {
-                *mass += sign * weight(at.abs_diff(bin), reach);
-            }
-        }
+        spread(&mut self.narrow, bin, &NARROW, sign);
+        spread(&mut self.wide, bin, &WIDE, sign);
     }
 }
-
-/// A key of a choice: its kind, who chooses, in which state, and the alternative.
-type Key = (u8, u32, u32, u32);
 
 /// The tables.
 #[derive(Clone, Debug)]
 pub(super) struct Tables {
-    slots: HashMap<Key, u32, FixedState>,
+    slots: Keyed<u32>,
     counts: Vec<f32>,
-    choices: HashMap<Key, Choice, FixedState>,
-    rows: HashMap<Key, u32, FixedState>,
+    /// As many zeros.
+    own: Vec<f32>,
+    choices: Keyed<Choice>,
+    rows: Keyed<u32>,
     histograms: Vec<Histogram>,
 }
 
 /// Set in the kind of a key for the counts of the service.
 const SERVICE: u8 = 0x80;
+
+/// Most choices of a walk with which each one of another is compared; of a longer one, all are counted first.
+const SHORT: usize = 16;
 
 /// The alternative that stands for all of them.
 const ALL: u32 = u32::MAX;
@@ -237,20 +291,24 @@ const ALL: u32 = u32::MAX;
 impl Tables {
     pub(super) fn new() -> Self {
         Self {
-            slots: HashMap::default(),
+            slots: Keyed::new(),
             counts: Vec::new(),
-            choices: HashMap::default(),
-            rows: HashMap::default(),
+            own: Vec::new(),
+            choices: Keyed::new(),
+            rows: Keyed::new(),
             histograms: Vec::new(),
         }
     }
 
     fn slot(&mut self, key: Key) -> u32 {
-        let counts = &mut self.counts;
-        *self.slots.entry(key).or_insert_with(|| {
-            counts.push(0.0);
-            counts.len() as u32 - 1
-        })
+        if let Some(slot) = self.slots.get(key) {
+            return slot;
+        }
+        let slot = self.counts.len() as u32;
+        self.counts.push(0.0);
+        self.own.push(0.0);
+        self.slots.insert(key, slot);
+        slot
     }
 
     /// A choice of `who` (an operation and its service) in a state.
@@ -263,8 +321,8 @@ impl Tables {
         base: impl FnOnce() -> f32,
     ) -> Choice {
         let key = (kind, who.0, state, next);
-        if let Some(choice) = self.choices.get(&key) {
-            return *choice;
+        if let Some(choice) = self.choices.get(key) {
+            return choice;
         }
         let service = kind | SERVICE;
         let slots =
@@ -278,59 +336,63 @@ impl Tables {
     /// A gap of a service.
     pub(super) fn gap(&mut self, kind: Kind, service: u32, state: u32, next: u32, gap: i64) -> Gap {
         let key = (kind as u8, service, state, next);
-        let histograms = &mut self.histograms;
-        let row = *self.rows.entry(key).or_insert_with(|| {
-            histograms.push(Histogram { kind, all: 0.0, narrow: [0.0; BINS], wide: [0.0; BINS] });
-            histograms.len() as u32 - 1
-        });
+        let row = self.rows.get(key).unwrap_or_else(|| self.add_row(kind, key));
         Gap { row, bin: bin(gap) as u8 }
     }
 
-    /// Probability of a choice.
-    fn probability(&self, choice: &Choice) -> f32 {
-        let count = |slot: usize| self.counts[choice.slots[slot] as usize];
+    /// Adds a kind of step without any gap.
+    #[cold]
+    fn add_row(&mut self, kind: Kind, key: Key) -> u32 {
+        let row = self.histograms.len() as u32;
+        let none = [0.0; BINS + 2 * REACH[1]];
+        self.histograms.push(Histogram { kind, all: 0.0, narrow: none, wide: none });
+        self.rows.insert(key, row);
+        row
+    }
+
+    /// Probability of a choice, without the counts of `own`.
+    fn probability(&self, choice: &Choice, own: &OwnChoice) -> f32 {
+        let count = |slot: usize| self.counts[choice.slots[slot] as usize] - own[slot];
         let coarse = (count(2) + COARSE * choice.base) / (count(3) + COARSE);
         (count(0) + FINE * coarse) / (count(1) + FINE)
     }
 
-    /// Density of a gap per unit of time, without the gaps of `own`.
-    fn density(&self, gap: Gap, own: &Walk) -> f64 {
+    /// Density of a gap per unit of time, without what is `own`.
+    fn density(&self, gap: Gap, own: OwnGap) -> f64 {
         let histogram = &self.histograms[gap.row as usize];
         let at = gap.bin as usize;
-        let (mut all, mut narrow, mut wide) = (histogram.all, histogram.narrow[at], histogram.wide[at]);
-        for other in own.gaps.iter().filter(|other| other.row == gap.row) {
-            let away = at.abs_diff(other.bin as usize);
-            all -= 1.0;
-            narrow -= weight(away, REACH[0]);
-            wide -= weight(away, REACH[1]);
-        }
+        let place = at + REACH[1];
+        let all = histogram.all - own[0];
+        let (narrow, wide) = (histogram.narrow[place] - own[1], histogram.wide[place] - own[2]);
         let blur = FEW / (FEW + all);
         let mass = (1.0 - blur) * narrow / SUMS[0] + blur * wide / SUMS[1];
         let prior = PRIORS[histogram.kind as usize][at];
         f64::from((mass + GAP_PRIOR * prior) / (all + GAP_PRIOR)) / width(at) * UNIT
     }
 
-    /// Logarithm of the likelihood of parts of a walk. The choices of `own`, the present walk of its parent, must not be counted;
-    /// its gaps are left out here.
-    pub(super) fn score(&self, walk: Parts<'_>, own: &Walk) -> f64 {
+    /// Logarithm of the likelihood of parts of a walk, without the counts of the present walk of its parent.
+    pub(super) fn score(&self, walk: Parts<'_>) -> f64 {
         let mut sum = walk.fixed;
         let mut product = 1.0_f64;
-        for choice in walk.choices.into_iter().flatten() {
-            product *= f64::from(self.probability(choice));
-            if product < 1e-100 {
-                sum += product.max(f64::MIN_POSITIVE).ln();
-                product = 1.0;
+        for (choices, own) in walk.choices {
+            for (choice, own) in choices.iter().zip(own) {
+                product *= f64::from(self.probability(choice, own));
+                if product < 1e-100 {
+                    sum += product.max(f64::MIN_POSITIVE).ln();
+                    product = 1.0;
+                }
             }
         }
-        for gap in walk.gaps {
+        for (place, gap) in walk.gaps.iter().enumerate() {
+            let own = walk.own_gaps.get(place).copied().unwrap_or_else(|| walk.present.own_of_gap(*gap));
             product *= self.density(*gap, own);
             if !(1e-100..1e100).contains(&product) {
                 sum += product.max(f64::MIN_POSITIVE).ln();
                 product = 1.0;
             }
         }
-        if let Some((choice, related, common)) = walk.text {
-            let passed = f64::from(self.probability(choice)).clamp(0.01, 0.99);
+        if let Some(((choice, related, common), own)) = &walk.text {
+            let passed = f64::from(self.probability(choice, own)).clamp(0.01, 0.99);
             let common = f64::from(*common);
             product *= if *related {
                 // The choice is that it is related.
@@ -342,16 +404,58 @@ impl Tables {
         sum + product.max(f64::MIN_POSITIVE).ln()
     }
 
+    /// Notes of the parent's present walk what it has counted of its own choices.
+    pub(super) fn note_own(&mut self, walk: &mut Walk) {
+        let mut own = std::mem::take(&mut walk.own_choices);
+        walk.own_text = self.find_own(walk, walk, &mut own);
+        walk.own_choices = own;
+        walk.own_gaps.clear();
+    }
+
+    /// Notes of another walk what the present one has counted of it.
+    pub(super) fn note_own_of(&mut self, new: &mut Walk, present: &Walk) {
+        let mut own = std::mem::take(&mut new.own_choices);
+        new.own_text = self.find_own(present, new, &mut own);
+        new.own_choices = own;
+        new.own_gaps.clear();
+        new.own_gaps.extend(new.gaps.iter().map(|gap| present.own_of_gap(*gap)));
+    }
+
+    /// How often `present` has counted each choice of `walk`, and its text.
+    fn find_own(&mut self, present: &Walk, walk: &Walk, own: &mut Vec<OwnChoice>) -> OwnChoice {
+        own.clear();
+        let text = walk.text.as_ref().map(|(choice, ..)| choice);
+        let counted = || present.choices.iter().chain(present.text.as_ref().map(|(choice, ..)| choice));
+        if present.choices.len() <= SHORT {
+            let times = |choice: &Choice| {
+                // All four at once, so that the processor compares them together.
+                let count = |times: [u32; 4], counted: &Choice| {
+                    std::array::from_fn(|at| times[at] + u32::from(counted.slots[at] == choice.slots[at]))
+                };
+                counted().fold([0; 4], count).map(|times| times as f32)
+            };
+            own.extend(walk.choices.iter().map(times));
+            return text.map(times).unwrap_or_default();
+        }
+        let all = &mut self.own;
+        counted().flat_map(|choice| choice.slots).for_each(|slot| all[slot as usize] += 1.0);
+        let times = |choice: &Choice| choice.slots.map(|slot| all[slot as usize]);
+        own.extend(walk.choices.iter().map(times));
+        let own_text = text.map(times).unwrap_or_default();
+        counted().flat_map(|choice| choice.slots).for_each(|slot| all[slot as usize] = 0.0);
+        own_text
+    }
+
+    /// By how much a walk is likelier with what `new` has in place of that difference than as it is, `now`.
+    pub(super) fn gain(&self, now: &Walk, new: &Walk, difference: Difference) -> f64 {
+        self.score(new.whole(now)) - self.score(now.parts(difference))
+    }
+
     /// Adds (1) or removes (-1) the counts of a walk.
     pub(super) fn count(&mut self, walk: &Walk, sign: f32) {
-        self.count_choices(walk, sign);
         for gap in &walk.gaps {
             self.histograms[gap.row as usize].add(gap.bin as usize, sign);
         }
-    }
-
-    /// The same for its choices alone.
-    pub(super) fn count_choices(&mut self, walk: &Walk, sign: f32) {
         for choice in &walk.choices {
             self.count_choice(choice, sign);
         }
@@ -383,4 +487,42 @@ impl Tables {
 /// Nanoseconds in units of time.
 pub(super) fn units(nanoseconds: i64) -> f64 {
     nanoseconds as f64 / UNIT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A walk of that many steps, of few kinds.
+    fn walk(tables: &mut Tables, steps: u32) -> Walk {
+        let mut walk = Walk::default();
+        for step in 0..steps {
+            walk.choices.push(tables.choice(1, (step % 3, 0), 0, step % 2, || 0.5));
+            walk.gaps.push(tables.gap(Kind::After, 0, step % 2, 0, 1 << (16 + step % 8)));
+        }
+        walk.text = Some((tables.choice(2, (0, 0), 0, 1, || 0.5), true, 0.1));
+        walk
+    }
+
+    #[test]
+    fn a_walk_is_judged_without_its_own_counts_whatever_its_length() {
+        for steps in [0, 2, SHORT as u32, SHORT as u32 + 1, 100] {
+            let mut tables = Tables::new();
+            let other = walk(&mut tables, 7);
+            tables.count(&other, 1.0);
+            let mut present = walk(&mut tables, steps);
+            tables.note_own(&mut present);
+            let mut new = walk(&mut tables, 5);
+            tables.note_own_of(&mut new, &present);
+            tables.count(&present, 1.0);
+            let judged = [&present, &new].map(|walk| tables.score(walk.whole(&present)).to_bits());
+            tables.count(&present, -1.0);
+            let nothing = Walk::default();
+            let bare = [&mut present, &mut new].map(|walk| {
+                tables.note_own_of(walk, &nothing);
+                tables.score(walk.whole(&nothing)).to_bits()
+            });
+            assert_eq!(judged, bare, "{steps} steps");
+        }
+    }
 }

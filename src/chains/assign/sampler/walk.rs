@@ -171,7 +171,7 @@ impl Walk {
 }
 
 /// What differs between a walk and one with other calls.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Difference {
     /// The steps that differ, as indices of [`Walk::marks`] of the walk that is replaced.
     pub(super) steps: (usize, usize),
