@@ -60,8 +60,7 @@ const QUEUED: f32 = 4.0;
 pub(super) fn begun(members: &[Member<'_>]) -> Vec<i64> {
     let mut connections: Map<u64, Vec<u32>> = Map::default();
     for (index, member) in members.iter().enumerate() {
-        let call = member.call;
-        if matches!(call.kind, CallKind::Unary) && member.traits.answered {
+        if matches!(member.kind, CallKind::Unary) && member.answered {
             connections.entry(member.connection).or_default().push(index as u32);
         }
     }
@@ -143,7 +142,7 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
             let Some(host) = hosts.get(child.caller) else { return Vec::new() };
             let joint = host.is_small();
             let late = host.has_late();
-            let in_work = in_work.at(child.caller, host, members, child.traits.start, late);
+            let in_work = in_work.at(child.caller, host, members, child.start, late);
             let mut possible = possible(members, index, host, in_work, &owners, joint);
             if possible.parents.len() > MAX_CANDIDATES {
                 possible.parents.drain(..possible.parents.len() - MAX_CANDIDATES);
@@ -163,7 +162,7 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
 /// those that it answers.
 fn drop_strangers(members: &[Member<'_>], hosts: &Hosts, candidates: &mut [Vec<Candidate>]) {
     let is_late = |child: &Member<'_>, candidate: &Candidate| {
-        candidate.weight < SETTLED && members[candidate.parent as usize].work().1 < child.traits.start
+        candidate.weight < SETTLED && members[candidate.parent as usize].work().1 < child.start
     };
     let mut busy = vec![false; hosts.count()];
     for (child, candidates) in members.iter().zip(candidates.iter()) {
@@ -188,15 +187,15 @@ fn drop_outlived(members: &[Member<'_>], hosts: &Hosts, candidates: &mut [Vec<Ca
     let by_id = [Evidence::TraceId, Evidence::LogId];
     let is_outlived = |child: &Member<'_>, candidate: &Candidate| {
         let end = members[candidate.parent as usize].work().1;
-        child.traits.start <= end
-            && child.traits.end > end
+        child.start <= end
+            && child.end > end
             && !by_id.iter().any(|evidence| candidate.evidence.contains(*evidence))
     };
     // A try that another one beat, and a call without an answer, end whenever their caller gives them up.
     let ends_by_itself = |child: &Member<'_>| {
         child.settled.is_none()
-            && child.traits.answered
-            && !matches!(child.call.class(), Some(Class::Transport | Class::Unanswered))
+            && child.answered
+            && !matches!(child.class, Some(Class::Transport | Class::Unanswered))
     };
     let contained = |child: &Member<'_>, found: &[Candidate]| {
         found.iter().any(|candidate| contains(&members[candidate.parent as usize], child))
@@ -256,7 +255,7 @@ impl Owners {
         for child in members.iter().filter(|member| member.is_child) {
             let Some(host) = hosts.get(child.caller).filter(|host| host.ports.len() > 1) else { continue };
             let mut inside: Set<u16> = Set::default();
-            for &parent in in_work.at(child.caller, host, members, child.traits.start, false) {
+            for &parent in in_work.at(child.caller, host, members, child.start, false) {
                 let parent = &members[parent as usize];
                 if contains(parent, child) {
                     inside.insert(parent.call.server.port);
@@ -420,7 +419,7 @@ fn possible(
     // A try that another one beat may outlive its cause. Whether another call outlives it, or comes after its answer, is weighed where
     // it is open anyway which of the calls in work all the time is the cause; a single one of these is. Where several services share
     // the address, too much is open already.
-    let beaten = matches!(child.call.class(), Some(Class::Transport | Class::Unanswered));
+    let beaten = matches!(child.class, Some(Class::Transport | Class::Unanswered));
     let inside = possible.iter().filter(|&&parent| contains(&members[parent as usize], child)).count();
     if !joint || (!beaten && (inside == 1 || host.is_shared())) {
         keep(&mut possible, &|parent| contains(parent, child));
@@ -445,7 +444,7 @@ fn weigh(
         .map(|&parent| {
             let mut candidate = pair(&members[parent as usize], child, host, joint);
             candidate.parent = parent;
-            if !joint && begun[parent as usize] > child.traits.start {
+            if !joint && begun[parent as usize] > child.start {
                 candidate.weight -= QUEUED;
             }
             let owned = connections.weight(&members[parent as usize], child, possible.len());

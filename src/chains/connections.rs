@@ -50,7 +50,7 @@ impl Connections {
                 continue;
             }
             covering.clear();
-            for &parent in in_work.at(child.caller, host, members, child.traits.start, false) {
+            for &parent in in_work.at(child.caller, host, members, child.start, false) {
                 let parent = &members[parent as usize];
                 let incoming = parent.connection;
                 if found.calls[&incoming] >= MIN_CALLS && contains(parent, child) {

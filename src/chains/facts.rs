@@ -50,7 +50,7 @@ const OPENING: u32 = 50_000_000;
 fn opened(member: &Member<'_>, used: &mut super::members::Set<(Endpoint, Endpoint)>) -> Option<i64> {
     let call = member.call;
     let is_first = used.insert((call.client, call.server));
-    (is_first && call.since_opening <= OPENING).then(|| member.traits.start - i64::from(call.since_opening))
+    (is_first && call.since_opening <= OPENING).then(|| member.start - i64::from(call.since_opening))
 }
 
 /// Fills in the facts of a window and which texts contain each other.

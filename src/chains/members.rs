@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
 use super::traits::{Traits, hash};
-use crate::calls::record::{Call, Initiator};
+use crate::calls::record::{Call, CallKind, Class, Initiator};
 
 pub(super) type Map<K, V> = HashMap<K, V, FixedState>;
 pub(super) type Set<K> = HashSet<K, FixedState>;
@@ -36,7 +36,14 @@ pub(super) struct Member<'a> {
     pub(super) callee: u32,
     /// Its connection.
     pub(super) connection: u64,
-    /// See [`Self::work`]; kept here, because every possible cause is asked for every call.
+    /// What [`Traits`] and [`Call`] say of its times and its end. Kept here, because all calls are asked for it several times, and
+    /// those of a large window are in no cache.
+    pub(super) start: i64,
+    pub(super) end: i64,
+    pub(super) answered: bool,
+    pub(super) kind: CallKind,
+    pub(super) class: Option<Class>,
+    /// See [`Self::work`].
     work: (i64, i64),
 }
 
@@ -66,7 +73,23 @@ impl<'a> Member<'a> {
             None => (traits.start, traits.end),
             Some(view) => (view.start.0, if traits.answered { view.end.0 } else { traits.end }),
         };
-        Self { call, traits, settled, is_child, caller, callee, connection, work }
+        let Traits { start, end, answered, .. } = *traits;
+        let (kind, class) = (call.kind, call.class());
+        Self {
+            call,
+            traits,
+            settled,
+            is_child,
+            caller,
+            callee,
+            connection,
+            start,
+            end,
+            answered,
+            kind,
+            class,
+            work,
+        }
     }
 
     /// The first and last moment at which the callee had it in work. If the callee's host was captured, these are by the same
@@ -80,8 +103,7 @@ impl<'a> Member<'a> {
 pub(super) fn contains(parent: &Member<'_>, child: &Member<'_>) -> bool {
     let (start, end) = parent.work();
     let work = start.saturating_sub(SLACK)..=end.saturating_add(SLACK);
-    work.contains(&child.traits.start)
-        && (!child.traits.answered || child.traits.end <= end.saturating_add(SLACK))
+    work.contains(&child.start) && (!child.answered || child.end <= end.saturating_add(SLACK))
 }
 
 /// Whether a call began early enough to be the cause of one that began at `time`.
@@ -184,12 +206,12 @@ fn count_covered(members: &[Member<'_>], hosts: &mut [HostCalls]) {
         let host = &mut hosts[child.caller as usize];
         let (next, until) = &mut sweep[child.caller as usize];
         while let Some(parent) = host.parents.get(*next).map(|&parent| &members[parent as usize])
-            && is_begun(parent, child.traits.start)
+            && is_begun(parent, child.start)
         {
             *until = (*until).max(parent.work().1.saturating_add(SLACK));
             *next += 1;
         }
-        host.covered += usize::from(child.traits.start <= *until);
+        host.covered += usize::from(child.start <= *until);
     }
 }
 

@@ -106,11 +106,10 @@ fn window(
     let mut window = Window::default();
     for ((member, &class), &begun) in members.iter().zip(classes).zip(begun) {
         let call = member.call;
-        let traits = member.traits;
         let span = |start, end, at| Span { start, end, class, host: hash(&call.machine(at)) as u32 };
         window.parents.push(span(begun, member.work().1, Initiator::Server));
-        let end = if traits.answered { traits.end } else { traits.start };
-        window.children.push(span(traits.start, end, Initiator::Client));
+        let end = if member.answered { member.end } else { member.start };
+        window.children.push(span(member.start, end, Initiator::Client));
     }
     for (child, candidates) in found.iter().enumerate() {
         for candidate in candidates {

@@ -59,8 +59,7 @@ pub(super) fn find(
             continue;
         }
         let Some(above) = words(child.call).and_then(|words| above.get(&words)) else { continue };
-        let begun =
-            above.partition_point(|&other| members[other as usize].traits.start <= child.traits.start);
+        let begun = above.partition_point(|&other| members[other as usize].start <= child.start);
         for &other in above[..begun].iter().rev().take(MAX_COMPARED) {
             let parent = &members[other as usize];
             let is_possible =
@@ -109,8 +108,8 @@ impl<'m, 'a> Work<'m, 'a> {
         let Self { made, answered, known } = self;
         let (Some(made), Some(answered)) = (made.get(&caller), answered.get(&host)) else { return false };
         let holds = |child: &&Member<'_>| {
-            let begun = answered.partition_point(|&(start, _)| start <= child.traits.start);
-            let end = if child.traits.answered { child.traits.end } else { child.traits.start };
+            let begun = answered.partition_point(|&(start, _)| start <= child.start);
+            let end = if child.answered { child.end } else { child.start };
             begun.checked_sub(1).is_some_and(|last| end <= answered[last].1)
         };
         *known.entry((caller, host)).or_insert_with(|| made.iter().all(holds))
