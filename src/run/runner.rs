@@ -173,11 +173,6 @@ impl<'a> Opening<'a> {
                 "packets are binary and no terminal shows them: name a file, or send standard output to one";
             return Err(Failure::Usage(text.into()));
         }
-        let unreadable = files::unreadable(&input.paths(), input.follow);
-        if !unreadable.is_empty() {
-            // Nothing was created, and what was there stays.
-            return Err(Failure::Environment(unreadable.join("\n")));
-        }
         let limits = Shares::of_calls(input).limits();
         let mut options = Options { decode_as: input.decode_as.clone(), limits, ..Options::default() };
         // Joins over hosts use them.
@@ -204,6 +199,11 @@ impl<'a> Opening<'a> {
         let bodies = Arc::new(bodies(&input.bodies)?);
         if input.bodies.asks() {
             options.bodies = Some(Arc::clone(&bodies));
+        }
+        let unreadable = files::unreadable(&input.paths(), input.follow);
+        if !unreadable.is_empty() {
+            // Nothing was created, and what was there stays.
+            return Err(Failure::Environment(unreadable.join("\n")));
         }
         let prepared = input::prepare(input, has_interface, options.key_logs.as_ref())?;
         let output = output::name(output);
