@@ -56,6 +56,33 @@ impl Pass {
         let is_possible = self.updates.start == 0 || stage == Stage::Traffic;
         is_possible && matches!(suite.cipher, Cipher::Gcm(_)) != self.is_slow
     }
+
+    /// The keys under which the record opens with a number of this round, beginning with the `first` of a secret, and the number. Leaves at
+    /// least `kept` of the work. What can't be paid is not made: keys cost more than most searches with them.
+    fn find(
+        &self,
+        first: impl Fn() -> Option<Current>,
+        record: &Record<'_>,
+        round: &std::ops::Range<u64>,
+        kept: u64,
+        budget: &mut u64,
+    ) -> Option<(Current, u64)> {
+        let mut before: Option<Current> = None;
+        for updates in 0..self.updates.end {
+            *budget = budget.checked_sub(SCHEDULE).filter(|left| *left > kept)?;
+            let current = before.map_or_else(&first, |before| before.next())?;
+            if self.updates.contains(&updates) {
+                let mut part = *budget - kept;
+                let number = current.key.find(record, round.start, round.end - round.start, &mut part);
+                *budget = kept + part;
+                if let Some(number) = number {
+                    return Some((current, number));
+                }
+            }
+            before = Some(current);
+        }
+        None
+    }
 }
 
 /// The part of a connection of TLS 1.3 that a secret protects.
@@ -282,6 +309,9 @@ impl Epochs {
         let mut turns = PASSES.iter().flat_map(|pass| ROUNDS.iter().map(move |round| (pass, round)));
         let found = turns.find_map(|(pass, round)| {
             let kept = pass.kept(record, all);
+            if *budget <= SCHEDULE.saturating_add(kept) {
+                return None;
+            }
             context.keys.search(&labels, MAX_SECRETS, |random, label, secret| {
                 let (stage, of_client) = match label {
                     Label::ClientTraffic => (Stage::Traffic, true),
@@ -289,21 +319,11 @@ impl Epochs {
                     label => (Stage::Handshake, label == Label::ClientHandshake),
                 };
                 let mut suites = context.suites(secret).filter(|suite| pass.takes(suite, stage));
-                suites.find_map(|suite| {
-                    let first = Current::new(stage, secret, suite);
-                    let mut keys = std::iter::successors(first, Current::next).skip(pass.updates.start);
-                    (0..pass.updates.len()).find_map(|_| {
-                        let mut part = budget.saturating_sub(SCHEDULE.saturating_add(kept));
-                        if part == 0 {
-                            return None;
-                        }
-                        let current = keys.next()?;
-                        let number =
-                            current.key.find(record, round.start, round.end - round.start, &mut part);
-                        *budget = kept + part;
-                        Some((Found { random: *random, of_client }, current, number?))
-                    })
-                })
+                let (current, number) = suites.find_map(|suite| {
+                    let first = || Current::new(stage, secret, suite);
+                    pass.find(first, record, round, kept, budget)
+                })?;
+                Some((Found { random: *random, of_client }, current, number))
             })
         });
         let (found, current, number) = found?;

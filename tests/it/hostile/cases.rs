@@ -412,6 +412,19 @@ fn endless_handshake(n: usize) -> Vec<u8> {
     })
 }
 
+/// Connections of TLS, of which only records of data were captured.
+pub(super) fn ciphertext_from_the_middle(n: usize) -> Vec<u8> {
+    let mut capture = Capture::new();
+    for connection in 0..n {
+        capture.connection(connection);
+        for at in 0..20 {
+            let content: Vec<u8> = (0..64).map(|octet| (octet * 31 + at * 17 + connection) as u8).collect();
+            capture.say(if at % 2 == 0 { Client } else { Server }, &record(23, &content));
+        }
+    }
+    capture.bytes().to_vec()
+}
+
 /// A pcapng file with secrets of ever new connections, and one connection that has none of them.
 fn many_secrets(n: usize) -> Vec<u8> {
     let block = |kind: u32, body: &[u8]| {

@@ -202,6 +202,40 @@ fn a_file_whose_window_is_beyond_the_bound_is_refused_and_others_are_read() {
     assert_eq!(run(&large, "512MiB").1, all);
 }
 
+/// A connection whose beginning was not captured is searched for within its bound, however many secrets there are.
+#[test]
+fn more_secrets_make_no_search_longer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let capture = folder.path().join("middle");
+    std::fs::write(&capture, cases::ciphertext_from_the_middle(2)).expect("written");
+    let time = |secrets: usize| {
+        let lines: String = (0..secrets)
+            .flat_map(|n| ["CLIENT", "SERVER"].map(|of| format!("{of}_TRAFFIC_SECRET_0 {n:064x} {n:064x}\n")))
+            .collect();
+        let file = folder.path().join("keys");
+        std::fs::write(&file, lines).expect("written");
+        let logs = KeyLogs::new(&[file], false);
+        logs.read();
+        let options = Options { threads: 1, key_logs: Some(Arc::new(logs)), ..Options::default() };
+        let before = used();
+        support::outputs(
+            &mut files::open(std::slice::from_ref(&capture), files::Options::default()),
+            &options,
+        );
+        used() - before
+    };
+    let mut best = [f64::INFINITY; 2];
+    for _ in 0..5 {
+        for (best, secrets) in best.iter_mut().zip([8, 500]) {
+            *best = best.min(time(secrets));
+        }
+        if best[1] <= MOST * best[0].max(LEAST) {
+            return;
+        }
+    }
+    panic!("8 secrets take {:.3} s, 500 take {:.3} s", best[0], best[1]);
+}
+
 /// Writes all cases small into a folder, if one is named: for `scripts/valgrind.sh`.
 #[test]
 fn written() {
