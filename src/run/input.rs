@@ -132,6 +132,7 @@ impl Opened {
     pub(super) fn lookup(&self) -> impl Fn(&mut Call) + Send + use<> {
         let (processes, host, own) = (self.processes.clone(), self.host.clone(), self.own.clone());
         let (names, local) = (self.names.clone(), self.local.clone());
+        let is_named = host.is_some() || !own.is_empty();
         move |call| {
             if let Some(processes) = &processes {
                 call.set_processes(processes.at([call.client, call.server], call.network));
@@ -142,15 +143,18 @@ impl Opened {
             if host.is_some() {
                 call.host.clone_from(&host);
             }
-            call.observer = observer(|end| {
-                let ip = address(call, end);
-                if !own.is_empty() {
-                    return Some(ip.is_loopback() || own.contains(&ip) || call.process(end).is_some());
-                }
-                let by_name = host.as_ref().and_then(|host| is_named_here(call, end, host));
-                by_name.or_else(|| local.as_deref()?.has(ip, call.end))
-            });
-            if let Some(local) = &local {
+            let known = local.as_deref().filter(|local| local.has_any());
+            if is_named || known.is_some() {
+                call.observer = observer(|end| {
+                    let ip = address(call, end);
+                    if !own.is_empty() {
+                        return Some(ip.is_loopback() || own.contains(&ip) || call.process(end).is_some());
+                    }
+                    let by_name = host.as_ref().and_then(|host| is_named_here(call, end, host));
+                    by_name.or_else(|| known?.has(ip, call.end))
+                });
+            }
+            if let Some(local) = known {
                 call.is_local = [call.client.ip, call.server.ip].map(|ip| local.faces_others(ip, call.end));
             }
         }

@@ -12,11 +12,15 @@ use std::sync::{PoisonError, RwLock};
 
 use hashbrown::HashMap;
 
-use super::{Batch, Packet};
+use super::{Batch, LinkType, Packet};
 use crate::time::Timestamp;
 
 /// Most addresses that are remembered. Of further ones nothing is known.
 const MAX_ADDRESSES: usize = 65_536;
+
+/// Packets of all interfaces, in the older format and in the newer one.
+const LINUX_SLL: LinkType = LinkType(113);
+const LINUX_SLL2: LinkType = LinkType(276);
 
 /// Packet type: sent by this host.
 const OUTGOING: u16 = 4;
@@ -45,13 +49,19 @@ type Seen = [Option<Timestamp>; 3];
 #[derive(Debug, Default)]
 pub struct LocalAddresses {
     seen: RwLock<HashMap<IpAddr, Seen>>,
-    /// Whether anything is known.
+    /// See [`Self::has_any`].
     has_any: AtomicBool,
 }
 
 impl LocalAddresses {
     /// Learns from the packets of a batch. Others than those of all interfaces say nothing.
     pub fn learn(&self, batch: &Batch) {
+        if batch.records.iter().any(|record| is_of_all_interfaces(record.link)) {
+            self.learn_ways(batch);
+        }
+    }
+
+    fn learn_ways(&self, batch: &Batch) {
         let mut seen = None;
         for packet in batch.packets() {
             let Some((source, way)) = direction(&packet) else { continue };
@@ -65,6 +75,12 @@ impl LocalAddresses {
         if seen.is_some() {
             self.has_any.store(true, Ordering::Release);
         }
+    }
+
+    /// Whether anything is known.
+    #[must_use]
+    pub fn has_any(&self) -> bool {
+        self.has_any.load(Ordering::Acquire)
     }
 
     /// Whether `ip` is an address of the host, by the packets until `time`; `None` where they don't say it.
@@ -88,7 +104,7 @@ impl LocalAddresses {
 
     /// Which ways packets from `ip` had gone by `time`.
     fn until(&self, ip: IpAddr, time: Timestamp) -> [bool; 3] {
-        if !self.has_any.load(Ordering::Acquire) {
+        if !self.has_any() {
             return [false; 3];
         }
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
@@ -97,13 +113,18 @@ impl LocalAddresses {
     }
 }
 
+/// Whether the heads of packets say where they went.
+fn is_of_all_interfaces(link: LinkType) -> bool {
+    matches!(link, LINUX_SLL | LINUX_SLL2)
+}
+
 /// The source of a packet, and where it went; `None` where the packet says nothing of its source.
 fn direction(packet: &Packet<'_>) -> Option<(IpAddr, Way)> {
     let data = packet.data;
     let half = |at: usize| Some(u16::from_be_bytes(*data.get(at..)?.first_chunk()?));
-    let (kind, hardware, protocol, ip) = match packet.link.0 {
-        113 => (half(0)?, half(2)?, half(14)?, data.get(16..)?),
-        276 => (u16::from(*data.get(10)?), half(8)?, half(0)?, data.get(20..)?),
+    let (kind, hardware, protocol, ip) = match packet.link {
+        LINUX_SLL => (half(0)?, half(2)?, half(14)?, data.get(16..)?),
+        LINUX_SLL2 => (u16::from(*data.get(10)?), half(8)?, half(0)?, data.get(20..)?),
         _ => return None,
     };
     let (source, hops) = match (protocol, ip.first()? >> 4) {
