@@ -402,6 +402,11 @@ pub trait Visit: Sized {
     fn shared(&mut self, call: &Call) {
         visit_shared(call, self);
     }
+
+    /// The same of [`visit_names`], whose values are mostly those of another call of the same method.
+    fn names(&mut self, call: &Call) {
+        visit_names(call, self);
+    }
 }
 
 /// Declares the keys: `"name" | "alias" or "absent": type, "meaning", |call| value;`. One row makes a key known to every
@@ -440,6 +445,7 @@ macro_rules! keys {
 pub fn visit(call: &Call, visitor: &mut impl Visit) {
     visit_first(call, visitor);
     visitor.shared(call);
+    visitor.names(call);
     visit_rest(call, visitor);
 }
 
@@ -514,9 +520,8 @@ keys! {
             |c| word(Some(c.rpc.name()));
     }
 
-    #[allow(clippy::inline_always, reason = "a part of one function")]
-    #[inline(always)]
-    fn visit_rest {
+    /// Passes the keys to `visitor` that calls of the same method have in common.
+    pub fn visit_names {
         "codec": Type::Word(&[
                 "thrift-binary", "thrift-compact", "thrift-json", "protobuf", "json", "jce", "flatbuffers",
                 "noop",
@@ -538,6 +543,11 @@ keys! {
         "callee": Type::Text,
             "name of the called service, where the header carries it",
             |c| text(c.callee.as_ref());
+    }
+
+    #[allow(clippy::inline_always, reason = "a part of one function")]
+    #[inline(always)]
+    fn visit_rest {
         "id" | "seq": Type::Number,
             "number that pairs request and answer: seq id, request id, stream id",
             |c| number(c.id);

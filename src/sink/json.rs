@@ -8,6 +8,7 @@
 use std::net::IpAddr;
 
 use super::connections::Connections;
+use super::methods::Methods;
 use crate::calls::Share;
 use crate::decode::Endpoint;
 use crate::digits;
@@ -100,8 +101,9 @@ impl Room<'_> {
         self.bytes(text.as_bytes())
     }
 
+    /// Octets as they are.
     #[inline(always)]
-    fn bytes(self, bytes: &[u8]) -> Self {
+    pub fn bytes(self, bytes: &[u8]) -> Self {
         match self.0.split_at_mut_checked(bytes.len()) {
             Some((place, rest)) => {
                 place.copy_from_slice(bytes);
@@ -340,16 +342,19 @@ pub struct Memory {
     pub addresses: Addresses,
     /// What calls of a connection have in common.
     pub connections: Connections,
+    /// What calls of a method have in common.
+    pub methods: Methods,
 }
 
 impl Memory {
-    /// For many records. The default remembers no addresses and no connections.
+    /// For many records. The default remembers no addresses, no connections and no methods.
     #[must_use]
     pub fn lasting() -> Self {
         Self {
             dates: Dates::default(),
             addresses: Addresses(vec![Remembered::NONE; REMEMBERED]),
             connections: Connections::lasting(),
+            methods: Methods::lasting(),
         }
     }
 }

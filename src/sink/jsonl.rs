@@ -10,6 +10,7 @@ use std::io;
 
 use super::connections::Remembered;
 use super::json::{Addresses, Dates, Memory, Room, Scratch};
+use super::methods::Methods;
 use super::{RecordWriter, Sink, json};
 use crate::body::Value as Object;
 use crate::calls::keys::{self, Member, Value, Visit, member};
@@ -143,9 +144,10 @@ impl CallFields {
 // Not inlined: the compiler would load every field of the call before the loop that tries again (300 instructions).
 #[inline(never)]
 fn call_fields<'b>(room: Room<'b>, memory: &mut Memory, call: &Call) -> Room<'b> {
-    let Memory { dates, addresses, connections } = memory;
+    let Memory { dates, addresses, connections, methods } = memory;
     let connection = connections.of(call);
-    let mut members = Members { room: room.text("\"type\":\"call\""), dates, addresses, connection };
+    let room = room.text("\"type\":\"call\"");
+    let mut members = Members { room, dates, addresses, connection, methods: Some(methods) };
     keys::visit(call, &mut members);
     members.room
 }
@@ -157,6 +159,8 @@ struct Members<'b, 'd> {
     addresses: &'d mut Addresses,
     /// That of a call, if it is remembered.
     connection: Option<&'d mut Remembered>,
+    /// For calls that may share what is written of their methods.
+    methods: Option<&'d mut Methods>,
 }
 
 /// Writes the keys that calls of a connection share, and remembers them where they can be. Apart, and without a reference to [`Members`], so
@@ -180,8 +184,32 @@ fn share<'b>(
 }
 
 fn shared_keys<'b>(room: Room<'b>, dates: &mut Dates, addresses: &mut Addresses, call: &Call) -> Room<'b> {
-    let mut members = Members { room, dates, addresses, connection: None };
+    let mut members = Members { room, dates, addresses, connection: None, methods: None };
     keys::visit_shared(call, &mut members);
+    members.room
+}
+
+/// Writes the keys that calls of a method share, and remembers them where they can be. Apart, as [`share`] is.
+#[cold]
+fn name<'b>(
+    room: Room<'b>,
+    dates: &mut Dates,
+    addresses: &mut Addresses,
+    methods: Option<&mut Methods>,
+    call: &Call,
+) -> Room<'b> {
+    if let Some(methods) = methods {
+        methods.share(call, |room| name_keys(room, dates, addresses, call));
+        if let Some(text) = methods.shared(call) {
+            return room.bytes(text);
+        }
+    }
+    name_keys(room, dates, addresses, call)
+}
+
+fn name_keys<'b>(room: Room<'b>, dates: &mut Dates, addresses: &mut Addresses, call: &Call) -> Room<'b> {
+    let mut members = Members { room, dates, addresses, connection: None, methods: None };
+    keys::visit_names(call, &mut members);
     members.room
 }
 
@@ -264,6 +292,15 @@ impl Visit for Members<'_, '_> {
         self.room = match self.connection.as_ref().and_then(|connection| connection.shared(call)) {
             Some((text, len)) => room.start_of(text, len),
             None => share(room, self.dates, self.addresses, self.connection.as_deref_mut(), call),
+        };
+    }
+
+    #[inline]
+    fn names(&mut self, call: &Call) {
+        let room = std::mem::take(&mut self.room);
+        self.room = match self.methods.as_ref().and_then(|methods| methods.shared(call)) {
+            Some(text) => room.bytes(text),
+            None => name(room, self.dates, self.addresses, self.methods.as_deref_mut(), call),
         };
     }
 }
@@ -357,7 +394,7 @@ fn connection_object<'b>(room: Room<'b>, memory: &mut Memory, connection: &Conne
     let tls = connection.tls.as_ref().map(|facts| facts.pairs()).unwrap_or_default();
     let Memory { dates, addresses, .. } = memory;
     let room = room.text("{\"type\":\"connection\"");
-    let mut members = Members { room, dates, addresses, connection: None };
+    let mut members = Members { room, dates, addresses, connection: None, methods: None };
     for (member, value) in [
         (member!("start"), Value::Time(connection.start)),
         (member!("end"), Value::Time(connection.end)),
@@ -389,7 +426,7 @@ fn connection_object<'b>(room: Room<'b>, memory: &mut Memory, connection: &Conne
 fn totals_object<'b>(room: Room<'b>, memory: &mut Memory, totals: &Totals) -> Room<'b> {
     let Memory { dates, addresses, .. } = memory;
     let room = room.text("{\"type\":\"totals\"");
-    let mut members = Members { room, dates, addresses, connection: None };
+    let mut members = Members { room, dates, addresses, connection: None, methods: None };
     let span = totals.span.map(|(first, last)| [Value::Time(first), Value::Time(last)]);
     let [start, end] = span.unwrap_or([Value::Null, Value::Null]);
     for (member, value) in [

@@ -39,6 +39,7 @@ pub mod json;
 pub mod jsonl;
 mod kept;
 pub mod logs;
+mod methods;
 pub mod packets;
 #[cfg(feature = "parquet")]
 pub mod parquet;
