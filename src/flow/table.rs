@@ -677,29 +677,30 @@ impl<S> Table<S> {
 
     /// Takes a connection out of the table, with `why` for what has not ended otherwise.
     fn retire<O: Owner<S>>(&mut self, id: u32, why: End, now: Stamp, owner: &mut O) {
-        let Some(entry) = self.lru.remove(id) else { return };
+        let Some(mut entry) = self.lru.remove(id) else { return };
         if let Ok(indexed) = self.index.find_entry(spread(entry.tag), |indexed| indexed.id == id) {
             indexed.remove();
         }
         self.forget_recent(&entry.flow.key, id);
         self.held -= entry.held();
         self.weight -= entry.weight;
-        let Entry { mut flow, mut slot, reassembly, .. } = entry;
-        if let Some(end) = closed_by(&flow) {
-            owner.close(&flow, slot, end, now);
+        // In place: a connection is large to move.
+        let Entry { flow, slot, reassembly, .. } = &mut entry;
+        if let Some(end) = closed_by(flow) {
+            owner.close(&entry.flow, entry.slot, end, now);
             return;
         }
-        let mut to = Delivery { flow: &mut flow, slot: &mut slot, owner, now, past_hole: None };
+        let mut to = Delivery { flow, slot, owner, now, past_hole: None };
         match reassembly {
-            Reassembly::Tcp(mut streams) => streams.finish(why, &mut to),
+            Reassembly::Tcp(streams) => streams.finish(why, &mut to),
             Reassembly::Udp(_) => {
                 to.end(Side::A, why, now);
                 to.end(Side::B, why, now);
             }
         }
         // A FIN or RST that was still held back is a better reason than that nothing followed it.
-        let why = closed_by(&flow).unwrap_or(why);
-        owner.close(&flow, slot, why, now);
+        let why = closed_by(&entry.flow).unwrap_or(why);
+        owner.close(&entry.flow, entry.slot, why, now);
     }
 }
 

@@ -151,25 +151,24 @@ impl Totals {
     /// Takes the time of the next packet.
     #[inline]
     pub(super) fn note(&mut self, time: Timestamp) {
-        let (_, last) = self.span.get_or_insert((time, time));
+        let (first, last) = self.span.get_or_insert((time, time));
         if time >= *last {
             self.pause = self.pause.max(time.since(*last));
             *last = time;
-        } else {
-            self.note_older(time);
+            return;
         }
-    }
-
-    /// The same for a packet that is older than one before it.
-    #[cold]
-    fn note_older(&mut self, time: Timestamp) {
-        let Some((first, last)) = &mut self.span else { return };
         *first = time.min(*first);
         let behind = last.since(time);
         if behind >= BACKWARDS {
-            let (count, most) = self.backwards;
-            self.backwards = (count + 1, most.max(behind));
+            self.note_backwards(behind);
         }
+    }
+
+    /// A packet is so much older than one before it.
+    #[cold]
+    fn note_backwards(&mut self, behind: u64) {
+        let (count, most) = self.backwards;
+        self.backwards = (count + 1, most.max(behind));
     }
 
     /// An error, if nothing of the input could be decoded because of its link type.
