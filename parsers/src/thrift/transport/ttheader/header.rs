@@ -196,7 +196,7 @@ fn entries<'a>(
     header: &'a [u8],
     section: &'a [u8],
     count: u16,
-    entry: fn(&'a [u8]) -> Parse<'a, Entry<'a>>,
+    entry: impl Fn(&'a [u8]) -> Parse<'a, Entry<'a>>,
     each: &mut impl FnMut(Entry<'a>, Range),
 ) -> Parse<'a, ()> {
     let mut rest = section;

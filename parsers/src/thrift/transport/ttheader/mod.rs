@@ -155,7 +155,9 @@ fn parse_call<'a>(peers: &mut Peers, frame: Frame<'_, 'a>, input: Input<'a>) -> 
         None => (None, fields.method),
     };
     let names = Names { service: fields.named_service().or(service), method, ..fields.names() };
-    let event = if message_type.is_answer() {
+    // In each branch, so that the event is made where it is returned.
+    let message = |event| Ok(Parsed::Message { event, bytes: head.total() });
+    if message_type.is_answer() {
         let decided = fields.biz_decides();
         let reply = envelope.map_or(Reply::Missing, |envelope| envelope.outcome.reply());
         // A business status decides whatever the payload says; while the header is not whole, one may still come.
@@ -163,13 +165,12 @@ fn parse_call<'a>(peers: &mut Peers, frame: Frame<'_, 'a>, input: Input<'a>) -> 
         let reply = if decided && reply == Reply::Missing { Reply::Silent } else { reply };
         let status = Status::Thrift(ThriftStatus { biz: fields.biz, reply, http: None, cut });
         let body = decided && reply == Reply::Result(ResultField::Success);
-        Event::Answer(Answer { names, body, ..Answer::new(event_head, status) })
+        message(Event::Answer(Answer { names, body, ..Answer::new(event_head, status) }))
     } else {
         let oneway = message_type == MessageType::Oneway;
         let (timeout, custom) = (fields.timeout, fields.custom);
-        Event::Request(Request { head: event_head, oneway, names, timeout, custom, headers: None })
-    };
-    Ok(Parsed::Message { event, bytes: head.total() })
+        message(Event::Request(Request { head: event_head, oneway, names, timeout, custom, headers: None }))
+    }
 }
 
 /// Whether `input` is all of a frame in answer to requests whose payloads could be read.

@@ -110,28 +110,40 @@ pub(super) fn parse<'a>(
     let id = CallId::Stream(i64::from(frame.head.seq_id));
     let head = Head { codec: Some("thrift-binary"), ..Head::new(Rpc::Ttstream, Transport::TtHeader, id) };
     let (names, headers) = (fields.names(), None);
-    let event = match kind {
+    // In each arm, so that the event is made where it is returned.
+    let message = |event| Ok(Parsed::Message { event, bytes });
+    match kind {
         StreamFrame::Open => {
             let (timeout, custom) = (fields.timeout, fields.custom);
-            Event::Open(Open { head, unary: false, names, timeout, unknown_name: None, custom, headers })
+            message(Event::Open(Open {
+                head,
+                unary: false,
+                names,
+                timeout,
+                unknown_name: None,
+                custom,
+                headers,
+            }))
         }
-        StreamFrame::Begin => Event::Begin(Begin { head, names, http: None, has_status: false, headers }),
-        StreamFrame::Data => Event::Part(Part { headers, ..Part::new(head, 1) }),
-        StreamFrame::Unread => Event::Part(Part { end_lost: true, ..Part::new(head, 0) }),
-        StreamFrame::HalfClose => Event::HalfClose(HalfClose { head, headers }),
+        StreamFrame::Begin => {
+            message(Event::Begin(Begin { head, names, http: None, has_status: false, headers }))
+        }
+        StreamFrame::Data => message(Event::Part(Part { headers, ..Part::new(head, 1) })),
+        StreamFrame::Unread => message(Event::Part(Part { end_lost: true, ..Part::new(head, 0) })),
+        StreamFrame::HalfClose => message(Event::HalfClose(HalfClose { head, headers })),
         StreamFrame::Trailer => {
             let lost = exception.is_none() && frame.head.payload_size() > 0;
             let cut = !fields.biz_decides() && (lost || !frame.whole);
             let status = Status::Ttstream(TtstreamStatus { biz: fields.biz, exception, cut });
-            Event::Answer(Answer { names, ..Answer::new(head, status) })
+            message(Event::Answer(Answer { names, ..Answer::new(head, status) }))
         }
         StreamFrame::Rst => {
-            let (code, message) =
+            let (code, text) =
                 exception.map(|exception| (i64::from(exception.type_id), exception.message)).unzip();
-            Event::Reset(Reset { head, names, code, message, cancel_path: fields.cancel_path, headers })
+            let cancel_path = fields.cancel_path;
+            message(Event::Reset(Reset { head, names, code, message: text, cancel_path, headers }))
         }
-    };
-    Ok(Parsed::Message { event, bytes })
+    }
 }
 
 /// The exception in the payload of a trailer or rst frame; `None` if there is none or it is lost.
