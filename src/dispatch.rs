@@ -412,7 +412,7 @@ impl Conversation {
         side: Side,
         chunk: Chunk<'_>,
         origin: Stamp,
-        take: &mut Take<'_>,
+        take: &mut impl FnMut(Side, &Event<'_>, Origin),
     ) -> u64 {
         match &mut self.state {
             State::Known { session, base: base @ Base { awaited: None, .. }, .. } => {
@@ -612,14 +612,14 @@ fn replay(
 
 /// Hands a chunk to a session and its messages on; returns the offset of the first byte of `side` that a later message may
 /// begin with.
-fn feed(
+fn feed<T: FnMut(Side, &Event<'_>, Origin) + ?Sized>(
     session: &mut dyn Session,
     base: Base,
     flow: &Flow,
     side: Side,
     chunk: Chunk<'_>,
     origin: Stamp,
-    take: &mut Take<'_>,
+    take: &mut T,
 ) -> u64 {
     let mut emit = |from: Side, event: &Event<'_>| {
         let offset = base.start[from.index()] + event.start();

@@ -165,7 +165,7 @@ fn give(
     side: Side,
     chunk: Chunk<'_>,
     origin: Stamp,
-    take: &mut Take<'_>,
+    mut take: &mut Take<'_>,
 ) -> u64 {
     if let (Some(plaintext), Chunk::Data(bytes)) = (plaintext, chunk) {
         let offset = flow.origins[side.index()].next() - bytes.len() as u64;
@@ -176,5 +176,5 @@ fn give(
         take(side, &Event::Sealed { start }, flow.origin(side, start, origin));
     }
     inner.set_start(flow.from_start);
-    inner.chunk(flow, side, chunk, origin, take)
+    inner.chunk(flow, side, chunk, origin, &mut take)
 }
