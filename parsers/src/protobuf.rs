@@ -47,6 +47,13 @@ fn tag(input: &[u8]) -> Parse<'_, (u32, u8)> {
 
 /// The field at the beginning of `input`.
 pub(crate) fn field(input: &[u8]) -> Parse<'_, Field<'_>> {
+    // Most have a number below 16 and a length below 128.
+    if let [tag @ 0x08..0x80, length @ 0..0x80, rest @ ..] = input
+        && tag & 7 == 2
+        && let Some((bytes, rest)) = rest.split_at_checked(usize::from(*length))
+    {
+        return Ok((rest, Field { number: u32::from(tag >> 3), value: Value::Bytes(bytes) }));
+    }
     let (rest, (number, wire_type)) = tag(input)?;
     let (rest, value) = match wire_type {
         0 => varint.map(Value::Varint).parse(rest),

@@ -77,9 +77,30 @@ pub fn may_begin(input: &[u8]) -> bool {
         && (agrees(b"HTTP/1.", b"") || METHODS.iter().any(|method| agrees(method, b" ")))
 }
 
-/// A character of a token (RFC 9110, section 5.6.2).
+/// Whether each byte is a character of a token (RFC 9110, section 5.6.2).
+static TOKEN: [bool; 256] = token();
+
+#[allow(
+    clippy::indexing_slicing,
+    reason = "runs in the compiler only, where a wrong index is an error of compilation"
+)]
+const fn token() -> [bool; 256] {
+    let mut token = [false; 256];
+    let mut byte = 0;
+    while byte < token.len() {
+        token[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut others: &[u8] = b"!#$%&'*+-.^_`|~";
+    while let [other, rest @ ..] = others {
+        token[*other as usize] = true;
+        others = rest;
+    }
+    token
+}
+
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN.get(usize::from(byte)) == Some(&true)
 }
 
 /// The next line without its end, and where the one after it begins. A line without CR is taken too (section 2.2).

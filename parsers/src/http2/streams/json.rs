@@ -18,9 +18,17 @@ impl JsonSign {
 
     /// Takes the next bytes of the side's DATA.
     pub(super) fn feed(&mut self, data: &[u8]) {
-        if self.0 >= LENGTH {
-            return;
+        match (self.0, data) {
+            (LENGTH.., _) => {}
+            // Nearly always: one look at two bytes.
+            (0, [compressed, _, _, _, _, first, _, ..]) if *compressed != 0 || *first != b'{' => {
+                self.0 = OVER;
+            }
+            _ => self.feed_part(data),
         }
+    }
+
+    fn feed_part(&mut self, data: &[u8]) {
         for byte in data.iter().take(usize::from(LENGTH - self.0)) {
             let fits = match self.0 {
                 0 => *byte == 0,
