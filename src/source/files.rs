@@ -21,12 +21,9 @@ use super::zstd_frames::Windows;
 use super::{Batch, Source, SourceError};
 use crate::time::Timestamp;
 
-/// Bytes read at once, and about the size of a batch.
-const CHUNK: usize = 256 * 1024;
-/// The same where many files may have to be open together.
-const SMALL_CHUNK: usize = 64 * 1024;
-/// How many files count as many.
-const MANY: usize = 16;
+/// Bytes read at once, and about the size of a batch: what is read, decided and written stays in the processor's second cache until the
+/// next batch uses the same memory.
+const CHUNK: usize = 64 * 1024;
 /// Bytes of a file that are looked at to learn its first packet's time.
 const PROBE_CHUNK: usize = 16 * 1024;
 
@@ -75,9 +72,6 @@ pub fn open(paths: &[PathBuf], options: Options) -> FileSource {
             Err(text) => source.trouble(path, &text),
         }
     }
-    if files.len() > MANY {
-        source.chunk = SMALL_CHUNK;
-    }
     let alone = files.len() == 1;
     for (order, file) in files.into_iter().enumerate() {
         source.add(file, order, alone);
@@ -89,7 +83,6 @@ pub fn open(paths: &[PathBuf], options: Options) -> FileSource {
 /// Files that are read as one capture; made by [`open`].
 pub struct FileSource {
     options: Options,
-    chunk: usize,
     /// Files whose turn has not come, the next one last. They are not open.
     waiting: Vec<UnopenedFile>,
     /// Open files that have a packet at hand, the earliest on top.
@@ -156,7 +149,6 @@ impl FileSource {
         let shared = Shared::within(options.max_secrets);
         Self {
             options,
-            chunk: CHUNK,
             waiting: Vec::new(),
             ready: BinaryHeap::new(),
             idle: Vec::new(),
@@ -199,7 +191,7 @@ impl FileSource {
         if alone || self.options.follow || !path.is_file() {
             let Some(input) = self.input(&path) else { return };
             self.total = self.total.zip(input.len()).map(|(total, len)| total + len);
-            let mut stream = self.stream(&path, input, self.chunk);
+            let mut stream = self.stream(&path, input, CHUNK);
             if alone {
                 stream = stream.with_checkpoints(Arc::clone(&self.checkpoints));
             }
@@ -263,7 +255,7 @@ impl FileSource {
         }
         let Some(UnopenedFile { path, order, .. }) = self.waiting.pop() else { return false };
         if let Some(input) = self.input(&path) {
-            let stream = self.stream(&path, input, self.chunk);
+            let stream = self.stream(&path, input, CHUNK);
             self.advance(Active { stream, batch: Batch::default(), next: 0, order });
         }
         true
@@ -294,7 +286,7 @@ impl FileSource {
             return true;
         }
         let mut copied = 0;
-        while copied < self.chunk && (self.idle.is_empty() || self.options.follow) {
+        while copied < CHUNK && (self.idle.is_empty() || self.options.follow) {
             if self.admit() {
                 continue;
             }
@@ -314,7 +306,7 @@ impl FileSource {
             if copied == 0 {
                 out.data.clear();
             }
-            while copied < self.chunk && file.key() < limit {
+            while copied < CHUNK && file.key() < limit {
                 let Some(record) = file.batch.records.get(file.next) else { break };
                 let place = record.offset as usize..(record.offset + record.len) as usize;
                 let bytes = file.batch.data.get(place).unwrap_or_default();
