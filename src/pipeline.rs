@@ -186,6 +186,8 @@ pub struct Analyzer {
     resumed: Option<Timestamp>,
     /// The last packet, and the latest time so far.
     last: Stamp,
+    /// The last packet before the last [`Analyzer::drain`].
+    drained: u64,
     /// The source waits for packets, and time passes meanwhile.
     waits: bool,
     /// Bodies that are not read yet: set once they are wanted, and the most bytes of each.
@@ -228,6 +230,7 @@ impl Analyzer {
             next_tick: None,
             resumed: None,
             last: Stamp::default(),
+            drained: 0,
             waits: false,
             later_bodies,
             dropped: [0; 2],
@@ -383,7 +386,9 @@ impl Analyzer {
     pub fn drain(&mut self, outputs: &mut Vec<Output>, all: bool) -> u64 {
         let start = outputs.len();
         let Self { owner, totals, resumed, .. } = self;
-        owner.matcher.release((!all).then_some(self.last), |call| {
+        // Where times jump back, grace periods are over at once: a call stays for a batch more, whatever its size.
+        let until = std::mem::replace(&mut self.drained, self.last.packet);
+        owner.matcher.release((!all).then_some(self.last.time), until, |call| {
             totals.across_silence += u64::from(resumed.is_some_and(|resumed| call.lasts_across(resumed)));
             outputs.push(Output::Call(call));
         });

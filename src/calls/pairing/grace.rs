@@ -13,7 +13,7 @@ use super::{
 };
 use crate::calls::outcome::{self, Ending};
 use crate::calls::record::{Call, CallKind, Finding};
-use crate::flow::Stamp;
+use crate::time::Timestamp;
 
 /// How many calls may be looked at for each that is decided.
 const STEPS: u64 = 4;
@@ -125,11 +125,12 @@ impl Matcher {
         }
     }
 
-    /// Gives out the calls whose grace period is over by `now`, in the order in which they were decided; all of them if `now` is
-    /// `None`.
-    pub fn release(&mut self, now: Option<Stamp>, mut give: impl FnMut(Box<Call>)) {
+    /// Gives out the calls whose grace period is over by `now` and that were decided by the packet `until` at the latest, in the order in
+    /// which they were decided; all of them if `now` is `None`.
+    pub fn release(&mut self, now: Option<Timestamp>, until: u64, mut give: impl FnMut(Box<Call>)) {
         while let Some(call) = self.grace.front() {
-            let over = now.is_none_or(|now| now.time.since(call.end) > GRACE_PERIOD.as_nanos() as u64);
+            let is_over = |now: Timestamp| now.since(call.end) > GRACE_PERIOD.as_nanos() as u64;
+            let over = now.is_none_or(|now| is_over(now) && call.decided <= until);
             let fits = self.grace.len() <= MAX_IN_GRACE && self.grace_metadata <= MAX_METADATA_IN_GRACE;
             if !over && fits {
                 break;
