@@ -3,7 +3,7 @@
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
-use super::sampler::{self, Effort};
+use super::sampler::{self, Effort, Room};
 use super::{Belief, Edge, Facts, SETTLED, Solution, Span, Window};
 
 /// The members of a window that belong to one host, and the possible pairs among them.
@@ -79,13 +79,15 @@ pub(super) fn solve(window: &Window) -> Solution {
     parts.sort_by_key(|part| part.edges.len());
     let mut local = vec![0_u32; window.children.len()];
     let mut left = parts.len() as f64;
+    let mut room = Room::default();
     for part in parts {
         for (index, &member) in part.members.iter().enumerate() {
             local[member as usize] = index as u32;
         }
         let share = time / left / (part.edges.len() as f64 * Effort::SWEEPS);
         let effort = Effort::of(if calls < SMALL { share } else { share.min(1.0) });
-        let (beliefs, shares, weighed) = sampler::solve(&cut_out(window, &part, &local, &decided), effort);
+        let (beliefs, shares, weighed) =
+            sampler::solve(&cut_out(window, &part, &local, &decided), effort, &mut room);
         time = (time - weighed as f64).max(0.0);
         left -= 1.0;
         for (&index, share) in part.edges.iter().zip(shares) {

@@ -13,8 +13,6 @@ mod run;
 mod tables;
 mod walk;
 
-use std::iter::repeat_with;
-
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
@@ -125,10 +123,12 @@ struct Sampler<'a> {
     drawn: Vec<f32>,
     alone: Vec<f32>,
     /// The walk of every parent, as it is counted, and how often it has changed.
-    walks: Vec<Walk>,
+    walks: &'a mut [Walk],
     changes: Vec<u32>,
-    /// By edge: what the move of the child to or from the parent changes in the parent's walk.
-    moves: Vec<Move>,
+    /// How often any of them has.
+    all_changes: u32,
+    /// By the last bits of an edge's index: what the move of the child to or from the parent changes in the parent's walk.
+    moves: &'a mut [Move],
     new: Walk,
     other: Vec<u32>,
     drawing: Vec<u32>,
@@ -137,19 +137,50 @@ struct Sampler<'a> {
     weighed: u64,
 }
 
+/// Most moves that are remembered. With more, they are in no cache, and most are traced anew anyway: where so many calls are in work at a time,
+/// walks change from draw to draw.
+const MAX_MOVES: usize = 1 << 9;
+
+/// Where walks are kept: the lists of those of one window serve the next one.
+#[derive(Default)]
+pub(super) struct Room {
+    walks: Vec<Walk>,
+    moves: Vec<Move>,
+}
+
+impl Room {
+    /// Room for a window.
+    fn of(&mut self, window: &Window) -> (&mut [Walk], &mut [Move]) {
+        let walks = window.parents.len();
+        let moves = window.edges.len().next_power_of_two().min(MAX_MOVES);
+        let Self { walks: all_walks, moves: all_moves } = self;
+        all_walks.resize_with(walks.max(all_walks.len()), Walk::default);
+        all_moves.resize_with(moves.max(all_moves.len()), Move::default);
+        for of_edge in all_moves.iter_mut() {
+            (of_edge.traced_at, of_edge.weighed_at) = (0, 0);
+        }
+        (&mut all_walks[..walks], &mut all_moves[..moves])
+    }
+}
+
 /// What the move of a call changes in a walk.
 #[derive(Default)]
 struct Move {
+    edge: u32,
     /// See [`Sampler::changes`]: 0 if it was never traced.
     traced_at: u32,
+    /// See [`Sampler::all_changes`].
+    weighed_at: u32,
+    /// By how much the walk is likelier with the call than without.
+    gain: f64,
     difference: Difference,
     /// What the changed walk does not share with the present one.
     new: Walk,
 }
 
 /// The beliefs about all children, the probability of every edge, and how many walks were weighed.
-pub(super) fn solve(window: &Window, effort: Effort) -> (Vec<Belief>, Vec<f32>, u64) {
-    let mut sampler = Sampler::new(window, effort);
+pub(super) fn solve(window: &Window, effort: Effort, room: &mut Room) -> (Vec<Belief>, Vec<f32>, u64) {
+    let mut sampler = Sampler::new(window, effort, room);
     let open: Vec<u32> = sampler.open();
     sampler.run(&open);
     let mut shares = sampler.drawn.clone();
@@ -180,8 +211,9 @@ pub(super) fn solve(window: &Window, effort: Effort) -> (Vec<Belief>, Vec<f32>, 
 }
 
 impl<'a> Sampler<'a> {
-    fn new(window: &'a Window, effort: Effort) -> Self {
+    fn new(window: &'a Window, effort: Effort, room: &'a mut Room) -> Self {
         let (firsts, by_child) = window.by_child();
+        let (walks, moves) = room.of(window);
         let mut sampler = Self {
             window,
             common: Common::new(window),
@@ -202,9 +234,10 @@ impl<'a> Sampler<'a> {
             hot: true,
             drawn: vec![0.0; window.edges.len()],
             alone: vec![0.0; window.children.len()],
-            walks: repeat_with(Walk::default).take(window.parents.len()).collect(),
+            walks,
             changes: vec![0; window.parents.len()],
-            moves: repeat_with(Move::default).take(window.edges.len()).collect(),
+            all_changes: 0,
+            moves,
             new: Walk::default(),
             other: Vec::new(),
             drawing: Vec::new(),
@@ -374,6 +407,7 @@ impl<'a> Sampler<'a> {
         self.tables.note_own(walk);
         self.tables.count(walk, 1.0);
         self.changes[parent as usize] += 1;
+        self.all_changes += 1;
     }
 
     /// By how much a parent's walk is likelier with other calls than with those that it has, `old`.
@@ -391,10 +425,17 @@ impl<'a> Sampler<'a> {
         let Self { window, common, tables, walks, other, calls, moves, .. } = self;
         let Edge { parent, child, .. } = window.edges[index as usize];
         let now = &walks[parent as usize];
-        let of_edge = &mut moves[index as usize];
+        let last = moves.len() - 1;
+        let of_edge = &mut moves[index as usize & last];
+        self.weighed += 1;
+        // Often no walk has changed since: where all links are sure.
+        if (of_edge.edge, of_edge.weighed_at) == (index, self.all_changes) {
+            return of_edge.gain;
+        }
         let has = self.parent[child as usize] == parent;
         // Most walks are as they were when the child was drawn last.
-        if of_edge.traced_at != self.changes[parent as usize] {
+        if (of_edge.edge, of_edge.traced_at) != (index, self.changes[parent as usize]) {
+            of_edge.edge = index;
             let calls = &calls[parent as usize];
             let place = calls.partition_point(|&call| call < child);
             other.clear();
@@ -408,9 +449,10 @@ impl<'a> Sampler<'a> {
             tables.note_own_of(&mut of_edge.new, now);
             of_edge.traced_at = self.changes[parent as usize];
         }
-        self.weighed += 1;
         let gain = tables.gain(now, &of_edge.new, of_edge.difference);
-        if has { -gain } else { gain }
+        of_edge.gain = if has { -gain } else { gain };
+        of_edge.weighed_at = self.all_changes;
+        of_edge.gain
     }
 
     /// Gives a parent other calls.
@@ -496,3 +538,45 @@ impl<'a> Sampler<'a> {
 
 /// All owners of a connection together.
 const ALL: u32 = u32::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Facts, Span};
+    use super::*;
+
+    /// As many calls at once as parents, each of which may have caused each of them.
+    fn burst(calls: u32) -> Window {
+        let span = |host, start, end| Span { start, end, class: 0, host };
+        let at = |call: u32, of: i64| i64::from(call) * 1_000 + of;
+        let parents = (0..calls).map(|call| span(1, at(call, 0), at(call, 9_000_000)));
+        let children = (0..calls).map(|call| span(1, at(call, 1_000_000), at(call, 5_000_000)));
+        let edges = |parent| (0..calls).map(move |child| Edge { parent, child, weight: 0.0 });
+        Window {
+            parents: parents.collect(),
+            children: children.collect(),
+            edges: (0..calls).flat_map(edges).collect(),
+            facts: vec![Facts::default(); calls as usize],
+            ..Window::default()
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_of_moves_is_bounded_however_many_there_are() {
+        let remembered = |calls: u32| {
+            let mut room = Room::default();
+            solve(&burst(calls), Effort::of(0.0), &mut room);
+            room.moves.iter().map(|of_edge| size_of_val(of_edge) + of_edge.new.room()).sum::<usize>()
+        };
+        let (few, many) = (remembered(40), remembered(80));
+        assert!(many < few * 5 / 4, "{few} bytes of 1,600 moves, {many} of 6,400");
+    }
+
+    #[test]
+    fn the_links_are_the_same_in_room_that_was_used() {
+        let mut room = Room::default();
+        let mut links = |calls| solve(&burst(calls), Effort::of(0.1), &mut room).1;
+        let fresh = links(12);
+        links(40);
+        assert_eq!(links(12), fresh);
+    }
+}

@@ -142,7 +142,7 @@ impl Sampler<'_> {
     /// How well the walks, as they are, explain the calls.
     fn judge(&mut self, open: &[u32]) -> f64 {
         let mut sum = 0.0;
-        for walk in &self.walks {
+        for walk in &*self.walks {
             sum += self.tables.score(walk.whole(walk));
         }
         for &child in open {

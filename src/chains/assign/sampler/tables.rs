@@ -69,6 +69,15 @@ impl Walk {
         self.has_failed = false;
     }
 
+    /// Memory that its lists take, in bytes.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        let own = self.own_choices.capacity() * size_of::<OwnChoice>()
+            + self.own_gaps.capacity() * size_of::<OwnGap>();
+        let steps = self.choices.capacity() * size_of::<Choice>() + self.gaps.capacity() * size_of::<Gap>();
+        own + steps + self.marks.capacity() * size_of::<Mark>()
+    }
+
     /// All of it, of a parent with that present walk.
     pub(super) fn whole<'a>(&'a self, present: &'a Self) -> Parts<'a> {
         let text = self.text.as_ref().map(|text| (text, self.own_text));
