@@ -1,9 +1,11 @@
 //! Which calls can have caused a call at all, and what all evidence but time says of each pair.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::assign::SETTLED;
 use super::bearers::{Bearers, Latest};
 use super::connections::Connections;
-use super::members::{HostCalls, Hosts, InWork, Map, Member, Set, contains, hosts, is_begun, names};
+use super::members::{HostCalls, Hosts, InWork, Map, Member, Set, contains, hosts, is_begun};
 use super::record::{Evidence, EvidenceSet};
 use super::traits::{hash, is_rich};
 use super::wording;
@@ -46,6 +48,9 @@ pub(super) struct Candidate {
     pub(super) evidence: EvidenceSet,
 }
 
+/// The possible causes of a call: mostly one.
+pub(super) type Candidates = SmallVec<[Candidate; 1]>;
+
 /// Pipelined calls of a connection that must be answered in order before it counts as served one call at a time.
 const IN_ORDER: u32 = 4;
 
@@ -86,7 +91,7 @@ pub(super) fn begun(members: &[Member<'_>]) -> Vec<i64> {
 /// The possible causes of the members of a window.
 pub(super) struct Found {
     /// By member.
-    pub(super) candidates: Vec<Vec<Candidate>>,
+    pub(super) candidates: Vec<Candidates>,
     /// Members with too many possible causes, of which only the latest were considered.
     pub(super) crowded: Vec<u32>,
     /// By member: whether its host makes so few calls that all evidence is weighed together with its other links.
@@ -114,15 +119,15 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
     let connections = Connections::new(members, &hosts);
     let mut crowded = Vec::new();
     let mut in_work = InWork::new(&hosts);
-    let mut candidates: Vec<Vec<Candidate>> = members
+    let mut candidates: Vec<Candidates> = members
         .iter()
         .enumerate()
         .map(|(index, child)| {
             if !child.is_child {
-                return Vec::new();
+                return Candidates::new();
             }
             if let Some(parent) = child.settled {
-                return vec![Candidate { parent, weight: SETTLED, evidence: EvidenceSet::default() }];
+                return smallvec![Candidate { parent, weight: SETTLED, evidence: EvidenceSet::default() }];
             }
             // A trace may have very many calls; the parent span identifies the cause directly.
             let above = child.traits.trace.zip(child.traits.parent_span);
@@ -139,7 +144,7 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
                     return found;
                 }
             }
-            let Some(host) = hosts.get(child.caller) else { return Vec::new() };
+            let Some(host) = hosts.get(child.caller) else { return Candidates::new() };
             let joint = host.is_small();
             let late = host.has_late();
             let in_work = in_work.at(child.caller, host, members, child.start, late);
@@ -160,7 +165,7 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
 
 /// Drops calls after the answer where no call of the host begins while another is in work at it: its calls have nothing to do with
 /// those that it answers.
-fn drop_strangers(members: &[Member<'_>], hosts: &Hosts, candidates: &mut [Vec<Candidate>]) {
+fn drop_strangers(members: &[Member<'_>], hosts: &Hosts, candidates: &mut [Candidates]) {
     let is_late = |child: &Member<'_>, candidate: &Candidate| {
         candidate.weight < SETTLED && members[candidate.parent as usize].work().1 < child.start
     };
@@ -183,7 +188,7 @@ const MIN_CONTAINED: u32 = 100;
 
 /// Drops causes that a call outlives, if another cause contains it, where every call of the host has a cause that contains it: a host
 /// that answers before its calls end shows it by some call that nothing contains.
-fn drop_outlived(members: &[Member<'_>], hosts: &Hosts, candidates: &mut [Vec<Candidate>]) {
+fn drop_outlived(members: &[Member<'_>], hosts: &Hosts, candidates: &mut [Candidates]) {
     let by_id = [Evidence::TraceId, Evidence::LogId];
     let is_outlived = |child: &Member<'_>, candidate: &Candidate| {
         let end = members[candidate.parent as usize].work().1;
@@ -258,7 +263,7 @@ impl Owners {
             for &parent in in_work.at(child.caller, host, members, child.start, false) {
                 let parent = &members[parent as usize];
                 if contains(parent, child) {
-                    inside.insert(parent.call.server.port);
+                    inside.insert(parent.traits.server.port);
                 }
             }
             for group in [group(child.call), wide_group(child.call)] {
@@ -281,26 +286,30 @@ impl Owners {
     }
 }
 
-/// Whether `parent` can be the cause of `child`, judged by processes and addresses.
-fn is_possible(parent: &Call, child: &Call) -> bool {
-    let pids =
-        (parent.process(Initiator::Server).map(|p| p.pid), child.process(Initiator::Client).map(|p| p.pid));
-    if let (Some(server), Some(client)) = pids {
+/// The processes that answered `parent` and that made `child`, if both are known.
+fn processes(parent: &Member<'_>, child: &Member<'_>) -> Option<[u32; 2]> {
+    if !parent.traits.has_processes || !child.traits.has_processes {
+        return None;
+    }
+    let (server, client) = (parent.call.process(Initiator::Server)?, child.call.process(Initiator::Client)?);
+    Some([server.pid, client.pid])
+}
+
+/// Whether `parent` can be the cause of another call, `child`, judged by processes and addresses.
+fn is_possible(parent: &Member<'_>, child: &Member<'_>) -> bool {
+    if let Some([server, client]) = processes(parent, child) {
         return server == client;
     }
     // Services that call themselves are rare; two calls to one service, one inside the other, are not.
-    parent.uid != child.uid && parent.server != child.server && parent.client != child.client
+    let (upper, lower) = (parent.traits, child.traits);
+    upper.server != lower.server && upper.client != lower.client
 }
 
 /// The possible causes among the calls with the `same` id; `None` if there is none.
-fn by_id(
-    members: &[Member<'_>],
-    index: usize,
-    same: Latest<'_>,
-    evidence: Evidence,
-) -> Option<Vec<Candidate>> {
+fn by_id(members: &[Member<'_>], index: usize, same: Latest<'_>, evidence: Evidence) -> Option<Candidates> {
     let child = &members[index];
-    let mut found: Vec<(u32, f32)> = Vec::new();
+    let evidence = EvidenceSet::from_iter([evidence]);
+    let mut found = Candidates::new();
     for other in same.take(MAX_CANDIDATES) {
         let parent = &members[other as usize];
         let (upper, lower) = (parent.traits, child.traits);
@@ -314,10 +323,7 @@ fn by_id(
         let spans = lower.parent_span.is_some() && lower.parent_span == upper.span;
         // Calls of one client are siblings, not parent and child.
         let here = parent.callee == child.caller;
-        if !spans
-            && ((!here && parent.call.client.ip == child.call.client.ip)
-                || !is_possible(parent.call, child.call))
-        {
+        if !spans && ((!here && upper.client.ip == lower.client.ip) || !is_possible(parent, child)) {
             continue;
         }
         let mut weight = 0.0;
@@ -325,36 +331,32 @@ fn by_id(
         weight += if here { 8.0 } else { 0.0 };
         weight += if contains(parent, child) { 4.0 } else { 0.0 };
         weight += if lower.start <= ended { 4.0 } else { 0.0 };
-        weight += by_name(parent.call, child) * 3.0;
-        found.push((other, weight));
+        weight += by_name(parent, child) * 3.0;
+        found.push(Candidate { parent: other, weight, evidence });
     }
-    let best = found.iter().map(|(_, weight)| *weight).fold(f32::MIN, f32::max);
-    found.retain(|(_, weight)| *weight >= best - 1.0);
-    found.sort_unstable_by_key(|(parent, _)| *parent);
+    let best = found.iter().map(|candidate| candidate.weight).fold(f32::MIN, f32::max);
+    found.retain(|candidate| candidate.weight >= best - 1.0);
+    found.sort_unstable_by_key(|candidate| candidate.parent);
     // An id that very many calls share is that of none.
-    if found.len() > MAX_BY_ID {
+    if found.is_empty() || found.len() > MAX_BY_ID {
         return None;
     }
-    let alone = found.len() == 1;
-    let candidates: Vec<Candidate> = found
-        .into_iter()
-        .map(|(parent, weight)| Candidate {
-            parent,
-            weight: if alone { SETTLED } else { 10.0 + weight - best },
-            evidence: EvidenceSet::from_iter([evidence]),
-        })
-        .collect();
-    (!candidates.is_empty()).then_some(candidates)
+    let is_alone = found.len() == 1;
+    for candidate in &mut found {
+        candidate.weight = if is_alone { SETTLED } else { 10.0 + candidate.weight - best };
+    }
+    Some(found)
 }
 
 /// The sum over the caller's service and its method: 1 where it agrees with the parent, -1 where a method does not.
-fn by_name(parent: &Call, child: &Member<'_>) -> f32 {
+fn by_name(parent: &Member<'_>, child: &Member<'_>) -> f32 {
+    let (upper, lower) = (parent.traits, child.traits);
     let mut weight = 0.0;
-    if child.traits.caller.is_some_and(|caller| names(parent).any(|name| name == caller)) {
+    if lower.caller.is_some() && upper.names.contains(&lower.caller) {
         weight += 1.0;
     }
-    if let (Some(from), Some(method)) = (child.traits.from_method, parent.method.as_deref()) {
-        weight += if from == hash(method) { 1.0 } else { -1.0 };
+    if let (Some(from), Some(method)) = (lower.from_method, upper.method) {
+        weight += if from == method { 1.0 } else { -1.0 };
     }
     weight
 }
@@ -380,34 +382,33 @@ fn possible(
         .iter()
         .copied()
         .filter(|&parent| {
-            let call = members[parent as usize].call;
+            let other = &members[parent as usize];
             parent as usize != index
-                && is_possible(call, child.call)
-                && (host.ports.len() < 2 || owners.allows(child.call, call.server.port))
+                && is_possible(other, child)
+                && (host.ports.len() < 2 || owners.allows(child.call, other.traits.server.port))
         })
         .collect();
     let keep = |possible: &mut Vec<u32>, test: &dyn Fn(&Member<'_>) -> bool| {
-        let passed: Vec<u32> =
-            possible.iter().copied().filter(|&parent| test(&members[parent as usize])).collect();
-        if !passed.is_empty() {
-            *possible = passed;
+        let passes = |parent: &u32| test(&members[*parent as usize]);
+        if possible.iter().any(passes) {
+            possible.retain(passes);
         }
     };
     // The caller's name counts only if services at this address use such names.
     let mut named = false;
     if let Some(caller) = child.traits.caller
-        && host.names.contains(&caller)
+        && host.names.contains(&caller.get())
     {
         possible.retain(|&parent| {
-            let mut names = names(members[parent as usize].call).peekable();
-            names.peek().is_none() || names.any(|name| name == caller)
+            let names = members[parent as usize].traits.names;
+            names == [None; 2] || names.contains(&Some(caller))
         });
         named = host.ports.len() > 1;
     }
     if let Some(method) = child.traits.from_method
-        && host.methods.contains(&method)
+        && host.methods.contains(&method.get())
     {
-        keep(&mut possible, &|parent| parent.call.method.as_deref().map(hash::<str>) == Some(method));
+        keep(&mut possible, &|parent| parent.traits.method == Some(method));
         named = true;
     }
     // A propagated trace has the same id in both calls; another id is another trace.
@@ -436,10 +437,10 @@ fn weigh(
     possible: &Possible,
     connections: &Connections,
     joint: bool,
-) -> Vec<Candidate> {
+) -> Candidates {
     let child = &members[index];
     let Possible { parents: possible, named } = possible;
-    let mut found: Vec<Candidate> = possible
+    let mut found: Candidates = possible
         .iter()
         .map(|&parent| {
             let mut candidate = pair(&members[parent as usize], child, host, joint);
@@ -494,8 +495,8 @@ fn weigh(
 /// Whether the child's time-out is what remained of the parent's. Callers that use one time-out for all their calls have
 /// deadlines just as close to each other, which is no evidence.
 fn is_deadline_propagated(parent: &Member<'_>, child: &Member<'_>) -> bool {
-    let (Some(above), Some(below)) = (parent.call.timeout, child.call.timeout) else { return false };
     let (Some(upper), Some(lower)) = (parent.traits.deadline, child.traits.deadline) else { return false };
+    let (Some(above), Some(below)) = (parent.call.timeout, child.call.timeout) else { return false };
     let later = LATER[usize::from(below % 1_000_000 == 0)];
     above.saturating_sub(below) > later as u64 && (-later..DEADLINE).contains(&(upper - lower))
 }
@@ -523,13 +524,10 @@ fn pair(parent: &Member<'_>, child: &Member<'_>, host: &HostCalls, joint: bool) 
         evidence.insert(Evidence::Deadline);
         weight += 3.0;
     }
-    let process = (parent.call.process(Initiator::Server), child.call.process(Initiator::Client));
-    if let (Some(server), Some(client)) = process
-        && server.pid == client.pid
-    {
+    if processes(parent, child).is_some_and(|[server, client]| server == client) {
         evidence.insert(Evidence::Process);
     }
-    if child.call.failed() {
+    if child.traits.failed {
         let texts = (&parent.call.outcome.message, &child.call.outcome.message);
         if let (Some(above), Some(below)) = texts
             && below.len() >= MIN_TEXT
@@ -538,7 +536,7 @@ fn pair(parent: &Member<'_>, child: &Member<'_>, host: &HostCalls, joint: bool) 
             evidence.insert(Evidence::Message);
             weight += if joint { 0.0 } else { 5.0 };
         }
-        if !joint && matches!(parent.call.class(), Some(Class::Ok)) {
+        if !joint && matches!(parent.class, Some(Class::Ok)) {
             // Services report errors far more often than they swallow them.
             weight -= 1.5;
         }

@@ -12,7 +12,7 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
 use super::assign::TimingModel;
-use super::candidates::{self, Candidate, Found, LATE};
+use super::candidates::{self, Candidates, Found, LATE};
 use super::held::{Held, HeldCalls, Slot};
 use super::hints::{Hints, UnusedNames};
 use super::judge;
@@ -374,8 +374,7 @@ impl Engine {
         // Calls after `until` are considered again later, and counted then.
         self.crowded +=
             crowded.iter().filter(|&&index| members[index as usize].call.start.0 < until).count() as u64;
-        let classes: Vec<u32> =
-            members.iter().map(|member| class(member.call, member.traits, &self.operations)).collect();
+        let classes: Vec<u32> = members.iter().map(|member| class(member.traits, &self.operations)).collect();
         let method = if self.is_hasty { Method::Nearest } else { self.options.method };
         self.hasty += if self.is_hasty { wanted as u64 } else { 0 };
         let mut links = settle(&members, &classes, &begun, (&found, &joint), method, &mut self.model);
@@ -399,7 +398,7 @@ impl Engine {
 
     /// Removes the candidates that the hints forbid. Of a failed call all of whose candidates are set aside unweighed, any may be the
     /// cause: each is returned after the index of the child, with its share.
-    fn apply_hints(&self, members: &[Member<'_>], found: &mut [Vec<Candidate>]) -> Vec<(usize, u32, f64)> {
+    fn apply_hints(&self, members: &[Member<'_>], found: &mut [Candidates]) -> Vec<(usize, u32, f64)> {
         let mut unweighed = Vec::new();
         if self.hints.is_empty() {
             return unweighed;
@@ -430,7 +429,7 @@ impl Engine {
         let rivals: Vec<(Slot, f64)> =
             rivals.into_iter().map(|(rival, share)| (slots[rival as usize], share)).chain(dropped).collect();
         let mut named = Vec::new();
-        let has_failed = self.held[slot].call.failed();
+        let has_failed = self.held[slot].traits.failed;
         let others: f64 = rivals.iter().map(|(_, share)| share).sum();
         let is_unsure = parent.map_or(others > 1.0 - FACT, |(_, link)| link.confidence < FACT);
         if has_failed || is_unsure {
@@ -448,7 +447,7 @@ impl Engine {
         let held = &mut self.held[slot];
         held.parent = parent;
         held.settled = true;
-        held.rivals = named;
+        held.rivals = named.into();
         if parent.is_none() {
             self.join_tries(slot);
         }
@@ -456,29 +455,25 @@ impl Engine {
 
     /// Joins a call without a cause to the failed one that it is a further try of.
     fn join_tries(&mut self, slot: Slot) {
-        let held = &self.held[slot];
-        let uid = held.call.uid;
-        let (call, is_retry) = (&held.call, held.traits.retry);
-        let who = hash(&(call.client.ip, &call.service, &call.method, call.server.port, call.kind as u8));
-        let (start, failed) =
-            (call.start, !matches!(call.class(), Some(Class::Ok | Class::Business)) && call.failed());
+        let Traits { client, server, names: [_, service], method, kind, class, .. } = self.held[slot].traits;
+        let Traits { start, retry: is_retry, .. } = self.held[slot].traits;
+        let who = hash(&(client.ip, service, method, server.port, kind as u8));
+        let failed = self.held[slot].traits.failed && class != Some(Class::Business);
         let before = self.retriable.get(&who).copied();
         if is_retry
             && let Some((before, named)) = before
             && let Some(earlier) = self.held.get_mut(before).filter(|earlier| earlier.call.uid == named)
             && earlier.next_try.is_none()
-            && earlier.call.start < start
-            && earlier.call.end.0.saturating_add(RETRY_PAUSE) >= start.0
+            && earlier.traits.start < start
+            && earlier.call.end.0.saturating_add(RETRY_PAUSE) >= start
         {
             earlier.next_try = Some(slot);
-            let mut tries = std::mem::take(&mut earlier.tries);
-            tries.push(before);
-            self.held[slot].tries = tries;
+            self.held[slot].earlier_try = Some(before);
         }
         if !failed {
             self.retriable.remove(&who);
         } else if self.retriable.len() < MAX_OPERATIONS {
-            self.retriable.insert(who, (slot, uid));
+            self.retriable.insert(who, (slot, self.held[slot].call.uid));
         }
     }
 
@@ -508,7 +503,10 @@ impl Engine {
             .map(|&(.., slot)| slot)
             .filter(|&slot| self.held.get(slot).is_some_and(|held| is_root(held) && is_over(held)))
             .collect();
-        for root in roots {
+        for (place, &root) in roots.iter().enumerate() {
+            if let Some(next) = roots.get(place + 1).and_then(|&next| self.held.get(next)) {
+                next.warm();
+            }
             match self.contained(out, |engine| engine.complete(root, &is_over)) {
                 Some(Some(chain)) => out(chain),
                 Some(None) => {}
@@ -530,12 +528,13 @@ impl Engine {
     /// Removes the chain of a root, if all of it `is_over`.
     fn complete(&mut self, root: Slot, is_over: &dyn Fn(&Held) -> bool) -> Option<Chain> {
         self.step(Step::Complete, &self.held[root].call);
-        if self.held[root].children.is_empty() && self.held[root].tries.is_empty() {
+        let tries = self.held.earlier_tries(root);
+        if self.held[root].children.is_empty() && tries.is_empty() {
             return Some(self.take(&[(root, None)]));
         }
         let mut order = self.walk(root);
         // The trees of the earlier tries follow.
-        for &tried in &self.held[root].tries {
+        for tried in tries {
             let first = order.len();
             let shift = |(slot, parent): (Slot, Option<usize>)| (slot, parent.map(|parent| parent + first));
             order.extend(self.walk(tried).into_iter().map(shift));
@@ -580,7 +579,7 @@ impl Engine {
                 }),
                 parent,
                 link: held.parent.map(|(_, link)| link),
-                rivals: held.rivals,
+                rivals: held.rivals.into_vec(),
                 missed: held.missed,
                 retried_by: (parent.is_none() && !hops.is_empty()).then_some(0),
                 is_retry: held.traits.retry,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::assign::{Ending, Facts, Window};
 use super::members::{Map, Member};
-use super::traits::hash;
+use super::traits::{Traits, hash};
 use super::wording;
-use crate::calls::record::{Call, Class};
+use crate::calls::record::Class;
 use crate::decode::Endpoint;
 
 /// Shortest error text whose repetition in another answer is evidence.
@@ -25,19 +25,11 @@ impl Numbers {
 
 /// How a call ended.
 fn ending(member: &Member<'_>) -> Ending {
-    match member.call.class() {
+    match member.class {
         Some(Class::Oneway | Class::Unanswered) => Ending::Open,
         Some(Class::Transport) => Ending::Broken,
-        _ if member.call.failed() => Ending::Failed,
+        _ if member.traits.failed => Ending::Failed,
         _ => Ending::Fine,
-    }
-}
-
-/// The service of a call: one service may listen at many addresses; services without names are distinguished by them.
-fn service(call: &Call) -> u64 {
-    match &call.service {
-        Some(service) => hash(&(service, call.server.port)),
-        None => hash(&call.server),
     }
 }
 
@@ -48,9 +40,9 @@ const OPENING: u32 = 50_000_000;
 /// When the caller opened a connection for this call, if it did. The caller had decided to make the call then, and its request
 /// left later by the time of the handshake. `used` are the connections of earlier calls.
 fn opened(member: &Member<'_>, used: &mut super::members::Set<(Endpoint, Endpoint)>) -> Option<i64> {
-    let call = member.call;
-    let is_first = used.insert((call.client, call.server));
-    (is_first && call.since_opening <= OPENING).then(|| member.start - i64::from(call.since_opening))
+    let Traits { client, server, since_opening, start, .. } = *member.traits;
+    let is_first = used.insert((client, server));
+    (is_first && since_opening <= OPENING).then(|| start - i64::from(since_opening))
 }
 
 /// Fills in the facts of a window and which texts contain each other.
@@ -68,29 +60,28 @@ pub(super) fn find(members: &[Member<'_>], window: &mut Window) {
     window.facts = members
         .iter()
         .map(|member| {
-            let call = member.call;
-            let service = service(call);
-            let failed = call.failed();
-            let outcome = &call.outcome;
-            let text = match &outcome.message {
-                Some(text) if failed && !text.trim().is_empty() => {
-                    *known.entry(hash(&**text)).or_insert_with(|| {
-                        let stable = wording::stable(text);
-                        let number = texts.of(hash(&stable).max(1));
-                        if number as usize == worded.len() {
-                            worded.push(stable);
-                        }
-                        number
-                    })
-                }
-                _ => 0,
-            };
+            let Traits { service, service_operation, connection, failed, code, text, class, .. } =
+                *member.traits;
+            let text = text.map_or(0, |text| {
+                *known.entry(text.get()).or_insert_with(|| {
+                    let text = member.call.outcome.message.as_deref().unwrap_or_default();
+                    if text.trim().is_empty() {
+                        return 0;
+                    }
+                    let stable = wording::stable(text);
+                    let number = texts.of(hash(&stable).max(1));
+                    if number as usize == worded.len() {
+                        worded.push(stable);
+                    }
+                    number
+                })
+            });
             Facts {
                 service: services.of(service),
-                operation: operations.of(hash(&(service, &call.method, call.nameless()))),
-                connection: connections.of(member.connection),
-                outcome: if failed { outcomes.of(hash(&(outcome.class, outcome.code)).max(1)) } else { 0 },
-                code: outcome.code.filter(|_| failed),
+                operation: operations.of(service_operation),
+                connection: connections.of(connection),
+                outcome: if failed { outcomes.of(hash(&(class, code)).max(1)) } else { 0 },
+                code,
                 text,
                 ending: ending(member),
                 opened: opened(member, &mut used),

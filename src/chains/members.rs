@@ -1,12 +1,10 @@
 //! The calls of a window with what their headers say, and which of them a host had in work at a time.
 
-use std::net::IpAddr;
-
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
-use super::traits::{Traits, hash};
-use crate::calls::record::{Call, CallKind, Class, Initiator};
+use super::traits::{Number, Traits};
+use crate::calls::record::{Call, CallKind, Class};
 
 pub(super) type Map<K, V> = HashMap<K, V, FixedState>;
 pub(super) type Set<K> = HashSet<K, FixedState>;
@@ -34,10 +32,8 @@ pub(super) struct Member<'a> {
     /// Numbers of the hosts that made and that answered it.
     pub(super) caller: u32,
     pub(super) callee: u32,
-    /// Its connection.
+    /// What [`Traits`] say of its connection, its times and its end, together for the many comparisons of calls with each other.
     pub(super) connection: u64,
-    /// What [`Traits`] and [`Call`] say of its times and its end. Kept here, because all calls are asked for it several times, and
-    /// those of a large window are in no cache.
     pub(super) start: i64,
     pub(super) end: i64,
     pub(super) answered: bool,
@@ -47,14 +43,14 @@ pub(super) struct Member<'a> {
     work: (i64, i64),
 }
 
-/// Numbers addresses in the order in which they come.
+/// Numbers machines in the order in which they come.
 #[derive(Default)]
-pub(super) struct HostNumbers(Map<IpAddr, u32>);
+pub(super) struct HostNumbers(Map<u64, u32>);
 
 impl HostNumbers {
-    fn of(&mut self, ip: IpAddr) -> u32 {
+    fn of(&mut self, machine: u64) -> u32 {
         let next = self.0.len() as u32;
-        *self.0.entry(ip).or_insert(next)
+        *self.0.entry(machine).or_insert(next)
     }
 }
 
@@ -66,15 +62,8 @@ impl<'a> Member<'a> {
         is_child: bool,
         hosts: &mut HostNumbers,
     ) -> Self {
-        let (caller, callee) =
-            (hosts.of(call.machine(Initiator::Client)), hosts.of(call.machine(Initiator::Server)));
-        let connection = hash(&(call.client, call.server));
-        let work = match call.callee_view.as_deref() {
-            None => (traits.start, traits.end),
-            Some(view) => (view.start.0, if traits.answered { view.end.0 } else { traits.end }),
-        };
-        let Traits { start, end, answered, .. } = *traits;
-        let (kind, class) = (call.kind, call.class());
+        let Traits { machines, connection, start, end, answered, kind, class, work, .. } = *traits;
+        let [caller, callee] = machines.map(|machine| hosts.of(machine));
         Self {
             call,
             traits,
@@ -92,8 +81,7 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// The first and last moment at which the callee had it in work. If the callee's host was captured, these are by the same
-    /// clock as the calls that it made meanwhile, and exclude the network.
+    /// See [`Traits::work`].
     pub(super) fn work(&self) -> (i64, i64) {
         self.work
     }
@@ -109,11 +97,6 @@ pub(super) fn contains(parent: &Member<'_>, child: &Member<'_>) -> bool {
 /// Whether a call began early enough to be the cause of one that began at `time`.
 pub(super) fn is_begun(parent: &Member<'_>, time: i64) -> bool {
     parent.work().0 <= time.saturating_add(SLACK)
-}
-
-/// The names under which the callee of a call can appear in the headers of its own calls.
-pub(super) fn names(call: &Call) -> impl Iterator<Item = u64> {
-    call.callee.as_deref().into_iter().chain(call.service.as_deref()).map(hash::<str>)
 }
 
 /// All calls to one address, as possible causes of the calls that its processes make.
@@ -184,9 +167,9 @@ pub(super) fn hosts(members: &[Member<'_>]) -> Hosts {
             continue;
         }
         host.parents.push(index as u32);
-        host.names.extend(names(member.call));
-        host.ports.insert(member.call.server.port);
-        host.methods.extend(member.call.method.as_deref().map(hash::<str>));
+        host.names.extend(member.traits.names.into_iter().flatten().map(Number::get));
+        host.ports.insert(member.traits.server.port);
+        host.methods.extend(member.traits.method.map(Number::get));
         for value in &member.traits.values {
             *host.values.entry(*value).or_default() += 1;
         }

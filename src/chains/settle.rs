@@ -4,14 +4,13 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::assign::{self, Edge, SETTLED, Solution, Span, TimingModel, Window, baselines};
-use super::candidates::Candidate;
+use super::candidates::{Candidate, Candidates};
 use super::engine::Method;
 use super::facts;
 use super::members::Member;
 use super::record::{Evidence, Link};
 use super::rivals;
-use super::traits::{Traits, hash};
-use crate::calls::record::{Call, Initiator};
+use super::traits::Traits;
 
 /// Fewest calls of an operation for gaps of its own. The gaps of fewer calls say less than those of the whole service, even if the
 /// operations differ.
@@ -37,7 +36,7 @@ pub(super) fn settle(
     members: &[Member<'_>],
     classes: &[u32],
     begun: &[i64],
-    (found, joint): (&[Vec<Candidate>], &[bool]),
+    (found, joint): (&[Candidates], &[bool]),
     method: Method,
     model: &mut TimingModel,
 ) -> Vec<Settled> {
@@ -100,16 +99,16 @@ fn window(
     members: &[Member<'_>],
     classes: &[u32],
     begun: &[i64],
-    found: &[Vec<Candidate>],
+    found: &[Candidates],
     joint: &[bool],
 ) -> Window {
     let mut window = Window::default();
     for ((member, &class), &begun) in members.iter().zip(classes).zip(begun) {
-        let call = member.call;
-        let span = |start, end, at| Span { start, end, class, host: hash(&call.machine(at)) as u32 };
-        window.parents.push(span(begun, member.work().1, Initiator::Server));
+        let [caller, callee] = member.traits.machines.map(|machine| machine as u32);
+        let span = |start, end, host| Span { start, end, class, host };
+        window.parents.push(span(begun, member.work().1, callee));
         let end = if member.answered { member.end } else { member.start };
-        window.children.push(span(member.start, end, Initiator::Client));
+        window.children.push(span(member.start, end, caller));
     }
     for (child, candidates) in found.iter().enumerate() {
         for candidate in candidates {
@@ -125,14 +124,9 @@ fn window(
 
 /// The class of calls that are expected to behave like this one: its operation if that has enough calls to learn from, else its
 /// service.
-pub(super) fn class(call: &Call, traits: &Traits, operations: &HashMap<u64, u32, FixedState>) -> u32 {
+pub(super) fn class(traits: &Traits, operations: &HashMap<u64, u32, FixedState>) -> u32 {
     if operations.get(&traits.operation).is_some_and(|calls| *calls >= ENOUGH) {
         return traits.operation as u32;
     }
-    // One service may listen at many addresses; services without names are distinguished by them.
-    let service = match &call.service {
-        Some(service) => hash(&(service, call.server.port, traits.answered)),
-        None => hash(&(call.server, traits.answered)),
-    };
-    service as u32
+    traits.service_as_answered as u32
 }

@@ -8,7 +8,7 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::candidates::Candidate;
+use super::candidates::Candidates;
 use super::members::{Member, contains};
 use super::traits::hash;
 use crate::calls::record::Call;
@@ -20,21 +20,20 @@ const SHARE: f64 = 0.5;
 const MAX_COMPARED: usize = 64;
 
 /// The code and text of a failed call; `None` without a text.
-fn words(call: &Call) -> Option<u64> {
-    let text = call.outcome.message.as_deref().filter(|text| !text.is_empty() && call.failed())?;
-    Some(hash(&(call.outcome.code, text)))
+fn words(member: &Member<'_>) -> Option<u64> {
+    member.traits.text.map(|text| hash(&(member.traits.code, text)))
 }
 
 /// The failed calls whose error may have begun in such a call, by their places in `members`, with how likely that is. `makes_calls`:
 /// whether any call left the machine that answered a call.
 pub(super) fn find(
     members: &[Member<'_>],
-    found: &[Vec<Candidate>],
+    found: &[Candidates],
     makes_calls: impl Fn(&Call) -> bool,
 ) -> Vec<(usize, u32, f64)> {
     let mut above: HashMap<u64, Vec<u32>, FixedState> = HashMap::default();
     for (place, member) in members.iter().enumerate() {
-        if let Some(words) = words(member.call)
+        if let Some(words) = words(member)
             && !makes_calls(member.call)
         {
             above.entry(words).or_default().push(place as u32);
@@ -58,7 +57,7 @@ pub(super) fn find(
         {
             continue;
         }
-        let Some(above) = words(child.call).and_then(|words| above.get(&words)) else { continue };
+        let Some(above) = words(child).and_then(|words| above.get(&words)) else { continue };
         let begun = above.partition_point(|&other| members[other as usize].start <= child.start);
         for &other in above[..begun].iter().rev().take(MAX_COMPARED) {
             let parent = &members[other as usize];
@@ -132,7 +131,9 @@ mod tests {
             call.outcome.message = Some(text.into());
         }
         let makes_calls = |call: &Call| calls.iter().any(|other| other.client.ip == call.server.ip);
-        with_members(&calls, |members| find(members, &vec![Vec::new(); members.len()], makes_calls).len())
+        with_members(&calls, |members| {
+            find(members, &vec![Candidates::new(); members.len()], makes_calls).len()
+        })
     }
 
     #[test]
