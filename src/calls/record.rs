@@ -484,6 +484,7 @@ impl Call {
 
     /// Moves the call out, and leaves one of which nothing is known but its identity.
     #[must_use]
+    #[inline(never)]
     pub fn take(&mut self) -> Self {
         let left = Self::new(self.uid, self.start, self.client, self.server);
         std::mem::replace(self, left)

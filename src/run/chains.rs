@@ -12,7 +12,7 @@ use super::runner::{self, Consumer, Opening};
 use super::telemetry::{Ready, Telemetry};
 use super::{Failure, Status, complain, output};
 use crate::calls::Call;
-use crate::chains::{Chain, Options};
+use crate::chains::{Chain, Hop, Options};
 use crate::cli::{self, ChainsArgs, Input};
 use crate::contain::caught;
 use crate::filter::Filter;
@@ -65,6 +65,7 @@ pub(super) fn run(args: &ChainsArgs) -> Result<Status, Failure> {
             metadata: args.metadata,
             telemetry,
             losses: run.losses(),
+            spare: Vec::new(),
         },
     };
     // The filter chooses chains: calls that do not match may belong to one that is printed.
@@ -98,7 +99,12 @@ struct Printed {
     telemetry: Telemetry,
     /// Counts chains that a panic costs.
     losses: Arc<Losses>,
+    /// Calls that were written, and are nothing but room for others.
+    spare: Vec<Arc<Call>>,
 }
+
+/// Most of them: as many as are linked at a time.
+const MAX_SPARE: usize = 1 << 15;
 
 impl Printed {
     fn chain(&mut self, mut chain: Chain) -> io::Result<()> {
@@ -114,7 +120,30 @@ impl Printed {
                 Arc::make_mut(&mut hop.call).metadata.clear();
             }
         }
-        self.sink.chain(&chain)
+        let written = self.sink.chain(&chain);
+        self.spare(chain);
+        written
+    }
+
+    /// Keeps the room of the calls of a chain that was written.
+    fn spare(&mut self, chain: Chain) {
+        for Hop { mut call, .. } in chain.hops {
+            if let Some(written) = Arc::get_mut(&mut call).filter(|_| self.spare.len() < MAX_SPARE) {
+                drop(written.take());
+                self.spare.push(call);
+            }
+        }
+    }
+
+    /// Takes a call, in exchange for a spare one if there is any.
+    fn take(&mut self, call: &mut Call) -> Arc<Call> {
+        if let Some(mut spare) = self.spare.pop()
+            && let Some(room) = Arc::get_mut(&mut spare)
+        {
+            std::mem::swap(room, call);
+            return spare;
+        }
+        Arc::new(call.take())
     }
 
     /// Writes the chains that `act` completes.
@@ -135,8 +164,8 @@ impl Printed {
 impl Consumer for ChainPrinter {
     fn call(&mut self, call: &mut Call) -> io::Result<()> {
         self.printed.telemetry.count(call);
-        let call = call.take();
         let Self { linker, printed } = self;
+        let call = printed.take(call);
         printed.feed(|out| linker.call(call, out))
     }
 
@@ -196,6 +225,7 @@ mod tests {
                     metadata: false,
                     telemetry: Telemetry::default(),
                     losses: Arc::default(),
+                    spare: Vec::new(),
                 },
             };
             let totals = Totals {

@@ -139,7 +139,7 @@ impl<C: Consumer> Consumer for Linked<C> {
     }
 
     fn call(&mut self, call: &mut Call) -> io::Result<()> {
-        let call = call.take();
+        let call = Arc::new(call.take());
         self.feed(|linker, out| linker.call(call, out))
     }
 

@@ -55,10 +55,10 @@ impl Linker {
         Self::Apart(Apart { linking: Some(linking), calls: Vec::new(), updates, left_out: Vec::new() })
     }
 
-    pub(super) fn call(&mut self, call: Call, out: Out<'_>) {
+    pub(super) fn call(&mut self, call: Arc<Call>, out: Out<'_>) {
         match self {
             Self::Here(engine) => engine.call(call, out),
-            Self::Apart(Apart { calls, .. }) => calls.push(Arc::new(call)),
+            Self::Apart(Apart { calls, .. }) => calls.push(call),
         }
     }
 

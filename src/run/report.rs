@@ -247,7 +247,7 @@ impl Consumer for Gather {
         if !call.failed() {
             call.bodies = None;
         }
-        self.feed(|linker, out| linker.call(call, out));
+        self.feed(|linker, out| linker.call(Arc::new(call), out));
         Ok(())
     }
 
