@@ -7,6 +7,8 @@ pub(crate) struct Effort {
     pub(super) hot: usize,
     pub(super) settling: usize,
     pub(super) counted: usize,
+    /// How often each call of a sweep may be exchanged with another.
+    pub(super) exchanges: usize,
     /// Starts; after this many full ones, only calls that are not sure are drawn again.
     pub(super) starts: usize,
     pub(super) full_starts: usize,
@@ -18,13 +20,22 @@ impl Effort {
     /// What there is time for, as a share of the usual effort.
     pub(crate) fn of(share: f64) -> Self {
         // Few long starts: where several explanations come into question, a short one stops at the first that it meets.
-        let usual = Self { hot: 30, settling: 10, counted: 14, starts: 5, full_starts: 2, hopeless: 1e-4 };
+        let usual = Self {
+            hot: 30,
+            settling: 10,
+            counted: 14,
+            exchanges: 1,
+            starts: 5,
+            full_starts: 2,
+            hopeless: 1e-4,
+        };
         let most = usual.starts as f64;
         if share >= 1.0 {
-            // Spare time goes into what is counted: the calls take long to change from one explanation to another that is as good.
+            // Spare time goes into what is counted, and into exchanges: the calls take long to change from one explanation to another
+            // that is as good.
             let sweeps = Self::SWEEPS * share / most - (usual.hot + usual.settling) as f64;
             let counted = sweeps.clamp(usual.counted as f64, Self::MOST_COUNTED) as usize;
-            return Self { counted, ..usual };
+            return Self { counted, exchanges: Self::SPARE_EXCHANGES, ..usual };
         }
         let starts = (most * share.sqrt()).round().clamp(1.0, most);
         let of_start = Self::SWEEPS / most;
@@ -33,11 +44,14 @@ impl Effort {
         let (hot, settling, counted) = (part(usual.hot), part(usual.settling), part(usual.counted));
         let starts = starts as usize;
         let full_starts = starts.min(usual.full_starts);
-        Self { hot, settling, counted, starts, full_starts, hopeless: 1e-3 }
+        Self { hot, settling, counted, exchanges: usual.exchanges, starts, full_starts, hopeless: 1e-3 }
     }
 
     /// Sweeps of the least effort.
     pub(crate) const LEAST_SWEEPS: f64 = 6.0;
+
+    /// How often each call of a sweep may be exchanged if there is time to spare.
+    const SPARE_EXCHANGES: usize = 4;
 
     /// Most sweeps of a start that are counted.
     const MOST_COUNTED: f64 = 60.0;

@@ -18,7 +18,6 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{Belief, Edge, SETTLED, Window};
 pub(super) use effort::Effort;
-use run::TEMPER;
 use tables::{Tables, Walk, units};
 use walk::{Common, Difference};
 
@@ -40,6 +39,10 @@ const LEAST_TIME: f64 = 50.0;
 
 /// Weight of the usual owner of a connection against what its own calls show, in calls.
 const OWNER: f32 = 1.0;
+
+/// Exponent of the probabilities that are told. The counts by which a link is judged were learnt from links that are as uncertain
+/// themselves, so that they say more than they know. Draws that are softer themselves find fewer right links.
+const SOFTER: f32 = 0.75;
 
 const STRAY: u8 = 20;
 const STRAY_OPERATION: u8 = 21;
@@ -183,6 +186,7 @@ pub(super) fn solve(window: &Window, effort: Effort, room: &mut Room) -> (Vec<Be
     let mut sampler = Sampler::new(window, effort, room);
     let open: Vec<u32> = sampler.open();
     sampler.run(&open);
+    sampler.soften(&open);
     let mut shares = sampler.drawn.clone();
     let beliefs = (0..window.children.len())
         .map(|child| {
@@ -284,6 +288,29 @@ impl<'a> Sampler<'a> {
                 Some(self.window.edges[*only as usize].parent)
             }
             _ => None,
+        }
+    }
+
+    /// Makes the probabilities less extreme, without changing their order.
+    fn soften(&mut self, open: &[u32]) {
+        let Self { firsts, by_child, drawn, alone, .. } = self;
+        for child in open.iter().map(|&child| child as usize) {
+            let edges = &by_child[firsts[child] as usize..firsts[child + 1] as usize];
+            let mut sum = 0.0;
+            let mut soften = |share: &mut f32| {
+                *share = share.powf(SOFTER);
+                sum += *share;
+            };
+            soften(&mut alone[child]);
+            for &edge in edges {
+                soften(&mut drawn[edge as usize]);
+            }
+            if sum > 0.0 {
+                alone[child] /= sum;
+                for &edge in edges {
+                    drawn[edge as usize] /= sum;
+                }
+            }
         }
     }
 
@@ -496,7 +523,7 @@ impl<'a> Sampler<'a> {
         weights.push(self.stray_rate(child) + self.fits_owner(child, self.strays[child as usize].owner));
         let most = weights.iter().copied().fold(f64::MIN, f64::max);
         if counted {
-            let odds = |weight: f64| ((weight - most) / TEMPER).exp();
+            let odds = |weight: f64| (weight - most).exp();
             let sum: f64 = weights.iter().copied().map(odds).sum();
             let share = |weight: f64| (odds(weight) / sum) as f32;
             for (&edge, &weight) in edges.iter().zip(&weights) {

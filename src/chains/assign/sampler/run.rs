@@ -12,9 +12,8 @@ const DECIDING: usize = 4;
 const HOTTEST: f64 = 3.0;
 const COOL: f64 = 1.0;
 
-/// The last temperature. The counts by which a link is judged were learnt from links that are as uncertain themselves, so that they
-/// say more than they know.
-pub(super) const TEMPER: f64 = 1.3;
+/// The last temperature.
+const WARM: f64 = 1.0;
 
 /// By how much a start must explain the calls worse to count 1/e of the others.
 const WORSE: f64 = 5.0;
@@ -26,7 +25,7 @@ impl Sampler<'_> {
     /// Draws again and again, from several starts: what was drawn early shapes what is drawn later, so that one start alone would
     /// look surer than it is.
     pub(super) fn run(&mut self, open: &[u32]) {
-        let Effort { hot, settling, counted, starts, full_starts, hopeless } = self.effort;
+        let Effort { hot, settling, counted, starts, full_starts, hopeless, .. } = self.effort;
         let mut left: Vec<u32> = open.to_vec();
         if left.iter().all(|&child| self.edges(child).len() == 1) {
             self.decide(&left);
@@ -79,16 +78,18 @@ impl Sampler<'_> {
 
     /// One sweep of a start.
     fn sweep(&mut self, open: &[u32], sweep: usize, hottest: f64) {
-        let Effort { hot, settling, .. } = self.effort;
+        let Effort { hot, settling, exchanges, .. } = self.effort;
         self.hot = sweep < hot * 3 / 4;
         let heat = 1.0 - sweep as f64 / hot as f64;
-        let temperature = TEMPER + (hottest - TEMPER).max(0.0) * heat.max(0.0);
+        let temperature = WARM + (hottest - WARM).max(0.0) * heat.max(0.0);
         for &child in open {
             if sweep > 0 {
                 self.discount_stray(child);
             }
             self.draw(child, temperature, sweep >= hot + settling);
-            self.exchange(child, temperature);
+            for _ in 0..exchanges {
+                self.exchange(child, temperature);
+            }
             self.cross(child, temperature);
         }
     }
