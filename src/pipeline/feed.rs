@@ -10,10 +10,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::source::{Batch, Source, SourceError};
 
 /// Batches that the fastest thread may be ahead of the slowest.
-const WINDOW: usize = 12;
+const WINDOW: usize = 24;
 /// Batches that a thread reads in advance from a source that does not wait for packets: when it comes to them, and when the
 /// others do, they are there.
-const AHEAD: u64 = 2;
+const AHEAD: u64 = 4;
 
 /// A source that several threads read together.
 pub(super) struct Feed<'s> {

@@ -1,6 +1,7 @@
 //! One capture file, read record by record into batches.
 
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +20,8 @@ pub(super) const MAX_PACKET: usize = 16 << 20;
 const MAX_SECRETS: usize = 16 << 20;
 /// How many times as much memory as their text secrets take in all places together.
 const SECRET_COST: u64 = 4;
+/// Packets for which a piece should suffice.
+const USUAL_PACKETS: usize = 600;
 /// Interfaces whose names are kept.
 const MAX_NAMES: usize = 1 << 16;
 
@@ -137,7 +140,9 @@ pub(super) struct Stream {
     /// Bytes still to be passed over.
     skip: u64,
     packets: u64,
-    chunk: usize,
+    /// Bytes to be read at once, and the least and the most of them.
+    piece: usize,
+    pieces: RangeInclusive<usize>,
     ended: bool,
     /// Where the file can be read again from.
     checkpoints: Option<Arc<Checkpoints>>,
@@ -148,8 +153,13 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Reads `input` in pieces of `chunk` bytes.
-    pub(super) fn new(path: &Path, input: InputFile, stop: Arc<AtomicBool>, chunk: usize) -> Self {
+    /// Reads `input` in pieces of so many bytes: larger ones where the packets are large.
+    pub(super) fn new(
+        path: &Path,
+        input: InputFile,
+        stop: Arc<AtomicBool>,
+        pieces: RangeInclusive<usize>,
+    ) -> Self {
         Self {
             name: name(path),
             input: Box::new(input),
@@ -161,7 +171,8 @@ impl Stream {
             need: 4,
             skip: 0,
             packets: 0,
-            chunk,
+            piece: *pieces.start(),
+            pieces,
             ended: false,
             checkpoints: None,
             site: None,
@@ -230,6 +241,7 @@ impl Stream {
         match filled {
             Ok(outcome) => {
                 self.packets += batch.records.len() as u64;
+                self.suit_piece(batch);
                 self.ended = outcome == ReadOutcome::End;
                 self.add_checkpoint();
                 outcome
@@ -248,12 +260,19 @@ impl Stream {
         }
     }
 
+    /// Chooses how much to read next, for about as many packets as a piece usually has.
+    fn suit_piece(&mut self, batch: &Batch) {
+        let Some(last) = batch.records.last() else { return };
+        let mean = (last.offset as usize + last.len as usize) / batch.records.len();
+        self.piece = (mean * USUAL_PACKETS).clamp(*self.pieces.start(), *self.pieces.end());
+    }
+
     /// Reads until there is at least one packet. The buffer holds, in this order, what was carried over and what is read.
     fn fill(&mut self, batch: &mut Batch, shared: &mut Shared) -> Result<ReadOutcome, String> {
         // The buffer keeps its length: setting it back and zeroing it again would cost as much as reading.
         let data = &mut batch.data;
         // A buffer that once held a larger packet is not filled to its end again.
-        let mut end = self.chunk.max(self.carry.len() + self.chunk / 2);
+        let mut end = self.piece.max(self.carry.len() + self.piece / 2);
         if data.len() < end {
             data.resize(end, 0);
         }
@@ -263,7 +282,7 @@ impl Stream {
         }
         loop {
             if end == filled {
-                end += self.chunk;
+                end += self.piece;
                 data.resize(data.len().max(end), 0);
             }
             let read = self.input.read(data.get_mut(filled..end).unwrap_or_default());

@@ -138,6 +138,24 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn large_packets_are_read_in_larger_pieces_as_long_as_they_come() {
+    let (small, large) = ([1; 100], [2; 9_000]);
+    let parts: [&[u8]; 3] = [&small, &large, &small];
+    let packets: Vec<(u32, u32, &[u8])> = parts
+        .into_iter()
+        .flat_map(|packet| std::iter::repeat_n((1, 0, packet), 2_000_000 / packet.len()))
+        .collect();
+    let folder = Folder::new();
+    let mut source = open(&[folder.file("x", &micro(&packets))], Options::default());
+    let (mut batch, mut pieces) = (Batch::default(), Vec::new());
+    while source.next_batch(&mut batch).unwrap() {
+        pieces.push(batch.packets().map(|packet| packet.data.len()).sum::<usize>());
+    }
+    let (first, most, last) = (pieces[0], pieces.iter().max().unwrap(), pieces[pieces.len() - 2]);
+    assert!(last < first * 5 / 4 && *most > first * 3 / 2, "{pieces:?}");
+}
+
+#[test]
 fn classic_files_of_both_byte_orders_and_units() {
     let folder = Folder::new();
     for big in [false, true] {
