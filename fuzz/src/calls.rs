@@ -332,7 +332,7 @@ pub fn pairing(data: &[u8]) {
     let mut pending = PendingCalls::default();
     let headers =
         vec![(b"x-a".to_vec(), b"\x1b[31m".to_vec()), (b"traceparent".to_vec(), b"00-1-2-01".to_vec())];
-    let (mut packet, mut now) = (1, 1_i64);
+    let (mut packet, mut now, mut drained) = (1, 1_i64, 0);
     let (mut opened, mut events, mut given) = (0_usize, 0_usize, 0_usize);
     let mut uids = std::collections::HashSet::new();
     let mut ended = [false; 2];
@@ -364,7 +364,7 @@ pub fn pairing(data: &[u8]) {
             }
             1 => pending.lose(side, input.pick(&[Finding::Gap, Finding::Truncated, Finding::MidStream])),
             2 => now += i64::from(input.u8()) * 1_000_000_000,
-            3 => matcher.release(Some(stamp), &mut give),
+            3 => matcher.release(Some(stamp.time), std::mem::replace(&mut drained, packet), &mut give),
             _ => {
                 let event = event(&mut input, rpc, packet * 256, &headers);
                 events += 1;
@@ -376,7 +376,7 @@ pub fn pairing(data: &[u8]) {
     let stamp = Stamp { packet: packet + 1, time: Timestamp(now) };
     matcher.close(At { flow: &flow, now: stamp, origin: stamp, position: None }, &mut pending);
     pending.finish();
-    matcher.release(None, &mut give);
+    matcher.release(None, 0, &mut give);
     assert_eq!(matcher.in_grace(), 0);
     assert!(given <= events, "{given} calls of {events} events");
     assert!(given >= opened, "{given} calls of {opened} requests");
