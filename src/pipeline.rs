@@ -387,8 +387,9 @@ impl Analyzer {
         let start = outputs.len();
         let Self { owner, totals, resumed, .. } = self;
         // Where times jump back, grace periods are over at once: a call stays for a batch more, whatever its size.
-        let until = std::mem::replace(&mut self.drained, self.last.packet);
-        owner.matcher.release((!all).then_some(self.last.time), until, |call| {
+        let packet = std::mem::replace(&mut self.drained, self.last.packet);
+        let until = Stamp { packet, ..self.last };
+        owner.matcher.release((!all).then_some(until), |call| {
             totals.across_silence += u64::from(resumed.is_some_and(|resumed| call.lasts_across(resumed)));
             outputs.push(Output::Call(call));
         });

@@ -364,7 +364,10 @@ pub fn pairing(data: &[u8]) {
             }
             1 => pending.lose(side, input.pick(&[Finding::Gap, Finding::Truncated, Finding::MidStream])),
             2 => now += i64::from(input.u8()) * 1_000_000_000,
-            3 => matcher.release(Some(stamp.time), std::mem::replace(&mut drained, packet), &mut give),
+            3 => {
+                let until = Stamp { packet: std::mem::replace(&mut drained, packet), ..stamp };
+                matcher.release(Some(until), &mut give);
+            }
             _ => {
                 let event = event(&mut input, rpc, packet * 256, &headers);
                 events += 1;
@@ -376,7 +379,7 @@ pub fn pairing(data: &[u8]) {
     let stamp = Stamp { packet: packet + 1, time: Timestamp(now) };
     matcher.close(At { flow: &flow, now: stamp, origin: stamp, position: None }, &mut pending);
     pending.finish();
-    matcher.release(None, 0, &mut give);
+    matcher.release(None, &mut give);
     assert_eq!(matcher.in_grace(), 0);
     assert!(given <= events, "{given} calls of {events} events");
     assert!(given >= opened, "{given} calls of {opened} requests");

@@ -483,6 +483,7 @@ impl Call {
     }
 
     /// Moves the call out, and leaves one of which nothing is known but its identity.
+    // Apart: a call is large to move, and this is called in many places.
     #[must_use]
     #[inline(never)]
     pub fn take(&mut self) -> Self {

@@ -101,7 +101,8 @@ impl Connections {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::jsonl::{CallFields, write_call};
+    use super::super::jsonl::CallFields;
+    use super::super::jsonl::tests::assert_written_alike;
     use crate::calls::record::{Call, Via};
     use crate::calls::sample;
     use crate::decode::{Endpoint, Network};
@@ -133,11 +134,7 @@ mod tests {
                 let mut call = sample::ok();
                 call.client = client(port);
                 change(&mut call);
-                let (mut remembered, mut written) = (b"{".to_vec(), Vec::new());
-                fields.write(&mut remembered, &call);
-                remembered.push(b'}');
-                write_call(&mut written, &call);
-                assert_eq!(String::from_utf8(remembered).unwrap(), String::from_utf8(written).unwrap());
+                assert_written_alike(&mut fields, &call);
             }
         }
     }

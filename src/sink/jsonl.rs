@@ -462,12 +462,21 @@ fn totals_object<'b>(room: Room<'b>, memory: &mut Memory, totals: &Totals) -> Ro
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
     use crate::calls::keys::{KEYS, Type, Value};
     use crate::calls::sample::{bare, full};
+
+    /// What is remembered of other calls changes nothing in the record of this one.
+    pub(in crate::sink) fn assert_written_alike(fields: &mut CallFields, call: &Call) {
+        let (mut remembered, mut written) = (b"{".to_vec(), Vec::new());
+        fields.write(&mut remembered, call);
+        remembered.push(b'}');
+        write_call(&mut written, call);
+        assert_eq!(String::from_utf8(remembered).unwrap(), String::from_utf8(written).unwrap());
+    }
 
     fn parsed(call: &Call) -> Json {
         let mut out = Vec::new();

@@ -85,7 +85,8 @@ impl Methods {
 
 #[cfg(test)]
 mod tests {
-    use super::super::jsonl::{CallFields, write_call};
+    use super::super::jsonl::CallFields;
+    use super::super::jsonl::tests::assert_written_alike;
     use super::*;
     use crate::calls::sample;
 
@@ -111,11 +112,7 @@ mod tests {
         for change in changes.iter().chain(&changes).chain(changes.iter().rev()) {
             let mut call = sample.clone();
             change(&mut call);
-            let (mut remembered, mut written) = (b"{".to_vec(), Vec::new());
-            fields.write(&mut remembered, &call);
-            remembered.push(b'}');
-            write_call(&mut written, &call);
-            assert_eq!(String::from_utf8(remembered).unwrap(), String::from_utf8(written).unwrap());
+            assert_written_alike(&mut fields, &call);
         }
     }
 

@@ -23,7 +23,7 @@ use super::{Batch, Source, SourceError};
 use crate::time::Timestamp;
 
 /// Bytes read at once, and about the size of a batch: what is read, decided and written mostly stays in the processor's second cache until
-/// the next batch uses the same memory. Half of it is faster only on one thread, twice as much only on two.
+/// the next batch uses the same memory. Half of it is slower on two threads, twice as much on one.
 const CHUNK: usize = 128 * 1024;
 /// The same where packets are large, of which little is looked at.
 const LARGE_CHUNK: usize = 256 * 1024;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::calls::outcome::{self, Ending};
 use crate::calls::record::{Call, CallKind, Finding};
-use crate::time::Timestamp;
+use crate::flow::Stamp;
 
 /// How many calls may be looked at for each that is decided.
 const STEPS: u64 = 4;
@@ -125,12 +125,14 @@ impl Matcher {
         }
     }
 
-    /// Gives out the calls whose grace period is over by `now` and that were decided by the packet `until` at the latest, in the order in
-    /// which they were decided; all of them if `now` is `None`.
-    pub fn release(&mut self, now: Option<Timestamp>, until: u64, mut give: impl FnMut(Box<Call>)) {
+    /// Gives out the calls that were decided up to the packet of `until` and whose grace period is over by its time, in the order in which
+    /// they were decided; all of them if it is `None`.
+    pub fn release(&mut self, until: Option<Stamp>, mut give: impl FnMut(Box<Call>)) {
         while let Some(call) = self.grace.front() {
-            let is_over = |now: Timestamp| now.since(call.end) > GRACE_PERIOD.as_nanos() as u64;
-            let over = now.is_none_or(|now| is_over(now) && call.decided <= until);
+            let is_over = |until: Stamp| {
+                call.decided <= until.packet && until.time.since(call.end) > GRACE_PERIOD.as_nanos() as u64
+            };
+            let over = until.is_none_or(is_over);
             let fits = self.grace.len() <= MAX_IN_GRACE && self.grace_metadata <= MAX_METADATA_IN_GRACE;
             if !over && fits {
                 break;

@@ -94,7 +94,7 @@ impl Line {
             self.end(side, End::Idle);
         }
         let mut calls = Vec::new();
-        self.matcher.release(None, 0, |call| calls.push(*call));
+        self.matcher.release(None, |call| calls.push(*call));
         calls
     }
 }
@@ -240,11 +240,12 @@ fn a_one_way_call_stays_one_way_when_it_is_answered() {
 fn a_time_far_ahead_takes_no_call_of_the_last_batch_away() {
     let mut line = Line::new();
     line.say(CLIENT, oneway(1, "a"));
-    let (decided, ahead) = (line.flow.last.packet, Some(Timestamp(i64::MAX)));
-    line.matcher.release(ahead, decided - 1, |_| panic!("given away"));
+    let ahead = |packet| Some(Stamp { packet, time: Timestamp(i64::MAX) });
+    let decided = line.flow.last.packet;
+    line.matcher.release(ahead(decided - 1), |_| panic!("given away"));
     line.say(SERVER, failure(1, "", 6));
     let mut found = Vec::new();
-    line.matcher.release(ahead, decided, |call| found.push(call.findings));
+    line.matcher.release(ahead(decided), |call| found.push(call.findings));
     assert_eq!(found.len(), 1);
     assert!(found[0].contains(Finding::OnewayAnswered));
 }

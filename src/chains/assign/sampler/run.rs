@@ -8,12 +8,11 @@ const RARE: f32 = 1e-3;
 /// Sweeps where every call has a single possible cause.
 const DECIDING: usize = 4;
 
-/// The first temperature, and that of starts that follow what is usual of any service.
+/// The first temperature.
 const HOTTEST: f64 = 3.0;
-const COOL: f64 = 1.0;
 
-/// The last temperature.
-const WARM: f64 = 1.0;
+/// The last temperature, and the first of starts that follow what is usual of any service.
+const LAST: f64 = 1.0;
 
 /// By how much a start must explain the calls worse to count 1/e of the others.
 const WORSE: f64 = 5.0;
@@ -81,7 +80,7 @@ impl Sampler<'_> {
         let Effort { hot, settling, exchanges, .. } = self.effort;
         self.hot = sweep < hot * 3 / 4;
         let heat = 1.0 - sweep as f64 / hot as f64;
-        let temperature = WARM + (hottest - WARM).max(0.0) * heat.max(0.0);
+        let temperature = LAST + (hottest - LAST) * heat.max(0.0);
         for &child in open {
             if sweep > 0 {
                 self.discount_stray(child);
@@ -117,7 +116,7 @@ impl Sampler<'_> {
         let (edges, children) = (self.drawn.len(), self.alone.len());
         let mut rounds: Vec<(f64, Vec<f32>, Vec<f32>)> = Vec::new();
         for start in 0..starts {
-            let hottest = if start % 2 == 0 { HOTTEST } else { COOL };
+            let hottest = if start % 2 == 0 { HOTTEST } else { LAST };
             for sweep in 0..hot + settling + counted {
                 self.sweep(open, sweep, hottest);
             }
