@@ -40,7 +40,7 @@ pub(super) struct Walk {
     pub(super) gaps: Vec<Gap>,
     /// For each choice and the text: what the parent's present walk has counted of it.
     own_choices: Vec<OwnChoice>,
-    own_text: OwnChoice,
+    own_text: OwnText,
     /// The same for each gap; empty if this is that walk, of which few gaps are asked for.
     own_gaps: Vec<OwnGap>,
     /// Whether the error's text is found in that of the parent, and how common the parent's text is.
@@ -53,8 +53,11 @@ pub(super) struct Walk {
     pub(super) has_failed: bool,
 }
 
-/// How often a walk was counted in each slot of a choice.
-type OwnChoice = [f32; 4];
+/// How often a walk has made a choice, and how often any in its place: all of a walk are of the same operation.
+type OwnChoice = [f32; 2];
+
+/// How often a walk was counted in each slot of the choice of its text, which may be of another operation.
+type OwnText = [f32; 4];
 
 /// What a walk has added to the histogram of a gap: to the number of all, and in the gap's bin with narrow and with wide smoothing.
 type OwnGap = [f32; 3];
@@ -127,7 +130,7 @@ pub(super) struct Parts<'a> {
     /// See [`Walk::own_gaps`].
     own_gaps: &'a [OwnGap],
     present: &'a Walk,
-    text: Option<(&'a (Choice, bool, f32), OwnChoice)>,
+    text: Option<(&'a (Choice, bool, f32), OwnText)>,
     fixed: f64,
 }
 
@@ -360,7 +363,7 @@ impl Tables {
     }
 
     /// Probability of a choice, without the counts of `own`.
-    fn probability(&self, choice: &Choice, own: &OwnChoice) -> f32 {
+    fn probability(&self, choice: &Choice, own: OwnText) -> f32 {
         let count = |slot: usize| self.counts[choice.slots[slot] as usize] - own[slot];
         let coarse = (count(2) + COARSE * choice.base) / (count(3) + COARSE);
         (count(0) + FINE * coarse) / (count(1) + FINE)
@@ -384,8 +387,8 @@ impl Tables {
         let mut sum = walk.fixed;
         let mut product = 1.0_f64;
         for (choices, own) in walk.choices {
-            for (choice, own) in choices.iter().zip(own) {
-                product *= f64::from(self.probability(choice, own));
+            for (choice, &[same, all]) in choices.iter().zip(own) {
+                product *= f64::from(self.probability(choice, [same, all, same, all]));
                 if product < 1e-100 {
                     sum += product.max(f64::MIN_POSITIVE).ln();
                     product = 1.0;
@@ -400,7 +403,7 @@ impl Tables {
                 product = 1.0;
             }
         }
-        if let Some(((choice, related, common), own)) = &walk.text {
+        if let Some(((choice, related, common), own)) = walk.text {
             let passed = f64::from(self.probability(choice, own)).clamp(0.01, 0.99);
             let common = f64::from(*common);
             product *= if *related {
@@ -431,28 +434,32 @@ impl Tables {
     }
 
     /// How often `present` has counted each choice of `walk`, and its text.
-    fn find_own(&mut self, present: &Walk, walk: &Walk, own: &mut Vec<OwnChoice>) -> OwnChoice {
+    fn find_own(&mut self, present: &Walk, walk: &Walk, own: &mut Vec<OwnChoice>) -> OwnText {
         own.clear();
-        let text = walk.text.as_ref().map(|(choice, ..)| choice);
-        let counted = || present.choices.iter().chain(present.text.as_ref().map(|(choice, ..)| choice));
         if present.choices.len() <= SHORT {
             let times = |choice: &Choice| {
-                // All four at once, so that the processor compares them together.
-                let count = |times: [u32; 4], counted: &Choice| {
-                    std::array::from_fn(|at| times[at] + u32::from(counted.slots[at] == choice.slots[at]))
+                let count = |[same, all]: [u32; 2], counted: &Choice| {
+                    let is_same = counted.slots[0] == choice.slots[0];
+                    [same + u32::from(is_same), all + u32::from(counted.slots[1] == choice.slots[1])]
                 };
-                counted().fold([0; 4], count).map(|times| times as f32)
+                present.choices.iter().fold([0; 2], count).map(|times| times as f32)
             };
             own.extend(walk.choices.iter().map(times));
-            return text.map(times).unwrap_or_default();
+        } else {
+            let counted = || present.choices.iter().flat_map(|choice| &choice.slots[..2]);
+            counted().for_each(|slot| self.own[*slot as usize] += 1.0);
+            let times = |&Choice { slots: [same, all, ..], .. }: &Choice| {
+                [self.own[same as usize], self.own[all as usize]]
+            };
+            own.extend(walk.choices.iter().map(times));
+            counted().for_each(|slot| self.own[*slot as usize] = 0.0);
         }
-        let all = &mut self.own;
-        counted().flat_map(|choice| choice.slots).for_each(|slot| all[slot as usize] += 1.0);
-        let times = |choice: &Choice| choice.slots.map(|slot| all[slot as usize]);
-        own.extend(walk.choices.iter().map(times));
-        let own_text = text.map(times).unwrap_or_default();
-        counted().flat_map(|choice| choice.slots).for_each(|slot| all[slot as usize] = 0.0);
-        own_text
+        match (&walk.text, &present.text) {
+            (Some((choice, ..)), Some((counted, ..))) => {
+                std::array::from_fn(|slot| f32::from(u8::from(choice.slots[slot] == counted.slots[slot])))
+            }
+            _ => OwnText::default(),
+        }
     }
 
     /// By how much a walk is likelier with what `new` has in place of that difference than as it is, `now`.
@@ -506,10 +513,10 @@ mod tests {
     fn walk(tables: &mut Tables, steps: u32) -> Walk {
         let mut walk = Walk::default();
         for step in 0..steps {
-            walk.choices.push(tables.choice(1, (step % 3, 0), 0, step % 2, || 0.5));
+            walk.choices.push(tables.choice(1, (0, 0), step % 3, step % 2, || 0.5));
             walk.gaps.push(tables.gap(Kind::After, 0, step % 2, 0, 1 << (16 + step % 8)));
         }
-        walk.text = Some((tables.choice(2, (0, 0), 0, 1, || 0.5), true, 0.1));
+        walk.text = Some((tables.choice(2, (steps % 2, 0), 0, 1, || 0.5), true, 0.1));
         walk
     }
 
