@@ -14,6 +14,9 @@ pub(crate) struct Effort {
     pub(super) full_starts: usize,
     /// Greatest probability at which an edge is forgotten in the course of the first start.
     pub(super) hopeless: f32,
+    /// Exponent of the probabilities that are told. The counts by which a link is judged were learnt from links that are as uncertain
+    /// themselves, so that they say more than they know. Draws that are softer themselves find fewer right links.
+    pub(super) softer: f32,
 }
 
 impl Effort {
@@ -28,6 +31,7 @@ impl Effort {
             starts: 5,
             full_starts: 2,
             hopeless: 1e-4,
+            softer: Self::SOFTER,
         };
         let most = usual.starts as f64;
         if share >= 1.0 {
@@ -43,8 +47,22 @@ impl Effort {
         let part = |of: usize| (sweeps * of as f64 / of_start).round().max(1.0) as usize;
         let (hot, settling, counted) = (part(usual.hot), part(usual.settling), part(usual.counted));
         let starts = starts as usize;
+        let softer = match starts * counted {
+            ..Self::FEW => Self::FAR_SOFTER,
+            _ if starts < usual.starts => Self::MUCH_SOFTER,
+            _ => usual.softer,
+        };
         let full_starts = starts.min(usual.full_starts);
-        Self { hot, settling, counted, exchanges: usual.exchanges, starts, full_starts, hopeless: 1e-3 }
+        Self {
+            hot,
+            settling,
+            counted,
+            exchanges: usual.exchanges,
+            starts,
+            full_starts,
+            hopeless: 1e-3,
+            softer,
+        }
     }
 
     /// Sweeps of the least effort.
@@ -52,6 +70,14 @@ impl Effort {
 
     /// How often each call of a sweep may be exchanged if there is time to spare.
     const SPARE_EXCHANGES: usize = 4;
+
+    /// What makes probabilities softer: of all starts, of fewer, which have met only some of the explanations, and of few counted sweeps.
+    const SOFTER: f32 = 0.75;
+    const MUCH_SOFTER: f32 = 0.35;
+    const FAR_SOFTER: f32 = 0.25;
+
+    /// Counted sweeps, over all starts, below which they are few.
+    const FEW: usize = 6;
 
     /// Most sweeps of a start that are counted.
     const MOST_COUNTED: f64 = 60.0;

@@ -40,10 +40,6 @@ const LEAST_TIME: f64 = 50.0;
 /// Weight of the usual owner of a connection against what its own calls show, in calls.
 const OWNER: f32 = 1.0;
 
-/// Exponent of the probabilities that are told. The counts by which a link is judged were learnt from links that are as uncertain
-/// themselves, so that they say more than they know. Draws that are softer themselves find fewer right links.
-const SOFTER: f32 = 0.75;
-
 const STRAY: u8 = 20;
 const STRAY_OPERATION: u8 = 21;
 const OWNED: u8 = 22;
@@ -293,12 +289,12 @@ impl<'a> Sampler<'a> {
 
     /// Makes the probabilities less extreme, without changing their order.
     fn soften(&mut self, open: &[u32]) {
-        let Self { firsts, by_child, drawn, alone, .. } = self;
+        let Self { firsts, by_child, drawn, alone, effort, .. } = self;
         for child in open.iter().map(|&child| child as usize) {
             let edges = &by_child[firsts[child] as usize..firsts[child + 1] as usize];
             let mut sum = 0.0;
             let mut soften = |share: &mut f32| {
-                *share = share.powf(SOFTER);
+                *share = share.powf(effort.softer);
                 sum += *share;
             };
             soften(&mut alone[child]);
@@ -596,6 +592,15 @@ mod tests {
         };
         let (few, many) = (remembered(40), remembered(80));
         assert!(many < few * 5 / 4, "{few} bytes of 1,600 moves, {many} of 6,400");
+    }
+
+    #[test]
+    fn what_few_draws_show_is_not_told_as_a_fact() {
+        for share in [0.0, 0.05, 0.2] {
+            let (beliefs, ..) = solve(&burst(12), Effort::of(share), &mut Room::default());
+            let surest = beliefs.iter().map(|belief| belief.probability).fold(0.0, f64::max);
+            assert!(surest < crate::chains::FACT, "{surest} with {share} of the usual effort");
+        }
     }
 
     #[test]
