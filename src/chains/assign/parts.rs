@@ -25,7 +25,7 @@ const WALKS_PER_CALL: f64 = 2.0;
 
 /// Walks for each call below which all its causes come into question, however little time there is: with the same time, weighing each of
 /// them a few times finds far more right links than weighing the few that look likeliest by themselves.
-const LEAST_WALKS_PER_CALL: f64 = 64.0;
+const LEAST_WALKS_PER_CALL: f64 = 80.0;
 
 /// Calls of a window from which no time is spare.
 const SMALL: f64 = 4_000.0;

@@ -3,6 +3,8 @@
 /// How long to draw.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
+    /// The first temperature.
+    pub(super) hottest: f64,
     /// Sweeps over the calls from each start: at falling temperatures, to settle, and those that are counted.
     pub(super) hot: usize,
     pub(super) settling: usize,
@@ -24,6 +26,7 @@ impl Effort {
     pub(crate) fn of(share: f64) -> Self {
         // Few long starts: where several explanations come into question, a short one stops at the first that it meets.
         let usual = Self {
+            hottest: 3.0,
             hot: 30,
             settling: 10,
             counted: 14,
@@ -47,13 +50,17 @@ impl Effort {
         let part = |of: usize| (sweeps * of as f64 / of_start).round().max(1.0) as usize;
         let (hot, settling, counted) = (part(usual.hot), part(usual.settling), part(usual.counted));
         let starts = starts as usize;
+        let has_all = starts == usual.starts;
         let softer = match starts * counted {
             ..Self::FEW => Self::FAR_SOFTER,
-            _ if starts < usual.starts => Self::MUCH_SOFTER,
+            _ if !has_all => Self::MUCH_SOFTER,
             _ => usual.softer,
         };
+        // The hotter, the more walks change, and the longer they are.
+        let hottest = if has_all { usual.hottest } else { Self::COOLER };
         let full_starts = starts.min(usual.full_starts);
         Self {
+            hottest,
             hot,
             settling,
             counted,
@@ -66,10 +73,13 @@ impl Effort {
     }
 
     /// Sweeps of the least effort.
-    pub(crate) const LEAST_SWEEPS: f64 = 6.0;
+    pub(crate) const LEAST_SWEEPS: f64 = 8.0;
 
     /// How often each call of a sweep may be exchanged if there is time to spare.
     const SPARE_EXCHANGES: usize = 4;
+
+    /// The first temperature of fewer starts.
+    const COOLER: f64 = 2.0;
 
     /// What makes probabilities softer: of all starts, of fewer, which have met only some of the explanations, and of few counted sweeps.
     const SOFTER: f32 = 0.75;

@@ -8,9 +8,6 @@ const RARE: f32 = 1e-3;
 /// Sweeps where every call has a single possible cause.
 const DECIDING: usize = 4;
 
-/// The first temperature.
-const HOTTEST: f64 = 3.0;
-
 /// The last temperature, and the first of starts that follow what is usual of any service.
 const LAST: f64 = 1.0;
 
@@ -24,7 +21,7 @@ impl Sampler<'_> {
     /// Draws again and again, from several starts: what was drawn early shapes what is drawn later, so that one start alone would
     /// look surer than it is.
     pub(super) fn run(&mut self, open: &[u32]) {
-        let Effort { hot, settling, counted, starts, full_starts, hopeless, .. } = self.effort;
+        let Effort { hottest, hot, settling, counted, starts, full_starts, hopeless, .. } = self.effort;
         let mut left: Vec<u32> = open.to_vec();
         if left.iter().all(|&child| self.edges(child).len() == 1) {
             self.decide(&left);
@@ -39,7 +36,7 @@ impl Sampler<'_> {
                 if start == 0 && sweep == hot / 2 {
                     left = self.prune(left, hopeless);
                 }
-                self.sweep(&left, sweep, HOTTEST);
+                self.sweep(&left, sweep, hottest);
             }
             if start == 0 {
                 left = self.prune(left, RARE);
@@ -112,11 +109,11 @@ impl Sampler<'_> {
     /// The same for a host that several services share. Which of them calls which is the same in all links of a start, and single
     /// draws hardly ever change it; so starts that explain the calls worse count less.
     fn run_shared(&mut self, open: &[u32]) {
-        let Effort { hot, settling, counted, starts, .. } = self.effort;
+        let Effort { hottest, hot, settling, counted, starts, .. } = self.effort;
         let (edges, children) = (self.drawn.len(), self.alone.len());
         let mut rounds: Vec<(f64, Vec<f32>, Vec<f32>)> = Vec::new();
         for start in 0..starts {
-            let hottest = if start % 2 == 0 { HOTTEST } else { LAST };
+            let hottest = if start % 2 == 0 { hottest } else { LAST };
             for sweep in 0..hot + settling + counted {
                 self.sweep(open, sweep, hottest);
             }

@@ -294,9 +294,6 @@ pub(super) struct Tables {
 /// Set in the kind of a key for the counts of the service.
 const SERVICE: u8 = 0x80;
 
-/// Most choices of a walk with which each one of another is compared; of a longer one, all are counted first.
-const SHORT: usize = 16;
-
 /// The alternative that stands for all of them.
 const ALL: u32 = u32::MAX;
 
@@ -436,24 +433,12 @@ impl Tables {
     /// How often `present` has counted each choice of `walk`, and its text.
     fn find_own(&mut self, present: &Walk, walk: &Walk, own: &mut Vec<OwnChoice>) -> OwnText {
         own.clear();
-        if present.choices.len() <= SHORT {
-            let times = |choice: &Choice| {
-                let count = |[same, all]: [u32; 2], counted: &Choice| {
-                    let is_same = counted.slots[0] == choice.slots[0];
-                    [same + u32::from(is_same), all + u32::from(counted.slots[1] == choice.slots[1])]
-                };
-                present.choices.iter().fold([0; 2], count).map(|times| times as f32)
-            };
-            own.extend(walk.choices.iter().map(times));
-        } else {
-            let counted = || present.choices.iter().flat_map(|choice| &choice.slots[..2]);
-            counted().for_each(|slot| self.own[*slot as usize] += 1.0);
-            let times = |&Choice { slots: [same, all, ..], .. }: &Choice| {
-                [self.own[same as usize], self.own[all as usize]]
-            };
-            own.extend(walk.choices.iter().map(times));
-            counted().for_each(|slot| self.own[*slot as usize] = 0.0);
-        }
+        // Counting all of them takes less than comparing each with each, however few they are.
+        let counted = || present.choices.iter().flat_map(|choice| [choice.slots[0], choice.slots[1]]);
+        counted().for_each(|slot| self.own[slot as usize] += 1.0);
+        let times = |choice: &Choice| [0, 1].map(|at| self.own[choice.slots[at] as usize]);
+        own.extend(walk.choices.iter().map(times));
+        counted().for_each(|slot| self.own[slot as usize] = 0.0);
         match (&walk.text, &present.text) {
             (Some((choice, ..)), Some((counted, ..))) => {
                 std::array::from_fn(|slot| f32::from(u8::from(choice.slots[slot] == counted.slots[slot])))
@@ -522,7 +507,7 @@ mod tests {
 
     #[test]
     fn a_walk_is_judged_without_its_own_counts_whatever_its_length() {
-        for steps in [0, 2, SHORT as u32, SHORT as u32 + 1, 100] {
+        for steps in [0, 2, 16, 100] {
             let mut tables = Tables::new();
             let other = walk(&mut tables, 7);
             tables.count(&other, 1.0);
