@@ -7,7 +7,7 @@ use super::bearers::{Bearers, Latest};
 use super::connections::Connections;
 use super::members::{HostCalls, Hosts, InWork, Map, Member, Set, contains, hosts, is_begun};
 use super::record::{Evidence, EvidenceSet};
-use super::traits::{hash, is_rich};
+use super::traits::{Number, hash, is_rich};
 use super::wording;
 use crate::calls::record::{Call, CallKind, Class, Initiator};
 
@@ -101,24 +101,12 @@ pub(super) struct Found {
 /// Finds the possible causes of every member, and weighs them. `members` are sorted by start; `begun` is when the work on each
 /// began.
 pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
-    let (mut traces, mut spans, mut ids) = (Bearers::default(), Bearers::default(), Bearers::default());
-    for (index, member) in members.iter().enumerate() {
-        let index = index as u32;
-        if let Some(trace) = member.traits.trace {
-            traces.add(trace, index);
-            if let Some(span) = member.traits.span {
-                spans.add((trace, span), index);
-            }
-        }
-        for id in &member.traits.ids {
-            ids.add(*id, index);
-        }
-    }
     let hosts = hosts(members);
     let owners = Owners::new(members, &hosts);
     let connections = Connections::new(members, &hosts);
     let mut crowded = Vec::new();
     let mut in_work = InWork::new(&hosts);
+    let mut begun_by = ById::new(members);
     let mut candidates: Vec<Candidates> = members
         .iter()
         .enumerate()
@@ -126,6 +114,7 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
             if !child.is_child {
                 return Candidates::new();
             }
+            let ById { traces, spans, ids, .. } = begun_by.at(members, child.start);
             if let Some(parent) = child.settled {
                 return smallvec![Candidate { parent, weight: SETTLED, evidence: EvidenceSet::default() }];
             }
@@ -161,6 +150,52 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
     let is_joint = |member: &Member<'_>| hosts.get(member.caller).is_some_and(HostCalls::is_small);
     let joint = members.iter().map(is_joint).collect();
     Found { candidates, crowded, joint }
+}
+
+/// The calls with the same ids. Of an id that very many calls bear, those that began before another are its possible causes.
+struct ById {
+    /// Members with ids, by the beginning of their work, and how many of them have begun.
+    order: Vec<u32>,
+    begun: usize,
+    traces: Bearers<Number>,
+    spans: Bearers<(Number, Number)>,
+    ids: Bearers<u64>,
+}
+
+impl ById {
+    fn new(members: &[Member<'_>]) -> Self {
+        let bears = |member: &Member<'_>| member.traits.trace.is_some() || !member.traits.ids.is_empty();
+        let mut order: Vec<u32> =
+            (0..members.len() as u32).filter(|&index| bears(&members[index as usize])).collect();
+        order.sort_by_key(|&index| members[index as usize].work().0);
+        Self {
+            order,
+            begun: 0,
+            traces: Bearers::default(),
+            spans: Bearers::default(),
+            ids: Bearers::default(),
+        }
+    }
+
+    /// Those that have begun at a time, which is not before that of the last question.
+    fn at(&mut self, members: &[Member<'_>], time: i64) -> &Self {
+        while let Some(&index) = self.order.get(self.begun)
+            && is_begun(&members[index as usize], time)
+        {
+            self.begun += 1;
+            let traits = members[index as usize].traits;
+            if let Some(trace) = traits.trace {
+                self.traces.add(trace, index);
+                if let Some(span) = traits.span {
+                    self.spans.add((trace, span), index);
+                }
+            }
+            for id in &traits.ids {
+                self.ids.add(*id, index);
+            }
+        }
+        self
+    }
 }
 
 /// Drops calls after the answer where no call of the host begins while another is in work at it: its calls have nothing to do with
@@ -305,7 +340,7 @@ fn is_possible(parent: &Member<'_>, child: &Member<'_>) -> bool {
     upper.server != lower.server && upper.client != lower.client
 }
 
-/// The possible causes among the calls with the `same` id; `None` if there is none.
+/// The possible causes among the calls with the `same` id that have begun; `None` if there is none.
 fn by_id(members: &[Member<'_>], index: usize, same: Latest<'_>, evidence: Evidence) -> Option<Candidates> {
     let child = &members[index];
     let evidence = EvidenceSet::from_iter([evidence]);
@@ -314,10 +349,7 @@ fn by_id(members: &[Member<'_>], index: usize, same: Latest<'_>, evidence: Evide
         let parent = &members[other as usize];
         let (upper, lower) = (parent.traits, child.traits);
         let (_, ended) = parent.work();
-        if other as usize == index
-            || !is_begun(parent, lower.start)
-            || lower.start > ended.saturating_add(LATE_BY_ID)
-        {
+        if other as usize == index || lower.start > ended.saturating_add(LATE_BY_ID) {
             continue;
         }
         let spans = lower.parent_span.is_some() && lower.parent_span == upper.span;

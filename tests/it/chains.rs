@@ -273,6 +273,25 @@ fn an_id_that_several_calls_of_other_hosts_share_proves_nothing() {
 }
 
 #[test]
+fn an_id_links_however_many_calls_bear_it_later() {
+    let with_id = |mut call: Call| {
+        call.metadata.push((false, "x-request-id".into(), "session-1".into()));
+        call
+    };
+    // One after the other, each with a call that it made.
+    let pair = |n: u64| {
+        let start = n64(n) * 50 * MS;
+        let above = call(2 * n + 1, start, start + 20 * MS, endpoint(1, 1000), endpoint(2, 80));
+        let below = call(2 * n + 2, start + 2 * MS, start + 10 * MS, endpoint(7, 4000), endpoint(9, 80));
+        [with_id(below), with_id(above)]
+    };
+    let chains = link((0..600).flat_map(pair), Options::default());
+    for n in [0, 1, 300, 599] {
+        assert_eq!(parent(&chains, 2 * n + 2), Some(2 * n + 1));
+    }
+}
+
+#[test]
 fn a_header_value_of_one_open_call_links() {
     let mut calls: Vec<Call> = (0..5)
         .map(|n| {
