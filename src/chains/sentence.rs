@@ -1,6 +1,5 @@
 //! A chain in one or two sentences: where the error began, how each service changed it, and what was lost on the way.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::record::{Chain, Change, FACT, Hop, Operation, Origin, last_part};
@@ -26,13 +25,14 @@ fn name(call: &Call) -> String {
 /// Appends it.
 fn push_name(out: &mut String, call: &Call) {
     let service = call.service.as_deref().or(call.callee.as_deref());
-    // Of nearly every call.
-    if let (Some(service), Some(method)) = (service, call.method.as_deref()) {
-        push_escaped(out, last_part(service));
-        out.push('.');
-        push_escaped(out, method);
-    } else {
-        push_escaped(out, &Operation(call).to_string());
+    match (service, call.method.as_deref()) {
+        (Some(service), Some(method)) => {
+            push_escaped(out, last_part(service));
+            out.push('.');
+            push_escaped(out, method);
+        }
+        (Some(name), None) | (None, Some(name)) => push_escaped(out, name),
+        (None, None) => push_escaped(out, &Operation(call).to_string()),
     }
 }
 
@@ -45,24 +45,35 @@ fn service(call: &Call) -> String {
 }
 
 /// `business 20013`, `RPC exception 6`, `no answer`.
-fn outcome(call: &Call) -> Cow<'static, str> {
+fn outcome(call: &Call) -> String {
+    let mut out = String::new();
+    push_outcome(&mut out, call);
+    out
+}
+
+/// Appends it.
+fn push_outcome(out: &mut String, call: &Call) {
     let outcome = &call.outcome;
-    let with_code = |what: &'static str| match outcome.code {
-        Some(code) => Cow::Owned(format!("{what} {code}")),
-        None => what.into(),
-    };
-    match (outcome.class, outcome.carrier) {
-        (None, _) => "an answer that was lost".into(),
-        (Some(Class::Ok | Class::Oneway), _) => "ok".into(),
+    let (what, code) = match (outcome.class, outcome.carrier) {
+        (None, _) => ("an answer that was lost", None),
+        (Some(Class::Ok | Class::Oneway), _) => ("ok", None),
         (Some(Class::Business), Carrier::IdlException) => match outcome.code_name {
-            Some(name) => Cow::Owned(format!("the exception {name}")),
-            None => "an exception of its IDL".into(),
+            Some(name) => {
+                out.push_str("the exception ");
+                (name, None)
+            }
+            None => ("an exception of its IDL", None),
         },
-        (Some(Class::Business), _) => with_code("business"),
-        (Some(Class::Rpc), Carrier::ThriftException) => with_code("RPC exception"),
-        (Some(Class::Rpc), _) => with_code("RPC error"),
-        (Some(Class::Transport), _) => "a broken connection".into(),
-        (Some(class), _) => class.row().label.into(),
+        (Some(Class::Business), _) => ("business", outcome.code),
+        (Some(Class::Rpc), Carrier::ThriftException) => ("RPC exception", outcome.code),
+        (Some(Class::Rpc), _) => ("RPC error", outcome.code),
+        (Some(Class::Transport), _) => ("a broken connection", None),
+        (Some(class), _) => (class.row().label, None),
+    };
+    out.push_str(what);
+    if let Some(code) = code {
+        // Writing to a String can't fail.
+        let _ = write!(out, " {code}");
     }
 }
 
@@ -77,7 +88,7 @@ fn happened(call: &Call) -> String {
         let mut text = String::with_capacity(USUAL);
         push_name(&mut text, call);
         text.push_str(" answered ");
-        text.push_str(&outcome(call));
+        push_outcome(&mut text, call);
         return text;
     }
     let name = name(call);
@@ -160,16 +171,20 @@ fn losses(chain: &Chain) -> Vec<String> {
     losses
 }
 
-/// A short quotation of an error text.
-fn quote(text: Option<&str>) -> Option<String> {
-    let text = plain(text?.trim());
+/// Appends a short quotation of an error text, after a space.
+fn push_quote(out: &mut String, text: Option<&str>) {
+    let text = crate::text::escape(text.unwrap_or_default().trim());
     if text.is_empty() {
-        return None;
+        return;
     }
-    Some(match text.char_indices().nth(MAX_QUOTE) {
-        Some((end, _)) => ["\"", &text[..end], "…\""].concat(),
-        None => ["\"", &text, "\""].concat(),
-    })
+    out.push_str(" \"");
+    // Of few octets there are no more characters.
+    let end = if text.len() > MAX_QUOTE { text.char_indices().nth(MAX_QUOTE) } else { None };
+    match end {
+        Some((end, _)) => out.extend([&text[..end], "…"]),
+        None => out.push_str(&text),
+    }
+    out.push('"');
 }
 
 /// See [`Chain::sentence`].
@@ -178,13 +193,11 @@ pub(super) fn sentence(chain: &Chain) -> String {
     if chain.is_origin_sure() {
         return told;
     }
-    let root = happened(chain.root());
+    let mut root = happened(chain.root());
     if matches!(chain.origin, Origin::At(0) | Origin::InClient(0)) {
-        let quote = quote(chain.root().outcome.message.as_deref())
-            .map(|quote| format!(" {quote}"))
-            .unwrap_or_default();
+        push_quote(&mut root, chain.root().outcome.message.as_deref());
         return format!(
-            "{root}{quote}; perhaps it began here: which failed calls are its own is not known for sure"
+            "{root}; perhaps it began here: which failed calls are its own is not known for sure"
         );
     }
     let what = if chain.root().failed() { "it" } else { "an error below it" };
@@ -231,9 +244,7 @@ fn tell(chain: &Chain) -> String {
         Origin::At(hop) | Origin::InClient(hop) => {
             let call = &chain.hops[hop].call;
             text = happened(call);
-            if let Some(quote) = quote(call.outcome.message.as_deref()) {
-                text.extend([" ", &quote]);
-            }
+            push_quote(&mut text, call.outcome.message.as_deref());
             if matches!(chain.origin, Origin::InClient(_)) {
                 let _ = write!(text, "; it began {}", in_client(call));
             } else if hop == 0 {
