@@ -79,7 +79,11 @@ impl CallIndex {
     /// An index of those of the calls that an application may have logged.
     #[must_use]
     pub fn new(calls: impl IntoIterator<Item = Arc<Call>>, scene: &Scene) -> Self {
-        let mut calls: Vec<Arc<Call>> = calls.into_iter().filter(|call| may_be_logged(call)).collect();
+        Self::of(calls.into_iter().filter(|call| may_be_logged(call)).collect(), scene)
+    }
+
+    /// An index of these calls. Apart, so that the program has it only once.
+    fn of(mut calls: Vec<Arc<Call>>, scene: &Scene) -> Self {
         calls.sort_by_key(|call| (call.end, call.uid));
         let mut kinds: Vec<Kind> = Vec::new();
         let mut by_key: HashMap<String, usize> = HashMap::new();
