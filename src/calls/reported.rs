@@ -25,6 +25,8 @@ const MOST_PIECES: usize = 6;
 /// A part of a [`Reported`] text.
 #[derive(Clone, Debug)]
 pub enum Piece<'a> {
+    /// Words of our own: nothing in them needs an escape ([`word`]).
+    Word(&'static str),
     /// Text as it is.
     Text(Cow<'a, str>),
     /// A number in decimal.
@@ -41,6 +43,7 @@ impl Reported<'_> {
 impl fmt::Display for Reported<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.pieces().try_for_each(|piece| match piece {
+            Piece::Word(word) => f.write_str(word),
             Piece::Text(text) => f.write_str(text),
             Piece::Number(number) => write!(f, "{number}"),
         })
@@ -59,10 +62,19 @@ impl From<i64> for Piece<'_> {
     }
 }
 
+/// Printable ASCII without quotes and backslashes, which nobody has to look for.
+fn word(word: &'static str) -> Piece<'static> {
+    debug_assert!(
+        word.bytes().all(|octet| matches!(octet, b' '..=b'~') && !b"\"\\".contains(&octet)),
+        "{word}"
+    );
+    Piece::Word(word)
+}
+
 fn reported<const N: usize>(pieces: [Piece<'_>; N]) -> Reported<'_> {
     const { assert!(N <= MOST_PIECES) }
     let mut pieces = pieces.into_iter();
-    Reported { pieces: std::array::from_fn(|_| pieces.next().unwrap_or_else(|| "".into())), count: N }
+    Reported { pieces: std::array::from_fn(|_| pieces.next().unwrap_or(Piece::Word(""))), count: N }
 }
 
 /// The text that the caller's library prints for the failure of a call. `None` if the call did not fail, if the request does not show
@@ -100,18 +112,18 @@ pub fn reported_as(call: &Call) -> Option<Reported<'_>> {
         Carrier::BizStatus if outcome.class == Some(Class::Business) && is_kitex => {
             let alone = !call.findings.contains(Finding::BizStatusWithException);
             let code = code.filter(|_| alone)?;
-            Some(reported([kitex::BIZ_STATUS.into(), code.into(), ", msg=".into(), message.into()]))
+            Some(reported([word(kitex::BIZ_STATUS), code.into(), word(", msg="), message.into()]))
         }
         Carrier::BizStatus if outcome.class == Some(Class::Business) && sender == Some(Library::Volo) => {
-            let [start, middle, end] = [volo::BIZ_STATUS, ", status_message: ", ", extra: "].map(Piece::from);
+            let [start, middle, end] = [volo::BIZ_STATUS, ", status_message: ", ", extra: "].map(word);
             Some(reported([start, code?.into(), middle, message.into(), end]))
         }
         Carrier::ThriftException if is_kitex => {
-            Some(reported([kitex::REMOTE_ERROR.into(), "[remote]: ".into(), message.into()]))
+            Some(reported([word(kitex::REMOTE_ERROR), word("[remote]: "), message.into()]))
         }
         Carrier::ThriftException if sender == Some(Library::Volo) => {
-            let [start, kind] = [volo::EXCEPTION, volo::kind(code?)].map(Piece::from);
-            Some(reported([start, kind, ": ".into(), message.into()]))
+            let [start, kind] = [volo::EXCEPTION, volo::kind(code?)].map(word);
+            Some(reported([start, kind, word(": "), message.into()]))
         }
         // Every library prints the text as it was sent, with words of its own before it.
         Carrier::ThriftException if kitex::is_handler_error(message.as_bytes()) && !has_header(call) => {
@@ -136,13 +148,13 @@ fn has_header(call: &Call) -> bool {
     !matches!(call.transport, Transport::Framed | Transport::Buffered)
 }
 
-fn trpc_text<'a>(kind: &'a str, code: i64, message: &'a str) -> Reported<'a> {
-    let [start, middle, end] = [trpc::ERROR_TEXT, ", code:", ", msg:"].map(Piece::from);
-    reported([start, kind.into(), middle, code.into(), end, message.into()])
+fn trpc_text<'a>(kind: &'static str, code: i64, message: &'a str) -> Reported<'a> {
+    let [start, middle, end] = [trpc::ERROR_TEXT, ", code:", ", msg:"].map(word);
+    reported([start, word(kind), middle, code.into(), end, message.into()])
 }
 
 fn ttstream_text(code: i64, message: &str) -> Reported<'_> {
-    reported([ttstream::ERROR_TEXT.into(), code.into(), "] [client-side stream] ".into(), message.into()])
+    reported([word(ttstream::ERROR_TEXT), code.into(), word("] [client-side stream] "), message.into()])
 }
 
 /// Whether the caller broke off no earlier than the time that its request allows.

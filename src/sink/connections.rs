@@ -1,8 +1,10 @@
 //! What the records of calls of one connection have in common, written once.
 
+use std::net::IpAddr;
+
 use rpcscope_parsers::{Rpc, Transport};
 
-use super::json::{self, Room, place};
+use super::json::{self, Room};
 use crate::calls::join_key::Hashed;
 use crate::calls::record::Call;
 use crate::decode::{Endpoint, Network};
@@ -79,6 +81,17 @@ impl Remembered {
     }
 }
 
+/// Where the connection of a caller stands among those remembered.
+#[inline]
+fn place(endpoint: Endpoint) -> usize {
+    let ip = match endpoint.ip {
+        IpAddr::V4(ip) => ip.to_bits(),
+        IpAddr::V6(ip) => ip.to_bits() as u32,
+    };
+    let mixed = (ip ^ u32::from(endpoint.port)).wrapping_mul(0x9e37_79b9);
+    (mixed >> 16) as usize % REMEMBERED
+}
+
 impl Connections {
     /// With room for many.
     pub fn lasting() -> Self {
@@ -88,7 +101,7 @@ impl Connections {
     /// The connection of a call; `None` if nothing is remembered here.
     #[inline]
     pub fn of(&mut self, call: &Call) -> Option<&mut Remembered> {
-        let remembered = self.0.get_mut(place(call.client, REMEMBERED))?;
+        let remembered = self.0.get_mut(place(call.client))?;
         let ends = [call.client, call.server];
         if remembered.ends != Some((call.network, ends)) {
             remembered.remember(call.network, ends);

@@ -69,6 +69,35 @@ pub fn list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut each: 
     }
 }
 
+/// Writes at the end of the first `len` of the octets of a buffer, and returns how many they are then. All octets behind them are room, which is
+/// not cleared again.
+#[inline]
+pub fn write_at(buffer: &mut Vec<u8>, len: usize, mut write: impl FnMut(Room<'_>) -> Room<'_>) -> usize {
+    loop {
+        if let Some(room) = buffer.get_mut(len..).filter(|room| room.len() >= FIRST_ROOM) {
+            let left = write(Room(room)).0.len();
+            if left > 0 {
+                return buffer.len() - left;
+            }
+        }
+        grow(buffer, len);
+    }
+}
+
+/// Makes room behind the first `len` octets: all that is allocated, or twice as much.
+#[cold]
+fn grow(buffer: &mut Vec<u8>, len: usize) {
+    let allocated = buffer.capacity();
+    if buffer.is_empty() {
+        // Memory that comes cleared.
+        *buffer = vec![0; allocated.max(FIRST_ROOM)];
+    } else if buffer.len() < allocated {
+        buffer.resize(allocated, 0);
+    } else {
+        buffer.resize(2 * (len + FIRST_ROOM).max(allocated), 0);
+    }
+}
+
 /// A reused buffer for records: unlike [`append`], nothing is cleared between them.
 #[derive(Debug)]
 pub struct Scratch(Vec<u8>);
@@ -82,14 +111,9 @@ impl Default for Scratch {
 impl Scratch {
     /// What `write` writes.
     #[inline]
-    pub fn write(&mut self, mut write: impl FnMut(Room<'_>) -> Room<'_>) -> &[u8] {
-        loop {
-            let left = write(Room(&mut self.0)).0.len();
-            if left > 0 {
-                return &self.0[..self.0.len() - left];
-            }
-            self.0.resize(self.0.len() * 2, 0);
-        }
+    pub fn write(&mut self, write: impl FnMut(Room<'_>) -> Room<'_>) -> &[u8] {
+        let len = write_at(&mut self.0, 0, write);
+        &self.0[..len]
     }
 }
 
@@ -338,8 +362,6 @@ fn not_plain(word: u64) -> u64 {
 pub struct Memory {
     /// Times.
     pub dates: Dates,
-    /// Addresses.
-    pub addresses: Addresses,
     /// What calls of a connection have in common.
     pub connections: Connections,
     /// What calls of a method have in common.
@@ -347,74 +369,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// For many records. The default remembers no addresses, no connections and no methods.
+    /// For many records. The default remembers no connections and no methods.
     #[must_use]
     pub fn lasting() -> Self {
-        Self {
-            dates: Dates::default(),
-            addresses: Addresses(vec![Remembered::NONE; REMEMBERED]),
-            connections: Connections::lasting(),
-            methods: Methods::lasting(),
-        }
-    }
-}
-
-/// Writes addresses. Remembers the texts of some: a copy takes a third of what conversion takes, and most calls of a busy capture
-/// come from a few connections.
-#[derive(Clone, Debug, Default)]
-pub struct Addresses(Vec<Remembered>);
-
-/// Addresses remembered, each at a place that address and port choose.
-const REMEMBERED: usize = 256;
-
-/// Longest text of an address with its port, in whole words.
-const ADDRESS_ROOM: usize = 48;
-
-#[derive(Clone, Copy, Debug)]
-struct Remembered {
-    endpoint: Option<Endpoint>,
-    len: u8,
-    text: [u8; ADDRESS_ROOM],
-}
-
-impl Remembered {
-    const NONE: Self = Self { endpoint: None, len: 0, text: [0; ADDRESS_ROOM] };
-}
-
-/// Where an address stands among those remembered, at most so many.
-#[inline]
-pub(super) fn place(endpoint: Endpoint, most: usize) -> usize {
-    let ip = match endpoint.ip {
-        IpAddr::V4(ip) => ip.to_bits(),
-        IpAddr::V6(ip) => ip.to_bits() as u32,
-    };
-    let mixed = (ip ^ u32::from(endpoint.port)).wrapping_mul(0x9e37_79b9);
-    (mixed >> 16) as usize % most
-}
-
-impl Addresses {
-    /// `address:port` without quotes.
-    #[inline]
-    pub fn write<'b>(&mut self, room: Room<'b>, endpoint: Endpoint) -> Room<'b> {
-        let Some(place) = self.0.get_mut(place(endpoint, REMEMBERED)) else {
-            return room.address(endpoint);
-        };
-        if place.endpoint != Some(endpoint) {
-            place.remember(endpoint);
-        }
-        match place.endpoint {
-            Some(_) => room.start_of(&place.text, place.len.into()),
-            None => room.address(endpoint),
-        }
-    }
-}
-
-impl Remembered {
-    #[inline(never)]
-    fn remember(&mut self, endpoint: Endpoint) {
-        let left = Room(&mut self.text).address(endpoint).0.len();
-        self.endpoint = Some(endpoint).filter(|_| left > 0);
-        self.len = (ADDRESS_ROOM - left) as u8;
+        Self { dates: Dates::default(), connections: Connections::lasting(), methods: Methods::lasting() }
     }
 }
 
@@ -480,20 +438,6 @@ mod tests {
             for port in ports {
                 let text = std::net::SocketAddr::new(ip, port).to_string();
                 assert_eq!(written(|room| room.address(Endpoint { ip, port })), text);
-            }
-        }
-    }
-
-    #[test]
-    fn remembered_addresses_are_as_others() {
-        let mut addresses = Memory::lasting().addresses;
-        let ips = ["10.0.0.1", "255.255.255.255", "::1", "2001:db8:1234:5678:9abc:def0:1234:5678"];
-        for port in [80, 80 + REMEMBERED as u16, 80, 65_535, 65_535] {
-            for ip in ips.iter().chain(&ips).map(|ip| ip.parse().unwrap()) {
-                let endpoint = Endpoint { ip, port };
-                for _ in 0..2 {
-                    assert_eq!(written(|room| addresses.write(room, endpoint)), endpoint.to_string());
-                }
             }
         }
     }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::io;
 
 use super::connections::Remembered;
-use super::json::{Addresses, Dates, Memory, Room, Scratch};
+use super::json::{Dates, Memory, Room, Scratch};
 use super::methods::Methods;
 use super::{RecordWriter, Sink, json};
 use crate::body::Value as Object;
@@ -23,7 +23,6 @@ use crate::pipeline::{Tally, Totals};
 #[derive(Debug)]
 pub struct JsonLines {
     out: RecordWriter,
-    scratch: Scratch,
     memory: Memory,
     totals: bool,
 }
@@ -32,11 +31,12 @@ impl JsonLines {
     /// Writes to `out`.
     #[must_use]
     pub fn new(out: RecordWriter) -> Self {
-        Self { out, scratch: Scratch::default(), memory: Memory::lasting(), totals: false }
+        Self { out, memory: Memory::lasting(), totals: false }
     }
 
     /// Writes another object than a call or connection.
     pub fn object(&mut self, object: &Object) -> io::Result<()> {
+        self.out.end_room();
         object.write_json(&mut self.out.buffer);
         self.out.buffer.push(b'\n');
         self.out.end_record()
@@ -44,19 +44,18 @@ impl JsonLines {
 
     /// Writes a call with a key more: the words that say why it is named.
     pub fn call_named_for(&mut self, call: &Call, why: &[String]) -> io::Result<()> {
-        let Self { out, scratch, memory, .. } = self;
+        let Self { out, memory, .. } = self;
         let words = || why.iter().map(String::as_str);
-        let line = scratch.write(|room| {
+        out.record(|room| {
             let room = call_fields(room.text("{"), memory, call).text(",\"why\":");
             room.array(words(), Room::string).text("}\n")
-        });
-        out.buffer.extend_from_slice(line);
-        self.out.end_record()
+        })
     }
 
     /// Begins a record as one that a panic interrupts.
     #[cfg(test)]
     pub(super) fn begin_record(&mut self, part: &[u8]) {
+        self.out.end_room();
         self.out.buffer.extend_from_slice(part);
     }
 
@@ -69,17 +68,13 @@ impl JsonLines {
 
 impl Sink for JsonLines {
     fn call(&mut self, call: &Call) -> io::Result<()> {
-        let Self { out, scratch, memory, .. } = self;
-        let line = scratch.write(|room| call_fields(room.text("{"), memory, call).text("}\n"));
-        out.buffer.extend_from_slice(line);
-        self.out.end_record()
+        let Self { out, memory, .. } = self;
+        out.record(|room| call_fields(room.text("{"), memory, call).text("}\n"))
     }
 
     fn connection(&mut self, connection: &Connection) -> io::Result<()> {
-        let Self { out, scratch, memory, .. } = self;
-        let line = scratch.write(|room| connection_object(room, memory, connection).text("\n"));
-        out.buffer.extend_from_slice(line);
-        self.out.end_record()
+        let Self { out, memory, .. } = self;
+        out.record(|room| connection_object(room, memory, connection).text("\n"))
     }
 
     fn tick(&mut self) -> io::Result<()> {
@@ -90,6 +85,7 @@ impl Sink for JsonLines {
         if !self.totals {
             return Ok(());
         }
+        self.out.end_room();
         write_totals(&mut self.out.buffer, totals);
         self.out.end_record()
     }
@@ -97,7 +93,7 @@ impl Sink for JsonLines {
     fn recover(&mut self) -> Option<usize> {
         self.out.recover();
         // Whatever was being remembered may be remembered by halves.
-        (self.scratch, self.memory) = (Scratch::default(), Memory::lasting());
+        self.memory = Memory::lasting();
         None
     }
 
@@ -144,10 +140,10 @@ impl CallFields {
 // Not inlined: the compiler would load every field of the call before the loop that tries again (300 instructions).
 #[inline(never)]
 fn call_fields<'b>(room: Room<'b>, memory: &mut Memory, call: &Call) -> Room<'b> {
-    let Memory { dates, addresses, connections, methods } = memory;
+    let Memory { dates, connections, methods } = memory;
     let connection = connections.of(call);
     let room = room.text("\"type\":\"call\"");
-    let mut members = Members { room, dates, addresses, connection, methods: Some(methods) };
+    let mut members = Members { connection, methods: Some(methods), ..Members::new(room, dates) };
     keys::visit(call, &mut members);
     members.room
 }
@@ -156,11 +152,17 @@ fn call_fields<'b>(room: Room<'b>, memory: &mut Memory, call: &Call) -> Room<'b>
 struct Members<'b, 'd> {
     room: Room<'b>,
     dates: &'d mut Dates,
-    addresses: &'d mut Addresses,
     /// That of a call, if it is remembered.
     connection: Option<&'d mut Remembered>,
     /// For calls that may share what is written of their methods.
     methods: Option<&'d mut Methods>,
+}
+
+impl<'b, 'd> Members<'b, 'd> {
+    /// Without anything that calls share.
+    fn new(room: Room<'b>, dates: &'d mut Dates) -> Self {
+        Self { room, dates, connection: None, methods: None }
+    }
 }
 
 /// Writes the keys that calls of a connection share, and remembers them where they can be. Apart, and without a reference to [`Members`], so
@@ -169,46 +171,39 @@ struct Members<'b, 'd> {
 fn share<'b>(
     room: Room<'b>,
     dates: &mut Dates,
-    addresses: &mut Addresses,
     connection: Option<&mut Remembered>,
     call: &Call,
 ) -> Room<'b> {
     let Some(connection) = connection.filter(|_| call.via.is_none()) else {
-        return shared_keys(room, dates, addresses, call);
+        return shared_keys(room, dates, call);
     };
-    connection.share(call, |room| shared_keys(room, dates, addresses, call));
+    connection.share(call, |room| shared_keys(room, dates, call));
     match connection.shared(call) {
         Some((text, len)) => room.start_of(text, len),
-        None => shared_keys(room, dates, addresses, call),
+        None => shared_keys(room, dates, call),
     }
 }
 
-fn shared_keys<'b>(room: Room<'b>, dates: &mut Dates, addresses: &mut Addresses, call: &Call) -> Room<'b> {
-    let mut members = Members { room, dates, addresses, connection: None, methods: None };
+fn shared_keys<'b>(room: Room<'b>, dates: &mut Dates, call: &Call) -> Room<'b> {
+    let mut members = Members::new(room, dates);
     keys::visit_shared(call, &mut members);
     members.room
 }
 
 /// Writes the keys that calls of a method share, and remembers them where they can be. Apart, as [`share`] is.
 #[cold]
-fn name<'b>(
-    room: Room<'b>,
-    dates: &mut Dates,
-    addresses: &mut Addresses,
-    methods: Option<&mut Methods>,
-    call: &Call,
-) -> Room<'b> {
+fn name<'b>(room: Room<'b>, dates: &mut Dates, methods: Option<&mut Methods>, call: &Call) -> Room<'b> {
     if let Some(methods) = methods {
-        methods.share(call, |room| name_keys(room, dates, addresses, call));
+        methods.share(call, |room| name_keys(room, dates, call));
         if let Some(text) = methods.shared(call) {
             return room.bytes(text);
         }
     }
-    name_keys(room, dates, addresses, call)
+    name_keys(room, dates, call)
 }
 
-fn name_keys<'b>(room: Room<'b>, dates: &mut Dates, addresses: &mut Addresses, call: &Call) -> Room<'b> {
-    let mut members = Members { room, dates, addresses, connection: None, methods: None };
+fn name_keys<'b>(room: Room<'b>, dates: &mut Dates, call: &Call) -> Room<'b> {
+    let mut members = Members::new(room, dates);
     keys::visit_names(call, &mut members);
     members.room
 }
@@ -231,7 +226,7 @@ impl Visit for Members<'_, '_> {
             // What needs no escapes.
             Value::Word(word) => room.text(quoted).text(word).text("\""),
             Value::Time(time) => self.dates.write(room.text(quoted), time).text("\""),
-            Value::Address(address) => self.addresses.write(room.text(quoted), address).text("\""),
+            Value::Address(address) => room.text(quoted).address(address).text("\""),
             Value::Uid(id) => uid(room.text(quoted), id).text("\""),
             Value::JoinKey(key) => room.text(quoted).hexadecimal(key.number()).text("\""),
             Value::ConnectionKey(call) => match &self.connection {
@@ -291,7 +286,7 @@ impl Visit for Members<'_, '_> {
         let room = std::mem::take(&mut self.room);
         self.room = match self.connection.as_ref().and_then(|connection| connection.shared(call)) {
             Some((text, len)) => room.start_of(text, len),
-            None => share(room, self.dates, self.addresses, self.connection.as_deref_mut(), call),
+            None => share(room, self.dates, self.connection.as_deref_mut(), call),
         };
     }
 
@@ -300,7 +295,7 @@ impl Visit for Members<'_, '_> {
         let room = std::mem::take(&mut self.room);
         self.room = match self.methods.as_ref().and_then(|methods| methods.shared(call)) {
             Some(text) => room.bytes(text),
-            None => name(room, self.dates, self.addresses, self.methods.as_deref_mut(), call),
+            None => name(room, self.dates, self.methods.as_deref_mut(), call),
         };
     }
 }
@@ -308,6 +303,7 @@ impl Visit for Members<'_, '_> {
 /// The pieces of a text, without quotes.
 fn reported<'b>(room: Room<'b>, text: &Reported<'_>) -> Room<'b> {
     text.pieces().fold(room, |room, piece| match piece {
+        Piece::Word(word) => room.text(word),
         Piece::Text(text) => room.within_string(text),
         Piece::Number(number) => room.signed(*number),
     })
@@ -392,9 +388,9 @@ fn connection_object<'b>(room: Room<'b>, memory: &mut Memory, connection: &Conne
         Some(Renewal::Reconnect) | None => Value::Null,
     };
     let tls = connection.tls.as_ref().map(|facts| facts.pairs()).unwrap_or_default();
-    let Memory { dates, addresses, .. } = memory;
+    let Memory { dates, .. } = memory;
     let room = room.text("{\"type\":\"connection\"");
-    let mut members = Members { room, dates, addresses, connection: None, methods: None };
+    let mut members = Members::new(room, dates);
     for (member, value) in [
         (member!("start"), Value::Time(connection.start)),
         (member!("end"), Value::Time(connection.end)),
@@ -424,9 +420,9 @@ fn connection_object<'b>(room: Room<'b>, memory: &mut Memory, connection: &Conne
 }
 
 fn totals_object<'b>(room: Room<'b>, memory: &mut Memory, totals: &Totals) -> Room<'b> {
-    let Memory { dates, addresses, .. } = memory;
+    let Memory { dates, .. } = memory;
     let room = room.text("{\"type\":\"totals\"");
-    let mut members = Members { room, dates, addresses, connection: None, methods: None };
+    let mut members = Members::new(room, dates);
     let span = totals.span.map(|(first, last)| [Value::Time(first), Value::Time(last)]);
     let [start, end] = span.unwrap_or([Value::Null, Value::Null]);
     for (member, value) in [

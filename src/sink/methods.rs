@@ -24,6 +24,12 @@ impl Key {
         Self([call.codec.map_or(0, |codec| codec.as_ptr().addr()), service, method, caller, callee])
     }
 
+    /// Whether it is the same: compared in registers, without a call.
+    #[inline]
+    fn is(self, other: Self) -> bool {
+        self.0.into_iter().zip(other.0).fold(0, |differ, (one, other)| differ | (one ^ other)) == 0
+    }
+
     /// Its place among the methods.
     #[inline]
     fn place(self) -> usize {
@@ -67,7 +73,7 @@ impl Methods {
     pub fn shared(&self, call: &Call) -> Option<&[u8]> {
         let key = Key::of(call);
         let known = self.0.get(key.place())?;
-        let is_it = known.key == key && known.len > 0 && call.unknown_name.is_none();
+        let is_it = known.key.is(key) && known.len > 0 && call.unknown_name.is_none();
         known.text.get(..known.len.into()).filter(|_| is_it)
     }
 

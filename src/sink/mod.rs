@@ -57,6 +57,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::ValueEnum;
 
+use self::json::Room;
 use self::target::{Shortfall, Target};
 use crate::calls::record::{Call, Connection};
 use crate::pipeline::Totals;
@@ -232,6 +233,8 @@ pub struct RecordWriter {
     pub buffer: Vec<u8>,
     /// Length of the complete records in the buffer.
     whole: usize,
+    /// What is behind them is room for the next ones ([`RecordWriter::record`]).
+    has_room: bool,
     target: Target,
     each: bool,
     losses: Option<Arc<Losses>>,
@@ -260,7 +263,7 @@ impl RecordWriter {
 
     fn to(target: Target, each: bool) -> Self {
         let buffer = Vec::with_capacity(if each { 4096 } else { BUFFER + 4096 });
-        Self { buffer, whole: 0, target, each, losses: None }
+        Self { buffer, whole: 0, has_room: false, target, each, losses: None }
     }
 
     /// Continues after write errors, as a live capture must, and counts missing lines in `losses`. A closed pipe still ends
@@ -284,6 +287,21 @@ impl RecordWriter {
         Unframed { target, buffer: Vec::with_capacity(BUFFER) }
     }
 
+    /// Writes a record into room that is in the buffer already, which costs less than to append it.
+    #[inline]
+    pub fn record(&mut self, write: impl FnMut(Room<'_>) -> Room<'_>) -> io::Result<()> {
+        self.has_room = true;
+        self.whole = json::write_at(&mut self.buffer, self.whole, write);
+        if self.each || self.whole >= BUFFER { self.write() } else { Ok(()) }
+    }
+
+    /// Takes the room away, so that the buffer ends with its complete records.
+    fn end_room(&mut self) {
+        if std::mem::take(&mut self.has_room) {
+            self.buffer.truncate(self.whole);
+        }
+    }
+
     /// Completes the current record.
     pub fn end_record(&mut self) -> io::Result<()> {
         self.whole = self.buffer.len();
@@ -292,22 +310,28 @@ impl RecordWriter {
 
     /// Forgets a record that is not complete.
     fn recover(&mut self) {
+        self.has_room = false;
         self.buffer.truncate(self.whole);
     }
 
     /// Writes the buffer out.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.whole = self.buffer.len();
+        if !self.has_room {
+            self.whole = self.buffer.len();
+        }
         self.write()
     }
 
     fn write(&mut self) -> io::Result<()> {
         let whole = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let result = self.target.append(&self.buffer, whole);
-        let lost = result.as_ref().err().and_then(|shortfall| self.buffer.get(shortfall.kept..));
+        let records = self.buffer.get(..self.whole).unwrap_or_default();
+        let result = self.target.append(records, whole);
+        let lost = result.as_ref().err().and_then(|shortfall| records.get(shortfall.kept..));
         let lost = lost.map_or(0, |bytes| bytes.split(|byte| *byte == b'\n').count() - 1);
         // Clear it after an error too: `finish` must not write anything twice.
-        self.buffer.clear();
+        if !self.has_room {
+            self.buffer.clear();
+        }
         self.whole = 0;
         match (result, &self.losses) {
             (Err(Shortfall { error, .. }), Some(losses)) if !closed_pipe(&error) => {
@@ -406,6 +430,34 @@ mod tests {
         assert!(closed_pipe(&error));
         assert!(output.buffer.is_empty());
         assert!(!closed_pipe(&io::ErrorKind::StorageFull.into()));
+    }
+
+    /// However records are written, each stands behind the one before.
+    #[test]
+    fn records_in_room_and_appended_ones_take_turns() {
+        for each in [false, true] {
+            let shared = Shared::default();
+            let mut output = RecordWriter::new(Box::new(shared.clone()), each);
+            let mut expected = String::new();
+            for len in [1, 5_000, 100, 3 * BUFFER, 1, BUFFER - 1, 2] {
+                let record = "x".repeat(len) + "\n";
+                output.record(|room| room.text(&record)).unwrap();
+                output.end_room();
+                output.buffer.extend_from_slice(record.as_bytes());
+                output.end_record().unwrap();
+                output.record(|room| room.text(&record)).unwrap();
+                output.flush().unwrap();
+                output.record(|room| room.text(&record)).unwrap();
+                expected += &record.repeat(4);
+            }
+            // What a panic leaves in the room is no record.
+            let panic = std::panic::AssertUnwindSafe(|| _ = output.record(|room| panic!("{}", room.left())));
+            assert!(std::panic::catch_unwind(panic).is_err());
+            output.recover();
+            output.buffer.extend_from_slice(b"not complete");
+            drop(output);
+            assert_eq!(shared.text(), expected);
+        }
     }
 
     #[test]

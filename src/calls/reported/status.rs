@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Piece, Reported, reported};
+use super::{Piece, Reported, reported, word};
 use crate::codes::grpc;
 use crate::codes::grpc_names::{camel, phrase, snake, upper};
 use crate::codes::library::{Library, Version};
@@ -16,23 +16,21 @@ pub(super) fn text(sender: (Library, Version), code: i64, message: &str) -> Opti
     Some(match library {
         Library::GrpcGo => go(Piece::Text(grpc::go_name(code)), message),
         Library::Kitex => go(code.into(), message),
-        Library::GrpcJava if message.is_empty() => reported([name.into()]),
-        Library::GrpcJava => reported([name.into(), ": ".into(), message.into()]),
+        Library::GrpcJava if message.is_empty() => reported([word(name)]),
+        Library::GrpcJava => reported([word(name), word(": "), message.into()]),
         Library::GrpcJs if published == code => js(code, name, message),
         Library::GrpcJs if version >= JS_KEEPS_NUMBERS => js(code, "undefined", message),
         Library::GrpcJs => js(published, name, message),
         Library::Grpcio | Library::GrpcAio => reported([
-            "status = StatusCode.".into(),
-            name.into(),
+            word("status = StatusCode."),
+            word(name),
             "\n\tdetails = \"".into(),
             message.into(),
             "\"".into(),
         ]),
         Library::Tonic => return tonic(version, published, message),
         // volo-grpc src/status.rs, `impl Display for Status`, from its beginnings on.
-        Library::Volo => {
-            reported(["status: ".into(), rust(published)?, ", message: ".into(), debug(message)])
-        }
+        Library::Volo => reported([word("status: "), rust(published)?, word(", message: "), debug(message)]),
         Library::GrpcDotnet if published == code => {
             let name = Piece::Text(camel(code)?);
             reported([
@@ -45,14 +43,14 @@ pub(super) fn text(sender: (Library, Version), code: i64, message: &str) -> Opti
         }
         Library::GrpcSwift if published == code => {
             let name = if code == grpc::INTERNAL { "internal error".into() } else { swift(name) };
-            reported([Piece::Text(name), " (".into(), code.into(), "): ".into(), message.into()])
+            reported([Piece::Text(name), word(" ("), code.into(), word("): "), message.into()])
         }
         Library::ConnectGo | Library::DubboGo if message.is_empty() => reported([Piece::Text(snake(code))]),
         Library::ConnectGo | Library::DubboGo => {
-            reported([Piece::Text(snake(code)), ": ".into(), message.into()])
+            reported([Piece::Text(snake(code)), word(": "), message.into()])
         }
         Library::ConnectEs if published == code => {
-            reported(["[".into(), Piece::Text(snake(code)), "] ".into(), message.into()])
+            reported([word("["), Piece::Text(snake(code)), word("] "), message.into()])
         }
         _ => return None,
     })
@@ -81,14 +79,14 @@ pub(super) fn deadline(library: Library) -> Option<Reported<'static>> {
 }
 
 fn go<'a>(code: Piece<'a>, message: &'a str) -> Reported<'a> {
-    reported([grpc::ERROR_TEXT.into(), code, " desc = ".into(), message.into()])
+    reported([word(grpc::ERROR_TEXT), code, word(" desc = "), message.into()])
 }
 
 /// grpc-js keeps numbers that are not published from this version on.
 const JS_KEEPS_NUMBERS: Version = (1, 10, 7);
 
 fn js<'a>(code: i64, name: &'static str, message: &'a str) -> Reported<'a> {
-    reported([code.into(), " ".into(), name.into(), ": ".into(), message.into()])
+    reported([code.into(), word(" "), word(name), word(": "), message.into()])
 }
 
 fn swift(name: &str) -> Cow<'static, str> {
