@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::OnceLock;
 
+use rpcscope::calls::names::Texts;
 use rpcscope::calls::outcome::{self, Ending};
 use rpcscope::calls::pairing::{At, Matcher, PendingCalls};
 use rpcscope::calls::{Carrier, Class, Finding, Initiator};
@@ -405,8 +406,9 @@ pub fn outcome(data: &[u8]) {
         _ if input.bool() => Ending::Silence,
         _ => Ending::Oneway(input.bool().then_some(&status)),
     };
-    let outcome = outcome::decide(ending).outcome;
-    let again = outcome::decide(ending).outcome;
+    let mut texts = Texts::lasting();
+    let outcome = outcome::decide(ending, &mut texts).outcome;
+    let again = outcome::decide(ending, &mut texts).outcome;
     assert_eq!(outcome, again, "the same ending has the same outcome");
     match ending {
         // Without an answer the callee said nothing that could be business.

@@ -17,6 +17,7 @@ pub mod names;
 pub mod outcome;
 pub mod pairing;
 pub mod record;
+mod renewal;
 pub mod reported;
 #[cfg(test)]
 pub(crate) mod sample;

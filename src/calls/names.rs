@@ -17,14 +17,67 @@ const MAX_NAME_BYTES: usize = 8 * 1024 * 1024;
 /// Longest text that is kept as a name; longer ones are cut there (HTTP/2 paths and thrift names have no limit).
 const MAX_LEN: usize = 4096;
 
-/// Names that are found without a hash, each at a place that its length and its end choose.
-const RECENT: usize = 256;
+/// Texts that are found without a hash, each at a place that its length, its beginning and its end choose.
+const RECENT: usize = 512;
+
+/// The last text of each place.
+#[derive(Debug)]
+struct Recent(Box<[Option<Name>; RECENT]>);
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self(Box::new([const { None }; RECENT]))
+    }
+}
+
+impl Recent {
+    /// The text of these bytes; made by `make` if it is none of the last ones.
+    #[inline]
+    fn get(&mut self, bytes: &[u8], make: impl FnOnce() -> Name) -> Name {
+        let recent = &mut self.0[place(bytes)];
+        match recent {
+            Some(recent) if recent.as_bytes() == bytes => Arc::clone(recent),
+            _ => Arc::clone(recent.insert(make())),
+        }
+    }
+}
+
+/// Texts of errors. The last ones are shared by the calls that have them; others are made anew each time.
+#[derive(Debug, Default)]
+pub struct Texts(Option<Recent>);
+
+impl Texts {
+    /// Texts that are shared. The default shares none.
+    #[must_use]
+    pub fn lasting() -> Self {
+        Self(Some(Recent::default()))
+    }
+
+    /// The text of these bytes, undecodable ones replaced.
+    pub fn get(&mut self, bytes: &[u8]) -> Name {
+        // The lossy conversion looks at each byte by itself: 170 instructions for the usual message instead of 40.
+        let make = || match std::str::from_utf8(bytes) {
+            Ok(text) => Arc::from(text),
+            Err(_) => Arc::from(&*String::from_utf8_lossy(bytes)),
+        };
+        match &mut self.0 {
+            Some(recent) if bytes.len() <= MAX_LEN => recent.get(bytes, make),
+            _ => make(),
+        }
+    }
+}
 
 /// The names seen so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Names {
-    /// The last one of each place. Two of three look-ups end here, and take half as long.
-    recent: Box<[Option<Name>; RECENT]>,
+    /// Two of three look-ups end here, and take half as long.
+    recent: Recent,
+    known: Known,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+struct Known {
     /// By the hash of their bytes, so that bytes of the wire are looked up before they are known to be UTF-8.
     table: HashTable<Name>,
     /// Bytes of their texts.
@@ -32,18 +85,12 @@ pub struct Names {
     hasher: foldhash::fast::RandomState,
 }
 
-impl Default for Names {
-    fn default() -> Self {
-        let recent = Box::new([const { None }; RECENT]);
-        Self { recent, table: HashTable::new(), bytes: 0, hasher: foldhash::fast::RandomState::default() }
-    }
-}
-
 /// Where a text stands among the recent ones.
 #[inline]
 fn place(bytes: &[u8]) -> usize {
-    let end = bytes.last_chunk().map_or(0, |end| u32::from_le_bytes(*end));
-    let mixed = (end ^ bytes.len() as u32).wrapping_mul(0x9e37_79b9);
+    let word = |word: Option<&[u8; 4]>| word.map_or(0, |word| u32::from_le_bytes(*word));
+    let ends = word(bytes.first_chunk()).rotate_left(7) ^ word(bytes.last_chunk());
+    let mixed = (ends ^ bytes.len() as u32).wrapping_mul(0x9e37_79b9);
     (mixed >> 16) as usize % RECENT
 }
 
@@ -54,18 +101,14 @@ impl Names {
         if bytes.is_empty() {
             return None;
         }
-        let place = place(bytes);
-        if let Some(recent) = &self.recent[place]
-            && recent.as_bytes() == bytes
-        {
-            return Some(Arc::clone(recent));
-        }
-        let name = self.intern(bytes);
-        self.recent[place] = Some(Arc::clone(&name));
-        Some(name)
+        let Self { recent, known } = self;
+        Some(recent.get(bytes, || known.intern(bytes)))
     }
+}
 
-    /// The same, of all names.
+impl Known {
+    /// The name of these bytes, which are not empty.
+    #[inline(never)]
     fn intern(&mut self, bytes: &[u8]) -> Name {
         if let Some(name) = self.find(bytes) {
             return name;
@@ -112,7 +155,19 @@ mod tests {
         // A cut within a character leaves a replacement, and no longer text.
         let long = "é".repeat(MAX_LEN);
         assert_eq!(names.get(&long.as_bytes()[1..]).unwrap().chars().next(), Some('\u{fffd}'));
-        assert_eq!(names.table.len(), 3);
+        assert_eq!(names.known.table.len(), 3);
+    }
+
+    #[test]
+    fn equal_texts_of_errors_are_shared() {
+        let mut texts = Texts::lasting();
+        let text = texts.get(b"no stock");
+        assert!(Arc::ptr_eq(&text, &texts.get(b"no stock")));
+        assert_eq!(&*texts.get(b"no\xffstock"), "no\u{fffd}stock");
+        assert_eq!(&*texts.get(b""), "");
+        let long = "x".repeat(MAX_LEN + 1);
+        assert_eq!(*texts.get(long.as_bytes()), *long);
+        assert!(!Arc::ptr_eq(&Texts::default().get(b"no stock"), &text));
     }
 
     #[test]
@@ -121,6 +176,6 @@ mod tests {
         for number in 0..=MAX_NAMES {
             assert_eq!(&*names.get(number.to_string().as_bytes()).unwrap(), number.to_string());
         }
-        assert_eq!(names.table.len(), MAX_NAMES);
+        assert_eq!(names.known.table.len(), MAX_NAMES);
     }
 }

@@ -10,6 +10,7 @@ use rpcscope_parsers::event::{
 use rpcscope_parsers::{Rpc, Status};
 
 use super::details;
+use super::names::Texts;
 use super::record::{Carrier, Class, Finding, Findings, Initiator, Name};
 use crate::codes::library_made::{library_made, needs_text};
 use crate::codes::{self, Entry, Family, grpc, kitex, trpc, volo};
@@ -65,8 +66,8 @@ pub struct Outcome {
     pub code: Option<i64>,
     /// Standard name of the code.
     pub code_name: Option<&'static str>,
-    /// Text of the error. UTF-8 (undecodable bytes replaced); may hold control characters.
-    pub message: Option<String>,
+    /// Text of the error, shared by the calls that have the same. UTF-8 (undecodable bytes replaced); may hold control characters.
+    pub message: Option<Name>,
     /// Who broke, reset or cancelled, where someone did.
     pub initiator: Option<Initiator>,
     /// tRPC `ret` as sent.
@@ -107,6 +108,13 @@ impl Outcome {
     #[must_use]
     pub fn cancel_path(&self) -> &[Name] {
         self.extra.as_deref().map_or(&[], |extra| &extra.cancel_path)
+    }
+
+    /// Whether it has any of these.
+    #[inline]
+    #[must_use]
+    pub fn has_extra(&self) -> bool {
+        self.extra.is_some()
     }
 
     /// All of these, to be filled in.
@@ -209,16 +217,14 @@ impl Decision {
         self
     }
 
-    fn text(mut self, text: Option<&[u8]>) -> Self {
-        // The lossy conversion looks at each byte by itself: 170 instructions for the usual message instead of 40.
-        let lossy = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        self.outcome.message =
-            text.map(|bytes| std::str::from_utf8(bytes).map_or_else(|_| lossy(bytes), str::to_owned));
+    #[inline(never)]
+    fn text(mut self, text: Option<&[u8]>, texts: &mut Texts) -> Self {
+        self.outcome.message = text.map(|bytes| texts.get(bytes));
         self
     }
 
-    fn message(self, text: Option<Text<'_>>) -> Self {
-        self.text(text.map(Text::decode).as_deref())
+    fn message(self, text: Option<Text<'_>>, texts: &mut Texts) -> Self {
+        self.text(text.map(Text::decode).as_deref(), texts)
     }
 
     fn by(mut self, initiator: Initiator) -> Self {
@@ -234,23 +240,25 @@ impl Decision {
     }
 }
 
-/// Decides what became of a call.
+/// Decides what became of a call; `texts` are those of other errors.
 #[must_use]
-pub fn decide(ending: Ending<'_>) -> Decision {
+pub fn decide(ending: Ending<'_>, texts: &mut Texts) -> Decision {
     match ending {
         Ending::Answered { status, body } => {
-            let decision = answered(status);
+            let decision = answered(status, texts);
             let failed = decision.outcome.is_error();
             decision.finding(Finding::BodyWithError, failed && body)
         }
-        Ending::Reset { by, reset: how } => reset(how, by),
+        Ending::Reset { by, reset: how } => reset(how, by, texts),
         Ending::Goaway { by, code } => {
             Decision::of(Class::Transport, Carrier::H2Goaway).by(by).published(Family::Http2, code)
         }
         Ending::HttpError(http) => http_status(http),
         Ending::Foreign(answer) => {
             let found = if answer.is_some() { Finding::ForeignAnswer } else { Finding::UndecodableAnswer };
-            Decision::of(Class::Rpc, Carrier::None).text(answer.map(str::as_bytes)).finding(found, true)
+            Decision::of(Class::Rpc, Carrier::None)
+                .text(answer.map(str::as_bytes), texts)
+                .finding(found, true)
         }
         Ending::Fin(by) => Decision::of(Class::Transport, Carrier::TcpFin).by(by),
         Ending::Rst(by) => Decision::of(Class::Transport, Carrier::TcpRst).by(by),
@@ -277,35 +285,35 @@ fn keep_codes(outcome: &mut Outcome, status: &Status<'_>) {
     }
 }
 
-fn answered(status: &Status<'_>) -> Decision {
+fn answered(status: &Status<'_>, texts: &mut Texts) -> Decision {
     let mut decision = match status {
         Status::Missing => Decision::unknown(),
-        Status::Thrift(status) => thrift(status),
-        Status::Ttstream(status) => ttstream(status),
-        Status::Grpc(status) => grpc_trailers(status),
-        Status::Connect(status) => connect(status),
-        Status::Trpc(codes) => trpc_unary(codes),
-        Status::TrpcStream { end, codes } => trpc_stream(*end, codes),
-        Status::TrpcHttp { codes, http } => trpc_http(codes, *http),
-        Status::Codes(codes) => other(codes),
+        Status::Thrift(status) => thrift(status, texts),
+        Status::Ttstream(status) => ttstream(status, texts),
+        Status::Grpc(status) => grpc_trailers(status, texts),
+        Status::Connect(status) => connect(status, texts),
+        Status::Trpc(codes) => trpc_unary(codes, texts),
+        Status::TrpcStream { end, codes } => trpc_stream(*end, codes, texts),
+        Status::TrpcHttp { codes, http } => trpc_http(codes, *http, texts),
+        Status::Codes(codes) => other(codes, texts),
     };
     keep_codes(&mut decision.outcome, status);
     decision
 }
 
 /// A protocol without rules of its own that has one code of the framework and one of the callee. Its numbers are its own.
-fn other(codes: &Codes<'_>) -> Decision {
+fn other(codes: &Codes<'_>, texts: &mut Texts) -> Decision {
     let (class, carrier, code) = match (codes.ret, codes.func_ret) {
         (Some(ret), _) if ret != 0 => (Class::Rpc, Carrier::Ret, ret),
         (_, Some(func_ret)) if func_ret != 0 => (Class::Business, Carrier::FuncRet, func_ret),
         _ => return Decision::ok(),
     };
-    let mut decision = Decision::of(class, carrier).message(codes.message);
+    let mut decision = Decision::of(class, carrier).message(codes.message, texts);
     decision.outcome.code = Some(code.into());
     decision
 }
 
-fn reset(reset: &Reset<'_>, by: Initiator) -> Decision {
+fn reset(reset: &Reset<'_>, by: Initiator, texts: &mut Texts) -> Decision {
     match reset.head.rpc {
         // Kitex pkg/remote/trans/ttstream/exception.go: every Rst is an error of the framework, cancels among them.
         Rpc::Ttstream => {
@@ -313,7 +321,7 @@ fn reset(reset: &Reset<'_>, by: Initiator) -> Decision {
             if let Some(code) = reset.code {
                 decision = decision.published(Family::Ttstream, code);
             }
-            decision = decision.message(reset.message);
+            decision = decision.message(reset.message, texts);
             if let Some(path) = reset.cancel_path {
                 let path = path.decode();
                 let path = String::from_utf8_lossy(&path);
@@ -342,40 +350,40 @@ fn reset(reset: &Reset<'_>, by: Initiator) -> Decision {
 }
 
 /// trpc-go `codec.go`: the caller looks at `ret` first, then at `func_ret`.
-fn trpc_unary(codes: &Codes<'_>) -> Decision {
+fn trpc_unary(codes: &Codes<'_>, texts: &mut Texts) -> Decision {
     match (codes.ret, codes.func_ret) {
         (Some(0), Some(0)) => Decision::ok(),
-        (Some(0), Some(func_ret)) => func_ret_business(Carrier::FuncRet, func_ret, codes),
+        (Some(0), Some(func_ret)) => func_ret_business(Carrier::FuncRet, func_ret, codes, texts),
         (None, _) | (Some(0), None) => Decision::unknown(),
-        (Some(ret), _) => framework(ret, codes),
+        (Some(ret), _) => framework(ret, codes, texts),
     }
 }
 
 /// tRPC: the framework failed.
-fn framework(ret: i32, codes: &Codes<'_>) -> Decision {
+fn framework(ret: i32, codes: &Codes<'_>, texts: &mut Texts) -> Decision {
     let code = i64::from(ret);
     Decision::of(Class::Rpc, Carrier::Ret)
         .published(Family::Trpc, code)
-        .message(codes.message)
+        .message(codes.message, texts)
         .finding(Finding::CauseBelow, trpc::CLIENT_CODES.contains(&code))
 }
 
-fn func_ret_business(carrier: Carrier, func_ret: i32, codes: &Codes<'_>) -> Decision {
+fn func_ret_business(carrier: Carrier, func_ret: i32, codes: &Codes<'_>, texts: &mut Texts) -> Decision {
     let code = i64::from(func_ret);
     Decision::of(Class::Business, carrier)
         .code(Family::Trpc, code)
-        .message(codes.message)
+        .message(codes.message, texts)
         .finding(Finding::PlainError, code == trpc::UNKNOWN)
         .finding(Finding::BusinessCodeReserved, trpc::is_reserved(code))
 }
 
-fn trpc_stream(end: Option<TrpcEnd>, codes: &Codes<'_>) -> Decision {
+fn trpc_stream(end: Option<TrpcEnd>, codes: &Codes<'_>, texts: &mut Texts) -> Decision {
     let func_ret = codes.func_ret.unwrap_or(0);
     let carrier = match (end, codes.ret) {
         (Some(TrpcEnd::Refused), ret) => {
             return Decision::of(Class::Rpc, Carrier::TrpcStreamInit)
                 .published(Family::Trpc, i64::from(ret.unwrap_or(0)))
-                .message(codes.message);
+                .message(codes.message, texts);
         }
         (Some(TrpcEnd::Reset), None) => return Outcome::of(None, Carrier::TrpcStreamReset).into(),
         (Some(TrpcEnd::Reset), Some(_)) => Carrier::TrpcStreamReset,
@@ -385,25 +393,25 @@ fn trpc_stream(end: Option<TrpcEnd>, codes: &Codes<'_>) -> Decision {
     };
     let ret = codes.ret.unwrap_or(0);
     if ret == 0 && func_ret != 0 {
-        return func_ret_business(carrier, func_ret, codes);
+        return func_ret_business(carrier, func_ret, codes, texts);
     }
     // trpc-go stream/server.go puts every code of a handler into `ret`: only the framework's own table separates them.
     let code = i64::from(ret);
     let framework = trpc::is_framework_code(code);
     Decision::of(if framework { Class::Rpc } else { Class::Business }, carrier)
         .code(Family::Trpc, code)
-        .message(codes.message)
+        .message(codes.message, texts)
         .finding(Finding::BusinessCodeInRet, !framework)
         .finding(Finding::PlainError, code == 0)
         .finding(Finding::CauseBelow, trpc::CLIENT_CODES.contains(&code))
 }
 
-fn trpc_http(codes: &Codes<'_>, http: Option<u16>) -> Decision {
+fn trpc_http(codes: &Codes<'_>, http: Option<u16>, texts: &mut Texts) -> Decision {
     match (codes.ret.unwrap_or(0), codes.func_ret.unwrap_or(0), http) {
         (0, 0, Some(http)) if !(200..300).contains(&http) => http_status(http),
         (0, 0, _) => Decision::ok(),
-        (0, func_ret, _) => func_ret_business(Carrier::FuncRet, func_ret, codes),
-        (ret, ..) => framework(ret, codes),
+        (0, func_ret, _) => func_ret_business(Carrier::FuncRet, func_ret, codes, texts),
+        (ret, ..) => framework(ret, codes, texts),
     }
 }
 
@@ -413,12 +421,12 @@ fn http_status(http: u16) -> Decision {
 }
 
 /// Thrift and Kitex Protobuf, under TTHeader or without.
-fn thrift(status: &ThriftStatus<'_>) -> Decision {
-    if let Some(decision) = status.biz.as_ref().and_then(|biz| business(biz, None)) {
+fn thrift(status: &ThriftStatus<'_>, texts: &mut Texts) -> Decision {
+    if let Some(decision) = status.biz.as_ref().and_then(|biz| business(biz, None, texts)) {
         return decision.finding(Finding::BizStatusWithException, status.reply.exception().is_some());
     }
     match status.reply {
-        Reply::Exception(exception) => application_exception(&exception, Carrier::ThriftException),
+        Reply::Exception(exception) => application_exception(&exception, Carrier::ThriftException, texts),
         Reply::Result(ResultField::Exception(field)) => {
             let mut decision = Decision::of(Class::Business, Carrier::IdlException);
             decision.outcome.field_id = Some(field);
@@ -434,17 +442,17 @@ fn thrift(status: &ThriftStatus<'_>) -> Decision {
     }
 }
 
-fn application_exception(exception: &Exception<'_>, carrier: Carrier) -> Decision {
+fn application_exception(exception: &Exception<'_>, carrier: Carrier, texts: &mut Texts) -> Decision {
     let text = &*exception.message.decode();
     Decision::of(Class::Rpc, carrier)
         .published(Family::Thrift, i64::from(exception.type_id))
-        .text(Some(text))
+        .text(Some(text), texts)
         .finding(Finding::BusinessAsRpc, kitex::is_handler_error(text))
         .finding(Finding::BizStatusUntransportable, volo::is_biz_status(text))
 }
 
 /// A business status, if it is one: `None` for 0 and for an absent number.
-fn business(biz: &BizStatus<'_>, fallback: Option<Text<'_>>) -> Option<Decision> {
+fn business(biz: &BizStatus<'_>, fallback: Option<Text<'_>>, texts: &mut Texts) -> Option<Decision> {
     let status = biz.status?.decode();
     let text = biz.message.or(fallback);
     let number = std::str::from_utf8(&status).ok().and_then(|text| text.trim().parse::<i64>().ok());
@@ -455,7 +463,7 @@ fn business(biz: &BizStatus<'_>, fallback: Option<Text<'_>>) -> Option<Decision>
     match (number, extra) {
         (Some(0), Some(_)) => None,
         (Some(code), Some(extra)) => {
-            let mut decision = Decision::of(Class::Business, Carrier::BizStatus).message(text);
+            let mut decision = Decision::of(Class::Business, Carrier::BizStatus).message(text, texts);
             decision.outcome.code = Some(code);
             if !extra.is_empty() {
                 decision.outcome.extra().biz_extra = extra;
@@ -465,7 +473,7 @@ fn business(biz: &BizStatus<'_>, fallback: Option<Text<'_>>) -> Option<Decision>
         // Kitex transmeta fails the call on the caller's side when it can't read what the callee sent.
         (number, _) => {
             let mut decision = Decision::of(Class::Rpc, Carrier::BizStatus)
-                .message(text)
+                .message(text, texts)
                 .finding(Finding::BizStatusMalformed, true);
             decision.outcome.code = number;
             Some(decision)
@@ -483,22 +491,22 @@ fn string_map(json: &[u8]) -> Option<Vec<(String, String)>> {
     Some(object.into_iter().map(|(key, value)| (key, text(value))).collect())
 }
 
-fn ttstream(status: &TtstreamStatus<'_>) -> Decision {
-    if let Some(decision) = status.biz.as_ref().and_then(|biz| business(biz, None)) {
+fn ttstream(status: &TtstreamStatus<'_>, texts: &mut Texts) -> Decision {
+    if let Some(decision) = status.biz.as_ref().and_then(|biz| business(biz, None, texts)) {
         return decision.finding(Finding::BizStatusWithException, status.exception.is_some());
     }
     match &status.exception {
-        Some(exception) => application_exception(exception, Carrier::TtstreamTrailer),
+        Some(exception) => application_exception(exception, Carrier::TtstreamTrailer, texts),
         None if status.cut => Decision::unknown(),
         None => Decision::ok(),
     }
 }
 
-fn grpc_trailers(status: &GrpcStatus<'_>) -> Decision {
+fn grpc_trailers(status: &GrpcStatus<'_>, texts: &mut Texts) -> Decision {
     // Kitex pkg/remote/trans/nphttp2: the business status is the answer, grpc-status only how it travels.
-    let decision = match status.biz.as_ref().and_then(|biz| business(biz, status.message)) {
+    let decision = match status.biz.as_ref().and_then(|biz| business(biz, status.message, texts)) {
         Some(decision) => decision,
-        None => grpc_code(status),
+        None => grpc_code(status, texts),
     };
     decision.details(status.details).finding(Finding::StatusDeduced, status.deduced)
 }
@@ -508,18 +516,22 @@ fn grpc_trailers(status: &GrpcStatus<'_>) -> Decision {
 pub fn class_of_status(code: i64, text: Option<&str>) -> Option<Class> {
     let message = text.map(|text| Text::Plain(text.as_bytes()));
     let code = GrpcCode::Code(code);
-    grpc_code(&GrpcStatus { message, ..GrpcStatus::of(code) }).outcome.class
+    grpc_code(&GrpcStatus { message, ..GrpcStatus::of(code) }, &mut Texts::default()).outcome.class
 }
 
-fn grpc_code(status: &GrpcStatus<'_>) -> Decision {
+fn grpc_code(status: &GrpcStatus<'_>, texts: &mut Texts) -> Decision {
+    // grpc-go, grpc-java, grpcio, grpc-js and tonic look at the HTTP status first: what follows it can't mend it.
+    if let GrpcCode::Code(0) = status.code {
+        return http_failure(status.http).map_or_else(Decision::ok, http_status);
+    }
     let text = status.message.map(Text::decode);
     let text = text.as_deref();
     match status.code {
-        // grpc-go, grpc-java, grpcio, grpc-js and tonic look at the HTTP status first: what follows it can't mend it.
-        GrpcCode::Code(0) => http_failure(status.http).map_or_else(Decision::ok, http_status),
         // What could not be read beside it may be the business status that it carries.
         GrpcCode::Code(code @ grpc::INTERNAL) if status.cut => {
-            Decision::from(Outcome::of(None, Carrier::GrpcStatus)).published(Family::Grpc, code).text(text)
+            Decision::from(Outcome::of(None, Carrier::GrpcStatus))
+                .published(Family::Grpc, code)
+                .text(text, texts)
         }
         // Nor can a library's be told from a handler's where the text is missing.
         GrpcCode::Code(code)
@@ -527,13 +539,12 @@ fn grpc_code(status: &GrpcStatus<'_>) -> Decision {
         {
             Decision::from(Outcome::of(None, Carrier::GrpcStatus)).published(Family::Grpc, code)
         }
-        GrpcCode::Code(code) => failed_status(Carrier::GrpcStatus, code, text),
+        GrpcCode::Code(code) => failed_status(Carrier::GrpcStatus, code, text, texts),
         GrpcCode::Malformed(raw) => Decision::of(Class::Rpc, Carrier::GrpcStatus)
-            .text(Some(text.unwrap_or(&raw.decode())))
+            .text(Some(text.unwrap_or(&raw.decode())), texts)
             .finding(Finding::UnknownCode, true),
-        GrpcCode::Unknown => {
-            Decision::from(Outcome::of(None, Carrier::GrpcStatus)).text(text.filter(|text| !text.is_empty()))
-        }
+        GrpcCode::Unknown => Decision::from(Outcome::of(None, Carrier::GrpcStatus))
+            .text(text.filter(|text| !text.is_empty()), texts),
         GrpcCode::Absent if status.cut => Decision::unknown(),
         GrpcCode::Absent => {
             http_failure(status.http).map_or_else(|| Decision::of(Class::Rpc, Carrier::None), http_status)
@@ -568,7 +579,7 @@ pub fn http_error(begin: &Begin<'_>) -> Option<u16> {
 }
 
 /// A code of gRPC other than 0, with its text.
-fn failed_status(carrier: Carrier, code: i64, text: Option<&[u8]>) -> Decision {
+fn failed_status(carrier: Carrier, code: i64, text: Option<&[u8]>, texts: &mut Texts) -> Decision {
     let text = text.filter(|text| !text.is_empty());
     let made = text.and_then(|text| library_made(code, text));
     let for_handlers = grpc::is_for_handlers(code);
@@ -580,24 +591,24 @@ fn failed_status(carrier: Carrier, code: i64, text: Option<&[u8]>) -> Decision {
     };
     let by_handler = made.is_none() && text.is_some_and(kitex::is_handler_error);
     decision
-        .text(text)
+        .text(text, texts)
         .finding(Finding::LibraryMade, for_handlers && made.is_some())
         .finding(Finding::BusinessAsRpc, class == Class::Rpc && by_handler)
 }
 
 /// Connect and Triple have gRPC's codes, of which the same are made by libraries (Connect protocol reference, "Error Codes").
-fn connect(status: &GrpcStatus<'_>) -> Decision {
+fn connect(status: &GrpcStatus<'_>, texts: &mut Texts) -> Decision {
     let text = status.message.map(Text::decode);
     let text = text.as_deref().filter(|text| !text.is_empty());
     let decision = match status.code {
         GrpcCode::Code(0) => Decision::ok(),
-        GrpcCode::Code(code) => failed_status(Carrier::ConnectError, code, text),
-        GrpcCode::Malformed(_) => {
-            Decision::of(Class::Rpc, Carrier::ConnectError).text(text).finding(Finding::UnknownCode, true)
-        }
+        GrpcCode::Code(code) => failed_status(Carrier::ConnectError, code, text, texts),
+        GrpcCode::Malformed(_) => Decision::of(Class::Rpc, Carrier::ConnectError)
+            .text(text, texts)
+            .finding(Finding::UnknownCode, true),
         GrpcCode::Unknown => Decision::unknown(),
         GrpcCode::Absent => match status.http {
-            Some(http) if http != 200 => http_status(http).text(text),
+            Some(http) if http != 200 => http_status(http).text(text, texts),
             _ => Decision::of(Class::Rpc, Carrier::None),
         },
     };

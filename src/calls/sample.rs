@@ -61,7 +61,7 @@ pub(crate) fn failed(class: Class, carrier: Carrier, code: Option<i64>, message:
     call.outcome.class = Some(class);
     call.outcome.carrier = carrier;
     call.outcome.code = code;
-    call.outcome.message = (!message.is_empty()).then(|| message.to_owned());
+    call.outcome.message = (!message.is_empty()).then(|| message.into());
     call
 }
 

@@ -84,13 +84,18 @@ const SHORTER: [usize; LONGEST + 2] = {
     shorter
 };
 
-/// By length, the letters with which names of that length begin, as bits by their lowest five bits: most headers have another one.
-const INITIALS: [u32; LONGEST + 1] = {
-    let mut initials = [0; LONGEST + 1];
+/// Bit of the letter with which a name begins: the same in both cases.
+const fn initial(letter: u8) -> u32 {
+    1 << (letter & 31)
+}
+
+/// By length, the letters with which names of that length begin, with a prefix or without: most headers have another one.
+const INITIALS: [u32; LONGEST + LONGEST_PREFIX + 1] = {
+    let mut initials = [initial(b'r'); LONGEST + LONGEST_PREFIX + 1];
     let mut at = 0;
     while at < NAMES.len() {
         let name = NAMES[at].0.as_bytes();
-        initials[name.len()] |= 1 << (name[0] & 31);
+        initials[name.len()] |= initial(name[0]);
         at += 1;
     }
     initials
@@ -98,6 +103,9 @@ const INITIALS: [u32; LONGEST + 1] = {
 
 /// Prefixes under which frameworks pass user headers on (`metainfo` of Kitex and Volo, and its HTTP/2 form).
 const PREFIXES: [&str; 3] = ["rpc-transit-upstream-", "rpc-transit-", "rpc-persist-"];
+
+/// Length of the longest of them.
+const LONGEST_PREFIX: usize = PREFIXES[0].len();
 
 /// Longest text accepted as an id or a name.
 const MAX_TEXT: usize = 128;
@@ -116,13 +124,17 @@ impl Contexts {
     /// Reads a header and returns whether its name is one of trace context. Names may have any case, `_` instead of `-`, and
     /// the prefix of a framework.
     pub fn read(&mut self, key: &[u8], value: &[u8]) -> bool {
+        may_be_context(key) && self.read_likely(key, value)
+    }
+
+    // Apart from the test that nearly all headers fail, so that they do not pay for its registers.
+    #[inline(never)]
+    fn read_likely(&mut self, key: &[u8], value: &[u8]) -> bool {
         let Some((format, part)) = header(key) else { return false };
         self.found(format, part, value);
         true
     }
 
-    // Apart from the test that nearly all headers fail, so that they do not pay for its registers.
-    #[inline(never)]
     fn found(&mut self, format: Format, part: Part, value: &[u8]) {
         if let Ok(value) = std::str::from_utf8(value)
             && value.len() <= MAX_HEADER
@@ -187,7 +199,7 @@ pub fn context(headers: &dyn Pairs) -> Trace {
     headers.each_custom(&mut |key, value| {
         contexts.read(key, value);
     });
-    contexts.trace()
+    if contexts.found.is_some() { contexts.trace() } else { Trace::default() }
 }
 
 /// A number for comparing ids: the low 64 bits. Services that support 64 bits only (B3, Datadog) pass on that half of a
@@ -205,10 +217,17 @@ pub fn number(id: &str) -> u64 {
 
 /// Whether the name of a header is one of trace context.
 pub(super) fn is_context(key: &[u8]) -> bool {
-    header(key).is_some()
+    may_be_context(key) && header(key).is_some()
 }
 
-/// What a header of that name holds. Nearly all names are others, and most of these have a length or a first letter that no name has.
+/// Whether a header may be one of trace context by the length and the first letter of its name. Nearly none may.
+#[inline]
+fn may_be_context(key: &[u8]) -> bool {
+    let first = key.first().copied().unwrap_or_default();
+    INITIALS.get(key.len()).is_some_and(|initials| initials & initial(first) != 0)
+}
+
+/// What a header of that name holds.
 fn header(key: &[u8]) -> Option<(Format, Part)> {
     let key = match key.first() {
         Some(b'r' | b'R') => {
@@ -216,9 +235,6 @@ fn header(key: &[u8]) -> Option<(Format, Part)> {
         }
         _ => key,
     };
-    if INITIALS.get(key.len())? >> (key.first()? & 31) & 1 == 0 {
-        return None;
-    }
     let same_length = *SHORTER.get(key.len())?..*SHORTER.get(key.len() + 1)?;
     NAMES
         .get(same_length)?

@@ -222,7 +222,11 @@ impl Reported {
     #[must_use]
     pub fn of(call: &Call) -> Self {
         let outcome = &call.outcome;
-        Self { class: outcome.class, code: outcome.code, message: outcome.message.clone() }
+        Self {
+            class: outcome.class,
+            code: outcome.code,
+            message: outcome.message.as_deref().map(str::to_owned),
+        }
     }
 }
 

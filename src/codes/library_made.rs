@@ -26,8 +26,9 @@ pub struct LibraryMade {
 #[must_use]
 pub fn library_made(code: i64, text: &[u8]) -> Option<&'static LibraryMade> {
     let fits = |made: &&LibraryMade| {
-        let rest = text.strip_prefix(made.start.as_bytes()).filter(|_| made.entry.code == code);
-        rest.is_some_and(|rest| made.then.is_empty() || String::from_utf8_lossy(rest).contains(made.then))
+        let rest = (made.entry.code == code).then(|| text.strip_prefix(made.start.as_bytes()));
+        rest.flatten()
+            .is_some_and(|rest| made.then.is_empty() || String::from_utf8_lossy(rest).contains(made.then))
     };
     ALL.iter().find(fits)
 }

@@ -371,7 +371,7 @@ mod tests {
         call.outcome.class = Some(crate::calls::Class::Rpc);
         call.outcome.carrier = Carrier::ThriftException;
         call.outcome.code = Some(6);
-        call.outcome.message = Some("request over limit: request too frequent".to_owned());
+        call.outcome.message = Some("request over limit: request too frequent".into());
         let finds = |name: &str, call: &Call| ask(&[name]).unwrap().0.matches(call);
         assert!(finds("ErrQPSOverLimit", &call) && finds("ErrOverlimit", &call));
         assert!(

@@ -187,7 +187,7 @@ mod tests {
         call.outcome.class = Some(Class::Business);
         call.outcome.carrier = Carrier::FuncRet;
         call.outcome.code = Some(10001);
-        call.outcome.message = Some("order not found".to_owned());
+        call.outcome.message = Some("order not found".into());
         assert!(read("type:business, code:10001, msg:order not found").matches(&call));
         assert!(!read("type:business, code:10001, msg:order lost").matches(&call));
         assert!(!read("type:callee framework, code:10001, msg:order not found").matches(&call));
@@ -211,7 +211,7 @@ mod tests {
             ("biz error: empty", true),
             ("biz error: full", false),
         ] {
-            call.outcome.message = Some(wire.to_owned());
+            call.outcome.message = Some(wire.into());
             assert_eq!(read(text).matches(&call), found, "{wire}");
         }
     }
@@ -224,7 +224,7 @@ mod tests {
             call.outcome.class = Some(Class::Rpc);
             call.outcome.carrier = carrier;
             call.outcome.code = Some(code);
-            call.outcome.message = Some(message.to_owned());
+            call.outcome.message = Some(message.into());
             call
         };
         let server = |error: &str| {
@@ -250,7 +250,7 @@ mod tests {
         call.outcome.class = Some(Class::Business);
         call.outcome.carrier = Carrier::TrpcStreamReset;
         call.outcome.code = Some(9);
-        call.outcome.message = Some("the shelf is empty".to_owned());
+        call.outcome.message = Some("the shelf is empty".into());
         // Nothing on a stream shows whose library the caller's is.
         assert!(reported_as(&call).is_none());
         assert!(read("type:callee framework, code:9, msg:the shelf is empty").matches(&call));
@@ -279,7 +279,7 @@ mod tests {
             call.outcome.carrier = carrier;
             call.outcome.code = Some(9);
             call.outcome.initiator = Some(Initiator::Client);
-            call.outcome.message = Some("the shelf is empty".to_owned());
+            call.outcome.message = Some("the shelf is empty".into());
             // What the caller's library prints is known where the request shows the library.
             let library = match rpc {
                 Rpc::Trpc => Library::TrpcGo,

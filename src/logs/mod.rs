@@ -48,5 +48,5 @@ use crate::explain::exceptions;
 
 /// The texts by which lines are about a call: that of its error, and those in the fields of its exception.
 fn texts_of(call: &Call) -> impl Iterator<Item = String> {
-    call.outcome.message.iter().cloned().chain(exceptions::texts_of(call))
+    call.outcome.message.iter().map(ToString::to_string).chain(exceptions::texts_of(call))
 }

@@ -206,8 +206,8 @@ impl BodyDecoder {
         let message = call
             .outcome
             .message
-            .clone()
-            .map(|text| if self.redaction.hides("message") { REDACTED.to_owned() } else { text });
+            .as_deref()
+            .map(|text| if self.redaction.hides("message") { REDACTED } else { text }.to_owned());
         error.extend(message.map(|text| ("message".to_owned(), Value::Text(text))));
         error.push(("details".to_owned(), Value::List(details)));
         bodies.payload.error = Some(Value::Object(error));
@@ -218,7 +218,7 @@ impl BodyDecoder {
         if self.redaction.hides("message")
             && let Some(message) = &mut call.outcome.message
         {
-            REDACTED.clone_into(message);
+            *message = REDACTED.into();
         }
         let outcome = &mut call.outcome;
         if !outcome.biz_extra().is_empty() {
@@ -306,7 +306,7 @@ fn name_exception(call: &mut Call, exception: ExceptionName) {
     let Some(name) = exception.name.filter(|_| call.outcome.carrier == Carrier::IdlException) else { return };
     call.outcome.code_name = static_name(&name);
     if call.outcome.message.is_none() {
-        call.outcome.message = exception.message;
+        call.outcome.message = exception.message.map(Into::into);
     }
     if let (None, Some(code)) = (call.outcome.code, exception.code) {
         call.outcome.code = Some(code);

@@ -185,7 +185,7 @@ impl Objects {
             }
             "code" => outcome.code = Some(number(value)?),
             "code_name" => found.code_name = Some(text(value)?.to_owned()),
-            "message" => outcome.message = Some(text(value)?.to_owned()),
+            "message" => outcome.message = Some(text(value)?.into()),
             "initiator" => outcome.initiator = Some(known(value, Initiator::from_name)?),
             "goaway" => call.goaway = Some(Box::new(goaway(value)?)),
             "likely" => call.likely = Some(Box::new(self.likely(value)?)),

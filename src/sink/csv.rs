@@ -169,7 +169,7 @@ mod tests {
         ];
         for (text, cell) in cells {
             let mut call = bare();
-            call.outcome.message = Some(text.to_owned());
+            call.outcome.message = Some(text.into());
             assert_eq!(printed(&["message"], &[call]), format!("message\n{cell}\n"));
         }
     }

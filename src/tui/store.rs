@@ -170,7 +170,7 @@ fn weight(call: &Call) -> usize {
         + size_of::<Entry>()
         // Its row in the Calls view.
         + size_of::<Serial>()
-        + call.outcome.message.as_ref().map_or(0, String::capacity)
+        + call.outcome.message.as_ref().map_or(0, |text| text.len())
         + pairs(call.outcome.biz_extra())
         + pairs(call.outcome.details())
         + metadata

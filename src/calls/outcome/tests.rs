@@ -10,7 +10,7 @@ fn text(text: &'static str) -> Text<'static> {
 }
 
 fn answered(status: Status<'_>) -> Decision {
-    decide(Ending::Answered { status: &status, body: false })
+    decide(Ending::Answered { status: &status, body: false }, &mut Texts::default())
 }
 
 #[track_caller]
@@ -214,14 +214,16 @@ fn connect_has_the_codes_of_grpc_and_its_own_carrier() {
 
 #[test]
 fn a_payload_beside_an_error_is_a_finding() {
-    let of = |ret| decide(Ending::Answered { status: &Status::Trpc(rets(ret, 0)), body: true });
+    let of = |ret| {
+        decide(Ending::Answered { status: &Status::Trpc(rets(ret, 0)), body: true }, &mut Texts::default())
+    };
     is(&of(31), Some(Class::Rpc), Carrier::Ret, Some(31), &[Finding::BodyWithError]);
     is(&of(0), Some(Class::Ok), Carrier::None, None, &[]);
 }
 
 #[test]
 fn the_end_of_a_connection_says_who_ended_it() {
-    let of = |ending| decide(ending).outcome;
+    let of = |ending| decide(ending, &mut Texts::default()).outcome;
     let fin = of(Ending::Fin(Initiator::Client));
     assert_eq!(
         (fin.class, fin.carrier, fin.initiator),
@@ -243,7 +245,7 @@ fn a_cancelled_ttstream_names_the_way_of_the_cancel() {
             cancel_path: Some(text("A, B")),
             headers: None,
         };
-        decide(Ending::Reset { by: Initiator::Client, reset: &reset })
+        decide(Ending::Reset { by: Initiator::Client, reset: &reset }, &mut Texts::default())
     };
     let decision = of(Rpc::Ttstream, Transport::TtHeader);
     is(&decision, Some(Class::Rpc), Carrier::TtstreamRst, Some(12007), &[]);

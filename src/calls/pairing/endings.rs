@@ -35,7 +35,7 @@ impl Matcher {
         if waiting.status_unread {
             ending = pending.unread_status(&mut waiting);
         }
-        let decision = outcome::decide(Self::ending_of(pending, &waiting, ending));
+        let decision = outcome::decide(Self::ending_of(pending, &waiting, ending), &mut self.texts);
         self.decide(at, pending, waiting, decision);
     }
 
@@ -48,7 +48,10 @@ impl Matcher {
             waiting.call.goaway = pending.goaway_for(side.other());
             let by = initiator(side, waiting.client);
             pending.end_id(waiting.id);
-            let decision = outcome::decide(Self::ending_of(pending, &waiting, Ending::Goaway { by, code }));
+            let decision = outcome::decide(
+                Self::ending_of(pending, &waiting, Ending::Goaway { by, code }),
+                &mut self.texts,
+            );
             self.decide(at, pending, waiting, decision);
         }
     }
@@ -193,7 +196,7 @@ impl Matcher {
             ending = Ending::Oneway(None);
         }
         pending.end_id(waiting.id);
-        let decision = outcome::decide(Self::ending_of(pending, &waiting, ending));
+        let decision = outcome::decide(Self::ending_of(pending, &waiting, ending), &mut self.texts);
         self.decide(at, pending, waiting, decision);
     }
 

@@ -112,9 +112,11 @@ impl Matcher {
 
     /// An answer came to a call that is already decided.
     pub(super) fn answered_again(&mut self, at: At<'_>, answer: &Answer<'_>) {
-        let Some(call) = self.decided(at, &answer.head) else { return };
+        let Some(found) = self.find_decided(at, &answer.head) else { return };
+        let Some(call) = self.grace.get_mut(found) else { return };
         if call.kind == CallKind::Oneway {
-            let decision = outcome::decide(Ending::Answered { status: &answer.status, body: false });
+            let ending = Ending::Answered { status: &answer.status, body: false };
+            let decision = outcome::decide(ending, &mut self.texts);
             call.outcome.ret = decision.outcome.ret;
             call.outcome.func_ret = decision.outcome.func_ret;
             if decision.outcome.is_error() {

@@ -27,17 +27,20 @@ impl Matcher {
 
     fn describe_by(&mut self, call: &mut Call, said: &Names<'_>, headers: Headers<'_>, answer: bool) {
         let interned = &mut self.names;
-        let mut name = |into: &mut Option<Name>, text: Option<Text<'_>>| {
+        let mut name = |into: &mut Option<Name>, text: &Option<Text<'_>>| {
             if let Some(text) = text
                 && into.is_none()
             {
-                *into = interned.get(&text.decode());
+                *into = match text {
+                    Text::Plain(bytes) => interned.get(bytes),
+                    encoded => interned.get(&encoded.decode()),
+                };
             }
         };
-        name(&mut call.service, said.service);
-        name(&mut call.method, said.method);
-        name(&mut call.caller, said.caller);
-        name(&mut call.callee, said.callee);
+        name(&mut call.service, &said.service);
+        name(&mut call.method, &said.method);
+        name(&mut call.caller, &said.caller);
+        name(&mut call.callee, &said.callee);
         if let Some(sender) = said.sender.filter(|_| !answer) {
             call.sender = self.senders.get(sender);
         }

@@ -61,7 +61,7 @@ impl Matcher {
             } else {
                 waiting.call.findings = waiting.call.findings.of_capture();
                 waiting.call.findings.insert(Finding::LateAnswer);
-                outcome::decide(Ending::Fin(Initiator::Client))
+                outcome::decide(Ending::Fin(Initiator::Client), &mut self.texts)
             };
             self.conclude(at, pending, waiting, decision, answered);
         }
@@ -81,7 +81,7 @@ impl Matcher {
                 pending.failed -= u64::from(call.failed());
                 call.findings = call.findings.of_capture();
                 call.findings.insert(Finding::LateAnswer);
-                call.outcome = outcome::decide(Ending::Fin(Initiator::Client)).outcome;
+                call.outcome = outcome::decide(Ending::Fin(Initiator::Client), &mut self.texts).outcome;
                 pending.failed += u64::from(call.failed());
             }
         }

@@ -147,7 +147,8 @@ impl Matcher {
         {
             waiting.call.kind = CallKind::Oneway;
             pending.end_id(waiting.id);
-            self.decide(at, pending, waiting, outcome::decide(Ending::Oneway(None)));
+            let decision = outcome::decide(Ending::Oneway(None), &mut self.texts);
+            self.decide(at, pending, waiting, decision);
         } else {
             self.broken(at, pending, waiting, Ending::Silence);
         }

@@ -34,7 +34,7 @@ pub use pending_calls::PendingCalls;
 use pending_calls::{Pending, body_size, metadata_size};
 
 use super::marks::Meanings;
-use super::names::Names as Interned;
+use super::names::{Names as Interned, Texts};
 use super::outcome::{self, Ending};
 use super::record::{Call, CallKind, Finding, Via};
 use super::sender::Senders;
@@ -86,6 +86,8 @@ pub struct At<'a> {
 #[derive(Debug, Default)]
 pub struct Matcher {
     names: Interned,
+    /// Texts of errors.
+    texts: Texts,
     senders: Senders,
     grace: VecDeque<Box<Call>>,
     reach: Reach,
@@ -115,7 +117,7 @@ impl Matcher {
     /// A matcher that keeps the headers of calls if `metadata` says so.
     #[must_use]
     pub fn new(metadata: bool) -> Self {
-        Self { metadata, ..Self::default() }
+        Self { metadata, texts: Texts::lasting(), ..Self::default() }
     }
 
     /// Whether to keep what linking reads of headers where these are not kept.
@@ -210,7 +212,8 @@ impl Matcher {
         }
         if request.oneway {
             pending.end_id(request.head.id);
-            self.decide(at, pending, waiting, outcome::decide(Ending::Oneway(None)));
+            let decision = outcome::decide(Ending::Oneway(None), &mut self.texts);
+            self.decide(at, pending, waiting, decision);
         } else {
             pending.add(waiting);
         }
@@ -274,7 +277,7 @@ impl Matcher {
         };
         let call = match self.spare.pop() {
             Some(mut spare) => {
-                *spare = call;
+                spare.renew(call);
                 spare
             }
             None => Box::new(call),
@@ -295,8 +298,9 @@ impl Matcher {
     }
 
     /// Takes a record back that nobody reads any more.
-    pub fn reuse(&mut self, call: Box<Call>) {
+    pub fn reuse(&mut self, mut call: Box<Call>) {
         if self.spare.len() < MAX_SPARE {
+            call.release();
             self.spare.push(call);
         }
     }
@@ -425,9 +429,9 @@ impl Matcher {
         let body = answer.body || is_beside_message(&waiting, at, pending);
         let call = &mut waiting.call;
         let status = if certain && !waiting.reset_lost { &answer.status } else { &Status::Missing };
-        let mut decision = outcome::decide(Ending::Answered { status, body });
+        let mut decision = outcome::decide(Ending::Answered { status, body }, &mut self.texts);
         if let (None, Some(other)) = (decision.outcome.class, pending.foreign_of(side)) {
-            decision = outcome::decide(Ending::Foreign(other.answer.as_deref()));
+            decision = outcome::decide(Ending::Foreign(other.answer.as_deref()), &mut self.texts);
         } else if decision.outcome.class.is_some() {
             pending.understand(side);
         }
@@ -437,7 +441,7 @@ impl Matcher {
                 call.findings.insert(Finding::OnewayAnswered);
             }
             call.kind = CallKind::Oneway;
-            decision = outcome::decide(Ending::Oneway(Some(&answer.status)));
+            decision = outcome::decide(Ending::Oneway(Some(&answer.status)), &mut self.texts);
         }
         self.weigh_answer(pending, call, decision.outcome.class, answer.quoted.as_ref());
         if let (None, Rpc::Grpc, Some(headers)) = (decision.outcome.class, head.rpc, answer.headers) {

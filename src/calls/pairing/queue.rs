@@ -14,7 +14,7 @@ use super::pending_calls::Pending;
 use crate::calls::record::{Name, Uid};
 
 /// Most calls that are kept without an index.
-const FEW: usize = 8;
+const FEW: usize = 32;
 
 /// Calls by the order of their beginning, and by id.
 #[derive(Debug, Default)]
@@ -205,7 +205,8 @@ impl Queue {
     #[inline]
     pub(super) fn insert(&mut self, pending: Pending) {
         match self {
-            Self::Empty => *self = Self::One(pending),
+            // The empty one needs not be dropped.
+            Self::Empty => std::mem::forget(std::mem::replace(self, Self::One(pending))),
             _ => self.insert_another(pending),
         }
     }

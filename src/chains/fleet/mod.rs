@@ -92,7 +92,7 @@ impl Fleet {
 
 /// Memory that a call takes, in bytes.
 fn memory(call: &Call) -> usize {
-    let message = call.outcome.message.as_ref().map_or(0, String::capacity);
+    let message = call.outcome.message.as_ref().map_or(0, |text| text.len());
     let headers = call
         .metadata
         .iter()

@@ -97,7 +97,7 @@ fn many_calls_make_several_row_groups_and_all_come_back() {
 #[test]
 fn large_texts_end_a_row_group_early() {
     let mut call = sample::ok();
-    call.outcome.message = Some("x".repeat(MAX_BYTES / 4));
+    call.outcome.message = Some("x".repeat(MAX_BYTES / 4).into());
     assert_eq!(reader(&written(&vec![call; 9])).num_row_groups(), 3);
 }
 

@@ -345,7 +345,7 @@ mod tests {
                     let mut call = sample::full();
                     call.outcome.class = Some(*class);
                     call.outcome.carrier = *carrier;
-                    call.outcome.message = message.map(str::to_owned);
+                    call.outcome.message = message.map(Into::into);
                     let text = state.cx.call_text(&call).to_lowercase();
                     for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
                         state.cx.search = Needle::literal(word);

@@ -41,7 +41,7 @@ pub(in crate::tui) fn failed(n: u64, class: Class, code: i64, message: &str) -> 
     };
     let coded = matches!(class, Class::Business | Class::Rpc);
     call.outcome.code = coded.then_some(code);
-    call.outcome.message = (!message.is_empty()).then(|| message.to_owned());
+    call.outcome.message = (!message.is_empty()).then(|| message.into());
     call
 }
 

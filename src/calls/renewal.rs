@@ -1,0 +1,145 @@
+//! Records that are used again: what they own is freed once they are written, so that a new call takes their place without a look at it.
+
+use super::outcome::Outcome;
+use super::record::Call;
+
+impl Call {
+    /// Frees what it owns, so that the record can be used again by [`Call::renew`].
+    pub fn release(&mut self) {
+        let Self {
+            service,
+            method,
+            caller,
+            callee,
+            trace_id,
+            span_id,
+            log_id,
+            via,
+            goaway,
+            likely,
+            clues,
+            rivals,
+            told,
+            host,
+            processes,
+            names,
+            marks,
+            bodies,
+            callee_view,
+            outcome,
+            metadata,
+            uid: _,
+            start: _,
+            end: _,
+            decided: _,
+            latency: _,
+            duration: _,
+            client: _,
+            server: _,
+            transport: _,
+            network: _,
+            rpc: _,
+            codec: _,
+            unknown_name: _,
+            sender: _,
+            id: _,
+            kind: _,
+            message_bytes: _,
+            layouts: _,
+            request_bytes: _,
+            response_bytes: _,
+            request_messages: _,
+            response_messages: _,
+            timeout: _,
+            parent: _,
+            parent_evidence: _,
+            parent_key: _,
+            parent_confidence: _,
+            missed: _,
+            observer: _,
+            is_local: _,
+            findings: _,
+            packets: _,
+            connection: _,
+            since_opening: _,
+            capture_point: _,
+            positions: _,
+        } = self;
+        // Each by itself: together they would be compared as vectors, which takes longer.
+        let few_have = via.is_some()
+            || goaway.is_some()
+            || likely.is_some()
+            || clues.is_some()
+            || rivals.is_some()
+            || told.is_some()
+            || processes.is_some()
+            || names.is_some()
+            || marks.is_some()
+            || bodies.is_some()
+            || callee_view.is_some()
+            || outcome.has_extra()
+            || metadata.capacity() > 0;
+        if few_have {
+            self.release_few();
+            return self.release();
+        }
+        for name in [service, method, caller, callee, &mut outcome.message, trace_id, span_id, log_id, host] {
+            if name.is_some() {
+                *name = None;
+            }
+        }
+    }
+
+    #[cold]
+    fn release_few(&mut self) {
+        (self.via, self.goaway, self.likely, self.clues) = (None, None, None, None);
+        (self.rivals, self.told, self.processes, self.names) = (None, None, None, None);
+        (self.marks, self.bodies, self.callee_view) = (None, None, None);
+        (self.outcome, self.metadata) = (Outcome::unknown(), Vec::new());
+    }
+
+    /// Becomes another call, without a look at what a released one does not own.
+    #[inline]
+    pub fn renew(&mut self, call: Self) {
+        std::mem::forget(std::mem::replace(self, call));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::calls::record::Name;
+    use crate::calls::sample;
+
+    #[test]
+    fn a_released_record_owns_nothing_and_becomes_another() {
+        let name: Name = "a name".into();
+        let own: [fn(&mut Call, Name); 10] = [
+            |call, name| call.service = Some(name),
+            |call, name| call.method = Some(name),
+            |call, name| call.caller = Some(name),
+            |call, name| call.callee = Some(name),
+            |call, name| call.outcome.message = Some(name),
+            |call, name| call.trace_id = Some(name),
+            |call, name| call.span_id = Some(name),
+            |call, name| call.log_id = Some(name),
+            |call, name| call.host = Some(name),
+            |call, name| call.outcome.extra().cancel_path = vec![name],
+        ];
+        let new = || sample::bare();
+        for own in own {
+            let mut call = new();
+            own(&mut call, Name::clone(&name));
+            call.release();
+            assert_eq!(Arc::strong_count(&name), 1);
+            call.renew(new());
+            assert_eq!(format!("{call:?}"), format!("{:?}", new()));
+        }
+        let mut call = sample::full();
+        call.release();
+        call.renew(new());
+        assert_eq!(format!("{call:?}"), format!("{:?}", new()));
+    }
+}
