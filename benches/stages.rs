@@ -33,7 +33,7 @@ impl Owner<()> for Count {
         u64::MAX
     }
 
-    fn close(&mut self, _flow: &Flow, (): (), _why: End, _now: Stamp) {}
+    fn close(&mut self, _flow: &Flow, (): &mut (), _why: End, _now: Stamp) {}
 }
 
 /// Batches that were read before.

@@ -119,7 +119,7 @@ impl Redacted {
                 let Decoded::Segment(segment) = decoder.decode(&packet) else { continue };
                 if wanted.ranges.contains_key(&segment.key) {
                     now = Stamp { packet: packet.number, time: packet.time };
-                    table.segment(&segment, &mut marker);
+                    table.any_segment(&segment, &mut marker);
                 }
             }
         }

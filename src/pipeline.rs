@@ -21,12 +21,12 @@ use std::time::Duration;
 
 use crate::calls::pairing::{Learned, Matcher, PendingCalls};
 use crate::calls::record::{Call, Connection, Uid};
-use crate::decode::{Decoded, Decoder, FlowKey, Segment, Shard, Skip};
+use crate::decode::{Decoded, Decoder, FlowKey, Shard, Skip};
 use crate::dispatch::DecodeAs;
 use crate::flow::{Limits, Stamp, Table};
 use crate::payload::BodyDecoder;
 use crate::source::files::Secrets;
-use crate::source::{Batch, CapturePoint, Packet, Source, SourceError};
+use crate::source::{Batch, CapturePoint, Record, Source, SourceError};
 use crate::time::Timestamp;
 use crate::tls::{KeyLogs, Keys};
 use connection::connection;
@@ -254,8 +254,8 @@ impl Analyzer {
                 let keys = batch.packets_of(group).filter_map(|packet| self.decoder.peek(&packet));
                 self.table.warm(keys, &self.owner);
             }
-            for packet in batch.packets_of(group) {
-                self.packet(&packet);
+            for record in group {
+                self.record(batch, record);
             }
         }
         if let (Some(keys), Some(last)) = (&self.owner.keys, batch.records.last()) {
@@ -296,7 +296,8 @@ impl Analyzer {
     }
 
     #[inline]
-    fn packet(&mut self, packet: &Packet<'_>) {
+    fn record(&mut self, batch: &Batch, record: &Record) {
+        let Some(packet) = batch.packet(record) else { return };
         self.totals.packets += 1;
         self.totals.bytes += packet.data.len() as u64;
         self.totals.note(packet.time);
@@ -305,18 +306,27 @@ impl Analyzer {
             self.tick();
         }
         let Self { decoder, table, owner, .. } = self;
-        match decoder.plain(packet) {
-            Some((plain, true)) => take(&plain.segment(packet), self.last.time, table, owner),
+        match decoder.plain(&packet) {
+            Some((plain, true)) => take(owner, table, self.last.time, |table, owner| {
+                let segment = || plain.segment(&packet);
+                match plain.words(&packet) {
+                    Some((words, side)) => table.plain(words, &plain.bare(side, &packet), segment, owner),
+                    None => table.segment(&segment(), owner),
+                }
+            }),
             Some((_, false)) => {}
-            None => self.any_packet(packet),
+            // By its record: a packet that is passed on would be written to memory in any case.
+            None => self.any_packet(batch, record),
         }
     }
 
     #[cold]
-    fn any_packet(&mut self, packet: &Packet<'_>) {
+    #[inline(never)]
+    fn any_packet(&mut self, batch: &Batch, record: &Record) {
+        let Some(packet) = batch.packet(record) else { return };
         let Self { decoder, table, owner, .. } = self;
-        if let Decoded::Segment(segment) = decoder.decode_any(packet) {
-            take(&segment, self.last.time, table, owner);
+        if let Decoded::Segment(segment) = decoder.decode_any(&packet) {
+            take(owner, table, self.last.time, |table, owner| table.segment(&segment, owner));
         }
     }
 
@@ -454,10 +464,15 @@ impl Analyzer {
 /// Passes a segment to its connection; `clock` is the latest time so far.
 #[expect(clippy::inline_always, reason = "the fields of a plain segment then stay in registers")]
 #[inline(always)]
-fn take(segment: &Segment<'_>, clock: Timestamp, table: &mut Table<Slot>, owner: &mut Stages) {
+fn take(
+    owner: &mut Stages,
+    table: &mut Table<Slot>,
+    clock: Timestamp,
+    pass: impl FnOnce(&mut Table<Slot>, &mut Stages),
+) {
     let before = owner.matcher.in_grace();
     table.set_clock(clock);
-    table.segment(segment, owner);
+    pass(table, owner);
     // One call alone is in order.
     if owner.matcher.in_grace() > before + 1 {
         owner.matcher.settle(before);

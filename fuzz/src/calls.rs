@@ -296,7 +296,7 @@ impl Owner<()> for Keep {
         u64::MAX
     }
 
-    fn close(&mut self, _: &Flow, (): (), _: End, _: Stamp) {}
+    fn close(&mut self, _: &Flow, (): &mut (), _: End, _: Stamp) {}
 }
 
 /// A connection that has just opened, seen from its start or not. What a table takes to be made would be most of an execution.

@@ -68,7 +68,7 @@ impl Owner<()> for Model {
         flow.origins[side.index()].next()
     }
 
-    fn close(&mut self, flow: &Flow, (): (), _why: End, _now: Stamp) {
+    fn close(&mut self, flow: &Flow, (): &mut (), _why: End, _now: Stamp) {
         assert!(flow.ended.iter().all(Option::is_some), "a close without an end");
         self.closed += 1;
     }

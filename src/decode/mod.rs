@@ -105,6 +105,24 @@ impl FlowKey {
         Self { capture_point, ..self }
     }
 
+    /// The key in two words, if its addresses are those of IPv4.
+    #[inline]
+    pub(crate) fn words(&self) -> Option<KeyWords> {
+        match (self.a.ip, self.b.ip) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                let ips = u64::from(a.to_bits()) << 32 | u64::from(b.to_bits());
+                Some(KeyWords { ips, rest: self.beside_addresses() })
+            }
+            _ => None,
+        }
+    }
+
+    /// What is in a key beside its addresses.
+    #[inline]
+    pub(crate) fn beside_addresses(&self) -> u64 {
+        beside_addresses([self.a.port, self.b.port], self.network, self.capture_point)
+    }
+
     /// The address of one side.
     #[must_use]
     pub fn endpoint(&self, side: Side) -> Endpoint {
@@ -113,6 +131,22 @@ impl FlowKey {
             Side::B => self.b,
         }
     }
+}
+
+/// A [`FlowKey`] over IPv4 in two words, which travel in registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyWords {
+    /// The addresses.
+    pub(crate) ips: u64,
+    /// Everything else.
+    pub(crate) rest: u64,
+}
+
+/// Ports, network and capture point of a key.
+#[inline]
+fn beside_addresses([a, b]: [u16; 2], network: Network, capture_point: CapturePoint) -> u64 {
+    let ports = u64::from(a) << 16 | u64::from(b);
+    u64::from(capture_point.0) << 33 | ports << 1 | u64::from(network == Network::Udp)
 }
 
 /// TCP flags that matter here (RFC 9293, section 3.1).
@@ -126,6 +160,28 @@ pub struct TcpFlags {
     pub rst: bool,
     /// ACK.
     pub ack: bool,
+}
+
+impl TcpFlags {
+    /// The bits of these flags in a TCP header.
+    pub(crate) const MASK: u8 = 0x17;
+
+    /// Those in an octet of a TCP header.
+    #[inline]
+    pub(crate) fn of(octet: u8) -> Self {
+        Self {
+            fin: octet & 0x01 != 0,
+            syn: octet & 0x02 != 0,
+            rst: octet & 0x04 != 0,
+            ack: octet & 0x10 != 0,
+        }
+    }
+
+    /// The same the other way round.
+    pub(crate) fn octet(self) -> u8 {
+        let Self { fin, syn, rst, ack } = self;
+        u8::from(fin) | u8::from(syn) << 1 | u8::from(rst) << 2 | u8::from(ack) << 4
+    }
 }
 
 /// The TCP fields that reassembly needs.
@@ -247,6 +303,8 @@ pub enum Decoded<'a> {
 #[derive(Debug, Default)]
 pub struct Decoder {
     shard: Shard,
+    /// Others decode other shares.
+    is_shared: bool,
     fragments: Fragments,
     /// Reassembled datagrams while their contents are read: one, and one found within it.
     assembled: [Vec<u8>; 2],
@@ -263,7 +321,7 @@ impl Decoder {
     /// and puts all fragments together.
     #[must_use]
     pub fn of(shard: Shard) -> Self {
-        Self { shard, ..Self::default() }
+        Self { shard, is_shared: !shard.is_all(), ..Self::default() }
     }
 
     /// Reads the headers of `packet` down to TCP or UDP.
@@ -281,7 +339,7 @@ impl Decoder {
     #[inline(always)]
     pub(crate) fn plain<'a>(&self, packet: &Packet<'a>) -> Option<(Plain<'a>, bool)> {
         let plain = Plain::new(packet)?;
-        let is_own = self.shard.is_all() || self.shard.takes(plain.hash());
+        let is_own = !self.is_shared || self.shard.takes(plain.hash());
         Some((plain, is_own))
     }
 

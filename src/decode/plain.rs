@@ -9,7 +9,8 @@ use rpcscope_parsers::Side;
 
 use super::shard;
 use super::walk::{ether_type, protocol, tcp_head};
-use super::{Endpoint, FlowKey, Network, Segment, Transport};
+use super::{Endpoint, FlowKey, KeyWords, Network, Segment, TcpFlags, Transport, beside_addresses};
+use crate::flow::{Bare, Stamp};
 use crate::source::Packet;
 
 /// Length of an IPv4 header without options, and of a TCP header without options.
@@ -84,6 +85,38 @@ impl<'a> Plain<'a> {
         let to = Endpoint { ip: ips[1], port: ports[1] };
         let (a, b, side) = if is_ordered { (from, to, Side::A) } else { (to, from, Side::B) };
         (FlowKey { a, b, network: Network::Tcp, capture_point: packet.capture_point }, side)
+    }
+
+    /// The connection by [`FlowKey::words`], and who sent the packet.
+    #[inline]
+    pub(crate) fn words(&self, packet: &Packet<'_>) -> Option<(KeyWords, Side)> {
+        let Addresses::V4([from, to]) = self.addresses else { return None };
+        let [source, destination] = self.ports;
+        let end = |ip: u32, port: u16| u64::from(ip) << 16 | u64::from(port);
+        let words = |a: u32, b: u32, ports| {
+            let rest = beside_addresses(ports, Network::Tcp, packet.capture_point);
+            KeyWords { ips: u64::from(a) << 32 | u64::from(b), rest }
+        };
+        Some(if end(from, source) <= end(to, destination) {
+            (words(from, to, [source, destination]), Side::A)
+        } else {
+            (words(to, from, [destination, source]), Side::B)
+        })
+    }
+
+    /// What the packet carries, apart from its connection.
+    #[inline]
+    pub(crate) fn bare(&self, side: Side, packet: &Packet<'_>) -> Bare<'a> {
+        let head = self.tcp;
+        Bare {
+            stamp: Stamp { packet: packet.number, time: packet.time },
+            side,
+            seq: u32::from_be_bytes([head[4], head[5], head[6], head[7]]),
+            ack: u32::from_be_bytes([head[8], head[9], head[10], head[11]]),
+            flags: head[13] & TcpFlags::MASK,
+            payload: self.payload,
+            missing: self.missing,
+        }
     }
 
     /// What the packet carries.

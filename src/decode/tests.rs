@@ -2,6 +2,7 @@ use etherparse::{IpFragOffset, IpHeaders, IpNumber, Ipv4Header, Ipv6FlowLabel, I
 use rpcscope_parsers::Side;
 
 use super::*;
+use crate::flow::Bare;
 
 const ETHERNET: u16 = 1;
 const RAW: u16 = 101;
@@ -646,6 +647,10 @@ fn compare(packet: &Packet<'_>) -> bool {
         for shard in Shard::split(3, 0.2) {
             assert_eq!(shard.takes(plain.hash()), shard.takes_key(&segment.key), "{packet:?}");
         }
+        let words = plain.words(packet);
+        assert_eq!(words.map(|(words, _)| words), segment.key.words(), "{packet:?}");
+        assert!(words.is_none_or(|(_, side)| side == segment.side), "{packet:?}");
+        assert_eq!(Some(plain.bare(segment.side, packet)), Bare::of(segment), "{packet:?}");
     }
     fast.is_some()
 }

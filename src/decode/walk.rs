@@ -400,16 +400,10 @@ fn tcp<'a>(hosts: Hosts, rest: Rest<'a>, packet: &Packet<'_>) -> Result<Segment<
 /// The fields of a TCP header that reassembly needs.
 #[inline]
 pub(super) fn tcp_head(head: &[u8; 20]) -> TcpHead {
-    let flags = head[13];
     TcpHead {
         seq: u32::from_be_bytes([head[4], head[5], head[6], head[7]]),
         ack: u32::from_be_bytes([head[8], head[9], head[10], head[11]]),
-        flags: TcpFlags {
-            fin: flags & 0x01 != 0,
-            syn: flags & 0x02 != 0,
-            rst: flags & 0x04 != 0,
-            ack: flags & 0x10 != 0,
-        },
+        flags: TcpFlags::of(head[13]),
     }
 }
 

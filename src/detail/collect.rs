@@ -34,7 +34,7 @@ pub fn collect(
     let limit = bodies.limit();
     let mut observer =
         Observer { first: call.packets.0, last, id: call.id, decode_as, keys, limit, found: None };
-    let mut table: Table<Slot> = Table::new(Limits::default());
+    let mut table: Table<Option<Box<Slot>>> = Table::new(Limits::default());
     let mut decoder = Decoder::default();
     let mut batch = Batch::default();
     let mut packets = Packets { client, list: Vec::new(), more: 0 };
@@ -52,7 +52,7 @@ pub fn collect(
             if packet.number >= call.packets.0 {
                 packets.push(&segment);
             }
-            table.segment(&segment, &mut observer);
+            table.any_segment(&segment, &mut observer);
         }
     }
     table.finish(now, &mut observer);
@@ -257,12 +257,12 @@ struct Observer<'a> {
     /// Up to which size bodies are kept.
     limit: NonZeroU32,
     /// The connection with messages of the call.
-    found: Option<Slot>,
+    found: Option<Box<Slot>>,
 }
 
-impl Owner<Slot> for Observer<'_> {
-    fn open(&mut self, flow: &Flow) -> Slot {
-        Slot {
+impl Owner<Option<Box<Slot>>> for Observer<'_> {
+    fn open(&mut self, flow: &Flow) -> Option<Box<Slot>> {
+        Some(Box::new(Slot {
             conversation: Conversation::new(&flow.key, flow.from_start, self.decode_as, Some(self.limit))
                 .with_keys(self.keys.as_ref())
                 .keeping_plaintext(),
@@ -272,18 +272,19 @@ impl Owner<Slot> for Observer<'_> {
             status: Bodies::default(),
             more: 0,
             is_tls: false,
-        }
+        }))
     }
 
     fn chunk(
         &mut self,
         flow: &Flow,
-        slot: &mut Slot,
+        slot: &mut Option<Box<Slot>>,
         side: Side,
         chunk: Chunk<'_>,
         origin: Stamp,
         _now: Stamp,
     ) -> u64 {
+        let Some(slot) = slot else { return u64::MAX };
         let kept = &mut slot.sides[side.index()];
         match chunk {
             _ if slot.is_tls => {}
@@ -296,7 +297,7 @@ impl Owner<Slot> for Observer<'_> {
             Chunk::Gap { bytes, .. } => kept.received += bytes,
             Chunk::End(_) => {}
         }
-        let Slot { conversation, messages, bodies, status, more, sides, is_tls } = slot;
+        let Slot { conversation, messages, bodies, status, more, sides, is_tls } = &mut **slot;
         conversation.set_start(flow.from_start);
         let needed = conversation.chunk(flow, side, chunk, origin, &mut |from, event, origin| {
             if let Event::Body(body) = event {
@@ -330,9 +331,9 @@ impl Owner<Slot> for Observer<'_> {
         needed
     }
 
-    fn close(&mut self, _flow: &Flow, slot: Slot, _why: End, _now: Stamp) {
-        if !slot.messages.is_empty() && self.found.is_none() {
-            self.found = Some(slot);
+    fn close(&mut self, _flow: &Flow, slot: &mut Option<Box<Slot>>, _why: End, _now: Stamp) {
+        if self.found.is_none() {
+            self.found = slot.take_if(|slot| !slot.messages.is_empty());
         }
     }
 }

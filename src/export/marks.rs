@@ -276,8 +276,8 @@ impl Owner<Slot> for Marker<'_> {
         needed
     }
 
-    fn close(&mut self, flow: &Flow, mut slot: Slot, _why: End, _now: Stamp) {
+    fn close(&mut self, flow: &Flow, slot: &mut Slot, _why: End, _now: Stamp) {
         slot.marks.sides.iter_mut().for_each(SideMarks::settle);
-        self.marks.flows.entry(flow.key).or_default().push(slot.marks);
+        self.marks.flows.entry(flow.key).or_default().push(std::mem::take(&mut slot.marks));
     }
 }

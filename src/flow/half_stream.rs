@@ -19,14 +19,6 @@ pub(super) struct Delivery<'d, S, O> {
 }
 
 impl<S, O: Owner<S>> Delivery<'_, S, O> {
-    /// Delivers the next bytes of a side, as [`Self::chunk`] does: apart, so that nothing on their way asks what kind of chunk they are.
-    #[inline(never)]
-    fn data(&mut self, side: Side, bytes: &[u8], seq: u32, origin: Stamp) {
-        self.flow.origins[side.index()].push(seq, bytes.len() as u64, origin);
-        let needed = self.owner.chunk(self.flow, self.slot, side, Chunk::Data(bytes), origin, self.now);
-        self.flow.origins[side.index()].release(needed);
-    }
-
     /// Delivers the next chunk of a side. `seq` is the sequence number of its first byte, `len` how far the stream advances.
     pub(super) fn chunk(&mut self, side: Side, chunk: Chunk<'_>, seq: u32, len: u64, origin: Stamp) {
         self.flow.origins[side.index()].push(seq, len, origin);
@@ -170,6 +162,11 @@ impl HalfStream {
             out_of_window: None,
             disorder: None,
         }
+    }
+
+    /// The stream that a SYN with this sequence number begins.
+    pub(super) fn behind_syn(seq: u32) -> Self {
+        Self { anchored: true, ..Self::at(Position::first(seq.wrapping_add(1))) }
     }
 
     /// Whether anything is held back.
@@ -345,7 +342,7 @@ impl HalfStream {
         self.next = start + len + cut_off;
         self.begun = true;
         if !bytes.is_empty() {
-            to.data(side, bytes, start.number(), origin);
+            to.chunk(side, Chunk::Data(bytes), start.number(), len, origin);
         }
         if cut_off > 0 {
             let gap = Chunk::Gap { bytes: cut_off, reason: GapReason::Cut };

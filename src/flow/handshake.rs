@@ -104,7 +104,7 @@ impl Handshake {
         for step in (0..STEPS).filter(|step| self.seen[*step] > 0) {
             let segment = self.segment(step);
             let (_, head) = self.step(step);
-            flow.count(&segment, self.last);
+            flow.count(segment.side, 0, self.last);
             flow.segments[segment.side.index()] += u64::from(self.seen[step] - 1);
             let mut to = Delivery {
                 flow: &mut flow,
@@ -172,5 +172,5 @@ impl Owner<()> for Nobody {
         u64::MAX
     }
 
-    fn close(&mut self, _: &Flow, (): (), _: End, _: Stamp) {}
+    fn close(&mut self, _: &Flow, (): &mut (), _: End, _: Stamp) {}
 }

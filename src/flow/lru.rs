@@ -190,6 +190,18 @@ impl<T> Lru<T> {
         Some(value)
     }
 
+    /// Drops a value where it stands.
+    pub(super) fn discard(&mut self, id: u32) {
+        let Some(node) = self.nodes.get_mut(id) else { return };
+        if node.value.is_none() {
+            return;
+        }
+        node.value = None;
+        self.unlink(id);
+        self.nodes.release(id);
+        self.len -= 1;
+    }
+
     /// Moves a value to the back of a queue.
     pub(super) fn move_to_back(&mut self, id: u32, queue: Queue) {
         self.unlink(id);

@@ -7,9 +7,11 @@
 //! | --- | --- |
 //! | `table.rs` | all connections: finding, opening, expiring |
 //! | `table/recent.rs` | the connections of the last packets, found without the index |
+//! | `table/short.rs` | segments that need no judgement, which nearly all are |
 //! | `table/room.rs` | what connections take, and which of them leave when it is too much |
 //! | `handshake.rs` | a connection of which only its handshake was captured, in little memory |
 //! | `streams.rs` | one TCP connection: which segments belong to it, which direction has to wait for the other |
+//! | `streams/usual.rs` | what the segments that need no judgement change in it |
 //! | `half_stream.rs` | one direction: what is next, what is held back, what is missing |
 //! | `origins.rs` | stream offsets: which packet carried a byte, and with which sequence number |
 //! | `position.rs` | sequence numbers that do not wrap |
@@ -33,6 +35,7 @@ pub use limits::{Limits, Shed};
 pub use origins::{Origin, Origins};
 #[cfg(test)]
 pub(crate) use table::HANDSHAKE;
+pub(crate) use table::Bare;
 pub use table::Table;
 
 use rpcscope_parsers::Side;
@@ -142,12 +145,12 @@ impl Segment<'_> {
 }
 
 impl Flow {
-    /// Counts a segment, the last so far.
+    /// Counts a segment of `side` with `payload` bytes, the last so far.
     #[inline]
-    fn count(&mut self, segment: &Segment<'_>, now: Stamp) {
+    fn count(&mut self, side: Side, payload: u64, now: Stamp) {
         self.last = now;
-        self.segments[segment.side.index()] += 1;
-        self.bytes[segment.side.index()] += segment.wire_len();
+        self.segments[side.index()] += 1;
+        self.bytes[side.index()] += payload;
     }
 
     /// The side that called, as far as handshake and ports tell: a system port (RFC 6335, section 6) is the server's, a first
@@ -219,6 +222,7 @@ pub trait Owner<S> {
     /// Memory is scarce, and the connection was silent for some time: buffers of the slot that hold nothing can go.
     fn shrink(&self, _slot: &mut S) {}
 
-    /// The connection leaves the table, for the reason given; every side that had not ended got its [`Chunk::End`] before.
-    fn close(&mut self, flow: &Flow, slot: S, why: End, now: Stamp);
+    /// The connection leaves the table, for the reason given; every side that had not ended got its [`Chunk::End`] before. What is left in
+    /// the slot is dropped where it stands: a connection is large to move.
+    fn close(&mut self, flow: &Flow, slot: &mut S, why: End, now: Stamp);
 }

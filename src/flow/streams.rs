@@ -6,7 +6,10 @@
 //! comes before its request, and no later stage has to deal with reordering.
 //!
 //! Nearly all segments continue their stream and acknowledge only what was delivered. [`Streams::in_order`] takes those
-//! with a few comparisons; everything else goes through [`Streams::segment`].
+//! with a few comparisons, [`Streams::answers_syn`] and [`Streams::turns`] those that usually open and close a connection;
+//! everything else goes through [`Streams::segment`].
+
+mod usual;
 
 use rpcscope_parsers::Side;
 
@@ -14,7 +17,7 @@ use super::half_stream::{Arrival, Delivery, HalfStream, Hole, HoleWait};
 use super::limits::Limits;
 use super::position::Position;
 use super::{End, Flow, Owner, Stamp};
-use crate::decode::{Segment, TcpFlags, TcpHead};
+use crate::decode::{Segment, TcpHead};
 use crate::time::Timestamp;
 
 /// How far before the next byte a segment may begin to be a late one of the same connection. Windows in use are smaller.
@@ -98,47 +101,6 @@ impl Streams {
     /// The same as of the last segment.
     pub(super) fn unsettled(&self) -> bool {
         self.unsettled
-    }
-
-    /// Takes the usual segment if this is one: it continues its stream, acknowledges nothing that was not delivered, and
-    /// nothing is held back or missing in either direction. The caller then delivers its `payload` bytes. Does the same as
-    /// [`Streams::judge`] and [`Streams::segment`] would do; the tests hold one against the other.
-    #[inline]
-    pub(super) fn in_order(&mut self, side: Side, head: &TcpHead, payload: u64, flow: &Flow) -> bool {
-        const ONLY_ACK: TcpFlags = TcpFlags { fin: false, syn: false, rst: false, ack: true };
-        let [Some(a), Some(b)] = &mut self.halves else { return false };
-        let (own, other) = match side {
-            Side::A => (a, b),
-            Side::B => (b, a),
-        };
-        let acked = other.next.near(head.ack);
-        let usual = head.flags == ONLY_ACK
-            && !self.unsettled
-            && own.next.number() == head.seq
-            && acked <= other.next
-            && own.acked <= own.next
-            && (own.begun || payload == 0 || flow.from_start[side.index()])
-            && !own.fin_lost
-            && !own.done
-            && !other.done;
-        if usual {
-            if payload > 0 && !own.begun {
-                other.asked = other.asked.min(acked);
-            }
-            other.acked = other.acked.max(acked);
-            own.sent = own.sent.max(own.next);
-            own.out_of_window = None;
-        }
-        usual
-    }
-
-    /// Delivers the payload of a segment that [`Streams::in_order`] took.
-    #[inline]
-    pub(super) fn deliver<S, O: Owner<S>>(&mut self, segment: &Segment<'_>, to: &mut Delivery<'_, S, O>) {
-        let origin = to.now;
-        if let Some(half) = self.half_mut(segment.side) {
-            half.deliver(segment.side, segment.payload, u64::from(segment.missing), origin, to);
-        }
     }
 
     /// Says which connection a segment with `payload` bytes belongs to.

@@ -2,6 +2,7 @@
 
 mod recent;
 mod room;
+mod short;
 
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
@@ -11,7 +12,8 @@ use hashbrown::HashTable;
 use rpcscope_parsers::Side;
 use smallvec::SmallVec;
 
-use recent::{RECENT, Recent, beside_addresses};
+use recent::{RECENT, Recent};
+pub(crate) use short::Bare;
 
 use super::half_stream::Delivery;
 use super::handshake::Handshake;
@@ -20,7 +22,7 @@ use super::lru::{Lru, Queue};
 use super::sightings::Sightings;
 use super::streams::{Judgement, Streams};
 use super::{Chunk, End, Flow, Owner, Stamp};
-use crate::decode::{FlowKey, Segment, TcpHead, Transport};
+use crate::decode::{FlowKey, KeyWords, Segment, TcpHead, Transport};
 use crate::time::Timestamp;
 
 /// A connection moves to the back of its queue at most once in this time, in nanoseconds: the order of idleness is exact
@@ -274,16 +276,16 @@ impl<S> Table<S> {
         u128::from(now.time.since(since)) >= limit
     }
 
-    /// Takes the next segment of the capture.
-    #[inline]
-    pub fn segment<O: Owner<S>>(&mut self, segment: &Segment<'_>, owner: &mut O) {
+    /// The same as [`Self::segment`] without the short ways, for those whose own work takes far longer.
+    pub(crate) fn any_segment<O: Owner<S>>(&mut self, segment: &Segment<'_>, owner: &mut O) {
         self.set_clock(segment.time);
         let found = self.look_up(&segment.key);
-        if let (Some(id), Transport::Tcp(head)) = (found, &segment.transport)
-            && self.take_in_order(id, segment, head, owner)
-        {
-            return;
-        }
+        self.long(segment, found, owner);
+    }
+
+    /// Takes a segment that none of the short ways is enough for, of connection `found`.
+    #[inline(never)]
+    fn long<O: Owner<S>>(&mut self, segment: &Segment<'_>, found: Option<u32>, owner: &mut O) {
         let is_sparing = self.handshakes.len() > 0 || self.lru.len() >= self.limits.in_full;
         match found {
             None if is_sparing => match self.take_handshake(segment, owner) {
@@ -370,13 +372,15 @@ impl<S> Table<S> {
                 }
             }
         }
-        let id = match found {
-            Some(id) => id,
+        let (id, is_taken) = match found {
+            Some(id) => (id, false),
             // A RST of an unknown connection opens none.
             None if matches!(&segment.transport, Transport::Tcp(head) if head.flags.rst) => return,
             None => self.open(segment, now, owner),
         };
-        self.take(id, segment, now, owner);
+        if !is_taken {
+            self.take(id, segment, now, owner);
+        }
     }
 
     /// Gives up old holes, forgets closed connections and ends idle ones. To be called about once per second of packet time;
@@ -411,91 +415,64 @@ impl<S> Table<S> {
         self.unsettled.clear();
     }
 
-    #[inline]
     fn tag(&self, key: &FlowKey) -> u32 {
-        let mut hasher = self.hasher.build_hasher();
-        // Two words and nothing else are one step of the hash.
-        if let Some([ips, rest]) = Recent::words(key) {
-            hasher.write_u64(ips);
-            hasher.write_u64(rest);
-        } else {
-            for ip in [key.a.ip, key.b.ip] {
-                match ip {
-                    IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
-                    IpAddr::V6(ip) => hasher.write_u128(ip.to_bits()),
-                }
-            }
-            hasher.write_u64(beside_addresses(key));
+        if let Some(words) = key.words() {
+            return self.tag_of(words);
         }
+        let mut hasher = self.hasher.build_hasher();
+        for ip in [key.a.ip, key.b.ip] {
+            match ip {
+                IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
+                IpAddr::V6(ip) => hasher.write_u128(ip.to_bits()),
+            }
+        }
+        hasher.write_u64(key.beside_addresses());
         hasher.finish() as u32
     }
 
-    /// The number of a key's connection if there is one. Packets of a connection come close together, so that most are found where
-    /// the last one was: a third of what hash and index take.
     #[inline]
+    fn tag_of(&self, KeyWords { ips, rest }: KeyWords) -> u32 {
+        let mut hasher = self.hasher.build_hasher();
+        // Two words and nothing else are one step of the hash.
+        hasher.write_u64(ips);
+        hasher.write_u64(rest);
+        hasher.finish() as u32
+    }
+
+    /// The number of a key's connection if there is one.
     pub(super) fn look_up(&mut self, key: &FlowKey) -> Option<u32> {
-        let Some(words) = Recent::words(key) else { return self.find(self.tag(key), key) };
-        let place = Recent::place(words);
-        match self.recent.get(place) {
-            Some(recent) if recent.words == words && recent.id != u32::MAX => Some(recent.id),
-            _ => {
-                let id = self.find(self.tag(key), key)?;
-                if let Some(recent) = self.recent.get_mut(place) {
-                    *recent = Recent { words, id };
-                }
-                Some(id)
-            }
+        match key.words() {
+            Some(words) => self.look_up_words(words),
+            None => self.find(self.tag(key), |found| found == key),
         }
     }
 
-    /// A connection leaves: its number may pass on to another.
-    fn forget_recent(&mut self, key: &FlowKey, id: u32) {
-        if let Some(words) = Recent::words(key)
-            && let Some(recent) = self.recent.get_mut(Recent::place(words))
-            && recent.id == id
-        {
-            *recent = Recent::NONE;
-        }
-    }
-
-    fn find(&self, tag: u32, key: &FlowKey) -> Option<u32> {
-        let is_it =
-            |found: &Indexed| found.tag == tag && self.lru.get(found.id).is_some_and(|e| e.flow.key == *key);
-        self.index.find(spread(tag), is_it).map(|found| found.id)
-    }
-
-    /// Takes the usual segment, which continues its stream; says whether it was one.
+    /// The same by its words. Packets of a connection come close together, so that most are found where the last one was: a third of what
+    /// hash and index take.
     #[inline]
-    fn take_in_order<O: Owner<S>>(
-        &mut self,
-        id: u32,
-        segment: &Segment<'_>,
-        head: &TcpHead,
-        owner: &mut O,
-    ) -> bool {
-        let now = segment.stamp();
-        let Some(entry) = self.lru.get_mut(id) else { return false };
-        let Reassembly::Tcp(streams) = &mut entry.reassembly else { return false };
-        let payload = segment.wire_len();
-        if !streams.in_order(segment.side, head, payload, &entry.flow) {
-            return false;
+    fn look_up_words(&mut self, words: KeyWords) -> Option<u32> {
+        match self.recent.get(Recent::place(words)) {
+            Some(recent) if recent.words == words && recent.id != u32::MAX => Some(recent.id),
+            _ => self.look_further(words),
         }
-        entry.flow.count(segment, now);
-        let mut is_due = false;
-        if payload > 0 {
-            let mut to =
-                Delivery { flow: &mut entry.flow, slot: &mut entry.slot, owner, now, past_hole: None };
-            streams.deliver(segment, &mut to);
-            is_due = entry.grow(payload);
+    }
+
+    /// The same for connections that are not among the recent ones. It is one of them then.
+    #[inline(never)]
+    fn look_further(&mut self, words: KeyWords) -> Option<u32> {
+        let id = self.find(self.tag_of(words), |found| found.words() == Some(words))?;
+        if let Some(recent) = self.recent.get_mut(Recent::place(words)) {
+            *recent = Recent { words, id };
         }
-        if self.clock.since(entry.touched) >= TOUCH_TIME {
-            entry.touched = self.clock;
-            self.lru.move_to_back(id, Queue::Open);
-        }
-        if is_due {
-            self.weigh(id, now, owner);
-        }
-        true
+        Some(id)
+    }
+
+    #[inline]
+    fn find(&self, tag: u32, is_it: impl Fn(&FlowKey) -> bool) -> Option<u32> {
+        let is_it = |found: &Indexed| {
+            found.tag == tag && self.lru.get(found.id).is_some_and(|entry| is_it(&entry.flow.key))
+        };
+        self.index.find(spread(tag), is_it).map(|found| found.id)
     }
 
     fn judge(&mut self, id: u32, segment: &Segment<'_>, head: &TcpHead) -> Judgement {
@@ -508,18 +485,25 @@ impl<S> Table<S> {
         }
     }
 
-    fn open<O: Owner<S>>(&mut self, segment: &Segment<'_>, now: Stamp, owner: &mut O) -> u32 {
+    /// Opens the connection of a segment; says its number, and whether the segment is taken already.
+    fn open<O: Owner<S>>(&mut self, segment: &Segment<'_>, now: Stamp, owner: &mut O) -> (u32, bool) {
         self.make_way(now, owner);
         let tag = self.tag(&segment.key);
         owner.appears(&segment.key);
-        let flow = Flow::of(segment);
+        let mut flow = Flow::of(segment);
         let slot = owner.open(&flow);
         match &segment.transport {
-            Transport::Tcp(_) => {
-                self.insert(flow, slot, Reassembly::Tcp(Streams::default()), tag, Queue::Open)
+            Transport::Tcp(head) => {
+                let begun = Streams::begun(segment.side, head).filter(|_| segment.wire_len() == 0);
+                let is_taken = begun.is_some();
+                if is_taken {
+                    flow.count(segment.side, 0, now);
+                }
+                let streams = begun.unwrap_or_default();
+                (self.insert(flow, slot, Reassembly::Tcp(streams), tag, Queue::Open), is_taken)
             }
             Transport::Udp { .. } => {
-                self.insert(flow, slot, Reassembly::Udp(Box::default()), tag, Queue::Datagrams)
+                (self.insert(flow, slot, Reassembly::Udp(Box::default()), tag, Queue::Datagrams), false)
             }
         }
     }
@@ -532,7 +516,7 @@ impl<S> Table<S> {
         let newest = 0;
         let entry =
             Entry { flow, slot, reassembly, tag, touched, newest, weight, unweighed: 0, listed: false };
-        let words = Recent::words(&entry.flow.key);
+        let words = entry.flow.key.words();
         let id = self.lru.insert(entry, queue);
         self.index.insert_unique(spread(tag), Indexed { tag, id }, |indexed| spread(indexed.tag));
         if let Some(words) = words
@@ -552,7 +536,7 @@ impl<S> Table<S> {
         let newest = entry.newest();
         entry.newest = u32::try_from(newest.since(entry.flow.first.time) / MICROSECOND).unwrap_or(u32::MAX);
         let flow = &mut entry.flow;
-        flow.count(segment, now);
+        flow.count(segment.side, payload, now);
         let mut to = Delivery { flow, slot: &mut entry.slot, owner, now, past_hole: None };
         match (&mut entry.reassembly, &segment.transport) {
             (Reassembly::Tcp(streams), Transport::Tcp(head)) if !was_closed => {
@@ -677,30 +661,28 @@ impl<S> Table<S> {
 
     /// Takes a connection out of the table, with `why` for what has not ended otherwise.
     fn retire<O: Owner<S>>(&mut self, id: u32, why: End, now: Stamp, owner: &mut O) {
-        let Some(mut entry) = self.lru.remove(id) else { return };
+        let Some(entry) = self.lru.get_mut(id) else { return };
         if let Ok(indexed) = self.index.find_entry(spread(entry.tag), |indexed| indexed.id == id) {
             indexed.remove();
         }
-        self.forget_recent(&entry.flow.key, id);
+        Recent::forget(&mut self.recent, &entry.flow.key, id);
         self.held -= entry.held();
         self.weight -= entry.weight;
-        // In place: a connection is large to move.
-        let Entry { flow, slot, reassembly, .. } = &mut entry;
-        if let Some(end) = closed_by(flow) {
-            owner.close(&entry.flow, entry.slot, end, now);
-            return;
-        }
-        let mut to = Delivery { flow, slot, owner, now, past_hole: None };
-        match reassembly {
-            Reassembly::Tcp(streams) => streams.finish(why, &mut to),
-            Reassembly::Udp(_) => {
-                to.end(Side::A, why, now);
-                to.end(Side::B, why, now);
+        let Entry { flow, slot, reassembly, .. } = entry;
+        let why = closed_by(flow).unwrap_or_else(|| {
+            let mut to = Delivery { flow, slot, owner, now, past_hole: None };
+            match reassembly {
+                Reassembly::Tcp(streams) => streams.finish(why, &mut to),
+                Reassembly::Udp(_) => {
+                    to.end(Side::A, why, now);
+                    to.end(Side::B, why, now);
+                }
             }
-        }
-        // A FIN or RST that was still held back is a better reason than that nothing followed it.
-        let why = closed_by(&entry.flow).unwrap_or(why);
-        owner.close(&entry.flow, entry.slot, why, now);
+            // A FIN or RST that was still held back is a better reason than that nothing followed it.
+            closed_by(to.flow).unwrap_or(why)
+        });
+        owner.close(&entry.flow, &mut entry.slot, why, now);
+        self.lru.discard(id);
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::handshake::Handshake;
+use super::streams::Streams;
 use super::*;
 use crate::decode::{Endpoint, Network, Segment, TcpFlags, TcpHead, Transport};
 
@@ -111,8 +113,8 @@ impl Owner<u64> for Recorder {
         next.saturating_sub(REMEMBERED)
     }
 
-    fn close(&mut self, flow: &Flow, slot: u64, why: End, _now: Stamp) {
-        assert_eq!(slot, flow.first.packet);
+    fn close(&mut self, flow: &Flow, slot: &mut u64, why: End, _now: Stamp) {
+        assert_eq!(*slot, flow.first.packet);
         assert!(flow.ended.iter().all(Option::is_some), "close without an end");
         self.last = Some(flow.clone());
         self.events.push(Close(why));
@@ -324,10 +326,15 @@ impl Capture {
     }
 }
 
+/// What is delivered, the same whether handshakes are kept in little memory or not.
 fn replay(sent: &[Sent]) -> Vec<Event> {
-    let mut capture = Capture::new();
-    capture.feed(sent);
-    capture.end().events
+    let [sparing, full] = [0, COMPARED].map(|in_full| {
+        let mut capture = Capture::with(Limits { in_full, ..Limits::default() });
+        capture.feed(sent);
+        capture.end().events
+    });
+    assert_eq!(sparing, full);
+    sparing
 }
 
 /// Every order of `0..n`.
@@ -370,6 +377,22 @@ fn every_order_of_a_conversation_behind_its_handshake_gives_the_same() {
             mixed.extend(order.iter().map(|i| talk[3 + i].clone()));
             assert_eq!(replay(&mixed), Talk::transcript(), "{order:?}");
         }
+    }
+}
+
+/// [`Handshake::replay`] takes every step the general way.
+#[test]
+fn a_connection_that_a_syn_opens_is_as_the_general_way_leaves_it() {
+    for (side, seq) in [(A, 7), (B, u32::MAX)] {
+        let head = TcpHead { seq, ack: 0, flags: flags("S") };
+        let (key, _) = FlowKey::new(endpoint(1, 1000), endpoint(2, 80), Network::Tcp);
+        let transport = Transport::Tcp(head);
+        let time = Timestamp(5);
+        let syn = Segment { packet: 3, time, key, side, transport, payload: &[], missing: 0 };
+        let (_, streams) = Handshake::begin(&syn, 0, time).unwrap().replay();
+        let begun = Streams::begun(side, &head).unwrap();
+        assert_eq!(format!("{begun:?}"), format!("{streams:?}"));
+        assert!(Streams::begun(side, &TcpHead { flags: flags("SA"), ..head }).is_none());
     }
 }
 
@@ -1009,7 +1032,7 @@ impl Owner<usize> for Roomy {
         *room = 0;
     }
 
-    fn close(&mut self, _: &Flow, _: usize, _: End, _: Stamp) {}
+    fn close(&mut self, _: &Flow, _: &mut usize, _: End, _: Stamp) {}
 }
 
 #[test]

@@ -130,9 +130,10 @@ impl Owner<Slot> for Stages {
         slot.conversation.warm() + slot.calls.warm()
     }
 
-    fn close(&mut self, flow: &Flow, slot: Slot, _why: End, now: Stamp) {
+    fn close(&mut self, flow: &Flow, slot: &mut Slot, _why: End, now: Stamp) {
         let awaits_keys = |keys: &Arc<Keys>| keys.is_open() && keys.has_source();
         if slot.conversation.is_waiting() && self.keys.as_ref().is_some_and(awaits_keys) {
+            let slot = std::mem::replace(slot, self.slot(flow));
             self.sealed.push_back(SealedConnection { flow: flow.clone(), slot, since: now });
             if self.sealed.len() > MAX_SEALED {
                 self.unseal(now);
@@ -146,8 +147,8 @@ impl Owner<Slot> for Stages {
 impl Stages {
     /// Gives up the closed connection that has waited longest for its keys.
     fn unseal(&mut self, now: Stamp) {
-        if let Some(SealedConnection { flow, slot, .. }) = self.sealed.pop_front() {
-            self.conclude(&flow, slot, now);
+        if let Some(SealedConnection { flow, mut slot, .. }) = self.sealed.pop_front() {
+            self.conclude(&flow, &mut slot, now);
         }
     }
 
@@ -177,8 +178,8 @@ impl Stages {
             let (open, waiting): (VecDeque<_>, _) =
                 sealed.into_iter().partition(|one| !one.slot.conversation.is_waiting());
             self.sealed = waiting;
-            for one in open {
-                self.conclude(&one.flow, one.slot, now);
+            for mut one in open {
+                self.conclude(&one.flow, &mut one.slot, now);
             }
             if keys.version() == version {
                 break;
@@ -212,7 +213,7 @@ impl Stages {
     }
 
     /// The connection is over, and nothing of it waits.
-    fn conclude(&mut self, flow: &Flow, mut slot: Slot, now: Stamp) {
+    fn conclude(&mut self, flow: &Flow, slot: &mut Slot, now: Stamp) {
         slot.conversation.settle(flow);
         if let Some(pending) = slot.calls.pending() {
             self.matcher.close(At { flow, now, origin: now, position: None }, pending);
@@ -221,11 +222,11 @@ impl Stages {
             self.totals.undecodable.add(error.what, messages);
         }
         if slot.calls.decided() == 0 {
-            let reason = reason(flow, &slot, state(flow, &slot, true)).unwrap_or("no call in it");
+            let reason = reason(flow, slot, state(flow, slot, true)).unwrap_or("no call in it");
             self.totals.without_calls.add(reason, flow.bytes.iter().sum());
         }
         if self.connections {
-            let mut connection = Box::new(connection(flow, &slot, true));
+            let mut connection = Box::new(connection(flow, slot, true));
             // The order of outputs is that of the packets at which they were made.
             connection.last_packet = now.packet;
             self.closed.push(connection);

@@ -131,19 +131,16 @@ impl Batch {
 
     /// The packets of some of the records.
     pub fn packets_of<'b>(&'b self, records: &'b [Record]) -> impl Iterator<Item = Packet<'b>> {
-        records.iter().filter_map(|r| {
-            let start = r.offset as usize;
-            let data = self.data.get(start..start + r.len as usize)?;
-            Some(Packet {
-                number: r.number,
-                time: r.time,
-                link: r.link,
-                interface: r.interface,
-                capture_point: r.capture_point,
-                wire_len: r.wire_len,
-                data,
-            })
-        })
+        records.iter().filter_map(|record| self.packet(record))
+    }
+
+    /// The packet of a record.
+    #[inline]
+    pub(crate) fn packet(&self, record: &Record) -> Option<Packet<'_>> {
+        let Record { number, time, link, interface, capture_point, wire_len, .. } = *record;
+        let start = record.offset as usize;
+        let data = self.data.get(start..start + record.len as usize)?;
+        Some(Packet { number, time, link, interface, capture_point, wire_len, data })
     }
 
     /// Forgets the packets and keeps the memory.

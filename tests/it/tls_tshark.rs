@@ -50,7 +50,7 @@ impl Owner<Conversation> for Reader {
         needed
     }
 
-    fn close(&mut self, _flow: &Flow, _conversation: Conversation, _why: End, _now: Stamp) {}
+    fn close(&mut self, _flow: &Flow, _conversation: &mut Conversation, _why: End, _now: Stamp) {}
 }
 
 fn read(capture: &Path) -> Sent {

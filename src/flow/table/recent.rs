@@ -1,8 +1,6 @@
 //! Connections that are found without the index.
 
-use std::net::IpAddr;
-
-use crate::decode::{FlowKey, Network};
+use crate::decode::{FlowKey, KeyWords};
 
 /// Connections that are found without the index, each at a place that its key chooses.
 pub(super) const RECENT: usize = 256;
@@ -11,37 +9,28 @@ pub(super) const RECENT: usize = 256;
 /// connection's memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Recent {
-    pub(super) words: [u64; 2],
+    pub(super) words: KeyWords,
     /// No number of a connection if there is none.
     pub(super) id: u32,
 }
 
 impl Recent {
-    pub(super) const NONE: Self = Self { words: [0; 2], id: u32::MAX };
-
-    /// All of a key, if its addresses are those of IPv4.
-    #[inline]
-    pub(super) fn words(key: &FlowKey) -> Option<[u64; 2]> {
-        match (key.a.ip, key.b.ip) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => {
-                Some([u64::from(a.to_bits()) << 32 | u64::from(b.to_bits()), beside_addresses(key)])
-            }
-            _ => None,
-        }
-    }
+    pub(super) const NONE: Self = Self { words: KeyWords { ips: 0, rest: 0 }, id: u32::MAX };
 
     /// The place of connections with these words.
     #[inline]
-    pub(super) fn place([ips, rest]: [u64; 2]) -> usize {
+    pub(super) fn place(KeyWords { ips, rest }: KeyWords) -> usize {
         // Copies of a capture share their ports.
         ((ips ^ rest.rotate_left(7)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize % RECENT
     }
-}
 
-/// Ports, network and capture point of a key.
-#[inline]
-pub(super) fn beside_addresses(key: &FlowKey) -> u64 {
-    let ports = u64::from(key.a.port) << 16 | u64::from(key.b.port);
-    let place = u64::from(key.capture_point.0) << 33;
-    place | ports << 1 | u64::from(key.network == Network::Udp)
+    /// A connection leaves: its number may pass on to another.
+    pub(super) fn forget(all: &mut [Self; RECENT], key: &FlowKey, id: u32) {
+        if let Some(words) = key.words()
+            && let Some(recent) = all.get_mut(Self::place(words))
+            && recent.id == id
+        {
+            *recent = Self::NONE;
+        }
+    }
 }

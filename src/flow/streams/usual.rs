@@ -1,0 +1,117 @@
+//! What segments change that need no judgement: those that continue their stream, and those that usually open and close a connection.
+
+use rpcscope_parsers::Side;
+
+use super::super::half_stream::{Delivery, HalfStream};
+use super::super::table::Bare;
+use super::super::{Flow, Owner};
+use super::Streams;
+use crate::decode::{TcpFlags, TcpHead};
+
+impl Streams {
+    /// Takes the usual segment if this is one: it continues its stream, acknowledges nothing that was not delivered, and
+    /// nothing is held back or missing in either direction. The caller then delivers its payload. Does the same as
+    /// [`Streams::judge`] and [`Streams::segment`] would do; the tests hold one against the other.
+    #[inline]
+    pub(in super::super) fn in_order(&mut self, bare: &Bare<'_>, flow: &Flow) -> bool {
+        const ACK: u8 = 0x10;
+        let [Some(a), Some(b)] = &mut self.halves else { return false };
+        let (own, other) = match bare.side {
+            Side::A => (a, b),
+            Side::B => (b, a),
+        };
+        let payload = bare.wire_len();
+        // How far the acknowledgement lies after what was delivered.
+        let ahead = bare.ack.wrapping_sub(other.next.number()) as i32;
+        let usual = bare.flags == ACK
+            && !self.unsettled
+            && own.next.number() == bare.seq
+            && ahead <= 0
+            && own.acked <= own.next
+            && (own.begun || payload == 0 || flow.from_start[bare.side.index()])
+            && !own.fin_lost
+            && !own.done
+            && !other.done;
+        if usual {
+            let acked = other.next.back(u64::from(ahead.unsigned_abs()));
+            other.acked = other.acked.max(acked);
+            own.sent = own.sent.max(own.next);
+            own.out_of_window = None;
+            if payload > 0 {
+                if !own.begun {
+                    own.begun = true;
+                    other.asked = other.asked.min(acked);
+                }
+                own.next = own.next + payload;
+            }
+        }
+        usual
+    }
+
+    /// A connection of which a SYN without payload is known, if this is one: the same as [`Streams::segment`] makes of it.
+    pub(in super::super) fn begun(side: Side, head: &TcpHead) -> Option<Self> {
+        const SYN: TcpFlags = TcpFlags { fin: false, syn: true, rst: false, ack: false };
+        let mut begun = Self::default();
+        *side.of_mut(&mut begun.halves) = Some(HalfStream::behind_syn(head.seq));
+        (head.flags == SYN).then_some(begun)
+    }
+
+    /// Takes a segment without payload if it is the usual answer to the SYN of the other side.
+    pub(in super::super) fn answers_syn(&mut self, side: Side, head: &TcpHead, flow: &mut Flow) -> bool {
+        const SYN_ACK: TcpFlags = TcpFlags { fin: false, syn: true, rst: false, ack: true };
+        let (own, other) = match (&mut self.halves, side) {
+            ([own @ None, Some(other)], Side::A) | ([Some(other), own @ None], Side::B) => (own, other),
+            _ => return false,
+        };
+        let is_usual = head.flags == SYN_ACK
+            && !self.unsettled
+            && flow.opener == Some(side.other())
+            && other.anchored
+            && !other.begun
+            && !other.done
+            && other.next == other.base
+            && other.next.number() == head.ack;
+        if is_usual {
+            *own = Some(HalfStream::behind_syn(head.seq));
+            other.acked = other.acked.max(other.next);
+            flow.from_start = [true; 2];
+        }
+        is_usual
+    }
+
+    /// Takes a segment without payload if it is the usual FIN, which the caller then passes on, or an acknowledgement of a side that has
+    /// ended or whose peer has.
+    pub(in super::super) fn turns(&mut self, side: Side, head: &TcpHead, flow: &Flow) -> bool {
+        let [Some(a), Some(b)] = &mut self.halves else { return false };
+        let (own, other) = match side {
+            Side::A => (a, b),
+            Side::B => (b, a),
+        };
+        let TcpFlags { fin, syn, rst, ack } = head.flags;
+        let acked = other.next.near(head.ack);
+        let is_usual = (ack && !syn && !rst)
+            && !self.unsettled
+            && own.next.number() == head.seq
+            && acked <= other.next
+            && own.acked <= own.next
+            && !own.fin_lost
+            && !other.fin_lost
+            && !(fin && (own.done || !own.begun && !flow.from_start[side.index()]));
+        if is_usual {
+            other.acked = other.acked.max(acked);
+            if !(own.done && other.done) {
+                own.sent = own.sent.max(own.next);
+                own.out_of_window = None;
+            }
+        }
+        is_usual
+    }
+
+    /// Delivers the FIN that [`Streams::turns`] took.
+    pub(in super::super) fn pass_fin<S, O: Owner<S>>(&mut self, side: Side, to: &mut Delivery<'_, S, O>) {
+        let origin = to.now;
+        if let Some(half) = self.half_mut(side) {
+            half.pass_fin(side, origin, to);
+        }
+    }
+}
