@@ -416,7 +416,7 @@ impl Conversation {
     ) -> u64 {
         match &mut self.state {
             State::Known { session, base: base @ Base { awaited: None, .. }, .. } => {
-                feed(session.as_mut(), *base, flow, side, chunk, origin, take)
+                feed_here(session.as_mut(), base, flow, side, chunk, origin, take)
             }
             _ => self.early_chunk(flow, side, chunk, origin, take),
         }
@@ -612,9 +612,27 @@ fn replay(
 
 /// Hands a chunk to a session and its messages on; returns the offset of the first byte of `side` that a later message may
 /// begin with.
-fn feed<T: FnMut(Side, &Event<'_>, Origin) + ?Sized>(
+fn feed(
     session: &mut dyn Session,
     base: Base,
+    flow: &Flow,
+    side: Side,
+    chunk: Chunk<'_>,
+    origin: Stamp,
+    take: &mut Take<'_>,
+) -> u64 {
+    feed_here(session, &base, flow, side, chunk, origin, take)
+}
+
+/// The same where nearly all chunks come by.
+#[expect(
+    clippy::inline_always,
+    reason = "its eight arguments, and what kind of chunk it is, then stay in registers"
+)]
+#[inline(always)]
+fn feed_here<T: FnMut(Side, &Event<'_>, Origin) + ?Sized>(
+    session: &mut dyn Session,
+    base: &Base,
     flow: &Flow,
     side: Side,
     chunk: Chunk<'_>,
@@ -623,13 +641,12 @@ fn feed<T: FnMut(Side, &Event<'_>, Origin) + ?Sized>(
 ) -> u64 {
     let mut emit = |from: Side, event: &Event<'_>| {
         let offset = base.start[from.index()] + event.start();
-        let origin = flow.origin(from, offset, origin);
         match event {
             // What came before may explain it: an answer, or a request in the answer's own language.
             Event::Foreign(Foreign { start, .. }) if base.whole != [true, true] => {
-                take(from, &Event::Lost { start: *start }, origin);
+                take_lost(take, from, *start, flow, offset, &origin);
             }
-            event => take(from, event, origin),
+            event => take(from, event, flow.origin(from, offset, origin)),
         }
     };
     match chunk {
@@ -641,6 +658,20 @@ fn feed<T: FnMut(Side, &Event<'_>, Origin) + ?Sized>(
         Chunk::End(_) => session.end(side, &mut emit),
     }
     needed(session, flow, side)
+}
+
+/// Apart, because an event is large: every other one would make room for it.
+#[cold]
+#[inline(never)]
+fn take_lost<T: FnMut(Side, &Event<'_>, Origin) + ?Sized>(
+    take: &mut T,
+    from: Side,
+    start: u64,
+    flow: &Flow,
+    offset: u64,
+    origin: &Stamp,
+) {
+    take(from, &Event::Lost { start }, flow.origin(from, offset, *origin));
 }
 
 /// Offset of the first byte of `side` that a later message of the session may begin with.

@@ -391,6 +391,7 @@ impl BothBodies {
 
 impl<F: Framing> FramedReader<F> {
     /// Bytes of `side` are missing or could not be read.
+    #[cold]
     fn lose(&mut self, side: Side) {
         if let Some(watch) = &mut self.watch {
             watch.lose(side);
@@ -414,13 +415,28 @@ impl<F: Framing> FramedReader<F> {
         }
     }
 
-    /// What `input` is, at which `side` begins to answer, if it is in another language.
+    /// What `input` is, with which `side` begins, if that is an answer in another language.
+    #[inline(never)]
     fn first_answer(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Option<Strange> {
-        if at.offset > 0 {
-            return None;
-        }
         let asked = at.side.other().of(&self.inbound).asks && !at.side.of(&self.inbound).asks;
         self.watch.as_mut().filter(|_| asked)?.first(at, input, &mut self.faults, emit)
+    }
+
+    /// What is to be done with `input`, at which a message has to begin but can't be read.
+    #[cold]
+    #[inline(never)]
+    fn unreadable(&mut self, at: At, input: &[u8], error: Error, emit: &mut Emit<'_>) -> Step {
+        let may_begin = self.framing.may_begin(input);
+        let watch = self.watch.as_mut().filter(|_| !at.side.of(&self.inbound).asks);
+        match watch.and_then(|watch| watch.unread(at, input, may_begin, &mut self.faults, emit)) {
+            Some(Strange::Wait(need)) => return Step::Need(need),
+            Some(Strange::Language | Strange::Bytes) => return Step::Lost(1),
+            None => {}
+        }
+        self.lose(at.side);
+        self.faults.note(error);
+        emit_lost(at.side, at.offset, emit);
+        Step::Lost(1)
     }
 
     /// Reads what is left of a message that was cut; the bytes of it that are still to come, if they are known.
@@ -470,7 +486,8 @@ impl<F: Framing> Reader for FramedReader<F> {
                 Step::Lost(0)
             });
         }
-        match self.first_answer(at, input, emit) {
+        let strange = if at.offset == 0 { self.first_answer(at, input, emit) } else { None };
+        match strange {
             Some(Strange::Wait(need)) => return Step::Need(need),
             Some(Strange::Language | Strange::Bytes) => return Step::Lost(1),
             None => {}
@@ -520,17 +537,7 @@ impl<F: Framing> Reader for FramedReader<F> {
             Err(Err::Error(error) | Err::Failure(error)) => error.placed(Layer::Header, input),
             Ok(_) => Error::new(0, Layer::Frame, "message without bytes"),
         };
-        let may_begin = self.framing.may_begin(input);
-        let watch = self.watch.as_mut().filter(|_| !at.side.of(&self.inbound).asks);
-        match watch.and_then(|watch| watch.unread(at, input, may_begin, &mut self.faults, emit)) {
-            Some(Strange::Wait(need)) => return Step::Need(need),
-            Some(Strange::Language | Strange::Bytes) => return Step::Lost(1),
-            None => {}
-        }
-        self.lose(at.side);
-        self.faults.note(error);
-        emit_lost(at.side, at.offset, emit);
-        Step::Lost(1)
+        self.unreadable(at, input, error, emit)
     }
 
     fn body(&mut self, at: At, bytes: &[u8], left: u64, emit: &mut Emit<'_>) {

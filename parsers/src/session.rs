@@ -198,13 +198,23 @@ struct Stream {
     wants_line: bool,
     /// Bytes that can't be read are reported as pieces of bodies.
     marks: bool,
+    /// No more bytes come.
+    ended: bool,
     /// Stream offset of the first carried byte, or of the next byte to come.
     offset: u64,
 }
 
 impl Stream {
     fn new() -> Self {
-        Self { state: State::Head, carry: Vec::new(), wanted: 0, wants_line: false, marks: false, offset: 0 }
+        Self {
+            state: State::Head,
+            carry: Vec::new(),
+            wanted: 0,
+            wants_line: false,
+            marks: false,
+            ended: false,
+            offset: 0,
+        }
     }
 
     fn set_need(&mut self, need: Need) {
@@ -234,6 +244,33 @@ fn emit_unread(at: At, bytes: &[u8], emit: &mut Emit<'_>) {
     }
 }
 
+/// Looks for the next head in `input`, and says how many bytes are passed over. Apart, as few connections lose their place: what it reads
+/// of the session would be looked up at every chunk.
+#[cold]
+#[inline(never)]
+fn search<R: Reader>(
+    stream: &mut Stream,
+    reader: &mut R,
+    at: At,
+    input: &[u8],
+    emit: &mut Emit<'_>,
+) -> usize {
+    let (step, found) = match reader.find(at.side, input, stream.ended) {
+        Found::At(step) => (step, true),
+        Found::NotBefore(step) => (step, false),
+    };
+    if found {
+        stream.state = State::Head;
+    } else {
+        stream.set_need(Need::Bytes(0));
+    }
+    reader.passed_over(at.after(step), step, found, emit);
+    if stream.marks {
+        emit_unread(at, input.get(..step).unwrap_or_default(), emit);
+    }
+    step
+}
+
 /// A [`Session`] over a [`Reader`].
 #[derive(Debug)]
 pub struct Core<R> {
@@ -247,12 +284,8 @@ impl<R: Reader> Core<R> {
         Self { streams: [Stream::new(), Stream::new()], reader }
     }
 
-    fn stream(&mut self, side: Side) -> &mut Stream {
-        side.of_mut(&mut self.streams)
-    }
-
-    /// Takes steps through `input` as far as possible; says how many bytes are done with.
-    fn read(&mut self, side: Side, input: &[u8], end: bool, emit: &mut Emit<'_>) -> usize {
+    /// Takes steps through `input` as far as possible, and carries the rest. Nothing may be carried before.
+    fn read(&mut self, side: Side, input: &[u8], emit: &mut Emit<'_>) {
         let Self { streams, reader } = self;
         let stream = side.of_mut(streams);
         let mut done = 0;
@@ -289,19 +322,8 @@ impl<R: Reader> Core<R> {
                     step
                 }
                 State::Lost => {
-                    let (step, found) = match reader.find(side, rest, end) {
-                        Found::At(step) => (step, true),
-                        Found::NotBefore(step) => (step, false),
-                    };
-                    if found {
-                        stream.state = State::Head;
-                    }
-                    reader.passed_over(at.after(step), step, found, emit);
-                    if stream.marks {
-                        emit_unread(at, rest.get(..step).unwrap_or_default(), emit);
-                    }
-                    if !found {
-                        stream.set_need(Need::Bytes(0));
+                    let step = search(stream, reader, at, rest, emit);
+                    if stream.state == State::Lost {
                         stream.offset += step as u64;
                         done += step;
                         break;
@@ -312,26 +334,37 @@ impl<R: Reader> Core<R> {
             stream.offset += step as u64;
             done += step;
         }
-        done
+        if let Some(rest) = input.get(done..).filter(|rest| !rest.is_empty()) {
+            stream.carry.extend_from_slice(rest);
+        }
+    }
+
+    /// The same for `bytes` behind those that are carried.
+    #[cold]
+    #[inline(never)]
+    fn read_carried(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>) {
+        let stream = side.of_mut(&mut self.streams);
+        stream.carry.extend_from_slice(bytes);
+        if !stream.ended && !stream.is_worth_a_look(bytes) {
+            return;
+        }
+        let mut carried = std::mem::take(&mut stream.carry);
+        self.read(side, &carried, emit);
+        let carry = &mut side.of_mut(&mut self.streams).carry;
+        if carry.is_empty() {
+            // The next head that is not whole needs as much.
+            carried.clear();
+            *carry = carried;
+        }
     }
 }
 
 impl<R: Reader> Session for Core<R> {
     fn data(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>) {
-        let stream = self.stream(side);
-        if stream.carry.is_empty() {
-            let done = self.read(side, bytes, false, emit);
-            if let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-                self.stream(side).carry.extend_from_slice(rest);
-            }
-            return;
-        }
-        stream.carry.extend_from_slice(bytes);
-        if stream.is_worth_a_look(bytes) {
-            let mut carry = std::mem::take(&mut stream.carry);
-            let done = self.read(side, &carry, false, emit);
-            carry.drain(..done.min(carry.len()));
-            self.stream(side).carry = carry;
+        if side.of(&self.streams).carry.is_empty() {
+            self.read(side, bytes, emit);
+        } else {
+            self.read_carried(side, bytes, emit);
         }
     }
 
@@ -372,13 +405,14 @@ impl<R: Reader> Session for Core<R> {
     }
 
     fn end(&mut self, side: Side, emit: &mut Emit<'_>) {
-        let mut carry = std::mem::take(&mut self.stream(side).carry);
-        let lost = self.stream(side).state == State::Lost;
+        let stream = side.of_mut(&mut self.streams);
+        stream.ended = true;
+        let lost = stream.state == State::Lost;
         if lost {
-            let done = self.read(side, &carry, true, emit);
-            carry.drain(..done.min(carry.len()));
+            self.read_carried(side, &[], emit);
         }
         let stream = side.of_mut(&mut self.streams);
+        let carry = std::mem::take(&mut stream.carry);
         let at = At { side, offset: stream.offset };
         if lost && !carry.is_empty() {
             self.reader.passed_over(at.after(carry.len()), carry.len(), false, emit);

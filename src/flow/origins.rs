@@ -112,17 +112,19 @@ impl Origins {
         self.next
     }
 
+    /// The chunk before the last one that holds the byte at `offset`.
+    #[inline(never)]
+    fn before_last(&self, older: &[Mark], offset: u64) -> (Stamp, u32) {
+        let after = older.partition_point(|mark| mark.offset <= offset);
+        older.get(after.saturating_sub(1)).map_or((self.last, self.base), |mark| (mark.stamp, mark.base))
+    }
+
     /// Where the byte at `offset` comes from. `otherwise` is taken for a side of which nothing is remembered.
     #[must_use]
     pub fn at(&self, offset: u64, otherwise: Stamp) -> Origin {
         let (stamp, base) = match &self.older {
             _ if !self.is_kept() => (otherwise, self.base),
-            Some(older) if offset < self.last().offset => {
-                let after = older.partition_point(|mark| mark.offset <= offset);
-                older
-                    .get(after.saturating_sub(1))
-                    .map_or((self.last, self.base), |mark| (mark.stamp, mark.base))
-            }
+            Some(older) if offset < self.last().offset => self.before_last(older, offset),
             _ => (self.last, self.base),
         };
         Origin { offset, stamp, sequence: base.wrapping_add(offset.min(self.next) as u32) }

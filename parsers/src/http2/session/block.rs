@@ -99,6 +99,8 @@ impl Connection {
     }
 
     /// The rest of the collected block can't be read: its stream gets what is there, and its frames to come are skipped.
+    #[cold]
+    #[inline(never)]
     pub(super) fn give_up_block(&mut self, side: Side, emit: &mut Emit<'_>) {
         let Some(mut block) = self.direction(side).block.take().filter(|block| !block.dropped) else {
             return;

@@ -136,6 +136,8 @@ impl Connection {
         side.of_mut(&mut self.directions)
     }
 
+    #[cold]
+    #[inline(never)]
     fn complain(&mut self, layer: Layer, offset: usize, what: &'static str) {
         self.faults.note(Error::new(offset, layer, what));
     }
@@ -176,8 +178,7 @@ impl Connection {
             self.give_up_block(side, emit);
         } else if goes_on.is_none() && head.kind == frame::CONTINUATION {
             self.complain(Layer::Frame, 0, "CONTINUATION without a header block");
-            self.direction(side).decoder.lose();
-            self.direction(side).speculative = None;
+            self.lose_table(side);
         }
         let length = head.length as usize;
         // Nearly half of all frames: they say nothing of messages.
@@ -195,13 +196,8 @@ impl Connection {
             _ => false,
         };
         if !whole {
-            if head.is_block() && head.kind != frame::CONTINUATION {
-                self.begin_block(side, head, start);
-            }
-            if head.is_block() && (goes_on.is_some() || head.kind != frame::CONTINUATION) {
-                self.complain(Layer::Header, 0, "header block over the limit");
-                self.give_up_block(side, emit);
-                self.end_block(side, head, emit);
+            if head.is_block() {
+                self.pass_block(side, head, start, goes_on.is_some(), emit);
             }
             let padded = head.kind == frame::DATA && head.has(frame::PADDED);
             let padding = if padded { Padding::Unread } else { Padding::Known(0) };
@@ -236,6 +232,29 @@ impl Connection {
             _ => {}
         }
         Step::Done(frame::HEAD + length)
+    }
+
+    /// Nothing more is known of the header table of `side`.
+    #[cold]
+    #[inline(never)]
+    fn lose_table(&mut self, side: Side) {
+        let direction = self.direction(side);
+        direction.decoder.lose();
+        direction.speculative = None;
+    }
+
+    /// A part of a header block is too long to be read. `goes_on`: other parts came before.
+    #[cold]
+    #[inline(never)]
+    fn pass_block(&mut self, side: Side, head: Head, start: u64, goes_on: bool, emit: &mut Emit<'_>) {
+        if head.kind != frame::CONTINUATION {
+            self.begin_block(side, head, start);
+        }
+        if goes_on || head.kind != frame::CONTINUATION {
+            self.complain(Layer::Header, 0, "header block over the limit");
+            self.give_up_block(side, emit);
+            self.end_block(side, head, emit);
+        }
     }
 
     /// Whether `side` answers a client whose preface was seen.
@@ -345,16 +364,32 @@ impl Connection {
         self.streams.data(head.stream, Piece { ends, ..piece }, emit);
     }
 
+    /// The first byte of `at.side` of which anything that waits may speak.
+    #[inline(never)]
+    fn oldest_of_all(&self, at: At) -> u64 {
+        let At { side, offset } = at;
+        let direction = side.of(&self.directions);
+        let block = direction.block.as_ref().map(|block| block.start);
+        let passing = direction.passing.filter(Passing::is_data);
+        let data = passing.map(|passing| passing.start.max(passing.end().saturating_sub(HOLD_LIMIT)));
+        let upgrade = self.upgrade.as_ref().filter(|upgrade| upgrade.client == side);
+        let upgrade = upgrade.map(|upgrade| upgrade.span.start.max(offset.saturating_sub(HOLD_LIMIT)));
+        let pending = self.streams.oldest_pending(side);
+        let oldest = [block, data, upgrade, pending].into_iter().flatten().min();
+        oldest.map_or(offset, |oldest| oldest.min(offset)).max(self.streams.floor(side))
+    }
+
     /// Where the next frame of `side` begins is not known any more, and frames may have been missed.
+    #[cold]
+    #[inline(never)]
     fn lose(&mut self, at: At, emit: &mut Emit<'_>) {
         let At { side, offset } = at;
         self.watch.lose(side);
         self.give_up_block(side, emit);
+        self.lose_table(side);
         let direction = self.direction(side);
         direction.block = None;
         direction.passing = None;
-        direction.decoder.lose();
-        direction.speculative = None;
         // Settings may have been among the frames.
         self.direction(side.other()).decoder.allow_anything();
         self.streams.set_in_step(side, false);
@@ -555,14 +590,7 @@ impl Reader for Connection {
         {
             return offset.max(self.streams.floor(side));
         }
-        let block = direction.block.as_ref().map(|block| block.start);
-        let passing = direction.passing.filter(Passing::is_data);
-        let data = passing.map(|passing| passing.start.max(passing.end().saturating_sub(HOLD_LIMIT)));
-        let upgrade = self.upgrade.as_ref().filter(|upgrade| upgrade.client == side);
-        let upgrade = upgrade.map(|upgrade| upgrade.span.start.max(offset.saturating_sub(HOLD_LIMIT)));
-        let pending = self.streams.oldest_pending(side);
-        let oldest = [block, data, upgrade, pending].into_iter().flatten().min();
-        oldest.map_or(offset, |oldest| oldest.min(offset)).max(self.streams.floor(side))
+        self.oldest_of_all(at)
     }
 
     fn client(&self) -> Option<Side> {

@@ -23,6 +23,7 @@ pub(super) struct Upgrade {
 
 impl Connection {
     /// Finds out from the first bytes how the connection begins.
+    #[inline(never)]
     pub(super) fn read_start(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
         let side = at.side;
         if frame::PREFACE.starts_with(input) && input.len() < frame::PREFACE.len() {
@@ -81,6 +82,7 @@ impl Connection {
     }
 
     /// Lets the body of an upgrading request pass, up to the preface.
+    #[inline(never)]
     pub(super) fn read_body(&mut self, side: Side, input: &[u8], emit: &mut Emit<'_>) -> Step {
         let found = memchr::memmem::find(input, frame::PREFACE);
         // The preface may begin in the last bytes.

@@ -250,9 +250,15 @@ impl Streams {
     /// The stream, made if its opening may have been missed.
     fn reach(&mut self, id: u32) -> Option<&mut Stream> {
         if self.numbers.is_unseen(id) && !self.open.contains(id) {
-            self.insert(id, Stream::orphan());
+            self.insert_orphan(id);
         }
         self.open.get_mut(id)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn insert_orphan(&mut self, id: u32) {
+        self.insert(id, Stream::orphan());
     }
 
     fn insert(&mut self, id: u32, mut stream: Stream) {
@@ -403,10 +409,13 @@ impl Streams {
             Open { head, unary: false, names, timeout, unknown_name, custom: true, headers: Some(&list) };
         emit(span.side, &Event::Open(open));
         self.traffic = Traffic::Grpc;
-        self.emit_goaways(emit);
+        if !self.goaways.is_empty() {
+            self.emit_goaways(emit);
+        }
     }
 
     /// Emits what was pending because no call had been seen.
+    #[cold]
     fn emit_goaways(&mut self, emit: &mut Emit<'_>) {
         for goaway in std::mem::take(&mut self.goaways) {
             let PendingGoaway { span, last, code, text } = goaway;
