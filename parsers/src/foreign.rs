@@ -123,8 +123,12 @@ fn html(input: &[u8], _end: bool) -> Sight<'_> {
         (b"<?xml ", "an XML document without a status line"),
     ];
     let mut open = false;
+    let input = input.trim_ascii_start();
+    if input.first().is_some_and(|byte| *byte != b'<') {
+        return Sight::Unknown;
+    }
     for (sign, what) in pages {
-        match begins(input.trim_ascii_start(), sign) {
+        match begins(input, sign) {
             Some(true) => {
                 return Sight::words(Language::Other, "answered with a page without HTTP", what, b"");
             }

@@ -123,7 +123,7 @@ fn detect_side(own: &[u8], from_start: bool, other: &[u8]) -> Detection {
     if frame::PREFACE.starts_with(own) {
         return Detection::More;
     }
-    match upgrade::parse_request(own) {
+    match upgrade::find_request(own) {
         upgrade::Opening::More => return Detection::More,
         upgrade::Opening::Yes(..) => return detect_switch(other),
         upgrade::Opening::No => {}

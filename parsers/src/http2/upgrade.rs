@@ -31,16 +31,18 @@ pub(super) struct Request {
     pub(super) table_size: Option<u32>,
 }
 
-/// The lines of a head that ends with an empty line, and its size.
-fn parse_head(input: &[u8]) -> Opening<impl Iterator<Item = &[u8]> + Clone> {
+/// A head that ends with an empty line, with that line.
+fn whole_head(input: &[u8]) -> Opening<&[u8]> {
     match memchr::memmem::find(input, b"\r\n\r\n") {
-        Some(end) if end <= HEAD_LIMIT => {
-            let lines = input.get(..end).unwrap_or_default().split(|byte| *byte == b'\n');
-            Opening::Yes(lines.map(<[u8]>::trim_ascii), end + 4)
-        }
+        Some(end) if end <= HEAD_LIMIT => Opening::Yes(input.get(..end).unwrap_or_default(), end + 4),
         None if input.len() <= HEAD_LIMIT => Opening::More,
         _ => Opening::No,
     }
+}
+
+/// The lines of a head.
+fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii)
 }
 
 /// Whether a comma-separated list has that element.
@@ -48,35 +50,47 @@ fn has_token(value: &[u8], token: &[u8]) -> bool {
     value.split(|byte| *byte == b',').any(|element| element.trim_ascii().eq_ignore_ascii_case(token))
 }
 
-/// Reads a request that asks for HTTP/2 at the beginning of `input`.
-pub(super) fn parse_request(input: &[u8]) -> Opening<Request> {
+/// The head of a request that asks for HTTP/2 at the beginning of `input`.
+pub(super) fn find_request(input: &[u8]) -> Opening<&[u8]> {
     // A method consists of capital letters, which rules out other protocols before their first line ends.
     let method = input.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
     if method > 16 || (method < input.len() && (method < 3 || input.get(method) != Some(&b' '))) {
         return Opening::No;
     }
-    let (mut lines, size) = match parse_head(input) {
-        Opening::More => return Opening::More,
-        Opening::No => return Opening::No,
-        Opening::Yes(lines, size) => (lines, size),
-    };
-    let first = lines.next().unwrap_or_default();
-    let mut words = first.split(|byte| *byte == b' ');
-    let (Some(method), Some(path), Some(b"HTTP/1.1"), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return Opening::No;
+    let (head, size) = match whole_head(input) {
+        Opening::Yes(head, size) => (head, size),
+        other => return other,
     };
     // Every request of HTTP/1.1 is asked, and hardly any asks for HTTP/2.
-    if !lines.clone().any(asks_for_http2) {
+    let asks = |end| head.get(end + 1..).is_some_and(asks_for_http2);
+    if !memchr::memchr_iter(b'\n', head).any(asks) {
         return Opening::No;
     }
+    let mut words = lines(head).next().unwrap_or_default().split(|byte| *byte == b' ');
+    let is_request = matches!(
+        (words.next(), words.next(), words.next(), words.next()),
+        (Some(_), Some(_), Some(b"HTTP/1.1"), None)
+    );
+    let is_whole = lines(head).skip(1).all(|line| memchr::memchr(b':', line).is_some());
+    if is_request && is_whole { Opening::Yes(head, size) } else { Opening::No }
+}
+
+/// Reads a request that asks for HTTP/2 at the beginning of `input`.
+pub(super) fn parse_request(input: &[u8]) -> Opening<Request> {
+    let (head, size) = match find_request(input) {
+        Opening::Yes(head, size) => (head, size),
+        Opening::More => return Opening::More,
+        Opening::No => return Opening::No,
+    };
+    let mut lines = lines(head);
+    let mut words = lines.next().unwrap_or_default().split(|byte| *byte == b' ');
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let mut request = Request { fields: Fields::default(), chunked: false, table_size: None };
     request.fields.add(b":method", method);
     request.fields.add(b":scheme", b"http");
     request.fields.add(b":path", path);
     for line in lines {
-        let Some(colon) = memchr::memchr(b':', line) else { return Opening::No };
+        let colon = memchr::memchr(b':', line).unwrap_or(line.len());
         let (name, value) = line.split_at(colon);
         let value = value.get(1..).unwrap_or_default().trim_ascii();
         request.chunked |= name.eq_ignore_ascii_case(b"transfer-encoding");
@@ -88,11 +102,14 @@ pub(super) fn parse_request(input: &[u8]) -> Opening<Request> {
     Opening::Yes(request, size)
 }
 
-/// Whether a header line is `Upgrade: h2c`, among others or not.
-fn asks_for_http2(line: &[u8]) -> bool {
+/// Whether the header line at the beginning of `rest` is `Upgrade: h2c`, among others or not.
+fn asks_for_http2(rest: &[u8]) -> bool {
     const NAME: &[u8] = b"upgrade";
-    let named = line.split_at_checked(NAME.len()).filter(|(name, _)| name.eq_ignore_ascii_case(NAME));
-    let value = named.and_then(|(_, rest)| rest.strip_prefix(b":"));
+    let named = rest.trim_ascii_start().split_at_checked(NAME.len());
+    let value = named
+        .filter(|(name, _)| name.eq_ignore_ascii_case(NAME))
+        .and_then(|(_, rest)| rest.strip_prefix(b":"))
+        .and_then(|value| lines(value).next());
     value.is_some_and(|value| has_token(value, b"h2c"))
 }
 
@@ -109,12 +126,13 @@ pub(super) fn parse_answer(input: &[u8]) -> Opening<u16> {
     if !input.starts_with(begin) {
         return if begin.starts_with(input) { Opening::More } else { Opening::No };
     }
-    match parse_head(input) {
+    match whole_head(input) {
         Opening::More => Opening::More,
         Opening::No => Opening::No,
-        Opening::Yes(mut lines, size) => {
-            let code =
-                lines.next().and_then(|line| std::str::from_utf8(line.get(begin.len()..)?.get(..3)?).ok());
+        Opening::Yes(head, size) => {
+            let code = lines(head)
+                .next()
+                .and_then(|line| std::str::from_utf8(line.get(begin.len()..)?.get(..3)?).ok());
             match code.and_then(|code| code.parse().ok()) {
                 Some(code) => Opening::Yes(code, size),
                 None => Opening::No,

@@ -156,7 +156,8 @@ impl<'a> Envelope<'a> {
             Text::Json(_) => Text::Json(raw),
             _ => Text::Plain(raw),
         };
-        match memchr::memchr(b':', raw).and_then(|colon| raw.split_at_checked(colon)) {
+        // Names are short: a call of `memchr` takes longer than a look at each byte.
+        match raw.iter().position(|byte| *byte == b':').and_then(|colon| raw.split_at_checked(colon)) {
             Some((service, method)) => (Some(part(service)), Some(part(method.get(1..).unwrap_or_default()))),
             None => (None, Some(self.name)),
         }

@@ -158,6 +158,9 @@ impl ThriftTransport {
     /// The transport of a message that begins with these bytes.
     fn of(input: &[u8]) -> ParseResult<Self> {
         match input {
+            // Nearly all messages: a length within the limit, and what follows it.
+            [0..=0x3f, _, _, _, 0x10, 0x00, ..] => return Ok(Self::TtHeader),
+            [0..=0x3f, _, _, _, 0 | 0x80 | 0x82 | 0x90 | b'[', ..] => return Ok(Self::Framed),
             [] | [0xff | 0x80 | b'['] | [b'[', b'1'] => return incomplete(1),
             [0xff, 0xaf, ..] => return Ok(Self::MeshHeader),
             [0x80, 0x01, ..] | [0x82, ..] | [b'[', b'1', b',', ..] => return Ok(Self::Buffered),

@@ -298,6 +298,7 @@ struct Habits {
 
 impl<'a> HeaderFields<'a> {
     /// Takes an entry.
+    #[inline]
     pub(crate) fn set(&mut self, entry: Entry<'a>) {
         match entry {
             Entry::String(key, value) => self.set_string(key, value),
@@ -320,6 +321,8 @@ impl<'a> HeaderFields<'a> {
         }
     }
 
+    /// Takes an integer pair. Apart, so that keys and values come in registers and not as entries.
+    #[inline(never)]
     fn set_integer(&mut self, key: u16, value: &'a [u8]) {
         let text = || Some(Text::Plain(value)).filter(|text| !text.is_empty());
         match key {
