@@ -33,9 +33,9 @@ mod tests;
 
 pub use limits::{Limits, Shed};
 pub use origins::{Origin, Origins};
+pub(crate) use table::Bare;
 #[cfg(test)]
 pub(crate) use table::HANDSHAKE;
-pub(crate) use table::Bare;
 pub use table::Table;
 
 use rpcscope_parsers::Side;

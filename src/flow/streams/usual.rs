@@ -59,9 +59,10 @@ impl Streams {
     /// Takes a segment without payload if it is the usual answer to the SYN of the other side.
     pub(in super::super) fn answers_syn(&mut self, side: Side, head: &TcpHead, flow: &mut Flow) -> bool {
         const SYN_ACK: TcpFlags = TcpFlags { fin: false, syn: true, rst: false, ack: true };
-        let (own, other) = match (&mut self.halves, side) {
-            ([own @ None, Some(other)], Side::A) | ([Some(other), own @ None], Side::B) => (own, other),
-            _ => return false,
+        let (([own @ None, Some(other)], Side::A) | ([Some(other), own @ None], Side::B)) =
+            (&mut self.halves, side)
+        else {
+            return false;
         };
         let is_usual = head.flags == SYN_ACK
             && !self.unsettled
