@@ -281,13 +281,17 @@ pub fn help() -> String {
 /// The known names that are closest to a mistyped one, best first, at most three.
 #[must_use]
 pub fn closest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Vec<&'n str> {
+    closest_of(wrong, &mut names.into_iter())
+}
+
+/// The same. Apart, so that the program has it only once.
+fn closest_of<'n>(wrong: &str, names: &mut dyn Iterator<Item = &'n str>) -> Vec<&'n str> {
     let cut = |text: &str| text.chars().take(CLOSEST_LENGTH).collect::<String>();
     let wrong = cut(&wrong.to_lowercase());
     let length = wrong.chars().count();
     // Up to a third of the letters may be wrong; with more, it is another word.
     let bound = (length / 3).max(1);
     let mut found: Vec<(usize, &str)> = names
-        .into_iter()
         .map(|name| {
             let starts = length >= 2 && name.starts_with(&wrong);
             (if starts { 0 } else { strsim::osa_distance(&wrong, &cut(name)) }, name)
