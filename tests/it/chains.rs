@@ -781,6 +781,16 @@ fn gaps_of_other_shapes_are_learnt_and_confidences_show_doubt() {
 }
 
 #[test]
+fn confidences_are_right_however_many_calls_are_in_work() {
+    for plan in [Plan::Sequence, Plan::Parallel] {
+        for concurrency in [50.0, 100.0] {
+            let (score, _) = simulate(&Knobs::new(plan, concurrency, 600, 1), Options::default());
+            assert!(score.calibration <= 0.06, "{plan:?} at {concurrency}: {score:?}");
+        }
+    }
+}
+
+#[test]
 fn calls_of_missing_parents_are_mostly_left_alone() {
     let score = simulated(Plan::Sequence, 20.0, |knobs| knobs.lost_parents = 0.1, Method::Joint);
     assert!(score.right >= 0.94 && score.adopted <= 0.25, "{score:?}");
