@@ -214,7 +214,7 @@ pub struct Reported {
     /// Number of the error.
     pub code: Option<i64>,
     /// Text of the error; may hold control characters.
-    pub message: Option<String>,
+    pub message: Option<Name>,
 }
 
 impl Reported {
@@ -222,11 +222,7 @@ impl Reported {
     #[must_use]
     pub fn of(call: &Call) -> Self {
         let outcome = &call.outcome;
-        Self {
-            class: outcome.class,
-            code: outcome.code,
-            message: outcome.message.as_deref().map(str::to_owned),
-        }
+        Self { class: outcome.class, code: outcome.code, message: outcome.message.clone() }
     }
 }
 
@@ -346,16 +342,24 @@ impl Chain {
 #[derive(Clone, Copy)]
 pub struct Operation<'a>(pub &'a Call);
 
+impl<'a> Operation<'a> {
+    /// The short name of its service and its method; the service's whole name if the method is not known.
+    pub(super) fn names(self) -> (Option<&'a str>, Option<&'a str>) {
+        let call = self.0;
+        let service = call.service.as_deref().or(call.callee.as_deref());
+        let method = call.method.as_deref();
+        (if method.is_some() { service.map(last_part) } else { service }, method)
+    }
+}
+
 impl fmt::Display for Operation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let call = self.0;
-        let service = call.service.as_deref().or(call.callee.as_deref());
-        match (service, call.method.as_deref(), call.unknown_name) {
-            (Some(service), Some(method), _) => write!(f, "{}.{method}", last_part(service)),
-            (Some(service), None, _) => f.write_str(service),
-            (None, Some(method), _) => f.write_str(method),
-            (None, None, Some(number)) => write!(f, "unknown#{number}"),
-            (None, None, None) => match call.file_name(Initiator::Server) {
+        match (self.names(), call.unknown_name) {
+            ((Some(service), Some(method)), _) => write!(f, "{service}.{method}"),
+            ((Some(name), None) | (None, Some(name)), _) => f.write_str(name),
+            ((None, None), Some(number)) => write!(f, "unknown#{number}"),
+            ((None, None), None) => match call.file_name(Initiator::Server) {
                 Some(name) => f.write_str(name),
                 None => write!(f, "{}", call.server),
             },

@@ -24,15 +24,16 @@ fn name(call: &Call) -> String {
 
 /// Appends it.
 fn push_name(out: &mut String, call: &Call) {
-    let service = call.service.as_deref().or(call.callee.as_deref());
-    match (service, call.method.as_deref()) {
+    let operation = Operation(call);
+    // Without the formatting of the standard library where names are known, as they nearly always are.
+    match operation.names() {
         (Some(service), Some(method)) => {
-            push_escaped(out, last_part(service));
+            push_escaped(out, service);
             out.push('.');
             push_escaped(out, method);
         }
         (Some(name), None) | (None, Some(name)) => push_escaped(out, name),
-        (None, None) => push_escaped(out, &Operation(call).to_string()),
+        (None, None) => push_escaped(out, &operation.to_string()),
     }
 }
 

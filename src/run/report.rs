@@ -110,7 +110,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<Status, Failure> {
         logs,
     };
     let html = page(kept.gathered, &about).map_err(|error| Failure::Environment(error.to_string()))?;
-    out.buffer.extend_from_slice(html.as_bytes());
+    out.buffer().extend_from_slice(html.as_bytes());
     match out.flush() {
         Err(error) if !closed_pipe(&error) => {
             Err(output::unwritable(&output::name(view.output.as_deref()), &error))

@@ -38,9 +38,9 @@ impl Csv {
         }
         self.head = true;
         for (i, field) in self.fields.iter().enumerate() {
-            push(&mut self.out.buffer, i == 0, &field.name());
+            push(self.out.buffer(), i == 0, &field.name());
         }
-        self.out.buffer.push(b'\n');
+        self.out.buffer().push(b'\n');
         self.out.end_record()
     }
 }
@@ -85,10 +85,10 @@ impl Sink for Csv {
                 Value::Packets(first, last) => _ = write!(self.cell, "{first}..{last}"),
                 _ => value.push(&mut self.cell),
             }
-            push(&mut self.out.buffer, i == 0, &self.cell);
+            push(self.out.buffer(), i == 0, &self.cell);
             self.cell.clear();
         }
-        self.out.buffer.push(b'\n');
+        self.out.buffer().push(b'\n');
         self.out.end_record()
     }
 

@@ -36,9 +36,8 @@ impl JsonLines {
 
     /// Writes another object than a call or connection.
     pub fn object(&mut self, object: &Object) -> io::Result<()> {
-        self.out.end_room();
-        object.write_json(&mut self.out.buffer);
-        self.out.buffer.push(b'\n');
+        object.write_json(self.out.buffer());
+        self.out.buffer().push(b'\n');
         self.out.end_record()
     }
 
@@ -55,8 +54,7 @@ impl JsonLines {
     /// Begins a record as one that a panic interrupts.
     #[cfg(test)]
     pub(super) fn begin_record(&mut self, part: &[u8]) {
-        self.out.end_room();
-        self.out.buffer.extend_from_slice(part);
+        self.out.buffer().extend_from_slice(part);
     }
 
     /// Whether to end with a record of the totals.
@@ -85,8 +83,7 @@ impl Sink for JsonLines {
         if !self.totals {
             return Ok(());
         }
-        self.out.end_room();
-        write_totals(&mut self.out.buffer, totals);
+        write_totals(self.out.buffer(), totals);
         self.out.end_record()
     }
 

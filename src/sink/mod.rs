@@ -229,8 +229,7 @@ impl Losses {
 ///
 /// If a panic drops the writer before the sink is finished, it still writes the complete records in its buffer.
 pub struct RecordWriter {
-    /// Sinks append to the current record here; [`RecordWriter::end_record`] completes it.
-    pub buffer: Vec<u8>,
+    buffer: Vec<u8>,
     /// Length of the complete records in the buffer.
     whole: usize,
     /// What is behind them is room for the next ones ([`RecordWriter::record`]).
@@ -295,11 +294,14 @@ impl RecordWriter {
         if self.each || self.whole >= BUFFER { self.write() } else { Ok(()) }
     }
 
-    /// Takes the room away, so that the buffer ends with its complete records.
-    fn end_room(&mut self) {
+    /// Where sinks append to the current record; [`RecordWriter::end_record`] completes it.
+    #[inline]
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        // What stands behind the complete records is room.
         if std::mem::take(&mut self.has_room) {
             self.buffer.truncate(self.whole);
         }
+        &mut self.buffer
     }
 
     /// Completes the current record.
@@ -442,8 +444,7 @@ mod tests {
             for len in [1, 5_000, 100, 3 * BUFFER, 1, BUFFER - 1, 2] {
                 let record = "x".repeat(len) + "\n";
                 output.record(|room| room.text(&record)).unwrap();
-                output.end_room();
-                output.buffer.extend_from_slice(record.as_bytes());
+                output.buffer().extend_from_slice(record.as_bytes());
                 output.end_record().unwrap();
                 output.record(|room| room.text(&record)).unwrap();
                 output.flush().unwrap();

@@ -47,13 +47,13 @@ impl Sink for StatsSink {
         match self.format {
             StatsFormat::Text => {
                 let table = table(&self.stats, self.look.width, self.look.colored);
-                self.out.buffer.extend_from_slice(table.as_bytes());
+                self.out.buffer().extend_from_slice(table.as_bytes());
             }
             StatsFormat::Jsonl => {
                 let seconds = self.stats.seconds();
                 for row in self.stats.rows() {
-                    write_row(&mut self.out.buffer, &row, seconds);
-                    self.out.buffer.push(b'\n');
+                    write_row(self.out.buffer(), &row, seconds);
+                    self.out.buffer().push(b'\n');
                     self.out.end_record()?;
                 }
             }

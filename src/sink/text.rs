@@ -91,7 +91,7 @@ impl Text {
 
     /// Writes a text of several lines as it is. Must be safe to print.
     pub fn paragraph(&mut self, text: &str) -> io::Result<()> {
-        self.out.buffer.extend_from_slice(text.as_bytes());
+        self.out.buffer().extend_from_slice(text.as_bytes());
         self.out.end_record()
     }
 
@@ -104,13 +104,13 @@ impl Text {
 
     /// Writes an empty line.
     pub fn blank_line(&mut self) -> io::Result<()> {
-        self.out.buffer.push(b'\n');
+        self.out.buffer().push(b'\n');
         self.out.end_record()
     }
 
     fn end_line(&mut self) -> io::Result<()> {
-        self.out.buffer.extend_from_slice(self.line.trim_end().as_bytes());
-        self.out.buffer.push(b'\n');
+        self.out.buffer().extend_from_slice(self.line.trim_end().as_bytes());
+        self.out.buffer().push(b'\n');
         self.line.clear();
         self.out.end_record()
     }
@@ -246,8 +246,8 @@ impl Sink for Text {
         } else {
             self.chosen(call);
             // Keep tabs at the end: they are empty fields.
-            self.out.buffer.extend_from_slice(self.line.as_bytes());
-            self.out.buffer.push(b'\n');
+            self.out.buffer().extend_from_slice(self.line.as_bytes());
+            self.out.buffer().push(b'\n');
             self.line.clear();
             self.out.end_record()
         }

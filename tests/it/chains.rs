@@ -250,12 +250,14 @@ fn ids_link_where_addresses_do_not() {
     assert!(chain.evidence.contains(Evidence::TraceId) && chain.confidence > 0.95);
 }
 
+/// The call with a request id that is the same in all of them.
+fn with_id(mut call: Call) -> Call {
+    call.metadata.push((false, "x-request-id".into(), "constant-1".into()));
+    call
+}
+
 #[test]
 fn an_id_that_several_calls_of_other_hosts_share_proves_nothing() {
-    let with_id = |mut call: Call| {
-        call.metadata.push((false, "x-request-id".into(), "constant-1".into()));
-        call
-    };
     let shared_by = |count: u64| {
         let mut calls = vec![with_id(call(90, 30 * MS, 33 * MS, endpoint(7, 4000), endpoint(9, 80)))];
         calls.extend((0..count).map(|n| {
@@ -274,10 +276,6 @@ fn an_id_that_several_calls_of_other_hosts_share_proves_nothing() {
 
 #[test]
 fn an_id_links_however_many_calls_bear_it_later() {
-    let with_id = |mut call: Call| {
-        call.metadata.push((false, "x-request-id".into(), "session-1".into()));
-        call
-    };
     // One after the other, each with a call that it made.
     let pair = |n: u64| {
         let start = n64(n) * 50 * MS;

@@ -144,10 +144,9 @@ impl Likelihoods {
     /// however little its gaps explain, as simulated traffic shows.
     fn trust(&self) -> f64 {
         let best = self.best();
-        let calls = self.calls[best] - self.chance;
         let gain = match MODELS[best] {
             ServiceModel::Parallel => self.all[best] - self.chance - self.chance_answers,
-            _ if self.count < FEW => calls / 2.0,
+            _ if self.count < FEW => (self.calls[best] - self.chance) / 2.0,
             _ => 0.0,
         };
         (gain.min(0.0) / self.count.max(1.0)).exp()
@@ -183,14 +182,14 @@ pub(super) fn choose(
     for span in &window.children {
         if let Some(service) = services.of_child.get(&span.class) {
             let sums = sums.entry(*service).or_default();
-            sums.chance += predecessors.rates[&(span.class, span.host)].1.ln() - 1.0;
+            sums.chance += predecessors.rates[&(false, span.class, span.host)].1.ln() - 1.0;
             sums.count += 1.0;
         }
     }
     for span in &window.parents {
         if let Some(service) = services.of_parent.get(&span.class) {
             let sums = sums.entry(*service).or_default();
-            sums.chance_answers += predecessors.answers[&(span.class, span.host)].ln() - 1.0;
+            sums.chance_answers += predecessors.rates[&(true, span.class, span.host)].1.ln() - 1.0;
         }
     }
     if selection.services.len() > MAX_SERVICES {
@@ -298,10 +297,8 @@ struct Predecessors {
     children: Vec<[i64; 2]>,
     /// The same for the answer of each parent.
     parents: Vec<[i64; 2]>,
-    /// Number of calls, and calls per nanosecond, by class and host.
-    rates: BTreeMap<(u32, u32), (f64, f64)>,
-    /// Answers per nanosecond, by class and host.
-    answers: BTreeMap<(u32, u32), f64>,
+    /// Number of calls or answers, and how many in a nanosecond, by whether they are answers, class and host.
+    rates: BTreeMap<(bool, u32, u32), (f64, f64)>,
 }
 
 impl Predecessors {
@@ -315,7 +312,6 @@ impl Predecessors {
             children: vec![[i64::MIN; 2]; window.children.len()],
             parents: vec![[i64::MIN; 2]; window.parents.len()],
             rates: BTreeMap::new(),
-            answers: BTreeMap::new(),
         };
         let mut classes: HashMap<(bool, u32, u32), (i64, i64, f64), FixedState> = HashMap::default();
         let mut hosts: HashMap<u32, i64, FixedState> = HashMap::default();
@@ -325,14 +321,8 @@ impl Predecessors {
             (class.1, class.2) = (time, class.2 + 1.0);
             if is_answer { found.parents[index] = before } else { found.children[index] = before }
         }
-        for ((is_answer, class, host), (first, last, count)) in classes {
-            let rate = count / ((last - first) as f64).max(1e6);
-            if is_answer {
-                found.answers.insert((class, host), rate);
-            } else {
-                found.rates.insert((class, host), (count, rate));
-            }
-        }
+        let rate = |(first, last, count)| (count, count / ((last - first) as f64).max(1e6));
+        found.rates = classes.into_iter().map(|(key, seen)| (key, rate(seen))).collect();
         found
     }
 }
@@ -470,7 +460,8 @@ fn unexplained(
     let parents: Vec<u32> = services.of_parent.keys().copied().take(MAX_CLASSES).collect();
     let mut followers = Followers::new(parents, numbers.len());
     for (index, &(span, number)) in numbered.iter().enumerate() {
-        let (count, all) = (counts[&(span.class, span.host)], predecessors.rates[&(span.class, span.host)]);
+        let (count, all) =
+            (counts[&(span.class, span.host)], predecessors.rates[&(false, span.class, span.host)]);
         let before = numbered[index.saturating_sub(FOLLOWERS)..index].iter();
         let next: f64 = before
             .filter(|(before, _)| before.host == span.host)

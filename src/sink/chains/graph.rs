@@ -46,7 +46,7 @@ impl ChainSink for ChainGraph {
             Graph::Mermaid => mermaid(&self.summary),
             Graph::Dot => dot(&self.summary),
         };
-        self.out.buffer.extend_from_slice(graph.as_bytes());
+        self.out.buffer().extend_from_slice(graph.as_bytes());
         self.out.flush()
     }
 }

@@ -36,8 +36,8 @@ impl ChainLines {
 
 impl ChainSink for ChainLines {
     fn chain(&mut self, chain: &Chain) -> io::Result<()> {
-        append_chain(&mut self.out.buffer, &mut self.fields, chain);
-        self.out.buffer.push(b'\n');
+        append_chain(self.out.buffer(), &mut self.fields, chain);
+        self.out.buffer().push(b'\n');
         self.out.end_record()
     }
 
@@ -49,13 +49,13 @@ impl ChainSink for ChainLines {
         if !self.totals {
             return Ok(());
         }
-        jsonl::write_totals(&mut self.out.buffer, totals);
+        jsonl::write_totals(self.out.buffer(), totals);
         self.out.end_record()
     }
 
     fn records(&mut self, summary: &Summary, counts: &Counts, rejected: u64) -> io::Result<()> {
-        write_summary(&mut self.out.buffer, summary);
-        write_counts(&mut self.out.buffer, counts, rejected, summary.beyond);
+        write_summary(self.out.buffer(), summary);
+        write_counts(self.out.buffer(), counts, rejected, summary.beyond);
         self.out.end_record()
     }
 
@@ -291,7 +291,7 @@ impl ChainSink for SummaryLines {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        write_summary(&mut self.out.buffer, &self.summary);
+        write_summary(self.out.buffer(), &self.summary);
         self.out.flush()
     }
 }

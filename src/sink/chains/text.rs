@@ -58,8 +58,8 @@ impl ChainSink for ChainText {
         self.has_rivals |= chain.hops.iter().any(|hop| !hop.rivals.is_empty());
         self.unsure += chain.unsure_failures().count() as u64;
         let text = tree(chain, self.width, self.colored);
-        self.out.buffer.extend_from_slice(text.as_bytes());
-        self.out.buffer.push(b'\n');
+        self.out.buffer().extend_from_slice(text.as_bytes());
+        self.out.buffer().push(b'\n');
         self.out.end_record()
     }
 
@@ -82,7 +82,7 @@ impl ChainSink for ChainText {
         let doubts = summary::doubts(self.unsure).map(|doubts| format!("; {doubts}")).unwrap_or_default();
         let rivals = if self.has_rivals { RIVALS } else { "" };
         let line = format!("{} {chains}{calls}{doubts}{rivals}\n", text::thousands(self.shown));
-        self.out.buffer.extend_from_slice(line.as_bytes());
+        self.out.buffer().extend_from_slice(line.as_bytes());
         self.out.flush()
     }
 }
@@ -260,7 +260,7 @@ impl ChainSink for ChainSummary {
                 text::thousands(sums.beyond)
             );
         }
-        self.out.buffer.extend_from_slice(out.as_bytes());
+        self.out.buffer().extend_from_slice(out.as_bytes());
         self.out.flush()
     }
 }

@@ -25,8 +25,8 @@ impl LogLines {
     }
 
     fn record(&mut self, fields: Vec<(&str, Value)>) -> io::Result<()> {
-        object(fields).write_json(&mut self.out.buffer);
-        self.out.buffer.push(b'\n');
+        object(fields).write_json(self.out.buffer());
+        self.out.buffer().push(b'\n');
         self.out.end_record()
     }
 }

@@ -359,8 +359,8 @@ impl Tables {
         row
     }
 
-    /// Probability of a choice, without the counts of `own`.
-    fn probability(&self, choice: &Choice, own: OwnText) -> f32 {
+    /// Probability of a choice, without what is its `own` in each slot.
+    fn probability(&self, choice: &Choice, own: [f32; 4]) -> f32 {
         let count = |slot: usize| self.counts[choice.slots[slot] as usize] - own[slot];
         let coarse = (count(2) + COARSE * choice.base) / (count(3) + COARSE);
         (count(0) + FINE * coarse) / (count(1) + FINE)
