@@ -5,9 +5,9 @@
 /// Values below this have at most eight digits.
 pub const EIGHT: u64 = 100_000_000;
 
-/// Numbers of two digits.
-static PAIRS: [u16; 100] = {
-    let mut pairs = [0; 100];
+/// Numbers of two digits, and as many entries more as make any seven bits one of them.
+static PAIRS: [u16; 128] = {
+    let mut pairs = [0; 128];
     let mut value = 0;
     while value < 100 {
         pairs[value] = u16::from_le_bytes([b'0' + value as u8 / 10, b'0' + value as u8 % 10]);
@@ -38,47 +38,54 @@ static OCTETS: [(u32, u8); 256] = {
 #[must_use]
 pub fn octet(value: u8) -> (u64, usize) {
     let (text, len) = OCTETS[usize::from(value)];
-    (text.into(), len.into())
+    // At most three: who writes them into room for eight needs no other check.
+    (text.into(), usize::from(len & 3))
 }
 
-/// The eight hexadecimal digits of a number.
-#[inline]
+/// The hexadecimal digits of octets. Each octet becomes a word of its two digits, so that the compiler makes vectors of them: not inlined, as
+/// it takes octets out of a number one by one where it sees that they come from one.
+#[inline(never)]
 #[must_use]
-pub fn hexadecimal(value: u32) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    // One digit into each octet.
-    let spread = u64::from(value);
-    let spread = (spread << 16 | spread) & 0x0000_ffff_0000_ffff;
-    let spread = (spread << 8 | spread) & 0x00ff_00ff_00ff_00ff;
-    let spread = (spread << 4 | spread) & 0x0f0f_0f0f_0f0f_0f0f;
-    let letters = (spread + ONES * 6) >> 4 & ONES;
-    let beyond_nine = u64::from(b'a' - b'0' - 10);
-    (spread + ONES * u64::from(b'0') + letters * beyond_nine).swap_bytes()
+pub fn hexadecimal(octets: &[u8; 16]) -> [u8; 32] {
+    const ONES: u16 = 0x0101;
+    const BEYOND_NINE: u16 = (b'a' - b'0' - 10) as u16;
+    let words = octets.map(|octet| {
+        let octet = u16::from(octet);
+        let digits = (octet >> 4 | octet << 8) & 0x0f0f;
+        let letters = (digits + ONES * 6) >> 4 & ONES;
+        digits + ONES * u16::from(b'0') + letters * BEYOND_NINE
+    });
+    let mut text = [0; 32];
+    for (place, word) in text.as_chunks_mut().0.iter_mut().zip(words) {
+        *place = word.to_le_bytes();
+    }
+    text
 }
 
-/// The last two digits.
+/// The two digits of a number below 100.
 #[inline]
 #[must_use]
 pub fn two(value: u32) -> u64 {
-    PAIRS[(value % 100) as usize].into()
+    PAIRS[(value % 128) as usize].into()
 }
 
-/// The last four digits.
+/// The four digits of a number below 10,000.
 #[inline]
 #[must_use]
 pub fn four(value: u32) -> u64 {
-    two(value / 100) | two(value) << 16
+    two(value / 100) | two(value % 100) << 16
 }
 
-/// The last eight digits.
+/// The eight digits of a number below [`EIGHT`].
 #[inline]
 #[must_use]
 pub fn eight(value: u32) -> u64 {
-    four(value / 10_000) | four(value) << 32
+    four(value / 10_000) | four(value % 10_000) << 32
 }
 
 /// All digits of a number below [`EIGHT`], and how many they are.
-#[inline]
+#[expect(clippy::inline_always, reason = "how many they can be is then known in the caller")]
+#[inline(always)]
 #[must_use]
 pub fn all(value: u32) -> (u64, usize) {
     // What is in front of whole pairs has no leading zeros.
@@ -86,15 +93,15 @@ pub fn all(value: u32) -> (u64, usize) {
         0..256 => octet(value as u8),
         256..25_600 => {
             let (front, len) = octet((value / 100) as u8);
-            (front | two(value) << (8 * len), len + 2)
+            (front | two(value % 100) << (8 * len), len + 2)
         }
         25_600..2_560_000 => {
             let (front, len) = octet((value / 10_000) as u8);
-            (front | four(value) << (8 * len), len + 4)
+            (front | four(value % 10_000) << (8 * len), len + 4)
         }
         2_560_000.. => {
-            let (front, len) = octet((value / 1_000_000) as u8);
-            (front | (two(value / 10_000) | four(value) << 16) << (8 * len), len + 6)
+            let ((front, len), back) = (octet((value / 1_000_000) as u8), value % 1_000_000);
+            (front | (two(back / 10_000) | four(back % 10_000) << 16) << (8 * len), (len + 6).min(8))
         }
     }
 }
@@ -149,8 +156,8 @@ mod tests {
         let edges = (0..8).flat_map(|digits| [10_u32.pow(digits) - 1, 10_u32.pow(digits)]);
         for value in steps.chain(edges).chain(0..30_000).chain([2_559_999, 2_560_000, 99_999_999]) {
             assert_eq!(eight(value).to_le_bytes(), format!("{value:08}").as_bytes());
-            let spread = value.wrapping_mul(0x9e37_79b9);
-            assert_eq!(hexadecimal(spread).to_le_bytes(), format!("{spread:08x}").as_bytes());
+            let spread = u128::from(value).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+            assert_eq!(hexadecimal(&spread.to_be_bytes()), format!("{spread:032x}").as_bytes());
             let (text, len) = all(value);
             assert_eq!(text.to_le_bytes().get(..len), Some(value.to_string().as_bytes()));
         }

@@ -81,11 +81,10 @@ impl fmt::Display for JoinKey {
 }
 
 /// What is hashed of a connection and begins what is hashed of its calls: whoever keeps it has the keys of many calls for less.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Hashed {
-    connection: [u8; CONNECTION],
-    /// The first of the ends, which calls, is the higher one.
-    is_client_higher: bool,
+    /// The connection, whether the first of its ends, which calls, is the higher one, and the place of a call.
+    octets: [u8; CONNECTION + 13],
 }
 
 /// Where a call stands on its connection.
@@ -105,7 +104,7 @@ impl Hashed {
         let [first, second] = ends.map(|end| (address(end), end.port));
         let is_client_higher = second < first;
         let (lower, higher) = if is_client_higher { (second, first) } else { (first, second) };
-        let mut hashed = [0; CONNECTION];
+        let mut hashed = [0; CONNECTION + 13];
         hashed[0] = VERSION;
         hashed[1] = match network {
             Network::Tcp => 6,
@@ -114,26 +113,24 @@ impl Hashed {
         hashed[2..18].copy_from_slice(&lower.0.to_be_bytes());
         hashed[18..20].copy_from_slice(&lower.1.to_be_bytes());
         hashed[20..36].copy_from_slice(&higher.0.to_be_bytes());
-        hashed[36..].copy_from_slice(&higher.1.to_be_bytes());
-        Self { connection: hashed, is_client_higher }
+        hashed[36..CONNECTION].copy_from_slice(&higher.1.to_be_bytes());
+        hashed[CONNECTION] = is_client_higher.into();
+        Self { octets: hashed }
     }
 
     /// The key of the connection.
     #[must_use]
     pub fn connection_key(&self) -> JoinKey {
-        JoinKey::of(&self.connection)
+        JoinKey::of(&self.octets[..CONNECTION])
     }
 
-    /// The key of a call on it.
+    /// The key of a call on it, whose place is hashed where it stands.
     #[must_use]
-    pub fn call_key(&self, Place { sequence, id }: Place) -> JoinKey {
-        let mut hashed = [0; CONNECTION + 13];
-        let (ends, call) = hashed.split_at_mut(CONNECTION);
-        ends.copy_from_slice(&self.connection);
-        call[0] = self.is_client_higher.into();
-        call[1..5].copy_from_slice(&sequence.to_be_bytes());
-        call[5..].copy_from_slice(&id.to_be_bytes());
-        JoinKey::of(&hashed)
+    pub fn call_key(&mut self, Place { sequence, id }: Place) -> JoinKey {
+        let place = &mut self.octets[CONNECTION + 1..];
+        place[..4].copy_from_slice(&sequence.to_be_bytes());
+        place[4..].copy_from_slice(&id.to_be_bytes());
+        JoinKey::of(&self.octets)
     }
 }
 

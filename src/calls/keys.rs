@@ -93,8 +93,8 @@ pub enum Value<'a> {
     Word(&'static str),
     /// Text of the wire.
     Text(&'a str),
-    /// Text of ours and of the wire.
-    Reported(Reported<'a>),
+    /// Text of ours and of the wire. Boxed, because it is large and most values are small.
+    Reported(Box<Reported<'a>>),
     /// Number.
     Number(i64),
     /// Number from 0 to 1.
@@ -411,6 +411,11 @@ pub trait Visit: Sized {
     fn names(&mut self, call: &Call) {
         visit_names(call, self);
     }
+
+    /// The key of [`visit_reported`] is next, whose value is large.
+    fn reported(&mut self, call: &Call) {
+        visit_reported(call, self);
+    }
 }
 
 /// Declares the keys: `"name" | "alias" or "absent": type, "meaning", |call| value;`. One row makes a key known to every
@@ -450,6 +455,8 @@ pub fn visit(call: &Call, visitor: &mut impl Visit) {
     visit_first(call, visitor);
     visitor.shared(call);
     visitor.names(call);
+    visit_outcome(call, visitor);
+    visitor.reported(call);
     visit_rest(call, visitor);
 }
 
@@ -486,10 +493,10 @@ keys! {
             |c| c.callee_view.as_deref().map_or(Value::Null, |callee_view| Value::Time(callee_view.start));
         "work_ns" | "work": Type::Duration,
             "latency as the callee's host saw it (both ends captured)",
-            |c| duration(c.callee_view.as_deref().and_then(|callee_view| callee_view.latency));
+            |c| c.callee_view.as_deref().map_or(Value::Null, |callee_view| duration(callee_view.latency));
         "seen": Type::Number,
             "number of captures that show the call, where several do",
-            |c| number(c.callee_view.as_deref().map(|callee_view| callee_view.seen));
+            |c| c.callee_view.as_deref().map_or(Value::Null, |callee_view| Value::Number(callee_view.seen.into()));
     }
 
     /// Passes the keys to `visitor` that calls with the same ends, carrier and protocol have in common, if no prelude names a client.
@@ -551,7 +558,7 @@ keys! {
 
     #[allow(clippy::inline_always, reason = "a part of one function")]
     #[inline(always)]
-    fn visit_rest {
+    fn visit_outcome {
         "id" | "seq": Type::Number,
             "number that pairs request and answer: seq id, request id, stream id",
             |c| number(c.id);
@@ -591,12 +598,21 @@ keys! {
         "func_ret": Type::Number,
             "tRPC: the handler's code as sent",
             |c| number(c.outcome.func_ret);
+    }
+
+    /// Passes the key to `visitor` whose value is large.
+    pub fn visit_reported {
         "reported_as": Type::Text,
             "how the caller's library words this error in its logs, where that is known",
             |c| match c.told.as_deref() {
                 Some(told) => told.reported_as.as_deref().map_or(Value::Null, Value::Text),
-                None => reported_as(c).map_or(Value::Null, Value::Reported),
+                None => reported_as(c).map_or(Value::Null, |text| Value::Reported(Box::new(text))),
             };
+    }
+
+    #[allow(clippy::inline_always, reason = "a part of one function")]
+    #[inline(always)]
+    fn visit_rest {
         "biz_extra": Type::Map,
             "map of the business error",
             |c| if c.outcome.biz_extra().is_empty() { Value::Null } else { Value::Map(c.outcome.biz_extra()) };

@@ -93,6 +93,9 @@ fn reported<const N: usize>(pieces: [Piece<'_>; N]) -> Reported<'_> {
 #[must_use]
 pub fn reported_as(call: &Call) -> Option<Reported<'_>> {
     let outcome = &call.outcome;
+    if outcome.class == Some(Class::Ok) {
+        return None;
+    }
     let code = outcome.code;
     let message = outcome.message.as_deref().unwrap_or_default();
     let sender = match call.rpc {

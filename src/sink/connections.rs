@@ -4,10 +4,11 @@ use std::net::IpAddr;
 
 use rpcscope_parsers::{Rpc, Transport};
 
-use super::json::{self, Room};
+use super::json::Room;
 use crate::calls::join_key::Hashed;
 use crate::calls::record::Call;
 use crate::decode::{Endpoint, Network};
+use crate::digits;
 
 /// Connections remembered, each at a place that the caller's address and port choose: most calls of a busy capture come from a few
 /// connections.
@@ -49,8 +50,8 @@ impl Remembered {
     }
 
     /// What is hashed of it.
-    pub fn hashed(&self) -> &Hashed {
-        &self.hashed
+    pub fn hashed(&mut self) -> &mut Hashed {
+        &mut self.hashed
     }
 
     /// Its key in digits.
@@ -76,7 +77,7 @@ impl Remembered {
     fn remember(&mut self, network: Network, ends: [Endpoint; 2]) {
         self.ends = Some((network, ends));
         self.hashed = Hashed::of(network, ends);
-        self.key = json::hexadecimal(self.hashed.connection_key().number());
+        self.key = digits::hexadecimal(&self.hashed.connection_key().number().to_be_bytes());
         self.len = 0;
     }
 }
@@ -102,9 +103,10 @@ impl Connections {
     #[inline]
     pub fn of(&mut self, call: &Call) -> Option<&mut Remembered> {
         let remembered = self.0.get_mut(place(call.client))?;
-        let ends = [call.client, call.server];
-        if remembered.ends != Some((call.network, ends)) {
-            remembered.remember(call.network, ends);
+        let is_it = matches!(&remembered.ends, Some((network, [client, server]))
+            if *network == call.network && *client == call.client && *server == call.server);
+        if !is_it {
+            remembered.remember(call.network, [call.client, call.server]);
         }
         Some(remembered)
     }

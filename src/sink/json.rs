@@ -137,6 +137,19 @@ impl Room<'_> {
         }
     }
 
+    /// A word of ours: one of up to 16 letters takes two stores that overlap, and any other a call that copies any length.
+    pub fn word(self, word: &str) -> Self {
+        let word = word.as_bytes();
+        let Some((place, rest)) = self.0.split_at_mut_checked(word.len()) else { return Self::default() };
+        match word.len() {
+            8..=16 => ends::<8>(place, word),
+            4..8 => ends::<4>(place, word),
+            2..4 => ends::<2>(place, word),
+            _ => place.copy_from_slice(word),
+        }
+        Self(rest)
+    }
+
     /// The first `len` of the octets of a fixed number, which one check and a few stores copy.
     #[inline(always)]
     pub fn start_of<const N: usize>(self, octets: &[u8; N], len: usize) -> Self {
@@ -231,6 +244,8 @@ impl Room<'_> {
         }
     }
 
+    // Once: in each place that writes numbers, the compiler would leave the digits to a function beside it.
+    #[inline(never)]
     fn large_number(self, value: u64) -> Self {
         if value < digits::EIGHT {
             let (text, len) = digits::all(value as u32);
@@ -248,7 +263,7 @@ impl Room<'_> {
 
     /// The 32 hexadecimal digits of a number.
     pub fn hexadecimal(self, value: u128) -> Self {
-        self.digits(&hexadecimal(value))
+        self.digits(&digits::hexadecimal(&value.to_be_bytes()))
     }
 
     /// 32 digits that are known already.
@@ -315,14 +330,15 @@ impl Room<'_> {
     }
 }
 
-/// The 32 hexadecimal digits of a number.
-#[must_use]
-pub fn hexadecimal(value: u128) -> [u8; 32] {
-    let mut text = [0; 32];
-    for (place, shift) in text.as_chunks_mut::<8>().0.iter_mut().zip([96, 64, 32, 0]) {
-        *place = digits::hexadecimal((value >> shift) as u32).to_le_bytes();
+/// Copies the first and the last `N` octets: all of a text of `N` to twice as many.
+#[inline]
+fn ends<const N: usize>(place: &mut [u8], text: &[u8]) {
+    if let (Some(first), Some(place)) = (text.first_chunk::<N>(), place.first_chunk_mut()) {
+        *place = *first;
     }
-    text
+    if let (Some(last), Some(place)) = (text.last_chunk::<N>(), place.last_chunk_mut()) {
+        *place = *last;
+    }
 }
 
 /// Whether JSON holds all these octets as they are: printable ASCII without `"` and `\`.

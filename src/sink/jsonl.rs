@@ -16,7 +16,7 @@ use crate::body::Value as Object;
 use crate::calls::keys::{self, Member, Value, Visit, member};
 use crate::calls::likely::Likely;
 use crate::calls::record::{Call, Connection, GoAwayNote, Process, Renewal, RivalParent, Uid};
-use crate::calls::reported::{Piece, Reported};
+use crate::calls::reported::{Piece, Reported, reported_as};
 use crate::pipeline::{Tally, Totals};
 
 /// The sink for `--format jsonl`.
@@ -221,7 +221,7 @@ impl Visit for Members<'_, '_> {
                 None => room,
             },
             // What needs no escapes.
-            Value::Word(word) => room.text(quoted).text(word).text("\""),
+            Value::Word(word) => room.text(quoted).word(word).text("\""),
             Value::Time(time) => self.dates.write(room.text(quoted), time).text("\""),
             Value::Address(address) => room.text(quoted).address(address).text("\""),
             Value::Uid(id) => uid(room.text(quoted), id).text("\""),
@@ -231,11 +231,11 @@ impl Visit for Members<'_, '_> {
                 None => room.text(quoted).hexadecimal(call.connection_key().number()).text("\""),
             },
             Value::CallKey(call, place) => {
-                let hashed = match &self.connection {
-                    Some(connection) => *connection.hashed(),
-                    None => call.hashed(),
+                let key = match &mut self.connection {
+                    Some(connection) => connection.hashed().call_key(place),
+                    None => call.hashed().call_key(place),
                 };
-                room.text(quoted).hexadecimal(hashed.call_key(place).number()).text("\"")
+                room.text(quoted).hexadecimal(key.number()).text("\"")
             }
             Value::UnknownName(group) => room.text(quoted).text("unknown#").number(group).text("\""),
             Value::Text(text) => room.text(quoted).within_string(text).text("\""),
@@ -294,6 +294,16 @@ impl Visit for Members<'_, '_> {
             Some(text) => room.bytes(text),
             None => name(room, self.dates, self.methods.as_deref_mut(), call),
         };
+    }
+
+    #[inline]
+    fn reported(&mut self, call: &Call) {
+        if call.told.is_some() {
+            keys::visit_reported(call, self);
+        } else if let Some(text) = reported_as(call) {
+            let room = std::mem::take(&mut self.room).text(member!("reported_as").start_quoted);
+            self.room = reported(room, &text).text("\"");
+        }
     }
 }
 

@@ -8,18 +8,21 @@ use crate::calls::record::{Call, Name};
 /// Methods remembered, each at a place that its names choose.
 const REMEMBERED: usize = 256;
 
+/// Where a name would stand behind its two counters at address 0, which none does: the same for all, without a look whether there is one.
+const NOWHERE: usize = 2 * size_of::<usize>();
+
 /// Longest text of the keys that calls of a method share.
 const TEXT_ROOM: usize = 320;
 
-/// What tells the calls of a method from others: where their codec and names stand in memory, 0 for those that they lack. Names are shared
-/// by all calls; equal ones that are not pass for different.
+/// What tells the calls of a method from others: where their codec and names stand in memory, [`NOWHERE`] for names that they lack. Names are
+/// shared by all calls; equal ones that are not pass for different.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Key([usize; 5]);
 
 impl Key {
     #[inline]
     fn of(call: &Call) -> Self {
-        let name = |name: Option<&Name>| name.map_or(0, |name| Arc::as_ptr(name).cast::<u8>().addr());
+        let name = |name: Option<&Name>| name.map_or(NOWHERE, |name| Arc::as_ptr(name).cast::<u8>().addr());
         let [service, method, caller, callee] = names_of(call).map(name);
         Self([call.codec.map_or(0, |codec| codec.as_ptr().addr()), service, method, caller, callee])
     }
