@@ -47,6 +47,9 @@ const SEALED_PART: usize = 16;
 /// How often, in packet time, idle connections are looked for.
 const TICK: Duration = Duration::from_secs(1);
 
+/// The next tick before there is a time to count from.
+const BEFORE_ALL: Timestamp = Timestamp(i64::MIN);
+
 /// A time without any packet in which no connection counts as silent: each would have to be the one that says nothing more.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -181,7 +184,7 @@ pub struct Analyzer {
     owner: Stages,
     open_connections: bool,
     shard: Shard,
-    next_tick: Option<Timestamp>,
+    next_tick: Timestamp,
     /// The end of the last [`SILENCE`].
     resumed: Option<Timestamp>,
     /// The last packet, and the latest time so far.
@@ -227,7 +230,7 @@ impl Analyzer {
             },
             open_connections: options.open_connections,
             shard,
-            next_tick: None,
+            next_tick: BEFORE_ALL,
             resumed: None,
             last: Stamp::default(),
             drained: 0,
@@ -244,6 +247,11 @@ impl Analyzer {
         self.dropped[0] = self.dropped[0].max(batch.dropped);
         self.table.reserve(batch.reserved);
         self.totals.shed_secrets = batch.dropped_secrets;
+        self.totals.count(&batch.records);
+        let begin = batch.records.first().map(|first| first.time).or(batch.now);
+        if let (BEFORE_ALL, Some(begin)) = (self.next_tick, begin) {
+            self.next_tick = self.last.time.max(begin) + TICK;
+        }
         self.take_keys(&batch.secrets);
         self.look_for_bodies();
         for group in batch.records.chunks(GROUP) {
@@ -264,6 +272,7 @@ impl Analyzer {
         self.waits = batch.now.is_some();
         if let Some(now) = batch.now {
             self.last.time = self.last.time.max(now);
+            self.table.set_clock(self.last.time);
             if self.tick() {
                 self.look();
             }
@@ -298,22 +307,23 @@ impl Analyzer {
     #[inline]
     fn record(&mut self, batch: &Batch, record: &Record) {
         let Some(packet) = batch.packet(record) else { return };
-        self.totals.packets += 1;
-        self.totals.bytes += packet.data.len() as u64;
-        self.totals.note(packet.time);
-        self.last = Stamp { packet: packet.number, time: self.last.time.max(packet.time) };
-        if self.next_tick.is_none_or(|next| self.last.time >= next) {
-            self.tick();
+        self.last.packet = packet.number;
+        if packet.time > self.last.time {
+            self.last.time = packet.time;
+            self.table.set_clock(packet.time);
+            if packet.time >= self.next_tick {
+                self.tick();
+            }
         }
         let Self { decoder, table, owner, .. } = self;
         match decoder.plain(&packet) {
-            Some((plain, true)) => take(owner, table, self.last.time, |table, owner| {
+            Some((plain, true)) => {
                 let segment = || plain.segment(&packet);
                 match plain.words(&packet) {
                     Some((words, side)) => table.plain(words, &plain.bare(side, &packet), segment, owner),
                     None => table.segment(&segment(), owner),
                 }
-            }),
+            }
             Some((_, false)) => {}
             // By its record: a packet that is passed on would be written to memory in any case.
             None => self.any_packet(batch, record),
@@ -326,7 +336,7 @@ impl Analyzer {
         let Some(packet) = batch.packet(record) else { return };
         let Self { decoder, table, owner, .. } = self;
         if let Decoded::Segment(segment) = decoder.decode_any(&packet) {
-            take(owner, table, self.last.time, |table, owner| table.segment(&segment, owner));
+            table.segment(&segment, owner);
         }
     }
 
@@ -346,25 +356,24 @@ impl Analyzer {
 
     /// Ends idle connections, once per [`TICK`]; returns whether it was time to.
     fn tick(&mut self) -> bool {
-        let now = self.last;
-        let next = *self.next_tick.get_or_insert(now.time + TICK);
-        let due = now.time >= next;
-        if due {
-            if u128::from(now.time.since(next)) >= SILENCE.as_nanos() {
-                self.table.resume(now.time);
-                self.owner.matcher.resume(now.time);
-                self.resumed = Some(now.time);
-            }
-            self.next_tick = Some(now.time + TICK);
-            self.doubt();
-            let before = self.owner.matcher.in_grace();
-            self.table.tick(now, &mut self.owner);
-            self.owner.matcher.settle(before);
-            if self.waits {
-                self.owner.unseal_old(now);
-            }
+        let (now, next) = (self.last, self.next_tick);
+        if now.time < next {
+            return false;
         }
-        due
+        self.next_tick = now.time + TICK;
+        if u128::from(now.time.since(next)) >= SILENCE.as_nanos() {
+            self.table.resume(now.time);
+            self.owner.matcher.resume(now.time);
+            self.resumed = Some(now.time);
+        }
+        self.doubt();
+        self.owner.matcher.settle();
+        self.table.tick(now, &mut self.owner);
+        if self.waits {
+            self.owner.unseal_old(now);
+        }
+        self.owner.matcher.settle();
+        true
     }
 
     /// Marks the pending calls if the source has dropped packets: their answers may be among them. Once per [`TICK`], because
@@ -387,9 +396,8 @@ impl Analyzer {
             keys.close();
             self.owner.wake(&mut self.table, self.last);
         }
-        let before = self.owner.matcher.in_grace();
+        self.owner.matcher.settle();
         self.table.finish(self.last, &mut self.owner);
-        self.owner.matcher.settle(before);
     }
 
     /// Moves what is ready to `outputs`, in order; everything if `all`. Returns the packet up to which nothing more will come.
@@ -400,7 +408,9 @@ impl Analyzer {
         let packet = std::mem::replace(&mut self.drained, self.last.packet);
         let until = Stamp { packet, ..self.last };
         owner.matcher.release((!all).then_some(until), |call| {
-            totals.across_silence += u64::from(resumed.is_some_and(|resumed| call.lasts_across(resumed)));
+            if resumed.is_some_and(|resumed| call.lasts_across(resumed)) {
+                totals.across_silence += 1;
+            }
             outputs.push(Output::Call(call));
         });
         let ready = if all {
@@ -458,24 +468,6 @@ impl Analyzer {
             totals.gaps += self.decoder.lost_datagrams();
         }
         totals
-    }
-}
-
-/// Passes a segment to its connection; `clock` is the latest time so far.
-#[expect(clippy::inline_always, reason = "the fields of a plain segment then stay in registers")]
-#[inline(always)]
-fn take(
-    owner: &mut Stages,
-    table: &mut Table<Slot>,
-    clock: Timestamp,
-    pass: impl FnOnce(&mut Table<Slot>, &mut Stages),
-) {
-    let before = owner.matcher.in_grace();
-    table.set_clock(clock);
-    pass(table, owner);
-    // One call alone is in order.
-    if owner.matcher.in_grace() > before + 1 {
-        owner.matcher.settle(before);
     }
 }
 

@@ -117,6 +117,16 @@ impl Outcome {
         self.extra.is_some()
     }
 
+    /// Becomes another outcome. Nearly always this one owns nothing, so that there is nothing to drop.
+    #[inline]
+    pub fn become_another(&mut self, other: Self) {
+        if self.message.is_none() && self.extra.is_none() {
+            std::mem::forget(std::mem::replace(self, other));
+        } else {
+            *self = other;
+        }
+    }
+
     /// All of these, to be filled in.
     pub fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()

@@ -120,7 +120,8 @@ impl FlowKey {
     /// What is in a key beside its addresses.
     #[inline]
     pub(crate) fn beside_addresses(&self) -> u64 {
-        beside_addresses([self.a.port, self.b.port], self.network, self.capture_point)
+        let ports = u32::from(self.a.port) << 16 | u32::from(self.b.port);
+        beside_addresses(ports, self.network, self.capture_point)
     }
 
     /// The address of one side.
@@ -142,11 +143,10 @@ pub(crate) struct KeyWords {
     pub(crate) rest: u64,
 }
 
-/// Ports, network and capture point of a key.
+/// Ports (in one word), network and capture point of a key.
 #[inline]
-fn beside_addresses([a, b]: [u16; 2], network: Network, capture_point: CapturePoint) -> u64 {
-    let ports = u64::from(a) << 16 | u64::from(b);
-    u64::from(capture_point.0) << 33 | ports << 1 | u64::from(network == Network::Udp)
+fn beside_addresses(ports: u32, network: Network, capture_point: CapturePoint) -> u64 {
+    u64::from(capture_point.0) << 33 | u64::from(ports) << 1 | u64::from(network == Network::Udp)
 }
 
 /// TCP flags that matter here (RFC 9293, section 3.1).

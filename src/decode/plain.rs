@@ -5,6 +5,8 @@
 //! an option, a fragment, a tunnel, a header that is cut or contradicts itself) is left to the walk, which also says why a
 //! packet is skipped. Both give the same segment; the tests compare them on all bundled captures and on damaged packets.
 
+use std::net::IpAddr;
+
 use rpcscope_parsers::Side;
 
 use super::shard;
@@ -18,10 +20,14 @@ const SHORT: usize = 20;
 /// Length of the IPv6 header.
 const IPV6: usize = 40;
 
+/// Types of Ethernet as they stand in a packet.
+const IP: [u16; 2] = [ether_type::IPV4.to_be(), ether_type::IPV6.to_be()];
+
 /// Source and destination.
 #[derive(Clone, Copy)]
 enum Addresses {
-    V4([u32; 2]),
+    /// In one word, as in the header.
+    V4(u64),
     V6([u128; 2]),
 }
 
@@ -29,8 +35,8 @@ enum Addresses {
 #[derive(Clone, Copy)]
 pub(crate) struct Plain<'a> {
     addresses: Addresses,
-    /// Source and destination.
-    ports: [u16; 2],
+    /// Source and destination in one word, as in the header.
+    ports: u32,
     tcp: &'a [u8; SHORT],
     payload: &'a [u8],
     missing: u32,
@@ -49,7 +55,7 @@ impl<'a> Plain<'a> {
             276 => (data.get(0..2)?, data.get(20..)?),
             _ => return None,
         };
-        if !matches!(u16::from_be_bytes([kind[0], kind[1]]), ether_type::IPV4 | ether_type::IPV6) {
+        if !IP.contains(&u16::from_ne_bytes([kind[0], kind[1]])) {
             return None;
         }
         match ip.first()? {
@@ -62,9 +68,9 @@ impl<'a> Plain<'a> {
     /// See [`shard::hash`].
     #[inline]
     pub(super) fn hash(&self) -> u64 {
-        let [source, destination] = self.ports;
+        let [source, destination] = halves(self.ports);
         match self.addresses {
-            Addresses::V4([a, b]) => shard::hash([(u64::from(a), source), (u64::from(b), destination)]),
+            Addresses::V4(ips) => shard::hash([(ips >> 32, source), (u64::from(ips as u32), destination)]),
             Addresses::V6([a, b]) => shard::hash([(shard::fold(a), source), (shard::fold(b), destination)]),
         }
     }
@@ -72,17 +78,19 @@ impl<'a> Plain<'a> {
     /// The connection, and who sent the packet.
     #[inline]
     pub(super) fn key(&self, packet: &Packet<'_>) -> (FlowKey, Side) {
-        let ports = self.ports;
-        let (ips, is_ordered): ([std::net::IpAddr; 2], bool) = match self.addresses {
-            Addresses::V4([a, b]) => {
-                ([a, b].map(|ip| ip.to_be_bytes().into()), (a, ports[0]) <= (b, ports[1]))
-            }
+        let swapped = self.ports.rotate_left(16);
+        let (ips, is_ordered): ([IpAddr; 2], bool) = match self.addresses {
+            Addresses::V4(ips) => (
+                [(ips >> 32) as u32, ips as u32].map(|ip| ip.to_be_bytes().into()),
+                (ips, self.ports) <= (ips.rotate_left(32), swapped),
+            ),
             Addresses::V6([a, b]) => {
-                ([a, b].map(|ip| ip.to_be_bytes().into()), (a, ports[0]) <= (b, ports[1]))
+                ([a, b].map(|ip| ip.to_be_bytes().into()), (a, self.ports) <= (b, swapped))
             }
         };
-        let from = Endpoint { ip: ips[0], port: ports[0] };
-        let to = Endpoint { ip: ips[1], port: ports[1] };
+        let [source, destination] = halves(self.ports);
+        let from = Endpoint { ip: ips[0], port: source };
+        let to = Endpoint { ip: ips[1], port: destination };
         let (a, b, side) = if is_ordered { (from, to, Side::A) } else { (to, from, Side::B) };
         (FlowKey { a, b, network: Network::Tcp, capture_point: packet.capture_point }, side)
     }
@@ -90,18 +98,14 @@ impl<'a> Plain<'a> {
     /// The connection by [`FlowKey::words`], and who sent the packet.
     #[inline]
     pub(crate) fn words(&self, packet: &Packet<'_>) -> Option<(KeyWords, Side)> {
-        let Addresses::V4([from, to]) = self.addresses else { return None };
-        let [source, destination] = self.ports;
-        let end = |ip: u32, port: u16| u64::from(ip) << 16 | u64::from(port);
-        let words = |a: u32, b: u32, ports| {
-            let rest = beside_addresses(ports, Network::Tcp, packet.capture_point);
-            KeyWords { ips: u64::from(a) << 32 | u64::from(b), rest }
-        };
-        Some(if end(from, source) <= end(to, destination) {
-            (words(from, to, [source, destination]), Side::A)
-        } else {
-            (words(to, from, [destination, source]), Side::B)
-        })
+        let Addresses::V4(ips) = self.addresses else { return None };
+        // Both ends as one number, so that they are compared at once.
+        let ends = |ips: u64, ports: u32| u128::from(ips) << 64 | u128::from(ports);
+        let sent = ends(ips, self.ports);
+        let back = ends(ips.rotate_left(32), self.ports.rotate_left(16));
+        let (ends, side) = if sent <= back { (sent, Side::A) } else { (back, Side::B) };
+        let rest = beside_addresses(ends as u32, Network::Tcp, packet.capture_point);
+        Some((KeyWords { ips: (ends >> 64) as u64, rest }, side))
     }
 
     /// What the packet carries, apart from its connection.
@@ -136,6 +140,11 @@ impl<'a> Plain<'a> {
 }
 
 #[inline]
+fn halves(ports: u32) -> [u16; 2] {
+    [(ports >> 16) as u16, ports as u16]
+}
+
+#[inline]
 fn ipv4(ip: &[u8]) -> Option<Plain<'_>> {
     let head = ip.first_chunk::<{ 2 * SHORT }>()?;
     let total = usize::from(u16::from_be_bytes([head[2], head[3]]));
@@ -144,9 +153,8 @@ fn ipv4(ip: &[u8]) -> Option<Plain<'_>> {
     if is_fragment || head[9] != protocol::TCP {
         return None;
     }
-    let source = u32::from_be_bytes([head[12], head[13], head[14], head[15]]);
-    let destination = u32::from_be_bytes([head[16], head[17], head[18], head[19]]);
-    plain(ip, Addresses::V4([source, destination]), head.last_chunk()?, SHORT, total)
+    let ips = u64::from_be_bytes(*head[12..].first_chunk()?);
+    plain(ip, Addresses::V4(ips), head.last_chunk()?, SHORT, total)
 }
 
 #[inline]
@@ -177,6 +185,6 @@ fn plain<'a>(
         return None;
     }
     let payload = ip.get(start..captured)?;
-    let ports = [u16::from_be_bytes([tcp[0], tcp[1]]), u16::from_be_bytes([tcp[2], tcp[3]])];
+    let ports = u32::from_be_bytes([tcp[0], tcp[1], tcp[2], tcp[3]]);
     Some(Plain { addresses, ports, tcp, payload, missing: (total - captured) as u32 })
 }

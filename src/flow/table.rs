@@ -442,7 +442,7 @@ impl<S> Table<S> {
     /// The number of a key's connection if there is one.
     pub(super) fn look_up(&mut self, key: &FlowKey) -> Option<u32> {
         match key.words() {
-            Some(words) => self.look_up_words(words),
+            Some(words) => self.recent(words).or_else(|| self.look_further(words)),
             None => self.find(self.tag(key), |found| found == key),
         }
     }
@@ -450,11 +450,8 @@ impl<S> Table<S> {
     /// The same by its words. Packets of a connection come close together, so that most are found where the last one was: a third of what
     /// hash and index take.
     #[inline]
-    fn look_up_words(&mut self, words: KeyWords) -> Option<u32> {
-        match self.recent.get(Recent::place(words)) {
-            Some(recent) if recent.words == words && recent.id != u32::MAX => Some(recent.id),
-            _ => self.look_further(words),
-        }
+    fn recent(&self, words: KeyWords) -> Option<u32> {
+        self.recent.get(Recent::place(words)).filter(|recent| recent.words == words).map(|recent| recent.id)
     }
 
     /// The same for connections that are not among the recent ones. It is one of them then.

@@ -164,7 +164,7 @@ impl Stages {
     /// Reads what has waited for keys in all connections. What it says is decided now.
     pub(super) fn wake(&mut self, table: &mut Table<Slot>, now: Stamp) {
         let Some(keys) = self.keys.clone() else { return };
-        let before = self.matcher.in_grace();
+        self.matcher.settle();
         loop {
             // The keys of one session may be those of others.
             let version = keys.version();
@@ -185,7 +185,7 @@ impl Stages {
                 break;
             }
         }
-        self.matcher.settle(before);
+        self.matcher.settle();
     }
 
     fn wake_one(&mut self, flow: &Flow, slot: &mut Slot, now: Stamp) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::calls::record::Connection;
 use crate::decode::{Ended, Skip};
 use crate::flow::Shed;
-use crate::source::{LinkType, SourceError};
+use crate::source::{LinkType, Record, SourceError};
 use crate::text::{counted, duration, thousands};
 use crate::time::Timestamp;
 
@@ -148,27 +148,29 @@ impl<'c> FromIterator<&'c Connection> for Tally {
 }
 
 impl Totals {
-    /// Takes the time of the next packet.
-    #[inline]
-    pub(super) fn note(&mut self, time: Timestamp) {
-        let (first, last) = self.span.get_or_insert((time, time));
-        if time >= *last {
-            self.pause = self.pause.max(time.since(*last));
-            *last = time;
-            return;
+    /// Counts the next packets, and notes their times.
+    pub(super) fn count(&mut self, packets: &[Record]) {
+        // Variables of their own stay in registers.
+        let (mut bytes, mut pause) = (0, self.pause);
+        let (mut backwards, mut most) = self.backwards;
+        let mut span = self.span;
+        for &Record { time, len, .. } in packets {
+            bytes += u64::from(len);
+            let (first, last) = span.get_or_insert((time, time));
+            if time >= *last {
+                pause = pause.max(time.since(*last));
+                *last = time;
+                continue;
+            }
+            *first = time.min(*first);
+            let behind = last.since(time);
+            if behind >= BACKWARDS {
+                (backwards, most) = (backwards + 1, most.max(behind));
+            }
         }
-        *first = time.min(*first);
-        let behind = last.since(time);
-        if behind >= BACKWARDS {
-            self.note_backwards(behind);
-        }
-    }
-
-    /// A packet is so much older than one before it.
-    #[cold]
-    fn note_backwards(&mut self, behind: u64) {
-        let (count, most) = self.backwards;
-        self.backwards = (count + 1, most.max(behind));
+        self.packets += packets.len() as u64;
+        self.bytes += bytes;
+        (self.span, self.pause, self.backwards) = (span, pause, (backwards, most));
     }
 
     /// An error, if nothing of the input could be decoded because of its link type.

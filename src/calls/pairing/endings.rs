@@ -201,13 +201,22 @@ impl Matcher {
     }
 
     /// Gives up calls that have waited too long or are too many.
+    #[inline]
     pub(super) fn give_up(&mut self, at: At<'_>, pending: &mut PendingCalls) {
+        // Mostly none waits when another begins.
+        if pending.len() > 0 {
+            self.give_up_waiting(at, pending);
+        }
+    }
+
+    #[inline(never)]
+    fn give_up_waiting(&mut self, at: At<'_>, pending: &mut PendingCalls) {
         while pending.len() >= MAX_PENDING || pending.metadata() > MAX_PENDING_METADATA {
             let Some(waiting) = pending.take_oldest() else { break };
             self.shed += 1;
             self.broken(at, pending, waiting, Ending::Shed);
         }
-        if pending.len() == 0 || at.now.time < pending.looked + PATIENCE_STEP {
+        if at.now.time < pending.looked + PATIENCE_STEP {
             return;
         }
         pending.looked = at.now.time;
@@ -270,7 +279,7 @@ impl Matcher {
         if outcome.class.is_none() && call.findings.of_capture().is_empty() {
             call.findings.insert(Finding::UndecodableAnswer);
         }
-        call.outcome = outcome;
+        call.outcome.become_another(outcome);
         call.end = seen.time;
         call.decided = at.now.packet;
         call.packets.1 = seen.packet.max(call.packets.0);
@@ -285,7 +294,7 @@ impl Matcher {
             pending.drop_bodies(bytes);
             self.grace_metadata += bytes;
         }
-        self.grace.push_back(call);
+        self.keep(call);
     }
 }
 

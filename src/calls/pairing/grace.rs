@@ -24,6 +24,8 @@ const STEPS: u64 = 4;
 pub(super) struct Reach {
     /// Number of the first call in its grace period, of all that were ever decided.
     first: u64,
+    /// Number of the first call that may still get another place.
+    settled: u64,
     /// Calls looked at without the index.
     steps: u64,
     /// Up to which number calls are in the index.
@@ -141,9 +143,9 @@ impl Matcher {
             }
             if let Some(call) = self.grace.pop_front() {
                 self.reach.first += 1;
-                self.grace_metadata = self.grace_metadata.saturating_sub(metadata_size(&call));
-                if call.bodies.is_some() {
-                    self.grace_metadata = self.grace_metadata.saturating_sub(body_size(&call));
+                let size = metadata_size(&call) + body_size(&call);
+                if size > 0 {
+                    self.grace_metadata = self.grace_metadata.saturating_sub(size);
                 }
                 give(call);
             }
@@ -156,15 +158,27 @@ impl Matcher {
         self.grace.front().map(|call| call.decided)
     }
 
-    /// Sorts the calls that were decided by the packet just read, so that the order never depends on a table's order.
-    pub fn settle(&mut self, before: usize) {
-        if self.grace.len() < before + 2 {
-            return;
+    /// Takes a decided call. Those of one packet are in the order of their identities, so that this never depends on a table's order.
+    pub(super) fn keep(&mut self, call: Box<Call>) {
+        match self.grace.back() {
+            Some(last) if last.decided == call.decided && last.uid > call.uid => self.keep_before(call),
+            _ => self.grace.push_back(call),
         }
-        self.reach.reorder(before);
-        if let Some(new) = self.grace.make_contiguous().get_mut(before..) {
-            new.sort_by_key(|call| call.uid);
-        }
+    }
+
+    #[cold]
+    fn keep_before(&mut self, call: Box<Call>) {
+        let later =
+            self.grace.iter().rev().take_while(|last| last.decided == call.decided && last.uid > call.uid);
+        let settled = self.reach.settled.saturating_sub(self.reach.first) as usize;
+        let place = (self.grace.len() - later.count()).max(settled);
+        self.reach.reorder(place);
+        self.grace.insert(place, call);
+    }
+
+    /// What is decided from here on comes behind all that was decided before.
+    pub fn settle(&mut self) {
+        self.reach.settled = self.reach.first + self.grace.len() as u64;
     }
 
     /// How many calls over.

@@ -10,12 +10,12 @@ pub(super) const RECENT: usize = 256;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Recent {
     pub(super) words: KeyWords,
-    /// No number of a connection if there is none.
     pub(super) id: u32,
 }
 
 impl Recent {
-    pub(super) const NONE: Self = Self { words: KeyWords { ips: 0, rest: 0 }, id: u32::MAX };
+    /// Words that no connection has.
+    pub(super) const NONE: Self = Self { words: KeyWords { ips: 0, rest: u64::MAX }, id: u32::MAX };
 
     /// The place of connections with these words.
     #[inline]

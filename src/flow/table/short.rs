@@ -65,8 +65,12 @@ impl<S> Table<S> {
         segment: impl FnOnce() -> Segment<'a>,
         owner: &mut O,
     ) {
-        let found = self.look_up_words(words);
-        if !found.is_some_and(|id| self.short(id, bare, owner)) {
+        let recent = self.recent(words);
+        if recent.is_some_and(|id| self.short(id, bare, owner)) {
+            return;
+        }
+        let found = recent.or_else(|| self.look_further(words));
+        if recent.is_some() || !found.is_some_and(|id| self.short(id, bare, owner)) {
             self.long(&segment(), found, owner);
         }
     }
