@@ -1,7 +1,5 @@
 //! Which library sent a request.
 
-use std::collections::VecDeque;
-
 use rpcscope_parsers::event::Sender;
 
 use crate::codes::library::{Library, Version};
@@ -15,7 +13,8 @@ const RECENT: usize = 8;
 /// What the latest agents said.
 #[derive(Debug, Default)]
 pub(super) struct Senders {
-    recent: VecDeque<Agent>,
+    /// The latest first.
+    recent: Vec<Agent>,
 }
 
 #[derive(Debug)]
@@ -26,6 +25,7 @@ struct Agent {
 
 impl Senders {
     /// The library and its version (0.0.0 where the request does not show that); `None` if it is not known.
+    #[inline(never)]
     pub(super) fn get(&mut self, sender: Sender<'_>) -> Option<(Library, Version)> {
         match sender {
             Sender::Kitex => Some((Library::Kitex, Version::default())),
@@ -45,7 +45,7 @@ impl Senders {
         }
         self.recent.truncate(RECENT - 1);
         let library = Library::of_user_agent(text);
-        self.recent.push_front(Agent { text: text.into(), library });
+        self.recent.insert(0, Agent { text: text.into(), library });
         library
     }
 }

@@ -171,11 +171,10 @@ impl Contexts {
         }
     }
 
-    /// The context in the most preferred format that was found.
+    /// The context in the most preferred format that was found; `None` if there is none.
     #[must_use]
-    pub fn trace(self) -> Trace {
-        let mut found = self.found.into_iter().flat_map(|found| found.into_iter().flatten());
-        found.find(|trace| trace.trace_id.is_some()).unwrap_or_default()
+    pub fn trace(self) -> Option<Trace> {
+        self.found?.into_iter().flatten().find(|trace| trace.trace_id.is_some())
     }
 
     /// The same where it stands; `None` if there is none.
@@ -192,14 +191,14 @@ impl Contexts {
 }
 
 /// Reads W3C `traceparent`, B3 (one header or several), Jaeger, Datadog, `OpenCensus` (`grpc-trace-bin`), AWS X-Ray, Google
-/// Cloud Trace and `SkyWalking`, in this order of preference.
+/// Cloud Trace and `SkyWalking`, in this order of preference; `None` if there is none.
 #[must_use]
-pub fn context(headers: &dyn Pairs) -> Trace {
+pub fn context(headers: &dyn Pairs) -> Option<Trace> {
     let mut contexts = Contexts::default();
     headers.each_custom(&mut |key, value| {
         contexts.read(key, value);
     });
-    if contexts.found.is_some() { contexts.trace() } else { Trace::default() }
+    contexts.trace()
 }
 
 /// A number for comparing ids: the low 64 bits. Services that support 64 bits only (B3, Datadog) pass on that half of a
@@ -358,7 +357,7 @@ mod tests {
     fn of(pairs: &[(&str, &str)]) -> Trace {
         let pairs: Vec<_> =
             pairs.iter().map(|(k, v)| (Cow::Borrowed(k.as_bytes()), Cow::Borrowed(v.as_bytes()))).collect();
-        context(&pairs)
+        context(&pairs).unwrap_or_default()
     }
 
     #[test]

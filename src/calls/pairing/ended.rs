@@ -3,7 +3,6 @@
 //! Ids mostly rise by the same step, so they are kept as runs: most connections need one, which takes no allocation.
 
 use rpcscope_parsers::CallId;
-use smallvec::SmallVec;
 
 use super::MAX_ENDED;
 
@@ -18,10 +17,10 @@ fn parts(id: CallId) -> Option<(u8, i64)> {
 }
 
 /// Ids of one kind that ended one after the other, each `step` above the one before.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Run {
     last: i64,
-    /// Not 0.
+    /// Not 0, unless there is none.
     step: u32,
     /// At most [`MAX_ENDED`].
     count: u8,
@@ -57,39 +56,60 @@ impl Run {
 /// The last [`MAX_ENDED`] ids.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
-    /// Oldest first.
-    runs: SmallVec<[Run; 1]>,
+    /// The last run.
+    last: Run,
+    /// Those before it, oldest first. Boxed, because few connections have any.
+    #[expect(
+        clippy::box_collection,
+        reason = "a vector by itself takes three times as much of every connection"
+    )]
+    older: Option<Box<Vec<Run>>>,
     /// Ids in all runs.
     len: usize,
 }
 
 impl Ended {
+    #[inline]
     pub(super) fn push(&mut self, id: CallId) {
         let Some((kind, number)) = parts(id) else { return };
         if self.len == MAX_ENDED {
             self.forget_oldest();
         }
         self.len += 1;
-        if !self.runs.last_mut().is_some_and(|run| run.extend(kind, number)) {
-            self.runs.push(Run { last: number, step: 1, count: 1, kind });
+        if !self.last.extend(kind, number) {
+            self.begin(Run { last: number, step: 1, count: 1, kind });
+        }
+    }
+
+    fn begin(&mut self, run: Run) {
+        let before = std::mem::replace(&mut self.last, run);
+        if before.count > 0 {
+            self.older.get_or_insert_default().push(before);
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+        self.len == 0
     }
 
     pub(super) fn contains(&self, id: CallId) -> bool {
-        parts(id).is_some_and(|(kind, number)| self.runs.iter().any(|run| run.contains(kind, number)))
+        let older = self.older.iter().flat_map(|older| older.iter());
+        parts(id).is_some_and(|(kind, number)| {
+            self.last.contains(kind, number) || { older }.any(|run| run.contains(kind, number))
+        })
     }
 
     fn forget_oldest(&mut self) {
-        let Some(run) = self.runs.first_mut() else { return };
-        run.count -= 1;
-        if run.count == 0 {
-            self.runs.remove(0);
-        }
         self.len -= 1;
+        match self.older.as_mut().filter(|older| !older.is_empty()) {
+            None => self.last.count -= 1,
+            Some(older) => {
+                older[0].count -= 1;
+                if older[0].count == 0 {
+                    older.remove(0);
+                }
+            }
+        }
     }
 }
 
@@ -135,7 +155,7 @@ mod tests {
     fn rising_ids_take_no_allocation() {
         let mut ended = Ended::default();
         (0..1000).for_each(|stream| ended.push(CallId::Stream(2 * stream + 1)));
-        assert!(!ended.runs.spilled());
+        assert!(ended.older.is_none());
         assert_eq!(ended.len, MAX_ENDED);
         assert!(ended.contains(CallId::Stream(1999)) && !ended.contains(CallId::Stream(1998)));
     }

@@ -4,7 +4,7 @@ use rpcscope_parsers::event::{Headers, Names, Pairs, Text};
 
 use super::super::marks::{self, Marks, Meanings};
 use super::super::record::{Call, Name};
-use super::super::trace;
+use super::super::trace::{self, Trace};
 use super::{MAX_METADATA, Matcher};
 
 /// Most header pairs kept of one message, and the longest value kept.
@@ -13,27 +13,46 @@ const MAX_VALUE: usize = 16 * 1024;
 
 impl Matcher {
     /// Fills in what the record does not know yet from the names and headers of either side.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "most of it is not to be done for most messages")]
+    #[inline(always)]
     pub(super) fn describe(&mut self, call: &mut Call, said: &Names<'_>, headers: Headers<'_>, answer: bool) {
         // Most answers: those of HTTP/2 name nothing, and those of Thrift what the request has named.
         let is_news = said.service.is_some()
             || said.caller.is_some()
             || said.callee.is_some()
             || (said.method.is_some() && call.method.is_none());
-        if is_news || !answer || self.metadata {
-            self.describe_by(call, said, headers, answer);
+        if is_news {
+            self.name(call, said);
+        }
+        if let Some(sender) = said.sender.filter(|_| !answer) {
+            call.sender = self.senders.get(sender);
+        }
+        if let Some(headers) = headers
+            && (self.metadata || self.marks.is_some())
+        {
+            self.read(call, headers, answer);
         }
     }
 
-    fn describe_by(&mut self, call: &mut Call, said: &Names<'_>, headers: Headers<'_>, answer: bool) {
-        let interned = &mut self.names;
+    /// Keeps headers, or what linking reads of them.
+    #[inline(never)]
+    fn read(&mut self, call: &mut Call, headers: &dyn Pairs, answer: bool) {
+        if self.metadata {
+            keep(&mut call.metadata, answer, headers);
+        } else if let Some(meanings) = self.marks.as_mut().filter(|_| !answer) {
+            mark(&mut call.marks, meanings, headers);
+        }
+    }
+
+    // Apart, so that what else is looked after does not take its registers.
+    #[inline(never)]
+    fn name(&mut self, call: &mut Call, said: &Names<'_>) {
+        let names = &mut self.names;
         let mut name = |into: &mut Option<Name>, text: &Option<Text<'_>>| {
-            if let Some(text) = text
-                && into.is_none()
-            {
+            if let (None, Some(text)) = (&into, text) {
                 *into = match text {
-                    Text::Plain(bytes) => interned.get(bytes),
-                    encoded => interned.get(&encoded.decode()),
+                    Text::Plain(bytes) => names.get(bytes),
+                    encoded => names.get(&encoded.decode()),
                 };
             }
         };
@@ -41,23 +60,15 @@ impl Matcher {
         name(&mut call.method, &said.method);
         name(&mut call.caller, &said.caller);
         name(&mut call.callee, &said.callee);
-        if let Some(sender) = said.sender.filter(|_| !answer) {
-            call.sender = self.senders.get(sender);
-        }
-        if let Some(headers) = headers {
-            if self.metadata {
-                keep(&mut call.metadata, answer, headers);
-            } else if let Some(meanings) = self.marks.as_mut().filter(|_| !answer) {
-                mark(&mut call.marks, meanings, headers);
-            }
-        }
     }
 
+    /// Fills in the trace and the span that the headers of a request name.
+    #[inline]
     pub(super) fn trace(&mut self, call: &mut Call, headers: Headers<'_>) {
-        if let Some(headers) = headers {
-            let trace = trace::context(headers);
-            call.trace_id = trace.trace_id.and_then(|id| self.names.get(id.as_bytes()));
-            call.span_id = trace.span_id.and_then(|id| self.names.get(id.as_bytes()));
+        if let Some(Trace { trace_id, span_id, .. }) = headers.and_then(trace::context) {
+            // The last ones are shared by their calls. Among the names, they would take the places of others for good.
+            let mut id = |id: Option<String>| id.map(|id| self.texts.get(id.as_bytes()));
+            (call.trace_id, call.span_id) = (id(trace_id), id(span_id));
         }
     }
 
@@ -85,8 +96,6 @@ fn keep(into: &mut Vec<(bool, String, String)>, answer: bool, headers: &dyn Pair
 }
 
 /// Notes what headers say about the cause of their call, within the bounds of [`keep`].
-// Apart, so that runs without linking do not pay for its registers.
-#[inline(never)]
 fn mark(into: &mut Option<Box<Marks>>, meanings: &mut Meanings, headers: &dyn Pairs) {
     headers.each(&mut |key, value| {
         let value = value.get(..MAX_VALUE).unwrap_or(value);

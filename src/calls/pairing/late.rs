@@ -13,6 +13,8 @@ use crate::flow::Stamp;
 
 impl Matcher {
     /// The whole answer to a call has come; its last part began at `position`.
+    #[expect(clippy::inline_always, reason = "the call and its decision then go on without being moved")]
+    #[inline(always)]
     pub(super) fn answered(
         &mut self,
         at: At<'_>,

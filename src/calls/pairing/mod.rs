@@ -199,17 +199,17 @@ impl Matcher {
         if at.flow.key.network == Network::Udp && self.overtaken(at, pending, side, request) {
             return;
         }
-        let mut waiting = self.caller_opens(at, pending, side, &request.head);
-        waiting.type_unread = request.head.truncated && request.head.codec.is_none();
-        let call = &mut waiting.call;
+        let mut call = self.caller_opens(at, pending, side, &request.head);
         call.kind = if request.oneway { CallKind::Oneway } else { CallKind::Unary };
         call.request_messages = 1;
         call.timeout = request.timeout;
-        self.describe(call, &request.names, request.headers, false);
-        self.trace(call, request.headers.filter(|_| request.custom));
+        self.describe(&mut call, &request.names, request.headers, false);
+        self.trace(&mut call, request.headers.filter(|_| request.custom));
         if self.log_ids {
-            self.log_id(call, request.headers);
+            self.log_id(&mut call, request.headers);
         }
+        let type_unread = request.head.truncated && request.head.codec.is_none();
+        let waiting = Pending { type_unread, ..Pending::new(request.head.id, call, side) };
         if request.oneway {
             pending.end_id(request.head.id);
             let decision = outcome::decide(Ending::Oneway(None), &mut self.texts);
@@ -220,44 +220,42 @@ impl Matcher {
     }
 
     fn open_stream(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, open: &Open<'_>) {
-        let mut waiting = self.caller_opens(at, pending, side, &open.head);
-        waiting.stream = true;
-        let call = &mut waiting.call;
+        let mut call = self.caller_opens(at, pending, side, &open.head);
         (call.kind, call.request_messages) =
             if open.unary { (CallKind::Unary, 1) } else { (CallKind::Stream, 0) };
         call.timeout = open.timeout;
         call.unknown_name = open.unknown_name.map(|number| (at.flow.first.packet << GROUP_BITS) + number);
-        self.describe(call, &open.names, open.headers, false);
-        self.join_group(pending, call);
-        self.trace(call, open.headers.filter(|_| open.custom));
+        self.describe(&mut call, &open.names, open.headers, false);
+        self.join_group(pending, &mut call);
+        self.trace(&mut call, open.headers.filter(|_| open.custom));
         if self.log_ids {
-            self.log_id(call, open.headers);
+            self.log_id(&mut call, open.headers);
         }
-        pending.add(waiting);
+        pending.add(Pending { stream: true, ..Pending::new(open.head.id, call, side) });
     }
 
     /// The record of a call whose opening was captured.
-    fn caller_opens(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, head: &Head) -> Pending {
+    fn caller_opens(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, head: &Head) -> Box<Call> {
         pending.client.get_or_insert(side);
         self.give_up(at, pending);
-        let mut waiting = self.open(at, pending, side, head);
-        pending.note_bodies(self.bodies.give(side, head.id, false, &mut waiting.call));
-        waiting.call.request_bytes = head.bytes;
-        waiting.call.positions[0] = at.position;
+        let mut call = self.open(at, pending, side, head);
+        pending.note_bodies(self.bodies.give(side, head.id, false, &mut call));
+        call.request_bytes = head.bytes;
+        call.positions[0] = at.position;
         if pending.rare_if_any().is_some_and(|rare| rare.early.take_if(|early| *early == head.id).is_some()) {
             // Its answer may have been captured before it.
-            waiting.call.findings.insert(Finding::Gap);
+            call.findings.insert(Finding::Gap);
         }
         if head.truncated
             && let Some(how) = pending.lost[side.index()]
         {
-            waiting.call.findings.insert(how);
+            call.findings.insert(how);
         }
-        waiting
+        call
     }
 
     /// A record of a call that `client` opens, with nothing known yet but who and when.
-    fn open(&mut self, at: At<'_>, pending: &mut PendingCalls, client: Side, head: &Head) -> Pending {
+    fn open(&mut self, at: At<'_>, pending: &mut PendingCalls, client: Side, head: &Head) -> Box<Call> {
         let key = &at.flow.key;
         let uid = pending.uid(at.flow.last.packet);
         let call = Call {
@@ -275,25 +273,12 @@ impl Matcher {
             via: pending.via().cloned(),
             ..Call::new(uid, at.origin.time, key.endpoint(client), key.endpoint(client.other()))
         };
-        let call = match self.spare.pop() {
+        match self.spare.pop() {
             Some(mut spare) => {
                 spare.renew(call);
                 spare
             }
             None => Box::new(call),
-        };
-        Pending {
-            id: head.id,
-            call,
-            client,
-            answer: None,
-            stream: false,
-            answer_lost: false,
-            reset_lost: false,
-            type_unread: false,
-            http_error: None,
-            last_message: 0,
-            status_unread: false,
         }
     }
 
@@ -357,11 +342,10 @@ impl Matcher {
             None => return None,
         };
         let how = pending.holed(at.flow, client)?;
-        let mut waiting = self.open(at, pending, client, head);
-        waiting.stream = true;
-        waiting.call.kind = CallKind::Stream;
-        waiting.call.findings.insert(how);
-        Some(waiting)
+        let mut call = self.open(at, pending, client, head);
+        call.kind = CallKind::Stream;
+        call.findings.insert(how);
+        Some(Pending { stream: true, ..Pending::new(head.id, call, client) })
     }
 
     fn part(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, part: &Part<'_>) {
@@ -394,6 +378,11 @@ impl Matcher {
         }
     }
 
+    #[expect(
+        clippy::inline_always,
+        reason = "the most frequent event, and one that has the most to hand over"
+    )]
+    #[inline(always)]
     fn answer(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, answer: &Answer<'_>) {
         let head = &answer.head;
         let Some(Partner { mut waiting, certain }) = self.partner(at, pending, side, answer) else { return };
@@ -489,17 +478,18 @@ impl Matcher {
         let how = holed?;
         pending.doubt(client, how);
         pending.rare().early = (at.flow.bytes[client.index()] == 0).then_some(id);
-        let mut waiting = self.open(at, pending, client, &answer.head);
-        waiting.call.findings.insert(how);
-        waiting.stream = matches!(id, CallId::Stream(_));
-        if waiting.stream {
-            waiting.call.kind = CallKind::Stream;
+        let mut call = self.open(at, pending, client, &answer.head);
+        call.findings.insert(how);
+        let stream = matches!(id, CallId::Stream(_));
+        if stream {
+            call.kind = CallKind::Stream;
         }
-        Some(Partner::certain(waiting))
+        Some(Partner::certain(Pending { stream, ..Pending::new(id, call, client) }))
     }
 }
 
 /// Counts messages of a stream; `how` is what bytes of `side` were lost by, where any were.
+#[inline]
 fn count(waiting: &mut Pending, side: Side, at: At<'_>, part: &Part<'_>, how: Finding) {
     let call = &mut waiting.call;
     let of_callee = usize::from(side != waiting.client);
@@ -537,7 +527,8 @@ fn since_opening(at: At<'_>, client: Side) -> u32 {
     if at.flow.opener != Some(client) || at.flow.first_by != client {
         return u32::MAX;
     }
-    u32::try_from(at.origin.time.0.saturating_sub(at.flow.first.time.0)).unwrap_or(u32::MAX)
+    let passed = at.origin.time.0.checked_sub(at.flow.first.time.0);
+    passed.and_then(|passed| u32::try_from(passed).ok()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -39,6 +39,26 @@ pub(super) struct Pending {
     pub(super) last_message: u64,
 }
 
+impl Pending {
+    /// A call that `client` has opened, with nothing known yet of its answer.
+    #[inline]
+    pub(super) fn new(id: CallId, call: Box<Call>, client: Side) -> Self {
+        Self {
+            id,
+            call,
+            client,
+            answer: None,
+            stream: false,
+            answer_lost: false,
+            reset_lost: false,
+            type_unread: false,
+            http_error: None,
+            last_message: 0,
+            status_unread: false,
+        }
+    }
+}
+
 /// What an event did to all calls that began before it: the first identity that it did not touch. So the event costs the
 /// same whatever the number of calls.
 #[derive(Clone, Copy, Debug, Default)]
@@ -424,6 +444,8 @@ impl PendingCalls {
     }
 
     /// Lets a call wait, for the first time or (until the rest of its answer has come) again.
+    #[expect(clippy::inline_always, reason = "a call is then made where it waits")]
+    #[inline(always)]
     pub(super) fn add(&mut self, pending: Pending) {
         self.metadata = self.metadata.saturating_add(metadata_size(&pending.call) as u32);
         self.calls.insert(pending);
@@ -518,6 +540,7 @@ impl PendingCalls {
     }
 
     /// The oldest call of that id.
+    #[inline]
     pub(super) fn oldest_of(&mut self, id: CallId) -> Option<&mut Pending> {
         self.calls.find(id)
     }
