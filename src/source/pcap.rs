@@ -38,19 +38,30 @@ impl Reader {
     /// Reads the head of a file; `None` if this is no classic capture.
     pub(super) fn new(head: &[u8; HEAD], shared: &mut Shared) -> Option<Self> {
         let (big_endian, unit) = magic([head[0], head[1], head[2], head[3]])?;
-        let link = word(big_endian, [head[20], head[21], head[22], head[23]]);
+        let link = [head[20], head[21], head[22], head[23]];
+        let link = if big_endian { u32::from_be_bytes(link) } else { u32::from_le_bytes(link) };
         // The upper half says how many bytes of frame check sequence follow each packet, which IP's lengths leave out.
         Some(Self { big_endian, unit, link: LinkType(link as u16), interface: shared.interface(None) })
     }
 
     /// Reads all whole records of `data`, which begins with one.
     pub(super) fn parse(&self, data: &[u8], records: &mut Vec<Record>) -> Parsed {
+        // Each byte order has a loop that does not ask for it.
+        if self.big_endian {
+            self.parse_as(u32::from_be_bytes, data, records)
+        } else {
+            self.parse_as(u32::from_le_bytes, data, records)
+        }
+    }
+
+    #[inline]
+    fn parse_as(&self, word: impl Fn([u8; 4]) -> u32, data: &[u8], records: &mut Vec<Record>) -> Parsed {
         let mut at = 0;
         loop {
             let Some(head) = data.get(at..).and_then(<[u8]>::first_chunk::<RECORD_HEAD>) else {
                 return Parsed { consumed: at, more: More::Need(RECORD_HEAD) };
             };
-            let field = |i: usize| word(self.big_endian, [head[i], head[i + 1], head[i + 2], head[i + 3]]);
+            let field = |i: usize| word([head[i], head[i + 1], head[i + 2], head[i + 3]]);
             let len = field(8) as usize;
             if len > MAX_PACKET {
                 let text = format!("a packet of {len} bytes is claimed, which no capture program writes");
@@ -73,8 +84,4 @@ impl Reader {
             at = end;
         }
     }
-}
-
-fn word(big_endian: bool, bytes: [u8; 4]) -> u32 {
-    if big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
 }

@@ -363,8 +363,10 @@ impl Stream {
                     None => return Ok((done, None)),
                 },
             };
-            for record in records.iter_mut().skip(before) {
-                record.offset += done as u32;
+            if done > 0 {
+                for record in records.iter_mut().skip(before) {
+                    record.offset += done as u32;
+                }
             }
             done += parsed.consumed;
             match parsed.more {
