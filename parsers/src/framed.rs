@@ -165,6 +165,7 @@ impl Inbound {
     }
 
     /// Emits the event of a message at the beginning of the input of `header`, and says which step it is.
+    #[inline]
     fn emit<'a, F: Framing>(
         &mut self,
         at: At,
@@ -176,9 +177,8 @@ impl Inbound {
     ) -> Step {
         let here = bytes.min(header.input.len() as u64);
         let left = bytes - here;
-        event.set_headers(header);
         self.asks |= matches!(event, Event::Request(_) | Event::Open(_));
-        if let Some(head) = event.head_mut() {
+        if let Some(head) = event.set_headers(header) {
             head.start = at.offset;
             head.bytes = bytes;
             head.more = left > 0;
@@ -202,9 +202,8 @@ impl Inbound {
         truncated: bool,
         emit: &mut Emit<'_>,
     ) {
-        event.set_headers(header);
         self.asks |= matches!(event, Event::Request(_) | Event::Open(_));
-        if let Some(head) = event.head_mut() {
+        if let Some(head) = event.set_headers(header) {
             head.start = at.offset;
             head.more = true;
             head.truncated |= truncated;
@@ -649,8 +648,7 @@ impl<F: Framing> Reader for FramedReader<F> {
         match parsed {
             Ok(Parsed::Message { mut event, bytes: sent }) if sent >= bytes.len() as u64 => {
                 let header = WireHeader { framing: &self.framing, side: at.side, input: bytes };
-                event.set_headers(&header);
-                if let Some(head) = event.head_mut() {
+                if let Some(head) = event.set_headers(&header) {
                     head.start = at.offset;
                     head.bytes = sent;
                     head.truncated |= cut || sent > bytes.len() as u64;

@@ -689,17 +689,19 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Lets it have that header, if it can have one and has none yet.
-    pub fn set_headers(&mut self, pairs: &'a dyn Pairs) {
-        if let Self::Request(Request { headers, .. })
-        | Self::Open(Open { headers, .. })
-        | Self::Begin(Begin { headers, .. })
-        | Self::Part(Part { headers, .. })
-        | Self::HalfClose(HalfClose { headers, .. })
-        | Self::Answer(Answer { headers, .. })
-        | Self::Reset(Reset { headers, .. }) = self
-        {
-            headers.get_or_insert(pairs);
-        }
+    /// Lets it have that header, if it can have one and has none yet; returns its head, which it has then too, to be changed.
+    pub fn set_headers(&mut self, pairs: &'a dyn Pairs) -> Option<&mut Head> {
+        let (Self::Request(Request { head, headers, .. })
+        | Self::Open(Open { head, headers, .. })
+        | Self::Begin(Begin { head, headers, .. })
+        | Self::Part(Part { head, headers, .. })
+        | Self::HalfClose(HalfClose { head, headers, .. })
+        | Self::Answer(Answer { head, headers, .. })
+        | Self::Reset(Reset { head, headers, .. })) = self
+        else {
+            return None;
+        };
+        headers.get_or_insert(pairs);
+        Some(head)
     }
 }

@@ -171,8 +171,7 @@ pub(super) fn thrift_message<'a>(head: &'a Head<'a>, body: &'a [u8]) -> Option<E
         return None;
     }
     let mut event = envelope.event(Transport::Http1);
-    event.set_headers(head);
-    if let Some(of_call) = event.head_mut() {
+    if let Some(of_call) = event.set_headers(head) {
         of_call.id = CallId::Order;
     }
     if let Event::Answer(Answer { status: Status::Thrift(status), .. }) = &mut event {
