@@ -13,10 +13,10 @@
 //! ```
 
 use nom::bytes::streaming;
-use nom::number::complete::{be_u8, be_u16, be_u24, be_u32};
+use nom::number::complete::{be_u16, be_u32};
 use nom::{Err, Parser as _};
 
-use crate::error::{Error, Parse, missing};
+use crate::error::{Error, Parse, incomplete, missing};
 
 /// What a client sends first (RFC 9113, section 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -63,9 +63,13 @@ pub(super) struct Head {
 }
 
 /// The head at the beginning of `input`. `Incomplete` has how many bytes of it are missing.
+#[inline]
 pub(super) fn parse_head(input: &[u8]) -> Parse<'_, Head> {
-    let (rest, head) = streaming::take(HEAD)(input)?;
-    let (_, (length, kind, flags, stream)) = (be_u24, be_u8, be_u8, be_u32).parse(head)?;
+    let Some((head, rest)) = input.split_first_chunk::<HEAD>() else {
+        return incomplete(HEAD - input.len());
+    };
+    let [high, middle, low, kind, flags, stream @ ..] = *head;
+    let (length, stream) = (u32::from_be_bytes([0, high, middle, low]), u32::from_be_bytes(stream));
     Ok((rest, Head { length, kind, flags, stream: stream & 0x7fff_ffff, reserved: stream >> 31 == 1 }))
 }
 
@@ -118,6 +122,19 @@ impl Head {
             (false, _) => Err("frame of a size that its type can't have"),
             (_, false) => Err("frame on a stream that its type can't have"),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether it keeps these rules and is of a type that most frames have: DATA without padding, HEADERS, and those that say nothing of
+    /// messages.
+    pub(super) fn is_usual(self) -> bool {
+        match self.kind {
+            DATA => self.stream != 0 && !self.has(PADDED),
+            HEADERS => self.stream != 0,
+            PRIORITY => self.length == 5 && self.stream != 0,
+            PING => self.length == 8 && self.stream == 0,
+            WINDOW_UPDATE => self.length == 4,
+            _ => false,
         }
     }
 

@@ -31,17 +31,14 @@ const SYMBOLS: usize = 257;
 const LONGEST: usize = 30;
 /// Bits looked up at once. Most texts consist of symbols of five and six bits, of which two fit.
 const QUICK_BITS: u32 = 12;
-/// Bits of a load of eight octets that count at the least: the first octet may have been read up to its last bit.
+/// Bits of eight octets that count at the least: the first octet may have been read up to its last bit.
 const LOADED_BITS: u32 = 57;
 
-/// Look-ups of a round: as many as the bits of one load are enough for.
+/// Look-ups of a round: as many as those bits are enough for.
 const LOOKUPS: u32 = LOADED_BITS / QUICK_BITS;
 
 /// In place of a number of bits: more than those of a whole round, which the bits below it then still count.
 const TOO_LONG: u8 = 64;
-
-/// Octets that a round writes, whether all of them count or not.
-const ROUND: usize = 2 * LOOKUPS as usize;
 
 /// The symbols with which a few bits begin: at most two.
 #[derive(Clone, Copy)]
@@ -138,68 +135,80 @@ const fn build() -> Code {
 /// By hand, because a round of six to eight octets takes 75 instructions; nom's bit parsers take one symbol at a time.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), ()> {
     let before = out.len();
-    // No code is shorter than five bits; a round is written before it is known how much of it counts.
-    out.resize(before + coded.len() * 8 / 5 + ROUND, 0);
-    let written = decode_into(coded, out.get_mut(before..).unwrap_or_default());
-    out.truncate(before + written.unwrap_or(0));
-    written.map(|_| ()).ok_or(())
+    let decoded = append(coded, out);
+    if decoded.is_none() {
+        out.truncate(before);
+    }
+    decoded.ok_or(())
 }
 
-/// Writes the decoded `coded` to `slots` and says how many octets it has; `None` if it is broken.
-fn decode_into(coded: &[u8], slots: &mut [u8]) -> Option<usize> {
-    let total = coded.len() * 8;
-    let mut written = 0;
+/// The same, but what stands before a broken code is appended; `None` if there is one.
+fn append(coded: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let bits = Bits::of(coded);
     let mut read = 0;
-    while read < total {
-        let mut window = load(coded, read / 8) << (read % 8);
+    while read < bits.total {
+        let mut window = bits.at(read);
         // Symbols are put together in a word and stored at once.
-        let (mut text, mut filled, mut bits) = (0, 0, 0);
+        let (mut text, mut filled, mut taken) = (0, 0, 0);
         for _ in 0..LOOKUPS {
             let quick =
                 CODE.quick.get((window >> (64 - QUICK_BITS)) as usize).copied().unwrap_or(Quick::NONE);
             text |= u64::from(quick.symbols) << filled;
             filled += u32::from(quick.filled);
-            bits += u32::from(quick.bits);
+            taken += u32::from(quick.bits);
             window <<= quick.bits & 63;
         }
-        *slots.get_mut(written..)?.first_chunk_mut::<ROUND>()? = text.to_le_bytes();
-        written += filled as usize / 8;
-        read += bits as usize % usize::from(TOO_LONG);
-        if bits < u32::from(TOO_LONG) {
+        // All of a round is written before it is known how much of it counts.
+        let written = out.len();
+        out.extend_from_slice(&text.to_le_bytes());
+        out.truncate(written + filled as usize / 8);
+        read += taken as usize % usize::from(TOO_LONG);
+        if taken < u32::from(TOO_LONG) {
             continue;
         }
-        if read >= total {
+        if read >= bits.total {
             break;
         }
-        // What follows is padding or a code longer than the table's.
-        let window = load(coded, read / 8) << (read % 8);
-        let left = total - read;
+        // What follows is padding or a code longer than the table's. The window stands where it begins, with eight bits at the least.
+        let left = bits.total - read;
         if left < 8 && window.leading_ones() as usize >= left {
-            return Some(written);
+            return Some(());
         }
-        let (symbol, length) = long(window)?;
-        *slots.get_mut(written)? = symbol;
-        written += 1;
+        let (symbol, length) = long(bits.at(read))?;
+        out.push(symbol);
         read += length;
     }
     // The last code may have taken padding for bits of its own.
-    (read == total).then_some(written)
+    (read == bits.total).then_some(())
 }
 
-/// Eight octets from `at` on, which must be within `coded`; ones stand for those behind its end, as in the padding.
-fn load(coded: &[u8], at: usize) -> u64 {
-    if let Some(eight) = coded.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        return u64::from_be_bytes(*eight);
+/// The bits of a string.
+struct Bits<'a> {
+    coded: &'a [u8],
+    total: usize,
+    /// The last 64; ones stand for those behind the end of a shorter string, as in the padding.
+    last: u64,
+}
+
+impl<'a> Bits<'a> {
+    fn of(coded: &'a [u8]) -> Self {
+        let last = coded.last_chunk().copied().unwrap_or_else(|| {
+            let mut eight = [0xff; 8];
+            for (slot, octet) in eight.iter_mut().zip(coded) {
+                *slot = *octet;
+            }
+            eight
+        });
+        Self { coded, total: coded.len() * 8, last: u64::from_be_bytes(last) }
     }
-    if let Some(eight) = coded.last_chunk::<8>() {
-        let before = (at + 8).saturating_sub(coded.len()) * 8;
-        return !(!u64::from_be_bytes(*eight) << (before & 63));
+
+    /// [`LOADED_BITS`] of them from `read` on, which must be below `total`; ones stand for those behind the end.
+    fn at(&self, read: usize) -> u64 {
+        match self.coded.get(read / 8..).and_then(<[u8]>::first_chunk) {
+            Some(eight) => u64::from_be_bytes(*eight) << (read % 8),
+            None => !(!self.last << ((read - self.total.saturating_sub(64)) & 63)),
+        }
     }
-    let mut eight = [0xff; 8];
-    for (slot, octet) in eight.iter_mut().zip(coded.get(at..).unwrap_or_default()) {
-        *slot = *octet;
-    }
-    u64::from_be_bytes(eight)
 }
 
 /// The symbol whose code, longer than [`QUICK_BITS`], stands at the top of `window`, and the code's length. `None` if it is

@@ -175,8 +175,8 @@ pub(super) struct ShortLiteral<'a> {
     pub(super) value: Coded<'a>,
 }
 
-/// The literal at the beginning of `input`, and what follows it, if its index stands in its first octet and each of its lengths is one
-/// octet. `None` for everything else, which [`parse_representation`] takes: it costs 150 instructions more, most of them for moving its result
+/// The literal at the beginning of `input`, and what follows it, if its index stands in its first two octets and each of its lengths is
+/// one octet. `None` for everything else, which [`parse_representation`] takes: it costs 150 instructions more, most of them for moving its result
 /// about.
 #[expect(clippy::inline_always, reason = "what it returns then stays in registers")]
 #[inline(always)]
@@ -190,7 +190,10 @@ pub(super) fn short_literal(input: &[u8]) -> Option<(ShortLiteral<'_>, &[u8])> {
     let (name, rest) = match first & all_ones {
         0 => short_string(rest).map(|(name, rest)| (LiteralName::Text(name), rest))?,
         index if index < all_ones => (LiteralName::Index(index.into()), rest),
-        _ => return None,
+        _ => {
+            let (more, rest) = rest.split_first().filter(|(more, _)| **more < 0x80)?;
+            (LiteralName::Index(u32::from(all_ones) + u32::from(*more)), rest)
+        }
     };
     let (value, rest) = short_string(rest)?;
     Some((ShortLiteral { insert, name, value }, rest))

@@ -41,6 +41,7 @@ impl Connection {
     }
 
     /// Takes a frame with (a part of) a header block.
+    #[inline]
     pub(super) fn add_fragment(
         &mut self,
         side: Side,
@@ -51,14 +52,29 @@ impl Connection {
     ) {
         let fragment =
             frame::parse_fragment(head, payload).map(|range| payload.get(range).unwrap_or_default());
+        if head.kind != frame::CONTINUATION
+            && head.has(frame::END_HEADERS)
+            && let Ok(fragment) = fragment
+        {
+            let span = Span { side, start, bytes: head.size() };
+            self.read_block(side, head, span, fragment, false, emit);
+        } else {
+            self.collect_fragment(side, head, start, fragment, emit);
+        }
+    }
+
+    /// Takes a part of a header block of several frames, or what can be no such part.
+    #[cold]
+    #[inline(never)]
+    fn collect_fragment(
+        &mut self,
+        side: Side,
+        head: Head,
+        start: u64,
+        fragment: Result<&[u8], &'static str>,
+        emit: &mut Emit<'_>,
+    ) {
         if head.kind != frame::CONTINUATION {
-            if head.has(frame::END_HEADERS)
-                && let Ok(fragment) = fragment
-            {
-                let span = Span { side, start, bytes: head.size() };
-                self.read_block(side, head, span, fragment, false, emit);
-                return;
-            }
             self.begin_block(side, head, start);
         }
         let Some(block) = &mut self.direction(side).block else { return };

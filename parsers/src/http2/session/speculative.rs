@@ -53,14 +53,30 @@ impl Connection {
     }
 
     /// Reads a whole header block with the decoder of `side`.
+    #[inline]
     pub(super) fn decode(&mut self, side: Side, head: Head, block: &[u8]) -> Result<(), Error> {
+        let direction = self.direction(side);
+        match direction.speculative.take() {
+            Some(speculative) if head.kind == frame::HEADERS => {
+                self.decode_with(side, head, block, speculative)
+            }
+            _ => direction.decoder.decode(block),
+        }
+    }
+
+    /// The same with the decoder that may turn out to be right too.
+    #[cold]
+    #[inline(never)]
+    fn decode_with(
+        &mut self,
+        side: Side,
+        head: Head,
+        block: &[u8],
+        mut speculative: Box<Speculative>,
+    ) -> Result<(), Error> {
         let Self { directions, streams, .. } = self;
         let direction = side.of_mut(directions);
         let decoder = &mut direction.decoder;
-        let Some(mut speculative) = direction.speculative.take().filter(|_| head.kind == frame::HEADERS)
-        else {
-            return decoder.decode(block);
-        };
         if streams.client() == Some(side) {
             if streams.is_next(head.stream) {
                 decoder.restore(speculative.decoder);

@@ -23,7 +23,6 @@ pub(super) struct Upgrade {
 
 impl Connection {
     /// Finds out from the first bytes how the connection begins.
-    #[inline(never)]
     pub(super) fn read_start(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
         let side = at.side;
         if frame::PREFACE.starts_with(input) && input.len() < frame::PREFACE.len() {

@@ -64,19 +64,19 @@ pub(super) fn head_of(rpc: Rpc, id: u32, span: Span, truncated: bool) -> Head {
     Head { start: span.start, bytes: span.bytes, truncated, ..head }
 }
 
-/// Emits the first header block of an answer.
+/// Emits the first header block of an answer, which has that content type and HTTP status.
 pub(super) fn emit_begin(
     rpc: Rpc,
     id: u32,
     span: Span,
     list: List<'_>,
-    content: Option<Content>,
+    (content, http): (Option<Content>, Option<u16>),
     (truncated, typed): (bool, bool),
     emit: &mut Emit<'_>,
 ) {
     let head = Head { codec: codec_of(content), ..head_of(rpc, id, span, truncated) };
     // A failure may be that of a protocol in which the text of the error follows, if nothing says that it is gRPC.
-    let http = http_status(list).filter(|http| typed || *http == 200);
+    let http = http.filter(|http| typed || *http == 200);
     let has_status = list.has(Name::GrpcStatus) || list.has(Name::BizStatus);
     let begin = Begin { head, names: Names::default(), http, has_status, headers: Some(&list) };
     emit(span.side, &Event::Begin(begin));
@@ -109,6 +109,9 @@ pub(super) fn emit_part(
 
 /// The content type of a header block.
 pub(super) fn content_of(list: List<'_>) -> Option<Content> {
+    if !list.has(Name::ContentType) {
+        return None;
+    }
     match list.known(Name::ContentType) {
         Value::Grpc | Value::GrpcProto => Some(Content::Grpc(Some("protobuf"))),
         _ => list.get(Name::ContentType).map(grpc::parse_content_type),

@@ -126,11 +126,6 @@ pub(super) struct Streams {
     marks: bool,
 }
 
-/// Whether a frame with that length, with whose first bytes `data` begins, looks like one whole message.
-fn is_one_message(data: &[u8], length: u32) -> bool {
-    matches!(*data, [0 | 1, a, b, c, d, ..] if u32::from_be_bytes([a, b, c, d]).checked_add(5) == Some(length))
-}
-
 impl Streams {
     /// Who the client is, once that is known.
     pub(super) fn client(&self) -> Option<Side> {
@@ -306,18 +301,17 @@ impl Streams {
     /// The stream is over. Where its opening was not seen it is remembered as such, so that what still comes of it is not
     /// taken for another.
     fn finish(&mut self, id: u32) {
-        let Some(mut stream) = self.open.remove(id) else { return };
-        if let State::Candidate(_) = stream.state {
-            self.let_go(id, &stream.state);
-            self.untracked = Untracked::Streams;
-        }
-        if stream.suspect {
+        let Some(stream) = self.open.get_mut(id) else { return };
+        if std::mem::take(&mut stream.suspect) {
             self.proof = Proof::Failed;
         }
-        if self.numbers.is_unseen(id) {
-            stream.suspect = false;
-            stream.state = State::Done;
-            self.open.insert(id, stream);
+        let state = std::mem::replace(&mut stream.state, State::Done);
+        if let State::Candidate(_) = state {
+            self.let_go(id, &state);
+            self.untracked = Untracked::Streams;
+        }
+        if !self.numbers.is_unseen(id) {
+            self.open.forget(id);
         }
     }
 
@@ -363,7 +357,7 @@ impl Streams {
             }
             Claim::Foreign if self.web_request(id, &block, emit) => return,
             Claim::Unclear | Claim::Foreign => {
-                self.open.remove(id);
+                self.open.forget(id);
                 self.untracked = Untracked::Streams;
                 return;
             }
@@ -482,7 +476,7 @@ impl Streams {
         }
         if let Some((span, begin)) = &pending.begin {
             let (span, list) = (self.reachable(*span), begin.list());
-            emit_begin(rpc, id, span, list, content_of(list), (truncated, typed), emit);
+            emit_begin(rpc, id, span, list, (content_of(list), http_status(list)), (truncated, typed), emit);
         }
         emit_parts(client.other(), emit);
         if let Some(stream) = self.open.get_mut(id) {
@@ -512,12 +506,14 @@ impl Streams {
         }
         stream.http = stream.http.or(http);
         let content = content_of(list);
-        if stream.web.is_some() || (content == Some(Content::Other) && self.adopt(id, list)) {
+        let (is_web, is_call) = (stream.web.is_some(), matches!(stream.state, State::Call));
+        if !is_web {
+            stream.codec = stream.codec.or(codec_of(content));
+        }
+        if is_web || (content == Some(Content::Other) && self.adopt(id, list)) {
             return self.web_answer(id, &block, emit);
         }
-        let Some(stream) = self.open.get_mut(id) else { return };
-        stream.codec = stream.codec.or(codec_of(content));
-        if !matches!(stream.state, State::Call) && !self.prove(id, &block, content, emit) {
+        if !is_call && !self.prove(id, &block, content, emit) {
             return;
         }
         let Some(stream) = self.open.get_mut(id) else { return };
@@ -531,7 +527,7 @@ impl Streams {
         stream.response = Response::Begun;
         let (truncated, typed) = (stream.is_truncated(), stream.typed);
         match &mut stream.state {
-            State::Call => emit_begin(Rpc::Grpc, id, span, list, content, (truncated, typed), emit),
+            State::Call => emit_begin(Rpc::Grpc, id, span, list, (content, http), (truncated, typed), emit),
             // Calls have no heads of that size. This one's end says whether it was a call.
             State::Candidate(_) if self.kept + list.memory() > KEPT_LIMIT => {}
             State::Candidate(pending) => {
@@ -632,7 +628,7 @@ impl Streams {
         side.of_mut(&mut stream.json).feed(data);
         if let Some(bodies) = &mut stream.bodies {
             let in_step = begins.is_some() && side.of(&stream.scanners).is_between()
-                || marks && begins.is_some_and(|length| is_one_message(data, length));
+                || marks && begins.is_some_and(|length| grpc::is_one_message(data, length as usize));
             let bodies = side.of_mut(bodies);
             if in_step {
                 bodies.find();

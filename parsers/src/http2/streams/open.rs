@@ -54,6 +54,18 @@ impl OpenStreams {
         None
     }
 
+    /// Drops a stream where it stands: to move it out takes two copies of it.
+    pub(super) fn forget(&mut self, id: u32) {
+        if let (Some(at), Some(last)) = (self.place(id), self.few.len().checked_sub(1)) {
+            if at != last {
+                self.few.swap(at, last);
+            }
+            self.few.truncate(last);
+        } else if let Some(more) = &mut self.more {
+            more.remove(&id);
+        }
+    }
+
     pub(super) fn remove(&mut self, id: u32) -> Option<Stream> {
         match self.place(id) {
             Some(at) => Some(self.few.swap_remove(at).1),
@@ -122,12 +134,15 @@ mod tests {
     proptest! {
         /// In the list or behind it, a stream is found by its number.
         #[test]
-        fn they_are_those_of_a_map(steps in prop::collection::vec((0u32..20, 0u8..3), 0..200)) {
+        fn they_are_those_of_a_map(steps in prop::collection::vec((0u32..20, 0u8..6), 0..200)) {
             let (mut open, mut model) = (OpenStreams::default(), BTreeMap::new());
             for (at, (id, step)) in steps.into_iter().enumerate() {
                 let new = at as u16;
                 if step == 0 {
                     prop_assert_eq!(mark(open.remove(id).as_ref()), model.remove(&id));
+                } else if step == 1 {
+                    open.forget(id);
+                    model.remove(&id);
                 } else {
                     prop_assert_eq!(mark(open.insert(id, stream(new)).as_ref()), model.insert(id, new));
                 }

@@ -2,7 +2,7 @@
 
 use super::super::hpack::List;
 use super::super::known::Name;
-use super::messages::{HeaderBlock, Piece, Span, emit_begin, emit_part, head_of};
+use super::messages::{HeaderBlock, Piece, Span, emit_begin, emit_part, head_of, http_status};
 use super::stream::{Loss, Pending, Response, State, Stream};
 use super::{Streams, Traffic};
 use crate::event::{Answer, BodyForm, Event, Head, Names, Open, Pairs, Rpc, Side, Text};
@@ -196,7 +196,15 @@ impl Streams {
         let Some(stream) = self.open.get(id) else { return false };
         let is_call = matches!(stream.state, State::Call);
         if is_call {
-            emit_begin(stream.rpc(), id, span, list, None, (stream.is_truncated(), true), emit);
+            emit_begin(
+                stream.rpc(),
+                id,
+                span,
+                list,
+                (None, http_status(list)),
+                (stream.is_truncated(), true),
+                emit,
+            );
         }
         is_call
     }
