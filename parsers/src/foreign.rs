@@ -65,8 +65,8 @@ impl<'a> Sight<'a> {
 /// A way to recognise a language.
 type Recognise = for<'a> fn(&'a [u8], bool) -> Sight<'a>;
 
-/// Languages with a sign that stands for nothing else.
-const SIGNS: [Recognise; 6] = [http1, html, tls, http2, rpc, database];
+/// Languages with a sign that stands for nothing else; first those in which most answers are.
+const SIGNS: [Recognise; 6] = [rpc, http1, html, tls, http2, database];
 
 /// What `input`, the beginning of an answer in a protocol that speaks `own`, is. `end`: no more bytes of it come. `any_text`: a
 /// line of text counts too, whatever it says.

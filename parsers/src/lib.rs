@@ -13,6 +13,7 @@
 //! | formats of messages that stand one after the other | [`framed`] |
 //! | answers in another language | [`foreign`] |
 //! | errors with offset and layer, nom's included | [`error`] |
+//! | numbers and pieces of known length, as parsers | `number` |
 //! | what proxies put in front of any protocol | [`prelude`] |
 //! | the protocols | [`thrift`], [`trpc`], [`http1`], [`http2`] |
 //! | Connect, gRPC-Web and Triple, whichever version of HTTP carries them | `web` |
@@ -30,6 +31,7 @@ pub mod framed;
 pub mod http1;
 pub mod http2;
 pub mod layout;
+mod number;
 pub mod prelude;
 pub mod protobuf;
 pub mod protocol;

@@ -46,14 +46,25 @@ fn tag(input: &[u8]) -> Parse<'_, (u32, u8)> {
 }
 
 /// The field at the beginning of `input`.
+#[inline]
 pub(crate) fn field(input: &[u8]) -> Parse<'_, Field<'_>> {
-    // Most have a number below 16 and a length below 128.
-    if let [tag @ 0x08..0x80, length @ 0..0x80, rest @ ..] = input
-        && tag & 7 == 2
-        && let Some((bytes, rest)) = rest.split_at_checked(usize::from(*length))
-    {
-        return Ok((rest, Field { number: u32::from(tag >> 3), value: Value::Bytes(bytes) }));
+    // Most have a number below 16, and a length or a value below 128.
+    if let [tag @ 0x08..0x80, byte @ 0..0x80, rest @ ..] = input {
+        let (number, wire_type) = (u32::from(tag >> 3), tag & 7);
+        if wire_type == 2
+            && let Some((bytes, rest)) = rest.split_at_checked(usize::from(*byte))
+        {
+            return Ok((rest, Field { number, value: Value::Bytes(bytes) }));
+        }
+        if wire_type == 0 {
+            return Ok((rest, Field { number, value: Value::Varint(u64::from(*byte)) }));
+        }
     }
+    any_field(input)
+}
+
+/// The same for a field of any kind.
+fn any_field(input: &[u8]) -> Parse<'_, Field<'_>> {
     let (rest, (number, wire_type)) = tag(input)?;
     let (rest, value) = match wire_type {
         0 => varint.map(Value::Varint).parse(rest),

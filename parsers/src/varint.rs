@@ -3,9 +3,9 @@
 use nom::Parser as _;
 use nom::combinator::verify;
 use nom::error::context;
-use nom::multi::length_data;
 
 use crate::error::{Parse, incomplete, wrong};
+use crate::number::take;
 
 /// The longest varint: ten groups of seven bits.
 const VARINT_LIMIT: usize = 10;
@@ -42,8 +42,9 @@ pub(crate) fn zigzag_varint(input: &[u8]) -> Parse<'_, i64> {
 /// Bytes after their length, which is a varint of at most `limit`.
 pub(crate) fn varint_bytes<'a>(limit: usize) -> impl FnMut(&'a [u8]) -> Parse<'a, &'a [u8]> {
     move |input| {
-        let length = verify(varint, |length| *length <= limit as u64).map(|length| length as usize);
-        length_data(context("length over the limit", length)).parse(input)
+        let plausible = verify(varint, |length| *length <= limit as u64);
+        let (rest, length) = context("length over the limit", plausible).parse(input)?;
+        take(length as usize)(rest)
     }
 }
 

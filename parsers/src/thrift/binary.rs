@@ -7,23 +7,21 @@
 //! ```
 
 use nom::Parser as _;
-use nom::bytes::streaming::tag;
 use nom::combinator::{map_opt, verify};
 use nom::error::context;
-use nom::multi::length_data;
-use nom::number::streaming::{be_i32, be_u8};
 
 use super::field::{Encoded, FieldHead, binary_field};
 use super::types::{MessageHead, MessageType, result_field};
 use super::{FIELD_LIMIT, NAME_LIMIT, skip};
 use crate::error::{Parse, wrong};
 use crate::event::{Exception, ResultField, Text};
+use crate::number::{be_i32, be_u8, tag, take};
 
 const I32: Encoded = Encoded::Binary(8);
 const STRING: Encoded = Encoded::Binary(11);
 
 fn strict_version(input: &[u8]) -> Parse<'_, &[u8]> {
-    context("unknown version of the binary protocol", tag(&b"\x80\x01"[..])).parse(input)
+    tag([0x80, 0x01], "unknown version of the binary protocol")(input)
 }
 
 /// The type of a message, in one byte.
@@ -36,8 +34,8 @@ pub(super) fn message_type(input: &[u8]) -> Parse<'_, MessageType> {
 pub(super) fn string<'a>(limit: usize) -> impl FnMut(&'a [u8]) -> Parse<'a, &'a [u8]> {
     move |input| {
         let plausible = |length: &i32| usize::try_from(*length).is_ok_and(|length| length <= limit);
-        let length = verify(be_i32, plausible).map(|length| length as u32);
-        length_data(context("length over the limit", length)).parse(input)
+        let (rest, length) = context("length over the limit", verify(be_i32, plausible)).parse(input)?;
+        take(length as usize)(rest)
     }
 }
 

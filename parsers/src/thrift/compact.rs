@@ -6,10 +6,8 @@
 //! ```
 
 use nom::Parser as _;
-use nom::bytes::streaming::tag;
 use nom::combinator::{map_opt, verify};
 use nom::error::context;
-use nom::number::streaming::be_u8;
 
 use super::field::{Encoded, FieldHead, compact_field};
 use super::skip::{self, VALUE_LIMIT};
@@ -17,6 +15,7 @@ use super::types::{MessageHead, MessageType, result_field};
 use super::{FIELD_LIMIT, NAME_LIMIT};
 use crate::error::{Parse, wrong};
 use crate::event::{Exception, ResultField, Text};
+use crate::number::{be_u8, tag};
 use crate::varint::{varint, varint_bytes, zigzag_varint};
 
 const VERSION: u8 = 1;
@@ -24,7 +23,7 @@ const I32: Encoded = Encoded::CompactField(5);
 const STRING: Encoded = Encoded::CompactField(8);
 
 pub(super) fn protocol_id(input: &[u8]) -> Parse<'_, &[u8]> {
-    context("not the compact protocol", tag(&[0x82][..])).parse(input)
+    tag([0x82], "not the compact protocol")(input)
 }
 
 /// Type and version share a byte.

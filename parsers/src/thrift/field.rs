@@ -14,9 +14,9 @@
 use nom::Parser as _;
 use nom::combinator::verify;
 use nom::error::context;
-use nom::number::streaming::{be_i16, be_u8, be_u32};
 
 use crate::error::Parse;
+use crate::number::{be_i16, be_u8, be_u32};
 use crate::varint::{varint, zigzag_varint};
 
 /// The type of a value as its encoding numbers it.

@@ -10,10 +10,8 @@
 //! An exception is the message `{ 1: int32 type_id; 2: string text }`. Source: `pkg/remote/codec/default_codec.go`
 //! (`checkPayload`) and `pkg/remote/codec/protobuf/{protobuf.go,error.proto}` of github.com/cloudwego/kitex.
 
-use nom::bytes::streaming::tag;
 use nom::combinator::map_opt;
 use nom::error::context;
-use nom::number::streaming::{be_i32, be_u16, be_u32};
 use nom::{Err, Parser as _};
 
 use super::message::parse_message;
@@ -21,6 +19,7 @@ use super::types::{Encoding, Envelope, MessageHead, MessageType, ReplyBody};
 use super::{FIELD_LIMIT, binary};
 use crate::error::{Layer, Parse, ParseResult, exceeds, incomplete, placed, within, wrong};
 use crate::event::{Exception, Text};
+use crate::number::{be_i32, be_u16, be_u32, tag};
 use crate::protobuf::{self, Value};
 
 /// Begins a message of Kitex Protobuf.
@@ -66,7 +65,7 @@ pub(crate) fn parse_bare(input: &[u8], size: usize) -> ParseResult<Envelope<'_>>
 }
 
 fn kitex_version(input: &[u8]) -> Parse<'_, &[u8]> {
-    context("unknown version of Kitex Protobuf", tag(&KITEX_PROTOBUF_MAGIC[..])).parse(input)
+    tag(KITEX_PROTOBUF_MAGIC, "unknown version of Kitex Protobuf")(input)
 }
 
 fn kitex_message_type(input: &[u8]) -> Parse<'_, MessageType> {

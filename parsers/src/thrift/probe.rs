@@ -2,7 +2,6 @@
 
 use nom::bytes::streaming::tag;
 use nom::combinator::peek;
-use nom::number::streaming::{be_i32, be_u8, be_u32};
 use nom::{Err, Parser as _};
 
 use super::field::{FieldHead, begins_binary_field, binary_field, compact_field};
@@ -11,6 +10,7 @@ use super::skip::{Skipped, StructFormat, StructSkip};
 use super::types::{Encoding, OLD_FORM_SIZE};
 use super::{binary, compact};
 use crate::error::{Error, Parse, ParseResult, incomplete, wrong};
+use crate::number::{be_i32, be_u8, be_u32};
 use crate::varint::varint;
 
 /// The longest method name that is believed.

@@ -6,13 +6,13 @@ pub use mask::{Note, StructMask, Veil};
 
 use nom::combinator::{success, verify};
 use nom::error::context;
-use nom::number::streaming::be_u32;
 use nom::{Err, Parser as _};
 use smallvec::SmallVec;
 
 use super::DEPTH_LIMIT;
 use super::field::{Encoded, FieldHead, Type, binary_field, compact_field, list_head, map_head};
 use crate::error::{Error, Layer, Parse, incomplete, wrong};
+use crate::number::be_u32;
 use crate::varint::varint;
 
 /// The longest head of a field with that of its value: two varints of ten bytes and two bytes of types.
@@ -162,7 +162,9 @@ pub struct StructSkip {
     /// How structs are written.
     format: StructFormat,
     json: JsonSkip,
-    levels: SmallVec<[Level; 8]>,
+    /// The innermost struct or container, and those around it. `None`: the value has ended.
+    top: Option<Level>,
+    around: SmallVec<[Level; 7]>,
     /// Bytes of the current string or numbers still to skip.
     bytes: u64,
     /// Bytes of a head that is not whole.
@@ -197,8 +199,15 @@ impl StructSkip {
     }
 
     fn from_level(format: StructFormat, level: Level) -> Self {
-        let levels = SmallVec::from_iter([level]);
-        Self { format, json: JsonSkip::START, levels, bytes: 0, head: SmallVec::new(), skipped: 0 }
+        Self {
+            format,
+            json: JsonSkip::START,
+            top: Some(level),
+            around: SmallVec::new(),
+            bytes: 0,
+            head: SmallVec::new(),
+            skipped: 0,
+        }
     }
 
     /// Skips `missing` bytes that were lost. Returns whether they all belong to a string or numbers; if not, the end of
@@ -230,10 +239,8 @@ impl StructSkip {
             self.bytes -= passed;
             self.skipped += passed;
             at += passed as usize;
-            while let Some(Level::Elements { left: 0, .. }) = self.levels.last() {
-                self.levels.pop();
-            }
-            if self.bytes == 0 && self.levels.is_empty() {
+            self.leave_containers();
+            if self.bytes == 0 && self.top.is_none() {
                 return Ok(Skipped::Done(at));
             }
             let Some(rest) = piece.get(at..).filter(|rest| !rest.is_empty()) else {
@@ -262,6 +269,13 @@ impl StructSkip {
         }
     }
 
+    /// Leaves the containers whose elements have all been read.
+    fn leave_containers(&mut self) {
+        while let Some(Level::Elements { left: 0, .. }) = self.top {
+            self.top = self.around.pop();
+        }
+    }
+
     fn error(&self, error: &Err<Error>) -> Error {
         let what = match error {
             Err::Error(error) | Err::Failure(error) => error.what,
@@ -272,7 +286,7 @@ impl StructSkip {
 
     /// Reads the next head, which is at the beginning of `input`. Changes nothing if it is not whole.
     fn step<'a>(&mut self, input: &'a [u8]) -> Parse<'a, ()> {
-        let (rest, kind) = match self.levels.last() {
+        let (rest, kind) = match &self.top {
             None => return Ok((input, ())),
             Some(Level::Elements { next, .. }) => (input, Some(*next)),
             Some(Level::Struct) => {
@@ -288,19 +302,19 @@ impl StructSkip {
         if let Some(kind) = kind {
             let (after, remainder) = value_head(kind)(rest)?;
             rest = after;
-            if matches!(remainder, Remainder::Level(_)) && self.levels.len() >= DEPTH_LIMIT {
+            if matches!(remainder, Remainder::Level(_)) && self.around.len() + 1 >= DEPTH_LIMIT {
                 return wrong(rest, "nested too deeply");
             }
-            if let Some(Level::Elements { left, next, after }) = self.levels.last_mut() {
+            if let Some(Level::Elements { left, next, after }) = &mut self.top {
                 *left -= 1;
                 std::mem::swap(next, after);
             }
             match remainder {
                 Remainder::Bytes(bytes) => self.bytes = bytes,
-                Remainder::Level(level) => self.levels.push(level),
+                Remainder::Level(level) => self.around.extend(self.top.replace(level)),
             }
         } else {
-            self.levels.pop();
+            self.top = self.around.pop();
         }
         self.skipped += (input.len() - rest.len()) as u64;
         Ok((rest, ()))

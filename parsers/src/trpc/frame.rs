@@ -11,12 +11,11 @@
 //! `StandardPackage`.
 
 use nom::Parser as _;
-use nom::bytes::streaming::tag;
 use nom::combinator::{map_opt, verify};
 use nom::error::context;
-use nom::number::streaming::{be_u8, be_u16, be_u32};
 
 use crate::error::{Parse, wrong};
+use crate::number::{be_u8, be_u16, be_u32, tag};
 
 /// Bytes of the fixed head.
 pub(super) const HEAD_LEN: usize = 16;
@@ -73,7 +72,7 @@ impl FrameHead {
 }
 
 fn magic(input: &[u8]) -> Parse<'_, &[u8]> {
-    context("no tRPC magic number", tag(&MAGIC[..])).parse(input)
+    tag(MAGIC, "no tRPC magic number")(input)
 }
 
 /// Whether the frame is one of a stream.

@@ -78,10 +78,8 @@ impl StructMask {
             note(self.at, passed, Veil::Zero);
             self.at += passed;
         }
-        while let Some(Level::Elements { left: 0, .. }) = self.skip.levels.last() {
-            self.skip.levels.pop();
-        }
-        self.over |= self.skip.bytes == 0 && self.skip.levels.is_empty();
+        self.skip.leave_containers();
+        self.over |= self.skip.bytes == 0 && self.skip.top.is_none();
         piece.get(passed as usize..).unwrap_or_default()
     }
 
@@ -118,7 +116,7 @@ impl StructMask {
 
     /// Where in the head that comes next a value stands that has no bytes behind its head.
     fn value(&self, head: &[u8]) -> Option<(usize, Veil)> {
-        let (from, kind) = match self.skip.levels.last()? {
+        let (from, kind) = match self.skip.top.as_ref()? {
             Level::Elements { next, .. } => (0, *next),
             Level::Struct => {
                 let (rest, field) = match self.skip.format {

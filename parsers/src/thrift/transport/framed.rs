@@ -10,15 +10,15 @@
 use nom::Parser as _;
 use nom::combinator::verify;
 use nom::error::context;
-use nom::number::streaming::be_u32;
 
 use super::LENGTH_LIMIT;
 use super::input::{Input, Peers};
 use crate::bodies::BodySpan;
 use crate::dissect::number;
-use crate::error::{Error, Layer, Parse, ParseResult, incomplete, placed};
+use crate::error::{Layer, Parse, ParseResult, incomplete, placed};
 use crate::event::Transport;
 use crate::framed::Parsed;
+use crate::number::be_u32;
 use crate::protocol::Field;
 use crate::thrift::dissect::dissect_message;
 use crate::thrift::payload::parse_bare;
@@ -52,7 +52,7 @@ pub(super) fn parse<'a>(
 }
 
 pub(super) fn body(input: &[u8]) -> Option<BodySpan> {
-    let (message, length) = be_u32::<_, Error>(input).ok()?;
+    let (message, length) = be_u32(input).ok()?;
     let span = parse_bare(message, length as usize).ok()?.body_span()?;
     Some(span.moved(input.len() - message.len()))
 }

@@ -29,7 +29,6 @@ use input::{Input, Peers};
 use nom::Parser as _;
 use nom::combinator::verify;
 use nom::error::context;
-use nom::number::streaming::be_u32;
 
 use super::dissect::dissect_message;
 use super::message::parse_message;
@@ -39,6 +38,7 @@ use crate::error::{Layer, Parse, ParseResult, incomplete, placed, wrong};
 use crate::event::Side;
 use crate::foreign::Language;
 use crate::framed::{Framing, Parsed, session};
+use crate::number::be_u32;
 use crate::protocol::{Detection, Field, Opening, Protocol, Session};
 
 /// The longest frame that a length field may claim.
@@ -156,11 +156,21 @@ impl ThriftTransport {
     }
 
     /// The transport of a message that begins with these bytes.
+    #[inline]
     fn of(input: &[u8]) -> ParseResult<Self> {
         match input {
             // Nearly all messages: a length within the limit, and what follows it.
-            [0..=0x3f, _, _, _, 0x10, 0x00, ..] => return Ok(Self::TtHeader),
-            [0..=0x3f, _, _, _, 0 | 0x80 | 0x82 | 0x90 | b'[', ..] => return Ok(Self::Framed),
+            [0..=0x3f, _, _, _, 0x10, 0x00, ..] => Ok(Self::TtHeader),
+            [0..=0x3f, _, _, _, 0 | 0x80 | 0x82 | 0x90 | b'[', ..] => Ok(Self::Framed),
+            _ => Self::of_any(input),
+        }
+    }
+
+    /// The same for any message.
+    #[cold]
+    #[inline(never)]
+    fn of_any(input: &[u8]) -> ParseResult<Self> {
+        match input {
             [] | [0xff | 0x80 | b'['] | [b'[', b'1'] => return incomplete(1),
             [0xff, 0xaf, ..] => return Ok(Self::MeshHeader),
             [0x80, 0x01, ..] | [0x82, ..] | [b'[', b'1', b',', ..] => return Ok(Self::Buffered),

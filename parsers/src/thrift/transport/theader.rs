@@ -14,11 +14,9 @@
 //! Source: `doc/specs/HeaderFormat.md` of Apache Thrift.
 
 use flate2::{Decompress, FlushDecompress};
-use nom::bytes::streaming::tag;
 use nom::combinator::{map_opt, verify};
 use nom::error::context;
 use nom::multi::length_count;
-use nom::number::streaming::{be_i32, be_u16, be_u32};
 use nom::{Err, Parser as _};
 
 use super::LENGTH_LIMIT;
@@ -28,6 +26,7 @@ use crate::dissect::{Range, field, group, hex, moved, number, shown};
 use crate::error::{Layer, Parse, ParseResult, in_layer, incomplete, placed, within, wrong};
 use crate::event::{Answer, CallId, Event, Head, Names, Reply, Request, Status, ThriftStatus, Transport};
 use crate::framed::Parsed;
+use crate::number::{be_i32, be_u16, be_u32, tag};
 use crate::protocol::Field;
 use crate::thrift::dissect::dissect_message;
 use crate::thrift::message::parse_beginning;
@@ -87,7 +86,7 @@ fn length(input: &[u8]) -> Parse<'_, u32> {
 }
 
 fn magic(input: &[u8]) -> Parse<'_, &[u8]> {
-    context("not the magic number of THeader", tag(&b"\x0f\xff"[..])).parse(input)
+    tag([0x0f, 0xff], "not the magic number of THeader")(input)
 }
 
 /// Bytes of the variable header of a frame of that length.

@@ -18,15 +18,13 @@
 //! Source: `protocol/ttheader/{encode,decode,metakey}.go` of github.com/cloudwego/gopkg.
 
 use nom::Parser as _;
-use nom::bytes::streaming::{tag, take};
 use nom::combinator::{map_opt, verify};
 use nom::error::context;
-use nom::multi::length_data;
-use nom::number::streaming::{be_i32, be_u8, be_u16, be_u32};
 
 use crate::dissect::Range;
 use crate::error::{Parse, wrong};
 use crate::event::{BizStatus, Names, Sender, Text};
+use crate::number::{be_i32, be_u8, be_u16, be_u32, tag, take};
 use crate::thrift::transport::LENGTH_LIMIT;
 
 /// Bytes of the fixed head.
@@ -125,7 +123,7 @@ fn length(input: &[u8]) -> Parse<'_, u32> {
 }
 
 fn magic(input: &[u8]) -> Parse<'_, &[u8]> {
-    context("not the magic number of TTHeader", tag(&b"\x10\x00"[..])).parse(input)
+    tag([0x10, 0x00], "not the magic number of TTHeader")(input)
 }
 
 /// Bytes of the header of a frame of that length.
@@ -140,6 +138,7 @@ fn header_size<'a>(length: u32) -> impl FnMut(&'a [u8]) -> Parse<'a, usize> {
 }
 
 /// The fixed head; what is left begins with the protocol id.
+#[inline]
 pub(crate) fn fixed_head(input: &[u8]) -> Parse<'_, TtHeaderHead> {
     let (input, (length, _magic, flags, seq_id)) = (length, magic, be_u16, be_i32).parse(input)?;
     header_size(length).map(|header_size| TtHeaderHead { length, flags, seq_id, header_size }).parse(input)
@@ -171,11 +170,12 @@ fn protocol_id(input: &[u8]) -> Parse<'_, u8> {
 /// The number of transforms and one byte for each.
 fn transforms(input: &[u8]) -> Parse<'_, &[u8]> {
     let count = context("too many transforms", verify(be_u8, |count| *count <= TRANSFORM_LIMIT));
-    count.flat_map(take).parse(input)
+    count.flat_map(|count| take(usize::from(count))).parse(input)
 }
 
 fn text(input: &[u8]) -> Parse<'_, &[u8]> {
-    length_data(be_u16).parse(input)
+    let (rest, length) = be_u16(input)?;
+    take(length.into())(rest)
 }
 
 fn string_pair(input: &[u8]) -> Parse<'_, Entry<'_>> {
@@ -214,7 +214,10 @@ pub(crate) fn sections<'a>(header: &'a [u8], mut each: impl FnMut(Entry<'a>, Ran
     let (mut rest, _) = (protocol_id, transforms).parse(header)?;
     while let Some((kind, section)) = rest.split_first() {
         (rest, ()) = match kind {
-            0 => Ok((section, ())),
+            0 => {
+                let padding = section.iter().take_while(|octet| **octet == 0).count();
+                Ok((section.get(padding..).unwrap_or_default(), ()))
+            }
             1 => {
                 let (section, count) = be_u16(section)?;
                 entries(header, section, count, string_pair, &mut each)
