@@ -195,8 +195,8 @@ impl Contexts {
 #[must_use]
 pub fn context(headers: &dyn Pairs) -> Option<Trace> {
     let mut contexts = Contexts::default();
-    headers.each_custom(&mut |key, value| {
-        contexts.read(key, value);
+    headers.each_custom(may_be_context, &mut |key, value| {
+        contexts.read_likely(key, value);
     });
     contexts.trace()
 }

@@ -346,10 +346,13 @@ impl Pairs for List<'_> {
     }
 
     /// Passes over names that the session knows, and those of the static table: none of them is an application's own.
-    fn each_custom(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+    fn each_custom(&self, wanted: fn(&[u8]) -> bool, each: &mut dyn FnMut(&[u8], &[u8])) {
         let custom = |field: &&Field| !matches!(field.key, Part::Known(_) | Part::FixedName(_));
         for field in self.fields.list.iter().filter(custom) {
-            if let (Some(key), Some(value)) = (self.text(field.key), self.text(field.value)) {
+            if let Some(key) = self.text(field.key)
+                && wanted(key)
+                && let Some(value) = self.text(field.value)
+            {
                 each(key, value);
             }
         }
