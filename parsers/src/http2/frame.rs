@@ -97,6 +97,11 @@ impl Head {
         self.flags & flag != 0
     }
 
+    /// The stream whose header block it begins, and whether its side ends with that. `None` for a `PUSH_PROMISE`, which no RPC uses.
+    pub(super) fn stream_of_block(self) -> Option<(u32, bool)> {
+        (self.kind == HEADERS).then_some((self.stream, self.has(END_STREAM)))
+    }
+
     /// Whether it carries (a part of) a header block.
     pub(super) fn is_block(self) -> bool {
         matches!(self.kind, HEADERS | PUSH_PROMISE | CONTINUATION)

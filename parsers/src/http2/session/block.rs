@@ -41,7 +41,11 @@ impl Connection {
     }
 
     /// Takes a frame with (a part of) a header block.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "the frame's head then stays in registers where frames are told apart"
+    )]
+    #[inline(always)]
     pub(super) fn add_fragment(
         &mut self,
         side: Side,
@@ -57,7 +61,7 @@ impl Connection {
             && let Ok(fragment) = fragment
         {
             let span = Span { side, start, bytes: head.size() };
-            self.read_block(side, head, span, fragment, false, emit);
+            self.read_block(side, head.stream_of_block(), span, fragment, false, emit);
         } else {
             self.collect_fragment(side, head, start, fragment, emit);
         }
@@ -110,7 +114,7 @@ impl Connection {
         let Some(block) = self.direction(side).block.take() else { return };
         if !block.dropped {
             let span = Span { side, start: block.start, bytes: block.bytes };
-            self.read_block(side, block.head, span, &block.fragments, false, emit);
+            self.read_block(side, block.head.stream_of_block(), span, &block.fragments, false, emit);
         }
     }
 
@@ -123,16 +127,16 @@ impl Connection {
         };
         let span = Span { side, start: block.start, bytes: block.bytes };
         let fragments = std::mem::take(&mut block.fragments);
-        self.read_block(side, block.head, span, &fragments, true, emit);
+        self.read_block(side, block.head.stream_of_block(), span, &fragments, true, emit);
         block.dropped = true;
         self.direction(side).block = Some(block);
     }
 
-    /// Reads a header block that `head` began, of which the end is missing if `cut`.
+    /// Reads the header block of a stream ([`Head::stream_of_block`]), of which the end is missing if `cut`.
     pub(super) fn read_block(
         &mut self,
         side: Side,
-        head: Head,
+        stream: Option<(u32, bool)>,
         span: Span,
         fragments: &[u8],
         cut: bool,
@@ -141,7 +145,7 @@ impl Connection {
         if cut {
             self.direction(side).speculative = None;
         }
-        let read = self.decode(side, head, fragments);
+        let read = self.decode(side, stream, fragments);
         if cut {
             self.direction(side).decoder.lose();
         } else if let Err(error) = read {
@@ -150,19 +154,18 @@ impl Connection {
                 self.watch.undecodable(At { side, offset: span.start }, emit);
             }
         }
-        if head.kind == frame::HEADERS {
+        if let Some((id, end_stream)) = stream {
             if !cut && read.is_ok() && self.streams.client() == Some(side.other()) {
-                let place = match head.has(frame::END_STREAM) {
+                let place = match end_stream {
                     false => Place::Head,
-                    true if self.streams.awaits_trailers(head.stream) => Place::Trailers,
+                    true if self.streams.awaits_trailers(id) => Place::Trailers,
                     true => Place::End,
                 };
                 self.direction(side).decoder.find_names(fragments, place);
             }
             let list = side.of(&self.directions).decoder.list(fragments);
-            let end_stream = head.has(frame::END_STREAM);
             let block = HeaderBlock { span, end_stream, list, cut: cut || read.is_err() };
-            self.streams.block(head.stream, block, emit);
+            self.streams.block(id, block, emit);
         }
     }
 }

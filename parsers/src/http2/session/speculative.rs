@@ -4,7 +4,6 @@
 //! was none (`streams/loss_proof.rs`), and then the table is the one from before. Drops in the middle of large messages,
 //! the usual ones, cost nothing that way. Until the proof is complete, blocks are read with both tables.
 
-use super::super::frame::{self, Head};
 use super::super::hpack::Decoder;
 use super::super::streams::MissedBlocks;
 use super::{Connection, Phase};
@@ -52,14 +51,17 @@ impl Connection {
         }
     }
 
-    /// Reads a whole header block with the decoder of `side`.
+    /// Reads a whole header block of a stream ([`Head::stream_of_block`](super::Head::stream_of_block)) with the decoder of `side`.
     #[inline]
-    pub(super) fn decode(&mut self, side: Side, head: Head, block: &[u8]) -> Result<(), Error> {
+    pub(super) fn decode(
+        &mut self,
+        side: Side,
+        stream: Option<(u32, bool)>,
+        block: &[u8],
+    ) -> Result<(), Error> {
         let direction = self.direction(side);
-        match direction.speculative.take() {
-            Some(speculative) if head.kind == frame::HEADERS => {
-                self.decode_with(side, head, block, speculative)
-            }
+        match (direction.speculative.take(), stream) {
+            (Some(speculative), Some(stream)) => self.decode_with(side, stream, block, speculative),
             _ => direction.decoder.decode(block),
         }
     }
@@ -70,7 +72,7 @@ impl Connection {
     fn decode_with(
         &mut self,
         side: Side,
-        head: Head,
+        (id, end_stream): (u32, bool),
         block: &[u8],
         mut speculative: Box<Speculative>,
     ) -> Result<(), Error> {
@@ -78,7 +80,7 @@ impl Connection {
         let direction = side.of_mut(directions);
         let decoder = &mut direction.decoder;
         if streams.client() == Some(side) {
-            if streams.is_next(head.stream) {
+            if streams.is_next(id) {
                 decoder.restore(speculative.decoder);
             }
             return decoder.decode(block);
@@ -87,8 +89,7 @@ impl Connection {
         speculative.decoder.allow_as(decoder);
         let read_before = speculative.decoder.decode(block);
         speculative.blocks += 1;
-        let end_stream = head.has(frame::END_STREAM);
-        match streams.account(head.stream, decoder.list(block), end_stream) {
+        match streams.account(id, decoder.list(block), end_stream) {
             _ if read.is_err() || read_before.is_err() => {}
             MissedBlocks::None => decoder.restore(speculative.decoder),
             MissedBlocks::Unknown if speculative.blocks < BLOCKS_LIMIT => {
