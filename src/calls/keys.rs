@@ -1,6 +1,7 @@
 //! The keys of the call record: one row of one table for everything that names them, JSON lines, csv, `--fields`, the filter
 //! language, completion, help and the test of the documentation.
 
+use std::cmp::Reverse;
 use std::fmt::{self, Write as _};
 
 use super::join_key::{JoinKey, Place};
@@ -291,16 +292,19 @@ fn closest_of<'n>(wrong: &str, names: &mut dyn Iterator<Item = &'n str>) -> Vec<
     let length = wrong.chars().count();
     // Up to a third of the letters may be wrong; with more, it is another word.
     let bound = (length / 3).max(1);
-    let mut found: Vec<(usize, &str)> = names
+    // Of names as close, the ones that begin alike: few mistype the first letters.
+    let common = |name: &str| wrong.chars().zip(name.chars()).take_while(|(a, b)| a == b).count();
+    let mut found: Vec<(usize, Reverse<usize>, &str)> = names
         .map(|name| {
             let starts = length >= 2 && name.starts_with(&wrong);
-            (if starts { 0 } else { strsim::osa_distance(&wrong, &cut(name)) }, name)
+            let distance = if starts { 0 } else { strsim::osa_distance(&wrong, &cut(name)) };
+            (distance, Reverse(common(name)), name)
         })
-        .filter(|(distance, _)| *distance <= bound)
+        .filter(|(distance, ..)| *distance <= bound)
         .collect();
-    found.sort_by_key(|(distance, _)| *distance);
-    found.dedup_by_key(|(_, name)| *name);
-    found.into_iter().take(3).map(|(_, name)| name).collect()
+    found.sort_by_key(|&(distance, common, _)| (distance, common));
+    found.dedup_by_key(|(.., name)| *name);
+    found.into_iter().take(3).map(|(.., name)| name).collect()
 }
 
 /// Most letters of a word that are compared: longer words are no typing errors, and the work grows with the square.
@@ -779,6 +783,8 @@ mod tests {
         assert_eq!(closest("servcie", names())[0], "service");
         assert_eq!(closest("lat", names())[0], "latency_ns");
         assert_eq!(closest("func-ret", names())[0], "func_ret");
+        // Both lack one letter.
+        assert_eq!(closest("thme", ["time", "theme"])[0], "theme");
         assert!(closest("zzzzzz", names()).is_empty());
         assert!(closest("nope", names()).is_empty());
         assert!(closest("", names()).is_empty());
