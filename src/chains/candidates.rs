@@ -5,7 +5,9 @@ use smallvec::{SmallVec, smallvec};
 use super::assign::SETTLED;
 use super::bearers::{Bearers, Latest};
 use super::connections::Connections;
-use super::members::{HostCalls, Hosts, InWork, Map, Member, Set, contains, hosts, is_begun};
+use super::members::{
+    HostCalls, Hosts, InWork, Map, Member, Set, contains, count_connections, hosts, is_begun,
+};
 use super::record::{Evidence, EvidenceSet};
 use super::traits::{Number, hash, is_rich};
 use super::wording;
@@ -63,29 +65,51 @@ const QUEUED: f32 = 4.0;
 /// When the work on each member can have begun. On a connection that is served one call at a time, work on a call begins when
 /// the call before it has been answered, no matter when it was sent.
 pub(super) fn begun(members: &[Member<'_>]) -> Vec<i64> {
-    let mut connections: Map<u64, Vec<u32>> = Map::default();
+    let mut begun: Vec<i64> = members.iter().map(|member| member.work().0).collect();
+    let mut connections = vec![Served::default(); count_connections(members)];
+    each_next(members, |connection, this, before| {
+        let (this, before) = (members[this].work(), members[before].work());
+        let served = &mut connections[connection];
+        served.queued += u32::from(this.0 < before.1);
+        served.out_of_order |= before.1 > this.1;
+    });
+    if !connections.iter().any(Served::is_one_at_a_time) {
+        return begun;
+    }
+    each_next(members, |connection, this, before| {
+        if connections[connection].is_one_at_a_time() {
+            begun[this] = begun[this].max(members[before].work().1.min(members[this].work().1));
+        }
+    });
+    begun
+}
+
+/// How the calls of a connection are answered.
+#[derive(Clone, Default)]
+struct Served {
+    /// Calls that were sent before the one before them was answered.
+    queued: u32,
+    /// Whether an answer came before that of an earlier call.
+    out_of_order: bool,
+}
+
+impl Served {
+    fn is_one_at_a_time(&self) -> bool {
+        !self.out_of_order && self.queued >= IN_ORDER
+    }
+}
+
+/// Each answered unary call but the first of its connection: the connection, the call, and the one before it.
+fn each_next(members: &[Member<'_>], mut each: impl FnMut(usize, usize, usize)) {
+    let mut last: Vec<Option<u32>> = vec![None; count_connections(members)];
     for (index, member) in members.iter().enumerate() {
         if matches!(member.kind, CallKind::Unary) && member.answered {
-            connections.entry(member.connection).or_default().push(index as u32);
-        }
-    }
-    let work: Vec<(i64, i64)> = members.iter().map(Member::work).collect();
-    let mut begun: Vec<i64> = work.iter().map(|(start, _)| *start).collect();
-    for calls in connections.values() {
-        let pairs = || calls.windows(2).map(|pair| (pair[1] as usize, pair[0] as usize));
-        let (mut queued, mut in_order) = (0, true);
-        for (this, before) in pairs() {
-            let (this, before) = (work[this], work[before]);
-            queued += u32::from(this.0 < before.1);
-            in_order &= before.1 <= this.1;
-        }
-        if in_order && queued >= IN_ORDER {
-            for (this, before) in pairs() {
-                begun[this] = begun[this].max(work[before].1.min(work[this].1));
+            let connection = member.connection as usize;
+            if let Some(before) = last[connection].replace(index as u32) {
+                each(connection, index, before as usize);
             }
         }
     }
-    begun
 }
 
 /// The possible causes of the members of a window.
@@ -344,7 +368,7 @@ fn is_possible(parent: &Member<'_>, child: &Member<'_>) -> bool {
 fn by_id(members: &[Member<'_>], index: usize, same: Latest<'_>, evidence: Evidence) -> Option<Candidates> {
     let child = &members[index];
     let evidence = EvidenceSet::from_iter([evidence]);
-    let mut found = Candidates::new();
+    let mut found: SmallVec<[Candidate; MAX_BY_ID]> = SmallVec::new();
     for other in same.take(MAX_CANDIDATES) {
         let parent = &members[other as usize];
         let (upper, lower) = (parent.traits, child.traits);
@@ -377,7 +401,7 @@ fn by_id(members: &[Member<'_>], index: usize, same: Latest<'_>, evidence: Evide
     for candidate in &mut found {
         candidate.weight = if is_alone { SETTLED } else { 10.0 + candidate.weight - best };
     }
-    Some(found)
+    Some(Candidates::from_slice(&found))
 }
 
 /// The sum over the caller's service and its method: 1 where it agrees with the parent, -1 where a method does not.

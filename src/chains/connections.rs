@@ -3,7 +3,7 @@
 //! If all calls of a connection fall into calls of one other connection, and would not by chance, that connection owns it. Where
 //! connections are shared (a pool, HTTP/2), none covers another better than chance does, and there is no evidence.
 
-use super::members::{Hosts, InWork, Map, Member, contains};
+use super::members::{Hosts, InWork, Map, Member, contains, count_connections};
 
 /// Fewest calls of a connection to say anything about it.
 const MIN_CALLS: u32 = 4;
@@ -24,36 +24,37 @@ const MOST: f64 = 6.0;
 #[derive(Default)]
 pub(super) struct Connections {
     /// Calls by connection.
-    calls: Map<u64, u32>,
+    calls: Vec<u32>,
     /// Calls on one connection that were made while a call of the other was in work: `(outgoing, incoming)`.
-    covered: Map<(u64, u64), u32>,
+    covered: Map<(u32, u32), u32>,
     /// By incoming connection: calls on any outgoing one that it covered, and all of them.
-    shares: Map<u64, (u32, u32)>,
+    shares: Vec<(u32, u32)>,
     /// By outgoing connection: the probability that it has no owner, and that of each owner.
-    owners: Map<u64, (f64, Map<u64, f64>)>,
+    owners: Map<u32, (f64, Map<u32, f64>)>,
 }
 
 impl Connections {
     /// Counts which connections belong together. `hosts` are the calls by the address that answers them.
     pub(super) fn new(members: &[Member<'_>], hosts: &Hosts) -> Self {
-        let mut found = Self::default();
+        let count = count_connections(members);
+        let mut found = Self { calls: vec![0; count], shares: vec![(0, 0); count], ..Self::default() };
         for member in members {
-            *found.calls.entry(member.connection).or_default() += 1;
+            found.calls[member.connection as usize] += 1;
         }
         let mut in_work = InWork::new(hosts);
-        let mut covering: Vec<u64> = Vec::new();
+        let mut covering: Vec<u32> = Vec::new();
         let mut made = vec![0_u32; hosts.count()];
         for child in members.iter().filter(|member| member.is_child && member.settled.is_none()) {
             let Some(host) = hosts.get(child.caller) else { continue };
             let outgoing = child.connection;
-            if found.calls[&outgoing] < MIN_CALLS || found.covered.len() > MAX_PAIRS {
+            if found.calls[outgoing as usize] < MIN_CALLS || found.covered.len() > MAX_PAIRS {
                 continue;
             }
             covering.clear();
             for &parent in in_work.at(child.caller, host, members, child.start, false) {
                 let parent = &members[parent as usize];
                 let incoming = parent.connection;
-                if found.calls[&incoming] >= MIN_CALLS && contains(parent, child) {
+                if found.calls[incoming as usize] >= MIN_CALLS && contains(parent, child) {
                     covering.push(incoming);
                 }
             }
@@ -62,14 +63,11 @@ impl Connections {
             made[child.caller as usize] += 1;
             for &incoming in &covering {
                 *found.covered.entry((outgoing, incoming)).or_default() += 1;
-                found.shares.entry(incoming).or_default().0 += 1;
+                found.shares[incoming as usize].0 += 1;
             }
         }
         for member in members {
-            let all = made[member.callee as usize];
-            if let Some(share) = found.shares.get_mut(&member.connection).filter(|_| all > 0) {
-                share.1 = all;
-            }
+            found.shares[member.connection as usize].1 = made[member.callee as usize];
         }
         found.find_owners();
         found
@@ -77,20 +75,20 @@ impl Connections {
 
     /// Weighs who owns each connection.
     fn find_owners(&mut self) {
-        let mut pairs: Vec<((u64, u64), u32)> = self.covered.drain().collect();
+        let mut pairs: Vec<((u32, u32), u32)> = self.covered.drain().collect();
         pairs.sort_unstable();
-        let incoming = self.shares.len().max(1) as f64;
+        let incoming = self.shares.iter().filter(|(covered, _)| *covered > 0).count().max(1) as f64;
         for group in pairs.chunk_by(|a, b| a.0.0 == b.0.0) {
             let outgoing = group[0].0.0;
-            let all = f64::from(self.calls[&outgoing]);
-            let weigh = |&((_, owner), inside): &((u64, u64), u32)| {
-                let (covered, made) = self.shares[&owner];
+            let all = f64::from(self.calls[outgoing as usize]);
+            let weigh = |&((_, owner), inside): &((u32, u32), u32)| {
+                let (covered, made) = self.shares[owner as usize];
                 let chance = (f64::from(covered) / f64::from(made.max(1))).clamp(0.001, 0.999);
                 let inside = f64::from(inside).min(all);
                 let gain = -inside * chance.ln() + (all - inside) * (MISSED / (1.0 - chance)).ln();
                 (owner, (OWNED / incoming).ln() + gain)
             };
-            let weights: Vec<(u64, f64)> = group.iter().map(weigh).collect();
+            let weights: Vec<(u32, f64)> = group.iter().map(weigh).collect();
             let shared = (1.0 - OWNED).ln();
             let most = weights.iter().map(|(_, weight)| *weight).fold(shared, f64::max);
             let sum: f64 =
@@ -105,7 +103,7 @@ impl Connections {
     pub(super) fn weight(&self, parent: &Member<'_>, child: &Member<'_>, possible: usize) -> f32 {
         let Some((shared, owners)) = self.owners.get(&child.connection) else { return 0.0 };
         let incoming = parent.connection;
-        if self.calls.get(&incoming).is_none_or(|calls| *calls < MIN_CALLS) {
+        if self.calls[incoming as usize] < MIN_CALLS {
             return 0.0;
         }
         let chance = 1.0 / possible.max(1) as f64;

@@ -16,11 +16,11 @@ use super::candidates::{self, Candidates, Found, LATE};
 use super::held::{Held, HeldCalls, Slot};
 use super::hints::{Hints, UnusedNames};
 use super::judge;
-use super::members::{HostNumbers, Member};
+use super::members::{Member, Numbers};
 use super::record::{Chain, Evidence, FACT, Hop, Link, Rival};
 use super::settle::{Settled, class, settle};
 use super::stray;
-use super::traits::{Traits, hash};
+use super::traits::{Traits, hash, machine};
 use crate::calls::record::{Call, Class, Initiator, Uid};
 use crate::contain::caught;
 use crate::text;
@@ -53,6 +53,9 @@ const RETRY_PAUSE: i64 = 10_000_000_000;
 
 /// Most operations that are counted.
 const MAX_OPERATIONS: usize = 65_536;
+
+/// Chains whose calls are read ahead together.
+const WARMED: usize = 8;
 
 /// Most rivals of a link that are named.
 const MAX_RIVALS: usize = 8;
@@ -129,10 +132,12 @@ pub struct Engine {
     /// Those whose cause is settled, by start: they may still be causes, or their chains may still grow.
     settled: Vec<Key>,
     model: TimingModel,
+    /// Room for what is settled of a window.
+    links: Vec<Settled>,
     /// Calls so far, by operation.
     operations: HashMap<u64, u32, FixedState>,
-    /// Addresses from which calls were made: the capture shows what their processes do.
-    egress: HashSet<std::net::IpAddr, FixedState>,
+    /// Machines from which calls were made ([`Traits::machines`]): the capture shows what their processes do.
+    egress: HashSet<u64, FixedState>,
     /// The last failed call without a cause, by who called what: a further try of it may follow.
     retriable: HashMap<u64, (Slot, Uid), FixedState>,
     next_tick: i64,
@@ -146,12 +151,17 @@ pub struct Engine {
     is_hasty: bool,
     /// Calls linked without models because of that.
     hasty: u64,
-    /// The calls of the chain that is being judged.
-    in_hand: Vec<Arc<Call>>,
+    /// The chain that is being judged.
+    in_hand: Vec<Hop>,
     unlinked: Unlinked,
     /// Which steps break, in tests.
     #[cfg(test)]
     pub(crate) is_broken: Option<fn(Step, &Call) -> bool>,
+}
+
+/// Whether any call left the machine that answered a call.
+fn makes_calls(egress: &HashSet<u64, FixedState>, call: &Call) -> bool {
+    egress.contains(&machine(call, Initiator::Server))
 }
 
 impl Engine {
@@ -167,6 +177,7 @@ impl Engine {
             unsettled: Vec::new(),
             settled: Vec::new(),
             model: TimingModel::default(),
+            links: Vec::new(),
             operations: HashMap::default(),
             egress: HashSet::default(),
             retriable: HashMap::default(),
@@ -214,7 +225,7 @@ impl Engine {
 
     fn hold(&mut self, call: Arc<Call>, traits: Traits, out: &mut dyn FnMut(Chain)) {
         if self.egress.len() < self.options.max_held {
-            self.egress.insert(call.machine(Initiator::Client));
+            self.egress.insert(traits.machines[0]);
         }
         if self.operations.len() < MAX_OPERATIONS || self.operations.contains_key(&traits.operation) {
             *self.operations.entry(traits.operation).or_default() += 1;
@@ -355,7 +366,7 @@ impl Engine {
         let slots: Vec<Slot> = keys.into_iter().map(|(.., slot)| slot).collect();
         let mut index_of = vec![u32::MAX; self.held.places()];
         slots.iter().enumerate().for_each(|(index, &slot)| index_of[slot as usize] = index as u32);
-        let mut hosts = HostNumbers::default();
+        let mut numbers = Numbers::default();
         let members: Vec<Member<'_>> = slots
             .iter()
             .map(|&slot| {
@@ -363,12 +374,12 @@ impl Engine {
                 let settled = held.parent.map(|(parent, _)| index_of[parent as usize]);
                 let settled = settled.filter(|&index| index != u32::MAX);
                 let is_child = !held.settled || settled.is_some();
-                Member::new(&held.call, &held.traits, settled, is_child, &mut hosts)
+                Member::new(&held.call, &held.traits, settled, is_child, &mut numbers)
             })
             .collect();
         let begun = candidates::begun(&members);
         let Found { candidates: mut found, crowded, joint } = candidates::candidates(&members, &begun);
-        let makes_calls = |call: &Call| self.egress.contains(&call.machine(Initiator::Server));
+        let makes_calls = |member: &Member<'_>| self.egress.contains(&member.traits.machines[1]);
         let mut unweighed = stray::find(&members, &found, makes_calls);
         unweighed.extend(self.apply_hints(&members, &mut found));
         // Calls after `until` are considered again later, and counted then.
@@ -377,7 +388,8 @@ impl Engine {
         let classes: Vec<u32> = members.iter().map(|member| class(member.traits, &self.operations)).collect();
         let method = if self.is_hasty { Method::Nearest } else { self.options.method };
         self.hasty += if self.is_hasty { wanted as u64 } else { 0 };
-        let mut links = settle(&members, &classes, &begun, (&found, &joint), method, &mut self.model);
+        let mut links = std::mem::take(&mut self.links);
+        settle(&members, &classes, &begun, (&found, &joint), method, &mut self.model, &mut links);
         drop(members);
         for (child, parent, share) in unweighed {
             let child = &self.held[slots[child]];
@@ -392,6 +404,7 @@ impl Engine {
             self.step(Step::Settle, &self.held[slot].call);
             self.attach(slot, std::mem::take(&mut links[index_of[slot as usize] as usize]), &slots);
         }
+        self.links = links;
         self.settled.extend(settled_now);
         self.settled.sort();
     }
@@ -503,15 +516,15 @@ impl Engine {
             .map(|&(.., slot)| slot)
             .filter(|&slot| self.held.get(slot).is_some_and(|held| is_root(held) && is_over(held)))
             .collect();
-        for (place, &root) in roots.iter().enumerate() {
-            if let Some(next) = roots.get(place + 1).and_then(|&next| self.held.get(next)) {
-                next.warm();
-            }
-            match self.contained(out, |engine| engine.complete(root, &is_over)) {
-                Some(Some(chain)) => out(chain),
-                Some(None) => {}
-                // Nothing is held any more.
-                None => return,
+        for roots in roots.chunks(WARMED) {
+            self.held.warm(roots);
+            for &root in roots {
+                match self.contained(out, |engine| engine.complete(root, &is_over)) {
+                    Some(Some(chain)) => out(chain),
+                    Some(None) => {}
+                    // Nothing is held any more.
+                    None => return,
+                }
             }
         }
         self.forget_emitted();
@@ -586,10 +599,9 @@ impl Engine {
                 call: held.call,
             });
         }
-        self.in_hand.extend(hops.iter().map(|hop| Arc::clone(&hop.call)));
-        let chain = judge::judge(hops, |_, call| self.egress.contains(&call.machine(Initiator::Server)));
-        self.step(Step::Judge, chain.root());
-        self.in_hand.clear();
-        chain
+        self.in_hand = hops;
+        self.step(Step::Judge, &self.in_hand[0].call);
+        let Self { in_hand, egress, .. } = self;
+        judge::judge(in_hand, |_, call| makes_calls(egress, call))
     }
 }

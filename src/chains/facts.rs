@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use super::assign::{Ending, Facts, Window};
-use super::members::{Map, Member};
+use super::assign::{Edge, Ending, Facts, SETTLED, Window};
+use super::members::{Map, Member, Set, count_hosts};
 use super::traits::{Traits, hash};
 use super::wording;
 use crate::calls::record::Class;
-use crate::decode::Endpoint;
 
 /// Shortest error text whose repetition in another answer is evidence.
 const MIN_TEXT: usize = 4;
@@ -39,29 +38,46 @@ const OPENING: u32 = 50_000_000;
 
 /// When the caller opened a connection for this call, if it did. The caller had decided to make the call then, and its request
 /// left later by the time of the handshake. `used` are the connections of earlier calls.
-fn opened(member: &Member<'_>, used: &mut super::members::Set<(Endpoint, Endpoint)>) -> Option<i64> {
-    let Traits { client, server, since_opening, start, .. } = *member.traits;
-    let is_first = used.insert((client, server));
-    (is_first && since_opening <= OPENING).then(|| start - i64::from(since_opening))
+fn opened(member: &Member<'_>, used: &mut Set<u32>) -> Option<i64> {
+    // Of no other call of the connection is the SYN closer.
+    let is_first = member.since_opening <= OPENING && used.insert(member.connection);
+    is_first.then(|| member.start - i64::from(member.since_opening))
 }
 
-/// Fills in the facts of a window and which texts contain each other.
+/// Which calls the sampler asks about: those that a host with open links made or answered, and all that may be linked.
+fn asked(members: &[Member<'_>], edges: &[Edge]) -> Vec<bool> {
+    let mut is_open = vec![false; count_hosts(members)];
+    for edge in edges.iter().filter(|edge| edge.weight < SETTLED) {
+        is_open[members[edge.child as usize].caller as usize] = true;
+    }
+    let has_open = |member: &Member<'_>| is_open[member.caller as usize] || is_open[member.callee as usize];
+    let mut asked: Vec<bool> = members.iter().map(has_open).collect();
+    for edge in edges {
+        (asked[edge.parent as usize], asked[edge.child as usize]) = (true, true);
+    }
+    asked
+}
+
+/// Fills in the facts of a window and which texts contain each other. What nobody asks about has none.
 pub(super) fn find(members: &[Member<'_>], window: &mut Window) {
     let (mut services, mut operations) = (Numbers::default(), Numbers::default());
-    let (mut connections, mut outcomes, mut texts) =
-        (Numbers::default(), Numbers::default(), Numbers::default());
+    let (mut outcomes, mut texts) = (Numbers::default(), Numbers::default());
     // 0 stands for no error, and for no text.
     outcomes.of(0);
     texts.of(0);
-    let mut used = super::members::Set::default();
+    let mut used = Set::default();
     let mut worded: Vec<String> = vec![String::new()];
     // By the hash of a text as it stands: most come again and again.
     let mut known: Map<u64, u32> = Map::default();
     window.facts = members
         .iter()
-        .map(|member| {
-            let Traits { service, service_operation, connection, failed, code, text, class, .. } =
-                *member.traits;
+        .zip(asked(members, &window.edges))
+        .map(|(member, is_asked)| {
+            let opened = opened(member, &mut used);
+            if !is_asked {
+                return Facts::default();
+            }
+            let Traits { service, service_operation, failed, code, text, class, .. } = *member.traits;
             let text = text.map_or(0, |text| {
                 *known.entry(text.get()).or_insert_with(|| {
                     let text = member.call.outcome.message.as_deref().unwrap_or_default();
@@ -79,21 +95,21 @@ pub(super) fn find(members: &[Member<'_>], window: &mut Window) {
             Facts {
                 service: services.of(service),
                 operation: operations.of(service_operation),
-                connection: connections.of(connection),
+                connection: member.connection,
                 outcome: if failed { outcomes.of(hash(&(class, code)).max(1)) } else { 0 },
                 code,
                 text,
                 ending: ending(member),
-                opened: opened(member, &mut used),
+                opened,
                 failed,
             }
         })
         .collect();
-    let mut related = super::members::Set::default();
-    let mut asked = super::members::Set::default();
+    let mut related = Set::default();
+    let mut compared = Set::default();
     for edge in &window.edges {
         let pair = (window.facts[edge.parent as usize].text, window.facts[edge.child as usize].text);
-        if pair.0 == 0 || pair.1 == 0 || !asked.insert(pair) {
+        if pair.0 == 0 || pair.1 == 0 || !compared.insert(pair) {
             continue;
         }
         let (above, below) = (&worded[pair.0 as usize], &worded[pair.1 as usize]);

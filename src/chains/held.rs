@@ -5,6 +5,8 @@ use std::iter::successors;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::record::{Link, Rival};
 use super::traits::Traits;
 use crate::calls::record::{Call, Uid};
@@ -45,8 +47,8 @@ impl Held {
         }
     }
 
-    /// Reads the call ahead of its use: it is in no cache, and its cache lines are then waited for together.
-    pub(super) fn warm(&self) {
+    /// Reads the call ahead of its use.
+    fn warm(&self) {
         // One field of each.
         let Call { latency, uid, method, message_bytes, span_id, packets, transport, .. } = &*self.call;
         let Call { start, decided, connection, client, .. } = &*self.call;
@@ -100,6 +102,19 @@ impl HeldCalls {
 
     pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Held> {
         self.calls.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// Reads the calls of some trees ahead of their use: they are in no cache, and their cache lines are then waited for together.
+    pub(super) fn warm(&self, roots: &[Slot]) {
+        let mut slots: SmallVec<[Slot; 32]> = roots.into();
+        let mut next = 0;
+        while let Some(&slot) = slots.get(next) {
+            if let Some(held) = self.get(slot) {
+                held.warm();
+                slots.extend_from_slice(&held.children);
+            }
+            next += 1;
+        }
     }
 
     /// The earlier tries of a root, by start.

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 
 use smallvec::SmallVec;
 
-use super::record::{Chain, Change, EvidenceSet, Hop, Origin, Reported};
+use super::record::{Chain, Change, EvidenceSet, Hop, Origin, Reported, confidence_between};
 use super::wording::{self, Relation};
 use crate::calls::record::{Call, CallKind, Carrier, Class, Finding};
 use crate::codes::{self, trpc, trpc::Progress};
@@ -15,20 +15,18 @@ use crate::codes::{self, trpc, trpc::Progress};
 const RETRY_SIZE_SLACK: u64 = 16;
 
 /// Judges a finished tree. `egress_seen` is whether the capture has calls made by the process that answered the hop
-/// with that index and call.
-pub(super) fn judge(mut hops: Vec<Hop>, egress_seen: impl Fn(usize, &Call) -> bool) -> Chain {
-    let children = children_of(&hops);
-    mark_retries(&mut hops, &children);
-    let origin = origin(&hops, &children, egress_seen);
-    let changes = changes(&hops, &children);
+/// with that index and call. The hops are taken when all is judged: a fault on the way leaves them.
+pub(super) fn judge(hops: &mut Vec<Hop>, egress_seen: impl Fn(usize, &Call) -> bool) -> Chain {
+    let children = children_of(hops);
+    mark_retries(hops, &children);
+    let origin = origin(hops, &children, egress_seen);
+    let changes = changes(hops, &children);
     let links = hops.iter().filter_map(|hop| hop.link);
     let evidence = links.clone().fold(EvidenceSet::default(), |all, link| all.union(link.evidence));
     let confidence = links.map(|link| link.confidence).product();
-    let mut chain = Chain { hops, origin, origin_confidence: 1.0, changes, evidence, confidence };
-    if let Some(lowest) = chain.origin.lowest() {
-        chain.origin_confidence = chain.confidence_between(lowest, 0);
-    }
-    chain
+    let origin_confidence =
+        origin.lowest().map_or(1.0, |lowest| confidence_between(hops, &changes, lowest, 0));
+    Chain { hops: std::mem::take(hops), origin, origin_confidence, changes, evidence, confidence }
 }
 
 /// Indices of the children of every hop, by start.

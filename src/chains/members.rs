@@ -29,29 +29,32 @@ pub(super) struct Member<'a> {
     pub(super) settled: Option<u32>,
     /// Whether its cause is wanted (or settled); if not, it only serves as a possible cause.
     pub(super) is_child: bool,
-    /// Numbers of the hosts that made and that answered it.
+    /// Numbers of the hosts that made and that answered it, and of its connection.
     pub(super) caller: u32,
     pub(super) callee: u32,
-    /// What [`Traits`] say of its connection, its times and its end, together for the many comparisons of calls with each other.
-    pub(super) connection: u64,
+    pub(super) connection: u32,
+    /// What [`Traits`] say of its times and its end, together for the many comparisons of calls with each other.
     pub(super) start: i64,
     pub(super) end: i64,
     pub(super) answered: bool,
     pub(super) kind: CallKind,
     pub(super) class: Option<Class>,
+    pub(super) since_opening: u32,
     /// See [`Self::work`].
     work: (i64, i64),
 }
 
-/// Numbers machines in the order in which they come.
+/// Numbers the machines and connections of a window in the order in which they come.
 #[derive(Default)]
-pub(super) struct HostNumbers(Map<u64, u32>);
+pub(super) struct Numbers {
+    machines: Map<u64, u32>,
+    connections: Map<u64, u32>,
+}
 
-impl HostNumbers {
-    fn of(&mut self, machine: u64) -> u32 {
-        let next = self.0.len() as u32;
-        *self.0.entry(machine).or_insert(next)
-    }
+/// The number of a thing.
+fn number(of: &mut Map<u64, u32>, thing: u64) -> u32 {
+    let next = of.len() as u32;
+    *of.entry(thing).or_insert(next)
 }
 
 impl<'a> Member<'a> {
@@ -60,10 +63,12 @@ impl<'a> Member<'a> {
         traits: &'a Traits,
         settled: Option<u32>,
         is_child: bool,
-        hosts: &mut HostNumbers,
+        numbers: &mut Numbers,
     ) -> Self {
-        let Traits { machines, connection, start, end, answered, kind, class, work, .. } = *traits;
-        let [caller, callee] = machines.map(|machine| hosts.of(machine));
+        let Traits { machines, connection, start, end, answered, kind, class, since_opening, work, .. } =
+            *traits;
+        let [caller, callee] = machines.map(|machine| number(&mut numbers.machines, machine));
+        let connection = number(&mut numbers.connections, connection);
         Self {
             call,
             traits,
@@ -77,6 +82,7 @@ impl<'a> Member<'a> {
             answered,
             kind,
             class,
+            since_opening,
             work,
         }
     }
@@ -85,6 +91,16 @@ impl<'a> Member<'a> {
     pub(super) fn work(&self) -> (i64, i64) {
         self.work
     }
+}
+
+/// How many machines the members are numbered by.
+pub(super) fn count_hosts(members: &[Member<'_>]) -> usize {
+    members.iter().map(|member| member.caller.max(member.callee) as usize + 1).max().unwrap_or(0)
+}
+
+/// How many connections they are numbered by.
+pub(super) fn count_connections(members: &[Member<'_>]) -> usize {
+    members.iter().map(|member| member.connection as usize + 1).max().unwrap_or(0)
 }
 
 /// Whether the child began and ended while the parent was in work.
@@ -155,9 +171,8 @@ impl Hosts {
 
 /// Collects the calls to every address from which calls were made.
 pub(super) fn hosts(members: &[Member<'_>]) -> Hosts {
-    let count = members.iter().map(|member| member.caller.max(member.callee) + 1).max().unwrap_or(0);
     let mut hosts: Vec<HostCalls> = Vec::new();
-    hosts.resize_with(count as usize, HostCalls::default);
+    hosts.resize_with(count_hosts(members), HostCalls::default);
     for member in members.iter().filter(|member| member.is_child) {
         hosts[member.caller as usize].made += 1;
     }

@@ -372,6 +372,23 @@ pub(super) fn last_part(service: &str) -> &str {
     service.rsplit('.').find(|part| !part.is_empty()).unwrap_or(service)
 }
 
+/// Probability that what happened at `top` began at `lowest`, a hop below it or itself, 0 to 1.
+pub(super) fn confidence_between(hops: &[Hop], changes: &[Change], lowest: usize, top: usize) -> f64 {
+    let alone = changes.iter().find(|change| change.hop == lowest && change.below.is_none());
+    let found = &hops[lowest];
+    let missed = if found.call.failed() { found.missed } else { 0.0 };
+    let mut confidence = alone.map_or(1.0 - missed, |change| change.confidence);
+    let mut at = lowest;
+    while at != top
+        && let (Some(link), Some(parent)) = (hops[at].link, hops[at].parent)
+    {
+        let step = |change: &&Change| change.hop == parent && change.below == Some(at);
+        confidence *= changes.iter().find(step).map_or(link.confidence, |change| change.confidence);
+        at = parent;
+    }
+    confidence
+}
+
 impl Chain {
     /// What happened, in one or two sentences for a person. Contains no control characters.
     #[must_use]
@@ -411,24 +428,7 @@ impl Chain {
     /// failed call below is missed.
     #[must_use]
     pub fn cause_confidence(&self, hop: usize) -> f64 {
-        self.deepest(hop).map_or(1.0, |lowest| self.confidence_between(lowest, hop))
-    }
-
-    /// Probability that what happened at `top` began at `lowest`, a hop below it or itself, 0 to 1.
-    pub(super) fn confidence_between(&self, lowest: usize, top: usize) -> f64 {
-        let alone = self.changes.iter().find(|change| change.hop == lowest && change.below.is_none());
-        let found = &self.hops[lowest];
-        let missed = if found.call.failed() { found.missed } else { 0.0 };
-        let mut confidence = alone.map_or(1.0 - missed, |change| change.confidence);
-        let mut at = lowest;
-        while at != top
-            && let (Some(link), Some(parent)) = (self.hops[at].link, self.hops[at].parent)
-        {
-            let step = |change: &&Change| change.hop == parent && change.below == Some(at);
-            confidence *= self.changes.iter().find(step).map_or(link.confidence, |change| change.confidence);
-            at = parent;
-        }
-        confidence
+        self.deepest(hop).map_or(1.0, |lowest| confidence_between(&self.hops, &self.changes, lowest, hop))
     }
 
     /// Whether it is sure that a hop was retried: both tries surely have one caller. `None` if it was not.

@@ -31,7 +31,8 @@ pub(super) struct Settled {
     pub(super) rivals: Vec<(u32, f64)>,
 }
 
-/// Settles who caused whom: by evidence first, by time where that leaves a choice.
+/// Settles who caused whom: by evidence first, by time where that leaves a choice. What was settled about each member goes to `links`, in
+/// place of what stands there.
 pub(super) fn settle(
     members: &[Member<'_>],
     classes: &[u32],
@@ -39,8 +40,10 @@ pub(super) fn settle(
     (found, joint): (&[Candidates], &[bool]),
     method: Method,
     model: &mut TimingModel,
-) -> Vec<Settled> {
-    let mut links = vec![Settled::default(); members.len()];
+    links: &mut Vec<Settled>,
+) {
+    links.clear();
+    links.resize(members.len(), Settled::default());
     let proved = |candidates: &[Candidate]| matches!(candidates, [only] if only.weight >= SETTLED);
     for (index, candidates) in found.iter().enumerate() {
         if proved(candidates) {
@@ -49,7 +52,7 @@ pub(super) fn settle(
         }
     }
     if found.iter().all(|candidates| candidates.is_empty() || proved(candidates)) {
-        return links;
+        return;
     }
     let window = window(members, classes, begun, found, joint);
     let simply = |beliefs| Solution { beliefs, shares: Vec::new() };
@@ -91,7 +94,6 @@ pub(super) fn settle(
         let caller = (confidence + others).min(most);
         links[child].link = Some((parent, Link { evidence, confidence, caller }));
     }
-    links
 }
 
 /// Builds the input of the assignment.

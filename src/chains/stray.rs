@@ -9,9 +9,8 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::candidates::Candidates;
-use super::members::{Member, contains};
+use super::members::{Member, contains, count_hosts};
 use super::traits::hash;
-use crate::calls::record::Call;
 
 /// How likely the call caused the other's error: as likely as not.
 const SHARE: f64 = 0.5;
@@ -29,22 +28,20 @@ fn words(member: &Member<'_>) -> Option<u64> {
 pub(super) fn find(
     members: &[Member<'_>],
     found: &[Candidates],
-    makes_calls: impl Fn(&Call) -> bool,
+    makes_calls: impl Fn(&Member<'_>) -> bool,
 ) -> Vec<(usize, u32, f64)> {
-    let mut above: HashMap<u64, Vec<u32>, FixedState> = HashMap::default();
-    for (place, member) in members.iter().enumerate() {
-        if let Some(words) = words(member)
-            && !makes_calls(member.call)
-        {
-            above.entry(words).or_default().push(place as u32);
-        }
-    }
+    // By their words, then by start.
+    let mut above: Vec<(u64, u32)> = (0_u32..)
+        .zip(members)
+        .filter_map(|(place, member)| Some((words(member)?, place)).filter(|_| !makes_calls(member)))
+        .collect();
     let mut pairs = Vec::new();
     if above.is_empty() {
         return pairs;
     }
-    let count = members.iter().map(|member| member.callee.max(member.caller) + 1).max().unwrap_or(0);
-    let mut answers = vec![false; count as usize];
+    above.sort_unstable();
+    let count = count_hosts(members);
+    let mut answers = vec![false; count];
     for member in members {
         answers[member.callee as usize] = true;
     }
@@ -57,14 +54,19 @@ pub(super) fn find(
         {
             continue;
         }
-        let Some(above) = words(child).and_then(|words| above.get(&words)) else { continue };
-        let begun = above.partition_point(|&other| members[other as usize].start <= child.start);
-        for &other in above[..begun].iter().rev().take(MAX_COMPARED) {
+        let Some(words) = words(child) else { continue };
+        let begun = above.partition_point(|&(others, other)| {
+            others < words || others == words && members[other as usize].start <= child.start
+        });
+        let same = above[..begun].iter().rev().take_while(|(others, _)| *others == words);
+        for &(_, other) in same.take(MAX_COMPARED) {
             let parent = &members[other as usize];
             let is_possible =
                 other as usize != place && parent.caller != child.caller && contains(parent, child);
             if is_possible
-                && work.get_or_insert_with(|| Work::new(members)).holds_all(child.caller, parent.callee)
+                && work
+                    .get_or_insert_with(|| Work::new(members, count))
+                    .holds_all(child.caller, parent.callee)
             {
                 pairs.push((place, other, SHARE));
             }
@@ -73,25 +75,63 @@ pub(super) fn find(
     pairs
 }
 
+/// Things of each host, those of one host together.
+struct ByHost<T> {
+    /// By host: where its things end.
+    ends: Vec<u32>,
+    things: Vec<T>,
+}
+
+impl<T: Copy> ByHost<T> {
+    /// The things of the members, each with the number of its host, below `count`.
+    fn new(count: usize, things: impl Iterator<Item = (u32, T)> + Clone) -> Self {
+        let mut ends = vec![0; count + 1];
+        things.clone().for_each(|(host, _)| ends[host as usize + 1] += 1);
+        let mut sum = 0;
+        for end in &mut ends {
+            sum += *end;
+            *end = sum;
+        }
+        let mut by_host: Vec<T> = things.clone().map(|(_, thing)| thing).collect();
+        for (host, thing) in things {
+            // Where the things of the host before it end, until all of its own are there.
+            let at = &mut ends[host as usize];
+            by_host[*at as usize] = thing;
+            *at += 1;
+        }
+        Self { ends, things: by_host }
+    }
+
+    fn range(&self, host: u32) -> std::ops::Range<usize> {
+        let begin = host.checked_sub(1).map_or(0, |before| self.ends[before as usize]);
+        begin as usize..self.ends[host as usize] as usize
+    }
+
+    fn of(&self, host: u32) -> &[T] {
+        &self.things[self.range(host)]
+    }
+}
+
 /// When hosts were at work, and who called meanwhile.
-struct Work<'m, 'a> {
-    /// By address: the calls that it made.
-    made: HashMap<u32, Vec<&'m Member<'a>>, FixedState>,
+struct Work {
+    /// By address: the start and the end of the calls that it made; where the end is not known, the start again.
+    made: ByHost<(i64, i64)>,
     /// By host: the beginnings of the calls that it answered, in order, and the latest end of those up to there.
-    answered: HashMap<u32, Vec<(i64, i64)>, FixedState>,
+    answered: ByHost<(i64, i64)>,
     /// By caller and host.
     known: HashMap<(u32, u32), bool, FixedState>,
 }
 
-impl<'m, 'a> Work<'m, 'a> {
-    fn new(members: &'m [Member<'a>]) -> Self {
-        let mut work =
-            Self { made: HashMap::default(), answered: HashMap::default(), known: HashMap::default() };
-        for member in members {
-            work.made.entry(member.caller).or_default().push(member);
-            work.answered.entry(member.callee).or_default().push(member.work());
-        }
-        for answered in work.answered.values_mut() {
+impl Work {
+    /// Of calls between hosts with numbers below `count`.
+    fn new(members: &[Member<'_>], count: usize) -> Self {
+        let lasted = |member: &Member<'_>| {
+            (member.caller, (member.start, if member.answered { member.end } else { member.start }))
+        };
+        let mut answered = ByHost::new(count, members.iter().map(|member| (member.callee, member.work())));
+        for host in 0..count as u32 {
+            let range = answered.range(host);
+            let answered = &mut answered.things[range];
             answered.sort_unstable();
             let mut latest = i64::MIN;
             for (_, end) in answered {
@@ -99,19 +139,18 @@ impl<'m, 'a> Work<'m, 'a> {
                 *end = latest;
             }
         }
-        work
+        Self { made: ByHost::new(count, members.iter().map(lasted)), answered, known: HashMap::default() }
     }
 
     /// Whether all calls of an address fall into the work of a host.
     fn holds_all(&mut self, caller: u32, host: u32) -> bool {
         let Self { made, answered, known } = self;
-        let (Some(made), Some(answered)) = (made.get(&caller), answered.get(&host)) else { return false };
-        let holds = |child: &&Member<'_>| {
-            let begun = answered.partition_point(|&(start, _)| start <= child.start);
-            let end = if child.answered { child.end } else { child.start };
+        let answered = answered.of(host);
+        let holds = |&(start, end): &(i64, i64)| {
+            let begun = answered.partition_point(|&(begin, _)| begin <= start);
             begun.checked_sub(1).is_some_and(|last| end <= answered[last].1)
         };
-        *known.entry((caller, host)).or_insert_with(|| made.iter().all(holds))
+        *known.entry((caller, host)).or_insert_with(|| made.of(caller).iter().all(holds))
     }
 }
 
@@ -130,7 +169,8 @@ mod tests {
             call.outcome.class = Some(Class::Rpc);
             call.outcome.message = Some(text.into());
         }
-        let makes_calls = |call: &Call| calls.iter().any(|other| other.client.ip == call.server.ip);
+        let makes_calls =
+            |member: &Member<'_>| calls.iter().any(|other| other.client.ip == member.call.server.ip);
         with_members(&calls, |members| {
             find(members, &vec![Candidates::new(); members.len()], makes_calls).len()
         })

@@ -1,6 +1,6 @@
 //! Calls for tests of linking.
 
-use super::members::{HostNumbers, Member};
+use super::members::{Member, Numbers};
 use super::traits::Traits;
 use crate::calls::record::{Call, Class, Uid};
 use crate::decode::Endpoint;
@@ -24,8 +24,8 @@ pub(super) fn calls(all: &[(u8, u8, i64, i64)]) -> Vec<Call> {
 /// What `see` returns of calls, by start, whose causes are all wanted.
 pub(super) fn with_members<T>(calls: &[Call], see: impl FnOnce(&[Member<'_>]) -> T) -> T {
     let traits: Vec<Traits> = calls.iter().map(Traits::of).collect();
-    let mut hosts = HostNumbers::default();
-    let member = |(call, traits)| Member::new(call, traits, None, true, &mut hosts);
+    let mut numbers = Numbers::default();
+    let member = |(call, traits)| Member::new(call, traits, None, true, &mut numbers);
     let members: Vec<Member<'_>> = calls.iter().zip(&traits).map(member).collect();
     see(&members)
 }

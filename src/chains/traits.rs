@@ -119,7 +119,7 @@ impl Traits {
             client,
             server,
             connection: hash(&(client, server)),
-            machines: [Initiator::Client, Initiator::Server].map(|end| hash(&call.machine(end))),
+            machines: [Initiator::Client, Initiator::Server].map(|end| machine(call, end)),
             since_opening: call.since_opening,
             has_processes: call.processes.is_some(),
             kind: call.kind,
@@ -172,6 +172,11 @@ impl Traits {
         let operation = found.caller_operation.as_deref().and_then(|name| name.rsplit(['/', '.']).next());
         self.from_method = self.from_method.or(name(operation));
     }
+}
+
+/// The number of the machine that an end is on.
+pub(super) fn machine(call: &Call, end: Initiator) -> u64 {
+    hash(&call.machine(end))
 }
 
 fn id(id: Option<&str>) -> Option<Number> {

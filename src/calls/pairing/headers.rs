@@ -2,7 +2,7 @@
 
 use rpcscope_parsers::event::{Headers, Names, Pairs, Text};
 
-use super::super::marks::{self, Marks, Meanings};
+use super::super::marks::{self, Marks, Meaning, Meanings};
 use super::super::record::{Call, Name};
 use super::super::trace::{self, Trace};
 use super::{MAX_METADATA, Matcher};
@@ -100,10 +100,15 @@ fn mark(into: &mut Option<Box<Marks>>, meanings: &mut Meanings, headers: &dyn Pa
     headers.each(&mut |key, value| {
         let value = value.get(..MAX_VALUE).unwrap_or(value);
         let key = key.get(..MAX_VALUE).unwrap_or(key);
+        let meaning = meanings.of(key);
+        // Of most calls of gRPC all headers are.
+        if meaning == Meaning::Descriptive && into.is_none() {
+            return;
+        }
         let marks = into.get_or_insert_default();
         let octets = marks.octets as usize + key.len() + value.len();
         if (marks.headers as usize) < MAX_PAIRS && octets <= MAX_METADATA {
-            marks.read_as(meanings.of(key), key, value);
+            marks.read_as(meaning, key, value);
         }
     });
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::super::assign::TimingModel;
 use super::super::judge;
 use super::super::record::{Chain, Hop};
-use super::Engine;
-use crate::calls::record::{Call, Initiator};
+use super::{Engine, makes_calls};
+use crate::calls::record::Call;
 use crate::contain::{Fault, caught};
 use crate::text;
 
@@ -27,7 +27,7 @@ pub(crate) enum Step {
     Settle,
     /// The chain of a call is completed.
     Complete,
-    /// The chain of a call was judged.
+    /// The chain of a call is judged.
     Judge,
 }
 
@@ -55,7 +55,8 @@ impl Engine {
                 self.settled.clear();
                 self.retriable.clear();
                 self.model = TimingModel::default();
-                self.give_up(in_hand.into_iter().chain(held.into_calls()), &fault, out);
+                let in_hand = in_hand.into_iter().map(|hop| hop.call);
+                self.give_up(in_hand.chain(held.into_calls()), &fault, out);
                 None
             }
         }
@@ -80,9 +81,9 @@ impl Engine {
         if let Some(call) = Arc::get_mut(&mut call) {
             (call.parent, call.parent_key, call.parent_evidence) = (None, None, None);
         }
-        let seen = self.egress.contains(&call.machine(Initiator::Server));
+        let seen = makes_calls(&self.egress, &call);
         let hop = Hop::unlinked(call);
-        caught(|| judge::judge(vec![hop.clone()], |_, _| seen)).unwrap_or_else(|_| Chain::unjudged(hop))
+        caught(|| judge::judge(&mut vec![hop.clone()], |_, _| seen)).unwrap_or_else(|_| Chain::unjudged(hop))
     }
 
     #[cfg(test)]

@@ -27,8 +27,8 @@ pub(super) fn judge_all(mut calls: Vec<Joined>, counts: &mut Counts, out: &mut d
     for root in roots {
         let hops = take(root, &mut calls, &children);
         let seen: Vec<bool> = hops.iter().map(|(_, seen)| *seen).collect();
-        let hops = hops.into_iter().map(|(hop, _)| hop).collect();
-        out(judge(hops, |hop, _| seen.get(hop).copied().unwrap_or(false)));
+        let mut hops = hops.into_iter().map(|(hop, _)| hop).collect();
+        out(judge(&mut hops, |hop, _| seen.get(hop).copied().unwrap_or(false)));
     }
 }
 
