@@ -63,6 +63,7 @@ pub(super) struct Head {
 }
 
 /// The head at the beginning of `input`. `Incomplete` has how many bytes of it are missing.
+// Its fields in one look: a parser of each would ask again and again how much is there.
 #[inline]
 pub(super) fn parse_head(input: &[u8]) -> Parse<'_, Head> {
     let Some((head, rest)) = input.split_first_chunk::<HEAD>() else {

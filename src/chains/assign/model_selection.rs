@@ -153,10 +153,11 @@ impl Likelihoods {
     }
 }
 
-/// Takes the answer of the best model for every service.
+/// Takes the answer of the best model for every service. `told` is how sure the links of the first answer are told to be.
 pub(super) fn choose(
     window: &Window,
     answers: &[Vec<Belief>; 4],
+    told: &[f64],
     selection: &mut ModelSelection,
 ) -> Vec<Belief> {
     let services = Services::new(window);
@@ -222,8 +223,12 @@ pub(super) fn choose(
             if MODELS[model].keeps_order() && !settled {
                 return Belief { probability: (1.0 - DOUBT * broken[answer]).max(0.1), ..belief };
             }
-            let trust = if settled || belief.edge.is_none() { 1.0 } else { trust };
-            Belief { probability: belief.probability * trust, ..belief }
+            if settled || belief.edge.is_none() {
+                return belief;
+            }
+            let told =
+                if MODELS[model] == ServiceModel::Sequential { told[child] } else { belief.probability };
+            Belief { probability: told * trust, ..belief }
         })
         .collect()
 }

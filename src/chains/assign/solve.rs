@@ -49,7 +49,7 @@ pub(crate) fn solve(window: &Window, model: &mut TimingModel) -> Solution {
 /// Finds the most probable parents by time and the weight of other evidence alone.
 fn solve_by_time(window: &Window, model: &mut TimingModel) -> Vec<Belief> {
     let counts = &mut model.parallel;
-    let parallel = by_slices(window, |graph| {
+    let (parallel, _) = by_slices(window, |graph| {
         graph.price(&counts.strays, STRAYS[1]);
         let mut parallel = ParallelModel::default();
         parallel.learn(graph, counts);
@@ -58,11 +58,11 @@ fn solve_by_time(window: &Window, model: &mut TimingModel) -> Vec<Belief> {
     });
     let gaps = &mut model.sequential;
     let mut lags = Lags::new(window);
-    let sequential = by_slices(window, |graph| solve_sequential(graph, &mut lags, &parallel, gaps));
+    let (sequential, told) = by_slices(window, |graph| solve_sequential(graph, &mut lags, &parallel, gaps));
     let first = baselines::first_in_first_out(window);
     let longest_ready = fifo::longest_ready(window, &sequential);
     let answers = [sequential, parallel, first, longest_ready];
-    let mut beliefs = model_selection::choose(window, &answers, &mut model.selection);
+    let mut beliefs = model_selection::choose(window, &answers, &told, &mut model.selection);
     give_up(window, &mut beliefs);
     background_rate::link(window, &mut beliefs);
     beliefs
@@ -94,9 +94,10 @@ fn solve_sequential(graph: &mut FactorGraph<'_>, lags: &mut Lags, parallel: &[Be
 /// Share of the calls of a class that are taken for unexplained at first: from the lags alone, and with help.
 const STRAYS: [f64; 2] = [0.2, 0.02];
 
-/// Cuts a window into slices, each solved by `settle`.
-fn by_slices(window: &Window, mut settle: impl FnMut(&mut FactorGraph<'_>)) -> Vec<Belief> {
+/// Cuts a window into slices, each solved by `settle`. With each belief comes what [`FactorGraph::believe`] says besides.
+fn by_slices(window: &Window, mut settle: impl FnMut(&mut FactorGraph<'_>)) -> (Vec<Belief>, Vec<f64>) {
     let count = window.children.len();
+    let mut told = vec![1.0; count];
     let mut beliefs = vec![Belief { edge: None, probability: 1.0 }; count];
     let mut edges_of = vec![(u32::MAX, 0_u32); window.parents.len()];
     for (index, edge) in window.edges.iter().enumerate() {
@@ -127,13 +128,13 @@ fn by_slices(window: &Window, mut settle: impl FnMut(&mut FactorGraph<'_>)) -> V
         if edges.iter().any(|(_, edge)| edge.weight < SETTLED) {
             settle(&mut graph);
         }
-        graph.believe(|child, belief| {
+        graph.believe(|child, belief, of_walk| {
             if (begin..end).contains(&(child as usize)) {
-                beliefs[child as usize] = belief;
+                (beliefs[child as usize], told[child as usize]) = (belief, of_walk);
             }
         });
     }
-    beliefs
+    (beliefs, told)
 }
 
 /// Possible parents per child from which times may say nothing at all.
