@@ -14,7 +14,7 @@ impl Timestamp {
     /// Nanoseconds from `earlier` to this time; 0 if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
-        self.0.max(earlier.0).wrapping_sub(earlier.0) as u64
+        self.0.saturating_sub(earlier.0).max(0) as u64
     }
 
     /// By the clock of this machine.
