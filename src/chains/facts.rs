@@ -3,24 +3,13 @@
 use std::sync::Arc;
 
 use super::assign::{Edge, Ending, Facts, SETTLED, Window};
-use super::members::{Map, Member, Set, count_hosts};
+use super::members::{Map, Member, Set, count_hosts, number};
 use super::traits::{Traits, hash};
 use super::wording;
 use crate::calls::record::Class;
 
 /// Shortest error text whose repetition in another answer is evidence.
 const MIN_TEXT: usize = 4;
-
-/// Numbers things in the order in which they come.
-#[derive(Default)]
-struct Numbers(Map<u64, u32>);
-
-impl Numbers {
-    fn of(&mut self, thing: u64) -> u32 {
-        let next = self.0.len() as u32;
-        *self.0.entry(thing).or_insert(next)
-    }
-}
 
 /// How a call ended.
 fn ending(member: &Member<'_>) -> Ending {
@@ -60,11 +49,11 @@ fn asked(members: &[Member<'_>], edges: &[Edge]) -> Vec<bool> {
 
 /// Fills in the facts of a window and which texts contain each other. What nobody asks about has none.
 pub(super) fn find(members: &[Member<'_>], window: &mut Window) {
-    let (mut services, mut operations) = (Numbers::default(), Numbers::default());
-    let (mut outcomes, mut texts) = (Numbers::default(), Numbers::default());
+    let (mut services, mut operations) = (Map::default(), Map::default());
+    let (mut outcomes, mut texts) = (Map::default(), Map::default());
     // 0 stands for no error, and for no text.
-    outcomes.of(0);
-    texts.of(0);
+    number(&mut outcomes, 0);
+    number(&mut texts, 0);
     let mut used = Set::default();
     let mut worded: Vec<String> = vec![String::new()];
     // By the hash of a text as it stands: most come again and again.
@@ -85,7 +74,7 @@ pub(super) fn find(members: &[Member<'_>], window: &mut Window) {
                         return 0;
                     }
                     let stable = wording::stable(text);
-                    let number = texts.of(hash(&stable).max(1));
+                    let number = number(&mut texts, hash(&stable).max(1));
                     if number as usize == worded.len() {
                         worded.push(stable);
                     }
@@ -93,10 +82,10 @@ pub(super) fn find(members: &[Member<'_>], window: &mut Window) {
                 })
             });
             Facts {
-                service: services.of(service),
-                operation: operations.of(service_operation),
+                service: number(&mut services, service),
+                operation: number(&mut operations, service_operation),
                 connection: member.connection,
-                outcome: if failed { outcomes.of(hash(&(class, code)).max(1)) } else { 0 },
+                outcome: if failed { number(&mut outcomes, hash(&(class, code)).max(1)) } else { 0 },
                 code,
                 text,
                 ending: ending(member),

@@ -44,15 +44,15 @@ pub(super) struct Member<'a> {
     work: (i64, i64),
 }
 
-/// Numbers the machines and connections of a window in the order in which they come.
+/// The numbers of the machines and connections of a window.
 #[derive(Default)]
 pub(super) struct Numbers {
     machines: Map<u64, u32>,
     connections: Map<u64, u32>,
 }
 
-/// The number of a thing.
-fn number(of: &mut Map<u64, u32>, thing: u64) -> u32 {
+/// The number of a thing; things are numbered in the order in which they come.
+pub(super) fn number(of: &mut Map<u64, u32>, thing: u64) -> u32 {
     let next = of.len() as u32;
     *of.entry(thing).or_insert(next)
 }

@@ -128,9 +128,9 @@ fn by_slices(window: &Window, mut settle: impl FnMut(&mut FactorGraph<'_>)) -> (
         if edges.iter().any(|(_, edge)| edge.weight < SETTLED) {
             settle(&mut graph);
         }
-        graph.believe(|child, belief, of_walk| {
+        graph.believe(|child, belief, sureness| {
             if (begin..end).contains(&(child as usize)) {
-                (beliefs[child as usize], told[child as usize]) = (belief, of_walk);
+                (beliefs[child as usize], told[child as usize]) = (belief, sureness);
             }
         });
     }
