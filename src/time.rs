@@ -11,10 +11,13 @@ use crate::digits;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// Nanoseconds from `earlier` to this time; 0 if `earlier` is later.
+    /// Nanoseconds from `earlier` to this time, at most [`i64::MAX`]; 0 if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0).max(0) as u64
+        if self < earlier {
+            return 0;
+        }
+        (self.0.wrapping_sub(earlier.0) as u64).min(i64::MAX as u64)
     }
 
     /// By the clock of this machine.

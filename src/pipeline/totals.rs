@@ -150,27 +150,33 @@ impl<'c> FromIterator<&'c Connection> for Tally {
 impl Totals {
     /// Counts the next packets, and notes their times.
     pub(super) fn count(&mut self, packets: &[Record]) {
+        let Some(begin) = packets.first() else { return };
         // Variables of their own stay in registers.
         let (mut bytes, mut pause) = (0, self.pause);
-        let (mut backwards, mut most) = self.backwards;
-        let mut span = self.span;
+        let (mut first, mut last) = self.span.unwrap_or((begin.time, begin.time));
         for &Record { time, len, .. } in packets {
             bytes += u64::from(len);
-            let (first, last) = span.get_or_insert((time, time));
-            if time >= *last {
-                pause = pause.max(time.since(*last));
-                *last = time;
+            if time >= last {
+                pause = pause.max(time.since(last));
+                last = time;
                 continue;
             }
-            *first = time.min(*first);
+            first = time.min(first);
             let behind = last.since(time);
             if behind >= BACKWARDS {
-                (backwards, most) = (backwards + 1, most.max(behind));
+                self.step_back(behind);
             }
         }
         self.packets += packets.len() as u64;
         self.bytes += bytes;
-        (self.span, self.pause, self.backwards) = (span, pause, (backwards, most));
+        (self.span, self.pause) = (Some((first, last)), pause);
+    }
+
+    /// Notes a packet that is so much older than one before it.
+    #[cold]
+    fn step_back(&mut self, behind: u64) {
+        let (packets, most) = self.backwards;
+        self.backwards = (packets + 1, most.max(behind));
     }
 
     /// An error, if nothing of the input could be decoded because of its link type.
