@@ -108,10 +108,8 @@ struct ForTls {
 enum State {
     /// No payload so far.
     Silent {
-        /// Whether each side was captured from its first byte on.
-        from_start: [bool; 2],
-        /// A side has ended: `from_start` no longer changes.
-        ended: bool,
+        /// Whether each side was captured from its first byte on, as it was known when one of them ended.
+        ended: Option<[bool; 2]>,
         /// The protocol that `--decode-as` sets.
         forced: Option<&'static dyn Protocol>,
         tls: ForTls,
@@ -143,8 +141,8 @@ enum State {
 }
 
 impl State {
-    fn silent(from_start: [bool; 2], forced: Option<&'static dyn Protocol>, wanted: Wanted) -> Self {
-        Self::Silent { from_start, ended: false, forced, tls: ForTls::default(), wanted }
+    fn silent(forced: Option<&'static dyn Protocol>, wanted: Wanted) -> Self {
+        Self::Silent { ended: None, forced, tls: ForTls::default(), wanted }
     }
 }
 
@@ -169,24 +167,19 @@ enum Wanted {
 pub type Take<'t> = dyn FnMut(Side, &Event<'_>, Origin) + 't;
 
 impl Conversation {
-    /// A connection of which nothing is known but its key and whether each side is seen from its start. With `bodies`, its session
-    /// emits the bodies of messages too, each up to so many bytes.
+    /// A connection of which nothing is known but its key. With `bodies`, its session emits the bodies of messages too, each up to so many
+    /// bytes.
     #[must_use]
-    pub fn new(
-        key: &FlowKey,
-        from_start: [bool; 2],
-        decode_as: &[DecodeAs],
-        bodies: Option<NonZeroU32>,
-    ) -> Self {
+    pub fn new(key: &FlowKey, decode_as: &[DecodeAs], bodies: Option<NonZeroU32>) -> Self {
         let wanted = bodies.map_or(Wanted::Nothing, Wanted::Bodies);
         let rule = decode_as
             .iter()
             .find(|rule| rule.network == key.network && (rule.port == key.a.port || rule.port == key.b.port));
         let state = match rule.map(|rule| rule.protocol) {
-            None => State::silent(from_start, None, wanted),
+            None => State::silent(None, wanted),
             Some(None) => State::Foreign { reason: "left out by --decode-as" },
             Some(Some(name)) => match rpcscope_parsers::all().iter().find(|p| p.name() == name) {
-                Some(protocol) => State::silent(from_start, Some(*protocol), wanted),
+                Some(protocol) => State::silent(Some(*protocol), wanted),
                 None => State::Foreign { reason: "left out by --decode-as" },
             },
         };
@@ -391,14 +384,6 @@ impl Conversation {
         self.state = over;
     }
 
-    /// Corrects whether each side was captured from its start. A SYN may be captured behind the packets that follow it, so
-    /// that this is known only when the first chunk comes; after that it changes nothing.
-    pub fn set_start(&mut self, from_start: [bool; 2]) {
-        if let State::Silent { from_start: known, ended: false, .. } = &mut self.state {
-            *known = from_start;
-        }
-    }
-
     /// Takes the next chunk of `side`, carried by packet `origin`. Returns the offset of the first byte of `side` that a later
     /// message may begin with.
     #[expect(
@@ -431,24 +416,26 @@ impl Conversation {
         origin: Stamp,
         take: &mut Take<'_>,
     ) -> u64 {
-        if let State::Silent { from_start, ended, forced, tls, wanted } = &mut self.state {
+        if let State::Silent { ended, forced, tls, wanted } = &mut self.state {
+            // A SYN may be captured behind the packets that follow it, so that this is known only when the first chunk comes.
+            let from_start = ended.unwrap_or(flow.from_start);
             if matches!(chunk, Chunk::End(_)) {
-                *ended = true;
+                *ended = Some(from_start);
                 return u64::MAX;
             }
             if let (Chunk::Data(bytes), None) = (chunk, *forced)
-                && let Some(protocol) = undecided::at_once(flow, side, bytes, *from_start)
+                && let Some(protocol) = undecided::at_once(flow, side, bytes, from_start)
             {
-                let (whole, wanted) = (*from_start, *wanted);
+                let wanted = *wanted;
                 let mut start = flow.origins.each_ref().map(Origins::next);
                 start[side.index()] -= bytes.len() as u64;
-                let base = Base { start, whole, awaited: Some(side.other()) };
+                let base = Base { start, whole: from_start, awaited: Some(side.other()) };
                 let mut session = session_of(protocol, wanted);
                 let needed = feed(session.as_mut(), base, flow, side, chunk, origin, take);
                 self.state = State::Known { protocol, session, base, greeting: None };
                 return needed;
             }
-            let undecided = Undecided::new(*from_start, *forced, std::mem::take(tls), *wanted);
+            let undecided = Undecided::new(from_start, *forced, std::mem::take(tls), *wanted);
             self.state = State::Undecided(Box::new(undecided));
         }
         match &mut self.state {
@@ -639,7 +626,7 @@ fn feed_here<T: FnMut(Side, &Event<'_>, Origin) + ?Sized>(
     origin: Stamp,
     take: &mut T,
 ) -> u64 {
-    let mut emit = |from: Side, event: &Event<'_>| {
+    let mut emit = move |from: Side, event: &Event<'_>| {
         let offset = base.start[from.index()] + event.start();
         match event {
             // What came before may explain it: an answer, or a request in the answer's own language.
@@ -676,7 +663,8 @@ fn take_lost<T: FnMut(Side, &Event<'_>, Origin) + ?Sized>(
 
 /// Offset of the first byte of `side` that a later message of the session may begin with.
 fn needed(session: &dyn Session, flow: &Flow, side: Side) -> u64 {
-    flow.origins[side.index()].next().saturating_sub(session.held(side) as u64)
+    let held = session.held(side) as u64;
+    flow.origins[side.index()].next().saturating_sub(held)
 }
 
 #[cfg(test)]

@@ -263,7 +263,7 @@ struct Observer<'a> {
 impl Owner<Option<Box<Slot>>> for Observer<'_> {
     fn open(&mut self, flow: &Flow) -> Option<Box<Slot>> {
         Some(Box::new(Slot {
-            conversation: Conversation::new(&flow.key, flow.from_start, self.decode_as, Some(self.limit))
+            conversation: Conversation::new(&flow.key, self.decode_as, Some(self.limit))
                 .with_keys(self.keys.as_ref())
                 .keeping_plaintext(),
             sides: [SideBytes::default(), SideBytes::default()],
@@ -298,7 +298,6 @@ impl Owner<Option<Box<Slot>>> for Observer<'_> {
             Chunk::End(_) => {}
         }
         let Slot { conversation, messages, bodies, status, more, sides, is_tls } = &mut **slot;
-        conversation.set_start(flow.from_start);
         let needed = conversation.chunk(flow, side, chunk, origin, &mut |from, event, origin| {
             if let Event::Body(body) = event {
                 let of_call = body.id.number() == self.id;

@@ -42,7 +42,7 @@ impl Layered {
         let outside = Connection::new(flow, kept.from_start, kept.tls.keys.clone());
         let mut layered = Self {
             outside: Outside::Open(Box::new(outside)),
-            inner: Conversation { state: State::silent(kept.from_start, kept.forced, kept.wanted) },
+            inner: Conversation { state: State::silent(kept.forced, kept.wanted) },
             plaintext: kept.tls.keeps_plaintext.then(Vec::new),
         };
         let mut done = [0usize; 2];
@@ -175,6 +175,5 @@ fn give(
         let start = flow.origins[side.index()].next();
         take(side, &Event::Sealed { start }, flow.origin(side, start, origin));
     }
-    inner.set_start(flow.from_start);
     inner.chunk(flow, side, chunk, origin, &mut take)
 }

@@ -213,8 +213,7 @@ impl<'a> Marker<'a> {
 impl Owner<Slot> for Marker<'_> {
     fn open(&mut self, flow: &Flow) -> Slot {
         Slot {
-            conversation: Conversation::new(&flow.key, flow.from_start, self.decode_as, None)
-                .marking_bodies(),
+            conversation: Conversation::new(&flow.key, self.decode_as, None).marking_bodies(),
             marks: FlowMarks { first: flow.first.packet, ..FlowMarks::default() },
             masks: [Masking::default(), Masking::default()],
             pending: [Ranges::default(), Ranges::default()],
@@ -232,7 +231,6 @@ impl Owner<Slot> for Marker<'_> {
         now: Stamp,
     ) -> u64 {
         let Slot { conversation, marks, masks, pending, has_prelude } = slot;
-        conversation.set_start(flow.from_start);
         let next = flow.origins[side.index()].next();
         if let Chunk::Data(bytes) | Chunk::Datagram { bytes, .. } = chunk {
             let from = next - bytes.len() as u64;

@@ -86,12 +86,10 @@ impl Owner<Slot> for Stages {
             Chunk::Datagram { missing: 1.., .. } => pending.lose(side, Finding::Truncated),
             _ => {}
         }
-        conversation.set_start(flow.from_start);
-        let matcher = &mut self.matcher;
-        let is_tcp = flow.key.network == Network::Tcp;
-        let needed = conversation.chunk(flow, side, chunk, origin, &mut |from, event, origin| {
-            let position = is_tcp.then_some(origin.sequence);
-            matcher.event(At { flow, now, origin: origin.stamp, position }, pending, from, event);
+        let (matcher, waiting) = (&mut self.matcher, &mut *pending);
+        let needed = conversation.chunk(flow, side, chunk, origin, &mut move |from, event, origin| {
+            let position = (flow.key.network == Network::Tcp).then_some(origin.sequence);
+            matcher.event(At { flow, now, origin: origin.stamp, position }, waiting, from, event);
         });
         if let Chunk::End(end) = chunk {
             if conversation.is_waiting() {
@@ -236,7 +234,7 @@ impl Stages {
     /// What is kept for a connection at its beginning.
     pub(super) fn slot(&self, flow: &Flow) -> Slot {
         Slot {
-            conversation: Conversation::new(&flow.key, flow.from_start, &self.decode_as, self.bodies)
+            conversation: Conversation::new(&flow.key, &self.decode_as, self.bodies)
                 .with_keys(self.keys.as_ref()),
             calls: Calls::Open(Box::default()),
         }

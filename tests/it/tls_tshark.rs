@@ -26,9 +26,7 @@ struct Reader {
 
 impl Owner<Conversation> for Reader {
     fn open(&mut self, flow: &Flow) -> Conversation {
-        Conversation::new(&flow.key, flow.from_start, &[], None)
-            .with_keys(Some(&self.keys))
-            .keeping_plaintext()
+        Conversation::new(&flow.key, &[], None).with_keys(Some(&self.keys)).keeping_plaintext()
     }
 
     fn chunk(
@@ -40,7 +38,6 @@ impl Owner<Conversation> for Reader {
         origin: Stamp,
         _now: Stamp,
     ) -> u64 {
-        conversation.set_start(flow.from_start);
         let needed = conversation.chunk(flow, side, chunk, origin, &mut |_, _, _| {});
         for Plaintext { side, bytes, .. } in conversation.take_plaintext().unwrap_or_default() {
             let [a, b] = [&flow.key.a, &flow.key.b].map(ToString::to_string);
