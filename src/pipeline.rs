@@ -317,13 +317,10 @@ impl Analyzer {
         }
         let Self { decoder, table, owner, .. } = self;
         match decoder.plain(&packet) {
-            Some((plain, true)) => {
-                let segment = || plain.segment(&packet);
-                match plain.words(&packet) {
-                    Some((words, side)) => table.plain(words, &plain.bare(side, &packet), segment, owner),
-                    None => table.segment(&segment(), owner),
-                }
-            }
+            Some((plain, true)) => match plain.words(&packet) {
+                Some((words, side)) => table.plain(words, &plain.bare(side, &packet), owner),
+                None => table.segment(&plain.segment(&packet), owner),
+            },
             Some((_, false)) => {}
             // By its record: a packet that is passed on would be written to memory in any case.
             None => self.any_packet(batch, record),

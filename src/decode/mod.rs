@@ -143,6 +143,20 @@ pub(crate) struct KeyWords {
     pub(crate) rest: u64,
 }
 
+impl KeyWords {
+    /// The key that they are.
+    pub(crate) fn key(self) -> FlowKey {
+        let Self { ips, rest } = self;
+        let end = |ip: u64, port: u64| Endpoint { ip: (ip as u32).to_be_bytes().into(), port: port as u16 };
+        FlowKey {
+            a: end(ips >> 32, rest >> 17),
+            b: end(ips, rest >> 1),
+            network: if rest & 1 == 0 { Network::Tcp } else { Network::Udp },
+            capture_point: CapturePoint((rest >> 33) as u8),
+        }
+    }
+}
+
 /// Ports (in one word), network and capture point of a key.
 #[inline]
 fn beside_addresses(ports: u32, network: Network, capture_point: CapturePoint) -> u64 {

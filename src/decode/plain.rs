@@ -19,22 +19,25 @@ use crate::source::Packet;
 const SHORT: usize = 20;
 /// Length of the IPv6 header.
 const IPV6: usize = 40;
+/// Length of an IPv6 address.
+const IPV6_ADDRESS: usize = 16;
 
 /// Types of Ethernet as they stand in a packet.
 const IP: [u16; 2] = [ether_type::IPV4.to_be(), ether_type::IPV6.to_be()];
 
 /// Source and destination.
 #[derive(Clone, Copy)]
-enum Addresses {
+enum Addresses<'a> {
     /// In one word, as in the header.
     V4(u64),
-    V6([u128; 2]),
+    /// Where they stand: as numbers, they would take four words of every packet.
+    V6(&'a [u8; 2 * IPV6_ADDRESS]),
 }
 
 /// A plain packet, its headers checked.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain<'a> {
-    addresses: Addresses,
+    addresses: Addresses<'a>,
     /// Source and destination in one word, as in the header.
     ports: u32,
     tcp: &'a [u8; SHORT],
@@ -71,7 +74,10 @@ impl<'a> Plain<'a> {
         let [source, destination] = halves(self.ports);
         match self.addresses {
             Addresses::V4(ips) => shard::hash([(ips >> 32, source), (u64::from(ips as u32), destination)]),
-            Addresses::V6([a, b]) => shard::hash([(shard::fold(a), source), (shard::fold(b), destination)]),
+            Addresses::V6(ips) => {
+                let [a, b] = numbers(ips);
+                shard::hash([(shard::fold(a), source), (shard::fold(b), destination)])
+            }
         }
     }
 
@@ -84,7 +90,8 @@ impl<'a> Plain<'a> {
                 [(ips >> 32) as u32, ips as u32].map(|ip| ip.to_be_bytes().into()),
                 (ips, self.ports) <= (ips.rotate_left(32), swapped),
             ),
-            Addresses::V6([a, b]) => {
+            Addresses::V6(ips) => {
+                let [a, b] = numbers(ips);
                 ([a, b].map(|ip| ip.to_be_bytes().into()), (a, self.ports) <= (b, swapped))
             }
         };
@@ -139,6 +146,15 @@ impl<'a> Plain<'a> {
     }
 }
 
+/// Two addresses of IPv6.
+fn numbers(ips: &[u8; 2 * IPV6_ADDRESS]) -> [u128; 2] {
+    let mut both = [0; 2];
+    for (number, ip) in both.iter_mut().zip(ips.as_chunks().0) {
+        *number = u128::from_be_bytes(*ip);
+    }
+    both
+}
+
 #[inline]
 fn halves(ports: u32) -> [u16; 2] {
     [(ports >> 16) as u16, ports as u16]
@@ -164,16 +180,15 @@ fn ipv6(ip: &[u8]) -> Option<Plain<'_>> {
     if len == 0 || head[6] != protocol::TCP {
         return None;
     }
-    let source = u128::from_be_bytes(*head[8..].first_chunk()?);
-    let destination = u128::from_be_bytes(*head[24..].first_chunk()?);
-    plain(ip, Addresses::V6([source, destination]), head.last_chunk()?, IPV6, IPV6 + len)
+    let ips = head[8..].first_chunk()?;
+    plain(ip, Addresses::V6(ips), head.last_chunk()?, IPV6, IPV6 + len)
 }
 
 /// The packet whose TCP header begins at `at` in `ip`, which had `total` bytes on the wire.
 #[inline]
 fn plain<'a>(
     ip: &'a [u8],
-    addresses: Addresses,
+    addresses: Addresses<'a>,
     tcp: &'a [u8; SHORT],
     at: usize,
     total: usize,

@@ -649,7 +649,10 @@ fn compare(packet: &Packet<'_>) -> bool {
         }
         let words = plain.words(packet);
         assert_eq!(words.map(|(words, _)| words), segment.key.words(), "{packet:?}");
-        assert!(words.is_none_or(|(_, side)| side == segment.side), "{packet:?}");
+        assert!(
+            words.is_none_or(|(words, side)| (words.key(), side) == (segment.key, segment.side)),
+            "{packet:?}"
+        );
         assert_eq!(Some(plain.bare(segment.side, packet)), Bare::of(segment), "{packet:?}");
     }
     fast.is_some()

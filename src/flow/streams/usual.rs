@@ -23,15 +23,14 @@ impl Streams {
         let payload = bare.wire_len();
         // How far the acknowledgement lies after what was delivered.
         let ahead = bare.ack.wrapping_sub(other.next.number()) as i32;
+        let is_ending = own.fin_lost | own.done | other.done;
         let usual = bare.flags == ACK
             && !self.unsettled
             && own.next.number() == bare.seq
             && ahead <= 0
             && own.acked <= own.next
             && (own.begun || payload == 0 || flow.from_start[bare.side.index()])
-            && !own.fin_lost
-            && !own.done
-            && !other.done;
+            && !is_ending;
         if usual {
             let acked = other.next.back(u64::from(ahead.unsigned_abs()));
             other.acked = other.acked.max(acked);

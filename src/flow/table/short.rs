@@ -7,7 +7,7 @@ use super::super::half_stream::Delivery;
 use super::super::lru::Queue;
 use super::super::{Chunk, Flow, GapReason, Owner, Stamp};
 use super::{Reassembly, TOUCH_TIME, Table};
-use crate::decode::{KeyWords, Segment, TcpFlags, TcpHead, Transport};
+use crate::decode::{FlowKey, KeyWords, Segment, TcpFlags, TcpHead, Transport};
 
 /// A TCP segment apart from its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,13 @@ impl<'a> Bare<'a> {
         Some(Self { stamp: segment.stamp(), side, seq, ack, flags: flags.octet(), payload, missing })
     }
 
+    /// The same with its connection.
+    fn of_connection(&self, key: FlowKey) -> Segment<'a> {
+        let Self { stamp: Stamp { packet, time }, side, seq, ack, flags, payload, missing } = *self;
+        let transport = Transport::Tcp(TcpHead { seq, ack, flags: TcpFlags::of(flags) });
+        Segment { packet, time, key, side, transport, payload, missing }
+    }
+
     /// Payload bytes on the wire.
     #[inline]
     pub(in super::super) fn wire_len(&self) -> u64 {
@@ -55,24 +62,31 @@ impl<S> Table<S> {
         self.long(segment, found, owner);
     }
 
-    /// The same for a segment over IPv4, of which the connection is looked up by its words and the rest made only where it is needed. The
+    /// The same for a segment over IPv4, of which the connection is looked up by its words and its key made only where it is needed. The
     /// clock is set before.
     #[inline]
-    pub(crate) fn plain<'a, O: Owner<S>>(
-        &mut self,
-        words: KeyWords,
-        bare: &Bare<'_>,
-        segment: impl FnOnce() -> Segment<'a>,
-        owner: &mut O,
-    ) {
+    pub(crate) fn plain<O: Owner<S>>(&mut self, words: KeyWords, bare: &Bare<'_>, owner: &mut O) {
         let recent = self.recent(words);
         if recent.is_some_and(|id| self.short(id, bare, owner)) {
             return;
         }
         let found = recent.or_else(|| self.look_further(words));
         if recent.is_some() || !found.is_some_and(|id| self.short(id, bare, owner)) {
-            self.long(&segment(), found, owner);
+            self.long_plain(words, bare, found, owner);
         }
+    }
+
+    /// The same as [`Self::long`]. Apart, so that nothing of a segment is kept for it where a short way is enough.
+    #[cold]
+    #[inline(never)]
+    fn long_plain<O: Owner<S>>(
+        &mut self,
+        words: KeyWords,
+        bare: &Bare<'_>,
+        found: Option<u32>,
+        owner: &mut O,
+    ) {
+        self.long(&bare.of_connection(words.key()), found, owner);
     }
 
     /// Takes a segment if one of the short ways is enough; says whether it did.
