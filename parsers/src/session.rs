@@ -290,8 +290,11 @@ impl<R: Reader> Core<R> {
     fn read(&mut self, side: Side, input: &[u8], emit: &mut Emit<'_>) {
         let Self { streams, reader } = self;
         let stream = side.of_mut(streams);
+        if input.is_empty() {
+            return;
+        }
         let mut rest = input;
-        while !rest.is_empty() {
+        loop {
             let at = At { side, offset: stream.offset };
             let step = match stream.state {
                 State::Head => match reader.head(at, rest, emit) {
@@ -334,11 +337,12 @@ impl<R: Reader> Core<R> {
                 }
             };
             stream.offset += step as u64;
-            rest = rest.get(step..).unwrap_or_default();
+            match rest.get(step..) {
+                Some(after) if !after.is_empty() => rest = after,
+                _ => return,
+            }
         }
-        if !rest.is_empty() {
-            stream.carry.extend_from_slice(rest);
-        }
+        stream.carry.extend_from_slice(rest);
     }
 
     /// The same for `bytes` behind those that are carried.
