@@ -17,8 +17,10 @@ macro_rules! texts {
         }
         $($(#[$other_doc:meta])* $other:ident,)*
     ) => {
+        // As wide as the other parts of a field: what is smaller would be put together with its neighbours wherever a field is copied.
         $(#[$of_type])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u32)]
         pub(super) enum $type {
             $($(#[$doc])* $variant,)*
             $($(#[$other_doc])* $other,)*

@@ -204,7 +204,8 @@ impl<'a> Bits<'a> {
 
     /// [`LOADED_BITS`] of them from `read` on, which must be below `total`; ones stand for those behind the end.
     fn at(&self, read: usize) -> u64 {
-        match self.coded.get(read / 8..).and_then(<[u8]>::first_chunk) {
+        let start = read / 8;
+        match self.coded.get(start..start + 8).and_then(<[u8]>::first_chunk) {
             Some(eight) => u64::from_be_bytes(*eight) << (read % 8),
             None => !(!self.last << ((read - self.total.saturating_sub(64)) & 63)),
         }

@@ -56,9 +56,9 @@ enum Part {
     /// A known value.
     KnownValue(Value),
     /// The name of the static entry with that index.
-    FixedName(u8),
+    FixedName(u32),
     /// The value of the static entry with that index.
-    FixedValue(u8),
+    FixedValue(u32),
     /// In the header block: start and end.
     Block(u32, u32),
     /// In what was decoded for this block: start and end.
@@ -217,8 +217,8 @@ impl<'a> List<'a> {
         let (text, start, end) = match part {
             Part::Known(name) => return name.text(),
             Part::KnownValue(value) => return value.text(),
-            Part::FixedName(index) => return fixed(index.into()).map(|(_, name, _)| name.as_bytes()),
-            Part::FixedValue(index) => return fixed(index.into()).map(|(.., value)| value.as_bytes()),
+            Part::FixedName(index) => return fixed(index).map(|(_, name, _)| name.as_bytes()),
+            Part::FixedValue(index) => return fixed(index).map(|(.., value)| value.as_bytes()),
             Part::Block(start, end) => (self.block, start, end),
             Part::Decoded(start, end) => (self.fields.decoded.as_slice(), start, end),
             Part::Table(start, end) => {

@@ -101,7 +101,7 @@ const fn fixed_fields() -> [Field; STATIC.len()] {
     let mut fields = [none; STATIC.len()];
     let mut at = 0;
     while at < STATIC.len() {
-        let index = at as u8 + 1;
+        let index = at as u32 + 1;
         fields[at] = Field {
             name: STATIC[at].0,
             key: Part::FixedName(index),
@@ -147,7 +147,7 @@ fn octets_elsewhere(part: Part) -> usize {
     match part {
         Part::Known(name) => name.text().map_or(0, <[u8]>::len),
         Part::KnownValue(value) => value.text().map_or(0, <[u8]>::len),
-        Part::FixedName(index) => fixed(index.into()).map_or(0, |(_, name, _)| name.len()),
+        Part::FixedName(index) => fixed(index).map_or(0, |(_, name, _)| name.len()),
         _ => 0,
     }
 }
