@@ -40,13 +40,34 @@ impl Connection {
         });
     }
 
-    /// Takes a frame with (a part of) a header block.
+    /// Takes a frame with a header block, if all of the block is in it; says whether it is.
     #[expect(
         clippy::inline_always,
         reason = "the frame's head then stays in registers where frames are told apart"
     )]
     #[inline(always)]
-    pub(super) fn add_fragment(
+    pub(super) fn read_whole_block(
+        &mut self,
+        side: Side,
+        head: Head,
+        start: u64,
+        payload: &[u8],
+        emit: &mut Emit<'_>,
+    ) -> bool {
+        if head.kind != frame::CONTINUATION
+            && head.has(frame::END_HEADERS)
+            && let Ok(range) = frame::parse_fragment(head, payload)
+        {
+            let span = Span { side, start, bytes: head.size() };
+            let fragment = payload.get(range).unwrap_or_default();
+            self.read_block(side, head.stream_of_block(), span, fragment, false, emit);
+            return true;
+        }
+        false
+    }
+
+    /// Takes a part of a header block of several frames, or what can be no such part.
+    pub(super) fn collect_fragment(
         &mut self,
         side: Side,
         head: Head,
@@ -56,28 +77,6 @@ impl Connection {
     ) {
         let fragment =
             frame::parse_fragment(head, payload).map(|range| payload.get(range).unwrap_or_default());
-        if head.kind != frame::CONTINUATION
-            && head.has(frame::END_HEADERS)
-            && let Ok(fragment) = fragment
-        {
-            let span = Span { side, start, bytes: head.size() };
-            self.read_block(side, head.stream_of_block(), span, fragment, false, emit);
-        } else {
-            self.collect_fragment(side, head, start, fragment, emit);
-        }
-    }
-
-    /// Takes a part of a header block of several frames, or what can be no such part.
-    #[cold]
-    #[inline(never)]
-    fn collect_fragment(
-        &mut self,
-        side: Side,
-        head: Head,
-        start: u64,
-        fragment: Result<&[u8], &'static str>,
-        emit: &mut Emit<'_>,
-    ) {
         if head.kind != frame::CONTINUATION {
             self.begin_block(side, head, start);
         }

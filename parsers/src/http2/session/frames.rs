@@ -32,7 +32,12 @@ impl Connection {
                 let piece = Piece { side, at, begins, data: payload, ends: None, messages: 0 };
                 self.end_data(head, piece, start, emit);
             }
-            frame::HEADERS => self.add_fragment(side, head, start, payload, emit),
+            frame::HEADERS => {
+                let is_read = self.read_whole_block(side, head, start, payload, emit);
+                if !is_read {
+                    return self.read_any_frame(at, input, emit);
+                }
+            }
             // They say nothing of messages.
             _ => {}
         }
@@ -92,7 +97,10 @@ impl Connection {
         let span = Span { side, start, bytes: head.size() };
         match head.kind {
             frame::HEADERS | frame::PUSH_PROMISE | frame::CONTINUATION => {
-                self.add_fragment(side, head, start, payload, emit);
+                let is_read = self.read_whole_block(side, head, start, payload, emit);
+                if !is_read {
+                    self.collect_fragment(side, head, start, payload, emit);
+                }
             }
             frame::SETTINGS => self.settings(side, payload),
             frame::RST_STREAM => {
