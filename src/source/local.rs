@@ -56,7 +56,10 @@ pub struct LocalAddresses {
 impl LocalAddresses {
     /// Learns from the packets of a batch. Others than those of all interfaces say nothing.
     pub fn learn(&self, batch: &Batch) {
-        if batch.records.iter().any(|record| is_of_all_interfaces(record.link)) {
+        // Nearly all packets have the type of the one before.
+        let mut last = None;
+        let mut is_new = |link| last.replace(link) != Some(link);
+        if batch.records.iter().any(|record| is_new(record.link) && is_of_all_interfaces(record.link)) {
             self.learn_ways(batch);
         }
     }
