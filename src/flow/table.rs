@@ -1,17 +1,20 @@
 //! The one table of connections.
 
+mod handshakes;
+mod index;
 mod recent;
 mod room;
 mod short;
 
-use std::hash::{BuildHasher, Hasher};
-use std::net::IpAddr;
+use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use rpcscope_parsers::Side;
 use smallvec::SmallVec;
 
+use handshakes::Taken;
+use index::{Indexed, spread};
 use recent::{RECENT, Recent};
 pub(crate) use short::Bare;
 
@@ -22,7 +25,7 @@ use super::lru::{Lru, Queue};
 use super::sightings::Sightings;
 use super::streams::{Judgement, Streams};
 use super::{Chunk, End, Flow, Owner, Stamp};
-use crate::decode::{FlowKey, KeyWords, Segment, TcpHead, Transport};
+use crate::decode::{FlowKey, Segment, TcpHead, Transport};
 use crate::time::Timestamp;
 
 /// A connection moves to the back of its queue at most once in this time, in nanoseconds: the order of idleness is exact
@@ -98,26 +101,6 @@ impl<S> Entry<S> {
             Reassembly::Udp(_) => 0,
         }
     }
-}
-
-/// A connection's number and 32 bits of its key's hash, so that a look-up touches no other connection.
-#[derive(Clone, Copy, Debug)]
-struct Indexed {
-    tag: u32,
-    id: u32,
-}
-
-/// What became of a segment that belongs to no connection but perhaps to a handshake.
-enum Taken {
-    /// It is a part of one.
-    Kept,
-    /// It is not; the number of the connection that the handshake was.
-    Not(Option<u32>),
-}
-
-/// Spreads a tag over the bits that a hash table looks at.
-fn spread(tag: u32) -> u64 {
-    u64::from(tag).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// All connections, each with a slot of its owner. Segments come in the order of the capture; what they carry goes to the
@@ -296,59 +279,6 @@ impl<S> Table<S> {
         }
     }
 
-    /// Takes a segment of a connection that has none but its handshake, if this one belongs to it. If another one follows, the
-    /// connection moves to the others.
-    #[cold]
-    fn take_handshake<O: Owner<S>>(&mut self, segment: &Segment<'_>, owner: &mut O) -> Taken {
-        let tag = self.tag(&segment.key);
-        let of_key = |found: &Indexed| {
-            found.tag == tag && self.handshakes.get(found.id).is_some_and(|known| known.key == segment.key)
-        };
-        if let Some(id) = self.handshake_index.find(spread(tag), of_key).map(|found| found.id) {
-            let Some(known) = self.handshakes.get_mut(id) else { return Taken::Not(None) };
-            if !known.take(segment) {
-                self.make_way(segment.stamp(), owner);
-                return Taken::Not(self.promote(id, owner));
-            }
-            if self.clock.since(known.touched) >= TOUCH_TIME {
-                known.touched = self.clock;
-                self.handshakes.move_to_back(id, Queue::Open);
-            }
-            return Taken::Kept;
-        }
-        let new =
-            Handshake::begin(segment, tag, self.clock).filter(|_| self.lru.len() >= self.limits.in_full);
-        let Some(new) = new else { return Taken::Not(None) };
-        while self.handshakes.len() >= self.limits.handshakes.max(1)
-            && let Some(oldest) = self.handshakes.front(Queue::Open)
-        {
-            self.shed.handshakes += 1;
-            self.retire_handshake(oldest, End::Evicted, segment.stamp(), owner);
-        }
-        owner.appears(&segment.key);
-        let id = self.handshakes.insert(new, Queue::Open);
-        self.handshake_index.insert_unique(spread(tag), Indexed { tag, id }, |known| spread(known.tag));
-        Taken::Kept
-    }
-
-    /// Makes a connection of a handshake.
-    fn promote<O: Owner<S>>(&mut self, id: u32, owner: &mut O) -> Option<u32> {
-        let handshake = self.handshakes.remove(id)?;
-        let tag = handshake.tag;
-        if let Ok(indexed) = self.handshake_index.find_entry(spread(tag), |indexed| indexed.id == id) {
-            indexed.remove();
-        }
-        let (flow, streams) = handshake.replay();
-        let slot = owner.open(&flow);
-        Some(self.insert(flow, slot, Reassembly::Tcp(streams), tag, Queue::Open))
-    }
-
-    fn retire_handshake<O: Owner<S>>(&mut self, id: u32, why: End, now: Stamp, owner: &mut O) {
-        if let Some(id) = self.promote(id, owner) {
-            self.retire(id, why, now, owner);
-        }
-    }
-
     /// Takes a segment of any kind.
     pub(super) fn take_any<O: Owner<S>>(
         &mut self,
@@ -413,63 +343,6 @@ impl<S> Table<S> {
             }
         }
         self.unsettled.clear();
-    }
-
-    fn tag(&self, key: &FlowKey) -> u32 {
-        if let Some(words) = key.words() {
-            return self.tag_of(words);
-        }
-        let mut hasher = self.hasher.build_hasher();
-        for ip in [key.a.ip, key.b.ip] {
-            match ip {
-                IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
-                IpAddr::V6(ip) => hasher.write_u128(ip.to_bits()),
-            }
-        }
-        hasher.write_u64(key.beside_addresses());
-        hasher.finish() as u32
-    }
-
-    #[inline]
-    fn tag_of(&self, KeyWords { ips, rest }: KeyWords) -> u32 {
-        let mut hasher = self.hasher.build_hasher();
-        // Two words and nothing else are one step of the hash.
-        hasher.write_u64(ips);
-        hasher.write_u64(rest);
-        hasher.finish() as u32
-    }
-
-    /// The number of a key's connection if there is one.
-    pub(super) fn look_up(&mut self, key: &FlowKey) -> Option<u32> {
-        match key.words() {
-            Some(words) => self.recent(words).or_else(|| self.look_further(words)),
-            None => self.find(self.tag(key), |found| found == key),
-        }
-    }
-
-    /// The same by its words. Packets of a connection come close together, so that most are found where the last one was: a third of what
-    /// hash and index take.
-    #[inline]
-    fn recent(&self, words: KeyWords) -> Option<u32> {
-        self.recent.get(Recent::place(words)).filter(|recent| recent.words == words).map(|recent| recent.id)
-    }
-
-    /// The same for connections that are not among the recent ones. It is one of them then.
-    #[inline(never)]
-    fn look_further(&mut self, words: KeyWords) -> Option<u32> {
-        let id = self.find(self.tag_of(words), |found| found.words() == Some(words))?;
-        if let Some(recent) = self.recent.get_mut(Recent::place(words)) {
-            *recent = Recent { words, id };
-        }
-        Some(id)
-    }
-
-    #[inline]
-    fn find(&self, tag: u32, is_it: impl Fn(&FlowKey) -> bool) -> Option<u32> {
-        let is_it = |found: &Indexed| {
-            found.tag == tag && self.lru.get(found.id).is_some_and(|entry| is_it(&entry.flow.key))
-        };
-        self.index.find(spread(tag), is_it).map(|found| found.id)
     }
 
     fn judge(&mut self, id: u32, segment: &Segment<'_>, head: &TcpHead) -> Judgement {
@@ -636,23 +509,6 @@ impl<S> Table<S> {
             if queue == Queue::Lingering || self.is_silent(queue, entry.flow.last.time, limit, now) {
                 self.retire(id, End::Idle, now, owner);
             }
-        }
-    }
-
-    /// The same for handshakes that stay alone.
-    fn expire_handshakes<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
-        let silent = |since: Timestamp| self.is_silent(Queue::Open, since, self.limits.idle.as_nanos(), now);
-        let mut old = Vec::new();
-        let mut next = self.handshakes.front(Queue::Open);
-        while let Some(id) = next
-            && let Some(known) = self.handshakes.get(id)
-            && silent(known.touched)
-        {
-            next = self.handshakes.behind(id);
-            old.extend(silent(known.last.time).then_some(id));
-        }
-        for id in old {
-            self.retire_handshake(id, End::Idle, now, owner);
         }
     }
 
