@@ -20,7 +20,7 @@ use self::frame::{FrameHead, FrameType, HEAD_LEN, MAGIC, frame_head};
 use self::unary::Role;
 use crate::bodies::{BodySpan, Encodings};
 use crate::error::{Layer, ParseResult, in_layer, incomplete, wrong};
-use crate::event::{Side, Text};
+use crate::event::{Event, Side, Text};
 use crate::foreign::Language;
 use crate::framed::{Framing, Parsed, session};
 use crate::protocol::{Detection, Field, Opening, Protocol, Session};
@@ -221,7 +221,14 @@ impl Frames {
                     None => Parsed::Control { bytes },
                 })
             }
-            _ => Ok(Parsed::Message { event: stream::close(&head, &fields, side, self.caller), bytes }),
+            _ => {
+                let event = stream::close(&head, &fields, side, self.caller);
+                // Only the callee's decides.
+                if matches!(event, Event::Answer(_)) {
+                    self.caller.get_or_insert(side.other());
+                }
+                Ok(Parsed::Message { event, bytes })
+            }
         }
     }
 

@@ -171,10 +171,14 @@ fn a_close_of_an_unknown_stream_is_no_verdict_unless_it_is_a_reset() {
     assert_eq!(seen[0].message.kind, Kind::HalfClose);
     let seen = messages(&Trpc, &[(Side::B, stream_frame(4, 100, b"\x08\x01\x10\x91\x4e"))]);
     assert_eq!((seen[0].message.kind, seen[0].message.status.ret), (Kind::Answer, Some(10001)));
-    // Another stream of the connection shows who the caller is.
-    let other = stream_frame(1, 101, b"\x12\x00\x18\xff\xff\x03");
-    let seen = messages(&Trpc, &[(Side::B, other), (Side::B, stream_frame(4, 100, b""))]);
-    assert_eq!((seen[0].message.kind, seen[1].message.kind), (Kind::Begin, Kind::Answer));
+    // Another stream of the connection shows who the caller is: by its beginning, or by a reset.
+    for (other, kind) in
+        [((1, &b"\x12\x00\x18\xff\xff\x03"[..]), Kind::Begin), ((4, b"\x08\x01\x10\x91\x4e"), Kind::Answer)]
+    {
+        let other = stream_frame(other.0, 101, other.1);
+        let seen = messages(&Trpc, &[(Side::B, other), (Side::B, stream_frame(4, 100, b""))]);
+        assert_eq!((seen[0].message.kind, seen[1].message.kind), (kind, Kind::Answer));
+    }
 }
 
 /// trpc-go answers messages that come after the end of a stream with further CLOSE frames.

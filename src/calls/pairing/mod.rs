@@ -169,6 +169,9 @@ impl Matcher {
             Event::Open(open) => self.open_stream(at, pending, side, open),
             Event::Begin(begin) => self.begin(at, pending, side, begin),
             Event::Part(part) => self.part(at, pending, side, part),
+            Event::HalfClose(half) if half.head.rpc == Rpc::TrpcStream => {
+                Self::half_close(pending, &half.head)
+            }
             // Nobody here asks which bytes are those of bodies.
             Event::HalfClose(_) | Event::BodyPiece(_) => {}
             Event::Body(body) => self.bodies.hold(side, body),
@@ -180,6 +183,17 @@ impl Matcher {
             Event::Prelude(prelude) => self.prelude(pending, side, prelude),
             Event::Lost { .. } => pending.lose_messages(side),
             Event::Sealed { .. } => pending.lose_sealed(side),
+        }
+    }
+
+    /// One side of a tRPC stream has ended. Where its opening was not captured, that may be the callee's CLOSE, which is the answer.
+    #[cold]
+    #[inline(never)]
+    fn half_close(pending: &mut PendingCalls, head: &Head) {
+        if let Some(waiting) = pending.oldest_of(head.id)
+            && waiting.call.findings.contains(Finding::MidStream)
+        {
+            waiting.answer_lost = true;
         }
     }
 
